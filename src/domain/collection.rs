@@ -1,0 +1,101 @@
+//! Names of collections, checked once at the door.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::Space;
+
+/// A name that every store can hold: 1 to 64 of `A-Z a-z 0-9 _ -`, beginning with a letter.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct CollectionName(String);
+
+/// The text is no collection's name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no collection name: 1 to 64 letters, digits, `_` or `-` are allowed, the first must be a letter")]
+pub struct InvalidCollectionName(String);
+
+impl CollectionName {
+    /// Checks the name.
+    ///
+    /// # Errors
+    /// [`InvalidCollectionName`] with the text.
+    pub fn parse(text: &str) -> Result<Self, InvalidCollectionName> {
+        let good = (1..=64).contains(&text.len())
+            && text.starts_with(|first: char| first.is_ascii_alphabetic())
+            && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
+        if good { Ok(Self(text.to_owned())) } else { Err(InvalidCollectionName(text.to_owned())) }
+    }
+
+    /// The name as the user wrote it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The class of this collection in Weaviate: `my-photos` is `MyPhotosImages`. Two collections of
+    /// one class name cannot both exist.
+    pub fn weaviate_class(&self) -> String {
+        let mut class = String::with_capacity(self.0.len() + 6);
+        for word in self.0.split(['-', '_']) {
+            let mut letters = word.chars();
+            class.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+            class.push_str(letters.as_str());
+        }
+        class.push_str("Images");
+        class
+    }
+}
+
+impl TryFrom<String> for CollectionName {
+    type Error = InvalidCollectionName;
+    fn try_from(text: String) -> Result<Self, InvalidCollectionName> {
+        Self::parse(&text)
+    }
+}
+
+impl From<CollectionName> for String {
+    fn from(name: CollectionName) -> Self {
+        name.0
+    }
+}
+
+impl fmt::Display for CollectionName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a store says of one collection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CollectionInfo {
+    /// Its name.
+    pub name: CollectionName,
+    /// The space that its vectors belong to.
+    pub space: Space,
+    /// Records in it.
+    pub count: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked_at_the_door() {
+        for good in ["documents", "My-photos_2", "a", &"x".repeat(64)] {
+            CollectionName::parse(good).unwrap();
+        }
+        for bad in ["", "1a", "-a", "a b", "a/b", "ä", "a.b", "../x", &"x".repeat(65)] {
+            assert!(CollectionName::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn weaviate_classes_follow_the_original() {
+        let class = |name: &str| CollectionName::parse(name).unwrap().weaviate_class();
+        assert_eq!(class("documents"), "DocumentsImages");
+        assert_eq!(class("my-photos"), "MyPhotosImages");
+        assert_eq!(class("my_photos"), class("my-photos"));
+    }
+}

@@ -1,0 +1,240 @@
+//! An image as an address, as a line of a listing, and as what its header says.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::Timestamp;
+
+/// `s3://bucket/key`, kept as the raw string: never percent-decoded, never normalised, so that
+/// `a//b`, `/lead.jpg` and `50%+1.jpg` are the keys that they are.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct ImageUri(String);
+
+/// The text is no `s3://bucket/key`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not of the form s3://bucket/key")]
+pub struct InvalidUri(String);
+
+const SCHEME: &str = "s3://";
+
+impl ImageUri {
+    /// The URI of `key` in `bucket`. A bucket's name cannot hold a `/`, a key may hold anything.
+    pub fn new(bucket: &str, key: &str) -> Self {
+        Self(format!("{SCHEME}{bucket}/{key}"))
+    }
+
+    /// Reads `s3://bucket/key`.
+    ///
+    /// # Errors
+    /// [`InvalidUri`] where the scheme, the bucket or the key is missing.
+    pub fn parse(text: &str) -> Result<Self, InvalidUri> {
+        let invalid = || InvalidUri(text.to_owned());
+        let rest = text.strip_prefix(SCHEME).ok_or_else(invalid)?;
+        match rest.split_once('/') {
+            Some((bucket, key)) if !bucket.is_empty() && !key.is_empty() => Ok(Self(text.to_owned())),
+            _ => Err(invalid()),
+        }
+    }
+
+    /// The bucket's name.
+    pub fn bucket(&self) -> &str {
+        self.split().0
+    }
+
+    /// The object's key, raw.
+    pub fn key(&self) -> &str {
+        self.split().1
+    }
+
+    /// The same id in every store and in every run: UUID v5 of the URI in the URL namespace.
+    pub fn id(&self) -> ImageId {
+        ImageId(Uuid::new_v5(&Uuid::NAMESPACE_URL, self.0.as_bytes()))
+    }
+
+    /// The whole URI.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Every prefix of the key that ends in `/`: `a/b/c.jpg` lies in `a/` and in `a/b/`.
+    pub fn folders(&self) -> Vec<String> {
+        let key = self.key();
+        key.match_indices('/').map(|(at, _)| key[..=at].to_owned()).collect()
+    }
+
+    fn split(&self) -> (&str, &str) {
+        self.0[SCHEME.len()..].split_once('/').unwrap_or((&self.0[SCHEME.len()..], ""))
+    }
+}
+
+impl TryFrom<String> for ImageUri {
+    type Error = InvalidUri;
+    fn try_from(text: String) -> Result<Self, InvalidUri> {
+        Self::parse(&text)
+    }
+}
+
+impl From<ImageUri> for String {
+    fn from(uri: ImageUri) -> Self {
+        uri.0
+    }
+}
+
+impl fmt::Display for ImageUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The id of an image in every store: UUID v5 of its URI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ImageId(pub Uuid);
+
+impl fmt::Display for ImageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::str::FromStr for ImageId {
+    type Err = uuid::Error;
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        Uuid::parse_str(text).map(Self)
+    }
+}
+
+/// An image that a listing has named but nobody has read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageRef {
+    /// Where it is.
+    pub uri: ImageUri,
+    /// The ETag without its quotes, where the listing gave one.
+    pub etag: Option<String>,
+    /// The size that the listing gave, in bytes.
+    pub size_bytes: u64,
+    /// When the object was last written, where the listing says.
+    pub modified: Option<Timestamp>,
+}
+
+/// The formats that are read. Decided by magic bytes, never by a key's extension.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ImageFormat {
+    /// JFIF, Exif and Adobe files alike.
+    Jpeg,
+    /// PNG and APNG.
+    Png,
+    /// `WebP`, lossy, lossless and animated.
+    Webp,
+    /// GIF87a and GIF89a.
+    Gif,
+}
+
+impl ImageFormat {
+    /// Lower-case name, as in payloads and replies.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpeg",
+            Self::Png => "png",
+            Self::Webp => "webp",
+            Self::Gif => "gif",
+        }
+    }
+
+    /// The format of that lower-case name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Jpeg, Self::Png, Self::Webp, Self::Gif].into_iter().find(|format| format.as_str() == name)
+    }
+
+    /// The media type of such a file.
+    pub fn content_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::Webp => "image/webp",
+            Self::Gif => "image/gif",
+        }
+    }
+}
+
+impl fmt::Display for ImageFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What is known of the original once its header is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ImageMeta {
+    /// By magic bytes.
+    pub format: ImageFormat,
+    /// Pixels across, after orientation.
+    pub width: u32,
+    /// Pixels down, after orientation.
+    pub height: u32,
+    /// Frames of an animation; 1 for a still picture.
+    pub frames: u32,
+    /// EXIF orientation 1 to 8, already applied to `width` and `height`.
+    pub orientation: u8,
+}
+
+const EXTENSIONS: [&str; 5] = [".jpg", ".jpeg", ".png", ".webp", ".gif"];
+
+/// Whether a key ends, in any case, in an extension of the formats that are read.
+#[must_use]
+pub fn has_image_extension(key: &str) -> bool {
+    EXTENSIONS.iter().any(|extension| {
+        key.len() > extension.len()
+            && key.is_char_boundary(key.len() - extension.len())
+            && key[key.len() - extension.len()..].eq_ignore_ascii_case(extension)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn awkward_keys_come_through_unharmed() {
+        for key in ["a b.jpg", "a+b.jpg", "50%25.jpg", "ünï/日本.png", "/lead.jpg", "a//b.jpg", "s3://x/y"] {
+            let uri = ImageUri::new("pipeline", key);
+            assert_eq!(uri.key(), key);
+            assert_eq!(uri.bucket(), "pipeline");
+            assert_eq!(ImageUri::parse(uri.as_str()).unwrap(), uri);
+        }
+    }
+
+    #[test]
+    fn the_id_is_fixed_for_ever() {
+        let uri = ImageUri::new("pipeline", "images/cat.jpg");
+        assert_eq!(uri.id().to_string(), "e4512532-4a1b-52b4-9f9b-9f4fe8b5bf09");
+    }
+
+    #[test]
+    fn what_is_no_uri_is_refused() {
+        for text in ["", "cat.jpg", "s3://", "s3://bucket", "s3://bucket/", "s3:///key", "http://b/k"] {
+            assert!(ImageUri::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn folders_are_every_prefix_with_a_slash() {
+        assert_eq!(ImageUri::new("b", "a/b/c.jpg").folders(), ["a/", "a/b/"]);
+        assert!(ImageUri::new("b", "c.jpg").folders().is_empty());
+        assert_eq!(ImageUri::new("b", "/c.jpg").folders(), ["/"]);
+    }
+
+    #[test]
+    fn extensions_match_in_any_case() {
+        for key in ["a.jpg", "A.JPG", "x/y.JpEg", "ü.png", "a.webp", "b.GIF"] {
+            assert!(has_image_extension(key), "{key}");
+        }
+        for key in ["jpg", ".jpg", "a.jpg/", "a.txt", "a.jpg.txt", "日本", "a.tiff"] {
+            assert!(!has_image_extension(key), "{key}");
+        }
+    }
+}

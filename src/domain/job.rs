@@ -1,0 +1,269 @@
+//! A job: what was asked for, where it stands, what went wrong with which image.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{CollectionName, ImageUri, Timestamp};
+
+/// A job's id: UUID v7, so that ids sort by time of submission.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JobId(pub Uuid);
+
+impl JobId {
+    /// A new id, later than all before it.
+    pub fn fresh() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::str::FromStr for JobId {
+    type Err = uuid::Error;
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        Uuid::parse_str(text).map(Self)
+    }
+}
+
+/// Who does the work of a job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Executor {
+    /// The pool in this process.
+    #[default]
+    Local,
+}
+
+impl Executor {
+    /// Lower-case name, as in replies.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+        }
+    }
+}
+
+/// What a client asked for, checked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobSpec {
+    /// Where the images are.
+    pub bucket: String,
+    /// Which of its keys; empty for all.
+    pub prefix: String,
+    /// Where their vectors go.
+    pub collection: CollectionName,
+    /// Take no more than this many images.
+    pub max_items: Option<u64>,
+    /// Take keys of any extension: the magic bytes decide.
+    pub any_extension: bool,
+    /// More failed items than this fail the job.
+    pub max_failures: Option<u64>,
+    /// Who works.
+    pub executor: Executor,
+}
+
+/// The states of a job, with the words of the original.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum JobState {
+    /// Waits for its turn.
+    Pending,
+    /// At work.
+    Running,
+    /// All its items are done or have failed, within `max_failures`.
+    Succeeded,
+    /// Could not go on; its message says why.
+    Failed,
+    /// A client stopped it.
+    Stopped,
+}
+
+impl JobState {
+    /// Upper-case word, as in replies and in the ledger.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "PENDING",
+            Self::Running => "RUNNING",
+            Self::Succeeded => "SUCCEEDED",
+            Self::Failed => "FAILED",
+            Self::Stopped => "STOPPED",
+        }
+    }
+
+    /// The state of that upper-case word.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Pending, Self::Running, Self::Succeeded, Self::Failed, Self::Stopped]
+            .into_iter()
+            .find(|state| state.as_str() == name)
+    }
+
+    /// Whether nothing more will happen.
+    pub fn is_final(self) -> bool {
+        match self {
+            Self::Pending | Self::Running => false,
+            Self::Succeeded | Self::Failed | Self::Stopped => true,
+        }
+    }
+}
+
+/// How many of a job's keys are where.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobCounts {
+    /// Keys that the listing has given.
+    pub listed: u64,
+    /// Of these, keys that are no images by their name.
+    pub skipped: u64,
+    /// Of these, images that the collection has already, unchanged.
+    pub unchanged: u64,
+    /// Images indexed by this job.
+    pub done: u64,
+    /// Images that could not be.
+    pub failed: u64,
+    /// Records removed because their object has vanished.
+    pub deleted: u64,
+}
+
+impl JobCounts {
+    /// Images planned but not yet dealt with.
+    pub fn left(&self) -> u64 {
+        self.listed.saturating_sub(self.skipped + self.unchanged + self.done + self.failed)
+    }
+}
+
+/// A job as the ledger has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobRecord {
+    /// Its id.
+    pub id: JobId,
+    /// What was asked for.
+    pub spec: JobSpec,
+    /// Where it stands.
+    pub state: JobState,
+    /// Why it failed, or what to know of its success.
+    pub message: Option<String>,
+    /// Accepted at.
+    pub submitted_at: Timestamp,
+    /// First worked on at.
+    pub started_at: Option<Timestamp>,
+    /// Came to its end at.
+    pub finished_at: Option<Timestamp>,
+    /// Its keys.
+    pub counts: JobCounts,
+}
+
+/// Why one image could not be indexed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// The bytes are of no format that is read.
+    UnsupportedFormat,
+    /// The bytes contradict their format.
+    Corrupt,
+    /// The bytes end too early.
+    Truncated,
+    /// The header promises more pixels, or more memory, than is allowed.
+    TooManyPixels,
+    /// More bytes than are allowed.
+    TooLarge,
+    /// The bucket refuses to hand it out.
+    FetchDenied,
+    /// It was listed and is no longer there.
+    FetchMissing,
+    /// The embedding provider refuses this image.
+    EmbedRejected,
+    /// A store refuses this record.
+    IndexRejected,
+    /// Our code panicked over it.
+    Panicked,
+    /// Workers died over it, again and again.
+    Crashed,
+}
+
+impl FailureClass {
+    /// Every class.
+    pub const ALL: [Self; 11] = [
+        Self::UnsupportedFormat,
+        Self::Corrupt,
+        Self::Truncated,
+        Self::TooManyPixels,
+        Self::TooLarge,
+        Self::FetchDenied,
+        Self::FetchMissing,
+        Self::EmbedRejected,
+        Self::IndexRejected,
+        Self::Panicked,
+        Self::Crashed,
+    ];
+
+    /// `snake_case` name, as in replies and in the ledger.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnsupportedFormat => "unsupported_format",
+            Self::Corrupt => "corrupt",
+            Self::Truncated => "truncated",
+            Self::TooManyPixels => "too_many_pixels",
+            Self::TooLarge => "too_large",
+            Self::FetchDenied => "fetch_denied",
+            Self::FetchMissing => "fetch_missing",
+            Self::EmbedRejected => "embed_rejected",
+            Self::IndexRejected => "index_rejected",
+            Self::Panicked => "panicked",
+            Self::Crashed => "crashed",
+        }
+    }
+
+    /// The class of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == name)
+    }
+}
+
+impl fmt::Display for FailureClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One image that could not be indexed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ItemFailure {
+    /// Which.
+    pub uri: ImageUri,
+    /// Why, as a class.
+    pub class: FailureClass,
+    /// Why, in words.
+    pub message: String,
+    /// How often it was tried.
+    pub attempts: u32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_read_back() {
+        for class in FailureClass::ALL {
+            assert_eq!(FailureClass::from_name(class.as_str()), Some(class));
+            assert_eq!(serde_json::to_value(class).unwrap(), class.as_str());
+        }
+        for state in [JobState::Pending, JobState::Running, JobState::Succeeded, JobState::Failed, JobState::Stopped] {
+            assert_eq!(JobState::from_name(state.as_str()), Some(state));
+            assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
+        }
+    }
+
+    #[test]
+    fn what_is_left_never_goes_below_zero() {
+        let counts = JobCounts { listed: 10, skipped: 2, unchanged: 1, done: 3, failed: 1, deleted: 9 };
+        assert_eq!(counts.left(), 3);
+        assert_eq!(JobCounts { done: 1, ..JobCounts::default() }.left(), 0);
+    }
+}

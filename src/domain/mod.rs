@@ -1,0 +1,21 @@
+//! The nouns: images, embeddings, spaces, records, collections, jobs.
+//!
+//! No I/O, no async, nothing of ours imported. Everything else speaks in these words.
+
+pub mod collection;
+pub mod dependency;
+pub mod embedding;
+pub mod image;
+pub mod job;
+pub mod record;
+pub mod space;
+pub mod timestamp;
+
+pub use collection::{CollectionInfo, CollectionName, InvalidCollectionName};
+pub use dependency::{DependencyError, Trouble};
+pub use embedding::{Embedding, InvalidEmbedding};
+pub use image::{ImageFormat, ImageId, ImageMeta, ImageRef, ImageUri, InvalidUri};
+pub use job::{Executor, FailureClass, ItemFailure, JobCounts, JobId, JobRecord, JobSpec, JobState};
+pub use record::{Filter, Hit, ImageRecord, Payload, SearchQuery};
+pub use space::{Probe, Space, SpaceMismatch};
+pub use timestamp::Timestamp;

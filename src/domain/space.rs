@@ -1,0 +1,111 @@
+//! A space: what decides what a vector means.
+
+use serde::{Deserialize, Serialize};
+
+/// The model, its size, its preprocessing, and the vectors of a few built-in probe pictures and texts.
+/// Stored whole with each collection. The kind of provider is no part of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Space {
+    /// The model's name: a label for people, no part of the comparison.
+    pub model: String,
+    /// Numbers in a vector.
+    pub dimension: usize,
+    /// What was done to a picture before the model saw it, as text: `crop-260-bicubic`.
+    pub preprocessing: String,
+    /// Vectors of the built-in probes, unit length.
+    pub probes: Vec<Probe>,
+}
+
+/// One probe picture or text and the vector that the model gave it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Probe {
+    /// `image:…` or `text:…`
+    pub name: String,
+    /// Unit length.
+    pub vector: Vec<f32>,
+}
+
+/// Two spaces are the same when every probe that both have agrees to at least this cosine.
+pub const SAME_COSINE: f32 = 0.999;
+
+/// Two spaces that must not meet in one collection.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("the collection holds vectors of `{stored}`, the embedding provider makes vectors of `{offered}`: {reason}")]
+pub struct SpaceMismatch {
+    /// Name of the collection's space.
+    pub stored: String,
+    /// Name of the space that was brought.
+    pub offered: String,
+    /// Where they part.
+    pub reason: String,
+}
+
+impl Space {
+    /// `model/dimension/preprocessing`, for people and for payloads.
+    pub fn name(&self) -> String {
+        format!("{}/{}/{}", self.model, self.dimension, self.preprocessing)
+    }
+
+    /// Whether vectors of `offered` may be compared with vectors of this, a collection's, space.
+    ///
+    /// # Errors
+    /// [`SpaceMismatch`], naming both and where they part.
+    pub fn admits(&self, offered: &Self) -> Result<(), SpaceMismatch> {
+        match self.difference(offered) {
+            None => Ok(()),
+            Some(reason) => Err(SpaceMismatch { stored: self.name(), offered: offered.name(), reason }),
+        }
+    }
+
+    fn difference(&self, offered: &Self) -> Option<String> {
+        if self.dimension != offered.dimension {
+            return Some(format!("{} numbers against {}", self.dimension, offered.dimension));
+        }
+        if self.preprocessing != offered.preprocessing {
+            return Some(format!("pictures prepared as {} against {}", self.preprocessing, offered.preprocessing));
+        }
+        let mut compared = 0;
+        for probe in &self.probes {
+            let Some(other) = offered.probes.iter().find(|other| other.name == probe.name) else { continue };
+            compared += 1;
+            let cosine: f32 = probe.vector.iter().zip(&other.vector).map(|(a, b)| a * b).sum();
+            let agrees = cosine >= SAME_COSINE && probe.vector.len() == other.vector.len();
+            if !agrees {
+                return Some(format!("the probe {} has cosine {cosine:.4} between them", probe.name));
+            }
+        }
+        (compared == 0).then(|| "they have no probe in common".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn space(vector: [f32; 2]) -> Space {
+        Space {
+            model: "m".into(),
+            dimension: 2,
+            preprocessing: "crop-8".into(),
+            probes: vec![Probe { name: "text:a".into(), vector: vector.to_vec() }],
+        }
+    }
+
+    #[test]
+    fn the_same_probes_are_the_same_space_whatever_the_label() {
+        let other = Space { model: "another label".into(), ..space([1.0, 0.0]) };
+        space([1.0, 0.0]).admits(&other).unwrap();
+        space([1.0, 0.0]).admits(&space([0.9999, 0.0141])).unwrap();
+    }
+
+    #[test]
+    fn each_difference_is_named() {
+        let stored = space([1.0, 0.0]);
+        let said = |offered: Space| stored.admits(&offered).unwrap_err().to_string();
+        assert!(said(space([0.0, 1.0])).contains("text:a"));
+        assert!(said(space([f32::NAN, 1.0])).contains("text:a"));
+        assert!(said(Space { dimension: 3, ..space([1.0, 0.0]) }).contains("2 numbers against 3"));
+        assert!(said(Space { preprocessing: "pad-8".into(), ..space([1.0, 0.0]) }).contains("pad-8"));
+        assert!(said(Space { probes: vec![], ..space([1.0, 0.0]) }).contains("no probe in common"));
+    }
+}

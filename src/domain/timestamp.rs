@@ -1,0 +1,102 @@
+//! A moment in UTC, written as RFC 3339 everywhere: in replies, in payloads, in SQLite.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use time::format_description::well_known::Rfc3339;
+use time::{OffsetDateTime, UtcOffset};
+
+/// A moment in UTC with microseconds, so that its text sorts as time does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Timestamp(OffsetDateTime);
+
+/// The text is no RFC 3339 date and time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not an RFC 3339 date and time, such as 2026-01-31T12:00:00Z")]
+pub struct InvalidTimestamp(String);
+
+impl Timestamp {
+    /// The present moment.
+    pub fn now() -> Self {
+        Self::from_utc(OffsetDateTime::now_utc())
+    }
+
+    /// Seconds since 1970; `None` outside the years that RFC 3339 can write.
+    pub fn from_unix_seconds(seconds: i64) -> Option<Self> {
+        OffsetDateTime::from_unix_timestamp(seconds).ok().map(Self::from_utc)
+    }
+
+    /// Reads RFC 3339, in any offset.
+    ///
+    /// # Errors
+    /// [`InvalidTimestamp`] with the text.
+    pub fn parse(text: &str) -> Result<Self, InvalidTimestamp> {
+        OffsetDateTime::parse(text, &Rfc3339).map(Self::from_utc).map_err(|_| InvalidTimestamp(text.to_owned()))
+    }
+
+    /// Seconds from `earlier` to this moment; negative if `earlier` is later.
+    pub fn seconds_since(self, earlier: Self) -> f64 {
+        (self.0 - earlier.0).as_seconds_f64()
+    }
+
+    /// Seconds since 1970.
+    pub fn unix_seconds(self) -> i64 {
+        self.0.unix_timestamp()
+    }
+
+    fn from_utc(moment: OffsetDateTime) -> Self {
+        let utc = moment.to_offset(UtcOffset::UTC);
+        Self(utc.replace_microsecond(utc.microsecond()).unwrap_or(utc))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// Always six digits of a second: texts of the same length compare as the moments do.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let t = self.0;
+        write!(
+            f,
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
+            t.year(),
+            u8::from(t.month()),
+            t.day(),
+            t.hour(),
+            t.minute(),
+            t.second(),
+            t.microsecond()
+        )
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_sorts_as_time_does() {
+        let early = Timestamp::parse("2026-01-31T12:00:00Z").unwrap();
+        let late = Timestamp::parse("2026-01-31T14:00:00.5+01:00").unwrap();
+        assert_eq!(early.to_string(), "2026-01-31T12:00:00.000000Z");
+        assert_eq!(late.to_string(), "2026-01-31T13:00:00.500000Z");
+        assert!(early < late && early.to_string() < late.to_string());
+    }
+
+    #[test]
+    fn what_is_no_date_is_refused_with_its_text() {
+        let error = Timestamp::parse("yesterday").unwrap_err();
+        assert!(error.to_string().contains("`yesterday`"));
+    }
+}

@@ -1,0 +1,77 @@
+//! The port [`ImageEmbeddingProvider`]: pictures and words become vectors of one space, and its adapters. Knows
+//! nothing of buckets, indexes, jobs or HTTP replies.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::domain::{DependencyError, Embedding, InvalidEmbedding, Space};
+use crate::imaging::{PreparedImage, Preprocessing};
+use crate::resilience::Retryable;
+
+/// A model behind a trait, in this process or elsewhere.
+#[async_trait]
+pub trait ImageEmbeddingProvider: Send + Sync + 'static {
+    /// How a picture must be prepared for this provider.
+    fn preprocessing(&self) -> Preprocessing;
+
+    /// The space of its vectors: probed once with both towers, then cached. A provider that ignores its input or
+    /// lies about its size fails here.
+    async fn space(&self) -> Result<Arc<Space>, EmbedError>;
+
+    /// One embedding per image, in the same order. One bad image may reject the whole batch.
+    async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError>;
+
+    /// One image, ahead of any batches that wait.
+    async fn embed_image(&self, image: &PreparedImage) -> Result<Embedding, EmbedError> {
+        let mut one = self.embed_image_batch(std::slice::from_ref(image)).await?;
+        match (one.pop(), one.len()) {
+            (Some(embedding), 0) => Ok(embedding),
+            (_, others) => Err(EmbedError::WrongCount { sent: 1, got: others }),
+        }
+    }
+
+    /// A text, cut to what the model can read.
+    async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError>;
+}
+
+/// What goes wrong with an embedding provider.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum EmbedError {
+    /// The provider has no text tower.
+    #[error("the embedding provider embeds images only, not text")]
+    Unsupported,
+    /// The provider refuses this input; another may be fine.
+    #[error("the embedding provider refused the input: {0}")]
+    Rejected(String),
+    /// Fewer or more vectors than inputs.
+    #[error("the embedding provider answered {got} vectors for {sent} inputs")]
+    WrongCount {
+        /// Inputs.
+        sent: usize,
+        /// Vectors.
+        got: usize,
+    },
+    /// What came is no embedding.
+    #[error("the embedding provider answered with something that is no embedding: {0}")]
+    Invalid(#[from] InvalidEmbedding),
+    /// The probe found that the provider does not do what it says.
+    #[error("the embedding provider failed its probe: {0}")]
+    ProbeFailed(String),
+    /// The provider itself is the trouble.
+    #[error(transparent)]
+    Dependency(#[from] DependencyError),
+}
+
+impl Retryable for EmbedError {
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::Unsupported
+            | Self::Rejected(_)
+            | Self::WrongCount { .. }
+            | Self::Invalid(_)
+            | Self::ProbeFailed(_) => false,
+            Self::Dependency(_) => true,
+        }
+    }
+}

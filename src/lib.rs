@@ -1,0 +1,10 @@
+#![doc = include_str!("../README.md")]
+
+pub mod domain;
+pub mod imaging;
+pub mod resilience;
+pub mod sqlite;
+
+pub mod embed;
+pub mod index;
+pub mod source;

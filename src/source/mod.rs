@@ -1,0 +1,117 @@
+//! The port [`ImageSource`]: where images come from, and its adapters. May know the bucket's protocol; knows
+//! nothing of embeddings, indexes, jobs or HTTP replies.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+
+use crate::domain::{DependencyError, ImageRef, ImageUri, Trouble};
+use crate::resilience::Retryable;
+
+/// Which keys of which bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// The bucket.
+    pub bucket: String,
+    /// Only keys that begin so; empty for all.
+    pub prefix: String,
+    /// Only keys after this one, in the order of UTF-8 bytes.
+    pub start_after: Option<String>,
+}
+
+/// An object that was read whole.
+#[derive(Clone, Debug)]
+pub struct Fetched {
+    /// Its bytes, at most the source's limit.
+    pub bytes: Bytes,
+    /// Its ETag without quotes, as of this read.
+    pub etag: Option<String>,
+    /// The type that whoever put it there claimed.
+    pub content_type: Option<String>,
+    /// `x-amz-meta-*`, without that prefix.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// An object to be written.
+#[derive(Clone, Debug, Default)]
+pub struct NewObject {
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// Its media type.
+    pub content_type: String,
+    /// `x-amz-meta-*`, without that prefix.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// The bucket behind a trait, so that the chain cannot tell Amazon's from the one in this process.
+#[async_trait]
+pub trait ImageSource: Send + Sync + 'static {
+    /// Every object of the scope, in key order, in pages behind the scenes: never all keys at once. Which of
+    /// them are images is for the caller to decide. Ends after the first error.
+    fn list(&self, scope: &Scope) -> BoxStream<'static, Result<ImageRef, SourceError>>;
+
+    /// Reads one object whole. Its size is checked against the listing, the reply's header and while reading.
+    async fn fetch(&self, image: &ImageRef) -> Result<Fetched, SourceError>;
+
+    /// Writes one object; replaces what was there.
+    async fn put(&self, uri: &ImageUri, object: NewObject) -> Result<(), SourceError>;
+}
+
+/// What goes wrong with a bucket.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SourceError {
+    /// No such object (any more).
+    #[error("{0} is not in the bucket (any more)")]
+    Missing(ImageUri),
+    /// No such bucket.
+    #[error("there is no bucket `{0}`")]
+    NoBucket(String),
+    /// The credentials may not do that.
+    #[error("access to {0} was denied: check the credentials and the bucket's policy")]
+    Denied(String),
+    /// More bytes than allowed. `bytes` is what is known so far.
+    #[error("{uri} has {bytes} bytes or more, {limit} are allowed (IMAGE_MAX_SIZE_MB)")]
+    TooLarge {
+        /// Which object.
+        uri: ImageUri,
+        /// At least so many.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// The object's body ended before its length: try again.
+    #[error("{uri} broke off after {got} of {expected} bytes")]
+    BrokenOff {
+        /// Which object.
+        uri: ImageUri,
+        /// Bytes read.
+        got: u64,
+        /// Bytes promised.
+        expected: u64,
+    },
+    /// The service itself is the trouble.
+    #[error(transparent)]
+    Dependency(#[from] DependencyError),
+}
+
+impl Retryable for SourceError {
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::Missing(_) | Self::NoBucket(_) | Self::Denied(_) | Self::TooLarge { .. } => false,
+            Self::BrokenOff { .. } | Self::Dependency(_) => true,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Dependency(DependencyError {
+                trouble: Trouble::Unavailable { retry_after } | Trouble::Busy { retry_after },
+                ..
+            }) => Some(*retry_after),
+            _ => None,
+        }
+    }
+}
