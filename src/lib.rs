@@ -8,3 +8,8 @@ pub mod sqlite;
 pub mod embed;
 pub mod index;
 pub mod source;
+
+pub mod images;
+pub mod jobs;
+pub mod pipeline;
+pub mod search;

@@ -8,6 +8,7 @@ pub mod embedding;
 pub mod image;
 pub mod job;
 pub mod record;
+pub mod secret;
 pub mod space;
 pub mod timestamp;
 
@@ -17,5 +18,11 @@ pub use embedding::{Embedding, InvalidEmbedding};
 pub use image::{ImageFormat, ImageId, ImageMeta, ImageRef, ImageUri, InvalidUri};
 pub use job::{Executor, FailureClass, ItemFailure, JobCounts, JobId, JobRecord, JobSpec, JobState};
 pub use record::{Filter, Hit, ImageRecord, Payload, SearchQuery};
+pub use secret::Secret;
 pub use space::{Probe, Space, SpaceMismatch};
 pub use timestamp::Timestamp;
+
+/// The words of a list by commas, trimmed, without empty ones: how settings write lists.
+pub fn words(list: &str) -> Vec<String> {
+    list.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}

@@ -1,13 +1,19 @@
 //! The port [`ImageEmbeddingProvider`]: pictures and words become vectors of one space, and its adapters. Knows
 //! nothing of buckets, indexes, jobs or HTTP replies.
 
+mod settings;
+
+use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::domain::{DependencyError, Embedding, InvalidEmbedding, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
 use crate::resilience::Retryable;
+
+pub use settings::EmbedSettings;
 
 /// A model behind a trait, in this process or elsewhere.
 #[async_trait]
@@ -33,6 +39,20 @@ pub trait ImageEmbeddingProvider: Send + Sync + 'static {
 
     /// A text, cut to what the model can read.
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError>;
+
+    /// How much its own threads have worked, where it has threads here.
+    fn busy(&self) -> Option<Busy> {
+        None
+    }
+}
+
+/// The threads of a model in this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Busy {
+    /// How many there are.
+    pub threads: NonZeroUsize,
+    /// How long all of them together have worked since the start.
+    pub worked: Duration,
 }
 
 /// What goes wrong with an embedding provider.

@@ -1,11 +1,15 @@
 //! Bytes in, pixels and facts out: magic bytes, limits, decode, orientation, alpha, resize. No I/O, no async; knows
 //! nothing of where bytes come from or where pixels go.
 
+mod settings;
+
 use std::fmt;
 
 use bytes::Bytes;
 
 use crate::domain::{FailureClass, ImageMeta};
+
+pub use settings::ImagingSettings;
 
 /// What is checked before a decoder may allocate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,4 +104,13 @@ impl ImageError {
             Self::TooLarge { .. } => FailureClass::TooLarge,
         }
     }
+}
+
+/// TEMP
+pub fn decode_cost(_: &[u8], _: &Limits) -> Result<u64, ImageError> {
+    Ok(1)
+}
+/// TEMP
+pub fn prepare(_: &[u8], _: &Limits, _: &Preprocessing) -> Result<Prepared, ImageError> {
+    Err(ImageError::UnsupportedFormat(String::new()))
 }

@@ -1,6 +1,9 @@
 //! The port [`ImageIndex`]: a store of vectors, and its adapters. Knows nothing of buckets, models, jobs or HTTP
 //! replies.
 
+mod settings;
+pub mod stores;
+
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
@@ -8,6 +11,9 @@ use crate::domain::{
     CollectionInfo, CollectionName, DependencyError, Hit, ImageId, ImageRecord, SearchQuery, Space, SpaceMismatch,
 };
 use crate::resilience::Retryable;
+
+pub use settings::IndexSettings;
+pub use stores::Stores;
 
 /// Whether a collection was there before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,11 +3,13 @@
 
 pub mod breaker;
 pub mod concurrently;
+pub mod waiting;
 
 use std::time::Duration;
 
 pub use breaker::{Breaker, BreakerSettings, CircuitOpen, Permit};
 pub use concurrently::Concurrently;
+pub use waiting::{WaitBoard, Waiting};
 
 /// Every port's error says whether the same call may succeed later. Decided where the error is made, by
 /// exhaustive match, and asked by nobody but the one decorator that retries.

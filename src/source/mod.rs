@@ -1,6 +1,8 @@
 //! The port [`ImageSource`]: where images come from, and its adapters. May know the bucket's protocol; knows
 //! nothing of embeddings, indexes, jobs or HTTP replies.
 
+mod settings;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,6 +12,8 @@ use futures::stream::BoxStream;
 
 use crate::domain::{DependencyError, ImageRef, ImageUri, Trouble};
 use crate::resilience::Retryable;
+
+pub use settings::{Endpoint, SourceSettings};
 
 /// Which keys of which bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,0 +1,63 @@
+//! What is checked before a decoder may allocate.
+
+use serde::{Deserialize, Serialize};
+
+use super::Limits;
+
+/// The settings of decoding.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ImagingSettings {
+    /// `IMAGE_MAX_SIZE_MB`: larger files are refused by their listing, by their header and while reading; 50 by default.
+    pub image_max_size_mb: u64,
+    /// `IMAGE_MAX_PIXELS`: pictures of more pixels are refused by their header; 100,000,000 by default.
+    pub image_max_pixels: u64,
+    /// `IMAGE_MAX_DECODE_MB`: what a decoder may allocate; 512 by default.
+    pub image_max_decode_mb: u64,
+    /// `IMAGE_TARGET_SIZE`: empty (default) for the model's own; anything else must agree with it.
+    pub image_target_size: String,
+}
+
+impl Default for ImagingSettings {
+    fn default() -> Self {
+        Self {
+            image_max_size_mb: 50,
+            image_max_pixels: 100_000_000,
+            image_max_decode_mb: 512,
+            image_target_size: String::new(),
+        }
+    }
+}
+
+const MB: u64 = 1024 * 1024;
+
+impl ImagingSettings {
+    /// The limits that they mean.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            max_bytes: self.image_max_size_mb * MB,
+            max_pixels: self.image_max_pixels,
+            max_decode_bytes: self.image_max_decode_mb * MB,
+        }
+    }
+
+    /// Checks what can be checked without asking anyone.
+    ///
+    /// # Errors
+    /// A sentence that names the setting and what is allowed.
+    pub fn validate(&self) -> Result<(), String> {
+        for (name, value, most) in [
+            ("IMAGE_MAX_SIZE_MB", self.image_max_size_mb, 4096),
+            ("IMAGE_MAX_PIXELS", self.image_max_pixels, 10_000_000_000),
+            ("IMAGE_MAX_DECODE_MB", self.image_max_decode_mb, 65536),
+        ] {
+            if !(1..=most).contains(&value) {
+                return Err(format!("{name} is {value}; it must be between 1 and {most}"));
+            }
+        }
+        if !self.image_target_size.is_empty() && self.image_target_size.parse::<u32>().is_err() {
+            return Err(format!("IMAGE_TARGET_SIZE is `{}`; it must be empty or pixels", self.image_target_size));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,198 @@
+//! Jobs and their states.
+
+use rusqlite::{Connection, OptionalExtension, Row, params};
+
+use super::Ledger;
+use crate::domain::{CollectionName, JobCounts, JobId, JobRecord, JobState, Timestamp};
+use crate::sqlite::SqliteError;
+
+/// How a job came to its end.
+#[derive(Clone, Debug)]
+pub struct Finish {
+    /// A final state.
+    pub state: JobState,
+    /// Why it failed, or what to know of its success.
+    pub message: Option<String>,
+    /// Its pace and timings as JSON, for whoever asks later.
+    pub summary: Option<String>,
+}
+
+const COLUMNS: &str = "id, spec, state, message, submitted_at, started_at, finished_at, \
+                       listed, skipped, unchanged, done, failed, deleted";
+
+impl Ledger {
+    /// Notes a new job as waiting, unless `most` wait already; says whether it did.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn enqueue(&self, job: &JobRecord, most: usize) -> Result<bool, SqliteError> {
+        let (id, collection) = (job.id.to_string(), job.spec.collection.to_string());
+        let (spec, at) = (job.spec.clone(), job.submitted_at.to_string());
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        self.db
+            .call(move |db| {
+                let changed = db.execute(
+                    "INSERT INTO jobs(id, state, collection, spec, submitted_at) SELECT ?1, 'PENDING', ?2, ?3, ?4
+                     WHERE (SELECT count(*) FROM jobs WHERE state = 'PENDING') < ?5",
+                    params![id, collection, to_json(&spec)?, at, most],
+                )?;
+                Ok(changed == 1)
+            })
+            .await
+    }
+
+    /// The job of that id.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn job(&self, id: JobId) -> Result<Option<JobRecord>, SqliteError> {
+        let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1");
+        self.db.call(move |db| db.query_row(&sql, [id.to_string()], read).optional()).await
+    }
+
+    /// The newest jobs first, those before `before` if it is given.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn jobs(&self, limit: u32, before: Option<JobId>) -> Result<Vec<JobRecord>, SqliteError> {
+        let sql = format!("SELECT {COLUMNS} FROM jobs WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2");
+        let before = before.map(|id| id.to_string());
+        self.db.call(move |db| db.prepare_cached(&sql)?.query_map(params![before, limit], read)?.collect()).await
+    }
+
+    /// The next job to work on: one that an earlier process left running comes first, then the longest waiting.
+    /// Jobs on a collection of `busy` wait, because jobs on one collection do not overlap.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn next_job(
+        &self,
+        running: Vec<JobId>,
+        busy: Vec<CollectionName>,
+    ) -> Result<Option<JobRecord>, SqliteError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM jobs WHERE state IN ('RUNNING', 'PENDING') ORDER BY state = 'PENDING', id LIMIT 1000"
+        );
+        self.db
+            .call(move |db| {
+                let mut statement = db.prepare_cached(&sql)?;
+                for job in statement.query_map((), read)? {
+                    let job = job?;
+                    if !running.contains(&job.id) && !busy.contains(&job.spec.collection) {
+                        return Ok(Some(job));
+                    }
+                }
+                Ok(None)
+            })
+            .await
+    }
+
+    /// Notes that work on a waiting job begins, or goes on; says whether there still is anything to do.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn begin(&self, id: JobId) -> Result<bool, SqliteError> {
+        let now = Timestamp::now().to_string();
+        self.db
+            .call(move |db| {
+                let changed = db.execute(
+                    "UPDATE jobs SET state = 'RUNNING', started_at = coalesce(started_at, ?2)
+                     WHERE id = ?1 AND state IN ('PENDING', 'RUNNING')",
+                    params![id.to_string(), now],
+                )?;
+                Ok(changed == 1)
+            })
+            .await
+    }
+
+    /// Brings a job that is not final to its end; says whether it was not final before.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn finish(&self, id: JobId, finish: Finish) -> Result<bool, SqliteError> {
+        let now = Timestamp::now().to_string();
+        self.db
+            .call(move |db| {
+                let changed = db.execute(
+                    "UPDATE jobs SET state = ?2, message = ?3, summary = coalesce(?4, summary), finished_at = ?5
+                     WHERE id = ?1 AND state IN ('PENDING', 'RUNNING')",
+                    params![id.to_string(), finish.state.as_str(), finish.message, finish.summary, now],
+                )?;
+                Ok(changed == 1)
+            })
+            .await
+    }
+
+    /// Keeps pace and timings of a job whose state another has decided, and takes its left-over work away.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn clear(&self, id: JobId, summary: Option<String>) -> Result<(), SqliteError> {
+        self.db
+            .call(move |db| {
+                let id = id.to_string();
+                let all = db.transaction()?;
+                all.execute("UPDATE jobs SET summary = coalesce(?2, summary) WHERE id = ?1", params![id, summary])?;
+                all.execute("DELETE FROM items WHERE job = ?1", [&id])?;
+                all.execute("DELETE FROM batches WHERE job = ?1", [&id])?;
+                all.commit()
+            })
+            .await
+    }
+
+    /// Pace and timings of a finished job, as they were given to [`Ledger::finish`].
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn summary(&self, id: JobId) -> Result<Option<String>, SqliteError> {
+        self.db
+            .call(move |db| {
+                let row = db.query_row("SELECT summary FROM jobs WHERE id = ?1", [id.to_string()], |row| row.get(0));
+                Ok(row.optional()?.flatten())
+            })
+            .await
+    }
+}
+
+pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
+    Ok(JobRecord {
+        id: parsed(row, 0, |text| text.parse().ok())?,
+        spec: parsed(row, 1, |text| serde_json::from_str(text).ok())?,
+        state: parsed(row, 2, JobState::from_name)?,
+        message: row.get(3)?,
+        submitted_at: parsed(row, 4, |text| Timestamp::parse(text).ok())?,
+        started_at: moment(row, 5)?,
+        finished_at: moment(row, 6)?,
+        counts: JobCounts {
+            listed: row.get(7)?,
+            skipped: row.get(8)?,
+            unchanged: row.get(9)?,
+            done: row.get(10)?,
+            failed: row.get(11)?,
+            deleted: row.get(12)?,
+        },
+    })
+}
+
+/// The counts of a job, inside a transaction.
+pub(super) fn counts(db: &Connection, id: &str) -> rusqlite::Result<JobCounts> {
+    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1");
+    db.prepare_cached(&sql)?.query_row([id], read).map(|job| job.counts)
+}
+
+fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+    let text: Option<String> = row.get(column)?;
+    Ok(text.and_then(|text| Timestamp::parse(&text).ok()))
+}
+
+pub(super) fn parsed<T>(row: &Row<'_>, column: usize, parse: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    parse(&text).ok_or_else(|| {
+        let said = format!("`{text}` in column {column} was not written by this service");
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, said.into())
+    })
+}
+
+fn to_json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}

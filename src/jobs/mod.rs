@@ -1,0 +1,85 @@
+//! Jobs: the service owns the truth (jobs, batches, leases, results, the stop flag), pools do the work. Knows the ports by
+//! their traits and the chain; knows nothing of HTTP.
+//!
+//! A job is planned (`plan`: list, sort out, cut into batches), worked off (`pools`: lease, run the chain, report) and
+//! written down (`ledger`) at each step, so that it goes on after a restart where it stood.
+
+pub mod ledger;
+mod plan;
+mod pools;
+pub mod progress;
+mod run;
+mod service;
+mod settings;
+mod trouble;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::domain::JobId;
+use crate::pipeline::Pipeline;
+use crate::resilience::WaitBoard;
+
+use ledger::Ledger;
+use progress::Live;
+
+pub use service::{JobView, Jobs, JobsError, RETRY_WHEN_FULL, Submission};
+pub use settings::JobSettings;
+
+/// What is in flight when a job is told to stop may take so long to come to its end. Shorter than the time that the whole
+/// process has for stopping.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// What the service of jobs is made of.
+#[derive(Debug)]
+pub struct JobParts {
+    /// Where all is written down.
+    pub ledger: Ledger,
+    /// Who works.
+    pub pipeline: Pipeline,
+    /// How much at once.
+    pub settings: JobSettings,
+    /// Where a job that names no bucket looks.
+    pub default_bucket: String,
+    /// Buckets that a job may name.
+    pub allowed_buckets: Vec<String>,
+    /// Keys under it are no images; empty: none.
+    pub thumbnail_prefix: String,
+    /// What anybody waits for.
+    pub waiting: WaitBoard,
+    /// Cancelled when the process is asked to end.
+    pub drain: CancellationToken,
+    /// Every task of ours.
+    pub tasks: TaskTracker,
+}
+
+#[derive(Debug)]
+struct Inner {
+    ledger: Ledger,
+    pipeline: Pipeline,
+    settings: JobSettings,
+    default_bucket: String,
+    allowed_buckets: Vec<String>,
+    thumbnail_prefix: String,
+    waiting: WaitBoard,
+    drain: CancellationToken,
+    tasks: TaskTracker,
+    live: Mutex<HashMap<JobId, Arc<Live>>>,
+    /// Told when a job was submitted or has ended.
+    wake: Notify,
+}
+
+impl Inner {
+    fn live(&self) -> MutexGuard<'_, HashMap<JobId, Arc<Live>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn pools_worker() -> &'static str {
+    pools::WORKER
+}

@@ -1,0 +1,82 @@
+//! List, sort out, cut into batches. The listing is never held: each page goes into the ledger with the key that it ends
+//! at, so that an interrupted job lists on from there.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::ledger::{Ledger, Page};
+use super::trouble::JobTrouble;
+use crate::domain::JobRecord;
+use crate::domain::image::has_image_extension;
+use crate::source::{ImageSource, Scope};
+
+/// What planning needs to know of the service.
+#[derive(Clone)]
+pub(super) struct Planner {
+    pub(super) ledger: Ledger,
+    pub(super) source: Arc<dyn ImageSource>,
+    pub(super) lease_size: usize,
+    pub(super) thumbnail_prefix: String,
+    /// Told after each page: there may be work to lease.
+    pub(super) planned: Arc<Notify>,
+}
+
+/// Keys of one ledger transaction, as many as S3 gives in one page.
+const PAGE: usize = 1000;
+
+impl Planner {
+    /// Lists the job's scope to its end, or until `stop`.
+    pub(super) async fn plan(&self, job: &JobRecord, space: &str, stop: &CancellationToken) -> Result<(), JobTrouble> {
+        let (start_after, complete) = self.ledger.listing(job.id).await?;
+        if complete {
+            return Ok(());
+        }
+        let scope = Scope { bucket: job.spec.bucket.clone(), prefix: job.spec.prefix.clone(), start_after };
+        let listing = self.source.list(&scope).take_until(stop.cancelled()).ready_chunks(PAGE);
+        let mut pages = Box::pin(listing);
+        let mut room = true;
+        while let Some(listed) = pages.next().await {
+            let mut page = Page::default();
+            let mut broken = None;
+            for image in listed {
+                match image {
+                    Ok(image) => self.sort_out(job, image, &mut page),
+                    Err(error) => broken = Some(error),
+                }
+            }
+            room = self
+                .ledger
+                .plan(job.id, job.spec.collection.clone(), space.to_owned(), page, self.lease_size, job.spec.max_items)
+                .await?;
+            self.planned.notify_waiters();
+            if let Some(error) = broken {
+                return Err(JobTrouble::Listing(error));
+            }
+            if !room {
+                break;
+            }
+        }
+        drop(pages);
+        if !room || !stop.is_cancelled() {
+            self.ledger.planned(job.id).await?;
+        }
+        self.planned.notify_waiters();
+        Ok(())
+    }
+
+    fn sort_out(&self, job: &JobRecord, image: crate::domain::ImageRef, page: &mut Page) {
+        let key = image.uri.key();
+        page.listed += 1;
+        page.listed_through = Some(key.to_owned());
+        let folder = key.ends_with('/');
+        let thumbnail = !self.thumbnail_prefix.is_empty() && key.starts_with(&self.thumbnail_prefix);
+        if folder || thumbnail || !(job.spec.any_extension || has_image_extension(key)) {
+            page.skipped += 1;
+        } else {
+            page.images.push(image);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! One job from its first listing to its end: plan and work side by side.
+
+use std::sync::Arc;
+
+use super::Inner;
+use super::ledger::Finish;
+use super::plan::Planner;
+use super::pools::LocalPool;
+use super::progress::{Live, Pace, dealt_with};
+use super::trouble::JobTrouble;
+use crate::domain::{JobRecord, JobState, Space};
+use crate::index::{Ensured, ImageIndex};
+use crate::pipeline::{Run, Stages};
+
+impl Inner {
+    /// Makes a job live and runs it in a task of its own.
+    pub(super) fn launch(self: &Arc<Self>, job: JobRecord) {
+        let stop = self.drain.child_token();
+        let provider = self.pipeline.provider().busy();
+        let live = Arc::new(Live::new(Stages::new(self.pipeline.lanes(), provider), stop, &job.counts));
+        // Before the task begins: the scheduler must see it in its very next look.
+        self.live().insert(job.id, live.clone());
+        self.tasks.spawn(self.clone().run(job, live));
+    }
+
+    /// Runs a job and notes its end. A job that is interrupted by the service's own end stays as it is and goes on at
+    /// the next start.
+    async fn run(self: Arc<Self>, job: JobRecord, live: Arc<Live>) {
+        tracing::info!(job.id = %job.id, job.collection = %job.spec.collection, "job begins");
+        let work = std::panic::AssertUnwindSafe(self.work(&job, &live));
+        let worked = futures::FutureExt::catch_unwind(work).await.unwrap_or(Err(JobTrouble::Panicked));
+        if let Err(error) = self.end(&job, &live, worked).await {
+            tracing::error!(job.id = %job.id, %error, "job could not be brought to its end; it goes on at the next start");
+        }
+        self.live().remove(&job.id);
+        self.wake.notify_one();
+    }
+
+    async fn work(&self, job: &JobRecord, live: &Live) -> Result<(), JobTrouble> {
+        let space = self.pipeline.provider().space().await.map_err(JobTrouble::Provider)?;
+        for store in self.pipeline.stores().iter() {
+            self.ensure(job, store.as_ref(), &space).await?;
+        }
+        let resumed = job.started_at.is_some();
+        let spec = &job.spec;
+        let what = if resumed { "goes on with" } else { "lists" };
+        let line = format!("{what} s3://{}/{} into collection {}", spec.bucket, spec.prefix, spec.collection);
+        self.ledger.log(job.id, line).await?;
+        let planned = Arc::new(tokio::sync::Notify::new());
+        let planner = Planner {
+            ledger: self.ledger.clone(),
+            source: self.pipeline.source().clone(),
+            lease_size: self.settings.glimpse_lease_size,
+            thumbnail_prefix: self.thumbnail_prefix.clone(),
+            planned: planned.clone(),
+        };
+        let pool = LocalPool { ledger: self.ledger.clone(), pipeline: self.pipeline.clone(), planned };
+        let run = Run { collection: spec.collection.clone(), space: space.clone(), stages: live.stages.clone() };
+        let name = space.name();
+        let plan = async {
+            self.within_grace(live, planner.plan(job, &name, &live.stop)).await.unwrap_or(Ok(()))?;
+            let (_, complete) = self.ledger.listing(job.id).await?;
+            if complete {
+                let counts = self.ledger.job(job.id).await?.map(|job| job.counts).unwrap_or_default();
+                let line = format!(
+                    "listing complete: {} keys, {} skipped, {} unchanged",
+                    counts.listed, counts.skipped, counts.unchanged
+                );
+                self.ledger.log(job.id, line).await?;
+            }
+            Ok(())
+        };
+        let work = async { self.within_grace(live, pool.work(job, run, live, &live.stop)).await.unwrap_or(Ok(())) };
+        tokio::try_join!(plan, work).map(|_| ())
+    }
+
+    /// `None` where a stop was asked for and what was in flight did not end in time.
+    async fn within_grace<T>(&self, live: &Live, work: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(work);
+        tokio::select! {
+            done = &mut work => Some(done),
+            () = live.stop.cancelled() => tokio::time::timeout(super::GRACE, work).await.ok(),
+        }
+    }
+
+    async fn ensure(&self, job: &JobRecord, store: &dyn ImageIndex, space: &Space) -> Result<(), JobTrouble> {
+        let collection = &job.spec.collection;
+        let ensured = store.ensure_image_collection(collection, space).await.map_err(JobTrouble::Store)?;
+        match ensured {
+            Ensured::Created => {
+                self.ledger.forget_collection(collection.clone()).await?;
+                self.ledger.log(job.id, format!("made collection {collection} in {}", store.name())).await?;
+            }
+            Ensured::Existed => {}
+        }
+        Ok(())
+    }
+
+    async fn end(&self, job: &JobRecord, live: &Live, worked: Result<(), JobTrouble>) -> Result<(), JobTrouble> {
+        let Some(now) = self.ledger.job(job.id).await? else { return Ok(()) };
+        let done_here = dealt_with(&now.counts) - dealt_with(&job.counts);
+        let stages = live.stages.report(self.pipeline.provider().busy());
+        let pace = Pace { images_per_second: live.overall(done_here), stages };
+        let summary = serde_json::to_string(&pace).ok();
+        let counts = now.counts;
+        let finish = match worked {
+            // A client stopped it: its state is final already.
+            _ if now.state.is_final() => {
+                self.ledger.log(job.id, format!("stopped: {} done, {} failed", counts.done, counts.failed)).await?;
+                return Ok(self.ledger.clear(job.id, summary).await?);
+            }
+            Ok(()) if live.stop.is_cancelled() => {
+                tracing::info!(job.id = %job.id, counts.done, "job interrupted; it goes on at the next start");
+                let line = "interrupted: the service stops; the job goes on at its next start".to_owned();
+                self.ledger.end_leases(super::pools_worker()).await?;
+                return Ok(self.ledger.log(job.id, line).await?);
+            }
+            Ok(()) => {
+                let nothing = counts.listed == counts.skipped;
+                let warning = format!("no image keys under s3://{}/{}", job.spec.bucket, job.spec.prefix);
+                Finish { state: JobState::Succeeded, message: nothing.then_some(warning), summary }
+            }
+            Err(trouble) => {
+                tracing::error!(job.id = %job.id, error = %trouble, "job failed");
+                Finish { state: JobState::Failed, message: Some(trouble.said()), summary }
+            }
+        };
+        tracing::info!(
+            job.id = %job.id, job.state = finish.state.as_str(), counts.done, counts.failed,
+            images_per_second = pace.images_per_second, "job ends"
+        );
+        let line = format!(
+            "{}: {} done, {} failed, {} unchanged, {} skipped, {} images/s{}",
+            finish.state.as_str(),
+            counts.done,
+            counts.failed,
+            counts.unchanged,
+            counts.skipped,
+            pace.images_per_second,
+            finish.message.as_ref().map(|said| format!(": {said}")).unwrap_or_default()
+        );
+        self.ledger.log(job.id, line).await?;
+        self.ledger.finish(job.id, finish).await?;
+        Ok(self.ledger.clear(job.id, None).await?)
+    }
+}

@@ -1,0 +1,325 @@
+//! What the API and the command line may ask of jobs.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::ledger::{FailurePage, Finish};
+use super::progress::{Pace, dealt_with};
+use super::{Inner, JobParts, pools};
+use crate::domain::{
+    CollectionName, Executor, ImageUri, InvalidCollectionName, JobId, JobRecord, JobSpec, JobState, SpaceMismatch,
+    Timestamp,
+};
+use crate::index::IndexError;
+use crate::resilience::Waiting;
+use crate::sqlite::SqliteError;
+
+/// The service of jobs. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Jobs(Arc<Inner>);
+
+/// What a client asks for, as it came.
+#[derive(Clone, Debug, Default)]
+pub struct Submission {
+    /// `None`: the default bucket.
+    pub bucket: Option<String>,
+    /// Empty for all keys.
+    pub prefix: String,
+    /// Where vectors go.
+    pub collection: String,
+    /// Take no more images than this.
+    pub max_items: Option<u64>,
+    /// Take keys of any extension.
+    pub any_extension: bool,
+    /// More failed items than this fail the job.
+    pub max_failures: Option<u64>,
+}
+
+/// A job as it is shown.
+#[derive(Clone, Debug)]
+pub struct JobView {
+    /// From the ledger.
+    pub job: JobRecord,
+    /// Pace and timings: now while it runs, of the whole run at its end.
+    pub pace: Option<Pace>,
+    /// Seconds until nothing is left, while it runs and where that can be told.
+    pub eta_seconds: Option<u64>,
+    /// A dependency that it waits for.
+    pub waiting_on: Option<Waiting>,
+}
+
+/// Why a request about jobs is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum JobsError {
+    /// A malformed collection name.
+    #[error(transparent)]
+    Collection(#[from] InvalidCollectionName),
+    /// A bucket that jobs may not name.
+    #[error("jobs may not read the bucket `{0}`; it is not in S3_ALLOWED_BUCKETS")]
+    BucketNotAllowed(String),
+    /// As many jobs wait as may.
+    #[error("as many jobs are waiting as may (GLIMPSE_JOB_QUEUE); try again later")]
+    QueueFull,
+    /// The service is about to end.
+    #[error("the service is stopping and takes no more jobs")]
+    Draining,
+    /// No such job.
+    #[error("there is no job `{0}`")]
+    Unknown(String),
+    /// It has ended before.
+    #[error("the job has ended already: it is {}", .0.as_str())]
+    AlreadyFinal(JobState),
+    /// The collection is of another space.
+    #[error(transparent)]
+    Space(#[from] SpaceMismatch),
+    /// A running job writes to it.
+    #[error("a job writes to the collection `{0}` at the moment; stop it first")]
+    CollectionBusy(CollectionName),
+    /// A store or the provider refused or failed.
+    #[error(transparent)]
+    Index(IndexError),
+    /// The ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] SqliteError),
+}
+
+/// How long a client that was refused for fullness should wait.
+pub const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
+
+impl Jobs {
+    /// Starts the service: gives back the leases of the process before and goes on with what it left.
+    ///
+    /// # Errors
+    /// [`SqliteError`] where the ledger cannot be read.
+    pub async fn start(parts: JobParts) -> Result<Self, SqliteError> {
+        let JobParts { ledger, pipeline, settings, default_bucket, allowed_buckets, .. } = parts;
+        let JobParts { thumbnail_prefix, waiting, drain, tasks, .. } = parts;
+        ledger.end_leases(pools::WORKER).await?;
+        let jobs = Self(Arc::new(Inner {
+            ledger,
+            pipeline,
+            settings,
+            default_bucket,
+            allowed_buckets,
+            thumbnail_prefix,
+            waiting,
+            drain,
+            tasks,
+            live: Mutex::new(HashMap::new()),
+            wake: Notify::new(),
+        }));
+        jobs.0.tasks.spawn(jobs.0.clone().schedule());
+        Ok(jobs)
+    }
+
+    /// Takes a job, to be run when its turn comes.
+    ///
+    /// # Errors
+    /// [`JobsError`]: what was asked for is refused, or there is no room.
+    pub async fn submit(&self, submission: Submission) -> Result<JobRecord, JobsError> {
+        if self.0.drain.is_cancelled() {
+            return Err(JobsError::Draining);
+        }
+        let bucket = submission.bucket.unwrap_or_else(|| self.0.default_bucket.clone());
+        if !self.0.allowed_buckets.contains(&bucket) {
+            return Err(JobsError::BucketNotAllowed(bucket));
+        }
+        let collection = CollectionName::parse(&submission.collection)?;
+        self.0.check_space(&collection).await?;
+        let job = JobRecord {
+            id: JobId::fresh(),
+            spec: JobSpec {
+                bucket,
+                prefix: submission.prefix,
+                collection,
+                max_items: submission.max_items,
+                any_extension: submission.any_extension,
+                max_failures: submission.max_failures,
+                executor: Executor::Local,
+            },
+            state: JobState::Pending,
+            message: None,
+            submitted_at: Timestamp::now(),
+            started_at: None,
+            finished_at: None,
+            counts: crate::domain::JobCounts::default(),
+        };
+        if !self.0.ledger.enqueue(&job, self.0.settings.glimpse_job_queue).await? {
+            return Err(JobsError::QueueFull);
+        }
+        self.0.wake.notify_one();
+        Ok(job)
+    }
+
+    /// One job.
+    ///
+    /// # Errors
+    /// [`JobsError::Unknown`], [`JobsError::Ledger`]
+    pub async fn get(&self, id: &str) -> Result<JobView, JobsError> {
+        let job = self.0.known(id).await?;
+        self.0.view(job).await
+    }
+
+    /// The newest jobs first, those submitted before `before` if it is given.
+    ///
+    /// # Errors
+    /// [`JobsError::Ledger`], [`JobsError::Unknown`] for a malformed `before`
+    pub async fn list(&self, limit: u32, before: Option<&str>) -> Result<Vec<JobView>, JobsError> {
+        let before = before.map(|id| id.parse().map_err(|_| JobsError::Unknown(id.to_owned()))).transpose()?;
+        let mut views = Vec::new();
+        for job in self.0.ledger.jobs(limit, before).await? {
+            views.push(self.0.view(job).await?);
+        }
+        Ok(views)
+    }
+
+    /// The newest lines of a job's log, oldest first.
+    ///
+    /// # Errors
+    /// [`JobsError::Unknown`], [`JobsError::Ledger`]
+    pub async fn logs(&self, id: &str) -> Result<Vec<String>, JobsError> {
+        let job = self.0.known(id).await?;
+        Ok(self.0.ledger.logs(job.id).await?)
+    }
+
+    /// Failed items of a job, from the one after `after`.
+    ///
+    /// # Errors
+    /// [`JobsError::Unknown`], [`JobsError::Ledger`]
+    pub async fn failures(&self, id: &str, after: i64, limit: u32) -> Result<FailurePage, JobsError> {
+        let job = self.0.known(id).await?;
+        Ok(self.0.ledger.failures(job.id, after, limit).await?)
+    }
+
+    /// Stops a job: it takes no more images; what it has indexed stays.
+    ///
+    /// # Errors
+    /// [`JobsError::AlreadyFinal`], [`JobsError::Unknown`], [`JobsError::Ledger`]
+    pub async fn stop(&self, id: &str) -> Result<JobId, JobsError> {
+        let job = self.0.known(id).await?;
+        let message = Some("stopped by a client".to_owned());
+        let finish = Finish { state: JobState::Stopped, message, summary: None };
+        if !self.0.ledger.finish(job.id, finish).await? {
+            return Err(JobsError::AlreadyFinal(self.0.known(id).await?.state));
+        }
+        // Bound first: the lock must not be held while the ledger is waited for.
+        let live = self.0.live().get(&job.id).cloned();
+        match live {
+            Some(live) => live.stop.cancel(),
+            None => self.0.ledger.clear(job.id, None).await?,
+        }
+        Ok(job.id)
+    }
+
+    /// Forgets one object of a collection, whose record is about to go.
+    ///
+    /// # Errors
+    /// [`JobsError::Ledger`]
+    pub async fn forget(&self, collection: &CollectionName, uri: &ImageUri) -> Result<(), JobsError> {
+        Ok(self.0.ledger.forget(collection.clone(), uri.clone()).await?)
+    }
+
+    /// Drops a collection from every store and forgets what it held.
+    ///
+    /// # Errors
+    /// [`JobsError::CollectionBusy`] while a job writes to it; [`JobsError::Index`] with an unknown collection.
+    pub async fn drop_collection(&self, name: &str) -> Result<CollectionName, JobsError> {
+        let collection = CollectionName::parse(name)?;
+        for job in self.0.running().await? {
+            if job.spec.collection == collection {
+                return Err(JobsError::CollectionBusy(collection));
+            }
+        }
+        // Forgotten first: a crash in between costs a new reading, not a wrong belief.
+        self.0.ledger.forget_collection(collection.clone()).await?;
+        for store in self.0.pipeline.stores().iter() {
+            store.drop_collection(&collection).await.map_err(JobsError::Index)?;
+        }
+        Ok(collection)
+    }
+}
+
+impl Inner {
+    /// Starts jobs as there is room, until the process is asked to end.
+    async fn schedule(self: Arc<Self>) {
+        while !self.drain.is_cancelled() {
+            match self.start_next().await {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(error) => tracing::error!(%error, "looking for the next job"),
+            }
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = self.drain.cancelled() => {}
+                // A ledger that failed is asked again.
+                () = tokio::time::sleep(Duration::from_secs(5)) => {}
+            }
+        }
+    }
+
+    async fn start_next(self: &Arc<Self>) -> Result<bool, SqliteError> {
+        let running: Vec<JobId> = self.live().keys().copied().collect();
+        if running.len() >= self.settings.glimpse_jobs_at_once {
+            return Ok(false);
+        }
+        let mut busy = Vec::new();
+        for id in &running {
+            busy.extend(self.ledger.job(*id).await?.map(|job| job.spec.collection));
+        }
+        let Some(job) = self.ledger.next_job(running, busy).await? else { return Ok(false) };
+        if !self.ledger.begin(job.id).await? {
+            return Ok(true);
+        }
+        self.launch(job);
+        Ok(true)
+    }
+
+    async fn running(&self) -> Result<Vec<JobRecord>, SqliteError> {
+        let ids: Vec<JobId> = self.live().keys().copied().collect();
+        let mut jobs = Vec::new();
+        for id in ids {
+            jobs.extend(self.ledger.job(id).await?);
+        }
+        Ok(jobs)
+    }
+
+    async fn known(&self, id: &str) -> Result<JobRecord, JobsError> {
+        let unknown = || JobsError::Unknown(id.to_owned());
+        let id: JobId = id.parse().map_err(|_| unknown())?;
+        self.ledger.job(id).await?.ok_or_else(unknown)
+    }
+
+    /// A collection of another space is refused at the door; a provider that cannot say its space yet is left to the job.
+    async fn check_space(&self, collection: &CollectionName) -> Result<(), JobsError> {
+        let Ok(space) = self.pipeline.provider().space().await else { return Ok(()) };
+        for store in self.pipeline.stores().iter() {
+            if let Ok(Some(info)) = store.describe(collection).await {
+                info.space.admits(&space)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn view(&self, job: JobRecord) -> Result<JobView, JobsError> {
+        let live = self.live().get(&job.id).cloned();
+        let Some(live) = live else {
+            let kept = self.ledger.summary(job.id).await?;
+            let pace = kept.and_then(|kept| serde_json::from_str(&kept).ok());
+            return Ok(JobView { job, pace, eta_seconds: None, waiting_on: None });
+        };
+        let stages = live.stages.report(self.pipeline.provider().busy());
+        let pace = Pace { images_per_second: live.rate(), stages };
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "an estimate"
+        )]
+        let eta = (pace.images_per_second > 0.0 && dealt_with(&job.counts) > 0)
+            .then(|| (job.counts.left() as f64 / pace.images_per_second).ceil() as u64);
+        Ok(JobView { job, pace: Some(pace), eta_seconds: eta, waiting_on: self.waiting.snapshot() })
+    }
+}

@@ -1,0 +1,53 @@
+//! Why a job could not go on.
+
+use crate::domain::{DependencyError, Trouble};
+use crate::embed::EmbedError;
+use crate::index::IndexError;
+use crate::source::SourceError;
+use crate::sqlite::SqliteError;
+
+/// Why a job could not go on. Its [`said`](JobTrouble::said) is the job's message.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum JobTrouble {
+    #[error("listing the bucket: {0}")]
+    Listing(#[source] SourceError),
+    #[error("embedding provider: {0}")]
+    Provider(#[source] EmbedError),
+    #[error("store: {0}")]
+    Store(#[source] IndexError),
+    #[error(transparent)]
+    Dependency(#[from] DependencyError),
+    #[error("ledger: {0}")]
+    Ledger(#[from] SqliteError),
+    #[error("{failed} images failed, more than max_failures = {most} allows")]
+    TooManyFailures { failed: u64, most: u64 },
+    #[error("the job's own code panicked")]
+    Panicked,
+}
+
+impl JobTrouble {
+    /// In words for a client: what a dependency said itself stays in the log.
+    pub(super) fn said(&self) -> String {
+        let of = |down: &DependencyError| dependency(down);
+        match self {
+            Self::Listing(SourceError::Dependency(down))
+            | Self::Provider(EmbedError::Dependency(down))
+            | Self::Store(IndexError::Dependency(down))
+            | Self::Dependency(down) => of(down),
+            Self::Ledger(_) => "the ledger could not be read or written; see the log".to_owned(),
+            Self::Listing(_) | Self::Provider(_) | Self::Store(_) | Self::TooManyFailures { .. } | Self::Panicked => {
+                self.to_string()
+            }
+        }
+    }
+}
+
+fn dependency(down: &DependencyError) -> String {
+    let what = match down.trouble {
+        Trouble::Unavailable { .. } => "was unavailable",
+        Trouble::TimedOut => "did not answer in time",
+        Trouble::Busy { .. } => "was busy",
+        Trouble::Failed => "failed",
+    };
+    format!("{} {what}; what it said is in the log. Submit the job again: what is done is kept", down.dependency)
+}

@@ -1,0 +1,79 @@
+//! Memory is bounded by bytes in flight, not by the number of keys: five million keys use what five thousand do.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Two purses of bytes. A task takes from `encoded` before it fetches, then from `decoded` before it decodes, and never
+/// the other way round; who holds both waits for nothing but a core. So nobody can wait in a circle.
+#[derive(Debug)]
+pub struct ByteBudget {
+    encoded: Purse,
+    decoded: Purse,
+}
+
+#[derive(Debug)]
+struct Purse {
+    permits: Arc<Semaphore>,
+    whole: u32,
+}
+
+/// Bytes taken from a budget; given back when dropped.
+#[derive(Debug)]
+#[must_use = "the bytes are given back when this is dropped"]
+pub struct Taken {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+/// Permits are counted in blocks, since a semaphore counts no further than 2^29 on small machines.
+const BLOCK: u64 = 4096;
+
+impl ByteBudget {
+    /// A budget of so many bytes: a quarter for files as they came, the rest for pixels.
+    pub fn new(bytes: u64) -> Self {
+        Self { encoded: Purse::new(bytes / 4), decoded: Purse::new(bytes - bytes / 4) }
+    }
+
+    /// Waits until so many bytes of files may be held.
+    pub async fn take_encoded(&self, bytes: u64) -> Taken {
+        self.encoded.take(bytes).await
+    }
+
+    /// Waits until so many bytes of pixels may be held.
+    pub async fn take_decoded(&self, bytes: u64) -> Taken {
+        self.decoded.take(bytes).await
+    }
+}
+
+impl Purse {
+    fn new(bytes: u64) -> Self {
+        let whole = u32::try_from((bytes / BLOCK).max(1)).unwrap_or(u32::MAX >> 3).min(u32::MAX >> 3);
+        Self { permits: Arc::new(Semaphore::new(whole as usize)), whole }
+    }
+
+    /// What is larger than the whole purse takes all of it, and so goes alone.
+    async fn take(&self, bytes: u64) -> Taken {
+        let blocks = u32::try_from(bytes.div_ceil(BLOCK)).unwrap_or(u32::MAX).clamp(1, self.whole);
+        // The semaphore is never closed.
+        Taken { _permit: self.permits.clone().acquire_many_owned(blocks).await.ok() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn never_more_bytes_than_the_budget_and_a_giant_goes_alone() {
+        let budget = ByteBudget::new(4 * 1024 * 1024);
+        let half = budget.take_encoded(512 * 1024).await;
+        let other_half = budget.take_encoded(512 * 1024).await;
+        let mut giant = Box::pin(budget.take_encoded(1 << 40));
+        assert!(futures::poll!(&mut giant).is_pending());
+        drop((half, other_half));
+        let giant = giant.await;
+        assert!(futures::poll!(Box::pin(budget.take_encoded(1))).is_pending());
+        drop(giant);
+        let _one = budget.take_encoded(1).await;
+    }
+}

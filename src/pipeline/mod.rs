@@ -1,0 +1,163 @@
+//! The one chain: fetch → prepare → chunk → embed → upsert. Written once, read top to bottom; runs across batches
+//! without a barrier between them. Knows the ports by their traits; knows nothing of ledgers, leases or HTTP replies.
+//!
+//! Each unit of work runs in a task of its own ([`Concurrently`]). What fails leaves the chain as an [`Outcome`] with a
+//! class; what succeeds leaves it as an [`Outcome`] once every store has it. A dependency that is down is no item's
+//! failure: [`Pipeline::run`] ends with it and the items stay undone.
+
+pub mod budget;
+mod settings;
+pub mod stages;
+mod steps;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{Stream, StreamExt};
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{CollectionName, DependencyError, ImageRef, ItemFailure, Space};
+use crate::embed::ImageEmbeddingProvider;
+use crate::imaging::Limits;
+use crate::index::Stores;
+use crate::resilience::Concurrently;
+use crate::source::ImageSource;
+
+pub use budget::ByteBudget;
+pub use settings::{Lanes, PipelineSettings};
+pub use stages::{StageReport, Stages};
+
+/// One image to be indexed, and the ticket under which its outcome is reported.
+#[derive(Clone, Debug)]
+pub struct Task {
+    /// Whoever gave the task knows it by this number.
+    pub ticket: i64,
+    /// Which image.
+    pub image: ImageRef,
+}
+
+/// What became of one task.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Of the task.
+    pub ticket: i64,
+    /// Every store has it, or why not.
+    pub result: Result<Indexed, ItemFailure>,
+}
+
+/// An image that every store has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Indexed {
+    /// ETag of the bytes that were read.
+    pub etag: Option<String>,
+    /// How many bytes were read.
+    pub size_bytes: u64,
+}
+
+/// What one run works for.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Where records go.
+    pub collection: CollectionName,
+    /// The space of the collection.
+    pub space: Arc<Space>,
+    /// Where timings go.
+    pub stages: Arc<Stages>,
+}
+
+/// The chain with its parts; one for the whole service, so that its bounds hold over all jobs together.
+#[derive(Clone)]
+pub struct Pipeline {
+    source: Arc<dyn ImageSource>,
+    provider: Arc<dyn ImageEmbeddingProvider>,
+    stores: Stores,
+    limits: Limits,
+    lanes: Lanes,
+    budget: Arc<ByteBudget>,
+    /// One permit a core for decoding and resizing.
+    cores: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pipeline").field("lanes", &self.lanes).finish_non_exhaustive()
+    }
+}
+
+/// A part of a chunk may wait this long for the rest: full batches while work flows, no stand-still when it ebbs.
+const CHUNK_WAIT: Duration = Duration::from_millis(50);
+
+impl Pipeline {
+    /// The chain from its parts.
+    pub fn new(
+        source: Arc<dyn ImageSource>,
+        provider: Arc<dyn ImageEmbeddingProvider>,
+        stores: Stores,
+        limits: Limits,
+        settings: &PipelineSettings,
+    ) -> Self {
+        let lanes = settings.lanes();
+        Self {
+            source,
+            provider,
+            stores,
+            limits,
+            lanes,
+            budget: Arc::new(ByteBudget::new(settings.memory_bytes())),
+            cores: Arc::new(Semaphore::new(lanes.prepare.get())),
+        }
+    }
+
+    /// The source that it reads from.
+    pub fn source(&self) -> &Arc<dyn ImageSource> {
+        &self.source
+    }
+
+    /// The provider that it embeds with.
+    pub fn provider(&self) -> &Arc<dyn ImageEmbeddingProvider> {
+        &self.provider
+    }
+
+    /// The stores that it writes to.
+    pub fn stores(&self) -> &Stores {
+        &self.stores
+    }
+
+    /// How many of each stage may run at once.
+    pub fn lanes(&self) -> Lanes {
+        self.lanes
+    }
+
+    /// Takes tasks until there are none and everything taken is reported to `outcomes`. When `stop` is cancelled it
+    /// takes no more and lets what is in flight come to its end. Dropping the future aborts what is in flight:
+    /// nothing half-written remains, because a record is one upsert.
+    ///
+    /// # Errors
+    /// A dependency that failed and that nobody below was patient with. Tasks without an outcome stay undone.
+    pub async fn run(
+        &self,
+        run: Run,
+        tasks: impl Stream<Item = Task> + Send,
+        outcomes: mpsc::Sender<Outcome>,
+        stop: CancellationToken,
+    ) -> Result<(), DependencyError> {
+        let steps = steps::Steps::new(self.clone(), run, outcomes, stop.clone());
+        let [fetch, prepare, embed, upsert] = [(); 4].map(|()| steps.clone());
+        let ready = tasks
+            .take_until(stop.cancelled_owned())
+            .concurrently(self.lanes.fetch, move |task| fetch.clone().fetch(task))
+            .filter_map(std::future::ready)
+            .concurrently(self.lanes.prepare, move |loaded| prepare.clone().prepare(loaded))
+            .filter_map(std::future::ready);
+        let mut stored = Box::pin(
+            tokio_stream::StreamExt::chunks_timeout(ready, self.lanes.batch.get(), CHUNK_WAIT)
+                .concurrently(self.lanes.embed, move |chunk| embed.clone().embed(chunk))
+                .filter(|records| std::future::ready(!records.is_empty()))
+                .concurrently(self.lanes.upsert, move |records| upsert.clone().upsert(records)),
+        );
+        while stored.next().await.is_some() {}
+        drop(stored);
+        steps.verdict()
+    }
+}

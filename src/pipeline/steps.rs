@@ -1,0 +1,270 @@
+//! The steps of the chain. Each takes a piece of work and gives what the next step takes, or reports why not.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::budget::Taken;
+use super::{Indexed, Outcome, Pipeline, Run, Task};
+use crate::domain::{DependencyError, Embedding, FailureClass, ImageRecord, ItemFailure, Payload, Timestamp, Trouble};
+use crate::embed::EmbedError;
+use crate::imaging::{self, Prepared, PreparedImage};
+use crate::index::IndexError;
+use crate::source::{Fetched, SourceError};
+
+/// What every step needs; cheap to clone into a task.
+#[derive(Clone)]
+pub(super) struct Steps(Arc<Inner>);
+
+struct Inner {
+    pipeline: Pipeline,
+    run: Run,
+    outcomes: mpsc::Sender<Outcome>,
+    stop: CancellationToken,
+    /// The first dependency that failed.
+    broken: Mutex<Option<DependencyError>>,
+}
+
+/// A task whose bytes are here, and the bytes' share of the budget.
+pub(super) struct Loaded {
+    task: Task,
+    fetched: Fetched,
+    taken: Taken,
+}
+
+/// A task whose picture is ready for the model.
+pub(super) struct Ready {
+    task: Task,
+    prepared: Prepared,
+    etag: Option<String>,
+    size_bytes: u64,
+    sha256: String,
+    meta: std::collections::BTreeMap<String, String>,
+}
+
+/// A task whose record is ready for the stores.
+pub(super) struct Embedded {
+    ticket: i64,
+    indexed: Indexed,
+    record: ImageRecord,
+}
+
+impl Steps {
+    pub(super) fn new(pipeline: Pipeline, run: Run, outcomes: mpsc::Sender<Outcome>, stop: CancellationToken) -> Self {
+        Self(Arc::new(Inner { pipeline, run, outcomes, stop, broken: Mutex::new(None) }))
+    }
+
+    /// How the whole run went.
+    pub(super) fn verdict(&self) -> Result<(), DependencyError> {
+        self.0.broken.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
+    }
+
+    pub(super) async fn fetch(self, task: Task) -> Option<Loaded> {
+        let Inner { pipeline, run, .. } = &*self.0;
+        if task.image.size_bytes > pipeline.limits.max_bytes {
+            let limit = pipeline.limits.max_bytes;
+            let error = SourceError::TooLarge { uri: task.image.uri.clone(), bytes: task.image.size_bytes, limit };
+            return self.fetch_failed(&task, error).await;
+        }
+        let taken = pipeline.budget.take_encoded(task.image.size_bytes).await;
+        let begun = Instant::now();
+        let fetched = pipeline.source.fetch(&task.image).await;
+        run.stages.fetch.took(begun.elapsed());
+        match fetched {
+            Ok(fetched) => Some(Loaded { task, fetched, taken }),
+            Err(error) => self.fetch_failed(&task, error).await,
+        }
+    }
+
+    async fn fetch_failed(&self, task: &Task, error: SourceError) -> Option<Loaded> {
+        let class = match &error {
+            SourceError::Missing(_) => FailureClass::FetchMissing,
+            SourceError::Denied(_) | SourceError::NoBucket(_) => FailureClass::FetchDenied,
+            SourceError::TooLarge { .. } => FailureClass::TooLarge,
+            SourceError::BrokenOff { .. } => FailureClass::Truncated,
+            SourceError::Dependency(down) => return self.broke(down.clone()),
+        };
+        self.failed(task, class, error.to_string()).await
+    }
+
+    pub(super) async fn prepare(self, loaded: Loaded) -> Option<Ready> {
+        let Inner { pipeline, run, .. } = &*self.0;
+        let Loaded { task, fetched, taken } = loaded;
+        let limits = pipeline.limits;
+        let bytes = fetched.bytes;
+        // The header alone, so that the decoder's memory is taken from the budget before it is allocated.
+        let cost = match imaging::decode_cost(&bytes, &limits) {
+            Ok(cost) => cost,
+            Err(error) => return self.failed(&task, error.class(), error.to_string()).await,
+        };
+        let pixels = pipeline.budget.take_decoded(cost).await;
+        let core = pipeline.cores.clone().acquire_owned().await.ok();
+        let preprocessing = pipeline.provider.preprocessing();
+        let begun = Instant::now();
+        let decoded = tokio::task::spawn_blocking(move || {
+            let sha256 = hex::encode(Sha256::digest(&bytes));
+            (imaging::prepare(&bytes, &limits, &preprocessing), sha256, bytes.len() as u64)
+        })
+        .await;
+        run.stages.prepare.took(begun.elapsed());
+        drop((core, pixels, taken));
+        match decoded {
+            Ok((Ok(prepared), sha256, size_bytes)) => {
+                Some(Ready { task, prepared, etag: fetched.etag, size_bytes, sha256, meta: fetched.metadata })
+            }
+            Ok((Err(error), ..)) => self.failed(&task, error.class(), error.to_string()).await,
+            Err(panic) => {
+                tracing::error!(image.uri = %task.image.uri, %panic, "decoder panicked");
+                self.failed(&task, FailureClass::Panicked, "the decoder panicked over this file".to_owned()).await
+            }
+        }
+    }
+
+    pub(super) async fn embed(self, chunk: Vec<Ready>) -> Vec<Embedded> {
+        let Inner { pipeline, run, .. } = &*self.0;
+        let images: Vec<PreparedImage> = chunk.iter().map(|ready| ready.prepared.image.clone()).collect();
+        let begun = Instant::now();
+        let embeddings = pipeline.embed_halving(&images).await;
+        run.stages.embed.took(begun.elapsed());
+        let embeddings = match embeddings {
+            Ok(embeddings) => embeddings,
+            Err(down) => return self.broke::<()>(down).map(|()| Vec::new()).unwrap_or_default(),
+        };
+        let mut embedded = Vec::with_capacity(chunk.len());
+        for (ready, embedding) in chunk.into_iter().zip(embeddings) {
+            match embedding {
+                Ok(embedding) => embedded.push(self.record(ready, embedding)),
+                Err(error) => {
+                    self.failed::<()>(&ready.task, FailureClass::EmbedRejected, error.to_string()).await;
+                }
+            }
+        }
+        embedded
+    }
+
+    fn record(&self, ready: Ready, embedding: Embedding) -> Embedded {
+        let Ready { task, prepared, etag, size_bytes, sha256, meta } = ready;
+        let uri = task.image.uri;
+        let payload = Payload {
+            s3_key: uri.key().to_owned(),
+            s3_bucket: uri.bucket().to_owned(),
+            s3_folders: uri.folders(),
+            s3_uri: uri.clone(),
+            format: prepared.meta.format,
+            width: prepared.meta.width,
+            height: prepared.meta.height,
+            frames: prepared.meta.frames,
+            thumbnail_key: None,
+            etag: etag.clone(),
+            size_bytes,
+            content_sha256: sha256,
+            space: self.0.run.space.name(),
+            indexed_at: Timestamp::now(),
+            meta_kv: meta.iter().map(|(key, value)| format!("{key}={value}")).collect(),
+            meta,
+        };
+        let record = ImageRecord { id: uri.id(), uri, embedding, payload };
+        Embedded { ticket: task.ticket, indexed: Indexed { etag, size_bytes }, record }
+    }
+
+    /// Writes to every store, one after the other; a record that one refuses leaves the batch, the rest is written.
+    pub(super) async fn upsert(self, embedded: Vec<Embedded>) {
+        let Inner { pipeline, run, outcomes, .. } = &*self.0;
+        let begun = Instant::now();
+        let (mut records, mut tickets): (Vec<_>, Vec<_>) =
+            embedded.into_iter().map(|one| (one.record, (one.ticket, one.indexed))).unzip();
+        for store in pipeline.stores.iter() {
+            loop {
+                let error = match store.upsert(&run.collection, &records).await {
+                    Ok(()) => break,
+                    Err(error) => error,
+                };
+                let refused = match &error {
+                    IndexError::Rejected { id, .. } => records.iter().position(|record| record.id == *id),
+                    IndexError::Dependency(_)
+                    | IndexError::UnknownCollection(_)
+                    | IndexError::Space(_)
+                    | IndexError::NameTaken { .. } => None,
+                };
+                let Some(place) = refused else {
+                    self.broke::<()>(as_dependency(store.name(), error));
+                    return;
+                };
+                let record = records.swap_remove(place);
+                let (ticket, indexed) = tickets.swap_remove(place);
+                let image = crate::domain::ImageRef {
+                    uri: record.uri,
+                    etag: indexed.etag,
+                    size_bytes: indexed.size_bytes,
+                    modified: None,
+                };
+                self.failed::<()>(&Task { ticket, image }, FailureClass::IndexRejected, error.to_string()).await;
+            }
+        }
+        run.stages.upsert.took(begun.elapsed());
+        for (ticket, indexed) in tickets {
+            // The receiver goes away only when the run is given up.
+            drop(outcomes.send(Outcome { ticket, result: Ok(indexed) }).await);
+        }
+    }
+
+    async fn failed<T>(&self, task: &Task, class: FailureClass, message: String) -> Option<T> {
+        let failure = ItemFailure { uri: task.image.uri.clone(), class, message, attempts: 1 };
+        drop(self.0.outcomes.send(Outcome { ticket: task.ticket, result: Err(failure) }).await);
+        None
+    }
+
+    /// Remembers the first dependency that broke and takes no more tasks.
+    fn broke<T>(&self, down: DependencyError) -> Option<T> {
+        self.0.broken.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(down);
+        self.0.stop.cancel();
+        None
+    }
+}
+
+/// A collection that vanished or changed under a running job is the store's trouble, not an image's.
+fn as_dependency(store: &str, error: IndexError) -> DependencyError {
+    match error {
+        IndexError::Dependency(down) => down,
+        other => DependencyError { dependency: store.to_owned(), trouble: Trouble::Failed, detail: other.to_string() },
+    }
+}
+
+type Embeddings = Vec<Result<Embedding, EmbedError>>;
+
+impl Pipeline {
+    /// One bad image costs one image: a rejected batch is halved until the bad one stands alone.
+    fn embed_halving<'a>(
+        &'a self,
+        images: &'a [PreparedImage],
+    ) -> Pin<Box<dyn Future<Output = Result<Embeddings, DependencyError>> + Send + 'a>> {
+        Box::pin(async move {
+            let error = match self.provider.embed_image_batch(images).await {
+                Ok(embeddings) if embeddings.len() == images.len() => {
+                    return Ok(embeddings.into_iter().map(Ok).collect());
+                }
+                Ok(embeddings) => EmbedError::WrongCount { sent: images.len(), got: embeddings.len() },
+                Err(EmbedError::Dependency(down)) => return Err(down),
+                Err(
+                    error @ (EmbedError::Rejected(_)
+                    | EmbedError::WrongCount { .. }
+                    | EmbedError::Invalid(_)
+                    | EmbedError::ProbeFailed(_)
+                    | EmbedError::Unsupported),
+                ) => error,
+            };
+            if images.len() <= 1 {
+                return Ok(images.iter().map(|_| Err(error.clone())).collect());
+            }
+            let (left, right) = images.split_at(images.len() / 2);
+            let mut halves = self.embed_halving(left).await?;
+            halves.extend(self.embed_halving(right).await?);
+            Ok(halves)
+        })
+    }
+}

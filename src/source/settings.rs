@@ -1,0 +1,95 @@
+//! Which bucket, at which server, with which credentials.
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::Secret;
+
+/// The settings of the bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SourceSettings {
+    /// `S3_ENDPOINT`: a URL, `aws` for Amazon's own, or `embedded` (default) for the S3 server in this process.
+    pub s3_endpoint: String,
+    /// `S3_ACCESS_KEY_ID`: empty (default) for the ambient credentials, or a pair made once for `embedded`.
+    pub s3_access_key_id: String,
+    /// `S3_SECRET_ACCESS_KEY`: goes with it.
+    pub s3_secret_access_key: Secret,
+    /// `S3_BUCKET`: where a job that names no bucket looks; `pipeline` by default.
+    pub s3_bucket: String,
+    /// `S3_REGION`: `us-east-1` by default.
+    pub s3_region: String,
+    /// `S3_PATH_STYLE`: `true` (default) puts the bucket into the path, `false` into the host's name.
+    pub s3_path_style: bool,
+    /// `S3_ALLOWED_BUCKETS`: buckets that a job may name, by commas; empty (default): only `S3_BUCKET`.
+    pub s3_allowed_buckets: String,
+    /// `THUMBNAIL_PREFIX`: keys under it are thumbnails and are not indexed; empty (default): none.
+    pub thumbnail_prefix: String,
+    /// `GLIMPSE_S3_ADDR`: where the embedded S3 server listens; `127.0.0.1:9100` by default.
+    pub glimpse_s3_addr: String,
+    /// `GLIMPSE_S3_ALLOW_REMOTE`: lets it listen on an address that is not loopback; `false` by default.
+    pub glimpse_s3_allow_remote: bool,
+}
+
+impl Default for SourceSettings {
+    fn default() -> Self {
+        Self {
+            s3_endpoint: "embedded".to_owned(),
+            s3_access_key_id: String::new(),
+            s3_secret_access_key: Secret::default(),
+            s3_bucket: "pipeline".to_owned(),
+            s3_region: "us-east-1".to_owned(),
+            s3_path_style: true,
+            s3_allowed_buckets: String::new(),
+            thumbnail_prefix: String::new(),
+            glimpse_s3_addr: "127.0.0.1:9100".to_owned(),
+            glimpse_s3_allow_remote: false,
+        }
+    }
+}
+
+/// Where the objects are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Endpoint {
+    /// In this process.
+    Embedded,
+    /// Amazon's own.
+    Aws,
+    /// At this URL.
+    Url(String),
+}
+
+impl SourceSettings {
+    /// What `S3_ENDPOINT` means.
+    ///
+    /// # Errors
+    /// A sentence that says what is allowed.
+    pub fn endpoint(&self) -> Result<Endpoint, String> {
+        match self.s3_endpoint.as_str() {
+            "embedded" => Ok(Endpoint::Embedded),
+            "aws" => Ok(Endpoint::Aws),
+            url if url.starts_with("http://") || url.starts_with("https://") => Ok(Endpoint::Url(url.to_owned())),
+            other => Err(format!("S3_ENDPOINT is `{other}`; it must be a URL (http://…), `aws` or `embedded`")),
+        }
+    }
+
+    /// The buckets that a job may name.
+    pub fn allowed_buckets(&self) -> Vec<String> {
+        let named: Vec<String> = crate::domain::words(&self.s3_allowed_buckets);
+        if named.is_empty() { vec![self.s3_bucket.clone()] } else { named }
+    }
+
+    /// Checks what can be checked without asking anyone.
+    ///
+    /// # Errors
+    /// A sentence that names the setting and what is allowed.
+    pub fn validate(&self) -> Result<(), String> {
+        self.endpoint()?;
+        if self.s3_bucket.is_empty() || self.s3_bucket.contains('/') {
+            return Err(format!("S3_BUCKET is `{}`, which is no bucket's name", self.s3_bucket));
+        }
+        if self.s3_access_key_id.is_empty() != self.s3_secret_access_key.is_empty() {
+            return Err("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY go together: set both or neither".to_owned());
+        }
+        Ok(())
+    }
+}
