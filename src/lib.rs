@@ -13,3 +13,8 @@ pub mod images;
 pub mod jobs;
 pub mod pipeline;
 pub mod search;
+
+pub mod api;
+pub mod config;
+pub mod shutdown;
+pub mod telemetry;

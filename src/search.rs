@@ -8,8 +8,8 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::domain::{
-    CollectionInfo, CollectionName, DependencyError, Embedding, Filter, Hit, InvalidCollectionName, SearchQuery, Space,
-    SpaceMismatch,
+    CollectionInfo, CollectionName, DependencyError, Embedding, FailureClass, Filter, Hit, InvalidCollectionName,
+    SearchQuery, Space, SpaceMismatch,
 };
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
 use crate::imaging::{self, ImageError, Limits};
@@ -225,12 +225,58 @@ impl Search {
     }
 }
 
+/// What kind of refusal an error is, for whoever has to answer a client and may not know the ports.
+#[derive(Clone, Copy, Debug)]
+pub enum Refusal<'a> {
+    /// This option.
+    Invalid(&'static str),
+    /// The collection's name.
+    Collection,
+    /// Too many bytes.
+    TooLarge,
+    /// No format that is read.
+    NotAnImage,
+    /// A picture that cannot be used.
+    BadImage(FailureClass),
+    /// Come back later.
+    Busy,
+    /// No such collection.
+    UnknownCollection,
+    /// It contradicts what is there; the word says what.
+    Conflict(&'static str),
+    /// The provider does not take this input.
+    RejectedInput,
+    /// The provider does not do what it says.
+    BadProvider,
+    /// A dependency failed.
+    Dependency(&'a DependencyError),
+    /// Our own fault.
+    Internal,
+}
+
 impl SearchError {
-    /// The dependency's failure behind it, if it is one.
-    pub fn dependency(&self) -> Option<&DependencyError> {
+    /// What kind of refusal it is.
+    pub fn refusal(&self) -> Refusal<'_> {
         match self {
-            Self::Embed(EmbedError::Dependency(down)) | Self::Index(IndexError::Dependency(down)) => Some(down),
-            _ => None,
+            Self::Invalid { field, .. } => Refusal::Invalid(field),
+            Self::Collection(_) => Refusal::Collection,
+            Self::Image(ImageError::TooLarge { .. }) => Refusal::TooLarge,
+            Self::Image(ImageError::UnsupportedFormat(_)) => Refusal::NotAnImage,
+            Self::Image(
+                bad @ (ImageError::Corrupt { .. } | ImageError::Truncated { .. } | ImageError::TooManyPixels { .. }),
+            ) => Refusal::BadImage(bad.class()),
+            Self::Busy => Refusal::Busy,
+            Self::Space(_) | Self::Index(IndexError::Space(_)) => Refusal::Conflict("space_mismatch"),
+            Self::Index(IndexError::NameTaken { .. }) => Refusal::Conflict("name_taken"),
+            Self::Index(IndexError::UnknownCollection(_)) => Refusal::UnknownCollection,
+            Self::Embed(EmbedError::Unsupported | EmbedError::Rejected(_)) => Refusal::RejectedInput,
+            Self::Embed(EmbedError::WrongCount { .. } | EmbedError::Invalid(_) | EmbedError::ProbeFailed(_)) => {
+                Refusal::BadProvider
+            }
+            Self::Embed(EmbedError::Dependency(down)) | Self::Index(IndexError::Dependency(down)) => {
+                Refusal::Dependency(down)
+            }
+            Self::Index(IndexError::Rejected { .. }) | Self::Panicked => Refusal::Internal,
         }
     }
 }

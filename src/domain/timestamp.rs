@@ -50,6 +50,12 @@ impl Timestamp {
     }
 }
 
+impl From<std::time::SystemTime> for Timestamp {
+    fn from(moment: std::time::SystemTime) -> Self {
+        Self::from_utc(moment.into())
+    }
+}
+
 impl fmt::Display for Timestamp {
     /// Always six digits of a second: texts of the same length compare as the moments do.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

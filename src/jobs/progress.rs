@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::JobCounts;
 use crate::pipeline::Stages;
-use crate::pipeline::stages::StagesReport;
+pub use crate::pipeline::stages::{StageReport, StagesReport};
 
 /// Pace and timings, as they are shown and, at the end, kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

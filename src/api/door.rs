@@ -1,0 +1,159 @@
+//! Who may come in: keys, and what a browser may be made to do.
+//!
+//! Without a key the service listens on loopback only, and then a page of another site could still reach it through the
+//! user's own browser: by a request to another origin (`Origin` tells) or by a name that resolves to loopback (`Host` tells).
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, Method, Uri, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+
+use super::ApiSettings;
+use super::error::ApiError;
+
+/// The door of the service.
+#[derive(Debug)]
+pub(super) struct Door {
+    /// SHA-256 of each key: all of one length, so that comparing tells nothing of it.
+    keys: Vec<[u8; 32]>,
+    origins: Vec<String>,
+    /// Whether only names of loopback may be asked for.
+    loopback_names: bool,
+}
+
+/// Paths that need no key: whether the service lives, and the page that asks for one.
+const OPEN: [&str; 3] = ["/healthz", "/readyz", "/"];
+
+impl Door {
+    pub(super) fn new(settings: &ApiSettings) -> Self {
+        let keys: Vec<_> = settings.keys().iter().map(|key| digest(key.reveal())).collect();
+        let loopback_names = keys.is_empty() && !settings.glimpse_allow_anonymous;
+        Self { keys, origins: settings.origins(), loopback_names }
+    }
+
+    fn admit(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<(), ApiError> {
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        if let Some(host) = host
+            && self.loopback_names
+            && !is_loopback_name(host)
+        {
+            return Err(ApiError::cross_origin(format!(
+                "without an API key this service answers to names of this machine only, not to `{host}`"
+            )));
+        }
+        if !method.is_safe() {
+            self.check_origin(headers, host)?;
+        }
+        if self.keys.is_empty() || OPEN.contains(&path) {
+            return Ok(());
+        }
+        match presented(headers) {
+            None => Err(ApiError::no_key("give the API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`")),
+            Some(key) if self.knows(key) => Ok(()),
+            Some(_) => Err(ApiError::no_key("this API key is not known here")),
+        }
+    }
+
+    /// Every key is compared, whatever the first one said.
+    fn knows(&self, key: &str) -> bool {
+        let given = digest(key);
+        self.keys.iter().fold(Choice::from(0), |known, key| known | key.ct_eq(&given)).into()
+    }
+
+    fn check_origin(&self, headers: &HeaderMap, host: Option<&str>) -> Result<(), ApiError> {
+        let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
+        let origin = origin.to_str().unwrap_or("null");
+        let authority = origin.parse::<Uri>().ok().and_then(|uri| uri.authority().map(ToString::to_string));
+        let same = authority.is_some() && authority.as_deref() == host;
+        if same || self.origins.iter().any(|allowed| allowed == origin) {
+            return Ok(());
+        }
+        Err(ApiError::cross_origin(format!("a page of `{origin}` may not change anything here (GLIMPSE_CORS_ORIGINS)")))
+    }
+}
+
+/// The middleware.
+pub(super) async fn guard(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
+    match door.admit(request.method(), request.uri().path(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refused) => refused.into_response(),
+    }
+}
+
+fn presented(headers: &HeaderMap) -> Option<&str> {
+    let bearer = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let bearer =
+        bearer.and_then(|value| value.split_once(' ')).filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let plain = headers.get("x-api-key").and_then(|value| value.to_str().ok());
+    bearer.map(|(_, key)| key.trim()).or(plain)
+}
+
+fn digest(key: &str) -> [u8; 32] {
+    Sha256::digest(key.as_bytes()).into()
+}
+
+fn is_loopback_name(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) && !name.is_empty() => name,
+        _ => host,
+    };
+    let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    name.eq_ignore_ascii_case("localhost") || address.is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Secret;
+
+    fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+        pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
+    }
+
+    fn with(settings: ApiSettings) -> Door {
+        Door::new(&settings)
+    }
+
+    #[test]
+    fn a_key_opens_all_and_nothing_else_does() {
+        let door = with(ApiSettings { glimpse_api_key: Secret::new("one, two"), ..ApiSettings::default() });
+        let get = |headers: &HeaderMap| door.admit(&Method::GET, "/jobs", headers).is_ok();
+        assert!(get(&headers(&[("authorization", "Bearer one")])));
+        assert!(get(&headers(&[("authorization", "bearer two")])));
+        assert!(get(&headers(&[("x-api-key", "two")])));
+        for wrong in [&[][..], &[("x-api-key", "onetwo")], &[("x-api-key", "")], &[("authorization", "Basic one")]] {
+            assert!(!get(&headers(wrong)), "{wrong:?}");
+        }
+        for open in OPEN {
+            door.admit(&Method::GET, open, &HeaderMap::new()).unwrap();
+        }
+    }
+
+    #[test]
+    fn another_site_cannot_make_a_browser_change_anything() {
+        let door = with(ApiSettings { glimpse_cors_origins: "https://ok.example".into(), ..ApiSettings::default() });
+        let host = ("host", "localhost:8080");
+        let post = |origin| door.admit(&Method::POST, "/jobs/images", &headers(&[host, ("origin", origin)])).is_ok();
+        assert!(post("http://localhost:8080") && post("https://ok.example"));
+        assert!(!post("https://evil.example") && !post("null") && !post("http://localhost:9"));
+        let get = door.admit(&Method::GET, "/jobs", &headers(&[host, ("origin", "https://evil.example")]));
+        assert!(get.is_ok(), "reading is left to CORS");
+    }
+
+    #[test]
+    fn a_name_that_was_bent_to_loopback_is_refused() {
+        let door = with(ApiSettings::default());
+        let asked = |host| door.admit(&Method::GET, "/jobs", &headers(&[("host", host)])).is_ok();
+        for good in ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "127.1.2.3"] {
+            assert!(asked(good), "{good}");
+        }
+        for bad in ["evil.example:8080", "localhost.evil.example", "10.0.0.1", ""] {
+            assert!(!asked(bad), "{bad}");
+        }
+    }
+}

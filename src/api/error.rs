@@ -1,0 +1,271 @@
+//! What a client sees when something is wrong: the only file that knows error statuses.
+//!
+//! Every reply that is no success has the body `{"error","message","code","request_id"}`. What went wrong inside a
+//! dependency is in the log, not in the body.
+
+use std::time::Duration;
+
+use axum::extract::{Request, rejection};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use tower_http::request_id::RequestId;
+use utoipa::ToSchema;
+
+use crate::domain::{DependencyError, Trouble};
+use crate::images::ImagesError;
+use crate::jobs::{JobsError, RETRY_WHEN_FULL};
+use crate::search::{RETRY_WHEN_BUSY, SearchError};
+
+/// The body of every reply that is no success.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ErrorReply {
+    /// The status in words: `Bad Request`.
+    pub error: String,
+    /// What was wrong with which input and what to do about it.
+    pub message: String,
+    /// A stable word for programs: `invalid_limit`.
+    pub code: String,
+    /// Find the request in the log by it.
+    pub request_id: Option<String>,
+}
+
+/// A reply that is no success.
+#[derive(Clone, Debug)]
+pub(super) struct ApiError {
+    status: StatusCode,
+    code: String,
+    message: String,
+    retry_after: Option<Duration>,
+}
+
+impl ApiError {
+    fn new(status: StatusCode, code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { status, code: code.into(), message: message.into(), retry_after: None }
+    }
+
+    fn after(self, wait: Duration) -> Self {
+        Self { retry_after: Some(wait), ..self }
+    }
+
+    /// 404 of the router.
+    pub(super) fn no_route(path: &str) -> Self {
+        let message = format!("there is nothing at {path}; /docs lists what there is");
+        Self::new(StatusCode::NOT_FOUND, "unknown_route", message)
+    }
+
+    /// 405 of the router.
+    pub(super) fn wrong_method(method: &str, path: &str) -> Self {
+        let message = format!("{path} does not answer to {method}; /docs lists what it does");
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+    }
+
+    /// 401.
+    pub(super) fn no_key(message: &str) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
+    }
+
+    /// 403 for a request that a page of another site made a browser send.
+    pub(super) fn cross_origin(message: String) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "cross_origin", message)
+    }
+
+    /// 422 naming a field.
+    pub(super) fn invalid(field: &str, message: impl Into<String>) -> Self {
+        let code = format!("invalid_{field}");
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, format!("{field}: {}", message.into()))
+    }
+
+    /// 400 for a body that cannot be read.
+    pub(super) fn malformed(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "malformed_body", message)
+    }
+
+    /// 413.
+    pub(super) fn too_large(limit: usize) -> Self {
+        let message = format!("the file is larger than the {limit} bytes that are allowed (IMAGE_MAX_SIZE_MB)");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    }
+
+    /// 504 of this service itself.
+    pub(super) fn too_slow() -> Self {
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", "the request took too long and was given up")
+    }
+
+    /// 500.
+    pub(super) fn internal() -> Self {
+        let message = "something went wrong here; the log has the details under this request's id";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+
+    /// 503 of a service that is not ready, with the reason that is fit to be told.
+    pub(super) fn not_ready(self) -> Self {
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, code: "not_ready".to_owned(), ..self }
+    }
+
+    fn dependency(down: &DependencyError) -> Self {
+        tracing::error!(dependency = %down.dependency, error = %down, "dependency failed");
+        let (status, code, words) = match down.trouble {
+            Trouble::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "is unavailable"),
+            Trouble::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy", "is busy"),
+            Trouble::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "dependency_timed_out", "did not answer in time"),
+            Trouble::Failed => (StatusCode::BAD_GATEWAY, "dependency_failed", "failed"),
+        };
+        let error = Self::new(status, code, format!("{} {words}", down.dependency));
+        match down.trouble {
+            Trouble::Unavailable { retry_after } | Trouble::Busy { retry_after } => error.after(retry_after),
+            Trouble::TimedOut | Trouble::Failed => error,
+        }
+    }
+}
+
+impl From<JobsError> for ApiError {
+    fn from(error: JobsError) -> Self {
+        let said = error.to_string();
+        match error {
+            JobsError::Collection(_) => Self::invalid("collection", said),
+            JobsError::BucketNotAllowed(_) => Self::new(StatusCode::FORBIDDEN, "bucket_not_allowed", said),
+            JobsError::QueueFull => Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", said).after(RETRY_WHEN_FULL),
+            JobsError::Draining => Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", said).after(RETRY_WHEN_FULL),
+            JobsError::Unknown(_) => Self::new(StatusCode::NOT_FOUND, "unknown_job", said),
+            JobsError::AlreadyFinal(_) => Self::new(StatusCode::CONFLICT, "job_is_final", said),
+            JobsError::Space(_) => Self::new(StatusCode::CONFLICT, "space_mismatch", said),
+            JobsError::CollectionBusy(_) => Self::new(StatusCode::CONFLICT, "collection_busy", said),
+            JobsError::Index(error) => SearchError::Index(error).into(),
+            JobsError::Ledger(error) => {
+                tracing::error!(%error, "ledger failed");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl From<SearchError> for ApiError {
+    fn from(error: SearchError) -> Self {
+        use crate::search::Refusal;
+        let said = error.to_string();
+        match error.refusal() {
+            Refusal::Invalid(field) => {
+                let code = format!("invalid_{field}");
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, said)
+            }
+            Refusal::Collection => Self::invalid("collection", said),
+            Refusal::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", said),
+            Refusal::NotAnImage => Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_format", said),
+            Refusal::BadImage(class) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, class.as_str(), said),
+            Refusal::Busy => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", said).after(RETRY_WHEN_BUSY),
+            Refusal::UnknownCollection => Self::new(StatusCode::NOT_FOUND, "unknown_collection", said),
+            Refusal::Conflict(code) => Self::new(StatusCode::CONFLICT, code, said),
+            Refusal::RejectedInput => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "embed_rejected", said),
+            Refusal::BadProvider => {
+                tracing::error!(%error, "embedding provider");
+                Self::new(StatusCode::BAD_GATEWAY, "bad_provider", said)
+            }
+            Refusal::Dependency(down) => Self::dependency(down),
+            Refusal::Internal => {
+                tracing::error!(%error, "search failed");
+                Self::internal()
+            }
+        }
+    }
+}
+
+impl From<ImagesError> for ApiError {
+    fn from(error: ImagesError) -> Self {
+        let said = error.to_string();
+        match error {
+            ImagesError::Unknown { .. } => Self::new(StatusCode::NOT_FOUND, "unknown_image", said),
+            ImagesError::Collection(_) => Self::invalid("collection", said),
+            ImagesError::Index(error) => SearchError::Index(error).into(),
+        }
+    }
+}
+
+impl From<rejection::JsonRejection> for ApiError {
+    fn from(rejected: rejection::JsonRejection) -> Self {
+        let said = rejected.body_text();
+        match rejected {
+            rejection::JsonRejection::JsonDataError(_) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", said)
+            }
+            rejection::JsonRejection::JsonSyntaxError(_) => Self::malformed(said),
+            rejection::JsonRejection::MissingJsonContentType(_) => {
+                Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", said)
+            }
+            other => Self::new(other.status(), "malformed_body", said),
+        }
+    }
+}
+
+impl From<rejection::QueryRejection> for ApiError {
+    fn from(rejected: rejection::QueryRejection) -> Self {
+        let said = rejected.body_text();
+        // "Failed to deserialize query string: limit: invalid digit found in string"
+        let detail = said.split_once(": ").map_or(said.as_str(), |(_, detail)| detail);
+        let field = detail.split_once(": ").map(|(field, _)| field).filter(|field| !field.contains(' '));
+        match field {
+            Some(field) => {
+                let code = format!("invalid_{field}");
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+            }
+            None => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_query", detail),
+        }
+    }
+}
+
+impl From<rejection::PathRejection> for ApiError {
+    fn from(rejected: rejection::PathRejection) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "unknown_route", rejected.body_text())
+    }
+}
+
+impl IntoResponse for ApiError {
+    /// Leaves itself in the reply's extensions: [`finish`] knows the request's id and writes the body.
+    fn into_response(self) -> Response {
+        let mut response = self.status.into_response();
+        if let Some(wait) = self.retry_after {
+            let seconds = wait.as_secs_f64().ceil().max(1.0);
+            if let Ok(value) = HeaderValue::from_str(&format!("{seconds:.0}")) {
+                response.headers_mut().insert(header::RETRY_AFTER, value);
+            }
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+/// Writes the body of every reply that is no success, with the request's id. A failure of axum's own that reached here
+/// without our body gets one too.
+pub(super) async fn finish(request: Request, next: Next) -> Response {
+    let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok().map(str::to_owned));
+    let response = next.run(request).await;
+    let status = response.status();
+    let plain = |response: &Response| response.headers().get(header::CONTENT_TYPE) != Some(&JSON);
+    let error = match response.extensions().get::<ApiError>() {
+        Some(error) => error.clone(),
+        None if (status.is_client_error() || status.is_server_error()) && plain(&response) => {
+            let words = status.canonical_reason().unwrap_or("error");
+            ApiError::new(status, words.to_lowercase().replace([' ', '-'], "_"), words)
+        }
+        None => return response,
+    };
+    let body = ErrorReply {
+        error: status.canonical_reason().unwrap_or("Error").to_owned(),
+        message: error.message,
+        code: error.code,
+        request_id: id,
+    };
+    let mut reply = (status, axum::Json(body)).into_response();
+    for name in [header::RETRY_AFTER, header::WWW_AUTHENTICATE, header::ALLOW] {
+        if let Some(value) = response.headers().get(&name) {
+            reply.headers_mut().insert(name, value.clone());
+        }
+    }
+    reply
+}
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");

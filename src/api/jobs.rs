@@ -1,0 +1,149 @@
+//! `/jobs`.
+
+use axum::extract::State;
+use axum::http::{HeaderName, StatusCode, header};
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::error::{ApiError, ErrorReply};
+use super::extract::{Json, Path, Query};
+use super::replies::{
+    FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, StopReply, SubmitReply, SubmitRequest,
+};
+use super::{AppState, Defaults};
+use crate::jobs::{Jobs, Submission};
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(submit_images_job))
+        .routes(routes!(list_jobs))
+        .routes(routes!(get_job, stop_job))
+        .routes(routes!(get_job_logs))
+        .routes(routes!(get_job_failures))
+}
+
+/// Which jobs.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct ListParams {
+    /// 1 to 100.
+    #[serde(default = "twenty")]
+    #[param(default = 20, minimum = 1, maximum = 100)]
+    limit: u32,
+    /// Only jobs submitted before this one.
+    before: Option<String>,
+}
+
+/// Which failures.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct FailureParams {
+    /// 1 to 1,000.
+    #[serde(default = "hundred")]
+    #[param(default = 100, minimum = 1, maximum = 1000)]
+    limit: u32,
+    /// `next` of the page before.
+    #[serde(default)]
+    after: i64,
+}
+
+fn twenty() -> u32 {
+    20
+}
+
+fn hundred() -> u32 {
+    100
+}
+
+/// Index the images of a bucket.
+///
+/// The job runs in the background: follow it at the `Location` of the reply. Images that the collection has already,
+/// unchanged, are not read again.
+#[utoipa::path(post, path = "/jobs/images", tag = "jobs", request_body = SubmitRequest,
+    responses((status = 202, body = SubmitReply), (status = 400, body = ErrorReply), (status = 403, body = ErrorReply),
+        (status = 409, body = ErrorReply), (status = 422, body = ErrorReply), (status = 429, body = ErrorReply),
+        (status = 503, body = ErrorReply)))]
+async fn submit_images_job(
+    State(jobs): State<Jobs>,
+    State(defaults): State<Defaults>,
+    Json(request): Json<SubmitRequest>,
+) -> Result<(StatusCode, [(HeaderName, String); 1], axum::Json<SubmitReply>), ApiError> {
+    let job = jobs
+        .submit(Submission {
+            bucket: request.s3_bucket,
+            prefix: request.s3_prefix,
+            collection: request.collection.unwrap_or_else(|| defaults.collection.to_string()),
+            max_items: request.image_max_items,
+            any_extension: request.any_extension,
+            max_failures: request.max_failures,
+        })
+        .await?;
+    let reply = SubmitReply {
+        job_id: job.id.to_string(),
+        status: "submitted".to_owned(),
+        namespace: defaults.namespace.to_string(),
+        s3_bucket: job.spec.bucket,
+        s3_prefix: job.spec.prefix,
+        collection: job.spec.collection.to_string(),
+        image_max_items: job.spec.max_items,
+        submitted_at: job.submitted_at.to_string(),
+    };
+    Ok((StatusCode::ACCEPTED, [(header::LOCATION, format!("/jobs/{}", job.id))], axum::Json(reply)))
+}
+
+/// The newest jobs first.
+#[utoipa::path(get, path = "/jobs", tag = "jobs", params(ListParams),
+    responses((status = 200, body = JobsReply), (status = 422, body = ErrorReply)))]
+async fn list_jobs(
+    State(jobs): State<Jobs>,
+    Query(params): Query<ListParams>,
+) -> Result<axum::Json<JobsReply>, ApiError> {
+    if !(1..=100).contains(&params.limit) {
+        return Err(ApiError::invalid("limit", "must be 1 to 100"));
+    }
+    let views = jobs.list(params.limit, params.before.as_deref()).await?;
+    let full = views.len() == params.limit as usize;
+    let next = views.last().filter(|_| full).map(|view| view.job.id.to_string());
+    Ok(axum::Json(JobsReply { jobs: views.into_iter().map(JobReply::from).collect(), next }))
+}
+
+/// How a job gets on.
+#[utoipa::path(get, path = "/jobs/{id}", tag = "jobs", params(("id" = String, Path)),
+    responses((status = 200, body = JobReply), (status = 404, body = ErrorReply)))]
+async fn get_job(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result<axum::Json<JobReply>, ApiError> {
+    Ok(axum::Json(jobs.get(&id).await?.into()))
+}
+
+/// Stop a job: it takes no more images; what it has indexed stays.
+#[utoipa::path(delete, path = "/jobs/{id}", tag = "jobs", params(("id" = String, Path)),
+    responses((status = 200, body = StopReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply)))]
+async fn stop_job(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result<axum::Json<StopReply>, ApiError> {
+    let id = jobs.stop(&id).await?;
+    Ok(axum::Json(StopReply { job_id: id.to_string(), status: "stopped".to_owned() }))
+}
+
+/// What a job says: one string with newlines.
+#[utoipa::path(get, path = "/jobs/{id}/logs", tag = "jobs", params(("id" = String, Path)),
+    responses((status = 200, body = LogsReply), (status = 404, body = ErrorReply)))]
+async fn get_job_logs(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result<axum::Json<LogsReply>, ApiError> {
+    let lines = jobs.logs(&id).await?;
+    Ok(axum::Json(LogsReply { job_id: id, logs: lines.join("\n") }))
+}
+
+/// Which images could not be indexed, and why.
+#[utoipa::path(get, path = "/jobs/{id}/failures", tag = "jobs", params(("id" = String, Path), FailureParams),
+    responses((status = 200, body = FailuresReply), (status = 404, body = ErrorReply), (status = 422, body = ErrorReply)))]
+async fn get_job_failures(
+    State(jobs): State<Jobs>,
+    Path(id): Path<String>,
+    Query(params): Query<FailureParams>,
+) -> Result<axum::Json<FailuresReply>, ApiError> {
+    if !(1..=1000).contains(&params.limit) {
+        return Err(ApiError::invalid("limit", "must be 1 to 1000"));
+    }
+    let page = jobs.failures(&id, params.after, params.limit).await?;
+    let failures = page.failures.into_iter().map(FailureReply::from).collect();
+    Ok(axum::Json(FailuresReply { failures, total: page.total, next: page.next }))
+}

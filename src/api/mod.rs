@@ -1,0 +1,126 @@
+//! The HTTP side: routes, bodies, statuses, the door. Knows the services (`jobs`, `search`, `images`); never sees a
+//! provider, a store or a bucket.
+
+mod door;
+mod error;
+mod extract;
+mod health;
+mod images;
+mod jobs;
+mod openapi;
+pub mod replies;
+mod search;
+mod settings;
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRef, Request, State};
+use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
+use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
+use tower_http::trace::TraceLayer;
+
+use crate::domain::CollectionName;
+use crate::images::Images;
+use crate::jobs::Jobs;
+use crate::search::Search;
+
+pub use openapi::document;
+pub use settings::ApiSettings;
+
+/// What handlers work with; each names only what it needs.
+#[derive(Clone, Debug, FromRef)]
+pub struct AppState {
+    /// The jobs.
+    pub jobs: Jobs,
+    /// The search.
+    pub search: Search,
+    /// The indexed images.
+    pub images: Images,
+    /// What is meant where nothing is said.
+    pub defaults: Defaults,
+}
+
+/// What is meant where a request says nothing, and what it may bring at most.
+#[derive(Clone, Debug)]
+pub struct Defaults {
+    /// `VECTOR_DB_COLLECTION`
+    pub collection: CollectionName,
+    /// `K8S_NAMESPACE`
+    pub namespace: Arc<str>,
+    /// `IMAGE_MAX_SIZE_MB`, in bytes.
+    pub max_image_bytes: usize,
+}
+
+/// What a form holds besides its picture.
+const FORM_OVERHEAD: usize = 64 * 1024;
+
+static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Every route with every layer.
+pub fn router(state: AppState, settings: &ApiSettings) -> Router {
+    let (routes, document) = openapi::routes().split_for_parts();
+    let body_limit = state.defaults.max_image_bytes.saturating_add(FORM_OVERHEAD);
+    let timeout = Duration::from_secs(settings.glimpse_request_timeout);
+    let door = Arc::new(door::Door::new(settings));
+    let router = routes
+        .with_state(state)
+        .merge(openapi::viewer(document))
+        .route("/", get(|| async { Redirect::to("/docs/") }))
+        .fallback(|uri: Uri| async move { error::ApiError::no_route(uri.path()) })
+        .method_not_allowed_fallback(|method: Method, uri: Uri| async move {
+            error::ApiError::wrong_method(method.as_str(), uri.path())
+        })
+        .layer(DefaultBodyLimit::max(body_limit))
+        .layer(from_fn_with_state(timeout, give_up))
+        .layer(from_fn_with_state(door, door::guard))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
+    let router = match cors(&settings.origins()) {
+        Some(layer) => router.layer(layer),
+        None => router,
+    };
+    router
+        .layer(from_fn(error::finish))
+        .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| {
+            let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
+            tracing::info_span!("http", method = %request.method(), path = request.uri().path(), request.id = id)
+        }))
+        .layer(PropagateRequestIdLayer::new(REQUEST_ID.clone()))
+        .layer(SetRequestIdLayer::new(REQUEST_ID.clone(), MakeRequestUuid))
+}
+
+async fn give_up(State(timeout): State<Duration>, request: Request, next: Next) -> Response {
+    match tokio::time::timeout(timeout, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => error::ApiError::too_slow().into_response(),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let said = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = said.unwrap_or("?"), "a handler panicked");
+    error::ApiError::internal().into_response()
+}
+
+fn cors(origins: &[String]) -> Option<CorsLayer> {
+    let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    let layer = CorsLayer::new()
+        .allow_methods(AllowMethods::list([Method::GET, Method::POST, Method::DELETE]))
+        .allow_headers(AllowHeaders::list([
+            header::CONTENT_TYPE,
+            header::AUTHORIZATION,
+            HeaderName::from_static("x-api-key"),
+        ]))
+        .expose_headers([header::LOCATION, header::RETRY_AFTER, REQUEST_ID.clone()]);
+    (!origins.is_empty()).then(|| layer.allow_origin(AllowOrigin::list(origins)))
+}

@@ -1,0 +1,59 @@
+//! The description of the API, and the page that shows it.
+
+use axum::Router;
+use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::SwaggerUi;
+
+use super::AppState;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Glimpse",
+        description = "Indexes the images of an S3 bucket and finds them again by words or by image.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    modifiers(&Keys),
+    security(("bearer" = []), ("api_key" = []), ()),
+    tags(
+        (name = "jobs", description = "Index a bucket and watch it happen"),
+        (name = "search", description = "Find images"),
+        (name = "images", description = "What is indexed"),
+        (name = "health", description = "For whoever runs it")
+    )
+)]
+struct Header;
+
+struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, document: &mut Document) {
+        let components = document.components.get_or_insert_default();
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        let header = ApiKey::Header(ApiKeyValue::new("X-API-Key"));
+        components.add_security_scheme("api_key", SecurityScheme::ApiKey(header));
+    }
+}
+
+/// Every route, each with its description.
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(Header::openapi())
+        .merge(super::jobs::routes())
+        .merge(super::search::routes())
+        .merge(super::images::routes())
+        .merge(super::health::routes())
+}
+
+/// The description of the API, as `/openapi.json` serves it.
+pub fn document() -> Document {
+    routes().split_for_parts().1
+}
+
+/// `/openapi.json` and `/docs`, out of this binary: no request goes to another host.
+pub(super) fn viewer(document: Document) -> Router {
+    SwaggerUi::new("/docs").url("/openapi.json", document).into()
+}

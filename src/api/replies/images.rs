@@ -1,0 +1,223 @@
+//! Bodies of `/search`, `/images`, `/collections` and of the health checks.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::domain::{CollectionInfo, CollectionName, Hit, ImageRecord};
+use crate::search::Answer;
+
+/// What was found.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SearchReply {
+    /// The words that were searched for.
+    pub query: Option<String>,
+    /// The name of the picture that was searched for.
+    pub file: Option<String>,
+    /// The model that made the query's vector.
+    pub model: String,
+    /// The collection that was searched.
+    pub collection: String,
+    /// The store that was asked.
+    pub provider: String,
+    /// Best first.
+    pub results: Vec<ResultReply>,
+    /// How many results are here.
+    pub total: usize,
+    /// Where the time went.
+    pub took_ms: TookReply,
+}
+
+/// Where a search's time went, in milliseconds.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TookReply {
+    /// For the query's vector, decoding included.
+    pub embed: f64,
+    /// In the store.
+    pub search: f64,
+}
+
+/// One image that was found.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ResultReply {
+    /// The same in every store.
+    pub id: String,
+    /// Cosine of query and image, -1 to 1.
+    pub score: f32,
+    /// Its key.
+    pub s3_key: String,
+    /// `s3://bucket/key`
+    pub s3_uri: String,
+    /// `jpeg`, `png`, `webp` or `gif`.
+    pub format: String,
+    /// Of the original, upright, in pixels.
+    pub width: u32,
+    /// Of the original, upright, in pixels.
+    pub height: u32,
+    /// Key of its thumbnail in the bucket, where one was written.
+    pub thumbnail_key: Option<String>,
+    /// Path of its thumbnail on this service, where it serves one.
+    pub thumbnail: Option<String>,
+}
+
+/// One indexed image.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ImageReply {
+    /// The same in every store.
+    pub id: String,
+    /// The collection.
+    pub collection: String,
+    /// Its key.
+    pub s3_key: String,
+    /// `s3://bucket/key`
+    pub s3_uri: String,
+    /// Its bucket.
+    pub s3_bucket: String,
+    /// `jpeg`, `png`, `webp` or `gif`.
+    pub format: String,
+    /// Of the original, upright, in pixels.
+    pub width: u32,
+    /// Of the original, upright, in pixels.
+    pub height: u32,
+    /// Frames of an animation; 1 for a still picture.
+    pub frames: u32,
+    /// Key of its thumbnail in the bucket, where one was written.
+    pub thumbnail_key: Option<String>,
+    /// Path of its thumbnail on this service, where it serves one.
+    pub thumbnail: Option<String>,
+    /// ETag of the object that was read.
+    pub etag: Option<String>,
+    /// Its size.
+    pub size_bytes: u64,
+    /// SHA-256 of its bytes.
+    pub content_sha256: String,
+    /// The space of its vector.
+    pub space: String,
+    /// RFC 3339.
+    pub indexed_at: String,
+    /// The object's own metadata.
+    pub meta: BTreeMap<String, String>,
+}
+
+/// A record that was removed.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DeletedReply {
+    /// Its id, or the collection's name.
+    pub id: String,
+    /// `deleted`
+    pub status: String,
+}
+
+/// The collections.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CollectionsReply {
+    /// The store that was asked.
+    pub provider: String,
+    /// By name.
+    pub collections: Vec<CollectionReply>,
+}
+
+/// One collection.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CollectionReply {
+    /// Its name.
+    pub name: String,
+    /// Images in it.
+    pub count: u64,
+    /// The model of its vectors.
+    pub model: String,
+    /// Numbers in a vector.
+    pub dimension: usize,
+    /// The whole space.
+    pub space: String,
+}
+
+/// The process answers.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct HealthReply {
+    /// `ok`
+    pub status: String,
+}
+
+/// Searches can be answered.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ReadyReply {
+    /// `ready`
+    pub status: String,
+    /// The model.
+    pub model: String,
+    /// The whole space.
+    pub space: String,
+}
+
+impl SearchReply {
+    pub(in crate::api) fn of(answer: Answer, query: Option<String>, file: Option<String>) -> Self {
+        let results: Vec<_> = answer.hits.into_iter().map(ResultReply::from).collect();
+        let ms = |time: std::time::Duration| (time.as_secs_f64() * 1e5).round() / 100.0;
+        Self {
+            query,
+            file,
+            model: answer.model,
+            collection: answer.collection.to_string(),
+            provider: answer.provider.to_owned(),
+            total: results.len(),
+            results,
+            took_ms: TookReply { embed: ms(answer.embed), search: ms(answer.search) },
+        }
+    }
+}
+
+impl From<Hit> for ResultReply {
+    fn from(hit: Hit) -> Self {
+        let payload = hit.payload;
+        Self {
+            id: hit.id.to_string(),
+            score: hit.score,
+            s3_key: payload.s3_key,
+            s3_uri: payload.s3_uri.to_string(),
+            format: payload.format.to_string(),
+            width: payload.width,
+            height: payload.height,
+            thumbnail_key: payload.thumbnail_key,
+            thumbnail: None,
+        }
+    }
+}
+
+impl ImageReply {
+    pub(in crate::api) fn of(collection: &CollectionName, record: ImageRecord) -> Self {
+        let payload = record.payload;
+        Self {
+            id: record.id.to_string(),
+            collection: collection.to_string(),
+            s3_key: payload.s3_key,
+            s3_uri: payload.s3_uri.to_string(),
+            s3_bucket: payload.s3_bucket,
+            format: payload.format.to_string(),
+            width: payload.width,
+            height: payload.height,
+            frames: payload.frames,
+            thumbnail_key: payload.thumbnail_key,
+            thumbnail: None,
+            etag: payload.etag,
+            size_bytes: payload.size_bytes,
+            content_sha256: payload.content_sha256,
+            space: payload.space,
+            indexed_at: payload.indexed_at.to_string(),
+            meta: payload.meta,
+        }
+    }
+}
+
+impl From<CollectionInfo> for CollectionReply {
+    fn from(info: CollectionInfo) -> Self {
+        Self {
+            name: info.name.to_string(),
+            count: info.count,
+            space: info.space.name(),
+            model: info.space.model,
+            dimension: info.space.dimension,
+        }
+    }
+}

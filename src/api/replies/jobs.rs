@@ -1,0 +1,264 @@
+//! Bodies of `/jobs`: what is sent, what comes back. The command line reads them too.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::domain::{ItemFailure, JobCounts, JobState, Timestamp};
+use crate::jobs::JobView;
+use crate::jobs::progress::StageReport;
+
+/// What to index.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SubmitRequest {
+    /// The bucket; `S3_BUCKET` where it is left out. Must be one of `S3_ALLOWED_BUCKETS`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub s3_bucket: Option<String>,
+    /// Only keys that begin so; all where it is left out.
+    #[serde(default)]
+    pub s3_prefix: String,
+    /// Where vectors go; `VECTOR_DB_COLLECTION` where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collection: Option<String>,
+    /// Index no more than this many new or changed images.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_max_items: Option<u64>,
+    /// Accepted for the sake of older callers; pages are as large as the bucket gives them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_page_size: Option<u64>,
+    /// Take keys of any extension: the magic bytes decide.
+    #[serde(default)]
+    pub any_extension: bool,
+    /// More failed images than this fail the job; no limit where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_failures: Option<u64>,
+}
+
+/// A job was accepted.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SubmitReply {
+    /// Ask for it at `/jobs/{job_id}`.
+    pub job_id: String,
+    /// `submitted`
+    pub status: String,
+    /// `K8S_NAMESPACE`
+    pub namespace: String,
+    /// The bucket.
+    pub s3_bucket: String,
+    /// The prefix.
+    pub s3_prefix: String,
+    /// The collection.
+    pub collection: String,
+    /// As it was asked for.
+    pub image_max_items: Option<u64>,
+    /// RFC 3339.
+    pub submitted_at: String,
+}
+
+/// A job.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct JobReply {
+    /// Its id.
+    pub job_id: String,
+    /// `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `STOPPED`.
+    pub status: String,
+    /// Why it failed, or what to know of its success.
+    pub message: Option<String>,
+    /// Who works: `local`.
+    pub executor: String,
+    /// The bucket.
+    pub s3_bucket: String,
+    /// The prefix.
+    pub s3_prefix: String,
+    /// The collection.
+    pub collection: String,
+    /// RFC 3339.
+    pub submitted_at: String,
+    /// RFC 3339.
+    pub started_at: Option<String>,
+    /// RFC 3339.
+    pub finished_at: Option<String>,
+    /// How many keys are where.
+    pub counts: CountsReply,
+    /// While it runs over the last half minute, at its end over the whole run; `null` before its turn.
+    pub images_per_second: Option<f64>,
+    /// Seconds until nothing is left, where that can be told.
+    pub eta_seconds: Option<u64>,
+    /// The stage that holds the others up.
+    pub bottleneck: Option<String>,
+    /// A dependency that it waits for.
+    pub waiting_on: Option<WaitingReply>,
+    /// Time per stage; `null` before its turn.
+    pub stages: Option<StagesReply>,
+}
+
+/// How many of a job's keys are where.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct CountsReply {
+    /// Keys that the listing has given.
+    pub listed: u64,
+    /// Of these, keys that are no images by their name.
+    pub skipped: u64,
+    /// Of these, images that the collection has already, unchanged.
+    pub unchanged: u64,
+    /// Images indexed by this job.
+    pub done: u64,
+    /// Images that could not be; see `/jobs/{id}/failures`.
+    pub failed: u64,
+    /// Records removed because their object has vanished.
+    pub deleted: u64,
+    /// Images planned but not yet dealt with.
+    pub left: u64,
+}
+
+/// A dependency that a job waits for.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct WaitingReply {
+    /// `s3`, `clip`, `qdrant`…
+    pub dependency: String,
+    /// RFC 3339.
+    pub since: String,
+    /// RFC 3339.
+    pub next_try: String,
+    /// What goes on, in words.
+    pub message: String,
+}
+
+/// Time per stage.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct StagesReply {
+    /// Reading from the bucket.
+    pub fetch: StageReply,
+    /// Decoding and resizing.
+    pub prepare: StageReply,
+    /// Calls of the embedding provider.
+    pub embed: StageReply,
+    /// Calls of the stores.
+    pub upsert: StageReply,
+}
+
+/// Time in one stage.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct StageReply {
+    /// Share of its lanes' time spent at work, 0 to 1.
+    pub busy: f64,
+    /// Median of one piece of work, in milliseconds.
+    pub p50_ms: f64,
+    /// 95th percentile of one piece of work, in milliseconds.
+    pub p95_ms: f64,
+}
+
+/// Jobs, the newest first.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct JobsReply {
+    /// The newest first.
+    pub jobs: Vec<JobReply>,
+    /// Give this as `before` for the next page; `null` at the end.
+    pub next: Option<String>,
+}
+
+/// A job's log.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct LogsReply {
+    /// Its id.
+    pub job_id: String,
+    /// One string with newlines.
+    pub logs: String,
+}
+
+/// A job that was stopped.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct StopReply {
+    /// Its id.
+    pub job_id: String,
+    /// `stopped`
+    pub status: String,
+}
+
+/// Images that could not be indexed.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct FailuresReply {
+    /// In the order in which they failed.
+    pub failures: Vec<FailureReply>,
+    /// Of the whole job.
+    pub total: u64,
+    /// Give this as `after` for the next page; `null` at the end.
+    pub next: Option<i64>,
+}
+
+/// One image that could not be indexed.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct FailureReply {
+    /// Its key.
+    pub s3_key: String,
+    /// `truncated`, `unsupported_format`…
+    pub class: String,
+    /// Why, in words.
+    pub message: String,
+    /// How often it was tried.
+    pub attempts: u32,
+}
+
+impl JobReply {
+    /// Whether nothing more will happen to it.
+    pub fn is_final(&self) -> bool {
+        JobState::from_name(&self.status).is_none_or(JobState::is_final)
+    }
+}
+
+impl From<JobView> for JobReply {
+    fn from(view: JobView) -> Self {
+        let JobView { job, pace, eta_seconds, waiting_on } = view;
+        let (rate, stages) = pace.map(|pace| (pace.images_per_second, pace.stages)).unzip();
+        Self {
+            job_id: job.id.to_string(),
+            status: job.state.as_str().to_owned(),
+            message: job.message,
+            executor: job.spec.executor.as_str().to_owned(),
+            s3_bucket: job.spec.bucket,
+            s3_prefix: job.spec.prefix,
+            collection: job.spec.collection.to_string(),
+            submitted_at: job.submitted_at.to_string(),
+            started_at: job.started_at.map(|moment| moment.to_string()),
+            finished_at: job.finished_at.map(|moment| moment.to_string()),
+            counts: job.counts.into(),
+            images_per_second: rate,
+            eta_seconds,
+            bottleneck: stages.as_ref().and_then(|stages| stages.bottleneck.clone()),
+            waiting_on: waiting_on.map(|waiting| WaitingReply {
+                message: format!("{} does not answer; the job goes on when it does", waiting.dependency),
+                dependency: waiting.dependency,
+                since: Timestamp::from(waiting.since).to_string(),
+                next_try: Timestamp::from(waiting.next_try).to_string(),
+            }),
+            stages: stages.map(|stages| {
+                let of =
+                    |stage: StageReport| StageReply { busy: stage.busy, p50_ms: stage.p50_ms, p95_ms: stage.p95_ms };
+                StagesReply {
+                    fetch: of(stages.fetch),
+                    prepare: of(stages.prepare),
+                    embed: of(stages.embed),
+                    upsert: of(stages.upsert),
+                }
+            }),
+        }
+    }
+}
+
+impl From<JobCounts> for CountsReply {
+    fn from(counts: JobCounts) -> Self {
+        let JobCounts { listed, skipped, unchanged, done, failed, deleted } = counts;
+        Self { listed, skipped, unchanged, done, failed, deleted, left: counts.left() }
+    }
+}
+
+impl From<ItemFailure> for FailureReply {
+    fn from(failure: ItemFailure) -> Self {
+        Self {
+            s3_key: failure.uri.key().to_owned(),
+            class: failure.class.as_str().to_owned(),
+            message: failure.message,
+            attempts: failure.attempts,
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! The bodies of requests and replies, apart from their handlers: the command line, a client of this API, reads the same
+//! types.
+
+mod images;
+mod jobs;
+
+pub use super::error::ErrorReply;
+pub use images::{
+    CollectionReply, CollectionsReply, DeletedReply, HealthReply, ImageReply, ReadyReply, ResultReply, SearchReply,
+    TookReply,
+};
+pub use jobs::{
+    CountsReply, FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, StageReply, StagesReply, StopReply,
+    SubmitReply, SubmitRequest, WaitingReply,
+};

@@ -1,0 +1,188 @@
+//! `/search/images`.
+
+use axum::extract::multipart::{Field, Multipart, MultipartError};
+use axum::extract::{FromRequest, Request, State};
+use axum::http::StatusCode;
+use bytes::{Bytes, BytesMut};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::error::{ApiError, ErrorReply};
+use super::extract::Query;
+use super::replies::SearchReply;
+use super::{AppState, Defaults};
+use crate::domain::{Filter, ImageFormat, Timestamp};
+use crate::search::{Question, Search, SearchOptions};
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(search_by_text, search_by_image))
+}
+
+/// Where and how much. Besides these, `meta.KEY=value` finds only images whose object has that metadata.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct SearchParams {
+    /// Words to search for; 1 to 1,000 characters after trimming.
+    q: Option<String>,
+    /// Results, 1 to 100.
+    #[serde(default = "ten")]
+    #[param(default = 10, minimum = 1, maximum = 100)]
+    limit: usize,
+    /// Results to leave out; with `limit` at most 10,000.
+    #[serde(default)]
+    #[param(default = 0)]
+    offset: usize,
+    /// The store to ask; the first configured where it is left out.
+    provider: Option<String>,
+    /// The collection; `VECTOR_DB_COLLECTION` where it is left out.
+    collection: Option<String>,
+    /// Only `jpeg`, `png`, `webp` or `gif`.
+    format: Option<String>,
+    /// Only keys in this folder; ends in `/`.
+    s3_prefix: Option<String>,
+    /// Only originals at least this wide.
+    min_width: Option<u32>,
+    /// Only originals at least this high.
+    min_height: Option<u32>,
+    /// Only images indexed after this moment, RFC 3339.
+    indexed_after: Option<String>,
+}
+
+fn ten() -> usize {
+    10
+}
+
+/// The query string once more, for the names that are not known beforehand.
+type Pairs = Vec<(String, String)>;
+
+/// A picture, and words too if wanted.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the multipart body to readers of the API")]
+struct ImageQuery {
+    /// JPEG, PNG, WebP or GIF, up to `IMAGE_MAX_SIZE_MB`.
+    #[schema(value_type = String, format = Binary)]
+    file: Vec<u8>,
+    /// Words; the hits lie between the picture and these.
+    q: Option<String>,
+}
+
+/// Find images by words.
+#[utoipa::path(get, path = "/search/images", tag = "search", params(SearchParams),
+    responses((status = 200, body = SearchReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply),
+        (status = 422, body = ErrorReply), (status = 429, body = ErrorReply), (status = 502, body = ErrorReply),
+        (status = 503, body = ErrorReply)))]
+async fn search_by_text(
+    State(search): State<Search>,
+    State(defaults): State<Defaults>,
+    Query(params): Query<SearchParams>,
+    Query(pairs): Query<Pairs>,
+) -> Result<axum::Json<SearchReply>, ApiError> {
+    let text = params.q.clone();
+    let options = options(params, &pairs, &defaults)?;
+    let answer = search.search(Question { text: text.clone(), image: None }, options).await?;
+    Ok(axum::Json(SearchReply::of(answer, text, None)))
+}
+
+/// Find images by an image.
+///
+/// The options are the same query parameters as those of the search by words.
+#[utoipa::path(post, path = "/search/images", tag = "search", params(SearchParams),
+    request_body(content = ImageQuery, content_type = "multipart/form-data"),
+    responses((status = 200, body = SearchReply), (status = 400, body = ErrorReply), (status = 404, body = ErrorReply),
+        (status = 409, body = ErrorReply), (status = 413, body = ErrorReply), (status = 415, body = ErrorReply),
+        (status = 422, body = ErrorReply), (status = 429, body = ErrorReply), (status = 502, body = ErrorReply),
+        (status = 503, body = ErrorReply)))]
+async fn search_by_image(
+    State(search): State<Search>,
+    State(defaults): State<Defaults>,
+    Query(mut params): Query<SearchParams>,
+    Query(pairs): Query<Pairs>,
+    request: Request,
+) -> Result<axum::Json<SearchReply>, ApiError> {
+    let mut form = Multipart::from_request(request, &())
+        .await
+        .map_err(|rejected| ApiError::malformed(format!("{}: send multipart/form-data", rejected.body_text())))?;
+    let (mut image, mut name) = (None, None);
+    let limit = defaults.max_image_bytes;
+    while let Some(field) = form.next_field().await.map_err(|error| broken(&error, limit))? {
+        match field.name() {
+            Some("file") => {
+                name = field.file_name().map(str::to_owned);
+                image = Some(read(field, limit).await?);
+            }
+            Some("q") => {
+                let text = field.text().await.map_err(|error| broken(&error, limit))?;
+                params.q = Some(text).filter(|text| !text.trim().is_empty());
+            }
+            other => {
+                let other = other.unwrap_or("(without a name)");
+                return Err(ApiError::malformed(format!(
+                    "the field `{other}` is not known; send `file`, and `q` if wanted"
+                )));
+            }
+        }
+    }
+    let Some(image) = image else {
+        return Err(ApiError::malformed("the form has no field `file`"));
+    };
+    let text = params.q.clone();
+    let options = options(params, &pairs, &defaults)?;
+    let answer = search.search(Question { text: text.clone(), image: Some(image) }, options).await?;
+    Ok(axum::Json(SearchReply::of(answer, text, name)))
+}
+
+/// Reads a part, never more than `limit` of it.
+async fn read(mut field: Field<'_>, limit: usize) -> Result<Bytes, ApiError> {
+    let mut bytes = BytesMut::new();
+    while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error, limit))? {
+        if bytes.len() + chunk.len() > limit {
+            return Err(ApiError::too_large(limit));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.freeze())
+}
+
+fn broken(error: &MultipartError, limit: usize) -> ApiError {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        ApiError::too_large(limit)
+    } else {
+        ApiError::malformed(error.body_text())
+    }
+}
+
+fn options(params: SearchParams, pairs: &Pairs, defaults: &Defaults) -> Result<SearchOptions, ApiError> {
+    let format = match params.format.as_deref() {
+        Some(name) => Some(
+            ImageFormat::from_name(name)
+                .ok_or_else(|| ApiError::invalid("format", format!("`{name}` is none of jpeg, png, webp, gif")))?,
+        ),
+        None => None,
+    };
+    let indexed_after = match params.indexed_after.as_deref() {
+        Some(text) => {
+            Some(Timestamp::parse(text).map_err(|error| ApiError::invalid("indexed_after", error.to_string()))?)
+        }
+        None => None,
+    };
+    let meta = pairs
+        .iter()
+        .filter_map(|(name, value)| name.strip_prefix("meta.").map(|key| (key.to_owned(), value.clone())))
+        .collect();
+    Ok(SearchOptions {
+        limit: params.limit,
+        offset: params.offset,
+        provider: params.provider,
+        collection: params.collection.unwrap_or_else(|| defaults.collection.to_string()),
+        filter: Filter {
+            format,
+            s3_prefix: params.s3_prefix,
+            min_width: params.min_width,
+            min_height: params.min_height,
+            indexed_after,
+            meta,
+        },
+    })
+}

@@ -1,0 +1,93 @@
+//! Where the service listens and who may come in.
+
+use std::net::SocketAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Secret, words};
+
+/// The settings of the HTTP side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ApiSettings {
+    /// `GLIMPSE_ADDR`: where the service listens; `127.0.0.1:8080` by default.
+    pub glimpse_addr: String,
+    /// `GLIMPSE_API_KEY`: one or several keys by commas; empty (default): none, and loopback only.
+    pub glimpse_api_key: Secret,
+    /// `GLIMPSE_ALLOW_ANONYMOUS`: listen beyond loopback without a key; `false` by default.
+    pub glimpse_allow_anonymous: bool,
+    /// `GLIMPSE_CORS_ORIGINS`: origins of other sites whose pages may call, by commas; empty (default): none.
+    pub glimpse_cors_origins: String,
+    /// `GLIMPSE_REQUEST_TIMEOUT`: seconds until a request is given up with 504; 60 by default.
+    pub glimpse_request_timeout: u64,
+    /// `K8S_NAMESPACE`: repeated in the reply to a submitted job, as the original did; `ml-system` by default.
+    pub k8s_namespace: String,
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self {
+            glimpse_addr: "127.0.0.1:8080".to_owned(),
+            glimpse_api_key: Secret::default(),
+            glimpse_allow_anonymous: false,
+            glimpse_cors_origins: String::new(),
+            glimpse_request_timeout: 60,
+            k8s_namespace: "ml-system".to_owned(),
+        }
+    }
+}
+
+impl ApiSettings {
+    /// The address to listen on.
+    ///
+    /// # Errors
+    /// A sentence that names the setting and what is allowed.
+    pub fn addr(&self) -> Result<SocketAddr, String> {
+        let wrong = || format!("GLIMPSE_ADDR is `{}`; it must be IP:PORT, such as 127.0.0.1:8080", self.glimpse_addr);
+        self.glimpse_addr.parse().map_err(|_| wrong())
+    }
+
+    /// The keys that open the door.
+    pub fn keys(&self) -> Vec<Secret> {
+        words(self.glimpse_api_key.reveal()).into_iter().map(Secret::new).collect()
+    }
+
+    /// Origins of other sites whose pages may call.
+    pub fn origins(&self) -> Vec<String> {
+        words(&self.glimpse_cors_origins)
+    }
+
+    /// Checks what can be checked without asking anyone.
+    ///
+    /// # Errors
+    /// A sentence that names the setting and what is allowed.
+    pub fn validate(&self) -> Result<(), String> {
+        let addr = self.addr()?;
+        if !addr.ip().is_loopback() && self.keys().is_empty() && !self.glimpse_allow_anonymous {
+            return Err(format!(
+                "GLIMPSE_ADDR is {addr}, which others can reach, and there is no GLIMPSE_API_KEY: \
+                 set a key, or GLIMPSE_ALLOW_ANONYMOUS=true to let everyone in"
+            ));
+        }
+        if !(1..=3600).contains(&self.glimpse_request_timeout) {
+            let seconds = self.glimpse_request_timeout;
+            return Err(format!("GLIMPSE_REQUEST_TIMEOUT is {seconds}; it must be between 1 and 3600 seconds"));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_is_let_in_from_outside_by_accident() {
+        let open = ApiSettings { glimpse_addr: "0.0.0.0:8080".into(), ..ApiSettings::default() };
+        assert!(open.validate().unwrap_err().contains("GLIMPSE_API_KEY"));
+        ApiSettings { glimpse_api_key: Secret::new("k"), ..open.clone() }.validate().unwrap();
+        ApiSettings { glimpse_allow_anonymous: true, ..open }.validate().unwrap();
+        ApiSettings { glimpse_addr: "[::1]:0".into(), ..ApiSettings::default() }.validate().unwrap();
+        assert!(ApiSettings { glimpse_addr: "localhost".into(), ..ApiSettings::default() }.validate().is_err());
+    }
+}

@@ -1,0 +1,103 @@
+//! Stopping in two steps: the first signal drains, the second (or 30 s) stops. Every task is tracked.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+/// How long draining may take.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The end of the process, as its parts see it. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Shutdown {
+    drain: CancellationToken,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Shutdown {
+    /// One that only [`begin`](Self::begin) sets off: for tests and for commands that end by themselves.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// One that SIGTERM and SIGINT set off: the first drains, the second stops.
+    ///
+    /// # Errors
+    /// Where the operating system takes no handler.
+    pub fn on_signals() -> io::Result<Self> {
+        let shutdown = Self::new();
+        let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        let (drain, stop) = (shutdown.drain.clone(), shutdown.stop.clone());
+        let listen = async move {
+            for step in [drain, stop] {
+                tokio::select! {
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+                tracing::info!(second = step.is_cancelled(), "asked to stop");
+                step.cancel();
+            }
+        };
+        #[expect(clippy::disallowed_methods, reason = "it outlives all that is waited for, and ends with the process")]
+        drop(tokio::spawn(listen));
+        Ok(shutdown)
+    }
+
+    /// Cancelled when no new work may begin.
+    pub fn drain(&self) -> CancellationToken {
+        self.drain.clone()
+    }
+
+    /// Cancelled when everything must end at once.
+    pub fn stop(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Where every task is started, so that it can be waited for.
+    pub fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// Begins to drain, as the first signal does.
+    pub fn begin(&self) {
+        self.drain.cancel();
+    }
+
+    /// Waits until all tasks have ended; `false` if it took too long or a second signal came.
+    pub async fn finished(&self) -> bool {
+        self.tasks.close();
+        let done = tokio::select! {
+            () = self.tasks.wait() => true,
+            () = self.stop.cancelled() => false,
+            () = tokio::time::sleep(PATIENCE) => false,
+        };
+        self.stop.cancel();
+        done
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_for_its_tasks_but_not_for_ever() {
+        let quick = Shutdown::new();
+        let drain = quick.drain();
+        quick.tasks().spawn(async move { drain.cancelled().await });
+        quick.begin();
+        assert!(quick.finished().await);
+
+        let stuck = Shutdown::new();
+        stuck.tasks().spawn(std::future::pending::<()>());
+        stuck.begin();
+        let begun = tokio::time::Instant::now();
+        assert!(!stuck.finished().await);
+        assert_eq!(begun.elapsed(), PATIENCE);
+        assert!(stuck.stop().is_cancelled());
+    }
+}
