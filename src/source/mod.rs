@@ -1,6 +1,11 @@
 //! The port [`ImageSource`]: where images come from, and its adapters. May know the bucket's protocol; knows
 //! nothing of embeddings, indexes, jobs or HTTP replies.
 
+pub mod credentials;
+pub mod embedded;
+pub mod guarded;
+pub mod s3;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -10,6 +15,11 @@ use futures::stream::BoxStream;
 
 use crate::domain::{DependencyError, ImageRef, ImageUri, Trouble};
 use crate::resilience::Retryable;
+
+pub use credentials::{HalfCredentials, S3Credentials};
+pub use embedded::{EmbeddedS3, EmbeddedS3Error, EmbeddedS3Settings};
+pub use guarded::GuardedSource;
+pub use s3::{InvalidS3Settings, S3Settings, S3Source};
 
 /// Which keys of which bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +102,14 @@ pub enum SourceError {
         /// Bytes promised.
         expected: u64,
     },
+    /// The service will not do that, whoever asks: a key that is too long, an unknown kind of request.
+    #[error("{what} was refused by the bucket's service: {reason}")]
+    Refused {
+        /// Which bucket or object.
+        what: String,
+        /// The service's code and words.
+        reason: String,
+    },
     /// The service itself is the trouble.
     #[error(transparent)]
     Dependency(#[from] DependencyError),
@@ -100,7 +118,9 @@ pub enum SourceError {
 impl Retryable for SourceError {
     fn is_retryable(&self) -> bool {
         match self {
-            Self::Missing(_) | Self::NoBucket(_) | Self::Denied(_) | Self::TooLarge { .. } => false,
+            Self::Missing(_) | Self::NoBucket(_) | Self::Denied(_) | Self::TooLarge { .. } | Self::Refused { .. } => {
+                false
+            }
             Self::BrokenOff { .. } | Self::Dependency(_) => true,
         }
     }

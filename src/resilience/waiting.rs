@@ -1,0 +1,134 @@
+//! What the process waits on at the moment: written by whoever waits, read by the job's status.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+/// A dependency that somebody waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// `s3`, `clip`, `qdrant`…
+    pub dependency: String,
+    /// Since when without a break.
+    pub since: SystemTime,
+    /// When it is tried again.
+    pub next_try: SystemTime,
+    /// What it said last, for the log and the job's status.
+    pub message: String,
+}
+
+#[derive(Debug)]
+struct Entry {
+    waiting: Waiting,
+    /// Tasks that wait; the entry goes with the last of them.
+    tasks: usize,
+}
+
+/// A board that many tasks write on and one status reads. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct WaitBoard(Arc<Mutex<BTreeMap<String, Entry>>>);
+
+impl WaitBoard {
+    /// The dependency that has been waited for longest, if any is.
+    pub fn snapshot(&self) -> Option<Waiting> {
+        self.lock().values().map(|entry| &entry.waiting).min_by_key(|waiting| waiting.since).cloned()
+    }
+
+    /// Every dependency that is waited for, by name.
+    pub fn all(&self) -> Vec<Waiting> {
+        self.lock().values().map(|entry| entry.waiting.clone()).collect()
+    }
+
+    /// A place on the board for one task; it says nothing until [`Note::wait`], and is wiped on drop.
+    pub fn note(&self, dependency: &str) -> Note {
+        Note { board: self.clone(), dependency: dependency.to_owned(), written: false }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One task's place on a [`WaitBoard`].
+#[derive(Debug)]
+#[must_use = "it is wiped when dropped"]
+pub struct Note {
+    board: WaitBoard,
+    dependency: String,
+    written: bool,
+}
+
+impl Note {
+    /// Says that this task waits `pause` before the next try, and why.
+    pub fn wait(&mut self, pause: Duration, message: String) {
+        let now = SystemTime::now();
+        let next_try = now.checked_add(pause).unwrap_or(now);
+        let mut board = self.board.lock();
+        let entry = board.entry(self.dependency.clone()).or_insert_with(|| Entry {
+            waiting: Waiting { dependency: self.dependency.clone(), since: now, next_try, message: String::new() },
+            tasks: 0,
+        });
+        entry.tasks += usize::from(!self.written);
+        entry.waiting.next_try = next_try;
+        entry.waiting.message = message;
+        drop(board);
+        self.written = true;
+    }
+
+    /// The dependency answered: this task waits no longer.
+    pub fn clear(&mut self) {
+        if std::mem::take(&mut self.written) {
+            let mut board = self.board.lock();
+            if let Some(entry) = board.get_mut(&self.dependency) {
+                entry.tasks -= 1;
+                if entry.tasks == 0 {
+                    board.remove(&self.dependency);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Note {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn an_entry_lasts_as_long_as_its_last_task() {
+        let board = WaitBoard::default();
+        let (mut one, mut two) = (board.note("s3"), board.note("s3"));
+        assert_eq!(board.snapshot(), None, "a note that was not written says nothing");
+        one.wait(SECOND, "down".to_owned());
+        let since = board.snapshot().unwrap().since;
+        two.wait(2 * SECOND, "still down".to_owned());
+        drop(one);
+        let left = board.snapshot().unwrap();
+        assert_eq!((left.dependency.as_str(), left.message.as_str(), left.since), ("s3", "still down", since));
+        two.clear();
+        assert_eq!(board.snapshot(), None);
+        two.wait(SECOND, "down again".to_owned());
+        drop(two);
+        assert_eq!(board.all(), []);
+    }
+
+    #[test]
+    fn the_longest_wait_is_the_one_that_is_told() {
+        let board = WaitBoard::default();
+        let (mut s3, mut clip) = (board.note("s3"), board.note("clip"));
+        s3.wait(SECOND, String::new());
+        std::thread::yield_now();
+        clip.wait(SECOND, String::new());
+        assert_eq!(board.all().len(), 2);
+        let all = board.all();
+        let oldest = all.iter().map(|waiting| waiting.since).min().unwrap();
+        assert_eq!(board.snapshot().unwrap().since, oldest);
+    }
+}
