@@ -1,1 +1,3 @@
 //! One integration binary: links once, shares its support.
+
+mod source_contract;

@@ -49,25 +49,23 @@ pub(super) fn dependency(trouble: Trouble, detail: String) -> SourceError {
     SourceError::Dependency(DependencyError { dependency: "s3".to_owned(), trouble, detail })
 }
 
-/// A reply with an error's status. The code decides; the status where there is no code (`HEAD` has no body)
-/// or none that is known.
-fn answered(
-    status: u16,
-    code: Option<&str>,
-    message: Option<&str>,
-    busy_for: Duration,
-    target: Target<'_>,
-) -> SourceError {
-    let words = || format!("{} ({status}): {}", code.unwrap_or("no code"), message.unwrap_or("no message"));
-    let denied = || SourceError::Denied(format!("{target} ({})", code.unwrap_or("no code")));
-    let gone = || match target {
-        Target::Bucket(bucket) => SourceError::NoBucket(bucket.to_owned()),
-        Target::Object(uri) => SourceError::Missing(uri.clone()),
-    };
-    match (code.unwrap_or_default(), status) {
-        ("NoSuchBucket" | "InvalidBucketName", _) => SourceError::NoBucket(target.bucket().to_owned()),
-        ("NoSuchKey" | "NotFound" | "NoSuchVersion", _) => gone(),
-        (
+/// What an error's code or status comes down to.
+enum Kind {
+    NoBucket,
+    Gone,
+    Denied,
+    Busy,
+    TimedOut,
+    Failed,
+    Refused,
+}
+
+impl Kind {
+    /// By the service's code; `None` for one that only some service knows.
+    fn of_code(code: &str) -> Option<Self> {
+        Some(match code {
+            "NoSuchBucket" | "InvalidBucketName" => Self::NoBucket,
+            "NoSuchKey" | "NotFound" | "NoSuchVersion" => Self::Gone,
             "AccessDenied"
             | "AllAccessDisabled"
             | "AccountProblem"
@@ -78,10 +76,7 @@ fn answered(
             | "InvalidToken"
             | "NotSignedUp"
             | "RequestTimeTooSkewed"
-            | "SignatureDoesNotMatch",
-            _,
-        ) => denied(),
-        (
+            | "SignatureDoesNotMatch" => Self::Denied,
             "SlowDown"
             | "ServiceUnavailable"
             | "RequestLimitExceeded"
@@ -91,18 +86,50 @@ fn answered(
             | "ThrottlingException"
             | "ThrottledException"
             | "TooManyRequestsException"
-            | "BandwidthLimitExceeded",
-            _,
-        ) => dependency(Trouble::Busy { retry_after: busy_for }, words()),
-        ("RequestTimeout" | "RequestExpired" | "RequestTimeoutException", _) => dependency(Trouble::TimedOut, words()),
-        (_, 401 | 403) => denied(),
-        (_, 404 | 410) => gone(),
-        (_, 408 | 504) => dependency(Trouble::TimedOut, words()),
-        (_, 429 | 503) => dependency(Trouble::Busy { retry_after: busy_for }, words()),
-        ("InternalError" | "InternalFailure" | "OperationAborted", _) | (_, 500..) => {
-            dependency(Trouble::Failed, words())
+            | "BandwidthLimitExceeded" => Self::Busy,
+            "RequestTimeout" | "RequestExpired" | "RequestTimeoutException" => Self::TimedOut,
+            "InternalError" | "InternalFailure" | "OperationAborted" => Self::Failed,
+            "NotImplemented" => Self::Refused,
+            _ => return None,
+        })
+    }
+
+    /// By the status, where there is no code (the reply to a `HEAD` has no body) or none that is known.
+    fn of_status(status: u16) -> Self {
+        match status {
+            401 | 403 => Self::Denied,
+            404 | 410 => Self::Gone,
+            408 | 504 => Self::TimedOut,
+            429 | 503 => Self::Busy,
+            // Not implemented: that will be so tomorrow too.
+            501 => Self::Refused,
+            500.. => Self::Failed,
+            _ => Self::Refused,
         }
-        _ => SourceError::Refused { what: target.to_string(), reason: words() },
+    }
+}
+
+/// A reply with an error's status.
+fn answered(
+    status: u16,
+    code: Option<&str>,
+    message: Option<&str>,
+    busy_for: Duration,
+    target: Target<'_>,
+) -> SourceError {
+    let code_text = code.unwrap_or("no code");
+    let words = format!("{code_text} ({status}): {}", message.unwrap_or("no message"));
+    match code.and_then(Kind::of_code).unwrap_or_else(|| Kind::of_status(status)) {
+        Kind::NoBucket => SourceError::NoBucket(target.bucket().to_owned()),
+        Kind::Gone => match target {
+            Target::Bucket(bucket) => SourceError::NoBucket(bucket.to_owned()),
+            Target::Object(uri) => SourceError::Missing(uri.clone()),
+        },
+        Kind::Denied => SourceError::Denied(format!("{target} ({code_text})")),
+        Kind::Busy => dependency(Trouble::Busy { retry_after: busy_for }, words),
+        Kind::TimedOut => dependency(Trouble::TimedOut, words),
+        Kind::Failed => dependency(Trouble::Failed, words),
+        Kind::Refused => SourceError::Refused { what: target.to_string(), reason: words },
     }
 }
 
@@ -160,7 +187,8 @@ mod tests {
             assert!(matches!(said(status, code), SourceError::Denied(_)), "{code:?}");
         }
         for (status, code) in [(400, Some("KeyTooLongError")), (301, Some("PermanentRedirect")), (501, None)] {
-            assert_eq!(said(status, code).is_retryable(), status >= 500, "{code:?}");
+            assert!(matches!(said(status, code), SourceError::Refused { .. }), "{code:?}");
+            assert!(!said(status, code).is_retryable());
         }
     }
 
