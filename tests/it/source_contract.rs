@@ -42,6 +42,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let mut at = EmbeddedS3Settings::in_folder(folder.path());
         at.addr.set_port(0);
+        at.durable = false;
         let server = EmbeddedS3::start(at, &CancellationToken::new()).await.unwrap();
         let settings = settings(server.endpoint(), server.credentials().clone());
         let source = S3Source::new(settings.clone()).await.unwrap();
@@ -172,7 +173,7 @@ async fn awkward_keys_come_back_as_they_went_in(world: &World) {
 }
 
 async fn a_listing_has_every_key_once_in_order_over_many_pages(world: &World) {
-    let keys: Vec<String> = (0..2_500).map(|n| format!("many/{n:05} é")).collect();
+    let keys: Vec<String> = (0..2_100).map(|n| format!("many/{n:05} é")).collect();
     let lanes = NonZeroUsize::new(32).unwrap();
     let (source, bucket) = (world.source.clone(), world.bucket.clone());
     futures::stream::iter(keys.clone())
@@ -188,7 +189,7 @@ async fn a_listing_has_every_key_once_in_order_over_many_pages(world: &World) {
     assert_eq!(world.keys("many/", Some(&keys[1_233])).await, keys[1_234..]);
     assert_eq!(world.keys("many/00", Some("many/00998")).await, keys[998..1_000]);
     assert_eq!(world.keys("many/", Some("n")).await, [""; 0]);
-    assert_eq!(world.keys("", None).await.len(), 2_502);
+    assert_eq!(world.keys("", None).await.len(), 2_102);
 }
 
 async fn an_object_has_its_bytes_etag_type_and_metadata(world: &World) {
