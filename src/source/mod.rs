@@ -1,6 +1,10 @@
 //! The port [`ImageSource`]: where images come from, and its adapters. May know the bucket's protocol; knows
 //! nothing of embeddings, indexes, jobs or HTTP replies.
 
+pub mod credentials;
+pub mod embedded;
+pub mod guarded;
+pub mod s3;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -13,6 +17,10 @@ use futures::stream::BoxStream;
 use crate::domain::{DependencyError, ImageRef, ImageUri, Trouble};
 use crate::resilience::Retryable;
 
+pub use credentials::{HalfCredentials, S3Credentials};
+pub use embedded::{EmbeddedS3, EmbeddedS3Error, EmbeddedS3Settings};
+pub use guarded::GuardedSource;
+pub use s3::{InvalidS3Settings, S3Settings, S3Source};
 pub use settings::{Endpoint, SourceSettings};
 
 /// Which keys of which bucket.
@@ -96,6 +104,14 @@ pub enum SourceError {
         /// Bytes promised.
         expected: u64,
     },
+    /// The service will not do that, whoever asks: a key that is too long, an unknown kind of request.
+    #[error("{what} was refused by the bucket's service: {reason}")]
+    Refused {
+        /// Which bucket or object.
+        what: String,
+        /// The service's code and words.
+        reason: String,
+    },
     /// The service itself is the trouble.
     #[error(transparent)]
     Dependency(#[from] DependencyError),
@@ -104,7 +120,9 @@ pub enum SourceError {
 impl Retryable for SourceError {
     fn is_retryable(&self) -> bool {
         match self {
-            Self::Missing(_) | Self::NoBucket(_) | Self::Denied(_) | Self::TooLarge { .. } => false,
+            Self::Missing(_) | Self::NoBucket(_) | Self::Denied(_) | Self::TooLarge { .. } | Self::Refused { .. } => {
+                false
+            }
             Self::BrokenOff { .. } | Self::Dependency(_) => true,
         }
     }

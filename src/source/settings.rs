@@ -20,6 +20,12 @@ pub struct SourceSettings {
     pub s3_region: String,
     /// `S3_PATH_STYLE`: `true` (default) puts the bucket into the path, `false` into the host's name.
     pub s3_path_style: bool,
+    /// `S3_TIMEOUT`: seconds until a reply must begin, and that a body may stand still; 30 by default.
+    pub s3_timeout: u64,
+    /// `S3_CIRCUIT_BREAKER_THRESHOLD`: failed calls in a row after which the bucket is left alone; 5 by default.
+    pub s3_circuit_breaker_threshold: u32,
+    /// `S3_CIRCUIT_BREAKER_TIMEOUT`: seconds for which it is left alone; 30 by default.
+    pub s3_circuit_breaker_timeout: u64,
     /// `S3_ALLOWED_BUCKETS`: buckets that a job may name, by commas; empty (default): only `S3_BUCKET`.
     pub s3_allowed_buckets: String,
     /// `THUMBNAIL_PREFIX`: keys under it are thumbnails and are not indexed; empty (default): none.
@@ -39,6 +45,9 @@ impl Default for SourceSettings {
             s3_bucket: "pipeline".to_owned(),
             s3_region: "us-east-1".to_owned(),
             s3_path_style: true,
+            s3_timeout: 30,
+            s3_circuit_breaker_threshold: 5,
+            s3_circuit_breaker_timeout: 30,
             s3_allowed_buckets: String::new(),
             thumbnail_prefix: String::new(),
             glimpse_s3_addr: "127.0.0.1:9100".to_owned(),
@@ -89,6 +98,15 @@ impl SourceSettings {
         }
         if self.s3_access_key_id.is_empty() != self.s3_secret_access_key.is_empty() {
             return Err("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY go together: set both or neither".to_owned());
+        }
+        for (name, value) in [
+            ("S3_TIMEOUT", self.s3_timeout),
+            ("S3_CIRCUIT_BREAKER_THRESHOLD", self.s3_circuit_breaker_threshold.into()),
+            ("S3_CIRCUIT_BREAKER_TIMEOUT", self.s3_circuit_breaker_timeout),
+        ] {
+            if !(1..=3600).contains(&value) {
+                return Err(format!("{name} is {value}; it must be between 1 and 3600"));
+            }
         }
         Ok(())
     }

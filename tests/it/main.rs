@@ -1,1 +1,7 @@
 //! One integration binary: links once, shares its support.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
+
+mod source_contract;
+mod source_embedded;
+mod source_trouble;

@@ -1,0 +1,223 @@
+//! The catalogue of the embedded server: which buckets there are, which objects, and in which file each one's
+//! bytes lie. Its commit is what makes an object exist; a file without a row is nothing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+
+use super::files::Files;
+use super::listing::{Page, PageRequest, list};
+use crate::sqlite::{Sqlite, SqliteError};
+
+/// Keys are blobs, so that their order is that of their bytes, and any key can be held.
+/// `loose` names the files that no row vouches for: being written, or replaced and not yet removed.
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS bucket(name TEXT PRIMARY KEY, created INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS object(
+        bucket TEXT NOT NULL REFERENCES bucket(name),
+        key BLOB NOT NULL,
+        file TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        etag TEXT NOT NULL,
+        modified INTEGER NOT NULL,
+        content_type TEXT,
+        metadata TEXT NOT NULL,
+        PRIMARY KEY (bucket, key)) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS loose(file TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;";
+
+/// An object as the catalogue knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Entry {
+    /// The name of the file with its bytes.
+    pub(super) file: String,
+    pub(super) size: u64,
+    /// Without quotes.
+    pub(super) etag: String,
+    /// Milliseconds since 1970.
+    pub(super) modified: i64,
+    pub(super) content_type: Option<String>,
+    pub(super) metadata: BTreeMap<String, String>,
+}
+
+/// What came of a change that needs the bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Done,
+    NoBucket,
+    /// A bucket that is there already, or an object that was not to be replaced.
+    Exists,
+    /// A bucket that still has objects.
+    NotEmpty,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Catalogue {
+    db: Sqlite,
+    files: Files,
+}
+
+impl Catalogue {
+    /// Opens the catalogue and removes the files that an earlier process left behind.
+    pub(super) fn open(path: &Path, files: Files) -> Result<Self, SqliteError> {
+        let sweep = files.clone();
+        let db = Sqlite::open(path, |connection| {
+            connection.execute_batch(SCHEMA)?;
+            let mut loose = connection.prepare("SELECT file FROM loose")?;
+            for file in loose.query_map((), |row| row.get::<_, String>(0))? {
+                sweep.remove(&file?);
+            }
+            connection.execute_batch("DELETE FROM loose")
+        })?;
+        Ok(Self { db, files })
+    }
+
+    pub(super) async fn buckets(&self) -> Result<Vec<(String, i64)>, SqliteError> {
+        let call = |connection: &mut Connection| {
+            let mut all = connection.prepare_cached("SELECT name, created FROM bucket ORDER BY name")?;
+            all.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+        };
+        self.db.call(call).await
+    }
+
+    pub(super) async fn has_bucket(&self, bucket: String) -> Result<bool, SqliteError> {
+        self.db.call(move |connection| has_bucket(connection, &bucket)).await
+    }
+
+    pub(super) async fn create_bucket(&self, bucket: String) -> Result<Change, SqliteError> {
+        let made = self.db.call(move |connection| {
+            connection.execute("INSERT OR IGNORE INTO bucket VALUES (?1, ?2)", params![bucket, now_millis()])
+        });
+        Ok(if made.await? == 1 { Change::Done } else { Change::Exists })
+    }
+
+    pub(super) async fn delete_bucket(&self, bucket: String) -> Result<Change, SqliteError> {
+        let call = move |connection: &mut Connection| {
+            let used = "SELECT EXISTS (SELECT 1 FROM object WHERE bucket = ?1)";
+            if connection.query_row(used, [&bucket], |row| row.get(0))? {
+                return Ok(Change::NotEmpty);
+            }
+            let gone = connection.execute("DELETE FROM bucket WHERE name = ?1", [&bucket])?;
+            Ok(if gone == 1 { Change::Done } else { Change::NoBucket })
+        };
+        self.db.call(call).await
+    }
+
+    /// Notes a file that is about to be written, so that a crash leaves nothing behind for ever.
+    pub(super) async fn announce(&self, file: String) -> Result<(), SqliteError> {
+        self.db.call(move |connection| connection.execute("INSERT INTO loose VALUES (?1)", [file])).await.map(drop)
+    }
+
+    /// Makes a written file the object's, and removes the one that it replaces. Runs to its end even if the
+    /// caller is gone.
+    pub(super) async fn commit(
+        &self,
+        bucket: String,
+        key: String,
+        entry: Entry,
+        only_new: bool,
+    ) -> Result<Change, SqliteError> {
+        let files = self.files.clone();
+        let call = move |connection: &mut Connection| {
+            let transaction = connection.transaction()?;
+            let old = find(&transaction, &bucket, &key)?;
+            let refused = match (&old, has_bucket(&transaction, &bucket)?) {
+                (_, false) => Some(Change::NoBucket),
+                (Some(_), true) if only_new => Some(Change::Exists),
+                (_, true) => None,
+            };
+            if refused.is_none() {
+                insert(&transaction, &bucket, &key, &entry)?;
+                transaction.execute("DELETE FROM loose WHERE file = ?1", [&entry.file])?;
+            }
+            let unwanted = if refused.is_some() { Some(entry.file) } else { old.map(|old| old.file) };
+            if let Some(file) = &unwanted {
+                unlink(&transaction, file)?;
+            }
+            transaction.commit()?;
+            if let Some(file) = &unwanted {
+                sweep(connection, &files, file)?;
+            }
+            Ok(refused.unwrap_or(Change::Done))
+        };
+        self.db.call(call).await
+    }
+
+    pub(super) async fn find(&self, bucket: String, key: String) -> Result<Option<Entry>, SqliteError> {
+        self.db.call(move |connection| find(connection, &bucket, &key)).await
+    }
+
+    /// Removes objects; those that are not there are no error.
+    pub(super) async fn delete(&self, bucket: String, keys: Vec<String>) -> Result<(), SqliteError> {
+        let files = self.files.clone();
+        let call = move |connection: &mut Connection| {
+            for key in &keys {
+                let transaction = connection.transaction()?;
+                if let Some(old) = find(&transaction, &bucket, key)? {
+                    let gone = "DELETE FROM object WHERE bucket = ?1 AND key = ?2";
+                    transaction.execute(gone, params![bucket, key.as_bytes()])?;
+                    unlink(&transaction, &old.file)?;
+                    transaction.commit()?;
+                    sweep(connection, &files, &old.file)?;
+                }
+            }
+            Ok(())
+        };
+        self.db.call(call).await
+    }
+
+    /// One page of a listing.
+    pub(super) async fn list(&self, bucket: String, request: PageRequest) -> Result<Page, SqliteError> {
+        self.db.call(move |connection| list(connection, &bucket, &request)).await
+    }
+}
+
+fn has_bucket(connection: &Connection, bucket: &str) -> rusqlite::Result<bool> {
+    let mut exists = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM bucket WHERE name = ?1)")?;
+    exists.query_row([bucket], |row| row.get(0))
+}
+
+fn find(connection: &Connection, bucket: &str, key: &str) -> rusqlite::Result<Option<Entry>> {
+    let mut one = connection.prepare_cached(
+        "SELECT file, size, etag, modified, content_type, metadata FROM object WHERE bucket = ?1 AND key = ?2",
+    )?;
+    one.query_row(params![bucket, key.as_bytes()], entry).optional()
+}
+
+fn insert(transaction: &Transaction<'_>, bucket: &str, key: &str, entry: &Entry) -> rusqlite::Result<usize> {
+    let Entry { file, size, etag, modified, content_type, metadata } = entry;
+    let metadata = serde_json::to_string(metadata).unwrap_or_default();
+    let mut upsert =
+        transaction.prepare_cached("INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+    let size = i64::try_from(*size).unwrap_or(i64::MAX);
+    upsert.execute(params![bucket, key.as_bytes(), file, size, etag, modified, content_type, metadata])
+}
+
+fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
+    Ok(Entry {
+        file: row.get(0)?,
+        size: row.get::<_, i64>(1)?.unsigned_abs(),
+        etag: row.get(2)?,
+        modified: row.get(3)?,
+        content_type: row.get(4)?,
+        metadata: serde_json::from_str(&row.get::<_, String>(5)?).unwrap_or_default(),
+    })
+}
+
+/// Notes a file that no row names any more, in the transaction that made it so: a crash before the file is
+/// gone is made good at the next start.
+fn unlink(transaction: &Transaction<'_>, file: &str) -> rusqlite::Result<()> {
+    transaction.execute("INSERT OR IGNORE INTO loose VALUES (?1)", [file]).map(drop)
+}
+
+/// Removes a file that was noted.
+fn sweep(connection: &Connection, files: &Files, file: &str) -> rusqlite::Result<()> {
+    files.remove(file);
+    connection.execute("DELETE FROM loose WHERE file = ?1", [file]).map(drop)
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now_millis() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,82 @@
+//! What a client says its body adds up to: in a header before it, or in a trailer after it. A body that does
+//! not is refused, as `BadDigest`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use s3s::checksum::ChecksumHasher;
+use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
+use s3s::dto::PutObjectInput;
+use s3s::{S3Request, S3Result, TrailingHeaders, s3_error};
+
+const CRC32: &str = "x-amz-checksum-crc32";
+const CRC32C: &str = "x-amz-checksum-crc32c";
+const CRC64: &str = "x-amz-checksum-crc64nvme";
+const SHA1: &str = "x-amz-checksum-sha1";
+const SHA256: &str = "x-amz-checksum-sha256";
+
+/// The sums that one body must have, and the work of adding them up.
+#[derive(Default)]
+pub(super) struct Expected {
+    md5: Option<String>,
+    given: Vec<(&'static str, String)>,
+    trailing: Option<TrailingHeaders>,
+    hasher: ChecksumHasher,
+}
+
+impl Expected {
+    /// What a request says of its body.
+    pub(super) fn of_put(request: &mut S3Request<PutObjectInput>) -> Self {
+        let input = &request.input;
+        let headers = [
+            (CRC32, &input.checksum_crc32),
+            (CRC32C, &input.checksum_crc32c),
+            (CRC64, &input.checksum_crc64nvme),
+            (SHA1, &input.checksum_sha1),
+            (SHA256, &input.checksum_sha256),
+        ];
+        let given: Vec<_> = headers.iter().filter_map(|(name, sum)| Some((*name, (*sum).clone()?))).collect();
+        let announced = request.headers.get("x-amz-trailer").and_then(|names| names.to_str().ok()).unwrap_or_default();
+        let wanted = |name| {
+            given.iter().any(|(header, _)| *header == name)
+                || announced.split(',').any(|trailer| trailer.trim() == name)
+        };
+        let hasher = ChecksumHasher {
+            crc32: wanted(CRC32).then(Crc32::new),
+            crc32c: wanted(CRC32C).then(Crc32c::new),
+            crc64nvme: wanted(CRC64).then(Crc64Nvme::new),
+            sha1: wanted(SHA1).then(Sha1::new),
+            sha256: wanted(SHA256).then(Sha256::new),
+        };
+        Self { md5: input.content_md5.clone(), given, trailing: request.trailing_headers.take(), hasher }
+    }
+
+    /// The next bytes of the body.
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        self.hasher.update(bytes);
+    }
+
+    /// Whether the body, now complete, is what was announced.
+    pub(super) fn check(mut self, md5: &[u8]) -> S3Result<()> {
+        if let Some(trailers) = self.trailing.as_ref().and_then(TrailingHeaders::take) {
+            let sums = [CRC32, CRC32C, CRC64, SHA1, SHA256].into_iter();
+            self.given.extend(sums.filter_map(|name| Some((name, trailers.get(name)?.to_str().ok()?.to_owned()))));
+        }
+        let sums = self.hasher.finalize();
+        for (name, given) in self.given {
+            let sum = match name {
+                CRC32 => &sums.checksum_crc32,
+                CRC32C => &sums.checksum_crc32c,
+                CRC64 => &sums.checksum_crc64nvme,
+                SHA1 => &sums.checksum_sha1,
+                _ => &sums.checksum_sha256,
+            };
+            if sum.as_ref().is_some_and(|sum| *sum != given) {
+                return Err(s3_error!(BadDigest, "the body does not have the {name} that it should"));
+            }
+        }
+        match self.md5 {
+            Some(given) if given != STANDARD.encode(md5) => Err(s3_error!(BadDigest)),
+            _ => Ok(()),
+        }
+    }
+}

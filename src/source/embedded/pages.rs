@@ -1,0 +1,117 @@
+//! Both versions of a listing's request and reply, around the one page of the catalogue.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use s3s::dto::{
+    CommonPrefix, ETag, EncodingType, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output,
+    Object, ObjectStorageClass,
+};
+use s3s::{S3Result, s3_error};
+
+use super::backend::moment;
+use super::listing::{After, Line, MOST, Page, PageRequest};
+
+/// What `encoding-type=url` leaves as it is.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+
+/// How names are written in this reply.
+struct Names {
+    encoded: bool,
+}
+
+impl Names {
+    fn of(encoding: Option<&EncodingType>) -> Self {
+        Self { encoded: encoding.is_some_and(|encoding| encoding.as_str() == EncodingType::URL) }
+    }
+
+    fn write(&self, name: String) -> String {
+        if self.encoded { utf8_percent_encode(&name, PLAIN).to_string() } else { name }
+    }
+
+    fn object(&self, line: Line) -> Object {
+        Object {
+            key: Some(self.write(line.key)),
+            size: Some(line.size),
+            e_tag: Some(ETag::Strong(line.etag)),
+            last_modified: Some(moment(line.modified)),
+            storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
+            ..Object::default()
+        }
+    }
+
+    fn objects(&self, lines: Vec<Line>) -> Vec<Object> {
+        lines.into_iter().map(|line| self.object(line)).collect()
+    }
+
+    fn prefixes(&self, prefixes: Vec<String>) -> Vec<CommonPrefix> {
+        prefixes.into_iter().map(|prefix| CommonPrefix { prefix: Some(self.write(prefix)) }).collect()
+    }
+}
+
+fn limit(max_keys: Option<i32>) -> S3Result<usize> {
+    let most = max_keys.map_or(Ok(MOST), usize::try_from);
+    most.map(|most| most.min(MOST)).map_err(|_| s3_error!(InvalidArgument, "max-keys is negative"))
+}
+
+fn count(number: usize) -> Option<i32> {
+    i32::try_from(number).ok()
+}
+
+pub(super) fn request_v2(input: &ListObjectsV2Input) -> S3Result<PageRequest> {
+    let after = match (&input.continuation_token, &input.start_after) {
+        (Some(token), _) => {
+            Some(After::from_token(token).ok_or_else(|| s3_error!(InvalidArgument, "no such continuation token"))?)
+        }
+        (None, start) => start.clone().filter(|key| !key.is_empty()).map(After::Key),
+    };
+    let prefix = input.prefix.clone().unwrap_or_default();
+    Ok(PageRequest { prefix, delimiter: input.delimiter.clone(), after, limit: limit(input.max_keys)? })
+}
+
+pub(super) fn reply_v2(input: ListObjectsV2Input, page: Page) -> ListObjectsV2Output {
+    let names = Names::of(input.encoding_type.as_ref());
+    ListObjectsV2Output {
+        name: Some(input.bucket),
+        prefix: Some(names.write(input.prefix.unwrap_or_default())),
+        delimiter: input.delimiter.map(|delimiter| names.write(delimiter)),
+        start_after: input.start_after.map(|key| names.write(key)),
+        max_keys: input.max_keys.or(count(MOST)),
+        key_count: count(page.lines.len() + page.prefixes.len()),
+        continuation_token: input.continuation_token,
+        is_truncated: Some(page.next.is_some()),
+        next_continuation_token: page.next.as_ref().map(After::to_token),
+        contents: Some(names.objects(page.lines)),
+        common_prefixes: Some(names.prefixes(page.prefixes)),
+        encoding_type: input.encoding_type,
+        ..ListObjectsV2Output::default()
+    }
+}
+
+pub(super) fn request_v1(input: &ListObjectsInput) -> S3Result<PageRequest> {
+    let delimiter = input.delimiter.clone();
+    let after = input.marker.clone().filter(|key| !key.is_empty()).map(|marker| {
+        // The marker of a page that ended in a common prefix is that prefix.
+        let folded = delimiter.as_ref().is_some_and(|delimiter| !delimiter.is_empty() && marker.ends_with(delimiter));
+        if folded { After::Prefix(marker) } else { After::Key(marker) }
+    });
+    let prefix = input.prefix.clone().unwrap_or_default();
+    Ok(PageRequest { prefix, delimiter, after, limit: limit(input.max_keys)? })
+}
+
+pub(super) fn reply_v1(input: ListObjectsInput, page: Page) -> ListObjectsOutput {
+    let names = Names::of(input.encoding_type.as_ref());
+    let is_truncated = Some(page.next.is_some());
+    let next_marker = page.next.map(|(After::Key(name) | After::Prefix(name))| names.write(name));
+    ListObjectsOutput {
+        name: Some(input.bucket),
+        prefix: Some(names.write(input.prefix.unwrap_or_default())),
+        delimiter: input.delimiter.map(|delimiter| names.write(delimiter)),
+        marker: Some(names.write(input.marker.unwrap_or_default())),
+        max_keys: input.max_keys.or(count(MOST)),
+        is_truncated,
+        next_marker,
+        contents: Some(names.objects(page.lines)),
+        common_prefixes: Some(names.prefixes(page.prefixes)),
+        encoding_type: input.encoding_type,
+        ..ListObjectsOutput::default()
+    }
+}

@@ -1,0 +1,213 @@
+//! [`GuardedSource`]: a bucket that is waited for. While its service is down, calls wait; no item fails for it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::stream::{BoxStream, StreamExt};
+
+use super::{Fetched, ImageSource, NewObject, Scope, SourceError};
+use crate::domain::{ImageRef, ImageUri};
+use crate::resilience::Patience;
+
+/// How often one object may break off before that is taken for the object's own trouble.
+const BROKEN_OFF: u32 = 3;
+
+/// Wraps a source with the breaker that all callers of the bucket share. Waits for ever; whoever has waited
+/// long enough drops the call.
+pub struct GuardedSource {
+    inner: Arc<dyn ImageSource>,
+    patience: Patience,
+}
+
+impl GuardedSource {
+    /// Guards `inner`.
+    pub fn new(inner: Arc<dyn ImageSource>, patience: Patience) -> Self {
+        Self { inner, patience }
+    }
+}
+
+impl std::fmt::Debug for GuardedSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GuardedSource").field("patience", &self.patience).finish_non_exhaustive()
+    }
+}
+
+type Listing = BoxStream<'static, Result<ImageRef, SourceError>>;
+
+/// A listing that picks up after the last key it gave.
+struct Resuming {
+    inner: Arc<dyn ImageSource>,
+    patience: Patience,
+    scope: Scope,
+    /// `None` before the first page and after an interruption.
+    listing: Option<Listing>,
+}
+
+impl Resuming {
+    async fn next(&mut self) -> Option<Result<ImageRef, SourceError>> {
+        let next = match &mut self.listing {
+            Some(listing) => listing.next().await,
+            None => self.open().await.transpose(),
+        };
+        match next {
+            Some(Err(SourceError::BrokenOff { .. } | SourceError::Dependency(_))) => {
+                // Only opening goes through the breaker: a key that is at hand already says nothing of the
+                // service, and must neither close the breaker nor take the place of its probe.
+                self.listing = None;
+                let next = self.open().await.transpose();
+                self.remember(next)
+            }
+            next => self.remember(next),
+        }
+    }
+
+    fn remember(&mut self, next: Option<Result<ImageRef, SourceError>>) -> Option<Result<ImageRef, SourceError>> {
+        if let Some(Ok(image)) = &next {
+            self.scope.start_after = Some(image.uri.key().to_owned());
+        }
+        next
+    }
+
+    /// The first key of a fresh listing of what is left.
+    async fn open(&mut self) -> Result<Option<ImageRef>, SourceError> {
+        let (inner, scope) = (&self.inner, &self.scope);
+        let opened = self.patience.call(|| async move {
+            let mut listing = inner.list(scope);
+            let first = listing.next().await.transpose()?;
+            Ok::<_, SourceError>((first, listing))
+        });
+        let (first, listing) = opened.await?;
+        self.listing = Some(listing);
+        Ok(first)
+    }
+}
+
+#[async_trait]
+impl ImageSource for GuardedSource {
+    fn list(&self, scope: &Scope) -> Listing {
+        let (inner, patience) = (self.inner.clone(), self.patience.clone());
+        let start = Resuming { inner, patience, scope: scope.clone(), listing: None };
+        futures::stream::unfold(Some(start), |state| async move {
+            let mut state = state?;
+            let next = state.next().await?;
+            let rest = next.is_ok().then_some(state);
+            Some((next, rest))
+        })
+        .boxed()
+    }
+
+    async fn fetch(&self, image: &ImageRef) -> Result<Fetched, SourceError> {
+        let mut broken_off = 0;
+        let again = |error: &SourceError| {
+            broken_off += u32::from(matches!(error, SourceError::BrokenOff { .. }));
+            broken_off < BROKEN_OFF
+        };
+        self.patience.call_while(again, || self.inner.fetch(image)).await
+    }
+
+    async fn put(&self, uri: &ImageUri, object: NewObject) -> Result<(), SourceError> {
+        self.patience.call(|| self.inner.put(uri, object.clone())).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::time::Duration;
+
+    use futures::TryStreamExt;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::domain::{DependencyError, Trouble};
+    use crate::resilience::{Breaker, BreakerSettings, WaitBoard};
+
+    fn down() -> SourceError {
+        let trouble = Trouble::Failed;
+        SourceError::Dependency(DependencyError { dependency: "s3".to_owned(), trouble, detail: "refused".to_owned() })
+    }
+
+    fn image(key: &str) -> ImageRef {
+        ImageRef { uri: ImageUri::new("b", key), etag: None, size_bytes: 1, modified: None }
+    }
+
+    /// Keys `0` to `9`. Each listing breaks down after three, each call takes the next of `answers`.
+    #[derive(Default)]
+    struct Shaky {
+        answers: Mutex<Vec<SourceError>>,
+        calls: AtomicU32,
+    }
+
+    #[async_trait]
+    impl ImageSource for Shaky {
+        fn list(&self, scope: &Scope) -> Listing {
+            self.calls.fetch_add(1, Ordering::SeqCst);
+            if let Some(error) = self.answers.lock().unwrap().pop() {
+                return futures::stream::iter([Err(error)]).boxed();
+            }
+            let after = scope.start_after.clone().unwrap_or_default();
+            let left: Vec<_> = (0..10).map(|n| n.to_string()).filter(|key| *key > after).collect();
+            let end = (left.len() > 3).then(|| Err(down()));
+            futures::stream::iter(left.into_iter().take(3).map(|key| Ok(image(&key))).chain(end)).boxed()
+        }
+        async fn fetch(&self, _: &ImageRef) -> Result<Fetched, SourceError> {
+            self.calls.fetch_add(1, Ordering::SeqCst);
+            let fetched = Fetched {
+                bytes: "x".into(),
+                etag: None,
+                content_type: None,
+                metadata: std::collections::BTreeMap::new(),
+            };
+            self.answers.lock().unwrap().pop().map_or(Ok(fetched), Err)
+        }
+        async fn put(&self, _: &ImageUri, _: NewObject) -> Result<(), SourceError> {
+            self.answers.lock().unwrap().pop().map_or(Ok(()), Err)
+        }
+    }
+
+    fn guarded(answers: Vec<SourceError>) -> (GuardedSource, Arc<Shaky>, Arc<Breaker>) {
+        let shaky = Arc::new(Shaky { answers: Mutex::new(answers), calls: AtomicU32::new(0) });
+        let settings = BreakerSettings { threshold: 2, cool_down: Duration::from_secs(60) };
+        let breaker = Arc::new(Breaker::new(settings));
+        let patience = Patience::new("s3", breaker.clone(), WaitBoard::default());
+        (GuardedSource::new(shaky.clone(), patience), shaky, breaker)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_listing_goes_on_after_the_last_key_it_gave() {
+        let (source, shaky, breaker) = guarded(vec![down(), down(), down()]);
+        let begun = Instant::now();
+        let scope = Scope { bucket: "b".to_owned(), prefix: String::new(), start_after: None };
+        let images: Vec<ImageRef> = source.list(&scope).try_collect().await.unwrap();
+        assert_eq!(images.iter().map(|image| image.uri.key()).collect::<String>(), "0123456789");
+        assert_eq!(shaky.calls.load(Ordering::SeqCst), 3 + 4, "three refused, four of three keys each");
+        assert!(begun.elapsed() >= Duration::from_secs(120), "{:?}", begun.elapsed());
+        assert_eq!(breaker.open_for(), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_listing_that_cannot_be_ends_with_its_error() {
+        let (source, ..) = guarded(vec![SourceError::NoBucket("b".to_owned())]);
+        let scope = Scope { bucket: "b".to_owned(), prefix: String::new(), start_after: None };
+        let all: Vec<_> = source.list(&scope).collect().await;
+        assert_eq!(all, [Err(SourceError::NoBucket("b".to_owned()))]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_that_breaks_off_again_and_again_is_its_own_trouble() {
+        let broken = || SourceError::BrokenOff { uri: ImageUri::new("b", "0"), got: 1, expected: 2 };
+        let (source, shaky, _) = guarded(vec![broken(), broken()]);
+        assert!(source.fetch(&image("0")).await.is_ok());
+        assert_eq!(shaky.calls.load(Ordering::SeqCst), 3);
+        let (source, shaky, _) = guarded(vec![broken(), broken(), down(), broken(), broken()]);
+        assert_eq!(source.fetch(&image("0")).await.unwrap_err(), broken());
+        assert_eq!(shaky.calls.load(Ordering::SeqCst), 4, "a service that is down does not count");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn writing_waits_too() {
+        let (source, ..) = guarded(vec![down(), down(), down()]);
+        source.put(&ImageUri::new("b", "0"), NewObject::default()).await.unwrap();
+    }
+}

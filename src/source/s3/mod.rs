@@ -1,0 +1,262 @@
+//! [`S3Source`]: any S3 service, by the AWS SDK. Amazon's own, `MinIO`, and the server in this process are all
+//! reached by this one path.
+
+mod errors;
+mod metadata;
+mod settings;
+
+use std::collections::VecDeque;
+
+use async_trait::async_trait;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::create_bucket::CreateBucketError;
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration, EncodingType, Object};
+use bytes::Bytes;
+use futures::stream::{BoxStream, StreamExt};
+use percent_encoding::percent_decode_str;
+
+use self::errors::{Target, dependency, source_error};
+use super::{Fetched, ImageSource, NewObject, Scope, SourceError};
+use crate::domain::{ImageRef, ImageUri, Timestamp, Trouble};
+
+pub use settings::{InvalidS3Settings, S3Settings};
+
+/// The region whose buckets are made without naming it.
+const FIRST_REGION: &str = "us-east-1";
+
+/// An S3 service.
+#[derive(Clone, Debug)]
+pub struct S3Source {
+    client: Client,
+    region: String,
+    max_bytes: u64,
+}
+
+impl S3Source {
+    /// A source for these settings. Reaches for nothing yet, except for the machine's own credentials where
+    /// none are set.
+    ///
+    /// # Errors
+    /// [`InvalidS3Settings`] where they cannot be used.
+    pub async fn new(settings: S3Settings) -> Result<Self, InvalidS3Settings> {
+        let client = settings::client(&settings).await?;
+        Ok(Self { client, region: settings.region, max_bytes: settings.max_bytes })
+    }
+
+    /// Makes the bucket unless it is there.
+    ///
+    /// # Errors
+    /// [`SourceError`], also where the name is taken by somebody else.
+    pub async fn ensure_bucket(&self, bucket: &str) -> Result<(), SourceError> {
+        if self.bucket_exists(bucket).await? {
+            return Ok(());
+        }
+        let elsewhere = (self.region != FIRST_REGION).then(|| {
+            let place = BucketLocationConstraint::from(self.region.as_str());
+            CreateBucketConfiguration::builder().location_constraint(place).build()
+        });
+        let made = self.client.create_bucket().bucket(bucket).set_create_bucket_configuration(elsewhere).send().await;
+        match made {
+            Ok(_) => Ok(()),
+            // Somebody else of ours was faster.
+            Err(error) if matches!(error.as_service_error(), Some(CreateBucketError::BucketAlreadyOwnedByYou(_))) => {
+                Ok(())
+            }
+            Err(error) => Err(source_error(&error, Target::Bucket(bucket))),
+        }
+    }
+
+    /// Whether the bucket is there and may be used.
+    ///
+    /// # Errors
+    /// [`SourceError`] where that cannot be told, or access is denied.
+    pub async fn bucket_exists(&self, bucket: &str) -> Result<bool, SourceError> {
+        match self.client.head_bucket().bucket(bucket).send().await {
+            Ok(_) => Ok(true),
+            Err(error) => match source_error(&error, Target::Bucket(bucket)) {
+                SourceError::NoBucket(_) => Ok(false),
+                other => Err(other),
+            },
+        }
+    }
+
+    /// Removes one object; one that is not there is no error. The service never does this to a user's
+    /// objects: it is for the tests and for `seed --clean`.
+    ///
+    /// # Errors
+    /// [`SourceError`].
+    pub async fn remove(&self, uri: &ImageUri) -> Result<(), SourceError> {
+        let removed = self.client.delete_object().bucket(uri.bucket()).key(uri.key()).send().await;
+        removed.map(drop).map_err(|error| source_error(&error, Target::Object(uri)))
+    }
+
+    /// One page of a listing, and the token of the next.
+    async fn page(&self, scope: &Scope, token: Option<String>) -> Result<Page, SourceError> {
+        // A token says where to go on; `start_after` is for the first page.
+        let start_after = if token.is_none() { scope.start_after.clone() } else { None };
+        let reply = self
+            .client
+            .list_objects_v2()
+            .bucket(&scope.bucket)
+            .prefix(&scope.prefix)
+            .set_start_after(start_after)
+            .set_continuation_token(token)
+            // Without it, a key with a control character is no valid XML.
+            .encoding_type(EncodingType::Url)
+            .send()
+            .await
+            .map_err(|error| source_error(&error, Target::Bucket(&scope.bucket)))?;
+        Page::read(&scope.bucket, reply)
+    }
+
+    /// The whole body, within the limit.
+    async fn read(&self, uri: &ImageUri, reply: &mut GetObjectOutput) -> Result<Bytes, SourceError> {
+        let promised = reply.content_length.and_then(|length| u64::try_from(length).ok());
+        self.check_size(uri, promised.unwrap_or(0))?;
+        let mut bytes = Vec::with_capacity(promised.and_then(|size| usize::try_from(size).ok()).unwrap_or(0));
+        while let Some(chunk) = reply.body.next().await {
+            let got = bytes.len() as u64;
+            let chunk = chunk.map_err(|error| broken(uri, &error, got, promised))?;
+            self.check_size(uri, got + chunk.len() as u64)?;
+            bytes.extend_from_slice(&chunk);
+        }
+        match (bytes.len() as u64, promised) {
+            (got, Some(expected)) if got < expected => Err(SourceError::BrokenOff { uri: uri.clone(), got, expected }),
+            _ => Ok(bytes.into()),
+        }
+    }
+
+    fn check_size(&self, uri: &ImageUri, bytes: u64) -> Result<(), SourceError> {
+        let limit = self.max_bytes;
+        if bytes > limit { Err(SourceError::TooLarge { uri: uri.clone(), bytes, limit }) } else { Ok(()) }
+    }
+}
+
+/// A body that stopped: in time, or not at all.
+fn broken(
+    uri: &ImageUri,
+    error: &aws_sdk_s3::primitives::ByteStreamError,
+    got: u64,
+    promised: Option<u64>,
+) -> SourceError {
+    let detail = format!("{}", aws_sdk_s3::error::DisplayErrorContext(error));
+    // The SDK's own guard against bodies that stand still; its type is private.
+    if detail.contains("minimum throughput") || detail.contains("timed out") {
+        return dependency(Trouble::TimedOut, detail);
+    }
+    SourceError::BrokenOff { uri: uri.clone(), got, expected: promised.unwrap_or(got + 1) }
+}
+
+/// What is at hand of a listing.
+#[derive(Debug)]
+struct Page {
+    images: VecDeque<ImageRef>,
+    next: Option<String>,
+}
+
+impl Page {
+    fn read(bucket: &str, reply: ListObjectsV2Output) -> Result<Self, SourceError> {
+        let encoded = reply.encoding_type == Some(EncodingType::Url);
+        let more = reply.is_truncated.unwrap_or(false);
+        let next = reply.next_continuation_token.filter(|_| more);
+        if more && next.is_none() {
+            // To end here would look like a complete listing; `sync` would then delete the rest.
+            return Err(dependency(Trouble::Failed, "a truncated listing without a token".to_owned()));
+        }
+        let images = reply.contents.unwrap_or_default().into_iter().map(|object| image_ref(bucket, object, encoded));
+        Ok(Self { images: images.collect::<Result<_, _>>()?, next })
+    }
+}
+
+fn image_ref(bucket: &str, object: Object, encoded: bool) -> Result<ImageRef, SourceError> {
+    let key = object.key.unwrap_or_default();
+    // A form's encoding: a space may come as `+`, a plus never comes as itself.
+    let decoded = encoded.then(|| key.replace('+', " "));
+    let key = match &decoded {
+        Some(text) => percent_decode_str(text).decode_utf8().map_err(|_| {
+            dependency(Trouble::Failed, format!("a key in the listing of `{bucket}` is not UTF-8: {key}"))
+        })?,
+        None => key.as_str().into(),
+    };
+    Ok(ImageRef {
+        uri: ImageUri::new(bucket, &key),
+        etag: object.e_tag.as_deref().map(unquote),
+        size_bytes: object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
+        modified: object.last_modified.and_then(|moment| Timestamp::from_unix_seconds(moment.secs())),
+    })
+}
+
+fn unquote(etag: &str) -> String {
+    etag.trim_start_matches("W/").trim_matches('"').to_owned()
+}
+
+/// Where a listing stands.
+struct Listing {
+    source: S3Source,
+    scope: Scope,
+    page: Page,
+    /// Whether no page was asked for yet.
+    fresh: bool,
+}
+
+impl Listing {
+    async fn next(&mut self) -> Option<Result<ImageRef, SourceError>> {
+        loop {
+            if let Some(image) = self.page.images.pop_front() {
+                return Some(Ok(image));
+            }
+            let token = self.page.next.take();
+            if token.is_none() && !self.fresh {
+                return None;
+            }
+            self.fresh = false;
+            match self.source.page(&self.scope, token).await {
+                Ok(page) => self.page = page,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl ImageSource for S3Source {
+    fn list(&self, scope: &Scope) -> BoxStream<'static, Result<ImageRef, SourceError>> {
+        let page = Page { images: VecDeque::new(), next: None };
+        let start = Listing { source: self.clone(), scope: scope.clone(), page, fresh: true };
+        futures::stream::unfold(start, |mut listing| async move {
+            let next = listing.next().await?;
+            Some((next, listing))
+        })
+        .boxed()
+    }
+
+    async fn fetch(&self, image: &ImageRef) -> Result<Fetched, SourceError> {
+        let uri = &image.uri;
+        self.check_size(uri, image.size_bytes)?;
+        let asked = self.client.get_object().bucket(uri.bucket()).key(uri.key()).send().await;
+        let mut reply = asked.map_err(|error| source_error(&error, Target::Object(uri)))?;
+        Ok(Fetched {
+            bytes: self.read(uri, &mut reply).await?,
+            etag: reply.e_tag.as_deref().map(unquote),
+            content_type: reply.content_type,
+            metadata: metadata::from_headers(reply.metadata.as_ref()),
+        })
+    }
+
+    async fn put(&self, uri: &ImageUri, object: NewObject) -> Result<(), SourceError> {
+        let put = self
+            .client
+            .put_object()
+            .bucket(uri.bucket())
+            .key(uri.key())
+            .set_content_type(Some(object.content_type).filter(|kind| !kind.is_empty()))
+            .set_metadata(Some(metadata::to_headers(&object.metadata)))
+            .body(ByteStream::from(object.bytes))
+            .send()
+            .await;
+        put.map(drop).map_err(|error| source_error(&error, Target::Object(uri)))
+    }
+}
