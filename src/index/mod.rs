@@ -1,6 +1,8 @@
 //! The port [`ImageIndex`]: a store of vectors, and its adapters. Knows nothing of buckets, models, jobs or HTTP
 //! replies.
 
+pub mod embedded;
+
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 

@@ -1,1 +1,6 @@
 //! One integration binary: links once, shares its support.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
+
+mod index_contract;
+mod index_embedded;
