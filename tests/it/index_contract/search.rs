@@ -19,7 +19,7 @@ pub(crate) async fn the_nearest_come_first_and_scores_are_cosines(index: &dyn Im
     let collection = fresh(index, "contract-nearest").await;
     let there = [
         ("far.jpg", [-1.0, 0.0, 0.0, 0.0], -1.0),
-        ("near.jpg", [1.0, 1.0, 0.0, 0.0], 0.707_107),
+        ("near.jpg", [1.0, 1.0, 0.0, 0.0], std::f32::consts::FRAC_1_SQRT_2),
         ("same.jpg", [2.0, 0.0, 0.0, 0.0], 1.0),
         ("across.jpg", [0.0, 0.0, 1.0, 0.0], 0.0),
     ];
