@@ -73,7 +73,7 @@ fn write_all(runtime: &Runtime, index: &EmbeddedIndex, collection: &CollectionNa
         runtime.block_on(index.upsert(collection, &batch)).unwrap();
         spent += start.elapsed();
     }
-    COUNT as f64 / spent.as_secs_f64()
+    f64::from(u32::try_from(COUNT).unwrap()) / spent.as_secs_f64()
 }
 
 /// A Python that multiplies a matrix of the same size by a vector, once for each line that it is sent.
@@ -158,7 +158,7 @@ fn benchmark(criterion: &mut Criterion) {
     // In turn, so that what else the machine does is shared fairly.
     for _ in 0..ROUNDS {
         searches.push(timed(|| search(&query)));
-        sums.push(timed(|| drop(black_box(sum(&numbers)))));
+        sums.push(timed(|| _ = black_box(sum(&numbers))));
         products.extend(numpy.as_mut().map(Numpy::product));
     }
     let search_ms = median(searches);
