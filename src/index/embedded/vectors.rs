@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use memmap2::Mmap;
 
-/// Rows are padded with zeros to a multiple of this many numbers, a line of the CPU's cache.
-const PAD: usize = 16;
-/// Sums that run side by side: enough to keep the loads of AVX2 (and of AVX-512: no faster) busy.
+/// Sums that run side by side: enough to keep the loads of AVX2 busy (AVX-512 is no faster: the memory is the
+/// limit). Rows are padded with zeros to a multiple of it, so that the loop has no rest, which would push the
+/// sums out of their registers. The sizes of models (384, 512, 768…) need no padding.
 const LANES: usize = 64;
 /// The file grows by its own size, between these bounds.
 const GROWTH: std::ops::RangeInclusive<u64> = (1 << 20)..=(64 << 20);
@@ -88,7 +88,7 @@ impl Map {
 
     /// Numbers in a row, with the padding.
     fn stride(&self) -> usize {
-        self.dimension.next_multiple_of(PAD).max(PAD)
+        self.dimension.next_multiple_of(LANES).max(LANES)
     }
 
     fn row_bytes(&self) -> u64 {
@@ -140,19 +140,15 @@ fn dots_avx2(map: &Map, slots: &[u32], query: &[f32], out: &mut Vec<f32>) {
 }
 
 /// Always inlined, so that it is compiled for the features of whoever calls it. Both are of one length, a
-/// multiple of [`PAD`].
+/// multiple of [`LANES`].
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "a function that is called has the features of the baseline")]
 fn dot(a: &[f32], b: &[f32], add: impl Fn(f32, f32, f32) -> f32) -> f32 {
-    let ((a, a_rest), (b, b_rest)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
     let mut sums = [0.0; LANES];
-    for (a, b) in a.iter().zip(b) {
+    for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
         for lane in 0..LANES {
             sums[lane] = add(a[lane], b[lane], sums[lane]);
         }
-    }
-    for (lane, (&a, &b)) in a_rest.iter().zip(b_rest).enumerate() {
-        sums[lane] = add(a, b, sums[lane]);
     }
     let mut width = LANES;
     while width > 1 {
