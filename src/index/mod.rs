@@ -1,6 +1,7 @@
 //! The port [`ImageIndex`]: a store of vectors, and its adapters. Knows nothing of buckets, models, jobs or HTTP
 //! replies.
 
+pub mod embedded;
 mod settings;
 pub mod stores;
 

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
 
+mod index_contract;
+mod index_embedded;
 mod source_contract;
 mod source_embedded;
 mod source_trouble;

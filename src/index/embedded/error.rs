@@ -1,0 +1,72 @@
+//! What goes wrong inside, and what the port's callers are told.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::domain::{CollectionName, DependencyError, Trouble};
+use crate::index::IndexError;
+use crate::sqlite::SqliteError;
+
+use super::NAME;
+
+/// The index cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process has it open.
+    #[error("the index in {} is open in another process", .0.display())]
+    Locked(PathBuf),
+    /// The folder or a file in it cannot be used.
+    #[error("the index in {}: {source}", folder.display())]
+    Io {
+        /// Where.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The rows cannot be read.
+    #[error(transparent)]
+    Sqlite(#[from] SqliteError),
+    /// A row holds what no version of this program writes.
+    #[error("the index in {} is damaged: {what}", folder.display())]
+    Damaged {
+        /// Where.
+        folder: PathBuf,
+        /// What was found.
+        what: String,
+    },
+}
+
+/// A call's failure, before it is known which collection it was about.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Fault {
+    #[error("the collection was dropped")]
+    Dropped,
+    #[error(transparent)]
+    Rows(#[from] rusqlite::Error),
+    #[error(transparent)]
+    Connection(#[from] SqliteError),
+    #[error("vectors: {0}")]
+    Vectors(#[from] io::Error),
+    #[error("damaged: {0}")]
+    Damaged(String),
+    #[error(transparent)]
+    Index(#[from] IndexError),
+}
+
+impl Fault {
+    /// The same in the port's words.
+    pub(super) fn about(self, collection: &CollectionName) -> IndexError {
+        match self {
+            Self::Dropped => IndexError::UnknownCollection(collection.clone()),
+            Self::Index(error) => error,
+            other => failed(&other),
+        }
+    }
+}
+
+/// The store itself is the trouble.
+pub(super) fn failed(error: &dyn std::fmt::Display) -> IndexError {
+    let dependency =
+        DependencyError { dependency: NAME.to_owned(), trouble: Trouble::Failed, detail: error.to_string() };
+    IndexError::Dependency(dependency)
+}

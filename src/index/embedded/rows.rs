@@ -1,0 +1,212 @@
+//! The SQL. Three tables a collection: `records` by id (small: all that opening reads), `payloads` by slot
+//! (appended to), and `terms`, the slots of each folder and each `key=value`.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, params};
+use serde::Deserialize;
+use uuid::Uuid;
+
+use super::error::Fault;
+use super::vectors::checksum;
+use crate::domain::{CollectionName, Embedding, ImageId, ImageRecord, Payload, Space};
+
+/// The list of collections.
+pub(super) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS collections (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, space TEXT NOT NULL) STRICT;";
+
+/// A record as it is written.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) id: ImageId,
+    pub(super) embedding: Embedding,
+    payload: String,
+    format: &'static str,
+    width: u32,
+    height: u32,
+    indexed_at: String,
+    terms: BTreeSet<String>,
+    checksum: u32,
+}
+
+impl Row {
+    /// What can be done before it is the writer's turn.
+    pub(super) fn of(record: &ImageRecord) -> Result<Self, Fault> {
+        let payload = &record.payload;
+        Ok(Self {
+            id: record.id,
+            embedding: record.embedding.clone(),
+            payload: serde_json::to_string(payload).map_err(|error| Fault::Damaged(error.to_string()))?,
+            format: payload.format.as_str(),
+            width: payload.width,
+            height: payload.height,
+            indexed_at: payload.indexed_at.to_string(),
+            terms: terms(&payload.s3_folders, &payload.meta),
+            checksum: checksum(record.embedding.as_slice()),
+        })
+    }
+}
+
+/// A folder as a term.
+pub(super) fn folder_term(folder: &str) -> String {
+    format!("/{folder}")
+}
+
+/// A pair of metadata as a term: with the key's length, or `a=b` and `c` would be `a` and `b=c`.
+pub(super) fn meta_term(key: &str, value: &str) -> String {
+    format!("={}:{key}{value}", key.len())
+}
+
+fn terms<'a>(folders: &[String], meta: impl IntoIterator<Item = (&'a String, &'a String)>) -> BTreeSet<String> {
+    let folders = folders.iter().map(|folder| folder_term(folder));
+    folders.chain(meta.into_iter().map(|(key, value)| meta_term(key, value))).collect()
+}
+
+/// Writes the name and the space; answers with the number, which is never given again.
+pub(super) fn create(tx: &Transaction<'_>, name: &CollectionName, space: &str) -> rusqlite::Result<i64> {
+    tx.execute("INSERT INTO collections (name, space) VALUES (?1, ?2)", (name.as_str(), space))?;
+    let n = tx.last_insert_rowid();
+    tx.execute_batch(&format!(
+        "CREATE TABLE records_{n} (id BLOB PRIMARY KEY, slot INTEGER NOT NULL, checksum INTEGER NOT NULL,
+             format TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL, indexed_at TEXT NOT NULL)
+             STRICT, WITHOUT ROWID;
+         CREATE TABLE payloads_{n} (slot INTEGER PRIMARY KEY, payload TEXT NOT NULL) STRICT;
+         CREATE TABLE terms_{n} (term TEXT NOT NULL, slot INTEGER NOT NULL, PRIMARY KEY (term, slot))
+             STRICT, WITHOUT ROWID;"
+    ))?;
+    Ok(n)
+}
+
+/// The collections: number, name, space.
+pub(super) fn collections(connection: &Connection) -> Result<Vec<(i64, CollectionName, Space)>, Fault> {
+    let mut select = connection.prepare("SELECT number, name, space FROM collections ORDER BY number")?;
+    let rows = select.query_map((), |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)))?;
+    rows.map(|row| {
+        let (number, name, space) = row?;
+        let name = CollectionName::parse(&name).map_err(|error| Fault::Damaged(error.to_string()))?;
+        let space = serde_json::from_str(&space).map_err(|error| Fault::Damaged(format!("{name}: {error}")))?;
+        Ok((number, name, space))
+    })
+    .collect()
+}
+
+/// Removes a collection's row and tables.
+pub(super) fn drop_tables(tx: &Transaction<'_>, n: i64) -> rusqlite::Result<()> {
+    tx.execute("DELETE FROM collections WHERE number = ?1", (n,))?;
+    tx.execute_batch(&format!("DROP TABLE records_{n}; DROP TABLE payloads_{n}; DROP TABLE terms_{n};"))
+}
+
+/// Shows every record's id, slot and checksum to `each`.
+pub(super) fn load(connection: &Connection, n: i64, mut each: impl FnMut(ImageId, u32, u32)) -> rusqlite::Result<()> {
+    let mut select = connection.prepare(&format!("SELECT id, slot, checksum FROM records_{n}"))?;
+    let mut rows = select.query(())?;
+    while let Some(row) = rows.next()? {
+        each(id(row, 0)?, row.get(1)?, row.get(2)?);
+    }
+    Ok(())
+}
+
+/// Writes `rows` into `slots`; answers with the slots of those that they replace.
+pub(super) fn put(tx: &Transaction<'_>, n: i64, rows: &[Row], slots: &[u32]) -> Result<Vec<u32>, Fault> {
+    let mut remove = Remove::of(tx, n)?;
+    let mut find = tx.prepare_cached(&format!("SELECT slot FROM records_{n} WHERE id = ?1"))?;
+    let mut record = tx.prepare_cached(&format!("REPLACE INTO records_{n} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"))?;
+    let mut payload = tx.prepare_cached(&format!("INSERT INTO payloads_{n} VALUES (?1, ?2)"))?;
+    let mut term = tx.prepare_cached(&format!("INSERT INTO terms_{n} VALUES (?1, ?2)"))?;
+    let mut replaced = Vec::new();
+    for (row, slot) in rows.iter().zip(slots) {
+        let id = row.id.0.as_bytes();
+        if let Some(old) = find.query_row((id,), |found| found.get(0)).optional()? {
+            remove.payload_and_terms(old)?;
+            replaced.push(old);
+        }
+        record.execute(params![id, slot, row.checksum, row.format, row.width, row.height, row.indexed_at])?;
+        payload.execute((slot, &row.payload))?;
+        for text in &row.terms {
+            term.execute((text, slot))?;
+        }
+    }
+    Ok(replaced)
+}
+
+/// Removes records; answers with the slots that they had.
+pub(super) fn delete(tx: &Transaction<'_>, n: i64, ids: &[ImageId]) -> Result<Vec<u32>, Fault> {
+    let mut remove = Remove::of(tx, n)?;
+    let mut delete = tx.prepare_cached(&format!("DELETE FROM records_{n} WHERE id = ?1 RETURNING slot"))?;
+    let mut emptied = Vec::new();
+    for id in ids {
+        if let Some(slot) = delete.query_row((id.0.as_bytes(),), |row| row.get(0)).optional()? {
+            remove.payload_and_terms(slot)?;
+            emptied.push(slot);
+        }
+    }
+    Ok(emptied)
+}
+
+/// The statements that remove what is kept by slot.
+struct Remove<'c> {
+    payload: CachedStatement<'c>,
+    term: CachedStatement<'c>,
+}
+
+/// Of a payload, what its terms are made of. Lenient: it must read what older versions wrote.
+#[derive(Deserialize)]
+struct Labels {
+    #[serde(default)]
+    s3_folders: Vec<String>,
+    #[serde(default)]
+    meta: std::collections::BTreeMap<String, String>,
+}
+
+impl<'c> Remove<'c> {
+    fn of(tx: &'c Transaction<'_>, n: i64) -> rusqlite::Result<Self> {
+        Ok(Self {
+            payload: tx.prepare_cached(&format!("DELETE FROM payloads_{n} WHERE slot = ?1 RETURNING payload"))?,
+            term: tx.prepare_cached(&format!("DELETE FROM terms_{n} WHERE term = ?1 AND slot = ?2"))?,
+        })
+    }
+
+    fn payload_and_terms(&mut self, slot: u32) -> Result<(), Fault> {
+        let payload: Option<String> = self.payload.query_row((slot,), |row| row.get(0)).optional()?;
+        let Some(payload) = payload else { return Ok(()) };
+        let labels: Labels = read(slot, &payload)?;
+        for term in terms(&labels.s3_folders, &labels.meta) {
+            self.term.execute((term, slot))?;
+        }
+        Ok(())
+    }
+}
+
+/// The payload of a slot.
+pub(super) fn payload(connection: &Connection, n: i64, slot: u32) -> Result<Payload, Fault> {
+    let mut select = connection.prepare_cached(&format!("SELECT payload FROM payloads_{n} WHERE slot = ?1"))?;
+    let text: Option<String> = select.query_row((slot,), |row| row.get(0)).optional()?;
+    read(slot, &text.ok_or_else(|| Fault::Damaged(format!("slot {slot} has no payload")))?)
+}
+
+fn read<'t, T: Deserialize<'t>>(slot: u32, text: &'t str) -> Result<T, Fault> {
+    serde_json::from_str(text).map_err(|error| Fault::Damaged(format!("the payload of slot {slot}: {error}")))
+}
+
+/// The slot of a record.
+pub(super) fn slot(connection: &Connection, n: i64, id: ImageId) -> rusqlite::Result<Option<u32>> {
+    let mut select = connection.prepare_cached(&format!("SELECT slot FROM records_{n} WHERE id = ?1"))?;
+    select.query_row((id.0.as_bytes(),), |row| row.get(0)).optional()
+}
+
+/// The first `limit` ids after `after`, ascending.
+pub(super) fn ids(
+    connection: &Connection,
+    n: i64,
+    after: Option<ImageId>,
+    limit: u32,
+) -> rusqlite::Result<Vec<ImageId>> {
+    let sql = format!("SELECT id FROM records_{n} WHERE id > ?1 ORDER BY id LIMIT ?2");
+    let after = after.map_or(Vec::new(), |id| id.0.as_bytes().to_vec());
+    let mut select = connection.prepare_cached(&sql)?;
+    select.query_map((after, limit), |row| id(row, 0))?.collect()
+}
+
+fn id(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<ImageId> {
+    Ok(ImageId(Uuid::from_bytes(row.get(column)?)))
+}

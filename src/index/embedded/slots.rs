@@ -1,0 +1,111 @@
+//! Which slots a writer may write. A slot whose record was replaced or deleted waits here until
+//!
+//! 1. nobody holds a version in which it is occupied, so that no reader sees a torn vector, and
+//! 2. the commit that emptied it is on the disk, so that a loss of power, which may take back commits that
+//!    are not, finds the old vector in the old slot.
+//!
+//! Versions end in any order, but slots are released in the order of the commits: what a commit emptied was
+//! occupied in every version before it, so it waits for the holders of all of those.
+
+use std::collections::VecDeque;
+use std::sync::Weak;
+
+use super::version::Version;
+
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    /// May be written; the lowest last.
+    free: Vec<u32>,
+    /// The first that was never used.
+    end: u32,
+    waiting: VecDeque<Emptied>,
+}
+
+#[derive(Debug)]
+struct Emptied {
+    /// The version before the commit. That no entry is left out (a commit that empties nothing has one too)
+    /// is what makes the front of the queue stand for every older version.
+    before: Weak<Version>,
+    slots: Vec<u32>,
+    on_disk: bool,
+}
+
+impl Slots {
+    /// Of a version that was just read from the disk.
+    pub(super) fn of(version: &Version) -> Self {
+        let (mut free, end) = version.vacant();
+        free.reverse();
+        Self { free, end, waiting: VecDeque::new() }
+    }
+
+    /// Takes slots that nobody looks at; ascending, which a disk likes.
+    pub(super) fn take(&mut self, count: usize) -> Vec<u32> {
+        self.release();
+        let mut taken = self.free.split_off(self.free.len().saturating_sub(count));
+        while taken.len() < count {
+            taken.push(self.end);
+            self.end += 1;
+        }
+        taken.sort_unstable();
+        taken
+    }
+
+    /// The slots that a write took and, as it failed, never showed to anybody.
+    pub(super) fn give_back(&mut self, slots: Vec<u32>) {
+        self.free.extend(slots);
+    }
+
+    /// One past the highest slot that was ever taken.
+    pub(super) fn end(&self) -> u32 {
+        self.end
+    }
+
+    /// To be called after every commit, with the version before it and the slots that it emptied.
+    pub(super) fn emptied(&mut self, before: Weak<Version>, slots: Vec<u32>) {
+        self.waiting.push_back(Emptied { before, slots, on_disk: false });
+    }
+
+    /// Every commit until now is on the disk.
+    pub(super) fn on_disk(&mut self) {
+        for emptied in &mut self.waiting {
+            emptied.on_disk = true;
+        }
+    }
+
+    fn release(&mut self) {
+        while let Some(emptied) = self.waiting.pop_front_if(|first| first.on_disk && first.before.strong_count() == 0) {
+            self.free.extend(emptied.slots);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::vectors::Vectors;
+    use super::*;
+
+    #[test]
+    fn a_slot_waits_for_every_reader_of_an_older_version_and_for_the_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let map = Vectors::open(&folder.path().join("v"), 2, 1).unwrap().map();
+        let version = || Arc::new(Version::empty(map.clone()));
+        let mut slots = Slots::default();
+        assert_eq!(slots.take(2), [0, 1]);
+
+        // A reader holds the first version; the commit after it empties nothing, the next one slot 0.
+        let held = version();
+        slots.emptied(Arc::downgrade(&held), vec![]);
+        slots.emptied(Arc::downgrade(&version()), vec![0]);
+        assert_eq!(slots.take(1), [2], "not on the disk, and the reader may still look at slot 0");
+        slots.on_disk();
+        assert_eq!(slots.take(1), [3], "the reader may still look at slot 0");
+        drop(held);
+        assert_eq!(slots.take(2), [0, 4]);
+        slots.emptied(Arc::downgrade(&version()), vec![1]);
+        assert_eq!(slots.take(1), [5], "not on the disk");
+        slots.give_back(vec![5]);
+        assert_eq!(slots.take(2), [5, 6]);
+    }
+}

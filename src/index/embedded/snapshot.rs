@@ -1,0 +1,89 @@
+//! What a reader sees: rows and vectors of one moment.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::Connection;
+
+use super::error::Fault;
+use super::version::Version;
+use crate::sqlite::Sqlite;
+
+/// Idle connections that are kept.
+const IDLE: usize = 8;
+
+/// Connections for reading, beside the writer's.
+#[derive(Debug)]
+pub(super) struct Readers {
+    sqlite: Sqlite,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    pub(super) fn new(sqlite: Sqlite) -> Self {
+        Self { sqlite, idle: Mutex::default() }
+    }
+
+    /// A connection that is in no transaction.
+    pub(super) fn take(self: &Arc<Self>) -> Result<Reader, Fault> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let connection = idle.map_or_else(|| self.sqlite.reader(), Ok)?;
+        Ok(Reader { connection: Some(connection), readers: Arc::clone(self) })
+    }
+}
+
+/// A connection on loan.
+#[derive(Debug)]
+pub(super) struct Reader {
+    /// Gone only while it is dropped.
+    connection: Option<Connection>,
+    readers: Arc<Readers>,
+}
+
+impl Reader {
+    fn connection(&self) -> Result<&Connection, Fault> {
+        self.connection.as_ref().ok_or(Fault::Dropped)
+    }
+
+    /// Begins a transaction that sees what is committed now.
+    pub(super) fn begin(&self) -> Result<(), Fault> {
+        let connection = self.connection()?;
+        connection.prepare_cached("BEGIN")?.execute(())?;
+        // BEGIN alone sees nothing yet: the first read decides what the transaction sees.
+        connection
+            .prepare_cached("SELECT count(*) FROM (SELECT 1 FROM collections LIMIT 1)")?
+            .query_row((), |_| Ok(()))?;
+        Ok(())
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else { return };
+        if !connection.is_autocommit() && connection.execute_batch("ROLLBACK").is_err() {
+            return;
+        }
+        let mut idle = self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE {
+            idle.push(connection);
+        }
+    }
+}
+
+/// A version of the slots and a transaction on the rows that belong together; see `Collection::snapshot`.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    pub(super) version: Arc<Version>,
+    reader: Reader,
+}
+
+impl Snapshot {
+    /// Of a reader that has begun.
+    pub(super) fn new(version: Arc<Version>, reader: Reader) -> Self {
+        Self { version, reader }
+    }
+
+    /// The rows.
+    pub(super) fn rows(&self) -> Result<&Connection, Fault> {
+        self.reader.connection()
+    }
+}

@@ -1,0 +1,213 @@
+//! The vectors of one collection: a file of rows, written with `write` and read through a map. The one file
+//! that maps memory, and the one that asks the CPU what it can do.
+//!
+//! It is written with `write` and not through the map because a full disk is then an error of one call; a
+//! page of a map that finds no room on the disk ends the process.
+
+#![expect(unsafe_code, reason = "the compiler can check neither the borrow of a mapped file nor the CPU's features")]
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use memmap2::Mmap;
+
+/// Sums that run side by side: enough to keep the loads of AVX2 busy (AVX-512 is no faster: the memory is the
+/// limit). Rows are padded with zeros to a multiple of it, so that the loop has no rest, which would push the
+/// sums out of their registers. The sizes of models (384, 512, 768…) need no padding.
+const LANES: usize = 64;
+/// The file grows by its own size, between these bounds.
+const GROWTH: std::ops::RangeInclusive<u64> = (1 << 20)..=(64 << 20);
+
+/// The writer's side: the file, and the newest map of it.
+#[derive(Debug)]
+pub(super) struct Vectors {
+    file: File,
+    map: Arc<Map>,
+}
+
+impl Vectors {
+    /// Opens or makes the file, with room for `slots` rows of `dimension` numbers.
+    pub(super) fn open(path: &Path, dimension: usize, slots: u32) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let map = Arc::new(Map::of(&file, dimension)?);
+        let mut vectors = Self { file, map };
+        vectors.reserve(slots.max(1))?;
+        Ok(vectors)
+    }
+
+    /// Makes room for `slots` rows. Maps that were handed out stay as they are.
+    pub(super) fn reserve(&mut self, slots: u32) -> io::Result<()> {
+        if slots <= self.map.slots {
+            return Ok(());
+        }
+        let row = self.map.row_bytes();
+        let old = u64::from(self.map.slots) * row;
+        let bytes = (u64::from(slots) * row).max(old + old.clamp(*GROWTH.start(), *GROWTH.end()));
+        self.file.set_len(bytes.next_multiple_of(row))?;
+        self.map = Arc::new(Map::of(&self.file, self.map.dimension)?);
+        Ok(())
+    }
+
+    /// The newest map: it has room for all that was reserved.
+    pub(super) fn map(&self) -> Arc<Map> {
+        Arc::clone(&self.map)
+    }
+
+    /// Writes a row. The padding is never written: it stays the hole that it is, which reads as zeros.
+    /// The caller makes sure that no reader may look at this slot (see `slots.rs`).
+    pub(super) fn write(&mut self, slot: u32, values: &[f32]) -> io::Result<()> {
+        self.file.seek(SeekFrom::Start(u64::from(slot) * self.map.row_bytes()))?;
+        self.file.write_all(bytes(values))
+    }
+
+    /// Returns when the disk has all that was written.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+}
+
+/// The readers' side: the file as it was long when this was made.
+#[derive(Debug)]
+pub(super) struct Map {
+    memory: Mmap,
+    dimension: usize,
+    slots: u32,
+}
+
+impl Map {
+    fn of(file: &File, dimension: usize) -> io::Result<Self> {
+        // SAFETY: the folder's lock keeps other processes out, this one never shortens the file, and it
+        // writes only rows that no reader looks at; `row` makes references to whole rows and to nothing else.
+        let memory = unsafe { Mmap::map(file)? };
+        let mut map = Self { memory, dimension, slots: 0 };
+        map.slots = u32::try_from(map.memory.len() as u64 / map.row_bytes()).unwrap_or(u32::MAX);
+        Ok(map)
+    }
+
+    /// Numbers in a row, with the padding.
+    fn stride(&self) -> usize {
+        self.dimension.next_multiple_of(LANES).max(LANES)
+    }
+
+    fn row_bytes(&self) -> u64 {
+        (self.stride() * size_of::<f32>()) as u64
+    }
+
+    /// The vector in a slot that is occupied in the version (see `version.rs`) that this map belongs to.
+    pub(super) fn vector(&self, slot: u32) -> &[f32] {
+        &self.row(slot)[..self.dimension]
+    }
+
+    #[expect(clippy::cast_ptr_alignment, reason = "a map begins on a page, and rows are whole lines")]
+    fn row(&self, slot: u32) -> &[f32] {
+        assert!(slot < self.slots, "slot {slot} of {}", self.slots);
+        let stride = self.stride();
+        // SAFETY: the row lies inside the map (asserted above), which is aligned to a page, and a row to its
+        // size, a multiple of a number's; every pattern of bits is an f32. A slot that is occupied in a
+        // version which somebody holds is not written (`slots.rs`), so nothing changes behind the reference.
+        unsafe { std::slice::from_raw_parts(self.memory.as_ptr().cast::<f32>().add(slot as usize * stride), stride) }
+    }
+
+    /// `query` as long as a row.
+    pub(super) fn pad(&self, query: &[f32]) -> Vec<f32> {
+        let mut padded = query.to_vec();
+        padded.resize(self.stride(), 0.0);
+        padded
+    }
+
+    /// Appends the dot product of `query`, padded, with each of these rows.
+    pub(super) fn dots(&self, slots: &[u32], query: &[f32], out: &mut Vec<f32>) {
+        #[cfg(target_arch = "x86_64")]
+        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+            // SAFETY: the CPU has both, as was asked a line above.
+            unsafe { dots_avx2(self, slots, query, out) };
+            return;
+        }
+        for &slot in slots {
+            out.push(dot(self.row(slot), query, |a, b, sum| a * b + sum));
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn dots_avx2(map: &Map, slots: &[u32], query: &[f32], out: &mut Vec<f32>) {
+    for &slot in slots {
+        out.push(dot(map.row(slot), query, f32::mul_add));
+    }
+}
+
+/// Always inlined, so that it is compiled for the features of whoever calls it. Both are of one length, a
+/// multiple of [`LANES`].
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "a function that is called has the features of the baseline")]
+fn dot(a: &[f32], b: &[f32], add: impl Fn(f32, f32, f32) -> f32) -> f32 {
+    let mut sums = [0.0; LANES];
+    for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
+        for lane in 0..LANES {
+            sums[lane] = add(a[lane], b[lane], sums[lane]);
+        }
+    }
+    let mut width = LANES;
+    while width > 1 {
+        width /= 2;
+        for lane in 0..width {
+            sums[lane] += sums[lane + width];
+        }
+    }
+    sums[0]
+}
+
+/// What is kept beside each row to find out whether the disk has it.
+pub(super) fn checksum(values: &[f32]) -> u32 {
+    crc32fast::hash(bytes(values))
+}
+
+fn bytes(values: &[f32]) -> &[u8] {
+    // SAFETY: the same memory, read as bytes, which have no invalid patterns and need no alignment.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<u8>(), size_of_val(values)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_kernels_agree_with_the_definition_for_every_size() {
+        let folder = tempfile::tempdir().unwrap();
+        for dimension in [1, 2, 15, 16, 17, 63, 64, 65, 100, 512] {
+            let mut vectors = Vectors::open(&folder.path().join(dimension.to_string()), dimension, 3).unwrap();
+            #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+            let row = |seed: usize| (0..dimension).map(|i| ((i * 7 + seed * 13) % 11) as f32 - 5.0).collect::<Vec<_>>();
+            for slot in 0..3 {
+                vectors.write(slot, &row(slot as usize)).unwrap();
+            }
+            let map = vectors.map();
+            let query = map.pad(&row(5));
+            let mut fast = Vec::new();
+            map.dots(&[2, 0, 1], &query, &mut fast);
+            for (slot, fast) in [2, 0, 1].into_iter().zip(fast) {
+                let exact: f32 = row(slot as usize).iter().zip(&query).map(|(a, b)| a * b).sum();
+                let portable = dot(map.row(slot), &query, |a, b, sum| a * b + sum);
+                // Whole numbers this small add up exactly in any order.
+                assert!(fast.to_bits() == exact.to_bits() && portable.to_bits() == exact.to_bits(), "{dimension}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_map_outlives_the_growth_of_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut vectors = Vectors::open(&folder.path().join("v"), 2, 1).unwrap();
+        vectors.write(0, &[0.6, 0.8]).unwrap();
+        let old = vectors.map();
+        let more = old.slots + 1;
+        vectors.reserve(more).unwrap();
+        vectors.write(more - 1, &[1.0, 0.0]).unwrap();
+        assert_eq!(old.vector(0), [0.6, 0.8]);
+        assert_eq!(vectors.map().vector(0), [0.6, 0.8]);
+        assert_eq!(vectors.map().vector(more - 1), [1.0, 0.0]);
+    }
+}
