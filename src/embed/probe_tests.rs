@@ -59,7 +59,7 @@ async fn an_honest_provider_has_a_space() {
     let space = HONEST.space().await.unwrap();
     assert_eq!(space.name(), "fake/4/crop-64-bicubic");
     assert_eq!(space.probes.len(), 6);
-    space.admits(&*HONEST.space().await.unwrap()).unwrap();
+    space.admits(&HONEST.space().await.unwrap()).unwrap();
 }
 
 #[tokio::test]

@@ -14,8 +14,8 @@ fn pattern(width: u32, height: u32) -> RgbImage {
 fn by_the_letter(picture: &RgbImage, size: u32) -> RgbImage {
     let (width, height) = picture.dimensions();
     let shortest = width.min(height);
-    let side = |side| u32::try_from(scaled(side, shortest, size)).unwrap();
-    let (wide, high) = (side(width), side(height));
+    let resized = |length| u32::try_from(scaled(length, shortest, size)).unwrap();
+    let (wide, high) = (resized(width), resized(height));
     let source = ImageRef::new(width, height, picture.as_raw(), PixelType::U8x3).unwrap();
     let mut whole = Image::new(wide, high, PixelType::U8x3);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));

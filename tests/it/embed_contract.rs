@@ -15,8 +15,9 @@ fn pictures(provider: &dyn ImageEmbeddingProvider, count: u8) -> Vec<PreparedIma
     let size = provider.preprocessing().size;
     let picture = |number: u8| {
         let width = u32::from(number) * 7 + 3;
-        let pixel =
-            |place: u32| if place % size / width % 2 == 0 { [number * 30, 60, 90] } else { [200, number * 25, 255] };
+        let pixel = |place: u32| {
+            if (place % size / width).is_multiple_of(2) { [number * 30, 60, 90] } else { [200, number * 25, 255] }
+        };
         PreparedImage { size, rgb: Bytes::from((0..size * size).flat_map(pixel).collect::<Vec<u8>>()) }
     };
     (0..count).map(picture).collect()
@@ -30,7 +31,7 @@ fn length(embedding: &Embedding) -> f32 {
 pub(crate) async fn the_space_is_stable(one: &dyn ImageEmbeddingProvider, other: &dyn ImageEmbeddingProvider) {
     let space = one.space().await.unwrap();
     assert_eq!(space, one.space().await.unwrap());
-    space.admits(&*other.space().await.unwrap()).unwrap();
+    space.admits(&other.space().await.unwrap()).unwrap();
     assert!(space.probes.iter().all(|probe| probe.vector.len() == space.dimension));
     assert_eq!(space.preprocessing, one.preprocessing().to_string());
 }
@@ -60,10 +61,10 @@ pub(crate) async fn texts_are_read(provider: &dyn ImageEmbeddingProvider) {
     assert!(cat.cosine(&ship) < 0.99);
     assert!((length(&cat) - 1.0).abs() < 1e-5);
     assert!(provider.embed_text("a cat").await.unwrap().cosine(&cat) >= 0.99999);
-    let long = "a cat that sits on a mat ".repeat(2_000);
-    let longer = format!("{long} and on");
-    let (long, longer) = (provider.embed_text(&long).await.unwrap(), provider.embed_text(&longer).await.unwrap());
-    assert!(long.cosine(&longer) >= 0.99999);
+    let text = "a cat that sits on a mat ".repeat(2_000);
+    let more = format!("{text} and on");
+    let (first, second) = (provider.embed_text(&text).await.unwrap(), provider.embed_text(&more).await.unwrap());
+    assert!(first.cosine(&second) >= 0.99999);
     for odd in ["🦀", "xqzkj", "日本", "İstanbul", &"x".repeat(5_000)] {
         provider.embed_text(odd).await.unwrap();
     }

@@ -28,8 +28,6 @@ use super::{EmbedError, ImageEmbeddingProvider, probe};
 use crate::domain::{DependencyError, Embedding, Space, Trouble};
 use crate::imaging::{PreparedImage, Preprocessing};
 
-const PREPACK: bool = true;
-
 /// The built-in model in this process.
 pub struct LocalProvider {
     workers: Workers,
@@ -74,6 +72,9 @@ impl ImageEmbeddingProvider for LocalProvider {
         self.space.get_or_try_init(probed).await.cloned()
     }
 
+    /// A batch is run picture by picture: on one thread that is no slower (52 ms a picture, 58 in runs of four and
+    /// 60 in runs of eight, whose activations leave the cache), it spreads over all workers, and a search waits
+    /// for one picture at most.
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         try_join_all(images.iter().map(|image| self.image(image, Urgency::Bulk))).await
     }

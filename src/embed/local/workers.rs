@@ -152,7 +152,7 @@ mod tests {
     #[tokio::test]
     async fn a_search_goes_ahead_of_a_batch_and_the_forgotten_are_skipped() {
         let workers = Workers::start(ONE).unwrap();
-        let (begin, begun) = std::sync::mpsc::channel();
+        let (tell, begun) = std::sync::mpsc::channel();
         let (open, gate) = std::sync::mpsc::channel::<()>();
         let (served, order) = std::sync::mpsc::channel();
         let say = |name: &'static str| {
@@ -160,7 +160,7 @@ mod tests {
             move |_: &Arc<ThreadPool>| served.send(name).map_err(|_| EmbedError::Unsupported)
         };
         let mut first = Box::pin(workers.run(Urgency::Bulk, move |_| {
-            begin.send(()).map_err(|_| EmbedError::Unsupported)?;
+            tell.send(()).map_err(|_| EmbedError::Unsupported)?;
             gate.recv().map_err(|_| EmbedError::Unsupported)
         }));
         assert!(futures::poll!(&mut first).is_pending());
