@@ -15,6 +15,7 @@ pub mod pipeline;
 pub mod search;
 
 pub mod api;
+pub mod app;
 pub mod config;
 pub mod shutdown;
 pub mod telemetry;

@@ -1,6 +1,9 @@
 //! The port [`ImageEmbeddingProvider`]: pictures and words become vectors of one space, and its adapters. Knows
 //! nothing of buckets, indexes, jobs or HTTP replies.
 
+pub mod local;
+pub mod probe;
+
 mod settings;
 
 use std::num::NonZeroUsize;

@@ -84,7 +84,9 @@ impl Steps {
     async fn fetch_failed(&self, task: &Task, error: SourceError) -> Option<Loaded> {
         let class = match &error {
             SourceError::Missing(_) => FailureClass::FetchMissing,
-            SourceError::Denied(_) | SourceError::NoBucket(_) => FailureClass::FetchDenied,
+            SourceError::Denied(_) | SourceError::NoBucket(_) | SourceError::Refused { .. } => {
+                FailureClass::FetchDenied
+            }
             SourceError::TooLarge { .. } => FailureClass::TooLarge,
             SourceError::BrokenOff { .. } => FailureClass::Truncated,
             SourceError::Dependency(down) => return self.broke(down.clone()),
@@ -98,7 +100,7 @@ impl Steps {
         let limits = pipeline.limits;
         let bytes = fetched.bytes;
         // The header alone, so that the decoder's memory is taken from the budget before it is allocated.
-        let cost = match imaging::decode_cost(&bytes, &limits) {
+        let cost = match imaging::decoded_size(&bytes, &limits) {
             Ok(cost) => cost,
             Err(error) => return self.failed(&task, error.class(), error.to_string()).await,
         };

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
 
+mod embed_contract;
+mod golden;
 mod index_contract;
 mod index_embedded;
 mod source_contract;

@@ -1,10 +1,12 @@
 //! What each collection has of which object, so that a job reads only what is new or changed: by ETag and size, never
 //! by timestamps.
 
+use std::collections::HashSet;
+
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Ledger;
-use crate::domain::{CollectionName, ImageRef, ImageUri};
+use crate::domain::{CollectionName, ImageId, ImageRef, ImageUri};
 use crate::pipeline::Indexed;
 use crate::sqlite::SqliteError;
 
@@ -31,6 +33,29 @@ impl Ledger {
                     params![collection.as_str(), uri.as_str()],
                 )
                 .map(drop)
+            })
+            .await
+    }
+
+    /// Forgets objects by the ids of their records. Walks all of the collection: for what a store has lost.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn forget_ids(&self, collection: CollectionName, ids: HashSet<ImageId>) -> Result<(), SqliteError> {
+        self.db
+            .call(move |db| {
+                let all = db.transaction()?;
+                let uris = all
+                    .prepare("SELECT uri FROM objects WHERE collection = ?1")?
+                    .query_map([collection.as_str()], |row| row.get(0))?
+                    .collect::<rusqlite::Result<Vec<String>>>()?;
+                for uri in uris {
+                    if ImageUri::parse(&uri).is_ok_and(|uri| ids.contains(&uri.id())) {
+                        let these = params![collection.as_str(), uri];
+                        all.execute("DELETE FROM objects WHERE collection = ?1 AND uri = ?2", these)?;
+                    }
+                }
+                all.commit()
             })
             .await
     }

@@ -1,0 +1,58 @@
+//! The bucket as one of its clients sees it, for seeding.
+
+use bytes::Bytes;
+
+use super::{BuildError, parts};
+use crate::config::Settings;
+use crate::domain::ImageUri;
+use crate::source::{EmbeddedS3, Endpoint, ImageSource, NewObject, S3Settings, S3Source};
+
+/// A client of the bucket that the settings name.
+#[derive(Debug)]
+pub struct Bucket {
+    client: S3Source,
+}
+
+impl Bucket {
+    /// Where the settings say `embedded`, the server in the process that has the same data folder.
+    ///
+    /// # Errors
+    /// [`BuildError`]: settings that cannot be used, or credentials that cannot be read.
+    pub async fn open(settings: &Settings) -> Result<Self, BuildError> {
+        let mut client = parts::s3_settings(settings)?;
+        let endpoint = settings.source.endpoint().map_err(BuildError::Settings)?;
+        if endpoint == Endpoint::Embedded && client.credentials.is_none() {
+            let folder = parts::bucket_folder(settings);
+            let stored = EmbeddedS3::stored_credentials(&folder);
+            client.credentials = stored.map_err(|source| BuildError::Folder { folder: folder.clone(), source })?;
+            if client.credentials.is_none() {
+                return Err(BuildError::Settings(format!(
+                    "there is no embedded bucket in {} yet: start `glimpse serve` first, or set S3_ENDPOINT",
+                    settings.place.glimpse_data_dir.display()
+                )));
+            }
+        }
+        Self::of(client).await
+    }
+
+    pub(super) async fn of(client: S3Settings) -> Result<Self, BuildError> {
+        Ok(Self { client: S3Source::new(client).await? })
+    }
+
+    /// Makes a bucket if it is not there.
+    ///
+    /// # Errors
+    /// [`BuildError::Source`]
+    pub async fn ensure(&self, bucket: &str) -> Result<(), BuildError> {
+        Ok(self.client.ensure_bucket(bucket).await?)
+    }
+
+    /// Writes one object; replaces what was there.
+    ///
+    /// # Errors
+    /// [`BuildError::Source`]
+    pub async fn put(&self, bucket: &str, key: &str, bytes: Bytes, content_type: &str) -> Result<(), BuildError> {
+        let object = NewObject { bytes, content_type: content_type.to_owned(), ..NewObject::default() };
+        Ok(self.client.put(&ImageUri::new(bucket, key), object).await?)
+    }
+}

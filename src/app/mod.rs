@@ -1,0 +1,198 @@
+//! The composition root: settings in, a service out. The one place that names concrete adapters.
+
+mod bucket;
+mod parts;
+
+use std::fs::File;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use tokio::net::TcpListener;
+
+use crate::api::{AppState, Defaults, router};
+use crate::config::Settings;
+use crate::embed::EmbedError;
+use crate::images::Images;
+use crate::index::embedded::OpenError;
+use crate::jobs::ledger::Ledger;
+use crate::jobs::{JobParts, Jobs};
+use crate::pipeline::Pipeline;
+use crate::resilience::WaitBoard;
+use crate::search::Search;
+use crate::shutdown::Shutdown;
+use crate::source::{EmbeddedS3, EmbeddedS3Error, InvalidS3Settings, S3Settings, SourceError};
+use crate::sqlite::SqliteError;
+
+pub use bucket::Bucket;
+
+/// A service that listens but does not answer yet.
+#[derive(Debug)]
+pub struct App {
+    listener: TcpListener,
+    addr: SocketAddr,
+    router: Router,
+    lines: Vec<String>,
+    shutdown: Shutdown,
+    client: S3Settings,
+    bucket_server: Option<EmbeddedS3>,
+    /// Held while the service lives: one service a data folder.
+    _lock: File,
+}
+
+/// Why the service cannot start. Each says what to set.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A setting contradicts another or the model.
+    #[error("{0}")]
+    Settings(String),
+    /// The address is taken.
+    #[error("{0} is in use by another process; set GLIMPSE_ADDR to another address, such as 127.0.0.1:8081")]
+    AddressInUse(SocketAddr),
+    /// The address cannot be used.
+    #[error("cannot listen on {addr}: {source}; set GLIMPSE_ADDR to another address")]
+    Listen {
+        /// Which.
+        addr: SocketAddr,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Another service has the folder.
+    #[error("another service uses the data folder {}; stop it, or set GLIMPSE_DATA_DIR to another folder", .0.display())]
+    FolderInUse(PathBuf),
+    /// The folder cannot be used.
+    #[error("the data folder {} cannot be used: {source}; set GLIMPSE_DATA_DIR to another folder", folder.display())]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The embedded S3 server.
+    #[error("embedded S3 server: {0}")]
+    BucketServer(#[from] EmbeddedS3Error),
+    /// The bucket's settings.
+    #[error(transparent)]
+    Bucket(#[from] InvalidS3Settings),
+    /// The bucket itself.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The embedded index.
+    #[error(transparent)]
+    Index(#[from] OpenError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] SqliteError),
+    /// The embedding provider.
+    #[error(transparent)]
+    Provider(#[from] EmbedError),
+    /// The HTTP server.
+    #[error("the HTTP server ended: {0}")]
+    Serve(io::Error),
+}
+
+impl App {
+    /// Builds every part and binds every address; nothing answers before [`App::serve`].
+    ///
+    /// # Errors
+    /// [`BuildError`]
+    pub async fn build(settings: Settings, shutdown: &Shutdown) -> Result<Self, BuildError> {
+        settings.validate().map_err(|error| BuildError::Settings(error.to_string()))?;
+        // The address first: whoever fails here has touched no file.
+        let wanted = settings.api.addr().map_err(BuildError::Settings)?;
+        let listener = TcpListener::bind(wanted).await.map_err(|source| match source.kind() {
+            io::ErrorKind::AddrInUse => BuildError::AddressInUse(wanted),
+            _ => BuildError::Listen { addr: wanted, source },
+        })?;
+        let addr = listener.local_addr().map_err(|source| BuildError::Listen { addr: wanted, source })?;
+        let folder = settings.place.glimpse_data_dir.clone();
+        let lock = parts::lock(&folder)?;
+        let waiting = WaitBoard::default();
+        let (client, bucket_server) = parts::bucket(&settings).await?;
+        let source = parts::source(&settings, client.clone(), &waiting).await?;
+        let provider = parts::provider(&settings).await?;
+        let (stores, lost) = parts::stores(&settings).await?;
+        let ledger = Ledger::open(&folder)?;
+        for (collection, ids) in lost {
+            tracing::warn!(%collection, records = ids.len(), "lost to a loss of power; the next job indexes them again");
+            ledger.forget_ids(collection, ids).await?;
+        }
+        let limits = settings.imaging.limits();
+        let pipeline = Pipeline::new(source, provider.clone(), stores.clone(), limits, &settings.pipeline);
+        let jobs = Jobs::start(JobParts {
+            ledger,
+            pipeline,
+            settings: settings.jobs.clone(),
+            default_bucket: settings.source.s3_bucket.clone(),
+            allowed_buckets: settings.source.allowed_buckets(),
+            thumbnail_prefix: settings.source.thumbnail_prefix.clone(),
+            waiting,
+            drain: shutdown.drain(),
+            tasks: shutdown.tasks().clone(),
+        })
+        .await?;
+        let lines = parts::lines(&settings, addr, bucket_server.as_ref());
+        let state = AppState {
+            jobs,
+            search: Search::new(provider, stores.clone(), limits),
+            images: Images::new(stores),
+            defaults: Defaults {
+                collection: settings.index.collection().map_err(BuildError::Settings)?,
+                namespace: settings.api.k8s_namespace.clone().into(),
+                max_image_bytes: usize::try_from(limits.max_bytes).unwrap_or(usize::MAX),
+            },
+        };
+        let router = router(state, &settings.api);
+        let shutdown = shutdown.clone();
+        Ok(Self { listener, addr, router, lines, shutdown, client, bucket_server, _lock: lock })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// A client of the bucket that this service reads.
+    ///
+    /// # Errors
+    /// [`BuildError::Bucket`]
+    pub async fn bucket(&self) -> Result<Bucket, BuildError> {
+        Bucket::of(self.client.clone()).await
+    }
+
+    /// What it uses and how to change it, one line each.
+    pub fn lines(&self) -> &[String] {
+        &self.lines
+    }
+
+    /// Answers until the shutdown begins, then lets what is in flight come to its end.
+    ///
+    /// # Errors
+    /// [`BuildError::Serve`] where the HTTP server ends by itself.
+    pub async fn serve(self) -> Result<(), BuildError> {
+        let Self { listener, router, shutdown, bucket_server, _lock, .. } = self;
+        let drain = shutdown.drain();
+        let server = axum::serve(listener, router).with_graceful_shutdown(drain.clone().cancelled_owned());
+        let ended = Arc::new(std::sync::Mutex::new(None));
+        let (end, over) = (ended.clone(), drain.clone());
+        shutdown.tasks().spawn(async move {
+            let outcome = server.await;
+            // A server that ends by itself takes the process with it.
+            over.cancel();
+            *end.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(outcome);
+        });
+        drain.cancelled().await;
+        tracing::info!("draining: nothing new is taken, what is in flight comes to its end");
+        if !shutdown.finished().await {
+            tracing::warn!("some work did not end in time and was given up; unfinished jobs go on at the next start");
+        }
+        // Last: jobs in flight were still reading from it.
+        if let Some(server) = bucket_server {
+            server.stop().await;
+        }
+        let outcome = ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        outcome.unwrap_or(Ok(())).map_err(BuildError::Serve)
+    }
+}

@@ -1,0 +1,169 @@
+//! Each part from its settings.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::{File, TryLockError};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::BuildError;
+use crate::config::Settings;
+use crate::domain::{CollectionName, ImageId};
+use crate::embed::ImageEmbeddingProvider;
+use crate::embed::local::LocalProvider;
+use crate::index::Stores;
+use crate::index::embedded::EmbeddedIndex;
+use crate::resilience::{Breaker, BreakerSettings, Patience, WaitBoard};
+use crate::source::{
+    EmbeddedS3, EmbeddedS3Settings, Endpoint, GuardedSource, ImageSource, S3Credentials, S3Settings, S3Source,
+};
+
+/// Makes the data folder and locks it for this process. The lock dies with the process.
+pub(super) fn lock(folder: &Path) -> Result<File, BuildError> {
+    let wrap = |source| BuildError::Folder { folder: folder.to_owned(), source };
+    std::fs::create_dir_all(folder).map_err(wrap)?;
+    let file = File::create(folder.join("service.lock")).map_err(wrap)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(BuildError::FolderInUse(folder.to_owned())),
+        Err(TryLockError::Error(error)) => Err(wrap(error)),
+    }
+}
+
+/// The server of the bucket, if that is in this process, and what its clients need to know.
+pub(super) async fn bucket(settings: &Settings) -> Result<(S3Settings, Option<EmbeddedS3>), BuildError> {
+    match settings.source.endpoint().map_err(BuildError::Settings)? {
+        Endpoint::Aws | Endpoint::Url(_) => Ok((s3_settings(settings)?, None)),
+        Endpoint::Embedded => {
+            let server = start_bucket_server(settings).await?;
+            let client = S3Settings {
+                endpoint: Some(server.endpoint()),
+                credentials: Some(server.credentials().clone()),
+                ..s3_settings(settings)?
+            };
+            Ok((client, Some(server)))
+        }
+    }
+}
+
+/// The bucket as jobs read it: waited for while it is down.
+pub(super) async fn source(
+    settings: &Settings,
+    client: S3Settings,
+    waiting: &WaitBoard,
+) -> Result<Arc<dyn ImageSource>, BuildError> {
+    let breaker = Breaker::new(BreakerSettings {
+        threshold: settings.source.s3_circuit_breaker_threshold,
+        cool_down: Duration::from_secs(settings.source.s3_circuit_breaker_timeout),
+    });
+    let patience = Patience::new("s3", Arc::new(breaker), waiting.clone());
+    Ok(Arc::new(GuardedSource::new(Arc::new(S3Source::new(client).await?), patience)))
+}
+
+/// The client's settings, as the variables say.
+pub(super) fn s3_settings(settings: &Settings) -> Result<S3Settings, BuildError> {
+    let of = &settings.source;
+    Ok(S3Settings {
+        endpoint: match of.endpoint().map_err(BuildError::Settings)? {
+            Endpoint::Embedded => Some(format!("http://{}", of.glimpse_s3_addr)),
+            Endpoint::Aws => None,
+            Endpoint::Url(url) => Some(url),
+        },
+        region: of.s3_region.clone(),
+        // A bucket's name in front of a loopback address resolves nowhere.
+        path_style: of.s3_path_style || of.endpoint() == Ok(Endpoint::Embedded),
+        credentials: credentials(settings),
+        max_bytes: settings.imaging.limits().max_bytes,
+        timeout: Duration::from_secs(of.s3_timeout),
+    })
+}
+
+fn credentials(settings: &Settings) -> Option<S3Credentials> {
+    let of = &settings.source;
+    (!of.s3_access_key_id.is_empty()).then(|| S3Credentials {
+        access_key_id: of.s3_access_key_id.clone(),
+        secret_access_key: of.s3_secret_access_key.reveal().to_owned(),
+    })
+}
+
+async fn start_bucket_server(settings: &Settings) -> Result<EmbeddedS3, BuildError> {
+    let of = &settings.source;
+    let wrong = |_| BuildError::Settings(format!("GLIMPSE_S3_ADDR is `{}`; it must be IP:PORT", of.glimpse_s3_addr));
+    let server = EmbeddedS3Settings {
+        addr: of.glimpse_s3_addr.parse::<SocketAddr>().map_err(wrong)?,
+        allow_remote: of.glimpse_s3_allow_remote,
+        credentials: credentials(settings),
+        bucket: of.s3_bucket.clone(),
+        ..EmbeddedS3Settings::in_folder(bucket_folder(settings))
+    };
+    // A token of its own: jobs that drain still read from it.
+    Ok(EmbeddedS3::start(server, &tokio_util::sync::CancellationToken::new()).await?)
+}
+
+/// Where the embedded S3 server keeps its objects and its pair of credentials.
+pub(super) fn bucket_folder(settings: &Settings) -> std::path::PathBuf {
+    settings.place.glimpse_data_dir.join("s3")
+}
+
+/// The model.
+pub(super) async fn provider(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingProvider>, BuildError> {
+    let threads = settings.embed.threads();
+    let loaded = tokio::task::spawn_blocking(move || LocalProvider::start(threads)).await;
+    let provider =
+        loaded.map_err(|_| BuildError::Settings("the model's loader panicked; see the log".to_owned()))??;
+    let (wanted, size) = (&settings.imaging.image_target_size, provider.preprocessing().size);
+    if !wanted.is_empty() && *wanted != size.to_string() {
+        return Err(BuildError::Settings(format!(
+            "IMAGE_TARGET_SIZE is {wanted}, but the model {} takes {size}; leave it empty",
+            settings.embed.clip_model
+        )));
+    }
+    Ok(Arc::new(provider))
+}
+
+/// What a store has lost, by collection.
+pub(super) type Lost = HashMap<CollectionName, HashSet<ImageId>>;
+
+/// The stores, and what they have lost since they were last open.
+pub(super) async fn stores(settings: &Settings) -> Result<(Stores, Lost), BuildError> {
+    let folder = settings.place.glimpse_data_dir.join("index");
+    let opened = tokio::task::spawn_blocking(move || EmbeddedIndex::open(&folder)).await;
+    let index = opened.map_err(|_| BuildError::Settings("opening the index panicked; see the log".to_owned()))??;
+    let mut lost = Lost::new();
+    for (collection, id) in index.lost() {
+        lost.entry(collection.clone()).or_default().insert(*id);
+    }
+    Ok((Stores::new(vec![Arc::new(index)]), lost))
+}
+
+/// What the service uses and how to change it, one line each.
+pub(super) fn lines(settings: &Settings, addr: SocketAddr, server: Option<&EmbeddedS3>) -> Vec<String> {
+    let of = &settings.source;
+    let bucket = match server {
+        Some(server) => format!("{} in this process (S3_ENDPOINT, GLIMPSE_S3_ADDR)", server.endpoint()),
+        None => format!("{} (S3_ENDPOINT)", of.s3_endpoint),
+    };
+    let door = match (settings.api.keys().len(), settings.api.glimpse_allow_anonymous) {
+        (0, false) => "no key, this machine only (GLIMPSE_API_KEY)".to_owned(),
+        (0, true) => "no key, EVERYONE MAY COME IN (GLIMPSE_API_KEY, GLIMPSE_ALLOW_ANONYMOUS)".to_owned(),
+        (keys, _) => format!("{keys} API keys (GLIMPSE_API_KEY)"),
+    };
+    let threads = settings.embed.threads();
+    let folder = settings.place.glimpse_data_dir.display();
+    vec![
+        format!("service  http://{addr}  (GLIMPSE_ADDR)"),
+        format!("docs     http://{addr}/docs"),
+        format!("door     {door}"),
+        format!("bucket   {} at {bucket}", of.s3_bucket),
+        format!(
+            "model    {} in this process, {threads} threads (CLIP_MODEL, GLIMPSE_EMBED_THREADS)",
+            settings.embed.clip_model
+        ),
+        format!(
+            "store    {} (VECTOR_DB_PROVIDER), collection {} (VECTOR_DB_COLLECTION)",
+            settings.index.vector_db_provider, settings.index.vector_db_collection
+        ),
+        format!("data     {folder}  (GLIMPSE_DATA_DIR)"),
+    ]
+}

@@ -1,0 +1,185 @@
+//! One thread a core, each with an inference engine of one thread: measured as good as or better than one engine
+//! over all cores, and a search never waits for more than the inference that is under way.
+
+use std::any::Any;
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rten::ThreadPool;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+
+use super::failed;
+use super::queue::{Queue, Urgency};
+use crate::embed::EmbedError;
+
+/// Searches that may stand in line; more wait outside, without a place.
+const NOW_PLACES: usize = 256;
+/// Pictures of batches that may stand in line for each worker: enough to keep it busy, few enough to hold no memory.
+const BULK_PLACES: usize = 4;
+
+type Work = Box<dyn FnOnce(&Arc<ThreadPool>) + Send>;
+
+struct Job {
+    work: Work,
+    _place: OwnedSemaphorePermit,
+}
+
+struct Shared {
+    queue: Queue<Job>,
+    busy_nanos: AtomicU64,
+}
+
+/// How much the workers had to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Load {
+    /// Workers, one thread each.
+    pub threads: NonZeroUsize,
+    /// Time that they spent on inference since the start, added up over all of them.
+    pub busy: Duration,
+}
+
+/// The threads. They end when this is dropped, each after the inference that it is at.
+pub(super) struct Workers {
+    shared: Arc<Shared>,
+    threads: NonZeroUsize,
+    now: Arc<Semaphore>,
+    bulk: Arc<Semaphore>,
+    handles: Vec<JoinHandle<()>>,
+}
+
+impl Workers {
+    pub(super) fn start(threads: NonZeroUsize) -> Result<Self, EmbedError> {
+        let shared = Arc::new(Shared { queue: Queue::new(), busy_nanos: AtomicU64::new(0) });
+        let mut workers = Self {
+            shared: shared.clone(),
+            threads,
+            now: Arc::new(Semaphore::new(NOW_PLACES)),
+            bulk: Arc::new(Semaphore::new(BULK_PLACES.saturating_mul(threads.get()))),
+            handles: Vec::new(),
+        };
+        for number in 0..threads.get() {
+            let shared = shared.clone();
+            let handle = std::thread::Builder::new()
+                .name(format!("embed-{number}"))
+                .spawn(move || serve(&shared))
+                .map_err(|error| failed(format!("no thread for inference: {error}")))?;
+            workers.handles.push(handle);
+        }
+        Ok(workers)
+    }
+
+    /// Runs `work` on the next free worker. A panic in it costs this call and nothing else; a caller that has
+    /// gone away by the time its turn comes costs nothing.
+    pub(super) async fn run<T, F>(&self, urgency: Urgency, work: F) -> Result<T, EmbedError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Arc<ThreadPool>) -> Result<T, EmbedError> + Send + 'static,
+    {
+        let gone = || failed("its workers have ended".to_owned());
+        let places = match urgency {
+            Urgency::Now => &self.now,
+            Urgency::Bulk => &self.bulk,
+        };
+        let place = places.clone().acquire_owned().await.map_err(|_| gone())?;
+        let (reply, answer) = oneshot::channel();
+        let work: Work = Box::new(move |threads| {
+            if !reply.is_closed() {
+                let outcome = catch_unwind(AssertUnwindSafe(|| work(threads)));
+                // Nobody may be there any more to hear it.
+                let _ = reply.send(outcome.unwrap_or_else(|panic| Err(panicked(&*panic))));
+            }
+        });
+        self.shared.queue.push(Job { work, _place: place }, urgency);
+        answer.await.map_err(|_| gone())?
+    }
+
+    pub(super) fn load(&self) -> Load {
+        let busy = Duration::from_nanos(self.shared.busy_nanos.load(Ordering::Relaxed));
+        Load { threads: self.threads, busy }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+    }
+}
+
+fn serve(shared: &Shared) {
+    let threads = Arc::new(ThreadPool::with_num_threads(1));
+    while let Some(job) = shared.queue.next() {
+        let begun = Instant::now();
+        (job.work)(&threads);
+        let nanos = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        shared.busy_nanos.fetch_add(nanos, Ordering::Relaxed);
+    }
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> EmbedError {
+    let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    EmbedError::Rejected(format!("inference panicked: {}", said.unwrap_or("without a word")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: NonZeroUsize = NonZeroUsize::MIN;
+
+    #[tokio::test]
+    async fn a_panic_costs_its_own_call_only() {
+        let workers = Workers::start(ONE).unwrap();
+        let error = workers.run::<(), _>(Urgency::Now, |_| panic!("bad {}", "picture")).await.unwrap_err();
+        assert_eq!(error, EmbedError::Rejected("inference panicked: bad picture".into()));
+        assert_eq!(workers.run(Urgency::Bulk, |_| Ok(7)).await, Ok(7));
+    }
+
+    #[tokio::test]
+    async fn dropping_ends_the_threads() {
+        let mut workers = Workers::start(NonZeroUsize::new(3).unwrap()).unwrap();
+        let handles = std::mem::take(&mut workers.handles);
+        assert_eq!(handles.len(), 3);
+        drop(workers);
+        for handle in handles {
+            handle.join().unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_search_goes_ahead_of_a_batch_and_the_forgotten_are_skipped() {
+        let workers = Workers::start(ONE).unwrap();
+        let (tell, begun) = std::sync::mpsc::channel();
+        let (open, gate) = std::sync::mpsc::channel::<()>();
+        let (served, order) = std::sync::mpsc::channel();
+        let say = |name: &'static str| {
+            let served = served.clone();
+            move |_: &Arc<ThreadPool>| served.send(name).map_err(|_| EmbedError::Unsupported)
+        };
+        let mut first = Box::pin(workers.run(Urgency::Bulk, move |_| {
+            tell.send(()).map_err(|_| EmbedError::Unsupported)?;
+            gate.recv().map_err(|_| EmbedError::Unsupported)
+        }));
+        assert!(futures::poll!(&mut first).is_pending());
+        begun.recv().unwrap();
+        let mut forgotten = Box::pin(workers.run(Urgency::Now, say("forgotten")));
+        assert!(futures::poll!(&mut forgotten).is_pending());
+        drop(forgotten);
+        let (bulk, search) = (workers.run(Urgency::Bulk, say("bulk")), workers.run(Urgency::Now, say("search")));
+        let opener = async { open.send(()).map_err(|_| EmbedError::Unsupported) };
+        assert_eq!(futures::join!(first, bulk, search, opener), (Ok(()), Ok(()), Ok(()), Ok(())));
+        assert_eq!(order.try_iter().collect::<Vec<_>>(), ["search", "bulk"]);
+    }
+
+    #[tokio::test]
+    async fn busy_time_adds_up() {
+        let workers = Workers::start(ONE).unwrap();
+        workers.run(Urgency::Now, |_| Ok(())).await.unwrap();
+        workers.run(Urgency::Now, |_| Ok(())).await.unwrap();
+        assert!(workers.load().busy > Duration::ZERO);
+        assert_eq!(workers.load().threads, ONE);
+    }
+}

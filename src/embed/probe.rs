@@ -1,0 +1,121 @@
+//! A few built-in pictures and texts, put to every provider before it is trusted: they show whether it looks at
+//! its input at all, and their vectors are what tells one space from another.
+
+use bytes::Bytes;
+
+use super::{EmbedError, ImageEmbeddingProvider};
+use crate::domain::space::SAME_COSINE;
+use crate::domain::{Embedding, Probe, Space};
+use crate::imaging::PreparedImage;
+
+/// Names and texts. Never change one: they are stored with every collection.
+const TEXTS: [(&str, &str); 3] = [
+    ("text:cat", "a photo of a cat"),
+    ("text:car", "a red car in the snow"),
+    ("text:beach", "two people walking on a beach at sunset"),
+];
+
+/// Puts the probes to `provider` by its `embed_*` calls alone (never by `space`, which calls this) and gives the
+/// space of its vectors. `dimension` is what the vectors should have, where that is known beforehand.
+///
+/// # Errors
+/// [`EmbedError::ProbeFailed`], saying what was seen, where the provider ignores its input, mixes up a batch, or
+/// answers with something that is no embedding of the size it should have; its own error where it does not answer.
+pub async fn space_of(
+    provider: &dyn ImageEmbeddingProvider,
+    model: &str,
+    dimension: Option<usize>,
+) -> Result<Space, EmbedError> {
+    let pictures = pictures(provider.preprocessing().size);
+    let images: Vec<_> = pictures.iter().map(|(_, picture)| picture.clone()).collect();
+    let batch = provider.embed_image_batch(&images).await.map_err(seen)?;
+    if batch.len() != images.len() {
+        return Err(EmbedError::ProbeFailed(format!("{} vectors for {} pictures", batch.len(), images.len())));
+    }
+    let alone = provider.embed_image(&images[1]).await.map_err(seen)?;
+    same(pictures[1].0, &alone, &batch[1], "alone and in a batch")?;
+    let names = pictures.iter().map(|(name, _)| *name);
+    let mut probes: Vec<(&str, Embedding)> = names.zip(batch).collect();
+    different(&probes)?;
+
+    let texts = texts(provider).await?;
+    different(&texts)?;
+    probes.extend(texts);
+
+    let size = dimension.unwrap_or_else(|| probes[0].1.dimension());
+    if let Some((name, odd)) = probes.iter().find(|(_, vector)| vector.dimension() != size) {
+        let got = odd.dimension();
+        return Err(EmbedError::ProbeFailed(format!("{name} has {got} numbers where {size} were expected")));
+    }
+    let probes = probes
+        .into_iter()
+        .map(|(name, vector)| Probe { name: name.to_owned(), vector: vector.as_slice().to_vec() })
+        .collect();
+    let preprocessing = provider.preprocessing().to_string();
+    Ok(Space { model: model.to_owned(), dimension: size, preprocessing, probes })
+}
+
+/// The texts' vectors; none for a provider without a text tower.
+async fn texts(provider: &dyn ImageEmbeddingProvider) -> Result<Vec<(&'static str, Embedding)>, EmbedError> {
+    let mut vectors = Vec::with_capacity(TEXTS.len());
+    for (name, text) in TEXTS {
+        match provider.embed_text(text).await {
+            Ok(vector) => vectors.push((name, vector)),
+            Err(EmbedError::Unsupported) => return Ok(Vec::new()),
+            Err(error) => return Err(seen(error)),
+        }
+    }
+    let again = provider.embed_text(TEXTS[0].1).await.map_err(seen)?;
+    same(TEXTS[0].0, &again, &vectors[0].1, "the first and the second time")?;
+    Ok(vectors)
+}
+
+fn same(name: &str, one: &Embedding, other: &Embedding, when: &str) -> Result<(), EmbedError> {
+    let cosine = one.cosine(other);
+    if one.dimension() == other.dimension() && cosine >= SAME_COSINE {
+        return Ok(());
+    }
+    Err(EmbedError::ProbeFailed(format!("{name} got two vectors, {when}, with a cosine of only {cosine:.4}")))
+}
+
+fn different(probes: &[(&str, Embedding)]) -> Result<(), EmbedError> {
+    for (place, (name, vector)) in probes.iter().enumerate() {
+        for (other_name, other) in &probes[..place] {
+            if vector.cosine(other) >= SAME_COSINE {
+                return Err(EmbedError::ProbeFailed(format!("{other_name} and {name} got the same vector")));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An answer that is no embedding is a failed probe; a provider that is down is still a provider that is down.
+fn seen(error: EmbedError) -> EmbedError {
+    match error {
+        EmbedError::Invalid(_) | EmbedError::WrongCount { .. } | EmbedError::Rejected(_) => {
+            EmbedError::ProbeFailed(error.to_string())
+        }
+        other => other,
+    }
+}
+
+/// The pictures, drawn in whole numbers so that they are the same on every machine. Never change one.
+fn pictures(size: u32) -> [(&'static str, PreparedImage); 3] {
+    let draw = |pixel: &dyn Fn(u32, u32) -> [u8; 3]| {
+        let places = (0..size).flat_map(|y| (0..size).map(move |x| (x, y)));
+        let rgb = places.flat_map(|(x, y)| pixel(x * 256 / size, y * 256 / size)).collect::<Vec<u8>>();
+        PreparedImage { size, rgb: Bytes::from(rgb) }
+    };
+    let byte = |value: u32| u8::try_from(value).unwrap_or(u8::MAX);
+    let gradient = draw(&|x, y| [byte(x), byte(y), byte(255 - u32::midpoint(x, y))]);
+    let checkers = draw(&|x, y| if (x / 32 + y / 32) % 2 == 0 { [240; 3] } else { [15; 3] });
+    let disc = draw(&|x, y| {
+        let (dx, dy) = (x.abs_diff(128), y.abs_diff(128));
+        if dx * dx + dy * dy < 80 * 80 { [220, 40, 30] } else { [40, 90, 200] }
+    });
+    [("image:gradient", gradient), ("image:checkers", checkers), ("image:disc", disc)]
+}
+
+#[cfg(test)]
+#[path = "probe_tests.rs"]
+mod tests;

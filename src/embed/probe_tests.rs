@@ -1,0 +1,103 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::*;
+use crate::imaging::Preprocessing;
+
+/// A provider whose answers the test decides: from a picture's bytes, or a text, to numbers.
+#[derive(Clone, Copy)]
+struct Fake {
+    image: fn(&PreparedImage) -> Vec<f32>,
+    text: fn(&str) -> Result<Vec<f32>, EmbedError>,
+    batch: fn(Vec<Embedding>) -> Vec<Embedding>,
+}
+
+/// Looks at what it is given, as a model does.
+const HONEST: Fake = Fake {
+    image: |picture| {
+        vec![picture.rgb[0].into(), picture.rgb[96].into(), picture.rgb[picture.rgb.len() / 2].into(), 9.0]
+    },
+    text: |text| Ok(text.bytes().skip(8).take(4).map(|byte| f32::from(byte) - 100.0).collect()),
+    batch: |batch| batch,
+};
+
+fn embedding(raw: Vec<f32>) -> Result<Embedding, EmbedError> {
+    let size = raw.len();
+    Ok(Embedding::normalised(raw, size)?)
+}
+
+#[async_trait]
+impl ImageEmbeddingProvider for Fake {
+    fn preprocessing(&self) -> Preprocessing {
+        Preprocessing { size: 64 }
+    }
+
+    async fn space(&self) -> Result<Arc<Space>, EmbedError> {
+        space_of(self, "fake", Some(4)).await.map(Arc::new)
+    }
+
+    async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
+        let vectors = images.iter().map(|image| embedding((self.image)(image))).collect::<Result<_, _>>()?;
+        Ok(if images.len() == 1 { vectors } else { (self.batch)(vectors) })
+    }
+
+    async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
+        embedding((self.text)(text)?)
+    }
+}
+
+async fn refusal(fake: Fake) -> String {
+    match fake.space().await {
+        Err(EmbedError::ProbeFailed(reason)) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn an_honest_provider_has_a_space() {
+    let space = HONEST.space().await.unwrap();
+    assert_eq!(space.name(), "fake/4/crop-64-bicubic");
+    assert_eq!(space.probes.len(), 6);
+    space.admits(&HONEST.space().await.unwrap()).unwrap();
+}
+
+#[tokio::test]
+async fn a_provider_of_pictures_alone_has_a_space() {
+    let fake = Fake { text: |_| Err(EmbedError::Unsupported), ..HONEST };
+    assert_eq!(fake.space().await.unwrap().probes.len(), 3);
+}
+
+#[tokio::test]
+async fn one_that_ignores_its_input_is_found_out() {
+    let blind = Fake { image: |_| vec![1.0, 2.0, 3.0, 4.0], ..HONEST };
+    assert!(refusal(blind).await.contains("image:gradient and image:checkers got the same vector"));
+    let deaf = Fake { text: |_| Ok(vec![1.0, 2.0, 3.0, 4.0]), ..HONEST };
+    assert!(refusal(deaf).await.contains("text:cat and text:car got the same vector"));
+}
+
+#[tokio::test]
+async fn one_that_mixes_up_a_batch_is_found_out() {
+    let turn = |mut batch: Vec<Embedding>| {
+        batch.rotate_left(1);
+        batch
+    };
+    assert!(refusal(Fake { batch: turn, ..HONEST }).await.contains("alone and in a batch"));
+    let lose = |batch: Vec<Embedding>| batch[1..].to_vec();
+    assert!(refusal(Fake { batch: lose, ..HONEST }).await.contains("2 vectors for 3 pictures"));
+}
+
+#[tokio::test]
+async fn one_that_answers_nonsense_is_found_out() {
+    assert!(refusal(Fake { image: |_| vec![0.0; 4], ..HONEST }).await.contains("all zeros"));
+    assert!(refusal(Fake { text: |_| Ok(vec![f32::NAN; 4]), ..HONEST }).await.contains("not finite"));
+    let short = |text: &str| Ok(text.bytes().skip(8).take(2).map(|byte| f32::from(byte) - 100.0).collect());
+    assert!(refusal(Fake { text: short, ..HONEST }).await.contains("text:cat has 2 numbers where 4"));
+}
+
+#[test]
+fn the_pictures_never_change() {
+    use sha2::{Digest, Sha256};
+    let sums = pictures(260).map(|(_, picture)| hex::encode(&Sha256::digest(&picture.rgb)[..8]));
+    assert_eq!(sums, ["93ec33823ca8b479", "e8cff87b68aca35a", "d18b732da1e2f0b7"]);
+}

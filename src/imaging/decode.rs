@@ -1,0 +1,67 @@
+//! One file to pixels, as they are stored: not yet upright, alpha still there.
+
+use std::io::{Cursor, ErrorKind};
+
+use image::codecs::gif::GifDecoder;
+use image::codecs::png::PngDecoder;
+use image::codecs::webp::WebPDecoder;
+use image::error::ImageError as Foreign;
+use image::{DynamicImage, ImageDecoder};
+
+use super::{ImageError, Limits, jpeg};
+use crate::domain::ImageFormat;
+
+/// Decodes the first frame. `limits` were held against the header; here they bound what else a decoder allocates.
+pub(super) fn decode(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<DynamicImage, ImageError> {
+    let mut allowed = image::Limits::no_limits();
+    allowed.max_alloc = Some(limits.max_decode_bytes);
+    let input = Cursor::new(bytes);
+    let decoded = match format {
+        ImageFormat::Jpeg => return jpeg::decode(bytes),
+        ImageFormat::Png => PngDecoder::with_limits(input, allowed.clone()).and_then(|it| pixels(it, allowed)),
+        ImageFormat::Webp => WebPDecoder::new(input).and_then(|it| pixels(it, allowed)),
+        ImageFormat::Gif => GifDecoder::new(input).and_then(|it| pixels(it, allowed)),
+    };
+    decoded.map_err(
+        |error| if lacks_bytes(bytes, format) { ImageError::truncated(format) } else { explain(&error, format) },
+    )
+}
+
+/// A WebP says in its first bytes how long it is; its decoder takes what is missing for all kinds of other faults.
+fn lacks_bytes(bytes: &[u8], format: ImageFormat) -> bool {
+    let promised = bytes.get(4..8).and_then(|it| it.try_into().ok()).map_or(0, u32::from_le_bytes);
+    format == ImageFormat::Webp && (bytes.len() as u64) < u64::from(promised) + 8
+}
+
+fn pixels(mut decoder: impl ImageDecoder, allowed: image::Limits) -> Result<DynamicImage, Foreign> {
+    decoder.set_limits(allowed)?;
+    DynamicImage::from_decoder(decoder)
+}
+
+fn explain(error: &Foreign, format: ImageFormat) -> ImageError {
+    if ends_early(error) {
+        return ImageError::truncated(format);
+    }
+    match error {
+        Foreign::Limits(_) => ImageError::TooManyPixels {
+            width: 0,
+            height: 0,
+            limit: "the decoder needs more memory (IMAGE_MAX_DECODE_MB)".to_owned(),
+        },
+        other => ImageError::corrupt(format, other.to_string()),
+    }
+}
+
+/// Whether any error of the chain is an unexpected end. Decoders wrap it in their own types, some only in words.
+fn ends_early(error: &Foreign) -> bool {
+    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = source {
+        if inner.downcast_ref::<std::io::Error>().is_some_and(|it| it.kind() == ErrorKind::UnexpectedEof)
+            || inner.to_string().eq_ignore_ascii_case("unexpected end of file")
+        {
+            return true;
+        }
+        source = inner.source();
+    }
+    false
+}

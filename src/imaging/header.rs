@@ -1,0 +1,197 @@
+//! What a file says of itself before anything is decoded, and the limits that are held against it.
+
+use image::metadata::Orientation;
+
+use super::walk::{gif_frames, jpeg_segment, png_chunks, riff_chunks};
+use super::{ImageError, Limits, exif, sniff};
+use crate::domain::{ImageFormat, ImageMeta};
+
+/// The header's facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// Of the picture as people see it: after orientation.
+    pub meta: ImageMeta,
+    /// About how many bytes decoding and preparing it will allocate, for a budget of memory.
+    pub decoded_bytes: u64,
+}
+
+/// Reads the header and holds the limits against it: the file's bytes, then the pixels, then the decoder's memory.
+///
+/// # Errors
+/// [`ImageError`]: no picture, a header that is cut or contradicts itself, or more than a limit allows.
+pub fn read_header(bytes: &[u8], limits: &Limits) -> Result<Header, ImageError> {
+    let size = bytes.len() as u64;
+    if size > limits.max_bytes {
+        return Err(ImageError::TooLarge { bytes: size, limit: limits.max_bytes });
+    }
+    let format = sniff(bytes)?;
+    let raw = match format {
+        ImageFormat::Jpeg => jpeg(bytes),
+        ImageFormat::Png => png(bytes),
+        ImageFormat::Webp => webp(bytes),
+        ImageFormat::Gif => gif(bytes),
+    }?;
+    let (width, height) = (raw.width, raw.height);
+    if width == 0 || height == 0 {
+        return Err(ImageError::corrupt(format, format!("the header says {width} x {height} pixels")));
+    }
+    let pixels = u64::from(width) * u64::from(height);
+    let decoded_bytes = pixels.saturating_mul(raw.bytes_per_pixel);
+    let too_many = |limit: String| ImageError::TooManyPixels { width, height, limit };
+    if pixels > limits.max_pixels {
+        return Err(too_many(format!("{} (IMAGE_MAX_PIXELS)", limits.max_pixels)));
+    }
+    if decoded_bytes > limits.max_decode_bytes {
+        let allowed = limits.max_decode_bytes;
+        return Err(too_many(format!("decoding takes {decoded_bytes} bytes of {allowed} (IMAGE_MAX_DECODE_MB)")));
+    }
+    let orientation = raw.orientation.unwrap_or(Orientation::NoTransforms).to_exif();
+    let (width, height) = if orientation < 5 { (width, height) } else { (height, width) };
+    let meta = ImageMeta { format, width, height, frames: raw.frames.max(1), orientation };
+    Ok(Header { meta, decoded_bytes })
+}
+
+/// What is known of a picture by its header alone.
+///
+/// # Errors
+/// As [`read_header`].
+pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<ImageMeta, ImageError> {
+    read_header(bytes, limits).map(|header| header.meta)
+}
+
+/// About how many bytes decoding and preparing this file will allocate.
+///
+/// # Errors
+/// As [`read_header`].
+pub fn decoded_size(bytes: &[u8], limits: &Limits) -> Result<u64, ImageError> {
+    read_header(bytes, limits).map(|header| header.decoded_bytes)
+}
+
+/// As it is stored, before orientation.
+struct Raw {
+    width: u32,
+    height: u32,
+    frames: u32,
+    orientation: Option<Orientation>,
+    /// Of what the decoder holds at once, plus the conversion to RGB.
+    bytes_per_pixel: u64,
+}
+
+fn jpeg(bytes: &[u8]) -> Result<Raw, ImageError> {
+    const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
+    let cut = || ImageError::truncated(ImageFormat::Jpeg);
+    let (mut by_exif, mut by_xmp) = (None, None);
+    let mut at = 2;
+    loop {
+        let segment = jpeg_segment(bytes, at).ok_or_else(cut)?;
+        at = segment.end;
+        match (segment.marker, segment.body) {
+            (0xE1, body) if body.starts_with(b"Exif\0") => by_exif = by_exif.or_else(|| exif::orientation(body)),
+            (0xE1, body) if body.starts_with(XMP) => by_xmp = by_xmp.or_else(|| exif::orientation_of_xmp(body)),
+            (0xC4 | 0xC8 | 0xCC, _) => {}
+            (kind @ 0xC0..=0xCF, &[_, h1, h0, w1, w0, components, ..]) => {
+                // A progressive picture keeps 16-bit coefficients of every component until its last scan.
+                let coefficients = if kind == 0xC0 || kind == 0xC1 { 0 } else { 2 * u64::from(components) };
+                return Ok(Raw {
+                    width: u16::from_be_bytes([w1, w0]).into(),
+                    height: u16::from_be_bytes([h1, h0]).into(),
+                    frames: 1,
+                    orientation: by_exif.or(by_xmp),
+                    bytes_per_pixel: 3 + coefficients,
+                });
+            }
+            (0xD9 | 0xDA, _) => return Err(ImageError::corrupt(ImageFormat::Jpeg, "no frame header before the data")),
+            _ => {}
+        }
+    }
+}
+
+fn png(bytes: &[u8]) -> Result<Raw, ImageError> {
+    let mut raw: Option<Raw> = None;
+    let mut by_xmp = None;
+    if bytes.get(12..16).is_some_and(|kind| kind != b"IHDR") {
+        return Err(ImageError::corrupt(ImageFormat::Png, "it does not begin with a header chunk"));
+    }
+    for (kind, data) in png_chunks(bytes) {
+        match (kind, &mut raw, data) {
+            (b"IHDR", None, &[w3, w2, w1, w0, h3, h2, h1, h0, depth, colour, method, ..]) => {
+                if method != 0 {
+                    return Err(ImageError::corrupt(ImageFormat::Png, format!("compression method {method}")));
+                }
+                let channels = match colour {
+                    0 => 2,
+                    2 | 4 => 4,
+                    _ => 5,
+                };
+                raw = Some(Raw {
+                    width: u32::from_be_bytes([w3, w2, w1, w0]),
+                    height: u32::from_be_bytes([h3, h2, h1, h0]),
+                    frames: 1,
+                    orientation: None,
+                    bytes_per_pixel: channels * u64::from(depth.div_ceil(8)) + 3,
+                });
+            }
+            (_, None, _) => return Err(ImageError::corrupt(ImageFormat::Png, "its header chunk is too short")),
+            (b"acTL", Some(raw), &[n3, n2, n1, n0, ..]) => raw.frames = u32::from_be_bytes([n3, n2, n1, n0]),
+            (b"eXIf", Some(raw), data) => raw.orientation = exif::orientation(data),
+            (b"iTXt", Some(_), data) if data.starts_with(b"XML:com.adobe.xmp\0") => {
+                by_xmp = exif::orientation_of_xmp(data);
+            }
+            (b"tEXt", Some(raw), data) => {
+                if let Some(text) = data.strip_prefix(b"Raw profile type exif\0") {
+                    let block = exif::from_raw_profile(text);
+                    raw.orientation = raw.orientation.or_else(|| block.and_then(|block| exif::orientation(&block)));
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut raw = raw.ok_or_else(|| ImageError::truncated(ImageFormat::Png))?;
+    raw.orientation = raw.orientation.or(by_xmp);
+    Ok(raw)
+}
+
+fn webp(bytes: &[u8]) -> Result<Raw, ImageError> {
+    let mut size = None;
+    let (mut by_exif, mut by_xmp) = (None, None);
+    let mut frames = 0;
+    for (kind, data) in riff_chunks(bytes.get(12..).unwrap_or_default()) {
+        match (kind, data) {
+            (b"VP8X", &[_, _, _, _, w0, w1, w2, h0, h1, h2, ..]) => {
+                let of = |low, mid, high| u32::from_le_bytes([low, mid, high, 0]) + 1;
+                size = Some((of(w0, w1, w2), of(h0, h1, h2)));
+            }
+            (b"VP8 ", &[_, _, _, 0x9D, 0x01, 0x2A, w0, w1, h0, h1, ..]) => {
+                let of = |low, high| u32::from(u16::from_le_bytes([low, high]) & 0x3FFF);
+                size = size.or(Some((of(w0, w1), of(h0, h1))));
+            }
+            (b"VP8L", &[0x2F, a, b, c, d, ..]) => {
+                let bits = u32::from_le_bytes([a, b, c, d]);
+                size = size.or(Some(((bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1)));
+            }
+            (b"VP8 " | b"VP8L", data) if data.len() >= 10 && size.is_none() => {
+                return Err(ImageError::corrupt(ImageFormat::Webp, "the picture's own header is wrong"));
+            }
+            (b"ANMF", _) => frames += 1,
+            (b"EXIF", data) => by_exif = exif::orientation(data),
+            (b"XMP ", data) => by_xmp = exif::orientation_of_xmp(data),
+            _ => {}
+        }
+    }
+    let (width, height) = size.ok_or_else(|| ImageError::truncated(ImageFormat::Webp))?;
+    // The decoder's planes, the canvas with alpha, and RGB.
+    Ok(Raw { width, height, frames, orientation: by_exif.or(by_xmp), bytes_per_pixel: 4 + 4 + 3 })
+}
+
+fn gif(bytes: &[u8]) -> Result<Raw, ImageError> {
+    match bytes.get(6..13) {
+        Some(&[w0, w1, h0, h1, ..]) => Ok(Raw {
+            width: u16::from_le_bytes([w0, w1]).into(),
+            height: u16::from_le_bytes([h0, h1]).into(),
+            frames: gif_frames(bytes),
+            orientation: None,
+            bytes_per_pixel: 4 + 3,
+        }),
+        _ => Err(ImageError::truncated(ImageFormat::Gif)),
+    }
+}

@@ -1,0 +1,90 @@
+//! JPEG by zune-jpeg, with what its leniency leaves open: whether the file goes on to the picture's end.
+
+use image::{DynamicImage, RgbImage};
+use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
+use zune_jpeg::zune_core::bytestream::ZCursor;
+use zune_jpeg::zune_core::colorspace::ColorSpace;
+use zune_jpeg::zune_core::options::DecoderOptions;
+
+use super::ImageError;
+use super::walk::jpeg_segment;
+use crate::domain::ImageFormat;
+
+const END: [u8; 2] = [0xFF, 0xD9];
+
+/// Decodes to RGB: gray, CMYK and YCCK too.
+///
+/// The decoder is lenient, because half of the world's cameras write something odd into their headers; in return it
+/// takes a file that was cut for a picture with a gray lower half. So the end is looked for here.
+pub(super) fn decode(bytes: &[u8]) -> Result<DynamicImage, ImageError> {
+    match ending(bytes) {
+        Ending::Marked => lenient(bytes).map(DynamicImage::ImageRgb8),
+        Ending::Cut => Err(ImageError::truncated(ImageFormat::Jpeg)),
+        Ending::Unmarked => if_whole(bytes).map(DynamicImage::ImageRgb8),
+    }
+}
+
+enum Ending {
+    /// The end marker is there.
+    Marked,
+    /// All scans have begun, but the data stops without an end marker. It may be all there.
+    Unmarked,
+    /// A segment is cut, a scan is missing, or a progressive picture stops before its end.
+    Cut,
+}
+
+fn ending(bytes: &[u8]) -> Ending {
+    // Nearly every file ends here, without a search.
+    if bytes.ends_with(&END) {
+        return Ending::Marked;
+    }
+    let (mut components, mut begun, mut progressive) = (0, 0, false);
+    let mut at = 2;
+    while let Some(segment) = jpeg_segment(bytes, at) {
+        at = segment.end;
+        match (segment.marker, segment.body) {
+            (0xD9, _) => return Ending::Marked,
+            (0xC4 | 0xC8 | 0xCC, _) => {}
+            (kind @ 0xC0..=0xCF, &[_, _, _, _, _, count, ..]) => {
+                progressive = !matches!(kind, 0xC0 | 0xC1);
+                components = count;
+            }
+            (0xDA, &[count, ..]) => begun += count,
+            _ => {}
+        }
+    }
+    if progressive || components == 0 || begun < components { Ending::Cut } else { Ending::Unmarked }
+}
+
+/// Some writers leave the end marker out. Whether all data is there is seen by what comes after it: if the
+/// decoder needs more, what it makes of two different continuations differs.
+fn if_whole(bytes: &[u8]) -> Result<RgbImage, ImageError> {
+    let end = bytes.iter().rposition(|&byte| byte != 0xFF).map_or(0, |at| at + 1);
+    let data = &bytes[..end];
+    let picture = lenient(&[data, &END].concat())?;
+    let other = lenient(&[data, &[0x55; 256], &END].concat())?;
+    if picture == other { Ok(picture) } else { Err(ImageError::truncated(ImageFormat::Jpeg)) }
+}
+
+fn lenient(bytes: &[u8]) -> Result<RgbImage, ImageError> {
+    let options = DecoderOptions::default()
+        .set_strict_mode(false)
+        // Our own limits were held against the header.
+        .set_max_width(usize::MAX)
+        .set_max_height(usize::MAX)
+        .jpeg_set_out_colorspace(ColorSpace::RGB);
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    let pixels = decoder.decode().map_err(|error| explain(&error))?;
+    let (width, height) = decoder.dimensions().unwrap_or_default();
+    let (width, height) = (u32::try_from(width).unwrap_or(0), u32::try_from(height).unwrap_or(0));
+    RgbImage::from_raw(width, height, pixels)
+        .ok_or_else(|| ImageError::corrupt(ImageFormat::Jpeg, "another size than its header's"))
+}
+
+fn explain(error: &DecodeErrors) -> ImageError {
+    match error {
+        DecodeErrors::ExhaustedData | DecodeErrors::IoErrors(_) => ImageError::truncated(ImageFormat::Jpeg),
+        other => ImageError::corrupt(ImageFormat::Jpeg, format!("{other:?}")),
+    }
+}

@@ -1,0 +1,105 @@
+//! Which format the bytes are of, by their first bytes alone: keys and content types lie.
+
+use super::ImageError;
+use crate::domain::ImageFormat;
+
+/// The format by magic bytes.
+///
+/// # Errors
+/// [`ImageError::UnsupportedFormat`], saying what the bytes look like instead.
+pub fn sniff(bytes: &[u8]) -> Result<ImageFormat, ImageError> {
+    match bytes {
+        [0xFF, 0xD8, 0xFF, ..] => Ok(ImageFormat::Jpeg),
+        [0x89, b'P', b'N', b'G', 0x0D, 0x0A, 0x1A, 0x0A, ..] => Ok(ImageFormat::Png),
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Ok(ImageFormat::Gif),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Ok(ImageFormat::Webp),
+        _ => Err(ImageError::UnsupportedFormat(looks_like(bytes).to_owned())),
+    }
+}
+
+fn looks_like(bytes: &[u8]) -> &'static str {
+    match bytes {
+        [] => "an empty file",
+        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => brand_of(brand),
+        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => "a TIFF or camera raw picture",
+        [b'B', b'M', ..] if bytes.len() > 26 => "a BMP picture",
+        [0, 0, 1, 0, ..] => "a Windows icon",
+        [b'8', b'B', b'P', b'S', ..] => "a Photoshop document",
+        [0xFF, 0x0A, ..] | [0, 0, 0, 0x0C, b'J', b'X', b'L', b' ', ..] => "a JPEG XL picture",
+        [0, 0, 0, 0x0C, b'j', b'P', ..] | [0xFF, 0x4F, 0xFF, 0x51, ..] => "a JPEG 2000 picture",
+        [b'%', b'P', b'D', b'F', ..] => "a PDF document",
+        [b'P', b'K', 3 | 5, 4 | 6, ..] => "a ZIP archive",
+        [0x1F, 0x8B, ..] => "gzip data",
+        _ => text_of(bytes),
+    }
+}
+
+/// ISO base media files name themselves; HEIC and AVIF are pictures that we may read one day, the rest films.
+fn brand_of(brand: &[u8]) -> &'static str {
+    match brand.get(..4) {
+        Some(b"avif" | b"avis") => "an AVIF picture",
+        Some(b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"mif1" | b"msf1") => "a HEIC picture",
+        _ => "a film (ISO base media)",
+    }
+}
+
+fn text_of(bytes: &[u8]) -> &'static str {
+    let head = &bytes[..bytes.len().min(512)];
+    let text = String::from_utf8_lossy(head).trim_start_matches('\u{feff}').trim_start().to_lowercase();
+    // A multi-byte character may be cut at the end of the head.
+    let is_text = !head.contains(&0) && std::str::from_utf8(head).map_or_else(|e| e.error_len().is_none(), |_| true);
+    if text.starts_with("<!doctype html") || text.starts_with("<html") {
+        "an HTML page"
+    } else if text.starts_with("<svg") || (text.starts_with("<?xml") && text.contains("<svg")) {
+        "an SVG drawing"
+    } else if text.starts_with("<?xml") {
+        "XML"
+    } else if is_text {
+        "plain text"
+    } else {
+        "data of an unknown kind"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_bytes_decide() {
+        for (bytes, format) in [
+            (&b"\xFF\xD8\xFF\xE0"[..], ImageFormat::Jpeg),
+            (b"\x89PNG\r\n\x1a\n", ImageFormat::Png),
+            (b"GIF89a", ImageFormat::Gif),
+            (b"GIF87a", ImageFormat::Gif),
+            (b"RIFF\0\0\0\0WEBPVP8 ", ImageFormat::Webp),
+        ] {
+            assert_eq!(sniff(bytes), Ok(format));
+        }
+    }
+
+    #[test]
+    fn everything_else_is_called_by_its_name() {
+        for (bytes, name) in [
+            (&b""[..], "empty"),
+            (b"\0\0\0\x1cftypavif", "AVIF"),
+            (b"\0\0\0\x1cftypheic", "HEIC"),
+            (b"\0\0\0\x1cftypisom", "film"),
+            (b"II*\0\x08\0\0\0", "TIFF"),
+            (b"BM\x36\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01", "BMP"),
+            (b"  <svg xmlns=''>", "SVG"),
+            (b"<?xml version='1.0'?>\n<svg>", "SVG"),
+            (b"%PDF-1.7", "PDF"),
+            (b"\xEF\xBB\xBF<!DOCTYPE html>", "HTML"),
+            (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code>", "XML"),
+            (b"BMW is no bitmap", "plain text"),
+            ("größe".as_bytes(), "plain text"),
+            (b"\x01\x02\x03\xFE", "unknown"),
+            (b"RIFF\0\0\0\0WAVE", "unknown"),
+            (b"\xFF\xD8", "unknown"),
+        ] {
+            let said = sniff(bytes).unwrap_err().to_string();
+            assert!(said.contains(name), "{name}: {said}");
+        }
+    }
+}
