@@ -1,0 +1,68 @@
+# `make` or `make help` lists the targets.
+
+CARGO ?= cargo
+GLIMPSE = $(CARGO) run --quiet --locked --
+CARGO_DENY_VERSION = 0.20.2
+DENY = target/tools/bin/cargo-deny
+
+COUNT ?= 100
+PREFIX ?= images/
+QUERY ?= cat sitting
+FILE ?= test.jpg
+QUERIES ?= demo/queries.json
+export COUNT PREFIX QUERY FILE QUERIES
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench run release seed-images ingest-images \
+	search-image-text search-image search-image-qdrant search-image-weaviate eval
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## everything at once, in one process: seeds, ingests, searches, prints the hits, stays
+	$(CARGO) run --locked -- demo
+
+test: ## all tests, those of the documentation too
+	$(CARGO) test --locked
+
+check: $(DENY) ## format, clippy, documentation, dependencies, layers
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --no-deps
+	$(DENY) --locked --config zarf/deny.toml check bans licenses sources
+	$(CARGO) test --locked --test it layers::
+
+# Older versions of it are replaced: the file's name alone would not tell.
+$(DENY): Makefile
+	$(CARGO) install cargo-deny --version $(CARGO_DENY_VERSION) --locked --debug --root target/tools
+	@touch $@
+
+bench: ## measure
+	$(CARGO) bench --locked
+
+run: ## the service alone
+	$(GLIMPSE) serve
+
+release: ## the binary that is worth deploying: target/release/glimpse
+	$(CARGO) build --release --locked
+
+seed-images: ## upload COUNT=100 pictures under PREFIX=images/
+	$(GLIMPSE) seed --count "$$COUNT" --prefix "$$PREFIX"
+
+ingest-images: ## index the pictures under PREFIX=images/ (needs a running service)
+	$(GLIMPSE) ingest --prefix "$$PREFIX"
+
+search-image-text: ## find pictures by QUERY="cat sitting"
+	$(GLIMPSE) search "$$QUERY"
+
+search-image: ## find pictures like FILE=test.jpg
+	$(GLIMPSE) search --file "$$FILE"
+
+search-image-qdrant: ## the same, asked of Qdrant
+	$(GLIMPSE) search --provider qdrant --file "$$FILE"
+
+search-image-weaviate: ## the same, asked of Weaviate
+	$(GLIMPSE) search --provider weaviate --file "$$FILE"
+
+eval: ## how well pictures are found: recall and MRR for QUERIES=demo/queries.json
+	$(GLIMPSE) eval --queries "$$QUERIES"
