@@ -16,6 +16,8 @@ pub mod search;
 
 pub mod api;
 pub mod app;
+pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod shutdown;
 pub mod telemetry;

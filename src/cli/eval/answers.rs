@@ -1,0 +1,93 @@
+//! The file of known answers, in its two forms.
+
+use serde_json::{Map, Value};
+
+/// A query and the pictures that answer it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Known {
+    pub(super) query: String,
+    pub(super) answers: Vec<String>,
+}
+
+/// Reads one group of queries, or captions.
+pub(super) fn read(text: &str, group: &str) -> Result<Vec<Known>, String> {
+    let file: Value = serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
+    let file = file.as_object().ok_or("it must be an object: {\"queries\": {\"a cat\": [\"cat.jpg\"]}}")?;
+    let known = match file.get(group) {
+        Some(Value::Object(queries)) => from_queries(queries)?,
+        _ if file.values().all(Value::is_array) => from_captions(file)?,
+        _ => return Err(no_group(file, group)),
+    };
+    if known.is_empty() { Err("there is no query in it".to_owned()) } else { Ok(known) }
+}
+
+fn from_queries(queries: &Map<String, Value>) -> Result<Vec<Known>, String> {
+    let known = |(query, answers): (&String, &Value)| {
+        Ok(Known { query: query.clone(), answers: strings(query, answers)?.map(str::to_owned).collect() })
+    };
+    queries.iter().map(known).collect()
+}
+
+/// The other way round: each caption is a query that its file answers.
+fn from_captions(files: &Map<String, Value>) -> Result<Vec<Known>, String> {
+    let mut known = Vec::new();
+    for (file, captions) in files {
+        for caption in strings(file, captions)? {
+            known.push(Known { query: caption.to_owned(), answers: vec![file.clone()] });
+        }
+    }
+    Ok(known)
+}
+
+fn strings<'a>(name: &str, list: &'a Value) -> Result<impl Iterator<Item = &'a str>, String> {
+    let wrong = || format!("`{name}` must be a list of strings");
+    let list = list.as_array().ok_or_else(wrong)?;
+    if !list.iter().all(Value::is_string) {
+        return Err(wrong());
+    }
+    Ok(list.iter().filter_map(Value::as_str))
+}
+
+fn no_group(file: &Map<String, Value>, group: &str) -> String {
+    let groups = file.iter().filter(|(_, value)| value.is_object()).map(|(name, _)| name.as_str());
+    match groups.collect::<Vec<_>>().as_slice() {
+        [] => format!("it has no `{group}` and is no captions file {{\"file\": [\"caption\", …]}} either"),
+        groups => format!("it has no group `{group}`; it has: {}", groups.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn known(query: &str, answers: &[&str]) -> Known {
+        Known { query: query.into(), answers: answers.iter().map(ToString::to_string).collect() }
+    }
+
+    #[test]
+    fn both_forms_are_read() {
+        let queries = r#"{"note": "n", "queries": {"a cat": ["cat.jpg", "b/c.jpg"]}, "hard": {"an eye": ["e.jpg"]}}"#;
+        assert_eq!(read(queries, "queries").unwrap(), [known("a cat", &["cat.jpg", "b/c.jpg"])]);
+        assert_eq!(read(queries, "hard").unwrap(), [known("an eye", &["e.jpg"])]);
+        let captions = r#"{"a.jpg": ["one", "two"], "b.jpg": ["one"]}"#;
+        let expected = [known("one", &["a.jpg"]), known("two", &["a.jpg"]), known("one", &["b.jpg"])];
+        assert_eq!(read(captions, "queries").unwrap(), expected);
+        assert_eq!(read(include_str!("../../../demo/queries.json"), "hard").unwrap().len(), 17);
+    }
+
+    #[test]
+    fn what_is_neither_is_said_plainly() {
+        for (text, said) in [
+            ("[", "no JSON"),
+            ("[]", "must be an object"),
+            ("{}", "no query"),
+            (r#"{"queries": {"a": "b"}}"#, "`a` must be a list of strings"),
+            (r#"{"a.jpg": [1]}"#, "`a.jpg` must be a list of strings"),
+            (r#"{"hard": {}}"#, "it has: hard"),
+            (r#"{"note": "n"}"#, "no captions file"),
+        ] {
+            let error = read(text, "queries").unwrap_err();
+            assert!(error.contains(said), "{text}: {error}");
+        }
+    }
+}

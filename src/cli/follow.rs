@@ -1,0 +1,133 @@
+//! Watching a job until it ends.
+
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+
+use super::client::{Client, Reply};
+use super::{CliError, Ending, bars};
+use crate::api::replies::JobReply;
+use crate::domain::JobState;
+
+const FIRST_LOOK: Duration = Duration::from_millis(200);
+const LAST_LOOK: Duration = Duration::from_secs(1);
+
+/// Follows a job to its end, through restarts of the service.
+pub(super) async fn follow(client: &Client, id: &str) -> Result<(JobReply, Reply), CliError> {
+    let bar = bars::spinner("ingesting");
+    let mut pause = FIRST_LOOK;
+    let outcome = loop {
+        let reply = match client.get_patiently(&["jobs", id], &()).await {
+            Ok(reply) => reply,
+            Err(error) => break Err(error),
+        };
+        match reply.read::<JobReply>() {
+            Err(error) => break Err(error),
+            Ok(job) => {
+                show(&bar, &job);
+                if job.is_final() {
+                    break Ok((job, reply));
+                }
+            }
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 5 / 4).min(LAST_LOOK);
+    };
+    bar.finish_and_clear();
+    outcome
+}
+
+fn show(bar: &ProgressBar, job: &JobReply) {
+    let counts = job.counts;
+    let total = counts.listed.saturating_sub(counts.skipped + counts.unchanged);
+    if total > 0 {
+        bars::lengthen(bar, total);
+    }
+    bar.set_position(counts.done + counts.failed);
+    bar.set_message(words(job));
+}
+
+/// What there is to say about a job that runs, in one line.
+fn words(job: &JobReply) -> String {
+    if let Some(waiting) = &job.waiting_on {
+        return format!("waits: {}", waiting.message);
+    }
+    if job.status == JobState::Pending.as_str() {
+        return "waits for its turn".to_owned();
+    }
+    let mut parts = Vec::new();
+    parts.extend(job.images_per_second.map(|rate| format!("{rate:.1} images/s")));
+    parts.push(format!("{} failed", job.counts.failed));
+    parts.extend(job.eta_seconds.map(|seconds| format!("{} to go", clock(seconds))));
+    parts.extend(job.bottleneck.clone());
+    parts.join(" · ")
+}
+
+fn clock(seconds: u64) -> String {
+    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, seconds) => format!("{seconds} s"),
+        (0, minutes, seconds) => format!("{minutes} min {seconds:02} s"),
+        (hours, minutes, _) => format!("{hours} h {minutes:02} min"),
+    }
+}
+
+/// What became of a job, in a line or two.
+pub(super) fn summary(job: &JobReply) -> String {
+    let counts = job.counts;
+    let mut said = format!(
+        "{}: {} listed, {} indexed, {} failed, {} unchanged, {} skipped",
+        job.status, counts.listed, counts.done, counts.failed, counts.unchanged, counts.skipped
+    );
+    for more in [
+        job.images_per_second.filter(|_| counts.done > 0).map(|rate| format!("; {rate:.1} images/s")),
+        job.bottleneck.as_ref().map(|stage| format!("; {stage}")),
+        job.message.as_ref().map(|message| format!("\n{message}")),
+    ] {
+        said.extend(more);
+    }
+    if counts.failed > 0 {
+        said.push_str("\nthe failed ones: glimpse jobs ");
+        said.push_str(&job.job_id);
+        said.push_str(" --failures");
+    }
+    said
+}
+
+/// What a finished job means for the one who waited.
+pub(super) fn ending(job: &JobReply) -> Ending {
+    match (JobState::from_name(&job.status), job.counts.failed) {
+        (Some(JobState::Succeeded), 0) => Ending::Done,
+        (Some(JobState::Succeeded), _) => Ending::DoneWithFailures,
+        _ => Ending::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(status: &str, failed: u64) -> JobReply {
+        let job = serde_json::json!({
+            "job_id": "j", "status": status, "message": null, "executor": "local", "s3_bucket": "b", "s3_prefix": "",
+            "collection": "c", "submitted_at": "t", "started_at": null, "finished_at": null,
+            "counts": {"listed": 9, "skipped": 1, "unchanged": 0, "done": 5, "failed": failed, "deleted": 0, "left": 0},
+            "images_per_second": 2.0, "eta_seconds": 75, "bottleneck": null, "waiting_on": null, "stages": null,
+        });
+        serde_json::from_value(job).unwrap()
+    }
+
+    #[test]
+    fn exit_codes_tell_what_became_of_the_job() {
+        for (status, failed, code) in [("SUCCEEDED", 0, 0), ("SUCCEEDED", 3, 3), ("FAILED", 0, 1), ("STOPPED", 2, 1)] {
+            assert_eq!(ending(&job(status, failed)).code(), code, "{status}");
+        }
+    }
+
+    #[test]
+    fn lines_say_what_matters() {
+        assert_eq!(words(&job("RUNNING", 1)), "2.0 images/s · 1 failed · 1 min 15 s to go");
+        assert_eq!(words(&job("PENDING", 0)), "waits for its turn");
+        let said = summary(&job("SUCCEEDED", 3));
+        assert!(said.contains("5 indexed, 3 failed") && said.contains("glimpse jobs j --failures"), "{said}");
+    }
+}

@@ -1,0 +1,134 @@
+//! `glimpse jobs`: lists jobs, or looks into one.
+
+use clap::Args;
+
+use super::client::Client;
+use super::{CliError, Ending, follow, out};
+use crate::api::replies::{FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, StopReply};
+use crate::config::Settings;
+
+const EXAMPLES: &str = "\
+Examples:
+  glimpse jobs                 the twenty newest
+  glimpse jobs ID              how one gets on
+  glimpse jobs ID --failures   which images could not be indexed, and why
+  glimpse jobs ID --stop";
+
+#[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag on the command line; clap sees to it that they agree"
+)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Jobs {
+    /// Which job
+    id: Option<String>,
+    /// Print what it says
+    #[arg(long, requires = "id", group = "what")]
+    logs: bool,
+    /// Print the images that could not be indexed
+    #[arg(long, requires = "id", group = "what")]
+    failures: bool,
+    /// Stop it; what it has indexed stays
+    #[arg(long, requires = "id", group = "what")]
+    stop: bool,
+    /// Print JSON instead
+    #[arg(long)]
+    json: bool,
+}
+
+impl Jobs {
+    pub(super) async fn run(self, settings: &Settings) -> Result<Ending, CliError> {
+        let client = Client::new(settings)?;
+        let Some(id) = self.id.as_deref() else {
+            let reply = client.get(&["jobs"], &()).await?;
+            out::line(if self.json { reply.text().to_owned() } else { list(&reply.read()?) })?;
+            return Ok(Ending::Done);
+        };
+        if self.failures {
+            let failures = all_failures(&client, id).await?;
+            out::line(if self.json { json(&failures) } else { table(&failures) })?;
+            return Ok(Ending::Done);
+        }
+        let reply = match () {
+            () if self.logs => client.get(&["jobs", id, "logs"], &()).await?,
+            () if self.stop => client.delete(&["jobs", id]).await?,
+            () => client.get(&["jobs", id], &()).await?,
+        };
+        out::line(match () {
+            () if self.json => reply.text().to_owned(),
+            () if self.logs => reply.read::<LogsReply>()?.logs,
+            () if self.stop => {
+                let stopped: StopReply = reply.read()?;
+                format!("job {}: {}", stopped.job_id, stopped.status)
+            }
+            () => one(&reply.read()?),
+        })?;
+        Ok(Ending::Done)
+    }
+}
+
+fn list(reply: &JobsReply) -> String {
+    if reply.jobs.is_empty() {
+        return "there are no jobs yet; `glimpse ingest` submits one".to_owned();
+    }
+    let mut table = out::table(&["job", "status", "bucket and prefix", "collection", "indexed", "failed", "submitted"]);
+    for job in &reply.jobs {
+        table.add_row([
+            job.job_id.clone().into(),
+            job.status.clone().into(),
+            format!("{}/{}", job.s3_bucket, job.s3_prefix).into(),
+            job.collection.clone().into(),
+            out::number(job.counts.done),
+            out::number(job.counts.failed),
+            job.submitted_at.clone().into(),
+        ]);
+    }
+    table.to_string()
+}
+
+fn one(job: &JobReply) -> String {
+    let dash = || "-".to_owned();
+    let counts = job.counts;
+    let mut said = format!(
+        "{}\nfrom {}/{} into the collection `{}`\nsubmitted {}, started {}, finished {}; {} left",
+        follow::summary(job),
+        job.s3_bucket,
+        job.s3_prefix,
+        job.collection,
+        job.submitted_at,
+        job.started_at.clone().unwrap_or_else(dash),
+        job.finished_at.clone().unwrap_or_else(dash),
+        counts.left
+    );
+    said.extend(job.waiting_on.as_ref().map(|waiting| format!("\nwaits: {}", waiting.message)));
+    said
+}
+
+async fn all_failures(client: &Client, id: &str) -> Result<FailuresReply, CliError> {
+    let (mut failures, mut after) = (Vec::new(), 0);
+    loop {
+        let query = [("limit", "1000".to_owned()), ("after", after.to_string())];
+        let page: FailuresReply = client.get(&["jobs", id, "failures"], &query).await?.read()?;
+        failures.extend(page.failures);
+        match page.next {
+            Some(next) if next > after => after = next,
+            _ => return Ok(FailuresReply { failures, total: page.total, next: None }),
+        }
+    }
+}
+
+fn table(reply: &FailuresReply) -> String {
+    if reply.failures.is_empty() {
+        return "no image failed".to_owned();
+    }
+    let mut table = out::table(&["key", "class", "attempts", "message"]);
+    for FailureReply { s3_key, class, message, attempts } in &reply.failures {
+        table.add_row([s3_key.into(), class.into(), out::number(attempts), message.into()]);
+    }
+    format!("{table}\n{} failed", reply.total)
+}
+
+fn json(reply: &FailuresReply) -> String {
+    serde_json::to_string(reply).unwrap_or_default()
+}

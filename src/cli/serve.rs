@@ -1,0 +1,29 @@
+//! `glimpse serve`: the service, until it is asked to stop.
+
+use clap::Args;
+
+use super::{CliError, Ending, out};
+use crate::app::App;
+use crate::config::Settings;
+use crate::shutdown::Shutdown;
+
+const MORE: &str = "\
+It says at its start what it uses and which variable changes that. The first SIGTERM or Ctrl-C drains (running work is
+finished, at most 30 s), the second stops at once. A job that was under way goes on with the next start.";
+
+#[derive(Debug, Args)]
+#[command(after_help = MORE)]
+pub(super) struct Serve {}
+
+impl Serve {
+    pub(super) async fn run(self, settings: Settings) -> Result<Ending, CliError> {
+        settings.telemetry.begin();
+        let shutdown = Shutdown::on_signals().map_err(CliError::Signals)?;
+        let app = App::build(settings, &shutdown).await?;
+        for line in app.lines() {
+            out::line(line)?;
+        }
+        app.serve().await?;
+        Ok(Ending::Done)
+    }
+}
