@@ -7,7 +7,7 @@ use futures::stream::{BoxStream, StreamExt};
 
 use super::{Fetched, ImageSource, NewObject, Scope, SourceError};
 use crate::domain::{ImageRef, ImageUri};
-use crate::resilience::Patience;
+use crate::resilience::{Patience, Retryable};
 
 /// How often one object may break off before that is taken for the object's own trouble.
 const BROKEN_OFF: u32 = 3;
@@ -50,7 +50,7 @@ impl Resuming {
             None => self.open().await.transpose(),
         };
         match next {
-            Some(Err(SourceError::BrokenOff { .. } | SourceError::Dependency(_))) => {
+            Some(Err(error)) if error.is_retryable() => {
                 // Only opening goes through the breaker: a key that is at hand already says nothing of the
                 // service, and must neither close the breaker nor take the place of its probe.
                 self.listing = None;

@@ -102,6 +102,8 @@ async fn parts_and_conditions_of_an_object() {
         assert_eq!(part.body.collect().await.unwrap().to_vec(), bytes, "{range}");
     }
     assert_eq!(code!(get().range("bytes=10-")), Some("InvalidRange"));
+    put(&client, "empty", b"").await;
+    assert_eq!(code!(client.get_object().bucket(BUCKET).key("empty").range("bytes=-5")), Some("InvalidRange"));
     let head = client.head_object().bucket(BUCKET).key("o").send().await.unwrap();
     assert_eq!((head.content_length, head.content_type.as_deref()), (Some(10), Some("application/octet-stream")));
     let etag = head.e_tag.unwrap();

@@ -41,6 +41,8 @@ impl Backend {
         for _ in 0..8 {
             let entry = self.entry(bucket, key).await?;
             let range = match range {
+                // Not even the last bytes of nothing.
+                Some(_) if entry.size == 0 => return Err(s3_error!(InvalidRange)),
                 Some(range) => range.check(entry.size)?,
                 None => 0..entry.size,
             };
