@@ -120,7 +120,7 @@ mod tests {
 
     fn patience(threshold: u32) -> (Patience, WaitBoard, Arc<Breaker>) {
         let board = WaitBoard::default();
-        let cool_down = Duration::from_secs(60);
+        let cool_down = Duration::from_mins(1);
         let breaker = Arc::new(Breaker::new(BreakerSettings { threshold, cool_down }));
         (Patience::new("s3", breaker.clone(), board.clone()), board, breaker)
     }
@@ -174,7 +174,7 @@ mod tests {
         let forever = patience.call(|| async { Err::<(), _>(Trouble::Down) });
         assert!(tokio::time::timeout(Duration::from_secs(90), forever).await.is_err());
         assert_eq!(board.snapshot(), None);
-        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::time::advance(Duration::from_mins(1)).await;
         breaker.try_enter().expect("no probe was left behind").succeeded();
     }
 }

@@ -37,6 +37,11 @@ pub(crate) fn settings(endpoint: String, credentials: S3Credentials) -> S3Settin
     }
 }
 
+/// Past the test runner, which swallows what the printing macros write.
+fn say(text: &str) {
+    std::io::stderr().write_all(format!("{text}\n").as_bytes()).unwrap();
+}
+
 impl World {
     async fn embedded() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -54,8 +59,7 @@ impl World {
         #[expect(clippy::disallowed_methods, reason = "a test's own settings")]
         let set = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
         let Some(endpoint) = set("S3_TEST_ENDPOINT") else {
-            // Not by a macro that the test runner swallows.
-            SAY.call_once(|| writeln!(std::io::stderr(), "skipped: set S3_TEST_ENDPOINT").unwrap());
+            SAY.call_once(|| say("skipped: set S3_TEST_ENDPOINT"));
             return None;
         };
         let pair = S3Credentials::from_parts(set("S3_TEST_ACCESS_KEY_ID"), set("S3_TEST_SECRET_ACCESS_KEY"));
@@ -155,7 +159,7 @@ async fn awkward_keys_come_back_as_they_went_in(world: &World) {
             Ok(()) => taken.push(key),
             Err(error) if !world.any_key => {
                 assert!(!error.is_retryable(), "{key:?}: {error}");
-                writeln!(std::io::stderr(), "this server refuses the key {key:?}: {error}").unwrap();
+                say(&format!("this server refuses the key {key:?}: {error}"));
             }
             Err(error) => panic!("{key:?}: {error}"),
         }
