@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -17,8 +17,9 @@ use crate::domain::{CollectionName, ImageId, Space};
 use crate::index::{Ensured, IndexError};
 use crate::sqlite::Sqlite;
 
-/// After so many records, vectors and rows are brought to the disk.
-const SYNC_EVERY: usize = 8_192;
+/// After so many records, or this time, the next write brings vectors and rows to the disk.
+const SYNC_RECORDS: usize = 8_192;
+const SYNC_AFTER: Duration = Duration::from_secs(1);
 const VECTORS: &str = "vectors";
 
 #[derive(Debug)]
@@ -28,8 +29,8 @@ pub(super) struct Folder {
     path: PathBuf,
     open: RwLock<BTreeMap<CollectionName, Arc<Collection>>>,
     readers: Arc<Readers>,
-    /// Records written since the last sync.
-    unsynced: AtomicUsize,
+    /// The last sync, and the records written since. Only ever locked on the writer thread.
+    synced: Mutex<(Instant, usize)>,
     /// The last field: the lock ends after everything else. The system ends it with the process, too.
     _lock: File,
 }
@@ -55,8 +56,8 @@ impl Folder {
             Fault::Vectors(error) => io(error),
             other => OpenError::Damaged { folder: path.to_owned(), what: other.to_string() },
         })?;
-        let (open, unsynced) = (RwLock::new(open), AtomicUsize::new(0));
-        Ok(Self { sqlite, lost, path: path.to_owned(), open, readers, unsynced, _lock: lock })
+        let (open, synced) = (RwLock::new(open), Mutex::new((Instant::now(), 0)));
+        Ok(Self { sqlite, lost, path: path.to_owned(), open, readers, synced, _lock: lock })
     }
 
     pub(super) fn find(&self, name: &CollectionName) -> Result<Arc<Collection>, Fault> {
@@ -107,14 +108,16 @@ impl Folder {
 
     /// Counts what was written, and syncs when it is time to.
     pub(super) fn wrote(&self, connection: &Connection, records: usize) {
-        if self.unsynced.fetch_add(records, Ordering::Relaxed) + records < SYNC_EVERY {
+        let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        synced.1 += records;
+        if synced.1 < SYNC_RECORDS && synced.0.elapsed() < SYNC_AFTER {
             return;
         }
-        self.unsynced.store(0, Ordering::Relaxed);
         // The write is done and can be read; that the disk is slow or full is the next write's trouble.
         if let Err(error) = self.sync(connection) {
             tracing::warn!(%error, "the embedded index could not be synced");
         }
+        *synced = (Instant::now(), 0);
     }
 
     /// Vectors first: what SQLite's main file says is then always true.
