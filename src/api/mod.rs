@@ -83,13 +83,13 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
         .layer(from_fn_with_state(timeout, give_up))
         .layer(from_fn_with_state(door, door::guard))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(error::finish))
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
     let router = match cors(&settings.origins()) {
         Some(layer) => router.layer(layer),
         None => router,
     };
     router
-        .layer(from_fn(error::finish))
         .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| {
             let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
             tracing::info_span!("http", method = %request.method(), path = request.uri().path(), request.id = id)
