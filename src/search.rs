@@ -321,8 +321,8 @@ mod tests {
         SearchOptions { limit: 10, offset: 0, provider: None, collection: "c".into(), filter: Filter::default() }
     }
 
-    fn refused(question: Question, options: &SearchOptions) -> String {
-        check(&question, options).unwrap_err().to_string()
+    fn refused(question: &Question, options: &SearchOptions) -> String {
+        check(question, options).unwrap_err().to_string()
     }
 
     #[test]
@@ -330,13 +330,13 @@ mod tests {
         let words = |text: &str| Question { text: Some(text.to_owned()), image: None };
         check(&words("a cat"), &options()).unwrap();
         check(&words(&"ä".repeat(1000)), &options()).unwrap();
-        assert!(refused(words(" \n "), &options()).starts_with("q:"));
-        assert!(refused(words(&"a".repeat(1001)), &options()).starts_with("q:"));
-        assert!(refused(Question::default(), &options()).starts_with("q:"));
-        assert!(refused(words("a"), &SearchOptions { limit: 0, ..options() }).starts_with("limit:"));
-        assert!(refused(words("a"), &SearchOptions { limit: 101, ..options() }).starts_with("limit:"));
-        assert!(refused(words("a"), &SearchOptions { offset: 9_991, ..options() }).starts_with("offset:"));
+        assert!(refused(&words(" \n "), &options()).starts_with("q:"));
+        assert!(refused(&words(&"a".repeat(1001)), &options()).starts_with("q:"));
+        assert!(refused(&Question::default(), &options()).starts_with("q:"));
+        assert!(refused(&words("a"), &SearchOptions { limit: 0, ..options() }).starts_with("limit:"));
+        assert!(refused(&words("a"), &SearchOptions { limit: 101, ..options() }).starts_with("limit:"));
+        assert!(refused(&words("a"), &SearchOptions { offset: 9_991, ..options() }).starts_with("offset:"));
         let filter = Filter { s3_prefix: Some("images".into()), ..Filter::default() };
-        assert!(refused(words("a"), &SearchOptions { filter, ..options() }).starts_with("s3_prefix:"));
+        assert!(refused(&words("a"), &SearchOptions { filter, ..options() }).starts_with("s3_prefix:"));
     }
 }

@@ -50,7 +50,7 @@ impl TestApp {
         let url = format!("http://{}", app.addr());
         let bucket = app.bucket().await.unwrap();
         let served = tokio::spawn(async move { app.serve().await.unwrap() });
-        let client = Client::builder().timeout(std::time::Duration::from_secs(60)).build().unwrap();
+        let client = Client::builder().timeout(std::time::Duration::from_mins(1)).build().unwrap();
         Self { url, client, bucket, folder, variables, shutdown, served }
     }
 
@@ -122,7 +122,7 @@ impl TestApp {
 
     /// Asks again and again until the job is as wanted.
     pub(crate) async fn job_until(&self, id: &str, wanted: impl Fn(&JobReply) -> bool) -> JobReply {
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(120);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_mins(2);
         loop {
             let job = self.job(id).await;
             if wanted(&job) {
