@@ -60,15 +60,14 @@ pub struct Defaults {
     pub max_image_bytes: usize,
 }
 
-/// What a form holds besides its picture.
-const FORM_OVERHEAD: usize = 64 * 1024;
+/// Bytes of a JSON body.
+const MOST_JSON: usize = 64 * 1024;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Every route with every layer.
 pub fn router(state: AppState, settings: &ApiSettings) -> Router {
     let (routes, document) = openapi::routes().split_for_parts();
-    let body_limit = state.defaults.max_image_bytes.saturating_add(FORM_OVERHEAD);
     let timeout = Duration::from_secs(settings.glimpse_request_timeout);
     let door = Arc::new(door::Door::new(settings));
     let router = routes
@@ -79,7 +78,7 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move {
             error::ApiError::wrong_method(method.as_str(), uri.path())
         })
-        .layer(DefaultBodyLimit::max(body_limit))
+        .layer(DefaultBodyLimit::max(MOST_JSON))
         .layer(from_fn_with_state(timeout, give_up))
         .layer(from_fn_with_state(door, door::guard))
         .layer(CatchPanicLayer::custom(panicked))
