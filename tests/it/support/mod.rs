@@ -2,6 +2,8 @@
 
 #![expect(dead_code, reason = "each test uses its part")]
 
+pub(crate) mod fakes;
+
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
