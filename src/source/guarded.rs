@@ -39,7 +39,7 @@ struct Resuming {
     inner: Arc<dyn ImageSource>,
     patience: Patience,
     scope: Scope,
-    /// `None` before the first page and after an interruption.
+    /// `None` before the first page.
     listing: Option<Listing>,
 }
 
@@ -53,7 +53,6 @@ impl Resuming {
             Some(Err(error)) if error.is_retryable() => {
                 // Only opening goes through the breaker: a key that is at hand already says nothing of the
                 // service, and must neither close the breaker nor take the place of its probe.
-                self.listing = None;
                 let next = self.open().await.transpose();
                 self.remember(next)
             }
