@@ -20,6 +20,9 @@ use crate::sqlite::Sqlite;
 /// After so many records, or this time, the next write brings vectors and rows to the disk.
 const SYNC_RECORDS: usize = 8_192;
 const SYNC_AFTER: Duration = Duration::from_secs(1);
+/// SQLite's write-ahead log, and how many of its pages (4 kB each) are too many.
+const LOG: &str = "index.sqlite-wal";
+const LONG_LOG: i64 = 16_384;
 const VECTORS: &str = "vectors";
 
 #[derive(Debug)]
@@ -120,19 +123,21 @@ impl Folder {
         *synced = (Instant::now(), 0);
     }
 
-    /// Vectors first: what SQLite's main file says is then always true.
+    /// Vectors first: what SQLite's main file says is then always true. The log by a sync of our own, as a
+    /// checkpoint only goes as far as the oldest reader lets it.
     fn sync(&self, connection: &Connection) -> Result<(), Fault> {
         let all = self.all();
         for collection in &all {
             collection.sync_vectors()?;
         }
-        let (in_log, moved): (i64, i64) =
-            connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |row| Ok((row.get(1)?, row.get(2)?)))?;
-        // Less is moved while a reader holds an old snapshot; then the next time is soon enough.
-        if in_log == moved {
-            for collection in &all {
-                collection.commits_on_disk();
-            }
+        File::open(self.path.join(LOG))?.sync_data()?;
+        for collection in &all {
+            collection.commits_on_disk();
+        }
+        let checkpoint = |sql| connection.query_row(sql, (), |row| row.get::<_, i64>(1));
+        if checkpoint("PRAGMA wal_checkpoint(PASSIVE)")? > LONG_LOG {
+            // Searches without a gap keep the log from ever being begun anew: this waits for those of now.
+            checkpoint("PRAGMA wal_checkpoint(RESTART)")?;
         }
         Ok(())
     }
