@@ -115,13 +115,13 @@ mod tests {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
     }
 
-    fn with(settings: ApiSettings) -> Door {
-        Door::new(&settings)
+    fn with(settings: &ApiSettings) -> Door {
+        Door::new(settings)
     }
 
     #[test]
     fn a_key_opens_all_and_nothing_else_does() {
-        let door = with(ApiSettings { glimpse_api_key: Secret::new("one, two"), ..ApiSettings::default() });
+        let door = with(&ApiSettings { glimpse_api_key: Secret::new("one, two"), ..ApiSettings::default() });
         let get = |headers: &HeaderMap| door.admit(&Method::GET, "/jobs", headers).is_ok();
         assert!(get(&headers(&[("authorization", "Bearer one")])));
         assert!(get(&headers(&[("authorization", "bearer two")])));
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn another_site_cannot_make_a_browser_change_anything() {
-        let door = with(ApiSettings { glimpse_cors_origins: "https://ok.example".into(), ..ApiSettings::default() });
+        let door = with(&ApiSettings { glimpse_cors_origins: "https://ok.example".into(), ..ApiSettings::default() });
         let host = ("host", "localhost:8080");
         let post = |origin| door.admit(&Method::POST, "/jobs/images", &headers(&[host, ("origin", origin)])).is_ok();
         assert!(post("http://localhost:8080") && post("https://ok.example"));
@@ -147,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_name_that_was_bent_to_loopback_is_refused() {
-        let door = with(ApiSettings::default());
+        let door = with(&ApiSettings::default());
         let asked = |host| door.admit(&Method::GET, "/jobs", &headers(&[("host", host)])).is_ok();
         for good in ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "127.1.2.3"] {
             assert!(asked(good), "{good}");

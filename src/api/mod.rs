@@ -60,15 +60,14 @@ pub struct Defaults {
     pub max_image_bytes: usize,
 }
 
-/// What a form holds besides its picture.
-const FORM_OVERHEAD: usize = 64 * 1024;
+/// Bytes of a JSON body.
+const MOST_JSON: usize = 64 * 1024;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Every route with every layer.
 pub fn router(state: AppState, settings: &ApiSettings) -> Router {
     let (routes, document) = openapi::routes().split_for_parts();
-    let body_limit = state.defaults.max_image_bytes.saturating_add(FORM_OVERHEAD);
     let timeout = Duration::from_secs(settings.glimpse_request_timeout);
     let door = Arc::new(door::Door::new(settings));
     let router = routes
@@ -79,17 +78,17 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move {
             error::ApiError::wrong_method(method.as_str(), uri.path())
         })
-        .layer(DefaultBodyLimit::max(body_limit))
+        .layer(DefaultBodyLimit::max(MOST_JSON))
         .layer(from_fn_with_state(timeout, give_up))
         .layer(from_fn_with_state(door, door::guard))
         .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn(error::finish))
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
     let router = match cors(&settings.origins()) {
         Some(layer) => router.layer(layer),
         None => router,
     };
     router
-        .layer(from_fn(error::finish))
         .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| {
             let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
             tracing::info_span!("http", method = %request.method(), path = request.uri().path(), request.id = id)

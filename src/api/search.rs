@@ -1,8 +1,7 @@
 //! `/search/images`.
 
 use axum::extract::multipart::{Field, Multipart, MultipartError};
-use axum::extract::{FromRequest, Request, State};
-use axum::http::StatusCode;
+use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
 use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -17,7 +16,8 @@ use crate::domain::{Filter, ImageFormat, Timestamp};
 use crate::search::{Question, Search, SearchOptions};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(search_by_text, search_by_image))
+    // The handler bounds each part of the form itself.
+    OpenApiRouter::new().routes(routes!(search_by_text, search_by_image)).layer(DefaultBodyLimit::disable())
 }
 
 /// Where and how much. Besides these, `meta.KEY=value` finds only images whose object has that metadata.
@@ -106,14 +106,15 @@ async fn search_by_image(
         .map_err(|rejected| ApiError::malformed(format!("{}: send multipart/form-data", rejected.body_text())))?;
     let (mut image, mut name) = (None, None);
     let limit = defaults.max_image_bytes;
-    while let Some(field) = form.next_field().await.map_err(|error| broken(&error, limit))? {
+    while let Some(field) = form.next_field().await.map_err(|error| broken(&error))? {
         match field.name() {
             Some("file") => {
                 name = field.file_name().map(str::to_owned);
                 image = Some(read(field, limit).await?);
             }
             Some("q") => {
-                let text = field.text().await.map_err(|error| broken(&error, limit))?;
+                let text = read(field, MOST_WORDS).await?;
+                let text = String::from_utf8(text.into()).map_err(|_| ApiError::malformed("`q` is not UTF-8"))?;
                 params.q = Some(text).filter(|text| !text.trim().is_empty());
             }
             other => {
@@ -133,24 +134,29 @@ async fn search_by_image(
     Ok(axum::Json(SearchReply::of(answer, text, name)))
 }
 
-/// Reads a part, never more than `limit` of it.
+/// Reads a part and keeps no more than `limit` of it. What is over is read on for a while and thrown away: a client that
+/// is still sending would not see the reply of a connection that closes on it.
 async fn read(mut field: Field<'_>, limit: usize) -> Result<Bytes, ApiError> {
     let mut bytes = BytesMut::new();
-    while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error, limit))? {
-        if bytes.len() + chunk.len() > limit {
-            return Err(ApiError::too_large(limit));
+    let mut size = 0;
+    while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error))? {
+        size += chunk.len();
+        if size <= limit {
+            bytes.extend_from_slice(&chunk);
+        } else if size > limit.saturating_mul(OVERRUN) {
+            break;
         }
-        bytes.extend_from_slice(&chunk);
     }
-    Ok(bytes.freeze())
+    if size > limit { Err(ApiError::too_large(limit)) } else { Ok(bytes.freeze()) }
 }
 
-fn broken(error: &MultipartError, limit: usize) -> ApiError {
-    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        ApiError::too_large(limit)
-    } else {
-        ApiError::malformed(error.body_text())
-    }
+/// How many times its limit a part may have before the connection is closed on it.
+const OVERRUN: usize = 8;
+/// Bytes of words: [`crate::search::MOST_CHARACTERS`] of four bytes each, and room for blanks around them.
+const MOST_WORDS: usize = 16 * 1024;
+
+fn broken(error: &MultipartError) -> ApiError {
+    ApiError::malformed(error.body_text())
 }
 
 fn options(params: SearchParams, pairs: &Pairs, defaults: &Defaults) -> Result<SearchOptions, ApiError> {

@@ -133,6 +133,14 @@ impl App {
             tasks: shutdown.tasks().clone(),
         })
         .await?;
+        // The probe before the first request: who asks first shall not wait for it.
+        let early = provider.clone();
+        shutdown.tasks().spawn(async move {
+            match early.space().await {
+                Ok(space) => tracing::info!(space = space.name(), "the embedding provider has passed its probe"),
+                Err(error) => tracing::error!(%error, "the embedding provider is not usable"),
+            }
+        });
         let lines = parts::lines(&settings, addr, bucket_server.as_ref());
         let state = AppState {
             jobs,

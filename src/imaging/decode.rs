@@ -9,10 +9,11 @@ use image::error::ImageError as Foreign;
 use image::{DynamicImage, ImageDecoder};
 
 use super::{ImageError, Limits, jpeg};
-use crate::domain::ImageFormat;
+use crate::domain::{ImageFormat, ImageMeta};
 
 /// Decodes the first frame. `limits` were held against the header; here they bound what else a decoder allocates.
-pub(super) fn decode(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Result<DynamicImage, ImageError> {
+pub(super) fn decode(bytes: &[u8], meta: &ImageMeta, limits: &Limits) -> Result<DynamicImage, ImageError> {
+    let format = meta.format;
     let mut allowed = image::Limits::no_limits();
     allowed.max_alloc = Some(limits.max_decode_bytes);
     let input = Cursor::new(bytes);
@@ -22,9 +23,8 @@ pub(super) fn decode(bytes: &[u8], format: ImageFormat, limits: &Limits) -> Resu
         ImageFormat::Webp => WebPDecoder::new(input).and_then(|it| pixels(it, allowed)),
         ImageFormat::Gif => GifDecoder::new(input).and_then(|it| pixels(it, allowed)),
     };
-    decoded.map_err(
-        |error| if lacks_bytes(bytes, format) { ImageError::truncated(format) } else { explain(&error, format) },
-    )
+    decoded
+        .map_err(|error| if lacks_bytes(bytes, format) { ImageError::truncated(format) } else { explain(&error, meta) })
 }
 
 /// A WebP says in its first bytes how long it is; its decoder takes what is missing for all kinds of other faults.
@@ -38,17 +38,17 @@ fn pixels(mut decoder: impl ImageDecoder, allowed: image::Limits) -> Result<Dyna
     DynamicImage::from_decoder(decoder)
 }
 
-fn explain(error: &Foreign, format: ImageFormat) -> ImageError {
+fn explain(error: &Foreign, meta: &ImageMeta) -> ImageError {
     if ends_early(error) {
-        return ImageError::truncated(format);
+        return ImageError::truncated(meta.format);
     }
     match error {
         Foreign::Limits(_) => ImageError::TooManyPixels {
-            width: 0,
-            height: 0,
+            width: meta.width,
+            height: meta.height,
             limit: "the decoder needs more memory (IMAGE_MAX_DECODE_MB)".to_owned(),
         },
-        other => ImageError::corrupt(format, other.to_string()),
+        other => ImageError::corrupt(meta.format, other.to_string()),
     }
 }
 

@@ -15,14 +15,46 @@ const END: [u8; 2] = [0xFF, 0xD9];
 
 /// Decodes to RGB: gray, CMYK and YCCK too.
 ///
-/// The decoder is lenient, because half of the world's cameras write something odd into their headers; in return it
-/// takes a file that was cut for a picture with a gray lower half. So the end is looked for here.
+/// The strict decoder stops at any junk between headers, which half of the world's old cameras write; the lenient one
+/// takes a file that was cut, or has a hole, for a picture with a gray lower half. So: strict, then strict without
+/// what does not matter, and lenient only if the picture goes on to its last row.
 pub(super) fn decode(bytes: &[u8]) -> Result<DynamicImage, ImageError> {
-    match ending(bytes) {
-        Ending::Marked => lenient(bytes).map(DynamicImage::ImageRgb8),
+    let picture = match ending(bytes) {
+        Ending::Marked => strict(bytes).or_else(|_| {
+            let tidied = tidy(bytes);
+            strict(&tidied).or_else(|error| lenient(&tidied).ok().filter(reaches_its_end).ok_or(error))
+        }),
         Ending::Cut => Err(ImageError::truncated(ImageFormat::Jpeg)),
-        Ending::Unmarked => if_whole(bytes).map(DynamicImage::ImageRgb8),
+        Ending::Unmarked => if_whole(bytes),
+    };
+    picture.map(DynamicImage::ImageRgb8)
+}
+
+/// The same picture without comments, metadata, and junk between the headers. Adobe's segment stays if it is whole: it
+/// says how colours are stored.
+fn tidy(bytes: &[u8]) -> Vec<u8> {
+    let mut tidied = bytes[..2].to_vec();
+    let mut at = 2;
+    while let Some(segment) = jpeg_segment(bytes, at) {
+        at = segment.end;
+        let dropped = match segment.marker {
+            0xEE => segment.body.len() < 12,
+            marker => matches!(marker, 0xE0..=0xEF | 0xFE) || segment.body.is_empty(),
+        };
+        if !dropped {
+            tidied.extend_from_slice(&bytes[segment.end - segment.body.len() - 4..segment.end]);
+        }
+        if segment.marker == 0xDA {
+            break;
+        }
     }
+    tidied.extend_from_slice(&bytes[at..]);
+    tidied
+}
+
+/// The lenient decoder paints what it cannot decode in one middle gray, down to the last row.
+fn reaches_its_end(picture: &RgbImage) -> bool {
+    picture.rows().next_back().is_some_and(|mut row| row.any(|pixel| pixel.0 != [128; 3]))
 }
 
 enum Ending {
@@ -67,9 +99,17 @@ fn if_whole(bytes: &[u8]) -> Result<RgbImage, ImageError> {
     if picture == other { Ok(picture) } else { Err(ImageError::truncated(ImageFormat::Jpeg)) }
 }
 
+fn strict(bytes: &[u8]) -> Result<RgbImage, ImageError> {
+    by_zune(bytes, true)
+}
+
 fn lenient(bytes: &[u8]) -> Result<RgbImage, ImageError> {
+    by_zune(bytes, false)
+}
+
+fn by_zune(bytes: &[u8], strict: bool) -> Result<RgbImage, ImageError> {
     let options = DecoderOptions::default()
-        .set_strict_mode(false)
+        .set_strict_mode(strict)
         // Our own limits were held against the header.
         .set_max_width(usize::MAX)
         .set_max_height(usize::MAX)

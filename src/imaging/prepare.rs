@@ -14,7 +14,7 @@ use super::{
 /// [`ImageError`]: what is wrong with the picture. No retry helps.
 pub fn prepare(bytes: &[u8], limits: &Limits, preprocessing: &Preprocessing) -> Result<Prepared, ImageError> {
     let meta = read_header(bytes, limits)?.meta;
-    let picture = over_white(decode(bytes, meta.format, limits)?);
+    let picture = over_white(decode(bytes, &meta, limits)?);
     let orientation = Orientation::from_exif(meta.orientation).unwrap_or(Orientation::NoTransforms);
     let (width, height) = if meta.orientation < 5 { (meta.width, meta.height) } else { (meta.height, meta.width) };
     if picture.dimensions() != (width, height) {

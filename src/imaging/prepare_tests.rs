@@ -74,6 +74,14 @@ fn a_jpeg_that_lacks_nothing_but_its_end_marker_is_a_picture() {
 }
 
 #[test]
+fn a_jpeg_with_junk_between_its_headers_is_a_picture() {
+    let bytes = encoded(picture(60, 50), Foreign::Jpeg);
+    let whole = prepare(&bytes, &LIMITS, &SMALL).unwrap();
+    let junk = [&bytes[..2], b"\xFF\xEE\0\x04xx\0\0\0\0\0", &bytes[2..]].concat();
+    assert_eq!(prepare(&junk, &LIMITS, &SMALL).unwrap(), whole);
+}
+
+#[test]
 fn noise_under_a_good_name_is_corrupt() {
     let mut png = encoded(picture(60, 50), Foreign::Png);
     let middle = png.len() / 2;

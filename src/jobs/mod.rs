@@ -9,6 +9,7 @@ mod plan;
 mod pools;
 pub mod progress;
 mod run;
+mod schedule;
 mod service;
 mod settings;
 mod trouble;

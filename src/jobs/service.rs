@@ -243,49 +243,6 @@ impl Jobs {
 }
 
 impl Inner {
-    /// Starts jobs as there is room, until the process is asked to end.
-    async fn schedule(self: Arc<Self>) {
-        while !self.drain.is_cancelled() {
-            match self.start_next().await {
-                Ok(true) => continue,
-                Ok(false) => {}
-                Err(error) => tracing::error!(%error, "looking for the next job"),
-            }
-            tokio::select! {
-                () = self.wake.notified() => {}
-                () = self.drain.cancelled() => {}
-                // A ledger that failed is asked again.
-                () = tokio::time::sleep(Duration::from_secs(5)) => {}
-            }
-        }
-    }
-
-    async fn start_next(self: &Arc<Self>) -> Result<bool, SqliteError> {
-        let running: Vec<JobId> = self.live().keys().copied().collect();
-        if running.len() >= self.settings.glimpse_jobs_at_once {
-            return Ok(false);
-        }
-        let mut busy = Vec::new();
-        for id in &running {
-            busy.extend(self.ledger.job(*id).await?.map(|job| job.spec.collection));
-        }
-        let Some(job) = self.ledger.next_job(running, busy).await? else { return Ok(false) };
-        if !self.ledger.begin(job.id).await? {
-            return Ok(true);
-        }
-        self.launch(job);
-        Ok(true)
-    }
-
-    async fn running(&self) -> Result<Vec<JobRecord>, SqliteError> {
-        let ids: Vec<JobId> = self.live().keys().copied().collect();
-        let mut jobs = Vec::new();
-        for id in ids {
-            jobs.extend(self.ledger.job(id).await?);
-        }
-        Ok(jobs)
-    }
-
     async fn known(&self, id: &str) -> Result<JobRecord, JobsError> {
         let unknown = || JobsError::Unknown(id.to_owned());
         let id: JobId = id.parse().map_err(|_| unknown())?;

@@ -1,7 +1,5 @@
 //! The steps of the chain. Each takes a piece of work and gives what the next step takes, or reports why not.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
@@ -12,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 use super::budget::Taken;
 use super::{Indexed, Outcome, Pipeline, Run, Task};
 use crate::domain::{DependencyError, Embedding, FailureClass, ImageRecord, ItemFailure, Payload, Timestamp, Trouble};
-use crate::embed::EmbedError;
 use crate::imaging::{self, Prepared, PreparedImage};
 use crate::index::IndexError;
 use crate::source::{Fetched, SourceError};
@@ -234,39 +231,5 @@ fn as_dependency(store: &str, error: IndexError) -> DependencyError {
     match error {
         IndexError::Dependency(down) => down,
         other => DependencyError { dependency: store.to_owned(), trouble: Trouble::Failed, detail: other.to_string() },
-    }
-}
-
-type Embeddings = Vec<Result<Embedding, EmbedError>>;
-
-impl Pipeline {
-    /// One bad image costs one image: a rejected batch is halved until the bad one stands alone.
-    fn embed_halving<'a>(
-        &'a self,
-        images: &'a [PreparedImage],
-    ) -> Pin<Box<dyn Future<Output = Result<Embeddings, DependencyError>> + Send + 'a>> {
-        Box::pin(async move {
-            let error = match self.provider.embed_image_batch(images).await {
-                Ok(embeddings) if embeddings.len() == images.len() => {
-                    return Ok(embeddings.into_iter().map(Ok).collect());
-                }
-                Ok(embeddings) => EmbedError::WrongCount { sent: images.len(), got: embeddings.len() },
-                Err(EmbedError::Dependency(down)) => return Err(down),
-                Err(
-                    error @ (EmbedError::Rejected(_)
-                    | EmbedError::WrongCount { .. }
-                    | EmbedError::Invalid(_)
-                    | EmbedError::ProbeFailed(_)
-                    | EmbedError::Unsupported),
-                ) => error,
-            };
-            if images.len() <= 1 {
-                return Ok(images.iter().map(|_| Err(error.clone())).collect());
-            }
-            let (left, right) = images.split_at(images.len() / 2);
-            let mut halves = self.embed_halving(left).await?;
-            halves.extend(self.embed_halving(right).await?);
-            Ok(halves)
-        })
     }
 }

@@ -120,7 +120,7 @@ mod tests {
 
     fn patience(threshold: u32) -> (Patience, WaitBoard, Arc<Breaker>) {
         let board = WaitBoard::default();
-        let cool_down = Duration::from_secs(60);
+        let cool_down = Duration::from_mins(1);
         let breaker = Arc::new(Breaker::new(BreakerSettings { threshold, cool_down }));
         (Patience::new("s3", breaker.clone(), board.clone()), board, breaker)
     }
@@ -169,12 +169,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn pauses_grow_while_the_breaker_is_closed() {
+        let (patience, ..) = patience(9);
+        let begun = Instant::now();
+        let mut left = 8;
+        let enough = |_: &Trouble| {
+            left -= 1;
+            left > 0
+        };
+        patience.call_while(enough, || async { Err::<(), _>(Trouble::Down) }).await.unwrap_err();
+        // 0.5, 1, 2, 4, 8, 10 and 10 s.
+        assert_eq!(begun.elapsed().as_millis(), 35_500);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn giving_up_wipes_the_board_and_frees_the_breaker() {
         let (patience, board, breaker) = patience(1);
         let forever = patience.call(|| async { Err::<(), _>(Trouble::Down) });
         assert!(tokio::time::timeout(Duration::from_secs(90), forever).await.is_err());
         assert_eq!(board.snapshot(), None);
-        tokio::time::advance(Duration::from_secs(60)).await;
+        tokio::time::advance(Duration::from_mins(1)).await;
         breaker.try_enter().expect("no probe was left behind").succeeded();
     }
 }

@@ -7,7 +7,7 @@ use futures::stream::{BoxStream, StreamExt};
 
 use super::{Fetched, ImageSource, NewObject, Scope, SourceError};
 use crate::domain::{ImageRef, ImageUri};
-use crate::resilience::Patience;
+use crate::resilience::{Patience, Retryable};
 
 /// How often one object may break off before that is taken for the object's own trouble.
 const BROKEN_OFF: u32 = 3;
@@ -39,7 +39,7 @@ struct Resuming {
     inner: Arc<dyn ImageSource>,
     patience: Patience,
     scope: Scope,
-    /// `None` before the first page and after an interruption.
+    /// `None` before the first page.
     listing: Option<Listing>,
 }
 
@@ -50,10 +50,9 @@ impl Resuming {
             None => self.open().await.transpose(),
         };
         match next {
-            Some(Err(SourceError::BrokenOff { .. } | SourceError::Dependency(_))) => {
+            Some(Err(error)) if error.is_retryable() => {
                 // Only opening goes through the breaker: a key that is at hand already says nothing of the
                 // service, and must neither close the breaker nor take the place of its probe.
-                self.listing = None;
                 let next = self.open().await.transpose();
                 self.remember(next)
             }
@@ -168,7 +167,7 @@ mod tests {
 
     fn guarded(answers: Vec<SourceError>) -> (GuardedSource, Arc<Shaky>, Arc<Breaker>) {
         let shaky = Arc::new(Shaky { answers: Mutex::new(answers), calls: AtomicU32::new(0) });
-        let settings = BreakerSettings { threshold: 2, cool_down: Duration::from_secs(60) };
+        let settings = BreakerSettings { threshold: 2, cool_down: Duration::from_mins(1) };
         let breaker = Arc::new(Breaker::new(settings));
         let patience = Patience::new("s3", breaker.clone(), WaitBoard::default());
         (GuardedSource::new(shaky.clone(), patience), shaky, breaker)
@@ -182,7 +181,7 @@ mod tests {
         let images: Vec<ImageRef> = source.list(&scope).try_collect().await.unwrap();
         assert_eq!(images.iter().map(|image| image.uri.key()).collect::<String>(), "0123456789");
         assert_eq!(shaky.calls.load(Ordering::SeqCst), 3 + 4, "three refused, four of three keys each");
-        assert!(begun.elapsed() >= Duration::from_secs(120), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() >= Duration::from_mins(2), "{:?}", begun.elapsed());
         assert_eq!(breaker.open_for(), None);
     }
 

@@ -1,11 +1,18 @@
 //! One integration binary: links once, shares its support.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
+#![expect(clippy::disallowed_methods, reason = "a test waits for what it spawns")]
 
+mod chain;
 mod embed_contract;
+mod errors;
 mod golden;
 mod index_contract;
 mod index_embedded;
+mod jobs;
+mod journey;
+mod openapi;
 mod source_contract;
 mod source_embedded;
 mod source_trouble;
+mod support;

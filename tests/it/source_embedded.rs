@@ -7,7 +7,9 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Builder, Credentials, Region};
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{ChecksumAlgorithm, Delete, MetadataDirective, ObjectIdentifier};
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, CompletedMultipartUpload, CompletedPart, Delete, MetadataDirective, ObjectIdentifier,
+};
 use glimpse::source::{EmbeddedS3, EmbeddedS3Error, EmbeddedS3Settings};
 use tokio_util::sync::CancellationToken;
 
@@ -100,6 +102,8 @@ async fn parts_and_conditions_of_an_object() {
         assert_eq!(part.body.collect().await.unwrap().to_vec(), bytes, "{range}");
     }
     assert_eq!(code!(get().range("bytes=10-")), Some("InvalidRange"));
+    put(&client, "empty", b"").await;
+    assert_eq!(code!(client.get_object().bucket(BUCKET).key("empty").range("bytes=-5")), Some("InvalidRange"));
     let head = client.head_object().bucket(BUCKET).key("o").send().await.unwrap();
     assert_eq!((head.content_length, head.content_type.as_deref()), (Some(10), Some("application/octet-stream")));
     let etag = head.e_tag.unwrap();
@@ -180,6 +184,42 @@ async fn copies_deletions_and_buckets() {
     let left = client.list_buckets().send().await.unwrap();
     assert_eq!(left.buckets().iter().filter_map(|bucket| bucket.name()).collect::<Vec<_>>(), ["second"]);
     assert_eq!(code!(client.list_objects_v2().bucket(BUCKET)), Some("NoSuchBucket"));
+}
+
+#[tokio::test]
+async fn an_upload_in_parts_is_one_object_and_an_aborted_one_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = start(at(folder.path())).await;
+    let client = client(&server);
+    let begin = || client.create_multipart_upload().bucket(BUCKET).key("big").content_type("image/png").send();
+    let upload = begin().await.unwrap().upload_id.unwrap();
+    let part = |number, body| {
+        let part = client.upload_part().bucket(BUCKET).key("big").upload_id(&upload).part_number(number);
+        part.body(ByteStream::from_static(body)).send()
+    };
+    part(2, b"lost").await.unwrap();
+    let second = part(2, b" world").await.unwrap().e_tag.unwrap();
+    let first = part(1, b"hello").await.unwrap().e_tag.unwrap();
+    part(3, b"never named").await.unwrap();
+    let named = |number, etag: &str| CompletedPart::builder().part_number(number).e_tag(etag).build();
+    let complete = |parts: Vec<CompletedPart>| {
+        let parts = CompletedMultipartUpload::builder().set_parts(Some(parts)).build();
+        client.complete_multipart_upload().bucket(BUCKET).key("big").upload_id(&upload).multipart_upload(parts)
+    };
+    assert_eq!(code!(complete(vec![named(2, &second), named(1, &first)])), Some("InvalidPartOrder"));
+    assert_eq!(code!(complete(vec![named(1, &second)])), Some("InvalidPart"));
+    let done = complete(vec![named(1, &first), named(2, &second)]).send().await.unwrap();
+    assert_eq!(done.e_tag.as_deref(), Some("\"a56979024342128ecebc884e3442121b-2\""));
+    assert_eq!(body(&client, "big").await, b"hello world");
+    assert_eq!(code!(complete(vec![named(1, &first)])), Some("NoSuchUpload"));
+    assert_eq!(files(&folder.path().join("objects")), 1);
+
+    let upload = begin().await.unwrap().upload_id.unwrap();
+    let part = client.upload_part().bucket(BUCKET).key("big").upload_id(&upload).part_number(1);
+    part.body(ByteStream::from_static(b"x")).send().await.unwrap();
+    client.abort_multipart_upload().bucket(BUCKET).key("big").upload_id(&upload).send().await.unwrap();
+    assert_eq!(body(&client, "big").await, b"hello world");
+    assert_eq!(files(&folder.path().join("objects")), 1);
 }
 
 #[tokio::test]

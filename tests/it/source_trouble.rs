@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use glimpse::domain::{ImageRef, ImageUri, Trouble};
 use glimpse::resilience::{Breaker, BreakerSettings, Patience, WaitBoard};
 use glimpse::source::{
-    EmbeddedS3, EmbeddedS3Settings, GuardedSource, ImageSource, NewObject, S3Credentials, S3Settings, S3Source,
+    EmbeddedS3, EmbeddedS3Settings, GuardedSource, ImageSource, NewObject, S3Credentials, S3Settings, S3Source, Scope,
     SourceError,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -86,6 +87,38 @@ async fn too_large_is_noticed_while_reading_too() {
     .await;
     let uri = image("k").uri;
     assert!(matches!(server.fetch().await, Err(SourceError::TooLarge { uri: of, bytes: 10.., limit: 9 }) if of == uri));
+}
+
+#[tokio::test]
+async fn too_large_is_noticed_in_the_replys_header_before_its_body() {
+    let server = Canned::answering("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nabc").await;
+    let uri = image("k").uri;
+    assert_eq!(server.fetch().await, Err(SourceError::TooLarge { uri, bytes: 100, limit: 9 }));
+}
+
+async fn list(reply: &'static str) -> Vec<Result<String, SourceError>> {
+    let server = Canned::answering(reply).await;
+    let scope = Scope { bucket: "pipeline".to_owned(), prefix: String::new(), start_after: None };
+    let listing = server.source().await.list(&scope);
+    listing.map(|image| image.map(|image| image.uri.key().to_owned())).collect().await
+}
+
+#[tokio::test]
+async fn keys_are_decoded_as_amazons_own_writes_them_and_only_if_they_are_encoded() {
+    let encoded = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n<ListBucketResult><EncodingType>url</EncodingType>\
+         <Contents><Key>a+b%2B%C3%BC%25.jpg</Key></Contents></ListBucketResult>";
+    assert_eq!(list(encoded).await, [Ok("a b+ü%.jpg".to_owned())]);
+    let plain = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n<ListBucketResult>\
+         <Contents><Key>a+b%2B.jpg</Key></Contents></ListBucketResult>";
+    assert_eq!(list(plain).await, [Ok("a+b%2B.jpg".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_listing_that_stops_short_is_not_taken_for_a_whole_one() {
+    let reply = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n<ListBucketResult><IsTruncated>true</IsTruncated>\
+         <Contents><Key>a.jpg</Key></Contents></ListBucketResult>";
+    let error = list(reply).await.remove(0).unwrap_err();
+    assert_eq!(trouble(error), Trouble::Failed);
 }
 
 #[tokio::test]

@@ -22,8 +22,6 @@ use queue::Urgency;
 use towers::Towers;
 use workers::Workers;
 
-pub use workers::Load;
-
 use super::{Busy, EmbedError, ImageEmbeddingProvider, probe};
 use crate::domain::{DependencyError, Embedding, Space, Trouble};
 use crate::imaging::{PreparedImage, Preprocessing};
@@ -46,11 +44,6 @@ impl LocalProvider {
         let card = Card::parse(files::CARD)?;
         let towers = Arc::new(Towers::load(&card)?);
         Ok(Self { workers: Workers::start(threads)?, towers, card, space: OnceCell::new() })
-    }
-
-    /// What the workers had to do so far: the pipeline names its bottleneck by it.
-    pub fn load(&self) -> Load {
-        self.workers.load()
     }
 
     async fn image(&self, image: &PreparedImage, urgency: Urgency) -> Result<Embedding, EmbedError> {
@@ -89,8 +82,7 @@ impl ImageEmbeddingProvider for LocalProvider {
     }
 
     fn busy(&self) -> Option<Busy> {
-        let load = self.load();
-        Some(Busy { threads: load.threads, worked: load.busy })
+        Some(self.workers.busy())
     }
 }
 
@@ -98,7 +90,7 @@ impl fmt::Debug for LocalProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalProvider")
             .field("model", &self.card.name)
-            .field("load", &self.load())
+            .field("busy", &self.workers.busy())
             .finish_non_exhaustive()
     }
 }

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::failed;
 use super::queue::{Queue, Urgency};
-use crate::embed::EmbedError;
+use crate::embed::{Busy, EmbedError};
 
 /// Searches that may stand in line; more wait outside, without a place.
 const NOW_PLACES: usize = 256;
@@ -31,15 +31,6 @@ struct Job {
 struct Shared {
     queue: Queue<Job>,
     busy_nanos: AtomicU64,
-}
-
-/// How much the workers had to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Load {
-    /// Workers, one thread each.
-    pub threads: NonZeroUsize,
-    /// Time that they spent on inference since the start, added up over all of them.
-    pub busy: Duration,
 }
 
 /// The threads. They end when this is dropped, each after the inference that it is at.
@@ -97,9 +88,9 @@ impl Workers {
         answer.await.map_err(|_| gone())?
     }
 
-    pub(super) fn load(&self) -> Load {
-        let busy = Duration::from_nanos(self.shared.busy_nanos.load(Ordering::Relaxed));
-        Load { threads: self.threads, busy }
+    pub(super) fn busy(&self) -> Busy {
+        let worked = Duration::from_nanos(self.shared.busy_nanos.load(Ordering::Relaxed));
+        Busy { threads: self.threads, worked }
     }
 }
 
@@ -179,7 +170,7 @@ mod tests {
         let workers = Workers::start(ONE).unwrap();
         workers.run(Urgency::Now, |_| Ok(())).await.unwrap();
         workers.run(Urgency::Now, |_| Ok(())).await.unwrap();
-        assert!(workers.load().busy > Duration::ZERO);
-        assert_eq!(workers.load().threads, ONE);
+        assert!(workers.busy().worked > Duration::ZERO);
+        assert_eq!(workers.busy().threads, ONE);
     }
 }

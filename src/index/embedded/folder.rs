@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -17,8 +17,12 @@ use crate::domain::{CollectionName, ImageId, Space};
 use crate::index::{Ensured, IndexError};
 use crate::sqlite::Sqlite;
 
-/// After so many records, vectors and rows are brought to the disk.
-const SYNC_EVERY: usize = 8_192;
+/// After so many records, or this time, the next write brings vectors and rows to the disk.
+const SYNC_RECORDS: usize = 8_192;
+const SYNC_AFTER: Duration = Duration::from_secs(1);
+/// SQLite's write-ahead log, and how many of its pages (4 kB each) are too many.
+const LOG: &str = "index.sqlite-wal";
+const LONG_LOG: i64 = 16_384;
 const VECTORS: &str = "vectors";
 
 #[derive(Debug)]
@@ -28,8 +32,8 @@ pub(super) struct Folder {
     path: PathBuf,
     open: RwLock<BTreeMap<CollectionName, Arc<Collection>>>,
     readers: Arc<Readers>,
-    /// Records written since the last sync.
-    unsynced: AtomicUsize,
+    /// The last sync, and the records written since. Only ever locked on the writer thread.
+    synced: Mutex<(Instant, usize)>,
     /// The last field: the lock ends after everything else. The system ends it with the process, too.
     _lock: File,
 }
@@ -55,8 +59,8 @@ impl Folder {
             Fault::Vectors(error) => io(error),
             other => OpenError::Damaged { folder: path.to_owned(), what: other.to_string() },
         })?;
-        let (open, unsynced) = (RwLock::new(open), AtomicUsize::new(0));
-        Ok(Self { sqlite, lost, path: path.to_owned(), open, readers, unsynced, _lock: lock })
+        let (open, synced) = (RwLock::new(open), Mutex::new((Instant::now(), 0)));
+        Ok(Self { sqlite, lost, path: path.to_owned(), open, readers, synced, _lock: lock })
     }
 
     pub(super) fn find(&self, name: &CollectionName) -> Result<Arc<Collection>, Fault> {
@@ -107,29 +111,33 @@ impl Folder {
 
     /// Counts what was written, and syncs when it is time to.
     pub(super) fn wrote(&self, connection: &Connection, records: usize) {
-        if self.unsynced.fetch_add(records, Ordering::Relaxed) + records < SYNC_EVERY {
+        let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
+        synced.1 += records;
+        if synced.1 < SYNC_RECORDS && synced.0.elapsed() < SYNC_AFTER {
             return;
         }
-        self.unsynced.store(0, Ordering::Relaxed);
         // The write is done and can be read; that the disk is slow or full is the next write's trouble.
         if let Err(error) = self.sync(connection) {
             tracing::warn!(%error, "the embedded index could not be synced");
         }
+        *synced = (Instant::now(), 0);
     }
 
-    /// Vectors first: what SQLite's main file says is then always true.
+    /// Vectors first: what SQLite's main file says is then always true. The log by a sync of our own, as a
+    /// checkpoint only goes as far as the oldest reader lets it.
     fn sync(&self, connection: &Connection) -> Result<(), Fault> {
         let all = self.all();
         for collection in &all {
             collection.sync_vectors()?;
         }
-        let (in_log, moved): (i64, i64) =
-            connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |row| Ok((row.get(1)?, row.get(2)?)))?;
-        // Less is moved while a reader holds an old snapshot; then the next time is soon enough.
-        if in_log == moved {
-            for collection in &all {
-                collection.commits_on_disk();
-            }
+        File::open(self.path.join(LOG))?.sync_data()?;
+        for collection in &all {
+            collection.commits_on_disk();
+        }
+        let checkpoint = |sql| connection.query_row(sql, (), |row| row.get::<_, i64>(1));
+        if checkpoint("PRAGMA wal_checkpoint(PASSIVE)")? > LONG_LOG {
+            // Searches without a gap keep the log from ever being begun anew: this waits for those of now.
+            checkpoint("PRAGMA wal_checkpoint(RESTART)")?;
         }
         Ok(())
     }

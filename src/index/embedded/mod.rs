@@ -16,6 +16,8 @@ mod rows;
 mod scan;
 mod slots;
 mod snapshot;
+#[cfg(test)]
+mod tests;
 mod vectors;
 mod version;
 

@@ -229,3 +229,7 @@ fn insert_failure(all: &Transaction<'_>, job: &str, failure: &ItemFailure) -> ru
         .execute(params![job, failure.uri.as_str(), failure.class.as_str(), failure.message, failure.attempts])
         .map(drop)
 }
+
+#[cfg(test)]
+#[path = "work_tests.rs"]
+mod tests;

@@ -3,16 +3,39 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use hyper::HeaderMap;
 use s3s::checksum::ChecksumHasher;
 use s3s::crypto::{Checksum as _, Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
-use s3s::dto::PutObjectInput;
-use s3s::{S3Request, S3Result, TrailingHeaders, s3_error};
+use s3s::{S3Result, TrailingHeaders, s3_error};
 
-const CRC32: &str = "x-amz-checksum-crc32";
-const CRC32C: &str = "x-amz-checksum-crc32c";
-const CRC64: &str = "x-amz-checksum-crc64nvme";
-const SHA1: &str = "x-amz-checksum-sha1";
-const SHA256: &str = "x-amz-checksum-sha256";
+pub(super) const CRC32: &str = "x-amz-checksum-crc32";
+pub(super) const CRC32C: &str = "x-amz-checksum-crc32c";
+pub(super) const CRC64: &str = "x-amz-checksum-crc64nvme";
+pub(super) const SHA1: &str = "x-amz-checksum-sha1";
+pub(super) const SHA256: &str = "x-amz-checksum-sha256";
+
+/// What a request's headers say of its body.
+pub(super) struct Announced {
+    pub(super) md5: Option<String>,
+    pub(super) given: [(&'static str, Option<String>); 5],
+}
+
+/// [`Announced`] from any request that brings a body: they have these fields, and no trait, in common.
+macro_rules! announced {
+    ($input:expr) => {
+        $crate::source::embedded::checksums::Announced {
+            md5: $input.content_md5.clone(),
+            given: [
+                ($crate::source::embedded::checksums::CRC32, $input.checksum_crc32.clone()),
+                ($crate::source::embedded::checksums::CRC32C, $input.checksum_crc32c.clone()),
+                ($crate::source::embedded::checksums::CRC64, $input.checksum_crc64nvme.clone()),
+                ($crate::source::embedded::checksums::SHA1, $input.checksum_sha1.clone()),
+                ($crate::source::embedded::checksums::SHA256, $input.checksum_sha256.clone()),
+            ],
+        }
+    };
+}
+pub(super) use announced;
 
 /// The sums that one body must have, and the work of adding them up.
 #[derive(Default)]
@@ -25,17 +48,10 @@ pub(super) struct Expected {
 
 impl Expected {
     /// What a request says of its body.
-    pub(super) fn of_put(request: &mut S3Request<PutObjectInput>) -> Self {
-        let input = &request.input;
-        let headers = [
-            (CRC32, &input.checksum_crc32),
-            (CRC32C, &input.checksum_crc32c),
-            (CRC64, &input.checksum_crc64nvme),
-            (SHA1, &input.checksum_sha1),
-            (SHA256, &input.checksum_sha256),
-        ];
-        let given: Vec<_> = headers.iter().filter_map(|(name, sum)| Some((*name, (*sum).clone()?))).collect();
-        let announced = request.headers.get("x-amz-trailer").and_then(|names| names.to_str().ok()).unwrap_or_default();
+    pub(super) fn of(sums: Announced, headers: &HeaderMap, trailing: Option<TrailingHeaders>) -> Self {
+        let Announced { md5, given } = sums;
+        let given: Vec<_> = given.into_iter().filter_map(|(name, sum)| Some((name, sum?))).collect();
+        let announced = headers.get("x-amz-trailer").and_then(|names| names.to_str().ok()).unwrap_or_default();
         let wanted = |name| {
             given.iter().any(|(header, _)| *header == name)
                 || announced.split(',').any(|trailer| trailer.trim() == name)
@@ -47,7 +63,7 @@ impl Expected {
             sha1: wanted(SHA1).then(Sha1::new),
             sha256: wanted(SHA256).then(Sha256::new),
         };
-        Self { md5: input.content_md5.clone(), given, trailing: request.trailing_headers.take(), hasher }
+        Self { md5, given, trailing, hasher }
     }
 
     /// The next bytes of the body.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, Stream, StreamExt};
 use md5::{Digest, Md5};
-use s3s::dto::StreamingBlob;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
 use uuid::Uuid;
@@ -17,6 +16,8 @@ use super::checksums::Expected;
 
 /// Bytes read from a file at once.
 const CHUNK: usize = 512 * 1024;
+
+type StdError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The folder of the files.
 #[derive(Clone, Debug)]
@@ -36,12 +37,17 @@ pub(super) struct Written {
 #[derive(Debug)]
 pub(super) enum WriteError {
     /// The client broke off, or its signature does not fit its bytes.
-    Body(Box<dyn std::error::Error + Send + Sync>),
+    Body(StdError),
     /// More than the limit.
     TooLarge,
     /// The disk.
     Disk(io::Error),
 }
+
+/// Something to be written.
+pub(super) trait Body: Stream<Item = Result<Bytes, StdError>> + Send + Unpin {}
+
+impl<S: Stream<Item = Result<Bytes, StdError>> + Send + Unpin> Body for S {}
 
 impl Files {
     pub(super) fn open(folder: &Path, durable: bool) -> io::Result<Self> {
@@ -77,7 +83,7 @@ impl Files {
     pub(super) async fn write(
         &self,
         name: &str,
-        mut body: StreamingBlob,
+        mut body: impl Body,
         limit: u64,
         expected: &mut Expected,
     ) -> Result<Written, WriteError> {

@@ -2,18 +2,21 @@
 //! has no S3 of their own use, by the same client and the same path as Amazon's. Its catalogue is a SQLite
 //! file, its objects' bytes are files; every key comes back as it went in.
 
-mod backend;
 mod catalogue;
 mod checksums;
 mod files;
 mod listing;
+mod objects;
+mod operations;
 mod pages;
 mod secrets;
 mod server;
+mod uploads;
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
@@ -21,9 +24,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use self::backend::Backend;
 use self::catalogue::Catalogue;
 use self::files::Files;
+use self::objects::Backend;
 use super::S3Credentials;
 use crate::sqlite::SqliteError;
 
@@ -137,7 +140,8 @@ impl EmbeddedS3 {
         let catalogue = Catalogue::open(&folder.join("catalogue.sqlite"), files.clone())?;
         catalogue.create_bucket(bucket).await?;
 
-        let mut service = S3ServiceBuilder::new(Backend { catalogue, files, max_object_bytes });
+        let mut service =
+            S3ServiceBuilder::new(Backend { catalogue, files, max_object_bytes, uploads: Arc::default() });
         let S3Credentials { access_key_id, secret_access_key } = credentials.clone();
         service.set_auth(SimpleAuth::from_single(access_key_id, secret_access_key));
         let (tasks, shutdown) = (TaskTracker::new(), shutdown.child_token());

@@ -7,8 +7,8 @@ use s3s::dto::{
 };
 use s3s::{S3Result, s3_error};
 
-use super::backend::moment;
 use super::listing::{After, Line, MOST, Page, PageRequest};
+use super::objects::moment;
 
 /// What `encoding-type=url` leaves as it is.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');

@@ -76,7 +76,9 @@ impl Kind {
             | "InvalidToken"
             | "NotSignedUp"
             | "RequestTimeTooSkewed"
-            | "SignatureDoesNotMatch" => Self::Denied,
+            | "SignatureDoesNotMatch"
+            // Versity's word for an unknown key pair, with 404.
+            | "XAdminUserNotFound" => Self::Denied,
             "SlowDown"
             | "ServiceUnavailable"
             | "RequestLimitExceeded"
@@ -119,7 +121,12 @@ fn answered(
 ) -> SourceError {
     let code_text = code.unwrap_or("no code");
     let words = format!("{code_text} ({status}): {}", message.unwrap_or("no message"));
-    match code.and_then(Kind::of_code).unwrap_or_else(|| Kind::of_status(status)) {
+    let kind = match (code, status) {
+        // Something is not there, but who knows what: that must not pass for an object that is gone.
+        (Some(code), 404 | 410) => Kind::of_code(code).unwrap_or(Kind::Refused),
+        (code, status) => code.and_then(Kind::of_code).unwrap_or_else(|| Kind::of_status(status)),
+    };
+    match kind {
         Kind::NoBucket => SourceError::NoBucket(target.bucket().to_owned()),
         Kind::Gone => match target {
             Target::Bucket(bucket) => SourceError::NoBucket(bucket.to_owned()),
@@ -186,7 +193,9 @@ mod tests {
         for (status, code) in [(403, None), (400, Some("ExpiredToken")), (403, Some("SignatureDoesNotMatch"))] {
             assert!(matches!(said(status, code), SourceError::Denied(_)), "{code:?}");
         }
-        for (status, code) in [(400, Some("KeyTooLongError")), (301, Some("PermanentRedirect")), (501, None)] {
+        for (status, code) in
+            [(404, Some("NoSuchTenant")), (400, Some("KeyTooLongError")), (301, Some("PermanentRedirect")), (501, None)]
+        {
             assert!(matches!(said(status, code), SourceError::Refused { .. }), "{code:?}");
             assert!(!said(status, code).is_retryable());
         }

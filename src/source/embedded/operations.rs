@@ -2,150 +2,22 @@
 //! `NotImplemented`.
 
 use s3s::dto::{
-    Bucket, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, CreateBucketInput, CreateBucketOutput,
-    DeleteBucketInput, DeleteBucketOutput, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput,
-    DeleteObjectsOutput, DeletedObject, ETag, ETagCondition, GetBucketLocationInput, GetBucketLocationOutput,
-    GetObjectInput, GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput,
-    ListBucketsInput, ListBucketsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output,
-    MetadataDirective, PutObjectInput, PutObjectOutput, StreamingBlob, Timestamp,
+    AbortMultipartUploadInput, AbortMultipartUploadOutput, Bucket, CompleteMultipartUploadInput,
+    CompleteMultipartUploadOutput, CopyObjectInput, CopyObjectOutput, CopyObjectResult, CopySource, CreateBucketInput,
+    CreateBucketOutput, CreateMultipartUploadInput, CreateMultipartUploadOutput, DeleteBucketInput, DeleteBucketOutput,
+    DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, DeletedObject, ETag, ETagCondition,
+    GetBucketLocationInput, GetBucketLocationOutput, GetObjectInput, GetObjectOutput, HeadBucketInput,
+    HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput, ListObjectsInput,
+    ListObjectsOutput, ListObjectsV2Input, ListObjectsV2Output, MetadataDirective, PutObjectInput, PutObjectOutput,
+    StreamingBlob, UploadPartInput, UploadPartOutput,
 };
-use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
-use time::OffsetDateTime;
+use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
-use super::catalogue::{Catalogue, Change, Entry, now_millis};
-use super::checksums::Expected;
-use super::files::{Files, WriteError, chunks};
-use super::pages;
-
-/// The server's state.
-#[derive(Clone, Debug)]
-pub(super) struct Backend {
-    pub(super) catalogue: Catalogue,
-    pub(super) files: Files,
-    /// The largest object that is taken.
-    pub(super) max_object_bytes: u64,
-}
-
-impl Backend {
-    async fn need_bucket(&self, bucket: &str) -> S3Result<()> {
-        let there = self.catalogue.has_bucket(bucket.to_owned()).await.map_err(internal)?;
-        if there { Ok(()) } else { Err(s3_error!(NoSuchBucket)) }
-    }
-
-    async fn entry(&self, bucket: &str, key: &str) -> S3Result<Entry> {
-        if let Some(entry) = self.catalogue.find(bucket.to_owned(), key.to_owned()).await.map_err(internal)? {
-            return Ok(entry);
-        }
-        self.need_bucket(bucket).await?;
-        Err(s3_error!(NoSuchKey))
-    }
-
-    /// The entry and its open file. A replacement between the two takes the file away: then look again.
-    async fn open(&self, bucket: &str, key: &str, range: Option<&s3s::dto::Range>) -> S3Result<Opened> {
-        for _ in 0..8 {
-            let entry = self.entry(bucket, key).await?;
-            let range = match range {
-                Some(range) => range.check(entry.size)?,
-                None => 0..entry.size,
-            };
-            match self.files.read(&entry.file, range.start).await {
-                Ok(file) => return Ok(Opened { entry, range, file }),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(internal(error)),
-            }
-        }
-        Err(s3_error!(InternalError, "the file of {key} is gone"))
-    }
-
-    /// Writes a body to a new file and makes it the object's.
-    async fn store(
-        &self,
-        bucket: String,
-        key: String,
-        body: StreamingBlob,
-        about: About,
-        mut expected: Expected,
-    ) -> S3Result<Entry> {
-        let file = Files::new_name();
-        self.catalogue.announce(file.clone()).await.map_err(internal)?;
-        let abandoned = Abandoned { files: self.files.clone(), file: file.clone() };
-        let written = match self.files.write(&file, body, self.max_object_bytes, &mut expected).await {
-            Ok(written) => written,
-            Err(WriteError::TooLarge) => return Err(s3_error!(EntityTooLarge)),
-            Err(WriteError::Disk(error)) => return Err(internal(error)),
-            Err(WriteError::Body(error)) => return Err(body_error(error)),
-        };
-        expected.check(&written.md5)?;
-        let entry = Entry {
-            file,
-            size: written.size,
-            etag: hex::encode(written.md5),
-            modified: now_millis(),
-            content_type: about.content_type,
-            metadata: about.metadata,
-        };
-        // From here on the catalogue answers for the file, even if the client goes away.
-        abandoned.hand_over();
-        match self.catalogue.commit(bucket, key, entry.clone(), about.only_new).await.map_err(internal)? {
-            Change::Done => Ok(entry),
-            Change::Exists => Err(s3_error!(PreconditionFailed)),
-            Change::NoBucket | Change::NotEmpty => Err(s3_error!(NoSuchBucket)),
-        }
-    }
-}
-
-/// An object about to be read.
-struct Opened {
-    entry: Entry,
-    range: std::ops::Range<u64>,
-    file: tokio::fs::File,
-}
-
-/// What goes with an object's bytes.
-struct About {
-    content_type: Option<String>,
-    metadata: std::collections::BTreeMap<String, String>,
-    only_new: bool,
-}
-
-/// A file whose writing may yet be given up; then it is removed.
-struct Abandoned {
-    files: Files,
-    file: String,
-}
-
-impl Abandoned {
-    fn hand_over(mut self) {
-        self.file.clear();
-    }
-}
-
-impl Drop for Abandoned {
-    fn drop(&mut self) {
-        if !self.file.is_empty() {
-            self.files.remove(&self.file);
-        }
-    }
-}
-
-fn internal(error: impl std::error::Error + Send + Sync + 'static) -> S3Error {
-    tracing::error!(%error, "the embedded S3 server failed");
-    S3Error::with_source(S3ErrorCode::InternalError, Box::new(error))
-}
-
-/// A body that broke off, or that is not what was signed: the client's matter, not ours.
-fn body_error(error: Box<dyn std::error::Error + Send + Sync>) -> S3Error {
-    match error.downcast::<S3Error>() {
-        Ok(error) => *error,
-        Err(error) => S3Error::with_source(S3ErrorCode::IncompleteBody, error),
-    }
-}
-
-/// Milliseconds since 1970, as S3 writes moments.
-pub(super) fn moment(millis: i64) -> Timestamp {
-    let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000);
-    moment.unwrap_or(OffsetDateTime::UNIX_EPOCH).into()
-}
+use super::catalogue::{Change, Entry};
+use super::checksums::{Expected, announced};
+use super::files::chunks;
+use super::objects::{About, Backend, Opened, internal, moment};
+use super::{pages, uploads};
 
 /// `If-Match` and `If-None-Match` of a read.
 fn check_conditions(entry: &Entry, want: Option<&ETagCondition>, refuse: Option<&ETagCondition>) -> S3Result<()> {
@@ -254,12 +126,13 @@ impl S3 for Backend {
             return Err(s3_error!(EntityTooLarge));
         }
         self.need_bucket(&req.input.bucket).await?;
-        let expected = Expected::of_put(&mut req);
+        let expected = Expected::of(announced!(req.input), &req.headers, req.trailing_headers.take());
         let body = req.input.body.take().ok_or_else(|| s3_error!(IncompleteBody))?;
         let about = About {
             content_type: req.input.content_type,
             metadata: req.input.metadata.unwrap_or_default().into_iter().collect(),
             only_new: req.input.if_none_match.is_some_and(|condition| condition.is_any()),
+            etag: None,
         };
         let entry = self.store(req.input.bucket, req.input.key, body, about, expected).await?;
         Ok(S3Response::new(PutObjectOutput { e_tag: Some(ETag::Strong(entry.etag)), ..PutObjectOutput::default() }))
@@ -274,9 +147,9 @@ impl S3 for Backend {
         let replace = req.input.metadata_directive.is_some_and(|d| d.as_str() == MetadataDirective::REPLACE);
         let about = if replace {
             let metadata = req.input.metadata.unwrap_or_default().into_iter().collect();
-            About { content_type: req.input.content_type, metadata, only_new: false }
+            About { content_type: req.input.content_type, metadata, only_new: false, etag: None }
         } else {
-            About { content_type: from.content_type, metadata: from.metadata, only_new: false }
+            About { content_type: from.content_type, metadata: from.metadata, only_new: false, etag: None }
         };
         let body = StreamingBlob::wrap(chunks(file, range.end));
         let entry = self.store(req.input.bucket, req.input.key, body, about, Expected::default()).await?;
@@ -302,5 +175,30 @@ impl S3 for Backend {
         let told = (!quiet).then(|| keys.iter().map(deleted).collect());
         self.catalogue.delete(req.input.bucket, keys).await.map_err(internal)?;
         Ok(S3Response::new(DeleteObjectsOutput { deleted: told, ..DeleteObjectsOutput::default() }))
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        req: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        uploads::begin(self, req.input).await.map(S3Response::new)
+    }
+
+    async fn upload_part(&self, req: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+        uploads::part(self, req).await.map(S3Response::new)
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        req: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        uploads::complete(self, req.input).await.map(S3Response::new)
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        req: S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        uploads::abort(self, &req.input).await.map(S3Response::new)
     }
 }

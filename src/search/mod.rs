@@ -1,5 +1,7 @@
 //! Words and/or a picture → a vector → hits. Knows the ports by their traits; knows nothing of HTTP.
 
+mod error;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,14 +9,13 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::domain::{
-    CollectionInfo, CollectionName, DependencyError, Embedding, FailureClass, Filter, Hit, InvalidCollectionName,
-    SearchQuery, Space, SpaceMismatch,
-};
+use crate::domain::{CollectionInfo, CollectionName, Embedding, Filter, Hit, SearchQuery, Space};
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
-use crate::imaging::{self, ImageError, Limits};
+use crate::imaging::{self, Limits};
 use crate::index::stores::KNOWN;
 use crate::index::{ImageIndex, IndexError, Stores};
+
+pub use error::{Refusal, SearchError};
 
 /// The search. Clones share it.
 #[derive(Clone)]
@@ -85,40 +86,6 @@ pub const MOST_CHARACTERS: usize = 1_000;
 const AT_ONCE: usize = 64;
 /// How long a search that was refused for fullness should wait.
 pub const RETRY_WHEN_BUSY: Duration = Duration::from_secs(1);
-
-/// Why a search gives no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum SearchError {
-    /// An option is out of its range.
-    #[error("{field}: {message}")]
-    Invalid {
-        /// Which.
-        field: &'static str,
-        /// What is allowed.
-        message: String,
-    },
-    /// A malformed collection name.
-    #[error(transparent)]
-    Collection(#[from] InvalidCollectionName),
-    /// The picture is none.
-    #[error(transparent)]
-    Image(#[from] ImageError),
-    /// Too many at once.
-    #[error("too many searches at once; try again in a moment")]
-    Busy,
-    /// The collection's vectors are of another space.
-    #[error(transparent)]
-    Space(#[from] SpaceMismatch),
-    /// The provider refused the query or failed.
-    #[error(transparent)]
-    Embed(#[from] EmbedError),
-    /// The store refused or failed.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// A decoder panicked over the picture.
-    #[error("the picture could not be decoded")]
-    Panicked,
-}
 
 impl Search {
     /// A search from its parts.
@@ -225,62 +192,6 @@ impl Search {
     }
 }
 
-/// What kind of refusal an error is, for whoever has to answer a client and may not know the ports.
-#[derive(Clone, Copy, Debug)]
-pub enum Refusal<'a> {
-    /// This option.
-    Invalid(&'static str),
-    /// The collection's name.
-    Collection,
-    /// Too many bytes.
-    TooLarge,
-    /// No format that is read.
-    NotAnImage,
-    /// A picture that cannot be used.
-    BadImage(FailureClass),
-    /// Come back later.
-    Busy,
-    /// No such collection.
-    UnknownCollection,
-    /// It contradicts what is there; the word says what.
-    Conflict(&'static str),
-    /// The provider does not take this input.
-    RejectedInput,
-    /// The provider does not do what it says.
-    BadProvider,
-    /// A dependency failed.
-    Dependency(&'a DependencyError),
-    /// Our own fault.
-    Internal,
-}
-
-impl SearchError {
-    /// What kind of refusal it is.
-    pub fn refusal(&self) -> Refusal<'_> {
-        match self {
-            Self::Invalid { field, .. } => Refusal::Invalid(field),
-            Self::Collection(_) => Refusal::Collection,
-            Self::Image(ImageError::TooLarge { .. }) => Refusal::TooLarge,
-            Self::Image(ImageError::UnsupportedFormat(_)) => Refusal::NotAnImage,
-            Self::Image(
-                bad @ (ImageError::Corrupt { .. } | ImageError::Truncated { .. } | ImageError::TooManyPixels { .. }),
-            ) => Refusal::BadImage(bad.class()),
-            Self::Busy => Refusal::Busy,
-            Self::Space(_) | Self::Index(IndexError::Space(_)) => Refusal::Conflict("space_mismatch"),
-            Self::Index(IndexError::NameTaken { .. }) => Refusal::Conflict("name_taken"),
-            Self::Index(IndexError::UnknownCollection(_)) => Refusal::UnknownCollection,
-            Self::Embed(EmbedError::Unsupported | EmbedError::Rejected(_)) => Refusal::RejectedInput,
-            Self::Embed(EmbedError::WrongCount { .. } | EmbedError::Invalid(_) | EmbedError::ProbeFailed(_)) => {
-                Refusal::BadProvider
-            }
-            Self::Embed(EmbedError::Dependency(down)) | Self::Index(IndexError::Dependency(down)) => {
-                Refusal::Dependency(down)
-            }
-            Self::Index(IndexError::Rejected { .. }) | Self::Panicked => Refusal::Internal,
-        }
-    }
-}
-
 fn nothing_asked() -> SearchError {
     SearchError::Invalid {
         field: "q",
@@ -321,8 +232,8 @@ mod tests {
         SearchOptions { limit: 10, offset: 0, provider: None, collection: "c".into(), filter: Filter::default() }
     }
 
-    fn refused(question: Question, options: &SearchOptions) -> String {
-        check(&question, options).unwrap_err().to_string()
+    fn refused(question: &Question, options: &SearchOptions) -> String {
+        check(question, options).unwrap_err().to_string()
     }
 
     #[test]
@@ -330,13 +241,13 @@ mod tests {
         let words = |text: &str| Question { text: Some(text.to_owned()), image: None };
         check(&words("a cat"), &options()).unwrap();
         check(&words(&"ä".repeat(1000)), &options()).unwrap();
-        assert!(refused(words(" \n "), &options()).starts_with("q:"));
-        assert!(refused(words(&"a".repeat(1001)), &options()).starts_with("q:"));
-        assert!(refused(Question::default(), &options()).starts_with("q:"));
-        assert!(refused(words("a"), &SearchOptions { limit: 0, ..options() }).starts_with("limit:"));
-        assert!(refused(words("a"), &SearchOptions { limit: 101, ..options() }).starts_with("limit:"));
-        assert!(refused(words("a"), &SearchOptions { offset: 9_991, ..options() }).starts_with("offset:"));
+        assert!(refused(&words(" \n "), &options()).starts_with("q:"));
+        assert!(refused(&words(&"a".repeat(1001)), &options()).starts_with("q:"));
+        assert!(refused(&Question::default(), &options()).starts_with("q:"));
+        assert!(refused(&words("a"), &SearchOptions { limit: 0, ..options() }).starts_with("limit:"));
+        assert!(refused(&words("a"), &SearchOptions { limit: 101, ..options() }).starts_with("limit:"));
+        assert!(refused(&words("a"), &SearchOptions { offset: 9_991, ..options() }).starts_with("offset:"));
         let filter = Filter { s3_prefix: Some("images".into()), ..Filter::default() };
-        assert!(refused(words("a"), &SearchOptions { filter, ..options() }).starts_with("s3_prefix:"));
+        assert!(refused(&words("a"), &SearchOptions { filter, ..options() }).starts_with("s3_prefix:"));
     }
 }

@@ -1,0 +1,49 @@
+//! What the model costs, through the provider: one picture and one query on one worker, and a batch over all cores.
+//!
+//! The limit to hold the image tower against is the core's multiply-add rate, measured by an FMA loop on the same
+//! machine; the tower is nearly all convolutions (97 % of its time).
+
+use std::hint::black_box;
+use std::num::NonZeroUsize;
+use std::path::Path;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use glimpse::embed::ImageEmbeddingProvider;
+use glimpse::embed::local::LocalProvider;
+use glimpse::imaging::{Limits, PreparedImage, prepare};
+
+const LIMITS: Limits = Limits { max_bytes: 1 << 26, max_pixels: 1 << 26, max_decode_bytes: 1 << 29 };
+const BATCH: usize = 8;
+
+fn picture(provider: &LocalProvider) -> PreparedImage {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/cat.jpg");
+    let bytes = std::fs::read(path).expect("a demo photograph");
+    prepare(&bytes, &LIMITS, &provider.preprocessing()).expect("a picture").image
+}
+
+fn embed(criterion: &mut Criterion) {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let one = LocalProvider::start(NonZeroUsize::MIN).expect("the built-in model");
+    let image = picture(&one);
+    criterion.bench_function("image/one core", |bencher| {
+        bencher.to_async(&runtime).iter(|| one.embed_image(black_box(&image)));
+    });
+    for (name, text) in [("short", "a cat"), ("long", "a photograph of a small cat that sleeps on a red chair. ")] {
+        let text = if name == "long" { text.repeat(8) } else { text.to_owned() };
+        criterion.bench_function(&format!("text/{name}"), |bencher| {
+            bencher.to_async(&runtime).iter(|| one.embed_text(black_box(&text)));
+        });
+    }
+    let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let all = LocalProvider::start(cores).expect("the built-in model");
+    let batch = vec![image; BATCH];
+    let mut group = criterion.benchmark_group("batch");
+    group.throughput(Throughput::Elements(BATCH as u64));
+    group.bench_function(format!("{BATCH} pictures on {cores} cores"), |bencher| {
+        bencher.to_async(&runtime).iter(|| all.embed_image_batch(black_box(&batch)));
+    });
+    group.finish();
+}
+
+criterion_group!(benches, embed);
+criterion_main!(benches);

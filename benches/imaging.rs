@@ -1,0 +1,30 @@
+//! What one picture costs before the model sees it. The limit to hold it against is the model itself
+//! (`benches/embed.rs`, one picture on one core): preparing should stay below a twentieth of it.
+
+use std::hint::black_box;
+use std::path::Path;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use glimpse::imaging::{Limits, Preprocessing, inspect, prepare};
+
+const LIMITS: Limits = Limits { max_bytes: 1 << 26, max_pixels: 1 << 26, max_decode_bytes: 1 << 29 };
+
+fn demo(file: &str) -> Vec<u8> {
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("demo").join(file)).expect("a demo photograph")
+}
+
+fn imaging(criterion: &mut Criterion) {
+    let model = Preprocessing { size: 260 };
+    for file in ["cat.jpg", "galaxies.jpg"] {
+        let bytes = demo(file);
+        criterion.bench_function(&format!("inspect/{file}"), |bencher| {
+            bencher.iter(|| inspect(black_box(&bytes), &LIMITS));
+        });
+        criterion.bench_function(&format!("prepare/{file}"), |bencher| {
+            bencher.iter(|| prepare(black_box(&bytes), &LIMITS, &model));
+        });
+    }
+}
+
+criterion_group!(benches, imaging);
+criterion_main!(benches);

@@ -1,0 +1,133 @@
+//! Snapshots against a writer: what `collection.rs` claims at its top.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Barrier};
+
+use rusqlite::Connection;
+
+use super::collection::Collection;
+use super::folder::Folder;
+use super::rows::{self, Row};
+use super::snapshot::Snapshot;
+use crate::domain::{
+    CollectionName, Embedding, ImageFormat, ImageId, ImageRecord, ImageUri, Payload, Probe, Space, Timestamp,
+};
+
+const NUMBER: i64 = 1;
+
+fn open(folder: &Path) -> (Folder, Connection, Arc<Collection>) {
+    let folder = Folder::open(folder).unwrap();
+    let mut writer = folder.sqlite.reader().unwrap();
+    let probes = vec![Probe { name: "p".into(), vector: vec![1.0, 0.0] }];
+    let space = Space { model: "m".into(), dimension: 2, preprocessing: "none".into(), probes };
+    let name = CollectionName::parse("c").unwrap();
+    folder.ensure(&mut writer, name.clone(), space).unwrap();
+    let collection = folder.find(&name).unwrap();
+    (folder, writer, collection)
+}
+
+/// Record `n`, whose vector and payload both say which edition it is.
+fn row(n: u32, edition: u32) -> Row {
+    let uri = ImageUri::new("b", &format!("{n}.jpg"));
+    let payload = Payload {
+        s3_key: uri.key().to_owned(),
+        s3_uri: uri.clone(),
+        s3_bucket: "b".into(),
+        s3_folders: vec![],
+        format: ImageFormat::Png,
+        width: edition,
+        height: 1,
+        frames: 1,
+        thumbnail_key: None,
+        etag: None,
+        size_bytes: 1,
+        content_sha256: String::new(),
+        space: String::new(),
+        indexed_at: Timestamp::parse("2026-01-31T12:00:00Z").unwrap(),
+        meta: std::collections::BTreeMap::new(),
+        meta_kv: vec![],
+    };
+    let embedding = Embedding::normalised(direction(edition).to_vec(), 2).unwrap();
+    Row::of(&ImageRecord { id: uri.id(), uri, embedding, payload }).unwrap()
+}
+
+fn direction(edition: u32) -> [f32; 2] {
+    #[expect(clippy::cast_precision_loss, reason = "small numbers")]
+    let angle = edition as f32 * 1e-4;
+    [angle.cos(), angle.sin()]
+}
+
+/// Who is where, by the version and by the rows; they must agree. Answers with the slots.
+fn slots(snapshot: &Snapshot) -> Vec<u32> {
+    let mut slots = Vec::new();
+    for (first, block) in snapshot.version.blocks() {
+        for (slot, occupant) in (first..).zip(block) {
+            let Some(id) = occupant else { continue };
+            let in_rows = rows::slot(snapshot.rows().unwrap(), NUMBER, *id).unwrap();
+            assert_eq!(in_rows, Some(slot), "the version and the rows are of two moments");
+            slots.push(slot);
+        }
+    }
+    slots
+}
+
+#[test]
+fn a_snapshot_stays_as_it_was_however_much_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let (folder, mut writer, collection) = open(folder.path());
+    let editions = |edition| (0..50).map(|n| row(n, edition)).collect::<Vec<_>>();
+    collection.upsert(&mut writer, &editions(0)).unwrap();
+    let held = collection.snapshot().unwrap();
+    let round = |writer: &mut Connection, edition| {
+        collection.upsert(writer, &editions(edition)).unwrap();
+        folder.wrote(writer, usize::MAX / 4);
+    };
+    for edition in 1..20 {
+        round(&mut writer, edition);
+    }
+    let old = slots(&held);
+    assert_eq!(old.len(), 50);
+    for slot in old {
+        assert_eq!(rows::payload(held.rows().unwrap(), NUMBER, slot).unwrap().width, 0);
+        assert_eq!(held.version.map().vector(slot), direction(0));
+    }
+    let ids: Vec<ImageId> = editions(0).iter().map(|row| row.id).collect();
+    assert!(collection.get(&ids).unwrap().iter().all(|record| record.payload.width == 19));
+
+    // Once it is gone, the slots are written again and the file needs no more of them.
+    drop(held);
+    (20..23).for_each(|edition| round(&mut writer, edition));
+    let highest = |snapshot: &Snapshot| slots(snapshot).into_iter().max();
+    let before = highest(&collection.snapshot().unwrap());
+    (23..60).for_each(|edition| round(&mut writer, edition));
+    assert!(highest(&collection.snapshot().unwrap()).max(before) < Some(50 * 24), "slots are never used again");
+}
+
+#[test]
+fn a_snapshot_is_of_one_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let (_folder, mut writer, collection) = open(folder.path());
+    collection.upsert(&mut writer, &[row(0, 0), row(1, 0)]).unwrap();
+    let (done, ready) = (AtomicBool::new(false), Barrier::new(3));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                ready.wait();
+                while !done.load(Ordering::Relaxed) {
+                    let snapshot = collection.snapshot().unwrap();
+                    for slot in slots(&snapshot) {
+                        let edition = rows::payload(snapshot.rows().unwrap(), NUMBER, slot).unwrap().width;
+                        let expected = Embedding::normalised(direction(edition).to_vec(), 2).unwrap();
+                        assert_eq!(snapshot.version.map().vector(slot), expected.as_slice());
+                    }
+                }
+            });
+        }
+        ready.wait();
+        for edition in 1..3_000 {
+            collection.upsert(&mut writer, &[row(edition % 2, edition)]).unwrap();
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}

@@ -1,0 +1,43 @@
+//! One bad image costs one image, even in a call that takes many.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use super::Pipeline;
+use crate::domain::{DependencyError, Embedding};
+use crate::embed::EmbedError;
+use crate::imaging::PreparedImage;
+
+type Embeddings = Vec<Result<Embedding, EmbedError>>;
+
+impl Pipeline {
+    /// Embeds all; a rejected batch is halved until the bad one stands alone.
+    pub(super) fn embed_halving<'a>(
+        &'a self,
+        images: &'a [PreparedImage],
+    ) -> Pin<Box<dyn Future<Output = Result<Embeddings, DependencyError>> + Send + 'a>> {
+        Box::pin(async move {
+            let error = match self.provider.embed_image_batch(images).await {
+                Ok(embeddings) if embeddings.len() == images.len() => {
+                    return Ok(embeddings.into_iter().map(Ok).collect());
+                }
+                Ok(embeddings) => EmbedError::WrongCount { sent: images.len(), got: embeddings.len() },
+                Err(EmbedError::Dependency(down)) => return Err(down),
+                Err(
+                    error @ (EmbedError::Rejected(_)
+                    | EmbedError::WrongCount { .. }
+                    | EmbedError::Invalid(_)
+                    | EmbedError::ProbeFailed(_)
+                    | EmbedError::Unsupported),
+                ) => error,
+            };
+            if images.len() <= 1 {
+                return Ok(images.iter().map(|_| Err(error.clone())).collect());
+            }
+            let (left, right) = images.split_at(images.len() / 2);
+            let mut halves = self.embed_halving(left).await?;
+            halves.extend(self.embed_halving(right).await?);
+            Ok(halves)
+        })
+    }
+}

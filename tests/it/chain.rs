@@ -1,0 +1,179 @@
+//! The chain alone, between ports that do what a test says.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt};
+use glimpse::domain::{CollectionName, DependencyError, FailureClass, ImageUri};
+use glimpse::imaging::ImagingSettings;
+use glimpse::index::Stores;
+use glimpse::pipeline::{Outcome, Pipeline, PipelineSettings, Run, Stages, Task};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::fakes::{MeanProvider, MemoryIndex, MemorySource, mean_space};
+
+/// A PNG of one colour.
+fn png(red: u8) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let picture = image::RgbImage::from_pixel(8, 8, image::Rgb([red, 0, 0]));
+    picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+struct Chain {
+    source: Arc<MemorySource>,
+    provider: Arc<MeanProvider>,
+    index: Arc<MemoryIndex>,
+    pipeline: Pipeline,
+}
+
+fn chain(source: MemorySource, provider: MeanProvider, index: MemoryIndex, settings: &PipelineSettings) -> Chain {
+    let (source, provider, index) = (Arc::new(source), Arc::new(provider), Arc::new(index));
+    let stores = Stores::new(vec![index.clone()]);
+    let limits = ImagingSettings::default().limits();
+    let pipeline = Pipeline::new(source.clone(), provider.clone(), stores, limits, settings);
+    Chain { source, provider, index, pipeline }
+}
+
+impl Chain {
+    fn tasks(&self) -> Vec<Task> {
+        (0..).zip(self.source.refs()).map(|(ticket, image)| Task { ticket, image }).collect()
+    }
+
+    async fn run(&self, tasks: Vec<Task>) -> (Result<(), DependencyError>, Vec<Outcome>) {
+        let (outcomes, mut reports) = mpsc::channel(1);
+        let stages = Arc::new(Stages::new(self.pipeline.lanes(), None));
+        let run = Run { collection: CollectionName::parse("c").unwrap(), space: Arc::new(mean_space()), stages };
+        let chain = self.pipeline.run(run, stream::iter(tasks), outcomes, CancellationToken::new());
+        let collect = async {
+            let mut all = Vec::new();
+            while let Some(outcome) = reports.recv().await {
+                all.push(outcome);
+            }
+            all.sort_by_key(|outcome| outcome.ticket);
+            all
+        };
+        tokio::join!(chain, collect)
+    }
+}
+
+fn keyed(reds: impl IntoIterator<Item = u8>) -> MemorySource {
+    MemorySource::of(reds.into_iter().enumerate().map(|(at, red)| (format!("{at:04}.png"), png(red))))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejected_batch_is_halved_until_the_bad_one_stands_alone() {
+    let settings = PipelineSettings { image_batch_size: 8, ..PipelineSettings::default() };
+    let reds = [9, 9, 9, 0, 9, 9, 9, 9];
+    let chain = chain(keyed(reds), MeanProvider::default(), MemoryIndex::default(), &settings);
+    let (ended, outcomes) = chain.run(chain.tasks()).await;
+    ended.unwrap();
+    assert_eq!(outcomes.len(), 8);
+    for outcome in outcomes {
+        match outcome.result {
+            Ok(_) => assert_ne!(outcome.ticket, 3),
+            Err(failure) => assert_eq!((outcome.ticket, failure.class), (3, FailureClass::EmbedRejected)),
+        }
+    }
+    assert_eq!(chain.index.records.lock().unwrap().len(), 7);
+    assert_eq!(*chain.provider.calls.lock().unwrap(), [8, 4, 2, 2, 1, 1, 4]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_record_leaves_its_batch_and_the_rest_is_written() {
+    let index = MemoryIndex { refuses: vec![ImageUri::new("b", "0002.png").id()], ..MemoryIndex::default() };
+    let chain = chain(keyed([9; 6]), MeanProvider::default(), index, &PipelineSettings::default());
+    let (ended, outcomes) = chain.run(chain.tasks()).await;
+    ended.unwrap();
+    let failed: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.result.as_ref().err()).collect();
+    assert_eq!((failed.len(), failed[0].class), (1, FailureClass::IndexRejected));
+    assert_eq!(failed[0].uri.key(), "0002.png");
+    assert_eq!(chain.index.records.lock().unwrap().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dependency_that_breaks_is_no_items_failure() {
+    let settings = PipelineSettings { image_batch_size: 2, ..PipelineSettings::default() };
+    let provider = MeanProvider { breaks_after: 3, ..MeanProvider::default() };
+    let broken = chain(keyed([9; 100]), provider, MemoryIndex::default(), &settings);
+    let (ended, outcomes) = broken.run(broken.tasks()).await;
+    assert_eq!(ended.unwrap_err().dependency, "mean");
+    assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()), "{outcomes:?}");
+    assert_eq!(outcomes.len(), 6);
+
+    let index = MemoryIndex { is_down: true, ..MemoryIndex::default() };
+    let down = chain(keyed([9; 10]), MeanProvider::default(), index, &PipelineSettings::default());
+    let (ended, outcomes) = down.run(down.tasks()).await;
+    assert_eq!((ended.unwrap_err().dependency.as_str(), outcomes.len()), ("memory", 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_vanished_is_named_and_lanes_are_never_exceeded() {
+    let settings = PipelineSettings { glimpse_fetch_lanes: 3, ..PipelineSettings::default() };
+    let chain = chain(keyed([9; 50]), MeanProvider::default(), MemoryIndex::default(), &settings);
+    let mut tasks = chain.tasks();
+    tasks[7].image.uri = ImageUri::new("b", "gone.png");
+    let (ended, outcomes) = chain.run(tasks).await;
+    ended.unwrap();
+    let failure = outcomes[7].result.as_ref().unwrap_err();
+    assert_eq!((failure.class, failure.uri.key()), (FailureClass::FetchMissing, "gone.png"));
+    assert_eq!(chain.source.most_fetching.load(std::sync::atomic::Ordering::SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_takes_nothing_new_and_finishes_what_is_in_flight() {
+    let provider = MeanProvider { takes: Duration::from_secs(1), ..MeanProvider::default() };
+    let chain = chain(keyed([9; 200]), provider, MemoryIndex::default(), &PipelineSettings::default());
+    let (outcomes, mut reports) = mpsc::channel(1);
+    let stages = Arc::new(Stages::new(chain.pipeline.lanes(), None));
+    let run = Run { collection: CollectionName::parse("c").unwrap(), space: Arc::new(mean_space()), stages };
+    let stop = CancellationToken::new();
+    let work = chain.pipeline.run(run, stream::iter(chain.tasks()), outcomes, stop.clone());
+    let collect = async {
+        let mut count = 0;
+        while reports.recv().await.is_some() {
+            stop.cancel();
+            count += 1;
+        }
+        count
+    };
+    let (ended, count) = tokio::join!(work, collect);
+    ended.unwrap();
+    assert!((1..150).contains(&count), "{count}");
+    assert_eq!(chain.index.records.lock().unwrap().len(), count, "every record is reported");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_small_budget_slows_but_never_locks() {
+    let settings = PipelineSettings { glimpse_memory_mb: 1, ..PipelineSettings::default() };
+    let chain = chain(keyed([9; 60]), MeanProvider::default(), MemoryIndex::default(), &settings);
+    let mut tasks = chain.tasks();
+    for task in &mut tasks {
+        // The listing says that each takes the whole budget for itself.
+        task.image.size_bytes = 40 << 20;
+    }
+    let (ended, outcomes) = chain.run(tasks).await;
+    ended.unwrap();
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.result.is_ok()).count(), 60);
+    assert_eq!(chain.source.most_fetching.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_ebbs_does_not_hold_a_part_of_a_chunk() {
+    let chain = chain(keyed([9; 3]), MeanProvider::default(), MemoryIndex::default(), &PipelineSettings::default());
+    let (outcomes, mut reports) = mpsc::channel(16);
+    let stages = Arc::new(Stages::new(chain.pipeline.lanes(), None));
+    let run = Run { collection: CollectionName::parse("c").unwrap(), space: Arc::new(mean_space()), stages };
+    let endless = stream::iter(chain.tasks()).chain(stream::pending());
+    let work = chain.pipeline.run(run, endless, outcomes, CancellationToken::new());
+    let three = async {
+        for _ in 0..3 {
+            reports.recv().await.unwrap();
+        }
+    };
+    tokio::select! {
+        ended = work => panic!("ended: {ended:?}"),
+        () = three => {}
+    }
+}

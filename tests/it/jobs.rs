@@ -1,0 +1,115 @@
+//! Jobs over HTTP: submit, follow, stop, survive.
+
+use glimpse::api::replies::JobReply;
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::support::{TestApp, demo_picture};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_is_accepted_with_the_fields_of_the_original() {
+    let app = TestApp::start().await;
+    let body = json!({"s3_bucket": "pipeline", "s3_prefix": "images/", "collection": "documents", "image_max_items": 100,
+        "image_page_size": 1000});
+    let response = app.send(reqwest::Method::POST, "/jobs/images", Some(body)).await;
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
+    let location = response.headers()["location"].to_str().unwrap().to_owned();
+    let reply: serde_json::Value = response.json().await.unwrap();
+    assert_eq!(location, format!("/jobs/{}", reply["job_id"].as_str().unwrap()));
+    insta::assert_json_snapshot!(reply, {".job_id" => "[id]", ".submitted_at" => "[time]"});
+
+    let job = app.job_until(reply["job_id"].as_str().unwrap(), JobReply::is_final).await;
+    insta::assert_json_snapshot!(job, {".job_id" => "[id]", ".submitted_at" => "[time]", ".started_at" => "[time]",
+        ".finished_at" => "[time]", ".stages" => "[stages]", ".images_per_second" => "[rate]"});
+    let (_, logs) = app.get(&format!("{location}/logs")).await;
+    assert!(logs["logs"].as_str().unwrap().lines().count() >= 3, "{logs}");
+    let (_, failures) = app.get(&format!("{location}/failures")).await;
+    assert_eq!(failures, json!({"failures": [], "total": 0, "next": null}));
+    let (_, jobs) = app.get("/jobs").await;
+    assert_eq!(jobs["jobs"][0]["job_id"], reply["job_id"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_job_can_be_stopped_and_what_it_did_stays() {
+    let app = TestApp::with(&[("GLIMPSE_LEASE_SIZE", "4"), ("IMAGE_BATCH_SIZE", "2")]).await;
+    for copy in 0..120 {
+        app.put(&format!("images/{copy:03}.jpg"), demo_picture("cat.jpg")).await;
+    }
+    let id = app.submit(json!({"s3_prefix": "images/"})).await;
+    let waiting = app.submit(json!({"s3_prefix": "other/"})).await;
+    app.job_until(&id, |job| job.counts.done > 0).await;
+    assert_eq!(app.job(&waiting).await.status, "PENDING", "two jobs on one collection do not overlap");
+    let (status, reply) = app.delete("/collections/documents").await;
+    assert_eq!((status, reply["code"].as_str().unwrap()), (StatusCode::CONFLICT, "collection_busy"));
+
+    let (status, reply) = app.delete(&format!("/jobs/{id}")).await;
+    assert_eq!((status, reply), (StatusCode::OK, json!({"job_id": id, "status": "stopped"})));
+    let stopped = app.job(&id).await;
+    assert_eq!(stopped.status, "STOPPED");
+    assert!(stopped.counts.done < 120, "{stopped:?}");
+    let (status, reply) = app.delete(&format!("/jobs/{id}")).await;
+    assert_eq!((status, reply["code"].as_str().unwrap()), (StatusCode::CONFLICT, "job_is_final"));
+
+    app.job_until(&waiting, JobReply::is_final).await;
+    let done = app.job(&id).await.counts.done;
+    let (_, collections) = app.get("/collections").await;
+    assert_eq!(collections["collections"][0]["count"], done, "every report is of a record, every record is reported");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupted_job_goes_on_at_the_next_start() {
+    let app = TestApp::with(&[("GLIMPSE_LEASE_SIZE", "8")]).await;
+    for copy in 0..80 {
+        app.put(&format!("images/{copy:03}.jpg"), demo_picture("cat.jpg")).await;
+    }
+    let id = app.submit(json!({"s3_prefix": "images/"})).await;
+    app.job_until(&id, |job| job.counts.done > 0).await;
+    let app = app.restart().await;
+    let job = app.job_until(&id, JobReply::is_final).await;
+    assert_eq!((job.status.as_str(), job.counts.done, job.counts.listed), ("SUCCEEDED", 80, 80), "{job:?}");
+    let (_, logs) = app.get(&format!("/jobs/{id}/logs")).await;
+    assert!(logs["logs"].as_str().unwrap().contains("goes on with"), "{logs}");
+    let (_, collections) = app.get("/collections").await;
+    assert_eq!(collections["collections"][0]["count"], 80);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_says_so_and_a_waiting_job_can_be_stopped() {
+    let app = TestApp::with(&[("GLIMPSE_JOB_QUEUE", "1"), ("GLIMPSE_LEASE_SIZE", "2")]).await;
+    for copy in 0..60 {
+        app.put(&format!("images/{copy:03}.jpg"), demo_picture("cat.jpg")).await;
+    }
+    let running = app.submit(json!({})).await;
+    app.job_until(&running, |job| job.status == "RUNNING").await;
+    let waiting = app.submit(json!({})).await;
+    let response = app.send(reqwest::Method::POST, "/jobs/images", Some(json!({}))).await;
+    assert_eq!(response.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert!(response.headers().contains_key("retry-after"));
+    let (status, _) = app.delete(&format!("/jobs/{waiting}")).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(app.job(&waiting).await.status, "STOPPED");
+    app.delete(&format!("/jobs/{running}")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_and_collections_can_be_removed_and_come_back_with_the_next_job() {
+    let app = TestApp::start().await;
+    app.seed_demo().await;
+    app.ingest().await;
+    let id = app.find_like(demo_picture("cat.jpg")).await.results[0].id.clone();
+    let (status, image) = app.get(&format!("/images/{id}")).await;
+    assert_eq!(status, StatusCode::OK);
+    insta::assert_json_snapshot!(image, {".indexed_at" => "[time]"});
+    let (status, _) = app.delete(&format!("/images/{id}")).await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(app.get(&format!("/images/{id}")).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(app.delete(&format!("/images/{id}")).await.0, StatusCode::NOT_FOUND);
+    assert_ne!(app.find("a cat", 1).await, ["cat.jpg"]);
+    assert_eq!(app.ingest().await.counts.done, 1);
+    assert_eq!(app.find("a cat", 1).await, ["cat.jpg"]);
+
+    assert_eq!(app.delete("/collections/documents").await.0, StatusCode::OK);
+    assert_eq!(app.delete("/collections/documents").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(app.get("/search/images?q=cat").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(app.ingest().await.counts.done, 26);
+}

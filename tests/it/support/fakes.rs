@@ -1,0 +1,187 @@
+//! Ports that do what a test says: for the chain alone.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt};
+use glimpse::domain::{
+    CollectionInfo, CollectionName, DependencyError, Embedding, Hit, ImageId, ImageRecord, ImageRef, ImageUri, Probe,
+    SearchQuery, Space, Trouble,
+};
+use glimpse::embed::{EmbedError, ImageEmbeddingProvider};
+use glimpse::imaging::{PreparedImage, Preprocessing};
+use glimpse::index::{Ensured, ImageIndex, IndexError};
+use glimpse::source::{Fetched, ImageSource, NewObject, Scope, SourceError};
+
+pub(crate) fn down(dependency: &str) -> DependencyError {
+    DependencyError { dependency: dependency.into(), trouble: Trouble::Failed, detail: "on purpose".into() }
+}
+
+/// A bucket in memory.
+#[derive(Default)]
+pub(crate) struct MemorySource {
+    pub(crate) objects: BTreeMap<String, Bytes>,
+    pub(crate) fetching: AtomicUsize,
+    pub(crate) most_fetching: AtomicUsize,
+}
+
+impl MemorySource {
+    pub(crate) fn of(objects: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
+        let objects = objects.into_iter().map(|(key, bytes)| (key, bytes.into())).collect();
+        Self { objects, ..Self::default() }
+    }
+
+    pub(crate) fn refs(&self) -> Vec<ImageRef> {
+        let of = |(key, bytes): (&String, &Bytes)| ImageRef {
+            uri: ImageUri::new("b", key),
+            etag: Some("e".into()),
+            size_bytes: bytes.len() as u64,
+            modified: None,
+        };
+        self.objects.iter().map(of).collect()
+    }
+}
+
+#[async_trait]
+impl ImageSource for MemorySource {
+    fn list(&self, _: &Scope) -> BoxStream<'static, Result<ImageRef, SourceError>> {
+        stream::iter(self.refs().into_iter().map(Ok)).boxed()
+    }
+
+    async fn fetch(&self, image: &ImageRef) -> Result<Fetched, SourceError> {
+        let now = self.fetching.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most_fetching.fetch_max(now, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        self.fetching.fetch_sub(1, Ordering::SeqCst);
+        let bytes = self.objects.get(image.uri.key()).cloned();
+        let bytes = bytes.ok_or_else(|| SourceError::Missing(image.uri.clone()))?;
+        Ok(Fetched { bytes, etag: image.etag.clone(), content_type: None, metadata: BTreeMap::new() })
+    }
+
+    async fn put(&self, _: &ImageUri, _: NewObject) -> Result<(), SourceError> {
+        Err(SourceError::Dependency(down("memory")))
+    }
+}
+
+/// A model of two numbers: the mean of red, and one. Refuses pictures whose first byte is 0, and batches with them.
+pub(crate) struct MeanProvider {
+    pub(crate) calls: Mutex<Vec<usize>>,
+    /// Fails as a dependency after so many calls.
+    pub(crate) breaks_after: usize,
+    pub(crate) takes: Duration,
+}
+
+impl Default for MeanProvider {
+    fn default() -> Self {
+        Self { calls: Mutex::default(), breaks_after: usize::MAX, takes: Duration::ZERO }
+    }
+}
+
+pub(crate) fn mean_space() -> Space {
+    let probes = vec![Probe { name: "text:a".into(), vector: vec![1.0, 0.0] }];
+    Space { model: "mean".into(), dimension: 2, preprocessing: "crop-8-bicubic".into(), probes }
+}
+
+#[async_trait]
+impl ImageEmbeddingProvider for MeanProvider {
+    fn preprocessing(&self) -> Preprocessing {
+        Preprocessing { size: 8 }
+    }
+
+    async fn space(&self) -> Result<Arc<Space>, EmbedError> {
+        Ok(Arc::new(mean_space()))
+    }
+
+    async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
+        tokio::time::sleep(self.takes).await;
+        let calls = {
+            let mut calls = self.calls.lock().unwrap();
+            calls.push(images.len());
+            calls.len()
+        };
+        if calls > self.breaks_after {
+            return Err(EmbedError::Dependency(down("mean")));
+        }
+        if images.iter().any(|image| image.rgb[0] == 0) {
+            return Err(EmbedError::Rejected("a picture that begins black".into()));
+        }
+        let red = |image: &PreparedImage| f32::from(image.rgb[0]);
+        images.iter().map(|image| Ok(Embedding::normalised(vec![red(image), 1.0], 2)?)).collect()
+    }
+
+    async fn embed_text(&self, _: &str) -> Result<Embedding, EmbedError> {
+        Err(EmbedError::Unsupported)
+    }
+}
+
+/// A store in memory that refuses some ids.
+#[derive(Default)]
+pub(crate) struct MemoryIndex {
+    pub(crate) records: Mutex<BTreeMap<ImageId, ImageRecord>>,
+    pub(crate) refuses: Vec<ImageId>,
+    pub(crate) is_down: bool,
+}
+
+#[async_trait]
+impl ImageIndex for MemoryIndex {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    async fn ensure_image_collection(&self, _: &CollectionName, _: &Space) -> Result<Ensured, IndexError> {
+        Ok(Ensured::Existed)
+    }
+
+    async fn describe(&self, _: &CollectionName) -> Result<Option<CollectionInfo>, IndexError> {
+        Ok(None)
+    }
+
+    async fn collections(&self) -> Result<Vec<CollectionInfo>, IndexError> {
+        Ok(Vec::new())
+    }
+
+    async fn upsert(&self, _: &CollectionName, records: &[ImageRecord]) -> Result<(), IndexError> {
+        if self.is_down {
+            return Err(IndexError::Dependency(down("memory")));
+        }
+        if let Some(refused) = records.iter().find(|record| self.refuses.contains(&record.id)) {
+            return Err(IndexError::Rejected { id: refused.id, reason: "on purpose".into() });
+        }
+        let mut held = self.records.lock().unwrap();
+        held.extend(records.iter().map(|record| (record.id, record.clone())));
+        Ok(())
+    }
+
+    async fn delete(&self, _: &CollectionName, _: &[ImageId]) -> Result<(), IndexError> {
+        Ok(())
+    }
+
+    async fn search(&self, _: &CollectionName, _: &SearchQuery) -> Result<Vec<Hit>, IndexError> {
+        Ok(Vec::new())
+    }
+
+    async fn get(&self, _: &CollectionName, _: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError> {
+        Ok(Vec::new())
+    }
+
+    fn scan(&self, _: &CollectionName) -> BoxStream<'_, Result<ImageId, IndexError>> {
+        stream::empty().boxed()
+    }
+
+    async fn drop_collection(&self, _: &CollectionName) -> Result<(), IndexError> {
+        Ok(())
+    }
+
+    async fn ready(&self) -> Result<(), IndexError> {
+        Ok(())
+    }
+}
+
+pub(crate) fn lanes(count: usize) -> NonZeroUsize {
+    NonZeroUsize::new(count).unwrap()
+}

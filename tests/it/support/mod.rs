@@ -1,0 +1,203 @@
+//! The whole service in a temporary folder, asked over real HTTP, in the words of a user.
+
+#![expect(dead_code, reason = "each test uses its part")]
+
+pub(crate) mod fakes;
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use glimpse::api::replies::{FailuresReply, JobReply, SearchReply, SubmitReply};
+use glimpse::app::{App, Bucket};
+use glimpse::config::Settings;
+use glimpse::shutdown::Shutdown;
+use reqwest::{Client, Method, Response, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+/// A running service.
+pub(crate) struct TestApp {
+    pub(crate) url: String,
+    pub(crate) client: Client,
+    pub(crate) bucket: Bucket,
+    folder: TempDir,
+    variables: Vec<(String, String)>,
+    shutdown: Shutdown,
+    served: JoinHandle<()>,
+}
+
+impl TestApp {
+    pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With these variables set.
+    pub(crate) async fn with(variables: &[(&str, &str)]) -> Self {
+        let own = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self::in_folder(tempfile::tempdir().unwrap(), own).await
+    }
+
+    async fn in_folder(folder: TempDir, variables: Vec<(String, String)>) -> Self {
+        let path = folder.path().display().to_string();
+        let mut all = vec![
+            ("GLIMPSE_DATA_DIR".to_owned(), path),
+            ("GLIMPSE_ADDR".to_owned(), "127.0.0.1:0".to_owned()),
+            ("GLIMPSE_S3_ADDR".to_owned(), "127.0.0.1:0".to_owned()),
+        ];
+        all.extend(variables.clone());
+        let settings = Settings::from_variables(all).unwrap();
+        let shutdown = Shutdown::new();
+        let app = App::build(settings, &shutdown).await.unwrap();
+        let url = format!("http://{}", app.addr());
+        let bucket = app.bucket().await.unwrap();
+        let served = tokio::spawn(async move { app.serve().await.unwrap() });
+        let client = Client::builder().timeout(std::time::Duration::from_mins(1)).build().unwrap();
+        Self { url, client, bucket, folder, variables, shutdown, served }
+    }
+
+    /// Ends as SIGTERM does.
+    pub(crate) async fn stop(self) -> TempDir {
+        self.shutdown.begin();
+        self.served.await.unwrap();
+        self.folder
+    }
+
+    /// Ends, and starts again over the same folder.
+    pub(crate) async fn restart(self) -> Self {
+        let variables = self.variables.clone();
+        let folder = self.stop().await;
+        Self::in_folder(folder, variables).await
+    }
+
+    pub(crate) fn data(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(crate) async fn put(&self, key: &str, bytes: impl Into<Bytes>) {
+        self.bucket.put("pipeline", key, bytes.into(), "application/octet-stream").await.unwrap();
+    }
+
+    /// Uploads the demo photographs under `images/`.
+    pub(crate) async fn seed_demo(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        for path in demo_pictures() {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            self.put(&format!("images/{name}"), std::fs::read(&path).unwrap()).await;
+            names.push(name);
+        }
+        names
+    }
+
+    pub(crate) async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Response {
+        let request = self.client.request(method, format!("{}{path}", self.url));
+        let request = match body {
+            Some(body) => request.json(&body),
+            None => request,
+        };
+        request.send().await.unwrap()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (StatusCode, Value) {
+        parsed(self.send(Method::GET, path, None).await).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> (StatusCode, Value) {
+        parsed(self.send(Method::DELETE, path, None).await).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
+        parsed(self.send(Method::POST, path, Some(body)).await).await
+    }
+
+    pub(crate) async fn submit(&self, body: Value) -> String {
+        let (status, reply) = self.post("/jobs/images", body).await;
+        assert_eq!(status, StatusCode::ACCEPTED, "{reply}");
+        serde_json::from_value::<SubmitReply>(reply).unwrap().job_id
+    }
+
+    pub(crate) async fn job(&self, id: &str) -> JobReply {
+        let (status, reply) = self.get(&format!("/jobs/{id}")).await;
+        assert_eq!(status, StatusCode::OK, "{reply}");
+        serde_json::from_value(reply).unwrap()
+    }
+
+    /// Asks again and again until the job is as wanted.
+    pub(crate) async fn job_until(&self, id: &str, wanted: impl Fn(&JobReply) -> bool) -> JobReply {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_mins(2);
+        loop {
+            let job = self.job(id).await;
+            if wanted(&job) {
+                return job;
+            }
+            assert!(std::time::Instant::now() < deadline, "still {job:?}");
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Submits a job over `images/` and follows it to its end.
+    pub(crate) async fn ingest(&self) -> JobReply {
+        self.ingest_with(json!({"s3_prefix": "images/"})).await
+    }
+
+    pub(crate) async fn ingest_with(&self, body: Value) -> JobReply {
+        let id = self.submit(body).await;
+        self.job_until(&id, JobReply::is_final).await
+    }
+
+    pub(crate) async fn failures(&self, id: &str) -> FailuresReply {
+        let (status, reply) = self.get(&format!("/jobs/{id}/failures?limit=1000")).await;
+        assert_eq!(status, StatusCode::OK, "{reply}");
+        serde_json::from_value(reply).unwrap()
+    }
+
+    /// File names of the hits for words, best first.
+    pub(crate) async fn find(&self, words: &str, limit: usize) -> Vec<String> {
+        let request = self.client.get(format!("{}/search/images", self.url));
+        let response = request.query(&[("q", words), ("limit", &limit.to_string())]).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        names(&response.json().await.unwrap())
+    }
+
+    pub(crate) async fn search_file(&self, bytes: Vec<u8>, query: &str) -> Response {
+        let part = reqwest::multipart::Part::bytes(bytes).file_name("query.jpg");
+        let form = reqwest::multipart::Form::new().part("file", part);
+        self.client.post(format!("{}/search/images{query}", self.url)).multipart(form).send().await.unwrap()
+    }
+
+    pub(crate) async fn find_like(&self, bytes: Vec<u8>) -> SearchReply {
+        let response = self.search_file(bytes, "").await;
+        assert_eq!(response.status(), StatusCode::OK);
+        response.json().await.unwrap()
+    }
+}
+
+async fn parsed(response: Response) -> (StatusCode, Value) {
+    let (status, text) = (response.status(), response.text().await.unwrap());
+    let body = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status} without JSON: {text:?}"));
+    (status, body)
+}
+
+/// File names of the hits, best first.
+pub(crate) fn names(reply: &SearchReply) -> Vec<String> {
+    reply.results.iter().map(|hit| hit.s3_key.rsplit('/').next().unwrap().to_owned()).collect()
+}
+
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The demo photographs, by name.
+pub(crate) fn demo_pictures() -> Vec<PathBuf> {
+    let mut paths: Vec<PathBuf> = std::fs::read_dir(root().join("demo"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "jpg"))
+        .collect();
+    paths.sort();
+    paths
+}
+
+pub(crate) fn demo_picture(name: &str) -> Vec<u8> {
+    std::fs::read(root().join("demo").join(name)).unwrap()
+}
