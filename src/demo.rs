@@ -22,7 +22,7 @@ pub fn images() -> impl Iterator<Item = (&'static str, &'static [u8])> {
     })
 }
 
-/// The `n`th picture: its file name, and its bytes. The photographs come first, in order of their names; beyond them their
+/// The `n`th picture: its path, and its bytes. The photographs come first, in order of their names; beyond them their
 /// variations, without end.
 ///
 /// # Errors
@@ -31,10 +31,8 @@ pub fn picture(n: usize) -> Result<(String, Bytes), VaryError> {
     let (name, bytes) = images().nth(n % count()).unwrap_or_default();
     match n / count() {
         0 => Ok((name.to_owned(), Bytes::from_static(bytes))),
-        round => {
-            let stem = name.strip_suffix(".jpg").unwrap_or(name);
-            Ok((format!("{stem}-{round:04}.jpg"), vary(bytes, n as u64)?))
-        }
+        // The name stays the end of the key, so that known answers stay right ones.
+        round => Ok((format!("varied-{round:04}/{name}"), vary(bytes, n as u64)?)),
     }
 }
 
@@ -109,7 +107,7 @@ mod tests {
         assert_eq!(made.len(), 4);
         assert_eq!(vary(cat, 3).unwrap(), vary(cat, 3).unwrap());
         let (name, bytes) = picture(26).unwrap();
-        assert_eq!(name, "astronaut-0001.jpg");
+        assert_eq!(name, "varied-0001/astronaut.jpg");
         assert_ne!(bytes, picture(52).unwrap().1);
         image::load_from_memory(&bytes).unwrap();
     }

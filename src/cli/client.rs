@@ -124,7 +124,7 @@ impl Client {
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<Reply, CliError> {
-        let url = self.url.to_string();
+        let url = self.url.as_str().trim_end_matches('/').to_owned();
         let broken = |source: reqwest::Error| {
             let (url, connect, source) = (url.clone(), source.is_connect(), source.without_url());
             if connect { CliError::Unreachable { url, source } } else { CliError::Lost { url, source } }

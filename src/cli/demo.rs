@@ -55,7 +55,7 @@ impl Demo {
                 outcome = tour.show(&lines, begun, self.once) => outcome,
                 () = drain.cancelled() => Ok(Ending::Done),
             };
-            if self.once || !matches!(outcome, Ok(Ending::Done)) {
+            if self.once || matches!(outcome, Ok(Ending::Failed) | Err(_)) {
                 shutdown.begin();
             }
             outcome

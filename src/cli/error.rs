@@ -107,11 +107,13 @@ impl CliError {
         let mut said = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
+            cause = error.source();
+            // Between our sentence and what the operating system says, an HTTP client has many layers to tell of.
+            let network = matches!(self, Self::Unreachable { .. } | Self::Lost { .. });
             let text = error.to_string();
-            if !said.contains(&text) {
+            if !(said.contains(&text) || network && cause.is_some()) {
                 write!(said, ": {text}").ok();
             }
-            cause = error.source();
         }
         said
     }

@@ -81,7 +81,7 @@ fn list(reply: &JobsReply) -> String {
             job.collection.clone().into(),
             out::number(job.counts.done),
             out::number(job.counts.failed),
-            job.submitted_at.clone().into(),
+            to_the_second(&job.submitted_at).into(),
         ]);
     }
     table.to_string()
@@ -96,13 +96,18 @@ fn one(job: &JobReply) -> String {
         job.s3_bucket,
         job.s3_prefix,
         job.collection,
-        job.submitted_at,
-        job.started_at.clone().unwrap_or_else(dash),
-        job.finished_at.clone().unwrap_or_else(dash),
+        to_the_second(&job.submitted_at),
+        job.started_at.as_deref().map_or_else(dash, to_the_second),
+        job.finished_at.as_deref().map_or_else(dash, to_the_second),
         counts.left
     );
     said.extend(job.waiting_on.as_ref().map(|waiting| format!("\nwaits: {}", waiting.message)));
     said
+}
+
+/// A moment as people read it: fractions of a second are for programs.
+fn to_the_second(moment: &str) -> String {
+    moment.split_once('.').map_or_else(|| moment.to_owned(), |(seconds, _)| format!("{seconds}Z"))
 }
 
 async fn all_failures(client: &Client, id: &str) -> Result<FailuresReply, CliError> {

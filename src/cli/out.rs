@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, Write};
 
-use comfy_table::{Cell, CellAlignment, Table, presets};
+use comfy_table::{Cell, CellAlignment, LineStyle, Table, presets};
 
 use super::CliError;
 
@@ -16,7 +16,7 @@ pub(super) fn line(text: impl Display) -> Result<(), CliError> {
 /// A plain table: words to the left, numbers to the right.
 pub(super) fn table(headers: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none()));
     table.set_header(headers.iter().map(|header| header.to_uppercase()));
     table
 }
