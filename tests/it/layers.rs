@@ -1,0 +1,211 @@
+//! Who may import whom: DESIGN.md section 1, held against the sources.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Names of the three ports that their users may know: traits, what those speak in, and errors. No adapter.
+const PORTS: [&str; 13] = [
+    "source::ImageSource",
+    "source::Scope",
+    "source::Fetched",
+    "source::NewObject",
+    "source::SourceError",
+    "embed::ImageEmbeddingProvider",
+    "embed::EmbedError",
+    "embed::Busy",
+    "index::ImageIndex",
+    "index::IndexError",
+    "index::Ensured",
+    "index::Stores",
+    "index::stores",
+];
+
+/// What a module may import. `jobs` means it and all that is in it; `api::replies` only that part.
+fn allowed(module: &str) -> Vec<&'static str> {
+    let ports = |more: &[&'static str]| [&PORTS[..], more].concat();
+    match module {
+        "domain" | "resilience" | "sqlite" | "shutdown" | "telemetry" => vec![],
+        "imaging" => vec!["domain"],
+        "source" | "index" => vec!["domain", "resilience", "imaging", "sqlite"],
+        "embed" => vec!["domain", "resilience", "imaging"],
+        "pipeline" => ports(&["domain", "imaging", "resilience"]),
+        "jobs" => ports(&["domain", "imaging", "resilience", "pipeline", "sqlite"]),
+        "search" | "images" => ports(&["domain", "imaging", "resilience", "pipeline"]),
+        "api" => vec!["domain", "jobs", "search", "images", "web"],
+        "demo" => vec!["domain", "imaging"],
+        "cli" => vec!["domain", "app", "config", "telemetry", "shutdown", "demo", "api::replies"],
+        // `config` is held to settings below.
+        "app" | "config" => vec![
+            "domain",
+            "imaging",
+            "resilience",
+            "sqlite",
+            "source",
+            "embed",
+            "index",
+            "pipeline",
+            "jobs",
+            "search",
+            "images",
+            "api",
+            "config",
+            "telemetry",
+            "shutdown",
+            "demo",
+        ],
+        other => panic!("src/{other} has no row in the table of layers: give it one"),
+    }
+}
+
+fn may(module: &str, import: &str) -> bool {
+    let own = import.split("::").next() == Some(module);
+    let listed = allowed(module)
+        .iter()
+        .any(|allowed| import.strip_prefix(allowed).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")));
+    let settings = module != "config" || import.ends_with("Settings");
+    own || (listed && settings)
+}
+
+#[test]
+fn nothing_goes_back_up() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut wrong = Vec::new();
+    let mut modules = BTreeSet::new();
+    for file in sources(&root) {
+        let path: Vec<String> = file
+            .strip_prefix(&root)
+            .unwrap()
+            .with_extension("")
+            .iter()
+            .map(|part| part.to_string_lossy().into())
+            .collect();
+        if path == ["lib"] || path == ["main"] {
+            continue;
+        }
+        let place = if path.last().unwrap() == "mod" { &path[..path.len() - 1] } else { &path[..] };
+        modules.insert(place[0].clone());
+        for import in imports(&code(&std::fs::read_to_string(&file).unwrap()), place) {
+            if !may(&place[0], &import) {
+                wrong.push(format!("src/{} imports crate::{import}", path.join("/")));
+            }
+        }
+    }
+    assert!(modules.len() > 10, "the sources were not found: {modules:?}");
+    assert!(wrong.is_empty(), "against DESIGN.md section 1:\n{}", wrong.join("\n"));
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// The text without comments, without what only tests are made of, and without `in` paths of visibility.
+fn code(text: &str) -> String {
+    let shipped = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    let lines = shipped.lines().map(|line| line.split("//").next().unwrap_or_default());
+    lines.collect::<Vec<_>>().join("\n").replace("(in crate::", "(in ")
+}
+
+/// Every path of this crate that the code names, from the crate's root, `use` lists unfolded.
+fn imports(code: &str, place: &[String]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        if !code[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == '$') {
+            unfold(&mut Cursor(&code[at + "crate::".len()..]), String::new(), &mut found);
+        }
+    }
+    // `super::super::…` may leave its module too.
+    let up = "super::".repeat(place.len());
+    for (at, _) in code.match_indices(&up) {
+        let after = &code[at + up.len()..];
+        if !code[..at].ends_with("::") && !after.starts_with("super::") {
+            unfold(&mut Cursor(after), String::new(), &mut found);
+        }
+    }
+    found
+}
+
+struct Cursor<'a>(&'a str);
+
+impl<'a> Cursor<'a> {
+    fn eat(&mut self, token: &str) -> bool {
+        let rest = self.0.trim_start().strip_prefix(token);
+        self.0 = rest.unwrap_or(self.0);
+        rest.is_some()
+    }
+
+    fn word(&mut self) -> &'a str {
+        let text = self.0.trim_start();
+        let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+        self.0 = &text[end..];
+        &text[..end]
+    }
+}
+
+/// Reads one tree of paths, such as `a::{b, c::d}`.
+fn unfold(cursor: &mut Cursor<'_>, path: String, found: &mut Vec<String>) {
+    let join = |word: &str| if path.is_empty() { word.to_owned() } else { format!("{path}::{word}") };
+    if cursor.eat("{") {
+        while !cursor.eat("}") && !cursor.0.is_empty() {
+            unfold(cursor, path.clone(), found);
+            if cursor.eat("as ") {
+                cursor.word();
+            }
+            if !cursor.eat(",") && !cursor.0.trim_start().starts_with('}') {
+                return;
+            }
+        }
+        return;
+    }
+    let word = cursor.word();
+    let next = if word.is_empty() || word == "self" { path.clone() } else { join(word) };
+    // `path::<T>` and `path::*` end the path.
+    let goes_on = cursor
+        .0
+        .strip_prefix("::")
+        .is_some_and(|rest| rest.starts_with(|c: char| c.is_alphabetic() || c == '{' || c == '_'));
+    if !word.is_empty() && goes_on {
+        cursor.eat("::");
+        unfold(cursor, next, found);
+    } else {
+        cursor.eat("::*");
+        found.push(next);
+    }
+}
+
+#[test]
+fn the_reader_finds_every_form() {
+    let text = "
+use crate::domain::{self, Job as J, image::{Format, *}}; // crate::comment
+use crate::{search, api::replies};
+pub(in crate::jobs) fn f() { $crate::no(); other_crate::no(); let _ = crate::index::Stores::new::<u8>(); }
+use super::super::source::S3;
+use super::pools;
+#[cfg(test)]
+mod tests { use crate::app::App; }
+";
+    let place = ["jobs".to_owned(), "run".to_owned()];
+    let found = imports(&code(text), &place);
+    let expected = [
+        "domain",
+        "domain::Job",
+        "domain::image::Format",
+        "domain::image",
+        "search",
+        "api::replies",
+        "index::Stores::new",
+        "source::S3",
+    ];
+    assert_eq!(found, expected);
+    assert!(!may("jobs", "source::S3") && may("jobs", "index::Stores::new") && may("jobs", "jobs::ledger"));
+    assert!(may("cli", "api::replies::JobReply") && !may("cli", "api::ApiSettings") && !may("cli", "jobs"));
+    assert!(may("config", "api::ApiSettings") && !may("config", "api::router"));
+}
