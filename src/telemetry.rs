@@ -1,5 +1,7 @@
 //! Logs: for people or as JSON lines, to standard error, so that standard output stays for results.
 
+use std::io::IsTerminal;
+
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::writer::MakeWriterExt;
@@ -41,7 +43,7 @@ impl TelemetrySettings {
             .with_writer(std::io::stderr.with_max_level(tracing::Level::TRACE));
         let outcome = match self.glimpse_log_format.as_str() {
             "json" => logs.json().flatten_event(true).try_init(),
-            _ => logs.with_target(false).try_init(),
+            _ => logs.with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init(),
         };
         // Only tests begin twice.
         drop(outcome);
