@@ -119,7 +119,7 @@ fn imports(code: &str, place: &[String]) -> Vec<String> {
     let mut found = Vec::new();
     for (at, _) in code.match_indices("crate::") {
         if !code[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_' || before == '$') {
-            unfold(&mut Cursor(&code[at + "crate::".len()..]), String::new(), &mut found);
+            unfold(&mut Cursor(&code[at + "crate::".len()..]), "", &mut found);
         }
     }
     // `super::super::…` may leave its module too.
@@ -127,7 +127,7 @@ fn imports(code: &str, place: &[String]) -> Vec<String> {
     for (at, _) in code.match_indices(&up) {
         let after = &code[at + up.len()..];
         if !code[..at].ends_with("::") && !after.starts_with("super::") {
-            unfold(&mut Cursor(after), String::new(), &mut found);
+            unfold(&mut Cursor(after), "", &mut found);
         }
     }
     found
@@ -151,11 +151,11 @@ impl<'a> Cursor<'a> {
 }
 
 /// Reads one tree of paths, such as `a::{b, c::d}`.
-fn unfold(cursor: &mut Cursor<'_>, path: String, found: &mut Vec<String>) {
+fn unfold(cursor: &mut Cursor<'_>, path: &str, found: &mut Vec<String>) {
     let join = |word: &str| if path.is_empty() { word.to_owned() } else { format!("{path}::{word}") };
     if cursor.eat("{") {
         while !cursor.eat("}") && !cursor.0.is_empty() {
-            unfold(cursor, path.clone(), found);
+            unfold(cursor, path, found);
             if cursor.eat("as ") {
                 cursor.word();
             }
@@ -166,7 +166,7 @@ fn unfold(cursor: &mut Cursor<'_>, path: String, found: &mut Vec<String>) {
         return;
     }
     let word = cursor.word();
-    let next = if word.is_empty() || word == "self" { path.clone() } else { join(word) };
+    let next = if word.is_empty() || word == "self" { path.to_owned() } else { join(word) };
     // `path::<T>` and `path::*` end the path.
     let goes_on = cursor
         .0
@@ -174,7 +174,7 @@ fn unfold(cursor: &mut Cursor<'_>, path: String, found: &mut Vec<String>) {
         .is_some_and(|rest| rest.starts_with(|c: char| c.is_alphabetic() || c == '{' || c == '_'));
     if !word.is_empty() && goes_on {
         cursor.eat("::");
-        unfold(cursor, next, found);
+        unfold(cursor, &next, found);
     } else {
         cursor.eat("::*");
         found.push(next);
