@@ -1,6 +1,7 @@
 //! Bytes in, pixels and facts out: magic bytes, limits, decode, orientation, alpha, resize. No I/O, no async; knows
 //! nothing of where bytes come from or where pixels go.
 
+mod axis;
 mod decode;
 mod error;
 mod exif;

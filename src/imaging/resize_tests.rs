@@ -13,14 +13,11 @@ fn pattern(width: u32, height: u32) -> RgbImage {
 /// The rule to the letter: the whole picture resized, then cut.
 fn by_the_letter(picture: &RgbImage, size: u32) -> RgbImage {
     let (width, height) = picture.dimensions();
-    let shortest = width.min(height);
-    let resized = |length| u32::try_from(scaled(length, shortest, size)).unwrap();
+    let shortest = f64::from(width.min(height));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small sides")]
+    let resized = |length: u32| (f64::from(length) * f64::from(size) / shortest).round_ties_even() as u32;
     let (wide, high) = (resized(width), resized(height));
-    let source = ImageRef::new(width, height, picture.as_raw(), PixelType::U8x3).unwrap();
-    let mut whole = Image::new(wide, high, PixelType::U8x3);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
-    Resizer::new().resize(&source, &mut whole, &options).unwrap();
-    let whole = RgbImage::from_raw(wide, high, whole.into_vec()).unwrap();
+    let whole = resize(picture, wide, high).unwrap();
     image::imageops::crop_imm(&whole, (wide - size) / 2, (high - size) / 2, size, size).to_image()
 }
 
@@ -30,20 +27,24 @@ fn worst(a: &RgbImage, b: &RgbImage) -> u8 {
 }
 
 #[test]
-fn the_other_side_is_rounded_half_to_even() {
-    assert_eq!(scaled(5, 2, 5), 12);
-    assert_eq!(scaled(7, 2, 5), 18);
-    assert_eq!(scaled(640, 480, 260), 347);
-    assert_eq!(scaled(480, 480, 260), 260);
-    assert_eq!(scaled(u32::MAX, 1, 260), 1_116_691_496_700);
-}
-
-#[test]
-fn cutting_before_resizing_gives_the_same_picture() {
-    for (width, height) in [(640, 480), (333, 500), (97, 31), (32, 32), (33, 65), (5, 90), (200, 3)] {
+fn ordinary_pictures_follow_the_rule_to_the_letter_and_strips_almost() {
+    for (width, height) in [(640, 480), (333, 500), (97, 31), (32, 32), (33, 65), (5, 39), (5, 90), (200, 3), (7, 900)]
+    {
         let picture = pattern(width, height);
         let apart = worst(&square(&picture, Orientation::NoTransforms, 32).unwrap(), &by_the_letter(&picture, 32));
-        assert!(apart <= 1, "{width} x {height}: {apart}");
+        let allowed = if width.max(height) <= 8 * width.min(height) { 0 } else { 4 };
+        assert!(apart <= allowed, "{width} x {height}: {apart}");
+    }
+}
+
+/// 297 x 180 to 260: a part of it, with fractions, made the resizer read beyond the picture and ended the process.
+#[test]
+fn no_size_reads_beyond_the_picture() {
+    let sizes = (1..200).map(|side| (side, 45, 65)).chain((1..200).map(|side| (74, side, 65)));
+    for (width, height, size) in sizes.chain([(297, 180, 260), (180, 297, 260)]) {
+        let picture = RgbImage::from_pixel(width, height, Rgb([200, 100, 50]));
+        let square = square(&picture, Orientation::NoTransforms, size).unwrap();
+        assert!(square.pixels().all(|pixel| *pixel == Rgb([200, 100, 50])), "{width} x {height}");
     }
 }
 
@@ -63,7 +64,7 @@ fn a_picture_stored_turned_gives_the_same_square() {
             let mut stored = DynamicImage::ImageRgb8(upright.clone());
             stored.apply_orientation(inverse);
             let apart = worst(&square(&stored.into_rgb8(), orientation, 24).unwrap(), &expected);
-            // Rows are resized before columns, and what lies between is rounded and clamped to bytes.
+            // Columns are resized before rows, and what lies between is rounded and clamped to bytes.
             assert!(apart <= 8, "{width} x {height}, orientation {value}: {apart}");
         }
     }
