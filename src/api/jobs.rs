@@ -1,7 +1,8 @@
 //! `/jobs`.
 
 use axum::extract::State;
-use axum::http::{HeaderName, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -12,7 +13,7 @@ use super::extract::{Json, Path, Query};
 use super::replies::{
     FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, StopReply, SubmitReply, SubmitRequest,
 };
-use super::{AppState, Defaults};
+use super::{AppState, Defaults, events};
 use crate::jobs::{Jobs, Submission};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -110,10 +111,15 @@ async fn list_jobs(
 }
 
 /// How a job gets on.
+///
+/// With `Accept: text/event-stream` a stream of events `job`, each with this body, until the job ends.
 #[utoipa::path(get, path = "/jobs/{id}", tag = "jobs", params(("id" = String, Path)),
     responses((status = 200, body = JobReply), (status = 404, body = ErrorReply)))]
-async fn get_job(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result<axum::Json<JobReply>, ApiError> {
-    Ok(axum::Json(jobs.get(&id).await?.into()))
+async fn get_job(State(jobs): State<Jobs>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, ApiError> {
+    if events::wanted(&headers) {
+        return events::of_job(jobs, id).await;
+    }
+    Ok(axum::Json(JobReply::from(jobs.get(&id).await?)).into_response())
 }
 
 /// Stop a job: it takes no more images; what it has indexed stays.
@@ -125,11 +131,20 @@ async fn stop_job(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result<ax
 }
 
 /// What a job says: one string with newlines.
+///
+/// With `Accept: text/event-stream` a stream of events `log`, one a line, until the job ends; `Last-Event-ID` goes on.
 #[utoipa::path(get, path = "/jobs/{id}/logs", tag = "jobs", params(("id" = String, Path)),
     responses((status = 200, body = LogsReply), (status = 404, body = ErrorReply)))]
-async fn get_job_logs(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result<axum::Json<LogsReply>, ApiError> {
+async fn get_job_logs(
+    State(jobs): State<Jobs>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    if events::wanted(&headers) {
+        return events::of_logs(jobs, id, &headers).await;
+    }
     let lines = jobs.logs(&id).await?;
-    Ok(axum::Json(LogsReply { job_id: id, logs: lines.join("\n") }))
+    Ok(axum::Json(LogsReply { job_id: id, logs: lines.join("\n") }).into_response())
 }
 
 /// Which images could not be indexed, and why.

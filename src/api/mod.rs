@@ -3,6 +3,7 @@
 
 mod door;
 mod error;
+mod events;
 mod extract;
 mod health;
 mod images;

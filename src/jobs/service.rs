@@ -185,6 +185,20 @@ impl Jobs {
         Ok(self.0.ledger.logs(job.id).await?)
     }
 
+    /// Lines of a job's log after the one of that number, oldest first, each with its number.
+    ///
+    /// # Errors
+    /// [`JobsError::Unknown`], [`JobsError::Ledger`]
+    pub async fn log_lines(&self, id: &str, after: i64) -> Result<Vec<(i64, String)>, JobsError> {
+        let job = self.0.known(id).await?;
+        Ok(self.0.ledger.log_lines(job.id, after).await?)
+    }
+
+    /// Comes to its end when the service is asked to end: whoever streams stops then.
+    pub fn closing(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.0.drain.clone().cancelled_owned()
+    }
+
     /// Failed items of a job, from the one after `after`.
     ///
     /// # Errors

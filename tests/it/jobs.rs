@@ -113,3 +113,32 @@ async fn records_and_collections_can_be_removed_and_come_back_with_the_next_job(
     assert_eq!(app.get("/search/images?q=cat").await.0, StatusCode::NOT_FOUND);
     assert_eq!(app.ingest().await.counts.done, 26);
 }
+
+/// The whole of a stream as text: it ends by itself.
+async fn stream(app: &TestApp, path: &str) -> String {
+    let request = app.client.get(format!("{}{path}", app.url)).header("accept", "text/event-stream");
+    let response = request.send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "text/event-stream");
+    response.text().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_and_its_log_can_be_followed_as_streams_to_their_end() {
+    let app = TestApp::start().await;
+    app.seed_demo().await;
+    let id = app.submit(json!({})).await;
+    let (job, log) = (format!("/jobs/{id}"), format!("/jobs/{id}/logs"));
+    let (states, lines) = tokio::join!(stream(&app, &job), stream(&app, &log));
+    let last = states.lines().filter_map(|line| line.strip_prefix("data: ")).next_back().unwrap();
+    let last: JobReply = serde_json::from_str(last).unwrap();
+    assert_eq!((last.status.as_str(), last.counts.done), ("SUCCEEDED", 26));
+    assert!(states.matches("event: job").count() >= 2, "{states}");
+    assert!(lines.contains("lists s3://pipeline/") && lines.contains("SUCCEEDED: 26 done"), "{lines}");
+
+    let number = lines.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
+    let rest = app.client.get(format!("{}{log}", app.url)).header("accept", "text/event-stream");
+    let rest = rest.header("last-event-id", number).send().await.unwrap().text().await.unwrap();
+    assert_eq!(rest.matches("event: log").count() + 1, lines.matches("event: log").count());
+    let unknown = app.client.get(format!("{}/jobs/x", app.url)).header("accept", "text/event-stream");
+    assert_eq!(unknown.send().await.unwrap().status(), StatusCode::NOT_FOUND);
+}

@@ -53,6 +53,22 @@ impl Ledger {
             .await
     }
 
+    /// Lines of a job's log after the one of that number, oldest first, each with its number.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn log_lines(&self, job: JobId, after: i64) -> Result<Vec<(i64, String)>, SqliteError> {
+        self.db
+            .call(move |db| {
+                db.prepare_cached(
+                    "SELECT id, at || ' ' || line FROM logs WHERE job = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
+                )?
+                .query_map(params![job.to_string(), after, MOST_LINES], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+            })
+            .await
+    }
+
     /// Failed items of a job, from the one after `after`.
     ///
     /// # Errors
