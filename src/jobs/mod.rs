@@ -36,6 +36,9 @@ pub use settings::JobSettings;
 /// process has for stopping.
 const GRACE: Duration = Duration::from_secs(20);
 
+/// A ledger that failed is left alone for so long.
+const LEDGER_PAUSE: Duration = Duration::from_secs(5);
+
 /// What the service of jobs is made of.
 #[derive(Debug)]
 pub struct JobParts {
@@ -79,8 +82,4 @@ impl Inner {
     fn live(&self) -> MutexGuard<'_, HashMap<JobId, Arc<Live>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn pools_worker() -> &'static str {
-    pools::WORKER
 }

@@ -18,7 +18,7 @@ impl Inner {
         let stop = self.drain.child_token();
         let provider = self.pipeline.provider().busy();
         let live = Arc::new(Live::new(Stages::new(self.pipeline.lanes(), provider), stop, &job.counts));
-        // Before the task begins: the scheduler must see it in its very next look.
+        // Before the job begins: the scheduler must see it in its very next look, and whoever stops it must find it.
         self.live().insert(job.id, live.clone());
         self.tasks.spawn(self.clone().run(job, live));
     }
@@ -26,11 +26,24 @@ impl Inner {
     /// Runs a job and notes its end. A job that is interrupted by the service's own end stays as it is and goes on at
     /// the next start.
     async fn run(self: Arc<Self>, job: JobRecord, live: Arc<Live>) {
-        tracing::info!(job.id = %job.id, job.collection = %job.spec.collection, "job begins");
-        let work = std::panic::AssertUnwindSafe(self.work(&job, &live));
-        let worked = futures::FutureExt::catch_unwind(work).await.unwrap_or(Err(JobTrouble::Panicked));
-        if let Err(error) = self.end(&job, &live, worked).await {
-            tracing::error!(job.id = %job.id, %error, "job could not be brought to its end; it goes on at the next start");
+        let outcome = match self.ledger.begin(job.id).await {
+            Ok(true) => {
+                tracing::info!(job.id = %job.id, job.collection = %job.spec.collection, "job begins");
+                let work = std::panic::AssertUnwindSafe(self.work(&job, &live));
+                let worked = futures::FutureExt::catch_unwind(work).await.unwrap_or(Err(JobTrouble::Panicked));
+                self.end(&job, &live, worked).await
+            }
+            // Stopped before its turn.
+            Ok(false) => Ok(()),
+            Err(error) => Err(error.into()),
+        };
+        if let Err(error) = outcome {
+            tracing::error!(job.id = %job.id, %error, "the ledger fails; the job is taken up again");
+            // A ledger that cannot be written now is not asked in a circle.
+            tokio::select! {
+                () = tokio::time::sleep(super::LEDGER_PAUSE) => {}
+                () = self.drain.cancelled() => {}
+            }
         }
         self.live().remove(&job.id);
         self.wake.notify_one();
@@ -112,7 +125,6 @@ impl Inner {
             Ok(()) if live.stop.is_cancelled() => {
                 tracing::info!(job.id = %job.id, counts.done, "job interrupted; it goes on at the next start");
                 let line = "interrupted: the service stops; the job goes on at its next start".to_owned();
-                self.ledger.end_leases(super::pools_worker()).await?;
                 return Ok(self.ledger.log(job.id, line).await?);
             }
             Ok(()) => {

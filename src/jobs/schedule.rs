@@ -1,9 +1,8 @@
 //! Whose turn it is: jobs start as there is room, never two on one collection.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::Inner;
+use super::{Inner, LEDGER_PAUSE};
 use crate::domain::{JobId, JobRecord};
 use crate::sqlite::SqliteError;
 
@@ -20,7 +19,7 @@ impl Inner {
                 () = self.wake.notified() => {}
                 () = self.drain.cancelled() => {}
                 // A ledger that failed is asked again.
-                () = tokio::time::sleep(Duration::from_secs(5)) => {}
+                () = tokio::time::sleep(LEDGER_PAUSE) => {}
             }
         }
     }
@@ -35,9 +34,6 @@ impl Inner {
             busy.extend(self.ledger.job(*id).await?.map(|job| job.spec.collection));
         }
         let Some(job) = self.ledger.next_job(running, busy).await? else { return Ok(false) };
-        if !self.ledger.begin(job.id).await? {
-            return Ok(true);
-        }
         self.launch(job);
         Ok(true)
     }

@@ -142,3 +142,30 @@ async fn a_job_and_its_log_can_be_followed_as_streams_to_their_end() {
     let unknown = app.client.get(format!("{}/jobs/x", app.url)).header("accept", "text/event-stream");
     assert_eq!(unknown.send().await.unwrap().status(), StatusCode::NOT_FOUND);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_is_stopped_at_once_does_no_more_than_it_says() {
+    let app = TestApp::with(&[("GLIMPSE_JOBS_AT_ONCE", "4")]).await;
+    for copy in 0..40 {
+        app.put(&format!("images/{copy:03}.jpg"), demo_picture("cat.jpg")).await;
+    }
+    let mut ids = Vec::new();
+    for turn in 0..12 {
+        let id = app.submit(json!({"collection": format!("c{turn}")})).await;
+        // From not yet seen by the scheduler to well under way.
+        tokio::time::sleep(std::time::Duration::from_millis(turn * 3)).await;
+        assert_eq!(app.delete(&format!("/jobs/{id}")).await.0, StatusCode::OK);
+        ids.push(id);
+    }
+    // What was in flight has ended when the service has.
+    let app = app.restart().await;
+    let (_, reply) = app.get("/collections").await;
+    for (turn, id) in ids.iter().enumerate() {
+        let job = app.job(id).await;
+        assert_eq!(job.status, "STOPPED");
+        assert!(job.counts.done < 40, "{job:?}");
+        let name = format!("c{turn}");
+        let held = reply["collections"].as_array().unwrap().iter().find(|one| one["name"] == name.as_str());
+        assert_eq!(held.map_or(0, |one| one["count"].as_u64().unwrap()), job.counts.done, "{job:?}");
+    }
+}

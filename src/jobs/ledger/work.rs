@@ -181,17 +181,25 @@ impl Ledger {
             .await
     }
 
-    /// Gives back every lease of a worker that is no more: at start, those of the pool of the process before.
+    /// Gives back every lease of a worker that is no more, and takes away what a crash left of finished jobs: at start,
+    /// for the pool of the process before. Says how many leases were given back.
     ///
     /// # Errors
     /// [`SqliteError`]
     pub async fn end_leases(&self, worker: &'static str) -> Result<usize, SqliteError> {
         self.db
             .call(move |db| {
-                db.execute(
+                let all = db.transaction()?;
+                for table in ["items", "batches"] {
+                    let of_finished = "SELECT id FROM jobs WHERE state NOT IN ('PENDING', 'RUNNING')";
+                    all.execute(&format!("DELETE FROM {table} WHERE job IN ({of_finished})"), ())?;
+                }
+                let given_back = all.execute(
                     "UPDATE batches SET state = 'todo', worker = NULL WHERE state = 'leased' AND worker = ?1",
                     [worker],
-                )
+                )?;
+                all.commit()?;
+                Ok(given_back)
             })
             .await
     }
