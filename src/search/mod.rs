@@ -145,7 +145,12 @@ impl Search {
     }
 
     fn store(&self, named: Option<&str>) -> Result<&Arc<dyn ImageIndex>, SearchError> {
-        let Some(name) = named else { return Ok(self.stores.default_store()) };
+        let name = match named {
+            None => return Ok(self.stores.default_store()),
+            // All of one is that one.
+            Some("all") if self.stores.iter().count() == 1 => return Ok(self.stores.default_store()),
+            Some(name) => name,
+        };
         let wrong = |message| SearchError::Invalid { field: "provider", message };
         self.stores.named(name).ok_or_else(|| {
             let here = self.stores.names();

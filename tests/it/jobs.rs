@@ -169,3 +169,20 @@ async fn a_job_that_is_stopped_at_once_does_no_more_than_it_says() {
         assert_eq!(held.map_or(0, |one| one["count"].as_u64().unwrap()), job.counts.done, "{job:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_waits_for_a_bucket_that_is_down_and_says_so() {
+    // Port 9 of loopback: nobody listens there.
+    let down = [("S3_ENDPOINT", "http://127.0.0.1:9"), ("S3_ACCESS_KEY_ID", "k"), ("S3_SECRET_ACCESS_KEY", "hush")];
+    let app = TestApp::with(&down).await;
+    let id = app.submit(json!({})).await;
+    let job = app.job_until(&id, |job| job.waiting_on.is_some()).await;
+    let waiting = job.waiting_on.unwrap();
+    assert_eq!((job.status.as_str(), waiting.dependency.as_str(), job.counts.failed), ("RUNNING", "s3", 0));
+    assert!(!waiting.message.contains("127.0.0.1"), "internals are for the log: {}", waiting.message);
+    assert_eq!(app.get("/readyz").await.0, StatusCode::OK, "searches need no bucket");
+    assert_eq!(app.delete(&format!("/jobs/{id}")).await.0, StatusCode::OK);
+    let begun = std::time::Instant::now();
+    app.stop().await;
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "a listing that waits holds nothing up");
+}
