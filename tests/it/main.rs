@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test waits for what it spawns")]
 
 mod chain;
+mod commands;
 mod embed_contract;
 mod errors;
 mod golden;

@@ -1,0 +1,87 @@
+//! The command line as a user types it: the real binary, its output, its exit codes.
+
+use std::net::TcpListener;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::support::{TestApp, demo_picture, root};
+
+/// Runs `glimpse` with only these variables of ours set.
+async fn glimpse(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
+    command.args(arguments).current_dir(std::env::temp_dir()).envs(variables.iter().copied());
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_goes_all_the_way_and_leaves() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let free = [("GLIMPSE_DATA_DIR", data), ("GLIMPSE_ADDR", "127.0.0.1:0"), ("GLIMPSE_S3_ADDR", "127.0.0.1:0")];
+    let shown = glimpse(&free, &["demo", "--once"]).await;
+    assert_eq!(shown.status.code(), Some(0), "{}", stderr(&shown));
+    let text = stdout(&shown);
+    for expected in ["26 indexed", "images/rocket.jpg", "images/coffee.jpg", "images/raccoon.jpg", "1.0000", "/docs"] {
+        assert!(text.contains(expected), "no {expected} in {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_port_is_said_plainly_with_what_to_set() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let data = ("GLIMPSE_DATA_DIR", folder.path().to_str().unwrap());
+    let free = "127.0.0.1:0";
+    for (variable, other) in [("GLIMPSE_ADDR", "GLIMPSE_S3_ADDR"), ("GLIMPSE_S3_ADDR", "GLIMPSE_ADDR")] {
+        let refused = glimpse(&[data, (variable, &addr), (other, free)], &["serve"]).await;
+        assert_eq!(refused.status.code(), Some(1));
+        let said = stderr(&refused);
+        assert!(said.contains(&addr) && said.contains(variable) && said.lines().count() == 1, "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clients_of_a_service_tell_by_their_exit_codes() {
+    let app = TestApp::start().await;
+    app.seed_demo().await;
+    let at = [("GLIMPSE_URL", app.url.as_str())];
+    let indexed = glimpse(&at, &["ingest", "--prefix", "images/", "--json"]).await;
+    assert_eq!(indexed.status.code(), Some(0), "{}", stderr(&indexed));
+    let job: Value = serde_json::from_str(&stdout(&indexed)).unwrap();
+    assert_eq!((job["status"].as_str(), job["counts"]["done"].as_u64()), (Some("SUCCEEDED"), Some(26)));
+
+    let queries = root().join("demo/queries.json");
+    let measured = glimpse(&at, &["eval", "--queries", queries.to_str().unwrap(), "--json"]).await;
+    let measured: Value = serde_json::from_str(&stdout(&measured)).unwrap();
+    assert_eq!((measured["queries"].as_u64(), measured["recall"]["1"].as_f64()), (Some(32), Some(1.0)));
+
+    let found = glimpse(&at, &["search", "a cat", "--limit", "1"]).await;
+    assert!(found.status.success() && stdout(&found).contains("images/cat.jpg"), "{}", stdout(&found));
+    let file = root().join("demo/panda.jpg");
+    let found = glimpse(&at, &["search", "--file", file.to_str().unwrap(), "--json"]).await;
+    let found: Value = serde_json::from_str(&stdout(&found)).unwrap();
+    assert_eq!(found["results"][0]["s3_key"], "images/panda.jpg");
+    let not_here = glimpse(&at, &["search", "a cat", "--provider", "qdrant"]).await;
+    assert_eq!(not_here.status.code(), Some(1));
+    assert!(stderr(&not_here).contains("not configured here"), "{}", stderr(&not_here));
+
+    app.put("images/cut.jpg", demo_picture("cat.jpg")[..3000].to_vec()).await;
+    let some = glimpse(&at, &["ingest", "--prefix", "images/"]).await;
+    assert_eq!(some.status.code(), Some(3), "{}", stdout(&some));
+    let list = glimpse(&at, &["jobs"]).await;
+    assert!(stdout(&list).contains("SUCCEEDED"), "{}", stdout(&list));
+    assert_eq!(glimpse(&at, &["ingest", "--bucket", "other"]).await.status.code(), Some(1));
+    assert_eq!(glimpse(&at, &["ingest", "--nonsense"]).await.status.code(), Some(2));
+    let nobody = glimpse(&[("GLIMPSE_URL", "http://127.0.0.1:9")], &["search", "a cat"]).await;
+    assert!(nobody.status.code() == Some(1) && stderr(&nobody).contains("glimpse serve"), "{}", stderr(&nobody));
+}
