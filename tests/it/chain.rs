@@ -77,7 +77,10 @@ async fn a_rejected_batch_is_halved_until_the_bad_one_stands_alone() {
         }
     }
     assert_eq!(chain.index.records.lock().unwrap().len(), 7);
-    assert_eq!(*chain.provider.calls.lock().unwrap(), [8, 4, 2, 2, 1, 1, 4]);
+    // Where in the batch the bad one stands depends on who was decoded first.
+    let mut sizes = chain.provider.calls.lock().unwrap().clone();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [1, 1, 2, 2, 4, 4, 8]);
 }
 
 #[tokio::test(start_paused = true)]
