@@ -14,7 +14,7 @@ fn demo(file: &str) -> Vec<u8> {
 }
 
 fn imaging(criterion: &mut Criterion) {
-    let model = Preprocessing { size: 260 };
+    let model = Preprocessing::crop(260);
     for file in ["cat.jpg", "galaxies.jpg"] {
         let bytes = demo(file);
         criterion.bench_function(&format!("inspect/{file}"), |bencher| {

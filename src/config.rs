@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::ApiSettings;
 use crate::embed::EmbedSettings;
+use crate::images::ImagesSettings;
 use crate::imaging::ImagingSettings;
 use crate::index::IndexSettings;
 use crate::jobs::JobSettings;
@@ -40,6 +41,7 @@ pub struct Settings {
     pub source: SourceSettings,
     pub embed: EmbedSettings,
     pub imaging: ImagingSettings,
+    pub images: ImagesSettings,
     pub index: IndexSettings,
     pub pipeline: PipelineSettings,
     pub jobs: JobSettings,
@@ -82,6 +84,7 @@ impl Settings {
             source: part(&variables)?,
             embed: part(&variables)?,
             imaging: part(&variables)?,
+            images: part(&variables)?,
             index: part(&variables)?,
             pipeline: part(&variables)?,
             jobs: part(&variables)?,
@@ -101,6 +104,7 @@ impl Settings {
             self.source.validate(),
             self.embed.validate(),
             self.imaging.validate(),
+            self.images.validate(),
             self.index.validate(),
             self.pipeline.validate(),
             self.jobs.validate(),

@@ -177,6 +177,11 @@ impl From<ImagesError> for ApiError {
         match error {
             ImagesError::Unknown { .. } => Self::new(StatusCode::NOT_FOUND, "unknown_image", said),
             ImagesError::Collection(_) => Self::invalid("collection", said),
+            ImagesError::Vanished(_) => Self::new(StatusCode::NOT_FOUND, "object_vanished", said),
+            ImagesError::Image(error) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.class().as_str(), said),
+            ImagesError::Refused => Self::new(StatusCode::BAD_GATEWAY, "bucket_refused", said),
+            ImagesError::Dependency(down) => Self::dependency(&down),
+            ImagesError::Panicked => Self::internal(),
             ImagesError::Index(error) => SearchError::Index(error).into(),
         }
     }

@@ -1,6 +1,8 @@
 //! `/images` and `/collections`.
 
 use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -10,13 +12,14 @@ use super::error::{ApiError, ErrorReply};
 use super::extract::{Path, Query};
 use super::replies::{CollectionReply, CollectionsReply, DeletedReply, ImageReply};
 use super::{AppState, Defaults};
-use crate::images::Images;
+use crate::images::{Images, Thumbnails};
 use crate::jobs::Jobs;
 use crate::search::Search;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(get_image, delete_image))
+        .routes(routes!(get_thumbnail))
         .routes(routes!(list_collections))
         .routes(routes!(drop_collection))
 }
@@ -46,6 +49,41 @@ async fn get_image(
 ) -> Result<axum::Json<ImageReply>, ApiError> {
     let (collection, record) = images.get(&id, &place.or(&defaults)).await?;
     Ok(axum::Json(ImageReply::of(&collection, record)))
+}
+
+/// A JPEG of at most 256 x 256 pixels, upright, without metadata.
+#[utoipa::path(get, path = "/images/{id}/thumbnail", tag = "images", params(("id" = String, Path), Where),
+    responses((status = 200, description = "the thumbnail", content_type = "image/jpeg", body = Vec<u8>),
+        (status = 304, description = "`If-None-Match` has it"), (status = 404, body = ErrorReply),
+        (status = 422, body = ErrorReply), (status = 502, body = ErrorReply)))]
+async fn get_thumbnail(
+    State(images): State<Images>,
+    State(defaults): State<Defaults>,
+    Path(id): Path<String>,
+    Query(place): Query<Where>,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let (_, record) = images.get(&id, &place.or(&defaults)).await?;
+    let cached = |etag: &str| [(header::ETAG, format!("\"{etag}\"")), (header::CACHE_CONTROL, CACHE.to_owned())];
+    let known = Thumbnails::etag(&record);
+    if has(&headers, &known) {
+        return Ok((StatusCode::NOT_MODIFIED, cached(&known)).into_response());
+    }
+    let thumbnail = images.thumbnail(&record).await?;
+    let kind = [(header::CONTENT_TYPE, "image/jpeg")];
+    Ok((cached(&thumbnail.etag), kind, thumbnail.bytes).into_response())
+}
+
+/// Thumbnails are for whoever may search; they are asked after again when the picture may have changed.
+const CACHE: &str = "private, max-age=300";
+
+/// Whether the client says that it has this one.
+fn has(headers: &HeaderMap, etag: &str) -> bool {
+    let given = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    given
+        .split(',')
+        .map(|one| one.trim().trim_start_matches("W/").trim_matches('"'))
+        .any(|one| one == etag || one == "*")
 }
 
 /// Remove the record of one image. The object stays in the bucket, and the next job indexes it again.

@@ -55,4 +55,12 @@ impl Bucket {
         let object = NewObject { bytes, content_type: content_type.to_owned(), ..NewObject::default() };
         Ok(self.client.put(&ImageUri::new(bucket, key), object).await?)
     }
+
+    /// Removes one object; one that is not there is no error.
+    ///
+    /// # Errors
+    /// [`BuildError::Source`]
+    pub async fn remove(&self, uri: &ImageUri) -> Result<(), BuildError> {
+        Ok(self.client.remove(uri).await?)
+    }
 }

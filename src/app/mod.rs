@@ -120,14 +120,17 @@ impl App {
             ledger.forget_ids(collection, ids).await?;
         }
         let limits = settings.imaging.limits();
-        let pipeline = Pipeline::new(source, provider.clone(), stores.clone(), limits, &settings.pipeline);
+        let thumbnail_prefix = settings.source.thumbnail_prefix.clone();
+        let pipeline = Pipeline::new(source, provider.clone(), stores.clone(), limits, &settings.pipeline)
+            .with_thumbnails(Some(thumbnail_prefix.clone()).filter(|prefix| !prefix.is_empty()));
+        let thumbnails = parts::thumbnails(&settings, client.clone()).await?;
         let jobs = Jobs::start(JobParts {
             ledger,
             pipeline,
             settings: settings.jobs.clone(),
             default_bucket: settings.source.s3_bucket.clone(),
             allowed_buckets: settings.source.allowed_buckets(),
-            thumbnail_prefix: settings.source.thumbnail_prefix.clone(),
+            thumbnail_prefix,
             waiting,
             drain: shutdown.drain(),
             tasks: shutdown.tasks().clone(),
@@ -145,7 +148,7 @@ impl App {
         let state = AppState {
             jobs,
             search: Search::new(provider, stores.clone(), limits),
-            images: Images::new(stores),
+            images: Images::new(stores, thumbnails),
             defaults: Defaults {
                 collection: settings.index.collection().map_err(BuildError::Settings)?,
                 namespace: settings.api.k8s_namespace.clone().into(),

@@ -12,6 +12,7 @@ use crate::config::Settings;
 use crate::domain::{CollectionName, ImageId};
 use crate::embed::ImageEmbeddingProvider;
 use crate::embed::local::LocalProvider;
+use crate::images::Thumbnails;
 use crate::index::Stores;
 use crate::index::embedded::EmbeddedIndex;
 use crate::resilience::{Breaker, BreakerSettings, Patience, WaitBoard};
@@ -59,6 +60,14 @@ pub(super) async fn source(
     });
     let patience = Patience::new("s3", Arc::new(breaker), waiting.clone());
     Ok(Arc::new(GuardedSource::new(Arc::new(S3Source::new(client).await?), patience)))
+}
+
+/// Thumbnails that are made on request, from a bucket that answers rather than waits.
+pub(super) async fn thumbnails(settings: &Settings, client: S3Settings) -> Result<Thumbnails, BuildError> {
+    let source = Arc::new(S3Source::new(client).await?);
+    let folder = settings.place.glimpse_data_dir.join("thumbnails");
+    let opened = Thumbnails::open(source, &folder, settings.images.cache_bytes(), settings.imaging.limits());
+    opened.map_err(|source| BuildError::Folder { folder, source })
 }
 
 /// The client's settings, as the variables say.
@@ -109,9 +118,11 @@ pub(super) fn bucket_folder(settings: &Settings) -> std::path::PathBuf {
 /// The model.
 pub(super) async fn provider(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingProvider>, BuildError> {
     let threads = settings.embed.threads();
+    let resize = settings.imaging.resize().map_err(BuildError::Settings)?;
     let loaded = tokio::task::spawn_blocking(move || LocalProvider::start(threads)).await;
     let provider =
         loaded.map_err(|_| BuildError::Settings("the model's loader panicked; see the log".to_owned()))??;
+    let provider = provider.with_resize(resize);
     let (wanted, size) = (&settings.imaging.image_target_size, provider.preprocessing().size);
     if !wanted.is_empty() && *wanted != size.to_string() {
         return Err(BuildError::Settings(format!(

@@ -30,7 +30,7 @@ fn embedding(raw: Vec<f32>) -> Result<Embedding, EmbedError> {
 #[async_trait]
 impl ImageEmbeddingProvider for Fake {
     fn preprocessing(&self) -> Preprocessing {
-        Preprocessing { size: 64 }
+        Preprocessing::crop(64)
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {

@@ -12,6 +12,7 @@ mod prepare;
 mod resize;
 mod settings;
 mod sniff;
+mod thumbnail;
 mod walk;
 
 use std::fmt;
@@ -22,8 +23,9 @@ use crate::domain::ImageMeta;
 
 pub use error::ImageError;
 pub use header::{Header, decoded_size, inspect, read_header};
-pub use prepare::prepare;
+pub use prepare::{prepare, prepare_with_thumbnail};
 pub use sniff::sniff;
+pub use thumbnail::{THUMBNAIL_SIDE, thumbnail};
 
 pub use settings::ImagingSettings;
 
@@ -43,11 +45,33 @@ pub struct Limits {
 pub struct Preprocessing {
     /// Side of the square in pixels.
     pub size: u32,
+    /// What happens to a picture that is no square.
+    pub resize: Resize,
+}
+
+impl Preprocessing {
+    /// What CLIP was trained with: shorter side to `size`, centre crop.
+    pub const fn crop(size: u32) -> Self {
+        Self { size, resize: Resize::Crop }
+    }
+}
+
+/// What happens to a picture that is no square (`IMAGE_RESIZE`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Resize {
+    /// The shorter side becomes the square's, the longer one's ends are cut off: what CLIP was trained with.
+    #[default]
+    Crop,
+    /// The longer side becomes the square's, the rest is filled with this colour.
+    Pad([u8; 3]),
 }
 
 impl fmt::Display for Preprocessing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "crop-{}-bicubic", self.size)
+        match self.resize {
+            Resize::Crop => write!(f, "crop-{}-bicubic", self.size),
+            Resize::Pad([red, green, blue]) => write!(f, "pad-{}-bicubic-{red:02x}{green:02x}{blue:02x}", self.size),
+        }
     }
 }
 
@@ -67,4 +91,6 @@ pub struct Prepared {
     pub image: PreparedImage,
     /// Of the original.
     pub meta: ImageMeta,
+    /// A JPEG of at most [`THUMBNAIL_SIDE`] pixels a side, where it was asked for.
+    pub thumbnail: Option<Bytes>,
 }

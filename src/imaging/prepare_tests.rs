@@ -9,7 +9,7 @@ use crate::domain::{FailureClass, ImageFormat};
 use crate::imaging::{decoded_size, exif, inspect};
 
 const LIMITS: Limits = Limits { max_bytes: 1 << 20, max_pixels: 1 << 20, max_decode_bytes: 1 << 23 };
-const SMALL: Preprocessing = Preprocessing { size: 8 };
+const SMALL: Preprocessing = Preprocessing::crop(8);
 
 fn picture(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
@@ -40,7 +40,7 @@ fn every_format_gives_its_facts_and_a_square() {
         (Foreign::Gif, ImageFormat::Gif),
     ] {
         let bytes = encoded(picture(31, 20), format);
-        let Prepared { image, meta } = prepare(&bytes, &LIMITS, &SMALL).unwrap();
+        let Prepared { image, meta, .. } = prepare(&bytes, &LIMITS, &SMALL).unwrap();
         assert_eq!((meta.format, meta.width, meta.height), (ours, 31, 20));
         assert_eq!((meta.frames, meta.orientation), (1, 1));
         assert_eq!((image.size, image.rgb.len()), (8, 8 * 8 * 3));
@@ -113,7 +113,7 @@ fn the_picture_is_turned_upright() {
     let mut encoder = JpegEncoder::new_with_quality(&mut bytes, 95);
     image::ImageEncoder::set_exif_metadata(&mut encoder, exif::block(6)).unwrap();
     encoder.encode_image(&stored).unwrap();
-    let Prepared { image, meta } = prepare(&bytes, &LIMITS, &SMALL).unwrap();
+    let Prepared { image, meta, .. } = prepare(&bytes, &LIMITS, &SMALL).unwrap();
     assert_eq!((meta.width, meta.height, meta.orientation), (20, 40, 6));
     let (above, below) = (&image.rgb[..3], &image.rgb[7 * 8 * 3..][..3]);
     assert!(above[0] > 200 && above[2] < 50, "{above:?}");
@@ -145,7 +145,7 @@ fn of_an_animation_the_first_frame_is_taken_and_all_are_counted() {
         encoder.encode_frame(frame).unwrap();
     }
     drop(encoder);
-    let Prepared { image, meta } = prepare(&bytes, &LIMITS, &SMALL).unwrap();
+    let Prepared { image, meta, .. } = prepare(&bytes, &LIMITS, &SMALL).unwrap();
     assert_eq!(meta.frames, 3);
     assert!(image.rgb[0] > 240);
 }
@@ -158,7 +158,7 @@ fn the_demo_photographs_are_pictures() {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|it| it == "jpg") {
-            let prepared = prepare(&std::fs::read(&path).unwrap(), &limits, &Preprocessing { size: 260 });
+            let prepared = prepare(&std::fs::read(&path).unwrap(), &limits, &Preprocessing::crop(260));
             assert_eq!(prepared.unwrap().image.rgb.len(), 260 * 260 * 3, "{}", path.display());
             seen += 1;
         }

@@ -3,14 +3,27 @@
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::metadata::Orientation;
-use image::{DynamicImage, GenericImageView, RgbImage};
+use image::{DynamicImage, GenericImageView, Rgb, RgbImage};
 
 use super::axis::Axis;
+use super::{Preprocessing, Resize};
 
-/// The upright square of `size` pixels of a picture that is stored turned by `orientation`.
+/// The model's upright square of a picture that is stored turned by `orientation`.
 ///
-/// Turning the small square costs nothing beside turning the picture; the cut is made where it would be made upright.
-pub(super) fn square(picture: &RgbImage, orientation: Orientation, size: u32) -> Result<RgbImage, String> {
+/// Turning the small square costs nothing beside turning the picture.
+pub(super) fn square(
+    picture: &RgbImage,
+    orientation: Orientation,
+    preprocessing: Preprocessing,
+) -> Result<RgbImage, String> {
+    match preprocessing.resize {
+        Resize::Crop => cropped(picture, orientation, preprocessing.size),
+        Resize::Pad(colour) => padded(picture, orientation, preprocessing.size, colour),
+    }
+}
+
+/// The cut is made where it would be made upright.
+fn cropped(picture: &RgbImage, orientation: Orientation, size: u32) -> Result<RgbImage, String> {
     let (width, height) = picture.dimensions();
     let shortest = width.min(height);
     let (from_right, from_bottom) = mirrored(orientation);
@@ -21,6 +34,25 @@ pub(super) fn square(picture: &RgbImage, orientation: Orientation, size: u32) ->
     let mut square = DynamicImage::ImageRgb8(resized).crop_imm(x.cut, y.cut, size, size);
     square.apply_orientation(orientation);
     Ok(square.into_rgb8())
+}
+
+/// In the middle; where that is between two pixels, further left and further up.
+fn padded(picture: &RgbImage, orientation: Orientation, size: u32, colour: [u8; 3]) -> Result<RgbImage, String> {
+    let mut fitted = DynamicImage::ImageRgb8(fitted(picture, size)?);
+    fitted.apply_orientation(orientation);
+    let (left, top) = ((size - fitted.width()) / 2, (size - fitted.height()) / 2);
+    let mut square = RgbImage::from_pixel(size, size, Rgb(colour));
+    image::imageops::replace(&mut square, &fitted.into_rgb8(), left.into(), top.into());
+    Ok(square)
+}
+
+/// The picture with its longer side at `size`; the other one keeps the shape, rounded half to even, and at least 1.
+pub(super) fn fitted(picture: &RgbImage, size: u32) -> Result<RgbImage, String> {
+    let (width, height) = picture.dimensions();
+    let longest = f64::from(width.max(height));
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "no more than size")]
+    let side = |side: u32| (f64::from(side) * f64::from(size) / longest).round_ties_even().max(1.0) as u32;
+    resize(picture, side(width), side(height))
 }
 
 /// The whole picture to another size. Never a part of it by a crop box: see [`Axis`].

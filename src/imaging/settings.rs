@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Limits;
+use super::{Limits, Resize};
 
 /// The settings of decoding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,10 @@ pub struct ImagingSettings {
     pub image_max_pixels: u64,
     /// `IMAGE_MAX_DECODE_MB`: what a decoder may allocate; 512 by default.
     pub image_max_decode_mb: u64,
+    /// `IMAGE_RESIZE`: `crop` (default) cuts the longer side's ends off, `pad` keeps all and fills up. Part of the space.
+    pub image_resize: String,
+    /// `IMAGE_PAD_COLOR`: what `pad` fills up with, as RRGGBB; `000000` by default.
+    pub image_pad_color: String,
     /// `IMAGE_TARGET_SIZE`: empty (default) for the model's own; anything else must agree with it.
     pub image_target_size: String,
 }
@@ -24,6 +28,8 @@ impl Default for ImagingSettings {
             image_max_size_mb: 50,
             image_max_pixels: 100_000_000,
             image_max_decode_mb: 512,
+            image_resize: "crop".to_owned(),
+            image_pad_color: "000000".to_owned(),
             image_target_size: String::new(),
         }
     }
@@ -41,6 +47,26 @@ impl ImagingSettings {
         }
     }
 
+    /// What happens to a picture that is no square.
+    ///
+    /// # Errors
+    /// A sentence that names the setting and what is allowed.
+    pub fn resize(&self) -> Result<Resize, String> {
+        let colour = || {
+            let wrong = || format!("IMAGE_PAD_COLOR is `{}`; it must be RRGGBB, such as ffffff", self.image_pad_color);
+            let digits = self.image_pad_color.trim_start_matches('#');
+            let all = digits.len() == 6 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+            let number = u32::from_str_radix(digits, 16).ok().filter(|_| all).ok_or_else(wrong)?;
+            let [_, red, green, blue] = number.to_be_bytes();
+            Ok::<_, String>([red, green, blue])
+        };
+        match self.image_resize.as_str() {
+            "crop" => Ok(Resize::Crop),
+            "pad" => Ok(Resize::Pad(colour()?)),
+            other => Err(format!("IMAGE_RESIZE is `{other}`; it must be `crop` or `pad`")),
+        }
+    }
+
     /// Checks what can be checked without asking anyone.
     ///
     /// # Errors
@@ -55,6 +81,7 @@ impl ImagingSettings {
                 return Err(format!("{name} is {value}; it must be between 1 and {most}"));
             }
         }
+        self.resize()?;
         if !self.image_target_size.is_empty() && self.image_target_size.parse::<u32>().is_err() {
             return Err(format!("IMAGE_TARGET_SIZE is `{}`; it must be empty or pixels", self.image_target_size));
         }

@@ -1,4 +1,4 @@
-//! The one chain: fetch → prepare → chunk → embed → upsert. Written once, read top to bottom; runs across batches
+//! The one chain: fetch → prepare → thumbnail → chunk → embed → upsert. Written once, read top to bottom; runs across batches
 //! without a barrier between them. Knows the ports by their traits; knows nothing of ledgers, leases or HTTP replies.
 //!
 //! Each unit of work runs in a task of its own ([`Concurrently`]). What fails leaves the chain as an [`Outcome`] with a
@@ -78,6 +78,8 @@ pub struct Pipeline {
     budget: Arc<ByteBudget>,
     /// One permit a core for decoding and resizing.
     cores: Arc<Semaphore>,
+    /// Where thumbnails are written; `None`: nowhere.
+    thumbnail_prefix: Option<Arc<str>>,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -107,7 +109,14 @@ impl Pipeline {
             lanes,
             budget: Arc::new(ByteBudget::new(settings.memory_bytes())),
             cores: Arc::new(Semaphore::new(lanes.prepare.get())),
+            thumbnail_prefix: None,
         }
+    }
+
+    /// The same, writing a thumbnail of each image into its bucket, under this prefix.
+    #[must_use]
+    pub fn with_thumbnails(self, prefix: Option<String>) -> Self {
+        Self { thumbnail_prefix: prefix.map(Into::into), ..self }
     }
 
     /// The source that it reads from.
@@ -144,13 +153,14 @@ impl Pipeline {
         stop: CancellationToken,
     ) -> Result<(), DependencyError> {
         let steps = steps::Steps::new(self.clone(), run, outcomes, stop.clone());
-        let [fetch, prepare, embed, upsert] = [(); 4].map(|()| steps.clone());
+        let [fetch, prepare, thumbnail, embed, upsert] = [(); 5].map(|()| steps.clone());
         let ready = tasks
             .take_until(stop.cancelled_owned())
             .concurrently(self.lanes.fetch, move |task| fetch.clone().fetch(task))
             .filter_map(std::future::ready)
             .concurrently(self.lanes.prepare, move |loaded| prepare.clone().prepare(loaded))
-            .filter_map(std::future::ready);
+            .filter_map(std::future::ready)
+            .concurrently(self.lanes.fetch, move |ready| thumbnail.clone().thumbnail(ready));
         let mut stored = Box::pin(
             tokio_stream::StreamExt::chunks_timeout(ready, self.lanes.batch.get(), CHUNK_WAIT)
                 .concurrently(self.lanes.embed, move |chunk| embed.clone().embed(chunk))

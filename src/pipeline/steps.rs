@@ -9,10 +9,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::budget::Taken;
 use super::{Indexed, Outcome, Pipeline, Run, Task};
-use crate::domain::{DependencyError, Embedding, FailureClass, ImageRecord, ItemFailure, Payload, Timestamp, Trouble};
+use crate::domain::{
+    DependencyError, Embedding, FailureClass, ImageRecord, ImageUri, ItemFailure, Payload, Timestamp, Trouble,
+};
 use crate::imaging::{self, Prepared, PreparedImage};
 use crate::index::IndexError;
-use crate::source::{Fetched, SourceError};
+use crate::source::{Fetched, NewObject, SourceError};
 
 /// What every step needs; cheap to clone into a task.
 #[derive(Clone)]
@@ -41,6 +43,7 @@ pub(super) struct Ready {
     etag: Option<String>,
     size_bytes: u64,
     sha256: String,
+    thumbnail_key: Option<String>,
     meta: std::collections::BTreeMap<String, String>,
 }
 
@@ -103,18 +106,20 @@ impl Steps {
         };
         let pixels = pipeline.budget.take_decoded(cost).await;
         let core = pipeline.cores.clone().acquire_owned().await.ok();
-        let preprocessing = pipeline.provider.preprocessing();
+        let (preprocessing, thumbnail) = (pipeline.provider.preprocessing(), pipeline.thumbnail_prefix.is_some());
         let begun = Instant::now();
         let decoded = tokio::task::spawn_blocking(move || {
             let sha256 = hex::encode(Sha256::digest(&bytes));
-            (imaging::prepare(&bytes, &limits, &preprocessing), sha256, bytes.len() as u64)
+            let prepare = if thumbnail { imaging::prepare_with_thumbnail } else { imaging::prepare };
+            (prepare(&bytes, &limits, &preprocessing), sha256, bytes.len() as u64)
         })
         .await;
         run.stages.prepare.took(begun.elapsed());
         drop((core, pixels, taken));
         match decoded {
             Ok((Ok(prepared), sha256, size_bytes)) => {
-                Some(Ready { task, prepared, etag: fetched.etag, size_bytes, sha256, meta: fetched.metadata })
+                let (etag, meta) = (fetched.etag, fetched.metadata);
+                Some(Ready { task, prepared, etag, size_bytes, sha256, thumbnail_key: None, meta })
             }
             Ok((Err(error), ..)) => self.failed(&task, error.class(), error.to_string()).await,
             Err(panic) => {
@@ -122,6 +127,24 @@ impl Steps {
                 self.failed(&task, FailureClass::Panicked, "the decoder panicked over this file".to_owned()).await
             }
         }
+    }
+
+    /// Writes the thumbnail, if there is one. An image is not lost over it: without one it has none in the bucket, and the
+    /// service makes one when it is asked for.
+    pub(super) async fn thumbnail(self, mut ready: Ready) -> Ready {
+        let pipeline = &self.0.pipeline;
+        let (Some(prefix), Some(bytes)) = (&pipeline.thumbnail_prefix, ready.prepared.thumbnail.take()) else {
+            return ready;
+        };
+        let uri = &ready.task.image.uri;
+        // By id: any key may be in the bucket, but not every key plus a prefix may.
+        let key = format!("{prefix}{}.jpg", uri.id());
+        let object = NewObject { bytes, content_type: "image/jpeg".to_owned(), ..NewObject::default() };
+        match pipeline.source.put(&ImageUri::new(uri.bucket(), &key), object).await {
+            Ok(()) => ready.thumbnail_key = Some(key),
+            Err(error) => tracing::warn!(image.uri = %uri, %error, "thumbnail not written"),
+        }
+        ready
     }
 
     pub(super) async fn embed(self, chunk: Vec<Ready>) -> Vec<Embedded> {
@@ -147,7 +170,7 @@ impl Steps {
     }
 
     fn record(&self, ready: Ready, embedding: Embedding) -> Embedded {
-        let Ready { task, prepared, etag, size_bytes, sha256, meta } = ready;
+        let Ready { task, prepared, etag, size_bytes, sha256, thumbnail_key, meta } = ready;
         let uri = task.image.uri;
         let payload = Payload {
             s3_key: uri.key().to_owned(),
@@ -158,7 +181,7 @@ impl Steps {
             width: prepared.meta.width,
             height: prepared.meta.height,
             frames: prepared.meta.frames,
-            thumbnail_key: None,
+            thumbnail_key,
             etag: etag.clone(),
             size_bytes,
             content_sha256: sha256,

@@ -28,7 +28,8 @@ pub struct SourceSettings {
     pub s3_circuit_breaker_timeout: u64,
     /// `S3_ALLOWED_BUCKETS`: buckets that a job may name, by commas; empty (default): only `S3_BUCKET`.
     pub s3_allowed_buckets: String,
-    /// `THUMBNAIL_PREFIX`: keys under it are thumbnails and are not indexed; empty (default): none.
+    /// `THUMBNAIL_PREFIX`: a thumbnail of each indexed image is written under it, and keys under it are not indexed;
+    /// empty (default): the bucket is never written to.
     pub thumbnail_prefix: String,
     /// `GLIMPSE_S3_ADDR`: where the embedded S3 server listens; `127.0.0.1:9100` by default.
     pub glimpse_s3_addr: String,

@@ -18,7 +18,7 @@ fn golden() -> Value {
 
 fn demo(file: &str) -> PreparedImage {
     let bytes = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("demo").join(file)).unwrap();
-    prepare(&bytes, &LIMITS, &Preprocessing { size: 260 }).unwrap().image
+    prepare(&bytes, &LIMITS, &Preprocessing::crop(260)).unwrap().image
 }
 
 fn numbers(value: &Value) -> Vec<f64> {

@@ -19,3 +19,4 @@ mod source_contract;
 mod source_embedded;
 mod source_trouble;
 mod support;
+mod thumbnails;

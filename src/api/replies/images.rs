@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::{CollectionInfo, CollectionName, Hit, ImageRecord};
+use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord};
 use crate::search::Answer;
 
 /// What was found.
@@ -153,7 +153,7 @@ pub struct ReadyReply {
 
 impl SearchReply {
     pub(in crate::api) fn of(answer: Answer, query: Option<String>, file: Option<String>) -> Self {
-        let results: Vec<_> = answer.hits.into_iter().map(ResultReply::from).collect();
+        let results: Vec<_> = answer.hits.into_iter().map(|hit| ResultReply::of(&answer.collection, hit)).collect();
         let ms = |time: std::time::Duration| (time.as_secs_f64() * 1e5).round() / 100.0;
         Self {
             query,
@@ -168,10 +168,11 @@ impl SearchReply {
     }
 }
 
-impl From<Hit> for ResultReply {
-    fn from(hit: Hit) -> Self {
+impl ResultReply {
+    fn of(collection: &CollectionName, hit: Hit) -> Self {
         let payload = hit.payload;
         Self {
+            thumbnail: Some(thumbnail_path(&hit.id, collection)),
             id: hit.id.to_string(),
             score: hit.score,
             s3_key: payload.s3_key,
@@ -180,9 +181,13 @@ impl From<Hit> for ResultReply {
             width: payload.width,
             height: payload.height,
             thumbnail_key: payload.thumbnail_key,
-            thumbnail: None,
         }
     }
+}
+
+/// Where this service serves the thumbnail of an image.
+fn thumbnail_path(id: &ImageId, collection: &CollectionName) -> String {
+    format!("/images/{id}/thumbnail?collection={collection}")
 }
 
 impl ImageReply {
@@ -199,7 +204,7 @@ impl ImageReply {
             height: payload.height,
             frames: payload.frames,
             thumbnail_key: payload.thumbnail_key,
-            thumbnail: None,
+            thumbnail: Some(thumbnail_path(&record.id, collection)),
             etag: payload.etag,
             size_bytes: payload.size_bytes,
             content_sha256: payload.content_sha256,

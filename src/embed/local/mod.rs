@@ -24,13 +24,14 @@ use workers::Workers;
 
 use super::{Busy, EmbedError, ImageEmbeddingProvider, probe};
 use crate::domain::{DependencyError, Embedding, Space, Trouble};
-use crate::imaging::{PreparedImage, Preprocessing};
+use crate::imaging::{PreparedImage, Preprocessing, Resize};
 
 /// The built-in model in this process.
 pub struct LocalProvider {
     workers: Workers,
     towers: Arc<Towers>,
     card: Card,
+    resize: Resize,
     space: OnceCell<Arc<Space>>,
 }
 
@@ -43,7 +44,13 @@ impl LocalProvider {
     pub fn start(threads: NonZeroUsize) -> Result<Self, EmbedError> {
         let card = Card::parse(files::CARD)?;
         let towers = Arc::new(Towers::load(&card)?);
-        Ok(Self { workers: Workers::start(threads)?, towers, card, space: OnceCell::new() })
+        Ok(Self { workers: Workers::start(threads)?, towers, card, resize: Resize::Crop, space: OnceCell::new() })
+    }
+
+    /// The same with pictures brought to the square in another way, which is another space.
+    #[must_use]
+    pub fn with_resize(self, resize: Resize) -> Self {
+        Self { resize, space: OnceCell::new(), ..self }
     }
 
     async fn image(&self, image: &PreparedImage, urgency: Urgency) -> Result<Embedding, EmbedError> {
@@ -57,7 +64,7 @@ impl LocalProvider {
 #[async_trait]
 impl ImageEmbeddingProvider for LocalProvider {
     fn preprocessing(&self) -> Preprocessing {
-        Preprocessing { size: self.card.image.image_size }
+        Preprocessing { size: self.card.image.image_size, resize: self.resize }
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {

@@ -90,7 +90,7 @@ pub(crate) fn mean_space() -> Space {
 #[async_trait]
 impl ImageEmbeddingProvider for MeanProvider {
     fn preprocessing(&self) -> Preprocessing {
-        Preprocessing { size: 8 }
+        Preprocessing::crop(8)
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {

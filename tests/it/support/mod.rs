@@ -70,6 +70,13 @@ impl TestApp {
         Self::in_folder(folder, variables).await
     }
 
+    /// The same with other variables.
+    pub(crate) async fn restart_with(self, variables: &[(&str, &str)]) -> Self {
+        let own = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let folder = self.stop().await;
+        Self::in_folder(folder, own).await
+    }
+
     pub(crate) fn data(&self) -> &Path {
         self.folder.path()
     }

@@ -1,12 +1,21 @@
-//! One indexed image: its record, and its removal. The object in the bucket is never touched.
+//! One indexed image: its record, its thumbnail, and its removal. The object in the bucket is never touched.
 
-use crate::domain::{CollectionName, ImageId, ImageRecord, InvalidCollectionName};
+mod cache;
+mod settings;
+mod thumbnails;
+
+use crate::domain::{CollectionName, DependencyError, ImageId, ImageRecord, ImageUri, InvalidCollectionName};
+use crate::imaging::ImageError;
 use crate::index::{IndexError, Stores};
+
+pub use settings::ImagesSettings;
+pub use thumbnails::{Thumbnail, Thumbnails};
 
 /// The indexed images. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Images {
     stores: Stores,
+    thumbnails: Thumbnails,
 }
 
 /// Why an image cannot be shown.
@@ -23,6 +32,21 @@ pub enum ImagesError {
     /// A malformed collection name.
     #[error(transparent)]
     Collection(#[from] InvalidCollectionName),
+    /// It is indexed, but its object is no longer in the bucket.
+    #[error("the object {0} is no longer in the bucket")]
+    Vanished(ImageUri),
+    /// Its object is no picture any more.
+    #[error(transparent)]
+    Image(ImageError),
+    /// The bucket will not hand it out; what it said is in the log.
+    #[error("the bucket does not hand out the object; the log has the details")]
+    Refused,
+    /// The bucket failed.
+    #[error(transparent)]
+    Dependency(DependencyError),
+    /// A decoder panicked over it.
+    #[error("the picture could not be decoded")]
+    Panicked,
     /// The store refused or failed.
     #[error(transparent)]
     Index(#[from] IndexError),
@@ -30,8 +54,8 @@ pub enum ImagesError {
 
 impl Images {
     /// The images of these stores.
-    pub fn new(stores: Stores) -> Self {
-        Self { stores }
+    pub fn new(stores: Stores, thumbnails: Thumbnails) -> Self {
+        Self { stores, thumbnails }
     }
 
     /// The record of one image.
@@ -48,6 +72,14 @@ impl Images {
             Some(record) => Ok((collection, record)),
             None => Err(ImagesError::Unknown { id: id.to_owned(), collection }),
         }
+    }
+
+    /// The thumbnail of an indexed image.
+    ///
+    /// # Errors
+    /// [`ImagesError`]
+    pub async fn thumbnail(&self, record: &ImageRecord) -> Result<Thumbnail, ImagesError> {
+        self.thumbnails.of(record).await
     }
 
     /// Removes the record of one image from every store.

@@ -1,0 +1,112 @@
+//! The thumbnail of an indexed image: the one that the pipeline wrote, or one made from the original when it is asked for.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
+
+use super::ImagesError;
+use super::cache::Cache;
+use crate::domain::{ImageRecord, ImageRef, ImageUri};
+use crate::imaging::{self, Limits};
+use crate::source::{ImageSource, SourceError};
+
+/// Where thumbnails come from. Clones share it.
+#[derive(Clone)]
+pub struct Thumbnails {
+    source: Arc<dyn ImageSource>,
+    cache: Cache,
+    limits: Limits,
+    /// One decode a core, whatever a page with a hundred hits asks for at once.
+    cores: Arc<Semaphore>,
+}
+
+impl std::fmt::Debug for Thumbnails {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Thumbnails").field("cache", &self.cache).finish_non_exhaustive()
+    }
+}
+
+/// A JPEG and what tells it from every other one.
+#[derive(Clone, Debug)]
+pub struct Thumbnail {
+    /// A JPEG.
+    pub bytes: Bytes,
+    /// Changes when the picture does; without quotes.
+    pub etag: String,
+}
+
+impl Thumbnails {
+    /// Thumbnails of the objects of `source`, which should answer rather than wait; at most `most_bytes` are kept in
+    /// `folder`.
+    ///
+    /// # Errors
+    /// Where the folder cannot be used.
+    pub fn open(source: Arc<dyn ImageSource>, folder: &Path, most_bytes: u64, limits: Limits) -> io::Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        let cache = Cache::open(folder, most_bytes)?;
+        Ok(Self { source, cache, limits, cores: Arc::new(Semaphore::new(cores)) })
+    }
+
+    /// What tells the thumbnail of this record from every other one, without making it.
+    pub fn etag(record: &ImageRecord) -> String {
+        record.payload.content_sha256.chars().take(32).collect()
+    }
+
+    pub(super) async fn of(&self, record: &ImageRecord) -> Result<Thumbnail, ImagesError> {
+        let etag = Self::etag(record);
+        let stored = record.payload.thumbnail_key.as_ref();
+        if let Some(key) = stored
+            && let Ok(bytes) = self.fetch(&ImageUri::new(record.uri.bucket(), key)).await
+        {
+            return Ok(Thumbnail { bytes, etag });
+        }
+        let (cache, wanted) = (self.cache.clone(), file_name(&record.payload.content_sha256));
+        // A file that cannot be read is made again.
+        if let Ok(Some(bytes)) = tokio::task::spawn_blocking(move || cache.get(&wanted)).await {
+            return Ok(Thumbnail { bytes, etag });
+        }
+        let original = self.fetch(&record.uri).await?;
+        let core = self.cores.clone().acquire_owned().await;
+        let (cache, limits) = (self.cache.clone(), self.limits);
+        let made = tokio::task::spawn_blocking(move || {
+            let _core = core;
+            let bytes = imaging::thumbnail(&original, &limits)?;
+            let sha256 = hex::encode(Sha256::digest(&original));
+            if let Err(error) = cache.put(&file_name(&sha256), &bytes) {
+                tracing::warn!(%error, "a thumbnail could not be kept");
+            }
+            Ok((bytes, sha256))
+        });
+        let (bytes, sha256) = made.await.map_err(|_| ImagesError::Panicked)?.map_err(ImagesError::Image)?;
+        // The object may have changed since it was indexed: then this is the thumbnail of what it is now.
+        Ok(Thumbnail { bytes, etag: sha256.chars().take(32).collect() })
+    }
+
+    async fn fetch(&self, uri: &ImageUri) -> Result<Bytes, ImagesError> {
+        let image = ImageRef { uri: uri.clone(), etag: None, size_bytes: 0, modified: None };
+        match self.source.fetch(&image).await {
+            Ok(fetched) => Ok(fetched.bytes),
+            Err(SourceError::Missing(uri)) => Err(ImagesError::Vanished(uri)),
+            Err(SourceError::Dependency(down)) => Err(ImagesError::Dependency(down)),
+            Err(
+                error @ (SourceError::NoBucket(_)
+                | SourceError::Denied(_)
+                | SourceError::TooLarge { .. }
+                | SourceError::BrokenOff { .. }
+                | SourceError::Refused { .. }),
+            ) => {
+                tracing::warn!(image.uri = %uri, %error, "original not handed out");
+                Err(ImagesError::Refused)
+            }
+        }
+    }
+}
+
+/// By content, so that copies of a picture share one file.
+fn file_name(sha256: &str) -> String {
+    format!("{sha256}.jpg")
+}
