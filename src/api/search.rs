@@ -101,6 +101,8 @@ async fn search_by_image(
     Query(pairs): Query<Pairs>,
     request: Request,
 ) -> Result<axum::Json<SearchReply>, ApiError> {
+    // Before the body: what waits to come in has no bytes here yet.
+    let _upload = search.admit().await?;
     let mut form = Multipart::from_request(request, &())
         .await
         .map_err(|rejected| ApiError::malformed(format!("{}: send multipart/form-data", rejected.body_text())))?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::domain::{CollectionInfo, CollectionName, Embedding, Filter, Hit, SearchQuery, Space};
@@ -27,6 +27,15 @@ pub struct Search {
     cores: Arc<Semaphore>,
     /// Searches that are let in at once.
     door: Arc<Semaphore>,
+    /// Pictures that may be on their way in at once: each may have as many bytes as a picture may.
+    uploads: Arc<Semaphore>,
+}
+
+/// Leave to send a picture; given back when dropped.
+#[derive(Debug)]
+#[must_use = "hold it until the picture is no longer needed"]
+pub struct Upload {
+    _permit: OwnedSemaphorePermit,
 }
 
 impl std::fmt::Debug for Search {
@@ -84,6 +93,10 @@ pub const MOST_DEEP: usize = 10_000;
 pub const MOST_CHARACTERS: usize = 1_000;
 /// Searches at once; one more is told to come back.
 const AT_ONCE: usize = 64;
+/// Pictures on their way in at once.
+const UPLOADS: usize = 16;
+/// How long one may wait to be let in.
+const UPLOAD_WAIT: Duration = Duration::from_secs(2);
 /// How long a search that was refused for fullness should wait.
 pub const RETRY_WHEN_BUSY: Duration = Duration::from_secs(1);
 
@@ -97,6 +110,18 @@ impl Search {
             limits,
             cores: Arc::new(Semaphore::new(cores)),
             door: Arc::new(Semaphore::new(AT_ONCE)),
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
+        }
+    }
+
+    /// Asks to send a picture, before the first of its bytes is read.
+    ///
+    /// # Errors
+    /// [`SearchError::Busy`] where there is no room for a while.
+    pub async fn admit(&self) -> Result<Upload, SearchError> {
+        match tokio::time::timeout(UPLOAD_WAIT, self.uploads.clone().acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(Upload { _permit: permit }),
+            Ok(Err(_)) | Err(_) => Err(SearchError::Busy),
         }
     }
 

@@ -149,3 +149,37 @@ async fn the_viewer_is_in_the_binary() {
     let (status, document) = app.get("/openapi.json").await;
     assert_eq!((status, document["info"]["title"].as_str().unwrap()), (StatusCode::OK, "Glimpse"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_pictures_than_may_come_in_at_once_are_told_to_come_back() {
+    let app = TestApp::start().await;
+    app.put("images/cat.jpg", demo_picture("cat.jpg")).await;
+    app.ingest().await;
+    // Sixteen that begin and never end.
+    let mut begun = Vec::new();
+    for _ in 0..16 {
+        let body = reqwest::Body::wrap_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
+        let part = reqwest::multipart::Part::stream(body).file_name("slow.jpg");
+        let form = reqwest::multipart::Form::new().part("file", part);
+        let request = app.client.post(format!("{}/search/images", app.url)).multipart(form);
+        begun.push(tokio::spawn(request.send()));
+    }
+    let late = search_until(&app, StatusCode::TOO_MANY_REQUESTS).await;
+    assert!(late.headers().contains_key("retry-after"));
+    for request in begun {
+        request.abort();
+    }
+    // Room again when they have gone.
+    search_until(&app, StatusCode::OK).await;
+}
+
+/// Searches by a picture until the answer has this status.
+async fn search_until(app: &TestApp, status: StatusCode) -> reqwest::Response {
+    for _ in 0..100 {
+        let response = app.search_file(demo_picture("cat.jpg"), "").await;
+        if response.status() == status {
+            return response;
+        }
+    }
+    panic!("never {status}");
+}

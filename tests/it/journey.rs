@@ -125,6 +125,8 @@ async fn a_job_without_keys_succeeds_with_a_warning_and_items_are_bounded() {
     let nothing = app.ingest_with(json!({"s3_prefix": "nowhere/"})).await;
     assert_eq!(nothing.status, "SUCCEEDED");
     assert!(nothing.message.unwrap().contains("nowhere/"));
+    let (status, empty) = app.get("/search/images?q=a+cat").await;
+    assert_eq!((status.as_u16(), empty["total"].as_u64()), (200, Some(0)), "an empty collection is an empty list");
     app.seed_demo().await;
     let some = app.ingest_with(json!({"image_max_items": 5})).await;
     assert_eq!((some.counts.done, some.counts.left), (5, 0), "{:?}", some.counts);
