@@ -8,6 +8,7 @@ pub mod ledger;
 mod plan;
 mod pools;
 pub mod progress;
+mod reconcile;
 mod run;
 mod schedule;
 mod service;

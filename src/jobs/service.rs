@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::ledger::{FailurePage, Finish};
 use super::progress::{Pace, dealt_with};
-use super::{Inner, JobParts, pools};
+use super::{Inner, JobParts, pools, reconcile};
 use crate::domain::{
     CollectionName, Executor, ImageUri, InvalidCollectionName, JobId, JobRecord, JobSpec, JobState, SpaceMismatch,
     Timestamp,
@@ -98,6 +98,9 @@ impl Jobs {
         let JobParts { ledger, pipeline, settings, default_bucket, allowed_buckets, .. } = parts;
         let JobParts { thumbnail_prefix, waiting, drain, tasks, .. } = parts;
         ledger.end_leases(pools::WORKER).await?;
+        for store in pipeline.stores().iter() {
+            reconcile::reconcile(&ledger, store.as_ref()).await;
+        }
         let jobs = Self(Arc::new(Inner {
             ledger,
             pipeline,

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use glimpse::domain::{CollectionName, ImageUri};
+use glimpse::index::ImageIndex;
+use glimpse::index::embedded::EmbeddedIndex;
 use serde::Deserialize;
 use serde_json::json;
 
@@ -53,6 +56,23 @@ async fn what_was_indexed_is_there_after_a_restart_and_is_not_read_again() {
     let (_, collections) = app.get("/collections").await;
     assert_eq!(collections["collections"][0]["count"], 27);
     assert!(app.find_like(demo_picture("cat.jpg")).await.results[0].score < 0.99, "the old cat is gone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_store_has_lost_is_indexed_again() {
+    let app = TestApp::start().await;
+    app.seed_demo().await;
+    app.ingest().await;
+    let folder = app.stop().await;
+    // As after a loss of power: the store has lost its last commits, the ledger has not.
+    let index = EmbeddedIndex::open(&folder.path().join("index")).unwrap();
+    let lost = ["cat.jpg", "moose.jpg"].map(|name| ImageUri::new("pipeline", &format!("images/{name}")).id());
+    index.delete(&CollectionName::parse("documents").unwrap(), &lost).await.unwrap();
+    drop(index);
+    let app = TestApp::again(folder).await;
+    let again = app.ingest().await;
+    assert_eq!((again.counts.unchanged, again.counts.done), (24, 2), "{again:?}");
+    assert_eq!(app.find("a cat", 1).await, ["cat.jpg"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

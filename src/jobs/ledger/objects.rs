@@ -41,7 +41,32 @@ impl Ledger {
     ///
     /// # Errors
     /// [`SqliteError`]
-    pub async fn forget_ids(&self, collection: CollectionName, ids: HashSet<ImageId>) -> Result<(), SqliteError> {
+    pub async fn forget_ids(&self, collection: CollectionName, ids: HashSet<ImageId>) -> Result<u64, SqliteError> {
+        self.forget_where(collection, move |id| ids.contains(&id)).await
+    }
+
+    /// Forgets all objects but those of these ids; says how many.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn keep_only(&self, collection: CollectionName, ids: HashSet<ImageId>) -> Result<u64, SqliteError> {
+        self.forget_where(collection, move |id| !ids.contains(&id)).await
+    }
+
+    /// How many objects a collection is believed to hold.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn object_count(&self, collection: CollectionName) -> Result<u64, SqliteError> {
+        let count = "SELECT count(*) FROM objects WHERE collection = ?1";
+        self.db.call(move |db| db.query_row(count, [collection.as_str()], |row| row.get(0))).await
+    }
+
+    async fn forget_where(
+        &self,
+        collection: CollectionName,
+        lost: impl Fn(ImageId) -> bool + Send + 'static,
+    ) -> Result<u64, SqliteError> {
         self.db
             .call(move |db| {
                 let all = db.transaction()?;
@@ -49,13 +74,16 @@ impl Ledger {
                     .prepare("SELECT uri FROM objects WHERE collection = ?1")?
                     .query_map([collection.as_str()], |row| row.get(0))?
                     .collect::<rusqlite::Result<Vec<String>>>()?;
+                let mut forgotten = 0;
                 for uri in uris {
-                    if ImageUri::parse(&uri).is_ok_and(|uri| ids.contains(&uri.id())) {
+                    if ImageUri::parse(&uri).is_ok_and(|uri| lost(uri.id())) {
                         let these = params![collection.as_str(), uri];
                         all.execute("DELETE FROM objects WHERE collection = ?1 AND uri = ?2", these)?;
+                        forgotten += 1;
                     }
                 }
-                all.commit()
+                all.commit()?;
+                Ok(forgotten)
             })
             .await
     }

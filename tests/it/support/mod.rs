@@ -38,6 +38,11 @@ impl TestApp {
         Self::in_folder(tempfile::tempdir().unwrap(), own).await
     }
 
+    /// Over a folder that a service has left.
+    pub(crate) async fn again(folder: TempDir) -> Self {
+        Self::in_folder(folder, Vec::new()).await
+    }
+
     async fn in_folder(folder: TempDir, variables: Vec<(String, String)>) -> Self {
         let path = folder.path().display().to_string();
         let mut all = vec![
