@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
 #![expect(clippy::disallowed_methods, reason = "a test waits for what it spawns")]
 
+mod awkward;
 mod chain;
 mod commands;
 mod embed_contract;
