@@ -14,6 +14,7 @@ mod index_embedded;
 mod jobs;
 mod journey;
 mod layers;
+mod mutation;
 mod openapi;
 mod readme;
 mod source_contract;
