@@ -9,6 +9,7 @@ mod commands;
 mod embed_contract;
 mod errors;
 mod golden;
+mod goldens;
 mod index_contract;
 mod index_embedded;
 mod jobs;

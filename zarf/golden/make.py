@@ -159,7 +159,7 @@ def goldens():
         add(name)
 
     (DATA / "reference").mkdir(parents=True)
-    moose = photograph("moose", (96, 72))
+    moose = photograph("moose", (160, 120))
     for value in range(1, 9):
         save(f"orientation-{value}.jpg", stored(moose, value), quality=90, exif=exif(value))
     small = photograph("temple", (72, 54))
