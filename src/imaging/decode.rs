@@ -8,11 +8,23 @@ use image::codecs::webp::WebPDecoder;
 use image::error::ImageError as Foreign;
 use image::{DynamicImage, ImageDecoder};
 
-use super::{ImageError, Limits, jpeg};
+use super::{ImageError, Limits, jpeg, mend};
 use crate::domain::{ImageFormat, ImageMeta};
 
 /// Decodes the first frame. `limits` were held against the header; here they bound what else a decoder allocates.
 pub(super) fn decode(bytes: &[u8], meta: &ImageMeta, limits: &Limits) -> Result<DynamicImage, ImageError> {
+    if lacks_bytes(bytes, meta.format) {
+        return Err(ImageError::truncated(meta.format));
+    }
+    let bytes = &*mend::before(bytes, meta);
+    plain(bytes, meta, limits).or_else(|error| {
+        let cut = matches!(error, ImageError::Truncated { .. });
+        let mended = mend::after(bytes, meta.format, cut).ok_or_else(|| error.clone())?;
+        plain(&mended, meta, limits).map_err(|_| error)
+    })
+}
+
+fn plain(bytes: &[u8], meta: &ImageMeta, limits: &Limits) -> Result<DynamicImage, ImageError> {
     let format = meta.format;
     let mut allowed = image::Limits::no_limits();
     allowed.max_alloc = Some(limits.max_decode_bytes);
@@ -23,14 +35,14 @@ pub(super) fn decode(bytes: &[u8], meta: &ImageMeta, limits: &Limits) -> Result<
         ImageFormat::Webp => WebPDecoder::new(input).and_then(|it| pixels(it, allowed)),
         ImageFormat::Gif => GifDecoder::new(input).and_then(|it| pixels(it, allowed)),
     };
-    decoded
-        .map_err(|error| if lacks_bytes(bytes, format) { ImageError::truncated(format) } else { explain(&error, meta) })
+    decoded.map_err(|error| explain(&error, meta))
 }
 
-/// A WebP says in its first bytes how long it is; its decoder takes what is missing for all kinds of other faults.
+/// A WebP says in its first bytes how long it is. What is missing may be no more than the block that says which way up
+/// it is, and its decoder takes it for all kinds of other faults. Some writers leave out the last chunk's padding.
 fn lacks_bytes(bytes: &[u8], format: ImageFormat) -> bool {
     let promised = bytes.get(4..8).and_then(|it| it.try_into().ok()).map_or(0, u32::from_le_bytes);
-    format == ImageFormat::Webp && (bytes.len() as u64) < u64::from(promised) + 8
+    format == ImageFormat::Webp && (bytes.len() as u64) + 1 < u64::from(promised) + 8
 }
 
 fn pixels(mut decoder: impl ImageDecoder, allowed: image::Limits) -> Result<DynamicImage, Foreign> {

@@ -109,6 +109,8 @@ fn jpeg(bytes: &[u8]) -> Result<Raw, ImageError> {
 fn png(bytes: &[u8]) -> Result<Raw, ImageError> {
     let mut raw: Option<Raw> = None;
     let mut by_xmp = None;
+    // Of an animation, the still picture that other readers show is a frame of its own unless it is the first one.
+    let (mut announced, mut still) = (0, 1);
     if bytes.get(12..16).is_some_and(|kind| kind != b"IHDR") {
         return Err(ImageError::corrupt(ImageFormat::Png, "it does not begin with a header chunk"));
     }
@@ -126,13 +128,20 @@ fn png(bytes: &[u8]) -> Result<Raw, ImageError> {
                 raw = Some(Raw {
                     width: u32::from_be_bytes([w3, w2, w1, w0]),
                     height: u32::from_be_bytes([h3, h2, h1, h0]),
-                    frames: 1,
+                    frames: 0,
                     orientation: None,
                     bytes_per_pixel: channels * u64::from(depth.div_ceil(8)) + 3,
                 });
             }
             (_, None, _) => return Err(ImageError::corrupt(ImageFormat::Png, "its header chunk is too short")),
-            (b"acTL", Some(raw), &[n3, n2, n1, n0, ..]) => raw.frames = u32::from_be_bytes([n3, n2, n1, n0]),
+            // Announced twice is not announced.
+            (b"acTL", Some(_), &[n3, n2, n1, n0, ..]) => {
+                announced = if announced == 0 { u32::from_be_bytes([n3, n2, n1, n0]) } else { 0 };
+            }
+            (b"IDAT", Some(raw), _) => {
+                raw.frames = if (1..1 << 31).contains(&announced) { announced + still } else { 1 };
+            }
+            (b"fcTL", Some(raw), _) if raw.frames == 0 => still = 0,
             (b"eXIf", Some(raw), data) => raw.orientation = exif::orientation(data),
             (b"iTXt", Some(_), data) if data.starts_with(b"XML:com.adobe.xmp\0") => {
                 by_xmp = exif::orientation_of_xmp(data);
@@ -184,14 +193,14 @@ fn webp(bytes: &[u8]) -> Result<Raw, ImageError> {
 }
 
 fn gif(bytes: &[u8]) -> Result<Raw, ImageError> {
-    match bytes.get(6..13) {
-        Some(&[w0, w1, h0, h1, ..]) => Ok(Raw {
-            width: u16::from_le_bytes([w0, w1]).into(),
-            height: u16::from_le_bytes([h0, h1]).into(),
-            frames: gif_frames(bytes),
-            orientation: None,
-            bytes_per_pixel: 4 + 3,
-        }),
-        _ => Err(ImageError::truncated(ImageFormat::Gif)),
-    }
+    let Some(&[w0, w1, h0, h1, ..]) = bytes.get(6..13) else { return Err(ImageError::truncated(ImageFormat::Gif)) };
+    let screen = [[w0, w1], [h0, h1]].map(|side| u32::from(u16::from_le_bytes(side)));
+    let frames = gif_frames(bytes);
+    let [left, top, wide, high] = frames.first.unwrap_or_default().map(u32::from);
+    // A frame that reaches beyond the screen grows it, as in every browser; a screen of no pixels stays one.
+    let [width, height] =
+        if screen.contains(&0) { screen } else { [screen[0].max(left + wide), screen[1].max(top + high)] };
+    // The canvas and RGB; a frame that is no canvas is decoded beside it.
+    let beside = if [width, height] == [wide, high] { 0 } else { 4 };
+    Ok(Raw { width, height, frames: frames.count, orientation: None, bytes_per_pixel: 4 + 3 + beside })
 }

@@ -8,6 +8,8 @@ mod exif;
 mod flatten;
 mod header;
 mod jpeg;
+mod mend;
+mod picture;
 mod prepare;
 mod resize;
 mod settings;
@@ -23,6 +25,7 @@ use crate::domain::ImageMeta;
 
 pub use error::ImageError;
 pub use header::{Header, decoded_size, inspect, read_header};
+pub use picture::{Picture, picture};
 pub use prepare::{prepare, prepare_with_thumbnail};
 pub use sniff::sniff;
 pub use thumbnail::{THUMBNAIL_SIDE, thumbnail};

@@ -30,7 +30,7 @@ fn cropped(picture: &RgbImage, orientation: Orientation, size: u32) -> Result<Rg
     let (x, y) = (Axis::plan(width, shortest, size, from_right), Axis::plan(height, shortest, size, from_bottom));
     let whole = (x.length, y.length) == (width, height);
     let part = (!whole).then(|| picture.view(x.from, y.from, x.length, y.length).to_image());
-    let resized = resize(part.as_ref().unwrap_or(picture), x.resized, y.resized)?;
+    let resized = resize(part.as_ref().unwrap_or(picture), x.resized, y.resized, orientation)?;
     let mut square = DynamicImage::ImageRgb8(resized).crop_imm(x.cut, y.cut, size, size);
     square.apply_orientation(orientation);
     Ok(square.into_rgb8())
@@ -38,7 +38,7 @@ fn cropped(picture: &RgbImage, orientation: Orientation, size: u32) -> Result<Rg
 
 /// In the middle; where that is between two pixels, further left and further up.
 fn padded(picture: &RgbImage, orientation: Orientation, size: u32, colour: [u8; 3]) -> Result<RgbImage, String> {
-    let mut fitted = DynamicImage::ImageRgb8(fitted(picture, size)?);
+    let mut fitted = DynamicImage::ImageRgb8(fitted(picture, size, orientation)?);
     fitted.apply_orientation(orientation);
     let (left, top) = ((size - fitted.width()) / 2, (size - fitted.height()) / 2);
     let mut square = RgbImage::from_pixel(size, size, Rgb(colour));
@@ -47,16 +47,25 @@ fn padded(picture: &RgbImage, orientation: Orientation, size: u32, colour: [u8; 
 }
 
 /// The picture with its longer side at `size`; the other one keeps the shape, rounded half to even, and at least 1.
-pub(super) fn fitted(picture: &RgbImage, size: u32) -> Result<RgbImage, String> {
+pub(super) fn fitted(picture: &RgbImage, size: u32, orientation: Orientation) -> Result<RgbImage, String> {
     let (width, height) = picture.dimensions();
     let longest = f64::from(width.max(height));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "no more than size")]
     let side = |side: u32| (f64::from(side) * f64::from(size) / longest).round_ties_even().max(1.0) as u32;
-    resize(picture, side(width), side(height))
+    resize(picture, side(width), side(height), orientation)
 }
 
 /// The whole picture to another size. Never a part of it by a crop box: see [`Axis`].
-fn resize(picture: &RgbImage, width: u32, height: u32) -> Result<RgbImage, String> {
+///
+/// What is upright is resized across first and then down, as Pillow does it: between the two, values are rounded and
+/// clamped to bytes, and where edges are hard the other order gives another picture.
+fn resize(picture: &RgbImage, width: u32, height: u32, orientation: Orientation) -> Result<RgbImage, String> {
+    let half_way = if orientation.to_exif() < 5 { (width, picture.height()) } else { (picture.width(), height) };
+    along_one(&along_one(picture, half_way.0, half_way.1)?, width, height)
+}
+
+/// Both sides at once would be resized down first.
+fn along_one(picture: &RgbImage, width: u32, height: u32) -> Result<RgbImage, String> {
     let source = ImageRef::new(picture.width(), picture.height(), picture.as_raw(), PixelType::U8x3);
     let source = source.map_err(|error| error.to_string())?;
     let mut resized = Image::new(width, height, PixelType::U8x3);

@@ -28,7 +28,7 @@ pub(super) fn of_decoded(picture: &RgbImage, orientation: Orientation) -> Result
     let small = if picture.width().max(picture.height()) <= THUMBNAIL_SIDE {
         picture.clone()
     } else {
-        resize::fitted(picture, THUMBNAIL_SIDE)?
+        resize::fitted(picture, THUMBNAIL_SIDE, orientation)?
     };
     let mut small = DynamicImage::ImageRgb8(small);
     small.apply_orientation(orientation);

@@ -59,17 +59,27 @@ pub(super) fn riff_chunks(body: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])
     })
 }
 
-/// How many pictures a GIF holds, as far as it goes.
-pub(super) fn gif_frames(bytes: &[u8]) -> u32 {
+/// What a GIF's blocks say.
+#[derive(Default)]
+pub(super) struct GifFrames {
+    /// How many there are, as far as the file goes.
+    pub(super) count: u32,
+    /// Where the first one lies: left, top, width, height.
+    pub(super) first: Option<[u16; 4]>,
+}
+
+pub(super) fn gif_frames(bytes: &[u8]) -> GifFrames {
     let palette = |flags: u8| if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
-    let mut frames = 0;
+    let mut frames = GifFrames::default();
     let mut at = 13 + palette(bytes.get(10).copied().unwrap_or(0));
     while let Some(&block) = bytes.get(at) {
         at += match block {
             0x21 => 2,
             0x2C => {
-                let Some(&flags) = bytes.get(at + 9) else { break };
-                frames += 1;
+                let Some(&[l0, l1, t0, t1, w0, w1, h0, h1, flags]) = bytes.get(at + 1..at + 10) else { break };
+                let place = [[l0, l1], [t0, t1], [w0, w1], [h0, h1]].map(u16::from_le_bytes);
+                frames.count += 1;
+                frames.first.get_or_insert(place);
                 // The descriptor, its palette, and the byte that begins the compressed data.
                 10 + palette(flags) + 1
             }

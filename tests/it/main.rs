@@ -3,16 +3,19 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
 #![expect(clippy::disallowed_methods, reason = "a test waits for what it spawns")]
 
+mod awkward;
 mod chain;
 mod commands;
 mod embed_contract;
 mod errors;
 mod golden;
+mod goldens;
 mod index_contract;
 mod index_embedded;
 mod jobs;
 mod journey;
 mod layers;
+mod mutation;
 mod openapi;
 mod readme;
 mod source_contract;

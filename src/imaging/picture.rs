@@ -1,0 +1,28 @@
+//! The whole picture as a person sees it.
+
+use bytes::Bytes;
+use image::DynamicImage;
+use image::metadata::Orientation;
+
+use super::{ImageError, Limits, prepare::decoded};
+use crate::domain::ImageMeta;
+
+/// All pixels of one file: upright, in RGB, what is transparent over white.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Of the original.
+    pub meta: ImageMeta,
+    /// `width * height * 3` bytes, row by row.
+    pub rgb: Bytes,
+}
+
+/// What [`prepare`](super::prepare()) makes the model's input of, at its full size.
+///
+/// # Errors
+/// [`ImageError`]: what is wrong with the picture. No retry helps.
+pub fn picture(bytes: &[u8], limits: &Limits) -> Result<Picture, ImageError> {
+    let (stored, meta) = decoded(bytes, limits)?;
+    let mut upright = DynamicImage::ImageRgb8(stored);
+    upright.apply_orientation(Orientation::from_exif(meta.orientation).unwrap_or(Orientation::NoTransforms));
+    Ok(Picture { meta, rgb: Bytes::from(upright.into_rgb8().into_raw()) })
+}
