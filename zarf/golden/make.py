@@ -190,6 +190,18 @@ def goldens():
     save("animated.gif", palette, save_all=True, append_images=[moose.resize((72, 90)).quantize(64)])
     save("animated.webp", cat, quality=80, save_all=True, append_images=[moose.resize((72, 90))])
     save("animated.png", small, save_all=True, append_images=[moose.resize((72, 54))])
+    save("still-and-animated.png", small, save_all=True, default_image=True, append_images=[small, small])
+    # A frame that is larger than the screen, and a GIF that leaves its palette to the reader.
+    gif = bytearray((DATA / "plain.gif").read_bytes())
+    gif[6:10] = struct.pack("<HH", 10, 20)
+    (DATA / "grown.gif").write_bytes(gif)
+    add("grown.gif")
+    # Of a gray ramp nothing is lost, so that its palette can be taken away.
+    Image.linear_gradient("L").save(DATA / "no-palette.gif")
+    gif = (DATA / "no-palette.gif").read_bytes()
+    assert gif[10] & 0x87 == 0x87
+    (DATA / "no-palette.gif").write_bytes(gif[:10] + bytes([gif[10] & 0x70]) + gif[11:13] + gif[13 + 768 :])
+    add("no-palette.gif")
     interlaced(DATA / "interlaced.png", cat)
     add("interlaced.png")
     add("deep-rgb.png", deep_png(DATA / "deep-rgb.png", small, 2, 3))
