@@ -53,7 +53,7 @@ impl Thumbnails {
 
     /// What tells the thumbnail of this record from every other one, without making it.
     pub fn etag(record: &ImageRecord) -> String {
-        record.payload.content_sha256.chars().take(32).collect()
+        etag_of(&record.payload.content_sha256)
     }
 
     pub(super) async fn of(&self, record: &ImageRecord) -> Result<Thumbnail, ImagesError> {
@@ -83,7 +83,7 @@ impl Thumbnails {
         });
         let (bytes, sha256) = made.await.map_err(|_| ImagesError::Panicked)?.map_err(ImagesError::Image)?;
         // The object may have changed since it was indexed: then this is the thumbnail of what it is now.
-        Ok(Thumbnail { bytes, etag: sha256.chars().take(32).collect() })
+        Ok(Thumbnail { bytes, etag: etag_of(&sha256) })
     }
 
     async fn fetch(&self, uri: &ImageUri) -> Result<Bytes, ImagesError> {
@@ -104,6 +104,11 @@ impl Thumbnails {
             }
         }
     }
+}
+
+/// Half of the digest tells pictures apart as well as all of it.
+fn etag_of(sha256: &str) -> String {
+    sha256.chars().take(32).collect()
 }
 
 /// By content, so that copies of a picture share one file.

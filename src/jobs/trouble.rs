@@ -28,12 +28,11 @@ pub(super) enum JobTrouble {
 impl JobTrouble {
     /// In words for a client: what a dependency said itself stays in the log.
     pub(super) fn said(&self) -> String {
-        let of = |down: &DependencyError| dependency(down);
         match self {
             Self::Listing(SourceError::Dependency(down))
             | Self::Provider(EmbedError::Dependency(down))
             | Self::Store(IndexError::Dependency(down))
-            | Self::Dependency(down) => of(down),
+            | Self::Dependency(down) => dependency(down),
             Self::Ledger(_) => "the ledger could not be read or written; see the log".to_owned(),
             Self::Listing(_) | Self::Provider(_) | Self::Store(_) | Self::TooManyFailures { .. } | Self::Panicked => {
                 self.to_string()

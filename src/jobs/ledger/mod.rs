@@ -1,7 +1,7 @@
 //! What is known of jobs and objects, in one SQLite file beside the data. It survives `kill -9`: every report is one
 //! transaction, and an image is done only when its report is in here.
 //!
-//! Four rooms: [`jobs`](self) and their states, the `work` that is left, the `objects` that a collection has, the `logs`.
+//! Four rooms: `jobs` and their states, the `work` that is left, the `objects` that a collection has, the `logs`.
 
 mod jobs;
 mod logs;
