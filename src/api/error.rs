@@ -111,11 +111,12 @@ impl ApiError {
             Trouble::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy", "is busy"),
             Trouble::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "dependency_timed_out", "did not answer in time"),
             Trouble::Failed => (StatusCode::BAD_GATEWAY, "dependency_failed", "failed"),
+            Trouble::Refused => (StatusCode::BAD_GATEWAY, "dependency_refused", "refused us: check its settings"),
         };
         let error = Self::new(status, code, format!("{} {words}", down.dependency));
-        match down.trouble {
-            Trouble::Unavailable { retry_after } | Trouble::Busy { retry_after } => error.after(retry_after),
-            Trouble::TimedOut | Trouble::Failed => error,
+        match down.trouble.retry_after() {
+            Some(wait) => error.after(wait),
+            None => error,
         }
     }
 }

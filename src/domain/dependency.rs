@@ -36,4 +36,25 @@ pub enum Trouble {
     /// Answered with an error, or could not be reached.
     #[error("failed")]
     Failed,
+    /// Will not deal with us at all: a wrong key, address or model. No retry helps, the settings must change.
+    #[error("refused us")]
+    Refused,
+}
+
+impl Trouble {
+    /// Whether the same call may succeed later.
+    pub fn may_pass(self) -> bool {
+        match self {
+            Self::Unavailable { .. } | Self::TimedOut | Self::Busy { .. } | Self::Failed => true,
+            Self::Refused => false,
+        }
+    }
+
+    /// How long the other side asked us to wait.
+    pub fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::Unavailable { retry_after } | Self::Busy { retry_after } => Some(retry_after),
+            Self::TimedOut | Self::Failed | Self::Refused => None,
+        }
+    }
 }

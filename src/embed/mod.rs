@@ -94,7 +94,18 @@ impl Retryable for EmbedError {
             | Self::WrongCount { .. }
             | Self::Invalid(_)
             | Self::ProbeFailed(_) => false,
-            Self::Dependency(_) => true,
+            Self::Dependency(down) => down.trouble.may_pass(),
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Dependency(down) => down.trouble.retry_after(),
+            Self::Unsupported
+            | Self::Rejected(_)
+            | Self::WrongCount { .. }
+            | Self::Invalid(_)
+            | Self::ProbeFailed(_) => None,
         }
     }
 }

@@ -96,7 +96,7 @@ impl Retryable for IndexError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::UnknownCollection(_) | Self::Space(_) | Self::NameTaken { .. } | Self::Rejected { .. } => false,
-            Self::Dependency(_) => true,
+            Self::Dependency(down) => down.trouble.may_pass(),
         }
     }
 }

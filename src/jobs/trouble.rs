@@ -47,6 +47,7 @@ fn dependency(down: &DependencyError) -> String {
         Trouble::TimedOut => "did not answer in time",
         Trouble::Busy { .. } => "was busy",
         Trouble::Failed => "failed",
+        Trouble::Refused => "refused us: check its settings",
     };
     format!("{} {what}; what it said is in the log. Submit the job again: what is done is kept", down.dependency)
 }

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-use crate::domain::{DependencyError, ImageRef, ImageUri, Trouble};
+use crate::domain::{DependencyError, ImageRef, ImageUri};
 use crate::resilience::Retryable;
 
 pub use credentials::{HalfCredentials, S3Credentials};
@@ -123,16 +123,14 @@ impl Retryable for SourceError {
             Self::Missing(_) | Self::NoBucket(_) | Self::Denied(_) | Self::TooLarge { .. } | Self::Refused { .. } => {
                 false
             }
-            Self::BrokenOff { .. } | Self::Dependency(_) => true,
+            Self::BrokenOff { .. } => true,
+            Self::Dependency(down) => down.trouble.may_pass(),
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Dependency(DependencyError {
-                trouble: Trouble::Unavailable { retry_after } | Trouble::Busy { retry_after },
-                ..
-            }) => Some(*retry_after),
+            Self::Dependency(down) => down.trouble.retry_after(),
             _ => None,
         }
     }
