@@ -2,6 +2,7 @@
 
 mod bucket;
 mod parts;
+mod providers;
 
 use std::fs::File;
 use std::io;
@@ -112,7 +113,7 @@ impl App {
         let waiting = WaitBoard::default();
         let (client, bucket_server) = parts::bucket(&settings).await?;
         let source = parts::source(&settings, client.clone(), &waiting).await?;
-        let provider = parts::provider(&settings).await?;
+        let provider = providers::raw(&settings).await?;
         let (stores, lost) = parts::stores(&settings).await?;
         let ledger = Ledger::open(&folder)?;
         for (collection, ids) in lost {

@@ -7,11 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::BuildError;
+use super::{BuildError, providers};
 use crate::config::Settings;
 use crate::domain::{CollectionName, ImageId};
-use crate::embed::ImageEmbeddingProvider;
-use crate::embed::local::LocalProvider;
 use crate::images::Thumbnails;
 use crate::index::Stores;
 use crate::index::embedded::EmbeddedIndex;
@@ -115,24 +113,6 @@ pub(super) fn bucket_folder(settings: &Settings) -> std::path::PathBuf {
     settings.place.glimpse_data_dir.join("s3")
 }
 
-/// The model.
-pub(super) async fn provider(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingProvider>, BuildError> {
-    let threads = settings.embed.threads();
-    let resize = settings.imaging.resize().map_err(BuildError::Settings)?;
-    let loaded = tokio::task::spawn_blocking(move || LocalProvider::start(threads)).await;
-    let provider =
-        loaded.map_err(|_| BuildError::Settings("the model's loader panicked; see the log".to_owned()))??;
-    let provider = provider.with_resize(resize);
-    let (wanted, size) = (&settings.imaging.image_target_size, provider.preprocessing().size);
-    if !wanted.is_empty() && *wanted != size.to_string() {
-        return Err(BuildError::Settings(format!(
-            "IMAGE_TARGET_SIZE is {wanted}, but the model {} takes {size}; leave it empty",
-            settings.embed.clip_model
-        )));
-    }
-    Ok(Arc::new(provider))
-}
-
 /// What a store has lost, by collection.
 pub(super) type Lost = HashMap<CollectionName, HashSet<ImageId>>;
 
@@ -160,17 +140,13 @@ pub(super) fn lines(settings: &Settings, addr: SocketAddr, server: Option<&Embed
         (0, true) => "no key, EVERYONE MAY COME IN (GLIMPSE_API_KEY, GLIMPSE_ALLOW_ANONYMOUS)".to_owned(),
         (keys, _) => format!("{keys} API keys (GLIMPSE_API_KEY)"),
     };
-    let threads = settings.embed.threads();
     let folder = settings.place.glimpse_data_dir.display();
     vec![
         format!("service  http://{addr}  (GLIMPSE_ADDR)"),
         format!("docs     http://{addr}/docs"),
         format!("door     {door}"),
         format!("bucket   {} at {bucket}", of.s3_bucket),
-        format!(
-            "model    {} in this process, {threads} threads (CLIP_MODEL, GLIMPSE_EMBED_THREADS)",
-            settings.embed.clip_model
-        ),
+        providers::line(settings),
         format!(
             "store    {} (VECTOR_DB_PROVIDER), collection {} (VECTOR_DB_COLLECTION)",
             settings.index.vector_db_provider, settings.index.vector_db_collection

@@ -1,10 +1,19 @@
 //! The port [`ImageEmbeddingProvider`]: pictures and words become vectors of one space, and its adapters. Knows
-//! nothing of buckets, indexes, jobs or HTTP replies.
+//! nothing of buckets, indexes, jobs or the replies of this service.
 
 pub mod local;
 pub mod probe;
 
+mod clip_http;
+mod http;
+mod kind;
+mod multi2vec;
+mod ollama;
+mod openai;
+mod reading;
+mod remote;
 mod settings;
+mod wire_image;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -16,6 +25,13 @@ use crate::domain::{DependencyError, Embedding, InvalidEmbedding, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
 use crate::resilience::Retryable;
 
+pub use clip_http::ClipProvider;
+pub use http::ServiceSettings;
+pub use kind::ProviderKind;
+pub use multi2vec::Multi2VecProvider;
+pub use ollama::{OllamaProvider, OllamaSettings};
+pub use openai::OpenAiProvider;
+pub use remote::RemoteSettings;
 pub use settings::EmbedSettings;
 
 /// A model behind a trait, in this process or elsewhere.

@@ -43,16 +43,50 @@ pub async fn space_of(
     probes.extend(texts);
 
     let size = dimension.unwrap_or_else(|| probes[0].1.dimension());
-    if let Some((name, odd)) = probes.iter().find(|(_, vector)| vector.dimension() != size) {
-        let got = odd.dimension();
-        return Err(EmbedError::ProbeFailed(format!("{name} has {got} numbers where {size} were expected")));
+    of_size(size, &probes)?;
+    Ok(space(provider, model, size, probes))
+}
+
+fn of_size<'a>(size: usize, probes: impl IntoIterator<Item = &'a (&'static str, Embedding)>) -> Result<(), EmbedError> {
+    match probes.into_iter().find(|(_, vector)| vector.dimension() != size) {
+        Some((name, odd)) => {
+            let got = odd.dimension();
+            Err(EmbedError::ProbeFailed(format!("{name} has {got} numbers where {size} were expected")))
+        }
+        None => Ok(()),
     }
-    let probes = probes
-        .into_iter()
-        .map(|(name, vector)| Probe { name: name.to_owned(), vector: vector.as_slice().to_vec() })
-        .collect();
-    let preprocessing = provider.preprocessing().to_string();
-    Ok(Space { model: model.to_owned(), dimension: size, preprocessing, probes })
+}
+
+fn space(
+    provider: &dyn ImageEmbeddingProvider,
+    model: &str,
+    dimension: usize,
+    probes: Vec<(&'static str, Embedding)>,
+) -> Space {
+    let probe = |(name, vector): (&str, Embedding)| Probe { name: name.to_owned(), vector: vector.as_slice().to_vec() };
+    let (preprocessing, probes) = (provider.preprocessing().to_string(), probes.into_iter().map(probe).collect());
+    Space { model: model.to_owned(), dimension, preprocessing, probes }
+}
+
+/// The same for a provider that puts pictures into words first: its space is its texts' alone, since a caption may turn out
+/// differently on another machine, or from one day to the next. Its pictures must be told apart all the same.
+///
+/// # Errors
+/// As [`space_of`].
+pub async fn space_of_captions(provider: &dyn ImageEmbeddingProvider, model: &str) -> Result<Space, EmbedError> {
+    let texts = texts(provider).await?;
+    different(&texts)?;
+    let Some((_, first)) = texts.first() else { return Err(EmbedError::Unsupported) };
+    let size = first.dimension();
+    let [one, _, other] = pictures(provider.preprocessing().size);
+    let vectors = provider.embed_image_batch(&[one.1, other.1]).await.map_err(seen)?;
+    if vectors.len() != 2 {
+        return Err(EmbedError::ProbeFailed(format!("{} vectors for 2 pictures", vectors.len())));
+    }
+    let pictures: Vec<_> = [one.0, other.0].into_iter().zip(vectors).collect();
+    different(&pictures)?;
+    of_size(size, texts.iter().chain(&pictures))?;
+    Ok(space(provider, model, size, texts))
 }
 
 /// The texts' vectors; none for a provider without a text tower.

@@ -95,6 +95,27 @@ async fn one_that_answers_nonsense_is_found_out() {
     assert!(refusal(Fake { text: short, ..HONEST }).await.contains("text:cat has 2 numbers where 4"));
 }
 
+#[tokio::test]
+async fn a_space_of_captions_is_its_texts_and_its_pictures_are_told_apart_all_the_same() {
+    let space = space_of_captions(&HONEST, "captions").await.unwrap();
+    assert_eq!(space.name(), "captions/4/crop-64-bicubic");
+    assert!(space.probes.len() == 3 && space.probes.iter().all(|probe| probe.name.starts_with("text:")));
+    let refused = async |fake: Fake| match space_of_captions(&fake, "captions").await {
+        Err(EmbedError::ProbeFailed(reason)) => reason,
+        other => panic!("{other:?}"),
+    };
+    let blind = Fake { image: |_| vec![1.0, 2.0, 3.0, 4.0], ..HONEST };
+    assert!(refused(blind).await.contains("image:gradient and image:disc got the same vector"));
+    let deaf = Fake { text: |_| Ok(vec![1.0, 2.0, 3.0, 4.0]), ..HONEST };
+    assert!(refused(deaf).await.contains("text:cat and text:car got the same vector"));
+    let short = Fake { image: |picture| vec![picture.rgb[0].into(), picture.rgb[96].into(), 9.0], ..HONEST };
+    assert!(refused(short).await.contains("image:gradient has 3 numbers where 4"));
+    let lose = Fake { batch: |batch| batch[1..].to_vec(), ..HONEST };
+    assert!(refused(lose).await.contains("1 vectors for 2 pictures"));
+    let dumb = Fake { text: |_| Err(EmbedError::Unsupported), ..HONEST };
+    assert_eq!(space_of_captions(&dumb, "captions").await, Err(EmbedError::Unsupported));
+}
+
 #[test]
 fn the_pictures_never_change() {
     use sha2::{Digest, Sha256};

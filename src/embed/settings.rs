@@ -4,14 +4,36 @@ use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
+use super::ProviderKind;
+use crate::domain::Secret;
+
+/// The model inside the binary.
+pub(super) const BUILT_IN: &str = "glimpse-mini-1";
+
 /// The settings of the embedding provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EmbedSettings {
-    /// `IMAGE_EMBEDDING_PROVIDER`: `local` (default), a model in this process.
+    /// `IMAGE_EMBEDDING_PROVIDER`: `local` (default), a model in this process; or a service elsewhere: `clip`, `openai`,
+    /// `multi2vec`, `ollama` (also called `llava`).
     pub image_embedding_provider: String,
-    /// `CLIP_MODEL`: `glimpse-mini-1` (default), the model inside the binary.
+    /// `CLIP_MODEL`: `glimpse-mini-1` (default), the model inside the binary. For `openai` the name that the service has for
+    /// it, for `clip` and `multi2vec` a label.
     pub clip_model: String,
+    /// `CLIP_URL`: where the service of `clip`, `openai` or `multi2vec` is; empty by default.
+    pub clip_url: String,
+    /// `CLIP_ENDPOINT`: another name of `CLIP_URL`; empty by default.
+    pub clip_endpoint: String,
+    /// `CLIP_API_KEY`: sent to the service as a bearer token; empty (default): none is sent.
+    pub clip_api_key: Secret,
+    /// `CLIP_MAX_BATCH_SIZE`: pictures in one request to a service; 8 by default, never more than 32 for `openai`.
+    pub clip_max_batch_size: usize,
+    /// `OLLAMA_BASE_URL`: where Ollama is; `http://127.0.0.1:11434` by default.
+    pub ollama_base_url: String,
+    /// `OLLAMA_VISION_MODEL`: puts pictures into words; `llava` by default.
+    pub ollama_vision_model: String,
+    /// `OLLAMA_MODEL`: makes vectors of words; `nomic-embed-text` by default.
+    pub ollama_model: String,
     /// `GLIMPSE_EMBED_THREADS`: inference workers of one thread each; 0 (default): one a core.
     pub glimpse_embed_threads: usize,
 }
@@ -20,7 +42,14 @@ impl Default for EmbedSettings {
     fn default() -> Self {
         Self {
             image_embedding_provider: "local".to_owned(),
-            clip_model: "glimpse-mini-1".to_owned(),
+            clip_model: BUILT_IN.to_owned(),
+            clip_url: String::new(),
+            clip_endpoint: String::new(),
+            clip_api_key: Secret::default(),
+            clip_max_batch_size: 8,
+            ollama_base_url: "http://127.0.0.1:11434".to_owned(),
+            ollama_vision_model: "llava".to_owned(),
+            ollama_model: "nomic-embed-text".to_owned(),
             glimpse_embed_threads: 0,
         }
     }
@@ -39,15 +68,10 @@ impl EmbedSettings {
     /// # Errors
     /// A sentence that names the setting and what is allowed.
     pub fn validate(&self) -> Result<(), String> {
-        if self.image_embedding_provider != "local" {
-            return Err(format!(
-                "IMAGE_EMBEDDING_PROVIDER is `{}`; this version knows `local`",
-                self.image_embedding_provider
-            ));
+        if self.kind()? == ProviderKind::Local && self.clip_model != BUILT_IN {
+            return Err(format!("CLIP_MODEL is `{}`; this version knows `{BUILT_IN}`", self.clip_model));
         }
-        if self.clip_model != "glimpse-mini-1" {
-            return Err(format!("CLIP_MODEL is `{}`; this version knows `glimpse-mini-1`", self.clip_model));
-        }
+        self.validate_service()?;
         Ok(())
     }
 }

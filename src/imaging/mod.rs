@@ -30,7 +30,7 @@ pub use prepare::{prepare, prepare_with_thumbnail};
 pub use sniff::sniff;
 pub use thumbnail::{THUMBNAIL_SIDE, thumbnail};
 
-pub use settings::ImagingSettings;
+pub use settings::{ImagingSettings, SIDES};
 
 /// What is checked before a decoder may allocate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

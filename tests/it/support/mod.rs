@@ -2,6 +2,7 @@
 
 #![expect(dead_code, reason = "each test uses its part")]
 
+pub(crate) mod embed_services;
 pub(crate) mod fakes;
 
 use std::path::{Path, PathBuf};
