@@ -8,6 +8,7 @@ mod chain;
 mod commands;
 mod embed_contract;
 mod embed_contract_http;
+mod embed_lies;
 mod embed_trouble;
 mod errors;
 mod golden;
