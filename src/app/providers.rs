@@ -10,6 +10,7 @@ use crate::embed::{
     ClipProvider, ImageEmbeddingProvider, Multi2VecProvider, OllamaProvider, OllamaSettings, OpenAiProvider,
     ProviderKind, RemoteSettings, ServiceSettings,
 };
+use crate::imaging::Resize;
 
 /// How long a request to a service may take.
 const TIMEOUT: Duration = Duration::from_mins(2);
@@ -26,7 +27,7 @@ pub(super) async fn raw(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingPro
             vision_model: settings.embed.ollama_vision_model.clone(),
             text_model: settings.embed.ollama_model.clone(),
             size: settings.imaging.target_size(),
-            resize: settings.imaging.resize().map_err(BuildError::Settings)?,
+            resize: resize(settings)?,
         })?),
     })
 }
@@ -79,7 +80,15 @@ fn remote(settings: &Settings) -> Result<RemoteSettings, BuildError> {
         model: settings.embed.service_model(),
         max_batch: settings.embed.service_batch(),
         size: settings.imaging.target_size(),
-        resize: settings.imaging.resize().map_err(BuildError::Settings)?,
+        resize: resize(settings)?,
+    })
+}
+
+/// A crop is one as CLIP itself was trained with and as the services would make it, until a service says otherwise.
+fn resize(settings: &Settings) -> Result<Resize, BuildError> {
+    Ok(match settings.imaging.resize().map_err(BuildError::Settings)? {
+        Resize::Crop | Resize::CropFloor => Resize::CropFloor,
+        pad @ Resize::Pad(_) => pad,
     })
 }
 

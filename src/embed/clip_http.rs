@@ -17,7 +17,7 @@ use super::remote::USUAL_SIZE;
 use super::wire_image::{self, Form};
 use super::{EmbedError, ImageEmbeddingProvider, RemoteSettings, probe};
 use crate::domain::{Embedding, Space};
-use crate::imaging::{PreparedImage, Preprocessing, SIDES};
+use crate::imaging::{PreparedImage, Preprocessing, Resize, SIDES};
 
 /// What is read of `GET /`, which may be any page.
 const CARD_BYTES: usize = 64 * 1024;
@@ -29,6 +29,7 @@ pub struct ClipProvider {
     square: Square,
     model: String,
     size: Option<u32>,
+    resize: Resize,
     max_batch: NonZeroUsize,
 }
 
@@ -38,7 +39,7 @@ struct Card {
     model: Option<String>,
     dimension: Option<usize>,
     image_size: Option<u32>,
-    /// `crop` or `pad`: what it does to pictures that are no squares; ours are.
+    /// What it does to pictures that are no squares: [`Resize::name`]. Ours are squares already, and shall be cut as its own.
     resize: Option<String>,
 }
 
@@ -55,8 +56,9 @@ impl ClipProvider {
     /// [`EmbedError::Dependency`] where the settings cannot be used.
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("clip", &settings.service)?;
-        let square = Square::new(settings.size.unwrap_or(USUAL_SIZE), settings.resize);
-        Ok(Self { service, square, model: settings.model, size: settings.size, max_batch: settings.max_batch })
+        let RemoteSettings { model, size, resize, max_batch, .. } = settings;
+        let square = Square::new(size.unwrap_or(USUAL_SIZE), resize);
+        Ok(Self { service, square, model, size, resize, max_batch })
     }
 
     /// What the service says of itself. One that is down is not taken for one that says nothing: a size guessed wrong would
@@ -84,6 +86,13 @@ impl ClipProvider {
         }
     }
 
+    /// Whether a crop drops the fraction of a pixel is the model's matter; whether to crop at all is ours.
+    fn resize(&self, card: &Card) -> Resize {
+        let crops = [Resize::Crop, Resize::CropFloor];
+        let told = crops.into_iter().find(|crop| card.resize.as_deref() == Some(crop.name()));
+        told.filter(|_| crops.contains(&self.resize)).unwrap_or(self.resize)
+    }
+
     async fn images(&self, images: Vec<PreparedImage>) -> Result<Vec<Embedding>, EmbedError> {
         let sent = images.len();
         let body = wire_image::body(images, Form::DataUri, r#"{"images":["#.to_owned(), "]}").await?;
@@ -109,10 +118,7 @@ impl ImageEmbeddingProvider for ClipProvider {
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
         let card = self.card().await?;
-        self.square.set_size(self.size(&card)?);
-        if let Some(resize) = &card.resize {
-            tracing::debug!(resize, ours = %self.preprocessing(), "how the service brings others' pictures to its square");
-        }
+        self.square.set(Preprocessing { size: self.size(&card)?, resize: self.resize(&card) });
         let model = card.model.as_deref().unwrap_or(&self.model);
         let space = probe::space_of(self, model, card.dimension).await?;
         reading::sees(self, Form::DataUri).await?;
@@ -126,5 +132,34 @@ impl ImageEmbeddingProvider for ClipProvider {
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
         reading::cut_to_fit(text, |text| self.text(text)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::domain::Secret;
+    use crate::embed::ServiceSettings;
+
+    #[test]
+    fn a_crop_is_the_models_own_and_a_pad_is_ours() {
+        let of = |resize, told: Option<&str>| {
+            let service =
+                ServiceSettings { url: "http://h".into(), key: Secret::default(), timeout: Duration::from_secs(1) };
+            let (model, max_batch) = ("m".to_owned(), NonZeroUsize::MIN);
+            let clip = ClipProvider::new(RemoteSettings { service, model, max_batch, size: None, resize }).unwrap();
+            clip.resize(&Card { resize: told.map(str::to_owned), ..Card::default() })
+        };
+        for ours in [Resize::Crop, Resize::CropFloor] {
+            assert_eq!(of(ours, Some("crop")), Resize::Crop);
+            assert_eq!(of(ours, Some("crop-floor")), Resize::CropFloor);
+            for nothing in [None, Some("pad"), Some("")] {
+                assert_eq!(of(ours, nothing), ours);
+            }
+        }
+        let pad = Resize::Pad([1, 2, 3]);
+        assert_eq!(of(pad, Some("crop")), pad);
     }
 }

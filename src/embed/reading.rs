@@ -1,6 +1,6 @@
 //! What a service elsewhere must have given, whatever it says: checked here for every adapter.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use super::http::NoAnswer;
 use super::wire_image::Form;
@@ -15,24 +15,21 @@ pub(super) type Numbers = Vec<Option<f32>>;
 /// Bytes of one vector in JSON that are still believed: 8,192 numbers of 30 characters.
 pub(super) const VECTOR_BYTES: usize = 256 * 1024;
 
-/// How pictures are prepared for a service: what is known of its size may still be told by the service itself.
+/// How pictures are prepared for a service, as far as that is known: it may still be told by the service itself.
 #[derive(Debug)]
-pub(super) struct Square {
-    size: AtomicU32,
-    resize: Resize,
-}
+pub(super) struct Square(Mutex<Preprocessing>);
 
 impl Square {
     pub(super) fn new(size: u32, resize: Resize) -> Self {
-        Self { size: AtomicU32::new(size), resize }
+        Self(Mutex::new(Preprocessing { size, resize }))
     }
 
-    pub(super) fn set_size(&self, size: u32) {
-        self.size.store(size, Ordering::Relaxed);
+    pub(super) fn set(&self, preprocessing: Preprocessing) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = preprocessing;
     }
 
     pub(super) fn preprocessing(&self) -> Preprocessing {
-        Preprocessing { size: self.size.load(Ordering::Relaxed), resize: self.resize }
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Refuses pictures that were prepared for another size: a service would resize them in its own way.

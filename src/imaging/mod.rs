@@ -73,6 +73,17 @@ pub enum Resize {
     Pad([u8; 3]),
 }
 
+impl Resize {
+    /// What one service tells another of it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Crop => "crop",
+            Self::CropFloor => "crop-floor",
+            Self::Pad(_) => "pad",
+        }
+    }
+}
+
 impl fmt::Display for Preprocessing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.resize {

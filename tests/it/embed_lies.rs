@@ -113,7 +113,7 @@ async fn a_size_is_told_by_the_service_or_set_and_never_guessed_of_one_that_is_d
         let router = router.fallback(|| std::future::ready(StatusCode::TOO_MANY_REQUESTS));
         let (url, _task) = serve(router).await;
         let clip = provider(ProviderKind::Clip, &url, size, PATIENT);
-        (clip.space().await.unwrap_err(), clip.preprocessing().size)
+        (clip.space().await.unwrap_err(), clip.preprocessing())
     };
     let busy = Trouble::Busy { retry_after: Duration::from_secs(1) };
     let probed = |error: &EmbedError| matches!(error, EmbedError::Dependency(down) if down.trouble == busy);
@@ -128,7 +128,14 @@ async fn a_size_is_told_by_the_service_or_set_and_never_guessed_of_one_that_is_d
         (307, "", None, 224),
     ] {
         let (error, got) = card(status, body, set).await;
-        assert!(probed(&error) && got == size, "{status} {body}: {error}, {got}");
+        assert!(probed(&error) && got.size == size, "{status} {body}: {error}, {got}");
+    }
+    for (told, expected) in
+        [("crop", "crop-224"), ("crop-floor", "crop-224-bicubic-floor"), ("pad", "crop-224"), ("x", "crop-224")]
+    {
+        let body: &'static str = Box::leak(format!(r#"{{"resize":"{told}"}}"#).into_boxed_str());
+        let (_, got) = card(200, body, None).await;
+        assert_eq!(got.to_string().trim_end_matches("-bicubic"), expected, "{told}");
     }
     let (error, _) = card(200, r#"{"image_size":336}"#, Some(224)).await;
     assert!(error.to_string().contains("IMAGE_TARGET_SIZE is 224, but the service takes 336"), "{error}");
