@@ -24,7 +24,8 @@ const PORTS: [&str; 13] = [
 fn allowed(module: &str) -> Vec<&'static str> {
     let ports = |more: &[&'static str]| [&PORTS[..], more].concat();
     match module {
-        "domain" | "resilience" | "sqlite" | "shutdown" | "telemetry" => vec![],
+        "resilience" => vec!["domain::DependencyError", "domain::Trouble"],
+        "domain" | "sqlite" | "shutdown" | "telemetry" => vec![],
         "imaging" => vec!["domain"],
         "source" | "index" => vec!["domain", "resilience", "imaging", "sqlite"],
         "embed" => vec!["domain", "resilience", "imaging"],
