@@ -1,6 +1,7 @@
 //! The composition root: settings in, a service out. The one place that names concrete adapters.
 
 mod bucket;
+mod embedding;
 mod parts;
 
 use std::fs::File;
@@ -27,6 +28,8 @@ use crate::source::{EmbeddedS3, EmbeddedS3Error, InvalidS3Settings, S3Settings, 
 use crate::sqlite::SqliteError;
 
 pub use bucket::Bucket;
+
+use embedding::Embedding;
 
 /// A service that listens but does not answer yet.
 #[derive(Debug)]
@@ -112,7 +115,8 @@ impl App {
         let waiting = WaitBoard::default();
         let (client, bucket_server) = parts::bucket(&settings).await?;
         let source = parts::source(&settings, client.clone(), &waiting).await?;
-        let provider = parts::provider(&settings).await?;
+        let raw = parts::provider(&settings).await?;
+        let Embedding { jobs: provider, searches, proof } = embedding::around(raw, &settings, &waiting);
         let (stores, lost) = parts::stores(&settings).await?;
         let ledger = Ledger::open(&folder)?;
         for (collection, ids) in lost {
@@ -121,7 +125,7 @@ impl App {
         }
         let limits = settings.imaging.limits();
         let thumbnail_prefix = settings.source.thumbnail_prefix.clone();
-        let pipeline = Pipeline::new(source, provider.clone(), stores.clone(), limits, &settings.pipeline)
+        let pipeline = Pipeline::new(source, provider, stores.clone(), limits, &settings.pipeline)
             .with_thumbnails(Some(thumbnail_prefix.clone()).filter(|prefix| !prefix.is_empty()));
         let thumbnails = parts::thumbnails(&settings, client.clone()).await?;
         let jobs = Jobs::start(JobParts {
@@ -136,18 +140,12 @@ impl App {
             tasks: shutdown.tasks().clone(),
         })
         .await?;
-        // The probe before the first request: who asks first shall not wait for it.
-        let early = provider.clone();
-        shutdown.tasks().spawn(async move {
-            match early.space().await {
-                Ok(space) => tracing::info!(space = space.name(), "the embedding provider has passed its probe"),
-                Err(error) => tracing::error!(%error, "the embedding provider is not usable"),
-            }
-        });
+        let end = shutdown.drain();
+        shutdown.tasks().spawn(async move { proof.keep(end).await });
         let lines = parts::lines(&settings, addr, bucket_server.as_ref());
         let state = AppState {
             jobs,
-            search: Search::new(provider, stores.clone(), limits),
+            search: Search::new(searches, stores.clone(), limits),
             images: Images::new(stores, thumbnails),
             defaults: Defaults {
                 collection: settings.index.collection().map_err(BuildError::Settings)?,
