@@ -1,6 +1,7 @@
 //! The composition root: settings in, a service out. The one place that names concrete adapters.
 
 mod bucket;
+mod clip;
 mod embedding;
 mod parts;
 
@@ -28,6 +29,7 @@ use crate::source::{EmbeddedS3, EmbeddedS3Error, InvalidS3Settings, S3Settings, 
 use crate::sqlite::SqliteError;
 
 pub use bucket::Bucket;
+pub use clip::ClipService;
 
 use embedding::Embedding;
 
@@ -182,26 +184,39 @@ impl App {
     /// [`BuildError::Serve`] where the HTTP server ends by itself.
     pub async fn serve(self) -> Result<(), BuildError> {
         let Self { listener, router, shutdown, bucket_server, _lock, .. } = self;
-        let drain = shutdown.drain();
-        let server = axum::serve(listener, router).with_graceful_shutdown(drain.clone().cancelled_owned());
-        let ended = Arc::new(std::sync::Mutex::new(None));
-        let (end, over) = (ended.clone(), drain.clone());
-        shutdown.tasks().spawn(async move {
-            let outcome = server.await;
-            // A server that ends by itself takes the process with it.
-            over.cancel();
-            *end.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(outcome);
-        });
-        drain.cancelled().await;
-        tracing::info!("draining: nothing new is taken, what is in flight comes to its end");
-        if !shutdown.finished().await {
-            tracing::warn!("some work did not end in time and was given up; unfinished jobs go on at the next start");
-        }
-        // Last: jobs in flight were still reading from it.
-        if let Some(server) = bucket_server {
-            server.stop().await;
-        }
-        let outcome = ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        outcome.unwrap_or(Ok(())).map_err(BuildError::Serve)
+        // Last: jobs in flight are still reading from it.
+        let last = async {
+            if let Some(server) = bucket_server {
+                server.stop().await;
+            }
+        };
+        until_drained(listener, router, &shutdown, last).await
     }
+}
+
+/// Answers until the shutdown begins, lets what is in flight come to its end, and then does what is to be done `last`.
+async fn until_drained(
+    listener: TcpListener,
+    router: Router,
+    shutdown: &Shutdown,
+    last: impl Future<Output = ()>,
+) -> Result<(), BuildError> {
+    let drain = shutdown.drain();
+    let server = axum::serve(listener, router).with_graceful_shutdown(drain.clone().cancelled_owned());
+    let ended = Arc::new(std::sync::Mutex::new(None));
+    let (end, over) = (ended.clone(), drain.clone());
+    shutdown.tasks().spawn(async move {
+        let outcome = server.await;
+        // A server that ends by itself takes the process with it.
+        over.cancel();
+        *end.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(outcome);
+    });
+    drain.cancelled().await;
+    tracing::info!("draining: nothing new is taken, what is in flight comes to its end");
+    if !shutdown.finished().await {
+        tracing::warn!("some work did not end in time and was given up; unfinished jobs go on at the next start");
+    }
+    last.await;
+    let outcome = ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    outcome.unwrap_or(Ok(())).map_err(BuildError::Serve)
 }

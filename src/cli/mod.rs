@@ -1,7 +1,8 @@
-//! The command line: `serve`, `demo` and `seed` work in this process; the others are clients of a running service.
+//! The command line: `serve`, `demo`, `seed` and `clip` work in this process; the others are clients of a running service.
 
 mod bars;
 mod client;
+mod clip;
 mod demo;
 mod error;
 mod eval;
@@ -69,6 +70,8 @@ enum Command {
     Serve(serve::Serve),
     /// See it work: serve, index the demo pictures, search them
     Demo(demo::Demo),
+    /// Run the model alone, as a CLIP service for others
+    Clip(clip::Clip),
     /// Upload pictures to the bucket: the demo's, or those of a folder
     Seed(seed::Seed),
     /// Index the pictures of the bucket, and watch how it gets on
@@ -96,6 +99,7 @@ impl Cli {
         let ending = match self.command {
             Command::Serve(command) => command.run(settings).await,
             Command::Demo(command) => Box::pin(command.run(settings)).await,
+            Command::Clip(command) => command.run(settings).await,
             Command::Seed(command) => command.run(&settings).await,
             Command::Ingest(command) => command.run(&settings).await,
             Command::Search(command) => command.run(&settings).await,

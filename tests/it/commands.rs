@@ -1,9 +1,14 @@
 //! The command line as a user types it: the real binary, its output, its exit codes.
 
+use std::io::BufRead;
 use std::net::TcpListener;
 use std::process::{Command, Output};
 
-use serde_json::Value;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use glimpse::embed::ImageEmbeddingProvider;
+use glimpse::embed::local::LocalProvider;
+use serde_json::{Value, json};
 
 use crate::support::{TestApp, demo_picture, root};
 
@@ -84,4 +89,66 @@ async fn the_clients_of_a_service_tell_by_their_exit_codes() {
     assert_eq!(glimpse(&at, &["ingest", "--nonsense"]).await.status.code(), Some(2));
     let nobody = glimpse(&[("GLIMPSE_URL", "http://127.0.0.1:9")], &["search", "a cat"]).await;
     assert!(nobody.status.code() == Some(1) && stderr(&nobody).contains("glimpse serve"), "{}", stderr(&nobody));
+}
+
+/// A command that stays, and the URL that it prints after `word`. Ends with the test.
+struct Staying {
+    child: std::process::Child,
+    url: String,
+}
+
+impl Staying {
+    fn start(arguments: &[&str], word: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
+        command.args(arguments).current_dir(std::env::temp_dir()).stdout(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let lines = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = lines.map(Result::unwrap).find(|line| line.starts_with(word)).expect("a line with its address");
+        let url = line.split_whitespace().nth(1).unwrap().to_owned();
+        Self { child, url }
+    }
+
+    /// Ends as an operator ends it.
+    fn stop(mut self) -> Option<i32> {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Staying {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_model_alone_serves_others_and_gives_what_it_gives_here() {
+    let service = Staying::start(&["clip", "--addr", "127.0.0.1:0"], "clip ");
+    let client = reqwest::Client::builder().timeout(std::time::Duration::from_mins(1)).build().unwrap();
+    let card: Value = client.get(&service.url).send().await.unwrap().json().await.unwrap();
+    assert_eq!(card, json!({"model": "glimpse-mini-1", "dimension": 512, "image_size": 260, "resize": "crop"}));
+
+    let local = LocalProvider::start(std::num::NonZeroUsize::MIN).unwrap();
+    let limits = glimpse::imaging::ImagingSettings::default().limits();
+    let here = glimpse::imaging::prepare(&demo_picture("cat.jpg"), &limits, &local.preprocessing()).unwrap().image;
+    let mut png = std::io::Cursor::new(Vec::new());
+    let square = image::RgbImage::from_raw(here.size, here.size, here.rgb.to_vec()).unwrap();
+    square.write_to(&mut png, image::ImageFormat::Png).unwrap();
+    let picture = format!("data:image/png;base64,{}", STANDARD.encode(png.into_inner()));
+    let ask = async |path: &str, body: Value| {
+        let reply = client.post(format!("{}/embedding/{path}", service.url)).json(&body).send().await.unwrap();
+        let reply: Value = reply.json().await.unwrap();
+        serde_json::from_value::<Vec<f32>>(reply[0]["vector"].clone()).unwrap()
+    };
+    let there = ask("image", json!({"images": [picture]})).await;
+    assert_eq!(there, local.embed_image(&here).await.unwrap().as_slice(), "one space to the last bit");
+    let there = ask("text", json!({"texts": ["a cat"]})).await;
+    assert_eq!(there, local.embed_text("a cat").await.unwrap().as_slice());
+
+    let addr = service.url.trim_start_matches("http://").to_owned();
+    let taken = glimpse(&[], &["clip", "--addr", &addr]).await;
+    assert!(taken.status.code() == Some(1) && stderr(&taken).contains("--addr"), "{}", stderr(&taken));
+    assert_eq!(service.stop(), Some(0));
 }

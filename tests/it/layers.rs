@@ -33,6 +33,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
         "jobs" => ports(&["domain", "imaging", "resilience", "pipeline", "sqlite"]),
         "search" | "images" => ports(&["domain", "imaging", "resilience", "pipeline"]),
         "api" => vec!["domain", "jobs", "search", "images", "web"],
+        "clip" => vec!["domain", "imaging", "resilience", "embed::ImageEmbeddingProvider", "embed::EmbedError"],
         "demo" => vec!["domain", "imaging"],
         "cli" => vec!["domain", "app", "config", "telemetry", "shutdown", "demo", "api::replies"],
         // `config` is held to settings below.
@@ -49,6 +50,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
             "search",
             "images",
             "api",
+            "clip",
             "config",
             "telemetry",
             "shutdown",
