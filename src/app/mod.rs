@@ -2,6 +2,7 @@
 
 mod bucket;
 mod clip;
+mod doctor;
 mod embedding;
 mod parts;
 
@@ -30,6 +31,7 @@ use crate::sqlite::SqliteError;
 
 pub use bucket::Bucket;
 pub use clip::ClipService;
+pub use doctor::{Complaint, Doctor, Finding, finding};
 
 use embedding::Embedding;
 

@@ -4,6 +4,7 @@ mod bars;
 mod client;
 mod clip;
 mod demo;
+mod doctor;
 mod error;
 mod eval;
 mod follow;
@@ -80,6 +81,8 @@ enum Command {
     Search(search::Search),
     /// List jobs, or look into one
     Jobs(jobs::Jobs),
+    /// Check the settings and all that they name, and say what to do about what fails
+    Doctor(doctor::Doctor),
     /// Measure how well pictures are found, against known answers
     Eval(eval::Eval),
 }
@@ -95,8 +98,24 @@ impl Cli {
     /// # Errors
     /// [`CliError`]: a plain sentence with its causes.
     pub async fn run(self) -> Result<Ending, CliError> {
-        let settings = Settings::load()?;
+        let settings = Settings::load();
         let ending = match self.command {
+            // Settings that cannot be used are what it is for.
+            Command::Doctor(command) => Box::pin(command.run(settings)).await,
+            command => Box::pin(command.run(settings?)).await,
+        };
+        match ending {
+            // Whoever read our output has read enough: `glimpse jobs | head -1` is no failure.
+            Err(CliError::Print(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Ending::Done),
+            ending => ending,
+        }
+    }
+}
+
+impl Command {
+    async fn run(self, settings: Settings) -> Result<Ending, CliError> {
+        match self {
+            Command::Doctor(command) => Box::pin(command.run(Ok(settings))).await,
             Command::Serve(command) => command.run(settings).await,
             Command::Demo(command) => Box::pin(command.run(settings)).await,
             Command::Clip(command) => command.run(settings).await,
@@ -105,11 +124,6 @@ impl Cli {
             Command::Search(command) => command.run(&settings).await,
             Command::Jobs(command) => command.run(&settings).await,
             Command::Eval(command) => command.run(&settings).await,
-        };
-        match ending {
-            // Whoever read our output has read enough: `glimpse jobs | head -1` is no failure.
-            Err(CliError::Print(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Ending::Done),
-            ending => ending,
         }
     }
 }

@@ -7,6 +7,7 @@
 //! | `POST /embedding/text` | `{"texts": ["a cat"]}` → `[{"text": "a cat", "vector": […]}]` |
 //! | `GET /` | `{"model", "dimension", "image_size", "resize"}` |
 //! | `GET /healthz` | `{"status": "ok"}` |
+//! | `GET /readyz` | `{"status": "ready"}` once both towers have passed their probe |
 //!
 //! Answers are in the order of the inputs. The picture is not repeated in the reply, only what stands before its data.
 //! Requests that come at once are not put together: their pictures wait in one line for the model's workers, and a run of
@@ -66,6 +67,7 @@ pub fn router(provider: Arc<dyn ImageEmbeddingProvider>, limits: Limits) -> Rout
         .route("/embedding/text", post(texts))
         .layer(from_fn_with_state(room, Room::enter))
         .route("/", get(card))
+        .route("/readyz", get(readyz))
         .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
         .with_state(clip)
         .fallback(|uri: Uri| async move { ClipError::NoRoute(uri.path().to_owned()) })
@@ -92,6 +94,11 @@ async fn card(State(clip): State<Clip>) -> Result<Json<Card>, ClipError> {
         Resize::Pad(_) => "pad",
     };
     Ok(Json(Card { model: space.model.clone(), dimension: space.dimension, image_size: size, resize }))
+}
+
+async fn readyz(State(clip): State<Clip>) -> Result<Json<serde_json::Value>, ClipError> {
+    clip.provider.space().await?;
+    Ok(Json(json!({"status": "ready"})))
 }
 
 async fn images(State(clip): State<Clip>, body: Bytes) -> Result<Json<Vec<ImageVector>>, ClipError> {

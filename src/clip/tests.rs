@@ -122,6 +122,7 @@ async fn it_says_which_model_it_is() {
     let (router, _) = service();
     let card = json!({"model": "fake", "dimension": 3, "image_size": 4, "resize": "crop"});
     assert_eq!(ask(&router, "GET", "/", "").await, (StatusCode::OK, card));
+    assert_eq!(ask(&router, "GET", "/readyz", "").await, (StatusCode::OK, json!({"status": "ready"})));
     assert_eq!(ask(&router, "GET", "/healthz", "").await, (StatusCode::OK, json!({"status": "ok"})));
 }
 

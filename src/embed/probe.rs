@@ -16,8 +16,7 @@ const TEXTS: [(&str, &str); 3] = [
 ];
 
 /// Texts about two of the pictures; they are no part of the space.
-const ABOUT: [(&str, &str); 2] =
-    [("image:checkers", "a black and white checkerboard"), ("image:disc", "a red circle on a blue background")];
+const ABOUT: [(&str, &str); 2] = [("image:checkers", "a black and white checkerboard"), ("image:disc", "a red ball")];
 
 /// Calls of the provider in one probe.
 pub(super) const CALLS: u32 = 8;
