@@ -67,11 +67,15 @@ impl Proof {
             return known;
         }
         let outages = self.outages();
-        let outcome = self.provider.space().await;
-        *self.lock() = match &outcome {
-            Ok(space) => State::Proven { space: space.clone(), outages },
-            Err(error) => State::Failed { error: error.clone(), until: Instant::now() + memory(error) },
+        let (state, outcome) = match self.provider.space().await {
+            Ok(space) => (State::Proven { space: space.clone(), outages }, Ok(space)),
+            Err(error) => {
+                let memory = memory(&error);
+                let outcome = Err(told(&error, memory));
+                (State::Failed { error, until: Instant::now() + memory }, outcome)
+            }
         };
+        *self.lock() = state;
         outcome
     }
 
@@ -143,7 +147,7 @@ fn memory(error: &EmbedError) -> Duration {
     }
 }
 
-/// A remembered failure: of a provider that was down it is known when it is asked again.
+/// A failure as it is told: of a provider that was down it is known when it is asked again.
 fn told(error: &EmbedError, left: Duration) -> EmbedError {
     match error {
         EmbedError::Dependency(down) if down.trouble.may_pass() => {

@@ -133,7 +133,7 @@ async fn a_failed_probe_is_told_to_everyone_for_half_a_minute() {
 async fn one_that_is_down_is_unavailable_until_it_is_asked_again() {
     let fake = Fake::of(0);
     let proof = proof(&fake);
-    assert_eq!(proof.space().await, Err(down(Trouble::Failed)));
+    assert_eq!(proof.space().await, Err(down(Trouble::Unavailable { retry_after: SILENT })));
     tokio::time::advance(Duration::from_secs(2)).await;
     assert_eq!(proof.space().await, Err(down(Trouble::Unavailable { retry_after: Duration::from_secs(3) })));
     assert_eq!(fake.probes(), 1);
