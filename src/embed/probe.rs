@@ -18,8 +18,8 @@ const TEXTS: [(&str, &str); 3] = [
 /// Texts about two of the pictures; they are no part of the space.
 const ABOUT: [(&str, &str); 2] = [("image:checkers", "a black and white checkerboard"), ("image:disc", "a red ball")];
 
-/// Calls of the provider in one probe.
-pub(super) const CALLS: u32 = 8;
+/// Calls of the provider in one probe, with what an adapter asks besides.
+pub(super) const CALLS: u32 = 10;
 
 /// Puts the probes to `provider` by its `embed_*` calls alone (never by `space`, which calls this) and gives the
 /// space of its vectors. `dimension` is what the vectors should have, where that is known beforehand.
@@ -46,16 +46,17 @@ pub async fn space_of(
 
     let texts = texts(provider).await?;
     different(&texts)?;
-    let suspicion = if texts.is_empty() { None } else { suspicion(provider, &probes).await? };
+    if !texts.is_empty()
+        && let Some(suspicion) = suspicion(provider, &probes).await?
+    {
+        tracing::warn!(model, "{suspicion}; searches by words may find little");
+    }
     probes.extend(texts);
 
     let size = dimension.unwrap_or_else(|| probes[0].1.dimension());
     if let Some((name, odd)) = probes.iter().find(|(_, vector)| vector.dimension() != size) {
         let got = odd.dimension();
         return Err(EmbedError::ProbeFailed(format!("{name} has {got} numbers where {size} were expected")));
-    }
-    if let Some(suspicion) = suspicion {
-        tracing::warn!(model, "{suspicion}; searches by words may find little");
     }
     let probes = probes
         .into_iter()
