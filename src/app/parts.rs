@@ -13,7 +13,7 @@ use crate::domain::{CollectionName, ImageId};
 use crate::images::Thumbnails;
 use crate::index::Stores;
 use crate::index::embedded::EmbeddedIndex;
-use crate::resilience::{Breaker, BreakerSettings, Patience, WaitBoard};
+use crate::resilience::{Breaker, BreakerSettings, Guard, WaitBoard};
 use crate::source::{
     EmbeddedS3, EmbeddedS3Settings, Endpoint, GuardedSource, ImageSource, S3Credentials, S3Settings, S3Source,
 };
@@ -56,8 +56,8 @@ pub(super) async fn source(
         threshold: settings.source.s3_circuit_breaker_threshold,
         cool_down: Duration::from_secs(settings.source.s3_circuit_breaker_timeout),
     });
-    let patience = Patience::new("s3", Arc::new(breaker), waiting.clone());
-    Ok(Arc::new(GuardedSource::new(Arc::new(S3Source::new(client).await?), patience)))
+    let guard = Guard::patient("s3", waiting.clone()).through(Arc::new(breaker));
+    Ok(Arc::new(GuardedSource::new(Arc::new(S3Source::new(client).await?), guard)))
 }
 
 /// Thumbnails that are made on request, from a bucket that answers rather than waits.

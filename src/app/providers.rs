@@ -12,9 +12,6 @@ use crate::embed::{
 };
 use crate::imaging::Resize;
 
-/// How long a request to a service may take.
-const TIMEOUT: Duration = Duration::from_mins(2);
-
 /// The adapter. One for a service elsewhere asks nobody yet: a service that is down now may be up when it is needed.
 pub(super) async fn raw(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingProvider>, BuildError> {
     Ok(match settings.embed.kind().map_err(BuildError::Settings)? {
@@ -94,5 +91,9 @@ fn resize(settings: &Settings) -> Result<Resize, BuildError> {
 
 fn service(settings: &Settings) -> Result<ServiceSettings, BuildError> {
     let url = settings.embed.service_url().map_err(BuildError::Settings)?.unwrap_or_default();
-    Ok(ServiceSettings { url: url.to_owned(), key: settings.embed.clip_api_key.clone(), timeout: TIMEOUT })
+    Ok(ServiceSettings {
+        url: url.to_owned(),
+        key: settings.embed.clip_api_key.clone(),
+        timeout: Duration::from_secs(settings.embed.clip_timeout),
+    })
 }

@@ -15,6 +15,12 @@ const TEXTS: [(&str, &str); 3] = [
     ("text:beach", "two people walking on a beach at sunset"),
 ];
 
+/// Texts about two of the pictures; they are no part of the space.
+const ABOUT: [(&str, &str); 2] = [("image:checkers", "a black and white checkerboard"), ("image:disc", "a red ball")];
+
+/// Calls of the provider in one probe, with what an adapter asks besides.
+pub(super) const CALLS: u32 = 10;
+
 /// Puts the probes to `provider` by its `embed_*` calls alone (never by `space`, which calls this) and gives the
 /// space of its vectors. `dimension` is what the vectors should have, where that is known beforehand.
 ///
@@ -40,6 +46,11 @@ pub async fn space_of(
 
     let texts = texts(provider).await?;
     different(&texts)?;
+    if !texts.is_empty()
+        && let Some(suspicion) = suspicion(provider, &probes).await?
+    {
+        tracing::warn!(model, "{suspicion}; searches by words may find little");
+    }
     probes.extend(texts);
 
     let size = dimension.unwrap_or_else(|| probes[0].1.dimension());
@@ -102,6 +113,30 @@ async fn texts(provider: &dyn ImageEmbeddingProvider) -> Result<Vec<(&'static st
     let again = provider.embed_text(TEXTS[0].1).await.map_err(seen)?;
     same(TEXTS[0].0, &again, &vectors[0].1, "the first and the second time")?;
     Ok(vectors)
+}
+
+/// What is odd about texts beside pictures, if anything: a text about one picture should be nearer to it than a text
+/// about another. Small models may fail it and still be of use, so that it refuses none.
+async fn suspicion(
+    provider: &dyn ImageEmbeddingProvider,
+    pictures: &[(&str, Embedding)],
+) -> Result<Option<String>, EmbedError> {
+    let mut texts = Vec::with_capacity(ABOUT.len());
+    for (picture, text) in ABOUT {
+        texts.push((picture, text, provider.embed_text(text).await.map_err(seen)?));
+    }
+    for (name, own, near) in &texts {
+        let Some((_, picture)) = pictures.iter().find(|(picture, _)| picture == name) else { continue };
+        for (_, other, far) in texts.iter().filter(|(other, ..)| other != name) {
+            let (near, far) = (picture.cosine(near), picture.cosine(far));
+            if near <= far {
+                return Ok(Some(format!(
+                    "{name} is no nearer to \"{own}\" ({near:.4}) than to \"{other}\" ({far:.4})"
+                )));
+            }
+        }
+    }
+    Ok(None)
 }
 
 fn same(name: &str, one: &Embedding, other: &Embedding, when: &str) -> Result<(), EmbedError> {

@@ -116,6 +116,38 @@ async fn a_space_of_captions_is_its_texts_and_its_pictures_are_told_apart_all_th
     assert_eq!(space_of_captions(&dumb, "captions").await, Err(EmbedError::Unsupported));
 }
 
+#[tokio::test]
+async fn texts_that_fit_other_pictures_better_are_suspicious_and_no_more() {
+    let said = |fake: Fake| async move {
+        let pictures = pictures(64);
+        let vectors = pictures.each_ref().map(|(name, picture)| (*name, embedding((fake.image)(picture)).unwrap()));
+        suspicion(&fake, &vectors).await.unwrap()
+    };
+    // The disc is red in its middle and blue at its corner; the checkers are one grey at both.
+    let sees = Fake {
+        image: |picture| [0, picture.rgb.len() / 2 + 96].map(|at| f32::from(picture.rgb[at]) + 1.0).into(),
+        text: |text| Ok(if text.contains("red ball") { vec![41.0, 221.0] } else { vec![1.0, 1.0] }),
+        ..HONEST
+    };
+    assert_eq!(said(sees).await, None);
+    let turned = Fake {
+        text: |text| Ok(if text.contains("checkerboard") { vec![41.0, 221.0] } else { vec![1.0, 1.0] }),
+        ..sees
+    };
+    let said = said(turned).await.unwrap();
+    assert!(said.starts_with("image:checkers is no nearer to \"a black and white checkerboard\" (0."), "{said}");
+    HONEST.space().await.expect("it refuses none");
+}
+
+#[tokio::test]
+async fn the_built_in_model_is_not_suspicious() {
+    let local = crate::embed::local::LocalProvider::start(std::num::NonZeroUsize::MIN).unwrap();
+    let vectors = pictures(local.preprocessing().size);
+    let images = vectors.each_ref().map(|(_, picture)| picture.clone());
+    let vectors = vectors.iter().map(|(name, _)| *name).zip(local.embed_image_batch(&images).await.unwrap());
+    assert_eq!(suspicion(&local, &vectors.collect::<Vec<_>>()).await.unwrap(), None);
+}
+
 #[test]
 fn the_pictures_never_change() {
     use sha2::{Digest, Sha256};

@@ -1,6 +1,7 @@
 //! Which model, where.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +10,10 @@ use crate::domain::Secret;
 
 /// The model inside the binary.
 pub(super) const BUILT_IN: &str = "glimpse-mini-1";
+use crate::resilience::BreakerSettings;
+
+/// More texts than this would hold gigabytes.
+const MOST_TEXTS: usize = 1_000_000;
 
 /// The settings of the embedding provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +39,14 @@ pub struct EmbedSettings {
     pub ollama_vision_model: String,
     /// `OLLAMA_MODEL`: makes vectors of words; `nomic-embed-text` by default.
     pub ollama_model: String,
+    /// `CLIP_TIMEOUT`: seconds until a call of a provider elsewhere is given up; 120 by default. A search gives up sooner.
+    pub clip_timeout: u64,
+    /// `CLIP_CIRCUIT_BREAKER_THRESHOLD`: failed calls in a row after which it is left alone; 5 by default.
+    pub clip_circuit_breaker_threshold: u32,
+    /// `CLIP_CIRCUIT_BREAKER_TIMEOUT`: seconds for which it is left alone; 30 by default.
+    pub clip_circuit_breaker_timeout: u64,
+    /// `GLIMPSE_TEXT_CACHE`: texts of searches whose vectors are kept in memory, about 2 KB each; 4096 by default, 0: none.
+    pub glimpse_text_cache: usize,
     /// `GLIMPSE_EMBED_THREADS`: inference workers of one thread each; 0 (default): one a core.
     pub glimpse_embed_threads: usize,
 }
@@ -50,6 +63,10 @@ impl Default for EmbedSettings {
             ollama_base_url: "http://127.0.0.1:11434".to_owned(),
             ollama_vision_model: "llava".to_owned(),
             ollama_model: "nomic-embed-text".to_owned(),
+            clip_timeout: 120,
+            clip_circuit_breaker_threshold: 5,
+            clip_circuit_breaker_timeout: 30,
+            glimpse_text_cache: 4096,
             glimpse_embed_threads: 0,
         }
     }
@@ -63,6 +80,14 @@ impl EmbedSettings {
             .unwrap_or(NonZeroUsize::MIN)
     }
 
+    /// When a provider elsewhere is taken to be down, and for how long.
+    pub fn breaker(&self) -> BreakerSettings {
+        BreakerSettings {
+            threshold: self.clip_circuit_breaker_threshold,
+            cool_down: Duration::from_secs(self.clip_circuit_breaker_timeout),
+        }
+    }
+
     /// Checks what can be checked without asking anyone.
     ///
     /// # Errors
@@ -72,6 +97,21 @@ impl EmbedSettings {
             return Err(format!("CLIP_MODEL is `{}`; this version knows `{BUILT_IN}`", self.clip_model));
         }
         self.validate_service()?;
+        for (name, value) in [
+            ("CLIP_TIMEOUT", self.clip_timeout),
+            ("CLIP_CIRCUIT_BREAKER_THRESHOLD", self.clip_circuit_breaker_threshold.into()),
+            ("CLIP_CIRCUIT_BREAKER_TIMEOUT", self.clip_circuit_breaker_timeout),
+        ] {
+            if !(1..=3600).contains(&value) {
+                return Err(format!("{name} is {value}; it must be between 1 and 3600"));
+            }
+        }
+        if self.glimpse_text_cache > MOST_TEXTS {
+            return Err(format!(
+                "GLIMPSE_TEXT_CACHE is {}; it must be between 0 and {MOST_TEXTS}",
+                self.glimpse_text_cache
+            ));
+        }
         Ok(())
     }
 }

@@ -15,7 +15,6 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::future::try_join_all;
-use tokio::sync::OnceCell;
 
 use card::Card;
 use queue::Urgency;
@@ -32,7 +31,6 @@ pub struct LocalProvider {
     towers: Arc<Towers>,
     card: Card,
     resize: Resize,
-    space: OnceCell<Arc<Space>>,
 }
 
 impl LocalProvider {
@@ -44,13 +42,13 @@ impl LocalProvider {
     pub fn start(threads: NonZeroUsize) -> Result<Self, EmbedError> {
         let card = Card::parse(files::CARD)?;
         let towers = Arc::new(Towers::load(&card)?);
-        Ok(Self { workers: Workers::start(threads)?, towers, card, resize: Resize::Crop, space: OnceCell::new() })
+        Ok(Self { workers: Workers::start(threads)?, towers, card, resize: Resize::Crop })
     }
 
     /// The same with pictures brought to the square in another way, which is another space.
     #[must_use]
     pub fn with_resize(self, resize: Resize) -> Self {
-        Self { resize, space: OnceCell::new(), ..self }
+        Self { resize, ..self }
     }
 
     async fn image(&self, image: &PreparedImage, urgency: Urgency) -> Result<Embedding, EmbedError> {
@@ -68,8 +66,7 @@ impl ImageEmbeddingProvider for LocalProvider {
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
-        let probed = || async { probe::space_of(self, &self.card.name, Some(self.card.dimension)).await.map(Arc::new) };
-        self.space.get_or_try_init(probed).await.cloned()
+        probe::space_of(self, &self.card.name, Some(self.card.dimension)).await.map(Arc::new)
     }
 
     /// A batch is run picture by picture: on one thread that is no slower (52 ms a picture, 58 in runs of four and
