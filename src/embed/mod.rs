@@ -9,6 +9,7 @@ pub mod probe;
 
 mod cached;
 mod probed;
+mod proof;
 mod resilient;
 mod settings;
 
@@ -23,7 +24,8 @@ use crate::imaging::{PreparedImage, Preprocessing};
 use crate::resilience::Retryable;
 
 pub use cached::TextCache;
-pub use probed::{Probed, Proof};
+pub use probed::Probed;
+pub use proof::Proof;
 pub use resilient::Resilient;
 pub use settings::EmbedSettings;
 
