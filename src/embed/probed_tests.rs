@@ -1,8 +1,13 @@
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::domain::{DependencyError, Probe};
-use crate::resilience::{BreakerSettings, WaitBoard};
+use crate::domain::{DependencyError, Probe, Trouble};
+use crate::embed::proof::SILENT;
+use crate::resilience::{Breaker, BreakerSettings, WaitBoard};
 
 const COOL_DOWN: Duration = Duration::from_secs(20);
 
@@ -229,6 +234,29 @@ async fn it_is_probed_again_by_itself_until_it_is_proven_and_when_it_is_doubted(
     proof.doubt(&proof.space().await.unwrap());
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(fake.probes(), 6);
+    end.cancel();
+    kept.await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_elsewhere_is_probed_again_now_and_then_and_being_down_unproves_it_not() {
+    let fake = Fake::of(4);
+    let breaker = Arc::new(Breaker::new(BreakerSettings { threshold: 9, cool_down: COOL_DOWN }));
+    let (proof, end) = (Arc::new(Proof::new(fake.clone(), Some(breaker))), CancellationToken::new());
+    let (watched, over) = (proof.clone(), end.clone());
+    #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
+    let kept = tokio::spawn(async move { watched.keep(over).await });
+    let minutes = |count| tokio::time::sleep(Duration::from_mins(count));
+    minutes(5).await;
+    fake.becomes(0);
+    minutes(10).await;
+    assert_eq!((fake.probes(), proof.space().await.unwrap().dimension), (2, 4));
+    fake.becomes(6);
+    minutes(10).await;
+    assert_eq!((fake.probes(), proof.space().await.unwrap().dimension), (3, 6));
+    fake.lies.store(true, Ordering::SeqCst);
+    minutes(10).await;
+    assert!(matches!(proof.space().await, Err(EmbedError::ProbeFailed(_))));
     end.cancel();
     kept.await.unwrap();
 }

@@ -20,6 +20,7 @@ mod journey;
 mod layers;
 mod mutation;
 mod openapi;
+mod provider_trouble;
 mod providers;
 mod readme;
 mod source_contract;
