@@ -31,6 +31,7 @@ impl ClipService {
     /// [`BuildError`]
     pub async fn build(mut settings: Settings, wanted: SocketAddr, shutdown: &Shutdown) -> Result<Self, BuildError> {
         "local".clone_into(&mut settings.embed.image_embedding_provider);
+        settings.validate().map_err(|error| BuildError::Settings(error.to_string()))?;
         let listener = TcpListener::bind(wanted).await.map_err(|source| match source.kind() {
             io::ErrorKind::AddrInUse => {
                 BuildError::Settings(format!("{wanted} is in use by another process; say another with --addr"))
