@@ -5,7 +5,7 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use image::metadata::Orientation;
 use image::{DynamicImage, GenericImageView, Rgb, RgbImage};
 
-use super::axis::Axis;
+use super::axis::{Axis, Fraction};
 use super::{Preprocessing, Resize};
 
 /// The model's upright square of a picture that is stored turned by `orientation`.
@@ -17,17 +17,19 @@ pub(super) fn square(
     preprocessing: Preprocessing,
 ) -> Result<RgbImage, String> {
     match preprocessing.resize {
-        Resize::Crop => cropped(picture, orientation, preprocessing.size),
+        Resize::Crop => cropped(picture, orientation, preprocessing.size, Fraction::Rounded),
+        Resize::CropFloor => cropped(picture, orientation, preprocessing.size, Fraction::Dropped),
         Resize::Pad(colour) => padded(picture, orientation, preprocessing.size, colour),
     }
 }
 
 /// The cut is made where it would be made upright.
-fn cropped(picture: &RgbImage, orientation: Orientation, size: u32) -> Result<RgbImage, String> {
+fn cropped(picture: &RgbImage, orientation: Orientation, size: u32, fraction: Fraction) -> Result<RgbImage, String> {
     let (width, height) = picture.dimensions();
     let shortest = width.min(height);
     let (from_right, from_bottom) = mirrored(orientation);
-    let (x, y) = (Axis::plan(width, shortest, size, from_right), Axis::plan(height, shortest, size, from_bottom));
+    let plan = |side, mirrored| Axis::plan(side, shortest, size, fraction, mirrored);
+    let (x, y) = (plan(width, from_right), plan(height, from_bottom));
     let whole = (x.length, y.length) == (width, height);
     let part = (!whole).then(|| picture.view(x.from, y.from, x.length, y.length).to_image());
     let resized = resize(part.as_ref().unwrap_or(picture), x.resized, y.resized, orientation)?;

@@ -1,5 +1,9 @@
 use super::*;
 
+fn cropped(picture: &RgbImage, orientation: Orientation, size: u32) -> Result<RgbImage, String> {
+    super::cropped(picture, orientation, size, Fraction::Rounded)
+}
+
 /// Something with structure in both directions, and no symmetry.
 fn pattern(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {

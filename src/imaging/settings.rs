@@ -67,6 +67,18 @@ impl ImagingSettings {
         }
     }
 
+    /// Side of the model's pictures in pixels, where one was insisted on.
+    ///
+    /// # Errors
+    /// A sentence that names the setting and what is allowed.
+    pub fn target_size(&self) -> Result<Option<u32>, String> {
+        if self.image_target_size.is_empty() {
+            return Ok(None);
+        }
+        let wrong = |_| format!("IMAGE_TARGET_SIZE is `{}`; it must be empty or pixels", self.image_target_size);
+        self.image_target_size.parse().map(Some).map_err(wrong)
+    }
+
     /// Checks what can be checked without asking anyone.
     ///
     /// # Errors
@@ -82,9 +94,7 @@ impl ImagingSettings {
             }
         }
         self.resize()?;
-        if !self.image_target_size.is_empty() && self.image_target_size.parse::<u32>().is_err() {
-            return Err(format!("IMAGE_TARGET_SIZE is `{}`; it must be empty or pixels", self.image_target_size));
-        }
+        self.target_size()?;
         Ok(())
     }
 }
