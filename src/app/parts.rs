@@ -11,7 +11,7 @@ use super::BuildError;
 use crate::config::Settings;
 use crate::domain::{CollectionName, ImageId};
 use crate::embed::ImageEmbeddingProvider;
-use crate::embed::local::LocalProvider;
+use crate::embed::local::{LocalProvider, Source};
 use crate::images::Thumbnails;
 use crate::index::Stores;
 use crate::index::embedded::EmbeddedIndex;
@@ -117,18 +117,14 @@ pub(super) fn bucket_folder(settings: &Settings) -> std::path::PathBuf {
 
 /// The model.
 pub(super) async fn provider(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingProvider>, BuildError> {
-    let threads = settings.embed.threads();
     let resize = settings.imaging.resize().map_err(BuildError::Settings)?;
-    let loaded = tokio::task::spawn_blocking(move || LocalProvider::start(threads)).await;
-    let provider =
-        loaded.map_err(|_| BuildError::Settings("the model's loader panicked; see the log".to_owned()))??;
-    let provider = provider.with_resize(resize);
-    let (wanted, size) = (&settings.imaging.image_target_size, provider.preprocessing().size);
-    if !wanted.is_empty() && *wanted != size.to_string() {
-        return Err(BuildError::Settings(format!(
-            "IMAGE_TARGET_SIZE is {wanted}, but the model {} takes {size}; leave it empty",
-            settings.embed.clip_model
-        )));
+    let source = Source::of(&settings.embed, &settings.hub)?;
+    // What may take a while, a download above all, is done while the service already says that it is not ready.
+    let at_once = source.is_built_in();
+    let size = settings.imaging.target_size().map_err(BuildError::Settings)?;
+    let provider = LocalProvider::new(source, size, settings.embed.threads())?.with_resize(resize);
+    if at_once {
+        provider.ready().await?;
     }
     Ok(Arc::new(provider))
 }

@@ -1,6 +1,7 @@
 //! The port [`ImageEmbeddingProvider`]: pictures and words become vectors of one space, and its adapters. Knows
 //! nothing of buckets, indexes, jobs or HTTP replies.
 
+pub mod hub;
 pub mod local;
 pub mod probe;
 

@@ -5,11 +5,13 @@
 
 mod awkward;
 mod chain;
+mod clip_tiny;
 mod commands;
 mod embed_contract;
 mod errors;
 mod golden;
 mod goldens;
+mod hub;
 mod index_contract;
 mod index_embedded;
 mod jobs;

@@ -3,6 +3,7 @@
 #![expect(dead_code, reason = "each test uses its part")]
 
 pub(crate) mod fakes;
+pub(crate) mod hub;
 
 use std::path::{Path, PathBuf};
 
