@@ -121,7 +121,7 @@ pub(super) async fn provider(settings: &Settings) -> Result<Arc<dyn ImageEmbeddi
     let source = Source::of(&settings.embed, &settings.hub)?;
     // What may take a while, a download above all, is done while the service already says that it is not ready.
     let at_once = source.is_built_in();
-    let size = settings.imaging.target_size().map_err(BuildError::Settings)?;
+    let size = settings.imaging.target_size();
     let provider = LocalProvider::new(source, size, settings.embed.threads())?.with_resize(resize);
     if at_once {
         provider.ready().await?;

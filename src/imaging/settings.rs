@@ -67,16 +67,9 @@ impl ImagingSettings {
         }
     }
 
-    /// Side of the model's pictures in pixels, where one was insisted on.
-    ///
-    /// # Errors
-    /// A sentence that names the setting and what is allowed.
-    pub fn target_size(&self) -> Result<Option<u32>, String> {
-        if self.image_target_size.is_empty() {
-            return Ok(None);
-        }
-        let wrong = |_| format!("IMAGE_TARGET_SIZE is `{}`; it must be empty or pixels", self.image_target_size);
-        self.image_target_size.parse().map(Some).map_err(wrong)
+    /// The side of the model's square, where it is set.
+    pub fn target_size(&self) -> Option<u32> {
+        self.image_target_size.parse().ok()
     }
 
     /// Checks what can be checked without asking anyone.
@@ -94,7 +87,9 @@ impl ImagingSettings {
             }
         }
         self.resize()?;
-        self.target_size()?;
+        if !self.image_target_size.is_empty() && self.target_size().is_none() {
+            return Err(format!("IMAGE_TARGET_SIZE is `{}`; it must be empty or pixels", self.image_target_size));
+        }
         Ok(())
     }
 }

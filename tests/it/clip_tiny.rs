@@ -11,9 +11,11 @@ use glimpse::domain::{Embedding, Trouble};
 use glimpse::embed::local::{LocalProvider, Precision, Source};
 use glimpse::embed::{EmbedError, ImageEmbeddingProvider};
 use glimpse::imaging::{Limits, PreparedImage, prepare};
+use reqwest::StatusCode;
 use serde_json::Value;
 
 use crate::embed_contract::{a_batch_is_its_pictures, calls_do_not_mix, texts_are_read, the_space_is_stable};
+use crate::support::{TestApp, demo_picture, names};
 
 const LIMITS: Limits = Limits { max_bytes: 1 << 26, max_pixels: 1 << 26, max_decode_bytes: 1 << 29 };
 const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
@@ -180,4 +182,21 @@ async fn a_size_that_the_settings_insist_on_must_be_the_models() {
     let other = LocalProvider::new(source, Some(224), NonZeroUsize::MIN).unwrap();
     let said = other.space().await.unwrap_err().to_string();
     assert!(said.contains("IMAGE_TARGET_SIZE is 224") && said.contains("takes 32"), "{said}");
+}
+
+/// From the setting to a hit: a picture finds itself, in the space of the model that was set.
+#[tokio::test]
+async fn the_service_runs_on_it() {
+    let folder = folder().display().to_string();
+    let app = TestApp::with(&[("CLIP_MODEL", &folder), ("CLIP_PRECISION", "int8")]).await;
+    let (status, ready) = app.get("/readyz").await;
+    assert_eq!((status, text(&ready["space"])), (StatusCode::OK, "clip-tiny (int8)/24/crop-32-bicubic-floor"));
+    for name in ["cat.jpg", "rocket.jpg", "wrench.jpg"] {
+        app.put(&format!("images/{name}"), demo_picture(name)).await;
+    }
+    assert_eq!(app.ingest().await.counts.done, 3);
+    let found = app.find_like(demo_picture("rocket.jpg")).await;
+    assert_eq!(names(&found)[0], "rocket.jpg");
+    assert_eq!(app.find("a cat", 10).await.len(), 3);
+    app.stop().await;
 }

@@ -8,10 +8,12 @@ use glimpse::domain::{Secret, Trouble};
 use glimpse::embed::hub::HubSettings;
 use glimpse::embed::local::{LocalProvider, Source};
 use glimpse::embed::{EmbedError, EmbedSettings, ImageEmbeddingProvider};
+use reqwest::StatusCode;
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
 use crate::clip_tiny::folder;
+use crate::support::TestApp;
 use crate::support::hub::{COMMIT, FakeHub, Script, TOKEN};
 
 const IMAGE: &str = "onnx/vision_model.onnx";
@@ -250,4 +252,17 @@ async fn while_a_model_is_on_its_way_calls_are_told_to_come_again() {
     gate.notify_one();
     model.ready().await.unwrap();
     model.embed_text("a cat").await.unwrap();
+}
+
+/// A model that cannot be had does not end the service: it says that it is not ready.
+#[tokio::test]
+async fn a_service_without_its_model_lives_and_is_not_ready() {
+    let hub = FakeHub::of(&folder(), Script { private: true, ..Script::default() }).await;
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path().display().to_string();
+    let app = TestApp::with(&[("CLIP_MODEL", "org/clip"), ("HF_ENDPOINT", &hub.url), ("HF_HOME", &home)]).await;
+    assert_eq!(app.get("/healthz").await.0, StatusCode::OK);
+    assert_eq!(app.get("/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(hub.asked(), ["GET org/clip main"], "a refusal is not asked for again at once");
+    app.stop().await;
 }

@@ -151,9 +151,9 @@ impl Client {
             let ours = url.origin() == self.endpoint.origin() && !self.token.is_empty();
             let request = if ours { request.bearer_auth(self.token.reveal()) } else { request };
             let sent = request.send().await.map_err(|error| unreachable(repo, what, chain(&error)))?;
-            if !sent.status().is_redirection()
-                || (method == Method::HEAD && sent.headers().contains_key("x-linked-etag"))
-            {
+            // A large file's redirect says it all; a small one's leads to another place of the hub, which does.
+            let all = ["x-linked-etag", "x-linked-size"].iter().all(|name| sent.headers().contains_key(*name));
+            if !sent.status().is_redirection() || (method == Method::HEAD && all) {
                 return judged(repo, what, sent);
             }
             let to = sent.headers().get(LOCATION).and_then(|to| to.to_str().ok());

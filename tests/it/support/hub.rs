@@ -9,7 +9,7 @@ use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Path as Params, State};
 use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LOCATION, RANGE};
-use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use futures::StreamExt;
@@ -79,6 +79,7 @@ impl FakeHub {
         let hub = Router::new()
             .route("/api/models/{org}/{name}/revision/{revision}", get(listing))
             .route("/{org}/{name}/resolve/{commit}/{*file}", get(resolve).head(resolve))
+            .route("/cache/{org}/{name}/resolve/{commit}/{*file}", get(resolve).head(resolve))
             .with_state(inner.clone());
         let (url, first) = serve(hub).await;
         Self { url, inner, servers: vec![first, second] }
@@ -133,6 +134,7 @@ async fn resolve(
     State(inner): State<Arc<Inner>>,
     Params((_org, _name, commit, file)): Params<(String, String, String, String)>,
     method: Method,
+    uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {
     if let Some(no) = door(&inner, format!("{method} {file}"), &headers) {
@@ -145,6 +147,12 @@ async fn resolve(
     if !file.starts_with("onnx/") {
         // The name of a small file's blob is git's; any forty digits do.
         let etag = hex::encode(&Sha256::digest(bytes)[..20]);
+        if file == "config.json" && !uri.path().starts_with("/cache/") {
+            // As the real hub does: to a place of its own, said without a host, in a reply that has a length itself.
+            let to = format!("/cache{}", uri.path());
+            let reply = reply.status(StatusCode::TEMPORARY_REDIRECT).header(LOCATION, to);
+            return reply.body(if method == Method::HEAD { Body::empty() } else { "moved".into() }).unwrap();
+        }
         let reply = reply.header(ETAG, format!("\"{etag}\"")).header(CONTENT_LENGTH, bytes.len());
         return reply.body(if method == Method::HEAD { Body::empty() } else { bytes.clone().into() }).unwrap();
     }
