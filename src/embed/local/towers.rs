@@ -1,5 +1,6 @@
 //! Both networks and the tokenizer: pictures and words in, embeddings out.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use rten::ThreadPool;
@@ -52,6 +53,8 @@ pub(super) struct Towers {
     /// Side of a picture in pixels.
     pub(super) size: u32,
     pub(super) levels: Levels,
+    /// Pictures in one run of the image tower that cost least.
+    pub(super) run: NonZeroUsize,
     pub(super) image: Tower,
     pub(super) text: Tower,
     pub(super) tokenizer: Tokenizer,
@@ -71,6 +74,9 @@ impl Towers {
             tokenizer: Tokenizer::WordPiece(Words::parse(files::TOKENIZER, card.text.max_tokens)?),
             levels: levels(card.image.mean, card.image.std),
             size: card.image.image_size,
+            // Convolutions: 52 ms a picture alone, 58 in runs of four and 60 in runs of eight, whose activations leave
+            // the cache.
+            run: NonZeroUsize::MIN,
             dimension: card.dimension,
             name: card.name,
         })

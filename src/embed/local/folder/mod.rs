@@ -8,6 +8,7 @@ mod files;
 mod pixels;
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 use super::bpe::Bpe;
@@ -19,6 +20,9 @@ use crate::embed::EmbedError;
 pub use files::Precision;
 pub(super) use files::{Wanted, list};
 
+/// Pictures in one run. Matrix products gain from company: a ViT-B/32 takes 52.6 ms of CPU for a picture alone, 43.3 each in
+/// runs of four and 42.1 in runs of eight (int8: 19.6, 15.5, 15.2), and a search waits for one run at most.
+const RUN: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 /// Descriptions are small; whatever is larger is something else.
 const MAX_JSON: u64 = 64 * 1024 * 1024;
 
@@ -50,6 +54,7 @@ pub(super) fn load(folder: &Path, name: String, precision: Precision) -> Result<
         tokenizer: Tokenizer::Bpe(Box::new(words)),
         levels: pixels.levels(),
         size: pixels.size,
+        run: RUN,
         dimension: config.dimension,
         name,
     })
