@@ -118,6 +118,22 @@ async fn int8_is_near_and_another_space() {
     assert_eq!(small.space().await.unwrap().model, "clip-tiny (int8)");
 }
 
+/// Its activations are scaled by the run that they are in: none may be in a run with another.
+#[tokio::test]
+async fn an_int8_vector_does_not_depend_on_its_company() {
+    let (golden, small) = (golden(), tiny(Precision::Int8).await);
+    let images: Vec<_> = golden["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|image| PreparedImage { size: 32, rgb: STANDARD.decode(text(&image["rgb"])).unwrap().into() })
+        .collect();
+    let together = small.embed_image_batch(&images).await.unwrap();
+    for (image, vector) in images.iter().zip(together) {
+        assert_eq!(small.embed_image(image).await.unwrap(), vector);
+    }
+}
+
 async fn refusal(change: impl FnOnce(&Path)) -> String {
     let copy = tempfile::tempdir().unwrap();
     for name in
