@@ -28,10 +28,10 @@ pub(super) fn around(raw: Arc<dyn ImageEmbeddingProvider>, settings: &Settings, 
     let of = &settings.embed;
     let name = of.kind().map_or("local", ProviderKind::name);
     let (jobs, searches, proof) = if name == "local" {
-        // In this process there is nobody to wait for.
+        // Nothing to retry in this process; but a model may still be on its way here, and a job waits for it.
         let proof = Arc::new(Proof::new(raw.clone(), None));
-        let probed = Arc::new(Probed::new(raw, proof.clone()));
-        (probed.clone(), probed, proof)
+        let jobs = Probed::new(raw.clone(), proof.clone()).with_patience(Guard::patient(name, board.clone()));
+        (Arc::new(jobs), Arc::new(Probed::new(raw, proof.clone())), proof)
     } else {
         let breaker = Arc::new(Breaker::new(of.breaker()));
         let timeout = Duration::from_secs(of.clip_timeout);

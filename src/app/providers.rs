@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::BuildError;
 use crate::config::Settings;
-use crate::embed::local::LocalProvider;
+use crate::embed::local::{LocalProvider, Source};
 use crate::embed::{
     ClipProvider, ImageEmbeddingProvider, Multi2VecProvider, OllamaProvider, OllamaSettings, OpenAiProvider,
     ProviderKind, RemoteSettings, ServiceSettings,
@@ -55,20 +55,16 @@ pub(super) fn line(settings: &Settings) -> String {
 }
 
 async fn local(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingProvider>, BuildError> {
-    let threads = settings.embed.threads();
     let resize = settings.imaging.resize().map_err(BuildError::Settings)?;
-    let loaded = tokio::task::spawn_blocking(move || LocalProvider::start(threads)).await;
-    let provider =
-        loaded.map_err(|_| BuildError::Settings("the model's loader panicked; see the log".to_owned()))??;
-    let provider = provider.with_resize(resize);
-    let size = provider.preprocessing().size;
-    match settings.imaging.target_size() {
-        Some(wanted) if wanted != size => Err(BuildError::Settings(format!(
-            "IMAGE_TARGET_SIZE is {wanted}, but the model {} takes {size}; leave it empty",
-            settings.embed.clip_model
-        ))),
-        Some(_) | None => Ok(Arc::new(provider)),
+    let source = Source::of(&settings.embed, &settings.hub)?;
+    // What may take a while, a download above all, is done while the service already says that it is not ready.
+    let at_once = source.is_built_in();
+    let size = settings.imaging.target_size();
+    let provider = LocalProvider::new(source, size, settings.embed.threads())?.with_resize(resize);
+    if at_once {
+        provider.ready().await?;
     }
+    Ok(Arc::new(provider))
 }
 
 fn remote(settings: &Settings) -> Result<RemoteSettings, BuildError> {

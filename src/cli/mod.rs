@@ -116,7 +116,7 @@ impl Command {
     async fn run(self, settings: Settings) -> Result<Ending, CliError> {
         match self {
             Command::Doctor(command) => Box::pin(command.run(Ok(settings))).await,
-            Command::Serve(command) => command.run(settings).await,
+            Command::Serve(command) => Box::pin(command.run(settings)).await,
             Command::Demo(command) => Box::pin(command.run(settings)).await,
             Command::Clip(command) => command.run(settings).await,
             Command::Seed(command) => command.run(&settings).await,

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 
 use super::EmbedSettings;
 use super::http::{address, bearer};
-use super::settings::BUILT_IN;
+use super::local::BUILT_IN;
 
 /// Pictures in one request beyond which no service is known to gain.
 const MOST_PICTURES: usize = 1024;

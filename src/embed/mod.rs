@@ -4,6 +4,7 @@
 //! From the outside in: [`TextCache`] → [`Probed`] → [`Resilient`] → an adapter. An adapter neither retries nor
 //! remembers; its [`space`](ImageEmbeddingProvider::space) probes each time it is asked.
 
+pub mod hub;
 pub mod local;
 pub mod probe;
 

@@ -5,11 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ProviderKind;
+use super::local::{BUILT_IN, Precision};
 use crate::domain::Secret;
-
-/// The model inside the binary.
-pub(super) const BUILT_IN: &str = "glimpse-mini-1";
 use crate::resilience::BreakerSettings;
 
 /// More texts than this would hold gigabytes.
@@ -22,9 +19,13 @@ pub struct EmbedSettings {
     /// `IMAGE_EMBEDDING_PROVIDER`: `local` (default), a model in this process; or a service elsewhere: `clip`, `openai`,
     /// `multi2vec`, `ollama` (also called `llava`).
     pub image_embedding_provider: String,
-    /// `CLIP_MODEL`: `glimpse-mini-1` (default), the model inside the binary. For `openai` the name that the service has for
-    /// it, for `clip` and `multi2vec` a label.
+    /// `CLIP_MODEL`: `glimpse-mini-1` (default), the model inside the binary; a folder with a CLIP exported to ONNX; or
+    /// a repository of the Hugging Face hub with such files, as `organisation/name` or `organisation/name@revision`.
+    /// For `openai` the name that the service has for it, for `clip` and `multi2vec` a label.
     pub clip_model: String,
+    /// `CLIP_PRECISION`: `fp32` (default) or `int8`, where the model of this process has such files; each is a space of
+    /// its own.
+    pub clip_precision: String,
     /// `CLIP_URL`: where the service of `clip`, `openai` or `multi2vec` is; empty by default.
     pub clip_url: String,
     /// `CLIP_ENDPOINT`: another name of `CLIP_URL`; empty by default.
@@ -56,6 +57,7 @@ impl Default for EmbedSettings {
         Self {
             image_embedding_provider: "local".to_owned(),
             clip_model: BUILT_IN.to_owned(),
+            clip_precision: Precision::Fp32.to_string(),
             clip_url: String::new(),
             clip_endpoint: String::new(),
             clip_api_key: Secret::default(),
@@ -88,14 +90,20 @@ impl EmbedSettings {
         }
     }
 
+    /// How exact the networks' numbers are.
+    ///
+    /// # Errors
+    /// A sentence that names the setting and what is allowed.
+    pub fn precision(&self) -> Result<Precision, String> {
+        self.clip_precision.parse()
+    }
+
     /// Checks what can be checked without asking anyone.
     ///
     /// # Errors
     /// A sentence that names the setting and what is allowed.
     pub fn validate(&self) -> Result<(), String> {
-        if self.kind()? == ProviderKind::Local && self.clip_model != BUILT_IN {
-            return Err(format!("CLIP_MODEL is `{}`; this version knows `{BUILT_IN}`", self.clip_model));
-        }
+        self.precision()?;
         self.validate_service()?;
         for (name, value) in [
             ("CLIP_TIMEOUT", self.clip_timeout),

@@ -5,6 +5,7 @@
 
 mod awkward;
 mod chain;
+mod clip_tiny;
 mod commands;
 mod embed_contract;
 mod embed_contract_http;
@@ -13,6 +14,7 @@ mod embed_trouble;
 mod errors;
 mod golden;
 mod goldens;
+mod hub;
 mod index_contract;
 mod index_embedded;
 mod jobs;

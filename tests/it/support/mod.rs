@@ -4,6 +4,7 @@
 
 pub(crate) mod embed_services;
 pub(crate) mod fakes;
+pub(crate) mod hub;
 pub(crate) mod scripted;
 
 use std::path::{Path, PathBuf};
