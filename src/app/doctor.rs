@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{Bucket, BuildError, parts, providers};
 use crate::config::Settings;
 use crate::domain::{CollectionInfo, Space, Trouble};
-use crate::embed::EmbedError;
+use crate::embed::{EmbedError, ImageEmbeddingProvider, ProviderKind};
 use crate::source::{Endpoint, SourceError};
 
 /// How long one check may take.
@@ -137,7 +137,8 @@ impl Doctor {
             let raw = providers::raw(settings)
                 .await
                 .map_err(|error| Complaint::new(&error, "check CLIP_MODEL and the IMAGE_ settings"))?;
-            raw.space().await.map_err(|error| Complaint::new(&error, provider_advice(&error)))
+            let elsewhere = settings.embed.kind() != Ok(ProviderKind::Local);
+            proven(&*raw).await.map_err(|error| Complaint::new(&error, provider_advice(&error, elsewhere)))
         };
         let mut space = None;
         let look = async {
@@ -201,8 +202,30 @@ fn same_space<'a>(collections: impl Iterator<Item = &'a CollectionInfo>, space: 
     Ok(())
 }
 
-fn provider_advice(error: &EmbedError) -> &'static str {
+/// The space. A model that is on its way, from the hub above all, is waited for as long as there is time.
+async fn proven(provider: &dyn ImageEmbeddingProvider) -> Result<Arc<Space>, EmbedError> {
+    let begun = Instant::now();
+    loop {
+        match provider.space().await {
+            Err(error) if is_on_its_way(&error) && begun.elapsed() < LIMIT / 2 => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Of an adapter with nothing around it: its answer when it has waited for a while.
+fn is_on_its_way(error: &EmbedError) -> bool {
+    matches!(error, EmbedError::Dependency(down) if matches!(down.trouble, Trouble::Unavailable { .. }))
+}
+
+fn provider_advice(error: &EmbedError, elsewhere: bool) -> &'static str {
     match error {
+        error if is_on_its_way(error) => {
+            "start the service, which goes on where this stopped, and wait for its /readyz"
+        }
+        EmbedError::Dependency(_) if !elsewhere => {
+            "check CLIP_MODEL and CLIP_PRECISION; for a model of the hub HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE and HF_TOKEN"
+        }
         EmbedError::Dependency(down) if down.trouble == Trouble::Refused => {
             "check CLIP_URL and CLIP_MODEL, and the key if it wants one"
         }

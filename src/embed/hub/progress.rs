@@ -1,11 +1,14 @@
-//! How a download gets on, in the log: one line every few seconds.
+//! How a download gets on: a bar where somebody watches, else a line in the log every few seconds.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
+use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
 const EVERY: Duration = Duration::from_secs(5);
 const MB: u64 = 1_000_000;
+const BAR: &str = "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}, {eta} left";
 
 /// One file on its way.
 pub(super) struct Progress<'a> {
@@ -14,6 +17,17 @@ pub(super) struct Progress<'a> {
     begun: Instant,
     told: Instant,
     before: u64,
+    /// Where the log is a terminal.
+    bar: Option<Bar>,
+}
+
+/// A bar that goes with its file, however that ends.
+struct Bar(ProgressBar);
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
 }
 
 impl<'a> Progress<'a> {
@@ -24,11 +38,16 @@ impl<'a> Progress<'a> {
         } else {
             tracing::info!(file, mb = total / MB, had_mb = before / MB, "going on with a model's file");
         }
-        Self { file, total, before, begun: Instant::now(), told: Instant::now() }
+        let bar = std::io::stderr().is_terminal().then(|| Bar(bar(file, before, total)));
+        Self { file, total, before, begun: Instant::now(), told: Instant::now(), bar }
     }
 
     /// `have`: bytes that are there by now.
     pub(super) fn tell(&mut self, have: u64) {
+        if let Some(Bar(bar)) = &self.bar {
+            bar.set_position(have);
+            return;
+        }
         if self.told.elapsed() < EVERY {
             return;
         }
@@ -46,5 +65,26 @@ impl<'a> Progress<'a> {
             left_seconds = left,
             "downloading"
         );
+    }
+}
+
+fn bar(file: &str, before: u64, total: u64) -> ProgressBar {
+    // To standard error, as the log.
+    let bar = ProgressBar::new(total).with_message(file.to_owned());
+    let style = ProgressStyle::with_template(BAR).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.set_style(style);
+    bar.set_position(before);
+    // What was there already says nothing of the pace.
+    bar.reset_eta();
+    bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_template_is_sound() {
+        ProgressStyle::with_template(BAR).unwrap();
     }
 }
