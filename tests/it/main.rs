@@ -17,6 +17,7 @@ mod journey;
 mod layers;
 mod mutation;
 mod openapi;
+mod parity;
 mod readme;
 mod source_contract;
 mod source_embedded;
