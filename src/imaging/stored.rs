@@ -6,6 +6,7 @@ use image::{DynamicImage, RgbImage};
 use super::reduced::{self, Reduced, Scale};
 use super::{
     Decode, ImageError, Limits, Preprocessing, Resize, decode::decode, flatten::over_white, read_header, thumbnail,
+    webp,
 };
 use crate::domain::{ImageFormat, ImageMeta};
 
@@ -37,14 +38,12 @@ impl Stored {
     /// Where `how` allows it, no larger than what will be made of it takes.
     pub(super) fn decode(bytes: &[u8], limits: &Limits, least: Least, how: Decode) -> Result<Self, ImageError> {
         let meta = read_header(bytes, limits)?.meta;
-        let orientation = orientation_of(&meta);
-        let scale = if how == Decode::Fast { least.scale(&meta) } else { None };
-        if let Some((scale, picture)) = scale.and_then(|scale| Some((scale, reduced::decode(bytes, scale)?))) {
-            let (width, height) = as_stored(&meta);
-            let pixels = Pixels::Reduced { picture, extent: (scale.extent(width), scale.extent(height)) };
-            return Ok(Self { pixels, meta, orientation });
-        }
-        Ok(Self { pixels: Pixels::All(all_pixels(bytes, &meta, limits)?), meta, orientation })
+        let reduced = if how == Decode::Fast { least.reduced(bytes, &meta) } else { None };
+        let pixels = match reduced {
+            Some(pixels) => pixels,
+            None => Pixels::All(all_pixels(bytes, &meta, limits)?),
+        };
+        Ok(Self { pixels, meta, orientation: orientation_of(&meta) })
     }
 
     /// Width and height by the header, as the picture is stored.
@@ -84,22 +83,57 @@ fn as_stored(meta: &ImageMeta) -> (u32, u32) {
     if meta.orientation < 5 { (meta.width, meta.height) } else { (meta.height, meta.width) }
 }
 
+/// How many times the square's side a reduced picture must have, so that nobody can tell by the embedding that it was
+/// reduced: measured in ADR 0006, held by `tests/it/parity.rs`.
+const MARGIN: f64 = 2.75;
+
 impl Least {
-    /// The least scale from which all can be made as well as from all pixels.
-    fn scale(self, meta: &ImageMeta) -> Option<Scale> {
-        let (shortest, longest) = (meta.width.min(meta.height), meta.width.max(meta.height));
+    /// `None` where no decoder reduces this picture as far as would pay.
+    fn reduced(self, bytes: &[u8], meta: &ImageMeta) -> Option<Pixels> {
+        let (width, height) = as_stored(meta);
         // Of strips only a part is resized, pixel by pixel.
-        if meta.format != ImageFormat::Jpeg || longest / shortest >= 8 {
+        if meta.width.max(meta.height) / meta.width.min(meta.height) >= 8 {
             return None;
         }
-        Scale::ALL.into_iter().find(|scale| {
-            let model = self.model.is_none_or(|model| match model.resize {
-                Resize::Crop => scale.serves(shortest, model.size),
-                Resize::Pad(_) => scale.serves(longest, model.size),
-            });
-            model && (!self.thumbnail || scale.side(longest) >= thumbnail::THUMBNAIL_SIDE)
-        })
+        let share = self.share(meta);
+        match meta.format {
+            ImageFormat::Jpeg => {
+                let scale = Scale::least_of(share)?;
+                let extent = (scale.extent(width), scale.extent(height));
+                Some(Pixels::Reduced { picture: reduced::decode(bytes, scale)?, extent })
+            }
+            // To reduce costs more than it saves where little is left out.
+            ImageFormat::Webp if share <= 0.5 => {
+                let [wide, high] = [width, height].map(|side| up(f64::from(side) * share));
+                let picture = webp::decode_reduced(bytes, wide, high)?;
+                Some(Pixels::Reduced { picture, extent: (f64::from(wide), f64::from(high)) })
+            }
+            ImageFormat::Webp | ImageFormat::Png | ImageFormat::Gif => None,
+        }
     }
+
+    /// How much of each side must be kept.
+    fn share(self, meta: &ImageMeta) -> f64 {
+        let (shortest, longest) = (meta.width.min(meta.height), meta.width.max(meta.height));
+        let model = self.model.map_or(0.0, |model| {
+            let side = match model.resize {
+                Resize::Crop => shortest,
+                Resize::Pad(_) => longest,
+            };
+            MARGIN * f64::from(model.size) / f64::from(side)
+        });
+        let thumbnail = if self.thumbnail { f64::from(thumbnail::THUMBNAIL_SIDE) / f64::from(longest) } else { 0.0 };
+        model.max(thumbnail)
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "no more than the side that it is a share of"
+)]
+fn up(side: f64) -> u32 {
+    side.ceil() as u32
 }
 
 /// A picture as its decoder would have given it.

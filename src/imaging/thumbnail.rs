@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use image::DynamicImage;
-use image::codecs::jpeg::JpegEncoder;
+use jpeg_encoder::{ColorType, Encoder};
 
 use super::stored::{Least, Pixels, Stored};
 use super::{Decode, ImageError, Limits, resize};
@@ -33,13 +33,16 @@ pub(super) fn of_stored(stored: &Stored) -> Result<Bytes, ImageError> {
     let mut small = DynamicImage::ImageRgb8(small);
     small.apply_orientation(stored.orientation);
     let mut jpeg = Vec::new();
-    let encoder = JpegEncoder::new_with_quality(&mut jpeg, QUALITY);
-    small.write_with_encoder(encoder).map_err(|error| stored.corrupt(error.to_string()))?;
+    let small = small.into_rgb8();
+    let [width, height] = [small.width(), small.height()].map(|side| u16::try_from(side).unwrap_or(u16::MAX));
+    let encoded = Encoder::new(&mut jpeg, QUALITY).encode(&small, width, height, ColorType::Rgb);
+    encoded.map_err(|error| stored.corrupt(error.to_string()))?;
     Ok(jpeg.into())
 }
 
 #[cfg(test)]
 mod tests {
+    use image::codecs::jpeg::JpegEncoder;
     use image::metadata::Orientation;
     use image::{Rgb, RgbImage};
 

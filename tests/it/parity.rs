@@ -1,4 +1,4 @@
-//! A JPEG of which only a part is decoded is embedded as if all of it had been: the bounds of ADR 0006, over photographs whose
+//! A JPEG or WebP of which only a part is decoded is embedded as if all of it had been: the bounds of ADR 0006, over photographs whose
 //! sizes lie where reducing begins and where each scale takes over, and over all photographs that are here.
 
 use std::io::Write as _;
@@ -20,6 +20,12 @@ fn jpeg(picture: &RgbImage, quality: u8) -> Vec<u8> {
     let mut bytes = Vec::new();
     let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, quality);
     picture.write_with_encoder(encoder).unwrap();
+    bytes
+}
+
+fn webp(picture: &RgbImage) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    picture.write_with_encoder(image::codecs::webp::WebPEncoder::new_lossless(&mut bytes)).unwrap();
     bytes
 }
 
@@ -79,7 +85,7 @@ async fn a_reduced_picture_is_embedded_as_the_whole_one() {
         for (what, picture) in
             [("enlarged", enlarged.to_rgb8()), ("collage", collage(shortest * 4 / 3, shortest, number * 5))]
         {
-            let file = jpeg(&picture, 90);
+            let file = if number == 2 { webp(&picture) } else { jpeg(&picture, 90) };
             let preprocessing = if number % 4 == 3 { pad } else { crop };
             let cosine = cosine(&provider, &file, &preprocessing).await;
             cosines.push((format!("{what} {shortest}"), cosine.expect("it is large enough to be reduced")));

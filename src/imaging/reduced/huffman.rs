@@ -17,15 +17,35 @@ pub(super) struct Huffman {
     offsets: [i32; 17],
 }
 
-/// What the next 12 bits mean to someone who only wants to get past them.
+/// What the next 12 bits mean to someone who only wants to get past them. One number: the tables stay in the first cache.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Step {
+pub(super) struct Step(u16);
+
+const ENDS: u16 = 1 << 11;
+
+impl Step {
+    fn new(bits: u32, coefficients: u8, ends: bool) -> Option<Self> {
+        let bits = u16::try_from(bits).ok().filter(|bits| *bits < 32)?;
+        Some(Self(bits | u16::from(coefficients) << 5 | if ends { ENDS } else { 0 }))
+    }
+
     /// How many bits, those of the values with them; 0 where the bits do not tell.
-    pub(super) bits: u8,
-    /// How many coefficients they stand for.
-    pub(super) coefficients: u8,
+    #[inline]
+    pub(super) fn bits(self) -> u32 {
+        u32::from(self.0 & 31)
+    }
+
+    /// How many coefficients they stand for, up to 63.
+    #[inline]
+    pub(super) fn coefficients(self) -> usize {
+        usize::from(self.0 >> 5 & 63)
+    }
+
     /// Whether they end with the code that ends the block.
-    pub(super) ends: bool,
+    #[inline]
+    pub(super) fn ends(self) -> bool {
+        self.0 & ENDS != 0
+    }
 }
 
 impl Huffman {
@@ -82,26 +102,21 @@ impl Huffman {
     pub(super) fn steps(&self) -> Box<[Step; 1 << FAR]> {
         let mut steps = Box::new([Step::default(); 1 << FAR]);
         for (next, step) in (0_u32..).zip(steps.iter_mut()) {
-            let mut used = 0;
+            let (mut used, mut coefficients, mut ends) = (0, 0_u8, false);
             while let Some((length, symbol)) = self.find((next << (16 - FAR + used)) & 0xFFFF) {
                 let (run, size) = (symbol >> 4, u32::from(symbol & 15));
                 let fits = used + length + if used == 0 { 0 } else { size } <= FAR;
                 let known = size > 0 || run == 0 || run == 15;
-                let coefficients = step.coefficients + run + 1;
-                if !fits || !known || coefficients > 63 {
+                let after = if symbol == 0 { coefficients } else { coefficients + run + 1 };
+                if !fits || !known || after > 63 {
                     break;
                 }
-                used += length + size;
-                step.ends = symbol == 0;
-                if step.ends {
-                    break;
-                }
-                step.coefficients = coefficients;
-                if used >= FAR {
+                (used, coefficients, ends) = (used + length + size, after, symbol == 0);
+                if ends || used >= FAR {
                     break;
                 }
             }
-            step.bits = u8::try_from(used).unwrap_or(0);
+            *step = Step::new(used, coefficients, ends).unwrap_or_default();
         }
         steps
     }

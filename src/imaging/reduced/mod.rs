@@ -18,6 +18,8 @@ use block::Blocks;
 use frame::Frame;
 use planes::Planes;
 
+pub(super) use planes::upper;
+
 /// How much of each side is kept. An eighth is not among them: it keeps the parity that is asked for only of pictures that
 /// are hardly ever met (ADR 0006).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,13 +28,11 @@ pub(super) enum Scale {
     Half,
 }
 
-/// How many times the square's side a reduced picture must have, so that nobody can tell by the embedding that it was
-/// reduced: measured in ADR 0006, held by `tests/it/parity.rs`.
-const MARGIN: f64 = 2.75;
-
 impl Scale {
-    /// The least first.
-    pub(super) const ALL: [Self; 2] = [Self::Quarter, Self::Half];
+    /// The least that keeps this share of each side.
+    pub(super) fn least_of(share: f64) -> Option<Self> {
+        [Self::Quarter, Self::Half].into_iter().find(|scale| scale.extent(1) >= share)
+    }
 
     /// Pixels that a block keeps, a side.
     pub(super) fn of_eight(self) -> u8 {
@@ -40,11 +40,6 @@ impl Scale {
             Self::Quarter => 2,
             Self::Half => 4,
         }
-    }
-
-    /// Whether what is resized from here to `target` is as good as from all of `full` pixels.
-    pub(super) fn serves(self, full: u32, target: u32) -> bool {
-        self.extent(full) >= f64::from(target) * MARGIN
     }
 
     /// Pixels that a side of a picture keeps. The last one may lie beyond the picture in part.

@@ -74,7 +74,7 @@ impl Planes {
     }
 }
 
-fn upper(pixel: [u8; 3]) -> U16x3 {
+pub(in crate::imaging) fn upper(pixel: [u8; 3]) -> U16x3 {
     U16x3::new(pixel.map(|value| u16::from(value) << 8))
 }
 
