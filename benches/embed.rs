@@ -6,10 +6,11 @@
 use std::hint::black_box;
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use glimpse::embed::ImageEmbeddingProvider;
 use glimpse::embed::local::LocalProvider;
+use glimpse::embed::{ImageEmbeddingProvider, Probed, Proof, TextCache};
 use glimpse::imaging::{Limits, PreparedImage, prepare};
 
 const LIMITS: Limits = Limits { max_bytes: 1 << 26, max_pixels: 1 << 26, max_decode_bytes: 1 << 29 };
@@ -34,6 +35,13 @@ fn embed(criterion: &mut Criterion) {
             bencher.to_async(&runtime).iter(|| one.embed_text(black_box(&text)));
         });
     }
+    let one: Arc<dyn ImageEmbeddingProvider> = Arc::new(one);
+    let proof = Arc::new(Proof::new(one.clone(), None));
+    let cached = TextCache::new(Arc::new(Probed::new(one, proof)), NonZeroUsize::MIN);
+    runtime.block_on(cached.embed_text("a cat")).expect("a vector");
+    criterion.bench_function("text/repeated", |bencher| {
+        bencher.to_async(&runtime).iter(|| cached.embed_text(black_box("a cat")));
+    });
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let all = LocalProvider::start(cores).expect("the built-in model");
     let batch = vec![image; BATCH];

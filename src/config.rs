@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::ApiSettings;
 use crate::embed::EmbedSettings;
+use crate::embed::hub::HubSettings;
 use crate::images::ImagesSettings;
 use crate::imaging::ImagingSettings;
 use crate::index::IndexSettings;
@@ -40,6 +41,7 @@ pub struct Settings {
     pub api: ApiSettings,
     pub source: SourceSettings,
     pub embed: EmbedSettings,
+    pub hub: HubSettings,
     pub imaging: ImagingSettings,
     pub images: ImagesSettings,
     pub index: IndexSettings,
@@ -83,6 +85,7 @@ impl Settings {
             api: part(&variables)?,
             source: part(&variables)?,
             embed: part(&variables)?,
+            hub: part(&variables)?,
             imaging: part(&variables)?,
             images: part(&variables)?,
             index: part(&variables)?,
@@ -103,6 +106,7 @@ impl Settings {
             self.api.validate(),
             self.source.validate(),
             self.embed.validate(),
+            self.hub.validate(),
             self.imaging.validate(),
             self.images.validate(),
             self.index.validate(),

@@ -17,6 +17,7 @@ pub mod search;
 pub mod api;
 pub mod app;
 pub mod cli;
+pub mod clip;
 pub mod config;
 pub mod demo;
 pub mod shutdown;

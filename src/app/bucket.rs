@@ -1,11 +1,12 @@
 //! The bucket as one of its clients sees it, for seeding.
 
 use bytes::Bytes;
+use futures::StreamExt;
 
 use super::{BuildError, parts};
 use crate::config::Settings;
 use crate::domain::ImageUri;
-use crate::source::{EmbeddedS3, Endpoint, ImageSource, NewObject, S3Settings, S3Source};
+use crate::source::{EmbeddedS3, Endpoint, ImageSource, NewObject, S3Settings, S3Source, Scope};
 
 /// A client of the bucket that the settings name.
 #[derive(Debug)]
@@ -45,6 +46,16 @@ impl Bucket {
     /// [`BuildError::Source`]
     pub async fn ensure(&self, bucket: &str) -> Result<(), BuildError> {
         Ok(self.client.ensure_bucket(bucket).await?)
+    }
+
+    /// The first key of a bucket, if it has any.
+    ///
+    /// # Errors
+    /// [`BuildError::Source`]
+    pub async fn first_key(&self, bucket: &str) -> Result<Option<String>, BuildError> {
+        let scope = Scope { bucket: bucket.to_owned(), prefix: String::new(), start_after: None };
+        let first = self.client.list(&scope).next().await.transpose()?;
+        Ok(first.map(|image| image.uri.key().to_owned()))
     }
 
     /// Writes one object; replaces what was there.

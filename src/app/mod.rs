@@ -1,7 +1,11 @@
 //! The composition root: settings in, a service out. The one place that names concrete adapters.
 
 mod bucket;
+mod clip;
+mod doctor;
+mod embedding;
 mod parts;
+mod providers;
 
 use std::fs::File;
 use std::io;
@@ -27,6 +31,10 @@ use crate::source::{EmbeddedS3, EmbeddedS3Error, InvalidS3Settings, S3Settings, 
 use crate::sqlite::SqliteError;
 
 pub use bucket::Bucket;
+pub use clip::ClipService;
+pub use doctor::{Complaint, Doctor, Finding, finding};
+
+use embedding::Embedding;
 
 /// A service that listens but does not answer yet.
 #[derive(Debug)]
@@ -112,7 +120,8 @@ impl App {
         let waiting = WaitBoard::default();
         let (client, bucket_server) = parts::bucket(&settings).await?;
         let source = parts::source(&settings, client.clone(), &waiting).await?;
-        let provider = parts::provider(&settings).await?;
+        let raw = providers::raw(&settings).await?;
+        let Embedding { jobs: provider, searches, proof } = embedding::around(raw, &settings, &waiting);
         let (stores, lost) = parts::stores(&settings).await?;
         let ledger = Ledger::open(&folder)?;
         for (collection, ids) in lost {
@@ -121,7 +130,7 @@ impl App {
         }
         let limits = settings.imaging.limits();
         let thumbnail_prefix = settings.source.thumbnail_prefix.clone();
-        let pipeline = Pipeline::new(source, provider.clone(), stores.clone(), limits, &settings.pipeline)
+        let pipeline = Pipeline::new(source, provider, stores.clone(), limits, &settings.pipeline)
             .with_thumbnails(Some(thumbnail_prefix.clone()).filter(|prefix| !prefix.is_empty()));
         let thumbnails = parts::thumbnails(&settings, client.clone()).await?;
         let jobs = Jobs::start(JobParts {
@@ -136,18 +145,12 @@ impl App {
             tasks: shutdown.tasks().clone(),
         })
         .await?;
-        // The probe before the first request: who asks first shall not wait for it.
-        let early = provider.clone();
-        shutdown.tasks().spawn(async move {
-            match early.space().await {
-                Ok(space) => tracing::info!(space = space.name(), "the embedding provider has passed its probe"),
-                Err(error) => tracing::error!(%error, "the embedding provider is not usable"),
-            }
-        });
+        let end = shutdown.drain();
+        shutdown.tasks().spawn(async move { proof.keep(end).await });
         let lines = parts::lines(&settings, addr, bucket_server.as_ref());
         let state = AppState {
             jobs,
-            search: Search::new(provider, stores.clone(), limits),
+            search: Search::new(searches, stores.clone(), limits),
             images: Images::new(stores, thumbnails),
             defaults: Defaults {
                 collection: settings.index.collection().map_err(BuildError::Settings)?,
@@ -184,26 +187,39 @@ impl App {
     /// [`BuildError::Serve`] where the HTTP server ends by itself.
     pub async fn serve(self) -> Result<(), BuildError> {
         let Self { listener, router, shutdown, bucket_server, _lock, .. } = self;
-        let drain = shutdown.drain();
-        let server = axum::serve(listener, router).with_graceful_shutdown(drain.clone().cancelled_owned());
-        let ended = Arc::new(std::sync::Mutex::new(None));
-        let (end, over) = (ended.clone(), drain.clone());
-        shutdown.tasks().spawn(async move {
-            let outcome = server.await;
-            // A server that ends by itself takes the process with it.
-            over.cancel();
-            *end.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(outcome);
-        });
-        drain.cancelled().await;
-        tracing::info!("draining: nothing new is taken, what is in flight comes to its end");
-        if !shutdown.finished().await {
-            tracing::warn!("some work did not end in time and was given up; unfinished jobs go on at the next start");
-        }
-        // Last: jobs in flight were still reading from it.
-        if let Some(server) = bucket_server {
-            server.stop().await;
-        }
-        let outcome = ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        outcome.unwrap_or(Ok(())).map_err(BuildError::Serve)
+        // Last: jobs in flight are still reading from it.
+        let last = async {
+            if let Some(server) = bucket_server {
+                server.stop().await;
+            }
+        };
+        until_drained(listener, router, &shutdown, last).await
     }
+}
+
+/// Answers until the shutdown begins, lets what is in flight come to its end, and then does what is to be done `last`.
+async fn until_drained(
+    listener: TcpListener,
+    router: Router,
+    shutdown: &Shutdown,
+    last: impl Future<Output = ()>,
+) -> Result<(), BuildError> {
+    let drain = shutdown.drain();
+    let server = axum::serve(listener, router).with_graceful_shutdown(drain.clone().cancelled_owned());
+    let ended = Arc::new(std::sync::Mutex::new(None));
+    let (end, over) = (ended.clone(), drain.clone());
+    shutdown.tasks().spawn(async move {
+        let outcome = server.await;
+        // A server that ends by itself takes the process with it.
+        over.cancel();
+        *end.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(outcome);
+    });
+    drain.cancelled().await;
+    tracing::info!("draining: nothing new is taken, what is in flight comes to its end");
+    if !shutdown.finished().await {
+        tracing::warn!("some work did not end in time and was given up; unfinished jobs go on at the next start");
+    }
+    last.await;
+    let outcome = ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    outcome.unwrap_or(Ok(())).map_err(BuildError::Serve)
 }

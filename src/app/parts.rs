@@ -7,15 +7,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::BuildError;
+use super::{BuildError, providers};
 use crate::config::Settings;
 use crate::domain::{CollectionName, ImageId};
-use crate::embed::ImageEmbeddingProvider;
-use crate::embed::local::LocalProvider;
 use crate::images::Thumbnails;
 use crate::index::Stores;
 use crate::index::embedded::EmbeddedIndex;
-use crate::resilience::{Breaker, BreakerSettings, Patience, WaitBoard};
+use crate::resilience::{Breaker, BreakerSettings, Guard, WaitBoard};
 use crate::source::{
     EmbeddedS3, EmbeddedS3Settings, Endpoint, GuardedSource, ImageSource, S3Credentials, S3Settings, S3Source,
 };
@@ -58,8 +56,8 @@ pub(super) async fn source(
         threshold: settings.source.s3_circuit_breaker_threshold,
         cool_down: Duration::from_secs(settings.source.s3_circuit_breaker_timeout),
     });
-    let patience = Patience::new("s3", Arc::new(breaker), waiting.clone());
-    Ok(Arc::new(GuardedSource::new(Arc::new(S3Source::new(client).await?), patience)))
+    let guard = Guard::patient("s3", waiting.clone()).through(Arc::new(breaker));
+    Ok(Arc::new(GuardedSource::new(Arc::new(S3Source::new(client).await?), guard)))
 }
 
 /// Thumbnails that are made on request, from a bucket that answers rather than waits.
@@ -115,24 +113,6 @@ pub(super) fn bucket_folder(settings: &Settings) -> std::path::PathBuf {
     settings.place.glimpse_data_dir.join("s3")
 }
 
-/// The model.
-pub(super) async fn provider(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingProvider>, BuildError> {
-    let threads = settings.embed.threads();
-    let resize = settings.imaging.resize().map_err(BuildError::Settings)?;
-    let loaded = tokio::task::spawn_blocking(move || LocalProvider::start(threads)).await;
-    let provider =
-        loaded.map_err(|_| BuildError::Settings("the model's loader panicked; see the log".to_owned()))??;
-    let provider = provider.with_resize(resize);
-    let (wanted, size) = (&settings.imaging.image_target_size, provider.preprocessing().size);
-    if !wanted.is_empty() && *wanted != size.to_string() {
-        return Err(BuildError::Settings(format!(
-            "IMAGE_TARGET_SIZE is {wanted}, but the model {} takes {size}; leave it empty",
-            settings.embed.clip_model
-        )));
-    }
-    Ok(Arc::new(provider))
-}
-
 /// What a store has lost, by collection.
 pub(super) type Lost = HashMap<CollectionName, HashSet<ImageId>>;
 
@@ -160,17 +140,13 @@ pub(super) fn lines(settings: &Settings, addr: SocketAddr, server: Option<&Embed
         (0, true) => "no key, EVERYONE MAY COME IN (GLIMPSE_API_KEY, GLIMPSE_ALLOW_ANONYMOUS)".to_owned(),
         (keys, _) => format!("{keys} API keys (GLIMPSE_API_KEY)"),
     };
-    let threads = settings.embed.threads();
     let folder = settings.place.glimpse_data_dir.display();
     vec![
         format!("service  http://{addr}  (GLIMPSE_ADDR)"),
         format!("docs     http://{addr}/docs"),
         format!("door     {door}"),
         format!("bucket   {} at {bucket}", of.s3_bucket),
-        format!(
-            "model    {} in this process, {threads} threads (CLIP_MODEL, GLIMPSE_EMBED_THREADS)",
-            settings.embed.clip_model
-        ),
+        providers::line(settings),
         format!(
             "store    {} (VECTOR_DB_PROVIDER), collection {} (VECTOR_DB_COLLECTION)",
             settings.index.vector_db_provider, settings.index.vector_db_collection

@@ -1,8 +1,10 @@
-//! The command line: `serve`, `demo` and `seed` work in this process; the others are clients of a running service.
+//! The command line: `serve`, `demo`, `seed` and `clip` work in this process; the others are clients of a running service.
 
 mod bars;
 mod client;
+mod clip;
 mod demo;
+mod doctor;
 mod error;
 mod eval;
 mod follow;
@@ -69,6 +71,8 @@ enum Command {
     Serve(serve::Serve),
     /// See it work: serve, index the demo pictures, search them
     Demo(demo::Demo),
+    /// Run the model alone, as a CLIP service for others
+    Clip(clip::Clip),
     /// Upload pictures to the bucket: the demo's, or those of a folder
     Seed(seed::Seed),
     /// Index the pictures of the bucket, and watch how it gets on
@@ -77,6 +81,8 @@ enum Command {
     Search(search::Search),
     /// List jobs, or look into one
     Jobs(jobs::Jobs),
+    /// Check the settings and all that they name, and say what to do about what fails
+    Doctor(doctor::Doctor),
     /// Measure how well pictures are found, against known answers
     Eval(eval::Eval),
 }
@@ -92,20 +98,32 @@ impl Cli {
     /// # Errors
     /// [`CliError`]: a plain sentence with its causes.
     pub async fn run(self) -> Result<Ending, CliError> {
-        let settings = Settings::load()?;
+        let settings = Settings::load();
         let ending = match self.command {
-            Command::Serve(command) => command.run(settings).await,
-            Command::Demo(command) => Box::pin(command.run(settings)).await,
-            Command::Seed(command) => command.run(&settings).await,
-            Command::Ingest(command) => command.run(&settings).await,
-            Command::Search(command) => command.run(&settings).await,
-            Command::Jobs(command) => command.run(&settings).await,
-            Command::Eval(command) => command.run(&settings).await,
+            // Settings that cannot be used are what it is for.
+            Command::Doctor(command) => Box::pin(command.run(settings)).await,
+            command => Box::pin(command.run(settings?)).await,
         };
         match ending {
             // Whoever read our output has read enough: `glimpse jobs | head -1` is no failure.
             Err(CliError::Print(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Ending::Done),
             ending => ending,
+        }
+    }
+}
+
+impl Command {
+    async fn run(self, settings: Settings) -> Result<Ending, CliError> {
+        match self {
+            Command::Doctor(command) => Box::pin(command.run(Ok(settings))).await,
+            Command::Serve(command) => Box::pin(command.run(settings)).await,
+            Command::Demo(command) => Box::pin(command.run(settings)).await,
+            Command::Clip(command) => command.run(settings).await,
+            Command::Seed(command) => command.run(&settings).await,
+            Command::Ingest(command) => command.run(&settings).await,
+            Command::Search(command) => command.run(&settings).await,
+            Command::Jobs(command) => command.run(&settings).await,
+            Command::Eval(command) => command.run(&settings).await,
         }
     }
 }

@@ -50,6 +50,14 @@ impl Trouble {
         }
     }
 
+    /// Whether it is down, rather than alive and busy or unwilling: what breakers count.
+    pub fn is_down(self) -> bool {
+        match self {
+            Self::Unavailable { .. } | Self::TimedOut | Self::Failed => true,
+            Self::Busy { .. } | Self::Refused => false,
+        }
+    }
+
     /// How long the other side asked us to wait.
     pub fn retry_after(self) -> Option<Duration> {
         match self {

@@ -1,10 +1,27 @@
-//! The port [`ImageEmbeddingProvider`]: pictures and words become vectors of one space, and its adapters. Knows
-//! nothing of buckets, indexes, jobs or HTTP replies.
+//! The port [`ImageEmbeddingProvider`]: pictures and words become vectors of one space, its adapters, and what is put
+//! around them. Knows nothing of buckets, indexes, jobs or the replies of this service.
+//!
+//! From the outside in: [`TextCache`] → [`Probed`] → [`Resilient`] → an adapter. An adapter neither retries nor
+//! remembers; its [`space`](ImageEmbeddingProvider::space) probes each time it is asked.
 
+pub mod hub;
 pub mod local;
 pub mod probe;
 
+mod cached;
+mod clip_http;
+mod http;
+mod kind;
+mod multi2vec;
+mod ollama;
+mod openai;
+mod probed;
+mod proof;
+mod reading;
+mod remote;
+mod resilient;
 mod settings;
+mod wire_image;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -16,16 +33,27 @@ use crate::domain::{DependencyError, Embedding, InvalidEmbedding, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
 use crate::resilience::Retryable;
 
+pub use cached::TextCache;
+pub use clip_http::ClipProvider;
+pub use http::ServiceSettings;
+pub use kind::ProviderKind;
+pub use multi2vec::Multi2VecProvider;
+pub use ollama::{OllamaProvider, OllamaSettings};
+pub use openai::OpenAiProvider;
+pub use probed::Probed;
+pub use proof::Proof;
+pub use remote::RemoteSettings;
+pub use resilient::Resilient;
 pub use settings::EmbedSettings;
 
 /// A model behind a trait, in this process or elsewhere.
 #[async_trait]
 pub trait ImageEmbeddingProvider: Send + Sync + 'static {
-    /// How a picture must be prepared for this provider.
+    /// How a picture must be prepared for this provider; final once [`space`](Self::space) has succeeded.
     fn preprocessing(&self) -> Preprocessing;
 
-    /// The space of its vectors: probed once with both towers, then cached. A provider that ignores its input or
-    /// lies about its size fails here.
+    /// The space of its vectors, from a probe of both towers. A provider that ignores its input or lies about its
+    /// size fails here. An adapter probes each time; [`Probed`] around it remembers.
     async fn space(&self) -> Result<Arc<Space>, EmbedError>;
 
     /// One embedding per image, in the same order. One bad image may reject the whole batch.
@@ -99,8 +127,18 @@ impl Retryable for EmbedError {
     }
 
     fn retry_after(&self) -> Option<Duration> {
+        self.dependency().and_then(|down| down.trouble.retry_after())
+    }
+
+    fn is_failure(&self) -> bool {
+        self.dependency().is_some_and(|down| down.trouble.is_down())
+    }
+}
+
+impl EmbedError {
+    fn dependency(&self) -> Option<&DependencyError> {
         match self {
-            Self::Dependency(down) => down.trouble.retry_after(),
+            Self::Dependency(down) => Some(down),
             Self::Unsupported
             | Self::Rejected(_)
             | Self::WrongCount { .. }

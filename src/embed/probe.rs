@@ -15,6 +15,12 @@ const TEXTS: [(&str, &str); 3] = [
     ("text:beach", "two people walking on a beach at sunset"),
 ];
 
+/// Texts about two of the pictures; they are no part of the space.
+const ABOUT: [(&str, &str); 2] = [("image:checkers", "a black and white checkerboard"), ("image:disc", "a red ball")];
+
+/// Calls of the provider in one probe, with what an adapter asks besides.
+pub(super) const CALLS: u32 = 10;
+
 /// Puts the probes to `provider` by its `embed_*` calls alone (never by `space`, which calls this) and gives the
 /// space of its vectors. `dimension` is what the vectors should have, where that is known beforehand.
 ///
@@ -40,19 +46,58 @@ pub async fn space_of(
 
     let texts = texts(provider).await?;
     different(&texts)?;
+    if !texts.is_empty()
+        && let Some(suspicion) = suspicion(provider, &probes).await?
+    {
+        tracing::warn!(model, "{suspicion}; searches by words may find little");
+    }
     probes.extend(texts);
 
     let size = dimension.unwrap_or_else(|| probes[0].1.dimension());
-    if let Some((name, odd)) = probes.iter().find(|(_, vector)| vector.dimension() != size) {
-        let got = odd.dimension();
-        return Err(EmbedError::ProbeFailed(format!("{name} has {got} numbers where {size} were expected")));
+    of_size(size, &probes)?;
+    Ok(space(provider, model, size, probes))
+}
+
+fn of_size<'a>(size: usize, probes: impl IntoIterator<Item = &'a (&'static str, Embedding)>) -> Result<(), EmbedError> {
+    match probes.into_iter().find(|(_, vector)| vector.dimension() != size) {
+        Some((name, odd)) => {
+            let got = odd.dimension();
+            Err(EmbedError::ProbeFailed(format!("{name} has {got} numbers where {size} were expected")))
+        }
+        None => Ok(()),
     }
-    let probes = probes
-        .into_iter()
-        .map(|(name, vector)| Probe { name: name.to_owned(), vector: vector.as_slice().to_vec() })
-        .collect();
-    let preprocessing = provider.preprocessing().to_string();
-    Ok(Space { model: model.to_owned(), dimension: size, preprocessing, probes })
+}
+
+fn space(
+    provider: &dyn ImageEmbeddingProvider,
+    model: &str,
+    dimension: usize,
+    probes: Vec<(&'static str, Embedding)>,
+) -> Space {
+    let probe = |(name, vector): (&str, Embedding)| Probe { name: name.to_owned(), vector: vector.as_slice().to_vec() };
+    let (preprocessing, probes) = (provider.preprocessing().to_string(), probes.into_iter().map(probe).collect());
+    Space { model: model.to_owned(), dimension, preprocessing, probes }
+}
+
+/// The same for a provider that puts pictures into words first: its space is its texts' alone, since a caption may turn out
+/// differently on another machine, or from one day to the next. Its pictures must be told apart all the same.
+///
+/// # Errors
+/// As [`space_of`].
+pub async fn space_of_captions(provider: &dyn ImageEmbeddingProvider, model: &str) -> Result<Space, EmbedError> {
+    let texts = texts(provider).await?;
+    different(&texts)?;
+    let Some((_, first)) = texts.first() else { return Err(EmbedError::Unsupported) };
+    let size = first.dimension();
+    let [one, _, other] = pictures(provider.preprocessing().size);
+    let vectors = provider.embed_image_batch(&[one.1, other.1]).await.map_err(seen)?;
+    if vectors.len() != 2 {
+        return Err(EmbedError::ProbeFailed(format!("{} vectors for 2 pictures", vectors.len())));
+    }
+    let pictures: Vec<_> = [one.0, other.0].into_iter().zip(vectors).collect();
+    different(&pictures)?;
+    of_size(size, texts.iter().chain(&pictures))?;
+    Ok(space(provider, model, size, texts))
 }
 
 /// The texts' vectors; none for a provider without a text tower.
@@ -68,6 +113,30 @@ async fn texts(provider: &dyn ImageEmbeddingProvider) -> Result<Vec<(&'static st
     let again = provider.embed_text(TEXTS[0].1).await.map_err(seen)?;
     same(TEXTS[0].0, &again, &vectors[0].1, "the first and the second time")?;
     Ok(vectors)
+}
+
+/// What is odd about texts beside pictures, if anything: a text about one picture should be nearer to it than a text
+/// about another. Small models may fail it and still be of use, so that it refuses none.
+async fn suspicion(
+    provider: &dyn ImageEmbeddingProvider,
+    pictures: &[(&str, Embedding)],
+) -> Result<Option<String>, EmbedError> {
+    let mut texts = Vec::with_capacity(ABOUT.len());
+    for (picture, text) in ABOUT {
+        texts.push((picture, text, provider.embed_text(text).await.map_err(seen)?));
+    }
+    for (name, own, near) in &texts {
+        let Some((_, picture)) = pictures.iter().find(|(picture, _)| picture == name) else { continue };
+        for (_, other, far) in texts.iter().filter(|(other, ..)| other != name) {
+            let (near, far) = (picture.cosine(near), picture.cosine(far));
+            if near <= far {
+                return Ok(Some(format!(
+                    "{name} is no nearer to \"{own}\" ({near:.4}) than to \"{other}\" ({far:.4})"
+                )));
+            }
+        }
+    }
+    Ok(None)
 }
 
 fn same(name: &str, one: &Embedding, other: &Embedding, when: &str) -> Result<(), EmbedError> {

@@ -95,6 +95,59 @@ async fn one_that_answers_nonsense_is_found_out() {
     assert!(refusal(Fake { text: short, ..HONEST }).await.contains("text:cat has 2 numbers where 4"));
 }
 
+#[tokio::test]
+async fn a_space_of_captions_is_its_texts_and_its_pictures_are_told_apart_all_the_same() {
+    let space = space_of_captions(&HONEST, "captions").await.unwrap();
+    assert_eq!(space.name(), "captions/4/crop-64-bicubic");
+    assert!(space.probes.len() == 3 && space.probes.iter().all(|probe| probe.name.starts_with("text:")));
+    let refused = async |fake: Fake| match space_of_captions(&fake, "captions").await {
+        Err(EmbedError::ProbeFailed(reason)) => reason,
+        other => panic!("{other:?}"),
+    };
+    let blind = Fake { image: |_| vec![1.0, 2.0, 3.0, 4.0], ..HONEST };
+    assert!(refused(blind).await.contains("image:gradient and image:disc got the same vector"));
+    let deaf = Fake { text: |_| Ok(vec![1.0, 2.0, 3.0, 4.0]), ..HONEST };
+    assert!(refused(deaf).await.contains("text:cat and text:car got the same vector"));
+    let short = Fake { image: |picture| vec![picture.rgb[0].into(), picture.rgb[96].into(), 9.0], ..HONEST };
+    assert!(refused(short).await.contains("image:gradient has 3 numbers where 4"));
+    let lose = Fake { batch: |batch| batch[1..].to_vec(), ..HONEST };
+    assert!(refused(lose).await.contains("1 vectors for 2 pictures"));
+    let dumb = Fake { text: |_| Err(EmbedError::Unsupported), ..HONEST };
+    assert_eq!(space_of_captions(&dumb, "captions").await, Err(EmbedError::Unsupported));
+}
+
+#[tokio::test]
+async fn texts_that_fit_other_pictures_better_are_suspicious_and_no_more() {
+    let said = |fake: Fake| async move {
+        let pictures = pictures(64);
+        let vectors = pictures.each_ref().map(|(name, picture)| (*name, embedding((fake.image)(picture)).unwrap()));
+        suspicion(&fake, &vectors).await.unwrap()
+    };
+    // The disc is red in its middle and blue at its corner; the checkers are one grey at both.
+    let sees = Fake {
+        image: |picture| [0, picture.rgb.len() / 2 + 96].map(|at| f32::from(picture.rgb[at]) + 1.0).into(),
+        text: |text| Ok(if text.contains("red ball") { vec![41.0, 221.0] } else { vec![1.0, 1.0] }),
+        ..HONEST
+    };
+    assert_eq!(said(sees).await, None);
+    let turned = Fake {
+        text: |text| Ok(if text.contains("checkerboard") { vec![41.0, 221.0] } else { vec![1.0, 1.0] }),
+        ..sees
+    };
+    let said = said(turned).await.unwrap();
+    assert!(said.starts_with("image:checkers is no nearer to \"a black and white checkerboard\" (0."), "{said}");
+    HONEST.space().await.expect("it refuses none");
+}
+
+#[tokio::test]
+async fn the_built_in_model_is_not_suspicious() {
+    let local = crate::embed::local::LocalProvider::start(std::num::NonZeroUsize::MIN).unwrap();
+    let vectors = pictures(local.preprocessing().size);
+    let images = vectors.each_ref().map(|(_, picture)| picture.clone());
+    let vectors = vectors.iter().map(|(name, _)| *name).zip(local.embed_image_batch(&images).await.unwrap());
+    assert_eq!(suspicion(&local, &vectors.collect::<Vec<_>>()).await.unwrap(), None);
+}
+
 #[test]
 fn the_pictures_never_change() {
     use sha2::{Digest, Sha256};

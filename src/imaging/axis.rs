@@ -19,14 +19,23 @@ pub(super) struct Axis {
     pub(super) cut: u32,
 }
 
+/// What becomes of a fraction of a pixel in the length that a side is resized to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fraction {
+    /// Halves to the even number.
+    Rounded,
+    /// As if it were not there.
+    Dropped,
+}
+
 /// Up to so many times the square's side the rule is followed to the letter.
 const TO_THE_LETTER: u64 = 8;
 
 impl Axis {
     /// The axis along `side`, of a picture whose shorter side is `shortest`, to a square of `size`. A mirrored axis is cut
     /// where it is cut upright.
-    pub(super) fn plan(side: u32, shortest: u32, size: u32, mirrored: bool) -> Self {
-        let resized = scaled(side, shortest, size);
+    pub(super) fn plan(side: u32, shortest: u32, size: u32, fraction: Fraction, mirrored: bool) -> Self {
+        let resized = scaled(side, shortest, size, fraction);
         let spare = resized - u64::from(size);
         let cut = if mirrored { spare - spare / 2 } else { spare / 2 };
         if resized <= u64::from(size) * TO_THE_LETTER {
@@ -65,11 +74,12 @@ fn nearest_to_whole(low: f64, high: f64, origin: f64, grow: f64) -> f64 {
     best.max(low.ceil())
 }
 
-/// `side * target / shortest`, halves to the even number, at least `target`.
-fn scaled(side: u32, shortest: u32, target: u32) -> u64 {
+/// `side * target / shortest` in whole pixels, at least `target`.
+fn scaled(side: u32, shortest: u32, target: u32, fraction: Fraction) -> u64 {
     let (product, shortest) = (u64::from(side) * u64::from(target), u64::from(shortest));
     let (whole, twice_rest) = (product / shortest, product % shortest * 2);
     let up = twice_rest > shortest || (twice_rest == shortest && whole % 2 == 1);
+    let up = up && fraction == Fraction::Rounded;
     (whole + u64::from(up)).max(u64::from(target))
 }
 
@@ -90,22 +100,27 @@ fn small(length: u64) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use super::Fraction::{Dropped, Rounded};
     use super::*;
 
     #[test]
-    fn the_other_side_is_rounded_half_to_even() {
-        assert_eq!(scaled(5, 2, 5), 12);
-        assert_eq!(scaled(7, 2, 5), 18);
-        assert_eq!(scaled(640, 480, 260), 347);
-        assert_eq!(scaled(480, 480, 260), 260);
-        assert_eq!(scaled(u32::MAX, 1, 260), 1_116_691_496_700);
+    fn a_fraction_of_the_other_side_is_rounded_half_to_even_or_dropped() {
+        assert_eq!(scaled(5, 2, 5, Rounded), 12);
+        assert_eq!(scaled(7, 2, 5, Rounded), 18);
+        assert_eq!(scaled(640, 480, 260, Rounded), 347);
+        assert_eq!(scaled(480, 480, 260, Rounded), 260);
+        // As transformers' own `int(260 * 640 / 480)`: 346.67.
+        assert_eq!(scaled(640, 480, 260, Dropped), 346);
+        assert_eq!(scaled(7, 2, 5, Dropped), 17);
+        assert_eq!(scaled(480, 480, 260, Dropped), 260);
+        assert_eq!(scaled(u32::MAX, 1, 260, Rounded), 1_116_691_496_700);
     }
 
     #[test]
     fn an_ordinary_picture_is_resized_whole_and_cut_as_the_rule_says() {
-        assert_eq!(Axis::plan(640, 480, 260, false), Axis { from: 0, length: 640, resized: 347, cut: 43 });
-        assert_eq!(Axis::plan(640, 480, 260, true), Axis { from: 0, length: 640, resized: 347, cut: 44 });
-        assert_eq!(Axis::plan(480, 480, 260, true), Axis { from: 0, length: 480, resized: 260, cut: 0 });
+        assert_eq!(Axis::plan(640, 480, 260, Rounded, false), Axis { from: 0, length: 640, resized: 347, cut: 43 });
+        assert_eq!(Axis::plan(640, 480, 260, Rounded, true), Axis { from: 0, length: 640, resized: 347, cut: 44 });
+        assert_eq!(Axis::plan(480, 480, 260, Rounded, true), Axis { from: 0, length: 480, resized: 260, cut: 0 });
     }
 
     #[test]
@@ -113,16 +128,16 @@ mod tests {
         for size in [8, 64, 260] {
             for shortest in [1, 2, 3, 10, 259, 260, 261, 3000] {
                 for times in [8, 9, 10, 57, 1000] {
-                    for mirrored in [false, true] {
+                    for (mirrored, fraction) in [(false, Rounded), (true, Rounded), (false, Dropped), (true, Dropped)] {
                         let side = shortest * times + 7;
-                        let axis = Axis::plan(side, shortest, size, mirrored);
+                        let axis = Axis::plan(side, shortest, size, fraction, mirrored);
                         let what = format!("{side} of {shortest} to {size}: {axis:?}");
                         assert!(axis.from + axis.length <= side && axis.length > 0, "{what}");
                         assert!(axis.cut + size <= axis.resized, "{what}");
                         assert!(axis.resized <= size * 40, "{what}");
                         // Where the square's first pixel lies in the source, by the plan and by the rule.
-                        let whole = precise(scaled(side, shortest, size));
-                        let spare = scaled(side, shortest, size) - u64::from(size);
+                        let whole = precise(scaled(side, shortest, size, fraction));
+                        let spare = scaled(side, shortest, size, fraction) - u64::from(size);
                         let cut = precise(if mirrored { spare - spare / 2 } else { spare / 2 });
                         let by_rule = cut * f64::from(side) / whole;
                         let scale = f64::from(axis.length) / f64::from(axis.resized);

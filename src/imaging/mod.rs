@@ -33,7 +33,7 @@ pub use prepare::{Extras, prepare, prepare_with, resize_for_embedding};
 pub use sniff::sniff;
 pub use thumbnail::{THUMBNAIL_SIDE, thumbnail};
 
-pub use settings::ImagingSettings;
+pub use settings::{ImagingSettings, SIDES};
 
 /// What is checked before a decoder may allocate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub struct Preprocessing {
 }
 
 impl Preprocessing {
-    /// What CLIP was trained with: shorter side to `size`, centre crop.
+    /// Shorter side to `size`, centre crop.
     pub const fn crop(size: u32) -> Self {
         Self { size, resize: Resize::Crop }
     }
@@ -65,17 +65,33 @@ impl Preprocessing {
 /// What happens to a picture that is no square (`IMAGE_RESIZE`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Resize {
-    /// The shorter side becomes the square's, the longer one's ends are cut off: what CLIP was trained with.
+    /// The shorter side becomes the square's, the longer one's ends are cut off; a fraction of a pixel of the longer side
+    /// is rounded, halves to the even number.
     #[default]
     Crop,
+    /// The same with the fraction dropped: what CLIP was trained with, and what transformers and torchvision do. Where the
+    /// two differ, the square lies half a pixel further along.
+    CropFloor,
     /// The longer side becomes the square's, the rest is filled with this colour.
     Pad([u8; 3]),
+}
+
+impl Resize {
+    /// What one service tells another of it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Crop => "crop",
+            Self::CropFloor => "crop-floor",
+            Self::Pad(_) => "pad",
+        }
+    }
 }
 
 impl fmt::Display for Preprocessing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.resize {
             Resize::Crop => write!(f, "crop-{}-bicubic", self.size),
+            Resize::CropFloor => write!(f, "crop-{}-bicubic-floor", self.size),
             Resize::Pad([red, green, blue]) => write!(f, "pad-{}-bicubic-{red:02x}{green:02x}{blue:02x}", self.size),
         }
     }

@@ -6,7 +6,7 @@ use fast_image_resize::{FilterType, ImageView, PixelTrait, ResizeAlg, ResizeOpti
 use image::metadata::Orientation;
 use image::{DynamicImage, GenericImageView, Rgb, RgbImage};
 
-use super::axis::Axis;
+use super::axis::{Axis, Fraction};
 use super::stored::{Pixels, Stored};
 use super::{Preprocessing, Resize};
 
@@ -15,17 +15,19 @@ use super::{Preprocessing, Resize};
 /// Turning the small square costs nothing beside turning the picture.
 pub(super) fn square(stored: &Stored, preprocessing: Preprocessing) -> Result<RgbImage, String> {
     match preprocessing.resize {
-        Resize::Crop => cropped(stored, preprocessing.size),
+        Resize::Crop => cropped(stored, preprocessing.size, Fraction::Rounded),
+        Resize::CropFloor => cropped(stored, preprocessing.size, Fraction::Dropped),
         Resize::Pad(colour) => padded(stored, preprocessing.size, colour),
     }
 }
 
 /// The cut is made where it would be made upright.
-fn cropped(stored: &Stored, size: u32) -> Result<RgbImage, String> {
+fn cropped(stored: &Stored, size: u32, fraction: Fraction) -> Result<RgbImage, String> {
     let (Stored { pixels, orientation, .. }, (width, height)) = (stored, stored.size());
     let shortest = width.min(height);
     let (from_right, from_bottom) = mirrored(*orientation);
-    let (x, y) = (Axis::plan(width, shortest, size, from_right), Axis::plan(height, shortest, size, from_bottom));
+    let plan = |side, mirrored| Axis::plan(side, shortest, size, fraction, mirrored);
+    let (x, y) = (plan(width, from_right), plan(height, from_bottom));
     let whole = (x.length, y.length) == (width, height);
     let part = match pixels {
         Pixels::All(picture) if !whole => {

@@ -1,6 +1,10 @@
 use super::*;
 use crate::imaging::stored::whole;
 
+fn cropped(stored: &Stored, size: u32) -> Result<RgbImage, String> {
+    super::cropped(stored, size, Fraction::Rounded)
+}
+
 /// Something with structure in both directions, and no symmetry.
 fn pattern(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {

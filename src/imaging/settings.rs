@@ -18,7 +18,8 @@ pub struct ImagingSettings {
     pub image_resize: String,
     /// `IMAGE_PAD_COLOR`: what `pad` fills up with, as RRGGBB; `000000` by default.
     pub image_pad_color: String,
-    /// `IMAGE_TARGET_SIZE`: empty (default) for the model's own; anything else must agree with it.
+    /// `IMAGE_TARGET_SIZE`: empty (default) for the model's own, 224 where a service does not say; anything else must agree
+    /// with it.
     pub image_target_size: String,
 }
 
@@ -36,6 +37,8 @@ impl Default for ImagingSettings {
 }
 
 const MB: u64 = 1024 * 1024;
+/// Sides of a square that a model may take.
+pub const SIDES: std::ops::RangeInclusive<u32> = 16..=2048;
 
 impl ImagingSettings {
     /// The limits that they mean.
@@ -67,6 +70,11 @@ impl ImagingSettings {
         }
     }
 
+    /// The side of the model's square, where it is set.
+    pub fn target_size(&self) -> Option<u32> {
+        self.image_target_size.parse().ok()
+    }
+
     /// Checks what can be checked without asking anyone.
     ///
     /// # Errors
@@ -82,8 +90,13 @@ impl ImagingSettings {
             }
         }
         self.resize()?;
-        if !self.image_target_size.is_empty() && self.image_target_size.parse::<u32>().is_err() {
-            return Err(format!("IMAGE_TARGET_SIZE is `{}`; it must be empty or pixels", self.image_target_size));
+        if !self.image_target_size.is_empty() && !self.target_size().is_some_and(|side| SIDES.contains(&side)) {
+            return Err(format!(
+                "IMAGE_TARGET_SIZE is `{}`; it must be empty or pixels, {} to {}",
+                self.image_target_size,
+                SIDES.start(),
+                SIDES.end()
+            ));
         }
         Ok(())
     }

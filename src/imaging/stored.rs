@@ -117,7 +117,7 @@ impl Least {
         let (shortest, longest) = (meta.width.min(meta.height), meta.width.max(meta.height));
         let model = self.model.map_or(0.0, |model| {
             let side = match model.resize {
-                Resize::Crop => shortest,
+                Resize::Crop | Resize::CropFloor => shortest,
                 Resize::Pad(_) => longest,
             };
             MARGIN * f64::from(model.size) / f64::from(side)

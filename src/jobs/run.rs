@@ -50,7 +50,11 @@ impl Inner {
     }
 
     async fn work(&self, job: &JobRecord, live: &Live) -> Result<(), JobTrouble> {
-        let space = self.pipeline.provider().space().await.map_err(JobTrouble::Provider)?;
+        // A provider that is down is waited for; one that does not do what it says ends the job.
+        let space = tokio::select! {
+            space = self.pipeline.provider().space() => space.map_err(JobTrouble::Provider)?,
+            () = live.stop.cancelled() => return Ok(()),
+        };
         for store in self.pipeline.stores().iter() {
             self.ensure(job, store.as_ref(), &space).await?;
         }

@@ -89,6 +89,9 @@ pub enum JobsError {
 /// How long a client that was refused for fullness should wait.
 pub const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
 
+/// How long whoever submits a job waits for a provider that is yet to say its space.
+const SPACE_WAIT: Duration = Duration::from_secs(2);
+
 impl Jobs {
     /// Starts the service: gives back the leases of the process before and goes on with what it left.
     ///
@@ -268,7 +271,9 @@ impl Inner {
 
     /// A collection of another space is refused at the door; a provider that cannot say its space yet is left to the job.
     async fn check_space(&self, collection: &CollectionName) -> Result<(), JobsError> {
-        let Ok(space) = self.pipeline.provider().space().await else { return Ok(()) };
+        let Ok(Ok(space)) = tokio::time::timeout(SPACE_WAIT, self.pipeline.provider().space()).await else {
+            return Ok(());
+        };
         for store in self.pipeline.stores().iter() {
             if let Ok(Some(info)) = store.describe(collection).await {
                 info.space.admits(&space)?;

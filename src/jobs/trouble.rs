@@ -1,8 +1,9 @@
 //! Why a job could not go on.
 
-use crate::domain::{DependencyError, Trouble};
+use crate::domain::{DependencyError, SpaceMismatch, Trouble};
 use crate::embed::EmbedError;
 use crate::index::IndexError;
+use crate::pipeline::RunError;
 use crate::source::SourceError;
 use crate::sqlite::SqliteError;
 
@@ -17,6 +18,8 @@ pub(super) enum JobTrouble {
     Store(#[source] IndexError),
     #[error(transparent)]
     Dependency(#[from] DependencyError),
+    #[error(transparent)]
+    Space(SpaceMismatch),
     #[error("ledger: {0}")]
     Ledger(#[from] SqliteError),
     #[error("{failed} images failed, more than max_failures = {most} allows")]
@@ -34,9 +37,22 @@ impl JobTrouble {
             | Self::Store(IndexError::Dependency(down))
             | Self::Dependency(down) => dependency(down),
             Self::Ledger(_) => "the ledger could not be read or written; see the log".to_owned(),
-            Self::Listing(_) | Self::Provider(_) | Self::Store(_) | Self::TooManyFailures { .. } | Self::Panicked => {
-                self.to_string()
-            }
+            Self::Listing(_)
+            | Self::Provider(_)
+            | Self::Store(_)
+            | Self::Space(_)
+            | Self::TooManyFailures { .. }
+            | Self::Panicked => self.to_string(),
+        }
+    }
+}
+
+impl From<RunError> for JobTrouble {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Dependency(down) => Self::Dependency(down),
+            RunError::Provider(error) => Self::Provider(error),
+            RunError::Space(moved) => Self::Space(moved),
         }
     }
 }

@@ -4,30 +4,30 @@ use std::future::Future;
 use std::pin::Pin;
 
 use super::Pipeline;
-use crate::domain::{DependencyError, Embedding};
+use crate::domain::Embedding;
 use crate::embed::EmbedError;
 use crate::imaging::PreparedImage;
 
 type Embeddings = Vec<Result<Embedding, EmbedError>>;
 
 impl Pipeline {
-    /// Embeds all; a rejected batch is halved until the bad one stands alone.
+    /// Embeds all; a rejected batch is halved until the bad one stands alone. A provider that is down, or that does not do
+    /// what it says, is no image's failure.
     pub(super) fn embed_halving<'a>(
         &'a self,
         images: &'a [PreparedImage],
-    ) -> Pin<Box<dyn Future<Output = Result<Embeddings, DependencyError>> + Send + 'a>> {
+    ) -> Pin<Box<dyn Future<Output = Result<Embeddings, EmbedError>> + Send + 'a>> {
         Box::pin(async move {
             let error = match self.provider.embed_image_batch(images).await {
                 Ok(embeddings) if embeddings.len() == images.len() => {
                     return Ok(embeddings.into_iter().map(Ok).collect());
                 }
                 Ok(embeddings) => EmbedError::WrongCount { sent: images.len(), got: embeddings.len() },
-                Err(EmbedError::Dependency(down)) => return Err(down),
+                Err(error @ (EmbedError::Dependency(_) | EmbedError::ProbeFailed(_))) => return Err(error),
                 Err(
                     error @ (EmbedError::Rejected(_)
                     | EmbedError::WrongCount { .. }
                     | EmbedError::Invalid(_)
-                    | EmbedError::ProbeFailed(_)
                     | EmbedError::Unsupported),
                 ) => error,
             };

@@ -18,8 +18,8 @@ use futures::stream::{Stream, StreamExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{CollectionName, DependencyError, ImageRef, ItemFailure, Space};
-use crate::embed::ImageEmbeddingProvider;
+use crate::domain::{CollectionName, DependencyError, ImageRef, ItemFailure, Space, SpaceMismatch};
+use crate::embed::{EmbedError, ImageEmbeddingProvider};
 use crate::imaging::Limits;
 use crate::index::Stores;
 use crate::resilience::Concurrently;
@@ -54,6 +54,20 @@ pub struct Indexed {
     pub etag: Option<String>,
     /// How many bytes were read.
     pub size_bytes: u64,
+}
+
+/// What ended a run before its tasks.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum RunError {
+    /// A dependency that failed and that nobody below was patient with.
+    #[error(transparent)]
+    Dependency(#[from] DependencyError),
+    /// The embedding provider does not do what it says, or failed.
+    #[error(transparent)]
+    Provider(#[from] EmbedError),
+    /// The embedding provider makes vectors of another space than when the run began.
+    #[error(transparent)]
+    Space(#[from] SpaceMismatch),
 }
 
 /// What one run works for.
@@ -144,14 +158,14 @@ impl Pipeline {
     /// nothing half-written remains, because a record is one upsert.
     ///
     /// # Errors
-    /// A dependency that failed and that nobody below was patient with. Tasks without an outcome stay undone.
+    /// [`RunError`]. Tasks without an outcome stay undone.
     pub async fn run(
         &self,
         run: Run,
         tasks: impl Stream<Item = Task> + Send,
         outcomes: mpsc::Sender<Outcome>,
         stop: CancellationToken,
-    ) -> Result<(), DependencyError> {
+    ) -> Result<(), RunError> {
         let steps = steps::Steps::new(self.clone(), run, outcomes, stop.clone());
         let [fetch, prepare, thumbnail, embed, upsert] = [(); 5].map(|()| steps.clone());
         let ready = tasks

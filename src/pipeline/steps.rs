@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::budget::Taken;
-use super::{Indexed, Outcome, Pipeline, Run, Task};
+use super::{Indexed, Outcome, Pipeline, Run, RunError, Task};
 use crate::domain::{
     DependencyError, Embedding, FailureClass, ImageRecord, ImageUri, ItemFailure, Payload, Timestamp, Trouble,
 };
@@ -25,8 +25,8 @@ struct Inner {
     run: Run,
     outcomes: mpsc::Sender<Outcome>,
     stop: CancellationToken,
-    /// The first dependency that failed.
-    broken: Mutex<Option<DependencyError>>,
+    /// What broke first.
+    broken: Mutex<Option<RunError>>,
 }
 
 /// A task whose bytes are here, and the bytes' share of the budget.
@@ -60,7 +60,7 @@ impl Steps {
     }
 
     /// How the whole run went.
-    pub(super) fn verdict(&self) -> Result<(), DependencyError> {
+    pub(super) fn verdict(&self) -> Result<(), RunError> {
         self.0.broken.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
     }
 
@@ -155,8 +155,11 @@ impl Steps {
         run.stages.embed.took(begun.elapsed());
         let embeddings = match embeddings {
             Ok(embeddings) => embeddings,
-            Err(down) => return self.broke::<()>(down).map(|()| Vec::new()).unwrap_or_default(),
+            Err(error) => return self.broke(error).unwrap_or_default(),
         };
+        if let Err(error) = self.is_still_that_space().await {
+            return self.broke(error).unwrap_or_default();
+        }
         let mut embedded = Vec::with_capacity(chunk.len());
         for (ready, embedding) in chunk.into_iter().zip(embeddings) {
             match embedding {
@@ -167,6 +170,12 @@ impl Steps {
             }
         }
         embedded
+    }
+
+    /// What was down and is back may be another model: never two spaces in one collection.
+    async fn is_still_that_space(&self) -> Result<(), RunError> {
+        let (now, of_run) = (self.0.pipeline.provider.space().await?, &self.0.run.space);
+        if Arc::ptr_eq(&now, of_run) { Ok(()) } else { Ok(of_run.admits(&now)?) }
     }
 
     fn record(&self, ready: Ready, embedding: Embedding) -> Embedded {
@@ -241,9 +250,9 @@ impl Steps {
         None
     }
 
-    /// Remembers the first dependency that broke and takes no more tasks.
-    fn broke<T>(&self, down: DependencyError) -> Option<T> {
-        self.0.broken.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(down);
+    /// Remembers what broke first and takes no more tasks.
+    fn broke<T>(&self, error: impl Into<RunError>) -> Option<T> {
+        self.0.broken.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error.into());
         self.0.stop.cancel();
         None
     }

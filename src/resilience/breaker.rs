@@ -4,6 +4,7 @@
 //! success closes, failure opens for another T. A permit that is dropped undecided (its task was aborted)
 //! counts as neither, and frees the place of the probe.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -40,12 +41,13 @@ enum State {
 pub struct Breaker {
     settings: BreakerSettings,
     state: Mutex<State>,
+    outages: AtomicU64,
 }
 
 impl Breaker {
     /// A closed breaker.
     pub fn new(settings: BreakerSettings) -> Self {
-        Self { settings, state: Mutex::new(State::Closed { failures: 0 }) }
+        Self { settings, state: Mutex::new(State::Closed { failures: 0 }), outages: AtomicU64::new(0) }
     }
 
     /// Asks to make one call. Tell the permit how it went.
@@ -80,6 +82,11 @@ impl Breaker {
         }
     }
 
+    /// How many times it has opened and closed again: after each, what answers may be another than before.
+    pub fn outages(&self) -> u64 {
+        self.outages.load(Ordering::Acquire)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,7 +100,11 @@ impl Breaker {
             (State::Closed { failures }, false) if failures + 1 >= self.settings.threshold => open(failures + 1),
             (State::Closed { failures }, false) => State::Closed { failures: failures + 1 },
             (State::Open { failures, .. } | State::Probing { failures }, false) => open(failures.saturating_add(1)),
-            (_, true) => State::Closed { failures: 0 },
+            (State::Closed { .. }, true) => State::Closed { failures: 0 },
+            (State::Open { .. } | State::Probing { .. }, true) => {
+                self.outages.fetch_add(1, Ordering::Release);
+                State::Closed { failures: 0 }
+            }
         };
     }
 }
@@ -165,8 +176,10 @@ mod tests {
         probe.failed();
         assert!(breaker.try_enter().is_err(), "open again");
         tokio::time::advance(T).await;
+        assert_eq!(breaker.outages(), 0);
         breaker.try_enter().unwrap().succeeded();
         assert!(breaker.try_enter().is_ok() && breaker.try_enter().is_ok());
+        assert_eq!(breaker.outages(), 1);
     }
 
     #[tokio::test(start_paused = true)]

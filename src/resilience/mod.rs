@@ -1,16 +1,17 @@
-//! What keeps one failing or slow thing from costing another: whether a retry may help, the breaker, patience
-//! (and the board that says what it waits on), and bounded concurrency in spawned tasks. Knows nothing of images, and imports nothing of ours.
+//! What keeps one failing or slow thing from costing another: whether a retry may help, the breaker, the guard that
+//! makes calls through it (and the board that says what is waited on), and bounded concurrency in spawned tasks.
+//! Knows nothing of images, and imports nothing of ours but the noun for a dependency's failure.
 
 pub mod breaker;
 pub mod concurrently;
-pub mod patience;
+pub mod guard;
 pub mod waiting;
 
 use std::time::Duration;
 
 pub use breaker::{Breaker, BreakerSettings, CircuitOpen, Permit};
 pub use concurrently::Concurrently;
-pub use patience::Patience;
+pub use guard::Guard;
 pub use waiting::{Note, WaitBoard, Waiting};
 
 /// Every port's error says whether the same call may succeed later. Decided where the error is made, by
@@ -22,5 +23,10 @@ pub trait Retryable {
     /// How long the other side asked us to wait.
     fn retry_after(&self) -> Option<Duration> {
         None
+    }
+
+    /// Whether the breaker counts it. A dependency that answers, even if only to say that it is busy, is not down.
+    fn is_failure(&self) -> bool {
+        self.is_retryable()
     }
 }

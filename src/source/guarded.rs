@@ -7,7 +7,7 @@ use futures::stream::{BoxStream, StreamExt};
 
 use super::{Fetched, ImageSource, NewObject, Scope, SourceError};
 use crate::domain::{ImageRef, ImageUri};
-use crate::resilience::{Patience, Retryable};
+use crate::resilience::{Guard, Retryable};
 
 /// How often one object may break off before that is taken for the object's own trouble.
 const BROKEN_OFF: u32 = 3;
@@ -16,19 +16,19 @@ const BROKEN_OFF: u32 = 3;
 /// long enough drops the call.
 pub struct GuardedSource {
     inner: Arc<dyn ImageSource>,
-    patience: Patience,
+    guard: Guard,
 }
 
 impl GuardedSource {
     /// Guards `inner`.
-    pub fn new(inner: Arc<dyn ImageSource>, patience: Patience) -> Self {
-        Self { inner, patience }
+    pub fn new(inner: Arc<dyn ImageSource>, guard: Guard) -> Self {
+        Self { inner, guard }
     }
 }
 
 impl std::fmt::Debug for GuardedSource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("GuardedSource").field("patience", &self.patience).finish_non_exhaustive()
+        f.debug_struct("GuardedSource").field("guard", &self.guard).finish_non_exhaustive()
     }
 }
 
@@ -37,7 +37,7 @@ type Listing = BoxStream<'static, Result<ImageRef, SourceError>>;
 /// A listing that picks up after the last key it gave.
 struct Resuming {
     inner: Arc<dyn ImageSource>,
-    patience: Patience,
+    guard: Guard,
     scope: Scope,
     /// `None` before the first page.
     listing: Option<Listing>,
@@ -70,7 +70,7 @@ impl Resuming {
     /// The first key of a fresh listing of what is left.
     async fn open(&mut self) -> Result<Option<ImageRef>, SourceError> {
         let (inner, scope) = (&self.inner, &self.scope);
-        let opened = self.patience.call(|| async move {
+        let opened = self.guard.call(|| async move {
             let mut listing = inner.list(scope);
             let first = listing.next().await.transpose()?;
             Ok::<_, SourceError>((first, listing))
@@ -84,8 +84,8 @@ impl Resuming {
 #[async_trait]
 impl ImageSource for GuardedSource {
     fn list(&self, scope: &Scope) -> Listing {
-        let (inner, patience) = (self.inner.clone(), self.patience.clone());
-        let start = Resuming { inner, patience, scope: scope.clone(), listing: None };
+        let (inner, guard) = (self.inner.clone(), self.guard.clone());
+        let start = Resuming { inner, guard, scope: scope.clone(), listing: None };
         futures::stream::unfold(Some(start), |state| async move {
             let mut state = state?;
             let next = state.next().await?;
@@ -101,11 +101,11 @@ impl ImageSource for GuardedSource {
             broken_off += u32::from(matches!(error, SourceError::BrokenOff { .. }));
             broken_off < BROKEN_OFF
         };
-        self.patience.call_while(again, || self.inner.fetch(image)).await
+        self.guard.call_while(again, || self.inner.fetch(image)).await
     }
 
     async fn put(&self, uri: &ImageUri, object: NewObject) -> Result<(), SourceError> {
-        self.patience.call(|| self.inner.put(uri, object.clone())).await
+        self.guard.call(|| self.inner.put(uri, object.clone())).await
     }
 }
 
@@ -169,8 +169,8 @@ mod tests {
         let shaky = Arc::new(Shaky { answers: Mutex::new(answers), calls: AtomicU32::new(0) });
         let settings = BreakerSettings { threshold: 2, cool_down: Duration::from_mins(1) };
         let breaker = Arc::new(Breaker::new(settings));
-        let patience = Patience::new("s3", breaker.clone(), WaitBoard::default());
-        (GuardedSource::new(shaky.clone(), patience), shaky, breaker)
+        let guard = Guard::patient("s3", WaitBoard::default()).through(breaker.clone());
+        (GuardedSource::new(shaky.clone(), guard), shaky, breaker)
     }
 
     #[tokio::test(start_paused = true)]

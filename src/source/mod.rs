@@ -134,4 +134,11 @@ impl Retryable for SourceError {
             _ => None,
         }
     }
+
+    fn is_failure(&self) -> bool {
+        match self {
+            Self::Dependency(down) => down.trouble.is_down(),
+            other => other.is_retryable(),
+        }
+    }
 }

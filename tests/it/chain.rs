@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, StreamExt};
-use glimpse::domain::{CollectionName, DependencyError, FailureClass, ImageUri};
+use glimpse::domain::{CollectionName, DependencyError, FailureClass, ImageUri, Trouble};
+use glimpse::embed::{EmbedError, ImageEmbeddingProvider, Resilient};
 use glimpse::imaging::ImagingSettings;
 use glimpse::index::Stores;
-use glimpse::pipeline::{Outcome, Pipeline, PipelineSettings, Run, Stages, Task};
+use glimpse::pipeline::{Outcome, Pipeline, PipelineSettings, Run, RunError, Stages, Task};
+use glimpse::resilience::{Breaker, BreakerSettings, Guard, WaitBoard};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::fakes::{MeanProvider, MemoryIndex, MemorySource, mean_space};
+use crate::support::fakes::{MeanProvider, MemoryIndex, MemorySource, down, mean_space};
 
 /// A PNG of one colour.
 fn png(red: u8) -> Vec<u8> {
@@ -29,10 +31,20 @@ struct Chain {
 }
 
 fn chain(source: MemorySource, provider: MeanProvider, index: MemoryIndex, settings: &PipelineSettings) -> Chain {
+    chain_around(source, provider, index, settings, |provider| provider)
+}
+
+fn chain_around(
+    source: MemorySource,
+    provider: MeanProvider,
+    index: MemoryIndex,
+    settings: &PipelineSettings,
+    around: impl FnOnce(Arc<dyn ImageEmbeddingProvider>) -> Arc<dyn ImageEmbeddingProvider>,
+) -> Chain {
     let (source, provider, index) = (Arc::new(source), Arc::new(provider), Arc::new(index));
     let stores = Stores::new(vec![index.clone()]);
     let limits = ImagingSettings::default().limits();
-    let pipeline = Pipeline::new(source.clone(), provider.clone(), stores, limits, settings);
+    let pipeline = Pipeline::new(source.clone(), around(provider.clone()), stores, limits, settings);
     Chain { source, provider, index, pipeline }
 }
 
@@ -41,7 +53,7 @@ impl Chain {
         (0..).zip(self.source.refs()).map(|(ticket, image)| Task { ticket, image }).collect()
     }
 
-    async fn run(&self, tasks: Vec<Task>) -> (Result<(), DependencyError>, Vec<Outcome>) {
+    async fn run(&self, tasks: Vec<Task>) -> (Result<(), RunError>, Vec<Outcome>) {
         let (outcomes, mut reports) = mpsc::channel(1);
         let stages = Arc::new(Stages::new(self.pipeline.lanes(), None));
         let run = Run { collection: CollectionName::parse("c").unwrap(), space: Arc::new(mean_space()), stages };
@@ -101,14 +113,61 @@ async fn a_dependency_that_breaks_is_no_items_failure() {
     let provider = MeanProvider { breaks_after: 3, ..MeanProvider::default() };
     let broken = chain(keyed([9; 100]), provider, MemoryIndex::default(), &settings);
     let (ended, outcomes) = broken.run(broken.tasks()).await;
-    assert_eq!(ended.unwrap_err().dependency, "mean");
+    assert_eq!(ended, Err(EmbedError::Dependency(down("mean")).into()));
     assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()), "{outcomes:?}");
     assert_eq!(outcomes.len(), 6);
 
     let index = MemoryIndex { is_down: true, ..MemoryIndex::default() };
-    let down = chain(keyed([9; 10]), MeanProvider::default(), index, &PipelineSettings::default());
-    let (ended, outcomes) = down.run(down.tasks()).await;
-    assert_eq!((ended.unwrap_err().dependency.as_str(), outcomes.len()), ("memory", 0));
+    let broken = chain(keyed([9; 10]), MeanProvider::default(), index, &PipelineSettings::default());
+    let (ended, outcomes) = broken.run(broken.tasks()).await;
+    assert_eq!((ended, outcomes.len()), (Err(down("memory").into()), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_is_down_in_the_middle_costs_time_and_no_image() {
+    let settings = PipelineSettings { image_batch_size: 2, ..PipelineSettings::default() };
+    let provider = MeanProvider { breaks_after: 3, heals_after: 12, ..MeanProvider::default() };
+    let board = WaitBoard::default();
+    let breaker = BreakerSettings { threshold: 5, cool_down: Duration::from_secs(30) };
+    let guard = Guard::patient("mean", board.clone()).through(Arc::new(Breaker::new(breaker)));
+    let patient = |provider| Arc::new(Resilient::new(provider, guard)) as Arc<dyn ImageEmbeddingProvider>;
+    let chain = chain_around(keyed([9; 100]), provider, MemoryIndex::default(), &settings, patient);
+    let begun = tokio::time::Instant::now();
+    let seen = async {
+        tokio::time::sleep(Duration::from_secs(45)).await;
+        board.snapshot()
+    };
+    let ((ended, outcomes), waiting) = tokio::join!(chain.run(chain.tasks()), seen);
+    ended.unwrap();
+    assert_eq!(outcomes.iter().filter(|outcome| outcome.result.is_ok()).count(), 100);
+    assert_eq!(chain.index.records.lock().unwrap().len(), 100);
+    assert!(waiting.unwrap().dependency == "mean" && board.snapshot().is_none());
+    assert!(begun.elapsed() > Duration::from_mins(1), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_refuses_us_is_not_asked_again() {
+    let settings = PipelineSettings { image_batch_size: 2, glimpse_embed_lanes: 1, ..PipelineSettings::default() };
+    let provider = MeanProvider { breaks_after: 3, trouble: Trouble::Refused, ..MeanProvider::default() };
+    let guard = Guard::patient("mean", WaitBoard::default());
+    let patient = |provider| Arc::new(Resilient::new(provider, guard)) as Arc<dyn ImageEmbeddingProvider>;
+    let chain = chain_around(keyed([9; 100]), provider, MemoryIndex::default(), &settings, patient);
+    let (ended, outcomes) = chain.run(chain.tasks()).await;
+    let refused = DependencyError { trouble: Trouble::Refused, ..down("mean") };
+    assert_eq!(ended, Err(EmbedError::Dependency(refused).into()));
+    assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()), "{outcomes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn vectors_of_another_space_never_reach_a_store() {
+    let settings = PipelineSettings { image_batch_size: 2, ..PipelineSettings::default() };
+    let provider = MeanProvider { moves_after: 3, ..MeanProvider::default() };
+    let chain = chain(keyed([9; 100]), provider, MemoryIndex::default(), &settings);
+    let (ended, outcomes) = chain.run(chain.tasks()).await;
+    let said = ended.unwrap_err().to_string();
+    assert!(said.contains("`mean/2/crop-8-bicubic`") && said.contains("`another/2/crop-8-bicubic`"), "{said}");
+    assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()) && outcomes.len() <= 6, "{outcomes:?}");
+    assert_eq!(chain.index.records.lock().unwrap().len(), outcomes.len());
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ use glimpse::embed::{EmbedError, ImageEmbeddingProvider};
 use glimpse::imaging::PreparedImage;
 
 /// Pictures that differ plainly: stripes of one colour each, `count` of them.
-fn pictures(provider: &dyn ImageEmbeddingProvider, count: u8) -> Vec<PreparedImage> {
+pub(crate) fn pictures(provider: &dyn ImageEmbeddingProvider, count: u8) -> Vec<PreparedImage> {
     let size = provider.preprocessing().size;
     let picture = |number: u8| {
         let width = u32::from(number) * 7 + 3;

@@ -24,7 +24,8 @@ const PORTS: [&str; 13] = [
 fn allowed(module: &str) -> Vec<&'static str> {
     let ports = |more: &[&'static str]| [&PORTS[..], more].concat();
     match module {
-        "domain" | "resilience" | "sqlite" | "shutdown" | "telemetry" => vec![],
+        "resilience" => vec!["domain::DependencyError", "domain::Trouble"],
+        "domain" | "sqlite" | "shutdown" | "telemetry" => vec![],
         "imaging" => vec!["domain"],
         "source" | "index" => vec!["domain", "resilience", "imaging", "sqlite"],
         "embed" => vec!["domain", "resilience", "imaging"],
@@ -32,6 +33,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
         "jobs" => ports(&["domain", "imaging", "resilience", "pipeline", "sqlite"]),
         "search" | "images" => ports(&["domain", "imaging", "resilience", "pipeline"]),
         "api" => vec!["domain", "jobs", "search", "images", "web"],
+        "clip" => vec!["domain", "imaging", "resilience", "embed::ImageEmbeddingProvider", "embed::EmbedError"],
         "demo" => vec!["domain", "imaging"],
         "cli" => vec!["domain", "app", "config", "telemetry", "shutdown", "demo", "api::replies"],
         // `config` is held to settings below.
@@ -48,6 +50,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
             "search",
             "images",
             "api",
+            "clip",
             "config",
             "telemetry",
             "shutdown",

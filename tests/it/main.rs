@@ -5,11 +5,16 @@
 
 mod awkward;
 mod chain;
+mod clip_tiny;
 mod commands;
 mod embed_contract;
+mod embed_contract_http;
+mod embed_lies;
+mod embed_trouble;
 mod errors;
 mod golden;
 mod goldens;
+mod hub;
 mod index_contract;
 mod index_embedded;
 mod jobs;
@@ -18,6 +23,8 @@ mod layers;
 mod mutation;
 mod openapi;
 mod parity;
+mod provider_trouble;
+mod providers;
 mod readme;
 mod source_contract;
 mod source_embedded;

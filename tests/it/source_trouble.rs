@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use glimpse::domain::{ImageRef, ImageUri, Trouble};
-use glimpse::resilience::{Breaker, BreakerSettings, Patience, WaitBoard};
+use glimpse::resilience::{Breaker, BreakerSettings, Guard, WaitBoard};
 use glimpse::source::{
     EmbeddedS3, EmbeddedS3Settings, GuardedSource, ImageSource, NewObject, S3Credentials, S3Settings, S3Source, Scope,
     SourceError,
@@ -198,7 +198,7 @@ async fn a_guarded_source_waits_for_a_server_that_is_down_and_goes_on_by_itself(
     let inner = S3Source::new(settings(server.endpoint(), server.credentials().clone())).await.unwrap();
     let breaker = Breaker::new(BreakerSettings { threshold: 1, cool_down: Duration::from_millis(20) });
     let board = WaitBoard::default();
-    let source = GuardedSource::new(Arc::new(inner), Patience::new("s3", Arc::new(breaker), board.clone()));
+    let source = GuardedSource::new(Arc::new(inner), Guard::patient("s3", board.clone()).through(Arc::new(breaker)));
     source.put(&image("k").uri, NewObject { bytes: "x".into(), ..NewObject::default() }).await.unwrap();
     server.stop().await;
 

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::failed;
+use super::unusable;
 use crate::embed::EmbedError;
 
 /// The parts of `model.json` that running the model takes.
@@ -42,7 +42,7 @@ pub(super) struct TextTower {
 impl Card {
     /// Reads the card and refuses what this code does not do: another model may ask for another resize.
     pub(super) fn parse(json: &[u8]) -> Result<Self, EmbedError> {
-        let card: Self = serde_json::from_slice(json).map_err(|error| failed(format!("model.json: {error}")))?;
+        let card: Self = serde_json::from_slice(json).map_err(|error| unusable(format!("model.json: {error}")))?;
         let image = &card.image;
         for (what, asked, done) in [
             ("resize", &image.resize, "shortest-side"),
@@ -53,7 +53,7 @@ impl Card {
             ("tokenizer_type", &card.text.tokenizer_type, "wordpiece-uncased"),
         ] {
             if asked != done {
-                return Err(failed(format!("model.json asks for {what} {asked:?}; only {done:?} is done here")));
+                return Err(unusable(format!("model.json asks for {what} {asked:?}; only {done:?} is done here")));
             }
         }
         Ok(card)

@@ -11,7 +11,7 @@ use rten_text::normalizers::{Bert, BertOptions, Normalizer};
 use rten_text::pre_tokenizers::{self, PreTokenizer};
 use serde::Deserialize;
 
-use super::failed;
+use super::unusable;
 use crate::embed::EmbedError;
 
 /// Far more than any model reads: what stands behind it cannot change the tokens, and need not be looked at.
@@ -47,13 +47,13 @@ pub(super) struct Words {
 impl Words {
     /// Reads a `tokenizer.json` of the WordPiece kind.
     pub(super) fn parse(json: &[u8], max_tokens: usize) -> Result<Self, EmbedError> {
-        let file: File = serde_json::from_slice(json).map_err(|error| failed(format!("tokenizer.json: {error}")))?;
+        let file: File = serde_json::from_slice(json).map_err(|error| unusable(format!("tokenizer.json: {error}")))?;
         let NormalizerOf { lowercase, strip_accents } = file.normalizer;
         let normalizer = Bert::new(BertOptions { lowercase, strip_accents: strip_accents.unwrap_or(lowercase) });
         let options = WordPieceOptions { max_word_len: Some(file.model.max_input_chars_per_word) };
         let pieces = WordPiece::from_vocab(file.model.vocab, options);
         let special = |name: &str| {
-            pieces.get_token_id(name).ok_or_else(|| failed(format!("tokenizer.json: no {name} in the vocabulary")))
+            pieces.get_token_id(name).ok_or_else(|| unusable(format!("tokenizer.json: no {name} in the vocabulary")))
         };
         let (begin, end) = (special("[CLS]")?, special("[SEP]")?);
         Ok(Self { normalizer, pieces, begin, end, max_tokens })
@@ -97,6 +97,11 @@ fn clean(text: &str) -> String {
         }
     }
     out
+}
+
+/// Whether there is anything to see in it.
+pub(super) fn says_something(text: &str) -> bool {
+    text.chars().any(|character| !character.is_whitespace() && !is_dropped(character))
 }
 
 /// Controls, and the invisible characters that join emoji or set the direction of writing.

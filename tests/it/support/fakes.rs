@@ -71,14 +71,27 @@ impl ImageSource for MemorySource {
 /// A model of two numbers: the mean of red, and one. Refuses pictures whose first byte is 0, and batches with them.
 pub(crate) struct MeanProvider {
     pub(crate) calls: Mutex<Vec<usize>>,
-    /// Fails as a dependency after so many calls.
+    /// Fails as a dependency after so many calls…
     pub(crate) breaks_after: usize,
+    /// …until so many have been made.
+    pub(crate) heals_after: usize,
+    /// How it fails.
+    pub(crate) trouble: Trouble,
+    /// Serves another model after so many calls.
+    pub(crate) moves_after: usize,
     pub(crate) takes: Duration,
 }
 
 impl Default for MeanProvider {
     fn default() -> Self {
-        Self { calls: Mutex::default(), breaks_after: usize::MAX, takes: Duration::ZERO }
+        Self {
+            calls: Mutex::default(),
+            breaks_after: usize::MAX,
+            heals_after: usize::MAX,
+            trouble: Trouble::Failed,
+            moves_after: usize::MAX,
+            takes: Duration::ZERO,
+        }
     }
 }
 
@@ -94,7 +107,12 @@ impl ImageEmbeddingProvider for MeanProvider {
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
-        Ok(Arc::new(mean_space()))
+        let mut space = mean_space();
+        if self.calls.lock().unwrap().len() > self.moves_after {
+            space.probes[0].vector = vec![0.0, 1.0];
+            space.model = "another".into();
+        }
+        Ok(Arc::new(space))
     }
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
@@ -104,8 +122,8 @@ impl ImageEmbeddingProvider for MeanProvider {
             calls.push(images.len());
             calls.len()
         };
-        if calls > self.breaks_after {
-            return Err(EmbedError::Dependency(down("mean")));
+        if calls > self.breaks_after && calls <= self.heals_after {
+            return Err(EmbedError::Dependency(DependencyError { trouble: self.trouble, ..down("mean") }));
         }
         if images.iter().any(|image| image.rgb[0] == 0) {
             return Err(EmbedError::Rejected("a picture that begins black".into()));

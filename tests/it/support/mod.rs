@@ -2,7 +2,10 @@
 
 #![expect(dead_code, reason = "each test uses its part")]
 
+pub(crate) mod embed_services;
 pub(crate) mod fakes;
+pub(crate) mod hub;
+pub(crate) mod scripted;
 
 use std::path::{Path, PathBuf};
 

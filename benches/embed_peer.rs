@@ -1,0 +1,65 @@
+//! One side of `zarf/peers/embed.py`: runs a model in a folder as it is told on standard input, and nothing else, so that
+//! the script can hold the CPU time of it against a peer's on the same core. By itself it does nothing.
+//!
+//! `embed_peer FOLDER fp32|int8 THREADS`, then lines `image N`, `batch N` or `text N THE TEXT`; each is answered with one
+//! line when it is done.
+
+use std::hint::black_box;
+use std::io::{BufRead, Write};
+use std::num::NonZeroUsize;
+
+use bytes::Bytes;
+use glimpse::embed::ImageEmbeddingProvider;
+use glimpse::embed::local::{LocalProvider, Source};
+use glimpse::imaging::PreparedImage;
+
+type Failed = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Failed> {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let [folder, precision, threads] = arguments.as_slice() else {
+        eprintln!("skipped: zarf/peers/embed.py runs this");
+        return Ok(());
+    };
+    let threads: NonZeroUsize = threads.parse()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(Source::folder(folder, precision.parse()?), threads))
+}
+
+async fn serve(source: Source, threads: NonZeroUsize) -> Result<(), Failed> {
+    let model = LocalProvider::open(source, threads).await?;
+    let size = model.preprocessing().size;
+    let pixel = |place: u32| u8::try_from(place * 7 % 251).unwrap_or_default();
+    let image = PreparedImage { size, rgb: Bytes::from((0..size * size * 3).map(pixel).collect::<Vec<u8>>()) };
+    tell("ready")?;
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let (what, rest) = line.split_once(' ').unwrap_or((&line, ""));
+        let (count, text) = rest.split_once(' ').unwrap_or((rest, ""));
+        let count: usize = count.parse()?;
+        match what {
+            "image" => {
+                for _ in 0..count {
+                    black_box(model.embed_image(&image).await?);
+                }
+            }
+            "batch" => {
+                black_box(model.embed_image_batch(&vec![image.clone(); count]).await?);
+            }
+            "text" => {
+                for _ in 0..count {
+                    black_box(model.embed_text(text).await?);
+                }
+            }
+            other => return Err(format!("`{other}` is none of image, batch and text").into()),
+        }
+        tell("done")?;
+    }
+    Ok(())
+}
+
+fn tell(word: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{word}")?;
+    out.flush()
+}

@@ -1,0 +1,90 @@
+//! The provider `multi2vec`: Weaviate's multi2vec-clip-inference.
+//!
+//! `POST /vectorize {"texts": ["…"], "images": ["…"]}`, pictures as bare base64, answers `{"textVectors": […],
+//! "imageVectors": […]}`, or 500 with `{"error": "…"}` whatever was wrong (its `app.py` and `clip.py`): one bad picture
+//! or one overlong text fails the whole call. Requests name no model. Some of its kinds give vectors that are not of unit length.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::Deserialize;
+
+use super::http::{NoAnswer, Service};
+use super::reading::{self, Numbers, Square, VECTOR_BYTES};
+use super::remote::USUAL_SIZE;
+use super::wire_image::{self, Form};
+use super::{EmbedError, ImageEmbeddingProvider, RemoteSettings, probe};
+use crate::domain::{Embedding, Space, Trouble};
+use crate::imaging::{PreparedImage, Preprocessing};
+
+const PATH: &str = "/vectorize";
+
+/// Weaviate's multi2vec-clip-inference.
+#[derive(Debug)]
+pub struct Multi2VecProvider {
+    service: Service,
+    square: Square,
+    model: String,
+    max_batch: NonZeroUsize,
+}
+
+/// A list that was not asked for may be empty, `null` or absent; one that was must be there.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Reply {
+    text_vectors: Option<Vec<Numbers>>,
+    image_vectors: Option<Vec<Numbers>>,
+}
+
+impl Multi2VecProvider {
+    /// Asks nobody yet.
+    ///
+    /// # Errors
+    /// [`EmbedError::Dependency`] where the settings cannot be used.
+    pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
+        let service = Service::new("multi2vec", &settings.service)?;
+        let square = Square::new(settings.size.unwrap_or(USUAL_SIZE), settings.resize);
+        Ok(Self { service, square, model: settings.model, max_batch: settings.max_batch })
+    }
+
+    async fn images(&self, images: Vec<PreparedImage>) -> Result<Vec<Embedding>, EmbedError> {
+        let sent = images.len();
+        let body = wire_image::body(images, Form::Bare, r#"{"texts":[],"images":["#.to_owned(), "]}").await?;
+        let most = sent * VECTOR_BYTES + 2 * body.len();
+        let reply: Reply = self.service.post(PATH, body, most).await?;
+        reading::embeddings(reply.image_vectors.ok_or_else(|| self.lacks("imageVectors"))?, sent)
+    }
+
+    async fn text(&self, text: &str) -> Result<Vec<Numbers>, NoAnswer> {
+        let body = serde_json::json!({ "texts": [text], "images": [] });
+        let reply: Reply = self.service.post_small(PATH, &body, VECTOR_BYTES + 12 * text.len()).await?;
+        Ok(reply.text_vectors.ok_or_else(|| self.lacks("textVectors"))?)
+    }
+
+    fn lacks(&self, list: &str) -> EmbedError {
+        self.service.failed(Trouble::Failed, format!("its reply has no {list}"))
+    }
+}
+
+#[async_trait]
+impl ImageEmbeddingProvider for Multi2VecProvider {
+    fn preprocessing(&self) -> Preprocessing {
+        self.square.preprocessing()
+    }
+
+    async fn space(&self) -> Result<Arc<Space>, EmbedError> {
+        let space = probe::space_of(self, &self.model, None).await?;
+        reading::sees(self, Form::Bare).await?;
+        Ok(Arc::new(space))
+    }
+
+    async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
+        self.square.check(images)?;
+        wire_image::in_requests(images, self.max_batch, |images| self.images(images)).await
+    }
+
+    async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
+        reading::cut_to_fit(text, |text| self.text(text)).await
+    }
+}

@@ -1,0 +1,136 @@
+//! The provider `openai`: a server with OpenAI's `/embeddings`, extended for pictures as infinity does it.
+//!
+//! `POST /embeddings {"model", "input": […], "modality": "image" or "text", "encoding_format": "float"}` answers
+//! `{"data": [{"embedding": […], "index": 0}]}` (infinity 0.0.77, `infinity_server.py` and `pymodels.py`). A picture is a
+//! data URI; without `modality` it would be read as text. At most 32 pictures in a request.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::http::Service;
+use super::reading::{self, Numbers, Square, VECTOR_BYTES};
+use super::remote::USUAL_SIZE;
+use super::wire_image::{self, Form};
+use super::{EmbedError, ImageEmbeddingProvider, RemoteSettings, probe};
+use crate::domain::{Embedding, Space, Trouble};
+use crate::imaging::{PreparedImage, Preprocessing};
+
+/// More pictures in one request are refused (422).
+const MOST_PICTURES: NonZeroUsize = NonZeroUsize::new(32).unwrap();
+const MODELS_BYTES: usize = 4 * 1024 * 1024;
+/// Models that are named to whoever asked for another.
+const NAMED: usize = 5;
+
+/// A service with OpenAI's `/embeddings`.
+#[derive(Debug)]
+pub struct OpenAiProvider {
+    service: Service,
+    square: Square,
+    model: String,
+    max_batch: NonZeroUsize,
+}
+
+#[derive(Serialize)]
+struct TextRequest<'a> {
+    model: &'a str,
+    modality: &'static str,
+    encoding_format: &'static str,
+    input: [&'a str; 1],
+}
+
+#[derive(Deserialize)]
+struct Reply {
+    data: Vec<Item>,
+}
+
+#[derive(Deserialize)]
+struct Item {
+    embedding: Numbers,
+    index: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct Models {
+    data: Vec<Model>,
+}
+
+#[derive(Deserialize)]
+struct Model {
+    id: String,
+}
+
+impl OpenAiProvider {
+    /// Asks nobody yet.
+    ///
+    /// # Errors
+    /// [`EmbedError::Dependency`] where the settings cannot be used.
+    pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
+        let service = Service::new("openai", &settings.service)?;
+        let square = Square::new(settings.size.unwrap_or(USUAL_SIZE), settings.resize);
+        Ok(Self { service, square, model: settings.model, max_batch: settings.max_batch.min(MOST_PICTURES) })
+    }
+
+    /// A model that the service does not have is answered as a bad input is, so that its list is asked first. One without
+    /// a list is taken at its word.
+    async fn has_the_model(&self) -> Result<(), EmbedError> {
+        let Ok(body) = self.service.get("/models", MODELS_BYTES).await else { return Ok(()) };
+        let Ok(models) = serde_json::from_slice::<Models>(&body) else { return Ok(()) };
+        if models.data.is_empty() || models.data.iter().any(|model| model.id == self.model) {
+            return Ok(());
+        }
+        let has: Vec<_> = models.data.iter().take(NAMED).map(|model| model.id.as_str()).collect();
+        let detail = format!("it has no model `{}`, but {}; set CLIP_MODEL", self.model, has.join(", "));
+        Err(self.service.failed(Trouble::Refused, detail))
+    }
+
+    async fn images(&self, images: Vec<PreparedImage>) -> Result<Vec<Embedding>, EmbedError> {
+        let sent = images.len();
+        let model = serde_json::json!(self.model);
+        let before = format!(r#"{{"model":{model},"modality":"image","encoding_format":"float","input":["#);
+        let body = wire_image::body(images, Form::DataUri, before, "]}").await?;
+        let most = sent * VECTOR_BYTES + 2 * body.len();
+        let reply = self.service.post("/embeddings", body, most).await?;
+        reading::embeddings(self.in_order(reply)?, sent)
+    }
+
+    /// The vectors in the order of the inputs, which the list need not have.
+    fn in_order(&self, Reply { mut data }: Reply) -> Result<Vec<Numbers>, EmbedError> {
+        if data.iter().any(|item| item.index.is_some()) {
+            data.sort_by_key(|item| item.index);
+            if let Some((place, item)) = data.iter().enumerate().find(|(place, item)| item.index != Some(*place)) {
+                let detail = format!("its reply has index {:?} where {place} belongs", item.index);
+                return Err(self.service.failed(Trouble::Failed, detail));
+            }
+        }
+        Ok(data.into_iter().map(|item| item.embedding).collect())
+    }
+}
+
+#[async_trait]
+impl ImageEmbeddingProvider for OpenAiProvider {
+    fn preprocessing(&self) -> Preprocessing {
+        self.square.preprocessing()
+    }
+
+    async fn space(&self) -> Result<Arc<Space>, EmbedError> {
+        self.has_the_model().await?;
+        let space = probe::space_of(self, &self.model, None).await?;
+        reading::sees(self, Form::DataUri).await?;
+        Ok(Arc::new(space))
+    }
+
+    async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
+        self.square.check(images)?;
+        wire_image::in_requests(images, self.max_batch, |images| self.images(images)).await
+    }
+
+    /// It cuts a long text itself.
+    async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
+        let request = TextRequest { model: &self.model, modality: "text", encoding_format: "float", input: [text] };
+        let reply = self.service.post_small("/embeddings", &request, VECTOR_BYTES + 12 * text.len()).await?;
+        reading::embedding(self.in_order(reply)?)
+    }
+}

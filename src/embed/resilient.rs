@@ -1,0 +1,58 @@
+//! [`Resilient`]: every call of a provider through one guard.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Busy, EmbedError, ImageEmbeddingProvider, probe};
+use crate::domain::{Embedding, Space};
+use crate::imaging::{PreparedImage, Preprocessing};
+use crate::resilience::Guard;
+
+/// A provider that is called with patience or promptly, as its guard is: jobs and searches hold one each over the same
+/// adapter and the same breaker.
+pub struct Resilient {
+    inner: Arc<dyn ImageEmbeddingProvider>,
+    guard: Guard,
+}
+
+impl Resilient {
+    /// Guards `inner`.
+    pub fn new(inner: Arc<dyn ImageEmbeddingProvider>, guard: Guard) -> Self {
+        Self { inner, guard }
+    }
+}
+
+#[async_trait]
+impl ImageEmbeddingProvider for Resilient {
+    fn preprocessing(&self) -> Preprocessing {
+        self.inner.preprocessing()
+    }
+
+    /// One call for the guard, though it is several: a probe that fails in its middle is made again whole.
+    async fn space(&self) -> Result<Arc<Space>, EmbedError> {
+        self.guard.for_calls(probe::CALLS).call(|| self.inner.space()).await
+    }
+
+    async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
+        self.guard.call(|| self.inner.embed_image_batch(images)).await
+    }
+
+    async fn embed_image(&self, image: &PreparedImage) -> Result<Embedding, EmbedError> {
+        self.guard.call(|| self.inner.embed_image(image)).await
+    }
+
+    async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
+        self.guard.call(|| self.inner.embed_text(text)).await
+    }
+
+    fn busy(&self) -> Option<Busy> {
+        self.inner.busy()
+    }
+}
+
+impl std::fmt::Debug for Resilient {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Resilient").field("guard", &self.guard).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,122 @@
+//! Prepared pictures as they travel: PNG in base64, inside a body of JSON. Lossless, so that `local` and `clip` of one
+//! model are one space; the figures are in `zarf/adr/0004-pictures-on-the-wire.md`.
+
+use std::num::NonZeroUsize;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures::stream::{self, StreamExt, TryStreamExt};
+use image::codecs::png::{CompressionType, FilterType, PngEncoder};
+use image::{ExtendedColorType, ImageEncoder};
+
+use super::EmbedError;
+use crate::domain::Embedding;
+use crate::imaging::PreparedImage;
+
+/// No request's body is longer, unless a single picture is.
+const MOST_BYTES: usize = 8 * 1024 * 1024;
+/// Requests of one call under way at once: one is encoded while another is answered.
+const AT_ONCE: usize = 2;
+
+/// How a service wants a picture in JSON. The wrong form is refused by some and read as text by others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// `data:image/png;base64,…`
+    DataUri,
+    /// The base64 alone.
+    Bare,
+}
+
+impl Form {
+    fn prefix(self) -> &'static str {
+        match self {
+            Self::DataUri => "data:image/png;base64,",
+            Self::Bare => "",
+        }
+    }
+
+    /// A picture as the text that stands for it in JSON.
+    pub(super) fn text(self, image: &PreparedImage) -> Result<String, EmbedError> {
+        let mut text = self.prefix().to_owned();
+        STANDARD.encode_string(png(image)?, &mut text);
+        Ok(text)
+    }
+}
+
+/// The body `before`, the pictures as strings in a list, `after`; encoded off the async threads.
+///
+/// # Errors
+/// [`EmbedError::Rejected`] where a picture's bytes are not as many as its size says.
+pub(super) async fn body(
+    images: Vec<PreparedImage>,
+    form: Form,
+    before: String,
+    after: &'static str,
+) -> Result<Bytes, EmbedError> {
+    let encode = move || {
+        let mut body = before;
+        body.reserve(images.iter().map(|image| longest(image.size)).sum());
+        for (place, image) in images.iter().enumerate() {
+            // Neither base64 nor the prefix has a character that JSON escapes.
+            body.push_str(if place == 0 { "\"" } else { ",\"" });
+            body.push_str(form.prefix());
+            STANDARD.encode_string(png(image)?, &mut body);
+            body.push('"');
+        }
+        body.push_str(after);
+        Ok(Bytes::from(body))
+    };
+    let encoded = tokio::task::spawn_blocking(encode).await;
+    encoded.map_err(|panic| EmbedError::Rejected(format!("its PNG encoder did not end: {panic}")))?
+}
+
+/// The picture as a PNG.
+fn png(image: &PreparedImage) -> Result<Vec<u8>, EmbedError> {
+    let side = image.size as usize;
+    if side == 0 || image.rgb.len() != side * side * 3 {
+        let got = image.rgb.len();
+        return Err(EmbedError::Rejected(format!("a picture of {side} pixels a side with {got} bytes")));
+    }
+    let mut png = Vec::with_capacity(image.rgb.len() / 2);
+    PngEncoder::new_with_quality(&mut png, CompressionType::Fast, FilterType::Paeth)
+        .write_image(&image.rgb, image.size, image.size, ExtendedColorType::Rgb8)
+        .map_err(|error| EmbedError::Rejected(format!("no PNG can be made of it: {error}")))?;
+    Ok(png)
+}
+
+/// What a picture's string cannot exceed: noise does not shrink, and base64 makes four bytes of three.
+fn longest(size: u32) -> usize {
+    let side = size as usize;
+    let png = side * side * 3 + side * side / 8 + 1024;
+    png.div_ceil(3) * 4 + 32
+}
+
+/// Pictures of this size in one request: as many as the service takes and as the byte cap leaves room for.
+fn per_request(size: u32, most: NonZeroUsize) -> usize {
+    (MOST_BYTES / longest(size)).clamp(1, most.get())
+}
+
+/// Asks for all, in as many requests as it takes, at most `most` pictures in one; the answers in order.
+///
+/// # Errors
+/// The first error of `ask`, which is to give one embedding per picture.
+pub(super) async fn in_requests<F, Fut>(
+    images: &[PreparedImage],
+    most: NonZeroUsize,
+    ask: F,
+) -> Result<Vec<Embedding>, EmbedError>
+where
+    F: Fn(Vec<PreparedImage>) -> Fut + Send,
+    Fut: Future<Output = Result<Vec<Embedding>, EmbedError>> + Send,
+{
+    let largest = images.iter().map(|image| image.size).max().unwrap_or(1);
+    let requests: Vec<_> = images.chunks(per_request(largest, most)).map(<[PreparedImage]>::to_vec).collect();
+    // `buffered` starves nobody here: there is no later stage, and the server works on regardless.
+    let answers: Vec<Vec<Embedding>> = stream::iter(requests).map(ask).buffered(AT_ONCE).try_collect().await?;
+    Ok(answers.into_iter().flatten().collect())
+}
+
+#[cfg(test)]
+#[path = "wire_image_tests.rs"]
+mod tests;

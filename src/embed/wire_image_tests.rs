@@ -1,0 +1,79 @@
+use std::sync::Mutex;
+
+use super::*;
+
+/// Pixels without any order: what no encoder can shrink.
+fn noise(size: u32) -> PreparedImage {
+    let mut state = 1_u32;
+    let mut byte = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        state.to_be_bytes()[0]
+    };
+    PreparedImage { size, rgb: (0..size * size * 3).map(|_| byte()).collect() }
+}
+
+fn plain(size: u32) -> PreparedImage {
+    PreparedImage { size, rgb: vec![7; size as usize * size as usize * 3].into() }
+}
+
+#[test]
+fn a_picture_comes_out_of_its_png_as_it_went_in() {
+    for image in [noise(1), noise(33), noise(224), plain(64)] {
+        let png = png(&image).unwrap();
+        let decoded = image::load_from_memory_with_format(&png, image::ImageFormat::Png).unwrap().to_rgb8();
+        assert_eq!((decoded.width(), decoded.height()), (image.size, image.size));
+        assert!(decoded.as_raw() == &image.rgb, "{} pixels a side", image.size);
+    }
+}
+
+#[test]
+fn nothing_is_longer_than_its_bound() {
+    for size in [1, 2, 3, 8, 33, 224, 337] {
+        for image in [noise(size), plain(size)] {
+            let text = Form::DataUri.text(&image).unwrap();
+            assert!(text.len() + 3 <= longest(size), "{size}: {} of {}", text.len(), longest(size));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_body_is_json_in_either_form() {
+    for form in [Form::DataUri, Form::Bare] {
+        let images = vec![noise(4), plain(5)];
+        let expected: Vec<_> = images.iter().map(|image| form.text(image).unwrap()).collect();
+        let body = body(images, form, r#"{"images":["#.to_owned(), "]}").await.unwrap();
+        let read: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(read, serde_json::json!({"images": expected}));
+        assert_eq!(expected[0].starts_with("data:image/png;base64,iVBORw0KGgo"), form == Form::DataUri);
+        assert!(expected.iter().all(|text| !text.contains(char::is_whitespace)));
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_picture_of_that_size_are_refused() {
+    for rgb in [vec![], vec![0; 11], vec![0; 13]] {
+        let odd = PreparedImage { size: 2, rgb: rgb.into() };
+        let outcome = body(vec![noise(2), odd], Form::Bare, String::new(), "").await;
+        assert!(matches!(outcome, Err(EmbedError::Rejected(_))), "{outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn requests_hold_what_the_service_takes_and_the_cap_leaves_room_for() {
+    let most = |most| NonZeroUsize::new(most).unwrap();
+    assert_eq!([per_request(224, most(8)), per_request(224, most(500)), per_request(4000, most(8))], [8, 39, 1]);
+    assert!(per_request(224, most(500)) * longest(224) <= MOST_BYTES);
+
+    let asked = Mutex::new(Vec::new());
+    let ask = |images: Vec<PreparedImage>| {
+        asked.lock().unwrap().push(images.len());
+        let one = |image: PreparedImage| Ok(Embedding::normalised(vec![f32::from(image.rgb[0]), 1.0], 2)?);
+        async move { images.into_iter().map(one).collect() }
+    };
+    let images: Vec<_> = (1..=7).map(|value| PreparedImage { size: 1, rgb: vec![value; 3].into() }).collect();
+    let answers = in_requests(&images, most(3), ask).await.unwrap();
+    assert_eq!(*asked.lock().unwrap(), [3, 3, 1]);
+    let slopes: Vec<f32> = answers.iter().map(|one| (one.as_slice()[0] / one.as_slice()[1]).round()).collect();
+    assert_eq!(slopes, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+    assert!(in_requests(&[], most(3), |_| async { panic!("asked") }).await.unwrap().is_empty());
+}

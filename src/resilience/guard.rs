@@ -1,0 +1,252 @@
+//! The one way to call a dependency that may be down, in this order: permit → retry → breaker → timeout → call.
+//!
+//! Two tempers share a breaker and have permits of their own. **Patient**, for ingestion: a dependency that is down
+//! is no item's failure, so it waits, for ever, and says so on a board. **Prompt**, for searches: somebody waits for
+//! the answer, so it tries a few times while there is time, and an open breaker is an answer.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
+
+use super::waiting::Note;
+use super::{Breaker, CircuitOpen, Retryable, WaitBoard};
+use crate::domain::{DependencyError, Trouble};
+
+/// The first pause of the patient; pauses double from call to call. The breaker takes over once it opens.
+const FIRST_PAUSE: Duration = Duration::from_millis(300);
+/// The longest pause that does not come from the breaker or from the dependency itself, before jitter.
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+/// The first pause of the prompt.
+const SHORT_PAUSE: Duration = Duration::from_millis(50);
+/// However long a dependency asks us to wait, it is asked again after this.
+const LONGEST_ASKED: Duration = Duration::from_mins(5);
+/// When whoever got no permit may come back.
+const RETRY_WHEN_FULL: Duration = Duration::from_secs(1);
+
+#[derive(Clone, Debug)]
+enum Temper {
+    Patient(WaitBoard),
+    Prompt { retries: usize },
+}
+
+/// Guards the calls of one dependency. Dropping a call's future is how its caller gives up. Clones share all of it.
+#[derive(Clone, Debug)]
+pub struct Guard {
+    dependency: Arc<str>,
+    temper: Temper,
+    permits: Option<Arc<Semaphore>>,
+    breaker: Option<Arc<Breaker>>,
+    timeout: Option<Duration>,
+}
+
+impl Guard {
+    /// Waits for `dependency` as long as it takes, and says so on `board`.
+    pub fn patient(dependency: &str, board: WaitBoard) -> Self {
+        Self::new(dependency, Temper::Patient(board))
+    }
+
+    /// Tries again up to `retries` times while there is time.
+    pub fn prompt(dependency: &str, retries: usize) -> Self {
+        Self::new(dependency, Temper::Prompt { retries })
+    }
+
+    fn new(dependency: &str, temper: Temper) -> Self {
+        Self { dependency: dependency.into(), temper, permits: None, breaker: None, timeout: None }
+    }
+
+    /// Through the breaker that is shared by all who call the dependency.
+    #[must_use]
+    pub fn through(self, breaker: Arc<Breaker>) -> Self {
+        Self { breaker: Some(breaker), ..self }
+    }
+
+    /// With at most `permits` calls under way at once; one that waits for its retry is under way.
+    #[must_use]
+    pub fn with_permits(self, permits: usize) -> Self {
+        Self { permits: Some(Arc::new(Semaphore::new(permits))), ..self }
+    }
+
+    /// The patient give each single call this long; the prompt all tries together, the wait for a permit included.
+    #[must_use]
+    pub fn within(self, timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..self }
+    }
+
+    /// The same permits and breaker, and `times` the time: for a call that is made of several.
+    #[must_use]
+    pub fn for_calls(&self, times: u32) -> Self {
+        Self { timeout: self.timeout.map(|timeout| timeout.saturating_mul(times)), ..self.clone() }
+    }
+
+    /// Who is called.
+    pub fn dependency(&self) -> &str {
+        &self.dependency
+    }
+
+    /// Calls until it succeeds, fails for good, or its temper is at its end.
+    ///
+    /// # Errors
+    /// The last error of the call itself, or a [`DependencyError`]: no permit, an open breaker, no answer in time.
+    pub async fn call<T, E, Fut>(&self, make: impl FnMut() -> Fut) -> Result<T, E>
+    where
+        E: Retryable + Display + From<DependencyError>,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        self.call_while(|_| true, make).await
+    }
+
+    /// The same, and `again` may say of a retryable error that it is enough.
+    ///
+    /// # Errors
+    /// The last error of the call itself, or a [`DependencyError`]: no permit, an open breaker, no answer in time.
+    pub async fn call_while<T, E, Fut>(
+        &self,
+        mut again: impl FnMut(&E) -> bool,
+        mut make: impl FnMut() -> Fut,
+    ) -> Result<T, E>
+    where
+        E: Retryable + Display + From<DependencyError>,
+        Fut: Future<Output = Result<T, E>>,
+    {
+        let deadline = self.deadline();
+        let _permit = self.permit(deadline).await?;
+        let mut pauses = self.schedule();
+        let mut waiting = Waits { guard: self, deadline, note: self.note(), last_words: None };
+        loop {
+            let entered = match &self.breaker {
+                Some(breaker) => breaker.try_enter().map(Some),
+                None => Ok(None),
+            };
+            let permit = match entered {
+                Ok(permit) => permit,
+                Err(open) => {
+                    waiting.through(open).await?;
+                    continue;
+                }
+            };
+            let outcome = self.bounded(deadline, make()).await;
+            if let Some(permit) = permit {
+                // A content error and a refusal are answers too.
+                match &outcome {
+                    Err(error) if error.is_failure() => permit.failed(),
+                    Ok(_) | Err(_) => permit.succeeded(),
+                }
+            }
+            match outcome {
+                Ok(answer) => return Ok(answer),
+                Err(error) if error.is_retryable() && again(&error) => {
+                    let Some(pause) = pauses.next() else { return Err(error) };
+                    waiting.out(pause, error).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// When the prompt give up.
+    fn deadline(&self) -> Option<Instant> {
+        match self.temper {
+            Temper::Patient(_) => None,
+            Temper::Prompt { .. } => self.timeout.map(|timeout| Instant::now() + timeout),
+        }
+    }
+
+    async fn permit<E: From<DependencyError>>(
+        &self,
+        deadline: Option<Instant>,
+    ) -> Result<Option<SemaphorePermit<'_>>, E> {
+        let Some(permits) = &self.permits else { return Ok(None) };
+        let trouble = Trouble::Busy { retry_after: RETRY_WHEN_FULL };
+        let full = || E::from(self.trouble(trouble, "not called: as many calls are under way as may be".to_owned()));
+        let got = match deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline, permits.acquire()).await.map_err(|_| full())?,
+            None => permits.acquire().await,
+        };
+        got.map(Some).map_err(|_| full())
+    }
+
+    async fn bounded<T, E: From<DependencyError>>(
+        &self,
+        deadline: Option<Instant>,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let Some(timeout) = self.timeout else { return call.await };
+        let end = deadline.unwrap_or_else(|| Instant::now() + timeout);
+        match tokio::time::timeout_at(end, call).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(self.trouble(Trouble::TimedOut, format!("silent for {} s", timeout.as_secs_f64())).into()),
+        }
+    }
+
+    /// Pauses that grow, each between its step and twice that, so that those who failed together do not come back
+    /// together.
+    fn schedule(&self) -> impl Iterator<Item = Duration> {
+        let growing = ExponentialBuilder::new().with_jitter().with_max_delay(LONGEST_PAUSE);
+        match self.temper {
+            Temper::Patient(_) => growing.with_min_delay(FIRST_PAUSE).without_max_times(),
+            Temper::Prompt { retries } => growing.with_min_delay(SHORT_PAUSE).with_max_times(retries),
+        }
+        .build()
+    }
+
+    fn note(&self) -> Option<Note> {
+        match &self.temper {
+            Temper::Patient(board) => Some(board.note(&self.dependency)),
+            Temper::Prompt { .. } => None,
+        }
+    }
+
+    fn trouble(&self, trouble: Trouble, detail: String) -> DependencyError {
+        DependencyError { dependency: self.dependency.to_string(), trouble, detail }
+    }
+}
+
+/// The waits of one call.
+struct Waits<'a> {
+    guard: &'a Guard,
+    deadline: Option<Instant>,
+    /// Where the patient say so.
+    note: Option<Note>,
+    last_words: Option<String>,
+}
+
+impl Waits<'_> {
+    /// Waits for an open breaker, or fails on it.
+    async fn through<E: From<DependencyError>>(&mut self, open: CircuitOpen) -> Result<(), E> {
+        let Some(note) = &mut self.note else {
+            let trouble = Trouble::Unavailable { retry_after: open.retry_after };
+            return Err(self.guard.trouble(trouble, open.to_string()).into());
+        };
+        note.wait(open.retry_after, self.last_words.clone().unwrap_or_else(|| open.to_string()));
+        tokio::time::sleep(open.retry_after).await;
+        Ok(())
+    }
+
+    /// Waits after a failed call: `pause`, or as long as the dependency asked for. Fails with its error where that
+    /// is longer than there is time.
+    async fn out<E: Retryable + Display>(&mut self, pause: Duration, error: E) -> Result<(), E> {
+        let pause = error.retry_after().map_or(pause, |asked| asked.min(LONGEST_ASKED));
+        if self.deadline.is_some_and(|deadline| Instant::now() + pause >= deadline) {
+            return Err(error);
+        }
+        if let Some(note) = &mut self.note {
+            let words = error.to_string();
+            if self.last_words.as_ref() != Some(&words) {
+                tracing::warn!(dependency = %self.guard.dependency, error = words, "waited for");
+            }
+            note.wait(pause, words.clone());
+            self.last_words = Some(words);
+        }
+        tokio::time::sleep(pause).await;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "guard_tests.rs"]
+mod tests;

@@ -1,0 +1,207 @@
+use std::cell::Cell;
+
+use super::*;
+use crate::resilience::BreakerSettings;
+
+const COOL_DOWN: Duration = Duration::from_mins(1);
+
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+enum Wrong {
+    #[error("down")]
+    Down,
+    #[error("busy for {} s", .0.as_secs())]
+    Busy(Duration),
+    #[error("no such thing")]
+    Missing,
+    #[error(transparent)]
+    Dependency(#[from] DependencyError),
+}
+
+impl Retryable for Wrong {
+    fn is_retryable(&self) -> bool {
+        !matches!(self, Self::Missing)
+    }
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Busy(asked) => Some(*asked),
+            _ => None,
+        }
+    }
+    fn is_failure(&self) -> bool {
+        matches!(self, Self::Down | Self::Dependency(_))
+    }
+}
+
+fn breaker(threshold: u32) -> Arc<Breaker> {
+    Arc::new(Breaker::new(BreakerSettings { threshold, cool_down: COOL_DOWN }))
+}
+
+fn patient(threshold: u32) -> (Guard, WaitBoard, Arc<Breaker>) {
+    let (board, breaker) = (WaitBoard::default(), breaker(threshold));
+    (Guard::patient("s3", board.clone()).through(breaker.clone()), board, breaker)
+}
+
+/// Fails with `error` the first `times`, then answers with the number of the call.
+fn failing(times: u32, error: Wrong) -> impl FnMut() -> std::future::Ready<Result<u32, Wrong>> {
+    let mut calls = 0;
+    move || {
+        calls += 1;
+        std::future::ready(if calls > times { Ok(calls) } else { Err(error.clone()) })
+    }
+}
+
+fn trouble<T>(outcome: Result<T, Wrong>) -> Trouble {
+    match outcome {
+        Err(Wrong::Dependency(down)) => down.trouble,
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it answered"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_patient_wait_through_an_open_breaker_say_so_and_go_on() {
+    let (guard, board, breaker) = patient(2);
+    let begun = Instant::now();
+    let calls = Cell::new(0);
+    let answer = guard.call(|| {
+        calls.set(calls.get() + 1);
+        let (call, board) = (calls.get(), board.clone());
+        async move {
+            if call > 1 {
+                assert_eq!(board.snapshot().unwrap().message, "down");
+            }
+            if call < 4 { Err(Wrong::Down) } else { Ok(call) }
+        }
+    });
+    assert_eq!(answer.await, Ok(4));
+    // Two calls open it (less than 0.6 s apart); then one probe fails and one succeeds, a minute apart.
+    assert_eq!(begun.elapsed().as_secs(), 120);
+    assert_eq!((board.snapshot(), breaker.open_for()), (None, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_retry_cannot_help_comes_back_at_once_and_is_an_answer() {
+    let (guard, _, breaker) = patient(1);
+    breaker.try_enter().unwrap().failed();
+    let begun = Instant::now();
+    assert_eq!(guard.call(failing(1, Wrong::Missing)).await, Err(Wrong::Missing));
+    assert_eq!((begun.elapsed().as_secs(), breaker.open_for()), (60, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dependency_that_asks_for_time_gets_it_and_is_not_taken_for_one_that_is_down() {
+    let (guard, board, breaker) = patient(2);
+    let begun = Instant::now();
+    assert_eq!(guard.call(failing(4, Wrong::Busy(Duration::from_secs(7)))).await, Ok(5));
+    assert_eq!((begun.elapsed().as_secs(), breaker.open_for(), board.snapshot()), (28, None, None));
+    let begun = Instant::now();
+    assert_eq!(guard.call(failing(1, Wrong::Busy(Duration::from_hours(9)))).await, Ok(2));
+    assert_eq!(begun.elapsed(), LONGEST_ASKED, "but not for ever");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_caller_may_say_that_it_is_enough() {
+    let (guard, ..) = patient(9);
+    let mut left = 2;
+    let enough = |_: &Wrong| {
+        left -= 1;
+        left > 0
+    };
+    assert_eq!(guard.call_while(enough, failing(9, Wrong::Down)).await, Err(Wrong::Down));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pauses_grow_while_the_breaker_is_closed() {
+    let (guard, ..) = patient(9);
+    let begun = Instant::now();
+    assert_eq!(guard.call(failing(8, Wrong::Down)).await, Ok(9));
+    // 0.3, 0.6, 1.2, 2.4, 4.8, 9.6, 10 and 10 s, each up to twice that.
+    let waited = begun.elapsed().as_secs_f64();
+    assert!((38.9..77.8).contains(&waited), "{waited}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_fail_together_do_not_come_back_together() {
+    let (guard, ..) = patient(u32::MAX);
+    let wait = || async {
+        let begun = Instant::now();
+        guard.call(failing(1, Wrong::Down)).await.unwrap();
+        begun.elapsed()
+    };
+    let mut waited = futures::future::join_all((0..32).map(|_| wait())).await;
+    waited.sort_unstable();
+    assert!(waited[0] >= FIRST_PAUSE && waited[31] <= 2 * FIRST_PAUSE + Duration::from_millis(1), "{waited:?}");
+    assert!(waited[31] > waited[0] + FIRST_PAUSE / 3, "spread over the pause: {waited:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn giving_up_wipes_the_board_and_frees_the_breaker() {
+    let (guard, board, breaker) = patient(1);
+    let forever = guard.call(failing(u32::MAX, Wrong::Down));
+    assert!(tokio::time::timeout(Duration::from_secs(90), forever).await.is_err());
+    assert_eq!(board.snapshot(), None);
+    tokio::time::advance(COOL_DOWN).await;
+    breaker.try_enter().expect("no probe was left behind").succeeded();
+}
+
+#[tokio::test(start_paused = true)]
+async fn for_the_prompt_an_open_breaker_is_an_answer() {
+    let breaker = breaker(1);
+    let guard = Guard::prompt("clip", 2).through(breaker.clone());
+    breaker.try_enter().unwrap().failed();
+    let begun = Instant::now();
+    let open = guard.call(|| async { panic!("called through an open breaker") as Result<(), Wrong> }).await;
+    assert_eq!((trouble(open), begun.elapsed()), (Trouble::Unavailable { retry_after: COOL_DOWN }, Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_prompt_try_a_few_times_and_then_say_what_went_wrong() {
+    let guard = Guard::prompt("clip", 2).through(breaker(9)).within(Duration::from_secs(5));
+    let begun = Instant::now();
+    assert_eq!(guard.call(failing(2, Wrong::Down)).await, Ok(3));
+    assert_eq!(guard.call(failing(3, Wrong::Down)).await, Err(Wrong::Down));
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    let asked = Wrong::Busy(Duration::from_secs(5));
+    assert_eq!(guard.call(failing(1, asked.clone())).await, Err(asked), "longer than there is time");
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn silence_ends_after_the_timeout_and_counts_as_a_failure() {
+    let breaker = breaker(1);
+    let five = Duration::from_secs(5);
+    let guard = Guard::prompt("clip", 9).through(breaker.clone()).within(five);
+    let begun = Instant::now();
+    let silent = guard.call(std::future::pending::<Result<(), Wrong>>).await;
+    assert_eq!((trouble(silent), begun.elapsed()), (Trouble::TimedOut, five));
+    assert!(breaker.open_for().is_some());
+
+    let (guard, ..) = patient(9);
+    let (guard, mut calls) = (guard.within(five), 0);
+    let answer = guard.call(|| {
+        calls += 1;
+        let call = calls;
+        async move {
+            if call < 3 {
+                std::future::pending::<()>().await;
+            }
+            Ok::<_, Wrong>(call)
+        }
+    });
+    assert_eq!(answer.await, Ok(3), "the patient give each call its time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_more_calls_at_once_than_there_are_permits_and_the_prompt_do_not_wait_for_ever() {
+    let guard = Guard::prompt("clip", 0).with_permits(1).within(Duration::from_secs(5));
+    let slow = |guard: Guard| async move {
+        let seven = || async {
+            tokio::time::sleep(Duration::from_secs(7)).await;
+            Ok::<_, Wrong>(())
+        };
+        guard.call(seven).await
+    };
+    let (first, second) = tokio::join!(slow(guard.for_calls(2)), slow(guard));
+    assert_eq!(first, Ok(()));
+    assert_eq!(trouble(second), Trouble::Busy { retry_after: RETRY_WHEN_FULL });
+}

@@ -1,0 +1,192 @@
+//! Embedding services over real HTTP, in the JSON of REFERENCE.md, as strict as the real ones, with real vectors from the
+//! built-in model.
+
+mod routes;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use glimpse::domain::Secret;
+use glimpse::embed::local::LocalProvider;
+use glimpse::embed::{
+    ClipProvider, EmbedError, ImageEmbeddingProvider, Multi2VecProvider, OllamaProvider, OllamaSettings,
+    OpenAiProvider, ProviderKind, RemoteSettings, ServiceSettings,
+};
+use glimpse::imaging::{PreparedImage, Resize};
+use serde_json::Value;
+use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
+
+/// The model behind all of them.
+pub(crate) static MODEL: LazyLock<LocalProvider> =
+    LazyLock::new(|| LocalProvider::start(NonZeroUsize::new(2).unwrap()).unwrap());
+
+/// The side that it takes.
+pub(crate) const SIZE: u32 = 260;
+
+/// What OpenAI's clients must ask for.
+pub(crate) const OPENAI_MODEL: &str = "glimpse/mini-1";
+
+/// What a fake has seen of its clients.
+#[derive(Default)]
+pub(crate) struct Seen {
+    pub(crate) bodies: Vec<(String, Value)>,
+    pub(crate) clients: BTreeSet<SocketAddr>,
+}
+
+/// A running service.
+pub(crate) struct Service {
+    pub(crate) url: String,
+    pub(crate) seen: Arc<Mutex<Seen>>,
+    _task: AbortOnDropHandle<()>,
+}
+
+/// What the handlers share.
+#[derive(Clone)]
+struct Shared {
+    seen: Arc<Mutex<Seen>>,
+    /// Reads pictures as words, as a service does that does not know `modality`.
+    is_blind: bool,
+}
+
+impl Service {
+    pub(crate) async fn of(kind: ProviderKind) -> Self {
+        Self::start(kind, false).await
+    }
+
+    /// One that reads what stands for a picture as words.
+    pub(crate) async fn blind(kind: ProviderKind) -> Self {
+        Self::start(kind, true).await
+    }
+
+    async fn start(kind: ProviderKind, is_blind: bool) -> Self {
+        let router = match kind {
+            ProviderKind::Clip => Router::new()
+                .route("/", get(routes::clip_card))
+                .route("/embedding/image", post(routes::clip_images))
+                .route("/embedding/text", post(routes::clip_texts)),
+            ProviderKind::OpenAi => Router::new()
+                .route("/v1/embeddings", post(routes::openai))
+                .route("/v1/models", get(routes::openai_models)),
+            ProviderKind::Multi2Vec => Router::new().route("/vectorize", post(routes::multi2vec)),
+            ProviderKind::Ollama => Router::new()
+                .route("/api/show", post(routes::ollama_show))
+                .route("/api/chat", post(routes::ollama_chat))
+                .route("/api/embed", post(routes::ollama_embed)),
+            ProviderKind::Local => panic!("it has no service"),
+        };
+        let seen = Arc::new(Mutex::new(Seen::default()));
+        let router = router.with_state(Shared { seen: seen.clone(), is_blind }).layer(DefaultBodyLimit::max(1 << 26));
+        let (base, task) = serve(router).await;
+        let url = if kind == ProviderKind::OpenAi { format!("{base}/v1") } else { base };
+        Self { url, seen, _task: task }
+    }
+
+    /// The pictures that each request brought.
+    pub(crate) fn batches(&self) -> Vec<usize> {
+        let seen = self.seen.lock().unwrap();
+        let pictures = |body: &Value| ["images", "input"].iter().find_map(|name| Some(body[name].as_array()?.len()));
+        let mut batches: Vec<_> = seen.bodies.iter().filter_map(|(_, body)| pictures(body)).collect();
+        batches.sort_unstable_by(|a, b| b.cmp(a));
+        batches
+    }
+}
+
+/// Serves on a free port until the handle is dropped.
+pub(crate) async fn serve(router: Router) -> (String, AbortOnDropHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let task = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+    (url, AbortOnDropHandle::new(task))
+}
+
+/// The adapter of this kind for the service at `url`, prepared for pictures of `size` where it must be told.
+pub(crate) fn provider(
+    kind: ProviderKind,
+    url: &str,
+    size: Option<u32>,
+    timeout: Duration,
+) -> Box<dyn ImageEmbeddingProvider> {
+    let service = ServiceSettings { url: url.to_owned(), key: Secret::new("key"), timeout };
+    let remote = || RemoteSettings {
+        service: service.clone(),
+        model: OPENAI_MODEL.to_owned(),
+        max_batch: NonZeroUsize::new(4).unwrap(),
+        size,
+        resize: Resize::Crop,
+    };
+    match kind {
+        ProviderKind::Clip => Box::new(ClipProvider::new(remote()).unwrap()),
+        ProviderKind::OpenAi => Box::new(OpenAiProvider::new(remote()).unwrap()),
+        ProviderKind::Multi2Vec => Box::new(Multi2VecProvider::new(remote()).unwrap()),
+        ProviderKind::Ollama => Box::new(
+            OllamaProvider::new(OllamaSettings {
+                service: service.clone(),
+                vision_model: "llava".to_owned(),
+                text_model: "nomic-embed-text".to_owned(),
+                size,
+                resize: Resize::Crop,
+            })
+            .unwrap(),
+        ),
+        ProviderKind::Local => panic!("it has no service"),
+    }
+}
+
+type Answer = Result<Json<Value>, (StatusCode, Json<Value>)>;
+
+impl Shared {
+    fn see(&self, path: &str, client: SocketAddr, body: &Value) {
+        let mut seen = self.seen.lock().unwrap();
+        seen.bodies.push((path.to_owned(), body.clone()));
+        seen.clients.insert(client);
+    }
+
+    /// The vector of a picture, in the only form that the service takes.
+    async fn image(&self, text: &str, prefix: &str) -> Result<Vec<f32>, String> {
+        if self.is_blind {
+            return words(text).await;
+        }
+        let image = picture(text, prefix)?;
+        MODEL.embed_image(&image).await.map(|one| one.as_slice().to_vec()).map_err(|error| error.to_string())
+    }
+}
+
+async fn words(text: &str) -> Result<Vec<f32>, String> {
+    MODEL.embed_text(text).await.map(|one| one.as_slice().to_vec()).map_err(|error| error.to_string())
+}
+
+/// A PNG in base64 behind exactly this prefix.
+fn picture(text: &str, prefix: &str) -> Result<PreparedImage, String> {
+    let base64 = text.strip_prefix(prefix).ok_or("no data URI")?;
+    let png = STANDARD.decode(base64).map_err(|error| error.to_string())?;
+    let decoded =
+        image::load_from_memory_with_format(&png, image::ImageFormat::Png).map_err(|error| error.to_string())?;
+    let (size, rgb) = (decoded.width(), Bytes::from(decoded.to_rgb8().into_raw()));
+    Ok(PreparedImage { size, rgb })
+}
+
+fn strings(list: &Value) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    list.as_array().into_iter().flatten().map(text).collect()
+}
+
+/// What a provider refused, in words.
+pub(crate) fn refusal<T>(outcome: Result<T, EmbedError>) -> String {
+    match outcome {
+        Err(EmbedError::ProbeFailed(reason)) => reason,
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("it was not refused"),
+    }
+}

@@ -1,0 +1,212 @@
+//! A Hugging Face hub that answers as the real one does, and goes wrong as the test says. Its storage is another server,
+//! which notes whether anybody brings it the token.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Path as Params, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, ETAG, LOCATION, RANGE};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri};
+use axum::response::IntoResponse;
+use axum::routing::get;
+use futures::StreamExt;
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+pub(crate) const TOKEN: &str = "hf_hush";
+
+/// What goes wrong, once each unless it says otherwise.
+#[derive(Default)]
+pub(crate) struct Script {
+    /// The storage breaks off after so many bytes of this file.
+    pub(crate) cut: Option<(String, usize)>,
+    /// The storage sends this file with a byte changed, so many times.
+    pub(crate) spoil: Option<(String, usize)>,
+    /// The storage knows no ranges.
+    pub(crate) no_ranges: bool,
+    /// Only whoever brings the token is let in.
+    pub(crate) private: bool,
+    /// So many requests are answered with 503 first.
+    pub(crate) down: usize,
+    /// The storage waits for this before it sends this file.
+    pub(crate) hold: Option<(String, Arc<tokio::sync::Notify>)>,
+}
+
+#[derive(Default)]
+struct Inner {
+    files: HashMap<String, Bytes>,
+    script: Mutex<Script>,
+    /// `METHOD path range`, of both servers.
+    asked: Mutex<Vec<String>>,
+    storage: Mutex<String>,
+    leaked: Mutex<bool>,
+}
+
+/// The two servers; they end when this is dropped.
+pub(crate) struct FakeHub {
+    pub(crate) url: String,
+    inner: Arc<Inner>,
+    servers: Vec<JoinHandle<()>>,
+}
+
+impl Drop for FakeHub {
+    fn drop(&mut self) {
+        self.servers.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl FakeHub {
+    /// Serves the files of `folder` and of its `onnx` as every repository.
+    pub(crate) async fn of(folder: &Path, script: Script) -> Self {
+        let mut files = HashMap::new();
+        for place in ["", "onnx/"] {
+            for entry in std::fs::read_dir(folder.join(place)).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_file() {
+                    let name = path.file_name().unwrap().to_str().unwrap();
+                    files.insert(format!("{place}{name}"), Bytes::from(std::fs::read(&path).unwrap()));
+                }
+            }
+        }
+        let inner = Arc::new(Inner { files, script: Mutex::new(script), ..Inner::default() });
+        let (storage, second) = serve(Router::new().route("/blob/{*file}", get(blob)).with_state(inner.clone())).await;
+        *inner.storage.lock().unwrap() = storage;
+        let hub = Router::new()
+            .route("/api/models/{org}/{name}/revision/{revision}", get(listing))
+            .route("/{org}/{name}/resolve/{commit}/{*file}", get(resolve).head(resolve))
+            .route("/cache/{org}/{name}/resolve/{commit}/{*file}", get(resolve).head(resolve))
+            .with_state(inner.clone());
+        let (url, first) = serve(hub).await;
+        Self { url, inner, servers: vec![first, second] }
+    }
+
+    /// What was asked for since the last time this was called.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.inner.asked.lock().unwrap())
+    }
+
+    /// Whether the storage was shown the token.
+    pub(crate) fn leaked(&self) -> bool {
+        *self.inner.leaked.lock().unwrap()
+    }
+}
+
+async fn serve(router: Router) -> (String, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    (url, tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }))
+}
+
+/// Notes the request, and says what stands in its way.
+fn door(inner: &Inner, line: String, headers: &HeaderMap) -> Option<Response<Body>> {
+    inner.asked.lock().unwrap().push(line);
+    let mut script = inner.script.lock().unwrap();
+    if script.down > 0 {
+        script.down -= 1;
+        return Some(StatusCode::SERVICE_UNAVAILABLE.into_response());
+    }
+    let shown = headers.get(AUTHORIZATION).is_some_and(|shown| shown == &format!("Bearer {TOKEN}"));
+    (script.private && !shown).then(|| StatusCode::UNAUTHORIZED.into_response())
+}
+
+async fn listing(
+    State(inner): State<Arc<Inner>>,
+    Params((org, name, revision)): Params<(String, String, String)>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    if let Some(no) = door(&inner, format!("GET {org}/{name} {revision}"), &headers) {
+        return no;
+    }
+    if name == "missing" || !["main", COMMIT].contains(&revision.as_str()) {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let siblings: Vec<_> = inner.files.keys().map(|name| serde_json::json!({"rfilename": name})).collect();
+    axum::Json(serde_json::json!({"id": "org/name", "sha": COMMIT, "siblings": siblings})).into_response()
+}
+
+/// Small files from here, large ones (the towers) by a redirect to the storage.
+async fn resolve(
+    State(inner): State<Arc<Inner>>,
+    Params((_org, _name, commit, file)): Params<(String, String, String, String)>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response<Body> {
+    if let Some(no) = door(&inner, format!("{method} {file}"), &headers) {
+        return no;
+    }
+    let Some(bytes) = inner.files.get(&file).filter(|_| commit == COMMIT) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    let reply = Response::builder().header("x-repo-commit", COMMIT);
+    if !file.starts_with("onnx/") {
+        // The name of a small file's blob is git's; any forty digits do.
+        let etag = hex::encode(&Sha256::digest(bytes)[..20]);
+        if file == "config.json" && !uri.path().starts_with("/cache/") {
+            // As the real hub does: to a place of its own, said without a host, in a reply that has a length itself.
+            let to = format!("/cache{}", uri.path());
+            let reply = reply.status(StatusCode::TEMPORARY_REDIRECT).header(LOCATION, to);
+            return reply.body(if method == Method::HEAD { Body::empty() } else { "moved".into() }).unwrap();
+        }
+        let reply = reply.header(ETAG, format!("\"{etag}\"")).header(CONTENT_LENGTH, bytes.len());
+        return reply.body(if method == Method::HEAD { Body::empty() } else { bytes.clone().into() }).unwrap();
+    }
+    let to = format!("{}/blob/{file}?signature=secret", inner.storage.lock().unwrap());
+    reply
+        .status(StatusCode::FOUND)
+        .header("x-linked-etag", format!("\"{}\"", hex::encode(Sha256::digest(bytes))))
+        .header("x-linked-size", bytes.len())
+        .header(LOCATION, to)
+        .body(Body::empty())
+        .unwrap()
+}
+
+/// The storage: ranges, and all that goes wrong.
+async fn blob(State(inner): State<Arc<Inner>>, Params(file): Params<String>, headers: HeaderMap) -> Response<Body> {
+    let range = headers.get(RANGE).map(|range| range.to_str().unwrap().to_owned());
+    let line = format!("STORAGE {file} {}", range.as_deref().unwrap_or("all"));
+    inner.asked.lock().unwrap().push(line);
+    *inner.leaked.lock().unwrap() |= headers.contains_key(AUTHORIZATION);
+    let hold = inner.script.lock().unwrap().hold.clone().filter(|(name, _)| *name == file);
+    if let Some((_, gate)) = hold {
+        gate.notified().await;
+    }
+    let whole = inner.files[&file].clone();
+    let mut script = inner.script.lock().unwrap();
+    let from = range
+        .filter(|_| !script.no_ranges)
+        .map(|range| range.trim_start_matches("bytes=").trim_end_matches('-').parse::<usize>().unwrap());
+    let mut part = whole[from.unwrap_or(0)..].to_vec();
+    if let Some((_, times)) = script.spoil.as_mut().filter(|(name, times)| *name == file && *times > 0) {
+        *times -= 1;
+        part[0] ^= 1;
+    }
+    let cut = script.cut.take_if(|(name, _)| *name == file).map(|(_, after)| after);
+    drop(script);
+    let reply = Response::builder().header(CONTENT_LENGTH, part.len());
+    let reply = match from {
+        Some(from) => reply
+            .status(StatusCode::PARTIAL_CONTENT)
+            .header(CONTENT_RANGE, format!("bytes {from}-{}/{}", whole.len() - 1, whole.len())),
+        None => reply.header(ETAG, HeaderValue::from_static("\"of-the-storage\"")),
+    };
+    match cut {
+        None => reply.body(part.into()).unwrap(),
+        Some(after) => {
+            part.truncate(after);
+            // The connection breaks before all of the promised length has come.
+            let sent = futures::stream::iter([Ok(Bytes::from(part))]);
+            let broken = futures::stream::once(async {
+                // What was sent leaves while the stream waits.
+                tokio::task::yield_now().await;
+                Err(std::io::Error::other("pulled the plug"))
+            });
+            reply.body(Body::from_stream(sent.chain(broken))).unwrap()
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! A service that gives every request one answer, whatever it is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use glimpse::domain::Trouble;
+use glimpse::embed::{EmbedError, ImageEmbeddingProvider, ProviderKind};
+use glimpse::imaging::PreparedImage;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::embed_services::{provider, serve};
+
+/// Every adapter of a service.
+pub(crate) const ALL: [ProviderKind; 4] =
+    [ProviderKind::Clip, ProviderKind::OpenAi, ProviderKind::Multi2Vec, ProviderKind::Ollama];
+/// Longer than any answer takes.
+pub(crate) const PATIENT: Duration = Duration::from_secs(20);
+/// The side of [`picture`].
+pub(crate) const SIDE: u32 = 16;
+
+/// A server that gives every request the same answer, and counts them.
+pub(crate) struct Scripted {
+    pub(crate) url: String,
+    pub(crate) asked: Arc<AtomicUsize>,
+    pub(crate) _task: AbortOnDropHandle<()>,
+}
+
+impl Scripted {
+    pub(crate) async fn answering<R: IntoResponse>(reply: impl Fn() -> R + Clone + Send + Sync + 'static) -> Self {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = asked.clone();
+        // The body is read whole: a server that hangs up in the middle of it is another trouble.
+        let router = Router::new().fallback(move |_: Bytes| {
+            count.fetch_add(1, Ordering::SeqCst);
+            std::future::ready(reply().into_response())
+        });
+        let (url, task) = serve(router.layer(DefaultBodyLimit::max(1 << 26))).await;
+        Self { url, asked, _task: task }
+    }
+
+    pub(crate) async fn saying(status: u16, body: &'static str) -> Self {
+        Self::answering(move || (StatusCode::from_u16(status).unwrap(), body)).await
+    }
+
+    pub(crate) fn provider(&self, kind: ProviderKind, timeout: Duration) -> Box<dyn ImageEmbeddingProvider> {
+        provider(kind, &self.url, Some(SIDE), timeout)
+    }
+
+    /// What every adapter makes of it, for a picture and for a text.
+    pub(crate) async fn outcomes(&self, timeout: Duration) -> Vec<(String, EmbedError)> {
+        let mut outcomes = Vec::new();
+        for kind in ALL {
+            let provider = self.provider(kind, timeout);
+            let image = provider.embed_image(&picture(9)).await;
+            let text = provider.embed_text("a cat").await;
+            for (what, outcome) in [("picture", image), ("text", text)] {
+                outcomes.push((format!("{what} to {}", kind.name()), outcome.unwrap_err()));
+            }
+        }
+        outcomes
+    }
+
+    /// Every adapter says that this is the trouble.
+    pub(crate) async fn is(&self, trouble: Trouble, timeout: Duration) {
+        for (what, error) in self.outcomes(timeout).await {
+            let EmbedError::Dependency(down) = error else { panic!("{what}: {error}") };
+            assert_eq!(down.trouble, trouble, "{what}: {}", down.detail);
+        }
+    }
+}
+
+pub(crate) fn picture(level: u8) -> PreparedImage {
+    PreparedImage { size: SIDE, rgb: vec![level; (SIDE * SIDE * 3) as usize].into() }
+}
+
+/// A reply with these vectors in the words of the service.
+pub(crate) fn vectors(kind: ProviderKind, vectors: &[&str]) -> String {
+    let list = |item: &dyn Fn(usize, &str) -> String| {
+        vectors.iter().enumerate().map(|(place, vector)| item(place, vector)).collect::<Vec<_>>().join(",")
+    };
+    match kind {
+        ProviderKind::Clip => format!("[{}]", list(&|_, vector| format!(r#"{{"image":"…","vector":{vector}}}"#))),
+        ProviderKind::OpenAi => {
+            format!(r#"{{"data":[{}]}}"#, list(&|place, vector| format!(r#"{{"embedding":{vector},"index":{place}}}"#)))
+        }
+        ProviderKind::Multi2Vec => {
+            let list = list(&|_, vector| vector.to_owned());
+            format!(r#"{{"textVectors":[{list}],"imageVectors":[{list}]}}"#)
+        }
+        ProviderKind::Ollama => format!(
+            r#"{{"message":{{"content":"a cat"}},"done":true,"embeddings":[{}]}}"#,
+            list(&|_, vector| vector.to_owned())
+        ),
+        ProviderKind::Local => panic!("it has no replies"),
+    }
+}

@@ -1,0 +1,147 @@
+"""What a picture and a query cost with our engine and with ONNX Runtime, on one core, a ViT-B/32 of random weights.
+
+    python -m venv target/peers
+    target/peers/bin/pip install torch transformers onnx onnxruntime tokenizers numpy
+    target/peers/bin/python zarf/peers/clip_b32.py target/peers/clip-b32
+    cargo bench --locked --bench embed_peer --no-run
+    target/peers/bin/python zarf/peers/embed.py target/peers/clip-b32
+
+CPU time, not time on the clock: others may use the machine. Five rounds, our side and the peer in turns; medians.
+The peer takes a batch in eights, ours in runs of its own choice.
+"""
+
+import glob
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+
+import numpy
+import onnxruntime
+from tokenizers import Tokenizer
+
+ROOT = Path(__file__).resolve().parents[2]
+ROUNDS = 5
+CORE = 0
+TEXTS = {"short": "a photo of a cat", "long": "a photograph of a small cat that sleeps on a red chair. " * 8}
+
+
+def binary():
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    found = [path for path in glob.glob(str(target / "release/deps/embed_peer-*")) if not path.endswith(".d")]
+    if not found:
+        sys.exit("there is no embed_peer: cargo bench --locked --bench embed_peer --no-run")
+    return max(found, key=os.path.getmtime)
+
+
+class Ours:
+    """Our engine in a process of its own."""
+
+    def __init__(self, folder, precision, threads, cores):
+        self.process = subprocess.Popen(
+            [binary(), str(folder), precision, str(threads)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        )
+        assert self.process.stdout.readline().strip() == "ready"
+
+    def cpu(self):
+        """Seconds of CPU of all its threads, to the nanosecond."""
+        tasks = glob.glob(f"/proc/{self.process.pid}/task/*/schedstat")
+        return sum(int(Path(task).read_text().split()[0]) for task in tasks) / 1e9
+
+    def run(self, what, count, text=""):
+        """CPU and clock seconds for each of `count`."""
+        before, begun = self.cpu(), time.perf_counter()
+        self.process.stdin.write(f"{what} {count} {text}\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline().strip() == "done"
+        return (self.cpu() - before) / count, (time.perf_counter() - begun) / count
+
+
+class Peer:
+    """ONNX Runtime on one thread."""
+
+    def __init__(self, folder, precision):
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        suffix = {"fp32": "", "int8": "_int8"}[precision]
+        self.image, self.text = (
+            onnxruntime.InferenceSession(
+                folder / "onnx" / f"{tower}_model{suffix}.onnx", options, providers=["CPUExecutionProvider"]
+            )
+            for tower in ("vision", "text")
+        )
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.tokenizer.enable_truncation(77)
+        self.pixels = numpy.random.default_rng(1).standard_normal((8, 3, 224, 224), dtype=numpy.float32)
+
+    def run(self, what, count, text=""):
+        begun, clock = time.process_time(), time.perf_counter()
+        if what == "text":
+            for _ in range(count):
+                ids = numpy.array([self.tokenizer.encode(text).ids], dtype=numpy.int64)
+                self.text.run(None, {"input_ids": ids})
+        else:
+            batch = 8 if what == "batch" else 1
+            for _ in range(count // batch):
+                self.image.run(None, {"pixel_values": self.pixels[:batch]})
+        return (time.process_time() - begun) / count, (time.perf_counter() - clock) / count
+
+
+def busy():
+    return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+
+
+def main(folder):
+    folder = Path(folder)
+    print(f"before: {busy()}")
+    cores = set(range(os.cpu_count()))
+    ours = {precision: Ours(folder, precision, 1, {CORE}) for precision in ("fp32", "int8")}
+    two = {precision: Ours(folder, precision, 2, cores) for precision in ("fp32", "int8")}
+    os.sched_setaffinity(0, {CORE})
+    peers = {precision: Peer(folder, precision) for precision in ("fp32", "int8")}
+    work = []
+    for precision, count in (("fp32", 16), ("int8", 32)):
+        work += [(f"{precision} picture, ours", ours[precision], ("image", count))]
+        work += [(f"{precision} picture, peer", peers[precision], ("image", count))]
+        work += [(f"{precision} picture of a batch, ours", ours[precision], ("batch", count))]
+        work += [(f"{precision} picture of a batch, peer", peers[precision], ("batch", count))]
+        work += [(f"{precision} picture of a batch, ours, two workers", two[precision], ("batch", 2 * count))]
+        for length, text in TEXTS.items():
+            work += [(f"{precision} {length} query, ours", ours[precision], ("text", count * 2, text))]
+            work += [(f"{precision} {length} query, peer", peers[precision], ("text", count * 2, text))]
+    seen = {name: [] for name, _, _ in work}
+    for name, side, (what, _, *text) in work:
+        side.run(what, 8, *text)
+    for _ in range(ROUNDS):
+        for name, side, order in work:
+            seen[name].append(side.run(*order))
+    print(f"after: {busy()}\n\nCPU ms each: median (least to most), ms on the clock")
+    cpu = {name: median(cpu for cpu, _ in rounds) for name, rounds in seen.items()}
+    clock = {name: median(clock for _, clock in rounds) for name, rounds in seen.items()}
+    for name, rounds in seen.items():
+        least, most = min(cpu for cpu, _ in rounds), max(cpu for cpu, _ in rounds)
+        print(f"{name:46} {cpu[name] * 1e3:7.1f} ({least * 1e3:.1f} to {most * 1e3:.1f}), {clock[name] * 1e3:.1f}")
+    print("\nratios")
+    for precision in ("fp32", "int8"):
+        for what in ("picture", "picture of a batch"):
+            speed = cpu[f"{precision} {what}, peer"] / cpu[f"{precision} {what}, ours"]
+            print(f"{precision} {what}: {speed:.2f} x the peer's speed", "(wanted: 0.9)" if precision == "fp32" else "")
+        one = f"{precision} picture of a batch, ours"
+        twice = f"{one}, two workers"
+        print(f"{precision} two workers: {2 * cpu[one] / cpu[twice]:.2f} x one by CPU,", end=" ")
+        print(f"{clock[one] / clock[twice]:.2f} x by the clock (wanted: 1.9 on two free cores)")
+        for length in TEXTS:
+            cost = cpu[f"{precision} {length} query, ours"] / cpu[f"{precision} {length} query, peer"]
+            print(f"{precision} {length} query: {cost:.2f} x the peer's cost (wanted: at most 1.1)")
+    for what in ("picture", "picture of a batch"):
+        faster = cpu[f"fp32 {what}, ours"] / cpu[f"int8 {what}, ours"]
+        print(f"int8 {what}: {faster:.2f} x fp32's speed (wanted: 2)")
+
+
+main(sys.argv[1])
