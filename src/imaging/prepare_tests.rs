@@ -80,6 +80,16 @@ fn a_jpeg_that_lacks_nothing_but_its_end_marker_is_a_picture() {
     assert_eq!(class(&bytes[..bytes.len() - 8]), FailureClass::Truncated);
 }
 
+/// Found by the fuzz target: the sum of what two scans promise went over a byte.
+#[test]
+fn a_jpeg_whose_scans_promise_more_than_there_can_be_is_no_panic() {
+    let bytes = encoded(picture(60, 50), Foreign::Jpeg);
+    let scan = memchr::memmem::find(&bytes, b"\xFF\xDA").unwrap();
+    let promising = b"\xFF\xDA\0\x03\xFF".repeat(2);
+    let file = [&bytes[..scan], &promising, &bytes[scan..bytes.len() - 2]].concat();
+    assert_eq!(class(&file), FailureClass::Corrupt);
+}
+
 #[test]
 fn a_jpeg_with_junk_between_its_headers_is_a_picture() {
     let bytes = encoded(picture(60, 50), Foreign::Jpeg);
