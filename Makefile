@@ -13,7 +13,7 @@ QUERIES ?= demo/queries.json
 export COUNT PREFIX QUERY FILE QUERIES
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-peers check bench run release seed-images ingest-images \
+.PHONY: help demo test test-peers check bench bench-peers run release seed-images ingest-images \
 	search-image-text search-image search-image-qdrant search-image-weaviate eval
 
 help: ## list the targets
@@ -42,6 +42,15 @@ $(DENY): Makefile
 
 bench: ## measure
 	$(CARGO) bench --locked
+
+# What its Python side needs comes from PyPI, into target/peers.
+target/peers/bin/python:
+	python3 -m venv target/peers
+	target/peers/bin/pip install --quiet pillow pyvips pyvips-binary numpy
+
+bench-peers: target/peers/bin/python ## the same beside Pillow and libvips, on one core, in one table
+	$(CARGO) bench --locked --bench decode_peer --no-run
+	target/peers/bin/python zarf/peers/decode.py target/peers/files
 
 run: ## the service alone
 	$(GLIMPSE) serve

@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::path::Path;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use glimpse::imaging::{Limits, Preprocessing, inspect, prepare};
+use glimpse::imaging::{Limits, Preprocessing, prepare, validate_image};
 
 const LIMITS: Limits = Limits { max_bytes: 1 << 26, max_pixels: 1 << 26, max_decode_bytes: 1 << 29 };
 
@@ -17,8 +17,8 @@ fn imaging(criterion: &mut Criterion) {
     let model = Preprocessing::crop(260);
     for file in ["cat.jpg", "galaxies.jpg"] {
         let bytes = demo(file);
-        criterion.bench_function(&format!("inspect/{file}"), |bencher| {
-            bencher.iter(|| inspect(black_box(&bytes), &LIMITS));
+        criterion.bench_function(&format!("validate_image/{file}"), |bencher| {
+            bencher.iter(|| validate_image(black_box(&bytes), &LIMITS));
         });
         criterion.bench_function(&format!("prepare/{file}"), |bencher| {
             bencher.iter(|| prepare(black_box(&bytes), &LIMITS, &model));

@@ -8,7 +8,7 @@ use image::codecs::webp::WebPDecoder;
 use image::error::ImageError as Foreign;
 use image::{DynamicImage, ImageDecoder};
 
-use super::{ImageError, Limits, jpeg, mend};
+use super::{ImageError, Limits, jpeg, mend, webp};
 use crate::domain::{ImageFormat, ImageMeta};
 
 /// Decodes the first frame. `limits` were held against the header; here they bound what else a decoder allocates.
@@ -32,7 +32,10 @@ fn plain(bytes: &[u8], meta: &ImageMeta, limits: &Limits) -> Result<DynamicImage
     let decoded = match format {
         ImageFormat::Jpeg => return jpeg::decode(bytes),
         ImageFormat::Png => PngDecoder::with_limits(input, allowed.clone()).and_then(|it| pixels(it, allowed)),
-        ImageFormat::Webp => WebPDecoder::new(input).and_then(|it| pixels(it, allowed)),
+        ImageFormat::Webp => match webp::decode(bytes) {
+            Some(picture) => return Ok(picture),
+            None => WebPDecoder::new(input).and_then(|it| pixels(it, allowed)),
+        },
         ImageFormat::Gif => GifDecoder::new(input).and_then(|it| pixels(it, allowed)),
     };
     decoded.map_err(|error| explain(&error, meta))

@@ -55,7 +55,7 @@ pub fn read_header(bytes: &[u8], limits: &Limits) -> Result<Header, ImageError> 
 ///
 /// # Errors
 /// As [`read_header`].
-pub fn inspect(bytes: &[u8], limits: &Limits) -> Result<ImageMeta, ImageError> {
+pub fn validate_image(bytes: &[u8], limits: &Limits) -> Result<ImageMeta, ImageError> {
     read_header(bytes, limits).map(|header| header.meta)
 }
 

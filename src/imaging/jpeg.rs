@@ -82,7 +82,7 @@ fn ending(bytes: &[u8]) -> Ending {
                 progressive = !matches!(kind, 0xC0 | 0xC1);
                 components = count;
             }
-            (0xDA, &[count, ..]) => begun += count,
+            (0xDA, &[count, ..]) => begun = u8::saturating_add(begun, count),
             _ => {}
         }
     }

@@ -11,11 +11,14 @@ mod jpeg;
 mod mend;
 mod picture;
 mod prepare;
+mod reduced;
 mod resize;
 mod settings;
 mod sniff;
+mod stored;
 mod thumbnail;
 mod walk;
+mod webp;
 
 use std::fmt;
 
@@ -24,9 +27,9 @@ use bytes::Bytes;
 use crate::domain::ImageMeta;
 
 pub use error::ImageError;
-pub use header::{Header, decoded_size, inspect, read_header};
+pub use header::{Header, decoded_size, read_header, validate_image};
 pub use picture::{Picture, picture};
-pub use prepare::{prepare, prepare_with_thumbnail};
+pub use prepare::{Extras, prepare, prepare_with, resize_for_embedding};
 pub use sniff::sniff;
 pub use thumbnail::{THUMBNAIL_SIDE, thumbnail};
 
@@ -92,6 +95,16 @@ impl fmt::Display for Preprocessing {
             Resize::Pad([red, green, blue]) => write!(f, "pad-{}-bicubic-{red:02x}{green:02x}{blue:02x}", self.size),
         }
     }
+}
+
+/// How much of a file is decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Decode {
+    /// No more than what is made of it takes, where the difference cannot be told by its embedding (ADR 0006).
+    #[default]
+    Fast,
+    /// Every pixel.
+    Full,
 }
 
 /// The model's input: `size` x `size` RGB bytes, row by row, before mean and std (those are the model's own).

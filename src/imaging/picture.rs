@@ -1,10 +1,8 @@
 //! The whole picture as a person sees it.
 
 use bytes::Bytes;
-use image::DynamicImage;
-use image::metadata::Orientation;
 
-use super::{ImageError, Limits, prepare::decoded};
+use super::{ImageError, Limits, stored};
 use crate::domain::ImageMeta;
 
 /// All pixels of one file: upright, in RGB, what is transparent over white.
@@ -21,8 +19,6 @@ pub struct Picture {
 /// # Errors
 /// [`ImageError`]: what is wrong with the picture. No retry helps.
 pub fn picture(bytes: &[u8], limits: &Limits) -> Result<Picture, ImageError> {
-    let (stored, meta) = decoded(bytes, limits)?;
-    let mut upright = DynamicImage::ImageRgb8(stored);
-    upright.apply_orientation(Orientation::from_exif(meta.orientation).unwrap_or(Orientation::NoTransforms));
-    Ok(Picture { meta, rgb: Bytes::from(upright.into_rgb8().into_raw()) })
+    let (upright, meta) = stored::upright(bytes, limits)?;
+    Ok(Picture { meta, rgb: Bytes::from(upright.into_raw()) })
 }

@@ -1,62 +1,55 @@
 //! The whole way from a file's bytes to the model's input.
 
 use bytes::Bytes;
-use image::RgbImage;
-use image::metadata::Orientation;
 
-use super::{
-    ImageError, Limits, Prepared, PreparedImage, Preprocessing, decode::decode, flatten::over_white, read_header,
-    resize, thumbnail,
-};
-use crate::domain::ImageMeta;
+use super::stored::{Least, Stored};
+use super::{Decode, ImageError, Limits, Prepared, PreparedImage, Preprocessing, resize, thumbnail};
+
+/// What [`prepare_with`] is asked for besides the model's input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Extras {
+    /// The thumbnail, out of the same decode.
+    pub thumbnail: bool,
+    /// How much of the file is decoded.
+    pub decode: Decode,
+}
 
 /// Header, limits, decode, alpha over white, resize, orientation.
 ///
 /// # Errors
 /// [`ImageError`]: what is wrong with the picture. No retry helps.
 pub fn prepare(bytes: &[u8], limits: &Limits, preprocessing: &Preprocessing) -> Result<Prepared, ImageError> {
-    all(bytes, limits, *preprocessing, false)
+    prepare_with(bytes, limits, preprocessing, Extras::default())
 }
 
-/// The same, and the thumbnail out of the same decode.
+/// The same, and what else is asked for.
 ///
 /// # Errors
 /// As [`prepare`].
-pub fn prepare_with_thumbnail(
+pub fn prepare_with(
     bytes: &[u8],
     limits: &Limits,
     preprocessing: &Preprocessing,
+    extras: Extras,
 ) -> Result<Prepared, ImageError> {
-    all(bytes, limits, *preprocessing, true)
+    let least = Least { model: Some(*preprocessing), thumbnail: extras.thumbnail };
+    let stored = Stored::decode(bytes, limits, least, extras.decode)?;
+    let square = resize::square(&stored, *preprocessing).map_err(|reason| stored.corrupt(reason))?;
+    let image = PreparedImage { size: preprocessing.size, rgb: Bytes::from(square.into_raw()) };
+    let thumbnail = if extras.thumbnail { Some(thumbnail::of_stored(&stored)?) } else { None };
+    Ok(Prepared { image, meta: stored.meta, thumbnail })
 }
 
-fn all(
+/// The model's input alone: what [`prepare`] makes of the file.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn resize_for_embedding(
     bytes: &[u8],
     limits: &Limits,
-    preprocessing: Preprocessing,
-    with_thumbnail: bool,
-) -> Result<Prepared, ImageError> {
-    let (picture, meta) = decoded(bytes, limits)?;
-    let orientation = Orientation::from_exif(meta.orientation).unwrap_or(Orientation::NoTransforms);
-    let corrupt = |reason| ImageError::corrupt(meta.format, reason);
-    let square = resize::square(&picture, orientation, preprocessing).map_err(corrupt)?;
-    let image = PreparedImage { size: preprocessing.size, rgb: Bytes::from(square.into_raw()) };
-    let thumbnail =
-        if with_thumbnail { Some(thumbnail::of_decoded(&picture, orientation).map_err(corrupt)?) } else { None };
-    Ok(Prepared { image, meta, thumbnail })
-}
-
-/// The picture in RGB as it is stored: not yet upright.
-pub(super) fn decoded(bytes: &[u8], limits: &Limits) -> Result<(RgbImage, ImageMeta), ImageError> {
-    let meta = read_header(bytes, limits)?.meta;
-    let picture = over_white(decode(bytes, &meta, limits)?);
-    let (width, height) = if meta.orientation < 5 { (meta.width, meta.height) } else { (meta.height, meta.width) };
-    if picture.dimensions() != (width, height) {
-        let (real_width, real_height) = picture.dimensions();
-        let reason = format!("{real_width} x {real_height} pixels where its header says {width} x {height}");
-        return Err(ImageError::corrupt(meta.format, reason));
-    }
-    Ok((picture, meta))
+    preprocessing: &Preprocessing,
+) -> Result<PreparedImage, ImageError> {
+    prepare(bytes, limits, preprocessing).map(|prepared| prepared.image)
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use image::{DynamicImage, Frame, GrayImage, ImageBuffer, ImageFormat as Foreign,
 
 use super::*;
 use crate::domain::{FailureClass, ImageFormat};
-use crate::imaging::{decoded_size, exif, inspect};
+use crate::imaging::{decoded_size, exif, validate_image};
 
 const LIMITS: Limits = Limits { max_bytes: 1 << 20, max_pixels: 1 << 20, max_decode_bytes: 1 << 23 };
 const SMALL: Preprocessing = Preprocessing::crop(8);
@@ -44,7 +44,7 @@ fn every_format_gives_its_facts_and_a_square() {
         assert_eq!((meta.format, meta.width, meta.height), (ours, 31, 20));
         assert_eq!((meta.frames, meta.orientation), (1, 1));
         assert_eq!((image.size, image.rgb.len()), (8, 8 * 8 * 3));
-        assert_eq!(inspect(&bytes, &LIMITS), Ok(meta));
+        assert_eq!(validate_image(&bytes, &LIMITS), Ok(meta));
         assert!(decoded_size(&bytes, &LIMITS).unwrap() >= 31 * 20 * 3);
     }
 }
@@ -71,11 +71,23 @@ fn a_cut_file_is_truncated_wherever_it_was_cut() {
 
 #[test]
 fn a_jpeg_that_lacks_nothing_but_its_end_marker_is_a_picture() {
+    // Too large for the picture to be reduced: whether its end is there is the full decoder's question.
+    let fully = Preprocessing::crop(24);
     let bytes = encoded(picture(60, 50), Foreign::Jpeg);
-    let whole = prepare(&bytes, &LIMITS, &SMALL).unwrap();
-    assert_eq!(prepare(&bytes[..bytes.len() - 2], &LIMITS, &SMALL).unwrap(), whole);
-    assert_eq!(prepare(&[&bytes[..], b"\0\0trailing"].concat(), &LIMITS, &SMALL).unwrap(), whole);
+    let whole = prepare(&bytes, &LIMITS, &fully).unwrap();
+    assert_eq!(prepare(&bytes[..bytes.len() - 2], &LIMITS, &fully).unwrap(), whole);
+    assert_eq!(prepare(&[&bytes[..], b"\0\0trailing"].concat(), &LIMITS, &fully).unwrap(), whole);
     assert_eq!(class(&bytes[..bytes.len() - 8]), FailureClass::Truncated);
+}
+
+/// Found by the fuzz target: the sum of what two scans promise went over a byte.
+#[test]
+fn a_jpeg_whose_scans_promise_more_than_there_can_be_is_no_panic() {
+    let bytes = encoded(picture(60, 50), Foreign::Jpeg);
+    let scan = memchr::memmem::find(&bytes, b"\xFF\xDA").unwrap();
+    let promising = b"\xFF\xDA\0\x03\xFF".repeat(2);
+    let file = [&bytes[..scan], &promising, &bytes[scan..bytes.len() - 2]].concat();
+    assert_eq!(class(&file), FailureClass::Corrupt);
 }
 
 #[test]

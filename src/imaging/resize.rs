@@ -1,47 +1,50 @@
 //! From any size to the model's square: shortest side to the square's, antialiased bicubic, centre crop.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ImageView, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use image::metadata::Orientation;
 use image::{DynamicImage, GenericImageView, Rgb, RgbImage};
 
 use super::axis::{Axis, Fraction};
+use super::stored::{Pixels, Stored};
 use super::{Preprocessing, Resize};
 
-/// The model's upright square of a picture that is stored turned by `orientation`.
+/// The model's upright square.
 ///
 /// Turning the small square costs nothing beside turning the picture.
-pub(super) fn square(
-    picture: &RgbImage,
-    orientation: Orientation,
-    preprocessing: Preprocessing,
-) -> Result<RgbImage, String> {
+pub(super) fn square(stored: &Stored, preprocessing: Preprocessing) -> Result<RgbImage, String> {
     match preprocessing.resize {
-        Resize::Crop => cropped(picture, orientation, preprocessing.size, Fraction::Rounded),
-        Resize::CropFloor => cropped(picture, orientation, preprocessing.size, Fraction::Dropped),
-        Resize::Pad(colour) => padded(picture, orientation, preprocessing.size, colour),
+        Resize::Crop => cropped(stored, preprocessing.size, Fraction::Rounded),
+        Resize::CropFloor => cropped(stored, preprocessing.size, Fraction::Dropped),
+        Resize::Pad(colour) => padded(stored, preprocessing.size, colour),
     }
 }
 
 /// The cut is made where it would be made upright.
-fn cropped(picture: &RgbImage, orientation: Orientation, size: u32, fraction: Fraction) -> Result<RgbImage, String> {
-    let (width, height) = picture.dimensions();
+fn cropped(stored: &Stored, size: u32, fraction: Fraction) -> Result<RgbImage, String> {
+    let (Stored { pixels, orientation, .. }, (width, height)) = (stored, stored.size());
     let shortest = width.min(height);
-    let (from_right, from_bottom) = mirrored(orientation);
+    let (from_right, from_bottom) = mirrored(*orientation);
     let plan = |side, mirrored| Axis::plan(side, shortest, size, fraction, mirrored);
     let (x, y) = (plan(width, from_right), plan(height, from_bottom));
     let whole = (x.length, y.length) == (width, height);
-    let part = (!whole).then(|| picture.view(x.from, y.from, x.length, y.length).to_image());
-    let resized = resize(part.as_ref().unwrap_or(picture), x.resized, y.resized, orientation)?;
+    let part = match pixels {
+        Pixels::All(picture) if !whole => {
+            Some(Pixels::All(picture.view(x.from, y.from, x.length, y.length).to_image()))
+        }
+        Pixels::All(_) | Pixels::Reduced { .. } => None,
+    };
+    let resized = resize(part.as_ref().unwrap_or(pixels), x.resized, y.resized, *orientation)?;
     let mut square = DynamicImage::ImageRgb8(resized).crop_imm(x.cut, y.cut, size, size);
-    square.apply_orientation(orientation);
+    square.apply_orientation(*orientation);
     Ok(square.into_rgb8())
 }
 
 /// In the middle; where that is between two pixels, further left and further up.
-fn padded(picture: &RgbImage, orientation: Orientation, size: u32, colour: [u8; 3]) -> Result<RgbImage, String> {
-    let mut fitted = DynamicImage::ImageRgb8(fitted(picture, size, orientation)?);
-    fitted.apply_orientation(orientation);
+fn padded(stored: &Stored, size: u32, colour: [u8; 3]) -> Result<RgbImage, String> {
+    let mut fitted = DynamicImage::ImageRgb8(fitted(stored, size)?);
+    fitted.apply_orientation(stored.orientation);
     let (left, top) = ((size - fitted.width()) / 2, (size - fitted.height()) / 2);
     let mut square = RgbImage::from_pixel(size, size, Rgb(colour));
     image::imageops::replace(&mut square, &fitted.into_rgb8(), left.into(), top.into());
@@ -49,32 +52,67 @@ fn padded(picture: &RgbImage, orientation: Orientation, size: u32, colour: [u8; 
 }
 
 /// The picture with its longer side at `size`; the other one keeps the shape, rounded half to even, and at least 1.
-pub(super) fn fitted(picture: &RgbImage, size: u32, orientation: Orientation) -> Result<RgbImage, String> {
-    let (width, height) = picture.dimensions();
+pub(super) fn fitted(stored: &Stored, size: u32) -> Result<RgbImage, String> {
+    let (width, height) = stored.size();
     let longest = f64::from(width.max(height));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "no more than size")]
     let side = |side: u32| (f64::from(side) * f64::from(size) / longest).round_ties_even().max(1.0) as u32;
-    resize(picture, side(width), side(height), orientation)
+    resize(&stored.pixels, side(width), side(height), stored.orientation)
 }
 
-/// The whole picture to another size. Never a part of it by a crop box: see [`Axis`].
-///
+/// The whole picture to another size.
+fn resize(pixels: &Pixels, width: u32, height: u32, orientation: Orientation) -> Result<RgbImage, String> {
+    let size = (width, height);
+    let resized = match pixels {
+        Pixels::All(picture) => {
+            let source = TypedImageRef::<U8x3>::from_buffer(picture.width(), picture.height(), picture.as_raw());
+            let source = source.map_err(|error| error.to_string())?;
+            let extent = (f64::from(picture.width()), f64::from(picture.height()));
+            by_sides(&source, extent, size, orientation)?.pixels().iter().flat_map(|pixel| pixel.0).collect()
+        }
+        Pixels::Reduced { picture, extent } => {
+            let round = |value: u16| u8::try_from(value.saturating_add(128) >> 8).unwrap_or(u8::MAX);
+            by_sides(picture, *extent, size, orientation)?
+                .pixels()
+                .iter()
+                .flat_map(|pixel| pixel.0.map(round))
+                .collect()
+        }
+    };
+    RgbImage::from_raw(width, height, resized).ok_or_else(|| "the resizer gave another size".to_owned())
+}
+
 /// What is upright is resized across first and then down, as Pillow does it: between the two, values are rounded and
 /// clamped to bytes, and where edges are hard the other order gives another picture.
-fn resize(picture: &RgbImage, width: u32, height: u32, orientation: Orientation) -> Result<RgbImage, String> {
-    let half_way = if orientation.to_exif() < 5 { (width, picture.height()) } else { (picture.width(), height) };
-    along_one(&along_one(picture, half_way.0, half_way.1)?, width, height)
+fn by_sides<P: PixelTrait>(
+    source: &impl ImageView<Pixel = P>,
+    (wide, high): (f64, f64),
+    (width, height): (u32, u32),
+    orientation: Orientation,
+) -> Result<TypedImage<'static, P>, String> {
+    if orientation.to_exif() < 5 {
+        let half_way = along_one(source, (wide, f64::from(source.height())), (width, source.height()))?;
+        along_one(&half_way, (f64::from(width), high), (width, height))
+    } else {
+        let half_way = along_one(source, (f64::from(source.width()), high), (source.width(), height))?;
+        along_one(&half_way, (wide, f64::from(height)), (width, height))
+    }
 }
 
 /// Both sides at once would be resized down first.
-fn along_one(picture: &RgbImage, width: u32, height: u32) -> Result<RgbImage, String> {
-    let source = ImageRef::new(picture.width(), picture.height(), picture.as_raw(), PixelType::U8x3);
-    let source = source.map_err(|error| error.to_string())?;
-    let mut resized = Image::new(width, height, PixelType::U8x3);
+///
+/// The extent is the whole source but for a part of its last pixels. Never a part of it otherwise: see [`Axis`].
+fn along_one<P: PixelTrait>(
+    source: &impl ImageView<Pixel = P>,
+    (wide, high): (f64, f64),
+    (width, height): (u32, u32),
+) -> Result<TypedImage<'static, P>, String> {
+    let mut resized = TypedImage::new(width, height);
     // CatmullRom is the cubic with a = -0.5, and convolution widens it when the picture shrinks: Pillow's BICUBIC.
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
-    Resizer::new().resize(&source, &mut resized, &options).map_err(|error| error.to_string())?;
-    RgbImage::from_raw(width, height, resized.into_vec()).ok_or_else(|| "the resizer gave another size".to_owned())
+    let options =
+        ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom)).crop(0.0, 0.0, wide, high);
+    Resizer::new().resize_typed(source, &mut resized, &options).map_err(|error| error.to_string())?;
+    Ok(resized)
 }
 
 /// Whether the stored picture's left is the upright one's far side along that axis, and the same of its top.

@@ -1,7 +1,8 @@
 use super::*;
+use crate::imaging::stored::whole;
 
-fn cropped(picture: &RgbImage, orientation: Orientation, size: u32) -> Result<RgbImage, String> {
-    super::cropped(picture, orientation, size, Fraction::Rounded)
+fn cropped(stored: &Stored, size: u32) -> Result<RgbImage, String> {
+    super::cropped(stored, size, Fraction::Rounded)
 }
 
 /// Something with structure in both directions, and no symmetry.
@@ -19,7 +20,7 @@ fn by_the_letter(picture: &RgbImage, size: u32) -> RgbImage {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small sides")]
     let resized = |length: u32| (f64::from(length) * f64::from(size) / shortest).round_ties_even() as u32;
     let (wide, high) = (resized(width), resized(height));
-    let whole = resize(picture, wide, high, Orientation::NoTransforms).unwrap();
+    let whole = resize(&Pixels::All(picture.clone()), wide, high, Orientation::NoTransforms).unwrap();
     image::imageops::crop_imm(&whole, (wide - size) / 2, (high - size) / 2, size, size).to_image()
 }
 
@@ -33,7 +34,8 @@ fn ordinary_pictures_follow_the_rule_to_the_letter_and_strips_almost() {
     for (width, height) in [(640, 480), (333, 500), (97, 31), (32, 32), (33, 65), (5, 39), (5, 90), (200, 3), (7, 900)]
     {
         let picture = pattern(width, height);
-        let apart = worst(&cropped(&picture, Orientation::NoTransforms, 32).unwrap(), &by_the_letter(&picture, 32));
+        let apart =
+            worst(&cropped(&whole(&picture, Orientation::NoTransforms), 32).unwrap(), &by_the_letter(&picture, 32));
         let allowed = if width.max(height) <= 8 * width.min(height) { 0 } else { 4 };
         assert!(apart <= allowed, "{width} x {height}: {apart}");
     }
@@ -45,7 +47,7 @@ fn no_size_reads_beyond_the_picture() {
     let sizes = (1..200).map(|side| (side, 45, 65)).chain((1..200).map(|side| (74, side, 65)));
     for (width, height, size) in sizes.chain([(297, 180, 260), (180, 297, 260)]) {
         let picture = RgbImage::from_pixel(width, height, Rgb([200, 100, 50]));
-        let square = cropped(&picture, Orientation::NoTransforms, size).unwrap();
+        let square = cropped(&whole(&picture, Orientation::NoTransforms), size).unwrap();
         assert!(square.pixels().all(|pixel| *pixel == Rgb([200, 100, 50])), "{width} x {height}");
     }
 }
@@ -54,7 +56,7 @@ fn no_size_reads_beyond_the_picture() {
 fn a_picture_stored_turned_gives_the_same_square() {
     for (width, height) in [(60, 41), (40, 61), (33, 33)] {
         let upright = pattern(width, height);
-        let expected = cropped(&upright, Orientation::NoTransforms, 24).unwrap();
+        let expected = cropped(&whole(&upright, Orientation::NoTransforms), 24).unwrap();
         for value in 1..=8 {
             let orientation = Orientation::from_exif(value).unwrap();
             // The inverse of turning by 90 degrees is turning by 270, every other one is its own.
@@ -65,7 +67,7 @@ fn a_picture_stored_turned_gives_the_same_square() {
             };
             let mut stored = DynamicImage::ImageRgb8(upright.clone());
             stored.apply_orientation(inverse);
-            let apart = worst(&cropped(&stored.into_rgb8(), orientation, 24).unwrap(), &expected);
+            let apart = worst(&cropped(&whole(&stored.into_rgb8(), orientation), 24).unwrap(), &expected);
             assert!(apart <= 1, "{width} x {height}, orientation {value}: {apart}");
         }
     }
@@ -75,7 +77,7 @@ fn a_picture_stored_turned_gives_the_same_square() {
 fn a_strip_is_never_blown_up_whole() {
     for (width, height) in [(1, 5000), (5000, 1), (1, 1), (2, 60_000)] {
         let picture = RgbImage::from_pixel(width, height, Rgb([9, 99, 199]));
-        let square = cropped(&picture, Orientation::NoTransforms, 64).unwrap();
+        let square = cropped(&whole(&picture, Orientation::NoTransforms), 64).unwrap();
         assert!(square.pixels().all(|pixel| *pixel == Rgb([9, 99, 199])), "{width} x {height}");
     }
 }
@@ -84,7 +86,7 @@ fn a_strip_is_never_blown_up_whole() {
 fn padding_keeps_the_whole_picture_in_the_middle_upright() {
     let picture = RgbImage::from_pixel(30, 10, Rgb([200, 100, 50]));
     for (orientation, upright) in [(Orientation::NoTransforms, (24, 8)), (Orientation::Rotate90, (8, 24))] {
-        let square = padded(&picture, orientation, 24, [1, 2, 3]).unwrap();
+        let square = padded(&whole(&picture, orientation), 24, [1, 2, 3]).unwrap();
         let filled = square.pixels().filter(|pixel| **pixel == Rgb([200, 100, 50])).count();
         assert_eq!((square.dimensions(), filled), ((24, 24), 24 * 8));
         let (left, top) = ((24 - upright.0) / 2, (24 - upright.1) / 2);
@@ -92,6 +94,7 @@ fn padding_keeps_the_whole_picture_in_the_middle_upright() {
         assert_eq!(*square.get_pixel(0, 0), Rgb([1, 2, 3]));
     }
     for (width, height) in [(1, 5000), (5000, 1), (1, 1), (24, 24)] {
-        padded(&RgbImage::from_pixel(width, height, Rgb([9; 3])), Orientation::NoTransforms, 24, [0; 3]).unwrap();
+        padded(&whole(&RgbImage::from_pixel(width, height, Rgb([9; 3])), Orientation::NoTransforms), 24, [0; 3])
+            .unwrap();
     }
 }

@@ -1,11 +1,11 @@
 //! A small JPEG of a picture, upright, without any metadata: where a photograph was taken must not leak.
 
 use bytes::Bytes;
-use image::codecs::jpeg::JpegEncoder;
-use image::metadata::Orientation;
-use image::{DynamicImage, RgbImage};
+use image::DynamicImage;
+use jpeg_encoder::{ColorType, Encoder};
 
-use super::{ImageError, Limits, prepare, resize};
+use super::stored::{Least, Pixels, Stored};
+use super::{Decode, ImageError, Limits, resize};
 
 /// Side of the square that a thumbnail fits into, in pixels.
 pub const THUMBNAIL_SIDE: u32 = 256;
@@ -18,31 +18,37 @@ const QUALITY: u8 = 80;
 /// # Errors
 /// [`ImageError`]: what is wrong with the picture.
 pub fn thumbnail(bytes: &[u8], limits: &Limits) -> Result<Bytes, ImageError> {
-    let (picture, meta) = prepare::decoded(bytes, limits)?;
-    let orientation = Orientation::from_exif(meta.orientation).unwrap_or(Orientation::NoTransforms);
-    of_decoded(&picture, orientation).map_err(|reason| ImageError::corrupt(meta.format, reason))
+    let least = Least { thumbnail: true, ..Least::default() };
+    of_stored(&Stored::decode(bytes, limits, least, Decode::Fast)?)
 }
 
-/// The thumbnail of a picture that is stored turned by `orientation`.
-pub(super) fn of_decoded(picture: &RgbImage, orientation: Orientation) -> Result<Bytes, String> {
-    let small = if picture.width().max(picture.height()) <= THUMBNAIL_SIDE {
-        picture.clone()
-    } else {
-        resize::fitted(picture, THUMBNAIL_SIDE, orientation)?
+/// The thumbnail of a decoded picture.
+pub(super) fn of_stored(stored: &Stored) -> Result<Bytes, ImageError> {
+    let small = match &stored.pixels {
+        Pixels::All(picture) if picture.width().max(picture.height()) <= THUMBNAIL_SIDE => picture.clone(),
+        Pixels::All(_) | Pixels::Reduced { .. } => {
+            resize::fitted(stored, THUMBNAIL_SIDE).map_err(|reason| stored.corrupt(reason))?
+        }
     };
     let mut small = DynamicImage::ImageRgb8(small);
-    small.apply_orientation(orientation);
+    small.apply_orientation(stored.orientation);
     let mut jpeg = Vec::new();
-    small.write_with_encoder(JpegEncoder::new_with_quality(&mut jpeg, QUALITY)).map_err(|error| error.to_string())?;
+    let small = small.into_rgb8();
+    let [width, height] = [small.width(), small.height()].map(|side| u16::try_from(side).unwrap_or(u16::MAX));
+    let encoded = Encoder::new(&mut jpeg, QUALITY).encode(&small, width, height, ColorType::Rgb);
+    encoded.map_err(|error| stored.corrupt(error.to_string()))?;
     Ok(jpeg.into())
 }
 
 #[cfg(test)]
 mod tests {
-    use image::Rgb;
+    use image::codecs::jpeg::JpegEncoder;
+    use image::metadata::Orientation;
+    use image::{Rgb, RgbImage};
 
     use super::*;
     use crate::imaging::ImagingSettings;
+    use crate::imaging::stored::whole;
 
     fn jpeg_of(picture: &RgbImage) -> Vec<u8> {
         let mut bytes = Vec::new();
@@ -71,7 +77,7 @@ mod tests {
             picture.put_pixel(x, y, Rgb([0, 0, 0]));
         }
         // Stored so that its left top belongs to the right top.
-        let small = of_decoded(&picture, Orientation::Rotate90).unwrap();
+        let small = of_stored(&whole(&picture, Orientation::Rotate90)).unwrap();
         let small = image::load_from_memory(&small).unwrap().into_luma8();
         assert_eq!(small.dimensions(), (20, 40));
         assert!(small.get_pixel(15, 4).0[0] < 60 && small.get_pixel(4, 35).0[0] > 200);

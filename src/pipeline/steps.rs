@@ -110,8 +110,8 @@ impl Steps {
         let begun = Instant::now();
         let decoded = tokio::task::spawn_blocking(move || {
             let sha256 = hex::encode(Sha256::digest(&bytes));
-            let prepare = if thumbnail { imaging::prepare_with_thumbnail } else { imaging::prepare };
-            (prepare(&bytes, &limits, &preprocessing), sha256, bytes.len() as u64)
+            let extras = imaging::Extras { thumbnail, ..imaging::Extras::default() };
+            (imaging::prepare_with(&bytes, &limits, &preprocessing, extras), sha256, bytes.len() as u64)
         })
         .await;
         run.stages.prepare.took(begun.elapsed());

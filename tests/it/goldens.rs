@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use glimpse::imaging::{ImagingSettings, Preprocessing, picture, prepare};
+use glimpse::imaging::{ImagingSettings, Preprocessing, Resize, picture, prepare};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -10,6 +10,8 @@ struct Expected {
     file: String,
     /// The model's square of it, as a PNG.
     reference: String,
+    /// `crop` or `pad`.
+    resize: String,
     width: u32,
     height: u32,
     frames: u32,
@@ -31,7 +33,8 @@ fn every_kind_of_picture_becomes_pillows_square() {
         let file = expected.file.as_str();
         let reference = std::fs::read(data().join("reference").join(&expected.reference)).unwrap();
         let reference = picture(&reference, &limits).unwrap();
-        let square = Preprocessing::crop(reference.meta.width);
+        let resize = if expected.resize == "pad" { Resize::Pad([32, 48, 64]) } else { Resize::Crop };
+        let square = Preprocessing { size: reference.meta.width, resize };
         let ours = match prepare(&std::fs::read(data().join(file)).unwrap(), &limits, &square) {
             Ok(ours) => ours,
             Err(error) => {
@@ -49,7 +52,7 @@ fn every_kind_of_picture_becomes_pillows_square() {
         let mean = f64::from(apart.sum::<u32>()) / f64::from(u32::try_from(reference.rgb.len()).unwrap());
         // Of equal pixels the resampler's rounding is all that is left; decoders differ in interpolating colours.
         if mean > 0.5 || (expected.lossless && worst > 2) {
-            wrong.push(format!("{file}: {mean:.3} apart on average, {worst} at the most"));
+            wrong.push(format!("{file} ({}): {mean:.3} apart on average, {worst} at the most", expected.resize));
         }
     }
     assert!(all.len() > 40, "the goldens were not found");

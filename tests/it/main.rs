@@ -23,6 +23,7 @@ mod journey;
 mod layers;
 mod mutation;
 mod openapi;
+mod parity;
 mod provider_trouble;
 mod providers;
 mod readme;

@@ -119,6 +119,18 @@ def crop(upright):
     return upright.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box=box)
 
 
+PAD = (32, 48, 64)
+
+
+def pad(upright):
+    """The longer side to the square's, halves to even, bicubic, in the middle of one colour."""
+    longest = max(upright.size)
+    size = tuple(max(1, round(side * SIDE / longest)) for side in upright.size)
+    square = Image.new("RGB", (SIDE, SIDE), PAD)
+    square.paste(upright.resize(size, Image.Resampling.BICUBIC), ((SIDE - size[0]) // 2, (SIDE - size[1]) // 2))
+    return square
+
+
 def mutation():
     folder = DATA / "mutation"
     folder.mkdir(parents=True)
@@ -139,14 +151,15 @@ def mutation():
 def goldens():
     expected = []
 
-    def add(name, upright=None):
+    def add(name, upright=None, resize=crop):
         picture = Image.open(DATA / name)
         seen = over_white(ImageOps.exif_transpose(upright or picture))
-        reference = f"{Path(name).stem}-{Path(name).suffix[1:]}.png"
-        crop(seen).save(DATA / "reference" / reference, optimize=True)
+        reference = f"{Path(name).stem}-{Path(name).suffix[1:]}{'-pad' if resize is pad else ''}.png"
+        resize(seen).save(DATA / "reference" / reference, optimize=True)
         expected.append({
             "file": name,
             "reference": reference,
+            "resize": resize.__name__,
             "width": seen.width,
             "height": seen.height,
             "frames": getattr(picture, "n_frames", 1),
@@ -173,6 +186,8 @@ def goldens():
     save("progressive.jpg", photograph("coffee", (120, 90)), quality=90, progressive=True)
     save("half-chroma.jpg", photograph("flower", (131, 97)), quality=90, subsampling="4:2:2")
     save("full-chroma.jpg", photograph("flower", (97, 131)), quality=90, subsampling="4:4:4")
+    save("wide-chroma.jpg", photograph("flower", (115, 97)), quality=90, subsampling="4:2:0")
+    save("restarts.jpg", photograph("coffee", (131, 75)), quality=85, restart_marker_blocks=3)
     save("cmyk.jpg", photograph("panda", (90, 72)).convert("CMYK"), quality=90)
     ycck(DATA / "ycck.jpg", photograph("panda", (90, 72)))
     add("ycck.jpg")
@@ -216,10 +231,19 @@ def goldens():
     save("223x225.jpg", photograph("louvre", (223, 225)), quality=85)
     save("65x64.png", photograph("wrench", (65, 64)), optimize=True)
     save("63x31.png", photograph("wrench", (63, 31)), optimize=True)
+    turned = ["orientation-1.jpg", "orientation-6.jpg", "orientation-3.png"]
+    for name in [*turned, "alpha.png", "223x225.jpg", "65x64.png", "63x31.png", "1x1.png", "1x5000.png"]:
+        add(name, resize=pad)
     (DATA / "expected.json").write_text("[\n" + ",\n".join(json.dumps(it) for it in expected) + "\n]\n")
 
 
 if __name__ == "__main__":
-    shutil.rmtree(DATA, ignore_errors=True)
+    # Folders of other scripts stay.
+    DATA.mkdir(exist_ok=True)
+    for path in DATA.iterdir():
+        if path.is_file():
+            path.unlink()
+    for folder in ["mutation", "reference"]:
+        shutil.rmtree(DATA / folder, ignore_errors=True)
     mutation()
     goldens()

@@ -1,0 +1,132 @@
+//! The chain fed with 12-megapixel photographs and a provider that costs nothing: how near to cores ÷ CPU seconds an image
+//! it comes, where decoding is all that there is to do. The bucket is in memory, the index is the embedded one.
+//!
+//! No criterion: one pass takes long enough to be a measurement. `GLIMPSE_BENCH_IMAGES` (default 200) says how many.
+
+#![expect(clippy::unwrap_used, reason = "a bench may panic")]
+#![expect(clippy::print_stdout, reason = "a bench prints")]
+#![expect(clippy::disallowed_methods, reason = "a bench reads its own variable")]
+#![expect(clippy::cast_precision_loss, reason = "figures for people")]
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt};
+use glimpse::domain::{CollectionName, Embedding, ImageRef, ImageUri, Probe, Space};
+use glimpse::embed::{EmbedError, ImageEmbeddingProvider};
+use glimpse::imaging::{ImagingSettings, PreparedImage, Preprocessing};
+use glimpse::index::embedded::EmbeddedIndex;
+use glimpse::index::{ImageIndex, Stores};
+use glimpse::pipeline::{Pipeline, PipelineSettings, Run, Stages, Task};
+use glimpse::source::{Fetched, ImageSource, NewObject, Scope, SourceError};
+use image::imageops::FilterType;
+use tokio_util::sync::CancellationToken;
+
+struct Memory(Bytes);
+
+#[async_trait]
+impl ImageSource for Memory {
+    fn list(&self, _: &Scope) -> BoxStream<'static, Result<ImageRef, SourceError>> {
+        stream::empty().boxed()
+    }
+
+    async fn fetch(&self, image: &ImageRef) -> Result<Fetched, SourceError> {
+        let etag = image.etag.clone();
+        Ok(Fetched { bytes: self.0.clone(), etag, content_type: None, metadata: BTreeMap::new() })
+    }
+
+    async fn put(&self, _: &ImageUri, _: NewObject) -> Result<(), SourceError> {
+        Ok(())
+    }
+}
+
+/// Its vectors are a picture's first bytes.
+struct Nothing;
+
+#[async_trait]
+impl ImageEmbeddingProvider for Nothing {
+    fn preprocessing(&self) -> Preprocessing {
+        Preprocessing::crop(224)
+    }
+
+    async fn space(&self) -> Result<Arc<Space>, EmbedError> {
+        let probes = vec![Probe { name: "text:a".into(), vector: vec![1.0; 512] }];
+        let preprocessing = self.preprocessing().to_string();
+        Ok(Arc::new(Space { model: "nothing".into(), dimension: 512, preprocessing, probes }))
+    }
+
+    async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
+        let of = |image: &PreparedImage| image.rgb[..512].iter().map(|&value| f32::from(value) + 1.0).collect();
+        images.iter().map(|image| Ok(Embedding::normalised(of(image), 512)?)).collect()
+    }
+
+    async fn embed_text(&self, _: &str) -> Result<Embedding, EmbedError> {
+        Err(EmbedError::Unsupported)
+    }
+}
+
+fn photograph() -> Bytes {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/raccoon.jpg");
+    let picture = image::open(path).unwrap().resize_exact(4000, 3000, FilterType::Lanczos3).into_rgb8();
+    let mut grainy = picture;
+    let mut dice = 1_u32;
+    for value in grainy.iter_mut() {
+        dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *value = value.saturating_add_signed(i8::try_from(dice >> 28).unwrap() - 8);
+    }
+    let mut jpeg = Vec::new();
+    jpeg_encoder::Encoder::new(&mut jpeg, 90).encode(&grainy, 4000, 3000, jpeg_encoder::ColorType::Rgb).unwrap();
+    jpeg.into()
+}
+
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+}
+
+#[tokio::main]
+async fn main() {
+    let images: usize = std::env::var("GLIMPSE_BENCH_IMAGES").ok().and_then(|it| it.parse().ok()).unwrap_or(200);
+    let cores = std::thread::available_parallelism().unwrap().get() as f64;
+    let file = photograph();
+    println!("{images} files of {} kB", file.len() / 1000);
+    let folder = tempfile::tempdir().unwrap();
+    let provider = Arc::new(Nothing);
+    let stores = Stores::new(vec![Arc::new(EmbeddedIndex::open(folder.path()).unwrap())]);
+    let collection = CollectionName::parse("large").unwrap();
+    let space = provider.space().await.unwrap();
+    stores.default_store().ensure_image_collection(&collection, &space).await.unwrap();
+    let size_bytes = file.len() as u64;
+    let limits = ImagingSettings::default().limits();
+    let pipeline = Pipeline::new(Arc::new(Memory(file)), provider, stores, limits, &PipelineSettings::default());
+    let stages = Arc::new(Stages::new(pipeline.lanes(), None));
+    let run = Run { collection, space, stages: stages.clone() };
+    let tasks = stream::iter((0_i64..).take(images).map(move |ticket| {
+        let uri = ImageUri::new("b", &format!("{ticket}.jpg"));
+        Task { ticket, image: ImageRef { uri, etag: Some("e".into()), size_bytes, modified: None } }
+    }));
+    let (outcomes, mut arrived) = tokio::sync::mpsc::channel(64);
+    let (before, begun) = (cpu_seconds(), Instant::now());
+    let work = pipeline.run(run, tasks, outcomes, CancellationToken::new());
+    let count = async {
+        let mut done = 0;
+        while let Some(outcome) = arrived.recv().await {
+            outcome.result.unwrap();
+            done += 1;
+        }
+        done
+    };
+    let (worked, done) = tokio::join!(work, count);
+    worked.unwrap();
+    assert_eq!(done, images);
+    let (wall, cpu) = (begun.elapsed().as_secs_f64(), cpu_seconds() - before);
+    let (rate, limit) = (images as f64 / wall, cores * images as f64 / cpu);
+    println!("bottleneck             {}", stages.report(None).bottleneck.unwrap_or_default());
+    println!("12 megapixels          {rate:8.1} images/s, {:.1} ms CPU an image", cpu * 1000.0 / images as f64);
+    println!("cores / CPU an image   {limit:8.1} images/s");
+    println!("ratio                  {:8.3}  (wanted: 0.90 or more)", rate / limit);
+}

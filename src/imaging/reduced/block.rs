@@ -1,0 +1,196 @@
+//! One block: its lowest coefficients to a few pixels.
+
+use super::bits::Bits;
+use super::frame::Component;
+use super::huffman::{Huffman, Step, step};
+use super::planes::{Planes, Shape};
+
+/// By zigzag order, the place of a coefficient in its block: row, then column (ITU-T T.81, figure A.6).
+#[rustfmt::skip]
+const PLACES: [(u8, u8); 25] = [
+    (0, 0), (0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2), (2, 1), (3, 0), (4, 0), (3, 1), (2, 2),
+    (1, 3), (0, 4), (0, 5), (1, 4), (2, 3), (3, 2), (4, 1), (5, 0), (6, 0), (5, 1), (4, 2), (3, 3),
+];
+
+/// The most pixels a side that a block may keep.
+const MOST: usize = 4;
+
+type Coefficients = [[f32; MOST]; MOST];
+
+/// Decodes the blocks of one component.
+pub(super) struct Blocks<'a> {
+    component: &'a Component,
+    steps: Box<[Step; 1 << 12]>,
+    shape: Shape,
+    /// Coefficients, in zigzag order, up to the last one that a pixel needs.
+    wanted: usize,
+    /// By zigzag order: what to multiply with.
+    factors: [f32; PLACES.len()],
+    across: Axis,
+    down: Axis,
+}
+
+/// For each pixel of an axis what each frequency adds to it.
+type Axis = [[f32; MOST]; MOST];
+
+impl<'a> Blocks<'a> {
+    pub(super) fn new((component, shape): (&'a Component, Shape)) -> Self {
+        let needed = |&(row, column): &(u8, u8)| usize::from(row) < shape.down && usize::from(column) < shape.across;
+        let mut factors = [0.0; PLACES.len()];
+        for ((factor, place), &step) in factors.iter_mut().zip(&PLACES).zip(&component.quantization) {
+            *factor = if needed(place) { f32::from(step) } else { 0.0 };
+        }
+        Self {
+            component,
+            steps: component.ac.steps(),
+            shape,
+            wanted: PLACES.iter().rposition(needed).unwrap_or(0),
+            factors,
+            across: axis(shape.across),
+            down: axis(shape.down),
+        }
+    }
+
+    /// The component's blocks of one unit into their place. `before` is the last block's mean.
+    #[inline]
+    pub(super) fn decode(
+        &self,
+        bits: &mut Bits<'_>,
+        before: &mut i32,
+        planes: &mut Planes,
+        plane: usize,
+        (column, row): (usize, usize),
+    ) -> Option<()> {
+        let (component, shape) = (self.component, self.shape);
+        for y in 0..component.down {
+            for x in 0..component.across {
+                let mut coefficients = Coefficients::default();
+                self.read(bits, before, &mut coefficients)?;
+                let left = (column * component.across + x) * shape.across;
+                let top = (row * component.down + y) * shape.down;
+                self.draw(&coefficients, planes, plane, (left, top));
+            }
+        }
+        Some(())
+    }
+
+    #[inline]
+    fn read(&self, bits: &mut Bits<'_>, before: &mut i32, coefficients: &mut Coefficients) -> Option<()> {
+        bits.refill();
+        let size = u32::from(self.component.dc.symbol(bits)?);
+        if size > 0 {
+            *before += bits.signed(size);
+        }
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "means of blocks have 12 bits; a broken file's are still numbers"
+        )]
+        let value = |number: i32| number as f32;
+        coefficients[0][0] = value(*before) * self.factors[0];
+        let mut at = 1;
+        while at <= self.wanted {
+            let Code::Value { run, size } = next(&self.component.ac, bits)? else { return Some(()) };
+            at += run;
+            if size > 0 {
+                let number = bits.signed(size);
+                if let (Some(&(row, column)), Some(factor)) = (PLACES.get(at), self.factors.get(at)) {
+                    // What lies outside has the factor 0.
+                    coefficients[usize::from(row) % MOST][usize::from(column) % MOST] += value(number) * factor;
+                }
+            }
+            at += 1;
+        }
+        self.pass(bits, at)
+    }
+
+    /// Gets past the coefficients that are not wanted.
+    #[inline]
+    fn pass(&self, bits: &mut Bits<'_>, mut at: usize) -> Option<()> {
+        while at < 64 {
+            bits.refill();
+            let step = step(&self.steps, bits);
+            let after = at + step.coefficients();
+            if step.bits() > 0 && after < 64 {
+                bits.skip(step.bits());
+                if step.ends() {
+                    return Some(());
+                }
+                at = after;
+            } else {
+                let Code::Value { run, size } = next(&self.component.ac, bits)? else { return Some(()) };
+                bits.skip(size);
+                at += run + 1;
+            }
+        }
+        (at == 64).then_some(())
+    }
+
+    #[inline]
+    fn draw(&self, coefficients: &Coefficients, planes: &mut Planes, plane: usize, (left, top): (usize, usize)) {
+        let Shape { across, down, .. } = self.shape;
+        if (across, down) == (2, 2) {
+            // Nearly all of a picture's blocks are these, and of these the transform is but sums.
+            let [mean, over] = [coefficients[0][0] / 8.0, coefficients[0][1] / 8.0];
+            let [under, cross] = [coefficients[1][0] / 8.0, coefficients[1][1] / 8.0];
+            let (above, below) = ((mean + under, over + cross), (mean - under, over - cross));
+            for (y, (even, odd)) in [above, below].into_iter().enumerate() {
+                planes.row(plane, top + y, left, 2).copy_from_slice(&[byte(even + odd), byte(even - odd)]);
+            }
+            return;
+        }
+        let mut rows = Coefficients::default();
+        for (row, frequencies) in rows.iter_mut().zip(coefficients) {
+            for (sum, shares) in row.iter_mut().zip(&self.across) {
+                *sum = frequencies.iter().zip(shares).map(|(frequency, share)| frequency * share).sum();
+            }
+        }
+        for (y, shares) in self.down.iter().enumerate().take(down) {
+            let mut sums = [0.0; MOST];
+            for (row, share) in rows.iter().zip(shares) {
+                for (sum, value) in sums.iter_mut().zip(row) {
+                    *sum += value * share;
+                }
+            }
+            planes.row(plane, top + y, left, across).copy_from_slice(&sums.map(byte)[..across]);
+        }
+    }
+}
+
+enum Code {
+    /// After `run` zeros a coefficient whose value has `size` bits; none where it is zero too.
+    Value { run: usize, size: u32 },
+    /// The rest of the block is zero.
+    End,
+}
+
+#[inline]
+fn next(codes: &Huffman, bits: &mut Bits<'_>) -> Option<Code> {
+    bits.refill();
+    let symbol = codes.symbol(bits)?;
+    let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
+    match (run, size) {
+        (0, 0) => Some(Code::End),
+        (0..15, 0) => None,
+        _ => Some(Code::Value { run, size }),
+    }
+}
+
+/// The inverse cosine transform of `pixels` points, scaled so that eight points of JPEG's have the same mean.
+fn axis(pixels: usize) -> Axis {
+    let mut axis = Axis::default();
+    #[expect(clippy::cast_precision_loss, reason = "numbers below ten")]
+    for (pixel, shares) in axis.iter_mut().enumerate().take(pixels) {
+        for (frequency, share) in shares.iter_mut().enumerate().take(pixels) {
+            let angle = (2 * pixel + 1) as f32 * frequency as f32 * std::f32::consts::PI / (2 * pixels) as f32;
+            *share = if frequency == 0 { std::f32::consts::FRAC_1_SQRT_2 / 2.0 } else { angle.cos() / 2.0 };
+        }
+    }
+    axis
+}
+
+/// JPEG stores bytes around zero.
+#[inline]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates, which is wanted")]
+fn byte(value: f32) -> u8 {
+    (value + 128.5) as u8
+}

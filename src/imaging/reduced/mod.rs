@@ -1,0 +1,163 @@
+//! A JPEG at a half or a quarter of its size, for a fraction of what all of it costs (ADR 0006).
+//!
+//! Of each block of 8 x 8 pixels only the lowest frequencies become pixels. The codes of the others are stepped over, several
+//! at once, without looking at what they say. Only what most cameras and browsers write is read: baseline, gray or YCbCr,
+//! in one scan. Whatever is unusual or wrong in the least is `None`, and the full decoder says what the file is.
+
+mod bits;
+mod block;
+mod frame;
+mod huffman;
+mod planes;
+
+use fast_image_resize::images::TypedImage;
+use fast_image_resize::pixels::U16x3;
+
+use bits::{Bits, Intervals};
+use block::Blocks;
+use frame::Frame;
+use planes::Planes;
+
+pub(super) use planes::upper;
+
+/// How much of each side is kept. An eighth is not among them: it keeps the parity that is asked for only of pictures that
+/// are hardly ever met (ADR 0006).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scale {
+    Quarter,
+    Half,
+}
+
+impl Scale {
+    /// The least that keeps this share of each side.
+    pub(super) fn least_of(share: f64) -> Option<Self> {
+        [Self::Quarter, Self::Half].into_iter().find(|scale| scale.extent(1) >= share)
+    }
+
+    /// Pixels that a block keeps, a side.
+    pub(super) fn of_eight(self) -> u8 {
+        match self {
+            Self::Quarter => 2,
+            Self::Half => 4,
+        }
+    }
+
+    /// Pixels that a side of a picture keeps. The last one may lie beyond the picture in part.
+    pub(super) fn side(self, full: u32) -> u32 {
+        let kept = (u64::from(full) * u64::from(self.of_eight())).div_ceil(8);
+        u32::try_from(kept).unwrap_or(u32::MAX)
+    }
+
+    /// The same with its fraction.
+    pub(super) fn extent(self, full: u32) -> f64 {
+        f64::from(full) * f64::from(self.of_eight()) / 8.0
+    }
+}
+
+/// A reduced picture, with room for fractions: rounded to bytes between across and down, so few pixels would come out further
+/// from what all of them give than the reduction itself leads.
+pub(super) type Reduced = TypedImage<'static, U16x3>;
+
+/// The picture as it is stored, reduced. `None` where this is not the decoder for it.
+pub(super) fn decode(bytes: &[u8], scale: Scale) -> Option<Reduced> {
+    let frame = Frame::read(bytes)?;
+    let intervals = Intervals::read(frame.data)?;
+    let (across, down) = frame.units();
+    let whole = across * down;
+    let each = if frame.restart_interval == 0 { whole } else { frame.restart_interval };
+    if intervals.count() != whole.div_ceil(each) {
+        return None;
+    }
+    let mut planes = Planes::new(&frame, scale);
+    let blocks: Vec<Blocks<'_>> = frame.components.iter().zip(planes.shapes()).map(Blocks::new).collect();
+    for (number, interval) in intervals.iter().enumerate() {
+        let mut bits = Bits::new(&interval);
+        let mut before = [0_i32; 3];
+        for unit in number * each..whole.min((number + 1) * each) {
+            let (row, column) = (unit / across, unit % across);
+            for ((component, blocks), before) in blocks.iter().enumerate().zip(&mut before) {
+                blocks.decode(&mut bits, before, &mut planes, component, (column, row))?;
+            }
+        }
+        if !bits.are_used_up(&interval) {
+            return None;
+        }
+    }
+    let (width, height) = (scale.side(frame.width), scale.side(frame.height));
+    TypedImage::from_pixels(width, height, planes.into_pixels(width as usize, height as usize)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use image::RgbImage;
+
+    use super::*;
+    use crate::imaging::{ImagingSettings, picture};
+
+    fn file(name: &str) -> Vec<u8> {
+        std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/").to_owned() + name).unwrap()
+    }
+
+    /// Each pixel is the mean of those that it stands for: what reducing is, but for the highest frequencies.
+    fn averaged(bytes: &[u8], times: usize) -> Vec<[f64; 3]> {
+        let whole = picture(bytes, &ImagingSettings::default().limits()).unwrap();
+        let (width, height) = (whole.meta.width as usize, whole.meta.height as usize);
+        let whole = RgbImage::from_raw(whole.meta.width, whole.meta.height, whole.rgb.to_vec()).unwrap();
+        let mut means = Vec::new();
+        for top in (0..height).step_by(times) {
+            for left in (0..width).step_by(times) {
+                let mut sum = [0.0; 4];
+                for y in top..height.min(top + times) {
+                    for x in left..width.min(left + times) {
+                        let pixel = whole.get_pixel(u32::try_from(x).unwrap(), u32::try_from(y).unwrap()).0;
+                        sum.iter_mut().zip(pixel).for_each(|(sum, value)| *sum += f64::from(value));
+                        sum[3] += 1.0;
+                    }
+                }
+                means.push([sum[0], sum[1], sum[2]].map(|channel| channel / sum[3]));
+            }
+        }
+        means
+    }
+
+    #[test]
+    fn what_it_reads_is_the_picture_only_smaller() {
+        for name in ["gray.jpg", "full-chroma.jpg", "half-chroma.jpg", "wide-chroma.jpg", "restarts.jpg", "223x225.jpg"]
+        {
+            let bytes = file(name);
+            for (scale, times) in [(Scale::Quarter, 4), (Scale::Half, 2)] {
+                let reduced = decode(&bytes, scale).unwrap_or_else(|| panic!("{name} is not read"));
+                let expected = averaged(&bytes, times);
+                assert_eq!(reduced.pixels().len(), expected.len(), "{name} {scale:?}");
+                let apart = |(pixel, mean): (&U16x3, &[f64; 3])| {
+                    pixel.0.iter().zip(mean).map(|(&value, mean)| (f64::from(value) / 256.0 - mean).abs()).sum::<f64>()
+                };
+                #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
+                let values = (expected.len() * 3) as f64;
+                let apart = reduced.pixels().iter().zip(&expected).map(apart).sum::<f64>() / values;
+                assert!(apart < 4.0, "{name} {scale:?}: {apart} of 255 apart on average");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_unusual_is_left_to_the_full_decoder() {
+        for name in ["progressive.jpg", "cmyk.jpg", "ycck.jpg"] {
+            assert!(decode(&file(name), Scale::Half).is_none(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_cut_or_broken_is_left_to_the_full_decoder() {
+        for name in ["half-chroma.jpg", "restarts.jpg"] {
+            let bytes = file(name);
+            for share in 1..100 {
+                assert!(decode(&bytes[..bytes.len() * share / 100], Scale::Half).is_none(), "{name} at {share} %");
+            }
+            let (data, end) = bytes.split_at(bytes.len() - 2);
+            for more in [&b"\x55"[..], b"\xFF\x00", b"\xFF\xD0"] {
+                assert!(decode(&[data, more, end].concat(), Scale::Half).is_none(), "{name} and {more:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,46 @@
+"""Our side of a comparison: a bench binary that does what it is told, line by line, and whose CPU time is read."""
+
+import glob
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def binary(bench):
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    found = [path for path in glob.glob(str(target / f"release/deps/{bench}-*")) if not path.endswith(".d")]
+    if not found:
+        sys.exit(f"there is no {bench}: cargo bench --locked --bench {bench} --no-run")
+    return max(found, key=os.path.getmtime)
+
+
+class Ours:
+    def __init__(self, bench, *arguments, cores=(0,)):
+        self.process = subprocess.Popen(
+            [binary(bench), *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        )
+        assert self.process.stdout.readline().strip() == "ready"
+
+    def cpu(self):
+        """Seconds of CPU of all its threads, to the nanosecond."""
+        tasks = glob.glob(f"/proc/{self.process.pid}/task/*/schedstat")
+        return sum(int(Path(task).read_text().split()[0]) for task in tasks) / 1e9
+
+    def run(self, line):
+        """Does one line; gives the CPU seconds that it took."""
+        before = self.cpu()
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline().strip() == "done", f"{line}: it ended"
+        return self.cpu() - before
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait()
