@@ -13,7 +13,7 @@ QUERIES ?= demo/queries.json
 export COUNT PREFIX QUERY FILE QUERIES
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench bench-peers run release seed-images ingest-images \
+.PHONY: help demo test test-peers check bench bench-peers run release seed-images ingest-images \
 	search-image-text search-image search-image-qdrant search-image-weaviate eval
 
 help: ## list the targets
@@ -24,6 +24,9 @@ demo: ## everything at once, in one process: seeds, ingests, searches, prints th
 
 test: ## all tests, those of the documentation too
 	$(CARGO) test --locked
+
+test-peers: ## the providers' contract against infinity from PyPI (python3; 6 GB under target/peers)
+	CARGO="$(CARGO)" zarf/peers/infinity.sh
 
 check: $(DENY) ## format, clippy, documentation, dependencies, layers
 	$(CARGO) fmt --check

@@ -24,7 +24,7 @@ pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/clip-tiny")
 }
 
-async fn tiny(precision: Precision) -> LocalProvider {
+pub(crate) async fn tiny(precision: Precision) -> LocalProvider {
     LocalProvider::open(Source::folder(folder(), precision), TWO).await.unwrap()
 }
 

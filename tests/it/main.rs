@@ -10,6 +10,7 @@ mod commands;
 mod embed_contract;
 mod embed_contract_http;
 mod embed_lies;
+mod embed_peers;
 mod embed_trouble;
 mod errors;
 mod golden;

@@ -4,6 +4,9 @@ makes of pictures and texts with it.
     python -m venv /some/venv
     /some/venv/bin/pip install torch transformers onnx onnxruntime pillow numpy
     /some/venv/bin/python zarf/golden/clip_tiny.py
+
+With `--transformers FOLDER` it makes nothing but a folder of the committed model as transformers itself loads it, and runs on
+older transformers too (`make test-peers`).
 """
 
 import base64
@@ -11,13 +14,13 @@ import collections
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import numpy
 import torch
-from onnxruntime.quantization import QuantType, quantize_dynamic
 from PIL import Image
-from transformers import CLIPConfig, CLIPImageProcessorPil, CLIPModel, CLIPTokenizer
+from transformers import CLIPConfig, CLIPModel
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "tests" / "data" / "clip-tiny"
@@ -152,6 +155,8 @@ def model(size):
 
 
 def export(clip, folder):
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
     folder.mkdir(parents=True)
 
     class Vision(torch.nn.Module):
@@ -192,6 +197,8 @@ def rounded(vector):
 
 
 def main():
+    from transformers import CLIPImageProcessorPil, CLIPTokenizer
+
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
     vocab, merges = vocabulary()
@@ -238,4 +245,45 @@ def main():
         assert alike < 0.99, "a tower that hardly looks at its input would pass"
 
 
-main()
+def committed():
+    """The weights of the exported towers, under the names that they had."""
+    import onnx
+
+    weights = {}
+    for name in ("vision", "text"):
+        graph = onnx.load(OUT / "onnx" / f"{name}_model.onnx").graph
+        tensors = {tensor.name: torch.tensor(onnx.numpy_helper.to_array(tensor)) for tensor in graph.initializer}
+        for name, tensor in tensors.items():
+            if name.startswith("clip."):
+                weights[name.removeprefix("clip.")] = tensor
+        for node in graph.node:
+            # The exporter has turned the matrices of products, and named them anew.
+            given = [name for name in node.input if name.startswith("onnx::")]
+            if node.op_type == "MatMul" and given:
+                name = node.name.removesuffix("/MatMul").strip("/").replace("/", ".")
+                weights[f"{name}.weight"] = tensors[given[0]].T.contiguous()
+    return weights
+
+
+def for_transformers(folder):
+    """The committed model with its own tokenizer and settings."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in ("tokenizer.json", "preprocessor_config.json"):
+        shutil.copy(OUT / file, folder / file)
+    tokenizer = {"tokenizer_class": "CLIPTokenizerFast", "model_max_length": 77, "bos_token": BEGIN}
+    tokenizer |= {name: END for name in ("eos_token", "pad_token", "unk_token")}
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    clip = CLIPModel(CLIPConfig.from_pretrained(OUT))
+    missing, unknown = clip.load_state_dict(committed(), strict=False)
+    missing = [name for name in missing if not name.endswith(("logit_scale", "position_ids"))]
+    assert not missing and not unknown, (missing, unknown)
+    clip.save_pretrained(folder)
+    # infinity cuts texts to this; older transformers say 20 where the file says nothing, which is for generated texts.
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"max_length": 77}))
+
+
+if sys.argv[1:2] == ["--transformers"]:
+    for_transformers(Path(sys.argv[2]))
+else:
+    main()

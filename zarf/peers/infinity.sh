@@ -1,0 +1,32 @@
+#!/bin/sh
+# The contract of embedding providers against infinity from PyPI, which serves tests/data/clip-tiny: `make test-peers`.
+# Its Python is put into target/peers/infinity once (about 6 GB: its torch comes with CUDA); the network is needed for that
+# alone. Versions are those that were seen to work together.
+set -eu
+
+here=target/peers/infinity
+url=http://127.0.0.1:${INFINITY_PORT:-7997}
+if [ ! -e "$here/done" ]; then
+    python3 -m venv "$here/venv"
+    "$here/venv/bin/pip" install --quiet 'infinity-emb[torch,vision,server]==0.0.78' 'transformers<4.49' 'click<8.2' aiohttp onnx
+    touch "$here/done"
+fi
+"$here/venv/bin/python" zarf/golden/clip_tiny.py --transformers "$here/clip-tiny"
+
+HF_HUB_OFFLINE=1 INFINITY_ANONYMOUS_USAGE_STATS=0 "$here/venv/bin/infinity_emb" v2 \
+    --model-id "$here/clip-tiny" --served-model-name clip-tiny --engine torch --device cpu --dtype float32 \
+    --no-bettertransformer --host 127.0.0.1 --port "${url##*:}" >"$here/log" 2>&1 &
+server=$!
+trap 'kill $server 2>/dev/null' EXIT
+
+tries=0
+until "$here/venv/bin/python" -c 'import sys, urllib.request as http; http.urlopen(sys.argv[1] + "/models")' "$url" 2>/dev/null; do
+    tries=$((tries + 1))
+    if [ $tries -gt 60 ] || ! kill -0 $server 2>/dev/null; then
+        cat "$here/log" >&2
+        echo "infinity did not start" >&2
+        exit 1
+    fi
+    sleep 1
+done
+GLIMPSE_INFINITY_URL=$url "${CARGO:-cargo}" test --locked --test it embed_peers::
