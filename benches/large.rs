@@ -19,7 +19,7 @@ use glimpse::domain::{CollectionName, Embedding, ImageRef, ImageUri, Probe, Spac
 use glimpse::embed::{EmbedError, ImageEmbeddingProvider};
 use glimpse::imaging::{ImagingSettings, PreparedImage, Preprocessing};
 use glimpse::index::embedded::EmbeddedIndex;
-use glimpse::index::{ImageIndex, Stores};
+use glimpse::index::Stores;
 use glimpse::pipeline::{Pipeline, PipelineSettings, Run, Stages, Task};
 use glimpse::source::{Fetched, ImageSource, NewObject, Scope, SourceError};
 use image::imageops::FilterType;
