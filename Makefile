@@ -46,11 +46,15 @@ bench: ## measure
 # What its Python side needs comes from PyPI, into target/peers.
 target/peers/bin/python:
 	python3 -m venv target/peers
-	target/peers/bin/pip install --quiet pillow pyvips pyvips-binary numpy
+	target/peers/bin/pip install --quiet pillow pyvips pyvips-binary numpy torch transformers onnx onnxruntime tokenizers
 
-bench-peers: target/peers/bin/python ## the same beside Pillow and libvips, on one core, in one table
-	$(CARGO) bench --locked --bench decode_peer --no-run
+target/peers/clip-b32: target/peers/bin/python
+	target/peers/bin/python zarf/peers/clip_b32.py $@
+
+bench-peers: target/peers/clip-b32 ## beside Pillow, libvips and ONNX Runtime, on one core (python3; 7 GB under target/peers)
+	$(CARGO) bench --locked --bench decode_peer --bench embed_peer --no-run
 	target/peers/bin/python zarf/peers/decode.py target/peers/files
+	target/peers/bin/python zarf/peers/embed.py target/peers/clip-b32
 
 run: ## the service alone
 	$(GLIMPSE) serve

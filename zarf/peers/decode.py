@@ -1,10 +1,7 @@
 """What a file costs from its bytes to a model's square, with ours and with what people use: Pillow, Pillow with `draft`, and
 libvips. One core, CPU time, the least of many runs in turns, one table.
 
-    python -m venv target/peers
-    target/peers/bin/pip install pillow pyvips pyvips-binary numpy
-    cargo bench --locked --bench decode_peer --no-run
-    target/peers/bin/python zarf/peers/decode.py target/peers/files
+    make bench-peers
 
 The files are made out of demo/ where they are not there yet: a photograph of 640 x 480 and one of 12 megapixels, with the
 grain of a camera, as JPEG, WebP and PNG.

@@ -1,18 +1,12 @@
 """What a picture and a query cost with our engine and with ONNX Runtime, on one core, a ViT-B/32 of random weights.
 
-    python -m venv target/peers
-    target/peers/bin/pip install torch transformers onnx onnxruntime tokenizers numpy
-    target/peers/bin/python zarf/peers/clip_b32.py target/peers/clip-b32
-    cargo bench --locked --bench embed_peer --no-run
-    target/peers/bin/python zarf/peers/embed.py target/peers/clip-b32
+    make bench-peers
 
 CPU time, not time on the clock: others may use the machine. Five rounds, our side and the peer in turns; medians.
 The peer takes a batch in eights, ours in runs of its own choice.
 """
 
-import glob
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -20,47 +14,25 @@ from statistics import median
 
 import numpy
 import onnxruntime
+from ours import Ours
 from tokenizers import Tokenizer
 
-ROOT = Path(__file__).resolve().parents[2]
 ROUNDS = 5
 CORE = 0
 TEXTS = {"short": "a photo of a cat", "long": "a photograph of a small cat that sleeps on a red chair. " * 8}
 
 
-def binary():
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    found = [path for path in glob.glob(str(target / "release/deps/embed_peer-*")) if not path.endswith(".d")]
-    if not found:
-        sys.exit("there is no embed_peer: cargo bench --locked --bench embed_peer --no-run")
-    return max(found, key=os.path.getmtime)
-
-
-class Ours:
+class Engine:
     """Our engine in a process of its own."""
 
     def __init__(self, folder, precision, threads, cores):
-        self.process = subprocess.Popen(
-            [binary(), str(folder), precision, str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, cores),
-        )
-        assert self.process.stdout.readline().strip() == "ready"
-
-    def cpu(self):
-        """Seconds of CPU of all its threads, to the nanosecond."""
-        tasks = glob.glob(f"/proc/{self.process.pid}/task/*/schedstat")
-        return sum(int(Path(task).read_text().split()[0]) for task in tasks) / 1e9
+        self.ours = Ours("embed_peer", folder, precision, threads, cores=cores)
 
     def run(self, what, count, text=""):
         """CPU and clock seconds for each of `count`."""
-        before, begun = self.cpu(), time.perf_counter()
-        self.process.stdin.write(f"{what} {count} {text}\n")
-        self.process.stdin.flush()
-        assert self.process.stdout.readline().strip() == "done"
-        return (self.cpu() - before) / count, (time.perf_counter() - begun) / count
+        begun = time.perf_counter()
+        cpu = self.ours.run(f"{what} {count} {text}")
+        return cpu / count, (time.perf_counter() - begun) / count
 
 
 class Peer:
@@ -101,8 +73,8 @@ def main(folder):
     folder = Path(folder)
     print(f"before: {busy()}")
     cores = set(range(os.cpu_count()))
-    ours = {precision: Ours(folder, precision, 1, {CORE}) for precision in ("fp32", "int8")}
-    two = {precision: Ours(folder, precision, 2, cores) for precision in ("fp32", "int8")}
+    ours = {precision: Engine(folder, precision, 1, {CORE}) for precision in ("fp32", "int8")}
+    two = {precision: Engine(folder, precision, 2, cores) for precision in ("fp32", "int8")}
     os.sched_setaffinity(0, {CORE})
     peers = {precision: Peer(folder, precision) for precision in ("fp32", "int8")}
     work = []
