@@ -19,7 +19,7 @@ async fn healthz() -> axum::Json<HealthReply> {
     axum::Json(HealthReply { status: "ok".to_owned() })
 }
 
-/// Searches can be answered: both towers of the model have passed their probe, every store is there.
+/// Searches can be answered: both towers of the model have passed their probe and answer, every store is there.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
     responses((status = 200, body = ReadyReply), (status = 503, body = ErrorReply)))]
 async fn readyz(State(search): State<Search>) -> Result<axum::Json<ReadyReply>, ApiError> {

@@ -71,6 +71,10 @@ impl ImageEmbeddingProvider for TextCache {
         Ok(vector)
     }
 
+    fn reachable(&self) -> Result<(), EmbedError> {
+        self.inner.reachable()
+    }
+
     fn busy(&self) -> Option<Busy> {
         self.inner.busy()
     }

@@ -71,6 +71,14 @@ pub trait ImageEmbeddingProvider: Send + Sync + 'static {
     /// A text, cut to what the model can read.
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError>;
 
+    /// Whether it would be called now: not while a breaker keeps calls back. Asks nobody.
+    ///
+    /// # Errors
+    /// [`EmbedError::Dependency`], with when it may be called again.
+    fn reachable(&self) -> Result<(), EmbedError> {
+        Ok(())
+    }
+
     /// How much its own threads have worked, where it has threads here.
     fn busy(&self) -> Option<Busy> {
         None

@@ -89,6 +89,14 @@ impl ImageEmbeddingProvider for Probed {
         self.checked(self.inner.embed_text(text), std::slice::from_ref).await
     }
 
+    fn reachable(&self) -> Result<(), EmbedError> {
+        let reachable = self.inner.reachable();
+        if reachable.is_err() {
+            self.proof.miss();
+        }
+        reachable
+    }
+
     fn busy(&self) -> Option<Busy> {
         self.inner.busy()
     }

@@ -260,3 +260,42 @@ async fn one_elsewhere_is_probed_again_now_and_then_and_being_down_unproves_it_n
     end.cancel();
     kept.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_missed_while_its_breaker_is_open_is_looked_for_until_it_is_back() {
+    let fake = Fake::of(4);
+    let breaker = Arc::new(Breaker::new(BreakerSettings { threshold: 1, cool_down: COOL_DOWN }));
+    let guard = Guard::prompt("clip", 0).through(breaker.clone());
+    let resilient = Arc::new(crate::embed::Resilient::new(fake.clone(), guard));
+    let (proof, end) = (Arc::new(Proof::new(resilient.clone(), Some(breaker))), CancellationToken::new());
+    let cached =
+        crate::embed::TextCache::new(Arc::new(Probed::new(resilient, proof.clone())), std::num::NonZeroUsize::MIN);
+    let (watched, over) = (proof.clone(), end.clone());
+    #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
+    let kept = tokio::spawn(async move { watched.keep(over).await });
+    let space = cached.space().await.unwrap();
+    assert_eq!(cached.reachable(), Ok(()));
+    fake.becomes(0);
+    cached.embed_text("a cat").await.unwrap_err();
+    tokio::time::sleep(COOL_DOWN * 3).await;
+    assert_eq!(fake.probes(), 1, "nobody has missed it");
+    assert!(Arc::ptr_eq(&cached.space().await.unwrap(), &space), "it is no less proven");
+
+    let calls = fake.calls.load(Ordering::SeqCst);
+    for _ in 0..9 {
+        let trouble = Trouble::Unavailable { retry_after: Duration::from_secs(1) };
+        let said = cached.reachable().unwrap_err();
+        let EmbedError::Dependency(DependencyError { trouble: seen, .. }) = said else { panic!("{said}") };
+        assert_eq!(seen, trouble);
+    }
+    assert_eq!((fake.probes(), fake.calls.load(Ordering::SeqCst)), (1, calls), "to ask costs no call");
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(fake.probes(), 2, "one look, and it is still down");
+    assert!(cached.reachable().is_err());
+    fake.becomes(4);
+    tokio::time::sleep(COOL_DOWN).await;
+    assert_eq!(cached.reachable(), Ok(()), "found without a call of anybody");
+    assert_eq!(cached.space().await.unwrap().dimension, 4);
+    end.cancel();
+    kept.await.unwrap();
+}

@@ -44,6 +44,7 @@ pub struct Proof {
     /// Held by whoever probes.
     flight: tokio::sync::Mutex<()>,
     doubted: Notify,
+    missed: Notify,
 }
 
 impl Proof {
@@ -51,7 +52,7 @@ impl Proof {
     /// one that its calls go through.
     pub fn new(provider: Arc<dyn ImageEmbeddingProvider>, breaker: Option<Arc<Breaker>>) -> Self {
         let (state, flight) = (Mutex::new(State::Unknown), tokio::sync::Mutex::new(()));
-        Self { provider, breaker, state, flight, doubted: Notify::new() }
+        Self { provider, breaker, state, flight, doubted: Notify::new(), missed: Notify::new() }
     }
 
     /// The proven space; probes where nothing is known.
@@ -106,6 +107,12 @@ impl Proof {
         }
     }
 
+    /// Says that somebody wants it while the breaker is open: then [`keep`](Self::keep) looks when it is back. Without that
+    /// a service that is sent no searches, because it is not ready, would never be ready again.
+    pub(super) fn miss(&self) {
+        self.missed.notify_one();
+    }
+
     /// Probes until there is a proof, and again whenever it is in doubt, until `end`: who asks first does not wait, and a
     /// provider that was made right is found so.
     pub async fn keep(&self, end: CancellationToken) {
@@ -139,8 +146,26 @@ impl Proof {
         let elsewhere = self.breaker.is_some();
         tokio::select! {
             () = self.doubted.notified() => {}
+            () = self.missed_and_cooled_down() => {
+                // Another's call may have been let through, and closed it.
+                if self.open_for().is_some() {
+                    self.renew().await;
+                }
+            }
             () = tokio::time::sleep(RENEWAL), if elsewhere => self.renew().await,
         }
+    }
+
+    /// Returns when the breaker may let a call through again, after somebody has missed the provider.
+    async fn missed_and_cooled_down(&self) {
+        self.missed.notified().await;
+        while let Some(left) = self.open_for().filter(|left| !left.is_zero()) {
+            tokio::time::sleep(left).await;
+        }
+    }
+
+    fn open_for(&self) -> Option<Duration> {
+        self.breaker.as_ref().and_then(|breaker| breaker.open_for())
     }
 
     /// `None` where it must be asked.

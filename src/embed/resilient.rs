@@ -46,6 +46,10 @@ impl ImageEmbeddingProvider for Resilient {
         self.guard.call(|| self.inner.embed_text(text)).await
     }
 
+    fn reachable(&self) -> Result<(), EmbedError> {
+        Ok(self.guard.reachable()?)
+    }
+
     fn busy(&self) -> Option<Busy> {
         self.inner.busy()
     }

@@ -27,6 +27,8 @@ const SHORT_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_ASKED: Duration = Duration::from_mins(5);
 /// When whoever got no permit may come back.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(1);
+/// When to ask again about a dependency that is being tried this moment.
+const RETRY_WHEN_TRIED: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Debug)]
 enum Temper {
@@ -86,6 +88,20 @@ impl Guard {
     /// Who is called.
     pub fn dependency(&self) -> &str {
         &self.dependency
+    }
+
+    /// Whether a call would be made now: not while the breaker is open. Asks nobody.
+    ///
+    /// # Errors
+    /// [`Trouble::Unavailable`] with what is left until a call may be tried.
+    pub fn reachable(&self) -> Result<(), DependencyError> {
+        match self.breaker.as_ref().and_then(|breaker| breaker.open_for()) {
+            None => Ok(()),
+            Some(left) => {
+                let trouble = Trouble::Unavailable { retry_after: left.max(RETRY_WHEN_TRIED) };
+                Err(self.trouble(trouble, "not called: its breaker is open".to_owned()))
+            }
+        }
     }
 
     /// Calls until it succeeds, fails for good, or its temper is at its end.

@@ -205,3 +205,20 @@ async fn no_more_calls_at_once_than_there_are_permits_and_the_prompt_do_not_wait
     assert_eq!(first, Ok(()));
     assert_eq!(trouble(second), Trouble::Busy { retry_after: RETRY_WHEN_FULL });
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_open_breaker_is_told_without_a_call() {
+    let breaker = breaker(1);
+    let guard = Guard::prompt("clip", 0).through(breaker.clone());
+    assert_eq!(guard.reachable(), Ok(()));
+    assert_eq!(guard.call(failing(1, Wrong::Down)).await, Err(Wrong::Down));
+    let left = |guard: &Guard| guard.reachable().map_err(|down| (down.dependency, down.trouble));
+    let unavailable = |retry_after| Err(("clip".to_owned(), Trouble::Unavailable { retry_after }));
+    tokio::time::advance(COOL_DOWN / 4).await;
+    assert_eq!(left(&guard), unavailable(COOL_DOWN / 4 * 3));
+    tokio::time::advance(COOL_DOWN).await;
+    assert_eq!(left(&guard), unavailable(RETRY_WHEN_TRIED), "nobody knows yet that it is back");
+    assert_eq!(guard.call(failing(0, Wrong::Down)).await, Ok(1));
+    assert_eq!(guard.reachable(), Ok(()));
+    assert_eq!(Guard::prompt("local", 0).reachable(), Ok(()));
+}

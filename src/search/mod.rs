@@ -157,12 +157,14 @@ impl Search {
         Ok((store.name(), store.collections().await?))
     }
 
-    /// Whether searches can be answered: both towers have passed their probe, every store is there.
+    /// Whether searches can be answered: both towers have passed their probe and are not known to be down, every store
+    /// is there.
     ///
     /// # Errors
     /// [`SearchError`] with the first that is not.
     pub async fn ready(&self) -> Result<Arc<Space>, SearchError> {
         let space = self.provider.space().await?;
+        self.provider.reachable()?;
         for store in self.stores.iter() {
             store.ready().await?;
         }

@@ -192,6 +192,7 @@ async fn a_model_that_goes_away_in_the_middle_of_a_job_costs_time_and_no_image()
     let response = app.send(reqwest::Method::GET, "/search/images?q=a%20dog", None).await;
     assert!(response.status() == StatusCode::SERVICE_UNAVAILABLE && response.headers().contains_key("retry-after"));
     app.find("a cat", 1).await;
+    assert_eq!(until(&app, "/readyz", StatusCode::SERVICE_UNAVAILABLE).await["message"], "clip is unavailable");
 
     wire.mend().await;
     let job = app.job_until(&id, JobReply::is_final).await;
@@ -203,6 +204,26 @@ async fn a_model_that_goes_away_in_the_middle_of_a_job_costs_time_and_no_image()
     );
     assert!(app.job(&id).await.waiting_on.is_none());
     until(&app, "/search/images?q=a%20dog", StatusCode::OK).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_whose_model_went_away_is_not_ready_and_is_ready_again_without_a_search() {
+    let (url, _serving) = serve(Bent::new().router()).await;
+    let mut wire = Wire::to(&url, true).await;
+    let app = app(&wire.url()).await;
+    fill(&app, 1).await;
+    assert_eq!(app.ingest().await.status, "SUCCEEDED");
+    assert_eq!(app.get("/readyz").await.0, StatusCode::OK);
+    wire.cut();
+    let (status, reply) = app.get("/search/images?q=a%20dog").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{reply}");
+    let response = app.send(reqwest::Method::GET, "/readyz", None).await;
+    assert!(response.status() == StatusCode::SERVICE_UNAVAILABLE && response.headers().contains_key("retry-after"));
+    let reply: serde_json::Value = response.json().await.unwrap();
+    assert_eq!((reply["code"].as_str(), reply["message"].as_str()), (Some("not_ready"), Some("clip is unavailable")));
+    wire.mend().await;
+    until(&app, "/readyz", StatusCode::OK).await;
+    assert_eq!(app.get("/search/images?q=a%20dog").await.0, StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]
