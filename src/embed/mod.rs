@@ -79,6 +79,12 @@ pub trait ImageEmbeddingProvider: Send + Sync + 'static {
         Ok(())
     }
 
+    /// Pictures in one batch that cost less together than one by one; 1 where company gains nothing, or where that is
+    /// not known.
+    fn useful_batch(&self) -> NonZeroUsize {
+        NonZeroUsize::MIN
+    }
+
     /// How much its own threads have worked, where it has threads here.
     fn busy(&self) -> Option<Busy> {
         None
