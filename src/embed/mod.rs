@@ -8,6 +8,7 @@ pub mod hub;
 pub mod local;
 pub mod probe;
 
+mod batch_size;
 mod cached;
 mod clip_http;
 mod http;
