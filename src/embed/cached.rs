@@ -75,6 +75,10 @@ impl ImageEmbeddingProvider for TextCache {
         self.inner.reachable()
     }
 
+    fn useful_batch(&self) -> NonZeroUsize {
+        self.inner.useful_batch()
+    }
+
     fn busy(&self) -> Option<Busy> {
         self.inner.busy()
     }

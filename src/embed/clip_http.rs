@@ -5,12 +5,12 @@
 //! `[{"image" or "text": "…", "vector": […]}]` in order, maybe with the input repeated. Requests name no model. `GET /`
 //! says which model it is at `glimpse clip`, and at others nothing that is known.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::Deserialize;
 
+use super::batch_size::BatchSize;
 use super::http::{NoAnswer, Service};
 use super::reading::{self, Numbers, Square, VECTOR_BYTES};
 use super::remote::USUAL_SIZE;
@@ -30,7 +30,7 @@ pub struct ClipProvider {
     model: String,
     size: Option<u32>,
     resize: Resize,
-    max_batch: NonZeroUsize,
+    batch: BatchSize,
 }
 
 /// What `GET /` of `glimpse clip` answers. Another server's may have none of it.
@@ -58,7 +58,8 @@ impl ClipProvider {
         let service = Service::new("clip", &settings.service)?;
         let RemoteSettings { model, size, resize, max_batch, .. } = settings;
         let square = Square::new(size.unwrap_or(USUAL_SIZE), resize);
-        Ok(Self { service, square, model, size, resize, max_batch })
+        let batch = BatchSize::new(max_batch, settings.service.timeout);
+        Ok(Self { service, square, model, size, resize, batch })
     }
 
     /// What the service says of itself. One that is down is not taken for one that says nothing: a size guessed wrong would
@@ -93,12 +94,12 @@ impl ClipProvider {
         told.filter(|_| crops.contains(&self.resize)).unwrap_or(self.resize)
     }
 
-    async fn images(&self, images: Vec<PreparedImage>) -> Result<Vec<Embedding>, EmbedError> {
+    async fn images(&self, images: Vec<PreparedImage>) -> Result<Vec<Embedding>, NoAnswer> {
         let sent = images.len();
         let body = wire_image::body(images, Form::DataUri, r#"{"images":["#.to_owned(), "]}").await?;
         let most = sent * VECTOR_BYTES + 2 * body.len();
         let items: Vec<Item> = self.service.post("/embedding/image", body, most).await?;
-        reading::embeddings(items.into_iter().map(|item| item.vector).collect(), sent)
+        Ok(reading::embeddings(items.into_iter().map(|item| item.vector).collect(), sent)?)
     }
 
     async fn text(&self, text: &str) -> Result<Vec<Numbers>, NoAnswer> {
@@ -127,7 +128,7 @@ impl ImageEmbeddingProvider for ClipProvider {
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         self.square.check(images)?;
-        wire_image::in_requests(images, self.max_batch, |images| self.images(images)).await
+        wire_image::in_requests(images, &self.batch, |images| self.images(images)).await
     }
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
@@ -137,6 +138,7 @@ impl ImageEmbeddingProvider for ClipProvider {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
     use std::time::Duration;
 
     use super::*;

@@ -8,6 +8,7 @@ pub mod hub;
 pub mod local;
 pub mod probe;
 
+mod batch_size;
 mod cached;
 mod clip_http;
 mod http;
@@ -77,6 +78,12 @@ pub trait ImageEmbeddingProvider: Send + Sync + 'static {
     /// [`EmbedError::Dependency`], with when it may be called again.
     fn reachable(&self) -> Result<(), EmbedError> {
         Ok(())
+    }
+
+    /// Pictures in one batch that cost less together than one by one; 1 where company gains nothing, or where that is
+    /// not known.
+    fn useful_batch(&self) -> NonZeroUsize {
+        NonZeroUsize::MIN
     }
 
     /// How much its own threads have worked, where it has threads here.

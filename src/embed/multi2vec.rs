@@ -4,12 +4,12 @@
 //! "imageVectors": […]}`, or 500 with `{"error": "…"}` whatever was wrong (its `app.py` and `clip.py`): one bad picture
 //! or one overlong text fails the whole call. Requests name no model. Some of its kinds give vectors that are not of unit length.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::Deserialize;
 
+use super::batch_size::BatchSize;
 use super::http::{NoAnswer, Service};
 use super::reading::{self, Numbers, Square, VECTOR_BYTES};
 use super::remote::USUAL_SIZE;
@@ -26,7 +26,7 @@ pub struct Multi2VecProvider {
     service: Service,
     square: Square,
     model: String,
-    max_batch: NonZeroUsize,
+    batch: BatchSize,
 }
 
 /// A list that was not asked for may be empty, `null` or absent; one that was must be there.
@@ -45,15 +45,16 @@ impl Multi2VecProvider {
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("multi2vec", &settings.service)?;
         let square = Square::new(settings.size.unwrap_or(USUAL_SIZE), settings.resize);
-        Ok(Self { service, square, model: settings.model, max_batch: settings.max_batch })
+        let batch = BatchSize::new(settings.max_batch, settings.service.timeout);
+        Ok(Self { service, square, model: settings.model, batch })
     }
 
-    async fn images(&self, images: Vec<PreparedImage>) -> Result<Vec<Embedding>, EmbedError> {
+    async fn images(&self, images: Vec<PreparedImage>) -> Result<Vec<Embedding>, NoAnswer> {
         let sent = images.len();
         let body = wire_image::body(images, Form::Bare, r#"{"texts":[],"images":["#.to_owned(), "]}").await?;
         let most = sent * VECTOR_BYTES + 2 * body.len();
         let reply: Reply = self.service.post(PATH, body, most).await?;
-        reading::embeddings(reply.image_vectors.ok_or_else(|| self.lacks("imageVectors"))?, sent)
+        Ok(reading::embeddings(reply.image_vectors.ok_or_else(|| self.lacks("imageVectors"))?, sent)?)
     }
 
     async fn text(&self, text: &str) -> Result<Vec<Numbers>, NoAnswer> {
@@ -81,7 +82,7 @@ impl ImageEmbeddingProvider for Multi2VecProvider {
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         self.square.check(images)?;
-        wire_image::in_requests(images, self.max_batch, |images| self.images(images)).await
+        wire_image::in_requests(images, &self.batch, |images| self.images(images)).await
     }
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {

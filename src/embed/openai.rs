@@ -10,7 +10,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use super::http::Service;
+use super::batch_size::BatchSize;
+use super::http::{NoAnswer, Service};
 use super::reading::{self, Numbers, Square, VECTOR_BYTES};
 use super::remote::USUAL_SIZE;
 use super::wire_image::{self, Form};
@@ -30,7 +31,7 @@ pub struct OpenAiProvider {
     service: Service,
     square: Square,
     model: String,
-    max_batch: NonZeroUsize,
+    batch: BatchSize,
 }
 
 #[derive(Serialize)]
@@ -70,7 +71,8 @@ impl OpenAiProvider {
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("openai", &settings.service)?;
         let square = Square::new(settings.size.unwrap_or(USUAL_SIZE), settings.resize);
-        Ok(Self { service, square, model: settings.model, max_batch: settings.max_batch.min(MOST_PICTURES) })
+        let batch = BatchSize::new(settings.max_batch.min(MOST_PICTURES), settings.service.timeout);
+        Ok(Self { service, square, model: settings.model, batch })
     }
 
     /// A model that the service does not have is answered as a bad input is, so that its list is asked first. One without
@@ -86,14 +88,14 @@ impl OpenAiProvider {
         Err(self.service.failed(Trouble::Refused, detail))
     }
 
-    async fn images(&self, images: Vec<PreparedImage>) -> Result<Vec<Embedding>, EmbedError> {
+    async fn images(&self, images: Vec<PreparedImage>) -> Result<Vec<Embedding>, NoAnswer> {
         let sent = images.len();
         let model = serde_json::json!(self.model);
         let before = format!(r#"{{"model":{model},"modality":"image","encoding_format":"float","input":["#);
         let body = wire_image::body(images, Form::DataUri, before, "]}").await?;
         let most = sent * VECTOR_BYTES + 2 * body.len();
         let reply = self.service.post("/embeddings", body, most).await?;
-        reading::embeddings(self.in_order(reply)?, sent)
+        Ok(reading::embeddings(self.in_order(reply)?, sent)?)
     }
 
     /// The vectors in the order of the inputs, which the list need not have.
@@ -124,7 +126,7 @@ impl ImageEmbeddingProvider for OpenAiProvider {
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         self.square.check(images)?;
-        wire_image::in_requests(images, self.max_batch, |images| self.images(images)).await
+        wire_image::in_requests(images, &self.batch, |images| self.images(images)).await
     }
 
     /// It cuts a long text itself.

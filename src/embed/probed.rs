@@ -1,5 +1,6 @@
 //! [`Probed`]: a provider that is used only as far as its proof goes.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -95,6 +96,10 @@ impl ImageEmbeddingProvider for Probed {
             self.proof.miss();
         }
         reachable
+    }
+
+    fn useful_batch(&self) -> NonZeroUsize {
+        self.inner.useful_batch()
     }
 
     fn busy(&self) -> Option<Busy> {

@@ -15,7 +15,7 @@ pub struct RemoteSettings {
     pub service: ServiceSettings,
     /// `CLIP_MODEL`: the model's name. Where requests name no model it is a label, and the service's own word goes before it.
     pub model: String,
-    /// `CLIP_MAX_BATCH_SIZE`: pictures in one request.
+    /// `CLIP_MAX_BATCH_SIZE`: most pictures in one request.
     pub max_batch: NonZeroUsize,
     /// `IMAGE_TARGET_SIZE`: the side of the model's square; else what the service says, else 224.
     pub size: Option<u32>,

@@ -1,5 +1,6 @@
 //! [`Resilient`]: every call of a provider through one guard.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -48,6 +49,10 @@ impl ImageEmbeddingProvider for Resilient {
 
     fn reachable(&self) -> Result<(), EmbedError> {
         Ok(self.guard.reachable()?)
+    }
+
+    fn useful_batch(&self) -> NonZeroUsize {
+        self.inner.useful_batch()
     }
 
     fn busy(&self) -> Option<Busy> {

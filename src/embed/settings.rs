@@ -32,7 +32,8 @@ pub struct EmbedSettings {
     pub clip_endpoint: String,
     /// `CLIP_API_KEY`: sent to the service as a bearer token; empty (default): none is sent.
     pub clip_api_key: Secret,
-    /// `CLIP_MAX_BATCH_SIZE`: pictures in one request to a service; 8 by default, never more than 32 for `openai`.
+    /// `CLIP_MAX_BATCH_SIZE`: most pictures in one request to a service, which begins with 4 and is told by the answers; 8 by
+    /// default, never more than 32 for `openai`.
     pub clip_max_batch_size: usize,
     /// `OLLAMA_BASE_URL`: where Ollama is; `http://127.0.0.1:11434` by default.
     pub ollama_base_url: String,

@@ -1,8 +1,6 @@
 //! Prepared pictures as they travel: PNG in base64, inside a body of JSON. Lossless, so that `local` and `clip` of one
 //! model are one space; the figures are in `zarf/adr/0004-pictures-on-the-wire.md`.
 
-use std::num::NonZeroUsize;
-
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -11,6 +9,8 @@ use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 
 use super::EmbedError;
+use super::batch_size::BatchSize;
+use super::http::NoAnswer;
 use crate::domain::Embedding;
 use crate::imaging::PreparedImage;
 
@@ -92,28 +92,42 @@ fn longest(size: u32) -> usize {
     png.div_ceil(3) * 4 + 32
 }
 
-/// Pictures of this size in one request: as many as the service takes and as the byte cap leaves room for.
-fn per_request(size: u32, most: NonZeroUsize) -> usize {
-    (MOST_BYTES / longest(size)).clamp(1, most.get())
+/// Pictures of this size that the byte cap leaves room for in one request.
+fn room(size: u32) -> usize {
+    (MOST_BYTES / longest(size)).max(1)
 }
 
-/// Asks for all, in as many requests as it takes, at most `most` pictures in one; the answers in order.
+/// Asks for all, in as many requests as it takes, each as large as `batch` says when its turn comes; the answers in order.
 ///
 /// # Errors
 /// The first error of `ask`, which is to give one embedding per picture.
 pub(super) async fn in_requests<F, Fut>(
     images: &[PreparedImage],
-    most: NonZeroUsize,
+    batch: &BatchSize,
     ask: F,
 ) -> Result<Vec<Embedding>, EmbedError>
 where
     F: Fn(Vec<PreparedImage>) -> Fut + Send,
-    Fut: Future<Output = Result<Vec<Embedding>, EmbedError>> + Send,
+    Fut: Future<Output = Result<Vec<Embedding>, NoAnswer>> + Send,
 {
-    let largest = images.iter().map(|image| image.size).max().unwrap_or(1);
-    let requests: Vec<_> = images.chunks(per_request(largest, most)).map(<[PreparedImage]>::to_vec).collect();
+    let room = room(images.iter().map(|image| image.size).max().unwrap_or(1));
+    let mut rest = images;
+    let requests = std::iter::from_fn(|| {
+        let (now, later) = rest.split_at(batch.now().min(room).min(rest.len()));
+        rest = later;
+        (!now.is_empty()).then(|| now.to_vec())
+    });
+    let asked = requests.map(|images| {
+        let (sent, asked) = (images.len(), ask(images));
+        async move {
+            let request = batch.begin(sent);
+            let outcome = asked.await;
+            request.ended(&outcome);
+            outcome
+        }
+    });
     // `buffered` starves nobody here: there is no later stage, and the server works on regardless.
-    let answers: Vec<Vec<Embedding>> = stream::iter(requests).map(ask).buffered(AT_ONCE).try_collect().await?;
+    let answers: Vec<Vec<Embedding>> = stream::iter(asked).buffered(AT_ONCE).try_collect().await?;
     Ok(answers.into_iter().flatten().collect())
 }
 

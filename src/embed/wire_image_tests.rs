@@ -1,4 +1,6 @@
+use std::num::NonZeroUsize;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use super::*;
 
@@ -60,20 +62,32 @@ async fn bytes_that_are_no_picture_of_that_size_are_refused() {
 
 #[tokio::test]
 async fn requests_hold_what_the_service_takes_and_the_cap_leaves_room_for() {
-    let most = |most| NonZeroUsize::new(most).unwrap();
-    assert_eq!([per_request(224, most(8)), per_request(224, most(500)), per_request(4000, most(8))], [8, 39, 1]);
-    assert!(per_request(224, most(500)) * longest(224) <= MOST_BYTES);
+    assert_eq!([room(224), room(4000)], [39, 1]);
+    assert!(room(224) * longest(224) <= MOST_BYTES);
 
     let asked = Mutex::new(Vec::new());
     let ask = |images: Vec<PreparedImage>| {
         asked.lock().unwrap().push(images.len());
         let one = |image: PreparedImage| Ok(Embedding::normalised(vec![f32::from(image.rgb[0]), 1.0], 2)?);
-        async move { images.into_iter().map(one).collect() }
+        async move { Ok(images.into_iter().map(one).collect::<Result<_, EmbedError>>()?) }
     };
+    let batch = |most| BatchSize::new(NonZeroUsize::new(most).unwrap(), Duration::from_secs(9));
     let images: Vec<_> = (1..=7).map(|value| PreparedImage { size: 1, rgb: vec![value; 3].into() }).collect();
-    let answers = in_requests(&images, most(3), ask).await.unwrap();
+    let answers = in_requests(&images, &batch(3), ask).await.unwrap();
     assert_eq!(*asked.lock().unwrap(), [3, 3, 1]);
     let slopes: Vec<f32> = answers.iter().map(|one| (one.as_slice()[0] / one.as_slice()[1]).round()).collect();
     assert_eq!(slopes, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
-    assert!(in_requests(&[], most(3), |_| async { panic!("asked") }).await.unwrap().is_empty());
+    let nobody = in_requests(&[], &batch(3), |_| async { panic!("asked") }).await;
+    assert!(nobody.unwrap().is_empty());
+
+    // It grows in the middle of a call, as far as the bytes leave room.
+    asked.lock().unwrap().clear();
+    let many: Vec<_> = (0..60).map(|_| images[0].clone()).collect();
+    in_requests(&many, &batch(16), ask).await.unwrap();
+    let sizes = asked.lock().unwrap().clone();
+    assert_eq!((sizes[..3].to_vec(), sizes.iter().sum::<usize>()), (vec![4; 3], 60));
+    assert!(sizes.contains(&8) && sizes.iter().all(|&size| size <= 16), "{sizes:?}");
+    asked.lock().unwrap().clear();
+    in_requests(&[plain(4000), plain(4000)], &batch(16), ask).await.unwrap();
+    assert_eq!(*asked.lock().unwrap(), [1, 1]);
 }

@@ -2,17 +2,19 @@
 //! decided around them.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use axum::Router;
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
+use axum::{Json, Router};
 use bytes::Bytes;
 use futures::stream::{self, StreamExt};
 use glimpse::domain::Trouble;
-use glimpse::embed::EmbedError;
+use glimpse::embed::{EmbedError, ProviderKind};
+use glimpse::imaging::PreparedImage;
+use serde_json::{Value, json};
 
 use crate::support::embed_services::{provider, serve};
 use crate::support::scripted::{ALL, PATIENT, SIDE, Scripted};
@@ -122,4 +124,27 @@ async fn nobody_there_is_a_failure() {
         let error = provider(kind, "http://127.0.0.1:9", Some(SIDE), PATIENT).space().await.unwrap_err();
         assert!(matches!(&error, EmbedError::Dependency(down) if down.trouble == Trouble::Failed), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_service_that_takes_less_is_sent_less_from_then_on() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let sent = seen.clone();
+    let router = Router::new().fallback(move |Json(body): Json<Value>| {
+        let count = body["images"].as_array().unwrap().len();
+        sent.lock().unwrap().push(count);
+        let vectors: Vec<_> = (0..count).map(|_| json!({"vector": [1.0, 2.0]})).collect();
+        std::future::ready(if count > 2 { Err(StatusCode::PAYLOAD_TOO_LARGE) } else { Ok(Json(vectors)) })
+    });
+    let (url, _serving) = serve(router).await;
+    let provider = provider(ProviderKind::Clip, &url, Some(SIDE), PATIENT);
+    let image = PreparedImage { size: SIDE, rgb: vec![7; (SIDE * SIDE * 3) as usize].into() };
+    let four = vec![image; 4];
+    let refused = provider.embed_image_batch(&four).await;
+    assert!(matches!(refused, Err(EmbedError::Rejected(_))), "{refused:?}");
+    for _ in 0..9 {
+        assert_eq!(provider.embed_image_batch(&four).await.unwrap().len(), 4);
+    }
+    let seen = seen.lock().unwrap();
+    assert!(seen[0] == 4 && seen.len() == 19 && seen[1..].iter().all(|&count| count == 2), "{seen:?}");
 }

@@ -138,6 +138,14 @@ impl ImageEmbeddingProvider for LocalProvider {
         self.workers.run(Urgency::Now, move |threads| towers.text(&text, threads)).await
     }
 
+    /// A full run for each worker, where a run of several is quicker.
+    fn useful_batch(&self) -> NonZeroUsize {
+        match self.opening.loaded().map_or(NonZeroUsize::MIN, |towers| towers.run) {
+            NonZeroUsize::MIN => NonZeroUsize::MIN,
+            run => run.saturating_mul(self.workers.busy().threads),
+        }
+    }
+
     fn busy(&self) -> Option<Busy> {
         Some(self.workers.busy())
     }

@@ -60,7 +60,7 @@ impl Opening {
     }
 
     /// The model if it is there, without waiting.
-    fn loaded(&self) -> Option<Arc<Towers>> {
+    pub(super) fn loaded(&self) -> Option<Arc<Towers>> {
         let attempt = self.attempt.lock().unwrap_or_else(PoisonError::into_inner);
         attempt.as_ref().and_then(Shared::peek).and_then(|outcome| outcome.as_ref().ok()).cloned()
     }
