@@ -1,3 +1,5 @@
+use fast_image_resize::pixels::U16x3;
+
 use super::*;
 use crate::imaging::stored::whole;
 
@@ -49,6 +51,24 @@ fn no_size_reads_beyond_the_picture() {
         let picture = RgbImage::from_pixel(width, height, Rgb([200, 100, 50]));
         let square = cropped(&whole(&picture, Orientation::NoTransforms), size).unwrap();
         assert!(square.pixels().all(|pixel| *pixel == Rgb([200, 100, 50])), "{width} x {height}");
+    }
+}
+
+/// The one place where the resizer is given an end between two pixels (ADR 0006): from hardly smaller to much smaller.
+#[test]
+fn no_reduced_picture_is_read_beyond_its_end() {
+    let colour = [200_u16, 100, 50].map(|value| value << 8);
+    for pixels in 33_u32..180 {
+        let picture = TypedImage::from_pixels(pixels, pixels, vec![U16x3::new(colour); (pixels * pixels) as usize]);
+        let picture = picture.unwrap();
+        for missing in [0.0, 0.125, 0.25, 0.5, 0.75, 0.875] {
+            let reach = f64::from(pixels) - missing;
+            for side in [8, 31, 32, pixels / 2, pixels - 1] {
+                let resized = by_sides(&picture, (reach, reach), (side, side), Orientation::NoTransforms).unwrap();
+                let same = resized.pixels().iter().all(|pixel| pixel.0 == colour);
+                assert!(same, "{reach} of {pixels} to {side}");
+            }
+        }
     }
 }
 

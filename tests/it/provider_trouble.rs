@@ -1,134 +1,17 @@
 //! The whole service with an embedding provider in trouble: one that goes away and comes back, that lies, that changes
 //! its model, that refuses us.
 
-use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
 use axum::Router;
 use axum::http::StatusCode;
 use glimpse::api::replies::JobReply;
-use glimpse::domain::{DependencyError, Embedding, Space, Trouble};
-use glimpse::embed::{EmbedError, ImageEmbeddingProvider, local::LocalProvider};
-use glimpse::imaging::{ImagingSettings, PreparedImage, Preprocessing};
 use serde_json::json;
-use tokio::net::{TcpListener, TcpStream};
-use tokio_util::task::AbortOnDropHandle;
 
+use crate::support::bent::{Bent, CONSTANT, HALF, HONEST, TURNED};
 use crate::support::embed_services::serve;
+use crate::support::wire::Wire;
 use crate::support::{TestApp, demo_pictures};
-
-/// A wire to a service, that can be cut with all that is on it.
-struct Wire {
-    addr: std::net::SocketAddr,
-    to: String,
-    up: Option<AbortOnDropHandle<()>>,
-}
-
-impl Wire {
-    /// To the service at `url`; up or not yet.
-    async fn to(url: &str, is_up: bool) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let addr = listener.local_addr().unwrap();
-        drop(listener);
-        let mut wire = Self { addr, to: url.trim_start_matches("http://").to_owned(), up: None };
-        if is_up {
-            wire.mend().await;
-        }
-        wire
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}", self.addr)
-    }
-
-    async fn mend(&mut self) {
-        let (listener, to) = (TcpListener::bind(self.addr).await.unwrap(), self.to.clone());
-        self.up = Some(AbortOnDropHandle::new(tokio::spawn(async move {
-            let mut calls = tokio::task::JoinSet::new();
-            while let Ok((mut near, _)) = listener.accept().await {
-                let to = to.clone();
-                calls.spawn(async move {
-                    let mut far = TcpStream::connect(to).await.unwrap();
-                    tokio::io::copy_bidirectional(&mut near, &mut far).await.ok();
-                });
-            }
-        })));
-    }
-
-    fn cut(&mut self) {
-        self.up = None;
-    }
-}
-
-/// The built-in model behind `glimpse clip`'s own routes, and what is done to its answers.
-struct Bent {
-    model: LocalProvider,
-    how: AtomicU8,
-}
-
-const HONEST: u8 = 0;
-/// Always the same vector.
-const CONSTANT: u8 = 1;
-/// Half as many numbers.
-const HALF: u8 = 2;
-/// The same size, another model.
-const TURNED: u8 = 3;
-
-impl Bent {
-    fn new() -> Arc<Self> {
-        let model = LocalProvider::start(NonZeroUsize::new(2).unwrap()).unwrap();
-        Arc::new(Self { model, how: AtomicU8::new(HONEST) })
-    }
-
-    fn becomes(&self, how: u8) {
-        self.how.store(how, Ordering::SeqCst);
-    }
-
-    fn bend(&self, vector: &Embedding) -> Embedding {
-        let raw = vector.as_slice();
-        let bent = match self.how.load(Ordering::SeqCst) {
-            CONSTANT => vec![1.0; raw.len()],
-            HALF => raw[..raw.len() / 2].to_vec(),
-            TURNED => raw.iter().rev().copied().collect(),
-            _ => raw.to_vec(),
-        };
-        let size = bent.len();
-        Embedding::normalised(bent, size).unwrap()
-    }
-
-    fn router(self: &Arc<Self>) -> Router {
-        glimpse::clip::router(self.clone(), ImagingSettings::default().limits())
-    }
-}
-
-#[async_trait]
-impl ImageEmbeddingProvider for Bent {
-    fn preprocessing(&self) -> Preprocessing {
-        self.model.preprocessing()
-    }
-
-    /// Its card, as the router shows it; no probe stands in the way of its lies.
-    async fn space(&self) -> Result<Arc<Space>, EmbedError> {
-        let dimension = if self.how.load(Ordering::SeqCst) == HALF { 256 } else { 512 };
-        let preprocessing = self.preprocessing().to_string();
-        Ok(Arc::new(Space { model: "bent".into(), dimension, preprocessing, probes: Vec::new() }))
-    }
-
-    async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
-        Ok(self.model.embed_image_batch(images).await?.iter().map(|vector| self.bend(vector)).collect())
-    }
-
-    async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
-        if text == "sold out" {
-            let trouble = Trouble::Busy { retry_after: Duration::from_secs(1) };
-            return Err(DependencyError { dependency: "local".into(), trouble, detail: String::new() }.into());
-        }
-        Ok(self.bend(&self.model.embed_text(text).await?))
-    }
-}
 
 /// A service with its model at `url`, and a breaker that opens soon and not for long.
 async fn app(url: &str) -> TestApp {
@@ -156,6 +39,11 @@ async fn fill(app: &TestApp, copies: usize) -> u64 {
         }
     }
     (demo_pictures().len() * copies) as u64
+}
+
+fn all_done(job: &JobReply, images: u64) {
+    let seen = (job.status.as_str(), job.counts.done, job.counts.failed);
+    assert_eq!(seen, ("SUCCEEDED", images, 0), "{:?}", job.message);
 }
 
 /// Asks again and again until a request is answered as wanted.
@@ -196,12 +84,7 @@ async fn a_model_that_goes_away_in_the_middle_of_a_job_costs_time_and_no_image()
 
     wire.mend().await;
     let job = app.job_until(&id, JobReply::is_final).await;
-    assert_eq!(
-        (job.status.as_str(), job.counts.done, job.counts.failed),
-        ("SUCCEEDED", images, 0),
-        "{:?}",
-        job.message
-    );
+    all_done(&job, images);
     assert!(app.job(&id).await.waiting_on.is_none());
     until(&app, "/search/images?q=a%20dog", StatusCode::OK).await;
 }
@@ -246,12 +129,7 @@ async fn a_model_that_is_not_there_yet_is_waited_for_and_a_job_that_waits_can_be
 
     wire.mend().await;
     let job = app.job_until(&id, JobReply::is_final).await;
-    assert_eq!(
-        (job.status.as_str(), job.counts.done, job.counts.failed),
-        ("SUCCEEDED", images, 0),
-        "{:?}",
-        job.message
-    );
+    all_done(&job, images);
     assert_eq!(app.job(&stopped).await.status, "STOPPED");
     assert_eq!(app.get("/readyz").await.0, StatusCode::OK);
 }

@@ -3,7 +3,7 @@
 use super::bits::Bits;
 use super::frame::Component;
 use super::huffman::{Huffman, Step, step};
-use super::planes::{Planes, Shape};
+use super::planes::{MOST, Planes, Shape};
 
 /// By zigzag order, the place of a coefficient in its block: row, then column (ITU-T T.81, figure A.6).
 #[rustfmt::skip]
@@ -11,9 +11,6 @@ const PLACES: [(u8, u8); 25] = [
     (0, 0), (0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2), (2, 1), (3, 0), (4, 0), (3, 1), (2, 2),
     (1, 3), (0, 4), (0, 5), (1, 4), (2, 3), (3, 2), (4, 1), (5, 0), (6, 0), (5, 1), (4, 2), (3, 3),
 ];
-
-/// The most pixels a side that a block may keep.
-const MOST: usize = 4;
 
 type Coefficients = [[f32; MOST]; MOST];
 
@@ -79,12 +76,10 @@ impl<'a> Blocks<'a> {
         bits.refill();
         let size = u32::from(self.component.dc.symbol(bits)?);
         if size > 0 {
-            *before += bits.signed(size);
+            // A broken file's differences may add up to anything.
+            *before = before.wrapping_add(bits.signed(size));
         }
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "means of blocks have 12 bits; a broken file's are still numbers"
-        )]
+        #[expect(clippy::cast_precision_loss, reason = "means of blocks have 12 bits; a broken file's are some number")]
         let value = |number: i32| number as f32;
         coefficients[0][0] = value(*before) * self.factors[0];
         let mut at = 1;

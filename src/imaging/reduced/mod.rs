@@ -20,8 +20,7 @@ use planes::Planes;
 
 pub(super) use planes::upper;
 
-/// How much of each side is kept. An eighth is not among them: it keeps the parity that is asked for only of pictures that
-/// are hardly ever met (ADR 0006).
+/// How much of each side is kept. An eighth is not among them: it does not keep the parity that is asked for (ADR 0006).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scale {
     Quarter,

@@ -21,8 +21,8 @@ struct Plane {
 
 pub(super) struct Planes(Vec<Plane>);
 
-/// The most that is kept of a side of eight.
-const MOST: usize = 4;
+/// The most pixels a side that a block keeps.
+pub(super) const MOST: usize = 4;
 
 impl Planes {
     pub(super) fn new(frame: &Frame<'_>, scale: Scale) -> Self {
@@ -43,8 +43,8 @@ impl Planes {
         Self(planes.collect())
     }
 
-    pub(super) fn shapes(&self) -> impl Iterator<Item = Shape> {
-        self.0.iter().map(|plane| plane.shape).collect::<Vec<_>>().into_iter()
+    pub(super) fn shapes(&self) -> impl Iterator<Item = Shape> + '_ {
+        self.0.iter().map(|plane| plane.shape)
     }
 
     /// So many pixels of a row.

@@ -2,10 +2,12 @@
 
 #![expect(dead_code, reason = "each test uses its part")]
 
+pub(crate) mod bent;
 pub(crate) mod embed_services;
 pub(crate) mod fakes;
 pub(crate) mod hub;
 pub(crate) mod scripted;
+pub(crate) mod wire;
 
 use std::path::{Path, PathBuf};
 
