@@ -11,7 +11,7 @@ use super::{BuildError, providers};
 use crate::config::Settings;
 use crate::domain::{CollectionName, ImageId};
 use crate::images::Thumbnails;
-use crate::index::Stores;
+use crate::index::{StoreKind, Stores};
 use crate::index::embedded::EmbeddedIndex;
 use crate::resilience::{Breaker, BreakerSettings, Guard, WaitBoard};
 use crate::source::{
@@ -118,6 +118,9 @@ pub(super) type Lost = HashMap<CollectionName, HashSet<ImageId>>;
 
 /// The stores, and what they have lost since they were last open.
 pub(super) async fn stores(settings: &Settings) -> Result<(Stores, Lost), BuildError> {
+    if settings.index.kinds().map_err(BuildError::Settings)? != [StoreKind::Embedded] {
+        return Err(BuildError::Settings("VECTOR_DB_PROVIDER: only `embedded` has an adapter".to_owned()));
+    }
     let folder = settings.place.glimpse_data_dir.join("index");
     let opened = tokio::task::spawn_blocking(move || EmbeddedIndex::open(&folder)).await;
     let index = opened.map_err(|_| BuildError::Settings("opening the index panicked; see the log".to_owned()))??;

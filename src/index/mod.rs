@@ -13,7 +13,7 @@ use crate::domain::{
 };
 use crate::resilience::Retryable;
 
-pub use settings::IndexSettings;
+pub use settings::{IndexSettings, StoreKind};
 pub use stores::Stores;
 
 /// Whether a collection was there before.
