@@ -15,12 +15,12 @@ use std::time::Instant;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
-use glimpse::domain::{CollectionName, Embedding, ImageRef, ImageUri, Probe, Space};
+use glimpse::domain::{CollectionName, Embedding, Holders, ImageRef, ImageUri, Probe, Space};
 use glimpse::embed::{EmbedError, ImageEmbeddingProvider};
 use glimpse::imaging::{ImagingSettings, PreparedImage, Preprocessing};
 use glimpse::index::Stores;
 use glimpse::index::embedded::EmbeddedIndex;
-use glimpse::pipeline::{Pipeline, PipelineSettings, Run, Stages, Task};
+use glimpse::pipeline::{Fate, Pipeline, PipelineSettings, Run, Stages, Task};
 use glimpse::source::{Fetched, ImageSource, NewObject, Scope, SourceError};
 use image::imageops::FilterType;
 use tokio_util::sync::CancellationToken;
@@ -107,7 +107,8 @@ async fn main() {
     let run = Run { collection, space, stages: stages.clone() };
     let tasks = stream::iter((0_i64..).take(images).map(move |ticket| {
         let uri = ImageUri::new("b", &format!("{ticket}.jpg"));
-        Task { ticket, image: ImageRef { uri, etag: Some("e".into()), size_bytes, modified: None } }
+        let image = ImageRef { uri, etag: Some("e".into()), size_bytes, modified: None };
+        vec![Task { ticket, image, have: Holders::default() }]
     }));
     let (outcomes, mut arrived) = tokio::sync::mpsc::channel(64);
     let (before, begun) = (cpu_seconds(), Instant::now());
@@ -115,7 +116,7 @@ async fn main() {
     let count = async {
         let mut done = 0;
         while let Some(outcome) = arrived.recv().await {
-            outcome.result.unwrap();
+            assert!(matches!(outcome.fate, Fate::Indexed(_)), "{outcome:?}");
             done += 1;
         }
         done

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Bucket, BuildError, parts, providers};
+use super::{Bucket, BuildError, parts, providers, stores};
 use crate::config::Settings;
 use crate::domain::{CollectionInfo, Space, Trouble};
 use crate::embed::{EmbedError, ImageEmbeddingProvider, ProviderKind};
+use crate::resilience::WaitBoard;
 use crate::source::{Endpoint, SourceError};
 
 /// How long one check may take.
@@ -174,7 +175,8 @@ impl Doctor {
         let broken = |error: String| {
             Complaint::new(&error, "restore the data folder, or index again into a new one (GLIMPSE_DATA_DIR)")
         };
-        let (stores, lost) = parts::stores(&self.settings).await.map_err(|error| broken(error.to_string()))?;
+        let opened = stores::open(&self.settings, &WaitBoard::default()).await;
+        let stores::Stores { searches: stores, lost, .. } = opened.map_err(|error| broken(error.to_string()))?;
         let mut collections = BTreeMap::new();
         for store in stores.iter() {
             for info in store.collections().await.map_err(|error| broken(error.to_string()))? {

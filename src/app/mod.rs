@@ -6,6 +6,7 @@ mod doctor;
 mod embedding;
 mod parts;
 mod providers;
+mod stores;
 
 use std::fs::File;
 use std::io;
@@ -20,6 +21,7 @@ use crate::api::{AppState, Defaults, router};
 use crate::config::Settings;
 use crate::embed::EmbedError;
 use crate::images::Images;
+use crate::index::StoreKind;
 use crate::index::embedded::OpenError;
 use crate::jobs::ledger::Ledger;
 use crate::jobs::{JobParts, Jobs};
@@ -122,20 +124,21 @@ impl App {
         let source = parts::source(&settings, client.clone(), &waiting).await?;
         let raw = providers::raw(&settings).await?;
         let Embedding { jobs: provider, searches, proof } = embedding::around(raw, &settings, &waiting);
-        let (stores, lost) = parts::stores(&settings).await?;
+        let stores = stores::open(&settings, &waiting).await?;
         let ledger = Ledger::open(&folder)?;
-        for (collection, ids) in lost {
+        for (collection, ids) in stores.lost {
             tracing::warn!(%collection, records = ids.len(), "lost to a loss of power; the next job indexes them again");
-            ledger.forget_ids(collection, ids).await?;
+            ledger.forget_ids(collection, StoreKind::Embedded.name(), ids).await?;
         }
         let limits = settings.imaging.limits();
         let thumbnail_prefix = settings.source.thumbnail_prefix.clone();
-        let pipeline = Pipeline::new(source, provider, stores.clone(), limits, &settings.pipeline)
+        let pipeline = Pipeline::new(source, provider, stores.jobs, limits, &settings.pipeline)
             .with_thumbnails(Some(thumbnail_prefix.clone()).filter(|prefix| !prefix.is_empty()));
         let thumbnails = parts::thumbnails(&settings, client.clone()).await?;
         let jobs = Jobs::start(JobParts {
             ledger,
             pipeline,
+            stores: stores.searches.clone(),
             settings: settings.jobs.clone(),
             default_bucket: settings.source.s3_bucket.clone(),
             allowed_buckets: settings.source.allowed_buckets(),
@@ -150,8 +153,8 @@ impl App {
         let lines = parts::lines(&settings, addr, bucket_server.as_ref());
         let state = AppState {
             jobs,
-            search: Search::new(searches, stores.clone(), limits),
-            images: Images::new(stores, thumbnails),
+            search: Search::new(searches, stores.searches.clone(), limits),
+            images: Images::new(stores.searches, thumbnails),
             defaults: Defaults {
                 collection: settings.index.collection().map_err(BuildError::Settings)?,
                 namespace: settings.api.k8s_namespace.clone().into(),

@@ -1,18 +1,14 @@
 //! Each part from its settings.
 
-use std::collections::{HashMap, HashSet};
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BuildError, providers};
+use super::{BuildError, providers, stores};
 use crate::config::Settings;
-use crate::domain::{CollectionName, ImageId};
 use crate::images::Thumbnails;
-use crate::index::{StoreKind, Stores};
-use crate::index::embedded::EmbeddedIndex;
 use crate::resilience::{Breaker, BreakerSettings, Guard, WaitBoard};
 use crate::source::{
     EmbeddedS3, EmbeddedS3Settings, Endpoint, GuardedSource, ImageSource, S3Credentials, S3Settings, S3Source,
@@ -113,24 +109,6 @@ pub(super) fn bucket_folder(settings: &Settings) -> std::path::PathBuf {
     settings.place.glimpse_data_dir.join("s3")
 }
 
-/// What a store has lost, by collection.
-pub(super) type Lost = HashMap<CollectionName, HashSet<ImageId>>;
-
-/// The stores, and what they have lost since they were last open.
-pub(super) async fn stores(settings: &Settings) -> Result<(Stores, Lost), BuildError> {
-    if settings.index.kinds().map_err(BuildError::Settings)? != [StoreKind::Embedded] {
-        return Err(BuildError::Settings("VECTOR_DB_PROVIDER: only `embedded` has an adapter".to_owned()));
-    }
-    let folder = settings.place.glimpse_data_dir.join("index");
-    let opened = tokio::task::spawn_blocking(move || EmbeddedIndex::open(&folder)).await;
-    let index = opened.map_err(|_| BuildError::Settings("opening the index panicked; see the log".to_owned()))??;
-    let mut lost = Lost::new();
-    for (collection, id) in index.lost() {
-        lost.entry(collection.clone()).or_default().insert(*id);
-    }
-    Ok((Stores::new(vec![Arc::new(index)]), lost))
-}
-
 /// What the service uses and how to change it, one line each.
 pub(super) fn lines(settings: &Settings, addr: SocketAddr, server: Option<&EmbeddedS3>) -> Vec<String> {
     let of = &settings.source;
@@ -150,10 +128,7 @@ pub(super) fn lines(settings: &Settings, addr: SocketAddr, server: Option<&Embed
         format!("door     {door}"),
         format!("bucket   {} at {bucket}", of.s3_bucket),
         providers::line(settings),
-        format!(
-            "store    {} (VECTOR_DB_PROVIDER), collection {} (VECTOR_DB_COLLECTION)",
-            settings.index.vector_db_provider, settings.index.vector_db_collection
-        ),
+        stores::line(&settings.index),
         format!("data     {folder}  (GLIMPSE_DATA_DIR)"),
     ]
 }

@@ -5,6 +5,7 @@
 pub mod collection;
 pub mod dependency;
 pub mod embedding;
+pub mod holders;
 pub mod image;
 pub mod job;
 pub mod record;
@@ -15,6 +16,7 @@ pub mod timestamp;
 pub use collection::{CollectionInfo, CollectionName, InvalidCollectionName};
 pub use dependency::{DependencyError, Trouble};
 pub use embedding::{Embedding, InvalidEmbedding};
+pub use holders::Holders;
 pub use image::{ImageFormat, ImageId, ImageMeta, ImageRef, ImageUri, InvalidUri};
 pub use job::{Executor, FailureClass, ItemFailure, JobCounts, JobId, JobRecord, JobSpec, JobState};
 pub use record::{Filter, Hit, ImageRecord, Payload, SearchQuery};

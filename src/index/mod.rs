@@ -2,6 +2,7 @@
 //! replies.
 
 pub mod embedded;
+mod resilient;
 mod settings;
 pub mod stores;
 
@@ -13,6 +14,7 @@ use crate::domain::{
 };
 use crate::resilience::Retryable;
 
+pub use resilient::Resilient;
 pub use settings::{IndexSettings, StoreKind};
 pub use stores::Stores;
 

@@ -2,8 +2,13 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use super::ImageIndex;
+use futures::future::join_all;
+use futures::stream::{FuturesUnordered, Stream};
+
+use super::{ImageIndex, IndexError};
+use crate::domain::{CollectionInfo, CollectionName, Holders, ImageId, ImageRecord};
 
 /// Names that `provider=` may hold, whether configured here or not.
 pub const KNOWN: [&str; 4] = ["embedded", "qdrant", "weaviate", "all"];
@@ -11,6 +16,15 @@ pub const KNOWN: [&str; 4] = ["embedded", "qdrant", "weaviate", "all"];
 /// A list of stores, the default first. No decorator: its answers say which store they are from.
 #[derive(Clone)]
 pub struct Stores(Vec<Arc<dyn ImageIndex>>);
+
+/// What one store made of a batch of records.
+#[derive(Debug)]
+pub struct Written {
+    /// Which store.
+    pub store: &'static str,
+    /// The records that it refused, each with its reason; all others it has.
+    pub outcome: Result<Vec<(ImageId, String)>, IndexError>,
+}
 
 impl Stores {
     /// The stores, the default first; at least one.
@@ -37,9 +51,64 @@ impl Stores {
         self.0.iter()
     }
 
-    /// Their names, by commas.
+    /// Their names, by commas, the default first.
     pub fn names(&self) -> String {
         self.0.iter().map(|store| store.name()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// Their names as a set.
+    pub fn all(&self) -> Holders {
+        self.0.iter().map(|store| store.name()).collect()
+    }
+
+    /// What is known of a collection by those stores that say so in time.
+    pub async fn describe_all(&self, collection: &CollectionName, within: Duration) -> Vec<CollectionInfo> {
+        let asked = self.0.iter().map(|store| tokio::time::timeout(within, store.describe(collection)));
+        let answers = join_all(asked).await;
+        answers.into_iter().filter_map(|answer| answer.ok()?.ok()?).collect()
+    }
+
+    /// Writes records to every store but those that `have` them, side by side. Each store's answer comes as soon as it is
+    /// there; a record that a store refuses costs only itself.
+    pub fn upsert<'a>(
+        &'a self,
+        collection: &'a CollectionName,
+        records: &'a [ImageRecord],
+        have: &Holders,
+    ) -> impl Stream<Item = Written> + Unpin + Send + 'a {
+        let lacking = self.0.iter().filter(|store| !have.contains(store.name()));
+        lacking
+            .map(|store| async move {
+                let outcome = upsert_but_refused(store.as_ref(), collection, records).await;
+                Written { store: store.name(), outcome }
+            })
+            .collect::<FuturesUnordered<_>>()
+    }
+}
+
+/// Writes what a store takes: a record that it refuses leaves the batch, and the rest is written.
+async fn upsert_but_refused(
+    store: &dyn ImageIndex,
+    collection: &CollectionName,
+    records: &[ImageRecord],
+) -> Result<Vec<(ImageId, String)>, IndexError> {
+    let mut refused = Vec::new();
+    let mut rest: Option<Vec<ImageRecord>> = None;
+    loop {
+        match store.upsert(collection, rest.as_deref().unwrap_or(records)).await {
+            Ok(()) => return Ok(refused),
+            Err(IndexError::Rejected { id, reason }) => {
+                let left = rest.get_or_insert_with(|| records.to_vec());
+                let before = left.len();
+                left.retain(|record| record.id != id);
+                if left.len() == before {
+                    // A store that refuses what it was not given would be asked for ever.
+                    return Err(IndexError::Rejected { id, reason });
+                }
+                refused.push((id, reason));
+            }
+            Err(error) => return Err(error),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! A job is planned (`plan`: list, sort out, cut into batches), worked off (`pools`: lease, run the chain, report) and
 //! written down (`ledger`) at each step, so that it goes on after a restart where it stood.
 
+mod collections;
 pub mod ledger;
 mod plan;
 mod pools;
@@ -24,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::domain::JobId;
+use crate::index::Stores;
 use crate::pipeline::Pipeline;
 use crate::resilience::WaitBoard;
 
@@ -47,6 +49,8 @@ pub struct JobParts {
     pub ledger: Ledger,
     /// Who works.
     pub pipeline: Pipeline,
+    /// The stores for whoever waits for an answer; the pipeline's own are waited for themselves.
+    pub stores: Stores,
     /// How much at once.
     pub settings: JobSettings,
     /// Where a job that names no bucket looks.
@@ -67,6 +71,7 @@ pub struct JobParts {
 struct Inner {
     ledger: Ledger,
     pipeline: Pipeline,
+    stores: Stores,
     settings: JobSettings,
     default_bucket: String,
     allowed_buckets: Vec<String>,

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::ledger::{Ledger, Page};
+use super::ledger::{Ledger, Page, Planning};
 use super::trouble::JobTrouble;
 use crate::domain::JobRecord;
 use crate::domain::image::has_image_extension;
@@ -18,7 +18,7 @@ use crate::source::{ImageSource, Scope};
 pub(super) struct Planner {
     pub(super) ledger: Ledger,
     pub(super) source: Arc<dyn ImageSource>,
-    pub(super) lease_size: usize,
+    pub(super) planning: Planning,
     pub(super) thumbnail_prefix: String,
     /// Told after each page: there may be work to lease.
     pub(super) planned: Arc<Notify>,
@@ -29,7 +29,7 @@ const PAGE: usize = 1000;
 
 impl Planner {
     /// Lists the job's scope to its end, or until `stop`.
-    pub(super) async fn plan(&self, job: &JobRecord, space: &str, stop: &CancellationToken) -> Result<(), JobTrouble> {
+    pub(super) async fn plan(&self, job: &JobRecord, stop: &CancellationToken) -> Result<(), JobTrouble> {
         let (start_after, complete) = self.ledger.listing(job.id).await?;
         if complete {
             return Ok(());
@@ -47,10 +47,7 @@ impl Planner {
                     Err(error) => broken = Some(error),
                 }
             }
-            room = self
-                .ledger
-                .plan(job.id, job.spec.collection.clone(), space.to_owned(), page, self.lease_size, job.spec.max_items)
-                .await?;
+            room = self.ledger.plan(job.id, page, self.planning.clone()).await?;
             self.planned.notify_waiters();
             if let Some(error) = broken {
                 return Err(JobTrouble::Listing(error));

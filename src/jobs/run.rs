@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::Inner;
-use super::ledger::Finish;
+use super::ledger::{Finish, Planning};
 use super::plan::Planner;
 use super::pools::LocalPool;
 use super::progress::{Live, Pace, dealt_with};
+use super::reconcile;
 use super::trouble::JobTrouble;
 use crate::domain::{JobRecord, JobState, Space};
 use crate::index::{Ensured, ImageIndex};
@@ -55,8 +56,13 @@ impl Inner {
             space = self.pipeline.provider().space() => space.map_err(JobTrouble::Provider)?,
             () = live.stop.cancelled() => return Ok(()),
         };
-        for store in self.pipeline.stores().iter() {
-            self.ensure(job, store.as_ref(), &space).await?;
+        // A store that is down is waited for, too.
+        let stores = self.pipeline.stores();
+        let ensured =
+            futures::future::try_join_all(stores.iter().map(|store| self.ensure(job, store.as_ref(), &space)));
+        tokio::select! {
+            ensured = ensured => drop(ensured?),
+            () = live.stop.cancelled() => return Ok(()),
         }
         let resumed = job.started_at.is_some();
         let spec = &job.spec;
@@ -67,15 +73,20 @@ impl Inner {
         let planner = Planner {
             ledger: self.ledger.clone(),
             source: self.pipeline.source().clone(),
-            lease_size: self.settings.glimpse_lease_size,
+            planning: Planning {
+                collection: spec.collection.clone(),
+                space: space.name(),
+                stores: stores.all(),
+                lease_size: self.settings.glimpse_lease_size,
+                max_items: spec.max_items,
+            },
             thumbnail_prefix: self.thumbnail_prefix.clone(),
             planned: planned.clone(),
         };
         let pool = LocalPool { ledger: self.ledger.clone(), pipeline: self.pipeline.clone(), planned };
         let run = Run { collection: spec.collection.clone(), space: space.clone(), stages: live.stages.clone() };
-        let name = space.name();
         let plan = async {
-            self.within_grace(live, planner.plan(job, &name, &live.stop)).await.unwrap_or(Ok(()))?;
+            self.within_grace(live, planner.plan(job, &live.stop)).await.unwrap_or(Ok(()))?;
             let (_, complete) = self.ledger.listing(job.id).await?;
             if complete {
                 let counts = self.ledger.job(job.id).await?.map(|job| job.counts).unwrap_or_default();
@@ -105,10 +116,10 @@ impl Inner {
         let ensured = store.ensure_image_collection(collection, space).await.map_err(JobTrouble::Store)?;
         match ensured {
             Ensured::Created => {
-                self.ledger.forget_collection(collection.clone()).await?;
+                self.ledger.forget_store(collection.clone(), store.name()).await?;
                 self.ledger.log(job.id, format!("made collection {collection} in {}", store.name())).await?;
             }
-            Ensured::Existed => {}
+            Ensured::Existed => reconcile::reconcile(&self.ledger, store, collection).await,
         }
         Ok(())
     }

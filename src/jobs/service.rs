@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::ledger::{FailurePage, Finish};
 use super::progress::{Pace, dealt_with};
-use super::{Inner, JobParts, pools, reconcile};
+use super::{Inner, JobParts, pools};
 use crate::domain::{
     CollectionName, Executor, ImageUri, InvalidCollectionName, JobId, JobRecord, JobSpec, JobState, SpaceMismatch,
     Timestamp,
@@ -19,7 +19,7 @@ use crate::sqlite::SqliteError;
 
 /// The service of jobs. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Jobs(Arc<Inner>);
+pub struct Jobs(pub(super) Arc<Inner>);
 
 /// What a client asks for, as it came.
 #[derive(Clone, Debug, Default)]
@@ -78,9 +78,9 @@ pub enum JobsError {
     /// A running job writes to it.
     #[error("a job writes to the collection `{0}` at the moment; stop it first")]
     CollectionBusy(CollectionName),
-    /// A store or the provider refused or failed.
+    /// A store refused or failed.
     #[error(transparent)]
-    Index(IndexError),
+    Index(#[from] IndexError),
     /// The ledger failed.
     #[error(transparent)]
     Ledger(#[from] SqliteError),
@@ -98,15 +98,13 @@ impl Jobs {
     /// # Errors
     /// [`SqliteError`] where the ledger cannot be read.
     pub async fn start(parts: JobParts) -> Result<Self, SqliteError> {
-        let JobParts { ledger, pipeline, settings, default_bucket, allowed_buckets, .. } = parts;
+        let JobParts { ledger, pipeline, stores, settings, default_bucket, allowed_buckets, .. } = parts;
         let JobParts { thumbnail_prefix, waiting, drain, tasks, .. } = parts;
         ledger.end_leases(pools::WORKER).await?;
-        for store in pipeline.stores().iter() {
-            reconcile::reconcile(&ledger, store.as_ref()).await;
-        }
         let jobs = Self(Arc::new(Inner {
             ledger,
             pipeline,
+            stores,
             settings,
             default_bucket,
             allowed_buckets,
@@ -241,25 +239,6 @@ impl Jobs {
     pub async fn forget(&self, collection: &CollectionName, uri: &ImageUri) -> Result<(), JobsError> {
         Ok(self.0.ledger.forget(collection.clone(), uri.clone()).await?)
     }
-
-    /// Drops a collection from every store and forgets what it held.
-    ///
-    /// # Errors
-    /// [`JobsError::CollectionBusy`] while a job writes to it; [`JobsError::Index`] with an unknown collection.
-    pub async fn drop_collection(&self, name: &str) -> Result<CollectionName, JobsError> {
-        let collection = CollectionName::parse(name)?;
-        for job in self.0.running().await? {
-            if job.spec.collection == collection {
-                return Err(JobsError::CollectionBusy(collection));
-            }
-        }
-        // Forgotten first: a crash in between costs a new reading, not a wrong belief.
-        self.0.ledger.forget_collection(collection.clone()).await?;
-        for store in self.0.pipeline.stores().iter() {
-            store.drop_collection(&collection).await.map_err(JobsError::Index)?;
-        }
-        Ok(collection)
-    }
 }
 
 impl Inner {
@@ -274,10 +253,8 @@ impl Inner {
         let Ok(Ok(space)) = tokio::time::timeout(SPACE_WAIT, self.pipeline.provider().space()).await else {
             return Ok(());
         };
-        for store in self.pipeline.stores().iter() {
-            if let Ok(Some(info)) = store.describe(collection).await {
-                info.space.admits(&space)?;
-            }
+        for described in self.stores.describe_all(collection, SPACE_WAIT).await {
+            described.space.admits(&space)?;
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! The one chain: fetch → prepare → thumbnail → chunk → embed → upsert. Written once, read top to bottom; runs across batches
-//! without a barrier between them. Knows the ports by their traits; knows nothing of ledgers, leases or HTTP replies.
+//! The one chain: copy → fetch → prepare → thumbnail → chunk → embed → upsert. Written once, read top to bottom; runs across
+//! batches without a barrier between them. What one store has and another lacks is copied and skips the rest. Knows the ports by their traits; knows nothing of ledgers, leases or HTTP replies.
 //!
 //! Each unit of work runs in a task of its own ([`Concurrently`]). What fails leaves the chain as an [`Outcome`] with a
 //! class; what succeeds leaves it as an [`Outcome`] once every store has it. A dependency that is down is no item's
@@ -10,6 +10,7 @@ mod halving;
 mod settings;
 pub mod stages;
 mod steps;
+mod store;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use futures::stream::{Stream, StreamExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{CollectionName, DependencyError, ImageRef, ItemFailure, Space, SpaceMismatch};
+use crate::domain::{CollectionName, DependencyError, Holders, ImageRef, ItemFailure, Space, SpaceMismatch};
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
 use crate::imaging::Limits;
 use crate::index::Stores;
@@ -36,6 +37,8 @@ pub struct Task {
     pub ticket: i64,
     /// Which image.
     pub image: ImageRef,
+    /// Stores that have it already, in this version and space: it is copied from there to the others, not embedded again.
+    pub have: Holders,
 }
 
 /// What became of one task.
@@ -43,17 +46,30 @@ pub struct Task {
 pub struct Outcome {
     /// Of the task.
     pub ticket: i64,
-    /// Every store has it, or why not.
-    pub result: Result<Indexed, ItemFailure>,
+    /// What that is.
+    pub fate: Fate,
 }
 
-/// An image that every store has.
+/// What became of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// Every store has it.
+    Indexed(Indexed),
+    /// Some stores have it, and another is waited for: it is not done. Said only where that takes its time.
+    Lags(Indexed),
+    /// It could not be indexed. What some stores took before another refused it was said by [`Fate::Lags`].
+    Failed(ItemFailure),
+}
+
+/// An image that stores have.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Indexed {
     /// ETag of the bytes that were read.
     pub etag: Option<String>,
     /// How many bytes were read.
     pub size_bytes: u64,
+    /// The stores that have it.
+    pub stores: Holders,
 }
 
 /// What ended a run before its tasks.
@@ -153,7 +169,7 @@ impl Pipeline {
         self.lanes
     }
 
-    /// Takes tasks until there are none and everything taken is reported to `outcomes`. When `stop` is cancelled it
+    /// Takes batches of tasks until there are none and everything taken is reported to `outcomes`. When `stop` is cancelled it
     /// takes no more and lets what is in flight come to its end. Dropping the future aborts what is in flight:
     /// nothing half-written remains, because a record is one upsert.
     ///
@@ -162,14 +178,18 @@ impl Pipeline {
     pub async fn run(
         &self,
         run: Run,
-        tasks: impl Stream<Item = Task> + Send,
+        batches: impl Stream<Item = Vec<Task>> + Send,
         outcomes: mpsc::Sender<Outcome>,
         stop: CancellationToken,
     ) -> Result<(), RunError> {
         let steps = steps::Steps::new(self.clone(), run, outcomes, stop.clone());
-        let [fetch, prepare, thumbnail, embed, upsert] = [(); 5].map(|()| steps.clone());
-        let ready = tasks
-            .take_until(stop.cancelled_owned())
+        let [copy, fetch, prepare, thumbnail, embed, upsert] = [(); 6].map(|()| steps.clone());
+        let ready = batches
+            .take_until(stop.clone().cancelled_owned())
+            .concurrently(self.lanes.upsert, move |batch| copy.clone().copy(batch))
+            .flat_map(futures::stream::iter)
+            // A batch that came before the stop is not begun after it.
+            .filter(move |_| std::future::ready(!stop.is_cancelled()))
             .concurrently(self.lanes.fetch, move |task| fetch.clone().fetch(task))
             .filter_map(std::future::ready)
             .concurrently(self.lanes.prepare, move |loaded| prepare.clone().prepare(loaded))

@@ -8,12 +8,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::budget::Taken;
-use super::{Indexed, Outcome, Pipeline, Run, RunError, Task};
-use crate::domain::{
-    DependencyError, Embedding, FailureClass, ImageRecord, ImageUri, ItemFailure, Payload, Timestamp, Trouble,
-};
+use super::store::Pending;
+use super::{Fate, Indexed, Outcome, Pipeline, Run, RunError, Task};
+use crate::domain::{Embedding, FailureClass, Holders, ImageRecord, ImageUri, ItemFailure, Payload, Timestamp};
 use crate::imaging::{self, Prepared, PreparedImage};
-use crate::index::IndexError;
 use crate::source::{Fetched, NewObject, SourceError};
 
 /// What every step needs; cheap to clone into a task.
@@ -47,16 +45,17 @@ pub(super) struct Ready {
     meta: std::collections::BTreeMap<String, String>,
 }
 
-/// A task whose record is ready for the stores.
-pub(super) struct Embedded {
-    ticket: i64,
-    indexed: Indexed,
-    record: ImageRecord,
-}
-
 impl Steps {
     pub(super) fn new(pipeline: Pipeline, run: Run, outcomes: mpsc::Sender<Outcome>, stop: CancellationToken) -> Self {
         Self(Arc::new(Inner { pipeline, run, outcomes, stop, broken: Mutex::new(None) }))
+    }
+
+    pub(super) fn pipeline(&self) -> &Pipeline {
+        &self.0.pipeline
+    }
+
+    pub(super) fn of_run(&self) -> &Run {
+        &self.0.run
     }
 
     /// How the whole run went.
@@ -147,7 +146,7 @@ impl Steps {
         ready
     }
 
-    pub(super) async fn embed(self, chunk: Vec<Ready>) -> Vec<Embedded> {
+    pub(super) async fn embed(self, chunk: Vec<Ready>) -> Vec<Pending> {
         let Inner { pipeline, run, .. } = &*self.0;
         let images: Vec<PreparedImage> = chunk.iter().map(|ready| ready.prepared.image.clone()).collect();
         let begun = Instant::now();
@@ -178,7 +177,7 @@ impl Steps {
         if Arc::ptr_eq(&now, of_run) { Ok(()) } else { Ok(of_run.admits(&now)?) }
     }
 
-    fn record(&self, ready: Ready, embedding: Embedding) -> Embedded {
+    fn record(&self, ready: Ready, embedding: Embedding) -> Pending {
         let Ready { task, prepared, etag, size_bytes, sha256, thumbnail_key, meta } = ready;
         let uri = task.image.uri;
         let payload = Payload {
@@ -200,68 +199,25 @@ impl Steps {
             meta,
         };
         let record = ImageRecord { id: uri.id(), uri, embedding, payload };
-        Embedded { ticket: task.ticket, indexed: Indexed { etag, size_bytes }, record }
-    }
-
-    /// Writes to every store, one after the other; a record that one refuses leaves the batch, the rest is written.
-    pub(super) async fn upsert(self, embedded: Vec<Embedded>) {
-        let Inner { pipeline, run, outcomes, .. } = &*self.0;
-        let begun = Instant::now();
-        let (mut records, mut tickets): (Vec<_>, Vec<_>) =
-            embedded.into_iter().map(|one| (one.record, (one.ticket, one.indexed))).unzip();
-        for store in pipeline.stores.iter() {
-            loop {
-                let error = match store.upsert(&run.collection, &records).await {
-                    Ok(()) => break,
-                    Err(error) => error,
-                };
-                let refused = match &error {
-                    IndexError::Rejected { id, .. } => records.iter().position(|record| record.id == *id),
-                    IndexError::Dependency(_)
-                    | IndexError::UnknownCollection(_)
-                    | IndexError::Space(_)
-                    | IndexError::NameTaken { .. } => None,
-                };
-                let Some(place) = refused else {
-                    self.broke::<()>(as_dependency(store.name(), error));
-                    return;
-                };
-                let record = records.swap_remove(place);
-                let (ticket, indexed) = tickets.swap_remove(place);
-                let image = crate::domain::ImageRef {
-                    uri: record.uri,
-                    etag: indexed.etag,
-                    size_bytes: indexed.size_bytes,
-                    modified: None,
-                };
-                self.failed::<()>(&Task { ticket, image }, FailureClass::IndexRejected, error.to_string()).await;
-            }
-        }
-        run.stages.upsert.took(begun.elapsed());
-        for (ticket, indexed) in tickets {
-            // The receiver goes away only when the run is given up.
-            drop(outcomes.send(Outcome { ticket, result: Ok(indexed) }).await);
-        }
+        let indexed = Indexed { etag, size_bytes, stores: Holders::default() };
+        Pending { ticket: task.ticket, indexed, record }
     }
 
     async fn failed<T>(&self, task: &Task, class: FailureClass, message: String) -> Option<T> {
         let failure = ItemFailure { uri: task.image.uri.clone(), class, message, attempts: 1 };
-        drop(self.0.outcomes.send(Outcome { ticket: task.ticket, result: Err(failure) }).await);
+        self.tell(task.ticket, Fate::Failed(failure)).await;
         None
+    }
+
+    pub(super) async fn tell(&self, ticket: i64, fate: Fate) {
+        // The receiver goes away only when the run is given up.
+        drop(self.0.outcomes.send(Outcome { ticket, fate }).await);
     }
 
     /// Remembers what broke first and takes no more tasks.
-    fn broke<T>(&self, error: impl Into<RunError>) -> Option<T> {
+    pub(super) fn broke<T>(&self, error: impl Into<RunError>) -> Option<T> {
         self.0.broken.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error.into());
         self.0.stop.cancel();
         None
-    }
-}
-
-/// A collection that vanished or changed under a running job is the store's trouble, not an image's.
-fn as_dependency(store: &str, error: IndexError) -> DependencyError {
-    match error {
-        IndexError::Dependency(down) => down,
-        other => DependencyError { dependency: store.to_owned(), trouble: Trouble::Failed, detail: other.to_string() },
     }
 }

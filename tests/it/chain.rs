@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::{self, StreamExt};
-use glimpse::domain::{CollectionName, DependencyError, FailureClass, ImageUri, Trouble};
+use futures::stream::{self, Stream, StreamExt};
+use glimpse::domain::{CollectionName, DependencyError, FailureClass, Holders, ImageUri, ItemFailure, Trouble};
 use glimpse::embed::{EmbedError, ImageEmbeddingProvider, Resilient};
 use glimpse::imaging::ImagingSettings;
 use glimpse::index::Stores;
-use glimpse::pipeline::{Outcome, Pipeline, PipelineSettings, Run, RunError, Stages, Task};
+use glimpse::pipeline::{Fate, Outcome, Pipeline, PipelineSettings, Run, RunError, Stages, Task};
 use glimpse::resilience::{Breaker, BreakerSettings, Guard, WaitBoard};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -50,14 +50,14 @@ fn chain_around(
 
 impl Chain {
     fn tasks(&self) -> Vec<Task> {
-        (0..).zip(self.source.refs()).map(|(ticket, image)| Task { ticket, image }).collect()
+        (0..).zip(self.source.refs()).map(|(ticket, image)| Task { ticket, image, have: Holders::default() }).collect()
     }
 
     async fn run(&self, tasks: Vec<Task>) -> (Result<(), RunError>, Vec<Outcome>) {
         let (outcomes, mut reports) = mpsc::channel(1);
         let stages = Arc::new(Stages::new(self.pipeline.lanes(), None));
         let run = Run { collection: CollectionName::parse("c").unwrap(), space: Arc::new(mean_space()), stages };
-        let chain = self.pipeline.run(run, stream::iter(tasks), outcomes, CancellationToken::new());
+        let chain = self.pipeline.run(run, batches(&tasks), outcomes, CancellationToken::new());
         let collect = async {
             let mut all = Vec::new();
             while let Some(outcome) = reports.recv().await {
@@ -70,7 +70,23 @@ impl Chain {
     }
 }
 
-fn keyed(reds: impl IntoIterator<Item = u8>) -> MemorySource {
+/// Tasks in leases of four.
+pub(crate) fn batches(tasks: &[Task]) -> impl Stream<Item = Vec<Task>> + Send + use<> {
+    stream::iter(tasks.chunks(4).map(<[Task]>::to_vec).collect::<Vec<_>>())
+}
+
+fn failure(outcome: &Outcome) -> Option<&ItemFailure> {
+    match &outcome.fate {
+        Fate::Failed(failure) => Some(failure),
+        Fate::Indexed(_) | Fate::Lags(_) => None,
+    }
+}
+
+fn is_indexed(outcome: &Outcome) -> bool {
+    matches!(outcome.fate, Fate::Indexed(_))
+}
+
+pub(crate) fn keyed(reds: impl IntoIterator<Item = u8>) -> MemorySource {
     MemorySource::of(reds.into_iter().enumerate().map(|(at, red)| (format!("{at:04}.png"), png(red))))
 }
 
@@ -83,9 +99,9 @@ async fn a_rejected_batch_is_halved_until_the_bad_one_stands_alone() {
     ended.unwrap();
     assert_eq!(outcomes.len(), 8);
     for outcome in outcomes {
-        match outcome.result {
-            Ok(_) => assert_ne!(outcome.ticket, 3),
-            Err(failure) => assert_eq!((outcome.ticket, failure.class), (3, FailureClass::EmbedRejected)),
+        match failure(&outcome) {
+            None => assert_ne!(outcome.ticket, 3),
+            Some(failure) => assert_eq!((outcome.ticket, failure.class), (3, FailureClass::EmbedRejected)),
         }
     }
     assert_eq!(chain.index.records.lock().unwrap().len(), 7);
@@ -101,7 +117,7 @@ async fn a_refused_record_leaves_its_batch_and_the_rest_is_written() {
     let chain = chain(keyed([9; 6]), MeanProvider::default(), index, &PipelineSettings::default());
     let (ended, outcomes) = chain.run(chain.tasks()).await;
     ended.unwrap();
-    let failed: Vec<_> = outcomes.iter().filter_map(|outcome| outcome.result.as_ref().err()).collect();
+    let failed: Vec<_> = outcomes.iter().filter_map(failure).collect();
     assert_eq!((failed.len(), failed[0].class), (1, FailureClass::IndexRejected));
     assert_eq!(failed[0].uri.key(), "0002.png");
     assert_eq!(chain.index.records.lock().unwrap().len(), 5);
@@ -114,7 +130,7 @@ async fn a_dependency_that_breaks_is_no_items_failure() {
     let broken = chain(keyed([9; 100]), provider, MemoryIndex::default(), &settings);
     let (ended, outcomes) = broken.run(broken.tasks()).await;
     assert_eq!(ended, Err(EmbedError::Dependency(down("mean")).into()));
-    assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()), "{outcomes:?}");
+    assert!(outcomes.iter().all(is_indexed), "{outcomes:?}");
     assert_eq!(outcomes.len(), 6);
 
     let index = MemoryIndex { is_down: true, ..MemoryIndex::default() };
@@ -139,7 +155,7 @@ async fn a_provider_that_is_down_in_the_middle_costs_time_and_no_image() {
     };
     let ((ended, outcomes), waiting) = tokio::join!(chain.run(chain.tasks()), seen);
     ended.unwrap();
-    assert_eq!(outcomes.iter().filter(|outcome| outcome.result.is_ok()).count(), 100);
+    assert_eq!(outcomes.iter().filter(|outcome| is_indexed(outcome)).count(), 100);
     assert_eq!(chain.index.records.lock().unwrap().len(), 100);
     assert!(waiting.unwrap().dependency == "mean" && board.snapshot().is_none());
     assert!(begun.elapsed() > Duration::from_mins(1), "{:?}", begun.elapsed());
@@ -155,7 +171,7 @@ async fn a_provider_that_refuses_us_is_not_asked_again() {
     let (ended, outcomes) = chain.run(chain.tasks()).await;
     let refused = DependencyError { trouble: Trouble::Refused, ..down("mean") };
     assert_eq!(ended, Err(EmbedError::Dependency(refused).into()));
-    assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()), "{outcomes:?}");
+    assert!(outcomes.iter().all(is_indexed), "{outcomes:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -166,7 +182,7 @@ async fn vectors_of_another_space_never_reach_a_store() {
     let (ended, outcomes) = chain.run(chain.tasks()).await;
     let said = ended.unwrap_err().to_string();
     assert!(said.contains("`mean/2/crop-8-bicubic`") && said.contains("`another/2/crop-8-bicubic`"), "{said}");
-    assert!(outcomes.iter().all(|outcome| outcome.result.is_ok()) && outcomes.len() <= 6, "{outcomes:?}");
+    assert!(outcomes.iter().all(is_indexed) && outcomes.len() <= 6, "{outcomes:?}");
     assert_eq!(chain.index.records.lock().unwrap().len(), outcomes.len());
 }
 
@@ -178,7 +194,7 @@ async fn what_vanished_is_named_and_lanes_are_never_exceeded() {
     tasks[7].image.uri = ImageUri::new("b", "gone.png");
     let (ended, outcomes) = chain.run(tasks).await;
     ended.unwrap();
-    let failure = outcomes[7].result.as_ref().unwrap_err();
+    let failure = failure(&outcomes[7]).unwrap();
     assert_eq!((failure.class, failure.uri.key()), (FailureClass::FetchMissing, "gone.png"));
     assert_eq!(chain.source.most_fetching.load(std::sync::atomic::Ordering::SeqCst), 3);
 }
@@ -191,7 +207,7 @@ async fn a_stop_takes_nothing_new_and_finishes_what_is_in_flight() {
     let stages = Arc::new(Stages::new(chain.pipeline.lanes(), None));
     let run = Run { collection: CollectionName::parse("c").unwrap(), space: Arc::new(mean_space()), stages };
     let stop = CancellationToken::new();
-    let work = chain.pipeline.run(run, stream::iter(chain.tasks()), outcomes, stop.clone());
+    let work = chain.pipeline.run(run, batches(&chain.tasks()), outcomes, stop.clone());
     let collect = async {
         let mut count = 0;
         while reports.recv().await.is_some() {
@@ -217,7 +233,7 @@ async fn a_small_budget_slows_but_never_locks() {
     }
     let (ended, outcomes) = chain.run(tasks).await;
     ended.unwrap();
-    assert_eq!(outcomes.iter().filter(|outcome| outcome.result.is_ok()).count(), 60);
+    assert_eq!(outcomes.iter().filter(|outcome| is_indexed(outcome)).count(), 60);
     assert_eq!(chain.source.most_fetching.load(std::sync::atomic::Ordering::SeqCst), 1);
 }
 
@@ -227,7 +243,7 @@ async fn a_listing_that_ebbs_does_not_hold_a_part_of_a_chunk() {
     let (outcomes, mut reports) = mpsc::channel(16);
     let stages = Arc::new(Stages::new(chain.pipeline.lanes(), None));
     let run = Run { collection: CollectionName::parse("c").unwrap(), space: Arc::new(mean_space()), stages };
-    let endless = stream::iter(chain.tasks()).chain(stream::pending());
+    let endless = batches(&chain.tasks()).chain(stream::pending());
     let work = chain.pipeline.run(run, endless, outcomes, CancellationToken::new());
     let three = async {
         for _ in 0..3 {

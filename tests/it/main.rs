@@ -5,6 +5,7 @@
 
 mod awkward;
 mod chain;
+mod chain_stores;
 mod clip_tiny;
 mod commands;
 mod embed_contract;

@@ -4,8 +4,8 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{Ledger, jobs, objects};
-use crate::domain::{CollectionName, ImageRef, ImageUri, ItemFailure, JobCounts, JobId};
-use crate::pipeline::{Outcome, Task};
+use crate::domain::{CollectionName, Holders, ImageRef, ImageUri, ItemFailure, JobCounts, JobId};
+use crate::pipeline::{Fate, Outcome, Task};
 use crate::sqlite::SqliteError;
 
 /// A page of a listing, sorted out.
@@ -19,6 +19,21 @@ pub struct Page {
     pub skipped: u64,
     /// The others.
     pub images: Vec<ImageRef>,
+}
+
+/// What a job's listing is held against, and how it is cut.
+#[derive(Clone, Debug)]
+pub struct Planning {
+    /// Where vectors go.
+    pub collection: CollectionName,
+    /// [`crate::domain::Space::name`] of its space.
+    pub space: String,
+    /// Every configured store: an object is unchanged where each of these has it.
+    pub stores: Holders,
+    /// Images in one batch.
+    pub lease_size: usize,
+    /// Images that the whole job may take.
+    pub max_items: Option<u64>,
 }
 
 /// What asking for work gave.
@@ -47,23 +62,16 @@ impl Ledger {
             .await
     }
 
-    /// Notes a page of the listing: what the collection has already, unchanged, is counted; the rest becomes batches of
-    /// `lease_size`. Takes no more than `max_items` images over the whole job and says whether it took all of the page.
+    /// Notes a page of the listing: what every store has already, unchanged, is counted; the rest becomes batches, each
+    /// item with the stores that have it already. Says whether there was room for all of the page.
     ///
     /// # Errors
     /// [`SqliteError`]
-    pub async fn plan(
-        &self,
-        job: JobId,
-        collection: CollectionName,
-        space: String,
-        page: Page,
-        lease_size: usize,
-        max_items: Option<u64>,
-    ) -> Result<bool, SqliteError> {
+    pub async fn plan(&self, job: JobId, page: Page, planning: Planning) -> Result<bool, SqliteError> {
         self.db
             .call(move |db| {
                 let job = job.to_string();
+                let Planning { collection, space, stores, lease_size, max_items } = planning;
                 let all = db.transaction()?;
                 let before = jobs::counts(&all, &job)?;
                 let mut room =
@@ -71,13 +79,14 @@ impl Ledger {
                 let mut changed = Vec::new();
                 let (mut unchanged, mut over) = (0_u64, 0_u64);
                 for image in page.images {
-                    if objects::has(&all, &collection, &space, &image)? {
+                    let have = objects::holders(&all, &collection, &space, &image)?;
+                    if have.cover(&stores) {
                         unchanged += 1;
                     } else if room == Some(0) {
                         over += 1;
                     } else {
                         room = room.map(|left| left - 1);
-                        changed.push(image);
+                        changed.push((image, have.common(&stores)));
                     }
                 }
                 for batch in changed.chunks(lease_size.max(1)) {
@@ -139,7 +148,7 @@ impl Ledger {
     }
 
     /// Notes what became of items, in one transaction, and gives the job's counts after it. Items that were reported
-    /// before are passed over.
+    /// before are passed over; one that some store still lacks stays, with those that have it.
     ///
     /// # Errors
     /// [`SqliteError`]
@@ -156,13 +165,20 @@ impl Ledger {
                 let all = db.transaction()?;
                 let (mut done, mut failed) = (0_u64, 0_u64);
                 for outcome in outcomes {
+                    if let Fate::Lags(indexed) = &outcome.fate {
+                        if let Some(uri) = lag(&all, &job, outcome.ticket, &indexed.stores)? {
+                            objects::put(&all, &collection, &uri, &space, indexed)?;
+                        }
+                        continue;
+                    }
                     let Some((uri, batch)) = take_item(&all, &job, outcome.ticket)? else { continue };
-                    match outcome.result {
-                        Ok(indexed) => {
+                    match outcome.fate {
+                        Fate::Lags(_) => {}
+                        Fate::Indexed(indexed) => {
                             objects::put(&all, &collection, &uri, &space, &indexed)?;
                             done += 1;
                         }
-                        Err(failure) => {
+                        Fate::Failed(failure) => {
                             insert_failure(&all, &job, &failure)?;
                             failed += 1;
                         }
@@ -205,25 +221,32 @@ impl Ledger {
     }
 }
 
-fn insert_batch(all: &Transaction<'_>, job: &str, images: &[ImageRef]) -> rusqlite::Result<()> {
+fn insert_batch(all: &Transaction<'_>, job: &str, images: &[(ImageRef, Holders)]) -> rusqlite::Result<()> {
     all.prepare_cached("INSERT INTO batches(job, state) VALUES (?1, 'todo')")?.execute([job])?;
     let batch = all.last_insert_rowid();
     let mut insert =
-        all.prepare_cached("INSERT INTO items(job, batch, uri, etag, size) VALUES (?1, ?2, ?3, ?4, ?5)")?;
-    for image in images {
-        insert.execute(params![job, batch, image.uri.as_str(), image.etag, image.size_bytes])?;
+        all.prepare_cached("INSERT INTO items(job, batch, uri, etag, size, have) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
+    for (image, have) in images {
+        insert.execute(params![job, batch, image.uri.as_str(), image.etag, image.size_bytes, have.to_string()])?;
     }
     Ok(())
 }
 
 fn tasks(all: &Transaction<'_>, batch: i64) -> rusqlite::Result<Vec<Task>> {
-    all.prepare_cached("SELECT id, uri, etag, size FROM items WHERE batch = ?1 ORDER BY id")?
+    all.prepare_cached("SELECT id, uri, etag, size, have FROM items WHERE batch = ?1 ORDER BY id")?
         .query_map([batch], |row| {
             let uri = jobs::parsed(row, 1, |text| ImageUri::parse(text).ok())?;
             let image = ImageRef { uri, etag: row.get(2)?, size_bytes: row.get(3)?, modified: None };
-            Ok(Task { ticket: row.get(0)?, image })
+            Ok(Task { ticket: row.get(0)?, image, have: Holders::parse(&row.get::<_, String>(4)?) })
         })?
         .collect()
+}
+
+/// Notes the stores that have an item which is not done; gives its URI.
+fn lag(all: &Transaction<'_>, job: &str, ticket: i64, have: &Holders) -> rusqlite::Result<Option<String>> {
+    all.prepare_cached("UPDATE items SET have = ?3 WHERE id = ?1 AND job = ?2 RETURNING uri")?
+        .query_row(params![ticket, job, have.to_string()], |row| row.get(0))
+        .optional()
 }
 
 fn take_item(all: &Transaction<'_>, job: &str, ticket: i64) -> rusqlite::Result<Option<(String, i64)>> {

@@ -1,5 +1,7 @@
 //! Leases, reports and plans of the ledger.
 
+use std::collections::HashSet;
+
 use super::*;
 use crate::domain::{Executor, FailureClass, JobRecord, JobSpec, JobState, Timestamp};
 use crate::pipeline::Indexed;
@@ -52,15 +54,26 @@ async fn leased(ledger: &Ledger, job: JobId) -> Vec<Task> {
     }
 }
 
+/// Every store that is configured.
+const ALL: &str = "embedded,qdrant";
+
+fn planning(lease_size: usize) -> Planning {
+    Planning { collection: collection(), space: "s".into(), stores: Holders::parse(ALL), lease_size, max_items: None }
+}
+
+fn held_by(task: &Task, stores: &str) -> Indexed {
+    let (etag, size_bytes) = (task.image.etag.clone(), task.image.size_bytes);
+    Indexed { etag, size_bytes, stores: Holders::parse(stores) }
+}
+
 fn done(task: &Task) -> Outcome {
-    let indexed = Indexed { etag: task.image.etag.clone(), size_bytes: task.image.size_bytes };
-    Outcome { ticket: task.ticket, result: Ok(indexed) }
+    Outcome { ticket: task.ticket, fate: Fate::Indexed(held_by(task, ALL)) }
 }
 
 #[tokio::test]
 async fn an_interrupted_lease_keeps_what_was_reported_and_gives_the_rest_again() {
     let (_folder, ledger, job) = ledger_with_job().await;
-    assert!(ledger.plan(job, collection(), "s".into(), page(0..5), 3, None).await.unwrap());
+    assert!(ledger.plan(job, page(0..5), planning(3)).await.unwrap());
     let tasks = leased(&ledger, job).await;
     assert_eq!(tasks.len(), 3);
     ledger.report(job, collection(), "s".into(), vec![done(&tasks[0])]).await.unwrap();
@@ -77,7 +90,7 @@ async fn an_interrupted_lease_keeps_what_was_reported_and_gives_the_rest_again()
 #[tokio::test]
 async fn a_report_that_comes_twice_counts_once() {
     let (_folder, ledger, job) = ledger_with_job().await;
-    ledger.plan(job, collection(), "s".into(), page(0..2), 10, None).await.unwrap();
+    ledger.plan(job, page(0..2), planning(10)).await.unwrap();
     let tasks = leased(&ledger, job).await;
     let failure = ItemFailure {
         uri: tasks[1].image.uri.clone(),
@@ -85,7 +98,7 @@ async fn a_report_that_comes_twice_counts_once() {
         message: "cut".into(),
         attempts: 1,
     };
-    let outcomes = vec![done(&tasks[0]), Outcome { ticket: tasks[1].ticket, result: Err(failure) }];
+    let outcomes = vec![done(&tasks[0]), Outcome { ticket: tasks[1].ticket, fate: Fate::Failed(failure) }];
     for _ in 0..2 {
         let counts = ledger.report(job, collection(), "s".into(), outcomes.clone()).await.unwrap();
         assert_eq!((counts.done, counts.failed, counts.left()), (1, 1, 0));
@@ -96,16 +109,61 @@ async fn a_report_that_comes_twice_counts_once() {
 #[tokio::test]
 async fn only_new_and_changed_objects_are_planned_and_only_so_many() {
     let (_folder, ledger, job) = ledger_with_job().await;
-    ledger.plan(job, collection(), "s".into(), page(0..3), 10, None).await.unwrap();
+    ledger.plan(job, page(0..3), planning(10)).await.unwrap();
     let tasks = leased(&ledger, job).await;
     ledger.report(job, collection(), "s".into(), tasks.iter().map(done).collect()).await.unwrap();
 
     let mut changed = page(0..6);
     changed.images[1].etag = Some("other".into());
-    assert!(!ledger.plan(job, collection(), "s".into(), changed.clone(), 10, Some(5)).await.unwrap());
+    assert!(!ledger.plan(job, changed.clone(), Planning { max_items: Some(5), ..planning(10) }).await.unwrap());
     let uris: Vec<_> = leased(&ledger, job).await.into_iter().map(|task| task.image.uri.key().to_owned()).collect();
     assert_eq!(uris, ["1.jpg", "3.jpg"], "two of five places were left");
     ledger.forget(collection(), ImageUri::new("b", "0.jpg")).await.unwrap();
-    ledger.plan(job, collection(), "another space".into(), page(2..3), 10, None).await.unwrap();
+    ledger.plan(job, page(2..3), Planning { space: "another space".into(), ..planning(10) }).await.unwrap();
     assert_eq!(leased(&ledger, job).await.len(), 1, "another space is another vector");
+}
+
+#[tokio::test]
+async fn the_ledger_knows_which_store_lags() {
+    let (_folder, ledger, job) = ledger_with_job().await;
+    ledger.plan(job, page(0..3), planning(10)).await.unwrap();
+    let tasks = leased(&ledger, job).await;
+    assert!(tasks.iter().all(|task| task.have.is_empty()), "what is new is in no store");
+    let lags = Outcome { ticket: tasks[1].ticket, fate: Fate::Lags(held_by(&tasks[1], "embedded")) };
+    let counts = ledger.report(job, collection(), "s".into(), vec![done(&tasks[0]), lags]).await.unwrap();
+    assert_eq!((counts.done, counts.left()), (1, 2), "what one store lacks is not done");
+
+    // The process ends and comes again: the item is still there, with who has it.
+    ledger.end_leases("w").await.unwrap();
+    let again = leased(&ledger, job).await;
+    let had: Vec<_> = again.iter().map(|task| (task.ticket, task.have.to_string())).collect();
+    assert_eq!(had, [(tasks[1].ticket, "embedded".into()), (tasks[2].ticket, String::new())]);
+    // The next job plans it as what lags, too.
+    ledger.plan(job, page(0..2), planning(10)).await.unwrap();
+    let next = leased(&ledger, job).await;
+    assert_eq!((next.len(), next[0].have.to_string()), (1, "embedded".into()));
+    assert_eq!(ledger.held_count(collection(), "embedded").await.unwrap(), 2);
+    assert_eq!(ledger.held_count(collection(), "qdrant").await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_store_that_was_made_anew_is_believed_to_hold_nothing() {
+    let (_folder, ledger, job) = ledger_with_job().await;
+    ledger.plan(job, page(0..4), planning(2)).await.unwrap();
+    let tasks = leased(&ledger, job).await;
+    ledger.report(job, collection(), "s".into(), tasks.iter().map(done).collect()).await.unwrap();
+    let second = leased(&ledger, job).await;
+    let lags = Outcome { ticket: second[0].ticket, fate: Fate::Lags(held_by(&second[0], "qdrant")) };
+    ledger.report(job, collection(), "s".into(), vec![lags]).await.unwrap();
+
+    ledger.forget_store(collection(), "qdrant").await.unwrap();
+    let known = ledger.known(collection(), None, 10).await.unwrap();
+    assert_eq!(known.iter().map(|known| known.stores.to_string()).collect::<Vec<_>>(), ["embedded", "embedded"]);
+    ledger.end_leases("w").await.unwrap();
+    assert!(leased(&ledger, job).await.iter().all(|task| task.have.is_empty()), "nor do items that are under way");
+
+    let lost: HashSet<_> = [tasks[0].image.uri.id()].into();
+    assert_eq!(ledger.keep_only(collection(), "embedded", lost.clone()).await.unwrap(), 1);
+    assert_eq!(ledger.forget_ids(collection(), "embedded", lost).await.unwrap(), 1);
+    assert!(ledger.known(collection(), None, 10).await.unwrap().is_empty());
 }

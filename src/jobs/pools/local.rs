@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures::stream::{self, Stream, StreamExt};
+use futures::stream::{self, Stream};
 use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -39,16 +39,16 @@ impl LocalPool {
         // The chain stops itself where a dependency breaks; the listing and the job are told by the error.
         let stop = stop.child_token();
         let space = run.space.name();
-        let tasks = self.tasks(job.clone());
-        let chain = self.pipeline.run(run, tasks, outcomes, stop.clone());
+        let batches = self.batches(job.clone());
+        let chain = self.pipeline.run(run, batches, outcomes, stop.clone());
         let (worked, reported) = tokio::join!(chain, self.report(job, &space, live, reports, &stop));
         // Why the ledger or the failures ended it says more than what the chain met on its way out.
         reported?;
         Ok(worked?)
     }
 
-    /// Leases as the chain takes: never more than one batch ahead of it.
-    fn tasks(&self, job: JobRecord) -> impl Stream<Item = Task> + Send + use<> {
+    /// Leases as the chain takes.
+    fn batches(&self, job: JobRecord) -> impl Stream<Item = Vec<Task>> + Send + use<> {
         let Self { ledger, planned, .. } = self.clone();
         stream::unfold((ledger, planned, job), |(ledger, planned, job)| async move {
             loop {
@@ -56,7 +56,7 @@ impl LocalPool {
                 let pages = planned.clone();
                 let more = pages.notified();
                 match ledger.lease(job.id, WORKER).await {
-                    Ok(Leased::Batch(tasks)) => return Some((stream::iter(tasks), (ledger, planned, job))),
+                    Ok(Leased::Batch(tasks)) => return Some((tasks, (ledger, planned, job))),
                     Ok(Leased::NothingYet) => more.await,
                     Ok(Leased::NothingLeft) => return None,
                     Err(error) => {
@@ -66,7 +66,6 @@ impl LocalPool {
                 }
             }
         })
-        .flatten()
     }
 
     /// Writes outcomes down as they come, as many in one transaction as are there.

@@ -143,12 +143,18 @@ pub(crate) struct MemoryIndex {
     pub(crate) records: Mutex<BTreeMap<ImageId, ImageRecord>>,
     pub(crate) refuses: Vec<ImageId>,
     pub(crate) is_down: bool,
+    /// `memory` where there is none.
+    pub(crate) named: Option<&'static str>,
+    /// So many upserts fail before the first succeeds.
+    pub(crate) fails: AtomicUsize,
+    /// What is wrong when it fails.
+    pub(crate) refuses_us: bool,
 }
 
 #[async_trait]
 impl ImageIndex for MemoryIndex {
     fn name(&self) -> &'static str {
-        "memory"
+        self.named.unwrap_or("memory")
     }
 
     async fn ensure_image_collection(&self, _: &CollectionName, _: &Space) -> Result<Ensured, IndexError> {
@@ -164,8 +170,12 @@ impl ImageIndex for MemoryIndex {
     }
 
     async fn upsert(&self, _: &CollectionName, records: &[ImageRecord]) -> Result<(), IndexError> {
-        if self.is_down {
-            return Err(IndexError::Dependency(down("memory")));
+        let fails = self.fails.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        if self.is_down || fails {
+            return Err(IndexError::Dependency(down(self.name())));
+        }
+        if self.refuses_us {
+            return Err(IndexError::Dependency(DependencyError { trouble: Trouble::Refused, ..down(self.name()) }));
         }
         if let Some(refused) = records.iter().find(|record| self.refuses.contains(&record.id)) {
             return Err(IndexError::Rejected { id: refused.id, reason: "on purpose".into() });
@@ -183,8 +193,9 @@ impl ImageIndex for MemoryIndex {
         Ok(Vec::new())
     }
 
-    async fn get(&self, _: &CollectionName, _: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError> {
-        Ok(Vec::new())
+    async fn get(&self, _: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError> {
+        let held = self.records.lock().unwrap();
+        Ok(ids.iter().filter_map(|id| held.get(id).cloned()).collect())
     }
 
     fn scan(&self, _: &CollectionName) -> BoxStream<'_, Result<ImageId, IndexError>> {

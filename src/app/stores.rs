@@ -1,0 +1,91 @@
+//! The stores that the settings ask for, as each of their users needs them: patient for jobs, prompt for whoever waits for
+//! an answer, with one breaker for both.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::BuildError;
+use crate::config::Settings;
+use crate::domain::{CollectionName, ImageId};
+use crate::index::embedded::EmbeddedIndex;
+use crate::index::{ImageIndex, IndexSettings, Resilient, StoreKind, Stores as Named};
+use crate::resilience::{Breaker, Guard, WaitBoard};
+
+/// Calls of jobs under way at once in one store, over all jobs.
+const JOB_PERMITS: usize = 16;
+/// Calls of searches under way at once in one store, however many calls jobs make.
+const SEARCH_PERMITS: usize = 64;
+/// How often a search tries again.
+const SEARCH_RETRIES: usize = 2;
+
+/// What the embedded store has lost, by collection.
+pub(super) type Lost = HashMap<CollectionName, HashSet<ImageId>>;
+
+/// The stores, as each of their users needs them.
+pub(super) struct Stores {
+    pub(super) jobs: Named,
+    pub(super) searches: Named,
+    /// What was lost to a loss of power since the embedded store was last open.
+    pub(super) lost: Lost,
+}
+
+/// Opens what is in this process. What is elsewhere is asked nothing yet: it may be up when it is needed.
+pub(super) async fn open(settings: &Settings, board: &WaitBoard) -> Result<Stores, BuildError> {
+    let (mut jobs, mut searches, mut lost) = (Vec::new(), Vec::new(), Lost::new());
+    for kind in settings.index.kinds().map_err(BuildError::Settings)? {
+        let (patient, prompt) = match kind {
+            StoreKind::Embedded => {
+                let index = embedded(settings).await?;
+                for (collection, id) in index.lost() {
+                    lost.entry(collection.clone()).or_default().insert(*id);
+                }
+                let index: Arc<dyn ImageIndex> = Arc::new(index);
+                (index.clone(), index)
+            }
+            StoreKind::Qdrant | StoreKind::Weaviate => around(elsewhere(kind)?, settings, board),
+        };
+        jobs.push(patient);
+        searches.push(prompt);
+    }
+    Ok(Stores { jobs: Named::new(jobs), searches: Named::new(searches), lost })
+}
+
+async fn embedded(settings: &Settings) -> Result<EmbeddedIndex, BuildError> {
+    let folder = settings.place.glimpse_data_dir.join("index");
+    let opened = tokio::task::spawn_blocking(move || EmbeddedIndex::open(&folder)).await;
+    Ok(opened.map_err(|_| BuildError::Settings("opening the index panicked; see the log".to_owned()))??)
+}
+
+fn elsewhere(kind: StoreKind) -> Result<Arc<dyn ImageIndex>, BuildError> {
+    Err(BuildError::Settings(format!("VECTOR_DB_PROVIDER: no adapter for {}", kind.name())))
+}
+
+/// The same store twice: for those who wait as long as it takes, and for those who wait for an answer.
+fn around(
+    raw: Arc<dyn ImageIndex>,
+    settings: &Settings,
+    board: &WaitBoard,
+) -> (Arc<dyn ImageIndex>, Arc<dyn ImageIndex>) {
+    let of = &settings.index;
+    let breaker = Arc::new(Breaker::new(of.breaker()));
+    let patient = Guard::patient(raw.name(), board.clone()).through(breaker.clone());
+    // Half of what the request itself has: whoever waits shall hear what was wrong.
+    let prompt = of.timeout().min(Duration::from_secs(settings.api.glimpse_request_timeout) / 2);
+    let guard = Guard::prompt(raw.name(), SEARCH_RETRIES).through(breaker);
+    (
+        Arc::new(Resilient::new(raw.clone(), patient.with_permits(JOB_PERMITS).within(of.timeout()))),
+        Arc::new(Resilient::new(raw, guard.with_permits(SEARCH_PERMITS).within(prompt))),
+    )
+}
+
+/// The line that says at the start where vectors are kept, and how to change it.
+pub(super) fn line(of: &IndexSettings) -> String {
+    let places = of.kinds().unwrap_or_default().into_iter().map(|kind| match kind {
+        StoreKind::Embedded => "embedded".to_owned(),
+        StoreKind::Qdrant => format!("qdrant at {} (QDRANT_URL)", of.qdrant_url),
+        StoreKind::Weaviate => format!("weaviate at {} (WEAVIATE_URL)", of.weaviate_url),
+    });
+    let places = places.collect::<Vec<_>>().join(", ");
+    format!("store    {places} (VECTOR_DB_PROVIDER), collection {} (VECTOR_DB_COLLECTION)", of.vector_db_collection)
+}

@@ -1,0 +1,81 @@
+//! Which stores have a record.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+/// Names of stores, each once, in alphabetical order. As text: by commas, `qdrant,weaviate`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Holders(BTreeSet<String>);
+
+impl Holders {
+    /// Reads what [`Display`](fmt::Display) wrote.
+    pub fn parse(text: &str) -> Self {
+        super::words(text).into_iter().collect()
+    }
+
+    /// Whether no store has it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether the store of that name has it.
+    pub fn contains(&self, store: &str) -> bool {
+        self.0.contains(store)
+    }
+
+    /// The store of that name has it now.
+    pub fn insert(&mut self, store: &str) {
+        self.0.insert(store.to_owned());
+    }
+
+    /// Whether each of `all` has it.
+    pub fn cover(&self, all: &Self) -> bool {
+        self.0.is_superset(&all.0)
+    }
+
+    /// Those that are in both.
+    #[must_use]
+    pub fn common(&self, other: &Self) -> Self {
+        Self(&self.0 & &other.0)
+    }
+
+    /// The names, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(String::as_str)
+    }
+}
+
+impl<N: Into<String>> FromIterator<N> for Holders {
+    fn from_iter<I: IntoIterator<Item = N>>(names: I) -> Self {
+        Self(names.into_iter().map(Into::into).collect())
+    }
+}
+
+impl fmt::Display for Holders {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, name) in self.0.iter().enumerate() {
+            write!(f, "{}{name}", if place == 0 { "" } else { "," })?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_it_writes() {
+        let both: Holders = ["weaviate", "qdrant", "qdrant"].into_iter().collect();
+        assert_eq!(both.to_string(), "qdrant,weaviate");
+        assert_eq!(Holders::parse(&both.to_string()), both);
+        assert_eq!(Holders::parse(""), Holders::default());
+    }
+
+    #[test]
+    fn knows_who_lacks_it() {
+        let (one, both) = (Holders::parse("qdrant"), Holders::parse("qdrant,weaviate"));
+        assert!(both.cover(&one) && !one.cover(&both) && both.contains("weaviate"));
+        assert_eq!(both.common(&Holders::parse("embedded,qdrant")), one);
+    }
+}

@@ -1,0 +1,81 @@
+//! [`Resilient`]: every call of a store through one guard.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+
+use super::{Ensured, ImageIndex, IndexError};
+use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space};
+use crate::resilience::Guard;
+
+/// A store that is called with patience or promptly, as its guard is: jobs and searches hold one each over the same adapter
+/// and the same breaker.
+pub struct Resilient {
+    inner: Arc<dyn ImageIndex>,
+    guard: Guard,
+}
+
+impl Resilient {
+    /// Guards `inner`.
+    pub fn new(inner: Arc<dyn ImageIndex>, guard: Guard) -> Self {
+        Self { inner, guard }
+    }
+}
+
+#[async_trait]
+impl ImageIndex for Resilient {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+
+    async fn ensure_image_collection(&self, collection: &CollectionName, space: &Space) -> Result<Ensured, IndexError> {
+        self.guard.call(|| self.inner.ensure_image_collection(collection, space)).await
+    }
+
+    async fn describe(&self, collection: &CollectionName) -> Result<Option<CollectionInfo>, IndexError> {
+        self.guard.call(|| self.inner.describe(collection)).await
+    }
+
+    async fn collections(&self) -> Result<Vec<CollectionInfo>, IndexError> {
+        self.guard.call(|| self.inner.collections()).await
+    }
+
+    async fn upsert(&self, collection: &CollectionName, records: &[ImageRecord]) -> Result<(), IndexError> {
+        self.guard.call(|| self.inner.upsert(collection, records)).await
+    }
+
+    async fn delete(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<(), IndexError> {
+        self.guard.call(|| self.inner.delete(collection, ids)).await
+    }
+
+    async fn search(&self, collection: &CollectionName, query: &SearchQuery) -> Result<Vec<Hit>, IndexError> {
+        self.guard.call(|| self.inner.search(collection, query)).await
+    }
+
+    async fn get(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError> {
+        self.guard.call(|| self.inner.get(collection, ids)).await
+    }
+
+    /// Not guarded: its pages are the adapter's own, and a scan that breaks off is its caller's to begin again.
+    fn scan(&self, collection: &CollectionName) -> BoxStream<'_, Result<ImageId, IndexError>> {
+        self.inner.scan(collection)
+    }
+
+    async fn drop_collection(&self, collection: &CollectionName) -> Result<(), IndexError> {
+        self.guard.call(|| self.inner.drop_collection(collection)).await
+    }
+
+    /// One attempt: whoever asks wants to know how it is now.
+    async fn ready(&self) -> Result<(), IndexError> {
+        self.guard.reachable()?;
+        self.inner.ready().await
+    }
+}
+
+impl fmt::Debug for Resilient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Resilient").field("guard", &self.guard).finish_non_exhaustive()
+    }
+}

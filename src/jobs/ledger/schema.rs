@@ -1,0 +1,127 @@
+//! The tables, step by step: a ledger of any earlier version is brought up to this one, in one transaction.
+
+use rusqlite::Connection;
+
+const FIRST: &str = "
+CREATE TABLE jobs(
+    id TEXT PRIMARY KEY,
+    state TEXT NOT NULL,
+    collection TEXT NOT NULL,
+    spec TEXT NOT NULL,
+    message TEXT,
+    summary TEXT,
+    submitted_at TEXT NOT NULL,
+    started_at TEXT,
+    finished_at TEXT,
+    listed_through TEXT,
+    planned INTEGER NOT NULL DEFAULT 0,
+    listed INTEGER NOT NULL DEFAULT 0,
+    skipped INTEGER NOT NULL DEFAULT 0,
+    unchanged INTEGER NOT NULL DEFAULT 0,
+    done INTEGER NOT NULL DEFAULT 0,
+    failed INTEGER NOT NULL DEFAULT 0,
+    deleted INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+CREATE INDEX jobs_by_state ON jobs(state, id);
+
+CREATE TABLE batches(
+    id INTEGER PRIMARY KEY,
+    job TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('todo', 'leased')),
+    worker TEXT,
+    attempt INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX batches_by_job ON batches(job, state, id);
+
+CREATE TABLE items(
+    id INTEGER PRIMARY KEY,
+    job TEXT NOT NULL,
+    batch INTEGER NOT NULL,
+    uri TEXT NOT NULL,
+    etag TEXT,
+    size INTEGER NOT NULL
+);
+CREATE INDEX items_by_batch ON items(batch);
+CREATE INDEX items_by_job ON items(job);
+
+CREATE TABLE failures(
+    id INTEGER PRIMARY KEY,
+    job TEXT NOT NULL,
+    uri TEXT NOT NULL,
+    class TEXT NOT NULL,
+    message TEXT NOT NULL,
+    attempts INTEGER NOT NULL
+);
+CREATE INDEX failures_by_job ON failures(job, id);
+
+CREATE TABLE logs(
+    id INTEGER PRIMARY KEY,
+    job TEXT NOT NULL,
+    at TEXT NOT NULL,
+    line TEXT NOT NULL
+);
+CREATE INDEX logs_by_job ON logs(job, id);
+
+CREATE TABLE objects(
+    collection TEXT NOT NULL,
+    uri TEXT NOT NULL,
+    etag TEXT NOT NULL,
+    size INTEGER NOT NULL,
+    space TEXT NOT NULL,
+    PRIMARY KEY (collection, uri)
+) WITHOUT ROWID;
+";
+
+/// With several stores the ledger knows which of them has an object, and which have an item already. Before, there was one.
+const HOLDERS: &str = "
+ALTER TABLE objects ADD COLUMN stores TEXT NOT NULL DEFAULT 'embedded';
+ALTER TABLE items ADD COLUMN have TEXT NOT NULL DEFAULT '';
+";
+
+/// The version of a ledger is the number of steps that it has behind it.
+const STEPS: [&str; 2] = [FIRST, HOLDERS];
+
+/// Takes the steps that the file has not taken yet.
+pub(super) fn bring_up(db: &mut Connection) -> rusqlite::Result<()> {
+    let all = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let taken: usize = all.query_row("PRAGMA user_version", (), |row| row.get(0))?;
+    if taken > STEPS.len() {
+        let said = format!(
+            "the ledger was written by a newer version of this service (its version {taken}, {} is known here); \
+             run that version, or set GLIMPSE_DATA_DIR to another folder",
+            STEPS.len()
+        );
+        return Err(rusqlite::Error::ToSqlConversionFailure(said.into()));
+    }
+    for step in &STEPS[taken..] {
+        all.execute_batch(step)?;
+    }
+    all.pragma_update(None, "user_version", STEPS.len())?;
+    all.commit()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ledger_of_the_first_version_keeps_what_it_knows() {
+        let mut db = Connection::open_in_memory().unwrap();
+        db.execute_batch(FIRST).unwrap();
+        db.execute_batch("INSERT INTO objects VALUES ('c', 's3://b/a.jpg', 'e', 1, 's'); PRAGMA user_version = 1")
+            .unwrap();
+        for _ in 0..2 {
+            bring_up(&mut db).unwrap();
+            let held: String = db.query_row("SELECT stores FROM objects", (), |row| row.get(0)).unwrap();
+            assert_eq!(held, "embedded");
+        }
+    }
+
+    #[test]
+    fn a_ledger_of_a_later_version_is_left_alone() {
+        let mut db = Connection::open_in_memory().unwrap();
+        db.pragma_update(None, "user_version", STEPS.len() + 1).unwrap();
+        let said = bring_up(&mut db).unwrap_err().to_string();
+        assert!(said.contains("newer version") && said.contains("GLIMPSE_DATA_DIR"), "{said}");
+    }
+}
