@@ -131,7 +131,7 @@ impl From<JobsError> for ApiError {
             JobsError::Draining => Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", said).after(RETRY_WHEN_FULL),
             JobsError::Unknown(_) => Self::new(StatusCode::NOT_FOUND, "unknown_job", said),
             JobsError::AlreadyFinal(_) => Self::new(StatusCode::CONFLICT, "job_is_final", said),
-            JobsError::Space(_) => Self::new(StatusCode::CONFLICT, "space_mismatch", said),
+            JobsError::Space(_) | JobsError::Apart { .. } => Self::new(StatusCode::CONFLICT, "space_mismatch", said),
             JobsError::CollectionBusy(_) => Self::new(StatusCode::CONFLICT, "collection_busy", said),
             JobsError::Index(error) => SearchError::Index(error).into(),
             JobsError::Ledger(error) => {

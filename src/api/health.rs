@@ -19,10 +19,12 @@ async fn healthz() -> axum::Json<HealthReply> {
     axum::Json(HealthReply { status: "ok".to_owned() })
 }
 
-/// Searches can be answered: both towers of the model have passed their probe and answer, every store is there.
+/// Searches can be answered: both towers of the model have passed their probe and answer, a store is there. One of
+/// several that is not is a warning.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
     responses((status = 200, body = ReadyReply), (status = 503, body = ErrorReply)))]
 async fn readyz(State(search): State<Search>) -> Result<axum::Json<ReadyReply>, ApiError> {
-    let space = search.ready().await.map_err(|error| ApiError::from(error).not_ready())?;
-    Ok(axum::Json(ReadyReply { status: "ready".to_owned(), model: space.model.clone(), space: space.name() }))
+    let (space, warnings) = search.ready().await.map_err(|error| ApiError::from(error).not_ready())?;
+    let status = "ready".to_owned();
+    Ok(axum::Json(ReadyReply { status, warnings, model: space.model.clone(), space: space.name() }))
 }

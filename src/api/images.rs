@@ -1,4 +1,4 @@
-//! `/images` and `/collections`.
+//! `/images`.
 
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -10,18 +10,13 @@ use utoipa_axum::routes;
 
 use super::error::{ApiError, ErrorReply};
 use super::extract::{Path, Query};
-use super::replies::{CollectionReply, CollectionsReply, DeletedReply, ImageReply};
+use super::replies::{DeletedReply, ImageReply};
 use super::{AppState, Defaults};
 use crate::images::{Images, Thumbnails};
 use crate::jobs::Jobs;
-use crate::search::Search;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(get_image, delete_image))
-        .routes(routes!(get_thumbnail))
-        .routes(routes!(list_collections))
-        .routes(routes!(drop_collection))
+    OpenApiRouter::new().routes(routes!(get_image, delete_image)).routes(routes!(get_thumbnail))
 }
 
 /// Where.
@@ -101,23 +96,4 @@ async fn delete_image(
     jobs.forget(&collection, &record.uri).await?;
     images.delete(record.id, &collection).await?;
     Ok(axum::Json(DeletedReply { id: record.id.to_string(), status: "deleted".to_owned() }))
-}
-
-/// Every collection with its count and its space.
-#[utoipa::path(get, path = "/collections", tag = "images", responses((status = 200, body = CollectionsReply)))]
-async fn list_collections(State(search): State<Search>) -> Result<axum::Json<CollectionsReply>, ApiError> {
-    let (provider, collections) = search.collections().await?;
-    let collections = collections.into_iter().map(CollectionReply::from).collect();
-    Ok(axum::Json(CollectionsReply { provider: provider.to_owned(), collections }))
-}
-
-/// Drop a collection and all its records. Objects stay in their bucket.
-#[utoipa::path(delete, path = "/collections/{name}", tag = "images", params(("name" = String, Path)),
-    responses((status = 200, body = DeletedReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply)))]
-async fn drop_collection(
-    State(jobs): State<Jobs>,
-    Path(name): Path<String>,
-) -> Result<axum::Json<DeletedReply>, ApiError> {
-    let collection = jobs.drop_collection(&name).await?;
-    Ok(axum::Json(DeletedReply { id: collection.to_string(), status: "deleted".to_owned() }))
 }

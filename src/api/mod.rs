@@ -1,6 +1,7 @@
 //! The HTTP side: routes, bodies, statuses, the door. Knows the services (`jobs`, `search`, `images`); never sees a
 //! provider, a store or a bucket.
 
+mod collections;
 mod door;
 mod error;
 mod events;
@@ -68,19 +69,21 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Every route with every layer.
 pub fn router(state: AppState, settings: &ApiSettings) -> Router {
-    let (routes, document) = openapi::routes().split_for_parts();
+    let (routes, _) = openapi::routes().split_for_parts();
+    let (long_routes, _) = openapi::long_routes().split_for_parts();
     let timeout = Duration::from_secs(settings.glimpse_request_timeout);
     let door = Arc::new(door::Door::new(settings));
     let router = routes
+        .layer(from_fn_with_state(timeout, give_up))
+        .merge(long_routes)
         .with_state(state)
-        .merge(openapi::viewer(document))
+        .merge(openapi::viewer(document()))
         .route("/", get(|| async { Redirect::to("/docs/") }))
         .fallback(|uri: Uri| async move { error::ApiError::no_route(uri.path()) })
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move {
             error::ApiError::wrong_method(method.as_str(), uri.path())
         })
         .layer(DefaultBodyLimit::max(MOST_JSON))
-        .layer(from_fn_with_state(timeout, give_up))
         .layer(from_fn_with_state(door, door::guard))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(error::finish))

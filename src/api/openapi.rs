@@ -45,12 +45,18 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .merge(super::jobs::routes())
         .merge(super::search::routes())
         .merge(super::images::routes())
+        .merge(super::collections::routes())
         .merge(super::health::routes())
+}
+
+/// Routes that take as long as they take.
+pub(super) fn long_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().merge(super::collections::long_routes())
 }
 
 /// The description of the API, as `/openapi.json` serves it.
 pub fn document() -> Document {
-    routes().split_for_parts().1
+    routes().merge(long_routes()).split_for_parts().1
 }
 
 /// `/openapi.json` and `/docs`, out of this binary: no request goes to another host.

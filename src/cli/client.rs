@@ -50,8 +50,19 @@ impl Client {
         Self::at(&settings.place.glimpse_url, settings)
     }
 
+    /// The same for requests that take as long as they take.
+    pub(super) fn without_timeout(settings: &Settings) -> Result<Self, CliError> {
+        Self::build(&settings.place.glimpse_url, settings, None)
+    }
+
     /// A client of the service at this address.
     pub(super) fn at(url: &str, settings: &Settings) -> Result<Self, CliError> {
+        // The service gives up by itself (GLIMPSE_REQUEST_TIMEOUT) and says so; this is for one that hangs.
+        let timeout = Duration::from_secs(settings.api.glimpse_request_timeout + 10);
+        Self::build(url, settings, Some(timeout))
+    }
+
+    fn build(url: &str, settings: &Settings, timeout: Option<Duration>) -> Result<Self, CliError> {
         let wrong = || CliError::Url { url: url.to_owned() };
         let url: Url = url.parse().map_err(|_| wrong())?;
         if url.cannot_be_a_base() || !matches!(url.scheme(), "http" | "https") {
@@ -59,8 +70,12 @@ impl Client {
         }
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
-            // The service gives up by itself (GLIMPSE_REQUEST_TIMEOUT) and says so; this is for one that hangs.
-            .timeout(Duration::from_secs(settings.api.glimpse_request_timeout + 10));
+            // A service that vanished without a word is noticed all the same.
+            .tcp_keepalive(Duration::from_secs(30));
+        let http = match timeout {
+            Some(timeout) => http.timeout(timeout),
+            None => http,
+        };
         let http = if is_loopback(&url) { http.no_proxy() } else { http };
         let http = http.build().map_err(CliError::Client)?;
         Ok(Self { http, url, key: settings.api.keys().into_iter().next() })

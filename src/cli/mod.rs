@@ -14,6 +14,7 @@ mod out;
 mod search;
 mod seed;
 mod serve;
+mod verify;
 
 use clap::{Parser, Subcommand};
 
@@ -83,6 +84,8 @@ enum Command {
     Jobs(jobs::Jobs),
     /// Check the settings and all that they name, and say what to do about what fails
     Doctor(doctor::Doctor),
+    /// Compare the stores with each other and with the ledger, and repair what differs
+    Verify(verify::Verify),
     /// Measure how well pictures are found, against known answers
     Eval(eval::Eval),
 }
@@ -123,6 +126,7 @@ impl Command {
             Command::Ingest(command) => command.run(&settings).await,
             Command::Search(command) => command.run(&settings).await,
             Command::Jobs(command) => command.run(&settings).await,
+            Command::Verify(command) => command.run(&settings).await,
             Command::Eval(command) => command.run(&settings).await,
         }
     }

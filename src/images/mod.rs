@@ -4,6 +4,8 @@ mod cache;
 mod settings;
 mod thumbnails;
 
+use futures::future::join_all;
+
 use crate::domain::{CollectionName, DependencyError, ImageId, ImageRecord, ImageUri, InvalidCollectionName};
 use crate::imaging::ImageError;
 use crate::index::{IndexError, Stores};
@@ -65,7 +67,7 @@ impl Images {
     pub async fn get(&self, id: &str, collection: &str) -> Result<(CollectionName, ImageRecord), ImagesError> {
         let collection = CollectionName::parse(collection)?;
         let found = match id.parse::<ImageId>() {
-            Ok(id) => self.stores.default_store().get(&collection, &[id]).await?.pop(),
+            Ok(id) => self.stores.find(&collection, id).await?,
             Err(_) => None,
         };
         match found {
@@ -87,9 +89,13 @@ impl Images {
     /// # Errors
     /// [`ImagesError`]
     pub async fn delete(&self, id: ImageId, collection: &CollectionName) -> Result<(), ImagesError> {
-        for store in self.stores.iter() {
-            store.delete(collection, &[id]).await?;
+        let ids = [id];
+        let deleted = join_all(self.stores.iter().map(|store| store.delete(collection, &ids))).await;
+        // Only one may have the collection at all.
+        let failed = deleted.into_iter().filter_map(Result::err);
+        match failed.into_iter().find(|error| !matches!(error, IndexError::UnknownCollection(_))) {
+            Some(error) => Err(error.into()),
+            None => Ok(()),
         }
-        Ok(())
     }
 }

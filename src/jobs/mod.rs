@@ -15,8 +15,9 @@ mod schedule;
 mod service;
 mod settings;
 mod trouble;
+mod verify;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,7 +25,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::JobId;
+use crate::domain::{CollectionName, JobId};
 use crate::index::Stores;
 use crate::pipeline::Pipeline;
 use crate::resilience::WaitBoard;
@@ -34,6 +35,7 @@ use progress::Live;
 
 pub use service::{JobView, Jobs, JobsError, RETRY_WHEN_FULL, Submission};
 pub use settings::JobSettings;
+pub use verify::{Difference, DifferenceKind, MOST_NAMED, MOST_SAMPLED, Verification, VerifyOptions};
 
 /// What is in flight when a job is told to stop may take so long to come to its end. Shorter than the time that the whole
 /// process has for stopping.
@@ -80,6 +82,8 @@ struct Inner {
     drain: CancellationToken,
     tasks: TaskTracker,
     live: Mutex<HashMap<JobId, Arc<Live>>>,
+    /// Collections that no job may begin on: something else is at work there.
+    reserved: Mutex<HashSet<CollectionName>>,
     /// Told when a job was submitted or has ended.
     wake: Notify,
 }

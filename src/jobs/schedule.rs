@@ -1,6 +1,6 @@
 //! Whose turn it is: jobs start as there is room, never two on one collection.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use super::{Inner, LEDGER_PAUSE};
 use crate::domain::{JobId, JobRecord};
@@ -29,11 +29,16 @@ impl Inner {
         if running.len() >= self.settings.glimpse_jobs_at_once {
             return Ok(false);
         }
-        let mut busy = Vec::new();
+        let mut busy: Vec<_> = self.reserved.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
         for id in &running {
             busy.extend(self.ledger.job(*id).await?.map(|job| job.spec.collection));
         }
         let Some(job) = self.ledger.next_job(running, busy).await? else { return Ok(false) };
+        // Under the lock: whoever reserves the collection after this sees the job, whoever did before is seen here.
+        let reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
+        if reserved.contains(&job.spec.collection) {
+            return Ok(false);
+        }
         self.launch(job);
         Ok(true)
     }

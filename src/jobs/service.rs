@@ -1,6 +1,6 @@
 //! What the API and the command line may ask of jobs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -75,8 +75,21 @@ pub enum JobsError {
     /// The collection is of another space.
     #[error(transparent)]
     Space(#[from] SpaceMismatch),
-    /// A running job writes to it.
-    #[error("a job writes to the collection `{0}` at the moment; stop it first")]
+    /// Two stores hold a collection of one name in different spaces.
+    #[error(
+        "the collection `{collection}` is of another space in {} than in {}: {reason}; drop it from the one where it is wrong",
+        stores[1], stores[0]
+    )]
+    Apart {
+        /// Which.
+        collection: CollectionName,
+        /// In which stores.
+        stores: [&'static str; 2],
+        /// Where they part.
+        reason: String,
+    },
+    /// A running job, a verification or a removal is at work there.
+    #[error("the collection `{0}` is in use by a job, a verification or a removal; wait for its end, or stop it")]
     CollectionBusy(CollectionName),
     /// A store refused or failed.
     #[error(transparent)]
@@ -113,6 +126,7 @@ impl Jobs {
             drain,
             tasks,
             live: Mutex::new(HashMap::new()),
+            reserved: Mutex::new(HashSet::new()),
             wake: Notify::new(),
         }));
         jobs.0.tasks.spawn(jobs.0.clone().schedule());

@@ -1,21 +1,26 @@
 //! Words and/or a picture → a vector → hits. Knows the ports by their traits; knows nothing of HTTP.
 
 mod error;
+mod question;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::{Either, select};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::domain::{CollectionInfo, CollectionName, Embedding, Filter, Hit, SearchQuery, Space};
+use crate::domain::{CollectionInfo, CollectionName, Embedding, Hit, SearchQuery, Space};
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
 use crate::imaging::{self, Limits};
-use crate::index::stores::KNOWN;
-use crate::index::{ImageIndex, IndexError, Stores};
+use crate::index::Stores;
+use crate::index::stores::{Answers, KNOWN, Merged};
 
+pub use crate::index::stores::Found;
 pub use error::{Refusal, SearchError};
+pub use question::{MOST_CHARACTERS, MOST_DEEP, MOST_HITS, Question, SearchOptions};
+use question::{check, nothing_asked};
 
 /// The search. Clones share it.
 #[derive(Clone)]
@@ -44,53 +49,45 @@ impl std::fmt::Debug for Search {
     }
 }
 
-/// What to be near to.
-#[derive(Clone, Debug, Default)]
-pub struct Question {
-    /// Words.
-    pub text: Option<String>,
-    /// The bytes of a picture.
-    pub image: Option<Bytes>,
-}
-
-/// Where and how much.
-#[derive(Clone, Debug)]
-pub struct SearchOptions {
-    /// Hits, 1 to [`MOST_HITS`].
-    pub limit: usize,
-    /// Hits to leave out; with `limit` at most [`MOST_DEEP`].
-    pub offset: usize,
-    /// Which store; `None` for the default.
-    pub provider: Option<String>,
-    /// Which collection.
-    pub collection: String,
-    /// Which records may answer.
-    pub filter: Filter,
-}
-
 /// What was found.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The store that was asked.
+    /// The store that was asked, or `all`.
     pub provider: &'static str,
     /// The collection that was searched.
     pub collection: CollectionName,
     /// The model that made the query's vector.
     pub model: String,
     /// Best first.
-    pub hits: Vec<Hit>,
+    pub hits: Vec<Found>,
+    /// Stores that were asked and are left out, and why.
+    pub warnings: Vec<String>,
     /// Time for the query's vector, decoding included.
     pub embed: Duration,
     /// Time in the store.
     pub search: Duration,
 }
 
-/// Most hits in one reply.
-pub const MOST_HITS: usize = 100;
-/// How deep a page may lie.
-pub const MOST_DEEP: usize = 10_000;
-/// Most characters of a query.
-pub const MOST_CHARACTERS: usize = 1_000;
+/// What is in the stores.
+#[derive(Clone, Debug)]
+pub struct Collections {
+    /// The store that was asked, or `all`.
+    pub provider: &'static str,
+    /// By name, each with its stores and how many records each has; what else is said of it is the first store's.
+    pub collections: Vec<(CollectionInfo, Vec<(&'static str, u64)>)>,
+    /// Stores that did not answer.
+    pub warnings: Vec<String>,
+}
+
+/// What the stores gave, and what it took.
+struct Asked {
+    space: Arc<Space>,
+    query: SearchQuery,
+    nearest: Answers<Vec<Hit>>,
+    embed: Duration,
+    search: Duration,
+}
+
 /// Searches at once; one more is told to come back.
 const AT_ONCE: usize = 64;
 /// Pictures on their way in at once.
@@ -125,7 +122,8 @@ impl Search {
         }
     }
 
-    /// The nearest images to a question.
+    /// The nearest images to a question. Stores are asked what their collection is while the query's vector is made and the
+    /// search runs: that a collection is of another space is known before the answer is given.
     ///
     /// # Errors
     /// [`SearchError`]
@@ -133,53 +131,77 @@ impl Search {
         check(&question, &options)?;
         let _inside = self.door.try_acquire().map_err(|_| SearchError::Busy)?;
         let collection = CollectionName::parse(&options.collection)?;
-        let store = self.store(options.provider.as_deref())?;
-        let info = store.describe(&collection).await?;
-        let info = info.ok_or_else(|| IndexError::UnknownCollection(collection.clone()))?;
+        let stores = self.choose(options.provider.as_deref())?;
+        let (spaces, asked) = self.look(&stores, &collection, question, &options).await?;
+        let Merged { answer: hits, warnings } = stores.merge(spaces, asked.nearest, &asked.space, &asked.query)?;
+        let (provider, model) = (stores.name(), asked.space.model.clone());
+        Ok(Answer { provider, collection, model, hits, warnings, embed: asked.embed, search: asked.search })
+    }
+
+    /// What each store's collection is, and what is nearest in it.
+    async fn look(
+        &self,
+        stores: &Stores,
+        collection: &CollectionName,
+        question: Question,
+        options: &SearchOptions,
+    ) -> Result<(Answers<Space>, Asked), SearchError> {
+        let known = std::pin::pin!(stores.spaces(collection));
+        let asked = std::pin::pin!(self.ask(stores, collection, question, options));
+        // An unknown collection needs no vector; and it is unknown, whatever else fails.
+        Ok(match select(known, asked).await {
+            Either::Left((known, asked)) => (known?, asked.await?),
+            Either::Right((asked, known)) => (known.await?, asked?),
+        })
+    }
+
+    async fn ask(
+        &self,
+        stores: &Stores,
+        collection: &CollectionName,
+        question: Question,
+        options: &SearchOptions,
+    ) -> Result<Asked, SearchError> {
         let space = self.provider.space().await?;
-        info.space.admits(&space)?;
         let begun = Instant::now();
         let embedding = self.embed(question, &space).await?;
         let embed = begun.elapsed();
-        let query = SearchQuery { embedding, limit: options.limit, offset: options.offset, filter: options.filter };
+        let filter = options.filter.clone();
+        let query = SearchQuery { embedding, limit: options.limit, offset: options.offset, filter };
         let begun = Instant::now();
-        let hits = store.search(&collection, &query).await?;
-        let search = begun.elapsed();
-        Ok(Answer { provider: store.name(), collection, model: space.model.clone(), hits, embed, search })
+        let nearest = stores.nearest(collection, &query).await;
+        Ok(Asked { space, query, nearest, embed, search: begun.elapsed() })
     }
 
-    /// Every collection of the default store.
+    /// Every collection of every store.
     ///
     /// # Errors
-    /// [`IndexError`]
-    pub async fn collections(&self) -> Result<(&'static str, Vec<CollectionInfo>), SearchError> {
-        let store = self.stores.default_store();
-        Ok((store.name(), store.collections().await?))
+    /// [`SearchError`]
+    pub async fn collections(&self) -> Result<Collections, SearchError> {
+        let Merged { answer: collections, warnings } = self.stores.collections().await?;
+        Ok(Collections { provider: self.stores.name(), collections, warnings })
     }
 
-    /// Whether searches can be answered: both towers have passed their probe and are not known to be down, every store
-    /// is there.
+    /// Whether searches can be answered: both towers have passed their probe and are not known to be down, a store is there.
+    /// With the space, and with what is to be known of stores that are not.
     ///
     /// # Errors
     /// [`SearchError`] with the first that is not.
-    pub async fn ready(&self) -> Result<Arc<Space>, SearchError> {
+    pub async fn ready(&self) -> Result<(Arc<Space>, Vec<String>), SearchError> {
         let space = self.provider.space().await?;
         self.provider.reachable()?;
-        for store in self.stores.iter() {
-            store.ready().await?;
-        }
-        Ok(space)
+        Ok((space, self.stores.ready().await?))
     }
 
-    fn store(&self, named: Option<&str>) -> Result<&Arc<dyn ImageIndex>, SearchError> {
+    /// The stores that a word means.
+    fn choose(&self, named: Option<&str>) -> Result<Stores, SearchError> {
         let name = match named {
-            None => return Ok(self.stores.default_store()),
-            // All of one is that one.
-            Some("all") if self.stores.iter().count() == 1 => return Ok(self.stores.default_store()),
+            None => return Ok(Stores::only(self.stores.default_store())),
+            Some("all") => return Ok(self.stores.clone()),
             Some(name) => name,
         };
         let wrong = |message| SearchError::Invalid { field: "provider", message };
-        self.stores.named(name).ok_or_else(|| {
+        self.stores.named(name).map(Stores::only).ok_or_else(|| {
             let here = self.stores.names();
             if KNOWN.contains(&name) {
                 wrong(format!("`{name}` is not configured here; configured: {here} (VECTOR_DB_PROVIDER)"))
@@ -221,65 +243,5 @@ impl Search {
             SearchError::Panicked
         })??;
         Ok(self.provider.embed_image(&prepared.image).await?)
-    }
-}
-
-fn nothing_asked() -> SearchError {
-    SearchError::Invalid {
-        field: "q",
-        message: "say what to look for: words in `q`, or a picture in `file`".to_owned(),
-    }
-}
-
-fn check(question: &Question, options: &SearchOptions) -> Result<(), SearchError> {
-    let invalid = |field, message| Err(SearchError::Invalid { field, message });
-    if let Some(text) = &question.text {
-        let characters = text.trim().chars().count();
-        if !(1..=MOST_CHARACTERS).contains(&characters) {
-            return invalid(
-                "q",
-                format!("must have 1 to {MOST_CHARACTERS} characters after trimming, not {characters}"),
-            );
-        }
-    } else if question.image.is_none() {
-        return Err(nothing_asked());
-    }
-    if !(1..=MOST_HITS).contains(&options.limit) {
-        return invalid("limit", format!("must be 1 to {MOST_HITS}, not {}", options.limit));
-    }
-    if options.offset.saturating_add(options.limit) > MOST_DEEP {
-        return invalid("offset", format!("offset and limit together may be {MOST_DEEP} at most"));
-    }
-    match &options.filter.s3_prefix {
-        Some(prefix) if !prefix.ends_with('/') => invalid("s3_prefix", format!("must end in `/`, not `{prefix}`")),
-        _ => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn options() -> SearchOptions {
-        SearchOptions { limit: 10, offset: 0, provider: None, collection: "c".into(), filter: Filter::default() }
-    }
-
-    fn refused(question: &Question, options: &SearchOptions) -> String {
-        check(question, options).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn each_option_out_of_range_is_named() {
-        let words = |text: &str| Question { text: Some(text.to_owned()), image: None };
-        check(&words("a cat"), &options()).unwrap();
-        check(&words(&"ä".repeat(1000)), &options()).unwrap();
-        assert!(refused(&words(" \n "), &options()).starts_with("q:"));
-        assert!(refused(&words(&"a".repeat(1001)), &options()).starts_with("q:"));
-        assert!(refused(&Question::default(), &options()).starts_with("q:"));
-        assert!(refused(&words("a"), &SearchOptions { limit: 0, ..options() }).starts_with("limit:"));
-        assert!(refused(&words("a"), &SearchOptions { limit: 101, ..options() }).starts_with("limit:"));
-        assert!(refused(&words("a"), &SearchOptions { offset: 9_991, ..options() }).starts_with("offset:"));
-        let filter = Filter { s3_prefix: Some("images".into()), ..Filter::default() };
-        assert!(refused(&words("a"), &SearchOptions { filter, ..options() }).starts_with("s3_prefix:"));
     }
 }

@@ -31,5 +31,6 @@ mod readme;
 mod source_contract;
 mod source_embedded;
 mod source_trouble;
+mod stores;
 mod support;
 mod thumbnails;

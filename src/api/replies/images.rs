@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord};
-use crate::search::Answer;
+use crate::domain::{CollectionName, ImageId, ImageRecord};
+use crate::search::{Answer, Collections, Found};
 
 /// What was found.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -19,10 +19,13 @@ pub struct SearchReply {
     pub model: String,
     /// The collection that was searched.
     pub collection: String,
-    /// The store that was asked.
+    /// The store that was asked, or `all`.
     pub provider: String,
     /// Best first.
     pub results: Vec<ResultReply>,
+    /// Stores that were asked and are left out, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// How many results are here.
     pub total: usize,
     /// Where the time went.
@@ -59,6 +62,9 @@ pub struct ResultReply {
     pub thumbnail_key: Option<String>,
     /// Path of its thumbnail on this service, where it serves one.
     pub thumbnail: Option<String>,
+    /// The stores that had it, where several were asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stores: Vec<String>,
 }
 
 /// One indexed image.
@@ -112,10 +118,13 @@ pub struct DeletedReply {
 /// The collections.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct CollectionsReply {
-    /// The store that was asked.
+    /// The store that was asked, or `all`.
     pub provider: String,
     /// By name.
     pub collections: Vec<CollectionReply>,
+    /// Stores that did not answer, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }
 
 /// One collection.
@@ -123,8 +132,10 @@ pub struct CollectionsReply {
 pub struct CollectionReply {
     /// Its name.
     pub name: String,
-    /// Images in it.
+    /// Images in it, in the first store that has it.
     pub count: u64,
+    /// Images in it, by store.
+    pub stores: BTreeMap<String, u64>,
     /// The model of its vectors.
     pub model: String,
     /// Numbers in a vector.
@@ -145,6 +156,9 @@ pub struct HealthReply {
 pub struct ReadyReply {
     /// `ready`
     pub status: String,
+    /// Stores that are not there, and why, where others are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     /// The model.
     pub model: String,
     /// The whole space.
@@ -153,7 +167,9 @@ pub struct ReadyReply {
 
 impl SearchReply {
     pub(in crate::api) fn of(answer: Answer, query: Option<String>, file: Option<String>) -> Self {
-        let results: Vec<_> = answer.hits.into_iter().map(|hit| ResultReply::of(&answer.collection, hit)).collect();
+        let several = answer.provider == "all";
+        let results: Vec<_> =
+            answer.hits.into_iter().map(|found| ResultReply::of(&answer.collection, found, several)).collect();
         let ms = |time: std::time::Duration| (time.as_secs_f64() * 1e5).round() / 100.0;
         Self {
             query,
@@ -163,13 +179,14 @@ impl SearchReply {
             provider: answer.provider.to_owned(),
             total: results.len(),
             results,
+            warnings: answer.warnings,
             took_ms: TookReply { embed: ms(answer.embed), search: ms(answer.search) },
         }
     }
 }
 
 impl ResultReply {
-    fn of(collection: &CollectionName, hit: Hit) -> Self {
+    fn of(collection: &CollectionName, Found { hit, stores }: Found, several: bool) -> Self {
         let payload = hit.payload;
         Self {
             thumbnail: Some(thumbnail_path(&hit.id, collection)),
@@ -181,6 +198,7 @@ impl ResultReply {
             width: payload.width,
             height: payload.height,
             thumbnail_key: payload.thumbnail_key,
+            stores: if several { stores.into_iter().map(str::to_owned).collect() } else { Vec::new() },
         }
     }
 }
@@ -215,14 +233,16 @@ impl ImageReply {
     }
 }
 
-impl From<CollectionInfo> for CollectionReply {
-    fn from(info: CollectionInfo) -> Self {
-        Self {
+impl CollectionsReply {
+    pub(in crate::api) fn of(all: Collections) -> Self {
+        let collections = all.collections.into_iter().map(|(info, stores)| CollectionReply {
             name: info.name.to_string(),
             count: info.count,
+            stores: stores.into_iter().map(|(store, count)| (store.to_owned(), count)).collect(),
             space: info.space.name(),
             model: info.space.model,
             dimension: info.space.dimension,
-        }
+        });
+        Self { provider: all.provider.to_owned(), collections: collections.collect(), warnings: all.warnings }
     }
 }

@@ -3,6 +3,7 @@
 
 mod images;
 mod jobs;
+mod verify;
 
 pub use super::error::ErrorReply;
 pub use images::{
@@ -13,3 +14,4 @@ pub use jobs::{
     CountsReply, FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, StageReply, StagesReply, StopReply,
     SubmitReply, SubmitRequest, WaitingReply,
 };
+pub use verify::{DifferenceReply, VerifyReply, VerifyRequest};

@@ -1,4 +1,6 @@
-//! The configured stores, by name.
+//! The configured stores, by name: written side by side, asked side by side.
+
+mod merge;
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,12 +12,17 @@ use futures::stream::{FuturesUnordered, Stream};
 use super::{ImageIndex, IndexError};
 use crate::domain::{CollectionInfo, CollectionName, Holders, ImageId, ImageRecord};
 
+pub use merge::{Answers, Found, Merged};
+
 /// Names that `provider=` may hold, whether configured here or not.
 pub const KNOWN: [&str; 4] = ["embedded", "qdrant", "weaviate", "all"];
 
+/// A store that is shared.
+pub(super) type Store = Arc<dyn ImageIndex>;
+
 /// A list of stores, the default first. No decorator: its answers say which store they are from.
 #[derive(Clone)]
-pub struct Stores(Vec<Arc<dyn ImageIndex>>);
+pub struct Stores(Vec<Store>);
 
 /// What one store made of a batch of records.
 #[derive(Debug)]
@@ -46,6 +53,12 @@ impl Stores {
         self.0.iter().find(|store| store.name() == name)
     }
 
+    /// That one alone.
+    #[must_use]
+    pub fn only(store: &Arc<dyn ImageIndex>) -> Self {
+        Self(vec![store.clone()])
+    }
+
     /// All of them.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn ImageIndex>> {
         self.0.iter()
@@ -54,6 +67,14 @@ impl Stores {
     /// Their names, by commas, the default first.
     pub fn names(&self) -> String {
         self.0.iter().map(|store| store.name()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// The word that means all of these: the name of the one, or `all`.
+    pub fn name(&self) -> &'static str {
+        match self.0.as_slice() {
+            [one] => one.name(),
+            _ => "all",
+        }
     }
 
     /// Their names as a set.

@@ -1,0 +1,59 @@
+//! `/collections`.
+
+use axum::extract::State;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::AppState;
+use super::error::{ApiError, ErrorReply};
+use super::extract::{MaybeJson, Path};
+use super::replies::{CollectionsReply, DeletedReply, VerifyReply, VerifyRequest};
+use crate::jobs::{Jobs, MOST_SAMPLED, VerifyOptions};
+use crate::search::Search;
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list_collections)).routes(routes!(drop_collection))
+}
+
+/// What may take as long as the collection is large: these have no timeout, and end when the client goes away.
+pub(super) fn long_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(verify_collection))
+}
+
+/// Every collection with its count and its space.
+#[utoipa::path(get, path = "/collections", tag = "images", responses((status = 200, body = CollectionsReply)))]
+async fn list_collections(State(search): State<Search>) -> Result<axum::Json<CollectionsReply>, ApiError> {
+    Ok(axum::Json(CollectionsReply::of(search.collections().await?)))
+}
+
+/// Drop a collection and all its records. Objects stay in their bucket.
+#[utoipa::path(delete, path = "/collections/{name}", tag = "images", params(("name" = String, Path)),
+    responses((status = 200, body = DeletedReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply)))]
+async fn drop_collection(
+    State(jobs): State<Jobs>,
+    Path(name): Path<String>,
+) -> Result<axum::Json<DeletedReply>, ApiError> {
+    let collection = jobs.drop_collection(&name).await?;
+    Ok(axum::Json(DeletedReply { id: collection.to_string(), status: "deleted".to_owned() }))
+}
+
+/// Whether the stores and the ledger agree.
+///
+/// Compares every id, and vector and payload of a sample; with `repair` what differs is copied from the store that has it.
+/// Takes its time with a large collection, and no job begins on it meanwhile.
+#[utoipa::path(post, path = "/collections/{name}/verify", tag = "images", params(("name" = String, Path)),
+    request_body = Option<VerifyRequest>,
+    responses((status = 200, body = VerifyReply), (status = 400, body = ErrorReply), (status = 404, body = ErrorReply),
+        (status = 409, body = ErrorReply), (status = 422, body = ErrorReply), (status = 502, body = ErrorReply),
+        (status = 503, body = ErrorReply)))]
+async fn verify_collection(
+    State(jobs): State<Jobs>,
+    Path(name): Path<String>,
+    MaybeJson(request): MaybeJson<VerifyRequest>,
+) -> Result<axum::Json<VerifyReply>, ApiError> {
+    let VerifyRequest { repair, sample } = request;
+    if sample > MOST_SAMPLED {
+        return Err(ApiError::invalid("sample", format!("must be 0 to {MOST_SAMPLED}, not {sample}")));
+    }
+    Ok(axum::Json(jobs.verify(&name, VerifyOptions { repair, sample }).await?.into()))
+}

@@ -1,0 +1,76 @@
+//! `glimpse verify`: whether the stores and the ledger agree.
+
+use clap::Args;
+
+use super::client::Client;
+use super::{CliError, Ending, out};
+use crate::api::replies::{VerifyReply, VerifyRequest};
+use crate::config::Settings;
+
+const EXAMPLES: &str = "\
+Examples:
+  glimpse verify
+  glimpse verify --collection birds --repair
+  glimpse verify --json | jq .differences
+
+Exit codes: 0 nothing differs, or all is repaired; 1 something differs.";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Verify {
+    /// The collection; VECTOR_DB_COLLECTION where it is left out
+    #[arg(long)]
+    collection: Option<String>,
+    /// Copy what one store lacks from the store that has it
+    #[arg(long)]
+    repair: bool,
+    /// How many of the records that every store has are read and compared
+    #[arg(long, default_value_t = VerifyRequest::default().sample)]
+    sample: u64,
+    /// Print the service's reply instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+impl Verify {
+    pub(super) async fn run(self, settings: &Settings) -> Result<Ending, CliError> {
+        let collection = self.collection.unwrap_or_else(|| settings.index.vector_db_collection.clone());
+        let request = VerifyRequest { repair: self.repair, sample: self.sample };
+        let client = Client::without_timeout(settings)?;
+        let reply = client.post(&["collections", &collection, "verify"], &request).await?;
+        let read: VerifyReply = reply.read()?;
+        if self.json {
+            out::line(reply.text())?;
+        } else {
+            out::line(said(&read))?;
+        }
+        Ok(if read.agrees { Ending::Done } else { Ending::Failed })
+    }
+}
+
+/// What was found, for people.
+fn said(reply: &VerifyReply) -> String {
+    let stores: Vec<_> = reply.stores.iter().map(|(store, count)| format!("{store} {count}")).collect();
+    let head = format!(
+        "{}: {} images; ledger {}; {} records compared",
+        reply.collection,
+        stores.join(", "),
+        reply.ledger,
+        reply.compared
+    );
+    if reply.total == 0 {
+        return format!("{head}\nnothing differs");
+    }
+    let mut table = out::table(&["image", "what", "where", "repaired"]);
+    for difference in &reply.differences {
+        table.add_row([
+            difference.s3_uri.clone().unwrap_or_else(|| difference.id.clone()),
+            difference.kind.clone(),
+            difference.stores.join(", "),
+            if difference.repaired { "yes" } else { "no" }.to_owned(),
+        ]);
+    }
+    let named = reply.differences.len() as u64;
+    let more = if reply.total > named { format!(" (the first {named} are shown)") } else { String::new() };
+    format!("{head}\n{table}\n{} differences{more}, {} repaired", reply.total, reply.repaired)
+}

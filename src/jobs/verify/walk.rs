@@ -1,0 +1,127 @@
+//! Several ascending lists of ids, walked side by side.
+
+use std::iter::Peekable;
+use std::pin::Pin;
+use std::vec;
+
+use futures::stream::{self, BoxStream, StreamExt};
+
+use crate::domain::ImageId;
+use crate::index::IndexError;
+
+/// A set of stores, by their places in the configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Mask(u8);
+
+impl Mask {
+    /// The places where it is true.
+    pub(super) fn of(places: impl IntoIterator<Item = bool>) -> Self {
+        Self(places.into_iter().enumerate().fold(0, |mask, (place, there)| mask | u8::from(there) << place))
+    }
+
+    /// The first `count` places.
+    pub(super) fn all(count: usize) -> Self {
+        Self::of((0..count).map(|_| true))
+    }
+
+    pub(super) fn has(self, place: usize) -> bool {
+        self.0 >> place & 1 == 1
+    }
+
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// As a number.
+    pub(super) fn bits(self) -> u8 {
+        self.0
+    }
+
+    /// Those that are in either.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Those that are not in the other.
+    pub(super) fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+}
+
+/// One id, and who has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) id: ImageId,
+    /// Stores that have it.
+    pub(super) stores: Mask,
+    /// Stores that the ledger believes to have it; `None` where it does not know the object.
+    pub(super) ledger: Option<Mask>,
+}
+
+type Scan<'a> = Pin<Box<stream::Peekable<BoxStream<'a, Result<ImageId, IndexError>>>>>;
+
+/// The walk.
+pub(super) struct Walk<'a> {
+    scans: Vec<Scan<'a>>,
+    ledger: Peekable<vec::IntoIter<(ImageId, Mask)>>,
+}
+
+impl<'a> Walk<'a> {
+    /// Over scans, which give ids ascending, and over what the ledger believes, ascending too.
+    pub(super) fn new(
+        scans: impl Iterator<Item = BoxStream<'a, Result<ImageId, IndexError>>>,
+        ledger: Vec<(ImageId, Mask)>,
+    ) -> Self {
+        Self { scans: scans.map(|scan| Box::pin(scan.peekable())).collect(), ledger: ledger.into_iter().peekable() }
+    }
+
+    /// The next id that anyone has.
+    pub(super) async fn next(&mut self) -> Result<Option<Place>, IndexError> {
+        let mut heads = Vec::with_capacity(self.scans.len());
+        for scan in &mut self.scans {
+            heads.push(match scan.as_mut().peek().await {
+                Some(Ok(id)) => Some(*id),
+                Some(Err(error)) => return Err(error.clone()),
+                None => None,
+            });
+        }
+        let known = self.ledger.peek().map(|(id, _)| *id);
+        let Some(id) = heads.iter().copied().chain([known]).flatten().min() else { return Ok(None) };
+        for (scan, head) in self.scans.iter_mut().zip(&heads) {
+            if *head == Some(id) {
+                scan.next().await;
+            }
+        }
+        let ledger = self.ledger.next_if(|(known, _)| *known == id).map(|(_, mask)| mask);
+        Ok(Some(Place { id, stores: Mask::of(heads.into_iter().map(|head| head == Some(id))), ledger }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn id(n: u128) -> ImageId {
+        ImageId(Uuid::from_u128(n))
+    }
+
+    fn scan(ids: &[u128]) -> BoxStream<'static, Result<ImageId, IndexError>> {
+        stream::iter(ids.iter().map(|n| Ok(id(*n))).collect::<Vec<_>>()).boxed()
+    }
+
+    #[tokio::test]
+    async fn every_id_comes_once_with_those_who_have_it() {
+        let ledger = vec![(id(2), Mask::all(2)), (id(5), Mask::of([true, false]))];
+        let mut walk = Walk::new([scan(&[1, 2, 4]), scan(&[2, 3, 4])].into_iter(), ledger);
+        let mut seen = Vec::new();
+        while let Some(place) = walk.next().await.unwrap() {
+            seen.push((place.id.0.as_u128(), place.stores.0, place.ledger.map(|mask| mask.0)));
+        }
+        assert_eq!(
+            seen,
+            [(1, 0b01, None), (2, 0b11, Some(0b11)), (3, 0b10, None), (4, 0b11, None), (5, 0, Some(0b01))]
+        );
+    }
+}

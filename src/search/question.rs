@@ -1,0 +1,97 @@
+//! What may be asked: words, a picture, where and how much.
+
+use bytes::Bytes;
+
+use super::SearchError;
+use crate::domain::Filter;
+
+/// What to be near to.
+#[derive(Clone, Debug, Default)]
+pub struct Question {
+    /// Words.
+    pub text: Option<String>,
+    /// The bytes of a picture.
+    pub image: Option<Bytes>,
+}
+
+/// Where and how much.
+#[derive(Clone, Debug)]
+pub struct SearchOptions {
+    /// Hits, 1 to [`MOST_HITS`].
+    pub limit: usize,
+    /// Hits to leave out; with `limit` at most [`MOST_DEEP`].
+    pub offset: usize,
+    /// Which store; `None` for the default.
+    pub provider: Option<String>,
+    /// Which collection.
+    pub collection: String,
+    /// Which records may answer.
+    pub filter: Filter,
+}
+
+/// Most hits in one reply.
+pub const MOST_HITS: usize = 100;
+/// How deep a page may lie.
+pub const MOST_DEEP: usize = 10_000;
+/// Most characters of a query.
+pub const MOST_CHARACTERS: usize = 1_000;
+pub(super) fn nothing_asked() -> SearchError {
+    SearchError::Invalid {
+        field: "q",
+        message: "say what to look for: words in `q`, or a picture in `file`".to_owned(),
+    }
+}
+
+/// Refuses what is out of its range.
+pub(super) fn check(question: &Question, options: &SearchOptions) -> Result<(), SearchError> {
+    let invalid = |field, message| Err(SearchError::Invalid { field, message });
+    if let Some(text) = &question.text {
+        let characters = text.trim().chars().count();
+        if !(1..=MOST_CHARACTERS).contains(&characters) {
+            return invalid(
+                "q",
+                format!("must have 1 to {MOST_CHARACTERS} characters after trimming, not {characters}"),
+            );
+        }
+    } else if question.image.is_none() {
+        return Err(nothing_asked());
+    }
+    if !(1..=MOST_HITS).contains(&options.limit) {
+        return invalid("limit", format!("must be 1 to {MOST_HITS}, not {}", options.limit));
+    }
+    if options.offset.saturating_add(options.limit) > MOST_DEEP {
+        return invalid("offset", format!("offset and limit together may be {MOST_DEEP} at most"));
+    }
+    match &options.filter.s3_prefix {
+        Some(prefix) if !prefix.ends_with('/') => invalid("s3_prefix", format!("must end in `/`, not `{prefix}`")),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> SearchOptions {
+        SearchOptions { limit: 10, offset: 0, provider: None, collection: "c".into(), filter: Filter::default() }
+    }
+
+    fn refused(question: &Question, options: &SearchOptions) -> String {
+        check(question, options).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn each_option_out_of_range_is_named() {
+        let words = |text: &str| Question { text: Some(text.to_owned()), image: None };
+        check(&words("a cat"), &options()).unwrap();
+        check(&words(&"ä".repeat(1000)), &options()).unwrap();
+        assert!(refused(&words(" \n "), &options()).starts_with("q:"));
+        assert!(refused(&words(&"a".repeat(1001)), &options()).starts_with("q:"));
+        assert!(refused(&Question::default(), &options()).starts_with("q:"));
+        assert!(refused(&words("a"), &SearchOptions { limit: 0, ..options() }).starts_with("limit:"));
+        assert!(refused(&words("a"), &SearchOptions { limit: 101, ..options() }).starts_with("limit:"));
+        assert!(refused(&words("a"), &SearchOptions { offset: 9_991, ..options() }).starts_with("offset:"));
+        let filter = Filter { s3_prefix: Some("images".into()), ..Filter::default() };
+        assert!(refused(&words("a"), &SearchOptions { filter, ..options() }).starts_with("s3_prefix:"));
+    }
+}
