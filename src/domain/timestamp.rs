@@ -44,6 +44,11 @@ impl Timestamp {
         self.0.unix_timestamp()
     }
 
+    /// Microseconds since the last full second.
+    pub fn subsec_micros(self) -> u32 {
+        self.0.microsecond()
+    }
+
     fn from_utc(moment: OffsetDateTime) -> Self {
         let utc = moment.to_offset(UtcOffset::UTC);
         Self(utc.replace_microsecond(utc.microsecond()).unwrap_or(utc))
@@ -98,6 +103,7 @@ mod tests {
         assert_eq!(early.to_string(), "2026-01-31T12:00:00.000000Z");
         assert_eq!(late.to_string(), "2026-01-31T13:00:00.500000Z");
         assert!(early < late && early.to_string() < late.to_string());
+        assert_eq!((late.unix_seconds() - early.unix_seconds(), late.subsec_micros()), (3_600, 500_000));
     }
 
     #[test]

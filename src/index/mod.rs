@@ -2,6 +2,8 @@
 //! replies.
 
 pub mod embedded;
+mod invalid;
+pub mod qdrant;
 mod settings;
 pub mod stores;
 
@@ -13,6 +15,7 @@ use crate::domain::{
 };
 use crate::resilience::Retryable;
 
+pub use invalid::InvalidStore;
 pub use settings::{IndexSettings, StoreKind};
 pub use stores::Stores;
 
