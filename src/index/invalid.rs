@@ -1,6 +1,6 @@
-//! [`InvalidStore`]: a store's settings that no client can be made of.
+//! A store's settings that cannot be used.
 
-/// A store cannot be set up. The sentence names the variable, says what is wrong with it and what is allowed.
+/// Why a store cannot be asked at all: a sentence that names the variable and says what is allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidStore(pub String);

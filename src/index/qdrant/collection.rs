@@ -21,7 +21,7 @@ const SPACE: &str = "glimpse_space";
 pub(super) const COMPLETE: &str = "glimpse_complete";
 
 /// The fields that are filtered by, or looked up by hand.
-pub(super) const INDEXES: [(&str, FieldType); 10] = [
+const INDEXES: [(&str, FieldType); 10] = [
     ("s3_folders", FieldType::Keyword),
     ("format", FieldType::Keyword),
     ("meta_kv", FieldType::Keyword),

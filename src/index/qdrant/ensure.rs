@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 
 use futures::StreamExt;
-use qdrant_client::qdrant::{CreateFieldIndexCollectionBuilder, FieldType, UpdateCollectionBuilder};
+use qdrant_client::qdrant::{CreateFieldIndexCollectionBuilder, UpdateCollectionBuilder};
 
 use super::QdrantIndex;
-use super::collection::{COMPLETE, Found, INDEXES, creation, name_here, name_there};
+use super::collection::{COMPLETE, Found, creation, name_here, name_there};
 use super::error::{Fault, trouble};
 use crate::domain::{CollectionName, Space, Trouble};
 use crate::index::{Ensured, IndexError};
@@ -25,49 +25,45 @@ impl QdrantIndex {
         self.refuse_twins(collection).await?;
         let request = creation(collection, space)?;
         match self.client.call(self.client.qdrant.create_collection(request)).await {
-            Ok(_) => {}
-            // Another was quicker: the one that is there counts.
-            Err(Fault::Exists) => {
-                let gone = || trouble(Trouble::Failed, "the collection exists and does not exist");
-                let found = self.find(collection).await?.ok_or_else(gone)?;
-                return self.finish(collection, &found, space).await;
-            }
+            // Another may have been quicker: the one that is there counts.
+            Ok(_) | Err(Fault::Exists) => {}
             Err(fault) => return Err(fault.about(collection)),
         }
-        // Two that are made at one moment do not see each other before, but at least one of them sees the other
-        // now, and withdraws.
-        if let Err(taken) = self.refuse_twins(collection).await {
-            self.drop_there(collection).await?;
-            return Err(taken);
-        }
-        self.complete(collection, INDEXES.into_iter()).await?;
-        Ok(Ensured::Created)
+        let gone = || trouble(Trouble::Failed, "a collection that was just made is gone");
+        let found = self.find(collection).await?.ok_or_else(gone)?;
+        self.finish(collection, &found, space).await
     }
 
     async fn finish(&self, collection: &CollectionName, found: &Found, space: &Space) -> Result<Ensured, IndexError> {
         found.admits(collection, space)?;
-        if found.complete && found.missing().next().is_none() {
+        if found.complete {
+            self.index(collection, found).await?;
             return Ok(Ensured::Existed);
         }
-        self.complete(collection, found.missing()).await?;
-        Ok(if found.complete { Ensured::Existed } else { Ensured::Created })
-    }
-
-    async fn complete(
-        &self,
-        collection: &CollectionName,
-        missing: impl Iterator<Item = (&'static str, FieldType)>,
-    ) -> Result<(), IndexError> {
-        let Self { client, .. } = self;
-        for (field, kind) in missing {
-            let request = CreateFieldIndexCollectionBuilder::new(name_there(collection), field, kind).wait(true);
-            let made = client.write(client.qdrant.create_field_index(request)).await;
-            made.map_err(|fault| fault.about(collection))?;
+        // Two that are made at one moment do not see each other before, but at least one of them sees the other
+        // now, and withdraws.
+        if let Err(error) = self.refuse_twins(collection).await {
+            if matches!(error, IndexError::NameTaken { .. }) {
+                self.drop_there(collection).await?;
+            }
+            return Err(error);
         }
+        self.index(collection, found).await?;
         let metadata = HashMap::from([(COMPLETE.to_owned(), serde_json::Value::from(true))]);
         let request = UpdateCollectionBuilder::new(name_there(collection)).metadata(metadata);
-        let marked = client.call(client.qdrant.update_collection(request)).await;
-        marked.map(|_| ()).map_err(|fault| fault.about(collection))
+        let marked = self.client.call(self.client.qdrant.update_collection(request)).await;
+        marked.map_err(|fault| fault.about(collection))?;
+        Ok(Ensured::Created)
+    }
+
+    /// Makes the indexes that are missing.
+    async fn index(&self, collection: &CollectionName, found: &Found) -> Result<(), IndexError> {
+        for (field, kind) in found.missing() {
+            let request = CreateFieldIndexCollectionBuilder::new(name_there(collection), field, kind).wait(true);
+            let made = self.client.write(self.client.qdrant.create_field_index(request)).await;
+            made.map_err(|fault| fault.about(collection))?;
+        }
+        Ok(())
     }
 
     /// Refuses a name whose class in Weaviate another collection of ours has.

@@ -32,8 +32,10 @@ fn at_least(number: u32) -> Range {
 /// Strictly after. Exact: Qdrant keeps moments as whole microseconds, as we do (`DateTimeWrapper::timestamp` in
 /// its `lib/segment/src/types.rs`).
 fn after(moment: Timestamp) -> DatetimeRange {
-    let nanos = i32::try_from(moment.subsec_micros() * 1_000).unwrap_or(0);
-    let moment = prost_types::Timestamp { seconds: moment.unix_seconds(), nanos };
+    const SECOND: i64 = 1_000_000;
+    let micros = moment.unix_micros();
+    let nanos = i32::try_from(micros.rem_euclid(SECOND) * 1_000).unwrap_or_default();
+    let moment = prost_types::Timestamp { seconds: micros.div_euclid(SECOND), nanos };
     DatetimeRange { gt: Some(moment), ..DatetimeRange::default() }
 }
 

@@ -89,8 +89,8 @@ fn in_range(range: &Range, kind: &Kind) -> bool {
 fn in_time(range: &DatetimeRange, kind: &Kind) -> bool {
     let Kind::StringValue(text) = kind else { return false };
     let Ok(moment) = Timestamp::parse(text) else { return false };
-    let moment = (moment.unix_seconds(), i64::from(moment.subsec_micros()));
-    let limit = |limit: &prost_types::Timestamp| (limit.seconds, i64::from(limit.nanos / 1_000));
+    let moment = moment.unix_micros();
+    let limit = |limit: &prost_types::Timestamp| limit.seconds * 1_000_000 + i64::from(limit.nanos / 1_000);
     range.gt.as_ref().map(limit).is_none_or(|limit| moment > limit)
         && range.gte.as_ref().map(limit).is_none_or(|limit| moment >= limit)
         && range.lt.as_ref().map(limit).is_none_or(|limit| moment < limit)

@@ -48,6 +48,8 @@ pub(crate) enum Trouble {
     Slow(Duration),
     /// Writes are answered OK with the status `WaitTimeout` and do not happen; reads are as ever.
     WaitTimeout,
+    /// `INVALID_ARGUMENT` for every upsert with a point of this `s3_key`.
+    Refused(&'static str),
 }
 
 /// A running server. It has its own threads, so that stopping it cuts every connection, and ends when it is dropped.
@@ -66,11 +68,8 @@ impl QdrantServer {
     /// For those who bring this key only.
     pub(crate) async fn with_key(key: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = Self {
-            addr: listener.local_addr().unwrap(),
-            state: Arc::new(State::new(key)),
-            running: Mutex::new(None),
-        };
+        let server =
+            Self { addr: listener.local_addr().unwrap(), state: Arc::new(State::new(key)), running: Mutex::new(None) };
         server.serve(listener);
         server
     }

@@ -81,6 +81,7 @@ impl Points for State {
         let done = self.enter("upsert", request.metadata()).await?;
         let q::UpsertPoints { collection_name, wait, mut points, .. } = request.into_inner();
         let collection = self.collection(&collection_name)?;
+        self.accept(&points)?;
         // All of them or none.
         let vectors = {
             let collection = collection.read().unwrap();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, RwLock};
 
+use qdrant_client::qdrant::PointStruct;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
@@ -36,7 +37,7 @@ impl State {
         }
         let trouble = *self.trouble.lock().unwrap();
         match trouble {
-            Trouble::None => Ok(true),
+            Trouble::None | Trouble::Refused(_) => Ok(true),
             Trouble::WaitTimeout => Ok(false),
             Trouble::Unavailable => Err(Status::unavailable("Service unavailable: shard 0 is not there")),
             Trouble::Exhausted(seconds) => {
@@ -54,6 +55,15 @@ impl State {
                 Ok(true)
             }
         }
+    }
+
+    /// Refuses the points if one is to be refused.
+    pub(super) fn accept(&self, points: &[PointStruct]) -> Result<(), Status> {
+        let Trouble::Refused(key) = *self.trouble.lock().unwrap() else { return Ok(()) };
+        if points.iter().any(|point| point.payload.get("s3_key") == Some(&key.into())) {
+            return Err(Status::invalid_argument("Wrong input: Payload is too large"));
+        }
+        Ok(())
     }
 
     pub(super) fn collection(&self, name: &str) -> Result<Arc<RwLock<Collection>>, Status> {
