@@ -2,6 +2,8 @@
 //! replies.
 
 pub mod embedded;
+mod invalid;
+pub mod qdrant;
 mod resilient;
 mod settings;
 pub mod stores;
@@ -14,6 +16,7 @@ use crate::domain::{
 };
 use crate::resilience::Retryable;
 
+pub use invalid::InvalidStore;
 pub use resilient::Resilient;
 pub use settings::{IndexSettings, StoreKind};
 pub use stores::Stores;

@@ -19,6 +19,7 @@ mod goldens;
 mod hub;
 mod index_contract;
 mod index_embedded;
+mod index_qdrant;
 mod jobs;
 mod journey;
 mod layers;

@@ -1,17 +1,27 @@
 //! Records to test with.
 
+use std::sync::OnceLock;
+
 use futures::TryStreamExt;
 use glimpse::domain::{
     CollectionName, Embedding, Filter, ImageFormat, ImageId, ImageRecord, ImageUri, Payload, Probe, SearchQuery, Space,
     Timestamp,
 };
 use glimpse::index::{Ensured, ImageIndex};
+use uuid::Uuid;
 
 /// Numbers in a vector of these tests.
 pub(crate) const SIZE: usize = 4;
 
+/// What the names of this run's `contract…` collections end in, so that runs can share a server.
+pub(crate) fn run() -> &'static str {
+    static RUN: OnceLock<String> = OnceLock::new();
+    RUN.get_or_init(|| format!("-r{:x}", Uuid::now_v7().as_u128() & 0xffff_ffff))
+}
+
 pub(crate) fn name(text: &str) -> CollectionName {
-    CollectionName::parse(text).unwrap()
+    let of_run = if text.starts_with("contract") { run() } else { "" };
+    CollectionName::parse(&format!("{text}{of_run}")).unwrap()
 }
 
 pub(crate) fn space() -> Space {

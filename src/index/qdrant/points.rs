@@ -1,0 +1,148 @@
+//! Records as points, points as records and hits.
+
+use std::collections::HashMap;
+
+use qdrant_client::qdrant::point_id::PointIdOptions;
+use qdrant_client::qdrant::vector_output::Vector;
+use qdrant_client::qdrant::{PointId, PointStruct, RetrievedPoint, Value, VectorsOutput};
+
+use super::error::Fault;
+use super::payload;
+use crate::domain::{Embedding, ImageId, ImageRecord, Payload};
+
+/// Points in one request at most…
+const MOST_POINTS: usize = 256;
+/// …and their bytes, about: far below what a server refuses, and what it can do within the time limit.
+const MOST_BYTES: usize = 4 * 1024 * 1024;
+/// Names of fields, ids, and what else is in every point.
+const FRAME: usize = 512;
+
+/// The records of one id each, the last of an id, in runs that make requests of bounded size.
+pub(super) fn requests(records: &[ImageRecord]) -> Vec<Vec<&ImageRecord>> {
+    let place: HashMap<ImageId, usize> = records.iter().map(|record| record.id).zip(0..).collect();
+    let mut requests = Vec::new();
+    let (mut run, mut bytes) = (Vec::new(), 0);
+    for (_, record) in records.iter().enumerate().filter(|(at, record)| place.get(&record.id) == Some(at)) {
+        let more = weight(record);
+        if run.len() == MOST_POINTS || (!run.is_empty() && bytes + more > MOST_BYTES) {
+            requests.push(std::mem::take(&mut run));
+            bytes = 0;
+        }
+        run.push(record);
+        bytes += more;
+    }
+    if !run.is_empty() {
+        requests.push(run);
+    }
+    requests
+}
+
+/// Bytes of a record on the wire, about.
+fn weight(record: &ImageRecord) -> usize {
+    let Payload { s3_key, s3_folders, meta, meta_kv, .. } = &record.payload;
+    let folders: usize = s3_folders.iter().map(String::len).sum();
+    let pairs: usize = meta.iter().map(|(key, value)| 2 * (key.len() + value.len())).sum();
+    let texts: usize = meta_kv.iter().map(String::len).sum();
+    FRAME + record.embedding.dimension() * size_of::<f32>() + 2 * s3_key.len() + folders + pairs + texts
+}
+
+pub(super) fn id_there(id: ImageId) -> PointId {
+    PointId::from(id.to_string())
+}
+
+/// Our id; numbers are other people's.
+pub(super) fn id_here(id: Option<PointId>) -> Result<ImageId, Fault> {
+    match id.and_then(|id| id.point_id_options) {
+        Some(PointIdOptions::Uuid(text)) => {
+            text.parse().map_err(|_| Fault::unreadable(format!("a point's id is `{text}`, which is no UUID")))
+        }
+        Some(PointIdOptions::Num(number)) => {
+            let said = format!("the collection holds the point {number}, which this service did not write: remove it");
+            Err(Fault::unreadable(said))
+        }
+        None => Err(Fault::unreadable("a point has no id")),
+    }
+}
+
+pub(super) fn point(record: &ImageRecord) -> PointStruct {
+    PointStruct {
+        id: Some(id_there(record.id)),
+        payload: payload::write(&record.payload),
+        vectors: Some(record.embedding.as_slice().into()),
+    }
+}
+
+/// The record of a point that was asked for with its vector and its payload.
+pub(super) fn record(point: RetrievedPoint) -> Result<ImageRecord, Fault> {
+    let id = id_here(point.id)?;
+    let payload = payload_of(id, point.payload)?;
+    let dense = point.vectors.as_ref().and_then(VectorsOutput::get_vector);
+    let Some(Vector::Dense(dense)) = dense else {
+        return Err(Fault::unreadable(format!("the point {id} has no vector")));
+    };
+    let size = dense.data.len();
+    let embedding = Embedding::normalised(dense.data, size);
+    let embedding = embedding.map_err(|error| Fault::unreadable(format!("the point {id}: {error}")))?;
+    Ok(ImageRecord { id, uri: payload.s3_uri.clone(), embedding, payload })
+}
+
+pub(super) fn payload_of(id: ImageId, fields: HashMap<String, Value>) -> Result<Payload, Fault> {
+    payload::read(fields).map_err(|why| Fault::unreadable(format!("the payload of the point {id}: {why}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{ImageFormat, ImageUri, Timestamp};
+
+    fn record(key: &str, dimension: usize) -> ImageRecord {
+        let uri = ImageUri::new("bucket", key);
+        let payload = Payload {
+            s3_key: key.to_owned(),
+            s3_uri: uri.clone(),
+            s3_bucket: "bucket".to_owned(),
+            s3_folders: vec![],
+            format: ImageFormat::Jpeg,
+            width: 1,
+            height: 1,
+            frames: 1,
+            thumbnail_key: None,
+            etag: None,
+            size_bytes: 1,
+            content_sha256: String::new(),
+            space: String::new(),
+            indexed_at: Timestamp::now(),
+            meta: std::collections::BTreeMap::new(),
+            meta_kv: vec![],
+        };
+        let embedding = Embedding::normalised(vec![1.0; dimension], dimension).unwrap();
+        ImageRecord { id: uri.id(), uri, embedding, payload }
+    }
+
+    #[test]
+    fn requests_are_bounded_by_points_and_by_bytes_and_keep_the_last_of_an_id() {
+        let small: Vec<_> = (0..600).map(|n| record(&format!("{n}.jpg"), 4)).collect();
+        assert_eq!(requests(&small).iter().map(Vec::len).collect::<Vec<_>>(), [256, 256, 88]);
+        // A vector of 100,000 numbers is 400,000 bytes: ten fit.
+        let large: Vec<_> = (0..25).map(|n| record(&format!("{n}.jpg"), 100_000)).collect();
+        assert_eq!(requests(&large).iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 5]);
+        // One that is too large for any request is still sent, alone: the server says so.
+        let huge = [record("a.jpg", 4), record("b.jpg", 2_000_000), record("c.jpg", 4)];
+        assert_eq!(requests(&huge).iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1]);
+        assert!(requests(&[]).is_empty());
+
+        let mut twice = [record("a.jpg", 4), record("b.jpg", 4), record("a.jpg", 4)];
+        twice[2].payload.width = 7;
+        let kept = requests(&twice);
+        assert_eq!(kept[0].iter().map(|record| record.payload.width).collect::<Vec<_>>(), [1, 7]);
+    }
+
+    #[test]
+    fn ids_of_others_are_refused_with_their_name() {
+        let uuid = "E4512532-4A1B-52B4-9F9B-9F4FE8B5BF09";
+        assert_eq!(id_here(Some(PointId::from(uuid))).unwrap().to_string(), uuid.to_lowercase());
+        let said = id_here(Some(PointId::from(7))).unwrap_err();
+        assert!(format!("{said:?}").contains("the point 7"), "{said:?}");
+        assert!(id_here(None).is_err());
+    }
+}

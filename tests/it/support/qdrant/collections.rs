@@ -1,0 +1,118 @@
+//! The service `Collections`.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+use qdrant_client::qdrant::collections_server::Collections;
+use qdrant_client::qdrant::vectors_config::Config;
+use qdrant_client::qdrant::{
+    self as q, CollectionConfig, CollectionDescription, CollectionInfo, CollectionOperationResponse, CollectionParams,
+    CollectionStatus, Distance, FieldType, GetCollectionInfoResponse, ListCollectionsResponse, PayloadSchemaInfo,
+    PayloadSchemaType, VectorParams, VectorsConfig,
+};
+use tonic::{Request, Response, Status};
+
+use super::collection::Collection;
+use super::state::State;
+
+type Answer<T> = Result<Response<T>, Status>;
+
+fn done(result: bool) -> Answer<CollectionOperationResponse> {
+    Ok(Response::new(CollectionOperationResponse { result, time: 0.0 }))
+}
+
+fn info(collection: &Collection) -> CollectionInfo {
+    let vectors =
+        VectorParams { size: collection.size as u64, distance: collection.distance.into(), ..VectorParams::default() };
+    let vectors_config = Some(VectorsConfig { config: Some(Config::Params(vectors)) });
+    let params = CollectionParams { shard_number: 1, vectors_config, ..CollectionParams::default() };
+    let schema = |(field, kind): (&String, &i32)| {
+        let data_type = match FieldType::try_from(*kind).unwrap() {
+            FieldType::Keyword => PayloadSchemaType::Keyword,
+            FieldType::Integer => PayloadSchemaType::Integer,
+            FieldType::Datetime => PayloadSchemaType::Datetime,
+            _ => PayloadSchemaType::UnknownType,
+        };
+        let info = PayloadSchemaInfo { data_type: data_type.into(), points: Some(0), ..PayloadSchemaInfo::default() };
+        (field.clone(), info)
+    };
+    CollectionInfo {
+        status: CollectionStatus::Green.into(),
+        segments_count: 1,
+        config: Some(CollectionConfig {
+            params: Some(params),
+            metadata: collection.metadata.clone(),
+            ..CollectionConfig::default()
+        }),
+        payload_schema: collection.indexes.iter().map(schema).collect::<HashMap<_, _>>(),
+        points_count: Some(collection.len() as u64),
+        ..CollectionInfo::default()
+    }
+}
+
+#[tonic::async_trait]
+impl Collections for State {
+    async fn get(&self, request: Request<q::GetCollectionInfoRequest>) -> Answer<GetCollectionInfoResponse> {
+        self.enter("info", request.metadata()).await?;
+        let collection = self.collection(&request.get_ref().collection_name)?;
+        let result = Some(info(&collection.read().unwrap()));
+        Ok(Response::new(GetCollectionInfoResponse { result, time: 0.0 }))
+    }
+
+    async fn list(&self, request: Request<q::ListCollectionsRequest>) -> Answer<ListCollectionsResponse> {
+        self.enter("list", request.metadata()).await?;
+        let names = self.collections.read().unwrap().keys().cloned().collect::<Vec<_>>();
+        let collections = names.into_iter().map(|name| CollectionDescription { name }).collect();
+        Ok(Response::new(ListCollectionsResponse { collections, time: 0.0 }))
+    }
+
+    async fn create(&self, request: Request<q::CreateCollection>) -> Answer<CollectionOperationResponse> {
+        self.enter("create", request.metadata()).await?;
+        let request = request.into_inner();
+        let name = request.collection_name;
+        let Some(Config::Params(vectors)) = request.vectors_config.and_then(|vectors| vectors.config) else {
+            return Err(Status::unimplemented("the Qdrant of the tests has one unnamed vector a point"));
+        };
+        let distance = Distance::try_from(vectors.distance).unwrap();
+        let collection = Collection::new(usize::try_from(vectors.size).unwrap(), distance, request.metadata);
+        let mut collections = self.collections.write().unwrap();
+        if collections.contains_key(&name) {
+            return Err(Status::already_exists(format!("Wrong input: Collection `{name}` already exists!")));
+        }
+        collections.insert(name, Arc::new(RwLock::new(collection)));
+        done(true)
+    }
+
+    async fn update(&self, request: Request<q::UpdateCollection>) -> Answer<CollectionOperationResponse> {
+        self.enter("update", request.metadata()).await?;
+        let request = request.into_inner();
+        let collection = self.collection(&request.collection_name)?;
+        collection.write().unwrap().metadata.extend(request.metadata);
+        done(true)
+    }
+
+    async fn delete(&self, request: Request<q::DeleteCollection>) -> Answer<CollectionOperationResponse> {
+        self.enter("drop", request.metadata()).await?;
+        done(self.collections.write().unwrap().remove(&request.get_ref().collection_name).is_some())
+    }
+
+    async fn collection_exists(
+        &self,
+        request: Request<q::CollectionExistsRequest>,
+    ) -> Answer<q::CollectionExistsResponse> {
+        self.enter("exists", request.metadata()).await?;
+        let exists = self.collection(&request.get_ref().collection_name).is_ok();
+        Ok(Response::new(q::CollectionExistsResponse { result: Some(q::CollectionExists { exists }), time: 0.0 }))
+    }
+
+    super::state::unknown! {
+        update_aliases(ChangeAliases) -> CollectionOperationResponse;
+        list_collection_aliases(ListCollectionAliasesRequest) -> ListAliasesResponse;
+        list_aliases(ListAliasesRequest) -> ListAliasesResponse;
+        collection_cluster_info(CollectionClusterInfoRequest) -> CollectionClusterInfoResponse;
+        update_collection_cluster_setup(UpdateCollectionClusterSetupRequest) -> UpdateCollectionClusterSetupResponse;
+        create_shard_key(CreateShardKeyRequest) -> CreateShardKeyResponse;
+        delete_shard_key(DeleteShardKeyRequest) -> DeleteShardKeyResponse;
+        list_shard_keys(ListShardKeysRequest) -> ListShardKeysResponse;
+    }
+}

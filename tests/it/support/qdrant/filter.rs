@@ -1,0 +1,98 @@
+//! Which payloads a filter lets through: keywords, ranges and moments, on fields, elements of lists and nested keys.
+
+use std::collections::HashMap;
+
+use glimpse::domain::Timestamp;
+use qdrant_client::qdrant::condition::ConditionOneOf;
+use qdrant_client::qdrant::r#match::MatchValue;
+use qdrant_client::qdrant::value::Kind;
+use qdrant_client::qdrant::{Condition, DatetimeRange, FieldCondition, Filter, Range, Value};
+use tonic::Status;
+
+type Payload = HashMap<String, Value>;
+
+/// Refuses what [`matches`] has no meaning for.
+pub(super) fn check(filter: &Filter) -> Result<(), Status> {
+    let all = filter.must.iter().chain(&filter.should).chain(&filter.must_not);
+    let known = |condition: &Condition| match &condition.condition_one_of {
+        Some(ConditionOneOf::Filter(filter)) => check(filter).is_ok(),
+        Some(ConditionOneOf::Field(field)) => {
+            let keyword = |found: &qdrant_client::qdrant::Match| {
+                matches!(found.match_value, Some(MatchValue::Keyword(_) | MatchValue::Integer(_)))
+            };
+            field.r#match.as_ref().map_or(field.range.is_some() || field.datetime_range.is_some(), keyword)
+        }
+        _ => false,
+    };
+    if filter.min_should.is_none() && all.into_iter().all(known) {
+        Ok(())
+    } else {
+        Err(Status::unimplemented("the Qdrant of the tests does not know this filter"))
+    }
+}
+
+pub(super) fn matches(filter: &Filter, payload: &Payload) -> bool {
+    let holds = |condition: &Condition| match &condition.condition_one_of {
+        Some(ConditionOneOf::Filter(filter)) => matches(filter, payload),
+        Some(ConditionOneOf::Field(field)) => field_matches(field, payload),
+        _ => false,
+    };
+    filter.must.iter().all(holds)
+        && (filter.should.is_empty() || filter.should.iter().any(holds))
+        && !filter.must_not.iter().any(holds)
+}
+
+fn field_matches(field: &FieldCondition, payload: &Payload) -> bool {
+    let holds = |kind: &Kind| {
+        if let Some(wanted) = &field.r#match {
+            match (&wanted.match_value, kind) {
+                (Some(MatchValue::Keyword(wanted)), Kind::StringValue(text)) => text == wanted,
+                (Some(MatchValue::Integer(wanted)), Kind::IntegerValue(number)) => number == wanted,
+                _ => false,
+            }
+        } else if let Some(range) = &field.range {
+            in_range(range, kind)
+        } else {
+            field.datetime_range.as_ref().is_some_and(|range| in_time(range, kind))
+        }
+    };
+    match at(payload, &field.key).and_then(|value| value.kind.as_ref()) {
+        Some(Kind::ListValue(list)) => list.values.iter().filter_map(|value| value.kind.as_ref()).any(holds),
+        Some(kind) => holds(kind),
+        None => false,
+    }
+}
+
+/// The value of `a` or of `a.b`.
+fn at<'a>(payload: &'a Payload, path: &str) -> Option<&'a Value> {
+    let Some((first, rest)) = path.split_once('.') else { return payload.get(path) };
+    match &payload.get(first)?.kind {
+        Some(Kind::StructValue(inner)) => at(&inner.fields, rest),
+        _ => None,
+    }
+}
+
+fn in_range(range: &Range, kind: &Kind) -> bool {
+    #[expect(clippy::cast_precision_loss, reason = "as the server compares")]
+    let number = match kind {
+        Kind::IntegerValue(number) => *number as f64,
+        Kind::DoubleValue(number) => *number,
+        _ => return false,
+    };
+    range.gt.is_none_or(|limit| number > limit)
+        && range.gte.is_none_or(|limit| number >= limit)
+        && range.lt.is_none_or(|limit| number < limit)
+        && range.lte.is_none_or(|limit| number <= limit)
+}
+
+/// In whole microseconds, as the server keeps moments.
+fn in_time(range: &DatetimeRange, kind: &Kind) -> bool {
+    let Kind::StringValue(text) = kind else { return false };
+    let Ok(moment) = Timestamp::parse(text) else { return false };
+    let moment = moment.unix_micros();
+    let limit = |limit: &prost_types::Timestamp| limit.seconds * 1_000_000 + i64::from(limit.nanos / 1_000);
+    range.gt.as_ref().map(limit).is_none_or(|limit| moment > limit)
+        && range.gte.as_ref().map(limit).is_none_or(|limit| moment >= limit)
+        && range.lt.as_ref().map(limit).is_none_or(|limit| moment < limit)
+        && range.lte.as_ref().map(limit).is_none_or(|limit| moment <= limit)
+}

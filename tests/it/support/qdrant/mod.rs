@@ -1,0 +1,162 @@
+//! A Qdrant for tests: the crate's own service traits on a real socket, everything in memory, searched by brute
+//! force. It answers as a real 1.19 was seen to answer, word for word where a word matters, and fails on demand.
+//!
+//! ```ignore
+//! let qdrant = QdrantServer::start().await;
+//! let index = QdrantIndex::new(QdrantSettings { url: qdrant.url(), … })?;
+//! qdrant.fail(Trouble::Unavailable);        // until qdrant.fail(Trouble::None)
+//! qdrant.stop().await;                      // connections are refused
+//! qdrant.restart().await;                   // the same port, the same points
+//! qdrant.delete_points("documents_images", &ids);
+//! ```
+
+mod collection;
+mod collections;
+mod filter;
+mod points;
+mod state;
+
+use std::net::{SocketAddr, TcpListener};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use qdrant_client::qdrant::collections_server::CollectionsServer;
+use qdrant_client::qdrant::points_server::PointsServer;
+use qdrant_client::qdrant::qdrant_server;
+use qdrant_client::qdrant::{HealthCheckReply, HealthCheckRequest};
+use tokio::runtime::Runtime;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use self::collection::Key;
+use self::state::State;
+
+/// What every call comes to until it is something else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// The answer.
+    None,
+    /// `UNAVAILABLE`, as of a shard that is not there.
+    Unavailable,
+    /// `RESOURCE_EXHAUSTED` with this many seconds in `retry-after`.
+    Exhausted(u64),
+    /// `RESOURCE_EXHAUSTED`, the disk is full.
+    Full,
+    /// The answer, after this time.
+    Slow(Duration),
+    /// Writes are answered OK with the status `WaitTimeout` and do not happen; reads are as ever.
+    WaitTimeout,
+    /// `INVALID_ARGUMENT` for every upsert with a point of this `s3_key`.
+    Refused(&'static str),
+}
+
+/// A running server. It has its own threads, so that stopping it cuts every connection, and ends when it is dropped.
+pub(crate) struct QdrantServer {
+    addr: SocketAddr,
+    state: Arc<State>,
+    running: Mutex<Option<Runtime>>,
+}
+
+impl QdrantServer {
+    /// On a free port of this machine, empty, for everyone.
+    pub(crate) async fn start() -> Self {
+        Self::with_key("").await
+    }
+
+    /// For those who bring this key only.
+    pub(crate) async fn with_key(key: &str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server =
+            Self { addr: listener.local_addr().unwrap(), state: Arc::new(State::new(key)), running: Mutex::new(None) };
+        server.serve(listener);
+        server
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Cuts every connection and refuses new ones. What it holds it keeps.
+    pub(crate) async fn stop(&self) {
+        let running = self.running.lock().unwrap().take();
+        if let Some(runtime) = running {
+            // Waits until the socket is closed.
+            tokio::task::spawn_blocking(|| runtime.shutdown_timeout(Duration::from_secs(5))).await.unwrap();
+        }
+    }
+
+    /// Serves again, on the same port.
+    pub(crate) async fn restart(&self) {
+        self.stop().await;
+        self.serve(TcpListener::bind(self.addr).unwrap());
+    }
+
+    /// From now on, calls come to this.
+    pub(crate) fn fail(&self, trouble: Trouble) {
+        *self.state.trouble.lock().unwrap() = trouble;
+    }
+
+    /// How often a method was called since the start: `upsert`, `query`, `create`… with or without success.
+    pub(crate) fn calls(&self, method: &str) -> usize {
+        self.state.calls.lock().unwrap().get(method).copied().unwrap_or_default()
+    }
+
+    /// Ids and vectors of a collection by its name here (`documents_images`), ascending; empty if there is none.
+    pub(crate) fn points(&self, collection: &str) -> Vec<(Uuid, Vec<f32>)> {
+        let Ok(collection) = self.state.collection(collection) else { return Vec::new() };
+        let collection = collection.read().unwrap();
+        let uuids = collection.ascending().filter_map(|(key, row)| match key {
+            Key::Uuid(id) => Some((id, collection.vector(row).to_vec())),
+            Key::Num(_) => None,
+        });
+        uuids.collect()
+    }
+
+    /// Removes points behind everyone's back; answers with how many there were.
+    pub(crate) fn delete_points(&self, collection: &str, ids: &[Uuid]) -> usize {
+        let collection = self.state.collection(collection).unwrap();
+        let mut collection = collection.write().unwrap();
+        ids.iter().filter(|id| collection.remove(Key::Uuid(**id))).count()
+    }
+
+    fn serve(&self, listener: TcpListener) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let state = Arc::clone(&self.state);
+        runtime.spawn(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            let points = PointsServer::from_arc(Arc::clone(&state)).max_decoding_message_size(usize::MAX);
+            let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+            let served = Server::builder()
+                .initial_stream_window_size(4 << 20)
+                .initial_connection_window_size(16 << 20)
+                .add_service(points)
+                .add_service(CollectionsServer::from_arc(Arc::clone(&state)))
+                .add_service(qdrant_server::QdrantServer::from_arc(state))
+                .serve_with_incoming(incoming);
+            served.await.unwrap();
+        });
+        *self.running.lock().unwrap() = Some(runtime);
+    }
+}
+
+impl Drop for QdrantServer {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.running.get_mut().unwrap().take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+#[tonic::async_trait]
+impl qdrant_server::Qdrant for State {
+    async fn health_check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckReply>, Status> {
+        self.enter("health_check", request.metadata()).await?;
+        let reply =
+            HealthCheckReply { title: "qdrant - vector search engine".into(), version: "1.19.0".into(), commit: None };
+        Ok(Response::new(reply))
+    }
+}

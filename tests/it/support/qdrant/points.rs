@@ -1,0 +1,223 @@
+//! The service `Points`: what an index needs of it.
+
+use std::collections::HashMap;
+
+use qdrant_client::qdrant::points_selector::PointsSelectorOneOf;
+use qdrant_client::qdrant::points_server::Points;
+use qdrant_client::qdrant::vectors::VectorsOptions;
+use qdrant_client::qdrant::{
+    self as q, CountResult, PointStruct, PointsOperationResponse, RetrievedPoint, ScoredPoint, UpdateResult,
+    UpdateStatus, Value, VectorOutput, VectorsOutput, WithPayloadSelector, WithVectorsSelector, query, vector,
+    vector_input, vector_output, vectors_output, with_payload_selector, with_vectors_selector,
+};
+use tonic::{Request, Response, Status};
+
+use super::collection::{Collection, Key};
+use super::filter;
+use super::state::State;
+
+type Answer<T> = Result<Response<T>, Status>;
+
+/// A write was done, or not in time.
+fn written(done: bool, wait: Option<bool>) -> Answer<PointsOperationResponse> {
+    let status = match (done, wait) {
+        (false, _) => UpdateStatus::WaitTimeout,
+        (true, Some(true)) => UpdateStatus::Completed,
+        (true, _) => UpdateStatus::Acknowledged,
+    };
+    let result = Some(UpdateResult { operation_id: Some(0), status: status.into() });
+    Ok(Response::new(PointsOperationResponse { result, time: 0.0, usage: None }))
+}
+
+/// Its id and its vector, both checked.
+fn read(collection: &Collection, point: &mut PointStruct) -> Result<(Key, Vec<f32>), Status> {
+    let key = Key::of(point.id.as_ref())?;
+    let vector = match point.vectors.take().and_then(|vectors| vectors.vectors_options) {
+        Some(VectorsOptions::Vector(vector)) => vector.vector,
+        _ => None,
+    };
+    let Some(vector::Vector::Dense(dense)) = vector else {
+        return Err(Status::unimplemented("the Qdrant of the tests has one dense vector a point"));
+    };
+    match collection.wrong_size(dense.data.len()) {
+        None => Ok((key, dense.data)),
+        Some(status) => Err(status),
+    }
+}
+
+fn payload_of(collection: &Collection, row: usize, wanted: Option<&WithPayloadSelector>) -> HashMap<String, Value> {
+    match wanted.and_then(|wanted| wanted.selector_options.as_ref()) {
+        Some(with_payload_selector::SelectorOptions::Enable(true)) => collection.payload(row).clone(),
+        _ => HashMap::new(),
+    }
+}
+
+fn vectors_of(collection: &Collection, row: usize, wanted: Option<&WithVectorsSelector>) -> Option<VectorsOutput> {
+    let options = wanted?.selector_options.as_ref()?;
+    matches!(options, with_vectors_selector::SelectorOptions::Enable(true)).then(|| {
+        let dense = vector_output::Vector::Dense(collection.vector(row).to_vec().into());
+        let vector = VectorOutput { vector: Some(dense), ..VectorOutput::default() };
+        VectorsOutput { vectors_options: Some(vectors_output::VectorsOptions::Vector(vector)) }
+    })
+}
+
+fn retrieved(
+    collection: &Collection,
+    (key, row): (Key, usize),
+    payload: Option<&WithPayloadSelector>,
+    vectors: Option<&WithVectorsSelector>,
+) -> RetrievedPoint {
+    RetrievedPoint {
+        id: Some(key.into()),
+        payload: payload_of(collection, row, payload),
+        vectors: vectors_of(collection, row, vectors),
+        ..RetrievedPoint::default()
+    }
+}
+
+#[tonic::async_trait]
+impl Points for State {
+    async fn upsert(&self, request: Request<q::UpsertPoints>) -> Answer<PointsOperationResponse> {
+        let done = self.enter("upsert", request.metadata()).await?;
+        let q::UpsertPoints { collection_name, wait, mut points, .. } = request.into_inner();
+        let collection = self.collection(&collection_name)?;
+        self.accept(&points)?;
+        // All of them or none.
+        let vectors = {
+            let collection = collection.read().unwrap();
+            points.iter_mut().map(|point| read(&collection, point)).collect::<Result<Vec<_>, _>>()?
+        };
+        if done {
+            let mut collection = collection.write().unwrap();
+            for ((key, vector), point) in vectors.into_iter().zip(points) {
+                collection.put(key, vector, point.payload);
+            }
+        }
+        written(done, wait)
+    }
+
+    async fn delete(&self, request: Request<q::DeletePoints>) -> Answer<PointsOperationResponse> {
+        let done = self.enter("delete", request.metadata()).await?;
+        let q::DeletePoints { collection_name, wait, points, .. } = request.into_inner();
+        let collection = self.collection(&collection_name)?;
+        let Some(PointsSelectorOneOf::Points(points)) = points.and_then(|points| points.points_selector_one_of) else {
+            return Err(Status::unimplemented("the Qdrant of the tests deletes by id"));
+        };
+        let keys = points.ids.iter().map(|id| Key::of(Some(id))).collect::<Result<Vec<_>, _>>()?;
+        if done {
+            let mut collection = collection.write().unwrap();
+            for key in keys {
+                collection.remove(key);
+            }
+        }
+        written(done, wait)
+    }
+
+    async fn get(&self, request: Request<q::GetPoints>) -> Answer<q::GetResponse> {
+        self.enter("get", request.metadata()).await?;
+        let request = request.into_inner();
+        let collection = self.collection(&request.collection_name)?;
+        let collection = collection.read().unwrap();
+        let mut result = Vec::new();
+        for id in &request.ids {
+            let key = Key::of(Some(id))?;
+            let Some(row) = collection.row(key) else { continue };
+            let (payload, vectors) = (request.with_payload.as_ref(), request.with_vectors.as_ref());
+            result.push(retrieved(&collection, (key, row), payload, vectors));
+        }
+        Ok(Response::new(q::GetResponse { result, time: 0.0, usage: None }))
+    }
+
+    async fn create_field_index(
+        &self,
+        request: Request<q::CreateFieldIndexCollection>,
+    ) -> Answer<PointsOperationResponse> {
+        let done = self.enter("create_field_index", request.metadata()).await?;
+        let request = request.into_inner();
+        let collection = self.collection(&request.collection_name)?;
+        if done {
+            let kind = request.field_type.unwrap_or_default();
+            collection.write().unwrap().indexes.insert(request.field_name, kind);
+        }
+        written(done, request.wait)
+    }
+
+    async fn scroll(&self, request: Request<q::ScrollPoints>) -> Answer<q::ScrollResponse> {
+        self.enter("scroll", request.metadata()).await?;
+        let request = request.into_inner();
+        let collection = self.collection(&request.collection_name)?;
+        let collection = collection.read().unwrap();
+        let from = request.offset.as_ref().map_or(Ok(Key::Num(0)), |id| Key::of(Some(id)))?;
+        let limit = request.limit.unwrap_or(10) as usize;
+        let mut rest = collection.ascending_from(from);
+        let mut result = Vec::new();
+        for point in rest.by_ref().take(limit) {
+            result.push(retrieved(&collection, point, request.with_payload.as_ref(), request.with_vectors.as_ref()));
+        }
+        let next_page_offset = rest.next().map(|(key, _)| key.into());
+        Ok(Response::new(q::ScrollResponse { next_page_offset, result, time: 0.0, usage: None }))
+    }
+
+    async fn count(&self, request: Request<q::CountPoints>) -> Answer<q::CountResponse> {
+        self.enter("count", request.metadata()).await?;
+        let collection = self.collection(&request.get_ref().collection_name)?;
+        let count = collection.read().unwrap().len() as u64;
+        Ok(Response::new(q::CountResponse { result: Some(CountResult { count }), time: 0.0, usage: None }))
+    }
+
+    async fn query(&self, request: Request<q::QueryPoints>) -> Answer<q::QueryResponse> {
+        self.enter("query", request.metadata()).await?;
+        let request = request.into_inner();
+        let collection = self.collection(&request.collection_name)?;
+        let collection = collection.read().unwrap();
+        let nearest = match request.query.and_then(|query| query.variant) {
+            Some(query::Variant::Nearest(input)) => input.variant,
+            _ => None,
+        };
+        let Some(vector_input::Variant::Dense(dense)) = nearest else {
+            return Err(Status::unimplemented("the Qdrant of the tests searches by one dense vector"));
+        };
+        if let Some(status) = collection.wrong_size(dense.data.len()) {
+            return Err(status);
+        }
+        request.filter.as_ref().map_or(Ok(()), filter::check)?;
+        let may = |row| request.filter.as_ref().is_none_or(|filter| filter::matches(filter, collection.payload(row)));
+        let (offset, limit) = (request.offset.unwrap_or(0), request.limit.unwrap_or(10));
+        let page = collection.nearest(&dense.data, may).into_iter();
+        let page = page.skip(usize::try_from(offset).unwrap()).take(usize::try_from(limit).unwrap());
+        let scored = page.map(|(row, score)| ScoredPoint {
+            id: Some(collection.key(row).into()),
+            payload: payload_of(&collection, row, request.with_payload.as_ref()),
+            vectors: vectors_of(&collection, row, request.with_vectors.as_ref()),
+            score,
+            ..ScoredPoint::default()
+        });
+        Ok(Response::new(q::QueryResponse { result: scored.collect(), time: 0.0, usage: None }))
+    }
+
+    super::state::unknown! {
+        update_vectors(UpdatePointVectors) -> PointsOperationResponse;
+        delete_vectors(DeletePointVectors) -> PointsOperationResponse;
+        set_payload(SetPayloadPoints) -> PointsOperationResponse;
+        overwrite_payload(SetPayloadPoints) -> PointsOperationResponse;
+        delete_payload(DeletePayloadPoints) -> PointsOperationResponse;
+        clear_payload(ClearPayloadPoints) -> PointsOperationResponse;
+        delete_field_index(DeleteFieldIndexCollection) -> PointsOperationResponse;
+        create_vector_name(CreateVectorNameRequest) -> PointsOperationResponse;
+        delete_vector_name(DeleteVectorNameRequest) -> PointsOperationResponse;
+        search(SearchPoints) -> SearchResponse;
+        search_batch(SearchBatchPoints) -> SearchBatchResponse;
+        search_groups(SearchPointGroups) -> SearchGroupsResponse;
+        recommend(RecommendPoints) -> RecommendResponse;
+        recommend_batch(RecommendBatchPoints) -> RecommendBatchResponse;
+        recommend_groups(RecommendPointGroups) -> RecommendGroupsResponse;
+        discover(DiscoverPoints) -> DiscoverResponse;
+        discover_batch(DiscoverBatchPoints) -> DiscoverBatchResponse;
+        update_batch(UpdateBatchPoints) -> UpdateBatchResponse;
+        query_batch(QueryBatchPoints) -> QueryBatchResponse;
+        query_groups(QueryPointGroups) -> QueryGroupsResponse;
+        facet(FacetCounts) -> FacetResponse;
+        search_matrix_pairs(SearchMatrixPoints) -> SearchMatrixPairsResponse;
+        search_matrix_offsets(SearchMatrixPoints) -> SearchMatrixOffsetsResponse;
+    }
+}

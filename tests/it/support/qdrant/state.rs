@@ -1,0 +1,91 @@
+//! What the services share, and the door that every call comes through.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, RwLock};
+
+use qdrant_client::qdrant::PointStruct;
+use tonic::Status;
+use tonic::metadata::MetadataMap;
+
+use super::Trouble;
+use super::collection::Collection;
+
+/// Everything in the server.
+pub(super) struct State {
+    key: String,
+    pub(super) trouble: Mutex<Trouble>,
+    pub(super) calls: Mutex<HashMap<&'static str, usize>>,
+    pub(super) collections: RwLock<BTreeMap<String, Arc<RwLock<Collection>>>>,
+}
+
+impl State {
+    pub(super) fn new(key: &str) -> Self {
+        Self {
+            key: key.to_owned(),
+            trouble: Mutex::new(Trouble::None),
+            calls: Mutex::default(),
+            collections: RwLock::default(),
+        }
+    }
+
+    /// Counts the call, looks at its key, and does what was asked for instead of an answer. Says whether a write is
+    /// to be done.
+    pub(super) async fn enter(&self, method: &'static str, metadata: &MetadataMap) -> Result<bool, Status> {
+        *self.calls.lock().unwrap().entry(method).or_default() += 1;
+        if !self.key.is_empty() && metadata.get("api-key").is_none_or(|key| key != self.key.as_str()) {
+            return Err(Status::unauthenticated("Must provide an API key or an Authorization bearer token"));
+        }
+        let trouble = *self.trouble.lock().unwrap();
+        match trouble {
+            Trouble::None | Trouble::Refused(_) => Ok(true),
+            Trouble::WaitTimeout => Ok(false),
+            Trouble::Unavailable => Err(Status::unavailable("Service unavailable: shard 0 is not there")),
+            Trouble::Exhausted(seconds) => {
+                let mut status = Status::resource_exhausted("Rate limit exceeded: Retry later");
+                status.metadata_mut().insert("retry-after", seconds.into());
+                Err(status)
+            }
+            Trouble::Full => {
+                let mut status = Status::resource_exhausted("No space left on device");
+                status.metadata_mut().insert("qdrant-insufficient-storage", "true".parse().unwrap());
+                Err(status)
+            }
+            Trouble::Slow(time) => {
+                tokio::time::sleep(time).await;
+                Ok(true)
+            }
+        }
+    }
+
+    /// Refuses the points if one is to be refused.
+    pub(super) fn accept(&self, points: &[PointStruct]) -> Result<(), Status> {
+        let Trouble::Refused(key) = *self.trouble.lock().unwrap() else { return Ok(()) };
+        if points.iter().any(|point| point.payload.get("s3_key") == Some(&key.into())) {
+            return Err(Status::invalid_argument("Wrong input: Payload is too large"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn collection(&self, name: &str) -> Result<Arc<RwLock<Collection>>, Status> {
+        let found = self.collections.read().unwrap().get(name).cloned();
+        found.ok_or_else(|| Status::not_found(format!("Not found: Collection `{name}` doesn't exist!")))
+    }
+}
+
+/// Methods that no index calls, in the form that `async_trait` gives to a method.
+macro_rules! unknown {
+    ($($method:ident($request:ident) -> $reply:ident;)*) => {$(
+        fn $method<'a, 'b>(
+            &'a self,
+            _: tonic::Request<qdrant_client::qdrant::$request>,
+        ) -> futures::future::BoxFuture<'b, Result<tonic::Response<qdrant_client::qdrant::$reply>, tonic::Status>>
+        where
+            'a: 'b,
+            Self: 'b,
+        {
+            let said = concat!("the Qdrant of the tests does not know `", stringify!($method), "`");
+            Box::pin(async move { Err(tonic::Status::unimplemented(said)) })
+        }
+    )*};
+}
+pub(super) use unknown;
