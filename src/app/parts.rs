@@ -11,8 +11,8 @@ use super::{BuildError, providers};
 use crate::config::Settings;
 use crate::domain::{CollectionName, ImageId};
 use crate::images::Thumbnails;
-use crate::index::{StoreKind, Stores};
 use crate::index::embedded::EmbeddedIndex;
+use crate::index::{StoreKind, Stores};
 use crate::resilience::{Breaker, BreakerSettings, Guard, WaitBoard};
 use crate::source::{
     EmbeddedS3, EmbeddedS3Settings, Endpoint, GuardedSource, ImageSource, S3Credentials, S3Settings, S3Source,

@@ -44,6 +44,11 @@ impl Timestamp {
         self.0.unix_timestamp()
     }
 
+    /// Microseconds since 1970, exactly.
+    pub fn unix_micros(self) -> i64 {
+        self.0.unix_timestamp() * 1_000_000 + i64::from(self.0.microsecond())
+    }
+
     fn from_utc(moment: OffsetDateTime) -> Self {
         let utc = moment.to_offset(UtcOffset::UTC);
         Self(utc.replace_microsecond(utc.microsecond()).unwrap_or(utc))
@@ -98,6 +103,12 @@ mod tests {
         assert_eq!(early.to_string(), "2026-01-31T12:00:00.000000Z");
         assert_eq!(late.to_string(), "2026-01-31T13:00:00.500000Z");
         assert!(early < late && early.to_string() < late.to_string());
+    }
+
+    #[test]
+    fn microseconds_are_counted_on_both_sides_of_1970() {
+        assert_eq!(Timestamp::parse("2026-01-31T12:00:00.000001Z").unwrap().unix_micros(), 1_769_860_800_000_001);
+        assert_eq!(Timestamp::parse("1969-12-31T23:59:59.999999Z").unwrap().unix_micros(), -1);
     }
 
     #[test]

@@ -2,8 +2,10 @@
 //! replies.
 
 pub mod embedded;
+mod invalid;
 mod settings;
 pub mod stores;
+pub mod weaviate;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -13,6 +15,7 @@ use crate::domain::{
 };
 use crate::resilience::Retryable;
 
+pub use invalid::InvalidStore;
 pub use settings::{IndexSettings, StoreKind};
 pub use stores::Stores;
 

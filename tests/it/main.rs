@@ -18,6 +18,7 @@ mod goldens;
 mod hub;
 mod index_contract;
 mod index_embedded;
+mod index_weaviate;
 mod jobs;
 mod journey;
 mod layers;
