@@ -21,8 +21,8 @@ use crate::api::{AppState, Defaults, router};
 use crate::config::Settings;
 use crate::embed::EmbedError;
 use crate::images::Images;
-use crate::index::StoreKind;
 use crate::index::embedded::OpenError;
+use crate::index::{InvalidStore, StoreKind};
 use crate::jobs::ledger::Ledger;
 use crate::jobs::{JobParts, Jobs};
 use crate::pipeline::Pipeline;
@@ -92,6 +92,9 @@ pub enum BuildError {
     /// The embedded index.
     #[error(transparent)]
     Index(#[from] OpenError),
+    /// A store elsewhere, whose settings cannot be used.
+    #[error(transparent)]
+    Store(#[from] InvalidStore),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] SqliteError),

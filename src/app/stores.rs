@@ -9,6 +9,8 @@ use super::BuildError;
 use crate::config::Settings;
 use crate::domain::{CollectionName, ImageId};
 use crate::index::embedded::EmbeddedIndex;
+use crate::index::qdrant::{QdrantIndex, QdrantSettings, grpc_url};
+use crate::index::weaviate::{WeaviateIndex, WeaviateSettings};
 use crate::index::{ImageIndex, IndexSettings, Resilient, StoreKind, Stores as Named};
 use crate::resilience::{Breaker, Guard, WaitBoard};
 
@@ -43,7 +45,8 @@ pub(super) async fn open(settings: &Settings, board: &WaitBoard) -> Result<Store
                 let index: Arc<dyn ImageIndex> = Arc::new(index);
                 (index.clone(), index)
             }
-            StoreKind::Qdrant | StoreKind::Weaviate => around(elsewhere(kind)?, settings, board),
+            StoreKind::Qdrant => around(Arc::new(QdrantIndex::new(qdrant(&settings.index))?), settings, board),
+            StoreKind::Weaviate => around(Arc::new(WeaviateIndex::new(weaviate(&settings.index))?), settings, board),
         };
         jobs.push(patient);
         searches.push(prompt);
@@ -57,8 +60,17 @@ async fn embedded(settings: &Settings) -> Result<EmbeddedIndex, BuildError> {
     Ok(opened.map_err(|_| BuildError::Settings("opening the index panicked; see the log".to_owned()))??)
 }
 
-fn elsewhere(kind: StoreKind) -> Result<Arc<dyn ImageIndex>, BuildError> {
-    Err(BuildError::Settings(format!("VECTOR_DB_PROVIDER: no adapter for {}", kind.name())))
+fn qdrant(of: &IndexSettings) -> QdrantSettings {
+    QdrantSettings { url: of.qdrant_url.clone(), api_key: of.qdrant_api_key.clone(), timeout: of.timeout() }
+}
+
+fn weaviate(of: &IndexSettings) -> WeaviateSettings {
+    WeaviateSettings {
+        url: of.weaviate_url.clone(),
+        grpc_url: Some(of.weaviate_grpc_url.clone()).filter(|url| !url.is_empty()),
+        api_key: of.weaviate_api_key.clone(),
+        timeout: of.timeout(),
+    }
 }
 
 /// The same store twice: for those who wait as long as it takes, and for those who wait for an answer.
@@ -83,7 +95,12 @@ fn around(
 pub(super) fn line(of: &IndexSettings) -> String {
     let places = of.kinds().unwrap_or_default().into_iter().map(|kind| match kind {
         StoreKind::Embedded => "embedded".to_owned(),
-        StoreKind::Qdrant => format!("qdrant at {} (QDRANT_URL)", of.qdrant_url),
+        // Settings that come so far have been checked; the URLs have no password in them.
+        StoreKind::Qdrant => match grpc_url(&of.qdrant_url) {
+            Ok((url, true)) => format!("qdrant at {url}, the gRPC port of QDRANT_URL"),
+            Ok((url, false)) => format!("qdrant at {url} (QDRANT_URL)"),
+            Err(_) => "qdrant".to_owned(),
+        },
         StoreKind::Weaviate => format!("weaviate at {} (WEAVIATE_URL)", of.weaviate_url),
     });
     let places = places.collect::<Vec<_>>().join(", ");

@@ -7,6 +7,7 @@ pub mod qdrant;
 mod resilient;
 mod settings;
 pub mod stores;
+pub mod weaviate;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;

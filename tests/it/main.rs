@@ -20,6 +20,7 @@ mod hub;
 mod index_contract;
 mod index_embedded;
 mod index_qdrant;
+mod index_weaviate;
 mod jobs;
 mod journey;
 mod layers;

@@ -1,0 +1,49 @@
+use super::*;
+use crate::domain::Probe;
+
+fn made() -> Value {
+    let space = Space {
+        model: "m".into(),
+        dimension: 2,
+        preprocessing: "crop-8".into(),
+        probes: vec![Probe { name: "text:a \"quoted\"".into(), vector: vec![0.1, -1e-9] }],
+    };
+    serde_json::from_slice(&new_class(&CollectionName::parse("my-photos").unwrap(), &space).unwrap()).unwrap()
+}
+
+fn read(class: Value) -> Result<Kept, String> {
+    serde_json::from_value::<Class>(class).unwrap().kept()
+}
+
+#[test]
+fn what_is_kept_with_a_class_comes_back() {
+    let class = made();
+    assert_eq!((&class["class"], &class["vectorizer"]), (&json!("MyPhotosImages"), &json!("none")));
+    let kept = read(class).unwrap();
+    assert_eq!((kept.collection.as_str(), kept.space.dimension), ("my-photos", 2));
+    assert_eq!(kept.space.probes[0].vector, [0.1, -1e-9]);
+}
+
+#[test]
+fn nothing_is_searchable_as_words_and_every_property_says_what_it_is_looked_up_by() {
+    for property in made()["properties"].as_array().unwrap() {
+        assert_eq!(property["indexSearchable"], false, "{property}");
+        assert!(property["indexFilterable"].is_boolean(), "{property}");
+    }
+}
+
+#[test]
+fn a_class_that_is_not_ours_or_was_changed_is_refused_with_the_reason() {
+    let changed = |change: &dyn Fn(&mut Value)| {
+        let mut class = made();
+        change(&mut class);
+        read(class).unwrap_err()
+    };
+    assert!(changed(&|class| class["description"] = "mine".into()).contains("not Glimpse's"));
+    assert!(changed(&|class| class["class"] = "OtherImages".into()).contains("my-photos"));
+    assert!(changed(&|class| class["vectorIndexConfig"]["distance"] = "dot".into()).contains("cosine"));
+    assert!(changed(&|class| class["multiTenancyConfig"]["enabled"] = true.into()).contains("tenants"));
+    assert!(changed(&|class| class["properties"][5]["dataType"][0] = "number".into()).contains("width"));
+    assert!(changed(&|class| drop(class["properties"].as_array_mut().unwrap().pop())).contains("guard"));
+    assert!(changed(&|class| drop(class.as_object_mut().unwrap().remove("vectorIndexConfig"))).contains("cosine"));
+}

@@ -1,0 +1,101 @@
+use super::*;
+
+fn name() -> CollectionName {
+    CollectionName::parse("documents").unwrap()
+}
+
+fn kind(error: IndexError) -> Trouble {
+    match error {
+        IndexError::Dependency(down) => down.trouble,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn each_code_means_one_thing() {
+    let of = |code: Code| kind(of_status(&Status::new(code, "words"), &name()));
+    assert_eq!(of(Code::DeadlineExceeded), Trouble::TimedOut);
+    assert_eq!(of(Code::ResourceExhausted), Trouble::Busy { retry_after: SOON });
+    for down in [Code::Unavailable, Code::Unknown, Code::Internal, Code::DataLoss, Code::Aborted, Code::Cancelled] {
+        assert_eq!(of(down), Trouble::Failed, "{down:?}");
+    }
+    for settings in [
+        Code::Unauthenticated,
+        Code::PermissionDenied,
+        Code::FailedPrecondition,
+        Code::InvalidArgument,
+        Code::NotFound,
+        Code::AlreadyExists,
+        Code::OutOfRange,
+        Code::Unimplemented,
+    ] {
+        assert_eq!(of(settings), Trouble::Refused, "{settings:?}");
+    }
+}
+
+#[test]
+fn where_the_code_says_nothing_the_sentence_is_read() {
+    let of = |said: &str| of_status(&Status::unknown(said), &name());
+    assert_eq!(of("could not find class DocumentsImages in schema"), IndexError::UnknownCollection(name()));
+    for refused in [
+        "extract auth: anonymous access not enabled",
+        "explorer: get class: vector search: … vector lengths don't match: 4 vs 2",
+        "query maximum results exceeded",
+    ] {
+        assert_eq!(kind(of(refused)), Trouble::Refused, "{refused}");
+    }
+    assert_eq!(kind(of("something else")), Trouble::Failed);
+    assert_eq!(kind(of("search: context deadline exceeded")), Trouble::TimedOut);
+    assert_eq!(kind(of_status(&Status::cancelled("Timeout expired"), &name())), Trouble::TimedOut);
+    let large = Status::resource_exhausted("grpc: received message larger than max (5 vs. 4)");
+    assert_eq!(kind(of_status(&large, &name())), Trouble::Refused);
+    let mut limited = Status::resource_exhausted("usage limit");
+    limited.metadata_mut().insert("retry-after", "7".parse().unwrap());
+    assert_eq!(kind(of_status(&limited, &name())), Trouble::Busy { retry_after: Duration::from_secs(7) });
+}
+
+#[test]
+fn each_status_of_rest_means_one_thing() {
+    let of = |status: u16, wait| kind(of_http(StatusCode::from_u16(status).unwrap(), wait, b"words"));
+    for settings in [301, 400, 401, 403, 404, 405, 410, 422] {
+        assert_eq!(of(settings, None), Trouble::Refused, "{settings}");
+    }
+    for down in [500, 502, 503, 507] {
+        assert_eq!(of(down, None), Trouble::Failed, "{down}");
+    }
+    for late in [408, 504] {
+        assert_eq!(of(late, None), Trouble::TimedOut, "{late}");
+    }
+    assert_eq!(of(429, None), Trouble::Busy { retry_after: SOON });
+    for busy in [429, 503] {
+        assert_eq!(of(busy, Some("7")), Trouble::Busy { retry_after: Duration::from_secs(7) }, "{busy}");
+        assert_eq!(of(busy, Some("999999")), Trouble::Busy { retry_after: LONGEST }, "{busy}");
+    }
+}
+
+#[test]
+fn an_objects_refusal_is_told_from_the_servers() {
+    for (said, means) in [
+        (
+            "auto-schema: create collection: property 'guard': At least one nested property is required",
+            Refusal::NoClass,
+        ),
+        ("class 'DocumentsImages' not present in schema", Refusal::NoClass),
+        ("auto-schema: update collection: property 'guard': At least one nested property", Refusal::OtherClass),
+        ("store is read-only due to: disk usage too high", Refusal::Server),
+        ("shard read-only: STATUS_READONLY", Refusal::Server),
+        ("put object: not enough memory", Refusal::Server),
+        ("context deadline exceeded", Refusal::Server),
+        ("cannot achieve consistency level QUORUM", Refusal::Server),
+        ("new node has a vector with length 2. Existing nodes have vectors with length 4", Refusal::Object),
+        ("invalid text property 's3_key' on class 'A': not a string, but float64", Refusal::Object),
+    ] {
+        assert_eq!(refusal(said), means, "{said}");
+    }
+}
+
+#[test]
+fn its_words_are_one_short_line() {
+    assert_eq!(words(b"  a\r\n\tb\x1b[31m "), "a b [31m");
+    assert_eq!(words("ä".repeat(9_000).as_bytes()).chars().count(), WORDS + 1);
+}
