@@ -50,6 +50,12 @@ impl TestApp {
         Self::in_folder(folder, Vec::new()).await
     }
 
+    /// The same with these variables set.
+    pub(crate) async fn again_with(folder: TempDir, variables: &[(&str, &str)]) -> Self {
+        let own = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self::in_folder(folder, own).await
+    }
+
     async fn in_folder(folder: TempDir, variables: Vec<(String, String)>) -> Self {
         let path = folder.path().display().to_string();
         let mut all = vec![
