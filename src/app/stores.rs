@@ -54,17 +54,17 @@ pub(super) async fn open(settings: &Settings, board: &WaitBoard) -> Result<Store
     Ok(Stores { jobs: Named::new(jobs), searches: Named::new(searches), lost })
 }
 
-async fn embedded(settings: &Settings) -> Result<EmbeddedIndex, BuildError> {
+pub(super) async fn embedded(settings: &Settings) -> Result<EmbeddedIndex, BuildError> {
     let folder = settings.place.glimpse_data_dir.join("index");
     let opened = tokio::task::spawn_blocking(move || EmbeddedIndex::open(&folder)).await;
     Ok(opened.map_err(|_| BuildError::Settings("opening the index panicked; see the log".to_owned()))??)
 }
 
-fn qdrant(of: &IndexSettings) -> QdrantSettings {
+pub(super) fn qdrant(of: &IndexSettings) -> QdrantSettings {
     QdrantSettings { url: of.qdrant_url.clone(), api_key: of.qdrant_api_key.clone(), timeout: of.timeout() }
 }
 
-fn weaviate(of: &IndexSettings) -> WeaviateSettings {
+pub(super) fn weaviate(of: &IndexSettings) -> WeaviateSettings {
     WeaviateSettings {
         url: of.weaviate_url.clone(),
         grpc_url: Some(of.weaviate_grpc_url.clone()).filter(|url| !url.is_empty()),

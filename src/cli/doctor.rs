@@ -11,7 +11,7 @@ use crate::app::{Complaint, Doctor as Checks, Finding, finding};
 use crate::config::{Settings, SettingsError};
 
 const MORE: &str = "\
-It checks the settings, the data folder, the bucket, the embedding provider (pictures and words), the index and a running
+It checks the settings, the data folder, the bucket, the embedding provider (pictures and words), the stores and a running
 service, one line each. With --quick it only asks the service of this machine whether it is ready, in two seconds at most:
 for the health check of a container. Exit code 0 only if all is well. Secrets are not printed.";
 
@@ -45,7 +45,9 @@ impl Doctor {
                 report.line(&checks.folder().await)?;
                 report.line(&checks.bucket().await)?;
                 report.line(&checks.provider().await)?;
-                report.line(&checks.index().await)?;
+                for store in checks.stores().await {
+                    report.line(&store)?;
+                }
             }
             report.line(&finding("service", service(&settings, self.quick)).await)?;
         }

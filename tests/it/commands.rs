@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 use crate::support::{TestApp, demo_picture, root};
 
 /// Runs `glimpse` with only these variables of ours set.
-async fn glimpse(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+pub(crate) async fn glimpse(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
     command.args(arguments).current_dir(std::env::temp_dir()).envs(variables.iter().copied());
     tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
 }
 
-fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use glimpse::api::replies::{JobReply, SearchReply, VerifyReply};
-use glimpse::domain::{CollectionName, Secret};
+use glimpse::domain::{CollectionName, ImageId, Secret, Timestamp};
 use glimpse::index::ImageIndex;
 use glimpse::index::qdrant::{QdrantIndex, QdrantSettings};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::commands::{glimpse, stdout};
 use crate::support::TestApp;
 use crate::support::qdrant::QdrantServer;
 
@@ -24,6 +25,12 @@ async fn both(qdrant: &QdrantServer) -> TestApp {
 
 fn variables<'a>(stores: &'a str, url: &'a str) -> Vec<(&'static str, &'a str)> {
     vec![("VECTOR_DB_PROVIDER", stores), ("QDRANT_URL", url), ("VECTOR_DB_CIRCUIT_BREAKER_TIMEOUT", "1")]
+}
+
+/// The same server, for whoever meddles with it.
+fn by_hand(qdrant: &QdrantServer) -> QdrantIndex {
+    let timeout = Duration::from_secs(10);
+    QdrantIndex::new(QdrantSettings { url: qdrant.url(), api_key: Secret::default(), timeout }).unwrap()
 }
 
 async fn verify(app: &TestApp, body: Option<Value>) -> VerifyReply {
@@ -115,6 +122,29 @@ async fn points_that_were_deleted_by_hand_are_named_and_come_back_without_embedd
     // Nothing is left for a job to do.
     assert_eq!(done(&app.ingest().await), (0, DEMO, 0));
 
+    // Another vector under the same id, older than the record itself.
+    let by_hand = by_hand(&qdrant);
+    let collection = CollectionName::parse("documents").unwrap();
+    let ids = [ImageId(gone[0]), ImageId(gone[1])];
+    let mut records = by_hand.get(&collection, &ids).await.unwrap();
+    records[0].embedding = records[1].embedding.clone();
+    records[0].payload.indexed_at = Timestamp::parse("2020-01-01T00:00:00Z").unwrap();
+    by_hand.upsert(&collection, &records[..1]).await.unwrap();
+    let at = [("GLIMPSE_URL", app.url.as_str())];
+    let told = glimpse(&at, &["verify"]).await;
+    assert_eq!(told.status.code(), Some(1), "{}", stdout(&told));
+    assert!(
+        stdout(&told).contains("unequal") && stdout(&told).contains("1 differences, 0 repaired"),
+        "{}",
+        stdout(&told)
+    );
+    let told = glimpse(&at, &["verify", "--repair", "--json", "--collection", "documents"]).await;
+    assert_eq!(told.status.code(), Some(0), "{}", stdout(&told));
+    assert_eq!(serde_json::from_slice::<VerifyReply>(&told.stdout).unwrap().repaired, 1);
+    let told = glimpse(&at, &["verify"]).await;
+    assert!(told.status.success() && stdout(&told).contains("nothing differs"), "{}", stdout(&told));
+    assert_eq!(qdrant.points(THERE), before);
+
     let (status, reply) = app.post("/collections/documents/verify", json!({"sample": 2_000_000})).await;
     assert_eq!((status, reply["code"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some("invalid_sample")));
     let (status, _) = app.post("/collections/nowhere/verify", json!({})).await;
@@ -138,10 +168,8 @@ async fn a_store_that_joins_or_was_wiped_is_filled_by_copies() {
     assert!(verify(&app, None).await.agrees);
 
     // Wiped by hand: its collection is made anew, and what the ledger believed it to hold is forgotten.
-    let settings = QdrantSettings { url: url.clone(), api_key: Secret::default(), timeout: Duration::from_secs(10) };
-    let by_hand = QdrantIndex::new(settings).unwrap();
     let collection = CollectionName::parse("documents").unwrap();
-    by_hand.drop_collection(&collection).await.unwrap();
+    by_hand(&qdrant).drop_collection(&collection).await.unwrap();
     assert_eq!(done(&app.ingest().await), (DEMO, 0, 0));
     assert_eq!(qdrant.points(THERE).len() as u64, DEMO);
     // Put back to an older state: it has fewer than the ledger believes.
@@ -177,7 +205,7 @@ async fn what_only_the_ledger_or_only_the_stores_know_is_found_and_settled() {
     {
         let index = glimpse::index::embedded::EmbeddedIndex::open(&folder.path().join("index")).unwrap();
         let collection = CollectionName::parse("documents").unwrap();
-        index.delete(&collection, &[glimpse::domain::ImageId(id)]).await.unwrap();
+        index.delete(&collection, &[ImageId(id)]).await.unwrap();
     }
     let url = qdrant.url();
     let app = TestApp::again_with(folder, &variables("embedded,qdrant", &url)).await;

@@ -1,18 +1,18 @@
 //! Whether what the settings name is there and does what it should, one check after the other. For an operator: what a
 //! dependency said itself is told. Changes nothing, and makes no data folder.
 
-use std::collections::BTreeMap;
+mod stores;
+
 use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Bucket, BuildError, parts, providers, stores};
+use super::{Bucket, BuildError, parts, providers};
 use crate::config::Settings;
-use crate::domain::{CollectionInfo, Space, Trouble};
+use crate::domain::{Space, Trouble};
 use crate::embed::{EmbedError, ImageEmbeddingProvider, ProviderKind};
-use crate::resilience::WaitBoard;
 use crate::source::{Endpoint, SourceError};
 
 /// How long one check may take.
@@ -157,51 +157,6 @@ impl Doctor {
         self.space = space;
         finding
     }
-
-    /// The index: it opens, and its collections are of the provider's space.
-    pub async fn index(&self) -> Finding {
-        finding("index", self.look_into_the_index()).await
-    }
-
-    async fn look_into_the_index(&self) -> Result<String, Complaint> {
-        match self.folder {
-            Folder::Running => return Ok("in use by the running service, which is asked below".to_owned()),
-            Folder::Missing => return Ok("embedded; it is made at the first start".to_owned()),
-            Folder::Ours(_) if !self.settings.place.glimpse_data_dir.join("index").exists() => {
-                return Ok("embedded; it is made with the first job".to_owned());
-            }
-            Folder::Ours(_) => {}
-        }
-        let broken = |error: String| {
-            Complaint::new(&error, "restore the data folder, or index again into a new one (GLIMPSE_DATA_DIR)")
-        };
-        let opened = stores::open(&self.settings, &WaitBoard::default()).await;
-        let stores::Stores { searches: stores, lost, .. } = opened.map_err(|error| broken(error.to_string()))?;
-        let mut collections = BTreeMap::new();
-        for store in stores.iter() {
-            for info in store.collections().await.map_err(|error| broken(error.to_string()))? {
-                collections.insert(info.name.to_string(), info);
-            }
-        }
-        if let Some(space) = &self.space {
-            same_space(collections.values(), space)?;
-        }
-        let records: u64 = collections.values().map(|info| info.count).sum();
-        let lost = lost.values().map(std::collections::HashSet::len).sum::<usize>();
-        let lost =
-            if lost == 0 { String::new() } else { format!("; {lost} were lost and are indexed again by the next job") };
-        Ok(format!("{}: {} collections, {records} images{lost}", stores.names(), collections.len()))
-    }
-}
-
-fn same_space<'a>(collections: impl Iterator<Item = &'a CollectionInfo>, space: &Space) -> Result<(), Complaint> {
-    for info in collections {
-        info.space.admits(space).map_err(|moved| {
-            let advice = "use another collection (VECTOR_DB_COLLECTION), or the provider that it was made with";
-            Complaint::new(&format!("collection {}: {moved}", info.name), advice)
-        })?;
-    }
-    Ok(())
 }
 
 /// The space. A model that is on its way, from the hub above all, is waited for as long as there is time.
