@@ -1,7 +1,6 @@
 //! How fast records go into the Qdrant of the tests and are found there. A measurement, run by hand:
 //! `cargo test --test it -- --ignored --nocapture index_qdrant::speed`.
 
-use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -25,10 +24,6 @@ fn records() -> Vec<ImageRecord> {
     (0..RECORDS).map(of).collect()
 }
 
-fn say(line: &str) {
-    writeln!(std::io::stderr(), "{line}").unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]
 async fn of_upserts_and_searches() {
@@ -48,7 +43,7 @@ async fn of_upserts_and_searches() {
             written.await.unwrap();
             #[expect(clippy::cast_precision_loss, reason = "small numbers")]
             let speed = RECORDS as f64 / begun.elapsed().as_secs_f64();
-            say(&format!("batches of {batch}, {lanes} at once: {speed:.0} points/s"));
+            eprintln!("batches of {batch}, {lanes} at once: {speed:.0} points/s");
             assert!(speed > 2_000.0, "it would hold up a pipeline");
             if (batch, lanes) != (256, 4) {
                 index.drop_collection(&collection).await.unwrap();
@@ -64,5 +59,5 @@ async fn of_upserts_and_searches() {
         times.push(begun.elapsed());
     }
     times.sort();
-    say(&format!("a search over {RECORDS} points: median {:?}, longest {:?}", times[25], times[49]));
+    eprintln!("a search over {RECORDS} points: median {:?}, longest {:?}", times[25], times[49]);
 }

@@ -112,6 +112,14 @@ async fn a_server_that_was_never_there_blocks_nothing_and_fails() {
 }
 
 #[tokio::test]
+async fn a_server_that_speaks_no_tls_fails_where_tls_is_asked_for() {
+    let qdrant = QdrantServer::start().await;
+    let index = index(&qdrant.url().replace("http://", "https://"), "", Duration::from_secs(5));
+    let error = index.ready().await.unwrap_err();
+    assert!(kind(&error) == Kind::Failed && error.to_string().contains("Failed to connect"), "{error}");
+}
+
+#[tokio::test]
 async fn a_write_that_may_never_happen_is_no_success() {
     let qdrant = QdrantServer::start().await;
     let index = index(&qdrant.url(), "", Duration::from_secs(5));
