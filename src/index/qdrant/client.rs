@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures::future::BoxFuture;
 use qdrant_client::qdrant::{PointsOperationResponse, UpdateStatus};
 use qdrant_client::{Qdrant, QdrantError};
 
@@ -47,18 +48,24 @@ impl Client {
         Ok(Self { qdrant: config.build().map_err(invalid)?, limit: timeout })
     }
 
-    /// Waits for an answer, but not longer than the limit.
-    pub(super) async fn call<T>(&self, answer: impl Future<Output = Result<T, QdrantError>>) -> Result<T, Fault> {
-        match tokio::time::timeout(self.limit, answer).await {
-            Ok(answer) => answer.map_err(Fault::from),
-            Err(_) => Err(Fault::timed_out(self.limit)),
-        }
+    /// Waits for an answer, but not longer than the limit. Boxed: the crate's futures are of many kilobytes.
+    pub(super) fn call<'a, T: 'a>(
+        &self,
+        answer: impl Future<Output = Result<T, QdrantError>> + Send + 'a,
+    ) -> BoxFuture<'a, Result<T, Fault>> {
+        let limit = self.limit;
+        Box::pin(async move {
+            match tokio::time::timeout(limit, answer).await {
+                Ok(answer) => answer.map_err(Fault::from),
+                Err(_) => Err(Fault::timed_out(limit)),
+            }
+        })
     }
 
     /// The same for a write, which has to be more than accepted: it has to be done.
     pub(super) async fn write(
         &self,
-        answer: impl Future<Output = Result<PointsOperationResponse, QdrantError>>,
+        answer: impl Future<Output = Result<PointsOperationResponse, QdrantError>> + Send,
     ) -> Result<(), Fault> {
         let result = self.call(answer).await?.result.unwrap_or_default();
         let kind = match result.status() {

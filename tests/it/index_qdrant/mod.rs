@@ -57,7 +57,10 @@ fn there(collection: &CollectionName) -> String {
 /// Runs the test against the Qdrant of the tests, and against the real one if there is one.
 async fn everywhere(test: impl AsyncFn(&Place)) {
     let own = QdrantServer::start().await;
-    test(&Place { url: own.url(), key: String::new(), _own: Some(own) }).await;
+    let own = Place { url: own.url(), key: String::new(), _own: Some(own) };
+    test(&own).await;
+    let left = own.raw().list_collections().await.unwrap().collections;
+    assert!(left.is_empty(), "a real server would be left with {left:?}");
     if let Some(real) = real() {
         let outcome = AssertUnwindSafe(test(&real)).catch_unwind().await;
         if let Err(panic) = outcome {

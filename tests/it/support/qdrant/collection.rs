@@ -103,7 +103,9 @@ impl Collection {
         if self.distance == Distance::Cosine {
             let length = dot(&vector, &vector).sqrt();
             if length != 0.0 && (length - 1.0).abs() > 1e-6 {
-                vector.iter_mut().for_each(|number| *number /= length);
+                for number in &mut vector {
+                    *number /= length;
+                }
             }
         }
         if let Some(row) = self.row(key) {
@@ -149,19 +151,19 @@ impl Collection {
 
 /// Four sums side by side; the sizes are equal.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let (mut s, mut t, mut u, mut v) = (0.0_f32, 0.0_f32, 0.0_f32, 0.0_f32);
+    let mut sums = [0.0_f32; 4];
     let mut at = 0;
     while at + 4 <= a.len() {
         let (a, b) = (&a[at..at + 4], &b[at..at + 4]);
-        s += a[0] * b[0];
-        t += a[1] * b[1];
-        u += a[2] * b[2];
-        v += a[3] * b[3];
+        sums[0] += a[0] * b[0];
+        sums[1] += a[1] * b[1];
+        sums[2] += a[2] * b[2];
+        sums[3] += a[3] * b[3];
         at += 4;
     }
     while at < a.len() {
-        s += a[at] * b[at];
+        sums[0] += a[at] * b[at];
         at += 1;
     }
-    (s + t) + (u + v)
+    (sums[0] + sums[1]) + (sums[2] + sums[3])
 }

@@ -17,8 +17,8 @@ use super::state::State;
 
 type Answer<T> = Result<Response<T>, Status>;
 
-fn done(result: bool) -> Answer<CollectionOperationResponse> {
-    Ok(Response::new(CollectionOperationResponse { result, time: 0.0 }))
+fn done(result: bool) -> Response<CollectionOperationResponse> {
+    Response::new(CollectionOperationResponse { result, time: 0.0 })
 }
 
 fn info(collection: &Collection) -> CollectionInfo {
@@ -80,7 +80,7 @@ impl Collections for State {
             return Err(Status::already_exists(format!("Wrong input: Collection `{name}` already exists!")));
         }
         collections.insert(name, Arc::new(RwLock::new(collection)));
-        done(true)
+        Ok(done(true))
     }
 
     async fn update(&self, request: Request<q::UpdateCollection>) -> Answer<CollectionOperationResponse> {
@@ -88,12 +88,13 @@ impl Collections for State {
         let request = request.into_inner();
         let collection = self.collection(&request.collection_name)?;
         collection.write().unwrap().metadata.extend(request.metadata);
-        done(true)
+        Ok(done(true))
     }
 
     async fn delete(&self, request: Request<q::DeleteCollection>) -> Answer<CollectionOperationResponse> {
         self.enter("drop", request.metadata()).await?;
-        done(self.collections.write().unwrap().remove(&request.get_ref().collection_name).is_some())
+        let name = &request.get_ref().collection_name;
+        Ok(done(self.collections.write().unwrap().remove(name).is_some()))
     }
 
     async fn collection_exists(

@@ -70,7 +70,7 @@ impl QdrantServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server =
             Self { addr: listener.local_addr().unwrap(), state: Arc::new(State::new(key)), running: Mutex::new(None) };
-        server.serve(listener);
+        server.serve(listener).await;
         server
     }
 
@@ -91,7 +91,7 @@ impl QdrantServer {
     /// Serves again, on the same port.
     pub(crate) async fn restart(&self) {
         self.stop().await;
-        self.serve(TcpListener::bind(self.addr).unwrap());
+        self.serve(TcpListener::bind(self.addr).unwrap()).await;
     }
 
     /// From now on, calls come to this.
@@ -122,7 +122,7 @@ impl QdrantServer {
         ids.iter().filter(|id| collection.remove(Key::Uuid(**id))).count()
     }
 
-    fn serve(&self, listener: TcpListener) {
+    async fn serve(&self, listener: TcpListener) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         listener.set_nonblocking(true).unwrap();
         let state = Arc::clone(&self.state);
@@ -140,6 +140,7 @@ impl QdrantServer {
             served.await.unwrap();
         });
         *self.running.lock().unwrap() = Some(runtime);
+        drop(tokio::net::TcpStream::connect(self.addr).await.unwrap());
     }
 }
 

@@ -19,14 +19,14 @@ use super::state::State;
 type Answer<T> = Result<Response<T>, Status>;
 
 /// A write was done, or not in time.
-fn written(done: bool, wait: Option<bool>) -> Answer<PointsOperationResponse> {
+fn written(done: bool, wait: Option<bool>) -> Response<PointsOperationResponse> {
     let status = match (done, wait) {
         (false, _) => UpdateStatus::WaitTimeout,
         (true, Some(true)) => UpdateStatus::Completed,
         (true, _) => UpdateStatus::Acknowledged,
     };
     let result = Some(UpdateResult { operation_id: Some(0), status: status.into() });
-    Ok(Response::new(PointsOperationResponse { result, time: 0.0, usage: None }))
+    Response::new(PointsOperationResponse { result, time: 0.0, usage: None })
 }
 
 /// Its id and its vector, both checked.
@@ -93,7 +93,7 @@ impl Points for State {
                 collection.put(key, vector, point.payload);
             }
         }
-        written(done, wait)
+        Ok(written(done, wait))
     }
 
     async fn delete(&self, request: Request<q::DeletePoints>) -> Answer<PointsOperationResponse> {
@@ -110,7 +110,7 @@ impl Points for State {
                 collection.remove(key);
             }
         }
-        written(done, wait)
+        Ok(written(done, wait))
     }
 
     async fn get(&self, request: Request<q::GetPoints>) -> Answer<q::GetResponse> {
@@ -139,7 +139,7 @@ impl Points for State {
             let kind = request.field_type.unwrap_or_default();
             collection.write().unwrap().indexes.insert(request.field_name, kind);
         }
-        written(done, request.wait)
+        Ok(written(done, request.wait))
     }
 
     async fn scroll(&self, request: Request<q::ScrollPoints>) -> Answer<q::ScrollResponse> {
