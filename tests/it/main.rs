@@ -30,6 +30,7 @@ mod parity;
 mod provider_trouble;
 mod providers;
 mod readme;
+mod servers;
 mod several;
 mod source_contract;
 mod source_embedded;

@@ -41,6 +41,11 @@ impl Server {
         Some(Self { index: WeaviateIndex::new(settings.clone()).unwrap(), settings, http })
     }
 
+    /// Its REST address and its gRPC address, as they were set.
+    pub(crate) fn addresses(&self) -> (&str, &str) {
+        (&self.settings.url, self.settings.grpc_url.as_deref().unwrap_or_default())
+    }
+
     /// Runs the test, then removes every collection whose name begins so.
     async fn cleaned(&self, prefix: &str, test: impl Future<Output = ()>) {
         let outcome = AssertUnwindSafe(test).catch_unwind().await;
