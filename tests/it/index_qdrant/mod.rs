@@ -4,7 +4,6 @@
 mod collections;
 mod records;
 mod server;
-mod speed;
 mod trouble;
 
 use std::io::Write as _;
