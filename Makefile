@@ -13,7 +13,7 @@ QUERIES ?= demo/queries.json
 export COUNT PREFIX QUERY FILE QUERIES
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-peers check bench bench-peers run release seed-images ingest-images \
+.PHONY: help demo test test-peers test-servers check bench bench-peers run release seed-images ingest-images \
 	search-image-text search-image search-image-qdrant search-image-weaviate eval
 
 help: ## list the targets
@@ -27,6 +27,9 @@ test: ## all tests, those of the documentation too
 
 test-peers: ## the providers' contract against infinity from PyPI (python3; 6 GB under target/peers)
 	CARGO="$(CARGO)" zarf/peers/infinity.sh
+
+test-servers: ## stores and buckets against real servers, SERVERS="weaviate minio" (go builds them, once, into the user's cache)
+	CARGO="$(CARGO)" zarf/servers/test.sh
 
 check: $(DENY) ## format, clippy, documentation, dependencies, layers
 	$(CARGO) fmt --check

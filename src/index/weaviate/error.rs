@@ -25,7 +25,7 @@ pub(super) fn failed(trouble: Trouble, detail: impl Into<String>) -> IndexError 
 /// A gRPC call about `collection` that was not OK.
 pub(super) fn of_status(status: &Status, collection: &CollectionName) -> IndexError {
     let said = status.message();
-    if status.code() == Code::Unknown && (said.contains("could not find class") || lacks_class(said)) {
+    if status.code() == Code::Unknown && lacks_class(said) {
         return IndexError::UnknownCollection(collection.clone());
     }
     failed(trouble(status), describe(status))
@@ -159,9 +159,19 @@ const SERVER_SIDE: [&str; 16] = [
     "timeout",
 ];
 
+/// A class that is not there, or goes at this moment: each layer of the server has its own words for it.
 fn lacks_class(said: &str) -> bool {
-    said.contains("not present in schema") || said.contains("given class does not exist")
+    NO_CLASS.iter().any(|words| said.contains(words))
 }
+
+const NO_CLASS: [&str; 6] = [
+    "could not find class",
+    "not present in schema",
+    "not found in schema",
+    "given class does not exist",
+    "non-existing index",
+    "class not found",
+];
 
 /// A body as one short line for the log.
 pub(super) fn words(body: &[u8]) -> String {

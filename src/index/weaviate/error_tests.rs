@@ -36,7 +36,13 @@ fn each_code_means_one_thing() {
 #[test]
 fn where_the_code_says_nothing_the_sentence_is_read() {
     let of = |said: &str| of_status(&Status::unknown(said), &name());
-    assert_eq!(of("could not find class DocumentsImages in schema"), IndexError::UnknownCollection(name()));
+    for gone in [
+        "could not find class DocumentsImages in schema",
+        "aggregate: tried to browse non-existing index for DocumentsImages",
+        "explorer: get class: class not found in schema",
+    ] {
+        assert_eq!(of(gone), IndexError::UnknownCollection(name()), "{gone}");
+    }
     for refused in [
         "extract auth: anonymous access not enabled",
         "explorer: get class: vector search: … vector lengths don't match: 4 vs 2",
@@ -81,6 +87,7 @@ fn an_objects_refusal_is_told_from_the_servers() {
             Refusal::NoClass,
         ),
         ("class 'DocumentsImages' not present in schema", Refusal::NoClass),
+        ("import into non-existing index for DocumentsImages", Refusal::NoClass),
         ("auto-schema: update collection: property 'guard': At least one nested property", Refusal::OtherClass),
         ("store is read-only due to: disk usage too high", Refusal::Server),
         ("shard read-only: STATUS_READONLY", Refusal::Server),

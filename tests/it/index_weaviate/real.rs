@@ -289,3 +289,37 @@ async fn a_wrong_key_is_a_matter_of_settings() {
     refused_with(index.ready().await.unwrap_err());
     server.index.ready().await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_collection_can_go_while_it_is_used() {
+    let Some(server) = Server::real() else { return };
+    server
+        .cleaned("weaviate-going", async {
+            let (index, records) = (&server.index, [record("a.jpg", EAST), record("b.jpg", EAST)]);
+            for _ in 0..5 {
+                let collection = fresh(index, "weaviate-going").await;
+                index.upsert(&collection, &records).await.unwrap();
+                let used = async || {
+                    // Until it is unknown, every answer is one.
+                    for turn in 0.. {
+                        let outcome = match turn % 3 {
+                            0 => index.search(&collection, &query(EAST, 5)).await.map(drop),
+                            1 => index.upsert(&collection, &records).await,
+                            _ => index.describe(&collection).await.map(drop),
+                        };
+                        if let Err(error) = outcome {
+                            return error;
+                        }
+                    }
+                    unreachable!("it goes")
+                };
+                let (one, other, dropped) = futures::join!(used(), used(), index.drop_collection(&collection));
+                dropped.unwrap();
+                for error in [one, other] {
+                    assert_eq!(error, IndexError::UnknownCollection(collection.clone()));
+                }
+                assert_eq!(class_of(&server, &collection).await.0, 404);
+            }
+        })
+        .await;
+}

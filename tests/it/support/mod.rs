@@ -3,6 +3,7 @@
 #![expect(dead_code, reason = "each test uses its part")]
 
 pub(crate) mod bent;
+pub(crate) mod between;
 pub(crate) mod embed_services;
 pub(crate) mod fakes;
 pub(crate) mod hub;

@@ -1,20 +1,27 @@
 //! The contract of the port [`ImageSource`], held against the S3 server in the process and, where
 //! `S3_TEST_ENDPOINT` is set, against a real one: the same checks, by the same client. It makes buckets there
-//! (`glimpse-test-…`, `made-…`) and leaves them: give it a server of its own. Held so far by `versitygw` 1.8.0.
+//! (`glimpse-test-…`, `made-…`) and leaves them: give it a server of its own, as `make test-servers` does. Held so far by
+//! MinIO and by `versitygw` 1.8.0.
+
+mod denied;
+mod pages;
+mod uploads;
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::num::NonZeroUsize;
 use std::sync::Once;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
 use glimpse::domain::{ImageRef, ImageUri};
-use glimpse::resilience::{Concurrently, Retryable};
+use glimpse::resilience::Retryable;
 use glimpse::source::{
     EmbeddedS3, EmbeddedS3Settings, ImageSource, NewObject, S3Credentials, S3Settings, S3Source, Scope, SourceError,
 };
 use tokio_util::sync::CancellationToken;
+
+use self::pages::a_listing_has_every_key_once_in_order_over_many_pages;
+use self::uploads::an_upload_in_parts_is_one_object;
 
 /// A server and a bucket of one's own in it.
 struct World {
@@ -38,6 +45,12 @@ pub(crate) fn settings(endpoint: String, credentials: S3Credentials) -> S3Settin
     }
 }
 
+/// A variable of the tests, where it is set.
+fn set(name: &str) -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "a test's own settings")]
+    std::env::var(name).ok().filter(|text| !text.is_empty())
+}
+
 /// Past the test runner, which swallows what the printing macros write.
 fn say(text: &str) {
     std::io::stderr().write_all(format!("{text}\n").as_bytes()).unwrap();
@@ -57,8 +70,6 @@ impl World {
 
     async fn real() -> Option<Self> {
         static SAY: Once = Once::new();
-        #[expect(clippy::disallowed_methods, reason = "a test's own settings")]
-        let set = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
         let Some(endpoint) = set("S3_TEST_ENDPOINT") else {
             SAY.call_once(|| say("skipped: set S3_TEST_ENDPOINT"));
             return None;
@@ -124,6 +135,7 @@ contract! {
     too_large_is_refused_by_the_listing_and_by_the_reply
     a_key_that_is_too_long_is_nobodys_retry
     a_bucket_is_made_once
+    an_upload_in_parts_is_one_object
 }
 
 /// Keys that every service takes as they are.
@@ -172,26 +184,6 @@ async fn awkward_keys_come_back_as_they_went_in(world: &World) {
         world.source.remove(&world.uri(key)).await.unwrap();
     }
     assert!(world.keys("", None).await.is_empty());
-}
-
-async fn a_listing_has_every_key_once_in_order_over_many_pages(world: &World) {
-    let keys: Vec<String> = (0..2_100).map(|n| format!("many/{n:05} é")).collect();
-    let lanes = NonZeroUsize::new(32).unwrap();
-    let (source, bucket) = (world.source.clone(), world.bucket.clone());
-    futures::stream::iter(keys.clone())
-        .concurrently(lanes, move |key| {
-            let (source, uri) = (source.clone(), ImageUri::new(&bucket, &key));
-            async move { source.put(&uri, NewObject { bytes: "x".into(), ..NewObject::default() }).await.unwrap() }
-        })
-        .collect::<Vec<()>>()
-        .await;
-    world.put("before", b"x").await.unwrap();
-    world.put("manz", b"x").await.unwrap();
-    assert_eq!(world.keys("many/", None).await, keys);
-    assert_eq!(world.keys("many/", Some(&keys[1_233])).await, keys[1_234..]);
-    assert_eq!(world.keys("many/00", Some("many/00998")).await, keys[998..1_000]);
-    assert_eq!(world.keys("many/", Some("n")).await, [""; 0]);
-    assert_eq!(world.keys("", None).await.len(), 2_102);
 }
 
 async fn an_object_has_its_bytes_etag_type_and_metadata(world: &World) {

@@ -1,0 +1,30 @@
+//! A bucket that denies: credentials that are good, for something else. `make test-servers` asks MinIO for such a pair
+//! and puts it into the environment (`AWS_…`), where a source without credentials of its own finds it.
+
+use futures::TryStreamExt;
+use glimpse::source::{ImageSource, NewObject, S3Settings, S3Source, Scope, SourceError};
+
+use super::{World, say, set};
+
+#[tokio::test]
+async fn a_bucket_that_denies_says_so_to_every_call() {
+    let Some(world) = World::real().await else { return };
+    if set("S3_TEST_AMBIENT_IS_DENIED").is_none() {
+        say("skipped: set S3_TEST_AMBIENT_IS_DENIED, and credentials that may nothing as AWS_ACCESS_KEY_ID and so on");
+        return;
+    }
+    world.put("k", b"x").await.unwrap();
+    let source = S3Source::new(S3Settings { credentials: None, ..world.settings.clone() }).await.unwrap();
+    let scope = Scope { bucket: world.bucket.clone(), prefix: String::new(), start_after: None };
+    let errors = [
+        source.fetch(&world.listed("k", 1)).await.unwrap_err(),
+        source.put(&world.uri("k"), NewObject { bytes: "y".into(), ..NewObject::default() }).await.unwrap_err(),
+        source.list(&scope).try_collect::<Vec<_>>().await.unwrap_err(),
+        source.bucket_exists(&world.bucket).await.unwrap_err(),
+        source.remove(&world.uri("k")).await.unwrap_err(),
+    ];
+    for error in errors {
+        assert!(matches!(error, SourceError::Denied(_)), "{error}");
+    }
+    assert_eq!(&world.source.fetch(&world.listed("k", 1)).await.unwrap().bytes[..], b"x");
+}
