@@ -44,7 +44,7 @@ impl Server {
         Some(Self { index: WeaviateIndex::new(settings.clone()).unwrap(), settings, http })
     }
 
-    /// Runs the test, then removes every collection whose name begins so.
+    /// Runs the test, then removes every collection whose name begins so, and the class of that name whoever made it.
     async fn cleaned(&self, prefix: &str, test: impl Future<Output = ()>) {
         let outcome = AssertUnwindSafe(test).catch_unwind().await;
         for info in self.index.collections().await.unwrap() {
@@ -52,6 +52,8 @@ impl Server {
                 self.index.drop_collection(&info.name).await.ok();
             }
         }
+        let class = CollectionName::parse(prefix).unwrap().weaviate_class();
+        self.rest(reqwest::Method::DELETE, &format!("schema/{class}"), None).await;
         if let Err(panic) = outcome {
             resume_unwind(panic);
         }
