@@ -75,12 +75,18 @@ await() {
     return 1
 }
 
+# Asks all to end, and ends those that have not after ten seconds.
 stop_all() {
-    local pid
+    local pid try
     for pid in ${pids[@]+"${pids[@]}"}; do
         kill "$pid" 2>/dev/null || true
     done
     for pid in ${pids[@]+"${pids[@]}"}; do
+        for ((try = 0; try < 100; try++)); do
+            kill -0 "$pid" 2>/dev/null || break
+            sleep 0.1
+        done
+        kill -KILL "$pid" 2>/dev/null || true
         wait "$pid" 2>/dev/null || true
     done
     rm -rf "$folder"

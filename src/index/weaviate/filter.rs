@@ -46,11 +46,6 @@ pub(super) fn filters(filter: &Filter) -> Option<Filters> {
     }
 }
 
-/// A filter that lets everything through, but is one.
-pub(super) fn everything() -> Filters {
-    one(names::INDEXED_MICROS, Operator::GreaterThanEqual, TestValue::Int(-EXACT))
-}
-
 /// These ids.
 pub(super) fn of_ids(ids: &[ImageId]) -> Filters {
     let values = ids.iter().map(ToString::to_string).collect();

@@ -1,5 +1,5 @@
 //! A Weaviate server as a store: classes and readiness by REST, all else by gRPC (GraphQL is on its way out). One
-//! attempt a call, within its own time; nothing is remembered between calls, so nothing can be out of date. Knows
+//! attempt a call (two where the server panicked), within its own time; nothing is remembered between calls, so nothing can be out of date. Knows
 //! nothing of breakers and retries.
 //!
 //! A collection is a class `{Collection}Images` whose description holds the collection's name and space. Every call
@@ -18,6 +18,7 @@ mod rest;
 mod rpc;
 mod schema;
 mod settings;
+mod walk;
 mod wire;
 mod writing;
 
@@ -135,7 +136,7 @@ impl ImageIndex for WeaviateIndex {
     }
 
     fn scan(&self, collection: &CollectionName) -> BoxStream<'_, Result<ImageId, IndexError>> {
-        reading::scan(self, collection)
+        walk::ids(self, collection)
     }
 
     async fn drop_collection(&self, collection: &CollectionName) -> Result<(), IndexError> {

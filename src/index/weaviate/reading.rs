@@ -1,19 +1,15 @@
-//! Searches, lookups and walks.
-
-use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+//! Searches and lookups.
 
 use super::error::{failed, of_status};
-use super::filter::{everything, filters, of_ids};
+use super::filter::{filters, of_ids};
 use super::objects;
 use super::wire::{MetadataRequest, NearVector, PropertiesRequest, SearchReply, SearchRequest};
-use super::{WeaviateIndex, names, schema};
+use super::{WeaviateIndex, names, schema, walk};
 use crate::domain::{CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space, SpaceMismatch, Trouble};
 use crate::index::IndexError;
 
 /// What one search may rank at most: the server's own default (`QUERY_MAXIMUM_RESULTS`).
-const MOST: usize = 10_000;
-/// Ids in one page of a walk.
-const PAGE: u32 = 1_000;
+pub(super) const MOST: usize = 10_000;
 /// Records in one reply: some two megabytes at 512 numbers.
 const LOOKED_UP: usize = 256;
 
@@ -49,7 +45,7 @@ async fn ranked(
     query: &SearchQuery,
     wanted: usize,
 ) -> Result<Vec<Hit>, IndexError> {
-    let (mut most, mut filters) = ((wanted + 1).min(MOST), filters(&query.filter));
+    let (mut most, filters) = ((wanted + 1).min(MOST), filters(&query.filter));
     loop {
         let vector = most * query.embedding.dimension() * size_of::<f32>() <= VECTOR_BYTES;
         let metadata = MetadataRequest { uuid: true, distance: true, vector };
@@ -59,16 +55,13 @@ async fn ranked(
             ..request(collection, &[names::PAYLOAD], metadata, most)
         };
         let reply = ask(index, collection, request).await?;
-        let all = reply.results.len() < most;
-        if all && filters.is_none() {
-            // Not all of them, maybe: the graph that is searched without a filter loses some of those that are equal (of
-            // 300 equals one was never found). What a filter leaves is compared one by one, up to 40,000.
-            filters = Some(everything());
-            continue;
-        }
         let mut hits =
             reply.results.iter().map(|found| objects::hit(found, &query.embedding)).collect::<Result<Vec<_>, _>>()?;
-        hits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
+        sort(&mut hits);
+        let all = hits.len() < most;
+        if all && filters.is_none() {
+            return Ok(walk::every(index, collection, query).await?.unwrap_or(hits));
+        }
         let last_of_page = hits.get(wanted - 1).map(|hit| hit.score);
         let worst = hits.last().map(|hit| hit.score);
         if all || most == MOST || worst < last_of_page {
@@ -76,6 +69,11 @@ async fn ranked(
         }
         most = (most * 2).clamp(64, MOST);
     }
+}
+
+/// Best first, equals in order of ids.
+pub(super) fn sort(hits: &mut [Hit]) {
+    hits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
 }
 
 fn check_size(space: &Space, query: &SearchQuery) -> Result<(), IndexError> {
@@ -106,29 +104,12 @@ pub(super) async fn get(
     Ok(records)
 }
 
-/// Every id, ascending, in pages: an id that is written meanwhile may or may not be among them.
-pub(super) fn scan<'a>(
-    index: &'a WeaviateIndex,
+pub(super) fn request(
     collection: &CollectionName,
-) -> BoxStream<'a, Result<ImageId, IndexError>> {
-    let begin = Some(String::new());
-    let pages = stream::try_unfold((collection.clone(), begin), move |(collection, after)| async move {
-        let Some(after) = after else { return Ok::<_, IndexError>(None) };
-        if after.is_empty() {
-            schema::find(&index.rest, &collection).await?.known(&collection)?;
-        }
-        let metadata = MetadataRequest { uuid: true, vector: false, distance: false };
-        let request = SearchRequest { after, limit: PAGE, ..request(&collection, &[], metadata, 0) };
-        let results = ask(index, &collection, request).await?.results;
-        let page = results.iter().map(objects::id).collect::<Result<Vec<_>, _>>()?;
-        let full = page.len() == PAGE as usize;
-        let next = page.last().filter(|_| full).map(ToString::to_string);
-        Ok(Some((stream::iter(page.into_iter().map(Ok)), (collection, next))))
-    });
-    pages.try_flatten().boxed()
-}
-
-fn request(collection: &CollectionName, properties: &[&str], metadata: MetadataRequest, limit: usize) -> SearchRequest {
+    properties: &[&str],
+    metadata: MetadataRequest,
+    limit: usize,
+) -> SearchRequest {
     let non_ref_properties = properties.iter().map(|&name| name.to_owned()).collect();
     SearchRequest {
         collection: collection.weaviate_class(),
@@ -140,10 +121,15 @@ fn request(collection: &CollectionName, properties: &[&str], metadata: MetadataR
     }
 }
 
-async fn ask(
+pub(super) async fn ask(
     index: &WeaviateIndex,
     collection: &CollectionName,
     request: SearchRequest,
 ) -> Result<SearchReply, IndexError> {
-    index.rpc.search(request).await.map_err(|status| of_status(&status, collection))
+    let answer = index.rpc.search(request.clone()).await;
+    // Seen on 1.39: a search with a filter that meets the growing of the server's arrays panics there, and is fine the
+    // next time.
+    let panicked = answer.as_ref().is_err_and(|status| status.message().contains("panic occurred"));
+    let answer = if panicked { index.rpc.search(request).await } else { answer };
+    answer.map_err(|status| of_status(&status, collection))
 }

@@ -10,15 +10,8 @@ pub(crate) mod support;
 
 use glimpse::index::ImageIndex;
 
-/// Everything that a store does.
+/// Everything that any store must do.
 pub(crate) async fn hold(index: &dyn ImageIndex) {
-    hold_but_for_gaps(index).await;
-    concurrency::a_record_is_there_while_it_is_replaced(index).await;
-}
-
-/// Everything that any store must do. A server that takes the old record out before it puts the new one in leaves a
-/// gap between the two, which no client can close.
-pub(crate) async fn hold_but_for_gaps(index: &dyn ImageIndex) {
     collections::created_existed_mismatch_and_taken(index).await;
     collections::an_unknown_collection_is_said_to_be_unknown(index).await;
     collections::a_dropped_collection_is_gone_and_can_be_made_again(index).await;

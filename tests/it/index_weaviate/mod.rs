@@ -2,8 +2,11 @@
 //! `WEAVIATE_API_KEY`) say where one is (`make test-servers` starts one), and against a tiny one that misbehaves.
 //! What is made there is removed, also where a test fails.
 
+mod deceived;
+mod exact;
 mod fake;
 mod real;
+mod speed;
 mod trouble;
 
 use std::io::Write as _;
@@ -12,7 +15,7 @@ use std::sync::Once;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use glimpse::domain::Secret;
+use glimpse::domain::{CollectionName, Secret};
 use glimpse::index::ImageIndex as _;
 use glimpse::index::weaviate::{WeaviateIndex, WeaviateSettings};
 
@@ -46,7 +49,7 @@ impl Server {
         (&self.settings.url, self.settings.grpc_url.as_deref().unwrap_or_default())
     }
 
-    /// Runs the test, then removes every collection whose name begins so.
+    /// Runs the test, then removes every collection whose name begins so, and the class of that name whoever made it.
     async fn cleaned(&self, prefix: &str, test: impl Future<Output = ()>) {
         let outcome = AssertUnwindSafe(test).catch_unwind().await;
         for info in self.index.collections().await.unwrap() {
@@ -54,6 +57,8 @@ impl Server {
                 self.index.drop_collection(&info.name).await.ok();
             }
         }
+        let class = CollectionName::parse(prefix).unwrap().weaviate_class();
+        self.rest(reqwest::Method::DELETE, &format!("schema/{class}"), None).await;
         if let Err(panic) = outcome {
             resume_unwind(panic);
         }
@@ -73,5 +78,10 @@ impl Server {
         let response = request.send().await.unwrap();
         let status = response.status().as_u16();
         (status, response.json().await.unwrap_or_default())
+    }
+
+    /// The class of `collection` as the server shows it.
+    async fn class_of(&self, collection: &CollectionName) -> (u16, serde_json::Value) {
+        self.rest(reqwest::Method::GET, &format!("schema/{}", collection.weaviate_class()), None).await
     }
 }

@@ -116,6 +116,15 @@ async fn what_its_grpc_half_says_is_understood() {
 }
 
 #[tokio::test]
+async fn a_search_that_panicked_there_is_asked_once_more() {
+    let server =
+        Running::new(class(), Grpc::Status(2, "panic occurred: index out of range [7] with length 5", None)).await;
+    let refused = server.index().search(&name("documents"), &query(EAST, 1)).await.unwrap_err();
+    assert_eq!(trouble(refused), Trouble::Failed);
+    assert_eq!(server.calls("Search").len(), 2);
+}
+
+#[tokio::test]
 async fn a_refused_object_is_named_and_deleted() {
     let said = "new node has a vector with length 2. Existing nodes have vectors with length 4";
     let server = Running::new(class(), Grpc::Refuses(vec![(2, said), (1, said)])).await;
