@@ -8,6 +8,7 @@ mod chain;
 mod chain_stores;
 mod clip_tiny;
 mod commands;
+mod compose;
 mod embed_contract;
 mod embed_contract_http;
 mod embed_lies;
