@@ -11,8 +11,9 @@ QUERY ?= cat sitting
 FILE ?= test.jpg
 QUERIES ?= demo/queries.json
 PROVIDER ?=
+METADATA_KEY ?=
 SERVICE ?=
-export COUNT PREFIX QUERY FILE QUERIES PROVIDER SERVICE
+export COUNT PREFIX QUERY FILE QUERIES PROVIDER METADATA_KEY SERVICE
 
 # Compose as a plugin of docker, or as the program that it was before.
 COMPOSE ?= $(shell if docker compose version >/dev/null 2>&1; then echo docker compose; \
@@ -99,8 +100,8 @@ release: ## the binary that is worth deploying: target/release/glimpse
 seed-images: ## upload COUNT=100 pictures under PREFIX=images/
 	$(GLIMPSE) seed --count "$$COUNT" --prefix "$$PREFIX"
 
-ingest-images: ## index the pictures under PREFIX=images/ (needs a running service)
-	$(GLIMPSE) ingest --prefix "$$PREFIX"
+ingest-images: ## index the pictures under PREFIX=images/ (needs a running service), with METADATA_KEY=table.csv if given
+	$(GLIMPSE) ingest --prefix "$$PREFIX" $${METADATA_KEY:+--metadata-key "$$METADATA_KEY"}
 
 search-image-text: ## find pictures by QUERY="cat sitting", in the store PROVIDER= if one is named
 	$(GLIMPSE) search $${PROVIDER:+--provider "$$PROVIDER"} -- "$$QUERY"

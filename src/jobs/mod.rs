@@ -6,6 +6,7 @@
 
 mod collections;
 pub mod ledger;
+mod metadata;
 mod plan;
 mod pools;
 pub mod progress;

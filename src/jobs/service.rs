@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::ledger::{FailurePage, Finish};
+use super::metadata::FileKind;
 use super::progress::{Pace, dealt_with};
 use super::{Inner, JobParts, pools};
 use crate::domain::{
@@ -36,6 +37,8 @@ pub struct Submission {
     pub any_extension: bool,
     /// More failed items than this fail the job.
     pub max_failures: Option<u64>,
+    /// A CSV or NDJSON object in the same bucket whose rows are joined to the images.
+    pub metadata_key: Option<String>,
 }
 
 /// A job as it is shown.
@@ -60,6 +63,9 @@ pub enum JobsError {
     /// A bucket that jobs may not name.
     #[error("jobs may not read the bucket `{0}`; it is not in S3_ALLOWED_BUCKETS")]
     BucketNotAllowed(String),
+    /// A metadata file of a kind that is not read.
+    #[error("`{0}` is no metadata file: its name must end in .csv, .ndjson or .jsonl")]
+    MetadataKey(String),
     /// As many jobs wait as may.
     #[error("as many jobs are waiting as may (GLIMPSE_JOB_QUEUE); try again later")]
     QueueFull,
@@ -146,6 +152,9 @@ impl Jobs {
             return Err(JobsError::BucketNotAllowed(bucket));
         }
         let collection = CollectionName::parse(&submission.collection)?;
+        if let Some(key) = submission.metadata_key.as_ref().filter(|key| FileKind::of(key).is_none()) {
+            return Err(JobsError::MetadataKey(key.clone()));
+        }
         self.0.check_space(&collection).await?;
         let job = JobRecord {
             id: JobId::fresh(),
@@ -156,6 +165,7 @@ impl Jobs {
                 max_items: submission.max_items,
                 any_extension: submission.any_extension,
                 max_failures: submission.max_failures,
+                metadata_key: submission.metadata_key,
                 executor: Executor::Local,
             },
             state: JobState::Pending,

@@ -25,6 +25,7 @@ mod index_weaviate;
 mod jobs;
 mod journey;
 mod layers;
+mod metadata;
 mod mutation;
 mod openapi;
 mod parity;
