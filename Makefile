@@ -10,11 +10,22 @@ PREFIX ?= images/
 QUERY ?= cat sitting
 FILE ?= test.jpg
 QUERIES ?= demo/queries.json
-export COUNT PREFIX QUERY FILE QUERIES
+PROVIDER ?=
+METADATA_KEY ?=
+SERVICE ?=
+export COUNT PREFIX QUERY FILE QUERIES PROVIDER METADATA_KEY SERVICE
+
+# Compose as a plugin of docker, or as the program that it was before.
+COMPOSE ?= $(shell if docker compose version >/dev/null 2>&1; then echo docker compose; \
+	elif command -v docker-compose >/dev/null 2>&1; then echo docker-compose; else echo no-compose; fi)
+STACK = $(COMPOSE) --file zarf/compose/dev/docker-compose.yaml
+# The stack's bucket and keys are inside its network: what seeds it runs there.
+IN_STACK = $(STACK) exec -T pipeline glimpse
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-peers test-servers check bench bench-peers run release seed-images ingest-images \
-	search-image-text search-image search-image-qdrant search-image-weaviate eval
+	search-image-text search-image search-image-qdrant search-image-weaviate eval \
+	up down status logs stack-seed compose
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-24s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,6 +70,27 @@ bench-peers: target/peers/clip-b32 ## beside Pillow, libvips and ONNX Runtime, o
 	target/peers/bin/python zarf/peers/decode.py target/peers/files
 	target/peers/bin/python zarf/peers/embed.py target/peers/clip-b32
 
+compose:
+	@if [ "$(COMPOSE)" = no-compose ]; then \
+		echo "neither 'docker compose' nor docker-compose is here: install Docker with its compose plugin," >&2; \
+		echo "or run everything in one process, without containers: make demo" >&2; exit 1; fi
+
+up: compose ## the stack of containers: MinIO, Qdrant, Weaviate, CLIP and the service, at 127.0.0.1:8080
+	$(STACK) up --build --detach
+	@echo "make status tells when all are healthy; the API key is in .env.local"
+
+down: compose ## stop the stack; its data stays in volumes
+	$(STACK) down --remove-orphans
+
+status: compose ## the stack's containers and their health
+	$(STACK) ps
+
+logs: compose ## what the stack says, as it comes; SERVICE=pipeline for one of it
+	$(STACK) logs --follow --tail 100 $$SERVICE
+
+stack-seed: compose ## upload COUNT=100 pictures under PREFIX=images/ to the stack's bucket
+	$(IN_STACK) seed --count "$$COUNT" --prefix "$$PREFIX"
+
 run: ## the service alone
 	$(GLIMPSE) serve
 
@@ -68,11 +100,11 @@ release: ## the binary that is worth deploying: target/release/glimpse
 seed-images: ## upload COUNT=100 pictures under PREFIX=images/
 	$(GLIMPSE) seed --count "$$COUNT" --prefix "$$PREFIX"
 
-ingest-images: ## index the pictures under PREFIX=images/ (needs a running service)
-	$(GLIMPSE) ingest --prefix "$$PREFIX"
+ingest-images: ## index the pictures under PREFIX=images/ (needs a running service), with METADATA_KEY=table.csv if given
+	$(GLIMPSE) ingest --prefix "$$PREFIX" $${METADATA_KEY:+--metadata-key "$$METADATA_KEY"}
 
-search-image-text: ## find pictures by QUERY="cat sitting"
-	$(GLIMPSE) search "$$QUERY"
+search-image-text: ## find pictures by QUERY="cat sitting", in the store PROVIDER= if one is named
+	$(GLIMPSE) search $${PROVIDER:+--provider "$$PROVIDER"} -- "$$QUERY"
 
 search-image: ## find pictures like FILE=test.jpg
 	$(GLIMPSE) search --file "$$FILE"

@@ -38,6 +38,10 @@ impl ImageSource for Memory {
         Ok(Fetched { bytes: self.0.clone(), etag, content_type: None, metadata: BTreeMap::new() })
     }
 
+    async fn fetch_file(&self, uri: &ImageUri, _: u64) -> Result<Fetched, SourceError> {
+        Err(SourceError::Missing(uri.clone()))
+    }
+
     async fn put(&self, _: &ImageUri, _: NewObject) -> Result<(), SourceError> {
         Ok(())
     }
@@ -108,7 +112,7 @@ async fn main() {
     let tasks = stream::iter((0_i64..).take(images).map(move |ticket| {
         let uri = ImageUri::new("b", &format!("{ticket}.jpg"));
         let image = ImageRef { uri, etag: Some("e".into()), size_bytes, modified: None };
-        vec![Task { ticket, image, have: Holders::default() }]
+        vec![Task { ticket, image, have: Holders::default(), metadata: BTreeMap::new() }]
     }));
     let (outcomes, mut arrived) = tokio::sync::mpsc::channel(64);
     let (before, begun) = (cpu_seconds(), Instant::now());

@@ -127,6 +127,7 @@ impl From<JobsError> for ApiError {
         match error {
             JobsError::Collection(_) => Self::invalid("collection", said),
             JobsError::BucketNotAllowed(_) => Self::new(StatusCode::FORBIDDEN, "bucket_not_allowed", said),
+            JobsError::MetadataKey(_) => Self::invalid("metadata_key", said),
             JobsError::QueueFull => Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", said).after(RETRY_WHEN_FULL),
             JobsError::Draining => Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", said).after(RETRY_WHEN_FULL),
             JobsError::Unknown(_) => Self::new(StatusCode::NOT_FOUND, "unknown_job", said),

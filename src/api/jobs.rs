@@ -79,6 +79,7 @@ async fn submit_images_job(
             max_items: request.image_max_items,
             any_extension: request.any_extension,
             max_failures: request.max_failures,
+            metadata_key: request.metadata_key,
         })
         .await?;
     let reply = SubmitReply {

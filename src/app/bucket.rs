@@ -64,7 +64,15 @@ impl Bucket {
     /// [`BuildError::Source`]
     pub async fn put(&self, bucket: &str, key: &str, bytes: Bytes, content_type: &str) -> Result<(), BuildError> {
         let object = NewObject { bytes, content_type: content_type.to_owned(), ..NewObject::default() };
-        Ok(self.client.put(&ImageUri::new(bucket, key), object).await?)
+        self.put_object(&ImageUri::new(bucket, key), object).await
+    }
+
+    /// The same, with metadata of its own.
+    ///
+    /// # Errors
+    /// [`BuildError::Source`]
+    pub async fn put_object(&self, uri: &ImageUri, object: NewObject) -> Result<(), BuildError> {
+        Ok(self.client.put(uri, object).await?)
     }
 
     /// Removes one object; one that is not there is no error.

@@ -12,8 +12,10 @@ use crate::config::{Settings, SettingsError};
 
 const MORE: &str = "\
 It checks the settings, the data folder, the bucket, the embedding provider (pictures and words), the stores and a running
-service, one line each. With --quick it only asks the service of this machine whether it is ready, in two seconds at most:
-for the health check of a container. Exit code 0 only if all is well. Secrets are not printed.";
+service, one line each. Exit code 0 only if all is well. Secrets are not printed.
+With --quick it only asks the service of this machine for /readyz, in two seconds at most: for the health check of a
+container. Not for /healthz: what waits for a container to be healthy wants one that can answer. A probe that restarts what
+fails it should ask /healthz, for a restart brings no missing dependency back.";
 
 /// How long a running service may take to say that it is ready.
 const READY: Duration = Duration::from_secs(2);

@@ -11,6 +11,7 @@ const EXAMPLES: &str = "\
 Examples:
   glimpse ingest                          everything in the bucket
   glimpse ingest --prefix images/2026/    one folder
+  glimpse ingest --metadata-key taxa.csv  what a table in the bucket says of its images, too
   glimpse ingest --no-wait --json         for a program: submit and go on
 
 Exit codes: 0 done; 1 failed or stopped; 2 usage; 3 done, but some images could not be indexed.
@@ -34,6 +35,9 @@ pub(super) struct Ingest {
     /// Take keys of any extension: the content decides
     #[arg(long)]
     any_extension: bool,
+    /// A CSV or NDJSON object of the bucket; its columns are joined on `s3_key` and found by `search --meta COLUMN=VALUE`
+    #[arg(long, value_name = "KEY")]
+    metadata_key: Option<String>,
     /// Do not wait for the end
     #[arg(long)]
     no_wait: bool,
@@ -51,6 +55,7 @@ impl Ingest {
             collection: self.collection,
             image_max_items: self.max_items,
             any_extension: self.any_extension,
+            metadata_key: self.metadata_key,
             ..SubmitRequest::default()
         };
         let submitted = client.post(&["jobs", "images"], &request).await?;

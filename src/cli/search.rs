@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use clap::Args;
+use serde::Serialize;
 
 use super::client::{Client, Reply};
 use super::{CliError, Ending, out};
@@ -15,6 +16,7 @@ Examples:
   glimpse search \"a cat\"
   glimpse search --file cat.jpg --limit 3
   glimpse search --file cat.jpg \"at night\"     near to both
+  glimpse search \"a cat\" --s3-prefix images/2026/ --min-width 1024 --meta place=CH
   glimpse search \"a cat\" --json | jq .results";
 
 #[derive(Debug, Args)]
@@ -35,18 +37,66 @@ pub(super) struct Search {
     /// How many results, 1 to 100
     #[arg(long, default_value_t = 10)]
     limit: usize,
+    #[command(flatten)]
+    filter: Filter,
     /// Print the service's reply instead of a table
     #[arg(long)]
     json: bool,
 }
 
+/// Conditions that all must hold; the service checks them.
+#[derive(Debug, Default, Args)]
+#[command(next_help_heading = "Filters")]
+struct Filter {
+    /// Only jpeg, png, webp or gif
+    #[arg(long)]
+    format: Option<String>,
+    /// Only keys in this folder; ends in /
+    #[arg(long, value_name = "FOLDER/")]
+    s3_prefix: Option<String>,
+    /// Only originals at least this wide
+    #[arg(long, value_name = "PIXELS")]
+    min_width: Option<u32>,
+    /// Only originals at least this high
+    #[arg(long, value_name = "PIXELS")]
+    min_height: Option<u32>,
+    /// Only images indexed after this moment, such as 2026-05-01T00:00:00Z
+    #[arg(long, value_name = "MOMENT")]
+    indexed_after: Option<String>,
+    /// Only images with this metadata: of the object, or of the job's metadata file; may be given several times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    meta: Vec<(String, String)>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("it must be KEY=VALUE".to_owned()),
+    }
+}
+
+impl Filter {
+    /// As the service's query string has them.
+    fn query(self) -> Vec<(String, String)> {
+        let given = [
+            ("format", self.format),
+            ("s3_prefix", self.s3_prefix),
+            ("min_width", self.min_width.map(|pixels| pixels.to_string())),
+            ("min_height", self.min_height.map(|pixels| pixels.to_string())),
+            ("indexed_after", self.indexed_after),
+        ];
+        let given = given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        given.chain(self.meta.into_iter().map(|(key, value)| (format!("meta.{key}"), value))).collect()
+    }
+}
+
 impl Search {
     pub(super) async fn run(self, settings: &Settings) -> Result<Ending, CliError> {
         let client = Client::new(settings)?;
-        let mut query = vec![("limit", self.limit.to_string())];
-        query.extend(self.text.map(|text| ("q", text)));
-        query.extend(self.provider.map(|provider| ("provider", provider)));
-        query.extend(self.collection.map(|collection| ("collection", collection)));
+        let mut query = self.filter.query();
+        query.push(("limit".to_owned(), self.limit.to_string()));
+        let given = [("q", self.text), ("provider", self.provider), ("collection", self.collection)];
+        query.extend(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
         let reply = match &self.file {
             None => client.get(&["search", "images"], &query).await?,
             Some(file) => {
@@ -64,9 +114,9 @@ impl Search {
     }
 }
 
-pub(super) async fn by_image(
+pub(super) async fn by_image<Q: Serialize + Sync + ?Sized>(
     client: &Client,
-    query: &[(&str, String)],
+    query: &Q,
     name: String,
     bytes: Bytes,
 ) -> Result<Reply, CliError> {
@@ -92,4 +142,22 @@ pub(super) fn table(reply: &SearchReply) -> String {
 
 fn name(file: &Path) -> String {
     file.file_name().map_or_else(|| "file".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_spelled_as_the_service_reads_them() {
+        let filter = Filter {
+            format: Some("png".to_owned()),
+            min_height: Some(7),
+            meta: vec![pair("taxon=Felis catus").unwrap(), pair("a=b=c").unwrap(), pair("empty=").unwrap()],
+            ..Filter::default()
+        };
+        let said: Vec<_> = filter.query().into_iter().map(|(name, value)| format!("{name}:{value}")).collect();
+        assert_eq!(said, ["format:png", "min_height:7", "meta.taxon:Felis catus", "meta.a:b=c", "meta.empty:"]);
+        assert!(pair("taxon").is_err() && pair("=x").is_err());
+    }
 }

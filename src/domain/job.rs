@@ -65,6 +65,9 @@ pub struct JobSpec {
     pub any_extension: bool,
     /// More failed items than this fail the job.
     pub max_failures: Option<u64>,
+    /// The object in the same bucket whose rows are joined to the images. Jobs of earlier versions have none.
+    #[serde(default)]
+    pub metadata_key: Option<String>,
     /// Who works.
     pub executor: Executor,
 }

@@ -5,7 +5,8 @@ use std::sync::PoisonError;
 use futures::future::{join_all, try_join_all};
 
 use super::Inner;
-use super::service::{Jobs, JobsError};
+use super::error::JobsError;
+use super::service::Jobs;
 use crate::domain::CollectionName;
 use crate::index::IndexError;
 

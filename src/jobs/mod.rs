@@ -5,7 +5,9 @@
 //! written down (`ledger`) at each step, so that it goes on after a restart where it stood.
 
 mod collections;
+mod error;
 pub mod ledger;
+mod metadata;
 mod plan;
 mod pools;
 pub mod progress;
@@ -33,7 +35,8 @@ use crate::resilience::WaitBoard;
 use ledger::Ledger;
 use progress::Live;
 
-pub use service::{JobView, Jobs, JobsError, RETRY_WHEN_FULL, Submission};
+pub use error::JobsError;
+pub use service::{JobView, Jobs, RETRY_WHEN_FULL, Submission};
 pub use settings::JobSettings;
 pub use verify::{Difference, DifferenceKind, MOST_NAMED, MOST_SAMPLED, Verification, VerifyOptions};
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Inner;
 use super::ledger::{Finish, Planning};
+use super::metadata;
 use super::plan::Planner;
 use super::pools::LocalPool;
 use super::progress::{Live, Pace, dealt_with};
@@ -69,6 +70,7 @@ impl Inner {
         let what = if resumed { "goes on with" } else { "lists" };
         let line = format!("{what} s3://{}/{} into collection {}", spec.bucket, spec.prefix, spec.collection);
         self.ledger.log(job.id, line).await?;
+        metadata::load(&self.ledger, self.pipeline.source().as_ref(), job, &live.stop).await?;
         let planned = Arc::new(tokio::sync::Notify::new());
         let planner = Planner {
             ledger: self.ledger.clone(),
@@ -79,6 +81,7 @@ impl Inner {
                 stores: stores.all(),
                 lease_size: self.settings.glimpse_lease_size,
                 max_items: spec.max_items,
+                metadata: spec.metadata_key.is_some(),
             },
             thumbnail_prefix: self.thumbnail_prefix.clone(),
             planned: planned.clone(),

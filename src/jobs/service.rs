@@ -6,14 +6,12 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::error::JobsError;
 use super::ledger::{FailurePage, Finish};
+use super::metadata::FileKind;
 use super::progress::{Pace, dealt_with};
 use super::{Inner, JobParts, pools};
-use crate::domain::{
-    CollectionName, Executor, ImageUri, InvalidCollectionName, JobId, JobRecord, JobSpec, JobState, SpaceMismatch,
-    Timestamp,
-};
-use crate::index::IndexError;
+use crate::domain::{CollectionName, Executor, ImageUri, JobId, JobRecord, JobSpec, JobState, Timestamp};
 use crate::resilience::Waiting;
 use crate::sqlite::SqliteError;
 
@@ -36,6 +34,8 @@ pub struct Submission {
     pub any_extension: bool,
     /// More failed items than this fail the job.
     pub max_failures: Option<u64>,
+    /// A CSV or NDJSON object in the same bucket whose rows are joined to the images.
+    pub metadata_key: Option<String>,
 }
 
 /// A job as it is shown.
@@ -49,54 +49,6 @@ pub struct JobView {
     pub eta_seconds: Option<u64>,
     /// A dependency that it waits for.
     pub waiting_on: Option<Waiting>,
-}
-
-/// Why a request about jobs is refused.
-#[derive(Debug, thiserror::Error)]
-pub enum JobsError {
-    /// A malformed collection name.
-    #[error(transparent)]
-    Collection(#[from] InvalidCollectionName),
-    /// A bucket that jobs may not name.
-    #[error("jobs may not read the bucket `{0}`; it is not in S3_ALLOWED_BUCKETS")]
-    BucketNotAllowed(String),
-    /// As many jobs wait as may.
-    #[error("as many jobs are waiting as may (GLIMPSE_JOB_QUEUE); try again later")]
-    QueueFull,
-    /// The service is about to end.
-    #[error("the service is stopping and takes no more jobs")]
-    Draining,
-    /// No such job.
-    #[error("there is no job `{0}`")]
-    Unknown(String),
-    /// It has ended before.
-    #[error("the job has ended already: it is {}", .0.as_str())]
-    AlreadyFinal(JobState),
-    /// The collection is of another space.
-    #[error(transparent)]
-    Space(#[from] SpaceMismatch),
-    /// Two stores hold a collection of one name in different spaces.
-    #[error(
-        "the collection `{collection}` is of another space in {} than in {}: {reason}; drop it from the one where it is wrong",
-        stores[1], stores[0]
-    )]
-    Apart {
-        /// Which.
-        collection: CollectionName,
-        /// In which stores.
-        stores: [&'static str; 2],
-        /// Where they part.
-        reason: String,
-    },
-    /// A running job, a verification or a removal is at work there.
-    #[error("the collection `{0}` is in use by a job, a verification or a removal; wait for its end, or stop it")]
-    CollectionBusy(CollectionName),
-    /// A store refused or failed.
-    #[error(transparent)]
-    Index(#[from] IndexError),
-    /// The ledger failed.
-    #[error(transparent)]
-    Ledger(#[from] SqliteError),
 }
 
 /// How long a client that was refused for fullness should wait.
@@ -146,6 +98,9 @@ impl Jobs {
             return Err(JobsError::BucketNotAllowed(bucket));
         }
         let collection = CollectionName::parse(&submission.collection)?;
+        if let Some(key) = submission.metadata_key.as_ref().filter(|key| FileKind::of(key).is_none()) {
+            return Err(JobsError::MetadataKey(key.clone()));
+        }
         self.0.check_space(&collection).await?;
         let job = JobRecord {
             id: JobId::fresh(),
@@ -156,6 +111,7 @@ impl Jobs {
                 max_items: submission.max_items,
                 any_extension: submission.any_extension,
                 max_failures: submission.max_failures,
+                metadata_key: submission.metadata_key,
                 executor: Executor::Local,
             },
             state: JobState::Pending,

@@ -1,5 +1,6 @@
 //! Why a job could not go on.
 
+use super::metadata::MetadataError;
 use crate::domain::{DependencyError, SpaceMismatch, Trouble};
 use crate::embed::EmbedError;
 use crate::index::IndexError;
@@ -17,6 +18,8 @@ pub(super) enum JobTrouble {
     #[error("store: {0}")]
     Store(#[source] IndexError),
     #[error(transparent)]
+    Metadata(#[from] MetadataError),
+    #[error(transparent)]
     Dependency(#[from] DependencyError),
     #[error(transparent)]
     Space(SpaceMismatch),
@@ -33,11 +36,15 @@ impl JobTrouble {
     pub(super) fn said(&self) -> String {
         match self {
             Self::Listing(SourceError::Dependency(down))
+            | Self::Metadata(MetadataError::Source(_, SourceError::Dependency(down)))
             | Self::Provider(EmbedError::Dependency(down))
             | Self::Store(IndexError::Dependency(down))
             | Self::Dependency(down) => dependency(down),
-            Self::Ledger(_) => "the ledger could not be read or written; see the log".to_owned(),
+            Self::Ledger(_) | Self::Metadata(MetadataError::Ledger(_)) => {
+                "the ledger could not be read or written; see the log".to_owned()
+            }
             Self::Listing(_)
+            | Self::Metadata(_)
             | Self::Provider(_)
             | Self::Store(_)
             | Self::Space(_)

@@ -12,6 +12,7 @@ pub mod stages;
 mod steps;
 mod store;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ pub struct Task {
     pub image: ImageRef,
     /// Stores that have it already, in this version and space: it is copied from there to the others, not embedded again.
     pub have: Holders,
+    /// What a metadata file says of it; counts for more than what the object itself says.
+    pub metadata: BTreeMap<String, String>,
 }
 
 /// What became of one task.
@@ -70,6 +73,8 @@ pub struct Indexed {
     pub size_bytes: u64,
     /// The stores that have it.
     pub stores: Holders,
+    /// Whether the record was copied, with the metadata that it had, or made anew, with [`Task::metadata`].
+    pub copied: bool,
 }
 
 /// What ended a run before its tasks.

@@ -95,7 +95,7 @@ impl Steps {
 
     pub(super) async fn prepare(self, loaded: Loaded) -> Option<Ready> {
         let Inner { pipeline, run, .. } = &*self.0;
-        let Loaded { task, fetched, taken } = loaded;
+        let Loaded { mut task, fetched, taken } = loaded;
         let limits = pipeline.limits;
         let bytes = fetched.bytes;
         // The header alone, so that the decoder's memory is taken from the budget before it is allocated.
@@ -117,7 +117,8 @@ impl Steps {
         drop((core, pixels, taken));
         match decoded {
             Ok((Ok(prepared), sha256, size_bytes)) => {
-                let (etag, meta) = (fetched.etag, fetched.metadata);
+                let (etag, mut meta) = (fetched.etag, fetched.metadata);
+                meta.append(&mut task.metadata);
                 Some(Ready { task, prepared, etag, size_bytes, sha256, thumbnail_key: None, meta })
             }
             Ok((Err(error), ..)) => self.failed(&task, error.class(), error.to_string()).await,
@@ -199,7 +200,7 @@ impl Steps {
             meta,
         };
         let record = ImageRecord { id: uri.id(), uri, embedding, payload };
-        let indexed = Indexed { etag, size_bytes, stores: Holders::default() };
+        let indexed = Indexed { etag, size_bytes, stores: Holders::default(), copied: false };
         Pending { ticket: task.ticket, indexed, record }
     }
 

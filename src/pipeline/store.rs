@@ -130,7 +130,7 @@ impl Steps {
             let same = |record: &ImageRecord| record.payload.etag == task.image.etag && record.payload.space == space;
             if let Some(record) = record.filter(same) {
                 let (etag, size_bytes) = (record.payload.etag.clone(), record.payload.size_bytes);
-                let indexed = Indexed { etag, size_bytes, stores: have.clone() };
+                let indexed = Indexed { etag, size_bytes, stores: have.clone(), copied: true };
                 there.push(Pending { ticket: task.ticket, indexed, record });
             } else {
                 missing.push(task);

@@ -32,6 +32,15 @@ impl std::fmt::Debug for GuardedSource {
     }
 }
 
+/// Says whether to read an object again that broke off.
+fn not_for_ever() -> impl FnMut(&SourceError) -> bool {
+    let mut broken_off = 0;
+    move |error| {
+        broken_off += u32::from(matches!(error, SourceError::BrokenOff { .. }));
+        broken_off < BROKEN_OFF
+    }
+}
+
 type Listing = BoxStream<'static, Result<ImageRef, SourceError>>;
 
 /// A listing that picks up after the last key it gave.
@@ -96,12 +105,11 @@ impl ImageSource for GuardedSource {
     }
 
     async fn fetch(&self, image: &ImageRef) -> Result<Fetched, SourceError> {
-        let mut broken_off = 0;
-        let again = |error: &SourceError| {
-            broken_off += u32::from(matches!(error, SourceError::BrokenOff { .. }));
-            broken_off < BROKEN_OFF
-        };
-        self.guard.call_while(again, || self.inner.fetch(image)).await
+        self.guard.call_while(not_for_ever(), || self.inner.fetch(image)).await
+    }
+
+    async fn fetch_file(&self, uri: &ImageUri, most: u64) -> Result<Fetched, SourceError> {
+        self.guard.call_while(not_for_ever(), || self.inner.fetch_file(uri, most)).await
     }
 
     async fn put(&self, uri: &ImageUri, object: NewObject) -> Result<(), SourceError> {
@@ -159,6 +167,9 @@ mod tests {
                 metadata: std::collections::BTreeMap::new(),
             };
             self.answers.lock().unwrap().pop().map_or(Ok(fetched), Err)
+        }
+        async fn fetch_file(&self, uri: &ImageUri, _: u64) -> Result<Fetched, SourceError> {
+            self.fetch(&image(uri.key())).await
         }
         async fn put(&self, _: &ImageUri, _: NewObject) -> Result<(), SourceError> {
             self.answers.lock().unwrap().pop().map_or(Ok(()), Err)

@@ -68,6 +68,9 @@ pub trait ImageSource: Send + Sync + 'static {
     /// Reads one object whole. Its size is checked against the listing, the reply's header and while reading.
     async fn fetch(&self, image: &ImageRef) -> Result<Fetched, SourceError>;
 
+    /// Reads one object whole that is no picture and was not listed: `most` bytes at most.
+    async fn fetch_file(&self, uri: &ImageUri, most: u64) -> Result<Fetched, SourceError>;
+
     /// Writes one object; replaces what was there.
     async fn put(&self, uri: &ImageUri, object: NewObject) -> Result<(), SourceError>;
 }

@@ -1,5 +1,6 @@
 //! The chain alone, between ports that do what a test says.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -50,7 +51,10 @@ fn chain_around(
 
 impl Chain {
     fn tasks(&self) -> Vec<Task> {
-        (0..).zip(self.source.refs()).map(|(ticket, image)| Task { ticket, image, have: Holders::default() }).collect()
+        (0..)
+            .zip(self.source.refs())
+            .map(|(ticket, image)| Task { ticket, image, have: Holders::default(), metadata: BTreeMap::new() })
+            .collect()
     }
 
     async fn run(&self, tasks: Vec<Task>) -> (Result<(), RunError>, Vec<Outcome>) {

@@ -1,5 +1,6 @@
 //! The chain over several stores: an image is done when all have it, and whoever lags is known.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -40,7 +41,10 @@ fn chain(stores: &[&Arc<MemoryIndex>]) -> Chain {
 impl Chain {
     fn tasks(&self, have: &str) -> Vec<Task> {
         let have = Holders::parse(have);
-        (0..).zip(self.source.refs()).map(|(ticket, image)| Task { ticket, image, have: have.clone() }).collect()
+        (0..)
+            .zip(self.source.refs())
+            .map(|(ticket, image)| Task { ticket, image, have: have.clone(), metadata: BTreeMap::new() })
+            .collect()
     }
 
     /// Outcomes in the order in which they came.

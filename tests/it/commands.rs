@@ -76,6 +76,16 @@ async fn the_clients_of_a_service_tell_by_their_exit_codes() {
     let found = glimpse(&at, &["search", "--file", file.to_str().unwrap(), "--json"]).await;
     let found: Value = serde_json::from_str(&stdout(&found)).unwrap();
     assert_eq!(found["results"][0]["s3_key"], "images/panda.jpg");
+    app.put("rows.csv", "s3_key,taxon\nimages/panda.jpg,Ailuropoda melanoleuca\n").await;
+    let joined = glimpse(&at, &["ingest", "--prefix", "images/", "--metadata-key", "rows.csv", "--json"]).await;
+    let job: Value = serde_json::from_str(&stdout(&joined)).unwrap();
+    assert_eq!((job["counts"]["done"].as_u64(), job["metadata_key"].as_str()), (Some(1), Some("rows.csv")));
+    let filters = ["--meta", "taxon=Ailuropoda melanoleuca", "--format", "jpeg", "--s3-prefix", "images/"];
+    let found = glimpse(&at, &[&["search", "a cat", "--min-width", "10", "--json"], &filters[..]].concat()).await;
+    let found: Value = serde_json::from_str(&stdout(&found)).unwrap();
+    assert_eq!((found["total"].as_u64(), found["results"][0]["s3_key"].as_str()), (Some(1), Some("images/panda.jpg")));
+    let wrong = glimpse(&at, &["search", "a cat", "--s3-prefix", "images"]).await;
+    assert!(wrong.status.code() == Some(1) && stderr(&wrong).contains("s3_prefix"), "{}", stderr(&wrong));
     let not_here = glimpse(&at, &["search", "a cat", "--provider", "qdrant"]).await;
     assert_eq!(not_here.status.code(), Some(1));
     assert!(stderr(&not_here).contains("not configured here"), "{}", stderr(&not_here));

@@ -32,6 +32,10 @@ pub struct SubmitRequest {
     /// More failed images than this fail the job; no limit where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_failures: Option<u64>,
+    /// A CSV or NDJSON object in the same bucket (`.csv`, `.ndjson`, `.jsonl`; 256 MB at most) with a column `s3_key`: its other
+    /// columns are kept with that image's record and found by `meta.COLUMN=value`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata_key: Option<String>,
 }
 
 /// A job was accepted.
@@ -72,6 +76,9 @@ pub struct JobReply {
     pub s3_prefix: String,
     /// The collection.
     pub collection: String,
+    /// The metadata file, if it was given one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata_key: Option<String>,
     /// RFC 3339.
     pub submitted_at: String,
     /// RFC 3339.
@@ -218,6 +225,7 @@ impl From<JobView> for JobReply {
             s3_bucket: job.spec.bucket,
             s3_prefix: job.spec.prefix,
             collection: job.spec.collection.to_string(),
+            metadata_key: job.spec.metadata_key,
             submitted_at: job.submitted_at.to_string(),
             started_at: job.started_at.map(|moment| moment.to_string()),
             finished_at: job.finished_at.map(|moment| moment.to_string()),

@@ -135,6 +135,7 @@ impl Ledger {
                 all.execute("UPDATE jobs SET summary = coalesce(?2, summary) WHERE id = ?1", params![id, summary])?;
                 all.execute("DELETE FROM items WHERE job = ?1", [&id])?;
                 all.execute("DELETE FROM batches WHERE job = ?1", [&id])?;
+                all.execute("DELETE FROM metadata WHERE job = ?1", [&id])?;
                 all.commit()
             })
             .await
@@ -193,6 +194,6 @@ pub(super) fn parsed<T>(row: &Row<'_>, column: usize, parse: impl Fn(&str) -> Op
     })
 }
 
-fn to_json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
+pub(super) fn to_json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
     serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }

@@ -5,6 +5,7 @@
 
 mod jobs;
 mod logs;
+mod metadata;
 mod objects;
 mod schema;
 mod work;

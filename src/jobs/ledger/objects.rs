@@ -158,8 +158,8 @@ impl Ledger {
                         let these = params![collection.as_str(), uri.as_str()];
                         all.execute("DELETE FROM objects WHERE collection = ?1 AND uri = ?2", these)?;
                     } else {
-                        let indexed = Indexed { etag: Some(etag), size_bytes, stores };
-                        put(&all, &collection, uri.as_str(), &space, &indexed)?;
+                        let indexed = Indexed { etag: Some(etag), size_bytes, stores, copied: true };
+                        put(&all, &collection, uri.as_str(), &space, &indexed, None)?;
                     }
                 }
                 all.commit()
@@ -196,35 +196,46 @@ impl Ledger {
     }
 }
 
-/// The stores that have this very object, in this space. An object without an ETag cannot be compared.
+/// The stores that have this very object, in this space, joined with a row of this digest where one is given. An object
+/// without an ETag cannot be compared.
 pub(super) fn holders(
     db: &Connection,
     collection: &CollectionName,
     space: &str,
     image: &ImageRef,
+    metadata: Option<&str>,
 ) -> rusqlite::Result<Holders> {
     let Some(etag) = &image.etag else { return Ok(Holders::default()) };
     let stores: Option<String> = db
         .prepare_cached(
-            "SELECT stores FROM objects WHERE collection = ?1 AND uri = ?2 AND etag = ?3 AND size = ?4 AND space = ?5",
+            "SELECT stores FROM objects WHERE collection = ?1 AND uri = ?2 AND etag = ?3 AND size = ?4 AND space = ?5
+             AND metadata = coalesce(?6, metadata)",
         )?
-        .query_row(params![collection.as_str(), image.uri.as_str(), etag, image.size_bytes, space], |row| row.get(0))
+        .query_row(params![collection.as_str(), image.uri.as_str(), etag, image.size_bytes, space, metadata], |row| {
+            row.get(0)
+        })
         .optional()?;
     Ok(stores.as_deref().map(Holders::parse).unwrap_or_default())
 }
 
-/// Notes which stores have it. What came without an ETag is read again by the next job.
+/// Notes which stores have it, and the digest of the row that it was joined with (`None`: as before). What came without an
+/// ETag is read again by the next job.
 pub(super) fn put(
     db: &Connection,
     collection: &CollectionName,
     uri: &str,
     space: &str,
     indexed: &Indexed,
+    metadata: Option<&str>,
 ) -> rusqlite::Result<()> {
     let Some(etag) = &indexed.etag else { return Ok(()) };
+    let stores = indexed.stores.to_string();
     db.prepare_cached(
-        "INSERT OR REPLACE INTO objects(collection, uri, etag, size, space, stores) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO objects(collection, uri, etag, size, space, stores, metadata)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?7, ''))
+         ON CONFLICT(collection, uri) DO UPDATE SET etag = ?3, size = ?4, space = ?5, stores = ?6,
+         metadata = coalesce(?7, metadata)",
     )?
-    .execute(params![collection.as_str(), uri, etag, indexed.size_bytes, space, indexed.stores.to_string()])
+    .execute(params![collection.as_str(), uri, etag, indexed.size_bytes, space, stores, metadata])
     .map(drop)
 }

@@ -78,8 +78,21 @@ ALTER TABLE objects ADD COLUMN stores TEXT NOT NULL DEFAULT 'embedded';
 ALTER TABLE items ADD COLUMN have TEXT NOT NULL DEFAULT '';
 ";
 
+/// Rows of metadata files while their jobs are under way, and what an object was joined with: the digest of its row.
+const METADATA: &str = "
+CREATE TABLE metadata(
+    job TEXT NOT NULL,
+    uri TEXT NOT NULL,
+    columns TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    PRIMARY KEY (job, uri)
+) WITHOUT ROWID;
+ALTER TABLE jobs ADD COLUMN metadata_read INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE objects ADD COLUMN metadata TEXT NOT NULL DEFAULT '';
+";
+
 /// The version of a ledger is the number of steps that it has behind it.
-const STEPS: [&str; 2] = [FIRST, HOLDERS];
+const STEPS: [&str; 3] = [FIRST, HOLDERS, METADATA];
 
 /// Takes the steps that the file has not taken yet.
 pub(super) fn bring_up(db: &mut Connection) -> rusqlite::Result<()> {

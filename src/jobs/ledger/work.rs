@@ -3,9 +3,9 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{Ledger, jobs, objects};
+use super::{Ledger, jobs, metadata, objects};
 use crate::domain::{CollectionName, Holders, ImageRef, ImageUri, ItemFailure, JobCounts, JobId};
-use crate::pipeline::{Fate, Outcome, Task};
+use crate::pipeline::{Fate, Indexed, Outcome, Task};
 use crate::sqlite::SqliteError;
 
 /// A page of a listing, sorted out.
@@ -34,6 +34,8 @@ pub struct Planning {
     pub lease_size: usize,
     /// Images that the whole job may take.
     pub max_items: Option<u64>,
+    /// Whether the job has a metadata file: then an object is unchanged only where its row is, too.
+    pub metadata: bool,
 }
 
 /// What asking for work gave.
@@ -71,7 +73,7 @@ impl Ledger {
         self.db
             .call(move |db| {
                 let job = job.to_string();
-                let Planning { collection, space, stores, lease_size, max_items } = planning;
+                let Planning { collection, space, stores, lease_size, max_items, metadata } = planning;
                 let all = db.transaction()?;
                 let before = jobs::counts(&all, &job)?;
                 let mut room =
@@ -79,7 +81,8 @@ impl Ledger {
                 let mut changed = Vec::new();
                 let (mut unchanged, mut over) = (0_u64, 0_u64);
                 for image in page.images {
-                    let have = objects::holders(&all, &collection, &space, &image)?;
+                    let row = metadata.then(|| metadata::digest(&all, &job, image.uri.as_str())).transpose()?;
+                    let have = objects::holders(&all, &collection, &space, &image, row.as_deref())?;
                     if have.cover(&stores) {
                         unchanged += 1;
                     } else if room == Some(0) {
@@ -136,7 +139,7 @@ impl Ledger {
                     .query_row(params![job, worker], |row| row.get(0))
                     .optional()?;
                 let leased = if let Some(batch) = batch {
-                    Leased::Batch(tasks(&all, batch)?)
+                    Leased::Batch(tasks(&all, &job, batch)?)
                 } else {
                     let planned = all.query_row("SELECT planned FROM jobs WHERE id = ?1", [&job], |row| row.get(0));
                     if planned.optional()?.unwrap_or(true) { Leased::NothingLeft } else { Leased::NothingYet }
@@ -167,7 +170,8 @@ impl Ledger {
                 for outcome in outcomes {
                     if let Fate::Lags(indexed) = &outcome.fate {
                         if let Some(uri) = lag(&all, &job, outcome.ticket, &indexed.stores)? {
-                            objects::put(&all, &collection, &uri, &space, indexed)?;
+                            let row = joined(&all, &job, &uri, indexed)?;
+                            objects::put(&all, &collection, &uri, &space, indexed, row.as_deref())?;
                         }
                         continue;
                     }
@@ -175,7 +179,8 @@ impl Ledger {
                     match outcome.fate {
                         Fate::Lags(_) => {}
                         Fate::Indexed(indexed) => {
-                            objects::put(&all, &collection, &uri, &space, &indexed)?;
+                            let row = joined(&all, &job, &uri, &indexed)?;
+                            objects::put(&all, &collection, &uri, &space, &indexed, row.as_deref())?;
                             done += 1;
                         }
                         Fate::Failed(failure) => {
@@ -206,7 +211,7 @@ impl Ledger {
         self.db
             .call(move |db| {
                 let all = db.transaction()?;
-                for table in ["items", "batches"] {
+                for table in ["items", "batches", "metadata"] {
                     let of_finished = "SELECT id FROM jobs WHERE state NOT IN ('PENDING', 'RUNNING')";
                     all.execute(&format!("DELETE FROM {table} WHERE job IN ({of_finished})"), ())?;
                 }
@@ -232,12 +237,13 @@ fn insert_batch(all: &Transaction<'_>, job: &str, images: &[(ImageRef, Holders)]
     Ok(())
 }
 
-fn tasks(all: &Transaction<'_>, batch: i64) -> rusqlite::Result<Vec<Task>> {
+fn tasks(all: &Transaction<'_>, job: &str, batch: i64) -> rusqlite::Result<Vec<Task>> {
     all.prepare_cached("SELECT id, uri, etag, size, have FROM items WHERE batch = ?1 ORDER BY id")?
         .query_map([batch], |row| {
             let uri = jobs::parsed(row, 1, |text| ImageUri::parse(text).ok())?;
             let image = ImageRef { uri, etag: row.get(2)?, size_bytes: row.get(3)?, modified: None };
-            Ok(Task { ticket: row.get(0)?, image, have: Holders::parse(&row.get::<_, String>(4)?) })
+            let metadata = metadata::columns(all, job, &image.uri)?;
+            Ok(Task { ticket: row.get(0)?, image, have: Holders::parse(&row.get::<_, String>(4)?), metadata })
         })?
         .collect()
 }
@@ -247,6 +253,11 @@ fn lag(all: &Transaction<'_>, job: &str, ticket: i64, have: &Holders) -> rusqlit
     all.prepare_cached("UPDATE items SET have = ?3 WHERE id = ?1 AND job = ?2 RETURNING uri")?
         .query_row(params![ticket, job, have.to_string()], |row| row.get(0))
         .optional()
+}
+
+/// The digest of the row that a record was joined with; `None` where it is a copy, whose row is known already.
+fn joined(all: &Transaction<'_>, job: &str, uri: &str, indexed: &Indexed) -> rusqlite::Result<Option<String>> {
+    if indexed.copied { Ok(None) } else { metadata::digest(all, job, uri).map(Some) }
 }
 
 fn take_item(all: &Transaction<'_>, job: &str, ticket: i64) -> rusqlite::Result<Option<(String, i64)>> {

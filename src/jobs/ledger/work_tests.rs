@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::*;
 use crate::domain::{Executor, FailureClass, JobRecord, JobSpec, JobState, Timestamp};
-use crate::pipeline::Indexed;
+use crate::jobs::metadata::Row;
 
 fn collection() -> CollectionName {
     CollectionName::parse("c").unwrap()
@@ -22,6 +22,7 @@ async fn ledger_with_job() -> (tempfile::TempDir, Ledger, JobId) {
             max_items: None,
             any_extension: false,
             max_failures: None,
+            metadata_key: None,
             executor: Executor::Local,
         },
         state: JobState::Pending,
@@ -58,12 +59,19 @@ async fn leased(ledger: &Ledger, job: JobId) -> Vec<Task> {
 const ALL: &str = "embedded,qdrant";
 
 fn planning(lease_size: usize) -> Planning {
-    Planning { collection: collection(), space: "s".into(), stores: Holders::parse(ALL), lease_size, max_items: None }
+    Planning {
+        collection: collection(),
+        space: "s".into(),
+        stores: Holders::parse(ALL),
+        lease_size,
+        max_items: None,
+        metadata: false,
+    }
 }
 
 fn held_by(task: &Task, stores: &str) -> Indexed {
     let (etag, size_bytes) = (task.image.etag.clone(), task.image.size_bytes);
-    Indexed { etag, size_bytes, stores: Holders::parse(stores) }
+    Indexed { etag, size_bytes, stores: Holders::parse(stores), copied: false }
 }
 
 fn done(task: &Task) -> Outcome {
@@ -166,4 +174,52 @@ async fn a_store_that_was_made_anew_is_believed_to_hold_nothing() {
     assert_eq!(ledger.keep_only(collection(), "embedded", lost.clone()).await.unwrap(), 1);
     assert_eq!(ledger.forget_ids(collection(), "embedded", lost).await.unwrap(), 1);
     assert!(ledger.known(collection(), None, 10).await.unwrap().is_empty());
+}
+
+/// Rows of a metadata file: a key and its taxon.
+async fn rows(ledger: &Ledger, job: JobId, rows: &[(&str, &str)]) {
+    let row = |(key, taxon): &(&str, &str)| Row {
+        key: (*key).to_owned(),
+        columns: [("taxon".to_owned(), (*taxon).to_owned())].into(),
+    };
+    ledger.forget_metadata(job).await.unwrap();
+    ledger.put_metadata(job, "b".into(), rows.iter().map(row).collect()).await.unwrap();
+    assert_eq!(ledger.metadata_is_read(job).await.unwrap(), rows.len() as u64);
+    assert!(ledger.has_metadata(job).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_row_that_was_changed_is_a_change_and_a_copy_keeps_its_row() {
+    let (_folder, ledger, job) = ledger_with_job().await;
+    let with_file = || Planning { metadata: true, ..planning(10) };
+    rows(&ledger, job, &[("0.jpg", "x"), ("1.jpg", "x")]).await;
+    ledger.plan(job, page(0..3), with_file()).await.unwrap();
+    let tasks = leased(&ledger, job).await;
+    let taxa: Vec<_> = tasks.iter().map(|task| task.metadata.get("taxon").map(String::as_str)).collect();
+    assert_eq!(taxa, [Some("x"), Some("x"), None]);
+    let lags = Outcome { ticket: tasks[1].ticket, fate: Fate::Lags(held_by(&tasks[1], "embedded")) };
+    ledger.report(job, collection(), "s".into(), vec![done(&tasks[0]), lags, done(&tasks[2])]).await.unwrap();
+
+    // What lags is copied, by whichever job: with the row that it has.
+    ledger.plan(job, page(0..3), planning(10)).await.unwrap();
+    let lagging = leased(&ledger, job).await;
+    assert_eq!((lagging.len(), lagging[0].have.to_string()), (1, "embedded".into()));
+    let copied = Indexed { copied: true, ..held_by(&lagging[0], ALL) };
+    let copied = Outcome { ticket: lagging[0].ticket, fate: Fate::Indexed(copied) };
+    ledger.report(job, collection(), "s".into(), vec![copied]).await.unwrap();
+    ledger.plan(job, page(0..3), with_file()).await.unwrap();
+    assert!(matches!(ledger.lease(job, "w").await.unwrap(), Leased::NothingYet), "no row is another");
+
+    rows(&ledger, job, &[("0.jpg", "y"), ("1.jpg", "x"), ("2.jpg", "new")]).await;
+    ledger.plan(job, page(0..3), with_file()).await.unwrap();
+    let changed = leased(&ledger, job).await;
+    let keys: Vec<_> = changed.iter().map(|task| (task.image.uri.key(), task.have.to_string())).collect();
+    assert_eq!(keys, [("0.jpg", String::new()), ("2.jpg", String::new())], "made anew in every store");
+
+    ledger.clear(job, None).await.unwrap();
+    ledger.plan(job, page(0..1), planning(10)).await.unwrap();
+    ledger.forget_store(collection(), "embedded").await.unwrap();
+    ledger.forget_store(collection(), "qdrant").await.unwrap();
+    ledger.plan(job, page(0..1), planning(10)).await.unwrap();
+    assert!(leased(&ledger, job).await[0].metadata.is_empty(), "rows go with their job");
 }

@@ -9,8 +9,8 @@ use super::{CHUNK, Difference, DifferenceKind, MOST_NAMED, PAGE, Verification};
 use crate::domain::space::SAME_COSINE;
 use crate::domain::{CollectionName, Holders, ImageId, ImageRecord, Payload};
 use crate::jobs::Inner;
+use crate::jobs::JobsError;
 use crate::jobs::ledger::Known;
-use crate::jobs::service::JobsError;
 
 /// Looks at places, some at a time.
 pub(super) struct Examiner<'a> {

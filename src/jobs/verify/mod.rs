@@ -10,7 +10,8 @@ use futures::StreamExt;
 use futures::future::try_join_all;
 
 use super::Inner;
-use super::service::{Jobs, JobsError};
+use super::error::JobsError;
+use super::service::Jobs;
 use crate::domain::{CollectionInfo, CollectionName, Holders, ImageId, ImageUri};
 use crate::index::IndexError;
 use examine::Examiner;

@@ -113,25 +113,36 @@ impl S3Source {
         Page::read(&scope.bucket, reply)
     }
 
-    /// The whole body, within the limit.
-    async fn read(&self, uri: &ImageUri, reply: &mut GetObjectOutput) -> Result<Bytes, SourceError> {
-        let promised = reply.content_length.and_then(|length| u64::try_from(length).ok());
-        self.check_size(uri, promised.unwrap_or(0))?;
-        let mut bytes = Vec::with_capacity(promised.and_then(|size| usize::try_from(size).ok()).unwrap_or(0));
-        while let Some(chunk) = reply.body.next().await {
-            let got = bytes.len() as u64;
-            let chunk = chunk.map_err(|error| broken(uri, &error, got, promised))?;
-            self.check_size(uri, got + chunk.len() as u64)?;
-            bytes.extend_from_slice(&chunk);
-        }
-        // Had it ended before its length, the HTTP client would have said so above.
-        Ok(bytes.into())
+    /// One object, within the limit.
+    async fn get(&self, uri: &ImageUri, limit: u64) -> Result<Fetched, SourceError> {
+        let asked = self.client.get_object().bucket(uri.bucket()).key(uri.key()).send().await;
+        let mut reply = asked.map_err(|error| source_error(&error, Target::Object(uri)))?;
+        Ok(Fetched {
+            bytes: read(uri, &mut reply, limit).await?,
+            etag: reply.e_tag.as_deref().map(unquote),
+            content_type: reply.content_type,
+            metadata: metadata::from_headers(reply.metadata.as_ref()),
+        })
     }
+}
 
-    fn check_size(&self, uri: &ImageUri, bytes: u64) -> Result<(), SourceError> {
-        let limit = self.max_bytes;
-        if bytes > limit { Err(SourceError::TooLarge { uri: uri.clone(), bytes, limit }) } else { Ok(()) }
+/// The whole body, within the limit.
+async fn read(uri: &ImageUri, reply: &mut GetObjectOutput, limit: u64) -> Result<Bytes, SourceError> {
+    let promised = reply.content_length.and_then(|length| u64::try_from(length).ok());
+    check_size(uri, promised.unwrap_or(0), limit)?;
+    let mut bytes = Vec::with_capacity(promised.and_then(|size| usize::try_from(size).ok()).unwrap_or(0));
+    while let Some(chunk) = reply.body.next().await {
+        let got = bytes.len() as u64;
+        let chunk = chunk.map_err(|error| broken(uri, &error, got, promised))?;
+        check_size(uri, got + chunk.len() as u64, limit)?;
+        bytes.extend_from_slice(&chunk);
     }
+    // Had it ended before its length, the HTTP client would have said so above.
+    Ok(bytes.into())
+}
+
+fn check_size(uri: &ImageUri, bytes: u64, limit: u64) -> Result<(), SourceError> {
+    if bytes > limit { Err(SourceError::TooLarge { uri: uri.clone(), bytes, limit }) } else { Ok(()) }
 }
 
 /// A body that stopped: in time, or not at all.
@@ -233,16 +244,12 @@ impl ImageSource for S3Source {
     }
 
     async fn fetch(&self, image: &ImageRef) -> Result<Fetched, SourceError> {
-        let uri = &image.uri;
-        self.check_size(uri, image.size_bytes)?;
-        let asked = self.client.get_object().bucket(uri.bucket()).key(uri.key()).send().await;
-        let mut reply = asked.map_err(|error| source_error(&error, Target::Object(uri)))?;
-        Ok(Fetched {
-            bytes: self.read(uri, &mut reply).await?,
-            etag: reply.e_tag.as_deref().map(unquote),
-            content_type: reply.content_type,
-            metadata: metadata::from_headers(reply.metadata.as_ref()),
-        })
+        check_size(&image.uri, image.size_bytes, self.max_bytes)?;
+        self.get(&image.uri, self.max_bytes).await
+    }
+
+    async fn fetch_file(&self, uri: &ImageUri, most: u64) -> Result<Fetched, SourceError> {
+        self.get(uri, most).await
     }
 
     async fn put(&self, uri: &ImageUri, object: NewObject) -> Result<(), SourceError> {

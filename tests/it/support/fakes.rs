@@ -63,6 +63,10 @@ impl ImageSource for MemorySource {
         Ok(Fetched { bytes, etag: image.etag.clone(), content_type: None, metadata: BTreeMap::new() })
     }
 
+    async fn fetch_file(&self, _: &ImageUri, _: u64) -> Result<Fetched, SourceError> {
+        Err(SourceError::Dependency(down("memory")))
+    }
+
     async fn put(&self, _: &ImageUri, _: NewObject) -> Result<(), SourceError> {
         Err(SourceError::Dependency(down("memory")))
     }

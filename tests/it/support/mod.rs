@@ -18,7 +18,9 @@ use bytes::Bytes;
 use glimpse::api::replies::{FailuresReply, JobReply, SearchReply, SubmitReply};
 use glimpse::app::{App, Bucket};
 use glimpse::config::Settings;
+use glimpse::domain::ImageUri;
 use glimpse::shutdown::Shutdown;
+use glimpse::source::NewObject;
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -102,6 +104,10 @@ impl TestApp {
 
     pub(crate) async fn put(&self, key: &str, bytes: impl Into<Bytes>) {
         self.bucket.put("pipeline", key, bytes.into(), "application/octet-stream").await.unwrap();
+    }
+
+    pub(crate) async fn put_object(&self, key: &str, object: NewObject) {
+        self.bucket.put_object(&ImageUri::new("pipeline", key), object).await.unwrap();
     }
 
     /// Uploads the demo photographs under `images/`.

@@ -1,0 +1,56 @@
+//! Why a request about jobs is refused.
+
+use crate::domain::{CollectionName, InvalidCollectionName, JobState, SpaceMismatch};
+use crate::index::IndexError;
+use crate::sqlite::SqliteError;
+
+/// Why a request about jobs is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum JobsError {
+    /// A malformed collection name.
+    #[error(transparent)]
+    Collection(#[from] InvalidCollectionName),
+    /// A bucket that jobs may not name.
+    #[error("jobs may not read the bucket `{0}`; it is not in S3_ALLOWED_BUCKETS")]
+    BucketNotAllowed(String),
+    /// A metadata file of a kind that is not read.
+    #[error("`{0}` is no metadata file: its name must end in .csv, .ndjson or .jsonl")]
+    MetadataKey(String),
+    /// As many jobs wait as may.
+    #[error("as many jobs are waiting as may (GLIMPSE_JOB_QUEUE); try again later")]
+    QueueFull,
+    /// The service is about to end.
+    #[error("the service is stopping and takes no more jobs")]
+    Draining,
+    /// No such job.
+    #[error("there is no job `{0}`")]
+    Unknown(String),
+    /// It has ended before.
+    #[error("the job has ended already: it is {}", .0.as_str())]
+    AlreadyFinal(JobState),
+    /// The collection is of another space.
+    #[error(transparent)]
+    Space(#[from] SpaceMismatch),
+    /// Two stores hold a collection of one name in different spaces.
+    #[error(
+        "the collection `{collection}` is of another space in {} than in {}: {reason}; drop it from the one where it is wrong",
+        stores[1], stores[0]
+    )]
+    Apart {
+        /// Which.
+        collection: CollectionName,
+        /// In which stores.
+        stores: [&'static str; 2],
+        /// Where they part.
+        reason: String,
+    },
+    /// A running job, a verification or a removal is at work there.
+    #[error("the collection `{0}` is in use by a job, a verification or a removal; wait for its end, or stop it")]
+    CollectionBusy(CollectionName),
+    /// A store refused or failed.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// The ledger failed.
+    #[error(transparent)]
+    Ledger(#[from] SqliteError),
+}

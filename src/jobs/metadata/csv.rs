@@ -1,0 +1,169 @@
+//! CSV: a header row, commas, quotes as RFC 4180 has them, any end of line.
+
+use std::collections::BTreeMap;
+
+use csv::{ByteRecord, ReaderBuilder};
+
+use super::row::{MOST_COLUMNS, check_name};
+use super::{BadFile, BadRow, KEY, Row};
+
+/// Columns of which an error message tells.
+const TOLD: usize = 8;
+
+pub(super) fn read(bytes: &[u8], take: &mut dyn FnMut(Result<Row, BadRow>) -> bool) -> Result<(), BadFile> {
+    // Rows that are too short or too long are ours to name.
+    let mut reader = ReaderBuilder::new().flexible(true).from_reader(bytes);
+    let header = reader.byte_headers().map_err(|error| BadFile(format!("its header cannot be read: {error}")))?;
+    let header = Header::read(header)?;
+    let mut record = ByteRecord::new();
+    loop {
+        match reader.read_byte_record(&mut record) {
+            Ok(false) => return Ok(()),
+            Ok(true) => {}
+            // From memory, and with rows of any length, nothing else can fail.
+            Err(error) => return Err(BadFile(error.to_string())),
+        }
+        let row = header.row(&record).map_err(|reason| BadRow { line: line(bytes, &record), reason });
+        if !take(row) {
+            return Ok(());
+        }
+    }
+}
+
+/// Where a record begins. The reader says where the one before ended: blank lines, and half of a CRLF, come after that.
+fn line(bytes: &[u8], record: &ByteRecord) -> u64 {
+    let Some(position) = record.position() else { return 0 };
+    let rest = usize::try_from(position.byte()).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
+    let ends = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    position.line() + ends.filter(|&&byte| byte == b'\n').count() as u64
+}
+
+struct Header {
+    names: Vec<String>,
+    /// Where `s3_key` is.
+    key: usize,
+}
+
+impl Header {
+    fn read(record: &ByteRecord) -> Result<Self, BadFile> {
+        let names: Result<Vec<_>, _> =
+            record.iter().map(|name| std::str::from_utf8(name).map(|name| name.trim().to_owned())).collect();
+        let names = names.map_err(|_| BadFile("its header is not UTF-8".to_owned()))?;
+        let Some(key) = names.iter().position(|name| name == KEY) else {
+            let told = names.iter().take(TOLD).map(|name| format!("`{}`", name.chars().take(64).collect::<String>()));
+            let told = told.collect::<Vec<_>>().join(", ");
+            return Err(BadFile(format!("it has no column `{KEY}`; the first are {told}")));
+        };
+        if names.len() - 1 > MOST_COLUMNS {
+            let many = names.len() - 1;
+            return Err(BadFile(format!("it has {many} columns besides `{KEY}`, {MOST_COLUMNS} are allowed")));
+        }
+        for (place, name) in names.iter().enumerate() {
+            check_name(name).map_err(BadFile)?;
+            if names[..place].contains(name) {
+                return Err(BadFile(format!("it has two columns `{name}`")));
+            }
+        }
+        Ok(Self { names, key })
+    }
+
+    fn row(&self, record: &ByteRecord) -> Result<Row, String> {
+        if record.len() != self.names.len() {
+            return Err(format!("it has {} fields, the header has {}", record.len(), self.names.len()));
+        }
+        let mut key = String::new();
+        let mut columns = BTreeMap::new();
+        for (place, (name, value)) in self.names.iter().zip(record).enumerate() {
+            let value = std::str::from_utf8(value).map_err(|_| format!("its `{name}` is not UTF-8"))?;
+            if place == self.key {
+                value.clone_into(&mut key);
+            } else if !value.is_empty() {
+                columns.insert(name.clone(), value.to_owned());
+            }
+        }
+        Row::new(key, columns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::FileKind;
+    use super::*;
+
+    fn rows(file: &[u8]) -> Result<Vec<Result<Row, BadRow>>, BadFile> {
+        let mut rows = Vec::new();
+        FileKind::Csv.read(file, &mut |row| {
+            rows.push(row);
+            true
+        })?;
+        Ok(rows)
+    }
+
+    fn row(key: &str, columns: &[(&str, &str)]) -> Row {
+        let columns = columns.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        Row { key: key.into(), columns }
+    }
+
+    #[test]
+    fn quotes_commas_and_line_ends_of_every_kind_are_read() {
+        let file = b"\xef\xbb\xbfs3_key, taxon ,note\r\n\
+            a.jpg,Felis catus,\"one, two\"\r\n\
+            \"b, c.jpg\",\"said \"\"miau\"\"\",\"two\nlines\"\r\n\
+            \r\n\
+            c.jpg,,\n\
+            d.jpg,\"\",last without an end";
+        let read: Vec<Row> = rows(file).unwrap().into_iter().map(Result::unwrap).collect();
+        assert_eq!(
+            read,
+            [
+                row("a.jpg", &[("taxon", "Felis catus"), ("note", "one, two")]),
+                row("b, c.jpg", &[("taxon", "said \"miau\""), ("note", "two\nlines")]),
+                row("c.jpg", &[]),
+                row("d.jpg", &[("note", "last without an end")]),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_bad_row_costs_itself_and_is_named_by_its_line() {
+        let mut file = b"taxon,s3_key\nx,a.jpg\ny\nz,c.jpg,more\n,\n\xff,d.jpg\n".to_vec();
+        file.extend_from_slice(format!("{},e.jpg\nlast,f.jpg\n", "v".repeat(3_000)).as_bytes());
+        let (good, bad): (Vec<_>, Vec<_>) = rows(&file).unwrap().into_iter().partition(Result::is_ok);
+        let good: Vec<String> = good.into_iter().map(|row| row.unwrap().key).collect();
+        assert_eq!(good, ["a.jpg", "f.jpg"]);
+        let bad: Vec<_> = bad.into_iter().map(Result::unwrap_err).map(|bad| (bad.line, bad.reason)).collect();
+        let said = |line, reason: &str| (line, reason.to_owned());
+        assert_eq!(
+            bad,
+            [
+                said(3, "it has 1 fields, the header has 2"),
+                said(4, "it has 3 fields, the header has 2"),
+                said(5, "its s3_key is empty"),
+                said(6, "its `taxon` is not UTF-8"),
+                said(7, "its `taxon` has 3000 bytes, 2048 are allowed"),
+            ]
+        );
+    }
+
+    #[test]
+    fn lines_are_counted_whatever_ends_them() {
+        for end in ["\n", "\r\n"] {
+            let file = ["s3_key,a", "x,\"two", "lines\"", "", ",1", "y,2", ",3"].join(end);
+            let bad = rows(file.as_bytes()).unwrap().into_iter().filter_map(Result::err);
+            assert_eq!(bad.map(|bad| bad.line).collect::<Vec<_>>(), [5, 7], "{end:?}");
+        }
+    }
+
+    #[test]
+    fn a_header_that_cannot_be_used_is_told_about() {
+        let said = |file: &[u8]| rows(file).unwrap_err().to_string();
+        assert_eq!(said(b"key;taxon\na;b\n"), "it has no column `s3_key`; the first are `key;taxon`");
+        assert!(said(b"").contains("no column `s3_key`"));
+        assert_eq!(said(b"s3_key,a,a\n"), "it has two columns `a`");
+        assert_eq!(said(b"s3_key,,b\n"), "a column has no name");
+        assert_eq!(said(b"s3_key,\xff\n"), "its header is not UTF-8");
+        let many = (0..65).map(|n| format!("c{n}")).collect::<Vec<_>>().join(",");
+        assert!(said(format!("s3_key,{many}\n").as_bytes()).contains("65 columns besides"));
+        assert_eq!(rows(b"s3_key,a\n").unwrap(), []);
+    }
+}
