@@ -1,5 +1,6 @@
 //! A [`Filter`] in Qdrant's words. Means what [`Filter::matches`] means; the contract suite compares the two.
 
+use qdrant_client::qdrant::r#match::MatchValue;
 use qdrant_client::qdrant::{self, Condition, DatetimeRange, Range};
 
 use super::payload::{META_PAIRS, is_ambiguous, pair};
@@ -9,19 +10,25 @@ use crate::domain::{Filter, Timestamp};
 pub(super) fn conditions(filter: &Filter) -> Option<qdrant::Filter> {
     let Filter { format, s3_prefix, min_width, min_height, indexed_after, meta } = filter;
     let mut must = Vec::new();
-    must.extend(format.map(|format| Condition::matches("format", format.as_str().to_owned())));
-    must.extend(s3_prefix.iter().map(|folder| Condition::matches("s3_folders", folder.clone())));
+    must.extend(format.map(|format| keyword("format", format.as_str().to_owned())));
+    must.extend(s3_prefix.iter().map(|folder| keyword("s3_folders", folder.clone())));
     must.extend(min_width.map(|width| Condition::range("width", at_least(width))));
     must.extend(min_height.map(|height| Condition::range("height", at_least(height))));
     must.extend(indexed_after.map(|moment| Condition::datetime_range("indexed_at", after(moment))));
     must.extend(meta.iter().map(|(key, value)| {
         if is_ambiguous(key, value) {
-            Condition::matches(META_PAIRS, pair(key, value))
+            keyword(META_PAIRS, pair(key, value))
         } else {
-            Condition::matches("meta_kv", format!("{key}={value}"))
+            keyword("meta_kv", format!("{key}={value}"))
         }
     }));
     (!must.is_empty()).then(|| qdrant::Filter::must(must))
+}
+
+/// Exactly this. The crate's own conversion makes a search in full text of a string with a blank in it, which finds whatever
+/// contains it.
+fn keyword(field: &str, value: String) -> Condition {
+    Condition::matches(field, MatchValue::Keyword(value))
 }
 
 /// A `u32` is exact as the double that a range is made of.
@@ -63,8 +70,8 @@ mod tests {
             let meta = [(key.to_owned(), value.to_owned())].into();
             conditions(&Filter { meta, ..Filter::default() }).unwrap().must
         };
-        assert_eq!(of("taxon", "Aves"), [Condition::matches("meta_kv", "taxon=Aves".to_owned())]);
+        assert_eq!(of("taxon", "Felis catus"), [keyword("meta_kv", "taxon=Felis catus".to_owned())]);
         assert_ne!(of("a", "b=a"), of("a=b", "a"));
-        assert_eq!(of("a=b", "a"), [Condition::matches(META_PAIRS, "3:a=b=a".to_owned())]);
+        assert_eq!(of("a=b", "a"), [keyword(META_PAIRS, "3:a=b=a".to_owned())]);
     }
 }

@@ -28,9 +28,9 @@ impl Dice {
 }
 
 const FORMATS: [ImageFormat; 4] = [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Webp, ImageFormat::Gif];
-const FOLDERS: [&str; 6] = ["", "a/", "a/b/", "a//", "/", "ü%/a/"];
-const PREFIXES: [&str; 7] = ["a/", "a/b/", "b/", "a//", "/", "ü%/", "_/"];
-const WORDS: [&str; 6] = ["a", "b", "a=b", "b=a", "", "A"];
+const FOLDERS: [&str; 8] = ["", "a/", "a/b/", "a//", "/", "ü%/a/", "a b/", "a b/c/"];
+const PREFIXES: [&str; 8] = ["a/", "a/b/", "b/", "a//", "/", "ü%/", "_/", "a b/"];
+const WORDS: [&str; 9] = ["a", "b", "a=b", "b=a", "", "A", "a b", "a b c", "a "];
 const SIZES: [u32; 4] = [1, 640, 641, u32::MAX];
 const MOMENTS: [&str; 4] =
     ["2026-01-31T12:00:00Z", "2026-01-31T12:00:00.000001Z", "2026-02-01T00:00:00+02:00", "2025-12-31T23:59:59.9Z"];
