@@ -3,15 +3,19 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use glimpse::api::replies::{JobReply, SearchReply};
+use glimpse::api::replies::JobReply;
 use glimpse::source::NewObject;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
+use crate::support::qdrant::QdrantServer;
 use crate::support::{TestApp, demo_picture, names};
 
 async fn app() -> TestApp {
-    let app = TestApp::start().await;
+    seeded(TestApp::start().await).await
+}
+
+async fn seeded(app: TestApp) -> TestApp {
     for name in ["cat.jpg", "panda.jpg", "coffee.jpg", "moose.jpg"] {
         app.put(&format!("images/{name}"), demo_picture(name)).await;
     }
@@ -35,8 +39,9 @@ async fn found(app: &TestApp, filter: &str) -> Vec<String> {
     let by_image = app.search_file(demo_picture("cat.jpg"), &format!("?{filter}")).await;
     let mut both = Vec::new();
     for response in [by_words, by_image] {
-        assert_eq!(response.status(), StatusCode::OK);
-        let mut names = names(&response.json::<SearchReply>().await.unwrap());
+        let (status, reply) = (response.status(), response.json::<Value>().await.unwrap());
+        assert_eq!(status, StatusCode::OK, "{filter}: {reply}");
+        let mut names = names(&serde_json::from_value(reply).unwrap());
         names.sort();
         both.push(names);
     }
@@ -141,6 +146,25 @@ async fn a_corrected_file_changes_the_records_that_it_is_about_and_no_others() {
     assert_eq!(found(&app, "meta.taxon=Alces").await, [""; 0]);
     let (_, collections) = app.get("/collections").await;
     assert_eq!(collections["collections"][0]["count"], 4, "no record twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_and_their_corrections_reach_every_store() {
+    let qdrant = QdrantServer::start().await;
+    let app = TestApp::with(&[("VECTOR_DB_PROVIDER", "embedded,qdrant"), ("QDRANT_URL", &qdrant.url())]).await;
+    let app = seeded(app).await;
+    for (taxon, other) in [("Felis", "Felis catus"), ("Felis catus", "Felis")] {
+        app.put("taxa.csv", format!("s3_key,taxon\nimages/cat.jpg,{taxon}\n")).await;
+        ingest_well(&app, "taxa.csv").await;
+        for store in ["embedded", "qdrant", "all"] {
+            let filter = |taxon: &str| format!("provider={store}&meta.taxon={}", taxon.replace(' ', "+"));
+            assert_eq!(found(&app, &filter(taxon)).await, ["cat.jpg"], "{store}");
+            assert_eq!(found(&app, &filter(other)).await, [""; 0], "{store}");
+        }
+        let (_, verified) = app.post("/collections/documents/verify", json!({})).await;
+        assert_eq!((verified["agrees"].as_bool(), verified["compared"].as_u64()), (Some(true), Some(4)), "{verified}");
+    }
+    app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
