@@ -4,7 +4,7 @@
 //!
 //! A collection is a class `{Collection}Images` whose description holds the collection's name and space. Every call
 //! looks that up, which is a millisecond, and costs a search nothing because it goes beside it. That no write makes a
-//! class by auto-schema needs no look at all: [`names::GUARD`].
+//! class by auto-schema needs no look at all: `names::GUARD`.
 //!
 //! With `ASYNC_INDEXING=true` a server answers writes before they can be found. That is its operator's choice.
 
