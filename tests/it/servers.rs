@@ -29,6 +29,7 @@ async fn three_stores_hold_and_find_the_same() {
         ("QDRANT_URL", &qdrant),
         ("WEAVIATE_URL", url),
         ("WEAVIATE_GRPC_URL", grpc_url),
+        ("WEAVIATE_API_KEY", weaviate.key()),
     ];
     let app = TestApp::with(&variables).await;
     let outcome = std::panic::AssertUnwindSafe(all_of_it(&app, &weaviate, &collection)).catch_unwind().await;

@@ -10,12 +10,14 @@ start_weaviate() {
     local port
     port=$(free_ports 6)
     # Auto-schema is on, as it is where nobody turned it off: the tests see that nothing is made by it. A key is asked for.
+    # A disk of 90 % would make it read-only, and builders' disks are full.
     export WEAVIATE_API_KEY=nothing-is-secret-here
     run_server weaviate env \
         PERSISTENCE_DATA_PATH="$folder/weaviate/data" AUTOSCHEMA_ENABLED=true \
         AUTHENTICATION_ANONYMOUS_ACCESS_ENABLED=false AUTHENTICATION_APIKEY_ENABLED=true \
         AUTHENTICATION_APIKEY_ALLOWED_KEYS="$WEAVIATE_API_KEY" AUTHENTICATION_APIKEY_USERS=glimpse \
         DEFAULT_VECTORIZER_MODULE=none ENABLE_MODULES= DISABLE_TELEMETRY=true GO_PROFILING_DISABLE=true LOG_LEVEL=warning \
+        DISK_USE_WARNING_PERCENTAGE=100 DISK_USE_READONLY_PERCENTAGE=100 \
         CLUSTER_HOSTNAME=node1 CLUSTER_ADVERTISE_ADDR=127.0.0.1 CLUSTER_BIND_ADDR=127.0.0.1 \
         CLUSTER_GOSSIP_BIND_PORT=$((port + 2)) CLUSTER_DATA_BIND_PORT=$((port + 3)) \
         RAFT_PORT=$((port + 4)) RAFT_INTERNAL_RPC_PORT=$((port + 5)) RAFT_BOOTSTRAP_EXPECT=1 GRPC_PORT=$((port + 1)) \

@@ -24,8 +24,8 @@ async fn deceived(server: &Server, class: &serde_json::Value) -> (WeaviateIndex,
 async fn no_write_makes_a_class_or_a_property_by_auto_schema() {
     let Some(server) = Server::real() else { return };
     server
-        .cleaned("weaviate-auto", async {
-            let collection = fresh(&server.index, "weaviate-auto").await;
+        .cleaned("contracted-auto", async {
+            let collection = fresh(&server.index, "contracted-auto").await;
             let (_, class) = server.class_of(&collection).await;
             let (late, _fake) = deceived(&server, &class).await;
             // Dropped after the writer has looked and before it writes.
@@ -52,8 +52,8 @@ async fn no_write_makes_a_class_or_a_property_by_auto_schema() {
 async fn an_object_that_the_server_refuses_is_gone() {
     let Some(server) = Server::real() else { return };
     server
-        .cleaned("weaviate-refused", async {
-            let collection = fresh(&server.index, "weaviate-refused").await;
+        .cleaned("contracted-refused", async {
+            let collection = fresh(&server.index, "contracted-refused").await;
             let good = [record("a.jpg", EAST), record("b.jpg", EAST)];
             server.index.upsert(&collection, &good).await.unwrap();
             // Vectors of two numbers, which the writer is made to think right.

@@ -26,8 +26,8 @@ fn extreme(key: &str) -> ImageRecord {
 async fn every_payload_comes_back_exactly() {
     let Some(server) = Server::real() else { return };
     server
-        .cleaned("weaviate-exact", async {
-            let collection = fresh(&server.index, "weaviate-exact").await;
+        .cleaned("contracted-exact", async {
+            let collection = fresh(&server.index, "contracted-exact").await;
             let records = [extreme(" leading and trailing / "), extreme("a/b/c.jpg"), record("plain.jpg", EAST)];
             server.index.upsert(&collection, &records).await.unwrap();
             for written in &records {
@@ -48,8 +48,8 @@ async fn every_payload_comes_back_exactly() {
 async fn filters_are_exact_about_spaces_stop_words_and_microseconds() {
     let Some(server) = Server::real() else { return };
     server
-        .cleaned("weaviate-filtered", async {
-            let collection = fresh(&server.index, "weaviate-filtered").await;
+        .cleaned("contracted-filtered", async {
+            let collection = fresh(&server.index, "contracted-filtered").await;
             let mut records = [record("a/1.jpg", EAST), record(" a/2.jpg", EAST), record("A/3.jpg", EAST)];
             for (record, (value, moment)) in records.iter_mut().zip([
                 ("the", "2026-01-31T12:00:00.000001Z"),
@@ -87,8 +87,8 @@ async fn filters_are_exact_about_spaces_stop_words_and_microseconds() {
 async fn a_large_space_is_kept_with_its_collection() {
     let Some(server) = Server::real() else { return };
     server
-        .cleaned("weaviate-space", async {
-            let collection = name("weaviate-space");
+        .cleaned("contracted-space", async {
+            let collection = name("contracted-space");
             let mut large = Space { dimension: 4_096, ..space() };
             for (at, probe) in ["text:b", "text:c", "image:d", "image:e"].into_iter().enumerate() {
                 #[expect(clippy::cast_precision_loss, reason = "any numbers will do")]
@@ -108,8 +108,8 @@ async fn a_large_space_is_kept_with_its_collection() {
 async fn equals_are_all_found_in_order_of_ids_page_by_page() {
     let Some(server) = Server::real() else { return };
     server
-        .cleaned("weaviate-equals", async {
-            let collection = fresh(&server.index, "weaviate-equals").await;
+        .cleaned("contracted-equals", async {
+            let collection = fresh(&server.index, "contracted-equals").await;
             let mut records: Vec<_> = (0..700).map(|n| record(&format!("{n}.jpg"), EAST)).collect();
             // Each request and reply is one of several.
             server.index.upsert(&collection, &records).await.unwrap();

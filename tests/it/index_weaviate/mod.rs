@@ -19,6 +19,8 @@ use glimpse::domain::{CollectionName, Secret};
 use glimpse::index::ImageIndex as _;
 use glimpse::index::weaviate::{WeaviateIndex, WeaviateSettings};
 
+use crate::index_contract::support::{name, run};
+
 /// A real server.
 pub(crate) struct Server {
     pub(crate) index: WeaviateIndex,
@@ -49,15 +51,22 @@ impl Server {
         (&self.settings.url, self.settings.grpc_url.as_deref().unwrap_or_default())
     }
 
-    /// Runs the test, then removes every collection whose name begins so, and the class of that name whoever made it.
+    /// Its key; empty for none.
+    pub(crate) fn key(&self) -> &str {
+        self.settings.api_key.reveal()
+    }
+
+    /// Runs the test, then removes every collection of this run whose name begins so, and the class of that name whoever
+    /// made it.
     async fn cleaned(&self, prefix: &str, test: impl Future<Output = ()>) {
         let outcome = AssertUnwindSafe(test).catch_unwind().await;
         for info in self.index.collections().await.unwrap() {
-            if info.name.as_str().starts_with(prefix) {
+            let name = info.name.as_str();
+            if name.starts_with(prefix) && name.ends_with(run()) {
                 self.index.drop_collection(&info.name).await.ok();
             }
         }
-        let class = CollectionName::parse(prefix).unwrap().weaviate_class();
+        let class = name(prefix).weaviate_class();
         self.rest(reqwest::Method::DELETE, &format!("schema/{class}"), None).await;
         if let Err(panic) = outcome {
             resume_unwind(panic);

@@ -17,13 +17,13 @@ const EAST: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn holds_the_contract_of_a_store() {
     let Some(server) = Server::real() else { return };
-    server.cleaned("contract", index_contract::hold(&server.index)).await;
+    server.cleaned("contract-", index_contract::hold(&server.index)).await;
 }
 
 #[tokio::test]
 async fn a_class_of_somebody_else_is_left_alone() {
     let Some(server) = Server::real() else { return };
-    let (index, collection) = (&server.index, name("weaviate-foreign"));
+    let (index, collection) = (&server.index, name("contracted-foreign"));
     let class = collection.weaviate_class();
     server.rest(Method::DELETE, &format!("schema/{class}"), None).await;
     let theirs = json!({"class": class, "vectorizer": "none", "description": "mine",
@@ -47,16 +47,16 @@ async fn a_class_of_somebody_else_is_left_alone() {
         let (status, there) = server.rest(Method::GET, &format!("objects/{class}/{id}"), None).await;
         assert_eq!((status, &there["properties"]), (200, &json!({"zzz": "1"})));
     };
-    server.cleaned("weaviate-foreign", test).await;
+    server.cleaned("contracted-foreign", test).await;
 }
 
 #[tokio::test]
 async fn names_that_differ_in_case_alone_are_taken() {
     let Some(server) = Server::real() else { return };
     server
-        .cleaned("weaviate-ca", async {
-            let first = fresh(&server.index, "weaviate-case").await;
-            let second = name("weaviate-caSE");
+        .cleaned("contracted-ca", async {
+            let first = fresh(&server.index, "contracted-case").await;
+            let second = name("contracted-caSE");
             let taken = server.index.ensure_image_collection(&second, &space()).await.unwrap_err();
             assert_eq!(taken, IndexError::NameTaken { wanted: second, existing: first });
         })
@@ -67,9 +67,9 @@ async fn names_that_differ_in_case_alone_are_taken() {
 async fn of_those_who_make_a_collection_at_once_one_made_it() {
     let Some(server) = Server::real() else { return };
     server
-        .cleaned("weaviate-raced", async {
+        .cleaned("contracted-raced", async {
             for round in 0..5 {
-                let collection = name(&format!("weaviate-raced-{round}"));
+                let collection = name(&format!("contracted-raced-{round}"));
                 let space = space();
                 let ensures = (0..8).map(|_| server.index.ensure_image_collection(&collection, &space));
                 let outcomes = futures::future::try_join_all(ensures).await.unwrap();
@@ -85,7 +85,7 @@ async fn a_wrong_key_is_a_matter_of_settings() {
     let Some(server) = Server::real() else { return };
     let settings = WeaviateSettings { api_key: Secret::new("wrong"), ..server.settings.clone() };
     let index = WeaviateIndex::new(settings).unwrap();
-    let collection = name("weaviate-key");
+    let collection = name("contracted-key");
     refused_with(index.describe(&collection).await.unwrap_err());
     refused_with(index.ensure_image_collection(&collection, &space()).await.unwrap_err());
     refused_with(index.ready().await.unwrap_err());
@@ -96,10 +96,10 @@ async fn a_wrong_key_is_a_matter_of_settings() {
 async fn a_collection_can_go_while_it_is_used() {
     let Some(server) = Server::real() else { return };
     server
-        .cleaned("weaviate-going", async {
+        .cleaned("contracted-going", async {
             let (index, records) = (&server.index, [record("a.jpg", EAST), record("b.jpg", EAST)]);
             for _ in 0..5 {
-                let collection = fresh(index, "weaviate-going").await;
+                let collection = fresh(index, "contracted-going").await;
                 index.upsert(&collection, &records).await.unwrap();
                 let used = async || {
                     // Until it is unknown, every answer is one.
@@ -143,8 +143,8 @@ async fn it_is_there_again_when_the_connection_is() {
     let index =
         WeaviateIndex::new(WeaviateSettings { url: rest, grpc_url: Some(grpc), ..server.settings.clone() }).unwrap();
     server
-        .cleaned("weaviate-cut", async {
-            let collection = fresh(&index, "weaviate-cut").await;
+        .cleaned("contracted-cut", async {
+            let collection = fresh(&index, "contracted-cut").await;
             let records = [record("a.jpg", EAST)];
             index.upsert(&collection, &records).await.unwrap();
             for at in [0, 1] {

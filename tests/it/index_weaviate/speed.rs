@@ -40,7 +40,7 @@ async fn of_writes_and_searches() {
     let Some(server) = Server::real() else { return };
     let test = async {
         let index = &server.index;
-        let collection = name("weaviate-speed");
+        let collection = name("contracted-speed");
         index.ensure_image_collection(&collection, &Space { dimension: SIZE, ..space() }).await.unwrap();
         let mut at = 0;
         for (batch, calls) in [(64, 1), (64, 2), (256, 1), (256, 2)] {
@@ -72,5 +72,5 @@ async fn of_writes_and_searches() {
         index.describe(&collection).await.unwrap();
         eprintln!("describe: {:.1?}", begun.elapsed());
     };
-    server.cleaned("weaviate-speed", test).await;
+    server.cleaned("contracted-speed", test).await;
 }
