@@ -128,7 +128,7 @@ async fn a_search_that_panicked_there_is_asked_once_more() {
 async fn a_refused_object_is_named_and_deleted() {
     let said = "new node has a vector with length 2. Existing nodes have vectors with length 4";
     let server = Running::new(class(), Grpc::Refuses(vec![(2, said), (1, said)])).await;
-    let records = ["a.jpg", "b.jpg", "c.jpg", "d.jpg"].map(|key| record(key, EAST));
+    let records = ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg", "g.jpg", "h.jpg"].map(|key| record(key, EAST));
     let refused = server.index().upsert(&name("documents"), &records).await.unwrap_err();
     let IndexError::Rejected { id, reason } = refused else { panic!("{refused}") };
     assert_eq!(id, records[1].id, "the first of those that were refused");
