@@ -9,6 +9,8 @@ mod settings;
 pub mod stores;
 pub mod weaviate;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
@@ -104,5 +106,42 @@ impl Retryable for IndexError {
             Self::UnknownCollection(_) | Self::Space(_) | Self::NameTaken { .. } | Self::Rejected { .. } => false,
             Self::Dependency(down) => down.trouble.may_pass(),
         }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        self.dependency().and_then(|down| down.trouble.retry_after())
+    }
+
+    /// A store that is busy or unwilling is there.
+    fn is_failure(&self) -> bool {
+        self.dependency().is_some_and(|down| down.trouble.is_down())
+    }
+}
+
+impl IndexError {
+    fn dependency(&self) -> Option<&DependencyError> {
+        match self {
+            Self::Dependency(down) => Some(down),
+            Self::UnknownCollection(_) | Self::Space(_) | Self::NameTaken { .. } | Self::Rejected { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod error_tests {
+    use super::*;
+    use crate::domain::Trouble;
+
+    #[test]
+    fn a_busy_store_is_asked_again_when_it_says_and_is_not_down() {
+        let of = |trouble| IndexError::from(DependencyError { dependency: "q".into(), trouble, detail: String::new() });
+        let wait = Duration::from_secs(7);
+        let busy = of(Trouble::Busy { retry_after: wait });
+        assert!(busy.is_retryable() && !busy.is_failure() && busy.retry_after() == Some(wait));
+        assert!(of(Trouble::Failed).is_failure() && of(Trouble::TimedOut).is_failure());
+        let refused = of(Trouble::Refused);
+        assert!(!refused.is_retryable() && !refused.is_failure());
+        let unknown = IndexError::UnknownCollection(CollectionName::parse("c").unwrap());
+        assert!(!unknown.is_retryable() && !unknown.is_failure() && unknown.retry_after().is_none());
     }
 }
