@@ -23,7 +23,7 @@ STACK = $(COMPOSE) --file zarf/compose/dev/docker-compose.yaml
 IN_STACK = $(STACK) exec -T pipeline glimpse
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-peers test-servers check bench bench-peers run release seed-images ingest-images \
+.PHONY: help demo test crash test-peers test-servers check bench bench-peers run release seed-images ingest-images \
 	search-image-text search-image search-image-qdrant search-image-weaviate eval \
 	up down status logs stack-seed compose
 
@@ -35,6 +35,9 @@ demo: ## everything at once, in one process: seeds, ingests, searches, prints th
 
 test: ## all tests, those of the documentation too
 	$(CARGO) test --locked
+
+crash: ## kill the service ROUNDS=100 times while it works, and compare what it ends up with
+	ROUNDS="$${ROUNDS:-100}" $(CARGO) test --locked --test it -- --nocapture crash::
 
 test-peers: ## the providers' contract against infinity from PyPI (python3; 6 GB under target/peers)
 	CARGO="$(CARGO)" zarf/peers/infinity.sh

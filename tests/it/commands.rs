@@ -3,6 +3,7 @@
 use std::io::BufRead;
 use std::net::TcpListener;
 use std::process::{Command, Output};
+use std::sync::Mutex;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -102,15 +103,15 @@ async fn the_clients_of_a_service_tell_by_their_exit_codes() {
 }
 
 /// A command that stays, and the URL that it prints after `word`. Ends with the test.
-struct Staying {
+pub(crate) struct Staying {
     child: std::process::Child,
-    url: String,
+    pub(crate) url: String,
     /// Nobody to print to would end it.
-    _output: std::io::Lines<std::io::BufReader<std::process::ChildStdout>>,
+    output: Mutex<std::io::Lines<std::io::BufReader<std::process::ChildStdout>>>,
 }
 
 impl Staying {
-    fn start(variables: &[(&str, &str)], arguments: &[&str], word: &str) -> Self {
+    pub(crate) fn start(variables: &[(&str, &str)], arguments: &[&str], word: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
         command.args(arguments).envs(variables.iter().copied());
         command.current_dir(std::env::temp_dir()).stdout(std::process::Stdio::piped());
@@ -118,11 +119,17 @@ impl Staying {
         let mut output = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
         let line = output.by_ref().map(Result::unwrap).find(|line| line.starts_with(word));
         let url = line.expect("a line with its address").split_whitespace().nth(1).unwrap().to_owned();
-        Self { child, url, _output: output }
+        Self { child, url, output: Mutex::new(output) }
+    }
+
+    /// The next line that begins so.
+    pub(crate) fn line(&self, word: &str) -> String {
+        let mut output = self.output.lock().unwrap();
+        output.by_ref().map(Result::unwrap).find(|line| line.starts_with(word)).unwrap()
     }
 
     /// Ends as an operator ends it.
-    fn stop(mut self) -> Option<i32> {
+    pub(crate) fn stop(mut self) -> Option<i32> {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
         self.child.wait().unwrap().code()

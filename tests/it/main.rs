@@ -9,6 +9,7 @@ mod chain_stores;
 mod clip_tiny;
 mod commands;
 mod compose;
+mod crash;
 mod embed_contract;
 mod embed_contract_http;
 mod embed_lies;

@@ -1,0 +1,65 @@
+//! A CLIP service that costs next to nothing: its vectors are the colours of a picture's quarters. For tests in which
+//! pictures are many and the model is beside the point.
+
+use std::time::Duration;
+
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
+
+/// Pixels a side.
+const SIDE: u32 = 16;
+
+/// A running service.
+pub(crate) struct CheapClip {
+    pub(crate) url: String,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl CheapClip {
+    /// Each picture takes so long.
+    pub(crate) async fn start(takes: Duration) -> Self {
+        let images = move |Json(body): Json<Value>| async move {
+            let pictures = body["images"].as_array().unwrap().clone();
+            tokio::time::sleep(takes * u32::try_from(pictures.len()).unwrap()).await;
+            Json(pictures.iter().map(|text| json!({"vector": image_vector(text.as_str().unwrap())})).collect::<Value>())
+        };
+        let texts = |Json(body): Json<Value>| async move {
+            let texts = body["texts"].as_array().unwrap();
+            Json(texts.iter().map(|text| json!({"vector": text_vector(text.as_str().unwrap())})).collect::<Value>())
+        };
+        let card = json!({"model": "cheap", "dimension": 12, "image_size": SIDE, "resize": "crop"});
+        let router = Router::new()
+            .route("/", get(move || async move { Json(card) }))
+            .route("/embedding/image", post(images))
+            .route("/embedding/text", post(texts))
+            .layer(DefaultBodyLimit::disable());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { url, _task: AbortOnDropHandle::new(task) }
+    }
+}
+
+fn image_vector(data_uri: &str) -> Vec<f32> {
+    let png = STANDARD.decode(data_uri.rsplit_once(',').unwrap().1).unwrap();
+    let picture = image::load_from_memory(&png).unwrap().into_rgb8();
+    let mut sums = [0.5_f32; 12];
+    for (x, y, pixel) in picture.enumerate_pixels() {
+        let quarter = usize::from(x >= SIDE / 2) + 2 * usize::from(y >= SIDE / 2);
+        for (channel, value) in pixel.0.into_iter().enumerate() {
+            sums[quarter * 3 + channel] += f32::from(value) - 127.0;
+        }
+    }
+    sums.to_vec()
+}
+
+fn text_vector(text: &str) -> Vec<f32> {
+    Sha256::digest(text)[..12].iter().map(|&byte| f32::from(byte) - 127.5).collect()
+}
