@@ -6,7 +6,6 @@ mod deceived;
 mod exact;
 mod fake;
 mod real;
-mod speed;
 mod trouble;
 
 use std::io::Write as _;
