@@ -34,6 +34,11 @@ impl SqliteError {
     }
 }
 
+/// Whether SQLite found no space on the disk.
+pub fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+}
+
 impl Sqlite {
     /// Opens or makes the file in WAL mode, runs `set_up` (schema, migrations) and starts the thread.
     ///

@@ -110,6 +110,7 @@ impl ApiError {
             Trouble::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "is unavailable"),
             Trouble::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy", "is busy"),
             Trouble::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "dependency_timed_out", "did not answer in time"),
+            Trouble::Full => (StatusCode::SERVICE_UNAVAILABLE, "dependency_full", "has no space left"),
             Trouble::Failed => (StatusCode::BAD_GATEWAY, "dependency_failed", "failed"),
             Trouble::Refused => (StatusCode::BAD_GATEWAY, "dependency_refused", "refused us: check its settings"),
         };

@@ -43,7 +43,9 @@ pub(super) async fn open(settings: &Settings, board: &WaitBoard) -> Result<Store
                     lost.entry(collection.clone()).or_default().insert(*id);
                 }
                 let index: Arc<dyn ImageIndex> = Arc::new(index);
-                (index.clone(), index)
+                // A disk that is full is waited for. There is nothing to break and nothing to time here.
+                let patient = Guard::patient(kind.name(), board.clone());
+                (Arc::new(Resilient::new(index.clone(), patient)) as _, index)
             }
             StoreKind::Qdrant => around(Arc::new(QdrantIndex::new(qdrant(&settings.index))?), settings, board),
             StoreKind::Weaviate => around(Arc::new(WeaviateIndex::new(weaviate(&settings.index))?), settings, board),

@@ -33,6 +33,9 @@ pub enum Trouble {
         /// When to try again.
         retry_after: Duration,
     },
+    /// Has no space left on its disk: somebody must make room.
+    #[error("has no space left")]
+    Full,
     /// Answered with an error, or could not be reached.
     #[error("failed")]
     Failed,
@@ -41,11 +44,14 @@ pub enum Trouble {
     Refused,
 }
 
+/// How often it is looked whether there is room again.
+const FULL_PAUSE: Duration = Duration::from_secs(5);
+
 impl Trouble {
     /// Whether the same call may succeed later.
     pub fn may_pass(self) -> bool {
         match self {
-            Self::Unavailable { .. } | Self::TimedOut | Self::Busy { .. } | Self::Failed => true,
+            Self::Unavailable { .. } | Self::TimedOut | Self::Busy { .. } | Self::Full | Self::Failed => true,
             Self::Refused => false,
         }
     }
@@ -54,7 +60,7 @@ impl Trouble {
     pub fn is_down(self) -> bool {
         match self {
             Self::Unavailable { .. } | Self::TimedOut | Self::Failed => true,
-            Self::Busy { .. } | Self::Refused => false,
+            Self::Busy { .. } | Self::Full | Self::Refused => false,
         }
     }
 
@@ -62,6 +68,7 @@ impl Trouble {
     pub fn retry_after(self) -> Option<Duration> {
         match self {
             Self::Unavailable { retry_after } | Self::Busy { retry_after } => Some(retry_after),
+            Self::Full => Some(FULL_PAUSE),
             Self::TimedOut | Self::Failed | Self::Refused => None,
         }
     }

@@ -16,6 +16,7 @@ use futures::stream::BoxStream;
 
 use crate::domain::{
     CollectionInfo, CollectionName, DependencyError, Hit, ImageId, ImageRecord, SearchQuery, Space, SpaceMismatch,
+    Trouble,
 };
 use crate::resilience::Retryable;
 
@@ -112,6 +113,10 @@ impl Retryable for IndexError {
         self.dependency().and_then(|down| down.trouble.retry_after())
     }
 
+    fn is_full(&self) -> bool {
+        self.dependency().is_some_and(|down| down.trouble == Trouble::Full)
+    }
+
     /// A store that is busy or unwilling is there.
     fn is_failure(&self) -> bool {
         self.dependency().is_some_and(|down| down.trouble.is_down())
@@ -130,7 +135,6 @@ impl IndexError {
 #[cfg(test)]
 mod error_tests {
     use super::*;
-    use crate::domain::Trouble;
 
     #[test]
     fn a_busy_store_is_asked_again_when_it_says_and_is_not_down() {
@@ -139,6 +143,8 @@ mod error_tests {
         let busy = of(Trouble::Busy { retry_after: wait });
         assert!(busy.is_retryable() && !busy.is_failure() && busy.retry_after() == Some(wait));
         assert!(of(Trouble::Failed).is_failure() && of(Trouble::TimedOut).is_failure());
+        let full = of(Trouble::Full);
+        assert!(full.is_retryable() && !full.is_failure() && full.is_full() && full.retry_after().is_some());
         let refused = of(Trouble::Refused);
         assert!(!refused.is_retryable() && !refused.is_failure());
         let unknown = IndexError::UnknownCollection(CollectionName::parse("c").unwrap());

@@ -42,6 +42,9 @@ impl Inner {
         if let Err(error) = outcome {
             tracing::error!(job.id = %job.id, %error, "the ledger fails; the job is taken up again");
             // A ledger that cannot be written now is not asked in a circle.
+            let mut note = self.waiting.note("ledger");
+            note.wait(super::LEDGER_PAUSE, error.to_string());
+            note.lacks_room(error.is_full());
             tokio::select! {
                 () = tokio::time::sleep(super::LEDGER_PAUSE) => {}
                 () = self.drain.cancelled() => {}

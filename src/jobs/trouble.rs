@@ -6,7 +6,7 @@ use crate::embed::EmbedError;
 use crate::index::IndexError;
 use crate::pipeline::RunError;
 use crate::source::SourceError;
-use crate::sqlite::SqliteError;
+use crate::sqlite::{SqliteError, is_full};
 
 /// Why a job could not go on. Its [`said`](JobTrouble::said) is the job's message.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +32,14 @@ pub(super) enum JobTrouble {
 }
 
 impl JobTrouble {
+    /// Whether the ledger's disk is full.
+    pub(super) fn is_full(&self) -> bool {
+        match self {
+            Self::Ledger(error) => is_full(error.sqlite()),
+            _ => false,
+        }
+    }
+
     /// In words for a client: what a dependency said itself stays in the log.
     pub(super) fn said(&self) -> String {
         match self {
@@ -69,6 +77,7 @@ fn dependency(down: &DependencyError) -> String {
         Trouble::Unavailable { .. } => "was unavailable",
         Trouble::TimedOut => "did not answer in time",
         Trouble::Busy { .. } => "was busy",
+        Trouble::Full => "had no space left",
         Trouble::Failed => "failed",
         Trouble::Refused => "refused us: check its settings",
     };

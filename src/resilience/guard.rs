@@ -256,6 +256,7 @@ impl Waits<'_> {
                 tracing::warn!(dependency = %self.guard.dependency, error = words, "waited for");
             }
             note.wait(pause, words.clone());
+            note.lacks_room(error.is_full());
             self.last_words = Some(words);
         }
         tokio::time::sleep(pause).await;

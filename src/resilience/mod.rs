@@ -25,6 +25,11 @@ pub trait Retryable {
         None
     }
 
+    /// Whether what is missing is space on its disk: it answers, and whoever waits is told so.
+    fn is_full(&self) -> bool {
+        false
+    }
+
     /// Whether the breaker counts it. A dependency that answers, even if only to say that it is busy, is not down.
     fn is_failure(&self) -> bool {
         self.is_retryable()

@@ -13,8 +13,10 @@ pub struct Waiting {
     pub since: SystemTime,
     /// When it is tried again.
     pub next_try: SystemTime,
-    /// What it said last, for the log and the job's status.
+    /// What it said last, for the log.
     pub message: String,
+    /// It answers, and has no space left.
+    pub full: bool,
 }
 
 #[derive(Debug)]
@@ -65,7 +67,13 @@ impl Note {
         let next_try = now.checked_add(pause).unwrap_or(now);
         let mut board = self.board.lock();
         let entry = board.entry(self.dependency.clone()).or_insert_with(|| Entry {
-            waiting: Waiting { dependency: self.dependency.clone(), since: now, next_try, message: String::new() },
+            waiting: Waiting {
+                dependency: self.dependency.clone(),
+                since: now,
+                next_try,
+                message: String::new(),
+                full: false,
+            },
             tasks: 0,
         });
         entry.tasks += usize::from(!self.written);
@@ -73,6 +81,13 @@ impl Note {
         entry.waiting.message = message;
         drop(board);
         self.written = true;
+    }
+
+    /// Says whether what it waits for is room on a disk.
+    pub fn lacks_room(&mut self, full: bool) {
+        if let Some(entry) = self.board.lock().get_mut(&self.dependency) {
+            entry.waiting.full = full;
+        }
     }
 
     /// The dependency answered: this task waits no longer.

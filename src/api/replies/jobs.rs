@@ -234,7 +234,11 @@ impl From<JobView> for JobReply {
             eta_seconds,
             bottleneck: stages.as_ref().and_then(|stages| stages.bottleneck.clone()),
             waiting_on: waiting_on.map(|waiting| WaitingReply {
-                message: format!("{} does not answer; the job goes on when it does", waiting.dependency),
+                message: if waiting.full {
+                    format!("{} has no space left; the job goes on when there is some", waiting.dependency)
+                } else {
+                    format!("{} does not answer; the job goes on when it does", waiting.dependency)
+                },
                 dependency: waiting.dependency,
                 since: Timestamp::from(waiting.since).to_string(),
                 next_try: Timestamp::from(waiting.next_try).to_string(),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::domain::{CollectionName, DependencyError, Trouble};
 use crate::index::IndexError;
-use crate::sqlite::SqliteError;
+use crate::sqlite::{SqliteError, is_full};
 
 use super::NAME;
 
@@ -59,7 +59,20 @@ impl Fault {
         match self {
             Self::Dropped => IndexError::UnknownCollection(collection.clone()),
             Self::Index(error) => error,
+            full if full.is_full() => {
+                let (dependency, detail) = (NAME.to_owned(), full.to_string());
+                DependencyError { dependency, trouble: Trouble::Full, detail }.into()
+            }
             other => failed(&other),
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Rows(error) => is_full(error),
+            Self::Connection(error) => is_full(error.sqlite()),
+            Self::Vectors(error) => error.kind() == io::ErrorKind::StorageFull,
+            Self::Dropped | Self::Damaged(_) | Self::Index(_) => false,
         }
     }
 }
@@ -69,4 +82,15 @@ pub(super) fn failed(error: &dyn std::fmt::Display) -> IndexError {
     let dependency =
         DependencyError { dependency: NAME.to_owned(), trouble: Trouble::Failed, detail: error.to_string() };
     IndexError::Dependency(dependency)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_apart() {
+        let full = Fault::Vectors(io::ErrorKind::StorageFull.into()).about(&CollectionName::parse("c").unwrap());
+        assert!(matches!(full, IndexError::Dependency(down) if down.trouble == Trouble::Full));
+    }
 }

@@ -79,7 +79,7 @@ impl From<QdrantError> for Fault {
 
 /// The codes as the server gives them (`lib/storage/src/content_manager/conversions.rs` in its sources). Two
 /// differ from what one would guess: a refused connection is `Internal`, made by the client itself, and a full
-/// disk, which no retry helps but people do, is waited for like a server that is down.
+/// disk, which no retry helps but people do, is waited for.
 impl From<&Status> for Fault {
     fn from(status: &Status) -> Self {
         let kind = match status.code() {
@@ -93,7 +93,7 @@ impl From<&Status> for Fault {
             // The client's own clock says this when it gives up.
             Code::Cancelled if status.message().contains("Timeout expired") => Trouble::TimedOut,
             Code::Cancelled => Trouble::Failed,
-            Code::ResourceExhausted if status.metadata().contains_key(INSUFFICIENT_STORAGE) => Trouble::Failed,
+            Code::ResourceExhausted if status.metadata().contains_key(INSUFFICIENT_STORAGE) => Trouble::Full,
             Code::ResourceExhausted => Trouble::Busy { retry_after: BUSY },
             Code::FailedPrecondition => Trouble::Busy { retry_after: LOCKED },
             Code::OutOfRange | Code::Unimplemented | Code::Unauthenticated | Code::PermissionDenied => Trouble::Refused,
