@@ -6,6 +6,7 @@
 
 mod collections;
 mod error;
+pub mod lease;
 pub mod ledger;
 mod metadata;
 mod plan;
@@ -36,6 +37,7 @@ use ledger::Ledger;
 use progress::Live;
 
 pub use error::JobsError;
+pub use pools::{Ended, Pool, PoolError};
 pub use service::{JobView, Jobs, RETRY_WHEN_FULL, Submission};
 pub use settings::JobSettings;
 pub use verify::{Difference, DifferenceKind, MOST_NAMED, MOST_SAMPLED, Verification, VerifyOptions};

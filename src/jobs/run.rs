@@ -6,7 +6,8 @@ use super::Inner;
 use super::ledger::{Finish, Planning};
 use super::metadata;
 use super::plan::Planner;
-use super::pools::LocalPool;
+use super::lease::LeaseBroker;
+use super::pools::{Ended, LocalBroker, Pool};
 use super::progress::{Live, Pace, dealt_with};
 use super::reconcile;
 use super::trouble::JobTrouble;
@@ -51,7 +52,7 @@ impl Inner {
         self.wake.notify_one();
     }
 
-    async fn work(&self, job: &JobRecord, live: &Live) -> Result<(), JobTrouble> {
+    async fn work(&self, job: &JobRecord, live: &Arc<Live>) -> Result<(), JobTrouble> {
         // A provider that is down is waited for; one that does not do what it says ends the job.
         let space = tokio::select! {
             space = self.pipeline.provider().space() => space.map_err(JobTrouble::Provider)?,
@@ -86,7 +87,14 @@ impl Inner {
             thumbnail_prefix: self.thumbnail_prefix.clone(),
             planned: planned.clone(),
         };
-        let pool = LocalPool { ledger: self.ledger.clone(), pipeline: self.pipeline.clone(), planned };
+        let broker = Arc::new(LocalBroker {
+            ledger: self.ledger.clone(),
+            job: job.clone(),
+            space: space.name(),
+            live: live.clone(),
+            more: planned,
+        });
+        let pool = Pool::new(self.pipeline.clone(), broker.clone());
         let run = Run { collection: spec.collection.clone(), space: space.clone(), stages: live.stages.clone() };
         let plan = async {
             self.within_grace(live, planner.plan(job, &live.stop)).await.unwrap_or(Ok(()))?;
@@ -101,7 +109,12 @@ impl Inner {
             }
             Ok(())
         };
-        let work = async { self.within_grace(live, pool.work(job, run, live, &live.stop)).await.unwrap_or(Ok(())) };
+        let work = async {
+            let worked = self.within_grace(live, pool.work(run, &live.stop)).await;
+            // Whatever is not done is given back, not lost: nobody died.
+            broker.give_back().await.map_err(JobTrouble::Lease)?;
+            worked.unwrap_or(Ok(Ended::Over)).map_err(JobTrouble::from)
+        };
         tokio::try_join!(plan, work).map(|_| ())
     }
 

@@ -10,7 +10,7 @@ use super::error::JobsError;
 use super::ledger::{FailurePage, Finish};
 use super::metadata::FileKind;
 use super::progress::{Pace, dealt_with};
-use super::{Inner, JobParts, pools};
+use super::{Inner, JobParts};
 use crate::domain::{CollectionName, Executor, ImageUri, JobId, JobRecord, JobSpec, JobState, Timestamp};
 use crate::resilience::Waiting;
 use crate::sqlite::SqliteError;
@@ -58,14 +58,14 @@ pub const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
 const SPACE_WAIT: Duration = Duration::from_secs(2);
 
 impl Jobs {
-    /// Starts the service: gives back the leases of the process before and goes on with what it left.
+    /// Starts the service: ends the leases of the process before and goes on with what it left.
     ///
     /// # Errors
     /// [`SqliteError`] where the ledger cannot be read.
     pub async fn start(parts: JobParts) -> Result<Self, SqliteError> {
         let JobParts { ledger, pipeline, stores, settings, default_bucket, allowed_buckets, .. } = parts;
         let JobParts { thumbnail_prefix, waiting, drain, tasks, .. } = parts;
-        ledger.end_leases(pools::WORKER).await?;
+        ledger.end_local_leases().await?;
         let jobs = Self(Arc::new(Inner {
             ledger,
             pipeline,

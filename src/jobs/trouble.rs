@@ -1,6 +1,8 @@
 //! Why a job could not go on.
 
+use super::lease::LeaseError;
 use super::metadata::MetadataError;
+use super::pools::PoolError;
 use crate::domain::{DependencyError, SpaceMismatch, Trouble};
 use crate::embed::EmbedError;
 use crate::index::IndexError;
@@ -25,8 +27,8 @@ pub(super) enum JobTrouble {
     Space(SpaceMismatch),
     #[error("ledger: {0}")]
     Ledger(#[from] SqliteError),
-    #[error("{failed} images failed, more than max_failures = {most} allows")]
-    TooManyFailures { failed: u64, most: u64 },
+    #[error(transparent)]
+    Lease(LeaseError),
     #[error("the job's own code panicked")]
     Panicked,
 }
@@ -39,8 +41,9 @@ impl JobTrouble {
             | Self::Metadata(MetadataError::Source(_, SourceError::Dependency(down)))
             | Self::Provider(EmbedError::Dependency(down))
             | Self::Store(IndexError::Dependency(down))
-            | Self::Dependency(down) => dependency(down),
-            Self::Ledger(_) | Self::Metadata(MetadataError::Ledger(_)) => {
+            | Self::Dependency(down)
+            | Self::Lease(LeaseError::Service(down)) => dependency(down),
+            Self::Ledger(_) | Self::Metadata(MetadataError::Ledger(_)) | Self::Lease(LeaseError::Ledger(_)) => {
                 "the ledger could not be read or written; see the log".to_owned()
             }
             Self::Listing(_)
@@ -48,7 +51,7 @@ impl JobTrouble {
             | Self::Provider(_)
             | Self::Store(_)
             | Self::Space(_)
-            | Self::TooManyFailures { .. }
+            | Self::Lease(_)
             | Self::Panicked => self.to_string(),
         }
     }
@@ -60,6 +63,15 @@ impl From<RunError> for JobTrouble {
             RunError::Dependency(down) => Self::Dependency(down),
             RunError::Provider(error) => Self::Provider(error),
             RunError::Space(moved) => Self::Space(moved),
+        }
+    }
+}
+
+impl From<PoolError> for JobTrouble {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Lease(error) => Self::Lease(error),
+            PoolError::Run(error) => error.into(),
         }
     }
 }
