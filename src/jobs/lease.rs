@@ -71,7 +71,7 @@ pub enum LeaseError {
     /// The service elsewhere will have nothing to do with this pool: its own sentence.
     #[error("{0}")]
     Refused(String),
-    /// The service does not know the pool: it was started again. The pool introduces itself and goes on.
+    /// The service does not know the pool: it was started again. The broker introduces the pool and goes on.
     #[error("the service does not know this worker any more")]
     Stranger,
     /// The job is over.

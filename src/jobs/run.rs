@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use super::Inner;
+use super::lease::LeaseBroker;
 use super::ledger::{Finish, Planning};
 use super::metadata;
 use super::plan::Planner;
-use super::lease::LeaseBroker;
-use super::pools::{Ended, LocalBroker, Pool};
+use super::pools::{Elsewhere, Ended, LocalBroker, Pool};
 use super::progress::{Live, Pace, dealt_with};
 use super::reconcile;
 use super::trouble::JobTrouble;
-use crate::domain::{JobRecord, JobState, Space};
+use crate::domain::{Executor, JobRecord, JobState, Space};
 use crate::index::{Ensured, ImageIndex};
 use crate::pipeline::{Run, Stages};
 
@@ -58,6 +58,7 @@ impl Inner {
             space = self.pipeline.provider().space() => space.map_err(JobTrouble::Provider)?,
             () = live.stop.cancelled() => return Ok(()),
         };
+        live.space.get_or_init(|| space.clone());
         // A store that is down is waited for, too.
         let stores = self.pipeline.stores();
         let ensured =
@@ -72,7 +73,6 @@ impl Inner {
         let line = format!("{what} s3://{}/{} into collection {}", spec.bucket, spec.prefix, spec.collection);
         self.ledger.log(job.id, line).await?;
         metadata::load(&self.ledger, self.pipeline.source().as_ref(), job, &live.stop).await?;
-        let planned = Arc::new(tokio::sync::Notify::new());
         let planner = Planner {
             ledger: self.ledger.clone(),
             source: self.pipeline.source().clone(),
@@ -85,14 +85,22 @@ impl Inner {
                 metadata: spec.metadata_key.is_some(),
             },
             thumbnail_prefix: self.thumbnail_prefix.clone(),
-            planned: planned.clone(),
+            planned: live.more.clone(),
+        };
+        let elsewhere = Elsewhere {
+            ledger: self.ledger.clone(),
+            job: job.clone(),
+            live: live.clone(),
+            clock: self.clock,
+            lease: self.settings.lease(),
+            drain: self.drain.clone(),
         };
         let broker = Arc::new(LocalBroker {
             ledger: self.ledger.clone(),
             job: job.clone(),
             space: space.name(),
             live: live.clone(),
-            more: planned,
+            more: live.more.clone(),
         });
         let pool = Pool::new(self.pipeline.clone(), broker.clone());
         let run = Run { collection: spec.collection.clone(), space: space.clone(), stages: live.stages.clone() };
@@ -110,10 +118,14 @@ impl Inner {
             Ok(())
         };
         let work = async {
+            if spec.executor == Executor::Workers {
+                let watched = self.within_grace(live, elsewhere.watch()).await;
+                return watched.unwrap_or(Ok(())).map_err(JobTrouble::Lease);
+            }
             let worked = self.within_grace(live, pool.work(run, &live.stop)).await;
             // Whatever is not done is given back, not lost: nobody died.
             broker.give_back().await.map_err(JobTrouble::Lease)?;
-            worked.unwrap_or(Ok(Ended::Over)).map_err(JobTrouble::from)
+            worked.unwrap_or(Ok(Ended::Over)).map(drop).map_err(JobTrouble::from)
         };
         tokio::try_join!(plan, work).map(|_| ())
     }

@@ -8,6 +8,7 @@
 //! Suspects come last: they hold up nobody, and who is killed from outside again and again has other things to be killed over.
 
 use rusqlite::{OptionalExtension, Transaction, params};
+use serde::{Deserialize, Serialize};
 
 use super::{Ledger, jobs, metadata, work};
 use crate::domain::{FailureClass, Holders, ImageRef, ImageUri, ItemFailure, JobId};
@@ -18,9 +19,10 @@ use crate::sqlite::SqliteError;
 pub const MOST_DEATHS_ALONE: u32 = 4;
 
 /// A batch under lease.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Batch {
     /// Its number.
+    #[serde(rename = "batch")]
     pub id: i64,
     /// How often it was leased, this time included: tells one lease of it from another.
     pub attempt: u32,
@@ -40,7 +42,7 @@ pub enum Leased {
 }
 
 /// A lease as its worker names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
     /// The batch.
     pub batch: i64,
@@ -164,7 +166,8 @@ impl Ledger {
     /// # Errors
     /// [`SqliteError`]
     pub async fn prolong(&self, job: JobId, until: i64) -> Result<(), SqliteError> {
-        let prolong = "UPDATE batches SET until = max(until, ?2) WHERE job = ?1 AND state = 'leased' AND until IS NOT NULL";
+        let prolong =
+            "UPDATE batches SET until = max(until, ?2) WHERE job = ?1 AND state = 'leased' AND until IS NOT NULL";
         self.db.call(move |db| db.execute(prolong, params![job.to_string(), until]).map(drop)).await
     }
 

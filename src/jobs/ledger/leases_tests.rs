@@ -20,18 +20,40 @@ fn collection() -> CollectionName {
 /// What may happen.
 #[derive(Clone, Debug)]
 enum Step {
-    Plan { images: u32, lease_size: usize },
-    Lease { worker: usize },
-    Renew { worker: usize },
+    Plan {
+        images: u32,
+        lease_size: usize,
+    },
+    Lease {
+        worker: usize,
+    },
+    Renew {
+        worker: usize,
+    },
     /// Some items of a lease that the worker has, or believes to have.
-    Report { worker: usize, lease: usize, items: u8, fails: bool },
+    Report {
+        worker: usize,
+        lease: usize,
+        items: u8,
+        fails: bool,
+    },
     /// The last report again, as whoever missed its answer sends it.
-    Again { worker: usize },
-    Pass { time: i64 },
-    GiveBack { worker: usize },
-    Die { worker: usize },
+    Again {
+        worker: usize,
+    },
+    Pass {
+        time: i64,
+    },
+    GiveBack {
+        worker: usize,
+    },
+    Die {
+        worker: usize,
+    },
     /// The worker stops for a while and goes on with what it believes to have.
-    Forget { worker: usize },
+    Forget {
+        worker: usize,
+    },
     Restart,
 }
 
@@ -226,7 +248,9 @@ impl World {
 
     async fn left(&self) -> HashSet<i64> {
         let all = self.ledger.db.call(|db| {
-            db.prepare("SELECT id FROM items")?.query_map((), |row| row.get(0))?.collect::<rusqlite::Result<HashSet<_>>>()
+            db.prepare("SELECT id FROM items")?
+                .query_map((), |row| row.get(0))?
+                .collect::<rusqlite::Result<HashSet<_>>>()
         });
         all.await.unwrap()
     }
@@ -243,7 +267,8 @@ impl World {
             .call(|db| {
                 let not_alone = "SELECT count(*) FROM batches s WHERE s.state = 'leased' AND s.deaths > 0 AND EXISTS
                     (SELECT 1 FROM batches o WHERE o.state = 'leased' AND o.worker = s.worker AND o.id <> s.id)";
-                let empty = "SELECT count(*) FROM batches WHERE NOT EXISTS (SELECT 1 FROM items WHERE batch = batches.id)";
+                let empty =
+                    "SELECT count(*) FROM batches WHERE NOT EXISTS (SELECT 1 FROM items WHERE batch = batches.id)";
                 Ok((db.query_row(not_alone, (), |row| row.get(0))?, db.query_row(empty, (), |row| row.get(0))?))
             })
             .await
@@ -360,7 +385,8 @@ fn an_image_that_kills_its_workers_fails_alone_and_nothing_else_does() {
             world.check().await;
         }
         let failed = world.ledger.failures(world.job, 0, 10).await.unwrap().failures;
-        let named: Vec<_> = failed.iter().map(|failure| (failure.uri.clone(), failure.class, failure.attempts)).collect();
+        let named: Vec<_> =
+            failed.iter().map(|failure| (failure.uri.clone(), failure.class, failure.attempts)).collect();
         // With 15, 7, 3 and 1 neighbours, then four times alone.
         assert_eq!((named, deaths), (vec![(poison, FailureClass::Crashed, 8)], 8));
         assert_eq!((world.counts.done, world.counts.failed), (63, 1));

@@ -10,6 +10,7 @@ mod logs;
 mod metadata;
 mod objects;
 mod schema;
+mod tokens;
 mod work;
 
 use std::path::Path;
@@ -17,9 +18,9 @@ use std::path::Path;
 use crate::sqlite::{Sqlite, SqliteError};
 
 pub use jobs::Finish;
+pub use leases::{Batch, Held, Leased, MOST_DEATHS_ALONE};
 pub use logs::FailurePage;
 pub use objects::Known;
-pub use leases::{Batch, Held, Leased, MOST_DEATHS_ALONE};
 pub use work::{Page, Planning, Report, Reported};
 
 /// The ledger. Clones share it.

@@ -54,6 +54,8 @@ pub struct Report {
 pub struct Reported {
     /// The job's counts after it.
     pub counts: JobCounts,
+    /// Items that it brought to their end.
+    pub accepted: u64,
     /// Batches of it that the worker does not hold any more.
     pub lost: Vec<i64>,
 }
@@ -186,7 +188,7 @@ impl Ledger {
                     .execute(params![job, done, failed])?;
                 let counts = jobs::counts(&all, &job)?;
                 all.commit()?;
-                Ok(Reported { counts, lost })
+                Ok(Reported { counts, accepted: done + failed, lost })
             })
             .await
     }

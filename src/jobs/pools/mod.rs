@@ -1,10 +1,13 @@
 //! Pools do the work: they lease batches, run the chain, report item by item. The code is one ([`Pool`]), whoever hands out
-//! the batches: the ledger of this process ([`LocalBroker`]) or a service elsewhere (`crate::worker`).
+//! the batches: the ledger of this process ([`LocalBroker`]) or a service elsewhere (`crate::worker`), which then watches over
+//! them ([`Elsewhere`]).
 
+mod elsewhere;
 mod held;
 mod local;
 mod pool;
 
+pub(super) use elsewhere::Elsewhere;
 pub(super) use local::LocalBroker;
 pub use pool::{Ended, Pool, PoolError};
 
