@@ -13,6 +13,7 @@ pub mod images;
 pub mod jobs;
 pub mod pipeline;
 pub mod search;
+pub mod worker;
 
 pub mod api;
 pub mod app;

@@ -129,6 +129,18 @@ impl From<JobsError> for ApiError {
             JobsError::Collection(_) => Self::invalid("collection", said),
             JobsError::BucketNotAllowed(_) => Self::new(StatusCode::FORBIDDEN, "bucket_not_allowed", said),
             JobsError::MetadataKey(_) => Self::invalid("metadata_key", said),
+            JobsError::WorkerToken => Self::no_key(&said),
+            JobsError::NoToken => Self::internal(),
+            JobsError::Over(_) => Self::new(StatusCode::GONE, "job_is_over", said),
+            JobsError::Stranger(_) => Self::new(StatusCode::CONFLICT, "not_joined", said),
+            JobsError::WorkerRefused(_) => Self::new(StatusCode::CONFLICT, "worker_refused", said),
+            JobsError::WorkerName => Self::invalid("worker", said),
+            JobsError::TooManyWorkers(_) => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_workers", said).after(RETRY_WHEN_FULL)
+            }
+            JobsError::NotUnderWay => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_under_way", said).after(Duration::from_secs(1))
+            }
             JobsError::QueueFull => Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", said).after(RETRY_WHEN_FULL),
             JobsError::Draining => Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", said).after(RETRY_WHEN_FULL),
             JobsError::Unknown(_) => Self::new(StatusCode::NOT_FOUND, "unknown_job", said),

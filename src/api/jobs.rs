@@ -14,6 +14,7 @@ use super::replies::{
     FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, StopReply, SubmitReply, SubmitRequest,
 };
 use super::{AppState, Defaults, events};
+use crate::domain::Executor;
 use crate::jobs::{Jobs, Submission};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -71,6 +72,7 @@ async fn submit_images_job(
     State(defaults): State<Defaults>,
     Json(request): Json<SubmitRequest>,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], axum::Json<SubmitReply>), ApiError> {
+    let executor = executor(request.executor.as_deref())?;
     let job = jobs
         .submit(Submission {
             bucket: request.s3_bucket,
@@ -80,8 +82,13 @@ async fn submit_images_job(
             any_extension: request.any_extension,
             max_failures: request.max_failures,
             metadata_key: request.metadata_key,
+            executor,
         })
         .await?;
+    let worker_token = match job.spec.executor {
+        Executor::Local => None,
+        Executor::Workers => Some(jobs.new_worker_token(job.id).await?.reveal().to_owned()),
+    };
     let reply = SubmitReply {
         job_id: job.id.to_string(),
         status: "submitted".to_owned(),
@@ -91,8 +98,18 @@ async fn submit_images_job(
         collection: job.spec.collection.to_string(),
         image_max_items: job.spec.max_items,
         submitted_at: job.submitted_at.to_string(),
+        worker_token,
     };
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, format!("/jobs/{}", job.id))], axum::Json(reply)))
+}
+
+fn executor(name: Option<&str>) -> Result<Executor, ApiError> {
+    match name {
+        None => Ok(Executor::default()),
+        Some("ray") => Err(ApiError::invalid("executor", "`ray` needs RAY_ADDRESS, which is not set")),
+        Some(name) => Executor::from_name(name)
+            .ok_or_else(|| ApiError::invalid("executor", format!("`{name}` is none; there are `local` and `workers`"))),
+    }
 }
 
 /// The newest jobs first.

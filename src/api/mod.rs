@@ -8,6 +8,7 @@ mod events;
 mod extract;
 mod health;
 mod images;
+mod internal;
 mod jobs;
 mod openapi;
 pub mod replies;
@@ -75,6 +76,7 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
     let door = Arc::new(door::Door::new(settings));
     let router = routes
         .layer(from_fn_with_state(timeout, give_up))
+        .merge(internal::routes().layer(from_fn_with_state(timeout, give_up)))
         .merge(long_routes)
         .with_state(state)
         .merge(openapi::viewer(document()))

@@ -20,20 +20,7 @@ impl Bucket {
     /// # Errors
     /// [`BuildError`]: settings that cannot be used, or credentials that cannot be read.
     pub async fn open(settings: &Settings) -> Result<Self, BuildError> {
-        let mut client = parts::s3_settings(settings)?;
-        let endpoint = settings.source.endpoint().map_err(BuildError::Settings)?;
-        if endpoint == Endpoint::Embedded && client.credentials.is_none() {
-            let folder = parts::bucket_folder(settings);
-            let stored = EmbeddedS3::stored_credentials(&folder);
-            client.credentials = stored.map_err(|source| BuildError::Folder { folder: folder.clone(), source })?;
-            if client.credentials.is_none() {
-                return Err(BuildError::Settings(format!(
-                    "there is no embedded bucket in {} yet: start `glimpse serve` first, or set S3_ENDPOINT",
-                    settings.place.glimpse_data_dir.display()
-                )));
-            }
-        }
-        Self::of(client).await
+        Self::of(client_of(settings)?).await
     }
 
     pub(super) async fn of(client: S3Settings) -> Result<Self, BuildError> {
@@ -82,4 +69,22 @@ impl Bucket {
     pub async fn remove(&self, uri: &ImageUri) -> Result<(), BuildError> {
         Ok(self.client.remove(uri).await?)
     }
+}
+
+/// A client's settings. Where they say `embedded`, the server is in the process that has the same data folder.
+pub(super) fn client_of(settings: &Settings) -> Result<S3Settings, BuildError> {
+    let mut client = parts::s3_settings(settings)?;
+    let endpoint = settings.source.endpoint().map_err(BuildError::Settings)?;
+    if endpoint == Endpoint::Embedded && client.credentials.is_none() {
+        let folder = parts::bucket_folder(settings);
+        let stored = EmbeddedS3::stored_credentials(&folder);
+        client.credentials = stored.map_err(|source| BuildError::Folder { folder: folder.clone(), source })?;
+        if client.credentials.is_none() {
+            return Err(BuildError::Settings(format!(
+                "there is no embedded bucket in {} yet: start `glimpse serve` first, or set S3_ENDPOINT",
+                settings.place.glimpse_data_dir.display()
+            )));
+        }
+    }
+    Ok(client)
 }

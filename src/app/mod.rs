@@ -7,6 +7,7 @@ mod embedding;
 mod parts;
 mod providers;
 mod stores;
+mod worker;
 
 use std::fs::File;
 use std::io;
@@ -35,6 +36,9 @@ use crate::sqlite::SqliteError;
 pub use bucket::Bucket;
 pub use clip::ClipService;
 pub use doctor::{Complaint, Doctor, Finding, finding};
+
+pub use crate::worker::{WorkerError, WorkerSettings};
+pub use worker::WorkerApp;
 
 use embedding::Embedding;
 

@@ -10,6 +10,7 @@ use crate::config::Settings;
 use crate::domain::{CollectionName, ImageId};
 use crate::index::embedded::EmbeddedIndex;
 use crate::index::qdrant::{QdrantIndex, QdrantSettings, grpc_url};
+use crate::index::remote::{RecordsDoor, RemoteIndex};
 use crate::index::weaviate::{WeaviateIndex, WeaviateSettings};
 use crate::index::{ImageIndex, IndexSettings, Resilient, StoreKind, Stores as Named};
 use crate::resilience::{Breaker, Guard, WaitBoard};
@@ -54,6 +55,23 @@ pub(super) async fn open(settings: &Settings, board: &WaitBoard) -> Result<Store
         searches.push(prompt);
     }
     Ok(Stores { jobs: Named::new(jobs), searches: Named::new(searches), lost })
+}
+
+/// The stores as a worker elsewhere writes to them: the embedded one through the service, which alone opens it.
+pub(super) fn of_worker(
+    settings: &Settings,
+    service: &Arc<dyn RecordsDoor>,
+    board: &WaitBoard,
+) -> Result<Vec<Arc<dyn ImageIndex>>, BuildError> {
+    let kinds = settings.index.kinds().map_err(BuildError::Settings)?.into_iter();
+    let store = |kind| -> Result<Arc<dyn ImageIndex>, BuildError> {
+        Ok(match kind {
+            StoreKind::Embedded => Arc::new(RemoteIndex::new(service.clone())),
+            StoreKind::Qdrant => around(Arc::new(QdrantIndex::new(qdrant(&settings.index))?), settings, board).0,
+            StoreKind::Weaviate => around(Arc::new(WeaviateIndex::new(weaviate(&settings.index))?), settings, board).0,
+        })
+    };
+    kinds.map(store).collect()
 }
 
 pub(super) async fn embedded(settings: &Settings) -> Result<EmbeddedIndex, BuildError> {

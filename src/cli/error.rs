@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::io;
 use std::path::PathBuf;
 
-use crate::app::BuildError;
+use crate::app::{BuildError, WorkerError};
 use crate::config::SettingsError;
 use crate::demo::VaryError;
 
@@ -17,6 +17,9 @@ pub enum CliError {
     /// The service could not be put together, or ended badly; or the bucket said no.
     #[error(transparent)]
     Service(#[from] BuildError),
+    /// A worker that could not go on.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
     /// Nobody answers.
     #[error("no service answers at {url}; start it with `glimpse serve`, or set GLIMPSE_URL to where it is")]
     Unreachable {

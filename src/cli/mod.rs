@@ -15,6 +15,7 @@ mod search;
 mod seed;
 mod serve;
 mod verify;
+mod worker;
 
 use clap::{Parser, Subcommand};
 
@@ -74,6 +75,8 @@ enum Command {
     Demo(demo::Demo),
     /// Run the model alone, as a CLIP service for others
     Clip(clip::Clip),
+    /// Work on a job of a service elsewhere, until the job is over
+    Worker(worker::Worker),
     /// Upload pictures to the bucket: the demo's, or those of a folder
     Seed(seed::Seed),
     /// Index the pictures of the bucket, and watch how it gets on
@@ -122,6 +125,7 @@ impl Command {
             Command::Serve(command) => Box::pin(command.run(settings)).await,
             Command::Demo(command) => Box::pin(command.run(settings)).await,
             Command::Clip(command) => command.run(settings).await,
+            Command::Worker(command) => Box::pin(command.run(settings)).await,
             Command::Seed(command) => command.run(&settings).await,
             Command::Ingest(command) => command.run(&settings).await,
             Command::Search(command) => command.run(&settings).await,

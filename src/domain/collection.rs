@@ -67,7 +67,7 @@ impl fmt::Display for CollectionName {
 }
 
 /// What a store says of one collection.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CollectionInfo {
     /// Its name.
     pub name: CollectionName,

@@ -3,8 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// Names of stores, each once, in alphabetical order. As text: by commas, `qdrant,weaviate`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
 pub struct Holders(BTreeSet<String>);
 
 impl Holders {
@@ -48,6 +51,18 @@ impl Holders {
 impl<N: Into<String>> FromIterator<N> for Holders {
     fn from_iter<I: IntoIterator<Item = N>>(names: I) -> Self {
         Self(names.into_iter().map(Into::into).collect())
+    }
+}
+
+impl From<String> for Holders {
+    fn from(text: String) -> Self {
+        Self::parse(&text)
+    }
+}
+
+impl From<Holders> for String {
+    fn from(holders: Holders) -> Self {
+        holders.to_string()
     }
 }
 

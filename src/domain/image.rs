@@ -108,7 +108,7 @@ impl std::str::FromStr for ImageId {
 }
 
 /// An image that a listing has named but nobody has read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageRef {
     /// Where it is.
     pub uri: ImageUri,

@@ -39,13 +39,21 @@ pub enum Executor {
     /// The pool in this process.
     #[default]
     Local,
+    /// Workers elsewhere, which lease from this service.
+    Workers,
 }
 
 impl Executor {
+    /// The executor of that lower-case name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Local, Self::Workers].into_iter().find(|executor| executor.as_str() == name)
+    }
+
     /// Lower-case name, as in replies.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Local => "local",
+            Self::Workers => "workers",
         }
     }
 }
@@ -235,7 +243,7 @@ impl fmt::Display for FailureClass {
 }
 
 /// One image that could not be indexed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemFailure {
     /// Which.
     pub uri: ImageUri,

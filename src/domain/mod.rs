@@ -12,6 +12,7 @@ pub mod record;
 pub mod secret;
 pub mod space;
 pub mod timestamp;
+pub mod wire;
 
 pub use collection::{CollectionInfo, CollectionName, InvalidCollectionName};
 pub use dependency::{DependencyError, Trouble};

@@ -4,6 +4,7 @@
 pub mod embedded;
 mod invalid;
 pub mod qdrant;
+pub mod remote;
 mod resilient;
 mod settings;
 pub mod stores;

@@ -16,6 +16,30 @@ pub enum JobsError {
     /// A metadata file of a kind that is not read.
     #[error("`{0}` is no metadata file: its name must end in .csv, .ndjson or .jsonl")]
     MetadataKey(String),
+    /// Not the token of this job.
+    #[error("this is not the job's worker token, as the reply to its submission gave it (GLIMPSE_WORKER_TOKEN)")]
+    WorkerToken,
+    /// The system has no random numbers.
+    #[error("no token could be made")]
+    NoToken,
+    /// The job has ended, and its token with it.
+    #[error("the job is over: it is {}", .0.as_str())]
+    Over(JobState),
+    /// The worker must introduce itself.
+    #[error("the worker `{0}` has not introduced itself since the service began")]
+    Stranger(String),
+    /// The worker does not fit the job.
+    #[error("{0}")]
+    WorkerRefused(String),
+    /// No name of a worker.
+    #[error("a worker's name is 1 to 64 letters, digits, `.`, `_` or `-`")]
+    WorkerName,
+    /// As many workers as a job may have.
+    #[error("the job has {0} workers, as many as it may")]
+    TooManyWorkers(usize),
+    /// The job waits for its turn, or the service has only just begun.
+    #[error("the job is not under way at this moment; say it again")]
+    NotUnderWay,
     /// As many jobs wait as may.
     #[error("as many jobs are waiting as may (GLIMPSE_JOB_QUEUE); try again later")]
     QueueFull,

@@ -4,8 +4,11 @@
 //! A job is planned (`plan`: list, sort out, cut into batches), worked off (`pools`: lease, run the chain, report) and
 //! written down (`ledger`) at each step, so that it goes on after a restart where it stood.
 
+mod clock;
 mod collections;
+pub mod crew;
 mod error;
+pub mod lease;
 pub mod ledger;
 mod metadata;
 mod plan;
@@ -18,6 +21,8 @@ mod service;
 mod settings;
 mod trouble;
 mod verify;
+pub mod wire;
+mod workers;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,13 +37,16 @@ use crate::index::Stores;
 use crate::pipeline::Pipeline;
 use crate::resilience::WaitBoard;
 
+use clock::Clock;
 use ledger::Ledger;
 use progress::Live;
 
 pub use error::JobsError;
+pub use pools::{Ended, Pool, PoolError};
 pub use service::{JobView, Jobs, RETRY_WHEN_FULL, Submission};
 pub use settings::JobSettings;
 pub use verify::{Difference, DifferenceKind, MOST_NAMED, MOST_SAMPLED, Verification, VerifyOptions};
+pub use workers::WorkerJob;
 
 /// What is in flight when a job is told to stop may take so long to come to its end. Shorter than the time that the whole
 /// process has for stopping.
@@ -84,6 +92,7 @@ struct Inner {
     waiting: WaitBoard,
     drain: CancellationToken,
     tasks: TaskTracker,
+    clock: Clock,
     live: Mutex<HashMap<JobId, Arc<Live>>>,
     /// Collections that no job may begin on: something else is at work there.
     reserved: Mutex<HashSet<CollectionName>>,

@@ -1,14 +1,16 @@
 //! How a running job gets on: its pace, its timings, what it waits for.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::JobCounts;
+use super::crew::Crew;
+use crate::domain::{JobCounts, Space};
 use crate::pipeline::Stages;
 pub use crate::pipeline::stages::{StageReport, StagesReport};
 
@@ -27,43 +29,73 @@ pub(super) struct Live {
     pub(super) stages: Arc<Stages>,
     /// Cancelled by whoever stops this one job.
     pub(super) stop: CancellationToken,
+    /// Told when there may be more to lease, and when something was reported.
+    pub(super) more: Arc<Notify>,
+    /// Its collection's, once that is known.
+    pub(super) space: OnceLock<Arc<Space>>,
+    /// Its workers elsewhere.
+    pub(super) crew: Crew,
     begun: Instant,
-    /// When how many were dealt with, over the last [`WINDOW`].
-    samples: Mutex<VecDeque<(Instant, u64)>>,
+    samples: Mutex<Samples>,
 }
-
-const WINDOW: Duration = Duration::from_secs(30);
 
 impl Live {
     pub(super) fn new(stages: Stages, stop: CancellationToken, before: &JobCounts) -> Self {
-        let begun = Instant::now();
-        let samples = Mutex::new(VecDeque::from([(begun, dealt_with(before))]));
-        Self { stages: Arc::new(stages), stop, begun, samples }
+        Self {
+            stages: Arc::new(stages),
+            stop,
+            more: Arc::default(),
+            space: OnceLock::new(),
+            crew: Crew::new(),
+            begun: Instant::now(),
+            samples: Mutex::new(Samples::new(dealt_with(before))),
+        }
     }
 
     /// Notes where the counts stand.
     pub(super) fn count(&self, counts: &JobCounts) {
-        let mut samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        samples.push_back((now, dealt_with(counts)));
-        // One sample older than the window stays: the pace is measured from there.
-        while samples.len() > 2 && samples.get(1).is_some_and(|(at, _)| now.duration_since(*at) > WINDOW) {
-            samples.pop_front();
-        }
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner).count(dealt_with(counts));
     }
 
     /// Images per second over the last half minute.
     pub(super) fn rate(&self) -> f64 {
-        let samples = self.samples.lock().unwrap_or_else(PoisonError::into_inner);
-        match (samples.front(), samples.back()) {
-            (Some((since, before)), Some((_, now))) => per_second(now - before, since.elapsed()),
-            _ => 0.0,
-        }
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner).rate()
     }
 
     /// Images per second since work began, of a job that did so many.
     pub(super) fn overall(&self, dealt_with: u64) -> f64 {
         per_second(dealt_with, self.begun.elapsed())
+    }
+}
+
+/// When how many were dealt with, over the last [`WINDOW`].
+#[derive(Debug)]
+pub(super) struct Samples(VecDeque<(Instant, u64)>);
+
+const WINDOW: Duration = Duration::from_secs(30);
+
+impl Samples {
+    /// Begins with what was dealt with before.
+    pub(super) fn new(before: u64) -> Self {
+        Self(VecDeque::from([(Instant::now(), before)]))
+    }
+
+    /// Notes where the count stands.
+    pub(super) fn count(&mut self, dealt_with: u64) {
+        let now = Instant::now();
+        self.0.push_back((now, dealt_with));
+        // One sample older than the window stays: the pace is measured from there.
+        while self.0.len() > 2 && self.0.get(1).is_some_and(|(at, _)| now.duration_since(*at) > WINDOW) {
+            self.0.pop_front();
+        }
+    }
+
+    /// Per second over the window.
+    pub(super) fn rate(&self) -> f64 {
+        match (self.0.front(), self.0.back()) {
+            (Some((since, before)), Some((_, now))) => per_second(now - before, since.elapsed()),
+            _ => 0.0,
+        }
     }
 }
 

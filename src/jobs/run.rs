@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::Inner;
+use super::lease::LeaseBroker;
 use super::ledger::{Finish, Planning};
 use super::metadata;
 use super::plan::Planner;
-use super::pools::LocalPool;
+use super::pools::{Elsewhere, Ended, LOCAL, LocalBroker, Pool};
 use super::progress::{Live, Pace, dealt_with};
 use super::reconcile;
 use super::trouble::JobTrouble;
-use crate::domain::{JobRecord, JobState, Space};
+use crate::domain::{Executor, JobRecord, JobState, Space};
 use crate::index::{Ensured, ImageIndex};
 use crate::pipeline::{Run, Stages};
 
@@ -54,12 +55,13 @@ impl Inner {
         self.wake.notify_one();
     }
 
-    async fn work(&self, job: &JobRecord, live: &Live) -> Result<(), JobTrouble> {
+    async fn work(&self, job: &JobRecord, live: &Arc<Live>) -> Result<(), JobTrouble> {
         // A provider that is down is waited for; one that does not do what it says ends the job.
         let space = tokio::select! {
             space = self.pipeline.provider().space() => space.map_err(JobTrouble::Provider)?,
             () = live.stop.cancelled() => return Ok(()),
         };
+        live.space.get_or_init(|| space.clone());
         // A store that is down is waited for, too.
         let stores = self.pipeline.stores();
         let ensured =
@@ -68,13 +70,14 @@ impl Inner {
             ensured = ensured => drop(ensured?),
             () = live.stop.cancelled() => return Ok(()),
         }
+        // What an earlier attempt in this process could not give back, because the ledger failed.
+        self.ledger.give_back(job.id, LOCAL).await?;
         let resumed = job.started_at.is_some();
         let spec = &job.spec;
         let what = if resumed { "goes on with" } else { "lists" };
         let line = format!("{what} s3://{}/{} into collection {}", spec.bucket, spec.prefix, spec.collection);
         self.ledger.log(job.id, line).await?;
         metadata::load(&self.ledger, self.pipeline.source().as_ref(), job, &live.stop).await?;
-        let planned = Arc::new(tokio::sync::Notify::new());
         let planner = Planner {
             ledger: self.ledger.clone(),
             source: self.pipeline.source().clone(),
@@ -87,9 +90,24 @@ impl Inner {
                 metadata: spec.metadata_key.is_some(),
             },
             thumbnail_prefix: self.thumbnail_prefix.clone(),
-            planned: planned.clone(),
+            planned: live.more.clone(),
         };
-        let pool = LocalPool { ledger: self.ledger.clone(), pipeline: self.pipeline.clone(), planned };
+        let elsewhere = Elsewhere {
+            ledger: self.ledger.clone(),
+            job: job.clone(),
+            live: live.clone(),
+            clock: self.clock,
+            lease: self.settings.lease(),
+            drain: self.drain.clone(),
+        };
+        let broker = Arc::new(LocalBroker {
+            ledger: self.ledger.clone(),
+            job: job.clone(),
+            space: space.name(),
+            live: live.clone(),
+            more: live.more.clone(),
+        });
+        let pool = Pool::new(self.pipeline.clone(), broker.clone());
         let run = Run { collection: spec.collection.clone(), space: space.clone(), stages: live.stages.clone() };
         let plan = async {
             self.within_grace(live, planner.plan(job, &live.stop)).await.unwrap_or(Ok(()))?;
@@ -104,7 +122,16 @@ impl Inner {
             }
             Ok(())
         };
-        let work = async { self.within_grace(live, pool.work(job, run, live, &live.stop)).await.unwrap_or(Ok(())) };
+        let work = async {
+            if spec.executor == Executor::Workers {
+                let watched = self.within_grace(live, elsewhere.watch()).await;
+                return watched.unwrap_or(Ok(())).map_err(JobTrouble::Lease);
+            }
+            let worked = self.within_grace(live, pool.work(run, &live.stop)).await;
+            // Whatever is not done is given back, not lost: nobody died.
+            broker.give_back().await.map_err(JobTrouble::Lease)?;
+            worked.unwrap_or(Ok(Ended::Over)).map(drop).map_err(JobTrouble::from)
+        };
         tokio::try_join!(plan, work).map(|_| ())
     }
 
@@ -147,6 +174,11 @@ impl Inner {
                 tracing::info!(job.id = %job.id, counts.done, "job interrupted; it goes on at the next start");
                 let line = "interrupted: the service stops; the job goes on at its next start".to_owned();
                 return Ok(self.ledger.log(job.id, line).await?);
+            }
+            Ok(()) if counts.left() > 0 => {
+                let trouble = JobTrouble::Unfinished(counts.left());
+                tracing::error!(job.id = %job.id, error = %trouble, "job failed");
+                Finish { state: JobState::Failed, message: Some(trouble.said()), summary }
             }
             Ok(()) => {
                 let nothing = counts.listed == counts.skipped;

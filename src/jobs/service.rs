@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::clock::Clock;
+use super::crew::WorkerView;
 use super::error::JobsError;
 use super::ledger::{FailurePage, Finish};
 use super::metadata::FileKind;
 use super::progress::{Pace, dealt_with};
-use super::{Inner, JobParts, pools};
+use super::{Inner, JobParts};
 use crate::domain::{CollectionName, Executor, ImageUri, JobId, JobRecord, JobSpec, JobState, Timestamp};
 use crate::resilience::Waiting;
 use crate::sqlite::SqliteError;
@@ -36,6 +38,8 @@ pub struct Submission {
     pub max_failures: Option<u64>,
     /// A CSV or NDJSON object in the same bucket whose rows are joined to the images.
     pub metadata_key: Option<String>,
+    /// Who works.
+    pub executor: Executor,
 }
 
 /// A job as it is shown.
@@ -49,6 +53,8 @@ pub struct JobView {
     pub eta_seconds: Option<u64>,
     /// A dependency that it waits for.
     pub waiting_on: Option<Waiting>,
+    /// Its workers elsewhere, while it runs with such.
+    pub workers: Vec<WorkerView>,
 }
 
 /// How long a client that was refused for fullness should wait.
@@ -58,14 +64,14 @@ pub const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
 const SPACE_WAIT: Duration = Duration::from_secs(2);
 
 impl Jobs {
-    /// Starts the service: gives back the leases of the process before and goes on with what it left.
+    /// Starts the service: ends the leases of the process before and goes on with what it left.
     ///
     /// # Errors
     /// [`SqliteError`] where the ledger cannot be read.
     pub async fn start(parts: JobParts) -> Result<Self, SqliteError> {
         let JobParts { ledger, pipeline, stores, settings, default_bucket, allowed_buckets, .. } = parts;
         let JobParts { thumbnail_prefix, waiting, drain, tasks, .. } = parts;
-        ledger.end_leases(pools::WORKER).await?;
+        ledger.end_local_leases().await?;
         let jobs = Self(Arc::new(Inner {
             ledger,
             pipeline,
@@ -77,6 +83,7 @@ impl Jobs {
             waiting,
             drain,
             tasks,
+            clock: Clock::start(),
             live: Mutex::new(HashMap::new()),
             reserved: Mutex::new(HashSet::new()),
             wake: Notify::new(),
@@ -112,7 +119,7 @@ impl Jobs {
                 any_extension: submission.any_extension,
                 max_failures: submission.max_failures,
                 metadata_key: submission.metadata_key,
-                executor: Executor::Local,
+                executor: submission.executor,
             },
             state: JobState::Pending,
             message: None,
@@ -212,7 +219,7 @@ impl Jobs {
 }
 
 impl Inner {
-    async fn known(&self, id: &str) -> Result<JobRecord, JobsError> {
+    pub(super) async fn known(&self, id: &str) -> Result<JobRecord, JobsError> {
         let unknown = || JobsError::Unknown(id.to_owned());
         let id: JobId = id.parse().map_err(|_| unknown())?;
         self.ledger.job(id).await?.ok_or_else(unknown)
@@ -234,7 +241,7 @@ impl Inner {
         let Some(live) = live else {
             let kept = self.ledger.summary(job.id).await?;
             let pace = kept.and_then(|kept| serde_json::from_str(&kept).ok());
-            return Ok(JobView { job, pace, eta_seconds: None, waiting_on: None });
+            return Ok(JobView { job, pace, eta_seconds: None, waiting_on: None, workers: Vec::new() });
         };
         let stages = live.stages.report(self.pipeline.provider().busy());
         let pace = Pace { images_per_second: live.rate(), stages };
@@ -246,6 +253,11 @@ impl Inner {
         )]
         let eta = (pace.images_per_second > 0.0 && dealt_with(&job.counts) > 0)
             .then(|| (job.counts.left() as f64 / pace.images_per_second).ceil() as u64);
-        Ok(JobView { job, pace: Some(pace), eta_seconds: eta, waiting_on: self.waiting.snapshot() })
+        let (mut waiting_on, mut workers) = (self.waiting.snapshot(), Vec::new());
+        if job.spec.executor == Executor::Workers {
+            workers = live.crew.view(&self.ledger.held(job.id).await?);
+            waiting_on = waiting_on.or_else(|| live.crew.missing(2 * self.settings.lease()));
+        }
+        Ok(JobView { job, pace: Some(pace), eta_seconds: eta, waiting_on, workers })
     }
 }

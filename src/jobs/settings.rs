@@ -1,6 +1,10 @@
 //! How many jobs, and how they are cut.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+
+use crate::domain::Secret;
 
 /// The settings of jobs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,15 +16,30 @@ pub struct JobSettings {
     pub glimpse_job_queue: usize,
     /// `GLIMPSE_LEASE_SIZE`: images in one lease; 64 by default.
     pub glimpse_lease_size: usize,
+    /// `GLIMPSE_LEASE_SECONDS`: a worker elsewhere that is not heard of for so long has lost what it had; 30 by default.
+    pub glimpse_lease_seconds: u64,
+    /// `GLIMPSE_WORKER_TOKEN`: what `glimpse worker` shows the service: the `worker_token` of its job; empty by default.
+    pub glimpse_worker_token: Secret,
 }
 
 impl Default for JobSettings {
     fn default() -> Self {
-        Self { glimpse_jobs_at_once: 1, glimpse_job_queue: 100, glimpse_lease_size: 64 }
+        Self {
+            glimpse_jobs_at_once: 1,
+            glimpse_job_queue: 100,
+            glimpse_lease_size: 64,
+            glimpse_lease_seconds: 30,
+            glimpse_worker_token: Secret::default(),
+        }
     }
 }
 
 impl JobSettings {
+    /// How long a lease of a worker elsewhere lasts.
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(self.glimpse_lease_seconds)
+    }
+
     /// Checks what can be checked without asking anyone.
     ///
     /// # Errors
@@ -34,6 +53,10 @@ impl JobSettings {
             if !(1..=most).contains(&value) {
                 return Err(format!("{name} is {value}; it must be between 1 and {most}"));
             }
+        }
+        if !(1..=3_600).contains(&self.glimpse_lease_seconds) {
+            let seconds = self.glimpse_lease_seconds;
+            return Err(format!("GLIMPSE_LEASE_SECONDS is {seconds}; it must be between 1 and 3600"));
         }
         Ok(())
     }

@@ -1,6 +1,8 @@
 //! Why a job could not go on.
 
+use super::lease::LeaseError;
 use super::metadata::MetadataError;
+use super::pools::PoolError;
 use crate::domain::{DependencyError, SpaceMismatch, Trouble};
 use crate::embed::EmbedError;
 use crate::index::IndexError;
@@ -25,8 +27,10 @@ pub(super) enum JobTrouble {
     Space(SpaceMismatch),
     #[error("ledger: {0}")]
     Ledger(#[from] SqliteError),
-    #[error("{failed} images failed, more than max_failures = {most} allows")]
-    TooManyFailures { failed: u64, most: u64 },
+    #[error(transparent)]
+    Lease(LeaseError),
+    #[error("{0} images are left, and nothing was there that would do them; submit the job again")]
+    Unfinished(u64),
     #[error("the job's own code panicked")]
     Panicked,
 }
@@ -35,8 +39,18 @@ impl JobTrouble {
     /// Whether the ledger's disk is full.
     pub(super) fn is_full(&self) -> bool {
         match self {
-            Self::Ledger(error) => is_full(error.sqlite()),
-            _ => false,
+            Self::Ledger(error)
+            | Self::Metadata(MetadataError::Ledger(error))
+            | Self::Lease(LeaseError::Ledger(error)) => is_full(error.sqlite()),
+            Self::Listing(_)
+            | Self::Metadata(_)
+            | Self::Provider(_)
+            | Self::Store(_)
+            | Self::Dependency(_)
+            | Self::Space(_)
+            | Self::Lease(_)
+            | Self::Unfinished(_)
+            | Self::Panicked => false,
         }
     }
 
@@ -47,8 +61,9 @@ impl JobTrouble {
             | Self::Metadata(MetadataError::Source(_, SourceError::Dependency(down)))
             | Self::Provider(EmbedError::Dependency(down))
             | Self::Store(IndexError::Dependency(down))
-            | Self::Dependency(down) => dependency(down),
-            Self::Ledger(_) | Self::Metadata(MetadataError::Ledger(_)) => {
+            | Self::Dependency(down)
+            | Self::Lease(LeaseError::Service(down)) => dependency(down),
+            Self::Ledger(_) | Self::Metadata(MetadataError::Ledger(_)) | Self::Lease(LeaseError::Ledger(_)) => {
                 "the ledger could not be read or written; see the log".to_owned()
             }
             Self::Listing(_)
@@ -56,7 +71,8 @@ impl JobTrouble {
             | Self::Provider(_)
             | Self::Store(_)
             | Self::Space(_)
-            | Self::TooManyFailures { .. }
+            | Self::Lease(_)
+            | Self::Unfinished(_)
             | Self::Panicked => self.to_string(),
         }
     }
@@ -68,6 +84,15 @@ impl From<RunError> for JobTrouble {
             RunError::Dependency(down) => Self::Dependency(down),
             RunError::Provider(error) => Self::Provider(error),
             RunError::Space(moved) => Self::Space(moved),
+        }
+    }
+}
+
+impl From<PoolError> for JobTrouble {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Lease(error) => Self::Lease(error),
+            PoolError::Run(error) => error.into(),
         }
     }
 }

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{Stream, StreamExt};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -32,7 +33,7 @@ pub use settings::{Lanes, PipelineSettings};
 pub use stages::{StageReport, Stages};
 
 /// One image to be indexed, and the ticket under which its outcome is reported.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Task {
     /// Whoever gave the task knows it by this number.
     pub ticket: i64,
@@ -45,7 +46,7 @@ pub struct Task {
 }
 
 /// What became of one task.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Outcome {
     /// Of the task.
     pub ticket: i64,
@@ -54,7 +55,8 @@ pub struct Outcome {
 }
 
 /// What became of an image.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Fate {
     /// Every store has it.
     Indexed(Indexed),
@@ -65,7 +67,7 @@ pub enum Fate {
 }
 
 /// An image that stores have.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Indexed {
     /// ETag of the bytes that were read.
     pub etag: Option<String>,

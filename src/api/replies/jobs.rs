@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use crate::domain::{ItemFailure, JobCounts, JobState, Timestamp};
 use crate::jobs::JobView;
+use crate::jobs::crew::{WORKERS, WorkerView};
 use crate::jobs::progress::StageReport;
 
 /// What to index.
@@ -36,6 +37,9 @@ pub struct SubmitRequest {
     /// columns are kept with that image's record and found by `meta.COLUMN=value`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata_key: Option<String>,
+    /// Who works: `local` (the service itself, where it is left out) or `workers` (`glimpse worker`, wherever it runs).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executor: Option<String>,
 }
 
 /// A job was accepted.
@@ -57,6 +61,10 @@ pub struct SubmitReply {
     pub image_max_items: Option<u64>,
     /// RFC 3339.
     pub submitted_at: String,
+    /// With `executor: workers`: what its workers show (`GLIMPSE_WORKER_TOKEN`). Told once, and worth nothing after the
+    /// job's end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker_token: Option<String>,
 }
 
 /// A job.
@@ -68,7 +76,7 @@ pub struct JobReply {
     pub status: String,
     /// Why it failed, or what to know of its success.
     pub message: Option<String>,
-    /// Who works: `local`.
+    /// Who works: `local` or `workers`.
     pub executor: String,
     /// The bucket.
     pub s3_bucket: String,
@@ -95,6 +103,9 @@ pub struct JobReply {
     pub bottleneck: Option<String>,
     /// A dependency that it waits for.
     pub waiting_on: Option<WaitingReply>,
+    /// Its workers, while it runs with `executor: workers`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workers: Vec<WorkerReply>,
     /// Time per stage; `null` before its turn.
     pub stages: Option<StagesReply>,
 }
@@ -116,6 +127,21 @@ pub struct CountsReply {
     pub deleted: u64,
     /// Images planned but not yet dealt with.
     pub left: u64,
+}
+
+/// A worker of a job.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct WorkerReply {
+    /// As it calls itself.
+    pub name: String,
+    /// Images that it holds at this moment.
+    pub leased: u64,
+    /// Images that it has dealt with since it, or the service, began.
+    pub done: u64,
+    /// Over the last half minute.
+    pub images_per_second: f64,
+    /// RFC 3339.
+    pub last_seen: String,
 }
 
 /// A dependency that a job waits for.
@@ -215,7 +241,7 @@ impl JobReply {
 
 impl From<JobView> for JobReply {
     fn from(view: JobView) -> Self {
-        let JobView { job, pace, eta_seconds, waiting_on } = view;
+        let JobView { job, pace, eta_seconds, waiting_on, workers } = view;
         let (rate, stages) = pace.map(|pace| (pace.images_per_second, pace.stages)).unzip();
         Self {
             job_id: job.id.to_string(),
@@ -234,15 +260,16 @@ impl From<JobView> for JobReply {
             eta_seconds,
             bottleneck: stages.as_ref().and_then(|stages| stages.bottleneck.clone()),
             waiting_on: waiting_on.map(|waiting| WaitingReply {
-                message: if waiting.full {
-                    format!("{} has no space left; the job goes on when there is some", waiting.dependency)
-                } else {
-                    format!("{} does not answer; the job goes on when it does", waiting.dependency)
+                message: match waiting.dependency.as_str() {
+                    WORKERS => waiting.message,
+                    full if waiting.full => format!("{full} has no space left; the job goes on when there is some"),
+                    dependency => format!("{dependency} does not answer; the job goes on when it does"),
                 },
                 dependency: waiting.dependency,
                 since: Timestamp::from(waiting.since).to_string(),
                 next_try: Timestamp::from(waiting.next_try).to_string(),
             }),
+            workers: workers.into_iter().map(WorkerReply::from).collect(),
             stages: stages.map(|stages| {
                 let of =
                     |stage: StageReport| StageReply { busy: stage.busy, p50_ms: stage.p50_ms, p95_ms: stage.p95_ms };
@@ -254,6 +281,13 @@ impl From<JobView> for JobReply {
                 }
             }),
         }
+    }
+}
+
+impl From<WorkerView> for WorkerReply {
+    fn from(worker: WorkerView) -> Self {
+        let WorkerView { name, leased, done, images_per_second, last_seen } = worker;
+        Self { name, leased, done, images_per_second, last_seen: Timestamp::from(last_seen).to_string() }
     }
 }
 

@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(kind(exhausted("retry-after", "0")), busy(1));
         assert_eq!(kind(exhausted("retry-after", "86400")), busy(300));
         assert_eq!(kind(exhausted("retry-after", "soon")), busy(1));
-        assert_eq!(kind(exhausted(INSUFFICIENT_STORAGE, "true")), Trouble::Failed);
+        assert_eq!(kind(exhausted(INSUFFICIENT_STORAGE, "true")), Trouble::Full);
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! What is known of jobs and objects, in one SQLite file beside the data. It survives `kill -9`: every report is one
 //! transaction, and an image is done only when its report is in here.
 //!
-//! Four rooms: `jobs` and their states, the `work` that is left, the `objects` that a collection has, the `logs`.
+//! Five rooms: `jobs` and their states, the `work` that is left, the `leases` under which it is done, the `objects` that a
+//! collection has, the `logs`.
 
 mod jobs;
+mod leases;
 mod logs;
 mod metadata;
 mod objects;
 mod schema;
+mod tokens;
 mod work;
 
 use std::path::Path;
@@ -15,9 +18,10 @@ use std::path::Path;
 use crate::sqlite::{Sqlite, SqliteError};
 
 pub use jobs::Finish;
+pub use leases::{Batch, Held, Leased, MOST_DEATHS_ALONE};
 pub use logs::FailurePage;
 pub use objects::Known;
-pub use work::{Leased, Page, Planning};
+pub use work::{Page, Planning, Report, Reported};
 
 /// The ledger. Clones share it.
 #[derive(Clone, Debug)]

@@ -91,8 +91,49 @@ ALTER TABLE jobs ADD COLUMN metadata_read INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE objects ADD COLUMN metadata TEXT NOT NULL DEFAULT '';
 ";
 
+/// Leases that run out, batches under suspicion, and the token of a job whose workers are elsewhere. `until` is in Unix
+/// milliseconds; without one a lease lasts as long as this process. `deaths` are workers lost with the batch, `alone` those
+/// of them that had nothing but one image, `solo` whether the present lease is of that kind.
+///
+/// Numbers of batches and items are never given twice: a report that comes late must not be taken for another image's.
+const LEASES: &str = "
+CREATE TABLE new_batches(
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    job TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('todo', 'leased')),
+    worker TEXT,
+    attempt INTEGER NOT NULL DEFAULT 0,
+    until INTEGER,
+    deaths INTEGER NOT NULL DEFAULT 0,
+    alone INTEGER NOT NULL DEFAULT 0,
+    solo INTEGER NOT NULL DEFAULT 0
+);
+INSERT INTO new_batches(id, job, state, worker, attempt) SELECT id, job, state, worker, attempt FROM batches;
+DROP TABLE batches;
+ALTER TABLE new_batches RENAME TO batches;
+CREATE INDEX batches_by_job ON batches(job, state, deaths, id);
+
+CREATE TABLE new_items(
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    job TEXT NOT NULL,
+    batch INTEGER NOT NULL,
+    uri TEXT NOT NULL,
+    etag TEXT,
+    size INTEGER NOT NULL,
+    have TEXT NOT NULL DEFAULT ''
+);
+INSERT INTO new_items(id, job, batch, uri, etag, size, have) SELECT id, job, batch, uri, etag, size, have FROM items;
+DROP TABLE items;
+ALTER TABLE new_items RENAME TO items;
+CREATE INDEX items_by_batch ON items(batch);
+CREATE INDEX items_by_job ON items(job);
+
+ALTER TABLE jobs ADD COLUMN worker_token TEXT;
+ALTER TABLE jobs ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
+";
+
 /// The version of a ledger is the number of steps that it has behind it.
-const STEPS: [&str; 3] = [FIRST, HOLDERS, METADATA];
+const STEPS: [&str; 4] = [FIRST, HOLDERS, METADATA, LEASES];
 
 /// Takes the steps that the file has not taken yet.
 pub(super) fn bring_up(db: &mut Connection) -> rusqlite::Result<()> {

@@ -1,11 +1,11 @@
-//! The work that is left: items in batches, batches under lease. An item's row goes when its report comes, so a report
-//! that comes twice counts once.
+//! The work that is left: items in batches. An item's row goes when its report comes, so a report that comes twice counts
+//! once.
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{Ledger, jobs, metadata, objects};
-use crate::domain::{CollectionName, Holders, ImageRef, ImageUri, ItemFailure, JobCounts, JobId};
-use crate::pipeline::{Fate, Indexed, Outcome, Task};
+use super::{Ledger, jobs, leases, metadata, objects};
+use crate::domain::{CollectionName, Holders, ImageRef, ItemFailure, JobCounts, JobId};
+use crate::pipeline::{Fate, Indexed, Outcome};
 use crate::sqlite::SqliteError;
 
 /// A page of a listing, sorted out.
@@ -38,15 +38,26 @@ pub struct Planning {
     pub metadata: bool,
 }
 
-/// What asking for work gave.
-#[derive(Debug)]
-pub enum Leased {
-    /// These, now under lease.
-    Batch(Vec<Task>),
-    /// Nothing now, but the listing goes on.
-    NothingYet,
-    /// Nothing any more.
-    NothingLeft,
+/// What became of items of one batch, as the worker that leased it says.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The batch.
+    pub batch: i64,
+    /// The lease of it under which the worker worked.
+    pub attempt: u32,
+    /// Of its items.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// What a report made of the ledger.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reported {
+    /// The job's counts after it.
+    pub counts: JobCounts,
+    /// Items that it brought to their end.
+    pub accepted: u64,
+    /// Batches of it that the worker does not hold any more.
+    pub lost: Vec<i64>,
 }
 
 impl Ledger {
@@ -122,36 +133,11 @@ impl Ledger {
             .await
     }
 
-    /// Leases the next batch of a job to a worker.
-    ///
-    /// # Errors
-    /// [`SqliteError`]
-    pub async fn lease(&self, job: JobId, worker: &'static str) -> Result<Leased, SqliteError> {
-        self.db
-            .call(move |db| {
-                let job = job.to_string();
-                let all = db.transaction()?;
-                let batch: Option<i64> = all
-                    .prepare_cached(
-                        "UPDATE batches SET state = 'leased', worker = ?2, attempt = attempt + 1 WHERE id =
-                         (SELECT id FROM batches WHERE job = ?1 AND state = 'todo' ORDER BY id LIMIT 1) RETURNING id",
-                    )?
-                    .query_row(params![job, worker], |row| row.get(0))
-                    .optional()?;
-                let leased = if let Some(batch) = batch {
-                    Leased::Batch(tasks(&all, &job, batch)?)
-                } else {
-                    let planned = all.query_row("SELECT planned FROM jobs WHERE id = ?1", [&job], |row| row.get(0));
-                    if planned.optional()?.unwrap_or(true) { Leased::NothingLeft } else { Leased::NothingYet }
-                };
-                all.commit()?;
-                Ok(leased)
-            })
-            .await
-    }
-
     /// Notes what became of items, in one transaction, and gives the job's counts after it. Items that were reported
     /// before are passed over; one that some store still lacks stays, with those that have it.
+    ///
+    /// Of a lease that is no longer the worker's only what is indexed counts: that the stores have the record is so,
+    /// whoever says it. What failed there is tried again by whoever has it now.
     ///
     /// # Errors
     /// [`SqliteError`]
@@ -160,67 +146,49 @@ impl Ledger {
         job: JobId,
         collection: CollectionName,
         space: String,
-        outcomes: Vec<Outcome>,
-    ) -> Result<JobCounts, SqliteError> {
+        worker: &str,
+        reports: Vec<Report>,
+    ) -> Result<Reported, SqliteError> {
+        let worker = worker.to_owned();
         self.db
             .call(move |db| {
                 let job = job.to_string();
                 let all = db.transaction()?;
-                let (mut done, mut failed) = (0_u64, 0_u64);
-                for outcome in outcomes {
-                    if let Fate::Lags(indexed) = &outcome.fate {
-                        if let Some(uri) = lag(&all, &job, outcome.ticket, &indexed.stores)? {
-                            let row = joined(&all, &job, &uri, indexed)?;
-                            objects::put(&all, &collection, &uri, &space, indexed, row.as_deref())?;
+                let (mut done, mut failed, mut lost) = (0_u64, 0_u64, Vec::new());
+                for Report { batch, attempt, outcomes } in reports {
+                    let held = leases::holds(&all, &job, &worker, batch, attempt)?;
+                    for outcome in outcomes {
+                        let Some((uri, now_in)) = item(&all, &job, outcome.ticket)? else { continue };
+                        let held = held && now_in == batch;
+                        if !held && !lost.contains(&batch) {
+                            lost.push(batch);
                         }
-                        continue;
+                        match outcome.fate {
+                            Fate::Indexed(indexed) => {
+                                let row = joined(&all, &job, &uri, &indexed)?;
+                                objects::put(&all, &collection, &uri, &space, &indexed, row.as_deref())?;
+                                done += 1;
+                            }
+                            Fate::Lags(indexed) if held => {
+                                lag(&all, outcome.ticket, &indexed.stores)?;
+                                let row = joined(&all, &job, &uri, &indexed)?;
+                                objects::put(&all, &collection, &uri, &space, &indexed, row.as_deref())?;
+                                continue;
+                            }
+                            Fate::Failed(failure) if held => {
+                                insert_failure(&all, &job, &failure)?;
+                                failed += 1;
+                            }
+                            Fate::Lags(_) | Fate::Failed(_) => continue,
+                        }
+                        remove_item(&all, outcome.ticket, now_in)?;
                     }
-                    let Some((uri, batch)) = take_item(&all, &job, outcome.ticket)? else { continue };
-                    match outcome.fate {
-                        Fate::Lags(_) => {}
-                        Fate::Indexed(indexed) => {
-                            let row = joined(&all, &job, &uri, &indexed)?;
-                            objects::put(&all, &collection, &uri, &space, &indexed, row.as_deref())?;
-                            done += 1;
-                        }
-                        Fate::Failed(failure) => {
-                            insert_failure(&all, &job, &failure)?;
-                            failed += 1;
-                        }
-                    }
-                    all.prepare_cached(
-                        "DELETE FROM batches WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM items WHERE batch = ?1)",
-                    )?
-                    .execute([batch])?;
                 }
                 all.prepare_cached("UPDATE jobs SET done = done + ?2, failed = failed + ?3 WHERE id = ?1")?
                     .execute(params![job, done, failed])?;
                 let counts = jobs::counts(&all, &job)?;
                 all.commit()?;
-                Ok(counts)
-            })
-            .await
-    }
-
-    /// Gives back every lease of a worker that is no more, and takes away what a crash left of finished jobs: at start,
-    /// for the pool of the process before. Says how many leases were given back.
-    ///
-    /// # Errors
-    /// [`SqliteError`]
-    pub async fn end_leases(&self, worker: &'static str) -> Result<usize, SqliteError> {
-        self.db
-            .call(move |db| {
-                let all = db.transaction()?;
-                for table in ["items", "batches", "metadata"] {
-                    let of_finished = "SELECT id FROM jobs WHERE state NOT IN ('PENDING', 'RUNNING')";
-                    all.execute(&format!("DELETE FROM {table} WHERE job IN ({of_finished})"), ())?;
-                }
-                let given_back = all.execute(
-                    "UPDATE batches SET state = 'todo', worker = NULL WHERE state = 'leased' AND worker = ?1",
-                    [worker],
-                )?;
-                all.commit()?;
-                Ok(given_back)
+                Ok(Reported { counts, accepted: done + failed, lost })
             })
             .await
     }
@@ -237,22 +205,9 @@ fn insert_batch(all: &Transaction<'_>, job: &str, images: &[(ImageRef, Holders)]
     Ok(())
 }
 
-fn tasks(all: &Transaction<'_>, job: &str, batch: i64) -> rusqlite::Result<Vec<Task>> {
-    all.prepare_cached("SELECT id, uri, etag, size, have FROM items WHERE batch = ?1 ORDER BY id")?
-        .query_map([batch], |row| {
-            let uri = jobs::parsed(row, 1, |text| ImageUri::parse(text).ok())?;
-            let image = ImageRef { uri, etag: row.get(2)?, size_bytes: row.get(3)?, modified: None };
-            let metadata = metadata::columns(all, job, &image.uri)?;
-            Ok(Task { ticket: row.get(0)?, image, have: Holders::parse(&row.get::<_, String>(4)?), metadata })
-        })?
-        .collect()
-}
-
-/// Notes the stores that have an item which is not done; gives its URI.
-fn lag(all: &Transaction<'_>, job: &str, ticket: i64, have: &Holders) -> rusqlite::Result<Option<String>> {
-    all.prepare_cached("UPDATE items SET have = ?3 WHERE id = ?1 AND job = ?2 RETURNING uri")?
-        .query_row(params![ticket, job, have.to_string()], |row| row.get(0))
-        .optional()
+/// Notes the stores that have an item which is not done.
+fn lag(all: &Transaction<'_>, ticket: i64, have: &Holders) -> rusqlite::Result<()> {
+    all.prepare_cached("UPDATE items SET have = ?2 WHERE id = ?1")?.execute(params![ticket, have.to_string()]).map(drop)
 }
 
 /// The digest of the row that a record was joined with; `None` where it is a copy, whose row is known already.
@@ -260,13 +215,22 @@ fn joined(all: &Transaction<'_>, job: &str, uri: &str, indexed: &Indexed) -> rus
     if indexed.copied { Ok(None) } else { metadata::digest(all, job, uri).map(Some) }
 }
 
-fn take_item(all: &Transaction<'_>, job: &str, ticket: i64) -> rusqlite::Result<Option<(String, i64)>> {
-    all.prepare_cached("DELETE FROM items WHERE id = ?1 AND job = ?2 RETURNING uri, batch")?
+/// URI and batch of an item that is not done.
+fn item(all: &Transaction<'_>, job: &str, ticket: i64) -> rusqlite::Result<Option<(String, i64)>> {
+    all.prepare_cached("SELECT uri, batch FROM items WHERE id = ?1 AND job = ?2")?
         .query_row(params![ticket, job], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()
 }
 
-fn insert_failure(all: &Transaction<'_>, job: &str, failure: &ItemFailure) -> rusqlite::Result<()> {
+/// An item is done with; and so is its batch where it was the last.
+pub(super) fn remove_item(all: &Transaction<'_>, ticket: i64, batch: i64) -> rusqlite::Result<()> {
+    all.prepare_cached("DELETE FROM items WHERE id = ?1")?.execute([ticket])?;
+    all.prepare_cached("DELETE FROM batches WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM items WHERE batch = ?1)")?
+        .execute([batch])
+        .map(drop)
+}
+
+pub(super) fn insert_failure(all: &Transaction<'_>, job: &str, failure: &ItemFailure) -> rusqlite::Result<()> {
     all.prepare_cached("INSERT INTO failures(job, uri, class, message, attempts) VALUES (?1, ?2, ?3, ?4, ?5)")?
         .execute(params![job, failure.uri.as_str(), failure.class.as_str(), failure.message, failure.attempts])
         .map(drop)

@@ -3,8 +3,10 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::domain::{Executor, FailureClass, JobRecord, JobSpec, JobState, Timestamp};
+use crate::domain::{Executor, FailureClass, ImageUri, JobRecord, JobSpec, JobState, Timestamp};
+use crate::jobs::ledger::Leased;
 use crate::jobs::metadata::Row;
+use crate::pipeline::Task;
 
 fn collection() -> CollectionName {
     CollectionName::parse("c").unwrap()
@@ -49,10 +51,30 @@ fn page(keys: std::ops::Range<u32>) -> Page {
 }
 
 async fn leased(ledger: &Ledger, job: JobId) -> Vec<Task> {
-    match ledger.lease(job, "w").await.unwrap() {
-        Leased::Batch(tasks) => tasks,
+    match ledger.lease(job, "w", None).await.unwrap() {
+        Leased::Batch(batch) => batch.tasks,
         other => panic!("{other:?}"),
     }
+}
+
+/// A report of whoever has the items.
+async fn report(ledger: &Ledger, job: JobId, outcomes: Vec<Outcome>) -> JobCounts {
+    let tickets: Vec<i64> = outcomes.iter().map(|outcome| outcome.ticket).collect();
+    let find = move |db: &mut rusqlite::Connection| {
+        let select = "SELECT batches.id, attempt FROM items JOIN batches ON batches.id = batch WHERE items.id = ?1";
+        tickets
+            .iter()
+            .map(|ticket| db.query_row(select, [ticket], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+            .collect::<rusqlite::Result<Vec<Option<(i64, u32)>>>>()
+    };
+    let found = ledger.db.call(find).await.unwrap();
+    let reports = outcomes.into_iter().zip(found).map(|(outcome, found)| {
+        let (batch, attempt) = found.unwrap_or_default();
+        Report { batch, attempt, outcomes: vec![outcome] }
+    });
+    let reported = ledger.report(job, collection(), "s".into(), "w", reports.collect()).await.unwrap();
+    assert!(reported.lost.is_empty());
+    reported.counts
 }
 
 /// Every store that is configured.
@@ -84,15 +106,15 @@ async fn an_interrupted_lease_keeps_what_was_reported_and_gives_the_rest_again()
     assert!(ledger.plan(job, page(0..5), planning(3)).await.unwrap());
     let tasks = leased(&ledger, job).await;
     assert_eq!(tasks.len(), 3);
-    ledger.report(job, collection(), "s".into(), vec![done(&tasks[0])]).await.unwrap();
-    assert_eq!(ledger.end_leases("another").await.unwrap(), 0);
-    assert_eq!(ledger.end_leases("w").await.unwrap(), 1);
+    report(&ledger, job, vec![done(&tasks[0])]).await;
+    assert_eq!(ledger.give_back(job, "another").await.unwrap(), 0);
+    assert_eq!(ledger.give_back(job, "w").await.unwrap(), 1);
     let again = leased(&ledger, job).await;
     assert_eq!(again.iter().map(|task| task.ticket).collect::<Vec<_>>(), [tasks[1].ticket, tasks[2].ticket]);
     assert_eq!(leased(&ledger, job).await.len(), 2);
-    assert!(matches!(ledger.lease(job, "w").await.unwrap(), Leased::NothingYet));
+    assert!(matches!(ledger.lease(job, "w", None).await.unwrap(), Leased::NothingYet));
     ledger.planned(job).await.unwrap();
-    assert!(matches!(ledger.lease(job, "w").await.unwrap(), Leased::NothingLeft));
+    assert!(matches!(ledger.lease(job, "w", None).await.unwrap(), Leased::NothingLeft));
 }
 
 #[tokio::test]
@@ -108,7 +130,7 @@ async fn a_report_that_comes_twice_counts_once() {
     };
     let outcomes = vec![done(&tasks[0]), Outcome { ticket: tasks[1].ticket, fate: Fate::Failed(failure) }];
     for _ in 0..2 {
-        let counts = ledger.report(job, collection(), "s".into(), outcomes.clone()).await.unwrap();
+        let counts = report(&ledger, job, outcomes.clone()).await;
         assert_eq!((counts.done, counts.failed, counts.left()), (1, 1, 0));
     }
     assert_eq!(ledger.failures(job, 0, 10).await.unwrap().total, 1);
@@ -119,7 +141,7 @@ async fn only_new_and_changed_objects_are_planned_and_only_so_many() {
     let (_folder, ledger, job) = ledger_with_job().await;
     ledger.plan(job, page(0..3), planning(10)).await.unwrap();
     let tasks = leased(&ledger, job).await;
-    ledger.report(job, collection(), "s".into(), tasks.iter().map(done).collect()).await.unwrap();
+    report(&ledger, job, tasks.iter().map(done).collect()).await;
 
     let mut changed = page(0..6);
     changed.images[1].etag = Some("other".into());
@@ -138,11 +160,11 @@ async fn the_ledger_knows_which_store_lags() {
     let tasks = leased(&ledger, job).await;
     assert!(tasks.iter().all(|task| task.have.is_empty()), "what is new is in no store");
     let lags = Outcome { ticket: tasks[1].ticket, fate: Fate::Lags(held_by(&tasks[1], "embedded")) };
-    let counts = ledger.report(job, collection(), "s".into(), vec![done(&tasks[0]), lags]).await.unwrap();
+    let counts = report(&ledger, job, vec![done(&tasks[0]), lags]).await;
     assert_eq!((counts.done, counts.left()), (1, 2), "what one store lacks is not done");
 
     // The process ends and comes again: the item is still there, with who has it.
-    ledger.end_leases("w").await.unwrap();
+    ledger.give_back(job, "w").await.unwrap();
     let again = leased(&ledger, job).await;
     let had: Vec<_> = again.iter().map(|task| (task.ticket, task.have.to_string())).collect();
     assert_eq!(had, [(tasks[1].ticket, "embedded".into()), (tasks[2].ticket, String::new())]);
@@ -159,15 +181,15 @@ async fn a_store_that_was_made_anew_is_believed_to_hold_nothing() {
     let (_folder, ledger, job) = ledger_with_job().await;
     ledger.plan(job, page(0..4), planning(2)).await.unwrap();
     let tasks = leased(&ledger, job).await;
-    ledger.report(job, collection(), "s".into(), tasks.iter().map(done).collect()).await.unwrap();
+    report(&ledger, job, tasks.iter().map(done).collect()).await;
     let second = leased(&ledger, job).await;
     let lags = Outcome { ticket: second[0].ticket, fate: Fate::Lags(held_by(&second[0], "qdrant")) };
-    ledger.report(job, collection(), "s".into(), vec![lags]).await.unwrap();
+    report(&ledger, job, vec![lags]).await;
 
     ledger.forget_store(collection(), "qdrant").await.unwrap();
     let known = ledger.known(collection(), None, 10).await.unwrap();
     assert_eq!(known.iter().map(|known| known.stores.to_string()).collect::<Vec<_>>(), ["embedded", "embedded"]);
-    ledger.end_leases("w").await.unwrap();
+    ledger.give_back(job, "w").await.unwrap();
     assert!(leased(&ledger, job).await.iter().all(|task| task.have.is_empty()), "nor do items that are under way");
 
     let lost: HashSet<_> = [tasks[0].image.uri.id()].into();
@@ -198,7 +220,7 @@ async fn a_row_that_was_changed_is_a_change_and_a_copy_keeps_its_row() {
     let taxa: Vec<_> = tasks.iter().map(|task| task.metadata.get("taxon").map(String::as_str)).collect();
     assert_eq!(taxa, [Some("x"), Some("x"), None]);
     let lags = Outcome { ticket: tasks[1].ticket, fate: Fate::Lags(held_by(&tasks[1], "embedded")) };
-    ledger.report(job, collection(), "s".into(), vec![done(&tasks[0]), lags, done(&tasks[2])]).await.unwrap();
+    report(&ledger, job, vec![done(&tasks[0]), lags, done(&tasks[2])]).await;
 
     // What lags is copied, by whichever job: with the row that it has.
     ledger.plan(job, page(0..3), planning(10)).await.unwrap();
@@ -206,9 +228,9 @@ async fn a_row_that_was_changed_is_a_change_and_a_copy_keeps_its_row() {
     assert_eq!((lagging.len(), lagging[0].have.to_string()), (1, "embedded".into()));
     let copied = Indexed { copied: true, ..held_by(&lagging[0], ALL) };
     let copied = Outcome { ticket: lagging[0].ticket, fate: Fate::Indexed(copied) };
-    ledger.report(job, collection(), "s".into(), vec![copied]).await.unwrap();
+    report(&ledger, job, vec![copied]).await;
     ledger.plan(job, page(0..3), with_file()).await.unwrap();
-    assert!(matches!(ledger.lease(job, "w").await.unwrap(), Leased::NothingYet), "no row is another");
+    assert!(matches!(ledger.lease(job, "w", None).await.unwrap(), Leased::NothingYet), "no row is another");
 
     rows(&ledger, job, &[("0.jpg", "y"), ("1.jpg", "x"), ("2.jpg", "new")]).await;
     ledger.plan(job, page(0..3), with_file()).await.unwrap();

@@ -1,108 +1,77 @@
-//! The pool in this process.
+//! The work of this process' own ledger, for the pool in this process.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures::stream::{self, Stream};
-use tokio::sync::{Notify, mpsc};
-use tokio_util::sync::CancellationToken;
+use async_trait::async_trait;
+use tokio::sync::Notify;
 
-use crate::domain::{JobCounts, JobRecord};
-use crate::jobs::ledger::{Leased, Ledger};
+use super::LOCAL;
+use crate::domain::JobRecord;
+use crate::jobs::lease::{LeaseBroker, LeaseError, Offer, Standing};
+use crate::jobs::ledger::{Held, Leased, Ledger, Report};
 use crate::jobs::progress::Live;
-use crate::jobs::trouble::JobTrouble;
-use crate::pipeline::{Outcome, Pipeline, Run, Task};
 
-/// The name under which it leases.
-pub(in crate::jobs) const WORKER: &str = "local";
-
-/// Outcomes that may wait for their report.
-const QUEUE: usize = 256;
-
-/// Leases batches of one job and works them off.
-#[derive(Clone)]
-pub(in crate::jobs) struct LocalPool {
+/// Hands out batches of one job by a function call.
+pub(in crate::jobs) struct LocalBroker {
     pub(in crate::jobs) ledger: Ledger,
-    pub(in crate::jobs) pipeline: Pipeline,
-    pub(in crate::jobs) planned: Arc<Notify>,
+    pub(in crate::jobs) job: JobRecord,
+    /// Name of the job's space.
+    pub(in crate::jobs) space: String,
+    pub(in crate::jobs) live: Arc<Live>,
+    /// Told when there may be more to lease.
+    pub(in crate::jobs) more: Arc<Notify>,
 }
 
-impl LocalPool {
-    /// Works until nothing is left, or until `stop`; what is in flight then is finished and reported.
-    pub(in crate::jobs) async fn work(
-        &self,
-        job: &JobRecord,
-        run: Run,
-        live: &Live,
-        stop: &CancellationToken,
-    ) -> Result<(), JobTrouble> {
-        let (outcomes, reports) = mpsc::channel(QUEUE);
-        // The chain stops itself where a dependency breaks; the listing and the job are told by the error.
-        let stop = stop.child_token();
-        let space = run.space.name();
-        let batches = self.batches(job.clone());
-        let chain = self.pipeline.run(run, batches, outcomes, stop.clone());
-        let (worked, reported) = tokio::join!(chain, self.report(job, &space, live, reports, &stop));
-        // Why the ledger or the failures ended it says more than what the chain met on its way out.
-        reported?;
-        Ok(worked?)
-    }
-
-    /// Leases as the chain takes.
-    fn batches(&self, job: JobRecord) -> impl Stream<Item = Vec<Task>> + Send + use<> {
-        let Self { ledger, planned, .. } = self.clone();
-        stream::unfold((ledger, planned, job), |(ledger, planned, job)| async move {
-            loop {
-                // Listening begins before asking: a page planned in between is not missed.
-                let pages = planned.clone();
-                let more = pages.notified();
-                match ledger.lease(job.id, WORKER).await {
-                    Ok(Leased::Batch(tasks)) => return Some((tasks, (ledger, planned, job))),
-                    Ok(Leased::NothingYet) => more.await,
-                    Ok(Leased::NothingLeft) => return None,
-                    Err(error) => {
-                        tracing::error!(job.id = %job.id, %error, "leasing");
-                        return None;
-                    }
-                }
-            }
-        })
-    }
-
-    /// Writes outcomes down as they come, as many in one transaction as are there.
-    async fn report(
-        &self,
-        job: &JobRecord,
-        space: &str,
-        live: &Live,
-        mut outcomes: mpsc::Receiver<Outcome>,
-        stop: &CancellationToken,
-    ) -> Result<(), JobTrouble> {
-        let mut verdict = Ok(());
-        let mut some = Vec::with_capacity(QUEUE);
-        while outcomes.recv_many(&mut some, QUEUE).await > 0 {
-            let reports = std::mem::take(&mut some);
-            let counted = self.ledger.report(job.id, job.spec.collection.clone(), space.to_owned(), reports).await;
-            match counted {
-                Ok(counts) => {
-                    live.count(&counts);
-                    if verdict.is_ok() {
-                        verdict = within(job, &counts);
-                    }
-                }
-                Err(error) if verdict.is_ok() => verdict = Err(error.into()),
-                Err(error) => tracing::error!(job.id = %job.id, %error, "reporting"),
-            }
-            if verdict.is_err() {
-                stop.cancel();
+#[async_trait]
+impl LeaseBroker for LocalBroker {
+    async fn lease(&self) -> Result<Offer, LeaseError> {
+        loop {
+            // Listening begins before asking: a page planned in between is not missed.
+            let more = self.more.notified();
+            match self.ledger.lease(self.job.id, LOCAL, None).await? {
+                Leased::Batch(batch) => return Ok(Offer::Batch(batch)),
+                Leased::NothingYet => more.await,
+                Leased::NothingLeft => return Ok(Offer::Over),
             }
         }
-        verdict
+    }
+
+    async fn renew(&self, _: Vec<Held>) -> Result<Standing, LeaseError> {
+        Ok(Standing::default())
+    }
+
+    async fn report(&self, reports: Vec<Report>) -> Result<Standing, LeaseError> {
+        let (job, collection) = (self.job.id, self.job.spec.collection.clone());
+        let reported = self.ledger.report(job, collection, self.space.clone(), LOCAL, reports).await?;
+        self.live.count(&reported.counts);
+        // A suspect may be leased once its worker is done with the rest.
+        self.more.notify_waiters();
+        within(&self.job, reported.counts.failed)?;
+        Ok(Standing { lost: reported.lost, stop: false })
+    }
+
+    async fn log(&self, lines: Vec<String>) -> Result<(), LeaseError> {
+        for line in lines {
+            self.ledger.log(self.job.id, line).await?;
+        }
+        Ok(())
+    }
+
+    async fn give_back(&self) -> Result<(), LeaseError> {
+        self.ledger.give_back(self.job.id, LOCAL).await?;
+        Ok(())
+    }
+
+    fn renew_every(&self) -> Option<Duration> {
+        None
     }
 }
 
-fn within(job: &JobRecord, counts: &JobCounts) -> Result<(), JobTrouble> {
+/// Whether so many failures are as many as the job may have.
+pub(in crate::jobs) fn within(job: &JobRecord, failed: u64) -> Result<(), LeaseError> {
     match job.spec.max_failures {
-        Some(most) if counts.failed > most => Err(JobTrouble::TooManyFailures { failed: counts.failed, most }),
-        _ => Ok(()),
+        Some(most) if failed > most => Err(LeaseError::TooManyFailures { failed, most }),
+        Some(_) | None => Ok(()),
     }
 }

@@ -1,6 +1,15 @@
-//! Pools do the work: they lease batches, run the chain, report item by item. The one in this process leases by a
-//! function call.
+//! Pools do the work: they lease batches, run the chain, report item by item. The code is one ([`Pool`]), whoever hands out
+//! the batches: the ledger of this process ([`LocalBroker`]) or a service elsewhere (`crate::worker`), which then watches over
+//! them ([`Elsewhere`]).
 
+mod elsewhere;
+mod held;
 mod local;
+mod pool;
 
-pub(super) use local::{LocalPool, WORKER};
+pub(super) use elsewhere::Elsewhere;
+pub(super) use local::LocalBroker;
+pub use pool::{Ended, Pool, PoolError};
+
+/// The name under which the pool of this process leases.
+pub(super) const LOCAL: &str = "local";

@@ -1,7 +1,5 @@
 //! The whole service in a temporary folder, asked over real HTTP, in the words of a user.
 
-#![expect(dead_code, reason = "each test uses its part")]
-
 pub(crate) mod bent;
 pub(crate) mod between;
 pub(crate) mod cheap_clip;
@@ -21,7 +19,7 @@ use glimpse::app::{App, Bucket};
 use glimpse::config::Settings;
 use glimpse::domain::ImageUri;
 use glimpse::shutdown::Shutdown;
-use glimpse::source::NewObject;
+use glimpse::source::{EmbeddedS3, NewObject};
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -32,6 +30,7 @@ pub(crate) struct TestApp {
     pub(crate) url: String,
     pub(crate) client: Client,
     pub(crate) bucket: Bucket,
+    bucket_url: String,
     folder: TempDir,
     variables: Vec<(String, String)>,
     shutdown: Shutdown,
@@ -73,9 +72,11 @@ impl TestApp {
         let app = App::build(settings, &shutdown).await.unwrap();
         let url = format!("http://{}", app.addr());
         let bucket = app.bucket().await.unwrap();
+        let bucket_line = app.lines().iter().find(|line| line.starts_with("bucket")).unwrap();
+        let bucket_url = bucket_line.split(' ').find(|word| word.starts_with("http")).unwrap_or_default().to_owned();
         let served = tokio::spawn(async move { app.serve().await.unwrap() });
         let client = Client::builder().timeout(std::time::Duration::from_mins(1)).build().unwrap();
-        Self { url, client, bucket, folder, variables, shutdown, served }
+        Self { url, client, bucket, bucket_url, folder, variables, shutdown, served }
     }
 
     /// Ends as SIGTERM does.
@@ -101,6 +102,17 @@ impl TestApp {
 
     pub(crate) fn data(&self) -> &Path {
         self.folder.path()
+    }
+
+    /// Where other processes find the bucket.
+    pub(crate) fn bucket_url(&self) -> &str {
+        &self.bucket_url
+    }
+
+    /// The variables with the bucket's credentials.
+    pub(crate) fn bucket_pair(&self) -> [(&'static str, String); 2] {
+        let pair = EmbeddedS3::stored_credentials(&self.data().join("s3")).unwrap().unwrap();
+        [("S3_ACCESS_KEY_ID", pair.access_key_id), ("S3_SECRET_ACCESS_KEY", pair.secret_access_key)]
     }
 
     pub(crate) async fn put(&self, key: &str, bytes: impl Into<Bytes>) {

@@ -1,0 +1,123 @@
+//! The workers of a job elsewhere, as the service sees them: who they are, when they were last heard of, how fast they are.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::time::Instant;
+
+use super::progress::Samples;
+use crate::resilience::Waiting;
+
+/// Workers that one job may have.
+pub const MOST_WORKERS: usize = 1_000;
+
+/// Where there is no room, a worker that was not heard of for so long makes some.
+const FORGOTTEN: Duration = Duration::from_mins(10);
+
+/// What a job waits for that has no worker, in the place of a dependency's name.
+pub const WORKERS: &str = "workers";
+
+/// A worker of a job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkerView {
+    /// As it calls itself.
+    pub name: String,
+    /// Images that it holds under lease.
+    pub leased: u64,
+    /// Images that it reported since the service or the worker began.
+    pub done: u64,
+    /// Over the last half minute.
+    pub images_per_second: f64,
+    /// When it was last heard of.
+    pub last_seen: SystemTime,
+}
+
+#[derive(Debug)]
+struct Member {
+    done: u64,
+    samples: Samples,
+    last_seen: SystemTime,
+    heard: Instant,
+}
+
+#[derive(Debug)]
+pub(super) struct Crew {
+    members: Mutex<BTreeMap<String, Member>>,
+    /// Since when there is nobody.
+    nobody_since: Mutex<SystemTime>,
+}
+
+impl Crew {
+    pub(super) fn new() -> Self {
+        Self { members: Mutex::default(), nobody_since: Mutex::new(SystemTime::now()) }
+    }
+
+    /// Takes a worker in; says whether there is room for it.
+    pub(super) fn join(&self, name: &str) -> bool {
+        let mut members = self.members();
+        if members.len() >= MOST_WORKERS && !members.contains_key(name) {
+            members.retain(|_, member| member.heard.elapsed() < FORGOTTEN);
+            if members.len() >= MOST_WORKERS {
+                return false;
+            }
+        }
+        let new = Member { done: 0, samples: Samples::new(0), last_seen: SystemTime::now(), heard: Instant::now() };
+        members.insert(name.to_owned(), new);
+        true
+    }
+
+    /// A worker was heard of, and has done so many more; says whether it is known.
+    pub(super) fn hear(&self, name: &str, done: u64) -> bool {
+        let mut members = self.members();
+        let Some(member) = members.get_mut(name) else { return false };
+        member.done += done;
+        member.samples.count(member.done);
+        (member.last_seen, member.heard) = (SystemTime::now(), Instant::now());
+        true
+    }
+
+    /// A worker has left.
+    pub(super) fn leave(&self, name: &str) {
+        let mut members = self.members();
+        if members.remove(name).is_some() && members.is_empty() {
+            *self.nobody_since() = SystemTime::now();
+        }
+    }
+
+    pub(super) fn view(&self, held: &[(String, u64)]) -> Vec<WorkerView> {
+        let leased = |name: &str| held.iter().find(|(holder, _)| holder == name).map_or(0, |(_, images)| *images);
+        let of = |(name, member): (&String, &Member)| WorkerView {
+            name: name.clone(),
+            leased: leased(name),
+            done: member.done,
+            images_per_second: member.samples.rate(),
+            last_seen: member.last_seen,
+        };
+        self.members().iter().map(of).collect()
+    }
+
+    /// What there is to wait for where nobody was heard of for so long.
+    pub(super) fn missing(&self, patience: Duration) -> Option<Waiting> {
+        let members = self.members();
+        if members.values().any(|member| member.heard.elapsed() < patience) {
+            return None;
+        }
+        let since = members.values().map(|member| member.last_seen).max();
+        let message = match since {
+            Some(_) => "its workers are silent; the job goes on when one is heard of, or another comes",
+            None => "no worker has come yet; start one with `glimpse worker`",
+        };
+        let since = since.unwrap_or_else(|| *self.nobody_since());
+        let (dependency, next_try) = (WORKERS.to_owned(), SystemTime::now());
+        Some(Waiting { dependency, since, next_try, message: message.to_owned(), full: false })
+    }
+
+    fn members(&self) -> MutexGuard<'_, BTreeMap<String, Member>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn nobody_since(&self) -> MutexGuard<'_, SystemTime> {
+        self.nobody_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

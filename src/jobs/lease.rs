@@ -1,0 +1,96 @@
+//! What a pool asks of whoever hands out the work. Two answer: the ledger of this process by a function call
+//! (`pools::local`), and the service of another process by HTTP (`crate::worker`). The pool between them and the chain is
+//! the same ([`super::Pool`]).
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::ledger::{Batch, Held, Report};
+use crate::domain::DependencyError;
+use crate::resilience::Retryable;
+use crate::sqlite::SqliteError;
+
+/// What asking for work gave.
+#[derive(Debug)]
+pub enum Offer {
+    /// This, under lease.
+    Batch(Batch),
+    /// Nothing any more for this pool: what it holds it finishes, then it leaves.
+    Over,
+}
+
+/// How a pool stands with whoever hands out the work.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Batches that are not the pool's any more: others have them.
+    pub lost: Vec<i64>,
+    /// Take nothing new, finish what is in flight, leave.
+    pub stop: bool,
+}
+
+/// Whoever hands out the work of one job to one pool. Every call may be made again: what was said twice counts once.
+#[async_trait]
+pub trait LeaseBroker: Send + Sync + 'static {
+    /// Waits for a batch.
+    async fn lease(&self) -> Result<Offer, LeaseError>;
+
+    /// Prolongs the leases that the pool holds.
+    async fn renew(&self, held: Vec<Held>) -> Result<Standing, LeaseError>;
+
+    /// Says what became of items.
+    async fn report(&self, reports: Vec<Report>) -> Result<Standing, LeaseError>;
+
+    /// Adds lines to the job's log.
+    async fn log(&self, lines: Vec<String>) -> Result<(), LeaseError>;
+
+    /// Gives back what the pool holds and has not reported: it leaves of its own accord.
+    async fn give_back(&self) -> Result<(), LeaseError>;
+
+    /// How often leases are to be renewed; `None` where they last as long as the process.
+    fn renew_every(&self) -> Option<Duration>;
+}
+
+/// Why a pool cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum LeaseError {
+    /// The ledger of this process failed.
+    #[error("ledger: {0}")]
+    Ledger(#[from] SqliteError),
+    /// The job is going wrong.
+    #[error("{failed} images failed, more than max_failures = {most} allows")]
+    TooManyFailures {
+        /// So far.
+        failed: u64,
+        /// As the client said.
+        most: u64,
+    },
+    /// The service elsewhere is the trouble.
+    #[error(transparent)]
+    Service(#[from] DependencyError),
+    /// The service elsewhere will have nothing to do with this pool: its own sentence.
+    #[error("{0}")]
+    Refused(String),
+    /// The service does not know the pool: it was started again. The broker introduces the pool and goes on.
+    #[error("the service does not know this worker any more")]
+    Stranger,
+    /// The job is over.
+    #[error("the job is over")]
+    Over,
+}
+
+impl Retryable for LeaseError {
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::Service(down) => down.trouble.may_pass(),
+            Self::Ledger(_) | Self::TooManyFailures { .. } | Self::Refused(_) | Self::Stranger | Self::Over => false,
+        }
+    }
+
+    fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Service(down) => down.trouble.retry_after(),
+            Self::Ledger(_) | Self::TooManyFailures { .. } | Self::Refused(_) | Self::Stranger | Self::Over => None,
+        }
+    }
+}

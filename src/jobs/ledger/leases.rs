@@ -1,0 +1,348 @@
+//! Who works on what: `todo | leased(worker, attempt, until)`, and gone when done.
+//!
+//! A lease that ends without a report (its time is over, its worker died) never fails an image. What was reported stays
+//! done; the rest goes back in halves, as suspects. A suspect batch is leased only to a worker that holds nothing else, and
+//! while it holds it, it gets nothing else: so that a picture that kills its worker ends up alone, and takes nobody with it.
+//! Only an image that was leased so, alone, and whose worker died [`MOST_DEATHS_ALONE`] times, fails.
+//!
+//! Suspects come last: they hold up nobody, and who is killed from outside again and again has other things to be killed over.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+use serde::{Deserialize, Serialize};
+
+use super::{Ledger, jobs, metadata, work};
+use crate::domain::{FailureClass, Holders, ImageRef, ImageUri, ItemFailure, JobId};
+use crate::pipeline::Task;
+use crate::sqlite::SqliteError;
+
+/// Workers that may die over an image which they have alone before it fails.
+pub const MOST_DEATHS_ALONE: u32 = 4;
+
+/// A batch under lease.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Batch {
+    /// Its number.
+    #[serde(rename = "batch")]
+    pub id: i64,
+    /// How often it was leased, this time included: tells one lease of it from another.
+    pub attempt: u32,
+    /// Its items that are not done.
+    pub tasks: Vec<Task>,
+}
+
+/// What asking for work gave.
+#[derive(Debug)]
+pub enum Leased {
+    /// This, now under lease.
+    Batch(Batch),
+    /// Nothing now: the listing goes on, others may give something back, or the worker must first be done with what it has.
+    NothingYet,
+    /// Nothing any more, but for what the worker itself holds.
+    NothingLeft,
+}
+
+/// A lease as its worker names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Held {
+    /// The batch.
+    pub batch: i64,
+    /// Which lease of it.
+    pub attempt: u32,
+}
+
+impl Ledger {
+    /// Leases the next batch of a job to a worker, until that moment (Unix milliseconds; `None`: as long as this process
+    /// lives).
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn lease(&self, job: JobId, worker: &str, until: Option<i64>) -> Result<Leased, SqliteError> {
+        let worker = worker.to_owned();
+        self.db
+            .call(move |db| {
+                let job = job.to_string();
+                let all = db.transaction()?;
+                let leased = lease(&all, &job, &worker, until)?;
+                all.commit()?;
+                Ok(leased)
+            })
+            .await
+    }
+
+    /// Prolongs the leases that a worker says it holds; gives the batches among them that are not its own any more.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn renew(&self, job: JobId, worker: &str, held: Vec<Held>, until: i64) -> Result<Vec<i64>, SqliteError> {
+        let worker = worker.to_owned();
+        self.db
+            .call(move |db| {
+                let job = job.to_string();
+                let all = db.transaction()?;
+                let mut lost = Vec::new();
+                for Held { batch, attempt } in held {
+                    let renewed = all
+                        .prepare_cached(
+                            "UPDATE batches SET until = ?5
+                             WHERE id = ?1 AND job = ?2 AND state = 'leased' AND worker = ?3 AND attempt = ?4",
+                        )?
+                        .execute(params![batch, job, worker, attempt, until])?;
+                    // One that is not there was done meanwhile.
+                    if renewed == 0 && exists(&all, batch)? {
+                        lost.push(batch);
+                    }
+                }
+                all.commit()?;
+                Ok(lost)
+            })
+            .await
+    }
+
+    /// Gives every lease of a worker back as it is: no death, it left of its own accord.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn give_back(&self, job: JobId, worker: &str) -> Result<usize, SqliteError> {
+        let worker = worker.to_owned();
+        self.db
+            .call(move |db| {
+                db.execute(
+                    "UPDATE batches SET state = 'todo', worker = NULL, until = NULL
+                     WHERE job = ?1 AND state = 'leased' AND worker = ?2",
+                    params![job.to_string(), worker],
+                )
+            })
+            .await
+    }
+
+    /// Ends the leases of a worker that died; says how many.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn bury(&self, job: JobId, worker: &str) -> Result<usize, SqliteError> {
+        let worker = worker.to_owned();
+        self.db
+            .call(move |db| {
+                let all = db.transaction()?;
+                let dead = ids(
+                    &all,
+                    "SELECT id FROM batches WHERE job = ?1 AND state = 'leased' AND worker = ?2 ORDER BY id",
+                    params![job.to_string(), worker],
+                )?;
+                deaths(&all, &dead)?;
+                all.commit()?;
+                Ok(dead.len())
+            })
+            .await
+    }
+
+    /// Ends the leases of a job whose time is over at that moment (Unix milliseconds); says whose they were.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn expire(&self, job: JobId, now: i64) -> Result<Vec<String>, SqliteError> {
+        self.db
+            .call(move |db| {
+                let all = db.transaction()?;
+                let these = "job = ?1 AND state = 'leased' AND until <= ?2";
+                let job = job.to_string();
+                let workers = all
+                    .prepare_cached(&format!("SELECT DISTINCT worker FROM batches WHERE {these} ORDER BY worker"))?
+                    .query_map(params![job, now], |row| row.get(0))?
+                    .collect::<rusqlite::Result<Vec<String>>>()?;
+                if !workers.is_empty() {
+                    let over = format!("SELECT id FROM batches WHERE {these} ORDER BY id");
+                    let over = ids(&all, &over, params![job, now])?;
+                    deaths(&all, &over)?;
+                }
+                all.commit()?;
+                Ok(workers)
+            })
+            .await
+    }
+
+    /// Gives every lease of a job that can run out until that moment: nobody could renew one while the service was away.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn prolong(&self, job: JobId, until: i64) -> Result<(), SqliteError> {
+        let prolong =
+            "UPDATE batches SET until = max(until, ?2) WHERE job = ?1 AND state = 'leased' AND until IS NOT NULL";
+        self.db.call(move |db| db.execute(prolong, params![job.to_string(), until]).map(drop)).await
+    }
+
+    /// How many images each worker of a job holds.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn held(&self, job: JobId) -> Result<Vec<(String, u64)>, SqliteError> {
+        self.db
+            .call(move |db| {
+                db.prepare_cached(
+                    "SELECT worker, count(*) FROM batches JOIN items ON items.batch = batches.id
+                     WHERE batches.job = ?1 AND state = 'leased' GROUP BY worker ORDER BY worker",
+                )?
+                .query_map([job.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))?
+                .collect()
+            })
+            .await
+    }
+
+    /// Whether all of a job is listed and nothing of it is left to do.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn is_worked_off(&self, job: JobId) -> Result<bool, SqliteError> {
+        self.db
+            .call(move |db| {
+                db.prepare_cached(
+                    "SELECT planned AND NOT EXISTS (SELECT 1 FROM batches WHERE job = ?1) FROM jobs WHERE id = ?1",
+                )?
+                .query_row([job.to_string()], |row| row.get(0))
+            })
+            .await
+    }
+
+    /// Ends every lease of the process before, which was killed over them, and takes away what a crash left of finished
+    /// jobs. Leases of workers elsewhere go on. Says how many leases were ended.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn end_local_leases(&self) -> Result<usize, SqliteError> {
+        self.db
+            .call(move |db| {
+                let all = db.transaction()?;
+                for table in ["items", "batches", "metadata"] {
+                    let of_finished = "SELECT id FROM jobs WHERE state NOT IN ('PENDING', 'RUNNING')";
+                    all.execute(&format!("DELETE FROM {table} WHERE job IN ({of_finished})"), ())?;
+                }
+                let local = "SELECT id FROM batches WHERE state = 'leased' AND until IS NULL ORDER BY id";
+                let local = ids(&all, local, ())?;
+                deaths(&all, &local)?;
+                all.commit()?;
+                Ok(local.len())
+            })
+            .await
+    }
+}
+
+fn lease(all: &Transaction<'_>, job: &str, worker: &str, until: Option<i64>) -> rusqlite::Result<Leased> {
+    let (held, suspect): (u64, bool) = all
+        .prepare_cached(
+            "SELECT count(*), coalesce(max(deaths), 0) > 0 FROM batches
+             WHERE job = ?1 AND state = 'leased' AND worker = ?2",
+        )?
+        .query_row(params![job, worker], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    if suspect {
+        return Ok(Leased::NothingYet);
+    }
+    let next: Option<(i64, u32)> = all
+        .prepare_cached("SELECT id, deaths FROM batches WHERE job = ?1 AND state = 'todo' ORDER BY deaths, id LIMIT 1")?
+        .query_row([job], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((batch, deaths)) = next else { return nothing(all, job, worker) };
+    if deaths > 0 && held > 0 {
+        return Ok(Leased::NothingYet);
+    }
+    let tasks = tasks(all, job, batch)?;
+    let attempt = all
+        .prepare_cached(
+            "UPDATE batches SET state = 'leased', worker = ?2, until = ?3, solo = ?4, attempt = attempt + 1
+             WHERE id = ?1 RETURNING attempt",
+        )?
+        .query_row(params![batch, worker, until, deaths > 0 && tasks.len() == 1], |row| row.get(0))?;
+    Ok(Leased::Batch(Batch { id: batch, attempt, tasks }))
+}
+
+/// Whether anything may come yet where nothing is to be had.
+fn nothing(all: &Transaction<'_>, job: &str, worker: &str) -> rusqlite::Result<Leased> {
+    let left: Option<bool> = all
+        .prepare_cached(
+            "SELECT planned AND NOT EXISTS
+             (SELECT 1 FROM batches WHERE job = ?1 AND state = 'leased' AND worker <> ?2) FROM jobs WHERE id = ?1",
+        )?
+        .query_row(params![job, worker], |row| row.get(0))
+        .optional()?;
+    Ok(if left.unwrap_or(true) { Leased::NothingLeft } else { Leased::NothingYet })
+}
+
+fn tasks(all: &Transaction<'_>, job: &str, batch: i64) -> rusqlite::Result<Vec<Task>> {
+    all.prepare_cached("SELECT id, uri, etag, size, have FROM items WHERE batch = ?1 ORDER BY id")?
+        .query_map([batch], |row| {
+            let uri = jobs::parsed(row, 1, |text| ImageUri::parse(text).ok())?;
+            let image = ImageRef { uri, etag: row.get(2)?, size_bytes: row.get(3)?, modified: None };
+            let metadata = metadata::columns(all, job, &image.uri)?;
+            Ok(Task { ticket: row.get(0)?, image, have: Holders::parse(&row.get::<_, String>(4)?), metadata })
+        })?
+        .collect()
+}
+
+/// Whether that lease is still the worker's.
+pub(super) fn holds(
+    all: &Transaction<'_>,
+    job: &str,
+    worker: &str,
+    batch: i64,
+    attempt: u32,
+) -> rusqlite::Result<bool> {
+    all.prepare_cached(
+        "SELECT 1 FROM batches WHERE id = ?1 AND job = ?2 AND state = 'leased' AND worker = ?3 AND attempt = ?4",
+    )?
+    .exists(params![batch, job, worker, attempt])
+}
+
+fn exists(all: &Transaction<'_>, batch: i64) -> rusqlite::Result<bool> {
+    all.prepare_cached("SELECT 1 FROM batches WHERE id = ?1")?.exists([batch])
+}
+
+fn ids(all: &Transaction<'_>, select: &str, of: impl rusqlite::Params) -> rusqlite::Result<Vec<i64>> {
+    all.prepare_cached(select)?.query_map(of, |row| row.get(0))?.collect()
+}
+
+fn deaths(all: &Transaction<'_>, batches: &[i64]) -> rusqlite::Result<()> {
+    batches.iter().try_for_each(|batch| death(all, *batch))
+}
+
+/// The worker of a batch is no more: what is left of it goes back in halves, or fails where it was alone too often. The
+/// first half keeps the batch's number, so that a worker which comes back finds that it is another's.
+fn death(all: &Transaction<'_>, batch: i64) -> rusqlite::Result<()> {
+    let items = ids(all, "SELECT id FROM items WHERE batch = ?1 ORDER BY id", [batch])?;
+    let (job, attempts, alone): (String, u32, u32) = all
+        .prepare_cached("SELECT job, attempt, alone + solo FROM batches WHERE id = ?1")?
+        .query_row([batch], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    if let [item] = items[..]
+        && alone >= MOST_DEATHS_ALONE
+    {
+        let uri = all
+            .prepare_cached("SELECT uri FROM items WHERE id = ?1")?
+            .query_row([item], |row| jobs::parsed(row, 0, |text| ImageUri::parse(text).ok()))?;
+        let message = format!("its worker died {alone} times while it had nothing but this image");
+        let failure = ItemFailure { uri, class: FailureClass::Crashed, message, attempts };
+        work::insert_failure(all, &job, &failure)?;
+        work::remove_item(all, item, batch)?;
+        all.prepare_cached("UPDATE jobs SET failed = failed + 1 WHERE id = ?1")?.execute([&job])?;
+        return Ok(());
+    }
+    let (_, rest) = items.split_at(items.len().div_ceil(2));
+    all.prepare_cached(
+        "UPDATE batches SET state = 'todo', worker = NULL, until = NULL, deaths = deaths + 1, alone = ?2, solo = 0
+         WHERE id = ?1",
+    )?
+    .execute(params![batch, if items.len() == 1 { alone } else { 0 }])?;
+    if rest.is_empty() {
+        return Ok(());
+    }
+    all.prepare_cached(
+        "INSERT INTO batches(job, state, attempt, deaths) SELECT job, 'todo', attempt, deaths FROM batches WHERE id = ?1",
+    )?
+    .execute([batch])?;
+    let other = all.last_insert_rowid();
+    for item in rest {
+        all.prepare_cached("UPDATE items SET batch = ?2 WHERE id = ?1")?.execute([*item, other])?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[path = "leases_tests.rs"]
+mod tests;

@@ -1,0 +1,41 @@
+//! The token of a job whose workers are elsewhere: its SHA-256, never the token.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::Ledger;
+use crate::domain::JobId;
+use crate::sqlite::SqliteError;
+
+impl Ledger {
+    /// Keeps the digest of a job's new token, and with it a new generation; the token before is worth nothing any more.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn set_worker_token(&self, job: JobId, sha256: String) -> Result<u32, SqliteError> {
+        self.db
+            .call(move |db| {
+                db.query_row(
+                    "UPDATE jobs SET worker_token = ?2, generation = generation + 1 WHERE id = ?1 RETURNING generation",
+                    params![job.to_string(), sha256],
+                    |row| row.get(0),
+                )
+            })
+            .await
+    }
+
+    /// The digest of a job's token, if it has one.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn worker_token(&self, job: JobId) -> Result<Option<String>, SqliteError> {
+        self.db
+            .call(move |db| {
+                let token: Option<Option<String>> = db
+                    .prepare_cached("SELECT worker_token FROM jobs WHERE id = ?1")?
+                    .query_row([job.to_string()], |row| row.get(0))
+                    .optional()?;
+                Ok(token.flatten())
+            })
+            .await
+    }
+}

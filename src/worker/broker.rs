@@ -1,0 +1,93 @@
+//! The work of a service elsewhere, for the pool in this process; and the way to its embedded index.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::ServiceClient;
+use crate::domain::wire::{RecordsReply, RecordsRequest};
+use crate::domain::{DependencyError, Trouble};
+use crate::index::remote::RecordsDoor;
+use crate::jobs::lease::{LeaseBroker, LeaseError, Offer, Standing};
+use crate::jobs::ledger::{Held, Report};
+use crate::jobs::wire::{JoinRequest, LeaseReply};
+
+/// Hands out batches of one job by HTTP.
+#[derive(Debug)]
+pub struct ServiceBroker {
+    client: Arc<ServiceClient>,
+    /// A service that was started again is told once more who the worker is; its leases are in the ledger still.
+    introduction: JoinRequest,
+    /// A third of a lease.
+    renew_every: Duration,
+}
+
+impl ServiceBroker {
+    /// A broker of the job that the client leads to.
+    pub fn new(client: Arc<ServiceClient>, introduction: JoinRequest, lease_seconds: u64) -> Self {
+        Self { client, introduction, renew_every: Duration::from_secs(lease_seconds) / 3 }
+    }
+}
+
+#[async_trait]
+impl LeaseBroker for ServiceBroker {
+    async fn lease(&self) -> Result<Offer, LeaseError> {
+        loop {
+            match self.client.lease().await {
+                Ok(LeaseReply::Batch(batch)) => return Ok(Offer::Batch(batch)),
+                Ok(LeaseReply::Wait { wait_ms }) => tokio::time::sleep(Duration::from_millis(wait_ms)).await,
+                Ok(LeaseReply::Stop { .. }) => return Ok(Offer::Over),
+                Err(LeaseError::Stranger) => drop(self.client.join(&self.introduction).await?),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn renew(&self, held: Vec<Held>) -> Result<Standing, LeaseError> {
+        loop {
+            match self.client.heartbeat(held.clone()).await {
+                Err(LeaseError::Stranger) => drop(self.client.join(&self.introduction).await?),
+                standing => return standing,
+            }
+        }
+    }
+
+    async fn report(&self, reports: Vec<Report>) -> Result<Standing, LeaseError> {
+        let mut standing = Standing::default();
+        for report in reports {
+            let Standing { mut lost, stop } = self.client.report(report).await?;
+            standing.stop |= stop;
+            standing.lost.append(&mut lost);
+        }
+        Ok(standing)
+    }
+
+    async fn log(&self, lines: Vec<String>) -> Result<(), LeaseError> {
+        self.client.log(lines).await
+    }
+
+    /// As one that leaves does; it introduces itself again before it takes anything.
+    async fn give_back(&self) -> Result<(), LeaseError> {
+        self.client.exit(0).await
+    }
+
+    fn renew_every(&self) -> Option<Duration> {
+        Some(self.renew_every)
+    }
+}
+
+#[async_trait]
+impl RecordsDoor for ServiceClient {
+    async fn ask(&self, request: RecordsRequest) -> Result<RecordsReply, DependencyError> {
+        self.records(&request).await.map_err(|error| match error {
+            LeaseError::Service(down) => down,
+            // Nothing that this worker could do would be taken: its leases tell it so in a moment.
+            error => DependencyError {
+                dependency: "embedded".to_owned(),
+                trouble: Trouble::Refused,
+                detail: error.to_string(),
+            },
+        })
+    }
+}
