@@ -48,14 +48,14 @@ fn png(seed: u32) -> Vec<u8> {
 }
 
 /// A service as a process, over a folder that outlives it.
-struct Process {
-    service: Staying,
+pub(crate) struct Process {
+    pub(crate) service: Staying,
     client: reqwest::Client,
     folder: String,
 }
 
 impl Process {
-    fn start(folder: &Path, clip: &CheapClip) -> Self {
+    pub(crate) fn start(folder: &Path, clip: &CheapClip) -> Self {
         let folder = folder.to_str().unwrap().to_owned();
         let variables = [
             ("GLIMPSE_DATA_DIR", folder.as_str()),
@@ -70,27 +70,27 @@ impl Process {
         Self { service, client, folder }
     }
 
-    async fn bucket(&self) -> Bucket {
+    pub(crate) async fn bucket(&self) -> Bucket {
         let line = self.service.line("bucket ");
         let addr = line.split_once("http://").unwrap().1.split_whitespace().next().unwrap().to_owned();
         let variables = [("GLIMPSE_DATA_DIR", self.folder.as_str()), ("GLIMPSE_S3_ADDR", &addr)];
         Bucket::open(&Settings::from_variables(variables).unwrap()).await.unwrap()
     }
 
-    async fn newest_job(&self) -> Option<Value> {
+    pub(crate) async fn newest_job(&self) -> Option<Value> {
         let reply = self.client.get(format!("{}/jobs?limit=1", self.service.url)).send().await.unwrap();
         let jobs: Value = reply.json().await.unwrap();
         jobs["jobs"].get(0).cloned()
     }
 
-    async fn submit(&self) {
+    pub(crate) async fn submit(&self) {
         let body = json!({"s3_prefix": "images/"});
         let reply = self.client.post(format!("{}/jobs/images", self.service.url)).json(&body).send().await.unwrap();
         assert_eq!(reply.status(), 202, "{}", reply.text().await.unwrap());
     }
 
     /// Waits for the end of the job.
-    async fn finish(&self) {
+    pub(crate) async fn finish(&self) {
         let deadline = Instant::now() + Duration::from_mins(5);
         loop {
             let job = self.newest_job().await.unwrap();
@@ -103,12 +103,12 @@ impl Process {
     }
 }
 
-fn is_final(job: &Value) -> bool {
+pub(crate) fn is_final(job: &Value) -> bool {
     matches!(job["status"].as_str(), Some("SUCCEEDED" | "FAILED" | "STOPPED"))
 }
 
 /// A kill from outside fails no job and no image.
-fn succeeded(job: &Value) {
+pub(crate) fn succeeded(job: &Value) {
     assert!(job["status"] == "SUCCEEDED" && job["counts"]["failed"] == 0, "{job}");
 }
 
@@ -143,7 +143,7 @@ fn key(n: u32) -> String {
     format!("images/{n:05}.png")
 }
 
-async fn put(bucket: &Bucket, n: u32, seed: u32) {
+pub(crate) async fn put(bucket: &Bucket, n: u32, seed: u32) {
     bucket.put("pipeline", &key(n), png(seed).into(), "image/png").await.unwrap();
 }
 

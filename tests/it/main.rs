@@ -16,6 +16,7 @@ mod embed_lies;
 mod embed_peers;
 mod embed_trouble;
 mod errors;
+mod full;
 mod golden;
 mod goldens;
 mod hub;

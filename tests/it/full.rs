@@ -1,0 +1,80 @@
+//! The data folder on a disk that is full: the job says so, and goes on once there is space.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::crash::{Process, is_final, put, succeeded};
+use crate::support::cheap_clip::CheapClip;
+
+/// Kilobytes of the disk.
+const DISK: u32 = 16 * 1024;
+const PICTURES: u32 = 400;
+
+/// A small file system of its own, which goes with the test.
+struct SmallDisk(tempfile::TempDir);
+
+impl SmallDisk {
+    /// `None` where this user may not mount.
+    fn mount() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let size = format!("size={DISK}k");
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder.path()).output();
+        mount.is_ok_and(|mount| mount.status.success()).then_some(Self(folder))
+    }
+
+    fn filler(&self) -> std::path::PathBuf {
+        self.0.path().join("filler")
+    }
+
+    /// Leaves no room but for so many kilobytes.
+    fn fill(&self, but: u64) {
+        let df = Command::new("df").args(["--output=avail", "-k"]).arg(self.0.path()).output().unwrap();
+        let free = String::from_utf8(df.stdout).unwrap().lines().nth(1).unwrap().trim().parse::<u64>().unwrap();
+        let bytes = usize::try_from(free.saturating_sub(but) * 1024).unwrap();
+        std::fs::write(self.filler(), vec![0; bytes]).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        Command::new("umount").arg(self.0.path()).status().ok();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_on_a_full_disk_says_so_and_goes_on_once_there_is_space() {
+    let Some(disk) = SmallDisk::mount() else {
+        return eprintln!("skipped: run as a user who may mount a tmpfs");
+    };
+    let clip = CheapClip::start(Duration::from_millis(3)).await;
+    let folder: &Path = &disk.0.path().join("data");
+    std::fs::create_dir(folder).unwrap();
+    let process = Process::start(folder, &clip);
+    let bucket = process.bucket().await;
+    for n in 0..PICTURES {
+        put(&bucket, n, n).await;
+    }
+    disk.fill(200);
+    process.submit().await;
+    let full = |job: &Value| job["waiting_on"]["message"].as_str().is_some_and(|said| said.contains("no space left"));
+    let deadline = Instant::now() + Duration::from_mins(1);
+    let job = loop {
+        let job = process.newest_job().await.unwrap();
+        assert!(!is_final(&job), "it neither fails nor claims to be done: {job}");
+        if full(&job) {
+            break job;
+        }
+        assert!(Instant::now() < deadline, "nothing is said: {job}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert!(job["counts"]["left"].as_u64().unwrap() > 0, "{job}");
+    std::fs::remove_file(disk.filler()).unwrap();
+    process.finish().await;
+    let job = process.newest_job().await.unwrap();
+    succeeded(&job);
+    assert_eq!(job["counts"]["done"], PICTURES, "{job}");
+    assert_eq!(process.service.stop(), Some(0));
+}
