@@ -31,6 +31,7 @@ mod mutation;
 mod openapi;
 mod parity;
 mod poison;
+mod pool;
 mod provider_trouble;
 mod providers;
 mod readme;
