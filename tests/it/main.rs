@@ -44,3 +44,4 @@ mod stores;
 mod support;
 mod thumbnails;
 mod workers;
+mod workers_service;
