@@ -38,6 +38,9 @@ pub(super) struct Ingest {
     /// A CSV or NDJSON object of the bucket; its columns are joined on `s3_key` and found by `search --meta COLUMN=VALUE`
     #[arg(long, value_name = "KEY")]
     metadata_key: Option<String>,
+    /// Who works: `local`, the service itself, or `workers`: prints how to start them; with --json the reply with their token
+    #[arg(long, value_name = "NAME")]
+    executor: Option<String>,
     /// Do not wait for the end
     #[arg(long)]
     no_wait: bool,
@@ -56,10 +59,20 @@ impl Ingest {
             image_max_items: self.max_items,
             any_extension: self.any_extension,
             metadata_key: self.metadata_key,
+            executor: self.executor,
             ..SubmitRequest::default()
         };
         let submitted = client.post(&["jobs", "images"], &request).await?;
-        let id = submitted.read::<SubmitReply>()?.job_id;
+        let SubmitReply { job_id: id, worker_token, .. } = submitted.read()?;
+        // Told once: whoever follows the job sees it now or never.
+        match worker_token {
+            Some(_) if self.json && !self.no_wait => out::line(submitted.text())?,
+            Some(token) if !self.json => {
+                let url = &settings.place.glimpse_url;
+                out::line(format!("GLIMPSE_WORKER_TOKEN={token} glimpse worker --service {url} --job {id}"))?;
+            }
+            Some(_) | None => {}
+        }
         if self.no_wait {
             let said = if self.json { submitted.text().to_owned() } else { format!("job {id}") };
             out::line(said)?;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use super::{Inner, LEDGER_PAUSE};
-use crate::domain::{JobId, JobRecord};
+use crate::domain::{Executor, JobId, JobRecord};
 use crate::sqlite::SqliteError;
 
 impl Inner {
@@ -26,14 +26,20 @@ impl Inner {
 
     async fn start_next(self: &Arc<Self>) -> Result<bool, SqliteError> {
         let running: Vec<JobId> = self.live().keys().copied().collect();
-        if running.len() >= self.settings.glimpse_jobs_at_once {
-            return Ok(false);
-        }
         let mut busy: Vec<_> = self.reserved.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+        let mut at_work = Vec::new();
         for id in &running {
-            busy.extend(self.ledger.job(*id).await?.map(|job| job.spec.collection));
+            if let Some(job) = self.ledger.job(*id).await? {
+                busy.push(job.spec.collection);
+                at_work.push(job.spec.executor);
+            }
         }
-        let Some(job) = self.ledger.next_job(running, busy).await? else { return Ok(false) };
+        // Counted apart: a job whose workers do not come holds up none that is done here.
+        let full = |executor: &Executor| {
+            at_work.iter().filter(|at_work| *at_work == executor).count() >= self.settings.glimpse_jobs_at_once
+        };
+        let full = [Executor::Local, Executor::Workers].into_iter().filter(full).collect();
+        let Some(job) = self.ledger.next_job(running, busy, full).await? else { return Ok(false) };
         // Under the lock: whoever reserves the collection after this sees the job, whoever did before is seen here.
         let reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
         if reserved.contains(&job.spec.collection) {

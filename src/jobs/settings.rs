@@ -10,7 +10,8 @@ use crate::domain::Secret;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct JobSettings {
-    /// `GLIMPSE_JOBS_AT_ONCE`: jobs that run side by side (never two on one collection); 1 by default.
+    /// `GLIMPSE_JOBS_AT_ONCE`: jobs that run side by side (never two on one collection), those with workers
+    /// elsewhere counted apart; 1 by default.
     pub glimpse_jobs_at_once: usize,
     /// `GLIMPSE_JOB_QUEUE`: jobs that may wait; one more is answered with 429; 100 by default.
     pub glimpse_job_queue: usize,

@@ -17,9 +17,9 @@ use super::wire::{JoinReply, JoinRequest, Joined, LeaseReply, PROTOCOL, SummaryR
 use crate::domain::wire::{RecordsReply, RecordsRequest, WireRecord};
 use crate::domain::{ImageRecord, JobId, JobRecord, Secret};
 use crate::index::IndexError;
-use crate::pipeline::Outcome;
+use crate::pipeline::{Fate, Outcome};
 
-/// Lines that a worker may send at once, and characters of each that are kept.
+/// Lines that a worker may send at once, and characters that are kept of each, and of the reason of a failure.
 const MOST_LINES: usize = 200;
 const MOST_LINE: usize = 2_000;
 
@@ -146,6 +146,12 @@ impl WorkerJob {
         outcomes: Vec<Outcome>,
     ) -> Result<Standing, JobsError> {
         self.not_over()?;
+        let mut outcomes = outcomes;
+        for outcome in &mut outcomes {
+            if let Fate::Failed(failure) = &mut outcome.fate {
+                failure.message = plain(&failure.message);
+            }
+        }
         let live = self.live.as_ref().ok_or(JobsError::NotUnderWay)?;
         let space = live.space.get().ok_or(JobsError::NotUnderWay)?.name();
         let (id, collection) = (self.job.id, self.job.spec.collection.clone());
@@ -195,8 +201,7 @@ impl WorkerJob {
     pub async fn log(&self, worker: &str, lines: Vec<String>) -> Result<(), JobsError> {
         self.not_over()?;
         for line in lines.into_iter().take(MOST_LINES) {
-            let line: String = line.chars().take(MOST_LINE).map(|c| if c.is_control() { ' ' } else { c }).collect();
-            self.jobs.0.ledger.log(self.job.id, format!("[{worker}] {line}")).await?;
+            self.jobs.0.ledger.log(self.job.id, format!("[{worker}] {}", plain(&line))).await?;
         }
         Ok(())
     }
@@ -215,6 +220,13 @@ impl WorkerJob {
             RecordsRequest::Upsert { records } => {
                 let records: Result<Vec<_>, _> = records.into_iter().map(ImageRecord::try_from).collect();
                 let records = records.map_err(|error| refused(error.to_string()))?;
+                let (bucket, prefix) = (&self.job.spec.bucket, &self.job.spec.prefix);
+                let strange = |record: &&ImageRecord| {
+                    record.uri.bucket() != bucket || !record.uri.key().starts_with(prefix.as_str())
+                };
+                if let Some(strange) = records.iter().find(strange) {
+                    return Err(refused(format!("{} is none of this job's images", strange.uri)));
+                }
                 match index.upsert(collection, &records).await {
                     Ok(()) => RecordsReply::default(),
                     Err(IndexError::Rejected { id, reason }) => {
@@ -254,6 +266,11 @@ impl WorkerJob {
 
 fn heard(live: &Live, worker: &str) -> Result<(), JobsError> {
     if live.crew.hear(worker, 0) { Ok(()) } else { Err(JobsError::Stranger(worker.to_owned())) }
+}
+
+/// As much of a worker's words as is kept, in one line.
+fn plain(words: &str) -> String {
+    words.chars().take(MOST_LINE).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 fn is_plain(byte: u8) -> bool {

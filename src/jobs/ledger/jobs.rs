@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Ledger;
-use crate::domain::{CollectionName, JobCounts, JobId, JobRecord, JobState, Timestamp};
+use crate::domain::{CollectionName, Executor, JobCounts, JobId, JobRecord, JobState, Timestamp};
 use crate::sqlite::SqliteError;
 
 /// How a job came to its end.
@@ -61,7 +61,8 @@ impl Ledger {
     }
 
     /// The next job to work on: one that an earlier process left running comes first, then the longest waiting.
-    /// Jobs on a collection of `busy` wait, because jobs on one collection do not overlap.
+    /// Jobs on a collection of `busy` wait, because jobs on one collection do not overlap; and so do those whose executor
+    /// is `full`.
     ///
     /// # Errors
     /// [`SqliteError`]
@@ -69,6 +70,7 @@ impl Ledger {
         &self,
         running: Vec<JobId>,
         busy: Vec<CollectionName>,
+        full: Vec<Executor>,
     ) -> Result<Option<JobRecord>, SqliteError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM jobs WHERE state IN ('RUNNING', 'PENDING') ORDER BY state = 'PENDING', id LIMIT 1000"
@@ -78,7 +80,8 @@ impl Ledger {
                 let mut statement = db.prepare_cached(&sql)?;
                 for job in statement.query_map((), read)? {
                     let job = job?;
-                    if !running.contains(&job.id) && !busy.contains(&job.spec.collection) {
+                    let waits = busy.contains(&job.spec.collection) || full.contains(&job.spec.executor);
+                    if !running.contains(&job.id) && !waits {
                         return Ok(Some(job));
                     }
                 }

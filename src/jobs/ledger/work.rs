@@ -4,7 +4,7 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{Ledger, jobs, leases, metadata, objects};
-use crate::domain::{CollectionName, Holders, ImageRef, ItemFailure, JobCounts, JobId};
+use crate::domain::{CollectionName, Holders, ImageRef, ImageUri, ItemFailure, JobCounts, JobId};
 use crate::pipeline::{Fate, Indexed, Outcome};
 use crate::sqlite::SqliteError;
 
@@ -176,6 +176,9 @@ impl Ledger {
                                 continue;
                             }
                             Fate::Failed(failure) if held => {
+                                // Whatever was said to have failed: it is this item that did.
+                                let uri = ImageUri::parse(&uri).unwrap_or(failure.uri);
+                                let failure = ItemFailure { uri, ..failure };
                                 insert_failure(&all, &job, &failure)?;
                                 failed += 1;
                             }

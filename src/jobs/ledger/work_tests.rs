@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::domain::{Executor, FailureClass, ImageUri, JobRecord, JobSpec, JobState, Timestamp};
+use crate::domain::{Executor, FailureClass, JobRecord, JobSpec, JobState, Timestamp};
 use crate::jobs::ledger::Leased;
 use crate::jobs::metadata::Row;
 use crate::pipeline::Task;

@@ -60,3 +60,109 @@ impl Elsewhere {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{
+        CollectionName, Executor, Holders, ImageRef, ImageUri, JobCounts, JobId, JobSpec, JobState, Timestamp,
+    };
+    use crate::jobs::ledger::{Held, Leased, Page, Planning};
+    use crate::pipeline::{PipelineSettings, Stages};
+
+    const LEASE: Duration = Duration::from_secs(30);
+
+    async fn of_four_images(folder: &std::path::Path) -> Elsewhere {
+        let ledger = Ledger::open(folder).unwrap();
+        let collection = CollectionName::parse("c").unwrap();
+        let spec = JobSpec {
+            bucket: "b".into(),
+            prefix: String::new(),
+            collection: collection.clone(),
+            max_items: None,
+            any_extension: false,
+            max_failures: None,
+            metadata_key: None,
+            executor: Executor::Workers,
+        };
+        let job = JobRecord {
+            id: JobId::fresh(),
+            spec,
+            state: JobState::Pending,
+            message: None,
+            submitted_at: Timestamp::now(),
+            started_at: None,
+            finished_at: None,
+            counts: JobCounts::default(),
+        };
+        ledger.enqueue(&job, 1).await.unwrap();
+        ledger.begin(job.id).await.unwrap();
+        let image = |key: u32| {
+            let uri = ImageUri::new("b", &format!("{key}.jpg"));
+            ImageRef { uri, etag: None, size_bytes: 1, modified: None }
+        };
+        let page = Page { listed: 4, images: (0..4).map(image).collect(), ..Page::default() };
+        let planning = Planning {
+            collection,
+            space: "s".into(),
+            stores: Holders::parse("embedded"),
+            lease_size: 4,
+            max_items: None,
+            metadata: false,
+        };
+        ledger.plan(job.id, page, planning).await.unwrap();
+        let stages = Stages::new(PipelineSettings::default().lanes(), None);
+        let live = Arc::new(Live::new(stages, CancellationToken::new(), &job.counts));
+        Elsewhere { ledger, job, live, clock: Clock::start(), lease: LEASE, drain: CancellationToken::new() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_runs_out_when_nobody_renews_it_and_not_a_moment_earlier() {
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = of_four_images(folder.path()).await;
+        let (ledger, job, clock) = (&elsewhere.ledger, elsewhere.job.id, elsewhere.clock);
+        let begun = clock.now();
+        let Leased::Batch(batch) = ledger.lease(job, "one", Some(clock.after(LEASE))).await.unwrap() else {
+            panic!("nothing to lease")
+        };
+        let renewals = async {
+            for _ in 0..4 {
+                tokio::time::sleep(LEASE / 3).await;
+                let held = vec![Held { batch: batch.id, attempt: batch.attempt }];
+                assert!(ledger.renew(job, "one", held, clock.after(LEASE)).await.unwrap().is_empty());
+            }
+            let renewed = clock.now();
+            while !ledger.held(job).await.unwrap().is_empty() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            let ended = clock.now();
+            while ledger.logs(job).await.unwrap().is_empty() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            (renewed, ended)
+        };
+        let (renewed, ended) = tokio::select! {
+            watched = elsewhere.watch() => panic!("there is work left: {watched:?}"),
+            times = renewals => times,
+        };
+        assert!(renewed - begun >= 40_000, "renewed for longer than a lease: {}", renewed - begun);
+        assert!((30_000..31_500).contains(&(ended - renewed)), "{}", ended - renewed);
+        let logs = ledger.logs(job).await.unwrap().join("\n");
+        assert!(logs.contains("worker one was not heard of for 30 s"), "{logs}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_stop_the_watch_ends_once_everything_was_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = of_four_images(folder.path()).await;
+        let (ledger, job) = (&elsewhere.ledger, elsewhere.job.id);
+        ledger.lease(job, "one", Some(elsewhere.clock.after(LEASE))).await.unwrap();
+        elsewhere.live.stop.cancel();
+        let mut watch = Box::pin(elsewhere.watch());
+        let early = tokio::time::timeout(Duration::from_secs(10), &mut watch).await;
+        assert!(early.is_err(), "a worker still has work in flight");
+        ledger.give_back(job, "one").await.unwrap();
+        watch.await.unwrap();
+        assert!(ledger.failures(job, 0, 1).await.unwrap().failures.is_empty());
+    }
+}
