@@ -112,7 +112,7 @@ async fn main() {
     let tasks = stream::iter((0_i64..).take(images).map(move |ticket| {
         let uri = ImageUri::new("b", &format!("{ticket}.jpg"));
         let image = ImageRef { uri, etag: Some("e".into()), size_bytes, modified: None };
-        vec![Task { ticket, image, have: Holders::default(), metadata: BTreeMap::new() }]
+        vec![Task { ticket, image, have: Holders::default(), twin: None, metadata: BTreeMap::new() }]
     }));
     let (outcomes, mut arrived) = tokio::sync::mpsc::channel(64);
     let (before, begun) = (cpu_seconds(), Instant::now());

@@ -141,6 +141,9 @@ impl From<JobsError> for ApiError {
             JobsError::NotUnderWay => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_under_way", said).after(Duration::from_secs(1))
             }
+            JobsError::Invalid(field, _) => Self::invalid(field, said),
+            JobsError::NotFinal(_) => Self::new(StatusCode::CONFLICT, "job_not_final", said),
+            JobsError::NothingFailed(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "nothing_failed", said),
             JobsError::QueueFull => Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", said).after(RETRY_WHEN_FULL),
             JobsError::Draining => Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", said).after(RETRY_WHEN_FULL),
             JobsError::Unknown(_) => Self::new(StatusCode::NOT_FOUND, "unknown_job", said),

@@ -11,10 +11,11 @@ use utoipa_axum::routes;
 use super::error::{ApiError, ErrorReply};
 use super::extract::{Json, Path, Query};
 use super::replies::{
-    FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, StopReply, SubmitReply, SubmitRequest,
+    FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, MaxFailures, PruneReply, PruneRequest, StopReply,
+    SubmitReply, SubmitRequest,
 };
 use super::{AppState, Defaults, events};
-use crate::domain::Executor;
+use crate::domain::{Executor, JobRecord};
 use crate::jobs::{Jobs, Submission};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -22,6 +23,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(submit_images_job))
         .routes(routes!(list_jobs))
         .routes(routes!(get_job, stop_job))
+        .routes(routes!(retry_job))
+        .routes(routes!(prune_jobs))
         .routes(routes!(get_job_logs))
         .routes(routes!(get_job_failures))
 }
@@ -71,7 +74,7 @@ async fn submit_images_job(
     State(jobs): State<Jobs>,
     State(defaults): State<Defaults>,
     Json(request): Json<SubmitRequest>,
-) -> Result<(StatusCode, [(HeaderName, String); 1], axum::Json<SubmitReply>), ApiError> {
+) -> Result<Accepted, ApiError> {
     let executor = executor(request.executor.as_deref())?;
     let job = jobs
         .submit(Submission {
@@ -80,11 +83,23 @@ async fn submit_images_job(
             collection: request.collection.unwrap_or_else(|| defaults.collection.to_string()),
             max_items: request.image_max_items,
             any_extension: request.any_extension,
-            max_failures: request.max_failures,
+            max_failures: request.max_failures.map(|limit| match limit {
+                MaxFailures::Count(most) => most.to_string(),
+                MaxFailures::Share(share) => share,
+            }),
             metadata_key: request.metadata_key,
             executor,
+            sync: request.sync,
+            dry_run: request.dry_run,
+            max_delete_percent: request.max_delete_percent,
         })
         .await?;
+    accepted(&jobs, job, &defaults).await
+}
+
+type Accepted = (StatusCode, [(HeaderName, String); 1], axum::Json<SubmitReply>);
+
+async fn accepted(jobs: &Jobs, job: JobRecord, defaults: &Defaults) -> Result<Accepted, ApiError> {
     let worker_token = match job.spec.executor {
         Executor::Local => None,
         Executor::Workers => Some(jobs.new_worker_token(job.id).await?.reveal().to_owned()),
@@ -101,6 +116,30 @@ async fn submit_images_job(
         worker_token,
     };
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, format!("/jobs/{}", job.id))], axum::Json(reply)))
+}
+
+/// Take the failed images of a finished job once more, in a new job with its options.
+#[utoipa::path(post, path = "/jobs/{id}/retry", tag = "jobs", params(("id" = String, Path)),
+    responses((status = 202, body = SubmitReply), (status = 403, body = ErrorReply), (status = 404, body = ErrorReply),
+        (status = 409, body = ErrorReply), (status = 422, body = ErrorReply), (status = 429, body = ErrorReply),
+        (status = 503, body = ErrorReply)))]
+async fn retry_job(
+    State(jobs): State<Jobs>,
+    State(defaults): State<Defaults>,
+    Path(id): Path<String>,
+) -> Result<Accepted, ApiError> {
+    let job = jobs.retry(&id).await?;
+    accepted(&jobs, job, &defaults).await
+}
+
+/// Forget finished jobs, with their logs and failures. What they indexed stays.
+#[utoipa::path(post, path = "/jobs/prune", tag = "jobs", request_body = PruneRequest,
+    responses((status = 200, body = PruneReply), (status = 400, body = ErrorReply), (status = 422, body = ErrorReply)))]
+async fn prune_jobs(
+    State(jobs): State<Jobs>,
+    Json(request): Json<PruneRequest>,
+) -> Result<axum::Json<PruneReply>, ApiError> {
+    Ok(axum::Json(PruneReply { removed: jobs.prune(request.keep).await? }))
 }
 
 fn executor(name: Option<&str>) -> Result<Executor, ApiError> {

@@ -5,12 +5,30 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 
 use super::client::{Client, Reply};
-use super::{CliError, Ending, bars};
-use crate::api::replies::JobReply;
+use super::{CliError, Ending, bars, out};
+use crate::api::replies::{JobReply, PlanReply, SubmitReply};
 use crate::domain::JobState;
 
 const FIRST_LOOK: Duration = Duration::from_millis(200);
 const LAST_LOOK: Duration = Duration::from_secs(1);
+
+/// Names a job that was submitted, and leaves it to itself.
+pub(super) fn leave(submitted: &Reply, json: bool) -> Result<Ending, CliError> {
+    let id = submitted.read::<SubmitReply>()?.job_id;
+    out::line(if json { submitted.text().to_owned() } else { format!("job {id}") })?;
+    Ok(Ending::Done)
+}
+
+/// Follows a job that was submitted, and says what became of it.
+pub(super) async fn to_the_end(client: &Client, submitted: &Reply, json: bool) -> Result<Ending, CliError> {
+    let id = submitted.read::<SubmitReply>()?.job_id;
+    if !json {
+        out::line(format!("job {id}"))?;
+    }
+    let (job, reply) = follow(client, &id).await?;
+    out::line(if json { reply.text().to_owned() } else { summary(&job) })?;
+    Ok(ending(&job))
+}
 
 /// Follows a job to its end, through restarts of the service.
 pub(super) async fn follow(client: &Client, id: &str) -> Result<(JobReply, Reply), CliError> {
@@ -78,7 +96,11 @@ pub(super) fn summary(job: &JobReply) -> String {
         "{}: {} listed, {} indexed, {} failed, {} unchanged, {} skipped",
         job.status, counts.listed, counts.done, counts.failed, counts.unchanged, counts.skipped
     );
+    if let Some(plan) = &job.plan {
+        return dry_run(job, plan);
+    }
     for more in [
+        (counts.deleted > 0).then(|| format!(", {} removed", counts.deleted)),
         job.images_per_second.filter(|_| counts.done > 0).map(|rate| format!("; {rate:.1} images/s")),
         job.bottleneck.as_ref().map(|stage| format!("; {stage}")),
         job.message.as_ref().map(|message| format!("\n{message}")),
@@ -88,8 +110,22 @@ pub(super) fn summary(job: &JobReply) -> String {
     if counts.failed > 0 {
         said.push_str("\nthe failed ones: glimpse jobs ");
         said.push_str(&job.job_id);
-        said.push_str(" --failures");
+        said.push_str(" --failures; once more: --retry");
     }
+    said
+}
+
+/// What a dry run found, with some keys of each kind.
+fn dry_run(job: &JobReply, plan: &PlanReply) -> String {
+    let mut said = format!(
+        "{}, a dry run: {} listed, {} unchanged, {} skipped; {} new, {} changed, {} to be removed",
+        job.status, job.counts.listed, job.counts.unchanged, job.counts.skipped, plan.new, plan.changed, plan.deleted
+    );
+    let kinds = [("new", &plan.examples.new), ("changed", &plan.examples.changed), ("removed", &plan.examples.deleted)];
+    for (kind, keys) in kinds {
+        said.extend(keys.iter().map(|key| format!("\n  {kind:<8} {key}")));
+    }
+    said.extend(job.message.as_ref().map(|message| format!("\n{message}")));
     said
 }
 

@@ -4,20 +4,24 @@ use clap::Args;
 
 use super::client::Client;
 use super::{CliError, Ending, follow, out};
-use crate::api::replies::{SubmitReply, SubmitRequest};
+use crate::api::replies::{MaxFailures, SubmitReply, SubmitRequest};
 use crate::config::Settings;
+use crate::domain::FailureLimit;
 
 const EXAMPLES: &str = "\
 Examples:
   glimpse ingest                          everything in the bucket
   glimpse ingest --prefix images/2026/    one folder
   glimpse ingest --metadata-key taxa.csv  what a table in the bucket says of its images, too
+  glimpse ingest --sync --dry-run         what would be new, changed and removed; nothing is touched
+  glimpse ingest --sync                   and remove from the index what is gone from the bucket
   glimpse ingest --no-wait --json         for a program: submit and go on
 
 Exit codes: 0 done; 1 failed or stopped; 2 usage; 3 done, but some images could not be indexed.
 Ctrl-C stops watching, not the job: `glimpse jobs ID --stop` does that.";
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag on the command line")]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Ingest {
     /// The bucket; S3_BUCKET of the service where it is left out
@@ -41,6 +45,18 @@ pub(super) struct Ingest {
     /// Who works: `local`, the service itself, or `workers`: prints how to start them; with --json the reply with their token
     #[arg(long, value_name = "NAME")]
     executor: Option<String>,
+    /// Remove from the index what has vanished from the bucket under the prefix
+    #[arg(long, conflicts_with = "max_items")]
+    sync: bool,
+    /// Say what would be done, and touch nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// With --sync: fail, and remove nothing, where more than this share has vanished; 10 where it is left out
+    #[arg(long, value_name = "N", requires = "sync", value_parser = clap::value_parser!(u8).range(0..=100))]
+    max_delete_percent: Option<u8>,
+    /// More failed images than this fail the job: a number, or a share such as 5%
+    #[arg(long, value_name = "N|N%")]
+    max_failures: Option<FailureLimit>,
     /// Do not wait for the end
     #[arg(long)]
     no_wait: bool,
@@ -60,6 +76,13 @@ impl Ingest {
             any_extension: self.any_extension,
             metadata_key: self.metadata_key,
             executor: self.executor,
+            sync: self.sync,
+            dry_run: self.dry_run,
+            max_delete_percent: self.max_delete_percent,
+            max_failures: self.max_failures.map(|limit| match limit {
+                FailureLimit::Count(most) => MaxFailures::Count(most),
+                FailureLimit::Share(_) => MaxFailures::Share(limit.to_string()),
+            }),
             ..SubmitRequest::default()
         };
         let submitted = client.post(&["jobs", "images"], &request).await?;
@@ -74,19 +97,8 @@ impl Ingest {
             Some(_) | None => {}
         }
         if self.no_wait {
-            let said = if self.json { submitted.text().to_owned() } else { format!("job {id}") };
-            out::line(said)?;
-            return Ok(Ending::Done);
+            return follow::leave(&submitted, self.json);
         }
-        if !self.json {
-            out::line(format!("job {id}"))?;
-        }
-        let (job, reply) = follow::follow(&client, &id).await?;
-        if self.json {
-            out::line(reply.text())?;
-        } else {
-            out::line(follow::summary(&job))?;
-        }
-        Ok(follow::ending(&job))
+        follow::to_the_end(&client, &submitted, self.json).await
     }
 }

@@ -4,7 +4,9 @@ use clap::Args;
 
 use super::client::Client;
 use super::{CliError, Ending, follow, out};
-use crate::api::replies::{FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, StopReply};
+use crate::api::replies::{
+    FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, PruneReply, PruneRequest, StopReply,
+};
 use crate::config::Settings;
 
 const EXAMPLES: &str = "\
@@ -12,7 +14,9 @@ Examples:
   glimpse jobs                 the twenty newest
   glimpse jobs ID              how one gets on
   glimpse jobs ID --failures   which images could not be indexed, and why
-  glimpse jobs ID --stop";
+  glimpse jobs ID --retry      index these once more, in a new job, and follow it
+  glimpse jobs ID --stop
+  glimpse jobs --prune --keep 20   forget finished jobs but the newest twenty";
 
 #[derive(Debug, Args)]
 #[expect(
@@ -32,6 +36,15 @@ pub(super) struct Jobs {
     /// Stop it; what it has indexed stays
     #[arg(long, requires = "id", group = "what")]
     stop: bool,
+    /// Index the images that failed once more, in a new job, and follow it
+    #[arg(long, requires = "id", group = "what")]
+    retry: bool,
+    /// Forget finished jobs, with their logs and failures; what they indexed stays
+    #[arg(long, conflicts_with = "id")]
+    prune: bool,
+    /// With --prune: keep the newest so many
+    #[arg(long, value_name = "N", requires = "prune", default_value_t = 0)]
+    keep: u64,
     /// Print JSON instead
     #[arg(long)]
     json: bool,
@@ -40,6 +53,12 @@ pub(super) struct Jobs {
 impl Jobs {
     pub(super) async fn run(self, settings: &Settings) -> Result<Ending, CliError> {
         let client = Client::new(settings)?;
+        if self.prune {
+            let reply = client.post(&["jobs", "prune"], &PruneRequest { keep: self.keep }).await?;
+            let removed = reply.read::<PruneReply>()?.removed;
+            out::line(if self.json { reply.text().to_owned() } else { format!("{removed} jobs forgotten") })?;
+            return Ok(Ending::Done);
+        }
         let Some(id) = self.id.as_deref() else {
             let reply = client.get(&["jobs"], &()).await?;
             out::line(if self.json { reply.text().to_owned() } else { list(&reply.read()?) })?;
@@ -49,6 +68,10 @@ impl Jobs {
             let failures = all_failures(&client, id).await?;
             out::line(if self.json { json(&failures) } else { table(&failures) })?;
             return Ok(Ending::Done);
+        }
+        if self.retry {
+            let submitted = client.post(&["jobs", id, "retry"], &()).await?;
+            return follow::to_the_end(&client, &submitted, self.json).await;
         }
         let reply = match () {
             () if self.logs => client.get(&["jobs", id, "logs"], &()).await?,

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{CollectionName, ImageUri, Timestamp};
+use super::{CollectionName, FailureLimit, ImageUri, JobPlan, Timestamp};
 
 /// A job's id: UUID v7, so that ids sort by time of submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -71,13 +71,34 @@ pub struct JobSpec {
     pub max_items: Option<u64>,
     /// Take keys of any extension: the magic bytes decide.
     pub any_extension: bool,
-    /// More failed items than this fail the job.
-    pub max_failures: Option<u64>,
+    /// More failed items fail the job.
+    pub max_failures: Option<FailureLimit>,
     /// The object in the same bucket whose rows are joined to the images. Jobs of earlier versions have none.
     #[serde(default)]
     pub metadata_key: Option<String>,
+    /// Remove records whose object has vanished. This and what follows: not in jobs of earlier versions.
+    #[serde(default)]
+    pub sync: bool,
+    /// Say what would be done, and do nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// Refuse to remove a larger share of what the job's prefix has in the collection.
+    #[serde(default = "ten")]
+    pub max_delete_percent: u8,
+    /// Take the failed images of this job, and no others.
+    #[serde(default)]
+    pub retry_of: Option<JobId>,
     /// Who works.
     pub executor: Executor,
+}
+
+fn ten() -> u8 {
+    JobSpec::MAX_DELETE_PERCENT
+}
+
+impl JobSpec {
+    /// [`JobSpec::max_delete_percent`] where a client does not say.
+    pub const MAX_DELETE_PERCENT: u8 = 10;
 }
 
 /// The states of a job, with the words of the original.
@@ -167,6 +188,8 @@ pub struct JobRecord {
     pub finished_at: Option<Timestamp>,
     /// Its keys.
     pub counts: JobCounts,
+    /// Of a dry run: what the job would do.
+    pub plan: Option<JobPlan>,
 }
 
 /// Why one image could not be indexed.

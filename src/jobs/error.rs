@@ -1,6 +1,6 @@
 //! Why a request about jobs is refused.
 
-use crate::domain::{CollectionName, InvalidCollectionName, JobState, SpaceMismatch};
+use crate::domain::{CollectionName, InvalidCollectionName, JobId, JobState, SpaceMismatch};
 use crate::index::IndexError;
 use crate::sqlite::SqliteError;
 
@@ -40,6 +40,9 @@ pub enum JobsError {
     /// The job waits for its turn, or the service has only just begun.
     #[error("the job is not under way at this moment; say it again")]
     NotUnderWay,
+    /// A field of a submission, and what is wrong with it.
+    #[error("{1}")]
+    Invalid(&'static str, String),
     /// As many jobs wait as may.
     #[error("as many jobs are waiting as may (GLIMPSE_JOB_QUEUE); try again later")]
     QueueFull,
@@ -52,6 +55,12 @@ pub enum JobsError {
     /// It has ended before.
     #[error("the job has ended already: it is {}", .0.as_str())]
     AlreadyFinal(JobState),
+    /// It has not ended yet.
+    #[error("the job has not ended yet: it is {}; what fails in it can be retried when it has", .0.as_str())]
+    NotFinal(JobState),
+    /// No image of it failed.
+    #[error("no image failed in the job {0}: there is nothing to retry")]
+    NothingFailed(JobId),
     /// The collection is of another space.
     #[error(transparent)]
     Space(#[from] SpaceMismatch),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::ledger::{Batch, Held, Report};
-use crate::domain::DependencyError;
+use crate::domain::{DependencyError, FailureLimit};
 use crate::resilience::Retryable;
 use crate::sqlite::SqliteError;
 
@@ -58,12 +58,16 @@ pub enum LeaseError {
     #[error("ledger: {0}")]
     Ledger(#[from] SqliteError),
     /// The job is going wrong.
-    #[error("{failed} images failed, more than max_failures = {most} allows")]
+    #[error("{failed} of {dealt_with} images failed, more than max_failures = {most} allows; the last: {last}")]
     TooManyFailures {
         /// So far.
         failed: u64,
+        /// Of so many.
+        dealt_with: u64,
         /// As the client said.
-        most: u64,
+        most: FailureLimit,
+        /// Why the last of them failed.
+        last: String,
     },
     /// The service elsewhere is the trouble.
     #[error(transparent)]

@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::ledger::{Ledger, Page, Planning};
 use super::trouble::JobTrouble;
-use crate::domain::JobRecord;
 use crate::domain::image::has_image_extension;
+use crate::domain::{ImageRef, JobRecord};
 use crate::source::{ImageSource, Scope};
 
 /// What planning needs to know of the service.
@@ -20,12 +20,14 @@ pub(super) struct Planner {
     pub(super) source: Arc<dyn ImageSource>,
     pub(super) planning: Planning,
     pub(super) thumbnail_prefix: String,
+    /// No image may have more bytes.
+    pub(super) most_bytes: u64,
     /// Told after each page: there may be work to lease.
     pub(super) planned: Arc<Notify>,
 }
 
 /// Keys of one ledger transaction, as many as S3 gives in one page.
-const PAGE: usize = 1000;
+pub(super) const PAGE: usize = 1000;
 
 impl Planner {
     /// Lists the job's scope to its end, or until `stop`.
@@ -34,20 +36,31 @@ impl Planner {
         if complete {
             return Ok(());
         }
+        if let Some(of) = job.spec.retry_of {
+            return self.plan_again(job, of, stop).await;
+        }
+        let mut last = start_after.clone();
         let scope = Scope { bucket: job.spec.bucket.clone(), prefix: job.spec.prefix.clone(), start_after };
         let listing = self.source.list(&scope).take_until(stop.cancelled()).ready_chunks(PAGE);
         let mut pages = Box::pin(listing);
         let mut room = true;
-        while let Some(listed) = pages.next().await {
+        let mut next = pages.next().await;
+        while let Some(listed) = next {
             let mut page = Page::default();
             let mut broken = None;
             for image in listed {
                 match image {
-                    Ok(image) => self.sort_out(job, image, &mut page),
+                    Ok(image) => {
+                        self.in_order(&mut last, &image)?;
+                        self.sort_out(job, image, &mut page);
+                    }
                     Err(error) => broken = Some(error),
                 }
             }
-            room = self.ledger.plan(job.id, page, self.planning.clone()).await?;
+            // The bucket makes the next page while the ledger takes this one.
+            let planned = self.ledger.plan(job.id, page, self.planning.clone());
+            let (planned, following) = tokio::join!(planned, pages.next());
+            (room, next) = (planned?, following);
             self.planned.notify_waiters();
             if let Some(error) = broken {
                 return Err(JobTrouble::Listing(error));
@@ -58,13 +71,25 @@ impl Planner {
         }
         drop(pages);
         if !room || !stop.is_cancelled() {
-            self.ledger.planned(job.id).await?;
+            self.ledger.planned(job.id, self.planning.clone(), room).await?;
         }
         self.planned.notify_waiters();
         Ok(())
     }
 
-    fn sort_out(&self, job: &JobRecord, image: crate::domain::ImageRef, page: &mut Page) {
+    /// Where keys tell what has vanished, they must come in their order.
+    fn in_order(&self, last: &mut Option<String>, image: &ImageRef) -> Result<(), JobTrouble> {
+        if self.planning.owns.is_none() {
+            return Ok(());
+        }
+        let key = image.uri.key();
+        match last.replace(key.to_owned()) {
+            Some(before) if before.as_str() >= key => Err(JobTrouble::Unordered { before, key: key.to_owned() }),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    fn sort_out(&self, job: &JobRecord, image: ImageRef, page: &mut Page) {
         let key = image.uri.key();
         page.listed += 1;
         page.listed_through = Some(key.to_owned());
@@ -72,6 +97,7 @@ impl Planner {
         let thumbnail = !self.thumbnail_prefix.is_empty() && key.starts_with(&self.thumbnail_prefix);
         if folder || thumbnail || !(job.spec.any_extension || has_image_extension(key)) {
             page.skipped += 1;
+            page.others.extend(self.planning.owns.is_some().then_some(image.uri));
         } else {
             page.images.push(image);
         }

@@ -3,13 +3,16 @@
 use std::sync::Arc;
 
 use super::Inner;
+use super::dry_run;
 use super::lease::LeaseBroker;
 use super::ledger::{Finish, Planning};
+use super::limit;
 use super::metadata;
 use super::plan::Planner;
 use super::pools::{Elsewhere, Ended, LOCAL, LocalBroker, Pool};
 use super::progress::{Live, Pace, dealt_with};
 use super::reconcile;
+use super::sync;
 use super::trouble::JobTrouble;
 use crate::domain::{Executor, JobRecord, JobState, Space};
 use crate::index::{Ensured, ImageIndex};
@@ -64,19 +67,21 @@ impl Inner {
         live.space.get_or_init(|| space.clone());
         // A store that is down is waited for, too.
         let stores = self.pipeline.stores();
-        let ensured =
-            futures::future::try_join_all(stores.iter().map(|store| self.ensure(job, store.as_ref(), &space)));
-        tokio::select! {
-            ensured = ensured => drop(ensured?),
-            () = live.stop.cancelled() => return Ok(()),
-        }
         // What an earlier attempt in this process could not give back, because the ledger failed.
         self.ledger.give_back(job.id, LOCAL).await?;
-        let resumed = job.started_at.is_some();
         let spec = &job.spec;
-        let what = if resumed { "goes on with" } else { "lists" };
-        let line = format!("{what} s3://{}/{} into collection {}", spec.bucket, spec.prefix, spec.collection);
-        self.ledger.log(job.id, line).await?;
+        let ready = async {
+            if spec.dry_run {
+                return dry_run::look(stores, &spec.collection, &space).await.map(Some);
+            }
+            let ensured = stores.iter().map(|store| self.ensure(job, store.as_ref(), &space));
+            futures::future::try_join_all(ensured).await.map(|_| None)
+        };
+        let dry_run = tokio::select! {
+            ready = ready => ready?,
+            () = live.stop.cancelled() => return Ok(()),
+        };
+        self.ledger.log(job.id, first_line(job)).await?;
         metadata::load(&self.ledger, self.pipeline.source().as_ref(), job, &live.stop).await?;
         let planner = Planner {
             ledger: self.ledger.clone(),
@@ -88,8 +93,11 @@ impl Inner {
                 lease_size: self.settings.glimpse_lease_size,
                 max_items: spec.max_items,
                 metadata: spec.metadata_key.is_some(),
+                owns: sync::owns(spec),
+                dry_run,
             },
             thumbnail_prefix: self.thumbnail_prefix.clone(),
+            most_bytes: self.pipeline.limits().max_bytes,
             planned: live.more.clone(),
         };
         let elsewhere = Elsewhere {
@@ -119,6 +127,11 @@ impl Inner {
                     counts.listed, counts.skipped, counts.unchanged
                 );
                 self.ledger.log(job.id, line).await?;
+                if spec.sync && !spec.dry_run {
+                    let losses = sync::judge(&self.ledger, job).await?;
+                    let line = format!("{} of {} objects have vanished", losses.vanished, losses.owned);
+                    self.ledger.log(job.id, line).await?;
+                }
             }
             Ok(())
         };
@@ -132,7 +145,14 @@ impl Inner {
             broker.give_back().await.map_err(JobTrouble::Lease)?;
             worked.unwrap_or(Ok(Ended::Over)).map(drop).map_err(JobTrouble::from)
         };
-        tokio::try_join!(plan, work).map(|_| ())
+        tokio::try_join!(plan, work)?;
+        if live.stop.is_cancelled() {
+            return Ok(());
+        }
+        let counts = self.ledger.job(job.id).await?.map(|job| job.counts).unwrap_or_default();
+        limit::within(&self.ledger, job, &counts, true).await.map_err(JobTrouble::Lease)?;
+        // A dry run has noted nothing to be removed.
+        self.within_grace(live, sync::remove(&self.ledger, stores, job, &live.stop)).await.unwrap_or(Ok(()))
     }
 
     /// `None` where a stop was asked for and what was in flight did not end in time.
@@ -175,7 +195,7 @@ impl Inner {
                 let line = "interrupted: the service stops; the job goes on at its next start".to_owned();
                 return Ok(self.ledger.log(job.id, line).await?);
             }
-            Ok(()) if counts.left() > 0 => {
+            Ok(()) if counts.left() > 0 && !job.spec.dry_run => {
                 let trouble = JobTrouble::Unfinished(counts.left());
                 tracing::error!(job.id = %job.id, error = %trouble, "job failed");
                 Finish { state: JobState::Failed, message: Some(trouble.said()), summary }
@@ -183,7 +203,11 @@ impl Inner {
             Ok(()) => {
                 let nothing = counts.listed == counts.skipped;
                 let warning = format!("no image keys under s3://{}/{}", job.spec.bucket, job.spec.prefix);
-                Finish { state: JobState::Succeeded, message: nothing.then_some(warning), summary }
+                let message = match nothing.then_some(warning) {
+                    None if job.spec.dry_run => dry_run::warning(&self.ledger, job.id).await?,
+                    warning => warning,
+                };
+                Finish { state: JobState::Succeeded, message, summary }
             }
             Err(trouble) => {
                 tracing::error!(job.id = %job.id, error = %trouble, "job failed");
@@ -195,10 +219,11 @@ impl Inner {
             images_per_second = pace.images_per_second, "job ends"
         );
         let line = format!(
-            "{}: {} done, {} failed, {} unchanged, {} skipped, {} images/s{}",
+            "{}: {} done, {} failed, {} deleted, {} unchanged, {} skipped, {} images/s{}",
             finish.state.as_str(),
             counts.done,
             counts.failed,
+            counts.deleted,
             counts.unchanged,
             counts.skipped,
             pace.images_per_second,
@@ -206,6 +231,20 @@ impl Inner {
         );
         self.ledger.log(job.id, line).await?;
         self.ledger.finish(job.id, finish).await?;
-        Ok(self.ledger.clear(job.id, None).await?)
+        self.ledger.clear(job.id, None).await?;
+        self.ledger.prune(self.settings.glimpse_jobs_kept).await?;
+        Ok(())
+    }
+}
+
+/// What a job says when it begins, or goes on.
+fn first_line(job: &JobRecord) -> String {
+    let spec = &job.spec;
+    let (from, to) = (format!("s3://{}/{}", spec.bucket, spec.prefix), &spec.collection);
+    match (job.started_at, spec.retry_of) {
+        (Some(_), _) => format!("goes on with {from} into collection {to}"),
+        (None, Some(of)) => format!("retries what failed in job {of} of {from} into collection {to}"),
+        (None, None) if spec.dry_run => format!("lists {from} and compares it with collection {to}, as a dry run"),
+        (None, None) => format!("lists {from} into collection {to}"),
     }
 }

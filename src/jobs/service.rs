@@ -12,7 +12,7 @@ use super::error::JobsError;
 use super::ledger::{FailurePage, Finish};
 use super::metadata::FileKind;
 use super::progress::{Pace, dealt_with};
-use super::{Inner, JobParts};
+use super::{Inner, JobParts, sync};
 use crate::domain::{CollectionName, Executor, ImageUri, JobId, JobRecord, JobSpec, JobState, Timestamp};
 use crate::resilience::Waiting;
 use crate::sqlite::SqliteError;
@@ -34,12 +34,18 @@ pub struct Submission {
     pub max_items: Option<u64>,
     /// Take keys of any extension.
     pub any_extension: bool,
-    /// More failed items than this fail the job.
-    pub max_failures: Option<u64>,
+    /// More failed items than this fail the job: a number, or a share such as `5%`.
+    pub max_failures: Option<String>,
     /// A CSV or NDJSON object in the same bucket whose rows are joined to the images.
     pub metadata_key: Option<String>,
     /// Who works.
     pub executor: Executor,
+    /// Remove what has vanished from the bucket.
+    pub sync: bool,
+    /// Say what would be done, and do nothing.
+    pub dry_run: bool,
+    /// Remove no more than this share; 10 where it is left out.
+    pub max_delete_percent: Option<u8>,
 }
 
 /// A job as it is shown.
@@ -72,6 +78,10 @@ impl Jobs {
         let JobParts { ledger, pipeline, stores, settings, default_bucket, allowed_buckets, .. } = parts;
         let JobParts { thumbnail_prefix, waiting, drain, tasks, .. } = parts;
         ledger.end_local_leases().await?;
+        if !settings.glimpse_resume {
+            let stopped = ledger.stop_unfinished("stopped: the service began anew with GLIMPSE_RESUME=false").await?;
+            tracing::info!(jobs = stopped, "unfinished jobs are stopped, because GLIMPSE_RESUME is false");
+        }
         let jobs = Self(Arc::new(Inner {
             ledger,
             pipeline,
@@ -97,36 +107,47 @@ impl Jobs {
     /// # Errors
     /// [`JobsError`]: what was asked for is refused, or there is no room.
     pub async fn submit(&self, submission: Submission) -> Result<JobRecord, JobsError> {
-        if self.0.drain.is_cancelled() {
-            return Err(JobsError::Draining);
-        }
-        let bucket = submission.bucket.unwrap_or_else(|| self.0.default_bucket.clone());
-        if !self.0.allowed_buckets.contains(&bucket) {
-            return Err(JobsError::BucketNotAllowed(bucket));
-        }
+        let max_failures = sync::check(&submission)?;
         let collection = CollectionName::parse(&submission.collection)?;
         if let Some(key) = submission.metadata_key.as_ref().filter(|key| FileKind::of(key).is_none()) {
             return Err(JobsError::MetadataKey(key.clone()));
         }
-        self.0.check_space(&collection).await?;
+        self.take(JobSpec {
+            bucket: submission.bucket.unwrap_or_else(|| self.0.default_bucket.clone()),
+            prefix: submission.prefix,
+            collection,
+            max_items: submission.max_items,
+            any_extension: submission.any_extension,
+            max_failures,
+            metadata_key: submission.metadata_key,
+            sync: submission.sync,
+            dry_run: submission.dry_run,
+            max_delete_percent: submission.max_delete_percent.unwrap_or(JobSpec::MAX_DELETE_PERCENT),
+            retry_of: None,
+            executor: submission.executor,
+        })
+        .await
+    }
+
+    /// Takes a job whose fields are checked, each for itself.
+    pub(super) async fn take(&self, spec: JobSpec) -> Result<JobRecord, JobsError> {
+        if self.0.drain.is_cancelled() {
+            return Err(JobsError::Draining);
+        }
+        if !self.0.allowed_buckets.contains(&spec.bucket) {
+            return Err(JobsError::BucketNotAllowed(spec.bucket));
+        }
+        self.0.check_space(&spec.collection).await?;
         let job = JobRecord {
             id: JobId::fresh(),
-            spec: JobSpec {
-                bucket,
-                prefix: submission.prefix,
-                collection,
-                max_items: submission.max_items,
-                any_extension: submission.any_extension,
-                max_failures: submission.max_failures,
-                metadata_key: submission.metadata_key,
-                executor: submission.executor,
-            },
+            spec,
             state: JobState::Pending,
             message: None,
             submitted_at: Timestamp::now(),
             started_at: None,
             finished_at: None,
             counts: crate::domain::JobCounts::default(),
+            plan: None,
         };
         if !self.0.ledger.enqueue(&job, self.0.settings.glimpse_job_queue).await? {
             return Err(JobsError::QueueFull);
@@ -207,6 +228,14 @@ impl Jobs {
             None => self.0.ledger.clear(job.id, None).await?,
         }
         Ok(job.id)
+    }
+
+    /// Forgets all finished jobs but the newest `keep`, with their logs and failures; says how many.
+    ///
+    /// # Errors
+    /// [`JobsError::Ledger`]
+    pub async fn prune(&self, keep: u64) -> Result<u64, JobsError> {
+        Ok(self.0.ledger.prune(keep).await?)
     }
 
     /// Forgets one object of a collection, whose record is about to go.

@@ -21,6 +21,10 @@ pub struct JobSettings {
     pub glimpse_lease_seconds: u64,
     /// `GLIMPSE_WORKER_TOKEN`: what `glimpse worker` shows the service: the `worker_token` of its job; empty by default.
     pub glimpse_worker_token: Secret,
+    /// `GLIMPSE_JOBS_KEPT`: finished jobs that are remembered with their logs and failures; 1000 by default.
+    pub glimpse_jobs_kept: u64,
+    /// `GLIMPSE_RESUME`: unfinished jobs go on at the next start; `true` by default. With `false` they are stopped then.
+    pub glimpse_resume: bool,
 }
 
 impl Default for JobSettings {
@@ -31,6 +35,8 @@ impl Default for JobSettings {
             glimpse_lease_size: 64,
             glimpse_lease_seconds: 30,
             glimpse_worker_token: Secret::default(),
+            glimpse_jobs_kept: 1_000,
+            glimpse_resume: true,
         }
     }
 }
@@ -58,6 +64,10 @@ impl JobSettings {
         if !(1..=3_600).contains(&self.glimpse_lease_seconds) {
             let seconds = self.glimpse_lease_seconds;
             return Err(format!("GLIMPSE_LEASE_SECONDS is {seconds}; it must be between 1 and 3600"));
+        }
+        let most = 1_000_000;
+        if !(1..=most).contains(&self.glimpse_jobs_kept) {
+            return Err(format!("GLIMPSE_JOBS_KEPT is {}; it must be between 1 and {most}", self.glimpse_jobs_kept));
         }
         Ok(())
     }

@@ -31,6 +31,15 @@ pub(super) enum JobTrouble {
     Lease(LeaseError),
     #[error("{0} images are left, and nothing was there that would do them; submit the job again")]
     Unfinished(u64),
+    #[error(
+        "{vanished} of the {owned} objects that this prefix has in the collection are gone from the bucket, more than \
+         max_delete_percent = {percent} allows; nothing was removed. If that is meant, give a larger max_delete_percent"
+    )]
+    TooMuchVanished { vanished: u64, owned: u64, percent: u8 },
+    #[error(
+        "the bucket lists its keys in no order (`{key}` after `{before}`): what has vanished cannot be told, and nothing was removed"
+    )]
+    Unordered { before: String, key: String },
     #[error("the job's own code panicked")]
     Panicked,
 }
@@ -50,6 +59,8 @@ impl JobTrouble {
             | Self::Space(_)
             | Self::Lease(_)
             | Self::Unfinished(_)
+            | Self::TooMuchVanished { .. }
+            | Self::Unordered { .. }
             | Self::Panicked => false,
         }
     }
@@ -73,6 +84,8 @@ impl JobTrouble {
             | Self::Space(_)
             | Self::Lease(_)
             | Self::Unfinished(_)
+            | Self::TooMuchVanished { .. }
+            | Self::Unordered { .. }
             | Self::Panicked => self.to_string(),
         }
     }

@@ -11,6 +11,7 @@ mod settings;
 pub mod stages;
 mod steps;
 mod store;
+mod twin;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{CollectionName, DependencyError, Holders, ImageRef, ItemFailure, Space, SpaceMismatch};
+use crate::domain::{CollectionName, DependencyError, Holders, ImageRef, ImageUri, ItemFailure, Space, SpaceMismatch};
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
 use crate::imaging::Limits;
 use crate::index::Stores;
@@ -41,6 +42,8 @@ pub struct Task {
     pub image: ImageRef,
     /// Stores that have it already, in this version and space: it is copied from there to the others, not embedded again.
     pub have: Holders,
+    /// An image of the collection whose bytes may be the same: where they are, its vector is.
+    pub twin: Option<ImageUri>,
     /// What a metadata file says of it; counts for more than what the object itself says.
     pub metadata: BTreeMap<String, String>,
 }
@@ -169,6 +172,11 @@ impl Pipeline {
     /// The stores that it writes to.
     pub fn stores(&self) -> &Stores {
         &self.stores
+    }
+
+    /// What a picture may be.
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// How many of each stage may run at once.

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -9,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::budget::Taken;
 use super::store::Pending;
+use super::twin;
 use super::{Fate, Indexed, Outcome, Pipeline, Run, RunError, Task};
 use crate::domain::{Embedding, FailureClass, Holders, ImageRecord, ImageUri, ItemFailure, Payload, Timestamp};
 use crate::imaging::{self, Prepared, PreparedImage};
@@ -32,12 +34,22 @@ pub(super) struct Loaded {
     task: Task,
     fetched: Fetched,
     taken: Taken,
+    /// A record whose bytes may be these.
+    twin: Option<ImageRecord>,
 }
 
-/// A task whose picture is ready for the model.
+/// What the vector of an image comes from.
+enum Picture {
+    /// The model.
+    New(Prepared),
+    /// A record of the very same bytes.
+    Known(Box<ImageRecord>),
+}
+
+/// A task whose picture is ready for the model, or has a vector already.
 pub(super) struct Ready {
     task: Task,
-    prepared: Prepared,
+    picture: Picture,
     etag: Option<String>,
     size_bytes: u64,
     sha256: String,
@@ -74,9 +86,13 @@ impl Steps {
         let begun = Instant::now();
         let fetched = pipeline.source.fetch(&task.image).await;
         run.stages.fetch.took(begun.elapsed());
-        match fetched {
-            Ok(fetched) => Some(Loaded { task, fetched, taken }),
-            Err(error) => self.fetch_failed(&task, error).await,
+        let fetched = match fetched {
+            Ok(fetched) => fetched,
+            Err(error) => return self.fetch_failed(&task, error).await,
+        };
+        match self.twin(&task, fetched.bytes.len() as u64).await {
+            Ok(twin) => Some(Loaded { task, fetched, taken, twin }),
+            Err(down) => self.broke(down),
         }
     }
 
@@ -95,9 +111,19 @@ impl Steps {
 
     pub(super) async fn prepare(self, loaded: Loaded) -> Option<Ready> {
         let Inner { pipeline, run, .. } = &*self.0;
-        let Loaded { mut task, fetched, taken } = loaded;
+        let Loaded { mut task, fetched, taken, twin } = loaded;
         let limits = pipeline.limits;
         let bytes = fetched.bytes;
+        let etag = fetched.etag;
+        let mut meta = fetched.metadata;
+        meta.append(&mut task.metadata);
+        if let Some(twin) = twin
+            && let Some(sha256) = self.same_bytes(&bytes, &twin).await
+        {
+            let thumbnail_key = twin::thumbnail_of(&twin, task.image.uri.bucket());
+            let (size_bytes, picture) = (bytes.len() as u64, Picture::Known(Box::new(twin)));
+            return Some(Ready { task, picture, etag, size_bytes, sha256, thumbnail_key, meta });
+        }
         // The header alone, so that the decoder's memory is taken from the budget before it is allocated.
         let cost = match imaging::decoded_size(&bytes, &limits) {
             Ok(cost) => cost,
@@ -117,9 +143,8 @@ impl Steps {
         drop((core, pixels, taken));
         match decoded {
             Ok((Ok(prepared), sha256, size_bytes)) => {
-                let (etag, mut meta) = (fetched.etag, fetched.metadata);
-                meta.append(&mut task.metadata);
-                Some(Ready { task, prepared, etag, size_bytes, sha256, thumbnail_key: None, meta })
+                let picture = Picture::New(prepared);
+                Some(Ready { task, picture, etag, size_bytes, sha256, thumbnail_key: None, meta })
             }
             Ok((Err(error), ..)) => self.failed(&task, error.class(), error.to_string()).await,
             Err(panic) => {
@@ -129,13 +154,25 @@ impl Steps {
         }
     }
 
+    /// The hash of the bytes, where it is that of the record.
+    async fn same_bytes(&self, bytes: &Bytes, record: &ImageRecord) -> Option<String> {
+        let core = self.0.pipeline.cores.clone().acquire_owned().await.ok();
+        let bytes = bytes.clone();
+        // A hash cannot panic; were it lost, the image would take the long way.
+        let sha256 = tokio::task::spawn_blocking(move || hex::encode(Sha256::digest(&bytes))).await.ok()?;
+        drop(core);
+        (sha256 == record.payload.content_sha256).then_some(sha256)
+    }
+
     /// Writes the thumbnail, if there is one. An image is not lost over it: without one it has none in the bucket, and the
     /// service makes one when it is asked for.
     pub(super) async fn thumbnail(self, mut ready: Ready) -> Ready {
         let pipeline = &self.0.pipeline;
-        let (Some(prefix), Some(bytes)) = (&pipeline.thumbnail_prefix, ready.prepared.thumbnail.take()) else {
-            return ready;
+        let bytes = match &mut ready.picture {
+            Picture::New(prepared) => prepared.thumbnail.take(),
+            Picture::Known(_) => None,
         };
+        let (Some(prefix), Some(bytes)) = (&pipeline.thumbnail_prefix, bytes) else { return ready };
         let uri = &ready.task.image.uri;
         // By id: any key may be in the bucket, but not every key plus a prefix may.
         let key = format!("{prefix}{}.jpg", uri.id());
@@ -149,7 +186,23 @@ impl Steps {
 
     pub(super) async fn embed(self, chunk: Vec<Ready>) -> Vec<Pending> {
         let Inner { pipeline, run, .. } = &*self.0;
-        let images: Vec<PreparedImage> = chunk.iter().map(|ready| ready.prepared.image.clone()).collect();
+        let mut embedded = Vec::with_capacity(chunk.len());
+        let (mut images, mut new): (Vec<PreparedImage>, Vec<Ready>) = (Vec::new(), Vec::new());
+        for ready in chunk {
+            match &ready.picture {
+                Picture::New(prepared) => {
+                    images.push(prepared.image.clone());
+                    new.push(ready);
+                }
+                Picture::Known(record) => {
+                    let embedding = record.embedding.clone();
+                    embedded.push(self.record(ready, embedding));
+                }
+            }
+        }
+        if images.is_empty() {
+            return embedded;
+        }
         let begun = Instant::now();
         let embeddings = pipeline.embed_halving(&images).await;
         run.stages.embed.took(begun.elapsed());
@@ -160,8 +213,7 @@ impl Steps {
         if let Err(error) = self.is_still_that_space().await {
             return self.broke(error).unwrap_or_default();
         }
-        let mut embedded = Vec::with_capacity(chunk.len());
-        for (ready, embedding) in chunk.into_iter().zip(embeddings) {
+        for (ready, embedding) in new.into_iter().zip(embeddings) {
             match embedding {
                 Ok(embedding) => embedded.push(self.record(ready, embedding)),
                 Err(error) => {
@@ -179,17 +231,23 @@ impl Steps {
     }
 
     fn record(&self, ready: Ready, embedding: Embedding) -> Pending {
-        let Ready { task, prepared, etag, size_bytes, sha256, thumbnail_key, meta } = ready;
+        let Ready { task, picture, etag, size_bytes, sha256, thumbnail_key, meta } = ready;
         let uri = task.image.uri;
+        let (format, width, height, frames) = match picture {
+            Picture::New(Prepared { meta, .. }) => (meta.format, meta.width, meta.height, meta.frames),
+            Picture::Known(record) => {
+                (record.payload.format, record.payload.width, record.payload.height, record.payload.frames)
+            }
+        };
         let payload = Payload {
             s3_key: uri.key().to_owned(),
             s3_bucket: uri.bucket().to_owned(),
             s3_folders: uri.folders(),
             s3_uri: uri.clone(),
-            format: prepared.meta.format,
-            width: prepared.meta.width,
-            height: prepared.meta.height,
-            frames: prepared.meta.frames,
+            format,
+            width,
+            height,
+            frames,
             thumbnail_key,
             etag: etag.clone(),
             size_bytes,

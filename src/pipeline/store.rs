@@ -155,7 +155,7 @@ impl Item {
 }
 
 /// A collection that vanished or changed under a running job is the store's trouble, not an image's.
-fn as_dependency(store: &str, error: IndexError) -> DependencyError {
+pub(super) fn as_dependency(store: &str, error: IndexError) -> DependencyError {
     match error {
         IndexError::Dependency(down) => down,
         other => DependencyError { dependency: store.to_owned(), trouble: Trouble::Failed, detail: other.to_string() },

@@ -53,7 +53,13 @@ impl Chain {
     fn tasks(&self) -> Vec<Task> {
         (0..)
             .zip(self.source.refs())
-            .map(|(ticket, image)| Task { ticket, image, have: Holders::default(), metadata: BTreeMap::new() })
+            .map(|(ticket, image)| Task {
+                ticket,
+                image,
+                have: Holders::default(),
+                twin: None,
+                metadata: BTreeMap::new(),
+            })
             .collect()
     }
 

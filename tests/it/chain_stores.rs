@@ -43,7 +43,7 @@ impl Chain {
         let have = Holders::parse(have);
         (0..)
             .zip(self.source.refs())
-            .map(|(ticket, image)| Task { ticket, image, have: have.clone(), metadata: BTreeMap::new() })
+            .map(|(ticket, image)| Task { ticket, image, have: have.clone(), twin: None, metadata: BTreeMap::new() })
             .collect()
     }
 

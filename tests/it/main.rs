@@ -28,6 +28,7 @@ mod jobs;
 mod journey;
 mod layers;
 mod metadata;
+mod mirror;
 mod mutation;
 mod openapi;
 mod parity;

@@ -60,6 +60,7 @@ impl LeaseBroker for Scripted {
             ticket: i64::try_from(ticket).unwrap(),
             image,
             have: Holders::default(),
+            twin: None,
             metadata: BTreeMap::new(),
         };
         let tasks: Vec<Task> = images.into_iter().enumerate().skip(at).take(2).map(task).collect();

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::{ItemFailure, JobCounts, JobState, Timestamp};
+use crate::domain::{ItemFailure, JobCounts, JobPlan, JobState, Timestamp};
 use crate::jobs::JobView;
 use crate::jobs::crew::{WORKERS, WorkerView};
 use crate::jobs::progress::StageReport;
@@ -30,9 +30,10 @@ pub struct SubmitRequest {
     /// Take keys of any extension: the magic bytes decide.
     #[serde(default)]
     pub any_extension: bool,
-    /// More failed images than this fail the job; no limit where it is left out.
+    /// More failed images than this fail the job: a number, or a share of those dealt with, such as `"5%"`, which is told
+    /// from 100 images on; no limit where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_failures: Option<u64>,
+    pub max_failures: Option<MaxFailures>,
     /// A CSV or NDJSON object in the same bucket (`.csv`, `.ndjson`, `.jsonl`; 256 MB at most) with a column `s3_key`: its other
     /// columns are kept with that image's record and found by `meta.COLUMN=value`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -40,6 +41,43 @@ pub struct SubmitRequest {
     /// Who works: `local` (the service itself, where it is left out) or `workers` (`glimpse worker`, wherever it runs).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executor: Option<String>,
+    /// Remove from every store what this bucket and prefix have in the collection and what has vanished from the bucket. Not
+    /// together with `image_max_items`.
+    #[serde(default)]
+    pub sync: bool,
+    /// Say what would be done (`plan`), and touch nothing.
+    #[serde(default)]
+    pub dry_run: bool,
+    /// With `sync`: where more than this share of what the prefix has in the collection has vanished, the job fails and
+    /// removes nothing. 0 to 100; 10 where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_delete_percent: Option<u8>,
+}
+
+/// A number of images, or a share such as `"5%"`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum MaxFailures {
+    /// So many.
+    Count(u64),
+    /// A share of the images that were dealt with.
+    Share(String),
+}
+
+/// Which finished jobs to forget.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PruneRequest {
+    /// The newest so many are kept; none where it is left out.
+    #[serde(default)]
+    pub keep: u64,
+}
+
+/// Finished jobs that were forgotten, with their logs and failures.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+pub struct PruneReply {
+    /// How many.
+    pub removed: u64,
 }
 
 /// A job was accepted.
@@ -93,6 +131,12 @@ pub struct JobReply {
     pub started_at: Option<String>,
     /// RFC 3339.
     pub finished_at: Option<String>,
+    /// The job whose failed images this one takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_of: Option<String>,
+    /// Of a dry run: what the job would do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanReply>,
     /// How many keys are where.
     pub counts: CountsReply,
     /// While it runs over the last half minute, at its end over the whole run; `null` before its turn.
@@ -108,6 +152,30 @@ pub struct JobReply {
     pub workers: Vec<WorkerReply>,
     /// Time per stage; `null` before its turn.
     pub stages: Option<StagesReply>,
+}
+
+/// What a dry run says that the job would do.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct PlanReply {
+    /// Images that the collection does not have.
+    pub new: u64,
+    /// Images that it has in another version, or not in every store.
+    pub changed: u64,
+    /// Records that `sync` would remove.
+    pub deleted: u64,
+    /// Some keys of each.
+    pub examples: ExamplesReply,
+}
+
+/// Keys that a plan names, ten of each at most.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct ExamplesReply {
+    /// Of new images.
+    pub new: Vec<String>,
+    /// Of changed images.
+    pub changed: Vec<String>,
+    /// Of what would be removed.
+    pub deleted: Vec<String>,
 }
 
 /// How many of a job's keys are where.
@@ -242,6 +310,10 @@ impl JobReply {
 impl From<JobView> for JobReply {
     fn from(view: JobView) -> Self {
         let JobView { job, pace, eta_seconds, waiting_on, workers } = view;
+        let counts = CountsReply::from(job.counts);
+        // A dry run leaves nothing to be done: what it found is its plan.
+        let counts = if job.spec.dry_run { CountsReply { left: 0, ..counts } } else { counts };
+        let plan = job.plan.or_else(|| job.spec.dry_run.then(JobPlan::default));
         let (rate, stages) = pace.map(|pace| (pace.images_per_second, pace.stages)).unzip();
         Self {
             job_id: job.id.to_string(),
@@ -255,7 +327,9 @@ impl From<JobView> for JobReply {
             submitted_at: job.submitted_at.to_string(),
             started_at: job.started_at.map(|moment| moment.to_string()),
             finished_at: job.finished_at.map(|moment| moment.to_string()),
-            counts: job.counts.into(),
+            retry_of: job.spec.retry_of.map(|of| of.to_string()),
+            plan: plan.map(PlanReply::from),
+            counts,
             images_per_second: rate,
             eta_seconds,
             bottleneck: stages.as_ref().and_then(|stages| stages.bottleneck.clone()),
@@ -288,6 +362,14 @@ impl From<WorkerView> for WorkerReply {
     fn from(worker: WorkerView) -> Self {
         let WorkerView { name, leased, done, images_per_second, last_seen } = worker;
         Self { name, leased, done, images_per_second, last_seen: Timestamp::from(last_seen).to_string() }
+    }
+}
+
+impl From<JobPlan> for PlanReply {
+    fn from(plan: JobPlan) -> Self {
+        let JobPlan { new, changed, deleted, examples } = plan;
+        let examples = ExamplesReply { new: examples.new, changed: examples.changed, deleted: examples.deleted };
+        Self { new, changed, deleted, examples }
     }
 }
 

@@ -11,7 +11,7 @@ pub use images::{
     TookReply,
 };
 pub use jobs::{
-    CountsReply, FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, StageReply, StagesReply, StopReply,
-    SubmitReply, SubmitRequest, WaitingReply,
+    CountsReply, ExamplesReply, FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, MaxFailures, PlanReply,
+    PruneReply, PruneRequest, StageReply, StagesReply, StopReply, SubmitReply, SubmitRequest, WaitingReply,
 };
 pub use verify::{DifferenceReply, VerifyReply, VerifyRequest};

@@ -18,7 +18,7 @@ pub struct Finish {
 }
 
 const COLUMNS: &str = "id, spec, state, message, submitted_at, started_at, finished_at, \
-                       listed, skipped, unchanged, done, failed, deleted";
+                       listed, skipped, unchanged, done, failed, deleted, plan";
 
 impl Ledger {
     /// Notes a new job as waiting, unless `most` wait already; says whether it did.
@@ -136,9 +136,9 @@ impl Ledger {
                 let id = id.to_string();
                 let all = db.transaction()?;
                 all.execute("UPDATE jobs SET summary = coalesce(?2, summary) WHERE id = ?1", params![id, summary])?;
-                all.execute("DELETE FROM items WHERE job = ?1", [&id])?;
-                all.execute("DELETE FROM batches WHERE job = ?1", [&id])?;
-                all.execute("DELETE FROM metadata WHERE job = ?1", [&id])?;
+                for table in ["items", "batches", "metadata", "vanished"] {
+                    all.execute(&format!("DELETE FROM {table} WHERE job = ?1"), [&id])?;
+                }
                 all.commit()
             })
             .await
@@ -175,6 +175,7 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
             failed: row.get(11)?,
             deleted: row.get(12)?,
         },
+        plan: row.get::<_, Option<String>>(13)?.and_then(|text| serde_json::from_str(&text).ok()),
     })
 }
 

@@ -212,7 +212,7 @@ impl Ledger {
         self.db
             .call(move |db| {
                 let all = db.transaction()?;
-                for table in ["items", "batches", "metadata"] {
+                for table in ["items", "batches", "metadata", "vanished"] {
                     let of_finished = "SELECT id FROM jobs WHERE state NOT IN ('PENDING', 'RUNNING')";
                     all.execute(&format!("DELETE FROM {table} WHERE job IN ({of_finished})"), ())?;
                 }
@@ -267,12 +267,15 @@ fn nothing(all: &Transaction<'_>, job: &str, worker: &str) -> rusqlite::Result<L
 }
 
 fn tasks(all: &Transaction<'_>, job: &str, batch: i64) -> rusqlite::Result<Vec<Task>> {
-    all.prepare_cached("SELECT id, uri, etag, size, have FROM items WHERE batch = ?1 ORDER BY id")?
+    all.prepare_cached("SELECT id, uri, etag, size, have, twin FROM items WHERE batch = ?1 ORDER BY id")?
         .query_map([batch], |row| {
             let uri = jobs::parsed(row, 1, |text| ImageUri::parse(text).ok())?;
             let image = ImageRef { uri, etag: row.get(2)?, size_bytes: row.get(3)?, modified: None };
             let metadata = metadata::columns(all, job, &image.uri)?;
-            Ok(Task { ticket: row.get(0)?, image, have: Holders::parse(&row.get::<_, String>(4)?), metadata })
+            let have = Holders::parse(&row.get::<_, String>(4)?);
+            let twin: Option<String> = row.get(5)?;
+            let twin = twin.and_then(|text| ImageUri::parse(&text).ok());
+            Ok(Task { ticket: row.get(0)?, image, have, twin, metadata })
         })?
         .collect()
 }

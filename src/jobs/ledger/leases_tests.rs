@@ -95,6 +95,19 @@ struct World {
     alone: HashMap<String, u32>,
 }
 
+fn planning(lease_size: usize) -> Planning {
+    Planning {
+        collection: collection(),
+        space: "s".into(),
+        stores: Holders::parse("embedded"),
+        lease_size,
+        max_items: None,
+        metadata: false,
+        owns: None,
+        dry_run: None,
+    }
+}
+
 impl World {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -109,6 +122,10 @@ impl World {
                 any_extension: false,
                 max_failures: None,
                 metadata_key: None,
+                sync: false,
+                dry_run: false,
+                max_delete_percent: 10,
+                retry_of: None,
                 executor: Executor::Local,
             },
             state: JobState::Pending,
@@ -117,6 +134,7 @@ impl World {
             started_at: None,
             finished_at: None,
             counts: JobCounts::default(),
+            plan: None,
         };
         assert!(ledger.enqueue(&job, 1).await.unwrap());
         assert!(ledger.begin(job.id).await.unwrap());
@@ -186,15 +204,8 @@ impl World {
         };
         let images: Vec<ImageRef> = (self.planned..self.planned + images).map(image).collect();
         self.planned += u32::try_from(images.len()).unwrap();
-        let page = Page { listed_through: None, listed: images.len() as u64, skipped: 0, images };
-        let planning = Planning {
-            collection: collection(),
-            space: "s".into(),
-            stores: Holders::parse("embedded"),
-            lease_size,
-            max_items: None,
-            metadata: false,
-        };
+        let page = Page { listed: images.len() as u64, images, ..Page::default() };
+        let planning = planning(lease_size);
         assert!(self.ledger.plan(self.job, page, planning).await.unwrap());
     }
 
@@ -278,7 +289,7 @@ impl World {
 
     /// Two workers go on without further trouble: the job comes to its end, everything accounted for.
     async fn finish(&mut self) {
-        self.ledger.planned(self.job).await.unwrap();
+        self.ledger.planned(self.job, planning(1), true).await.unwrap();
         self.ledger.end_local_leases().await.unwrap();
         self.now += 2 * LEASE;
         self.ledger.expire(self.job, self.now).await.unwrap();
@@ -356,7 +367,7 @@ fn an_image_that_kills_its_workers_fails_alone_and_nothing_else_does() {
     run(async {
         let mut world = World::new().await;
         world.plan(64, 16).await;
-        world.ledger.planned(world.job).await.unwrap();
+        world.ledger.planned(world.job, planning(1), true).await.unwrap();
         let poison = ImageUri::new("b", "0021.jpg");
         let mut deaths = 0;
         loop {

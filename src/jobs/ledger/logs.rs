@@ -1,6 +1,6 @@
 //! What a job says, and what went wrong with which image.
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::{Ledger, jobs::parsed};
 use crate::domain::{FailureClass, ImageUri, ItemFailure, JobId, Timestamp};
@@ -13,6 +13,8 @@ pub struct FailurePage {
     pub failures: Vec<ItemFailure>,
     /// Of the whole job.
     pub total: u64,
+    /// The number of the last of them, if there is any.
+    pub last: Option<i64>,
     /// Give this as `after` for the next page; `None` at the end.
     pub next: Option<i64>,
 }
@@ -20,8 +22,14 @@ pub struct FailurePage {
 /// Lines of a job that a reply holds at most, the newest.
 const MOST_LINES: u32 = 5_000;
 
+/// Lines of a job that are kept, the newest.
+const KEPT_LINES: u32 = 10_000;
+
+/// So many more may be there: the oldest are dropped in steps of this size, not one by one.
+const STEP: u32 = 1_000;
+
 impl Ledger {
-    /// Adds a line to a job's log.
+    /// Adds a line to a job's log, which keeps the newest 10,000 to 11,000.
     ///
     /// # Errors
     /// [`SqliteError`]
@@ -29,9 +37,23 @@ impl Ledger {
         let at = Timestamp::now().to_string();
         self.db
             .call(move |db| {
-                db.prepare_cached("INSERT INTO logs(job, at, line) VALUES (?1, ?2, ?3)")?
-                    .execute(params![job.to_string(), at, line])
-                    .map(drop)
+                let job = job.to_string();
+                let all = db.transaction()?;
+                all.prepare_cached("INSERT INTO logs(job, at, line) VALUES (?1, ?2, ?3)")?
+                    .execute(params![job, at, line])?;
+                let logged: Option<u32> = all
+                    .prepare_cached("UPDATE jobs SET logged = logged + 1 WHERE id = ?1 RETURNING logged")?
+                    .query_row([&job], |row| row.get(0))
+                    .optional()?;
+                if logged.is_some_and(|logged| logged >= KEPT_LINES + STEP) {
+                    all.execute(
+                        "DELETE FROM logs WHERE job = ?1 AND id <=
+                         (SELECT id FROM logs WHERE job = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                        params![job, KEPT_LINES],
+                    )?;
+                    all.execute("UPDATE jobs SET logged = ?2 WHERE id = ?1", params![job, KEPT_LINES])?;
+                }
+                all.commit()
             })
             .await
     }
@@ -69,6 +91,23 @@ impl Ledger {
             .await
     }
 
+    /// The class and the message of the last failed item of a job.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn last_failure(&self, job: JobId) -> Result<Option<String>, SqliteError> {
+        self.db
+            .call(move |db| {
+                db.query_row(
+                    "SELECT class || ': ' || message FROM failures WHERE job = ?1 ORDER BY id DESC LIMIT 1",
+                    [job.to_string()],
+                    |row| row.get(0),
+                )
+                .optional()
+            })
+            .await
+    }
+
     /// Failed items of a job, from the one after `after`.
     ///
     /// # Errors
@@ -94,8 +133,9 @@ impl Ledger {
                     .collect::<rusqlite::Result<Vec<(i64, ItemFailure)>>>()?;
                 let more = rows.len() > limit as usize;
                 rows.truncate(limit as usize);
-                let next = if more { rows.last().map(|(id, _)| *id) } else { None };
-                Ok(FailurePage { failures: rows.into_iter().map(|(_, failure)| failure).collect(), total, next })
+                let last = rows.last().map(|(id, _)| *id);
+                let next = last.filter(|_| more);
+                Ok(FailurePage { failures: rows.into_iter().map(|(_, failure)| failure).collect(), total, last, next })
             })
             .await
     }

@@ -1,16 +1,19 @@
 //! What is known of jobs and objects, in one SQLite file beside the data. It survives `kill -9`: every report is one
 //! transaction, and an image is done only when its report is in here.
 //!
-//! Five rooms: `jobs` and their states, the `work` that is left, the `leases` under which it is done, the `objects` that a
-//! collection has, the `logs`.
+//! Its rooms: `jobs` and their states, the `planning` of their work, the `work` that is left, the `leases` under which it is
+//! done, the `objects` that a collection has, those that have `vanished`, the `logs`, and how all is kept in bounds (`prune`).
 
 mod jobs;
 mod leases;
 mod logs;
 mod metadata;
 mod objects;
+mod planning;
+mod prune;
 mod schema;
 mod tokens;
+mod vanished;
 mod work;
 
 use std::path::Path;
@@ -21,7 +24,9 @@ pub use jobs::Finish;
 pub use leases::{Batch, Held, Leased, MOST_DEATHS_ALONE};
 pub use logs::FailurePage;
 pub use objects::Known;
-pub use work::{Page, Planning, Report, Reported};
+pub use planning::{Page, Planning};
+pub use vanished::Losses;
+pub use work::{Report, Reported};
 
 /// The ledger. Clones share it.
 #[derive(Clone, Debug)]

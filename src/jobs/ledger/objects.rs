@@ -218,6 +218,23 @@ pub(super) fn holders(
     Ok(stores.as_deref().map(Holders::parse).unwrap_or_default())
 }
 
+/// A known object of the collection with the same ETag and size, in the same space: its bytes may be the same, and then its
+/// vector is. It may be the object itself, whose row of metadata has changed.
+pub(super) fn twin(
+    db: &Connection,
+    collection: &CollectionName,
+    space: &str,
+    image: &ImageRef,
+) -> rusqlite::Result<Option<String>> {
+    let Some(etag) = &image.etag else { return Ok(None) };
+    db.prepare_cached(
+        "SELECT uri FROM objects INDEXED BY objects_by_etag
+         WHERE etag = ?1 AND collection = ?2 AND size = ?3 AND space = ?4 LIMIT 1",
+    )?
+    .query_row(params![etag, collection.as_str(), image.size_bytes, space], |row| row.get(0))
+    .optional()
+}
+
 /// Notes which stores have it, and the digest of the row that it was joined with (`None`: as before). What came without an
 /// ETag is read again by the next job.
 pub(super) fn put(

@@ -132,8 +132,24 @@ ALTER TABLE jobs ADD COLUMN worker_token TEXT;
 ALTER TABLE jobs ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
 ";
 
+/// What a job's listing says has vanished, walked beside the objects that the job owns; what a dry run has found; lines
+/// logged, so that they can be bounded; which known object an item may be a copy of, found by ETag.
+const MIRROR: &str = "
+CREATE TABLE vanished(
+    job TEXT NOT NULL,
+    uri TEXT NOT NULL,
+    PRIMARY KEY (job, uri)
+) WITHOUT ROWID;
+ALTER TABLE jobs ADD COLUMN owned INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN plan TEXT;
+ALTER TABLE jobs ADD COLUMN logged INTEGER NOT NULL DEFAULT 0;
+UPDATE jobs SET logged = (SELECT count(*) FROM logs WHERE job = jobs.id);
+ALTER TABLE items ADD COLUMN twin TEXT;
+CREATE INDEX objects_by_etag ON objects(etag);
+";
+
 /// The version of a ledger is the number of steps that it has behind it.
-const STEPS: [&str; 4] = [FIRST, HOLDERS, METADATA, LEASES];
+const STEPS: [&str; 5] = [FIRST, HOLDERS, METADATA, LEASES, MIRROR];
 
 /// Takes the steps that the file has not taken yet.
 pub(super) fn bring_up(db: &mut Connection) -> rusqlite::Result<()> {

@@ -4,39 +4,9 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{Ledger, jobs, leases, metadata, objects};
-use crate::domain::{CollectionName, Holders, ImageRef, ImageUri, ItemFailure, JobCounts, JobId};
+use crate::domain::{CollectionName, Holders, ImageUri, ItemFailure, JobCounts, JobId};
 use crate::pipeline::{Fate, Indexed, Outcome};
 use crate::sqlite::SqliteError;
-
-/// A page of a listing, sorted out.
-#[derive(Clone, Debug, Default)]
-pub struct Page {
-    /// The last key of the page: a job that is interrupted lists on after it.
-    pub listed_through: Option<String>,
-    /// Keys in it.
-    pub listed: u64,
-    /// Of these, no images by their name.
-    pub skipped: u64,
-    /// The others.
-    pub images: Vec<ImageRef>,
-}
-
-/// What a job's listing is held against, and how it is cut.
-#[derive(Clone, Debug)]
-pub struct Planning {
-    /// Where vectors go.
-    pub collection: CollectionName,
-    /// [`crate::domain::Space::name`] of its space.
-    pub space: String,
-    /// Every configured store: an object is unchanged where each of these has it.
-    pub stores: Holders,
-    /// Images in one batch.
-    pub lease_size: usize,
-    /// Images that the whole job may take.
-    pub max_items: Option<u64>,
-    /// Whether the job has a metadata file: then an object is unchanged only where its row is, too.
-    pub metadata: bool,
-}
 
 /// What became of items of one batch, as the worker that leased it says.
 #[derive(Clone, Debug)]
@@ -61,78 +31,6 @@ pub struct Reported {
 }
 
 impl Ledger {
-    /// Where the listing of a job stands: its last key, and whether it is complete.
-    ///
-    /// # Errors
-    /// [`SqliteError`]
-    pub async fn listing(&self, job: JobId) -> Result<(Option<String>, bool), SqliteError> {
-        self.db
-            .call(move |db| {
-                db.query_row("SELECT listed_through, planned FROM jobs WHERE id = ?1", [job.to_string()], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })
-            })
-            .await
-    }
-
-    /// Notes a page of the listing: what every store has already, unchanged, is counted; the rest becomes batches, each
-    /// item with the stores that have it already. Says whether there was room for all of the page.
-    ///
-    /// # Errors
-    /// [`SqliteError`]
-    pub async fn plan(&self, job: JobId, page: Page, planning: Planning) -> Result<bool, SqliteError> {
-        self.db
-            .call(move |db| {
-                let job = job.to_string();
-                let Planning { collection, space, stores, lease_size, max_items, metadata } = planning;
-                let all = db.transaction()?;
-                let before = jobs::counts(&all, &job)?;
-                let mut room =
-                    max_items.map(|most| most.saturating_sub(before.listed - before.skipped - before.unchanged));
-                let mut changed = Vec::new();
-                let (mut unchanged, mut over) = (0_u64, 0_u64);
-                for image in page.images {
-                    let row = metadata.then(|| metadata::digest(&all, &job, image.uri.as_str())).transpose()?;
-                    let have = objects::holders(&all, &collection, &space, &image, row.as_deref())?;
-                    if have.cover(&stores) {
-                        unchanged += 1;
-                    } else if room == Some(0) {
-                        over += 1;
-                    } else {
-                        room = room.map(|left| left - 1);
-                        changed.push((image, have.common(&stores)));
-                    }
-                }
-                for batch in changed.chunks(lease_size.max(1)) {
-                    insert_batch(&all, &job, batch)?;
-                }
-                all.prepare_cached(
-                    "UPDATE jobs SET listed = listed + ?2, skipped = skipped + ?3, unchanged = unchanged + ?4,
-                     listed_through = coalesce(?5, listed_through) WHERE id = ?1",
-                )?
-                .execute(params![
-                    job,
-                    page.listed - over,
-                    page.skipped,
-                    unchanged,
-                    page.listed_through
-                ])?;
-                all.commit()?;
-                Ok(over == 0)
-            })
-            .await
-    }
-
-    /// Notes that the listing of a job is complete.
-    ///
-    /// # Errors
-    /// [`SqliteError`]
-    pub async fn planned(&self, job: JobId) -> Result<(), SqliteError> {
-        self.db
-            .call(move |db| db.execute("UPDATE jobs SET planned = 1 WHERE id = ?1", [job.to_string()]).map(drop))
-            .await
-    }
-
     /// Notes what became of items, in one transaction, and gives the job's counts after it. Items that were reported
     /// before are passed over; one that some store still lacks stays, with those that have it.
     ///
@@ -197,17 +95,6 @@ impl Ledger {
     }
 }
 
-fn insert_batch(all: &Transaction<'_>, job: &str, images: &[(ImageRef, Holders)]) -> rusqlite::Result<()> {
-    all.prepare_cached("INSERT INTO batches(job, state) VALUES (?1, 'todo')")?.execute([job])?;
-    let batch = all.last_insert_rowid();
-    let mut insert =
-        all.prepare_cached("INSERT INTO items(job, batch, uri, etag, size, have) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?;
-    for (image, have) in images {
-        insert.execute(params![job, batch, image.uri.as_str(), image.etag, image.size_bytes, have.to_string()])?;
-    }
-    Ok(())
-}
-
 /// Notes the stores that have an item which is not done.
 fn lag(all: &Transaction<'_>, ticket: i64, have: &Holders) -> rusqlite::Result<()> {
     all.prepare_cached("UPDATE items SET have = ?2 WHERE id = ?1")?.execute(params![ticket, have.to_string()]).map(drop)
@@ -241,4 +128,4 @@ pub(super) fn insert_failure(all: &Transaction<'_>, job: &str, failure: &ItemFai
 
 #[cfg(test)]
 #[path = "work_tests.rs"]
-mod tests;
+pub(super) mod tests;

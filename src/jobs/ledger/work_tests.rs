@@ -3,16 +3,16 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::domain::{Executor, FailureClass, JobRecord, JobSpec, JobState, Timestamp};
-use crate::jobs::ledger::Leased;
+use crate::domain::{Executor, FailureClass, ImageRef, JobRecord, JobSpec, JobState, Timestamp};
+use crate::jobs::ledger::{Leased, Page, Planning};
 use crate::jobs::metadata::Row;
 use crate::pipeline::Task;
 
-fn collection() -> CollectionName {
+pub(in crate::jobs::ledger) fn collection() -> CollectionName {
     CollectionName::parse("c").unwrap()
 }
 
-async fn ledger_with_job() -> (tempfile::TempDir, Ledger, JobId) {
+pub(in crate::jobs::ledger) async fn ledger_with_job() -> (tempfile::TempDir, Ledger, JobId) {
     let folder = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(folder.path()).unwrap();
     let job = JobRecord {
@@ -25,6 +25,10 @@ async fn ledger_with_job() -> (tempfile::TempDir, Ledger, JobId) {
             any_extension: false,
             max_failures: None,
             metadata_key: None,
+            sync: false,
+            dry_run: false,
+            max_delete_percent: 10,
+            retry_of: None,
             executor: Executor::Local,
         },
         state: JobState::Pending,
@@ -33,6 +37,7 @@ async fn ledger_with_job() -> (tempfile::TempDir, Ledger, JobId) {
         started_at: None,
         finished_at: None,
         counts: JobCounts::default(),
+        plan: None,
     };
     assert!(ledger.enqueue(&job, 1).await.unwrap());
     assert!(ledger.begin(job.id).await.unwrap());
@@ -47,7 +52,8 @@ fn page(keys: std::ops::Range<u32>) -> Page {
         modified: None,
     };
     let listed_through = Some(format!("{}.jpg", keys.end - 1));
-    Page { listed_through, listed: u64::from(keys.end - keys.start), skipped: 0, images: keys.map(image).collect() }
+    let listed = u64::from(keys.end - keys.start);
+    Page { listed_through, listed, images: keys.map(image).collect(), ..Page::default() }
 }
 
 async fn leased(ledger: &Ledger, job: JobId) -> Vec<Task> {
@@ -80,7 +86,7 @@ async fn report(ledger: &Ledger, job: JobId, outcomes: Vec<Outcome>) -> JobCount
 /// Every store that is configured.
 const ALL: &str = "embedded,qdrant";
 
-fn planning(lease_size: usize) -> Planning {
+pub(in crate::jobs::ledger) fn planning(lease_size: usize) -> Planning {
     Planning {
         collection: collection(),
         space: "s".into(),
@@ -88,6 +94,8 @@ fn planning(lease_size: usize) -> Planning {
         lease_size,
         max_items: None,
         metadata: false,
+        owns: None,
+        dry_run: None,
     }
 }
 
@@ -113,7 +121,7 @@ async fn an_interrupted_lease_keeps_what_was_reported_and_gives_the_rest_again()
     assert_eq!(again.iter().map(|task| task.ticket).collect::<Vec<_>>(), [tasks[1].ticket, tasks[2].ticket]);
     assert_eq!(leased(&ledger, job).await.len(), 2);
     assert!(matches!(ledger.lease(job, "w", None).await.unwrap(), Leased::NothingYet));
-    ledger.planned(job).await.unwrap();
+    ledger.planned(job, planning(3), true).await.unwrap();
     assert!(matches!(ledger.lease(job, "w", None).await.unwrap(), Leased::NothingLeft));
 }
 

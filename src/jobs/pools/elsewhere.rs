@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::local::within;
 use crate::domain::JobRecord;
 use crate::jobs::clock::Clock;
 use crate::jobs::lease::LeaseError;
 use crate::jobs::ledger::Ledger;
+use crate::jobs::limit;
 use crate::jobs::progress::Live;
 
 /// How often it is looked whether a lease has run out.
@@ -38,7 +38,7 @@ impl Elsewhere {
             let reported = self.live.more.notified();
             if let Some(now) = self.ledger.job(job).await? {
                 self.live.count(&now.counts);
-                within(&self.job, now.counts.failed)?;
+                limit::within(&self.ledger, &self.job, &now.counts, false).await?;
             }
             if self.ledger.is_worked_off(job).await? || self.drain.is_cancelled() {
                 return Ok(());
@@ -83,6 +83,10 @@ mod tests {
             any_extension: false,
             max_failures: None,
             metadata_key: None,
+            sync: false,
+            dry_run: false,
+            max_delete_percent: 10,
+            retry_of: None,
             executor: Executor::Workers,
         };
         let job = JobRecord {
@@ -94,6 +98,7 @@ mod tests {
             started_at: None,
             finished_at: None,
             counts: JobCounts::default(),
+            plan: None,
         };
         ledger.enqueue(&job, 1).await.unwrap();
         ledger.begin(job.id).await.unwrap();
@@ -109,6 +114,8 @@ mod tests {
             lease_size: 4,
             max_items: None,
             metadata: false,
+            owns: None,
+            dry_run: None,
         };
         ledger.plan(job.id, page, planning).await.unwrap();
         let stages = Stages::new(PipelineSettings::default().lanes(), None);

@@ -10,6 +10,7 @@ use super::LOCAL;
 use crate::domain::JobRecord;
 use crate::jobs::lease::{LeaseBroker, LeaseError, Offer, Standing};
 use crate::jobs::ledger::{Held, Leased, Ledger, Report};
+use crate::jobs::limit;
 use crate::jobs::progress::Live;
 
 /// Hands out batches of one job by a function call.
@@ -47,7 +48,7 @@ impl LeaseBroker for LocalBroker {
         self.live.count(&reported.counts);
         // A suspect may be leased once its worker is done with the rest.
         self.more.notify_waiters();
-        within(&self.job, reported.counts.failed)?;
+        limit::within(&self.ledger, &self.job, &reported.counts, false).await?;
         Ok(Standing { lost: reported.lost, stop: false })
     }
 
@@ -65,13 +66,5 @@ impl LeaseBroker for LocalBroker {
 
     fn renew_every(&self) -> Option<Duration> {
         None
-    }
-}
-
-/// Whether so many failures are as many as the job may have.
-pub(in crate::jobs) fn within(job: &JobRecord, failed: u64) -> Result<(), LeaseError> {
-    match job.spec.max_failures {
-        Some(most) if failed > most => Err(LeaseError::TooManyFailures { failed, most }),
-        Some(_) | None => Ok(()),
     }
 }

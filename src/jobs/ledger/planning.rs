@@ -1,0 +1,201 @@
+//! A job's listing, page by page: what is unchanged is counted, the rest becomes batches. Where a job mirrors its bucket,
+//! the same walk finds what has vanished: listing and objects are both in the order of their keys.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::{Ledger, jobs, metadata, objects, vanished};
+use crate::domain::{CollectionName, Holders, ImageRef, ImageUri, JobId, JobPlan};
+use crate::sqlite::SqliteError;
+
+/// A page of a listing, sorted out.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// The last key of the page: a job that is interrupted lists on after it.
+    pub listed_through: Option<String>,
+    /// Keys in it.
+    pub listed: u64,
+    /// Of these, no images by their name.
+    pub skipped: u64,
+    /// The skipped ones, where it matters that they are there: a job of `sync` removes what is not.
+    pub others: Vec<ImageUri>,
+    /// The others.
+    pub images: Vec<ImageRef>,
+}
+
+/// What a job's listing is held against, and how it is cut.
+#[derive(Clone, Debug)]
+pub struct Planning {
+    /// Where vectors go.
+    pub collection: CollectionName,
+    /// [`crate::domain::Space::name`] of its space.
+    pub space: String,
+    /// Every configured store: an object is unchanged where each of these has it.
+    pub stores: Holders,
+    /// Images in one batch.
+    pub lease_size: usize,
+    /// Images that the whole job may take.
+    pub max_items: Option<u64>,
+    /// Whether the job has a metadata file: then an object is unchanged only where its row is, too.
+    pub metadata: bool,
+    /// What the job owns, if it is to say what of it has vanished: URIs that begin so.
+    pub owns: Option<String>,
+    /// Of a dry run: the stores that have the collection. Nothing is cut into batches then.
+    pub dry_run: Option<Holders>,
+}
+
+/// An image that is not unchanged.
+struct Changed {
+    image: ImageRef,
+    /// The stores that have it already.
+    have: Holders,
+    /// A known object of the same ETag and size.
+    twin: Option<String>,
+}
+
+impl Ledger {
+    /// Where the listing of a job stands: its last key, and whether it is complete.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn listing(&self, job: JobId) -> Result<(Option<String>, bool), SqliteError> {
+        self.db
+            .call(move |db| {
+                db.query_row("SELECT listed_through, planned FROM jobs WHERE id = ?1", [job.to_string()], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+            })
+            .await
+    }
+
+    /// Notes a page of the listing: what every store has already, unchanged, is counted; the rest becomes batches, each
+    /// item with the stores that have it already. Says whether there was room for all of the page.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn plan(&self, job: JobId, page: Page, planning: Planning) -> Result<bool, SqliteError> {
+        self.db
+            .call(move |db| {
+                let job = job.to_string();
+                let all = db.transaction()?;
+                let mut found = planning.dry_run.is_some().then(|| read_plan(&all, &job)).transpose()?;
+                vanished::note_page(&all, &job, &planning, &page, found.as_mut())?;
+                let before = jobs::counts(&all, &job)?;
+                let taken = before.listed - before.skipped - before.unchanged;
+                let mut room = planning.max_items.map(|most| most.saturating_sub(taken));
+                let mut changed = Vec::new();
+                let (mut unchanged, mut over) = (0_u64, 0_u64);
+                for image in page.images {
+                    let row =
+                        planning.metadata.then(|| metadata::digest(&all, &job, image.uri.as_str())).transpose()?;
+                    let mut have =
+                        objects::holders(&all, &planning.collection, &planning.space, &image, row.as_deref())?;
+                    if let Some(there) = &planning.dry_run {
+                        have = have.common(there);
+                    }
+                    if have.cover(&planning.stores) {
+                        unchanged += 1;
+                    } else if room == Some(0) {
+                        over += 1;
+                    } else {
+                        room = room.map(|left| left - 1);
+                        let twin = match found.as_mut() {
+                            Some(found) => {
+                                foresee(&all, &planning, &image, found)?;
+                                None
+                            }
+                            None => objects::twin(&all, &planning.collection, &planning.space, &image)?,
+                        };
+                        changed.push(Changed { image, have: have.common(&planning.stores), twin });
+                    }
+                }
+                match found {
+                    Some(found) => write_plan(&all, &job, &found)?,
+                    None => {
+                        for batch in changed.chunks(planning.lease_size.max(1)) {
+                            insert_batch(&all, &job, batch)?;
+                        }
+                    }
+                }
+                all.prepare_cached(
+                    "UPDATE jobs SET listed = listed + ?2, skipped = skipped + ?3, unchanged = unchanged + ?4,
+                     listed_through = coalesce(?5, listed_through) WHERE id = ?1",
+                )?
+                .execute(params![
+                    job,
+                    page.listed - over,
+                    page.skipped,
+                    unchanged,
+                    page.listed_through
+                ])?;
+                all.commit()?;
+                Ok(over == 0)
+            })
+            .await
+    }
+
+    /// Notes that the listing of a job is complete. `ended` says that it came to its end by itself: what the job owns
+    /// behind the last key has then vanished, too.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn planned(&self, job: JobId, planning: Planning, ended: bool) -> Result<(), SqliteError> {
+        self.db
+            .call(move |db| {
+                let job = job.to_string();
+                let all = db.transaction()?;
+                let mut found = planning.dry_run.is_some().then(|| read_plan(&all, &job)).transpose()?;
+                if ended {
+                    vanished::note_rest(&all, &job, &planning, found.as_mut())?;
+                }
+                if let Some(found) = found {
+                    write_plan(&all, &job, &found)?;
+                }
+                all.execute("UPDATE jobs SET planned = 1 WHERE id = ?1", [job])?;
+                all.commit()
+            })
+            .await
+    }
+}
+
+/// Notes in a dry run what the job would read.
+fn foresee(all: &Transaction<'_>, planning: &Planning, image: &ImageRef, found: &mut JobPlan) -> rusqlite::Result<()> {
+    let known: Option<String> = all
+        .prepare_cached("SELECT stores FROM objects WHERE collection = ?1 AND uri = ?2")?
+        .query_row(params![planning.collection.as_str(), image.uri.as_str()], |row| row.get(0))
+        .optional()?;
+    let there = planning.dry_run.as_ref().unwrap_or(&planning.stores);
+    match known {
+        Some(stores) if !Holders::parse(&stores).common(there).is_empty() => found.add_changed(image.uri.key()),
+        Some(_) | None => found.add_new(image.uri.key()),
+    }
+    Ok(())
+}
+
+fn read_plan(all: &Transaction<'_>, job: &str) -> rusqlite::Result<JobPlan> {
+    let plan: Option<String> = all.query_row("SELECT plan FROM jobs WHERE id = ?1", [job], |row| row.get(0))?;
+    Ok(plan.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
+}
+
+fn write_plan(all: &Transaction<'_>, job: &str, plan: &JobPlan) -> rusqlite::Result<()> {
+    all.execute("UPDATE jobs SET plan = ?2 WHERE id = ?1", params![job, jobs::to_json(plan)?]).map(drop)
+}
+
+fn insert_batch(all: &Transaction<'_>, job: &str, images: &[Changed]) -> rusqlite::Result<()> {
+    all.prepare_cached("INSERT INTO batches(job, state) VALUES (?1, 'todo')")?.execute([job])?;
+    let batch = all.last_insert_rowid();
+    let mut insert = all.prepare_cached(
+        "INSERT INTO items(job, batch, uri, etag, size, have, twin) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?;
+    for Changed { image, have, twin } in images {
+        insert.execute(params![
+            job,
+            batch,
+            image.uri.as_str(),
+            image.etag,
+            image.size_bytes,
+            have.to_string(),
+            twin
+        ])?;
+    }
+    Ok(())
+}

@@ -1,0 +1,95 @@
+//! The walk beside the listing: what it takes for vanished, whatever the pages are.
+
+use super::*;
+use crate::domain::Holders;
+use crate::jobs::ledger::Known;
+use crate::jobs::ledger::work::tests::{collection, ledger_with_job, planning};
+
+/// Objects that the collection has.
+async fn know(ledger: &Ledger, uris: &[&str]) {
+    let known = |uri: &&str| Known {
+        uri: ImageUri::parse(uri).unwrap(),
+        etag: "e".into(),
+        size_bytes: 1,
+        space: "s".into(),
+        stores: Holders::parse("embedded"),
+    };
+    ledger.know(collection(), uris.iter().map(known).collect()).await.unwrap();
+}
+
+fn page(keys: &[&str]) -> Page {
+    Page {
+        listed_through: keys.last().map(|key| (*key).to_owned()),
+        listed: keys.len() as u64,
+        skipped: keys.len() as u64,
+        others: keys.iter().map(|key| ImageUri::new("b", key)).collect(),
+        ..Page::default()
+    }
+}
+
+async fn gone(ledger: &Ledger, job: JobId) -> Vec<String> {
+    ledger.vanished(job, 100).await.unwrap().iter().map(|uri| uri.key().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn only_what_the_prefix_owns_vanishes_and_only_at_its_place_in_the_listing() {
+    let (_folder, ledger, job) = ledger_with_job().await;
+    let theirs = ["s3://a/im1.jpg", "s3://b/a.jpg", "s3://b/il.jpg", "s3://b/in.jpg", "s3://bb/im1.jpg"];
+    let ours =
+        ["s3://b/im", "s3://b/im/1.jpg", "s3://b/im/2.jpg", "s3://b/im/ü.jpg", "s3://b/im2.jpg", "s3://b/im\u{10FFFF}"];
+    know(&ledger, &theirs).await;
+    know(&ledger, &ours).await;
+    let planning = || Planning { owns: Some("s3://b/im".to_owned()), ..planning(10) };
+    ledger.plan(job, page(&["im/1.jpg", "im/1b.jpg"]), planning()).await.unwrap();
+    assert_eq!(gone(&ledger, job).await, ["im"], "before the first key of the listing");
+    ledger.plan(job, page(&["im/3.jpg"]), planning()).await.unwrap();
+    assert_eq!(gone(&ledger, job).await, ["im", "im/2.jpg"], "between two pages");
+    assert_eq!(ledger.losses(job).await.unwrap(), Losses { owned: 3, vanished: 2 });
+    ledger.planned(job, planning(), true).await.unwrap();
+    assert_eq!(gone(&ledger, job).await, ["im", "im/2.jpg", "im/ü.jpg", "im2.jpg", "im\u{10FFFF}"], "behind the last");
+
+    let losses = ledger.losses(job).await.unwrap();
+    assert_eq!(losses, Losses { owned: 6, vanished: 5 });
+    assert!(losses.exceed(83, 0) && !losses.exceed(84, 0) && Losses { vanished: 1, ..losses }.exceed(83, 4));
+    for _ in 0..2 {
+        let some = vec![ImageUri::new("b", "im"), ImageUri::new("b", "im2.jpg")];
+        ledger.removed(job, collection(), some).await.unwrap();
+        assert_eq!(ledger.job(job).await.unwrap().unwrap().counts.deleted, 2, "what is removed twice counts once");
+    }
+    let left: Vec<_> = ledger.known(collection(), None, 100).await.unwrap();
+    assert_eq!(left.len(), theirs.len() + ours.len() - 2);
+}
+
+#[tokio::test]
+async fn a_listing_that_does_not_end_by_itself_says_nothing_of_what_is_behind_it() {
+    let (_folder, ledger, job) = ledger_with_job().await;
+    know(&ledger, &["s3://b/1.jpg", "s3://b/2.jpg"]).await;
+    let planning = || Planning { owns: Some("s3://b/".to_owned()), ..planning(10) };
+    ledger.plan(job, page(&["1.jpg"]), planning()).await.unwrap();
+    ledger.planned(job, planning(), false).await.unwrap();
+    assert!(gone(&ledger, job).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_empty_bucket_has_lost_everything_and_a_dry_run_only_says_so() {
+    let (_folder, ledger, job) = ledger_with_job().await;
+    let uris: Vec<String> = (10..40).map(|key| format!("s3://b/{key}.jpg")).collect();
+    know(&ledger, &uris.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let owns = Some("s3://b/".to_owned());
+    let dry = Planning { owns, dry_run: Some(Holders::parse("embedded")), ..planning(10) };
+    ledger.planned(job, dry, true).await.unwrap();
+    let plan = ledger.job(job).await.unwrap().unwrap().plan.unwrap();
+    assert_eq!((plan.deleted, plan.examples.deleted.len()), (30, 10));
+    assert_eq!(plan.examples.deleted[0], "10.jpg");
+    assert_eq!(ledger.losses(job).await.unwrap(), Losses { owned: 30, vanished: 0 });
+}
+
+#[test]
+fn the_end_of_a_prefix_is_behind_all_that_begins_so() {
+    for (prefix, end) in [("s3://b/", "s3://b0"), ("a\u{D7FF}", "a\u{E000}"), ("a\u{10FFFF}", "b"), ("\u{10FFFF}", "")]
+    {
+        assert_eq!(end_of(prefix), end);
+    }
+    assert_eq!(bucket_of("s3://b/im/x"), "s3://b/");
+    assert_eq!(bucket_of("s3://b/"), "s3://b/");
+}

@@ -1,0 +1,20 @@
+//! A job that is going wrong ends early and says why.
+
+use super::lease::LeaseError;
+use super::ledger::Ledger;
+use crate::domain::{JobCounts, JobRecord};
+
+/// Holds a job's failures against its `max_failures`; `over` says that it has nothing left to do.
+///
+/// # Errors
+/// [`LeaseError::TooManyFailures`], [`LeaseError::Ledger`]
+pub(super) async fn within(ledger: &Ledger, job: &JobRecord, counts: &JobCounts, over: bool) -> Result<(), LeaseError> {
+    match job.spec.max_failures {
+        Some(most) if most.is_exceeded(counts, over) => {
+            let last = ledger.last_failure(job.id).await?.unwrap_or_else(|| "unknown".to_owned());
+            let dealt_with = counts.done + counts.failed;
+            Err(LeaseError::TooManyFailures { failed: counts.failed, dealt_with, most, last })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,31 @@
+//! The same bytes under another key: a file that was moved or copied, or one of which only the metadata has changed. It is
+//! read and hashed, and where a record of the collection has that hash, its vector is used again: nothing is decoded, nothing
+//! embedded.
+
+use super::Task;
+use super::steps::Steps;
+use super::store::as_dependency;
+use crate::domain::{DependencyError, ImageRecord};
+
+impl Steps {
+    /// The record of the image that a task may be a copy of, if it is in this space. That its bytes are the same is not said
+    /// yet.
+    pub(super) async fn twin(&self, task: &Task, size_bytes: u64) -> Result<Option<ImageRecord>, DependencyError> {
+        let (Some(twin), run) = (&task.twin, self.of_run()) else { return Ok(None) };
+        let space = run.space.name();
+        for store in self.pipeline().stores.iter() {
+            let found = store.get(&run.collection, &[twin.id()]).await;
+            let found = found.map_err(|error| as_dependency(store.name(), error))?;
+            let alike = |record: &ImageRecord| record.payload.size_bytes == size_bytes && record.payload.space == space;
+            if let Some(record) = found.into_iter().find(alike) {
+                return Ok(Some(record));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The thumbnail of the same picture, where it lies in the same bucket: nothing removes it from there.
+pub(super) fn thumbnail_of(record: &ImageRecord, bucket: &str) -> Option<String> {
+    record.payload.thumbnail_key.clone().filter(|_| record.uri.bucket() == bucket)
+}
