@@ -1,5 +1,5 @@
 //! The promise: pull any plug, and the index ends up as if nothing had happened. The real binary, killed with SIGKILL at
-//! random moments while it lists and works, started again each time; in the end index and ledger are those of a
+//! random moments while it lists, works and removes, started again each time; in the end index and ledger are those of a
 //! run that nobody disturbed.
 //!
 //! `make crash ROUNDS=100` kills more often than CI does.
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use futures::TryStreamExt;
 use glimpse::app::Bucket;
 use glimpse::config::Settings;
-use glimpse::domain::{CollectionName, ImageRecord, Timestamp};
+use glimpse::domain::{CollectionName, ImageRecord, ImageUri, Timestamp};
 use glimpse::index::ImageIndex;
 use glimpse::index::embedded::EmbeddedIndex;
 use glimpse::jobs::ledger::{Known, Ledger};
@@ -84,7 +84,7 @@ impl Process {
     }
 
     pub(crate) async fn submit(&self) {
-        let body = json!({"s3_prefix": "images/"});
+        let body = json!({"s3_prefix": "images/", "sync": true, "max_delete_percent": 100});
         let reply = self.client.post(format!("{}/jobs/images", self.service.url)).json(&body).send().await.unwrap();
         assert_eq!(reply.status(), 202, "{}", reply.text().await.unwrap());
     }
@@ -128,13 +128,27 @@ async fn state(folder: &Path) -> State {
     (records.collect(), known)
 }
 
-/// Some objects change, some come.
+/// Some objects change, some come, some go, some get other names.
 async fn meddle(bucket: &Bucket, dice: &mut Dice, there: &mut Vec<u32>, next: &mut u32) {
     for _ in 0..40 {
         let at = dice.throw(u32::try_from(there.len()).unwrap()) as usize;
         put(bucket, there[at], *next + dice.throw(1_000)).await;
         put(bucket, *next, *next).await;
         there.push(*next);
+        *next += 1;
+    }
+    for _ in 0..20 {
+        let at = dice.throw(u32::try_from(there.len()).unwrap()) as usize;
+        let gone = there.swap_remove(at);
+        bucket.remove(&ImageUri::new("pipeline", &key(gone))).await.unwrap();
+    }
+    for _ in 0..5 {
+        // Renamed: the same bytes under another key.
+        let at = dice.throw(u32::try_from(there.len()).unwrap()) as usize;
+        let (old, new) = (there[at], *next);
+        bucket.put("pipeline", &key(new), png(old).into(), "image/png").await.unwrap();
+        bucket.remove(&ImageUri::new("pipeline", &key(old))).await.unwrap();
+        there[at] = new;
         *next += 1;
     }
 }
