@@ -1,9 +1,13 @@
 //! What is known of jobs and objects, in one SQLite file beside the data. It survives `kill -9`: every report is one
 //! transaction, and an image is done only when its report is in here.
 //!
-//! Five rooms: `jobs` and their states, the `work` that is left, the `leases` under which it is done, the `objects` that a
+//! Five rooms: `jobs` and their states, the `work` that is left, the `leases` under which it is done (and the
+//! `deaths` that end them), the `objects` that a
 //! collection has, the `logs`.
 
+mod deaths;
+#[cfg(test)]
+pub(super) mod fixture;
 mod jobs;
 mod leases;
 mod logs;
@@ -17,8 +21,9 @@ use std::path::Path;
 
 use crate::sqlite::{Sqlite, SqliteError};
 
+pub use deaths::MOST_DEATHS_ALONE;
 pub use jobs::Finish;
-pub use leases::{Batch, Held, Leased, MOST_DEATHS_ALONE};
+pub use leases::{Batch, Held, Leased};
 pub use logs::FailurePage;
 pub use objects::Known;
 pub use work::{Page, Planning, Report, Reported};
