@@ -87,9 +87,9 @@ async fn report(
 
 async fn heartbeat(
     Admitted(job): Admitted,
-    Json(HeartbeatRequest { worker, held }): Json<HeartbeatRequest>,
+    Json(HeartbeatRequest { worker, held, waiting_on }): Json<HeartbeatRequest>,
 ) -> Result<axum::Json<StandingReply>, ApiError> {
-    Ok(axum::Json(job.renew(&worker, held).await?.into()))
+    Ok(axum::Json(job.renew(&worker, held, waiting_on).await?.into()))
 }
 
 async fn exit(

@@ -39,6 +39,7 @@ struct Member {
     samples: Samples,
     last_seen: SystemTime,
     heard: Instant,
+    waiting: Option<Waiting>,
 }
 
 #[derive(Debug)]
@@ -62,7 +63,8 @@ impl Crew {
                 return false;
             }
         }
-        let new = Member { done: 0, samples: Samples::new(0), last_seen: SystemTime::now(), heard: Instant::now() };
+        let (samples, last_seen, heard) = (Samples::new(0), SystemTime::now(), Instant::now());
+        let new = Member { done: 0, samples, last_seen, heard, waiting: None };
         members.insert(name.to_owned(), new);
         true
     }
@@ -75,6 +77,23 @@ impl Crew {
         member.samples.count(member.done);
         (member.last_seen, member.heard) = (SystemTime::now(), Instant::now());
         true
+    }
+
+    /// A worker says what it waits for.
+    pub(super) fn waits(&self, name: &str, waiting: Option<Waiting>) {
+        if let Some(member) = self.members().get_mut(name) {
+            member.waiting = waiting;
+        }
+    }
+
+    /// What the job waits for: a dependency, where every worker that was heard of for so long waits for one; or workers.
+    pub(super) fn waiting_on(&self, patience: Duration) -> Option<Waiting> {
+        self.missing(patience).or_else(|| {
+            let members = self.members();
+            let heard = members.values().filter(|member| member.heard.elapsed() < patience);
+            let all: Option<Vec<&Waiting>> = heard.map(|member| member.waiting.as_ref()).collect();
+            all?.into_iter().min_by_key(|waiting| waiting.since).cloned()
+        })
     }
 
     /// A worker has left.
@@ -98,7 +117,7 @@ impl Crew {
     }
 
     /// What there is to wait for where nobody was heard of for so long.
-    pub(super) fn missing(&self, patience: Duration) -> Option<Waiting> {
+    fn missing(&self, patience: Duration) -> Option<Waiting> {
         let members = self.members();
         if members.values().any(|member| member.heard.elapsed() < patience) {
             return None;

@@ -285,7 +285,7 @@ impl Inner {
         let (mut waiting_on, mut workers) = (self.waiting.snapshot(), Vec::new());
         if job.spec.executor == Executor::Workers {
             workers = live.crew.view(&self.ledger.held(job.id).await?);
-            waiting_on = waiting_on.or_else(|| live.crew.missing(2 * self.settings.lease()));
+            waiting_on = waiting_on.or_else(|| live.crew.waiting_on(2 * self.settings.lease()));
         }
         Ok(JobView { job, pace: Some(pace), eta_seconds: eta, waiting_on, workers })
     }

@@ -1,12 +1,15 @@
 //! What a worker elsewhere and its service say to each other: the JSON of `/internal/jobs/{id}/…`. Batches, tasks and
 //! outcomes go as they are (`Batch`, `Task`, `Outcome`).
 
+use std::time::{Duration, SystemTime};
+
 use serde::{Deserialize, Serialize};
 
 use super::lease::Standing;
 use super::ledger::{Batch, Held};
 use crate::domain::{CollectionName, Holders, Space};
 use crate::pipeline::Outcome;
+use crate::resilience::Waiting;
 
 /// The version of this language. A worker of another is refused.
 pub const PROTOCOL: u32 = 1;
@@ -95,6 +98,22 @@ pub struct HeartbeatRequest {
     /// The leases to be renewed.
     #[serde(default)]
     pub held: Vec<Held>,
+    /// A dependency that it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_on: Option<WireWaiting>,
+}
+
+/// A dependency that a worker waits for. What it said stays in the worker's own log.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WireWaiting {
+    /// `s3`, `clip`, `qdrant`…
+    pub dependency: String,
+    /// For so long already, in milliseconds: two machines need not agree on the time.
+    pub for_ms: u64,
+    /// Until it is tried again.
+    pub next_try_ms: u64,
+    /// It answers, and has no space left.
+    pub full: bool,
 }
 
 /// How a worker stands.
@@ -133,6 +152,35 @@ pub struct SummaryReply {
     /// Images planned but not yet dealt with.
     pub left: u64,
 }
+
+impl From<Waiting> for WireWaiting {
+    fn from(Waiting { dependency, since, next_try, message: _, full }: Waiting) -> Self {
+        let now = SystemTime::now();
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            dependency,
+            for_ms: millis(now.duration_since(since).unwrap_or_default()),
+            next_try_ms: millis(next_try.duration_since(now).unwrap_or_default()),
+            full,
+        }
+    }
+}
+
+impl From<WireWaiting> for Waiting {
+    fn from(WireWaiting { dependency, for_ms, next_try_ms, full }: WireWaiting) -> Self {
+        let now = SystemTime::now();
+        Self {
+            dependency: dependency.chars().filter(|letter| !letter.is_control()).take(64).collect(),
+            since: now.checked_sub(Duration::from_millis(for_ms)).unwrap_or(now),
+            next_try: now.checked_add(Duration::from_millis(next_try_ms.min(MOST_WAIT_MS))).unwrap_or(now),
+            message: String::new(),
+            full,
+        }
+    }
+}
+
+/// However far a worker puts off its next try.
+const MOST_WAIT_MS: u64 = 3_600_000;
 
 impl From<Standing> for StandingReply {
     fn from(Standing { lost, stop }: Standing) -> Self {

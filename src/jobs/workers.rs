@@ -13,11 +13,12 @@ use super::lease::Standing;
 use super::ledger::{Held, Leased, Report};
 use super::progress::Live;
 use super::service::Jobs;
-use super::wire::{JoinReply, JoinRequest, Joined, LeaseReply, PROTOCOL, SummaryReply, VERSION};
+use super::wire::{JoinReply, JoinRequest, Joined, LeaseReply, PROTOCOL, SummaryReply, VERSION, WireWaiting};
 use crate::domain::wire::{RecordsReply, RecordsRequest, WireRecord};
 use crate::domain::{ImageRecord, JobId, JobRecord, Secret};
 use crate::index::IndexError;
 use crate::pipeline::{Fate, Outcome};
+use crate::resilience::Waiting;
 
 /// Lines that a worker may send at once, and characters that are kept of each, and of the reason of a failure.
 const MOST_LINES: usize = 200;
@@ -162,16 +163,22 @@ impl WorkerJob {
         Ok(Standing { lost: reported.lost, stop: self.must_stop() })
     }
 
-    /// A worker lives, and holds these.
+    /// A worker lives, holds these, and may wait for something.
     ///
     /// # Errors
     /// [`JobsError::Stranger`], [`JobsError::Over`], [`JobsError::Ledger`]
-    pub async fn renew(&self, worker: &str, held: Vec<Held>) -> Result<Standing, JobsError> {
+    pub async fn renew(
+        &self,
+        worker: &str,
+        held: Vec<Held>,
+        waiting: Option<WireWaiting>,
+    ) -> Result<Standing, JobsError> {
         self.not_over()?;
         let until = self.jobs.0.clock.after(self.lease_time());
         let lost = self.jobs.0.ledger.renew(self.job.id, worker, held, until).await?;
         if let Some(live) = self.at_work() {
             heard(live, worker)?;
+            live.crew.waits(worker, waiting.map(Waiting::from));
         }
         Ok(Standing { lost, stop: self.must_stop() })
     }

@@ -18,6 +18,9 @@ use crate::jobs::wire::{
 };
 use crate::resilience::{Guard, WaitBoard};
 
+/// Its name among what a worker waits for.
+const SERVICE: &str = "service";
+
 /// A service may be away for so long before a worker gives it up.
 const PATIENCE: Duration = Duration::from_mins(10);
 /// One request.
@@ -45,6 +48,7 @@ pub struct ServiceClient {
     url: Url,
     settings: WorkerSettings,
     guard: Guard,
+    board: WaitBoard,
 }
 
 /// The service's words for a refusal.
@@ -73,7 +77,7 @@ impl ServiceClient {
         let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         let http = if loopback { http.no_proxy() } else { http };
         let http = http.build().map_err(|error| format!("the HTTP client cannot be made: {error}"))?;
-        Ok(Self { http, url, settings, guard: Guard::patient("service", board.clone()) })
+        Ok(Self { http, url, settings, guard: Guard::patient(SERVICE, board.clone()), board: board.clone() })
     }
 
     /// As the service knows the worker.
@@ -106,7 +110,10 @@ impl ServiceClient {
     }
 
     pub(super) async fn heartbeat(&self, held: Vec<Held>) -> Result<Standing, LeaseError> {
-        let request = HeartbeatRequest { worker: self.name().to_owned(), held };
+        // What it waits for but the service itself, which would not hear of it.
+        let waiting = self.board.all().into_iter().filter(|waiting| waiting.dependency != SERVICE);
+        let waiting_on = waiting.min_by_key(|waiting| waiting.since).map(Into::into);
+        let request = HeartbeatRequest { worker: self.name().to_owned(), held, waiting_on };
         let reply: StandingReply = self.call(Method::POST, &["heartbeat"], &request).await?;
         Ok(reply.into())
     }
@@ -176,7 +183,7 @@ impl ServiceClient {
 }
 
 fn trouble(trouble: Trouble, detail: String) -> LeaseError {
-    DependencyError { dependency: "service".to_owned(), trouble, detail }.into()
+    DependencyError { dependency: SERVICE.to_owned(), trouble, detail }.into()
 }
 
 fn away(error: reqwest::Error) -> LeaseError {

@@ -133,6 +133,31 @@ async fn the_service_is_killed_twice_and_its_workers_go_on_where_they_were() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dependency_that_a_worker_waits_for_stands_in_the_job_s_status() {
+    let clip = CheapClip::start(Duration::from_millis(20)).await;
+    let variables =
+        [("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str()), ("GLIMPSE_LEASE_SECONDS", "3")];
+    let app = TestApp::with(&[&variables[..], &[("GLIMPSE_LEASE_SIZE", "4")]].concat()).await;
+    for number in 0..200 {
+        app.put(&format!("images/{number:03}.png"), png(number)).await;
+    }
+    let (_, reply) = app.post("/jobs/images", json!({"executor": "workers"})).await;
+    let job: SubmitReply = serde_json::from_value(reply).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
+    command.args(["worker", "--service", &app.url, "--job", &job.job_id]).envs(variables);
+    command.env("GLIMPSE_WORKER_TOKEN", job.worker_token.as_deref().unwrap());
+    command.env("S3_ENDPOINT", app.bucket_url()).envs(app.bucket_pair()).env("GLIMPSE_EMBED_LANES", "1");
+    let _worker = Ends(command.stderr(Stdio::null()).spawn().unwrap());
+    app.job_until(&job.job_id, |job| job.counts.done > 0).await;
+    drop(clip);
+    let says =
+        |job: &glimpse::api::replies::JobReply| job.waiting_on.as_ref().is_some_and(|on| on.dependency == "clip");
+    let job = app.job_until(&job.job_id, says).await;
+    assert!(job.waiting_on.unwrap().message.contains("clip does not answer"));
+    assert!(job.counts.left > 0 && job.counts.failed == 0 && job.workers.len() == 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_whose_parent_is_gone_leaves() {
     let app = TestApp::start().await;
     // A service that takes connections and never answers: only its parent can end the worker's wait.

@@ -1,22 +1,14 @@
 //! Who works on what: `todo | leased(worker, attempt, until)`, and gone when done.
 //!
-//! A lease that ends without a report (its time is over, its worker died) never fails an image. What was reported stays
-//! done; the rest goes back in halves, as suspects. A suspect batch is leased only to a worker that holds nothing else, and
-//! while it holds it, it gets nothing else: so that a picture that kills its worker ends up alone, and takes nobody with it.
-//! Only an image that was leased so, alone, and whose worker died [`MOST_DEATHS_ALONE`] times, fails.
-//!
-//! Suspects come last: they hold up nobody, and who is killed from outside again and again has other things to be killed over.
+//! What comes of a lease that ends without a report is in `deaths`.
 
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 
-use super::{Ledger, jobs, metadata, work};
-use crate::domain::{FailureClass, Holders, ImageRef, ImageUri, ItemFailure, JobId};
+use super::{Ledger, jobs, metadata};
+use crate::domain::{Holders, ImageRef, ImageUri, JobId};
 use crate::pipeline::Task;
 use crate::sqlite::SqliteError;
-
-/// Workers that may die over an image which they have alone before it fails.
-pub const MOST_DEATHS_ALONE: u32 = 4;
 
 /// A batch under lease.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -115,52 +107,6 @@ impl Ledger {
             .await
     }
 
-    /// Ends the leases of a worker that died; says how many.
-    ///
-    /// # Errors
-    /// [`SqliteError`]
-    pub async fn bury(&self, job: JobId, worker: &str) -> Result<usize, SqliteError> {
-        let worker = worker.to_owned();
-        self.db
-            .call(move |db| {
-                let all = db.transaction()?;
-                let dead = ids(
-                    &all,
-                    "SELECT id FROM batches WHERE job = ?1 AND state = 'leased' AND worker = ?2 ORDER BY id",
-                    params![job.to_string(), worker],
-                )?;
-                deaths(&all, &dead)?;
-                all.commit()?;
-                Ok(dead.len())
-            })
-            .await
-    }
-
-    /// Ends the leases of a job whose time is over at that moment (Unix milliseconds); says whose they were.
-    ///
-    /// # Errors
-    /// [`SqliteError`]
-    pub async fn expire(&self, job: JobId, now: i64) -> Result<Vec<String>, SqliteError> {
-        self.db
-            .call(move |db| {
-                let all = db.transaction()?;
-                let these = "job = ?1 AND state = 'leased' AND until <= ?2";
-                let job = job.to_string();
-                let workers = all
-                    .prepare_cached(&format!("SELECT DISTINCT worker FROM batches WHERE {these} ORDER BY worker"))?
-                    .query_map(params![job, now], |row| row.get(0))?
-                    .collect::<rusqlite::Result<Vec<String>>>()?;
-                if !workers.is_empty() {
-                    let over = format!("SELECT id FROM batches WHERE {these} ORDER BY id");
-                    let over = ids(&all, &over, params![job, now])?;
-                    deaths(&all, &over)?;
-                }
-                all.commit()?;
-                Ok(workers)
-            })
-            .await
-    }
-
     /// Gives every lease of a job that can run out until that moment: nobody could renew one while the service was away.
     ///
     /// # Errors
@@ -199,28 +145,6 @@ impl Ledger {
                     "SELECT planned AND NOT EXISTS (SELECT 1 FROM batches WHERE job = ?1) FROM jobs WHERE id = ?1",
                 )?
                 .query_row([job.to_string()], |row| row.get(0))
-            })
-            .await
-    }
-
-    /// Ends every lease of the process before, which was killed over them, and takes away what a crash left of finished
-    /// jobs. Leases of workers elsewhere go on. Says how many leases were ended.
-    ///
-    /// # Errors
-    /// [`SqliteError`]
-    pub async fn end_local_leases(&self) -> Result<usize, SqliteError> {
-        self.db
-            .call(move |db| {
-                let all = db.transaction()?;
-                for table in ["items", "batches", "metadata", "vanished"] {
-                    let of_finished = "SELECT id FROM jobs WHERE state NOT IN ('PENDING', 'RUNNING')";
-                    all.execute(&format!("DELETE FROM {table} WHERE job IN ({of_finished})"), ())?;
-                }
-                let local = "SELECT id FROM batches WHERE state = 'leased' AND until IS NULL ORDER BY id";
-                let local = ids(&all, local, ())?;
-                deaths(&all, &local)?;
-                all.commit()?;
-                Ok(local.len())
             })
             .await
     }
@@ -296,54 +220,6 @@ pub(super) fn holds(
 
 fn exists(all: &Transaction<'_>, batch: i64) -> rusqlite::Result<bool> {
     all.prepare_cached("SELECT 1 FROM batches WHERE id = ?1")?.exists([batch])
-}
-
-fn ids(all: &Transaction<'_>, select: &str, of: impl rusqlite::Params) -> rusqlite::Result<Vec<i64>> {
-    all.prepare_cached(select)?.query_map(of, |row| row.get(0))?.collect()
-}
-
-fn deaths(all: &Transaction<'_>, batches: &[i64]) -> rusqlite::Result<()> {
-    batches.iter().try_for_each(|batch| death(all, *batch))
-}
-
-/// The worker of a batch is no more: what is left of it goes back in halves, or fails where it was alone too often. The
-/// first half keeps the batch's number, so that a worker which comes back finds that it is another's.
-fn death(all: &Transaction<'_>, batch: i64) -> rusqlite::Result<()> {
-    let items = ids(all, "SELECT id FROM items WHERE batch = ?1 ORDER BY id", [batch])?;
-    let (job, attempts, alone): (String, u32, u32) = all
-        .prepare_cached("SELECT job, attempt, alone + solo FROM batches WHERE id = ?1")?
-        .query_row([batch], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    if let [item] = items[..]
-        && alone >= MOST_DEATHS_ALONE
-    {
-        let uri = all
-            .prepare_cached("SELECT uri FROM items WHERE id = ?1")?
-            .query_row([item], |row| jobs::parsed(row, 0, |text| ImageUri::parse(text).ok()))?;
-        let message = format!("its worker died {alone} times while it had nothing but this image");
-        let failure = ItemFailure { uri, class: FailureClass::Crashed, message, attempts };
-        work::insert_failure(all, &job, &failure)?;
-        work::remove_item(all, item, batch)?;
-        all.prepare_cached("UPDATE jobs SET failed = failed + 1 WHERE id = ?1")?.execute([&job])?;
-        return Ok(());
-    }
-    let (_, rest) = items.split_at(items.len().div_ceil(2));
-    all.prepare_cached(
-        "UPDATE batches SET state = 'todo', worker = NULL, until = NULL, deaths = deaths + 1, alone = ?2, solo = 0
-         WHERE id = ?1",
-    )?
-    .execute(params![batch, if items.len() == 1 { alone } else { 0 }])?;
-    if rest.is_empty() {
-        return Ok(());
-    }
-    all.prepare_cached(
-        "INSERT INTO batches(job, state, attempt, deaths) SELECT job, 'todo', attempt, deaths FROM batches WHERE id = ?1",
-    )?
-    .execute([batch])?;
-    let other = all.last_insert_rowid();
-    for item in rest {
-        all.prepare_cached("UPDATE items SET batch = ?2 WHERE id = ?1")?.execute([*item, other])?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -2,8 +2,11 @@
 //! transaction, and an image is done only when its report is in here.
 //!
 //! Its rooms: `jobs` and their states, the `planning` of their work, the `work` that is left, the `leases` under which it is
-//! done, the `objects` that a collection has, those that have `vanished`, the `logs`, and how all is kept in bounds (`prune`).
+//! done (and the `deaths` that end them), the `objects` that a collection has, those that have `vanished`, the `logs`, and how all is kept in bounds (`prune`).
 
+mod deaths;
+#[cfg(test)]
+pub(super) mod fixture;
 mod jobs;
 mod leases;
 mod logs;
@@ -20,8 +23,9 @@ use std::path::Path;
 
 use crate::sqlite::{Sqlite, SqliteError};
 
+pub use deaths::MOST_DEATHS_ALONE;
 pub use jobs::Finish;
-pub use leases::{Batch, Held, Leased, MOST_DEATHS_ALONE};
+pub use leases::{Batch, Held, Leased};
 pub use logs::FailurePage;
 pub use objects::Known;
 pub use planning::{Page, Planning};

@@ -1,0 +1,51 @@
+//! What the tests of leases begin with.
+
+use super::Planning;
+use crate::domain::{CollectionName, Executor, Holders, JobCounts, JobId, JobRecord, JobSpec, JobState, Timestamp};
+
+/// The collection of [`job`].
+pub(in crate::jobs) fn collection() -> CollectionName {
+    CollectionName::parse("c").unwrap()
+}
+
+/// A new job over a whole bucket.
+pub(in crate::jobs) fn job(executor: Executor) -> JobRecord {
+    JobRecord {
+        id: JobId::fresh(),
+        spec: JobSpec {
+            bucket: "b".into(),
+            prefix: String::new(),
+            collection: collection(),
+            max_items: None,
+            any_extension: false,
+            max_failures: None,
+            metadata_key: None,
+            sync: false,
+            dry_run: false,
+            max_delete_percent: JobSpec::MAX_DELETE_PERCENT,
+            retry_of: None,
+            executor,
+        },
+        state: JobState::Pending,
+        message: None,
+        submitted_at: Timestamp::now(),
+        started_at: None,
+        finished_at: None,
+        counts: JobCounts::default(),
+        plan: None,
+    }
+}
+
+/// How such a job is cut into batches, for one store.
+pub(in crate::jobs) fn planning(lease_size: usize) -> Planning {
+    Planning {
+        collection: collection(),
+        space: "s".into(),
+        stores: Holders::parse("embedded"),
+        lease_size,
+        max_items: None,
+        metadata: false,
+        owns: None,
+        dry_run: None,
+    }
+}

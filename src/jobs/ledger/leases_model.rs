@@ -1,0 +1,284 @@
+//! A job, its workers and what they believe, beside the ledger that they are told apart from: what must be so at every moment.
+
+use std::collections::{HashMap, HashSet};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::{Executor, ItemFailure, JobCounts};
+use crate::jobs::ledger::fixture::{self, collection, planning};
+use crate::jobs::ledger::{MOST_DEATHS_ALONE, Page, Report};
+use crate::pipeline::{Fate, Indexed, Outcome};
+
+pub(super) const WORKERS: [&str; 3] = ["a", "b", "c"];
+/// How long a lease lasts here.
+pub(super) const LEASE: i64 = 30;
+
+/// What may happen, to or by a worker.
+#[derive(Clone, Debug)]
+pub(super) enum Step {
+    /// So many images, so many in a batch.
+    Plan(u32, usize),
+    Lease(usize),
+    Renew(usize),
+    /// Some items of a lease that the worker has, or believes to have: done, or failed.
+    Report(usize, usize, u8, bool),
+    /// The last report again, as whoever missed its answer sends it.
+    Again(usize),
+    /// So much time.
+    Pass(i64),
+    GiveBack(usize),
+    Die(usize),
+    /// The worker is taken for dead, and goes on with what it believes to have.
+    Freeze(usize),
+    Restart,
+}
+
+pub(super) fn step() -> impl Strategy<Value = Step> {
+    let worker = 0..WORKERS.len();
+    prop_oneof![
+        1 => (1..12_u32, 1..6_usize).prop_map(|(images, lease_size)| Step::Plan(images, lease_size)),
+        6 => worker.clone().prop_map(Step::Lease),
+        2 => worker.clone().prop_map(Step::Renew),
+        6 => (worker.clone(), 0..4_usize, any::<u8>(), any::<bool>())
+            .prop_map(|(worker, lease, items, fails)| Step::Report(worker, lease, items, fails)),
+        1 => worker.clone().prop_map(Step::Again),
+        2 => (1..2 * LEASE).prop_map(Step::Pass),
+        1 => worker.clone().prop_map(Step::GiveBack),
+        2 => worker.clone().prop_map(Step::Die),
+        1 => worker.prop_map(Step::Freeze),
+        1 => Just(Step::Restart),
+    ]
+}
+
+#[derive(Default)]
+pub(super) struct Worker {
+    believes: Vec<Batch>,
+    last: Option<Report>,
+}
+
+pub(super) struct World {
+    _folder: tempfile::TempDir,
+    pub(super) ledger: Ledger,
+    pub(super) job: JobId,
+    pub(super) now: i64,
+    planned: u32,
+    pub(super) workers: [Worker; 3],
+    /// Items that the ledger has counted, each with what was counted.
+    counted: HashMap<i64, bool>,
+    uris: HashMap<i64, String>,
+    pub(super) counts: JobCounts,
+    /// How often each image was leased as the only thing that its worker had.
+    alone: HashMap<String, u32>,
+}
+
+impl World {
+    pub(super) async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(folder.path()).unwrap();
+        let job = fixture::job(Executor::Workers);
+        assert!(ledger.enqueue(&job, 1).await.unwrap());
+        assert!(ledger.begin(job.id).await.unwrap());
+        Self {
+            _folder: folder,
+            ledger,
+            job: job.id,
+            now: 1_000,
+            planned: 0,
+            workers: Default::default(),
+            counted: HashMap::new(),
+            uris: HashMap::new(),
+            counts: JobCounts::default(),
+            alone: HashMap::new(),
+        }
+    }
+
+    pub(super) async fn take(&mut self, step: Step) {
+        match step {
+            Step::Plan(images, lease_size) => self.plan(images, lease_size).await,
+            Step::Lease(worker) => drop(self.lease(worker).await),
+            Step::Renew(worker) => self.renew(worker).await,
+            Step::Report(worker, lease, items, fails) => {
+                let believes = &self.workers[worker].believes;
+                if believes.is_empty() {
+                    return;
+                }
+                let batch = &believes[lease % believes.len()];
+                let some = batch.tasks.iter().enumerate().filter(|(at, _)| items >> (at % 8) & 1 == 1);
+                let outcomes = some.map(|(_, task)| outcome(task, fails)).collect();
+                let report = Report { batch: batch.id, attempt: batch.attempt, outcomes };
+                self.report(worker, report).await;
+            }
+            Step::Again(worker) => {
+                if let Some(report) = self.workers[worker].last.clone() {
+                    self.report(worker, report).await;
+                }
+            }
+            Step::Pass(time) => {
+                self.now += time;
+                self.ledger.expire(self.job, self.now).await.unwrap();
+            }
+            Step::GiveBack(worker) => {
+                self.ledger.give_back(self.job, WORKERS[worker]).await.unwrap();
+                self.workers[worker].believes.clear();
+            }
+            Step::Die(worker) => {
+                self.ledger.bury(self.job, WORKERS[worker]).await.unwrap();
+                self.workers[worker] = Worker::default();
+            }
+            Step::Freeze(worker) => {
+                self.ledger.bury(self.job, WORKERS[worker]).await.unwrap();
+            }
+            Step::Restart => {
+                self.ledger.end_local_leases().await.unwrap();
+                self.ledger.prolong(self.job, self.now + LEASE).await.unwrap();
+            }
+        }
+    }
+
+    pub(super) async fn plan(&mut self, images: u32, lease_size: usize) {
+        let image = |number: u32| ImageRef {
+            uri: ImageUri::new("b", &format!("{number:04}.jpg")),
+            etag: Some("e".into()),
+            size_bytes: 1,
+            modified: None,
+        };
+        let images: Vec<ImageRef> = (self.planned..self.planned + images).map(image).collect();
+        self.planned += u32::try_from(images.len()).unwrap();
+        let page = Page { listed: images.len() as u64, images, ..Page::default() };
+        assert!(self.ledger.plan(self.job, page, planning(lease_size)).await.unwrap());
+    }
+
+    /// The last worker is the local one, whose leases do not run out.
+    pub(super) async fn lease(&mut self, worker: usize) -> Leased {
+        let until = (worker < 2).then_some(self.now + LEASE);
+        let leased = self.ledger.lease(self.job, WORKERS[worker], until).await.unwrap();
+        if let Leased::Batch(batch) = &leased {
+            assert!(!batch.tasks.is_empty(), "an empty batch was leased");
+            for task in &batch.tasks {
+                assert!(!self.counted.contains_key(&task.ticket), "what is done was leased again");
+                self.uris.insert(task.ticket, task.image.uri.to_string());
+            }
+            let held = self.ledger.held(self.job).await.unwrap();
+            if let [task] = &batch.tasks[..]
+                && held.contains(&(WORKERS[worker].to_owned(), 1))
+            {
+                *self.alone.entry(task.image.uri.to_string()).or_default() += 1;
+            }
+            self.workers[worker].believes.push(batch.clone());
+        }
+        leased
+    }
+
+    pub(super) async fn renew(&mut self, worker: usize) {
+        let of = |batch: &Batch| Held { batch: batch.id, attempt: batch.attempt };
+        let held = self.workers[worker].believes.iter().map(of).collect();
+        let lost = self.ledger.renew(self.job, WORKERS[worker], held, self.now + LEASE).await.unwrap();
+        self.workers[worker].believes.retain(|batch| !lost.contains(&batch.id));
+    }
+
+    pub(super) async fn report(&mut self, worker: usize, report: Report) {
+        let fails = report.outcomes.iter().any(|outcome| matches!(outcome.fate, Fate::Failed(_)));
+        let tickets: Vec<i64> = report.outcomes.iter().map(|outcome| outcome.ticket).collect();
+        let left_before = self.left().await;
+        self.workers[worker].last = Some(report.clone());
+        let reported =
+            self.ledger.report(self.job, collection(), "s".into(), WORKERS[worker], vec![report]).await.unwrap();
+        let left = self.left().await;
+        for ticket in tickets {
+            if left_before.contains(&ticket) && !left.contains(&ticket) {
+                assert_eq!(self.counted.insert(ticket, fails), None, "two reports of one item were accepted");
+            } else if left.contains(&ticket) {
+                assert!(fails && !reported.lost.is_empty(), "what is indexed was not accepted");
+            }
+        }
+        let before = dealt_with(self.counts);
+        self.counts = self.ledger.job(self.job).await.unwrap().unwrap().counts;
+        assert_eq!(dealt_with(self.counts) - before, (left_before.len() - left.len()) as u64);
+    }
+
+    async fn left(&self) -> HashSet<i64> {
+        let all = self.ledger.db.call(|db| {
+            db.prepare("SELECT id FROM items")?
+                .query_map((), |row| row.get(0))?
+                .collect::<rusqlite::Result<HashSet<_>>>()
+        });
+        all.await.unwrap()
+    }
+
+    /// What must be so at every moment.
+    pub(super) async fn check(&mut self) {
+        self.counts = self.ledger.job(self.job).await.unwrap().unwrap().counts;
+        let left = self.left().await.len() as u64;
+        assert_eq!(dealt_with(self.counts) + left, u64::from(self.planned), "an item is lost, or there twice");
+        assert_eq!(self.counts.left(), left);
+        let (strange, empty): (i64, i64) = self
+            .ledger
+            .db
+            .call(|db| {
+                let not_alone = "SELECT count(*) FROM batches s WHERE s.state = 'leased' AND s.deaths > 0 AND EXISTS
+                    (SELECT 1 FROM batches o WHERE o.state = 'leased' AND o.worker = s.worker AND o.id <> s.id)";
+                let empty =
+                    "SELECT count(*) FROM batches WHERE NOT EXISTS (SELECT 1 FROM items WHERE batch = batches.id)";
+                Ok((db.query_row(not_alone, (), |row| row.get(0))?, db.query_row(empty, (), |row| row.get(0))?))
+            })
+            .await
+            .unwrap();
+        assert_eq!((strange, empty), (0, 0), "a suspect has company, or a batch has no items");
+    }
+
+    /// Two workers go on without further trouble: the job comes to its end, everything accounted for.
+    pub(super) async fn finish(&mut self) {
+        self.ledger.planned(self.job, planning(1), true).await.unwrap();
+        self.ledger.end_local_leases().await.unwrap();
+        self.now += 2 * LEASE;
+        self.ledger.expire(self.job, self.now).await.unwrap();
+        self.workers = Default::default();
+        for round in 0.. {
+            assert!(round < 20 * self.planned + 20, "the job does not end");
+            let worker = (round % 2) as usize;
+            match self.lease(worker).await {
+                Leased::Batch(batch) => {
+                    let outcomes = batch.tasks.iter().map(|task| outcome(task, false)).collect();
+                    self.report(worker, Report { batch: batch.id, attempt: batch.attempt, outcomes }).await;
+                    self.check().await;
+                }
+                Leased::NothingYet => {}
+                Leased::NothingLeft => break,
+            }
+        }
+        self.check().await;
+        assert!(self.ledger.is_worked_off(self.job).await.unwrap() && self.counts.left() == 0);
+        let known = self.ledger.known(collection(), None, 10_000).await.unwrap();
+        let failed = self.ledger.failures(self.job, 0, 10_000).await.unwrap().failures;
+        let mut all: Vec<String> = known.iter().map(|known| known.uri.to_string()).collect();
+        all.extend(failed.iter().map(|failure| failure.uri.to_string()));
+        all.sort();
+        all.dedup();
+        assert_eq!(all.len(), self.planned as usize, "each image is indexed or has failed, once");
+        assert_eq!((known.len() as u64, failed.len() as u64), (self.counts.done, self.counts.failed));
+        for failure in failed.iter().filter(|failure| failure.class == FailureClass::Crashed) {
+            let alone = self.alone.get(failure.uri.as_str()).copied().unwrap_or_default();
+            assert!(alone >= MOST_DEATHS_ALONE, "{} crashed after being alone {alone} times", failure.uri);
+        }
+    }
+}
+
+fn dealt_with(counts: JobCounts) -> u64 {
+    counts.done + counts.failed
+}
+
+pub(super) fn outcome(task: &Task, fails: bool) -> Outcome {
+    let fate = if fails {
+        let uri = task.image.uri.clone();
+        Fate::Failed(ItemFailure { uri, class: FailureClass::Corrupt, message: "broken".into(), attempts: 1 })
+    } else {
+        let (etag, size_bytes) = (task.image.etag.clone(), task.image.size_bytes);
+        Fate::Indexed(Indexed { etag, size_bytes, stores: Holders::parse("embedded"), copied: false })
+    };
+    Outcome { ticket: task.ticket, fate }
+}
+
+pub(super) fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
