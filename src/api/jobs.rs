@@ -14,7 +14,7 @@ use super::replies::{
     FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, MaxFailures, PruneReply, PruneRequest, StopReply,
     SubmitReply, SubmitRequest,
 };
-use super::{AppState, Defaults, events};
+use super::{AppState, Defaults, events, ray};
 use crate::domain::{Executor, JobRecord};
 use crate::jobs::{Jobs, Submission};
 
@@ -145,7 +145,7 @@ async fn prune_jobs(
 fn executor(name: Option<&str>) -> Result<Executor, ApiError> {
     match name {
         None => Ok(Executor::default()),
-        Some("ray") => Err(ApiError::invalid("executor", "`ray` needs RAY_ADDRESS, which is not set")),
+        Some("ray") => Err(ray::no_ray()),
         Some(name) => Executor::from_name(name)
             .ok_or_else(|| ApiError::invalid("executor", format!("`{name}` is none; there are `local` and `workers`"))),
     }

@@ -43,6 +43,7 @@ impl Modify for Keys {
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Header::openapi())
         .merge(super::jobs::routes())
+        .merge(super::ray::routes())
         .merge(super::search::routes())
         .merge(super::images::routes())
         .merge(super::collections::routes())

@@ -25,7 +25,12 @@ pub(super) async fn to_the_end(client: &Client, submitted: &Reply, json: bool) -
     if !json {
         out::line(format!("job {id}"))?;
     }
-    let (job, reply) = follow(client, &id).await?;
+    rejoin(client, &id, json).await
+}
+
+/// Follows a job that is under way, and says what became of it. Whoever leaves it leaves the job running.
+pub(super) async fn rejoin(client: &Client, id: &str, json: bool) -> Result<Ending, CliError> {
+    let (job, reply) = follow(client, id).await?;
     out::line(if json { reply.text().to_owned() } else { summary(&job) })?;
     Ok(ending(&job))
 }

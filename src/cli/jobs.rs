@@ -13,6 +13,7 @@ const EXAMPLES: &str = "\
 Examples:
   glimpse jobs                 the twenty newest
   glimpse jobs ID              how one gets on
+  glimpse jobs ID --follow     watch it to its end, as `glimpse ingest` does
   glimpse jobs ID --failures   which images could not be indexed, and why
   glimpse jobs ID --retry      index these once more, in a new job, and follow it
   glimpse jobs ID --stop
@@ -27,6 +28,9 @@ Examples:
 pub(super) struct Jobs {
     /// Which job
     id: Option<String>,
+    /// Watch it to its end; Ctrl-C leaves it running
+    #[arg(long, requires = "id", group = "what")]
+    follow: bool,
     /// Print what it says
     #[arg(long, requires = "id", group = "what")]
     logs: bool,
@@ -68,6 +72,9 @@ impl Jobs {
             let failures = all_failures(&client, id).await?;
             out::line(if self.json { json(&failures) } else { table(&failures) })?;
             return Ok(Ending::Done);
+        }
+        if self.follow {
+            return follow::rejoin(&client, id, self.json).await;
         }
         if self.retry {
             let submitted = client.post(&["jobs", id, "retry"], &()).await?;

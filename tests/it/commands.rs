@@ -94,6 +94,9 @@ async fn the_clients_of_a_service_tell_by_their_exit_codes() {
     app.put("images/cut.jpg", demo_picture("cat.jpg")[..3000].to_vec()).await;
     let some = glimpse(&at, &["ingest", "--prefix", "images/"]).await;
     assert_eq!(some.status.code(), Some(3), "{}", stdout(&some));
+    let id = job["job_id"].as_str().unwrap();
+    let followed = glimpse(&at, &["jobs", id, "--follow"]).await;
+    assert!(followed.status.success() && stdout(&followed).contains("26"), "{}", stdout(&followed));
     let list = glimpse(&at, &["jobs"]).await;
     assert!(stdout(&list).contains("SUCCEEDED"), "{}", stdout(&list));
     assert_eq!(glimpse(&at, &["ingest", "--bucket", "other"]).await.status.code(), Some(1));

@@ -36,6 +36,7 @@ mod poison;
 mod pool;
 mod provider_trouble;
 mod providers;
+mod ray;
 mod readme;
 mod servers;
 mod several;

@@ -1,4 +1,4 @@
-//! Bodies of `/jobs`: what is sent, what comes back. The command line reads them too.
+//! Bodies of `/jobs`: what is said of them. The command line reads them too.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -7,103 +7,6 @@ use crate::domain::{ItemFailure, JobCounts, JobPlan, JobState, Timestamp};
 use crate::jobs::JobView;
 use crate::jobs::crew::{WORKERS, WorkerView};
 use crate::jobs::progress::StageReport;
-
-/// What to index.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SubmitRequest {
-    /// The bucket; `S3_BUCKET` where it is left out. Must be one of `S3_ALLOWED_BUCKETS`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub s3_bucket: Option<String>,
-    /// Only keys that begin so; all where it is left out.
-    #[serde(default)]
-    pub s3_prefix: String,
-    /// Where vectors go; `VECTOR_DB_COLLECTION` where it is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub collection: Option<String>,
-    /// Index no more than this many new or changed images.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_max_items: Option<u64>,
-    /// Accepted for the sake of older callers; pages are as large as the bucket gives them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub image_page_size: Option<u64>,
-    /// Take keys of any extension: the magic bytes decide.
-    #[serde(default)]
-    pub any_extension: bool,
-    /// More failed images than this fail the job: a number, or a share of those dealt with, such as `"5%"`, which is told
-    /// from 100 images on; no limit where it is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_failures: Option<MaxFailures>,
-    /// A CSV or NDJSON object in the same bucket (`.csv`, `.ndjson`, `.jsonl`; 256 MB at most) with a column `s3_key`: its other
-    /// columns are kept with that image's record and found by `meta.COLUMN=value`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub metadata_key: Option<String>,
-    /// Who works: `local` (the service itself, where it is left out) or `workers` (`glimpse worker`, wherever it runs).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub executor: Option<String>,
-    /// Remove from every store what this bucket and prefix have in the collection and what has vanished from the bucket. Not
-    /// together with `image_max_items`.
-    #[serde(default)]
-    pub sync: bool,
-    /// Say what would be done (`plan`), and touch nothing.
-    #[serde(default)]
-    pub dry_run: bool,
-    /// With `sync`: where more than this share of what the prefix has in the collection has vanished, the job fails and
-    /// removes nothing. 0 to 100; 10 where it is left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_delete_percent: Option<u8>,
-}
-
-/// A number of images, or a share such as `"5%"`.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(untagged)]
-pub enum MaxFailures {
-    /// So many.
-    Count(u64),
-    /// A share of the images that were dealt with.
-    Share(String),
-}
-
-/// Which finished jobs to forget.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PruneRequest {
-    /// The newest so many are kept; none where it is left out.
-    #[serde(default)]
-    pub keep: u64,
-}
-
-/// Finished jobs that were forgotten, with their logs and failures.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
-pub struct PruneReply {
-    /// How many.
-    pub removed: u64,
-}
-
-/// A job was accepted.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct SubmitReply {
-    /// Ask for it at `/jobs/{job_id}`.
-    pub job_id: String,
-    /// `submitted`
-    pub status: String,
-    /// `K8S_NAMESPACE`
-    pub namespace: String,
-    /// The bucket.
-    pub s3_bucket: String,
-    /// The prefix.
-    pub s3_prefix: String,
-    /// The collection.
-    pub collection: String,
-    /// As it was asked for.
-    pub image_max_items: Option<u64>,
-    /// RFC 3339.
-    pub submitted_at: String,
-    /// With `executor: workers`: what its workers show (`GLIMPSE_WORKER_TOKEN`). Told once, and worth nothing after the
-    /// job's end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub worker_token: Option<String>,
-}
 
 /// A job.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -152,6 +55,17 @@ pub struct JobReply {
     pub workers: Vec<WorkerReply>,
     /// Time per stage; `null` before its turn.
     pub stages: Option<StagesReply>,
+}
+
+/// A job in the fields of the original's `GET /ray/jobs/{id}`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RayJobReply {
+    /// Its id.
+    pub job_id: String,
+    /// `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `STOPPED`.
+    pub status: String,
+    /// Why it failed, or what to know of its success.
+    pub message: Option<String>,
 }
 
 /// What a dry run says that the job would do.

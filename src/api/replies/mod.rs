@@ -3,6 +3,7 @@
 
 mod images;
 mod jobs;
+mod submit;
 mod verify;
 
 pub use super::error::ErrorReply;
@@ -11,7 +12,8 @@ pub use images::{
     TookReply,
 };
 pub use jobs::{
-    CountsReply, ExamplesReply, FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, MaxFailures, PlanReply,
-    PruneReply, PruneRequest, StageReply, StagesReply, StopReply, SubmitReply, SubmitRequest, WaitingReply,
+    CountsReply, ExamplesReply, FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, PlanReply, RayJobReply,
+    StageReply, StagesReply, StopReply, WaitingReply,
 };
+pub use submit::{MaxFailures, PruneReply, PruneRequest, SubmitReply, SubmitRequest};
 pub use verify::{DifferenceReply, VerifyReply, VerifyRequest};
