@@ -201,12 +201,11 @@ impl Inner {
                 Finish { state: JobState::Failed, message: Some(trouble.said()), summary }
             }
             Ok(()) => {
-                let nothing = counts.listed == counts.skipped;
-                let warning = format!("no image keys under s3://{}/{}", job.spec.bucket, job.spec.prefix);
-                let message = match nothing.then_some(warning) {
-                    None if job.spec.dry_run => dry_run::warning(&self.ledger, job.id).await?,
-                    warning => warning,
-                };
+                let nothing = (counts.listed == counts.skipped)
+                    .then(|| format!("no image keys under s3://{}/{}", job.spec.bucket, job.spec.prefix));
+                let refused = if job.spec.dry_run { dry_run::warning(&self.ledger, job.id).await? } else { None };
+                let warnings: Vec<String> = nothing.into_iter().chain(refused).collect();
+                let message = (!warnings.is_empty()).then(|| warnings.join("; "));
                 Finish { state: JobState::Succeeded, message, summary }
             }
             Err(trouble) => {
