@@ -53,7 +53,7 @@ async fn each_trouble_is_told_apart_in_every_method() {
     for (trouble, index, expected) in [
         (Trouble::Unavailable, &patient, Kind::Failed),
         (Trouble::Exhausted(7), &patient, busy),
-        (Trouble::Full, &patient, Kind::Failed),
+        (Trouble::Full, &patient, Kind::Full),
         (Trouble::Slow(Duration::from_mins(5)), &hasty, Kind::TimedOut),
     ] {
         qdrant.fail(trouble);
