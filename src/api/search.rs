@@ -2,6 +2,7 @@
 
 use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
+use axum::http::header;
 use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -102,7 +103,8 @@ async fn search_by_image(
     request: Request,
 ) -> Result<axum::Json<SearchReply>, ApiError> {
     // Before the body: what waits to come in has no bytes here yet.
-    let _upload = search.admit().await?;
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let _upload = search.admit(length).await?;
     let mut form = Multipart::from_request(request, &())
         .await
         .map_err(|rejected| ApiError::malformed(format!("{}: send multipart/form-data", rejected.body_text())))?;

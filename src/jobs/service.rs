@@ -274,13 +274,15 @@ impl Inner {
         };
         let stages = live.stages.report(self.pipeline.provider().busy());
         let pace = Pace { images_per_second: live.rate(), stages };
+        // How much is left is known once all is listed.
+        let (_, complete) = self.ledger.listing(job.id).await?;
         #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "an estimate"
         )]
-        let eta = (pace.images_per_second > 0.0 && dealt_with(&job.counts) > 0)
+        let eta = (complete && pace.images_per_second > 0.0 && dealt_with(&job.counts) > 0)
             .then(|| (job.counts.left() as f64 / pace.images_per_second).ceil() as u64);
         let (mut waiting_on, mut workers) = (self.waiting.snapshot(), Vec::new());
         if job.spec.executor == Executor::Workers {

@@ -32,7 +32,7 @@ pub struct Search {
     cores: Arc<Semaphore>,
     /// Searches that are let in at once.
     door: Arc<Semaphore>,
-    /// Pictures that may be on their way in at once: each may have as many bytes as a picture may.
+    /// Megabytes of pictures that may be on their way in at once.
     uploads: Arc<Semaphore>,
 }
 
@@ -90,8 +90,8 @@ struct Asked {
 
 /// Searches at once; one more is told to come back.
 const AT_ONCE: usize = 64;
-/// Pictures on their way in at once.
-const UPLOADS: usize = 16;
+/// Megabytes of pictures on their way in at once; one alone may have as many as a picture may.
+const UPLOADS: u64 = 128;
 /// How long one may wait to be let in.
 const UPLOAD_WAIT: Duration = Duration::from_secs(2);
 /// How long a search that was refused for fullness should wait.
@@ -101,22 +101,26 @@ impl Search {
     /// A search from its parts.
     pub fn new(provider: Arc<dyn ImageEmbeddingProvider>, stores: Stores, limits: Limits) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        let uploads = usize::try_from(UPLOADS.max(megabytes(limits.max_bytes))).unwrap_or(Semaphore::MAX_PERMITS);
         Self {
             provider,
             stores,
             limits,
             cores: Arc::new(Semaphore::new(cores)),
             door: Arc::new(Semaphore::new(AT_ONCE)),
-            uploads: Arc::new(Semaphore::new(UPLOADS)),
+            uploads: Arc::new(Semaphore::new(uploads.min(Semaphore::MAX_PERMITS))),
         }
     }
 
-    /// Asks to send a picture, before the first of its bytes is read.
+    /// Asks to send a picture of so many bytes, before the first of them is read; where nobody says how many, of as many as
+    /// a picture may have.
     ///
     /// # Errors
     /// [`SearchError::Busy`] where there is no room for a while.
-    pub async fn admit(&self) -> Result<Upload, SearchError> {
-        match tokio::time::timeout(UPLOAD_WAIT, self.uploads.clone().acquire_owned()).await {
+    pub async fn admit(&self, bytes: Option<u64>) -> Result<Upload, SearchError> {
+        let most = self.limits.max_bytes;
+        let share = u32::try_from(megabytes(bytes.map_or(most, |bytes| bytes.min(most)))).unwrap_or(u32::MAX);
+        match tokio::time::timeout(UPLOAD_WAIT, self.uploads.clone().acquire_many_owned(share)).await {
             Ok(Ok(permit)) => Ok(Upload { _permit: permit }),
             Ok(Err(_)) | Err(_) => Err(SearchError::Busy),
         }
@@ -243,5 +247,20 @@ impl Search {
             SearchError::Panicked
         })??;
         Ok(self.provider.embed_image(&prepared.image).await?)
+    }
+}
+
+/// Begun megabytes, at least one.
+fn megabytes(bytes: u64) -> u64 {
+    bytes.div_ceil(1024 * 1024).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_megabyte_that_is_begun_counts() {
+        assert_eq!([0, 1, 1024 * 1024, 1024 * 1024 + 1].map(megabytes), [1, 1, 1, 2]);
     }
 }

@@ -64,20 +64,26 @@ impl Chain {
     }
 
     async fn run(&self, tasks: Vec<Task>) -> (Result<(), RunError>, Vec<Outcome>) {
-        let (outcomes, mut reports) = mpsc::channel(1);
-        let stages = Arc::new(Stages::new(self.pipeline.lanes(), None));
-        let run = Run { collection: CollectionName::parse("c").unwrap(), space: Arc::new(mean_space()), stages };
-        let chain = self.pipeline.run(run, batches(&tasks), outcomes, CancellationToken::new());
-        let collect = async {
-            let mut all = Vec::new();
-            while let Some(outcome) = reports.recv().await {
-                all.push(outcome);
-            }
-            all.sort_by_key(|outcome| outcome.ticket);
-            all
-        };
-        tokio::join!(chain, collect)
+        let (ended, mut outcomes) = run(&self.pipeline, &tasks).await;
+        outcomes.sort_by_key(|outcome| outcome.ticket);
+        (ended, outcomes)
     }
+}
+
+/// Runs the chain to its end; outcomes in the order in which they came.
+pub(crate) async fn run(pipeline: &Pipeline, tasks: &[Task]) -> (Result<(), RunError>, Vec<Outcome>) {
+    let (outcomes, mut reports) = mpsc::channel(1);
+    let stages = Arc::new(Stages::new(pipeline.lanes(), None));
+    let run = Run { collection: CollectionName::parse("c").unwrap(), space: Arc::new(mean_space()), stages };
+    let chain = pipeline.run(run, batches(tasks), outcomes, CancellationToken::new());
+    let collect = async {
+        let mut all = Vec::new();
+        while let Some(outcome) = reports.recv().await {
+            all.push(outcome);
+        }
+        all
+    };
+    tokio::join!(chain, collect)
 }
 
 /// Tasks in leases of four.

@@ -5,16 +5,14 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use glimpse::domain::{CollectionName, DependencyError, FailureClass, Holders, Trouble};
+use glimpse::domain::{DependencyError, FailureClass, Holders, Trouble};
 use glimpse::imaging::ImagingSettings;
 use glimpse::index::{ImageIndex, Resilient, Stores};
-use glimpse::pipeline::{Fate, Outcome, Pipeline, PipelineSettings, Run, RunError, Stages, Task};
+use glimpse::pipeline::{Fate, Outcome, Pipeline, PipelineSettings, RunError, Task};
 use glimpse::resilience::{Guard, WaitBoard};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
-use crate::chain::{batches, keyed};
-use crate::support::fakes::{MeanProvider, MemoryIndex, MemorySource, down, mean_space};
+use crate::chain::{self, keyed};
+use crate::support::fakes::{MeanProvider, MemoryIndex, MemorySource, down};
 
 struct Chain {
     source: Arc<MemorySource>,
@@ -24,7 +22,7 @@ struct Chain {
 }
 
 /// Over these stores, each waited for as a job waits.
-fn chain(stores: &[&Arc<MemoryIndex>]) -> Chain {
+fn chain_over(stores: &[&Arc<MemoryIndex>]) -> Chain {
     let (source, provider) = (Arc::new(keyed([9; 6])), Arc::new(MeanProvider::default()));
     let board = WaitBoard::default();
     let guarded = stores.iter().map(|&store| {
@@ -49,18 +47,7 @@ impl Chain {
 
     /// Outcomes in the order in which they came.
     async fn run(&self, tasks: Vec<Task>) -> (Result<(), RunError>, Vec<Outcome>) {
-        let (outcomes, mut reports) = mpsc::channel(1);
-        let stages = Arc::new(Stages::new(self.pipeline.lanes(), None));
-        let run = Run { collection: CollectionName::parse("c").unwrap(), space: Arc::new(mean_space()), stages };
-        let chain = self.pipeline.run(run, batches(&tasks), outcomes, CancellationToken::new());
-        let collect = async {
-            let mut all = Vec::new();
-            while let Some(outcome) = reports.recv().await {
-                all.push(outcome);
-            }
-            all
-        };
-        tokio::join!(chain, collect)
+        chain::run(&self.pipeline, &tasks).await
     }
 
     fn embedded(&self) -> usize {
@@ -92,7 +79,7 @@ fn holders(outcomes: &[Outcome]) -> (Vec<String>, Vec<String>) {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_is_down_is_waited_for_and_known_to_lag() {
     let (up, slow) = (Arc::new(store("up")), Arc::new(MemoryIndex { fails: AtomicUsize::new(20), ..store("slow") }));
-    let chain = chain(&[&up, &slow]);
+    let chain = chain_over(&[&up, &slow]);
     let seen = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
         (chain.board.snapshot(), held(&up))
@@ -110,9 +97,9 @@ async fn a_store_that_is_down_is_waited_for_and_known_to_lag() {
 #[tokio::test(start_paused = true)]
 async fn what_one_store_has_is_copied_to_the_other_and_not_embedded_again() {
     let (full, empty) = (Arc::new(store("full")), Arc::new(store("empty")));
-    chain(&[&full]).run(chain(&[&full]).tasks("")).await.0.unwrap();
+    chain_over(&[&full]).run(chain_over(&[&full]).tasks("")).await.0.unwrap();
     // One is not there after all, one is of an older version: these are read from the bucket.
-    let both = chain(&[&full, &empty]);
+    let both = chain_over(&[&full, &empty]);
     let mut tasks = both.tasks("full");
     full.records.lock().unwrap().remove(&tasks[0].image.uri.id());
     tasks[1].image.etag = Some("newer".into());
@@ -129,7 +116,7 @@ async fn what_one_store_refuses_fails_and_is_known_to_be_in_the_other() {
     let takes_all = Arc::new(store("takes"));
     let id = keyed([9; 6]).refs()[2].uri.id();
     let refuses = Arc::new(MemoryIndex { refuses: vec![id], ..store("refuses") });
-    let chain = chain(&[&takes_all, &refuses]);
+    let chain = chain_over(&[&takes_all, &refuses]);
     let (ended, outcomes) = chain.run(chain.tasks("")).await;
     ended.unwrap();
     let of_it: Vec<_> =
@@ -143,7 +130,7 @@ async fn what_one_store_refuses_fails_and_is_known_to_be_in_the_other() {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_refuses_us_ends_the_run_and_nothing_is_called_done() {
     let (up, refuses) = (Arc::new(store("up")), Arc::new(MemoryIndex { refuses_us: true, ..store("refuses") }));
-    let chain = chain(&[&up, &refuses]);
+    let chain = chain_over(&[&up, &refuses]);
     let (ended, outcomes) = chain.run(chain.tasks("")).await;
     let refused = DependencyError { trouble: Trouble::Refused, ..down("refuses") };
     assert_eq!(ended, Err(refused.into()));

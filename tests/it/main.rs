@@ -46,5 +46,6 @@ mod source_trouble;
 mod stores;
 mod support;
 mod thumbnails;
+mod uploads;
 mod workers;
 mod workers_service;
