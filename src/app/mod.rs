@@ -13,10 +13,12 @@ use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::api::{AppState, Defaults, router};
 use crate::config::Settings;
@@ -207,29 +209,42 @@ impl App {
     }
 }
 
-/// Answers until the shutdown begins, lets what is in flight come to its end, and then does what is to be done `last`.
+/// Replies that are under way when all else has come to its end may take so long.
+const LAST_REPLIES: Duration = Duration::from_secs(10);
+
+/// Answers until the shutdown begins and all that is in flight has come to its end, and then does what is to be done `last`.
+/// It answers while it drains, too: whoever asks `/readyz` is told so, and whoever brings work is sent away with a word.
 async fn until_drained(
     listener: TcpListener,
     router: Router,
     shutdown: &Shutdown,
     last: impl Future<Output = ()>,
 ) -> Result<(), BuildError> {
-    let drain = shutdown.drain();
-    let server = axum::serve(listener, router).with_graceful_shutdown(drain.clone().cancelled_owned());
-    let ended = Arc::new(std::sync::Mutex::new(None));
-    let (end, over) = (ended.clone(), drain.clone());
-    shutdown.tasks().spawn(async move {
-        let outcome = server.await;
-        // A server that ends by itself takes the process with it.
-        over.cancel();
-        *end.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(outcome);
-    });
-    drain.cancelled().await;
+    let (drain, closing) = (shutdown.drain(), CancellationToken::new());
+    let server = axum::serve(listener, router).with_graceful_shutdown(closing.clone().cancelled_owned());
+    #[expect(clippy::disallowed_methods, reason = "the handle aborts on drop; whoever drains must not wait for it")]
+    let mut serving = AbortOnDropHandle::new(tokio::spawn(server.into_future()));
+    let by_itself = tokio::select! {
+        () = drain.cancelled() => None,
+        // It takes the process with it.
+        outcome = &mut serving => Some(outcome),
+    };
+    drain.cancel();
     tracing::info!("draining: nothing new is taken, what is in flight comes to its end");
-    if !shutdown.finished().await {
+    let in_time = shutdown.finished().await;
+    if !in_time {
         tracing::warn!("some work did not end in time and was given up; unfinished jobs go on at the next start");
     }
+    closing.cancel();
+    let outcome = match by_itself {
+        Some(outcome) => Some(outcome),
+        None if in_time => tokio::time::timeout(LAST_REPLIES, serving).await.ok(),
+        None => None,
+    };
     last.await;
-    let outcome = ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-    outcome.unwrap_or(Ok(())).map_err(BuildError::Serve)
+    match outcome {
+        Some(Ok(served)) => served.map_err(BuildError::Serve),
+        Some(Err(panicked)) => Err(BuildError::Serve(io::Error::other(panicked))),
+        None => Ok(()),
+    }
 }

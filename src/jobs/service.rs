@@ -196,6 +196,11 @@ impl Jobs {
         Ok(self.0.ledger.log_lines(job.id, after).await?)
     }
 
+    /// Whether the service is about to end.
+    pub fn is_draining(&self) -> bool {
+        self.0.drain.is_cancelled()
+    }
+
     /// Comes to its end when the service is asked to end: whoever streams stops then.
     pub fn closing(&self) -> impl Future<Output = ()> + Send + use<> {
         self.0.drain.clone().cancelled_owned()

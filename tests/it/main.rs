@@ -10,6 +10,7 @@ mod clip_tiny;
 mod commands;
 mod compose;
 mod crash;
+mod draining;
 mod embed_contract;
 mod embed_contract_http;
 mod embed_lies;

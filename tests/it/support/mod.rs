@@ -79,6 +79,11 @@ impl TestApp {
         Self { url, client, bucket, bucket_url, folder, variables, shutdown, served }
     }
 
+    /// Is told to end, as by SIGTERM.
+    pub(crate) fn begin_to_stop(&self) {
+        self.shutdown.begin();
+    }
+
     /// Ends as SIGTERM does.
     pub(crate) async fn stop(self) -> TempDir {
         self.shutdown.begin();
