@@ -155,15 +155,9 @@ async fn more_pictures_than_may_come_in_at_once_are_told_to_come_back() {
     let app = TestApp::start().await;
     app.put("images/cat.jpg", demo_picture("cat.jpg")).await;
     app.ingest().await;
-    // Sixteen that begin and never end.
-    let mut begun = Vec::new();
-    for _ in 0..16 {
-        let body = reqwest::Body::wrap_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
-        let part = reqwest::multipart::Part::stream(body).file_name("slow.jpg");
-        let form = reqwest::multipart::Form::new().part("file", part);
-        let request = app.client.post(format!("{}/search/images", app.url)).multipart(form);
-        begun.push(tokio::spawn(request.send()));
-    }
+    // Two that begin and never end, and do not say how large they are: each may be as large as a picture may.
+    let endless = || futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>();
+    let begun = [(); 2].map(|()| tokio::spawn(of_unknown_size(&app, endless()).send()));
     let late = search_until(&app, StatusCode::TOO_MANY_REQUESTS).await;
     assert!(late.headers().contains_key("retry-after"));
     for request in begun {
@@ -173,10 +167,21 @@ async fn more_pictures_than_may_come_in_at_once_are_told_to_come_back() {
     search_until(&app, StatusCode::OK).await;
 }
 
-/// Searches by a picture until the answer has this status.
+/// A search by a picture of which nobody says how large it is.
+fn of_unknown_size(
+    app: &TestApp,
+    bytes: impl futures::Stream<Item = Result<bytes::Bytes, std::io::Error>> + Send + 'static,
+) -> reqwest::RequestBuilder {
+    let part = reqwest::multipart::Part::stream(reqwest::Body::wrap_stream(bytes)).file_name("slow.jpg");
+    let form = reqwest::multipart::Form::new().part("file", part);
+    app.client.post(format!("{}/search/images", app.url)).multipart(form)
+}
+
+/// Searches by such a picture until the answer has this status.
 async fn search_until(app: &TestApp, status: StatusCode) -> reqwest::Response {
     for _ in 0..100 {
-        let response = app.search_file(demo_picture("cat.jpg"), "").await;
+        let cat = futures::stream::iter([Ok(demo_picture("cat.jpg").into())]);
+        let response = of_unknown_size(app, cat).send().await.unwrap();
         if response.status() == status {
             return response;
         }
