@@ -18,7 +18,7 @@ use std::time::Duration;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::api::{AppState, Defaults, router};
 use crate::config::Settings;
@@ -221,6 +221,9 @@ async fn until_drained(
     last: impl Future<Output = ()>,
 ) -> Result<(), BuildError> {
     let (drain, closing) = (shutdown.drain(), CancellationToken::new());
+    // Each connection has a copy of the router, and lets go of it a moment after the server has ended.
+    let copies = TaskTracker::new();
+    let router = router.layer(axum::Extension(copies.token()));
     let server = axum::serve(listener, router).with_graceful_shutdown(closing.clone().cancelled_owned());
     #[expect(clippy::disallowed_methods, reason = "the handle aborts on drop; whoever drains must not wait for it")]
     let mut serving = AbortOnDropHandle::new(tokio::spawn(server.into_future()));
@@ -241,6 +244,10 @@ async fn until_drained(
         None if in_time => tokio::time::timeout(LAST_REPLIES, serving).await.ok(),
         None => None,
     };
+    copies.close();
+    if in_time && tokio::time::timeout(LAST_REPLIES, copies.wait()).await.is_err() {
+        tracing::warn!("some replies did not end in time and were given up");
+    }
     last.await;
     match outcome {
         Some(Ok(served)) => served.map_err(BuildError::Serve),
