@@ -72,5 +72,6 @@ fn said(reply: &VerifyReply) -> String {
     }
     let named = reply.differences.len() as u64;
     let more = if reply.total > named { format!(" (the first {named} are shown)") } else { String::new() };
-    format!("{head}\n{table}\n{} differences{more}, {} repaired", reply.total, reply.repaired)
+    let plural = if reply.total == 1 { "" } else { "s" };
+    format!("{head}\n{table}\n{} difference{plural}{more}, {} repaired", reply.total, reply.repaired)
 }

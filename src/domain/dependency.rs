@@ -15,6 +15,17 @@ pub struct DependencyError {
     pub detail: String,
 }
 
+/// What an error says and what its sources say: those of reqwest and tonic tell only there what happened. For `detail`.
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        words = format!("{words}: {inner}");
+        source = inner.source();
+    }
+    words
+}
+
 /// The kinds of failure that a client is told apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {

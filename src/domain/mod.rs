@@ -5,6 +5,7 @@
 pub mod collection;
 pub mod dependency;
 pub mod embedding;
+pub mod failure;
 pub mod failure_limit;
 pub mod holders;
 pub mod image;
@@ -17,12 +18,13 @@ pub mod timestamp;
 pub mod wire;
 
 pub use collection::{CollectionInfo, CollectionName, InvalidCollectionName};
-pub use dependency::{DependencyError, Trouble};
+pub use dependency::{DependencyError, Trouble, with_causes};
 pub use embedding::{Embedding, InvalidEmbedding};
+pub use failure::{FailureClass, ItemFailure};
 pub use failure_limit::{FailureLimit, InvalidFailureLimit};
 pub use holders::Holders;
 pub use image::{ImageFormat, ImageId, ImageMeta, ImageRef, ImageUri, InvalidUri};
-pub use job::{Executor, FailureClass, ItemFailure, JobCounts, JobId, JobRecord, JobSpec, JobState};
+pub use job::{Executor, JobCounts, JobId, JobRecord, JobSpec, JobState};
 pub use job_plan::{JobPlan, PlanExamples};
 pub use record::{Filter, Hit, ImageRecord, Payload, SearchQuery};
 pub use secret::Secret;

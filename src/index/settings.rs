@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::stores::ALL;
 use crate::domain::{CollectionName, Secret, words};
 use crate::resilience::BreakerSettings;
 
@@ -85,7 +86,7 @@ impl IndexSettings {
     /// A sentence that names the setting and what is allowed.
     pub fn kinds(&self) -> Result<Vec<StoreKind>, String> {
         let named = words(&self.vector_db_provider);
-        if named == ["all"] {
+        if named == [ALL] {
             return Ok(StoreKind::ALL.to_vec());
         }
         let mut kinds = Vec::new();

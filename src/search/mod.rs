@@ -15,7 +15,7 @@ use crate::domain::{CollectionInfo, CollectionName, Embedding, Hit, SearchQuery,
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
 use crate::imaging::{self, Limits};
 use crate::index::Stores;
-use crate::index::stores::{Answers, KNOWN, Merged};
+use crate::index::stores::{ALL, Answers, KNOWN, Merged};
 
 pub use crate::index::stores::Found;
 pub use error::{Refusal, SearchError};
@@ -201,7 +201,7 @@ impl Search {
     fn choose(&self, named: Option<&str>) -> Result<Stores, SearchError> {
         let name = match named {
             None => return Ok(Stores::only(self.stores.default_store())),
-            Some("all") => return Ok(self.stores.clone()),
+            Some(ALL) => return Ok(self.stores.clone()),
             Some(name) => name,
         };
         let wrong = |message| SearchError::Invalid { field: "provider", message };

@@ -25,6 +25,7 @@ mod index_contract;
 mod index_embedded;
 mod index_qdrant;
 mod index_weaviate;
+mod job_ends;
 mod jobs;
 mod journey;
 mod layers;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::{ItemFailure, JobCounts, JobPlan, JobState, Timestamp};
+use crate::domain::{JobCounts, JobPlan, JobState, Timestamp};
 use crate::jobs::JobView;
 use crate::jobs::crew::{WORKERS, WorkerView};
 use crate::jobs::progress::StageReport;
@@ -190,30 +190,6 @@ pub struct StopReply {
     pub status: String,
 }
 
-/// Images that could not be indexed.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct FailuresReply {
-    /// In the order in which they failed.
-    pub failures: Vec<FailureReply>,
-    /// Of the whole job.
-    pub total: u64,
-    /// Give this as `after` for the next page; `null` at the end.
-    pub next: Option<i64>,
-}
-
-/// One image that could not be indexed.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
-pub struct FailureReply {
-    /// Its key.
-    pub s3_key: String,
-    /// `truncated`, `unsupported_format`…
-    pub class: String,
-    /// Why, in words.
-    pub message: String,
-    /// How often it was tried.
-    pub attempts: u32,
-}
-
 impl JobReply {
     /// Whether nothing more will happen to it.
     pub fn is_final(&self) -> bool {
@@ -291,16 +267,5 @@ impl From<JobCounts> for CountsReply {
     fn from(counts: JobCounts) -> Self {
         let JobCounts { listed, skipped, unchanged, done, failed, deleted } = counts;
         Self { listed, skipped, unchanged, done, failed, deleted, left: counts.left() }
-    }
-}
-
-impl From<ItemFailure> for FailureReply {
-    fn from(failure: ItemFailure) -> Self {
-        Self {
-            s3_key: failure.uri.key().to_owned(),
-            class: failure.class.as_str().to_owned(),
-            message: failure.message,
-            attempts: failure.attempts,
-        }
     }
 }

@@ -1,19 +1,21 @@
 //! The bodies of requests and replies, apart from their handlers: the command line, a client of this API, reads the same
 //! types.
 
+mod failures;
 mod images;
 mod jobs;
 mod submit;
 mod verify;
 
 pub use super::error::ErrorReply;
+pub use failures::{FailureReply, FailuresReply};
 pub use images::{
     CollectionReply, CollectionsReply, DeletedReply, HealthReply, ImageReply, ReadyReply, ResultReply, SearchReply,
     TookReply,
 };
 pub use jobs::{
-    CountsReply, ExamplesReply, FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, PlanReply, RayJobReply,
-    StageReply, StagesReply, StopReply, WaitingReply,
+    CountsReply, ExamplesReply, JobReply, JobsReply, LogsReply, PlanReply, RayJobReply, StageReply, StagesReply,
+    StopReply, WaitingReply,
 };
 pub use submit::{MaxFailures, PruneReply, PruneRequest, SubmitReply, SubmitRequest};
 pub use verify::{DifferenceReply, VerifyReply, VerifyRequest};

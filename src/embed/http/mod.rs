@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::EmbedError;
-use crate::domain::{DependencyError, Secret, Trouble};
+use crate::domain::{DependencyError, Secret, Trouble, with_causes};
 
 /// A connection is closed after this long without use: uvicorn, under which most of these services run, hangs up after
 /// five seconds, and a request that meets its hanging up is lost. While a job runs no connection is idle that long.
@@ -112,7 +112,7 @@ impl Service {
             .redirect(Policy::none())
             .retry(reqwest::retry::never());
         let http = if is_loopback(&url) { http.no_proxy() } else { http };
-        let http = http.build().map_err(|error| wrong(chain(&error)))?;
+        let http = http.build().map_err(|error| wrong(with_causes(&error)))?;
         Ok(Self { name, http, url, key })
     }
 
@@ -190,7 +190,7 @@ impl Service {
 
     fn broken(&self, error: &reqwest::Error) -> EmbedError {
         let trouble = if error.is_timeout() { Trouble::TimedOut } else { Trouble::Failed };
-        self.failed(trouble, chain(error))
+        self.failed(trouble, with_causes(error))
     }
 }
 
@@ -208,17 +208,6 @@ async fn beginning(mut response: Response, most: usize) -> Vec<u8> {
 
 fn failed(name: &str, trouble: Trouble, detail: String) -> DependencyError {
     DependencyError { dependency: name.to_owned(), trouble, detail }
-}
-
-/// An error of reqwest says what happened only in its sources.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        words = format!("{words}: {inner}");
-        source = inner.source();
-    }
-    words
 }
 
 fn is_loopback(url: &Url) -> bool {

@@ -9,13 +9,16 @@ use std::time::Duration;
 use futures::future::join_all;
 use futures::stream::{FuturesUnordered, Stream};
 
-use super::{ImageIndex, IndexError};
+use super::{ImageIndex, IndexError, StoreKind};
 use crate::domain::{CollectionInfo, CollectionName, Holders, ImageId, ImageRecord};
 
 pub use merge::{Answers, Found, Merged};
 
 /// Names that `provider=` may hold, whether configured here or not.
-pub const KNOWN: [&str; 4] = ["embedded", "qdrant", "weaviate", "all"];
+pub const KNOWN: [&str; 4] = [StoreKind::Embedded.name(), StoreKind::Qdrant.name(), StoreKind::Weaviate.name(), ALL];
+
+/// The word that means every store: of `provider=`, of `VECTOR_DB_PROVIDER` and of replies.
+pub const ALL: &str = "all";
 
 /// A store that is shared.
 pub(super) type Store = Arc<dyn ImageIndex>;
@@ -73,7 +76,7 @@ impl Stores {
     pub fn name(&self) -> &'static str {
         match self.0.as_slice() {
             [one] => one.name(),
-            _ => "all",
+            _ => ALL,
         }
     }
 

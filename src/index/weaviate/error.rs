@@ -7,7 +7,7 @@ use reqwest::StatusCode;
 use tonic::{Code, Status};
 
 use super::NAME;
-use crate::domain::{CollectionName, DependencyError, Trouble};
+use crate::domain::{CollectionName, DependencyError, Trouble, with_causes};
 use crate::index::IndexError;
 
 /// When a server that is busy does not say when to come back.
@@ -99,18 +99,7 @@ pub(super) fn of_http(status: StatusCode, wait: Option<&str>, body: &[u8]) -> In
 /// A REST call without a reply.
 pub(super) fn of_transport(error: &reqwest::Error) -> IndexError {
     let trouble = if error.is_timeout() { Trouble::TimedOut } else { Trouble::Failed };
-    failed(trouble, chain(error))
-}
-
-/// An error of reqwest or tonic says what happened only in its sources.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        words = format!("{words}: {inner}");
-        source = inner.source();
-    }
-    words
+    failed(trouble, with_causes(error))
 }
 
 /// Why one object of a batch was not taken.

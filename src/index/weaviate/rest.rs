@@ -8,9 +8,9 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
-use super::error::{chain, failed, of_http, of_transport};
+use super::error::{failed, of_http, of_transport};
 use super::settings::is_loopback;
-use crate::domain::Trouble;
+use crate::domain::{Trouble, with_causes};
 use crate::index::{IndexError, InvalidStore};
 
 const CONNECT: Duration = Duration::from_secs(5);
@@ -41,7 +41,7 @@ impl Rest {
             .redirect(Policy::none())
             .retry(reqwest::retry::never());
         let http = if is_loopback(&url) { http.no_proxy() } else { http };
-        let http = http.build().map_err(|error| InvalidStore(format!("WEAVIATE_URL: {}", chain(&error))))?;
+        let http = http.build().map_err(|error| InvalidStore(format!("WEAVIATE_URL: {}", with_causes(&error))))?;
         Ok(Self { http, url, key })
     }
 

@@ -12,11 +12,11 @@ use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 
-use super::error::chain;
 use super::wire::{
     AggregateReply, AggregateRequest, BatchDeleteReply, BatchDeleteRequest, BatchObjectsReply, BatchObjectsRequest,
     HealthCheckRequest, HealthCheckResponse, SearchReply, SearchRequest,
 };
+use crate::domain::with_causes;
 use crate::index::InvalidStore;
 
 /// The longest message, either way: the default of the server.
@@ -41,7 +41,7 @@ pub(super) struct Rpc {
 impl Rpc {
     /// Connects to nothing yet.
     pub(super) fn new(url: &Url, key: Option<&HeaderValue>, timeout: Duration) -> Result<Self, InvalidStore> {
-        let wrong = |error: &dyn std::error::Error| InvalidStore(format!("WEAVIATE_GRPC_URL: {}", chain(error)));
+        let wrong = |error: &dyn std::error::Error| InvalidStore(format!("WEAVIATE_GRPC_URL: {}", with_causes(error)));
         let mut endpoint = Endpoint::from_shared(url.to_string())
             .and_then(|endpoint| endpoint.user_agent(concat!("glimpse/", env!("CARGO_PKG_VERSION"))))
             .map_err(|error| wrong(&error))?
@@ -96,7 +96,7 @@ impl Rpc {
         let mut client =
             Grpc::new(channel).max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(MESSAGE_BYTES);
         let call = async {
-            client.ready().await.map_err(|error| Status::unavailable(chain(&error)))?;
+            client.ready().await.map_err(|error| Status::unavailable(with_causes(&error)))?;
             let codec = ProstCodec::<Q, R>::default();
             client.unary(request, PathAndQuery::from_static(path), codec).await
         };

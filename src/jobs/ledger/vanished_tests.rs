@@ -3,7 +3,8 @@
 use super::*;
 use crate::domain::Holders;
 use crate::jobs::ledger::Known;
-use crate::jobs::ledger::work::tests::{collection, ledger_with_job, planning};
+use crate::jobs::ledger::fixture::collection;
+use crate::jobs::ledger::work::tests::{ledger_with_job, planning};
 
 /// Objects that the collection has.
 async fn know(ledger: &Ledger, uris: &[&str]) {

@@ -3,42 +3,16 @@
 use std::collections::HashSet;
 
 use super::*;
-use crate::domain::{Executor, FailureClass, ImageRef, JobRecord, JobSpec, JobState, Timestamp};
+use crate::domain::{Executor, FailureClass, ImageRef};
+use crate::jobs::ledger::fixture::{self, collection};
 use crate::jobs::ledger::{Leased, Page, Planning};
 use crate::jobs::metadata::Row;
 use crate::pipeline::Task;
 
-pub(in crate::jobs::ledger) fn collection() -> CollectionName {
-    CollectionName::parse("c").unwrap()
-}
-
 pub(in crate::jobs::ledger) async fn ledger_with_job() -> (tempfile::TempDir, Ledger, JobId) {
     let folder = tempfile::tempdir().unwrap();
     let ledger = Ledger::open(folder.path()).unwrap();
-    let job = JobRecord {
-        id: JobId::fresh(),
-        spec: JobSpec {
-            bucket: "b".into(),
-            prefix: String::new(),
-            collection: collection(),
-            max_items: None,
-            any_extension: false,
-            max_failures: None,
-            metadata_key: None,
-            sync: false,
-            dry_run: false,
-            max_delete_percent: 10,
-            retry_of: None,
-            executor: Executor::Local,
-        },
-        state: JobState::Pending,
-        message: None,
-        submitted_at: Timestamp::now(),
-        started_at: None,
-        finished_at: None,
-        counts: JobCounts::default(),
-        plan: None,
-    };
+    let job = fixture::job(Executor::Local);
     assert!(ledger.enqueue(&job, 1).await.unwrap());
     assert!(ledger.begin(job.id).await.unwrap());
     (folder, ledger, job.id)
@@ -87,16 +61,7 @@ async fn report(ledger: &Ledger, job: JobId, outcomes: Vec<Outcome>) -> JobCount
 const ALL: &str = "embedded,qdrant";
 
 pub(in crate::jobs::ledger) fn planning(lease_size: usize) -> Planning {
-    Planning {
-        collection: collection(),
-        space: "s".into(),
-        stores: Holders::parse(ALL),
-        lease_size,
-        max_items: None,
-        metadata: false,
-        owns: None,
-        dry_run: None,
-    }
+    Planning { stores: Holders::parse(ALL), ..fixture::planning(lease_size) }
 }
 
 fn held_by(task: &Task, stores: &str) -> Indexed {

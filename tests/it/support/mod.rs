@@ -9,6 +9,7 @@ pub(crate) mod hub;
 pub(crate) mod named;
 pub(crate) mod qdrant;
 pub(crate) mod scripted;
+pub(crate) mod watched;
 pub(crate) mod wire;
 
 use std::path::{Path, PathBuf};

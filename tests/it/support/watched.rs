@@ -1,0 +1,69 @@
+//! A service whose bucket is elsewhere, and somebody between them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use glimpse::source::{EmbeddedS3, EmbeddedS3Settings};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use super::TestApp;
+use super::between::{Between, Verdict};
+
+/// A service whose bucket is elsewhere, with somebody between who counts what is read.
+pub(crate) struct Watched {
+    pub(crate) app: TestApp,
+    /// Requests for objects, of any kind.
+    objects: Arc<AtomicUsize>,
+    /// Pages of listings that are answered before the bucket refuses to list.
+    pub(crate) pages: Arc<AtomicUsize>,
+    pub(crate) refuses: Arc<AtomicBool>,
+    _between: Between,
+    _server: EmbeddedS3,
+    _folder: TempDir,
+}
+
+const DENIED: &str = "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code><Message>no</Message></Error>";
+
+impl Watched {
+    pub(crate) async fn start(variables: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let free = "127.0.0.1:0".parse().unwrap();
+        let settings = EmbeddedS3Settings {
+            addr: free,
+            durable: false,
+            ..EmbeddedS3Settings::in_folder(folder.path().join("s3"))
+        };
+        let server = EmbeddedS3::start(settings, &CancellationToken::new()).await.unwrap();
+        let (objects, pages) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let refuses = Arc::new(AtomicBool::new(false));
+        let (counted, listed, refused) = (objects.clone(), pages.clone(), refuses.clone());
+        let between = Between::new(&server.endpoint(), move |uri| {
+            if !uri.query().is_some_and(|query| query.contains("list-type=2")) {
+                counted.fetch_add(1, Ordering::SeqCst);
+            } else if refused.load(Ordering::SeqCst) && listed.fetch_add(1, Ordering::SeqCst) >= 1 {
+                return Verdict::Says(403, DENIED);
+            }
+            Verdict::Passes
+        })
+        .await;
+        let credentials = server.credentials().clone();
+        let url = between.url();
+        let all = [
+            &[
+                ("S3_ENDPOINT", url.as_str()),
+                ("S3_ACCESS_KEY_ID", &credentials.access_key_id),
+                ("S3_SECRET_ACCESS_KEY", &credentials.secret_access_key),
+            ],
+            variables,
+        ]
+        .concat();
+        let app = TestApp::with(&all).await;
+        Self { app, objects, pages, refuses, _between: between, _server: server, _folder: folder }
+    }
+
+    /// Requests for objects since the last look.
+    pub(crate) fn read(&self) -> usize {
+        self.objects.swap(0, Ordering::SeqCst)
+    }
+}
