@@ -160,6 +160,6 @@ async fn sync(url: &str, keys: u64) -> f64 {
             assert!(job["status"] == "SUCCEEDED" && job["counts"]["unchanged"] == keys, "{job}");
             return begun.elapsed().as_secs_f64();
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

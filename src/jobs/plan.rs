@@ -39,7 +39,7 @@ impl Planner {
         if let Some(of) = job.spec.retry_of {
             return self.plan_again(job, of, stop).await;
         }
-        let mut last = start_after.clone();
+        let mut last = start_after.clone().unwrap_or_default();
         let scope = Scope { bucket: job.spec.bucket.clone(), prefix: job.spec.prefix.clone(), start_after };
         let listing = self.source.list(&scope).take_until(stop.cancelled()).ready_chunks(PAGE);
         let mut pages = Box::pin(listing);
@@ -57,6 +57,7 @@ impl Planner {
                     Err(error) => broken = Some(error),
                 }
             }
+            page.listed_through = (page.listed > 0).then(|| last.clone());
             // The bucket makes the next page while the ledger takes this one.
             let planned = self.ledger.plan(job.id, page, self.planning.clone());
             let (planned, following) = tokio::join!(planned, pages.next());
@@ -77,22 +78,20 @@ impl Planner {
         Ok(())
     }
 
-    /// Where keys tell what has vanished, they must come in their order.
-    fn in_order(&self, last: &mut Option<String>, image: &ImageRef) -> Result<(), JobTrouble> {
-        if self.planning.owns.is_none() {
-            return Ok(());
-        }
+    /// Notes the key in `last`. Where keys tell what has vanished, they must come in their order.
+    fn in_order(&self, last: &mut String, image: &ImageRef) -> Result<(), JobTrouble> {
         let key = image.uri.key();
-        match last.replace(key.to_owned()) {
-            Some(before) if before.as_str() >= key => Err(JobTrouble::Unordered { before, key: key.to_owned() }),
-            Some(_) | None => Ok(()),
+        if self.planning.owns.is_some() && !last.is_empty() && last.as_str() >= key {
+            return Err(JobTrouble::Unordered { before: std::mem::take(last), key: key.to_owned() });
         }
+        last.clear();
+        last.push_str(key);
+        Ok(())
     }
 
     fn sort_out(&self, job: &JobRecord, image: ImageRef, page: &mut Page) {
         let key = image.uri.key();
         page.listed += 1;
-        page.listed_through = Some(key.to_owned());
         let folder = key.ends_with('/');
         let thumbnail = !self.thumbnail_prefix.is_empty() && key.starts_with(&self.thumbnail_prefix);
         if folder || thumbnail || !(job.spec.any_extension || has_image_extension(key)) {

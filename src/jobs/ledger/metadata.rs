@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Ledger;
-use crate::domain::{ImageUri, JobId};
+use crate::domain::{ImageRef, ImageUri, JobId};
 use crate::jobs::metadata::Row;
 use crate::sqlite::SqliteError;
 
@@ -68,6 +68,11 @@ impl Ledger {
             })
             .await
     }
+}
+
+/// The digest of each image's row; empty where the file has no row for it.
+pub(super) fn digests(db: &Connection, job: &str, images: &[ImageRef]) -> rusqlite::Result<Vec<String>> {
+    images.iter().map(|image| digest(db, job, image.uri.as_str())).collect()
 }
 
 /// The digest of an image's row; empty where the file has no row for it.

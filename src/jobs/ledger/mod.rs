@@ -1,9 +1,11 @@
 //! What is known of jobs and objects, in one SQLite file beside the data. It survives `kill -9`: every report is one
 //! transaction, and an image is done only when its report is in here.
 //!
-//! Its rooms: `jobs` and their states, the `planning` of their work, the `work` that is left, the `leases` under which it is
-//! done (and the `deaths` that end them), the `objects` that a collection has, those that have `vanished`, the `logs`, and how all is kept in bounds (`prune`).
+//! Its rooms: `jobs` and their states, the `planning` of their work (each page of a listing is laid `beside` what is known),
+//! the `work` that is left, the `leases` under which it is done (and the `deaths` that end them), the `objects` that a
+//! collection has, those that have `vanished`, the `logs`, and how all is kept in bounds (`prune`).
 
+mod beside;
 mod deaths;
 #[cfg(test)]
 pub(super) mod fixture;

@@ -196,28 +196,6 @@ impl Ledger {
     }
 }
 
-/// The stores that have this very object, in this space, joined with a row of this digest where one is given. An object
-/// without an ETag cannot be compared.
-pub(super) fn holders(
-    db: &Connection,
-    collection: &CollectionName,
-    space: &str,
-    image: &ImageRef,
-    metadata: Option<&str>,
-) -> rusqlite::Result<Holders> {
-    let Some(etag) = &image.etag else { return Ok(Holders::default()) };
-    let stores: Option<String> = db
-        .prepare_cached(
-            "SELECT stores FROM objects WHERE collection = ?1 AND uri = ?2 AND etag = ?3 AND size = ?4 AND space = ?5
-             AND metadata = coalesce(?6, metadata)",
-        )?
-        .query_row(params![collection.as_str(), image.uri.as_str(), etag, image.size_bytes, space, metadata], |row| {
-            row.get(0)
-        })
-        .optional()?;
-    Ok(stores.as_deref().map(Holders::parse).unwrap_or_default())
-}
-
 /// A known object of the collection with the same ETag and size, in the same space: its bytes may be the same, and then its
 /// vector is. It may be the object itself, whose row of metadata has changed.
 pub(super) fn twin(

@@ -3,7 +3,7 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{Ledger, jobs, metadata, objects, vanished};
+use super::{Ledger, beside, jobs, metadata, objects, vanished};
 use crate::domain::{CollectionName, Holders, ImageRef, ImageUri, JobId, JobPlan};
 use crate::sqlite::SqliteError;
 
@@ -72,7 +72,9 @@ impl Ledger {
     ///
     /// # Errors
     /// [`SqliteError`]
-    pub async fn plan(&self, job: JobId, page: Page, planning: Planning) -> Result<bool, SqliteError> {
+    pub async fn plan(&self, job: JobId, mut page: Page, planning: Planning) -> Result<bool, SqliteError> {
+        // A listing of S3 comes so; another's page is put in order.
+        page.images.sort_by(|one, other| one.uri.cmp(&other.uri));
         self.db
             .call(move |db| {
                 let job = job.to_string();
@@ -84,11 +86,9 @@ impl Ledger {
                 let mut room = planning.max_items.map(|most| most.saturating_sub(taken));
                 let mut changed = Vec::new();
                 let (mut unchanged, mut over) = (0_u64, 0_u64);
-                for image in page.images {
-                    let row =
-                        planning.metadata.then(|| metadata::digest(&all, &job, image.uri.as_str())).transpose()?;
-                    let mut have =
-                        objects::holders(&all, &planning.collection, &planning.space, &image, row.as_deref())?;
+                let rows = planning.metadata.then(|| metadata::digests(&all, &job, &page.images)).transpose()?;
+                let held = beside::holders(&all, &planning.collection, &planning.space, &page.images, rows.as_deref())?;
+                for (image, mut have) in page.images.into_iter().zip(held) {
                     if let Some(there) = &planning.dry_run {
                         have = have.common(there);
                     }
