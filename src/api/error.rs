@@ -45,6 +45,12 @@ impl ApiError {
         Self { status, code: code.into(), message: message.into(), retry_after: None }
     }
 
+    /// The body of the reply to that request.
+    pub(super) fn reply(self, request_id: Option<String>) -> ErrorReply {
+        let error = self.status.canonical_reason().unwrap_or("Error").to_owned();
+        ErrorReply { error, message: self.message, code: self.code, request_id }
+    }
+
     fn after(self, wait: Duration) -> Self {
         Self { retry_after: Some(wait), ..self }
     }
@@ -276,13 +282,7 @@ pub(super) async fn finish(request: Request, next: Next) -> Response {
         }
         None => return response,
     };
-    let body = ErrorReply {
-        error: status.canonical_reason().unwrap_or("Error").to_owned(),
-        message: error.message,
-        code: error.code,
-        request_id: id,
-    };
-    let mut reply = (status, axum::Json(body)).into_response();
+    let mut reply = (status, axum::Json(error.reply(id))).into_response();
     for name in [header::RETRY_AFTER, header::WWW_AUTHENTICATE, header::ALLOW] {
         if let Some(value) = response.headers().get(&name) {
             reply.headers_mut().insert(name, value.clone());

@@ -54,6 +54,14 @@ struct FailureParams {
     after: i64,
 }
 
+/// Which lines.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct LogParams {
+    /// `next` of the reply before.
+    offset: Option<i64>,
+}
+
 fn twenty() -> u32 {
     20
 }
@@ -189,19 +197,24 @@ async fn stop_job(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result<ax
 
 /// What a job says: one string with newlines.
 ///
-/// With `Accept: text/event-stream` a stream of events `log`, one a line, until the job ends; `Last-Event-ID` goes on.
-#[utoipa::path(get, path = "/jobs/{id}/logs", tag = "jobs", params(("id" = String, Path)),
-    responses((status = 200, body = LogsReply), (status = 404, body = ErrorReply)))]
+/// Without an `offset` the newest 5,000 lines; with one the lines after it, from 0 on all that are kept. `next` of a reply is
+/// the `offset` of the request that goes on after it, also while the job still runs.
+///
+/// With `Accept: text/event-stream` a stream of events `log`, one a line, until the job ends; `Last-Event-ID`, or an
+/// `offset`, goes on after that line.
+#[utoipa::path(get, path = "/jobs/{id}/logs", tag = "jobs", params(("id" = String, Path), LogParams),
+    responses((status = 200, body = LogsReply), (status = 404, body = ErrorReply), (status = 422, body = ErrorReply)))]
 async fn get_job_logs(
     State(jobs): State<Jobs>,
     Path(id): Path<String>,
+    Query(LogParams { offset }): Query<LogParams>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     if events::wanted(&headers) {
-        return events::of_logs(jobs, id, &headers).await;
+        return events::of_logs(jobs, id, &headers, offset).await;
     }
-    let lines = jobs.logs(&id).await?;
-    Ok(axum::Json(LogsReply { job_id: id, logs: lines.join("\n") }).into_response())
+    let page = jobs.logs(&id, offset).await?;
+    Ok(axum::Json(LogsReply::new(id, page, offset)).into_response())
 }
 
 /// Which images could not be indexed, and why.

@@ -41,8 +41,8 @@ async fn get_ray_job(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result
 #[utoipa::path(get, path = "/ray/jobs/{id}/logs", tag = "jobs", params(("id" = String, Path)),
     responses((status = 200, body = LogsReply), (status = 404, body = ErrorReply)))]
 async fn get_ray_job_logs(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result<axum::Json<LogsReply>, ApiError> {
-    let lines = jobs.logs(&id).await?;
-    Ok(axum::Json(LogsReply { job_id: id, logs: lines.join("\n") }))
+    let page = jobs.logs(&id, None).await?;
+    Ok(axum::Json(LogsReply::new(id, page, None)))
 }
 
 /// Stop a job.

@@ -73,6 +73,11 @@ impl Jobs {
             out::line(if self.json { json(&failures) } else { table(&failures) })?;
             return Ok(Ending::Done);
         }
+        if self.logs {
+            let said = all_logs(&client, id).await?;
+            out::line(if self.json { json(&said) } else { said.logs })?;
+            return Ok(Ending::Done);
+        }
         if self.follow {
             return follow::rejoin(&client, id, self.json).await;
         }
@@ -81,13 +86,11 @@ impl Jobs {
             return follow::to_the_end(&client, &submitted, self.json).await;
         }
         let reply = match () {
-            () if self.logs => client.get(&["jobs", id, "logs"], &()).await?,
             () if self.stop => client.delete(&["jobs", id]).await?,
             () => client.get(&["jobs", id], &()).await?,
         };
         out::line(match () {
             () if self.json => reply.text().to_owned(),
-            () if self.logs => reply.read::<LogsReply>()?.logs,
             () if self.stop => {
                 let stopped: StopReply = reply.read()?;
                 format!("job {}: {}", stopped.job_id, stopped.status)
@@ -140,6 +143,22 @@ fn to_the_second(moment: &str) -> String {
     moment.split_once('.').map_or_else(|| moment.to_owned(), |(seconds, _)| format!("{seconds}Z"))
 }
 
+/// All lines that the service keeps of a job.
+async fn all_logs(client: &Client, id: &str) -> Result<LogsReply, CliError> {
+    let mut all = LogsReply { job_id: id.to_owned(), logs: String::new(), next: 0, more: true, older: false };
+    while all.more {
+        let query = [("offset", all.next.to_string())];
+        let page: LogsReply = client.get(&["jobs", id, "logs"], &query).await?.read()?;
+        if !all.logs.is_empty() && !page.logs.is_empty() {
+            all.logs.push('\n');
+        }
+        all.logs.push_str(&page.logs);
+        all.more = page.more && page.next > all.next;
+        all.next = page.next;
+    }
+    Ok(all)
+}
+
 async fn all_failures(client: &Client, id: &str) -> Result<FailuresReply, CliError> {
     let (mut failures, mut after) = (Vec::new(), 0);
     loop {
@@ -164,6 +183,6 @@ fn table(reply: &FailuresReply) -> String {
     format!("{table}\n{} failed", reply.total)
 }
 
-fn json(reply: &FailuresReply) -> String {
+fn json(reply: &impl serde::Serialize) -> String {
     serde_json::to_string(reply).unwrap_or_default()
 }

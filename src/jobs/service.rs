@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use super::clock::Clock;
 use super::crew::WorkerView;
 use super::error::JobsError;
-use super::ledger::{FailurePage, Finish};
+use super::ledger::{FailurePage, Finish, LogPage};
 use super::metadata::FileKind;
 use super::progress::{Pace, dealt_with};
 use super::{Inner, JobParts, sync};
@@ -178,22 +178,13 @@ impl Jobs {
         Ok(views)
     }
 
-    /// The newest lines of a job's log, oldest first.
+    /// Lines of a job's log, oldest first: those after the one of that number, or without one the newest.
     ///
     /// # Errors
     /// [`JobsError::Unknown`], [`JobsError::Ledger`]
-    pub async fn logs(&self, id: &str) -> Result<Vec<String>, JobsError> {
+    pub async fn logs(&self, id: &str, after: Option<i64>) -> Result<LogPage, JobsError> {
         let job = self.0.known(id).await?;
-        Ok(self.0.ledger.logs(job.id).await?)
-    }
-
-    /// Lines of a job's log after the one of that number, oldest first, each with its number.
-    ///
-    /// # Errors
-    /// [`JobsError::Unknown`], [`JobsError::Ledger`]
-    pub async fn log_lines(&self, id: &str, after: i64) -> Result<Vec<(i64, String)>, JobsError> {
-        let job = self.0.known(id).await?;
-        Ok(self.0.ledger.log_lines(job.id, after).await?)
+        Ok(self.0.ledger.logs(job.id, after).await?)
     }
 
     /// Whether the service is about to end.

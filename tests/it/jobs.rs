@@ -141,8 +141,36 @@ async fn a_job_and_its_log_can_be_followed_as_streams_to_their_end() {
     let rest = app.client.get(format!("{}{log}", app.url)).header("accept", "text/event-stream");
     let rest = rest.header("last-event-id", number).send().await.unwrap().text().await.unwrap();
     assert_eq!(rest.matches("event: log").count() + 1, lines.matches("event: log").count());
+    let same = stream(&app, &format!("{log}?offset={number}")).await;
+    assert_eq!(same.matches("event: log").count() + 1, lines.matches("event: log").count());
     let unknown = app.client.get(format!("{}/jobs/x", app.url)).header("accept", "text/event-stream");
     assert_eq!(unknown.send().await.unwrap().status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_is_read_on_from_where_the_reply_before_ended() {
+    let app = TestApp::start().await;
+    app.seed_demo().await;
+    let id = app.submit(json!({})).await;
+    let log = format!("/jobs/{id}/logs");
+    let (mut said, mut offset) = (String::new(), 0);
+    loop {
+        let over = app.job(&id).await.is_final();
+        let (status, reply) = app.get(&format!("{log}?offset={offset}")).await;
+        assert_eq!((status, &reply["older"]), (StatusCode::OK, &json!(false)), "{reply}");
+        let lines = reply["logs"].as_str().unwrap();
+        if !lines.is_empty() {
+            said = if said.is_empty() { lines.to_owned() } else { format!("{said}\n{lines}") };
+        }
+        offset = reply["next"].as_i64().unwrap();
+        if over && !reply["more"].as_bool().unwrap() {
+            break;
+        }
+    }
+    let (_, whole) = app.get(&log).await;
+    assert_eq!((whole["logs"].as_str().unwrap(), whole["next"].as_i64().unwrap()), (said.as_str(), offset));
+    let (status, wrong) = app.get(&format!("{log}?offset=last")).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

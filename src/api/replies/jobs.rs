@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use crate::domain::{JobCounts, JobPlan, JobState, Timestamp};
 use crate::jobs::JobView;
 use crate::jobs::crew::{WORKERS, WorkerView};
+use crate::jobs::ledger::LogPage;
 use crate::jobs::progress::StageReport;
 
 /// A job.
@@ -179,6 +180,21 @@ pub struct LogsReply {
     pub job_id: String,
     /// One string with newlines.
     pub logs: String,
+    /// Give this as `offset` for the lines that come after these.
+    pub next: i64,
+    /// Whether such lines are there already.
+    pub more: bool,
+    /// Whether lines before these are kept that this reply has no room for: `offset=0` begins with them.
+    pub older: bool,
+}
+
+impl LogsReply {
+    /// What was read after that offset.
+    pub(in crate::api) fn new(job_id: String, page: LogPage, offset: Option<i64>) -> Self {
+        let next = page.lines.last().map(|(number, _)| *number).or(offset).unwrap_or(0);
+        let lines: Vec<String> = page.lines.into_iter().map(|(_, line)| line).collect();
+        Self { job_id, logs: lines.join("\n"), next, more: page.more, older: page.older }
+    }
 }
 
 /// A job that was stopped.

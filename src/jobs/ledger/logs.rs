@@ -19,7 +19,18 @@ pub struct FailurePage {
     pub next: Option<i64>,
 }
 
-/// Lines of a job that a reply holds at most, the newest.
+/// Lines of a job's log, oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct LogPage {
+    /// Each with its number. Later lines have greater numbers.
+    pub lines: Vec<(i64, String)>,
+    /// Whether there are lines before these that the page has no room for.
+    pub older: bool,
+    /// Whether there are lines after these already.
+    pub more: bool,
+}
+
+/// Lines of a job that a page holds at most.
 const MOST_LINES: u32 = 5_000;
 
 /// Lines of a job that are kept, the newest.
@@ -58,35 +69,29 @@ impl Ledger {
             .await
     }
 
-    /// The newest lines of a job's log, oldest first, each with its time.
+    /// Lines of a job's log, each with its time: those after the one of that number, or without one the newest. 5,000 at most.
     ///
     /// # Errors
     /// [`SqliteError`]
-    pub async fn logs(&self, job: JobId) -> Result<Vec<String>, SqliteError> {
+    pub async fn logs(&self, job: JobId, after: Option<i64>) -> Result<LogPage, SqliteError> {
         self.db
             .call(move |db| {
+                let order = if after.is_some() { "ASC" } else { "DESC" };
+                let sql = format!(
+                    "SELECT id, at || ' ' || line FROM logs WHERE job = ?1 AND id > ?2 ORDER BY id {order} LIMIT ?3"
+                );
                 let mut lines = db
-                    .prepare_cached("SELECT at || ' ' || line FROM logs WHERE job = ?1 ORDER BY id DESC LIMIT ?2")?
-                    .query_map(params![job.to_string(), MOST_LINES], |row| row.get(0))?
-                    .collect::<rusqlite::Result<Vec<String>>>()?;
-                lines.reverse();
-                Ok(lines)
-            })
-            .await
-    }
-
-    /// Lines of a job's log after the one of that number, oldest first, each with its number.
-    ///
-    /// # Errors
-    /// [`SqliteError`]
-    pub async fn log_lines(&self, job: JobId, after: i64) -> Result<Vec<(i64, String)>, SqliteError> {
-        self.db
-            .call(move |db| {
-                db.prepare_cached(
-                    "SELECT id, at || ' ' || line FROM logs WHERE job = ?1 AND id > ?2 ORDER BY id LIMIT ?3",
-                )?
-                .query_map(params![job.to_string(), after, MOST_LINES], |row| Ok((row.get(0)?, row.get(1)?)))?
-                .collect()
+                    .prepare_cached(&sql)?
+                    .query_map(params![job.to_string(), after.unwrap_or(0), MOST_LINES + 1], |row| {
+                        Ok((row.get(0)?, row.get(1)?))
+                    })?
+                    .collect::<rusqlite::Result<Vec<(i64, String)>>>()?;
+                let cut = lines.len() > MOST_LINES as usize;
+                lines.truncate(MOST_LINES as usize);
+                if after.is_none() {
+                    lines.reverse();
+                }
+                Ok(LogPage { older: cut && after.is_none(), more: cut && after.is_some(), lines })
             })
             .await
     }
@@ -138,5 +143,47 @@ impl Ledger {
                 Ok(FailurePage { failures: rows.into_iter().map(|(_, failure)| failure).collect(), total, last, next })
             })
             .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Executor;
+    use crate::jobs::ledger::fixture;
+
+    #[tokio::test]
+    async fn a_log_keeps_its_newest_lines_and_is_read_to_its_end_page_by_page() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(folder.path()).unwrap();
+        let job = fixture::job(Executor::Local);
+        ledger.enqueue(&job, 1).await.unwrap();
+        let empty = ledger.logs(job.id, None).await.unwrap();
+        assert!(empty.lines.is_empty() && !empty.older && !empty.more);
+        let all = KEPT_LINES + STEP;
+        for line in 1..=all {
+            ledger.log(job.id, format!("line {line}")).await.unwrap();
+        }
+        let said = |page: &LogPage, place: usize| page.lines[place].1.split_once("line ").unwrap().1.parse().unwrap();
+        let newest = ledger.logs(job.id, None).await.unwrap();
+        assert!(newest.older && !newest.more);
+        let (first, last): (u32, u32) = (said(&newest, 0), said(&newest, newest.lines.len() - 1));
+        assert_eq!((first, last), (all - MOST_LINES + 1, all));
+
+        let (mut offset, mut next, mut pages) = (0, all - KEPT_LINES + 1, 0);
+        loop {
+            let page = ledger.logs(job.id, Some(offset)).await.unwrap();
+            for place in 0..page.lines.len() {
+                assert_eq!(said(&page, place), next);
+                next += 1;
+            }
+            (offset, pages) = (page.lines.last().map_or(offset, |(number, _)| *number), pages + 1);
+            assert!(!page.older);
+            if !page.more {
+                break;
+            }
+        }
+        assert_eq!((next, pages), (all + 1, 2));
+        assert!(ledger.logs(job.id, Some(offset)).await.unwrap().lines.is_empty());
     }
 }

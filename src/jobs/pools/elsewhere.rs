@@ -107,7 +107,7 @@ mod tests {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             let ended = clock.now();
-            while ledger.logs(job).await.unwrap().is_empty() {
+            while ledger.logs(job, None).await.unwrap().lines.is_empty() {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             (until, ended)
@@ -119,8 +119,8 @@ mod tests {
         assert!(until - begun >= 70_000, "renewed for longer than a lease: {}", until - begun);
         // Paused time runs on by itself while SQLite's thread is waited for: half a second for each look.
         assert!((0..5_000).contains(&(ended - until)), "{}", ended - until);
-        let logs = ledger.logs(job).await.unwrap().join("\n");
-        assert!(logs.contains("worker one was not heard of for 30 s"), "{logs}");
+        let logs = ledger.logs(job, None).await.unwrap().lines;
+        assert!(logs.iter().any(|(_, line)| line.contains("worker one was not heard of for 30 s")), "{logs:?}");
     }
 
     #[tokio::test(start_paused = true)]
