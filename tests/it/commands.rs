@@ -97,6 +97,8 @@ async fn the_clients_of_a_service_tell_by_their_exit_codes() {
     let id = job["job_id"].as_str().unwrap();
     let followed = glimpse(&at, &["jobs", id, "--follow"]).await;
     assert!(followed.status.success() && stdout(&followed).contains("26"), "{}", stdout(&followed));
+    let logs = glimpse(&at, &["jobs", id, "--logs"]).await;
+    assert!(stdout(&logs).contains("lists s3://") && stdout(&logs).contains("SUCCEEDED: "), "{}", stdout(&logs));
     let list = glimpse(&at, &["jobs"]).await;
     assert!(stdout(&list).contains("SUCCEEDED"), "{}", stdout(&list));
     assert_eq!(glimpse(&at, &["ingest", "--bucket", "other"]).await.status.code(), Some(1));
