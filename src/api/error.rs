@@ -94,6 +94,12 @@ impl ApiError {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     }
 
+    /// 416.
+    pub(super) fn range(range: &str, size: usize) -> Self {
+        let message = format!("the file has {size} bytes; `{range}` is beyond them");
+        Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", message)
+    }
+
     /// 504 of this service itself.
     pub(super) fn too_slow() -> Self {
         Self::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", "the request took too long and was given up")
@@ -179,6 +185,7 @@ impl From<SearchError> for ApiError {
             Refusal::NotAnImage => Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_format", said),
             Refusal::BadImage(class) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, class.as_str(), said),
             Refusal::Busy => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", said).after(RETRY_WHEN_BUSY),
+            Refusal::UnknownImage => Self::new(StatusCode::NOT_FOUND, "unknown_image", said),
             Refusal::UnknownCollection => Self::new(StatusCode::NOT_FOUND, "unknown_collection", said),
             Refusal::Conflict(code) => Self::new(StatusCode::CONFLICT, code, said),
             Refusal::RejectedInput => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "embed_rejected", said),
@@ -205,6 +212,7 @@ impl From<ImagesError> for ApiError {
             ImagesError::Image(error) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.class().as_str(), said),
             ImagesError::Refused => Self::new(StatusCode::BAD_GATEWAY, "bucket_refused", said),
             ImagesError::Dependency(down) => Self::dependency(&down),
+            ImagesError::Busy => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", said).after(RETRY_WHEN_BUSY),
             ImagesError::Panicked => Self::internal(),
             ImagesError::Index(error) => SearchError::Index(error).into(),
         }

@@ -22,13 +22,13 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// Where.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-struct Where {
+pub(super) struct Where {
     /// The collection; `VECTOR_DB_COLLECTION` where it is left out.
     collection: Option<String>,
 }
 
 impl Where {
-    fn or(self, defaults: &Defaults) -> String {
+    pub(super) fn or(self, defaults: &Defaults) -> String {
         self.collection.unwrap_or_else(|| defaults.collection.to_string())
     }
 }
@@ -69,11 +69,11 @@ async fn get_thumbnail(
     Ok((cached(&thumbnail.etag), kind, thumbnail.bytes).into_response())
 }
 
-/// Thumbnails are for whoever may search; they are asked after again when the picture may have changed.
-const CACHE: &str = "private, max-age=300";
+/// Pictures are for whoever may search; they are asked after again when the picture may have changed.
+pub(super) const CACHE: &str = "private, max-age=300";
 
 /// Whether the client says that it has this one.
-fn has(headers: &HeaderMap, etag: &str) -> bool {
+pub(super) fn has(headers: &HeaderMap, etag: &str) -> bool {
     let given = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
     given
         .split(',')

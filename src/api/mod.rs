@@ -11,6 +11,7 @@ mod images;
 mod internal;
 mod jobs;
 mod openapi;
+mod originals;
 mod ray;
 pub mod replies;
 mod search;

@@ -46,6 +46,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .merge(super::ray::routes())
         .merge(super::search::routes())
         .merge(super::images::routes())
+        .merge(super::originals::routes())
         .merge(super::collections::routes())
         .merge(super::health::routes())
 }

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 
 use super::error::{ApiError, ErrorReply};
 use super::extract::Query;
-use super::replies::SearchReply;
+use super::replies::{Asked, SearchReply};
 use super::{AppState, Defaults};
 use crate::domain::{Filter, ImageFormat, Timestamp};
 use crate::search::{Question, Search, SearchOptions};
@@ -27,6 +27,10 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 struct SearchParams {
     /// Words to search for; 1 to 1,000 characters after trimming.
     q: Option<String>,
+    /// Id of an image of the collection: others that are like it.
+    like: Option<String>,
+    /// Only results of at least this score, -1 to 1.
+    min_score: Option<f32>,
     /// Results, 1 to 100.
     #[serde(default = "ten")]
     #[param(default = 10, minimum = 1, maximum = 100)]
@@ -69,7 +73,7 @@ struct ImageQuery {
     q: Option<String>,
 }
 
-/// Find images by words.
+/// Find images by words, or by an image that is indexed, or by both.
 #[utoipa::path(get, path = "/search/images", tag = "search", params(SearchParams),
     responses((status = 200, body = SearchReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply),
         (status = 422, body = ErrorReply), (status = 429, body = ErrorReply), (status = 502, body = ErrorReply),
@@ -80,10 +84,11 @@ async fn search_by_text(
     Query(params): Query<SearchParams>,
     Query(pairs): Query<Pairs>,
 ) -> Result<axum::Json<SearchReply>, ApiError> {
-    let text = params.q.clone();
+    let question = Question { text: params.q.clone(), image: None, like: params.like.clone() };
+    let asked = Asked { query: question.text.clone(), file: None, like: question.like.clone() };
     let options = options(params, &pairs, &defaults)?;
-    let answer = search.search(Question { text: text.clone(), image: None }, options).await?;
-    Ok(axum::Json(SearchReply::of(answer, text, None)))
+    let answer = search.search(question, options).await?;
+    Ok(axum::Json(SearchReply::of(answer, asked)))
 }
 
 /// Find images by an image.
@@ -132,10 +137,11 @@ async fn search_by_image(
     let Some(image) = image else {
         return Err(ApiError::malformed("the form has no field `file`"));
     };
-    let text = params.q.clone();
+    let question = Question { text: params.q.clone(), image: Some(image), like: params.like.clone() };
+    let asked = Asked { query: question.text.clone(), file: name, like: question.like.clone() };
     let options = options(params, &pairs, &defaults)?;
-    let answer = search.search(Question { text: text.clone(), image: Some(image) }, options).await?;
-    Ok(axum::Json(SearchReply::of(answer, text, name)))
+    let answer = search.search(question, options).await?;
+    Ok(axum::Json(SearchReply::of(answer, asked)))
 }
 
 /// Reads a part and keeps no more than `limit` of it. What is over is read on for a while and thrown away: a client that
@@ -194,5 +200,6 @@ fn options(params: SearchParams, pairs: &Pairs, defaults: &Defaults) -> Result<S
             indexed_after,
             meta,
         },
+        min_score: params.min_score,
     })
 }

@@ -143,7 +143,7 @@ impl App {
         let thumbnail_prefix = settings.source.thumbnail_prefix.clone();
         let pipeline = Pipeline::new(source, provider, stores.jobs, limits, &settings.pipeline)
             .with_thumbnails(Some(thumbnail_prefix.clone()).filter(|prefix| !prefix.is_empty()));
-        let thumbnails = parts::thumbnails(&settings, client.clone()).await?;
+        let (thumbnails, originals) = parts::pictures(&settings, client.clone()).await?;
         let jobs = Jobs::start(JobParts {
             ledger,
             pipeline,
@@ -163,7 +163,7 @@ impl App {
         let state = AppState {
             jobs,
             search: Search::new(searches, stores.searches.clone(), limits),
-            images: Images::new(stores.searches, thumbnails),
+            images: Images::new(stores.searches, thumbnails, originals),
             defaults: Defaults {
                 collection: settings.index.collection().map_err(BuildError::Settings)?,
                 namespace: settings.api.k8s_namespace.clone().into(),

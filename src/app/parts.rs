@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{BuildError, providers, stores};
 use crate::config::Settings;
-use crate::images::Thumbnails;
+use crate::images::{Originals, Thumbnails};
 use crate::resilience::{Breaker, BreakerSettings, Guard, WaitBoard};
 use crate::source::{
     EmbeddedS3, EmbeddedS3Settings, Endpoint, GuardedSource, ImageSource, S3Credentials, S3Settings, S3Source,
@@ -56,12 +56,14 @@ pub(super) async fn source(
     Ok(Arc::new(GuardedSource::new(Arc::new(S3Source::new(client).await?), guard)))
 }
 
-/// Thumbnails that are made on request, from a bucket that answers rather than waits.
-pub(super) async fn thumbnails(settings: &Settings, client: S3Settings) -> Result<Thumbnails, BuildError> {
+/// Pictures that are asked for, from a bucket that answers rather than waits.
+pub(super) async fn pictures(settings: &Settings, client: S3Settings) -> Result<(Thumbnails, Originals), BuildError> {
     let source = Arc::new(S3Source::new(client).await?);
     let folder = settings.place.glimpse_data_dir.join("thumbnails");
-    let opened = Thumbnails::open(source, &folder, settings.images.cache_bytes(), settings.imaging.limits());
-    opened.map_err(|source| BuildError::Folder { folder, source })
+    let limits = settings.imaging.limits();
+    let thumbnails = Thumbnails::open(source.clone(), &folder, settings.images.cache_bytes(), limits)
+        .map_err(|source| BuildError::Folder { folder, source })?;
+    Ok((thumbnails, Originals::new(source, limits)))
 }
 
 /// The client's settings, as the variables say.

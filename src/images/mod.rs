@@ -1,6 +1,8 @@
-//! One indexed image: its record, its thumbnail, and its removal. The object in the bucket is never touched.
+//! One indexed image: its record, its thumbnail, its original, and its removal. The object in the bucket is never touched.
 
 mod cache;
+mod objects;
+mod originals;
 mod settings;
 mod thumbnails;
 
@@ -10,6 +12,7 @@ use crate::domain::{CollectionName, DependencyError, ImageId, ImageRecord, Image
 use crate::imaging::ImageError;
 use crate::index::{IndexError, Stores};
 
+pub use originals::{Original, Originals};
 pub use settings::ImagesSettings;
 pub use thumbnails::{Thumbnail, Thumbnails};
 
@@ -18,6 +21,7 @@ pub use thumbnails::{Thumbnail, Thumbnails};
 pub struct Images {
     stores: Stores,
     thumbnails: Thumbnails,
+    originals: Originals,
 }
 
 /// Why an image cannot be shown.
@@ -46,6 +50,9 @@ pub enum ImagesError {
     /// The bucket failed.
     #[error(transparent)]
     Dependency(DependencyError),
+    /// Too many originals are on their way out.
+    #[error("too many originals at once; try again in a moment")]
+    Busy,
     /// A decoder panicked over it.
     #[error("the picture could not be decoded")]
     Panicked,
@@ -56,8 +63,8 @@ pub enum ImagesError {
 
 impl Images {
     /// The images of these stores.
-    pub fn new(stores: Stores, thumbnails: Thumbnails) -> Self {
-        Self { stores, thumbnails }
+    pub fn new(stores: Stores, thumbnails: Thumbnails, originals: Originals) -> Self {
+        Self { stores, thumbnails, originals }
     }
 
     /// The record of one image.
@@ -82,6 +89,14 @@ impl Images {
     /// [`ImagesError`]
     pub async fn thumbnail(&self, record: &ImageRecord) -> Result<Thumbnail, ImagesError> {
         self.thumbnails.of(record).await
+    }
+
+    /// The file that an indexed image was made from, as it is now.
+    ///
+    /// # Errors
+    /// [`ImagesError`]
+    pub async fn original(&self, record: &ImageRecord) -> Result<Original, ImagesError> {
+        self.originals.of(record).await
     }
 
     /// Removes the record of one image from every store.

@@ -10,14 +10,15 @@ use tokio::sync::Semaphore;
 
 use super::ImagesError;
 use super::cache::Cache;
-use crate::domain::{ImageRecord, ImageRef, ImageUri};
+use super::objects::Objects;
+use crate::domain::{ImageRecord, ImageUri};
 use crate::imaging::{self, Limits};
-use crate::source::{ImageSource, SourceError};
+use crate::source::ImageSource;
 
 /// Where thumbnails come from. Clones share it.
 #[derive(Clone)]
 pub struct Thumbnails {
-    source: Arc<dyn ImageSource>,
+    objects: Objects,
     cache: Cache,
     limits: Limits,
     /// One decode a core, whatever a page with a hundred hits asks for at once.
@@ -48,7 +49,7 @@ impl Thumbnails {
     pub fn open(source: Arc<dyn ImageSource>, folder: &Path, most_bytes: u64, limits: Limits) -> io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
         let cache = Cache::open(folder, most_bytes)?;
-        Ok(Self { source, cache, limits, cores: Arc::new(Semaphore::new(cores)) })
+        Ok(Self { objects: Objects(source), cache, limits, cores: Arc::new(Semaphore::new(cores)) })
     }
 
     /// What tells the thumbnail of this record from every other one, without making it.
@@ -60,7 +61,7 @@ impl Thumbnails {
         let etag = Self::etag(record);
         let stored = record.payload.thumbnail_key.as_ref();
         if let Some(key) = stored
-            && let Ok(bytes) = self.fetch(&ImageUri::new(record.uri.bucket(), key)).await
+            && let Ok(bytes) = self.objects.fetch(&ImageUri::new(record.uri.bucket(), key)).await
         {
             return Ok(Thumbnail { bytes, etag });
         }
@@ -69,7 +70,7 @@ impl Thumbnails {
         if let Ok(Some(bytes)) = tokio::task::spawn_blocking(move || cache.get(&wanted)).await {
             return Ok(Thumbnail { bytes, etag });
         }
-        let original = self.fetch(&record.uri).await?;
+        let original = self.objects.fetch(&record.uri).await?;
         let core = self.cores.clone().acquire_owned().await;
         let (cache, limits) = (self.cache.clone(), self.limits);
         let made = tokio::task::spawn_blocking(move || {
@@ -85,29 +86,10 @@ impl Thumbnails {
         // The object may have changed since it was indexed: then this is the thumbnail of what it is now.
         Ok(Thumbnail { bytes, etag: etag_of(&sha256) })
     }
-
-    async fn fetch(&self, uri: &ImageUri) -> Result<Bytes, ImagesError> {
-        let image = ImageRef { uri: uri.clone(), etag: None, size_bytes: 0, modified: None };
-        match self.source.fetch(&image).await {
-            Ok(fetched) => Ok(fetched.bytes),
-            Err(SourceError::Missing(uri)) => Err(ImagesError::Vanished(uri)),
-            Err(SourceError::Dependency(down)) => Err(ImagesError::Dependency(down)),
-            Err(
-                error @ (SourceError::NoBucket(_)
-                | SourceError::Denied(_)
-                | SourceError::TooLarge { .. }
-                | SourceError::BrokenOff { .. }
-                | SourceError::Refused { .. }),
-            ) => {
-                tracing::warn!(image.uri = %uri, %error, "original not handed out");
-                Err(ImagesError::Refused)
-            }
-        }
-    }
 }
 
 /// Half of the digest tells pictures apart as well as all of it.
-fn etag_of(sha256: &str) -> String {
+pub(super) fn etag_of(sha256: &str) -> String {
     sha256.chars().take(32).collect()
 }
 

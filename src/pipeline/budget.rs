@@ -12,8 +12,9 @@ pub struct ByteBudget {
     decoded: Purse,
 }
 
+/// So many bytes, for whoever takes some.
 #[derive(Debug)]
-struct Purse {
+pub struct Purse {
     permits: Arc<Semaphore>,
     whole: u32,
 }
@@ -22,7 +23,16 @@ struct Purse {
 #[derive(Debug)]
 #[must_use = "the bytes are given back when this is dropped"]
 pub struct Taken {
-    _permit: Option<OwnedSemaphorePermit>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Taken {
+    /// Gives back all but so many bytes.
+    pub fn keep(&mut self, bytes: u64) {
+        let keep = usize::try_from(bytes.div_ceil(BLOCK).max(1)).unwrap_or(usize::MAX);
+        let more = self.permit.as_ref().map_or(0, |permit| permit.num_permits().saturating_sub(keep));
+        drop(self.permit.as_mut().and_then(|permit| permit.split(more)));
+    }
 }
 
 /// Permits are counted in blocks, since a semaphore counts no further than 2^29 on small machines.
@@ -46,16 +56,17 @@ impl ByteBudget {
 }
 
 impl Purse {
-    fn new(bytes: u64) -> Self {
+    /// A full one.
+    pub fn new(bytes: u64) -> Self {
         let whole = u32::try_from((bytes / BLOCK).max(1)).unwrap_or(u32::MAX >> 3).min(u32::MAX >> 3);
         Self { permits: Arc::new(Semaphore::new(whole as usize)), whole }
     }
 
-    /// What is larger than the whole purse takes all of it, and so goes alone.
-    async fn take(&self, bytes: u64) -> Taken {
+    /// Waits until so many bytes may be held. What is larger than the whole purse takes all of it, and so goes alone.
+    pub async fn take(&self, bytes: u64) -> Taken {
         let blocks = u32::try_from(bytes.div_ceil(BLOCK)).unwrap_or(u32::MAX).clamp(1, self.whole);
         // The semaphore is never closed.
-        Taken { _permit: self.permits.clone().acquire_many_owned(blocks).await.ok() }
+        Taken { permit: self.permits.clone().acquire_many_owned(blocks).await.ok() }
     }
 }
 
@@ -75,5 +86,17 @@ mod tests {
         assert!(futures::poll!(Box::pin(budget.take_encoded(1))).is_pending());
         drop(giant);
         let _one = budget.take_encoded(1).await;
+    }
+
+    #[tokio::test]
+    async fn what_turns_out_smaller_gives_back_the_rest() {
+        let purse = Purse::new(1024 * 1024);
+        let mut taken = purse.take(1024 * 1024).await;
+        assert!(futures::poll!(Box::pin(purse.take(1))).is_pending());
+        taken.keep(512 * 1024);
+        let half = purse.take(512 * 1024).await;
+        assert!(futures::poll!(Box::pin(purse.take(1))).is_pending());
+        drop(taken);
+        drop((half, purse.take(512 * 1024).await));
     }
 }

@@ -1,6 +1,6 @@
 //! Why a search gives no answer, and what kind of refusal that is.
 
-use crate::domain::{DependencyError, FailureClass, InvalidCollectionName, SpaceMismatch};
+use crate::domain::{CollectionName, DependencyError, FailureClass, InvalidCollectionName, SpaceMismatch};
 use crate::embed::EmbedError;
 use crate::imaging::ImageError;
 use crate::index::IndexError;
@@ -19,6 +19,14 @@ pub enum SearchError {
     /// A malformed collection name.
     #[error(transparent)]
     Collection(#[from] InvalidCollectionName),
+    /// No image has that id in that collection; also for an id that is none.
+    #[error("there is no image `{id}` in the collection `{collection}`")]
+    UnknownImage {
+        /// As it was asked for.
+        id: String,
+        /// Where.
+        collection: CollectionName,
+    },
     /// The picture is none.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -56,6 +64,8 @@ pub enum Refusal<'a> {
     Busy,
     /// No such collection.
     UnknownCollection,
+    /// No such image.
+    UnknownImage,
     /// It contradicts what is there; the word says what.
     Conflict(&'static str),
     /// The provider does not take this input.
@@ -74,6 +84,7 @@ impl SearchError {
         match self {
             Self::Invalid { field, .. } => Refusal::Invalid(field),
             Self::Collection(_) => Refusal::Collection,
+            Self::UnknownImage { .. } => Refusal::UnknownImage,
             Self::Image(ImageError::TooLarge { .. }) => Refusal::TooLarge,
             Self::Image(ImageError::UnsupportedFormat(_)) => Refusal::NotAnImage,
             Self::Image(

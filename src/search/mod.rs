@@ -11,7 +11,7 @@ use futures::future::{Either, select};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::domain::{CollectionInfo, CollectionName, Embedding, Hit, SearchQuery, Space};
+use crate::domain::{CollectionInfo, CollectionName, Embedding, Hit, ImageId, ImageRecord, SearchQuery, Space};
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
 use crate::imaging::{self, Limits};
 use crate::index::Stores;
@@ -60,6 +60,8 @@ pub struct Answer {
     pub model: String,
     /// Best first.
     pub hits: Vec<Found>,
+    /// SHA-256 of the image that hits were to be like.
+    pub same_as: Option<String>,
     /// Stores that were asked and are left out, and why.
     pub warnings: Vec<String>,
     /// Time for the query's vector, decoding included.
@@ -82,6 +84,8 @@ pub struct Collections {
 /// What the stores gave, and what it took.
 struct Asked {
     space: Arc<Space>,
+    /// The image that hits are to be like.
+    like: Option<ImageRecord>,
     query: SearchQuery,
     nearest: Answers<Vec<Hit>>,
     embed: Duration,
@@ -137,9 +141,18 @@ impl Search {
         let collection = CollectionName::parse(&options.collection)?;
         let stores = self.choose(options.provider.as_deref())?;
         let (spaces, asked) = self.look(&stores, &collection, question, &options).await?;
-        let Merged { answer: hits, warnings } = stores.merge(spaces, asked.nearest, &asked.space, &asked.query)?;
+        let Merged { answer: mut hits, warnings } = stores.merge(spaces, asked.nearest, &asked.space, &asked.query)?;
+        if let Some(like) = &asked.like {
+            hits.retain(|found| found.hit.id != like.id);
+            hits.drain(..options.offset.min(hits.len()));
+            hits.truncate(options.limit);
+        }
+        if let Some(least) = options.min_score {
+            hits.retain(|found| found.hit.score >= least);
+        }
+        let same_as = asked.like.map(|like| like.payload.content_sha256);
         let (provider, model) = (stores.name(), asked.space.model.clone());
-        Ok(Answer { provider, collection, model, hits, warnings, embed: asked.embed, search: asked.search })
+        Ok(Answer { provider, collection, model, hits, same_as, warnings, embed: asked.embed, search: asked.search })
     }
 
     /// What each store's collection is, and what is nearest in it.
@@ -168,13 +181,26 @@ impl Search {
     ) -> Result<Asked, SearchError> {
         let space = self.provider.space().await?;
         let begun = Instant::now();
-        let embedding = self.embed(question, &space).await?;
+        let like = match &question.like {
+            Some(id) => Some(self.known(collection, id).await?),
+            None => None,
+        };
+        let embedding = self.embed(question, like.as_ref(), &space).await?;
         let embed = begun.elapsed();
-        let filter = options.filter.clone();
-        let query = SearchQuery { embedding, limit: options.limit, offset: options.offset, filter };
+        // The image itself is left out of the hits, wherever it stands: pages are cut afterwards.
+        let (limit, offset) =
+            if like.is_some() { (options.offset + options.limit + 1, 0) } else { (options.limit, options.offset) };
+        let query = SearchQuery { embedding, limit, offset, filter: options.filter.clone() };
         let begun = Instant::now();
         let nearest = stores.nearest(collection, &query).await;
-        Ok(Asked { space, query, nearest, embed, search: begun.elapsed() })
+        Ok(Asked { space, like, query, nearest, embed, search: begun.elapsed() })
+    }
+
+    /// The record of an image that is named in a question, from any store.
+    async fn known(&self, collection: &CollectionName, id: &str) -> Result<ImageRecord, SearchError> {
+        let unknown = || SearchError::UnknownImage { id: id.to_owned(), collection: collection.clone() };
+        let parsed = id.parse::<ImageId>().map_err(|_| unknown())?;
+        self.stores.find(collection, parsed).await?.ok_or_else(unknown)
     }
 
     /// Every collection of every store.
@@ -215,24 +241,29 @@ impl Search {
         })
     }
 
-    /// Words and a picture together lie between the two: the sum of both unit vectors.
-    async fn embed(&self, question: Question, space: &Space) -> Result<Embedding, SearchError> {
-        let image = match question.image {
-            Some(bytes) => Some(self.embed_image(bytes).await?),
-            None => None,
-        };
-        let text = match question.text.as_deref().map(str::trim) {
-            Some(text) => Some(self.provider.embed_text(text).await?),
-            None => None,
-        };
-        match (image, text) {
-            (Some(image), Some(text)) => {
-                let sum = image.as_slice().iter().zip(text.as_slice()).map(|(a, b)| a + b).collect();
-                Ok(Embedding::normalised(sum, space.dimension).map_err(EmbedError::Invalid)?)
-            }
-            (Some(one), None) | (None, Some(one)) => Ok(one),
-            (None, None) => Err(nothing_asked()),
+    /// Words, a picture and an image that is known: what is asked for together lies between, at the sum of unit vectors.
+    async fn embed(
+        &self,
+        question: Question,
+        like: Option<&ImageRecord>,
+        space: &Space,
+    ) -> Result<Embedding, SearchError> {
+        let mut parts: Vec<Embedding> = like.map(|record| record.embedding.clone()).into_iter().collect();
+        if let Some(bytes) = question.image {
+            parts.push(self.embed_image(bytes).await?);
         }
+        if let Some(text) = question.text.as_deref().map(str::trim) {
+            parts.push(self.provider.embed_text(text).await?);
+        }
+        let first = parts.pop().ok_or_else(nothing_asked)?;
+        if parts.is_empty() {
+            return Ok(first);
+        }
+        let mut sum = first.as_slice().to_vec();
+        for part in parts {
+            sum.iter_mut().zip(part.as_slice()).for_each(|(sum, value)| *sum += value);
+        }
+        Ok(Embedding::normalised(sum, space.dimension).map_err(EmbedError::Invalid)?)
     }
 
     async fn embed_image(&self, bytes: Bytes) -> Result<Embedding, SearchError> {

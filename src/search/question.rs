@@ -12,6 +12,8 @@ pub struct Question {
     pub text: Option<String>,
     /// The bytes of a picture.
     pub image: Option<Bytes>,
+    /// The id of an indexed image of the collection; it is no hit itself.
+    pub like: Option<String>,
 }
 
 /// Where and how much.
@@ -27,6 +29,8 @@ pub struct SearchOptions {
     pub collection: String,
     /// Which records may answer.
     pub filter: Filter,
+    /// Only hits of at least this score.
+    pub min_score: Option<f32>,
 }
 
 /// Most hits in one reply.
@@ -38,7 +42,7 @@ pub const MOST_CHARACTERS: usize = 1_000;
 pub(super) fn nothing_asked() -> SearchError {
     SearchError::Invalid {
         field: "q",
-        message: "say what to look for: words in `q`, or a picture in `file`".to_owned(),
+        message: "say what to look for: words in `q`, the id of an image in `like`, or a picture in `file`".to_owned(),
     }
 }
 
@@ -53,7 +57,7 @@ pub(super) fn check(question: &Question, options: &SearchOptions) -> Result<(), 
                 format!("must have 1 to {MOST_CHARACTERS} characters after trimming, not {characters}"),
             );
         }
-    } else if question.image.is_none() {
+    } else if question.image.is_none() && question.like.is_none() {
         return Err(nothing_asked());
     }
     if !(1..=MOST_HITS).contains(&options.limit) {
@@ -61,6 +65,9 @@ pub(super) fn check(question: &Question, options: &SearchOptions) -> Result<(), 
     }
     if options.offset.saturating_add(options.limit) > MOST_DEEP {
         return invalid("offset", format!("offset and limit together may be {MOST_DEEP} at most"));
+    }
+    if let Some(score) = options.min_score.filter(|score| !(-1.0..=1.0).contains(score)) {
+        return invalid("min_score", format!("must be -1 to 1, not {score}"));
     }
     match &options.filter.s3_prefix {
         Some(prefix) if !prefix.ends_with('/') => invalid("s3_prefix", format!("must end in `/`, not `{prefix}`")),
@@ -73,7 +80,14 @@ mod tests {
     use super::*;
 
     fn options() -> SearchOptions {
-        SearchOptions { limit: 10, offset: 0, provider: None, collection: "c".into(), filter: Filter::default() }
+        SearchOptions {
+            limit: 10,
+            offset: 0,
+            provider: None,
+            collection: "c".into(),
+            filter: Filter::default(),
+            min_score: None,
+        }
     }
 
     fn refused(question: &Question, options: &SearchOptions) -> String {
@@ -82,7 +96,7 @@ mod tests {
 
     #[test]
     fn each_option_out_of_range_is_named() {
-        let words = |text: &str| Question { text: Some(text.to_owned()), image: None };
+        let words = |text: &str| Question { text: Some(text.to_owned()), ..Question::default() };
         check(&words("a cat"), &options()).unwrap();
         check(&words(&"ä".repeat(1000)), &options()).unwrap();
         assert!(refused(&words(" \n "), &options()).starts_with("q:"));
@@ -91,6 +105,10 @@ mod tests {
         assert!(refused(&words("a"), &SearchOptions { limit: 0, ..options() }).starts_with("limit:"));
         assert!(refused(&words("a"), &SearchOptions { limit: 101, ..options() }).starts_with("limit:"));
         assert!(refused(&words("a"), &SearchOptions { offset: 9_991, ..options() }).starts_with("offset:"));
+        for score in [1.1, -1.1, f32::NAN] {
+            let options = SearchOptions { min_score: Some(score), ..options() };
+            assert!(refused(&words("a"), &options).starts_with("min_score:"));
+        }
         let filter = Filter { s3_prefix: Some("images".into()), ..Filter::default() };
         assert!(refused(&words("a"), &SearchOptions { filter, ..options() }).starts_with("s3_prefix:"));
     }

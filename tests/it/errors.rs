@@ -56,6 +56,9 @@ async fn each_wrong_request_is_told_what_is_wrong() {
         "/search/images?q=a&s3_prefix=images",
         "/search/images?q=a&indexed_after=yesterday",
         "/search/images?q=a&min_width=-1",
+        "/search/images?q=a&min_score=2",
+        "/search/images?like=nonsense",
+        "/images/nonsense/original",
     ] {
         replies.push(said(&app, Method::GET, path, None).await);
     }

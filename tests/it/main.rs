@@ -33,6 +33,7 @@ mod metadata;
 mod mirror;
 mod mutation;
 mod openapi;
+mod originals;
 mod parity;
 mod poison;
 mod pool;

@@ -15,6 +15,9 @@ pub struct SearchReply {
     pub query: Option<String>,
     /// The name of the picture that was searched for.
     pub file: Option<String>,
+    /// The id of the indexed image that was searched for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub like: Option<String>,
     /// The model that made the query's vector.
     pub model: String,
     /// The collection that was searched.
@@ -62,9 +65,24 @@ pub struct ResultReply {
     pub thumbnail_key: Option<String>,
     /// Path of its thumbnail on this service, where it serves one.
     pub thumbnail: Option<String>,
+    /// Path of the original on this service.
+    pub original: String,
     /// The stores that had it, where several were asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stores: Vec<String>,
+    /// Whether its bytes are those of the image that was named in `like`; only with that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identical: Option<bool>,
+}
+
+/// What a search was asked for, as far as it is said again.
+pub(in crate::api) struct Asked {
+    /// Words.
+    pub(in crate::api) query: Option<String>,
+    /// The name of a picture.
+    pub(in crate::api) file: Option<String>,
+    /// The id of an indexed image.
+    pub(in crate::api) like: Option<String>,
 }
 
 /// One indexed image.
@@ -92,6 +110,8 @@ pub struct ImageReply {
     pub thumbnail_key: Option<String>,
     /// Path of its thumbnail on this service, where it serves one.
     pub thumbnail: Option<String>,
+    /// Path of the original on this service.
+    pub original: String,
     /// ETag of the object that was read.
     pub etag: Option<String>,
     /// Its size.
@@ -166,14 +186,19 @@ pub struct ReadyReply {
 }
 
 impl SearchReply {
-    pub(in crate::api) fn of(answer: Answer, query: Option<String>, file: Option<String>) -> Self {
+    pub(in crate::api) fn of(answer: Answer, asked: Asked) -> Self {
         let several = answer.provider == "all";
-        let results: Vec<_> =
-            answer.hits.into_iter().map(|found| ResultReply::of(&answer.collection, found, several)).collect();
+        let same_as = answer.same_as.as_deref();
+        let reply = |found| ResultReply::of(&answer.collection, found, several, same_as);
+        let mut results: Vec<_> = answer.hits.into_iter().map(reply).collect();
+        // The very same bytes before what only looks the same.
+        results.sort_by_key(|result| result.identical == Some(false));
         let ms = |time: std::time::Duration| (time.as_secs_f64() * 1e5).round() / 100.0;
+        let Asked { query, file, like } = asked;
         Self {
             query,
             file,
+            like,
             model: answer.model,
             collection: answer.collection.to_string(),
             provider: answer.provider.to_owned(),
@@ -186,10 +211,12 @@ impl SearchReply {
 }
 
 impl ResultReply {
-    fn of(collection: &CollectionName, Found { hit, stores }: Found, several: bool) -> Self {
+    fn of(collection: &CollectionName, Found { hit, stores }: Found, several: bool, same_as: Option<&str>) -> Self {
         let payload = hit.payload;
         Self {
-            thumbnail: Some(thumbnail_path(&hit.id, collection)),
+            identical: same_as.map(|sha256| sha256 == payload.content_sha256),
+            thumbnail: Some(path_of(&hit.id, "thumbnail", collection)),
+            original: path_of(&hit.id, "original", collection),
             id: hit.id.to_string(),
             score: hit.score,
             s3_key: payload.s3_key,
@@ -203,9 +230,9 @@ impl ResultReply {
     }
 }
 
-/// Where this service serves the thumbnail of an image.
-fn thumbnail_path(id: &ImageId, collection: &CollectionName) -> String {
-    format!("/images/{id}/thumbnail?collection={collection}")
+/// Where this service serves a file of an image.
+fn path_of(id: &ImageId, file: &str, collection: &CollectionName) -> String {
+    format!("/images/{id}/{file}?collection={collection}")
 }
 
 impl ImageReply {
@@ -222,7 +249,8 @@ impl ImageReply {
             height: payload.height,
             frames: payload.frames,
             thumbnail_key: payload.thumbnail_key,
-            thumbnail: Some(thumbnail_path(&record.id, collection)),
+            thumbnail: Some(path_of(&record.id, "thumbnail", collection)),
+            original: path_of(&record.id, "original", collection),
             etag: payload.etag,
             size_bytes: payload.size_bytes,
             content_sha256: payload.content_sha256,

@@ -9,6 +9,7 @@ mod verify;
 
 pub use super::error::ErrorReply;
 pub use failures::{FailureReply, FailuresReply};
+pub(super) use images::Asked;
 pub use images::{
     CollectionReply, CollectionsReply, DeletedReply, HealthReply, ImageReply, ReadyReply, ResultReply, SearchReply,
     TookReply,
