@@ -51,7 +51,9 @@ impl ClipError {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooMany { .. }
             | Self::Input { .. }
-            | Self::Embed(EmbedError::Rejected(_) | EmbedError::Unsupported) => StatusCode::UNPROCESSABLE_ENTITY,
+            | Self::Embed(EmbedError::Rejected(_) | EmbedError::Failing { .. } | EmbedError::Unsupported) => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             Self::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::TooSlow => StatusCode::GATEWAY_TIMEOUT,
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,

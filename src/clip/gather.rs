@@ -101,6 +101,7 @@ impl Gather {
                     Ok(_)
                     | Err(
                         EmbedError::Rejected(_)
+                        | EmbedError::Failing { .. }
                         | EmbedError::WrongCount { .. }
                         | EmbedError::Invalid(_)
                         | EmbedError::Unsupported,

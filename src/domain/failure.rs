@@ -24,6 +24,8 @@ pub enum FailureClass {
     FetchDenied,
     /// It was listed and is no longer there.
     FetchMissing,
+    /// The bucket's service failed over it again and again.
+    FetchFailed,
     /// The embedding provider refuses this image.
     EmbedRejected,
     /// A store refuses this record.
@@ -36,7 +38,7 @@ pub enum FailureClass {
 
 impl FailureClass {
     /// Every class.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::UnsupportedFormat,
         Self::Corrupt,
         Self::Truncated,
@@ -44,6 +46,7 @@ impl FailureClass {
         Self::TooLarge,
         Self::FetchDenied,
         Self::FetchMissing,
+        Self::FetchFailed,
         Self::EmbedRejected,
         Self::IndexRejected,
         Self::Panicked,
@@ -60,6 +63,7 @@ impl FailureClass {
             Self::TooLarge => "too_large",
             Self::FetchDenied => "fetch_denied",
             Self::FetchMissing => "fetch_missing",
+            Self::FetchFailed => "fetch_failed",
             Self::EmbedRejected => "embed_rejected",
             Self::IndexRejected => "index_rejected",
             Self::Panicked => "panicked",

@@ -110,6 +110,16 @@ pub enum EmbedError {
     /// The provider refuses this input; another may be fine.
     #[error("the embedding provider refused the input: {0}")]
     Rejected(String),
+    /// The provider fails over this input again and again, and answers for others in between.
+    #[error(
+        "{dependency} failed over this input {tries} times and answered for others in between; the log has the details"
+    )]
+    Failing {
+        /// The provider.
+        dependency: String,
+        /// How often it was asked.
+        tries: u32,
+    },
     /// Fewer or more vectors than inputs.
     #[error("the embedding provider answered {got} vectors for {sent} inputs")]
     WrongCount {
@@ -134,6 +144,7 @@ impl Retryable for EmbedError {
         match self {
             Self::Unsupported
             | Self::Rejected(_)
+            | Self::Failing { .. }
             | Self::WrongCount { .. }
             | Self::Invalid(_)
             | Self::ProbeFailed(_) => false,
@@ -156,9 +167,23 @@ impl EmbedError {
             Self::Dependency(down) => Some(down),
             Self::Unsupported
             | Self::Rejected(_)
+            | Self::Failing { .. }
             | Self::WrongCount { .. }
             | Self::Invalid(_)
             | Self::ProbeFailed(_) => None,
+        }
+    }
+
+    /// How often the provider was asked before this was said.
+    pub fn tries(&self) -> u32 {
+        match self {
+            Self::Failing { tries, .. } => *tries,
+            Self::Unsupported
+            | Self::Rejected(_)
+            | Self::WrongCount { .. }
+            | Self::Invalid(_)
+            | Self::ProbeFailed(_)
+            | Self::Dependency(_) => 1,
         }
     }
 }

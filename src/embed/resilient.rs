@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::{Busy, EmbedError, ImageEmbeddingProvider, probe};
 use crate::domain::{Embedding, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
-use crate::resilience::Guard;
+use crate::resilience::{Blame, Guard};
 
 /// A provider that is called with patience or promptly, as its guard is: jobs and searches hold one each over the same
 /// adapter and the same breaker.
@@ -35,8 +35,18 @@ impl ImageEmbeddingProvider for Resilient {
         self.guard.for_calls(probe::CALLS).call(|| self.inner.space()).await
     }
 
+    /// The patient do not wait for ever over one picture: where the provider answers its probe, it is the picture.
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
-        self.guard.call(|| self.inner.embed_image_batch(images)).await
+        let embed = || self.inner.embed_image_batch(images);
+        match self.guard.call_or_blame(|_| true, embed, || self.inner.space()).await {
+            Ok(embeddings) => Ok(embeddings),
+            Err(Blame::Call(error)) => Err(error),
+            Err(Blame::Input { tries, error }) => {
+                let dependency = self.guard.dependency().to_owned();
+                tracing::warn!(dependency, tries, images = images.len(), %error, "fails over an input alone");
+                Err(EmbedError::Failing { dependency, tries })
+            }
+        }
     }
 
     async fn embed_image(&self, image: &PreparedImage) -> Result<Embedding, EmbedError> {

@@ -25,7 +25,8 @@ impl Objects {
                 | SourceError::Denied(_)
                 | SourceError::TooLarge { .. }
                 | SourceError::BrokenOff { .. }
-                | SourceError::Refused { .. }),
+                | SourceError::Refused { .. }
+                | SourceError::Failing { .. }),
             ) => {
                 tracing::warn!(image.uri = %uri, %error, "original not handed out");
                 Err(ImagesError::Refused)

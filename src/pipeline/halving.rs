@@ -26,6 +26,7 @@ impl Pipeline {
                 Err(error @ (EmbedError::Dependency(_) | EmbedError::ProbeFailed(_))) => return Err(error),
                 Err(
                     error @ (EmbedError::Rejected(_)
+                    | EmbedError::Failing { .. }
                     | EmbedError::WrongCount { .. }
                     | EmbedError::Invalid(_)
                     | EmbedError::Unsupported),

@@ -104,9 +104,10 @@ impl Steps {
             }
             SourceError::TooLarge { .. } => FailureClass::TooLarge,
             SourceError::BrokenOff { .. } => FailureClass::Truncated,
+            SourceError::Failing { .. } => FailureClass::FetchFailed,
             SourceError::Dependency(down) => return self.broke(down.clone()),
         };
-        self.failed(task, class, error.to_string()).await
+        self.failed_after(error.tries(), task, class, error.to_string()).await
     }
 
     pub(super) async fn prepare(self, loaded: Loaded) -> Option<Ready> {
@@ -217,7 +218,8 @@ impl Steps {
             match embedding {
                 Ok(embedding) => embedded.push(self.record(ready, embedding)),
                 Err(error) => {
-                    self.failed::<()>(&ready.task, FailureClass::EmbedRejected, error.to_string()).await;
+                    let class = FailureClass::EmbedRejected;
+                    self.failed_after::<()>(error.tries(), &ready.task, class, error.to_string()).await;
                 }
             }
         }
@@ -263,7 +265,12 @@ impl Steps {
     }
 
     async fn failed<T>(&self, task: &Task, class: FailureClass, message: String) -> Option<T> {
-        let failure = ItemFailure { uri: task.image.uri.clone(), class, message, attempts: 1 };
+        self.failed_after(1, task, class, message).await
+    }
+
+    /// The same after so many attempts of this lease.
+    async fn failed_after<T>(&self, attempts: u32, task: &Task, class: FailureClass, message: String) -> Option<T> {
+        let failure = ItemFailure { uri: task.image.uri.clone(), class, message, attempts };
         self.tell(task.ticket, Fate::Failed(failure)).await;
         None
     }

@@ -90,6 +90,14 @@ impl Guard {
         &self.dependency
     }
 
+    /// Whether it waits as long as it takes.
+    pub(super) fn is_patient(&self) -> bool {
+        match self.temper {
+            Temper::Patient(_) => true,
+            Temper::Prompt { .. } => false,
+        }
+    }
+
     /// Whether a call would be made now: not while the breaker is open. Asks nobody.
     ///
     /// # Errors

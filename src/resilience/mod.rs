@@ -1,7 +1,8 @@
 //! What keeps one failing or slow thing from costing another: whether a retry may help, the breaker, the guard that
-//! makes calls through it (and the board that says what is waited on), and bounded concurrency in spawned tasks.
+//! makes calls through it (and the board that says what is waited on, and the judgement whether the input is to blame), and bounded concurrency in spawned tasks.
 //! Knows nothing of images, and imports nothing of ours but the noun for a dependency's failure.
 
+pub mod blame;
 pub mod breaker;
 pub mod concurrently;
 pub mod guard;
@@ -9,6 +10,7 @@ pub mod waiting;
 
 use std::time::Duration;
 
+pub use blame::Blame;
 pub use breaker::{Breaker, BreakerSettings, CircuitOpen, Permit};
 pub use concurrently::Concurrently;
 pub use guard::Guard;

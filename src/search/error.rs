@@ -94,7 +94,9 @@ impl SearchError {
             Self::Space(_) | Self::Index(IndexError::Space(_)) => Refusal::Conflict("space_mismatch"),
             Self::Index(IndexError::NameTaken { .. }) => Refusal::Conflict("name_taken"),
             Self::Index(IndexError::UnknownCollection(_)) => Refusal::UnknownCollection,
-            Self::Embed(EmbedError::Unsupported | EmbedError::Rejected(_)) => Refusal::RejectedInput,
+            Self::Embed(EmbedError::Unsupported | EmbedError::Rejected(_) | EmbedError::Failing { .. }) => {
+                Refusal::RejectedInput
+            }
             Self::Embed(EmbedError::WrongCount { .. } | EmbedError::Invalid(_) | EmbedError::ProbeFailed(_)) => {
                 Refusal::BadProvider
             }

@@ -7,10 +7,10 @@ use futures::stream::{BoxStream, StreamExt};
 
 use super::{Fetched, ImageSource, NewObject, Scope, SourceError};
 use crate::domain::{ImageRef, ImageUri};
-use crate::resilience::{Guard, Retryable};
+use crate::resilience::{Blame, Guard, Retryable};
 
 /// How often one object may break off before that is taken for the object's own trouble.
-const BROKEN_OFF: u32 = 3;
+pub(super) const BROKEN_OFF: u32 = 3;
 
 /// Wraps a source with the breaker that all callers of the bucket share. Waits for ever; whoever has waited
 /// long enough drops the call.
@@ -105,7 +105,16 @@ impl ImageSource for GuardedSource {
     }
 
     async fn fetch(&self, image: &ImageRef) -> Result<Fetched, SourceError> {
-        self.guard.call_while(not_for_ever(), || self.inner.fetch(image)).await
+        let key = Scope { bucket: image.uri.bucket().into(), prefix: image.uri.key().into(), start_after: None };
+        let list = || async { self.inner.list(&key).next().await.transpose() };
+        match self.guard.call_or_blame(not_for_ever(), || self.inner.fetch(image), list).await {
+            Ok(fetched) => Ok(fetched),
+            Err(Blame::Call(error)) => Err(error),
+            Err(Blame::Input { tries, error }) => {
+                tracing::warn!(image.uri = %image.uri, tries, %error, "the bucket's service fails over an object alone");
+                Err(SourceError::Failing { uri: image.uri.clone(), tries })
+            }
+        }
     }
 
     async fn fetch_file(&self, uri: &ImageUri, most: u64) -> Result<Fetched, SourceError> {

@@ -115,6 +115,14 @@ pub enum SourceError {
         /// The service's code and words.
         reason: String,
     },
+    /// The service fails over this object again and again, and lists it in between.
+    #[error("the bucket's service failed over {uri} {tries} times while it was there; the log has the details")]
+    Failing {
+        /// Which object.
+        uri: ImageUri,
+        /// How often it was asked for it.
+        tries: u32,
+    },
     /// The service itself is the trouble.
     #[error(transparent)]
     Dependency(#[from] DependencyError),
@@ -123,9 +131,12 @@ pub enum SourceError {
 impl Retryable for SourceError {
     fn is_retryable(&self) -> bool {
         match self {
-            Self::Missing(_) | Self::NoBucket(_) | Self::Denied(_) | Self::TooLarge { .. } | Self::Refused { .. } => {
-                false
-            }
+            Self::Missing(_)
+            | Self::NoBucket(_)
+            | Self::Denied(_)
+            | Self::TooLarge { .. }
+            | Self::Refused { .. }
+            | Self::Failing { .. } => false,
             Self::BrokenOff { .. } => true,
             Self::Dependency(down) => down.trouble.may_pass(),
         }
@@ -142,6 +153,22 @@ impl Retryable for SourceError {
         match self {
             Self::Dependency(down) => down.trouble.is_down(),
             other => other.is_retryable(),
+        }
+    }
+}
+
+impl SourceError {
+    /// How often the object was asked for before this was said by a source that waits.
+    pub fn tries(&self) -> u32 {
+        match self {
+            Self::Failing { tries, .. } => *tries,
+            Self::BrokenOff { .. } => guarded::BROKEN_OFF,
+            Self::Missing(_)
+            | Self::NoBucket(_)
+            | Self::Denied(_)
+            | Self::TooLarge { .. }
+            | Self::Refused { .. }
+            | Self::Dependency(_) => 1,
         }
     }
 }

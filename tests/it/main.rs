@@ -47,6 +47,7 @@ mod source_contract;
 mod source_embedded;
 mod source_trouble;
 mod stores;
+mod stubborn;
 mod support;
 mod thumbnails;
 mod uploads;

@@ -191,6 +191,7 @@ fn provider_advice(error: &EmbedError, elsewhere: bool) -> &'static str {
         | EmbedError::Invalid(_)
         | EmbedError::WrongCount { .. }
         | EmbedError::Rejected(_)
+        | EmbedError::Failing { .. }
         | EmbedError::Unsupported => {
             "its vectors are of no use: choose another server, or another model (IMAGE_EMBEDDING_PROVIDER, CLIP_MODEL)"
         }

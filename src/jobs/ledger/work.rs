@@ -76,7 +76,9 @@ impl Ledger {
                             Fate::Failed(failure) if held => {
                                 // Whatever was said to have failed: it is this item that did.
                                 let uri = ImageUri::parse(&uri).unwrap_or(failure.uri);
-                                let failure = ItemFailure { uri, ..failure };
+                                // Earlier leases of it were attempts, too.
+                                let attempts = failure.attempts.saturating_add(attempt.saturating_sub(1));
+                                let failure = ItemFailure { uri, attempts, ..failure };
                                 insert_failure(&all, &job, &failure)?;
                                 failed += 1;
                             }

@@ -1,13 +1,15 @@
 //! A CLIP service that costs next to nothing: its vectors are the colours of a picture's quarters. For tests in which
-//! pictures are many and the model is beside the point.
+//! pictures are many and the model is beside the point. It fails over pictures of [`POISON`].
 
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use image::RgbImage;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
@@ -15,6 +17,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// Pixels a side.
 const SIDE: u32 = 16;
+
+/// The colour of a picture's first pixel over which it fails, and all that came with it.
+pub(crate) const POISON: [u8; 3] = [255, 0, 255];
 
 /// A running service.
 pub(crate) struct CheapClip {
@@ -28,7 +33,11 @@ impl CheapClip {
         let images = move |Json(body): Json<Value>| async move {
             let pictures = body["images"].as_array().unwrap().clone();
             tokio::time::sleep(takes * u32::try_from(pictures.len()).unwrap()).await;
-            Json(pictures.iter().map(|text| json!({"vector": image_vector(text.as_str().unwrap())})).collect::<Value>())
+            let pictures: Vec<_> = pictures.iter().map(|text| picture(text.as_str().unwrap())).collect();
+            if pictures.iter().any(|picture| picture.get_pixel(0, 0).0 == POISON) {
+                return Err(StatusCode::INTERNAL_SERVER_ERROR);
+            }
+            Ok(Json(pictures.iter().map(|picture| json!({"vector": image_vector(picture)})).collect::<Value>()))
         };
         let texts = |Json(body): Json<Value>| async move {
             let texts = body["texts"].as_array().unwrap();
@@ -47,9 +56,12 @@ impl CheapClip {
     }
 }
 
-fn image_vector(data_uri: &str) -> Vec<f32> {
+fn picture(data_uri: &str) -> RgbImage {
     let png = STANDARD.decode(data_uri.rsplit_once(',').unwrap().1).unwrap();
-    let picture = image::load_from_memory(&png).unwrap().into_rgb8();
+    image::load_from_memory(&png).unwrap().into_rgb8()
+}
+
+fn image_vector(picture: &RgbImage) -> Vec<f32> {
     let mut sums = [0.5_f32; 12];
     for (x, y, pixel) in picture.enumerate_pixels() {
         let quarter = usize::from(x >= SIDE / 2) + 2 * usize::from(y >= SIDE / 2);

@@ -23,6 +23,9 @@ pub(crate) struct Watched {
     _folder: TempDir,
 }
 
+/// The name of an object over which the bucket's service fails whenever it is read.
+pub(crate) const CURSED: &str = "/cursed.jpg";
+
 const DENIED: &str = "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code><Message>no</Message></Error>";
 
 impl Watched {
@@ -39,6 +42,9 @@ impl Watched {
         let refuses = Arc::new(AtomicBool::new(false));
         let (counted, listed, refused) = (objects.clone(), pages.clone(), refuses.clone());
         let between = Between::new(&server.endpoint(), move |uri| {
+            if uri.path().ends_with(CURSED) && uri.query().is_some_and(|query| query.contains("x-id=GetObject")) {
+                return Verdict::Says(500, "");
+            }
             if !uri.query().is_some_and(|query| query.contains("list-type=2")) {
                 counted.fetch_add(1, Ordering::SeqCst);
             } else if refused.load(Ordering::SeqCst) && listed.fetch_add(1, Ordering::SeqCst) >= 1 {
