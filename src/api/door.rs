@@ -15,6 +15,8 @@ use subtle::{Choice, ConstantTimeEq};
 
 use super::ApiSettings;
 use super::error::ApiError;
+use super::sessions::{self, Sessions};
+use crate::web;
 
 /// The door of the service.
 #[derive(Debug)]
@@ -24,16 +26,21 @@ pub(super) struct Door {
     origins: Vec<String>,
     /// Whether only names of loopback may be asked for.
     loopback_names: bool,
+    /// Browsers that have shown a key.
+    pub(super) sessions: Sessions,
 }
 
 /// Paths that need no key: whether the service lives, and the page that asks for one. Workers show a token instead.
-const OPEN: [&str; 3] = ["/healthz", "/readyz", "/"];
+const OPEN: [&str; 4] = ["/healthz", "/readyz", "/", sessions::PATH];
+
+/// Beginnings of such paths.
+const OPEN_BELOW: [&str; 2] = [super::internal::PREFIX, web::PREFIX];
 
 impl Door {
     pub(super) fn new(settings: &ApiSettings) -> Self {
         let keys: Vec<_> = settings.keys().iter().map(|key| digest(key.reveal())).collect();
         let loopback_names = keys.is_empty() && !settings.glimpse_allow_anonymous;
-        Self { keys, origins: settings.origins(), loopback_names }
+        Self { keys, origins: settings.origins(), loopback_names, sessions: Sessions::default() }
     }
 
     fn admit(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<(), ApiError> {
@@ -49,7 +56,8 @@ impl Door {
         if !method.is_safe() {
             self.check_origin(headers, host)?;
         }
-        if self.keys.is_empty() || OPEN.contains(&path) || path.starts_with(super::internal::PREFIX) {
+        let open = OPEN.contains(&path) || OPEN_BELOW.iter().any(|prefix| path.starts_with(prefix));
+        if self.keys.is_empty() || open || self.sessions.has(headers) {
             return Ok(());
         }
         match presented(headers) {
@@ -59,8 +67,13 @@ impl Door {
         }
     }
 
+    /// Whether one must show a key or a session.
+    pub(super) fn needs_key(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
     /// Every key is compared, whatever the first one said.
-    fn knows(&self, key: &str) -> bool {
+    pub(super) fn knows(&self, key: &str) -> bool {
         let given = digest(key);
         self.keys.iter().fold(Choice::from(0), |known, key| known | key.ct_eq(&given)).into()
     }
@@ -93,7 +106,7 @@ fn presented(headers: &HeaderMap) -> Option<&str> {
     bearer.map(|(_, key)| key.trim()).or(plain)
 }
 
-fn digest(key: &str) -> [u8; 32] {
+pub(super) fn digest(key: &str) -> [u8; 32] {
     Sha256::digest(key.as_bytes()).into()
 }
 

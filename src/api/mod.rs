@@ -15,18 +15,19 @@ mod originals;
 mod ray;
 pub mod replies;
 mod search;
+mod sessions;
 mod settings;
+mod status;
 
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRef, Request, State};
 use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowHeaders, AllowMethods, AllowOrigin, CorsLayer};
 use tower_http::request_id::{MakeRequestUuid, PropagateRequestIdLayer, RequestId, SetRequestIdLayer};
@@ -37,6 +38,7 @@ use crate::domain::CollectionName;
 use crate::images::Images;
 use crate::jobs::Jobs;
 use crate::search::Search;
+use crate::web;
 
 pub use openapi::document;
 pub use settings::ApiSettings;
@@ -63,6 +65,10 @@ pub struct Defaults {
     pub namespace: Arc<str>,
     /// `IMAGE_MAX_SIZE_MB`, in bytes.
     pub max_image_bytes: usize,
+    /// `S3_BUCKET`
+    pub bucket: Arc<str>,
+    /// The name of `IMAGE_EMBEDDING_PROVIDER`.
+    pub provider: &'static str,
 }
 
 /// Bytes of a JSON body.
@@ -82,12 +88,13 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
         .merge(long_routes)
         .with_state(state)
         .merge(openapi::viewer(document()))
-        .route("/", get(|| async { Redirect::to("/docs/") }))
+        .merge(web::routes())
         .fallback(|uri: Uri| async move { error::ApiError::no_route(uri.path()) })
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move {
             error::ApiError::wrong_method(method.as_str(), uri.path())
         })
         .layer(DefaultBodyLimit::max(MOST_JSON))
+        .layer(Extension(door.clone()))
         .layer(from_fn_with_state(door, door::guard))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn(error::finish))

@@ -49,6 +49,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .merge(super::originals::routes())
         .merge(super::collections::routes())
         .merge(super::health::routes())
+        .merge(super::status::routes())
+        .merge(super::sessions::routes())
 }
 
 /// Routes that take as long as they take.

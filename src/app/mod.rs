@@ -22,7 +22,7 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use crate::api::{AppState, Defaults, router};
 use crate::config::Settings;
-use crate::embed::EmbedError;
+use crate::embed::{EmbedError, ProviderKind};
 use crate::images::Images;
 use crate::index::embedded::OpenError;
 use crate::index::{InvalidStore, StoreKind};
@@ -168,6 +168,8 @@ impl App {
                 collection: settings.index.collection().map_err(BuildError::Settings)?,
                 namespace: settings.api.k8s_namespace.clone().into(),
                 max_image_bytes: usize::try_from(limits.max_bytes).unwrap_or(usize::MAX),
+                bucket: settings.source.s3_bucket.clone().into(),
+                provider: settings.embed.kind().map_or("local", ProviderKind::name),
             },
         };
         let router = router(state, &settings.api);

@@ -15,7 +15,7 @@ use crate::domain::{CollectionInfo, CollectionName, Embedding, Hit, ImageId, Ima
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
 use crate::imaging::{self, Limits};
 use crate::index::Stores;
-use crate::index::stores::{ALL, Answers, KNOWN, Merged};
+use crate::index::stores::{ALL, Answered, Answers, KNOWN, Merged};
 
 pub use crate::index::stores::Found;
 pub use error::{Refusal, SearchError};
@@ -81,6 +81,15 @@ pub struct Collections {
     pub warnings: Vec<String>,
 }
 
+/// What a search is made with.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// The space of the provider's vectors; or what is wrong with it, in words for a client.
+    pub provider: Result<Arc<Space>, String>,
+    /// What each store has; or what is wrong with it.
+    pub stores: Answered<Vec<CollectionInfo>>,
+}
+
 /// What the stores gave, and what it took.
 struct Asked {
     space: Arc<Space>,
@@ -98,6 +107,8 @@ const AT_ONCE: usize = 64;
 const UPLOADS: u64 = 128;
 /// How long one may wait to be let in.
 const UPLOAD_WAIT: Duration = Duration::from_secs(2);
+/// How long a status waits for anybody.
+const STATUS_WAIT: Duration = Duration::from_secs(3);
 /// How long a search that was refused for fullness should wait.
 pub const RETRY_WHEN_BUSY: Duration = Duration::from_secs(1);
 
@@ -221,6 +232,21 @@ impl Search {
         let space = self.provider.space().await?;
         self.provider.reachable()?;
         Ok((space, self.stores.ready().await?))
+    }
+
+    /// What searches are made with, and whether it is there.
+    pub async fn status(&self) -> Status {
+        let provider = async {
+            let space = tokio::time::timeout(STATUS_WAIT, self.provider.space()).await;
+            let space = space.map_err(|_| "does not answer in time".to_owned())?;
+            let reachable = space.and_then(|space| self.provider.reachable().map(|()| space));
+            reachable.map_err(|error| match error {
+                EmbedError::Dependency(down) => format!("{} {}", down.dependency, down.trouble),
+                other => other.to_string(),
+            })
+        };
+        let (provider, stores) = tokio::join!(provider, self.stores.look(STATUS_WAIT));
+        Status { provider, stores }
     }
 
     /// The stores that a word means.

@@ -25,7 +25,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
     let ports = |more: &[&'static str]| [&PORTS[..], more].concat();
     match module {
         "resilience" => vec!["domain::DependencyError", "domain::Trouble"],
-        "domain" | "sqlite" | "shutdown" | "telemetry" => vec![],
+        "domain" | "sqlite" | "shutdown" | "telemetry" | "web" => vec![],
         "imaging" => vec!["domain"],
         "source" | "index" => vec!["domain", "resilience", "imaging", "sqlite"],
         "embed" => vec!["domain", "resilience", "imaging"],

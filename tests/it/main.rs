@@ -34,6 +34,7 @@ mod mirror;
 mod mutation;
 mod openapi;
 mod originals;
+mod page;
 mod parity;
 mod poison;
 mod pool;

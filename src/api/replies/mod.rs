@@ -4,6 +4,7 @@
 mod failures;
 mod images;
 mod jobs;
+mod status;
 mod submit;
 mod verify;
 
@@ -18,5 +19,6 @@ pub use jobs::{
     CountsReply, ExamplesReply, JobReply, JobsReply, LogsReply, PlanReply, RayJobReply, StageReply, StagesReply,
     StopReply, WaitingReply,
 };
+pub use status::{ProviderReply, SessionReply, SessionRequest, StatusReply, StoreReply};
 pub use submit::{MaxFailures, PruneReply, PruneRequest, SubmitReply, SubmitRequest};
 pub use verify::{DifferenceReply, VerifyReply, VerifyRequest};

@@ -1,6 +1,7 @@
 //! One question to several stores: asked side by side, answers merged.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use futures::future::join_all;
 
@@ -29,7 +30,28 @@ pub struct Merged<T> {
 /// The answers of stores, each with who gave it.
 pub type Answers<T> = Vec<(&'static str, Result<T, IndexError>)>;
 
+/// The same in words for a client.
+pub type Answered<T> = Vec<(&'static str, Result<T, String>)>;
+
 impl Stores {
+    /// What each store has, as far as it says so in time.
+    pub async fn look(&self, within: Duration) -> Answered<Vec<CollectionInfo>> {
+        let asked = self.iter().map(|store| async move {
+            let look = async {
+                store.ready().await?;
+                store.collections().await
+            };
+            let answer = match tokio::time::timeout(within, look).await {
+                Ok(Ok(infos)) => Ok(infos),
+                Ok(Err(IndexError::Dependency(down))) => Err(format!("{} {}", down.dependency, down.trouble)),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err(format!("{} does not answer in time", store.name())),
+            };
+            (store.name(), answer)
+        });
+        join_all(asked).await
+    }
+
     /// Which of the stores hold the collection, in which space; fails where none does.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use futures::stream::{FuturesUnordered, Stream};
 use super::{ImageIndex, IndexError, StoreKind};
 use crate::domain::{CollectionInfo, CollectionName, Holders, ImageId, ImageRecord};
 
-pub use merge::{Answers, Found, Merged};
+pub use merge::{Answered, Answers, Found, Merged};
 
 /// Names that `provider=` may hold, whether configured here or not.
 pub const KNOWN: [&str; 4] = [StoreKind::Embedded.name(), StoreKind::Qdrant.name(), StoreKind::Weaviate.name(), ALL];

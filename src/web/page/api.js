@@ -1,0 +1,65 @@
+// The service, as this page asks it. What goes wrong comes out as a `Failure` with a plain sentence.
+
+/** What a request came to nothing over. */
+export class Failure extends Error {
+  constructor(code, words, status) {
+    super(words);
+    this.code = code;
+    this.status = status;
+  }
+}
+
+/** Sentences for what people meet; what is not here is told in the service's own words. */
+const SENTENCES = {
+  unknown_collection: () => "There is no such collection. Choose another one, or start a job that makes it.",
+  unknown_image: () => "This picture is not in the collection (any more).",
+  object_vanished: () => "The picture is no longer in the bucket. A job with “sync” removes it from the index.",
+  unsupported_format: () => "That file is not a picture that can be read. Use a JPEG, PNG, WebP or GIF.",
+  too_large: (said) => `That file is too large. ${said}`,
+  truncated: () => "That picture ends too early: the file is incomplete. Try another copy of it.",
+  corrupt: () => "That picture is damaged and cannot be read. Try another copy of it.",
+  too_many_pixels: () => "That picture has too many pixels. Try a smaller version of it.",
+  unavailable: (said) => `Something that the search needs is not there: ${said}. It is asked again by itself; try again in a moment.`,
+  not_ready: (said) => `The service is not ready yet: ${said}.`,
+  busy: () => "Many searches are under way. Try again in a moment.",
+  space_mismatch: () => "This collection was made with another model. Choose another collection, or index the pictures again.",
+  network: () => "The service does not answer. Check that it runs, and try again.",
+};
+
+function failure(status, body) {
+  const code = body?.code ?? "network";
+  const said = body?.message ?? "";
+  return new Failure(code, SENTENCES[code]?.(said) ?? (said || `The service answered ${status}.`), status);
+}
+
+/** Who is told that a key is needed. */
+let locked = () => {};
+export const onLocked = (callback) => (locked = callback);
+
+/** Asks; resolves to the body, fails with a `Failure`. */
+export async function ask(path, options = {}) {
+  let response;
+  try {
+    response = await fetch(path, { headers: { accept: "application/json", ...options.headers }, ...options });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw failure(0, null);
+  }
+  const body = await response.json().catch(() => null);
+  if (response.ok) return body;
+  if (response.status === 401 && path !== "/session") locked();
+  throw failure(response.status, body ?? { message: `The service answered ${response.status}.`, code: "unexpected" });
+}
+
+/** Asks with a JSON body. */
+export const send = (method, path, body) =>
+  ask(path, { method, body: JSON.stringify(body ?? {}), headers: { "content-type": "application/json" } });
+
+/** A stream of events that comes back by itself, also after the service was started anew. */
+export function follow(path, kind, onData, onState = () => {}) {
+  const events = new EventSource(path);
+  events.addEventListener(kind, (event) => { onState(true); onData(event.data); });
+  events.addEventListener("open", () => onState(true));
+  events.addEventListener("error", () => onState(false));
+  return () => events.close();
+}

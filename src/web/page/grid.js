@@ -1,0 +1,125 @@
+// A justified grid: rows of one height each, as wide as the page, every picture in its own shape. Sizes are known before the
+// pictures are, so that nothing jumps.
+
+import { el } from "./dom.js";
+
+const GAP = 8;
+const LABEL = 34;
+/** Shapes beyond these are shown at these, whole, with empty space beside them. */
+const NARROWEST = 0.45;
+const WIDEST = 3.2;
+
+const shape = (hit) => Math.min(WIDEST, Math.max(NARROWEST, (hit.width || 1) / (hit.height || 1)));
+
+export class Grid {
+  /** `onOpen(index)` when a picture is chosen. */
+  constructor(onOpen, label) {
+    this.onOpen = onOpen;
+    this.hits = [];
+    this.tiles = [];
+    this.list = el("ul", { class: "grid", "aria-label": label });
+    this.list.addEventListener("keydown", (event) => this.move(event));
+    this.watch = new ResizeObserver(() => this.lay());
+    this.watch.observe(this.list);
+  }
+
+  /** Shows more hits; `span` are the lowest and highest scores of all that are shown. */
+  add(hits, marks = []) {
+    for (const [at, hit] of hits.entries()) {
+      const index = this.hits.length;
+      this.hits.push(hit);
+      const bar = el("span", { class: "bar" }, el("span"));
+      const picture = el("img", { src: hit.thumbnail, alt: "", loading: index < 24 ? "eager" : "lazy", decoding: "async", draggable: false });
+      picture.addEventListener("error", () => tile.classList.add("missing"), { once: true });
+      const tile = el("button", { type: "button", class: "hit", title: hit.s3_key, tabIndex: index ? -1 : 0, onclick: () => this.onOpen(index), onfocus: () => this.rove(index) },
+        picture,
+        el("span", { class: "score" }, bar, el("span", {}, hit.score.toFixed(3)), marks[at] ? el("span", { class: "mark" }, marks[at]) : null,
+          hit.identical ? el("span", { class: "mark" }, "same file") : null));
+      tile.setAttribute("aria-label", `${hit.s3_key}, score ${hit.score.toFixed(3)}, result ${index + 1}${marks[at] ? `, ${marks[at]}` : ""}`);
+      this.tiles.push({ tile, bar: bar.firstChild, item: el("li", {}, tile) });
+      this.list.append(this.tiles[index].item);
+    }
+    this.scale();
+    this.lay();
+  }
+
+  /** Bars over what the results span: a cosine by itself says little. */
+  scale() {
+    const scores = this.hits.map((hit) => hit.score);
+    const [low, high] = [Math.min(...scores), Math.max(...scores)];
+    this.tiles.forEach(({ bar }, index) => {
+      const share = high > low ? (scores[index] - low) / (high - low) : 1;
+      bar.style.width = `${Math.round(6 + 94 * share)}%`;
+    });
+  }
+
+  lay() {
+    const width = this.list.clientWidth;
+    if (!width) return;
+    const target = width < 560 ? 132 : width < 1800 ? 190 : 236;
+    let row = [];
+    let shapes = 0;
+    const close = (full) => {
+      const room = width - GAP * (row.length - 1);
+      const height = full ? room / shapes : Math.min(target, room / shapes);
+      for (const { index, ratio } of row) {
+        const { item, tile } = this.tiles[index];
+        item.style.width = `${Math.floor(ratio * height * 100) / 100}px`;
+        item.style.height = `${Math.round(height) + LABEL}px`;
+        tile.firstChild.style.height = `${Math.round(height)}px`;
+      }
+      row = [];
+      shapes = 0;
+    };
+    this.hits.forEach((hit, index) => {
+      const ratio = shape(hit);
+      row.push({ index, ratio });
+      shapes += ratio;
+      if (shapes * target + GAP * (row.length - 1) >= width) close(true);
+    });
+    if (row.length) close(false);
+  }
+
+  /** One stop for the tab key; arrows go from there. */
+  rove(index) {
+    for (const { tile } of this.tiles) tile.tabIndex = -1;
+    this.tiles[index].tile.tabIndex = 0;
+  }
+
+  focus(index) {
+    this.tiles[Math.max(0, Math.min(index, this.tiles.length - 1))]?.tile.focus();
+  }
+
+  move(event) {
+    const index = this.tiles.findIndex(({ tile }) => tile === document.activeElement);
+    if (index < 0) return;
+    const to = { ArrowLeft: index - 1, ArrowRight: index + 1, Home: 0, End: this.tiles.length - 1 }[event.key] ?? this.beyond(index, event.key);
+    if (to === undefined) return;
+    event.preventDefault();
+    if (to >= 0 && to < this.tiles.length) this.focus(to);
+  }
+
+  /** The picture above or below that is nearest to the middle of this one. */
+  beyond(index, key) {
+    if (key !== "ArrowUp" && key !== "ArrowDown") return undefined;
+    const box = this.tiles[index].item.getBoundingClientRect();
+    const middle = (box.left + box.right) / 2;
+    const step = key === "ArrowDown" ? 1 : -1;
+    let best = -1;
+    let least = Infinity;
+    let top = null;
+    for (let at = index + step; at >= 0 && at < this.tiles.length; at += step) {
+      const other = this.tiles[at].item.getBoundingClientRect();
+      if (Math.abs(other.top - box.top) < 2) continue;
+      top ??= other.top;
+      if (Math.abs(other.top - top) > 2) break;
+      const distance = Math.abs((other.left + other.right) / 2 - middle);
+      if (distance < least) [best, least] = [at, distance];
+    }
+    return best;
+  }
+
+  end() {
+    this.watch.disconnect();
+  }
+}

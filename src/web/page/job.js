@@ -1,0 +1,123 @@
+// One job, live: how it gets on, what failed, what it says.
+
+import { Failure, ask, follow, send } from "./api.js";
+import { button, confirm, el, note, number, say } from "./dom.js";
+
+const LINES = 2000;
+const final = (job) => ["SUCCEEDED", "FAILED", "STOPPED"].includes(job.status);
+
+export function watch(root, id, go) {
+  const path = `/jobs/${encodeURIComponent(id)}`;
+  const head = el("div", { class: "job" });
+  const failures = el("div", { class: "failures" });
+  const log = el("pre", { class: "log", tabIndex: 0, role: "log", "aria-label": "What the job says" });
+  root.append(el("p", {}, el("a", { href: "/?view=jobs" }, "← All jobs")), head, failures, el("h2", {}, "Log"), log);
+  let job = null;
+  let there = true;
+  let failed = -1;
+  let ends = [];
+
+  const draw = () => {
+    if (!job) return;
+    head.replaceChildren(...summary(job, there, { stop, retry }));
+    if (job.counts.failed !== failed) {
+      failed = job.counts.failed;
+      group(path).then((parts) => failures.replaceChildren(...parts), () => {});
+    }
+  };
+
+  async function stop() {
+    if (!(await confirm("Stop this job? What it has indexed stays; another job goes on from there.", "Stop the job"))) return;
+    await ask(path, { method: "DELETE" }).catch((error) => wrong(error));
+  }
+  async function retry() {
+    try {
+      const next = await send("POST", `${path}/retry`);
+      go(`/?view=jobs&id=${encodeURIComponent(next.job_id)}`);
+    } catch (error) { wrong(error); }
+  }
+  function wrong(error) {
+    head.append(el("p", { class: "wrong", role: "alert" }, error.message));
+  }
+
+  ask(path).then((first) => {
+    const old = final(first);
+    const close = follow(path, "job", (data) => {
+      const before = job?.status;
+      job = JSON.parse(data);
+      draw();
+      if (final(job)) {
+        close();
+        if (before && before !== job.status) say(`The job has ended: ${job.status.toLowerCase()}.`);
+        if (old) closeLog?.();
+        setTimeout(() => closeLog(), 1500);
+      }
+    }, (is) => { if (there !== is) { there = is; draw(); } });
+    const closeLog = follow(`${path}/logs`, "log", (line) => append(log, line));
+    ends = [close, closeLog];
+  }, (error) => { if (error instanceof Failure) head.replaceChildren(note(error.status === 404 ? "There is no such job (any more)." : error.message)); });
+  return () => ends.forEach((end) => end());
+}
+
+function append(log, line) {
+  const follows = log.scrollTop + log.clientHeight >= log.scrollHeight - 24;
+  log.append(`${line}\n`);
+  while (log.childNodes.length > LINES) log.firstChild.remove();
+  if (follows) log.scrollTop = log.scrollHeight;
+}
+
+function summary(job, there, { stop, retry }) {
+  const { counts } = job;
+  const total = counts.listed - counts.skipped - counts.unchanged;
+  const dealt = counts.done + counts.failed;
+  const over = final(job);
+  const facts = [
+    ["Listed", counts.listed], ["Unchanged", counts.unchanged], ["Skipped", counts.skipped], ["Indexed", counts.done],
+    ["Failed", counts.failed], ["Removed", counts.deleted], ["Left", counts.left],
+  ];
+  const bar = el("progress", { max: Math.max(total, 1), value: over ? Math.max(total, 1) : dealt, "aria-label": "Progress" });
+  const words = [
+    job.images_per_second !== null && dealt ? `${job.images_per_second.toFixed(1)} images/s` : null,
+    !over && job.eta_seconds !== null ? `${clock(job.eta_seconds)} to go` : null,
+    job.bottleneck,
+  ].filter(Boolean).join(" · ");
+  return [
+    el("h1", {}, `${job.s3_bucket}/${job.s3_prefix} → ${job.collection} `, el("span", { class: `state ${job.status.toLowerCase()}` }, job.status.toLowerCase())),
+    there || over ? null : el("p", { class: "warning" }, "The service does not answer just now; the page comes back to it by itself."),
+    bar, words ? el("p", { class: "quiet" }, words) : null,
+    job.message ? el("p", { class: job.status === "FAILED" ? "wrong" : "quiet" }, job.message) : null,
+    job.waiting_on ? el("p", { class: "warning" }, `Waits for ${job.waiting_on.dependency} since ${time(job.waiting_on.since)}: ${job.waiting_on.message}. Next try ${time(job.waiting_on.next_try)}.`) : null,
+    el("dl", { class: "counts" }, facts.map(([name, count]) => el("div", {}, el("dt", {}, name), el("dd", {}, number(count))))),
+    job.plan ? plan(job.plan) : null,
+    el("div", { class: "row" },
+      over ? null : button("Stop", stop, { class: "danger" }),
+      over && counts.failed ? button("Try the failed ones again", retry, { class: "main" }) : null,
+      over && counts.done ? el("a", { class: "button", href: `/?collection=${encodeURIComponent(job.collection)}` }, "Search in it") : null),
+  ].filter(Boolean);
+}
+
+function plan(found) {
+  const kind = (name) => el("div", {}, el("h3", {}, `${number(found[name])} ${name}`), el("ul", {}, found.examples[name].map((key) => el("li", {}, key))));
+  return el("section", { class: "plan" }, el("h2", {}, "What the job would do"), kind("new"), kind("changed"), kind("deleted"));
+}
+
+/** Failures by class, with examples. */
+async function group(path) {
+  const { failures, total } = await ask(`${path}/failures?limit=1000`);
+  if (!total) return [];
+  const classes = new Map();
+  for (const failure of failures) classes.set(failure.class, [...(classes.get(failure.class) ?? []), failure]);
+  const first = failures.length < total ? ` (of the first ${number(failures.length)})` : "";
+  return [el("h2", {}, `${number(total)} failed`), ...[...classes].sort((a, b) => b[1].length - a[1].length).map(([name, some]) =>
+    el("details", {}, el("summary", {}, `${name.replaceAll("_", " ")}: ${number(some.length)}${first}`),
+      el("ul", {}, some.slice(0, 20).map((failure) => el("li", {}, el("b", {}, failure.s3_key), ` ${failure.message}`)),
+        some.length > 20 ? el("li", {}, `and ${number(some.length - 20)} more`) : null)))];
+}
+
+const time = (text) => new Date(text).toLocaleTimeString();
+
+function clock(seconds) {
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+}

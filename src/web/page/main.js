@@ -1,0 +1,68 @@
+// Which view is shown, by the address; and what all views have in common.
+
+import { ask, onLocked } from "./api.js";
+import { keys } from "./keys.js";
+import { signIn, signOut } from "./session.js";
+
+const views = {
+  search: () => import("./search.js"),
+  jobs: () => import("./jobs.js"),
+  status: () => import("./status.js"),
+};
+const main = document.getElementById("main");
+let leave = () => {};
+let shown = null;
+
+/** Shows what the address says. */
+async function show() {
+  const name = new URLSearchParams(location.search).get("view") ?? "search";
+  const view = views[name] ?? views.search;
+  for (const link of document.querySelectorAll("nav [data-view]")) {
+    if (link.dataset.view === name) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+  const module = await view();
+  if (shown === name && module.changed) return module.changed();
+  leave();
+  main.replaceChildren();
+  shown = name;
+  leave = module.show(main, go) ?? (() => {});
+}
+
+/** Goes to another address of the page. */
+export function go(address, { replace = false } = {}) {
+  if (address === location.pathname + location.search && !replace) replace = true;
+  history[replace ? "replaceState" : "pushState"](null, "", address);
+  return show();
+}
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[href^='/']");
+  const plain = event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
+  if (!link || !plain || link.target || !/^\/(\?|$)/.test(link.getAttribute("href"))) return;
+  event.preventDefault();
+  go(link.getAttribute("href"));
+});
+addEventListener("popstate", show);
+
+let asking = null;
+onLocked(() => {
+  asking ??= signIn().then(() => { asking = null; shown = null; return begin(); });
+});
+document.getElementById("sign-out").addEventListener("click", async () => {
+  await signOut();
+  location.assign("/");
+});
+keys(document.getElementById("keys-button"));
+
+async function begin() {
+  const session = await ask("/session").catch(() => ({ required: false, signed_in: true }));
+  document.getElementById("sign-out").hidden = !(session.required && session.signed_in);
+  if (session.required && !session.signed_in) {
+    await signIn();
+    document.getElementById("sign-out").hidden = false;
+  }
+  return show();
+}
+
+begin();

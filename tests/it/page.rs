@@ -1,0 +1,73 @@
+//! The page over HTTP: its files, their headers, what it asks before anybody has signed in. What people do with it is in
+//! `browser`.
+
+use reqwest::{Method, StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::support::TestApp;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_file_comes_with_its_type_and_the_policy_and_is_known_by_its_etag() {
+    let app = TestApp::start().await;
+    let page = app.client.get(format!("{}/", app.url)).send().await.unwrap();
+    assert_eq!(
+        (page.status(), page.headers()["content-type"].to_str().unwrap()),
+        (StatusCode::OK, "text/html; charset=utf-8")
+    );
+    let policy = page.headers()["content-security-policy"].to_str().unwrap().to_owned();
+    assert!(
+        policy.starts_with("default-src 'none'; script-src 'self'; style-src 'self'") && !policy.contains("unsafe")
+    );
+    let html = page.text().await.unwrap();
+    let files: Vec<&str> = html.split('"').filter(|part| part.starts_with("/web/")).collect();
+    assert!(files.len() >= 5, "{html}");
+    for file in files {
+        let reply = app.client.get(format!("{}{file}", app.url)).send().await.unwrap();
+        assert_eq!(
+            (reply.status(), reply.headers()["content-security-policy"].to_str().unwrap()),
+            (StatusCode::OK, policy.as_str())
+        );
+        assert_eq!(reply.headers()["x-content-type-options"], "nosniff");
+        let again = app.client.get(format!("{}{file}", app.url)).header("if-none-match", &reply.headers()["etag"]);
+        assert_eq!(again.send().await.unwrap().status(), StatusCode::NOT_MODIFIED);
+    }
+    let (status, none) = app.get("/web/../mod.rs").await;
+    assert_eq!((status, none["code"].as_str()), (StatusCode::NOT_FOUND, Some("unknown_route")));
+    assert_eq!(app.get("/web/none.js").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_browser_gives_the_key_once_and_its_session_opens_what_the_key_opens() {
+    let app = TestApp::with(&[("GLIMPSE_API_KEY", "open-sesame")]).await;
+    for open in ["/", "/web/main.js", "/session"] {
+        assert_eq!(
+            app.client.get(format!("{}{open}", app.url)).send().await.unwrap().status(),
+            StatusCode::OK,
+            "{open}"
+        );
+    }
+    assert_eq!(app.get("/session").await.1, json!({"required": true, "signed_in": false}));
+    assert_eq!(app.post("/session", json!({"key": "wrong"})).await.0, StatusCode::UNAUTHORIZED);
+    let signed_in = app.send(Method::POST, "/session", Some(json!({"key": "open-sesame"}))).await;
+    assert_eq!(signed_in.status(), StatusCode::OK);
+    let cookie = signed_in.headers()[header::SET_COOKIE].to_str().unwrap().to_owned();
+    assert!(cookie.contains("HttpOnly; SameSite=Strict") && cookie.contains("Max-Age="), "{cookie}");
+    let shown = cookie.split(';').next().unwrap().to_owned();
+    let with =
+        |method: Method, path: &str| app.client.request(method, format!("{}{path}", app.url)).header("cookie", &shown);
+    assert_eq!(with(Method::GET, "/status").send().await.unwrap().status(), StatusCode::OK);
+    let told: Value = with(Method::GET, "/session").send().await.unwrap().json().await.unwrap();
+    assert_eq!(told, json!({"required": true, "signed_in": true}));
+    // A page of another site gets nothing changed, cookie or not.
+    let foreign = with(Method::DELETE, "/session").header("origin", "https://evil.example").send().await.unwrap();
+    assert_eq!(foreign.status(), StatusCode::FORBIDDEN);
+    assert_eq!(with(Method::DELETE, "/session").send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(with(Method::GET, "/status").send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+
+    let free = TestApp::start().await;
+    assert_eq!(free.get("/session").await.1, json!({"required": false, "signed_in": false}));
+    let (_, status) = free.get("/status").await;
+    let said = (&status["status"], &status["provider"]["name"], &status["stores"][0]["name"], &status["bucket"]);
+    assert_eq!(said, (&json!("ready"), &json!("local"), &json!("embedded"), &json!("pipeline")), "{status}");
+    assert_eq!(status["provider"]["dimension"], 512);
+}
