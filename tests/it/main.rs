@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test waits for what it spawns")]
 
 mod awkward;
+mod browser;
 mod chain;
 mod chain_stores;
 mod clip_tiny;

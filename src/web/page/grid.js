@@ -54,7 +54,8 @@ export class Grid {
   }
 
   lay() {
-    const width = this.list.clientWidth;
+    // Not `clientWidth`, which rounds up: one pixel too many wraps every row.
+    const width = Math.floor(this.list.getBoundingClientRect().width);
     if (!width) return;
     const target = width < 560 ? 132 : width < 1800 ? 190 : 236;
     let row = [];

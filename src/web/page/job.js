@@ -16,6 +16,7 @@ export function watch(root, id, go) {
   let there = true;
   let failed = -1;
   let ends = [];
+  let left = false;
 
   const draw = () => {
     if (!job) return;
@@ -41,22 +42,26 @@ export function watch(root, id, go) {
   }
 
   ask(path).then((first) => {
-    const old = final(first);
+    if (left) return;
+    job = first;
+    draw();
     const close = follow(path, "job", (data) => {
-      const before = job?.status;
+      const before = job.status;
       job = JSON.parse(data);
       draw();
       if (final(job)) {
         close();
-        if (before && before !== job.status) say(`The job has ended: ${job.status.toLowerCase()}.`);
-        if (old) closeLog?.();
-        setTimeout(() => closeLog(), 1500);
+        if (before !== job.status) say(`The job has ended: ${job.status.toLowerCase()}.`);
       }
     }, (is) => { if (there !== is) { there = is; draw(); } });
-    const closeLog = follow(`${path}/logs`, "log", (line) => append(log, line));
+    // The stream of a job that has ended comes to its end; a browser would open it again and again.
+    const closeLog = follow(`${path}/logs`, "log", (line) => append(log, line), (is) => { if (!is && final(job)) closeLog(); });
     ends = [close, closeLog];
   }, (error) => { if (error instanceof Failure) head.replaceChildren(note(error.status === 404 ? "There is no such job (any more)." : error.message)); });
-  return () => ends.forEach((end) => end());
+  return () => {
+    left = true;
+    ends.forEach((end) => end());
+  };
 }
 
 function append(log, line) {

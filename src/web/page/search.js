@@ -16,7 +16,7 @@ export function show(main, goTo) {
   about = el("div", { class: "about" });
   results = el("div", { class: "results" });
   form = searchForm();
-  root.append(form.element, about, results);
+  root.append(el("h1", { class: "visually-hidden" }, "Search"), form.element, about, results);
   const stop = pictures();
   choices().then(() => changed());
   return () => { stop(); clear(); running?.abort(); };

@@ -14,7 +14,7 @@ export function open(grid, index, { query, go }) {
   let at = index;
   const picture = el("img", { class: "large", alt: "" });
   const facts = el("div", { class: "facts" });
-  const box = el("dialog", { class: "viewer", "aria-label": "Picture", onclose: () => { box.remove(); dialog = null; grid.focus(at); } });
+  const box = el("dialog", { class: "viewer", "aria-label": "Picture", tabIndex: -1, onclose: () => { box.remove(); dialog = null; grid.focus(at); } });
   const before = button("‹", () => turn(-1), { class: "turn before", "aria-label": "The picture before" });
   const after = button("›", () => turn(1), { class: "turn after", "aria-label": "The next picture" });
   box.append(
@@ -47,6 +47,8 @@ export function open(grid, index, { query, go }) {
   async function draw() {
     const hit = grid.hits[at];
     before.disabled = at === 0;
+    // A button that is disabled loses the focus, and keys go nowhere.
+    if (!box.contains(document.activeElement) || document.activeElement.disabled) box.focus();
     delete picture.dataset.fallback;
     picture.width = hit.width;
     picture.height = hit.height;
@@ -73,6 +75,7 @@ export function open(grid, index, { query, go }) {
   dialog = box;
   document.body.append(box);
   box.showModal();
+  box.focus();
   draw();
 }
 

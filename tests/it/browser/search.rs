@@ -1,0 +1,135 @@
+//! Searching: words, pictures, the large picture, the back button.
+
+use serde_json::json;
+
+use super::Browser;
+use crate::support::{TestApp, demo_picture, root};
+
+async fn demo() -> TestApp {
+    let app = TestApp::start().await;
+    app.seed_demo().await;
+    app.ingest().await;
+    app
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn words_find_pictures_and_a_picture_finds_more_like_it_and_the_address_brings_both_back() {
+    let app = demo().await;
+    let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
+    browser.goto("/").await;
+    browser.until("document.querySelector('.about').innerText.includes('26 pictures')").await;
+    browser.write("#words", "a cup of coffee\u{e007}").await;
+    browser.see(".hit").await;
+    assert_eq!(browser.address().await, "/?q=a+cup+of+coffee");
+    assert!(browser.see(".hit").await.attr("title").await.unwrap().unwrap().ends_with("coffee.jpg"));
+    assert!(browser.text("#took").await.contains("in the store"));
+    browser
+        .until(
+            "[...document.querySelectorAll('.hit img')].slice(0, 10).every((img) => img.complete && img.naturalWidth)",
+        )
+        .await;
+    // Rows are full, and nothing is cut or stretched.
+    let widest =
+        "Math.max(...[...document.querySelectorAll('.grid li')].map((li) => li.getBoundingClientRect().right))";
+    browser
+        .until(&format!("Math.abs({widest} - document.querySelector('.grid').getBoundingClientRect().right) < 2"))
+        .await;
+    browser.picture("search").await;
+
+    // By keys alone: from the field to the first picture, to the next, open, more like this.
+    browser.run("document.querySelector('.hit').focus()").await;
+    browser.keys("\u{e014}").await;
+    browser.until("document.activeElement === document.querySelectorAll('.hit')[1]").await;
+    browser.keys("\u{e012}\u{e007}").await;
+    browser.see("dialog.viewer[open]").await;
+    browser.until("document.querySelector('.large').naturalWidth > 500").await;
+    browser.until("document.querySelector('.viewer .facts').innerText.includes('SHA-256')").await;
+    browser.picture("picture").await;
+    browser.keys("\u{e014}").await;
+    browser.until("!document.querySelector('.viewer .key').innerText.includes('coffee')").await;
+    browser.keys("\u{e012}").await;
+    browser.until("document.querySelector('.viewer .key').innerText.includes('coffee')").await;
+    browser.press("More like this").await;
+    browser.until("location.search.startsWith('?like=')").await;
+    browser.see(".chip:not([hidden])").await;
+    browser.until("document.querySelectorAll('.hit').length === 25").await;
+
+    browser.back().await;
+    browser.until("document.querySelectorAll('.hit').length === 26").await;
+    assert_eq!(browser.address().await, "/?q=a+cup+of+coffee");
+    browser.reload().await;
+    browser.see(".hit").await;
+    assert_eq!(browser.run("return document.querySelector('#words').value").await, json!("a cup of coffee"));
+    // Esc closes what is open and gives the focus back.
+    browser.click(".hit").await;
+    browser.see("dialog.viewer[open]").await;
+    browser.keys("\u{e00c}").await;
+    browser.until("!document.querySelector('dialog.viewer') && document.activeElement.className === 'hit'").await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_is_chosen_dropped_or_pasted_and_what_is_none_is_told_so() {
+    let app = demo().await;
+    let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
+    browser.goto("/").await;
+    let first_is = |name: &str| format!("document.querySelector('.hit')?.title.endsWith('{name}')");
+    browser.write("input[type=file]", root().join("demo/moose.jpg").to_str().unwrap()).await;
+    browser.until(&first_is("moose.jpg")).await;
+    browser.until("document.querySelector('.chip').innerText.includes('moose.jpg')").await;
+    browser.click(".chip button").await;
+    browser.until("document.querySelector('.chip').hidden").await;
+
+    let id = |name: &str| glimpse::domain::ImageUri::new("pipeline", &format!("images/{name}")).id();
+    for (event, carrier, name) in [("drop", "dataTransfer", "panda.jpg"), ("paste", "clipboardData", "rocket.jpg")] {
+        let script = format!(
+            "const done = arguments[arguments.length - 1];
+             fetch('/images/{}/original').then((reply) => reply.blob()).then((blob) => {{
+               const files = new DataTransfer();
+               files.items.add(new File([blob], '{name}', {{ type: 'image/jpeg' }}));
+               const event = new Event('{event}', {{ bubbles: true, cancelable: true }});
+               Object.defineProperty(event, '{carrier}', {{ value: files }});
+               document.body.dispatchEvent(event);
+               done(true);
+             }});",
+            id(name)
+        );
+        browser.run_async(&script).await;
+        browser.until(&first_is(name)).await;
+    }
+    // A reload forgets a file, and says so.
+    browser.reload().await;
+    browser.until("document.querySelector('.about').innerText.includes('Drop or choose it again')").await;
+
+    let page = tempfile::NamedTempFile::with_suffix(".jpg").unwrap();
+    std::fs::write(page.path(), "<html>no picture</html>").unwrap();
+    browser.write("input[type=file]", page.path().to_str().unwrap()).await;
+    browser.until("document.querySelector('.about').innerText.includes('not a picture that can be read')").await;
+    browser.goto("/?q=cat&collection=nowhere").await;
+    browser.until("document.querySelector('.about').innerText.includes('There is no such collection')").await;
+    browser.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_and_metadata_that_look_like_html_are_text() {
+    let app = TestApp::start().await;
+    let key = "images/<img src=x onerror=window.pwned=1>.jpg";
+    let object = glimpse::source::NewObject {
+        bytes: demo_picture("cat.jpg").into(),
+        content_type: "image/jpeg".into(),
+        metadata: [("note".to_owned(), "<script>window.pwned=2</script>".to_owned())].into(),
+    };
+    app.put_object(key, object).await;
+    assert_eq!(app.ingest_with(json!({})).await.counts.done, 1);
+    let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
+    browser.goto("/?q=a%20cat").await;
+    browser.see(".hit").await;
+    assert_eq!(browser.see(".hit").await.attr("title").await.unwrap().as_deref(), Some(key));
+    browser.click(".hit").await;
+    browser
+        .until("document.querySelector('.viewer .facts').innerText.includes('<script>window.pwned=2</script>')")
+        .await;
+    assert_eq!(browser.text(".viewer .key").await, key);
+    assert_eq!(browser.run("return window.pwned ?? null").await, json!(null));
+    browser.close().await;
+}
