@@ -110,7 +110,12 @@ function searchForm() {
   function fill(query) {
     words.value = query.q ?? "";
     picture = query.like ? { like: query.like } : query.pic ? { pic: query.pic } : {};
-    collection.value = query.collection ?? "";
+    if (query.collection && ![...collection.options].some((option) => option.value === query.collection)) {
+      // The usual one may stand for itself by name; another that is not there is shown all the same.
+      if (query.collection === known?.collection) collection.value = "";
+      else collection.append(el("option", { value: query.collection }, query.collection));
+    }
+    collection.value = query.collection === known?.collection ? "" : query.collection ?? "";
     provider.value = query.compare ? `compare:${query.compare}` : query.provider ?? "";
     for (const [name, input] of Object.entries(filters)) input.value = (query[name] ?? "").slice(0, name === "indexed_after" ? 10 : undefined);
     meta.value = query.meta.map((pair) => pair.join("=")).join(", ");
@@ -214,7 +219,11 @@ async function find(query) {
     if (error.name === "AbortError") return;
     results.removeAttribute("aria-busy");
     if (!(error instanceof Failure)) throw error;
-    about.replaceChildren(note(error.message, error.code === "forgotten" ? null : button("Try again", () => changed())));
+    const next = {
+      forgotten: null,
+      unknown_collection: el("a", { class: "button", href: "/?view=jobs" }, "Index a bucket"),
+    }[error.code];
+    about.replaceChildren(note(error.message, ...(next === undefined ? [button("Try again", () => changed())] : next ? [next] : [])));
     say(error.message);
   }
 }
