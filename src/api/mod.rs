@@ -10,6 +10,7 @@ mod health;
 mod images;
 mod internal;
 mod jobs;
+mod metrics;
 mod openapi;
 mod originals;
 mod ray;
@@ -104,6 +105,7 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
         None => router,
     };
     router
+        .layer(from_fn(metrics::count))
         .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| {
             let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
             tracing::info_span!("http", method = %request.method(), path = request.uri().path(), request.id = id)

@@ -51,6 +51,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .merge(super::health::routes())
         .merge(super::status::routes())
         .merge(super::sessions::routes())
+        .merge(super::metrics::routes())
 }
 
 /// Routes that take as long as they take.

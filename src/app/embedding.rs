@@ -33,7 +33,7 @@ pub(super) fn around(raw: Arc<dyn ImageEmbeddingProvider>, settings: &Settings, 
         let jobs = Probed::new(raw.clone(), proof.clone()).with_patience(Guard::patient(name, board.clone()));
         (Arc::new(jobs), Arc::new(Probed::new(raw, proof.clone())), proof)
     } else {
-        let breaker = Arc::new(Breaker::new(of.breaker()));
+        let breaker = Arc::new(Breaker::new(of.breaker()).of(name));
         let timeout = Duration::from_secs(of.clip_timeout);
         let patient = Guard::patient(name, board.clone()).through(breaker.clone());
         let patient = Resilient::new(raw.clone(), patient.with_permits(JOB_PERMITS).within(timeout));

@@ -34,6 +34,7 @@ use crate::search::Search;
 use crate::shutdown::Shutdown;
 use crate::source::{EmbeddedS3, EmbeddedS3Error, InvalidS3Settings, S3Settings, SourceError};
 use crate::sqlite::SqliteError;
+use crate::telemetry::metrics;
 
 pub use bucket::Bucket;
 pub use clip::ClipService;
@@ -126,6 +127,7 @@ impl App {
             _ => BuildError::Listen { addr: wanted, source },
         })?;
         let addr = listener.local_addr().map_err(|source| BuildError::Listen { addr: wanted, source })?;
+        metrics::install();
         let folder = settings.place.glimpse_data_dir.clone();
         let lock = parts::lock(&folder)?;
         let waiting = WaitBoard::default();
@@ -159,6 +161,7 @@ impl App {
         .await?;
         let end = shutdown.drain();
         shutdown.tasks().spawn(async move { proof.keep(end).await });
+        shutdown.tasks().spawn(metrics::upkeep(shutdown.drain()));
         let lines = parts::lines(&settings, addr, bucket_server.as_ref());
         let state = AppState {
             jobs,

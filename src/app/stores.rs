@@ -100,7 +100,7 @@ fn around(
     board: &WaitBoard,
 ) -> (Arc<dyn ImageIndex>, Arc<dyn ImageIndex>) {
     let of = &settings.index;
-    let breaker = Arc::new(Breaker::new(of.breaker()));
+    let breaker = Arc::new(Breaker::new(of.breaker()).of(raw.name()));
     let patient = Guard::patient(raw.name(), board.clone()).through(breaker.clone());
     // Half of what the request itself has: whoever waits shall hear what was wrong.
     let prompt = of.timeout().min(Duration::from_secs(settings.api.glimpse_request_timeout) / 2);

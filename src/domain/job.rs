@@ -118,6 +118,9 @@ pub enum JobState {
 }
 
 impl JobState {
+    /// Every state.
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Running, Self::Succeeded, Self::Failed, Self::Stopped];
+
     /// Upper-case word, as in replies and in the ledger.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -131,9 +134,7 @@ impl JobState {
 
     /// The state of that upper-case word.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Pending, Self::Running, Self::Succeeded, Self::Failed, Self::Stopped]
-            .into_iter()
-            .find(|state| state.as_str() == name)
+        Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 
     /// Whether nothing more will happen.
@@ -198,7 +199,7 @@ mod tests {
 
     #[test]
     fn names_read_back() {
-        for state in [JobState::Pending, JobState::Running, JobState::Succeeded, JobState::Failed, JobState::Stopped] {
+        for state in JobState::ALL {
             assert_eq!(JobState::from_name(state.as_str()), Some(state));
             assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
         }

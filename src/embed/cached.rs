@@ -9,12 +9,15 @@ use lru::LruCache;
 use super::{Busy, EmbedError, ImageEmbeddingProvider};
 use crate::domain::{Embedding, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
+use crate::telemetry::metrics::{Counter, families};
 
 /// Remembers the vectors of the texts that were asked for last, of one space at a time. A repeated text costs no
 /// call of the provider, even while that is down.
 pub struct TextCache {
     inner: Arc<dyn ImageEmbeddingProvider>,
     held: Mutex<Held>,
+    hits: Counter,
+    misses: Counter,
 }
 
 struct Held {
@@ -25,7 +28,8 @@ struct Held {
 impl TextCache {
     /// Remembers up to `entries` texts of `inner`: a vector of 512 numbers and its text are about 2 KB.
     pub fn new(inner: Arc<dyn ImageEmbeddingProvider>, entries: NonZeroUsize) -> Self {
-        Self { inner, held: Mutex::new(Held { space: None, texts: LruCache::new(entries) }) }
+        let [hits, misses] = ["hit", "miss"].map(|outcome| families::CACHE_REQUESTS.of(["text", outcome]));
+        Self { inner, held: Mutex::new(Held { space: None, texts: LruCache::new(entries) }), hits, misses }
     }
 
     /// What is held, of `space` alone.
@@ -60,8 +64,10 @@ impl ImageEmbeddingProvider for TextCache {
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
         let space = self.inner.space().await?;
         if let Some(known) = self.of(&space).texts.get(text) {
+            self.hits.increment(1);
             return Ok(known.clone());
         }
+        self.misses.increment(1);
         let vector = self.inner.embed_text(text).await?;
         // Kept only if nothing has changed meanwhile: the vector may be of either space.
         let now = self.inner.space().await?;

@@ -8,6 +8,8 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
+use crate::telemetry::metrics::{Counter, families};
+
 /// The cache. Clones share it. Its calls wait for the disk: make them where that is allowed.
 #[derive(Clone, Debug)]
 pub(super) struct Cache(Arc<Inner>);
@@ -17,6 +19,8 @@ struct Inner {
     folder: PathBuf,
     most_bytes: u64,
     files: Mutex<Files>,
+    hits: Counter,
+    misses: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -49,13 +53,21 @@ impl Cache {
         for (_, name, size) in found {
             files.used(name, size);
         }
-        let cache = Self(Arc::new(Inner { folder: folder.to_owned(), most_bytes, files: Mutex::new(files) }));
+        let [hits, misses] = ["hit", "miss"].map(|outcome| families::CACHE_REQUESTS.of(["thumbnail", outcome]));
+        let (folder, files) = (folder.to_owned(), Mutex::new(files));
+        let cache = Self(Arc::new(Inner { folder, most_bytes, files, hits, misses }));
         cache.shrink(&mut cache.files());
         Ok(cache)
     }
 
     /// The bytes of that name. Whatever goes wrong with the file, it is as if it were not there.
     pub(super) fn get(&self, name: &str) -> Option<Bytes> {
+        let found = self.read(name);
+        if found.is_some() { &self.0.hits } else { &self.0.misses }.increment(1);
+        found
+    }
+
+    fn read(&self, name: &str) -> Option<Bytes> {
         let (size, _) = *self.files().by_name.get(name)?;
         match std::fs::read(self.0.folder.join(name)) {
             Ok(bytes) if bytes.len() as u64 == size => {

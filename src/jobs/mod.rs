@@ -23,6 +23,7 @@ mod schedule;
 mod service;
 mod settings;
 mod sync;
+mod tally;
 mod trouble;
 mod verify;
 pub mod wire;

@@ -12,7 +12,7 @@ use super::error::JobsError;
 use super::ledger::{FailurePage, Finish, LogPage};
 use super::metadata::FileKind;
 use super::progress::{Pace, dealt_with};
-use super::{Inner, JobParts, sync};
+use super::{Inner, JobParts, sync, tally};
 use crate::domain::{CollectionName, Executor, ImageUri, JobId, JobRecord, JobSpec, JobState, Timestamp};
 use crate::resilience::Waiting;
 use crate::sqlite::SqliteError;
@@ -77,6 +77,7 @@ impl Jobs {
     pub async fn start(parts: JobParts) -> Result<Self, SqliteError> {
         let JobParts { ledger, pipeline, stores, settings, default_bucket, allowed_buckets, .. } = parts;
         let JobParts { thumbnail_prefix, waiting, drain, tasks, .. } = parts;
+        tally::begin();
         ledger.end_local_leases().await?;
         if !settings.glimpse_resume {
             let stopped = ledger.stop_unfinished("stopped: the service began anew with GLIMPSE_RESUME=false").await?;

@@ -19,6 +19,7 @@ use crate::domain::{ImageRecord, JobId, JobRecord, Secret};
 use crate::index::IndexError;
 use crate::pipeline::{Fate, Outcome};
 use crate::resilience::Waiting;
+use crate::telemetry::metrics::families;
 
 /// Lines that a worker may send at once, and characters that are kept of each, and of the reason of a failure.
 const MOST_LINES: usize = 200;
@@ -128,7 +129,10 @@ impl WorkerJob {
         heard(live, worker)?;
         let (ledger, until) = (&self.jobs.0.ledger, self.jobs.0.clock.after(self.lease_time()));
         Ok(match ledger.lease(self.job.id, worker, Some(until)).await? {
-            Leased::Batch(batch) => LeaseReply::Batch(batch),
+            Leased::Batch(batch) => {
+                families::LEASES_GRANTED.one().increment(1);
+                LeaseReply::Batch(batch)
+            }
             // What the worker itself holds may still come back.
             Leased::NothingLeft if ledger.is_worked_off(self.job.id).await? => LeaseReply::Stop { stop: true },
             Leased::NothingLeft | Leased::NothingYet => LeaseReply::Wait { wait_ms: millis(WAIT) },

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::telemetry::metrics::families;
+
 /// Two purses of bytes. A task takes from `encoded` before it fetches, then from `decoded` before it decodes, and never
 /// the other way round; who holds both waits for nothing but a core. So nobody can wait in a circle.
 #[derive(Debug)]
@@ -37,6 +39,7 @@ impl Taken {
 
 /// Permits are counted in blocks, since a semaphore counts no further than 2^29 on small machines.
 const BLOCK: u64 = 4096;
+const BLOCK_BYTES: f64 = 4096.0;
 
 impl ByteBudget {
     /// A budget of so many bytes: a quarter for files as they came, the rest for pixels.
@@ -52,6 +55,16 @@ impl ByteBudget {
     /// Waits until so many bytes of pixels may be held.
     pub async fn take_decoded(&self, bytes: u64) -> Taken {
         self.decoded.take(bytes).await
+    }
+
+    /// Tells `/metrics` what is taken.
+    pub fn observe(&self) {
+        for (of, purse) in [("encoded", &self.encoded), ("decoded", &self.decoded)] {
+            let whole = f64::from(purse.whole) * BLOCK_BYTES;
+            let left = u32::try_from(purse.permits.available_permits()).unwrap_or(purse.whole);
+            families::PIPELINE_MEMORY.of([of]).set(whole - f64::from(left) * BLOCK_BYTES);
+            families::PIPELINE_MEMORY_LIMIT.of([of]).set(whole);
+        }
     }
 }
 

@@ -28,6 +28,7 @@ use crate::imaging::Limits;
 use crate::index::Stores;
 use crate::resilience::Concurrently;
 use crate::source::ImageSource;
+use crate::telemetry::metrics::{Counter, families};
 
 pub use budget::ByteBudget;
 pub use settings::{Lanes, PipelineSettings};
@@ -120,6 +121,8 @@ pub struct Pipeline {
     cores: Arc<Semaphore>,
     /// Where thumbnails are written; `None`: nowhere.
     thumbnail_prefix: Option<Arc<str>>,
+    /// Images whose vector is that of a record of the same bytes.
+    reused: Counter,
 }
 
 impl std::fmt::Debug for Pipeline {
@@ -150,6 +153,7 @@ impl Pipeline {
             budget: Arc::new(ByteBudget::new(settings.memory_bytes())),
             cores: Arc::new(Semaphore::new(lanes.prepare.get())),
             thumbnail_prefix: None,
+            reused: families::VECTORS_REUSED.of(["same_bytes"]),
         }
     }
 
@@ -182,6 +186,11 @@ impl Pipeline {
     /// How many of each stage may run at once.
     pub fn lanes(&self) -> Lanes {
         self.lanes
+    }
+
+    /// Tells `/metrics` what is so at this moment.
+    pub fn observe(&self) {
+        self.budget.observe();
     }
 
     /// Takes batches of tasks until there are none and everything taken is reported to `outcomes`. When `stop` is cancelled it

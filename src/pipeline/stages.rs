@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::Lanes;
 use crate::embed::Busy;
+use crate::telemetry::metrics::{Histogram as Seconds, families};
 
 /// The timings of one job.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct Stage {
     lanes: usize,
     busy_micros: AtomicU64,
     took_micros: Mutex<Histogram<u64>>,
+    /// The same of all jobs together.
+    took: Seconds,
 }
 
 /// A stage in a status: `busy` is the share of its lanes' time spent at work, 0 to 1; times are those of one piece of
@@ -70,11 +73,13 @@ impl Stage {
     fn new(name: &'static str, lanes: usize) -> Self {
         // Two digits: enough for a status, a few kilobytes.
         let histogram = Histogram::new_with_max(MOST_MICROS, 2).unwrap_or_else(|_| Histogram::new(1).expect("1 digit"));
-        Self { name, lanes, busy_micros: AtomicU64::new(0), took_micros: Mutex::new(histogram) }
+        let took = families::STAGE_DURATION.of([name]);
+        Self { name, lanes, busy_micros: AtomicU64::new(0), took_micros: Mutex::new(histogram), took }
     }
 
     /// Notes that one lane was at work so long on one piece.
     pub fn took(&self, time: Duration) {
+        self.took.record(time);
         let micros = u64::try_from(time.as_micros()).unwrap_or(MOST_MICROS).clamp(1, MOST_MICROS);
         self.busy_micros.fetch_add(micros, Ordering::Relaxed);
         self.took_micros.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(micros);

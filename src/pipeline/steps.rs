@@ -121,6 +121,7 @@ impl Steps {
         if let Some(twin) = twin
             && let Some(sha256) = self.same_bytes(&bytes, &twin).await
         {
+            pipeline.reused.increment(1);
             let thumbnail_key = twin::thumbnail_of(&twin, task.image.uri.bucket());
             let (size_bytes, picture) = (bytes.len() as u64, Picture::Known(Box::new(twin)));
             return Some(Ready { task, picture, etag, size_bytes, sha256, thumbnail_key, meta });

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::telemetry::metrics::{Counter, Gauge, families};
+
 /// When a breaker opens and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BreakerSettings {
@@ -42,12 +44,24 @@ pub struct Breaker {
     settings: BreakerSettings,
     state: Mutex<State>,
     outages: AtomicU64,
+    shown: Gauge,
+    opens: Counter,
 }
 
 impl Breaker {
     /// A closed breaker.
     pub fn new(settings: BreakerSettings) -> Self {
-        Self { settings, state: Mutex::new(State::Closed { failures: 0 }), outages: AtomicU64::new(0) }
+        let state = Mutex::new(State::Closed { failures: 0 });
+        Self { settings, state, outages: AtomicU64::new(0), shown: Gauge::noop(), opens: Counter::noop() }
+    }
+
+    /// The same, and `/metrics` tells how it stands, under the name of its dependency.
+    #[must_use]
+    pub fn of(self, dependency: &str) -> Self {
+        let name = || [dependency.to_owned()];
+        let (shown, opens) = (families::BREAKER_STATE.of(name()), families::BREAKER_OPENS.of(name()));
+        shown.set(0.0);
+        Self { shown, opens, ..self }
     }
 
     /// Asks to make one call. Tell the permit how it went.
@@ -64,6 +78,7 @@ impl Breaker {
                     return Err(CircuitOpen { retry_after: until - now, failures });
                 }
                 *state = State::Probing { failures };
+                self.show(*state);
                 Ok(Permit { breaker: self, probe: true, decided: false })
             }
             // The probe's answer may come any moment: look again soon.
@@ -91,13 +106,24 @@ impl Breaker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn show(&self, state: State) {
+        self.shown.set(match state {
+            State::Closed { .. } => 0.0,
+            State::Probing { .. } => 1.0,
+            State::Open { .. } => 2.0,
+        });
+    }
+
     fn settle(&self, success: bool, probe: bool) {
         let mut state = self.lock();
         let open = |failures| State::Open { until: Instant::now() + self.settings.cool_down, failures };
         *state = match (*state, success) {
             // A call that began before the breaker opened says nothing about now; only the probe does.
             (State::Open { .. } | State::Probing { .. }, _) if !probe => return,
-            (State::Closed { failures }, false) if failures + 1 >= self.settings.threshold => open(failures + 1),
+            (State::Closed { failures }, false) if failures + 1 >= self.settings.threshold => {
+                self.opens.increment(1);
+                open(failures + 1)
+            }
             (State::Closed { failures }, false) => State::Closed { failures: failures + 1 },
             (State::Open { failures, .. } | State::Probing { failures }, false) => open(failures.saturating_add(1)),
             (State::Closed { .. }, true) => State::Closed { failures: 0 },
@@ -106,6 +132,7 @@ impl Breaker {
                 State::Closed { failures: 0 }
             }
         };
+        self.show(*state);
     }
 }
 
@@ -138,6 +165,7 @@ impl Drop for Permit<'_> {
             let mut state = self.breaker.lock();
             if let State::Probing { failures } = *state {
                 *state = State::Open { until: Instant::now(), failures };
+                self.breaker.show(*state);
             }
         }
     }

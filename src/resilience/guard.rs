@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::waiting::Note;
 use super::{Breaker, CircuitOpen, Retryable, WaitBoard};
 use crate::domain::{DependencyError, Trouble};
+use crate::telemetry::metrics::{Counter, families};
 
 /// The first pause of the patient; pauses double from call to call. The breaker takes over once it opens.
 const FIRST_PAUSE: Duration = Duration::from_millis(300);
@@ -44,6 +45,7 @@ pub struct Guard {
     permits: Option<Arc<Semaphore>>,
     breaker: Option<Arc<Breaker>>,
     timeout: Option<Duration>,
+    retries: Counter,
 }
 
 impl Guard {
@@ -58,7 +60,8 @@ impl Guard {
     }
 
     fn new(dependency: &str, temper: Temper) -> Self {
-        Self { dependency: dependency.into(), temper, permits: None, breaker: None, timeout: None }
+        let retries = families::DEPENDENCY_RETRIES.of([dependency.to_owned()]);
+        Self { dependency: dependency.into(), temper, permits: None, breaker: None, timeout: None, retries }
     }
 
     /// Through the breaker that is shared by all who call the dependency.
@@ -268,6 +271,7 @@ impl Waits<'_> {
             self.last_words = Some(words);
         }
         tokio::time::sleep(pause).await;
+        self.guard.retries.increment(1);
         Ok(())
     }
 }

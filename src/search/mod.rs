@@ -1,6 +1,7 @@
 //! Words and/or a picture → a vector → hits. Knows the ports by their traits; knows nothing of HTTP.
 
 mod error;
+mod observe;
 mod question;
 
 use std::sync::Arc;
@@ -34,6 +35,7 @@ pub struct Search {
     door: Arc<Semaphore>,
     /// Megabytes of pictures that may be on their way in at once.
     uploads: Arc<Semaphore>,
+    most_uploads: usize,
 }
 
 /// Leave to send a picture; given back when dropped.
@@ -105,6 +107,7 @@ struct Asked {
 const AT_ONCE: usize = 64;
 /// Megabytes of pictures on their way in at once; one alone may have as many as a picture may.
 const UPLOADS: u64 = 128;
+const MEGABYTE: u64 = 1024 * 1024;
 /// How long one may wait to be let in.
 const UPLOAD_WAIT: Duration = Duration::from_secs(2);
 /// How long a status waits for anybody.
@@ -117,13 +120,15 @@ impl Search {
     pub fn new(provider: Arc<dyn ImageEmbeddingProvider>, stores: Stores, limits: Limits) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
         let uploads = usize::try_from(UPLOADS.max(megabytes(limits.max_bytes))).unwrap_or(Semaphore::MAX_PERMITS);
+        let most_uploads = uploads.min(Semaphore::MAX_PERMITS);
         Self {
             provider,
             stores,
             limits,
             cores: Arc::new(Semaphore::new(cores)),
             door: Arc::new(Semaphore::new(AT_ONCE)),
-            uploads: Arc::new(Semaphore::new(uploads.min(Semaphore::MAX_PERMITS))),
+            uploads: Arc::new(Semaphore::new(most_uploads)),
+            most_uploads,
         }
     }
 
@@ -309,7 +314,7 @@ impl Search {
 
 /// Begun megabytes, at least one.
 fn megabytes(bytes: u64) -> u64 {
-    bytes.div_ceil(1024 * 1024).max(1)
+    bytes.div_ceil(MEGABYTE).max(1)
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ mod jobs;
 mod journey;
 mod layers;
 mod metadata;
+mod metrics;
 mod mirror;
 mod mutation;
 mod openapi;

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::telemetry::metrics::{Gauge, families};
+
 /// Which of two lines to stand in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Urgency {
@@ -16,6 +18,8 @@ pub(super) enum Urgency {
 pub(super) struct Queue<T> {
     lines: Mutex<Lines<T>>,
     bell: Condvar,
+    /// How many stand in each line.
+    waiting: [Gauge; 2],
 }
 
 struct Lines<T> {
@@ -27,7 +31,13 @@ struct Lines<T> {
 impl<T> Queue<T> {
     pub(super) fn new() -> Self {
         let lines = Lines { now: VecDeque::new(), bulk: VecDeque::new(), closed: false };
-        Self { lines: Mutex::new(lines), bell: Condvar::new() }
+        let queue = Self {
+            lines: Mutex::new(lines),
+            bell: Condvar::new(),
+            waiting: ["search", "job"].map(|line| families::EMBED_QUEUE.of([line])),
+        };
+        queue.show(&queue.lock());
+        queue
     }
 
     pub(super) fn push(&self, item: T, urgency: Urgency) {
@@ -36,6 +46,7 @@ impl<T> Queue<T> {
             Urgency::Now => lines.now.push_back(item),
             Urgency::Bulk => lines.bulk.push_back(item),
         }
+        self.show(&lines);
         self.bell.notify_one();
     }
 
@@ -46,10 +57,9 @@ impl<T> Queue<T> {
             if lines.closed {
                 return None;
             }
-            if let Some(item) = lines.now.pop_front() {
-                return Some(item);
-            }
-            if let Some(item) = lines.bulk.pop_front() {
+            let Lines { now, bulk, .. } = &mut *lines;
+            if let Some(item) = now.pop_front().or_else(|| bulk.pop_front()) {
+                self.show(&lines);
                 return Some(item);
             }
             lines = self.bell.wait(lines).unwrap_or_else(PoisonError::into_inner);
@@ -62,7 +72,15 @@ impl<T> Queue<T> {
         lines.closed = true;
         lines.now.clear();
         lines.bulk.clear();
+        self.show(&lines);
         self.bell.notify_all();
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "its callers bound how many stand in line")]
+    fn show(&self, lines: &Lines<T>) {
+        let [now, bulk] = &self.waiting;
+        now.set(lines.now.len() as f64);
+        bulk.set(lines.bulk.len() as f64);
     }
 
     fn lock(&self) -> MutexGuard<'_, Lines<T>> {

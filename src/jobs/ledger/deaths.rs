@@ -11,7 +11,9 @@ use rusqlite::{Transaction, params};
 
 use super::{Ledger, jobs, work};
 use crate::domain::{FailureClass, ImageUri, ItemFailure, JobId};
+use crate::jobs::tally;
 use crate::sqlite::SqliteError;
+use crate::telemetry::metrics::families;
 
 /// Workers that may die over an image which they have alone before it fails.
 pub const MOST_DEATHS_ALONE: u32 = 4;
@@ -31,8 +33,10 @@ impl Ledger {
                     "SELECT id FROM batches WHERE job = ?1 AND state = 'leased' AND worker = ?2 ORDER BY id",
                     params![job.to_string(), worker],
                 )?;
-                deaths(&all, &dead)?;
+                let failed = deaths(&all, &dead)?;
                 all.commit()?;
+                tally::failures(&failed);
+                tally::deaths(tally::SAID, u64::from(!dead.is_empty()));
                 Ok(dead.len())
             })
             .await
@@ -52,12 +56,15 @@ impl Ledger {
                     .prepare_cached(&format!("SELECT DISTINCT worker FROM batches WHERE {these} ORDER BY worker"))?
                     .query_map(params![job, now], |row| row.get(0))?
                     .collect::<rusqlite::Result<Vec<String>>>()?;
+                let (mut over, mut failed) = (Vec::new(), Vec::new());
                 if !workers.is_empty() {
-                    let over = format!("SELECT id FROM batches WHERE {these} ORDER BY id");
-                    let over = ids(&all, &over, params![job, now])?;
-                    deaths(&all, &over)?;
+                    over = ids(&all, &format!("SELECT id FROM batches WHERE {these} ORDER BY id"), params![job, now])?;
+                    failed = deaths(&all, &over)?;
                 }
                 all.commit()?;
+                tally::failures(&failed);
+                families::LEASES_EXPIRED.one().increment(over.len() as u64);
+                tally::deaths(tally::SILENT, workers.len() as u64);
                 Ok(workers)
             })
             .await
@@ -78,8 +85,9 @@ impl Ledger {
                 }
                 let local = "SELECT id FROM batches WHERE state = 'leased' AND until IS NULL ORDER BY id";
                 let local = ids(&all, local, ())?;
-                deaths(&all, &local)?;
+                let failed = deaths(&all, &local)?;
                 all.commit()?;
+                tally::failures(&failed);
                 Ok(local.len())
             })
             .await
@@ -90,13 +98,14 @@ fn ids(all: &Transaction<'_>, select: &str, of: impl rusqlite::Params) -> rusqli
     all.prepare_cached(select)?.query_map(of, |row| row.get(0))?.collect()
 }
 
-fn deaths(all: &Transaction<'_>, batches: &[i64]) -> rusqlite::Result<()> {
-    batches.iter().try_for_each(|batch| death(all, *batch))
+/// Gives the classes of the images that failed by it.
+fn deaths(all: &Transaction<'_>, batches: &[i64]) -> rusqlite::Result<Vec<FailureClass>> {
+    batches.iter().filter_map(|batch| death(all, *batch).transpose()).collect()
 }
 
 /// The worker of a batch is no more: what is left of it goes back in halves, or fails where it was alone too often. The
 /// first half keeps the batch's number, so that a worker which comes back finds that it is another's.
-fn death(all: &Transaction<'_>, batch: i64) -> rusqlite::Result<()> {
+fn death(all: &Transaction<'_>, batch: i64) -> rusqlite::Result<Option<FailureClass>> {
     let items = ids(all, "SELECT id FROM items WHERE batch = ?1 ORDER BY id", [batch])?;
     let (job, attempts, alone): (String, u32, u32) = all
         .prepare_cached("SELECT job, attempt, alone + solo FROM batches WHERE id = ?1")?
@@ -112,7 +121,7 @@ fn death(all: &Transaction<'_>, batch: i64) -> rusqlite::Result<()> {
         work::insert_failure(all, &job, &failure)?;
         work::remove_item(all, item, batch)?;
         all.prepare_cached("UPDATE jobs SET failed = failed + 1 WHERE id = ?1")?.execute([&job])?;
-        return Ok(());
+        return Ok(Some(FailureClass::Crashed));
     }
     let (_, rest) = items.split_at(items.len().div_ceil(2));
     all.prepare_cached(
@@ -121,7 +130,7 @@ fn death(all: &Transaction<'_>, batch: i64) -> rusqlite::Result<()> {
     )?
     .execute(params![batch, if items.len() == 1 { alone } else { 0 }])?;
     if rest.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     all.prepare_cached(
         "INSERT INTO batches(job, state, attempt, deaths) SELECT job, 'todo', attempt, deaths FROM batches WHERE id = ?1",
@@ -131,5 +140,5 @@ fn death(all: &Transaction<'_>, batch: i64) -> rusqlite::Result<()> {
     for item in rest {
         all.prepare_cached("UPDATE items SET batch = ?2 WHERE id = ?1")?.execute([*item, other])?;
     }
-    Ok(())
+    Ok(None)
 }

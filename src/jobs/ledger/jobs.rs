@@ -1,9 +1,12 @@
 //! Jobs and their states.
 
+use std::collections::HashMap;
+
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Ledger;
 use crate::domain::{CollectionName, Executor, JobCounts, JobId, JobRecord, JobState, Timestamp};
+use crate::jobs::tally;
 use crate::sqlite::SqliteError;
 
 /// How a job came to its end.
@@ -58,6 +61,20 @@ impl Ledger {
         let sql = format!("SELECT {COLUMNS} FROM jobs WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2");
         let before = before.map(|id| id.to_string());
         self.db.call(move |db| db.prepare_cached(&sql)?.query_map(params![before, limit], read)?.collect()).await
+    }
+
+    /// How many jobs are in each state that any is in.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn count_jobs(&self) -> Result<HashMap<JobState, u32>, SqliteError> {
+        self.db
+            .call(move |db| {
+                db.prepare_cached("SELECT state, count(*) FROM jobs GROUP BY state")?
+                    .query_map((), |row| Ok((parsed(row, 0, JobState::from_name)?, row.get(1)?)))?
+                    .collect()
+            })
+            .await
     }
 
     /// The next job to work on: one that an earlier process left running comes first, then the longest waiting.
@@ -121,6 +138,9 @@ impl Ledger {
                      WHERE id = ?1 AND state IN ('PENDING', 'RUNNING')",
                     params![id.to_string(), finish.state.as_str(), finish.message, finish.summary, now],
                 )?;
+                if changed == 1 {
+                    tally::finished(finish.state);
+                }
                 Ok(changed == 1)
             })
             .await

@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{Ledger, beside, jobs, metadata, objects, vanished};
 use crate::domain::{CollectionName, Holders, ImageRef, ImageUri, JobId, JobPlan};
+use crate::jobs::tally;
 use crate::sqlite::SqliteError;
 
 /// A page of a listing, sorted out.
@@ -128,6 +129,8 @@ impl Ledger {
                     page.listed_through
                 ])?;
                 all.commit()?;
+                tally::items(tally::Fate::Skipped, page.skipped);
+                tally::items(tally::Fate::Unchanged, unchanged);
                 Ok(over == 0)
             })
             .await

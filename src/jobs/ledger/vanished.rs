@@ -9,6 +9,7 @@ use rusqlite::{Transaction, params};
 use super::jobs::parsed;
 use super::{Ledger, Page, Planning};
 use crate::domain::{CollectionName, ImageUri, JobId, JobPlan};
+use crate::jobs::tally;
 use crate::sqlite::SqliteError;
 
 /// What of a job's own has vanished.
@@ -155,7 +156,7 @@ impl Ledger {
             .call(move |db| {
                 let job = job.to_string();
                 let all = db.transaction()?;
-                let mut deleted = 0;
+                let mut deleted = 0_usize;
                 for uri in uris {
                     deleted += all
                         .prepare_cached("DELETE FROM vanished WHERE job = ?1 AND uri = ?2")?
@@ -164,7 +165,9 @@ impl Ledger {
                         .execute(params![collection.as_str(), uri.as_str()])?;
                 }
                 all.execute("UPDATE jobs SET deleted = deleted + ?2 WHERE id = ?1", params![job, deleted])?;
-                all.commit()
+                all.commit()?;
+                tally::items(tally::Fate::Deleted, deleted as u64);
+                Ok(())
             })
             .await
     }

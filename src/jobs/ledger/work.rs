@@ -5,6 +5,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{Ledger, jobs, leases, metadata, objects};
 use crate::domain::{CollectionName, Holders, ImageUri, ItemFailure, JobCounts, JobId};
+use crate::jobs::tally;
 use crate::pipeline::{Fate, Indexed, Outcome};
 use crate::sqlite::SqliteError;
 
@@ -52,7 +53,7 @@ impl Ledger {
             .call(move |db| {
                 let job = job.to_string();
                 let all = db.transaction()?;
-                let (mut done, mut failed, mut lost) = (0_u64, 0_u64, Vec::new());
+                let (mut done, mut copied, mut failed, mut lost) = (0_u64, 0_u64, Vec::new(), Vec::new());
                 for Report { batch, attempt, outcomes } in reports {
                     let held = leases::holds(&all, &job, &worker, batch, attempt)?;
                     for outcome in outcomes {
@@ -66,6 +67,7 @@ impl Ledger {
                                 let row = joined(&all, &job, &uri, &indexed)?;
                                 objects::put(&all, &collection, &uri, &space, &indexed, row.as_deref())?;
                                 done += 1;
+                                copied += u64::from(indexed.copied);
                             }
                             Fate::Lags(indexed) if held => {
                                 lag(&all, outcome.ticket, &indexed.stores)?;
@@ -80,7 +82,7 @@ impl Ledger {
                                 let attempts = failure.attempts.saturating_add(attempt.saturating_sub(1));
                                 let failure = ItemFailure { uri, attempts, ..failure };
                                 insert_failure(&all, &job, &failure)?;
-                                failed += 1;
+                                failed.push(failure.class);
                             }
                             Fate::Lags(_) | Fate::Failed(_) => continue,
                         }
@@ -88,10 +90,13 @@ impl Ledger {
                     }
                 }
                 all.prepare_cached("UPDATE jobs SET done = done + ?2, failed = failed + ?3 WHERE id = ?1")?
-                    .execute(params![job, done, failed])?;
+                    .execute(params![job, done, failed.len()])?;
                 let counts = jobs::counts(&all, &job)?;
                 all.commit()?;
-                Ok(Reported { counts, accepted: done + failed, lost })
+                tally::items(tally::Fate::Done, done);
+                tally::copied(copied);
+                tally::failures(&failed);
+                Ok(Reported { counts, accepted: done + failed.len() as u64, lost })
             })
             .await
     }

@@ -21,6 +21,7 @@ use percent_encoding::percent_decode_str;
 use self::errors::{Target, dependency, source_error};
 use super::{Fetched, ImageSource, NewObject, Scope, SourceError};
 use crate::domain::{ImageRef, ImageUri, Timestamp, Trouble};
+use crate::telemetry::metrics::{Counter, families};
 
 pub use settings::{InvalidS3Settings, S3Settings};
 
@@ -33,6 +34,7 @@ pub struct S3Source {
     client: Client,
     region: String,
     max_bytes: u64,
+    fetched: Counter,
 }
 
 impl S3Source {
@@ -43,7 +45,12 @@ impl S3Source {
     /// [`InvalidS3Settings`] where they cannot be used.
     pub async fn new(settings: S3Settings) -> Result<Self, InvalidS3Settings> {
         let client = settings::client(&settings).await?;
-        Ok(Self { client, region: settings.region, max_bytes: settings.max_bytes })
+        Ok(Self {
+            client,
+            region: settings.region,
+            max_bytes: settings.max_bytes,
+            fetched: families::FETCHED_BYTES.one(),
+        })
     }
 
     /// Makes the bucket unless it is there.
@@ -117,8 +124,10 @@ impl S3Source {
     async fn get(&self, uri: &ImageUri, limit: u64) -> Result<Fetched, SourceError> {
         let asked = self.client.get_object().bucket(uri.bucket()).key(uri.key()).send().await;
         let mut reply = asked.map_err(|error| source_error(&error, Target::Object(uri)))?;
+        let bytes = read(uri, &mut reply, limit).await?;
+        self.fetched.increment(bytes.len() as u64);
         Ok(Fetched {
-            bytes: read(uri, &mut reply, limit).await?,
+            bytes,
             etag: reply.e_tag.as_deref().map(unquote),
             content_type: reply.content_type,
             metadata: metadata::from_headers(reply.metadata.as_ref()),

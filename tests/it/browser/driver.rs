@@ -139,7 +139,8 @@ impl Browser {
     /// Waits until a script's expression is true.
     pub(crate) async fn until(&self, expression: &str) {
         let deadline = Instant::now() + PATIENCE;
-        while self.run(&format!("try {{ return Boolean({expression}) }} catch {{ return false }}")).await != json!(true) {
+        while self.run(&format!("try {{ return Boolean({expression}) }} catch {{ return false }}")).await != json!(true)
+        {
             let now = Instant::now();
             assert!(now < deadline, "never `{expression}`; the page says: {}", self.text("body").await);
             tokio::time::sleep(Duration::from_millis(30)).await;

@@ -1,4 +1,7 @@
-//! Logs: for people or as JSON lines, to standard error, so that standard output stays for results.
+//! Logs: for people or as JSON lines, to standard error, so that standard output stays for results. What is counted is in
+//! [`metrics`].
+
+pub mod metrics;
 
 use std::io::IsTerminal;
 

@@ -1,0 +1,44 @@
+//! The process itself: since when it runs, what it is, how much memory it has.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::families;
+
+/// What Linux says of a process; there is none on other systems, and then there are no figures either.
+const STATUS: &str = "/proc/self/status";
+
+pub(super) fn begin() {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    families::PROCESS_START.one().set(now.as_secs_f64());
+    families::BUILD.of([env!("CARGO_PKG_VERSION")]).set(1.0);
+}
+
+pub(super) fn observe() {
+    let Ok(status) = std::fs::read_to_string(STATUS) else { return };
+    for (field, family) in [("VmRSS:", &families::PROCESS_MEMORY), ("VmHWM:", &families::PROCESS_MEMORY_PEAK)] {
+        if let Some(bytes) = bytes(&status, field) {
+            family.one().set(bytes);
+        }
+    }
+}
+
+/// `VmRSS:     12345 kB`
+fn bytes(status: &str, field: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    let kilobytes: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_as_linux_writes_it() {
+        let status = "Name:\tglimpse\nVmHWM:\t   20480 kB\nVmRSS:\t   10240 kB\nRssAnon:\t 1 kB\n";
+        assert_eq!(bytes(status, "VmRSS:"), Some(10_485_760.0));
+        assert_eq!(bytes(status, "VmHWM:"), Some(20_971_520.0));
+        assert_eq!(bytes("VmRSS:\tmuch\n", "VmRSS:"), None);
+        assert_eq!(bytes(status, "VmSwap:"), None);
+    }
+}
