@@ -28,6 +28,9 @@ pub(super) struct Worker {
     /// What it calls itself, unlike every other worker of the job; a random name where it is left out
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// What the machine is called, for the job's status
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
     /// Leave when standard input closes: for one that another process watches over
     #[arg(long)]
     with_parent: bool,
@@ -45,6 +48,7 @@ impl Worker {
             job: self.job,
             name: self.name.unwrap_or_else(random_name),
             token: settings.jobs.glimpse_worker_token.clone(),
+            node: self.node,
         };
         let worker = WorkerApp::build(&settings, of).await?;
         let (drain, stop) = (shutdown.drain(), shutdown.stop());

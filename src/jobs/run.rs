@@ -1,6 +1,7 @@
 //! One job from its first listing to its end: plan and work side by side.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Inner;
 use super::dry_run;
@@ -9,12 +10,12 @@ use super::ledger::{Finish, Planning};
 use super::limit;
 use super::metadata;
 use super::plan::Planner;
-use super::pools::{Elsewhere, Ended, LOCAL, LocalBroker, Pool};
+use super::pools::{Elsewhere, Ended, LOCAL, LocalBroker, PlaceError, Pool, Ray, WindUp};
 use super::progress::{Live, Pace, dealt_with};
 use super::reconcile;
 use super::sync;
 use super::trouble::JobTrouble;
-use crate::domain::{Executor, JobRecord, JobState, Space};
+use crate::domain::{Executor, JobId, JobRecord, JobState, Space};
 use crate::index::{Ensured, ImageIndex};
 use crate::pipeline::{Run, Stages};
 
@@ -33,12 +34,7 @@ impl Inner {
     /// the next start.
     async fn run(self: Arc<Self>, job: JobRecord, live: Arc<Live>) {
         let outcome = match self.ledger.begin(job.id).await {
-            Ok(true) => {
-                tracing::info!(job.id = %job.id, job.collection = %job.spec.collection, "job begins");
-                let work = std::panic::AssertUnwindSafe(self.work(&job, &live));
-                let worked = futures::FutureExt::catch_unwind(work).await.unwrap_or(Err(JobTrouble::Panicked));
-                self.end(&job, &live, worked).await
-            }
+            Ok(true) => self.run_begun(job.id, &live).await,
             // Stopped before its turn.
             Ok(false) => Ok(()),
             Err(error) => Err(error.into()),
@@ -58,6 +54,28 @@ impl Inner {
         self.wake.notify_one();
     }
 
+    async fn run_begun(&self, id: JobId, live: &Arc<Live>) -> Result<(), JobTrouble> {
+        // Read once it is live: whoever gave it to another executor a moment before did not find it so.
+        let Some(job) = self.ledger.job(id).await? else { return Ok(()) };
+        let executor = job.spec.executor.as_str();
+        tracing::info!(job.id = %id, job.collection = %job.spec.collection, job.executor = executor, "job begins");
+        let work = std::panic::AssertUnwindSafe(self.work(&job, live));
+        let worked = futures::FutureExt::catch_unwind(work).await.unwrap_or(Err(JobTrouble::Panicked));
+        self.end(&job, live, worked).await?;
+        let over = self.ledger.job(id).await?.is_some_and(|job| job.state.is_final());
+        if over && let Some(placed) = self.ledger.placement(id).await? {
+            self.wind_up(id, placed.submission, WindUp::OF_ITSELF);
+        }
+        Ok(())
+    }
+
+    /// Sees to it that a cluster ends workers that are needed no more.
+    pub(super) fn wind_up(&self, job: JobId, submission: String, grace: Duration) {
+        let Some(placing) = self.placing.clone() else { return };
+        let (ledger, drain) = (self.ledger.clone(), self.drain.clone());
+        self.tasks.spawn(WindUp { placing, ledger, job, submission, grace, drain }.run());
+    }
+
     async fn work(&self, job: &JobRecord, live: &Arc<Live>) -> Result<(), JobTrouble> {
         // A provider that is down is waited for; one that does not do what it says ends the job.
         let space = tokio::select! {
@@ -69,6 +87,10 @@ impl Inner {
         let stores = self.pipeline.stores();
         // What an earlier attempt in this process could not give back, because the ledger failed.
         self.ledger.give_back(job.id, LOCAL).await?;
+        if job.spec.executor == Executor::Local {
+            // Of workers elsewhere that had the job before: here nobody would see their leases run out.
+            self.ledger.recall(job.id).await?;
+        }
         let spec = &job.spec;
         let ready = async {
             if spec.dry_run {
@@ -136,9 +158,18 @@ impl Inner {
             Ok(())
         };
         let work = async {
-            if spec.executor == Executor::Workers {
-                let watched = self.within_grace(live, elsewhere.watch()).await;
-                return watched.unwrap_or(Ok(())).map_err(JobTrouble::Lease);
+            let watched = async { elsewhere.watch().await.map_err(JobTrouble::Lease) };
+            match spec.executor {
+                Executor::Local => {}
+                Executor::Workers => return self.within_grace(live, watched).await.unwrap_or(Ok(())),
+                Executor::Ray => {
+                    let kept = self.keep_placed(job, live);
+                    // Whichever ends first: the work, or the workers for good.
+                    let either = async {
+                        tokio::select! { watched = watched => watched, kept = kept => kept }
+                    };
+                    return self.within_grace(live, either).await.unwrap_or(Ok(()));
+                }
             }
             let worked = self.within_grace(live, pool.work(run, &live.stop)).await;
             // Whatever is not done is given back, not lost: nobody died.
@@ -153,6 +184,13 @@ impl Inner {
         limit::within(&self.ledger, job, &counts, true).await.map_err(JobTrouble::Lease)?;
         // A dry run has noted nothing to be removed.
         self.within_grace(live, sync::remove(&self.ledger, stores, job, &live.stop)).await.unwrap_or(Ok(()))
+    }
+
+    async fn keep_placed(&self, job: &JobRecord, live: &Arc<Live>) -> Result<(), JobTrouble> {
+        let placing = self.placing.clone().ok_or(PlaceError::NoCluster)?;
+        let (ledger, drain) = (self.ledger.clone(), self.drain.clone());
+        let ray = Ray { placing, ledger, job: job.clone(), live: live.clone(), drain };
+        Ok(ray.keep().await?)
     }
 
     /// `None` where a stop was asked for and what was in flight did not end in time.
@@ -190,6 +228,11 @@ impl Inner {
                 self.ledger.log(job.id, format!("stopped: {} done, {} failed", counts.done, counts.failed)).await?;
                 return Ok(self.ledger.clear(job.id, summary).await?);
             }
+            _ if let Some(executor) = live.goes_to() => {
+                let executor = executor.as_str();
+                tracing::info!(job.id = %job.id, counts.done, job.executor = executor, "job goes to another executor");
+                return Ok(self.ledger.log(job.id, format!("goes to another executor: {executor}")).await?);
+            }
             Ok(()) if live.stop.is_cancelled() => {
                 tracing::info!(job.id = %job.id, counts.done, "job interrupted; it goes on at the next start");
                 let line = "interrupted: the service stops; the job goes on at its next start".to_owned();
@@ -210,7 +253,7 @@ impl Inner {
             }
             Err(trouble) => {
                 tracing::error!(job.id = %job.id, error = %trouble, "job failed");
-                Finish { state: JobState::Failed, message: Some(trouble.said()), summary }
+                Finish { state: trouble.state(), message: Some(trouble.said()), summary }
             }
         };
         tracing::info!(

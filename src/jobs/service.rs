@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::clock::Clock;
-use super::crew::WorkerView;
+use super::crew::{WORKERS, WorkerView};
 use super::error::JobsError;
 use super::ledger::{FailurePage, Finish, LogPage};
 use super::metadata::FileKind;
@@ -76,7 +76,7 @@ impl Jobs {
     /// [`SqliteError`] where the ledger cannot be read.
     pub async fn start(parts: JobParts) -> Result<Self, SqliteError> {
         let JobParts { ledger, pipeline, stores, settings, default_bucket, allowed_buckets, .. } = parts;
-        let JobParts { thumbnail_prefix, waiting, drain, tasks, .. } = parts;
+        let JobParts { thumbnail_prefix, placing, waiting, drain, tasks, .. } = parts;
         ledger.end_local_leases().await?;
         if !settings.glimpse_resume {
             let stopped = ledger.stop_unfinished("stopped: the service began anew with GLIMPSE_RESUME=false").await?;
@@ -90,6 +90,7 @@ impl Jobs {
             default_bucket,
             allowed_buckets,
             thumbnail_prefix,
+            placing,
             waiting,
             drain,
             tasks,
@@ -137,6 +138,7 @@ impl Jobs {
         if !self.0.allowed_buckets.contains(&spec.bucket) {
             return Err(JobsError::BucketNotAllowed(spec.bucket));
         }
+        self.0.check_executor(spec.executor).await?;
         self.0.check_space(&spec.collection).await?;
         let job = JobRecord {
             id: JobId::fresh(),
@@ -250,6 +252,21 @@ impl Inner {
         self.ledger.job(id).await?.ok_or_else(unknown)
     }
 
+    /// A cluster that is not there is told of at the door; one that goes away later is waited for.
+    pub(super) async fn check_executor(&self, executor: Executor) -> Result<(), JobsError> {
+        match executor {
+            Executor::Local | Executor::Workers => Ok(()),
+            Executor::Ray => {
+                let placing = self.placing.as_ref().ok_or(JobsError::NoCluster)?;
+                let version = placing.cluster.check().await?;
+                if let Some(warning) = version.warning {
+                    tracing::warn!(cluster = version.name, warning, "the cluster should be brought up to date");
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// A collection of another space is refused at the door; a provider that cannot say its space yet is left to the job.
     async fn check_space(&self, collection: &CollectionName) -> Result<(), JobsError> {
         let Ok(Ok(space)) = tokio::time::timeout(SPACE_WAIT, self.pipeline.provider().space()).await else {
@@ -261,7 +278,7 @@ impl Inner {
         Ok(())
     }
 
-    async fn view(&self, job: JobRecord) -> Result<JobView, JobsError> {
+    async fn view(&self, mut job: JobRecord) -> Result<JobView, JobsError> {
         let live = self.live().get(&job.id).cloned();
         let Some(live) = live else {
             let kept = self.ledger.summary(job.id).await?;
@@ -281,9 +298,21 @@ impl Inner {
         let eta = (complete && pace.images_per_second > 0.0 && dealt_with(&job.counts) > 0)
             .then(|| (job.counts.left() as f64 / pace.images_per_second).ceil() as u64);
         let (mut waiting_on, mut workers) = (self.waiting.snapshot(), Vec::new());
-        if job.spec.executor == Executor::Workers {
+        let elsewhere = || live.crew.waiting_on(2 * self.settings.lease());
+        match job.spec.executor {
+            Executor::Local => {}
+            Executor::Workers => waiting_on = waiting_on.or_else(elsewhere),
+            Executor::Ray => {
+                let in_its_words = |waiting: Waiting| match waiting.dependency.as_str() {
+                    WORKERS => live.placing.waiting(waiting),
+                    _ => waiting,
+                };
+                waiting_on = waiting_on.or_else(|| elsewhere().map(in_its_words));
+                job.message = job.message.or_else(|| live.placing.warning().filter(|_| waiting_on.is_none()));
+            }
+        }
+        if job.spec.executor != Executor::Local {
             workers = live.crew.view(&self.ledger.held(job.id).await?);
-            waiting_on = waiting_on.or_else(|| live.crew.waiting_on(2 * self.settings.lease()));
         }
         Ok(JobView { job, pace: Some(pace), eta_seconds: eta, waiting_on, workers })
     }
