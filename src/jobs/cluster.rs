@@ -143,8 +143,13 @@ impl ClusterError {
     /// Whether a job that was begun waits for it to pass: it is down, or an operator can put it right meanwhile.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::NoToken(_) | Self::WrongToken(_) | Self::TokenFile(_) | Self::NotRay(_) => true,
-            Self::Unreachable(_) | Self::TimedOut(_) | Self::Failed(_) => true,
+            Self::Unreachable(_)
+            | Self::TimedOut(_)
+            | Self::Failed(_)
+            | Self::NoToken(_)
+            | Self::WrongToken(_)
+            | Self::TokenFile(_)
+            | Self::NotRay(_) => true,
             Self::Refused(_) | Self::Version(_) => false,
         }
     }

@@ -15,6 +15,7 @@ pub mod ledger;
 mod limit;
 mod metadata;
 mod moving;
+mod placed;
 mod plan;
 mod pools;
 pub mod progress;

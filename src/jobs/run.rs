@@ -1,7 +1,6 @@
 //! One job from its first listing to its end: plan and work side by side.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::Inner;
 use super::dry_run;
@@ -10,7 +9,7 @@ use super::ledger::{Finish, Planning};
 use super::limit;
 use super::metadata;
 use super::plan::Planner;
-use super::pools::{Elsewhere, Ended, LOCAL, LocalBroker, PlaceError, Pool, Ray, WindUp};
+use super::pools::{Ended, LOCAL, LocalBroker, Pool, WindUp};
 use super::progress::{Live, Pace, dealt_with};
 use super::reconcile;
 use super::sync;
@@ -34,7 +33,7 @@ impl Inner {
     /// the next start.
     async fn run(self: Arc<Self>, job: JobRecord, live: Arc<Live>) {
         let outcome = match self.ledger.begin(job.id).await {
-            Ok(true) => self.run_begun(job.id, &live).await,
+            Ok(true) => Box::pin(self.run_begun(job.id, &live)).await,
             // Stopped before its turn.
             Ok(false) => Ok(()),
             Err(error) => Err(error.into()),
@@ -59,7 +58,7 @@ impl Inner {
         let Some(job) = self.ledger.job(id).await? else { return Ok(()) };
         let executor = job.spec.executor.as_str();
         tracing::info!(job.id = %id, job.collection = %job.spec.collection, job.executor = executor, "job begins");
-        let work = std::panic::AssertUnwindSafe(self.work(&job, live));
+        let work = std::panic::AssertUnwindSafe(Box::pin(self.work(&job, live)));
         let worked = futures::FutureExt::catch_unwind(work).await.unwrap_or(Err(JobTrouble::Panicked));
         self.end(&job, live, worked).await?;
         let over = self.ledger.job(id).await?.is_some_and(|job| job.state.is_final());
@@ -67,13 +66,6 @@ impl Inner {
             self.wind_up(id, placed.submission, WindUp::OF_ITSELF);
         }
         Ok(())
-    }
-
-    /// Sees to it that a cluster ends workers that are needed no more.
-    pub(super) fn wind_up(&self, job: JobId, submission: String, grace: Duration) {
-        let Some(placing) = self.placing.clone() else { return };
-        let (ledger, drain) = (self.ledger.clone(), self.drain.clone());
-        self.tasks.spawn(WindUp { placing, ledger, job, submission, grace, drain }.run());
     }
 
     async fn work(&self, job: &JobRecord, live: &Arc<Live>) -> Result<(), JobTrouble> {
@@ -122,14 +114,6 @@ impl Inner {
             most_bytes: self.pipeline.limits().max_bytes,
             planned: live.more.clone(),
         };
-        let elsewhere = Elsewhere {
-            ledger: self.ledger.clone(),
-            job: job.clone(),
-            live: live.clone(),
-            clock: self.clock,
-            lease: self.settings.lease(),
-            drain: self.drain.clone(),
-        };
         let broker = Arc::new(LocalBroker {
             ledger: self.ledger.clone(),
             job: job.clone(),
@@ -158,17 +142,10 @@ impl Inner {
             Ok(())
         };
         let work = async {
-            let watched = async { elsewhere.watch().await.map_err(JobTrouble::Lease) };
             match spec.executor {
                 Executor::Local => {}
-                Executor::Workers => return self.within_grace(live, watched).await.unwrap_or(Ok(())),
-                Executor::Ray => {
-                    let kept = self.keep_placed(job, live);
-                    // Whichever ends first: the work, or the workers for good.
-                    let either = async {
-                        tokio::select! { watched = watched => watched, kept = kept => kept }
-                    };
-                    return self.within_grace(live, either).await.unwrap_or(Ok(()));
+                Executor::Workers | Executor::Ray => {
+                    return self.within_grace(live, self.watch_over(job, live)).await.unwrap_or(Ok(()));
                 }
             }
             let worked = self.within_grace(live, pool.work(run, &live.stop)).await;
@@ -184,13 +161,6 @@ impl Inner {
         limit::within(&self.ledger, job, &counts, true).await.map_err(JobTrouble::Lease)?;
         // A dry run has noted nothing to be removed.
         self.within_grace(live, sync::remove(&self.ledger, stores, job, &live.stop)).await.unwrap_or(Ok(()))
-    }
-
-    async fn keep_placed(&self, job: &JobRecord, live: &Arc<Live>) -> Result<(), JobTrouble> {
-        let placing = self.placing.clone().ok_or(PlaceError::NoCluster)?;
-        let (ledger, drain) = (self.ledger.clone(), self.drain.clone());
-        let ray = Ray { placing, ledger, job: job.clone(), live: live.clone(), drain };
-        Ok(ray.keep().await?)
     }
 
     /// `None` where a stop was asked for and what was in flight did not end in time.

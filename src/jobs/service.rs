@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::clock::Clock;
-use super::crew::{WORKERS, WorkerView};
+use super::crew::WorkerView;
 use super::error::JobsError;
 use super::ledger::{FailurePage, Finish, LogPage};
 use super::metadata::FileKind;
@@ -252,21 +252,6 @@ impl Inner {
         self.ledger.job(id).await?.ok_or_else(unknown)
     }
 
-    /// A cluster that is not there is told of at the door; one that goes away later is waited for.
-    pub(super) async fn check_executor(&self, executor: Executor) -> Result<(), JobsError> {
-        match executor {
-            Executor::Local | Executor::Workers => Ok(()),
-            Executor::Ray => {
-                let placing = self.placing.as_ref().ok_or(JobsError::NoCluster)?;
-                let version = placing.cluster.check().await?;
-                if let Some(warning) = version.warning {
-                    tracing::warn!(cluster = version.name, warning, "the cluster should be brought up to date");
-                }
-                Ok(())
-            }
-        }
-    }
-
     /// A collection of another space is refused at the door; a provider that cannot say its space yet is left to the job.
     async fn check_space(&self, collection: &CollectionName) -> Result<(), JobsError> {
         let Ok(Ok(space)) = tokio::time::timeout(SPACE_WAIT, self.pipeline.provider().space()).await else {
@@ -297,23 +282,9 @@ impl Inner {
         )]
         let eta = (complete && pace.images_per_second > 0.0 && dealt_with(&job.counts) > 0)
             .then(|| (job.counts.left() as f64 / pace.images_per_second).ceil() as u64);
-        let (mut waiting_on, mut workers) = (self.waiting.snapshot(), Vec::new());
-        let elsewhere = || live.crew.waiting_on(2 * self.settings.lease());
-        match job.spec.executor {
-            Executor::Local => {}
-            Executor::Workers => waiting_on = waiting_on.or_else(elsewhere),
-            Executor::Ray => {
-                let in_its_words = |waiting: Waiting| match waiting.dependency.as_str() {
-                    WORKERS => live.placing.waiting(waiting),
-                    _ => waiting,
-                };
-                waiting_on = waiting_on.or_else(|| elsewhere().map(in_its_words));
-                job.message = job.message.or_else(|| live.placing.warning().filter(|_| waiting_on.is_none()));
-            }
-        }
-        if job.spec.executor != Executor::Local {
-            workers = live.crew.view(&self.ledger.held(job.id).await?);
-        }
+        let waiting_on = self.waiting.snapshot().or_else(|| self.waits_for_workers(&job, &live));
+        let workers = self.workers(&job, &live).await?;
+        job.message = job.message.or_else(|| live.placing.warning().filter(|_| waiting_on.is_none()));
         Ok(JobView { job, pace: Some(pace), eta_seconds: eta, waiting_on, workers })
     }
 }

@@ -14,11 +14,14 @@ use super::settings::{RaySettings, is_here};
 use crate::domain::{Secret, with_causes};
 use crate::jobs::cluster::ClusterError;
 
+/// A connection is closed after this long without use: the dashboard hangs up after 75 s, and a request that meets its
+/// hanging up is lost.
+const IDLE: Duration = Duration::from_secs(15);
 const CONNECT: Duration = Duration::from_secs(5);
 /// One request; Ray takes 5 to 40 ms.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// The whole log of a driver, which cannot be had in part: 44 MB took 1.9 s.
-const LOGS_TIMEOUT: Duration = Duration::from_secs(60);
+const LOGS_TIMEOUT: Duration = Duration::from_mins(1);
 /// What is read of a reply that is an error: the end of a traceback says most, and few are longer.
 const ERROR_BYTES: usize = 16 * 1024;
 /// Bytes of a reply other than a log.
@@ -30,6 +33,7 @@ pub(super) struct Http {
     client: Client,
     url: Url,
     token: Token,
+    timeout: Duration,
 }
 
 /// Where the token is.
@@ -48,8 +52,9 @@ impl Http {
         let client = Client::builder()
             .http1_only()
             .user_agent(concat!("glimpse/", env!("CARGO_PKG_VERSION")))
+            .pool_idle_timeout(IDLE)
             .connect_timeout(CONNECT)
-            .timeout(TIMEOUT)
+            .timeout(LOGS_TIMEOUT)
             // A redirected POST loses its body, and a token must not travel.
             .redirect(Policy::none())
             .retry(reqwest::retry::never());
@@ -61,7 +66,12 @@ impl Http {
             (true, false) => Token::InFile(path.clone()),
             (true, true) => Token::None,
         };
-        Ok(Self { client, url, token })
+        Ok(Self { client, url, token, timeout: TIMEOUT })
+    }
+
+    /// The same with another limit for one request.
+    pub(super) fn within(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
     /// `METHOD path`, as the dashboard writes its paths: one that ends in `/` keeps it. The reply's status and body are the
@@ -72,7 +82,7 @@ impl Http {
         path: &str,
         body: Option<(&'static str, Bytes)>,
     ) -> Result<Response, ClusterError> {
-        self.send_within(TIMEOUT, method, path, body).await
+        self.send_within(self.timeout, method, path, body).await
     }
 
     async fn send_within(

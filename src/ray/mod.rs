@@ -8,6 +8,7 @@ mod version;
 mod wire;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -52,6 +53,12 @@ impl RayCluster {
         };
         let (workers, cpus) = (settings.ray_num_workers, settings.ray_task_num_cpus);
         Ok(Self { http: Http::new(settings)?, service, workers, cpus, driver })
+    }
+
+    /// The same, which waits for so long for an answer.
+    #[must_use]
+    pub fn within(self, timeout: Duration) -> Self {
+        Self { http: self.http.within(timeout), ..self }
     }
 
     /// What workers and their driver get to know, readable for everybody who reaches the cluster: where the service is, and a
@@ -149,10 +156,8 @@ impl Cluster for RayCluster {
         if response.status() == StatusCode::NOT_FOUND {
             let words = http::words(response).await;
             // Ray's own words: a 404 of something else that answers at its address tells nothing of the job.
-            return match words.contains("does not exist") {
-                true => Ok(Placed::Gone),
-                false => Err(http::error(StatusCode::NOT_FOUND, &words)),
-            };
+            let gone = words.contains("does not exist");
+            return if gone { Ok(Placed::Gone) } else { Err(http::error(StatusCode::NOT_FOUND, &words)) };
         }
         Ok(http::parsed::<wire::Job>(response).await?.into())
     }

@@ -16,7 +16,7 @@ fn free() -> String {
 }
 
 /// A service with a cluster; both stay where they are when they are started again.
-async fn with_ray(more: &[(&str, &str)]) -> (TestApp, FakeRay) {
+pub(crate) async fn with_ray(more: &[(&str, &str)]) -> (TestApp, FakeRay) {
     let ray = FakeRay::start().await;
     let (url, addr, s3) = (ray.url(), free(), free());
     let mut variables = vec![
@@ -32,18 +32,18 @@ async fn with_ray(more: &[(&str, &str)]) -> (TestApp, FakeRay) {
     (app, ray)
 }
 
-async fn put_pictures(app: &TestApp, count: usize) {
+pub(crate) async fn put_pictures(app: &TestApp, count: usize) {
     let kinds = ["cat.jpg", "panda.jpg", "rocket.jpg", "coffee.jpg", "raccoon.jpg"];
     for number in 0..count {
         app.put(&format!("images/{number:03}.jpg"), demo_picture(kinds[number % kinds.len()])).await;
     }
 }
 
-async fn logs(app: &TestApp, id: &str) -> String {
+pub(crate) async fn logs(app: &TestApp, id: &str) -> String {
     app.get(&format!("/jobs/{id}/logs")).await.1["logs"].as_str().unwrap().to_owned()
 }
 
-fn on_ray() -> Value {
+pub(crate) fn on_ray() -> Value {
     json!({"s3_prefix": "images/", "executor": "ray"})
 }
 

@@ -55,19 +55,18 @@ pub(super) enum Action {
 /// The table of `RAY.md`, section 7.
 pub(super) fn decide(ours: Ours, sight: Sight) -> Action {
     match (ours, sight) {
-        (Ours::Unsent, Sight::Gone) => Action::Submit,
+        // Workers may be at work all the same: their reports are what counts.
+        (Ours::Unsent | Ours::Open | Ours::Stopping | Ours::Over, Sight::Hidden)
+        | (Ours::Open, Sight::Pending | Sight::Running) => Action::Wait,
         (Ours::Unsent, Sight::Pending | Sight::Running) => Action::Confirm,
-        (Ours::Open, Sight::Pending | Sight::Running) => Action::Wait,
-        (Ours::Open, Sight::Gone) => Action::Again,
-        (Ours::Unsent | Ours::Open, Sight::Succeeded | Sight::Died) => Action::Again,
+        (Ours::Unsent, Sight::Gone) => Action::Submit,
+        (Ours::Open, Sight::Gone) | (Ours::Unsent | Ours::Open, Sight::Succeeded | Sight::Died) => Action::Again,
         (Ours::Unsent | Ours::Open, Sight::Unfit) => Action::Fail,
         (Ours::Unsent | Ours::Open, Sight::Stopped) => Action::Stop,
         (Ours::Stopping | Ours::Over, Sight::Pending | Sight::Running) => Action::End,
         (Ours::Stopping | Ours::Over, Sight::Succeeded | Sight::Stopped | Sight::Unfit | Sight::Died | Sight::Gone) => {
             Action::Leave
         }
-        // Workers may be at work all the same: their reports are what counts.
-        (Ours::Unsent | Ours::Open | Ours::Stopping | Ours::Over, Sight::Hidden) => Action::Wait,
     }
 }
 

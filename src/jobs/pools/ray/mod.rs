@@ -4,6 +4,8 @@
 mod decide;
 mod error;
 #[cfg(test)]
+mod script;
+#[cfg(test)]
 mod tests;
 mod view;
 mod wind_up;

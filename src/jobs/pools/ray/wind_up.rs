@@ -12,7 +12,7 @@ use crate::jobs::ledger::Ledger;
 use crate::sqlite::SqliteError;
 
 /// So long it is looked whether the placement has come to its end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Characters that are kept of a line.
 const MOST_LINE: usize = 2_000;

@@ -47,6 +47,8 @@ pub(crate) enum Mood {
     Well,
     /// 500 with a traceback, whatever is asked.
     Broken,
+    /// No answer.
+    Hangs,
     /// It takes a submission, and answers it with 500.
     TakesAndBreaks,
     /// It takes a submission, and hangs up.

@@ -59,6 +59,9 @@ async fn door(Of(state): Of<Shared>, request: Request, next: Next) -> Response {
     if request.method() == Method::POST && (agent.starts_with("Mozilla") || !origin.is_empty()) {
         return text(405, "Method Not Allowed for browser traffic.");
     }
+    if mood == Mood::Hangs {
+        std::future::pending::<()>().await;
+    }
     if mood == Mood::Broken {
         return traceback("ray.exceptions.RaySystemError: System error: secret of the cluster");
     }
@@ -88,7 +91,7 @@ async fn submit(Of(state): Of<Shared>, headers: HeaderMap, body: Bytes) -> Respo
     match of.mood {
         Mood::Refuses500 => return traceback("RuntimeError: no"),
         Mood::Refuses400 => return text(400, "Traceback …\nTypeError: no"),
-        Mood::Well | Mood::Broken | Mood::TakesAndBreaks | Mood::TakesAndHangsUp => {}
+        Mood::Well | Mood::Broken | Mood::Hangs | Mood::TakesAndBreaks | Mood::TakesAndHangsUp => {}
     }
     if of.jobs.contains_key(&id) {
         return traceback(&format!(
@@ -123,7 +126,7 @@ async fn submit(Of(state): Of<Shared>, headers: HeaderMap, body: Bytes) -> Respo
             // The connection breaks off: a handler that panics has no reply.
             panic!("hangs up, as it was told");
         }
-        Mood::Well | Mood::Broken | Mood::Refuses500 | Mood::Refuses400 => {
+        Mood::Well | Mood::Broken | Mood::Hangs | Mood::Refuses500 | Mood::Refuses400 => {
             axum::Json(json!({"job_id": id, "submission_id": id})).into_response()
         }
     }
@@ -164,7 +167,8 @@ async fn package(Of(state): Of<Shared>, Path(name): Path<String>) -> Response {
 }
 
 async fn store(Of(state): Of<Shared>, Path(name): Path<String>, body: Bytes) -> Response {
-    assert!(name.starts_with("_ray_pkg_") && name.ends_with(".zip") && body.starts_with(b"PK"), "{name}");
+    let hash = name.strip_prefix("_ray_pkg_").and_then(|name| name.strip_suffix(".zip"));
+    assert!(hash.is_some() && body.starts_with(b"PK"), "{name}");
     state.lock().unwrap().packages.insert(name);
     StatusCode::OK.into_response()
 }
