@@ -92,8 +92,7 @@ impl Ingest {
         match worker_token {
             Some(_) if self.json && !self.no_wait => out::line(submitted.text())?,
             Some(token) if !self.json => {
-                let url = &settings.place.glimpse_url;
-                out::line(format!("GLIMPSE_WORKER_TOKEN={token} glimpse worker --service {url} --job {id}"))?;
+                out::line(super::worker::command(&token, settings, &id))?;
             }
             Some(_) | None => {}
         }

@@ -14,7 +14,7 @@ use super::progress::{Live, Pace, dealt_with};
 use super::reconcile;
 use super::sync;
 use super::trouble::JobTrouble;
-use crate::domain::{Executor, JobId, JobRecord, JobState, Space};
+use crate::domain::{Executor, JobRecord, JobState, Space};
 use crate::index::{Ensured, ImageIndex};
 use crate::pipeline::{Run, Stages};
 
@@ -32,14 +32,15 @@ impl Inner {
     /// Runs a job and notes its end. A job that is interrupted by the service's own end stays as it is and goes on at
     /// the next start.
     async fn run(self: Arc<Self>, job: JobRecord, live: Arc<Live>) {
+        let id = job.id;
         let outcome = match self.ledger.begin(job.id).await {
-            Ok(true) => Box::pin(self.run_begun(job.id, &live)).await,
+            Ok(true) => Box::pin(self.run_begun(job, &live)).await,
             // Stopped before its turn.
             Ok(false) => Ok(()),
             Err(error) => Err(error.into()),
         };
         if let Err(error) = outcome {
-            tracing::error!(job.id = %job.id, %error, "the ledger fails; the job is taken up again");
+            tracing::error!(job.id = %id, %error, "the ledger fails; the job is taken up again");
             // A ledger that cannot be written now is not asked in a circle.
             let mut note = self.waiting.note("ledger");
             note.wait(super::LEDGER_PAUSE, error.to_string());
@@ -49,13 +50,15 @@ impl Inner {
                 () = self.drain.cancelled() => {}
             }
         }
-        self.live().remove(&job.id);
+        self.live().remove(&id);
         self.wake.notify_one();
     }
 
-    async fn run_begun(&self, id: JobId, live: &Arc<Live>) -> Result<(), JobTrouble> {
+    async fn run_begun(&self, job: JobRecord, live: &Arc<Live>) -> Result<(), JobTrouble> {
+        let id = job.id;
         // Read once it is live: whoever gave it to another executor a moment before did not find it so.
-        let Some(job) = self.ledger.job(id).await? else { return Ok(()) };
+        let Some(JobRecord { spec, .. }) = self.ledger.job(id).await? else { return Ok(()) };
+        let job = JobRecord { spec, ..job };
         let executor = job.spec.executor.as_str();
         tracing::info!(job.id = %id, job.collection = %job.spec.collection, job.executor = executor, "job begins");
         let work = std::panic::AssertUnwindSafe(Box::pin(self.work(&job, live)));

@@ -7,6 +7,7 @@ use glimpse::api::replies::JobReply;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use crate::commands::glimpse;
 use crate::support::ray::{FakeRay, Then};
 use crate::support::{TestApp, demo_picture};
 
@@ -135,5 +136,50 @@ async fn a_hundred_images_are_indexed_by_workers_that_the_cluster_places() {
     let again = app.ingest_with(on_ray()).await;
     assert_eq!((again.status.as_str(), again.counts.unchanged), ("SUCCEEDED", 100));
     assert_eq!(ray.ids().len(), 1);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_and_the_commands_know_of_ray() {
+    let (app, ray) = with_ray(&[]).await;
+    let (address, folder) = (ray.url(), tempfile::tempdir().unwrap());
+    let folder = folder.path().display().to_string();
+    let doctor = async |more: &[(&str, &str)]| {
+        let mut variables = vec![("GLIMPSE_DATA_DIR", folder.as_str()), ("RAY_ADDRESS", &address)];
+        variables.extend_from_slice(more);
+        let said = glimpse(&variables, &["doctor"]).await.stdout;
+        let said = String::from_utf8(said).unwrap();
+        let mut lines = said.lines().skip_while(|line| !line[6..].starts_with("ray "));
+        lines.by_ref().take(2).collect::<Vec<_>>().join("\n")
+    };
+    let well = doctor(&[]).await;
+    assert!(well.starts_with("ok") && well.contains("Ray 2.60.0") && !well.contains("CVE"), "{well}");
+    ray.state().version = "2.51.1".into();
+    let old = doctor(&[]).await;
+    assert!(old.starts_with("ok") && old.contains("CVE-2025-62593"), "{old}");
+    ray.state().token = Some("right".into());
+    let refused = doctor(&[("RAY_AUTH_TOKEN", "hush-hush")]).await;
+    assert!(refused.starts_with("FAIL") && refused.contains("to do: set RAY_AUTH_TOKEN"), "{refused}");
+    assert!(!refused.contains("hush-hush"), "{refused}");
+    let wrong = doctor(&[("RAY_ADDRESS", "auto")]).await;
+    assert!(wrong.starts_with("FAIL") && wrong.contains("RAY_ADDRESS is no http"), "{wrong}");
+    ray.state().token = None;
+
+    ray.then(Then::Runs);
+    put_pictures(&app, 5).await;
+    let here = [("GLIMPSE_URL", app.url.as_str())];
+    let submitted = glimpse(&here, &["ingest", "--executor", "ray", "--no-wait", "--json"]).await;
+    let reply: Value = serde_json::from_slice(&submitted.stdout).unwrap();
+    let id = reply["job_id"].as_str().unwrap();
+    ray.until(|_, job| job.status == "RUNNING").await;
+    let moved = glimpse(&here, &["jobs", id, "--move", "workers"]).await;
+    let said = String::from_utf8(moved.stdout).unwrap();
+    assert!(said.contains("`workers`") && said.contains("GLIMPSE_WORKER_TOKEN=") && said.contains(id), "{said}");
+    let moved = glimpse(&here, &["jobs", id, "--move", "local"]).await;
+    assert!(moved.status.success(), "{moved:?}");
+    let ended = app.job_until(id, JobReply::is_final).await;
+    assert_eq!((ended.status.as_str(), ended.counts.done), ("SUCCEEDED", 5));
+    let late = glimpse(&here, &["jobs", id, "--move", "ray"]).await;
+    assert!(!late.status.success() && String::from_utf8_lossy(&late.stderr).contains("ended already"), "{late:?}");
     app.stop().await;
 }

@@ -72,6 +72,7 @@ impl Ray {
             None if self.there_is_work().await? => self.anew(0).await?,
             None => return Ok(()),
         };
+        let begun = self.ledger.job(self.job.id).await?.and_then(|job| job.started_at);
         let mut stopping: Option<Instant> = None;
         loop {
             let stop = self.live.stop.is_cancelled();
@@ -117,7 +118,7 @@ impl Ray {
                     return Ok(());
                 }
             }
-            self.within_time()?;
+            self.within_time(begun)?;
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.live.stop.cancelled(), if !stop => {}
@@ -209,8 +210,8 @@ impl Ray {
         }
     }
 
-    fn within_time(&self) -> Result<(), PlaceError> {
-        let (Some(most), Some(begun)) = (self.placing.timeout, self.job.started_at) else { return Ok(()) };
+    fn within_time(&self, begun: Option<Timestamp>) -> Result<(), PlaceError> {
+        let (Some(most), Some(begun)) = (self.placing.timeout, begun) else { return Ok(()) };
         let over = Timestamp::now().seconds_since(begun) > most.as_secs_f64();
         if over && !self.live.stop.is_cancelled() { Err(PlaceError::TimedOut(most.as_secs())) } else { Ok(()) }
     }
