@@ -149,12 +149,17 @@ impl Service {
         while self.job(&job).await["counts"]["listed"] != images {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        let settings =
-            WorkerSettings { url: self.url.clone(), job: job.id, name: "w".into(), token: Secret::new(job.token) };
+        let settings = WorkerSettings {
+            url: self.url.clone(),
+            job: job.id,
+            name: "w".into(),
+            token: Secret::new(job.token),
+            node: None,
+        };
         let client = Arc::new(ServiceClient::new(settings, &WaitBoard::default()).unwrap());
         let space = space(clip).await;
         let stores = Holders::parse("embedded");
-        let introduction = JoinRequest { version: VERSION.to_owned(), protocol: PROTOCOL, space, stores };
+        let introduction = JoinRequest { version: VERSION.to_owned(), protocol: PROTOCOL, space, stores, node: None };
         let broker = ServiceBroker::new(client, introduction, 30);
         let (cpu, begun, mut batches) = (cpu_seconds(), Instant::now(), 0);
         loop {

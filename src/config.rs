@@ -14,6 +14,7 @@ use crate::imaging::ImagingSettings;
 use crate::index::IndexSettings;
 use crate::jobs::JobSettings;
 use crate::pipeline::PipelineSettings;
+use crate::ray::RaySettings;
 use crate::source::SourceSettings;
 use crate::telemetry::TelemetrySettings;
 
@@ -47,6 +48,7 @@ pub struct Settings {
     pub index: IndexSettings,
     pub pipeline: PipelineSettings,
     pub jobs: JobSettings,
+    pub ray: RaySettings,
     pub telemetry: TelemetrySettings,
 }
 
@@ -91,6 +93,7 @@ impl Settings {
             index: part(&variables)?,
             pipeline: part(&variables)?,
             jobs: part(&variables)?,
+            ray: part(&variables)?,
             telemetry: part(&variables)?,
         };
         settings.validate()?;

@@ -12,6 +12,7 @@ pub mod source;
 pub mod images;
 pub mod jobs;
 pub mod pipeline;
+pub mod ray;
 pub mod search;
 pub mod worker;
 

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use crate::domain::{DependencyError, Trouble};
 use crate::images::ImagesError;
+use crate::jobs::cluster::ClusterError;
 use crate::jobs::{JobsError, RETRY_WHEN_FULL};
 use crate::search::{RETRY_WHEN_BUSY, SearchError};
 
@@ -116,6 +117,16 @@ impl ApiError {
         Self { status: StatusCode::SERVICE_UNAVAILABLE, code: "not_ready".to_owned(), ..self }
     }
 
+    /// A cluster that is down may come back: 503. One that will not deal with us does not, until somebody puts it right.
+    fn cluster(error: &ClusterError) -> Self {
+        tracing::error!(%error, detail = error.detail(), "the cluster cannot be used");
+        if error.is_down() {
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "ray_unavailable", error.to_string())
+                .after(RETRY_WHEN_FULL);
+        }
+        Self::new(StatusCode::BAD_GATEWAY, "ray_refused", error.to_string())
+    }
+
     fn dependency(down: &DependencyError) -> Self {
         tracing::error!(dependency = %down.dependency, error = %down, "dependency failed");
         let (status, code, words) = match down.trouble {
@@ -156,6 +167,8 @@ impl From<JobsError> for ApiError {
             JobsError::Invalid(field, _) => Self::invalid(field, said),
             JobsError::NotFinal(_) => Self::new(StatusCode::CONFLICT, "job_not_final", said),
             JobsError::NothingFailed(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "nothing_failed", said),
+            JobsError::NoCluster => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_executor", said),
+            JobsError::Cluster(error) => Self::cluster(&error),
             JobsError::QueueFull => Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", said).after(RETRY_WHEN_FULL),
             JobsError::Draining => Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", said).after(RETRY_WHEN_FULL),
             JobsError::Unknown(_) => Self::new(StatusCode::NOT_FOUND, "unknown_job", said),

@@ -116,6 +116,6 @@ async fn records(
     Ok(axum::Json(job.records(request).await?))
 }
 
-async fn summary(Admitted(job): Admitted) -> axum::Json<SummaryReply> {
-    axum::Json(job.summary())
+async fn summary(Admitted(job): Admitted) -> Result<axum::Json<SummaryReply>, ApiError> {
+    Ok(axum::Json(job.summary().await?))
 }

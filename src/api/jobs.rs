@@ -11,10 +11,10 @@ use utoipa_axum::routes;
 use super::error::{ApiError, ErrorReply};
 use super::extract::{Json, Path, Query};
 use super::replies::{
-    FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, MaxFailures, PruneReply, PruneRequest, StopReply,
-    SubmitReply, SubmitRequest,
+    FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, MaxFailures, MoveReply, MoveRequest, PruneReply,
+    PruneRequest, StopReply, SubmitReply, SubmitRequest,
 };
-use super::{AppState, Defaults, events, ray};
+use super::{AppState, Defaults, events};
 use crate::domain::{Executor, JobRecord};
 use crate::jobs::{Jobs, Submission};
 
@@ -24,6 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(list_jobs))
         .routes(routes!(get_job, stop_job))
         .routes(routes!(retry_job))
+        .routes(routes!(move_job))
         .routes(routes!(prune_jobs))
         .routes(routes!(get_job_logs))
         .routes(routes!(get_job_failures))
@@ -105,11 +106,11 @@ async fn submit_images_job(
     accepted(&jobs, job, &defaults).await
 }
 
-type Accepted = (StatusCode, [(HeaderName, String); 1], axum::Json<SubmitReply>);
+pub(super) type Accepted = (StatusCode, [(HeaderName, String); 1], axum::Json<SubmitReply>);
 
-async fn accepted(jobs: &Jobs, job: JobRecord, defaults: &Defaults) -> Result<Accepted, ApiError> {
+pub(super) async fn accepted(jobs: &Jobs, job: JobRecord, defaults: &Defaults) -> Result<Accepted, ApiError> {
     let worker_token = match job.spec.executor {
-        Executor::Local => None,
+        Executor::Local | Executor::Ray => None,
         Executor::Workers => Some(jobs.new_worker_token(job.id).await?.reveal().to_owned()),
     };
     let reply = SubmitReply {
@@ -140,6 +141,23 @@ async fn retry_job(
     accepted(&jobs, job, &defaults).await
 }
 
+/// Give a job that has not ended to another executor, such as `local` where its cluster is gone: what is done stays done.
+#[utoipa::path(post, path = "/jobs/{id}/executor", tag = "jobs", params(("id" = String, Path)), request_body = MoveRequest,
+    responses((status = 200, body = MoveReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply),
+        (status = 422, body = ErrorReply), (status = 502, body = ErrorReply), (status = 503, body = ErrorReply)))]
+async fn move_job(
+    State(jobs): State<Jobs>,
+    Path(id): Path<String>,
+    Json(request): Json<MoveRequest>,
+) -> Result<axum::Json<MoveReply>, ApiError> {
+    let moved = jobs.move_to(&id, executor(Some(&request.executor))?).await?;
+    Ok(axum::Json(MoveReply {
+        job_id: moved.job.to_string(),
+        executor: moved.executor.as_str().to_owned(),
+        worker_token: moved.worker_token.map(|token| token.reveal().to_owned()),
+    }))
+}
+
 /// Forget finished jobs, with their logs and failures. What they indexed stays.
 #[utoipa::path(post, path = "/jobs/prune", tag = "jobs", request_body = PruneRequest,
     responses((status = 200, body = PruneReply), (status = 400, body = ErrorReply), (status = 422, body = ErrorReply)))]
@@ -153,9 +171,9 @@ async fn prune_jobs(
 fn executor(name: Option<&str>) -> Result<Executor, ApiError> {
     match name {
         None => Ok(Executor::default()),
-        Some("ray") => Err(ray::no_ray()),
-        Some(name) => Executor::from_name(name)
-            .ok_or_else(|| ApiError::invalid("executor", format!("`{name}` is none; there are `local` and `workers`"))),
+        Some(name) => Executor::from_name(name).ok_or_else(|| {
+            ApiError::invalid("executor", format!("`{name}` is none; there are `local`, `workers` and `ray`"))
+        }),
     }
 }
 

@@ -4,11 +4,13 @@ use axum::extract::State;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::AppState;
 use super::error::{ApiError, ErrorReply};
-use super::extract::Path;
-use super::replies::{LogsReply, RayJobReply, StopReply};
-use crate::jobs::Jobs;
+use super::extract::{Json, Path};
+use super::jobs::{Accepted, accepted};
+use super::replies::{LogsReply, RayJobReply, RaySubmitRequest, StopReply, SubmitReply};
+use super::{AppState, Defaults};
+use crate::domain::Executor;
+use crate::jobs::{Jobs, Submission};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
@@ -17,15 +19,28 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(get_ray_job_logs))
 }
 
-/// Why no job can go to Ray.
-pub(super) fn no_ray() -> ApiError {
-    ApiError::invalid("executor", "`ray` needs RAY_ADDRESS, which is not set")
-}
-
-/// Index the images of a bucket on a Ray cluster. Needs `RAY_ADDRESS`: without one, `POST /jobs/images` does it here.
-#[utoipa::path(post, path = "/ray/jobs/images", tag = "jobs", responses((status = 422, body = ErrorReply)))]
-async fn submit_ray_job() -> ApiError {
-    no_ray()
+/// Index the images of a bucket on the Ray cluster of `RAY_ADDRESS`. `POST /jobs/images` with `"executor": "ray"` takes more
+/// options.
+#[utoipa::path(post, path = "/ray/jobs/images", tag = "jobs", request_body = RaySubmitRequest,
+    responses((status = 202, body = SubmitReply), (status = 400, body = ErrorReply), (status = 403, body = ErrorReply),
+        (status = 409, body = ErrorReply), (status = 422, body = ErrorReply), (status = 429, body = ErrorReply),
+        (status = 502, body = ErrorReply), (status = 503, body = ErrorReply)))]
+async fn submit_ray_job(
+    State(jobs): State<Jobs>,
+    State(defaults): State<Defaults>,
+    Json(request): Json<RaySubmitRequest>,
+) -> Result<Accepted, ApiError> {
+    let job = jobs
+        .submit(Submission {
+            bucket: Some(request.s3_bucket),
+            prefix: request.s3_prefix,
+            collection: request.collection,
+            max_items: request.image_max_items,
+            executor: Executor::Ray,
+            ..Submission::default()
+        })
+        .await?;
+    accepted(&jobs, job, &defaults).await
 }
 
 /// Where a job stands.

@@ -2,6 +2,7 @@
 
 mod bucket;
 mod clip;
+mod cluster;
 mod doctor;
 mod embedding;
 mod parts;
@@ -154,6 +155,7 @@ impl App {
             default_bucket: settings.source.s3_bucket.clone(),
             allowed_buckets: settings.source.allowed_buckets(),
             thumbnail_prefix,
+            placing: cluster::placing(&settings, addr)?,
             waiting,
             drain: shutdown.drain(),
             tasks: shutdown.tasks().clone(),

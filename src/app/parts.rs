@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{BuildError, providers, stores};
+use super::{BuildError, cluster, providers, stores};
 use crate::config::Settings;
 use crate::images::{Originals, Thumbnails};
 use crate::resilience::{Breaker, BreakerSettings, Guard, WaitBoard};
@@ -124,7 +124,7 @@ pub(super) fn lines(settings: &Settings, addr: SocketAddr, server: Option<&Embed
         (keys, _) => format!("{keys} API keys (GLIMPSE_API_KEY)"),
     };
     let folder = settings.place.glimpse_data_dir.display();
-    vec![
+    let mut lines = vec![
         format!("service  http://{addr}  (GLIMPSE_ADDR)"),
         format!("docs     http://{addr}/docs"),
         format!("door     {door}"),
@@ -132,5 +132,7 @@ pub(super) fn lines(settings: &Settings, addr: SocketAddr, server: Option<&Embed
         providers::line(settings),
         stores::line(&settings.index),
         format!("data     {folder}  (GLIMPSE_DATA_DIR)"),
-    ]
+    ];
+    lines.extend(cluster::line(settings));
+    lines
 }

@@ -11,8 +11,8 @@ use crate::app::{Complaint, Doctor as Checks, Finding, finding};
 use crate::config::{Settings, SettingsError};
 
 const MORE: &str = "\
-It checks the settings, the data folder, the bucket, the embedding provider (pictures and words), the stores and a running
-service, one line each. Exit code 0 only if all is well. Secrets are not printed.
+It checks the settings, the data folder, the bucket, the embedding provider (pictures and words), the stores, the Ray cluster
+if there is to be one, and a running service, one line each. Exit code 0 only if all is well. Secrets are not printed.
 With --quick it only asks the service of this machine for /readyz, in two seconds at most: for the health check of a
 container. Not for /healthz: what waits for a container to be healthy wants one that can answer. A probe that restarts what
 fails it should ask /healthz, for a restart brings no missing dependency back.";
@@ -49,6 +49,9 @@ impl Doctor {
                 report.line(&checks.provider().await)?;
                 for store in checks.stores().await {
                     report.line(&store)?;
+                }
+                if let Some(ray) = checks.ray().await {
+                    report.line(&ray)?;
                 }
             }
             report.line(&finding("service", service(&settings, self.quick)).await)?;

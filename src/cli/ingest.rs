@@ -42,7 +42,8 @@ pub(super) struct Ingest {
     /// A CSV or NDJSON object of the bucket; its columns are joined on `s3_key` and found by `search --meta COLUMN=VALUE`
     #[arg(long, value_name = "KEY")]
     metadata_key: Option<String>,
-    /// Who works: `local`, the service itself, or `workers`: prints how to start them; with --json the reply with their token
+    /// Who works: `local`, the service itself, `ray`, its cluster, or `workers`: prints how to start them; with --json the
+    /// reply with their token
     #[arg(long, value_name = "NAME")]
     executor: Option<String>,
     /// Remove from the index what has vanished from the bucket under the prefix
@@ -91,8 +92,7 @@ impl Ingest {
         match worker_token {
             Some(_) if self.json && !self.no_wait => out::line(submitted.text())?,
             Some(token) if !self.json => {
-                let url = &settings.place.glimpse_url;
-                out::line(format!("GLIMPSE_WORKER_TOKEN={token} glimpse worker --service {url} --job {id}"))?;
+                out::line(super::worker::command(&token, settings, &id))?;
             }
             Some(_) | None => {}
         }

@@ -5,7 +5,8 @@ use clap::Args;
 use super::client::Client;
 use super::{CliError, Ending, follow, out};
 use crate::api::replies::{
-    FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, PruneReply, PruneRequest, StopReply,
+    FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, MoveReply, MoveRequest, PruneReply, PruneRequest,
+    StopReply,
 };
 use crate::config::Settings;
 
@@ -17,6 +18,7 @@ Examples:
   glimpse jobs ID --failures   which images could not be indexed, and why
   glimpse jobs ID --retry      index these once more, in a new job, and follow it
   glimpse jobs ID --stop
+  glimpse jobs ID --move local     its cluster is gone: the service goes on with the rest
   glimpse jobs --prune --keep 20   forget finished jobs but the newest twenty";
 
 #[derive(Debug, Args)]
@@ -40,6 +42,9 @@ pub(super) struct Jobs {
     /// Stop it; what it has indexed stays
     #[arg(long, requires = "id", group = "what")]
     stop: bool,
+    /// Give it to another executor, `local`, `workers` or `ray`; what is done stays done
+    #[arg(long = "move", value_name = "EXECUTOR", requires = "id", group = "what")]
+    move_to: Option<String>,
     /// Index the images that failed once more, in a new job, and follow it
     #[arg(long, requires = "id", group = "what")]
     retry: bool,
@@ -85,6 +90,11 @@ impl Jobs {
             let submitted = client.post(&["jobs", id, "retry"], &()).await?;
             return follow::to_the_end(&client, &submitted, self.json).await;
         }
+        if let Some(executor) = self.move_to {
+            let reply = client.post(&["jobs", id, "executor"], &MoveRequest { executor }).await?;
+            out::line(if self.json { reply.text().to_owned() } else { moved(&reply.read()?, settings) })?;
+            return Ok(Ending::Done);
+        }
         let reply = match () {
             () if self.stop => client.delete(&["jobs", id]).await?,
             () => client.get(&["jobs", id], &()).await?,
@@ -98,6 +108,16 @@ impl Jobs {
             () => one(&reply.read()?),
         })?;
         Ok(Ending::Done)
+    }
+}
+
+/// Where a job went, and how to start its workers: their token is told once.
+fn moved(reply: &MoveReply, settings: &Settings) -> String {
+    let MoveReply { job_id, executor, worker_token } = reply;
+    let said = format!("job {job_id} goes on with the executor `{executor}`");
+    match worker_token {
+        Some(token) => format!("{said}\n{}", super::worker::command(token, settings, job_id)),
+        None => said,
     }
 }
 

@@ -11,7 +11,7 @@ use crate::shutdown::Shutdown;
 
 const MORE: &str = "\
 The job must have been submitted with \"executor\": \"workers\"; the reply has its worker_token, which the worker takes from
-GLIMPSE_WORKER_TOKEN. Bucket, model and stores are those of the worker's own environment, and must be the same as the
+GLIMPSE_WORKER_TOKEN. (With \"ray\" the cluster starts the workers.) Bucket, model and stores are those of the worker's own environment, and must be the same as the
 service's: a worker of another version or model is refused. With the embedded store it sends its records to the service;
 with an embedded bucket, set S3_ENDPOINT to the bucket's address as the service prints it. The first SIGTERM or Ctrl-C gives
 back what has not begun and finishes the rest.";
@@ -28,6 +28,9 @@ pub(super) struct Worker {
     /// What it calls itself, unlike every other worker of the job; a random name where it is left out
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    /// What the machine is called, for the job's status
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
     /// Leave when standard input closes: for one that another process watches over
     #[arg(long)]
     with_parent: bool,
@@ -45,6 +48,7 @@ impl Worker {
             job: self.job,
             name: self.name.unwrap_or_else(random_name),
             token: settings.jobs.glimpse_worker_token.clone(),
+            node: self.node,
         };
         let worker = WorkerApp::build(&settings, of).await?;
         let (drain, stop) = (shutdown.drain(), shutdown.stop());
@@ -66,6 +70,12 @@ fn watch_parent(shutdown: &Shutdown) -> Result<(), CliError> {
         shutdown.begin();
     };
     std::thread::Builder::new().name("parent".to_owned()).spawn(watch).map(drop).map_err(CliError::Signals)
+}
+
+/// How a worker of a job is started.
+pub(super) fn command(token: &str, settings: &Settings, job: &str) -> String {
+    let url = &settings.place.glimpse_url;
+    format!("GLIMPSE_WORKER_TOKEN={token} glimpse worker --service {url} --job {job}")
 }
 
 fn random_name() -> String {

@@ -41,12 +41,17 @@ pub enum Executor {
     Local,
     /// Workers elsewhere, which lease from this service.
     Workers,
+    /// The same, placed on a Ray cluster by this service.
+    Ray,
 }
 
 impl Executor {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Local, Self::Workers, Self::Ray];
+
     /// The executor of that lower-case name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Local, Self::Workers].into_iter().find(|executor| executor.as_str() == name)
+        Self::ALL.into_iter().find(|executor| executor.as_str() == name)
     }
 
     /// Lower-case name, as in replies.
@@ -54,6 +59,7 @@ impl Executor {
         match self {
             Self::Local => "local",
             Self::Workers => "workers",
+            Self::Ray => "ray",
         }
     }
 }
@@ -202,6 +208,10 @@ mod tests {
         for state in JobState::ALL {
             assert_eq!(JobState::from_name(state.as_str()), Some(state));
             assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
+        }
+        for executor in Executor::ALL {
+            assert_eq!(Executor::from_name(executor.as_str()), Some(executor));
+            assert_eq!(serde_json::to_value(executor).unwrap(), executor.as_str());
         }
     }
 

@@ -23,6 +23,8 @@ pub const WORKERS: &str = "workers";
 pub struct WorkerView {
     /// As it calls itself.
     pub name: String,
+    /// The machine that it is on, where that was said.
+    pub node: Option<String>,
     /// Images that it holds under lease.
     pub leased: u64,
     /// Images that it reported since the service or the worker began.
@@ -35,6 +37,7 @@ pub struct WorkerView {
 
 #[derive(Debug)]
 struct Member {
+    node: Option<String>,
     done: u64,
     samples: Samples,
     last_seen: SystemTime,
@@ -55,7 +58,7 @@ impl Crew {
     }
 
     /// Takes a worker in; says whether there is room for it.
-    pub(super) fn join(&self, name: &str) -> bool {
+    pub(super) fn join(&self, name: &str, node: Option<String>) -> bool {
         let mut members = self.members();
         if members.len() >= MOST_WORKERS && !members.contains_key(name) {
             members.retain(|_, member| member.heard.elapsed() < FORGOTTEN);
@@ -64,7 +67,7 @@ impl Crew {
             }
         }
         let (samples, last_seen, heard) = (Samples::new(0), SystemTime::now(), Instant::now());
-        let new = Member { done: 0, samples, last_seen, heard, waiting: None };
+        let new = Member { node, done: 0, samples, last_seen, heard, waiting: None };
         members.insert(name.to_owned(), new);
         true
     }
@@ -108,6 +111,7 @@ impl Crew {
         let leased = |name: &str| held.iter().find(|(holder, _)| holder == name).map_or(0, |(_, images)| *images);
         let of = |(name, member): (&String, &Member)| WorkerView {
             name: name.clone(),
+            node: member.node.clone(),
             leased: leased(name),
             done: member.done,
             images_per_second: member.samples.rate(),

@@ -1,5 +1,6 @@
 //! Why a request about jobs is refused.
 
+use super::cluster::ClusterError;
 use crate::domain::{CollectionName, InvalidCollectionName, JobId, JobState, SpaceMismatch};
 use crate::index::IndexError;
 use crate::sqlite::SqliteError;
@@ -43,6 +44,12 @@ pub enum JobsError {
     /// A field of a submission, and what is wrong with it.
     #[error("{1}")]
     Invalid(&'static str, String),
+    /// There is no cluster that places workers.
+    #[error("executor: `ray` needs RAY_ADDRESS, which is not set: the address of a Ray cluster's dashboard")]
+    NoCluster,
+    /// The cluster cannot be used.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// As many jobs wait as may.
     #[error("as many jobs are waiting as may (GLIMPSE_JOB_QUEUE); try again later")]
     QueueFull,

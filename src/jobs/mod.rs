@@ -5,6 +5,7 @@
 //! written down (`ledger`) at each step, so that it goes on after a restart where it stood.
 
 mod clock;
+pub mod cluster;
 mod collections;
 pub mod crew;
 mod dry_run;
@@ -13,6 +14,8 @@ pub mod lease;
 pub mod ledger;
 mod limit;
 mod metadata;
+mod moving;
+mod placed;
 mod plan;
 mod pools;
 pub mod progress;
@@ -24,6 +27,7 @@ mod service;
 mod settings;
 mod sync;
 mod tally;
+mod token;
 mod trouble;
 mod verify;
 pub mod wire;
@@ -47,7 +51,8 @@ use ledger::Ledger;
 use progress::Live;
 
 pub use error::JobsError;
-pub use pools::{Ended, Pool, PoolError};
+pub use moving::Moved;
+pub use pools::{Ended, Placing, Pool, PoolError};
 pub use service::{JobView, Jobs, RETRY_WHEN_FULL, Submission};
 pub use settings::JobSettings;
 pub use verify::{Difference, DifferenceKind, MOST_NAMED, MOST_SAMPLED, Verification, VerifyOptions};
@@ -77,6 +82,8 @@ pub struct JobParts {
     pub allowed_buckets: Vec<String>,
     /// Keys under it are no images; empty: none.
     pub thumbnail_prefix: String,
+    /// A cluster that places workers, where there is one.
+    pub placing: Option<Placing>,
     /// What anybody waits for.
     pub waiting: WaitBoard,
     /// Cancelled when the process is asked to end.
@@ -94,6 +101,7 @@ struct Inner {
     default_bucket: String,
     allowed_buckets: Vec<String>,
     thumbnail_prefix: String,
+    placing: Option<Placing>,
     waiting: WaitBoard,
     drain: CancellationToken,
     tasks: TaskTracker,

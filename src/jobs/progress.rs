@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::crew::Crew;
-use crate::domain::{JobCounts, Space};
+use super::pools::PlacingView;
+use crate::domain::{Executor, JobCounts, Space};
 use crate::pipeline::Stages;
 pub use crate::pipeline::stages::{StageReport, StagesReport};
 
@@ -35,6 +36,10 @@ pub(super) struct Live {
     pub(super) space: OnceLock<Arc<Space>>,
     /// Its workers elsewhere.
     pub(super) crew: Crew,
+    /// What a cluster says of them.
+    pub(super) placing: PlacingView,
+    /// Who goes on with it, where that was changed: this run of it then ends, and the next begins.
+    goes_to: OnceLock<Executor>,
     begun: Instant,
     samples: Mutex<Samples>,
 }
@@ -47,9 +52,27 @@ impl Live {
             more: Arc::default(),
             space: OnceLock::new(),
             crew: Crew::new(),
+            placing: PlacingView::default(),
+            goes_to: OnceLock::new(),
             begun: Instant::now(),
             samples: Mutex::new(Samples::new(dealt_with(before))),
         }
+    }
+
+    /// Ends this run of the job: another executor goes on with it.
+    pub(super) fn go_to(&self, executor: Executor) {
+        self.goes_to.get_or_init(|| executor);
+        self.stop.cancel();
+    }
+
+    /// Who goes on with it, if not this run.
+    pub(super) fn goes_to(&self) -> Option<Executor> {
+        self.goes_to.get().copied()
+    }
+
+    /// Whether this run of it ends because another executor goes on.
+    pub(super) fn goes_elsewhere(&self) -> bool {
+        self.goes_to().is_some()
     }
 
     /// Notes where the counts stand.

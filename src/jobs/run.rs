@@ -9,7 +9,7 @@ use super::ledger::{Finish, Planning};
 use super::limit;
 use super::metadata;
 use super::plan::Planner;
-use super::pools::{Elsewhere, Ended, LOCAL, LocalBroker, Pool};
+use super::pools::{Ended, LOCAL, LocalBroker, Pool, WindUp};
 use super::progress::{Live, Pace, dealt_with};
 use super::reconcile;
 use super::sync;
@@ -32,19 +32,15 @@ impl Inner {
     /// Runs a job and notes its end. A job that is interrupted by the service's own end stays as it is and goes on at
     /// the next start.
     async fn run(self: Arc<Self>, job: JobRecord, live: Arc<Live>) {
+        let id = job.id;
         let outcome = match self.ledger.begin(job.id).await {
-            Ok(true) => {
-                tracing::info!(job.id = %job.id, job.collection = %job.spec.collection, "job begins");
-                let work = std::panic::AssertUnwindSafe(self.work(&job, &live));
-                let worked = futures::FutureExt::catch_unwind(work).await.unwrap_or(Err(JobTrouble::Panicked));
-                self.end(&job, &live, worked).await
-            }
+            Ok(true) => Box::pin(self.run_begun(job, &live)).await,
             // Stopped before its turn.
             Ok(false) => Ok(()),
             Err(error) => Err(error.into()),
         };
         if let Err(error) = outcome {
-            tracing::error!(job.id = %job.id, %error, "the ledger fails; the job is taken up again");
+            tracing::error!(job.id = %id, %error, "the ledger fails; the job is taken up again");
             // A ledger that cannot be written now is not asked in a circle.
             let mut note = self.waiting.note("ledger");
             note.wait(super::LEDGER_PAUSE, error.to_string());
@@ -54,8 +50,25 @@ impl Inner {
                 () = self.drain.cancelled() => {}
             }
         }
-        self.live().remove(&job.id);
+        self.live().remove(&id);
         self.wake.notify_one();
+    }
+
+    async fn run_begun(&self, job: JobRecord, live: &Arc<Live>) -> Result<(), JobTrouble> {
+        let id = job.id;
+        // Read once it is live: whoever gave it to another executor a moment before did not find it so.
+        let Some(JobRecord { spec, .. }) = self.ledger.job(id).await? else { return Ok(()) };
+        let job = JobRecord { spec, ..job };
+        let executor = job.spec.executor.as_str();
+        tracing::info!(job.id = %id, job.collection = %job.spec.collection, job.executor = executor, "job begins");
+        let work = std::panic::AssertUnwindSafe(Box::pin(self.work(&job, live)));
+        let worked = futures::FutureExt::catch_unwind(work).await.unwrap_or(Err(JobTrouble::Panicked));
+        self.end(&job, live, worked).await?;
+        let over = self.ledger.job(id).await?.is_some_and(|job| job.state.is_final());
+        if over && let Some(placed) = self.ledger.placement(id).await? {
+            self.wind_up(id, placed.submission, WindUp::OF_ITSELF);
+        }
+        Ok(())
     }
 
     async fn work(&self, job: &JobRecord, live: &Arc<Live>) -> Result<(), JobTrouble> {
@@ -69,6 +82,10 @@ impl Inner {
         let stores = self.pipeline.stores();
         // What an earlier attempt in this process could not give back, because the ledger failed.
         self.ledger.give_back(job.id, LOCAL).await?;
+        if job.spec.executor == Executor::Local {
+            // Of workers elsewhere that had the job before: here nobody would see their leases run out.
+            self.ledger.recall(job.id).await?;
+        }
         let spec = &job.spec;
         let ready = async {
             if spec.dry_run {
@@ -100,14 +117,6 @@ impl Inner {
             most_bytes: self.pipeline.limits().max_bytes,
             planned: live.more.clone(),
         };
-        let elsewhere = Elsewhere {
-            ledger: self.ledger.clone(),
-            job: job.clone(),
-            live: live.clone(),
-            clock: self.clock,
-            lease: self.settings.lease(),
-            drain: self.drain.clone(),
-        };
         let broker = Arc::new(LocalBroker {
             ledger: self.ledger.clone(),
             job: job.clone(),
@@ -136,9 +145,11 @@ impl Inner {
             Ok(())
         };
         let work = async {
-            if spec.executor == Executor::Workers {
-                let watched = self.within_grace(live, elsewhere.watch()).await;
-                return watched.unwrap_or(Ok(())).map_err(JobTrouble::Lease);
+            match spec.executor {
+                Executor::Local => {}
+                Executor::Workers | Executor::Ray => {
+                    return self.within_grace(live, self.watch_over(job, live)).await.unwrap_or(Ok(()));
+                }
             }
             let worked = self.within_grace(live, pool.work(run, &live.stop)).await;
             // Whatever is not done is given back, not lost: nobody died.
@@ -190,6 +201,11 @@ impl Inner {
                 self.ledger.log(job.id, format!("stopped: {} done, {} failed", counts.done, counts.failed)).await?;
                 return Ok(self.ledger.clear(job.id, summary).await?);
             }
+            _ if let Some(executor) = live.goes_to() => {
+                let executor = executor.as_str();
+                tracing::info!(job.id = %job.id, counts.done, job.executor = executor, "job goes to another executor");
+                return Ok(self.ledger.log(job.id, format!("goes to another executor: {executor}")).await?);
+            }
             Ok(()) if live.stop.is_cancelled() => {
                 tracing::info!(job.id = %job.id, counts.done, "job interrupted; it goes on at the next start");
                 let line = "interrupted: the service stops; the job goes on at its next start".to_owned();
@@ -210,7 +226,7 @@ impl Inner {
             }
             Err(trouble) => {
                 tracing::error!(job.id = %job.id, error = %trouble, "job failed");
-                Finish { state: JobState::Failed, message: Some(trouble.said()), summary }
+                Finish { state: trouble.state(), message: Some(trouble.said()), summary }
             }
         };
         tracing::info!(

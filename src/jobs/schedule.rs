@@ -38,7 +38,7 @@ impl Inner {
         let full = |executor: &Executor| {
             at_work.iter().filter(|at_work| *at_work == executor).count() >= self.settings.glimpse_jobs_at_once
         };
-        let full = [Executor::Local, Executor::Workers].into_iter().filter(full).collect();
+        let full = Executor::ALL.into_iter().filter(full).collect();
         let Some(job) = self.ledger.next_job(running, busy, full).await? else { return Ok(false) };
         // Under the lock: whoever reserves the collection after this sees the job, whoever did before is seen here.
         let reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);

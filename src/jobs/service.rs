@@ -76,7 +76,7 @@ impl Jobs {
     /// [`SqliteError`] where the ledger cannot be read.
     pub async fn start(parts: JobParts) -> Result<Self, SqliteError> {
         let JobParts { ledger, pipeline, stores, settings, default_bucket, allowed_buckets, .. } = parts;
-        let JobParts { thumbnail_prefix, waiting, drain, tasks, .. } = parts;
+        let JobParts { thumbnail_prefix, placing, waiting, drain, tasks, .. } = parts;
         tally::begin();
         ledger.end_local_leases().await?;
         if !settings.glimpse_resume {
@@ -91,6 +91,7 @@ impl Jobs {
             default_bucket,
             allowed_buckets,
             thumbnail_prefix,
+            placing,
             waiting,
             drain,
             tasks,
@@ -138,6 +139,7 @@ impl Jobs {
         if !self.0.allowed_buckets.contains(&spec.bucket) {
             return Err(JobsError::BucketNotAllowed(spec.bucket));
         }
+        self.0.check_executor(spec.executor).await?;
         self.0.check_space(&spec.collection).await?;
         let job = JobRecord {
             id: JobId::fresh(),
@@ -262,7 +264,7 @@ impl Inner {
         Ok(())
     }
 
-    async fn view(&self, job: JobRecord) -> Result<JobView, JobsError> {
+    async fn view(&self, mut job: JobRecord) -> Result<JobView, JobsError> {
         let live = self.live().get(&job.id).cloned();
         let Some(live) = live else {
             let kept = self.ledger.summary(job.id).await?;
@@ -281,11 +283,9 @@ impl Inner {
         )]
         let eta = (complete && pace.images_per_second > 0.0 && dealt_with(&job.counts) > 0)
             .then(|| (job.counts.left() as f64 / pace.images_per_second).ceil() as u64);
-        let (mut waiting_on, mut workers) = (self.waiting.snapshot(), Vec::new());
-        if job.spec.executor == Executor::Workers {
-            workers = live.crew.view(&self.ledger.held(job.id).await?);
-            waiting_on = waiting_on.or_else(|| live.crew.waiting_on(2 * self.settings.lease()));
-        }
+        let waiting_on = self.waiting.snapshot().or_else(|| self.waits_for_workers(&job, &live));
+        let workers = self.workers(&job, &live).await?;
+        job.message = job.message.or_else(|| live.placing.warning().filter(|_| waiting_on.is_none()));
         Ok(JobView { job, pace: Some(pace), eta_seconds: eta, waiting_on, workers })
     }
 }

@@ -2,8 +2,8 @@
 
 use super::lease::LeaseError;
 use super::metadata::MetadataError;
-use super::pools::PoolError;
-use crate::domain::{DependencyError, SpaceMismatch, Trouble};
+use super::pools::{PlaceError, PoolError};
+use crate::domain::{DependencyError, JobState, SpaceMismatch, Trouble};
 use crate::embed::EmbedError;
 use crate::index::IndexError;
 use crate::pipeline::RunError;
@@ -29,6 +29,8 @@ pub(super) enum JobTrouble {
     Ledger(#[from] SqliteError),
     #[error(transparent)]
     Lease(LeaseError),
+    #[error(transparent)]
+    Placing(#[from] PlaceError),
     #[error("{0} images are left, and nothing was there that would do them; submit the job again")]
     Unfinished(u64),
     #[error(
@@ -50,7 +52,8 @@ impl JobTrouble {
         match self {
             Self::Ledger(error)
             | Self::Metadata(MetadataError::Ledger(error))
-            | Self::Lease(LeaseError::Ledger(error)) => is_full(error.sqlite()),
+            | Self::Lease(LeaseError::Ledger(error))
+            | Self::Placing(PlaceError::Ledger(error)) => is_full(error.sqlite()),
             Self::Listing(_)
             | Self::Metadata(_)
             | Self::Provider(_)
@@ -58,6 +61,7 @@ impl JobTrouble {
             | Self::Dependency(_)
             | Self::Space(_)
             | Self::Lease(_)
+            | Self::Placing(_)
             | Self::Unfinished(_)
             | Self::TooMuchVanished { .. }
             | Self::Unordered { .. }
@@ -74,19 +78,42 @@ impl JobTrouble {
             | Self::Store(IndexError::Dependency(down))
             | Self::Dependency(down)
             | Self::Lease(LeaseError::Service(down)) => dependency(down),
-            Self::Ledger(_) | Self::Metadata(MetadataError::Ledger(_)) | Self::Lease(LeaseError::Ledger(_)) => {
-                "the ledger could not be read or written; see the log".to_owned()
-            }
+            Self::Ledger(_)
+            | Self::Metadata(MetadataError::Ledger(_))
+            | Self::Lease(LeaseError::Ledger(_))
+            | Self::Placing(PlaceError::Ledger(_)) => "the ledger could not be read or written; see the log".to_owned(),
             Self::Listing(_)
             | Self::Metadata(_)
             | Self::Provider(_)
             | Self::Store(_)
             | Self::Space(_)
             | Self::Lease(_)
+            | Self::Placing(_)
             | Self::Unfinished(_)
             | Self::TooMuchVanished { .. }
             | Self::Unordered { .. }
             | Self::Panicked => self.to_string(),
+        }
+    }
+
+    /// How a job ends that came to this.
+    pub(super) fn state(&self) -> JobState {
+        match self {
+            // Whoever stops its workers where they run means the job.
+            Self::Placing(PlaceError::Stopped) => JobState::Stopped,
+            Self::Listing(_)
+            | Self::Provider(_)
+            | Self::Store(_)
+            | Self::Metadata(_)
+            | Self::Dependency(_)
+            | Self::Space(_)
+            | Self::Ledger(_)
+            | Self::Lease(_)
+            | Self::Placing(_)
+            | Self::Unfinished(_)
+            | Self::TooMuchVanished { .. }
+            | Self::Unordered { .. }
+            | Self::Panicked => JobState::Failed,
         }
     }
 }

@@ -28,6 +28,9 @@ pub struct JoinRequest {
     pub space: Space,
     /// The stores that it writes to.
     pub stores: Holders,
+    /// The machine that it is on, as whoever started it calls that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
 }
 
 /// The service takes it, or not yet.
@@ -145,7 +148,7 @@ pub struct LogsRequest {
 /// How the job stands, for whoever places its workers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SummaryReply {
-    /// Whether nothing more will happen.
+    /// Whether nothing more is to be done by workers.
     pub terminal: bool,
     /// `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `STOPPED`.
     pub status: String,

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::crew::MOST_WORKERS;
@@ -13,6 +12,7 @@ use super::lease::Standing;
 use super::ledger::{Held, Leased, Report};
 use super::progress::Live;
 use super::service::Jobs;
+use super::token;
 use super::wire::{JoinReply, JoinRequest, Joined, LeaseReply, PROTOCOL, SummaryReply, VERSION, WireWaiting};
 use crate::domain::wire::{RecordsReply, RecordsRequest, WireRecord};
 use crate::domain::{ImageRecord, JobId, JobRecord, Secret};
@@ -24,6 +24,9 @@ use crate::telemetry::metrics::families;
 /// Lines that a worker may send at once, and characters that are kept of each, and of the reason of a failure.
 const MOST_LINES: usize = 200;
 const MOST_LINE: usize = 2_000;
+
+/// Characters of a node's name.
+const MOST_NODE: usize = 64;
 
 /// A worker that got nothing asks again after so long.
 const WAIT: Duration = Duration::from_millis(200);
@@ -45,11 +48,9 @@ impl Jobs {
     /// # Errors
     /// [`JobsError::Ledger`]; [`JobsError::NoToken`] where the system has no random numbers.
     pub async fn new_worker_token(&self, job: JobId) -> Result<Secret, JobsError> {
-        let mut bytes = [0_u8; 32];
-        getrandom::fill(&mut bytes).map_err(|_| JobsError::NoToken)?;
-        let token = hex::encode(bytes);
-        self.0.ledger.set_worker_token(job, digest(&token)).await?;
-        Ok(Secret::new(token))
+        let token = token::fresh().ok_or(JobsError::NoToken)?;
+        self.0.ledger.set_worker_token(job, token::digest(token.reveal())).await?;
+        Ok(token)
     }
 
     /// Lets a worker in that has the job's token.
@@ -59,7 +60,7 @@ impl Jobs {
     pub async fn admit(&self, id: &str, token: Option<&str>) -> Result<WorkerJob, JobsError> {
         let job = self.0.known(id).await?;
         let known = self.0.ledger.worker_token(job.id).await?.unwrap_or_default();
-        let given = token.map(digest).unwrap_or_default();
+        let given = token.map(token::digest).unwrap_or_default();
         // Both are of one length, or one is empty: comparing tells nothing of the token.
         let same = !known.is_empty() && bool::from(known.as_bytes().ct_eq(given.as_bytes()));
         if !same {
@@ -70,15 +71,17 @@ impl Jobs {
     }
 }
 
-fn digest(token: &str) -> String {
-    hex::encode(Sha256::digest(token.as_bytes()))
-}
-
 impl WorkerJob {
     /// How the job stands. The one thing that is answered after its end.
-    pub fn summary(&self) -> SummaryReply {
+    ///
+    /// # Errors
+    /// [`JobsError::Ledger`]
+    pub async fn summary(&self) -> Result<SummaryReply, JobsError> {
         let (status, left) = (self.job.state.as_str().to_owned(), self.job.counts.left());
-        SummaryReply { terminal: self.job.state.is_final() && self.live.is_none(), status, left }
+        // What comes after the last image, such as removing what has vanished, is no work of theirs.
+        let over = self.job.state.is_final() && self.live.is_none();
+        let terminal = over || self.jobs.0.ledger.is_worked_off(self.job.id).await?;
+        Ok(SummaryReply { terminal, status, left })
     }
 
     /// A worker introduces itself.
@@ -106,7 +109,8 @@ impl WorkerJob {
             return Ok(JoinReply::Wait { wait_ms: millis(LONG_WAIT) });
         };
         space.admits(&request.space)?;
-        if !live.crew.join(worker) {
+        let node = request.node.as_deref().map(|node| plain(node).chars().take(MOST_NODE).collect());
+        if !live.crew.join(worker, node) {
             return Err(JobsError::TooManyWorkers(MOST_WORKERS));
         }
         Ok(JoinReply::Joined(Box::new(Joined {

@@ -39,6 +39,8 @@ pub struct WorkerSettings {
     pub name: String,
     /// The job's.
     pub token: Secret,
+    /// The machine that it is on, if whoever started it says.
+    pub node: Option<String>,
 }
 
 /// A client of one job of one service.
@@ -83,6 +85,11 @@ impl ServiceClient {
     /// As the service knows the worker.
     pub fn name(&self) -> &str {
         &self.settings.name
+    }
+
+    /// The machine that the worker is on, if that was said.
+    pub fn node(&self) -> Option<&str> {
+        self.settings.node.as_deref()
     }
 
     /// The job's id.

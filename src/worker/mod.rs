@@ -91,8 +91,9 @@ impl Worker {
             () = drain.cancelled() => return Ok(()),
         };
         let stores = self.pipeline.stores().all();
-        let request =
-            JoinRequest { version: VERSION.to_owned(), protocol: PROTOCOL, space: space.as_ref().clone(), stores };
+        let (version, space) = (VERSION.to_owned(), space.as_ref().clone());
+        let node = self.client.node().map(str::to_owned);
+        let request = JoinRequest { version, protocol: PROTOCOL, space, stores, node };
         loop {
             let joined = tokio::select! {
                 joined = self.client.join(&request) => joined,

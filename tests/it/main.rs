@@ -43,6 +43,8 @@ mod pool;
 mod provider_trouble;
 mod providers;
 mod ray;
+mod ray_client;
+mod ray_trouble;
 mod readme;
 mod servers;
 mod several;

@@ -54,7 +54,8 @@ async fn worker_process_of_the_poison_test() {
     let words: Vec<&str> = given.split(' ').collect();
     let [url, job, token, name, bucket, access_key_id, secret_access_key] = words[..] else { panic!("{given}") };
     let board = WaitBoard::default();
-    let settings = WorkerSettings { url: url.into(), job: job.into(), name: name.into(), token: Secret::new(token) };
+    let settings =
+        WorkerSettings { url: url.into(), job: job.into(), name: name.into(), token: Secret::new(token), node: None };
     let client = Arc::new(ServiceClient::new(settings, &board).unwrap());
     let source = S3Source::new(S3Settings {
         endpoint: Some(bucket.to_owned()),

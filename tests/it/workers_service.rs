@@ -183,7 +183,7 @@ async fn a_worker_reaches_the_records_of_its_own_job_and_no_others() {
     let job: SubmitReply = serde_json::from_value(reply).unwrap();
     app.job_until(&job.job_id, |job| job.waiting_on.is_some() && job.counts.left > 0).await;
     let (url, token) = (app.url.clone(), Secret::new(job.worker_token.unwrap()));
-    let settings = WorkerSettings { url, job: job.job_id, name: "w".into(), token };
+    let settings = WorkerSettings { url, job: job.job_id, name: "w".into(), token, node: None };
     let door = Arc::new(ServiceClient::new(settings, &WaitBoard::default()).unwrap());
     let index = RemoteIndex::new(door);
     let documents = CollectionName::parse("documents").unwrap();

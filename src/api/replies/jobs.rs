@@ -18,7 +18,7 @@ pub struct JobReply {
     pub status: String,
     /// Why it failed, or what to know of its success.
     pub message: Option<String>,
-    /// Who works: `local` or `workers`.
+    /// Who works: `local`, `workers` or `ray`.
     pub executor: String,
     /// The bucket.
     pub s3_bucket: String,
@@ -51,7 +51,7 @@ pub struct JobReply {
     pub bottleneck: Option<String>,
     /// A dependency that it waits for.
     pub waiting_on: Option<WaitingReply>,
-    /// Its workers, while it runs with `executor: workers`.
+    /// Its workers, while it runs with `executor: workers` or `ray`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub workers: Vec<WorkerReply>,
     /// Time per stage; `null` before its turn.
@@ -117,6 +117,9 @@ pub struct CountsReply {
 pub struct WorkerReply {
     /// As it calls itself.
     pub name: String,
+    /// The machine that it is on, where that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
     /// Images that it holds at this moment.
     pub leased: u64,
     /// Images that it has dealt with since it, or the service, began.
@@ -266,8 +269,8 @@ impl From<JobView> for JobReply {
 
 impl From<WorkerView> for WorkerReply {
     fn from(worker: WorkerView) -> Self {
-        let WorkerView { name, leased, done, images_per_second, last_seen } = worker;
-        Self { name, leased, done, images_per_second, last_seen: Timestamp::from(last_seen).to_string() }
+        let WorkerView { name, node, leased, done, images_per_second, last_seen } = worker;
+        Self { name, node, leased, done, images_per_second, last_seen: Timestamp::from(last_seen).to_string() }
     }
 }
 

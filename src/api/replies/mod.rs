@@ -20,5 +20,7 @@ pub use jobs::{
     StopReply, WaitingReply,
 };
 pub use status::{ProviderReply, SessionReply, SessionRequest, StatusReply, StoreReply};
-pub use submit::{MaxFailures, PruneReply, PruneRequest, SubmitReply, SubmitRequest};
+pub use submit::{
+    MaxFailures, MoveReply, MoveRequest, PruneReply, PruneRequest, RaySubmitRequest, SubmitReply, SubmitRequest,
+};
 pub use verify::{DifferenceReply, VerifyReply, VerifyRequest};

@@ -33,7 +33,8 @@ pub struct SubmitRequest {
     /// columns are kept with that image's record and found by `meta.COLUMN=value`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata_key: Option<String>,
-    /// Who works: `local` (the service itself, where it is left out) or `workers` (`glimpse worker`, wherever it runs).
+    /// Who works: `local` (the service itself, where it is left out), `workers` (`glimpse worker`, wherever it runs) or `ray`
+    /// (workers that the service places on the cluster of `RAY_ADDRESS`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executor: Option<String>,
     /// Remove from every store what this bucket and prefix have in the collection and what has vanished from the bucket. Not
@@ -47,6 +48,45 @@ pub struct SubmitRequest {
     /// removes nothing. 0 to 100; 10 where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_delete_percent: Option<u8>,
+}
+
+/// What to index on Ray: the original's body.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RaySubmitRequest {
+    /// The bucket. Must be one of `S3_ALLOWED_BUCKETS`.
+    pub s3_bucket: String,
+    /// Only keys that begin so; all where it is left out.
+    #[serde(default)]
+    pub s3_prefix: String,
+    /// Where vectors go.
+    pub collection: String,
+    /// Index no more than this many new or changed images.
+    #[serde(default)]
+    pub image_max_items: Option<u64>,
+    /// Accepted for the sake of older callers; pages are as large as the bucket gives them.
+    #[serde(default)]
+    pub image_page_size: Option<u64>,
+}
+
+/// Who is to go on with a job.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MoveRequest {
+    /// `local`, `workers` or `ray`.
+    pub executor: String,
+}
+
+/// A job goes on with another executor.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct MoveReply {
+    /// Its id.
+    pub job_id: String,
+    /// Who goes on with it.
+    pub executor: String,
+    /// With `workers`: what they show (`GLIMPSE_WORKER_TOKEN`). Told once; that of the workers before is worth nothing now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker_token: Option<String>,
 }
 
 /// A number of images, or a share such as `"5%"`.

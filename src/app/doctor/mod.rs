@@ -1,6 +1,7 @@
 //! Whether what the settings name is there and does what it should, one check after the other. For an operator: what a
 //! dependency said itself is told. Changes nothing, and makes no data folder.
 
+mod cluster;
 mod stores;
 
 use std::fs::File;

@@ -199,6 +199,12 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
     })
 }
 
+/// The job of that id, inside a transaction.
+pub(super) fn one(db: &Connection, id: &str) -> rusqlite::Result<Option<JobRecord>> {
+    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1");
+    db.prepare_cached(&sql)?.query_row([id], read).optional()
+}
+
 /// The counts of a job, inside a transaction.
 pub(super) fn counts(db: &Connection, id: &str) -> rusqlite::Result<JobCounts> {
     let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1");

@@ -2,7 +2,7 @@
 //!
 //! What comes of a lease that ends without a report is in `deaths`.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::{Ledger, jobs, metadata};
@@ -107,6 +107,15 @@ impl Ledger {
             .await
     }
 
+    /// Gives every lease of a job that can run out back as it is: its workers are none of this job's any more, and nobody
+    /// died.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn recall(&self, job: JobId) -> Result<(), SqliteError> {
+        self.db.call(move |db| recall(db, &job.to_string())).await
+    }
+
     /// Gives every lease of a job that can run out until that moment: nobody could renew one while the service was away.
     ///
     /// # Errors
@@ -130,6 +139,18 @@ impl Ledger {
                 )?
                 .query_map([job.to_string()], |row| Ok((row.get(0)?, row.get(1)?)))?
                 .collect()
+            })
+            .await
+    }
+
+    /// Whether anything of a job is planned and not done.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn has_work(&self, job: JobId) -> Result<bool, SqliteError> {
+        self.db
+            .call(move |db| {
+                db.prepare_cached("SELECT 1 FROM batches WHERE job = ?1 LIMIT 1")?.exists([job.to_string()])
             })
             .await
     }
@@ -202,6 +223,15 @@ fn tasks(all: &Transaction<'_>, job: &str, batch: i64) -> rusqlite::Result<Vec<T
             Ok(Task { ticket: row.get(0)?, image, have, twin, metadata })
         })?
         .collect()
+}
+
+pub(super) fn recall(db: &Connection, job: &str) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "UPDATE batches SET state = 'todo', worker = NULL, until = NULL
+         WHERE job = ?1 AND state = 'leased' AND until IS NOT NULL",
+    )?
+    .execute([job])
+    .map(drop)
 }
 
 /// Whether that lease is still the worker's.

@@ -45,16 +45,26 @@ impl Ledger {
     /// # Errors
     /// [`SqliteError`]
     pub async fn log(&self, job: JobId, line: String) -> Result<(), SqliteError> {
+        self.log_all(job, vec![line]).await
+    }
+
+    /// Adds lines to a job's log, in one transaction.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn log_all(&self, job: JobId, lines: Vec<String>) -> Result<(), SqliteError> {
         let at = Timestamp::now().to_string();
         self.db
             .call(move |db| {
                 let job = job.to_string();
                 let all = db.transaction()?;
-                all.prepare_cached("INSERT INTO logs(job, at, line) VALUES (?1, ?2, ?3)")?
-                    .execute(params![job, at, line])?;
+                for line in &lines {
+                    all.prepare_cached("INSERT INTO logs(job, at, line) VALUES (?1, ?2, ?3)")?
+                        .execute(params![job, at, line])?;
+                }
                 let logged: Option<u32> = all
-                    .prepare_cached("UPDATE jobs SET logged = logged + 1 WHERE id = ?1 RETURNING logged")?
-                    .query_row([&job], |row| row.get(0))
+                    .prepare_cached("UPDATE jobs SET logged = logged + ?2 WHERE id = ?1 RETURNING logged")?
+                    .query_row(params![job, lines.len()], |row| row.get(0))
                     .optional()?;
                 if logged.is_some_and(|logged| logged >= KEPT_LINES + STEP) {
                     all.execute(

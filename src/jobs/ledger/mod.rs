@@ -3,7 +3,7 @@
 //!
 //! Its rooms: `jobs` and their states, the `planning` of their work (each page of a listing is laid `beside` what is known),
 //! the `work` that is left, the `leases` under which it is done (and the `deaths` that end them), the `objects` that a
-//! collection has, those that have `vanished`, the `logs`, and how all is kept in bounds (`prune`).
+//! collection has, those that have `vanished`, the `placements` on a cluster, the `logs`, and how all is kept in bounds (`prune`).
 
 mod beside;
 mod deaths;
@@ -14,6 +14,7 @@ mod leases;
 mod logs;
 mod metadata;
 mod objects;
+mod placements;
 mod planning;
 mod prune;
 mod schema;
@@ -30,6 +31,7 @@ pub use jobs::Finish;
 pub use leases::{Batch, Held, Leased};
 pub use logs::{FailurePage, LogPage};
 pub use objects::Known;
+pub use placements::PlacementRow;
 pub use planning::{Page, Planning};
 pub use vanished::Losses;
 pub use work::{Report, Reported};

@@ -21,8 +21,14 @@ impl Ledger {
             for table in ["failures", "logs"] {
                 while self.drop_some(table, job.clone()).await? > 0 {}
             }
-            let gone = "DELETE FROM jobs WHERE id = ?1";
-            self.db.call(move |db| db.execute(gone, [job]).map(drop)).await?;
+            self.db
+                .call(move |db| {
+                    let all = db.transaction()?;
+                    all.execute("DELETE FROM placements WHERE job = ?1", [&job])?;
+                    all.execute("DELETE FROM jobs WHERE id = ?1", [&job])?;
+                    all.commit()
+                })
+                .await?;
             removed += 1;
         }
         Ok(removed)

@@ -148,8 +148,21 @@ ALTER TABLE items ADD COLUMN twin TEXT;
 CREATE INDEX objects_by_etag ON objects(etag);
 ";
 
+/// The generation of a job's workers that a cluster was asked to place: noted before the cluster is asked. `submitted` once
+/// it is known that the cluster has it; `dealt_with` is where the job stood then, `fruitless` how many generations in a row
+/// came to their end without any progress.
+const PLACEMENTS: &str = "
+CREATE TABLE placements(
+    job TEXT PRIMARY KEY,
+    submission TEXT NOT NULL,
+    submitted INTEGER NOT NULL DEFAULT 0,
+    dealt_with INTEGER NOT NULL,
+    fruitless INTEGER NOT NULL
+) WITHOUT ROWID;
+";
+
 /// The version of a ledger is the number of steps that it has behind it.
-const STEPS: [&str; 5] = [FIRST, HOLDERS, METADATA, LEASES, MIRROR];
+const STEPS: [&str; 6] = [FIRST, HOLDERS, METADATA, LEASES, MIRROR, PLACEMENTS];
 
 /// Takes the steps that the file has not taken yet.
 pub(super) fn bring_up(db: &mut Connection) -> rusqlite::Result<()> {

@@ -40,7 +40,7 @@ impl Elsewhere {
                 self.live.count(&now.counts);
                 limit::within(&self.ledger, &self.job, &now.counts, false).await?;
             }
-            if self.ledger.is_worked_off(job).await? || self.drain.is_cancelled() {
+            if self.ledger.is_worked_off(job).await? || self.drain.is_cancelled() || self.live.goes_elsewhere() {
                 return Ok(());
             }
             if stop.is_cancelled() && self.ledger.held(job).await?.is_empty() {

@@ -8,6 +8,7 @@ pub(crate) mod fakes;
 pub(crate) mod hub;
 pub(crate) mod named;
 pub(crate) mod qdrant;
+pub(crate) mod ray;
 pub(crate) mod scripted;
 pub(crate) mod watched;
 pub(crate) mod wire;

@@ -1,0 +1,173 @@
+//! The workers that a cluster was asked to place for a job: what was meant is noted before it is asked, so that a crash in
+//! between places nothing twice. And who works on a job, when that changes.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Ledger, jobs, leases};
+use crate::domain::{Executor, JobId};
+use crate::sqlite::SqliteError;
+
+/// The generation of a job's workers that the cluster has, or is to have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlacementRow {
+    /// As the cluster knows it; never given twice.
+    pub submission: String,
+    /// Whether the cluster is known to have it.
+    pub submitted: bool,
+    /// Images of the job that were done or had failed before.
+    pub dealt_with: u64,
+    /// Generations before it, in a row, that came to their end without any progress.
+    pub fruitless: u32,
+}
+
+impl Ledger {
+    /// Notes a new generation of a job's workers, with the digest of its token: the generation before is refused from now on,
+    /// and what it had is given back.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn place(&self, job: JobId, sha256: String, fruitless: u32) -> Result<PlacementRow, SqliteError> {
+        self.db
+            .call(move |db| {
+                let job = job.to_string();
+                let all = db.transaction()?;
+                let (generation, dealt_with): (u32, u64) = all.query_row(
+                    "UPDATE jobs SET worker_token = ?2, generation = generation + 1 WHERE id = ?1
+                     RETURNING generation, done + failed",
+                    params![job, sha256],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
+                )?;
+                let submission = format!("glimpse-{job}-g{generation}");
+                all.execute(
+                    "INSERT OR REPLACE INTO placements(job, submission, dealt_with, fruitless) VALUES (?1, ?2, ?3, ?4)",
+                    params![job, submission, dealt_with, fruitless],
+                )?;
+                leases::recall(&all, &job)?;
+                all.commit()?;
+                Ok(PlacementRow { submission, submitted: false, dealt_with, fruitless })
+            })
+            .await
+    }
+
+    /// Notes that the cluster has a job's present generation.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn placed(&self, job: JobId) -> Result<(), SqliteError> {
+        let placed = "UPDATE placements SET submitted = 1 WHERE job = ?1";
+        self.db.call(move |db| db.execute(placed, [job.to_string()]).map(drop)).await
+    }
+
+    /// A job's present generation, if it has one.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn placement(&self, job: JobId) -> Result<Option<PlacementRow>, SqliteError> {
+        self.db
+            .call(move |db| {
+                db.prepare_cached("SELECT submission, submitted, dealt_with, fruitless FROM placements WHERE job = ?1")?
+                    .query_row([job.to_string()], |row| {
+                        Ok(PlacementRow {
+                            submission: row.get(0)?,
+                            submitted: row.get(1)?,
+                            dealt_with: row.get(2)?,
+                            fruitless: row.get(3)?,
+                        })
+                    })
+                    .optional()
+            })
+            .await
+    }
+
+    /// Gives a job that is not final to another executor, whose workers show the token of that digest: the workers before are
+    /// refused from now on, and what they had is given back. Says whether the job was not final, and which placement is to
+    /// be stopped.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn hand_over(
+        &self,
+        job: JobId,
+        executor: Executor,
+        sha256: Option<String>,
+    ) -> Result<Option<Option<String>>, SqliteError> {
+        self.db
+            .call(move |db| {
+                let job = job.to_string();
+                let all = db.transaction()?;
+                let record = jobs::one(&all, &job)?.filter(|record| !record.state.is_final());
+                let Some(mut record) = record else { return Ok(None) };
+                record.spec.executor = executor;
+                all.execute(
+                    "UPDATE jobs SET spec = ?2, worker_token = ?3, generation = generation + 1 WHERE id = ?1",
+                    params![job, jobs::to_json(&record.spec)?, sha256],
+                )?;
+                let placed = all
+                    .query_row("DELETE FROM placements WHERE job = ?1 RETURNING submission", [&job], |row| row.get(0))
+                    .optional()?;
+                leases::recall(&all, &job)?;
+                all.commit()?;
+                Ok(Some(placed))
+            })
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{ImageRef, ImageUri, JobState};
+    use crate::jobs::ledger::{Finish, Leased, Page, fixture};
+
+    async fn of_one_batch() -> (tempfile::TempDir, Ledger, JobId) {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(folder.path()).unwrap();
+        let job = fixture::job(Executor::Ray);
+        ledger.enqueue(&job, 1).await.unwrap();
+        ledger.begin(job.id).await.unwrap();
+        let image = ImageRef { uri: ImageUri::new("b", "a.jpg"), etag: None, size_bytes: 1, modified: None };
+        let page = Page { listed: 1, images: vec![image], ..Page::default() };
+        ledger.plan(job.id, page, fixture::planning(4)).await.unwrap();
+        (folder, ledger, job.id)
+    }
+
+    #[tokio::test]
+    async fn each_generation_has_an_id_of_its_own_and_takes_back_what_the_one_before_had_as_no_death() {
+        let (_folder, ledger, job) = of_one_batch().await;
+        assert_eq!(ledger.placement(job).await.unwrap(), None);
+        let first = ledger.place(job, "digest".into(), 0).await.unwrap();
+        assert_eq!(first.submission, format!("glimpse-{job}-g1"));
+        assert_eq!(ledger.placement(job).await.unwrap(), Some(first));
+        ledger.placed(job).await.unwrap();
+        assert!(ledger.placement(job).await.unwrap().unwrap().submitted);
+        assert!(matches!(ledger.lease(job, "one", Some(i64::MAX)).await.unwrap(), Leased::Batch(_)));
+
+        let second = ledger.place(job, "another".into(), 1).await.unwrap();
+        assert_eq!(
+            second,
+            PlacementRow { submission: format!("glimpse-{job}-g2"), submitted: false, dealt_with: 0, fruitless: 1 }
+        );
+        assert_eq!(ledger.worker_token(job).await.unwrap().as_deref(), Some("another"));
+        let Leased::Batch(batch) = ledger.lease(job, "two", Some(i64::MAX)).await.unwrap() else { panic!("held") };
+        assert_eq!((batch.attempt, batch.tasks.len()), (2, 1));
+        // A batch with deaths is leased only to one that holds nothing else; this one is not.
+        ledger.give_back(job, "two").await.unwrap();
+        assert_eq!(ledger.held(job).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_job_that_is_handed_over_forgets_its_workers_and_a_finished_one_is_not() {
+        let (_folder, ledger, job) = of_one_batch().await;
+        let placed = ledger.place(job, "digest".into(), 0).await.unwrap();
+        ledger.lease(job, "one", Some(i64::MAX)).await.unwrap();
+        let over = ledger.hand_over(job, Executor::Local, None).await.unwrap();
+        assert_eq!(over, Some(Some(placed.submission)));
+        assert_eq!(ledger.job(job).await.unwrap().unwrap().spec.executor, Executor::Local);
+        assert_eq!((ledger.worker_token(job).await.unwrap(), ledger.placement(job).await.unwrap()), (None, None));
+        assert_eq!(ledger.held(job).await.unwrap(), []);
+        assert_eq!(ledger.hand_over(job, Executor::Workers, Some("t".into())).await.unwrap(), Some(None));
+        let finish = Finish { state: JobState::Stopped, message: None, summary: None };
+        ledger.finish(job, finish).await.unwrap();
+        assert_eq!(ledger.hand_over(job, Executor::Local, None).await.unwrap(), None);
+    }
+}

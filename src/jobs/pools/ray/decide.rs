@@ -1,0 +1,111 @@
+//! What to do about a placement: how the cluster says that it stands, against how the job stands here. The job's table is the
+//! only truth; what the cluster says is evidence that workers are alive, or are not.
+
+use crate::jobs::cluster::{Placed, PlacedFailure};
+
+/// How the job stands here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ours {
+    /// There is work; the placement is noted, and the cluster has not said yet that it has it.
+    Unsent,
+    /// There is work.
+    Open,
+    /// It was stopped, or goes on elsewhere: its workers are to leave.
+    Stopping,
+    /// Nothing is left to do.
+    Over,
+}
+
+/// How the placement stands, without words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sight {
+    Pending,
+    Running,
+    Succeeded,
+    Stopped,
+    /// It could not be begun.
+    Unfit,
+    Died,
+    Gone,
+    /// The cluster does not say.
+    Hidden,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Look again in a while.
+    Wait,
+    /// The cluster has it: note that.
+    Confirm,
+    /// Send the same placement once more.
+    Submit,
+    /// The workers are no more and work is left: place a new generation, if there may be one.
+    Again,
+    /// No generation would fare better.
+    Fail,
+    /// Somebody stopped the workers on the cluster: that stops the job.
+    Stop,
+    /// Ask the cluster to end the workers, if they have not left by themselves.
+    End,
+    /// Nothing more is to be done about it.
+    Leave,
+}
+
+/// The table of `RAY.md`, section 7.
+pub(super) fn decide(ours: Ours, sight: Sight) -> Action {
+    match (ours, sight) {
+        // Workers may be at work all the same: their reports are what counts.
+        (Ours::Unsent | Ours::Open | Ours::Stopping | Ours::Over, Sight::Hidden)
+        | (Ours::Open, Sight::Pending | Sight::Running) => Action::Wait,
+        (Ours::Unsent, Sight::Pending | Sight::Running) => Action::Confirm,
+        (Ours::Unsent, Sight::Gone) => Action::Submit,
+        (Ours::Open, Sight::Gone) | (Ours::Unsent | Ours::Open, Sight::Succeeded | Sight::Died) => Action::Again,
+        (Ours::Unsent | Ours::Open, Sight::Unfit) => Action::Fail,
+        (Ours::Unsent | Ours::Open, Sight::Stopped) => Action::Stop,
+        (Ours::Stopping | Ours::Over, Sight::Pending | Sight::Running) => Action::End,
+        (Ours::Stopping | Ours::Over, Sight::Succeeded | Sight::Stopped | Sight::Unfit | Sight::Died | Sight::Gone) => {
+            Action::Leave
+        }
+    }
+}
+
+impl From<&Placed> for Sight {
+    fn from(placed: &Placed) -> Self {
+        match placed {
+            Placed::Pending(_) => Self::Pending,
+            Placed::Running(_) => Self::Running,
+            Placed::Succeeded => Self::Succeeded,
+            Placed::Stopped => Self::Stopped,
+            Placed::Failed(PlacedFailure::Setup, _) => Self::Unfit,
+            Placed::Failed(PlacedFailure::Died, _) => Self::Died,
+            Placed::Gone => Self::Gone,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cell_of_the_table_says_what_it_should() {
+        use Action::{Again, Confirm, End, Fail, Leave, Stop, Submit, Wait};
+        use Sight::{Died, Gone, Hidden, Pending, Running, Stopped, Succeeded, Unfit};
+        let table = [
+            // Ours:   Unsent   Open   Stopping Over
+            (Pending, [Confirm, Wait, End, End]),
+            (Running, [Confirm, Wait, End, End]),
+            (Succeeded, [Again, Again, Leave, Leave]),
+            (Stopped, [Stop, Stop, Leave, Leave]),
+            (Unfit, [Fail, Fail, Leave, Leave]),
+            (Died, [Again, Again, Leave, Leave]),
+            (Gone, [Submit, Again, Leave, Leave]),
+            (Hidden, [Wait, Wait, Wait, Wait]),
+        ];
+        for (sight, expected) in table {
+            let got = [Ours::Unsent, Ours::Open, Ours::Stopping, Ours::Over].map(|ours| decide(ours, sight));
+            assert_eq!(got, expected, "{sight:?}");
+        }
+    }
+}

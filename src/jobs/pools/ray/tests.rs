@@ -1,0 +1,246 @@
+//! The loop over a cluster that says what a test wants, in paused time.
+
+use std::collections::VecDeque;
+
+use super::script::{Look, Script};
+use super::*;
+use crate::domain::{Executor, FailureClass, ImageRef, ImageUri, ItemFailure, JobId};
+use crate::jobs::cluster::PlacedFailure;
+use crate::jobs::ledger::{Page, Report, fixture};
+use crate::pipeline::{Fate, Outcome, PipelineSettings, Stages};
+
+struct Test {
+    ray: Ray,
+    script: Arc<Script>,
+    _folder: tempfile::TempDir,
+}
+
+impl Test {
+    async fn new(looks: impl IntoIterator<Item = Look>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(folder.path()).unwrap();
+        let job = fixture::job(Executor::Ray);
+        ledger.enqueue(&job, 1).await.unwrap();
+        ledger.begin(job.id).await.unwrap();
+        let image = |key: u32| {
+            let uri = ImageUri::new("b", &format!("{key}.jpg"));
+            ImageRef { uri, etag: None, size_bytes: 1, modified: None }
+        };
+        let page = Page { listed: 8, images: (0..8).map(image).collect(), ..Page::default() };
+        ledger.plan(job.id, page, fixture::planning(1)).await.unwrap();
+        let job = ledger.job(job.id).await.unwrap().unwrap();
+        let stages = Stages::new(PipelineSettings::default().lanes(), None);
+        let live = Arc::new(Live::new(stages, CancellationToken::new(), &job.counts));
+        let script = Arc::new(Script::that_says(looks));
+        let placing = Placing { cluster: script.clone(), most_retries: 3, timeout: None };
+        let ray = Ray { placing, ledger, job, live, drain: CancellationToken::new() };
+        Self { ray, script, _folder: folder }
+    }
+
+    fn id(&self) -> JobId {
+        self.ray.job.id
+    }
+
+    /// A worker is done with one more image.
+    async fn one_is_done(&self) {
+        let (ledger, job) = (&self.ray.ledger, self.id());
+        let leased = ledger.lease(job, "w", Some(i64::MAX)).await.unwrap();
+        let crate::jobs::ledger::Leased::Batch(batch) = leased else { panic!("nothing is left") };
+        let task = &batch.tasks[0];
+        let (uri, message) = (task.image.uri.clone(), "dealt with".to_owned());
+        let fate = Fate::Failed(ItemFailure { uri, class: FailureClass::Corrupt, message, attempts: 1 });
+        let outcome = Outcome { ticket: task.ticket, fate };
+        let report = Report { batch: batch.id, attempt: batch.attempt, outcomes: vec![outcome] };
+        ledger.report(job, fixture::collection(), "s".into(), "w", vec![report]).await.unwrap();
+    }
+
+    async fn log(&self) -> String {
+        let page = self.ray.ledger.logs(self.id(), None).await.unwrap();
+        page.lines.into_iter().map(|(_, line)| line + "\n").collect()
+    }
+
+    /// The loop is still at it after so many looks. Counted in looks: paused time runs on by itself while SQLite's thread is
+    /// waited for.
+    async fn goes_on_for(&self, looks: usize) {
+        let until = self.script.asked("look").len() + looks;
+        let looked = async {
+            while self.script.asked("look").len() < until {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::select! {
+            kept = self.ray.keep() => panic!("{kept:?}"),
+            () = looked => {}
+        }
+    }
+}
+
+fn died() -> Placed {
+    Placed::Failed(PlacedFailure::Died, "exit code 70".into())
+}
+
+fn running() -> Placed {
+    Placed::Running("runs".into())
+}
+
+#[tokio::test(start_paused = true)]
+async fn workers_that_come_to_nothing_are_placed_so_often_and_then_the_job_fails_with_the_cluster_s_words() {
+    let test = Test::new([Ok(died())]).await;
+    let error = test.ray.keep().await.unwrap_err().to_string();
+    assert!(
+        error.contains("4 times") && error.contains("RAY_TASK_MAX_RETRIES") && error.contains("exit code 70"),
+        "{error}"
+    );
+    assert_eq!(test.script.asked("submit"), ["submit g1", "submit g2", "submit g3", "submit g4"]);
+    assert_eq!(test.script.asked("logs").len(), 4, "what each said is taken once");
+    let mut tokens = test.script.tokens.lock().unwrap().clone();
+    tokens.dedup();
+    assert_eq!(tokens.len(), 4, "each generation has its own token");
+    let log = test.log().await;
+    assert!(log.contains("[ray] said  [31mred") && log.contains("[ray] and more"), "{log}");
+    assert!(!tokens.iter().any(|token| log.contains(token)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_generation_that_got_somewhere_begins_the_count_anew() {
+    let test = Test::new([Ok(died())]).await;
+    let progress = async {
+        for generation in 1..=6 {
+            let submitted = format!("submit g{generation}");
+            while !test.script.asked("submit").contains(&submitted) {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            test.one_is_done().await;
+        }
+        std::future::pending::<()>().await;
+    };
+    let error = tokio::select! {
+        kept = test.ray.keep() => kept.unwrap_err(),
+        () = progress => unreachable!(),
+    };
+    assert!(matches!(error, PlaceError::Fruitless { times: 4, .. }), "{error}");
+    assert!(
+        test.script.asked("submit").len() >= 9,
+        "six with progress, and four without: {:?}",
+        test.script.asked("submit")
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_next_would_not_fare_better_with_fails_at_once_and_what_was_stopped_there_stops() {
+    let unfit = Test::new([Ok(running()), Ok(Placed::Failed(PlacedFailure::Setup, "no such file".into()))]).await;
+    let error = unfit.ray.keep().await.unwrap_err().to_string();
+    assert_eq!(error, "Ray could not begin the job's workers: no such file");
+    assert_eq!(unfit.script.asked("submit").len(), 1);
+    let stopped = Test::new([Ok(running()), Ok(Placed::Stopped)]).await;
+    assert!(matches!(stopped.ray.keep().await, Err(PlaceError::Stopped)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_placement_whose_answer_was_lost_is_sent_again_under_the_same_id_until_it_is_there() {
+    let test = Test::new([Ok(Placed::Gone), Ok(Placed::Gone), Ok(running())]).await;
+    let lost = || Err(ClusterError::TimedOut("slow".into()));
+    *test.script.submits.lock().unwrap() = VecDeque::from([lost(), lost(), lost()]);
+    test.goes_on_for(6).await;
+    assert_eq!(test.script.asked("submit"), ["submit g1", "submit g1", "submit g1"]);
+    let tokens = test.script.tokens.lock().unwrap().clone();
+    assert!(tokens.iter().all(|token| *token == tokens[0]), "the one whose digest is kept");
+    assert!(test.ray.ledger.placement(test.id()).await.unwrap().unwrap().submitted);
+
+    let refused = Test::new([Ok(Placed::Gone)]).await;
+    *refused.script.submits.lock().unwrap() = VecDeque::from([Err(ClusterError::Refused("400".into()))]);
+    let error = refused.ray.keep().await.unwrap_err().to_string();
+    assert!(error.contains("Ray refuses") && error.contains("what is done is kept"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_starts_again_finds_its_workers_and_places_new_ones_only_where_they_are_gone() {
+    let found = Test::new([Ok(running())]).await;
+    found.ray.ledger.place(found.id(), "digest".into(), 0).await.unwrap();
+    found.ray.ledger.placed(found.id()).await.unwrap();
+    found.goes_on_for(4).await;
+    assert_eq!(found.script.asked("submit"), Vec::<String>::new());
+    assert_eq!(found.ray.ledger.worker_token(found.id()).await.unwrap().as_deref(), Some("digest"));
+
+    // It was killed between its note and its call: that is no generation that came to nothing.
+    let lost = Test::new([Ok(Placed::Gone), Ok(running())]).await;
+    lost.ray.ledger.place(lost.id(), "digest".into(), 2).await.unwrap();
+    lost.goes_on_for(4).await;
+    assert_eq!(lost.script.asked("submit"), ["submit g2"]);
+    assert_eq!(lost.ray.ledger.placement(lost.id()).await.unwrap().unwrap().fruitless, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cluster_that_is_away_is_waited_for_and_the_status_says_so() {
+    let away = || Err(ClusterError::Unreachable("connection refused".into()));
+    let test = Test::new([Ok(running()), away(), away(), away(), Ok(running())]).await;
+    test.goes_on_for(3).await;
+    let warning = test.ray.live.placing.warning().unwrap();
+    assert!(warning.starts_with("Ray cannot be reached at RAY_ADDRESS, since"), "{warning}");
+    test.goes_on_for(3).await;
+    assert_eq!(test.ray.live.placing.warning(), None);
+    assert_eq!(test.script.asked("submit").len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_stop_workers_leave_by_themselves_and_after_a_while_the_cluster_is_asked() {
+    let test =
+        Test::new([Ok(running()), Ok(running()), Ok(running()), Ok(running()), Ok(running()), Ok(Placed::Stopped)])
+            .await;
+    let begun = Instant::now();
+    test.ray.live.stop.cancel();
+    test.ray.ledger.place(test.id(), "digest".into(), 0).await.unwrap();
+    test.ray.ledger.lease(test.id(), "w", Some(i64::MAX)).await.unwrap();
+    test.ray.keep().await.unwrap();
+    assert!(begun.elapsed() >= BACKSTOP, "{:?}", begun.elapsed());
+    assert!(!test.script.asked("stop").is_empty() && test.script.asked("submit").is_empty());
+    assert_eq!(test.ray.ledger.held(test.id()).await.unwrap(), [], "nobody is left to give it back");
+
+    let early = Test::new([Ok(running())]).await;
+    early.ray.live.stop.cancel();
+    early.ray.ledger.place(early.id(), "digest".into(), 0).await.unwrap();
+    early.goes_on_for(2).await;
+    assert_eq!(early.script.asked("stop"), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_that_ends_leaves_the_workers_where_they_are() {
+    let test = Test::new([Ok(running())]).await;
+    test.goes_on_for(2).await;
+    test.ray.drain.cancel();
+    test.ray.live.stop.cancel();
+    test.ray.keep().await.unwrap();
+    assert_eq!(test.script.asked("stop"), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_takes_too_long_fails() {
+    let mut test = Test::new([Ok(running())]).await;
+    test.ray.placing.timeout = Some(Duration::ZERO);
+    let error = test.ray.keep().await.unwrap_err().to_string();
+    assert!(error.contains("RAY_JOB_TIMEOUT"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_an_ended_job_is_stopped_and_what_it_said_is_kept() {
+    let test = Test::new([Ok(running()), Ok(running()), Ok(running()), Ok(Placed::Stopped)]).await;
+    let row = test.ray.ledger.place(test.id(), "digest".into(), 0).await.unwrap();
+    let wind_up = |grace| WindUp {
+        placing: test.ray.placing.clone(),
+        ledger: test.ray.ledger.clone(),
+        job: test.id(),
+        submission: row.submission.clone(),
+        grace,
+        drain: CancellationToken::new(),
+    };
+    wind_up(Duration::ZERO).run().await;
+    assert_eq!(test.script.asked("stop"), ["stop g1"], "asked once");
+    assert!(test.log().await.contains("[ray] and more"));
+
+    // One that is PENDING hears no stop: it is left alone after a while, and its workers will be refused.
+    let pending = Test::new([Ok(Placed::Pending("no room".into()))]).await;
+    let begun = Instant::now();
+    let wind_up = WindUp { placing: pending.ray.placing.clone(), ..wind_up(Duration::ZERO) };
+    wind_up.run().await;
+    assert!((60..70).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+}

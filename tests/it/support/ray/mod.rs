@@ -1,0 +1,216 @@
+//! A Ray cluster as its Jobs REST API shows it (RAY.md, section 3): the same JSON, the same texts where something is wrong,
+//! over real HTTP. What a test wants of it is set beside; where it is told to, it starts real workers as the driver does.
+
+mod cluster;
+mod routes;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::support::TestApp;
+
+/// A job as the head has it.
+#[derive(Clone, Debug)]
+pub(crate) struct RayJob {
+    pub(crate) status: &'static str,
+    pub(crate) message: String,
+    pub(crate) error_type: Option<&'static str>,
+    /// The body of its submission.
+    pub(crate) submitted: Value,
+    pub(crate) logs: String,
+}
+
+/// What the head does with what it is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// It stays PENDING.
+    #[default]
+    Waits,
+    /// It is RUNNING, and does nothing.
+    Runs,
+    /// It starts real workers.
+    Works,
+    /// It fails with this exit code.
+    Fails(i32),
+}
+
+/// How the head answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Mood {
+    #[default]
+    Well,
+    /// 500 with a traceback, whatever is asked.
+    Broken,
+    /// No answer.
+    Hangs,
+    /// It takes a submission, and answers it with 500.
+    TakesAndBreaks,
+    /// It takes a submission, and hangs up.
+    TakesAndHangsUp,
+    /// It takes no submission, and answers it with 500.
+    Refuses500,
+    /// It takes no submission, and answers it with 400.
+    Refuses400,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) version: String,
+    pub(crate) api: String,
+    /// Wanted of whoever asks.
+    pub(crate) token: Option<String>,
+    pub(crate) then: Then,
+    pub(crate) mood: Mood,
+    pub(crate) jobs: BTreeMap<String, RayJob>,
+    pub(crate) packages: BTreeSet<String>,
+    /// `METHOD path`, in order.
+    pub(crate) asked: Vec<String>,
+    /// What a node's environment holds beside what a submission brings.
+    node: Vec<(String, String)>,
+    /// Drivers at work.
+    drivers: Vec<JoinHandle<()>>,
+}
+
+/// The cluster.
+pub(crate) struct FakeRay {
+    pub(crate) addr: SocketAddr,
+    state: Arc<Mutex<State>>,
+    served: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl FakeRay {
+    pub(crate) async fn start() -> Self {
+        let state = State { version: "2.60.0".into(), api: "4".into(), ..State::default() };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addr = listener.local_addr().unwrap();
+        let ray = Self { addr, state: Arc::new(Mutex::new(state)), served: Mutex::default() };
+        ray.serve(listener);
+        ray
+    }
+
+    fn serve(&self, listener: TcpListener) {
+        let router = routes::router(self.state.clone());
+        let served = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        *self.served.lock().unwrap() = Some(served);
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub(crate) fn then(&self, then: Then) {
+        self.state().then = then;
+    }
+
+    pub(crate) fn mood(&self, mood: Mood) {
+        self.state().mood = mood;
+    }
+
+    /// Its nodes have what workers of that service need.
+    pub(crate) fn nodes_of(&self, app: &TestApp) {
+        let mut node = vec![
+            ("S3_ENDPOINT".to_owned(), app.bucket_url().to_owned()),
+            ("GLIMPSE_DATA_DIR".to_owned(), app.data().display().to_string()),
+            ("GLIMPSE_EMBED_THREADS".to_owned(), "1".to_owned()),
+            ("IMAGE_BATCH_SIZE".to_owned(), "2".to_owned()),
+        ];
+        node.extend(app.bucket_pair().map(|(name, value)| (name.to_owned(), value)));
+        self.state().node = node;
+    }
+
+    /// The ids that were submitted, in their order.
+    pub(crate) fn ids(&self) -> Vec<String> {
+        self.state().jobs.keys().cloned().collect()
+    }
+
+    pub(crate) fn job(&self, id: &str) -> RayJob {
+        self.state().jobs.get(id).cloned().unwrap_or_else(|| panic!("Ray has no {id}"))
+    }
+
+    /// The newest job that it has, when it has one that is wanted.
+    pub(crate) async fn until(&self, wanted: impl Fn(&str, &RayJob) -> bool) -> String {
+        let begun = std::time::Instant::now();
+        loop {
+            let found = self.state().jobs.iter().rev().find(|(id, job)| wanted(id, job)).map(|(id, _)| id.clone());
+            if let Some(id) = found {
+                return id;
+            }
+            assert!(begun.elapsed() < Duration::from_mins(1), "still {:?}", self.state().jobs);
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    pub(crate) fn set(&self, id: &str, status: &'static str, error_type: Option<&'static str>, message: &str) {
+        if let Some(job) = self.state().jobs.get_mut(id) {
+            (job.status, job.error_type, job.message) = (status, error_type, message.to_owned());
+        }
+    }
+
+    /// The head dies, and with it what it knew and everything that it had started.
+    pub(crate) fn die(&self) {
+        if let Some(served) = self.served.lock().unwrap().take() {
+            served.abort();
+        }
+        let mut state = self.state();
+        state.drivers.drain(..).for_each(|driver| driver.abort());
+        state.jobs.clear();
+        state.packages.clear();
+    }
+
+    /// The head cannot be reached, and what it had started goes on.
+    pub(crate) fn cut_off(&self) {
+        if let Some(served) = self.served.lock().unwrap().take() {
+            served.abort();
+        }
+    }
+
+    /// It can be reached again, where it was.
+    pub(crate) async fn come_back(&self) {
+        let listener = loop {
+            match TcpListener::bind(self.addr).await {
+                Ok(listener) => break listener,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        };
+        self.serve(listener);
+    }
+
+    pub(crate) fn asked(&self, method: &str, path: &str) -> usize {
+        self.state().asked.iter().filter(|asked| **asked == format!("{method} {path}")).count()
+    }
+}
+
+impl Drop for FakeRay {
+    fn drop(&mut self) {
+        self.die();
+    }
+}
+
+impl RayJob {
+    fn json(&self, id: &str) -> Value {
+        let running = self.status == "RUNNING";
+        json!({
+            "type": "SUBMISSION", "job_id": running.then_some("02000000"), "submission_id": id,
+            "driver_info": running.then(|| json!({"id": "02000000", "node_ip_address": "10.0.0.5", "pid": "32673"})),
+            "status": self.status, "entrypoint": self.submitted["entrypoint"], "message": self.message,
+            "error_type": self.error_type, "start_time": 1_795_333_952_433_u64, "end_time": null,
+            "metadata": self.submitted["metadata"], "runtime_env": self.submitted["runtime_env"],
+            "driver_agent_http_address": null, "driver_node_id": null, "driver_exit_code": null
+        })
+    }
+
+    /// A variable that it was submitted with.
+    pub(crate) fn env(&self, name: &str) -> String {
+        self.submitted["runtime_env"]["env_vars"][name].as_str().unwrap_or_default().to_owned()
+    }
+}

@@ -1,0 +1,83 @@
+"""Places Glimpse's workers on a Ray cluster, and starts again those that die.
+
+Nothing else is done here: batches, retries and the state of the job are the service's, the work is the binary's.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+import uuid
+
+import ray
+
+SERVICE = os.environ["GLIMPSE_SERVICE_URL"].rstrip("/")
+JOB = os.environ["GLIMPSE_JOB_ID"]
+TOKEN = os.environ["GLIMPSE_WORKER_TOKEN"]
+WORKERS = int(os.environ["GLIMPSE_RAY_WORKERS"])
+CPUS = float(os.environ["GLIMPSE_RAY_CPUS"])
+GRACE_S = 300  # the service may be away for so long
+
+
+def call(path: str, body: object = None) -> dict:
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"content-type": "application/json", "authorization": "Bearer " + TOKEN}
+    request = urllib.request.Request(f"{SERVICE}/internal/jobs/{JOB}{path}", data, headers)
+    with urllib.request.urlopen(request, timeout=5) as reply:
+        return json.loads(reply.read() or b"{}")
+
+
+def tell(path: str, body: object) -> None:
+    for pause in (0.2, 0.5, 1, 2, 0):
+        try:
+            call(path, body)
+            return
+        except (OSError, ValueError):
+            time.sleep(pause)
+
+
+@ray.remote(num_cpus=CPUS, max_retries=-1, scheduling_strategy="SPREAD")
+def pool(slot: int) -> None:
+    node = ray.get_runtime_context().get_node_id()
+    binary = os.environ.get("GLIMPSE_WORKER_BIN", "glimpse")
+    crash = 0
+    while True:
+        name = f"{node[:8]}-{slot}-{uuid.uuid4().hex[:6]}"
+        args = ["worker", "--service", SERVICE, "--job", JOB, "--name", name, "--node", node[:8], "--with-parent"]
+        code = subprocess.Popen([binary, *args], stdin=subprocess.PIPE).wait()
+        if code == 0:
+            return
+        print(f"worker {name} ended with {code}", flush=True)
+        tell(f"/workers/{name}/exit", {"rc": code})
+        time.sleep(min(0.2 * 2**crash, 10))
+        crash += 1
+
+
+def main() -> int:
+    ray.init(log_to_driver=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    pools, seen = [pool.remote(slot) for slot in range(WORKERS)], time.time()
+    while True:
+        time.sleep(1)
+        try:
+            summary, seen = call("/summary"), time.time()
+            if summary["terminal"]:
+                return 0
+        except urllib.error.HTTPError as error:
+            if error.code in (401, 403, 404, 410):
+                return 0
+        except (OSError, ValueError):
+            pass
+        if time.time() - seen > GRACE_S:
+            return 75
+        if not ray.wait(pools, num_returns=len(pools), timeout=0)[1]:
+            time.sleep(2)
+            return 0 if call("/summary").get("terminal") else 70
+
+
+if __name__ == "__main__":
+    sys.exit(main())
