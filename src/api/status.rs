@@ -4,7 +4,7 @@ use axum::extract::State;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::replies::StatusReply;
+use super::replies::{RayReply, StatusReply};
 use super::{AppState, Defaults};
 use crate::jobs::Jobs;
 use crate::search::Search;
@@ -20,5 +20,6 @@ async fn get_status(
     State(jobs): State<Jobs>,
     State(defaults): State<Defaults>,
 ) -> axum::Json<StatusReply> {
-    axum::Json(StatusReply::of(search.status().await, jobs.is_draining(), &defaults))
+    let (status, cluster) = futures::join!(search.status(), jobs.cluster());
+    axum::Json(StatusReply::of(status, cluster.map(RayReply::from), jobs.is_draining(), &defaults))
 }

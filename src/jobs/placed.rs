@@ -4,14 +4,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Inner;
+use super::cluster::{ClusterError, ClusterVersion};
 use super::crew::{WORKERS, WorkerView};
 use super::error::JobsError;
 use super::pools::{Elsewhere, PlaceError, Ray, WindUp};
 use super::progress::Live;
+use super::service::Jobs;
 use super::trouble::JobTrouble;
 use crate::domain::{Executor, JobId, JobRecord};
 use crate::resilience::Waiting;
 use crate::sqlite::SqliteError;
+
+/// How long whoever asks after the cluster waits for it.
+const ASKED: Duration = Duration::from_secs(2);
+
+impl Jobs {
+    /// The cluster that places workers, if there is one: what it is, or why it cannot be used.
+    pub async fn cluster(&self) -> Option<Result<ClusterVersion, ClusterError>> {
+        let cluster = &self.0.placing.as_ref()?.cluster;
+        let late = |_| Err(ClusterError::TimedOut(format!("nothing came within {} s", ASKED.as_secs())));
+        Some(tokio::time::timeout(ASKED, cluster.check()).await.unwrap_or_else(late))
+    }
+}
 
 impl Inner {
     /// A cluster that is not there is told of at the door; one that goes away later is waited for.

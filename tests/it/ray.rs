@@ -163,7 +163,11 @@ async fn the_doctor_and_the_commands_know_of_ray() {
     assert!(!refused.contains("hush-hush"), "{refused}");
     let wrong = doctor(&[("RAY_ADDRESS", "auto")]).await;
     assert!(wrong.starts_with("FAIL") && wrong.contains("RAY_ADDRESS is no http"), "{wrong}");
+    let (_, status) = app.get("/status").await;
+    assert!(status["ray"]["ready"] == false && status["ray"]["message"].as_str().unwrap().contains("RAY_AUTH_TOKEN"));
     ray.state().token = None;
+    let (_, status) = app.get("/status").await;
+    assert_eq!((&status["status"], &status["ray"]["version"]), (&json!("ready"), &json!("Ray 2.51.1")), "{status}");
 
     ray.then(Then::Runs);
     put_pictures(&app, 5).await;

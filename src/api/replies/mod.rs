@@ -19,7 +19,7 @@ pub use jobs::{
     CountsReply, ExamplesReply, JobReply, JobsReply, LogsReply, PlanReply, RayJobReply, StageReply, StagesReply,
     StopReply, WaitingReply,
 };
-pub use status::{ProviderReply, SessionReply, SessionRequest, StatusReply, StoreReply};
+pub use status::{ProviderReply, RayReply, SessionReply, SessionRequest, StatusReply, StoreReply};
 pub use submit::{
     MaxFailures, MoveReply, MoveRequest, PruneReply, PruneRequest, RaySubmitRequest, SubmitReply, SubmitRequest,
 };

@@ -5,6 +5,7 @@ use utoipa::ToSchema;
 
 use super::super::Defaults;
 use crate::domain::Secret;
+use crate::jobs::cluster::{ClusterError, ClusterVersion};
 use crate::search::Status;
 
 /// What the service is made of.
@@ -18,6 +19,9 @@ pub struct StatusReply {
     pub provider: ProviderReply,
     /// Where they are, the default first.
     pub stores: Vec<StoreReply>,
+    /// The Ray cluster that places workers, if there is to be one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ray: Option<RayReply>,
     /// The collection that is meant where none is named.
     pub collection: String,
     /// The bucket that is meant where none is named.
@@ -58,6 +62,17 @@ pub struct StoreReply {
     pub images: Option<u64>,
 }
 
+/// The Ray cluster.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct RayReply {
+    /// Whether it answers and takes our token.
+    pub ready: bool,
+    /// Why not, or what to know of its version.
+    pub message: Option<String>,
+    /// Its name and version.
+    pub version: Option<String>,
+}
+
 /// Whether a key is needed, and whether the browser is signed in.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 pub struct SessionReply {
@@ -75,8 +90,17 @@ pub struct SessionRequest {
     pub key: Secret,
 }
 
+impl From<Result<ClusterVersion, ClusterError>> for RayReply {
+    fn from(answer: Result<ClusterVersion, ClusterError>) -> Self {
+        match answer {
+            Ok(ClusterVersion { name, warning }) => Self { ready: true, message: warning, version: Some(name) },
+            Err(error) => Self { ready: false, message: Some(error.to_string()), version: None },
+        }
+    }
+}
+
 impl StatusReply {
-    pub(in crate::api) fn of(status: Status, draining: bool, defaults: &Defaults) -> Self {
+    pub(in crate::api) fn of(status: Status, ray: Option<RayReply>, draining: bool, defaults: &Defaults) -> Self {
         let (space, message) = match status.provider {
             Ok(space) => (Some(space), None),
             Err(said) => (None, Some(said)),
@@ -118,6 +142,7 @@ impl StatusReply {
             status: word.to_owned(),
             provider,
             stores,
+            ray,
             collection: defaults.collection.to_string(),
             bucket: defaults.bucket.to_string(),
             max_image_bytes: defaults.max_image_bytes,
