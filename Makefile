@@ -23,7 +23,7 @@ STACK = $(COMPOSE) --file zarf/compose/dev/docker-compose.yaml
 IN_STACK = $(STACK) exec -T pipeline glimpse
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test crash test-peers test-servers check bench bench-peers run release seed-images ingest-images \
+.PHONY: help demo test screenshot crash test-peers test-servers test-ray check bench bench-peers run release seed-images ingest-images \
 	search-image-text search-image search-image-qdrant search-image-weaviate eval \
 	up down status logs stack-seed compose
 
@@ -33,8 +33,13 @@ help: ## list the targets
 demo: ## everything at once, in one process: seeds, ingests, searches, prints the hits, stays
 	$(CARGO) run --locked -- demo
 
-test: ## all tests, those of the documentation too
-	$(CARGO) test --locked
+test: ## all tests, those of the documentation too; installs Chromium for the page's where it may
+	GLIMPSE_AXE="$$(zarf/browser/install.sh)" $(CARGO) test --locked
+
+screenshot: ## README's picture of the page, out of the demo's pictures (chromium, chromium-driver)
+	zarf/browser/install.sh >/dev/null
+	$(CARGO) test --locked --test it browser::search::words
+	cp target/screens/search.png zarf/browser/page.png
 
 crash: ## kill the service ROUNDS=100 times while it works, and compare what it ends up with
 	ROUNDS="$${ROUNDS:-100}" $(CARGO) test --locked --test it -- --nocapture crash::
@@ -44,6 +49,9 @@ test-peers: ## the providers' contract against infinity from PyPI (python3; 6 GB
 
 test-servers: ## stores and buckets against real servers, SERVERS="weaviate minio" (go builds them, once, into the user's cache)
 	CARGO="$(CARGO)" zarf/servers/test.sh
+
+test-ray: ## jobs on a real Ray cluster in a network of its own (root, python3; Ray goes into the user's cache)
+	CARGO="$(CARGO)" zarf/ray/test.sh
 
 check: $(DENY) ## format, clippy, documentation, dependencies, layers
 	$(CARGO) fmt --check

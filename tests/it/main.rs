@@ -44,6 +44,7 @@ mod provider_trouble;
 mod providers;
 mod ray;
 mod ray_client;
+mod ray_cluster;
 mod ray_trouble;
 mod readme;
 mod servers;

@@ -26,7 +26,7 @@ fn free() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
-fn png(seed: u32) -> bytes::Bytes {
+pub(crate) fn png(seed: u32) -> bytes::Bytes {
     let mut bytes = std::io::Cursor::new(Vec::new());
     let picture = image::RgbImage::from_fn(16, 16, |x, y| {
         let value = (seed.wrapping_mul(2_654_435_761) >> ((x / 8 + 2 * (y / 8)) * 6)).to_le_bytes();
@@ -36,7 +36,7 @@ fn png(seed: u32) -> bytes::Bytes {
     bytes.into_inner().into()
 }
 
-async fn records(index: &EmbeddedIndex, collection: &str) -> Vec<ImageRecord> {
+pub(crate) async fn records(index: &EmbeddedIndex, collection: &str) -> Vec<ImageRecord> {
     let collection = CollectionName::parse(collection).unwrap();
     let ids: Vec<_> = index.scan(&collection).try_collect().await.unwrap();
     let mut records = index.get(&collection, &ids).await.unwrap();

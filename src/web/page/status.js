@@ -30,6 +30,7 @@ function parts(status, all) {
     facts([["Name", provider.name], ["State", word(provider.ready)], ["Model", provider.model], ["Dimension", provider.dimension], ["Space", provider.space], ["Trouble", provider.message]]),
     el("h2", {}, "Stores"),
     table(["Store", "State", "Collections", "Images"], status.stores.map((store) => [store.name, store.message ?? word(store.ready), shown(store.collections), shown(store.images)])),
+    ...(status.ray ? [el("h2", {}, "Ray cluster"), facts([["State", word(status.ray.ready)], ["Version", status.ray.version], ["To know", status.ray.message]])] : []),
     el("h2", {}, "Collections"),
     all?.collections.length
       ? table(["Collection", "Images", "Model", "Dimension"], all.collections.map((one) => [el("a", { href: `/?collection=${encodeURIComponent(one.name)}` }, one.name), shown(one.count), one.model, one.dimension]))

@@ -30,6 +30,11 @@ pub(crate) struct CheapClip {
 impl CheapClip {
     /// Each picture takes so long.
     pub(crate) async fn start(takes: Duration) -> Self {
+        Self::at("127.0.0.1:0", takes).await
+    }
+
+    /// The same, at that address.
+    pub(crate) async fn at(addr: &str, takes: Duration) -> Self {
         let images = move |Json(body): Json<Value>| async move {
             let pictures = body["images"].as_array().unwrap().clone();
             tokio::time::sleep(takes * u32::try_from(pictures.len()).unwrap()).await;
@@ -49,7 +54,7 @@ impl CheapClip {
             .route("/embedding/image", post(images))
             .route("/embedding/text", post(texts))
             .layer(DefaultBodyLimit::disable());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = TcpListener::bind(addr).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self { url, _task: AbortOnDropHandle::new(task) }
