@@ -10,6 +10,8 @@ const COMPOSE: &str = include_str!("../../zarf/compose/dev/docker-compose.yaml")
 const TUNING: &str = include_str!("../../zarf/compose/dev/pipeline.env");
 const ADDRESSES: &str = include_str!("../../.env.local");
 const DOCKERFILE: &str = include_str!("../../zarf/docker/Dockerfile");
+const RAY_DOCKERFILE: &str = include_str!("../../zarf/docker/ray.Dockerfile");
+const RAY_TEST: &str = include_str!("../../zarf/ray/test.sh");
 const MANIFEST: &str = include_str!("../../Cargo.toml");
 
 fn compose() -> Yaml {
@@ -107,6 +109,22 @@ fn keys_are_those_that_the_services_of_the_stack_take() {
     for (name, value) in all.iter().filter(|(name, _)| name.ends_with("_KEY") || name.ends_with("_KEY_ID")) {
         assert!(value.contains("development"), "{name} must say that it is no real key");
     }
+}
+
+#[test]
+fn a_ray_node_is_what_was_tested_and_finds_what_the_pipeline_finds() {
+    let version =
+        |text: &str, before: &str| text.split(before).nth(1).unwrap().split(['"', '\n']).next().unwrap().to_owned();
+    assert_eq!(version(RAY_DOCKERFILE, "ray[default]=="), version(RAY_TEST, "\nversion="));
+    let build = DOCKERFILE.lines().find_map(|line| line.strip_prefix("FROM debian:")).unwrap();
+    let debian = build.split('-').next().unwrap();
+    assert!(RAY_DOCKERFILE.contains(&format!("-slim-{debian}\n")), "the binary's C library is that of {debian}");
+    assert_eq!(words(&service("ray-node")["env_file"]), words(&service("pipeline")["env_file"]));
+    assert!(RAY_DOCKERFILE.contains("RAY_AUTH_MODE=token") && environment()["RAY_AUTH_TOKEN"].contains("development"));
+    for node in ["ray-head", "ray-node"] {
+        assert!(service(node)["ports"].is_badvalue() && words(&service(node)["profiles"]) == ["ray"], "{node}");
+    }
+    assert_eq!(environment()["GLIMPSE_ADVERTISED_URL"], "http://pipeline:8080", "as its workers reach it");
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl Cluster {
 
 /// Past the test runner, which swallows what the printing macros write.
 fn say(words: &str) {
-    writeln!(std::io::stderr(), "{words}").unwrap();
+    std::io::stderr().write_all(format!("{words}\n").as_bytes()).unwrap();
 }
 
 /// Processes of this namespace whose command line has all of these words.
@@ -100,7 +100,7 @@ impl Service {
     async fn send(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> Value {
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().unwrap();
         let request = client.request(method, format!("http://127.0.0.1:8080{path}"));
-        let request = body.iter().fold(request, |request, body| request.json(body));
+        let request = body.iter().fold(request, reqwest::RequestBuilder::json);
         let reply = request.send().await.unwrap();
         assert!(reply.status().is_success(), "{}", reply.text().await.unwrap());
         reply.json().await.unwrap()

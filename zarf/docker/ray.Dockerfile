@@ -1,0 +1,20 @@
+# A node of a Ray cluster that can run Glimpse's workers, head or worker alike: Ray, our binary with its model, the driver.
+#   docker build --file zarf/docker/ray.Dockerfile --build-context glimpse=docker-image://glimpse:dev --tag glimpse-ray:dev .
+# Every node of a cluster must have the same Ray and the same Python.
+
+# The same Debian as the service's image: the binary wants its C library.
+FROM python:3.11.14-slim-trixie
+RUN pip install --no-cache-dir "ray[default]==2.60.0"
+RUN groupadd --gid 10001 glimpse \
+ && useradd --uid 10001 --gid glimpse --home-dir /home/glimpse --create-home --shell /usr/sbin/nologin glimpse
+COPY --from=glimpse /usr/local/bin/glimpse /usr/local/bin/glimpse
+# For RAY_DRIVER=/opt/glimpse/ray_driver.py; without it the service brings its own.
+COPY zarf/ray/driver.py /opt/glimpse/ray_driver.py
+
+USER 10001:10001
+WORKDIR /home/glimpse
+ENV RAY_AUTH_MODE=token \
+    RAY_USAGE_STATS_ENABLED=0 \
+    RAY_worker_niceness=0 \
+    RAY_grpc_client_keepalive_time_ms=10000 \
+    RAY_grpc_client_keepalive_timeout_ms=10000
