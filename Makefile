@@ -87,6 +87,7 @@ compose:
 		echo "or run everything in one process, without containers: make demo" >&2; exit 1; fi
 
 up: compose ## the stack of containers: MinIO, Qdrant, Weaviate, CLIP and the service, at 127.0.0.1:8080
+	$(STACK) build pipeline
 	$(STACK) up --build --detach
 	@echo "make status tells when all are healthy; the API key is in .env.local"
 

@@ -1,6 +1,8 @@
 # A node of a Ray cluster that can run Glimpse's workers, head or worker alike: Ray, our binary with its model, the driver.
-#   docker build --file zarf/docker/ray.Dockerfile --build-context glimpse=docker-image://glimpse:dev --tag glimpse-ray:dev .
-# Every node of a cluster must have the same Ray and the same Python.
+#   docker build --file zarf/docker/ray.Dockerfile --tag glimpse-ray:dev .
+# wants the image of the service, glimpse:dev, to be there: `make up` builds it first. Every node of a cluster must have the same Ray and the same Python.
+
+FROM glimpse:dev AS glimpse
 
 # The same Debian as the service's image: the binary wants its C library.
 FROM python:3.11.14-slim-trixie
