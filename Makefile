@@ -39,7 +39,7 @@ test: ## all tests, those of the documentation too; installs Chromium for the pa
 screenshot: ## README's picture of the page, out of the demo's pictures (chromium, chromium-driver)
 	zarf/browser/install.sh >/dev/null
 	$(CARGO) test --locked --test it browser::search::words
-	cp target/screens/search.png zarf/browser/page.png
+	cp target/screens/search.jpg zarf/browser/page.jpg
 
 crash: ## kill the service ROUNDS=100 times while it works, and compare what it ends up with
 	ROUNDS="$${ROUNDS:-100}" $(CARGO) test --locked --test it -- --nocapture crash::

@@ -172,7 +172,8 @@ impl Browser {
     pub(crate) async fn picture(&self, name: &str) {
         let folder: PathBuf = root().join("target/screens");
         std::fs::create_dir_all(&folder).unwrap();
-        std::fs::write(folder.join(format!("{name}.png")), self.client.screenshot().await.unwrap()).unwrap();
+        let picture = image::load_from_memory(&self.client.screenshot().await.unwrap()).unwrap().into_rgb8();
+        picture.save(folder.join(format!("{name}.jpg"))).unwrap();
     }
 
     /// A command of the browser's own protocol.
