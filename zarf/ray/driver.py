@@ -1,6 +1,6 @@
 """Places Glimpse's workers on a Ray cluster, and starts again those that die.
 
-Nothing else is done here: batches, retries and the state of the job are the service's, the work is the binary's.
+Batches, retries and the state of the job are the service's; the work is the binary's.
 """
 
 import json
@@ -47,8 +47,10 @@ def pool(slot: int) -> None:
     crash = 0
     while True:
         name = f"{node[:8]}-{slot}-{uuid.uuid4().hex[:6]}"
-        args = ["worker", "--service", SERVICE, "--job", JOB, "--name", name, "--node", node[:8], "--with-parent"]
-        code = subprocess.Popen([binary, *args], stdin=subprocess.PIPE).wait()
+        args = ["--service", SERVICE, "--job", JOB, "--name", name, "--node", node[:8]]
+        # Its standard input closes when this process ends: it leaves then.
+        worker = subprocess.Popen([binary, "worker", *args, "--with-parent"], stdin=subprocess.PIPE)
+        code = worker.wait()
         if code == 0:
             return
         print(f"worker {name} ended with {code}", flush=True)
@@ -67,7 +69,7 @@ def main() -> int:
             summary, seen = call("/summary"), time.time()
             if summary["terminal"]:
                 return 0
-        except urllib.error.HTTPError as error:
+        except urllib.error.HTTPError as error:  # this generation is over
             if error.code in (401, 403, 404, 410):
                 return 0
         except (OSError, ValueError):
@@ -75,8 +77,11 @@ def main() -> int:
         if time.time() - seen > GRACE_S:
             return 75
         if not ray.wait(pools, num_returns=len(pools), timeout=0)[1]:
-            time.sleep(2)
-            return 0 if call("/summary").get("terminal") else 70
+            time.sleep(2)  # the last report may still be on its way
+            try:
+                return 0 if call("/summary")["terminal"] else 70
+            except (OSError, ValueError):
+                return 75
 
 
 if __name__ == "__main__":
