@@ -23,6 +23,7 @@ use glimpse::index::embedded::EmbeddedIndex;
 use glimpse::index::qdrant::{QdrantIndex, QdrantSettings};
 use glimpse::index::weaviate::{WeaviateIndex, WeaviateSettings};
 use glimpse::index::{ImageIndex, Stores};
+use glimpse::resilience::WorkClock;
 
 #[path = "../tests/it/support/qdrant/mod.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
@@ -106,7 +107,8 @@ async fn write(stores: &Stores, collection: &CollectionName, records: &[ImageRec
         .map(|batch| {
             let have = &have;
             async move {
-                let mut answers = stores.upsert(collection, batch, have);
+                let clock = WorkClock::start();
+                let mut answers = stores.upsert(collection, batch, have, &clock);
                 while let Some(written) = answers.next().await {
                     assert!(written.outcome.unwrap().is_empty());
                 }

@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 
 use super::Lanes;
 use crate::embed::Busy;
+use crate::resilience::WorkClock;
 use crate::telemetry::metrics::{Histogram as Seconds, families};
 
 /// The timings of one job.
 #[derive(Debug)]
 pub struct Stages {
-    begun: Instant,
+    clock: WorkClock,
     /// What the provider's own threads had worked before this job.
     provider_before: Option<Busy>,
     /// Reading from the bucket.
@@ -40,7 +40,7 @@ pub struct Stage {
 }
 
 /// A stage in a status: `busy` is the share of its lanes' time spent at work, 0 to 1; times are those of one piece of
-/// work (an image, or a batch of them).
+/// work (an image, or a batch of them). Waiting for a dependency is no work, and time in which all waited does not count.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StageReport {
     /// 0 to 1.
@@ -98,7 +98,7 @@ impl Stages {
     /// Begins to count. `provider` is what the provider's threads have worked until now, where it can tell.
     pub fn new(lanes: Lanes, provider: Option<Busy>) -> Self {
         Self {
-            begun: Instant::now(),
+            clock: WorkClock::start(),
             provider_before: provider,
             fetch: Stage::new("fetch", lanes.fetch.get()),
             prepare: Stage::new("prepare", lanes.prepare.get()),
@@ -107,10 +107,15 @@ impl Stages {
         }
     }
 
+    /// What stands still while everybody waits for a dependency.
+    pub fn clock(&self) -> &WorkClock {
+        &self.clock
+    }
+
     /// The timings so far. `provider` is what the provider's threads have worked until now: its own threads tell more
     /// truly how busy it is than the calls that wait for them.
     pub fn report(&self, provider: Option<Busy>) -> StagesReport {
-        let elapsed = self.begun.elapsed();
+        let elapsed = self.clock.elapsed();
         let stages = [&self.fetch, &self.prepare, &self.embed, &self.upsert];
         let mut reports = stages.map(|stage| stage.report(elapsed));
         let mut lanes = stages.map(|stage| (stage.lanes, "lanes"));
@@ -148,7 +153,12 @@ fn round(value: f64, digits: i32) -> f64 {
 mod tests {
     use std::num::NonZeroUsize;
 
+    use tokio::time::Instant;
+
     use super::*;
+    use crate::domain::{DependencyError, Trouble};
+    use crate::embed::EmbedError;
+    use crate::resilience::{Guard, WaitBoard, measured};
 
     #[tokio::test(start_paused = true)]
     async fn the_busiest_stage_is_named_with_its_figures() {
@@ -163,5 +173,31 @@ mod tests {
         assert_eq!(report.bottleneck.as_deref(), Some("embed: 2 of 2 threads busy 95 % of the time"));
         assert!((report.fetch.busy - 0.1).abs() < 1e-9 && (report.prepare.busy - 0.4).abs() < 1e-9);
         assert!((report.prepare.p50_ms - 8000.0).abs() < 100.0, "{}", report.prepare.p50_ms);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_an_outage_of_ten_minutes_p95_and_busy_are_those_of_the_work() {
+        let (one, second) = (NonZeroUsize::MIN, Duration::from_secs(1));
+        let stages = Stages::new(Lanes { fetch: one, prepare: one, batch: one, embed: one, upsert: one }, None);
+        let guard = Guard::patient("clip", WaitBoard::default());
+        let outage = Instant::now() + 10 * second..Instant::now() + 610 * second;
+        for _ in 0..20 {
+            let call = guard.call(|| async {
+                if outage.contains(&Instant::now()) {
+                    let (dependency, detail) = ("clip".to_owned(), String::new());
+                    return Err(EmbedError::from(DependencyError { dependency, trouble: Trouble::Failed, detail }));
+                }
+                tokio::time::sleep(second).await;
+                Ok(())
+            });
+            let (called, worked) = measured(stages.clock(), call).await;
+            called.unwrap();
+            stages.embed.took(worked);
+        }
+        assert!(Instant::now() > outage.end, "it was in the middle");
+        let report = stages.report(None);
+        assert!((report.embed.p95_ms - 1000.0).abs() < 10.0, "{}", report.embed.p95_ms);
+        assert!(report.embed.busy > 0.99, "{}", report.embed.busy);
+        assert_eq!(report.bottleneck.as_deref(), Some("embed: 1 of 1 lanes busy 100 % of the time"));
     }
 }

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::budget::Taken;
@@ -14,6 +13,7 @@ use super::twin;
 use super::{Fate, Indexed, Outcome, Pipeline, Run, RunError, Task};
 use crate::domain::{Embedding, FailureClass, Holders, ImageRecord, ImageUri, ItemFailure, Payload, Timestamp};
 use crate::imaging::{self, Prepared, PreparedImage};
+use crate::resilience::measured;
 use crate::source::{Fetched, NewObject, SourceError};
 
 /// What every step needs; cheap to clone into a task.
@@ -83,9 +83,8 @@ impl Steps {
             return self.fetch_failed(&task, error).await;
         }
         let taken = pipeline.budget.take_encoded(task.image.size_bytes).await;
-        let begun = Instant::now();
-        let fetched = pipeline.source.fetch(&task.image).await;
-        run.stages.fetch.took(begun.elapsed());
+        let (fetched, worked) = measured(run.stages.clock(), pipeline.source.fetch(&task.image)).await;
+        run.stages.fetch.took(worked);
         let fetched = match fetched {
             Ok(fetched) => fetched,
             Err(error) => return self.fetch_failed(&task, error).await,
@@ -134,14 +133,13 @@ impl Steps {
         let pixels = pipeline.budget.take_decoded(cost).await;
         let core = pipeline.cores.clone().acquire_owned().await.ok();
         let (preprocessing, thumbnail) = (pipeline.provider.preprocessing(), pipeline.thumbnail_prefix.is_some());
-        let begun = Instant::now();
-        let decoded = tokio::task::spawn_blocking(move || {
+        let decoding = tokio::task::spawn_blocking(move || {
             let sha256 = hex::encode(Sha256::digest(&bytes));
             let extras = imaging::Extras { thumbnail, ..imaging::Extras::default() };
             (imaging::prepare_with(&bytes, &limits, &preprocessing, extras), sha256, bytes.len() as u64)
-        })
-        .await;
-        run.stages.prepare.took(begun.elapsed());
+        });
+        let (decoded, worked) = measured(run.stages.clock(), decoding).await;
+        run.stages.prepare.took(worked);
         drop((core, pixels, taken));
         match decoded {
             Ok((Ok(prepared), sha256, size_bytes)) => {
@@ -205,9 +203,8 @@ impl Steps {
         if images.is_empty() {
             return embedded;
         }
-        let begun = Instant::now();
-        let embeddings = pipeline.embed_halving(&images).await;
-        run.stages.embed.took(begun.elapsed());
+        let (embeddings, worked) = measured(run.stages.clock(), pipeline.embed_halving(&images)).await;
+        run.stages.embed.took(worked);
         let embeddings = match embeddings {
             Ok(embeddings) => embeddings,
             Err(error) => return self.broke(error).unwrap_or_default(),

@@ -13,6 +13,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
+use super::effort::Course;
 use super::waiting::Note;
 use super::{Breaker, CircuitOpen, Retryable, WaitBoard};
 use crate::domain::{DependencyError, Trouble};
@@ -141,7 +142,8 @@ impl Guard {
         Fut: Future<Output = Result<T, E>>,
     {
         let deadline = self.deadline();
-        let _permit = self.permit(deadline).await?;
+        let course = Course::begin();
+        let _permit = self.permit(deadline, &course).await?;
         let mut pauses = self.schedule();
         let mut waiting = Waits { guard: self, deadline, note: self.note(), last_words: None };
         loop {
@@ -152,11 +154,16 @@ impl Guard {
             let permit = match entered {
                 Ok(permit) => permit,
                 Err(open) => {
-                    waiting.through(open).await?;
+                    course.pause(waiting.through(open)).await?;
                     continue;
                 }
             };
+            let this = course.begin_try();
             let outcome = self.bounded(deadline, make()).await;
+            match &outcome {
+                Err(error) if error.is_retryable() => course.unanswered(&this),
+                Ok(_) | Err(_) => course.answered(&this),
+            }
             if let Some(permit) = permit {
                 // A content error and a refusal are answers too.
                 match &outcome {
@@ -168,7 +175,7 @@ impl Guard {
                 Ok(answer) => return Ok(answer),
                 Err(error) if error.is_retryable() && again(&error) => {
                     let Some(pause) = pauses.next() else { return Err(error) };
-                    waiting.out(pause, error).await?;
+                    course.pause(waiting.out(pause, error)).await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -186,13 +193,18 @@ impl Guard {
     async fn permit<E: From<DependencyError>>(
         &self,
         deadline: Option<Instant>,
+        course: &Course,
     ) -> Result<Option<SemaphorePermit<'_>>, E> {
         let Some(permits) = &self.permits else { return Ok(None) };
+        if let Ok(permit) = permits.try_acquire() {
+            return Ok(Some(permit));
+        }
         let trouble = Trouble::Busy { retry_after: RETRY_WHEN_FULL };
         let full = || E::from(self.trouble(trouble, "not called: as many calls are under way as may be".to_owned()));
         let got = match deadline {
             Some(deadline) => tokio::time::timeout_at(deadline, permits.acquire()).await.map_err(|_| full())?,
-            None => permits.acquire().await,
+            // Those before it may be waiting themselves.
+            None => course.pause(permits.acquire()).await,
         };
         got.map(Some).map_err(|_| full())
     }

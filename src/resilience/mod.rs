@@ -5,6 +5,7 @@
 pub mod blame;
 pub mod breaker;
 pub mod concurrently;
+pub mod effort;
 pub mod guard;
 pub mod waiting;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 pub use blame::Blame;
 pub use breaker::{Breaker, BreakerSettings, CircuitOpen, Permit};
 pub use concurrently::Concurrently;
+pub use effort::{WorkClock, measured};
 pub use guard::Guard;
 pub use waiting::{Note, WaitBoard, Waiting};
 

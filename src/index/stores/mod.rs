@@ -11,6 +11,7 @@ use futures::stream::{FuturesUnordered, Stream};
 
 use super::{ImageIndex, IndexError, StoreKind};
 use crate::domain::{CollectionInfo, CollectionName, Holders, ImageId, ImageRecord};
+use crate::resilience::{WorkClock, measured};
 
 pub use merge::{Answered, Answers, Found, Merged};
 
@@ -34,6 +35,8 @@ pub struct Written {
     pub store: &'static str,
     /// The records that it refused, each with its reason; all others it has.
     pub outcome: Result<Vec<(ImageId, String)>, IndexError>,
+    /// How long it was at work, without what was waited for it.
+    pub worked: Duration,
 }
 
 impl Stores {
@@ -93,18 +96,19 @@ impl Stores {
     }
 
     /// Writes records to every store but those that `have` them, side by side. Each store's answer comes as soon as it is
-    /// there; a record that a store refuses costs only itself.
+    /// there; a record that a store refuses costs only itself. What is waited for stops `clock`.
     pub fn upsert<'a>(
         &'a self,
         collection: &'a CollectionName,
         records: &'a [ImageRecord],
         have: &Holders,
+        clock: &'a WorkClock,
     ) -> impl Stream<Item = Written> + Unpin + Send + 'a {
         let lacking = self.0.iter().filter(|store| !have.contains(store.name()));
         lacking
             .map(|store| async move {
-                let outcome = upsert_but_refused(store.as_ref(), collection, records).await;
-                Written { store: store.name(), outcome }
+                let (outcome, worked) = measured(clock, upsert_but_refused(store.as_ref(), collection, records)).await;
+                Written { store: store.name(), outcome, worked }
             })
             .collect::<FuturesUnordered<_>>()
     }

@@ -11,6 +11,7 @@ use crate::domain::{CollectionName, Holders, ImageId, ImageRecord, Payload};
 use crate::jobs::Inner;
 use crate::jobs::JobsError;
 use crate::jobs::ledger::Known;
+use crate::resilience::WorkClock;
 
 /// Looks at places, some at a time.
 pub(super) struct Examiner<'a> {
@@ -155,7 +156,8 @@ impl<'a> Examiner<'a> {
             let have = self.all.without(group[0].missing.or(group[0].unequal));
             let have: Holders = self.names(have).into_iter().collect();
             let mut holders = vec![have.clone(); records.len()];
-            let mut answers = self.jobs.stores.upsert(&self.found.collection, &records, &have);
+            let clock = WorkClock::start();
+            let mut answers = self.jobs.stores.upsert(&self.found.collection, &records, &have, &clock);
             while let Some(written) = answers.next().await {
                 let refused: HashSet<ImageId> = written.outcome?.into_iter().map(|(id, _)| id).collect();
                 for (record, holders) in records.iter().zip(&mut holders) {
