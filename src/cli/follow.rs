@@ -80,6 +80,7 @@ fn words(job: &JobReply) -> String {
     }
     let mut parts = Vec::new();
     parts.extend(job.images_per_second.map(|rate| format!("{rate:.1} images/s")));
+    parts.extend(job.images_per_second_overall.map(|rate| format!("{rate:.1} on the whole")));
     parts.push(format!("{} failed", job.counts.failed));
     parts.extend(job.eta_seconds.map(|seconds| format!("{} to go", clock(seconds))));
     parts.extend(job.bottleneck.clone());

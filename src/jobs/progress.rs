@@ -20,6 +20,9 @@ pub use crate::pipeline::stages::{StageReport, StagesReport};
 pub struct Pace {
     /// While it runs, over the last half minute; at the end, over the whole run.
     pub images_per_second: f64,
+    /// Over this whole run of it. Summaries of earlier versions have none.
+    #[serde(default)]
+    pub overall: Option<f64>,
     /// Time per stage.
     pub stages: StagesReport,
 }
@@ -41,6 +44,8 @@ pub(super) struct Live {
     /// Who goes on with it, where that was changed: this run of it then ends, and the next begins.
     goes_to: OnceLock<Executor>,
     begun: Instant,
+    /// What was dealt with when this run of it began.
+    before: u64,
     samples: Mutex<Samples>,
 }
 
@@ -55,6 +60,7 @@ impl Live {
             placing: PlacingView::default(),
             goes_to: OnceLock::new(),
             begun: Instant::now(),
+            before: dealt_with(before),
             samples: Mutex::new(Samples::new(dealt_with(before))),
         }
     }
@@ -85,9 +91,9 @@ impl Live {
         self.samples.lock().unwrap_or_else(PoisonError::into_inner).rate()
     }
 
-    /// Images per second since work began, of a job that did so many.
-    pub(super) fn overall(&self, dealt_with: u64) -> f64 {
-        per_second(dealt_with, self.begun.elapsed())
+    /// Images per second since this run of it began.
+    pub(super) fn overall(&self, counts: &JobCounts) -> f64 {
+        per_second(dealt_with(counts).saturating_sub(self.before), self.begun.elapsed())
     }
 }
 

@@ -10,7 +10,7 @@ use super::limit;
 use super::metadata;
 use super::plan::Planner;
 use super::pools::{Ended, LOCAL, LocalBroker, Pool, WindUp};
-use super::progress::{Live, Pace, dealt_with};
+use super::progress::{Live, Pace};
 use super::reconcile;
 use super::sync;
 use super::trouble::JobTrouble;
@@ -190,9 +190,9 @@ impl Inner {
 
     async fn end(&self, job: &JobRecord, live: &Live, worked: Result<(), JobTrouble>) -> Result<(), JobTrouble> {
         let Some(now) = self.ledger.job(job.id).await? else { return Ok(()) };
-        let done_here = dealt_with(&now.counts) - dealt_with(&job.counts);
         let stages = live.stages.report(self.pipeline.provider().busy());
-        let pace = Pace { images_per_second: live.overall(done_here), stages };
+        let overall = live.overall(&now.counts);
+        let pace = Pace { images_per_second: overall, overall: Some(overall), stages };
         let summary = serde_json::to_string(&pace).ok();
         let counts = now.counts;
         let finish = match worked {

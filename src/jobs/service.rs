@@ -272,7 +272,8 @@ impl Inner {
             return Ok(JobView { job, pace, eta_seconds: None, waiting_on: None, workers: Vec::new() });
         };
         let stages = live.stages.report(self.pipeline.provider().busy());
-        let pace = Pace { images_per_second: live.rate(), stages };
+        let overall = Some(live.overall(&job.counts));
+        let pace = Pace { images_per_second: live.rate(), overall, stages };
         // How much is left is known once all is listed.
         let (_, complete) = self.ledger.listing(job.id).await?;
         #[expect(

@@ -47,12 +47,17 @@ impl Guard {
         loop {
             let mut failures = 0;
             let patient = |error: &E| {
-                failures += u32::from(error.is_failure());
-                again(error) && (failures < IN_A_ROW || !self.is_patient())
+                failures += u32::from(error.is_failure() && !error.is_of_input());
+                let more = again(error);
+                if !more {
+                    // The caller has had enough: nobody is asked.
+                    failures = 0;
+                }
+                more && (failures < IN_A_ROW || !self.is_patient())
             };
             let error = match self.call_while(patient, &mut make).await {
                 Ok(answer) => return Ok(answer),
-                Err(error) if failures >= IN_A_ROW && self.is_patient() && again(&error) => error,
+                Err(error) if failures >= IN_A_ROW && self.is_patient() => error,
                 Err(error) => return Err(Blame::Call(error)),
             };
             tries += failures;

@@ -34,6 +34,11 @@ pub trait Retryable {
         false
     }
 
+    /// Whether it may be the input's own trouble. Whoever calls counts such failures by themselves.
+    fn is_of_input(&self) -> bool {
+        false
+    }
+
     /// Whether the breaker counts it. A dependency that answers, even if only to say that it is busy, is not down.
     fn is_failure(&self) -> bool {
         self.is_retryable()

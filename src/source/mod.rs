@@ -149,6 +149,10 @@ impl Retryable for SourceError {
         }
     }
 
+    fn is_of_input(&self) -> bool {
+        matches!(self, Self::BrokenOff { .. })
+    }
+
     fn is_failure(&self) -> bool {
         match self {
             Self::Dependency(down) => down.trouble.is_down(),

@@ -124,6 +124,12 @@ fn a_ray_node_is_what_was_tested_and_finds_what_the_pipeline_finds() {
     for node in ["ray-head", "ray-node"] {
         assert!(service(node)["ports"].is_badvalue() && words(&service(node)["profiles"]) == ["ray"], "{node}");
     }
+    let near: Vec<String> = services()
+        .into_iter()
+        .map(|(name, _)| name)
+        .filter(|name| words(&service(name)["networks"]).contains(&"ray".to_owned()))
+        .collect();
+    assert_eq!(near, ["pipeline", "ray-head", "ray-node"], "the others do not reach it");
     assert_eq!(environment()["GLIMPSE_ADVERTISED_URL"], "http://pipeline:8080", "as its workers reach it");
 }
 

@@ -3,6 +3,7 @@
 Batches, retries and the state of the job are the service's; the work is the binary's.
 """
 
+import http.client
 import json
 import os
 import signal
@@ -21,6 +22,8 @@ TOKEN = os.environ["GLIMPSE_WORKER_TOKEN"]
 WORKERS = int(os.environ["GLIMPSE_RAY_WORKERS"])
 CPUS = float(os.environ["GLIMPSE_RAY_CPUS"])
 GRACE_S = 300  # the service may be away for so long
+OVER = (401, 403, 404, 410)  # this generation of the job is
+AWAY = (OSError, ValueError, http.client.HTTPException)  # what a service says that is not there
 
 
 def call(path: str, body: object = None) -> dict:
@@ -36,7 +39,7 @@ def tell(path: str, body: object) -> None:
         try:
             call(path, body)
             return
-        except (OSError, ValueError):
+        except AWAY:
             time.sleep(pause)
 
 
@@ -46,6 +49,7 @@ def pool(slot: int) -> None:
     binary = os.environ.get("GLIMPSE_WORKER_BIN", "glimpse")
     crash = 0
     while True:
+        begun = time.time()
         name = f"{node[:8]}-{slot}-{uuid.uuid4().hex[:6]}"
         args = ["--service", SERVICE, "--job", JOB, "--name", name, "--node", node[:8]]
         # Its standard input closes when this process ends: it leaves then.
@@ -55,14 +59,14 @@ def pool(slot: int) -> None:
             return
         print(f"worker {name} ended with {code}", flush=True)
         tell(f"/workers/{name}/exit", {"rc": code})
-        time.sleep(min(0.2 * 2**crash, 10))
-        crash += 1
+        crash = 0 if time.time() - begun > 60 else min(crash + 1, 6)  # it worked: no crash loop
+        time.sleep(0.1 * 2**crash)
 
 
 def main() -> int:
     ray.init(log_to_driver=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    pools, seen = [pool.remote(slot) for slot in range(WORKERS)], time.time()
+    pools, seen, ended = [pool.remote(slot) for slot in range(WORKERS)], time.time(), False
     while True:
         time.sleep(1)
         try:
@@ -70,18 +74,17 @@ def main() -> int:
             if summary["terminal"]:
                 return 0
         except urllib.error.HTTPError as error:  # this generation is over
-            if error.code in (401, 403, 404, 410):
+            if error.code in OVER:
                 return 0
-        except (OSError, ValueError):
+        except AWAY:
             pass
         if time.time() - seen > GRACE_S:
             return 75
         if not ray.wait(pools, num_returns=len(pools), timeout=0)[1]:
-            time.sleep(2)  # the last report may still be on its way
-            try:
-                return 0 if call("/summary")["terminal"] else 70
-            except (OSError, ValueError):
-                return 75
+            if ended:
+                return 70
+            ended = True  # the last report may still be on its way: asked once more
+            time.sleep(2)
 
 
 if __name__ == "__main__":

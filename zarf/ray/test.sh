@@ -27,7 +27,7 @@ if [ ! -e "$venv/whole" ]; then
 fi
 
 "${CARGO:-cargo}" test --locked --test it --no-run
-export PATH=$venv/bin:$PATH GLIMPSE_WORKER_BIN=$PWD/target/debug/glimpse
+export PATH=$venv/bin:$PATH GLIMPSE_WORKER_BIN=${CARGO_TARGET_DIR:-$PWD/target}/debug/glimpse
 export S3_ENDPOINT=http://127.0.0.1:9100 S3_ACCESS_KEY_ID=ray-test S3_SECRET_ACCESS_KEY=ray-test-secret
 export IMAGE_EMBEDDING_PROVIDER=clip CLIP_URL=http://127.0.0.1:9200 GLIMPSE_EMBED_LANES=1
 exec unshare -n -p -f --mount-proc --kill-child zarf/ray/cluster.sh \

@@ -45,6 +45,9 @@ pub struct JobReply {
     pub counts: CountsReply,
     /// While it runs over the last half minute, at its end over the whole run; `null` before its turn.
     pub images_per_second: Option<f64>,
+    /// The same over the whole of this run: since its turn, or since the service was started anew.
+    #[serde(default)]
+    pub images_per_second_overall: Option<f64>,
     /// Seconds until nothing is left, where that can be told.
     pub eta_seconds: Option<u64>,
     /// The stage that holds the others up.
@@ -223,6 +226,7 @@ impl From<JobView> for JobReply {
         // A dry run leaves nothing to be done: what it found is its plan.
         let counts = if job.spec.dry_run { CountsReply { left: 0, ..counts } } else { counts };
         let plan = job.plan.or_else(|| job.spec.dry_run.then(JobPlan::default));
+        let overall = pace.as_ref().and_then(|pace| pace.overall);
         let (rate, stages) = pace.map(|pace| (pace.images_per_second, pace.stages)).unzip();
         Self {
             job_id: job.id.to_string(),
@@ -240,6 +244,7 @@ impl From<JobView> for JobReply {
             plan: plan.map(PlanReply::from),
             counts,
             images_per_second: rate,
+            images_per_second_overall: overall,
             eta_seconds,
             bottleneck: stages.as_ref().and_then(|stages| stages.bottleneck.clone()),
             waiting_on: waiting_on.map(|waiting| WaitingReply {

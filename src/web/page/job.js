@@ -83,6 +83,7 @@ function summary(job, there, { stop, retry }) {
   const bar = el("progress", { max: Math.max(total, 1), value: over ? Math.max(total, 1) : dealt, "aria-label": "Progress" });
   const words = [
     job.images_per_second !== null && dealt ? `${job.images_per_second.toFixed(1)} images/s` : null,
+    !over && job.images_per_second_overall && dealt ? `${job.images_per_second_overall.toFixed(1)} on the whole` : null,
     !over && job.eta_seconds !== null ? `${clock(job.eta_seconds)} to go` : null,
     job.bottleneck,
   ].filter(Boolean).join(" · ");
