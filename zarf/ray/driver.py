@@ -54,8 +54,7 @@ def pool(slot: int) -> None:
         args = ["--service", SERVICE, "--job", JOB, "--name", name, "--node", node[:8]]
         # Its standard input closes when this process ends: it leaves then.
         worker = subprocess.Popen([binary, "worker", *args, "--with-parent"], stdin=subprocess.PIPE)
-        code = worker.wait()
-        if code == 0:
+        if (code := worker.wait()) == 0:
             return
         print(f"worker {name} ended with {code}", flush=True)
         tell(f"/workers/{name}/exit", {"rc": code})
@@ -84,7 +83,6 @@ def main() -> int:
             if ended:
                 return 70
             ended = True  # the last report may still be on its way: asked once more
-            time.sleep(2)
 
 
 if __name__ == "__main__":
