@@ -67,8 +67,20 @@ mod tests {
     #[test]
     fn the_driver_is_short_and_needs_nothing_but_python_and_ray() {
         assert!(DRIVER.lines().count() < 90);
-        let known =
-            ["json", "os", "signal", "subprocess", "sys", "time", "urllib", "uuid", "ray", "threading", "typing"];
+        let known = [
+            "http",
+            "json",
+            "os",
+            "signal",
+            "subprocess",
+            "sys",
+            "time",
+            "urllib",
+            "uuid",
+            "ray",
+            "threading",
+            "typing",
+        ];
         let imports = DRIVER.lines().filter_map(|line| line.strip_prefix("import ").or(line.strip_prefix("from ")));
         for import in imports {
             let module = import.split([' ', '.']).next().unwrap();
