@@ -233,6 +233,8 @@ impl World {
         self.ledger.end_local_leases().await.unwrap();
         self.now += 2 * LEASE;
         self.ledger.expire(self.job, self.now).await.unwrap();
+        // An image may have failed by these deaths.
+        self.check().await;
         self.workers = Default::default();
         for round in 0.. {
             assert!(round < 20 * self.planned + 20, "the job does not end");
