@@ -3,25 +3,25 @@
 mod error;
 mod observe;
 mod question;
+mod vector;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures::future::{Either, select};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use crate::domain::{CollectionInfo, CollectionName, Embedding, Hit, ImageId, ImageRecord, SearchQuery, Space};
+use crate::domain::{CollectionInfo, CollectionName, Hit, ImageRecord, SearchQuery, Space};
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
-use crate::imaging::{self, Limits};
+use crate::imaging::Limits;
 use crate::index::Stores;
 use crate::index::stores::{ALL, Answered, Answers, KNOWN, Merged};
 
 pub use crate::index::stores::Found;
 pub use error::{Refusal, SearchError};
+use question::check;
 pub use question::{MOST_CHARACTERS, MOST_DEEP, MOST_HITS, Question, SearchOptions};
-use question::{check, nothing_asked};
 
 /// The search. Clones share it.
 #[derive(Clone)]
@@ -212,13 +212,6 @@ impl Search {
         Ok(Asked { space, like, query, nearest, embed, search: begun.elapsed() })
     }
 
-    /// The record of an image that is named in a question, from any store.
-    async fn known(&self, collection: &CollectionName, id: &str) -> Result<ImageRecord, SearchError> {
-        let unknown = || SearchError::UnknownImage { id: id.to_owned(), collection: collection.clone() };
-        let parsed = id.parse::<ImageId>().map_err(|_| unknown())?;
-        self.stores.find(collection, parsed).await?.ok_or_else(unknown)
-    }
-
     /// Every collection of every store.
     ///
     /// # Errors
@@ -270,45 +263,6 @@ impl Search {
                 wrong(format!("`{name}` is no store; known: {}; configured: {here}", KNOWN.join(", ")))
             }
         })
-    }
-
-    /// Words, a picture and an image that is known: what is asked for together lies between, at the sum of unit vectors.
-    async fn embed(
-        &self,
-        question: Question,
-        like: Option<&ImageRecord>,
-        space: &Space,
-    ) -> Result<Embedding, SearchError> {
-        let mut parts: Vec<Embedding> = like.map(|record| record.embedding.clone()).into_iter().collect();
-        if let Some(bytes) = question.image {
-            parts.push(self.embed_image(bytes).await?);
-        }
-        if let Some(text) = question.text.as_deref().map(str::trim) {
-            parts.push(self.provider.embed_text(text).await?);
-        }
-        let first = parts.pop().ok_or_else(nothing_asked)?;
-        if parts.is_empty() {
-            return Ok(first);
-        }
-        let mut sum = first.as_slice().to_vec();
-        for part in parts {
-            sum.iter_mut().zip(part.as_slice()).for_each(|(sum, value)| *sum += value);
-        }
-        Ok(Embedding::normalised(sum, space.dimension).map_err(EmbedError::Invalid)?)
-    }
-
-    async fn embed_image(&self, bytes: Bytes) -> Result<Embedding, SearchError> {
-        let (limits, preprocessing) = (self.limits, self.provider.preprocessing());
-        let core = self.cores.clone().acquire_owned().await;
-        let prepared = tokio::task::spawn_blocking(move || {
-            let _core = core;
-            imaging::prepare(&bytes, &limits, &preprocessing)
-        });
-        let prepared = prepared.await.map_err(|panic| {
-            tracing::error!(%panic, "decoder panicked over a search's picture");
-            SearchError::Panicked
-        })??;
-        Ok(self.provider.embed_image(&prepared.image).await?)
     }
 }
 

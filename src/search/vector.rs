@@ -1,0 +1,57 @@
+//! The vector of a question.
+
+use bytes::Bytes;
+
+use super::question::nothing_asked;
+use super::{Question, Search, SearchError};
+use crate::domain::{CollectionName, Embedding, ImageId, ImageRecord, Space};
+use crate::embed::EmbedError;
+use crate::imaging;
+
+impl Search {
+    /// The record of an image that is named in a question, from any store.
+    pub(super) async fn known(&self, collection: &CollectionName, id: &str) -> Result<ImageRecord, SearchError> {
+        let unknown = || SearchError::UnknownImage { id: id.to_owned(), collection: collection.clone() };
+        let parsed = id.parse::<ImageId>().map_err(|_| unknown())?;
+        self.stores.find(collection, parsed).await?.ok_or_else(unknown)
+    }
+
+    /// Words, a picture and an image that is known: what is asked for together lies between, at the sum of unit vectors.
+    pub(super) async fn embed(
+        &self,
+        question: Question,
+        like: Option<&ImageRecord>,
+        space: &Space,
+    ) -> Result<Embedding, SearchError> {
+        let mut parts: Vec<Embedding> = like.map(|record| record.embedding.clone()).into_iter().collect();
+        if let Some(bytes) = question.image {
+            parts.push(self.embed_image(bytes).await?);
+        }
+        if let Some(text) = question.text.as_deref().map(str::trim) {
+            parts.push(self.provider.embed_text(text).await?);
+        }
+        let first = parts.pop().ok_or_else(nothing_asked)?;
+        if parts.is_empty() {
+            return Ok(first);
+        }
+        let mut sum = first.as_slice().to_vec();
+        for part in parts {
+            sum.iter_mut().zip(part.as_slice()).for_each(|(sum, value)| *sum += value);
+        }
+        Ok(Embedding::normalised(sum, space.dimension).map_err(EmbedError::Invalid)?)
+    }
+
+    async fn embed_image(&self, bytes: Bytes) -> Result<Embedding, SearchError> {
+        let (limits, preprocessing) = (self.limits, self.provider.preprocessing());
+        let core = self.cores.clone().acquire_owned().await;
+        let prepared = tokio::task::spawn_blocking(move || {
+            let _core = core;
+            imaging::prepare(&bytes, &limits, &preprocessing)
+        });
+        let prepared = prepared.await.map_err(|panic| {
+            tracing::error!(%panic, "decoder panicked over a search's picture");
+            SearchError::Panicked
+        })??;
+        Ok(self.provider.embed_image(&prepared.image).await?)
+    }
+}
