@@ -22,7 +22,7 @@ async fn a_job_is_accepted_with_the_fields_of_the_original() {
     // Whether a bottleneck is named hangs on how busy the machine is with other tests.
     insta::assert_json_snapshot!(job, {".job_id" => "[id]", ".submitted_at" => "[time]", ".started_at" => "[time]",
         ".finished_at" => "[time]", ".stages" => "[stages]", ".images_per_second" => "[rate]",
-        ".bottleneck" => "[bottleneck]"});
+        ".images_per_second_overall" => "[rate]", ".bottleneck" => "[bottleneck]"});
     let (_, logs) = app.get(&format!("{location}/logs")).await;
     assert!(logs["logs"].as_str().unwrap().lines().count() >= 3, "{logs}");
     let (_, failures) = app.get(&format!("{location}/failures")).await;
