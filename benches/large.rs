@@ -130,7 +130,7 @@ async fn main() {
     assert_eq!(done, images);
     let (wall, cpu) = (begun.elapsed().as_secs_f64(), cpu_seconds() - before);
     let (rate, limit) = (images as f64 / wall, cores * images as f64 / cpu);
-    println!("bottleneck             {}", stages.report(None).bottleneck.unwrap_or_default());
+    println!("bottleneck             {}", stages.timings(None).report(None).bottleneck.unwrap_or_default());
     println!("12 megapixels          {rate:8.1} images/s, {:.1} ms CPU an image", cpu * 1000.0 / images as f64);
     println!("cores / CPU an image   {limit:8.1} images/s");
     println!("ratio                  {:8.3}  (wanted: 0.90 or more)", rate / limit);

@@ -21,11 +21,11 @@ use glimpse::imaging::Resize;
 use glimpse::jobs::lease::{LeaseBroker, LeaseError, Offer};
 use glimpse::jobs::ledger::Report;
 use glimpse::jobs::wire::{JoinRequest, PROTOCOL, VERSION};
-use glimpse::pipeline::{Fate, Indexed, Outcome};
+use glimpse::pipeline::{Fate, Indexed, Outcome, PipelineSettings, Stages};
 use glimpse::resilience::WaitBoard;
 use glimpse::shutdown::Shutdown;
 use glimpse::source::EmbeddedS3;
-use glimpse::worker::{ServiceBroker, ServiceClient, WorkerSettings};
+use glimpse::worker::{Measures, ServiceBroker, ServiceClient, WorkerSettings};
 use serde_json::{Value, json};
 
 #[path = "../tests/it/support/cheap_clip.rs"]
@@ -157,10 +157,12 @@ impl Service {
             node: None,
         };
         let client = Arc::new(ServiceClient::new(settings, &WaitBoard::default()).unwrap());
-        let space = space(clip).await;
+        let provider = provider(clip);
+        let space = provider.space().await.unwrap().as_ref().clone();
         let stores = Holders::parse("embedded");
         let introduction = JoinRequest { version: VERSION.to_owned(), protocol: PROTOCOL, space, stores, node: None };
-        let broker = ServiceBroker::new(client, introduction, 30);
+        let stages = Arc::new(Stages::new(PipelineSettings::default().lanes(), None));
+        let broker = ServiceBroker::new(client, introduction, 30, Measures::new(stages, provider));
         let (cpu, begun, mut batches) = (cpu_seconds(), Instant::now(), 0);
         loop {
             match broker.lease().await {
@@ -190,11 +192,11 @@ impl Service {
     }
 }
 
-async fn space(clip: &CheapClip) -> glimpse::domain::Space {
+fn provider(clip: &CheapClip) -> Arc<dyn ImageEmbeddingProvider> {
     let service = ServiceSettings { url: clip.url.clone(), key: Secret::default(), timeout: Duration::from_secs(30) };
     let (max_batch, resize) = (std::num::NonZeroUsize::new(8).unwrap(), Resize::CropFloor);
     let settings = RemoteSettings { service, model: String::new(), max_batch, size: None, resize };
-    ClipProvider::new(settings).unwrap().space().await.unwrap().as_ref().clone()
+    Arc::new(ClipProvider::new(settings).unwrap())
 }
 
 fn cpu_seconds() -> f64 {

@@ -77,19 +77,19 @@ async fn lease(
 async fn report(
     Admitted(job): Admitted,
     Path((_, batch)): Path<(String, i64)>,
-    Json(ResultRequest { worker, attempt, outcomes }): Json<ResultRequest>,
+    Json(ResultRequest { worker, attempt, outcomes, timings }): Json<ResultRequest>,
 ) -> Result<axum::Json<StandingReply>, ApiError> {
     if outcomes.len() > MOST_OUTCOMES {
         return Err(ApiError::invalid("outcomes", format!("at most {MOST_OUTCOMES}")));
     }
-    Ok(axum::Json(job.report(&worker, batch, attempt, outcomes).await?.into()))
+    Ok(axum::Json(job.report(&worker, batch, attempt, outcomes, timings).await?.into()))
 }
 
 async fn heartbeat(
     Admitted(job): Admitted,
-    Json(HeartbeatRequest { worker, held, waiting_on }): Json<HeartbeatRequest>,
+    Json(HeartbeatRequest { worker, held, waiting_on, timings }): Json<HeartbeatRequest>,
 ) -> Result<axum::Json<StandingReply>, ApiError> {
-    Ok(axum::Json(job.renew(&worker, held, waiting_on).await?.into()))
+    Ok(axum::Json(job.renew(&worker, held, waiting_on, timings).await?.into()))
 }
 
 async fn exit(

@@ -6,7 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::crew_timings::CrewTimings;
 use super::progress::Samples;
+use crate::pipeline::{StagesReport, Timings};
 use crate::resilience::Waiting;
 
 /// Workers that one job may have.
@@ -48,13 +50,14 @@ struct Member {
 #[derive(Debug)]
 pub(super) struct Crew {
     members: Mutex<BTreeMap<String, Member>>,
+    timings: Mutex<CrewTimings>,
     /// Since when there is nobody.
     nobody_since: Mutex<SystemTime>,
 }
 
 impl Crew {
     pub(super) fn new() -> Self {
-        Self { members: Mutex::default(), nobody_since: Mutex::new(SystemTime::now()) }
+        Self { members: Mutex::default(), timings: Mutex::default(), nobody_since: Mutex::new(SystemTime::now()) }
     }
 
     /// Takes a worker in; says whether there is room for it.
@@ -69,6 +72,7 @@ impl Crew {
         let (samples, last_seen, heard) = (Samples::new(0), SystemTime::now(), Instant::now());
         let new = Member { node, done: 0, samples, last_seen, heard, waiting: None };
         members.insert(name.to_owned(), new);
+        self.timings().begin(name);
         true
     }
 
@@ -87,6 +91,18 @@ impl Crew {
         if let Some(member) = self.members().get_mut(name) {
             member.waiting = waiting;
         }
+    }
+
+    /// A worker says where its time went since it came.
+    pub(super) fn timed(&self, name: &str, timings: Timings) {
+        if self.members().contains_key(name) {
+            self.timings().told(name, timings);
+        }
+    }
+
+    /// Where the time of all goes, of those who have left, too.
+    pub(super) fn stages(&self) -> StagesReport {
+        self.timings().report()
     }
 
     /// What the job waits for: a dependency, where every worker that was heard of for so long waits for one; or workers.
@@ -138,6 +154,10 @@ impl Crew {
 
     fn members(&self) -> MutexGuard<'_, BTreeMap<String, Member>> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn timings(&self) -> MutexGuard<'_, CrewTimings> {
+        self.timings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn nobody_since(&self) -> MutexGuard<'_, SystemTime> {

@@ -8,6 +8,7 @@ mod clock;
 pub mod cluster;
 mod collections;
 pub mod crew;
+mod crew_timings;
 mod dry_run;
 mod error;
 pub mod lease;

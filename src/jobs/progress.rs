@@ -12,8 +12,9 @@ use tokio_util::sync::CancellationToken;
 use super::crew::Crew;
 use super::pools::PlacingView;
 use crate::domain::{Executor, JobCounts, Space};
+use crate::embed::Busy;
 use crate::pipeline::Stages;
-pub use crate::pipeline::stages::{StageReport, StagesReport};
+pub use crate::pipeline::{StageReport, StagesReport};
 
 /// Pace and timings, as they are shown and, at the end, kept.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -89,6 +90,14 @@ impl Live {
     /// Images per second over the last half minute.
     pub(super) fn rate(&self) -> f64 {
         self.samples.lock().unwrap_or_else(PoisonError::into_inner).rate()
+    }
+
+    /// Where the time goes: here, or where its workers are. `provider` is what the provider of this process has worked.
+    pub(super) fn stages(&self, executor: Executor, provider: Option<Busy>) -> StagesReport {
+        match executor {
+            Executor::Local => self.stages.timings(provider).report(None),
+            Executor::Workers | Executor::Ray => self.crew.stages(),
+        }
     }
 
     /// Images per second since this run of it began.

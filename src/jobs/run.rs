@@ -190,7 +190,7 @@ impl Inner {
 
     async fn end(&self, job: &JobRecord, live: &Live, worked: Result<(), JobTrouble>) -> Result<(), JobTrouble> {
         let Some(now) = self.ledger.job(job.id).await? else { return Ok(()) };
-        let stages = live.stages.report(self.pipeline.provider().busy());
+        let stages = live.stages(job.spec.executor, self.pipeline.provider().busy());
         let overall = live.overall(&now.counts);
         let pace = Pace { images_per_second: overall, overall: Some(overall), stages };
         let summary = serde_json::to_string(&pace).ok();

@@ -271,7 +271,7 @@ impl Inner {
             let pace = kept.and_then(|kept| serde_json::from_str(&kept).ok());
             return Ok(JobView { job, pace, eta_seconds: None, waiting_on: None, workers: Vec::new() });
         };
-        let stages = live.stages.report(self.pipeline.provider().busy());
+        let stages = live.stages(job.spec.executor, self.pipeline.provider().busy());
         let overall = Some(live.overall(&job.counts));
         let pace = Pace { images_per_second: live.rate(), overall, stages };
         // How much is left is known once all is listed.

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::lease::Standing;
 use super::ledger::{Batch, Held};
 use crate::domain::{CollectionName, Holders, Space};
-use crate::pipeline::Outcome;
+use crate::pipeline::{Outcome, Timings};
 use crate::resilience::Waiting;
 
 /// The version of this language. A worker of another is refused.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// The version of this build. A worker of another is refused.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -91,6 +91,9 @@ pub struct ResultRequest {
     pub attempt: u32,
     /// Item by item.
     pub outcomes: Vec<Outcome>,
+    /// What its chain has counted since it came, where it was not said a moment ago.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timings: Option<Timings>,
 }
 
 /// A worker lives.
@@ -104,6 +107,9 @@ pub struct HeartbeatRequest {
     /// A dependency that it waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_on: Option<WireWaiting>,
+    /// What its chain has counted since it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timings: Option<Timings>,
 }
 
 /// A dependency that a worker waits for. What it said stays in the worker's own log.

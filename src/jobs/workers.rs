@@ -17,7 +17,7 @@ use super::wire::{JoinReply, JoinRequest, Joined, LeaseReply, PROTOCOL, SummaryR
 use crate::domain::wire::{RecordsReply, RecordsRequest, WireRecord};
 use crate::domain::{ImageRecord, JobId, JobRecord, Secret};
 use crate::index::IndexError;
-use crate::pipeline::{Fate, Outcome};
+use crate::pipeline::{Fate, Outcome, Timings};
 use crate::resilience::Waiting;
 use crate::telemetry::metrics::families;
 
@@ -153,6 +153,7 @@ impl WorkerJob {
         batch: i64,
         attempt: u32,
         outcomes: Vec<Outcome>,
+        timings: Option<Timings>,
     ) -> Result<Standing, JobsError> {
         self.not_over()?;
         let mut outcomes = outcomes;
@@ -167,6 +168,9 @@ impl WorkerJob {
         let reports = vec![Report { batch, attempt, outcomes }];
         let reported = self.jobs.0.ledger.report(id, collection, space, worker, reports).await?;
         live.crew.hear(worker, reported.accepted);
+        if let Some(timings) = timings {
+            live.crew.timed(worker, timings);
+        }
         live.more.notify_waiters();
         Ok(Standing { lost: reported.lost, stop: self.must_stop() })
     }
@@ -180,6 +184,7 @@ impl WorkerJob {
         worker: &str,
         held: Vec<Held>,
         waiting: Option<WireWaiting>,
+        timings: Option<Timings>,
     ) -> Result<Standing, JobsError> {
         self.not_over()?;
         let until = self.jobs.0.clock.after(self.lease_time());
@@ -187,6 +192,9 @@ impl WorkerJob {
         if let Some(live) = self.at_work() {
             heard(live, worker)?;
             live.crew.waits(worker, waiting.map(Waiting::from));
+            if let Some(timings) = timings {
+                live.crew.timed(worker, timings);
+            }
         }
         Ok(Standing { lost, stop: self.must_stop() })
     }

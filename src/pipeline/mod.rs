@@ -8,9 +8,10 @@
 pub mod budget;
 mod halving;
 mod settings;
-pub mod stages;
+mod stages;
 mod steps;
 mod store;
+mod timings;
 mod twin;
 
 use std::collections::BTreeMap;
@@ -32,7 +33,8 @@ use crate::telemetry::metrics::{Counter, families};
 
 pub use budget::ByteBudget;
 pub use settings::{Lanes, PipelineSettings};
-pub use stages::{StageReport, Stages};
+pub use stages::Stages;
+pub use timings::{StageReport, StageTimes, StagesReport, Timings};
 
 /// One image to be indexed, and the ticket under which its outcome is reported.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -5,9 +5,9 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
-use serde::{Deserialize, Serialize};
 
 use super::Lanes;
+use super::timings::{MOST_MICROS, StageTimes, Timings};
 use crate::embed::Busy;
 use crate::resilience::WorkClock;
 use crate::telemetry::metrics::{Histogram as Seconds, families};
@@ -31,7 +31,6 @@ pub struct Stages {
 /// The timings of one stage.
 #[derive(Debug)]
 pub struct Stage {
-    name: &'static str,
     lanes: usize,
     busy_micros: AtomicU64,
     took_micros: Mutex<Histogram<u64>>,
@@ -39,42 +38,12 @@ pub struct Stage {
     took: Seconds,
 }
 
-/// A stage in a status: `busy` is the share of its lanes' time spent at work, 0 to 1; times are those of one piece of
-/// work (an image, or a batch of them). Waiting for a dependency is no work, and time in which all waited does not count.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct StageReport {
-    /// 0 to 1.
-    pub busy: f64,
-    /// Median, in milliseconds.
-    pub p50_ms: f64,
-    /// 95th percentile, in milliseconds.
-    pub p95_ms: f64,
-}
-
-/// All stages in a status.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct StagesReport {
-    /// Reading from the bucket.
-    pub fetch: StageReport,
-    /// Decoding and resizing.
-    pub prepare: StageReport,
-    /// Calls of the provider.
-    pub embed: StageReport,
-    /// Calls of the stores.
-    pub upsert: StageReport,
-    /// The stage that holds the others up, with its figures; `None` before anything was done.
-    pub bottleneck: Option<String>,
-}
-
-/// An hour: nothing that is timed may take longer, and a longer time is counted as this.
-const MOST_MICROS: u64 = 3_600_000_000;
-
 impl Stage {
     fn new(name: &'static str, lanes: usize) -> Self {
         // Two digits: enough for a status, a few kilobytes.
         let histogram = Histogram::new_with_max(MOST_MICROS, 2).unwrap_or_else(|_| Histogram::new(1).expect("1 digit"));
         let took = families::STAGE_DURATION.of([name]);
-        Self { name, lanes, busy_micros: AtomicU64::new(0), took_micros: Mutex::new(histogram), took }
+        Self { lanes, busy_micros: AtomicU64::new(0), took_micros: Mutex::new(histogram), took }
     }
 
     /// Notes that one lane was at work so long on one piece.
@@ -85,12 +54,11 @@ impl Stage {
         self.took_micros.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(micros);
     }
 
-    fn report(&self, elapsed: Duration) -> StageReport {
+    fn times(&self, threads: bool, elapsed: Duration) -> StageTimes {
         let times = self.took_micros.lock().unwrap_or_else(PoisonError::into_inner);
-        #[expect(clippy::cast_precision_loss, reason = "microseconds of an hour are far below 2^53")]
-        let ms = |quantile: f64| round(times.value_at_quantile(quantile) as f64 / 1000.0, 2);
+        let took = times.iter_recorded().map(|step| (step.value_iterated_to(), step.count_at_value())).collect();
         let worked = Duration::from_micros(self.busy_micros.load(Ordering::Relaxed));
-        StageReport { busy: share(worked, self.lanes, elapsed), p50_ms: ms(0.5), p95_ms: ms(0.95) }
+        StageTimes::new(self.lanes, threads, elapsed, worked, took)
     }
 }
 
@@ -114,39 +82,20 @@ impl Stages {
 
     /// The timings so far. `provider` is what the provider's threads have worked until now: its own threads tell more
     /// truly how busy it is than the calls that wait for them.
-    pub fn report(&self, provider: Option<Busy>) -> StagesReport {
+    pub fn timings(&self, provider: Option<Busy>) -> Timings {
         let elapsed = self.clock.elapsed();
-        let stages = [&self.fetch, &self.prepare, &self.embed, &self.upsert];
-        let mut reports = stages.map(|stage| stage.report(elapsed));
-        let mut lanes = stages.map(|stage| (stage.lanes, "lanes"));
+        let mut embed = self.embed.times(false, elapsed);
         if let (Some(before), Some(now)) = (self.provider_before, provider) {
             let worked = now.worked.saturating_sub(before.worked);
-            reports[2].busy = share(worked, now.threads.get(), elapsed);
-            lanes[2] = (now.threads.get(), "threads");
+            embed = StageTimes::new(now.threads.get(), true, elapsed, worked, embed.took);
         }
-        lanes[1].1 = "threads";
-        let busiest = (0..stages.len())
-            .filter(|&stage| reports[stage].busy > 0.0)
-            .max_by(|&a, &b| reports[a].busy.total_cmp(&reports[b].busy));
-        let bottleneck = busiest.map(|stage| {
-            let (count, what) = lanes[stage];
-            let percent = (reports[stage].busy * 100.0).round();
-            format!("{}: {count} of {count} {what} busy {percent} % of the time", stages[stage].name)
-        });
-        let [fetch, prepare, embed, upsert] = reports;
-        StagesReport { fetch, prepare, embed, upsert, bottleneck }
+        Timings {
+            fetch: self.fetch.times(false, elapsed),
+            prepare: self.prepare.times(true, elapsed),
+            embed,
+            upsert: self.upsert.times(false, elapsed),
+        }
     }
-}
-
-fn share(worked: Duration, lanes: usize, elapsed: Duration) -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "lanes are few")]
-    let available = elapsed.as_secs_f64() * lanes as f64;
-    if available > 0.0 { round((worked.as_secs_f64() / available).min(1.0), 3) } else { 0.0 }
-}
-
-fn round(value: f64, digits: i32) -> f64 {
-    let scale = 10_f64.powi(digits);
-    (value * scale).round() / scale
 }
 
 #[cfg(test)]
@@ -165,11 +114,11 @@ mod tests {
         let two = NonZeroUsize::new(2).unwrap();
         let lanes = Lanes { fetch: two, prepare: two, batch: two, embed: two, upsert: two };
         let stages = Stages::new(lanes, Some(Busy { threads: two, worked: Duration::from_secs(5) }));
-        assert_eq!(stages.report(None).bottleneck, None);
+        assert_eq!(stages.timings(None).report(None).bottleneck, None);
         tokio::time::advance(Duration::from_secs(10)).await;
         stages.fetch.took(Duration::from_secs(2));
         stages.prepare.took(Duration::from_secs(8));
-        let report = stages.report(Some(Busy { threads: two, worked: Duration::from_secs(24) }));
+        let report = stages.timings(Some(Busy { threads: two, worked: Duration::from_secs(24) })).report(None);
         assert_eq!(report.bottleneck.as_deref(), Some("embed: 2 of 2 threads busy 95 % of the time"));
         assert!((report.fetch.busy - 0.1).abs() < 1e-9 && (report.prepare.busy - 0.4).abs() < 1e-9);
         assert!((report.prepare.p50_ms - 8000.0).abs() < 100.0, "{}", report.prepare.p50_ms);
@@ -195,7 +144,7 @@ mod tests {
             stages.embed.took(worked);
         }
         assert!(Instant::now() > outage.end, "it was in the middle");
-        let report = stages.report(None);
+        let report = stages.timings(None).report(None);
         assert!((report.embed.p95_ms - 1000.0).abs() < 10.0, "{}", report.embed.p95_ms);
         assert!(report.embed.busy > 0.99, "{}", report.embed.busy);
         assert_eq!(report.bottleneck.as_deref(), Some("embed: 1 of 1 lanes busy 100 % of the time"));

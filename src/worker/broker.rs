@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::ServiceClient;
+use super::measures::Measures;
 use crate::domain::wire::{RecordsReply, RecordsRequest};
 use crate::domain::{DependencyError, Trouble};
 use crate::index::remote::RecordsDoor;
@@ -21,12 +22,13 @@ pub struct ServiceBroker {
     introduction: JoinRequest,
     /// A third of a lease.
     renew_every: Duration,
+    measures: Measures,
 }
 
 impl ServiceBroker {
-    /// A broker of the job that the client leads to.
-    pub fn new(client: Arc<ServiceClient>, introduction: JoinRequest, lease_seconds: u64) -> Self {
-        Self { client, introduction, renew_every: Duration::from_secs(lease_seconds) / 3 }
+    /// A broker of the job that the client leads to, for the chain that is measured.
+    pub fn new(client: Arc<ServiceClient>, introduction: JoinRequest, lease_seconds: u64, measures: Measures) -> Self {
+        Self { client, introduction, renew_every: Duration::from_secs(lease_seconds) / 3, measures }
     }
 }
 
@@ -46,7 +48,7 @@ impl LeaseBroker for ServiceBroker {
 
     async fn renew(&self, held: Vec<Held>) -> Result<Standing, LeaseError> {
         loop {
-            match self.client.heartbeat(held.clone()).await {
+            match self.client.heartbeat(held.clone(), self.measures.now()).await {
                 Err(LeaseError::Stranger) => drop(self.client.join(&self.introduction).await?),
                 standing => return standing,
             }
@@ -56,7 +58,7 @@ impl LeaseBroker for ServiceBroker {
     async fn report(&self, reports: Vec<Report>) -> Result<Standing, LeaseError> {
         let mut standing = Standing::default();
         for report in reports {
-            let Standing { mut lost, stop } = self.client.report(report).await?;
+            let Standing { mut lost, stop } = self.client.report(report, self.measures.due()).await?;
             standing.stop |= stop;
             standing.lost.append(&mut lost);
         }

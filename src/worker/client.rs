@@ -16,6 +16,7 @@ use crate::jobs::wire::{
     ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, Joined, LeaseReply, LeaseRequest, LogsRequest,
     ResultRequest, StandingReply,
 };
+use crate::pipeline::Timings;
 use crate::resilience::{Guard, WaitBoard};
 
 /// Its name among what a worker waits for.
@@ -116,18 +117,18 @@ impl ServiceClient {
         self.call(Method::POST, &["leases"], &LeaseRequest { worker: self.name().to_owned() }).await
     }
 
-    pub(super) async fn heartbeat(&self, held: Vec<Held>) -> Result<Standing, LeaseError> {
+    pub(super) async fn heartbeat(&self, held: Vec<Held>, timings: Timings) -> Result<Standing, LeaseError> {
         // What it waits for but the service itself, which would not hear of it.
         let waiting = self.board.all().into_iter().filter(|waiting| waiting.dependency != SERVICE);
         let waiting_on = waiting.min_by_key(|waiting| waiting.since).map(Into::into);
-        let request = HeartbeatRequest { worker: self.name().to_owned(), held, waiting_on };
+        let request = HeartbeatRequest { worker: self.name().to_owned(), held, waiting_on, timings: Some(timings) };
         let reply: StandingReply = self.call(Method::POST, &["heartbeat"], &request).await?;
         Ok(reply.into())
     }
 
-    pub(super) async fn report(&self, report: Report) -> Result<Standing, LeaseError> {
+    pub(super) async fn report(&self, report: Report, timings: Option<Timings>) -> Result<Standing, LeaseError> {
         let Report { batch, attempt, outcomes } = report;
-        let request = ResultRequest { worker: self.name().to_owned(), attempt, outcomes };
+        let request = ResultRequest { worker: self.name().to_owned(), attempt, outcomes, timings };
         let reply: StandingReply =
             self.call(Method::POST, &["batches", &batch.to_string(), "result"], &request).await?;
         Ok(reply.into())

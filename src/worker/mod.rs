@@ -4,6 +4,7 @@
 
 mod broker;
 mod client;
+mod measures;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +20,7 @@ use crate::pipeline::{Pipeline, Run, RunError, Stages};
 
 pub use broker::ServiceBroker;
 pub use client::{ServiceClient, WorkerSettings};
+pub use measures::Measures;
 
 /// What is in flight when the worker is told to leave may take so long to come to its end.
 const GRACE: Duration = Duration::from_secs(20);
@@ -105,11 +107,13 @@ impl Worker {
                 Err(source) => return Err(self.service(source)),
             };
             tracing::info!(worker = self.client.name(), job = self.client.job(), "begins");
-            let broker = Arc::new(ServiceBroker::new(self.client.clone(), request.clone(), joined.lease_seconds));
+            let stages = Arc::new(Stages::new(self.pipeline.lanes(), self.pipeline.provider().busy()));
+            let measures = Measures::new(stages.clone(), self.pipeline.provider().clone());
+            let (client, introduction) = (self.client.clone(), request.clone());
+            let broker = Arc::new(ServiceBroker::new(client, introduction, joined.lease_seconds, measures));
             let threads = self.pipeline.lanes().prepare;
             self.say(&broker, format!("begins: {threads} threads, version {VERSION}")).await;
-            let stages = Stages::new(self.pipeline.lanes(), self.pipeline.provider().busy());
-            let run = Run { collection: joined.collection, space: Arc::new(joined.space), stages: Arc::new(stages) };
+            let run = Run { collection: joined.collection, space: Arc::new(joined.space), stages };
             match Pool::new(self.pipeline.clone(), broker.clone()).work(run, drain).await {
                 Ok(Ended::Over) | Err(PoolError::Lease(LeaseError::Over)) => return Ok(()),
                 Ok(Ended::Lost) => {

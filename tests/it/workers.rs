@@ -7,6 +7,7 @@ use glimpse::api::replies::{JobReply, SubmitReply};
 use glimpse::domain::{CollectionName, ImageRecord, Payload};
 use glimpse::index::ImageIndex;
 use glimpse::index::embedded::EmbeddedIndex;
+use glimpse::jobs::wire::PROTOCOL;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -106,7 +107,9 @@ async fn one_worker_is_killed_and_one_frozen_and_the_index_is_that_of_an_undistu
             job.workers.iter().any(|worker| worker.name == name && worker.leased > 0 && worker.done > 0)
         }
     };
-    app.job_until(&job.job_id, busy("one")).await;
+    let first = app.job_until(&job.job_id, busy("one")).await;
+    let stages = first.stages.unwrap();
+    assert!(stages.embed.p50_ms > 0.0 && stages.fetch.p95_ms > 0.0, "told with the first report: {stages:?}");
     one.signal("-KILL");
     app.job_until(&job.job_id, busy("two")).await;
     two.signal("-STOP");
@@ -118,6 +121,8 @@ async fn one_worker_is_killed_and_one_frozen_and_the_index_is_that_of_an_undistu
     two.signal("-CONT");
     let ended = app.job_until(&job.job_id, JobReply::is_final).await;
     assert_eq!((ended.status.as_str(), ended.counts.done, ended.counts.failed), ("SUCCEEDED", 150, 1), "{ended:?}");
+    let (stages, bottleneck) = (ended.stages.unwrap(), ended.bottleneck.unwrap());
+    assert!(stages.embed.busy > 0.0 && bottleneck.contains(" on 3 workers busy "), "{stages:?} {bottleneck}");
     for worker in [two, three] {
         let (code, said) = worker.ended().await;
         assert_eq!(code, Some(0), "{said}");
@@ -209,7 +214,7 @@ async fn who_does_not_fit_is_turned_away_with_the_reason() {
     assert_eq!(status, 401, "the job's token opens nothing else");
 
     let joined = |body: Value| send(inner("workers/w"), Some(token.clone()), body);
-    let other = json!({"version": "0.0.1", "protocol": 1, "stores": "embedded",
+    let other = json!({"version": "0.0.1", "protocol": PROTOCOL, "stores": "embedded",
         "space": {"model": "m", "dimension": 2, "preprocessing": "p", "probes": []}});
     let (status, reply) = joined(other.clone()).await;
     let said = reply["message"].as_str().unwrap();

@@ -76,13 +76,12 @@ impl Ledger {
     /// # Errors
     /// [`SqliteError`]
     pub async fn end_local_leases(&self) -> Result<usize, SqliteError> {
+        for job in self.finished().await? {
+            self.clear(job, None).await?;
+        }
         self.db
             .call(move |db| {
                 let all = db.transaction()?;
-                for table in ["items", "batches", "metadata", "vanished"] {
-                    let of_finished = "SELECT id FROM jobs WHERE state NOT IN ('PENDING', 'RUNNING')";
-                    all.execute(&format!("DELETE FROM {table} WHERE job IN ({of_finished})"), ())?;
-                }
                 let local = "SELECT id FROM batches WHERE state = 'leased' AND until IS NULL ORDER BY id";
                 let local = ids(&all, local, ())?;
                 let failed = deaths(&all, &local)?;

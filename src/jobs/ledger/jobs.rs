@@ -151,17 +151,19 @@ impl Ledger {
     /// # Errors
     /// [`SqliteError`]
     pub async fn clear(&self, id: JobId, summary: Option<String>) -> Result<(), SqliteError> {
+        let id = id.to_string();
+        let of = id.clone();
         self.db
             .call(move |db| {
-                let id = id.to_string();
-                let all = db.transaction()?;
-                all.execute("UPDATE jobs SET summary = coalesce(?2, summary) WHERE id = ?1", params![id, summary])?;
-                for table in ["items", "batches", "metadata", "vanished"] {
-                    all.execute(&format!("DELETE FROM {table} WHERE job = ?1"), [&id])?;
-                }
-                all.commit()
+                let sql = "UPDATE jobs SET summary = coalesce(?2, summary) WHERE id = ?1";
+                db.execute(sql, params![of, summary]).map(drop)
             })
-            .await
+            .await?;
+        // Batches first: nobody leases what is half gone.
+        for (table, key) in [("batches", "id"), ("items", "id"), ("metadata", "uri"), ("vanished", "uri")] {
+            self.drop_all(table, key, &id).await?;
+        }
+        Ok(())
     }
 
     /// Pace and timings of a finished job, as they were given to [`Ledger::finish`].

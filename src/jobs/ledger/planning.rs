@@ -23,6 +23,21 @@ pub struct Page {
     pub images: Vec<ImageRef>,
 }
 
+impl Page {
+    /// Cuts off what is behind that key; of a job of `sync`, whose pages have every key.
+    fn split_behind(&mut self, key: String) -> Self {
+        let images = self.images.partition_point(|image| image.uri.key() <= key.as_str());
+        let others = self.others.partition_point(|uri| uri.key() <= key.as_str());
+        let (images, others) = (self.images.split_off(images), self.others.split_off(others));
+        let skipped = others.len() as u64;
+        let listed = images.len() as u64 + skipped;
+        self.listed -= listed;
+        self.skipped -= skipped;
+        let listed_through = self.listed_through.replace(key);
+        Self { listed_through, listed, skipped, others, images }
+    }
+}
+
 /// What a job's listing is held against, and how it is cut.
 #[derive(Clone, Debug)]
 pub struct Planning {
@@ -76,12 +91,28 @@ impl Ledger {
     pub async fn plan(&self, job: JobId, mut page: Page, planning: Planning) -> Result<bool, SqliteError> {
         // A listing of S3 comes so; another's page is put in order.
         page.images.sort_by(|one, other| one.uri.cmp(&other.uri));
+        page.others.sort_unstable();
+        loop {
+            let (room, rest) = self.plan_some(job, page, planning.clone()).await?;
+            let Some(rest) = rest else { return Ok(room) };
+            page = rest;
+        }
+    }
+
+    /// As [`Ledger::plan`], in one transaction. Gives what it did not come to.
+    pub(super) async fn plan_some(
+        &self,
+        job: JobId,
+        mut page: Page,
+        planning: Planning,
+    ) -> Result<(bool, Option<Page>), SqliteError> {
         self.db
             .call(move |db| {
                 let job = job.to_string();
                 let all = db.transaction()?;
                 let mut found = planning.dry_run.is_some().then(|| read_plan(&all, &job)).transpose()?;
-                vanished::note_page(&all, &job, &planning, &page, found.as_mut())?;
+                let reached = vanished::note_page(&all, &job, &planning, &page, found.as_mut())?;
+                let rest = reached.map(|key| page.split_behind(key));
                 let before = jobs::counts(&all, &job)?;
                 let taken = before.listed - before.skipped - before.unchanged;
                 let mut room = planning.max_items.map(|most| most.saturating_sub(taken));
@@ -131,7 +162,7 @@ impl Ledger {
                 all.commit()?;
                 tally::items(tally::Fate::Skipped, page.skipped);
                 tally::items(tally::Fate::Unchanged, unchanged);
-                Ok(over == 0)
+                Ok((over == 0, rest))
             })
             .await
     }
@@ -142,19 +173,27 @@ impl Ledger {
     /// # Errors
     /// [`SqliteError`]
     pub async fn planned(&self, job: JobId, planning: Planning, ended: bool) -> Result<(), SqliteError> {
+        while !self.planned_some(job, planning.clone(), ended).await? {}
+        Ok(())
+    }
+
+    /// As [`Ledger::planned`], in one transaction; says whether that was all.
+    pub(super) async fn planned_some(&self, job: JobId, planning: Planning, ended: bool) -> Result<bool, SqliteError> {
         self.db
             .call(move |db| {
                 let job = job.to_string();
                 let all = db.transaction()?;
                 let mut found = planning.dry_run.is_some().then(|| read_plan(&all, &job)).transpose()?;
-                if ended {
-                    vanished::note_rest(&all, &job, &planning, found.as_mut())?;
-                }
+                let reached = if ended { vanished::note_rest(&all, &job, &planning, found.as_mut())? } else { None };
                 if let Some(found) = found {
                     write_plan(&all, &job, &found)?;
                 }
-                all.execute("UPDATE jobs SET planned = 1 WHERE id = ?1", [job])?;
-                all.commit()
+                all.execute(
+                    "UPDATE jobs SET listed_through = coalesce(?2, listed_through), planned = ?2 IS NULL WHERE id = ?1",
+                    params![job, reached],
+                )?;
+                all.commit()?;
+                Ok(reached.is_none())
             })
             .await
     }

@@ -19,7 +19,7 @@ impl Ledger {
         let mut removed = 0;
         while let Some(job) = self.oldest_beyond(keep).await? {
             for table in ["failures", "logs"] {
-                while self.drop_some(table, job.clone()).await? > 0 {}
+                self.drop_all(table, "id", &job).await?;
             }
             self.db
                 .call(move |db| {
@@ -50,9 +50,26 @@ impl Ledger {
             .await
     }
 
-    async fn drop_some(&self, table: &'static str, job: String) -> Result<usize, SqliteError> {
-        let sql = format!("DELETE FROM {table} WHERE id IN (SELECT id FROM {table} WHERE job = ?1 LIMIT ?2)");
-        self.db.call(move |db| db.prepare_cached(&sql)?.execute(params![job, STEP])).await
+    /// Takes away all rows of a job, some at a time; `key` is what tells them apart.
+    pub(super) async fn drop_all(&self, table: &str, key: &str, job: &str) -> Result<(), SqliteError> {
+        let some = format!("SELECT {key} FROM {table} WHERE job = ?1 LIMIT ?2");
+        let sql = format!("DELETE FROM {table} WHERE job = ?1 AND {key} IN ({some})");
+        loop {
+            let (sql, job) = (sql.clone(), job.to_owned());
+            if self.db.call(move |db| db.prepare_cached(&sql)?.execute(params![job, STEP])).await? == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The finished jobs, whatever is left of them.
+    pub(super) async fn finished(&self) -> Result<Vec<JobId>, SqliteError> {
+        self.ids("SELECT id FROM jobs WHERE state NOT IN ('PENDING', 'RUNNING')").await
+    }
+
+    async fn ids(&self, select: &'static str) -> Result<Vec<JobId>, SqliteError> {
+        let parse = |row: &rusqlite::Row<'_>| super::jobs::parsed(row, 0, |text| text.parse().ok());
+        self.db.call(move |db| db.prepare(select)?.query_map((), parse)?.collect()).await
     }
 
     /// Ends every unfinished job as stopped, with this message; says how many: for a start that is not to go on.
@@ -60,15 +77,7 @@ impl Ledger {
     /// # Errors
     /// [`SqliteError`]
     pub async fn stop_unfinished(&self, message: &'static str) -> Result<usize, SqliteError> {
-        let unfinished = "SELECT id FROM jobs WHERE state IN ('PENDING', 'RUNNING') ORDER BY id";
-        let ids: Vec<JobId> = self
-            .db
-            .call(move |db| {
-                db.prepare(unfinished)?
-                    .query_map((), |row| super::jobs::parsed(row, 0, |text| text.parse().ok()))?
-                    .collect()
-            })
-            .await?;
+        let ids = self.ids("SELECT id FROM jobs WHERE state IN ('PENDING', 'RUNNING') ORDER BY id").await?;
         for id in &ids {
             let finish = super::Finish { state: JobState::Stopped, message: Some(message.to_owned()), summary: None };
             self.finish(*id, finish).await?;

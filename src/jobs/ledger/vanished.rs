@@ -1,6 +1,8 @@
 //! What a job owns in the ledger and its listing no longer has. The listing is in the order of its keys, and so are the
 //! objects: each page is laid beside the same stretch of them, in the transaction that notes the page. So nothing is held
-//! in memory, and a listing that goes on after a crash has missed nothing.
+//! in memory, and a listing that goes on after a crash has missed nothing. A whole folder may be gone: such a stretch is
+//! walked in several steps, each a transaction that moves the place which the listing has reached, so that others get at
+//! the ledger in between.
 
 use std::collections::HashSet;
 
@@ -28,15 +30,19 @@ impl Losses {
     }
 }
 
-/// Notes what the page shows to have vanished: between the page before and its own last key.
+/// Objects that one transaction notes as vanished.
+const STEP: u64 = 5_000;
+
+/// Notes what the page shows to have vanished: between the page before and its own last key. Where that is more than a
+/// step, gives the key that was reached: only the page up to there is laid beside.
 pub(super) fn note_page(
     all: &Transaction<'_>,
     job: &str,
     planning: &Planning,
     page: &Page,
     dry_run: Option<&mut JobPlan>,
-) -> rusqlite::Result<()> {
-    let (Some(owns), Some(through)) = (&planning.owns, &page.listed_through) else { return Ok(()) };
+) -> rusqlite::Result<Option<String>> {
+    let (Some(owns), Some(through)) = (&planning.owns, &page.listed_through) else { return Ok(None) };
     let listed = page.images.iter().map(|image| image.uri.as_str());
     let listed = listed.chain(page.others.iter().map(ImageUri::as_str)).collect();
     // The first text after that key.
@@ -44,18 +50,20 @@ pub(super) fn note_page(
     note(all, job, &planning.collection, owns, &before, &listed, dry_run)
 }
 
-/// Notes what has vanished behind the last key of the whole listing.
+/// Notes what has vanished behind the last key of the whole listing. Where that is more than a step, gives the key that
+/// was reached.
 pub(super) fn note_rest(
     all: &Transaction<'_>,
     job: &str,
     planning: &Planning,
     dry_run: Option<&mut JobPlan>,
-) -> rusqlite::Result<()> {
-    let Some(owns) = &planning.owns else { return Ok(()) };
+) -> rusqlite::Result<Option<String>> {
+    let Some(owns) = &planning.owns else { return Ok(None) };
     note(all, job, &planning.collection, owns, &end_of(owns), &HashSet::new(), dry_run)
 }
 
-/// Walks what the job owns from the last key of its listing so far to `before`. Row by row: a whole folder may be gone.
+/// Walks what the job owns from the last key of its listing so far to `before`, or until a step is full: then it gives the
+/// key of the last object that it has passed.
 fn note(
     all: &Transaction<'_>,
     job: &str,
@@ -64,7 +72,7 @@ fn note(
     before: &str,
     listed: &HashSet<&str>,
     mut dry_run: Option<&mut JobPlan>,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Option<String>> {
     let sql = "SELECT listed_through FROM jobs WHERE id = ?1";
     let after: Option<String> = all.prepare_cached(sql)?.query_row([job], |row| row.get(0))?;
     let after = after.map(|key| format!("{}{key}", bucket_of(owns)));
@@ -74,19 +82,26 @@ fn note(
         "SELECT uri FROM objects WHERE collection = ?1 AND uri >= ?2 AND uri < ?3 AND uri IS NOT ?4 ORDER BY uri",
     )?;
     let mut rows = statement.query(params![collection.as_str(), from, before, after])?;
-    let mut owned = 0_u64;
+    let (mut owned, mut vanished, mut reached) = (0_u64, 0_u64, None);
     while let Some(row) = rows.next()? {
         owned += 1;
         let uri = row.get_ref(0)?.as_str()?;
         if listed.contains(uri) {
             continue;
         }
+        let key = uri.strip_prefix(bucket_of(owns)).unwrap_or(uri);
         match dry_run.as_mut() {
-            Some(plan) => plan.add_deleted(uri.strip_prefix(bucket_of(owns)).unwrap_or(uri)),
+            Some(plan) => plan.add_deleted(key),
             None => drop(insert.execute(params![job, uri])?),
         }
+        vanished += 1;
+        if vanished == STEP {
+            reached = Some(key.to_owned());
+            break;
+        }
     }
-    all.prepare_cached("UPDATE jobs SET owned = owned + ?2 WHERE id = ?1")?.execute(params![job, owned]).map(drop)
+    all.prepare_cached("UPDATE jobs SET owned = owned + ?2 WHERE id = ?1")?.execute(params![job, owned])?;
+    Ok(reached)
 }
 
 /// `s3://bucket/` of a URI that may have no key yet.

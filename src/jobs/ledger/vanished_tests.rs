@@ -72,6 +72,39 @@ async fn a_listing_that_does_not_end_by_itself_says_nothing_of_what_is_behind_it
 }
 
 #[tokio::test]
+async fn a_folder_that_is_gone_is_walked_in_steps_and_what_is_listed_around_it_counts_once() {
+    let (_folder, ledger, job) = ledger_with_job().await;
+    let most = 4 * STEP;
+    let uris: Vec<String> = (0..most).map(|key| format!("s3://b/{key:06}.jpg")).collect();
+    know(&ledger, &uris.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let planning = || Planning { owns: Some("s3://b/".to_owned()), ..planning(10) };
+    let image = |key: &str| {
+        let etag = Some("e".to_owned());
+        crate::domain::ImageRef { uri: ImageUri::new("b", key), etag, size_bytes: 1, modified: None }
+    };
+    // The first, the one in the middle, and new ones around them; all else is gone.
+    let mut left = page(&["000000.jpg", "010000.jpg"]);
+    left.images = ["004999.jpg.jpg", "005001.jpg.jpg", "010000b.jpg"].map(image).to_vec();
+    (left.listed, left.listed_through) = (5, Some("010000b.jpg".to_owned()));
+    let (room, rest) = ledger.plan_some(job, left, planning()).await.unwrap();
+    assert_eq!(ledger.listing(job).await.unwrap(), (Some("005000.jpg".to_owned()), false), "from there after a crash");
+    let rest = rest.unwrap();
+    assert!(room && rest.images[0].uri.key() == "005001.jpg.jpg" && rest.listed == 3, "{rest:?}");
+    assert!(ledger.plan(job, rest, planning()).await.unwrap());
+    assert_eq!(ledger.listing(job).await.unwrap(), (Some("010000b.jpg".to_owned()), false));
+    assert!(!ledger.planned_some(job, planning(), true).await.unwrap());
+    assert_eq!(ledger.listing(job).await.unwrap(), (Some("015000.jpg".to_owned()), false));
+    ledger.planned(job, planning(), true).await.unwrap();
+    assert!(ledger.listing(job).await.unwrap().1);
+    let counts = ledger.job(job).await.unwrap().unwrap().counts;
+    assert_eq!((counts.listed, counts.skipped, counts.unchanged, counts.left()), (5, 2, 0, 3));
+    let vanished = most - 2;
+    assert_eq!(ledger.losses(job).await.unwrap(), Losses { owned: most, vanished });
+    ledger.clear(job, None).await.unwrap();
+    assert_eq!(ledger.losses(job).await.unwrap(), Losses { owned: most, vanished: 0 });
+}
+
+#[tokio::test]
 async fn an_empty_bucket_has_lost_everything_and_a_dry_run_only_says_so() {
     let (_folder, ledger, job) = ledger_with_job().await;
     let uris: Vec<String> = (10..40).map(|key| format!("s3://b/{key}.jpg")).collect();
