@@ -14,25 +14,27 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use futures::stream::{self, StreamExt};
-use glimpse::app::{App, Bucket};
-use glimpse::config::Settings;
+use futures::stream::StreamExt;
 use glimpse::domain::{CollectionName, Holders, Secret};
 use glimpse::embed::{ClipProvider, ImageEmbeddingProvider, Probed, Proof, RemoteSettings, ServiceSettings};
 use glimpse::imaging::{ImagingSettings, Resize};
 use glimpse::index::Stores;
 use glimpse::index::embedded::EmbeddedIndex;
 use glimpse::pipeline::{Fate, Pipeline, PipelineSettings, Run, Stages, Task};
-use glimpse::shutdown::Shutdown;
-use glimpse::source::{EmbeddedS3, S3Settings, S3Source, Scope};
+use glimpse::source::{S3Settings, S3Source, Scope};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 #[path = "../tests/it/support/cheap_clip.rs"]
 mod cheap_clip;
+#[path = "support/service.rs"]
+mod service;
+#[path = "support/tiny_png.rs"]
+mod tiny_png;
 
 use cheap_clip::CheapClip;
+use service::Service;
+use tiny_png::tiny_png;
 
 #[tokio::main]
 async fn main() {
@@ -54,15 +56,15 @@ async fn ledger(images: usize) {
         ("IMAGE_BATCH_SIZE", "8"),
     ];
     let service = Service::start(&one_lane).await;
-    service.seed("images/", images).await;
+    service.seed("images/", images, tiny_png).await;
     let bare = Bare::new(&service, &clip).await;
     let mut best = [f64::MAX; 2];
     for turn in 0..3 {
         best[0] = best[0].min(bare.run(turn, images).await);
         let begun = Instant::now();
-        let job = service.job(json!({"s3_prefix": "images/", "collection": format!("turn{turn}")})).await;
+        let done = job(&service, json!({"s3_prefix": "images/", "collection": format!("turn{turn}")})).await;
         best[1] = best[1].min(begun.elapsed().as_secs_f64());
-        assert_eq!(job["counts"]["done"], images, "{job}");
+        assert_eq!(done["counts"]["done"], images, "{done}");
     }
     let [bare, job] = best.map(|seconds| seconds * 1e3 / images as f64);
     println!("chain without a ledger  {bare:8.3} ms an image, 1 ms of it the provider's");
@@ -73,14 +75,14 @@ async fn ledger(images: usize) {
 /// Searches beside a job, against the same searches of the idle service.
 async fn searches(what: &str, variables: &[(&str, &str)], wanted: &str) {
     let service = Service::start(variables).await;
-    service.seed("images/", 2_000).await;
-    service.job(json!({"s3_prefix": "images/", "image_max_items": 64})).await;
-    let idle = service.search_p95().await;
-    let id = service.submit(json!({"s3_prefix": "images/"})).await;
+    service.seed("images/", 2_000, tiny_png).await;
+    job(&service, json!({"s3_prefix": "images/", "image_max_items": 64})).await;
+    let idle = search_p95(&service).await;
+    let id = submit(&service, json!({"s3_prefix": "images/"})).await;
     while service.get(&format!("/jobs/{id}")).await["counts"]["done"].as_u64().unwrap() < 16 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let busy = service.search_p95().await;
+    let busy = search_p95(&service).await;
     let job = service.get(&format!("/jobs/{id}")).await;
     assert_eq!(job["status"], "RUNNING", "more images: it was over before the searches: {job}");
     let batch = job["stages"]["embed"]["p95_ms"].as_f64().unwrap();
@@ -111,7 +113,7 @@ impl Bare {
             Arc::new(Probed::new(raw.clone(), Arc::new(Proof::new(raw, None))));
         provider.space().await.unwrap();
         let stores = Stores::new(vec![Arc::new(EmbeddedIndex::open(folder.path()).unwrap())]);
-        let source = Arc::new(service.source().await);
+        let source = Arc::new(source(service).await);
         let settings = PipelineSettings { glimpse_embed_lanes: 1, image_batch_size: 8, ..PipelineSettings::default() };
         let limits = ImagingSettings::default().limits();
         let pipeline = Pipeline::new(source, provider.clone(), stores.clone(), limits, &settings);
@@ -150,108 +152,49 @@ impl Bare {
     }
 }
 
-struct Service {
-    url: String,
-    bucket_url: String,
-    client: reqwest::Client,
-    bucket: Bucket,
-    shutdown: Shutdown,
-    served: tokio::task::JoinHandle<()>,
-    folder: tempfile::TempDir,
+/// A client of the service's bucket.
+async fn source(service: &Service) -> S3Source {
+    let settings = S3Settings {
+        endpoint: Some(service.bucket_url.clone()),
+        region: "us-east-1".into(),
+        path_style: true,
+        credentials: Some(service.credentials()),
+        max_bytes: 1 << 20,
+        timeout: Duration::from_secs(30),
+    };
+    S3Source::new(settings).await.unwrap()
 }
 
-impl Service {
-    async fn start(more: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().display().to_string();
-        let mut variables = vec![
-            ("GLIMPSE_DATA_DIR", path.as_str()),
-            ("GLIMPSE_ADDR", "127.0.0.1:0"),
-            ("GLIMPSE_S3_ADDR", "127.0.0.1:0"),
-            ("THUMBNAIL_PREFIX", ""),
-        ];
-        variables.extend(more);
-        let shutdown = Shutdown::new();
-        let app = App::build(Settings::from_variables(variables).unwrap(), &shutdown).await.unwrap();
-        let line = app.lines().iter().find(|line| line.starts_with("bucket")).unwrap();
-        let bucket_url = line.split(' ').find(|word| word.starts_with("http")).unwrap().to_owned();
-        let (url, bucket) = (format!("http://{}", app.addr()), app.bucket().await.unwrap());
-        let served = tokio::spawn(async move { app.serve().await.unwrap() });
-        let client = reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
-        Self { url, bucket_url, client, bucket, shutdown, served, folder }
-    }
+/// The id of a new job.
+async fn submit(service: &Service, body: Value) -> String {
+    service.submit(body).await["job_id"].as_str().unwrap().to_owned()
+}
 
-    async fn stop(self) {
-        self.shutdown.begin();
-        self.served.await.unwrap();
-    }
-
-    /// A client of its bucket.
-    async fn source(&self) -> S3Source {
-        let credentials = EmbeddedS3::stored_credentials(&self.folder.path().join("s3")).unwrap();
-        let settings = S3Settings {
-            endpoint: Some(self.bucket_url.clone()),
-            region: "us-east-1".into(),
-            path_style: true,
-            credentials,
-            max_bytes: 1 << 20,
-            timeout: Duration::from_secs(30),
-        };
-        S3Source::new(settings).await.unwrap()
-    }
-
-    async fn seed(&self, prefix: &str, count: usize) {
-        stream::iter(0..count)
-            .for_each_concurrent(16, |at| async move {
-                let (key, bytes) = (format!("{prefix}{at:07}.png"), Bytes::from(png(at)));
-                self.bucket.put("pipeline", &key, bytes, "image/png").await.unwrap();
-            })
-            .await;
-    }
-
-    async fn get(&self, path: &str) -> Value {
-        self.client.get(format!("{}{path}", self.url)).send().await.unwrap().json().await.unwrap()
-    }
-
-    async fn submit(&self, body: Value) -> String {
-        let reply = self.client.post(format!("{}/jobs/images", self.url)).json(&body).send().await.unwrap();
-        reply.json::<Value>().await.unwrap()["job_id"].as_str().unwrap().to_owned()
-    }
-
-    async fn job(&self, body: Value) -> Value {
-        let id = self.submit(body).await;
-        loop {
-            let job = self.get(&format!("/jobs/{id}")).await;
-            if job["status"] == "SUCCEEDED" {
-                return job;
-            }
-            assert!(job["status"] == "PENDING" || job["status"] == "RUNNING", "{job}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
+/// A job from its submission to its end.
+async fn job(service: &Service, body: Value) -> Value {
+    let id = submit(service, body).await;
+    loop {
+        let job = service.get(&format!("/jobs/{id}")).await;
+        if job["status"] == "SUCCEEDED" {
+            return job;
         }
-    }
-
-    /// Milliseconds at p95 that a client waits, one search after the other, no two alike.
-    async fn search_p95(&self) -> f64 {
-        let mut times = Vec::new();
-        for _ in 0..200 {
-            let words = format!("a cat on {:?}", Instant::now());
-            let begun = Instant::now();
-            let request = self.client.get(format!("{}/search/images", self.url)).query(&[("q", words)]);
-            let reply = request.send().await.unwrap();
-            assert!(reply.status().is_success());
-            reply.bytes().await.unwrap();
-            times.push(begun.elapsed().as_secs_f64() * 1e3);
-        }
-        times.sort_by(f64::total_cmp);
-        times[times.len() * 95 / 100]
+        assert!(job["status"] == "PENDING" || job["status"] == "RUNNING", "{job}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
-/// No two alike: the same bytes would not be embedded again.
-fn png(number: usize) -> Vec<u8> {
-    let [_, _, _, _, _, red, green, blue] = (number as u64).to_be_bytes();
-    let picture = image::RgbImage::from_pixel(16, 16, image::Rgb([red, green, blue]));
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
-    bytes.into_inner()
+/// Milliseconds at p95 that a client waits, one search after the other, no two alike.
+async fn search_p95(service: &Service) -> f64 {
+    let mut times = Vec::new();
+    for _ in 0..200 {
+        let words = format!("a cat on {:?}", Instant::now());
+        let begun = Instant::now();
+        let request = service.client.get(format!("{}/search/images", service.url)).query(&[("q", words)]);
+        let reply = request.send().await.unwrap();
+        assert!(reply.status().is_success());
+        reply.bytes().await.unwrap();
+        times.push(begun.elapsed().as_secs_f64() * 1e3);
+    }
+    times.sort_by(f64::total_cmp);
+    times[times.len() * 95 / 100]
 }

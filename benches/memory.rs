@@ -21,9 +21,12 @@ mod cheap_clip;
 #[path = "../tests/it/support/qdrant/mod.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
 mod qdrant;
+#[path = "support/tiny_png.rs"]
+mod tiny_png;
 
 use cheap_clip::CheapClip;
 use qdrant::QdrantServer;
+use tiny_png::tiny_png;
 
 #[tokio::main]
 async fn main() {
@@ -118,18 +121,9 @@ async fn seed(bucket: &EmbeddedS3, prefix: &str, keys: usize) {
         .for_each_concurrent(16, |at| {
             let (source, uri) = (&source, ImageUri::new("pipeline", &format!("{prefix}{at:07}.png")));
             async move {
-                let object = NewObject { bytes: Bytes::from(png(at)), ..NewObject::default() };
+                let object = NewObject { bytes: Bytes::from(tiny_png(at)), ..NewObject::default() };
                 source.put(&uri, object).await.unwrap();
             }
         })
         .await;
-}
-
-/// No two alike: the same bytes would not be embedded again.
-fn png(number: usize) -> Vec<u8> {
-    let [_, _, _, _, _, red, green, blue] = (number as u64).to_be_bytes();
-    let picture = image::RgbImage::from_pixel(16, 16, image::Rgb([red, green, blue]));
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
-    bytes.into_inner()
 }

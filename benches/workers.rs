@@ -12,9 +12,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use glimpse::app::{App, Bucket};
-use glimpse::config::Settings;
 use glimpse::domain::{Holders, Secret};
 use glimpse::embed::{ClipProvider, ImageEmbeddingProvider, RemoteSettings, ServiceSettings};
 use glimpse::imaging::Resize;
@@ -23,41 +20,42 @@ use glimpse::jobs::ledger::Report;
 use glimpse::jobs::wire::{JoinRequest, PROTOCOL, VERSION};
 use glimpse::pipeline::{Fate, Indexed, Outcome, PipelineSettings, Stages};
 use glimpse::resilience::WaitBoard;
-use glimpse::shutdown::Shutdown;
-use glimpse::source::EmbeddedS3;
 use glimpse::worker::{Measures, ServiceBroker, ServiceClient, WorkerSettings};
 use serde_json::{Value, json};
 
 #[path = "../tests/it/support/cheap_clip.rs"]
 mod cheap_clip;
+#[path = "support/service.rs"]
+mod service;
+#[path = "support/tiny_png.rs"]
+mod tiny_png;
 
 use cheap_clip::CheapClip;
+use service::Service;
+use tiny_png::tiny_png;
 
 #[tokio::main]
 async fn main() {
     let images: usize = std::env::var("GLIMPSE_BENCH_IMAGES").ok().and_then(|text| text.parse().ok()).unwrap_or(400);
     let clip = CheapClip::start(Duration::from_millis(30)).await;
-    let service = Service::start(&clip).await;
-    service.seed("images/", images, &png()).await;
-    service.seed("keys/", images * 10, b"x").await;
-    let one = service.pace("one", 1).await;
-    let two = service.pace("two", 2).await;
+    let settings =
+        [("GLIMPSE_LEASE_SIZE", "10"), ("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str())];
+    let service = Service::start(&settings).await;
+    service.seed("images/", images, tiny_png).await;
+    service.seed("keys/", images * 10, |_| b"x".to_vec()).await;
+    let bench = Bench { service, clip: clip.url.clone() };
+    let one = bench.pace("one", 1).await;
+    let two = bench.pace("two", 2).await;
     println!("one worker              {one:8.1} images/s");
     println!("two workers             {two:8.1} images/s, ratio {:.2}  (wanted: 1.8 or more)", two / one);
-    service.leases(&clip, images * 10).await;
-    service.shutdown.begin();
-    service.served.await.unwrap();
+    bench.leases(&clip, images * 10).await;
+    bench.service.stop().await;
 }
 
-struct Service {
-    url: String,
-    bucket_url: String,
-    client: reqwest::Client,
-    bucket: Bucket,
+/// A service and whatever its workers need.
+struct Bench {
+    service: Service,
     clip: String,
-    shutdown: Shutdown,
-    served: tokio::task::JoinHandle<()>,
-    folder: tempfile::TempDir,
 }
 
 struct Job {
@@ -65,46 +63,16 @@ struct Job {
     token: String,
 }
 
-impl Service {
-    async fn start(clip: &CheapClip) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().display().to_string();
-        let variables = [
-            ("GLIMPSE_DATA_DIR", path.as_str()),
-            ("GLIMPSE_ADDR", "127.0.0.1:0"),
-            ("GLIMPSE_S3_ADDR", "127.0.0.1:0"),
-            ("GLIMPSE_LEASE_SIZE", "10"),
-            ("IMAGE_EMBEDDING_PROVIDER", "clip"),
-            ("CLIP_URL", &clip.url),
-            ("THUMBNAIL_PREFIX", ""),
-        ];
-        let shutdown = Shutdown::new();
-        let app = App::build(Settings::from_variables(variables).unwrap(), &shutdown).await.unwrap();
-        let line = app.lines().iter().find(|line| line.starts_with("bucket")).unwrap();
-        let bucket_url = line.split(' ').find(|word| word.starts_with("http")).unwrap().to_owned();
-        let (url, bucket) = (format!("http://{}", app.addr()), app.bucket().await.unwrap());
-        let served = tokio::spawn(async move { app.serve().await.unwrap() });
-        let client = reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
-        Self { url, bucket_url, client, bucket, clip: clip.url.clone(), shutdown, served, folder }
-    }
-
-    async fn seed(&self, prefix: &str, count: usize, bytes: &[u8]) {
-        for at in 0..count {
-            let (key, bytes) = (format!("{prefix}{at:06}.png"), Bytes::copy_from_slice(bytes));
-            self.bucket.put("pipeline", &key, bytes, "image/png").await.unwrap();
-        }
-    }
-
+impl Bench {
     async fn submit(&self, prefix: &str, collection: &str) -> Job {
         let body = json!({"s3_prefix": prefix, "collection": collection, "executor": "workers"});
-        let reply = self.client.post(format!("{}/jobs/images", self.url)).json(&body).send().await.unwrap();
-        let reply: Value = reply.json().await.unwrap();
+        let reply = self.service.submit(body).await;
         let text = |name: &str| reply[name].as_str().unwrap_or_else(|| panic!("{reply}")).to_owned();
         Job { id: text("job_id"), token: text("worker_token") }
     }
 
     async fn job(&self, job: &Job) -> Value {
-        self.client.get(format!("{}/jobs/{}", self.url, job.id)).send().await.unwrap().json().await.unwrap()
+        self.service.get(&format!("/jobs/{}", job.id)).await
     }
 
     /// Images per second of so many worker processes, from the moment that all of them work to the last image.
@@ -134,10 +102,10 @@ impl Service {
     }
 
     fn worker(&self, job: &Job, name: &str) -> Child {
-        let pair = EmbeddedS3::stored_credentials(&self.folder.path().join("s3")).unwrap().unwrap();
+        let pair = self.service.credentials();
         let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
-        command.args(["worker", "--service", &self.url, "--job", &job.id, "--name", name]);
-        command.env("GLIMPSE_WORKER_TOKEN", &job.token).env("S3_ENDPOINT", &self.bucket_url);
+        command.args(["worker", "--service", &self.service.url, "--job", &job.id, "--name", name]);
+        command.env("GLIMPSE_WORKER_TOKEN", &job.token).env("S3_ENDPOINT", &self.service.bucket_url);
         command.env("S3_ACCESS_KEY_ID", pair.access_key_id).env("S3_SECRET_ACCESS_KEY", pair.secret_access_key);
         command.env("IMAGE_EMBEDDING_PROVIDER", "clip").env("CLIP_URL", &self.clip).env("GLIMPSE_EMBED_LANES", "1");
         command.env("THUMBNAIL_PREFIX", "").stdout(Stdio::null()).spawn().unwrap()
@@ -150,7 +118,7 @@ impl Service {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let settings = WorkerSettings {
-            url: self.url.clone(),
+            url: self.service.url.clone(),
             job: job.id,
             name: "w".into(),
             token: Secret::new(job.token),
@@ -203,10 +171,4 @@ fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
     let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
     (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
-}
-
-fn png() -> Vec<u8> {
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    image::RgbImage::new(64, 64).write_to(&mut bytes, image::ImageFormat::Png).unwrap();
-    bytes.into_inner()
 }

@@ -60,9 +60,8 @@ impl ByteBudget {
     /// Tells `/metrics` what is taken.
     pub fn observe(&self) {
         for (of, purse) in [("encoded", &self.encoded), ("decoded", &self.decoded)] {
-            let whole = f64::from(purse.whole) * BLOCK_BYTES;
-            let left = u32::try_from(purse.permits.available_permits()).unwrap_or(purse.whole);
-            families::PIPELINE_MEMORY.of([of]).set(whole - f64::from(left) * BLOCK_BYTES);
+            let (taken, whole) = purse.fill();
+            families::PIPELINE_MEMORY.of([of]).set(taken);
             families::PIPELINE_MEMORY_LIMIT.of([of]).set(whole);
         }
     }
@@ -80,6 +79,13 @@ impl Purse {
         let blocks = u32::try_from(bytes.div_ceil(BLOCK)).unwrap_or(u32::MAX).clamp(1, self.whole);
         // The semaphore is never closed.
         Taken { permit: self.permits.clone().acquire_many_owned(blocks).await.ok() }
+    }
+
+    /// Bytes that are taken at this moment, and bytes of the whole.
+    pub fn fill(&self) -> (f64, f64) {
+        let whole = f64::from(self.whole) * BLOCK_BYTES;
+        let left = u32::try_from(self.permits.available_permits()).unwrap_or(self.whole);
+        (whole - f64::from(left) * BLOCK_BYTES, whole)
     }
 }
 

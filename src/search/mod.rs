@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::{Either, select};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::domain::{CollectionInfo, CollectionName, Hit, ImageRecord, SearchQuery, Space};
@@ -17,6 +17,7 @@ use crate::embed::{EmbedError, ImageEmbeddingProvider};
 use crate::imaging::Limits;
 use crate::index::Stores;
 use crate::index::stores::{ALL, Answered, Answers, KNOWN, Merged};
+use crate::pipeline::budget::{Purse, Taken};
 
 pub use crate::index::stores::Found;
 pub use error::{Refusal, SearchError};
@@ -33,16 +34,15 @@ pub struct Search {
     cores: Arc<Semaphore>,
     /// Searches that are let in at once.
     door: Arc<Semaphore>,
-    /// Megabytes of pictures that may be on their way in at once.
-    uploads: Arc<Semaphore>,
-    most_uploads: usize,
+    /// Bytes of pictures that may be on their way in at once.
+    uploads: Arc<Purse>,
 }
 
 /// Leave to send a picture; given back when dropped.
 #[derive(Debug)]
 #[must_use = "hold it until the picture is no longer needed"]
 pub struct Upload {
-    _permit: OwnedSemaphorePermit,
+    _bytes: Taken,
 }
 
 impl std::fmt::Debug for Search {
@@ -105,9 +105,10 @@ struct Asked {
 
 /// Searches at once; one more is told to come back.
 const AT_ONCE: usize = 64;
-/// Megabytes of pictures on their way in at once; one alone may have as many as a picture may.
-const UPLOADS: u64 = 128;
-const MEGABYTE: u64 = 1024 * 1024;
+/// Bytes of pictures on their way in at once; one alone may have as many as a picture may.
+const UPLOADS: u64 = 128 * LEAST_UPLOAD;
+/// However small a picture is, it costs the pixels that it is made into.
+const LEAST_UPLOAD: u64 = 1024 * 1024;
 /// How long one may wait to be let in.
 const UPLOAD_WAIT: Duration = Duration::from_secs(2);
 /// How long a status waits for anybody.
@@ -119,16 +120,13 @@ impl Search {
     /// A search from its parts.
     pub fn new(provider: Arc<dyn ImageEmbeddingProvider>, stores: Stores, limits: Limits) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        let uploads = usize::try_from(UPLOADS.max(megabytes(limits.max_bytes))).unwrap_or(Semaphore::MAX_PERMITS);
-        let most_uploads = uploads.min(Semaphore::MAX_PERMITS);
         Self {
             provider,
             stores,
             limits,
             cores: Arc::new(Semaphore::new(cores)),
             door: Arc::new(Semaphore::new(AT_ONCE)),
-            uploads: Arc::new(Semaphore::new(most_uploads)),
-            most_uploads,
+            uploads: Arc::new(Purse::new(UPLOADS.max(limits.max_bytes))),
         }
     }
 
@@ -139,11 +137,9 @@ impl Search {
     /// [`SearchError::Busy`] where there is no room for a while.
     pub async fn admit(&self, bytes: Option<u64>) -> Result<Upload, SearchError> {
         let most = self.limits.max_bytes;
-        let share = u32::try_from(megabytes(bytes.map_or(most, |bytes| bytes.min(most)))).unwrap_or(u32::MAX);
-        match tokio::time::timeout(UPLOAD_WAIT, self.uploads.clone().acquire_many_owned(share)).await {
-            Ok(Ok(permit)) => Ok(Upload { _permit: permit }),
-            Ok(Err(_)) | Err(_) => Err(SearchError::Busy),
-        }
+        let share = bytes.map_or(most, |bytes| bytes.min(most)).max(LEAST_UPLOAD);
+        let taken = tokio::time::timeout(UPLOAD_WAIT, self.uploads.take(share)).await;
+        taken.map(|bytes| Upload { _bytes: bytes }).map_err(|_| SearchError::Busy)
     }
 
     /// The nearest images to a question. Stores are asked what their collection is while the query's vector is made and the
@@ -263,20 +259,5 @@ impl Search {
                 wrong(format!("`{name}` is no store; known: {}; configured: {here}", KNOWN.join(", ")))
             }
         })
-    }
-}
-
-/// Begun megabytes, at least one.
-fn megabytes(bytes: u64) -> u64 {
-    bytes.div_ceil(MEGABYTE).max(1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_megabyte_that_is_begun_counts() {
-        assert_eq!([0, 1, 1024 * 1024, 1024 * 1024 + 1].map(megabytes), [1, 1, 1, 2]);
     }
 }

@@ -2,7 +2,7 @@
 
 use tokio::sync::Semaphore;
 
-use super::{AT_ONCE, MEGABYTE, Search};
+use super::{AT_ONCE, Search};
 use crate::telemetry::metrics::families;
 
 #[expect(clippy::cast_precision_loss, reason = "permits are few")]
@@ -12,8 +12,8 @@ impl Search {
         let taken = |most: usize, of: &Semaphore| most.saturating_sub(of.available_permits()) as f64;
         families::SEARCH_PERMITS.one().set(taken(AT_ONCE, &self.door));
         families::SEARCH_PERMITS_LIMIT.one().set(AT_ONCE as f64);
-        let megabyte = MEGABYTE as f64;
-        families::SEARCH_UPLOADS.one().set(taken(self.most_uploads, &self.uploads) * megabyte);
-        families::SEARCH_UPLOADS_LIMIT.one().set(self.most_uploads as f64 * megabyte);
+        let (uploads, most) = self.uploads.fill();
+        families::SEARCH_UPLOADS.one().set(uploads);
+        families::SEARCH_UPLOADS_LIMIT.one().set(most);
     }
 }
