@@ -14,7 +14,7 @@ pub(crate) struct Service {
     pub(crate) url: String,
     pub(crate) bucket_url: String,
     pub(crate) client: reqwest::Client,
-    bucket: Bucket,
+    pub(crate) bucket: Bucket,
     shutdown: Shutdown,
     served: tokio::task::JoinHandle<()>,
     folder: tempfile::TempDir,

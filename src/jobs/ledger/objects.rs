@@ -26,8 +26,8 @@ pub struct Known {
     pub stores: Holders,
 }
 
-/// Whether a row's list of stores has the one of the second parameter.
-const HELD: &str = "instr(',' || stores || ',', ',' || ?2 || ',') > 0";
+/// Whether a row's list of stores has the one of the second parameter: mostly it is the only one, and that is told faster.
+const HELD: &str = "(stores = ?2 OR instr(',' || stores || ',', ',' || ?2 || ',') > 0)";
 /// The row's list without it.
 const WITHOUT: &str = "trim(replace(',' || stores || ',', ',' || ?2 || ',', ','), ',')";
 
