@@ -20,7 +20,7 @@ use glimpse::embed::{EmbedError, ImageEmbeddingProvider};
 use glimpse::imaging::{ImagingSettings, PreparedImage, Preprocessing};
 use glimpse::index::Stores;
 use glimpse::index::embedded::EmbeddedIndex;
-use glimpse::pipeline::{Fate, Pipeline, PipelineSettings, Run, Stages, Task};
+use glimpse::pipeline::{Fate, Leave, Pipeline, PipelineSettings, Run, Stages, Task};
 use glimpse::source::{Fetched, ImageSource, NewObject, Scope, SourceError};
 use image::imageops::FilterType;
 use tokio_util::sync::CancellationToken;
@@ -108,7 +108,7 @@ async fn main() {
     let limits = ImagingSettings::default().limits();
     let pipeline = Pipeline::new(Arc::new(Memory(file)), provider, stores, limits, &PipelineSettings::default());
     let stages = Arc::new(Stages::new(pipeline.lanes(), None));
-    let run = Run { collection, space, stages: stages.clone() };
+    let run = Run { collection, space, stages: stages.clone(), leave: Leave::default() };
     let tasks = stream::iter((0_i64..).take(images).map(move |ticket| {
         let uri = ImageUri::new("b", &format!("{ticket}.jpg"));
         let image = ImageRef { uri, etag: Some("e".into()), size_bytes, modified: None };

@@ -20,7 +20,7 @@ use glimpse::embed::{ClipProvider, ImageEmbeddingProvider, Probed, Proof, Remote
 use glimpse::imaging::{ImagingSettings, Resize};
 use glimpse::index::Stores;
 use glimpse::index::embedded::EmbeddedIndex;
-use glimpse::pipeline::{Fate, Pipeline, PipelineSettings, Run, Stages, Task};
+use glimpse::pipeline::{Fate, Leave, Pipeline, PipelineSettings, Run, Stages, Task};
 use glimpse::source::{S3Settings, S3Source, Scope};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -136,7 +136,7 @@ impl Bare {
             metadata: BTreeMap::new(),
         });
         let (outcomes, mut arrived) = tokio::sync::mpsc::channel(64);
-        let run = Run { collection, space, stages };
+        let run = Run { collection, space, stages, leave: Leave::default() };
         let work = self.pipeline.run(run, tasks.chunks(64), outcomes, CancellationToken::new());
         let count = async {
             let mut done = 0;

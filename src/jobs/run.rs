@@ -16,7 +16,7 @@ use super::sync;
 use super::trouble::JobTrouble;
 use crate::domain::{Executor, JobRecord, JobState, Space};
 use crate::index::{Ensured, ImageIndex};
-use crate::pipeline::{Run, Stages};
+use crate::pipeline::{Leave, Run, Stages};
 
 impl Inner {
     /// Makes a job live and runs it in a task of its own.
@@ -125,7 +125,8 @@ impl Inner {
             more: live.more.clone(),
         });
         let pool = Pool::new(self.pipeline.clone(), broker.clone());
-        let run = Run { collection: spec.collection.clone(), space: space.clone(), stages: live.stages.clone() };
+        let (collection, stages) = (spec.collection.clone(), live.stages.clone());
+        let run = Run { collection, space: space.clone(), stages, leave: Leave::default() };
         let plan = async {
             self.within_grace(live, planner.plan(job, &live.stop)).await.unwrap_or(Ok(()))?;
             let (_, complete) = self.ledger.listing(job.id).await?;

@@ -7,6 +7,7 @@
 
 pub mod budget;
 mod halving;
+mod leave;
 mod settings;
 mod stages;
 mod steps;
@@ -32,6 +33,7 @@ use crate::source::ImageSource;
 use crate::telemetry::metrics::{Counter, families};
 
 pub use budget::ByteBudget;
+pub use leave::{Leave, Until};
 pub use settings::{Lanes, PipelineSettings};
 pub use stages::Stages;
 pub use timings::{StageReport, StageTimes, StagesReport, Timings};
@@ -108,6 +110,8 @@ pub struct Run {
     pub space: Arc<Space>,
     /// Where timings go.
     pub stages: Arc<Stages>,
+    /// Until when what was read may be written.
+    pub leave: Leave,
 }
 
 /// The chain with its parts; one for the whole service, so that its bounds hold over all jobs together.

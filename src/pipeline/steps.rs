@@ -177,6 +177,7 @@ impl Steps {
         // By id: any key may be in the bucket, but not every key plus a prefix may.
         let key = format!("{prefix}{}.jpg", uri.id());
         let object = NewObject { bytes, content_type: "image/jpeg".to_owned(), ..NewObject::default() };
+        self.0.run.leave.granted().await;
         match pipeline.source.put(&ImageUri::new(uri.bucket(), &key), object).await {
             Ok(()) => ready.thumbnail_key = Some(key),
             Err(error) => tracing::warn!(image.uri = %uri, %error, "thumbnail not written"),

@@ -16,7 +16,7 @@ use crate::embed::EmbedError;
 use crate::jobs::lease::{LeaseBroker, LeaseError};
 use crate::jobs::wire::{JoinRequest, PROTOCOL, VERSION};
 use crate::jobs::{Ended, Pool, PoolError};
-use crate::pipeline::{Pipeline, Run, RunError, Stages};
+use crate::pipeline::{Leave, Pipeline, Run, RunError, Stages};
 
 pub use broker::ServiceBroker;
 pub use client::{ServiceClient, WorkerSettings};
@@ -113,7 +113,8 @@ impl Worker {
             let broker = Arc::new(ServiceBroker::new(client, introduction, joined.lease_seconds, measures));
             let threads = self.pipeline.lanes().prepare;
             self.say(&broker, format!("begins: {threads} threads, version {VERSION}")).await;
-            let run = Run { collection: joined.collection, space: Arc::new(joined.space), stages };
+            let (collection, space) = (joined.collection, Arc::new(joined.space));
+            let run = Run { collection, space, stages, leave: Leave::default() };
             match Pool::new(self.pipeline.clone(), broker.clone()).work(run, drain).await {
                 Ok(Ended::Over) | Err(PoolError::Lease(LeaseError::Over)) => return Ok(()),
                 Ok(Ended::Lost) => {

@@ -9,7 +9,7 @@ use glimpse::domain::{CollectionName, DependencyError, FailureClass, Holders, Im
 use glimpse::embed::{EmbedError, ImageEmbeddingProvider, Resilient};
 use glimpse::imaging::ImagingSettings;
 use glimpse::index::Stores;
-use glimpse::pipeline::{Fate, Outcome, Pipeline, PipelineSettings, Run, RunError, Stages, Task};
+use glimpse::pipeline::{Fate, Leave, Outcome, Pipeline, PipelineSettings, Run, RunError, Stages, Task};
 use glimpse::resilience::{Breaker, BreakerSettings, Guard, WaitBoard};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -74,7 +74,12 @@ impl Chain {
 pub(crate) async fn run(pipeline: &Pipeline, tasks: &[Task]) -> (Result<(), RunError>, Vec<Outcome>) {
     let (outcomes, mut reports) = mpsc::channel(1);
     let stages = Arc::new(Stages::new(pipeline.lanes(), None));
-    let run = Run { collection: CollectionName::parse("c").unwrap(), space: Arc::new(mean_space()), stages };
+    let run = Run {
+        collection: CollectionName::parse("c").unwrap(),
+        space: Arc::new(mean_space()),
+        stages,
+        leave: Leave::default(),
+    };
     let chain = pipeline.run(run, batches(tasks), outcomes, CancellationToken::new());
     let collect = async {
         let mut all = Vec::new();
@@ -221,7 +226,12 @@ async fn a_stop_takes_nothing_new_and_finishes_what_is_in_flight() {
     let chain = chain(keyed([9; 200]), provider, MemoryIndex::default(), &PipelineSettings::default());
     let (outcomes, mut reports) = mpsc::channel(1);
     let stages = Arc::new(Stages::new(chain.pipeline.lanes(), None));
-    let run = Run { collection: CollectionName::parse("c").unwrap(), space: Arc::new(mean_space()), stages };
+    let run = Run {
+        collection: CollectionName::parse("c").unwrap(),
+        space: Arc::new(mean_space()),
+        stages,
+        leave: Leave::default(),
+    };
     let stop = CancellationToken::new();
     let work = chain.pipeline.run(run, batches(&chain.tasks()), outcomes, stop.clone());
     let collect = async {
@@ -258,7 +268,12 @@ async fn a_listing_that_ebbs_does_not_hold_a_part_of_a_chunk() {
     let chain = chain(keyed([9; 3]), MeanProvider::default(), MemoryIndex::default(), &PipelineSettings::default());
     let (outcomes, mut reports) = mpsc::channel(16);
     let stages = Arc::new(Stages::new(chain.pipeline.lanes(), None));
-    let run = Run { collection: CollectionName::parse("c").unwrap(), space: Arc::new(mean_space()), stages };
+    let run = Run {
+        collection: CollectionName::parse("c").unwrap(),
+        space: Arc::new(mean_space()),
+        stages,
+        leave: Leave::default(),
+    };
     let endless = batches(&chain.tasks()).chain(stream::pending());
     let work = chain.pipeline.run(run, endless, outcomes, CancellationToken::new());
     let three = async {

@@ -12,7 +12,7 @@ use glimpse::index::Stores;
 use glimpse::jobs::lease::{LeaseBroker, LeaseError, Offer, Standing};
 use glimpse::jobs::ledger::{Batch, Held, Report};
 use glimpse::jobs::{Ended, Pool, PoolError};
-use glimpse::pipeline::{Pipeline, PipelineSettings, Run, Stages, Task};
+use glimpse::pipeline::{Leave, Pipeline, PipelineSettings, Run, Stages, Task};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -103,7 +103,12 @@ async fn work(broker: &Arc<Scripted>, takes: Duration) -> (Result<Ended, PoolErr
     let stages = Arc::new(Stages::new(PipelineSettings::default().lanes(), None));
     let collection = CollectionName::parse("c").unwrap();
     let begun = Instant::now();
-    let worked = pool.work(Run { collection, space: Arc::new(mean_space()), stages }, &CancellationToken::new()).await;
+    let worked = pool
+        .work(
+            Run { collection, space: Arc::new(mean_space()), stages, leave: Leave::default() },
+            &CancellationToken::new(),
+        )
+        .await;
     (worked, begun.elapsed())
 }
 

@@ -1,68 +1,14 @@
 //! Jobs whose workers are elsewhere: the real binary as a worker, killed, frozen, sent away and turned away.
 
-use std::process::{Child, Command, Stdio};
-
-use futures::TryStreamExt;
 use glimpse::api::replies::{JobReply, SubmitReply};
-use glimpse::domain::{CollectionName, ImageRecord, Payload};
-use glimpse::index::ImageIndex;
+use glimpse::domain::{ImageRecord, Payload};
 use glimpse::index::embedded::EmbeddedIndex;
 use glimpse::jobs::wire::PROTOCOL;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
+use crate::support::worker::{Worker, points, submit};
 use crate::support::{TestApp, demo_picture};
-
-/// A worker process; ends with the test.
-struct Worker {
-    child: Child,
-}
-
-impl Worker {
-    fn start(app: &TestApp, job: &SubmitReply, name: &str, more: &[(&str, &str)]) -> Self {
-        let token = job.worker_token.as_deref().unwrap();
-        Self::with_token(app, &job.job_id, token, name, more)
-    }
-
-    fn with_token(app: &TestApp, job: &str, token: &str, name: &str, more: &[(&str, &str)]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
-        command.args(["worker", "--service", &app.url, "--job", job, "--name", name]);
-        command.env("GLIMPSE_WORKER_TOKEN", token).env("GLIMPSE_DATA_DIR", app.data());
-        command.env("S3_ENDPOINT", app.bucket_url()).envs(app.bucket_pair());
-        command.envs([("GLIMPSE_EMBED_THREADS", "1"), ("IMAGE_BATCH_SIZE", "2")]).envs(more.iter().copied());
-        command.current_dir(std::env::temp_dir()).stdout(Stdio::null()).stderr(Stdio::piped()).stdin(Stdio::null());
-        Self { child: command.spawn().unwrap() }
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
-    }
-
-    /// Its exit code and what it said.
-    async fn ended(mut self) -> (Option<i32>, String) {
-        let stderr = self.child.stderr.take().unwrap();
-        tokio::task::spawn_blocking(move || {
-            let said = std::io::read_to_string(stderr).unwrap();
-            (self.child.wait().unwrap().code(), said)
-        })
-        .await
-        .unwrap()
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-async fn submit(app: &TestApp, body: Value) -> SubmitReply {
-    let (status, reply) = app.post("/jobs/images", body).await;
-    assert_eq!(status, StatusCode::ACCEPTED, "{reply}");
-    serde_json::from_value(reply).unwrap()
-}
 
 /// Pictures that differ, so that a record under the wrong name would be seen.
 async fn put_pictures(app: &TestApp, count: usize) {
@@ -71,15 +17,6 @@ async fn put_pictures(app: &TestApp, count: usize) {
         app.put(&format!("images/{number:03}.jpg"), demo_picture(kinds[number % kinds.len()])).await;
     }
     app.put("images/broken.jpg", demo_picture("cat.jpg")[..2000].to_vec()).await;
-}
-
-/// Every record of a collection.
-async fn points(index: &EmbeddedIndex, collection: &str) -> Vec<ImageRecord> {
-    let name = CollectionName::parse(collection).unwrap();
-    let ids: Vec<_> = index.scan(&name).try_collect().await.unwrap();
-    let mut points = index.get(&name, &ids).await.unwrap();
-    points.sort_by_key(|point| point.id);
-    points
 }
 
 /// Whether two runs made the same record: all but the moment, and but for what a model's sums differ by in other batches.

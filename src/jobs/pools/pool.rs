@@ -1,6 +1,7 @@
 //! The pool: leases as the chain takes, reports as the chain gives, renews while it works.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::stream::{self, Stream};
 use tokio::sync::mpsc;
@@ -8,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::held::{Holdings, finished};
 use crate::jobs::lease::{LeaseBroker, LeaseError, Offer, Standing};
-use crate::pipeline::{Outcome, Pipeline, Run, RunError, Task};
+use crate::pipeline::{Leave, Outcome, Pipeline, Run, RunError, Task, Until};
 
 /// Outcomes that may wait for their report.
 const QUEUE: usize = 256;
@@ -50,6 +51,8 @@ pub enum PoolError {
 struct Shared {
     broker: Arc<dyn LeaseBroker>,
     holdings: Holdings,
+    /// To write what is held: as long as the leases last.
+    leave: Leave,
     /// Take nothing new.
     stop: CancellationToken,
     /// Give up what is in flight.
@@ -73,11 +76,13 @@ impl Pool {
         let shared = Arc::new(Shared {
             broker: self.broker.clone(),
             holdings: Holdings::default(),
+            leave: term(&*self.broker).map_or_else(Leave::default, |term| Leave::until(Until::after(term))),
             // The chain stops itself where a dependency breaks; the listing and the job are told by the error.
             stop: stop.child_token(),
             lost: CancellationToken::new(),
             trouble: Mutex::new(None),
         });
+        let run = Run { leave: shared.leave.clone(), ..run };
         let chain = self.pipeline.run(run, batches(shared.clone()), outcomes, shared.stop.clone());
         let (worked, ()) = tokio::select! {
             ended = async { tokio::join!(chain, shared.report(reports)) } => ended,
@@ -90,6 +95,11 @@ impl Pool {
         }
         Ok(worked.map(|()| Ended::Over)?)
     }
+}
+
+/// How long a lease lasts that is not renewed: three times as long as until it is to be.
+fn term(broker: &dyn LeaseBroker) -> Option<Duration> {
+    broker.renew_every().map(|pause| pause * 3)
 }
 
 /// Leases as the chain takes.
@@ -131,9 +141,16 @@ impl Shared {
         let Some(pause) = self.broker.renew_every() else { return std::future::pending().await };
         loop {
             tokio::time::sleep(pause).await;
+            // Counted from before it is asked: the service counts from later.
+            let until = term(&*self.broker).map(Until::after);
             // Told even where nothing is held: it is how the pool hears that it shall stop.
             match self.broker.renew(self.holdings.leases()).await {
-                Ok(standing) => self.heed(&standing),
+                Ok(standing) => {
+                    self.heed(&standing);
+                    if let Some(until) = until.filter(|_| !self.lost.is_cancelled()) {
+                        self.leave.prolong(until);
+                    }
+                }
                 Err(error) => {
                     self.broke(error);
                     return;

@@ -1,6 +1,7 @@
 //! Somebody between a client and an HTTP service, who passes requests on as they are, or answers them himself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -8,12 +9,17 @@ use axum::extract::{Request, State};
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 /// What becomes of a request.
 pub(crate) enum Verdict {
     /// The service answers it.
     Passes,
+    /// The same, after so long.
+    PassesAfter(Duration),
+    /// The same, once that is true.
+    PassesWhen(watch::Receiver<bool>),
     /// This status and this body.
     Says(u16, &'static str),
 }
@@ -45,8 +51,13 @@ impl Between {
 
 /// With all its headers, `Host` too: it is part of what is signed.
 async fn pass(State((http, to, judge)): State<(reqwest::Client, String, Judge)>, request: Request) -> Response {
-    if let Verdict::Says(status, body) = judge(request.uri()) {
-        return (axum::http::StatusCode::from_u16(status).unwrap(), body).into_response();
+    match judge(request.uri()) {
+        Verdict::Passes => {}
+        Verdict::PassesAfter(time) => tokio::time::sleep(time).await,
+        Verdict::PassesWhen(mut released) => drop(released.wait_for(|released| *released).await),
+        Verdict::Says(status, body) => {
+            return (axum::http::StatusCode::from_u16(status).unwrap(), body).into_response();
+        }
     }
     let (head, body) = request.into_parts();
     let target = format!("{to}{}", head.uri.path_and_query().map_or("/", |path| path.as_str()));

@@ -12,6 +12,7 @@ pub(crate) mod ray;
 pub(crate) mod scripted;
 pub(crate) mod watched;
 pub(crate) mod wire;
+pub(crate) mod worker;
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,79 @@
+//! `glimpse worker` as a process of its own, and what it leaves in the index.
+
+use std::process::{Child, Command, Stdio};
+
+use futures::TryStreamExt;
+use glimpse::api::replies::SubmitReply;
+use glimpse::domain::{CollectionName, ImageRecord};
+use glimpse::index::ImageIndex;
+use glimpse::index::embedded::EmbeddedIndex;
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use super::TestApp;
+
+/// A worker process; ends with the test.
+pub(crate) struct Worker {
+    child: Child,
+}
+
+impl Worker {
+    pub(crate) fn start(app: &TestApp, job: &SubmitReply, name: &str, more: &[(&str, &str)]) -> Self {
+        let token = job.worker_token.as_deref().unwrap();
+        Self::with_token(app, &job.job_id, token, name, more)
+    }
+
+    pub(crate) fn with_token(app: &TestApp, job: &str, token: &str, name: &str, more: &[(&str, &str)]) -> Self {
+        Self::through(&app.url, app, job, token, name, more)
+    }
+
+    /// Of the service that is reached at that URL.
+    pub(crate) fn through(url: &str, app: &TestApp, job: &str, token: &str, name: &str, more: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
+        command.args(["worker", "--service", url, "--job", job, "--name", name]);
+        command.env("GLIMPSE_WORKER_TOKEN", token).env("GLIMPSE_DATA_DIR", app.data());
+        command.env("S3_ENDPOINT", app.bucket_url()).envs(app.bucket_pair());
+        command.envs([("GLIMPSE_EMBED_THREADS", "1"), ("IMAGE_BATCH_SIZE", "2")]).envs(more.iter().copied());
+        command.current_dir(std::env::temp_dir()).stdout(Stdio::null()).stderr(Stdio::piped()).stdin(Stdio::null());
+        Self { child: command.spawn().unwrap() }
+    }
+
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+    }
+
+    /// Its exit code and what it said.
+    pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
+        let stderr = self.child.stderr.take().unwrap();
+        tokio::task::spawn_blocking(move || {
+            let said = std::io::read_to_string(stderr).unwrap();
+            (self.child.wait().unwrap().code(), said)
+        })
+        .await
+        .unwrap()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// A job whose workers are elsewhere.
+pub(crate) async fn submit(app: &TestApp, body: Value) -> SubmitReply {
+    let (status, reply) = app.post("/jobs/images", body).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{reply}");
+    serde_json::from_value(reply).unwrap()
+}
+
+/// Every record of a collection.
+pub(crate) async fn points(index: &EmbeddedIndex, collection: &str) -> Vec<ImageRecord> {
+    let name = CollectionName::parse(collection).unwrap();
+    let ids: Vec<_> = index.scan(&name).try_collect().await.unwrap();
+    let mut points = index.get(&name, &ids).await.unwrap();
+    points.sort_by_key(|point| point.id);
+    points
+}
