@@ -40,7 +40,7 @@ export const onLocked = (callback) => (locked = callback);
 export async function ask(path, options = {}) {
   let response;
   try {
-    response = await fetch(path, { headers: { accept: "application/json", ...options.headers }, ...options });
+    response = await fetch(path, { ...options, headers: { accept: "application/json", ...options.headers } });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw failure(0, null);

@@ -30,7 +30,7 @@ export class Grid {
       this.hits.push(hit);
       const bar = el("span", { class: "bar" }, el("span"));
       const picture = el("img", { src: hit.thumbnail, alt: "", loading: index < 24 ? "eager" : "lazy", decoding: "async", draggable: false });
-      picture.addEventListener("error", () => tile.classList.add("missing"), { once: true });
+      picture.addEventListener("error", () => this.gone(picture, hit), { once: true });
       const tile = el("button", { type: "button", class: "hit", title: hit.s3_key, tabIndex: index ? -1 : 0, onclick: () => this.onOpen(index), onfocus: () => this.rove(index) },
         picture,
         el("span", { class: "score" }, bar, el("span", {}, hit.score.toFixed(3)), marks[at] ? el("span", { class: "mark" }, marks[at]) : null,
@@ -41,6 +41,13 @@ export class Grid {
     }
     this.scale();
     this.lay();
+  }
+
+  /** Words in place of a picture that does not come. */
+  gone(picture, hit) {
+    const words = el("span", { class: "gone" }, `${hit.s3_key.split("/").at(-1)} cannot be shown just now`);
+    words.style.height = picture.style.height;
+    picture.replaceWith(words);
   }
 
   /** Bars over what the results span: a cosine by itself says little. */
