@@ -33,9 +33,9 @@ export class Grid {
       picture.addEventListener("error", () => this.gone(picture, hit), { once: true });
       const tile = el("button", { type: "button", class: "hit", title: hit.s3_key, tabIndex: index ? -1 : 0, onclick: () => this.onOpen(index), onfocus: () => this.rove(index) },
         picture,
-        el("span", { class: "score" }, bar, el("span", {}, hit.score.toFixed(3)), marks[at] ? el("span", { class: "mark" }, marks[at]) : null,
+        el("span", { class: "score" }, bar, el("span", {}, hit.score.toFixed(3)), marks[at] ? el("span", { class: `mark ${marks[at].kind}`, title: marks[at].words }, marks[at].short) : null,
           hit.identical ? el("span", { class: "mark" }, "same file") : null));
-      tile.setAttribute("aria-label", `${hit.s3_key}, score ${hit.score.toFixed(3)}, result ${index + 1}${marks[at] ? `, ${marks[at]}` : ""}`);
+      tile.setAttribute("aria-label", `${hit.s3_key}, score ${hit.score.toFixed(3)}, result ${index + 1}${marks[at] ? `, ${marks[at].words}` : ""}`);
       this.tiles.push({ tile, bar: bar.firstChild, item: el("li", {}, tile) });
       this.list.append(this.tiles[index].item);
     }

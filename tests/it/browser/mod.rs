@@ -4,5 +4,6 @@ mod driver;
 mod everyone;
 mod jobs;
 mod search;
+mod stores;
 
 pub(crate) use driver::Browser;
