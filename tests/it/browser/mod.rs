@@ -3,6 +3,7 @@
 mod driver;
 mod everyone;
 mod jobs;
+mod restart;
 mod search;
 mod stores;
 
