@@ -67,9 +67,8 @@ export class Grid {
     const target = width < 560 ? 132 : width < 1800 ? 190 : 236;
     let row = [];
     let shapes = 0;
-    const close = (full) => {
-      const room = width - GAP * (row.length - 1);
-      const height = full ? room / shapes : Math.min(target, room / shapes);
+    const filled = (count, ratios) => (width - GAP * (count - 1)) / ratios;
+    const close = (height) => {
       for (const { index, ratio } of row) {
         const { item, tile } = this.tiles[index];
         item.style.width = `${Math.floor(ratio * height * 100) / 100}px`;
@@ -81,11 +80,14 @@ export class Grid {
     };
     this.hits.forEach((hit, index) => {
       const ratio = shape(hit);
+      const without = filled(row.length, shapes);
+      // A wide one after narrow ones would make them all tiny: where the row is nearer to the target without it, it is full.
+      if (row.length && target / filled(row.length + 1, shapes + ratio) > Math.max(1, without / target)) close(without);
       row.push({ index, ratio });
       shapes += ratio;
-      if (shapes * target + GAP * (row.length - 1) >= width) close(true);
+      if (filled(row.length, shapes) <= target) close(filled(row.length, shapes));
     });
-    if (row.length) close(false);
+    if (row.length) close(Math.min(target, filled(row.length, shapes)));
   }
 
   /** One stop for the tab key; arrows go from there. */

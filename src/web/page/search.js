@@ -71,7 +71,8 @@ function welcome() {
 
 /** The form, filled from a query and read into one. */
 function searchForm() {
-  const words = el("input", { id: "words", type: "search", name: "q", placeholder: "a fox carrying a fish", autocomplete: "off", maxLength: 1000, "aria-label": "Words to search for" });
+  const words = el("input", { id: "words", type: "search", name: "q", placeholder: "a fox carrying a fish", autocomplete: "off", maxLength: 1000, "aria-label": "Words to search for",
+    onkeydown: (event) => { if (event.key === "ArrowDown" && grids[0]?.hits.length) { event.preventDefault(); grids[0].focus(0); } } });
   const file = el("input", { type: "file", accept: "image/jpeg,image/png,image/webp,image/gif", class: "visually-hidden", tabIndex: -1, "aria-hidden": "true", onchange: () => { if (file.files[0]) by(file.files[0]); file.value = ""; } });
   const chip = el("div", { class: "chip", hidden: true });
   const collection = el("select", { name: "collection" });

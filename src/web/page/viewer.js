@@ -44,7 +44,12 @@ export function open(grid, index, { query, go }) {
     else if (event.key === "m") like();
   });
 
-  const leave = (address) => { box.close(); go(address); };
+  const leave = async (address) => {
+    box.close();
+    await go(address);
+    // Keys go on from the new results: the picture that had the focus is gone.
+    document.querySelector(".hit")?.focus();
+  };
   const plain = { meta: [], ...(query.collection ? { collection: query.collection } : {}), ...(query.provider ? { provider: query.provider } : {}) };
   const like = () => leave(queries.address({ ...plain, like: grid.hits[at].id }));
   const same = () => leave(queries.address({ ...plain, like: grid.hits[at].id, min_score: SAME }));

@@ -1,5 +1,6 @@
 //! The page as people use it, in a real browser.
 
+mod awkward;
 mod driver;
 mod everyone;
 mod jobs;
