@@ -71,31 +71,39 @@ const AGAIN = 2000;
 
 /**
  * A stream of events that comes back by itself, also after the service was started anew. `onState(is, error)` hears whether
- * it is there, and what ends it for good.
+ * it is there, and what ends it for good. A page that nobody looks at lets go of it: a browser has six connections to a
+ * service, and three such pages would take them all.
  */
 export function follow(path, kind, onData, onState = () => {}) {
   let events, timer, last;
-  let left = false;
+  const close = () => {
+    clearTimeout(timer);
+    events?.close();
+    events = null;
+  };
   const open = () => {
-    if (left) return;
-    // A browser says by itself where it was, but not in a stream of ours that is begun anew.
+    close();
+    if (document.hidden) return;
+    // A browser says by itself where it was, but not in a stream that is begun anew.
     events = new EventSource(last ? `${path}?offset=${last}` : path);
     events.addEventListener(kind, (event) => { last = event.lastEventId || last; onState(true); onData(event.data); });
     events.addEventListener("open", () => onState(true));
     events.addEventListener("error", () => {
       onState(false);
       // A browser comes back after a stream that broke off, and never after an answer that was none: that is up to us.
-      if (events.readyState === EventSource.CLOSED) again();
+      if (events?.readyState === EventSource.CLOSED) again();
     });
   };
   const again = () => {
-    clearTimeout(timer);
-    if (!left) timer = setTimeout(() => ask(path).then(open, (error) => (error.status === 404 ? onState(false, error) : again())), AGAIN);
+    close();
+    const asked = () => ask(path).then(() => timer && open(), (error) => (error.status === 404 ? onState(false, error) : timer && again()));
+    timer = setTimeout(asked, AGAIN);
   };
+  document.addEventListener("visibilitychange", open);
   open();
   return () => {
-    left = true;
-    clearTimeout(timer);
-    events.close();
+    document.removeEventListener("visibilitychange", open);
+    close();
+    timer = null;
   };
 }

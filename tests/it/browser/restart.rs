@@ -133,3 +133,21 @@ async fn one_searches_while_a_job_runs_that_was_begun_in_the_page() {
     browser.until("document.querySelector('.job-list .state.succeeded')").await;
     browser.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn jobs_that_are_watched_in_many_tabs_leave_the_search_its_connections() {
+    let clip = CheapClip::start(Duration::from_millis(200)).await;
+    let app = slow(&clip, &[]).await;
+    fill(&app, 250).await;
+    let id = app.submit(json!({"s3_prefix": "images/"})).await;
+    let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
+    for _ in 0..4 {
+        browser.goto(&format!("/?view=jobs&id={id}")).await;
+        browser.until(&format!("document.querySelector('.job .state.running') && {INDEXED} > 0")).await;
+        browser.tab().await;
+    }
+    browser.goto("/?q=a+cat").await;
+    browser.until("document.querySelectorAll('.hit').length > 0").await;
+    assert_eq!(app.job(&id).await.status, "RUNNING");
+    browser.close().await;
+}
