@@ -31,11 +31,13 @@ export class Grid {
       const bar = el("span", { class: "bar" }, el("span"));
       const picture = el("img", { src: hit.thumbnail, alt: "", loading: index < 24 ? "eager" : "lazy", decoding: "async", draggable: false });
       picture.addEventListener("error", () => this.gone(picture, hit), { once: true });
-      const tile = el("button", { type: "button", class: "hit", title: hit.s3_key, tabIndex: index ? -1 : 0, onclick: () => this.onOpen(index), onfocus: () => this.rove(index) },
+      // What stands under a picture is part of its name, as it stands there: who speaks to the page says what they see.
+      const mark = [marks[at], hit.identical ? { kind: "same", short: "same file" } : null].filter(Boolean);
+      const seen = [hit.score.toFixed(3), ...mark.map(({ short }) => short)];
+      const words = [hit.s3_key, `score ${seen.join(" ")}`, `result ${index + 1}`, ...mark.flatMap(({ words }) => words ?? [])].join(", ");
+      const tile = el("button", { type: "button", class: "hit", title: hit.s3_key, "aria-label": words, tabIndex: index ? -1 : 0, onclick: () => this.onOpen(index), onfocus: () => this.rove(index) },
         picture,
-        el("span", { class: "score" }, bar, el("span", {}, hit.score.toFixed(3)), marks[at] ? el("span", { class: `mark ${marks[at].kind}`, title: marks[at].words }, marks[at].short) : null,
-          hit.identical ? el("span", { class: "mark" }, "same file") : null));
-      tile.setAttribute("aria-label", `${hit.s3_key}, score ${hit.score.toFixed(3)}, result ${index + 1}${marks[at] ? `, ${marks[at].words}` : ""}`);
+        el("span", { class: "score" }, bar, el("span", {}, seen[0]), mark.map(({ kind, short, words }) => [" ", el("span", { class: `mark ${kind}`, title: words }, short)])));
       this.tiles.push({ tile, bar: bar.firstChild, item: el("li", {}, tile) });
       this.list.append(this.tiles[index].item);
     }

@@ -21,7 +21,14 @@ export function open(grid, index, { query, go }) {
   const picture = el("img", { class: "large", alt: "" });
   const trouble = el("p", { class: "warning", role: "alert", hidden: true });
   const facts = el("div", { class: "facts" });
-  const box = el("dialog", { class: "viewer", "aria-label": "Picture", tabIndex: -1, onclose: () => { box.remove(); dialog = null; grid.focus(at); } });
+  const box = el("dialog", { class: "viewer", "aria-label": "Picture", tabIndex: -1, onclose: () => {
+    box.remove();
+    dialog = null;
+    // The page has its scroll bar again and is narrower: before the rows are laid anew each is broken in two, and a picture
+    // that gets the focus there has the page stand elsewhere.
+    grid.lay();
+    grid.focus(at);
+  } });
   const before = button("‹", () => turn(-1), { class: "turn before", "aria-label": "The picture before" });
   const after = button("›", () => turn(1), { class: "turn after", "aria-label": "The next picture" });
   box.append(

@@ -85,7 +85,11 @@ async fn a_file_that_cannot_be_shown_says_why_and_has_its_thumbnail_while_there_
     browser.until("document.querySelector('.large').naturalWidth > 0").await;
     // The sentence belongs to one picture alone.
     open(&browser, "images/coffee.jpg").await;
-    browser.until("document.querySelector('.stage .warning').hidden && document.querySelector('.large').naturalWidth > 256").await;
+    browser
+        .until(
+            "document.querySelector('.stage .warning').hidden && document.querySelector('.large').naturalWidth > 256",
+        )
+        .await;
 
     // In the grid words stand where no thumbnail comes.
     let none = "document.querySelector('.viewer').close(); const img = document.querySelector('.hit img'); img.src = '/images/none/thumbnail'; img.loading = 'eager'";

@@ -11,8 +11,7 @@ use crate::support::{TestApp, demo_picture};
 /// A service that keeps its port when it is started again, with a provider that takes its time.
 async fn slow(clip: &CheapClip, more: &[(&str, &str)]) -> TestApp {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let own =
-        [("GLIMPSE_ADDR", free.as_str()), ("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str())];
+    let own = [("GLIMPSE_ADDR", free.as_str()), ("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str())];
     TestApp::with(&[&own, more].concat()).await
 }
 

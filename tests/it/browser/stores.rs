@@ -3,13 +3,15 @@
 use serde_json::json;
 
 use super::Browser;
+use super::everyone::{axe, no_violation};
 use crate::support::TestApp;
 use crate::support::qdrant::QdrantServer;
 
-/// The demo's pictures in the embedded store and in a Qdrant.
+/// The demo's pictures in the embedded store and in a Qdrant that is soon asked again once it failed.
 async fn both(qdrant: &QdrantServer) -> TestApp {
     let url = qdrant.url();
-    let variables = [("VECTOR_DB_PROVIDER", "embedded,qdrant"), ("QDRANT_URL", &url)];
+    let variables =
+        [("VECTOR_DB_PROVIDER", "embedded,qdrant"), ("QDRANT_URL", &url), ("VECTOR_DB_CIRCUIT_BREAKER_TIMEOUT", "1")];
     let app = TestApp::with(&variables).await;
     app.seed_demo().await;
     assert_eq!(app.ingest().await.counts.done, 26);
@@ -86,8 +88,7 @@ async fn two_stores_side_by_side_show_where_they_differ() {
     assert_eq!(browser.address().await, "/?q=a+cat&compare=embedded%2Cqdrant");
     let marks = "return [...document.querySelectorAll('.beside section')].map((side) =>
          [...side.querySelectorAll('.mark')].slice(0, 6).map((mark) => mark.innerText))";
-    let expected =
-        json!([["only here", "▼1", "▼1", "▼1", "only here", "▼2"], ["▲1", "▲1", "▲1", "▲2", "▲2", "▲2"]]);
+    let expected = json!([["only here", "▼1", "▼1", "▼1", "only here", "▼2"], ["▲1", "▲1", "▲1", "▲2", "▲2", "▲2"]]);
     assert_eq!(browser.run(marks).await, expected);
     let label = browser.see(".beside section:nth-child(2) .hit").await.attr("aria-label").await.unwrap().unwrap();
     assert!(label.ends_with("result 1, 1 place higher than in embedded"), "{label}");
@@ -104,6 +105,20 @@ async fn two_stores_side_by_side_show_where_they_differ() {
         for scheme in ["light", "dark"] {
             browser.scheme(scheme).await;
             browser.picture(&format!("beside-{width}-{scheme}")).await;
+        }
+    }
+    if let Some(axe) = axe() {
+        for scheme in ["light", "dark"] {
+            browser.scheme(scheme).await;
+            no_violation(&browser, &axe, &format!("side by side, {scheme}")).await;
+            qdrant.stop().await;
+            browser.click(".search button.main").await;
+            browser.see(".results .note").await;
+            no_violation(&browser, &axe, &format!("a store that is down, {scheme}")).await;
+            qdrant.restart().await;
+            let back = "document.querySelectorAll('.beside .hit').length > 26 || void
+                document.querySelector('.results .note button')?.click()";
+            browser.until(back).await;
         }
     }
     browser.close().await;
