@@ -3,6 +3,7 @@
 import { Failure, ask } from "./api.js";
 import { common, marks } from "./compare.js";
 import { button, el, field, note, number, say } from "./dom.js";
+import { catchPictures } from "./drop.js";
 import { Grid } from "./grid.js";
 import * as queries from "./query.js";
 import { open } from "./viewer.js";
@@ -20,7 +21,7 @@ export function show(main, goTo) {
   results = el("div", { class: "results" });
   form = searchForm();
   root.append(el("h1", { class: "visually-hidden" }, "Search"), form.element, about, results);
-  const stop = pictures();
+  const stop = catchPictures(root, by);
   choices().then(() => changed());
   return () => { stop(); clear(); running?.abort(); };
 }
@@ -172,31 +173,6 @@ function by(file) {
   delete query.like;
   delete query.min_score;
   return go(queries.address({ ...query, pic: queries.keep(file) }));
-}
-
-/** Pictures that are dropped or pasted anywhere on the view. */
-function pictures() {
-  const over = (event) => {
-    if (![...event.dataTransfer.types].includes("Files")) return;
-    event.preventDefault();
-    root.classList.add("dropping");
-  };
-  const away = (event) => { if (!event.relatedTarget) root.classList.remove("dropping"); };
-  const drop = (event) => {
-    root.classList.remove("dropping");
-    if (!event.dataTransfer.files.length) return;
-    event.preventDefault();
-    by(event.dataTransfer.files[0]);
-  };
-  const paste = (event) => {
-    const file = [...event.clipboardData.files][0];
-    if (!file) return;
-    event.preventDefault();
-    by(file);
-  };
-  const all = { dragover: over, dragleave: away, drop, paste };
-  for (const [name, listener] of Object.entries(all)) addEventListener(name, listener);
-  return () => { for (const [name, listener] of Object.entries(all)) removeEventListener(name, listener); };
 }
 
 /** One page of hits of one store. */
