@@ -24,6 +24,12 @@ export function note(words, ...actions) {
   return el("div", { class: "note" }, el("p", {}, words), ...actions);
 }
 
+/** Says over what is shown that it is old; in its place, where nothing is shown yet. */
+export function stale(place, words) {
+  if (!place.querySelector("table")) return place.replaceChildren(note(words));
+  if (!place.querySelector(".stale")) place.prepend(el("p", { class: "warning stale" }, `${words} What stands here is from before.`));
+}
+
 /** A button that is nothing but its words. */
 export function button(words, onclick, props = {}) {
   return el("button", { type: "button", onclick, ...props }, words);

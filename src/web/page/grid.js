@@ -30,17 +30,26 @@ export class Grid {
       this.hits.push(hit);
       const bar = el("span", { class: "bar" }, el("span"));
       const picture = el("img", { src: hit.thumbnail, alt: "", loading: index < 24 ? "eager" : "lazy", decoding: "async", draggable: false });
-      picture.addEventListener("error", () => tile.classList.add("missing"), { once: true });
-      const tile = el("button", { type: "button", class: "hit", title: hit.s3_key, tabIndex: index ? -1 : 0, onclick: () => this.onOpen(index), onfocus: () => this.rove(index) },
+      picture.addEventListener("error", () => this.gone(picture, hit), { once: true });
+      // What stands under a picture is part of its name, as it stands there: who speaks to the page says what they see.
+      const mark = [marks[at], hit.identical ? { kind: "same", short: "same file" } : null].filter(Boolean);
+      const seen = [hit.score.toFixed(3), ...mark.map(({ short }) => short)];
+      const words = [hit.s3_key, `score ${seen.join(" ")}`, `result ${index + 1}`, ...mark.flatMap(({ words }) => words ?? [])].join(", ");
+      const tile = el("button", { type: "button", class: "hit", title: hit.s3_key, "aria-label": words, tabIndex: index ? -1 : 0, onclick: () => this.onOpen(index), onfocus: () => this.rove(index) },
         picture,
-        el("span", { class: "score" }, bar, el("span", {}, hit.score.toFixed(3)), marks[at] ? el("span", { class: "mark" }, marks[at]) : null,
-          hit.identical ? el("span", { class: "mark" }, "same file") : null));
-      tile.setAttribute("aria-label", `${hit.s3_key}, score ${hit.score.toFixed(3)}, result ${index + 1}${marks[at] ? `, ${marks[at]}` : ""}`);
+        el("span", { class: "score" }, bar, el("span", {}, seen[0]), mark.map(({ kind, short, words }) => [" ", el("span", { class: `mark ${kind}`, title: words }, short)])));
       this.tiles.push({ tile, bar: bar.firstChild, item: el("li", {}, tile) });
       this.list.append(this.tiles[index].item);
     }
     this.scale();
     this.lay();
+  }
+
+  /** Words in place of a picture that does not come. */
+  gone(picture, hit) {
+    const words = el("span", { class: "gone" }, `${hit.s3_key.split("/").at(-1)} cannot be shown just now`);
+    words.style.height = picture.style.height;
+    picture.replaceWith(words);
   }
 
   /** Bars over what the results span: a cosine by itself says little. */
@@ -60,9 +69,8 @@ export class Grid {
     const target = width < 560 ? 132 : width < 1800 ? 190 : 236;
     let row = [];
     let shapes = 0;
-    const close = (full) => {
-      const room = width - GAP * (row.length - 1);
-      const height = full ? room / shapes : Math.min(target, room / shapes);
+    const filled = (count, ratios) => (width - GAP * (count - 1)) / ratios;
+    const close = (height) => {
       for (const { index, ratio } of row) {
         const { item, tile } = this.tiles[index];
         item.style.width = `${Math.floor(ratio * height * 100) / 100}px`;
@@ -74,11 +82,14 @@ export class Grid {
     };
     this.hits.forEach((hit, index) => {
       const ratio = shape(hit);
+      const without = filled(row.length, shapes);
+      // A wide one after narrow ones would make them all tiny: where the row is nearer to the target without it, it is full.
+      if (row.length && target / filled(row.length + 1, shapes + ratio) > Math.max(1, without / target)) close(without);
       row.push({ index, ratio });
       shapes += ratio;
-      if (shapes * target + GAP * (row.length - 1) >= width) close(true);
+      if (filled(row.length, shapes) <= target) close(filled(row.length, shapes));
     });
-    if (row.length) close(false);
+    if (row.length) close(Math.min(target, filled(row.length, shapes)));
   }
 
   /** One stop for the tab key; arrows go from there. */

@@ -41,6 +41,13 @@ export function watch(root, id, go) {
     head.append(el("p", { class: "wrong", role: "alert" }, error.message));
   }
 
+  function lost(error) {
+    if (!(error instanceof Failure)) throw error;
+    head.replaceChildren(error.status === 404
+      ? note("There is no such job (any more).")
+      : note(error.message, button("Try again", () => go(location.pathname + location.search))));
+  }
+
   ask(path).then((first) => {
     if (left) return;
     job = first;
@@ -53,11 +60,14 @@ export function watch(root, id, go) {
         close();
         if (before !== job.status) say(`The job has ended: ${job.status.toLowerCase()}.`);
       }
-    }, (is) => { if (there !== is) { there = is; draw(); } });
+    }, (is, error) => {
+      if (error) return lost(error);
+      if (there !== is) { there = is; draw(); }
+    });
     // The stream of a job that has ended comes to its end; a browser would open it again and again.
     const closeLog = follow(`${path}/logs`, "log", (line) => append(log, line), (is) => { if (!is && final(job)) closeLog(); });
     ends = [close, closeLog];
-  }, (error) => { if (error instanceof Failure) head.replaceChildren(note(error.status === 404 ? "There is no such job (any more)." : error.message)); });
+  }, lost);
   return () => {
     left = true;
     ends.forEach((end) => end());
@@ -94,6 +104,7 @@ function summary(job, there, { stop, retry }) {
     job.message ? el("p", { class: job.status === "FAILED" ? "wrong" : "quiet" }, job.message) : null,
     job.waiting_on ? el("p", { class: "warning" }, `Waits for ${job.waiting_on.dependency} since ${time(job.waiting_on.since)}: ${job.waiting_on.message}. Next try ${time(job.waiting_on.next_try)}.`) : null,
     el("dl", { class: "counts" }, facts.map(([name, count]) => el("div", {}, el("dt", {}, name), el("dd", {}, number(count))))),
+    counts.skipped ? el("p", { class: "quiet" }, "Skipped are folders, thumbnails, and names that do not end as those of a JPEG, PNG, WebP or GIF.") : null,
     job.plan ? plan(job.plan) : null,
     el("div", { class: "row" },
       over ? null : button("Stop", stop, { class: "danger" }),

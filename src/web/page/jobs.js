@@ -1,7 +1,7 @@
 // Jobs: start one, see them all, watch one.
 
 import { Failure, ask, send } from "./api.js";
-import { button, el, field, note, number, say } from "./dom.js";
+import { button, el, field, note, number, say, stale } from "./dom.js";
 import { watch } from "./job.js";
 
 let root, go, timer, leave;
@@ -36,7 +36,7 @@ function all() {
       if (!list.isConnected) return;
       list.replaceChildren(...(jobs.length ? [table(jobs)] : [note("No job has run yet. Start one above: it lists a bucket and indexes its pictures.")]));
     } catch (error) {
-      if (error instanceof Failure) list.replaceChildren(note(error.message));
+      if (error instanceof Failure) stale(list, error.message);
     }
   };
   draw();

@@ -4,6 +4,7 @@ import { button, el } from "./dom.js";
 
 const LIST = [
   ["/", "to the search field"],
+  ["↓", "in the search field: to the first picture"],
   ["← → ↑ ↓", "from picture to picture"],
   ["Enter", "open the picture, or start the search"],
   ["← →", "in an open picture: the one before, the next"],

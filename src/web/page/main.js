@@ -1,6 +1,7 @@
 // Which view is shown, by the address; and what all views have in common.
 
 import { ask, onLocked } from "./api.js";
+import { button, note } from "./dom.js";
 import { keys } from "./keys.js";
 import { signIn, signOut } from "./session.js";
 
@@ -21,7 +22,13 @@ async function show() {
     if (link.dataset.view === name) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
   }
-  const module = await view();
+  const module = await view().catch(() => null);
+  if (!module) {
+    leave();
+    [leave, shown] = [() => {}, null];
+    // Browsers remember that a part of the page did not come: only a new page asks for it again.
+    return main.replaceChildren(note("The service does not answer. Check that it runs, and load the page again.", button("Load the page again", () => location.reload())));
+  }
   if (shown === name && module.changed) return module.changed();
   leave();
   main.replaceChildren();
@@ -62,7 +69,9 @@ async function begin() {
     await signIn();
     document.getElementById("sign-out").hidden = false;
   }
-  return show();
+  await show();
+  // The other views, while the service is there: they say themselves when it is not.
+  for (const view of Object.values(views)) view().catch(() => {});
 }
 
 begin();

@@ -1,13 +1,17 @@
 // The search: one field for words and a picture, filters, results.
 
 import { Failure, ask } from "./api.js";
+import { common, marks } from "./compare.js";
 import { button, el, field, note, number, say } from "./dom.js";
+import { catchPictures } from "./drop.js";
 import { Grid } from "./grid.js";
 import * as queries from "./query.js";
 import { open } from "./viewer.js";
 
 const PAGE = 50;
 const MOST = 10_000;
+/** What a store is when another may answer instead. */
+const DOWN = ["unavailable", "dependency_failed", "dependency_timed_out", "dependency_refused", "dependency_full"];
 
 let root, go, form, results, about, running, grids, known;
 
@@ -17,13 +21,15 @@ export function show(main, goTo) {
   results = el("div", { class: "results" });
   form = searchForm();
   root.append(el("h1", { class: "visually-hidden" }, "Search"), form.element, about, results);
-  const stop = pictures();
+  const stop = catchPictures(root, by);
   choices().then(() => changed());
   return () => { stop(); clear(); running?.abort(); };
 }
 
 /** The address has changed: what it asks for is shown. */
-export function changed() {
+export async function changed() {
+  // The service was away when the page began; now it may be there.
+  if (known.failure) await choices();
   const query = queries.read();
   form.fill(query);
   document.title = query.q ? `${query.q} · Glimpse` : "Glimpse";
@@ -47,13 +53,14 @@ async function choices() {
     const [status, all] = await Promise.all([ask("/status"), ask("/collections").catch(() => ({ collections: [] }))]);
     known = { collections: all.collections, stores: status.stores, collection: status.collection, largest: status.max_image_bytes };
   } catch (error) {
-    if (error instanceof Failure) about.replaceChildren(note(error.message, button("Try again", () => go(location.href))));
+    if (error instanceof Failure) known.failure = error;
   }
   form.offer(known);
 }
 
 function welcome() {
   const name = queries.read().collection ?? known.collection;
+  if (known.failure) return about.replaceChildren(note(known.failure.message, button("Try again", () => changed())));
   const here = known.collections.find((collection) => collection.name === name);
   if (here?.count) {
     about.append(el("p", { class: "quiet" }, `${number(here.count)} pictures in “${name}”. Describe what you look for, or drop a picture here.`));
@@ -65,7 +72,8 @@ function welcome() {
 
 /** The form, filled from a query and read into one. */
 function searchForm() {
-  const words = el("input", { id: "words", type: "search", name: "q", placeholder: "a fox carrying a fish", autocomplete: "off", maxLength: 1000, "aria-label": "Words to search for" });
+  const words = el("input", { id: "words", type: "search", name: "q", placeholder: "a fox carrying a fish", autocomplete: "off", maxLength: 1000, "aria-label": "Words to search for",
+    onkeydown: (event) => { if (event.key === "ArrowDown" && grids[0]?.hits.length) { event.preventDefault(); grids[0].focus(0); } } });
   const file = el("input", { type: "file", accept: "image/jpeg,image/png,image/webp,image/gif", class: "visually-hidden", tabIndex: -1, "aria-hidden": "true", onchange: () => { if (file.files[0]) by(file.files[0]); file.value = ""; } });
   const chip = el("div", { class: "chip", hidden: true });
   const collection = el("select", { name: "collection" });
@@ -167,33 +175,8 @@ function by(file) {
   return go(queries.address({ ...query, pic: queries.keep(file) }));
 }
 
-/** Pictures that are dropped or pasted anywhere on the view. */
-function pictures() {
-  const over = (event) => {
-    if (![...event.dataTransfer.types].includes("Files")) return;
-    event.preventDefault();
-    root.classList.add("dropping");
-  };
-  const away = (event) => { if (!event.relatedTarget) root.classList.remove("dropping"); };
-  const drop = (event) => {
-    root.classList.remove("dropping");
-    if (!event.dataTransfer.files.length) return;
-    event.preventDefault();
-    by(event.dataTransfer.files[0]);
-  };
-  const paste = (event) => {
-    const file = [...event.clipboardData.files][0];
-    if (!file) return;
-    event.preventDefault();
-    by(file);
-  };
-  const all = { dragover: over, dragleave: away, drop, paste };
-  for (const [name, listener] of Object.entries(all)) addEventListener(name, listener);
-  return () => { for (const [name, listener] of Object.entries(all)) removeEventListener(name, listener); };
-}
-
 /** One page of hits of one store. */
-function page(query, provider, offset, signal) {
+async function page(query, provider, offset, signal) {
   const given = queries.parameters(query, { provider, limit: Math.min(PAGE, Number(query.limit) || PAGE), offset });
   if (!query.pic) return ask(`/search/images?${given}`, { signal });
   const file = queries.kept(query.pic);
@@ -209,46 +192,49 @@ async function find(query) {
   const stores = query.compare?.split(",").slice(0, 2) ?? [query.provider];
   results.classList.toggle("beside", stores.length === 2);
   results.setAttribute("aria-busy", "true");
-  try {
-    const first = await Promise.all(stores.map((store) => page(query, store, 0, signal)));
-    results.removeAttribute("aria-busy");
-    const ranks = first.map((reply) => new Map(reply.results.map((hit, rank) => [hit.id, rank])));
-    first.forEach((reply, side) => column(query, stores, side, reply, ranks[1 - side], signal));
-    tell(first);
-  } catch (error) {
-    if (error.name === "AbortError") return;
-    results.removeAttribute("aria-busy");
-    if (!(error instanceof Failure)) throw error;
-    const next = {
-      forgotten: null,
-      unknown_collection: el("a", { class: "button", href: "/?view=jobs" }, "Index a bucket"),
-    }[error.code];
-    about.replaceChildren(note(error.message, ...(next === undefined ? [button("Try again", () => changed())] : next ? [next] : [])));
-    say(error.message);
-  }
+  const asked = await Promise.allSettled(stores.map((store) => page(query, store, 0, signal)));
+  if (signal.aborted) return;
+  results.removeAttribute("aria-busy");
+  const wrong = asked.find((reply) => reply.reason && !(reply.reason instanceof Failure));
+  if (wrong) throw wrong.reason;
+  const replies = asked.map((reply) => reply.value);
+  if (!replies.some(Boolean)) return fail(query, asked[0].reason);
+  asked.forEach(({ value, reason }, side) => (value ? column(query, stores, side, value, replies[1 - side], signal) : lost(stores[side], reason)));
+  tell(replies, stores);
+}
+
+/** A sentence for what went wrong, and what to do next. */
+function fail(query, error) {
+  const again = button("Try again", () => changed());
+  const elsewhere = known.stores.find((store) => store.ready && store.name !== (query.provider ?? known.stores[0].name));
+  const down = DOWN.includes(error.code) && !query.compare && query.provider !== "all" && elsewhere;
+  const next = {
+    forgotten: [],
+    unknown_collection: [link("/?view=jobs", "Index a bucket")],
+  }[error.code] ?? [again, ...(down ? [link(queries.address({ ...query, provider: elsewhere.name }), `Search in ${elsewhere.name}`), link("/?view=status", "Status")] : [])];
+  about.replaceChildren(note(error.message, el("div", { class: "row" }, next)));
+  say(error.message);
+}
+
+const link = (href, words) => el("a", { class: "button", href }, words);
+
+/** In the place of one of two stores. */
+function lost(store, error) {
+  results.append(el("section", {}, el("h2", {}, store), note(error.message, button("Try again", () => changed()))));
 }
 
 /** How long it took, what is left out, and what to do where nothing was found. */
-function tell(replies) {
-  const [first] = replies;
-  const took = first.took_ms;
-  const words = first.results.length
-    ? `Found in ${(took.embed + took.search).toFixed(0)} ms: ${took.embed.toFixed(0)} for the question's vector, ${took.search.toFixed(1)} in the store. Model ${first.model}.`
-    : null;
+function tell(replies, stores) {
+  const there = replies.filter(Boolean);
+  const took = ({ took_ms: took, model }) => `Found in ${(took.embed + took.search).toFixed(0)} ms: ${took.embed.toFixed(0)} for the question's vector, ${took.search.toFixed(1)} in the store. Model ${model}.`;
+  const words = !there.some((reply) => reply.results.length) ? null
+    : there.length === 2 ? `${common(replies.map((reply) => reply.results))} Found in ${replies.map((reply, side) => `${reply.took_ms.search.toFixed(1)} ms in ${stores[side]}`).join(", ")}.`
+      : took(there[0]);
   about.replaceChildren(
-    ...(words ? [el("p", { class: "quiet", id: "took" }, words)] : [note("Nothing was found. Take away a filter, or choose another collection.", el("a", { class: "button", href: "/?view=jobs" }, "Index more"))]),
-    ...replies.flatMap((reply) => reply.warnings ?? []).map((warning) => el("p", { class: "warning" }, warning)));
+    ...(words ? [el("p", { class: "quiet", id: "took" }, words)] : [note("Nothing was found. Take away a filter, or choose another collection.", link("/?view=jobs", "Index more"))]),
+    ...there.flatMap((reply) => reply.warnings ?? []).map((warning) => el("p", { class: "warning" }, `${warning}. What you see is from the others.`)));
   say(words ?? "Nothing was found.");
 }
-
-/** The marks of a comparison: where the other store has the same picture. */
-const marked = (hits, offset, other) => hits.map((hit, at) => {
-  if (!other) return null;
-  const there = other.get(hit.id);
-  if (there === undefined) return "only here";
-  const moved = there - (offset + at);
-  return moved === 0 ? "=" : moved > 0 ? `▲${moved}` : `▼${-moved}`;
-});
 
 function column(query, stores, side, reply, other, signal) {
   const grid = new Grid((index) => open(grid, index, { query, go }), `Results${stores[1] ? ` of ${stores[side]}` : ""}`);
@@ -256,8 +242,8 @@ function column(query, stores, side, reply, other, signal) {
   const end = el("div", { class: "end" });
   const part = el("section", {}, stores[1] ? el("h2", {}, stores[side]) : null, grid.list, end);
   results.append(part);
-  grid.add(reply.results, marked(reply.results, 0, other));
   const size = Math.min(PAGE, Number(query.limit) || PAGE);
+  grid.add(reply.results, other ? marks(reply.results, other.results, stores[1 - side], other.results.length === size) : []);
   let more = reply.results.length === size && !query.limit && !stores[1];
   let loading = false;
   grid.more = async () => {

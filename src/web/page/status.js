@@ -1,7 +1,7 @@
 // What the service is made of, and whether it is there.
 
 import { Failure, ask } from "./api.js";
-import { el, note, number } from "./dom.js";
+import { el, note, number, stale } from "./dom.js";
 
 export function show(root) {
   document.title = "Status · Glimpse";
@@ -12,7 +12,7 @@ export function show(root) {
       const [status, all] = await Promise.all([ask("/status"), ask("/collections").catch(() => null)]);
       place.replaceChildren(...parts(status, all));
     } catch (error) {
-      if (error instanceof Failure) place.replaceChildren(note(error.message));
+      if (error instanceof Failure) stale(place, error.message);
     }
   };
   draw();
@@ -29,7 +29,7 @@ function parts(status, all) {
     el("h2", {}, "Embedding provider"),
     facts([["Name", provider.name], ["State", word(provider.ready)], ["Model", provider.model], ["Dimension", provider.dimension], ["Space", provider.space], ["Trouble", provider.message]]),
     el("h2", {}, "Stores"),
-    table(["Store", "State", "Collections", "Images"], status.stores.map((store) => [store.name, store.message ?? word(store.ready), shown(store.collections), shown(store.images)])),
+    table(["Store", "State", "Collections", "Images"], status.stores.map((store) => [store.name, store.message ? el("span", {}, word(store.ready), ` ${store.message}`) : word(store.ready), shown(store.collections), shown(store.images)])),
     ...(status.ray ? [el("h2", {}, "Ray cluster"), facts([["State", word(status.ray.ready)], ["Version", status.ray.version], ["To know", status.ray.message]])] : []),
     el("h2", {}, "Collections"),
     all?.collections.length

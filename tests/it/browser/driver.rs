@@ -85,6 +85,12 @@ impl Browser {
         self.client.goto(&format!("{}{path}", self.app)).await.unwrap();
     }
 
+    /// Goes on in a tab of its own; those before it stay open behind it.
+    pub(crate) async fn tab(&self) {
+        let tab = self.client.new_window(true).await.unwrap();
+        self.client.switch_to_window(tab.handle).await.unwrap();
+    }
+
     /// The page's address, without the service's.
     pub(crate) async fn address(&self) -> String {
         let url = self.client.current_url().await.unwrap();

@@ -71,13 +71,18 @@ async fn keys_reach_everything() {
 }
 
 /// `GLIMPSE_AXE`: the path of `axe.min.js`, of the npm package `axe-core`.
+pub(super) fn axe() -> Option<String> {
+    use std::io::Write;
+    let axe = std::env::var_os("GLIMPSE_AXE").and_then(|path| std::fs::read_to_string(path).ok());
+    if axe.is_none() {
+        std::io::stderr().write_all(b"skipped: set GLIMPSE_AXE to axe.min.js of axe-core\n").unwrap();
+    }
+    axe
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checker_of_accessibility_has_nothing_to_say() {
-    let Some(axe) = std::env::var_os("GLIMPSE_AXE").and_then(|path| std::fs::read_to_string(path).ok()) else {
-        use std::io::Write;
-        std::io::stderr().write_all(b"skipped: set GLIMPSE_AXE to axe.min.js of axe-core\n").unwrap();
-        return;
-    };
+    let Some(axe) = axe() else { return };
     let app = demo().await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     for scheme in ["light", "dark"] {
@@ -95,7 +100,7 @@ async fn a_checker_of_accessibility_has_nothing_to_say() {
     browser.close().await;
 }
 
-async fn no_violation(browser: &Browser, axe: &str, view: &str) {
+pub(super) async fn no_violation(browser: &Browser, axe: &str, view: &str) {
     browser.run(axe).await;
     let found = browser.run_async("axe.run().then(arguments[arguments.length - 1])").await;
     let violations: Vec<String> = found["violations"]

@@ -96,9 +96,7 @@ impl TestApp {
 
     /// Ends, and starts again over the same folder.
     pub(crate) async fn restart(self) -> Self {
-        let variables = self.variables.clone();
-        let folder = self.stop().await;
-        Self::in_folder(folder, variables).await
+        self.stop_but_remember().await.start().await
     }
 
     /// The same with other variables.
@@ -106,6 +104,12 @@ impl TestApp {
         let own = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let folder = self.stop().await;
         Self::in_folder(folder, own).await
+    }
+
+    /// Ends, and can be started again as it was.
+    pub(crate) async fn stop_but_remember(self) -> Stopped {
+        let variables = self.variables.clone();
+        Stopped { variables, folder: self.stop().await }
     }
 
     pub(crate) fn data(&self) -> &Path {
@@ -222,6 +226,18 @@ impl TestApp {
         let response = self.search_file(bytes, "").await;
         assert_eq!(response.status(), StatusCode::OK);
         response.json().await.unwrap()
+    }
+}
+
+/// A service that has ended.
+pub(crate) struct Stopped {
+    folder: TempDir,
+    variables: Vec<(String, String)>,
+}
+
+impl Stopped {
+    pub(crate) async fn start(self) -> TestApp {
+        TestApp::in_folder(self.folder, self.variables).await
     }
 }
 
