@@ -4,31 +4,65 @@ import { Failure, ask, follow, send } from "./api.js";
 import { button, confirm, el, note, number, say } from "./dom.js";
 
 const LINES = 2000;
+/** Between two looks at what failed, while more may. */
+const PAUSE = 2000;
 const final = (job) => ["SUCCEEDED", "FAILED", "STOPPED"].includes(job.status);
 
 export function watch(root, id, go) {
   const path = `/jobs/${encodeURIComponent(id)}`;
-  const head = el("div", { class: "job" });
+  const facts = el("div", {});
+  const trouble = el("p", { class: "wrong", role: "alert", hidden: true });
+  const actions = el("div", { class: "row" });
+  const head = el("div", { class: "job" }, facts, trouble, actions);
   const failures = el("div", { class: "failures" });
   const log = el("pre", { class: "log", tabIndex: 0, role: "log", "aria-label": "What the job says" });
   root.append(el("p", {}, el("a", { href: "/?view=jobs" }, "← All jobs")), head, failures, el("h2", {}, "Log"), log);
   let job = null;
   let there = true;
-  let failed = -1;
+  let offered = "";
+  let grouped = -1;
+  let grouping = false;
   let ends = [];
   let left = false;
 
   const draw = () => {
     if (!job) return;
-    head.replaceChildren(...summary(job, there, { stop, retry }));
-    if (job.counts.failed !== failed) {
-      failed = job.counts.failed;
-      group(path).then((parts) => failures.replaceChildren(...parts), () => {});
+    facts.replaceChildren(...summary(job, there));
+    // Buttons stay as they are while they are the same: nobody's focus is lost, and no click.
+    const offers = offer(job);
+    if (offers.join() !== offered) {
+      offered = offers.join();
+      const made = { stop: () => button("Stop", stop, { class: "danger" }), retry: () => button("Try the failed ones again", retry, { class: "main" }),
+        search: () => el("a", { class: "button", href: `/?collection=${encodeURIComponent(job.collection)}` }, "Search in it") };
+      actions.replaceChildren(...offers.map((name) => made[name]()));
     }
+    if (job.counts.failed !== grouped && !grouping) regroup();
   };
+
+  /** One look at a time, however fast images fail. What is unfolded stays so, and the focus where it is. */
+  async function regroup() {
+    grouping = true;
+    grouped = job.counts.failed;
+    try {
+      const parts = await group(path);
+      const shown = (all) => [...failures.querySelectorAll("details")].filter(all).map((one) => one.dataset.class);
+      const [open, focused] = [shown((one) => one.open), shown((one) => one.contains(document.activeElement))];
+      failures.replaceChildren(...parts);
+      for (const one of failures.querySelectorAll("details")) {
+        one.open = open.includes(one.dataset.class);
+        if (focused.includes(one.dataset.class)) one.firstChild.focus();
+      }
+    } catch {
+      grouped = -1;
+    }
+    if (grouped < 0 || !final(job)) await new Promise((resolve) => setTimeout(resolve, PAUSE));
+    grouping = false;
+    if (!left) draw();
+  }
 
   async function stop() {
     if (!(await confirm("Stop this job? What it has indexed stays; another job goes on from there.", "Stop the job"))) return;
+    trouble.hidden = true;
     await ask(path, { method: "DELETE" }).catch((error) => wrong(error));
   }
   async function retry() {
@@ -38,7 +72,8 @@ export function watch(root, id, go) {
     } catch (error) { wrong(error); }
   }
   function wrong(error) {
-    head.append(el("p", { class: "wrong", role: "alert" }, error.message));
+    trouble.hidden = false;
+    trouble.textContent = error.message;
   }
 
   function lost(error) {
@@ -81,7 +116,13 @@ function append(log, line) {
   if (follows) log.scrollTop = log.scrollHeight;
 }
 
-function summary(job, there, { stop, retry }) {
+/** What one may do with it. */
+function offer(job) {
+  const over = final(job);
+  return [!over && "stop", over && job.counts.failed && "retry", over && job.counts.done && "search"].filter(Boolean);
+}
+
+function summary(job, there) {
   const { counts } = job;
   const total = counts.listed - counts.skipped - counts.unchanged;
   const dealt = counts.done + counts.failed;
@@ -106,10 +147,6 @@ function summary(job, there, { stop, retry }) {
     el("dl", { class: "counts" }, facts.map(([name, count]) => el("div", {}, el("dt", {}, name), el("dd", {}, number(count))))),
     counts.skipped ? el("p", { class: "quiet" }, "Skipped are folders, thumbnails, and names that do not end as those of a JPEG, PNG, WebP or GIF.") : null,
     job.plan ? plan(job.plan) : null,
-    el("div", { class: "row" },
-      over ? null : button("Stop", stop, { class: "danger" }),
-      over && counts.failed ? button("Try the failed ones again", retry, { class: "main" }) : null,
-      over && counts.done ? el("a", { class: "button", href: `/?collection=${encodeURIComponent(job.collection)}` }, "Search in it") : null),
   ].filter(Boolean);
 }
 
@@ -126,7 +163,7 @@ async function group(path) {
   for (const failure of failures) classes.set(failure.class, [...(classes.get(failure.class) ?? []), failure]);
   const first = failures.length < total ? ` (of the first ${number(failures.length)})` : "";
   return [el("h2", {}, `${number(total)} failed`), ...[...classes].sort((a, b) => b[1].length - a[1].length).map(([name, some]) =>
-    el("details", {}, el("summary", {}, `${name.replaceAll("_", " ")}: ${number(some.length)}${first}`),
+    el("details", { "data-class": name }, el("summary", {}, `${name.replaceAll("_", " ")}: ${number(some.length)}${first}`),
       el("ul", {}, some.slice(0, 20).map((failure) => el("li", {}, el("b", {}, failure.s3_key), ` ${failure.message}`)),
         some.length > 20 ? el("li", {}, `and ${number(some.length - 20)} more`) : null)))];
 }

@@ -54,6 +54,10 @@ async fn a_running_job_is_stopped_after_a_question_and_a_page_comes_back_to_it_a
     browser.goto(&format!("/?view=jobs&id={id}")).await;
     browser.until("document.querySelector('.job .state.running') && document.querySelector('.job').innerText.includes('images/s')").await;
     browser.picture("job-running").await;
+    // Figures change; whoever is about to press a button does not lose it.
+    browser.run("document.querySelector('.job .danger').focus(); window.before = document.querySelector('.counts').innerText").await;
+    browser.until("document.querySelector('.counts').innerText !== window.before").await;
+    assert_eq!(browser.run("return document.activeElement.innerText").await, "Stop");
     browser.press("Stop").await;
     browser.press("Cancel").await;
     browser.until("!document.querySelector('dialog[open]') && document.querySelector('.job .state.running')").await;
