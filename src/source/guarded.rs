@@ -71,7 +71,10 @@ impl Resuming {
 
     fn remember(&mut self, next: Option<Result<ImageRef, SourceError>>) -> Option<Result<ImageRef, SourceError>> {
         if let Some(Ok(image)) = &next {
-            self.scope.start_after = Some(image.uri.key().to_owned());
+            // For each key of millions: in the memory that is there.
+            let last = self.scope.start_after.get_or_insert_default();
+            last.clear();
+            last.push_str(image.uri.key());
         }
         next
     }
