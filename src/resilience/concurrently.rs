@@ -9,6 +9,21 @@ use std::num::NonZeroUsize;
 use futures::stream::{Stream, StreamExt};
 use tokio_util::task::AbortOnDropHandle;
 
+/// Begins the work at once, in a task of its own: it goes on where nobody looks at what is returned. Dropping that aborts it.
+/// A panic in it is a panic of whoever waits for it.
+pub fn on_its_own<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> impl Future<Output = T> + Send {
+    #[expect(clippy::disallowed_methods, reason = "the handle is held by what is returned and aborts on drop")]
+    let task = AbortOnDropHandle::new(tokio::spawn(work));
+    async move {
+        match task.await {
+            Ok(output) => output,
+            Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+            // Only the runtime's own end cancels a task whose handle we hold.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
 /// Adds [`concurrently`](Concurrently::concurrently) to every stream.
 pub trait Concurrently: Stream + Sized + Send {
     /// Runs `work` on up to `lanes` items at once, each in its own task, results in order of completion.
@@ -22,18 +37,7 @@ pub trait Concurrently: Stream + Sized + Send {
         Fut: Future + Send + 'static,
         Fut::Output: Send + 'static,
     {
-        let spawned = self.map(move |item| {
-            #[expect(clippy::disallowed_methods, reason = "the handle is held by the stream and aborts on drop")]
-            let task = AbortOnDropHandle::new(tokio::spawn(work(item)));
-            async move {
-                match task.await {
-                    Ok(output) => output,
-                    Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                    // Only the runtime's own end cancels a task whose handle we hold.
-                    Err(_) => std::future::pending().await,
-                }
-            }
-        });
+        let spawned = self.map(move |item| on_its_own(work(item)));
         #[expect(clippy::disallowed_methods, reason = "what is buffered are handles of tasks that run on their own")]
         let buffered = spawned.buffer_unordered(lanes.get());
         buffered

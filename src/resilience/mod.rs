@@ -13,7 +13,7 @@ use std::time::Duration;
 
 pub use blame::Blame;
 pub use breaker::{Breaker, BreakerSettings, CircuitOpen, Permit};
-pub use concurrently::Concurrently;
+pub use concurrently::{Concurrently, on_its_own};
 pub use effort::{WorkClock, measured};
 pub use guard::Guard;
 pub use waiting::{Note, WaitBoard, Waiting};

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::held::{Holdings, finished};
 use crate::jobs::lease::{LeaseBroker, LeaseError, Offer, Standing};
 use crate::pipeline::{Leave, Outcome, Pipeline, Run, RunError, Task, Until};
+use crate::resilience::on_its_own;
 
 /// Outcomes that may wait for their report.
 const QUEUE: usize = 256;
@@ -102,14 +103,20 @@ fn term(broker: &dyn LeaseBroker) -> Option<Duration> {
     broker.renew_every().map(|pause| pause * 3)
 }
 
-/// Leases as the chain takes.
+/// Leases as the chain takes. A chain that is full does not look here, however long: what was granted meanwhile is held, and
+/// renewed, all the same.
 fn batches(shared: Arc<Shared>) -> impl Stream<Item = Vec<Task>> + Send {
     stream::unfold(shared, |shared| async move {
-        match shared.broker.lease().await {
-            Ok(Offer::Batch(batch)) => {
-                shared.holdings.add(&batch);
-                Some((batch.tasks, shared))
+        let asking = shared.clone();
+        let offer = on_its_own(async move {
+            let offer = asking.broker.lease().await;
+            if let Ok(Offer::Batch(batch)) = &offer {
+                asking.holdings.add(batch);
             }
+            offer
+        });
+        match offer.await {
+            Ok(Offer::Batch(batch)) => Some((batch.tasks, shared)),
             Ok(Offer::Over) => None,
             Err(error) => {
                 shared.broke(error);
