@@ -25,6 +25,8 @@ pub enum Offer {
 pub struct Standing {
     /// Batches that are not the pool's any more: others have them.
     pub lost: Vec<i64>,
+    /// Batches of which nothing is left to be done. What of them the pool has not reported, others have done.
+    pub gone: Vec<i64>,
     /// Take nothing new, finish what is in flight, leave.
     pub stop: bool,
 }

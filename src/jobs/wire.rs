@@ -133,6 +133,9 @@ pub struct StandingReply {
     /// Batches that are another's now.
     #[serde(default)]
     pub lost: Vec<i64>,
+    /// Batches of which nothing is left to be done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<i64>,
 }
 
 /// A worker has ended: said by itself, or by whoever watched over it.
@@ -192,13 +195,13 @@ impl From<WireWaiting> for Waiting {
 const MOST_WAIT_MS: u64 = 3_600_000;
 
 impl From<Standing> for StandingReply {
-    fn from(Standing { lost, stop }: Standing) -> Self {
-        Self { stop, lost }
+    fn from(Standing { lost, gone, stop }: Standing) -> Self {
+        Self { stop, lost, gone }
     }
 }
 
 impl From<StandingReply> for Standing {
-    fn from(StandingReply { lost, stop }: StandingReply) -> Self {
-        Self { lost, stop }
+    fn from(StandingReply { lost, gone, stop }: StandingReply) -> Self {
+        Self { lost, gone, stop }
     }
 }

@@ -9,7 +9,7 @@ use subtle::ConstantTimeEq;
 use super::crew::MOST_WORKERS;
 use super::error::JobsError;
 use super::lease::Standing;
-use super::ledger::{Held, Leased, Report};
+use super::ledger::{Held, Leased, Renewed, Report};
 use super::progress::Live;
 use super::service::Jobs;
 use super::token;
@@ -172,7 +172,7 @@ impl WorkerJob {
             live.crew.timed(worker, timings);
         }
         live.more.notify_waiters();
-        Ok(Standing { lost: reported.lost, stop: self.must_stop() })
+        Ok(Standing { lost: reported.lost, stop: self.must_stop(), ..Standing::default() })
     }
 
     /// A worker lives, holds these, and may wait for something.
@@ -188,7 +188,7 @@ impl WorkerJob {
     ) -> Result<Standing, JobsError> {
         self.not_over()?;
         let until = self.jobs.0.clock.after(self.lease_time());
-        let lost = self.jobs.0.ledger.renew(self.job.id, worker, held, until).await?;
+        let Renewed { lost, gone } = self.jobs.0.ledger.renew(self.job.id, worker, held, until).await?;
         if let Some(live) = self.at_work() {
             heard(live, worker)?;
             live.crew.waits(worker, waiting.map(Waiting::from));
@@ -196,7 +196,7 @@ impl WorkerJob {
                 live.crew.timed(worker, timings);
             }
         }
-        Ok(Standing { lost, stop: self.must_stop() })
+        Ok(Standing { lost, gone, stop: self.must_stop() })
     }
 
     /// A worker has ended; says whether it held anything.

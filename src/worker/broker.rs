@@ -58,7 +58,7 @@ impl LeaseBroker for ServiceBroker {
     async fn report(&self, reports: Vec<Report>) -> Result<Standing, LeaseError> {
         let mut standing = Standing::default();
         for report in reports {
-            let Standing { mut lost, stop } = self.client.report(report, self.measures.due()).await?;
+            let Standing { mut lost, gone: _, stop } = self.client.report(report, self.measures.due()).await?;
             standing.stop |= stop;
             standing.lost.append(&mut lost);
         }

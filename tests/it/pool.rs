@@ -140,17 +140,23 @@ async fn what_is_granted_while_the_chain_is_full_is_held_and_renewed_too() {
 
 #[tokio::test(start_paused = true)]
 async fn who_has_lost_a_lease_gives_up_what_is_in_flight() {
-    let lost = |batch: i64| Ok(Standing { lost: vec![batch], stop: false });
+    let lost = |batch: i64| Ok(Standing { lost: vec![batch], ..Standing::default() });
     // The first is of something that is not held any more: no reason to stop.
     let broker = Scripted::new(8, vec![lost(77), lost(3)]);
     let (worked, took) = work(&broker, Duration::from_secs(15)).await;
     assert_eq!(worked.unwrap(), Ended::Lost);
     assert_eq!((took.as_secs(), broker.reported()), (20, 2), "at the renewal that says so");
+
+    // What is in hand, and others have done, is not done once more.
+    let gone = |batch: i64| Ok(Standing { gone: vec![batch], ..Standing::default() });
+    let broker = Scripted::new(8, vec![gone(77), gone(1)]);
+    let (worked, took) = work(&broker, Duration::from_secs(15)).await;
+    assert_eq!((worked.unwrap(), took.as_secs(), broker.reported()), (Ended::Lost, 20, 2));
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_is_told_to_stop_finishes_what_it_has_and_who_is_refused_does_not() {
-    let broker = Scripted::new(8, vec![Ok(Standing { lost: vec![], stop: true })]);
+    let broker = Scripted::new(8, vec![Ok(Standing { stop: true, ..Standing::default() })]);
     let (worked, _) = work(&broker, Duration::from_secs(15)).await;
     assert_eq!(worked.unwrap(), Ended::Over);
     assert!(broker.reported() >= 2);

@@ -42,6 +42,15 @@ pub struct Held {
     pub attempt: u32,
 }
 
+/// Of the leases that a worker said it holds, those that are not its own any more.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Renewed {
+    /// Batches that are another's, or nobody's.
+    pub lost: Vec<i64>,
+    /// Batches of which nothing is left: by the worker's own reports, or by another's.
+    pub gone: Vec<i64>,
+}
+
 impl Ledger {
     /// Leases the next batch of a job to a worker, until that moment (Unix milliseconds; `None`: as long as this process
     /// lives).
@@ -61,17 +70,17 @@ impl Ledger {
             .await
     }
 
-    /// Prolongs the leases that a worker says it holds; gives the batches among them that are not its own any more.
+    /// Prolongs the leases that a worker says it holds; says which of them are not its own any more.
     ///
     /// # Errors
     /// [`SqliteError`]
-    pub async fn renew(&self, job: JobId, worker: &str, held: Vec<Held>, until: i64) -> Result<Vec<i64>, SqliteError> {
+    pub async fn renew(&self, job: JobId, worker: &str, held: Vec<Held>, until: i64) -> Result<Renewed, SqliteError> {
         let worker = worker.to_owned();
         self.db
             .call(move |db| {
                 let job = job.to_string();
                 let all = db.transaction()?;
-                let mut lost = Vec::new();
+                let mut found = Renewed::default();
                 for Held { batch, attempt } in held {
                     let renewed = all
                         .prepare_cached(
@@ -79,13 +88,14 @@ impl Ledger {
                              WHERE id = ?1 AND job = ?2 AND state = 'leased' AND worker = ?3 AND attempt = ?4",
                         )?
                         .execute(params![batch, job, worker, attempt, until])?;
-                    // One that is not there was done meanwhile.
-                    if renewed == 0 && exists(&all, batch)? {
-                        lost.push(batch);
+                    match renewed {
+                        0 if exists(&all, batch)? => found.lost.push(batch),
+                        0 => found.gone.push(batch),
+                        _ => {}
                     }
                 }
                 all.commit()?;
-                Ok(lost)
+                Ok(found)
             })
             .await
     }

@@ -173,8 +173,8 @@ impl World {
     pub(super) async fn renew(&mut self, worker: usize) {
         let of = |batch: &Batch| Held { batch: batch.id, attempt: batch.attempt };
         let held = self.workers[worker].believes.iter().map(of).collect();
-        let lost = self.ledger.renew(self.job, WORKERS[worker], held, self.now + LEASE).await.unwrap();
-        self.workers[worker].believes.retain(|batch| !lost.contains(&batch.id));
+        let renewed = self.ledger.renew(self.job, WORKERS[worker], held, self.now + LEASE).await.unwrap();
+        self.workers[worker].believes.retain(|batch| !renewed.lost.contains(&batch.id));
     }
 
     pub(super) async fn report(&mut self, worker: usize, report: Report) {

@@ -95,9 +95,12 @@ fn a_lease_that_ran_out_is_another_s_and_its_worker_hears_of_it() {
         let said = world.ledger.report(world.job, collection(), "s".into(), "a", late).await.unwrap();
         assert_eq!((said.counts.done, said.counts.failed, said.lost), (1, 0, vec![old.id]));
         let held = vec![Held { batch: old.id, attempt: old.attempt }];
-        assert_eq!(world.ledger.renew(world.job, "a", held, world.now).await.unwrap(), [old.id]);
+        let renewed = world.ledger.renew(world.job, "a", held.clone(), world.now).await.unwrap();
+        assert_eq!(renewed, Renewed { lost: vec![old.id], gone: vec![] });
         let report = Report { batch: half.id, attempt: half.attempt, outcomes: vec![outcome(&half.tasks[1], true)] };
         let said = world.ledger.report(world.job, collection(), "s".into(), "b", vec![report]).await.unwrap();
         assert_eq!((said.counts.done, said.counts.failed, said.lost), (1, 1, vec![]));
+        let renewed = world.ledger.renew(world.job, "a", held, world.now).await.unwrap();
+        assert_eq!(renewed, Renewed { lost: vec![], gone: vec![old.id] });
     });
 }

@@ -65,7 +65,7 @@ impl Elsewhere {
 mod tests {
     use super::*;
     use crate::domain::{Executor, ImageRef, ImageUri};
-    use crate::jobs::ledger::{Held, Leased, Page, fixture};
+    use crate::jobs::ledger::{Held, Leased, Page, Renewed, fixture};
     use crate::pipeline::{PipelineSettings, Stages};
 
     const LEASE: Duration = Duration::from_secs(30);
@@ -101,7 +101,7 @@ mod tests {
                 tokio::time::sleep(LEASE / 3).await;
                 let held = vec![Held { batch: batch.id, attempt: batch.attempt }];
                 until = clock.after(LEASE);
-                assert!(ledger.renew(job, "one", held, until).await.unwrap().is_empty());
+                assert_eq!(ledger.renew(job, "one", held, until).await.unwrap(), Renewed::default());
             }
             while !ledger.held(job).await.unwrap().is_empty() {
                 tokio::time::sleep(Duration::from_millis(100)).await;

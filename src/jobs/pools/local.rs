@@ -49,7 +49,7 @@ impl LeaseBroker for LocalBroker {
         // A suspect may be leased once its worker is done with the rest.
         self.more.notify_waiters();
         limit::within(&self.ledger, &self.job, &reported.counts, false).await?;
-        Ok(Standing { lost: reported.lost, stop: false })
+        Ok(Standing { lost: reported.lost, ..Standing::default() })
     }
 
     async fn log(&self, lines: Vec<String>) -> Result<(), LeaseError> {

@@ -133,6 +133,7 @@ impl Shared {
         while outcomes.recv_many(&mut some, QUEUE).await > 0 {
             let outcomes = std::mem::take(&mut some);
             let tickets = finished(&outcomes);
+            self.holdings.tell(&tickets);
             match self.broker.report(self.holdings.reports(outcomes)).await {
                 Ok(standing) => {
                     self.holdings.remove(&tickets);
@@ -170,8 +171,8 @@ impl Shared {
         if standing.stop {
             self.stop.cancel();
         }
-        if self.holdings.has_any(&standing.lost) {
-            tracing::warn!(batches = ?standing.lost, "leases ran out and are others' now; what is in flight is given up");
+        if self.holdings.has_any(&standing.lost) || self.holdings.has_untold(&standing.gone) {
+            tracing::warn!(lost = ?standing.lost, gone = ?standing.gone, "leases ran out and are others' now; what is in flight is given up");
             self.lost.cancel();
         }
     }
