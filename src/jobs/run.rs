@@ -14,9 +14,10 @@ use super::progress::{Live, Pace};
 use super::reconcile;
 use super::sync;
 use super::trouble::JobTrouble;
-use crate::domain::{Executor, JobRecord, JobState, Space};
+use crate::domain::{Executor, JobId, JobRecord, JobState, Space};
 use crate::index::{Ensured, ImageIndex};
 use crate::pipeline::{Leave, Run, Stages};
+use crate::sqlite::SqliteError;
 
 impl Inner {
     /// Makes a job live and runs it in a task of its own.
@@ -52,6 +53,10 @@ impl Inner {
         }
         self.live().remove(&id);
         self.wake.notify_one();
+        // Others may have its collection already: these rows are the job's own, and may be millions.
+        if let Err(error) = self.tidy(id).await {
+            tracing::warn!(job.id = %id, %error, "what is left of the job stays until the next start");
+        }
     }
 
     async fn run_begun(&self, job: JobRecord, live: &Arc<Live>) -> Result<(), JobTrouble> {
@@ -200,7 +205,7 @@ impl Inner {
             // A client stopped it: its state is final already.
             _ if now.state.is_final() => {
                 self.ledger.log(job.id, format!("stopped: {} done, {} failed", counts.done, counts.failed)).await?;
-                return Ok(self.ledger.clear(job.id, summary).await?);
+                return Ok(self.ledger.summarise(job.id, summary).await?);
             }
             _ if let Some(executor) = live.goes_to() => {
                 let executor = executor.as_str();
@@ -247,8 +252,16 @@ impl Inner {
         );
         self.ledger.log(job.id, line).await?;
         self.ledger.finish(job.id, finish).await?;
-        self.ledger.clear(job.id, None).await?;
-        self.ledger.prune(self.settings.glimpse_jobs_kept).await?;
+        Ok(())
+    }
+
+    /// Takes away what is left of a job that has come to its end, and jobs that were kept for long enough. What a crash leaves
+    /// of that, the next start takes away.
+    async fn tidy(&self, id: JobId) -> Result<(), SqliteError> {
+        if self.ledger.job(id).await?.is_some_and(|job| job.state.is_final()) {
+            self.ledger.clear(id).await?;
+            self.ledger.prune(self.settings.glimpse_jobs_kept).await?;
+        }
         Ok(())
     }
 }

@@ -224,7 +224,7 @@ impl Jobs {
         let live = self.0.live().get(&job.id).cloned();
         match live {
             Some(live) => live.stop.cancel(),
-            None => self.0.ledger.clear(job.id, None).await?,
+            None => self.0.ledger.clear(job.id).await?,
         }
         Ok(job.id)
     }

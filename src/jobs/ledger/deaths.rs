@@ -77,7 +77,7 @@ impl Ledger {
     /// [`SqliteError`]
     pub async fn end_local_leases(&self) -> Result<usize, SqliteError> {
         for job in self.finished().await? {
-            self.clear(job, None).await?;
+            self.clear(job).await?;
         }
         self.db
             .call(move |db| {

@@ -146,19 +146,25 @@ impl Ledger {
             .await
     }
 
-    /// Keeps pace and timings of a job whose state another has decided, and takes its left-over work away.
+    /// Keeps pace and timings of a job whose state another has decided.
     ///
     /// # Errors
     /// [`SqliteError`]
-    pub async fn clear(&self, id: JobId, summary: Option<String>) -> Result<(), SqliteError> {
-        let id = id.to_string();
-        let of = id.clone();
+    pub async fn summarise(&self, id: JobId, summary: Option<String>) -> Result<(), SqliteError> {
         self.db
             .call(move |db| {
                 let sql = "UPDATE jobs SET summary = coalesce(?2, summary) WHERE id = ?1";
-                db.execute(sql, params![of, summary]).map(drop)
+                db.execute(sql, params![id.to_string(), summary]).map(drop)
             })
-            .await?;
+            .await
+    }
+
+    /// Takes the left-over work of a finished job away.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn clear(&self, id: JobId) -> Result<(), SqliteError> {
+        let id = id.to_string();
         // Batches first: nobody leases what is half gone.
         for (table, key) in [("batches", "id"), ("items", "id"), ("metadata", "uri"), ("vanished", "uri")] {
             self.drop_all(table, key, &id).await?;

@@ -81,7 +81,7 @@ impl Ledger {
         for id in &ids {
             let finish = super::Finish { state: JobState::Stopped, message: Some(message.to_owned()), summary: None };
             self.finish(*id, finish).await?;
-            self.clear(*id, None).await?;
+            self.clear(*id).await?;
         }
         Ok(ids.len())
     }

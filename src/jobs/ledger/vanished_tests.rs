@@ -100,7 +100,7 @@ async fn a_folder_that_is_gone_is_walked_in_steps_and_what_is_listed_around_it_c
     assert_eq!((counts.listed, counts.skipped, counts.unchanged, counts.left()), (5, 2, 0, 3));
     let vanished = most - 2;
     assert_eq!(ledger.losses(job).await.unwrap(), Losses { owned: most, vanished });
-    ledger.clear(job, None).await.unwrap();
+    ledger.clear(job).await.unwrap();
     assert_eq!(ledger.losses(job).await.unwrap(), Losses { owned: most, vanished: 0 });
 }
 

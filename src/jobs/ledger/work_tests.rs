@@ -211,7 +211,7 @@ async fn a_row_that_was_changed_is_a_change_and_a_copy_keeps_its_row() {
     let keys: Vec<_> = changed.iter().map(|task| (task.image.uri.key(), task.have.to_string())).collect();
     assert_eq!(keys, [("0.jpg", String::new()), ("2.jpg", String::new())], "made anew in every store");
 
-    ledger.clear(job, None).await.unwrap();
+    ledger.clear(job).await.unwrap();
     ledger.plan(job, page(0..1), planning(10)).await.unwrap();
     ledger.forget_store(collection(), "embedded").await.unwrap();
     ledger.forget_store(collection(), "qdrant").await.unwrap();
