@@ -150,7 +150,9 @@ const SERVER_SIDE: [&str; 16] = [
 
 /// A class that is not there, or goes at this moment: each layer of the server has its own words for it.
 fn lacks_class(said: &str) -> bool {
-    NO_CLASS.iter().any(|words| said.contains(words))
+    // `class "DocumentsImages" not found`, where a search names it.
+    let named = said.split_once("class \"").and_then(|(_, rest)| rest.split_once('"'));
+    NO_CLASS.iter().any(|words| said.contains(words)) || named.is_some_and(|(_, rest)| rest.starts_with(" not found"))
 }
 
 const NO_CLASS: [&str; 6] = [

@@ -40,6 +40,7 @@ fn where_the_code_says_nothing_the_sentence_is_read() {
         "could not find class DocumentsImages in schema",
         "aggregate: tried to browse non-existing index for DocumentsImages",
         "explorer: get class: class not found in schema",
+        "explorer: get class: validate target vector: class \"DocumentsImages\" not found",
     ] {
         assert_eq!(of(gone), IndexError::UnknownCollection(name()), "{gone}");
     }
