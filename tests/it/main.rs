@@ -18,6 +18,7 @@ mod embed_lies;
 mod embed_peers;
 mod embed_trouble;
 mod errors;
+mod faults;
 mod frozen;
 mod full;
 mod golden;

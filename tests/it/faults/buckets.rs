@@ -1,0 +1,1 @@
+//! Buckets whose credentials, listings or endpoints are wrong.

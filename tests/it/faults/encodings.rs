@@ -1,0 +1,1 @@
+//! Objects with unusual encodings, names, metadata or owners.

@@ -1,0 +1,1 @@
+//! Images that other decoders read.

@@ -1,0 +1,1 @@
+//! Jobs on full disks, over large ledgers and while they are stopped.

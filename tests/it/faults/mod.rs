@@ -1,0 +1,12 @@
+//! Faults that trials outside this repository found, one test for each, named by the right behaviour.
+
+mod buckets;
+mod encodings;
+mod http;
+mod images;
+mod jobs;
+mod models;
+mod page;
+mod settings;
+mod stores;
+mod workers;

@@ -1,0 +1,1 @@
+//! Model folders, hubs and captioners as they are in use elsewhere.

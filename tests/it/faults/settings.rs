@@ -1,0 +1,1 @@
+//! Settings that are misspelt, contradictory or not UTF-8.

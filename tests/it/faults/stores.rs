@@ -1,0 +1,1 @@
+//! Vector stores of other versions and in trouble.

@@ -1,0 +1,1 @@
+//! Workers elsewhere: names, leases and refusals.
