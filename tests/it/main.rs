@@ -59,5 +59,6 @@ mod stubborn;
 mod support;
 mod thumbnails;
 mod uploads;
+mod v01;
 mod workers;
 mod workers_service;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use qdrant_client::qdrant::point_id::PointIdOptions;
 use qdrant_client::qdrant::{Distance, PointId, Value};
+use serde_json::json;
 use tonic::Status;
 use uuid::Uuid;
 
@@ -60,6 +61,35 @@ impl Collection {
             vectors: Vec::new(),
             payloads: Vec::new(),
         }
+    }
+
+    /// Its settings and points as JSON.
+    pub(super) fn dump(&self) -> serde_json::Value {
+        let points = self.ascending().filter_map(|(key, row)| match key {
+            Key::Uuid(id) => Some(json!({"id": id, "vector": self.vector(row), "payload": self.payload(row)})),
+            Key::Num(_) => None,
+        });
+        json!({
+            "size": self.size,
+            "distance": self.distance.as_str_name(),
+            "metadata": self.metadata,
+            "indexes": self.indexes,
+            "points": points.collect::<Vec<_>>(),
+        })
+    }
+
+    /// The collection of a [`Self::dump`].
+    pub(super) fn restore(dump: &serde_json::Value) -> Self {
+        let size = usize::try_from(dump["size"].as_u64().unwrap()).unwrap();
+        let distance = Distance::from_str_name(dump["distance"].as_str().unwrap()).unwrap();
+        let mut collection = Self::new(size, distance, payload(&dump["metadata"]));
+        collection.indexes = serde_json::from_value(dump["indexes"].clone()).unwrap();
+        for point in dump["points"].as_array().unwrap() {
+            let id = Uuid::parse_str(point["id"].as_str().unwrap()).unwrap();
+            let vector = serde_json::from_value(point["vector"].clone()).unwrap();
+            collection.put(Key::Uuid(id), vector, payload(&point["payload"]));
+        }
+        collection
     }
 
     pub(super) fn len(&self) -> usize {
@@ -147,6 +177,12 @@ impl Collection {
         found.sort_by(|(_, a), (_, b)| b.is_nan().cmp(&a.is_nan()).then_with(|| b.total_cmp(a)));
         found
     }
+}
+
+/// An object's fields as values of Qdrant.
+fn payload(object: &serde_json::Value) -> HashMap<String, Value> {
+    let object = object.as_object().unwrap();
+    object.iter().map(|(name, value)| (name.clone(), Value::from(value.clone()))).collect()
 }
 
 /// Four sums side by side; the sizes are equal.

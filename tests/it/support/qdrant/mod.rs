@@ -122,6 +122,21 @@ impl QdrantServer {
         ids.iter().filter(|id| collection.remove(Key::Uuid(**id))).count()
     }
 
+    /// Everything that it holds, as JSON: collections with their settings, and points with vectors and payloads.
+    pub(crate) fn dump(&self) -> serde_json::Value {
+        let collections = self.state.collections.read().unwrap();
+        let dumps = collections.iter().map(|(name, collection)| (name.clone(), collection.read().unwrap().dump()));
+        serde_json::Value::Object(dumps.collect())
+    }
+
+    /// Holds what [`Self::dump`] returned, from now on.
+    pub(crate) fn restore(&self, dump: &serde_json::Value) {
+        let mut collections = self.state.collections.write().unwrap();
+        for (name, dump) in dump.as_object().unwrap() {
+            collections.insert(name.clone(), Arc::new(std::sync::RwLock::new(collection::Collection::restore(dump))));
+        }
+    }
+
     async fn serve(&self, listener: TcpListener) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         listener.set_nonblocking(true).unwrap();
