@@ -33,7 +33,8 @@ help: ## list the targets
 demo: ## everything at once, in one process: seeds, ingests, searches, prints the hits, stays
 	$(CARGO) run --locked -- demo
 
-test: ## all tests, those of the documentation too; installs Chromium for the page's where it may
+test: ## all tests, those of the documentation too; installs Chromium and nginx if it may
+	zarf/proxy/install.sh
 	GLIMPSE_AXE="$$(zarf/browser/install.sh)" $(CARGO) test --locked
 
 screenshot: ## README's picture of the page, out of the demo's pictures (chromium, chromium-driver)

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -15,6 +16,7 @@ use subtle::{Choice, ConstantTimeEq};
 
 use super::ApiSettings;
 use super::error::ApiError;
+use super::origin::is_same_host;
 use super::sessions::{self, Sessions};
 use crate::web;
 
@@ -23,7 +25,10 @@ use crate::web;
 pub(super) struct Door {
     /// SHA-256 of each key: all of one length, so that comparing tells nothing of it.
     keys: Vec<[u8; 32]>,
+    /// Origins whose pages may change something: those of `GLIMPSE_CORS_ORIGINS` and of `GLIMPSE_PUBLIC_URL`.
     origins: Vec<String>,
+    /// The host that `GLIMPSE_PUBLIC_URL` names.
+    public_host: Option<String>,
     /// Whether only names of loopback may be asked for.
     loopback_names: bool,
     /// Browsers that have shown a key.
@@ -40,31 +45,44 @@ impl Door {
     pub(super) fn new(settings: &ApiSettings) -> Self {
         let keys: Vec<_> = settings.keys().iter().map(|key| digest(key.reveal())).collect();
         let loopback_names = keys.is_empty() && !settings.glimpse_allow_anonymous;
-        Self { keys, origins: settings.origins(), loopback_names, sessions: Sessions::default() }
+        let public = settings.public_origin();
+        let public_host =
+            public.as_deref().and_then(|origin| origin.split_once("://")).map(|(_, host)| host.to_owned());
+        let origins = settings.origins().into_iter().chain(public).collect();
+        Self { keys, origins, public_host, loopback_names, sessions: Sessions::default() }
     }
 
-    fn admit(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<(), ApiError> {
+    fn admit(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+        let path = uri.path();
+        // HTTP/2 has `:authority` instead of the header.
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let host = host.or(uri.authority().map(Authority::as_str));
         if let Some(host) = host
             && self.loopback_names
             && !is_loopback_name(host)
+            && self.public_host.as_deref().is_none_or(|public| !public.eq_ignore_ascii_case(host))
         {
             return Err(ApiError::cross_origin(format!(
-                "without an API key this service answers to names of this machine only, not to `{host}`"
+                "without GLIMPSE_API_KEY this service answers to names of this machine only, not to `{host}`; \
+                 set GLIMPSE_PUBLIC_URL if that is its own address"
             )));
         }
         if !method.is_safe() {
             self.check_origin(headers, host)?;
         }
         let open = OPEN.contains(&path) || OPEN_BELOW.iter().any(|prefix| path.starts_with(prefix));
-        if self.keys.is_empty() || open || self.sessions.has(headers) {
+        if open || self.is_signed_in(headers) {
             return Ok(());
         }
         match presented(headers) {
             None => Err(ApiError::no_key("give the API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`")),
-            Some(key) if self.knows(key) => Ok(()),
             Some(_) => Err(ApiError::no_key("this API key is not known here")),
         }
+    }
+
+    /// Whether the request has a session or a key, or needs neither.
+    pub(super) fn is_signed_in(&self, headers: &HeaderMap) -> bool {
+        self.keys.is_empty() || self.sessions.has(headers) || presented(headers).is_some_and(|key| self.knows(key))
     }
 
     /// Whether one must show a key or a session.
@@ -81,18 +99,24 @@ impl Door {
     fn check_origin(&self, headers: &HeaderMap, host: Option<&str>) -> Result<(), ApiError> {
         let Some(origin) = headers.get(header::ORIGIN) else { return Ok(()) };
         let origin = origin.to_str().unwrap_or("null");
-        let authority = origin.parse::<Uri>().ok().and_then(|uri| uri.authority().map(ToString::to_string));
-        let same = authority.is_some() && authority.as_deref() == host;
-        if same || self.origins.iter().any(|allowed| allowed == origin) {
+        if self.origins.iter().any(|allowed| allowed == origin) || host.is_some_and(|host| is_same_host(origin, host)) {
             return Ok(());
         }
-        Err(ApiError::cross_origin(format!("a page of `{origin}` may not change anything here (GLIMPSE_CORS_ORIGINS)")))
+        // A browser sets this itself, and knows the address that it asked, whatever `Host` a proxy made of it.
+        if headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin") {
+            return Ok(());
+        }
+        let host = host.unwrap_or("(a request without Host)");
+        Err(ApiError::cross_origin(format!(
+            "a page of `{origin}` may not change anything at `{host}`; if both are this service, set \
+             GLIMPSE_PUBLIC_URL={origin}, and if it is another site, add it to GLIMPSE_CORS_ORIGINS"
+        )))
     }
 }
 
 /// The middleware.
 pub(super) async fn guard(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
-    match door.admit(request.method(), request.uri().path(), request.headers()) {
+    match door.admit(request.method(), request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refused) => refused.into_response(),
     }
@@ -135,7 +159,7 @@ mod tests {
     #[test]
     fn a_key_opens_all_and_nothing_else_does() {
         let door = with(&ApiSettings { glimpse_api_key: Secret::new("one, two"), ..ApiSettings::default() });
-        let get = |headers: &HeaderMap| door.admit(&Method::GET, "/jobs", headers).is_ok();
+        let get = |headers: &HeaderMap| door.admit(&Method::GET, &Uri::from_static("/jobs"), headers).is_ok();
         assert!(get(&headers(&[("authorization", "Bearer one")])));
         assert!(get(&headers(&[("authorization", "bearer two")])));
         assert!(get(&headers(&[("x-api-key", "two")])));
@@ -143,7 +167,7 @@ mod tests {
             assert!(!get(&headers(wrong)), "{wrong:?}");
         }
         for open in OPEN {
-            door.admit(&Method::GET, open, &HeaderMap::new()).unwrap();
+            door.admit(&Method::GET, &Uri::from_static(open), &HeaderMap::new()).unwrap();
         }
     }
 
@@ -151,17 +175,20 @@ mod tests {
     fn another_site_cannot_make_a_browser_change_anything() {
         let door = with(&ApiSettings { glimpse_cors_origins: "https://ok.example".into(), ..ApiSettings::default() });
         let host = ("host", "localhost:8080");
-        let post = |origin| door.admit(&Method::POST, "/jobs/images", &headers(&[host, ("origin", origin)])).is_ok();
+        let post = |origin| {
+            door.admit(&Method::POST, &Uri::from_static("/jobs/images"), &headers(&[host, ("origin", origin)])).is_ok()
+        };
         assert!(post("http://localhost:8080") && post("https://ok.example"));
         assert!(!post("https://evil.example") && !post("null") && !post("http://localhost:9"));
-        let get = door.admit(&Method::GET, "/jobs", &headers(&[host, ("origin", "https://evil.example")]));
+        let get =
+            door.admit(&Method::GET, &Uri::from_static("/jobs"), &headers(&[host, ("origin", "https://evil.example")]));
         assert!(get.is_ok(), "reading is left to CORS");
     }
 
     #[test]
     fn a_name_that_was_bent_to_loopback_is_refused() {
         let door = with(&ApiSettings::default());
-        let asked = |host| door.admit(&Method::GET, "/jobs", &headers(&[("host", host)])).is_ok();
+        let asked = |host| door.admit(&Method::GET, &Uri::from_static("/jobs"), &headers(&[("host", host)])).is_ok();
         for good in ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "127.1.2.3"] {
             assert!(asked(good), "{good}");
         }

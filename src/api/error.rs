@@ -84,6 +84,23 @@ impl ApiError {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, format!("{field}: {}", message.into()))
     }
 
+    /// 422 for a query parameter that the route does not have.
+    pub(super) fn unknown_parameter<'a>(
+        name: &str,
+        nearest: Option<&str>,
+        known: impl Iterator<Item = &'a str>,
+    ) -> Self {
+        let name: String = name.chars().take(100).collect();
+        let known = known.collect::<Vec<_>>().join(", ");
+        let advice = match nearest {
+            Some(nearest) => format!("did you mean `{nearest}`?"),
+            None if known.is_empty() => "this route has none".to_owned(),
+            None => format!("this route has {known}"),
+        };
+        let message = format!("the query parameter `{name}` is not known; {advice}");
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_parameter", message)
+    }
+
     /// 400 for a body that cannot be read.
     pub(super) fn malformed(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "malformed_body", message)

@@ -87,5 +87,7 @@ fn broken_off(error: JobsError) -> Event {
 }
 
 fn reply(events: impl Stream<Item = Event> + Send + 'static) -> Response {
-    Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::default()).into_response()
+    let events = Sse::new(events.map(Ok::<_, Infallible>)).keep_alive(KeepAlive::default());
+    // nginx buffers a reply unless it says this, so events would come late and together.
+    ([("x-accel-buffering", "no")], events).into_response()
 }

@@ -12,7 +12,9 @@ mod internal;
 mod jobs;
 mod metrics;
 mod openapi;
+mod origin;
 mod originals;
+mod parameters;
 mod ray;
 pub mod replies;
 mod search;
@@ -83,6 +85,7 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
     let (long_routes, _) = openapi::long_routes().split_for_parts();
     let timeout = Duration::from_secs(settings.glimpse_request_timeout);
     let door = Arc::new(door::Door::new(settings));
+    let parameters = Arc::new(parameters::Parameters::new(&document()));
     let router = routes
         .layer(from_fn_with_state(timeout, give_up))
         .merge(internal::routes().layer(from_fn_with_state(timeout, give_up)))
@@ -94,6 +97,7 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move {
             error::ApiError::wrong_method(method.as_str(), uri.path())
         })
+        .layer(from_fn_with_state(parameters, parameters::refuse_unknown))
         .layer(DefaultBodyLimit::max(MOST_JSON))
         .layer(Extension(door.clone()))
         .layer(from_fn_with_state(door, door::guard))

@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 
 use super::error::{ApiError, ErrorReply};
 use super::extract::Query;
+use super::parameters::META_PREFIX;
 use super::replies::{Asked, SearchReply};
 use super::{AppState, Defaults};
 use crate::domain::{Filter, ImageFormat, Timestamp};
@@ -185,7 +186,7 @@ fn options(params: SearchParams, pairs: &Pairs, defaults: &Defaults) -> Result<S
     };
     let meta = pairs
         .iter()
-        .filter_map(|(name, value)| name.strip_prefix("meta.").map(|key| (key.to_owned(), value.clone())))
+        .filter_map(|(name, value)| name.strip_prefix(META_PREFIX).map(|key| (key.to_owned(), value.clone())))
         .collect();
     Ok(SearchOptions {
         limit: params.limit,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
+use super::origin::parse_origin;
 use crate::domain::{Secret, words};
 
 /// The settings of the HTTP side.
@@ -18,6 +19,9 @@ pub struct ApiSettings {
     pub glimpse_allow_anonymous: bool,
     /// `GLIMPSE_CORS_ORIGINS`: origins of other sites whose pages may call, by commas; empty (default): none.
     pub glimpse_cors_origins: String,
+    /// `GLIMPSE_PUBLIC_URL`: the address at which browsers reach the service through a proxy, such as
+    /// `https://photos.example`; empty (default): the one that the request names.
+    pub glimpse_public_url: String,
     /// `GLIMPSE_REQUEST_TIMEOUT`: seconds until a request is given up with 504; 60 by default.
     pub glimpse_request_timeout: u64,
     /// `K8S_NAMESPACE`: repeated in the reply to a submitted job, as the original did; `ml-system` by default.
@@ -31,6 +35,7 @@ impl Default for ApiSettings {
             glimpse_api_key: Secret::default(),
             glimpse_allow_anonymous: false,
             glimpse_cors_origins: String::new(),
+            glimpse_public_url: String::new(),
             glimpse_request_timeout: 60,
             k8s_namespace: "ml-system".to_owned(),
         }
@@ -54,7 +59,12 @@ impl ApiSettings {
 
     /// Origins of other sites whose pages may call.
     pub fn origins(&self) -> Vec<String> {
-        words(&self.glimpse_cors_origins)
+        words(&self.glimpse_cors_origins).iter().filter_map(|origin| parse_origin(origin).ok()).collect()
+    }
+
+    /// The origin of `GLIMPSE_PUBLIC_URL`, if it is set.
+    pub fn public_origin(&self) -> Option<String> {
+        parse_origin(&self.glimpse_public_url).ok()
     }
 
     /// Checks what can be checked without asking anyone.
@@ -68,6 +78,13 @@ impl ApiSettings {
                 "GLIMPSE_ADDR is {addr}, which others can reach, and there is no GLIMPSE_API_KEY: \
                  set a key, or GLIMPSE_ALLOW_ANONYMOUS=true to let everyone in"
             ));
+        }
+        for origin in words(&self.glimpse_cors_origins) {
+            parse_origin(&origin).map_err(|reason| format!("GLIMPSE_CORS_ORIGINS has `{origin}`: {reason}"))?;
+        }
+        if !self.glimpse_public_url.is_empty() {
+            let url = &self.glimpse_public_url;
+            parse_origin(url).map_err(|reason| format!("GLIMPSE_PUBLIC_URL is `{url}`: {reason}"))?;
         }
         if !(1..=3600).contains(&self.glimpse_request_timeout) {
             let seconds = self.glimpse_request_timeout;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-use super::{CliError, Ending, out};
+use super::{CliError, Ending, out, warn_of_unknown_variables};
 use crate::app::ClipService;
 use crate::config::Settings;
 use crate::shutdown::Shutdown;
@@ -24,6 +24,7 @@ pub(super) struct Clip {
 impl Clip {
     pub(super) async fn run(self, settings: Settings) -> Result<Ending, CliError> {
         settings.telemetry.begin();
+        warn_of_unknown_variables();
         let shutdown = Shutdown::on_signals().map_err(CliError::Signals)?;
         let service = ClipService::build(settings, self.addr, &shutdown).await?;
         for line in service.lines() {

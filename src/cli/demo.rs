@@ -5,7 +5,7 @@ use clap::Args;
 use tokio::time::Instant;
 
 use super::client::Client;
-use super::{CliError, Ending, follow, out, search, seed};
+use super::{CliError, Ending, follow, out, search, seed, warn_of_unknown_variables};
 use crate::api::replies::{SearchReply, SubmitReply, SubmitRequest};
 use crate::app::{App, Bucket};
 use crate::config::Settings;
@@ -35,10 +35,12 @@ pub(super) struct Demo {
 impl Demo {
     pub(super) async fn run(self, mut settings: Settings) -> Result<Ending, CliError> {
         let begun = Instant::now();
+        refuse_other_servers(&settings)?;
         if self.log.is_empty() {
             "warn".clone_into(&mut settings.telemetry.glimpse_log);
         }
         settings.telemetry.begin();
+        warn_of_unknown_variables();
         let shutdown = Shutdown::on_signals().map_err(CliError::Signals)?;
         let app = App::build(settings.clone(), &shutdown).await?;
         let lines = app.lines().to_vec();
@@ -64,6 +66,17 @@ impl Demo {
         served?;
         shown
     }
+}
+
+/// The demo writes images and vectors: never into a bucket or a store that the environment of a shell happens to name.
+fn refuse_other_servers(settings: &Settings) -> Result<(), CliError> {
+    let (endpoint, stores) = (&settings.source.s3_endpoint, &settings.index.vector_db_provider);
+    let named = match (endpoint.as_str(), stores.as_str()) {
+        ("embedded", "embedded") => return Ok(()),
+        ("embedded", stores) => format!("VECTOR_DB_PROVIDER is `{stores}`"),
+        (endpoint, _) => format!("S3_ENDPOINT is `{endpoint}`"),
+    };
+    Err(CliError::NotEmbedded(named))
 }
 
 struct Tour {

@@ -8,7 +8,7 @@ use clap::Args;
 use super::client::Client;
 use super::{CliError, Ending, out};
 use crate::app::{Complaint, Doctor as Checks, Finding, finding};
-use crate::config::{Settings, SettingsError};
+use crate::config::{Settings, SettingsError, unknown_variables};
 
 const MORE: &str = "\
 It checks the settings, the data folder, the bucket, the embedding provider (pictures and words), the stores, the Ray cluster
@@ -40,6 +40,11 @@ impl Doctor {
         };
         if !self.quick || outcome.is_err() {
             report.line(&finding("settings", async { outcome }).await)?;
+        }
+        if !self.quick {
+            for warning in unknown_variables() {
+                out::line(format!("warn  {:<9} {warning}", "settings"))?;
+            }
         }
         if let Some(settings) = settings {
             if !self.quick {

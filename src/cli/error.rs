@@ -20,6 +20,12 @@ pub enum CliError {
     /// A worker that could not go on.
     #[error(transparent)]
     Worker(#[from] WorkerError),
+    /// The demo would write somewhere else than into its own process.
+    #[error(
+        "{0}: the demo uploads and indexes images, and only into the embedded bucket and store; \
+             unset S3_ENDPOINT and VECTOR_DB_PROVIDER, or use `glimpse serve` and `glimpse seed`"
+    )]
+    NotEmbedded(String),
     /// Nobody answers.
     #[error("no service answers at {url}; start it with `glimpse serve`, or set GLIMPSE_URL to where it is")]
     Unreachable {

@@ -19,9 +19,16 @@ mod worker;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::Settings;
+use crate::config::{Settings, unknown_variables};
 
 pub use error::CliError;
+
+/// Logs a warning for each variable of the environment that looks like a setting and is not one.
+fn warn_of_unknown_variables() {
+    for warning in unknown_variables() {
+        tracing::warn!("{warning}");
+    }
+}
 
 /// How a command ends; each is an exit code. 2, a command line that cannot be read, is clap's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

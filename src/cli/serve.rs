@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{CliError, Ending, out};
+use super::{CliError, Ending, out, warn_of_unknown_variables};
 use crate::app::App;
 use crate::config::Settings;
 use crate::shutdown::Shutdown;
@@ -18,6 +18,7 @@ pub(super) struct Serve {}
 impl Serve {
     pub(super) async fn run(self, settings: Settings) -> Result<Ending, CliError> {
         settings.telemetry.begin();
+        warn_of_unknown_variables();
         let shutdown = Shutdown::on_signals().map_err(CliError::Signals)?;
         let app = App::build(settings, &shutdown).await?;
         for line in app.lines() {

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::client::Client;
 use super::{CliError, Ending, out};
-use crate::api::replies::{VerifyReply, VerifyRequest};
+use crate::api::replies::{StatusReply, VerifyReply, VerifyRequest};
 use crate::config::Settings;
 
 const EXAMPLES: &str = "\
@@ -18,7 +18,7 @@ Exit codes: 0 nothing differs, or all is repaired; 1 something differs.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Verify {
-    /// The collection; VECTOR_DB_COLLECTION where it is left out
+    /// The collection; by default VECTOR_DB_COLLECTION of the service
     #[arg(long)]
     collection: Option<String>,
     /// Copy what one store lacks from the store that has it
@@ -34,9 +34,13 @@ pub(super) struct Verify {
 
 impl Verify {
     pub(super) async fn run(self, settings: &Settings) -> Result<Ending, CliError> {
-        let collection = self.collection.unwrap_or_else(|| settings.index.vector_db_collection.clone());
         let request = VerifyRequest { repair: self.repair, sample: self.sample };
         let client = Client::without_timeout(settings)?;
+        // The default is the service's, as for every other command.
+        let collection = match self.collection {
+            Some(collection) => collection,
+            None => client.get(&["status"], &()).await?.read::<StatusReply>()?.collection,
+        };
         let reply = client.post(&["collections", &collection, "verify"], &request).await?;
         let read: VerifyReply = reply.read()?;
         if self.json {

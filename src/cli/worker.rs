@@ -4,7 +4,7 @@ use std::io::Read;
 
 use clap::Args;
 
-use super::{CliError, Ending};
+use super::{CliError, Ending, warn_of_unknown_variables};
 use crate::app::{WorkerApp, WorkerSettings};
 use crate::config::Settings;
 use crate::shutdown::Shutdown;
@@ -39,6 +39,7 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) async fn run(self, settings: Settings) -> Result<Ending, CliError> {
         settings.telemetry.begin();
+        warn_of_unknown_variables();
         let shutdown = Shutdown::on_signals().map_err(CliError::Signals)?;
         if self.with_parent {
             watch_parent(&shutdown)?;

@@ -26,7 +26,7 @@ pub struct SourceSettings {
     pub s3_circuit_breaker_threshold: u32,
     /// `S3_CIRCUIT_BREAKER_TIMEOUT`: seconds for which it is left alone; 30 by default.
     pub s3_circuit_breaker_timeout: u64,
-    /// `S3_ALLOWED_BUCKETS`: buckets that a job may name, by commas; empty (default): only `S3_BUCKET`.
+    /// `S3_ALLOWED_BUCKETS`: comma-separated buckets that a job may name besides `S3_BUCKET`; none by default.
     pub s3_allowed_buckets: String,
     /// `THUMBNAIL_PREFIX`: a thumbnail of each indexed image is written under it, and keys under it are not indexed;
     /// empty (default): the bucket is never written to.
@@ -82,10 +82,14 @@ impl SourceSettings {
         }
     }
 
-    /// The buckets that a job may name.
+    /// The buckets that a job may name: `S3_BUCKET` and those of `S3_ALLOWED_BUCKETS`.
     pub fn allowed_buckets(&self) -> Vec<String> {
         let named: Vec<String> = crate::domain::words(&self.s3_allowed_buckets);
-        if named.is_empty() { vec![self.s3_bucket.clone()] } else { named }
+        if named.contains(&self.s3_bucket) {
+            return named;
+        }
+        // A job that names no bucket reads this one.
+        std::iter::once(self.s3_bucket.clone()).chain(named).collect()
     }
 
     /// Checks what can be checked without asking anyone.

@@ -22,7 +22,13 @@ export function searchForm({ submit, by, down }) {
     min_height: el("input", { type: "number", min: 1 }),
     indexed_after: el("input", { type: "date" }),
   };
-  const meta = el("input", { placeholder: "taxon=Felis catus", spellcheck: false });
+  // One pair a line: values have commas.
+  const meta = el("textarea", { rows: 1, placeholder: "taxon=Felis catus", spellcheck: false, title: "name=value, one on each line",
+    oninput: () => { meta.rows = Math.min(5, meta.value.split("\n").length); meta.setCustomValidity(pairs().every(([name, value]) => name && value !== undefined) ? "" : "Write name=value, one on each line."); } });
+  const pairs = () => meta.value.split("\n").map((line) => line.trim()).filter(Boolean).map((line) => {
+    const at = line.indexOf("=");
+    return at < 0 ? [line] : [line.slice(0, at).trim(), line.slice(at + 1).trim()];
+  });
   const min = el("input", { type: "number", min: -1, max: 1, step: 0.01 });
   const more = el("details", { class: "filters" }, el("summary", {}, "Filters"),
     el("div", { class: "fields" },
@@ -42,13 +48,12 @@ export function searchForm({ submit, by, down }) {
   function current() {
     const store = provider.value.startsWith("compare:") ? { compare: provider.value.slice(8) } : { provider: provider.value };
     const after = filters.indexed_after.value;
-    const pairs = meta.value.split(",").map((pair) => pair.trim().split("=")).filter(([name, ...rest]) => name && rest.length);
     return {
       q: words.value.trim(), ...picture, ...store, collection: collection.value, min_score: min.value,
       ...Object.fromEntries(Object.entries(filters).map(([name, input]) => [name, input.value.trim()])),
       s3_prefix: filters.s3_prefix.value.trim() && filters.s3_prefix.value.trim().replace(/\/*$/, "/"),
       indexed_after: after && `${after}T00:00:00Z`,
-      meta: pairs.map(([name, ...rest]) => [name, rest.join("=")]),
+      meta: pairs().filter(([name, value]) => name && value !== undefined),
     };
   }
 
@@ -63,7 +68,9 @@ export function searchForm({ submit, by, down }) {
     collection.value = query.collection === usual ? "" : query.collection ?? "";
     provider.value = query.compare ? `compare:${query.compare}` : query.provider ?? "";
     for (const [name, input] of Object.entries(filters)) input.value = (query[name] ?? "").slice(0, name === "indexed_after" ? 10 : undefined);
-    meta.value = query.meta.map((pair) => pair.join("=")).join(", ");
+    meta.value = query.meta.map((pair) => pair.join("=")).join("\n");
+    meta.rows = Math.max(1, Math.min(5, query.meta.length));
+    meta.setCustomValidity("");
     min.value = query.min_score ?? "";
     more.open = more.open || Boolean(meta.value || min.value || queries.FILTERS.some((name) => query[name]));
     showChip(query);

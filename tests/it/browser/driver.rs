@@ -30,6 +30,11 @@ pub(crate) struct Browser {
 impl Browser {
     /// A browser in front of a service; `None` where none is installed.
     pub(crate) async fn open(app: &TestApp, width: u32, height: u32) -> Option<Self> {
+        Self::open_at(&app.url, width, height).await
+    }
+
+    /// A browser for the service at this address. It accepts certificates that nobody has signed.
+    pub(crate) async fn open_at(app: &str, width: u32, height: u32) -> Option<Self> {
         let found = |name: &str| {
             std::env::split_paths(&std::env::var_os("PATH")?).map(|at| at.join(name)).find(|file| file.is_file())
         };
@@ -55,7 +60,7 @@ impl Browser {
             format!("--window-size={width},{height}"),
         ];
         let options = json!({"binary": chromium, "args": arguments});
-        let capabilities = json!({"browserName": "chrome", "goog:chromeOptions": options});
+        let capabilities = json!({"browserName": "chrome", "acceptInsecureCerts": true, "goog:chromeOptions": options});
         let Value::Object(capabilities) = capabilities else { unreachable!() };
         let deadline = Instant::now() + PATIENCE;
         let client = loop {
@@ -67,7 +72,7 @@ impl Browser {
             tokio::time::sleep(Duration::from_millis(100)).await;
         };
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let browser = Self { client, driver, url, http, app: app.url.clone(), _one: one };
+        let browser = Self { client, driver, url, http, app: app.to_owned(), _one: one };
         browser.size(width, height).await;
         Some(browser)
     }

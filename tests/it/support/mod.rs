@@ -7,6 +7,7 @@ pub(crate) mod embed_services;
 pub(crate) mod fakes;
 pub(crate) mod hub;
 pub(crate) mod named;
+pub(crate) mod proxy;
 pub(crate) mod qdrant;
 pub(crate) mod ray;
 pub(crate) mod scripted;

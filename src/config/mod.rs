@@ -1,5 +1,8 @@
 //! Settings: each module's own, from the environment under the names that operators know. Empty means unset.
 
+mod unknown;
+
+use std::collections::HashSet;
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -17,6 +20,8 @@ use crate::pipeline::PipelineSettings;
 use crate::ray::RaySettings;
 use crate::source::SourceSettings;
 use crate::telemetry::TelemetrySettings;
+
+pub use unknown::unknown_variables;
 
 /// Where the service keeps what it knows, and where its clients find it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +68,15 @@ impl Settings {
     /// # Errors
     /// [`SettingsError`] with every setting that is wrong.
     pub fn load() -> Result<Self, SettingsError> {
-        Self::read(config::Environment::default().ignore_empty(true))
+        // Other variables may hold anything, such as a `PWD` that is not UTF-8.
+        let known: HashSet<String> = Self::defaults().into_iter().map(|(name, _)| name).collect();
+        let mut variables = Vec::new();
+        for (name, value) in std::env::vars_os() {
+            let Some(name) = name.to_str().map(str::to_uppercase).filter(|name| known.contains(name)) else { continue };
+            let value = value.into_string().map_err(|_| SettingsError(format!("{name} is not UTF-8 text")))?;
+            variables.push((name, value));
+        }
+        Self::from_variables(variables)
     }
 
     /// Reads and checks the settings that these variables make.
@@ -74,10 +87,7 @@ impl Settings {
         variables: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Self, SettingsError> {
         let map = variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Self::read(config::Environment::default().ignore_empty(true).source(Some(map)))
-    }
-
-    fn read(environment: config::Environment) -> Result<Self, SettingsError> {
+        let environment = config::Environment::default().ignore_empty(true).source(Some(map));
         let variables = config::Config::builder()
             .add_source(environment)
             .build()

@@ -1,0 +1,72 @@
+//! Query parameters that a route does not know are refused: a filter that is misspelt would be left out silently.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::Method;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use utoipa::openapi::OpenApi;
+use utoipa::openapi::path::{Operation, ParameterIn};
+
+use super::error::ApiError;
+use crate::domain::nearest;
+
+/// Names with this prefix are filters by metadata, on the routes of [`FREE_NAMES`].
+pub(super) const META_PREFIX: &str = "meta.";
+
+/// The path whose operations take `meta.KEY` for any key.
+const FREE_NAMES: &str = "/search/images";
+
+/// The names of the query parameters of each operation of the OpenAPI document.
+#[derive(Debug)]
+pub(super) struct Parameters(HashMap<(Method, String), Vec<String>>);
+
+impl Parameters {
+    pub(super) fn new(document: &OpenApi) -> Self {
+        let mut names = HashMap::new();
+        for (path, item) in &document.paths.paths {
+            let methods = [(Method::GET, &item.get), (Method::POST, &item.post), (Method::DELETE, &item.delete)];
+            for (method, operation) in methods {
+                if let Some(operation) = operation {
+                    names.insert((method, path.clone()), query_names(operation));
+                }
+            }
+        }
+        Self(names)
+    }
+
+    fn check(&self, method: &Method, path: &str, query: &str) -> Result<(), ApiError> {
+        let method = if method == Method::HEAD { Method::GET } else { method.clone() };
+        let Some(known) = self.0.get(&(method, path.to_owned())) else { return Ok(()) };
+        for (name, _) in url::form_urlencoded::parse(query.as_bytes()) {
+            let free = path == FREE_NAMES && name.starts_with(META_PREFIX);
+            if !free && !known.iter().any(|known| *known == name) {
+                let known = known.iter().map(String::as_str);
+                return Err(ApiError::unknown_parameter(&name, nearest(&name, known.clone()), known));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn query_names(operation: &Operation) -> Vec<String> {
+    let parameters = operation.parameters.iter().flatten();
+    parameters.filter(|one| one.parameter_in == ParameterIn::Query).map(|one| one.name.clone()).collect()
+}
+
+/// The middleware.
+pub(super) async fn refuse_unknown(
+    State(parameters): State<Arc<Parameters>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let path = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    if let (Some(path), Some(query)) = (path, request.uri().query())
+        && let Err(refused) = parameters.check(request.method(), path, query)
+    {
+        return refused.into_response();
+    }
+    next.run(request).await
+}

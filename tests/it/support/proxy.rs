@@ -1,0 +1,67 @@
+//! A real nginx in front of a service, with its defaults: another `Host`, buffered replies, HTTP/2 from the client.
+
+use std::io::Write;
+use std::process::{Child, Command, Stdio};
+
+/// A running nginx, which ends with the test.
+pub(crate) struct Nginx {
+    pub(crate) url: String,
+    process: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Nginx {
+    /// Starts it in front of `upstream`; `None` if nginx or openssl is not installed.
+    pub(crate) fn start(upstream: &str) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().display().to_string();
+        let mut openssl = Command::new("openssl");
+        openssl.args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]);
+        openssl.args(["-keyout", &format!("{path}/key.pem"), "-out", &format!("{path}/certificate.pem")]);
+        let certified =
+            openssl.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
+        let program = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"]
+            .into_iter()
+            .find(|path| std::path::Path::new(path).exists());
+        let Some(program) = program.filter(|_| certified) else {
+            // Past the test runner, which swallows what the printing macros write.
+            std::io::stderr().write_all(b"skipped: install nginx and openssl\n").unwrap();
+            return None;
+        };
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let configuration = format!(
+            "daemon off; pid {path}/pid; error_log {path}/error.log;
+             events {{}}
+             http {{
+                 access_log off;
+                 client_body_temp_path {path}/body; proxy_temp_path {path}/proxy; fastcgi_temp_path {path}/fastcgi;
+                 uwsgi_temp_path {path}/uwsgi; scgi_temp_path {path}/scgi;
+                 server {{
+                     listen 127.0.0.1:{port} ssl http2;
+                     ssl_certificate {path}/certificate.pem;
+                     ssl_certificate_key {path}/key.pem;
+                     client_max_body_size 51m;
+                     location / {{ proxy_pass {upstream}; }}
+                 }}
+             }}"
+        );
+        std::fs::write(folder.path().join("nginx.conf"), configuration).unwrap();
+        let mut command = Command::new(program);
+        command.args(["-p", &path, "-c", &format!("{path}/nginx.conf")]).stdout(Stdio::null()).stderr(Stdio::null());
+        let process = command.spawn().unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(std::time::Instant::now() < deadline, "nginx does not listen");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        Some(Self { url: format!("https://localhost:{port}"), process, _folder: folder })
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // SIGTERM, so that it ends its workers too.
+        Command::new("kill").arg(self.process.id().to_string()).status().ok();
+        self.process.wait().ok();
+    }
+}
