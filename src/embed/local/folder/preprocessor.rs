@@ -64,9 +64,8 @@ mod tests {
         for (name, json) in files {
             std::fs::write(folder.path().join(name), json).unwrap();
         }
-        let there: Vec<_> =
-            FILES.iter().filter(|name| folder.path().join(name).is_file()).map(|name| (*name).to_owned());
-        let there: Vec<_> = there.collect();
+        let there = FILES.iter().filter(|name| folder.path().join(name).is_file());
+        let there: Vec<_> = there.map(|name| (*name).to_owned()).collect();
         let only_new = there.len() == 1 && there[0] == NEW;
         let found = pixels(folder.path(), &there).map(|pixels| pixels.size);
         let lacks = found.as_ref().is_err_and(|said| said.contains("no object"));
