@@ -251,8 +251,11 @@ impl Client {
             let request = self.http.request(method.clone(), url.clone()).headers(headers.clone());
             // A compressed reply has another length.
             let request = request.header(ACCEPT_ENCODING, "identity");
-            let ours = url.origin() == self.endpoint.origin() && !self.token.is_empty();
-            let request = if ours { request.bearer_auth(self.token.reveal()) } else { request };
+            let request = if self.is_ours(&url) && !self.token.is_empty() {
+                request.bearer_auth(self.token.reveal())
+            } else {
+                request
+            };
             let sent = request.send().await.map_err(|error| unreachable(repo, what, chain(&error)))?;
             told.hear(sent.headers());
             // A large file's redirect says it all, and a storage may not answer `HEAD`; a small one's leads to another
@@ -272,6 +275,13 @@ impl Client {
             url = next;
         }
         Err(unreachable(repo, what, format!("it is redirected more than {MAX_REDIRECTS} times")))
+    }
+
+    /// Whether the token may be shown there: at the hub's own address, or at the same host's safe one.
+    fn is_ours(&self, url: &Url) -> bool {
+        let (hub, plain) = (&self.endpoint, |url: &Url| url.port().is_none());
+        let is_safer = hub.scheme() == "http" && url.scheme() == "https" && plain(hub) && plain(url);
+        url.origin() == hub.origin() || (is_safer && url.host() == hub.host())
     }
 
     /// `{endpoint}/{before}/{repo}/{after}/{file}`, each part escaped; the file's slashes are its folders'.
@@ -319,4 +329,38 @@ async fn bounded(mut reply: Response) -> Result<Vec<u8>, String> {
         body.extend_from_slice(&part);
     }
     Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_shown_to_the_hubs_own_address_alone() {
+        let shown = |hub: &str, url: &str| {
+            let settings = HubSettings { hf_endpoint: hub.to_owned(), ..HubSettings::default() };
+            Client::new(&settings).unwrap().is_ours(&Url::parse(url).unwrap())
+        };
+        assert!(shown("https://hub/mirror", "https://hub/other?x=1"));
+        assert!(shown("http://hub", "https://hub/x"));
+        for (hub, url) in [
+            ("https://hub", "https://cdn.hub/x"),
+            ("https://hub", "https://hub.evil/x"),
+            ("https://hub", "http://hub/x"),
+            ("https://hub", "https://hub:444/x"),
+            ("http://hub:8080", "https://hub/x"),
+        ] {
+            assert!(!shown(hub, url), "{hub} {url}");
+        }
+    }
+
+    #[test]
+    fn only_hashes_name_a_blob() {
+        let (git, sha) = ("a".repeat(40), "B1".repeat(32));
+        assert_eq!(plain_etag(&format!("W/\"{git}\"")), Some(git.clone()));
+        assert_eq!(plain_etag(&format!(" {sha} ")), Some(sha));
+        for etag in ["", "\"\"", "\"5f-1a\"", "../../x", &git[1..], &"g".repeat(40)] {
+            assert_eq!(plain_etag(etag), None, "{etag}");
+        }
+    }
 }

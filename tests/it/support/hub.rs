@@ -33,14 +33,32 @@ pub(crate) struct Script {
     pub(crate) private: bool,
     /// So many requests are answered with 503 first.
     pub(crate) down: usize,
-    /// A mirror that says no sizes and no hashes: its replies are chunked.
-    pub(crate) bare: bool,
-    /// `HEAD` is not allowed, here and at the storage.
-    pub(crate) no_head: bool,
-    /// Every file is redirected to itself.
-    pub(crate) circle: bool,
+    /// How it differs from the hub itself.
+    pub(crate) manner: Manner,
     /// The storage waits for this before it sends this file.
     pub(crate) hold: Option<(String, Arc<tokio::sync::Notify>)>,
+}
+
+/// How a mirror answers for files.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// As the hub does.
+    #[default]
+    Hub,
+    /// Says no sizes and no hashes: its replies are chunked.
+    Bare,
+    /// The same, and allows no `HEAD`.
+    BareWithoutHead,
+    /// Allows no `HEAD`.
+    WithoutHead,
+    /// Redirects every file to itself.
+    Circle,
+}
+
+impl Manner {
+    fn is_bare(self) -> bool {
+        matches!(self, Self::Bare | Self::BareWithoutHead)
+    }
 }
 
 #[derive(Default)]
@@ -153,14 +171,12 @@ async fn resolve(
         return StatusCode::NOT_FOUND.into_response();
     };
     let reply = Response::builder().header("x-repo-commit", COMMIT);
-    let (bare, no_head, circle) = {
-        let script = inner.script.lock().unwrap();
-        (script.bare, script.no_head, script.circle)
-    };
-    if circle {
+    let manner = inner.script.lock().unwrap().manner;
+    let bare = manner.is_bare();
+    if manner == Manner::Circle {
         return reply.status(StatusCode::FOUND).header(LOCATION, uri.path()).body(Body::empty()).unwrap();
     }
-    if no_head && method == Method::HEAD {
+    if matches!(manner, Manner::WithoutHead | Manner::BareWithoutHead) && method == Method::HEAD {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
     if !file.starts_with("onnx/") {
@@ -227,7 +243,7 @@ async fn blob(
         part[0] ^= 1;
     }
     let cut = script.cut.take_if(|(name, _)| *name == file).map(|(_, after)| after);
-    let bare = script.bare;
+    let bare = script.manner.is_bare();
     drop(script);
     let reply = Response::builder();
     let reply = if bare { reply } else { reply.header(CONTENT_LENGTH, part.len()) };

@@ -173,9 +173,11 @@ fn onnx_files(names: &[String]) -> String {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let whole = match files.iter().any(|name| name.rsplit('/').next().is_some_and(|name| name.starts_with("model"))) {
-        true => "; a single model.onnx with both towers is not supported",
-        false => "",
+    let is_whole = |name: &&String| name.rsplit('/').next().is_some_and(|name| name.starts_with("model"));
+    let whole = if files.iter().any(|name| is_whole(name)) {
+        "; a single model.onnx with both towers is not supported"
+    } else {
+        ""
     };
     format!("the ONNX files that are there: {}{more}{whole}", named.join(", "))
 }

@@ -98,7 +98,7 @@ fn take<'a>(bytes: &mut &'a [u8], count: u64) -> Result<&'a [u8], Error> {
 
 /// A length-delimited field.
 fn put(out: &mut Vec<u8>, field: u64, body: &[u8]) {
-    for number in [usize::try_from(field << 3 | 2).unwrap_or_default(), body.len()] {
+    for number in [usize::try_from((field << 3) | 2).unwrap_or_default(), body.len()] {
         // Into a vector, which has always room.
         prost::encode_length_delimiter(number, out).unwrap_or_default();
     }

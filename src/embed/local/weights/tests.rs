@@ -4,7 +4,8 @@ use super::*;
 
 /// A field of protobuf with a length.
 fn field(number: u8, body: &[u8]) -> Vec<u8> {
-    let mut out = vec![number << 3 | 2];
+    let mut out = Vec::new();
+    prost::encode_length_delimiter((usize::from(number) << 3) | 2, &mut out).unwrap();
     prost::encode_length_delimiter(body.len(), &mut out).unwrap();
     out.extend_from_slice(body);
     out

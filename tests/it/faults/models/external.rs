@@ -3,7 +3,7 @@
 
 /// Appends a field with a length.
 fn put(out: &mut Vec<u8>, field: u64, body: &[u8]) {
-    prost::encode_length_delimiter(usize::try_from(field << 3 | 2).unwrap(), out).unwrap();
+    prost::encode_length_delimiter(usize::try_from((field << 3) | 2).unwrap(), out).unwrap();
     prost::encode_length_delimiter(body.len(), out).unwrap();
     out.extend_from_slice(body);
 }

@@ -5,19 +5,19 @@ use glimpse::embed::EmbedError;
 
 use super::layouts::from_hub;
 use crate::clip_tiny::folder;
-use crate::support::hub::{FakeHub, Script};
+use crate::support::hub::{FakeHub, Manner, Script};
 
 const IMAGE: &str = "onnx/vision_model.onnx";
 
 fn bare() -> Script {
-    Script { bare: true, ..Script::default() }
+    Script { manner: Manner::Bare, ..Script::default() }
 }
 
 /// A5: chunked replies, no `X-Linked-*`, no etag, `HEAD` answered with a length of 0, refused or not allowed.
 #[tokio::test]
 async fn a_mirror_that_says_no_sizes_finishes() {
-    for script in [bare(), Script { no_head: true, ..bare() }, Script { no_head: true, ..Script::default() }] {
-        let hub = FakeHub::of(&folder(), script).await;
+    for manner in [Manner::Bare, Manner::BareWithoutHead, Manner::WithoutHead] {
+        let hub = FakeHub::of(&folder(), Script { manner, ..Script::default() }).await;
         let home = tempfile::tempdir().unwrap();
         from_hub(&hub, home.path(), false).await.unwrap();
         assert!(!hub.leaked());
@@ -43,7 +43,7 @@ async fn what_a_mirror_without_sizes_breaks_off_is_gone_on_with() {
 /// A5: redirects have an end.
 #[tokio::test]
 async fn redirects_in_a_circle_are_an_error_that_says_so() {
-    let hub = FakeHub::of(&folder(), Script { circle: true, ..Script::default() }).await;
+    let hub = FakeHub::of(&folder(), Script { manner: Manner::Circle, ..Script::default() }).await;
     let home = tempfile::tempdir().unwrap();
     match from_hub(&hub, home.path(), false).await {
         Err(EmbedError::Dependency(down)) => {

@@ -32,10 +32,12 @@ async fn clip(home: &Path, variables: &[(&str, &str)]) -> (Option<Value>, String
         while !text.ends_with(b"\n") && output.read(&mut byte).unwrap() == 1 {
             text.push(byte[0]);
         }
-        String::from_utf8(text).unwrap().split_whitespace().nth(1).map(str::to_owned)
+        // Nobody to print to would end it.
+        (String::from_utf8(text).unwrap().split_whitespace().nth(1).map(str::to_owned), output)
     });
     let mut ready = None;
-    if let Some(url) = url.await.unwrap() {
+    let (url, _output) = url.await.unwrap();
+    if let Some(url) = url {
         let deadline = Instant::now() + Duration::from_mins(1);
         while ready.is_none() && Instant::now() < deadline {
             let reply = reqwest::get(&url).await.unwrap();
