@@ -35,8 +35,11 @@ pub(super) fn around(raw: Arc<dyn ImageEmbeddingProvider>, settings: &Settings, 
     } else {
         let breaker = Arc::new(Breaker::new(of.breaker()).of(name));
         let timeout = Duration::from_secs(of.clip_timeout);
+        // A slow provider makes the images of one call one after the other.
+        let (permits, images) = raw.most_per_call().map_or((JOB_PERMITS, 1), |most| (1, most.get()));
+        let patience = timeout.saturating_mul(u32::try_from(images).unwrap_or(u32::MAX));
         let patient = Guard::patient(name, board.clone()).through(breaker.clone());
-        let patient = Resilient::new(raw.clone(), patient.with_permits(JOB_PERMITS).within(timeout));
+        let patient = Resilient::new(raw.clone(), patient.with_permits(permits).within(patience));
         // Half of what the request itself has: whoever waits shall hear what was wrong.
         let prompt = timeout.min(Duration::from_secs(settings.api.glimpse_request_timeout) / 2);
         let guard = Guard::prompt(name, SEARCH_RETRIES).through(breaker.clone());

@@ -85,6 +85,10 @@ impl ImageEmbeddingProvider for TextCache {
         self.inner.useful_batch()
     }
 
+    fn most_per_call(&self) -> Option<NonZeroUsize> {
+        self.inner.most_per_call()
+    }
+
     fn busy(&self) -> Option<Busy> {
         self.inner.busy()
     }

@@ -57,6 +57,12 @@ pub trait ImageEmbeddingProvider: Send + Sync + 'static {
     /// size fails here. An adapter probes each time; [`Probed`] around it remembers.
     async fn space(&self) -> Result<Arc<Space>, EmbedError>;
 
+    /// The space again, of a provider that is in use and that nothing speaks against. A provider whose full probe is
+    /// dear may leave out what is not likely to have changed.
+    async fn space_again(&self) -> Result<Arc<Space>, EmbedError> {
+        self.space().await
+    }
+
     /// One embedding per image, in the same order. One bad image may reject the whole batch.
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError>;
 
@@ -84,6 +90,12 @@ pub trait ImageEmbeddingProvider: Send + Sync + 'static {
     /// not known.
     fn useful_batch(&self) -> NonZeroUsize {
         NonZeroUsize::MIN
+    }
+
+    /// The most images in one call, if the provider takes seconds for each and answers for each by itself: jobs send no
+    /// more at once and have one call under way, and it has the time of as many requests.
+    fn most_per_call(&self) -> Option<NonZeroUsize> {
+        None
     }
 
     /// How much its own threads have worked, where it has threads here.

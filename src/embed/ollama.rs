@@ -4,7 +4,8 @@
 //! vector of the prompt), so this is what works with it: `POST /api/chat` with bare base64 and `"stream": false`, then
 //! `POST /api/embed` (Ollama 0.33, `api/types.go`, `docs/api.md`). The space is the text model's, not CLIP's.
 
-use std::sync::Arc;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use futures::stream::{self, StreamExt, TryStreamExt};
@@ -25,8 +26,9 @@ const PROMPT: &str = "Describe this image in one or two sentences for a search e
 const CAPTION_TOKENS: u32 = 80;
 /// LLaVA looks at pictures of 336 pixels a side; others resize.
 const SIZE: u32 = 336;
-/// Captions under way at once in one call. Ollama itself queues what its machine cannot do at once.
-const AT_ONCE: usize = 2;
+/// Captions under way at once. Ollama itself queues what its machine cannot do at once: by default it makes one at a
+/// time, so that each request may have to wait for this many.
+const AT_ONCE: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 /// Captions embedded in one request.
 const TEXTS: usize = 64;
 const CAPTION_BYTES: usize = 256 * 1024;
@@ -55,7 +57,12 @@ pub struct OllamaProvider {
     square: Square,
     vision: String,
     text: String,
+    /// The vision model as it was when it last passed its probe.
+    probed: Mutex<Option<Version>>,
 }
+
+/// When a model was last changed; older versions of Ollama do not say.
+type Version = Option<String>;
 
 #[derive(Deserialize)]
 struct Chat {
@@ -83,6 +90,7 @@ struct Embeddings {
 struct Show {
     /// Older versions say nothing of it.
     capabilities: Option<Vec<String>>,
+    modified_at: Version,
 }
 
 impl OllamaProvider {
@@ -91,14 +99,16 @@ impl OllamaProvider {
     /// # Errors
     /// [`EmbedError::Dependency`] where the settings cannot be used.
     pub fn new(settings: OllamaSettings) -> Result<Self, EmbedError> {
-        let service = Service::new("ollama", &settings.service)?;
+        let waits = u32::try_from(AT_ONCE.get()).unwrap_or(u32::MAX);
+        let timeout = settings.service.timeout.saturating_mul(waits);
+        let service = Service::new("ollama", &ServiceSettings { timeout, ..settings.service })?;
         let square = Square::new(settings.size.unwrap_or(SIZE), settings.resize);
-        Ok(Self { service, square, vision: settings.vision_model, text: settings.text_model })
+        Ok(Self { service, square, vision: settings.vision_model, text: settings.text_model, probed: Mutex::default() })
     }
 
     /// Whether `model` is there and can do what it is to do. A model that makes no embeddings would be loaded whole only
     /// to say so.
-    async fn can(&self, model: &str, capability: &str, setting: &str) -> Result<(), EmbedError> {
+    async fn can(&self, model: &str, capability: &str, setting: &str) -> Result<Version, EmbedError> {
         let shown = self.service.post_small("/api/show", &json!({ "model": model }), SHOW_BYTES).await;
         let show: Show = match shown {
             Ok(show) => show,
@@ -113,8 +123,19 @@ impl OllamaProvider {
                 let detail = format!("its model `{model}` has no {capability}, but {}; set {setting}", has.join(", "));
                 Err(self.service.failed(Trouble::Refused, detail))
             }
-            Some(_) | None => Ok(()),
+            Some(_) | None => Ok(show.modified_at),
         }
+    }
+
+    /// Whether both models are there; answers with the vision model's version.
+    async fn both(&self) -> Result<Version, EmbedError> {
+        let version = self.can(&self.vision, "vision", "OLLAMA_VISION_MODEL").await?;
+        self.can(&self.text, "embedding", "OLLAMA_MODEL").await?;
+        Ok(version)
+    }
+
+    fn model(&self) -> String {
+        format!("{}+{}", self.vision, self.text)
     }
 
     async fn caption(&self, image: PreparedImage) -> Result<String, EmbedError> {
@@ -151,14 +172,23 @@ impl ImageEmbeddingProvider for OllamaProvider {
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
-        self.can(&self.vision, "vision", "OLLAMA_VISION_MODEL").await?;
-        self.can(&self.text, "embedding", "OLLAMA_MODEL").await?;
-        probe::space_of_captions(self, &format!("{}+{}", self.vision, self.text)).await.map(Arc::new)
+        let version = self.both().await?;
+        let space = probe::space_of_captions(self, &self.model()).await?;
+        *self.probed.lock().unwrap_or_else(PoisonError::into_inner) = Some(version);
+        Ok(Arc::new(space))
+    }
+
+    /// Without captions as long as the vision model is the one that passed: they take a CPU a minute, and would keep the
+    /// model in memory.
+    async fn space_again(&self) -> Result<Arc<Space>, EmbedError> {
+        let version = self.both().await?;
+        let is_same = self.probed.lock().unwrap_or_else(PoisonError::into_inner).as_ref() == Some(&version);
+        if is_same { probe::space_of_texts(self, &self.model()).await.map(Arc::new) } else { self.space().await }
     }
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         self.square.check(images)?;
-        let captions = stream::iter(images.to_vec()).map(|image| self.caption(image)).buffered(AT_ONCE);
+        let captions = stream::iter(images.to_vec()).map(|image| self.caption(image)).buffered(AT_ONCE.get());
         let captions: Vec<String> = captions.try_collect().await?;
         self.vectors(&captions).await
     }
@@ -166,5 +196,9 @@ impl ImageEmbeddingProvider for OllamaProvider {
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
         let mut one = self.vectors(&[text.to_owned()]).await?;
         one.pop().ok_or(EmbedError::WrongCount { sent: 1, got: 0 })
+    }
+
+    fn most_per_call(&self) -> Option<NonZeroUsize> {
+        Some(AT_ONCE)
     }
 }

@@ -85,10 +85,7 @@ fn space(
 /// # Errors
 /// As [`space_of`].
 pub async fn space_of_captions(provider: &dyn ImageEmbeddingProvider, model: &str) -> Result<Space, EmbedError> {
-    let texts = texts(provider).await?;
-    different(&texts)?;
-    let Some((_, first)) = texts.first() else { return Err(EmbedError::Unsupported) };
-    let size = first.dimension();
+    let space = space_of_texts(provider, model).await?;
     let [one, _, other] = pictures(provider.preprocessing().size);
     let vectors = provider.embed_image_batch(&[one.1, other.1]).await.map_err(seen)?;
     if vectors.len() != 2 {
@@ -96,7 +93,20 @@ pub async fn space_of_captions(provider: &dyn ImageEmbeddingProvider, model: &st
     }
     let pictures: Vec<_> = [one.0, other.0].into_iter().zip(vectors).collect();
     different(&pictures)?;
-    of_size(size, texts.iter().chain(&pictures))?;
+    of_size(space.dimension, &pictures)?;
+    Ok(space)
+}
+
+/// The same without the pictures, which take a captioner long.
+///
+/// # Errors
+/// As [`space_of`].
+pub(super) async fn space_of_texts(provider: &dyn ImageEmbeddingProvider, model: &str) -> Result<Space, EmbedError> {
+    let texts = texts(provider).await?;
+    different(&texts)?;
+    let Some((_, first)) = texts.first() else { return Err(EmbedError::Unsupported) };
+    let size = first.dimension();
+    of_size(size, &texts)?;
     Ok(space(provider, model, size, texts))
 }
 

@@ -68,13 +68,17 @@ impl Proof {
         if let Some(known) = self.known() {
             return known;
         }
-        self.probe(|_| true).await
+        self.probe(self.provider.space(), |_| true).await
     }
 
-    /// Asks the provider and remembers its answer; of errors those that `counts` says.
-    async fn probe(&self, counts: impl FnOnce(&EmbedError) -> bool) -> Result<Arc<Space>, EmbedError> {
+    /// Remembers the answer to `asked`, which the provider is asked now; of errors those that `counts` says.
+    async fn probe(
+        &self,
+        asked: impl Future<Output = Result<Arc<Space>, EmbedError>>,
+        counts: impl FnOnce(&EmbedError) -> bool,
+    ) -> Result<Arc<Space>, EmbedError> {
         let outages = self.outages();
-        match self.provider.space().await {
+        match asked.await {
             Ok(space) => {
                 *self.lock() = State::Proven { space: space.clone(), outages };
                 Ok(space)
@@ -91,9 +95,9 @@ impl Proof {
     }
 
     /// Probes again what is proven. One that is down meanwhile is no less proven for that: the breaker knows of it.
-    async fn renew(&self) {
+    async fn renew(&self, asked: impl Future<Output = Result<Arc<Space>, EmbedError>>) {
         let _flight = self.flight.lock().await;
-        if let Err(error) = self.probe(|error| !error.is_retryable()).await {
+        if let Err(error) = self.probe(asked, |error| !error.is_retryable()).await {
             tracing::warn!(%error, "the embedding provider was probed again");
         }
     }
@@ -149,10 +153,10 @@ impl Proof {
             () = self.missed_and_cooled_down() => {
                 // Another's call may have been let through, and closed it.
                 if self.open_for().is_some() {
-                    self.renew().await;
+                    self.renew(self.provider.space()).await;
                 }
             }
-            () = tokio::time::sleep(RENEWAL), if elsewhere => self.renew().await,
+            () = tokio::time::sleep(RENEWAL), if elsewhere => self.renew(self.provider.space_again()).await,
         }
     }
 

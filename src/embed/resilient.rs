@@ -35,6 +35,10 @@ impl ImageEmbeddingProvider for Resilient {
         self.guard.for_calls(probe::CALLS).call(|| self.inner.space()).await
     }
 
+    async fn space_again(&self) -> Result<Arc<Space>, EmbedError> {
+        self.guard.for_calls(probe::CALLS).call(|| self.inner.space_again()).await
+    }
+
     /// The patient do not wait for ever over one picture: where the provider answers its probe, it is the picture.
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         let embed = || self.inner.embed_image_batch(images);
@@ -63,6 +67,10 @@ impl ImageEmbeddingProvider for Resilient {
 
     fn useful_batch(&self) -> NonZeroUsize {
         self.inner.useful_batch()
+    }
+
+    fn most_per_call(&self) -> Option<NonZeroUsize> {
+        self.inner.most_per_call()
     }
 
     fn busy(&self) -> Option<Busy> {

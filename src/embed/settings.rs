@@ -23,8 +23,8 @@ pub struct EmbedSettings {
     /// a repository of the Hugging Face hub with such files, as `organisation/name` or `organisation/name@revision`.
     /// For `openai` the name that the service has for it, for `clip` and `multi2vec` a label.
     pub clip_model: String,
-    /// `CLIP_PRECISION`: `fp32` (default) or `int8`, where the model of this process has such files; each is a space of
-    /// its own.
+    /// `CLIP_PRECISION`: `fp32` (default), `fp16` or `int8`, where the model of this process has such files; int8 is a
+    /// space of its own.
     pub clip_precision: String,
     /// `CLIP_URL`: where the service of `clip`, `openai` or `multi2vec` is; empty by default.
     pub clip_url: String,

@@ -1,6 +1,7 @@
 //! One bad image costs one image, even in a call that takes many.
 
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::pin::Pin;
 
 use super::Pipeline;
@@ -11,13 +12,17 @@ use crate::imaging::PreparedImage;
 type Embeddings = Vec<Result<Embedding, EmbedError>>;
 
 impl Pipeline {
-    /// Embeds all; a rejected batch is halved until the bad one stands alone. A provider that is down, or that does not do
+    /// Embeds all, in calls of as many as the provider takes at once; a rejected batch is halved until the bad one stands alone. A provider that is down, or that does not do
     /// what it says, is no image's failure.
     pub(super) fn embed_halving<'a>(
         &'a self,
         images: &'a [PreparedImage],
     ) -> Pin<Box<dyn Future<Output = Result<Embeddings, EmbedError>> + Send + 'a>> {
         Box::pin(async move {
+            let most = self.provider.most_per_call().map_or(usize::MAX, NonZeroUsize::get);
+            if images.len() > most {
+                return self.embed_halves(images).await;
+            }
             let error = match self.provider.embed_image_batch(images).await {
                 Ok(embeddings) if embeddings.len() == images.len() => {
                     return Ok(embeddings.into_iter().map(Ok).collect());
@@ -35,10 +40,14 @@ impl Pipeline {
             if images.len() <= 1 {
                 return Ok(images.iter().map(|_| Err(error.clone())).collect());
             }
-            let (left, right) = images.split_at(images.len() / 2);
-            let mut halves = self.embed_halving(left).await?;
-            halves.extend(self.embed_halving(right).await?);
-            Ok(halves)
+            self.embed_halves(images).await
         })
+    }
+
+    async fn embed_halves(&self, images: &[PreparedImage]) -> Result<Embeddings, EmbedError> {
+        let (left, right) = images.split_at(images.len() / 2);
+        let mut halves = self.embed_halving(left).await?;
+        halves.extend(self.embed_halving(right).await?);
+        Ok(halves)
     }
 }

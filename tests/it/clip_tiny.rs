@@ -29,11 +29,11 @@ pub(crate) async fn tiny(precision: Precision) -> LocalProvider {
     LocalProvider::open(Source::folder(folder(), precision), TWO).await.unwrap()
 }
 
-fn golden() -> Value {
+pub(crate) fn golden() -> Value {
     serde_json::from_slice(&std::fs::read(folder().join("golden.json")).unwrap()).unwrap()
 }
 
-fn embedding(value: &Value) -> Embedding {
+pub(crate) fn embedding(value: &Value) -> Embedding {
     #[expect(clippy::cast_possible_truncation, reason = "they were f32")]
     let raw: Vec<f32> = value.as_array().unwrap().iter().map(|it| it.as_f64().unwrap() as f32).collect();
     let size = raw.len();

@@ -2,7 +2,7 @@
 makes of pictures and texts with it.
 
     python -m venv /some/venv
-    /some/venv/bin/pip install torch transformers onnx onnxruntime pillow numpy
+    /some/venv/bin/pip install torch transformers onnx onnxconverter-common onnxruntime pillow numpy
     /some/venv/bin/python zarf/golden/clip_tiny.py
 
 With `--transformers FOLDER` it makes nothing but a folder of the committed model as transformers itself loads it, and runs on
@@ -155,6 +155,8 @@ def model(size):
 
 
 def export(clip, folder):
+    import onnx
+    from onnxconverter_common import float16
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     folder.mkdir(parents=True)
@@ -183,6 +185,9 @@ def export(clip, folder):
             opset_version=17,
             dynamo=False,
         )
+        # Exports of both kinds exist: with inputs and outputs in 16 bits, and with 16 bits inside alone.
+        half = float16.convert_float_to_float16(onnx.load(path), keep_io_types=name == "text")
+        onnx.save(half, folder / f"{name}_model_fp16.onnx")
         quantize_dynamic(
             path,
             folder / f"{name}_model_int8.onnx",

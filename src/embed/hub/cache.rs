@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 
 use super::{HubError, Repo};
 
-/// The folder `hub` of `HF_HOME`.
+/// The folder of `HF_HUB_CACHE`.
 #[derive(Debug)]
 pub(super) struct Cache {
     root: PathBuf,
 }
 
 impl Cache {
-    pub(super) fn new(home: &Path) -> Self {
-        Self { root: home.join("hub") }
+    pub(super) fn new(root: PathBuf) -> Self {
+        Self { root }
     }
 
     /// Of one repository.
@@ -89,6 +89,25 @@ impl Cache {
     }
 }
 
+/// Files of a snapshot and of its folders, as the hub names them. The folders of a repository are few and not deep.
+pub(super) fn names(snapshot: &Path) -> Vec<String> {
+    const MAX_DEPTH: usize = 4;
+    let mut names = Vec::new();
+    let mut folders = vec![(String::new(), 0)];
+    while let Some((place, depth)) = folders.pop() {
+        for entry in std::fs::read_dir(snapshot.join(&place)).into_iter().flatten().flatten() {
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            let name = format!("{place}{name}");
+            if entry.path().is_file() {
+                names.push(name);
+            } else if depth < MAX_DEPTH && entry.path().is_dir() {
+                folders.push((format!("{name}/"), depth + 1));
+            }
+        }
+    }
+    names
+}
+
 /// A commit's name: forty hexadecimal digits.
 pub(super) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -123,7 +142,7 @@ mod tests {
 
     fn cache() -> (tempfile::TempDir, Cache, Repo) {
         let folder = tempfile::tempdir().unwrap();
-        let cache = Cache::new(folder.path());
+        let cache = Cache::new(folder.path().join("hub"));
         (folder, cache, "org/name".parse().unwrap())
     }
 

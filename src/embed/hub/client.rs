@@ -2,21 +2,30 @@
 
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT_ENCODING, CONTENT_RANGE, ETAG, HeaderMap, LOCATION, RANGE};
-use reqwest::{Method, Response, StatusCode, Url, redirect};
+use reqwest::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, LOCATION, RANGE,
+    TRANSFER_ENCODING,
+};
+use reqwest::{Method, Response, StatusCode, Url, Version, redirect};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use super::cache::is_commit;
-use super::{HubError, HubSettings, Repo};
+use super::{HubError, HubSettings, Repo, token};
 use crate::domain::Secret;
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a reply, or the next part of a file, may take.
 const SILENCE: Duration = Duration::from_secs(30);
-/// From the hub to its storage is one step; more than a few lead in a circle.
-const MAX_REDIRECTS: usize = 5;
+/// From the hub to its storage is one step, by way of a mirror a few; more lead in a circle.
+const MAX_REDIRECTS: usize = 10;
 const MAX_LISTING: usize = 16 * 1024 * 1024;
 const MAX_FILE: u64 = 16 * 1024 * 1024 * 1024;
+/// Descriptions are small; a larger one is something else.
+const MAX_JSON: u64 = 64 * 1024 * 1024;
+
+/// All of a file.
+const WHOLE: HeaderValue = HeaderValue::from_static("bytes=0-");
 
 /// A client of the hub. The token goes to the hub's own address alone, never to where it redirects.
 #[derive(Debug)]
@@ -36,7 +45,38 @@ pub(super) struct Listing {
 pub(super) struct Facts {
     /// The name of its blob.
     pub(super) etag: String,
-    pub(super) size: u64,
+    pub(super) size: Size,
+}
+
+/// What is known of a file's size before its bytes come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Size {
+    /// The hub's own word.
+    Exact(u64),
+    /// Of the reply to `HEAD`; that to `GET` may say it better.
+    Likely(u64),
+    /// A mirror may leave it out.
+    Unknown,
+}
+
+impl Size {
+    pub(super) fn number(self) -> Option<u64> {
+        match self {
+            Self::Exact(size) | Self::Likely(size) => Some(size),
+            Self::Unknown => None,
+        }
+    }
+}
+
+/// A file's bytes on their way.
+pub(super) struct Bytes {
+    pub(super) reply: Response,
+    /// Where they begin: a server that knows no ranges begins at 0.
+    pub(super) from: u64,
+    /// The size of the whole file, if this reply says it.
+    pub(super) total: Option<u64>,
+    /// Whether a connection that breaks too soon is an error of the connection: not if the reply ends by its closing.
+    pub(super) has_end: bool,
 }
 
 impl Facts {
@@ -44,6 +84,32 @@ impl Facts {
     pub(super) fn sha256(&self) -> Option<&str> {
         Some(&*self.etag).filter(|etag| etag.len() == 64 && etag.bytes().all(|byte| byte.is_ascii_hexdigit()))
     }
+}
+
+/// Bytes that a file of this name may have.
+pub(super) fn limit(file: &str) -> u64 {
+    if file.ends_with(".json") { MAX_JSON } else { MAX_FILE }
+}
+
+/// What the replies to one `HEAD` say, that of the hub first, then those of the places that it leads to.
+#[derive(Default)]
+struct Told {
+    linked_etag: Option<String>,
+    linked_size: Option<u64>,
+}
+
+impl Told {
+    fn hear(&mut self, headers: &HeaderMap) {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        self.linked_etag = self.linked_etag.take().or_else(|| text("x-linked-etag").and_then(plain_etag));
+        self.linked_size = self.linked_size.or_else(|| text("x-linked-size").and_then(|size| size.trim().parse().ok()));
+    }
+}
+
+/// An etag without its quotes, if it is a hash of git's (40 digits) or a SHA-256: a mirror's own may be that of two files.
+fn plain_etag(etag: &str) -> Option<String> {
+    let etag = etag.trim().trim_start_matches("W/").trim_matches('"');
+    (matches!(etag.len(), 40 | 64) && etag.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| etag.to_owned())
 }
 
 #[derive(Deserialize)]
@@ -68,7 +134,7 @@ impl Client {
         let loopback = matches!(endpoint.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         let http = if loopback { http.no_proxy() } else { http };
         let http = http.build().map_err(|error| HubError::Settings(format!("no HTTP client: {error}")))?;
-        Ok(Self { http, endpoint, token: settings.hf_token.clone() })
+        Ok(Self { http, endpoint, token: token::token(settings) })
     }
 
     /// The revision's commit and files.
@@ -86,83 +152,136 @@ impl Client {
         Ok(Listing { commit: reply.sha, names: reply.siblings.into_iter().map(|it| it.rfilename).collect() })
     }
 
-    /// A file's etag and size, without its bytes.
+    /// A file's etag and size, without its bytes, as far as they are said.
     pub(super) async fn facts(&self, repo: &Repo, commit: &str, file: &str) -> Result<Facts, HubError> {
         let url = self.url(&[], repo, &["resolve", commit], file);
-        let reply = self.ask(repo, file, Method::HEAD, url, HeaderMap::new()).await?;
-        let seen = |reason: &str| unreachable(repo, file, reason.to_owned());
-        let text = |name: &str| reply.headers().get(name).and_then(|value| value.to_str().ok());
-        let etag = text("x-linked-etag").or_else(|| text(ETAG.as_str())).ok_or_else(|| seen("it has no etag"))?;
-        let etag = etag.trim_start_matches("W/").trim_matches('"').to_owned();
-        // It becomes the name of a file.
-        if !(1..=128).contains(&etag.len()) || !etag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-            return Err(seen("its etag is none"));
-        }
-        let size = text("x-linked-size").or_else(|| text("content-length")).and_then(|size| size.parse().ok());
-        let size = size.ok_or_else(|| seen("its size is not said"))?;
-        if size > MAX_FILE {
-            let reason = format!("{file} has {size} bytes, more than the {MAX_FILE} that are fetched");
+        let mut told = Told::default();
+        let reply = self.follow(repo, file, Method::HEAD, url, HeaderMap::new(), &mut told).await?;
+        let status = reply.status();
+        // A storage may know no `HEAD`, and one that signs its URLs may allow `GET` alone.
+        let says_nothing = matches!(status.as_u16(), 400 | 405 | 501)
+            || (status.is_client_error() && reply.url().origin() != self.endpoint.origin());
+        let text = |name| reply.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let (etag, length) = if says_nothing || status.is_redirection() {
+            (None, None)
+        } else {
+            judged(repo, file, status)?;
+            // Of a stream some servers say that its length is 0.
+            let length = text(CONTENT_LENGTH).and_then(|size| size.parse().ok()).filter(|size| *size > 0);
+            (text(ETAG).and_then(plain_etag), length)
+        };
+        let size = match (told.linked_size, length) {
+            (Some(size), _) => Size::Exact(size),
+            (None, Some(size)) => Size::Likely(size),
+            (None, None) => Size::Unknown,
+        };
+        if let Some(size) = size.number().filter(|size| *size > limit(file)) {
+            let reason = format!("{file} has {size} bytes, more than the {} that are fetched", limit(file));
             return Err(HubError::Unfit { repo: repo.clone(), reason });
         }
-        Ok(Facts { etag, size })
+        // What a commit's file holds never changes, so that the two are a name as good as an etag.
+        let named = || hex::encode(&Sha256::digest(format!("{commit}/{file}"))[..20]);
+        Ok(Facts { etag: told.linked_etag.or(etag).unwrap_or_else(named), size })
     }
 
-    /// The file's bytes from `from` on, and where they really begin: a server that knows no ranges begins at 0.
+    /// The file's bytes from `from` on; `None` if the server says that it has none there.
     pub(super) async fn bytes(
         &self,
         repo: &Repo,
         commit: &str,
         file: &str,
         from: u64,
-    ) -> Result<(u64, Response), HubError> {
+    ) -> Result<Option<Bytes>, HubError> {
         let url = self.url(&[], repo, &["resolve", commit], file);
         let mut headers = HeaderMap::new();
         if from > 0 {
-            let range = format!("bytes={from}-").parse();
-            headers.insert(RANGE, range.map_err(|_| unreachable(repo, file, "no such range".to_owned()))?);
+            headers.insert(RANGE, HeaderValue::try_from(format!("bytes={from}-")).unwrap_or(WHOLE));
         }
-        let reply = self.ask(repo, file, Method::GET, url, headers).await?;
-        if reply.status() != StatusCode::PARTIAL_CONTENT {
-            return Ok((0, reply));
+        let reply = self.follow(repo, file, Method::GET, url, headers, &mut Told::default()).await?;
+        if from > 0 && reply.status() == StatusCode::RANGE_NOT_SATISFIABLE {
+            return Ok(None);
         }
-        let range = reply.headers().get(CONTENT_RANGE).and_then(|range| range.to_str().ok());
-        let begin = range.and_then(|range| range.strip_prefix("bytes ")?.split('-').next()?.parse::<u64>().ok());
-        if begin == Some(from) {
-            Ok((from, reply))
+        judged(repo, file, reply.status())?;
+        let seen = |reason: String| unreachable(repo, file, reason);
+        let text = |name| reply.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        if let Some(encoding) = text(CONTENT_ENCODING).filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+            return Err(seen(format!("it came with the encoding {encoding:.40}, which was not asked for")));
+        }
+        let has_end = reply.content_length().is_some()
+            || reply.version() > Version::HTTP_11
+            || text(TRANSFER_ENCODING).is_some_and(|encoding| encoding.to_ascii_lowercase().contains("chunked"));
+        let (from, total) = if reply.status() == StatusCode::PARTIAL_CONTENT {
+            let range = text(CONTENT_RANGE).and_then(|range| range.trim().strip_prefix("bytes ")).map(str::trim);
+            let begin = range.and_then(|range| range.split('-').next()?.parse::<u64>().ok());
+            if begin != Some(from) {
+                return Err(seen(format!("it was asked to go on at {from} and answered with the range {range:?}")));
+            }
+            (from, range.and_then(|range| range.rsplit('/').next()?.parse().ok()))
         } else {
-            Err(unreachable(repo, file, format!("it was asked to go on at {from} and answered with {range:?}")))
-        }
+            (0, reply.content_length())
+        };
+        Ok(Some(Bytes { from, total, has_end, reply }))
+    }
+
+    async fn ask(
+        &self,
+        repo: &Repo,
+        what: &str,
+        method: Method,
+        url: Url,
+        headers: HeaderMap,
+    ) -> Result<Response, HubError> {
+        let reply = self.follow(repo, what, method, url, headers, &mut Told::default()).await?;
+        judged(repo, what, reply.status())?;
+        Ok(reply)
     }
 
     /// Asks and follows redirects, by ourselves: the token must not travel, and what a `HEAD` is about stands in the
-    /// first reply, not in the storage's.
-    async fn ask(
+    /// hub's reply, not in the storage's.
+    async fn follow(
         &self,
         repo: &Repo,
         what: &str,
         method: Method,
         mut url: Url,
         headers: HeaderMap,
+        told: &mut Told,
     ) -> Result<Response, HubError> {
         for _ in 0..=MAX_REDIRECTS {
             let request = self.http.request(method.clone(), url.clone()).headers(headers.clone());
             // A compressed reply has another length.
             let request = request.header(ACCEPT_ENCODING, "identity");
-            let ours = url.origin() == self.endpoint.origin() && !self.token.is_empty();
-            let request = if ours { request.bearer_auth(self.token.reveal()) } else { request };
+            let request = if self.is_ours(&url) && !self.token.is_empty() {
+                request.bearer_auth(self.token.reveal())
+            } else {
+                request
+            };
             let sent = request.send().await.map_err(|error| unreachable(repo, what, chain(&error)))?;
-            // A large file's redirect says it all; a small one's leads to another place of the hub, which does.
-            let all = ["x-linked-etag", "x-linked-size"].iter().all(|name| sent.headers().contains_key(*name));
-            if !sent.status().is_redirection() || (method == Method::HEAD && all) {
-                return judged(repo, what, sent);
+            told.hear(sent.headers());
+            // A large file's redirect says it all, and a storage may not answer `HEAD`; a small one's leads to another
+            // place of the hub, which says it.
+            let is_enough = method == Method::HEAD && told.linked_etag.is_some();
+            if !matches!(sent.status().as_u16(), 301 | 302 | 303 | 307 | 308) || is_enough {
+                return Ok(sent);
             }
             let to = sent.headers().get(LOCATION).and_then(|to| to.to_str().ok());
             let next = to.and_then(|to| url.join(to).ok()).filter(|next| matches!(next.scheme(), "http" | "https"));
-            // Never from a safe connection to one that anybody may listen to.
-            let next = next.filter(|next| next.scheme() == "https" || url.scheme() == "http");
-            url = next.ok_or_else(|| unreachable(repo, what, "it is redirected to nowhere".to_owned()))?;
+            let next = next.ok_or_else(|| unreachable(repo, what, "it is redirected to nowhere".to_owned()))?;
+            if next.scheme() == "http" && url.scheme() == "https" {
+                // Anybody could listen, and change it.
+                let host = next.host_str().unwrap_or_default();
+                return Err(unreachable(repo, what, format!("it is redirected from https to http, to {host:.100}")));
+            }
+            url = next;
         }
-        Err(unreachable(repo, what, "it is redirected in a circle".to_owned()))
+        Err(unreachable(repo, what, format!("it is redirected more than {MAX_REDIRECTS} times")))
+    }
+
+    /// Whether the token may be shown there: at the hub's own address, or at the same host's safe one.
+    fn is_ours(&self, url: &Url) -> bool {
+        let (hub, plain) = (&self.endpoint, |url: &Url| url.port().is_none());
+        let is_safer = hub.scheme() == "http" && url.scheme() == "https" && plain(hub) && plain(url);
+        url.origin() == hub.origin() || (is_safer && url.host() == hub.host())
     }
 
     /// `{endpoint}/{before}/{repo}/{after}/{file}`, each part escaped; the file's slashes are its folders'.
@@ -176,15 +295,12 @@ impl Client {
     }
 }
 
-fn judged(repo: &Repo, what: &str, reply: Response) -> Result<Response, HubError> {
-    let status = reply.status();
+fn judged(repo: &Repo, what: &str, status: StatusCode) -> Result<(), HubError> {
     match status.as_u16() {
         401 | 403 => Err(HubError::Denied { repo: repo.clone(), status: status.as_u16() }),
         404 | 410 => Err(HubError::Missing { repo: repo.clone(), what: what.to_owned() }),
-        _ if status.is_client_error() || status.is_server_error() => {
-            Err(unreachable(repo, what, format!("the hub answered {status}")))
-        }
-        _ => Ok(reply),
+        200 | 206 => Ok(()),
+        _ => Err(unreachable(repo, what, format!("the hub answered {status}"))),
     }
 }
 
@@ -213,4 +329,38 @@ async fn bounded(mut reply: Response) -> Result<Vec<u8>, String> {
         body.extend_from_slice(&part);
     }
     Ok(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_shown_to_the_hubs_own_address_alone() {
+        let shown = |hub: &str, url: &str| {
+            let settings = HubSettings { hf_endpoint: hub.to_owned(), ..HubSettings::default() };
+            Client::new(&settings).unwrap().is_ours(&Url::parse(url).unwrap())
+        };
+        assert!(shown("https://hub/mirror", "https://hub/other?x=1"));
+        assert!(shown("http://hub", "https://hub/x"));
+        for (hub, url) in [
+            ("https://hub", "https://cdn.hub/x"),
+            ("https://hub", "https://hub.evil/x"),
+            ("https://hub", "http://hub/x"),
+            ("https://hub", "https://hub:444/x"),
+            ("http://hub:8080", "https://hub/x"),
+        ] {
+            assert!(!shown(hub, url), "{hub} {url}");
+        }
+    }
+
+    #[test]
+    fn only_hashes_name_a_blob() {
+        let (git, sha) = ("a".repeat(40), "B1".repeat(32));
+        assert_eq!(plain_etag(&format!("W/\"{git}\"")), Some(git.clone()));
+        assert_eq!(plain_etag(&format!(" {sha} ")), Some(sha));
+        for etag in ["", "\"\"", "\"5f-1a\"", "../../x", &git[1..], &"g".repeat(40)] {
+            assert_eq!(plain_etag(etag), None, "{etag}");
+        }
+    }
 }

@@ -7,16 +7,18 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::fs::{self, File};
 use tokio::io::{AsyncSeekExt, AsyncWriteExt};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::cache::Cache;
-use super::client::{Client, Facts, chain, unreachable};
+use super::client::{Client, Facts, Size, chain, limit, unreachable};
 use super::progress::Progress;
 use super::{HubError, Repo};
 
 /// Pauses before the second and each later try. A connection that broke is taken up at once.
 const PAUSES: [Duration; 5] =
     [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
+/// Tries of one file, each of which brought something: ten megabytes each make the largest file.
+const MAX_TRIES: usize = 2_000;
 /// How often to look whether another process is done.
 const LOOK: Duration = Duration::from_millis(250);
 /// What is slower than this over all of a file, beyond the grace, is given up; the next try goes on there.
@@ -52,13 +54,23 @@ pub(super) async fn file(
         return Ok(());
     }
     let facts = patiently(|| client.facts(repo, commit, name)).await?;
-    let limit = GRACE + Duration::from_secs(facts.size / SLOWEST_BYTES_PER_SECOND);
+    // What comes too slowly is given up sooner if its size is not known: see `append`.
+    let bytes = facts.size.number().unwrap_or_else(|| limit(name));
+    let limit = GRACE + Duration::from_secs(bytes / SLOWEST_BYTES_PER_SECOND);
     let one = One { client, cache, repo, commit, name, facts };
     timeout(limit, one.fetch())
         .await
         .map_err(|_| unreachable(repo, name, format!("it took more than {} minutes", limit.as_secs() / 60)))??;
     let linked = cache.link(repo, commit, name, &one.facts.etag);
     linked.map_err(|source| cache.trouble(repo, source))
+}
+
+/// How a file's bytes came to their end.
+enum End {
+    /// The file is whole.
+    Known,
+    /// The connection was closed after so many bytes, and nothing says whether these are all.
+    Silent(u64),
 }
 
 /// A file on its way.
@@ -115,44 +127,87 @@ impl One<'_> {
     /// Fetches what is missing. As long as each try brings something, there is another.
     async fn complete(&self, part: &Path) -> Result<(), HubError> {
         let mut pauses = PAUSES.iter();
-        loop {
+        // Bytes that were there when a server that does not say where a file ends had no more of them.
+        let mut ended_at = None;
+        for _ in 0..MAX_TRIES {
             let before = length(part).await;
-            let Err(error) = self.append(part).await else { return Ok(()) };
+            let error = match self.append(part).await {
+                Ok(End::Known) => return Ok(()),
+                Ok(End::Silent(_)) if self.facts.sha256().is_some() && self.check(part).await?.is_none() => {
+                    return Ok(());
+                }
+                // The connection may have broken: the file is whole if the next reply ends there too.
+                Ok(End::Silent(have)) if ended_at == Some(have) => return Ok(()),
+                Ok(End::Silent(have)) => {
+                    ended_at = Some(have);
+                    unreachable(self.repo, self.name, format!("the end after {have} bytes is to be confirmed"))
+                }
+                Err(error) => error,
+            };
             if length(part).await > before {
                 pauses = PAUSES.iter();
             }
             match pauses.next().filter(|_| error.may_pass()) {
                 Some(pause) => {
-                    tracing::warn!(file = self.name, %error, "a download broke off; it goes on");
+                    if ended_at.is_none() {
+                        tracing::warn!(file = self.name, %error, "a download broke off; it goes on");
+                    }
                     sleep(*pause).await;
                 }
                 None => return Err(error),
             }
         }
+        Err(unreachable(self.repo, self.name, format!("it broke off {MAX_TRIES} times")))
     }
 
-    async fn append(&self, part: &Path) -> Result<(), HubError> {
-        let size = self.facts.size;
-        let mut have = length(part).await;
-        if have == size && size > 0 {
-            return Ok(());
+    async fn append(&self, part: &Path) -> Result<End, HubError> {
+        let have = length(part).await;
+        let (known, most) = (self.facts.size.number(), limit(self.name));
+        if known == Some(have) && have > 0 {
+            return Ok(End::Known);
         }
         // More than there can be is of another file.
-        let from = if have > size { 0 } else { have };
-        let (from, mut reply) = self.client.bytes(self.repo, self.commit, self.name, from).await?;
-        let mut file = self.open(part, from).await.map_err(|source| self.trouble(source))?;
-        let mut progress = Progress::begin(self.name, from, size);
-        have = from;
+        let from = if have > known.unwrap_or(most) { 0 } else { have };
+        let Some(mut bytes) = self.client.bytes(self.repo, self.commit, self.name, from).await? else {
+            // There is nothing behind what we have.
+            return match self.facts.size {
+                Size::Exact(size) => {
+                    Err(unreachable(self.repo, self.name, format!("it has nothing at {from}, of {size} bytes")))
+                }
+                Size::Likely(_) | Size::Unknown => Ok(End::Known),
+            };
+        };
+        let total = match self.facts.size {
+            Size::Exact(size) => Some(size),
+            Size::Likely(size) => Some(bytes.total.unwrap_or(size)),
+            Size::Unknown => bytes.total,
+        };
+        if let Some(total) = total.filter(|total| *total > most) {
+            let reason = format!("{} has {total} bytes, more than the {most} that are fetched", self.name);
+            return Err(HubError::Unfit { repo: self.repo.clone(), reason });
+        }
+        let mut file = self.open(part, bytes.from).await.map_err(|source| self.trouble(source))?;
+        let mut progress = Progress::begin(self.name, bytes.from, total);
+        let (begun, mut have) = (Instant::now(), bytes.from);
         let written = loop {
-            match reply.chunk().await {
+            match bytes.reply.chunk().await {
                 Err(error) => break Err(unreachable(self.repo, self.name, chain(&error))),
                 Ok(None) => break Ok(()),
-                Ok(Some(bytes)) => {
-                    have += bytes.len() as u64;
-                    if have > size {
-                        break Err(unreachable(self.repo, self.name, format!("more than its {size} bytes came")));
+                Ok(Some(chunk)) => {
+                    have += chunk.len() as u64;
+                    if let Some(total) = total.filter(|total| have > *total) {
+                        break Err(unreachable(self.repo, self.name, format!("more than its {total} bytes came")));
                     }
-                    if let Err(source) = file.write_all(&bytes).await {
+                    if have > most {
+                        file.set_len(0).await.map_err(|source| self.trouble(source))?;
+                        let reason = format!("{} has more than the {most} bytes that are fetched", self.name);
+                        break Err(HubError::Unfit { repo: self.repo.clone(), reason });
+                    }
+                    let patience = GRACE + Duration::from_secs((have - bytes.from) / SLOWEST_BYTES_PER_SECOND);
+                    if begun.elapsed() > patience {
+                        break Err(unreachable(self.repo, self.name, "it comes too slowly".to_owned()));
+                    }
+                    if let Err(source) = file.write_all(&chunk).await {
                         break Err(self.trouble(source));
                     }
                     progress.tell(have);
@@ -163,11 +218,11 @@ impl One<'_> {
         file.flush().await.map_err(|source| self.trouble(source))?;
         file.sync_all().await.map_err(|source| self.trouble(source))?;
         written?;
-        if have < size {
-            return Err(unreachable(self.repo, self.name, format!("it ended after {have} of {size} bytes")));
+        if let Some(total) = total.filter(|total| have < *total) {
+            return Err(unreachable(self.repo, self.name, format!("it ended after {have} of {total} bytes")));
         }
         tracing::info!(file = self.name, "downloaded");
-        Ok(())
+        Ok(if total.is_some() || bytes.has_end { End::Known } else { End::Silent(have) })
     }
 
     async fn open(&self, part: &Path, from: u64) -> io::Result<File> {

@@ -18,14 +18,16 @@ pub enum HubError {
     Settings(String),
     /// Not in the cache, and nobody may be asked.
     #[error(
-        "{repo} is not wholly in the cache {} and HF_HUB_OFFLINE is set; unset it, copy the cache of another machine, \
-         {ELSEWHERE}", cache.display()
+        "{repo} is not wholly in the cache {} ({lacks}) and HF_HUB_OFFLINE is set; unset it, copy the cache of another \
+         machine, {ELSEWHERE}", cache.display()
     )]
     Offline {
         /// Of which model.
         repo: Repo,
         /// Where it was looked for.
         cache: PathBuf,
+        /// What is missing.
+        lacks: String,
     },
     /// The hub does not let us in.
     #[error(
@@ -78,7 +80,7 @@ pub enum HubError {
         reason: String,
     },
     /// The cache cannot be written or read.
-    #[error("the cache {} cannot be used: {source}; set HF_HOME to a folder that can be written", folder.display())]
+    #[error("the cache {} cannot be used: {source}; set HF_HUB_CACHE or HF_HOME to a folder that can be written", folder.display())]
     Cache {
         /// Where.
         folder: PathBuf,

@@ -11,6 +11,7 @@ mod error;
 mod progress;
 mod repo;
 mod settings;
+mod token;
 
 use std::path::{Component, Path, PathBuf};
 
@@ -20,6 +21,7 @@ use client::Client;
 pub use error::HubError;
 pub use repo::Repo;
 pub use settings::HubSettings;
+pub(super) use settings::expanded;
 
 /// The hub and its cache on this machine.
 #[derive(Debug)]
@@ -30,12 +32,12 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Asks nobody yet.
+    /// Asks nobody yet. Reads the token that was stored for Hugging Face's own tools, if the settings have none.
     ///
     /// # Errors
     /// [`HubError::Settings`] where `HF_ENDPOINT` is no URL or there is no place for the cache.
     pub fn new(settings: &HubSettings) -> Result<Self, HubError> {
-        let cache = Cache::new(&settings.home().map_err(HubError::Settings)?);
+        let cache = Cache::new(settings.cache().map_err(HubError::Settings)?);
         Ok(Self { cache, client: Client::new(settings)?, offline: settings.hf_hub_offline })
     }
 
@@ -45,31 +47,60 @@ impl Hub {
         Some(self.cache.snapshot(repo, &commit)).filter(|folder| folder.is_dir())
     }
 
-    /// Brings the files that `pick` chooses among the repository's into the cache, and gives their folder. What is
-    /// there already is not fetched again, and half a file is gone on with.
+    /// Brings a model's files into the cache, and gives their folder. `missing` chooses from the names of the
+    /// repository's files those that the folder lacks. It is asked again when they are there, since a file may name
+    /// others. What is there already is not fetched again, and half a file is gone on with.
     ///
     /// # Errors
     /// [`HubError`], which says what could not be had and what to do.
     pub async fn fetch(
         &self,
         repo: &Repo,
-        pick: impl Fn(&[String]) -> Result<Vec<String>, String>,
+        missing: impl Fn(&[String], &Path) -> Result<Vec<String>, String>,
     ) -> Result<PathBuf, HubError> {
         if self.offline {
-            return Err(HubError::Offline { repo: repo.clone(), cache: self.cache.folder(repo) });
+            return self.offline(repo, missing);
         }
+        let unfit = |reason| HubError::Unfit { repo: repo.clone(), reason };
         let listing = download::patiently(|| self.client.listing(repo)).await?;
-        let files = pick(&listing.names).map_err(|reason| HubError::Unfit { repo: repo.clone(), reason })?;
-        for file in &files {
-            // The names are the hub's: none may lead out of the snapshot.
-            if !Path::new(file).components().all(|part| matches!(part, Component::Normal(_))) {
-                let reason = format!("`{file}` is no name of a file in it");
-                return Err(HubError::Unfit { repo: repo.clone(), reason });
+        let folder = self.cache.snapshot(repo, &listing.commit);
+        for _ in 0..MAX_ROUNDS {
+            let files = missing(&listing.names, &folder).map_err(unfit)?;
+            if files.is_empty() {
+                // Last: whoever reads the reference finds all of it.
+                self.cache.refer(repo, &listing.commit).map_err(|source| self.cache.trouble(repo, source))?;
+                return Ok(folder);
             }
-            download::file(&self.client, &self.cache, repo, &listing.commit, file).await?;
+            for file in &files {
+                if !listing.names.contains(file) {
+                    return Err(unfit(format!("it needs the file {file}, which is not in it")));
+                }
+                // The names are the hub's: none may lead out of the snapshot.
+                if !Path::new(file).components().all(|part| matches!(part, Component::Normal(_))) {
+                    return Err(unfit(format!("`{file}` is not the name of a file in it")));
+                }
+                download::file(&self.client, &self.cache, repo, &listing.commit, file).await?;
+            }
         }
-        // Last: whoever reads the reference finds all of it.
-        self.cache.refer(repo, &listing.commit).map_err(|source| self.cache.trouble(repo, source))?;
-        Ok(self.cache.snapshot(repo, &listing.commit))
+        Err(unfit("its files name others without end".to_owned()))
+    }
+
+    fn offline(
+        &self,
+        repo: &Repo,
+        missing: impl Fn(&[String], &Path) -> Result<Vec<String>, String>,
+    ) -> Result<PathBuf, HubError> {
+        let lacks = match self.cached(repo) {
+            None => "nothing of it is there".to_owned(),
+            Some(folder) => match missing(&cache::names(&folder), &folder) {
+                Ok(files) if files.is_empty() => return Ok(folder),
+                Ok(files) => format!("{} is missing", files.join(", ")),
+                Err(reason) => reason,
+            },
+        };
+        Err(HubError::Offline { repo: repo.clone(), cache: self.cache.folder(repo), lacks })
     }
 }
+
+/// Descriptions and towers, then what the towers name.
+const MAX_ROUNDS: usize = 4;

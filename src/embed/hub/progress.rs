@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio::time::Instant;
 
 const EVERY: Duration = Duration::from_secs(5);
@@ -13,7 +13,7 @@ const BAR: &str = "{msg} {bar:30} {bytes}/{total_bytes} {bytes_per_sec}, {eta} l
 /// One file on its way.
 pub(super) struct Progress<'a> {
     file: &'a str,
-    total: u64,
+    total: Option<u64>,
     begun: Instant,
     told: Instant,
     before: u64,
@@ -31,12 +31,17 @@ impl Drop for Bar {
 }
 
 impl<'a> Progress<'a> {
-    /// `before`: bytes that were there already.
-    pub(super) fn begin(file: &'a str, before: u64, total: u64) -> Self {
+    /// `before`: bytes that were there already; `total`: all bytes, if that is known.
+    pub(super) fn begin(file: &'a str, before: u64, total: Option<u64>) -> Self {
         if before == 0 {
-            tracing::info!(file, mb = total / MB, "downloading a model's file");
+            tracing::info!(file, mb = total.map(|total| total / MB), "downloading a model's file");
         } else {
-            tracing::info!(file, mb = total / MB, had_mb = before / MB, "going on with a model's file");
+            tracing::info!(
+                file,
+                mb = total.map(|total| total / MB),
+                had_mb = before / MB,
+                "going on with a model's file"
+            );
         }
         let bar = std::io::stderr().is_terminal().then(|| Bar(bar(file, before, total)));
         Self { file, total, before, begun: Instant::now(), told: Instant::now(), bar }
@@ -54,13 +59,13 @@ impl<'a> Progress<'a> {
         self.told = Instant::now();
         let seconds = self.begun.elapsed().as_secs().max(1);
         let pace = have.saturating_sub(self.before) / seconds;
-        let left = self.total.saturating_sub(have).checked_div(pace);
-        let percent = (have * 100).checked_div(self.total).unwrap_or(100);
+        let left = self.total.and_then(|total| total.saturating_sub(have).checked_div(pace));
+        let percent = self.total.map(|total| (have * 100).checked_div(total).unwrap_or(100));
         tracing::info!(
             file = self.file,
             percent,
             mb = have / MB,
-            of_mb = self.total / MB,
+            of_mb = self.total.map(|total| total / MB),
             kb_per_second = pace / 1_000,
             left_seconds = left,
             "downloading"
@@ -68,9 +73,9 @@ impl<'a> Progress<'a> {
     }
 }
 
-fn bar(file: &str, before: u64, total: u64) -> ProgressBar {
+fn bar(file: &str, before: u64, total: Option<u64>) -> ProgressBar {
     // To standard error, as the log.
-    let bar = ProgressBar::new(total).with_message(file.to_owned());
+    let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr()).with_message(file.to_owned());
     let style = ProgressStyle::with_template(BAR).unwrap_or_else(|_| ProgressStyle::default_bar());
     bar.set_style(style);
     bar.set_position(before);

@@ -1,9 +1,10 @@
 //! Where the hub is, where its cache is, and who asks. The names are those of Hugging Face's own tools.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::token::is_token;
 use crate::domain::Secret;
 
 /// The settings of the hub.
@@ -12,12 +13,25 @@ use crate::domain::Secret;
 pub struct HubSettings {
     /// `HF_ENDPOINT`: the hub or a mirror of it; `https://huggingface.co` by default.
     pub hf_endpoint: String,
-    /// `HF_HOME`: the folder whose `hub` is the cache; empty (default): `.cache/huggingface` in the home folder.
+    /// `HF_HOME`: the folder of `hub`, the cache, and of `token`, the stored login; empty (default): `huggingface` in
+    /// `XDG_CACHE_HOME`.
     pub hf_home: String,
+    /// `XDG_CACHE_HOME`: the folder of all caches; empty (default): `.cache` in the home folder.
+    pub xdg_cache_home: String,
+    /// `HF_HUB_CACHE`: the cache of models; empty (default): `hub` in `HF_HOME`.
+    pub hf_hub_cache: String,
+    /// `HUGGINGFACE_HUB_CACHE`: the older name of `HF_HUB_CACHE`; empty by default.
+    pub huggingface_hub_cache: String,
     /// `HF_HUB_OFFLINE`: use what is in the cache and ask nobody; false by default.
     pub hf_hub_offline: bool,
-    /// `HF_TOKEN`: for repositories that are not public; none by default.
+    /// `HF_TOKEN`: for repositories that are not public; empty (default): the stored login, if there is one.
     pub hf_token: Secret,
+    /// `HUGGING_FACE_HUB_TOKEN`: the older name of `HF_TOKEN`; empty by default.
+    pub hugging_face_hub_token: Secret,
+    /// `HF_TOKEN_PATH`: the file of the stored login (`hf auth login`); empty (default): `token` in `HF_HOME`.
+    pub hf_token_path: String,
+    /// `HF_HUB_DISABLE_IMPLICIT_TOKEN`: show the hub no token at all; false by default.
+    pub hf_hub_disable_implicit_token: bool,
 }
 
 impl Default for HubSettings {
@@ -25,24 +39,51 @@ impl Default for HubSettings {
         Self {
             hf_endpoint: "https://huggingface.co".to_owned(),
             hf_home: String::new(),
+            xdg_cache_home: String::new(),
+            hf_hub_cache: String::new(),
+            huggingface_hub_cache: String::new(),
             hf_hub_offline: false,
             hf_token: Secret::default(),
+            hugging_face_hub_token: Secret::default(),
+            hf_token_path: String::new(),
+            hf_hub_disable_implicit_token: false,
         }
     }
 }
 
 impl HubSettings {
-    /// The folder whose `hub` is the cache.
+    /// The folder of the cache and of the stored login.
     ///
     /// # Errors
     /// A sentence that names the setting, where no home folder is known.
     pub fn home(&self) -> Result<PathBuf, String> {
         if !self.hf_home.is_empty() {
-            return Ok(PathBuf::from(&self.hf_home));
+            return Ok(expanded(&self.hf_home));
         }
-        let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
-        let home = home.ok_or("there is no home folder for downloaded models; set HF_HOME to a folder")?;
+        if !self.xdg_cache_home.is_empty() {
+            return Ok(expanded(&self.xdg_cache_home).join("huggingface"));
+        }
+        let home = home().ok_or("there is no home folder for downloaded models; set HF_HOME to a folder")?;
         Ok(home.join(".cache").join("huggingface"))
+    }
+
+    /// The cache of models.
+    ///
+    /// # Errors
+    /// As [`HubSettings::home`].
+    pub fn cache(&self) -> Result<PathBuf, String> {
+        match [&self.hf_hub_cache, &self.huggingface_hub_cache].into_iter().find(|folder| !folder.is_empty()) {
+            Some(folder) => Ok(expanded(folder)),
+            None => Ok(self.home()?.join("hub")),
+        }
+    }
+
+    /// The file of the stored login.
+    ///
+    /// # Errors
+    /// As [`HubSettings::home`].
+    pub fn token_path(&self) -> Result<PathBuf, String> {
+        if self.hf_token_path.is_empty() { Ok(self.home()?.join("token")) } else { Ok(expanded(&self.hf_token_path)) }
     }
 
     /// The hub's address.
@@ -62,6 +103,106 @@ impl HubSettings {
     /// # Errors
     /// A sentence that names the setting and what is allowed.
     pub fn validate(&self) -> Result<(), String> {
+        for (name, token) in [("HF_TOKEN", &self.hf_token), ("HUGGING_FACE_HUB_TOKEN", &self.hugging_face_hub_token)] {
+            if !is_token(token.reveal().trim()) {
+                return Err(format!("{name} holds characters that a token cannot have; set it to the token alone"));
+            }
+        }
         self.endpoint().map(|_| ())
+    }
+}
+
+/// A path as the shell would read it: `~` is the home folder, `$NAME` and `${NAME}` are variables of the environment.
+/// Files that service managers and compose read are not seen by a shell. Unknown variables stay as they are.
+pub(in crate::embed) fn expanded(path: &str) -> PathBuf {
+    expand(path, home().as_deref(), |name| std::env::var(name).ok())
+}
+
+fn home() -> Option<PathBuf> {
+    std::env::home_dir().filter(|home| !home.as_os_str().is_empty())
+}
+
+fn expand(path: &str, home: Option<&Path>, variable: impl Fn(&str) -> Option<String>) -> PathBuf {
+    let mut text = String::with_capacity(path.len());
+    let mut rest = path;
+    while let Some(at) = rest.find('$') {
+        text.push_str(&rest[..at]);
+        let after = &rest[at + 1..];
+        let (name, length) = match after.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
+            Some((name, _)) => (name, name.len() + 2),
+            None => {
+                let end = after.find(|char: char| !(char.is_ascii_alphanumeric() || char == '_'));
+                let name = &after[..end.unwrap_or(after.len())];
+                (name, name.len())
+            }
+        };
+        match variable(name).filter(|_| !name.is_empty()) {
+            Some(value) => text.push_str(&value),
+            None => text.push_str(&rest[at..=at + length]),
+        }
+        rest = &after[length..];
+    }
+    text.push_str(rest);
+    match (text.strip_prefix('~'), home) {
+        (Some(below), Some(home)) if below.is_empty() || below.starts_with('/') => {
+            home.join(below.trim_start_matches('/'))
+        }
+        _ => PathBuf::from(text),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_folder_and_variables_are_expanded() {
+        let variable = |name: &str| (name == "DATA").then(|| "/data".to_owned());
+        for (path, expected) in [
+            ("~", "/home/me/"),
+            ("~/clip", "/home/me/clip"),
+            ("~//clip", "/home/me/clip"),
+            ("~other/clip", "~other/clip"),
+            ("a/~/b", "a/~/b"),
+            ("$DATA/hf", "/data/hf"),
+            ("${DATA}hf", "/datahf"),
+            ("/x/$NONE/$", "/x/$NONE/$"),
+            ("${NONE}/${", "${NONE}/${"),
+            ("$DATA$DATA", "/data/data"),
+            ("/é/$é", "/é/$é"),
+        ] {
+            assert_eq!(expand(path, Some(Path::new("/home/me")), variable), PathBuf::from(expected), "{path}");
+        }
+        assert_eq!(expand("~/clip", None, variable), PathBuf::from("~/clip"));
+    }
+
+    #[test]
+    fn the_folders_are_those_of_the_hubs_own_tools() {
+        let of = |home: &str, xdg: &str, cache: &str, old: &str| HubSettings {
+            hf_home: home.to_owned(),
+            xdg_cache_home: xdg.to_owned(),
+            hf_hub_cache: cache.to_owned(),
+            huggingface_hub_cache: old.to_owned(),
+            ..HubSettings::default()
+        };
+        for (settings, cache, token) in [
+            (of("/hf", "/xdg", "", ""), "/hf/hub", "/hf/token"),
+            (of("", "/xdg", "", ""), "/xdg/huggingface/hub", "/xdg/huggingface/token"),
+            (of("/hf", "", "/models", "/old"), "/models", "/hf/token"),
+            (of("/hf", "", "", "/old"), "/old", "/hf/token"),
+        ] {
+            assert_eq!(settings.cache(), Ok(PathBuf::from(cache)));
+            assert_eq!(settings.token_path(), Ok(PathBuf::from(token)));
+        }
+        let elsewhere = HubSettings { hf_token_path: "/secrets/hf".to_owned(), ..of("/hf", "", "", "") };
+        assert_eq!(elsewhere.token_path(), Ok(PathBuf::from("/secrets/hf")));
+    }
+
+    #[test]
+    fn a_token_that_no_header_can_carry_is_refused_and_not_repeated() {
+        let settings = HubSettings { hf_token: Secret::new("hf_h\u{e9}\nhush"), ..HubSettings::default() };
+        let said = settings.validate().unwrap_err();
+        assert!(said.contains("HF_TOKEN") && !said.contains("hush"), "{said}");
+        HubSettings { hf_token: Secret::new("hf_token\n"), ..HubSettings::default() }.validate().unwrap();
     }
 }

@@ -13,6 +13,7 @@ mod source;
 mod text;
 mod tower;
 mod towers;
+mod weights;
 mod workers;
 
 use std::fmt;

@@ -1,11 +1,11 @@
 //! Where the model comes from: out of the binary, from a folder, or from the hub.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::folder::{self, Precision, Wanted};
 use super::towers::Towers;
 use super::unusable;
-use crate::embed::hub::{Hub, HubSettings, Repo};
+use crate::embed::hub::{Hub, HubSettings, Repo, expanded};
 use crate::embed::{EmbedError, EmbedSettings};
 
 /// The name of the model inside the binary.
@@ -54,8 +54,10 @@ impl Source {
         if asked == BUILT_IN {
             return Ok(Self::built_in());
         }
-        if is_path(asked) || PathBuf::from(asked).is_dir() {
-            return Ok(Self::folder(asked, precision));
+        // A repository's name has neither `~` nor `$` in it.
+        let path = expanded(asked);
+        if is_path(asked) || asked.contains('$') || path.is_dir() {
+            return Ok(Self::folder(path, precision));
         }
         let repo: Repo = exported(asked).parse().map_err(|reason: String| unusable(format!("CLIP_MODEL: {reason}")))?;
         let hub = Box::new(Hub::new(hub)?);
@@ -78,7 +80,7 @@ impl Source {
         };
         match self.precision {
             Precision::Fp32 => name,
-            Precision::Int8 => format!("{name} ({})", self.precision),
+            Precision::Fp16 | Precision::Int8 => format!("{name} ({})", self.precision),
         }
     }
 
@@ -98,14 +100,18 @@ impl Source {
         blocking(move || folder::load(&folder, name, precision)).await
     }
 
-    /// Out of the cache where all is there: then nobody is asked, on the network or off it.
+    /// Out of the cache if all is there: then nobody is asked, on the network or off it.
     async fn fetched(&self, hub: &Hub, repo: &Repo) -> Result<PathBuf, EmbedError> {
-        let complete =
-            |folder: &PathBuf| folder::list(folder).is_ok_and(|names| Wanted::among(&names, self.precision).is_ok());
-        match hub.cached(repo).filter(complete) {
-            Some(folder) => Ok(folder),
-            None => Ok(hub.fetch(repo, |names| Wanted::among(names, self.precision).map(|it| it.all())).await?),
+        let complete = |folder: &PathBuf| {
+            let names = folder::list(folder).unwrap_or_default();
+            let wanted = Wanted::exactly(&names, self.precision);
+            wanted.and_then(|wanted| wanted.missing(folder)).is_ok_and(|missing| missing.is_empty())
+        };
+        if let Some(folder) = hub.cached(repo).filter(complete) {
+            return Ok(folder);
         }
+        let missing = |names: &[String], folder: &Path| Wanted::among(names, self.precision)?.missing(folder);
+        Ok(hub.fetch(repo, missing).await?)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool, Value};
 use rten_tensor::Tensor;
 
+use super::weights;
 use crate::embed::EmbedError;
 
 /// A loaded network with the inputs and the output that are used of it.
@@ -22,12 +23,11 @@ impl Tower {
         Self::of_model(model.map_err(|error| error.to_string())?, inputs, output)
     }
 
-    /// From a file, with the weights that lie beside it. Transformers are matrix products through and through: prepacked,
+    /// From a file, with its weights, wherever it keeps them. Transformers are matrix products through and through: prepacked,
     /// a ViT-B/32 takes 53 ms a picture where it took 68, and 9 ms a short query where it took 16 (int8: 20 for 40 and
     /// 3.5 for 13); the process holds 1.1 GB where it held 0.6 (int8: 0.37 for 0.25).
     pub(super) fn of_file(path: &Path, inputs: &[&str], output: &str) -> Result<Self, String> {
-        let model = ModelOptions::with_all_ops().prepack_weights(true).load_file(path);
-        Self::of_model(model.map_err(|error| format!("it does not load: {error}"))?, inputs, output)
+        Self::of_model(weights::load(path, ModelOptions::with_all_ops().prepack_weights(true))?, inputs, output)
     }
 
     /// The first of `inputs` must be there; the others are given where the network asks for them.

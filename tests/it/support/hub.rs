@@ -33,8 +33,32 @@ pub(crate) struct Script {
     pub(crate) private: bool,
     /// So many requests are answered with 503 first.
     pub(crate) down: usize,
+    /// How it differs from the hub itself.
+    pub(crate) manner: Manner,
     /// The storage waits for this before it sends this file.
     pub(crate) hold: Option<(String, Arc<tokio::sync::Notify>)>,
+}
+
+/// How a mirror answers for files.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// As the hub does.
+    #[default]
+    Hub,
+    /// Says no sizes and no hashes: its replies are chunked.
+    Bare,
+    /// The same, and allows no `HEAD`.
+    BareWithoutHead,
+    /// Allows no `HEAD`.
+    WithoutHead,
+    /// Redirects every file to itself.
+    Circle,
+}
+
+impl Manner {
+    fn is_bare(self) -> bool {
+        matches!(self, Self::Bare | Self::BareWithoutHead)
+    }
 }
 
 #[derive(Default)]
@@ -61,15 +85,18 @@ impl Drop for FakeHub {
 }
 
 impl FakeHub {
-    /// Serves the files of `folder` and of its `onnx` as every repository.
+    /// Serves the files of `folder` and of the folders in it as every repository.
     pub(crate) async fn of(folder: &Path, script: Script) -> Self {
         let mut files = HashMap::new();
-        for place in ["", "onnx/"] {
-            for entry in std::fs::read_dir(folder.join(place)).unwrap() {
+        let mut places = vec![String::new()];
+        while let Some(place) = places.pop() {
+            for entry in std::fs::read_dir(folder.join(&place)).unwrap() {
                 let path = entry.unwrap().path();
+                let name = format!("{place}{}", path.file_name().unwrap().to_str().unwrap());
                 if path.is_file() {
-                    let name = path.file_name().unwrap().to_str().unwrap();
-                    files.insert(format!("{place}{name}"), Bytes::from(std::fs::read(&path).unwrap()));
+                    files.insert(name, Bytes::from(std::fs::read(&path).unwrap()));
+                } else {
+                    places.push(format!("{name}/"));
                 }
             }
         }
@@ -144,6 +171,14 @@ async fn resolve(
         return StatusCode::NOT_FOUND.into_response();
     };
     let reply = Response::builder().header("x-repo-commit", COMMIT);
+    let manner = inner.script.lock().unwrap().manner;
+    let bare = manner.is_bare();
+    if manner == Manner::Circle {
+        return reply.status(StatusCode::FOUND).header(LOCATION, uri.path()).body(Body::empty()).unwrap();
+    }
+    if matches!(manner, Manner::WithoutHead | Manner::BareWithoutHead) && method == Method::HEAD {
+        return StatusCode::METHOD_NOT_ALLOWED.into_response();
+    }
     if !file.starts_with("onnx/") {
         // The name of a small file's blob is git's; any forty digits do.
         let etag = hex::encode(&Sha256::digest(bytes)[..20]);
@@ -153,10 +188,17 @@ async fn resolve(
             let reply = reply.status(StatusCode::TEMPORARY_REDIRECT).header(LOCATION, to);
             return reply.body(if method == Method::HEAD { Body::empty() } else { "moved".into() }).unwrap();
         }
+        if bare {
+            let body = if method == Method::HEAD { Body::empty() } else { chunked(bytes.clone()) };
+            return reply.body(body).unwrap();
+        }
         let reply = reply.header(ETAG, format!("\"{etag}\"")).header(CONTENT_LENGTH, bytes.len());
         return reply.body(if method == Method::HEAD { Body::empty() } else { bytes.clone().into() }).unwrap();
     }
     let to = format!("{}/blob/{file}?signature=secret", inner.storage.lock().unwrap());
+    if bare {
+        return reply.status(StatusCode::FOUND).header(LOCATION, to).body(Body::empty()).unwrap();
+    }
     reply
         .status(StatusCode::FOUND)
         .header("x-linked-etag", format!("\"{}\"", hex::encode(Sha256::digest(bytes))))
@@ -166,8 +208,22 @@ async fn resolve(
         .unwrap()
 }
 
+fn chunked(bytes: Bytes) -> Body {
+    Body::from_stream(futures::stream::iter([Ok::<_, std::io::Error>(bytes)]))
+}
+
 /// The storage: ranges, and all that goes wrong.
-async fn blob(State(inner): State<Arc<Inner>>, Params(file): Params<String>, headers: HeaderMap) -> Response<Body> {
+async fn blob(
+    State(inner): State<Arc<Inner>>,
+    Params(file): Params<String>,
+    method: Method,
+    headers: HeaderMap,
+) -> Response<Body> {
+    if method == Method::HEAD {
+        *inner.leaked.lock().unwrap() |= headers.contains_key(AUTHORIZATION);
+        // As a storage that signs its URLs for `GET` alone.
+        return StatusCode::FORBIDDEN.into_response();
+    }
     let range = headers.get(RANGE).map(|range| range.to_str().unwrap().to_owned());
     let line = format!("STORAGE {file} {}", range.as_deref().unwrap_or("all"));
     inner.asked.lock().unwrap().push(line);
@@ -187,8 +243,10 @@ async fn blob(State(inner): State<Arc<Inner>>, Params(file): Params<String>, hea
         part[0] ^= 1;
     }
     let cut = script.cut.take_if(|(name, _)| *name == file).map(|(_, after)| after);
+    let bare = script.manner.is_bare();
     drop(script);
-    let reply = Response::builder().header(CONTENT_LENGTH, part.len());
+    let reply = Response::builder();
+    let reply = if bare { reply } else { reply.header(CONTENT_LENGTH, part.len()) };
     let reply = match from {
         Some(from) => reply
             .status(StatusCode::PARTIAL_CONTENT)
@@ -196,6 +254,7 @@ async fn blob(State(inner): State<Arc<Inner>>, Params(file): Params<String>, hea
         None => reply.header(ETAG, HeaderValue::from_static("\"of-the-storage\"")),
     };
     match cut {
+        None if bare => reply.body(chunked(part.into())).unwrap(),
         None => reply.body(part.into()).unwrap(),
         Some(after) => {
             part.truncate(after);

@@ -5,22 +5,38 @@ use std::io;
 use std::path::Path;
 use std::str::FromStr;
 
+use super::preprocessor;
+use crate::embed::local::weights;
+
 /// How exact the networks' numbers are. Another precision is another space: the probes tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// 32 bits, as the model was trained.
     #[default]
     Fp32,
+    /// Weights in 16 bits, computed in 32: half the download, and the speed and memory of `Fp32`.
+    Fp16,
     /// Weights and most sums in 8 bits: two to three times as fast, a third of the memory.
     Int8,
 }
 
 impl Precision {
+    const ALL: [Self; 3] = [Self::Fp32, Self::Fp16, Self::Int8];
+
     /// What exports call it, between the tower's name and `.onnx`; the better made one first.
     fn suffixes(self) -> &'static [&'static str] {
         match self {
             Self::Fp32 => &[""],
+            Self::Fp16 => &["_fp16"],
             Self::Int8 => &["_int8", "_quantized"],
+        }
+    }
+
+    /// What is used instead if a model has no files of this precision.
+    fn fallback(self) -> Option<Self> {
+        match self {
+            Self::Fp32 => Some(Self::Fp16),
+            Self::Fp16 | Self::Int8 => None,
         }
     }
 }
@@ -31,8 +47,9 @@ impl FromStr for Precision {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "fp32" => Ok(Self::Fp32),
+            "fp16" => Ok(Self::Fp16),
             "int8" => Ok(Self::Int8),
-            other => Err(format!("CLIP_PRECISION is `{other}`; it must be `fp32` or `int8`")),
+            other => Err(format!("CLIP_PRECISION is `{other}`; it must be `fp32`, `fp16` or `int8`")),
         }
     }
 }
@@ -41,6 +58,7 @@ impl fmt::Display for Precision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Fp32 => "fp32",
+            Self::Fp16 => "fp16",
             Self::Int8 => "int8",
         })
     }
@@ -53,55 +71,115 @@ pub(in crate::embed::local) struct Wanted {
     pub(super) image: String,
     /// The text tower.
     pub(super) text: String,
+    /// Of the towers: what was asked for, or its fallback.
+    pub(super) precision: Precision,
     /// `tokenizer.json`
     pub(super) tokenizer: String,
-    /// `preprocessor_config.json`
-    pub(super) preprocessor: String,
+    /// Where the image processor's values may be, the file that counts first.
+    pub(super) preprocessors: Vec<String>,
     /// `config.json`
     pub(super) config: String,
-    /// Weights that lie beside a tower's file, where an export has any.
-    pub(super) weights: Vec<String>,
 }
 
 /// Where exports put the towers; the first that has them counts.
 const PLACES: [&str; 2] = ["onnx/", ""];
+/// ONNX files that an error names.
+const NAMED_FILES: usize = 12;
+/// Longest name of a file in an error.
+const NAME_CHARS: usize = 100;
 
 impl Wanted {
-    /// Finds the model among these paths.
+    /// Finds the model among these paths; towers of the fallback precision serve too.
     ///
     /// # Errors
     /// What is missing, and what there is instead.
     pub(in crate::embed::local) fn among(names: &[String], precision: Precision) -> Result<Self, String> {
+        let fallback = precision.fallback().filter(|_| towers(names, precision).is_none());
+        Self::exactly(names, fallback.filter(|other| towers(names, *other).is_some()).unwrap_or(precision))
+    }
+
+    /// Finds the model of this precision alone.
+    ///
+    /// # Errors
+    /// As [`Wanted::among`].
+    pub(in crate::embed::local) fn exactly(names: &[String], precision: Precision) -> Result<Self, String> {
         let has = |name: &str| names.iter().any(|other| other == name);
         let there = |name: &str| has(name).then(|| name.to_owned()).ok_or_else(|| format!("there is no {name}"));
         let (image, text) = towers(names, precision).ok_or_else(|| {
-            let other = [Precision::Fp32, Precision::Int8].into_iter().find(|it| towers(names, *it).is_some());
+            let other = Precision::ALL.into_iter().find(|it| towers(names, *it).is_some());
             match other {
                 Some(other) => format!("there is no {precision} export, but {other}; set CLIP_PRECISION={other}"),
-                None => "there are no towers exported to ONNX (vision_model.onnx and text_model.onnx, here or under \
-                         onnx/); a single model.onnx with both does not serve, since each runs without the other"
-                    .to_owned(),
+                None => format!(
+                    "there are no towers exported to ONNX: vision_model.onnx and text_model.onnx (for fp16 with the \
+                     suffix _fp16, for int8 _int8 or _quantized), both here or both under onnx/; {}",
+                    onnx_files(names)
+                ),
             }
         })?;
-        let weights = [&image, &text].into_iter().flat_map(|tower| {
-            let beside = format!("{tower}_data");
-            names.iter().filter(move |name| name.starts_with(&beside)).cloned()
-        });
+        let preprocessors: Vec<_> =
+            preprocessor::FILES.into_iter().filter(|name| has(name)).map(str::to_owned).collect();
+        if preprocessors.is_empty() {
+            return Err(format!("there is no {}", preprocessor::FILES.join(" and no ")));
+        }
         Ok(Self {
-            weights: weights.collect(),
             tokenizer: there("tokenizer.json")?,
-            preprocessor: there("preprocessor_config.json")?,
             config: there("config.json")?,
+            preprocessors,
             image,
             text,
+            precision,
         })
     }
 
-    /// All of them, weights before the towers: where a tower's file is, all of it is.
-    pub(in crate::embed::local) fn all(&self) -> Vec<String> {
-        let small = [&self.config, &self.preprocessor, &self.tokenizer];
-        small.into_iter().chain(&self.weights).chain([&self.image, &self.text]).cloned().collect()
+    /// Those of its files that `folder` lacks: also those in which a tower that is there keeps its weights.
+    ///
+    /// # Errors
+    /// A sentence if a tower keeps weights where they must not be.
+    pub(in crate::embed::local) fn missing(&self, folder: &Path) -> Result<Vec<String>, String> {
+        let mut all = vec![self.config.clone(), self.tokenizer.clone()];
+        all.extend(self.preprocessors.iter().cloned());
+        if preprocessor::is_elsewhere(folder, &self.preprocessors) {
+            all.push(preprocessor::OLD.to_owned());
+        }
+        for tower in [&self.image, &self.text] {
+            let file = folder.join(tower);
+            if file.is_file() {
+                let place = tower.rsplit_once('/').map_or(String::new(), |(place, _)| format!("{place}/"));
+                // A file that cannot be read is found out when it is loaded.
+                let locations = match weights::locations(&file) {
+                    Ok(locations) => locations,
+                    Err(weights::Error::Location(reason)) => return Err(format!("{tower}: {reason}")),
+                    Err(weights::Error::Unreadable(_)) => Vec::new(),
+                };
+                all.extend(locations.into_iter().map(|location| format!("{place}{location}")));
+            }
+            all.push(tower.clone());
+        }
+        all.retain(|name| !folder.join(name).is_file());
+        Ok(all)
     }
+}
+
+/// The ONNX files that are there instead, as many as an error can name.
+fn onnx_files(names: &[String]) -> String {
+    let mut files: Vec<_> = names.iter().filter(|name| name.ends_with(".onnx")).collect();
+    files.sort();
+    if files.is_empty() {
+        return "there are no ONNX files at all".to_owned();
+    }
+    let cut = |name: &&String| name.chars().take(NAME_CHARS).collect::<String>();
+    let named: Vec<_> = files.iter().take(NAMED_FILES).map(cut).collect();
+    let more = match files.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let is_whole = |name: &&String| name.rsplit('/').next().is_some_and(|name| name.starts_with("model"));
+    let whole = if files.iter().any(|name| is_whole(name)) {
+        "; a single model.onnx with both towers is not supported"
+    } else {
+        ""
+    };
+    format!("the ONNX files that are there: {}{more}{whole}", named.join(", "))
 }
 
 /// The pair of towers of one precision, from the same place and of the same kind.
@@ -168,19 +246,37 @@ mod tests {
     }
 
     #[test]
-    fn weights_beside_a_tower_come_before_it() {
-        let large = names(&["vision_model.onnx", "vision_model.onnx_data", "text_model.onnx"]);
-        let all = Wanted::among(&large, Precision::Fp32).unwrap().all();
-        let at = |name: &str| all.iter().position(|other| other == name).unwrap();
-        assert!(at("vision_model.onnx_data") < at("vision_model.onnx"));
+    fn fp16_is_a_choice_and_serves_if_there_is_no_fp32() {
+        let half = ["vision_model_fp16.onnx", "text_model_fp16.onnx"];
+        let full = ["onnx/vision_model.onnx", "onnx/text_model.onnx"];
+        let only = names(&half);
+        let found = Wanted::among(&only, Precision::Fp32).unwrap();
+        assert_eq!((&*found.image, found.precision), (half[0], Precision::Fp16));
+        assert!(Wanted::exactly(&only, Precision::Fp32).unwrap_err().contains("set CLIP_PRECISION=fp16"));
+        assert!(Wanted::among(&only, Precision::Int8).unwrap_err().contains("set CLIP_PRECISION=fp16"));
+        let both = names(&[half, full].concat());
+        assert_eq!(Wanted::among(&both, Precision::Fp32).unwrap().image, full[0]);
+        assert_eq!(Wanted::among(&both, Precision::Fp16).unwrap().image, half[0]);
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn what_is_missing_is_named_with_what_is_there() {
         let said = |names: &[String]| Wanted::among(names, Precision::Fp32).unwrap_err();
-        assert!(said(&names(&["model.safetensors"])).contains("no towers exported to ONNX"));
+        let none = said(&names(&["model.safetensors"]));
+        assert!(none.contains("no towers exported to ONNX") && none.contains("no ONNX files at all"), "{none}");
+        let other = said(&names(&["onnx/vision_model_q4.onnx", "onnx/text_model_q4.onnx", "onnx/model_bnb4.onnx"]));
+        for name in
+            ["onnx/vision_model_q4.onnx", "onnx/text_model_q4.onnx", "onnx/model_bnb4.onnx", "single model.onnx"]
+        {
+            assert!(other.contains(name), "{other}");
+        }
+        let many: Vec<_> = (0..500).map(|at| format!("onnx/{at}{}.onnx", "x".repeat(200))).collect();
+        let many = said(&names(&many.iter().map(String::as_str).collect::<Vec<_>>()));
+        assert!(many.contains("and 488 more") && many.len() < 2_000, "{many}");
         let mut short = names(&["vision_model.onnx", "text_model.onnx"]);
         short.retain(|name| name != "tokenizer.json");
         assert_eq!(said(&short), "there is no tokenizer.json");
+        short.retain(|name| name != "preprocessor_config.json");
+        assert_eq!(said(&short), "there is no processor_config.json and no preprocessor_config.json");
     }
 }

@@ -5,7 +5,9 @@
 
 mod config;
 mod files;
+mod json;
 mod pixels;
+mod preprocessor;
 
 use std::io;
 use std::num::NonZeroUsize;
@@ -25,6 +27,8 @@ pub(super) use files::{Wanted, list};
 const RUN: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 /// Descriptions are small; whatever is larger is something else.
 const MAX_JSON: u64 = 64 * 1024 * 1024;
+/// Some editors begin a text with it; JSON has no place for it.
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// Loads the model in `folder`; `name` is what its space is called.
 pub(super) fn load(folder: &Path, name: String, precision: Precision) -> Result<Towers, EmbedError> {
@@ -34,14 +38,21 @@ pub(super) fn load(folder: &Path, name: String, precision: Precision) -> Result<
     }
     let names = list(folder).map_err(|error| of(error.to_string()))?;
     let wanted = Wanted::among(&names, precision).map_err(of)?;
+    if wanted.precision != precision {
+        tracing::info!(
+            image = wanted.image,
+            text = wanted.text,
+            "there are no {precision} files: those of {} are used",
+            wanted.precision
+        );
+    }
     let read = |name: &str| read_json(&folder.join(name)).map_err(|error| of(format!("{name}: {error}")));
     let config = config::Config::parse(&read(&wanted.config)?).map_err(of)?;
-    let pixels = pixels::Pixels::parse(&read(&wanted.preprocessor)?).map_err(of)?;
-    if config.image_size.is_some_and(|size| size != pixels.size) {
+    let pixels = preprocessor::pixels(folder, &wanted.preprocessors).map_err(of)?;
+    if let Some(size) = config.image_size.filter(|size| *size != u64::from(pixels.size)) {
+        let (other, file) = (pixels.size, wanted.preprocessors.join(" or "));
         return Err(of(format!(
-            "config.json says pictures of {} pixels, preprocessor_config.json {}",
-            config.image_size.unwrap_or_default(),
-            pixels.size
+            "config.json says that image_size is {size}, but by {file} images have {other} pixels"
         )));
     }
     let words = Bpe::parse(&read(&wanted.tokenizer)?, config.max_tokens).map_err(of)?;
@@ -54,8 +65,8 @@ pub(super) fn load(folder: &Path, name: String, precision: Precision) -> Result<
         tokenizer: Tokenizer::Bpe(Box::new(words)),
         levels: pixels.levels(),
         size: pixels.size,
-        run: match precision {
-            Precision::Fp32 => RUN,
+        run: match wanted.precision {
+            Precision::Fp32 | Precision::Fp16 => RUN,
             // Activations are brought to 8 bits by the range that they have in the run: in company a picture would have
             // another vector with each company (a cosine of 0.9988 was seen), for a fifth less CPU.
             Precision::Int8 => NonZeroUsize::MIN,
@@ -70,5 +81,12 @@ fn read_json(path: &Path) -> io::Result<Vec<u8>> {
     if size > MAX_JSON {
         return Err(io::Error::other(format!("{size} bytes are too many for such a file")));
     }
-    std::fs::read(path)
+    let mut bytes = std::fs::read(path)?;
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
+    }
+    Ok(bytes)
 }
+
+#[cfg(test)]
+mod repositories_tests;

@@ -1,0 +1,135 @@
+//! Finds the locations without reading the weights: an ONNX file may have gigabytes of its own.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+
+use prost::Message;
+
+use super::{DATA_LOCATION, EXTERNAL_DATA, Entry, Error, IS_EXTERNAL, Kind, MAX_FILES, MAX_LOCATION_BYTES, inside};
+
+/// Graphs in nodes in graphs: no exporter comes near.
+const MAX_DEPTH: usize = 64;
+/// `location`, `offset`, `length`, `checksum` and what others add.
+const MAX_ENTRIES: usize = 32;
+
+/// Bytes of a protobuf message, read forwards.
+pub(super) struct Input<R> {
+    bytes: BufReader<R>,
+    at: u64,
+    end: u64,
+}
+
+impl Input<File> {
+    pub(super) fn new(file: File) -> io::Result<Self> {
+        let end = file.metadata()?.len();
+        Ok(Self { bytes: BufReader::with_capacity(8 * 1024, file), at: 0, end })
+    }
+}
+
+impl<R: Read + io::Seek> Input<R> {
+    fn varint(&mut self) -> io::Result<u64> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = *self.bytes.fill_buf()?.first().ok_or(io::ErrorKind::UnexpectedEof)?;
+            self.bytes.consume(1);
+            self.at += 1;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err(torn())
+    }
+
+    fn skip(&mut self, count: u64) -> io::Result<()> {
+        self.bytes.seek_relative(i64::try_from(count).map_err(|_| torn())?)?;
+        self.at += count;
+        Ok(())
+    }
+
+    fn take(&mut self, count: u64) -> io::Result<Vec<u8>> {
+        let count = usize::try_from(count).ok().filter(|count| *count <= MAX_LOCATION_BYTES + 64).ok_or_else(torn)?;
+        let mut bytes = vec![0; count];
+        self.bytes.read_exact(&mut bytes)?;
+        self.at += count as u64;
+        Ok(bytes)
+    }
+}
+
+fn torn() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "it is not a whole ONNX file")
+}
+
+/// The locations as they are written, each with the path that it means.
+pub(super) fn locations<R: Read + io::Seek>(input: &mut Input<R>) -> Result<Vec<(String, String)>, Error> {
+    let mut found = Found::default();
+    let end = input.end;
+    message(input, Kind::Model, end, 0, &mut found)?;
+    Ok(found.list)
+}
+
+#[derive(Default)]
+struct Found {
+    list: Vec<(String, String)>,
+    known: HashSet<String>,
+}
+
+impl Found {
+    fn add(&mut self, location: String) -> Result<(), Error> {
+        if self.known.contains(&location) {
+            return Ok(());
+        }
+        if self.list.len() == MAX_FILES {
+            return Err(Error::Location(format!("it keeps weights in more than {MAX_FILES} files")));
+        }
+        let path = inside(&location)?;
+        self.known.insert(location.clone());
+        self.list.push((location, path));
+        Ok(())
+    }
+}
+
+fn message<R: Read + io::Seek>(
+    input: &mut Input<R>,
+    kind: Kind,
+    end: u64,
+    depth: usize,
+    found: &mut Found,
+) -> Result<(), Error> {
+    if depth > MAX_DEPTH {
+        return Err(torn().into());
+    }
+    let (mut entries, mut is_external) = (Vec::new(), false);
+    while input.at < end {
+        let key = input.varint()?;
+        let (field, wire) = (key >> 3, key & 7);
+        match wire {
+            0 => {
+                let value = input.varint()?;
+                is_external |= kind == Kind::Tensor && field == DATA_LOCATION && value == IS_EXTERNAL;
+            }
+            1 => input.skip(8)?,
+            5 => input.skip(4)?,
+            2 => {
+                let length = input.varint()?;
+                let stop = input.at.checked_add(length).filter(|stop| *stop <= end).ok_or_else(torn)?;
+                if let Some(child) = kind.child(field) {
+                    message(input, child, stop, depth + 1, found)?;
+                } else if kind == Kind::Tensor && field == EXTERNAL_DATA && entries.len() < MAX_ENTRIES {
+                    entries.push(Entry::decode(&*input.take(length)?).map_err(|_| torn())?);
+                } else {
+                    input.skip(length)?;
+                }
+            }
+            _ => return Err(torn().into()),
+        }
+    }
+    if input.at != end {
+        return Err(torn().into());
+    }
+    match entries.into_iter().rfind(|entry| entry.key == "location") {
+        Some(location) if is_external => found.add(location.value),
+        Some(_) | None => Ok(()),
+    }
+}

@@ -1,1 +1,0 @@
-//! Model folders, hubs and captioners as they are in use elsewhere.

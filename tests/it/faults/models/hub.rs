@@ -1,0 +1,55 @@
+//! Hubs behind mirrors and proxies: without sizes, with other redirects.
+
+use glimpse::domain::Trouble;
+use glimpse::embed::EmbedError;
+
+use super::layouts::from_hub;
+use crate::clip_tiny::folder;
+use crate::support::hub::{FakeHub, Manner, Script};
+
+const IMAGE: &str = "onnx/vision_model.onnx";
+
+fn bare() -> Script {
+    Script { manner: Manner::Bare, ..Script::default() }
+}
+
+/// A5: chunked replies, no `X-Linked-*`, no etag, `HEAD` answered with a length of 0, refused or not allowed.
+#[tokio::test]
+async fn a_mirror_that_says_no_sizes_finishes() {
+    for manner in [Manner::Bare, Manner::BareWithoutHead, Manner::WithoutHead] {
+        let hub = FakeHub::of(&folder(), Script { manner, ..Script::default() }).await;
+        let home = tempfile::tempdir().unwrap();
+        from_hub(&hub, home.path(), false).await.unwrap();
+        assert!(!hub.leaked());
+        let asked = hub.asked();
+        let whole = asked.iter().filter(|line| line.starts_with("STORAGE")).count();
+        assert_eq!(whole, 2, "each tower is fetched once: {asked:?}");
+        from_hub(&hub, home.path(), true).await.unwrap();
+    }
+}
+
+/// A5: the end of a chunked reply is known, so that one that breaks off is gone on with.
+#[tokio::test]
+async fn what_a_mirror_without_sizes_breaks_off_is_gone_on_with() {
+    for no_ranges in [false, true] {
+        let hub = FakeHub::of(&folder(), Script { cut: Some((IMAGE.to_owned(), 50_000)), no_ranges, ..bare() }).await;
+        let home = tempfile::tempdir().unwrap();
+        from_hub(&hub, home.path(), false).await.unwrap();
+        let storage: Vec<_> = hub.asked().into_iter().filter(|line| line.contains("STORAGE onnx/vision")).collect();
+        assert_eq!(storage, [format!("STORAGE {IMAGE} all"), format!("STORAGE {IMAGE} bytes=50000-")]);
+    }
+}
+
+/// A5: redirects have an end.
+#[tokio::test]
+async fn redirects_in_a_circle_are_an_error_that_says_so() {
+    let hub = FakeHub::of(&folder(), Script { manner: Manner::Circle, ..Script::default() }).await;
+    let home = tempfile::tempdir().unwrap();
+    match from_hub(&hub, home.path(), false).await {
+        Err(EmbedError::Dependency(down)) => {
+            assert_eq!(down.trouble, Trouble::Failed);
+            assert!(down.detail.contains("redirected more than 10 times"), "{down}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
