@@ -10,7 +10,8 @@ use tokio::io::{AsyncSeekExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::cache::Cache;
-use super::client::{Client, Facts, Size, chain, limit, unreachable};
+use super::client::{Client, chain, unreachable};
+use super::facts::{Facts, Size, limit};
 use super::progress::Progress;
 use super::{HubError, Repo};
 
