@@ -3,6 +3,7 @@
 
 pub mod embedded;
 mod invalid;
+mod learned;
 pub mod qdrant;
 pub mod remote;
 mod resilient;

@@ -1,0 +1,3 @@
+//! Stores that are too old, limited, late or damaged.
+
+mod qdrant;
