@@ -3,6 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tonic::{Code, Status};
+
 /// How long a limit is remembered. After that the server is tried again: its limit may have been raised.
 const REMEMBERED: Duration = Duration::from_mins(10);
 
@@ -25,6 +27,28 @@ impl Learned {
         let until = Instant::now() + REMEMBERED;
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((limit, until));
     }
+}
+
+/// The limit of a message's size that a gRPC call was refused for, if it was: in the words of tonic, of grpc-go and of an
+/// HTTP proxy. The number of bytes that are allowed, if the sentence names it.
+pub(super) fn message_limit(status: &Status) -> Option<Option<usize>> {
+    if !matches!(status.code(), Code::OutOfRange | Code::ResourceExhausted | Code::Unknown) {
+        return None;
+    }
+    let said = status.message();
+    if let Some((_, rest)) = said.split_once("message length too large") {
+        return Some(rest.split_once("the limit is: ").and_then(|(_, rest)| number(rest)));
+    }
+    if let Some((_, rest)) = said.split_once("message larger than max") {
+        return Some(rest.split_once("vs. ").and_then(|(_, rest)| number(rest)));
+    }
+    said.contains("HTTP status code 413").then_some(None)
+}
+
+/// The number at the beginning of `text`.
+pub(super) fn number(text: &str) -> Option<usize> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).map_or(text, |end| &text[..end]);
+    digits.parse().ok()
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 
 use tonic::{Code, Status};
 
+use crate::index::learned::{message_limit, number};
+
 /// A request was refused because of a limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Limit {
@@ -37,7 +39,7 @@ impl Limit {
     pub(super) fn read(status: &Status) -> Option<Self> {
         let said = status.message();
         let (bound, allowed) = match status.code() {
-            Code::OutOfRange | Code::ResourceExhausted | Code::Unknown => size(said)?,
+            Code::OutOfRange | Code::ResourceExhausted | Code::Unknown => size(status)?,
             // Strict mode was `PermissionDenied` in its first versions.
             Code::InvalidArgument | Code::PermissionDenied => strict(without_kind(said))?,
             _ => return None,
@@ -46,18 +48,12 @@ impl Limit {
     }
 }
 
-/// Limits of gRPC itself, in the words of tonic, of grpc-go and of an HTTP proxy, and requests that no rate limit allows.
-fn size(said: &str) -> Option<(Bound, Option<usize>)> {
-    if let Some((_, rest)) = said.split_once("message length too large") {
-        return Some((Bound::Bytes, rest.split_once("the limit is: ").and_then(|(_, rest)| number(rest))));
+/// Sizes of messages, and requests that are larger than a rate limit ever allows.
+fn size(status: &Status) -> Option<(Bound, Option<usize>)> {
+    if let Some(allowed) = message_limit(status) {
+        return Some((Bound::Bytes, allowed));
     }
-    if let Some((_, rest)) = said.split_once("message larger than max") {
-        return Some((Bound::Bytes, rest.split_once("vs. ").and_then(|(_, rest)| number(rest))));
-    }
-    if said.contains("HTTP status code 413") {
-        return Some((Bound::Bytes, None));
-    }
-    said.contains("try to split your request").then_some((Bound::Points, None))
+    status.message().contains("try to split your request").then_some((Bound::Points, None))
 }
 
 /// A sentence of strict mode.
@@ -112,11 +108,6 @@ fn without_kind(mut said: &str) -> &str {
 }
 
 const KINDS: [&str; 5] = ["Wrong input", "Bad request", "Bad input", "Forbidden", "Strict mode error"];
-
-fn number(text: &str) -> Option<usize> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).map_or(text, |end| &text[..end]);
-    digits.parse().ok()
-}
 
 #[cfg(test)]
 mod tests {
