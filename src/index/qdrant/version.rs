@@ -51,8 +51,9 @@ pub(super) fn keeps_no_metadata(collection: &str) -> DependencyError {
 impl QdrantIndex {
     /// Refuses a server that says that it is too old. One that does not tell its version passes here.
     pub(super) async fn check_version(&self) -> Result<(), IndexError> {
-        let asked = self.client.call(self.client.qdrant.health_check());
-        let version = match tokio::time::timeout(PATIENCE, asked).await {
+        // Boxed: the crate's futures are of many kilobytes. Past `Client::call`, which logs a refusal: here it is none.
+        let asked = Box::pin(self.client.qdrant.health_check());
+        let version = match tokio::time::timeout(PATIENCE.min(self.client.limit()), asked).await {
             Ok(Ok(reply)) => parsed(&reply.version).map(|_| reply.version),
             // A server that is down says so in the call that follows. One behind a proxy may hide its version.
             Ok(Err(_)) | Err(_) => None,
