@@ -153,6 +153,9 @@ impl ApiError {
             Trouble::Full => (StatusCode::SERVICE_UNAVAILABLE, "dependency_full", "has no space left"),
             Trouble::Failed => (StatusCode::BAD_GATEWAY, "dependency_failed", "failed"),
             Trouble::Refused => (StatusCode::BAD_GATEWAY, "dependency_refused", "refused us: check its settings"),
+            Trouble::Misconfigured => {
+                return Self::new(StatusCode::BAD_GATEWAY, "dependency_misconfigured", down.for_client());
+            }
         };
         let error = Self::new(status, code, format!("{} {words}", down.dependency));
         match down.trouble.retry_after() {

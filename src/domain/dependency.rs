@@ -11,8 +11,23 @@ pub struct DependencyError {
     pub dependency: String,
     /// What kind of failure.
     pub trouble: Trouble,
-    /// The dependency's own words, for the log.
+    /// The dependency's own words, for the log. For [`Trouble::Misconfigured`] a sentence that a client may see.
     pub detail: String,
+}
+
+impl DependencyError {
+    /// What a client may see: the kind of failure, and for [`Trouble::Misconfigured`] what has to be changed.
+    pub fn for_client(&self) -> String {
+        match self.trouble {
+            Trouble::Misconfigured => self.to_string(),
+            Trouble::Unavailable { .. }
+            | Trouble::TimedOut
+            | Trouble::Busy { .. }
+            | Trouble::Full
+            | Trouble::Failed
+            | Trouble::Refused => format!("{} {}", self.dependency, self.trouble),
+        }
+    }
 }
 
 /// What an error says and what its sources say: those of reqwest and tonic tell only there what happened. For `detail`.
@@ -53,6 +68,10 @@ pub enum Trouble {
     /// Will not deal with us at all: a wrong key, address or model. No retry helps, the settings must change.
     #[error("refused us")]
     Refused,
+    /// Cannot be used as it is set up: its version is too old, or one of its limits is too low. The error's `detail` is a
+    /// sentence that says what its operator must change, and that a client may see.
+    #[error("cannot be used")]
+    Misconfigured,
 }
 
 /// How often it is looked whether there is room again.
@@ -63,7 +82,7 @@ impl Trouble {
     pub fn may_pass(self) -> bool {
         match self {
             Self::Unavailable { .. } | Self::TimedOut | Self::Busy { .. } | Self::Full | Self::Failed => true,
-            Self::Refused => false,
+            Self::Refused | Self::Misconfigured => false,
         }
     }
 
@@ -71,7 +90,7 @@ impl Trouble {
     pub fn is_down(self) -> bool {
         match self {
             Self::Unavailable { .. } | Self::TimedOut | Self::Failed => true,
-            Self::Busy { .. } | Self::Full | Self::Refused => false,
+            Self::Busy { .. } | Self::Full | Self::Refused | Self::Misconfigured => false,
         }
     }
 
@@ -80,7 +99,20 @@ impl Trouble {
         match self {
             Self::Unavailable { retry_after } | Self::Busy { retry_after } => Some(retry_after),
             Self::Full => Some(FULL_PAUSE),
-            Self::TimedOut | Self::Failed | Self::Refused => None,
+            Self::TimedOut | Self::Failed | Self::Refused | Self::Misconfigured => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_must_be_changed_reaches_a_client_in_words() {
+        let error = |trouble| DependencyError { dependency: "q".into(), trouble, detail: "words".into() };
+        assert_eq!(error(Trouble::Misconfigured).for_client(), "q cannot be used: words");
+        assert_eq!(error(Trouble::Refused).for_client(), "q refused us");
+        assert!(!Trouble::Misconfigured.may_pass() && !Trouble::Misconfigured.is_down());
     }
 }

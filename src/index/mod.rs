@@ -3,6 +3,7 @@
 
 pub mod embedded;
 mod invalid;
+mod learned;
 pub mod qdrant;
 pub mod remote;
 mod resilient;
@@ -67,6 +68,13 @@ pub trait ImageIndex: Send + Sync + 'static {
 
     /// Removes a collection and all in it.
     async fn drop_collection(&self, collection: &CollectionName) -> Result<(), IndexError>;
+
+    /// Waits until a search finds everything that was written, but not longer than `within`. Answers with how many records
+    /// it may still miss then; `None`: none, as in every store that does not put off a part of a write.
+    async fn settled(&self, collection: &CollectionName, within: Duration) -> Result<Option<u64>, IndexError> {
+        let _ = (collection, within);
+        Ok(None)
+    }
 
     /// Whether the store can serve.
     async fn ready(&self) -> Result<(), IndexError>;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -65,6 +66,12 @@ impl ImageIndex for Resilient {
 
     async fn drop_collection(&self, collection: &CollectionName) -> Result<(), IndexError> {
         self.guard.call(|| self.inner.drop_collection(collection)).await
+    }
+
+    /// Not guarded: it is made of many calls, and takes longer than any one of them may.
+    async fn settled(&self, collection: &CollectionName, within: Duration) -> Result<Option<u64>, IndexError> {
+        self.guard.reachable()?;
+        self.inner.settled(collection, within).await
     }
 
     /// One attempt: whoever asks wants to know how it is now.

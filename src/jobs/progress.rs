@@ -44,6 +44,8 @@ pub(super) struct Live {
     pub(super) placing: PlacingView,
     /// Who goes on with it, where that was changed: this run of it then ends, and the next begins.
     goes_to: OnceLock<Executor>,
+    /// What a search may still miss when the job ends.
+    pub(super) unsettled: OnceLock<String>,
     begun: Instant,
     /// What was dealt with when this run of it began.
     before: u64,
@@ -60,6 +62,7 @@ impl Live {
             crew: Crew::new(),
             placing: PlacingView::default(),
             goes_to: OnceLock::new(),
+            unsettled: OnceLock::new(),
             begun: Instant::now(),
             before: dealt_with(before),
             samples: Mutex::new(Samples::new(dealt_with(before))),

@@ -1,6 +1,7 @@
 //! One job from its first listing to its end: plan and work side by side.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Inner;
 use super::dry_run;
@@ -18,6 +19,9 @@ use crate::domain::{Executor, JobId, JobRecord, JobState, Space};
 use crate::index::{Ensured, ImageIndex};
 use crate::pipeline::{Leave, Run, Stages};
 use crate::sqlite::SqliteError;
+
+/// How long a job waits at its end for a store that puts off a part of its writes.
+const SETTLE: Duration = Duration::from_mins(1);
 
 impl Inner {
     /// Makes a job live and runs it in a task of its own.
@@ -169,7 +173,38 @@ impl Inner {
         let counts = self.ledger.job(job.id).await?.map(|job| job.counts).unwrap_or_default();
         limit::within(&self.ledger, job, &counts, true).await.map_err(JobTrouble::Lease)?;
         // A dry run has noted nothing to be removed.
-        self.within_grace(live, sync::remove(&self.ledger, stores, job, &live.stop)).await.unwrap_or(Ok(()))
+        self.within_grace(live, sync::remove(&self.ledger, stores, job, &live.stop)).await.unwrap_or(Ok(()))?;
+        if !spec.dry_run {
+            self.settle(job, live).await;
+        }
+        Ok(())
+    }
+
+    /// Waits until searches find what was written, for a while. A store that cannot say so does not fail the job.
+    async fn settle(&self, job: &JobRecord, live: &Live) {
+        let collection = &job.spec.collection;
+        let look = |store: Arc<dyn ImageIndex>| async move {
+            match store.settled(collection, SETTLE).await {
+                Ok(None) => None,
+                Ok(Some(left)) => Some(format!(
+                    "{} has still to index {left} vectors (ASYNC_INDEXING); until then a search may miss them",
+                    store.name()
+                )),
+                Err(error) => {
+                    tracing::warn!(job.id = %job.id, store = store.name(), %error, "its queue of vectors is not known");
+                    None
+                }
+            }
+        };
+        let looks = futures::future::join_all(self.pipeline.stores().iter().cloned().map(look));
+        let late = tokio::select! {
+            late = looks => late,
+            () = live.stop.cancelled() => return,
+        };
+        let late: Vec<String> = late.into_iter().flatten().collect();
+        if !late.is_empty() {
+            live.unsettled.get_or_init(|| late.join("; "));
+        }
     }
 
     /// `None` where a stop was asked for and what was in flight did not end in time.
@@ -226,7 +261,8 @@ impl Inner {
                 let nothing = (counts.listed == counts.skipped)
                     .then(|| format!("no image keys under s3://{}/{}", job.spec.bucket, job.spec.prefix));
                 let refused = if job.spec.dry_run { dry_run::warning(&self.ledger, job.id).await? } else { None };
-                let warnings: Vec<String> = nothing.into_iter().chain(refused).collect();
+                let warnings: Vec<String> =
+                    nothing.into_iter().chain(refused).chain(live.unsettled.get().cloned()).collect();
                 let message = (!warnings.is_empty()).then(|| warnings.join("; "));
                 Finish { state: JobState::Succeeded, message, summary }
             }

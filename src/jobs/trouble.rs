@@ -145,6 +145,9 @@ fn dependency(down: &DependencyError) -> String {
         Trouble::Full => "had no space left",
         Trouble::Failed => "failed",
         Trouble::Refused => "refused us: check its settings",
+        Trouble::Misconfigured => {
+            return format!("{}. Submit the job again when that is changed: what is done is kept", down.for_client());
+        }
     };
     format!("{} {what}; what it said is in the log. Submit the job again: what is done is kept", down.dependency)
 }

@@ -38,6 +38,9 @@ impl Doctor {
         let store = store.map_err(|error| Complaint::new(&error, format!("set {address}")))?;
         let advice = |error: &IndexError| match error {
             IndexError::Dependency(down) if down.trouble == Trouble::Refused => format!("check {key} and {address}"),
+            IndexError::Dependency(down) if down.trouble == Trouble::Misconfigured => {
+                format!("change the server that {address} names, or name another one")
+            }
             _ => format!("start it, or set {address} to where it is"),
         };
         let collections = async {

@@ -8,6 +8,7 @@
 //! as the version is held no slot in it is written. Each slot's occupant, payload and vector stay together.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use rusqlite::{Connection, Transaction};
@@ -20,7 +21,7 @@ use super::vectors::{Vectors, checksum};
 use super::version::Version;
 use super::{filter, scan};
 use crate::domain::{
-    CollectionInfo, CollectionName, Embedding, Hit, ImageId, ImageRecord, SearchQuery, Space, SpaceMismatch,
+    CollectionInfo, CollectionName, Embedding, Hit, ImageId, ImageRecord, Payload, SearchQuery, Space, SpaceMismatch,
 };
 use crate::index::IndexError;
 
@@ -35,7 +36,12 @@ pub(super) struct Collection {
     /// Only ever locked on the writer thread.
     writer: Mutex<Writer>,
     readers: Arc<Readers>,
+    /// Damaged records that were met since the opening; only the first of them are logged.
+    damage_logged: AtomicU32,
 }
+
+/// Damaged records that are logged.
+const DAMAGE_LOGGED: u32 = 20;
 
 #[derive(Debug)]
 struct Writer {
@@ -67,7 +73,8 @@ impl Collection {
         }
         let writer = Mutex::new(Writer { vectors, slots: Slots::of(&version) });
         let current = RwLock::new(Some(Arc::new(version)));
-        Ok((Self { name, space, number, path, current, writer, readers }, lost))
+        let damage_logged = AtomicU32::new(0);
+        Ok((Self { name, space, number, path, current, writer, readers, damage_logged }, lost))
     }
 
     pub(super) fn name(&self) -> &CollectionName {
@@ -105,11 +112,26 @@ impl Collection {
         let keep = query.offset.saturating_add(query.limit);
         let best = scan::best(&snapshot.version, allowed.as_ref(), query.embedding.as_slice(), keep);
         let wanted = best.into_iter().skip(query.offset).take(query.limit);
-        wanted
-            .map(|scan::Scored { score, id, slot }| {
-                Ok(Hit { id, score, payload: rows::payload(snapshot.rows()?, self.number, slot)? })
-            })
-            .collect()
+        let mut hits = Vec::new();
+        for scan::Scored { score, id, slot } in wanted {
+            if let Some(payload) = self.payload(&snapshot, id, slot)? {
+                hits.push(Hit { id, score, payload });
+            }
+        }
+        Ok(hits)
+    }
+
+    /// The payload in a slot; `None` if it is damaged: that is no reason to give nothing of the others.
+    fn payload(&self, snapshot: &Snapshot, id: ImageId, slot: u32) -> Result<Option<Payload>, Fault> {
+        match rows::payload(snapshot.rows()?, self.number, slot) {
+            Err(Fault::Damaged(why)) => {
+                if self.damage_logged.fetch_add(1, Ordering::Relaxed) < DAMAGE_LOGGED {
+                    tracing::error!(collection = %self.name, %id, why, "a record is damaged and is left out; index its image again");
+                }
+                Ok(None)
+            }
+            payload => payload.map(Some),
+        }
     }
 
     fn check_size(&self, query: &SearchQuery) -> Result<(), Fault> {
@@ -127,7 +149,7 @@ impl Collection {
         let mut records = Vec::with_capacity(ids.len());
         for &id in ids {
             let Some(slot) = rows::slot(snapshot.rows()?, self.number, id)? else { continue };
-            let payload = rows::payload(snapshot.rows()?, self.number, slot)?;
+            let Some(payload) = self.payload(&snapshot, id, slot)? else { continue };
             let vector = snapshot.version.map().vector(slot).to_vec();
             let embedding = Embedding::normalised(vector, self.space.dimension)
                 .map_err(|error| Fault::Damaged(format!("slot {slot}: {error}")))?;
@@ -201,10 +223,10 @@ impl Collection {
         Ok(())
     }
 
-    /// Removes rows and file. Whoever reads it reads on.
+    /// Nobody finds it any more; its rows and its file are still there. Whoever reads it reads on.
     pub(super) fn drop_all(&self, connection: &mut Connection) -> Result<(), Fault> {
         let tx = connection.transaction()?;
-        rows::drop_tables(&tx, self.number)?;
+        rows::forget(&tx, self.number)?;
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         tx.commit()?;
         *current = None;

@@ -63,7 +63,28 @@ impl Fault {
                 let (dependency, detail) = (NAME.to_owned(), full.to_string());
                 DependencyError { dependency, trouble: Trouble::Full, detail }.into()
             }
+            damaged if damaged.is_damage() => {
+                let detail = format!(
+                    "a file of the index in GLIMPSE_DATA_DIR is damaged ({damaged}); restore it from a backup, or drop the \
+                     collection `{collection}` and index it again"
+                );
+                DependencyError { dependency: NAME.to_owned(), trouble: Trouble::Misconfigured, detail }.into()
+            }
             other => failed(&other),
+        }
+    }
+
+    /// Whether what is on the disk cannot be read, which no retry changes.
+    fn is_damage(&self) -> bool {
+        let corrupt = |error: &rusqlite::Error| {
+            let code = error.sqlite_error_code();
+            matches!(code, Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase))
+        };
+        match self {
+            Self::Damaged(_) => true,
+            Self::Rows(error) => corrupt(error),
+            Self::Connection(error) => corrupt(error.sqlite()),
+            Self::Vectors(_) | Self::Dropped | Self::Index(_) => false,
         }
     }
 
@@ -87,6 +108,16 @@ pub(super) fn failed(error: &dyn std::fmt::Display) -> IndexError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::resilience::Retryable;
+
+    #[test]
+    fn damage_is_not_tried_again() {
+        let corrupt = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT), None);
+        for fault in [Fault::Damaged("slot 7".to_owned()), Fault::Rows(corrupt)] {
+            let error = fault.about(&CollectionName::parse("c").unwrap());
+            assert!(!error.is_retryable() && error.to_string().contains("damaged"), "{error}");
+        }
+    }
 
     #[test]
     fn a_full_disk_is_told_apart() {

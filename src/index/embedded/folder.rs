@@ -11,6 +11,7 @@ use rusqlite::Connection;
 
 use super::collection::Collection;
 use super::error::{Fault, OpenError};
+use super::room;
 use super::rows;
 use super::snapshot::Readers;
 use crate::domain::{CollectionName, ImageId, Space};
@@ -48,6 +49,7 @@ impl Folder {
             TryLockError::Error(error) => io(error),
         })?;
         let sqlite = Sqlite::open(&path.join("index.sqlite"), |connection| {
+            room::prepare(connection)?;
             connection.execute_batch(rows::SCHEMA)?;
             // Checkpoints are made in `sync`, after the vectors are on the disk and while no reader waits. The
             // one here makes what an earlier process committed safe before its old slots are written again.
@@ -107,6 +109,24 @@ impl Folder {
             tracing::warn!(%error, collection = %name, "the vectors of a dropped collection are still there");
         }
         Ok(())
+    }
+
+    /// Does some of the work that dropped collections left; see `room.rs`. Answers with whether more is to be done.
+    pub(super) fn make_room(&self, connection: &Connection) -> Result<bool, Fault> {
+        let more = room::step(connection)?;
+        if more {
+            self.wrote(connection, 0);
+        } else {
+            // Shortens the file.
+            self.sync(connection)?;
+        }
+        Ok(more)
+    }
+
+    /// Whether a collection was dropped whose rows are still there.
+    pub(super) fn lacks_room(&self) -> bool {
+        let reader = self.readers.take();
+        reader.is_ok_and(|reader| reader.connection().is_ok_and(|c| room::is_needed(c).unwrap_or(false)))
     }
 
     /// Counts what was written, and syncs when it is time to.

@@ -12,6 +12,7 @@ mod collection;
 mod error;
 mod filter;
 mod folder;
+mod room;
 mod rows;
 mod scan;
 mod slots;
@@ -23,11 +24,13 @@ mod version;
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 use rusqlite::Connection;
+use tokio::runtime::Handle;
+use tokio_util::task::AbortOnDropHandle;
 
 use self::collection::Collection;
 pub use self::error::OpenError;
@@ -46,6 +49,8 @@ const PAGE: u32 = 1_000;
 #[derive(Clone, Debug)]
 pub struct EmbeddedIndex {
     folder: Arc<Folder>,
+    /// What gives the space of dropped collections back.
+    making_room: Arc<Mutex<Option<AbortOnDropHandle<()>>>>,
 }
 
 impl EmbeddedIndex {
@@ -55,7 +60,19 @@ impl EmbeddedIndex {
     /// # Errors
     /// [`OpenError`]: another process has it open, or its files cannot be used.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        Ok(Self { folder: Arc::new(Folder::open(folder)?) })
+        let index = Self { folder: Arc::new(Folder::open(folder)?), making_room: Arc::default() };
+        // Of a collection whose drop was cut short.
+        if index.folder.lacks_room()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            index.go_on(AbortOnDropHandle::new(runtime.spawn(make_room(Arc::downgrade(&index.folder)))));
+        }
+        Ok(index)
+    }
+
+    /// Holds the task that makes room. One that was at it before is not needed any more.
+    fn go_on(&self, task: AbortOnDropHandle<()>) {
+        *self.making_room.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
     }
 
     /// The records that a loss of power took since the last opening, which removed them: whoever believes
@@ -86,6 +103,24 @@ impl EmbeddedIndex {
         let folder = Arc::clone(&self.folder);
         let done = self.folder.sqlite.call(move |connection| Ok(work(&folder, connection))).await;
         done.map_err(|error| failed(&error))?.map_err(|fault| fault.about(name))
+    }
+}
+
+/// Removes what dropped collections left, step by step: other writes come in between. Ends with the index; the next
+/// opening goes on with it.
+async fn make_room(folder: Weak<Folder>) {
+    while let Some(folder) = folder.upgrade() {
+        let sqlite = folder.sqlite.clone();
+        match sqlite.call(move |connection| Ok(folder.make_room(connection))).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => return,
+            Ok(Err(error)) => {
+                return tracing::warn!(%error, "the space of a dropped collection is given back at the next start");
+            }
+            Err(error) => {
+                return tracing::warn!(%error, "the space of a dropped collection is given back at the next start");
+            }
+        }
     }
 }
 
@@ -158,7 +193,14 @@ impl ImageIndex for EmbeddedIndex {
 
     async fn drop_collection(&self, collection: &CollectionName) -> Result<(), IndexError> {
         let name = collection.clone();
-        self.write(collection, move |folder, connection| folder.drop_collection(connection, &name)).await
+        self.write(collection, move |folder, connection| folder.drop_collection(connection, &name)).await?;
+        // It is dropped; that its space is given back is waited for only for a moment.
+        let rest = Handle::current().spawn(make_room(Arc::downgrade(&self.folder)));
+        let mut rest = AbortOnDropHandle::new(rest);
+        if tokio::time::timeout(room::AT_ONCE, &mut rest).await.is_err() {
+            self.go_on(rest);
+        }
+        Ok(())
     }
 
     async fn ready(&self) -> Result<(), IndexError> {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use rusqlite::types::ValueRef;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, params};
 use serde::Deserialize;
 use uuid::Uuid;
@@ -90,10 +91,9 @@ pub(super) fn collections(connection: &Connection) -> Result<Vec<(i64, Collectio
     .collect()
 }
 
-/// Removes a collection's row and tables.
-pub(super) fn drop_tables(tx: &Transaction<'_>, n: i64) -> rusqlite::Result<()> {
-    tx.execute("DELETE FROM collections WHERE number = ?1", (n,))?;
-    tx.execute_batch(&format!("DROP TABLE records_{n}; DROP TABLE payloads_{n}; DROP TABLE terms_{n};"))
+/// Removes a collection's row. Its tables are removed in steps: see `room.rs`.
+pub(super) fn forget(tx: &Transaction<'_>, n: i64) -> rusqlite::Result<()> {
+    tx.execute("DELETE FROM collections WHERE number = ?1", (n,)).map(drop)
 }
 
 /// Shows every record's id, slot and checksum to `each`.
@@ -111,8 +111,9 @@ pub(super) fn put(tx: &Transaction<'_>, n: i64, rows: &[Row], slots: &[u32]) -> 
     let mut remove = Remove::of(tx, n)?;
     let mut find = tx.prepare_cached(&format!("SELECT slot FROM records_{n} WHERE id = ?1"))?;
     let mut record = tx.prepare_cached(&format!("REPLACE INTO records_{n} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"))?;
-    let mut payload = tx.prepare_cached(&format!("INSERT INTO payloads_{n} VALUES (?1, ?2)"))?;
-    let mut term = tx.prepare_cached(&format!("INSERT INTO terms_{n} VALUES (?1, ?2)"))?;
+    // Of a row that was damaged, something may be left in a slot that is free.
+    let mut payload = tx.prepare_cached(&format!("REPLACE INTO payloads_{n} VALUES (?1, ?2)"))?;
+    let mut term = tx.prepare_cached(&format!("INSERT OR IGNORE INTO terms_{n} VALUES (?1, ?2)"))?;
     let mut replaced = Vec::new();
     for (row, slot) in rows.iter().zip(slots) {
         let id = row.id.0.as_bytes();
@@ -147,6 +148,7 @@ pub(super) fn delete(tx: &Transaction<'_>, n: i64, ids: &[ImageId]) -> Result<Ve
 struct Remove<'c> {
     payload: CachedStatement<'c>,
     term: CachedStatement<'c>,
+    terms_of_slot: CachedStatement<'c>,
 }
 
 /// Of a payload, what its terms are made of. Lenient: it must read what older versions wrote.
@@ -163,13 +165,23 @@ impl<'c> Remove<'c> {
         Ok(Self {
             payload: tx.prepare_cached(&format!("DELETE FROM payloads_{n} WHERE slot = ?1 RETURNING payload"))?,
             term: tx.prepare_cached(&format!("DELETE FROM terms_{n} WHERE term = ?1 AND slot = ?2"))?,
+            terms_of_slot: tx.prepare_cached(&format!("DELETE FROM terms_{n} WHERE slot = ?1"))?,
         })
     }
 
     fn payload_and_terms(&mut self, slot: u32) -> Result<(), Fault> {
-        let payload: Option<String> = self.payload.query_row((slot,), |row| row.get(0)).optional()?;
-        let Some(payload) = payload else { return Ok(()) };
-        let labels: Labels = read(slot, &payload)?;
+        let payload = self.payload.query_row((slot,), bytes).optional()?;
+        let labels = match payload.as_deref().map(|payload| read::<Labels>(slot, payload)) {
+            Some(Ok(labels)) => labels,
+            // Without the payload, the terms are found by reading all of them. That is slow, and seldom needed.
+            damaged => {
+                let error =
+                    damaged.and_then(Result::err).map_or_else(|| "it is gone".to_owned(), |error| error.to_string());
+                tracing::warn!(slot, error, "the payload of a record that is replaced or removed cannot be read");
+                self.terms_of_slot.execute((slot,))?;
+                return Ok(());
+            }
+        };
         for term in terms(&labels.s3_folders, &labels.meta) {
             self.term.execute((term, slot))?;
         }
@@ -180,12 +192,20 @@ impl<'c> Remove<'c> {
 /// The payload of a slot.
 pub(super) fn payload(connection: &Connection, n: i64, slot: u32) -> Result<Payload, Fault> {
     let mut select = connection.prepare_cached(&format!("SELECT payload FROM payloads_{n} WHERE slot = ?1"))?;
-    let text: Option<String> = select.query_row((slot,), |row| row.get(0)).optional()?;
+    let text = select.query_row((slot,), bytes).optional()?;
     read(slot, &text.ok_or_else(|| Fault::Damaged(format!("slot {slot} has no payload")))?)
 }
 
-fn read<'t, T: Deserialize<'t>>(slot: u32, text: &'t str) -> Result<T, Fault> {
-    serde_json::from_str(text).map_err(|error| Fault::Damaged(format!("the payload of slot {slot}: {error}")))
+/// The first column, whatever it holds: a damaged one may be no text.
+fn bytes(row: &rusqlite::Row<'_>) -> rusqlite::Result<Vec<u8>> {
+    Ok(match row.get_ref(0)? {
+        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.to_vec(),
+        ValueRef::Null | ValueRef::Integer(_) | ValueRef::Real(_) => Vec::new(),
+    })
+}
+
+fn read<'t, T: Deserialize<'t>>(slot: u32, text: &'t [u8]) -> Result<T, Fault> {
+    serde_json::from_slice(text).map_err(|error| Fault::Damaged(format!("the payload of slot {slot}: {error}")))
 }
 
 /// The slot of a record.

@@ -40,7 +40,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    fn connection(&self) -> Result<&Connection, Fault> {
+    pub(super) fn connection(&self) -> Result<&Connection, Fault> {
         self.connection.as_ref().ok_or(Fault::Dropped)
     }
 

@@ -11,7 +11,7 @@ use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use memmap2::Mmap;
+use memmap2::{MmapOptions, MmapRaw};
 
 /// Sums that run side by side: enough to keep the loads of AVX2 busy (AVX-512 is no faster: the memory is the
 /// limit). Rows are padded with zeros to a multiple of it, so that the loop has no rest, which would push the
@@ -71,16 +71,15 @@ impl Vectors {
 /// The readers' side: the file as it was long when this was made.
 #[derive(Debug)]
 pub(super) struct Map {
-    memory: Mmap,
+    /// Raw: other rows are written while one is read, so that there is no reference to all of it.
+    memory: MmapRaw,
     dimension: usize,
     slots: u32,
 }
 
 impl Map {
     fn of(file: &File, dimension: usize) -> io::Result<Self> {
-        // SAFETY: the folder's lock keeps other processes out, this one never shortens the file, and it
-        // writes only rows that no reader looks at; `row` makes references to whole rows and to nothing else.
-        let memory = unsafe { Mmap::map(file)? };
+        let memory = MmapOptions::new().map_raw_read_only(file)?;
         let mut map = Self { memory, dimension, slots: 0 };
         map.slots = u32::try_from(map.memory.len() as u64 / map.row_bytes()).unwrap_or(u32::MAX);
         Ok(map)
@@ -106,7 +105,8 @@ impl Map {
         let stride = self.stride();
         // SAFETY: the row lies inside the map (asserted above), which is aligned to a page, and a row to its
         // size, a multiple of a number's; every pattern of bits is an f32. A slot that is occupied in a
-        // version which somebody holds is not written (`slots.rs`), so nothing changes behind the reference.
+        // version which somebody holds is not written (`slots.rs`), so nothing changes behind the reference. The folder's
+        // lock keeps other processes out, and this one never shortens the file.
         unsafe { std::slice::from_raw_parts(self.memory.as_ptr().cast::<f32>().add(slot as usize * stride), stride) }
     }
 

@@ -48,6 +48,11 @@ impl Client {
         Ok(Self { qdrant: config.build().map_err(invalid)?, limit: timeout })
     }
 
+    /// How long one call may take.
+    pub(super) fn limit(&self) -> Duration {
+        self.limit
+    }
+
     /// Waits for an answer, but not longer than the limit. Boxed: the crate's futures are of many kilobytes.
     pub(super) fn call<'a, T: 'a>(
         &self,

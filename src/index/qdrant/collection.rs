@@ -67,6 +67,8 @@ pub(super) struct Found {
     pub(super) complete: bool,
     /// Fields with an index.
     indexed: BTreeSet<String>,
+    /// Points, about.
+    pub(super) points: u64,
 }
 
 impl Found {
@@ -79,6 +81,7 @@ impl Found {
             }
             Some(Config::Params(_) | Config::ParamsMap(_)) | None => None,
         };
+        let points = info.points_count.unwrap_or_default();
         let text = |name: &str| match config.metadata.get(name) {
             Some(Value { kind: Some(Kind::StringValue(text)) }) => Some(text.as_str()),
             _ => None,
@@ -91,7 +94,13 @@ impl Found {
             ours: name.zip(space),
             complete: !incomplete,
             indexed: info.payload_schema.into_keys().collect(),
+            points,
         }
+    }
+
+    /// Whether nothing says whose it is.
+    pub(super) fn is_without_metadata(&self) -> bool {
+        self.ours.is_none()
     }
 
     /// The indexes that it lacks.

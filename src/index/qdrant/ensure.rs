@@ -8,6 +8,7 @@ use qdrant_client::qdrant::{CreateFieldIndexCollectionBuilder, UpdateCollectionB
 use super::QdrantIndex;
 use super::collection::{COMPLETE, Found, creation, name_here, name_there};
 use super::error::{Fault, trouble};
+use super::version::keeps_no_metadata;
 use crate::domain::{CollectionName, Space, Trouble};
 use crate::index::{Ensured, IndexError};
 
@@ -19,18 +20,27 @@ impl QdrantIndex {
     /// same request; what follows (the indexes) is done again by the next caller where it was cut short, and only
     /// then is the collection `complete`. Until it is, the answer is `Created`: nobody may have been told yet.
     pub(super) async fn ensure(&self, collection: &CollectionName, space: &Space) -> Result<Ensured, IndexError> {
+        self.check_version().await?;
         if let Some(found) = self.find(collection).await? {
             return self.finish(collection, &found, space).await;
         }
         self.refuse_twins(collection).await?;
         let request = creation(collection, space)?;
-        match self.client.call(self.client.qdrant.create_collection(request)).await {
+        let made = match self.client.call(self.client.qdrant.create_collection(request)).await {
+            Ok(_) => true,
             // Another may have been quicker: the one that is there counts.
-            Ok(_) | Err(Fault::Exists) => {}
+            Err(Fault::Exists) => false,
             Err(fault) => return Err(fault.about(collection)),
-        }
+        };
         let gone = || trouble(Trouble::Failed, "a collection that was just made is gone");
-        let found = self.find(collection).await?.ok_or_else(gone)?;
+        let found = self.look(collection).await?.ok_or_else(gone)?;
+        if made && found.is_without_metadata() {
+            // The version was not known. What was just made is of no use to anyone.
+            if found.points == 0 {
+                self.drop_there(collection).await?;
+            }
+            return Err(keeps_no_metadata(&name_there(collection)).into());
+        }
         self.finish(collection, &found, space).await
     }
 
@@ -105,8 +115,17 @@ impl QdrantIndex {
         Ok(ours.filter(|(is, _)| is == name))
     }
 
-    /// What is there of that name, whoever made it.
+    /// What is there of that name, whoever made it. Of a server that was replaced by one that is too old, nothing would be
+    /// ours, and a user would be told to remove it.
     pub(super) async fn find(&self, collection: &CollectionName) -> Result<Option<Found>, IndexError> {
+        let found = self.look(collection).await?;
+        if found.as_ref().is_some_and(Found::is_without_metadata) {
+            self.check_version_again().await?;
+        }
+        Ok(found)
+    }
+
+    async fn look(&self, collection: &CollectionName) -> Result<Option<Found>, IndexError> {
         let asked = self.client.call(self.client.qdrant.collection_info(name_there(collection))).await;
         match asked {
             Ok(answer) => {

@@ -6,6 +6,7 @@ use qdrant_client::QdrantError;
 use tonic::{Code, Status};
 
 use super::NAME;
+use super::limit::{Bound, Limit};
 use crate::domain::{CollectionName, DependencyError, Trouble};
 use crate::index::IndexError;
 
@@ -15,6 +16,8 @@ const INSUFFICIENT_STORAGE: &str = "qdrant-insufficient-storage";
 const BUSY: Duration = Duration::from_secs(1);
 /// Until the next try where someone has locked the server's writes: that lasts.
 const LOCKED: Duration = Duration::from_secs(10);
+/// Characters of a sentence that are shown to a client.
+const QUOTED: usize = 300;
 /// The longest wait that is believed.
 const LONGEST: Duration = Duration::from_mins(5);
 
@@ -27,6 +30,8 @@ pub(super) enum Fault {
     Exists,
     /// The request's content is refused; another's may be fine.
     Invalid(String),
+    /// The request is beyond a limit of the server.
+    Limit(Limit),
     /// The server itself is the trouble.
     Server(DependencyError),
 }
@@ -38,6 +43,7 @@ impl Fault {
             Self::Unknown => IndexError::UnknownCollection(collection.clone()),
             Self::Exists => IndexError::Dependency(trouble(Trouble::Failed, "says that the collection exists already")),
             Self::Invalid(detail) => IndexError::Dependency(trouble(Trouble::Refused, detail)),
+            Self::Limit(limit) => IndexError::Dependency(limit.into()),
             Self::Server(error) => IndexError::Dependency(error),
         }
     }
@@ -53,6 +59,23 @@ impl Fault {
     }
 }
 
+/// A limit that nothing here can keep to: its operator has to raise it.
+impl From<Limit> for DependencyError {
+    fn from(Limit { bound, said, .. }: Limit) -> Self {
+        if bound == Bound::Room {
+            return trouble(Trouble::Full, said);
+        }
+        let said: String = said.chars().map(|c| if c.is_control() { ' ' } else { c }).take(QUOTED).collect();
+        let what = match bound {
+            Bound::Bytes => "the largest message that it or a proxy in front of it takes",
+            Bound::Points | Bound::Page | Bound::Exact | Bound::Room | Bound::Fixed => {
+                "the limit in the server's strict mode"
+            }
+        };
+        trouble(Trouble::Misconfigured, format!("raise {what}; Qdrant says: {said}"))
+    }
+}
+
 /// The server's failure, with its own words for the log.
 pub(super) fn trouble(trouble: Trouble, detail: impl Into<String>) -> DependencyError {
     DependencyError { dependency: NAME.to_owned(), trouble, detail: detail.into() }
@@ -63,6 +86,9 @@ impl From<QdrantError> for Fault {
         let (kind, detail) = match error {
             QdrantError::ResponseError { status } => return Self::from(&status),
             QdrantError::ResourceExhaustedError { status, retry_after_seconds } => {
+                if let Some(limit) = Limit::read(&status) {
+                    return Self::Limit(limit);
+                }
                 let retry_after = Duration::from_secs(retry_after_seconds).clamp(BUSY, LONGEST);
                 (Trouble::Busy { retry_after }, said(&status))
             }
@@ -82,6 +108,9 @@ impl From<QdrantError> for Fault {
 /// disk, which no retry helps but people do, is waited for.
 impl From<&Status> for Fault {
     fn from(status: &Status) -> Self {
+        if let Some(limit) = Limit::read(status) {
+            return Self::Limit(limit);
+        }
         let kind = match status.code() {
             Code::NotFound => return Self::Unknown,
             Code::AlreadyExists => return Self::Exists,
@@ -98,8 +127,13 @@ impl From<&Status> for Fault {
             Code::FailedPrecondition => Trouble::Busy { retry_after: LOCKED },
             Code::OutOfRange | Code::Unimplemented | Code::Unauthenticated | Code::PermissionDenied => Trouble::Refused,
         };
-        if matches!(status.code(), Code::Unauthenticated | Code::PermissionDenied) {
-            tracing::error!(code = ?status.code(), said = status.message(), "Qdrant refuses QDRANT_API_KEY");
+        match status.code() {
+            Code::Unauthenticated => tracing::error!(said = status.message(), "Qdrant refuses QDRANT_API_KEY"),
+            Code::PermissionDenied => tracing::error!(
+                said = status.message(),
+                "Qdrant, or a proxy in front of it, denies a request; QDRANT_API_KEY may lack a right"
+            ),
+            _ => {}
         }
         Self::Server(trouble(kind, said(status)))
     }

@@ -14,16 +14,18 @@ mod collection;
 mod ensure;
 mod error;
 mod filter;
+mod limit;
 mod payload;
 mod points;
 mod search;
 mod url;
+mod version;
 mod write;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
@@ -34,14 +36,16 @@ use qdrant_client::qdrant::{
 use self::client::Client;
 use self::collection::name_there;
 use self::error::{Fault, trouble};
+use self::limit::{Bound, Limit};
 pub use self::url::grpc_url;
+use super::learned::Learned;
 use super::{Ensured, ImageIndex, IndexError, InvalidStore};
 use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Secret, Space, Trouble};
 
 /// The word of `provider=`.
 const NAME: &str = "qdrant";
 /// Ids that `scan` reads at a time.
-const PAGE: u32 = 1_000;
+const PAGE: usize = 1_000;
 /// Records that `get` reads at a time: some megabytes.
 const READ: usize = 500;
 /// Ids in one request to delete.
@@ -63,6 +67,22 @@ pub struct QdrantIndex {
     client: Client,
     /// Sizes of vectors, as they were when they were asked for; see `write.rs`.
     sizes: Mutex<HashMap<CollectionName, usize>>,
+    limits: Limits,
+    /// Until when the server's version is taken for known; see `version.rs`.
+    version_checked: Mutex<Option<Instant>>,
+}
+
+/// What the server has shown of its limits.
+#[derive(Debug, Default)]
+struct Limits {
+    /// Points of one write.
+    points: Learned,
+    /// Bytes of one write, about.
+    bytes: Learned,
+    /// Points of one reply.
+    page: Learned,
+    /// Ids of one request.
+    ids: Learned,
 }
 
 impl QdrantIndex {
@@ -71,12 +91,24 @@ impl QdrantIndex {
     /// # Errors
     /// [`InvalidStore`]: no client can be made of these settings, whether or not the server is there.
     pub fn new(settings: QdrantSettings) -> Result<Self, InvalidStore> {
-        Ok(Self { client: Client::new(settings)?, sizes: Mutex::default() })
+        Ok(Self {
+            client: Client::new(settings)?,
+            sizes: Mutex::default(),
+            limits: Limits::default(),
+            version_checked: Mutex::default(),
+        })
     }
 
+    /// Exact, or about right if the server's strict mode allows no exact count.
     async fn count(&self, collection: &CollectionName) -> Result<u64, IndexError> {
-        let request = CountPointsBuilder::new(name_there(collection)).exact(true);
-        let counted = self.client.call(self.client.qdrant.count(request)).await;
+        let ask = |exact| {
+            let request = CountPointsBuilder::new(name_there(collection)).exact(exact);
+            self.client.call(self.client.qdrant.count(request))
+        };
+        let mut counted = ask(true).await;
+        if matches!(&counted, Err(Fault::Limit(limit)) if limit.bound == Bound::Exact) {
+            counted = ask(false).await;
+        }
         Ok(counted.map_err(|fault| self.about(collection, fault))?.result.unwrap_or_default().count)
     }
 
@@ -86,16 +118,39 @@ impl QdrantIndex {
         collection: &CollectionName,
         from: Option<PointId>,
     ) -> Result<(Vec<ImageId>, Option<PointId>), IndexError> {
-        let mut request =
-            ScrollPointsBuilder::new(name_there(collection)).limit(PAGE).with_payload(false).with_vectors(false);
-        if let Some(from) = from {
-            request = request.offset(from);
-        }
-        let page = self.client.call(self.client.qdrant.scroll(request)).await;
-        let page = page.map_err(|fault| self.about(collection, fault))?;
+        let page = loop {
+            let limit = self.limits.page.cap(PAGE);
+            let mut request = ScrollPointsBuilder::new(name_there(collection))
+                .limit(u32::try_from(limit).unwrap_or(u32::MAX))
+                .with_payload(false)
+                .with_vectors(false);
+            if let Some(from) = &from {
+                request = request.offset(from.clone());
+            }
+            match self.client.call(self.client.qdrant.scroll(request)).await {
+                Ok(page) => break page,
+                Err(Fault::Limit(refused)) if shrinks(&self.limits.page, &refused, limit) => {}
+                Err(fault) => return Err(self.about(collection, fault)),
+            }
+        };
         let ids: Result<_, Fault> = page.result.into_iter().map(|point| points::id_here(point.id)).collect();
         Ok((ids.map_err(|fault| fault.about(collection))?, page.next_page_offset))
     }
+}
+
+/// Whether a smaller reply or a list of fewer ids than `asked` may be allowed; if so, it is remembered.
+fn shrinks(learned: &Learned, refused: &Limit, asked: usize) -> bool {
+    let smaller = match refused.bound {
+        Bound::Page => refused.allowed.filter(|allowed| *allowed < asked).unwrap_or(asked / 2),
+        // How many points so many bytes are is not known.
+        Bound::Bytes | Bound::Points => asked / 2,
+        Bound::Exact | Bound::Room | Bound::Fixed => 0,
+    };
+    if smaller > 0 {
+        tracing::info!(asked, smaller, said = refused.said, "Qdrant limits requests; smaller ones are sent");
+        learned.learn(smaller);
+    }
+    smaller > 0
 }
 
 impl fmt::Debug for QdrantIndex {
@@ -127,6 +182,7 @@ impl ImageIndex for QdrantIndex {
     }
 
     async fn collections(&self) -> Result<Vec<CollectionInfo>, IndexError> {
+        self.check_version().await?;
         let mut all = Vec::new();
         for (name, space) in self.all_ours().await? {
             match self.count(&name).await {
@@ -143,11 +199,16 @@ impl ImageIndex for QdrantIndex {
     }
 
     async fn delete(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<(), IndexError> {
-        for ids in ids.chunks(DELETED) {
-            let ids = PointsIdsList { ids: ids.iter().copied().map(points::id_there).collect() };
-            let request = DeletePointsBuilder::new(name_there(collection)).points(ids).wait(true);
-            let deleted = self.client.write(self.client.qdrant.delete_points(request)).await;
-            deleted.map_err(|fault| self.about(collection, fault))?;
+        let mut rest = ids;
+        while !rest.is_empty() {
+            let some = &rest[..self.limits.ids.cap(DELETED).min(rest.len())];
+            let list = PointsIdsList { ids: some.iter().copied().map(points::id_there).collect() };
+            let request = DeletePointsBuilder::new(name_there(collection)).points(list).wait(true);
+            match self.client.write(self.client.qdrant.delete_points(request)).await {
+                Ok(()) => rest = &rest[some.len()..],
+                Err(Fault::Limit(refused)) if shrinks(&self.limits.ids, &refused, some.len()) => {}
+                Err(fault) => return Err(self.about(collection, fault)),
+            }
         }
         Ok(())
     }
@@ -157,7 +218,7 @@ impl ImageIndex for QdrantIndex {
             return Ok(Vec::new());
         }
         self.check_query(collection, query).await?;
-        match search::search(&self.client, collection, query).await {
+        match search::search(self, collection, query).await {
             Err(Fault::Invalid(detail)) => {
                 // Perhaps the collection was dropped and made again in another size.
                 self.forget_size(collection);
@@ -169,13 +230,20 @@ impl ImageIndex for QdrantIndex {
     }
 
     async fn get(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError> {
-        let mut records = Vec::with_capacity(ids.len());
-        for ids in ids.chunks(READ) {
-            let ids: Vec<PointId> = ids.iter().copied().map(points::id_there).collect();
-            let request = GetPointsBuilder::new(name_there(collection), ids).with_payload(true).with_vectors(true);
-            let got = self.client.call(self.client.qdrant.get_points(request)).await;
-            for point in got.map_err(|fault| self.about(collection, fault))?.result {
-                records.push(points::record(point).map_err(|fault| fault.about(collection))?);
+        let (mut records, mut rest) = (Vec::with_capacity(ids.len()), ids);
+        while !rest.is_empty() {
+            let some = &rest[..self.limits.page.cap(READ).min(rest.len())];
+            let list: Vec<PointId> = some.iter().copied().map(points::id_there).collect();
+            let request = GetPointsBuilder::new(name_there(collection), list).with_payload(true).with_vectors(true);
+            match self.client.call(self.client.qdrant.get_points(request)).await {
+                Ok(got) => {
+                    for point in got.result {
+                        records.push(points::record(point).map_err(|fault| fault.about(collection))?);
+                    }
+                    rest = &rest[some.len()..];
+                }
+                Err(Fault::Limit(refused)) if shrinks(&self.limits.page, &refused, some.len()) => {}
+                Err(fault) => return Err(self.about(collection, fault)),
             }
         }
         Ok(records)
@@ -210,12 +278,14 @@ impl ImageIndex for QdrantIndex {
         if self.drop_there(collection).await? { Ok(()) } else { Err(unknown()) }
     }
 
-    /// Lists the collections, for which a key is needed where there is one.
+    /// Lists the collections, for which a key is needed where there is one, and checks the server's version.
     async fn ready(&self) -> Result<(), IndexError> {
-        let listed = self.client.call(self.client.qdrant.list_collections()).await;
-        listed.map(|_| ()).map_err(|fault| match fault {
+        let (listed, version) =
+            futures::join!(self.client.call(self.client.qdrant.list_collections()), self.check_version());
+        listed.map_err(|fault| match fault {
             Fault::Server(error) => error.into(),
-            other => trouble(Trouble::Refused, format!("does not list its collections: {other:?}")).into(),
-        })
+            other => IndexError::from(trouble(Trouble::Refused, format!("does not list its collections: {other:?}"))),
+        })?;
+        version
     }
 }

@@ -38,7 +38,7 @@ pub(super) fn requests(records: &[ImageRecord]) -> Vec<Vec<&ImageRecord>> {
 }
 
 /// Bytes of a record on the wire, about.
-fn weight(record: &ImageRecord) -> usize {
+pub(super) fn weight(record: &ImageRecord) -> usize {
     let Payload { s3_key, s3_folders, meta, meta_kv, .. } = &record.payload;
     let folders: usize = s3_folders.iter().map(String::len).sum();
     let pairs: usize = meta.iter().map(|(key, value)| 2 * (key.len() + value.len())).sum();
@@ -72,16 +72,23 @@ pub(super) fn point(record: &ImageRecord) -> PointStruct {
     }
 }
 
+/// The one vector of a point.
+pub(super) fn dense(vectors: Option<&VectorsOutput>) -> Option<Vec<f32>> {
+    match vectors?.get_vector()? {
+        Vector::Dense(dense) => Some(dense.data),
+        Vector::Sparse(_) | Vector::MultiDense(_) => None,
+    }
+}
+
 /// The record of a point that was asked for with its vector and its payload.
 pub(super) fn record(point: RetrievedPoint) -> Result<ImageRecord, Fault> {
     let id = id_here(point.id)?;
     let payload = payload_of(id, point.payload)?;
-    let dense = point.vectors.as_ref().and_then(VectorsOutput::get_vector);
-    let Some(Vector::Dense(dense)) = dense else {
+    let Some(dense) = dense(point.vectors.as_ref()) else {
         return Err(Fault::unreadable(format!("the point {id} has no vector")));
     };
-    let size = dense.data.len();
-    let embedding = Embedding::normalised(dense.data, size);
+    let size = dense.len();
+    let embedding = Embedding::normalised(dense, size);
     let embedding = embedding.map_err(|error| Fault::unreadable(format!("the point {id}: {error}")))?;
     Ok(ImageRecord { id, uri: payload.s3_uri.clone(), embedding, payload })
 }

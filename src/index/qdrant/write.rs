@@ -8,6 +8,7 @@ use qdrant_client::qdrant::UpsertPointsBuilder;
 use super::QdrantIndex;
 use super::collection::name_there;
 use super::error::Fault;
+use super::limit::{Bound, Limit};
 use super::points;
 use crate::domain::{CollectionName, ImageRecord, SearchQuery, SpaceMismatch};
 use crate::index::IndexError;
@@ -17,13 +18,22 @@ impl QdrantIndex {
         if records.is_empty() {
             return Ok(());
         }
+        self.check_version_again().await?;
         self.check_sizes(collection, records).await?;
         for request in points::requests(records) {
             // The next is on top.
             let mut todo = vec![&request[..]];
             while let Some(records) = todo.pop() {
+                if let Some((first, rest)) = self.cut(records) {
+                    todo.extend([rest, first]);
+                    continue;
+                }
                 match self.send(collection, records).await {
                     Ok(()) => {}
+                    Err(Fault::Limit(limit)) => {
+                        self.learn(&limit, records)?;
+                        todo.push(records);
+                    }
                     Err(Fault::Invalid(reason)) => {
                         // Perhaps the collection was dropped and made again in another size.
                         self.forget_size(collection);
@@ -39,6 +49,40 @@ impl QdrantIndex {
                 }
             }
         }
+        Ok(())
+    }
+
+    /// A request in two, if it is larger than the server takes.
+    fn cut<'a, 'b>(&self, records: &'a [&'b ImageRecord]) -> Option<(&'a [&'b ImageRecord], &'a [&'b ImageRecord])> {
+        let points = self.limits.points.cap(records.len());
+        if points < records.len() {
+            return Some(records.split_at(points));
+        }
+        let bytes: usize = records.iter().map(|record| points::weight(record)).sum();
+        let fits = records.len() < 2 || bytes <= self.limits.bytes.cap(bytes);
+        (!fits).then(|| records.split_at(records.len() / 2))
+    }
+
+    /// Notes the limit that refused these records, if fewer of them may be taken.
+    fn learn(&self, limit: &Limit, records: &[&ImageRecord]) -> Result<(), IndexError> {
+        let sent: usize = records.iter().map(|record| points::weight(record)).sum();
+        match (limit.bound, records) {
+            // Alone it is too large: that is this record's, and the next may be smaller.
+            (Bound::Bytes, [record]) => {
+                let reason = format!("it is larger than the server takes: {}", limit.said);
+                return Err(IndexError::Rejected { id: record.id, reason });
+            }
+            // What a record weighs here is about what it is on the wire.
+            (Bound::Bytes, _) => self.limits.bytes.learn(limit.allowed.map_or(sent, |most| most / 4 * 3).min(sent / 2)),
+            (Bound::Points, [_, _, ..]) => {
+                let half = records.len() / 2;
+                self.limits.points.learn(limit.allowed.filter(|most| *most < records.len()).unwrap_or(half));
+            }
+            (Bound::Points | Bound::Page | Bound::Exact | Bound::Room | Bound::Fixed, _) => {
+                return Err(IndexError::Dependency(limit.clone().into()));
+            }
+        }
+        tracing::info!(records = records.len(), said = limit.said, "Qdrant limits writes; smaller ones are sent");
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::{Store, Stores};
-use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space};
+use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space, Trouble};
 use crate::index::IndexError;
 
 /// A hit, and the stores that had it.
@@ -43,7 +43,7 @@ impl Stores {
             };
             let answer = match tokio::time::timeout(within, look).await {
                 Ok(Ok(infos)) => Ok(infos),
-                Ok(Err(IndexError::Dependency(down))) => Err(format!("{} {}", down.dependency, down.trouble)),
+                Ok(Err(IndexError::Dependency(down))) => Err(down.for_client()),
                 Ok(Err(error)) => Err(error.to_string()),
                 Err(_) => Err(format!("{} does not answer in time", store.name())),
             };
@@ -173,6 +173,9 @@ fn merged<T>(answers: Answers<T>) -> Merged<Vec<(&'static str, T)>> {
 /// Why a store is left out, in words for a client: what it said itself is in the log.
 fn warning(store: &str, error: &IndexError) -> String {
     match error {
+        IndexError::Dependency(down) if down.trouble == Trouble::Misconfigured => {
+            format!("{store} is left out: {}", down.for_client())
+        }
         IndexError::Dependency(down) => format!("{store} {} and is left out", down.trouble),
         IndexError::UnknownCollection(_)
         | IndexError::Space(_)

@@ -9,6 +9,7 @@ use tonic::{Code, Status};
 use super::NAME;
 use crate::domain::{CollectionName, DependencyError, Trouble, with_causes};
 use crate::index::IndexError;
+use crate::index::learned::{message_limit, number};
 
 /// When a server that is busy does not say when to come back.
 const SOON: Duration = Duration::from_secs(1);
@@ -28,7 +29,57 @@ pub(super) fn of_status(status: &Status, collection: &CollectionName) -> IndexEr
     if status.code() == Code::Unknown && lacks_class(said) {
         return IndexError::UnknownCollection(collection.clone());
     }
+    if let Some(limit) = limit(status) {
+        return limit.into();
+    }
     failed(trouble(status), describe(status))
+}
+
+/// A request was refused because of a limit of the server, or of a proxy in front of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Limit {
+    pub(super) bound: Bound,
+    /// The largest value that is allowed, if the server names it.
+    pub(super) allowed: Option<usize>,
+    said: String,
+}
+
+/// What is limited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Bound {
+    /// Objects that a search ranks, a list shows or a request deletes.
+    Results,
+    /// Bytes of a message.
+    Bytes,
+}
+
+/// The limit that a call was refused for, if it was.
+pub(super) fn limit(status: &Status) -> Option<Limit> {
+    let said = words(status.message().as_bytes());
+    if let Some(allowed) = message_limit(status) {
+        return Some(Limit { bound: Bound::Bytes, allowed, said });
+    }
+    let (_, rest) = status.message().split_once("query maximum results exceeded")?;
+    let allowed = rest.split_once("QUERY_MAXIMUM_RESULTS '").and_then(|(_, rest)| number(rest));
+    Some(Limit { bound: Bound::Results, allowed, said })
+}
+
+/// A limit that nothing here can keep to: its operator has to raise it.
+impl From<Limit> for IndexError {
+    fn from(Limit { bound, said, .. }: Limit) -> Self {
+        let what = match bound {
+            Bound::Results => "QUERY_MAXIMUM_RESULTS of the server",
+            Bound::Bytes => "GRPC_MAX_MESSAGE_SIZE of the server, or what a proxy in front of it takes",
+        };
+        failed(Trouble::Misconfigured, format!("raise {what}; Weaviate says: {said}"))
+    }
+}
+
+impl Limit {
+    /// Why one object is refused that is too large alone.
+    pub(super) fn reason(&self) -> String {
+        format!("it is larger than the server takes: {}", self.said)
+    }
 }
 
 /// What kind of failure a call that was not OK is.
@@ -38,8 +89,8 @@ pub(super) fn trouble(status: &Status) -> Trouble {
         Code::DeadlineExceeded => Trouble::TimedOut,
         // What tonic makes of our own deadline where it is the first to notice, and what Go makes of it over there.
         Code::Cancelled | Code::Unknown if TOO_LATE.iter().any(|words| said.contains(words)) => Trouble::TimedOut,
-        // Its limit of messages has the code of a usage limit, and does not pass.
-        Code::ResourceExhausted if said.contains("larger than max") => Trouble::Refused,
+        // Limits of messages and results have the codes of other things, and do not pass.
+        _ if limit(status).is_some() => Trouble::Misconfigured,
         Code::ResourceExhausted => Trouble::Busy { retry_after: retry_after_of(status) },
         // A key; a restriction of this server; something that is no Weaviate; a request that it will never take.
         Code::Unauthenticated
@@ -64,8 +115,7 @@ pub(super) fn trouble(status: &Status) -> Trouble {
 }
 
 const TOO_LATE: [&str; 2] = ["Timeout expired", "context deadline exceeded"];
-const REFUSALS: [&str; 6] =
-    ["extract auth", "unauthorized", "forbidden", "vector lengths", "query maximum results", "no such prop"];
+const REFUSALS: [&str; 5] = ["extract auth", "unauthorized", "forbidden", "vector lengths", "no such prop"];
 
 fn retry_after_of(status: &Status) -> Duration {
     let told = status.metadata().get("retry-after").and_then(|value| value.to_str().ok());
@@ -113,39 +163,133 @@ pub(super) enum Refusal {
     Server,
     /// The object.
     Object,
+    /// Nobody knows: it is said in words that are not known here.
+    Unknown,
 }
 
-/// Reads the sentence that a batch has for one object.
-pub(super) fn refusal(said: &str) -> Refusal {
-    if said.contains("auto-schema: create") || lacks_class(said) {
+/// Reads the sentence that a batch has for one object. What it quotes does not decide: values in quotation marks, the name
+/// of the class, and `own`, the object's texts.
+pub(super) fn refusal(said: &str, class: &str, own: &[&str]) -> Refusal {
+    let mut said = said.to_owned();
+    for text in own.iter().filter(|text| text.len() >= SHORT) {
+        said = said.replace(text, " ");
+    }
+    let said = unquoted(&said).to_ascii_lowercase().replace(&class.to_ascii_lowercase(), " ");
+    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let any = |all: &[&str]| all.iter().any(|phrase| has(&said, phrase));
+    if said.starts_with("auto-schema: create") || any(&NO_CLASS) {
         return Refusal::NoClass;
     }
-    if said.contains("auto-schema: update") {
+    if said.starts_with("auto-schema: update") {
         return Refusal::OtherClass;
     }
-    let server = SERVER_SIDE.iter().any(|words| said.to_ascii_lowercase().contains(words));
-    if server { Refusal::Server } else { Refusal::Object }
+    // First: a replica's refusal of the object is wrapped into words about replicas.
+    if OBJECT_BEGINS.iter().any(|beginning| said.starts_with(beginning)) || any(&OBJECT_SIDE) {
+        return Refusal::Object;
+    }
+    if any(&SERVER_SIDE) { Refusal::Server } else { Refusal::Unknown }
 }
 
+/// Bytes of a text of the object that is looked for in a sentence at least: a shorter one is part of many words.
+const SHORT: usize = 8;
+
+/// `said` without what stands in quotation marks. An apostrophe inside a word is none.
+fn unquoted(said: &str) -> String {
+    let mut plain = String::with_capacity(said.len());
+    let (mut open, mut before) = (None, ' ');
+    let mut rest = said.chars().peekable();
+    while let Some(c) = rest.next() {
+        let next = rest.peek().copied().unwrap_or(' ');
+        match open {
+            Some(mark) if c == mark && before != '\\' && !next.is_alphanumeric() => {
+                open = None;
+                plain.push(' ');
+            }
+            Some(_) => {}
+            None if matches!(c, '\'' | '"' | '`') && !before.is_alphanumeric() => open = Some(c),
+            None => plain.push(c),
+        }
+        before = c;
+    }
+    plain
+}
+
+/// Whether the phrase stands in `said` as words of its own, not as a part of a name or a path. A `*` at its end stands for
+/// any end of its last word.
+fn has(said: &str, phrase: &str) -> bool {
+    let (phrase, any_end) = phrase.strip_suffix('*').map_or((phrase, false), |phrase| (phrase, true));
+    said.match_indices(phrase).any(|(at, _)| {
+        let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '/' | '-');
+        let mut behind = said[at + phrase.len()..].chars();
+        let (next, after) = (behind.next(), behind.next());
+        let named = next == Some('.') && after.is_some_and(char::is_alphanumeric);
+        let ends = any_end || !(next.is_some_and(part) || named);
+        ends && !said[..at].chars().next_back().is_some_and(|c| part(c) || c == '.')
+    })
+}
+
+/// Sentences about an object's own properties begin so (`usecases/objects/validation`).
+const OBJECT_BEGINS: [&str; 4] = ["invalid ", "no such prop", "unrecognized data type", "object has an empty class"];
+
+/// Words of errors that are an object's: of its vector above all (`adapters/repos/db/vector`).
+const OBJECT_SIDE: [&str; 8] = [
+    "vector with length",
+    "vectors with length",
+    "vector lengths",
+    "vectors of different lengths",
+    "dimensions do not match",
+    "nil-vector",
+    "unknown property",
+    "reserved property name",
+];
+
 /// Words of errors that are the server's whatever the object (`entities/errors`, `entities/storagestate`, memory watch,
-/// replication, and Go's own).
-const SERVER_SIDE: [&str; 16] = [
+/// replication, the cluster's schema, and Go's own).
+const SERVER_SIDE: [&str; 44] = [
     "read-only",
     "readonly",
     "read only",
     "context deadline",
+    "deadline exceeded",
     "context canceled",
-    "not enough memory",
+    "timeout",
+    "timed out",
+    "not enough memory*",
+    "memory pressure",
+    "out of memory",
+    "cannot allocate memory",
     "shutdown",
     "shutting down",
+    "shut down",
     "limit exceeded",
+    "rate limit",
+    "too many requests",
     "no space left",
+    "disk quota exceeded",
+    "disk full",
+    "input/output error",
+    "too many open files",
     "connection refused",
     "connection reset",
+    "broken pipe",
+    "eof",
+    "unavailable",
+    "busy",
+    "maintenance",
+    "loading",
+    "tenant not active",
     "consistency level",
     "replication",
-    "status code: 5",
-    "timeout",
+    "replica*",
+    "not the leader",
+    "leader not found",
+    "store not open",
+    "schema to catch up",
+    "could not acquire lock",
+    "send http request",
+    "open http request",
+    "status code: 5*",
+    "status code 5*",
 ];
 
 /// A class that is not there, or goes at this moment: each layer of the server has its own words for it.
@@ -155,7 +299,9 @@ fn lacks_class(said: &str) -> bool {
     NO_CLASS.iter().any(|words| said.contains(words)) || named.is_some_and(|(_, rest)| rest.starts_with(" not found"))
 }
 
-const NO_CLASS: [&str; 6] = [
+const NO_CLASS: [&str; 8] = [
+    "could not find index for class",
+    "cannot find index for class",
     "could not find class",
     "not present in schema",
     "not found in schema",

@@ -47,7 +47,6 @@ fn where_the_code_says_nothing_the_sentence_is_read() {
     for refused in [
         "extract auth: anonymous access not enabled",
         "explorer: get class: vector search: … vector lengths don't match: 4 vs 2",
-        "query maximum results exceeded",
     ] {
         assert_eq!(kind(of(refused)), Trouble::Refused, "{refused}");
     }
@@ -55,7 +54,11 @@ fn where_the_code_says_nothing_the_sentence_is_read() {
     assert_eq!(kind(of("search: context deadline exceeded")), Trouble::TimedOut);
     assert_eq!(kind(of_status(&Status::cancelled("Timeout expired"), &name())), Trouble::TimedOut);
     let large = Status::resource_exhausted("grpc: received message larger than max (5 vs. 4)");
-    assert_eq!(kind(of_status(&large, &name())), Trouble::Refused);
+    assert_eq!(kind(of_status(&large, &name())), Trouble::Misconfigured);
+    let many = "query maximum results exceeded: … exceeds the configured value for QUERY_MAXIMUM_RESULTS '100'.";
+    let many = Status::unknown(many);
+    assert_eq!(limit(&many).map(|limit| (limit.bound, limit.allowed)), Some((Bound::Results, Some(100))));
+    assert!(of_status(&many, &name()).to_string().contains("QUERY_MAXIMUM_RESULTS '100'"));
     let mut limited = Status::resource_exhausted("usage limit");
     limited.metadata_mut().insert("retry-after", "7".parse().unwrap());
     assert_eq!(kind(of_status(&limited, &name())), Trouble::Busy { retry_after: Duration::from_secs(7) });
@@ -91,14 +94,32 @@ fn an_objects_refusal_is_told_from_the_servers() {
         ("import into non-existing index for DocumentsImages", Refusal::NoClass),
         ("auto-schema: update collection: property 'guard': At least one nested property", Refusal::OtherClass),
         ("store is read-only due to: disk usage too high", Refusal::Server),
+        ("put local object: shard=\"a1\": store is read-only", Refusal::Server),
         ("shard read-only: STATUS_READONLY", Refusal::Server),
         ("put object: not enough memory", Refusal::Server),
+        ("cannot process batch: not enough memory mappings", Refusal::Server),
+        ("write /var/lib/weaviate/x/lsm/objects/segment.wal: no space left on device", Refusal::Server),
         ("context deadline exceeded", Refusal::Server),
-        ("cannot achieve consistency level QUORUM", Refusal::Server),
+        ("cannot achieve consistency level \"QUORUM\": cannot reach enough replicas", Refusal::Server),
+        ("dial tcp 10.0.0.1:7001: i/o timeout", Refusal::Server),
+        ("broadcast: unexpected status code 503 ()", Refusal::Server),
+        ("server is shutting down", Refusal::Server),
+        ("shard busy: structural vector op in progress", Refusal::Server),
+        // Names and quoted values decide nothing.
+        ("invalid date property 'indexed_at' on class 'A': the given value is 'timeout.jpg'", Refusal::Object),
+        ("invalid text property 's3_key' on class 'Timeout': read-only, but it's a replica", Refusal::Object),
+        (
+            "replica \"node2\": new node has a vector with length 2. Existing nodes have vectors with length 4",
+            Refusal::Object,
+        ),
+        ("import into TimeoutImages: timeout.jpg is odd", Refusal::Unknown),
+        ("'no space left' is no value for a/timeout/b.jpg, read-only_copy.png or x.timeout", Refusal::Unknown),
+        ("the value of a shutdown notice.jpg is odd", Refusal::Unknown),
+        ("an unexpected error occurred: index out of range", Refusal::Unknown),
         ("new node has a vector with length 2. Existing nodes have vectors with length 4", Refusal::Object),
         ("invalid text property 's3_key' on class 'A': not a string, but float64", Refusal::Object),
     ] {
-        assert_eq!(refusal(said), means, "{said}");
+        assert_eq!(refusal(said, "TimeoutImages", &["shutdown notice.jpg"]), means, "{said}");
     }
 }
 

@@ -6,13 +6,15 @@
 //! looks that up, which is a millisecond, and costs a search nothing because it goes beside it. That no write makes a
 //! class by auto-schema needs no look at all: `names::GUARD`.
 //!
-//! With `ASYNC_INDEXING=true` a server answers writes before they can be found. That is its operator's choice.
+//! With `ASYNC_INDEXING=true` a server answers writes before they can be found. A job waits for that at its end, for a
+//! while (`settled`).
 
 mod class;
 mod error;
 mod filter;
 mod names;
 mod objects;
+mod queue;
 mod reading;
 mod rest;
 mod rpc;
@@ -21,6 +23,8 @@ mod settings;
 mod walk;
 mod wire;
 mod writing;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
@@ -33,6 +37,7 @@ use self::rpc::Rpc;
 use self::schema::Found;
 pub use self::settings::WeaviateSettings;
 use self::wire::AggregateRequest;
+use super::learned::Learned;
 use super::{Ensured, ImageIndex, IndexError, InvalidStore};
 use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Secret, Space, Trouble};
 
@@ -46,6 +51,18 @@ const SERVING: i32 = 1;
 pub struct WeaviateIndex {
     rest: Rest,
     rpc: Rpc,
+    limits: Limits,
+}
+
+/// What the server has shown of its limits.
+#[derive(Debug, Default)]
+struct Limits {
+    /// Objects of one reply.
+    results: Learned,
+    /// Bytes of one write.
+    bytes: Learned,
+    /// Ids of one request.
+    ids: Learned,
 }
 
 impl WeaviateIndex {
@@ -57,7 +74,7 @@ impl WeaviateIndex {
     pub fn new(settings: WeaviateSettings) -> Result<Self, InvalidStore> {
         let key = bearer(&settings.api_key)?;
         let rpc = Rpc::new(&settings.grpc()?, key.as_ref(), settings.timeout)?;
-        Ok(Self { rest: Rest::new(settings.rest()?, key, settings.timeout)?, rpc })
+        Ok(Self { rest: Rest::new(settings.rest()?, key, settings.timeout)?, rpc, limits: Limits::default() })
     }
 
     async fn info(&self, kept: Kept) -> Result<CollectionInfo, IndexError> {
@@ -141,6 +158,10 @@ impl ImageIndex for WeaviateIndex {
 
     async fn drop_collection(&self, collection: &CollectionName) -> Result<(), IndexError> {
         schema::remove(&self.rest, collection).await
+    }
+
+    async fn settled(&self, collection: &CollectionName, within: Duration) -> Result<Option<u64>, IndexError> {
+        queue::settled(&self.rest, collection, within).await
     }
 
     async fn ready(&self) -> Result<(), IndexError> {

@@ -88,6 +88,21 @@ pub(super) fn bytes(embedding: &Embedding) -> Vec<u8> {
     embedding.as_slice().iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
+/// The texts of an object, which a sentence about it may quote.
+pub(super) fn texts(object: &BatchObject) -> Vec<&str> {
+    let Some(properties) = &object.properties else { return Vec::new() };
+    let fields = properties.non_ref_properties.iter().flat_map(|all| all.fields.values());
+    let single = fields.filter_map(|value| match &value.kind {
+        Some(Kind::StringValue(text)) => Some(text.as_str()),
+        _ => None,
+    });
+    let lists = properties.text_array_properties.iter().flat_map(|list| list.values.iter().map(String::as_str));
+    let mut texts: Vec<&str> = single.chain(lists).collect();
+    // The longest first: one may be a part of another.
+    texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
+    texts
+}
+
 /// The id of a found object.
 pub(super) fn id(found: &SearchResult) -> Result<ImageId, IndexError> {
     let id = found.metadata.as_ref().and_then(|metadata| metadata.id.parse().ok());

@@ -1,6 +1,8 @@
 //! Searches and lookups.
 
-use super::error::{failed, of_status};
+use tonic::Status;
+
+use super::error::{Bound, Limit, failed, limit, of_status};
 use super::filter::{filters, of_ids};
 use super::objects;
 use super::wire::{MetadataRequest, NearVector, PropertiesRequest, SearchReply, SearchRequest};
@@ -46,16 +48,39 @@ async fn ranked(
     query: &SearchQuery,
     wanted: usize,
 ) -> Result<Vec<Hit>, IndexError> {
-    let (mut most, filters) = ((wanted + 1).min(MOST), filters(&query.filter));
+    let filters = filters(&query.filter);
+    let (mut ceiling, mut with_vectors) = (index.limits.results.cap(MOST).max(wanted), true);
+    let mut most = (wanted + 1).min(ceiling);
     loop {
-        let vector = most * query.embedding.dimension() * size_of::<f32>() <= VECTOR_BYTES;
+        let vector = with_vectors && most * query.embedding.dimension() * size_of::<f32>() <= VECTOR_BYTES;
         let metadata = MetadataRequest { uuid: true, distance: true, vector };
         let request = SearchRequest {
             near_vector: Some(NearVector { vector_bytes: objects::bytes(&query.embedding) }),
             filters: filters.clone(),
             ..request(collection, &[names::PAYLOAD], metadata, most)
         };
-        let reply = ask(index, collection, request).await?;
+        let reply = match try_ask(index, request).await {
+            Ok(reply) => reply,
+            Err(status) => match limit(&status) {
+                None => return Err(of_status(&status, collection)),
+                // A page and what is beyond it, without what may be left out.
+                Some(Limit { bound: Bound::Bytes, .. }) if vector => {
+                    with_vectors = false;
+                    continue;
+                }
+                Some(limit) if most > wanted => {
+                    let allowed = limit.allowed.filter(|_| limit.bound == Bound::Results).unwrap_or(most / 2);
+                    index.limits.results.learn(allowed);
+                    ceiling = allowed.clamp(wanted, most - 1);
+                    most = ceiling;
+                    continue;
+                }
+                Some(limit) => {
+                    let every = if filters.is_none() { walk::every(index, collection, query).await? } else { None };
+                    return every.ok_or_else(|| limit.into());
+                }
+            },
+        };
         let mut hits = Vec::with_capacity(reply.results.len());
         for some in reply.results.chunks(AT_A_STRETCH) {
             for found in some {
@@ -70,10 +95,10 @@ async fn ranked(
         }
         let last_of_page = hits.get(wanted - 1).map(|hit| hit.score);
         let worst = hits.last().map(|hit| hit.score);
-        if all || most == MOST || worst < last_of_page {
+        if all || most == ceiling || worst < last_of_page {
             return Ok(hits);
         }
-        most = (most * 2).clamp(64, MOST);
+        most = (most * 2).max(64).min(ceiling);
     }
 }
 
@@ -98,14 +123,18 @@ pub(super) async fn get(
     ids: &[ImageId],
 ) -> Result<Vec<ImageRecord>, IndexError> {
     let dimension = schema::find(&index.rest, collection).await?.known(collection)?.space.dimension;
-    let mut records = Vec::with_capacity(ids.len());
-    for ids in ids.chunks(LOOKED_UP) {
+    let (mut records, mut rest) = (Vec::with_capacity(ids.len()), ids);
+    while !rest.is_empty() {
         let metadata = MetadataRequest { uuid: true, vector: true, distance: false };
-        let request =
-            SearchRequest { filters: Some(of_ids(ids)), ..request(collection, &[names::PAYLOAD], metadata, ids.len()) };
-        for found in ask(index, collection, request).await?.results {
+        let of = |page| SearchRequest {
+            filters: Some(of_ids(&rest[..page])),
+            ..request(collection, &[names::PAYLOAD], metadata, page)
+        };
+        let (reply, page) = ask_page(index, collection, LOOKED_UP.min(rest.len()), of).await?;
+        for found in reply.results {
             records.push(objects::record(&found, dimension)?);
         }
+        rest = &rest[page..];
     }
     Ok(records)
 }
@@ -127,15 +156,34 @@ pub(super) fn request(
     }
 }
 
-pub(super) async fn ask(
+/// A request for so many objects, or for fewer if the server gives no more at a time. Answers also with how many were
+/// asked for.
+pub(super) async fn ask_page(
     index: &WeaviateIndex,
     collection: &CollectionName,
-    request: SearchRequest,
-) -> Result<SearchReply, IndexError> {
+    usual: usize,
+    request: impl Fn(usize) -> SearchRequest,
+) -> Result<(SearchReply, usize), IndexError> {
+    loop {
+        let page = index.limits.results.cap(usual);
+        let status = match try_ask(index, request(page)).await {
+            Ok(reply) => return Ok((reply, page)),
+            Err(status) => status,
+        };
+        match limit(&status) {
+            Some(limit) if page > 1 => {
+                let allowed = limit.allowed.filter(|allowed| limit.bound == Bound::Results && *allowed < page);
+                index.limits.results.learn(allowed.unwrap_or(page / 2));
+            }
+            Some(_) | None => return Err(of_status(&status, collection)),
+        }
+    }
+}
+
+async fn try_ask(index: &WeaviateIndex, request: SearchRequest) -> Result<SearchReply, Status> {
     let answer = index.rpc.search(request.clone()).await;
     // Seen on 1.39: a search with a filter that meets the growing of the server's arrays panics there, and is fine the
     // next time.
     let panicked = answer.as_ref().is_err_and(|status| status.message().contains("panic occurred"));
-    let answer = if panicked { index.rpc.search(request).await } else { answer };
-    answer.map_err(|status| of_status(&status, collection))
+    if panicked { index.rpc.search(request).await } else { answer }
 }

@@ -53,7 +53,20 @@ impl Rest {
         body: Option<Vec<u8>>,
         most: usize,
     ) -> Result<Reply, IndexError> {
+        self.ask(method, path, None, body, most).await
+    }
+
+    /// The same with a query.
+    pub(super) async fn ask(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: Option<&str>,
+        body: Option<Vec<u8>>,
+        most: usize,
+    ) -> Result<Reply, IndexError> {
         let mut url = self.url.clone();
+        url.set_query(query);
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().push("v1").extend(path);
         }

@@ -2,7 +2,7 @@
 
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
-use super::reading::{MOST, ask, request, sort};
+use super::reading::{MOST, ask_page, request, sort};
 use super::wire::{MetadataRequest, SearchRequest};
 use super::{WeaviateIndex, names, objects, schema};
 use crate::domain::{CollectionName, Hit, ImageId, SearchQuery};
@@ -24,12 +24,14 @@ pub(super) async fn every(
     collection: &CollectionName,
     query: &SearchQuery,
 ) -> Result<Option<Vec<Hit>>, IndexError> {
-    let page = (PAGE_BYTES / (query.embedding.dimension() * size_of::<f32>())).clamp(1, PAGE);
+    let usual = (PAGE_BYTES / (query.embedding.dimension() * size_of::<f32>())).clamp(1, PAGE);
     let metadata = MetadataRequest { uuid: true, vector: true, distance: false };
     let (mut hits, mut after) = (Vec::new(), String::new());
     loop {
-        let request = SearchRequest { after, ..request(collection, &[names::PAYLOAD], metadata, page) };
-        let found = ask(index, collection, request).await?.results;
+        let of =
+            |page| SearchRequest { after: after.clone(), ..request(collection, &[names::PAYLOAD], metadata, page) };
+        let (reply, page) = ask_page(index, collection, usual, of).await?;
+        let found = reply.results;
         for found in &found {
             hits.push(objects::hit(found, &query.embedding)?);
         }
@@ -55,10 +57,10 @@ pub(super) fn ids<'a>(
             schema::find(&index.rest, &collection).await?.known(&collection)?;
         }
         let metadata = MetadataRequest { uuid: true, vector: false, distance: false };
-        let request = SearchRequest { after, ..request(&collection, &[], metadata, PAGE) };
-        let results = ask(index, &collection, request).await?.results;
-        let page = results.iter().map(objects::id).collect::<Result<Vec<_>, _>>()?;
-        let full = page.len() == PAGE;
+        let of = |page| SearchRequest { after: after.clone(), ..request(&collection, &[], metadata, page) };
+        let (reply, asked) = ask_page(index, &collection, PAGE, of).await?;
+        let page = reply.results.iter().map(objects::id).collect::<Result<Vec<_>, _>>()?;
+        let full = page.len() == asked;
         let next = page.last().filter(|_| full).map(ToString::to_string);
         Ok(Some((stream::iter(page.into_iter().map(Ok)), (collection, next))))
     });

@@ -246,6 +246,11 @@ pub(super) struct BatchDeleteRequest {
 pub(super) struct BatchDeleteReply {
     #[prost(int64, tag = "2")]
     pub(super) failed: i64,
+    /// Objects that the filter matches; not more of them are deleted at once than the server's limit of results.
+    #[prost(int64, tag = "3")]
+    pub(super) matches: i64,
+    #[prost(int64, tag = "4")]
+    pub(super) successful: i64,
 }
 
 /// `AggregateRequest` of `aggregate.proto`.

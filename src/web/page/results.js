@@ -8,7 +8,7 @@ import { page } from "./hits.js";
 import * as queries from "./query.js";
 
 /** What a store is when another may answer instead. */
-const DOWN = ["unavailable", "dependency_failed", "dependency_timed_out", "dependency_refused", "dependency_full"];
+const DOWN = ["unavailable", "dependency_failed", "dependency_timed_out", "dependency_refused", "dependency_misconfigured", "dependency_full"];
 
 export class Results {
   /** The sentences. */

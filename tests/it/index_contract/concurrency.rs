@@ -24,6 +24,7 @@ fn vector(n: u32, round: u32) -> [f32; 4] {
     [angle.cos(), angle.sin(), 0.5, 0.0]
 }
 
+/// Of a networked store, too: the score is that of the vector which came with the payload (ADR 0011).
 pub(crate) async fn readers_see_whole_records_while_writers_replace_them(index: &dyn ImageIndex) {
     let collection = fresh(index, "contract-concurrent").await;
     let all = |round| (0..RECORDS).map(|n| edition(n, round)).collect::<Vec<_>>();

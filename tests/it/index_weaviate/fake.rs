@@ -10,7 +10,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
 use glimpse::domain::Secret;
 use glimpse::index::weaviate::{WeaviateIndex, WeaviateSettings};
@@ -21,22 +21,29 @@ use tokio_util::task::AbortOnDropHandle;
 
 /// How its REST half answers: status, a header, body; or not at all.
 #[derive(Clone)]
-pub(super) enum Rest {
+pub(crate) enum Rest {
     Says(u16, Option<(&'static str, &'static str)>, String),
     Silent,
 }
 
 /// How its gRPC half answers.
 #[derive(Clone)]
-pub(super) enum Grpc {
+pub(crate) enum Grpc {
     /// This code, these words, and `retry-after` where there is one.
     Status(u8, &'static str, Option<&'static str>),
     /// Takes every call; of batches it refuses the objects at these places, with these words.
     Refuses(Vec<(i32, &'static str)>),
+    /// Takes every call with at most so many bytes, and searches for at most so many objects.
+    Limits {
+        bytes: usize,
+        results: u32,
+    },
     Silent,
 }
 
-pub(super) struct Fake {
+pub(crate) struct Fake {
+    /// Lengths of the queue of vectors, one after the other; the last one stays.
+    queue: Mutex<Vec<u64>>,
     rest: Mutex<Rest>,
     grpc: Mutex<Grpc>,
     /// Path and body of every gRPC call.
@@ -46,20 +53,21 @@ pub(super) struct Fake {
 }
 
 /// A fake that listens.
-pub(super) struct Running {
+pub(crate) struct Running {
     fake: Arc<Fake>,
-    pub(super) rest_url: String,
+    pub(crate) rest_url: String,
     grpc_url: String,
     _tasks: [AbortOnDropHandle<()>; 2],
 }
 
 impl Running {
-    pub(super) async fn new(rest: Rest, grpc: Grpc) -> Self {
+    pub(crate) async fn new(rest: Rest, grpc: Grpc) -> Self {
         let fake = Arc::new(Fake {
             rest: Mutex::new(rest),
             grpc: Mutex::new(grpc),
             calls: Mutex::default(),
             keys: Mutex::default(),
+            queue: Mutex::default(),
         });
         let (rest, grpc) = (listener().await, listener().await);
         let url = |listener: &TcpListener| format!("http://{}", listener.local_addr().unwrap());
@@ -73,7 +81,7 @@ impl Running {
         Self { fake, rest_url, grpc_url, _tasks: [rest, grpc].map(AbortOnDropHandle::new) }
     }
 
-    pub(super) fn settings(&self) -> WeaviateSettings {
+    pub(crate) fn settings(&self) -> WeaviateSettings {
         WeaviateSettings {
             url: self.rest_url.clone(),
             grpc_url: Some(self.grpc_url.clone()),
@@ -82,21 +90,26 @@ impl Running {
         }
     }
 
-    pub(super) fn index(&self) -> WeaviateIndex {
+    pub(crate) fn index(&self) -> WeaviateIndex {
         WeaviateIndex::new(self.settings()).unwrap()
     }
 
     /// Bodies of the calls of this method so far.
-    pub(super) fn calls(&self, method: &str) -> Vec<Bytes> {
+    pub(crate) fn calls(&self, method: &str) -> Vec<Bytes> {
         let calls = self.fake.calls.lock().unwrap();
         calls.iter().filter(|(path, _)| path.ends_with(method)).map(|(_, body)| body.clone()).collect()
     }
 
-    pub(super) fn keys(&self) -> Vec<Option<String>> {
+    /// Lengths of the queue of vectors that it tells, one after the other; the last one stays.
+    pub(crate) fn queue(&self, lengths: Vec<u64>) {
+        *self.fake.queue.lock().unwrap() = lengths;
+    }
+
+    pub(crate) fn keys(&self) -> Vec<Option<String>> {
         self.fake.keys.lock().unwrap().clone()
     }
 
-    pub(super) fn grpc_becomes(&self, grpc: Grpc) {
+    pub(crate) fn grpc_becomes(&self, grpc: Grpc) {
         *self.fake.grpc.lock().unwrap() = grpc;
     }
 }
@@ -110,8 +123,15 @@ fn note_key(fake: &Fake, headers: &HeaderMap) {
     fake.keys.lock().unwrap().push(key);
 }
 
-async fn answer_rest(State(fake): State<Arc<Fake>>, headers: HeaderMap) -> Response {
+async fn answer_rest(State(fake): State<Arc<Fake>>, headers: HeaderMap, uri: Uri) -> Response {
     note_key(&fake, &headers);
+    if uri.path().contains("/nodes/") {
+        assert_eq!(uri.query(), Some("output=verbose"));
+        let mut queue = fake.queue.lock().unwrap();
+        let left = if queue.len() > 1 { queue.remove(0) } else { queue.first().copied().unwrap_or_default() };
+        let nodes = serde_json::json!({"nodes": [{"shards": [{"vectorQueueLength": left}]}]});
+        return Response::new(Body::from(nodes.to_string()));
+    }
     let rest = fake.rest.lock().unwrap().clone();
     match rest {
         Rest::Silent => std::future::pending().await,
@@ -138,14 +158,38 @@ struct Refused {
     error: String,
 }
 
+/// `SearchRequest`, its limit.
+#[derive(Clone, PartialEq, Message)]
+struct Search {
+    #[prost(uint32, tag = "30")]
+    limit: u32,
+}
+
 async fn answer_grpc(State(fake): State<Arc<Fake>>, request: Request) -> Response {
     note_key(&fake, request.headers());
     let path = request.uri().path().to_owned();
     let body = axum::body::to_bytes(request.into_body(), 64 << 20).await.unwrap();
+    let (sent, limit) = (body.len() - 5, Search::decode(&body[5..]).map_or(0, |search| search.limit));
     fake.calls.lock().unwrap().push((path.clone(), body));
     let response = Response::builder().status(StatusCode::OK).header("content-type", "application/grpc");
     let grpc = fake.grpc.lock().unwrap().clone();
+    let grpc = match grpc {
+        Grpc::Limits { bytes, .. } if sent > bytes => {
+            let said = format!("grpc: received message larger than max ({sent} vs. {bytes})");
+            return response.header("grpc-status", "8").header("grpc-message", said).body(Body::empty()).unwrap();
+        }
+        Grpc::Limits { results, .. } if path.ends_with("Search") && limit > results => {
+            let said = format!(
+                "query maximum results exceeded: the total limit calculated from the provided offset '0' and limit \
+                 '{limit}' exceeds the configured value for QUERY_MAXIMUM_RESULTS '{results}'"
+            );
+            return response.header("grpc-status", "2").header("grpc-message", said).body(Body::empty()).unwrap();
+        }
+        Grpc::Limits { .. } => Grpc::Refuses(Vec::new()),
+        other => other,
+    };
     match grpc {
+        Grpc::Limits { .. } => unreachable!("answered above"),
         Grpc::Silent => std::future::pending().await,
         Grpc::Status(code, words, wait) => {
             let response = response.header("grpc-status", code.to_string()).header("grpc-message", words);

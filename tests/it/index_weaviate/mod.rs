@@ -4,9 +4,9 @@
 
 mod deceived;
 mod exact;
-mod fake;
+pub(crate) mod fake;
 mod real;
-mod trouble;
+pub(crate) mod trouble;
 
 use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, resume_unwind};

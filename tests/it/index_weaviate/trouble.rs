@@ -14,7 +14,7 @@ use crate::index_contract::support::{name, query, record, space};
 const EAST: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
 
 /// The class of the collection `documents`, as `GET /v1/schema/DocumentsImages` gives it.
-fn class() -> Rest {
+pub(crate) fn class() -> Rest {
     let types =
         [("text[]", &["s3_folders", "meta_kv", "terms"][..]), ("date", &["indexed_at"]), ("object", &["guard"])];
     let numbers = ["width", "height", "frames", "size_bytes", "indexed_micros"];

@@ -55,7 +55,11 @@ impl Collections for State {
     async fn get(&self, request: Request<q::GetCollectionInfoRequest>) -> Answer<GetCollectionInfoResponse> {
         self.enter("info", request.metadata()).await?;
         let collection = self.collection(&request.get_ref().collection_name)?;
-        let result = Some(info(&collection.read().unwrap()));
+        let mut result = info(&collection.read().unwrap());
+        if let Some(config) = result.config.as_mut().filter(|_| !self.keeps_metadata()) {
+            config.metadata.clear();
+        }
+        let result = Some(result);
         Ok(Response::new(GetCollectionInfoResponse { result, time: 0.0 }))
     }
 
@@ -74,7 +78,8 @@ impl Collections for State {
             return Err(Status::unimplemented("the Qdrant of the tests has one unnamed vector a point"));
         };
         let distance = Distance::try_from(vectors.distance).unwrap();
-        let collection = Collection::new(usize::try_from(vectors.size).unwrap(), distance, request.metadata);
+        let metadata = if self.keeps_metadata() { request.metadata } else { HashMap::new() };
+        let collection = Collection::new(usize::try_from(vectors.size).unwrap(), distance, metadata);
         let mut collections = self.collections.write().unwrap();
         if collections.contains_key(&name) {
             return Err(Status::already_exists(format!("Wrong input: Collection `{name}` already exists!")));
@@ -87,7 +92,9 @@ impl Collections for State {
         self.enter("update", request.metadata()).await?;
         let request = request.into_inner();
         let collection = self.collection(&request.collection_name)?;
-        collection.write().unwrap().metadata.extend(request.metadata);
+        if self.keeps_metadata() {
+            collection.write().unwrap().metadata.extend(request.metadata);
+        }
         Ok(done(true))
     }
 

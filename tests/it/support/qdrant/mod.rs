@@ -52,6 +52,29 @@ pub(crate) enum Trouble {
     Refused(&'static str),
 }
 
+/// What the server limits; by default nothing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Limits {
+    /// `upsert_max_batchsize`.
+    pub(crate) upsert: Option<usize>,
+    /// `max_query_limit`.
+    pub(crate) query: Option<usize>,
+    /// `max_points_count`.
+    pub(crate) points: Option<usize>,
+    /// `max_payload_index_count`.
+    pub(crate) indexes: Option<usize>,
+    /// `search_allow_exact: false`.
+    pub(crate) no_exact: bool,
+    /// Bytes of one gRPC message.
+    pub(crate) message: Option<usize>,
+    /// Strict mode answers with `PermissionDenied`, as in its first versions.
+    pub(crate) forbids: bool,
+    /// Metadata of collections is dropped, whatever the version.
+    pub(crate) no_metadata: bool,
+    /// A query gives the scores of the edition before the last.
+    pub(crate) stale_scores: bool,
+}
+
 /// A running server. It has its own threads, so that stopping it cuts every connection, and ends when it is dropped.
 pub(crate) struct QdrantServer {
     addr: SocketAddr,
@@ -97,6 +120,21 @@ impl QdrantServer {
     /// From now on, calls come to this.
     pub(crate) fn fail(&self, trouble: Trouble) {
         *self.state.trouble.lock().unwrap() = trouble;
+    }
+
+    /// From now on, it is of this version; `None`: a proxy hides it.
+    pub(crate) fn becomes(&self, version: Option<&'static str>) {
+        *self.state.version.lock().unwrap() = version;
+    }
+
+    /// From now on, it limits this.
+    pub(crate) fn limit(&self, limits: Limits) {
+        *self.state.limits.lock().unwrap() = limits;
+    }
+
+    /// The largest value that a limit of strict mode let pass: `upsert limit`, `limit`.
+    pub(crate) fn largest(&self, name: &str) -> usize {
+        self.state.largest.lock().unwrap().get(name).copied().unwrap_or_default()
     }
 
     /// How often a method was called since the start: `upsert`, `query`, `create`… with or without success.
@@ -171,8 +209,10 @@ impl Drop for QdrantServer {
 impl qdrant_server::Qdrant for State {
     async fn health_check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckReply>, Status> {
         self.enter("health_check", request.metadata()).await?;
+        let hidden = || Status::unimplemented("grpc-status header missing, mapped from HTTP status code 404");
+        let version = self.version.lock().unwrap().ok_or_else(hidden)?;
         let reply =
-            HealthCheckReply { title: "qdrant - vector search engine".into(), version: "1.19.0".into(), commit: None };
+            HealthCheckReply { title: "qdrant - vector search engine".into(), version: version.into(), commit: None };
         Ok(Response::new(reply))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use prost::Message as _;
 use qdrant_client::qdrant::points_selector::PointsSelectorOneOf;
 use qdrant_client::qdrant::points_server::Points;
 use qdrant_client::qdrant::vectors::VectorsOptions;
@@ -79,8 +80,19 @@ fn retrieved(
 impl Points for State {
     async fn upsert(&self, request: Request<q::UpsertPoints>) -> Answer<PointsOperationResponse> {
         let done = self.enter("upsert", request.metadata()).await?;
+        let limits = *self.limits.lock().unwrap();
+        let bytes = request.get_ref().encoded_len();
+        if let Some(most) = limits.message.filter(|most| bytes > *most) {
+            let said =
+                format!("Error, decoded message length too large: found {bytes} bytes, the limit is: {most} bytes");
+            return Err(Status::out_of_range(said));
+        }
         let q::UpsertPoints { collection_name, wait, mut points, .. } = request.into_inner();
         let collection = self.collection(&collection_name)?;
+        self.within("upsert limit", points.len(), limits.upsert)?;
+        if let Some(most) = limits.points.filter(|most| collection.read().unwrap().len() >= *most) {
+            return Err(self.strict(&format!("Max points count limit of {most} reached!")));
+        }
         self.accept(&points)?;
         // All of them or none.
         let vectors = {
@@ -135,6 +147,13 @@ impl Points for State {
         let done = self.enter("create_field_index", request.metadata()).await?;
         let request = request.into_inner();
         let collection = self.collection(&request.collection_name)?;
+        let indexes = self.limits.lock().unwrap().indexes;
+        if let Some(most) = indexes.filter(|most| collection.read().unwrap().indexes.len() >= *most) {
+            return Err(self.strict(&format!(
+                "Collection already has the maximum number of payload indices ({most}). Help: Please delete an existing \
+                 index before creating a new one."
+            )));
+        }
         if done {
             let kind = request.field_type.unwrap_or_default();
             collection.write().unwrap().indexes.insert(request.field_name, kind);
@@ -149,6 +168,8 @@ impl Points for State {
         let collection = collection.read().unwrap();
         let from = request.offset.as_ref().map_or(Ok(Key::Num(0)), |id| Key::of(Some(id)))?;
         let limit = request.limit.unwrap_or(10) as usize;
+        let most = self.limits.lock().unwrap().query;
+        self.within("limit", limit, most)?;
         let mut rest = collection.ascending_from(from);
         let mut result = Vec::new();
         for point in rest.by_ref().take(limit) {
@@ -160,6 +181,9 @@ impl Points for State {
 
     async fn count(&self, request: Request<q::CountPoints>) -> Answer<q::CountResponse> {
         self.enter("count", request.metadata()).await?;
+        if self.limits.lock().unwrap().no_exact && request.get_ref().exact == Some(true) {
+            return Err(self.strict("Exact search disabled!. Help: Set exact=false."));
+        }
         let collection = self.collection(&request.get_ref().collection_name)?;
         let count = collection.read().unwrap().len() as u64;
         Ok(Response::new(q::CountResponse { result: Some(CountResult { count }), time: 0.0, usage: None }))
@@ -181,6 +205,8 @@ impl Points for State {
             return Err(status);
         }
         request.filter.as_ref().map_or(Ok(()), filter::check)?;
+        let limits = *self.limits.lock().unwrap();
+        self.within("limit", usize::try_from(request.limit.unwrap_or(10)).unwrap(), limits.query)?;
         let may = |row| request.filter.as_ref().is_none_or(|filter| filter::matches(filter, collection.payload(row)));
         let (offset, limit) = (request.offset.unwrap_or(0), request.limit.unwrap_or(10));
         let page = collection.nearest(&dense.data, may).into_iter();
@@ -189,7 +215,7 @@ impl Points for State {
             id: Some(collection.key(row).into()),
             payload: payload_of(&collection, row, request.with_payload.as_ref()),
             vectors: vectors_of(&collection, row, request.with_vectors.as_ref()),
-            score,
+            score: if limits.stale_scores { score - 0.25 } else { score },
             ..ScoredPoint::default()
         });
         Ok(Response::new(q::QueryResponse { result: scored.collect(), time: 0.0, usage: None }))

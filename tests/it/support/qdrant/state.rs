@@ -7,12 +7,17 @@ use qdrant_client::qdrant::PointStruct;
 use tonic::Status;
 use tonic::metadata::MetadataMap;
 
-use super::Trouble;
 use super::collection::Collection;
+use super::{Limits, Trouble};
 
 /// Everything in the server.
 pub(super) struct State {
     key: String,
+    /// `None`: hidden by a proxy.
+    pub(super) version: Mutex<Option<&'static str>>,
+    pub(super) limits: Mutex<Limits>,
+    /// The largest request and the largest `limit` that were answered.
+    pub(super) largest: Mutex<HashMap<&'static str, usize>>,
     pub(super) trouble: Mutex<Trouble>,
     pub(super) calls: Mutex<HashMap<&'static str, usize>>,
     pub(super) collections: RwLock<BTreeMap<String, Arc<RwLock<Collection>>>>,
@@ -22,6 +27,9 @@ impl State {
     pub(super) fn new(key: &str) -> Self {
         Self {
             key: key.to_owned(),
+            version: Mutex::new(Some("1.19.0")),
+            limits: Mutex::default(),
+            largest: Mutex::default(),
             trouble: Mutex::new(Trouble::None),
             calls: Mutex::default(),
             collections: RwLock::default(),
@@ -54,6 +62,34 @@ impl State {
                 tokio::time::sleep(time).await;
                 Ok(true)
             }
+        }
+    }
+
+    /// Whether it keeps the metadata of collections: not before 1.16, whether it tells its version or not.
+    pub(super) fn keeps_metadata(&self) -> bool {
+        let old = |version: &str| version.starts_with("1.15") || version.starts_with("1.9");
+        !self.limits.lock().unwrap().no_metadata && !self.version.lock().unwrap().is_some_and(old)
+    }
+
+    /// Refuses what is more than a limit of strict mode, in the words of 1.19.
+    pub(super) fn within(&self, name: &'static str, value: usize, most: Option<usize>) -> Result<(), Status> {
+        if let Some(most) = most.filter(|most| value > *most) {
+            return Err(self.strict(&format!(
+                "Limit exceeded {value} > {most} for \"{name}\". Help: Reduce the \"{name}\" parameter to or below {most}."
+            )));
+        }
+        let mut largest = self.largest.lock().unwrap();
+        let largest = largest.entry(name).or_default();
+        *largest = value.max(*largest);
+        Ok(())
+    }
+
+    /// A sentence of strict mode. It was `PermissionDenied` in the first versions that had it.
+    pub(super) fn strict(&self, said: &str) -> Status {
+        if self.limits.lock().unwrap().forbids {
+            Status::permission_denied(format!("Forbidden: {said}"))
+        } else {
+            Status::invalid_argument(format!("Bad request: {said}"))
         }
     }
 

@@ -1,1 +1,0 @@
-//! Vector stores of other versions and in trouble.

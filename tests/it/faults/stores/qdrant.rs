@@ -1,0 +1,208 @@
+//! A Qdrant that is too old, or limits requests, or gives scores of another edition.
+
+use std::time::Duration;
+
+use glimpse::domain::{Secret, Trouble as Kind};
+use glimpse::index::qdrant::{QdrantIndex, QdrantSettings};
+use glimpse::index::{Ensured, ImageIndex, IndexError};
+use reqwest::StatusCode;
+use serde_json::json;
+
+use crate::commands::{glimpse, stdout};
+use crate::index_contract::support::{SIZE, count, fresh, ids, name, query, record, space};
+use crate::support::TestApp;
+use crate::support::qdrant::{Limits, QdrantServer};
+
+const EAST: [f32; SIZE] = [1.0, 0.0, 0.0, 0.0];
+
+fn index(qdrant: &QdrantServer) -> QdrantIndex {
+    let timeout = Duration::from_mins(1);
+    QdrantIndex::new(QdrantSettings { url: qdrant.url(), api_key: Secret::default(), timeout }).unwrap()
+}
+
+async fn app(qdrant: &QdrantServer) -> TestApp {
+    TestApp::with(&[("VECTOR_DB_PROVIDER", "qdrant"), ("QDRANT_URL", &qdrant.url())]).await
+}
+
+/// The sentence of a server that must be changed.
+fn sentence(error: &IndexError) -> String {
+    match error {
+        IndexError::Dependency(down) if down.trouble == Kind::Misconfigured => down.for_client(),
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_qdrant_before_1_16_is_refused_with_both_versions_before_anything_is_made() {
+    let qdrant = QdrantServer::start().await;
+    qdrant.becomes(Some("1.15.4"));
+    let app = app(&qdrant).await;
+    let has_both = |said: &str| assert!(said.contains("1.15.4") && said.contains("1.16"), "{said}");
+    app.seed_demo().await;
+
+    let job = app.ingest().await;
+    assert_eq!((job.status.as_str(), job.counts.failed), ("FAILED", 0), "{job:?}");
+    has_both(&job.message.clone().unwrap_or_default());
+    let (status, ready) = app.get("/readyz").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{ready}");
+    has_both(ready["message"].as_str().unwrap());
+    let (_, shown) = app.get("/status").await;
+    has_both(&shown["stores"].to_string());
+    let data = tempfile::tempdir().unwrap();
+    let url = qdrant.url();
+    let variables = [
+        ("VECTOR_DB_PROVIDER", "qdrant"),
+        ("QDRANT_URL", url.as_str()),
+        ("GLIMPSE_DATA_DIR", data.path().to_str().unwrap()),
+        ("GLIMPSE_URL", app.url.as_str()),
+    ];
+    has_both(&stdout(&glimpse(&variables, &["doctor"]).await));
+    assert_eq!((qdrant.calls("create"), qdrant.calls("upsert")), (0, 0), "nothing is made");
+
+    // Upgraded: the same process uses it.
+    qdrant.becomes(Some("1.16.0"));
+    let job = app.ingest().await;
+    assert_eq!((job.status.as_str(), job.counts.done), ("SUCCEEDED", 26), "{job:?}");
+    assert_eq!(app.get("/readyz").await.0, StatusCode::OK);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_qdrant_whose_version_is_hidden_is_judged_by_what_it_keeps() {
+    let qdrant = QdrantServer::start().await;
+    let collection = name("hidden-version");
+    for version in [None, Some(""), Some("dev")] {
+        qdrant.becomes(version);
+        qdrant.limit(Limits { no_metadata: true, ..Limits::default() });
+        let refused = index(&qdrant).ensure_image_collection(&collection, &space()).await.unwrap_err();
+        assert!(sentence(&refused).contains("1.16"), "{refused}");
+        qdrant.limit(Limits::default());
+        assert_eq!(index(&qdrant).describe(&collection).await.unwrap(), None, "what was made is removed");
+        let made = index(&qdrant).ensure_image_collection(&collection, &space()).await.unwrap();
+        assert_eq!(made, Ensured::Created, "{version:?}");
+        index(&qdrant).ready().await.unwrap();
+        index(&qdrant).drop_collection(&collection).await.unwrap();
+    }
+    qdrant.becomes(Some("1.16.0-dev"));
+    assert_eq!(index(&qdrant).ensure_image_collection(&collection, &space()).await.unwrap(), Ensured::Created);
+}
+
+#[tokio::test]
+async fn a_qdrant_that_was_replaced_by_an_older_one_is_named_and_nobody_is_told_to_remove_a_collection() {
+    let qdrant = QdrantServer::start().await;
+    let collection = fresh(&index(&qdrant), "downgraded").await;
+    index(&qdrant).upsert(&collection, &[record("a.jpg", EAST)]).await.unwrap();
+    qdrant.becomes(Some("1.15.4"));
+    let older = index(&qdrant);
+    for refused in [
+        older.upsert(&collection, &[record("b.jpg", EAST)]).await.unwrap_err(),
+        older.describe(&collection).await.unwrap_err(),
+        older.collections().await.unwrap_err(),
+        older.search(&collection, &query(EAST, 1)).await.unwrap_err(),
+        older.ensure_image_collection(&collection, &space()).await.unwrap_err(),
+        older.drop_collection(&collection).await.unwrap_err(),
+    ] {
+        let said = sentence(&refused);
+        assert!(said.contains("1.15.4") && said.contains("1.16") && !said.contains("remove"), "{said}");
+    }
+    assert_eq!(qdrant.points("downgraded_images").len(), 1, "nothing was written or removed");
+    qdrant.becomes(Some("1.19.0"));
+    assert_eq!(count(&index(&qdrant), &collection).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strict_mode_makes_requests_smaller_and_everything_is_indexed_and_found() {
+    for forbids in [false, true] {
+        let qdrant = QdrantServer::start().await;
+        let limits = Limits { upsert: Some(1), query: Some(5), no_exact: true, forbids, ..Limits::default() };
+        qdrant.limit(limits);
+        let app = app(&qdrant).await;
+        app.seed_demo().await;
+        let job = app.ingest().await;
+        assert_eq!((job.status.as_str(), job.counts.done, job.counts.failed), ("SUCCEEDED", 26, 0), "{job:?}");
+        let (status, found) = app.get("/search/images?q=an+animal&limit=26").await;
+        assert_eq!((status, found["results"].as_array().map(Vec::len)), (StatusCode::OK, Some(26)), "{found}");
+        let (status, verified) = app.post("/collections/documents/verify", json!({})).await;
+        assert_eq!(status, StatusCode::OK, "{verified}");
+        assert_eq!((qdrant.largest("upsert limit"), qdrant.largest("limit")), (1, 5));
+        app.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn pages_that_strict_mode_cuts_are_the_same_as_one() {
+    let qdrant = QdrantServer::start().await;
+    let whole = index(&qdrant);
+    let collection = fresh(&whole, "paged").await;
+    qdrant.limit(Limits { upsert: Some(15), ..Limits::default() });
+    let records: Vec<_> = (0..40_u16).map(|n| record(&format!("{n}.jpg"), [1.0, f32::from(n / 4), 0.0, 0.0])).collect();
+    whole.upsert(&collection, &records).await.unwrap();
+    assert_eq!((qdrant.calls("upsert"), qdrant.largest("upsert limit")), (4, 15), "one is refused, three are taken");
+    let asked = query(EAST, 25);
+    let expected = whole.search(&collection, &asked).await.unwrap();
+    let all = ids(&whole, &collection).await;
+    qdrant.limit(Limits { query: Some(7), ..Limits::default() });
+    let cut = index(&qdrant);
+    assert_eq!(cut.search(&collection, &asked).await.unwrap(), expected);
+    assert_eq!(ids(&cut, &collection).await, all);
+    // The limit is remembered: it is not met a second time.
+    let before = qdrant.calls("query");
+    cut.search(&collection, &query(EAST, 1)).await.unwrap();
+    assert_eq!(qdrant.calls("query") - before, 2, "9 points in pages of 7");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_nothing_can_keep_to_ends_the_job_with_its_own_words() {
+    for (limits, said) in [
+        (Limits { points: Some(10), upsert: Some(5), ..Limits::default() }, "Max points count limit of 10"),
+        (Limits { indexes: Some(2), ..Limits::default() }, "maximum number of payload indices (2)"),
+        (Limits { indexes: Some(2), forbids: true, ..Limits::default() }, "maximum number of payload indices (2)"),
+    ] {
+        let qdrant = QdrantServer::start().await;
+        qdrant.limit(limits);
+        let app = app(&qdrant).await;
+        app.seed_demo().await;
+        let job = app.ingest().await;
+        assert_eq!((job.status.as_str(), job.counts.failed), ("FAILED", 0), "{job:?}");
+        let message = job.message.clone().unwrap_or_default();
+        assert!(message.contains(said) && message.contains("strict mode"), "{message}");
+        // Raised: what is done is kept.
+        qdrant.limit(Limits::default());
+        let job = app.ingest().await;
+        assert_eq!((job.status.as_str(), job.counts.done + job.counts.unchanged), ("SUCCEEDED", 26), "{job:?}");
+        app.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn messages_that_are_too_large_are_cut_and_only_a_record_that_is_too_large_alone_is_refused() {
+    let qdrant = QdrantServer::start().await;
+    let index = index(&qdrant);
+    let collection = fresh(&index, "messages").await;
+    qdrant.limit(Limits { message: Some(20_000), ..Limits::default() });
+    let mut records: Vec<_> = (0..200).map(|n| record(&format!("{n}.jpg"), EAST)).collect();
+    index.upsert(&collection, &records).await.unwrap();
+    assert_eq!(qdrant.points("messages_images").len(), 200);
+    records[7].payload.meta.insert("k".into(), "x".repeat(40_000));
+    let refused = index.upsert(&collection, &records).await.unwrap_err();
+    assert!(matches!(&refused, IndexError::Rejected { id, .. } if *id == records[7].id), "{refused}");
+    assert!(refused.to_string().contains("20000"), "{refused}");
+    records.remove(7);
+    index.upsert(&collection, &records).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_score_is_the_cosine_with_the_vector_that_came_with_the_hit() {
+    let qdrant = QdrantServer::start().await;
+    let index = index(&qdrant);
+    let collection = fresh(&index, "editions").await;
+    let records = [record("a.jpg", [0.8, 0.6, 0.0, 0.0]), record("b.jpg", [0.6, 0.8, 0.0, 0.0])];
+    index.upsert(&collection, &records).await.unwrap();
+    // As in the moment in which points are replaced: the scores are of another edition.
+    qdrant.limit(Limits { stale_scores: true, ..Limits::default() });
+    let asked = query(EAST, 2);
+    for (hit, record) in index.search(&collection, &asked).await.unwrap().iter().zip(&records) {
+        let cosine = record.embedding.cosine(&asked.embedding);
+        assert!(hit.id == record.id && (hit.score - cosine).abs() < 1e-6, "{hit:?} against {cosine}");
+    }
+}

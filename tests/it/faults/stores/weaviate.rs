@@ -1,0 +1,106 @@
+//! A Weaviate that cannot take an object, limits requests, or indexes later.
+
+use std::time::{Duration, Instant};
+
+use glimpse::domain::{Filter, Trouble as Kind};
+use glimpse::index::{ImageIndex, IndexError};
+
+use crate::index_contract::support::{SIZE, ids, name, query, record};
+use crate::index_weaviate::fake::{Grpc, Running};
+use crate::index_weaviate::trouble::class;
+
+const EAST: [f32; SIZE] = [1.0, 0.0, 0.0, 0.0];
+
+fn kind(error: &IndexError) -> Option<Kind> {
+    match error {
+        IndexError::Dependency(down) => Some(down.trouble),
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_a_sick_server_could_not_take_is_not_removed() {
+    let documents = name("documents");
+    let records = ["a.jpg", "b.jpg", "c.jpg", "d.jpg"].map(|key| record(key, EAST));
+    for said in [
+        "store is read-only due to: disk usage too high",
+        "write segment.wal: no space left on device",
+        "put object: context deadline exceeded",
+        "cannot process batch: not enough memory",
+        "server is shutting down",
+        "cannot achieve consistency level \"QUORUM\": cannot reach enough replicas",
+        "shard busy: structural vector op in progress",
+        "leader not found",
+    ] {
+        let server = Running::new(class(), Grpc::Refuses(vec![(0, said)])).await;
+        let refused = server.index().upsert(&documents, &records).await.unwrap_err();
+        assert_eq!(kind(&refused), Some(Kind::Failed), "{said}: {refused}");
+        assert!(server.calls("BatchDelete").is_empty(), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_refusal_quotes_does_not_decide_whose_it_is() {
+    let documents = name("documents");
+    let records = ["timeout.jpg", "a/read-only/no space left.jpg", "c.jpg", "d.jpg"].map(|key| record(key, EAST));
+    for (said, deleted) in [
+        ("invalid text property 's3_key' on class 'DocumentsImages': not a string: 'timeout.jpg'", 1),
+        ("invalid text property 's3_key' on class 'DocumentsImages': a/read-only/no space left.jpg", 1),
+        // Nobody knows whose that is, and nothing is stored without a vector: it stays.
+        ("no luck with a/read-only/no space left.jpg", 0),
+        ("no luck with timeout.jpg", 0),
+    ] {
+        let server = Running::new(class(), Grpc::Refuses(vec![(1, said)])).await;
+        let refused = server.index().upsert(&documents, &records).await.unwrap_err();
+        assert!(matches!(&refused, IndexError::Rejected { id, .. } if *id == records[1].id), "{said}: {refused}");
+        assert_eq!(server.calls("BatchDelete").len(), deleted, "{said}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_taken_of_several_in_words_that_nobody_knows_is_the_servers() {
+    let server = Running::new(class(), Grpc::Refuses(vec![(0, "odd"), (1, "odd")])).await;
+    let records = ["a.jpg", "b.jpg", "c.jpg", "d.jpg"].map(|key| record(key, EAST));
+    let refused = server.index().upsert(&name("documents"), &records).await.unwrap_err();
+    assert_eq!(kind(&refused), Some(Kind::Failed), "{refused}");
+    assert!(server.calls("BatchDelete").is_empty());
+}
+
+#[tokio::test]
+async fn messages_that_are_too_large_are_cut_and_only_an_object_that_is_too_large_alone_is_refused() {
+    let server = Running::new(class(), Grpc::Limits { bytes: 20_000, results: 10_000 }).await;
+    let (index, documents) = (server.index(), name("documents"));
+    let mut records: Vec<_> = (0..60).map(|n| record(&format!("{n}.jpg"), EAST)).collect();
+    index.upsert(&documents, &records).await.unwrap();
+    let sent = server.calls("BatchObjects").iter().filter(|body| body.len() <= 20_005).count();
+    assert!(sent > 2, "{sent}");
+    records[7].payload.meta.insert("k".into(), "x".repeat(40_000));
+    let refused = index.upsert(&documents, &records).await.unwrap_err();
+    assert!(matches!(&refused, IndexError::Rejected { id, .. } if *id == records[7].id), "{refused}");
+}
+
+#[tokio::test]
+async fn a_small_limit_of_results_makes_pages_smaller_or_is_quoted() {
+    let server = Running::new(class(), Grpc::Limits { bytes: usize::MAX, results: 4 }).await;
+    let (index, documents) = (server.index(), name("documents"));
+    assert!(index.search(&documents, &query(EAST, 4)).await.unwrap().is_empty());
+    assert!(ids(&index, &documents).await.is_empty());
+    assert!(index.get(&documents, &[record("a.jpg", EAST).id; 9]).await.unwrap().is_empty());
+    let mut asked = query(EAST, 9);
+    asked.filter = Filter { min_width: Some(1), ..Filter::default() };
+    let refused = index.search(&documents, &asked).await.unwrap_err();
+    assert_eq!(kind(&refused), Some(Kind::Misconfigured), "{refused}");
+    assert!(refused.to_string().contains("QUERY_MAXIMUM_RESULTS"), "{refused}");
+}
+
+#[tokio::test]
+async fn the_queue_of_vectors_is_waited_for_but_not_without_end() {
+    let server = Running::new(class(), Grpc::Refuses(vec![])).await;
+    let (index, documents) = (server.index(), name("documents"));
+    server.queue(vec![300, 2, 0]);
+    assert_eq!(index.settled(&documents, Duration::from_mins(1)).await.unwrap(), None);
+    server.queue(vec![5]);
+    let begun = Instant::now();
+    assert_eq!(index.settled(&documents, Duration::from_millis(200)).await.unwrap(), Some(5));
+    assert!(begun.elapsed() >= Duration::from_millis(200));
+}
