@@ -133,7 +133,7 @@ impl Bench {
         let broker = ServiceBroker::new(client, introduction, 30, Measures::new(stages, provider));
         let (cpu, begun, mut batches) = (cpu_seconds(), Instant::now(), 0);
         loop {
-            match broker.lease().await {
+            match broker.lease(Vec::new()).await {
                 Ok(Offer::Batch(batch)) => {
                     let outcome = |task: &glimpse::pipeline::Task| {
                         let (etag, size_bytes) = (task.image.etag.clone(), task.image.size_bytes);
@@ -143,7 +143,7 @@ impl Bench {
                     };
                     let outcomes = batch.tasks.iter().map(outcome).collect();
                     let report = Report { batch: batch.id, attempt: batch.attempt, outcomes };
-                    broker.report(vec![report]).await.unwrap();
+                    broker.report(vec![report], Vec::new()).await.unwrap();
                     batches += 1;
                 }
                 Ok(Offer::Over) | Err(LeaseError::Over) => break,

@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         Ok(ending) => ExitCode::from(ending.code()),
         Err(error) => {
             eprintln!("glimpse: {}", error.chain());
-            ExitCode::FAILURE
+            ExitCode::from(error.code())
         }
     }
 }

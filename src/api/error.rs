@@ -177,7 +177,7 @@ impl From<JobsError> for ApiError {
             JobsError::Over(_) => Self::new(StatusCode::GONE, "job_is_over", said),
             JobsError::Stranger(_) => Self::new(StatusCode::CONFLICT, "not_joined", said),
             JobsError::WorkerRefused(_) => Self::new(StatusCode::CONFLICT, "worker_refused", said),
-            JobsError::WorkerName => Self::invalid("worker", said),
+            JobsError::WorkerName(_) => Self::invalid("worker", said),
             JobsError::TooManyWorkers(_) => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_workers", said).after(RETRY_WHEN_FULL)
             }
@@ -254,7 +254,7 @@ impl From<ImagesError> for ApiError {
 
 impl From<rejection::JsonRejection> for ApiError {
     fn from(rejected: rejection::JsonRejection) -> Self {
-        let said = rejected.body_text();
+        let said = shortened(rejected.body_text());
         match rejected {
             rejection::JsonRejection::JsonDataError(_) => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", said)
@@ -266,6 +266,19 @@ impl From<rejection::JsonRejection> for ApiError {
             other => Self::new(other.status(), "malformed_body", said),
         }
     }
+}
+
+/// Characters of a sentence that may repeat what a client sent.
+const MAX_SAID: usize = 500;
+
+/// The beginning and the end of a long sentence: the one names the field, the other what is expected.
+fn shortened(said: String) -> String {
+    let letters: Vec<char> = said.chars().collect();
+    if letters.len() <= MAX_SAID {
+        return said;
+    }
+    let (begin, end) = (&letters[..MAX_SAID / 2], &letters[letters.len() - MAX_SAID / 2..]);
+    begin.iter().chain(&['…']).chain(end).collect()
 }
 
 impl From<rejection::QueryRejection> for ApiError {

@@ -32,8 +32,11 @@ pub(super) async fn of_job(jobs: Jobs, id: String) -> Result<Response, ApiError>
             Ok(view) => view.into(),
             Err(error) => return Some((Some(broken_off(error)), None)),
         };
-        let now = serde_json::to_string(&job).unwrap_or_default();
-        let event = (now != before).then(|| Event::default().event("job").data(&now));
+        let now = essence(&job);
+        let event = (now != before).then(|| {
+            let whole = serde_json::to_string(&job).unwrap_or_default();
+            Event::default().event("job").data(whole)
+        });
         if job.is_final() {
             return Some((event, None));
         }
@@ -42,6 +45,12 @@ pub(super) async fn of_job(jobs: Jobs, id: String) -> Result<Response, ApiError>
         Some((event, Some((jobs, id, look, now))))
     });
     Ok(reply(states.filter_map(std::future::ready).take_until(closing)))
+}
+
+/// What must have changed for an event: averages over the whole run differ at each look, also when nothing happens.
+fn essence(job: &JobReply) -> String {
+    let essence = JobReply { images_per_second_overall: None, stages: None, bottleneck: None, ..job.clone() };
+    serde_json::to_string(&essence).unwrap_or_default()
 }
 
 /// An event `log` for each line, with its number as the event's id: `Last-Event-ID` goes on after it, or `offset` where there

@@ -2,21 +2,24 @@
 //! part of the public description: both sides are this binary.
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::AppState;
 use super::error::ApiError;
-use super::extract::{Json, Path};
+use super::extract::Path;
 use crate::domain::wire::{RecordsReply, RecordsRequest};
 use crate::jobs::wire::{
     ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, LeaseReply, LeaseRequest, LogsRequest, ResultRequest,
     StandingReply, SummaryReply,
 };
-use crate::jobs::{Jobs, WorkerJob};
+use crate::jobs::{Bounded, Jobs, JobsError, WorkerJob, WorkerName};
 
 /// Paths under it have a guard of their own.
 pub(super) const PREFIX: &str = "/internal/";
@@ -24,20 +27,21 @@ pub(super) const PREFIX: &str = "/internal/";
 /// Bytes of a body: a batch of records, or the outcomes of the largest lease.
 const MOST_BODY: usize = 16 * 1024 * 1024;
 
-/// Outcomes in one body.
-const MOST_OUTCOMES: usize = 10_000;
-
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
         .route("/internal/jobs/{id}/workers/{worker}", post(join))
         .route("/internal/jobs/{id}/workers/{worker}/exit", post(exit))
-        .route("/internal/jobs/{id}/leases", post(lease))
         .route("/internal/jobs/{id}/batches/{batch}/result", post(report))
         .route("/internal/jobs/{id}/heartbeat", post(heartbeat))
         .route("/internal/jobs/{id}/logs", post(logs))
         .route("/internal/jobs/{id}/records", post(records))
         .route("/internal/jobs/{id}/summary", get(summary))
         .layer(DefaultBodyLimit::max(MOST_BODY))
+}
+
+/// Routes that take their time, and bound it themselves: a request for work is held while there is none.
+pub(super) fn long_routes() -> Router<AppState> {
+    Router::new().route("/internal/jobs/{id}/leases", post(lease)).layer(DefaultBodyLimit::max(MOST_BODY))
 }
 
 /// The job of the path, to one who shows its token. Looked at before the body is read.
@@ -59,51 +63,101 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
+/// A body whose fields are within their bounds.
+struct Checked<T>(T);
+
+impl<T: DeserializeOwned + Bounded, S: Send + Sync> FromRequest<S> for Checked<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let (parts, body) = request.into_parts();
+        let whole = Request::from_parts(parts.clone(), body);
+        let bytes = Bytes::from_request(whole, state).await.map_err(IntoResponse::into_response)?;
+        if bytes.trim_ascii_start().starts_with(b"[") {
+            return Err(ApiError::malformed("the body must be a JSON object, not an array").into_response());
+        }
+        let request = Request::from_parts(parts, bytes.clone().into());
+        let body = match axum::Json::<T>::from_request(request, state).await {
+            Ok(axum::Json(body)) => body,
+            Err(rejected) => {
+                let error = too_long(&bytes).unwrap_or_else(|| ApiError::from(rejected));
+                return Err(error.into_response());
+            }
+        };
+        body.check().map_err(|error| ApiError::from(error).into_response())?;
+        Ok(Self(body))
+    }
+}
+
+/// Texts longer than this, and lists of more, are named as what is wrong with a body that cannot be read.
+const LONG_TEXT: usize = 64 * 1024;
+const LONG_LIST: usize = 10_000;
+
+/// The field of a body that is longer than any may be. Said of a body that cannot be read: its type may not know the field.
+fn too_long(bytes: &[u8]) -> Option<ApiError> {
+    let body: Value = serde_json::from_slice(bytes).ok()?;
+    let (field, said) = longest_in("body", &body)?;
+    let plain: String = field.chars().filter(char::is_ascii_graphic).take(64).collect();
+    Some(ApiError::invalid(&plain, said))
+}
+
+fn longest_in<'a>(name: &'a str, value: &'a Value) -> Option<(&'a str, String)> {
+    match value {
+        Value::String(text) if text.len() > LONG_TEXT => {
+            Some((name, format!("{} bytes are too many; at most {LONG_TEXT} are allowed", text.len())))
+        }
+        Value::Array(items) if items.len() > LONG_LIST => {
+            Some((name, format!("{} entries are too many; at most {LONG_LIST} are allowed", items.len())))
+        }
+        Value::Array(items) => items.iter().find_map(|item| longest_in(name, item)),
+        Value::Object(fields) => fields.iter().find_map(|(name, value)| longest_in(name, value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}
+
 async fn join(
     Admitted(job): Admitted,
     Path((_, worker)): Path<(String, String)>,
-    Json(request): Json<JoinRequest>,
+    Checked(request): Checked<JoinRequest>,
 ) -> Result<axum::Json<JoinReply>, ApiError> {
-    Ok(axum::Json(job.join(&worker, &request)?))
+    Ok(axum::Json(job.join(&worker, &request).await?))
 }
 
 async fn lease(
     Admitted(job): Admitted,
-    Json(LeaseRequest { worker }): Json<LeaseRequest>,
+    Checked(request): Checked<LeaseRequest>,
 ) -> Result<axum::Json<LeaseReply>, ApiError> {
-    Ok(axum::Json(job.lease(&worker).await?))
+    Ok(axum::Json(job.lease(request).await?))
 }
 
 async fn report(
     Admitted(job): Admitted,
     Path((_, batch)): Path<(String, i64)>,
-    Json(ResultRequest { worker, attempt, outcomes, timings }): Json<ResultRequest>,
+    Checked(request): Checked<ResultRequest>,
 ) -> Result<axum::Json<StandingReply>, ApiError> {
-    if outcomes.len() > MOST_OUTCOMES {
-        return Err(ApiError::invalid("outcomes", format!("at most {MOST_OUTCOMES}")));
-    }
-    Ok(axum::Json(job.report(&worker, batch, attempt, outcomes, timings).await?.into()))
+    Ok(axum::Json(job.report(batch, request).await?.into()))
 }
 
 async fn heartbeat(
     Admitted(job): Admitted,
-    Json(HeartbeatRequest { worker, held, waiting_on, timings }): Json<HeartbeatRequest>,
+    Checked(request): Checked<HeartbeatRequest>,
 ) -> Result<axum::Json<StandingReply>, ApiError> {
-    Ok(axum::Json(job.renew(&worker, held, waiting_on, timings).await?.into()))
+    Ok(axum::Json(job.renew(request).await?.into()))
 }
 
 async fn exit(
     Admitted(job): Admitted,
     Path((_, worker)): Path<(String, String)>,
-    Json(ExitRequest { rc }): Json<ExitRequest>,
+    Checked(ExitRequest { rc }): Checked<ExitRequest>,
 ) -> Result<axum::Json<Value>, ApiError> {
+    let worker = WorkerName::parse(&worker).map_err(JobsError::from)?;
     job.exit(&worker, rc).await?;
     Ok(axum::Json(json!({})))
 }
 
 async fn logs(
     Admitted(job): Admitted,
-    Json(LogsRequest { worker, lines }): Json<LogsRequest>,
+    Checked(LogsRequest { worker, lines }): Checked<LogsRequest>,
 ) -> Result<axum::Json<Value>, ApiError> {
     job.log(&worker, lines).await?;
     Ok(axum::Json(json!({})))
@@ -111,7 +165,7 @@ async fn logs(
 
 async fn records(
     Admitted(job): Admitted,
-    Json(request): Json<RecordsRequest>,
+    Checked(request): Checked<RecordsRequest>,
 ) -> Result<axum::Json<RecordsReply>, ApiError> {
     Ok(axum::Json(job.records(request).await?))
 }

@@ -90,6 +90,7 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
         .layer(from_fn_with_state(timeout, give_up))
         .merge(internal::routes().layer(from_fn_with_state(timeout, give_up)))
         .merge(long_routes)
+        .merge(internal::long_routes())
         .with_state(state)
         .merge(openapi::viewer(document()))
         .merge(web::routes())

@@ -30,7 +30,7 @@ use crate::index::{InvalidStore, StoreKind};
 use crate::jobs::ledger::Ledger;
 use crate::jobs::{JobParts, Jobs};
 use crate::pipeline::Pipeline;
-use crate::resilience::WaitBoard;
+use crate::resilience::{Retryable, WaitBoard};
 use crate::search::Search;
 use crate::shutdown::Shutdown;
 use crate::source::{EmbeddedS3, EmbeddedS3Error, InvalidS3Settings, S3Settings, SourceError};
@@ -112,6 +112,25 @@ pub enum BuildError {
     /// The HTTP server.
     #[error("the HTTP server ended: {0}")]
     Serve(io::Error),
+}
+
+impl BuildError {
+    /// Whether it is so until a setting is changed.
+    pub fn is_of_settings(&self) -> bool {
+        match self {
+            Self::Settings(_) | Self::Bucket(_) | Self::Store(_) => true,
+            Self::Provider(error) => !error.is_retryable(),
+            Self::Source(error) => !error.is_retryable(),
+            Self::AddressInUse(_)
+            | Self::Listen { .. }
+            | Self::FolderInUse(_)
+            | Self::Folder { .. }
+            | Self::BucketServer(_)
+            | Self::Index(_)
+            | Self::Ledger(_)
+            | Self::Serve(_) => false,
+        }
+    }
 }
 
 impl App {

@@ -26,6 +26,9 @@ pub enum CliError {
              unset S3_ENDPOINT and VECTOR_DB_PROVIDER, or use `glimpse serve` and `glimpse seed`"
     )]
     NotEmbedded(String),
+    /// A worker that is not to be started again as it is: its settings do not fit the job, or cannot be used.
+    #[error(transparent)]
+    Unfit(Box<CliError>),
     /// Nobody answers.
     #[error("no service answers at {url}; start it with `glimpse serve`, or set GLIMPSE_URL to where it is")]
     Unreachable {
@@ -111,6 +114,28 @@ pub enum CliError {
 }
 
 impl CliError {
+    /// The exit code of a command that failed so.
+    pub fn code(&self) -> u8 {
+        match self {
+            Self::Unfit(_) => Self::EX_CONFIG,
+            _ => 1,
+        }
+    }
+
+    /// `EX_CONFIG` of `sysexits.h`.
+    const EX_CONFIG: u8 = 78;
+
+    /// The error of a worker: who watches over it must know whether to start it again.
+    pub(super) fn of_worker(self) -> Self {
+        let is_of_settings = match &self {
+            Self::Settings(_) => true,
+            Self::Service(error) => error.is_of_settings(),
+            Self::Worker(error) => error.is_of_settings(),
+            _ => false,
+        };
+        if is_of_settings { Self::Unfit(Box::new(self)) } else { self }
+    }
+
     /// It and its causes in one line, each thing said once.
     pub fn chain(&self) -> String {
         let mut said = self.to_string();

@@ -64,7 +64,8 @@ Examples:
 Settings are environment variables, described in the README. The commands that talk to a running service find it at
 GLIMPSE_URL and show it the first key of GLIMPSE_API_KEY.
 
-Exit codes: 0 done; 1 failed; 2 the command line cannot be read; 3 done, but some images could not be indexed.";
+Exit codes: 0 done; 1 failed; 2 the command line cannot be read; 3 done, but some images could not be indexed; 78 a worker
+that the service refuses, or whose settings cannot be used.";
 
 /// Indexes the images of an S3 bucket and finds them again by words or by image.
 #[derive(Debug, Parser)]
@@ -115,6 +116,10 @@ impl Cli {
         let ending = match self.command {
             // Settings that cannot be used are what it is for.
             Command::Doctor(command) => Box::pin(command.run(settings)).await,
+            Command::Worker(command) => {
+                let worked = async { command.run(settings?).await };
+                Box::pin(worked).await.map_err(CliError::of_worker)
+            }
             command => Box::pin(command.run(settings?)).await,
         };
         match ending {

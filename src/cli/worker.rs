@@ -14,7 +14,11 @@ The job must have been submitted with \"executor\": \"workers\"; the reply has i
 GLIMPSE_WORKER_TOKEN. (With \"ray\" the cluster starts the workers.) Bucket, model and stores are those of the worker's own environment, and must be the same as the
 service's: a worker of another version or model is refused. With the embedded store it sends its records to the service;
 with an embedded bucket, set S3_ENDPOINT to the bucket's address as the service prints it. The first SIGTERM or Ctrl-C gives
-back what has not begun and finishes the rest.";
+back what has not begun and finishes the rest.
+
+Exit codes: 0 the job is over, or the worker was asked to stop; 1 failed, and it may be started again; 2 usage; 78 the service
+refuses this worker (another version, other stores, another model, its name), or its settings cannot be used: it fails again
+until they are changed.";
 
 #[derive(Debug, Args)]
 #[command(after_help = MORE)]

@@ -78,6 +78,8 @@ pub enum Placed {
 pub enum PlacedFailure {
     /// It could not be begun: the next would fail in the same way.
     Setup,
+    /// The service refused every worker: the next would be refused as well.
+    Refused,
     /// It died: the next may live.
     Died,
 }

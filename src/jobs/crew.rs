@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 use super::crew_timings::CrewTimings;
+use super::ledger::Held;
 use super::progress::Samples;
 use crate::pipeline::{StagesReport, Timings};
 use crate::resilience::Waiting;
@@ -45,6 +46,8 @@ struct Member {
     last_seen: SystemTime,
     heard: Instant,
     waiting: Option<Waiting>,
+    /// The last lease that it was granted since it joined: the reply that says so may still be on its way.
+    granted: Option<Held>,
 }
 
 #[derive(Debug)]
@@ -53,11 +56,21 @@ pub(super) struct Crew {
     timings: Mutex<CrewTimings>,
     /// Since when there is nobody.
     nobody_since: Mutex<SystemTime>,
+    /// Why the last worker was refused, and how often any was, since one joined.
+    refused: Mutex<Option<(u64, String)>>,
 }
+
+/// Between two looks for work of all workers that wait for some: a look is a transaction of the ledger.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 impl Crew {
     pub(super) fn new() -> Self {
-        Self { members: Mutex::default(), timings: Mutex::default(), nobody_since: Mutex::new(SystemTime::now()) }
+        Self {
+            members: Mutex::default(),
+            timings: Mutex::default(),
+            nobody_since: Mutex::new(SystemTime::now()),
+            refused: Mutex::default(),
+        }
     }
 
     /// Takes a worker in; says whether there is room for it.
@@ -70,10 +83,44 @@ impl Crew {
             }
         }
         let (samples, last_seen, heard) = (Samples::new(0), SystemTime::now(), Instant::now());
-        let new = Member { node, done: 0, samples, last_seen, heard, waiting: None };
+        let new = Member { node, done: 0, samples, last_seen, heard, waiting: None, granted: None };
         members.insert(name.to_owned(), new);
         self.timings().begin(name);
+        *self.refused() = None;
         true
+    }
+
+    /// A worker was refused for that reason.
+    pub(super) fn refuse(&self, reason: &str) {
+        let mut refused = self.refused();
+        let times = refused.as_ref().map_or(0, |(times, _)| *times);
+        *refused = Some((times.saturating_add(1), reason.to_owned()));
+    }
+
+    /// Why workers were refused, in a sentence; `None` if none was since one joined.
+    pub(super) fn refusal(&self) -> Option<String> {
+        match self.refused().as_ref()? {
+            (1, reason) => Some(format!("a worker was refused: {reason}")),
+            (times, reason) => Some(format!("workers were refused {times} times, last because {reason}")),
+        }
+    }
+
+    /// A lease is granted to a worker: until it names that lease itself, the reply may be lost.
+    pub(super) fn grant(&self, name: &str, lease: Held) {
+        if let Some(member) = self.members().get_mut(name) {
+            member.granted = Some(lease);
+        }
+    }
+
+    /// The last lease that a worker was granted, if it does not name it among those that it holds.
+    pub(super) fn unanswered(&self, name: &str, held: &[Held]) -> Option<Held> {
+        self.members().get(name)?.granted.filter(|granted| !held.contains(granted))
+    }
+
+    /// How long a worker waits between being told of new work and asking for it, so that many do not ask at once.
+    pub(super) fn turn(&self, name: &str) -> Duration {
+        let before = self.members().keys().take_while(|other| other.as_str() < name).count();
+        BETWEEN_LOOKS * u32::try_from(before).unwrap_or(u32::MAX)
     }
 
     /// A worker was heard of, and has done so many more; says whether it is known.
@@ -143,13 +190,17 @@ impl Crew {
             return None;
         }
         let since = members.values().map(|member| member.last_seen).max();
-        let message = match since {
+        let mut message = match since {
             Some(_) => "its workers are silent; the job goes on when one is heard of, or another comes",
             None => "no worker has come yet; start one with `glimpse worker`",
-        };
+        }
+        .to_owned();
+        if let Some(refusal) = self.refusal() {
+            message = format!("{message}; {refusal}");
+        }
         let since = since.unwrap_or_else(|| *self.nobody_since());
-        let (dependency, next_try) = (WORKERS.to_owned(), SystemTime::now());
-        Some(Waiting { dependency, since, next_try, message: message.to_owned(), full: false })
+        // Nothing is tried: workers come by themselves.
+        Some(Waiting { dependency: WORKERS.to_owned(), since, next_try: None, message, full: false })
     }
 
     fn members(&self) -> MutexGuard<'_, BTreeMap<String, Member>> {
@@ -158,6 +209,10 @@ impl Crew {
 
     fn timings(&self) -> MutexGuard<'_, CrewTimings> {
         self.timings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Option<(u64, String)>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn nobody_since(&self) -> MutexGuard<'_, SystemTime> {

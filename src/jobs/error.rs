@@ -1,6 +1,7 @@
 //! Why a request about jobs is refused.
 
 use super::cluster::ClusterError;
+use super::worker_name::InvalidWorkerName;
 use crate::domain::{CollectionName, InvalidCollectionName, JobId, JobState, SpaceMismatch};
 use crate::index::IndexError;
 use crate::sqlite::SqliteError;
@@ -32,9 +33,9 @@ pub enum JobsError {
     /// The worker does not fit the job.
     #[error("{0}")]
     WorkerRefused(String),
-    /// No name of a worker.
-    #[error("a worker's name is 1 to 64 letters, digits, `.`, `_` or `-`")]
-    WorkerName,
+    /// The name of a worker is not valid.
+    #[error(transparent)]
+    WorkerName(#[from] InvalidWorkerName),
     /// As many workers as a job may have.
     #[error("the job has {0} workers, as many as it may")]
     TooManyWorkers(usize),

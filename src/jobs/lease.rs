@@ -34,14 +34,14 @@ pub struct Standing {
 /// Whoever hands out the work of one job to one pool. Every call may be made again: what was said twice counts once.
 #[async_trait]
 pub trait LeaseBroker: Send + Sync + 'static {
-    /// Waits for a batch.
-    async fn lease(&self) -> Result<Offer, LeaseError>;
+    /// Waits for a batch; prolongs the leases that the pool holds.
+    async fn lease(&self, held: Vec<Held>) -> Result<Offer, LeaseError>;
 
     /// Prolongs the leases that the pool holds.
     async fn renew(&self, held: Vec<Held>) -> Result<Standing, LeaseError>;
 
-    /// Says what became of items.
-    async fn report(&self, reports: Vec<Report>) -> Result<Standing, LeaseError>;
+    /// Says what became of items; prolongs the leases that the pool holds.
+    async fn report(&self, reports: Vec<Report>, held: Vec<Held>) -> Result<Standing, LeaseError>;
 
     /// Adds lines to the job's log.
     async fn log(&self, lines: Vec<String>) -> Result<(), LeaseError>;

@@ -4,6 +4,7 @@
 //! A job is planned (`plan`: list, sort out, cut into batches), worked off (`pools`: lease, run the chain, report) and
 //! written down (`ledger`) at each step, so that it goes on after a restart where it stood.
 
+mod bounds;
 mod clock;
 pub mod cluster;
 mod collections;
@@ -32,6 +33,7 @@ mod token;
 mod trouble;
 mod verify;
 pub mod wire;
+mod worker_name;
 mod workers;
 
 use std::collections::{HashMap, HashSet};
@@ -51,12 +53,14 @@ use clock::Clock;
 use ledger::Ledger;
 use progress::Live;
 
+pub use bounds::Bounded;
 pub use error::JobsError;
 pub use moving::Moved;
 pub use pools::{Ended, Placing, Pool, PoolError};
 pub use service::{JobView, Jobs, RETRY_WHEN_FULL, Submission};
 pub use settings::JobSettings;
 pub use verify::{Difference, DifferenceKind, MOST_NAMED, MOST_SAMPLED, Verification, VerifyOptions};
+pub use worker_name::{InvalidWorkerName, WorkerName};
 pub use workers::WorkerJob;
 
 /// What is in flight when a job is told to stop may take so long to come to its end. Shorter than the time that the whole

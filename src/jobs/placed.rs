@@ -93,7 +93,7 @@ impl Inner {
             Executor::Local => None,
             Executor::Workers => waiting(),
             Executor::Ray => waiting().map(|waiting| match waiting.dependency.as_str() {
-                WORKERS => live.placing.waiting(waiting),
+                WORKERS => live.placing.waiting(waiting, live.crew.refusal()),
                 _ => waiting,
             }),
         }

@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 
 use super::lease::Standing;
-use super::ledger::{Batch, Held};
+use super::ledger::{Batch, Held, Report};
+use super::worker_name::WorkerName;
 use crate::domain::{CollectionName, Holders, Space};
-use crate::pipeline::{Outcome, Timings};
+use crate::pipeline::{Fate, Outcome, Timings};
 use crate::resilience::Waiting;
 
 /// The version of this language. A worker of another is refused.
@@ -57,11 +58,21 @@ pub struct Joined {
     pub lease_seconds: u64,
 }
 
+/// Lines of one request for the job's log.
+pub const MAX_LINES: usize = 200;
+/// Characters that are kept of such a line, and of the reason of a failure.
+pub const MAX_LINE: usize = 2_000;
+/// Bytes of a line that is not refused.
+pub const MAX_LINE_BYTES: usize = 4 * MAX_LINE;
+
 /// A worker asks for work.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LeaseRequest {
     /// Its name.
-    pub worker: String,
+    pub worker: WorkerName,
+    /// The leases that it holds, which are prolonged; absent: all that the service knows of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Vec<Held>>,
 }
 
 /// What it gets.
@@ -86,11 +97,14 @@ pub enum LeaseReply {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ResultRequest {
     /// Who says so.
-    pub worker: String,
+    pub worker: WorkerName,
     /// Which lease of the batch it had.
     pub attempt: u32,
     /// Item by item.
     pub outcomes: Vec<Outcome>,
+    /// The leases that it holds, which are prolonged; absent: all that the service knows of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held: Option<Vec<Held>>,
     /// What its chain has counted since it came, where it was not said a moment ago.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timings: Option<Timings>,
@@ -100,7 +114,7 @@ pub struct ResultRequest {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HeartbeatRequest {
     /// Its name.
-    pub worker: String,
+    pub worker: WorkerName,
     /// The leases to be renewed.
     #[serde(default)]
     pub held: Vec<Held>,
@@ -149,7 +163,7 @@ pub struct ExitRequest {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LogsRequest {
     /// Who says them.
-    pub worker: String,
+    pub worker: WorkerName,
     /// Oldest first.
     pub lines: Vec<String>,
 }
@@ -172,7 +186,7 @@ impl From<Waiting> for WireWaiting {
         Self {
             dependency,
             for_ms: millis(now.duration_since(since).unwrap_or_default()),
-            next_try_ms: millis(next_try.duration_since(now).unwrap_or_default()),
+            next_try_ms: next_try.map_or(0, |moment| millis(moment.duration_since(now).unwrap_or_default())),
             full,
         }
     }
@@ -184,11 +198,31 @@ impl From<WireWaiting> for Waiting {
         Self {
             dependency: dependency.chars().filter(|letter| !letter.is_control()).take(64).collect(),
             since: now.checked_sub(Duration::from_millis(for_ms)).unwrap_or(now),
-            next_try: now.checked_add(Duration::from_millis(next_try_ms.min(MOST_WAIT_MS))).unwrap_or(now),
+            next_try: now.checked_add(Duration::from_millis(next_try_ms.min(MOST_WAIT_MS))),
             message: String::new(),
             full,
         }
     }
+}
+
+/// A report without texts that the service would refuse for their length.
+pub fn within_bounds(report: Report) -> Report {
+    let Report { batch, attempt, mut outcomes } = report;
+    for outcome in &mut outcomes {
+        match &mut outcome.fate {
+            // An absent ETag is one that is not compared.
+            Fate::Indexed(indexed) | Fate::Lags(indexed) => {
+                indexed.etag = indexed.etag.take().filter(|etag| etag.len() <= MAX_LINE);
+            }
+            Fate::Failed(failure) => failure.message = plain(&failure.message),
+        }
+    }
+    Report { batch, attempt, outcomes }
+}
+
+/// As much of somebody's words as is kept, in one line.
+pub fn plain(words: &str) -> String {
+    words.chars().take(MAX_LINE).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 /// However far a worker puts off its next try.

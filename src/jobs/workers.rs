@@ -5,33 +5,46 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use subtle::ConstantTimeEq;
+use tokio::time::Instant;
 
 use super::crew::MOST_WORKERS;
 use super::error::JobsError;
 use super::lease::Standing;
-use super::ledger::{Held, Leased, Renewed, Report};
+use super::ledger::{Held, Leased, Prolong, Renewed, Report, Reported};
 use super::progress::Live;
 use super::service::Jobs;
 use super::token;
-use super::wire::{JoinReply, JoinRequest, Joined, LeaseReply, PROTOCOL, SummaryReply, VERSION, WireWaiting};
+use super::wire::{
+    HeartbeatRequest, JoinReply, JoinRequest, Joined, LeaseReply, LeaseRequest, PROTOCOL, ResultRequest, SummaryReply,
+    VERSION, plain, within_bounds,
+};
+use super::worker_name::WorkerName;
 use crate::domain::wire::{RecordsReply, RecordsRequest, WireRecord};
 use crate::domain::{ImageRecord, JobId, JobRecord, Secret};
 use crate::index::IndexError;
-use crate::pipeline::{Fate, Outcome, Timings};
-use crate::resilience::Waiting;
+use crate::resilience::{Waiting, on_its_own};
 use crate::telemetry::metrics::families;
-
-/// Lines that a worker may send at once, and characters that are kept of each, and of the reason of a failure.
-const MOST_LINES: usize = 200;
-const MOST_LINE: usize = 2_000;
 
 /// Characters of a node's name.
 const MOST_NODE: usize = 64;
 
-/// A worker that got nothing asks again after so long.
-const WAIT: Duration = Duration::from_millis(200);
+/// A worker that got nothing asks again after so long; its request was held before that.
+const WAIT: Duration = Duration::from_millis(20);
 /// The same where the job is not under way.
 const LONG_WAIT: Duration = Duration::from_secs(1);
+/// A request for work is held for this long at most while there is none, and for no longer than a third of a lease.
+const MAX_HOLD: Duration = Duration::from_secs(10);
+/// While it is held it looks for work at least this often, even if nothing was told.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// How a line of the job's log begins that says why a worker was refused, how many such lines a log has, and how many
+/// characters of a reason are kept.
+const REFUSED: &str = "a worker was refused: ";
+const MAX_REFUSALS: u32 = 20;
+const MAX_REASON: usize = 500;
+
+/// The exit code of a worker whose settings do not fit: it is not to be started again as it is. `EX_CONFIG` of sysexits.h.
+const EX_CONFIG: u8 = 78;
 
 /// A job, to one who has shown its token.
 #[derive(Debug)]
@@ -84,15 +97,39 @@ impl WorkerJob {
         Ok(SummaryReply { terminal, status, left })
     }
 
-    /// A worker introduces itself.
+    /// A worker introduces itself. If it is refused, the job's log and what the job waits for say why.
     ///
     /// # Errors
     /// [`JobsError`]: it is of another version or space, its name is none, there are too many, or the job is over.
-    pub fn join(&self, worker: &str, request: &JoinRequest) -> Result<JoinReply, JobsError> {
+    pub async fn join(&self, worker: &str, request: &JoinRequest) -> Result<JoinReply, JobsError> {
         self.not_over()?;
-        if worker.is_empty() || worker.len() > 64 || !worker.bytes().all(is_plain) {
-            return Err(JobsError::WorkerName);
+        let joined = match WorkerName::parse(worker) {
+            Ok(worker) => self.admit_worker(worker.as_str(), request),
+            Err(invalid) => Err(invalid.into()),
+        };
+        if let Err(
+            refusal @ (JobsError::WorkerName(_)
+            | JobsError::WorkerRefused(_)
+            | JobsError::Space(_)
+            | JobsError::TooManyWorkers(_)),
+        ) = &joined
+        {
+            self.note_refusal(&refusal.to_string()).await?;
         }
+        joined
+    }
+
+    async fn note_refusal(&self, reason: &str) -> Result<(), JobsError> {
+        let reason: String = plain(reason).chars().take(MAX_REASON).collect();
+        tracing::warn!(job.id = %self.job.id, reason, "a worker was refused");
+        if let Some(live) = &self.live {
+            live.crew.refuse(&reason);
+        }
+        self.jobs.0.ledger.log_once(self.job.id, REFUSED, format!("{REFUSED}{reason}"), MAX_REFUSALS).await?;
+        Ok(())
+    }
+
+    fn admit_worker(&self, worker: &str, request: &JoinRequest) -> Result<JoinReply, JobsError> {
         let versions = |version: &str, protocol: u32| format!("version {version} (protocol {protocol})");
         let (here, there) = (versions(VERSION, PROTOCOL), versions(&request.version, request.protocol));
         if here != there {
@@ -124,74 +161,113 @@ impl WorkerJob {
     ///
     /// # Errors
     /// [`JobsError::Stranger`], [`JobsError::Over`], [`JobsError::Ledger`]
-    pub async fn lease(&self, worker: &str) -> Result<LeaseReply, JobsError> {
+    pub async fn lease(&self, LeaseRequest { worker, held }: LeaseRequest) -> Result<LeaseReply, JobsError> {
         self.not_over()?;
-        let Some(live) = self.at_work() else { return Ok(LeaseReply::Wait { wait_ms: millis(LONG_WAIT) }) };
-        if live.stop.is_cancelled() {
-            return Ok(LeaseReply::Stop { stop: true });
-        }
-        heard(live, worker)?;
-        let (ledger, until) = (&self.jobs.0.ledger, self.jobs.0.clock.after(self.lease_time()));
-        Ok(match ledger.lease(self.job.id, worker, Some(until)).await? {
-            Leased::Batch(batch) => {
-                families::LEASES_GRANTED.one().increment(1);
-                LeaseReply::Batch(batch)
+        let until = Instant::now() + MAX_HOLD.min(self.lease_time() / 3);
+        loop {
+            // A job may come to its end while a request of it is held.
+            let Some(live) = self.at_work().filter(|live| self.is_present(live)) else {
+                return Ok(LeaseReply::Wait { wait_ms: millis(LONG_WAIT) });
+            };
+            if live.stop.is_cancelled() {
+                return Ok(LeaseReply::Stop { stop: true });
             }
-            // What the worker itself holds may still come back.
-            Leased::NothingLeft if ledger.is_worked_off(self.job.id).await? => LeaseReply::Stop { stop: true },
-            Leased::NothingLeft | Leased::NothingYet => LeaseReply::Wait { wait_ms: millis(WAIT) },
-        })
+            // Listening begins before looking: what comes in between is not missed.
+            let more = live.more.notified();
+            heard(live, worker.as_str())?;
+            let ledger = &self.jobs.0.ledger;
+            match self.lease_now(live, &worker, held.as_deref()).await? {
+                Leased::Batch(batch) => return Ok(LeaseReply::Batch(batch)),
+                // What the worker itself holds may still come back.
+                Leased::NothingLeft if ledger.is_worked_off(self.job.id).await? => {
+                    return Ok(LeaseReply::Stop { stop: true });
+                }
+                Leased::NothingLeft | Leased::NothingYet => {}
+            }
+            tokio::select! {
+                () = async { more.await; tokio::time::sleep(live.crew.turn(worker.as_str())).await } => {}
+                () = tokio::time::sleep(LOOK) => {}
+                () = live.stop.cancelled() => {}
+                () = tokio::time::sleep_until(until) => return Ok(LeaseReply::Wait { wait_ms: millis(WAIT) }),
+            }
+        }
     }
 
-    /// A worker says what became of items.
+    /// In a task of its own: a worker that hangs up meanwhile must not leave a lease of which nobody knows.
+    async fn lease_now(
+        &self,
+        live: &Arc<Live>,
+        worker: &WorkerName,
+        held: Option<&[Held]>,
+    ) -> Result<Leased, JobsError> {
+        let (jobs, live, worker, job) = (self.jobs.clone(), live.clone(), worker.clone(), self.job.id);
+        let (prolong, unanswered) = self.prolong(Some(&live), worker.as_str(), held);
+        let leased = on_its_own(async move {
+            let worker = worker.as_str();
+            // Without a list of what it holds nobody knows whether a reply was lost.
+            let leased = jobs.0.ledger.lease_and_prolong(job, worker, unanswered, prolong).await?;
+            if let Leased::Batch(batch) = &leased {
+                let lease = Held { batch: batch.id, attempt: batch.attempt };
+                live.crew.grant(worker, lease);
+                if unanswered != Some(lease) {
+                    families::LEASES_GRANTED.one().increment(1);
+                }
+            }
+            Ok(leased)
+        });
+        leased.await
+    }
+
+    /// The leases of a worker that a request prolongs, and among them one that it does not name and may not know of.
+    fn prolong(&self, live: Option<&Arc<Live>>, worker: &str, held: Option<&[Held]>) -> (Prolong, Option<Held>) {
+        let unanswered = live.zip(held).and_then(|(live, held)| live.crew.unanswered(worker, held));
+        let held = held.map(|held| held.iter().copied().chain(unanswered).collect());
+        (Prolong { held, until: self.jobs.0.clock.after(self.lease_time()) }, unanswered)
+    }
+
+    /// A worker says what became of items. One that has not introduced itself must hold the batch.
     ///
     /// # Errors
-    /// [`JobsError::Over`], [`JobsError::NotUnderWay`], [`JobsError::Ledger`]
-    pub async fn report(
-        &self,
-        worker: &str,
-        batch: i64,
-        attempt: u32,
-        outcomes: Vec<Outcome>,
-        timings: Option<Timings>,
-    ) -> Result<Standing, JobsError> {
+    /// [`JobsError::Stranger`], [`JobsError::Over`], [`JobsError::NotUnderWay`], [`JobsError::Ledger`]
+    pub async fn report(&self, batch: i64, request: ResultRequest) -> Result<Standing, JobsError> {
+        let ResultRequest { worker, attempt, outcomes, held, timings } = request;
+        let worker = worker.as_str();
         self.not_over()?;
-        let mut outcomes = outcomes;
-        for outcome in &mut outcomes {
-            if let Fate::Failed(failure) = &mut outcome.fate {
-                failure.message = plain(&failure.message);
-            }
-        }
         let live = self.live.as_ref().ok_or(JobsError::NotUnderWay)?;
         let space = live.space.get().ok_or(JobsError::NotUnderWay)?.name();
-        let (id, collection) = (self.job.id, self.job.spec.collection.clone());
-        let reports = vec![Report { batch, attempt, outcomes }];
-        let reported = self.jobs.0.ledger.report(id, collection, space, worker, reports).await?;
-        live.crew.hear(worker, reported.accepted);
+        let (id, collection, ledger) = (self.job.id, self.job.spec.collection.clone(), &self.jobs.0.ledger);
+        let joined = live.crew.hear(worker, 0);
+        if !joined && !ledger.holds(id, worker, Held { batch, attempt }).await? {
+            return Err(JobsError::Stranger(worker.to_owned()));
+        }
+        let reports = vec![within_bounds(Report { batch, attempt, outcomes })];
+        let (prolong, unanswered) = self.prolong(Some(live), worker, held.as_deref());
+        let reported = ledger.report_and_prolong(id, collection, space, worker, reports, prolong).await?;
+        let Reported { accepted, mut lost, renewed, .. } = reported;
+        live.crew.hear(worker, accepted);
         if let Some(timings) = timings {
             live.crew.timed(worker, timings);
         }
         live.more.notify_waiters();
-        Ok(Standing { lost: reported.lost, stop: self.must_stop(), ..Standing::default() })
+        let Renewed { lost: others, gone } = named(renewed, unanswered, held.as_deref());
+        lost.extend(others);
+        Ok(Standing { lost, gone, stop: self.must_stop() })
     }
 
     /// A worker lives, holds these, and may wait for something.
     ///
     /// # Errors
     /// [`JobsError::Stranger`], [`JobsError::Over`], [`JobsError::Ledger`]
-    pub async fn renew(
-        &self,
-        worker: &str,
-        held: Vec<Held>,
-        waiting: Option<WireWaiting>,
-        timings: Option<Timings>,
-    ) -> Result<Standing, JobsError> {
+    pub async fn renew(&self, request: HeartbeatRequest) -> Result<Standing, JobsError> {
+        let HeartbeatRequest { worker, held, waiting_on, timings } = request;
+        let worker = worker.as_str();
         self.not_over()?;
-        let until = self.jobs.0.clock.after(self.lease_time());
-        let Renewed { lost, gone } = self.jobs.0.ledger.renew(self.job.id, worker, held, until).await?;
+        let (Prolong { held: all, until }, unanswered) = self.prolong(self.live.as_ref(), worker, Some(&held));
+        let renewed = self.jobs.0.ledger.renew(self.job.id, worker, all.unwrap_or_default(), until).await?;
+        let Renewed { lost, gone } = named(renewed, unanswered, Some(&held));
         if let Some(live) = self.at_work() {
             heard(live, worker)?;
-            live.crew.waits(worker, waiting.map(Waiting::from));
+            live.crew.waits(worker, waiting_on.map(Waiting::from));
             if let Some(timings) = timings {
                 live.crew.timed(worker, timings);
             }
@@ -203,12 +279,21 @@ impl WorkerJob {
     ///
     /// # Errors
     /// [`JobsError::Ledger`]
-    pub async fn exit(&self, worker: &str, rc: i64) -> Result<(), JobsError> {
-        let (ledger, id) = (&self.jobs.0.ledger, self.job.id);
-        let held = if rc == 0 { ledger.give_back(id, worker).await? } else { ledger.bury(id, worker).await? };
+    pub async fn exit(&self, worker: &WorkerName, rc: i64) -> Result<(), JobsError> {
+        let (worker, ledger, id) = (worker.as_str(), &self.jobs.0.ledger, self.job.id);
+        // One that was refused left of its own accord: no image of it is to blame.
+        let refused = rc == i64::from(EX_CONFIG);
+        let held =
+            if rc == 0 || refused { ledger.give_back(id, worker).await? } else { ledger.bury(id, worker).await? };
         if let Some(live) = &self.live {
             live.crew.leave(worker);
             live.more.notify_waiters();
+        }
+        if refused {
+            let is_known = self.live.as_ref().is_some_and(|live| live.crew.refusal().is_some());
+            let reason =
+                format!("it ended with exit code {EX_CONFIG}: its settings do not fit; its own log says which");
+            return if is_known { Ok(()) } else { self.note_refusal(&reason).await };
         }
         if rc != 0 && held > 0 {
             let line = format!("worker {worker} died (exit code {rc}); others get what it had");
@@ -221,12 +306,10 @@ impl WorkerJob {
     ///
     /// # Errors
     /// [`JobsError::Over`], [`JobsError::Ledger`]
-    pub async fn log(&self, worker: &str, lines: Vec<String>) -> Result<(), JobsError> {
+    pub async fn log(&self, worker: &WorkerName, lines: Vec<String>) -> Result<(), JobsError> {
         self.not_over()?;
-        for line in lines.into_iter().take(MOST_LINES) {
-            self.jobs.0.ledger.log(self.job.id, format!("[{worker}] {}", plain(&line))).await?;
-        }
-        Ok(())
+        let lines = lines.iter().map(|line| format!("[{worker}] {}", plain(line))).collect();
+        Ok(self.jobs.0.ledger.log_all(self.job.id, lines).await?)
     }
 
     /// The embedded index, for a worker that cannot open it: the job's collection, and nothing else of it.
@@ -243,11 +326,7 @@ impl WorkerJob {
             RecordsRequest::Upsert { records } => {
                 let records: Result<Vec<_>, _> = records.into_iter().map(ImageRecord::try_from).collect();
                 let records = records.map_err(|error| refused(error.to_string()))?;
-                let (bucket, prefix) = (&self.job.spec.bucket, &self.job.spec.prefix);
-                let strange = |record: &&ImageRecord| {
-                    record.uri.bucket() != bucket || !record.uri.key().starts_with(prefix.as_str())
-                };
-                if let Some(strange) = records.iter().find(strange) {
+                if let Some(strange) = records.iter().find(|record| !self.is_own(record)) {
                     return Err(refused(format!("{} is none of this job's images", strange.uri)));
                 }
                 match index.upsert(collection, &records).await {
@@ -259,7 +338,7 @@ impl WorkerJob {
                 }
             }
             RecordsRequest::Get { ids } => {
-                let found = index.get(collection, &ids).await?;
+                let found = self.only_own(index.get(collection, &ids).await?).await?;
                 RecordsReply { records: found.iter().map(WireRecord::from).collect(), ..RecordsReply::default() }
             }
             RecordsRequest::Describe => {
@@ -268,9 +347,30 @@ impl WorkerJob {
         })
     }
 
+    /// Of these records those of the job's bucket and prefix, and those that an image under lease may be a copy of.
+    async fn only_own(&self, found: Vec<ImageRecord>) -> Result<Vec<ImageRecord>, JobsError> {
+        let (mut own, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|record| self.is_own(record));
+        if !others.is_empty() {
+            let uris = others.iter().map(|record| record.uri.clone()).collect();
+            let twins = self.jobs.0.ledger.twins_among(self.job.id, uris).await?;
+            own.extend(others.into_iter().filter(|record| twins.contains(&record.uri)));
+        }
+        Ok(own)
+    }
+
+    /// Whether a record is of the job's bucket and prefix.
+    fn is_own(&self, record: &ImageRecord) -> bool {
+        record.uri.bucket() == self.job.spec.bucket && record.uri.key().starts_with(self.job.spec.prefix.as_str())
+    }
+
     /// A job that was stopped takes reports until its workers have left.
     fn not_over(&self) -> Result<(), JobsError> {
         if self.job.state.is_final() && self.live.is_none() { Err(JobsError::Over(self.job.state)) } else { Ok(()) }
+    }
+
+    /// Whether the job is still at work, and that is the present run of it.
+    fn is_present(&self, live: &Arc<Live>) -> bool {
+        self.jobs.0.live().get(&self.job.id).is_some_and(|present| Arc::ptr_eq(present, live))
     }
 
     /// While the service itself ends, workers wait for it to come back.
@@ -291,13 +391,12 @@ fn heard(live: &Live, worker: &str) -> Result<(), JobsError> {
     if live.crew.hear(worker, 0) { Ok(()) } else { Err(JobsError::Stranger(worker.to_owned())) }
 }
 
-/// As much of a worker's words as is kept, in one line.
-fn plain(words: &str) -> String {
-    words.chars().take(MOST_LINE).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
-}
-
-fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
+/// Of what became of leases, that which concerns those that the worker named.
+fn named(renewed: Renewed, unanswered: Option<Held>, held: Option<&[Held]>) -> Renewed {
+    let Some(Held { batch: unanswered, .. }) = unanswered else { return renewed };
+    let is_named = held.is_some_and(|held| held.iter().any(|held| held.batch == unanswered));
+    let keep = |batches: Vec<i64>| batches.into_iter().filter(|batch| is_named || *batch != unanswered).collect();
+    Renewed { lost: keep(renewed.lost), gone: keep(renewed.gone) }
 }
 
 fn millis(time: Duration) -> u64 {

@@ -37,10 +37,17 @@ impl Leave {
         Self(Some(Arc::new(watch::Sender::new(until))))
     }
 
-    /// Prolongs it, even where it has run out. One for good stays so.
+    /// Prolongs it, even where it has run out. One for good stays so. Of two answers that come in the wrong order the later
+    /// end counts.
     pub fn prolong(&self, until: Until) {
         if let Some(leave) = &self.0 {
-            leave.send_replace(until);
+            leave.send_if_modified(|now| {
+                let is_later = until.uptime >= now.uptime;
+                if is_later {
+                    *now = until;
+                }
+                is_later
+            });
         }
     }
 

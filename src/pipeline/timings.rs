@@ -85,6 +85,14 @@ impl Timings {
         }
     }
 
+    /// Durations that one stage may have; see [`most_values`](Self::most_values).
+    pub const MAX_VALUES: usize = MOST_VALUES;
+
+    /// How many durations the stage with the most of them has.
+    pub fn most_values(&self) -> usize {
+        self.stages().map(|stage| stage.took.len()).into_iter().max().unwrap_or_default()
+    }
+
     /// What can be so: for timings from outside.
     #[must_use]
     pub fn bounded(mut self) -> Self {

@@ -70,8 +70,9 @@ enum ErrorType {
 }
 
 impl ErrorType {
-    fn failure(self) -> PlacedFailure {
+    fn failure(self, said: &str) -> PlacedFailure {
         match self {
+            Self::JobEntrypointCommandError if said.ends_with(REFUSED) => PlacedFailure::Refused,
             Self::RuntimeEnvSetupFailure | Self::JobEntrypointCommandStartError => PlacedFailure::Setup,
             Self::JobSupervisorActorStartTimeout
             | Self::JobSupervisorActorStartFailure
@@ -92,10 +93,17 @@ impl From<Job> for Placed {
             Status::Running => Self::Running(said),
             Status::Stopped => Self::Stopped,
             Status::Succeeded => Self::Succeeded,
-            Status::Failed => Self::Failed(job.error_type.map_or(PlacedFailure::Died, ErrorType::failure), said),
+            Status::Failed => {
+                // Older versions do not say of what kind a failure is, and use the same words.
+                let error = job.error_type.unwrap_or(ErrorType::JobEntrypointCommandError);
+                Self::Failed(error.failure(&said), said)
+            }
         }
     }
 }
+
+/// How the sentence ends if the driver found that the service refuses every worker: `EX_CONFIG`.
+const REFUSED: &str = "exit code 78";
 
 /// Characters of a sentence.
 const MOST_SAID: usize = 300;
@@ -180,6 +188,19 @@ mod tests {
             assert_eq!(other, error == "SOMETHING_NEW", "{error} is known by its own name");
         }
         assert!(serde_json::from_str::<Job>(r#"{"status": "ODD"}"#).is_err());
+        let said = "Job entrypoint command failed with exit code";
+        for (code, error, expected) in [
+            (78, r#""JOB_ENTRYPOINT_COMMAND_ERROR""#, PlacedFailure::Refused),
+            (78, "null", PlacedFailure::Refused),
+            (7, "null", PlacedFailure::Died),
+            (178, r#""JOB_ENTRYPOINT_COMMAND_ERROR""#, PlacedFailure::Died),
+            (78, r#""JOB_SUPERVISOR_ACTOR_DIED""#, PlacedFailure::Died),
+        ] {
+            let job = format!(
+                r#"{{"status": "FAILED", "message": "{said} {code}, last available logs: x", "error_type": {error}}}"#
+            );
+            assert_eq!(placed(&job), Placed::Failed(expected, format!("{said} {code}")));
+        }
     }
 
     #[test]

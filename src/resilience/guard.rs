@@ -14,6 +14,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::effort::Course;
+use super::retry_after;
 use super::waiting::Note;
 use super::{Breaker, CircuitOpen, Retryable, WaitBoard};
 use crate::domain::{DependencyError, Trouble};
@@ -25,8 +26,6 @@ const FIRST_PAUSE: Duration = Duration::from_millis(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 /// The first pause of the prompt.
 const SHORT_PAUSE: Duration = Duration::from_millis(50);
-/// However long a dependency asks us to wait, it is asked again after this.
-const LONGEST_ASKED: Duration = Duration::from_mins(5);
 /// When whoever got no permit may come back.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(1);
 /// When to ask again about a dependency that is being tried this moment.
@@ -269,7 +268,7 @@ impl Waits<'_> {
     /// Waits after a failed call: `pause`, or as long as the dependency asked for. Fails with its error where that
     /// is longer than there is time.
     async fn out<E: Retryable + Display>(&mut self, pause: Duration, error: E) -> Result<(), E> {
-        let pause = error.retry_after().map_or(pause, |asked| asked.min(LONGEST_ASKED));
+        let pause = error.retry_after().map_or(pause, |asked| retry_after::bounded(asked, pause));
         if self.deadline.is_some_and(|deadline| Instant::now() + pause >= deadline) {
             return Err(error);
         }

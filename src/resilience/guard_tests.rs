@@ -96,7 +96,7 @@ async fn a_dependency_that_asks_for_time_gets_it_and_is_not_taken_for_one_that_i
     assert_eq!((begun.elapsed().as_secs(), breaker.open_for(), board.snapshot()), (28, None, None));
     let begun = Instant::now();
     assert_eq!(guard.call(failing(1, Wrong::Busy(Duration::from_hours(9)))).await, Ok(2));
-    assert_eq!(begun.elapsed(), LONGEST_ASKED, "but not for ever");
+    assert_eq!(begun.elapsed(), Duration::from_mins(5), "but not for ever");
 }
 
 #[tokio::test(start_paused = true)]
@@ -221,4 +221,12 @@ async fn an_open_breaker_is_told_without_a_call() {
     assert_eq!(guard.call(failing(0, Wrong::Down)).await, Ok(1));
     assert_eq!(guard.reachable(), Ok(()));
     assert_eq!(Guard::prompt("local", 0).reachable(), Ok(()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dependency_that_asks_to_be_asked_again_at_once_is_left_alone_for_a_growing_pause() {
+    let (guard, _, _) = patient(5);
+    let begun = Instant::now();
+    assert_eq!(guard.call(failing(10, Wrong::Busy(Duration::ZERO))).await, Ok(11));
+    assert!((8..=11).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
 }

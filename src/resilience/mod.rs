@@ -7,6 +7,7 @@ pub mod breaker;
 pub mod concurrently;
 pub mod effort;
 pub mod guard;
+pub mod retry_after;
 pub mod waiting;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub use breaker::{Breaker, BreakerSettings, CircuitOpen, Permit};
 pub use concurrently::{Concurrently, on_its_own};
 pub use effort::{WorkClock, measured};
 pub use guard::Guard;
+pub use retry_after::parse_retry_after;
 pub use waiting::{Note, WaitBoard, Waiting};
 
 /// Every port's error says whether the same call may succeed later. Decided where the error is made, by

@@ -11,8 +11,8 @@ pub struct Waiting {
     pub dependency: String,
     /// Since when without a break.
     pub since: SystemTime,
-    /// When it is tried again.
-    pub next_try: SystemTime,
+    /// When it is tried again; `None` if nobody tries, and the wait ends when somebody else does something.
+    pub next_try: Option<SystemTime>,
     /// What it said last, for the log.
     pub message: String,
     /// It answers, and has no space left.
@@ -64,7 +64,7 @@ impl Note {
     /// Says that this task waits `pause` before the next try, and why.
     pub fn wait(&mut self, pause: Duration, message: String) {
         let now = SystemTime::now();
-        let next_try = now.checked_add(pause).unwrap_or(now);
+        let next_try = Some(now.checked_add(pause).unwrap_or(now));
         let mut board = self.board.lock();
         let entry = board.entry(self.dependency.clone()).or_insert_with(|| Entry {
             waiting: Waiting {

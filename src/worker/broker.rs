@@ -13,6 +13,7 @@ use crate::index::remote::RecordsDoor;
 use crate::jobs::lease::{LeaseBroker, LeaseError, Offer, Standing};
 use crate::jobs::ledger::{Held, Report};
 use crate::jobs::wire::{JoinRequest, LeaseReply};
+use crate::resilience::Retryable;
 
 /// Hands out batches of one job by HTTP.
 #[derive(Debug)]
@@ -34,9 +35,9 @@ impl ServiceBroker {
 
 #[async_trait]
 impl LeaseBroker for ServiceBroker {
-    async fn lease(&self) -> Result<Offer, LeaseError> {
+    async fn lease(&self, held: Vec<Held>) -> Result<Offer, LeaseError> {
         loop {
-            match self.client.lease().await {
+            match self.client.lease(held.clone()).await {
                 Ok(LeaseReply::Batch(batch)) => return Ok(Offer::Batch(batch)),
                 Ok(LeaseReply::Wait { wait_ms }) => tokio::time::sleep(Duration::from_millis(wait_ms)).await,
                 Ok(LeaseReply::Stop { .. }) => return Ok(Offer::Over),
@@ -47,20 +48,38 @@ impl LeaseBroker for ServiceBroker {
     }
 
     async fn renew(&self, held: Vec<Held>) -> Result<Standing, LeaseError> {
+        // A heartbeat of a worker that the service does not know yet prolongs its leases all the same, so the heart goes on
+        // beating while the job's turn has not come.
+        let pause = self.renew_every / 2;
         loop {
-            match self.client.heartbeat(held.clone(), self.measures.now()).await {
-                Err(LeaseError::Stranger) => drop(self.client.join(&self.introduction).await?),
+            match self.client.heartbeat(held.clone(), self.measures.now(), pause).await {
+                Err(LeaseError::Stranger) => {}
                 standing => return standing,
+            }
+            match self.client.introduce(&self.introduction, pause).await {
+                Ok(None) => {}
+                Ok(Some(wait)) => tokio::time::sleep(wait.min(pause)).await,
+                Err(error) if error.is_retryable() => {
+                    tracing::debug!(%error, "the service knows this worker no more, and does not take it yet");
+                    tokio::time::sleep(pause).await;
+                }
+                Err(error) => return Err(error),
             }
         }
     }
 
-    async fn report(&self, reports: Vec<Report>) -> Result<Standing, LeaseError> {
+    async fn report(&self, reports: Vec<Report>, held: Vec<Held>) -> Result<Standing, LeaseError> {
         let mut standing = Standing::default();
         for report in reports {
-            let Standing { mut lost, gone: _, stop } = self.client.report(report, self.measures.due()).await?;
-            standing.stop |= stop;
-            standing.lost.append(&mut lost);
+            let said = loop {
+                match self.client.report(report.clone(), held.clone(), self.measures.due()).await {
+                    Err(LeaseError::Stranger) => drop(self.client.join(&self.introduction).await?),
+                    said => break said?,
+                }
+            };
+            standing.stop |= said.stop;
+            standing.lost.extend(said.lost);
+            standing.gone.extend(said.gone);
         }
         Ok(standing)
     }

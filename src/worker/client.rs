@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use reqwest::{Method, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -10,14 +12,15 @@ use tokio::time::Instant;
 
 use crate::domain::wire::{RecordsReply, RecordsRequest};
 use crate::domain::{DependencyError, Secret, Trouble};
+use crate::jobs::WorkerName;
 use crate::jobs::lease::{LeaseError, Standing};
 use crate::jobs::ledger::{Held, Report};
 use crate::jobs::wire::{
-    ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, Joined, LeaseReply, LeaseRequest, LogsRequest,
-    ResultRequest, StandingReply,
+    ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, Joined, LeaseReply, LeaseRequest, LogsRequest, MAX_LINES,
+    ResultRequest, StandingReply, plain, within_bounds,
 };
 use crate::pipeline::Timings;
-use crate::resilience::{Guard, WaitBoard};
+use crate::resilience::{Guard, Retryable, WaitBoard, parse_retry_after};
 
 /// Its name among what a worker waits for.
 const SERVICE: &str = "service";
@@ -26,6 +29,12 @@ const SERVICE: &str = "service";
 const PATIENCE: Duration = Duration::from_mins(10);
 /// One request.
 const TIMEOUT: Duration = Duration::from_secs(30);
+/// A request for work: the service holds it for up to ten seconds while there is none.
+const LEASE_TIMEOUT: Duration = Duration::from_secs(20);
+/// The shortest pause between two tries of a heartbeat: leases may last one second.
+const SHORTEST_BEAT: Duration = Duration::from_millis(150);
+/// Tries of one heartbeat that may be under way at once.
+const MAX_BEATS: u32 = 4;
 /// Bytes of a reply: the largest lease, with metadata.
 const MOST_REPLY: usize = 64 * 1024 * 1024;
 
@@ -75,7 +84,7 @@ impl ServiceClient {
         if settings.token.is_empty() {
             return Err("GLIMPSE_WORKER_TOKEN is not set: it is the `worker_token` of the job's submission".to_owned());
         }
-        let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).timeout(TIMEOUT);
+        let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(5));
         let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
         let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         let http = if loopback { http.no_proxy() } else { http };
@@ -106,61 +115,106 @@ impl ServiceClient {
     /// Introduces the worker; waits for the job's turn.
     pub(super) async fn join(&self, request: &JoinRequest) -> Result<Joined, LeaseError> {
         loop {
-            match self.call(Method::POST, &["workers", self.name()], request).await? {
+            match self.call(TIMEOUT, &["workers", self.name()], request).await? {
                 JoinReply::Joined(joined) => return Ok(*joined),
                 JoinReply::Wait { wait_ms } => tokio::time::sleep(Duration::from_millis(wait_ms)).await,
             }
         }
     }
 
-    pub(super) async fn lease(&self) -> Result<LeaseReply, LeaseError> {
-        self.call(Method::POST, &["leases"], &LeaseRequest { worker: self.name().to_owned() }).await
+    /// Introduces the worker once more, to a service that was started again. Asks once; says how long to wait if the job's
+    /// turn has not come.
+    pub(super) async fn introduce(
+        &self,
+        request: &JoinRequest,
+        timeout: Duration,
+    ) -> Result<Option<Duration>, LeaseError> {
+        match self.once(timeout.max(SHORTEST_BEAT), &["workers", self.name()], request).await? {
+            JoinReply::Joined(_) => Ok(None),
+            JoinReply::Wait { wait_ms } => Ok(Some(Duration::from_millis(wait_ms))),
+        }
     }
 
-    pub(super) async fn heartbeat(&self, held: Vec<Held>, timings: Timings) -> Result<Standing, LeaseError> {
+    pub(super) async fn lease(&self, held: Vec<Held>) -> Result<LeaseReply, LeaseError> {
+        self.call(LEASE_TIMEOUT, &["leases"], &LeaseRequest { worker: self.worker()?, held: Some(held) }).await
+    }
+
+    /// A try that is not answered after `pause` is no longer relied upon: the next begins, and the first answer counts. So a
+    /// connection that hangs, a slow service, or one that was away for a moment, costs no lease.
+    pub(super) async fn heartbeat(
+        &self,
+        held: Vec<Held>,
+        timings: Timings,
+        pause: Duration,
+    ) -> Result<Standing, LeaseError> {
         // What it waits for but the service itself, which would not hear of it.
         let waiting = self.board.all().into_iter().filter(|waiting| waiting.dependency != SERVICE);
         let waiting_on = waiting.min_by_key(|waiting| waiting.since).map(Into::into);
-        let request = HeartbeatRequest { worker: self.name().to_owned(), held, waiting_on, timings: Some(timings) };
-        let reply: StandingReply = self.call(Method::POST, &["heartbeat"], &request).await?;
-        Ok(reply.into())
+        let request = HeartbeatRequest { worker: self.worker()?, held, waiting_on, timings: Some(timings) };
+        let (pause, until) = (pause.max(SHORTEST_BEAT), Instant::now() + PATIENCE);
+        let mut tries = FuturesUnordered::new();
+        loop {
+            if tries.len() < MAX_BEATS as usize {
+                tries.push(self.once::<_, StandingReply>(pause * MAX_BEATS, &["heartbeat"], &request));
+            }
+            let next = Instant::now() + pause;
+            while let Ok(answer) = tokio::time::timeout_at(next, first_of(&mut tries)).await {
+                match answer {
+                    Ok(reply) => return Ok(reply.into()),
+                    Err(error) if error.is_retryable() && Instant::now() < until => {
+                        tracing::debug!(%error, "a heartbeat failed");
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
     }
 
-    pub(super) async fn report(&self, report: Report, timings: Option<Timings>) -> Result<Standing, LeaseError> {
-        let Report { batch, attempt, outcomes } = report;
-        let request = ResultRequest { worker: self.name().to_owned(), attempt, outcomes, timings };
-        let reply: StandingReply =
-            self.call(Method::POST, &["batches", &batch.to_string(), "result"], &request).await?;
+    pub(super) async fn report(
+        &self,
+        report: Report,
+        held: Vec<Held>,
+        timings: Option<Timings>,
+    ) -> Result<Standing, LeaseError> {
+        let Report { batch, attempt, outcomes } = within_bounds(report);
+        let request = ResultRequest { worker: self.worker()?, attempt, outcomes, held: Some(held), timings };
+        let reply: StandingReply = self.call(TIMEOUT, &["batches", &batch.to_string(), "result"], &request).await?;
         Ok(reply.into())
     }
 
     pub(super) async fn log(&self, lines: Vec<String>) -> Result<(), LeaseError> {
-        let request = LogsRequest { worker: self.name().to_owned(), lines };
-        self.call::<_, serde_json::Value>(Method::POST, &["logs"], &request).await.map(drop)
+        let lines = lines.iter().take(MAX_LINES).map(|line| plain(line)).collect();
+        let request = LogsRequest { worker: self.worker()?, lines };
+        self.call::<_, serde_json::Value>(TIMEOUT, &["logs"], &request).await.map(drop)
     }
 
     pub(super) async fn exit(&self, rc: i64) -> Result<(), LeaseError> {
         let path = ["workers", self.name(), "exit"];
-        self.call::<_, serde_json::Value>(Method::POST, &path, &ExitRequest { rc }).await.map(drop)
+        self.call::<_, serde_json::Value>(TIMEOUT, &path, &ExitRequest { rc }).await.map(drop)
     }
 
     pub(super) async fn records(&self, request: &RecordsRequest) -> Result<RecordsReply, LeaseError> {
-        self.call(Method::POST, &["records"], request).await
+        self.call(TIMEOUT, &["records"], request).await
+    }
+
+    /// The name, as a service that takes the worker knows it.
+    fn worker(&self) -> Result<WorkerName, LeaseError> {
+        WorkerName::parse(self.name()).map_err(|invalid| LeaseError::Refused(invalid.to_string()))
     }
 
     async fn call<B: Serialize + Sync, R: DeserializeOwned>(
         &self,
-        method: Method,
+        timeout: Duration,
         path: &[&str],
         body: &B,
     ) -> Result<R, LeaseError> {
         let until = Instant::now() + PATIENCE;
-        self.guard.call_while(|_| Instant::now() < until, || self.once(method.clone(), path, body)).await
+        self.guard.call_while(|_| Instant::now() < until, || self.once(timeout, path, body)).await
     }
 
     async fn once<B: Serialize + Sync, R: DeserializeOwned>(
         &self,
-        method: Method,
+        timeout: Duration,
         path: &[&str],
         body: &B,
     ) -> Result<R, LeaseError> {
@@ -168,7 +222,8 @@ impl ServiceClient {
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().extend(["internal", "jobs", self.job()]).extend(path);
         }
-        let request = self.http.request(method, url).bearer_auth(self.settings.token.reveal()).json(body);
+        let request = self.http.request(Method::POST, url).timeout(timeout);
+        let request = request.bearer_auth(self.settings.token.reveal()).json(body);
         let response = request.send().await.map_err(away)?;
         let status = response.status();
         let retry_after = retry_after(&response);
@@ -190,6 +245,14 @@ impl ServiceClient {
     }
 }
 
+/// The first that ends; never returns if there is none.
+async fn first_of<T>(tries: &mut FuturesUnordered<impl Future<Output = T>>) -> T {
+    match tries.next().await {
+        Some(ended) => ended,
+        None => std::future::pending().await,
+    }
+}
+
 fn trouble(trouble: Trouble, detail: String) -> LeaseError {
     DependencyError { dependency: SERVICE.to_owned(), trouble, detail }.into()
 }
@@ -200,8 +263,8 @@ fn away(error: reqwest::Error) -> LeaseError {
 }
 
 fn retry_after(response: &Response) -> Duration {
-    let asked = response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
-    Duration::from_secs(asked.unwrap_or(1)).min(Duration::from_secs(10))
+    let asked = response.headers().get("retry-after").and_then(|value| parse_retry_after(value.to_str().ok()?));
+    asked.unwrap_or(Duration::from_secs(1)).min(Duration::from_secs(10))
 }
 
 async fn bounded(mut response: Response) -> Result<Vec<u8>, LeaseError> {

@@ -17,6 +17,7 @@ use crate::jobs::lease::{LeaseBroker, LeaseError};
 use crate::jobs::wire::{JoinRequest, PROTOCOL, VERSION};
 use crate::jobs::{Ended, Pool, PoolError};
 use crate::pipeline::{Leave, Pipeline, Run, RunError, Stages};
+use crate::resilience::Retryable;
 
 pub use broker::ServiceBroker;
 pub use client::{ServiceClient, WorkerSettings};
@@ -56,6 +57,26 @@ pub enum WorkerError {
     /// The chain.
     #[error(transparent)]
     Chain(#[from] RunError),
+}
+
+impl WorkerError {
+    /// Whether the same worker, started again with the same settings, would fail in the same way: the service refuses it, or
+    /// something else refuses the worker's settings.
+    pub fn is_of_settings(&self) -> bool {
+        match self {
+            Self::Service { source, .. } => match source {
+                LeaseError::Refused(_) => true,
+                LeaseError::Ledger(_)
+                | LeaseError::TooManyFailures { .. }
+                | LeaseError::Service(_)
+                | LeaseError::Stranger
+                | LeaseError::Over => false,
+            },
+            Self::Provider(error) | Self::Chain(RunError::Provider(error)) => !error.is_retryable(),
+            Self::Dependency(down) | Self::Chain(RunError::Dependency(down)) => !down.trouble.may_pass(),
+            Self::Chain(RunError::Space(_)) => true,
+        }
+    }
 }
 
 impl Worker {

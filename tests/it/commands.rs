@@ -129,7 +129,7 @@ impl Staying {
 
     /// The next line that begins so.
     pub(crate) fn line(&self, word: &str) -> String {
-        let mut output = self.output.lock().unwrap();
+        let mut output = self.output.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         output.by_ref().map(Result::unwrap).find(|line| line.starts_with(word)).unwrap()
     }
 

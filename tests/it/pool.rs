@@ -53,7 +53,7 @@ impl Scripted {
 
 #[async_trait]
 impl LeaseBroker for Scripted {
-    async fn lease(&self) -> Result<Offer, LeaseError> {
+    async fn lease(&self, _: Vec<Held>) -> Result<Offer, LeaseError> {
         let at = self.given.fetch_add(2, Ordering::SeqCst);
         // What was granted is on its way.
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -78,7 +78,8 @@ impl LeaseBroker for Scripted {
         if answers.is_empty() { Ok(Standing::default()) } else { answers.remove(0) }
     }
 
-    async fn report(&self, reports: Vec<Report>) -> Result<Standing, LeaseError> {
+    async fn report(&self, reports: Vec<Report>, held: Vec<Held>) -> Result<Standing, LeaseError> {
+        assert!(reports.iter().all(|report| held.iter().any(|held| held.batch == report.batch)), "{held:?}");
         let tickets = reports.iter().flat_map(|report| {
             assert!(report.outcomes.iter().all(|outcome| outcome.ticket / 2 == report.batch), "{report:?}");
             report.outcomes.iter().map(|outcome| outcome.ticket)

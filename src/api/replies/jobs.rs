@@ -140,8 +140,9 @@ pub struct WaitingReply {
     pub dependency: String,
     /// RFC 3339.
     pub since: String,
-    /// RFC 3339.
-    pub next_try: String,
+    /// RFC 3339. Absent if there is nothing to be tried: a job that waits for workers goes on when one comes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_try: Option<String>,
     /// What goes on, in words.
     pub message: String,
 }
@@ -255,7 +256,7 @@ impl From<JobView> for JobReply {
                 },
                 dependency: waiting.dependency,
                 since: Timestamp::from(waiting.since).to_string(),
-                next_try: Timestamp::from(waiting.next_try).to_string(),
+                next_try: waiting.next_try.map(|moment| Timestamp::from(moment).to_string()),
             }),
             workers: workers.into_iter().map(WorkerReply::from).collect(),
             stages: stages.map(|stages| {

@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::EmbedError;
 use crate::domain::{DependencyError, Secret, Trouble, with_causes};
+use crate::resilience::parse_retry_after;
 
 /// A connection is closed after this long without use: uvicorn, under which most of these services run, hangs up after
 /// five seconds, and a request that meets its hanging up is lost. While a job runs no connection is idle that long.
@@ -166,7 +167,7 @@ impl Service {
             return body.map_err(|error| NoAnswer { status: Some(status), error });
         }
         let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-        let retry_after = header(RETRY_AFTER).and_then(status::retry_after);
+        let retry_after = header(RETRY_AFTER).and_then(parse_retry_after);
         // However the reading of its words ends, the status is the answer.
         let words = beginning(response, ERROR_BYTES).await;
         Err(NoAnswer { status: Some(status), error: status::error(self.name, status, retry_after, &words) })

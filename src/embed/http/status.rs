@@ -1,6 +1,6 @@
 //! What a reply that is no success means: the input's fault, the settings', or the service's own.
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use reqwest::StatusCode;
 
@@ -9,9 +9,6 @@ use crate::domain::Trouble;
 
 /// When a service that is busy does not say when to come back.
 const SOON: Duration = Duration::from_secs(1);
-const SHORTEST: Duration = Duration::from_millis(100);
-/// However long a service asks us to wait.
-const LONGEST: Duration = Duration::from_mins(5);
 /// Characters of its words that are kept.
 const WORDS: usize = 300;
 
@@ -39,18 +36,6 @@ pub(super) fn error(name: &str, status: StatusCode, retry_after: Option<Duration
         _ => Trouble::Refused,
     };
     failed(name, trouble, detail).into()
-}
-
-/// `Retry-After`: seconds or an HTTP date (RFC 9110, 10.2.3), bounded.
-pub(super) fn retry_after(value: &str) -> Option<Duration> {
-    let value = value.trim();
-    let wait = if let Ok(seconds) = value.parse::<u64>() {
-        Duration::from_secs(seconds)
-    } else {
-        let date = httpdate::parse_http_date(value).ok()?;
-        date.duration_since(SystemTime::now()).unwrap_or(Duration::ZERO)
-    };
-    Some(wait.clamp(SHORTEST, LONGEST))
 }
 
 /// A body as one short line for the log.
@@ -100,18 +85,5 @@ mod tests {
         assert!(!secret.to_string().contains("/srv"), "{secret}");
         assert_eq!(words(b"  a\r\n\tb\x1b[31m "), "a b [31m");
         assert_eq!(words("ä".repeat(1000).as_bytes()).chars().count(), WORDS + 1);
-    }
-
-    #[test]
-    fn a_wait_is_read_in_seconds_and_as_a_date_and_is_bounded() {
-        assert_eq!(retry_after(" 7 "), Some(Duration::from_secs(7)));
-        assert_eq!(retry_after("0"), Some(SHORTEST));
-        assert_eq!(retry_after("99999999"), Some(LONGEST));
-        assert_eq!(retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(SHORTEST));
-        let ahead = retry_after(&httpdate::fmt_http_date(SystemTime::now() + Duration::from_mins(1))).unwrap();
-        assert!((50..=60).contains(&ahead.as_secs()), "{ahead:?}");
-        for nonsense in ["", "soon", "-1", "1.5"] {
-            assert_eq!(retry_after(nonsense), None, "{nonsense}");
-        }
     }
 }

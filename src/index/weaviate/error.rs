@@ -10,11 +10,10 @@ use super::NAME;
 use crate::domain::{CollectionName, DependencyError, Trouble, with_causes};
 use crate::index::IndexError;
 use crate::index::learned::{message_limit, number};
+use crate::resilience::parse_retry_after;
 
 /// When a server that is busy does not say when to come back.
 const SOON: Duration = Duration::from_secs(1);
-/// However long it asks us to wait.
-const LONGEST: Duration = Duration::from_mins(5);
 /// Characters of its words that are kept.
 const WORDS: usize = 300;
 
@@ -119,12 +118,7 @@ const REFUSALS: [&str; 5] = ["extract auth", "unauthorized", "forbidden", "vecto
 
 fn retry_after_of(status: &Status) -> Duration {
     let told = status.metadata().get("retry-after").and_then(|value| value.to_str().ok());
-    told.and_then(retry_after).unwrap_or(SOON)
-}
-
-/// `Retry-After` in seconds, bounded. Its form as a date is not worth a clock here.
-fn retry_after(value: &str) -> Option<Duration> {
-    value.trim().parse().ok().map(|seconds| Duration::from_secs(seconds).clamp(SOON, LONGEST))
+    told.and_then(parse_retry_after).unwrap_or(SOON)
 }
 
 /// A status as a line for the log, without its metadata.
@@ -134,7 +128,7 @@ pub(super) fn describe(status: &Status) -> String {
 
 /// A REST reply that is no success, with its `Retry-After` and the beginning of its body.
 pub(super) fn of_http(status: StatusCode, wait: Option<&str>, body: &[u8]) -> IndexError {
-    let wait = wait.and_then(retry_after);
+    let wait = wait.and_then(parse_retry_after);
     let trouble = match status {
         StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => Trouble::TimedOut,
         StatusCode::TOO_MANY_REQUESTS => Trouble::Busy { retry_after: wait.unwrap_or(SOON) },

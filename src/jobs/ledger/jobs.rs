@@ -89,17 +89,25 @@ impl Ledger {
         busy: Vec<CollectionName>,
         full: Vec<Executor>,
     ) -> Result<Option<JobRecord>, SqliteError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM jobs WHERE state IN ('RUNNING', 'PENDING') ORDER BY state = 'PENDING', id LIMIT 1000"
-        );
+        let running: Vec<String> = running.iter().map(JobId::to_string).collect();
+        let busy: Vec<String> = busy.iter().map(CollectionName::to_string).collect();
+        let full: Vec<&str> = full.into_iter().map(Executor::as_str).collect();
         self.db
             .call(move |db| {
-                let mut statement = db.prepare_cached(&sql)?;
-                for job in statement.query_map((), read)? {
-                    let job = job?;
-                    let waits = busy.contains(&job.spec.collection) || full.contains(&job.spec.executor);
-                    if !running.contains(&job.id) && !waits {
-                        return Ok(Some(job));
+                let (running, busy, full) = (to_json(&running)?, to_json(&busy)?, to_json(&full)?);
+                // One state after the other, so that the index gives the ids in their order and ends at the first.
+                for state in [JobState::Running, JobState::Pending] {
+                    let next: Option<String> = db
+                        .prepare_cached(
+                            "SELECT id FROM jobs INDEXED BY jobs_waiting WHERE state = ?1
+                             AND id NOT IN (SELECT value FROM json_each(?2))
+                             AND collection NOT IN (SELECT value FROM json_each(?3))
+                             AND executor NOT IN (SELECT value FROM json_each(?4)) ORDER BY id LIMIT 1",
+                        )?
+                        .query_row(params![state.as_str(), running, busy, full], |row| row.get(0))
+                        .optional()?;
+                    if let Some(id) = next {
+                        return one(db, &id);
                     }
                 }
                 Ok(None)
@@ -234,4 +242,41 @@ pub(super) fn parsed<T>(row: &Row<'_>, column: usize, parse: impl Fn(&str) -> Op
 
 pub(super) fn to_json<T: serde::Serialize>(value: &T) -> rusqlite::Result<String> {
     serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::ledger::fixture;
+
+    #[tokio::test]
+    async fn a_job_that_can_begin_is_found_behind_any_number_of_jobs_that_cannot() {
+        let folder = tempfile::tempdir().unwrap();
+        let ledger = Ledger::open(folder.path()).unwrap();
+        let of = |executor: Executor, collection: &str| {
+            let mut job = fixture::job(executor);
+            job.spec.collection = CollectionName::parse(collection).unwrap();
+            job
+        };
+        let running = of(Executor::Ray, "running");
+        assert!(ledger.enqueue(&running, 10_000).await.unwrap() && ledger.begin(running.id).await.unwrap());
+        let mut jobs: Vec<_> = (0..1_100).map(|_| of(Executor::Ray, "c")).collect();
+        jobs.extend((0..1_100).map(|_| of(Executor::Local, "busy")));
+        let free = [of(Executor::Local, "free"), of(Executor::Local, "free")];
+        jobs.extend(free.clone());
+        for job in &jobs {
+            assert!(ledger.enqueue(job, 10_000).await.unwrap());
+        }
+        let busy = || vec![CollectionName::parse("busy").unwrap()];
+        let next = async |running: Vec<JobId>, full: Vec<Executor>| {
+            ledger.next_job(running, busy(), full).await.unwrap().map(|job| job.id)
+        };
+        assert_eq!(next(vec![], vec![Executor::Ray]).await, Some(free[0].id), "the longest waiting of those");
+        assert_eq!(next(vec![], vec![]).await, Some(running.id), "what an earlier process left running comes first");
+        assert_eq!(next(vec![running.id], vec![]).await, Some(jobs[0].id));
+        assert_eq!(next(vec![], vec![Executor::Ray, Executor::Local]).await, None);
+        // A job that went to another executor is one of that.
+        ledger.hand_over(jobs[0].id, Executor::Local, None).await.unwrap();
+        assert_eq!(next(vec![], vec![Executor::Ray]).await, Some(jobs[0].id));
+    }
 }

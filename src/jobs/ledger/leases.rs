@@ -51,6 +51,15 @@ pub struct Renewed {
     pub gone: Vec<i64>,
 }
 
+/// The leases that a request of a worker prolongs.
+#[derive(Clone, Debug)]
+pub struct Prolong {
+    /// The leases that the worker names; `None`: every lease that the ledger knows it to hold.
+    pub held: Option<Vec<Held>>,
+    /// Until that moment, in Unix milliseconds.
+    pub until: i64,
+}
+
 impl Ledger {
     /// Leases the next batch of a job to a worker, until that moment (Unix milliseconds; `None`: as long as this process
     /// lives).
@@ -70,6 +79,52 @@ impl Ledger {
             .await
     }
 
+    /// Leases the next batch of a job to a worker elsewhere and prolongs the leases that it holds. If `unanswered` is still
+    /// its lease, the worker gets that one again: the reply that granted it was lost.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn lease_and_prolong(
+        &self,
+        job: JobId,
+        worker: &str,
+        unanswered: Option<Held>,
+        prolong: Prolong,
+    ) -> Result<Leased, SqliteError> {
+        let worker = worker.to_owned();
+        self.db
+            .call(move |db| {
+                let job = job.to_string();
+                let all = db.transaction()?;
+                prolong_leases(&all, &job, &worker, &prolong)?;
+                let again = match unanswered {
+                    Some(held) => lease_again(&all, &job, &worker, held, prolong.until)?,
+                    None => None,
+                };
+                let leased = match again {
+                    Some(batch) => Leased::Batch(batch),
+                    None => lease(&all, &job, &worker, Some(prolong.until))?,
+                };
+                all.commit()?;
+                Ok(leased)
+            })
+            .await
+    }
+
+    /// Whether that lease of a job is the worker's.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn holds(&self, job: JobId, worker: &str, held: Held) -> Result<bool, SqliteError> {
+        let worker = worker.to_owned();
+        self.db
+            .call(move |db| {
+                let all = db.transaction()?;
+                holds(&all, &job.to_string(), &worker, held.batch, held.attempt)
+            })
+            .await
+    }
+
     /// Prolongs the leases that a worker says it holds; says which of them are not its own any more.
     ///
     /// # Errors
@@ -78,24 +133,33 @@ impl Ledger {
         let worker = worker.to_owned();
         self.db
             .call(move |db| {
-                let job = job.to_string();
                 let all = db.transaction()?;
-                let mut found = Renewed::default();
-                for Held { batch, attempt } in held {
-                    let renewed = all
-                        .prepare_cached(
-                            "UPDATE batches SET until = ?5
-                             WHERE id = ?1 AND job = ?2 AND state = 'leased' AND worker = ?3 AND attempt = ?4",
-                        )?
-                        .execute(params![batch, job, worker, attempt, until])?;
-                    match renewed {
-                        0 if exists(&all, batch)? => found.lost.push(batch),
-                        0 => found.gone.push(batch),
-                        _ => {}
-                    }
-                }
+                let prolong = Prolong { held: Some(held), until };
+                let found = prolong_leases(&all, &job.to_string(), &worker, &prolong)?;
                 all.commit()?;
                 Ok(found)
+            })
+            .await
+    }
+
+    /// Of these objects those that an item under lease may be a copy of.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn twins_among(&self, job: JobId, uris: Vec<ImageUri>) -> Result<Vec<ImageUri>, SqliteError> {
+        self.db
+            .call(move |db| {
+                let mut twins = Vec::new();
+                for uri in uris {
+                    let is_twin = db
+                        .prepare_cached(
+                            "SELECT 1 FROM batches JOIN items ON items.batch = batches.id
+                             WHERE batches.job = ?1 AND state = 'leased' AND items.twin = ?2 LIMIT 1",
+                        )?
+                        .exists(params![job.to_string(), uri.as_str()])?;
+                    twins.extend(is_twin.then_some(uri));
+                }
+                Ok(twins)
             })
             .await
     }
@@ -126,13 +190,13 @@ impl Ledger {
         self.db.call(move |db| recall(db, &job.to_string())).await
     }
 
-    /// Gives every lease of a job that can run out until that moment: nobody could renew one while the service was away.
+    /// Gives every lease of a job that can run out until that moment: nobody could renew one while the service was away. An
+    /// `until` of the process before may be of a clock that was ahead, so it is not kept.
     ///
     /// # Errors
     /// [`SqliteError`]
     pub async fn prolong(&self, job: JobId, until: i64) -> Result<(), SqliteError> {
-        let prolong =
-            "UPDATE batches SET until = max(until, ?2) WHERE job = ?1 AND state = 'leased' AND until IS NOT NULL";
+        let prolong = "UPDATE batches SET until = ?2 WHERE job = ?1 AND state = 'leased' AND until IS NOT NULL";
         self.db.call(move |db| db.execute(prolong, params![job.to_string(), until]).map(drop)).await
     }
 
@@ -242,6 +306,53 @@ pub(super) fn recall(db: &Connection, job: &str) -> rusqlite::Result<()> {
     )?
     .execute([job])
     .map(drop)
+}
+
+/// Prolongs leases of a worker; says which of those that it names are not its own any more.
+pub(super) fn prolong_leases(
+    all: &Transaction<'_>,
+    job: &str,
+    worker: &str,
+    Prolong { held, until }: &Prolong,
+) -> rusqlite::Result<Renewed> {
+    let mut found = Renewed::default();
+    let Some(held) = held else {
+        all.prepare_cached(
+            "UPDATE batches SET until = ?3
+             WHERE job = ?1 AND state = 'leased' AND worker = ?2 AND until IS NOT NULL",
+        )?
+        .execute(params![job, worker, until])?;
+        return Ok(found);
+    };
+    for Held { batch, attempt } in held {
+        let renewed = all
+            .prepare_cached(
+                "UPDATE batches SET until = ?5
+                 WHERE id = ?1 AND job = ?2 AND state = 'leased' AND worker = ?3 AND attempt = ?4",
+            )?
+            .execute(params![batch, job, worker, attempt, until])?;
+        match renewed {
+            0 if exists(all, *batch)? => found.lost.push(*batch),
+            0 => found.gone.push(*batch),
+            _ => {}
+        }
+    }
+    Ok(found)
+}
+
+/// A lease that the worker has and does not know of.
+fn lease_again(
+    all: &Transaction<'_>,
+    job: &str,
+    worker: &str,
+    Held { batch, attempt }: Held,
+    until: i64,
+) -> rusqlite::Result<Option<Batch>> {
+    if !holds(all, job, worker, batch, attempt)? {
+        return Ok(None);
+    }
+    all.prepare_cached("UPDATE batches SET until = ?2 WHERE id = ?1")?.execute(params![batch, until])?;
+    Ok(Some(Batch { id: batch, attempt, tasks: tasks(all, job, batch)? }))
 }
 
 /// Whether that lease is still the worker's.

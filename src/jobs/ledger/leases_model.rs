@@ -70,6 +70,8 @@ pub(super) struct World {
     pub(super) counts: JobCounts,
     /// How often each image was leased as the only thing that its worker had.
     alone: HashMap<String, u32>,
+    /// Each lease that was granted, by batch and attempt: whose it is, and when it runs out, if it does.
+    granted: HashMap<(i64, u32), (usize, Option<i64>)>,
 }
 
 impl World {
@@ -90,7 +92,22 @@ impl World {
             uris: HashMap::new(),
             counts: JobCounts::default(),
             alone: HashMap::new(),
+            granted: HashMap::new(),
         }
+    }
+
+    /// What a request of a worker elsewhere prolongs: one names the leases that it holds, the other does not.
+    fn prolong(&mut self, worker: usize) -> Prolong {
+        let lease = |batch: &Batch| Held { batch: batch.id, attempt: batch.attempt };
+        let held: Option<Vec<Held>> = (worker == 1).then(|| self.workers[worker].believes.iter().map(lease).collect());
+        let until = self.now + LEASE;
+        for (&(batch, attempt), (whose, ends)) in &mut self.granted {
+            let is_named = held.as_ref().is_none_or(|held| held.contains(&Held { batch, attempt }));
+            if *whose == worker && is_named && ends.is_some() {
+                *ends = Some(until);
+            }
+        }
+        Prolong { held, until }
     }
 
     pub(super) async fn take(&mut self, step: Step) {
@@ -132,6 +149,8 @@ impl World {
             Step::Restart => {
                 self.ledger.end_local_leases().await.unwrap();
                 self.ledger.prolong(self.job, self.now + LEASE).await.unwrap();
+                let until = self.now + LEASE;
+                self.granted.values_mut().for_each(|(_, ends)| *ends = ends.map(|_| until));
             }
         }
     }
@@ -152,8 +171,14 @@ impl World {
     /// The last worker is the local one, whose leases do not run out.
     pub(super) async fn lease(&mut self, worker: usize) -> Leased {
         let until = (worker < 2).then_some(self.now + LEASE);
-        let leased = self.ledger.lease(self.job, WORKERS[worker], until).await.unwrap();
+        let leased = if worker < 2 {
+            let prolong = self.prolong(worker);
+            self.ledger.lease_and_prolong(self.job, WORKERS[worker], None, prolong).await.unwrap()
+        } else {
+            self.ledger.lease(self.job, WORKERS[worker], None).await.unwrap()
+        };
         if let Leased::Batch(batch) = &leased {
+            self.granted.insert((batch.id, batch.attempt), (worker, until));
             assert!(!batch.tasks.is_empty(), "an empty batch was leased");
             for task in &batch.tasks {
                 assert!(!self.counted.contains_key(&task.ticket), "what is done was leased again");
@@ -172,7 +197,14 @@ impl World {
 
     pub(super) async fn renew(&mut self, worker: usize) {
         let of = |batch: &Batch| Held { batch: batch.id, attempt: batch.attempt };
-        let held = self.workers[worker].believes.iter().map(of).collect();
+        let held: Vec<Held> = self.workers[worker].believes.iter().map(of).collect();
+        for Held { batch, attempt } in &held {
+            if let Some((whose, ends)) = self.granted.get_mut(&(*batch, *attempt))
+                && *whose == worker
+            {
+                *ends = Some(self.now + LEASE);
+            }
+        }
         let renewed = self.ledger.renew(self.job, WORKERS[worker], held, self.now + LEASE).await.unwrap();
         self.workers[worker].believes.retain(|batch| !renewed.lost.contains(&batch.id));
     }
@@ -182,8 +214,13 @@ impl World {
         let tickets: Vec<i64> = report.outcomes.iter().map(|outcome| outcome.ticket).collect();
         let left_before = self.left().await;
         self.workers[worker].last = Some(report.clone());
-        let reported =
-            self.ledger.report(self.job, collection(), "s".into(), WORKERS[worker], vec![report]).await.unwrap();
+        let (name, reports) = (WORKERS[worker], vec![report]);
+        let reported = if worker < 2 {
+            let prolong = self.prolong(worker);
+            self.ledger.report_and_prolong(self.job, collection(), "s".into(), name, reports, prolong).await.unwrap()
+        } else {
+            self.ledger.report(self.job, collection(), "s".into(), name, reports).await.unwrap()
+        };
         let left = self.left().await;
         for ticket in tickets {
             if left_before.contains(&ticket) && !left.contains(&ticket) {
@@ -225,6 +262,20 @@ impl World {
             .await
             .unwrap();
         assert_eq!((strange, empty), (0, 0), "a suspect has company, or a batch has no items");
+        for (batch, attempt, worker, until) in self.leases().await {
+            let (whose, ends) = self.granted[&(batch, attempt)];
+            assert_eq!((worker.as_str(), until), (WORKERS[whose], ends), "a request prolonged too much, or too little");
+            assert!(until.is_none_or(|until| until > self.now), "a lease goes on beyond its end");
+        }
+    }
+
+    async fn leases(&self) -> Vec<(i64, u32, String, Option<i64>)> {
+        let all = self.ledger.db.call(|db| {
+            db.prepare("SELECT id, attempt, worker, until FROM batches WHERE state = 'leased'")?
+                .query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+                .collect::<rusqlite::Result<Vec<_>>>()
+        });
+        all.await.unwrap()
     }
 
     /// Two workers go on without further trouble: the job comes to its end, everything accounted for.

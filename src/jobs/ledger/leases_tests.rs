@@ -104,3 +104,61 @@ fn a_lease_that_ran_out_is_another_s_and_its_worker_hears_of_it() {
         assert_eq!(renewed, Renewed { lost: vec![], gone: vec![old.id] });
     });
 }
+
+#[test]
+fn a_worker_that_reports_in_time_keeps_every_lease_and_one_that_says_nothing_loses_them() {
+    run(async {
+        let mut world = World::new().await;
+        world.plan(8, 4).await;
+        let Leased::Batch(first) = world.lease(0).await else { panic!("nothing leased") };
+        let Leased::Batch(second) = world.lease(0).await else { panic!("nothing leased") };
+        for task in &first.tasks {
+            world.now += LEASE - 1;
+            let report = Report { batch: first.id, attempt: first.attempt, outcomes: vec![outcome(task, false)] };
+            world.report(0, report).await;
+            assert!(world.ledger.expire(world.job, world.now).await.unwrap().is_empty());
+            world.check().await;
+        }
+        // Nothing is to be had, and asking for it keeps what is held.
+        world.now += LEASE - 1;
+        assert!(matches!(world.lease(0).await, Leased::NothingYet));
+        world.now += LEASE - 1;
+        assert!(world.ledger.expire(world.job, world.now).await.unwrap().is_empty());
+        let held = Held { batch: second.id, attempt: second.attempt };
+        assert!(world.ledger.holds(world.job, WORKERS[0], held).await.unwrap());
+        world.now += 1;
+        assert_eq!(world.ledger.expire(world.job, world.now).await.unwrap(), ["a"]);
+        assert!(!world.ledger.holds(world.job, WORKERS[0], held).await.unwrap());
+    });
+}
+
+#[test]
+fn a_lease_whose_grant_was_not_answered_is_granted_again_as_the_same() {
+    run(async {
+        let mut world = World::new().await;
+        world.plan(8, 4).await;
+        let Leased::Batch(lost) = world.lease(0).await else { panic!("nothing leased") };
+        let unanswered = Held { batch: lost.id, attempt: lost.attempt };
+        let ask = || {
+            let prolong = Prolong { held: Some(vec![]), until: world.now + LEASE };
+            world.ledger.lease_and_prolong(world.job, WORKERS[0], Some(unanswered), prolong)
+        };
+        let Leased::Batch(again) = ask().await.unwrap() else { panic!("nothing leased") };
+        assert_eq!((again.id, again.attempt, again.tasks.len()), (lost.id, lost.attempt, 4));
+        world.ledger.bury(world.job, WORKERS[0]).await.unwrap();
+        let Leased::Batch(other) = ask().await.unwrap() else { panic!("nothing leased") };
+        assert_ne!((other.id, other.attempt), (lost.id, lost.attempt), "it is not the worker's any more");
+    });
+}
+
+#[test]
+fn after_a_start_a_lease_lasts_no_longer_than_others_although_the_clock_was_ahead_before() {
+    run(async {
+        let mut world = World::new().await;
+        world.plan(4, 4).await;
+        let ahead = world.now + 86_400_000;
+        world.ledger.lease(world.job, WORKERS[0], Some(ahead)).await.unwrap();
+        world.ledger.prolong(world.job, world.now + LEASE).await.unwrap();
+        assert_eq!(world.ledger.expire(world.job, world.now + LEASE).await.unwrap(), ["a"]);
+    });
+}

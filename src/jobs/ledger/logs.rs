@@ -79,6 +79,29 @@ impl Ledger {
             .await
     }
 
+    /// Adds a line to a job's log, unless the log has it already, or has `most` lines that begin as `kind` does; says whether
+    /// it did.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn log_once(&self, job: JobId, kind: &'static str, line: String, most: u32) -> Result<bool, SqliteError> {
+        let known = {
+            let (job, line) = (job.to_string(), line.clone());
+            self.db.call(move |db| {
+                db.prepare_cached(
+                    "SELECT count(*), coalesce(max(line = ?2), 0) FROM logs WHERE job = ?1 AND substr(line, 1, ?4) = ?3",
+                )?
+                .query_row(params![job, line, kind, kind.chars().count()], |row| Ok((row.get(0)?, row.get(1)?)))
+            })
+        };
+        let (count, has): (u32, bool) = known.await?;
+        if has || count >= most {
+            return Ok(false);
+        }
+        self.log(job, line).await?;
+        Ok(true)
+    }
+
     /// Lines of a job's log, each with its time: those after the one of that number, or without one the newest. 5,000 at most.
     ///
     /// # Errors

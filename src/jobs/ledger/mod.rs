@@ -28,7 +28,7 @@ use crate::sqlite::{Sqlite, SqliteError};
 
 pub use deaths::MOST_DEATHS_ALONE;
 pub use jobs::Finish;
-pub use leases::{Batch, Held, Leased, Renewed};
+pub use leases::{Batch, Held, Leased, Prolong, Renewed};
 pub use logs::{FailurePage, LogPage};
 pub use objects::Known;
 pub use placements::PlacementRow;

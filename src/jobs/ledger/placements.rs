@@ -18,25 +18,47 @@ pub struct PlacementRow {
     pub dealt_with: u64,
     /// Generations before it, in a row, that came to their end without any progress.
     pub fruitless: u32,
+    /// Counts up with each change of who works on the job; see [`Ledger::place`].
+    pub generation: u32,
 }
 
 impl Ledger {
-    /// Notes a new generation of a job's workers, with the digest of its token: the generation before is refused from now on,
-    /// and what it had is given back.
+    /// The generation of a job's workers: it counts up whenever a cluster is asked for new ones, and whenever the job goes to
+    /// another executor.
     ///
     /// # Errors
     /// [`SqliteError`]
-    pub async fn place(&self, job: JobId, sha256: String, fruitless: u32) -> Result<PlacementRow, SqliteError> {
+    pub async fn generation(&self, job: JobId) -> Result<u32, SqliteError> {
+        let sql = "SELECT generation FROM jobs WHERE id = ?1";
+        self.db.call(move |db| db.query_row(sql, [job.to_string()], |row| row.get(0))).await
+    }
+
+    /// Notes a new generation of a job's workers after `generation`, with the digest of its token: the generation before is
+    /// refused from now on, and what it had is given back. `None` if the job's generation is another one by now: somebody
+    /// gave the job to another executor meanwhile, and nothing is changed.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn place(
+        &self,
+        job: JobId,
+        sha256: String,
+        fruitless: u32,
+        generation: u32,
+    ) -> Result<Option<PlacementRow>, SqliteError> {
         self.db
             .call(move |db| {
                 let job = job.to_string();
                 let all = db.transaction()?;
-                let (generation, dealt_with): (u32, u64) = all.query_row(
-                    "UPDATE jobs SET worker_token = ?2, generation = generation + 1 WHERE id = ?1
-                     RETURNING generation, done + failed",
-                    params![job, sha256],
-                    |row| Ok((row.get(0)?, row.get(1)?)),
-                )?;
+                let placed: Option<(u32, u64)> = all
+                    .query_row(
+                        "UPDATE jobs SET worker_token = ?2, generation = generation + 1 WHERE id = ?1 AND generation = ?3
+                         RETURNING generation, done + failed",
+                        params![job, sha256, generation],
+                        |row| Ok((row.get(0)?, row.get(1)?)),
+                    )
+                    .optional()?;
+                let Some((generation, dealt_with)) = placed else { return Ok(None) };
                 let submission = format!("glimpse-{job}-g{generation}");
                 all.execute(
                     "INSERT OR REPLACE INTO placements(job, submission, dealt_with, fruitless) VALUES (?1, ?2, ?3, ?4)",
@@ -44,7 +66,7 @@ impl Ledger {
                 )?;
                 leases::recall(&all, &job)?;
                 all.commit()?;
-                Ok(PlacementRow { submission, submitted: false, dealt_with, fruitless })
+                Ok(Some(PlacementRow { submission, submitted: false, dealt_with, fruitless, generation }))
             })
             .await
     }
@@ -65,16 +87,20 @@ impl Ledger {
     pub async fn placement(&self, job: JobId) -> Result<Option<PlacementRow>, SqliteError> {
         self.db
             .call(move |db| {
-                db.prepare_cached("SELECT submission, submitted, dealt_with, fruitless FROM placements WHERE job = ?1")?
-                    .query_row([job.to_string()], |row| {
-                        Ok(PlacementRow {
-                            submission: row.get(0)?,
-                            submitted: row.get(1)?,
-                            dealt_with: row.get(2)?,
-                            fruitless: row.get(3)?,
-                        })
+                db.prepare_cached(
+                    "SELECT submission, submitted, dealt_with, fruitless, generation
+                     FROM placements JOIN jobs ON jobs.id = placements.job WHERE job = ?1",
+                )?
+                .query_row([job.to_string()], |row| {
+                    Ok(PlacementRow {
+                        submission: row.get(0)?,
+                        submitted: row.get(1)?,
+                        dealt_with: row.get(2)?,
+                        fruitless: row.get(3)?,
+                        generation: row.get(4)?,
                     })
-                    .optional()
+                })
+                .optional()
             })
             .await
     }
@@ -135,18 +161,17 @@ mod tests {
     async fn each_generation_has_an_id_of_its_own_and_takes_back_what_the_one_before_had_as_no_death() {
         let (_folder, ledger, job) = of_one_batch().await;
         assert_eq!(ledger.placement(job).await.unwrap(), None);
-        let first = ledger.place(job, "digest".into(), 0).await.unwrap();
+        let first = ledger.place(job, "digest".into(), 0, 0).await.unwrap().unwrap();
         assert_eq!(first.submission, format!("glimpse-{job}-g1"));
         assert_eq!(ledger.placement(job).await.unwrap(), Some(first));
         ledger.placed(job).await.unwrap();
         assert!(ledger.placement(job).await.unwrap().unwrap().submitted);
         assert!(matches!(ledger.lease(job, "one", Some(i64::MAX)).await.unwrap(), Leased::Batch(_)));
 
-        let second = ledger.place(job, "another".into(), 1).await.unwrap();
-        assert_eq!(
-            second,
-            PlacementRow { submission: format!("glimpse-{job}-g2"), submitted: false, dealt_with: 0, fruitless: 1 }
-        );
+        let second = ledger.place(job, "another".into(), 1, 1).await.unwrap().unwrap();
+        let submission = format!("glimpse-{job}-g2");
+        let expected = PlacementRow { submission, submitted: false, dealt_with: 0, fruitless: 1, generation: 2 };
+        assert_eq!(second, expected);
         assert_eq!(ledger.worker_token(job).await.unwrap().as_deref(), Some("another"));
         let Leased::Batch(batch) = ledger.lease(job, "two", Some(i64::MAX)).await.unwrap() else { panic!("held") };
         assert_eq!((batch.attempt, batch.tasks.len()), (2, 1));
@@ -158,13 +183,17 @@ mod tests {
     #[tokio::test]
     async fn a_job_that_is_handed_over_forgets_its_workers_and_a_finished_one_is_not() {
         let (_folder, ledger, job) = of_one_batch().await;
-        let placed = ledger.place(job, "digest".into(), 0).await.unwrap();
+        let placed = ledger.place(job, "digest".into(), 0, 0).await.unwrap().unwrap();
         ledger.lease(job, "one", Some(i64::MAX)).await.unwrap();
         let over = ledger.hand_over(job, Executor::Local, None).await.unwrap();
         assert_eq!(over, Some(Some(placed.submission)));
         assert_eq!(ledger.job(job).await.unwrap().unwrap().spec.executor, Executor::Local);
         assert_eq!((ledger.worker_token(job).await.unwrap(), ledger.placement(job).await.unwrap()), (None, None));
         assert_eq!(ledger.held(job).await.unwrap(), []);
+        // A cluster's keeper that has not noticed yet takes nothing away from the new executor.
+        let late = ledger.place(job, "late".into(), 0, placed.generation).await.unwrap();
+        assert_eq!((late, ledger.worker_token(job).await.unwrap()), (None, None));
+        assert_eq!(ledger.placement(job).await.unwrap(), None);
         assert_eq!(ledger.hand_over(job, Executor::Workers, Some("t".into())).await.unwrap(), Some(None));
         let finish = Finish { state: JobState::Stopped, message: None, summary: None };
         ledger.finish(job, finish).await.unwrap();

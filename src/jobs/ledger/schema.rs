@@ -161,8 +161,14 @@ CREATE TABLE placements(
 ) WITHOUT ROWID;
 ";
 
+/// Who works on a job, read from its spec, and an index from which the next waiting job is chosen without reading a spec.
+const WAITING: &str = "
+ALTER TABLE jobs ADD COLUMN executor TEXT GENERATED ALWAYS AS (coalesce(json_extract(spec, '$.executor'), 'local')) VIRTUAL;
+CREATE INDEX jobs_waiting ON jobs(state, id, executor, collection);
+";
+
 /// The version of a ledger is the number of steps that it has behind it.
-const STEPS: [&str; 6] = [FIRST, HOLDERS, METADATA, LEASES, MIRROR, PLACEMENTS];
+const STEPS: [&str; 7] = [FIRST, HOLDERS, METADATA, LEASES, MIRROR, PLACEMENTS, WAITING];
 
 /// Takes the steps that the file has not taken yet.
 pub(super) fn bring_up(db: &mut Connection) -> rusqlite::Result<()> {

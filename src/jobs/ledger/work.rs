@@ -3,6 +3,7 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
+use super::leases::{Prolong, Renewed};
 use super::{Ledger, jobs, leases, metadata, objects};
 use crate::domain::{CollectionName, Holders, ImageUri, ItemFailure, JobCounts, JobId};
 use crate::jobs::tally;
@@ -29,6 +30,8 @@ pub struct Reported {
     pub accepted: u64,
     /// Batches of it that the worker does not hold any more.
     pub lost: Vec<i64>,
+    /// What became of the leases that it named as held.
+    pub renewed: Renewed,
 }
 
 impl Ledger {
@@ -48,12 +51,45 @@ impl Ledger {
         worker: &str,
         reports: Vec<Report>,
     ) -> Result<Reported, SqliteError> {
+        self.take_reports(job, collection, space, worker, reports, None).await
+    }
+
+    /// The same for a worker elsewhere: its report prolongs the leases that it holds, in the same transaction.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn report_and_prolong(
+        &self,
+        job: JobId,
+        collection: CollectionName,
+        space: String,
+        worker: &str,
+        reports: Vec<Report>,
+        prolong: Prolong,
+    ) -> Result<Reported, SqliteError> {
+        self.take_reports(job, collection, space, worker, reports, Some(prolong)).await
+    }
+
+    async fn take_reports(
+        &self,
+        job: JobId,
+        collection: CollectionName,
+        space: String,
+        worker: &str,
+        reports: Vec<Report>,
+        prolong: Option<Prolong>,
+    ) -> Result<Reported, SqliteError> {
         let worker = worker.to_owned();
         self.db
             .call(move |db| {
                 let job = job.to_string();
                 let all = db.transaction()?;
                 let (mut done, mut copied, mut failed, mut lost) = (0_u64, 0_u64, Vec::new(), Vec::new());
+                // Before the reports: a batch that they finish is not told as one that others have finished.
+                let renewed = match &prolong {
+                    Some(prolong) => leases::prolong_leases(&all, &job, &worker, prolong)?,
+                    None => Renewed::default(),
+                };
                 for Report { batch, attempt, outcomes } in reports {
                     let held = leases::holds(&all, &job, &worker, batch, attempt)?;
                     for outcome in outcomes {
@@ -96,7 +132,7 @@ impl Ledger {
                 tally::items(tally::Fate::Done, done);
                 tally::copied(copied);
                 tally::failures(&failed);
-                Ok(Reported { counts, accepted: done + failed.len() as u64, lost })
+                Ok(Reported { counts, accepted: done + failed.len() as u64, lost, renewed })
             })
             .await
     }

@@ -16,6 +16,10 @@ use crate::jobs::progress::Live;
 /// How often it is looked whether a lease has run out.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// After a start of the service every lease lasts at least this long: its workers may notice only after a pause that it is
+/// back.
+const SHORTEST_GRACE: Duration = Duration::from_secs(10);
+
 /// Watches over the leases of one job.
 pub(in crate::jobs) struct Elsewhere {
     pub(in crate::jobs) ledger: Ledger,
@@ -32,7 +36,7 @@ impl Elsewhere {
     /// Until nothing is left; after a stop until the workers have given back or reported what they had.
     pub(in crate::jobs) async fn watch(&self) -> Result<(), LeaseError> {
         let (job, stop) = (self.job.id, &self.live.stop);
-        self.ledger.prolong(job, self.clock.after(self.lease)).await?;
+        self.ledger.prolong(job, self.clock.after(self.lease.max(SHORTEST_GRACE))).await?;
         loop {
             // Listening begins before looking: a report in between is not missed.
             let reported = self.live.more.notified();
@@ -56,6 +60,7 @@ impl Elsewhere {
                 let line =
                     format!("worker {worker} was not heard of for {} s; others get what it had", self.lease.as_secs());
                 self.ledger.log(job, line).await?;
+                self.live.more.notify_waiters();
             }
         }
     }

@@ -26,7 +26,7 @@ pub(in crate::jobs) struct LocalBroker {
 
 #[async_trait]
 impl LeaseBroker for LocalBroker {
-    async fn lease(&self) -> Result<Offer, LeaseError> {
+    async fn lease(&self, _: Vec<Held>) -> Result<Offer, LeaseError> {
         loop {
             // Listening begins before asking: a page planned in between is not missed.
             let more = self.more.notified();
@@ -42,7 +42,7 @@ impl LeaseBroker for LocalBroker {
         Ok(Standing::default())
     }
 
-    async fn report(&self, reports: Vec<Report>) -> Result<Standing, LeaseError> {
+    async fn report(&self, reports: Vec<Report>, _: Vec<Held>) -> Result<Standing, LeaseError> {
         let (job, collection) = (self.job.id, self.job.spec.collection.clone());
         let reported = self.ledger.report(job, collection, self.space.clone(), LOCAL, reports).await?;
         self.live.count(&reported.counts);

@@ -109,7 +109,7 @@ fn batches(shared: Arc<Shared>) -> impl Stream<Item = Vec<Task>> + Send {
     stream::unfold(shared, |shared| async move {
         let asking = shared.clone();
         let offer = on_its_own(async move {
-            let offer = asking.broker.lease().await;
+            let offer = asking.broker.lease(asking.holdings.leases()).await;
             if let Ok(Offer::Batch(batch)) = &offer {
                 asking.holdings.add(batch);
             }
@@ -134,10 +134,14 @@ impl Shared {
             let outcomes = std::mem::take(&mut some);
             let tickets = finished(&outcomes);
             self.holdings.tell(&tickets);
-            match self.broker.report(self.holdings.reports(outcomes)).await {
+            let reports = self.holdings.reports(outcomes);
+            // Counted from before it is sent: the service counts from later. What is not sent prolongs nothing.
+            let until = term(&*self.broker).filter(|_| !reports.is_empty()).map(Until::after);
+            match self.broker.report(reports, self.holdings.leases()).await {
                 Ok(standing) => {
                     self.holdings.remove(&tickets);
                     self.heed(&standing);
+                    self.prolong(until);
                 }
                 Err(error) => self.broke(error),
             }
@@ -155,15 +159,20 @@ impl Shared {
             match self.broker.renew(self.holdings.leases()).await {
                 Ok(standing) => {
                     self.heed(&standing);
-                    if let Some(until) = until.filter(|_| !self.lost.is_cancelled()) {
-                        self.leave.prolong(until);
-                    }
+                    self.prolong(until);
                 }
                 Err(error) => {
                     self.broke(error);
                     return;
                 }
             }
+        }
+    }
+
+    /// The service has prolonged the leases that are held: what is under them may be written until then.
+    fn prolong(&self, until: Option<Until>) {
+        if let Some(until) = until.filter(|_| !self.lost.is_cancelled()) {
+            self.leave.prolong(until);
         }
     }
 

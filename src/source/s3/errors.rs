@@ -7,6 +7,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
 use crate::domain::{DependencyError, ImageUri, Trouble};
+use crate::resilience::parse_retry_after;
 use crate::source::SourceError;
 
 /// What a call was about.
@@ -28,9 +29,9 @@ where
     match error {
         SdkError::ServiceError(service) => {
             let status = service.raw().status().as_u16();
-            let retry_after = service.raw().headers().get("retry-after").and_then(|text| text.parse().ok());
+            let retry_after = service.raw().headers().get("retry-after").and_then(parse_retry_after);
             let (code, message) = (service.err().code(), service.err().message());
-            answered(status, code, message, retry_after.map_or(BUSY, Duration::from_secs), target)
+            answered(status, code, message, retry_after.unwrap_or(BUSY), target)
         }
         SdkError::TimeoutError(_) => dependency(Trouble::TimedOut, detail()),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => dependency(Trouble::TimedOut, detail()),

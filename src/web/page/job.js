@@ -143,7 +143,7 @@ function summary(job, there) {
     there || over ? null : el("p", { class: "warning" }, "The service does not answer just now; the page comes back to it by itself."),
     bar, words ? el("p", { class: "quiet" }, words) : null,
     job.message ? el("p", { class: job.status === "FAILED" ? "wrong" : "quiet" }, job.message) : null,
-    job.waiting_on ? el("p", { class: "warning" }, `Waits for ${job.waiting_on.dependency} since ${time(job.waiting_on.since)}: ${job.waiting_on.message}. Next try ${time(job.waiting_on.next_try)}.`) : null,
+    job.waiting_on ? el("p", { class: "warning" }, `Waits for ${job.waiting_on.dependency} since ${time(job.waiting_on.since)}: ${job.waiting_on.message}.${job.waiting_on.next_try ? ` Next try ${time(job.waiting_on.next_try)}.` : ""}`) : null,
     el("dl", { class: "counts" }, facts.map(([name, count]) => el("div", {}, el("dt", {}, name), el("dd", {}, number(count))))),
     counts.skipped ? el("p", { class: "quiet" }, "Skipped are folders, thumbnails, and names that do not end as those of a JPEG, PNG, WebP or GIF.") : null,
     job.plan ? plan(job.plan) : null,

@@ -49,8 +49,9 @@ async fn a_running_job_is_stopped_after_a_question_and_a_page_comes_back_to_it_a
         )
         .await;
     }
-    let id = app.submit(json!({"s3_prefix": "images/"})).await;
+    // The browser first: one test after the other has it, and the job must still run when it is there.
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
+    let id = app.submit(json!({"s3_prefix": "images/"})).await;
     browser.goto(&format!("/?view=jobs&id={id}")).await;
     browser.until("document.querySelector('.job .state.running') && document.querySelector('.job').innerText.includes('images/s')").await;
     browser.picture("job-running").await;

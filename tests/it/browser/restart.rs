@@ -33,8 +33,8 @@ async fn a_job_that_is_watched_goes_on_after_a_restart_without_a_reload() {
     let clip = CheapClip::start(Duration::from_millis(40)).await;
     let app = slow(&clip, &[]).await;
     fill(&app, 200).await;
-    let id = app.submit(json!({"s3_prefix": "images/"})).await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
+    let id = app.submit(json!({"s3_prefix": "images/"})).await;
     browser.goto(&format!("/?view=jobs&id={id}")).await;
     browser.run("window.sameOldPage = true").await;
     browser.until(&format!("document.querySelector('.job .state.running') && {INDEXED} > 0")).await;
@@ -138,8 +138,8 @@ async fn jobs_that_are_watched_in_many_tabs_leave_the_search_its_connections() {
     let clip = CheapClip::start(Duration::from_millis(200)).await;
     let app = slow(&clip, &[]).await;
     fill(&app, 250).await;
-    let id = app.submit(json!({"s3_prefix": "images/"})).await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
+    let id = app.submit(json!({"s3_prefix": "images/"})).await;
     for _ in 0..4 {
         browser.goto(&format!("/?view=jobs&id={id}")).await;
         browser.until(&format!("document.querySelector('.job .state.running') && {INDEXED} > 0")).await;

@@ -20,6 +20,8 @@ pub(crate) enum Verdict {
     PassesAfter(Duration),
     /// The same, once that is true.
     PassesWhen(watch::Receiver<bool>),
+    /// The service answers it, and the answer arrives after so long.
+    AnswersAfter(Duration),
     /// This status and this body.
     Says(u16, &'static str),
 }
@@ -51,8 +53,10 @@ impl Between {
 
 /// With all its headers, `Host` too: it is part of what is signed.
 async fn pass(State((http, to, judge)): State<(reqwest::Client, String, Judge)>, request: Request) -> Response {
+    let mut late = Duration::ZERO;
     match judge(request.uri()) {
         Verdict::Passes => {}
+        Verdict::AnswersAfter(time) => late = time,
         Verdict::PassesAfter(time) => tokio::time::sleep(time).await,
         Verdict::PassesWhen(mut released) => drop(released.wait_for(|released| *released).await),
         Verdict::Says(status, body) => {
@@ -62,7 +66,10 @@ async fn pass(State((http, to, judge)): State<(reqwest::Client, String, Judge)>,
     let (head, body) = request.into_parts();
     let target = format!("{to}{}", head.uri.path_and_query().map_or("/", |path| path.as_str()));
     let body = axum::body::to_bytes(body, 64 << 20).await.unwrap();
-    let reply = http.request(head.method, target).headers(head.headers).body(body).send().await.unwrap();
+    let reply = http.request(head.method, target).headers(head.headers).body(body).send().await;
+    // As a proxy does whose upstream is being started again.
+    let Ok(reply) = reply else { return axum::http::StatusCode::BAD_GATEWAY.into_response() };
+    tokio::time::sleep(late).await;
     let mut response = Response::builder().status(reply.status());
     for (name, value) in reply.headers() {
         if name != "transfer-encoding" {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -112,7 +112,7 @@ impl ImageEmbeddingProvider for MeanProvider {
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
         let mut space = mean_space();
-        if self.calls.lock().unwrap().len() > self.moves_after {
+        if self.calls.lock().unwrap_or_else(PoisonError::into_inner).len() > self.moves_after {
             space.probes[0].vector = vec![0.0, 1.0];
             space.model = "another".into();
         }
@@ -122,7 +122,7 @@ impl ImageEmbeddingProvider for MeanProvider {
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         tokio::time::sleep(self.takes).await;
         let calls = {
-            let mut calls = self.calls.lock().unwrap();
+            let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
             calls.push(images.len());
             calls.len()
         };
@@ -184,7 +184,7 @@ impl ImageIndex for MemoryIndex {
         if let Some(refused) = records.iter().find(|record| self.refuses.contains(&record.id)) {
             return Err(IndexError::Rejected { id: refused.id, reason: "on purpose".into() });
         }
-        let mut held = self.records.lock().unwrap();
+        let mut held = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         held.extend(records.iter().map(|record| (record.id, record.clone())));
         Ok(())
     }
@@ -198,7 +198,7 @@ impl ImageIndex for MemoryIndex {
     }
 
     async fn get(&self, _: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError> {
-        let held = self.records.lock().unwrap();
+        let held = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         Ok(ids.iter().filter_map(|id| held.get(id).cloned()).collect())
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -102,7 +102,7 @@ impl FakeHub {
         }
         let inner = Arc::new(Inner { files, script: Mutex::new(script), ..Inner::default() });
         let (storage, second) = serve(Router::new().route("/blob/{*file}", get(blob)).with_state(inner.clone())).await;
-        *inner.storage.lock().unwrap() = storage;
+        *inner.storage.lock().unwrap_or_else(PoisonError::into_inner) = storage;
         let hub = Router::new()
             .route("/api/models/{org}/{name}/revision/{revision}", get(listing))
             .route("/{org}/{name}/resolve/{commit}/{*file}", get(resolve).head(resolve))
@@ -114,12 +114,12 @@ impl FakeHub {
 
     /// What was asked for since the last time this was called.
     pub(crate) fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut self.inner.asked.lock().unwrap())
+        std::mem::take(&mut self.inner.asked.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether the storage was shown the token.
     pub(crate) fn leaked(&self) -> bool {
-        *self.inner.leaked.lock().unwrap()
+        *self.inner.leaked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -131,8 +131,8 @@ async fn serve(router: Router) -> (String, JoinHandle<()>) {
 
 /// Notes the request, and says what stands in its way.
 fn door(inner: &Inner, line: String, headers: &HeaderMap) -> Option<Response<Body>> {
-    inner.asked.lock().unwrap().push(line);
-    let mut script = inner.script.lock().unwrap();
+    inner.asked.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    let mut script = inner.script.lock().unwrap_or_else(PoisonError::into_inner);
     if script.down > 0 {
         script.down -= 1;
         return Some(StatusCode::SERVICE_UNAVAILABLE.into_response());
@@ -171,7 +171,7 @@ async fn resolve(
         return StatusCode::NOT_FOUND.into_response();
     };
     let reply = Response::builder().header("x-repo-commit", COMMIT);
-    let manner = inner.script.lock().unwrap().manner;
+    let manner = inner.script.lock().unwrap_or_else(PoisonError::into_inner).manner;
     let bare = manner.is_bare();
     if manner == Manner::Circle {
         return reply.status(StatusCode::FOUND).header(LOCATION, uri.path()).body(Body::empty()).unwrap();
@@ -195,7 +195,7 @@ async fn resolve(
         let reply = reply.header(ETAG, format!("\"{etag}\"")).header(CONTENT_LENGTH, bytes.len());
         return reply.body(if method == Method::HEAD { Body::empty() } else { bytes.clone().into() }).unwrap();
     }
-    let to = format!("{}/blob/{file}?signature=secret", inner.storage.lock().unwrap());
+    let to = format!("{}/blob/{file}?signature=secret", inner.storage.lock().unwrap_or_else(PoisonError::into_inner));
     if bare {
         return reply.status(StatusCode::FOUND).header(LOCATION, to).body(Body::empty()).unwrap();
     }
@@ -220,20 +220,21 @@ async fn blob(
     headers: HeaderMap,
 ) -> Response<Body> {
     if method == Method::HEAD {
-        *inner.leaked.lock().unwrap() |= headers.contains_key(AUTHORIZATION);
+        *inner.leaked.lock().unwrap_or_else(PoisonError::into_inner) |= headers.contains_key(AUTHORIZATION);
         // As a storage that signs its URLs for `GET` alone.
         return StatusCode::FORBIDDEN.into_response();
     }
     let range = headers.get(RANGE).map(|range| range.to_str().unwrap().to_owned());
     let line = format!("STORAGE {file} {}", range.as_deref().unwrap_or("all"));
-    inner.asked.lock().unwrap().push(line);
-    *inner.leaked.lock().unwrap() |= headers.contains_key(AUTHORIZATION);
-    let hold = inner.script.lock().unwrap().hold.clone().filter(|(name, _)| *name == file);
+    inner.asked.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    *inner.leaked.lock().unwrap_or_else(PoisonError::into_inner) |= headers.contains_key(AUTHORIZATION);
+    let hold =
+        inner.script.lock().unwrap_or_else(PoisonError::into_inner).hold.clone().filter(|(name, _)| *name == file);
     if let Some((_, gate)) = hold {
         gate.notified().await;
     }
     let whole = inner.files[&file].clone();
-    let mut script = inner.script.lock().unwrap();
+    let mut script = inner.script.lock().unwrap_or_else(PoisonError::into_inner);
     let from = range
         .filter(|_| !script.no_ranges)
         .map(|range| range.trim_start_matches("bytes=").trim_end_matches('-').parse::<usize>().unwrap());

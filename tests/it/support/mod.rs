@@ -16,6 +16,7 @@ pub(crate) mod wire;
 pub(crate) mod worker;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use glimpse::api::replies::{FailuresReply, JobReply, SearchReply, SubmitReply};
@@ -28,6 +29,12 @@ use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
+
+/// What is in a lock, even if a test panicked while it held it: a destructor must not panic as well, which would end the tests
+/// of everybody.
+pub(crate) fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
+    lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A running service.
 pub(crate) struct TestApp {
@@ -79,7 +86,7 @@ impl TestApp {
         let bucket_line = app.lines().iter().find(|line| line.starts_with("bucket")).unwrap();
         let bucket_url = bucket_line.split(' ').find(|word| word.starts_with("http")).unwrap_or_default().to_owned();
         let served = tokio::spawn(async move { app.serve().await.unwrap() });
-        let client = Client::builder().timeout(std::time::Duration::from_mins(1)).build().unwrap();
+        let client = Client::builder().timeout(std::time::Duration::from_mins(2)).build().unwrap();
         Self { url, client, bucket, bucket_url, folder, variables, shutdown, served }
     }
 
@@ -182,7 +189,7 @@ impl TestApp {
 
     /// Asks again and again until the job is as wanted.
     pub(crate) async fn job_until(&self, id: &str, wanted: impl Fn(&JobReply) -> bool) -> JobReply {
-        let deadline = std::time::Instant::now() + std::time::Duration::from_mins(2);
+        let deadline = std::time::Instant::now() + std::time::Duration::from_mins(5);
         loop {
             let job = self.job(id).await;
             if wanted(&job) {
@@ -237,6 +244,10 @@ pub(crate) struct Stopped {
 }
 
 impl Stopped {
+    pub(crate) fn data(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub(crate) async fn start(self) -> TestApp {
         TestApp::in_folder(self.folder, self.variables).await
     }

@@ -25,6 +25,8 @@ pub(super) enum Sight {
     Stopped,
     /// It could not be begun.
     Unfit,
+    /// The service refused every worker of it.
+    Refused,
     Died,
     Gone,
     /// The cluster does not say.
@@ -44,6 +46,8 @@ pub(super) enum Action {
     Again,
     /// No generation would fare better.
     Fail,
+    /// Nor would another of workers like these.
+    Refuse,
     /// Somebody stopped the workers on the cluster: that stops the job.
     Stop,
     /// Ask the cluster to end the workers, if they have not left by themselves.
@@ -62,11 +66,13 @@ pub(super) fn decide(ours: Ours, sight: Sight) -> Action {
         (Ours::Unsent, Sight::Gone) => Action::Submit,
         (Ours::Open, Sight::Gone) | (Ours::Unsent | Ours::Open, Sight::Succeeded | Sight::Died) => Action::Again,
         (Ours::Unsent | Ours::Open, Sight::Unfit) => Action::Fail,
+        (Ours::Unsent | Ours::Open, Sight::Refused) => Action::Refuse,
         (Ours::Unsent | Ours::Open, Sight::Stopped) => Action::Stop,
         (Ours::Stopping | Ours::Over, Sight::Pending | Sight::Running) => Action::End,
-        (Ours::Stopping | Ours::Over, Sight::Succeeded | Sight::Stopped | Sight::Unfit | Sight::Died | Sight::Gone) => {
-            Action::Leave
-        }
+        (
+            Ours::Stopping | Ours::Over,
+            Sight::Succeeded | Sight::Stopped | Sight::Unfit | Sight::Refused | Sight::Died | Sight::Gone,
+        ) => Action::Leave,
     }
 }
 
@@ -78,6 +84,7 @@ impl From<&Placed> for Sight {
             Placed::Succeeded => Self::Succeeded,
             Placed::Stopped => Self::Stopped,
             Placed::Failed(PlacedFailure::Setup, _) => Self::Unfit,
+            Placed::Failed(PlacedFailure::Refused, _) => Self::Refused,
             Placed::Failed(PlacedFailure::Died, _) => Self::Died,
             Placed::Gone => Self::Gone,
         }
@@ -90,8 +97,8 @@ mod tests {
 
     #[test]
     fn every_cell_of_the_table_says_what_it_should() {
-        use Action::{Again, Confirm, End, Fail, Leave, Stop, Submit, Wait};
-        use Sight::{Died, Gone, Hidden, Pending, Running, Stopped, Succeeded, Unfit};
+        use Action::{Again, Confirm, End, Fail, Leave, Refuse, Stop, Submit, Wait};
+        use Sight::{Died, Gone, Hidden, Pending, Refused, Running, Stopped, Succeeded, Unfit};
         let table = [
             // Ours:   Unsent   Open   Stopping Over
             (Pending, [Confirm, Wait, End, End]),
@@ -99,6 +106,7 @@ mod tests {
             (Succeeded, [Again, Again, Leave, Leave]),
             (Stopped, [Stop, Stop, Leave, Leave]),
             (Unfit, [Fail, Fail, Leave, Leave]),
+            (Refused, [Refuse, Refuse, Leave, Leave]),
             (Died, [Again, Again, Leave, Leave]),
             (Gone, [Submit, Again, Leave, Leave]),
             (Hidden, [Wait, Wait, Wait, Wait]),

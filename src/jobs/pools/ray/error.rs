@@ -21,6 +21,12 @@ pub(in crate::jobs) enum PlaceError {
          time: {said}. The job's log has what they said. Submit the job again: what is done is kept"
     )]
     Fruitless { times: u32, said: String },
+    #[error(
+        "every worker that Ray started was refused ({}); bring the nodes' image and settings in line with the service's. \
+         Submit the job again: what is done is kept",
+        .0.as_deref().unwrap_or("the job's log says why")
+    )]
+    Refused(Option<String>),
     #[error("stopped in Ray")]
     Stopped,
     #[error("the job took longer than the {0} s of RAY_JOB_TIMEOUT. Submit it again: what is done is kept")]

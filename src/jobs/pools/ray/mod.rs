@@ -67,9 +67,14 @@ impl Ray {
     /// where the cluster has ended them.
     pub(in crate::jobs) async fn keep(&self) -> Result<(), PlaceError> {
         self.live.placing.begin(self.placing.cluster.workers());
+        // Read first: whoever gives the job to another executor after this is noticed when a generation is placed.
+        let generation = self.ledger.generation(self.job.id).await?;
         let mut now = match self.ledger.placement(self.job.id).await? {
             Some(row) => Generation { row, unsent: None },
-            None if self.there_is_work().await? => self.anew(0).await?,
+            None if self.there_is_work().await? => match self.anew(0, generation).await? {
+                Some(now) => now,
+                None => return self.leave_to_another().await,
+            },
             None => return Ok(()),
         };
         let begun = self.ledger.job(self.job.id).await?.and_then(|job| job.started_at);
@@ -99,12 +104,19 @@ impl Ray {
                     let said = words(look.as_ref());
                     let fruitless = self.fruitless(&now.row, &said).await?;
                     self.report(&now.row, &said).await?;
-                    now = self.anew(fruitless).await?;
+                    now = match self.anew(fruitless, now.row.generation).await? {
+                        Some(now) => now,
+                        None => return self.leave_to_another().await,
+                    };
                     pause = (POLL * 2_u32.saturating_pow(fruitless.min(8))).min(LONGEST);
                 }
                 Action::Fail => {
                     self.take_logs(&now.row).await?;
                     return Err(PlaceError::Unfit(words(look.as_ref())));
+                }
+                Action::Refuse => {
+                    self.report(&now.row, &words(look.as_ref())).await?;
+                    return Err(PlaceError::Refused(self.live.crew.refusal()));
                 }
                 Action::Stop => return Err(PlaceError::Stopped),
                 Action::End => {
@@ -142,14 +154,24 @@ impl Ray {
         }
     }
 
-    /// Notes a new generation and sends it.
-    async fn anew(&self, fruitless: u32) -> Result<Generation, PlaceError> {
+    /// Notes a new generation after that one and sends it. `None` if the job was given to another executor meanwhile.
+    async fn anew(&self, fruitless: u32, after: u32) -> Result<Option<Generation>, PlaceError> {
         let token = token::fresh().ok_or(PlaceError::NoToken)?;
-        let row = self.ledger.place(self.job.id, token::digest(token.reveal()), fruitless).await?;
+        let placed = self.ledger.place(self.job.id, token::digest(token.reveal()), fruitless, after).await?;
+        let Some(row) = placed else { return Ok(None) };
         self.live.placing.begin(self.placing.cluster.workers());
         let mut now = Generation { row, unsent: Some(token) };
         self.submit(&mut now).await?;
-        Ok(now)
+        Ok(Some(now))
+    }
+
+    /// Ends this run of a job that was given to another executor: the next run begins with that.
+    async fn leave_to_another(&self) -> Result<(), PlaceError> {
+        tracing::info!(job.id = %self.job.id, "the job was given to another executor; no workers are placed");
+        if let Some(job) = self.ledger.job(self.job.id).await? {
+            self.live.go_to(job.spec.executor);
+        }
+        Ok(())
     }
 
     /// Sends a placement. What may pass is waited for: the next look says whether it arrived.

@@ -137,6 +137,34 @@ async fn what_the_next_would_not_fare_better_with_fails_at_once_and_what_was_sto
 }
 
 #[tokio::test(start_paused = true)]
+async fn workers_that_the_service_refuses_are_placed_once_and_the_job_says_why() {
+    let refused = || Placed::Failed(PlacedFailure::Refused, "exit code 78".into());
+    let test = Test::new([Ok(running()), Ok(refused())]).await;
+    test.ray.live.crew.refuse("the worker is of version 9, the service of version 1");
+    let error = test.ray.keep().await.unwrap_err().to_string();
+    assert!(error.contains("every worker") && error.contains("the worker is of version 9"), "{error}");
+    assert_eq!(test.script.asked("submit"), ["submit g1"]);
+    assert!(test.log().await.contains("Ray ended"), "{}", test.log().await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_goes_to_another_executor_at_that_moment_gets_no_new_workers() {
+    // The look that says so comes after the job was handed over, and before this run of it was told.
+    let test = Test::new([Ok(running()), Ok(died())]).await;
+    let handed_over = async {
+        while test.script.asked("look").is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        test.ray.ledger.hand_over(test.id(), Executor::Workers, Some("theirs".into())).await.unwrap();
+    };
+    let (kept, ()) = tokio::join!(test.ray.keep(), handed_over);
+    kept.unwrap();
+    assert_eq!(test.script.asked("submit"), ["submit g1"]);
+    assert_eq!(test.ray.ledger.worker_token(test.id()).await.unwrap().as_deref(), Some("theirs"));
+    assert_eq!(test.ray.live.goes_to(), Some(Executor::Workers));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_placement_whose_answer_was_lost_is_sent_again_under_the_same_id_until_it_is_there() {
     let test = Test::new([Ok(Placed::Gone), Ok(Placed::Gone), Ok(running())]).await;
     let lost = || Err(ClusterError::TimedOut("slow".into()));
@@ -156,7 +184,7 @@ async fn a_placement_whose_answer_was_lost_is_sent_again_under_the_same_id_until
 #[tokio::test(start_paused = true)]
 async fn a_service_that_starts_again_finds_its_workers_and_places_new_ones_only_where_they_are_gone() {
     let found = Test::new([Ok(running())]).await;
-    found.ray.ledger.place(found.id(), "digest".into(), 0).await.unwrap();
+    found.ray.ledger.place(found.id(), "digest".into(), 0, 0).await.unwrap();
     found.ray.ledger.placed(found.id()).await.unwrap();
     found.goes_on_for(4).await;
     assert_eq!(found.script.asked("submit"), Vec::<String>::new());
@@ -164,7 +192,7 @@ async fn a_service_that_starts_again_finds_its_workers_and_places_new_ones_only_
 
     // It was killed between its note and its call: that is no generation that came to nothing.
     let lost = Test::new([Ok(Placed::Gone), Ok(running())]).await;
-    lost.ray.ledger.place(lost.id(), "digest".into(), 2).await.unwrap();
+    lost.ray.ledger.place(lost.id(), "digest".into(), 2, 0).await.unwrap();
     lost.goes_on_for(4).await;
     assert_eq!(lost.script.asked("submit"), ["submit g2"]);
     assert_eq!(lost.ray.ledger.placement(lost.id()).await.unwrap().unwrap().fruitless, 2);
@@ -189,7 +217,7 @@ async fn after_a_stop_workers_leave_by_themselves_and_after_a_while_the_cluster_
             .await;
     let begun = Instant::now();
     test.ray.live.stop.cancel();
-    test.ray.ledger.place(test.id(), "digest".into(), 0).await.unwrap();
+    test.ray.ledger.place(test.id(), "digest".into(), 0, 0).await.unwrap();
     test.ray.ledger.lease(test.id(), "w", Some(i64::MAX)).await.unwrap();
     test.ray.keep().await.unwrap();
     assert!(begun.elapsed() >= BACKSTOP, "{:?}", begun.elapsed());
@@ -198,7 +226,7 @@ async fn after_a_stop_workers_leave_by_themselves_and_after_a_while_the_cluster_
 
     let early = Test::new([Ok(running())]).await;
     early.ray.live.stop.cancel();
-    early.ray.ledger.place(early.id(), "digest".into(), 0).await.unwrap();
+    early.ray.ledger.place(early.id(), "digest".into(), 0, 0).await.unwrap();
     early.goes_on_for(2).await;
     assert_eq!(early.script.asked("stop"), Vec::<String>::new());
 }
@@ -224,7 +252,7 @@ async fn a_job_that_takes_too_long_fails() {
 #[tokio::test(start_paused = true)]
 async fn what_is_left_of_an_ended_job_is_stopped_and_what_it_said_is_kept() {
     let test = Test::new([Ok(running()), Ok(running()), Ok(running()), Ok(Placed::Stopped)]).await;
-    let row = test.ray.ledger.place(test.id(), "digest".into(), 0).await.unwrap();
+    let row = test.ray.ledger.place(test.id(), "digest".into(), 0, 0).await.unwrap().unwrap();
     let wind_up = |grace| WindUp {
         placing: test.ray.placing.clone(),
         ledger: test.ray.ledger.clone(),

@@ -51,8 +51,8 @@ impl PlacingView {
         }
     }
 
-    /// What a job waits for that has no workers, in the words of its cluster.
-    pub(in crate::jobs) fn waiting(&self, waiting: Waiting) -> Waiting {
+    /// What a job waits for that has no workers, in the words of its cluster, and why workers were refused.
+    pub(in crate::jobs) fn waiting(&self, waiting: Waiting, refusal: Option<String>) -> Waiting {
         let seen = self.seen();
         let late = seen.since.is_some_and(|since| since.elapsed().unwrap_or_default() >= QUOTED_AFTER);
         let why = match (&seen.trouble, &seen.said) {
@@ -65,6 +65,10 @@ impl PlacingView {
             (0, Some(why)) => format!("waiting for the cluster: {why}"),
             (wanted, None) => format!("waiting for the cluster: 0 of {wanted} workers"),
             (wanted, Some(why)) => format!("waiting for the cluster: 0 of {wanted} workers: {why}"),
+        };
+        let message = match refusal {
+            Some(refusal) => format!("{message}; {refusal}"),
+            None => message,
         };
         Waiting { message, ..waiting }
     }
@@ -88,8 +92,8 @@ mod tests {
     fn message(view: &PlacingView) -> String {
         let now = SystemTime::now();
         let none =
-            Waiting { dependency: "workers".into(), since: now, next_try: now, message: "none".into(), full: false };
-        view.waiting(none).message
+            Waiting { dependency: "workers".into(), since: now, next_try: None, message: "none".into(), full: false };
+        view.waiting(none, None).message
     }
 
     #[test]

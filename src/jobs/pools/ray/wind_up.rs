@@ -59,6 +59,7 @@ impl WindUp {
                 | Action::Submit
                 | Action::Again
                 | Action::Fail
+                | Action::Refuse
                 | Action::Stop => {}
             }
             tokio::time::sleep(POLL).await;

@@ -6,7 +6,7 @@ mod routes;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
@@ -94,7 +94,7 @@ impl Service {
 
     /// The pictures that each request brought.
     pub(crate) fn batches(&self) -> Vec<usize> {
-        let seen = self.seen.lock().unwrap();
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let pictures = |body: &Value| ["images", "input"].iter().find_map(|name| Some(body[name].as_array()?.len()));
         let mut batches: Vec<_> = seen.bodies.iter().filter_map(|(_, body)| pictures(body)).collect();
         batches.sort_unstable_by(|a, b| b.cmp(a));
@@ -148,7 +148,7 @@ type Answer = Result<Json<Value>, (StatusCode, Json<Value>)>;
 
 impl Shared {
     fn see(&self, path: &str, client: SocketAddr, body: &Value) {
-        let mut seen = self.seen.lock().unwrap();
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.bodies.push((path.to_owned(), body.clone()));
         seen.clients.insert(client);
     }

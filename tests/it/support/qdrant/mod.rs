@@ -17,7 +17,7 @@ mod points;
 mod state;
 
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use qdrant_client::qdrant::collections_server::CollectionsServer;
@@ -104,7 +104,7 @@ impl QdrantServer {
 
     /// Cuts every connection and refuses new ones. What it holds it keeps.
     pub(crate) async fn stop(&self) {
-        let running = self.running.lock().unwrap().take();
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(runtime) = running {
             // Waits until the socket is closed.
             tokio::task::spawn_blocking(|| runtime.shutdown_timeout(Duration::from_secs(5))).await.unwrap();
@@ -119,7 +119,7 @@ impl QdrantServer {
 
     /// From now on, calls come to this.
     pub(crate) fn fail(&self, trouble: Trouble) {
-        *self.state.trouble.lock().unwrap() = trouble;
+        *self.state.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
     /// From now on, it is of this version; `None`: a proxy hides it.
@@ -139,7 +139,7 @@ impl QdrantServer {
 
     /// How often a method was called since the start: `upsert`, `query`, `create`… with or without success.
     pub(crate) fn calls(&self, method: &str) -> usize {
-        self.state.calls.lock().unwrap().get(method).copied().unwrap_or_default()
+        self.state.calls.lock().unwrap_or_else(PoisonError::into_inner).get(method).copied().unwrap_or_default()
     }
 
     /// Ids and vectors of a collection by its name here (`documents_images`), ascending; empty if there is none.
@@ -192,14 +192,14 @@ impl QdrantServer {
                 .serve_with_incoming(incoming);
             served.await.unwrap();
         });
-        *self.running.lock().unwrap() = Some(runtime);
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(runtime);
         drop(tokio::net::TcpStream::connect(self.addr).await.unwrap());
     }
 }
 
 impl Drop for QdrantServer {
     fn drop(&mut self) {
-        if let Some(runtime) = self.running.get_mut().unwrap().take() {
+        if let Some(runtime) = self.running.get_mut().unwrap_or_else(PoisonError::into_inner).take() {
             runtime.shutdown_background();
         }
     }

@@ -1,7 +1,7 @@
 //! What the services share, and the door that every call comes through.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use qdrant_client::qdrant::PointStruct;
 use tonic::Status;
@@ -39,11 +39,11 @@ impl State {
     /// Counts the call, looks at its key, and does what was asked for instead of an answer. Says whether a write is
     /// to be done.
     pub(super) async fn enter(&self, method: &'static str, metadata: &MetadataMap) -> Result<bool, Status> {
-        *self.calls.lock().unwrap().entry(method).or_default() += 1;
+        *self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(method).or_default() += 1;
         if !self.key.is_empty() && metadata.get("api-key").is_none_or(|key| key != self.key.as_str()) {
             return Err(Status::unauthenticated("Must provide an API key or an Authorization bearer token"));
         }
-        let trouble = *self.trouble.lock().unwrap();
+        let trouble = *self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match trouble {
             Trouble::None | Trouble::Refused(_) => Ok(true),
             Trouble::WaitTimeout => Ok(false),
@@ -95,7 +95,7 @@ impl State {
 
     /// Refuses the points if one is to be refused.
     pub(super) fn accept(&self, points: &[PointStruct]) -> Result<(), Status> {
-        let Trouble::Refused(key) = *self.trouble.lock().unwrap() else { return Ok(()) };
+        let Trouble::Refused(key) = *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) else { return Ok(()) };
         if points.iter().any(|point| point.payload.get("s3_key") == Some(&key.into())) {
             return Err(Status::invalid_argument("Wrong input: Payload is too large"));
         }

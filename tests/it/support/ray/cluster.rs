@@ -9,12 +9,18 @@ use reqwest::Client;
 use serde_json::{Value, json};
 
 use super::{RayJob, State};
+use crate::support::locked;
 
 /// A worker; ends with the driver.
 struct Pool {
     name: String,
     child: Child,
+    /// It ended with [`REFUSED`], and is not started again.
+    refused: bool,
 }
+
+/// `EX_CONFIG`
+const REFUSED: i32 = 78;
 
 impl Drop for Pool {
     fn drop(&mut self) {
@@ -34,7 +40,7 @@ impl Pool {
         // As on a node, where the name stands for the address of the cluster's store.
         command.env("RAY_ADDRESS", "10.0.0.5:6379");
         command.current_dir(std::env::temp_dir()).stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::piped());
-        Self { name, child: command.spawn().unwrap() }
+        Self { name, child: command.spawn().unwrap(), refused: false }
     }
 }
 
@@ -42,18 +48,19 @@ impl Pool {
 pub(super) async fn drive(state: Arc<Mutex<State>>, id: String, job: RayJob, node: Vec<(String, String)>) {
     let wanted: usize = job.env("GLIMPSE_RAY_WORKERS").parse().unwrap();
     let mut pools: Vec<Pool> = (0..wanted).map(|slot| Pool::start(&job, &node, slot, 0)).collect();
+    locked(&state).started += wanted;
     let client = Client::builder().timeout(Duration::from_secs(5)).build().unwrap();
     let url = format!("{}/internal/jobs/{}", job.env("GLIMPSE_SERVICE_URL"), job.env("GLIMPSE_JOB_ID"));
     let token = job.env("GLIMPSE_WORKER_TOKEN");
     let end = |status, message: &str, error_type| {
-        if let Some(job) = state.lock().unwrap().jobs.get_mut(&id) {
+        if let Some(job) = locked(&state).jobs.get_mut(&id) {
             (job.status, job.message, job.error_type) = (status, message.to_owned(), error_type);
         }
     };
-    let mut life = 0;
+    let (mut life, mut refused) = (0, 0);
     loop {
         tokio::time::sleep(Duration::from_millis(100)).await;
-        if state.lock().unwrap().jobs.get(&id).is_none_or(|job| job.status != "RUNNING") {
+        if locked(&state).jobs.get(&id).is_none_or(|job| job.status != "RUNNING") {
             return;
         }
         match client.get(format!("{url}/summary")).bearer_auth(&token).send().await {
@@ -72,20 +79,27 @@ pub(super) async fn drive(state: Arc<Mutex<State>>, id: String, job: RayJob, nod
         for (slot, pool) in pools.iter_mut().enumerate() {
             match pool.child.try_wait().unwrap() {
                 None => left += 1,
-                Some(ended) if ended.success() => {}
+                Some(ended) if ended.success() || pool.refused => {}
                 Some(ended) => {
                     let body = json!({"rc": ended.code().unwrap_or(-9)});
                     let exit = format!("{url}/workers/{}/exit", pool.name);
                     client.post(exit).bearer_auth(&token).json(&body).send().await.ok();
+                    if ended.code() == Some(REFUSED) {
+                        (pool.refused, refused) = (true, refused + 1);
+                        continue;
+                    }
                     life += 1;
                     *pool = Pool::start(&job, &node, slot, life);
+                    locked(&state).started += 1;
                     left += 1;
                 }
             }
         }
         if left == 0 {
             tokio::time::sleep(Duration::from_millis(500)).await;
-            let said = "Job entrypoint command failed with exit code 70, last available logs (truncated):\n";
+            let code = if refused == wanted { REFUSED } else { 70 };
+            let said =
+                format!("Job entrypoint command failed with exit code {code}, last available logs (truncated):\n");
             let reply = client.get(format!("{url}/summary")).bearer_auth(&token).send().await;
             let over = match reply {
                 Ok(reply) => reply.json::<Value>().await.is_ok_and(|summary| summary["terminal"] == true),
@@ -94,7 +108,7 @@ pub(super) async fn drive(state: Arc<Mutex<State>>, id: String, job: RayJob, nod
             return if over {
                 end("SUCCEEDED", "Job finished successfully.", None);
             } else {
-                end("FAILED", said, Some("JOB_ENTRYPOINT_COMMAND_ERROR"));
+                end("FAILED", &said, Some("JOB_ENTRYPOINT_COMMAND_ERROR"));
             };
         }
     }

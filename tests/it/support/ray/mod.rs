@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
-use crate::support::TestApp;
+use crate::support::{TestApp, locked};
 
 /// A job as the head has it.
 #[derive(Clone, Debug)]
@@ -73,6 +73,8 @@ pub(crate) struct State {
     pub(crate) asked: Vec<String>,
     /// What a node's environment holds beside what a submission brings.
     node: Vec<(String, String)>,
+    /// Workers that drivers have started.
+    started: usize,
     /// Drivers at work.
     drivers: Vec<JoinHandle<()>>,
 }
@@ -97,7 +99,7 @@ impl FakeRay {
     fn serve(&self, listener: TcpListener) {
         let router = routes::router(self.state.clone());
         let served = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        *self.served.lock().unwrap() = Some(served);
+        *locked(&self.served) = Some(served);
     }
 
     pub(crate) fn url(&self) -> String {
@@ -105,7 +107,7 @@ impl FakeRay {
     }
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
+        locked(&self.state)
     }
 
     pub(crate) fn then(&self, then: Then) {
@@ -128,6 +130,16 @@ impl FakeRay {
         self.state().node = node;
     }
 
+    /// Its nodes have these variables as well.
+    pub(crate) fn nodes_have(&self, more: &[(&str, &str)]) {
+        self.state().node.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+    }
+
+    /// Workers that were started.
+    pub(crate) fn started(&self) -> usize {
+        self.state().started
+    }
+
     /// The ids that were submitted, in their order.
     pub(crate) fn ids(&self) -> Vec<String> {
         self.state().jobs.keys().cloned().collect()
@@ -141,11 +153,12 @@ impl FakeRay {
     pub(crate) async fn until(&self, wanted: impl Fn(&str, &RayJob) -> bool) -> String {
         let begun = std::time::Instant::now();
         loop {
-            let found = self.state().jobs.iter().rev().find(|(id, job)| wanted(id, job)).map(|(id, _)| id.clone());
-            if let Some(id) = found {
-                return id;
+            // Copied first: what is wanted may panic, and the lock must not be held then.
+            let jobs = self.state().jobs.clone();
+            if let Some((id, _)) = jobs.iter().rev().find(|(id, job)| wanted(id, job)) {
+                return id.clone();
             }
-            assert!(begun.elapsed() < Duration::from_mins(1), "still {:?}", self.state().jobs);
+            assert!(begun.elapsed() < Duration::from_mins(5), "still {jobs:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -158,7 +171,7 @@ impl FakeRay {
 
     /// The head dies, and with it what it knew and everything that it had started.
     pub(crate) fn die(&self) {
-        if let Some(served) = self.served.lock().unwrap().take() {
+        if let Some(served) = locked(&self.served).take() {
             served.abort();
         }
         let mut state = self.state();
@@ -169,7 +182,7 @@ impl FakeRay {
 
     /// The head cannot be reached, and what it had started goes on.
     pub(crate) fn cut_off(&self) {
-        if let Some(served) = self.served.lock().unwrap().take() {
+        if let Some(served) = locked(&self.served).take() {
             served.abort();
         }
     }

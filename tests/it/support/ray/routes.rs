@@ -12,6 +12,7 @@ use axum::routing::{get, post};
 use serde_json::{Value, json};
 
 use super::{Mood, RayJob, State, Then, cluster};
+use crate::support::locked;
 
 type Shared = Arc<Mutex<State>>;
 
@@ -44,7 +45,7 @@ async fn door(Of(state): Of<Shared>, request: Request, next: Next) -> Response {
     let (given, agent, origin) =
         (header(headers, "authorization"), header(headers, "user-agent"), header(headers, "origin"));
     let (token, mood) = {
-        let mut state = state.lock().unwrap();
+        let mut state = locked(&state);
         let asked = format!("{} {}", request.method(), request.uri().path());
         state.asked.push(asked);
         (state.token.clone(), state.mood)
@@ -69,7 +70,7 @@ async fn door(Of(state): Of<Shared>, request: Request, next: Next) -> Response {
 }
 
 async fn version(Of(state): Of<Shared>) -> Response {
-    let state = state.lock().unwrap();
+    let state = locked(&state);
     axum::Json(json!({"version": state.api, "ray_version": state.version, "ray_commit": "b7f4", "session_name": "s"}))
         .into_response()
 }
@@ -87,7 +88,7 @@ async fn submit(Of(state): Of<Shared>, headers: HeaderMap, body: Bytes) -> Respo
     let id = body["submission_id"].as_str().unwrap().to_owned();
     assert!(id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte)), "{id} is PENDING for ever");
     assert!(body["metadata"].as_object().unwrap().values().all(Value::is_string));
-    let mut of = state.lock().unwrap();
+    let mut of = locked(&state);
     match of.mood {
         Mood::Refuses500 => return traceback("RuntimeError: no"),
         Mood::Refuses400 => return text(400, "Traceback …\nTypeError: no"),
@@ -137,7 +138,7 @@ fn unknown(id: &str) -> Response {
 }
 
 async fn job(Of(state): Of<Shared>, Path(id): Path<String>) -> Response {
-    match state.lock().unwrap().jobs.get(&id) {
+    match locked(&state).jobs.get(&id) {
         Some(job) => axum::Json(job.json(&id)).into_response(),
         None => unknown(&id),
     }
@@ -145,7 +146,7 @@ async fn job(Of(state): Of<Shared>, Path(id): Path<String>) -> Response {
 
 /// One that is PENDING stays so, whatever the answer says.
 async fn stop(Of(state): Of<Shared>, Path(id): Path<String>) -> Response {
-    let mut state = state.lock().unwrap();
+    let mut state = locked(&state);
     let Some(job) = state.jobs.get_mut(&id) else { return unknown(&id) };
     let stopped = matches!(job.status, "PENDING" | "RUNNING");
     if job.status == "RUNNING" {
@@ -155,20 +156,20 @@ async fn stop(Of(state): Of<Shared>, Path(id): Path<String>) -> Response {
 }
 
 async fn logs(Of(state): Of<Shared>, Path(id): Path<String>) -> Response {
-    match state.lock().unwrap().jobs.get(&id) {
+    match locked(&state).jobs.get(&id) {
         Some(job) => axum::Json(json!({"logs": job.logs})).into_response(),
         None => unknown(&id),
     }
 }
 
 async fn package(Of(state): Of<Shared>, Path(name): Path<String>) -> Response {
-    let there = state.lock().unwrap().packages.contains(&name);
+    let there = locked(&state).packages.contains(&name);
     if there { StatusCode::OK.into_response() } else { text(404, format!("Package gcs://{name} does not exist.")) }
 }
 
 async fn store(Of(state): Of<Shared>, Path(name): Path<String>, body: Bytes) -> Response {
     let hash = name.strip_prefix("_ray_pkg_").and_then(|name| name.strip_suffix(".zip"));
     assert!(hash.is_some() && body.starts_with(b"PK"), "{name}");
-    state.lock().unwrap().packages.insert(name);
+    locked(&state).packages.insert(name);
     StatusCode::OK.into_response()
 }

@@ -1,1 +1,0 @@
-//! Workers elsewhere: names, leases and refusals.

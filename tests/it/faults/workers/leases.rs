@@ -1,0 +1,134 @@
+//! D2: every request of a worker prolongs what it holds, and one request that hangs costs nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use glimpse::api::replies::JobReply;
+use serde_json::{Value, json};
+
+use super::{Door, indexed, log, nobody_lost_anything, with_images};
+use crate::support::TestApp;
+use crate::support::between::{Between, Verdict};
+use crate::support::cheap_clip::CheapClip;
+use crate::support::worker::Worker;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_reports_and_sends_no_heartbeat_keeps_all_that_it_holds() {
+    const LEASE: Duration = Duration::from_secs(4);
+    let (app, job) = with_images(12, &[("GLIMPSE_LEASE_SECONDS", "4"), ("GLIMPSE_LEASE_SIZE", "6")]).await;
+    let door = Door::of(&app, &job).await;
+    door.join("one").await;
+    let (first, second) = (door.lease("one").await, door.lease("one").await);
+    for task in first["tasks"].as_array().unwrap() {
+        tokio::time::sleep(LEASE / 4).await;
+        let body = json!({"worker": "one", "attempt": first["attempt"], "outcomes": [indexed(task)]});
+        let (status, reply) = door.ask(&format!("batches/{}/result", first["batch"]), &body).await;
+        assert!(status == 200 && reply["lost"] == json!([]), "{status} {reply}");
+    }
+    let body = json!({"worker": "one", "held": [{"batch": second["batch"], "attempt": second["attempt"]}]});
+    let (_, standing) = door.ask("heartbeat", &body).await;
+    assert_eq!(standing["lost"], json!([]), "reports of the first batch kept the second");
+    assert!(!log(&app, &job.job_id).await.contains("was not heard of"));
+
+    // One that says nothing at all still loses it.
+    let lost = app.job_until(&job.job_id, |job| job.workers.iter().all(|worker| worker.leased == 0)).await;
+    assert_eq!(lost.counts.done, 6);
+    let (_, standing) = door.ask("heartbeat", &body).await;
+    assert_eq!(standing["lost"], json!([second["batch"]]));
+    app.stop().await;
+}
+
+/// The `at`th request of that kind is treated so, and all others pass.
+fn one_of(kind: &'static str, at: usize, verdict: impl Fn() -> Verdict + Send + Sync + 'static) -> (Judge, Counter) {
+    let count: Counter = Arc::default();
+    let counted = count.clone();
+    let judge = move |path: &str| {
+        let is_it = path.ends_with(kind) && counted.fetch_add(1, Ordering::SeqCst) == at;
+        if is_it { verdict() } else { Verdict::Passes }
+    };
+    (Box::new(judge), count)
+}
+
+type Judge = Box<dyn Fn(&str) -> Verdict + Send + Sync>;
+type Counter = Arc<AtomicUsize>;
+
+/// A real worker goes through somebody who holds one of its requests, or the answer to it, for longer than two leases.
+async fn one_hangs(kind: &'static str, at: usize, verdict: impl Fn() -> Verdict + Send + Sync + 'static) {
+    let clip = CheapClip::start(Duration::from_millis(60)).await;
+    let provider = [("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str()), ("IMAGE_BATCH_SIZE", "1")];
+    let service = [&provider[..], &[("GLIMPSE_LEASE_SECONDS", "6"), ("GLIMPSE_LEASE_SIZE", "8")]].concat();
+    let (app, job) = with_images(250, &service).await;
+    let (judge, count) = one_of(kind, at, verdict);
+    let between = Between::new(&app.url, move |uri| judge(uri.path())).await;
+    let token = job.worker_token.as_deref().unwrap();
+    let more = [&provider[..], &[("GLIMPSE_EMBED_LANES", "1")]].concat();
+    let worker = Worker::through(&between.url(), &app, &job.job_id, token, "one", &more);
+    let ended = app.job_until(&job.job_id, JobReply::is_final).await;
+    assert!(count.load(Ordering::SeqCst) > at, "the {kind} that was to hang never came");
+    nobody_lost_anything(&app, &ended, 250).await;
+    assert_eq!(worker.ended().await.0, Some(0));
+    app.stop().await;
+}
+
+const LONG: Duration = Duration::from_secs(14);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_heartbeat_that_hangs_costs_no_lease() {
+    Box::pin(one_hangs("/heartbeat", 1, || Verdict::PassesAfter(LONG))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_whose_answer_hangs_costs_no_lease() {
+    Box::pin(one_hangs("/result", 5, || Verdict::AnswersAfter(LONG))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_whose_grant_hangs_is_not_taken_for_a_death() {
+    Box::pin(one_hangs("/leases", 4, || Verdict::AnswersAfter(LONG))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_of_the_service_that_is_longer_than_a_short_lease_costs_none() {
+    let clip = CheapClip::start(Duration::from_millis(40)).await;
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let (addr, s3) = (free(), free());
+    let variables = [
+        ("IMAGE_EMBEDDING_PROVIDER", "clip"),
+        ("CLIP_URL", clip.url.as_str()),
+        ("IMAGE_BATCH_SIZE", "1"),
+        ("GLIMPSE_LEASE_SECONDS", "2"),
+        ("GLIMPSE_LEASE_SIZE", "4"),
+        ("GLIMPSE_ADDR", &addr),
+        ("GLIMPSE_S3_ADDR", &s3),
+    ];
+    let (app, job) = with_images(150, &variables).await;
+    let worker = Worker::start(&app, &job, "one", &[&variables[..3], &[("GLIMPSE_EMBED_LANES", "1")]].concat());
+    app.job_until(&job.job_id, |job| job.counts.done > 10).await;
+    let stopped = app.stop_but_remember().await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let app: TestApp = stopped.start().await;
+    let ended = app.job_until(&job.job_id, JobReply::is_final).await;
+    nobody_lost_anything(&app, &ended, 150).await;
+    assert_eq!(worker.ended().await.0, Some(0));
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leases_of_a_clock_that_was_ahead_end_when_the_service_starts_with_the_right_time() {
+    let (app, job) = with_images(4, &[("GLIMPSE_LEASE_SECONDS", "2")]).await;
+    let door = Door::of(&app, &job).await;
+    door.join("one").await;
+    let batch: Value = door.lease("one").await;
+    let stopped = app.stop_but_remember().await;
+    let ledger = rusqlite::Connection::open(stopped.data().join("ledger.sqlite")).unwrap();
+    let ahead = "UPDATE batches SET until = until + 86400000 WHERE id = ?1";
+    assert_eq!(ledger.execute(ahead, [batch["batch"].as_i64()]).unwrap(), 1);
+    drop(ledger);
+    let app = stopped.start().await;
+    let worker = Worker::start(&app, &job, "two", &[]);
+    let ended = app.job_until(&job.job_id, JobReply::is_final).await;
+    assert_eq!((ended.status.as_str(), ended.counts.done), ("SUCCEEDED", 4), "{ended:?}");
+    assert_eq!(worker.ended().await.0, Some(0));
+    app.stop().await;
+}

@@ -1,0 +1,100 @@
+//! Jobs whose workers are elsewhere: rows D2, D4, D5 and D8 of the table of faults.
+
+mod bounds;
+mod idle;
+mod leases;
+mod refusals;
+
+use glimpse::api::replies::{JobReply, SubmitReply};
+use glimpse::jobs::wire::{PROTOCOL, VERSION};
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use crate::support::TestApp;
+use crate::support::worker::submit;
+
+/// The internal API of one job, asked by hand.
+struct Door {
+    client: reqwest::Client,
+    base: String,
+    token: String,
+}
+
+impl Door {
+    /// Of a job that the service has planned.
+    async fn of(app: &TestApp, job: &SubmitReply) -> Self {
+        let door = Self {
+            client: app.client.clone(),
+            base: format!("{}/internal/jobs/{}", app.url, job.job_id),
+            token: job.worker_token.clone().unwrap(),
+        };
+        app.job_until(&job.job_id, |job| job.waiting_on.is_some() && job.counts.left > 0).await;
+        door
+    }
+
+    async fn ask(&self, path: &str, body: &Value) -> (StatusCode, Value) {
+        let request = self.client.post(format!("{}/{path}", self.base)).bearer_auth(&self.token).json(body);
+        let reply = request.send().await.unwrap();
+        let status = reply.status();
+        (status, reply.json().await.unwrap_or_default())
+    }
+
+    /// What a worker says of itself that fits the job.
+    async fn introduction(&self) -> Value {
+        loop {
+            let (status, described) = self.ask("records", &json!({"op": "describe"})).await;
+            assert_eq!(status, StatusCode::OK, "{described}");
+            let space = &described["collection"]["space"];
+            if space.is_object() {
+                return json!({"version": VERSION, "protocol": PROTOCOL, "stores": "embedded", "space": space});
+            }
+        }
+    }
+
+    async fn join(&self, worker: &str) {
+        let introduction = self.introduction().await;
+        let (status, reply) = self.ask(&format!("workers/{worker}"), &introduction).await;
+        assert!(status == StatusCode::OK && reply["collection"].is_string(), "{reply}");
+    }
+
+    /// A batch, and the answer that has it.
+    async fn lease(&self, worker: &str) -> Value {
+        loop {
+            let (status, reply) = self.ask("leases", &json!({"worker": worker})).await;
+            assert_eq!(status, StatusCode::OK, "{reply}");
+            assert!(reply["stop"].is_null(), "{reply}");
+            if reply["batch"].is_i64() {
+                return reply;
+            }
+        }
+    }
+}
+
+/// The outcome of one task of a batch.
+fn indexed(task: &Value) -> Value {
+    json!({"ticket": task["ticket"], "fate": {"indexed": {
+        "etag": task["image"]["etag"], "size_bytes": task["image"]["size_bytes"], "stores": "embedded", "copied": false
+    }}})
+}
+
+/// A service with so many small images, and a job over them whose workers are elsewhere.
+async fn with_images(count: u32, variables: &[(&str, &str)]) -> (TestApp, SubmitReply) {
+    let app = TestApp::with(variables).await;
+    for number in 0..count {
+        app.put(&format!("images/{number:04}.png"), crate::workers_service::png(number)).await;
+    }
+    let job = submit(&app, json!({"s3_prefix": "images/", "executor": "workers"})).await;
+    (app, job)
+}
+
+async fn log(app: &TestApp, job: &str) -> String {
+    let (_, page) = app.get(&format!("/jobs/{job}/logs")).await;
+    page["logs"].as_str().unwrap().to_owned()
+}
+
+/// Nobody was taken for dead, and nobody gave up what it had.
+async fn nobody_lost_anything(app: &TestApp, job: &JobReply, done: u64) {
+    let said = log(app, &job.job_id).await;
+    assert_eq!((job.status.as_str(), job.counts.done, job.counts.failed), ("SUCCEEDED", done, 0), "{said}");
+    assert!(!said.contains("was not heard of") && !said.contains("was away for longer"), "{said}");
+}

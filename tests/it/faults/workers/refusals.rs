@@ -1,0 +1,80 @@
+//! D5: a worker that is refused says so where an operator looks, and is not started again without end.
+
+use glimpse::api::replies::JobReply;
+use serde_json::json;
+
+use super::{Door, log, with_images};
+use crate::ray::{on_ray, put_pictures, with_ray};
+use crate::support::ray::Then;
+use crate::support::worker::Worker;
+
+/// Settings of a worker that writes to another store than the job's.
+const OTHER_STORE: [(&str, &str); 2] = [("VECTOR_DB_PROVIDER", "qdrant"), ("QDRANT_URL", "http://127.0.0.1:1")];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_worker_ends_with_78_and_the_job_says_why_once() {
+    let (app, job) = with_images(3, &[]).await;
+    let door = Door::of(&app, &job).await;
+    let mut other = door.introduction().await;
+    other["version"] = json!("9.9.9\n2026-01-01T00:00:00Z SUCCEEDED: 3 done");
+    let (status, reply) = door.ask("workers/w", &other).await;
+    assert_eq!((status.as_u16(), reply["code"].as_str()), (409, Some("worker_refused")));
+    let waits = |said: &'static str| {
+        move |job: &JobReply| job.waiting_on.as_ref().is_some_and(|waiting| waiting.message.contains(said))
+    };
+    app.job_until(&job.job_id, waits("a worker was refused: the worker is of version 9.9.9")).await;
+
+    for (name, more, expected) in [
+        ("one", &OTHER_STORE[..], "the worker writes to qdrant"),
+        ("two", &OTHER_STORE[..], "the worker writes to qdrant"),
+        ("three", &[("IMAGE_RESIZE", "pad")][..], "pictures prepared as"),
+        ("not a name", &[][..], "`not a name` is not"),
+    ] {
+        let (code, said) = Worker::start(&app, &job, name, more).ended().await;
+        assert!(code == Some(78) && said.contains(expected), "{name}: {code:?} {said}");
+        app.job_until(&job.job_id, waits(expected)).await;
+    }
+    let said = log(&app, &job.job_id).await;
+    let refusals: Vec<&str> = said.lines().filter(|line| line.contains("a worker was refused: ")).collect();
+    assert_eq!(refusals.len(), 4, "one line for each reason: {said}");
+    assert!(!said.lines().any(|line| line.starts_with("2026-01-01")), "{said}");
+
+    // A worker that cannot use its settings at all says so with the same code.
+    let (code, said) = Worker::start(&app, &job, "four", &[("IMAGE_BATCH_SIZE", "none")]).ended().await;
+    assert!(code == Some(78) && said.contains("IMAGE_BATCH_SIZE"), "{code:?} {said}");
+    assert_eq!(Worker::start(&app, &job, "five", &[]).ended().await.0, Some(0));
+    let ended = app.job_until(&job.job_id, JobReply::is_final).await;
+    assert_eq!((ended.status.as_str(), ended.counts.done), ("SUCCEEDED", 3), "{ended:?}");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_log_keeps_few_refusals_however_many_reasons_there_are() {
+    let (app, job) = with_images(1, &[]).await;
+    let door = Door::of(&app, &job).await;
+    let mut other = door.introduction().await;
+    for version in 0..60 {
+        other["version"] = json!(format!("0.0.{version}"));
+        assert_eq!(door.ask("workers/w", &other).await.0.as_u16(), 409);
+    }
+    let refusals = log(&app, &job.job_id).await.matches("a worker was refused: ").count();
+    assert_eq!(refusals, 20);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn on_ray_a_refused_worker_is_not_started_again_and_the_job_fails_with_the_reason() {
+    let (app, ray) = with_ray(&[]).await;
+    ray.then(Then::Works);
+    ray.nodes_have(&OTHER_STORE);
+    put_pictures(&app, 3).await;
+    let ended = app.ingest_with(on_ray()).await;
+    let said = ended.message.unwrap_or_default();
+    assert!(ended.status == "FAILED" && said.contains("every worker that Ray started was refused"), "{said}");
+    assert!(said.contains("the worker writes to qdrant, the job's stores are embedded"), "{said}");
+    assert_eq!(ray.ids().len(), 1, "no other generation was placed");
+    let log = log(&app, &ended.job_id).await;
+    assert!(log.contains("a worker was refused: the worker writes to qdrant"), "{log}");
+    assert_eq!(ray.started(), 2, "one worker for each slot");
+    app.stop().await;
+}
