@@ -1,7 +1,7 @@
 //! The service `Collections`.
 
 use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use qdrant_client::qdrant::collections_server::Collections;
 use qdrant_client::qdrant::vectors_config::Config;
@@ -55,7 +55,7 @@ impl Collections for State {
     async fn get(&self, request: Request<q::GetCollectionInfoRequest>) -> Answer<GetCollectionInfoResponse> {
         self.enter("info", request.metadata()).await?;
         let collection = self.collection(&request.get_ref().collection_name)?;
-        let mut result = info(&collection.read().unwrap());
+        let mut result = info(&collection.read().unwrap_or_else(PoisonError::into_inner));
         if let Some(config) = result.config.as_mut().filter(|_| !self.keeps_metadata()) {
             config.metadata.clear();
         }
@@ -65,7 +65,7 @@ impl Collections for State {
 
     async fn list(&self, request: Request<q::ListCollectionsRequest>) -> Answer<ListCollectionsResponse> {
         self.enter("list", request.metadata()).await?;
-        let names = self.collections.read().unwrap().keys().cloned().collect::<Vec<_>>();
+        let names = self.collections.read().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect::<Vec<_>>();
         let collections = names.into_iter().map(|name| CollectionDescription { name }).collect();
         Ok(Response::new(ListCollectionsResponse { collections, time: 0.0 }))
     }
@@ -80,7 +80,7 @@ impl Collections for State {
         let distance = Distance::try_from(vectors.distance).unwrap();
         let metadata = if self.keeps_metadata() { request.metadata } else { HashMap::new() };
         let collection = Collection::new(usize::try_from(vectors.size).unwrap(), distance, metadata);
-        let mut collections = self.collections.write().unwrap();
+        let mut collections = self.collections.write().unwrap_or_else(PoisonError::into_inner);
         if collections.contains_key(&name) {
             return Err(Status::already_exists(format!("Wrong input: Collection `{name}` already exists!")));
         }
@@ -93,7 +93,7 @@ impl Collections for State {
         let request = request.into_inner();
         let collection = self.collection(&request.collection_name)?;
         if self.keeps_metadata() {
-            collection.write().unwrap().metadata.extend(request.metadata);
+            collection.write().unwrap_or_else(PoisonError::into_inner).metadata.extend(request.metadata);
         }
         Ok(done(true))
     }
@@ -101,7 +101,7 @@ impl Collections for State {
     async fn delete(&self, request: Request<q::DeleteCollection>) -> Answer<CollectionOperationResponse> {
         self.enter("drop", request.metadata()).await?;
         let name = &request.get_ref().collection_name;
-        Ok(done(self.collections.write().unwrap().remove(name).is_some()))
+        Ok(done(self.collections.write().unwrap_or_else(PoisonError::into_inner).remove(name).is_some()))
     }
 
     async fn collection_exists(

@@ -124,17 +124,17 @@ impl QdrantServer {
 
     /// From now on, it is of this version; `None`: a proxy hides it.
     pub(crate) fn becomes(&self, version: Option<&'static str>) {
-        *self.state.version.lock().unwrap() = version;
+        *self.state.version.lock().unwrap_or_else(PoisonError::into_inner) = version;
     }
 
     /// From now on, it limits this.
     pub(crate) fn limit(&self, limits: Limits) {
-        *self.state.limits.lock().unwrap() = limits;
+        *self.state.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
     /// The largest value that a limit of strict mode let pass: `upsert limit`, `limit`.
     pub(crate) fn largest(&self, name: &str) -> usize {
-        self.state.largest.lock().unwrap().get(name).copied().unwrap_or_default()
+        self.state.largest.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied().unwrap_or_default()
     }
 
     /// How often a method was called since the start: `upsert`, `query`, `create`… with or without success.
@@ -145,7 +145,7 @@ impl QdrantServer {
     /// Ids and vectors of a collection by its name here (`documents_images`), ascending; empty if there is none.
     pub(crate) fn points(&self, collection: &str) -> Vec<(Uuid, Vec<f32>)> {
         let Ok(collection) = self.state.collection(collection) else { return Vec::new() };
-        let collection = collection.read().unwrap();
+        let collection = collection.read().unwrap_or_else(PoisonError::into_inner);
         let uuids = collection.ascending().filter_map(|(key, row)| match key {
             Key::Uuid(id) => Some((id, collection.vector(row).to_vec())),
             Key::Num(_) => None,
@@ -156,20 +156,22 @@ impl QdrantServer {
     /// Removes points behind everyone's back; answers with how many there were.
     pub(crate) fn delete_points(&self, collection: &str, ids: &[Uuid]) -> usize {
         let collection = self.state.collection(collection).unwrap();
-        let mut collection = collection.write().unwrap();
+        let mut collection = collection.write().unwrap_or_else(PoisonError::into_inner);
         ids.iter().filter(|id| collection.remove(Key::Uuid(**id))).count()
     }
 
     /// Everything that it holds, as JSON: collections with their settings, and points with vectors and payloads.
     pub(crate) fn dump(&self) -> serde_json::Value {
-        let collections = self.state.collections.read().unwrap();
-        let dumps = collections.iter().map(|(name, collection)| (name.clone(), collection.read().unwrap().dump()));
+        let collections = self.state.collections.read().unwrap_or_else(PoisonError::into_inner);
+        let dumps = collections
+            .iter()
+            .map(|(name, collection)| (name.clone(), collection.read().unwrap_or_else(PoisonError::into_inner).dump()));
         serde_json::Value::Object(dumps.collect())
     }
 
     /// Holds what [`Self::dump`] returned, from now on.
     pub(crate) fn restore(&self, dump: &serde_json::Value) {
-        let mut collections = self.state.collections.write().unwrap();
+        let mut collections = self.state.collections.write().unwrap_or_else(PoisonError::into_inner);
         for (name, dump) in dump.as_object().unwrap() {
             collections.insert(name.clone(), Arc::new(std::sync::RwLock::new(collection::Collection::restore(dump))));
         }
@@ -210,7 +212,7 @@ impl qdrant_server::Qdrant for State {
     async fn health_check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckReply>, Status> {
         self.enter("health_check", request.metadata()).await?;
         let hidden = || Status::unimplemented("grpc-status header missing, mapped from HTTP status code 404");
-        let version = self.version.lock().unwrap().ok_or_else(hidden)?;
+        let version = self.version.lock().unwrap_or_else(PoisonError::into_inner).ok_or_else(hidden)?;
         let reply =
             HealthCheckReply { title: "qdrant - vector search engine".into(), version: version.into(), commit: None };
         Ok(Response::new(reply))

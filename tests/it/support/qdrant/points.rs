@@ -1,6 +1,7 @@
 //! The service `Points`: what an index needs of it.
 
 use std::collections::HashMap;
+use std::sync::PoisonError;
 
 use prost::Message as _;
 use qdrant_client::qdrant::points_selector::PointsSelectorOneOf;
@@ -80,7 +81,7 @@ fn retrieved(
 impl Points for State {
     async fn upsert(&self, request: Request<q::UpsertPoints>) -> Answer<PointsOperationResponse> {
         let done = self.enter("upsert", request.metadata()).await?;
-        let limits = *self.limits.lock().unwrap();
+        let limits = *self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = request.get_ref().encoded_len();
         if let Some(most) = limits.message.filter(|most| bytes > *most) {
             let said =
@@ -90,17 +91,19 @@ impl Points for State {
         let q::UpsertPoints { collection_name, wait, mut points, .. } = request.into_inner();
         let collection = self.collection(&collection_name)?;
         self.within("upsert limit", points.len(), limits.upsert)?;
-        if let Some(most) = limits.points.filter(|most| collection.read().unwrap().len() >= *most) {
+        if let Some(most) =
+            limits.points.filter(|most| collection.read().unwrap_or_else(PoisonError::into_inner).len() >= *most)
+        {
             return Err(self.strict(&format!("Max points count limit of {most} reached!")));
         }
         self.accept(&points)?;
         // All of them or none.
         let vectors = {
-            let collection = collection.read().unwrap();
+            let collection = collection.read().unwrap_or_else(PoisonError::into_inner);
             points.iter_mut().map(|point| read(&collection, point)).collect::<Result<Vec<_>, _>>()?
         };
         if done {
-            let mut collection = collection.write().unwrap();
+            let mut collection = collection.write().unwrap_or_else(PoisonError::into_inner);
             for ((key, vector), point) in vectors.into_iter().zip(points) {
                 collection.put(key, vector, point.payload);
             }
@@ -117,7 +120,7 @@ impl Points for State {
         };
         let keys = points.ids.iter().map(|id| Key::of(Some(id))).collect::<Result<Vec<_>, _>>()?;
         if done {
-            let mut collection = collection.write().unwrap();
+            let mut collection = collection.write().unwrap_or_else(PoisonError::into_inner);
             for key in keys {
                 collection.remove(key);
             }
@@ -129,7 +132,7 @@ impl Points for State {
         self.enter("get", request.metadata()).await?;
         let request = request.into_inner();
         let collection = self.collection(&request.collection_name)?;
-        let collection = collection.read().unwrap();
+        let collection = collection.read().unwrap_or_else(PoisonError::into_inner);
         let mut result = Vec::new();
         for id in &request.ids {
             let key = Key::of(Some(id))?;
@@ -147,8 +150,10 @@ impl Points for State {
         let done = self.enter("create_field_index", request.metadata()).await?;
         let request = request.into_inner();
         let collection = self.collection(&request.collection_name)?;
-        let indexes = self.limits.lock().unwrap().indexes;
-        if let Some(most) = indexes.filter(|most| collection.read().unwrap().indexes.len() >= *most) {
+        let indexes = self.limits.lock().unwrap_or_else(PoisonError::into_inner).indexes;
+        if let Some(most) =
+            indexes.filter(|most| collection.read().unwrap_or_else(PoisonError::into_inner).indexes.len() >= *most)
+        {
             return Err(self.strict(&format!(
                 "Collection already has the maximum number of payload indices ({most}). Help: Please delete an existing \
                  index before creating a new one."
@@ -156,7 +161,7 @@ impl Points for State {
         }
         if done {
             let kind = request.field_type.unwrap_or_default();
-            collection.write().unwrap().indexes.insert(request.field_name, kind);
+            collection.write().unwrap_or_else(PoisonError::into_inner).indexes.insert(request.field_name, kind);
         }
         Ok(written(done, request.wait))
     }
@@ -165,10 +170,10 @@ impl Points for State {
         self.enter("scroll", request.metadata()).await?;
         let request = request.into_inner();
         let collection = self.collection(&request.collection_name)?;
-        let collection = collection.read().unwrap();
+        let collection = collection.read().unwrap_or_else(PoisonError::into_inner);
         let from = request.offset.as_ref().map_or(Ok(Key::Num(0)), |id| Key::of(Some(id)))?;
         let limit = request.limit.unwrap_or(10) as usize;
-        let most = self.limits.lock().unwrap().query;
+        let most = self.limits.lock().unwrap_or_else(PoisonError::into_inner).query;
         self.within("limit", limit, most)?;
         let mut rest = collection.ascending_from(from);
         let mut result = Vec::new();
@@ -181,11 +186,12 @@ impl Points for State {
 
     async fn count(&self, request: Request<q::CountPoints>) -> Answer<q::CountResponse> {
         self.enter("count", request.metadata()).await?;
-        if self.limits.lock().unwrap().no_exact && request.get_ref().exact == Some(true) {
+        if self.limits.lock().unwrap_or_else(PoisonError::into_inner).no_exact && request.get_ref().exact == Some(true)
+        {
             return Err(self.strict("Exact search disabled!. Help: Set exact=false."));
         }
         let collection = self.collection(&request.get_ref().collection_name)?;
-        let count = collection.read().unwrap().len() as u64;
+        let count = collection.read().unwrap_or_else(PoisonError::into_inner).len() as u64;
         Ok(Response::new(q::CountResponse { result: Some(CountResult { count }), time: 0.0, usage: None }))
     }
 
@@ -193,7 +199,7 @@ impl Points for State {
         self.enter("query", request.metadata()).await?;
         let request = request.into_inner();
         let collection = self.collection(&request.collection_name)?;
-        let collection = collection.read().unwrap();
+        let collection = collection.read().unwrap_or_else(PoisonError::into_inner);
         let nearest = match request.query.and_then(|query| query.variant) {
             Some(query::Variant::Nearest(input)) => input.variant,
             _ => None,
@@ -205,7 +211,7 @@ impl Points for State {
             return Err(status);
         }
         request.filter.as_ref().map_or(Ok(()), filter::check)?;
-        let limits = *self.limits.lock().unwrap();
+        let limits = *self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         self.within("limit", usize::try_from(request.limit.unwrap_or(10)).unwrap(), limits.query)?;
         let may = |row| request.filter.as_ref().is_none_or(|filter| filter::matches(filter, collection.payload(row)));
         let (offset, limit) = (request.offset.unwrap_or(0), request.limit.unwrap_or(10));

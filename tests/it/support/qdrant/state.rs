@@ -68,7 +68,8 @@ impl State {
     /// Whether it keeps the metadata of collections: not before 1.16, whether it tells its version or not.
     pub(super) fn keeps_metadata(&self) -> bool {
         let old = |version: &str| version.starts_with("1.15") || version.starts_with("1.9");
-        !self.limits.lock().unwrap().no_metadata && !self.version.lock().unwrap().is_some_and(old)
+        !self.limits.lock().unwrap_or_else(PoisonError::into_inner).no_metadata
+            && !self.version.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(old)
     }
 
     /// Refuses what is more than a limit of strict mode, in the words of 1.19.
@@ -78,7 +79,7 @@ impl State {
                 "Limit exceeded {value} > {most} for \"{name}\". Help: Reduce the \"{name}\" parameter to or below {most}."
             )));
         }
-        let mut largest = self.largest.lock().unwrap();
+        let mut largest = self.largest.lock().unwrap_or_else(PoisonError::into_inner);
         let largest = largest.entry(name).or_default();
         *largest = value.max(*largest);
         Ok(())
@@ -86,7 +87,7 @@ impl State {
 
     /// A sentence of strict mode. It was `PermissionDenied` in the first versions that had it.
     pub(super) fn strict(&self, said: &str) -> Status {
-        if self.limits.lock().unwrap().forbids {
+        if self.limits.lock().unwrap_or_else(PoisonError::into_inner).forbids {
             Status::permission_denied(format!("Forbidden: {said}"))
         } else {
             Status::invalid_argument(format!("Bad request: {said}"))
@@ -103,7 +104,7 @@ impl State {
     }
 
     pub(super) fn collection(&self, name: &str) -> Result<Arc<RwLock<Collection>>, Status> {
-        let found = self.collections.read().unwrap().get(name).cloned();
+        let found = self.collections.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
         found.ok_or_else(|| Status::not_found(format!("Not found: Collection `{name}` doesn't exist!")))
     }
 }
