@@ -1,7 +1,7 @@
 //! How a JPEG is coded, by its frame header: what no decoder here reads, what takes which decoder, and what it costs.
 
-use super::{ImageError, cmyk};
 use super::walk::jpeg_segment;
+use super::{ImageError, cmyk};
 
 /// The frame header of a JPEG, and how its first scan begins.
 pub(super) struct Coding {

@@ -125,7 +125,7 @@ fn rgb(reader: &Reader<Pixels<'_>>, width: u32, height: u32, samples: Vec<u8>) -
 }
 
 fn open(bytes: &[u8]) -> Result<Reader<Pixels<'_>>, ImageError> {
-    let mut decoder = Decoder::new(Pixels::of(bytes));
+    let mut decoder = Decoder::new(Pixels::new(bytes));
     decoder.ignore_checksums(true);
     decoder.set_transformations(Transformations::EXPAND);
     decoder.read_info().map_err(explain)
@@ -156,7 +156,7 @@ struct Pixels<'a> {
 }
 
 impl<'a> Pixels<'a> {
-    fn of(bytes: &'a [u8]) -> Self {
+    fn new(bytes: &'a [u8]) -> Self {
         let (chunk, rest) = bytes.split_at(bytes.len().min(8));
         Self { chunk, rest }
     }

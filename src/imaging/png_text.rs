@@ -8,7 +8,9 @@ use super::exif::{self, Metadata};
 
 /// What may be inflated of all text chunks of one file together.
 const MAX_TEXT: u64 = 8 << 20;
-/// The same of the colour profile. Large ones have some 3 MB.
+/// What is read of the hexadecimal digits of one profile: a block of EXIF has at most 64 KB.
+const MAX_DIGITS: usize = 1 << 20;
+/// What may be inflated of the colour profile. Large ones have some 3 MB.
 const MAX_PROFILE: u64 = 4 << 20;
 
 /// Reads orientation out of text chunks. One for each file, since the limit holds for all of its chunks together.
@@ -52,7 +54,7 @@ impl TextReader {
         };
         if is_xmp {
             metadata.xmp(text);
-        } else if let Some(block) = exif::from_raw_profile(text) {
+        } else if let Some(block) = exif::from_raw_profile(&text[..text.len().min(MAX_DIGITS)]) {
             match block.strip_prefix(b"http://ns.adobe.com/xap/1.0/\0") {
                 Some(xmp) => metadata.xmp(xmp),
                 None => metadata.raw_profile(&block),

@@ -40,10 +40,11 @@ impl Stored {
         let header = read_facts(bytes, limits)?;
         least.memory_of(bytes, &header, limits, how)?;
         let meta = header.meta;
-        let reduced = if how == Decode::Fast { least.reduced(bytes, &meta) } else { None };
+        let must_be_reduced = header.decoded_bytes > limits.max_decode_bytes;
+        let reduced = if how == Decode::Fast { least.reduced(bytes, &meta, must_be_reduced) } else { None };
         let pixels = match reduced {
             Some(pixels) => pixels,
-            None if header.decoded_bytes > limits.max_decode_bytes => return Err(damaged(bytes, meta.format)),
+            None if must_be_reduced => return Err(damaged(bytes, meta.format)),
             None => Pixels::All(all_pixels(bytes, &meta, limits)?),
         };
         Ok(Self { pixels, meta, orientation: orientation_of(&meta) })
@@ -66,6 +67,8 @@ fn damaged(bytes: &[u8], format: ImageFormat) -> ImageError {
             ImageError::corrupt(format, "its data does not fit its header")
         }
         ImageFormat::Webp => ImageError::corrupt(format, "its data cannot be decoded"),
+        // Only the error is wanted, and so as few pixels as can be had.
+        ImageFormat::Png => png::decode_reduced(bytes, 256).err().unwrap_or(ImageError::truncated(format)),
         _ => ImageError::truncated(format),
     }
 }
@@ -117,7 +120,7 @@ const MARGIN: f64 = 2.75;
 
 impl Least {
     /// `None` where no decoder reduces this picture as far as would pay.
-    fn reduced(self, bytes: &[u8], meta: &ImageMeta) -> Option<Pixels> {
+    fn reduced(self, bytes: &[u8], meta: &ImageMeta, must_be_reduced: bool) -> Option<Pixels> {
         let (width, height) = as_stored(meta);
         // Of strips only a part is resized, pixel by pixel.
         if meta.width.max(meta.height) / meta.width.min(meta.height) >= 8 {
@@ -132,11 +135,11 @@ impl Least {
             }
             // To reduce costs more than it saves where little is left out.
             ImageFormat::Webp if share <= 0.5 => {
-                let [wide, high] = [width, height].map(|side| up(f64::from(side) * share));
+                let (wide, high) = kept_of(meta, share);
                 let picture = webp::decode_reduced(bytes, wide, high)?;
                 Some(Pixels::Reduced { picture, extent: (f64::from(wide), f64::from(high)) })
             }
-            ImageFormat::Png if pixels_of(meta) > PNG_PIXELS => {
+            ImageFormat::Png if must_be_reduced || pixels_of(meta) > PNG_PIXELS => {
                 let times = times(share)?;
                 let extent = (f64::from(width) / f64::from(times), f64::from(height) / f64::from(times));
                 // The full decoder, or the limit, says what is wrong.
@@ -185,7 +188,8 @@ impl Least {
             }
             ImageFormat::Webp if share <= 0.5 => {
                 let planes = if webp::is_lossless(bytes)? { pixels * 4 } else { 0 };
-                Some(planes + pixels / 4 * EACH)
+                let (wide, high) = kept_of(meta, share);
+                Some(planes + u64::from(wide) * u64::from(high) * EACH)
             }
             ImageFormat::Webp | ImageFormat::Gif => None,
         }
@@ -204,6 +208,12 @@ impl Least {
         let thumbnail = if self.thumbnail { f64::from(thumbnail::THUMBNAIL_SIDE) / f64::from(longest) } else { 0.0 };
         model.max(thumbnail)
     }
+}
+
+/// Width and height of a WebP image, as it is stored, of which this share of each side is kept.
+fn kept_of(meta: &ImageMeta, share: f64) -> (u32, u32) {
+    let (width, height) = as_stored(meta);
+    (up(f64::from(width) * share), up(f64::from(height) * share))
 }
 
 #[expect(
