@@ -56,7 +56,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Coding> {
 
 fn frame(marker: u8, body: &[u8]) -> Result<Coding, ImageError> {
     if let Some(name) = unsupported_name(marker) {
-        return Err(ImageError::coding(format!("a {name} JPEG")));
+        return Err(ImageError::coding(format!("{name} JPEG")));
     }
     let &[precision, h1, h0, w1, w0, components, ref declared @ ..] = body else {
         return Err(ImageError::corrupt(crate::domain::ImageFormat::Jpeg, "its frame header is too short"));
@@ -84,12 +84,12 @@ fn frame(marker: u8, body: &[u8]) -> Result<Coding, ImageError> {
 fn unsupported_name(marker: u8) -> Option<&'static str> {
     Some(match marker {
         0xC0..=0xC2 => return None,
-        0xC3 => "lossless",
-        0xC5..=0xC7 | 0xDE => "hierarchical",
-        0xC9 | 0xCA => "arithmetic-coded",
-        0xCB => "lossless arithmetic-coded",
-        0xF7 => "JPEG-LS coded",
-        _ => "hierarchical arithmetic-coded",
+        0xC3 => "a lossless",
+        0xC5..=0xC7 | 0xDE => "a hierarchical",
+        0xC9 | 0xCA => "an arithmetic-coded",
+        0xCB => "a lossless arithmetic-coded",
+        0xF7 => "a JPEG-LS coded",
+        _ => "a hierarchical arithmetic-coded",
     })
 }
 

@@ -88,6 +88,8 @@ fn explain(error: Error) -> ImageError {
     match error {
         Error::Io(_) => ImageError::truncated(ImageFormat::Jpeg),
         Error::Unsupported(feature) => ImageError::coding(format!("a JPEG with {feature:?}")),
+        // A scan is missing.
+        Error::Format(reason) if reason.contains("not all components") => ImageError::truncated(ImageFormat::Jpeg),
         Error::Format(reason) => ImageError::corrupt(ImageFormat::Jpeg, reason),
         Error::Internal(error) => ImageError::corrupt(ImageFormat::Jpeg, error.to_string()),
     }

@@ -38,7 +38,7 @@ fn thumbnails_are_in_srgb_whatever_the_profile() {
     // By the matrices of both spaces.
     let from_p3 = [[240, 0, 0], [30, 30, 229], [0, 204, 0]];
     let (first, rest) = p3.split_at(100);
-    let part = |number: u8, part: &[u8]| segment(0xE2, &[b"ICC_PROFILE\0", &[number, 2], part].concat());
+    let part = |number: u8, part: &[u8]| segment(0xE2, &[&b"ICC_PROFILE\0"[..], &[number, 2], part].concat());
     let in_parts = [part(2, rest), part(1, first)].concat();
     let webp = {
         let plain = encoded(ImageFormat::WebP);
