@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use glimpse::imaging::{Extras, ImagingSettings, Limits, Preprocessing, prepare_with, prepared_size, thumbnail};
+use glimpse::imaging::{Extras, ImagingSettings, Limits, Preprocessing, prepare_with, prepared_size};
 use image::{Rgb, RgbImage};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
@@ -58,11 +58,9 @@ fn assert_prepared(name: &str, file: &[u8], size: (u32, u32), limits: &Limits) {
     let needed = prepared_size(file, limits, &model, extras).unwrap_or_else(|error| panic!("{name}: {error}"));
     let before = forget_peak();
     let prepared = prepare_with(file, limits, &model, extras).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let small = thumbnail(file, limits).unwrap();
     let peak = peak_since(before);
     assert_eq!((prepared.meta.width, prepared.meta.height), size, "{name}");
-    assert!(prepared.thumbnail.is_some());
-    let small = image::load_from_memory(&small).unwrap().into_rgb8();
+    let small = image::load_from_memory(&prepared.thumbnail.unwrap()).unwrap().into_rgb8();
     super::assert_near(name, small.get_pixel(40, 90).0, [220, 30, 30], 6);
     super::assert_near(name, small.get_pixel(200, 90).0, [30, 30, 220], 6);
     super::assert_near(name, prepared.image.rgb[..3].try_into().unwrap(), [220, 30, 30], 6);
@@ -87,7 +85,7 @@ fn images_of_108_and_200_megapixels_are_read_within_the_budget() {
 #[test]
 fn twenty_inflating_profiles_and_texts_at_once_stay_within_the_budget() {
     if in_a_process_of_its_own("twenty_inflating_profiles_and_texts_at_once_stay_within_the_budget") {
-        let zeros = zlib_of_zeros(256);
+        let zeros = zlib_of_zeros(64);
         for (kind, head) in [
             (b"iCCP", &b"x\0\0"[..]),
             (b"zTXt", b"Raw profile type exif\0\0"),
