@@ -12,8 +12,8 @@ const MAX_SEGMENTS: usize = 32;
 #[derive(Default)]
 pub(super) struct Metadata<'a> {
     blocks: Vec<&'a [u8]>,
-    /// Orientation by a raw profile, if there is one.
-    profile: Option<Option<u8>>,
+    /// Orientation by a raw profile.
+    profile: Option<u8>,
     xmp: Option<u8>,
 }
 
@@ -25,9 +25,9 @@ impl<'a> Metadata<'a> {
         }
     }
 
-    /// Takes an EXIF block out of a raw profile. The last one counts.
+    /// Takes an EXIF block out of a raw profile. The last one with an orientation counts.
     pub(super) fn raw_profile(&mut self, block: &[u8]) {
-        self.profile = Some(tag(block));
+        self.profile = tag(block).or(self.profile);
     }
 
     /// Takes an XMP packet. The last one with an orientation counts.
@@ -38,7 +38,7 @@ impl<'a> Metadata<'a> {
     /// The orientation that all of them give. A value that is not allowed is an answer too.
     pub(super) fn orientation(self) -> Option<Orientation> {
         let by_exif = match self.blocks[..] {
-            [] => self.profile.flatten(),
+            [] => self.profile,
             [one] => tag(one),
             _ => tag(&self.joined()).or_else(|| self.blocks.iter().find_map(|block| tag(block))),
         };

@@ -2,13 +2,17 @@ use super::*;
 
 fn by_exif(blocks: &[&[u8]]) -> Option<u8> {
     let mut metadata = Metadata::default();
-    blocks.iter().for_each(|block| metadata.exif(block));
+    for block in blocks {
+        metadata.exif(block);
+    }
     metadata.orientation().map(Orientation::to_exif)
 }
 
 fn by_xmp(packets: &[&str]) -> Option<u8> {
     let mut metadata = Metadata::default();
-    packets.iter().for_each(|packet| metadata.xmp(packet.as_bytes()));
+    for packet in packets {
+        metadata.xmp(packet.as_bytes());
+    }
     metadata.orientation().map(Orientation::to_exif)
 }
 
@@ -96,8 +100,12 @@ fn exif_counts_for_more_than_a_raw_profile_and_that_for_more_than_xmp() {
         let (exif, profile) = (exif.map(block), profile.map(block));
         let mut metadata = Metadata::default();
         metadata.xmp(b"tiff:Orientation=\"8\"");
-        exif.iter().for_each(|block| metadata.exif(block));
-        profile.iter().for_each(|block| metadata.raw_profile(block));
+        if let Some(block) = &exif {
+            metadata.exif(block);
+        }
+        if let Some(block) = &profile {
+            metadata.raw_profile(block);
+        }
         metadata.orientation().map(Orientation::to_exif)
     };
     assert_eq!(said(Some(3), Some(6)), Some(3));

@@ -22,14 +22,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
         }
     };
     let tidied;
-    let (bytes, image) = match once(bytes) {
-        Ok(image) => (bytes, image),
-        Err(_) => {
-            tidied = tidy(bytes);
-            let image = once(&tidied)?;
-            (&tidied[..], image)
-        }
-    };
+    let mut bytes = bytes;
+    let mut image = once(bytes);
+    if image.is_err() {
+        tidied = tidy(bytes);
+        bytes = &tidied;
+        image = once(bytes);
+    }
+    let image = image?;
     match once(&continued(bytes)) {
         Ok(other) if other == image => Ok(image),
         _ => Err(ImageError::truncated(ImageFormat::Jpeg)),

@@ -19,7 +19,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
     let (width, height) = reader.info().size();
     if reader.info().interlaced {
         let mut pixels = vec![0; reader.output_buffer_size().ok_or_else(too_large)?];
-        reader.next_frame(&mut pixels).map_err(explain)?;
+        reader.next_frame(&mut pixels).map_err(|error| explain(&error))?;
         return rgb(&reader, width, height, pixels);
     }
     let mut pixels = Vec::with_capacity(rgb_bytes(width, height)?);
@@ -76,7 +76,7 @@ fn each_row(reader: &mut Reader<Pixels<'_>>, mut take: impl FnMut(&[u8])) -> Res
     let (width, height) = reader.info().size();
     let mut row = vec![0; reader.output_line_size(width).ok_or_else(too_large)?];
     for _ in 0..height {
-        let is_there = reader.read_row(&mut row).map_err(explain)?.is_some();
+        let is_there = reader.read_row(&mut row).map_err(|error| explain(&error))?.is_some();
         if !is_there {
             return Err(ImageError::truncated(ImageFormat::Png));
         }
@@ -128,7 +128,7 @@ fn open(bytes: &[u8]) -> Result<Reader<Pixels<'_>>, ImageError> {
     let mut decoder = Decoder::new(Pixels::new(bytes));
     decoder.ignore_checksums(true);
     decoder.set_transformations(Transformations::EXPAND);
-    decoder.read_info().map_err(explain)
+    decoder.read_info().map_err(|error| explain(&error))
 }
 
 fn rgb_bytes(width: u32, height: u32) -> Result<usize, ImageError> {
@@ -139,7 +139,7 @@ fn too_large() -> ImageError {
     ImageError::corrupt(ImageFormat::Png, "more pixels than this machine can address")
 }
 
-fn explain(error: DecodingError) -> ImageError {
+fn explain(error: &DecodingError) -> ImageError {
     match error {
         DecodingError::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
             ImageError::truncated(ImageFormat::Png)
