@@ -33,7 +33,7 @@ pub fn prepare_with(
     preprocessing: &Preprocessing,
     extras: Extras,
 ) -> Result<Prepared, ImageError> {
-    let least = Least::for_model(preprocessing, extras);
+    let least = Least::for_model(*preprocessing, extras);
     let stored = Stored::decode(bytes, limits, least, extras.decode)?;
     let square = resize::square(&stored, *preprocessing).map_err(|reason| stored.corrupt(reason))?;
     let image = PreparedImage { size: preprocessing.size, rgb: Bytes::from(square.into_raw()) };
@@ -51,12 +51,12 @@ pub fn prepared_size(
     preprocessing: &Preprocessing,
     extras: Extras,
 ) -> Result<u64, ImageError> {
-    Least::for_model(preprocessing, extras).memory_of(bytes, &read_facts(bytes, limits)?, limits, extras.decode)
+    Least::for_model(*preprocessing, extras).memory_of(bytes, &read_facts(bytes, limits)?, limits, extras.decode)
 }
 
 impl Least {
-    fn for_model(preprocessing: &Preprocessing, extras: Extras) -> Self {
-        Self { model: Some(*preprocessing), thumbnail: extras.thumbnail }
+    fn for_model(preprocessing: Preprocessing, extras: Extras) -> Self {
+        Self { model: Some(preprocessing), thumbnail: extras.thumbnail }
     }
 }
 

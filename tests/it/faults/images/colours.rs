@@ -52,8 +52,8 @@ fn thumbnails_are_in_srgb_whatever_the_profile() {
     for (name, file) in [
         ("JPEG", jpeg_with(&icc_segment(&p3))),
         ("JPEG, two parts in the wrong order", jpeg_with(&in_parts)),
-        ("PNG iCCP", png_with(b"iCCP", &[b"P3\0\0", &zlib(&p3)[..]].concat())),
-        ("PNG cICP", png_with(b"cICP", &[12, 13, 0, 1])),
+        ("PNG iCCP", png_with(*b"iCCP", &[b"P3\0\0", &zlib(&p3)[..]].concat())),
+        ("PNG cICP", png_with(*b"cICP", &[12, 13, 0, 1])),
         ("WebP", webp),
     ] {
         assert_colours(name, &file, from_p3);
@@ -64,14 +64,14 @@ fn thumbnails_are_in_srgb_whatever_the_profile() {
 fn gamma_and_gray_profiles_are_converted() {
     // Linear samples: 30, 200 and 220 of 255 are so bright in sRGB.
     let [dark, green, bright] = [96, 229, 239];
-    let linear = png_with(b"gAMA", &100_000_u32.to_be_bytes());
+    let linear = png_with(*b"gAMA", &100_000_u32.to_be_bytes());
     assert_colours("gAMA", &linear, [[bright, dark, dark], [dark, dark, bright], [dark, green, dark]]);
     let mut gray_profile = ColorProfile::new_gray_with_gamma(1.0);
     gray_profile.gray_trc = Some(ToneReprCurve::Lut(Vec::new()));
     let mut gray = std::io::Cursor::new(Vec::new());
     image::GrayImage::from_pixel(64, 64, image::Luma([30])).write_to(&mut gray, ImageFormat::Png).unwrap();
     let mut gray = gray.into_inner();
-    let icc = chunk(b"iCCP", &[b"gray\0\0", &zlib(&gray_profile.encode().unwrap())[..]].concat());
+    let icc = chunk(*b"iCCP", &[b"gray\0\0", &zlib(&gray_profile.encode().unwrap())[..]].concat());
     gray.splice(33..33, icc);
     assert_colours("gray profile", &gray, [[dark; 3]; 3]);
 }
@@ -82,19 +82,19 @@ fn without_a_usable_profile_thumbnails_stay_as_they_are() {
     damaged.truncate(200);
     let gray = ColorProfile::new_gray_with_gamma(1.0).encode().unwrap();
     for (name, file) in [
-        ("sRGB", png_with(b"sRGB", &[0])),
+        ("sRGB", png_with(*b"sRGB", &[0])),
         ("sRGB counts for more than gAMA", {
-            let mut file = png_with(b"gAMA", &100_000_u32.to_be_bytes());
-            file.splice(33..33, chunk(b"sRGB", &[0]));
+            let mut file = png_with(*b"gAMA", &100_000_u32.to_be_bytes());
+            file.splice(33..33, chunk(*b"sRGB", &[0]));
             file
         }),
-        ("the usual gAMA", png_with(b"gAMA", &45_455_u32.to_be_bytes())),
-        ("gAMA of zero", png_with(b"gAMA", &[0; 4])),
+        ("the usual gAMA", png_with(*b"gAMA", &45_455_u32.to_be_bytes())),
+        ("gAMA of zero", png_with(*b"gAMA", &[0; 4])),
         ("a cut profile", jpeg_with(&icc_segment(&damaged))),
         ("noise", jpeg_with(&icc_segment(&[0xA5; 500]))),
         ("a gray profile", jpeg_with(&icc_segment(&gray))),
         ("one part of two", jpeg_with(&segment(0xE2, b"ICC_PROFILE\0\x01\x02part"))),
-        ("a damaged iCCP", png_with(b"iCCP", b"name\0\0damaged")),
+        ("a damaged iCCP", png_with(*b"iCCP", b"name\0\0damaged")),
     ] {
         assert_colours(name, &file, SRGB);
     }
@@ -111,6 +111,6 @@ fn the_inks_of_cmyk_are_converted_by_their_profile() {
 #[test]
 fn the_models_input_keeps_the_colours_of_the_file() {
     let p3 = ColorProfile::new_display_p3().encode().unwrap();
-    let picture = decoded(&png_with(b"iCCP", &[b"P3\0\0", &zlib(&p3)[..]].concat())).unwrap();
+    let picture = decoded(&png_with(*b"iCCP", &[b"P3\0\0", &zlib(&p3)[..]].concat())).unwrap();
     assert_eq!(pixel(&picture, 20, 100), image().get_pixel(20, 100).0);
 }

@@ -36,8 +36,8 @@ pub(super) fn zlib_of_zeros(megabytes: usize) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-pub(super) fn chunk(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
-    let body = [kind, data].concat();
+pub(super) fn chunk(kind: [u8; 4], data: &[u8]) -> Vec<u8> {
+    let body = [&kind, data].concat();
     let length = u32::try_from(data.len()).unwrap().to_be_bytes();
     [&length[..], &body, &crc32fast::hash(&body).to_be_bytes()].concat()
 }
@@ -59,7 +59,7 @@ pub(super) fn png_of(chunks: &[([u8; 4], Vec<u8>)]) -> Vec<u8> {
 }
 
 /// The test image with another chunk before its pixels.
-pub(super) fn png_with(kind: &[u8; 4], data: &[u8]) -> Vec<u8> {
+pub(super) fn png_with(kind: [u8; 4], data: &[u8]) -> Vec<u8> {
     let mut png = encoded(ImageFormat::Png);
     // Behind the signature and the header.
     png.splice(33..33, chunk(kind, data));

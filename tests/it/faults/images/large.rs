@@ -91,7 +91,7 @@ fn twenty_inflating_profiles_and_texts_at_once_stay_within_the_budget() {
             (b"zTXt", b"Raw profile type exif\0\0"),
             (b"iTXt", b"XML:com.adobe.xmp\0\x01\0\0\0"),
         ] {
-            let file = png_with(kind, &[head, &zeros].concat());
+            let file = png_with(*kind, &[head, &zeros].concat());
             let before = forget_peak();
             std::thread::scope(|scope| {
                 for _ in 0..20 {

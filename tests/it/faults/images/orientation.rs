@@ -38,10 +38,10 @@ fn orientation_is_read_wherever_a_png_holds_it() {
         ("compressed XMP", b"iTXt", keyed(xmp, b"\0\x01\0\0\0", &zlib(XMP.as_bytes()))),
         ("XMP in zTXt", b"zTXt", keyed(xmp, b"\0\0", &zlib(XMP.as_bytes()))),
     ] {
-        assert_six(name, &png_with(kind, &data));
+        assert_six(name, &png_with(*kind, &data));
         let mut behind = encoded(ImageFormat::Png);
         let end = behind.len() - 12;
-        behind.splice(end..end, chunk(kind, &data));
+        behind.splice(end..end, chunk(*kind, &data));
         assert_six(&format!("{name} behind the pixels"), &behind);
     }
 }

@@ -9,7 +9,7 @@ fn wrong_checksums_and_what_is_behind_the_pixels_do_not_cost_the_image() {
     let png = encoded(ImageFormat::Png);
     let all = chunks(&png);
     let with_checksum_of_zero = |kind: &[u8; 4]| {
-        let mut damaged = png_with(b"tEXt", b"key\0text");
+        let mut damaged = png_with(*b"tEXt", b"key\0text");
         let at = damaged.windows(4).position(|four| four == kind).unwrap();
         let length = u32::from_be_bytes(damaged[at - 4..at].try_into().unwrap()) as usize;
         damaged[at + 4 + length..at + 8 + length].fill(0);
@@ -33,9 +33,9 @@ fn wrong_checksums_and_what_is_behind_the_pixels_do_not_cost_the_image() {
         ("no IEND and no checksum", png[..png.len() - 16].to_vec()),
         ("data behind IEND", [&png[..], b"more"].concat()),
         ("a second file behind IEND", [&png[..], &png].concat()),
-        ("a damaged profile", png_with(b"iCCP", b"name\0\0damaged")),
-        ("a damaged intent", png_with(b"sRGB", &[9])),
-        ("a megabyte of private data", png_with(b"prVW", &vec![7; 1 << 20])),
+        ("a damaged profile", png_with(*b"iCCP", b"name\0\0damaged")),
+        ("a damaged intent", png_with(*b"sRGB", &[9])),
+        ("a megabyte of private data", png_with(*b"prVW", &vec![7; 1 << 20])),
     ] {
         files.push((name.to_owned(), file));
     }

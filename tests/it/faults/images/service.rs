@@ -11,7 +11,7 @@ use crate::support::TestApp;
 async fn a_job_indexes_what_can_be_read_and_names_what_cannot() {
     let app = TestApp::start().await;
     let orientation = segment(0xE1, &[b"Exif\0\0", &exif(4)[..]].concat());
-    let bomb = png_with(b"iCCP", &[b"x\0\0", &zlib_of_zeros(64)[..]].concat());
+    let bomb = png_with(*b"iCCP", &[b"x\0\0", &zlib_of_zeros(64)[..]].concat());
     for (name, bytes) in [
         ("three-scans.jpg", data("three-scans-420.jpg")),
         ("turned.jpg", jpeg_with(&orientation)),
