@@ -54,7 +54,7 @@ pub(super) fn chunks(png: &[u8]) -> Vec<([u8; 4], Vec<u8>)> {
 }
 
 pub(super) fn png_of(chunks: &[([u8; 4], Vec<u8>)]) -> Vec<u8> {
-    let all = chunks.iter().flat_map(|(kind, data)| chunk(kind, data));
+    let all = chunks.iter().flat_map(|(kind, data)| chunk(*kind, data));
     b"\x89PNG\r\n\x1a\n".iter().copied().chain(all).collect()
 }
 
