@@ -3,12 +3,11 @@
 use std::io::{Cursor, ErrorKind};
 
 use image::codecs::gif::GifDecoder;
-use image::codecs::png::PngDecoder;
 use image::codecs::webp::WebPDecoder;
 use image::error::ImageError as Foreign;
 use image::{DynamicImage, ImageDecoder};
 
-use super::{ImageError, Limits, jpeg, mend, webp};
+use super::{ImageError, Limits, jpeg, mend, png, webp};
 use crate::domain::{ImageFormat, ImageMeta};
 
 /// Decodes the first frame. `limits` were held against the header; here they bound what else a decoder allocates.
@@ -31,7 +30,7 @@ fn plain(bytes: &[u8], meta: &ImageMeta, limits: &Limits) -> Result<DynamicImage
     let input = Cursor::new(bytes);
     let decoded = match format {
         ImageFormat::Jpeg => return jpeg::decode(bytes),
-        ImageFormat::Png => PngDecoder::with_limits(input, allowed.clone()).and_then(|it| pixels(it, allowed)),
+        ImageFormat::Png => return png::decode(bytes).map(DynamicImage::ImageRgb8),
         ImageFormat::Webp => match webp::decode(bytes) {
             Some(picture) => return Ok(picture),
             None => WebPDecoder::new(input).and_then(|it| pixels(it, allowed)),

@@ -8,6 +8,9 @@ pub enum ImageError {
     /// No format that is read.
     #[error("not a JPEG, PNG, WebP or GIF image; it looks like {0}")]
     UnsupportedFormat(String),
+    /// A format that is read, in a coding that is not. It is named.
+    #[error("{0}, which cannot be decoded")]
+    UnsupportedCoding(String),
     /// The bytes contradict their format.
     #[error("the {format} data is corrupt: {reason}")]
     Corrupt {
@@ -46,7 +49,7 @@ impl ImageError {
     /// The class under which a job lists it.
     pub fn class(&self) -> FailureClass {
         match self {
-            Self::UnsupportedFormat(_) => FailureClass::UnsupportedFormat,
+            Self::UnsupportedFormat(_) | Self::UnsupportedCoding(_) => FailureClass::UnsupportedFormat,
             Self::Corrupt { .. } => FailureClass::Corrupt,
             Self::Truncated { .. } => FailureClass::Truncated,
             Self::TooManyPixels { .. } => FailureClass::TooManyPixels,
@@ -56,6 +59,10 @@ impl ImageError {
 
     pub(super) fn corrupt(format: ImageFormat, reason: impl Into<String>) -> Self {
         Self::Corrupt { format: format.as_str(), reason: reason.into() }
+    }
+
+    pub(super) fn coding(name: String) -> Self {
+        Self::UnsupportedCoding(name)
     }
 
     pub(super) fn truncated(format: ImageFormat) -> Self {

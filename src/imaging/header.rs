@@ -2,8 +2,11 @@
 
 use image::metadata::Orientation;
 
+use super::coding::{Coding, CodingReader};
+use super::exif::Metadata;
+use super::png_text::TextReader;
 use super::walk::{gif_frames, jpeg_segment, png_chunks, riff_chunks};
-use super::{ImageError, Limits, exif, sniff};
+use super::{ImageError, Limits, sniff};
 use crate::domain::{ImageFormat, ImageMeta};
 
 /// The header's facts.
@@ -11,15 +14,22 @@ use crate::domain::{ImageFormat, ImageMeta};
 pub struct Header {
     /// Of the picture as people see it: after orientation.
     pub meta: ImageMeta,
-    /// About how many bytes decoding and preparing it will allocate, for a budget of memory.
+    /// About how many bytes decoding all of it will allocate.
     pub decoded_bytes: u64,
 }
 
-/// Reads the header and holds the limits against it: the file's bytes, then the pixels, then the decoder's memory.
+/// Reads the header and holds the limits against it: the file's bytes, then the pixels, then the memory of decoding all of
+/// them.
 ///
 /// # Errors
 /// [`ImageError`]: no picture, a header that is cut or contradicts itself, or more than a limit allows.
 pub fn read_header(bytes: &[u8], limits: &Limits) -> Result<Header, ImageError> {
+    let header = read_facts(bytes, limits)?;
+    if header.decoded_bytes > limits.max_decode_bytes { Err(header.too_much_memory(limits)) } else { Ok(header) }
+}
+
+/// The same without the memory of decoding, which depends on how much of the image is decoded.
+pub(super) fn read_facts(bytes: &[u8], limits: &Limits) -> Result<Header, ImageError> {
     let size = bytes.len() as u64;
     if size > limits.max_bytes {
         return Err(ImageError::TooLarge { bytes: size, limit: limits.max_bytes });
@@ -35,20 +45,23 @@ pub fn read_header(bytes: &[u8], limits: &Limits) -> Result<Header, ImageError> 
     if width == 0 || height == 0 {
         return Err(ImageError::corrupt(format, format!("the header says {width} x {height} pixels")));
     }
-    let pixels = u64::from(width) * u64::from(height);
-    let decoded_bytes = pixels.saturating_mul(raw.bytes_per_pixel);
-    let too_many = |limit: String| ImageError::TooManyPixels { width, height, limit };
-    if pixels > limits.max_pixels {
-        return Err(too_many(format!("{} (IMAGE_MAX_PIXELS)", limits.max_pixels)));
-    }
-    if decoded_bytes > limits.max_decode_bytes {
-        let allowed = limits.max_decode_bytes;
-        return Err(too_many(format!("decoding takes {decoded_bytes} bytes of {allowed} (IMAGE_MAX_DECODE_MB)")));
+    if u64::from(width) * u64::from(height) > limits.max_pixels {
+        let limit = format!("{} (IMAGE_MAX_PIXELS)", limits.max_pixels);
+        return Err(ImageError::TooManyPixels { width, height, limit });
     }
     let orientation = raw.orientation.unwrap_or(Orientation::NoTransforms).to_exif();
     let (width, height) = if orientation < 5 { (width, height) } else { (height, width) };
     let meta = ImageMeta { format, width, height, frames: raw.frames.max(1), orientation };
-    Ok(Header { meta, decoded_bytes })
+    Ok(Header { meta, decoded_bytes: raw.decoded_bytes })
+}
+
+impl Header {
+    /// The error of an image whose decoding takes more than is allowed.
+    pub(super) fn too_much_memory(&self, limits: &Limits) -> ImageError {
+        let (needed, allowed) = (self.decoded_bytes, limits.max_decode_bytes);
+        let limit = format!("decoding takes {needed} bytes of {allowed} (IMAGE_MAX_DECODE_MB)");
+        ImageError::TooManyPixels { width: self.meta.width, height: self.meta.height, limit }
+    }
 }
 
 /// What is known of a picture by its header alone.
@@ -59,56 +72,52 @@ pub fn validate_image(bytes: &[u8], limits: &Limits) -> Result<ImageMeta, ImageE
     read_header(bytes, limits).map(|header| header.meta)
 }
 
-/// About how many bytes decoding and preparing this file will allocate.
-///
-/// # Errors
-/// As [`read_header`].
-pub fn decoded_size(bytes: &[u8], limits: &Limits) -> Result<u64, ImageError> {
-    read_header(bytes, limits).map(|header| header.decoded_bytes)
-}
-
 /// As it is stored, before orientation.
 struct Raw {
     width: u32,
     height: u32,
     frames: u32,
     orientation: Option<Orientation>,
-    /// Of what the decoder holds at once, plus the conversion to RGB.
-    bytes_per_pixel: u64,
+    /// What the decoder holds at once, plus the conversion to RGB.
+    decoded_bytes: u64,
 }
 
 fn jpeg(bytes: &[u8]) -> Result<Raw, ImageError> {
     const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
-    let cut = || ImageError::truncated(ImageFormat::Jpeg);
-    let (mut by_exif, mut by_xmp) = (None, None);
+    let mut metadata = Metadata::default();
+    let mut coding = CodingReader::default();
     let mut at = 2;
-    loop {
-        let segment = jpeg_segment(bytes, at).ok_or_else(cut)?;
+    // Metadata may stand anywhere before the first scan.
+    while let Some(segment) = jpeg_segment(bytes, at) {
         at = segment.end;
+        coding.take(segment.marker, segment.body);
         match (segment.marker, segment.body) {
-            (0xE1, body) if body.starts_with(b"Exif\0") => by_exif = by_exif.or_else(|| exif::orientation(body)),
-            (0xE1, body) if body.starts_with(XMP) => by_xmp = by_xmp.or_else(|| exif::orientation_of_xmp(body)),
-            (0xC4 | 0xC8 | 0xCC, _) => {}
-            (kind @ 0xC0..=0xCF, &[_, h1, h0, w1, w0, components, ..]) => {
-                // A progressive picture keeps 16-bit coefficients of every component until its last scan.
-                let coefficients = if kind == 0xC0 || kind == 0xC1 { 0 } else { 2 * u64::from(components) };
-                return Ok(Raw {
-                    width: u16::from_be_bytes([w1, w0]).into(),
-                    height: u16::from_be_bytes([h1, h0]).into(),
-                    frames: 1,
-                    orientation: by_exif.or(by_xmp),
-                    bytes_per_pixel: 3 + coefficients,
-                });
+            (0xE1, body) if body.starts_with(b"Exif\0\0") => metadata.exif(body),
+            (0xE1, body) if body.starts_with(XMP) => metadata.xmp(body),
+            (0xD9 | 0xDA, _) => {
+                let missing = || ImageError::corrupt(ImageFormat::Jpeg, "no frame header before the data");
+                return Ok(jpeg_facts(&coding.finish().ok_or_else(missing)??, metadata));
             }
-            (0xD9 | 0xDA, _) => return Err(ImageError::corrupt(ImageFormat::Jpeg, "no frame header before the data")),
             _ => {}
         }
+    }
+    let coding = coding.finish().ok_or_else(|| ImageError::truncated(ImageFormat::Jpeg))?;
+    Ok(jpeg_facts(&coding?, metadata))
+}
+
+fn jpeg_facts(coding: &Coding, metadata: Metadata<'_>) -> Raw {
+    Raw {
+        width: coding.width,
+        height: coding.height,
+        frames: 1,
+        orientation: metadata.orientation(),
+        decoded_bytes: coding.decoded_bytes(u64::from(coding.width) * u64::from(coding.height)),
     }
 }
 
 fn png(bytes: &[u8]) -> Result<Raw, ImageError> {
     let mut raw: Option<Raw> = None;
-    let mut by_xmp = None;
+    let (mut metadata, mut text) = (Metadata::default(), TextReader::default());
     // Of an animation, the still picture that other readers show is a frame of its own unless it is the first one.
     let (mut announced, mut still) = (0, 1);
     if bytes.get(12..16).is_some_and(|kind| kind != b"IHDR") {
@@ -116,7 +125,7 @@ fn png(bytes: &[u8]) -> Result<Raw, ImageError> {
     }
     for (kind, data) in png_chunks(bytes) {
         match (kind, &mut raw, data) {
-            (b"IHDR", None, &[w3, w2, w1, w0, h3, h2, h1, h0, depth, colour, method, ..]) => {
+            (b"IHDR", None, &[w3, w2, w1, w0, h3, h2, h1, h0, depth, colour, method, _, interlace, ..]) => {
                 if method != 0 {
                     return Err(ImageError::corrupt(ImageFormat::Png, format!("compression method {method}")));
                 }
@@ -125,13 +134,11 @@ fn png(bytes: &[u8]) -> Result<Raw, ImageError> {
                     2 | 4 => 4,
                     _ => 5,
                 };
-                raw = Some(Raw {
-                    width: u32::from_be_bytes([w3, w2, w1, w0]),
-                    height: u32::from_be_bytes([h3, h2, h1, h0]),
-                    frames: 0,
-                    orientation: None,
-                    bytes_per_pixel: channels * u64::from(depth.div_ceil(8)) + 3,
-                });
+                // Rows are converted one by one, unless they come in seven passes.
+                let samples = if interlace == 0 { 0 } else { channels * u64::from(depth.div_ceil(8)) };
+                let [width, height] = [[w3, w2, w1, w0], [h3, h2, h1, h0]].map(u32::from_be_bytes);
+                let decoded_bytes = (u64::from(width) * u64::from(height)).saturating_mul(samples + 3);
+                raw = Some(Raw { width, height, frames: 0, orientation: None, decoded_bytes });
             }
             (_, None, _) => return Err(ImageError::corrupt(ImageFormat::Png, "its header chunk is too short")),
             // Announced twice is not announced.
@@ -142,27 +149,19 @@ fn png(bytes: &[u8]) -> Result<Raw, ImageError> {
                 raw.frames = if (1..1 << 31).contains(&announced) { announced + still } else { 1 };
             }
             (b"fcTL", Some(raw), _) if raw.frames == 0 => still = 0,
-            (b"eXIf", Some(raw), data) => raw.orientation = exif::orientation(data),
-            (b"iTXt", Some(_), data) if data.starts_with(b"XML:com.adobe.xmp\0") => {
-                by_xmp = exif::orientation_of_xmp(data);
-            }
-            (b"tEXt", Some(raw), data) => {
-                if let Some(text) = data.strip_prefix(b"Raw profile type exif\0") {
-                    let block = exif::from_raw_profile(text);
-                    raw.orientation = raw.orientation.or_else(|| block.and_then(|block| exif::orientation(&block)));
-                }
-            }
+            (b"eXIf", Some(_), data) => metadata.exif(data),
+            (kind @ (b"tEXt" | b"zTXt" | b"iTXt"), Some(_), data) => text.take(*kind, data, &mut metadata),
             _ => {}
         }
     }
     let mut raw = raw.ok_or_else(|| ImageError::truncated(ImageFormat::Png))?;
-    raw.orientation = raw.orientation.or(by_xmp);
+    raw.orientation = metadata.orientation();
     Ok(raw)
 }
 
 fn webp(bytes: &[u8]) -> Result<Raw, ImageError> {
     let mut size = None;
-    let (mut by_exif, mut by_xmp) = (None, None);
+    let mut metadata = Metadata::default();
     let mut frames = 0;
     for (kind, data) in riff_chunks(bytes.get(12..).unwrap_or_default()) {
         match (kind, data) {
@@ -182,14 +181,15 @@ fn webp(bytes: &[u8]) -> Result<Raw, ImageError> {
                 return Err(ImageError::corrupt(ImageFormat::Webp, "the picture's own header is wrong"));
             }
             (b"ANMF", _) => frames += 1,
-            (b"EXIF", data) => by_exif = exif::orientation(data),
-            (b"XMP ", data) => by_xmp = exif::orientation_of_xmp(data),
+            (b"EXIF", data) => metadata.exif(data),
+            (b"XMP ", data) => metadata.xmp(data),
             _ => {}
         }
     }
     let (width, height) = size.ok_or_else(|| ImageError::truncated(ImageFormat::Webp))?;
     // The decoder's planes, the canvas with alpha, and RGB.
-    Ok(Raw { width, height, frames, orientation: by_exif.or(by_xmp), bytes_per_pixel: 4 + 4 + 3 })
+    let decoded_bytes = (u64::from(width) * u64::from(height)).saturating_mul(4 + 4 + 3);
+    Ok(Raw { width, height, frames, orientation: metadata.orientation(), decoded_bytes })
 }
 
 fn gif(bytes: &[u8]) -> Result<Raw, ImageError> {
@@ -202,5 +202,6 @@ fn gif(bytes: &[u8]) -> Result<Raw, ImageError> {
         if screen.contains(&0) { screen } else { [screen[0].max(left + wide), screen[1].max(top + high)] };
     // The canvas and RGB; a frame that is no canvas is decoded beside it.
     let beside = if [width, height] == [wide, high] { 0 } else { 4 };
-    Ok(Raw { width, height, frames: frames.count, orientation: None, bytes_per_pixel: 4 + 3 + beside })
+    let decoded_bytes = (u64::from(width) * u64::from(height)).saturating_mul(4 + 3 + beside);
+    Ok(Raw { width, height, frames: frames.count, orientation: None, decoded_bytes })
 }

@@ -7,18 +7,23 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::ImageError;
 use super::walk::jpeg_segment;
+use super::{ImageError, coding, jpeg_other};
 use crate::domain::ImageFormat;
 
-const END: [u8; 2] = [0xFF, 0xD9];
+pub(super) const END: [u8; 2] = [0xFF, 0xD9];
 
 /// Decodes to RGB: gray, CMYK and YCCK too.
 ///
 /// The strict decoder stops at any junk between headers, which half of the world's old cameras write; the lenient one
 /// takes a file that was cut, or has a hole, for a picture with a gray lower half. So: strict, then strict without
 /// what does not matter, and lenient only if the picture goes on to its last row.
+///
+/// What zune-jpeg is known to decode to a wrong image never comes to it: see [`coding`].
 pub(super) fn decode(bytes: &[u8]) -> Result<DynamicImage, ImageError> {
+    if coding::read(bytes).is_some_and(|coding| !coding.is_read_by_zune()) {
+        return jpeg_other::decode(bytes).map(DynamicImage::ImageRgb8);
+    }
     let picture = match ending(bytes) {
         Ending::Marked => strict(bytes).or_else(|_| {
             let tidied = tidy(bytes);
@@ -32,7 +37,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DynamicImage, ImageError> {
 
 /// The same picture without comments, metadata, and junk between the headers. Adobe's segment stays if it is whole: it
 /// says how colours are stored.
-fn tidy(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn tidy(bytes: &[u8]) -> Vec<u8> {
     let mut tidied = bytes[..2].to_vec();
     let mut at = 2;
     while let Some(segment) = jpeg_segment(bytes, at) {
@@ -57,7 +62,7 @@ fn reaches_its_end(picture: &RgbImage) -> bool {
     picture.rows().next_back().is_some_and(|mut row| row.any(|pixel| pixel.0 != [128; 3]))
 }
 
-enum Ending {
+pub(super) enum Ending {
     /// The end marker is there.
     Marked,
     /// All scans have begun, but the data stops without an end marker. It may be all there.
@@ -66,7 +71,7 @@ enum Ending {
     Cut,
 }
 
-fn ending(bytes: &[u8]) -> Ending {
+pub(super) fn ending(bytes: &[u8]) -> Ending {
     // Nearly every file ends here, without a search.
     if bytes.ends_with(&END) {
         return Ending::Marked;

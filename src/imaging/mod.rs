@@ -2,14 +2,20 @@
 //! nothing of where bytes come from or where pixels go.
 
 mod axis;
+mod cmyk;
+mod coding;
+mod colour;
 mod decode;
 mod error;
 mod exif;
 mod flatten;
 mod header;
 mod jpeg;
+mod jpeg_other;
 mod mend;
 mod picture;
+mod png;
+mod png_text;
 mod prepare;
 mod reduced;
 mod resize;
@@ -27,11 +33,11 @@ use bytes::Bytes;
 use crate::domain::ImageMeta;
 
 pub use error::ImageError;
-pub use header::{Header, decoded_size, read_header, validate_image};
+pub use header::{Header, read_header, validate_image};
 pub use picture::{Picture, picture};
-pub use prepare::{Extras, prepare, prepare_with, resize_for_embedding};
+pub use prepare::{Extras, prepare, prepare_with, prepared_size, resize_for_embedding};
 pub use sniff::sniff;
-pub use thumbnail::{THUMBNAIL_SIDE, thumbnail};
+pub use thumbnail::{THUMBNAIL_SIDE, decoded_size, thumbnail};
 
 pub use settings::{ImagingSettings, SIDES};
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::header::read_facts;
 use super::stored::{Least, Stored};
 use super::{Decode, ImageError, Limits, Prepared, PreparedImage, Preprocessing, resize, thumbnail};
 
@@ -32,12 +33,31 @@ pub fn prepare_with(
     preprocessing: &Preprocessing,
     extras: Extras,
 ) -> Result<Prepared, ImageError> {
-    let least = Least { model: Some(*preprocessing), thumbnail: extras.thumbnail };
+    let least = Least::for_model(*preprocessing, extras);
     let stored = Stored::decode(bytes, limits, least, extras.decode)?;
     let square = resize::square(&stored, *preprocessing).map_err(|reason| stored.corrupt(reason))?;
     let image = PreparedImage { size: preprocessing.size, rgb: Bytes::from(square.into_raw()) };
-    let thumbnail = if extras.thumbnail { Some(thumbnail::of_stored(&stored)?) } else { None };
+    let thumbnail = if extras.thumbnail { Some(thumbnail::of_stored(&stored, bytes)?) } else { None };
     Ok(Prepared { image, meta: stored.meta, thumbnail })
+}
+
+/// About how many bytes [`prepare_with`] will allocate for this file.
+///
+/// # Errors
+/// [`ImageError`]: no image, a header that is cut or contradicts itself, or more than a limit allows.
+pub fn prepared_size(
+    bytes: &[u8],
+    limits: &Limits,
+    preprocessing: &Preprocessing,
+    extras: Extras,
+) -> Result<u64, ImageError> {
+    Least::for_model(*preprocessing, extras).memory_of(bytes, &read_facts(bytes, limits)?, limits, extras.decode)
+}
+
+impl Least {
+    fn for_model(preprocessing: Preprocessing, extras: Extras) -> Self {
+        Self { model: Some(preprocessing), thumbnail: extras.thumbnail }
+    }
 }
 
 /// The model's input alone: what [`prepare`] makes of the file.

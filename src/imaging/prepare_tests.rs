@@ -115,7 +115,7 @@ fn limits_come_before_the_decode() {
     let with = |limits: Limits| prepare(&bytes, &limits, &SMALL).unwrap_err();
     assert_eq!(with(Limits { max_bytes: 10, ..LIMITS }).class(), FailureClass::TooLarge);
     assert!(with(Limits { max_pixels: 9_999, ..LIMITS }).to_string().contains("IMAGE_MAX_PIXELS"));
-    assert!(with(Limits { max_decode_bytes: 50_000, ..LIMITS }).to_string().contains("IMAGE_MAX_DECODE_MB"));
+    assert!(with(Limits { max_decode_bytes: 10_000, ..LIMITS }).to_string().contains("IMAGE_MAX_DECODE_MB"));
     // A header alone, promising 100,000 x 100,000.
     let mut bomb = bytes[..33].to_vec();
     bomb[16..24].copy_from_slice(&[0, 1, 0x86, 0xA0, 0, 1, 0x86, 0xA0]);

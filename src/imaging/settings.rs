@@ -10,9 +10,9 @@ use super::{Limits, Resize};
 pub struct ImagingSettings {
     /// `IMAGE_MAX_SIZE_MB`: larger files are refused by their listing, by their header and while reading; 50 by default.
     pub image_max_size_mb: u64,
-    /// `IMAGE_MAX_PIXELS`: pictures of more pixels are refused by their header; 100,000,000 by default.
+    /// `IMAGE_MAX_PIXELS`: images of more pixels are refused by their header; 300,000,000 by default.
     pub image_max_pixels: u64,
-    /// `IMAGE_MAX_DECODE_MB`: what a decoder may allocate; 512 by default.
+    /// `IMAGE_MAX_DECODE_MB`: what decoding an image may allocate; 512 by default. Large images are reduced while decoding.
     pub image_max_decode_mb: u64,
     /// `IMAGE_RESIZE`: `crop` (default) cuts the longer side's ends off, `pad` keeps all and fills up. Part of the space.
     pub image_resize: String,
@@ -27,7 +27,7 @@ impl Default for ImagingSettings {
     fn default() -> Self {
         Self {
             image_max_size_mb: 50,
-            image_max_pixels: 100_000_000,
+            image_max_pixels: 300_000_000,
             image_max_decode_mb: 512,
             image_resize: "crop".to_owned(),
             image_pad_color: "000000".to_owned(),

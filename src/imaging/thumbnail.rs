@@ -1,11 +1,13 @@
-//! A small JPEG of a picture, upright, without any metadata: where a photograph was taken must not leak.
+//! A small JPEG of an image: upright, in sRGB, without any metadata: where a photograph was taken must not leak.
 
 use bytes::Bytes;
-use image::DynamicImage;
+use image::{DynamicImage, RgbImage};
 use jpeg_encoder::{ColorType, Encoder};
 
+use super::header::read_facts;
 use super::stored::{Least, Pixels, Stored};
-use super::{Decode, ImageError, Limits, resize};
+use super::{Decode, ImageError, Limits, cmyk, colour, resize};
+use crate::domain::ImageFormat;
 
 /// Side of the square that a thumbnail fits into, in pixels.
 pub const THUMBNAIL_SIDE: u32 = 256;
@@ -18,18 +20,28 @@ const QUALITY: u8 = 80;
 /// # Errors
 /// [`ImageError`]: what is wrong with the picture.
 pub fn thumbnail(bytes: &[u8], limits: &Limits) -> Result<Bytes, ImageError> {
-    let least = Least { thumbnail: true, ..Least::default() };
-    of_stored(&Stored::decode(bytes, limits, least, Decode::Fast)?)
+    of_stored(&Stored::decode(bytes, limits, ALONE, Decode::Fast)?, bytes)
 }
 
-/// The thumbnail of a decoded picture.
-pub(super) fn of_stored(stored: &Stored) -> Result<Bytes, ImageError> {
+/// About how many bytes [`thumbnail`] will allocate for this file.
+///
+/// # Errors
+/// [`ImageError`]: no image, a header that is cut or contradicts itself, or more than a limit allows.
+pub fn decoded_size(bytes: &[u8], limits: &Limits) -> Result<u64, ImageError> {
+    ALONE.memory_of(bytes, &read_facts(bytes, limits)?, limits, Decode::Fast)
+}
+
+const ALONE: Least = Least { model: None, thumbnail: true };
+
+/// The thumbnail of a decoded picture, of which these are the bytes.
+pub(super) fn of_stored(stored: &Stored, bytes: &[u8]) -> Result<Bytes, ImageError> {
     let small = match &stored.pixels {
         Pixels::All(picture) if picture.width().max(picture.height()) <= THUMBNAIL_SIDE => picture.clone(),
         Pixels::All(_) | Pixels::Reduced { .. } => {
             resize::fitted(stored, THUMBNAIL_SIDE).map_err(|reason| stored.corrupt(reason))?
         }
     };
+    let small = in_srgb(small, stored, bytes);
     let mut small = DynamicImage::ImageRgb8(small);
     small.apply_orientation(stored.orientation);
     let mut jpeg = Vec::new();
@@ -38,6 +50,19 @@ pub(super) fn of_stored(stored: &Stored) -> Result<Bytes, ImageError> {
     let encoded = Encoder::new(&mut jpeg, QUALITY).encode(&small, width, height, ColorType::Rgb);
     encoded.map_err(|error| stored.corrupt(error.to_string()))?;
     Ok(jpeg.into())
+}
+
+/// Colours are converted in the small image, which costs next to nothing.
+fn in_srgb(small: RgbImage, stored: &Stored, bytes: &[u8]) -> RgbImage {
+    let format = stored.meta.format;
+    let by_inks = match format {
+        ImageFormat::Jpeg => cmyk::fitted(bytes, small.width(), small.height()),
+        _ => None,
+    };
+    by_inks.unwrap_or_else(|| match colour::profile(bytes, format) {
+        Some(profile) => colour::to_srgb(small, &profile),
+        None => small,
+    })
 }
 
 #[cfg(test)]
@@ -77,7 +102,7 @@ mod tests {
             picture.put_pixel(x, y, Rgb([0, 0, 0]));
         }
         // Stored so that its left top belongs to the right top.
-        let small = of_stored(&whole(&picture, Orientation::Rotate90)).unwrap();
+        let small = of_stored(&whole(&picture, Orientation::Rotate90), b"").unwrap();
         let small = image::load_from_memory(&small).unwrap().into_luma8();
         assert_eq!(small.dimensions(), (20, 40));
         assert!(small.get_pixel(15, 4).0[0] < 60 && small.get_pixel(4, 35).0[0] > 200);

@@ -36,6 +36,12 @@ pub(super) fn decode_reduced(bytes: &[u8], width: u32, height: u32) -> Option<Re
     TypedImage::from_pixels(width, height, pixels.as_chunks::<3>().0.iter().copied().map(upper).collect()).ok()
 }
 
+/// Whether it is lossless and so decoded whole before it is reduced. `None` if it cannot be reduced.
+pub(super) fn is_lossless(bytes: &[u8]) -> Option<bool> {
+    const LOSSY: i32 = 1;
+    opened(bytes).filter(|config| config.input.has_alpha == 0).map(|config| config.input.format != LOSSY)
+}
+
 /// A decoder's settings with what the file's header says, for a picture that stands still.
 fn opened(bytes: &[u8]) -> Option<WebPDecoderConfig> {
     let mut config = WebPDecoderConfig::new().ok()?;

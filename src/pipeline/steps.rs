@@ -126,16 +126,16 @@ impl Steps {
             return Some(Ready { task, picture, etag, size_bytes, sha256, thumbnail_key, meta });
         }
         // The header alone, so that the decoder's memory is taken from the budget before it is allocated.
-        let cost = match imaging::decoded_size(&bytes, &limits) {
+        let (preprocessing, thumbnail) = (pipeline.provider.preprocessing(), pipeline.thumbnail_prefix.is_some());
+        let extras = imaging::Extras { thumbnail, ..imaging::Extras::default() };
+        let cost = match imaging::prepared_size(&bytes, &limits, &preprocessing, extras) {
             Ok(cost) => cost,
             Err(error) => return self.failed(&task, error.class(), error.to_string()).await,
         };
         let pixels = pipeline.budget.take_decoded(cost).await;
         let core = pipeline.cores.clone().acquire_owned().await.ok();
-        let (preprocessing, thumbnail) = (pipeline.provider.preprocessing(), pipeline.thumbnail_prefix.is_some());
         let decoding = tokio::task::spawn_blocking(move || {
             let sha256 = hex::encode(Sha256::digest(&bytes));
-            let extras = imaging::Extras { thumbnail, ..imaging::Extras::default() };
             (imaging::prepare_with(&bytes, &limits, &preprocessing, extras), sha256, bytes.len() as u64)
         });
         let (decoded, worked) = measured(run.stages.clock(), decoding).await;

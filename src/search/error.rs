@@ -86,7 +86,7 @@ impl SearchError {
             Self::Collection(_) => Refusal::Collection,
             Self::UnknownImage { .. } => Refusal::UnknownImage,
             Self::Image(ImageError::TooLarge { .. }) => Refusal::TooLarge,
-            Self::Image(ImageError::UnsupportedFormat(_)) => Refusal::NotAnImage,
+            Self::Image(ImageError::UnsupportedFormat(_) | ImageError::UnsupportedCoding(_)) => Refusal::NotAnImage,
             Self::Image(
                 bad @ (ImageError::Corrupt { .. } | ImageError::Truncated { .. } | ImageError::TooManyPixels { .. }),
             ) => Refusal::BadImage(bad.class()),

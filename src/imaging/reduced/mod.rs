@@ -57,6 +57,11 @@ impl Scale {
 /// from what all of them give than the reduction itself leads.
 pub(super) type Reduced = TypedImage<'static, U16x3>;
 
+/// Whether this is the decoder for the file, by its header.
+pub(super) fn reads(bytes: &[u8]) -> bool {
+    Frame::read(bytes).is_some()
+}
+
 /// The picture as it is stored, reduced. `None` where this is not the decoder for it.
 pub(super) fn decode(bytes: &[u8], scale: Scale) -> Option<Reduced> {
     let frame = Frame::read(bytes)?;

@@ -1,0 +1,198 @@
+//! The colours of a thumbnail: from the profile of its file to sRGB, which is what is shown where no profile is given.
+//!
+//! The model's input is left as it is: the reference pipelines convert no profiles either. A profile that is damaged, too
+//! large or of another kind than the pixels is ignored: it must not cost the thumbnail.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use image::RgbImage;
+use moxcms::{
+    Chromaticity, CicpColorPrimaries, CicpProfile, ColorPrimaries, ColorProfile, DataColorSpace, Layout,
+    MatrixCoefficients, RenderingIntent, ToneReprCurve, TransferCharacteristics, Transform8BitExecutor,
+    TransformOptions, XyY,
+};
+
+use super::png_text;
+use super::walk::{jpeg_segment, png_chunks, riff_chunks};
+use crate::domain::ImageFormat;
+
+/// As large as the profile of a PNG may be when it is inflated.
+const MAX_PROFILE: usize = 4 << 20;
+
+/// The profile of a file, if it has one that can be read.
+pub(super) fn profile(bytes: &[u8], format: ImageFormat) -> Option<ColorProfile> {
+    let icc = match format {
+        ImageFormat::Jpeg => of_jpeg(bytes)?,
+        ImageFormat::Png => return of_png(bytes),
+        ImageFormat::Webp => {
+            let mut chunks = riff_chunks(bytes.get(12..)?);
+            chunks.find(|(kind, _)| *kind == b"ICCP")?.1.to_vec()
+        }
+        ImageFormat::Gif => return None,
+    };
+    parse(&icc)
+}
+
+/// The image in sRGB. It stays as it is if the profile means sRGB, or if it cannot be used for these pixels.
+pub(super) fn to_srgb(image: RgbImage, profile: &ColorProfile) -> RgbImage {
+    let source = match profile.color_space {
+        DataColorSpace::Rgb => Layout::Rgb,
+        DataColorSpace::Gray if is_gray(&image) => Layout::Gray,
+        _ => return image,
+    };
+    let samples = |image: &[u8]| match source {
+        Layout::Gray => image.as_chunks::<3>().0.iter().map(|pixel| pixel[0]).collect(),
+        _ => image.to_vec(),
+    };
+    let converted = guarded(|| {
+        let transform = transform(profile, source)?;
+        let probe = if source == Layout::Gray { gray_probe() } else { colour_probe() };
+        if apart(&apply(&transform, &samples(&probe), probe.len())?, &probe) <= UNSEEN {
+            return None;
+        }
+        apply(&transform, &samples(image.as_raw()), image.as_raw().len())
+    });
+    let (width, height) = image.dimensions();
+    converted.and_then(|pixels| RgbImage::from_raw(width, height, pixels)).unwrap_or(image)
+}
+
+/// CMYK pixels in sRGB, 255 being all of an ink; `None` if the profile is not for them.
+pub(super) fn cmyk_to_srgb(pixels: &[u8], profile: &ColorProfile) -> Option<Vec<u8>> {
+    if profile.color_space != DataColorSpace::Cmyk {
+        return None;
+    }
+    guarded(|| apply(&transform(profile, Layout::Rgba)?, pixels, pixels.len() / 4 * 3))
+}
+
+/// Of 255: what rounding makes of sRGB to sRGB.
+const UNSEEN: u8 = 2;
+
+fn transform(profile: &ColorProfile, source: Layout) -> Option<Arc<Transform8BitExecutor>> {
+    let srgb = ColorProfile::new_srgb();
+    // Some profiles have the table of one intent alone.
+    [RenderingIntent::Perceptual, RenderingIntent::RelativeColorimetric].into_iter().find_map(|rendering_intent| {
+        let options = TransformOptions { rendering_intent, ..TransformOptions::default() };
+        profile.create_transform_8bit(source, &srgb, Layout::Rgb, options).ok()
+    })
+}
+
+fn apply(transform: &Arc<Transform8BitExecutor>, source: &[u8], length: usize) -> Option<Vec<u8>> {
+    let mut converted = vec![0; length];
+    transform.transform(source, &mut converted).ok()?;
+    Some(converted)
+}
+
+/// The library is given whatever a file holds.
+fn guarded<T>(work: impl FnOnce() -> Option<T>) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok().flatten()
+}
+
+fn parse(icc: &[u8]) -> Option<ColorProfile> {
+    guarded(|| ColorProfile::new_from_slice(icc).ok())
+}
+
+fn is_gray(image: &RgbImage) -> bool {
+    image.pixels().all(|pixel| pixel.0[0] == pixel.0[1] && pixel.0[1] == pixel.0[2])
+}
+
+fn gray_probe() -> Vec<u8> {
+    (0..=u8::MAX).step_by(17).flat_map(|gray| [gray; 3]).collect()
+}
+
+fn colour_probe() -> Vec<u8> {
+    let steps = || (0..=u8::MAX).step_by(51);
+    steps().flat_map(|red| steps().flat_map(move |green| steps().flat_map(move |blue| [red, green, blue]))).collect()
+}
+
+fn apart(one: &[u8], other: &[u8]) -> u8 {
+    one.iter().zip(other).map(|(one, other)| one.abs_diff(*other)).max().unwrap_or(0)
+}
+
+/// The parts of the profile, which may come in any order but must all be there.
+fn of_jpeg(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut parts: Vec<(u8, &[u8])> = Vec::new();
+    let mut count = 0;
+    let mut at = 2;
+    while let Some(segment) = jpeg_segment(bytes, at) {
+        at = segment.end;
+        match (segment.marker, segment.body.strip_prefix(b"ICC_PROFILE\0")) {
+            (0xE2, Some(&[number, of, ref part @ ..])) if parts.len() < 255 => {
+                count = usize::from(of);
+                parts.push((number, part));
+            }
+            (0xD9 | 0xDA, _) => break,
+            _ => {}
+        }
+    }
+    parts.sort_by_key(|(number, _)| *number);
+    let is_whole = parts.len() == count && parts.iter().zip(1..).all(|((number, _), place)| *number == place);
+    let length: usize = parts.iter().map(|(_, part)| part.len()).sum();
+    (is_whole && length > 0 && length <= MAX_PROFILE)
+        .then(|| parts.iter().flat_map(|(_, part)| *part).copied().collect())
+}
+
+/// By the order of the PNG specification: cICP, iCCP, sRGB, and then gAMA with cHRM.
+fn of_png(bytes: &[u8]) -> Option<ColorProfile> {
+    let (mut cicp, mut icc, mut srgb, mut gamma, mut chromaticities) = (None, None, false, None, None);
+    for (kind, data) in png_chunks(bytes) {
+        match (kind, data) {
+            (b"cICP", &[primaries, transfer, 0, 1, ..]) => cicp = of_cicp(primaries, transfer),
+            (b"iCCP", data) if icc.is_none() => icc = png_text::profile(data).as_deref().and_then(parse),
+            (b"sRGB", _) => srgb = true,
+            (b"gAMA", data) => gamma = data.first_chunk().map(|it| u32::from_be_bytes(*it)).filter(|&it| it > 0),
+            (b"cHRM", data) => chromaticities = data.first_chunk::<32>(),
+            (b"IDAT" | b"IEND", _) => break,
+            _ => {}
+        }
+    }
+    cicp.or(icc).or_else(|| if srgb { None } else { of_gamma(gamma?, chromaticities) })
+}
+
+/// What brightness means in PQ and HLG cannot be shown without tone mapping: such an image is left as it is.
+fn of_cicp(primaries: u8, transfer: u8) -> Option<ColorProfile> {
+    let color_primaries = CicpColorPrimaries::try_from(primaries).ok().filter(|_| !matches!(primaries, 0 | 2 | 3))?;
+    let transfer_characteristics = match transfer {
+        1 | 4..=8 | 13..=15 => TransferCharacteristics::try_from(transfer).ok()?,
+        _ => return None,
+    };
+    let matrix_coefficients = MatrixCoefficients::Identity;
+    Some(ColorProfile::new_from_cicp(CicpProfile {
+        color_primaries,
+        transfer_characteristics,
+        matrix_coefficients,
+        full_range: true,
+    }))
+}
+
+/// 1/2.2 with the primaries of sRGB is what most writers call sRGB.
+fn of_gamma(gamma: u32, chromaticities: Option<&[u8; 32]>) -> Option<ColorProfile> {
+    let xy: Vec<f32> = match chromaticities {
+        #[expect(clippy::cast_precision_loss, reason = "five digits are stored")]
+        Some(all) => all.as_chunks::<4>().0.iter().map(|it| u32::from_be_bytes(*it) as f32 / 100_000.0).collect(),
+        None => SRGB_XY.to_vec(),
+    };
+    let is_srgb = xy.iter().zip(SRGB_XY).all(|(one, other)| (one - other).abs() < 0.002);
+    let &[white_x, white_y, red_x, red_y, green_x, green_y, blue_x, blue_y] = &xy[..] else { return None };
+    if (is_srgb && (44_000..=47_000).contains(&gamma)) || [white_y, red_y, green_y, blue_y].iter().any(|y| *y < 0.001) {
+        return None;
+    }
+    let mut profile = ColorProfile::new_srgb();
+    profile.update_rgb_colorimetry(
+        XyY { x: white_x.into(), y: white_y.into(), yb: 1.0 },
+        ColorPrimaries {
+            red: Chromaticity { x: red_x, y: red_y },
+            green: Chromaticity { x: green_x, y: green_y },
+            blue: Chromaticity { x: blue_x, y: blue_y },
+        },
+    );
+    #[expect(clippy::cast_precision_loss, reason = "five digits are stored")]
+    let curve = ToneReprCurve::Parametric(vec![100_000.0 / gamma as f32]);
+    profile.red_trc = Some(curve.clone());
+    profile.green_trc = Some(curve.clone());
+    profile.blue_trc = Some(curve);
+    Some(profile)
+}
+
+/// White, red, green and blue of sRGB, as `cHRM` stores them.
+const SRGB_XY: [f32; 8] = [0.3127, 0.3290, 0.64, 0.33, 0.30, 0.60, 0.15, 0.06];

@@ -1,0 +1,96 @@
+//! JPEG codings that zune-jpeg decodes to a wrong image or refuses, by another decoder: baseline with several scans, and
+//! unusual sampling.
+
+use image::RgbImage;
+use jpeg_decoder::{Decoder, Error, PixelFormat};
+
+use super::ImageError;
+use super::jpeg::{END, Ending, ending, tidy};
+use super::walk::jpeg_segment;
+use crate::domain::ImageFormat;
+
+/// Decodes to RGB. The decoder takes missing data for zeros, so the file is decoded a second time with more data at the end
+/// of each scan: it is whole only if that makes no difference.
+pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
+    let ended;
+    let bytes = match ending(bytes) {
+        Ending::Cut => return Err(ImageError::truncated(ImageFormat::Jpeg)),
+        Ending::Marked => bytes,
+        Ending::Unmarked => {
+            ended = [bytes, &END].concat();
+            &ended
+        }
+    };
+    let tidied;
+    let mut bytes = bytes;
+    let mut image = once(bytes);
+    if image.is_err() {
+        tidied = tidy(bytes);
+        bytes = &tidied;
+        image = once(bytes);
+    }
+    let image = image?;
+    match once(&continued(bytes)) {
+        Ok(other) if other == image => Ok(image),
+        _ => Err(ImageError::truncated(ImageFormat::Jpeg)),
+    }
+}
+
+fn once(bytes: &[u8]) -> Result<RgbImage, ImageError> {
+    let mut decoder = Decoder::new(bytes);
+    let pixels = decoder.decode().map_err(explain)?;
+    let wrong = |reason| ImageError::corrupt(ImageFormat::Jpeg, reason);
+    let info = decoder.info().ok_or_else(|| wrong("it has no frame header"))?;
+    let rgb = match info.pixel_format {
+        PixelFormat::RGB24 => pixels,
+        PixelFormat::L8 => pixels.iter().flat_map(|&gray| [gray; 3]).collect(),
+        PixelFormat::CMYK32 => pixels.as_chunks::<4>().0.iter().flat_map(|&inks| light(inks)).collect(),
+        PixelFormat::L16 => return Err(ImageError::coding("a JPEG with 16 bits a sample".to_owned())),
+    };
+    RgbImage::from_raw(info.width.into(), info.height.into(), rgb)
+        .ok_or_else(|| wrong("another size than its header's"))
+}
+
+/// What CMYK without a profile looks like, as Pillow converts it.
+fn light([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
+    [cyan, magenta, yellow].map(|ink| {
+        let product = u32::from(u8::MAX - ink) * u32::from(u8::MAX - black);
+        u8::try_from((product + 127) / 255).unwrap_or(u8::MAX)
+    })
+}
+
+/// The same file with more data at the end of each scan.
+fn continued(bytes: &[u8]) -> Vec<u8> {
+    let mut continued = Vec::with_capacity(bytes.len() + 1024);
+    let (mut at, mut copied, mut in_scan) = (2, 0, false);
+    while let Some(segment) = jpeg_segment(bytes, at) {
+        at = segment.end;
+        let is_restart = matches!(segment.marker, 0xD0..=0xD7);
+        if in_scan && !is_restart {
+            let header = if segment.marker == 0xD9 { 2 } else { segment.body.len() + 4 };
+            let marker = segment.end.saturating_sub(header);
+            // Fill bytes before a marker belong to it.
+            let fill = bytes[copied..marker].iter().rev().take_while(|&&byte| byte == 0xFF).count();
+            continued.extend_from_slice(&bytes[copied..marker - fill]);
+            continued.extend_from_slice(&[0x55; 64]);
+            copied = marker - fill;
+        }
+        in_scan = segment.marker == 0xDA || (in_scan && is_restart);
+        if segment.marker == 0xD9 {
+            break;
+        }
+    }
+    continued.extend_from_slice(&bytes[copied..]);
+    continued
+}
+
+fn explain(error: Error) -> ImageError {
+    match error {
+        Error::Io(_) => ImageError::truncated(ImageFormat::Jpeg),
+        Error::Unsupported(feature) => ImageError::coding(format!("a JPEG with {feature:?}")),
+        // A scan is missing.
+        Error::Format(reason) if reason.contains("not all components") => ImageError::truncated(ImageFormat::Jpeg),
+        Error::Format(reason) => ImageError::corrupt(ImageFormat::Jpeg, reason),
+        Error::Internal(error) => ImageError::corrupt(ImageFormat::Jpeg, error.to_string()),
+    }
+}

@@ -1,0 +1,84 @@
+//! Text and profiles of a PNG file, inflated if they are compressed, up to a limit.
+
+use std::io::Read as _;
+
+use flate2::read::ZlibDecoder;
+
+use super::exif::{self, Metadata};
+
+/// What may be inflated of all text chunks of one file together.
+const MAX_TEXT: u64 = 8 << 20;
+/// What is read of the hexadecimal digits of one profile: a block of EXIF has at most 64 KB.
+const MAX_DIGITS: usize = 1 << 20;
+/// What may be inflated of the colour profile. Large ones have some 3 MB.
+const MAX_PROFILE: u64 = 4 << 20;
+
+/// Reads orientation out of text chunks. One for each file, since the limit holds for all of its chunks together.
+pub(super) struct TextReader {
+    left: u64,
+}
+
+impl Default for TextReader {
+    fn default() -> Self {
+        Self { left: MAX_TEXT }
+    }
+}
+
+impl TextReader {
+    /// Takes a `tEXt`, `zTXt` or `iTXt` chunk.
+    pub(super) fn take(&mut self, kind: [u8; 4], chunk: &[u8], metadata: &mut Metadata<'_>) {
+        let Some((keyword, rest)) = split_at_zero(chunk) else { return };
+        let is_xmp = keyword == b"XML:com.adobe.xmp";
+        let is_profile =
+            matches!(keyword, b"Raw profile type exif" | b"Raw profile type APP1" | b"Raw profile type app1");
+        if !is_xmp && !is_profile {
+            return;
+        }
+        let (is_compressed, body) = match (&kind, rest) {
+            (b"zTXt", &[0, ref body @ ..]) => (true, body),
+            (b"iTXt", &[flag, 0, ref rest @ ..]) => {
+                let body = split_at_zero(rest).and_then(|(_language, rest)| split_at_zero(rest));
+                let Some((_translated, body)) = body else { return };
+                (flag != 0, body)
+            }
+            (b"tEXt", body) => (false, body),
+            _ => return,
+        };
+        let inflated;
+        let text = if is_compressed {
+            inflated = inflate(body, self.left);
+            self.left -= inflated.len() as u64;
+            &inflated
+        } else {
+            body
+        };
+        if is_xmp {
+            metadata.xmp(text);
+        } else if let Some(block) = exif::from_raw_profile(&text[..text.len().min(MAX_DIGITS)]) {
+            match block.strip_prefix(b"http://ns.adobe.com/xap/1.0/\0") {
+                Some(xmp) => metadata.xmp(xmp),
+                None => metadata.raw_profile(&block),
+            }
+        }
+    }
+}
+
+/// The colour profile of an `iCCP` chunk; `None` if it is damaged or too large.
+pub(super) fn profile(chunk: &[u8]) -> Option<Vec<u8>> {
+    let (_name, rest) = split_at_zero(chunk)?;
+    let profile = inflate(rest.strip_prefix(&[0])?, MAX_PROFILE + 1);
+    (profile.len() as u64 <= MAX_PROFILE).then_some(profile)
+}
+
+fn split_at_zero(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = memchr::memchr(0, bytes)?;
+    Some((&bytes[..at], &bytes[at + 1..]))
+}
+
+/// At most so many bytes of what is compressed; if it is damaged, what comes before the damage.
+fn inflate(compressed: &[u8], limit: u64) -> Vec<u8> {
+    let mut inflated = Vec::new();
+    // The error is the end of what can be read.
+    let _damage = ZlibDecoder::new(compressed).take(limit).read_to_end(&mut inflated);
+    inflated
+}

@@ -1,1 +1,0 @@
-//! Images that other decoders read.

@@ -1,0 +1,73 @@
+use glimpse::domain::FailureClass;
+
+use super::{assert_red_blue_green, data, decoded};
+
+#[test]
+fn several_scans_and_unusual_sampling_give_the_image() {
+    // Encoded with little room for colour: libjpeg-turbo is up to 12 from the original too.
+    for name in [
+        "three-scans-420.jpg",
+        "two-scans-422.jpg",
+        "chroma-first-440.jpg",
+        "four-scans-cmyk.jpg",
+        "small-luma.jpg",
+        "three-by-one.jpg",
+    ] {
+        let picture = decoded(&data(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_red_blue_green(name, &picture, 16);
+    }
+}
+
+#[test]
+fn progressive_with_restart_markers_is_the_same_image() {
+    let (plain, restarts) = (decoded(&data("plain.jpg")).unwrap(), decoded(&data("progressive-restarts.jpg")).unwrap());
+    let apart = plain.rgb.iter().zip(&restarts.rgb[..]).map(|(one, other)| one.abs_diff(*other)).max();
+    assert!(plain.rgb.len() == restarts.rgb.len() && apart <= Some(1), "{apart:?}");
+}
+
+#[test]
+fn a_scan_that_is_cut_or_missing_is_truncated() {
+    let whole = data("three-scans-420.jpg");
+    let scans: Vec<usize> = (0..whole.len() - 1).filter(|&at| whole[at..at + 2] == [0xFF, 0xDA]).collect();
+    assert_eq!(scans.len(), 3);
+    let middle = |from: usize, until: usize| (from + 10 + until) / 2;
+    let end = [0xFF, 0xD9];
+    let cut_before = |at: usize| whole[..at].to_vec();
+    let first_cut = [&whole[..middle(scans[0], scans[1])], &whole[scans[1]..]].concat();
+    let last_cut = &whole[..middle(scans[2], whole.len())];
+    for (what, file) in [
+        ("the last scan is cut", last_cut.to_vec()),
+        ("the same with an end marker", [last_cut, &end].concat()),
+        ("one scan is missing", [&cut_before(scans[2])[..], &end].concat()),
+        ("two scans are missing", [&cut_before(scans[1])[..], &end].concat()),
+        ("the end marker of two scans is missing", cut_before(scans[2])),
+    ] {
+        assert_eq!(decoded(&file).unwrap_err().class(), FailureClass::Truncated, "{what}");
+    }
+    let hole = decoded(&first_cut).unwrap_err().class();
+    assert!(matches!(hole, FailureClass::Truncated | FailureClass::Corrupt), "{hole}");
+    let without_end = &whole[..whole.len() - 2];
+    assert_red_blue_green("without its end marker", &decoded(without_end).unwrap(), 16);
+}
+
+#[test]
+fn a_coding_that_is_not_read_is_named() {
+    let no_height = {
+        let mut file = data("plain.jpg");
+        let frame = file.windows(2).position(|two| two == [0xFF, 0xC0]).unwrap();
+        file[frame + 5..frame + 7].fill(0);
+        file
+    };
+    for (name, file, named) in [
+        ("arithmetic.jpg", data("arithmetic.jpg"), "arithmetic-coded"),
+        ("arithmetic-progressive.jpg", data("arithmetic-progressive.jpg"), "arithmetic-coded"),
+        ("lossless.jpg", data("lossless.jpg"), "lossless"),
+        ("jpeg-ls.jpg", data("jpeg-ls.jpg"), "JPEG-LS"),
+        ("twelve-bits.jpg", data("twelve-bits.jpg"), "12 bits"),
+        ("no height", no_height, "DNL"),
+    ] {
+        let error = decoded(&file).unwrap_err();
+        assert_eq!(error.class(), FailureClass::UnsupportedFormat, "{name}: {error}");
+        assert!(error.to_string().contains(named), "{name}: {error}");
+    }
+}
