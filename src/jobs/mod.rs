@@ -19,6 +19,7 @@ mod moving;
 mod placed;
 mod plan;
 mod pools;
+mod prefix;
 pub mod progress;
 mod reconcile;
 mod retry;
@@ -42,7 +43,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::{CollectionName, JobId};
+use crate::domain::{CollectionName, Excludes, JobId};
 use crate::index::Stores;
 use crate::pipeline::Pipeline;
 use crate::resilience::WaitBoard;
@@ -83,6 +84,8 @@ pub struct JobParts {
     pub allowed_buckets: Vec<String>,
     /// Keys under it are no images; empty: none.
     pub thumbnail_prefix: String,
+    /// Keys that are not indexed, where a job does not say.
+    pub exclude: Excludes,
     /// A cluster that places workers, where there is one.
     pub placing: Option<Placing>,
     /// What anybody waits for.
@@ -102,6 +105,7 @@ struct Inner {
     default_bucket: String,
     allowed_buckets: Vec<String>,
     thumbnail_prefix: String,
+    exclude: Excludes,
     placing: Option<Placing>,
     waiting: WaitBoard,
     drain: CancellationToken,

@@ -10,11 +10,12 @@ use super::limit;
 use super::metadata;
 use super::plan::Planner;
 use super::pools::{Ended, LOCAL, LocalBroker, Pool, WindUp};
+use super::prefix;
 use super::progress::{Live, Pace};
 use super::reconcile;
 use super::sync;
 use super::trouble::JobTrouble;
-use crate::domain::{Executor, JobId, JobRecord, JobState, Space};
+use crate::domain::{Excludes, Executor, JobId, JobRecord, JobState, Space};
 use crate::index::{Ensured, ImageIndex};
 use crate::pipeline::{Leave, Run, Stages};
 use crate::sqlite::SqliteError;
@@ -103,6 +104,18 @@ impl Inner {
             ready = ready => ready?,
             () = live.stop.cancelled() => return Ok(()),
         };
+        let resolved = tokio::select! {
+            resolved = prefix::resolve(&self.ledger, self.pipeline.source().as_ref(), job) => resolved?,
+            () = live.stop.cancelled() => return Ok(()),
+        };
+        let job = match &resolved {
+            Some((resolved, line)) => {
+                self.ledger.log(job.id, line.clone()).await?;
+                resolved
+            }
+            None => job,
+        };
+        let spec = &job.spec;
         self.ledger.log(job.id, first_line(job)).await?;
         metadata::load(&self.ledger, self.pipeline.source().as_ref(), job, &live.stop).await?;
         let planner = Planner {
@@ -116,6 +129,7 @@ impl Inner {
                 max_items: spec.max_items,
                 metadata: spec.metadata_key.is_some(),
                 owns: sync::owns(spec),
+                exclude: self.excludes(job),
                 dry_run,
             },
             thumbnail_prefix: self.thumbnail_prefix.clone(),
@@ -142,9 +156,16 @@ impl Inner {
                     counts.listed, counts.skipped, counts.unchanged
                 );
                 self.ledger.log(job.id, line).await?;
+                metadata::log_joined(&self.ledger, job, counts.listed.saturating_sub(counts.skipped)).await?;
                 if spec.sync && !spec.dry_run {
                     let losses = sync::judge(&self.ledger, job).await?;
-                    let line = format!("{} of {} objects have vanished", losses.vanished, losses.owned);
+                    let (excluded, _) = self.ledger.excluded(job.id).await?;
+                    let also = if excluded > 0 {
+                        format!("; {excluded} records of excluded keys are removed, too")
+                    } else {
+                        String::new()
+                    };
+                    let line = format!("{} of {} objects have vanished{also}", losses.vanished, losses.owned);
                     self.ledger.log(job.id, line).await?;
                 }
             }
@@ -170,6 +191,15 @@ impl Inner {
         limit::within(&self.ledger, job, &counts, true).await.map_err(JobTrouble::Lease)?;
         // A dry run has noted nothing to be removed.
         self.within_grace(live, sync::remove(&self.ledger, stores, job, &live.stop)).await.unwrap_or(Ok(()))
+    }
+
+    /// The keys that a job does not index.
+    fn excludes(&self, job: &JobRecord) -> Excludes {
+        let Some(patterns) = &job.spec.exclude else { return self.exclude.clone() };
+        Excludes::new(patterns.clone()).unwrap_or_else(|error| {
+            tracing::warn!(job.id = %job.id, %error, "the job's excludes cannot be used; those of S3_EXCLUDE are");
+            self.exclude.clone()
+        })
     }
 
     /// `None` where a stop was asked for and what was in flight did not end in time.

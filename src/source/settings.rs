@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::Secret;
+use crate::domain::{Excludes, Secret};
 
 /// The settings of the bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +28,9 @@ pub struct SourceSettings {
     pub s3_circuit_breaker_timeout: u64,
     /// `S3_ALLOWED_BUCKETS`: buckets that a job may name, by commas; empty (default): only `S3_BUCKET`.
     pub s3_allowed_buckets: String,
+    /// `S3_EXCLUDE`: comma-separated globs of keys that are not indexed, where a job does not say; `none` for none. By
+    /// default what file servers, backups and desktops leave ([`Excludes::DEFAULT`]).
+    pub s3_exclude: String,
     /// `THUMBNAIL_PREFIX`: a thumbnail of each indexed image is written under it, and keys under it are not indexed;
     /// empty (default): the bucket is never written to.
     pub thumbnail_prefix: String,
@@ -50,6 +53,7 @@ impl Default for SourceSettings {
             s3_circuit_breaker_threshold: 5,
             s3_circuit_breaker_timeout: 30,
             s3_allowed_buckets: String::new(),
+            s3_exclude: Excludes::DEFAULT.to_owned(),
             thumbnail_prefix: String::new(),
             glimpse_s3_addr: "127.0.0.1:9100".to_owned(),
             glimpse_s3_allow_remote: false,
@@ -88,12 +92,21 @@ impl SourceSettings {
         if named.is_empty() { vec![self.s3_bucket.clone()] } else { named }
     }
 
+    /// The keys that are not indexed, where a job does not say.
+    ///
+    /// # Errors
+    /// A sentence that names the setting and what is wrong.
+    pub fn excludes(&self) -> Result<Excludes, String> {
+        Excludes::parse(&self.s3_exclude).map_err(|error| format!("S3_EXCLUDE cannot be used: {error}"))
+    }
+
     /// Checks what can be checked without asking anyone.
     ///
     /// # Errors
     /// A sentence that names the setting and what is allowed.
     pub fn validate(&self) -> Result<(), String> {
         self.endpoint()?;
+        self.excludes()?;
         if self.s3_bucket.is_empty() || self.s3_bucket.contains('/') {
             return Err(format!("S3_BUCKET is `{}`, which is no bucket's name", self.s3_bucket));
         }

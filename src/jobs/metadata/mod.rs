@@ -10,7 +10,7 @@ mod load;
 mod ndjson;
 mod row;
 
-pub(super) use load::{MetadataError, load};
+pub(super) use load::{MetadataError, load, log_joined};
 pub(super) use row::Row;
 
 /// The column that a row is joined on.
