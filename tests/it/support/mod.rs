@@ -10,6 +10,7 @@ pub(crate) mod named;
 pub(crate) mod qdrant;
 pub(crate) mod ray;
 pub(crate) mod scripted;
+pub(crate) mod scripted_bucket;
 pub(crate) mod watched;
 pub(crate) mod wire;
 pub(crate) mod worker;
