@@ -14,7 +14,7 @@ use super::{Fate, Indexed, Outcome, Pipeline, Run, RunError, Task};
 use crate::domain::{Embedding, FailureClass, Holders, ImageRecord, ImageUri, ItemFailure, Payload, Timestamp};
 use crate::imaging::{self, Prepared, PreparedImage};
 use crate::resilience::measured;
-use crate::source::{Fetched, NewObject, SourceError};
+use crate::source::{EncodingError, Fetched, NewObject, SourceError};
 
 /// What every step needs; cheap to clone into a task.
 #[derive(Clone)]
@@ -111,9 +111,14 @@ impl Steps {
 
     pub(super) async fn prepare(self, loaded: Loaded) -> Option<Ready> {
         let Inner { pipeline, run, .. } = &*self.0;
-        let Loaded { mut task, fetched, taken, twin } = loaded;
+        let Loaded { mut task, fetched, mut taken, twin } = loaded;
         let limits = pipeline.limits;
-        let bytes = fetched.bytes;
+        // Of the object as it is stored: what the next listing is compared with.
+        let size_bytes = fetched.bytes.len() as u64;
+        let bytes = match self.decoded(&fetched, &mut taken).await {
+            Ok(bytes) => bytes,
+            Err(error) => return self.failed(&task, error.class(), error.to_string()).await,
+        };
         let etag = fetched.etag;
         let mut meta = fetched.metadata;
         meta.append(&mut task.metadata);
@@ -122,7 +127,7 @@ impl Steps {
         {
             pipeline.reused.increment(1);
             let thumbnail_key = twin::thumbnail_of(&twin, task.image.uri.bucket());
-            let (size_bytes, picture) = (bytes.len() as u64, Picture::Known(Box::new(twin)));
+            let picture = Picture::Known(Box::new(twin));
             return Some(Ready { task, picture, etag, size_bytes, sha256, thumbnail_key, meta });
         }
         // The header alone, so that the decoder's memory is taken from the budget before it is allocated.
@@ -136,22 +141,37 @@ impl Steps {
         let decoding = tokio::task::spawn_blocking(move || {
             let sha256 = hex::encode(Sha256::digest(&bytes));
             let extras = imaging::Extras { thumbnail, ..imaging::Extras::default() };
-            (imaging::prepare_with(&bytes, &limits, &preprocessing, extras), sha256, bytes.len() as u64)
+            (imaging::prepare_with(&bytes, &limits, &preprocessing, extras), sha256)
         });
         let (decoded, worked) = measured(run.stages.clock(), decoding).await;
         run.stages.prepare.took(worked);
         drop((core, pixels, taken));
         match decoded {
-            Ok((Ok(prepared), sha256, size_bytes)) => {
+            Ok((Ok(prepared), sha256)) => {
                 let picture = Picture::New(prepared);
                 Some(Ready { task, picture, etag, size_bytes, sha256, thumbnail_key: None, meta })
             }
-            Ok((Err(error), ..)) => self.failed(&task, error.class(), error.to_string()).await,
+            Ok((Err(error), _)) => self.failed(&task, error.class(), error.to_string()).await,
             Err(panic) => {
                 tracing::error!(image.uri = %task.image.uri, %panic, "decoder panicked");
                 self.failed(&task, FailureClass::Panicked, "the decoder panicked over this file".to_owned()).await
             }
         }
+    }
+
+    /// The bytes as they were before they were stored, within the limit for images and the budget.
+    async fn decoded(&self, fetched: &Fetched, taken: &mut Taken) -> Result<Bytes, EncodingError> {
+        let Some(encoded) = fetched.encoded() else { return Ok(fetched.bytes.clone()) };
+        let Pipeline { budget, cores, limits, .. } = &self.0.pipeline;
+        let core = cores.clone().acquire_owned().await.ok();
+        let size = encoded.clone().size(limits.max_bytes).await?;
+        // Whoever goes beyond the budget may be waiting for a core.
+        drop(core);
+        budget.grow_encoded(taken, fetched.bytes.len() as u64 + size).await;
+        let core = cores.clone().acquire_owned().await.ok();
+        let bytes = encoded.decode(size).await;
+        drop(core);
+        bytes
     }
 
     /// The hash of the bytes, where it is that of the record.

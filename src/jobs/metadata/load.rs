@@ -76,7 +76,8 @@ pub(in crate::jobs) async fn load(
         // Half of a file may be there from a process that ended over it.
         ledger.forget_metadata(job.id).await?;
         let (uri, file) = fetch(source, uri).await?;
-        let tally = into_ledger(ledger, job, &uri, file.bytes).await?;
+        let bytes = file.decoded(MOST_BYTES).await.map_err(|error| MetadataError::File(uri.clone(), error.into()))?;
+        let tally = into_ledger(ledger, job, &uri, bytes).await?;
         let distinct = ledger.metadata_is_read(job.id).await?;
         let line = format!(
             "metadata file {uri}: {distinct} keys have a row, {} rows cannot be used, {} are about other keys, {} keys \
