@@ -14,6 +14,7 @@ mod error;
 pub mod lease;
 pub mod ledger;
 mod limit;
+mod listed;
 mod metadata;
 mod moving;
 mod placed;

@@ -10,12 +10,11 @@ use super::limit;
 use super::metadata;
 use super::plan::Planner;
 use super::pools::{Ended, LOCAL, LocalBroker, Pool, WindUp};
-use super::prefix;
 use super::progress::{Live, Pace};
 use super::reconcile;
 use super::sync;
 use super::trouble::JobTrouble;
-use crate::domain::{Excludes, Executor, JobId, JobRecord, JobState, Space};
+use crate::domain::{Executor, JobId, JobRecord, JobState, Space};
 use crate::index::{Ensured, ImageIndex};
 use crate::pipeline::{Leave, Run, Stages};
 use crate::sqlite::SqliteError;
@@ -104,17 +103,7 @@ impl Inner {
             ready = ready => ready?,
             () = live.stop.cancelled() => return Ok(()),
         };
-        let resolved = tokio::select! {
-            resolved = prefix::resolve(&self.ledger, self.pipeline.source().as_ref(), job) => resolved?,
-            () = live.stop.cancelled() => return Ok(()),
-        };
-        let job = match &resolved {
-            Some((resolved, line)) => {
-                self.ledger.log(job.id, line.clone()).await?;
-                resolved
-            }
-            None => job,
-        };
+        let Some(job) = &self.with_prefix(job, live).await? else { return Ok(()) };
         let spec = &job.spec;
         self.ledger.log(job.id, first_line(job)).await?;
         metadata::load(&self.ledger, self.pipeline.source().as_ref(), job, &live.stop).await?;
@@ -150,24 +139,7 @@ impl Inner {
             self.within_grace(live, planner.plan(job, &live.stop)).await.unwrap_or(Ok(()))?;
             let (_, complete) = self.ledger.listing(job.id).await?;
             if complete {
-                let counts = self.ledger.job(job.id).await?.map(|job| job.counts).unwrap_or_default();
-                let line = format!(
-                    "listing complete: {} keys, {} skipped, {} unchanged",
-                    counts.listed, counts.skipped, counts.unchanged
-                );
-                self.ledger.log(job.id, line).await?;
-                metadata::log_joined(&self.ledger, job, counts.listed.saturating_sub(counts.skipped)).await?;
-                if spec.sync && !spec.dry_run {
-                    let losses = sync::judge(&self.ledger, job).await?;
-                    let (excluded, _) = self.ledger.excluded(job.id).await?;
-                    let also = if excluded > 0 {
-                        format!("; {excluded} records of excluded keys are removed, too")
-                    } else {
-                        String::new()
-                    };
-                    let line = format!("{} of {} objects have vanished{also}", losses.vanished, losses.owned);
-                    self.ledger.log(job.id, line).await?;
-                }
+                self.sum_up_listing(job).await?;
             }
             Ok(())
         };
@@ -191,15 +163,6 @@ impl Inner {
         limit::within(&self.ledger, job, &counts, true).await.map_err(JobTrouble::Lease)?;
         // A dry run has noted nothing to be removed.
         self.within_grace(live, sync::remove(&self.ledger, stores, job, &live.stop)).await.unwrap_or(Ok(()))
-    }
-
-    /// The keys that a job does not index.
-    fn excludes(&self, job: &JobRecord) -> Excludes {
-        let Some(patterns) = &job.spec.exclude else { return self.exclude.clone() };
-        Excludes::new(patterns.clone()).unwrap_or_else(|error| {
-            tracing::warn!(job.id = %job.id, %error, "the job's excludes cannot be used; those of S3_EXCLUDE are");
-            self.exclude.clone()
-        })
     }
 
     /// `None` where a stop was asked for and what was in flight did not end in time.

@@ -13,7 +13,7 @@ use super::ledger::{FailurePage, Finish, LogPage};
 use super::metadata::FileKind;
 use super::progress::{Pace, dealt_with};
 use super::{Inner, JobParts, sync, tally};
-use crate::domain::{CollectionName, Excludes, Executor, ImageUri, JobId, JobRecord, JobSpec, JobState, Timestamp};
+use crate::domain::{CollectionName, Executor, ImageUri, JobId, JobRecord, JobSpec, JobState, Timestamp};
 use crate::resilience::Waiting;
 use crate::sqlite::SqliteError;
 
@@ -117,12 +117,7 @@ impl Jobs {
         if let Some(key) = submission.metadata_key.as_ref().filter(|key| FileKind::of(key).is_none()) {
             return Err(JobsError::MetadataKey(key.clone()));
         }
-        let exclude = match submission.exclude {
-            Some(patterns) => {
-                Excludes::new(patterns).map_err(|error| JobsError::Invalid("exclude", error.to_string()))?
-            }
-            None => self.0.exclude.clone(),
-        };
+        let exclude = self.0.exclude_of(submission.exclude)?;
         self.take(JobSpec {
             bucket: submission.bucket.unwrap_or_else(|| self.0.default_bucket.clone()),
             prefix: submission.prefix,

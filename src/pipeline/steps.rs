@@ -14,7 +14,7 @@ use super::{Fate, Indexed, Outcome, Pipeline, Run, RunError, Task};
 use crate::domain::{Embedding, FailureClass, Holders, ImageRecord, ImageUri, ItemFailure, Payload, Timestamp};
 use crate::imaging::{self, Prepared, PreparedImage};
 use crate::resilience::measured;
-use crate::source::{EncodingError, Fetched, NewObject, SourceError};
+use crate::source::{Fetched, NewObject, SourceError};
 
 /// What every step needs; cheap to clone into a task.
 #[derive(Clone)]
@@ -157,21 +157,6 @@ impl Steps {
                 self.failed(&task, FailureClass::Panicked, "the decoder panicked over this file".to_owned()).await
             }
         }
-    }
-
-    /// The bytes as they were before they were stored, within the limit for images and the budget.
-    async fn decoded(&self, fetched: &Fetched, taken: &mut Taken) -> Result<Bytes, EncodingError> {
-        let Some(encoded) = fetched.encoded() else { return Ok(fetched.bytes.clone()) };
-        let Pipeline { budget, cores, limits, .. } = &self.0.pipeline;
-        let core = cores.clone().acquire_owned().await.ok();
-        let size = encoded.clone().size(limits.max_bytes).await?;
-        // Whoever goes beyond the budget may be waiting for a core.
-        drop(core);
-        budget.grow_encoded(taken, fetched.bytes.len() as u64 + size).await;
-        let core = cores.clone().acquire_owned().await.ok();
-        let bytes = encoded.decode(size).await;
-        drop(core);
-        bytes
     }
 
     /// The hash of the bytes, where it is that of the record.

@@ -191,7 +191,6 @@ fn layer<'a>(coding: Coding, mut inner: Box<dyn Read + 'a>, limit: u64) -> io::R
     let decoder: Box<dyn Read + 'a> = match coding {
         _ if image => Box::new(whole),
         Coding::Gzip if gzip => Box::new(GzipMembers(Some(GzDecoder::new(whole)))),
-        Coding::Gzip => Box::new(whole),
         Coding::Deflate if zlib => Box::new(ZlibDecoder::new(whole)),
         Coding::Deflate => Box::new(DeflateDecoder::new(whole)),
         Coding::Brotli => Box::new(Decompressor::new(whole, 4096)),
@@ -200,7 +199,7 @@ fn layer<'a>(coding: Coding, mut inner: Box<dyn Read + 'a>, limit: u64) -> io::R
             let decoder = StreamingDecoder::new_with_max_window_size(whole, window);
             Box::new(decoder.map_err(|error| io::Error::other(error.to_string()))?)
         }
-        Coding::Zstd => Box::new(whole),
+        Coding::Gzip | Coding::Zstd => Box::new(whole),
         // Nothing is nothing, whatever it was encoded with.
         Coding::Unknown if whole.fill_buf()?.is_empty() => Box::new(whole),
         Coding::Unknown => return Err(io::ErrorKind::Unsupported.into()),

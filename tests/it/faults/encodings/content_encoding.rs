@@ -117,7 +117,7 @@ async fn limits_hold_for_what_comes_out_and_an_encoding_that_fails_is_named() {
     assert_eq!((job.counts.done, job.counts.failed), (1, 4), "{job:?}");
     let failures = app.failures(&job.job_id).await.failures;
     let failed = |key: &str| {
-        let failure = failures.iter().find(|failure| failure.s3_uri.ends_with(key)).unwrap();
+        let failure = failures.iter().find(|failure| failure.s3_key == key).unwrap();
         (failure.class.clone(), failure.message.clone())
     };
     for (key, class, named) in [
