@@ -103,7 +103,8 @@ impl Inner {
             ready = ready => ready?,
             () = live.stop.cancelled() => return Ok(()),
         };
-        let Some(job) = &self.with_prefix(job, live).await? else { return Ok(()) };
+        let prefixed = self.with_prefix(job, live).await?;
+        let Some(job) = &prefixed else { return Ok(()) };
         let spec = &job.spec;
         self.ledger.log(job.id, first_line(job)).await?;
         metadata::load(&self.ledger, self.pipeline.source().as_ref(), job, &live.stop).await?;
