@@ -17,7 +17,7 @@ use s3s::{S3Request, S3Result, s3_error};
 
 use super::checksums::{Expected, announced};
 use super::files::chunks;
-use super::objects::{About, Backend, Loose, stored_encoding};
+use super::objects::{About, Backend, Loose, internal, stored_encoding};
 
 /// Uploads under way at once; whoever leaves them lying about is told to slow down.
 const MOST_UPLOADS: usize = 1_000;
@@ -163,7 +163,9 @@ pub(super) async fn complete(
         let files = files.clone();
         async move { Ok::<_, io::Error>(chunks(files.read(part.file.name(), 0).await?, part.size)) }
     };
-    let joined = stream::iter(completing.parts.clone()).then(open).try_flatten().map_err(Into::into);
+    // A part that cannot be read is the disk's trouble, not the client's.
+    let failed = |error: io::Error| -> Box<dyn std::error::Error + Send + Sync> { Box::new(internal(error)) };
+    let joined = stream::iter(completing.parts.clone()).then(open).try_flatten().map_err(failed);
     let about = About {
         only_new: input.if_none_match.as_ref().is_some_and(ETagCondition::is_any),
         etag: Some(completing.etag.clone()),
