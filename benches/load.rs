@@ -159,6 +159,8 @@ async fn source(service: &Service) -> S3Source {
         region: "us-east-1".into(),
         path_style: true,
         credentials: Some(service.credentials()),
+        anonymous: false,
+        request_payer: false,
         max_bytes: 1 << 20,
         timeout: Duration::from_secs(30),
     };

@@ -113,6 +113,8 @@ async fn seed(bucket: &EmbeddedS3, prefix: &str, keys: usize) {
         region: "us-east-1".into(),
         path_style: true,
         credentials: Some(bucket.credentials().clone()),
+        anonymous: false,
+        request_payer: false,
         max_bytes: 1 << 20,
         timeout: Duration::from_secs(30),
     };

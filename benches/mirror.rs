@@ -75,6 +75,8 @@ async fn client(server: &EmbeddedS3) -> S3Source {
         region: "us-east-1".into(),
         path_style: true,
         credentials: Some(server.credentials().clone()),
+        anonymous: false,
+        request_payer: false,
         max_bytes: 1 << 20,
         timeout: Duration::from_secs(30),
     };

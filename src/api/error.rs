@@ -243,6 +243,7 @@ impl From<ImagesError> for ApiError {
             ImagesError::Collection(_) => Self::invalid("collection", said),
             ImagesError::Vanished(_) => Self::new(StatusCode::NOT_FOUND, "object_vanished", said),
             ImagesError::Image(error) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.class().as_str(), said),
+            ImagesError::Encoding(error) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.class().as_str(), said),
             ImagesError::Refused => Self::new(StatusCode::BAD_GATEWAY, "bucket_refused", said),
             ImagesError::Dependency(down) => Self::dependency(&down),
             ImagesError::Busy => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", said).after(RETRY_WHEN_BUSY),

@@ -101,6 +101,7 @@ async fn submit_images_job(
             sync: request.sync,
             dry_run: request.dry_run,
             max_delete_percent: request.max_delete_percent,
+            exclude: request.exclude,
         })
         .await?;
     accepted(&jobs, job, &defaults).await

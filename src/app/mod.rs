@@ -174,6 +174,7 @@ impl App {
             default_bucket: settings.source.s3_bucket.clone(),
             allowed_buckets: settings.source.allowed_buckets(),
             thumbnail_prefix,
+            exclude: settings.source.excludes().map_err(BuildError::Settings)?,
             placing: cluster::placing(&settings, addr)?,
             waiting,
             drain: shutdown.drain(),

@@ -79,6 +79,8 @@ pub(super) fn s3_settings(settings: &Settings) -> Result<S3Settings, BuildError>
         // A bucket's name in front of a loopback address resolves nowhere.
         path_style: of.s3_path_style || of.endpoint() == Ok(Endpoint::Embedded),
         credentials: credentials(settings),
+        anonymous: of.s3_anonymous,
+        request_payer: !of.s3_request_payer.is_empty(),
         max_bytes: settings.imaging.limits().max_bytes,
         timeout: Duration::from_secs(of.s3_timeout),
     })

@@ -6,7 +6,7 @@ use super::client::Client;
 use super::{CliError, Ending, follow, out};
 use crate::api::replies::{MaxFailures, SubmitReply, SubmitRequest};
 use crate::config::Settings;
-use crate::domain::FailureLimit;
+use crate::domain::{Excludes, FailureLimit};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -49,6 +49,10 @@ pub(super) struct Ingest {
     /// Remove from the index what has vanished from the bucket under the prefix
     #[arg(long, conflicts_with = "max_items")]
     sync: bool,
+    /// Globs of keys that are not indexed, in place of S3_EXCLUDE of the service: comma-separated, or given several times;
+    /// `none` excludes nothing
+    #[arg(long, value_name = "GLOBS")]
+    exclude: Option<Vec<String>>,
     /// Say what would be done, and touch nothing
     #[arg(long)]
     dry_run: bool,
@@ -79,6 +83,7 @@ impl Ingest {
             executor: self.executor,
             sync: self.sync,
             dry_run: self.dry_run,
+            exclude: self.exclude.map(|lists| lists.iter().flat_map(|list| Excludes::split(list)).collect()),
             max_delete_percent: self.max_delete_percent,
             max_failures: self.max_failures.map(|limit| match limit {
                 FailureLimit::Count(most) => MaxFailures::Count(most),

@@ -94,6 +94,9 @@ pub struct JobSpec {
     /// Take the failed images of this job, and no others.
     #[serde(default)]
     pub retry_of: Option<JobId>,
+    /// Globs of keys that are not indexed; `None` in jobs of earlier versions: those of the service.
+    #[serde(default)]
+    pub exclude: Option<Vec<String>>,
     /// Who works.
     pub executor: Executor,
 }

@@ -11,6 +11,9 @@ pub struct JobPlan {
     pub changed: u64,
     /// Records whose object has vanished and that would be removed.
     pub deleted: u64,
+    /// Of these, records of keys that are excluded, which `max_delete_percent` does not count.
+    #[serde(default)]
+    pub excluded: u64,
     /// Some keys of each.
     pub examples: PlanExamples,
 }

@@ -11,6 +11,7 @@ use futures::future::join_all;
 use crate::domain::{CollectionName, DependencyError, ImageId, ImageRecord, ImageUri, InvalidCollectionName};
 use crate::imaging::ImageError;
 use crate::index::{IndexError, Stores};
+use crate::source::EncodingError;
 
 pub use originals::{Original, Originals};
 pub use settings::ImagesSettings;
@@ -44,6 +45,9 @@ pub enum ImagesError {
     /// Its object is no picture any more.
     #[error(transparent)]
     Image(ImageError),
+    /// Its object's `Content-Encoding` cannot be decoded.
+    #[error("the object cannot be shown: {0}")]
+    Encoding(EncodingError),
     /// The bucket will not hand it out; what it said is in the log.
     #[error("the bucket does not hand out the object; the log has the details")]
     Refused,

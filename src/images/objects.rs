@@ -10,14 +10,18 @@ use crate::source::{ImageSource, SourceError};
 
 /// The bucket of the indexed images. Clones share it.
 #[derive(Clone)]
-pub(super) struct Objects(pub(super) Arc<dyn ImageSource>);
+pub(super) struct Objects {
+    pub(super) source: Arc<dyn ImageSource>,
+    /// Of an object, after its `Content-Encoding` was decoded.
+    pub(super) max_bytes: u64,
+}
 
 impl Objects {
-    /// The bytes of an object, as it is now.
+    /// The bytes of an object, as it is now and as they were before it was stored.
     pub(super) async fn fetch(&self, uri: &ImageUri) -> Result<Bytes, ImagesError> {
         let image = ImageRef { uri: uri.clone(), etag: None, size_bytes: 0, modified: None };
-        match self.0.fetch(&image).await {
-            Ok(fetched) => Ok(fetched.bytes),
+        match self.source.fetch(&image).await {
+            Ok(fetched) => fetched.decoded(self.max_bytes).await.map_err(ImagesError::Encoding),
             Err(SourceError::Missing(uri)) => Err(ImagesError::Vanished(uri)),
             Err(SourceError::Dependency(down)) => Err(ImagesError::Dependency(down)),
             Err(

@@ -60,7 +60,8 @@ impl Originals {
     /// The objects of `source`, which should answer rather than wait.
     pub fn new(source: Arc<dyn ImageSource>, limits: Limits) -> Self {
         let room = Arc::new(Purse::new(AT_ONCE.max(limits.max_bytes)));
-        Self { objects: Objects(source), limits, room }
+        let objects = Objects { source, max_bytes: limits.max_bytes };
+        Self { objects, limits, room }
     }
 
     /// What tells the original of this record from every other one, without reading it.

@@ -49,7 +49,8 @@ impl Thumbnails {
     pub fn open(source: Arc<dyn ImageSource>, folder: &Path, most_bytes: u64, limits: Limits) -> io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
         let cache = Cache::open(folder, most_bytes)?;
-        Ok(Self { objects: Objects(source), cache, limits, cores: Arc::new(Semaphore::new(cores)) })
+        let objects = Objects { source, max_bytes: limits.max_bytes };
+        Ok(Self { objects, cache, limits, cores: Arc::new(Semaphore::new(cores)) })
     }
 
     /// What tells the thumbnail of this record from every other one, without making it.

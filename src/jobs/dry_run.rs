@@ -27,7 +27,8 @@ pub(super) async fn look(stores: &Stores, collection: &CollectionName, space: &S
 /// [`JobTrouble::Ledger`]
 pub(super) async fn warning(ledger: &Ledger, id: JobId) -> Result<Option<String>, JobTrouble> {
     let Some(job) = ledger.job(id).await? else { return Ok(None) };
-    let (vanished, percent) = (job.plan.unwrap_or_default().deleted, job.spec.max_delete_percent);
+    let plan = job.plan.unwrap_or_default();
+    let (vanished, percent) = (plan.deleted.saturating_sub(plan.excluded), job.spec.max_delete_percent);
     let losses = Losses { vanished, ..ledger.losses(id).await? };
     Ok(losses.exceed(percent, 0).then(|| {
         let refused = JobTrouble::TooMuchVanished { vanished, owned: losses.owned, percent };

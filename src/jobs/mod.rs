@@ -15,11 +15,13 @@ mod error;
 pub mod lease;
 pub mod ledger;
 mod limit;
+mod listed;
 mod metadata;
 mod moving;
 mod placed;
 mod plan;
 mod pools;
+mod prefix;
 pub mod progress;
 mod reconcile;
 mod retry;
@@ -44,7 +46,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::domain::{CollectionName, JobId};
+use crate::domain::{CollectionName, Excludes, JobId};
 use crate::index::Stores;
 use crate::pipeline::Pipeline;
 use crate::resilience::WaitBoard;
@@ -87,6 +89,8 @@ pub struct JobParts {
     pub allowed_buckets: Vec<String>,
     /// Keys under it are no images; empty: none.
     pub thumbnail_prefix: String,
+    /// Keys that are not indexed, where a job does not say.
+    pub exclude: Excludes,
     /// A cluster that places workers, where there is one.
     pub placing: Option<Placing>,
     /// What anybody waits for.
@@ -106,6 +110,7 @@ struct Inner {
     default_bucket: String,
     allowed_buckets: Vec<String>,
     thumbnail_prefix: String,
+    exclude: Excludes,
     placing: Option<Placing>,
     waiting: WaitBoard,
     drain: CancellationToken,

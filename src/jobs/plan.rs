@@ -39,6 +39,7 @@ impl Planner {
         if let Some(of) = job.spec.retry_of {
             return self.plan_again(job, of, stop).await;
         }
+        let mut excluded = Excluded::default();
         let mut last = start_after.clone().unwrap_or_default();
         let scope = Scope { bucket: job.spec.bucket.clone(), prefix: job.spec.prefix.clone(), start_after };
         let listing = self.source.list(&scope).take_until(stop.cancelled()).ready_chunks(PAGE);
@@ -52,7 +53,7 @@ impl Planner {
                 match image {
                     Ok(image) => {
                         self.in_order(&mut last, &image)?;
-                        self.sort_out(job, image, &mut page);
+                        self.sort_out(job, image, &mut page, &mut excluded);
                     }
                     Err(error) => broken = Some(error),
                 }
@@ -71,6 +72,9 @@ impl Planner {
             }
         }
         drop(pages);
+        if let Some(line) = excluded.line() {
+            self.ledger.log(job.id, line).await?;
+        }
         if !room || !stop.is_cancelled() {
             self.ledger.planned(job.id, self.planning.clone(), room).await?;
         }
@@ -89,9 +93,15 @@ impl Planner {
         Ok(())
     }
 
-    fn sort_out(&self, job: &JobRecord, image: ImageRef, page: &mut Page) {
+    fn sort_out(&self, job: &JobRecord, image: ImageRef, page: &mut Page, excluded: &mut Excluded) {
         let key = image.uri.key();
         page.listed += 1;
+        if self.planning.exclude.matches(key) {
+            // Not among the `others`: under `sync` its record is removed.
+            page.skipped += 1;
+            excluded.add(key);
+            return;
+        }
         let folder = key.ends_with('/');
         let thumbnail = !self.thumbnail_prefix.is_empty() && key.starts_with(&self.thumbnail_prefix);
         if folder || thumbnail || !(job.spec.any_extension || has_image_extension(key)) {
@@ -101,4 +111,36 @@ impl Planner {
             page.images.push(image);
         }
     }
+}
+
+/// Keys that were excluded, for one line of the job's log.
+#[derive(Default)]
+struct Excluded {
+    count: u64,
+    /// The first of them.
+    named: Vec<String>,
+}
+
+impl Excluded {
+    /// Keys that the line names.
+    const NAMED: usize = 5;
+
+    fn add(&mut self, key: &str) {
+        self.count += 1;
+        if self.named.len() < Self::NAMED {
+            self.named.push(shown(key));
+        }
+    }
+
+    fn line(&self) -> Option<String> {
+        let more = self.count.saturating_sub(self.named.len() as u64);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let named = self.named.join(", ");
+        (self.count > 0).then(|| format!("excluded {} keys (exclude, S3_EXCLUDE): {named}{more}", self.count))
+    }
+}
+
+/// A key as a log line shows it: on one line, and not longer than it must be.
+pub(super) fn shown(key: &str) -> String {
+    format!("`{}`", key.chars().take(200).flat_map(char::escape_debug).collect::<String>())
 }

@@ -107,6 +107,9 @@ impl Inner {
             ready = ready => ready?,
             () = live.stop.cancelled() => return Ok(()),
         };
+        let prefixed = self.with_prefix(job, live).await?;
+        let Some(job) = &prefixed else { return Ok(()) };
+        let spec = &job.spec;
         self.ledger.log(job.id, first_line(job)).await?;
         metadata::load(&self.ledger, self.pipeline.source().as_ref(), job, &live.stop).await?;
         let planner = Planner {
@@ -120,6 +123,7 @@ impl Inner {
                 max_items: spec.max_items,
                 metadata: spec.metadata_key.is_some(),
                 owns: sync::owns(spec),
+                exclude: self.excludes(job),
                 dry_run,
             },
             thumbnail_prefix: self.thumbnail_prefix.clone(),
@@ -140,17 +144,7 @@ impl Inner {
             self.within_grace(live, planner.plan(job, &live.stop)).await.unwrap_or(Ok(()))?;
             let (_, complete) = self.ledger.listing(job.id).await?;
             if complete {
-                let counts = self.ledger.job(job.id).await?.map(|job| job.counts).unwrap_or_default();
-                let line = format!(
-                    "listing complete: {} keys, {} skipped, {} unchanged",
-                    counts.listed, counts.skipped, counts.unchanged
-                );
-                self.ledger.log(job.id, line).await?;
-                if spec.sync && !spec.dry_run {
-                    let losses = sync::judge(&self.ledger, job).await?;
-                    let line = format!("{} of {} objects have vanished", losses.vanished, losses.owned);
-                    self.ledger.log(job.id, line).await?;
-                }
+                self.sum_up_listing(job).await?;
             }
             Ok(())
         };

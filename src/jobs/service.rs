@@ -46,6 +46,8 @@ pub struct Submission {
     pub dry_run: bool,
     /// Remove no more than this share; 10 where it is left out.
     pub max_delete_percent: Option<u8>,
+    /// Globs of keys that are not indexed; `None`: those of the service.
+    pub exclude: Option<Vec<String>>,
 }
 
 /// A job as it is shown.
@@ -76,7 +78,7 @@ impl Jobs {
     /// [`SqliteError`] where the ledger cannot be read.
     pub async fn start(parts: JobParts) -> Result<Self, SqliteError> {
         let JobParts { ledger, pipeline, stores, settings, default_bucket, allowed_buckets, .. } = parts;
-        let JobParts { thumbnail_prefix, placing, waiting, drain, tasks, .. } = parts;
+        let JobParts { thumbnail_prefix, exclude, placing, waiting, drain, tasks, .. } = parts;
         tally::begin();
         ledger.end_local_leases().await?;
         if !settings.glimpse_resume {
@@ -91,6 +93,7 @@ impl Jobs {
             default_bucket,
             allowed_buckets,
             thumbnail_prefix,
+            exclude,
             placing,
             waiting,
             drain,
@@ -114,6 +117,7 @@ impl Jobs {
         if let Some(key) = submission.metadata_key.as_ref().filter(|key| FileKind::of(key).is_none()) {
             return Err(JobsError::MetadataKey(key.clone()));
         }
+        let exclude = self.0.exclude_of(submission.exclude)?;
         self.take(JobSpec {
             bucket: submission.bucket.unwrap_or_else(|| self.0.default_bucket.clone()),
             prefix: submission.prefix,
@@ -126,6 +130,8 @@ impl Jobs {
             dry_run: submission.dry_run,
             max_delete_percent: submission.max_delete_percent.unwrap_or(JobSpec::MAX_DELETE_PERCENT),
             retry_of: None,
+            // Written down: a job that goes on, or is retried, keeps what it began with.
+            exclude: Some(exclude.patterns().to_vec()),
             executor: submission.executor,
         })
         .await

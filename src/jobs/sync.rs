@@ -31,7 +31,8 @@ pub(super) fn owns(spec: &JobSpec) -> Option<String> {
 pub(super) async fn judge(ledger: &Ledger, job: &JobRecord) -> Result<Losses, JobTrouble> {
     let losses = ledger.losses(job.id).await?;
     // A job that goes on has removed some already.
-    let deleted = ledger.job(job.id).await?.map_or(0, |job| job.counts.deleted);
+    let (_, excluded) = ledger.excluded(job.id).await?;
+    let deleted = ledger.job(job.id).await?.map_or(0, |job| job.counts.deleted.saturating_sub(excluded));
     if losses.exceed(job.spec.max_delete_percent, deleted) {
         return Err(JobTrouble::TooMuchVanished {
             vanished: losses.vanished + deleted,

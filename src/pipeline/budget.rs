@@ -12,6 +12,8 @@ use crate::telemetry::metrics::families;
 pub struct ByteBudget {
     encoded: Purse,
     decoded: Purse,
+    /// For a file that turns out larger than what was taken for it, while nothing is left of `encoded`: one at a time.
+    beyond: Arc<Semaphore>,
 }
 
 /// So many bytes, for whoever takes some.
@@ -26,6 +28,8 @@ pub struct Purse {
 #[must_use = "the bytes are given back when this is dropped"]
 pub struct Taken {
     permit: Option<OwnedSemaphorePermit>,
+    /// The right to hold more bytes than the budget has.
+    beyond: Option<OwnedSemaphorePermit>,
 }
 
 impl Taken {
@@ -44,12 +48,22 @@ const BLOCK_BYTES: f64 = 4096.0;
 impl ByteBudget {
     /// A budget of so many bytes: a quarter for files as they came, the rest for pixels.
     pub fn new(bytes: u64) -> Self {
-        Self { encoded: Purse::new(bytes / 4), decoded: Purse::new(bytes - bytes / 4) }
+        let (encoded, decoded) = (Purse::new(bytes / 4), Purse::new(bytes - bytes / 4));
+        Self { encoded, decoded, beyond: Arc::new(Semaphore::new(1)) }
     }
 
     /// Waits until so many bytes of files may be held.
     pub async fn take_encoded(&self, bytes: u64) -> Taken {
         self.encoded.take(bytes).await
+    }
+
+    /// Grows what was taken for a file to so many bytes. Whoever grows holds bytes already, so waiting for others to give
+    /// theirs back could be waiting in a circle: if there are not enough, one at a time goes beyond the budget.
+    pub async fn grow_encoded(&self, taken: &mut Taken, bytes: u64) {
+        if !self.encoded.try_grow(taken, bytes) && taken.beyond.is_none() {
+            // The semaphore is never closed.
+            taken.beyond = self.beyond.clone().acquire_owned().await.ok();
+        }
     }
 
     /// Waits until so many bytes of pixels may be held.
@@ -78,7 +92,21 @@ impl Purse {
     pub async fn take(&self, bytes: u64) -> Taken {
         let blocks = u32::try_from(bytes.div_ceil(BLOCK)).unwrap_or(u32::MAX).clamp(1, self.whole);
         // The semaphore is never closed.
-        Taken { permit: self.permits.clone().acquire_many_owned(blocks).await.ok() }
+        Taken { permit: self.permits.clone().acquire_many_owned(blocks).await.ok(), beyond: None }
+    }
+
+    /// Takes more without waiting; says whether there was enough.
+    fn try_grow(&self, taken: &mut Taken, bytes: u64) -> bool {
+        let wanted = usize::try_from(bytes.div_ceil(BLOCK)).unwrap_or(usize::MAX);
+        let held = taken.permit.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = u32::try_from(wanted.saturating_sub(held)).unwrap_or(u32::MAX);
+        match (self.permits.clone().try_acquire_many_owned(more), &mut taken.permit) {
+            (Ok(more), Some(permit)) => {
+                permit.merge(more);
+                true
+            }
+            (Ok(_), None) | (Err(_), _) => false,
+        }
     }
 
     /// Bytes that are taken at this moment, and bytes of the whole.
@@ -105,6 +133,22 @@ mod tests {
         assert!(futures::poll!(Box::pin(budget.take_encoded(1))).is_pending());
         drop(giant);
         let _one = budget.take_encoded(1).await;
+    }
+
+    #[tokio::test]
+    async fn what_turns_out_larger_waits_for_nobody_who_may_wait_for_it() {
+        let budget = ByteBudget::new(4 * 1024 * 1024);
+        let mut one = budget.take_encoded(256 * 1024).await;
+        budget.grow_encoded(&mut one, 512 * 1024).await;
+        let mut two = budget.take_encoded(512 * 1024).await;
+        assert!(futures::poll!(Box::pin(budget.take_encoded(1))).is_pending(), "what grew is counted");
+        budget.grow_encoded(&mut one, 1024 * 1024).await;
+        assert!(futures::poll!(Box::pin(budget.grow_encoded(&mut two, 1024 * 1024))).is_pending(), "one at a time");
+        drop(one);
+        budget.grow_encoded(&mut two, 1024 * 1024).await;
+        assert!(futures::poll!(Box::pin(budget.take_encoded(1))).is_pending());
+        two.keep(4096);
+        let _rest = budget.take_encoded(1020 * 1024).await;
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 //! failure: [`Pipeline::run`] ends with it and the items stay undone.
 
 pub mod budget;
+mod decoded;
 mod halving;
 mod leave;
 mod settings;

@@ -111,9 +111,14 @@ impl Steps {
 
     pub(super) async fn prepare(self, loaded: Loaded) -> Option<Ready> {
         let Inner { pipeline, run, .. } = &*self.0;
-        let Loaded { mut task, fetched, taken, twin } = loaded;
+        let Loaded { mut task, fetched, mut taken, twin } = loaded;
         let limits = pipeline.limits;
-        let bytes = fetched.bytes;
+        // Of the object as it is stored: what the next listing is compared with.
+        let size_bytes = fetched.bytes.len() as u64;
+        let bytes = match self.decoded(&fetched, &mut taken).await {
+            Ok(bytes) => bytes,
+            Err(error) => return self.failed(&task, error.class(), error.to_string()).await,
+        };
         let etag = fetched.etag;
         let mut meta = fetched.metadata;
         meta.append(&mut task.metadata);
@@ -122,7 +127,7 @@ impl Steps {
         {
             pipeline.reused.increment(1);
             let thumbnail_key = twin::thumbnail_of(&twin, task.image.uri.bucket());
-            let (size_bytes, picture) = (bytes.len() as u64, Picture::Known(Box::new(twin)));
+            let picture = Picture::Known(Box::new(twin));
             return Some(Ready { task, picture, etag, size_bytes, sha256, thumbnail_key, meta });
         }
         // The header alone, so that the decoder's memory is taken from the budget before it is allocated.
@@ -136,17 +141,17 @@ impl Steps {
         let core = pipeline.cores.clone().acquire_owned().await.ok();
         let decoding = tokio::task::spawn_blocking(move || {
             let sha256 = hex::encode(Sha256::digest(&bytes));
-            (imaging::prepare_with(&bytes, &limits, &preprocessing, extras), sha256, bytes.len() as u64)
+            (imaging::prepare_with(&bytes, &limits, &preprocessing, extras), sha256)
         });
         let (decoded, worked) = measured(run.stages.clock(), decoding).await;
         run.stages.prepare.took(worked);
         drop((core, pixels, taken));
         match decoded {
-            Ok((Ok(prepared), sha256, size_bytes)) => {
+            Ok((Ok(prepared), sha256)) => {
                 let picture = Picture::New(prepared);
                 Some(Ready { task, picture, etag, size_bytes, sha256, thumbnail_key: None, meta })
             }
-            Ok((Err(error), ..)) => self.failed(&task, error.class(), error.to_string()).await,
+            Ok((Err(error), _)) => self.failed(&task, error.class(), error.to_string()).await,
             Err(panic) => {
                 tracing::error!(image.uri = %task.image.uri, %panic, "decoder panicked");
                 self.failed(&task, FailureClass::Panicked, "the decoder panicked over this file".to_owned()).await

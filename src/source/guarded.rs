@@ -176,6 +176,7 @@ mod tests {
                 bytes: "x".into(),
                 etag: None,
                 content_type: None,
+                content_encoding: None,
                 metadata: std::collections::BTreeMap::new(),
             };
             self.answers.lock().unwrap().pop().map_or(Ok(fetched), Err)

@@ -3,6 +3,7 @@
 
 pub mod credentials;
 pub mod embedded;
+mod encoding;
 pub mod guarded;
 pub mod s3;
 mod settings;
@@ -19,6 +20,7 @@ use crate::resilience::Retryable;
 
 pub use credentials::{HalfCredentials, S3Credentials};
 pub use embedded::{EmbeddedS3, EmbeddedS3Error, EmbeddedS3Settings};
+pub use encoding::{Encoded, EncodingError};
 pub use guarded::GuardedSource;
 pub use s3::{InvalidS3Settings, S3Settings, S3Source};
 pub use settings::{Endpoint, SourceSettings};
@@ -37,12 +39,14 @@ pub struct Scope {
 /// An object that was read whole.
 #[derive(Clone, Debug)]
 pub struct Fetched {
-    /// Its bytes, at most the source's limit.
+    /// Its bytes as they are stored, at most the source's limit: [`Fetched::decoded`] gives what they were before.
     pub bytes: Bytes,
     /// Its ETag without quotes, as of this read.
     pub etag: Option<String>,
     /// The type that whoever put it there claimed.
     pub content_type: Option<String>,
+    /// What its bytes were encoded with before they were stored, as it says itself.
+    pub content_encoding: Option<String>,
     /// `x-amz-meta-*`, without that prefix.
     pub metadata: BTreeMap<String, String>,
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::Secret;
+use crate::domain::{Excludes, Secret};
 
 /// The settings of the bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,6 +14,10 @@ pub struct SourceSettings {
     pub s3_access_key_id: String,
     /// `S3_SECRET_ACCESS_KEY`: goes with it.
     pub s3_secret_access_key: Secret,
+    /// `S3_ANONYMOUS`: with `true`, requests are not signed, for buckets that everyone may read; `false` by default.
+    pub s3_anonymous: bool,
+    /// `S3_REQUEST_PAYER`: `requester` for buckets whose readers pay for the transfer; empty (default): the owner pays.
+    pub s3_request_payer: String,
     /// `S3_BUCKET`: where a job that names no bucket looks; `pipeline` by default.
     pub s3_bucket: String,
     /// `S3_REGION`: `us-east-1` by default.
@@ -28,6 +32,9 @@ pub struct SourceSettings {
     pub s3_circuit_breaker_timeout: u64,
     /// `S3_ALLOWED_BUCKETS`: comma-separated buckets that a job may name besides `S3_BUCKET`; none by default.
     pub s3_allowed_buckets: String,
+    /// `S3_EXCLUDE`: comma-separated globs of keys that are not indexed, where a job does not say; `none` for none. By
+    /// default what file servers, backups and desktops leave ([`Excludes::DEFAULT`]).
+    pub s3_exclude: String,
     /// `THUMBNAIL_PREFIX`: a thumbnail of each indexed image is written under it, and keys under it are not indexed;
     /// empty (default): the bucket is never written to.
     pub thumbnail_prefix: String,
@@ -43,6 +50,8 @@ impl Default for SourceSettings {
             s3_endpoint: "embedded".to_owned(),
             s3_access_key_id: String::new(),
             s3_secret_access_key: Secret::default(),
+            s3_anonymous: false,
+            s3_request_payer: String::new(),
             s3_bucket: "pipeline".to_owned(),
             s3_region: "us-east-1".to_owned(),
             s3_path_style: true,
@@ -50,6 +59,7 @@ impl Default for SourceSettings {
             s3_circuit_breaker_threshold: 5,
             s3_circuit_breaker_timeout: 30,
             s3_allowed_buckets: String::new(),
+            s3_exclude: Excludes::DEFAULT.to_owned(),
             thumbnail_prefix: String::new(),
             glimpse_s3_addr: "127.0.0.1:9100".to_owned(),
             glimpse_s3_allow_remote: false,
@@ -92,17 +102,53 @@ impl SourceSettings {
         std::iter::once(self.s3_bucket.clone()).chain(named).collect()
     }
 
+    /// The keys that are not indexed, where a job does not say.
+    ///
+    /// # Errors
+    /// A sentence that names the setting and what is wrong.
+    pub fn excludes(&self) -> Result<Excludes, String> {
+        Excludes::parse(&self.s3_exclude).map_err(|error| format!("S3_EXCLUDE cannot be used: {error}"))
+    }
+
+    /// What cannot go together with requests that are not signed.
+    fn check_anonymous(&self) -> Result<(), String> {
+        let refused = |what: &str| Err(format!("S3_ANONYMOUS=true does not go with {what}"));
+        if !self.s3_access_key_id.is_empty() {
+            return refused("S3_ACCESS_KEY_ID: unset one of them");
+        }
+        if !self.thumbnail_prefix.is_empty() {
+            return refused("THUMBNAIL_PREFIX: a bucket is not written to without credentials; unset one of them");
+        }
+        match self.endpoint()? {
+            Endpoint::Embedded => {
+                refused("S3_ENDPOINT=embedded: set S3_ENDPOINT to the URL of the bucket's service, or to `aws`")
+            }
+            Endpoint::Aws if !self.s3_request_payer.is_empty() => {
+                refused("S3_REQUEST_PAYER on Amazon's own service, which must know who pays: unset one of them")
+            }
+            Endpoint::Aws | Endpoint::Url(_) => Ok(()),
+        }
+    }
+
     /// Checks what can be checked without asking anyone.
     ///
     /// # Errors
     /// A sentence that names the setting and what is allowed.
     pub fn validate(&self) -> Result<(), String> {
         self.endpoint()?;
+        self.excludes()?;
         if self.s3_bucket.is_empty() || self.s3_bucket.contains('/') {
             return Err(format!("S3_BUCKET is `{}`, which is no bucket's name", self.s3_bucket));
         }
         if self.s3_access_key_id.is_empty() != self.s3_secret_access_key.is_empty() {
             return Err("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY go together: set both or neither".to_owned());
+        }
+        if !matches!(self.s3_request_payer.as_str(), "" | "requester") {
+            let payer = &self.s3_request_payer;
+            return Err(format!("S3_REQUEST_PAYER is `{payer}`; it must be `requester` or empty"));
+        }
+        if self.s3_anonymous {
+            self.check_anonymous()?;
         }
         for (name, value) in [
             ("S3_TIMEOUT", self.s3_timeout),

@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Names of the three ports that their users may know: traits, what those speak in, and errors. No adapter.
-const PORTS: [&str; 13] = [
+const PORTS: [&str; 14] = [
     "source::ImageSource",
     "source::Scope",
     "source::Fetched",
     "source::NewObject",
     "source::SourceError",
+    "source::EncodingError",
     "embed::ImageEmbeddingProvider",
     "embed::EmbedError",
     "embed::Busy",

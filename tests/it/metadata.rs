@@ -100,7 +100,7 @@ async fn the_columns_of_a_csv_are_found_by_both_searches() {
     let said = logs(&app, &job).await;
     assert!(said.contains("line 9: its s3_key is empty"), "{said}");
     assert!(said.contains("line 10: it has 3 fields, the header has 4"), "{said}");
-    let tally = "4 images have a row, 2 rows cannot be used, 1 are about other keys, 1 keys came again";
+    let tally = "4 keys have a row, 2 rows cannot be used, 1 are about other keys, 1 keys came again";
     assert!(said.contains(tally), "{said}");
 }
 
@@ -224,7 +224,7 @@ async fn many_rows_are_read_in_parts() {
     app.put("many.csv", file).await;
     let job = ingest_well(&app, "many.csv").await;
     assert_eq!(found(&app, "meta.number=5000&meta.taxon=Felis").await, ["cat.jpg"]);
-    assert!(logs(&app, &job).await.contains("5001 images have a row, 0 rows cannot be used"));
+    assert!(logs(&app, &job).await.contains("5001 keys have a row, 0 rows cannot be used"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -65,6 +65,8 @@ async fn worker_process_of_the_poison_test() {
             access_key_id: access_key_id.to_owned(),
             secret_access_key: secret_access_key.to_owned(),
         }),
+        anonymous: false,
+        request_payer: false,
         max_bytes: 1 << 24,
         timeout: std::time::Duration::from_secs(30),
     });

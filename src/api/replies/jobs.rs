@@ -282,7 +282,7 @@ impl From<WorkerView> for WorkerReply {
 
 impl From<JobPlan> for PlanReply {
     fn from(plan: JobPlan) -> Self {
-        let JobPlan { new, changed, deleted, examples } = plan;
+        let JobPlan { new, changed, deleted, excluded: _, examples } = plan;
         let examples = ExamplesReply { new: examples.new, changed: examples.changed, deleted: examples.deleted };
         Self { new, changed, deleted, examples }
     }

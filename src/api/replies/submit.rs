@@ -41,6 +41,11 @@ pub struct SubmitRequest {
     /// together with `image_max_items`.
     #[serde(default)]
     pub sync: bool,
+    /// Globs of keys that are not indexed, in place of those of `S3_EXCLUDE`; an empty list excludes nothing. A pattern without `/`
+    /// matches the name of a file or folder at any depth, one that ends in `/` folders only, one with a `/` elsewhere from the
+    /// beginning of the key. With `sync`, records of excluded keys are removed. At most 100 patterns of 256 bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exclude: Option<Vec<String>>,
     /// Say what would be done (`plan`), and touch nothing.
     #[serde(default)]
     pub dry_run: bool,

@@ -119,6 +119,9 @@ impl Doctor {
         }
         let advice = |error: &BuildError| match error {
             BuildError::Source(SourceError::NoBucket(_)) => "make the bucket, or set S3_BUCKET to one that is there",
+            BuildError::Source(SourceError::Denied(_)) if of.s3_anonymous => {
+                "the bucket may not be read by everyone: unset S3_ANONYMOUS and set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY"
+            }
             BuildError::Source(SourceError::Denied(_) | SourceError::Refused { .. }) => {
                 "check S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY and what the bucket's policy lets them do"
             }

@@ -17,13 +17,13 @@ pub(super) fn holders(
     collection: &CollectionName,
     space: &str,
     images: &[ImageRef],
-    digests: Option<&[String]>,
+    digests: Option<&[&str]>,
 ) -> rusqlite::Result<Vec<Holders>> {
     let mut have = vec![Holders::default(); images.len()];
     walk(db, collection, images, |place, row| {
         let image = &images[place];
         let Some(etag) = &image.etag else { return Ok(()) };
-        let digest = digests.map(|digests| digests[place].as_str());
+        let digest = digests.map(|digests| digests[place]);
         let same = row.get_ref(1)?.as_str()? == etag
             && row.get::<_, u64>(2)? == image.size_bytes
             && row.get_ref(3)?.as_str()? == space
@@ -126,7 +126,7 @@ mod tests {
         page[1].etag = Some("other".to_owned());
         page[2].size_bytes = 8;
         page[3].etag = None;
-        let digests: Vec<String> = ["", "", "", "", "row"].map(str::to_owned).to_vec();
+        let digests = ["", "", "", "", "row"];
         let found = ledger.db.call(move |db| {
             let here = holders(db, &collection, "s", &page, Some(&digests))?;
             Ok((here, holders(db, &collection, "other", &page, None)?))

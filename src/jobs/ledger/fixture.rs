@@ -1,7 +1,9 @@
 //! What the tests of leases begin with.
 
 use super::Planning;
-use crate::domain::{CollectionName, Executor, Holders, JobCounts, JobId, JobRecord, JobSpec, JobState, Timestamp};
+use crate::domain::{
+    CollectionName, Excludes, Executor, Holders, JobCounts, JobId, JobRecord, JobSpec, JobState, Timestamp,
+};
 
 /// The collection of [`job`].
 pub(in crate::jobs) fn collection() -> CollectionName {
@@ -24,6 +26,7 @@ pub(in crate::jobs) fn job(executor: Executor) -> JobRecord {
             dry_run: false,
             max_delete_percent: JobSpec::MAX_DELETE_PERCENT,
             retry_of: None,
+            exclude: None,
             executor,
         },
         state: JobState::Pending,
@@ -46,6 +49,7 @@ pub(in crate::jobs) fn planning(lease_size: usize) -> Planning {
         max_items: None,
         metadata: false,
         owns: None,
+        exclude: Excludes::default(),
         dry_run: None,
     }
 }

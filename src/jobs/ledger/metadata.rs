@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::Ledger;
+use crate::domain::normal_form::nfc;
 use crate::domain::{ImageRef, ImageUri, JobId};
-use crate::jobs::metadata::Row;
+use crate::jobs::metadata;
 use crate::sqlite::SqliteError;
 
 impl Ledger {
@@ -36,18 +37,19 @@ impl Ledger {
         &self,
         job: JobId,
         bucket: String,
-        rows: Vec<Row>,
+        rows: Vec<metadata::Row>,
     ) -> Result<(), SqliteError> {
         self.db
             .call(move |db| {
                 let all = db.transaction()?;
                 let mut insert = all.prepare_cached(
-                    "INSERT OR REPLACE INTO metadata(job, uri, columns, digest) VALUES (?1, ?2, ?3, ?4)",
+                    "INSERT OR REPLACE INTO metadata(job, uri, columns, digest, folded) VALUES (?1, ?2, ?3, ?4, ?5)",
                 )?;
                 for row in rows {
                     let uri = ImageUri::new(&bucket, &row.key);
                     let columns = super::jobs::to_json(&row.columns)?;
-                    insert.execute(params![job.to_string(), uri.as_str(), columns, row.digest()])?;
+                    let folded = (!row.key.is_ascii()).then(|| nfc(uri.as_str()));
+                    insert.execute(params![job.to_string(), uri.as_str(), columns, row.digest(), folded])?;
                 }
                 drop(insert);
                 all.commit()
@@ -55,7 +57,7 @@ impl Ledger {
             .await
     }
 
-    /// Notes that the metadata file of a job was read to its end; says how many images have a row.
+    /// Notes that the metadata file of a job was read to its end; says how many keys have a row.
     ///
     /// # Errors
     /// [`SqliteError`]
@@ -70,27 +72,111 @@ impl Ledger {
     }
 }
 
-/// The digest of each image's row; empty where the file has no row for it.
-pub(super) fn digests(db: &Connection, job: &str, images: &[ImageRef]) -> rusqlite::Result<Vec<String>> {
-    images.iter().map(|image| digest(db, job, image.uri.as_str())).collect()
+/// A row that an image found.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Found {
+    /// The row's own URI: that of the image, or the same in another Unicode normal form. `None` where there is no row.
+    uri: Option<String>,
+    /// Empty where there is no row.
+    pub(super) digest: String,
+}
+
+/// The row of each image.
+pub(super) fn found(db: &Connection, job: &str, images: &[ImageRef]) -> rusqlite::Result<Vec<Found>> {
+    let row = |image: &ImageRef| {
+        let (uri, digest) = find(db, job, image.uri.as_str(), Column::Digest)?.unzip();
+        Ok(Found { uri, digest: digest.unwrap_or_default() })
+    };
+    images.iter().map(row).collect()
+}
+
+/// Counts an image at the row that it found.
+pub(super) fn note_found(db: &Connection, job: &str, found: &Found) -> rusqlite::Result<()> {
+    let Some(uri) = &found.uri else { return Ok(()) };
+    db.prepare_cached("UPDATE metadata SET images = images + 1 WHERE job = ?1 AND uri = ?2")?
+        .execute([job, uri])
+        .map(drop)
 }
 
 /// The digest of an image's row; empty where the file has no row for it.
 pub(super) fn digest(db: &Connection, job: &str, uri: &str) -> rusqlite::Result<String> {
-    let digest: Option<String> = db
-        .prepare_cached("SELECT digest FROM metadata WHERE job = ?1 AND uri = ?2")?
-        .query_row([job, uri], |row| row.get(0))
-        .optional()?;
-    Ok(digest.unwrap_or_default())
+    Ok(find(db, job, uri, Column::Digest)?.map(|(_, digest)| digest).unwrap_or_default())
 }
 
 /// The columns of an image's row; none where the file has no row for it.
 pub(super) fn columns(db: &Connection, job: &str, image: &ImageUri) -> rusqlite::Result<BTreeMap<String, String>> {
-    let columns: Option<String> = db
-        .prepare_cached("SELECT columns FROM metadata WHERE job = ?1 AND uri = ?2")?
-        .query_row(params![job, image.as_str()], |row| row.get(0))
-        .optional()?;
+    let columns = find(db, job, image.as_str(), Column::Columns)?.map(|(_, columns)| columns);
     let read = columns.map(|text| serde_json::from_str(&text)).transpose();
     read.map(Option::unwrap_or_default)
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Text, error.into()))
+}
+
+/// A column of a row.
+#[derive(Clone, Copy)]
+enum Column {
+    Digest,
+    Columns,
+}
+
+/// The URI and a column of an image's row: the row with this very URI, else one with the URI in another normal form.
+fn find(db: &Connection, job: &str, uri: &str, column: Column) -> rusqlite::Result<Option<(String, String)>> {
+    let (exact, any_form) = match column {
+        Column::Digest => (
+            "SELECT uri, digest FROM metadata WHERE job = ?1 AND uri = ?2",
+            "SELECT uri, digest FROM metadata WHERE job = ?1 AND folded = ?2 ORDER BY uri LIMIT 1",
+        ),
+        Column::Columns => (
+            "SELECT uri, columns FROM metadata WHERE job = ?1 AND uri = ?2",
+            "SELECT uri, columns FROM metadata WHERE job = ?1 AND folded = ?2 ORDER BY uri LIMIT 1",
+        ),
+    };
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let found = db.prepare_cached(exact)?.query_row([job, uri], read).optional()?;
+    if found.is_some() || uri.is_ascii() {
+        return Ok(found);
+    }
+    db.prepare_cached(any_form)?.query_row([job, nfc(uri).as_ref()], read).optional()
+}
+
+/// What became of the rows of a job's metadata file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Joined {
+    /// Images that found a row.
+    pub images: u64,
+    /// Rows that no image found.
+    pub unused: u64,
+    /// The URIs of the first of those.
+    pub examples: Vec<ImageUri>,
+}
+
+/// Rows that are counted in one call of the database.
+const STEP: u32 = 20_000;
+
+impl Ledger {
+    /// What became of the rows of a job's metadata file, so far; names `examples` unused rows at most.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn metadata_joined(&self, job: JobId, examples: usize) -> Result<Joined, SqliteError> {
+        let mut joined = Joined::default();
+        let mut after = String::new();
+        loop {
+            let from = after.clone();
+            let call = move |db: &mut Connection| {
+                db.prepare_cached("SELECT uri, images FROM metadata WHERE job = ?1 AND uri > ?2 ORDER BY uri LIMIT ?3")?
+                    .query_map(params![job.to_string(), from, STEP], |row| Ok((row.get(0)?, row.get(1)?)))?
+                    .collect::<rusqlite::Result<Vec<(String, u64)>>>()
+            };
+            let rows = self.db.call(call).await?;
+            let Some((last, _)) = rows.last() else { return Ok(joined) };
+            after.clone_from(last);
+            for (uri, images) in rows {
+                joined.images += images;
+                joined.unused += u64::from(images == 0);
+                if images == 0 && joined.examples.len() < examples {
+                    joined.examples.extend(ImageUri::parse(&uri).ok());
+                }
+            }
+        }
+    }
 }

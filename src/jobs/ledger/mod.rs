@@ -30,6 +30,7 @@ pub use deaths::MOST_DEATHS_ALONE;
 pub use jobs::Finish;
 pub use leases::{Batch, Held, Leased, Prolong, Renewed};
 pub use logs::{FailurePage, LogPage};
+pub use metadata::Joined;
 pub use objects::Known;
 pub use placements::PlacementRow;
 pub use planning::{Page, Planning};

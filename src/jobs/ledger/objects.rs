@@ -114,6 +114,22 @@ impl Ledger {
         self.db.call(move |db| db.query_row(&count, params![collection.as_str(), store], |row| row.get(0))).await
     }
 
+    /// Whether a collection has objects whose URIs begin so.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn has_objects(&self, collection: CollectionName, prefix: String) -> Result<bool, SqliteError> {
+        self.db
+            .call(move |db| {
+                let first: Option<String> = db
+                    .prepare_cached("SELECT uri FROM objects WHERE collection = ?1 AND uri >= ?2 ORDER BY uri LIMIT 1")?
+                    .query_row(params![collection.as_str(), prefix], |row| row.get(0))
+                    .optional()?;
+                Ok(first.is_some_and(|uri| uri.starts_with(&prefix)))
+            })
+            .await
+    }
+
     /// The objects of a collection after that URI, in order of URIs, `limit` at most.
     ///
     /// # Errors

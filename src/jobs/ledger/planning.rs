@@ -4,7 +4,7 @@
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{Ledger, beside, jobs, metadata, objects, vanished};
-use crate::domain::{CollectionName, Holders, ImageRef, ImageUri, JobId, JobPlan};
+use crate::domain::{CollectionName, Excludes, Holders, ImageRef, ImageUri, JobId, JobPlan};
 use crate::jobs::tally;
 use crate::sqlite::SqliteError;
 
@@ -55,6 +55,8 @@ pub struct Planning {
     pub metadata: bool,
     /// What the job owns, if it is to say what of it has vanished: URIs that begin so.
     pub owns: Option<String>,
+    /// Keys that are not indexed.
+    pub exclude: Excludes,
     /// Of a dry run: the stores that have the collection. Nothing is cut into batches then.
     pub dry_run: Option<Holders>,
 }
@@ -118,16 +120,24 @@ impl Ledger {
                 let mut room = planning.max_items.map(|most| most.saturating_sub(taken));
                 let mut changed = Vec::new();
                 let (mut unchanged, mut over) = (0_u64, 0_u64);
-                let rows = planning.metadata.then(|| metadata::digests(&all, &job, &page.images)).transpose()?;
-                let held = beside::holders(&all, &planning.collection, &planning.space, &page.images, rows.as_deref())?;
-                for (image, mut have) in page.images.into_iter().zip(held) {
+                let rows = planning.metadata.then(|| metadata::found(&all, &job, &page.images)).transpose()?;
+                let digests: Option<Vec<&str>> =
+                    rows.as_ref().map(|rows| rows.iter().map(|row| row.digest.as_str()).collect());
+                let held =
+                    beside::holders(&all, &planning.collection, &planning.space, &page.images, digests.as_deref())?;
+                for (place, (image, mut have)) in page.images.into_iter().zip(held).enumerate() {
                     if let Some(there) = &planning.dry_run {
                         have = have.common(there);
                     }
+                    if !have.cover(&planning.stores) && room == Some(0) {
+                        over += 1;
+                        continue;
+                    }
+                    if let Some(rows) = &rows {
+                        metadata::note_found(&all, &job, &rows[place])?;
+                    }
                     if have.cover(&planning.stores) {
                         unchanged += 1;
-                    } else if room == Some(0) {
-                        over += 1;
                     } else {
                         room = room.map(|left| left - 1);
                         let twin = match found.as_mut() {

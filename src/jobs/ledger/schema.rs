@@ -167,8 +167,18 @@ ALTER TABLE jobs ADD COLUMN executor TEXT GENERATED ALWAYS AS (coalesce(json_ext
 CREATE INDEX jobs_waiting ON jobs(state, id, executor, collection);
 ";
 
+/// Which of what a job removes is of excluded keys, and how many of those it has removed. Which images a row of a metadata
+/// file was joined with, and its URI in one Unicode normal form where that may differ from another's.
+const EXCLUDED: &str = "
+ALTER TABLE vanished ADD COLUMN excluded INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN excluded_deleted INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE metadata ADD COLUMN folded TEXT;
+ALTER TABLE metadata ADD COLUMN images INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX metadata_by_folded ON metadata(job, folded) WHERE folded IS NOT NULL;
+";
+
 /// The version of a ledger is the number of steps that it has behind it.
-const STEPS: [&str; 7] = [FIRST, HOLDERS, METADATA, LEASES, MIRROR, PLACEMENTS, WAITING];
+const STEPS: [&str; 8] = [FIRST, HOLDERS, METADATA, LEASES, MIRROR, PLACEMENTS, WAITING, EXCLUDED];
 
 /// Takes the steps that the file has not taken yet.
 pub(super) fn bring_up(db: &mut Connection) -> rusqlite::Result<()> {

@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use rusqlite::{Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::jobs::parsed;
 use super::{Ledger, Page, Planning};
@@ -47,7 +47,7 @@ pub(super) fn note_page(
     let listed = listed.chain(page.others.iter().map(ImageUri::as_str)).collect();
     // The first text after that key.
     let before = format!("{}{through}\0", bucket_of(owns));
-    note(all, job, &planning.collection, owns, &before, &listed, dry_run)
+    note(all, job, planning, owns, &before, &listed, dry_run)
 }
 
 /// Notes what has vanished behind the last key of the whole listing. Where that is more than a step, gives the key that
@@ -59,7 +59,7 @@ pub(super) fn note_rest(
     dry_run: Option<&mut JobPlan>,
 ) -> rusqlite::Result<Option<String>> {
     let Some(owns) = &planning.owns else { return Ok(None) };
-    note(all, job, &planning.collection, owns, &end_of(owns), &HashSet::new(), dry_run)
+    note(all, job, planning, owns, &end_of(owns), &HashSet::new(), dry_run)
 }
 
 /// Walks what the job owns from the last key of its listing so far to `before`, or until a step is full: then it gives the
@@ -67,7 +67,7 @@ pub(super) fn note_rest(
 fn note(
     all: &Transaction<'_>,
     job: &str,
-    collection: &CollectionName,
+    planning: &Planning,
     owns: &str,
     before: &str,
     listed: &HashSet<&str>,
@@ -77,22 +77,28 @@ fn note(
     let after: Option<String> = all.prepare_cached(sql)?.query_row([job], |row| row.get(0))?;
     let after = after.map(|key| format!("{}{key}", bucket_of(owns)));
     let from = after.as_deref().unwrap_or(owns);
-    let mut insert = all.prepare_cached("INSERT OR IGNORE INTO vanished(job, uri) VALUES (?1, ?2)")?;
+    let mut insert = all.prepare_cached("INSERT OR IGNORE INTO vanished(job, uri, excluded) VALUES (?1, ?2, ?3)")?;
     let mut statement = all.prepare_cached(
         "SELECT uri FROM objects WHERE collection = ?1 AND uri >= ?2 AND uri < ?3 AND uri IS NOT ?4 ORDER BY uri",
     )?;
-    let mut rows = statement.query(params![collection.as_str(), from, before, after])?;
+    let mut rows = statement.query(params![planning.collection.as_str(), from, before, after])?;
     let (mut owned, mut vanished, mut reached) = (0_u64, 0_u64, None);
     while let Some(row) = rows.next()? {
-        owned += 1;
         let uri = row.get_ref(0)?.as_str()?;
         if listed.contains(uri) {
+            owned += 1;
             continue;
         }
         let key = uri.strip_prefix(bucket_of(owns)).unwrap_or(uri);
+        // It goes because of a setting, whether its object is there or not: that is not a loss to be limited.
+        let excluded = planning.exclude.matches(key);
+        owned += u64::from(!excluded);
         match dry_run.as_mut() {
-            Some(plan) => plan.add_deleted(key),
-            None => drop(insert.execute(params![job, uri])?),
+            Some(plan) => {
+                plan.add_deleted(key);
+                plan.excluded += u64::from(excluded);
+            }
+            None => drop(insert.execute(params![job, uri, excluded])?),
         }
         vanished += 1;
         if vanished == STEP {
@@ -125,7 +131,7 @@ fn end_of(prefix: &str) -> String {
 }
 
 impl Ledger {
-    /// What of a job's own has vanished and is still to be removed.
+    /// What of a job's own has vanished and is still to be removed. Records of excluded keys are not counted.
     ///
     /// # Errors
     /// [`SqliteError`]
@@ -133,9 +139,25 @@ impl Ledger {
         self.db
             .call(move |db| {
                 db.query_row(
-                    "SELECT owned, (SELECT count(*) FROM vanished WHERE job = ?1) FROM jobs WHERE id = ?1",
+                    "SELECT owned, (SELECT count(*) FROM vanished WHERE job = ?1 AND excluded = 0) FROM jobs WHERE id = ?1",
                     [job.to_string()],
                     |row| Ok(Losses { owned: row.get(0)?, vanished: row.get(1)? }),
+                )
+            })
+            .await
+    }
+
+    /// Records of excluded keys: how many are still to be removed, and how many have been.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub async fn excluded(&self, job: JobId) -> Result<(u64, u64), SqliteError> {
+        self.db
+            .call(move |db| {
+                db.query_row(
+                    "SELECT (SELECT count(*) FROM vanished WHERE job = ?1 AND excluded = 1), excluded_deleted FROM jobs WHERE id = ?1",
+                    [job.to_string()],
+                    |row| Ok((row.get(0)?, row.get(1)?)),
                 )
             })
             .await
@@ -171,17 +193,23 @@ impl Ledger {
             .call(move |db| {
                 let job = job.to_string();
                 let all = db.transaction()?;
-                let mut deleted = 0_usize;
+                let (mut deleted, mut excluded) = (0_u64, 0_u64);
                 for uri in uris {
-                    deleted += all
-                        .prepare_cached("DELETE FROM vanished WHERE job = ?1 AND uri = ?2")?
-                        .execute(params![job, uri.as_str()])?;
+                    let gone: Option<u64> = all
+                        .prepare_cached("DELETE FROM vanished WHERE job = ?1 AND uri = ?2 RETURNING excluded")?
+                        .query_row(params![job, uri.as_str()], |row| row.get(0))
+                        .optional()?;
+                    deleted += u64::from(gone.is_some());
+                    excluded += gone.unwrap_or(0);
                     all.prepare_cached("DELETE FROM objects WHERE collection = ?1 AND uri = ?2")?
                         .execute(params![collection.as_str(), uri.as_str()])?;
                 }
-                all.execute("UPDATE jobs SET deleted = deleted + ?2 WHERE id = ?1", params![job, deleted])?;
+                all.execute(
+                    "UPDATE jobs SET deleted = deleted + ?2, excluded_deleted = excluded_deleted + ?3 WHERE id = ?1",
+                    params![job, deleted, excluded],
+                )?;
                 all.commit()?;
-                tally::items(tally::Fate::Deleted, deleted as u64);
+                tally::items(tally::Fate::Deleted, deleted);
                 Ok(())
             })
             .await

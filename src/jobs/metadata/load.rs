@@ -1,12 +1,16 @@
 //! From the bucket into the ledger, once a job: a job that is taken up again after its file was read keeps what it read.
 
+use std::fmt::Write;
+
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{BadFile, BadRow, FileKind, MOST_BYTES, Row};
+use crate::domain::normal_form::{nfd, other_forms};
 use crate::domain::{ImageUri, JobRecord};
 use crate::jobs::ledger::Ledger;
-use crate::source::{ImageSource, SourceError};
+use crate::jobs::plan::shown;
+use crate::source::{Fetched, ImageSource, SourceError};
 use crate::sqlite::SqliteError;
 
 /// Rows of one transaction.
@@ -15,6 +19,8 @@ const CHUNK: usize = 1_000;
 const QUEUE: usize = 4;
 /// Bad rows that the job's log names.
 const NAMED: u64 = 5;
+/// Rows without an image that the job's log names.
+const NAMED_UNUSED: usize = 5;
 
 /// Why a metadata file could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -69,12 +75,12 @@ pub(in crate::jobs) async fn load(
     let read = async {
         // Half of a file may be there from a process that ended over it.
         ledger.forget_metadata(job.id).await?;
-        let file = source.fetch_file(&uri, MOST_BYTES).await;
-        let file = file.map_err(|error| MetadataError::Source(uri.clone(), error))?;
-        let tally = into_ledger(ledger, job, &uri, file.bytes).await?;
+        let (uri, file) = fetch(source, uri).await?;
+        let bytes = file.decoded(MOST_BYTES).await.map_err(|error| MetadataError::File(uri.clone(), error.into()))?;
+        let tally = into_ledger(ledger, job, &uri, bytes).await?;
         let distinct = ledger.metadata_is_read(job.id).await?;
         let line = format!(
-            "metadata file {uri}: {distinct} images have a row, {} rows cannot be used, {} are about other keys, {} keys \
+            "metadata file {uri}: {distinct} keys have a row, {} rows cannot be used, {} are about other keys, {} keys \
              came again (their last row counts)",
             tally.bad,
             tally.outside,
@@ -87,6 +93,46 @@ pub(in crate::jobs) async fn load(
         read = read => read,
         () = stop.cancelled() => Ok(()),
     }
+}
+
+/// Reads the file. Where it is not there, its key may have been typed in another Unicode normal form.
+async fn fetch(source: &dyn ImageSource, uri: ImageUri) -> Result<(ImageUri, Fetched), MetadataError> {
+    let mut missing = match source.fetch_file(&uri, MOST_BYTES).await {
+        Ok(file) => return Ok((uri, file)),
+        Err(error) => error,
+    };
+    for (_, key) in other_forms(uri.key()) {
+        if !matches!(missing, SourceError::Missing(_)) {
+            break;
+        }
+        let other = ImageUri::new(uri.bucket(), &key);
+        match source.fetch_file(&other, MOST_BYTES).await {
+            Ok(file) => return Ok((other, file)),
+            Err(SourceError::Missing(_)) => {}
+            Err(error) => missing = error,
+        }
+    }
+    Err(MetadataError::Source(uri, missing))
+}
+
+/// Says in the job's log how many of its images found a row of the metadata file, and which rows found no image.
+///
+/// # Errors
+/// [`SqliteError`]
+pub(in crate::jobs) async fn log_joined(ledger: &Ledger, job: &JobRecord, images: u64) -> Result<(), SqliteError> {
+    if job.spec.metadata_key.is_none() {
+        return Ok(());
+    }
+    let joined = ledger.metadata_joined(job.id, NAMED_UNUSED).await?;
+    let mut line = format!("metadata file: {} of {images} images found a row", joined.images);
+    // A retry looks at few images: that the others' rows are not used says nothing.
+    if job.spec.retry_of.is_none() && joined.unused > 0 {
+        let named: Vec<String> = joined.examples.iter().map(|uri| shown(uri.key())).collect();
+        let more = joined.unused.saturating_sub(named.len() as u64);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        write!(line, "; {} rows found no image: {}{more}", joined.unused, named.join(", ")).ok();
+    }
+    ledger.log(job.id, line).await
 }
 
 async fn into_ledger(
@@ -128,11 +174,12 @@ struct Chunk {
 
 /// Ends early where nobody takes chunks any more.
 fn parse(kind: FileKind, bytes: &[u8], prefix: &str, chunks: &mpsc::Sender<Chunk>) -> Result<Tally, BadFile> {
+    let folded = nfd(prefix);
     let mut tally = Tally::default();
     let mut chunk = Chunk::default();
     kind.read(bytes, &mut |row| {
         match row {
-            Ok(row) if row.key.starts_with(prefix) => {
+            Ok(row) if row.key.starts_with(prefix) || nfd(&row.key).starts_with(&*folded) => {
                 tally.kept += 1;
                 chunk.rows.push(row);
             }

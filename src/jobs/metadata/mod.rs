@@ -10,8 +10,10 @@ mod load;
 mod ndjson;
 mod row;
 
-pub(super) use load::{MetadataError, load};
+pub(super) use load::{MetadataError, load, log_joined};
 pub(super) use row::Row;
+
+use crate::source::EncodingError;
 
 /// The column that a row is joined on.
 const KEY: &str = "s3_key";
@@ -62,6 +64,17 @@ struct BadRow {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct BadFile(String);
+
+impl From<EncodingError> for BadFile {
+    fn from(error: EncodingError) -> Self {
+        match error {
+            EncodingError::TooLarge { limit, .. } => {
+                Self(format!("decoded it has more than {} MB, which is the most", limit / (1024 * 1024)))
+            }
+            other => Self(other.to_string()),
+        }
+    }
+}
 
 #[cfg(test)]
 mod tests {

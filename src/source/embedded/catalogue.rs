@@ -37,6 +37,7 @@ pub(super) struct Entry {
     /// Milliseconds since 1970.
     pub(super) modified: i64,
     pub(super) content_type: Option<String>,
+    pub(super) content_encoding: Option<String>,
     pub(super) metadata: BTreeMap<String, String>,
 }
 
@@ -63,6 +64,7 @@ impl Catalogue {
         let sweep = files.clone();
         let db = Sqlite::open(path, |connection| {
             connection.execute_batch(SCHEMA)?;
+            add_encoding(connection)?;
             let mut loose = connection.prepare("SELECT file FROM loose")?;
             for file in loose.query_map((), |row| row.get::<_, String>(0))? {
                 sweep.remove(&file?);
@@ -172,6 +174,15 @@ impl Catalogue {
     }
 }
 
+/// Catalogues of version 0.1 have no such column.
+fn add_encoding(connection: &Connection) -> rusqlite::Result<()> {
+    let there = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('object') WHERE name = 'content_encoding')";
+    if connection.query_row(there, (), |row| row.get(0))? {
+        return Ok(());
+    }
+    connection.execute_batch("ALTER TABLE object ADD COLUMN content_encoding TEXT")
+}
+
 fn has_bucket(connection: &Connection, bucket: &str) -> rusqlite::Result<bool> {
     let mut exists = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM bucket WHERE name = ?1)")?;
     exists.query_row([bucket], |row| row.get(0))
@@ -179,18 +190,32 @@ fn has_bucket(connection: &Connection, bucket: &str) -> rusqlite::Result<bool> {
 
 fn find(connection: &Connection, bucket: &str, key: &str) -> rusqlite::Result<Option<Entry>> {
     let mut one = connection.prepare_cached(
-        "SELECT file, size, etag, modified, content_type, metadata FROM object WHERE bucket = ?1 AND key = ?2",
+        "SELECT file, size, etag, modified, content_type, metadata, content_encoding FROM object
+         WHERE bucket = ?1 AND key = ?2",
     )?;
     one.query_row(params![bucket, key.as_bytes()], entry).optional()
 }
 
 fn insert(transaction: &Transaction<'_>, bucket: &str, key: &str, entry: &Entry) -> rusqlite::Result<usize> {
-    let Entry { file, size, etag, modified, content_type, metadata } = entry;
+    let Entry { file, size, etag, modified, content_type, content_encoding, metadata } = entry;
     let metadata = serde_json::to_string(metadata).unwrap_or_default();
     let mut upsert =
-        transaction.prepare_cached("INSERT OR REPLACE INTO object VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?;
+        transaction.prepare_cached(
+            "INSERT OR REPLACE INTO object(bucket, key, file, size, etag, modified, content_type, metadata, content_encoding)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        )?;
     let size = i64::try_from(*size).unwrap_or(i64::MAX);
-    upsert.execute(params![bucket, key.as_bytes(), file, size, etag, modified, content_type, metadata])
+    upsert.execute(params![
+        bucket,
+        key.as_bytes(),
+        file,
+        size,
+        etag,
+        modified,
+        content_type,
+        metadata,
+        content_encoding
+    ])
 }
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
@@ -200,6 +225,7 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         etag: row.get(2)?,
         modified: row.get(3)?,
         content_type: row.get(4)?,
+        content_encoding: row.get(6)?,
         metadata: serde_json::from_str(&row.get::<_, String>(5)?).unwrap_or_default(),
     })
 }

@@ -2,6 +2,7 @@
 //! has no S3 of their own use, by the same client and the same path as Amazon's. Its catalogue is a SQLite
 //! file, its objects' bytes are files; every key comes back as it went in.
 
+mod access;
 mod catalogue;
 mod checksums;
 mod files;
@@ -41,6 +42,8 @@ pub struct EmbeddedS3Settings {
     pub allow_remote: bool,
     /// `S3_ACCESS_KEY_ID`, `S3_SECRET_ACCESS_KEY` (unset): else a pair is made once and kept in the folder.
     pub credentials: Option<S3Credentials>,
+    /// Whether objects may be listed and read by requests that are not signed (`false`); for tests of clients that do not sign.
+    pub public_read: bool,
     /// The bucket that is there from the start: `S3_BUCKET` (`pipeline`).
     pub bucket: String,
     /// The largest object that is taken, in bytes.
@@ -58,6 +61,7 @@ impl EmbeddedS3Settings {
             addr: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9100),
             allow_remote: false,
             credentials: None,
+            public_read: false,
             bucket: "pipeline".to_owned(),
             // What Amazon's own takes in one request.
             max_object_bytes: 5 << 30,
@@ -117,8 +121,8 @@ impl EmbeddedS3 {
     /// # Errors
     /// [`EmbeddedS3Error`] where the address or the folder cannot be used.
     pub async fn start(settings: EmbeddedS3Settings, shutdown: &CancellationToken) -> Result<Self, EmbeddedS3Error> {
-        let EmbeddedS3Settings { folder, addr, allow_remote, credentials, bucket, max_object_bytes, durable } =
-            settings;
+        let EmbeddedS3Settings { folder, addr, allow_remote, credentials, public_read, bucket, .. } = settings;
+        let EmbeddedS3Settings { max_object_bytes, durable, .. } = settings;
         if !allow_remote && !addr.ip().is_loopback() {
             return Err(EmbeddedS3Error::Remote(addr));
         }
@@ -144,6 +148,9 @@ impl EmbeddedS3 {
             S3ServiceBuilder::new(Backend { catalogue, files, max_object_bytes, uploads: Arc::default() });
         let S3Credentials { access_key_id, secret_access_key } = credentials.clone();
         service.set_auth(SimpleAuth::from_single(access_key_id, secret_access_key));
+        if public_read {
+            service.set_access(access::PublicRead);
+        }
         let (tasks, shutdown) = (TaskTracker::new(), shutdown.child_token());
         tasks.spawn(server::serve(listener, service.build(), shutdown.clone()));
         tasks.close();

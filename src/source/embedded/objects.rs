@@ -87,6 +87,7 @@ impl Backend {
             etag: about.etag.unwrap_or_else(|| hex::encode(written.md5)),
             modified: now_millis(),
             content_type: about.content_type,
+            content_encoding: about.content_encoding,
             metadata: about.metadata,
         };
         match self.catalogue.commit(bucket, key, entry.clone(), about.only_new).await.map_err(internal)? {
@@ -105,14 +106,22 @@ pub(super) struct Opened {
 }
 
 /// What goes with an object's bytes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct About {
     pub(super) content_type: Option<String>,
+    pub(super) content_encoding: Option<String>,
     pub(super) metadata: BTreeMap<String, String>,
     /// Refused where there is one already.
     pub(super) only_new: bool,
     /// Where it is not simply the MD5 of the bytes.
     pub(super) etag: Option<String>,
+}
+
+/// A `Content-Encoding` as it is kept: without `aws-chunked`, which is how the bytes were sent, not how they are stored.
+pub(super) fn stored_encoding(sent: Option<String>) -> Option<String> {
+    let codings = sent?;
+    let kept = codings.split(',').map(str::trim).filter(|coding| !coding.eq_ignore_ascii_case("aws-chunked"));
+    Some(kept.collect::<Vec<_>>().join(",")).filter(|codings| !codings.is_empty())
 }
 
 /// A file that no row vouches for; removed on drop unless it was handed over.

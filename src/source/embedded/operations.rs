@@ -16,7 +16,7 @@ use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 use super::catalogue::{Change, Entry};
 use super::checksums::{Expected, announced};
 use super::files::chunks;
-use super::objects::{About, Backend, Opened, internal, moment};
+use super::objects::{About, Backend, Opened, internal, moment, stored_encoding};
 use super::{pages, uploads};
 
 /// `If-Match` and `If-None-Match` of a read.
@@ -98,6 +98,7 @@ impl S3 for Backend {
             content_length: signed(length),
             content_range,
             content_type: entry.content_type,
+            content_encoding: entry.content_encoding,
             e_tag: Some(ETag::Strong(entry.etag)),
             last_modified: Some(moment(entry.modified)),
             metadata: Some(entry.metadata.into_iter().collect()),
@@ -112,6 +113,7 @@ impl S3 for Backend {
         Ok(S3Response::new(HeadObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
             content_length: signed(entry.size),
+            content_encoding: entry.content_encoding,
             content_type: entry.content_type,
             e_tag: Some(ETag::Strong(entry.etag)),
             last_modified: Some(moment(entry.modified)),
@@ -130,6 +132,7 @@ impl S3 for Backend {
         let body = req.input.body.take().ok_or_else(|| s3_error!(IncompleteBody))?;
         let about = About {
             content_type: req.input.content_type,
+            content_encoding: stored_encoding(req.input.content_encoding),
             metadata: req.input.metadata.unwrap_or_default().into_iter().collect(),
             only_new: req.input.if_none_match.is_some_and(|condition| condition.is_any()),
             etag: None,
@@ -147,9 +150,19 @@ impl S3 for Backend {
         let replace = req.input.metadata_directive.is_some_and(|d| d.as_str() == MetadataDirective::REPLACE);
         let about = if replace {
             let metadata = req.input.metadata.unwrap_or_default().into_iter().collect();
-            About { content_type: req.input.content_type, metadata, only_new: false, etag: None }
+            About {
+                content_type: req.input.content_type,
+                content_encoding: stored_encoding(req.input.content_encoding),
+                metadata,
+                ..About::default()
+            }
         } else {
-            About { content_type: from.content_type, metadata: from.metadata, only_new: false, etag: None }
+            About {
+                content_type: from.content_type,
+                content_encoding: from.content_encoding,
+                metadata: from.metadata,
+                ..About::default()
+            }
         };
         let body = StreamingBlob::wrap(chunks(file, range.end));
         let entry = self.store(req.input.bucket, req.input.key, body, about, Expected::default()).await?;

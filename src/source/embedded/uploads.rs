@@ -1,21 +1,23 @@
 //! Uploads in parts, as other clients send what is larger than a few megabytes. They live in memory, and their
-//! parts are files that nothing vouches for: a restart forgets and sweeps both.
+//! parts are files that nothing vouches for: a restart forgets and sweeps both. An upload that could not be completed, for
+//! whatever reason, stays as it was: it can be completed again, or aborted.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use md5::{Digest, Md5};
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput, CompleteMultipartUploadOutput,
-    CompletedPart, CreateMultipartUploadInput, CreateMultipartUploadOutput, ETag, UploadPartInput, UploadPartOutput,
+    CompletedPart, CreateMultipartUploadInput, CreateMultipartUploadOutput, ETag, ETagCondition, UploadPartInput,
+    UploadPartOutput,
 };
 use s3s::{S3Request, S3Result, s3_error};
 
 use super::checksums::{Expected, announced};
 use super::files::chunks;
-use super::objects::{About, Backend, Loose};
+use super::objects::{About, Backend, Loose, internal, stored_encoding};
 
 /// Uploads under way at once; whoever leaves them lying about is told to slow down.
 const MOST_UPLOADS: usize = 1_000;
@@ -31,7 +33,9 @@ struct Upload {
     bucket: String,
     key: String,
     about: About,
-    parts: BTreeMap<i32, Part>,
+    parts: BTreeMap<i32, Arc<Part>>,
+    /// Whether it is being completed at this moment.
+    completing: bool,
 }
 
 #[derive(Debug)]
@@ -46,15 +50,60 @@ impl Uploads {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the upload out: it is finished or given up.
+    /// Takes the upload out: it is given up.
     fn take(&self, id: &str, bucket: &str, key: &str) -> S3Result<Upload> {
         let mut all = self.lock();
         match all.get(id) {
-            Some(upload) if upload.bucket == bucket && upload.key == key => {
-                all.remove(id).ok_or_else(|| s3_error!(NoSuchUpload))
-            }
+            Some(upload) if upload.is_of(bucket, key) => all.remove(id).ok_or_else(|| s3_error!(NoSuchUpload)),
             _ => Err(s3_error!(NoSuchUpload)),
         }
+    }
+}
+
+/// The parts of an upload that is being completed. Dropped before [`Completing::done`], also because the client has gone, it
+/// leaves the upload as it was.
+struct Completing<'a> {
+    uploads: &'a Uploads,
+    id: &'a str,
+    parts: Vec<Arc<Part>>,
+    about: About,
+    etag: String,
+}
+
+impl<'a> Completing<'a> {
+    fn begin(backend: &'a Backend, input: &'a CompleteMultipartUploadInput) -> S3Result<Self> {
+        let named = input.multipart_upload.as_ref().and_then(|upload| upload.parts.as_deref()).unwrap_or_default();
+        let mut all = backend.uploads.lock();
+        let upload = all.get_mut(&input.upload_id).filter(|upload| upload.is_of(&input.bucket, &input.key));
+        let upload = upload.ok_or_else(|| s3_error!(NoSuchUpload))?;
+        let etag = check(upload, named, backend.max_object_bytes)?;
+        if upload.completing {
+            return Err(s3_error!(OperationAborted, "the upload is being completed by another request"));
+        }
+        let part = |part: &CompletedPart| upload.parts.get(&part.part_number.unwrap_or_default()).cloned();
+        let parts = named.iter().filter_map(part).collect();
+        let about = upload.about.clone();
+        upload.completing = true;
+        Ok(Self { uploads: &backend.uploads, id: &input.upload_id, parts, about, etag })
+    }
+
+    /// The object is there: the upload and its parts go.
+    fn done(self) {
+        drop(self.uploads.lock().remove(self.id));
+    }
+}
+
+impl Drop for Completing<'_> {
+    fn drop(&mut self) {
+        if let Some(upload) = self.uploads.lock().get_mut(self.id) {
+            upload.completing = false;
+        }
+    }
+}
+
+impl Upload {
+    fn is_of(&self, bucket: &str, key: &str) -> bool {
+        self.bucket == bucket && self.key == key
     }
 }
 
@@ -65,6 +114,7 @@ pub(super) async fn begin(
     backend.need_bucket(&input.bucket).await?;
     let about = About {
         content_type: input.content_type,
+        content_encoding: stored_encoding(input.content_encoding),
         metadata: input.metadata.unwrap_or_default().into_iter().collect(),
         ..About::default()
     };
@@ -74,7 +124,7 @@ pub(super) async fn begin(
     if all.len() >= MOST_UPLOADS {
         return Err(s3_error!(SlowDown, "{MOST_UPLOADS} uploads are under way: finish or abort some"));
     }
-    all.insert(id.clone(), Upload { bucket, key, about, parts: BTreeMap::new() });
+    all.insert(id.clone(), Upload { bucket, key, about, parts: BTreeMap::new(), completing: false });
     Ok(CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
         key: Some(input.key),
@@ -99,7 +149,7 @@ pub(super) async fn part(backend: &Backend, mut req: S3Request<UploadPartInput>)
     // It may have been aborted meanwhile; then the part goes with it.
     let mut all = backend.uploads.lock();
     let upload = all.get_mut(&req.input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
-    upload.parts.insert(req.input.part_number, part);
+    upload.parts.insert(req.input.part_number, Arc::new(part));
     Ok(UploadPartOutput { e_tag, ..UploadPartOutput::default() })
 }
 
@@ -107,28 +157,23 @@ pub(super) async fn complete(
     backend: &Backend,
     input: CompleteMultipartUploadInput,
 ) -> S3Result<CompleteMultipartUploadOutput> {
-    let named = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
-    let (upload, etag) = {
-        let all = backend.uploads.lock();
-        let upload = all.get(&input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
-        let etag = check(upload, &named, backend.max_object_bytes)?;
-        drop(all);
-        (backend.uploads.take(&input.upload_id, &input.bucket, &input.key)?, etag)
-    };
-    let Upload { about, mut parts, .. } = upload;
-    let named: Vec<Part> =
-        named.iter().filter_map(|part| parts.remove(&part.part_number.unwrap_or_default())).collect();
+    let completing = Completing::begin(backend, &input)?;
     let files = backend.files.clone();
-    // What is open can be read, so each part's file may go once it is.
-    let open = move |part: Part| {
+    let open = move |part: Arc<Part>| {
         let files = files.clone();
         async move { Ok::<_, io::Error>(chunks(files.read(part.file.name(), 0).await?, part.size)) }
     };
-    let joined = stream::iter(named).then(open).try_flatten().map_err(Into::into);
-    let about =
-        About { only_new: input.if_none_match.is_some_and(|condition| condition.is_any()), etag: Some(etag), ..about };
+    // A part that cannot be read is the disk's trouble, not the client's.
+    let failed = |error: io::Error| -> Box<dyn std::error::Error + Send + Sync> { Box::new(internal(error)) };
+    let joined = stream::iter(completing.parts.clone()).then(open).try_flatten().map_err(failed);
+    let about = About {
+        only_new: input.if_none_match.as_ref().is_some_and(ETagCondition::is_any),
+        etag: Some(completing.etag.clone()),
+        ..completing.about.clone()
+    };
     let (bucket, key) = (input.bucket.clone(), input.key.clone());
     let entry = backend.store(bucket, key, Box::pin(joined), about, Expected::default()).await?;
+    completing.done();
     Ok(CompleteMultipartUploadOutput {
         location: Some(format!("/{}/{}", input.bucket, input.key)),
         bucket: Some(input.bucket),
@@ -169,4 +214,45 @@ pub(super) async fn abort(
     backend.need_bucket(&input.bucket).await?;
     backend.uploads.take(&input.upload_id, &input.bucket, &input.key)?;
     Ok(AbortMultipartUploadOutput::default())
+}
+
+#[cfg(test)]
+mod tests {
+    use s3s::dto::CompletedMultipartUpload;
+
+    use super::super::catalogue::Catalogue;
+    use super::super::files::Files;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_client_that_goes_while_its_upload_is_completed_can_come_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::open(&folder.path().join("objects"), false).unwrap();
+        let catalogue = Catalogue::open(&folder.path().join("catalogue.sqlite"), files.clone()).unwrap();
+        catalogue.create_bucket("b".to_owned()).await.unwrap();
+        let backend = Backend { catalogue, files, max_object_bytes: 1 << 20, uploads: Arc::default() };
+        let create = CreateMultipartUploadInput { bucket: "b".into(), key: "k".into(), ..Default::default() };
+        let id = begin(&backend, create).await.unwrap().upload_id.unwrap();
+        let body = stream::iter([Ok(bytes::Bytes::from_static(b"part"))]);
+        let (file, written) = backend.write(body, Expected::default()).await.unwrap();
+        let part = Part { file, size: written.size, md5: written.md5 };
+        backend.uploads.lock().get_mut(&id).unwrap().parts.insert(1, Arc::new(part));
+
+        let parts = Some(vec![CompletedPart { part_number: Some(1), ..CompletedPart::default() }]);
+        let input = CompleteMultipartUploadInput {
+            bucket: "b".into(),
+            key: "k".into(),
+            upload_id: id,
+            multipart_upload: Some(CompletedMultipartUpload { parts }),
+            ..Default::default()
+        };
+        let mut gone = Box::pin(complete(&backend, input.clone()));
+        assert!(futures::poll!(&mut gone).is_pending());
+        let beside = complete(&backend, input.clone()).await.unwrap_err();
+        assert_eq!(beside.code().as_str(), "OperationAborted");
+        drop(gone);
+        complete(&backend, input.clone()).await.unwrap();
+        assert_eq!(backend.entry("b", "k").await.unwrap().size, 4);
+        assert_eq!(complete(&backend, input).await.unwrap_err().code().as_str(), "NoSuchUpload");
+    }
 }

@@ -9,6 +9,13 @@ use base64::engine::general_purpose::STANDARD;
 
 const OPEN: &str = "=?UTF-8?B?";
 const CLOSE: &str = "?=";
+/// What the headers of user metadata begin with.
+pub(super) const PREFIX: &str = "x-amz-meta-";
+/// Most names that are kept of one object, and most bytes of a name and of a value. Amazon's own service allows 2 KB in all;
+/// others do not say, and a record holds what is kept.
+const MAX_NAMES: usize = 64;
+const MAX_NAME: usize = 128;
+const MAX_VALUE: usize = 2_048;
 /// Bytes to an encoded word: no word may be longer than 75 characters.
 const WORD: usize = 45;
 
@@ -17,9 +24,18 @@ pub(super) fn to_headers(metadata: &BTreeMap<String, String>) -> HashMap<String,
     metadata.iter().map(|(name, value)| (header_name(name), encode(value))).collect()
 }
 
-/// What came back.
+/// What came back, within bounds: a value that is too long is cut, a name that is too long is left out with its value.
 pub(super) fn from_headers(headers: Option<&HashMap<String, String>>) -> BTreeMap<String, String> {
-    headers.into_iter().flatten().map(|(name, value)| (name.to_lowercase(), decode(value))).collect()
+    let fits = |name: &str| !name.is_empty() && name.len() <= MAX_NAME;
+    let all = headers.into_iter().flatten().filter(|(name, _)| fits(name));
+    // In order of their names, so that the same ones are kept each time.
+    let all: BTreeMap<String, &String> = all.map(|(name, value)| (name.to_lowercase(), value)).collect();
+    all.into_iter().take(MAX_NAMES).map(|(name, value)| (name, cut(decode(value)))).collect()
+}
+
+fn cut(mut value: String) -> String {
+    value.truncate(value.floor_char_boundary(MAX_VALUE));
+    value
 }
 
 fn header_name(name: &str) -> String {
@@ -45,27 +61,52 @@ fn encode(value: &str) -> String {
 
 /// Decodes a value that is encoded words throughout; leaves every other as it is.
 fn decode(value: &str) -> String {
-    let words: Option<Vec<u8>> =
-        value.split_ascii_whitespace().map(decode_word).collect::<Option<Vec<_>>>().map(|words| words.concat());
-    match words.map(String::from_utf8) {
-        Some(Ok(text)) if !value.is_empty() => text,
-        _ => value.to_owned(),
+    let words: Option<Vec<_>> = value.split_ascii_whitespace().map(decode_word).collect();
+    let Some(words) = words.filter(|words| !words.is_empty()) else { return value.to_owned() };
+    // A character of UTF-8 may be split between two words.
+    let (mut text, mut utf8) = (String::new(), Vec::new());
+    for (charset, bytes) in words {
+        match charset {
+            Charset::Utf8 => utf8.extend(bytes),
+            Charset::Latin1 => {
+                let Ok(before) = String::from_utf8(std::mem::take(&mut utf8)) else { return value.to_owned() };
+                text.push_str(&before);
+                text.extend(bytes.into_iter().map(char::from));
+            }
+        }
+    }
+    match String::from_utf8(utf8) {
+        Ok(rest) => text + &rest,
+        Err(_) => value.to_owned(),
     }
 }
 
-fn decode_word(word: &str) -> Option<Vec<u8>> {
+/// The character sets that are read.
+#[derive(Clone, Copy)]
+enum Charset {
+    Utf8,
+    Latin1,
+}
+
+fn decode_word(word: &str) -> Option<(Charset, Vec<u8>)> {
     let inner = word.strip_prefix("=?")?.strip_suffix(CLOSE)?;
     let (charset, rest) = inner.split_once('?')?;
     let (encoding, text) = rest.split_once('?')?;
-    match encoding {
-        _ if !charset.eq_ignore_ascii_case("utf-8") => None,
+    // RFC 2231 puts a language behind it.
+    let charset = match charset.split('*').next()?.to_ascii_lowercase().as_str() {
+        "utf-8" | "utf8" | "us-ascii" => Charset::Utf8,
+        "iso-8859-1" | "latin1" => Charset::Latin1,
+        _ => return None,
+    };
+    let bytes = match encoding {
         "B" | "b" => STANDARD.decode(text).ok(),
         "Q" | "q" => {
             let text = text.replace('_', " ").replace('%', "%25").replace('=', "%");
             Some(percent_encoding::percent_decode_str(&text).collect())
         }
         _ => None,
-    }
+    };
+    Some((charset, bytes?))
 }
 
 #[cfg(test)]
@@ -87,8 +128,21 @@ mod tests {
     #[test]
     fn words_of_other_services_are_read_too() {
         assert_eq!(decode("=?utf-8?q?Z=C3=BCrich_50%?="), "Zürich 50%");
-        assert_eq!(decode("=?ISO-8859-1?Q?Z=FCrich?="), "=?ISO-8859-1?Q?Z=FCrich?=", "left as it is");
+        assert_eq!(decode("=?ISO-8859-1?Q?Z=FCrich?= =?UTF-8*de?B?w7w=?="), "Zürichü");
+        for left in ["=?KOI8-R?B?8A==?=", "=?UTF-8?B?!?=", "=?UTF-8?Q?Z=FCrich?=", "=?UTF-8?X?a?="] {
+            assert_eq!(decode(left), left, "left as it is");
+        }
         assert_eq!(decode("not =?UTF-8?B?eA==?= throughout"), "not =?UTF-8?B?eA==?= throughout");
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let long = HashMap::from([("a".to_owned(), "ü".repeat(5_000)), ("n".repeat(129), "x".to_owned())]);
+        let kept = from_headers(Some(&long));
+        assert_eq!((kept.len(), kept["a"].len()), (1, MAX_VALUE));
+        let many: HashMap<_, _> = (0..1_000).map(|n| (format!("{n:04}"), "x".to_owned())).collect();
+        let kept = from_headers(Some(&many));
+        assert_eq!((kept.len(), kept.keys().next_back().unwrap().as_str()), (MAX_NAMES, "0063"));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! reached by this one path.
 
 mod errors;
+mod headers;
 mod metadata;
 mod settings;
 
@@ -13,7 +14,7 @@ use aws_sdk_s3::operation::create_bucket::CreateBucketError;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration, EncodingType, Object};
+use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration, EncodingType, Object, RequestPayer};
 use bytes::Bytes;
 use futures::stream::{BoxStream, StreamExt};
 use percent_encoding::percent_decode_str;
@@ -34,6 +35,8 @@ pub struct S3Source {
     client: Client,
     region: String,
     max_bytes: u64,
+    /// `Some` if the requester pays for each request.
+    payer: Option<RequestPayer>,
     fetched: Counter,
 }
 
@@ -49,6 +52,7 @@ impl S3Source {
             client,
             region: settings.region,
             max_bytes: settings.max_bytes,
+            payer: settings.request_payer.then_some(RequestPayer::Requester),
             fetched: families::FETCHED_BYTES.one(),
         })
     }
@@ -82,7 +86,8 @@ impl S3Source {
     /// [`SourceError`] where that cannot be told, or access is denied.
     pub async fn bucket_exists(&self, bucket: &str) -> Result<bool, SourceError> {
         // Not by `HEAD`, whose reply has no body to say why: some services answer 404 to an unknown key pair.
-        match self.client.list_objects_v2().bucket(bucket).max_keys(1).send().await {
+        let asked = self.client.list_objects_v2().bucket(bucket).max_keys(1).set_request_payer(self.payer.clone());
+        match asked.send().await {
             Ok(_) => Ok(true),
             Err(error) => match source_error(&error, Target::Bucket(bucket)) {
                 SourceError::NoBucket(_) => Ok(false),
@@ -97,7 +102,8 @@ impl S3Source {
     /// # Errors
     /// [`SourceError`].
     pub async fn remove(&self, uri: &ImageUri) -> Result<(), SourceError> {
-        let removed = self.client.delete_object().bucket(uri.bucket()).key(uri.key()).send().await;
+        let delete = self.client.delete_object().bucket(uri.bucket()).key(uri.key());
+        let removed = delete.set_request_payer(self.payer.clone()).send().await;
         removed.map(drop).map_err(|error| source_error(&error, Target::Object(uri)))
     }
 
@@ -112,6 +118,7 @@ impl S3Source {
             .prefix(&scope.prefix)
             .set_start_after(start_after)
             .set_continuation_token(token)
+            .set_request_payer(self.payer.clone())
             // Without it, a key with a control character is no valid XML.
             .encoding_type(EncodingType::Url)
             .send()
@@ -122,14 +129,15 @@ impl S3Source {
 
     /// One object, within the limit.
     async fn get(&self, uri: &ImageUri, limit: u64) -> Result<Fetched, SourceError> {
-        let asked = self.client.get_object().bucket(uri.bucket()).key(uri.key()).send().await;
-        let mut reply = asked.map_err(|error| source_error(&error, Target::Object(uri)))?;
+        let asked = self.client.get_object().bucket(uri.bucket()).key(uri.key()).set_request_payer(self.payer.clone());
+        let mut reply = asked.send().await.map_err(|error| source_error(&error, Target::Object(uri)))?;
         let bytes = read(uri, &mut reply, limit).await?;
         self.fetched.increment(bytes.len() as u64);
         Ok(Fetched {
             bytes,
             etag: reply.e_tag.as_deref().map(unquote),
             content_type: reply.content_type,
+            content_encoding: reply.content_encoding,
             metadata: metadata::from_headers(reply.metadata.as_ref()),
         })
     }
@@ -269,6 +277,7 @@ impl ImageSource for S3Source {
             .key(uri.key())
             .set_content_type(Some(object.content_type).filter(|kind| !kind.is_empty()))
             .set_metadata(Some(metadata::to_headers(&object.metadata)))
+            .set_request_payer(self.payer.clone())
             .body(ByteStream::from(object.bytes))
             .send()
             .await;

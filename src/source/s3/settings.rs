@@ -9,6 +9,7 @@ use aws_sdk_s3::config::{
     Builder, Credentials, Region, RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
 };
 
+use super::headers::ReadableHeaders;
 use crate::source::S3Credentials;
 
 /// Where the bucket's service is, and what may be read from it.
@@ -24,6 +25,10 @@ pub struct S3Settings {
     /// `S3_ACCESS_KEY_ID`, `S3_SECRET_ACCESS_KEY` (unset): else what the machine offers: the environment, a
     /// profile, the role of the container or the instance.
     pub credentials: Option<S3Credentials>,
+    /// `S3_ANONYMOUS` (`false`): requests are not signed, and no credentials are looked for.
+    pub anonymous: bool,
+    /// `S3_REQUEST_PAYER` (unset): with `requester`, whoever reads pays for it, and says so in each request.
+    pub request_payer: bool,
     /// `IMAGE_MAX_SIZE_MB` (`50`), in bytes: larger objects are not read.
     pub max_bytes: u64,
     /// `S3_TIMEOUT` (`30`), in seconds: how long a reply may take to begin, and a body may stand still.
@@ -54,6 +59,8 @@ pub(super) async fn client(settings: &S3Settings) -> Result<Client, InvalidS3Set
     }
     let region = Region::new(settings.region.clone());
     let mut builder = match &settings.credentials {
+        // Nothing of the machine's AWS profile, no metadata service.
+        _ if settings.anonymous => Builder::new().allow_no_auth(),
         // With a pair of our own nothing of the machine's AWS profile may leak in.
         Some(pair) => Builder::new().credentials_provider(Credentials::new(
             &pair.access_key_id,
@@ -83,6 +90,7 @@ pub(super) async fn client(settings: &S3Settings) -> Result<Client, InvalidS3Set
         .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(BACKOFF))
         .timeout_config(timeouts)
         .stalled_stream_protection(stalled)
+        .interceptor(ReadableHeaders)
         .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
         .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
         .build();

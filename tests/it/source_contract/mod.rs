@@ -40,6 +40,8 @@ pub(crate) fn settings(endpoint: String, credentials: S3Credentials) -> S3Settin
         region: "us-east-1".to_owned(),
         path_style: true,
         credentials: Some(credentials),
+        anonymous: false,
+        request_payer: false,
         max_bytes: 1 << 20,
         timeout: Duration::from_secs(30),
     }

@@ -11,6 +11,7 @@ pub(crate) mod proxy;
 pub(crate) mod qdrant;
 pub(crate) mod ray;
 pub(crate) mod scripted;
+pub(crate) mod scripted_bucket;
 pub(crate) mod watched;
 pub(crate) mod wire;
 pub(crate) mod worker;

@@ -1,0 +1,281 @@
+//! Keys that are not indexed: what file servers, backups and desktops leave beside images.
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+
+use super::normal_form::nfc;
+
+/// A list of glob patterns. A key that any of them matches is not indexed.
+///
+/// - A pattern without `/` matches the name of a file or of a folder at any depth; a folder with all that is in it.
+/// - A pattern that ends in `/` matches folders only.
+/// - A pattern with a `/` elsewhere is matched from the beginning of the key; `**/` in front of it makes it match at any depth.
+/// - `*` and `?` do not match `/`, `**` does; `[abc]`, `[!abc]` and `{one,two}` are known; `\` takes the next character literally.
+///
+/// Patterns are case-sensitive, as keys are. The Unicode normal form (NFC or NFD) makes no difference.
+#[derive(Clone)]
+pub struct Excludes {
+    patterns: Vec<String>,
+    set: GlobSet,
+}
+
+/// Patterns that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidExclude {
+    /// More patterns than are allowed.
+    #[error("it has {0} patterns; {max} are allowed", max = Excludes::MAX_PATTERNS)]
+    TooMany(usize),
+    /// One pattern, and what is wrong with it.
+    #[error("the pattern `{pattern}` {reason}")]
+    Pattern {
+        /// The pattern, at most its first 64 characters.
+        pattern: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+/// What a setting holds to exclude nothing: an empty setting counts as unset.
+const NOTHING: &str = "none";
+
+impl Excludes {
+    /// Most patterns of one list.
+    pub const MAX_PATTERNS: usize = 100;
+    /// Most bytes of one pattern.
+    pub const MAX_PATTERN_BYTES: usize = 256;
+
+    /// What is excluded where nothing else is set: thumbnails, forks, snapshots and bins of Synology, QNAP, NetApp, Samba, ZFS,
+    /// btrfs, macOS, Windows, Linux desktops, Android and synchronisation tools.
+    pub const DEFAULT: &str = "@eaDir/,*@SynoEAStream,*@SynoResource,@tmp/,#recycle/,#snapshot/,.SynologyWorkingDirectory/,\
+        .@__thumb/,.@upload_cache/,@Recycle/,@Recently-Snapshot/,.recycle/,.snapshot/,.snapshots/,~snapshot/,.zfs/,lost+found/,\
+        ._*,.DS_Store,.AppleDouble/,.AppleDB/,.AppleDesktop/,__MACOSX/,.Spotlight-V100/,.fseventsd/,.DocumentRevisions-V100/,\
+        .TemporaryItems/,Temporary Items/,Network Trash Folder/,.Trash*,.trashed-*,.pending-*,.dtrash/,.thumbnails/,.thumbs/,\
+        [Tt]humbs.db,ehthumbs*.db,[Dd]esktop.ini,$RECYCLE.BIN/,$Recycle.Bin/,RECYCLER/,System Volume Information/,.nfs*,\
+        .fuse_hidden*,.stversions/,.stfolder/,.sync/,.dropbox.cache/,.tmp.drivedownload/,.tmp.driveupload/";
+
+    /// A list from its patterns; an empty one excludes nothing.
+    ///
+    /// # Errors
+    /// [`InvalidExclude`]
+    pub fn new(patterns: Vec<String>) -> Result<Self, InvalidExclude> {
+        if patterns.len() > Self::MAX_PATTERNS {
+            return Err(InvalidExclude::TooMany(patterns.len()));
+        }
+        let mut set = GlobSetBuilder::new();
+        for pattern in &patterns {
+            for glob in globs(pattern).map_err(|reason| invalid(pattern, reason))? {
+                let built = GlobBuilder::new(&glob).literal_separator(true).backslash_escape(true).build();
+                set.add(built.map_err(|error| invalid(pattern, format!("is not a glob: {}", error.kind())))?);
+            }
+        }
+        let joined = || patterns.join(",");
+        let set = set.build().map_err(|error| invalid(&joined(), format!("cannot be used: {}", error.kind())))?;
+        Ok(Self { patterns, set })
+    }
+
+    /// A list as a setting holds it: comma-separated. `none` excludes nothing.
+    ///
+    /// # Errors
+    /// [`InvalidExclude`]
+    pub fn parse(list: &str) -> Result<Self, InvalidExclude> {
+        Self::new(Self::split(list))
+    }
+
+    /// The patterns of a comma-separated list, trimmed. A comma inside `{}` or `[]`, or after `\`, does not separate. None for
+    /// `none`.
+    pub fn split(list: &str) -> Vec<String> {
+        if list.trim() == NOTHING {
+            return Vec::new();
+        }
+        let (mut patterns, mut pattern) = (Vec::new(), String::new());
+        let (mut braces, mut bracket, mut escaped) = (0_u32, false, false);
+        for c in list.chars() {
+            let separates = c == ',' && braces == 0 && !bracket && !escaped;
+            match c {
+                _ if escaped => {}
+                '{' if !bracket => braces += 1,
+                '}' if !bracket => braces = braces.saturating_sub(1),
+                '[' => bracket = true,
+                ']' => bracket = false,
+                _ => {}
+            }
+            escaped = c == '\\' && !escaped;
+            if separates {
+                patterns.push(std::mem::take(&mut pattern));
+            } else {
+                pattern.push(c);
+            }
+        }
+        patterns.push(pattern);
+        patterns.iter().map(|pattern| pattern.trim().to_owned()).filter(|pattern| !pattern.is_empty()).collect()
+    }
+
+    /// The patterns.
+    pub fn patterns(&self) -> &[String] {
+        &self.patterns
+    }
+
+    /// Whether a key is excluded.
+    pub fn matches(&self, key: &str) -> bool {
+        !self.set.is_empty() && self.set.is_match(nfc(key.trim_start_matches('/')).as_ref())
+    }
+}
+
+impl Default for Excludes {
+    /// A list that excludes nothing.
+    fn default() -> Self {
+        Self { patterns: Vec::new(), set: GlobSet::empty() }
+    }
+}
+
+impl std::fmt::Debug for Excludes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Excludes").field(&self.patterns).finish()
+    }
+}
+
+impl PartialEq for Excludes {
+    fn eq(&self, other: &Self) -> bool {
+        self.patterns == other.patterns
+    }
+}
+
+/// The globs over whole keys that a pattern stands for.
+fn globs(pattern: &str) -> Result<Vec<String>, String> {
+    if pattern.len() > Excludes::MAX_PATTERN_BYTES {
+        return Err(format!("has {} bytes; {} are allowed", pattern.len(), Excludes::MAX_PATTERN_BYTES));
+    }
+    if pattern.starts_with('!') {
+        return Err(
+            "begins with `!`, but a pattern cannot include what another excludes; write `\\!` for the character"
+                .to_owned(),
+        );
+    }
+    let (body, folder) = match pattern.strip_suffix('/') {
+        Some(body) => (body, true),
+        None => (pattern, false),
+    };
+    let (body, anchored) = match body.strip_prefix('/') {
+        Some(body) => (body, true),
+        None => (body, body.contains('/')),
+    };
+    if body.trim().is_empty() || body.starts_with('/') || body.ends_with('/') {
+        return Err("names no file and no folder".to_owned());
+    }
+    let body = nfc(body);
+    let body = if anchored { body.into_owned() } else { format!("**/{body}") };
+    let inside = format!("{body}/**");
+    Ok(if folder { vec![inside] } else { vec![body, inside] })
+}
+
+fn invalid(pattern: &str, reason: String) -> InvalidExclude {
+    InvalidExclude::Pattern { pattern: pattern.chars().take(64).collect(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_list_excludes_leftovers_and_no_images() {
+        let list = Excludes::parse(Excludes::DEFAULT).unwrap();
+        for key in [
+            "photos/@eaDir/a.jpg/SYNOPHOTO_THUMB_XL.jpg",
+            "@eaDir/a.jpg",
+            "photos/._a.jpg",
+            "._a.jpg",
+            "/._a.jpg",
+            "a/.@__thumb/default1.jpg",
+            "#recycle/2020/a.jpg",
+            "share/#snapshot/GMT-05/a.jpg",
+            ".Trash-1000/files/a.jpg",
+            ".Trashes/501/a.jpg",
+            ".Trash/a.jpg",
+            "DCIM/.trashed-1700000000-IMG_1.jpg",
+            "x/.DS_Store",
+            "x/Thumbs.db",
+            "x/thumbs.db",
+            "__MACOSX/x/._a.jpg",
+            ".thumbnails/normal/0a.png",
+            "lost+found/#123/a.jpg",
+            "$RECYCLE.BIN/S-1-5/a.jpg",
+            ".Spotlight-V100/a.jpg",
+            ".fseventsd/a.jpg",
+            "v/.AppleDouble/a.jpg",
+            "v/.zfs/snapshot/d/a.jpg",
+            "a//@eaDir//b.jpg",
+        ] {
+            assert!(list.matches(key), "{key}");
+        }
+        for key in [
+            "photos/a.jpg",
+            "photos/eaDir/a.jpg",
+            "a@eaDir/a.jpg",
+            "_a.jpg",
+            "a._b.jpg",
+            "recycle/a.jpg",
+            "#recycled/a.jpg",
+            "Trash/a.jpg",
+            "thumbnails/a.jpg",
+            "lost+found.jpg",
+            "@tmp.jpg",
+            "日本/写真.jpg",
+            "new\nline/a.jpg",
+            "/lead.jpg",
+            "",
+        ] {
+            assert!(!list.matches(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn names_folders_and_paths_are_told_apart() {
+        let matches = |pattern: &str, key: &str| Excludes::new(vec![pattern.to_owned()]).unwrap().matches(key);
+        for (pattern, key, wanted) in [
+            ("raw", "raw", true),
+            ("raw", "a/raw/b.jpg", true),
+            ("raw", "a/raw.jpg", false),
+            ("raw/", "a/raw", false),
+            ("raw/", "a/raw/b/c.jpg", true),
+            ("/raw", "raw/b.jpg", true),
+            ("/raw", "a/raw/b.jpg", false),
+            ("a/raw", "a/raw/b.jpg", true),
+            ("a/raw", "x/a/raw/b.jpg", false),
+            ("**/a/raw", "x/a/raw/b.jpg", true),
+            ("a/*/c.jpg", "a/b/c.jpg", true),
+            ("a/*/c.jpg", "a/b/b/c.jpg", false),
+            ("a/**/c.jpg", "a/b/b/c.jpg", true),
+            ("*.{tmp,bak}", "a/b.bak", true),
+            ("IMG_[0-9]?.jpg", "a/IMG_1x.jpg", true),
+            ("img_*", "IMG_1.jpg", false),
+            ("\\!a*", "!a.jpg", true),
+            ("*", "a.jpg", true),
+            ("line*", "x/line\nbreak.jpg", true),
+            // Typed composed, stored decomposed, and the other way round.
+            ("Z\u{fc}rich/", "Zu\u{308}rich/a.jpg", true),
+            ("Zu\u{308}rich/", "Z\u{fc}rich/a.jpg", true),
+        ] {
+            assert_eq!(matches(pattern, key), wanted, "{pattern} {key:?}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_split_at_its_commas_and_nowhere_else() {
+        assert_eq!(Excludes::split(" a , b/,,*.{x,y},[,]c,d\\,e "), ["a", "b/", "*.{x,y}", "[,]c", "d\\,e"]);
+        for nothing in ["none", " none ", ",", ""] {
+            assert!(!Excludes::parse(nothing).unwrap().matches("none"), "{nothing}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_says_why() {
+        let error = |pattern: &str| Excludes::new(vec![pattern.to_owned()]).unwrap_err().to_string();
+        assert!(error("[a").contains("`[a` is not a glob"), "{}", error("[a"));
+        assert!(error("{a").contains("`{a` is not a glob"), "{}", error("{a"));
+        assert!(error("").contains("names no file"), "{}", error(""));
+        assert!(error("//").contains("names no file"), "{}", error("//"));
+        assert!(error("!a").contains("begins with `!`"), "{}", error("!a"));
+        assert!(error(&"x".repeat(257)).contains("257 bytes; 256"), "{}", error(&"x".repeat(257)));
+        let many = Excludes::new(vec!["a".to_owned(); 101]).unwrap_err();
+        assert_eq!(many.to_string(), "it has 101 patterns; 100 are allowed");
+    }
+}

@@ -1,0 +1,68 @@
+//! What a job lists: under which prefix, without which keys, and what it says when its listing is complete.
+
+use super::Inner;
+use super::error::JobsError;
+use super::progress::Live;
+use super::trouble::JobTrouble;
+use super::{metadata, prefix, sync};
+use crate::domain::{Excludes, JobRecord};
+
+impl Inner {
+    /// The keys that a submission does not want indexed: its own list, else that of the service.
+    ///
+    /// # Errors
+    /// [`JobsError::Invalid`]
+    pub(super) fn exclude_of(&self, patterns: Option<Vec<String>>) -> Result<Excludes, JobsError> {
+        let Some(patterns) = patterns else { return Ok(self.exclude.clone()) };
+        Excludes::new(patterns).map_err(|error| JobsError::Invalid("exclude", error.to_string()))
+    }
+
+    /// The keys that a job does not index.
+    pub(super) fn excludes(&self, job: &JobRecord) -> Excludes {
+        let Some(patterns) = &job.spec.exclude else { return self.exclude.clone() };
+        Excludes::new(patterns.clone()).unwrap_or_else(|error| {
+            tracing::warn!(job.id = %job.id, %error, "the job's excludes cannot be used; those of S3_EXCLUDE are");
+            self.exclude.clone()
+        })
+    }
+
+    /// The job with its prefix as the bucket has it; `None` if it was stopped meanwhile.
+    ///
+    /// # Errors
+    /// [`JobTrouble::Ledger`]
+    pub(super) async fn with_prefix(&self, job: &JobRecord, live: &Live) -> Result<Option<JobRecord>, JobTrouble> {
+        let resolved = tokio::select! {
+            resolved = prefix::resolve(&self.ledger, self.pipeline.source().as_ref(), job) => resolved?,
+            () = live.stop.cancelled() => return Ok(None),
+        };
+        let Some((job, line)) = resolved else { return Ok(Some(job.clone())) };
+        self.ledger.log(job.id, line).await?;
+        Ok(Some(job))
+    }
+
+    /// Says what the complete listing of a job has shown.
+    ///
+    /// # Errors
+    /// [`JobTrouble::TooMuchVanished`], [`JobTrouble::Ledger`]
+    pub(super) async fn sum_up_listing(&self, job: &JobRecord) -> Result<(), JobTrouble> {
+        let counts = self.ledger.job(job.id).await?.map(|job| job.counts).unwrap_or_default();
+        let line = format!(
+            "listing complete: {} keys, {} skipped, {} unchanged",
+            counts.listed, counts.skipped, counts.unchanged
+        );
+        self.ledger.log(job.id, line).await?;
+        metadata::log_joined(&self.ledger, job, counts.listed.saturating_sub(counts.skipped)).await?;
+        if !job.spec.sync || job.spec.dry_run {
+            return Ok(());
+        }
+        let losses = sync::judge(&self.ledger, job).await?;
+        let (excluded, _) = self.ledger.excluded(job.id).await?;
+        let vanished = format!("{} of {} objects have vanished", losses.vanished, losses.owned);
+        let line = match excluded {
+            0 => vanished,
+            _ => format!("{vanished}; {excluded} records of excluded keys are removed, too"),
+        };
+        self.ledger.log(job.id, line).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,136 @@
+//! Headers of replies, before the SDK reads them. It reads all that S3 may send, most of which is not used here, and refuses
+//! the whole reply if one of them is not UTF-8, comes twice, or is not the date or number that it should be. An object must not
+//! be lost over that: what is used is made readable, and the rest is left out.
+
+use std::collections::BTreeMap;
+
+use aws_sdk_s3::config::interceptors::BeforeDeserializationInterceptorContextMut;
+use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_s3::error::BoxError;
+
+use super::metadata::PREFIX;
+
+/// Makes the headers of successful replies readable.
+#[derive(Debug)]
+pub(super) struct ReadableHeaders;
+
+/// Headers that are used, by this service or by the SDK itself.
+const USED: [&str; 8] = [
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "date",
+    "etag",
+    "last-modified",
+    "x-amz-id-2",
+    "x-amz-request-id",
+];
+/// Most bytes of metadata values with one name that are looked at, and most names.
+const MAX_VALUE: usize = 64 * 1024;
+const MAX_NAMES: usize = 256;
+
+impl Intercept for ReadableHeaders {
+    fn name(&self) -> &'static str {
+        "ReadableHeaders"
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let response = context.response_mut();
+        // What an error says is read elsewhere, by its own means.
+        if !response.status().is_success() {
+            return Ok(());
+        }
+        let headers = response.headers_mut();
+        let readable = readable(headers.iter_bytes());
+        let names: Vec<String> = headers.iter_bytes().map(|(name, _)| name.to_owned()).collect();
+        for name in names {
+            headers.remove(name);
+        }
+        for (name, value) in readable {
+            // A name was one before, and a text is UTF-8: what cannot be put back is left out.
+            drop(headers.try_insert(name, value));
+        }
+        Ok(())
+    }
+}
+
+/// What is used of these headers, one value for each name.
+fn readable<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> BTreeMap<String, String> {
+    let mut kept: BTreeMap<String, String> = BTreeMap::new();
+    for (name, value) in headers {
+        let name = name.to_ascii_lowercase();
+        let metadata = name.starts_with(PREFIX);
+        if !(metadata || USED.contains(&name.as_str())) || value.len() > MAX_VALUE {
+            continue;
+        }
+        let value = text(value);
+        let sound = match name.as_str() {
+            "content-length" => value.parse::<u64>().is_ok_and(|length| i64::try_from(length).is_ok()),
+            "last-modified" => httpdate::parse_http_date(&value).is_ok(),
+            _ => true,
+        };
+        if !sound || (kept.len() >= MAX_NAMES && !kept.contains_key(&name)) {
+            continue;
+        }
+        match kept.get_mut(&name) {
+            None => drop(kept.insert(name, value)),
+            // As RFC 9110 has it for fields that come twice; of the others the first counts.
+            Some(before) if (metadata || name == "content-encoding") && before.len() + value.len() < MAX_VALUE => {
+                before.push_str(", ");
+                before.push_str(&value);
+            }
+            Some(_) => {}
+        }
+    }
+    kept
+}
+
+/// A value as text: UTF-8, else Latin-1, of which every byte is a character.
+fn text(value: &[u8]) -> String {
+    std::str::from_utf8(value).map_or_else(|_| value.iter().copied().map(char::from).collect(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_used_is_readable_and_the_rest_is_left_out() {
+        let long = vec![b'x'; MAX_VALUE + 1];
+        let headers: Vec<(&str, &[u8])> = vec![
+            ("x-amz-meta-latin", b"M\xfcller"),
+            ("x-amz-meta-utf8", "M\u{fc}ller".as_bytes()),
+            ("x-amz-meta-twice", b"one"),
+            ("x-amz-meta-twice", b"t\xe9o"),
+            ("x-amz-meta-long", &long),
+            ("content-type", b"image/jp\xe9g"),
+            ("content-type", b"image/png"),
+            ("content-length", b"7"),
+            ("etag", b"\"1\""),
+            ("last-modified", b"yesterday"),
+            ("expires", b"never"),
+            ("x-amz-tagging-count", b"many"),
+            ("cache-control", b"\xff"),
+        ];
+        let kept = readable(headers.into_iter());
+        let kept: Vec<(&str, &str)> = kept.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(
+            kept,
+            [
+                ("content-length", "7"),
+                ("content-type", "image/jp\u{e9}g"),
+                ("etag", "\"1\""),
+                ("x-amz-meta-latin", "M\u{fc}ller"),
+                ("x-amz-meta-twice", "one, t\u{e9}o"),
+                ("x-amz-meta-utf8", "M\u{fc}ller"),
+            ]
+        );
+        let sound = [("last-modified", &b"Thu, 01 Jan 2026 00:00:00 GMT"[..])];
+        assert_eq!(readable(sound.into_iter()).len(), 1);
+    }
+}

@@ -1,1 +1,0 @@
-//! Buckets whose credentials, listings or endpoints are wrong.

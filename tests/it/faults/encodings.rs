@@ -1,1 +1,0 @@
-//! Objects with unusual encodings, names, metadata or owners.

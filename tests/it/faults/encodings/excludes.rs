@@ -1,0 +1,106 @@
+//! Keys that are not indexed: leftovers of file servers and desktops, and what a job says.
+
+use glimpse::api::replies::JobReply;
+use glimpse::domain::ImageUri;
+use reqwest::StatusCode;
+use serde_json::json;
+
+use super::{keys, logs, succeeded};
+use crate::commands::glimpse;
+use crate::support::{TestApp, demo_picture};
+
+/// Leftovers beside two images; one of them is no image at all.
+async fn seed_leftovers(app: &TestApp) {
+    for key in
+        ["images/a.jpg", "images/deep/b.jpg", "images/@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "images/#recycle/c.jpg"]
+    {
+        app.put(key, demo_picture("cat.jpg")).await;
+    }
+    app.put("images/._a.jpg", "Mac OS X").await;
+    app.put("images/.@__thumb/default1.jpg", "").await;
+}
+
+const LEFTOVERS: u64 = 4;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leftovers_of_file_servers_are_skipped_and_named() {
+    let app = TestApp::start().await;
+    seed_leftovers(&app).await;
+    let job = app.ingest().await;
+    succeeded(&job);
+    assert_eq!((job.counts.done, job.counts.skipped, job.counts.listed), (2, LEFTOVERS, 2 + LEFTOVERS));
+    assert_eq!(keys(&app).await, ["images/a.jpg", "images/deep/b.jpg"]);
+    let said = logs(&app, &job).await;
+    assert_eq!(said.matches("excluded 4 keys (exclude, S3_EXCLUDE): `images/#recycle/c.jpg`").count(), 1, "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_of_a_job_and_the_setting_replace_the_default_and_a_retry_keeps_it() {
+    let app = TestApp::with(&[("S3_EXCLUDE", "deep/")]).await;
+    seed_leftovers(&app).await;
+    let job = app.ingest().await;
+    assert_eq!((job.counts.skipped, job.counts.done, job.counts.failed), (1, 3, 2), "{job:?}");
+
+    let job = app.ingest_with(json!({"s3_prefix": "images/", "exclude": ["._*", "images/@eaDir"]})).await;
+    assert_eq!((job.counts.skipped, job.counts.unchanged, job.counts.done, job.counts.failed), (2, 2, 1, 1), "{job:?}");
+
+    let (status, reply) = app.post(&format!("/jobs/{}/retry", job.job_id), json!({})).await;
+    assert_eq!(status, StatusCode::ACCEPTED, "{reply}");
+    let retried = app.job_until(reply["job_id"].as_str().unwrap(), JobReply::is_final).await;
+    assert_eq!((retried.counts.done, retried.counts.failed), (0, 1), "{retried:?}");
+
+    let job = app.ingest_with(json!({"s3_prefix": "images/", "exclude": []})).await;
+    assert_eq!((job.counts.skipped, job.counts.failed), (0, 2), "an empty list excludes nothing: {job:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn excludes_that_cannot_be_used_are_refused_by_name() {
+    let app = TestApp::start().await;
+    let long = "x".repeat(257);
+    for (list, words) in [
+        (json!(["[a"]), "`[a` is not a glob"),
+        (json!([""]), "names no file"),
+        (json!([long]), "257 bytes; 256 are allowed"),
+        (json!(vec!["a"; 101]), "101 patterns; 100 are allowed"),
+    ] {
+        let (status, reply) = app.post("/jobs/images", json!({"exclude": list})).await;
+        assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{reply}");
+        let said = reply.to_string();
+        assert!(said.contains("exclude") && said.contains(words), "{said}");
+    }
+    let refused = glimpse(&[("S3_EXCLUDE", "{a")], &["serve"]).await;
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("S3_EXCLUDE") && said.contains("`{a`"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sync_removes_records_of_excluded_keys_and_does_not_count_them_as_losses() {
+    let app = TestApp::start().await;
+    seed_leftovers(&app).await;
+    let with = |exclude: serde_json::Value, dry_run: bool| json!({"s3_prefix": "images/", "sync": true, "max_delete_percent": 0, "exclude": exclude, "dry_run": dry_run});
+    // Two leftovers can be decoded.
+    assert_eq!(app.ingest_with(with(json!(["._*", ".@__thumb/"]), false)).await.counts.done, 4);
+    let dry = app.ingest_with(with(json!(["@eaDir/", "#recycle/", ".*"]), true)).await;
+    assert_eq!((dry.plan.unwrap().deleted, dry.message), (2, None));
+    let job = app.ingest_with(with(json!(["@eaDir/", "#recycle/", ".*"]), false)).await;
+    succeeded(&job);
+    assert_eq!((job.counts.deleted, job.counts.unchanged), (2, 2), "{job:?}");
+    assert_eq!(keys(&app).await, ["images/a.jpg", "images/deep/b.jpg"]);
+    assert!(
+        logs(&app, &job).await.contains("0 of 2 objects have vanished; 2 records of excluded keys are removed, too")
+    );
+    // What has vanished and is not excluded still counts.
+    app.bucket.remove(&ImageUri::new("pipeline", "images/a.jpg")).await.unwrap();
+    let job = app.ingest_with(with(json!(["@eaDir/", "#recycle/", ".*"]), false)).await;
+    assert_eq!((job.status.as_str(), job.counts.deleted), ("FAILED", 0), "{job:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_excludes_what_it_is_told() {
+    let app = TestApp::start().await;
+    seed_leftovers(&app).await;
+    let args = ["ingest", "--prefix", "images/", "--json", "--exclude", "._*,.@__thumb/", "--exclude", "*.{tmp,bak}"];
+    let said = glimpse(&[("GLIMPSE_URL", app.url.as_str())], &args).await;
+    let reply: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!((&reply["counts"]["skipped"], &reply["counts"]["done"]), (&json!(2), &json!(4)), "{reply}");
+}

@@ -1,0 +1,60 @@
+//! Keys that were typed in another Unicode normal form than they are stored in.
+
+use glimpse::domain::ImageUri;
+use serde_json::json;
+
+use super::{keys, logs, succeeded};
+use crate::support::{TestApp, demo_picture};
+
+/// `ü` and `é`, decomposed, as macOS writes names.
+const FOLDER_NFD: &str = "Zu\u{308}rich/";
+const FOLDER_NFC: &str = "Z\u{fc}rich/";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_typed_in_another_normal_form_finds_its_images_and_the_log_counts_images() {
+    let app = TestApp::start().await;
+    app.put(&format!("{FOLDER_NFD}cafe\u{301}.jpg"), demo_picture("cat.jpg")).await;
+    app.put(&format!("{FOLDER_NFC}moose.jpg"), demo_picture("moose.jpg")).await;
+    app.put(&format!("{FOLDER_NFC}panda.jpg"), demo_picture("panda.jpg")).await;
+    let table =
+        format!("s3_key,taxon\n{FOLDER_NFC}caf\u{e9}.jpg,Felis\n{FOLDER_NFD}moose.jpg,Alces\n{FOLDER_NFC}gone.jpg,x\n");
+    // The table's own key is typed in the other form, too.
+    app.put("tableau-e\u{301}.csv", table).await;
+    let job = app.ingest_with(json!({"metadata_key": "tableau-\u{e9}.csv"})).await;
+    succeeded(&job);
+    for (taxon, key) in [("Felis", format!("{FOLDER_NFD}cafe\u{301}.jpg")), ("Alces", format!("{FOLDER_NFC}moose.jpg"))]
+    {
+        let (_, reply) = app.get(&format!("/search/images?q=anything&meta.taxon={taxon}")).await;
+        assert_eq!((&reply["results"][0]["s3_key"], &reply["results"][1]), (&json!(key), &json!(null)), "{reply}");
+    }
+    let said = logs(&app, &job).await;
+    let line = format!("2 of 3 images found a row; 1 rows found no image: `{FOLDER_NFC}gone.jpg`");
+    assert!(said.contains(&line), "{said}");
+    // What was joined is known: nothing is done again.
+    let again = app.ingest_with(json!({"metadata_key": "tableau-\u{e9}.csv"})).await;
+    assert_eq!((again.counts.unchanged, again.counts.done), (3, 0), "{again:?}");
+    assert!(logs(&app, &again).await.contains("2 of 3 images found a row"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_prefix_typed_in_another_normal_form_is_found() {
+    let app = TestApp::start().await;
+    let key = |name: &str| format!("{FOLDER_NFD}{name}.jpg");
+    app.put(&key("a"), demo_picture("cat.jpg")).await;
+    app.put(&key("b"), demo_picture("moose.jpg")).await;
+    app.put("s3-table.csv", format!("s3_key,taxon\n{FOLDER_NFC}a.jpg,Felis\n")).await;
+    let body = json!({"s3_prefix": FOLDER_NFC, "metadata_key": "s3-table.csv", "sync": true});
+    let job = app.ingest_with(body.clone()).await;
+    succeeded(&job);
+    assert_eq!((job.counts.done, job.s3_prefix.as_str()), (2, FOLDER_NFC));
+    let said = logs(&app, &job).await;
+    assert!(said.contains("its NFD form, which is used") && said.contains("1 of 2 images found a row"), "{said}");
+    // Under `sync` it owns what is under the form that is used.
+    app.bucket.remove(&ImageUri::new("pipeline", &key("b"))).await.unwrap();
+    let mut body = body;
+    body["max_delete_percent"] = json!(50);
+    let job = app.ingest_with(body).await;
+    succeeded(&job);
+    assert_eq!((job.counts.deleted, job.counts.unchanged), (1, 1), "{job:?}");
+    assert_eq!(keys(&app).await, [key("a")]);
+}

@@ -1,0 +1,243 @@
+//! What a bucket holds and how it answers.
+
+use std::sync::Arc;
+
+use axum::http::Method;
+use bytes::Bytes;
+
+use super::reply::Reply;
+use super::{Asked, BUCKET};
+use crate::support::demo_picture;
+
+/// One object of the bucket.
+#[derive(Clone, Debug)]
+pub(crate) struct Object {
+    /// Any bytes, also what is not UTF-8.
+    pub(crate) key: Vec<u8>,
+    pub(crate) bytes: Bytes,
+    /// Without quotes.
+    pub(crate) etag: String,
+    /// `LastModified` of the listing.
+    pub(crate) modified: String,
+    /// `Last-Modified` of the reply to a GET, if it has one.
+    pub(crate) last_modified: Option<String>,
+    pub(crate) class: String,
+    /// `RestoreStatus` of the listing, for a client that asks for it.
+    pub(crate) restore: Option<String>,
+    /// More headers of the reply to a GET.
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+}
+
+impl Object {
+    pub(crate) fn new(key: impl AsRef<[u8]>, bytes: impl Into<Bytes>) -> Self {
+        Self {
+            key: key.as_ref().to_vec(),
+            bytes: bytes.into(),
+            etag: "1".to_owned(),
+            modified: "2026-01-01T00:00:00.000Z".to_owned(),
+            last_modified: None,
+            class: "STANDARD".to_owned(),
+            restore: None,
+            headers: Vec::new(),
+        }
+    }
+}
+
+/// How ETags are written, in listings and in replies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Etags {
+    #[default]
+    Quoted,
+    Unquoted,
+    Weak,
+    /// An element without text, and a header of two quotes.
+    Empty,
+    /// Two quotes in both.
+    QuotedEmpty,
+    /// No element; the reply to a GET has one.
+    AbsentInListing,
+    /// Neither has one.
+    Absent,
+}
+
+impl Etags {
+    pub(super) fn in_listing(self, etag: &str) -> Option<String> {
+        match self {
+            Self::Quoted => Some(format!("\"{etag}\"")),
+            Self::Unquoted => Some(etag.to_owned()),
+            Self::Weak => Some(format!("W/\"{etag}\"")),
+            Self::Empty => Some(String::new()),
+            Self::QuotedEmpty => Some("\"\"".to_owned()),
+            Self::AbsentInListing | Self::Absent => None,
+        }
+    }
+
+    fn in_reply(self, etag: &str) -> Option<String> {
+        match self {
+            Self::AbsentInListing => Some(format!("\"{etag}\"")),
+            Self::Empty => Some("\"\"".to_owned()),
+            other => other.in_listing(etag),
+        }
+    }
+}
+
+/// How one page leads to the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Tokens {
+    /// As S3 does it.
+    #[default]
+    Right,
+    /// Every page is the first one, and has the same token.
+    Same,
+    /// So many tokens in a circle, and the pages with them.
+    Cycle(usize),
+    /// Every page is the first one, each with a token of its own.
+    Standing,
+    /// A truncated page has no token, but a marker as version 1 of the call has it.
+    Missing,
+    /// A truncated page has an empty token.
+    Empty,
+    /// So many empty pages, each with a token of its own, before the first key.
+    EmptyPagesFirst(usize),
+    /// Every page begins with so many keys of the page before.
+    Overlapping(usize),
+}
+
+/// Requests that are answered with this reply instead.
+#[derive(Clone, Debug)]
+pub(crate) struct Fault {
+    pub(crate) reply: Reply,
+    /// So many are answered as they should be, before.
+    pub(crate) after: usize,
+    /// So many are answered so.
+    pub(crate) times: usize,
+}
+
+impl Fault {
+    pub(crate) fn always(reply: Reply) -> Self {
+        Self { reply, after: 0, times: usize::MAX }
+    }
+
+    fn apply(fault: &mut Option<Self>) -> Option<Reply> {
+        let fault = fault.as_mut()?;
+        if fault.after > 0 {
+            fault.after -= 1;
+            return None;
+        }
+        fault.times = fault.times.checked_sub(1)?;
+        Some(fault.reply.clone())
+    }
+}
+
+type Judge = Arc<dyn Fn(&Asked) -> Option<Reply> + Send + Sync>;
+
+/// What a bucket holds and how it answers. The default is an empty bucket without a fault.
+#[derive(Clone)]
+pub(crate) struct Script {
+    /// In the order in which they are listed.
+    pub(crate) objects: Vec<Object>,
+    /// Keys of one page.
+    pub(crate) page: usize,
+    /// Whether keys are percent-encoded if the client asks for it.
+    pub(crate) encodes: bool,
+    /// Whether objects of an archive class can be read.
+    pub(crate) archive_is_read: bool,
+    pub(crate) etags: Etags,
+    pub(crate) tokens: Tokens,
+    /// Any request.
+    pub(crate) on_any: Option<Fault>,
+    /// Pages of listings.
+    pub(crate) on_list: Option<Fault>,
+    /// Pages of listings that are asked for with a token.
+    pub(crate) on_next: Option<Fault>,
+    /// Reads of objects.
+    pub(crate) on_get: Option<Fault>,
+    /// Asked first; whatever it does not answer is answered by the rest.
+    pub(crate) judge: Option<Judge>,
+}
+
+impl Default for Script {
+    fn default() -> Self {
+        Self {
+            objects: Vec::new(),
+            page: 2,
+            encodes: true,
+            archive_is_read: false,
+            etags: Etags::default(),
+            tokens: Tokens::default(),
+            on_any: None,
+            on_list: None,
+            on_next: None,
+            on_get: None,
+            judge: None,
+        }
+    }
+}
+
+impl Script {
+    /// Four images of different content.
+    pub(crate) fn four() -> Self {
+        let names = [("a.jpg", "cat.jpg"), ("b.jpg", "coffee.jpg"), ("d.jpg", "panda.jpg"), ("e.jpg", "rocket.jpg")];
+        let objects = names.map(|(key, name)| Object::new(key, demo_picture(name)));
+        Self { objects: objects.to_vec(), ..Self::default() }
+    }
+
+    /// The object of that key.
+    pub(crate) fn object(&mut self, key: &str) -> &mut Object {
+        self.objects.iter_mut().find(|object| object.key == key.as_bytes()).unwrap()
+    }
+
+    pub(super) fn answer(&mut self, asked: &Asked) -> Reply {
+        if let Some(reply) = self.judge.as_ref().and_then(|judge| judge(asked)) {
+            return reply;
+        }
+        if let Some(reply) = Fault::apply(&mut self.on_any) {
+            return reply;
+        }
+        if !asked.is_listing() {
+            return self.read(asked);
+        }
+        if let Some(reply) = Fault::apply(&mut self.on_list) {
+            return reply;
+        }
+        if asked.query.contains_key("continuation-token")
+            && let Some(reply) = Fault::apply(&mut self.on_next)
+        {
+            return reply;
+        }
+        // With a slash at its end or without: the bucket itself.
+        match asked.path.strip_suffix(b"/").unwrap_or(&asked.path) {
+            path if path == BUCKET.as_bytes() => self.list(asked),
+            _ => Reply::error(404, "NoSuchKey", "The specified key does not exist."),
+        }
+    }
+
+    fn read(&mut self, asked: &Asked) -> Reply {
+        if asked.method != Method::GET && asked.method != Method::HEAD {
+            return Reply::error(405, "MethodNotAllowed", "This bucket is read only.");
+        }
+        if let Some(reply) = Fault::apply(&mut self.on_get) {
+            return reply;
+        }
+        let key = asked.key();
+        let Some(object) = self.objects.iter().find(|object| object.key == key) else {
+            return Reply::error(404, "NoSuchKey", "The specified key does not exist.");
+        };
+        let archived = matches!(object.class.as_str(), "GLACIER" | "DEEP_ARCHIVE");
+        let restored = object.restore.as_ref().is_some_and(|restore| restore.contains("RestoreExpiryDate"));
+        if archived && !restored && !self.archive_is_read {
+            let class = format!("<StorageClass>{}</StorageClass>", object.class);
+            let message = "The operation is not valid for the object's storage class";
+            return Reply::error_with(403, "InvalidObjectState", message, &class);
+        }
+        let mut reply = Reply::new(200, "image/jpeg", object.bytes.clone());
+        if let Some(etag) = self.etags.in_reply(&object.etag) {
+            reply = reply.header("etag", etag);
+        }
+        if let Some(modified) = &object.last_modified {
+            reply = reply.header("last-modified", modified);
+        }
+        reply.headers.extend(object.headers.clone());
+        reply
+    }
+}
