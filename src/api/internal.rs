@@ -1,16 +1,16 @@
 //! `/internal/jobs/{id}/…`: what the workers of a job speak. Behind the job's own token, not behind the API's keys, and no
 //! part of the public description: both sides are this binary.
 
-use axum::Router;
-use axum::extract::{DefaultBodyLimit, FromRequestParts, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use serde_json::{Value, json};
 
 use super::AppState;
 use super::error::ApiError;
-use super::extract::{Json, Path};
+use super::extract::{BodyLimit, Json, Path};
 use crate::domain::wire::{RecordsReply, RecordsRequest};
 use crate::jobs::wire::{
     ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, LeaseReply, LeaseRequest, LogsRequest, ResultRequest,
@@ -37,7 +37,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/internal/jobs/{id}/logs", post(logs))
         .route("/internal/jobs/{id}/records", post(records))
         .route("/internal/jobs/{id}/summary", get(summary))
-        .layer(DefaultBodyLimit::max(MOST_BODY))
+        .layer(Extension(BodyLimit(MOST_BODY)))
 }
 
 /// The job of the path, to one who shows its token. Looked at before the body is read.

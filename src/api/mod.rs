@@ -3,6 +3,7 @@
 
 mod collections;
 mod door;
+mod encoding;
 mod error;
 mod events;
 mod extract;
@@ -14,7 +15,9 @@ mod metrics;
 mod openapi;
 mod originals;
 mod ray;
+mod refusals;
 pub mod replies;
+mod request_timeout;
 mod search;
 mod sessions;
 mod settings;
@@ -24,9 +27,9 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, FromRef, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRef, Request};
 use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -43,6 +46,8 @@ use crate::web;
 
 pub use openapi::document;
 pub use settings::ApiSettings;
+
+use request_timeout::RequestTimeout;
 
 /// What handlers work with; each names only what it needs.
 #[derive(Clone, Debug, FromRef)]
@@ -82,11 +87,12 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
     let (routes, _) = openapi::routes().split_for_parts();
     let (long_routes, _) = openapi::long_routes().split_for_parts();
     let timeout = Duration::from_secs(settings.glimpse_request_timeout);
+    let limits = RequestTimeout { timeout, jobs: state.jobs.clone() };
     let door = Arc::new(door::Door::new(settings));
     let router = routes
-        .layer(from_fn_with_state(timeout, give_up))
-        .merge(internal::routes().layer(from_fn_with_state(timeout, give_up)))
-        .merge(long_routes)
+        .layer(from_fn_with_state(limits.clone(), RequestTimeout::whole))
+        .merge(internal::routes().layer(from_fn_with_state(limits.clone(), RequestTimeout::whole)))
+        .merge(long_routes.layer(from_fn_with_state(limits, RequestTimeout::body)))
         .with_state(state)
         .merge(openapi::viewer(document()))
         .merge(web::routes())
@@ -97,8 +103,9 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
         .layer(DefaultBodyLimit::max(MOST_JSON))
         .layer(Extension(door.clone()))
         .layer(from_fn_with_state(door, door::guard))
+        .layer(from_fn(encoding::check))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(error::finish))
+        .layer(from_fn_with_state(Arc::new(refusals::Refusals::default()), error::finish))
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
     let router = match cors(&settings.origins()) {
         Some(layer) => router.layer(layer),
@@ -108,17 +115,10 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
         .layer(from_fn(metrics::count))
         .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| {
             let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
-            tracing::info_span!("http", method = %request.method(), path = request.uri().path(), request.id = id)
+            tracing::info_span!("http", method = %request.method(), path = refusals::shortened(request.uri().path()), request.id = id)
         }))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID.clone()))
         .layer(SetRequestIdLayer::new(REQUEST_ID.clone(), MakeRequestUuid))
-}
-
-async fn give_up(State(timeout): State<Duration>, request: Request, next: Next) -> Response {
-    match tokio::time::timeout(timeout, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => error::ApiError::too_slow().into_response(),
-    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
