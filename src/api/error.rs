@@ -132,7 +132,7 @@ impl ApiError {
     }
 
     /// 416.
-    pub(super) fn range(range: &str, size: usize) -> Self {
+    pub(super) fn range(range: &str, size: u64) -> Self {
         let message = format!("the file has {size} bytes; `{range}` is beyond them");
         Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", message)
     }

@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Names of the three ports that their users may know: traits, what those speak in, and errors. No adapter.
-const PORTS: [&str; 14] = [
+const PORTS: [&str; 15] = [
     "source::ImageSource",
     "source::Scope",
     "source::Fetched",
     "source::Opened",
+    "source::Part",
     "source::NewObject",
     "source::SourceError",
     "embed::ImageEmbeddingProvider",
