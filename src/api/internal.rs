@@ -1,7 +1,7 @@
 //! `/internal/jobs/{id}/…`: what the workers of a job speak. Behind the job's own token, not behind the API's keys, and no
 //! part of the public description: both sides are this binary.
 
-use axum::extract::{FromRequestParts, State};
+use axum::extract::{DefaultBodyLimit, FromRequestParts, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::routing::{get, post};
@@ -37,6 +37,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/internal/jobs/{id}/logs", post(logs))
         .route("/internal/jobs/{id}/records", post(records))
         .route("/internal/jobs/{id}/summary", get(summary))
+        .layer(DefaultBodyLimit::max(MOST_BODY))
         .layer(Extension(BodyLimit(MOST_BODY)))
 }
 

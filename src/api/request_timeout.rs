@@ -12,7 +12,7 @@ use crate::jobs::Jobs;
 use crate::server::Arrival;
 
 /// While the service stops, a body that stands still for this long is given up.
-const STOPPING: Duration = Duration::from_millis(500);
+const STOPPING: Duration = Duration::from_secs(2);
 
 /// What the layers need.
 #[derive(Clone, Debug)]

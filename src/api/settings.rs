@@ -18,7 +18,8 @@ pub struct ApiSettings {
     pub glimpse_allow_anonymous: bool,
     /// `GLIMPSE_CORS_ORIGINS`: origins of other sites whose pages may call, by commas; empty (default): none.
     pub glimpse_cors_origins: String,
-    /// `GLIMPSE_REQUEST_TIMEOUT`: seconds until a request is given up with 504; 60 by default.
+    /// `GLIMPSE_REQUEST_TIMEOUT`: seconds until a request is given up, with 408 if its body has not arrived, else with 504;
+    /// 60 by default.
     pub glimpse_request_timeout: u64,
     /// `K8S_NAMESPACE`: repeated in the reply to a submitted job, as the original did; `ml-system` by default.
     pub k8s_namespace: String,

@@ -33,6 +33,8 @@ pub(super) struct Reader {
     body: Option<BoxStream<'static, Result<Bytes, SourceError>>>,
     /// Whether the client has kept the bucket waiting.
     slow: bool,
+    /// The first byte that was wanted when `body` was opened.
+    opened_at: u64,
 }
 
 impl std::fmt::Debug for Reader {
@@ -53,6 +55,7 @@ impl Reader {
             position: 0,
             body: Some(opened.body),
             slow: false,
+            opened_at: 0,
         }
     }
 
@@ -60,7 +63,18 @@ impl Reader {
     pub(super) fn of_bytes(bytes: Bytes) -> Self {
         let end = Some(bytes.len() as u64);
         let (uri, body) = (ImageUri::new("", ""), stream::empty().boxed());
-        Self { bucket: None, uri, etag: None, wanted: 0, end, ahead: bytes, position: 0, body: Some(body), slow: false }
+        Self {
+            bucket: None,
+            uri,
+            etag: None,
+            wanted: 0,
+            end,
+            ahead: bytes,
+            position: 0,
+            body: Some(body),
+            slow: false,
+            opened_at: 0,
+        }
     }
 
     /// The first bytes, which stay to be read.
@@ -112,7 +126,8 @@ impl Reader {
             };
             match body.next().await.transpose()? {
                 Some(bytes) => self.ahead = bytes,
-                None if self.slow && self.position >= self.wanted => self.body = None,
+                // The end of a part; one without any bytes would be asked for again and again.
+                None if self.slow && self.wanted > self.opened_at => self.body = None,
                 None => return self.over(),
             }
         }
@@ -155,6 +170,7 @@ impl Reader {
         }
         self.position = if opened.is_part { self.wanted } else { 0 };
         self.body = Some(opened.body);
+        self.opened_at = self.wanted;
         Ok(())
     }
 }

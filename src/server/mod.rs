@@ -58,6 +58,8 @@ impl ServerSettings {
 /// The pause after a connection that could not be accepted (most likely no file handles are left), and between two attempts
 /// to make room for one.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long a connection must have been idle before it may be closed for a new one: its first request is on its way.
+const MIN_IDLE: Duration = Duration::from_secs(1);
 /// HTTP/2 pings a client that is silent this often, and closes the connection if there is no answer within the same time.
 const PING: Duration = Duration::from_secs(20);
 /// Requests at once on one HTTP/2 connection.
@@ -150,6 +152,7 @@ fn id_of(ended: Result<(Id, ()), tokio::task::JoinError>) -> Id {
 /// Makes room for a connection. If every connection has a request under way, the next one waits.
 fn close_longest_idle(open: &HashMap<Id, Arc<Activity>>) {
     let idle = open.values().filter_map(|activity| Some((activity.idle_for()?, activity)));
+    let idle = idle.filter(|(idle, _)| *idle >= MIN_IDLE);
     if let Some((_, activity)) = idle.max_by_key(|(idle, _)| *idle) {
         activity.close();
     }

@@ -22,7 +22,7 @@ struct Running {
 async fn start(bytes: usize, change: impl FnOnce(&mut ServerSettings)) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (addr, closing) = (listener.local_addr().unwrap(), CancellationToken::new());
-    let service = service_fn(move |_| async move {
+    let service = service_fn(move |_: Request<Incoming>| async move {
         Ok::<_, Infallible>(Response::new(axum::body::Body::from(Bytes::from(vec![b'x'; bytes]))))
     });
     let mut settings = ServerSettings::new("test");
