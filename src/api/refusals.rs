@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 /// Lines in one [`WINDOW`].
 const MAX_LINES: u32 = 20;
-const WINDOW: Duration = Duration::from_secs(60);
+const WINDOW: Duration = Duration::from_mins(1);
 /// Characters of a path that are repeated.
 const MAX_PATH: usize = 100;
 

@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::*;
 
-const GENEROUS: Duration = Duration::from_secs(60);
+const GENEROUS: Duration = Duration::from_mins(1);
 
 struct Running {
     addr: SocketAddr,
