@@ -49,7 +49,7 @@ impl ServerSettings {
             name,
             max_connections: 512,
             head_timeout: Duration::from_secs(30),
-            stall_timeout: Duration::from_secs(90),
+            stall_timeout: Duration::from_secs(150),
             http2: true,
         }
     }
