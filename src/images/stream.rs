@@ -14,9 +14,9 @@ use crate::pipeline::budget::Taken;
 
 /// A client that takes nothing for this long is slow: the connection to the bucket is closed until it goes on.
 const RELEASE: Duration = Duration::from_secs(5);
-/// A client that takes nothing for this long after that has gone away. One that reads 1 kB/s takes something every 100 s: its
-/// kernel asks for more only when it has room for a whole segment, 64 kB on one machine.
-const STALL: Duration = Duration::from_secs(145);
+/// A client that takes nothing for this long after that has gone away. The movement of a slow client is coarse: curl reads
+/// 100 kB at once, so at 2 kB/s it takes something every 100 s at the latest.
+const STALL: Duration = Duration::from_secs(115);
 
 /// What a client gets next.
 enum Next {

@@ -49,7 +49,7 @@ impl ServerSettings {
             name,
             max_connections: 512,
             head_timeout: Duration::from_secs(30),
-            stall_timeout: Duration::from_secs(150),
+            stall_timeout: Duration::from_mins(2),
             http2: true,
         }
     }
