@@ -22,6 +22,7 @@ pub mod cli;
 pub mod clip;
 pub mod config;
 pub mod demo;
+pub mod server;
 pub mod shutdown;
 pub mod telemetry;
 pub mod web;

@@ -1,4 +1,4 @@
-//! Stopping in two steps: the first signal drains, the second (or 30 s) stops. Every task is tracked.
+//! Stopping in two steps: the first signal drains, the second (or the end of [`PATIENCE`]) stops. Every task is tracked.
 
 use std::io;
 use std::time::Duration;
@@ -7,8 +7,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long draining may take.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// How long tasks may take to end. With [`LAST_REPLIES`] and the embedded S3 server's own grace of 2 s, the process ends
+/// within 25 s: before Kubernetes (30 s by default) and compose (`stop_grace_period`) kill it.
+pub const PATIENCE: Duration = Duration::from_secs(18);
+/// How long replies under way may take after all tasks have ended.
+pub const LAST_REPLIES: Duration = Duration::from_secs(5);
 
 /// The end of the process, as its parts see it. Clones share it.
 #[derive(Clone, Debug, Default)]

@@ -3,9 +3,11 @@
 //! Every reply that is no success has the body `{"error","message","code","request_id"}`. What went wrong inside a
 //! dependency is in the log, not in the body.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, rejection};
+use axum::extract::{ConnectInfo, Request, State, rejection};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -13,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tower_http::request_id::RequestId;
 use utoipa::ToSchema;
 
+use super::refusals::{Refusals, shortened};
 use crate::domain::{DependencyError, Trouble};
 use crate::images::ImagesError;
 use crate::jobs::cluster::ClusterError;
@@ -106,14 +109,47 @@ impl ApiError {
         Self::new(StatusCode::BAD_REQUEST, "malformed_body", message)
     }
 
-    /// 413.
+    /// 400 for a URI that cannot be read.
+    pub(super) fn not_utf8(part: &str) -> Self {
+        let message = format!("{part} is not UTF-8: encode its characters as UTF-8 and percent-encode the bytes");
+        Self::new(StatusCode::BAD_REQUEST, "invalid_utf8", message)
+    }
+
+    /// 415 for a body that is not a form.
+    pub(super) fn not_multipart() -> Self {
+        let message = "expected a request with `Content-Type: multipart/form-data` and a field `file`";
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_multipart", message)
+    }
+
+    /// 413 for a body that is not a file.
+    pub(super) fn body_too_large(limit: usize) -> Self {
+        let message = format!("the body is larger than the {limit} bytes that are allowed");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    }
+
+    /// 413 for a field of a form that is not a file.
+    pub(super) fn field_too_large(field: &str, limit: usize) -> Self {
+        let message = format!("the field `{field}` is larger than the {limit} bytes that are allowed");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    }
+
+    /// 408.
+    pub(super) fn body_too_slow(waited: Duration) -> Self {
+        let seconds = waited.as_secs_f64();
+        let message = format!(
+            "the body of the request did not arrive within {seconds} s (GLIMPSE_REQUEST_TIMEOUT, less while the service stops)"
+        );
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body_timed_out", message)
+    }
+
+    /// 413 for a file.
     pub(super) fn too_large(limit: usize) -> Self {
         let message = format!("the file is larger than the {limit} bytes that are allowed (IMAGE_MAX_SIZE_MB)");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     }
 
     /// 416.
-    pub(super) fn range(range: &str, size: usize) -> Self {
+    pub(super) fn range(range: &str, size: u64) -> Self {
         let message = format!("the file has {size} bytes; `{range}` is beyond them");
         Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", message)
     }
@@ -324,7 +360,9 @@ impl IntoResponse for ApiError {
 
 /// Writes the body of every reply that is no success, with the request's id. A failure of axum's own that reached here
 /// without our body gets one too.
-pub(super) async fn finish(request: Request, next: Next) -> Response {
+pub(super) async fn finish(State(refusals): State<Arc<Refusals>>, request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
+    let (method, path) = (request.method().clone(), shortened(request.uri().path()).to_owned());
     let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok().map(str::to_owned));
     let response = next.run(request).await;
     let status = response.status();
@@ -337,6 +375,9 @@ pub(super) async fn finish(request: Request, next: Next) -> Response {
         }
         None => return response,
     };
+    if status == StatusCode::UNAUTHORIZED {
+        refusals.log(peer, method.as_str(), &path, &error.message);
+    }
     let mut reply = (status, axum::Json(error.reply(id))).into_response();
     for name in [header::RETRY_AFTER, header::WWW_AUTHENTICATE, header::ALLOW] {
         if let Some(value) = response.headers().get(&name) {

@@ -50,7 +50,8 @@ async fn get_image(
 #[utoipa::path(get, path = "/images/{id}/thumbnail", tag = "images", params(("id" = String, Path), Where),
     responses((status = 200, description = "the thumbnail", content_type = "image/jpeg", body = Vec<u8>),
         (status = 304, description = "`If-None-Match` has it"), (status = 404, body = ErrorReply),
-        (status = 422, body = ErrorReply), (status = 502, body = ErrorReply)))]
+        (status = 422, body = ErrorReply), (status = 429, body = ErrorReply), (status = 502, body = ErrorReply),
+        (status = 503, body = ErrorReply)))]
 async fn get_thumbnail(
     State(images): State<Images>,
     State(defaults): State<Defaults>,

@@ -1,19 +1,18 @@
 //! `/internal/jobs/{id}/…`: what the workers of a job speak. Behind the job's own token, not behind the API's keys, and no
 //! part of the public description: both sides are this binary.
 
-use axum::Router;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use bytes::Bytes;
+use axum::{Extension, Router};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::AppState;
 use super::error::ApiError;
-use super::extract::Path;
+use super::extract::{BodyLimit, Path, with_bytes};
 use crate::domain::wire::{RecordsReply, RecordsRequest};
 use crate::jobs::wire::{
     ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, LeaseReply, LeaseRequest, LogsRequest, ResultRequest,
@@ -37,11 +36,15 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/internal/jobs/{id}/records", post(records))
         .route("/internal/jobs/{id}/summary", get(summary))
         .layer(DefaultBodyLimit::max(MOST_BODY))
+        .layer(Extension(BodyLimit(MOST_BODY)))
 }
 
 /// Routes that take their time, and bound it themselves: a request for work is held while there is none.
 pub(super) fn long_routes() -> Router<AppState> {
-    Router::new().route("/internal/jobs/{id}/leases", post(lease)).layer(DefaultBodyLimit::max(MOST_BODY))
+    Router::new()
+        .route("/internal/jobs/{id}/leases", post(lease))
+        .layer(DefaultBodyLimit::max(MOST_BODY))
+        .layer(Extension(BodyLimit(MOST_BODY)))
 }
 
 /// The job of the path, to one who shows its token. Looked at before the body is read.
@@ -70,13 +73,10 @@ impl<T: DeserializeOwned + Bounded, S: Send + Sync> FromRequest<S> for Checked<T
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
-        let (parts, body) = request.into_parts();
-        let whole = Request::from_parts(parts.clone(), body);
-        let bytes = Bytes::from_request(whole, state).await.map_err(IntoResponse::into_response)?;
+        let (request, bytes) = with_bytes(request).await.map_err(IntoResponse::into_response)?;
         if bytes.trim_ascii_start().starts_with(b"[") {
             return Err(ApiError::malformed("the body must be a JSON object, not an array").into_response());
         }
-        let request = Request::from_parts(parts, bytes.clone().into());
         let body = match axum::Json::<T>::from_request(request, state).await {
             Ok(axum::Json(body)) => body,
             Err(rejected) => {

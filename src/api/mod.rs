@@ -2,7 +2,9 @@
 //! provider, a store or a bucket.
 
 mod collections;
+mod disposition;
 mod door;
+mod encoding;
 mod error;
 mod events;
 mod extract;
@@ -16,7 +18,9 @@ mod origin;
 mod originals;
 mod parameters;
 mod ray;
+mod refusals;
 pub mod replies;
+mod request_timeout;
 mod search;
 mod sessions;
 mod settings;
@@ -26,9 +30,9 @@ use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{DefaultBodyLimit, FromRef, Request, State};
+use axum::extract::{DefaultBodyLimit, FromRef, Request};
 use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Router};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -45,6 +49,8 @@ use crate::web;
 
 pub use openapi::document;
 pub use settings::ApiSettings;
+
+use request_timeout::RequestTimeout;
 
 /// What handlers work with; each names only what it needs.
 #[derive(Clone, Debug, FromRef)]
@@ -84,13 +90,14 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
     let (routes, _) = openapi::routes().split_for_parts();
     let (long_routes, _) = openapi::long_routes().split_for_parts();
     let timeout = Duration::from_secs(settings.glimpse_request_timeout);
+    let limits = RequestTimeout { timeout, jobs: state.jobs.clone() };
     let door = Arc::new(door::Door::new(settings));
     let parameters = Arc::new(parameters::Parameters::new(&document()));
     let router = routes
-        .layer(from_fn_with_state(timeout, give_up))
-        .merge(internal::routes().layer(from_fn_with_state(timeout, give_up)))
-        .merge(long_routes)
-        .merge(internal::long_routes())
+        .layer(from_fn_with_state(limits.clone(), RequestTimeout::whole))
+        .merge(internal::routes().layer(from_fn_with_state(limits.clone(), RequestTimeout::whole)))
+        .merge(long_routes.layer(from_fn_with_state(limits.clone(), RequestTimeout::body)))
+        .merge(internal::long_routes().layer(from_fn_with_state(limits, RequestTimeout::body)))
         .with_state(state)
         .merge(openapi::viewer(document()))
         .merge(web::routes())
@@ -102,8 +109,9 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
         .layer(DefaultBodyLimit::max(MOST_JSON))
         .layer(Extension(door.clone()))
         .layer(from_fn_with_state(door, door::guard))
+        .layer(from_fn(encoding::check))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(from_fn(error::finish))
+        .layer(from_fn_with_state(Arc::new(refusals::Refusals::default()), error::finish))
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
     let router = match cors(&settings.origins()) {
         Some(layer) => router.layer(layer),
@@ -113,17 +121,10 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
         .layer(from_fn(metrics::count))
         .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| {
             let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
-            tracing::info_span!("http", method = %request.method(), path = request.uri().path(), request.id = id)
+            tracing::info_span!("http", method = %request.method(), path = refusals::shortened(request.uri().path()), request.id = id)
         }))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID.clone()))
         .layer(SetRequestIdLayer::new(REQUEST_ID.clone(), MakeRequestUuid))
-}
-
-async fn give_up(State(timeout): State<Duration>, request: Request, next: Next) -> Response {
-    match tokio::time::timeout(timeout, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => error::ApiError::too_slow().into_response(),
-    }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]

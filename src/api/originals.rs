@@ -1,17 +1,17 @@
 //! `/images/{id}/original`: a file of somebody else's, sent so that a browser takes it for a picture and nothing else.
 
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::error::{ApiError, ErrorReply};
 use super::extract::{Path, Query};
 use super::images::{CACHE, Where, has};
-use super::{AppState, Defaults};
-use crate::images::{Images, Original, Originals};
+use super::{AppState, Defaults, disposition};
+use crate::images::{Images, Originals};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(get_original))
@@ -42,44 +42,56 @@ async fn get_original(
     if has(&headers, &known) {
         return Ok((StatusCode::NOT_MODIFIED, with(&known)).into_response());
     }
-    let Original { bytes, format, etag } = images.original(&record).await?;
-    let kind = [(header::CONTENT_TYPE, HeaderValue::from_static(format.content_type()))];
-    let size = bytes.len();
-    match asked(&headers, &etag, size)? {
-        None => Ok((kind, with(&etag), bytes).into_response()),
-        Some((from, to)) => {
-            let range = [(header::CONTENT_RANGE, format!("bytes {from}-{to}/{size}"))];
-            let part: Bytes = bytes.slice(from..=to);
-            Ok((StatusCode::PARTIAL_CONTENT, kind, with(&etag), range, part).into_response())
-        }
+    let original = images.original(&record).await?;
+    let (etag, size) = (original.etag.clone(), original.size_bytes);
+    if has(&headers, &etag) {
+        return Ok((StatusCode::NOT_MODIFIED, with(&etag)).into_response());
     }
+    let range = match size {
+        Some(size) => asked(&headers, &etag, size)?,
+        None => None,
+    };
+    let kind = HeaderValue::from_static(original.format.content_type());
+    let name = disposition::inline(record.uri.key(), original.format);
+    let length = range.map_or(size, |(from, to)| Some(to - from + 1));
+    let body = Body::from_stream(original.into_stream(range).await?);
+    let mut response = (with(&etag), body).into_response();
+    let fields = response.headers_mut();
+    fields.insert(header::CONTENT_TYPE, kind);
+    fields.insert(header::CONTENT_DISPOSITION, name);
+    if let Some(length) = length {
+        fields.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    if let (Some((from, to)), Some(size)) = (range, size)
+        && let Ok(value) = HeaderValue::try_from(format!("bytes {from}-{to}/{size}"))
+    {
+        fields.insert(header::CONTENT_RANGE, value);
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    }
+    Ok(response)
 }
 
-fn with(etag: &str) -> [(HeaderName, String); 6] {
+fn with(etag: &str) -> [(HeaderName, String); 5] {
     [
         (header::ETAG, format!("\"{etag}\"")),
         (header::CACHE_CONTROL, CACHE.to_owned()),
         (header::ACCEPT_RANGES, "bytes".to_owned()),
         (header::CONTENT_SECURITY_POLICY, POLICY.to_owned()),
-        (header::CONTENT_DISPOSITION, "inline".to_owned()),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin".to_owned()),
     ]
 }
 
 /// The first and last byte that are asked for; `None` for all of them: without a range, with several, with one that is not
 /// understood (RFC 9110, 14.2), and where the client has a part of another file.
-fn asked(headers: &HeaderMap, etag: &str, size: usize) -> Result<Option<(usize, usize)>, ApiError> {
+fn asked(headers: &HeaderMap, etag: &str, size: u64) -> Result<Option<(u64, u64)>, ApiError> {
     let of = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let Some(range) = of(header::RANGE) else { return Ok(None) };
     if of(header::IF_RANGE).is_some_and(|wanted| wanted.trim_matches('"') != etag) {
         return Ok(None);
     }
     let Ok(parsed) = http_range_header::parse_range_header(range) else { return Ok(None) };
-    match parsed.validate(size as u64).as_deref() {
-        Ok([one]) => {
-            let at = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX);
-            Ok(Some((at(*one.start()), at(*one.end()))))
-        }
+    match parsed.validate(size).as_deref() {
+        Ok([one]) => Ok(Some((*one.start(), *one.end()))),
         Ok(_) => Ok(None),
         Err(_) => Err(ApiError::range(range, size)),
     }
@@ -89,7 +101,7 @@ fn asked(headers: &HeaderMap, etag: &str, size: usize) -> Result<Option<(usize, 
 mod tests {
     use super::*;
 
-    fn range(value: &str) -> Option<(usize, usize)> {
+    fn range(value: &str) -> Option<(u64, u64)> {
         let headers = HeaderMap::from_iter([(header::RANGE, value.parse().unwrap())]);
         asked(&headers, "e", 100).unwrap()
     }

@@ -2,7 +2,7 @@
 
 use axum::extract::multipart::{Field, Multipart, MultipartError};
 use axum::extract::{DefaultBodyLimit, FromRequest, Request, State};
-use axum::http::header;
+use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
@@ -108,6 +108,9 @@ async fn search_by_image(
     Query(pairs): Query<Pairs>,
     request: Request,
 ) -> Result<axum::Json<SearchReply>, ApiError> {
+    if !is_form(request.headers()) {
+        return Err(ApiError::not_multipart());
+    }
     // Before the body: what waits to come in has no bytes here yet.
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
     let _upload = search.admit(length).await?;
@@ -120,10 +123,10 @@ async fn search_by_image(
         match field.name() {
             Some("file") => {
                 name = field.file_name().map(str::to_owned);
-                image = Some(read(field, limit).await?);
+                image = Some(read(field, limit).await?.ok_or_else(|| ApiError::too_large(limit))?);
             }
             Some("q") => {
-                let text = read(field, MOST_WORDS).await?;
+                let text = read(field, MOST_WORDS).await?.ok_or_else(|| ApiError::field_too_large("q", MOST_WORDS))?;
                 let text = String::from_utf8(text.into()).map_err(|_| ApiError::malformed("`q` is not UTF-8"))?;
                 params.q = Some(text).filter(|text| !text.trim().is_empty());
             }
@@ -145,9 +148,9 @@ async fn search_by_image(
     Ok(axum::Json(SearchReply::of(answer, asked)))
 }
 
-/// Reads a part and keeps no more than `limit` of it. What is over is read on for a while and thrown away: a client that
+/// Reads a part and keeps no more than `limit` of it; `None` if it is larger. What is over is read on for a while and thrown away: a client that
 /// is still sending would not see the reply of a connection that closes on it.
-async fn read(mut field: Field<'_>, limit: usize) -> Result<Bytes, ApiError> {
+async fn read(mut field: Field<'_>, limit: usize) -> Result<Option<Bytes>, ApiError> {
     let mut bytes = BytesMut::new();
     let mut size = 0;
     while let Some(chunk) = field.chunk().await.map_err(|error| broken(&error))? {
@@ -158,7 +161,13 @@ async fn read(mut field: Field<'_>, limit: usize) -> Result<Bytes, ApiError> {
             break;
         }
     }
-    if size > limit { Err(ApiError::too_large(limit)) } else { Ok(bytes.freeze()) }
+    Ok((size <= limit).then(|| bytes.freeze()))
+}
+
+/// Whether the body is a form, by its type.
+fn is_form(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("multipart/form-data"))
 }
 
 /// How many times its limit a part may have before the connection is closed on it.

@@ -22,7 +22,8 @@ pub struct ApiSettings {
     /// `GLIMPSE_PUBLIC_URL`: the address at which browsers reach the service through a proxy, such as
     /// `https://photos.example`; empty (default): the one that the request names.
     pub glimpse_public_url: String,
-    /// `GLIMPSE_REQUEST_TIMEOUT`: seconds until a request is given up with 504; 60 by default.
+    /// `GLIMPSE_REQUEST_TIMEOUT`: seconds until a request is given up, with 408 if its body has not arrived, else with 504;
+    /// 60 by default.
     pub glimpse_request_timeout: u64,
     /// `K8S_NAMESPACE`: repeated in the reply to a submitted job, as the original did; `ml-system` by default.
     pub k8s_namespace: String,

@@ -14,12 +14,12 @@ use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use axum::Router;
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::api::{AppState, Defaults, router};
 use crate::config::Settings;
@@ -32,7 +32,8 @@ use crate::jobs::{JobParts, Jobs};
 use crate::pipeline::Pipeline;
 use crate::resilience::{Retryable, WaitBoard};
 use crate::search::Search;
-use crate::shutdown::Shutdown;
+use crate::server::{self, ServerSettings};
+use crate::shutdown::{LAST_REPLIES, Shutdown};
 use crate::source::{EmbeddedS3, EmbeddedS3Error, InvalidS3Settings, S3Settings, SourceError};
 use crate::sqlite::SqliteError;
 use crate::telemetry::metrics;
@@ -236,11 +237,8 @@ impl App {
     }
 }
 
-/// Replies that are under way when all else has come to its end may take so long.
-const LAST_REPLIES: Duration = Duration::from_secs(10);
-
 /// Answers until the shutdown begins and all that is in flight has come to its end, and then does what is to be done `last`.
-/// It answers while it drains, too: whoever asks `/readyz` is told so, and whoever brings work is sent away with a word.
+/// It answers while it drains, too: `/readyz` says so, and new work is refused.
 async fn until_drained(
     listener: TcpListener,
     router: Router,
@@ -248,15 +246,13 @@ async fn until_drained(
     last: impl Future<Output = ()>,
 ) -> Result<(), BuildError> {
     let (drain, closing) = (shutdown.drain(), CancellationToken::new());
-    // Each connection has a copy of the router, and lets go of it a moment after the server has ended.
-    let copies = TaskTracker::new();
-    let router = router.layer(axum::Extension(copies.token()));
-    let server = axum::serve(listener, router).with_graceful_shutdown(closing.clone().cancelled_owned());
-    #[expect(clippy::disallowed_methods, reason = "the handle aborts on drop; whoever drains must not wait for it")]
-    let mut serving = AbortOnDropHandle::new(tokio::spawn(server.into_future()));
+    let service = TowerToHyperService::new(router);
+    let server = server::serve(listener, service, ServerSettings::new("the service"), closing.clone());
+    #[expect(clippy::disallowed_methods, reason = "the handle aborts on drop; draining must not wait for it")]
+    let mut serving = AbortOnDropHandle::new(tokio::spawn(server));
     let by_itself = tokio::select! {
         () = drain.cancelled() => None,
-        // It takes the process with it.
+        // It ends by itself only if it panics, and takes the process with it.
         outcome = &mut serving => Some(outcome),
     };
     drain.cancel();
@@ -268,17 +264,18 @@ async fn until_drained(
     closing.cancel();
     let outcome = match by_itself {
         Some(outcome) => Some(outcome),
-        None if in_time => tokio::time::timeout(LAST_REPLIES, serving).await.ok(),
+        None if in_time => {
+            let ended = tokio::time::timeout(LAST_REPLIES, serving).await.ok();
+            if ended.is_none() {
+                tracing::warn!("some replies did not end in time and were given up");
+            }
+            ended
+        }
         None => None,
     };
-    copies.close();
-    if in_time && tokio::time::timeout(LAST_REPLIES, copies.wait()).await.is_err() {
-        tracing::warn!("some replies did not end in time and were given up");
-    }
     last.await;
     match outcome {
-        Some(Ok(served)) => served.map_err(BuildError::Serve),
         Some(Err(panicked)) => Err(BuildError::Serve(io::Error::other(panicked))),
-        None => Ok(()),
+        Some(Ok(())) | None => Ok(()),
     }
 }

@@ -49,11 +49,11 @@ pub(super) struct Jobs {
     #[arg(long, requires = "id", group = "what")]
     retry: bool,
     /// Forget finished jobs, with their logs and failures; what they indexed stays
-    #[arg(long, conflicts_with = "id")]
+    #[arg(long, conflicts_with = "id", requires = "keep")]
     prune: bool,
-    /// With --prune: keep the newest so many
-    #[arg(long, value_name = "N", requires = "prune", default_value_t = 0)]
-    keep: u64,
+    /// With --prune: how many of the newest finished jobs to keep; 0 forgets all
+    #[arg(long, value_name = "N", requires = "prune")]
+    keep: Option<u64>,
     /// Print JSON instead
     #[arg(long)]
     json: bool,
@@ -62,8 +62,8 @@ pub(super) struct Jobs {
 impl Jobs {
     pub(super) async fn run(self, settings: &Settings) -> Result<Ending, CliError> {
         let client = Client::new(settings)?;
-        if self.prune {
-            let reply = client.post(&["jobs", "prune"], &PruneRequest { keep: self.keep }).await?;
+        if let Some(keep) = self.keep {
+            let reply = client.post(&["jobs", "prune"], &PruneRequest { keep }).await?;
             let removed = reply.read::<PruneReply>()?.removed;
             out::line(if self.json { reply.text().to_owned() } else { format!("{removed} jobs forgotten") })?;
             return Ok(Ending::Done);

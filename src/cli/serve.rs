@@ -9,7 +9,7 @@ use crate::shutdown::Shutdown;
 
 const MORE: &str = "\
 It says at its start what it uses and which variable changes that. The first SIGTERM or Ctrl-C drains (running work is
-finished, at most 30 s), the second stops at once. A job that was under way goes on with the next start.";
+finished, at most 25 s in all), the second stops at once. A job that was under way goes on with the next start.";
 
 #[derive(Debug, Args)]
 #[command(after_help = MORE)]

@@ -34,6 +34,8 @@ pub(super) enum ClipError {
     Busy(Duration),
     #[error("it took too long")]
     TooSlow,
+    #[error("the body of the request did not arrive in time")]
+    BodyTooSlow,
     #[error("a piece of work broke down; see the log")]
     Panicked,
     #[error(transparent)]
@@ -56,6 +58,7 @@ impl ClipError {
             }
             Self::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::TooSlow => StatusCode::GATEWAY_TIMEOUT,
+            Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Embed(EmbedError::Dependency(DependencyError { trouble: Trouble::Busy { .. }, .. })) => {
                 StatusCode::TOO_MANY_REQUESTS

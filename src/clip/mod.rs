@@ -36,6 +36,7 @@ use tower_http::trace::TraceLayer;
 use crate::domain::Embedding;
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
 use crate::imaging::{self, Limits, PreparedImage, Preprocessing};
+use crate::server::Arrival;
 
 use error::ClipError;
 use gather::Gather;
@@ -182,8 +183,12 @@ impl Room {
 }
 
 async fn give_up(request: Request, next: Next) -> Response {
+    let (request, arrival) = Arrival::watch(request);
     let response = tokio::time::timeout(TIMEOUT, next.run(request)).await;
-    let response = response.unwrap_or_else(|_| ClipError::TooSlow.into_response());
+    let response = response.unwrap_or_else(|_| match arrival.waits_for() {
+        Some(_) => ClipError::BodyTooSlow.into_response(),
+        None => ClipError::TooSlow.into_response(),
+    });
     // What axum itself refuses has words, but no JSON.
     let of_ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
     match response.status() {

@@ -1,9 +1,12 @@
 //! One indexed image: its record, its thumbnail, its original, and its removal. The object in the bucket is never touched.
 
 mod cache;
+mod flights;
 mod objects;
 mod originals;
+mod reader;
 mod settings;
+mod stream;
 mod thumbnails;
 
 use futures::future::join_all;
@@ -26,7 +29,7 @@ pub struct Images {
 }
 
 /// Why an image cannot be shown.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum ImagesError {
     /// No image has that id in that collection; also for an id that is none.
     #[error("there is no image `{id}` in the collection `{collection}`")]
@@ -54,8 +57,8 @@ pub enum ImagesError {
     /// The bucket failed.
     #[error(transparent)]
     Dependency(DependencyError),
-    /// Too many originals are on their way out.
-    #[error("too many originals at once; try again in a moment")]
+    /// Too many originals are on their way out, or too many thumbnails are being made.
+    #[error("too many images are being sent or prepared at once; try again in a moment")]
     Busy,
     /// A decoder panicked over it.
     #[error("the picture could not be decoded")]

@@ -1,40 +1,51 @@
-//! The objects behind records, read whole.
+//! The objects behind records.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::ImagesError;
-use crate::domain::{ImageRef, ImageUri};
-use crate::source::{ImageSource, SourceError};
+use crate::domain::ImageUri;
+use crate::source::{EncodingError, ImageSource, Opened, Part, SourceError};
 
 /// The bucket of the indexed images. Clones share it.
 #[derive(Clone)]
-pub(super) struct Objects {
-    pub(super) source: Arc<dyn ImageSource>,
-    /// Of an object, after its `Content-Encoding` was decoded.
-    pub(super) max_bytes: u64,
-}
+pub(super) struct Objects(pub(super) Arc<dyn ImageSource>);
 
 impl Objects {
-    /// The bytes of an object, as it is now and as they were before it was stored.
-    pub(super) async fn fetch(&self, uri: &ImageUri) -> Result<Bytes, ImagesError> {
-        let image = ImageRef { uri: uri.clone(), etag: None, size_bytes: 0, modified: None };
-        match self.source.fetch(&image).await {
-            Ok(fetched) => fetched.decoded(self.max_bytes).await.map_err(ImagesError::Encoding),
-            Err(SourceError::Missing(uri)) => Err(ImagesError::Vanished(uri)),
-            Err(SourceError::Dependency(down)) => Err(ImagesError::Dependency(down)),
-            Err(
-                error @ (SourceError::NoBucket(_)
-                | SourceError::Denied(_)
-                | SourceError::TooLarge { .. }
-                | SourceError::BrokenOff { .. }
-                | SourceError::Refused { .. }
-                | SourceError::Failing { .. }),
-            ) => {
-                tracing::warn!(image.uri = %uri, %error, "original not handed out");
-                Err(ImagesError::Refused)
-            }
+    /// The bytes of an object as it is now, and as they were before a `Content-Encoding`; `None` if there are more than
+    /// `limit`.
+    pub(super) async fn fetch(&self, uri: &ImageUri, limit: u64) -> Result<Option<Bytes>, ImagesError> {
+        match self.0.fetch_file(uri, limit).await {
+            Ok(fetched) => match fetched.decoded(limit).await {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(EncodingError::TooLarge { .. }) => Ok(None),
+                Err(error) => Err(ImagesError::Encoding(error)),
+            },
+            Err(SourceError::TooLarge { .. }) => Ok(None),
+            Err(error) => Err(refused(uri, error)),
+        }
+    }
+
+    /// Opens an object, or a part of it.
+    pub(super) async fn open(&self, uri: &ImageUri, part: Option<&Part>) -> Result<Opened, ImagesError> {
+        self.0.open(uri, part).await.map_err(|error| refused(uri, error))
+    }
+}
+
+/// What a client learns about an object that could not be read.
+pub(super) fn refused(uri: &ImageUri, error: SourceError) -> ImagesError {
+    match error {
+        SourceError::Missing(uri) => ImagesError::Vanished(uri),
+        SourceError::Dependency(down) => ImagesError::Dependency(down),
+        error @ (SourceError::NoBucket(_)
+        | SourceError::Denied(_)
+        | SourceError::TooLarge { .. }
+        | SourceError::BrokenOff { .. }
+        | SourceError::Refused { .. }
+        | SourceError::Failing { .. }) => {
+            tracing::warn!(image.uri = %uri, %error, "original not handed out");
+            ImagesError::Refused
         }
     }
 }

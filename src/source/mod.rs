@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::stream::{BoxStream, StreamExt as _};
 
-use crate::domain::{DependencyError, ImageRef, ImageUri};
+use crate::domain::{DependencyError, ImageRef, ImageUri, Timestamp};
 use crate::resilience::Retryable;
 
 pub use credentials::{HalfCredentials, S3Credentials};
@@ -51,6 +51,39 @@ pub struct Fetched {
     pub metadata: BTreeMap<String, String>,
 }
 
+/// An object that is being read piece by piece.
+pub struct Opened {
+    /// Its ETag without quotes, as of this read; `None` if the service gives none.
+    pub etag: Option<String>,
+    /// When it was written, if the service says so.
+    pub modified: Option<Timestamp>,
+    /// The size of the whole object, if the service says so.
+    pub size_bytes: Option<u64>,
+    /// Whether the body is the part that was asked for. If not, it is the whole object.
+    pub is_part: bool,
+    /// Whether the body is compressed (`Content-Encoding`): [`ImageSource::fetch`] knows what to do about it.
+    pub is_encoded: bool,
+    /// The bytes. The stream ends after its first error.
+    pub body: BoxStream<'static, Result<Bytes, SourceError>>,
+}
+
+impl std::fmt::Debug for Opened {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Opened").field("etag", &self.etag).field("size_bytes", &self.size_bytes).finish_non_exhaustive()
+    }
+}
+
+/// A part of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The first byte.
+    pub from: u64,
+    /// The last byte; `None` for the end of the object.
+    pub to: Option<u64>,
+    /// The ETag that the object must still have.
+    pub etag: Option<String>,
+}
+
 /// An object to be written.
 #[derive(Clone, Debug, Default)]
 pub struct NewObject {
@@ -74,6 +107,21 @@ pub trait ImageSource: Send + Sync + 'static {
 
     /// Reads one object whole that is no picture and was not listed: `most` bytes at most.
     async fn fetch_file(&self, uri: &ImageUri, most: u64) -> Result<Fetched, SourceError>;
+
+    /// Opens one object, or a part of it, to be read piece by piece: at most one piece is in memory.
+    async fn open(&self, uri: &ImageUri, part: Option<&Part>) -> Result<Opened, SourceError> {
+        // A source that reads objects only whole has them in memory anyway, and gives the whole object.
+        let _ = part;
+        let fetched = self.fetch_file(uri, u64::MAX).await?;
+        Ok(Opened {
+            etag: fetched.etag,
+            modified: None,
+            size_bytes: Some(fetched.bytes.len() as u64),
+            is_part: false,
+            is_encoded: false,
+            body: futures::stream::iter([Ok(fetched.bytes)]).boxed(),
+        })
+    }
 
     /// Writes one object; replaces what was there.
     async fn put(&self, uri: &ImageUri, object: NewObject) -> Result<(), SourceError>;

@@ -2,6 +2,7 @@
 
 use std::io::BufRead;
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::Mutex;
 
@@ -117,7 +118,17 @@ pub(crate) struct Staying {
 
 impl Staying {
     pub(crate) fn start(variables: &[(&str, &str)], arguments: &[&str], word: &str) -> Self {
+        Self::with_errors_to(std::process::Stdio::inherit(), variables, arguments, word)
+    }
+
+    /// The same with its log in a file.
+    pub(crate) fn logging_to(log: &Path, variables: &[(&str, &str)], arguments: &[&str], word: &str) -> Self {
+        Self::with_errors_to(std::fs::File::create(log).unwrap().into(), variables, arguments, word)
+    }
+
+    fn with_errors_to(log: std::process::Stdio, variables: &[(&str, &str)], arguments: &[&str], word: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
+        command.stderr(log);
         command.args(arguments).envs(variables.iter().copied());
         command.current_dir(std::env::temp_dir()).stdout(std::process::Stdio::piped());
         let mut child = command.spawn().unwrap();

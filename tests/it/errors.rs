@@ -104,7 +104,7 @@ async fn bodies_that_cannot_be_read_are_told_so() {
     let plain = post("/jobs/images").body("{}").send().await.unwrap();
     assert_eq!(code(plain).await, (415, "not_json".to_owned()));
     let no_form = post("/search/images").header("content-type", json).body("{}").send().await.unwrap();
-    assert_eq!(code(no_form).await, (400, "malformed_body".to_owned()));
+    assert_eq!(code(no_form).await, (415, "not_multipart".to_owned()));
     let no_file = reqwest::multipart::Form::new().text("q", "a cat");
     let no_file = post("/search/images").multipart(no_file).send().await.unwrap();
     assert_eq!(code(no_file).await, (400, "malformed_body".to_owned()));

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Names of the three ports that their users may know: traits, what those speak in, and errors. No adapter.
-const PORTS: [&str; 14] = [
+const PORTS: [&str; 16] = [
     "source::ImageSource",
     "source::Scope",
     "source::Fetched",
+    "source::Opened",
+    "source::Part",
     "source::NewObject",
     "source::SourceError",
     "source::EncodingError",
@@ -29,17 +31,25 @@ fn allowed(module: &str) -> Vec<&'static str> {
     let ports = |more: &[&'static str]| [&PORTS[..], more].concat();
     match module {
         "resilience" => vec!["domain::DependencyError", "domain::Trouble"],
-        "domain" | "sqlite" | "shutdown" | "telemetry" | "web" => vec![],
+        "domain" | "sqlite" | "server" | "shutdown" | "telemetry" | "web" => vec![],
         "imaging" => vec!["domain"],
-        "source" | "index" => vec!["domain", "resilience", "imaging", "sqlite"],
+        "source" => vec!["domain", "resilience", "imaging", "sqlite", "server"],
+        "index" => vec!["domain", "resilience", "imaging", "sqlite"],
         "embed" => vec!["domain", "resilience", "imaging"],
         "pipeline" => ports(&["domain", "imaging", "resilience"]),
         "jobs" => ports(&["domain", "imaging", "resilience", "pipeline", "sqlite"]),
         "ray" => vec!["domain", "jobs::cluster"],
         "worker" => ports(&["domain", "imaging", "resilience", "pipeline", "jobs", "index::remote"]),
         "search" | "images" => ports(&["domain", "imaging", "resilience", "pipeline"]),
-        "api" => vec!["domain", "jobs", "search", "images", "web"],
-        "clip" => vec!["domain", "imaging", "resilience", "embed::ImageEmbeddingProvider", "embed::EmbedError"],
+        "api" => vec!["domain", "jobs", "search", "images", "web", "server::Arrival"],
+        "clip" => vec![
+            "domain",
+            "imaging",
+            "resilience",
+            "embed::ImageEmbeddingProvider",
+            "embed::EmbedError",
+            "server::Arrival",
+        ],
         "demo" => vec!["domain", "imaging"],
         "cli" => vec!["domain", "app", "config", "telemetry", "shutdown", "demo", "api::replies"],
         // `config` is held to settings below.
@@ -61,6 +71,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
             "clip",
             "config",
             "telemetry",
+            "server",
             "shutdown",
             "demo",
         ],

@@ -105,11 +105,10 @@ pub enum MaxFailures {
 }
 
 /// Which finished jobs to forget.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PruneRequest {
-    /// The newest so many are kept; none where it is left out.
-    #[serde(default)]
+    /// How many of the newest finished jobs are kept; 0 forgets all of them.
     pub keep: u64,
 }
 

@@ -4,6 +4,7 @@
 mod errors;
 mod headers;
 mod metadata;
+mod open;
 mod settings;
 
 use std::collections::VecDeque;
@@ -20,7 +21,7 @@ use futures::stream::{BoxStream, StreamExt};
 use percent_encoding::percent_decode_str;
 
 use self::errors::{Target, dependency, source_error};
-use super::{Fetched, ImageSource, NewObject, Scope, SourceError};
+use super::{Fetched, ImageSource, NewObject, Opened, Part, Scope, SourceError};
 use crate::domain::{ImageRef, ImageUri, Timestamp, Trouble};
 use crate::telemetry::metrics::{Counter, families};
 
@@ -267,6 +268,10 @@ impl ImageSource for S3Source {
 
     async fn fetch_file(&self, uri: &ImageUri, most: u64) -> Result<Fetched, SourceError> {
         self.get(uri, most).await
+    }
+
+    async fn open(&self, uri: &ImageUri, part: Option<&Part>) -> Result<Opened, SourceError> {
+        open::open(self, uri, part).await
     }
 
     async fn put(&self, uri: &ImageUri, object: NewObject) -> Result<(), SourceError> {

@@ -1,0 +1,56 @@
+//! Paths and queries must be UTF-8: a search for replacement characters would be a search for something else.
+
+use axum::extract::Request;
+use axum::http::Uri;
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use percent_encoding::percent_decode_str;
+
+use super::error::ApiError;
+
+/// Refuses a request whose path or query is not UTF-8 once it is decoded.
+pub(super) async fn check(request: Request, next: Next) -> Response {
+    match wrong_part(request.uri()) {
+        None => next.run(request).await,
+        Some(part) => ApiError::not_utf8(&part).into_response(),
+    }
+}
+
+/// The first part of a URI that is not UTF-8, by its name.
+fn wrong_part(uri: &Uri) -> Option<String> {
+    let is_utf8 = |text: &str| percent_decode_str(text).decode_utf8().is_ok();
+    if !is_utf8(uri.path()) {
+        return Some("the path".to_owned());
+    }
+    let wrong = uri.query().unwrap_or_default().split('&').find(|pair| !is_utf8(pair))?;
+    let name = percent_decode_str(wrong.split('=').next().unwrap_or_default()).decode_utf8_lossy();
+    let name: String = name.chars().filter(|character| !character.is_control()).take(MAX_NAME).collect();
+    Some(format!("the query parameter `{name}`"))
+}
+
+/// Characters of a parameter's name that are repeated.
+const MAX_NAME: usize = 50;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn invalid_utf8_is_found_wherever_it_is() {
+        for (uri, expected) in [
+            ("/search/images?q=a%ff", Some("the query parameter `q`")),
+            ("/search/images?q=a&meta.place=%C3", Some("the query parameter `meta.place`")),
+            // Half of a surrogate pair, and a slash in two bytes.
+            ("/search/images?a=1&q=%ED%A0%80", Some("the query parameter `q`")),
+            ("/search/images?q=%C0%AF", Some("the query parameter `q`")),
+            ("/jobs/%ff", Some("the path")),
+            ("/search/images?q=caf%C3%A9+%F0%9F%90%88&x", None),
+            ("/search/images?q=100%&like=%zz", None),
+            ("/jobs", None),
+        ] {
+            assert_eq!(wrong_part(&uri.parse().unwrap()).as_deref(), expected, "{uri}");
+        }
+        let named = wrong_part(&"/jobs?a%ffb=1".parse().unwrap()).unwrap();
+        assert!(named.starts_with("the query parameter `a"), "{named}");
+    }
+}

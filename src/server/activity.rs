@@ -1,0 +1,71 @@
+//! Whether a connection has anything to do.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// What one connection is doing.
+#[derive(Debug)]
+pub(super) struct Activity {
+    now: Mutex<Now>,
+    close: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Now {
+    /// Requests whose reply has not ended.
+    requests: usize,
+    /// Whether bytes wait until the client reads.
+    blocked: bool,
+    /// When the last of these changed.
+    since: Instant,
+}
+
+impl Default for Activity {
+    fn default() -> Self {
+        let now = Now { requests: 0, blocked: false, since: Instant::now() };
+        Self { now: Mutex::new(now), close: CancellationToken::new() }
+    }
+}
+
+impl Activity {
+    /// For how long there has been no request and nothing to write; `None` if there is one.
+    pub(super) fn idle_for(&self) -> Option<Duration> {
+        let now = self.now();
+        (now.requests == 0 && !now.blocked).then(|| now.since.elapsed())
+    }
+
+    pub(super) fn begin(&self) {
+        self.now().requests += 1;
+    }
+
+    pub(super) fn end(&self) {
+        let mut now = self.now();
+        now.requests = now.requests.saturating_sub(1);
+        now.since = Instant::now();
+    }
+
+    pub(super) fn set_blocked(&self, blocked: bool) {
+        let mut now = self.now();
+        if now.blocked != blocked {
+            now.blocked = blocked;
+            now.since = Instant::now();
+        }
+    }
+
+    /// Asks for the end of the connection.
+    pub(super) fn close(&self) {
+        self.close.cancel();
+    }
+
+    /// Waits until somebody asks for the end of the connection.
+    pub(super) async fn closed(&self) {
+        self.close.cancelled().await;
+    }
+
+    fn now(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

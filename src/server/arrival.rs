@@ -1,0 +1,77 @@
+//! Whether a request waits for its own body.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::{Body, Bytes};
+use axum::extract::Request;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::Instant;
+
+/// How the body of a request arrives. It tells a client that is slow from a service that is slow.
+#[derive(Clone, Debug, Default)]
+pub struct Arrival(Arc<Mutex<Option<Instant>>>);
+
+impl Arrival {
+    /// Watches the body of a request.
+    pub fn watch(request: Request) -> (Request, Self) {
+        let arrival = Self::default();
+        let watched = arrival.clone();
+        (request.map(|body| Body::new(Watched { body, arrival: watched })), arrival)
+    }
+
+    /// For how long the handler has been waiting for the next bytes; `None` if it is not waiting for any.
+    pub fn waits_for(&self) -> Option<Duration> {
+        self.waits_since().map(|since| since.elapsed())
+    }
+
+    /// Ends once the handler has been waiting for the next bytes for so long.
+    pub async fn stands_still(&self, longest: Duration) {
+        loop {
+            let waited = self.waits_for().unwrap_or_default();
+            if waited >= longest {
+                return;
+            }
+            tokio::time::sleep(longest.saturating_sub(waited)).await;
+        }
+    }
+
+    fn waits_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Watched {
+    body: Body,
+    arrival: Arrival,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        let mut since = self.arrival.waits_since();
+        if polled.is_ready() {
+            *since = None;
+        } else if since.is_none() {
+            *since = Some(Instant::now());
+        }
+        drop(since);
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,163 @@
+//! The loop that accepts HTTP connections: bounded in their number and in the time that a client may take. Knows no routes.
+
+mod activity;
+mod arrival;
+mod connection;
+mod tracked;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Request;
+use hyper::body::{Body, Incoming};
+use hyper::service::Service;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{Id, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+pub use arrival::Arrival;
+
+use activity::Activity;
+use connection::{Connection, attend};
+use tracked::Tracked;
+
+/// An error of a service or of a body.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The limits of one server.
+#[derive(Clone, Debug)]
+pub struct ServerSettings {
+    /// The name of the server in the log.
+    pub name: &'static str,
+    /// Connections at once. One more closes the connection that has been idle for the longest time.
+    pub max_connections: usize,
+    /// How long a connection may be without a request: the head of a request must arrive within this time.
+    pub head_timeout: Duration,
+    /// How long a reply may wait for a client that reads nothing.
+    pub stall_timeout: Duration,
+    /// Whether HTTP/2 without TLS is served beside HTTP/1.
+    pub http2: bool,
+}
+
+impl ServerSettings {
+    /// The limits that every server of this program has.
+    pub fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            max_connections: 512,
+            head_timeout: Duration::from_secs(30),
+            stall_timeout: Duration::from_mins(2),
+            http2: true,
+        }
+    }
+}
+
+/// The pause after a connection that could not be accepted (most likely no file handles are left), and between two attempts
+/// to make room for one.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How long a connection must have been idle before it may be closed for a new one: its first request is on its way.
+const MIN_IDLE: Duration = Duration::from_secs(1);
+/// HTTP/2 pings a client that is silent this often, and closes the connection if there is no answer within the same time.
+const PING: Duration = Duration::from_secs(20);
+/// Requests at once on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 100;
+
+/// Serves until `closing` is cancelled. Then nothing new is accepted, idle connections are closed, and requests under way
+/// are finished; the call returns once no connection is left. Dropping it cuts those that are left.
+///
+/// The peer's address is in the extensions of each request, as `ConnectInfo<SocketAddr>`.
+pub async fn serve<S, B>(listener: TcpListener, service: S, settings: ServerSettings, closing: CancellationToken)
+where
+    S: Service<Request<Incoming>, Response = hyper::Response<B>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<BoxError>,
+    B: Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let builder = builder(&settings);
+    let mut tasks = JoinSet::new();
+    let mut open: HashMap<Id, Arc<Activity>> = HashMap::new();
+    loop {
+        let too_many = open.len() > settings.max_connections;
+        let (stream, peer) = tokio::select! {
+            () = closing.cancelled() => break,
+            Some(ended) = tasks.join_next_with_id(), if !tasks.is_empty() => {
+                open.remove(&id_of(ended));
+                continue;
+            }
+            accepted = listener.accept(), if !too_many => match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(server = settings.name, %error, "a connection could not be accepted");
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+            },
+            () = tokio::time::sleep(PAUSE), if too_many => {
+                close_longest_idle(&open);
+                continue;
+            }
+        };
+        let activity = Arc::new(Activity::default());
+        let tracked = Tracked::new(service.clone(), activity.clone(), peer);
+        let (builder, limits, closing) = (builder.clone(), settings.clone(), closing.clone());
+        let io = TokioIo::new(Connection::new(tuned(stream), activity.clone(), settings.stall_timeout));
+        let of_connection = activity.clone();
+        let task = tasks.spawn(async move {
+            let connection = builder.serve_connection(io, tracked);
+            attend(connection, &of_connection, &limits, &closing).await;
+        });
+        open.insert(task.id(), activity);
+        if open.len() > settings.max_connections {
+            close_longest_idle(&open);
+        }
+    }
+    drop(listener);
+    while tasks.join_next().await.is_some() {}
+}
+
+fn builder(settings: &ServerSettings) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    // `attend` has its own timeout for heads: that of hyper also runs while the end of a reply is still being written.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PING)
+        .max_concurrent_streams(MAX_STREAMS);
+    if settings.http2 { builder } else { builder.http1_only() }
+}
+
+/// Replies are whole when they are written: waiting to fill a packet costs 40 ms each. The kernel holds little that is not
+/// sent yet, so that a client that reads slowly can be told from one that reads nothing.
+fn tuned(stream: TcpStream) -> TcpStream {
+    /// Bytes that the kernel takes beyond what it has sent.
+    #[cfg(target_os = "linux")]
+    const UNSENT: u32 = 128 * 1024;
+    drop(stream.set_nodelay(true));
+    #[cfg(target_os = "linux")]
+    drop(socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT));
+    stream
+}
+
+fn id_of(ended: Result<(Id, ()), tokio::task::JoinError>) -> Id {
+    ended.map_or_else(|panicked| panicked.id(), |(id, ())| id)
+}
+
+/// Makes room for a connection. If every connection has a request under way, the next one waits.
+fn close_longest_idle(open: &HashMap<Id, Arc<Activity>>) {
+    let idle = open.values().filter_map(|activity| Some((activity.idle_for()?, activity)));
+    let idle = idle.filter(|(idle, _)| *idle >= MIN_IDLE);
+    if let Some((_, activity)) = idle.max_by_key(|(idle, _)| *idle) {
+        activity.close();
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,57 @@
+//! Objects that are read piece by piece.
+
+use bytes::Bytes;
+use futures::stream::{self, BoxStream, StreamExt};
+
+use super::errors::{Target, source_error};
+use super::{S3Source, broken, unquote};
+use crate::domain::{ImageUri, Timestamp};
+use crate::source::{Opened, Part, SourceError};
+use crate::telemetry::metrics::Counter;
+
+/// Opens an object, whole or in part.
+pub(super) async fn open(source: &S3Source, uri: &ImageUri, part: Option<&Part>) -> Result<Opened, SourceError> {
+    let mut request = source.client.get_object().bucket(uri.bucket()).key(uri.key());
+    if let Some(Part { from, to, etag }) = part {
+        let to = to.map_or(String::new(), |to| to.to_string());
+        request = request.range(format!("bytes={from}-{to}"));
+        if let Some(etag) = etag {
+            request = request.if_match(format!("\"{etag}\""));
+        }
+    }
+    let reply = request.send().await.map_err(|error| source_error(&error, Target::Object(uri)))?;
+    let length = reply.content_length.and_then(|length| u64::try_from(length).ok());
+    let is_part = reply.content_range.is_some();
+    let encoding = reply.content_encoding.unwrap_or_default();
+    Ok(Opened {
+        etag: reply.e_tag.as_deref().map(unquote).filter(|etag| !etag.is_empty()),
+        modified: reply.last_modified.and_then(|moment| Timestamp::from_unix_seconds(moment.secs())),
+        size_bytes: if is_part { None } else { length },
+        is_part,
+        // `aws-chunked` is the coding of an upload that some services keep.
+        is_encoded: !matches!(encoding.trim(), "" | "identity" | "aws-chunked"),
+        body: pieces(uri.clone(), reply.body, length, source.fetched.clone()),
+    })
+}
+
+/// The body. It ends after its first error.
+fn pieces(
+    uri: ImageUri,
+    body: aws_sdk_s3::primitives::ByteStream,
+    length: Option<u64>,
+    fetched: Counter,
+) -> BoxStream<'static, Result<Bytes, SourceError>> {
+    let start = Some((uri, body, 0_u64, fetched));
+    stream::unfold(start, move |state| async move {
+        let (uri, mut body, got, fetched) = state?;
+        match body.next().await? {
+            Ok(bytes) => {
+                let size = bytes.len() as u64;
+                fetched.increment(size);
+                Some((Ok(bytes), Some((uri, body, got + size, fetched))))
+            }
+            Err(error) => Some((Err(broken(&uri, &error, got, length)), None)),
+        }
+    })
+    .boxed()
+}

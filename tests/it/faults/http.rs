@@ -1,1 +1,0 @@
-//! The HTTP API under unusual clients and loads.

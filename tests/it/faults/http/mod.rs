@@ -1,0 +1,57 @@
+//! The HTTP API under unusual clients and loads.
+
+mod bodies;
+mod originals;
+mod queries;
+mod stopping;
+mod thumbnails;
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::support::TestApp;
+
+/// Longer than anything takes on a busy machine.
+const GENEROUS: Duration = Duration::from_mins(1);
+
+/// A connection to the service on which this was sent.
+async fn connect(url: &str, sent: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
+    stream.write_all(sent.as_bytes()).await.unwrap();
+    stream
+}
+
+/// What comes until it contains `word`.
+async fn read_until(stream: &mut TcpStream, word: &str) -> String {
+    let mut all = Vec::new();
+    let mut part = vec![0; 4096];
+    tokio::time::timeout(GENEROUS, async {
+        loop {
+            let got = stream.read(&mut part).await.unwrap();
+            all.extend_from_slice(&part[..got]);
+            let text = String::from_utf8_lossy(&all).into_owned();
+            if got == 0 || text.contains(word) {
+                return text;
+            }
+        }
+    })
+    .await
+    .expect("nothing comes")
+}
+
+fn id(key: &str) -> String {
+    glimpse::domain::ImageUri::new("pipeline", key).id().to_string()
+}
+
+/// A service with one image that has grown since it was indexed.
+async fn grown(key: &str, bytes: usize, variables: &[(&str, &str)]) -> (TestApp, Vec<u8>) {
+    let app = TestApp::with(variables).await;
+    let cat = crate::support::demo_picture("cat.jpg");
+    app.put(key, cat.clone()).await;
+    app.ingest().await;
+    let large = [cat, vec![7; bytes]].concat();
+    app.put(key, large.clone()).await;
+    (app, large)
+}
