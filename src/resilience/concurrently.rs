@@ -9,9 +9,18 @@ use std::num::NonZeroUsize;
 use futures::stream::{Stream, StreamExt};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::patience;
+
 /// Begins the work at once, in a task of its own: it goes on where nobody looks at what is returned. Dropping that aborts it.
 /// A panic in it is a panic of whoever waits for it.
 pub fn on_its_own<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> impl Future<Output = T> + Send {
+    let stop = patience::token();
+    let work = async move {
+        match stop {
+            Some(stop) => patience::until_stopped(stop, work).await,
+            None => work.await,
+        }
+    };
     #[expect(clippy::disallowed_methods, reason = "the handle is held by what is returned and aborts on drop")]
     let task = AbortOnDropHandle::new(tokio::spawn(work));
     async move {

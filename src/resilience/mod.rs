@@ -1,5 +1,5 @@
 //! What keeps one failing or slow thing from costing another: whether a retry may help, the breaker, the guard that
-//! makes calls through it (and the board that says what is waited on, and the judgement whether the input is to blame), and bounded concurrency in spawned tasks.
+//! makes calls through it (and the board that says what is waited on, when waiting ends, and the judgement whether the input is to blame), and bounded concurrency in spawned tasks.
 //! Knows nothing of images, and imports nothing of ours but the noun for a dependency's failure.
 
 pub mod blame;
@@ -7,7 +7,9 @@ pub mod breaker;
 pub mod concurrently;
 pub mod effort;
 pub mod guard;
+pub mod patience;
 pub mod waiting;
+mod waits;
 
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ pub use breaker::{Breaker, BreakerSettings, CircuitOpen, Permit};
 pub use concurrently::{Concurrently, on_its_own};
 pub use effort::{WorkClock, measured};
 pub use guard::Guard;
+pub use patience::until_stopped;
 pub use waiting::{Note, WaitBoard, Waiting};
 
 /// Every port's error says whether the same call may succeed later. Decided where the error is made, by
