@@ -114,9 +114,7 @@ impl Sqlite {
     /// [`SqliteError`] if the file cannot be opened.
     pub fn beside(&self) -> Result<Self, SqliteError> {
         let connection = self.reader()?;
-        connection
-            .pragma_update(None, "query_only", true)
-            .map_err(|source| SqliteError::new(&self.path, source))?;
+        connection.pragma_update(None, "query_only", true).map_err(|source| SqliteError::new(&self.path, source))?;
         Self::serve(connection, &self.path)
     }
 

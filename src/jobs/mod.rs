@@ -51,6 +51,7 @@ use clock::Clock;
 use ledger::Ledger;
 use progress::Live;
 
+pub use crate::sqlite::DiskTrouble;
 pub use error::JobsError;
 pub use moving::Moved;
 pub use pools::{Ended, Placing, Pool, PoolError};

@@ -1,6 +1,9 @@
 //! One job from its first listing to its end: plan and work side by side.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+
+use futures::FutureExt;
 
 use super::Inner;
 use super::dry_run;
@@ -17,7 +20,8 @@ use super::trouble::JobTrouble;
 use crate::domain::{Executor, JobId, JobRecord, JobState, Space};
 use crate::index::{Ensured, ImageIndex};
 use crate::pipeline::{Leave, Run, Stages};
-use crate::sqlite::SqliteError;
+use crate::resilience::until_stopped;
+use crate::sqlite::{DiskTrouble, SqliteError};
 
 impl Inner {
     /// Makes a job live and runs it in a task of its own.
@@ -34,40 +38,69 @@ impl Inner {
     /// the next start.
     async fn run(self: Arc<Self>, job: JobRecord, live: Arc<Live>) {
         let id = job.id;
-        let outcome = match self.ledger.begin(job.id).await {
-            Ok(true) => Box::pin(self.run_begun(job, &live)).await,
-            // Stopped before its turn.
-            Ok(false) => Ok(()),
-            Err(error) => Err(error.into()),
-        };
-        if let Err(error) = outcome {
-            tracing::error!(job.id = %id, %error, "the ledger fails; the job is taken up again");
-            // A ledger that cannot be written now is not asked in a circle.
-            let mut note = self.waiting.note("ledger");
-            note.wait(super::LEDGER_PAUSE, error.to_string());
-            note.lacks_room(error.is_full());
-            tokio::select! {
-                () = tokio::time::sleep(super::LEDGER_PAUSE) => {}
-                () = self.drain.cancelled() => {}
-            }
+        let place = Place { jobs: &self, id };
+        let run = AssertUnwindSafe(Box::pin(self.run_while_ledger_fails(&job, &live)));
+        if run.catch_unwind().await.is_err() {
+            self.panicked(id).await;
         }
-        self.live().remove(&id);
-        self.wake.notify_one();
+        drop(place);
         // Others may have its collection already: these rows are the job's own, and may be millions.
         if let Err(error) = self.tidy(id).await {
             tracing::warn!(job.id = %id, %error, "what is left of the job stays until the next start");
         }
     }
 
-    async fn run_begun(&self, job: JobRecord, live: &Arc<Live>) -> Result<(), JobTrouble> {
+    /// Runs a job, and again after each pause while the ledger cannot be read or written: that is no failure of the job,
+    /// whichever of its transactions it was.
+    async fn run_while_ledger_fails(&self, job: &JobRecord, live: &Arc<Live>) {
+        let mut note = self.waiting.note("ledger");
+        let mut again = false;
+        loop {
+            // A job that is stopped meanwhile has one more try to write that down.
+            let last = live.stop.is_cancelled();
+            let attempt = Box::pin(self.attempt(job, live, again));
+            tokio::pin!(attempt);
+            let outcome = tokio::select! {
+                outcome = &mut attempt => outcome,
+                () = tokio::time::sleep(super::LEDGER_PAUSE) => {
+                    // It goes on.
+                    note.clear();
+                    attempt.await
+                }
+            };
+            let Err(error) = outcome else { return };
+            tracing::error!(job.id = %job.id, %error, "the ledger fails; the job is taken up again");
+            if last {
+                return;
+            }
+            note.wait(super::LEDGER_PAUSE, error.to_string());
+            note.lacks_room(error.of_ledger().and_then(SqliteError::disk) == Some(DiskTrouble::NoSpace));
+            // A ledger that cannot be written now is not asked in a circle.
+            let pause = tokio::time::sleep(super::LEDGER_PAUSE);
+            live.stop.run_until_cancelled(pause).await;
+            again = true;
+        }
+    }
+
+    async fn attempt(&self, job: &JobRecord, live: &Arc<Live>, again: bool) -> Result<(), JobTrouble> {
+        // `false`: it was stopped before its turn.
+        if self.ledger.begin(job.id).await? { self.run_begun(job, live, again).await } else { Ok(()) }
+    }
+
+    async fn run_begun(&self, job: &JobRecord, live: &Arc<Live>, again: bool) -> Result<(), JobTrouble> {
         let id = job.id;
         // Read once it is live: whoever gave it to another executor a moment before did not find it so.
         let Some(JobRecord { spec, .. }) = self.ledger.job(id).await? else { return Ok(()) };
-        let job = JobRecord { spec, ..job };
+        let job = JobRecord { spec, ..job.clone() };
         let executor = job.spec.executor.as_str();
         tracing::info!(job.id = %id, job.collection = %job.spec.collection, job.executor = executor, "job begins");
-        let work = std::panic::AssertUnwindSafe(Box::pin(self.work(&job, live)));
-        let worked = futures::FutureExt::catch_unwind(work).await.unwrap_or(Err(JobTrouble::Panicked));
+        let work = until_stopped(live.stop.clone(), Box::pin(self.work(&job, live, again)));
+        let worked = AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Err(JobTrouble::Panicked));
+        if let Err(trouble) = &worked
+            && trouble.of_ledger().is_some()
+        {
+            return worked;
+        }
         self.end(&job, live, worked).await?;
         let over = self.ledger.job(id).await?.is_some_and(|job| job.state.is_final());
         if over && let Some(placed) = self.ledger.placement(id).await? {
@@ -76,7 +109,18 @@ impl Inner {
         Ok(())
     }
 
-    async fn work(&self, job: &JobRecord, live: &Arc<Live>) -> Result<(), JobTrouble> {
+    /// Ends a job whose run panicked outside of its work. Where even that fails, the job is taken up again after a pause.
+    async fn panicked(&self, id: JobId) {
+        tracing::error!(job.id = %id, "the run of a job panicked");
+        let message = Some(JobTrouble::Panicked.said());
+        let finish = Finish { state: JobState::Failed, message, summary: None };
+        if let Err(error) = self.ledger.finish(id, finish).await {
+            tracing::error!(job.id = %id, %error, "the end of a job could not be written");
+            self.drain.run_until_cancelled(tokio::time::sleep(super::LEDGER_PAUSE)).await;
+        }
+    }
+
+    async fn work(&self, job: &JobRecord, live: &Arc<Live>, again: bool) -> Result<(), JobTrouble> {
         // A provider that is down is waited for; one that does not do what it says ends the job.
         let space = tokio::select! {
             space = self.pipeline.provider().space() => space.map_err(JobTrouble::Provider)?,
@@ -93,6 +137,7 @@ impl Inner {
         }
         let spec = &job.spec;
         let ready = async {
+            self.finish_drop_before(job).await?;
             if spec.dry_run {
                 return dry_run::look(stores, &spec.collection, &space).await.map(Some);
             }
@@ -103,7 +148,9 @@ impl Inner {
             ready = ready => ready?,
             () = live.stop.cancelled() => return Ok(()),
         };
-        self.ledger.log(job.id, first_line(job)).await?;
+        if !again {
+            self.ledger.log(job.id, first_line(job)).await?;
+        }
         metadata::load(&self.ledger, self.pipeline.source().as_ref(), job, &live.stop).await?;
         let planner = Planner {
             ledger: self.ledger.clone(),
@@ -189,7 +236,7 @@ impl Inner {
                 self.ledger.forget_store(collection.clone(), store.name()).await?;
                 self.ledger.log(job.id, format!("made collection {collection} in {}", store.name())).await?;
             }
-            Ensured::Existed => reconcile::reconcile(&self.ledger, store, collection).await,
+            Ensured::Existed => reconcile::reconcile(&self.ledger, store, collection).await?,
         }
         Ok(())
     }
@@ -212,8 +259,10 @@ impl Inner {
                 tracing::info!(job.id = %job.id, counts.done, job.executor = executor, "job goes to another executor");
                 return Ok(self.ledger.log(job.id, format!("goes to another executor: {executor}")).await?);
             }
-            Ok(()) if live.stop.is_cancelled() => {
-                tracing::info!(job.id = %job.id, counts.done, "job interrupted; it goes on at the next start");
+            // Also with an error: what waited for a dependency ended with one, and anything else comes again at the next start.
+            worked if live.stop.is_cancelled() => {
+                let error = worked.err().map(tracing::field::display);
+                tracing::info!(job.id = %job.id, counts.done, error, "job interrupted; it goes on at the next start");
                 let line = "interrupted: the service stops; the job goes on at its next start".to_owned();
                 return Ok(self.ledger.log(job.id, line).await?);
             }
@@ -263,6 +312,19 @@ impl Inner {
             self.ledger.prune(self.settings.glimpse_jobs_kept).await?;
         }
         Ok(())
+    }
+}
+
+/// The place of a job among those that are at work here. It is free again whatever becomes of the run.
+struct Place<'a> {
+    jobs: &'a Inner,
+    id: JobId,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.jobs.live().remove(&self.id);
+        self.jobs.wake.notify_one();
     }
 }
 

@@ -100,8 +100,13 @@ impl Jobs {
             reserved: Mutex::new(HashSet::new()),
             wake: Notify::new(),
         }));
-        jobs.0.tasks.spawn(jobs.0.clone().schedule());
+        jobs.0.resume_drops().await?;
         Ok(jobs)
+    }
+
+    /// Starts jobs as there is room, until the service is asked to end. Must be polled once for any job to begin.
+    pub fn scheduler(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.0.clone().schedule()
     }
 
     /// Takes a job, to be run when its turn comes.

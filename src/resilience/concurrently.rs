@@ -103,6 +103,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_task_ends_its_waits_with_whoever_started_it() {
+        let stop = tokio_util::sync::CancellationToken::new();
+        stop.cancel();
+        let wait = patience::until_stopped(stop, async {
+            on_its_own(async { patience::unless_stopped(std::future::pending::<()>()).await }).await
+        });
+        assert_eq!(wait.await, None);
+    }
+
+    #[tokio::test]
     async fn dropping_the_stream_aborts_what_is_in_flight() {
         struct Flag(Arc<AtomicUsize>);
         impl Drop for Flag {

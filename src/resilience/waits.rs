@@ -10,7 +10,7 @@ use super::{CircuitOpen, Guard, Retryable, patience};
 use crate::domain::{DependencyError, Trouble};
 
 /// However long a dependency asks us to wait, it is asked again after this.
-const LONGEST_ASKED: Duration = Duration::from_mins(5);
+pub(super) const LONGEST_ASKED: Duration = Duration::from_mins(5);
 
 /// The waits of one call.
 pub(super) struct Waits<'a> {
@@ -34,7 +34,11 @@ impl Waits<'_> {
 
     /// Waits after a failed call: `pause`, or as long as the dependency asked for. Fails with its error where that
     /// is longer than there is time.
-    pub(super) async fn out<E: Retryable + Display + From<DependencyError>>(&mut self, pause: Duration, error: E) -> Result<(), E> {
+    pub(super) async fn out<E: Retryable + Display + From<DependencyError>>(
+        &mut self,
+        pause: Duration,
+        error: E,
+    ) -> Result<(), E> {
         let pause = error.retry_after().map_or(pause, |asked| asked.min(LONGEST_ASKED));
         if self.deadline.is_some_and(|deadline| Instant::now() + pause >= deadline) {
             return Err(error);

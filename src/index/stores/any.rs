@@ -16,7 +16,7 @@ const HEAD_START: Duration = Duration::from_secs(1);
 impl Stores {
     /// The records of these images, read from the stores in `have`. One store is asked after the other, at once where one
     /// fails or lacks a record, and otherwise after a second: a store that is down keeps nobody waiting while another
-    /// answers. What none of those that answered has is left out.
+    /// answers. A record is left out if none of those that answered has it.
     ///
     /// # Errors
     /// The last error with the name of its store, if no store answers.
@@ -26,9 +26,11 @@ impl Stores {
         collection: &CollectionName,
         ids: &[ImageId],
     ) -> Result<Vec<ImageRecord>, (&'static str, IndexError)> {
-        let mut stores = self.iter().filter(|store| have.contains(store.name()));
+        let stores: Vec<_> = self.iter().filter(|store| have.contains(store.name())).collect();
+        let mut stores = stores.into_iter();
         let mut asked = FuturesUnordered::new();
-        let (mut found, mut missing): (Vec<ImageRecord>, HashSet<ImageId>) = (Vec::new(), ids.iter().copied().collect());
+        let (mut found, mut missing): (Vec<ImageRecord>, HashSet<ImageId>) =
+            (Vec::new(), ids.iter().copied().collect());
         let (mut answered, mut failed, mut ask_next) = (false, None, true);
         loop {
             if std::mem::take(&mut ask_next)
@@ -56,6 +58,7 @@ impl Stores {
                     ask_next = true;
                 }
                 Ok(None) => {}
+                Err(_) if answered && stores.len() == 0 => return Ok(found),
                 Err(_) => ask_next = true,
             }
         }

@@ -161,8 +161,13 @@ CREATE TABLE placements(
 ) WITHOUT ROWID;
 ";
 
+/// Collections whose drop has begun: their objects are being forgotten, and stores may still have them.
+const DROPPING: &str = "
+CREATE TABLE dropping(collection TEXT PRIMARY KEY) WITHOUT ROWID;
+";
+
 /// The version of a ledger is the number of steps that it has behind it.
-const STEPS: [&str; 6] = [FIRST, HOLDERS, METADATA, LEASES, MIRROR, PLACEMENTS];
+const STEPS: [&str; 7] = [FIRST, HOLDERS, METADATA, LEASES, MIRROR, PLACEMENTS, DROPPING];
 
 /// Takes the steps that the file has not taken yet.
 pub(super) fn bring_up(db: &mut Connection) -> rusqlite::Result<()> {

@@ -130,15 +130,9 @@ impl Ledger {
     /// # Errors
     /// [`SqliteError`]
     pub async fn losses(&self, job: JobId) -> Result<Losses, SqliteError> {
-        self.db
-            .call(move |db| {
-                db.query_row(
-                    "SELECT owned, (SELECT count(*) FROM vanished WHERE job = ?1) FROM jobs WHERE id = ?1",
-                    [job.to_string()],
-                    |row| Ok(Losses { owned: row.get(0)?, vanished: row.get(1)? }),
-                )
-            })
-            .await
+        let sql = "SELECT owned FROM jobs WHERE id = ?1";
+        let owned = self.reader.call(move |db| db.query_row(sql, [job.to_string()], |row| row.get(0))).await?;
+        Ok(Losses { owned, vanished: self.count_uris("vanished", job).await? })
     }
 
     /// Some of what has vanished, `limit` at most, in order.

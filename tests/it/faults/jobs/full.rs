@@ -1,0 +1,97 @@
+//! A disk without room fails no job and no image: the job waits, and requests that would write say so.
+
+use std::time::{Duration, Instant};
+
+use futures::stream::{self, StreamExt};
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+
+use crate::crash::{Process, is_final, put, succeeded};
+use crate::full::SmallDisk;
+use crate::support::cheap_clip::CheapClip;
+
+const IMAGES: u32 = 3_000;
+
+/// Waits until the newest job says that it waits for the ledger, in these words.
+async fn until_it_waits(process: &Process, words: &str) -> Value {
+    let deadline = Instant::now() + Duration::from_mins(2);
+    loop {
+        let job = process.newest_job().await.unwrap();
+        assert!(!is_final(&job), "it neither fails nor claims to be done: {job}");
+        let waiting = &job["waiting_on"];
+        if waiting["dependency"] == "ledger" && waiting["message"].as_str().unwrap().contains(words) {
+            return job;
+        }
+        assert!(Instant::now() < deadline, "nothing is said: {job}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+async fn disk_with_images(clip: &CheapClip) -> Option<(SmallDisk, Process)> {
+    let disk = SmallDisk::mount(64 * 1024)?;
+    let process = Process::start(&disk.data(), clip);
+    let bucket = process.bucket().await;
+    stream::iter(0..IMAGES).for_each_concurrent(16, |n| put(&bucket, n, n)).await;
+    Some((disk, process))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_large_transaction_finds_no_room_waits_and_completes() {
+    let clip = CheapClip::start(Duration::ZERO).await;
+    let Some((disk, process)) = disk_with_images(&clip).await else { return };
+    // Room for the job's state and its log, but not for a page of its listing.
+    disk.fill(150);
+    process.submit().await;
+    until_it_waits(&process, "no space left").await;
+    // It tries again meanwhile, and does not fail then either.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    until_it_waits(&process, "no space left").await;
+    disk.free();
+    process.finish().await;
+    let job = process.newest_job().await.unwrap();
+    succeeded(&job);
+    assert_eq!((&job["counts"]["done"], &job["counts"]["left"]), (&json!(IMAGES), &json!(0)), "{job}");
+    assert_eq!(process.service.stop(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_on_a_file_system_that_becomes_read_only_waits_and_completes() {
+    let clip = CheapClip::start(Duration::from_millis(2)).await;
+    let Some((disk, process)) = disk_with_images(&clip).await else { return };
+    process.submit().await;
+    while process.newest_job().await.unwrap()["counts"]["done"] == 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    disk.remount("ro");
+    let job = until_it_waits(&process, "the ledger cannot be").await;
+    assert!(job["counts"]["left"].as_u64().unwrap() > 0, "{job}");
+    disk.remount("rw");
+    process.finish().await;
+    let job = process.newest_job().await.unwrap();
+    assert_eq!(job["counts"]["done"], IMAGES, "{job}");
+    assert_eq!(process.service.stop(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_would_write_on_a_full_disk_is_refused_with_the_reason_and_succeeds_later() {
+    let Some(disk) = SmallDisk::mount(16 * 1024) else { return };
+    let clip = CheapClip::start(Duration::ZERO).await;
+    let process = Process::start(&disk.data(), &clip);
+    let (client, url) = (Client::new(), process.service.url.clone());
+    disk.fill(0);
+    let submit = client.post(format!("{url}/jobs/images")).json(&json!({"s3_prefix": "images/"}));
+    let delete = client.delete(format!("{url}/collections/documents"));
+    for request in [submit.try_clone().unwrap(), delete.try_clone().unwrap()] {
+        let reply = request.send().await.unwrap();
+        assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(reply.headers().contains_key("retry-after"));
+        let reply: Value = reply.json().await.unwrap();
+        assert_eq!(reply["code"], "ledger_full", "{reply}");
+        assert!(reply["message"].as_str().unwrap().contains("no space left"), "{reply}");
+    }
+    assert_eq!(client.get(format!("{url}/jobs")).send().await.unwrap().status(), StatusCode::OK, "reading goes on");
+    disk.free();
+    assert_eq!(submit.send().await.unwrap().status(), StatusCode::ACCEPTED);
+    process.finish().await;
+    assert_eq!(process.service.stop(), Some(0));
+}
