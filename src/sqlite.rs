@@ -200,7 +200,7 @@ mod tests {
         let reader = db.beside().unwrap();
         let (go_on, wait) = std::sync::mpsc::channel::<()>();
         let writer = db.clone();
-        let writing = tokio::spawn(async move {
+        let mut writing = Box::pin(async move {
             writer
                 .call(move |c| {
                     let all = c.transaction()?;
@@ -210,12 +210,13 @@ mod tests {
                 })
                 .await
         });
+        assert!(futures::poll!(&mut writing).is_pending());
         let count = |reader: Sqlite| async move {
             reader.call(|c| c.query_row("SELECT count(*) FROM t", (), |row| row.get::<_, u32>(0))).await.unwrap()
         };
         assert_eq!(count(reader.clone()).await, 1);
         go_on.send(()).unwrap();
-        writing.await.unwrap().unwrap();
+        writing.await.unwrap();
         assert_eq!(count(reader.clone()).await, 2, "what was committed is read at once");
         assert!(reader.call(|c| c.execute("INSERT INTO t VALUES (9)", ())).await.is_err());
     }

@@ -4,6 +4,7 @@
 //! A job is planned (`plan`: list, sort out, cut into batches), worked off (`pools`: lease, run the chain, report) and
 //! written down (`ledger`) at each step, so that it goes on after a restart where it stood.
 
+mod attempts;
 mod clock;
 pub mod cluster;
 mod collections;

@@ -47,7 +47,7 @@ pub(super) enum JobTrouble {
 }
 
 impl JobTrouble {
-    /// The ledger's error, if that is what it is: no failure of the job, which waits and goes on.
+    /// The ledger's error, if that is what it is. One that comes from the disk is no failure of the job, which waits.
     pub(super) fn of_ledger(&self) -> Option<&SqliteError> {
         match self {
             Self::Ledger(error)

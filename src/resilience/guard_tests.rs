@@ -270,6 +270,7 @@ async fn a_stopped_caller_waits_for_a_permit_only_while_the_dependency_answers()
     let down = guard.call(failing(u32::MAX, Wrong::Down));
     let other = until_stopped(stop, guard.call(slow));
     tokio::select! {
+        biased;
         _ = down => panic!("it waits as long as it takes"),
         gave_up = other => assert!(matches!(gave_up, Err(Wrong::Dependency(_))), "{gave_up:?}"),
     }

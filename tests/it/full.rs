@@ -53,12 +53,6 @@ impl SmallDisk {
     pub(crate) fn free(&self) {
         std::fs::remove_file(self.filler()).unwrap();
     }
-
-    /// Makes it read-only, or writable again.
-    pub(crate) fn remount(&self, how: &str) {
-        let mount = Command::new("mount").args(["-o", &format!("remount,{how}")]).arg(self.0.path()).status();
-        assert!(mount.unwrap().success());
-    }
 }
 
 impl Drop for SmallDisk {

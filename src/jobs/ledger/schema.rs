@@ -181,6 +181,10 @@ pub(super) fn bring_up(db: &mut Connection) -> rusqlite::Result<()> {
         );
         return Err(rusqlite::Error::ToSqlConversionFailure(said.into()));
     }
+    if taken == STEPS.len() {
+        // Nothing is written: a service must start on a full disk, too.
+        return all.commit();
+    }
     for step in &STEPS[taken..] {
         all.execute_batch(step)?;
     }
