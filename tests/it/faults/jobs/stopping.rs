@@ -27,10 +27,7 @@ impl Clip {
     async fn start() -> Self {
         let (clip, is_down) = (CheapClip::start(Duration::from_millis(5)).await, Arc::new(AtomicBool::new(false)));
         let down = is_down.clone();
-        let judge = move |_: &Uri| match down.load(Ordering::SeqCst) {
-            true => Verdict::Says(503, ""),
-            false => Verdict::Passes,
-        };
+        let judge = move |_: &Uri| if down.load(Ordering::SeqCst) { Verdict::Says(503, "") } else { Verdict::Passes };
         Self { between: Between::new(&clip.url, judge).await, is_down, _clip: clip }
     }
 
