@@ -1,8 +1,11 @@
 //! Stopping in two steps: the first signal drains, the second (or the end of [`PATIENCE`]) stops. Every task is tracked.
 
 use std::io;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures::FutureExt;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,6 +22,7 @@ pub struct Shutdown {
     drain: CancellationToken,
     stop: CancellationToken,
     tasks: TaskTracker,
+    failed: Arc<OnceLock<&'static str>>,
 }
 
 impl Shutdown {
@@ -65,6 +69,25 @@ impl Shutdown {
         &self.tasks
     }
 
+    /// Starts a task that must live until the shutdown begins. If it panics or ends earlier, the process drains, and
+    /// [`failed`](Self::failed) returns its name.
+    pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
+        let (drain, failed) = (self.drain.clone(), self.failed.clone());
+        self.tasks.spawn(async move {
+            let panicked = AssertUnwindSafe(task).catch_unwind().await.is_err();
+            if panicked || !drain.is_cancelled() {
+                tracing::error!(task = name, panicked, "a task that the process needs has ended; the process stops");
+                failed.get_or_init(|| name);
+                drain.cancel();
+            }
+        });
+    }
+
+    /// The name of the permanent task that ended too early, if one did.
+    pub fn failed(&self) -> Option<&'static str> {
+        self.failed.get().copied()
+    }
+
     /// Begins to drain, as the first signal does.
     pub fn begin(&self) {
         self.drain.cancel();
@@ -102,5 +125,23 @@ mod tests {
         assert!(!stuck.finished().await);
         assert_eq!(begun.elapsed(), PATIENCE);
         assert!(stuck.stop().is_cancelled());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_permanent_task_that_ends_too_early_stops_the_process_and_is_named() {
+        let quiet = Shutdown::new();
+        let drain = quiet.drain();
+        quiet.spawn("scheduler", async move { drain.cancelled().await });
+        quiet.begin();
+        assert!(quiet.finished().await);
+        assert_eq!(quiet.failed(), None, "it ended because it was asked to");
+
+        for panics in [true, false] {
+            let shutdown = Shutdown::new();
+            shutdown.spawn("scheduler", async move { assert!(!panics, "on purpose") });
+            shutdown.drain().cancelled().await;
+            assert!(shutdown.finished().await);
+            assert_eq!(shutdown.failed(), Some("scheduler"));
+        }
     }
 }

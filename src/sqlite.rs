@@ -1,6 +1,7 @@
 //! One SQLite file, one thread that owns it: the ledger, the embedded index and the embedded S3 catalogue
 //! each have one. Callers send closures and await the answer, so that no async thread waits for a disk.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -25,13 +26,66 @@ pub struct Sqlite {
 pub struct SqliteError {
     path: PathBuf,
     source: rusqlite::Error,
+    disk: Option<DiskTrouble>,
+}
+
+/// Why the disk under a SQLite file cannot be used at the moment. All of these may pass without a change to the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskTrouble {
+    /// The disk or a quota is full.
+    NoSpace,
+    /// The file system or the file is read-only.
+    ReadOnly,
+    /// Another process holds the file's lock.
+    Locked,
+    /// Reading or writing failed.
+    Failing,
 }
 
 impl SqliteError {
+    fn new(path: &Path, source: rusqlite::Error) -> Self {
+        let disk = disk_trouble(&source, path);
+        Self { path: path.to_owned(), source, disk }
+    }
+
     /// What SQLite said.
     pub fn sqlite(&self) -> &rusqlite::Error {
         &self.source
     }
+
+    /// Whether the disk is the cause, and how.
+    pub fn disk(&self) -> Option<DiskTrouble> {
+        self.disk
+    }
+}
+
+/// SQLite tells a full disk apart, but neither a full quota nor a file system that has become read-only: for these it only
+/// says that a write failed. A small file beside the database gets the system's own error.
+fn disk_trouble(error: &rusqlite::Error, path: &Path) -> Option<DiskTrouble> {
+    use rusqlite::ErrorCode;
+    match error.sqlite_error_code()? {
+        ErrorCode::DiskFull => Some(DiskTrouble::NoSpace),
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some(DiskTrouble::Locked),
+        ErrorCode::ReadOnly => Some(DiskTrouble::ReadOnly),
+        ErrorCode::SystemIoFailure | ErrorCode::CannotOpen => match try_to_write(path) {
+            Err(full) if is_out_of_space(&full) => Some(DiskTrouble::NoSpace),
+            Err(other) if other.kind() == io::ErrorKind::ReadOnlyFilesystem => Some(DiskTrouble::ReadOnly),
+            Ok(()) | Err(_) => Some(DiskTrouble::Failing),
+        },
+        _ => None,
+    }
+}
+
+fn try_to_write(beside: &Path) -> io::Result<()> {
+    let probe = beside.with_extension("probe");
+    let written = std::fs::write(&probe, [0; 16 * 1024]);
+    std::fs::remove_file(&probe).ok();
+    written
+}
+
+/// Whether the system found no space, on the disk or in a quota.
+pub fn is_out_of_space(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
 
 /// Whether SQLite found no space on the disk.
@@ -48,9 +102,24 @@ impl Sqlite {
         path: &Path,
         set_up: impl FnOnce(&mut Connection) -> rusqlite::Result<()>,
     ) -> Result<Self, SqliteError> {
-        let wrap = |source| SqliteError { path: path.to_owned(), source };
-        let mut connection = connect(path).map_err(wrap)?;
-        set_up(&mut connection).map_err(wrap)?;
+        let mut connection = connect(path).map_err(|source| SqliteError::new(path, source))?;
+        set_up(&mut connection).map_err(|source| SqliteError::new(path, source))?;
+        Self::serve(connection, path)
+    }
+
+    /// A second handle on the same file, with a thread of its own that only reads: its calls do not wait for those that
+    /// write. It sees everything that was committed before the call.
+    ///
+    /// # Errors
+    /// [`SqliteError`] if the file cannot be opened.
+    pub fn beside(&self) -> Result<Self, SqliteError> {
+        let connection = self.reader()?;
+        connection.pragma_update(None, "query_only", true).map_err(|source| SqliteError::new(&self.path, source))?;
+        Self::serve(connection, &self.path)
+    }
+
+    /// Starts the thread that owns the connection.
+    fn serve(mut connection: Connection, path: &Path) -> Result<Self, SqliteError> {
         let (work, mut queue) = mpsc::channel::<Work>(QUEUE);
         std::thread::Builder::new()
             .name("sqlite".to_owned())
@@ -59,7 +128,7 @@ impl Sqlite {
                     call(&mut connection);
                 }
             })
-            .map_err(|error| wrap(rusqlite::Error::ToSqlConversionFailure(error.into())))?;
+            .map_err(|error| SqliteError::new(path, rusqlite::Error::ToSqlConversionFailure(error.into())))?;
         Ok(Self { work, path: path.to_owned() })
     }
 
@@ -73,19 +142,20 @@ impl Sqlite {
         F: FnOnce(&mut Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
+        let path = self.path.clone();
         let work: Work = Box::new(move |connection| {
             // A panic in one call must not end the thread that serves all others.
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| call(connection)));
             let outcome = outcome.unwrap_or_else(|_| Err(rusqlite::Error::UnwindingPanic));
+            let outcome = outcome.map_err(|source| SqliteError::new(&path, source));
             // Nobody may be waiting any more: the call was still to be made.
             drop(answer.send(outcome));
         });
-        let gone = || rusqlite::Error::UnwindingPanic;
-        let outcome = match self.work.send(work).await {
+        let gone = || SqliteError::new(&self.path, rusqlite::Error::UnwindingPanic);
+        match self.work.send(work).await {
             Ok(()) => answered.await.unwrap_or_else(|_| Err(gone())),
             Err(_) => Err(gone()),
-        };
-        outcome.map_err(|source| SqliteError { path: self.path.clone(), source })
+        }
     }
 
     /// A connection of one's own to the same file, for reading beside the thread.
@@ -93,7 +163,7 @@ impl Sqlite {
     /// # Errors
     /// [`SqliteError`] where it cannot be opened.
     pub fn reader(&self) -> Result<Connection, SqliteError> {
-        connect(&self.path).map_err(|source| SqliteError { path: self.path.clone(), source })
+        connect(&self.path).map_err(|source| SqliteError::new(&self.path, source))
     }
 }
 
@@ -120,5 +190,50 @@ mod tests {
         db.call(|c| c.execute("INSERT INTO t VALUES (7)", ())).await.unwrap();
         let seven: i64 = db.reader().unwrap().query_row("SELECT a FROM t", (), |row| row.get(0)).unwrap();
         assert_eq!(seven, 7);
+    }
+
+    #[tokio::test]
+    async fn a_second_handle_reads_while_the_first_is_in_a_call_and_cannot_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Sqlite::open(&folder.path().join("t.sqlite"), |c| c.execute_batch("CREATE TABLE t(a)")).unwrap();
+        db.call(|c| c.execute("INSERT INTO t VALUES (7)", ())).await.unwrap();
+        let reader = db.beside().unwrap();
+        let (go_on, wait) = std::sync::mpsc::channel::<()>();
+        let writer = db.clone();
+        let mut writing = Box::pin(async move {
+            writer
+                .call(move |c| {
+                    let all = c.transaction()?;
+                    all.execute("INSERT INTO t VALUES (8)", ())?;
+                    wait.recv().ok();
+                    all.commit()
+                })
+                .await
+        });
+        assert!(futures::poll!(&mut writing).is_pending());
+        let count = |reader: Sqlite| async move {
+            reader.call(|c| c.query_row("SELECT count(*) FROM t", (), |row| row.get::<_, u32>(0))).await.unwrap()
+        };
+        assert_eq!(count(reader.clone()).await, 1);
+        go_on.send(()).unwrap();
+        writing.await.unwrap();
+        assert_eq!(count(reader.clone()).await, 2, "what was committed is read at once");
+        assert!(reader.call(|c| c.execute("INSERT INTO t VALUES (9)", ())).await.is_err());
+    }
+
+    #[test]
+    fn a_write_that_failed_for_want_of_space_or_permission_is_told_apart() {
+        let code = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.sqlite");
+        let of = |error| SqliteError::new(&path, error).disk();
+        assert_eq!(of(code(rusqlite::ffi::SQLITE_FULL)), Some(DiskTrouble::NoSpace));
+        assert_eq!(of(code(rusqlite::ffi::SQLITE_BUSY)), Some(DiskTrouble::Locked));
+        assert_eq!(of(code(rusqlite::ffi::SQLITE_READONLY)), Some(DiskTrouble::ReadOnly));
+        assert_eq!(of(code(rusqlite::ffi::SQLITE_IOERR)), Some(DiskTrouble::Failing));
+        assert_eq!(of(code(rusqlite::ffi::SQLITE_CORRUPT)), None);
+        assert_eq!(of(rusqlite::Error::QueryReturnedNoRows), None);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no probe is left behind");
+        assert!(is_out_of_space(&io::Error::from_raw_os_error(122)), "EDQUOT");
     }
 }

@@ -12,12 +12,12 @@ use crate::jobs::{Jobs, MOST_SAMPLED, VerifyOptions};
 use crate::search::Search;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(list_collections)).routes(routes!(drop_collection))
+    OpenApiRouter::new().routes(routes!(list_collections))
 }
 
-/// What may take as long as the collection is large: these have no timeout, and end when the client goes away.
+/// What may take as long as the collection is large: these have no timeout.
 pub(super) fn long_routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new().routes(routes!(verify_collection))
+    OpenApiRouter::new().routes(routes!(drop_collection)).routes(routes!(verify_collection))
 }
 
 /// Every collection with its count and its space.
@@ -27,8 +27,11 @@ async fn list_collections(State(search): State<Search>) -> Result<axum::Json<Col
 }
 
 /// Drop a collection and all its records. Objects stay in their bucket.
+///
+/// Takes its time with a large collection, and no job begins on it meanwhile. Goes on if the client goes away.
 #[utoipa::path(delete, path = "/collections/{name}", tag = "images", params(("name" = String, Path)),
-    responses((status = 200, body = DeletedReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply)))]
+    responses((status = 200, body = DeletedReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply),
+        (status = 503, body = ErrorReply)))]
 async fn drop_collection(
     State(jobs): State<Jobs>,
     Path(name): Path<String>,

@@ -19,7 +19,7 @@ use super::refusals::{Refusals, shortened};
 use crate::domain::{DependencyError, Trouble};
 use crate::images::ImagesError;
 use crate::jobs::cluster::ClusterError;
-use crate::jobs::{JobsError, RETRY_WHEN_FULL};
+use crate::jobs::{DiskTrouble, JobsError, RETRY_WHEN_FULL};
 use crate::search::{RETRY_WHEN_BUSY, SearchError};
 
 /// The body of every reply that is no success.
@@ -180,6 +180,20 @@ impl ApiError {
         Self::new(StatusCode::BAD_GATEWAY, "ray_refused", error.to_string())
     }
 
+    /// 503 while the disk under the ledger cannot be used: nothing was changed, and the same request succeeds later.
+    fn ledger(disk: Option<DiskTrouble>) -> Self {
+        let (code, reason) = match disk {
+            Some(DiskTrouble::NoSpace) => ("ledger_full", "has no space left; free some, or raise its quota"),
+            Some(DiskTrouble::ReadOnly) => ("ledger_read_only", "is read-only; make it writable"),
+            Some(DiskTrouble::Locked) => ("ledger_locked", "is locked by another process; end that one"),
+            Some(DiskTrouble::Failing) => ("ledger_failing", "cannot be read or written; see the log"),
+            None => return Self::internal(),
+        };
+        let message =
+            format!("the disk of the ledger (GLIMPSE_DATA_DIR) {reason}. Nothing was changed; try again later");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, code, message).after(RETRY_WHEN_FULL)
+    }
+
     fn dependency(down: &DependencyError) -> Self {
         tracing::error!(dependency = %down.dependency, error = %down, "dependency failed");
         let (status, code, words) = match down.trouble {
@@ -234,7 +248,7 @@ impl From<JobsError> for ApiError {
             JobsError::Index(error) => SearchError::Index(error).into(),
             JobsError::Ledger(error) => {
                 tracing::error!(%error, "ledger failed");
-                Self::internal()
+                Self::ledger(error.disk())
             }
         }
     }

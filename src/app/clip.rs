@@ -43,7 +43,7 @@ impl ClipService {
         let proof = Arc::new(Proof::new(raw.clone(), None));
         let provider = Arc::new(Probed::new(raw, proof.clone()));
         let end = shutdown.drain();
-        shutdown.tasks().spawn(async move { proof.keep(end).await });
+        shutdown.spawn("probe of the model", async move { proof.keep(end).await });
         let mut lines = vec![
             format!(
                 "clip     http://{addr}  (--addr); elsewhere: IMAGE_EMBEDDING_PROVIDER=clip CLIP_URL=http://{addr}"

@@ -113,6 +113,9 @@ pub enum BuildError {
     /// The HTTP server.
     #[error("the HTTP server ended: {0}")]
     Serve(io::Error),
+    /// A task that must live as long as the service.
+    #[error("the {0} ended although nobody asked it to; the log says why. Unfinished jobs go on at the next start")]
+    Task(&'static str),
 }
 
 impl BuildError {
@@ -182,9 +185,17 @@ impl App {
             tasks: shutdown.tasks().clone(),
         })
         .await?;
+        shutdown.spawn("scheduler of jobs", jobs.scheduler());
         let end = shutdown.drain();
-        shutdown.tasks().spawn(async move { proof.keep(end).await });
-        shutdown.tasks().spawn(metrics::upkeep(shutdown.drain()));
+        shutdown.spawn("probe of the embedding provider", async move { proof.keep(end).await });
+        shutdown.spawn("upkeep of metrics", metrics::upkeep(shutdown.drain()));
+        if let Some(server) = &bucket_server {
+            // It outlives the drain: jobs that end still read from it.
+            let (ended, drain) = (server.ended(), shutdown.drain());
+            shutdown.spawn("embedded S3 server", async move {
+                drain.run_until_cancelled(ended).await;
+            });
+        }
         let lines = parts::lines(&settings, addr, bucket_server.as_ref());
         let state = AppState {
             jobs,
@@ -274,6 +285,9 @@ async fn until_drained(
         None => None,
     };
     last.await;
+    if let Some(name) = shutdown.failed() {
+        return Err(BuildError::Task(name));
+    }
     match outcome {
         Some(Err(panicked)) => Err(BuildError::Serve(io::Error::other(panicked))),
         Some(Ok(())) | None => Ok(()),

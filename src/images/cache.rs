@@ -87,8 +87,12 @@ impl Cache {
     /// Where the file cannot be written.
     pub(super) fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let half = self.0.folder.join(format!("{name}.{}{HALF}", uuid::Uuid::now_v7().simple()));
-        std::fs::write(&half, bytes)?;
-        std::fs::rename(&half, self.0.folder.join(name))?;
+        let kept = std::fs::write(&half, bytes).and_then(|()| std::fs::rename(&half, self.0.folder.join(name)));
+        if kept.is_err() {
+            // A disk that is full gets back what the first part took.
+            std::fs::remove_file(&half).ok();
+        }
+        kept?;
         let mut files = self.files();
         files.used(name.to_owned(), bytes.len() as u64);
         self.shrink(&mut files);

@@ -4,6 +4,7 @@
 //! A job is planned (`plan`: list, sort out, cut into batches), worked off (`pools`: lease, run the chain, report) and
 //! written down (`ledger`) at each step, so that it goes on after a restart where it stood.
 
+mod attempts;
 mod bounds;
 mod clock;
 pub mod cluster;
@@ -55,6 +56,7 @@ use clock::Clock;
 use ledger::Ledger;
 use progress::Live;
 
+pub use crate::sqlite::DiskTrouble;
 pub use bounds::Bounded;
 pub use error::JobsError;
 pub use moving::Moved;

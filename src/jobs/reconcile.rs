@@ -8,27 +8,51 @@ use std::collections::HashSet;
 
 use futures::TryStreamExt;
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Part};
 use crate::domain::{CollectionName, ImageId};
 use crate::index::{ImageIndex, IndexError};
+use crate::sqlite::SqliteError;
 
-/// Compares counts, and ids only where the ledger has more. Where that fails, the ledger is believed as it is.
-pub(super) async fn reconcile(ledger: &Ledger, store: &dyn ImageIndex, collection: &CollectionName) {
-    if let Err(error) = compare(ledger, store, collection).await {
-        tracing::warn!(store = store.name(), %collection, error, "not compared with the ledger");
-    }
-}
+/// Ids that are held at once: a larger collection is compared in several parts.
+const IDS: u64 = 500_000;
 
-async fn compare(ledger: &Ledger, store: &dyn ImageIndex, name: &CollectionName) -> Result<(), String> {
-    let said = |error: &dyn std::fmt::Display| error.to_string();
-    let held = store.describe(name).await.map_err(|error| said(&error))?.map_or(0, |info| info.count);
-    let believed = ledger.held_count(name.clone(), store.name()).await.map_err(|error| said(&error))?;
-    if believed <= held {
+/// Compares counts, and ids only where the ledger has more. Where the store fails, the ledger is believed as it is.
+///
+/// # Errors
+/// [`SqliteError`]
+pub(super) async fn reconcile(
+    ledger: &Ledger,
+    store: &dyn ImageIndex,
+    collection: &CollectionName,
+) -> Result<(), SqliteError> {
+    let held = match store.describe(collection).await {
+        Ok(info) => info.map_or(0, |info| info.count),
+        Err(error) => {
+            not_compared(store, collection, &error);
+            return Ok(());
+        }
+    };
+    if ledger.held_count(collection.clone(), store.name()).await? <= held {
         return Ok(());
     }
-    let scanned: Result<HashSet<ImageId>, IndexError> = store.scan(name).try_collect().await;
-    let ids = scanned.map_err(|error| said(&error))?;
-    let forgotten = ledger.keep_only(name.clone(), store.name(), ids).await.map_err(|error| said(&error))?;
-    tracing::warn!(store = store.name(), collection = %name, forgotten, "the ledger was ahead of the store");
+    let (parts, mut forgotten) = (held.div_ceil(IDS).max(1), 0);
+    for number in 0..parts {
+        let part = Part { number, of: parts };
+        let in_part = |id| std::future::ready(Ok(part.has(id).then_some(id)));
+        let scanned: Result<HashSet<ImageId>, IndexError> =
+            store.scan(collection).try_filter_map(in_part).try_collect().await;
+        match scanned {
+            Ok(ids) => forgotten += ledger.keep_only(collection.clone(), store.name(), part, ids).await?,
+            Err(error) => {
+                not_compared(store, collection, &error);
+                break;
+            }
+        }
+    }
+    tracing::warn!(store = store.name(), %collection, forgotten, "the ledger was ahead of the store");
     Ok(())
+}
+
+fn not_compared(store: &dyn ImageIndex, collection: &CollectionName, error: &IndexError) {
+    tracing::warn!(store = store.name(), %collection, %error, "not compared with the ledger");
 }

@@ -1,7 +1,10 @@
 //! One job from its first listing to its end: plan and work side by side.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
+
+use futures::FutureExt;
 
 use super::Inner;
 use super::dry_run;
@@ -15,63 +18,34 @@ use super::progress::{Live, Pace};
 use super::reconcile;
 use super::sync;
 use super::trouble::JobTrouble;
-use crate::domain::{Executor, JobId, JobRecord, JobState, Space};
+use crate::domain::{Executor, JobRecord, JobState, Space};
 use crate::index::{Ensured, ImageIndex};
-use crate::pipeline::{Leave, Run, Stages};
+use crate::pipeline::{Leave, Run};
+use crate::resilience::until_stopped;
 use crate::sqlite::SqliteError;
 
 /// How long a job waits at its end for a store that puts off a part of its writes.
 const SETTLE: Duration = Duration::from_mins(1);
 
 impl Inner {
-    /// Makes a job live and runs it in a task of its own.
-    pub(super) fn launch(self: &Arc<Self>, job: JobRecord) {
-        let stop = self.drain.child_token();
-        let provider = self.pipeline.provider().busy();
-        let live = Arc::new(Live::new(Stages::new(self.pipeline.lanes(), provider), stop, &job.counts));
-        // Before the job begins: the scheduler must see it in its very next look, and whoever stops it must find it.
-        self.live().insert(job.id, live.clone());
-        self.tasks.spawn(self.clone().run(job, live));
-    }
-
-    /// Runs a job and notes its end. A job that is interrupted by the service's own end stays as it is and goes on at
-    /// the next start.
-    async fn run(self: Arc<Self>, job: JobRecord, live: Arc<Live>) {
-        let id = job.id;
-        let outcome = match self.ledger.begin(job.id).await {
-            Ok(true) => Box::pin(self.run_begun(job, &live)).await,
-            // Stopped before its turn.
-            Ok(false) => Ok(()),
-            Err(error) => Err(error.into()),
-        };
-        if let Err(error) = outcome {
-            tracing::error!(job.id = %id, %error, "the ledger fails; the job is taken up again");
-            // A ledger that cannot be written now is not asked in a circle.
-            let mut note = self.waiting.note("ledger");
-            note.wait(super::LEDGER_PAUSE, error.to_string());
-            note.lacks_room(error.is_full());
-            tokio::select! {
-                () = tokio::time::sleep(super::LEDGER_PAUSE) => {}
-                () = self.drain.cancelled() => {}
-            }
-        }
-        self.live().remove(&id);
-        self.wake.notify_one();
-        // Others may have its collection already: these rows are the job's own, and may be millions.
-        if let Err(error) = self.tidy(id).await {
-            tracing::warn!(job.id = %id, %error, "what is left of the job stays until the next start");
-        }
-    }
-
-    async fn run_begun(&self, job: JobRecord, live: &Arc<Live>) -> Result<(), JobTrouble> {
+    /// Runs a job whose turn it is and notes its end. `again` says that an earlier attempt of this run has begun it.
+    ///
+    /// # Errors
+    /// Only if the ledger fails: whatever else happens is the end of the job.
+    pub(super) async fn run_begun(&self, job: &JobRecord, live: &Arc<Live>, again: bool) -> Result<(), JobTrouble> {
         let id = job.id;
         // Read once it is live: whoever gave it to another executor a moment before did not find it so.
         let Some(JobRecord { spec, .. }) = self.ledger.job(id).await? else { return Ok(()) };
-        let job = JobRecord { spec, ..job };
+        let job = JobRecord { spec, ..job.clone() };
         let executor = job.spec.executor.as_str();
         tracing::info!(job.id = %id, job.collection = %job.spec.collection, job.executor = executor, "job begins");
-        let work = std::panic::AssertUnwindSafe(Box::pin(self.work(&job, live)));
-        let worked = futures::FutureExt::catch_unwind(work).await.unwrap_or(Err(JobTrouble::Panicked));
+        let work = until_stopped(live.stop.clone(), Box::pin(self.work(&job, live, again)));
+        let worked = AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Err(JobTrouble::Panicked));
+        if let Err(trouble) = &worked
+            && trouble.of_ledger().and_then(SqliteError::disk).is_some()
+        {
+            return worked;
+        }
         self.end(&job, live, worked).await?;
         let over = self.ledger.job(id).await?.is_some_and(|job| job.state.is_final());
         if over && let Some(placed) = self.ledger.placement(id).await? {
@@ -80,7 +54,7 @@ impl Inner {
         Ok(())
     }
 
-    async fn work(&self, job: &JobRecord, live: &Arc<Live>) -> Result<(), JobTrouble> {
+    async fn work(&self, job: &JobRecord, live: &Arc<Live>, again: bool) -> Result<(), JobTrouble> {
         // A provider that is down is waited for; one that does not do what it says ends the job.
         let space = tokio::select! {
             space = self.pipeline.provider().space() => space.map_err(JobTrouble::Provider)?,
@@ -97,6 +71,7 @@ impl Inner {
         }
         let spec = &job.spec;
         let ready = async {
+            self.finish_drop_before(job).await?;
             if spec.dry_run {
                 return dry_run::look(stores, &spec.collection, &space).await.map(Some);
             }
@@ -110,7 +85,9 @@ impl Inner {
         let prefixed = self.with_prefix(job, live).await?;
         let Some(job) = &prefixed else { return Ok(()) };
         let spec = &job.spec;
-        self.ledger.log(job.id, first_line(job)).await?;
+        if !again {
+            self.ledger.log(job.id, first_line(job)).await?;
+        }
         metadata::load(&self.ledger, self.pipeline.source().as_ref(), job, &live.stop).await?;
         let planner = Planner {
             ledger: self.ledger.clone(),
@@ -218,7 +195,7 @@ impl Inner {
                 self.ledger.forget_store(collection.clone(), store.name()).await?;
                 self.ledger.log(job.id, format!("made collection {collection} in {}", store.name())).await?;
             }
-            Ensured::Existed => reconcile::reconcile(&self.ledger, store, collection).await,
+            Ensured::Existed => reconcile::reconcile(&self.ledger, store, collection).await?,
         }
         Ok(())
     }
@@ -241,8 +218,10 @@ impl Inner {
                 tracing::info!(job.id = %job.id, counts.done, job.executor = executor, "job goes to another executor");
                 return Ok(self.ledger.log(job.id, format!("goes to another executor: {executor}")).await?);
             }
-            Ok(()) if live.stop.is_cancelled() => {
-                tracing::info!(job.id = %job.id, counts.done, "job interrupted; it goes on at the next start");
+            // Also with an error: what waited for a dependency ended with one, and anything else comes again at the next start.
+            worked if live.stop.is_cancelled() => {
+                let error = worked.err().map(tracing::field::display);
+                tracing::info!(job.id = %job.id, counts.done, error, "job interrupted; it goes on at the next start");
                 let line = "interrupted: the service stops; the job goes on at its next start".to_owned();
                 return Ok(self.ledger.log(job.id, line).await?);
             }
@@ -282,16 +261,6 @@ impl Inner {
         );
         self.ledger.log(job.id, line).await?;
         self.ledger.finish(job.id, finish).await?;
-        Ok(())
-    }
-
-    /// Takes away what is left of a job that has come to its end, and jobs that were kept for long enough. What a crash leaves
-    /// of that, the next start takes away.
-    async fn tidy(&self, id: JobId) -> Result<(), SqliteError> {
-        if self.ledger.job(id).await?.is_some_and(|job| job.state.is_final()) {
-            self.ledger.clear(id).await?;
-            self.ledger.prune(self.settings.glimpse_jobs_kept).await?;
-        }
         Ok(())
     }
 }

@@ -80,7 +80,11 @@ impl Jobs {
         let JobParts { ledger, pipeline, stores, settings, default_bucket, allowed_buckets, .. } = parts;
         let JobParts { thumbnail_prefix, exclude, placing, waiting, drain, tasks, .. } = parts;
         tally::begin();
-        ledger.end_local_leases().await?;
+        if let Err(error) = ledger.end_local_leases().await {
+            // A service starts on a full disk, too: its jobs wait for room, and take these leases back then.
+            let Some(disk) = error.disk() else { return Err(error) };
+            tracing::error!(%error, ?disk, "leases of the process before stay for now");
+        }
         if !settings.glimpse_resume {
             let stopped = ledger.stop_unfinished("stopped: the service began anew with GLIMPSE_RESUME=false").await?;
             tracing::info!(jobs = stopped, "unfinished jobs are stopped, because GLIMPSE_RESUME is false");
@@ -103,8 +107,13 @@ impl Jobs {
             reserved: Mutex::new(HashSet::new()),
             wake: Notify::new(),
         }));
-        jobs.0.tasks.spawn(jobs.0.clone().schedule());
+        jobs.0.resume_drops().await?;
         Ok(jobs)
+    }
+
+    /// Starts jobs as there is room, until the service is asked to end. No job begins before this is polled.
+    pub fn scheduler(&self) -> impl Future<Output = ()> + Send + use<> {
+        self.0.clone().schedule()
     }
 
     /// Takes a job, to be run when its turn comes.

@@ -8,7 +8,7 @@ use crate::embed::EmbedError;
 use crate::index::IndexError;
 use crate::pipeline::RunError;
 use crate::source::SourceError;
-use crate::sqlite::{SqliteError, is_full};
+use crate::sqlite::SqliteError;
 
 /// Why a job could not go on. Its [`said`](JobTrouble::said) is the job's message.
 #[derive(Debug, thiserror::Error)]
@@ -47,13 +47,13 @@ pub(super) enum JobTrouble {
 }
 
 impl JobTrouble {
-    /// Whether the ledger's disk is full.
-    pub(super) fn is_full(&self) -> bool {
+    /// The ledger's error, if that is what it is. One that comes from the disk is no failure of the job, which waits.
+    pub(super) fn of_ledger(&self) -> Option<&SqliteError> {
         match self {
             Self::Ledger(error)
             | Self::Metadata(MetadataError::Ledger(error))
             | Self::Lease(LeaseError::Ledger(error))
-            | Self::Placing(PlaceError::Ledger(error)) => is_full(error.sqlite()),
+            | Self::Placing(PlaceError::Ledger(error)) => Some(error),
             Self::Listing(_)
             | Self::Metadata(_)
             | Self::Provider(_)
@@ -65,7 +65,7 @@ impl JobTrouble {
             | Self::Unfinished(_)
             | Self::TooMuchVanished { .. }
             | Self::Unordered { .. }
-            | Self::Panicked => false,
+            | Self::Panicked => None,
         }
     }
 

@@ -29,7 +29,7 @@ use crate::domain::{CollectionName, DependencyError, Holders, ImageRef, ImageUri
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
 use crate::imaging::Limits;
 use crate::index::Stores;
-use crate::resilience::Concurrently;
+use crate::resilience::{Concurrently, until_stopped};
 use crate::source::ImageSource;
 use crate::telemetry::metrics::{Counter, families};
 
@@ -201,12 +201,22 @@ impl Pipeline {
     }
 
     /// Takes batches of tasks until there are none and everything taken is reported to `outcomes`. When `stop` is cancelled it
-    /// takes no more and lets what is in flight come to its end. Dropping the future aborts what is in flight:
-    /// nothing half-written remains, because a record is one upsert.
+    /// takes no more and lets what is in flight come to its end; what waits for a dependency then stays undone. Dropping the
+    /// future aborts what is in flight: nothing half-written remains, because a record is one upsert.
     ///
     /// # Errors
     /// [`RunError`]. Tasks without an outcome stay undone.
     pub async fn run(
+        &self,
+        run: Run,
+        batches: impl Stream<Item = Vec<Task>> + Send,
+        outcomes: mpsc::Sender<Outcome>,
+        stop: CancellationToken,
+    ) -> Result<(), RunError> {
+        until_stopped(stop.clone(), self.run_whole(run, batches, outcomes, stop)).await
+    }
+
+    async fn run_whole(
         &self,
         run: Run,
         batches: impl Stream<Item = Vec<Task>> + Send,
@@ -225,7 +235,8 @@ impl Pipeline {
             .filter_map(std::future::ready)
             .concurrently(self.lanes.prepare, move |loaded| prepare.clone().prepare(loaded))
             .filter_map(std::future::ready)
-            .concurrently(self.lanes.fetch, move |ready| thumbnail.clone().thumbnail(ready));
+            .concurrently(self.lanes.fetch, move |ready| thumbnail.clone().thumbnail(ready))
+            .filter_map(std::future::ready);
         let mut stored = Box::pin(
             tokio_stream::StreamExt::chunks_timeout(ready, self.lanes.batch.get(), CHUNK_WAIT)
                 .concurrently(self.lanes.embed, move |chunk| embed.clone().embed(chunk))

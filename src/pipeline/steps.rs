@@ -82,7 +82,8 @@ impl Steps {
             let error = SourceError::TooLarge { uri: task.image.uri.clone(), bytes: task.image.size_bytes, limit };
             return self.fetch_failed(&task, error).await;
         }
-        let taken = pipeline.budget.take_encoded(task.image.size_bytes).await;
+        // Others may hold the budget while they wait for a dependency.
+        let taken = self.0.stop.run_until_cancelled(pipeline.budget.take_encoded(task.image.size_bytes)).await?;
         let (fetched, worked) = measured(run.stages.clock(), pipeline.source.fetch(&task.image)).await;
         run.stages.fetch.took(worked);
         let fetched = match fetched {
@@ -170,14 +171,15 @@ impl Steps {
     }
 
     /// Writes the thumbnail, if there is one. An image is not lost over it: without one it has none in the bucket, and the
-    /// service makes one when it is asked for.
-    pub(super) async fn thumbnail(self, mut ready: Ready) -> Ready {
+    /// service makes one when it is asked for. An image whose thumbnail waited for the bucket when the run was stopped
+    /// stays undone.
+    pub(super) async fn thumbnail(self, mut ready: Ready) -> Option<Ready> {
         let pipeline = &self.0.pipeline;
         let bytes = match &mut ready.picture {
             Picture::New(prepared) => prepared.thumbnail.take(),
             Picture::Known(_) => None,
         };
-        let (Some(prefix), Some(bytes)) = (&pipeline.thumbnail_prefix, bytes) else { return ready };
+        let (Some(prefix), Some(bytes)) = (&pipeline.thumbnail_prefix, bytes) else { return Some(ready) };
         let uri = &ready.task.image.uri;
         // By id: any key may be in the bucket, but not every key plus a prefix may.
         let key = format!("{prefix}{}.jpg", uri.id());
@@ -185,9 +187,10 @@ impl Steps {
         self.0.run.leave.granted().await;
         match pipeline.source.put(&ImageUri::new(uri.bucket(), &key), object).await {
             Ok(()) => ready.thumbnail_key = Some(key),
+            Err(SourceError::Dependency(down)) if self.0.stop.is_cancelled() => return self.broke(down),
             Err(error) => tracing::warn!(image.uri = %uri, %error, "thumbnail not written"),
         }
-        ready
+        Some(ready)
     }
 
     pub(super) async fn embed(self, chunk: Vec<Ready>) -> Vec<Pending> {

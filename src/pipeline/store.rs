@@ -116,14 +116,12 @@ impl Steps {
         rest
     }
 
-    /// The records of tasks, from a store that has them, and the tasks whose records are not there after all.
+    /// The records of tasks, from any store that has them and answers, and the tasks whose records are not there after all.
     async fn read(&self, have: &Holders, tasks: Vec<Task>) -> Result<(Vec<Pending>, Vec<Task>), DependencyError> {
         let run = self.of_run();
-        let Some(store) = self.pipeline().stores.iter().find(|store| have.contains(store.name())) else {
-            return Ok((Vec::new(), tasks));
-        };
         let ids: Vec<ImageId> = tasks.iter().map(|task| task.image.uri.id()).collect();
-        let found = store.get(&run.collection, &ids).await.map_err(|error| as_dependency(store.name(), error))?;
+        let found = self.pipeline().stores.get_from_any(have, &run.collection, &ids).await;
+        let found = found.map_err(|(store, error)| as_dependency(store, error))?;
         let mut found: HashMap<ImageId, ImageRecord> = found.into_iter().map(|record| (record.id, record)).collect();
         let space = run.space.name();
         let (mut there, mut missing) = (Vec::new(), Vec::new());

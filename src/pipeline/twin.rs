@@ -13,15 +13,11 @@ impl Steps {
     pub(super) async fn twin(&self, task: &Task, size_bytes: u64) -> Result<Option<ImageRecord>, DependencyError> {
         let (Some(twin), run) = (&task.twin, self.of_run()) else { return Ok(None) };
         let space = run.space.name();
-        for store in self.pipeline().stores.iter() {
-            let found = store.get(&run.collection, &[twin.id()]).await;
-            let found = found.map_err(|error| as_dependency(store.name(), error))?;
-            let alike = |record: &ImageRecord| record.payload.size_bytes == size_bytes && record.payload.space == space;
-            if let Some(record) = found.into_iter().find(alike) {
-                return Ok(Some(record));
-            }
-        }
-        Ok(None)
+        let stores = &self.pipeline().stores;
+        let found = stores.get_from_any(&stores.all(), &run.collection, &[twin.id()]).await;
+        let found = found.map_err(|(store, error)| as_dependency(store, error))?;
+        let alike = |record: &ImageRecord| record.payload.size_bytes == size_bytes && record.payload.space == space;
+        Ok(found.into_iter().find(alike))
     }
 }
 

@@ -9,9 +9,18 @@ use std::num::NonZeroUsize;
 use futures::stream::{Stream, StreamExt};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::patience;
+
 /// Begins the work at once, in a task of its own: it goes on where nobody looks at what is returned. Dropping that aborts it.
 /// A panic in it is a panic of whoever waits for it.
 pub fn on_its_own<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> impl Future<Output = T> + Send {
+    let stop = patience::token();
+    let work = async move {
+        match stop {
+            Some(stop) => patience::until_stopped(stop, work).await,
+            None => work.await,
+        }
+    };
     #[expect(clippy::disallowed_methods, reason = "the handle is held by what is returned and aborts on drop")]
     let task = AbortOnDropHandle::new(tokio::spawn(work));
     async move {
@@ -91,6 +100,16 @@ mod tests {
         let asked = tokio::time::Instant::now();
         stream.next().await;
         assert_eq!(asked.elapsed(), Duration::ZERO, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_task_ends_its_waits_with_whoever_started_it() {
+        let stop = tokio_util::sync::CancellationToken::new();
+        stop.cancel();
+        let wait = patience::until_stopped(stop, async {
+            on_its_own(async { patience::unless_stopped(std::future::pending::<()>()).await }).await
+        });
+        assert_eq!(wait.await, None);
     }
 
     #[tokio::test]

@@ -10,13 +10,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::effort::Course;
-use super::retry_after;
+use super::patience;
 use super::waiting::Note;
-use super::{Breaker, CircuitOpen, Retryable, WaitBoard};
+use super::waits::Waits;
+use super::{Breaker, Retryable, WaitBoard};
 use crate::domain::{DependencyError, Trouble};
 use crate::telemetry::metrics::{Counter, families};
 
@@ -30,6 +31,8 @@ const SHORT_PAUSE: Duration = Duration::from_millis(50);
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(1);
 /// When to ask again about a dependency that is being tried this moment.
 const RETRY_WHEN_TRIED: Duration = Duration::from_secs(1);
+/// How often a caller that is to stop and waits for a permit checks whether the dependency is down.
+const LOOK: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Debug)]
 enum Temper {
@@ -40,12 +43,12 @@ enum Temper {
 /// Guards the calls of one dependency. Dropping a call's future is how its caller gives up. Clones share all of it.
 #[derive(Clone, Debug)]
 pub struct Guard {
-    dependency: Arc<str>,
+    pub(super) dependency: Arc<str>,
     temper: Temper,
     permits: Option<Arc<Semaphore>>,
     breaker: Option<Arc<Breaker>>,
     timeout: Option<Duration>,
-    retries: Counter,
+    pub(super) retries: Counter,
 }
 
 impl Guard {
@@ -203,9 +206,49 @@ impl Guard {
         let got = match deadline {
             Some(deadline) => tokio::time::timeout_at(deadline, permits.acquire()).await.map_err(|_| full())?,
             // Those before it may be waiting themselves.
-            None => course.pause(permits.acquire()).await,
+            None => course.pause(self.permit_unless_down(permits)).await?,
         };
         got.map(Some).map_err(|_| full())
+    }
+
+    /// Waits for a permit. A caller that is to stop still gets its turn, unless those before it wait for a dependency that
+    /// is down.
+    async fn permit_unless_down<'a, E: From<DependencyError>>(
+        &self,
+        permits: &'a Semaphore,
+    ) -> Result<Result<SemaphorePermit<'a>, AcquireError>, E> {
+        let acquire = permits.acquire();
+        tokio::pin!(acquire);
+        if let Some(permit) = patience::unless_stopped(&mut acquire).await {
+            return Ok(permit);
+        }
+        loop {
+            if self.is_waited_for() {
+                return Err(self.given_up(None).into());
+            }
+            if let Ok(permit) = tokio::time::timeout(LOOK, &mut acquire).await {
+                return Ok(permit);
+            }
+        }
+    }
+
+    /// Whether the dependency is known to be down.
+    fn is_waited_for(&self) -> bool {
+        let noted = match &self.temper {
+            Temper::Patient(board) => board.has(&self.dependency),
+            Temper::Prompt { .. } => false,
+        };
+        noted || self.breaker.as_ref().is_some_and(|breaker| breaker.open_for().is_some())
+    }
+
+    /// The error of a caller that was to stop while it waited. An outer guard would wait in turn, and gives up as well.
+    pub(super) fn given_up(&self, last_words: Option<&str>) -> DependencyError {
+        let trouble = Trouble::Unavailable { retry_after: RETRY_WHEN_TRIED };
+        let detail = match last_words {
+            Some(said) => format!("not waited for any longer, because the work was stopped; it said last: {said}"),
+            None => "not waited for any longer, because the work was stopped".to_owned(),
+        };
+        self.trouble(trouble, detail)
     }
 
     async fn bounded<T, E: From<DependencyError>>(
@@ -239,51 +282,8 @@ impl Guard {
         }
     }
 
-    fn trouble(&self, trouble: Trouble, detail: String) -> DependencyError {
+    pub(super) fn trouble(&self, trouble: Trouble, detail: String) -> DependencyError {
         DependencyError { dependency: self.dependency.to_string(), trouble, detail }
-    }
-}
-
-/// The waits of one call.
-struct Waits<'a> {
-    guard: &'a Guard,
-    deadline: Option<Instant>,
-    /// Where the patient say so.
-    note: Option<Note>,
-    last_words: Option<String>,
-}
-
-impl Waits<'_> {
-    /// Waits for an open breaker, or fails on it.
-    async fn through<E: From<DependencyError>>(&mut self, open: CircuitOpen) -> Result<(), E> {
-        let Some(note) = &mut self.note else {
-            let trouble = Trouble::Unavailable { retry_after: open.retry_after };
-            return Err(self.guard.trouble(trouble, open.to_string()).into());
-        };
-        note.wait(open.retry_after, self.last_words.clone().unwrap_or_else(|| open.to_string()));
-        tokio::time::sleep(open.retry_after).await;
-        Ok(())
-    }
-
-    /// Waits after a failed call: `pause`, or as long as the dependency asked for. Fails with its error where that
-    /// is longer than there is time.
-    async fn out<E: Retryable + Display>(&mut self, pause: Duration, error: E) -> Result<(), E> {
-        let pause = error.retry_after().map_or(pause, |asked| retry_after::bounded(asked, pause));
-        if self.deadline.is_some_and(|deadline| Instant::now() + pause >= deadline) {
-            return Err(error);
-        }
-        if let Some(note) = &mut self.note {
-            let words = error.to_string();
-            if self.last_words.as_ref() != Some(&words) {
-                tracing::warn!(dependency = %self.guard.dependency, error = words, "waited for");
-            }
-            note.wait(pause, words.clone());
-            note.lacks_room(error.is_full());
-            self.last_words = Some(words);
-        }
-        tokio::time::sleep(pause).await;
-        self.guard.retries.increment(1);
-        Ok(())
     }
 }
 

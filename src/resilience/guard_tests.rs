@@ -1,7 +1,8 @@
 use std::cell::Cell;
 
 use super::*;
-use crate::resilience::BreakerSettings;
+use crate::resilience::waits::LONGEST_ASKED;
+use crate::resilience::{BreakerSettings, until_stopped};
 
 const COOL_DOWN: Duration = Duration::from_mins(1);
 
@@ -229,4 +230,57 @@ async fn a_dependency_that_asks_to_be_asked_again_at_once_is_left_alone_for_a_gr
     let begun = Instant::now();
     assert_eq!(guard.call(failing(10, Wrong::Busy(Duration::ZERO))).await, Ok(11));
     assert!((8..=11).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_is_stopped_ends_its_waits_at_once_but_not_its_call() {
+    let stop = tokio_util::sync::CancellationToken::new();
+    let begun = Instant::now();
+    // In the pause after a failure, whatever the dependency asked for.
+    let (guard, board, _) = patient(5);
+    let waits = until_stopped(stop.clone(), guard.call(failing(9, Wrong::Busy(Duration::from_mins(4)))));
+    let stops = async {
+        while board.snapshot().is_none() {
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+    };
+    let (waited, ()) = tokio::join!(waits, stops);
+    let Err(Wrong::Dependency(down)) = waited else { panic!("{waited:?}") };
+    assert!(down.detail.contains("stopped") && down.detail.contains("busy for 240 s"), "{down:?}");
+    // In front of an open breaker.
+    let (guard, _, _) = patient(1);
+    assert!(guard.call_while(|_| false, failing(1, Wrong::Down)).await.is_err());
+    let unmade = until_stopped(stop.clone(), guard.call(|| std::future::ready(Ok::<_, Wrong>(1)))).await;
+    assert!(matches!(unmade, Err(Wrong::Dependency(_))), "{unmade:?}");
+    assert_eq!(begun.elapsed(), Duration::ZERO);
+    // What is in flight comes to its end.
+    let call = || async {
+        tokio::time::sleep(COOL_DOWN).await;
+        Ok::<_, Wrong>(7)
+    };
+    assert_eq!(until_stopped(stop, patient(1).0.call(call)).await, Ok(7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_caller_waits_for_a_permit_only_while_the_dependency_answers() {
+    let stop = tokio_util::sync::CancellationToken::new();
+    stop.cancel();
+    let slow = || async {
+        tokio::time::sleep(COOL_DOWN).await;
+        Ok::<_, Wrong>(())
+    };
+    let guard = patient(2).0.with_permits(1);
+    let (one, two) = (guard.call(slow), until_stopped(stop.clone(), guard.call(slow)));
+    assert_eq!(tokio::join!(one, two), (Ok(()), Ok(())), "those before it are at work");
+    let (board, begun) = (WaitBoard::default(), Instant::now());
+    let guard = Guard::patient("s3", board).with_permits(1);
+    let down = guard.call(failing(u32::MAX, Wrong::Down));
+    let other = until_stopped(stop, guard.call(slow));
+    tokio::select! {
+        biased;
+        _ = down => panic!("it waits as long as it takes"),
+        gave_up = other => assert!(matches!(gave_up, Err(Wrong::Dependency(_))), "{gave_up:?}"),
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
 }

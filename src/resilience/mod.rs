@@ -1,5 +1,5 @@
 //! What keeps one failing or slow thing from costing another: whether a retry may help, the breaker, the guard that
-//! makes calls through it (and the board that says what is waited on, and the judgement whether the input is to blame), and bounded concurrency in spawned tasks.
+//! makes calls through it (and the board that says what is waited on, when waiting ends, and the judgement whether the input is to blame), and bounded concurrency in spawned tasks.
 //! Knows nothing of images, and imports nothing of ours but the noun for a dependency's failure.
 
 pub mod blame;
@@ -7,8 +7,10 @@ pub mod breaker;
 pub mod concurrently;
 pub mod effort;
 pub mod guard;
+pub mod patience;
 pub mod retry_after;
 pub mod waiting;
+mod waits;
 
 use std::time::Duration;
 
@@ -17,6 +19,7 @@ pub use breaker::{Breaker, BreakerSettings, CircuitOpen, Permit};
 pub use concurrently::{Concurrently, on_its_own};
 pub use effort::{WorkClock, measured};
 pub use guard::Guard;
+pub use patience::until_stopped;
 pub use retry_after::parse_retry_after;
 pub use waiting::{Note, WaitBoard, Waiting};
 

@@ -41,6 +41,11 @@ impl WaitBoard {
         self.lock().values().map(|entry| entry.waiting.clone()).collect()
     }
 
+    /// Whether `dependency` is waited for.
+    pub fn has(&self, dependency: &str) -> bool {
+        self.lock().contains_key(dependency)
+    }
+
     /// A place on the board for one task; it says nothing until [`Note::wait`], and is wiped on drop.
     pub fn note(&self, dependency: &str) -> Note {
         Note { board: self.clone(), dependency: dependency.to_owned(), written: false }

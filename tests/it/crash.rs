@@ -56,13 +56,18 @@ pub(crate) struct Process {
 
 impl Process {
     pub(crate) fn start(folder: &Path, clip: &CheapClip) -> Self {
+        Self::start_with(folder, &clip.url)
+    }
+
+    /// The same, with a CLIP service at that URL.
+    pub(crate) fn start_with(folder: &Path, clip_url: &str) -> Self {
         let folder = folder.to_str().unwrap().to_owned();
         let variables = [
             ("GLIMPSE_DATA_DIR", folder.as_str()),
             ("GLIMPSE_ADDR", "127.0.0.1:0"),
             ("GLIMPSE_S3_ADDR", "127.0.0.1:0"),
             ("IMAGE_EMBEDDING_PROVIDER", "clip"),
-            ("CLIP_URL", &clip.url),
+            ("CLIP_URL", clip_url),
             ("GLIMPSE_LOG", "error"),
         ];
         let service = Staying::start(&variables, &["serve"], "service ");

@@ -1,7 +1,6 @@
 //! The data folder on a disk that is full: the job says so, and goes on once there is space.
 
 use std::io::Write as _;
-use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -15,15 +14,27 @@ const DISK: u32 = 16 * 1024;
 const PICTURES: u32 = 400;
 
 /// A small file system of its own, which goes with the test.
-struct SmallDisk(tempfile::TempDir);
+pub(crate) struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
     /// `None` where this user may not mount.
-    fn mount() -> Option<Self> {
+    pub(crate) fn mount(kilobytes: u32) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let size = format!("size={DISK}k");
+        let size = format!("size={kilobytes}k");
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder.path()).output();
-        mount.is_ok_and(|mount| mount.status.success()).then_some(Self(folder))
+        let mounted = mount.is_ok_and(|mount| mount.status.success());
+        if !mounted {
+            // Past the test runner, which swallows what the printing macros write.
+            std::io::stderr().write_all(b"skipped: run as a user who may mount a tmpfs\n").unwrap();
+        }
+        mounted.then_some(Self(folder))
+    }
+
+    /// A folder on it for a service.
+    pub(crate) fn data(&self) -> std::path::PathBuf {
+        let data = self.0.path().join("data");
+        std::fs::create_dir_all(&data).unwrap();
+        data
     }
 
     fn filler(&self) -> std::path::PathBuf {
@@ -31,11 +42,16 @@ impl SmallDisk {
     }
 
     /// Leaves no room but for so many kilobytes.
-    fn fill(&self, but: u64) {
+    pub(crate) fn fill(&self, but: u64) {
         let df = Command::new("df").args(["--output=avail", "-k"]).arg(self.0.path()).output().unwrap();
         let free = String::from_utf8(df.stdout).unwrap().lines().nth(1).unwrap().trim().parse::<u64>().unwrap();
         let bytes = usize::try_from(free.saturating_sub(but) * 1024).unwrap();
         std::fs::write(self.filler(), vec![0; bytes]).unwrap();
+    }
+
+    /// Makes room again.
+    pub(crate) fn free(&self) {
+        std::fs::remove_file(self.filler()).unwrap();
     }
 }
 
@@ -47,15 +63,9 @@ impl Drop for SmallDisk {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_on_a_full_disk_says_so_and_goes_on_once_there_is_space() {
-    let Some(disk) = SmallDisk::mount() else {
-        // Past the test runner, which swallows what the printing macros write.
-        std::io::stderr().write_all(b"skipped: run as a user who may mount a tmpfs\n").unwrap();
-        return;
-    };
+    let Some(disk) = SmallDisk::mount(DISK) else { return };
     let clip = CheapClip::start(Duration::from_millis(3)).await;
-    let folder: &Path = &disk.0.path().join("data");
-    std::fs::create_dir(folder).unwrap();
-    let process = Process::start(folder, &clip);
+    let process = Process::start(&disk.data(), &clip);
     let bucket = process.bucket().await;
     for n in 0..PICTURES {
         put(&bucket, n, n).await;
@@ -74,7 +84,7 @@ async fn a_job_on_a_full_disk_says_so_and_goes_on_once_there_is_space() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     assert!(job["counts"]["left"].as_u64().unwrap() > 0, "{job}");
-    std::fs::remove_file(disk.filler()).unwrap();
+    disk.free();
     process.finish().await;
     let job = process.newest_job().await.unwrap();
     succeeded(&job);

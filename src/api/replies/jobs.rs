@@ -251,6 +251,9 @@ impl From<JobView> for JobReply {
             waiting_on: waiting_on.map(|waiting| WaitingReply {
                 message: match waiting.dependency.as_str() {
                     WORKERS => waiting.message,
+                    "ledger" if !waiting.full => {
+                        "the ledger cannot be read or written (see the log); the job goes on when it can".to_owned()
+                    }
                     full if waiting.full => format!("{full} has no space left; the job goes on when there is some"),
                     dependency => format!("{dependency} does not answer; the job goes on when it does"),
                 },

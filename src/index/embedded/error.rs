@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::domain::{CollectionName, DependencyError, Trouble};
 use crate::index::IndexError;
-use crate::sqlite::{SqliteError, is_full};
+use crate::sqlite::{DiskTrouble, SqliteError, is_full, is_out_of_space};
 
 use super::NAME;
 
@@ -91,8 +91,8 @@ impl Fault {
     fn is_full(&self) -> bool {
         match self {
             Self::Rows(error) => is_full(error),
-            Self::Connection(error) => is_full(error.sqlite()),
-            Self::Vectors(error) => error.kind() == io::ErrorKind::StorageFull,
+            Self::Connection(error) => error.disk() == Some(DiskTrouble::NoSpace),
+            Self::Vectors(error) => is_out_of_space(error),
             Self::Dropped | Self::Damaged(_) | Self::Index(_) => false,
         }
     }

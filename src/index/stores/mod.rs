@@ -1,5 +1,6 @@
 //! The configured stores, by name: written side by side, asked side by side.
 
+mod any;
 mod merge;
 
 use std::fmt;

@@ -50,7 +50,7 @@ impl Ledger {
     /// [`SqliteError`]
     pub async fn job(&self, id: JobId) -> Result<Option<JobRecord>, SqliteError> {
         let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1");
-        self.db.call(move |db| db.query_row(&sql, [id.to_string()], read).optional()).await
+        self.reader.call(move |db| db.query_row(&sql, [id.to_string()], read).optional()).await
     }
 
     /// The newest jobs first, those before `before` if it is given.
@@ -60,7 +60,7 @@ impl Ledger {
     pub async fn jobs(&self, limit: u32, before: Option<JobId>) -> Result<Vec<JobRecord>, SqliteError> {
         let sql = format!("SELECT {COLUMNS} FROM jobs WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2");
         let before = before.map(|id| id.to_string());
-        self.db.call(move |db| db.prepare_cached(&sql)?.query_map(params![before, limit], read)?.collect()).await
+        self.reader.call(move |db| db.prepare_cached(&sql)?.query_map(params![before, limit], read)?.collect()).await
     }
 
     /// How many jobs are in each state that any is in.
@@ -68,7 +68,7 @@ impl Ledger {
     /// # Errors
     /// [`SqliteError`]
     pub async fn count_jobs(&self) -> Result<HashMap<JobState, u32>, SqliteError> {
-        self.db
+        self.reader
             .call(move |db| {
                 db.prepare_cached("SELECT state, count(*) FROM jobs GROUP BY state")?
                     .query_map((), |row| Ok((parsed(row, 0, JobState::from_name)?, row.get(1)?)))?
@@ -185,7 +185,7 @@ impl Ledger {
     /// # Errors
     /// [`SqliteError`]
     pub async fn summary(&self, id: JobId) -> Result<Option<String>, SqliteError> {
-        self.db
+        self.reader
             .call(move |db| {
                 let row = db.query_row("SELECT summary FROM jobs WHERE id = ?1", [id.to_string()], |row| row.get(0));
                 Ok(row.optional()?.flatten())

@@ -205,7 +205,7 @@ impl Ledger {
     /// # Errors
     /// [`SqliteError`]
     pub async fn held(&self, job: JobId) -> Result<Vec<(String, u64)>, SqliteError> {
-        self.db
+        self.reader
             .call(move |db| {
                 db.prepare_cached(
                     "SELECT worker, count(*) FROM batches JOIN items ON items.batch = batches.id
@@ -222,7 +222,7 @@ impl Ledger {
     /// # Errors
     /// [`SqliteError`]
     pub async fn has_work(&self, job: JobId) -> Result<bool, SqliteError> {
-        self.db
+        self.reader
             .call(move |db| {
                 db.prepare_cached("SELECT 1 FROM batches WHERE job = ?1 LIMIT 1")?.exists([job.to_string()])
             })
@@ -234,7 +234,7 @@ impl Ledger {
     /// # Errors
     /// [`SqliteError`]
     pub async fn is_worked_off(&self, job: JobId) -> Result<bool, SqliteError> {
-        self.db
+        self.reader
             .call(move |db| {
                 db.prepare_cached(
                     "SELECT planned AND NOT EXISTS (SELECT 1 FROM batches WHERE job = ?1) FROM jobs WHERE id = ?1",

@@ -107,7 +107,7 @@ impl Ledger {
     /// # Errors
     /// [`SqliteError`]
     pub async fn logs(&self, job: JobId, after: Option<i64>) -> Result<LogPage, SqliteError> {
-        self.db
+        self.reader
             .call(move |db| {
                 let order = if after.is_some() { "ASC" } else { "DESC" };
                 let sql = format!(
@@ -134,7 +134,7 @@ impl Ledger {
     /// # Errors
     /// [`SqliteError`]
     pub async fn last_failure(&self, job: JobId) -> Result<Option<String>, SqliteError> {
-        self.db
+        self.reader
             .call(move |db| {
                 db.query_row(
                     "SELECT class || ': ' || message FROM failures WHERE job = ?1 ORDER BY id DESC LIMIT 1",
@@ -151,10 +151,13 @@ impl Ledger {
     /// # Errors
     /// [`SqliteError`]
     pub async fn failures(&self, job: JobId, after: i64, limit: u32) -> Result<FailurePage, SqliteError> {
-        self.db
+        self.reader
             .call(move |db| {
                 let job = job.to_string();
-                let total = db.query_row("SELECT count(*) FROM failures WHERE job = ?1", [&job], |row| row.get(0))?;
+                // Counted with each failure: counting the rows for each page would take longer with each.
+                let total: Option<u64> =
+                    db.query_row("SELECT failed FROM jobs WHERE id = ?1", [&job], |row| row.get(0)).optional()?;
+                let total = total.unwrap_or_default();
                 let mut rows = db
                     .prepare_cached(
                         "SELECT id, uri, class, message, attempts FROM failures WHERE job = ?1 AND id > ?2 ORDER BY id LIMIT ?3",

@@ -26,7 +26,7 @@ impl Ledger {
     /// # Errors
     /// [`SqliteError`]
     pub async fn forget_metadata(&self, job: JobId) -> Result<(), SqliteError> {
-        self.db.call(move |db| db.execute("DELETE FROM metadata WHERE job = ?1", [job.to_string()]).map(drop)).await
+        self.drop_all("metadata", "uri", &job.to_string()).await
     }
 
     /// Keeps rows of a job's metadata file; of two with one key the later.
@@ -62,13 +62,9 @@ impl Ledger {
     /// # Errors
     /// [`SqliteError`]
     pub async fn metadata_is_read(&self, job: JobId) -> Result<u64, SqliteError> {
-        self.db
-            .call(move |db| {
-                let job = job.to_string();
-                db.execute("UPDATE jobs SET metadata_read = 1 WHERE id = ?1", [&job])?;
-                db.query_row("SELECT count(*) FROM metadata WHERE job = ?1", [&job], |row| row.get(0))
-            })
-            .await
+        let read = "UPDATE jobs SET metadata_read = 1 WHERE id = ?1";
+        self.db.call(move |db| db.execute(read, [job.to_string()]).map(drop)).await?;
+        self.count_uris("metadata", "TRUE", job).await
     }
 }
 

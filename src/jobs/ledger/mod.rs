@@ -3,12 +3,13 @@
 //!
 //! Its rooms: `jobs` and their states, the `planning` of their work (each page of a listing is laid `beside` what is known),
 //! the `work` that is left, the `leases` under which it is done (and the `deaths` that end them), the `objects` that a
-//! collection has, those that have `vanished`, the `placements` on a cluster, the `logs`, and how all is kept in bounds (`prune`).
+//! collection has (and how all of them are made to `forget`), those that have `vanished`, the `placements` on a cluster, the `logs`, and how all is kept in bounds (`prune`).
 
 mod beside;
 mod deaths;
 #[cfg(test)]
 pub(super) mod fixture;
+mod forget;
 mod jobs;
 mod leases;
 mod logs;
@@ -27,6 +28,7 @@ use std::path::Path;
 use crate::sqlite::{Sqlite, SqliteError};
 
 pub use deaths::MOST_DEATHS_ALONE;
+pub use forget::Part;
 pub use jobs::Finish;
 pub use leases::{Batch, Held, Leased, Prolong, Renewed};
 pub use logs::{FailurePage, LogPage};
@@ -40,7 +42,10 @@ pub use work::{Report, Reported};
 /// The ledger. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Ledger {
+    /// Reads and writes.
     db: Sqlite,
+    /// Only reads, so that nobody who asks waits for what is being written.
+    reader: Sqlite,
 }
 
 impl Ledger {
@@ -49,6 +54,7 @@ impl Ledger {
     /// # Errors
     /// [`SqliteError`] where the file cannot be opened, or was written by a newer version.
     pub fn open(folder: &Path) -> Result<Self, SqliteError> {
-        Ok(Self { db: Sqlite::open(&folder.join("ledger.sqlite"), schema::bring_up)? })
+        let db = Sqlite::open(&folder.join("ledger.sqlite"), schema::bring_up)?;
+        Ok(Self { reader: db.beside()?, db })
     }
 }

@@ -1,13 +1,11 @@
 //! What each collection has of which object, and in which stores, so that a job reads only what is new or changed (by ETag
 //! and size, never by timestamps) and writes only where it is missing.
 
-use std::collections::HashSet;
-
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Ledger;
 use super::jobs::parsed;
-use crate::domain::{CollectionName, Holders, ImageId, ImageRef, ImageUri};
+use crate::domain::{CollectionName, Holders, ImageRef, ImageUri};
 use crate::pipeline::Indexed;
 use crate::sqlite::SqliteError;
 
@@ -26,42 +24,7 @@ pub struct Known {
     pub stores: Holders,
 }
 
-/// Whether a row's list of stores has the one of the second parameter: mostly it is the only one, and that is told faster.
-const HELD: &str = "(stores = ?2 OR instr(',' || stores || ',', ',' || ?2 || ',') > 0)";
-/// The row's list without it.
-const WITHOUT: &str = "trim(replace(',' || stores || ',', ',' || ?2 || ',', ','), ',')";
-
 impl Ledger {
-    /// Forgets what a collection was believed to hold: it is gone from every store.
-    ///
-    /// # Errors
-    /// [`SqliteError`]
-    pub async fn forget_collection(&self, collection: CollectionName) -> Result<(), SqliteError> {
-        self.db
-            .call(move |db| db.execute("DELETE FROM objects WHERE collection = ?1", [collection.as_str()]).map(drop))
-            .await
-    }
-
-    /// Forgets what one store was believed to hold of a collection: there it is new.
-    ///
-    /// # Errors
-    /// [`SqliteError`]
-    pub async fn forget_store(&self, collection: CollectionName, store: &'static str) -> Result<(), SqliteError> {
-        self.db
-            .call(move |db| {
-                let all = db.transaction()?;
-                let these = params![collection.as_str(), store];
-                all.execute(&format!("UPDATE objects SET stores = {WITHOUT} WHERE collection = ?1 AND {HELD}"), these)?;
-                all.execute("DELETE FROM objects WHERE collection = ?1 AND stores = ''", [collection.as_str()])?;
-                // Items of a job that was interrupted, too.
-                let jobs = "SELECT id FROM jobs WHERE collection = ?1 AND state IN ('PENDING', 'RUNNING')";
-                let without = WITHOUT.replace("stores", "have");
-                all.execute(&format!("UPDATE items SET have = {without} WHERE have <> '' AND job IN ({jobs})"), these)?;
-                all.commit()
-            })
-            .await
-    }
-
     /// Forgets one object of a collection.
     ///
     /// # Errors
@@ -78,48 +41,12 @@ impl Ledger {
             .await
     }
 
-    /// Forgets that a store has these objects, by the ids of their records; says how many it was believed to have. Walks
-    /// all of the collection: for what a store has lost.
-    ///
-    /// # Errors
-    /// [`SqliteError`]
-    pub async fn forget_ids(
-        &self,
-        collection: CollectionName,
-        store: &'static str,
-        ids: HashSet<ImageId>,
-    ) -> Result<u64, SqliteError> {
-        self.forget_where(collection, store, move |id| ids.contains(&id)).await
-    }
-
-    /// Forgets that a store has any objects but these; says how many.
-    ///
-    /// # Errors
-    /// [`SqliteError`]
-    pub async fn keep_only(
-        &self,
-        collection: CollectionName,
-        store: &'static str,
-        ids: HashSet<ImageId>,
-    ) -> Result<u64, SqliteError> {
-        self.forget_where(collection, store, move |id| !ids.contains(&id)).await
-    }
-
-    /// How many objects of a collection a store is believed to hold.
-    ///
-    /// # Errors
-    /// [`SqliteError`]
-    pub async fn held_count(&self, collection: CollectionName, store: &'static str) -> Result<u64, SqliteError> {
-        let count = format!("SELECT count(*) FROM objects WHERE collection = ?1 AND {HELD}");
-        self.db.call(move |db| db.query_row(&count, params![collection.as_str(), store], |row| row.get(0))).await
-    }
-
     /// Whether a collection has objects whose URIs begin so.
     ///
     /// # Errors
     /// [`SqliteError`]
     pub async fn has_objects(&self, collection: CollectionName, prefix: String) -> Result<bool, SqliteError> {
-        self.db
+        self.reader
             .call(move |db| {
                 let first: Option<String> = db
                     .prepare_cached("SELECT uri FROM objects WHERE collection = ?1 AND uri >= ?2 ORDER BY uri LIMIT 1")?
@@ -140,7 +67,7 @@ impl Ledger {
         after: Option<ImageUri>,
         limit: u32,
     ) -> Result<Vec<Known>, SqliteError> {
-        self.db
+        self.reader
             .call(move |db| {
                 let after = after.as_ref().map_or("", ImageUri::as_str);
                 db.prepare_cached(
@@ -179,34 +106,6 @@ impl Ledger {
                     }
                 }
                 all.commit()
-            })
-            .await
-    }
-
-    async fn forget_where(
-        &self,
-        collection: CollectionName,
-        store: &'static str,
-        lost: impl Fn(ImageId) -> bool + Send + 'static,
-    ) -> Result<u64, SqliteError> {
-        self.db
-            .call(move |db| {
-                let all = db.transaction()?;
-                let uris = all
-                    .prepare(&format!("SELECT uri FROM objects WHERE collection = ?1 AND {HELD}"))?
-                    .query_map(params![collection.as_str(), store], |row| row.get(0))?
-                    .collect::<rusqlite::Result<Vec<String>>>()?;
-                let forget = format!("UPDATE objects SET stores = {WITHOUT} WHERE collection = ?1 AND uri = ?3");
-                let mut forgotten = 0;
-                for uri in uris {
-                    if ImageUri::parse(&uri).is_ok_and(|uri| lost(uri.id())) {
-                        all.prepare_cached(&forget)?.execute(params![collection.as_str(), store, uri])?;
-                        forgotten += 1;
-                    }
-                }
-                all.execute("DELETE FROM objects WHERE collection = ?1 AND stores = ''", [collection.as_str()])?;
-                all.commit()?;
-                Ok(forgotten)
             })
             .await
     }

@@ -76,7 +76,7 @@ impl Ledger {
     /// # Errors
     /// [`SqliteError`]
     pub async fn listing(&self, job: JobId) -> Result<(Option<String>, bool), SqliteError> {
-        self.db
+        self.reader
             .call(move |db| {
                 db.query_row("SELECT listed_through, planned FROM jobs WHERE id = ?1", [job.to_string()], |row| {
                     Ok((row.get(0)?, row.get(1)?))

@@ -177,8 +177,13 @@ ALTER TABLE metadata ADD COLUMN images INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX metadata_by_folded ON metadata(job, folded) WHERE folded IS NOT NULL;
 ";
 
+/// Collections whose drop has begun: their objects are being forgotten, and stores may still have them.
+const DROPPING: &str = "
+CREATE TABLE dropping(collection TEXT PRIMARY KEY) WITHOUT ROWID;
+";
+
 /// The version of a ledger is the number of steps that it has behind it.
-const STEPS: [&str; 8] = [FIRST, HOLDERS, METADATA, LEASES, MIRROR, PLACEMENTS, WAITING, EXCLUDED];
+const STEPS: [&str; 9] = [FIRST, HOLDERS, METADATA, LEASES, MIRROR, PLACEMENTS, WAITING, EXCLUDED, DROPPING];
 
 /// Takes the steps that the file has not taken yet.
 pub(super) fn bring_up(db: &mut Connection) -> rusqlite::Result<()> {
@@ -191,6 +196,10 @@ pub(super) fn bring_up(db: &mut Connection) -> rusqlite::Result<()> {
             STEPS.len()
         );
         return Err(rusqlite::Error::ToSqlConversionFailure(said.into()));
+    }
+    if taken == STEPS.len() {
+        // Nothing is written: a service must start on a full disk, too.
+        return all.commit();
     }
     for step in &STEPS[taken..] {
         all.execute_batch(step)?;

@@ -28,7 +28,7 @@ impl Ledger {
     /// # Errors
     /// [`SqliteError`]
     pub async fn worker_token(&self, job: JobId) -> Result<Option<String>, SqliteError> {
-        self.db
+        self.reader
             .call(move |db| {
                 let token: Option<Option<String>> = db
                     .prepare_cached("SELECT worker_token FROM jobs WHERE id = ?1")?

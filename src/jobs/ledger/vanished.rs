@@ -136,15 +136,9 @@ impl Ledger {
     /// # Errors
     /// [`SqliteError`]
     pub async fn losses(&self, job: JobId) -> Result<Losses, SqliteError> {
-        self.db
-            .call(move |db| {
-                db.query_row(
-                    "SELECT owned, (SELECT count(*) FROM vanished WHERE job = ?1 AND excluded = 0) FROM jobs WHERE id = ?1",
-                    [job.to_string()],
-                    |row| Ok(Losses { owned: row.get(0)?, vanished: row.get(1)? }),
-                )
-            })
-            .await
+        let sql = "SELECT owned FROM jobs WHERE id = ?1";
+        let owned = self.reader.call(move |db| db.query_row(sql, [job.to_string()], |row| row.get(0))).await?;
+        Ok(Losses { owned, vanished: self.count_uris("vanished", "excluded = 0", job).await? })
     }
 
     /// Records of excluded keys: how many are still to be removed, and how many have been.
@@ -152,15 +146,9 @@ impl Ledger {
     /// # Errors
     /// [`SqliteError`]
     pub async fn excluded(&self, job: JobId) -> Result<(u64, u64), SqliteError> {
-        self.db
-            .call(move |db| {
-                db.query_row(
-                    "SELECT (SELECT count(*) FROM vanished WHERE job = ?1 AND excluded = 1), excluded_deleted FROM jobs WHERE id = ?1",
-                    [job.to_string()],
-                    |row| Ok((row.get(0)?, row.get(1)?)),
-                )
-            })
-            .await
+        let sql = "SELECT excluded_deleted FROM jobs WHERE id = ?1";
+        let deleted = self.reader.call(move |db| db.query_row(sql, [job.to_string()], |row| row.get(0))).await?;
+        Ok((self.count_uris("vanished", "excluded = 1", job).await?, deleted))
     }
 
     /// Some of what has vanished, `limit` at most, in order.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::*;
 use crate::domain::{Executor, FailureClass, ImageRef};
 use crate::jobs::ledger::fixture::{self, collection};
-use crate::jobs::ledger::{Leased, Page, Planning};
+use crate::jobs::ledger::{Leased, Page, Part, Planning};
 use crate::jobs::metadata::Row;
 use crate::pipeline::Task;
 
@@ -166,7 +166,7 @@ async fn a_store_that_was_made_anew_is_believed_to_hold_nothing() {
     assert!(leased(&ledger, job).await.iter().all(|task| task.have.is_empty()), "nor do items that are under way");
 
     let lost: HashSet<_> = [tasks[0].image.uri.id()].into();
-    assert_eq!(ledger.keep_only(collection(), "embedded", lost.clone()).await.unwrap(), 1);
+    assert_eq!(ledger.keep_only(collection(), "embedded", Part { number: 0, of: 1 }, lost.clone()).await.unwrap(), 1);
     assert_eq!(ledger.forget_ids(collection(), "embedded", lost).await.unwrap(), 1);
     assert!(ledger.known(collection(), None, 10).await.unwrap().is_empty());
 }

@@ -187,6 +187,12 @@ impl EmbeddedS3 {
         self.tasks.wait().await;
     }
 
+    /// Waits until it has stopped, without a hold on it.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let tasks = self.tasks.clone();
+        async move { tasks.wait().await }
+    }
+
     /// Waits until it has stopped, for whoever cancelled the token.
     pub async fn stopped(&self) {
         self.tasks.wait().await;

@@ -1,0 +1,88 @@
+//! Large collections are dropped without keeping anybody waiting.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use glimpse::domain::{CollectionName, ImageUri};
+use glimpse::jobs::ledger::{Known, Ledger};
+use reqwest::{Client, StatusCode};
+
+use crate::crash::{Process, put};
+use crate::support::cheap_clip::CheapClip;
+
+const OBJECTS: u32 = 100_000;
+
+fn collection() -> CollectionName {
+    CollectionName::parse("large").unwrap()
+}
+
+/// A ledger that knows a large collection that no store has.
+async fn ledger_of(folder: &Path) -> Ledger {
+    let ledger = Ledger::open(folder).unwrap();
+    let known = |n| Known {
+        uri: ImageUri::new("pipeline", &format!("images/{n:08}.jpg")),
+        etag: format!("{n:x}"),
+        size_bytes: 1,
+        space: "s".to_owned(),
+        stores: ["embedded"].into_iter().collect(),
+    };
+    ledger.know(collection(), (0..OBJECTS).map(known).collect()).await.unwrap();
+    ledger
+}
+
+async fn is_empty(folder: &Path) -> bool {
+    let ledger = Ledger::open(folder).unwrap();
+    ledger.known(collection(), None, 1).await.unwrap().is_empty() && ledger.dropping().await.unwrap().is_empty()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn others_are_answered_while_a_large_collection_is_dropped_and_the_answer_is_right() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(ledger_of(folder.path()).await);
+    let clip = CheapClip::start(Duration::ZERO).await;
+    let process = Process::start(folder.path(), &clip);
+    let client = Client::new();
+    let large = format!("{}/collections/large", process.service.url);
+    let mut deleting = tokio::spawn(client.delete(&large).send());
+    let mut answered = 0;
+    let deleted = loop {
+        tokio::select! {
+            deleted = &mut deleting => break deleted.unwrap().unwrap(),
+            _ = process.newest_job() => answered += 1,
+        }
+    };
+    assert_eq!(deleted.status(), StatusCode::OK, "the ledger knew it");
+    assert!(answered >= 10, "{answered} answers meanwhile");
+    let again = client.delete(&large).send().await.unwrap();
+    assert_eq!(again.status(), StatusCode::NOT_FOUND, "nobody knows it");
+    assert_eq!(process.service.stop(), Some(0));
+    assert!(is_empty(folder.path()).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_drop_that_a_crash_interrupted_is_finished_after_the_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = ledger_of(folder.path()).await;
+    // As a service that was killed in its middle leaves it.
+    assert!(ledger.begin_drop(collection()).await.unwrap());
+    assert!(ledger.forget_some(collection()).await.unwrap());
+    drop(ledger);
+    let clip = CheapClip::start(Duration::ZERO).await;
+    let process = Process::start(folder.path(), &clip);
+    let (client, deadline) = (Client::new(), Instant::now() + Duration::from_mins(1));
+    let url = format!("{}/collections/large", process.service.url);
+    loop {
+        match client.delete(&url).send().await.unwrap().status() {
+            StatusCode::NOT_FOUND => break,
+            status => assert!(matches!(status, StatusCode::CONFLICT | StatusCode::OK), "{status}"),
+        }
+        assert!(Instant::now() < deadline);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // Another collection never noticed.
+    put(&process.bucket().await, 1, 1).await;
+    process.submit().await;
+    process.finish().await;
+    assert_eq!(process.service.stop(), Some(0));
+    assert!(is_empty(folder.path()).await);
+}

@@ -1,0 +1,72 @@
+//! A copy between stores is read from any store that answers.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use glimpse::domain::{CollectionName, Holders};
+use glimpse::imaging::ImagingSettings;
+use glimpse::index::{ImageIndex, Resilient, Stores};
+use glimpse::pipeline::{Fate, Pipeline, PipelineSettings, Task};
+use glimpse::resilience::{Guard, WaitBoard};
+
+use crate::chain::{self, keyed};
+use crate::support::fakes::{MeanProvider, MemoryIndex};
+use crate::support::named::NamedIndex;
+
+fn store(name: &'static str) -> Arc<MemoryIndex> {
+    Arc::new(MemoryIndex { named: Some(name), ..MemoryIndex::default() })
+}
+
+/// Each store waited for as a job waits.
+fn patient(stores: &[Arc<dyn ImageIndex>]) -> Stores {
+    let guarded = stores.iter().map(|store| {
+        let guard = Guard::patient(store.name(), WaitBoard::default());
+        Arc::new(Resilient::new(store.clone(), guard)) as Arc<dyn ImageIndex>
+    });
+    Stores::new(guarded.collect())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_two_stores_have_is_copied_from_the_one_that_answers() {
+    let (source, provider) = (Arc::new(keyed([9; 6])), Arc::new(MeanProvider::default()));
+    let (gone, full, empty) = (NamedIndex::new("gone"), store("full"), store("empty"));
+    let (limits, settings) = (ImagingSettings::default().limits(), PipelineSettings::default());
+    let tasks = |have: &str| -> Vec<Task> {
+        let task =
+            |(ticket, image)| Task { ticket, image, have: Holders::parse(have), twin: None, metadata: BTreeMap::new() };
+        (0..).zip(source.refs()).map(task).collect()
+    };
+    let over = |stores| Pipeline::new(source.clone(), provider.clone(), stores, limits, &settings);
+    chain::run(&over(patient(&[full.clone()])), &tasks("")).await.0.unwrap();
+    let embedded = provider.calls.lock().unwrap().len();
+
+    gone.switch(false);
+    let all = over(patient(&[gone.clone(), full.clone(), empty.clone()]));
+    let lagging = tasks("full,gone");
+    let copied = chain::run(&all, &lagging);
+    let (ended, outcomes) = tokio::time::timeout(Duration::from_mins(1), copied).await.expect("it waits for nobody");
+    ended.unwrap();
+    let done = outcomes.iter().filter(|outcome| matches!(&outcome.fate, Fate::Indexed(indexed) if indexed.copied));
+    assert_eq!((done.count(), empty.records.lock().unwrap().len()), (6, 6));
+    assert_eq!(provider.calls.lock().unwrap().len(), embedded, "nothing is embedded again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_where_no_store_answers_the_read_fails() {
+    let name = CollectionName::parse("documents").unwrap();
+    let (one, two) = (NamedIndex::new("one"), NamedIndex::new("two"));
+    let stores = Stores::new(vec![one.clone(), two.clone()]);
+    let ids = [keyed([9; 1]).refs()[0].uri.id()];
+    let all = stores.all();
+    one.switch(false);
+    two.switch(false);
+    let (store, _) = stores.get_from_any(&all, &name, &ids).await.unwrap_err();
+    assert_eq!(store, "two");
+    let nobody = stores.get_from_any(&Holders::default(), &name, &ids).await;
+    assert!(nobody.unwrap().is_empty(), "nobody is asked");
+    // A store that has the collection and lacks the record has answered.
+    two.switch(true);
+    two.ensure_image_collection(&name, &crate::support::fakes::mean_space()).await.unwrap();
+    assert!(stores.get_from_any(&all, &name, &ids).await.unwrap().is_empty());
+}

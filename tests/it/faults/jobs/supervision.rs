@@ -1,0 +1,149 @@
+//! Tasks that panic: the process notices if it needs the task, and a job's collection is never left busy.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use glimpse::app::App;
+use glimpse::config::Settings;
+use glimpse::domain::{Embedding, JobId, JobState, Space};
+use glimpse::embed::{Busy, EmbedError, ImageEmbeddingProvider};
+use glimpse::imaging::{ImagingSettings, PreparedImage, Preprocessing};
+use glimpse::index::Stores;
+use glimpse::jobs::ledger::Ledger;
+use glimpse::jobs::{JobParts, JobSettings, Jobs, Submission};
+use glimpse::pipeline::{Pipeline, PipelineSettings};
+use glimpse::resilience::WaitBoard;
+use glimpse::shutdown::Shutdown;
+use reqwest::StatusCode;
+
+use crate::chain::keyed;
+use crate::support::fakes::{MeanProvider, MemoryIndex};
+
+/// A provider that panics when it is asked for the nth time how busy it is. A job asks when it is started, by the
+/// scheduler, and when it ends, outside of its work.
+struct Panics {
+    inner: MeanProvider,
+    asked: AtomicUsize,
+    at: usize,
+}
+
+#[async_trait]
+impl ImageEmbeddingProvider for Panics {
+    fn preprocessing(&self) -> Preprocessing {
+        self.inner.preprocessing()
+    }
+    async fn space(&self) -> Result<Arc<Space>, EmbedError> {
+        self.inner.space().await
+    }
+    async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
+        self.inner.embed_image_batch(images).await
+    }
+    async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
+        self.inner.embed_text(text).await
+    }
+    fn useful_batch(&self) -> NonZeroUsize {
+        self.inner.useful_batch()
+    }
+    fn busy(&self) -> Option<Busy> {
+        assert!(self.asked.fetch_add(1, Ordering::SeqCst) + 1 != self.at, "on purpose");
+        None
+    }
+}
+
+async fn service(folder: &std::path::Path, panics_at: usize) -> (Jobs, Ledger, Shutdown) {
+    let (ledger, shutdown) = (Ledger::open(folder).unwrap(), Shutdown::new());
+    let provider = Panics { inner: MeanProvider::default(), asked: AtomicUsize::new(0), at: panics_at };
+    let stores = Stores::new(vec![Arc::new(MemoryIndex::default())]);
+    let limits = ImagingSettings::default().limits();
+    let settings = PipelineSettings::default();
+    let pipeline = Pipeline::new(Arc::new(keyed([9; 3])), Arc::new(provider), stores.clone(), limits, &settings);
+    let jobs = Jobs::start(JobParts {
+        ledger: ledger.clone(),
+        pipeline,
+        stores,
+        settings: JobSettings::default(),
+        default_bucket: "b".to_owned(),
+        allowed_buckets: vec!["b".to_owned()],
+        thumbnail_prefix: String::new(),
+        placing: None,
+        waiting: WaitBoard::default(),
+        drain: shutdown.drain(),
+        tasks: shutdown.tasks().clone(),
+    })
+    .await
+    .unwrap();
+    shutdown.spawn("scheduler of jobs", jobs.scheduler());
+    (jobs, ledger, shutdown)
+}
+
+async fn submit(jobs: &Jobs) -> JobId {
+    let submission = Submission { collection: "documents".to_owned(), ..Submission::default() };
+    jobs.submit(submission).await.unwrap().id
+}
+
+async fn end_of(ledger: &Ledger, id: JobId) -> (JobState, Option<String>) {
+    let deadline = Instant::now() + Duration::from_mins(1);
+    loop {
+        let job = ledger.job(id).await.unwrap().unwrap();
+        if job.state.is_final() {
+            return (job.state, job.message);
+        }
+        assert!(Instant::now() < deadline, "still {job:?}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_whose_end_panics_fails_and_its_collection_is_free_for_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let (jobs, ledger, shutdown) = service(folder.path(), 2).await;
+    let (first, second) = (submit(&jobs).await, submit(&jobs).await);
+    let (state, message) = end_of(&ledger, first).await;
+    assert!(state == JobState::Failed && message.unwrap().contains("panicked"));
+    assert_eq!(end_of(&ledger, second).await, (JobState::Succeeded, None));
+    assert_eq!(shutdown.failed(), None, "the scheduler goes on");
+    shutdown.begin();
+    assert!(shutdown.finished().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scheduler_that_panics_stops_the_service_and_its_jobs_go_on_at_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (jobs, ledger, shutdown) = service(folder.path(), 1).await;
+    let job = submit(&jobs).await;
+    shutdown.drain().cancelled().await;
+    assert_eq!(shutdown.failed(), Some("scheduler of jobs"));
+    assert!(jobs.is_draining(), "readiness says so");
+    assert!(shutdown.finished().await);
+    drop((jobs, ledger));
+    let (_jobs, ledger, shutdown) = service(folder.path(), 0).await;
+    assert_eq!(end_of(&ledger, job).await, (JobState::Succeeded, None));
+    shutdown.begin();
+    assert!(shutdown.finished().await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_one_of_whose_tasks_panics_is_not_ready_and_ends_with_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [
+        ("GLIMPSE_DATA_DIR", folder.path().to_str().unwrap()),
+        ("GLIMPSE_ADDR", "127.0.0.1:0"),
+        ("GLIMPSE_S3_ADDR", "127.0.0.1:0"),
+    ];
+    let (settings, shutdown) = (Settings::from_variables(variables).unwrap(), Shutdown::new());
+    let app = App::build(settings, &shutdown).await.unwrap();
+    let url = format!("http://{}", app.addr());
+    let held = shutdown.tasks().token();
+    let serving = tokio::spawn(app.serve());
+    assert_eq!(reqwest::get(format!("{url}/healthz")).await.unwrap().status(), StatusCode::OK);
+    shutdown.spawn("scheduler of jobs", async { panic!("on purpose") });
+    shutdown.drain().cancelled().await;
+    let ready = reqwest::get(format!("{url}/readyz")).await.unwrap();
+    assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
+    drop(held);
+    let ended = serving.await.unwrap().unwrap_err().to_string();
+    assert!(ended.contains("scheduler of jobs"), "{ended}");
+}
