@@ -23,7 +23,7 @@ STACK = $(COMPOSE) --file zarf/compose/dev/docker-compose.yaml
 IN_STACK = $(STACK) exec -T pipeline glimpse
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test screenshot crash test-peers test-servers test-ray check bench bench-peers run release seed-images ingest-images \
+.PHONY: help demo test screenshot crash test-peers test-servers test-ray test-api check bench bench-peers run release seed-images ingest-images \
 	search-image-text search-image search-image-qdrant search-image-weaviate eval \
 	up down status logs stack-seed compose
 
@@ -53,6 +53,9 @@ test-servers: ## stores and buckets against real servers, SERVERS="weaviate mini
 
 test-ray: ## jobs on a real Ray cluster in a network of its own (root, python3; Ray goes into the user's cache)
 	CARGO="$(CARGO)" zarf/ray/test.sh
+
+test-api: ## the running service against its OpenAPI document, by schemathesis (python3; PyPI, into target/api)
+	CARGO="$(CARGO)" zarf/api/test.sh
 
 check: $(DENY) ## format, clippy, documentation, dependencies, layers
 	$(CARGO) fmt --check

@@ -29,7 +29,7 @@ async fn list_collections(State(search): State<Search>) -> Result<axum::Json<Col
 /// Drop a collection and all its records. Objects stay in their bucket.
 ///
 /// Takes its time with a large collection, and no job begins on it meanwhile. Goes on if the client goes away.
-#[utoipa::path(delete, path = "/collections/{name}", tag = "images", params(("name" = String, Path)),
+#[utoipa::path(delete, path = "/collections/{name}", tag = "images", params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")),
     responses((status = 200, body = DeletedReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply),
         (status = 503, body = ErrorReply)))]
 async fn drop_collection(
@@ -44,7 +44,7 @@ async fn drop_collection(
 ///
 /// Compares every id, and vector and payload of a sample; with `repair` what differs is copied from the store that has it.
 /// Takes its time with a large collection, and no job begins on it meanwhile.
-#[utoipa::path(post, path = "/collections/{name}/verify", tag = "images", params(("name" = String, Path)),
+#[utoipa::path(post, path = "/collections/{name}/verify", tag = "images", params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")),
     request_body = Option<VerifyRequest>,
     responses((status = 200, body = VerifyReply), (status = 400, body = ErrorReply), (status = 404, body = ErrorReply),
         (status = 409, body = ErrorReply), (status = 422, body = ErrorReply), (status = 502, body = ErrorReply),

@@ -24,6 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[into_params(parameter_in = Query)]
 pub(super) struct Where {
     /// The collection; `VECTOR_DB_COLLECTION` where it is left out.
+    #[param(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     collection: Option<String>,
 }
 
@@ -34,7 +35,7 @@ impl Where {
 }
 
 /// What is known of one indexed image.
-#[utoipa::path(get, path = "/images/{id}", tag = "images", params(("id" = String, Path), Where),
+#[utoipa::path(get, path = "/images/{id}", tag = "images", params(("id" = String, Path, format = Uuid), Where),
     responses((status = 200, body = ImageReply), (status = 404, body = ErrorReply)))]
 async fn get_image(
     State(images): State<Images>,
@@ -47,7 +48,7 @@ async fn get_image(
 }
 
 /// A JPEG of at most 256 x 256 pixels, upright, without metadata.
-#[utoipa::path(get, path = "/images/{id}/thumbnail", tag = "images", params(("id" = String, Path), Where),
+#[utoipa::path(get, path = "/images/{id}/thumbnail", tag = "images", params(("id" = String, Path, format = Uuid), Where),
     responses((status = 200, description = "the thumbnail", content_type = "image/jpeg", body = Vec<u8>),
         (status = 304, description = "`If-None-Match` has it"), (status = 404, body = ErrorReply),
         (status = 422, body = ErrorReply), (status = 429, body = ErrorReply), (status = 502, body = ErrorReply),
@@ -83,7 +84,7 @@ pub(super) fn has(headers: &HeaderMap, etag: &str) -> bool {
 }
 
 /// Remove the record of one image. The object stays in the bucket, and the next job indexes it again.
-#[utoipa::path(delete, path = "/images/{id}", tag = "images", params(("id" = String, Path), Where),
+#[utoipa::path(delete, path = "/images/{id}", tag = "images", params(("id" = String, Path, format = Uuid), Where),
     responses((status = 200, body = DeletedReply), (status = 404, body = ErrorReply)))]
 async fn delete_image(
     State(images): State<Images>,

@@ -39,6 +39,7 @@ struct ListParams {
     #[param(default = 20, minimum = 1, maximum = 100)]
     limit: u32,
     /// Only jobs submitted before this one.
+    #[param(format = Uuid)]
     before: Option<String>,
 }
 
@@ -129,7 +130,7 @@ pub(super) async fn accepted(jobs: &Jobs, job: JobRecord, defaults: &Defaults) -
 }
 
 /// Take the failed images of a finished job once more, in a new job with its options.
-#[utoipa::path(post, path = "/jobs/{id}/retry", tag = "jobs", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/jobs/{id}/retry", tag = "jobs", params(("id" = String, Path, format = Uuid)),
     responses((status = 202, body = SubmitReply), (status = 403, body = ErrorReply), (status = 404, body = ErrorReply),
         (status = 409, body = ErrorReply), (status = 422, body = ErrorReply), (status = 429, body = ErrorReply),
         (status = 503, body = ErrorReply)))]
@@ -143,7 +144,7 @@ async fn retry_job(
 }
 
 /// Give a job that has not ended to another executor, such as `local` where its cluster is gone: what is done stays done.
-#[utoipa::path(post, path = "/jobs/{id}/executor", tag = "jobs", params(("id" = String, Path)), request_body = MoveRequest,
+#[utoipa::path(post, path = "/jobs/{id}/executor", tag = "jobs", params(("id" = String, Path, format = Uuid)), request_body = MoveRequest,
     responses((status = 200, body = MoveReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply),
         (status = 422, body = ErrorReply), (status = 502, body = ErrorReply), (status = 503, body = ErrorReply)))]
 async fn move_job(
@@ -197,8 +198,8 @@ async fn list_jobs(
 /// How a job gets on.
 ///
 /// With `Accept: text/event-stream` a stream of events `job`, each with this body, until the job ends.
-#[utoipa::path(get, path = "/jobs/{id}", tag = "jobs", params(("id" = String, Path)),
-    responses((status = 200, body = JobReply), (status = 404, body = ErrorReply)))]
+#[utoipa::path(get, path = "/jobs/{id}", tag = "jobs", params(("id" = String, Path, format = Uuid)),
+    responses((status = 200, content((JobReply = "application/json"), (String = "text/event-stream"))), (status = 404, body = ErrorReply)))]
 async fn get_job(State(jobs): State<Jobs>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, ApiError> {
     if events::wanted(&headers) {
         return events::of_job(jobs, id).await;
@@ -207,7 +208,7 @@ async fn get_job(State(jobs): State<Jobs>, Path(id): Path<String>, headers: Head
 }
 
 /// Stop a job: it takes no more images; what it has indexed stays.
-#[utoipa::path(delete, path = "/jobs/{id}", tag = "jobs", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/jobs/{id}", tag = "jobs", params(("id" = String, Path, format = Uuid)),
     responses((status = 200, body = StopReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply)))]
 async fn stop_job(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result<axum::Json<StopReply>, ApiError> {
     let id = jobs.stop(&id).await?;
@@ -221,8 +222,8 @@ async fn stop_job(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result<ax
 ///
 /// With `Accept: text/event-stream` a stream of events `log`, one a line, until the job ends; `Last-Event-ID`, or an
 /// `offset`, goes on after that line.
-#[utoipa::path(get, path = "/jobs/{id}/logs", tag = "jobs", params(("id" = String, Path), LogParams),
-    responses((status = 200, body = LogsReply), (status = 404, body = ErrorReply), (status = 422, body = ErrorReply)))]
+#[utoipa::path(get, path = "/jobs/{id}/logs", tag = "jobs", params(("id" = String, Path, format = Uuid), LogParams),
+    responses((status = 200, content((LogsReply = "application/json"), (String = "text/event-stream"))), (status = 404, body = ErrorReply), (status = 422, body = ErrorReply)))]
 async fn get_job_logs(
     State(jobs): State<Jobs>,
     Path(id): Path<String>,
@@ -237,7 +238,7 @@ async fn get_job_logs(
 }
 
 /// Which images could not be indexed, and why.
-#[utoipa::path(get, path = "/jobs/{id}/failures", tag = "jobs", params(("id" = String, Path), FailureParams),
+#[utoipa::path(get, path = "/jobs/{id}/failures", tag = "jobs", params(("id" = String, Path, format = Uuid), FailureParams),
     responses((status = 200, body = FailuresReply), (status = 404, body = ErrorReply), (status = 422, body = ErrorReply)))]
 async fn get_job_failures(
     State(jobs): State<Jobs>,

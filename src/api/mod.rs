@@ -2,6 +2,7 @@
 //! provider, a store or a bucket.
 
 mod collections;
+mod common_replies;
 mod disposition;
 mod door;
 mod encoding;

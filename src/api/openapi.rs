@@ -7,7 +7,8 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::AppState;
+use super::sessions::NAME as SESSION_COOKIE;
+use super::{AppState, common_replies};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -17,7 +18,7 @@ use super::AppState;
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     modifiers(&Keys),
-    security(("bearer" = []), ("api_key" = []), ()),
+    security(("bearer" = []), ("api_key" = []), ("session" = [])),
     tags(
         (name = "jobs", description = "Index a bucket and watch it happen"),
         (name = "search", description = "Find images"),
@@ -36,6 +37,8 @@ impl Modify for Keys {
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
         let header = ApiKey::Header(ApiKeyValue::new("X-API-Key"));
         components.add_security_scheme("api_key", SecurityScheme::ApiKey(header));
+        let cookie = ApiKey::Cookie(ApiKeyValue::with_description(SESSION_COOKIE, "given by `POST /session`"));
+        components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
     }
 }
 
@@ -61,7 +64,9 @@ pub(super) fn long_routes() -> OpenApiRouter<AppState> {
 
 /// The description of the API, as `/openapi.json` serves it.
 pub fn document() -> Document {
-    routes().merge(long_routes()).split_for_parts().1
+    let mut document = routes().merge(long_routes()).split_for_parts().1;
+    common_replies::describe(&mut document);
+    document
 }
 
 /// `/openapi.json` and `/docs`, out of this binary: no request goes to another host.

@@ -24,7 +24,7 @@ const POLICY: &str = "default-src 'none'; sandbox; frame-ancestors 'none'";
 ///
 /// Its type is that of its first bytes, whatever the bucket says; a file that is no picture any more is 422. One range of
 /// bytes may be asked for.
-#[utoipa::path(get, path = "/images/{id}/original", tag = "images", params(("id" = String, Path), Where),
+#[utoipa::path(get, path = "/images/{id}/original", tag = "images", params(("id" = String, Path, format = Uuid), Where),
     responses((status = 200, description = "the file", content_type = "image/*", body = Vec<u8>),
         (status = 206, description = "the bytes that `Range` names", content_type = "image/*", body = Vec<u8>),
         (status = 304, description = "`If-None-Match` has it"), (status = 404, body = ErrorReply),

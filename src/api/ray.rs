@@ -44,7 +44,7 @@ async fn submit_ray_job(
 }
 
 /// Where a job stands.
-#[utoipa::path(get, path = "/ray/jobs/{id}", tag = "jobs", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/ray/jobs/{id}", tag = "jobs", params(("id" = String, Path, format = Uuid)),
     responses((status = 200, body = RayJobReply), (status = 404, body = ErrorReply)))]
 async fn get_ray_job(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result<axum::Json<RayJobReply>, ApiError> {
     let job = jobs.get(&id).await?.job;
@@ -53,7 +53,7 @@ async fn get_ray_job(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result
 }
 
 /// What a job says, as one string.
-#[utoipa::path(get, path = "/ray/jobs/{id}/logs", tag = "jobs", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/ray/jobs/{id}/logs", tag = "jobs", params(("id" = String, Path, format = Uuid)),
     responses((status = 200, body = LogsReply), (status = 404, body = ErrorReply)))]
 async fn get_ray_job_logs(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result<axum::Json<LogsReply>, ApiError> {
     let page = jobs.logs(&id, None).await?;
@@ -61,7 +61,7 @@ async fn get_ray_job_logs(State(jobs): State<Jobs>, Path(id): Path<String>) -> R
 }
 
 /// Stop a job.
-#[utoipa::path(delete, path = "/ray/jobs/{id}", tag = "jobs", params(("id" = String, Path)),
+#[utoipa::path(delete, path = "/ray/jobs/{id}", tag = "jobs", params(("id" = String, Path, format = Uuid)),
     responses((status = 200, body = StopReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply)))]
 async fn stop_ray_job(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result<axum::Json<StopReply>, ApiError> {
     let id = jobs.stop(&id).await?;

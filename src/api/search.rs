@@ -27,10 +27,13 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[into_params(parameter_in = Query)]
 struct SearchParams {
     /// Words to search for; 1 to 1,000 characters after trimming.
+    #[param(min_length = 1, max_length = 1000)]
     q: Option<String>,
     /// Id of an image of the collection: others that are like it.
+    #[param(format = Uuid)]
     like: Option<String>,
     /// Only results of at least this score, -1 to 1.
+    #[param(minimum = -1, maximum = 1)]
     min_score: Option<f32>,
     /// Results, 1 to 100.
     #[serde(default = "ten")]
@@ -38,21 +41,27 @@ struct SearchParams {
     limit: usize,
     /// Results to leave out; with `limit` at most 10,000.
     #[serde(default)]
-    #[param(default = 0)]
+    #[param(default = 0, maximum = 9900)]
     offset: usize,
-    /// The store to ask; the first configured where it is left out.
+    /// The store to ask, or `all`; the first configured where it is left out.
     provider: Option<String>,
     /// The collection; `VECTOR_DB_COLLECTION` where it is left out.
+    #[param(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     collection: Option<String>,
     /// Only `jpeg`, `png`, `webp` or `gif`.
+    #[param(value_type = Option<ImageFormat>)]
     format: Option<String>,
     /// Only keys in this folder; ends in `/`.
+    #[param(pattern = "/$")]
     s3_prefix: Option<String>,
     /// Only originals at least this wide.
+    #[param(maximum = 4_294_967_295_i64)]
     min_width: Option<u32>,
     /// Only originals at least this high.
+    #[param(maximum = 4_294_967_295_i64)]
     min_height: Option<u32>,
     /// Only images indexed after this moment, RFC 3339.
+    #[param(format = DateTime)]
     indexed_after: Option<String>,
 }
 
@@ -64,7 +73,8 @@ fn ten() -> usize {
 type Pairs = Vec<(String, String)>;
 
 /// A picture, and words too if wanted.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the multipart body to readers of the API")]
 struct ImageQuery {
     /// JPEG, PNG, WebP or GIF, up to `IMAGE_MAX_SIZE_MB`.

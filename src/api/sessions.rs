@@ -24,7 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// The one path that a browser without a session may ask.
 pub(super) const PATH: &str = "/session";
 
-const NAME: &str = "glimpse_session";
+pub(super) const NAME: &str = "glimpse_session";
 /// A working day: whoever is away for longer gives the key again.
 const LASTS: Duration = Duration::from_hours(12);
 /// Sessions at once; one more ends the oldest.

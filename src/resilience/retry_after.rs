@@ -7,7 +7,7 @@ const SHORTEST: Duration = Duration::from_millis(100);
 /// A dependency that asks us back too soon is left alone for this long, or for a growing pause that is shorter.
 const FLOOR: Duration = Duration::from_secs(1);
 /// A dependency is asked again after this, even if it asked for a longer wait.
-const LONGEST: Duration = Duration::from_mins(5);
+pub(super) const LONGEST_ASKED: Duration = Duration::from_mins(5);
 
 /// Reads `Retry-After`: seconds or an HTTP date (RFC 9110, 10.2.3). `None` if it is neither.
 pub fn parse_retry_after(value: &str) -> Option<Duration> {
@@ -18,12 +18,12 @@ pub fn parse_retry_after(value: &str) -> Option<Duration> {
         let date = httpdate::parse_http_date(value).ok()?;
         date.duration_since(SystemTime::now()).unwrap_or_default()
     };
-    Some(wait.clamp(SHORTEST, LONGEST))
+    Some(wait.clamp(SHORTEST, LONGEST_ASKED))
 }
 
 /// How long to wait if the dependency asked for `asked`, and the caller's own growing pause would be `pause`.
 pub(super) fn bounded(asked: Duration, pause: Duration) -> Duration {
-    asked.clamp(pause.min(FLOOR), LONGEST)
+    asked.clamp(pause.min(FLOOR), LONGEST_ASKED)
 }
 
 #[cfg(test)]
@@ -34,7 +34,7 @@ mod tests {
     fn seconds_and_dates_are_read_and_bounded() {
         assert_eq!(parse_retry_after(" 7 "), Some(Duration::from_secs(7)));
         assert_eq!(parse_retry_after("0"), Some(SHORTEST));
-        assert_eq!(parse_retry_after("99999999"), Some(LONGEST));
+        assert_eq!(parse_retry_after("99999999"), Some(LONGEST_ASKED));
         assert_eq!(parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT"), Some(SHORTEST));
         let ahead = httpdate::fmt_http_date(SystemTime::now() + Duration::from_mins(1));
         let ahead = parse_retry_after(&ahead).unwrap();
@@ -50,6 +50,6 @@ mod tests {
         assert_eq!(bounded(Duration::ZERO, pause), pause);
         assert_eq!(bounded(Duration::ZERO, 40 * pause), FLOOR);
         assert_eq!(bounded(Duration::from_secs(7), 40 * pause), Duration::from_secs(7));
-        assert_eq!(bounded(Duration::from_hours(9), pause), LONGEST);
+        assert_eq!(bounded(Duration::from_hours(9), pause), LONGEST_ASKED);
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::ItemFailure;
+use crate::domain::{FailureClass, ItemFailure};
 
 /// Images that could not be indexed.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -22,6 +22,7 @@ pub struct FailureReply {
     /// Its key.
     pub s3_key: String,
     /// `truncated`, `unsupported_format`…
+    #[schema(value_type = FailureClass)]
     pub class: String,
     /// Why, in words.
     pub message: String,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::{CollectionName, ImageId, ImageRecord};
+use crate::domain::{CollectionName, ImageFormat, ImageId, ImageRecord};
 use crate::search::{Answer, Collections, Found};
 
 /// What was found.
@@ -17,10 +17,12 @@ pub struct SearchReply {
     pub file: Option<String>,
     /// The id of the indexed image that was searched for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = Uuid)]
     pub like: Option<String>,
     /// The model that made the query's vector.
     pub model: String,
     /// The collection that was searched.
+    #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     pub collection: String,
     /// The store that was asked, or `all`.
     pub provider: String,
@@ -48,6 +50,7 @@ pub struct TookReply {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ResultReply {
     /// The same in every store.
+    #[schema(format = Uuid)]
     pub id: String,
     /// Cosine of query and image, -1 to 1.
     pub score: f32,
@@ -56,6 +59,7 @@ pub struct ResultReply {
     /// `s3://bucket/key`
     pub s3_uri: String,
     /// `jpeg`, `png`, `webp` or `gif`.
+    #[schema(value_type = ImageFormat)]
     pub format: String,
     /// Of the original, upright, in pixels.
     pub width: u32,
@@ -89,8 +93,10 @@ pub(in crate::api) struct Asked {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ImageReply {
     /// The same in every store.
+    #[schema(format = Uuid)]
     pub id: String,
     /// The collection.
+    #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     pub collection: String,
     /// Its key.
     pub s3_key: String,
@@ -99,6 +105,7 @@ pub struct ImageReply {
     /// Its bucket.
     pub s3_bucket: String,
     /// `jpeg`, `png`, `webp` or `gif`.
+    #[schema(value_type = ImageFormat)]
     pub format: String,
     /// Of the original, upright, in pixels.
     pub width: u32,
@@ -121,6 +128,7 @@ pub struct ImageReply {
     /// The space of its vector.
     pub space: String,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub indexed_at: String,
     /// The object's own metadata.
     pub meta: BTreeMap<String, String>,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::{JobCounts, JobPlan, JobState, Timestamp};
+use crate::domain::{Executor, JobCounts, JobPlan, JobState, Timestamp};
 use crate::jobs::JobView;
 use crate::jobs::crew::{WORKERS, WorkerView};
 use crate::jobs::ledger::LogPage;
@@ -13,30 +13,38 @@ use crate::jobs::progress::StageReport;
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct JobReply {
     /// Its id.
+    #[schema(format = Uuid)]
     pub job_id: String,
     /// `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `STOPPED`.
+    #[schema(value_type = JobState)]
     pub status: String,
     /// Why it failed, or what to know of its success.
     pub message: Option<String>,
     /// Who works: `local`, `workers` or `ray`.
+    #[schema(value_type = Executor)]
     pub executor: String,
     /// The bucket.
     pub s3_bucket: String,
     /// The prefix.
     pub s3_prefix: String,
     /// The collection.
+    #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     pub collection: String,
     /// The metadata file, if it was given one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata_key: Option<String>,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub submitted_at: String,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub started_at: Option<String>,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub finished_at: Option<String>,
     /// The job whose failed images this one takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = Uuid)]
     pub retry_of: Option<String>,
     /// Of a dry run: what the job would do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,8 +73,10 @@ pub struct JobReply {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct RayJobReply {
     /// Its id.
+    #[schema(format = Uuid)]
     pub job_id: String,
     /// `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `STOPPED`.
+    #[schema(value_type = JobState)]
     pub status: String,
     /// Why it failed, or what to know of its success.
     pub message: Option<String>,
@@ -130,6 +140,7 @@ pub struct WorkerReply {
     /// Over the last half minute.
     pub images_per_second: f64,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub last_seen: String,
 }
 
@@ -139,9 +150,11 @@ pub struct WaitingReply {
     /// `s3`, `clip`, `qdrant`…
     pub dependency: String,
     /// RFC 3339.
+    #[schema(format = DateTime)]
     pub since: String,
     /// RFC 3339. Absent if there is nothing to be tried: a job that waits for workers goes on when one comes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
     pub next_try: Option<String>,
     /// What goes on, in words.
     pub message: String,
@@ -177,6 +190,7 @@ pub struct JobsReply {
     /// The newest first.
     pub jobs: Vec<JobReply>,
     /// Give this as `before` for the next page; `null` at the end.
+    #[schema(format = Uuid)]
     pub next: Option<String>,
 }
 
@@ -184,6 +198,7 @@ pub struct JobsReply {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LogsReply {
     /// Its id.
+    #[schema(format = Uuid)]
     pub job_id: String,
     /// One string with newlines.
     pub logs: String,
@@ -208,6 +223,7 @@ impl LogsReply {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct StopReply {
     /// Its id.
+    #[schema(format = Uuid)]
     pub job_id: String,
     /// `stopped`
     pub status: String,

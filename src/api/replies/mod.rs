@@ -4,6 +4,7 @@
 mod failures;
 mod images;
 mod jobs;
+mod number;
 mod status;
 mod submit;
 mod verify;

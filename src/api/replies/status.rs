@@ -23,6 +23,7 @@ pub struct StatusReply {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ray: Option<RayReply>,
     /// The collection that is meant where none is named.
+    #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     pub collection: String,
     /// The bucket that is meant where none is named.
     pub bucket: String,

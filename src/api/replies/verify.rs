@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::number::whole;
 use crate::jobs::{Difference, DifferenceKind, Verification};
 
 /// How closely to look. Everything may be left out, and the body too.
@@ -14,6 +15,8 @@ pub struct VerifyRequest {
     /// Repair what is found: by copies from the store that has it, without embedding again.
     pub repair: bool,
     /// How many of the records that every store has are read and compared, 0 to 1,000,000.
+    #[serde(deserialize_with = "whole")]
+    #[schema(maximum = 1_000_000)]
     pub sample: u64,
 }
 
@@ -27,6 +30,7 @@ impl Default for VerifyRequest {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct VerifyReply {
     /// The collection.
+    #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     pub collection: String,
     /// Whether nothing differs, or all that did is repaired.
     pub agrees: bool,
@@ -48,12 +52,14 @@ pub struct VerifyReply {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct DifferenceReply {
     /// Of the image.
+    #[schema(format = Uuid)]
     pub id: String,
     /// `s3://bucket/key`
     pub s3_uri: Option<String>,
     /// `missing`: these stores lack what another has. `unequal`: they have another vector or payload than its newest
     /// record. `unknown`: the ledger does not know that they have it. `lost`: the ledger believes that they have it, and no
     /// store does; once repaired, the next job indexes it again.
+    #[schema(value_type = DifferenceKind)]
     pub kind: String,
     /// In which stores.
     pub stores: Vec<String>,
