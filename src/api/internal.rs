@@ -13,8 +13,8 @@ use super::error::ApiError;
 use super::extract::{Json, Path};
 use crate::domain::wire::{RecordsReply, RecordsRequest};
 use crate::jobs::wire::{
-    ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, LeaseReply, LeaseRequest, LogsRequest, ResultRequest,
-    StandingReply, SummaryReply,
+    ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, LeaseReply, LeaseRequest, LogsRequest, OperatorErrorRequest,
+    ResultRequest, StandingReply, SummaryReply,
 };
 use crate::jobs::{Jobs, WorkerJob};
 
@@ -35,6 +35,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/internal/jobs/{id}/batches/{batch}/result", post(report))
         .route("/internal/jobs/{id}/heartbeat", post(heartbeat))
         .route("/internal/jobs/{id}/logs", post(logs))
+        .route("/internal/jobs/{id}/operator-error", post(operator_error))
         .route("/internal/jobs/{id}/records", post(records))
         .route("/internal/jobs/{id}/summary", get(summary))
         .layer(DefaultBodyLimit::max(MOST_BODY))
@@ -106,6 +107,14 @@ async fn logs(
     Json(LogsRequest { worker, lines }): Json<LogsRequest>,
 ) -> Result<axum::Json<Value>, ApiError> {
     job.log(&worker, lines).await?;
+    Ok(axum::Json(json!({})))
+}
+
+async fn operator_error(
+    Admitted(job): Admitted,
+    Json(OperatorErrorRequest { worker, problem }): Json<OperatorErrorRequest>,
+) -> Result<axum::Json<Value>, ApiError> {
+    job.operator_error(&worker, &problem).await?;
     Ok(axum::Json(json!({})))
 }
 

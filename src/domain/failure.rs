@@ -24,6 +24,8 @@ pub enum FailureClass {
     FetchDenied,
     /// It was listed and is no longer there.
     FetchMissing,
+    /// The bucket keeps it in an archive, from which it must be restored before it can be read.
+    Archived,
     /// The bucket's service failed over it again and again.
     FetchFailed,
     /// The embedding provider refuses this image.
@@ -38,7 +40,7 @@ pub enum FailureClass {
 
 impl FailureClass {
     /// Every class.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::UnsupportedFormat,
         Self::Corrupt,
         Self::Truncated,
@@ -46,6 +48,7 @@ impl FailureClass {
         Self::TooLarge,
         Self::FetchDenied,
         Self::FetchMissing,
+        Self::Archived,
         Self::FetchFailed,
         Self::EmbedRejected,
         Self::IndexRejected,
@@ -63,6 +66,7 @@ impl FailureClass {
             Self::TooLarge => "too_large",
             Self::FetchDenied => "fetch_denied",
             Self::FetchMissing => "fetch_missing",
+            Self::Archived => "archived",
             Self::FetchFailed => "fetch_failed",
             Self::EmbedRejected => "embed_rejected",
             Self::IndexRejected => "index_rejected",

@@ -94,6 +94,12 @@ pub struct JobSpec {
     /// Take the failed images of this job, and no others.
     #[serde(default)]
     pub retry_of: Option<JobId>,
+    /// The job whose unfinished work this one does, with its options.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<JobId>,
+    /// Images that it and those before it have done: [`JobSpec::max_items`] is for all of them together.
+    #[serde(default)]
+    pub taken: u64,
     /// Who works.
     pub executor: Executor,
 }

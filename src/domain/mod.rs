@@ -11,6 +11,7 @@ pub mod holders;
 pub mod image;
 pub mod job;
 pub mod job_plan;
+pub mod object_version;
 pub mod record;
 pub mod secret;
 pub mod space;
@@ -18,7 +19,7 @@ pub mod timestamp;
 pub mod wire;
 
 pub use collection::{CollectionInfo, CollectionName, InvalidCollectionName};
-pub use dependency::{DependencyError, Trouble, with_causes};
+pub use dependency::{DependencyError, FailureAttribution, OperatorError, Trouble, with_causes};
 pub use embedding::{Embedding, InvalidEmbedding};
 pub use failure::{FailureClass, ItemFailure};
 pub use failure_limit::{FailureLimit, InvalidFailureLimit};

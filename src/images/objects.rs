@@ -23,6 +23,8 @@ impl Objects {
             Err(
                 error @ (SourceError::NoBucket(_)
                 | SourceError::Denied(_)
+                | SourceError::Archived { .. }
+                | SourceError::Operator(_)
                 | SourceError::TooLarge { .. }
                 | SourceError::BrokenOff { .. }
                 | SourceError::Refused { .. }

@@ -113,7 +113,7 @@ impl Inner {
                 space: space.name(),
                 stores: stores.all(),
                 lease_size: self.settings.glimpse_lease_size,
-                max_items: spec.max_items,
+                max_items: spec.max_items.map(|most| most.saturating_sub(spec.taken)),
                 metadata: spec.metadata_key.is_some(),
                 owns: sync::owns(spec),
                 dry_run,
@@ -142,7 +142,13 @@ impl Inner {
                     counts.listed, counts.skipped, counts.unchanged
                 );
                 self.ledger.log(job.id, line).await?;
-                if spec.sync && !spec.dry_run {
+                let unreadable = self.ledger.unreadable(job.id).await?;
+                if unreadable > 0 {
+                    self.ledger.log(job.id, unreadable_keys(job, unreadable)).await?;
+                    if spec.dry_run {
+                        self.ledger.keep_all(job.id).await?;
+                    }
+                } else if spec.sync && !spec.dry_run {
                     let losses = sync::judge(&self.ledger, job).await?;
                     let line = format!("{} of {} objects have vanished", losses.vanished, losses.owned);
                     self.ledger.log(job.id, line).await?;
@@ -162,12 +168,21 @@ impl Inner {
             broker.give_back().await.map_err(JobTrouble::Lease)?;
             worked.unwrap_or(Ok(Ended::Over)).map(drop).map_err(JobTrouble::from)
         };
-        tokio::try_join!(plan, work)?;
+        tokio::select! {
+            done = async { tokio::try_join!(plan, work) } => drop(done?),
+            (worker, problem) = live.operator.wait() => {
+                return Err(JobTrouble::Worker { worker: worker.clone(), problem: problem.clone() });
+            }
+        }
         if live.stop.is_cancelled() {
             return Ok(());
         }
         let counts = self.ledger.job(job.id).await?.map(|job| job.counts).unwrap_or_default();
         limit::within(&self.ledger, job, &counts, true).await.map_err(JobTrouble::Lease)?;
+        if self.ledger.unreadable(job.id).await? > 0 {
+            // What could not be named may be what seems to have vanished.
+            return Ok(());
+        }
         // A dry run has noted nothing to be removed.
         self.within_grace(live, sync::remove(&self.ledger, stores, job, &live.stop)).await.unwrap_or(Ok(()))
     }
@@ -220,18 +235,24 @@ impl Inner {
             Ok(()) if counts.left() > 0 && !job.spec.dry_run => {
                 let trouble = JobTrouble::Unfinished(counts.left());
                 tracing::error!(job.id = %job.id, error = %trouble, "job failed");
+                self.ledger.leave_unfinished(job.id).await?;
                 Finish { state: JobState::Failed, message: Some(trouble.said()), summary }
             }
             Ok(()) => {
                 let nothing = (counts.listed == counts.skipped)
                     .then(|| format!("no image keys under s3://{}/{}", job.spec.bucket, job.spec.prefix));
                 let refused = if job.spec.dry_run { dry_run::warning(&self.ledger, job.id).await? } else { None };
-                let warnings: Vec<String> = nothing.into_iter().chain(refused).collect();
+                let unreadable = Some(self.ledger.unreadable(job.id).await?).filter(|keys| *keys > 0);
+                let unreadable = unreadable.map(|keys| unreadable_keys(job, keys));
+                let warnings: Vec<String> = nothing.into_iter().chain(refused).chain(unreadable).collect();
                 let message = (!warnings.is_empty()).then(|| warnings.join("; "));
                 Finish { state: JobState::Succeeded, message, summary }
             }
             Err(trouble) => {
-                tracing::error!(job.id = %job.id, error = %trouble, "job failed");
+                tracing::error!(job.id = %job.id, error = %trouble, detail = trouble.detail(), "job failed");
+                if trouble.leaves_work() {
+                    self.ledger.leave_unfinished(job.id).await?;
+                }
                 Finish { state: trouble.state(), message: Some(trouble.said()), summary }
             }
         };
@@ -266,11 +287,21 @@ impl Inner {
     }
 }
 
+/// What a job says of keys that it could not name.
+fn unreadable_keys(job: &JobRecord, keys: u64) -> String {
+    let kept =
+        if job.spec.sync { "; sync removes no record in this run, because one of them may be such a key" } else { "" };
+    format!("{keys} keys are not UTF-8 and were skipped{kept}")
+}
+
 /// What a job says when it begins, or goes on.
 fn first_line(job: &JobRecord) -> String {
     let spec = &job.spec;
     let (from, to) = (format!("s3://{}/{}", spec.bucket, spec.prefix), &spec.collection);
     match (job.started_at, spec.retry_of) {
+        (None, _) if let Some(of) = spec.continues => {
+            format!("does what is left of job {of}: {from} into collection {to}")
+        }
         (Some(_), _) => format!("goes on with {from} into collection {to}"),
         (None, Some(of)) => format!("retries what failed in job {of} of {from} into collection {to}"),
         (None, None) if spec.dry_run => format!("lists {from} and compares it with collection {to}, as a dry run"),

@@ -126,6 +126,8 @@ impl Jobs {
             dry_run: submission.dry_run,
             max_delete_percent: submission.max_delete_percent.unwrap_or(JobSpec::MAX_DELETE_PERCENT),
             retry_of: None,
+            continues: None,
+            taken: 0,
             executor: submission.executor,
         })
         .await

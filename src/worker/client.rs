@@ -14,7 +14,7 @@ use crate::jobs::lease::{LeaseError, Standing};
 use crate::jobs::ledger::{Held, Report};
 use crate::jobs::wire::{
     ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, Joined, LeaseReply, LeaseRequest, LogsRequest,
-    ResultRequest, StandingReply,
+    OperatorErrorRequest, ResultRequest, StandingReply,
 };
 use crate::pipeline::Timings;
 use crate::resilience::{Guard, WaitBoard};
@@ -137,6 +137,11 @@ impl ServiceClient {
     pub(super) async fn log(&self, lines: Vec<String>) -> Result<(), LeaseError> {
         let request = LogsRequest { worker: self.name().to_owned(), lines };
         self.call::<_, serde_json::Value>(Method::POST, &["logs"], &request).await.map(drop)
+    }
+
+    pub(super) async fn operator_error(&self, problem: &str) -> Result<(), LeaseError> {
+        let request = OperatorErrorRequest { worker: self.name().to_owned(), problem: problem.to_owned() };
+        self.call::<_, serde_json::Value>(Method::POST, &["operator-error"], &request).await.map(drop)
     }
 
     pub(super) async fn exit(&self, rc: i64) -> Result<(), LeaseError> {

@@ -24,6 +24,8 @@ pub(in crate::jobs) fn job(executor: Executor) -> JobRecord {
             dry_run: false,
             max_delete_percent: JobSpec::MAX_DELETE_PERCENT,
             retry_of: None,
+            continues: None,
+            taken: 0,
             executor,
         },
         state: JobState::Pending,
