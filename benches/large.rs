@@ -35,7 +35,7 @@ impl ImageSource for Memory {
 
     async fn fetch(&self, image: &ImageRef) -> Result<Fetched, SourceError> {
         let etag = image.etag.clone();
-        Ok(Fetched { bytes: self.0.clone(), etag, modified: None, content_type: None, metadata: BTreeMap::new() })
+        Ok(Fetched { bytes: self.0.clone(), etag, content_type: None, metadata: BTreeMap::new() })
     }
 
     async fn fetch_file(&self, uri: &ImageUri, _: u64) -> Result<Fetched, SourceError> {

@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use super::ledger::Ledger;
 use super::trouble::JobTrouble;
+use crate::domain::JobRecord;
+use crate::sqlite::SqliteError;
 
 /// Letters of a key that are shown.
 const MAX_SHOWN: usize = 200;
@@ -75,6 +78,20 @@ pub(super) fn shown(key: &str) -> String {
 
 fn shown_letter(letter: char) -> Vec<char> {
     if letter.is_control() { letter.escape_default().collect() } else { vec![letter] }
+}
+
+/// What a job says of keys that it could not name, if there are any.
+///
+/// # Errors
+/// [`SqliteError`]
+pub(super) async fn unreadable(ledger: &Ledger, job: &JobRecord) -> Result<Option<String>, SqliteError> {
+    let keys = ledger.unreadable(job.id).await?;
+    let kept = if job.spec.sync {
+        "; sync removes no record in this run, because what seems to have vanished may be such a key"
+    } else {
+        ""
+    };
+    Ok((keys > 0).then(|| format!("{keys} keys are not UTF-8 and were skipped{kept}")))
 }
 
 #[cfg(test)]

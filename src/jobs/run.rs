@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Inner;
 use super::dry_run;
+use super::keys;
 use super::lease::LeaseBroker;
 use super::ledger::{Finish, Planning};
 use super::limit;
@@ -142,9 +143,8 @@ impl Inner {
                     counts.listed, counts.skipped, counts.unchanged
                 );
                 self.ledger.log(job.id, line).await?;
-                let unreadable = self.ledger.unreadable(job.id).await?;
-                if unreadable > 0 {
-                    self.ledger.log(job.id, unreadable_keys(job, unreadable)).await?;
+                if let Some(line) = keys::unreadable(&self.ledger, job).await? {
+                    self.ledger.log(job.id, line).await?;
                     if spec.dry_run {
                         self.ledger.keep_all(job.id).await?;
                     }
@@ -179,11 +179,10 @@ impl Inner {
         }
         let counts = self.ledger.job(job.id).await?.map(|job| job.counts).unwrap_or_default();
         limit::within(&self.ledger, job, &counts, true).await.map_err(JobTrouble::Lease)?;
+        // A dry run has noted nothing to be removed; and what seems to have vanished may be a key that could not be named.
         if self.ledger.unreadable(job.id).await? > 0 {
-            // What could not be named may be what seems to have vanished.
             return Ok(());
         }
-        // A dry run has noted nothing to be removed.
         self.within_grace(live, sync::remove(&self.ledger, stores, job, &live.stop)).await.unwrap_or(Ok(()))
     }
 
@@ -242,8 +241,7 @@ impl Inner {
                 let nothing = (counts.listed == counts.skipped)
                     .then(|| format!("no image keys under s3://{}/{}", job.spec.bucket, job.spec.prefix));
                 let refused = if job.spec.dry_run { dry_run::warning(&self.ledger, job.id).await? } else { None };
-                let unreadable = Some(self.ledger.unreadable(job.id).await?).filter(|keys| *keys > 0);
-                let unreadable = unreadable.map(|keys| unreadable_keys(job, keys));
+                let unreadable = keys::unreadable(&self.ledger, job).await?;
                 let warnings: Vec<String> = nothing.into_iter().chain(refused).chain(unreadable).collect();
                 let message = (!warnings.is_empty()).then(|| warnings.join("; "));
                 Finish { state: JobState::Succeeded, message, summary }
@@ -285,13 +283,6 @@ impl Inner {
         }
         Ok(())
     }
-}
-
-/// What a job says of keys that it could not name.
-fn unreadable_keys(job: &JobRecord, keys: u64) -> String {
-    let kept =
-        if job.spec.sync { "; sync removes no record in this run, because one of them may be such a key" } else { "" };
-    format!("{keys} keys are not UTF-8 and were skipped{kept}")
 }
 
 /// What a job says when it begins, or goes on.

@@ -196,7 +196,6 @@ mod tests {
             let fetched = Fetched {
                 bytes: "x".into(),
                 etag: None,
-                modified: None,
                 content_type: None,
                 metadata: std::collections::BTreeMap::new(),
             };

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 
 use crate::domain::{
-    DependencyError, FailureAttribution, FailureClass, ImageRef, ImageUri, OperatorError, Timestamp, object_version,
+    DependencyError, FailureAttribution, FailureClass, ImageRef, ImageUri, OperatorError, object_version,
 };
 use crate::resilience::Retryable;
 
@@ -71,8 +71,6 @@ pub struct Fetched {
     pub bytes: Bytes,
     /// Its ETag without quotes, as of this read.
     pub etag: Option<String>,
-    /// When it was last written, as of this read.
-    pub modified: Option<Timestamp>,
     /// The type that whoever put it there claimed.
     pub content_type: Option<String>,
     /// `x-amz-meta-*`, without that prefix.
@@ -191,16 +189,11 @@ pub enum SourceError {
 }
 
 impl Fetched {
-    /// The version of what was read, to be compared with what listings say of `listed`: they decide whether it is an ETag.
+    /// The version of what was read, to be compared with what later listings say. If the listing had a time instead of an
+    /// ETag, that time counts: an object that was overwritten since has a later one in the next listing.
     pub fn version(&self, listed: &ImageRef) -> Option<String> {
-        match &listed.etag {
-            Some(version) if object_version::is_by_time(version) => {
-                Some(self.modified.map_or_else(|| version.clone(), object_version::by_time))
-            }
-            Some(version) => Some(self.etag.clone().unwrap_or_else(|| version.clone())),
-            // Not from a listing.
-            None => self.etag.clone().or_else(|| self.modified.map(object_version::by_time)),
-        }
+        let by_time = listed.etag.as_ref().filter(|version| object_version::is_by_time(version));
+        by_time.or(self.etag.as_ref()).or(listed.etag.as_ref()).cloned()
     }
 }
 

@@ -60,7 +60,7 @@ impl ImageSource for MemorySource {
         self.fetching.fetch_sub(1, Ordering::SeqCst);
         let bytes = self.objects.get(image.uri.key()).cloned();
         let bytes = bytes.ok_or_else(|| SourceError::Missing(image.uri.clone()))?;
-        Ok(Fetched { bytes, etag: image.etag.clone(), modified: None, content_type: None, metadata: BTreeMap::new() })
+        Ok(Fetched { bytes, etag: image.etag.clone(), content_type: None, metadata: BTreeMap::new() })
     }
 
     async fn fetch_file(&self, _: &ImageUri, _: u64) -> Result<Fetched, SourceError> {
