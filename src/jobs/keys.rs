@@ -23,7 +23,7 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// After `last`. `again` says that the listing begins at the page in which the last key may be.
+    /// After `last`. `again` says that the listing begins at the page in whose middle the last key is.
     pub(super) fn new(ordered: bool, last: Option<String>, again: bool) -> Self {
         let noted = last.clone().filter(|_| ordered && again);
         Self { ordered, last: last.unwrap_or_default(), noted, pages: [HashSet::new(), HashSet::new()] }

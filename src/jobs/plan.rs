@@ -43,8 +43,8 @@ impl Planner {
         if let Some(of) = job.spec.retry_of {
             return self.plan_again(job, of, stop).await;
         }
-        let cursor = self.ledger.cursor(job.id).await?;
-        let mut keys = Keys::new(self.planning.owns.is_some(), listed_through.clone(), cursor.is_some());
+        let (cursor, again) = self.ledger.cursor(job.id).await?.unzip();
+        let mut keys = Keys::new(self.planning.owns.is_some(), listed_through.clone(), again == Some(true));
         let start_after = listed_through.filter(|_| cursor.is_none());
         let scope = Scope { bucket: job.spec.bucket.clone(), prefix: job.spec.prefix.clone(), start_after };
         let pages = match cursor {

@@ -7,6 +7,9 @@ use super::planning::{read_plan, write_plan};
 use crate::domain::JobId;
 use crate::sqlite::SqliteError;
 
+/// Before a cursor at whose page some keys are noted already.
+const AGAIN: &str = "again:";
+
 /// Where a listing that is interrupted goes on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cursor {
@@ -31,6 +34,12 @@ impl Cursor {
         }
     }
 
+    /// The cursor that is kept if only some keys of its page could be noted.
+    pub(super) fn again(kept: Option<String>) -> String {
+        let kept = kept.unwrap_or_else(|| "first".to_owned());
+        if kept.starts_with(AGAIN) { kept } else { format!("{AGAIN}{kept}") }
+    }
+
     fn from_text(text: &str) -> Option<Self> {
         match text {
             "first" => Some(Self::First),
@@ -41,16 +50,20 @@ impl Cursor {
 }
 
 impl Ledger {
-    /// Where the listing of a job goes on. `None` if it has not begun, or in a source without tokens: after the last key.
+    /// Where the listing of a job goes on, and whether keys of that page are noted already, up to the last one. `None` if it
+    /// has not begun, or in a source without tokens: after the last key.
     ///
     /// # Errors
     /// [`SqliteError`]
-    pub async fn cursor(&self, job: JobId) -> Result<Option<Cursor>, SqliteError> {
+    pub async fn cursor(&self, job: JobId) -> Result<Option<(Cursor, bool)>, SqliteError> {
         let sql = "SELECT listed_from FROM jobs WHERE id = ?1";
         self.db
             .call(move |db| {
                 let text: Option<Option<String>> = db.query_row(sql, [job.to_string()], |row| row.get(0)).optional()?;
-                Ok(text.flatten().and_then(|text| Cursor::from_text(&text)))
+                Ok(text.flatten().and_then(|text| match text.strip_prefix(AGAIN) {
+                    Some(rest) => Some((Cursor::from_text(rest)?, true)),
+                    None => Some((Cursor::from_text(&text)?, false)),
+                }))
             })
             .await
     }
@@ -110,5 +123,8 @@ mod tests {
         for cursor in [Cursor::First, Cursor::End, Cursor::At("end".to_owned()), Cursor::At(String::new())] {
             assert_eq!(Cursor::from_text(&cursor.to_text().unwrap()), Some(cursor));
         }
+        assert_eq!(Cursor::again(None), "again:first");
+        assert_eq!(Cursor::again(Some("token:x".to_owned())), "again:token:x");
+        assert_eq!(Cursor::again(Some("again:token:x".to_owned())), "again:token:x");
     }
 }

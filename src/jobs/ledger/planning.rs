@@ -167,11 +167,17 @@ impl Ledger {
                         }
                     }
                 }
+                let next = match &page.next {
+                    Some(Cursor::Unmoved) => {
+                        let kept = "SELECT listed_from FROM jobs WHERE id = ?1";
+                        Some(Cursor::again(all.query_row(kept, [&job], |row| row.get(0))?))
+                    }
+                    next => next.as_ref().and_then(Cursor::to_text),
+                };
                 all.prepare_cached(
                     "UPDATE jobs SET listed = listed + ?2, skipped = skipped + ?3, unchanged = unchanged + ?4,
                      listed_through = coalesce(?5, listed_through), failed = failed + ?6, archived = archived + ?7,
-                     unreadable = unreadable + ?8,
-                     listed_from = CASE WHEN ?10 THEN coalesce(listed_from, 'first') ELSE coalesce(?9, listed_from) END
+                     unreadable = unreadable + ?8, listed_from = coalesce(?9, listed_from)
                      WHERE id = ?1",
                 )?
                 .execute(params![
@@ -183,8 +189,7 @@ impl Ledger {
                     failed.len(),
                     archived,
                     page.unreadable,
-                    page.next.as_ref().and_then(Cursor::to_text),
-                    page.next == Some(Cursor::Unmoved)
+                    next
                 ])?;
                 all.commit()?;
                 tally::items(tally::Fate::Skipped, page.skipped);

@@ -84,6 +84,26 @@ async fn sync_removes_nothing_on_the_word_of_an_unordered_listing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn sync_removes_nothing_though_the_order_breaks_where_a_restart_was() {
+    let bucket = ScriptedBucket::start(Mode::Plain).await;
+    let app = service_with(&bucket, &[("S3_CIRCUIT_BREAKER_TIMEOUT", "1")]).await;
+    succeeded(&app, json!({})).await;
+    bucket.change(|script| {
+        script.objects.rotate_left(2);
+        script.on_next = Some(Fault::always(busy()));
+    });
+    let id = app.submit(json!({"sync": true, "max_delete_percent": 100})).await;
+    app.job_until(&id, |job| job.counts.listed == 2 && job.waiting_on.is_some()).await;
+    let app = app.restart().await;
+    bucket.change(|script| script.on_next = None);
+    let job = app.job_until(&id, JobReply::is_final).await;
+    assert_eq!((job.status.as_str(), job.counts.deleted), ("FAILED", 0), "{job:?}");
+    bucket.change(|script| script.objects.rotate_left(2));
+    let again = succeeded(&app, json!({"sync": true})).await;
+    assert_eq!((again.counts.unchanged, again.counts.deleted), (4, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_that_two_pages_have_count_once() {
     for overlap in [1, 2] {
         let mut script = Script::four();
