@@ -18,9 +18,9 @@ pub(super) struct Facts {
     /// The `Location` header.
     pub(super) location: Option<String>,
     /// `x-amz-bucket-region`
-    region: Option<String>,
+    pub(super) region: Option<String>,
     /// Its beginning.
-    body: String,
+    pub(super) body: String,
 }
 
 impl Facts {
