@@ -15,8 +15,8 @@ use super::error::ApiError;
 use super::extract::{BodyLimit, Path, with_bytes};
 use crate::domain::wire::{RecordsReply, RecordsRequest};
 use crate::jobs::wire::{
-    ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, LeaseReply, LeaseRequest, LogsRequest, ResultRequest,
-    StandingReply, SummaryReply,
+    ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, LeaseReply, LeaseRequest, LogsRequest, OperatorErrorRequest,
+    ResultRequest, StandingReply, SummaryReply,
 };
 use crate::jobs::{Bounded, Jobs, JobsError, WorkerJob, WorkerName};
 
@@ -33,6 +33,7 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/internal/jobs/{id}/batches/{batch}/result", post(report))
         .route("/internal/jobs/{id}/heartbeat", post(heartbeat))
         .route("/internal/jobs/{id}/logs", post(logs))
+        .route("/internal/jobs/{id}/operator-error", post(operator_error))
         .route("/internal/jobs/{id}/records", post(records))
         .route("/internal/jobs/{id}/summary", get(summary))
         .layer(DefaultBodyLimit::max(MOST_BODY))
@@ -160,6 +161,14 @@ async fn logs(
     Checked(LogsRequest { worker, lines }): Checked<LogsRequest>,
 ) -> Result<axum::Json<Value>, ApiError> {
     job.log(&worker, lines).await?;
+    Ok(axum::Json(json!({})))
+}
+
+async fn operator_error(
+    Admitted(job): Admitted,
+    Json(OperatorErrorRequest { worker, problem }): Json<OperatorErrorRequest>,
+) -> Result<axum::Json<Value>, ApiError> {
+    job.operator_error(&worker, &problem).await?;
     Ok(axum::Json(json!({})))
 }
 

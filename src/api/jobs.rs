@@ -130,6 +130,9 @@ pub(super) async fn accepted(jobs: &Jobs, job: JobRecord, defaults: &Defaults) -
 }
 
 /// Take the failed images of a finished job once more, in a new job with its options.
+///
+/// A job that could not go on (`FAILED`, with work left) is continued: the new job does what is left of it, its listing
+/// included.
 #[utoipa::path(post, path = "/jobs/{id}/retry", tag = "jobs", params(("id" = String, Path, format = Uuid)),
     responses((status = 202, body = SubmitReply), (status = 403, body = ErrorReply), (status = 404, body = ErrorReply),
         (status = 409, body = ErrorReply), (status = 422, body = ErrorReply), (status = 429, body = ErrorReply),

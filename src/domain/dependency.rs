@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::FailureClass;
+
 /// A dependency's failure, reduced to what a caller needs to know. What it said itself is in `detail`,
 /// which is for the log and never for a client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -28,6 +30,29 @@ impl DependencyError {
             | Trouble::Refused => format!("{} {}", self.dependency, self.trouble),
         }
     }
+}
+
+/// Whose failure an error is. An adapter decides it where it makes the error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureAttribution {
+    /// One image's: it fails with this class, and the others go on.
+    Image(FailureClass),
+    /// The dependency's: it is waited for.
+    Dependency,
+    /// The operator's: the job stops and names what to set; no image is counted as failed.
+    Operator,
+}
+
+/// What an operator has to change before anything can go on: a setting, a key, the clock, the bucket.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}: {advice}")]
+pub struct OperatorError {
+    /// What is wrong, in words that a client may see.
+    pub problem: String,
+    /// What to set, with the name of the setting.
+    pub advice: String,
+    /// The dependency's own words, for the log.
+    pub detail: String,
 }
 
 /// What an error says and what its sources say: those of reqwest and tonic tell only there what happened. For `detail`.

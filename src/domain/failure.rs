@@ -25,6 +25,8 @@ pub enum FailureClass {
     FetchDenied,
     /// It was listed and is no longer there.
     FetchMissing,
+    /// The bucket keeps it in an archive, from which it must be restored before it can be read.
+    Archived,
     /// The bucket's service failed over it again and again.
     FetchFailed,
     /// The embedding provider refuses this image.
@@ -39,7 +41,7 @@ pub enum FailureClass {
 
 impl FailureClass {
     /// Every class.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::UnsupportedFormat,
         Self::Corrupt,
         Self::Truncated,
@@ -47,6 +49,7 @@ impl FailureClass {
         Self::TooLarge,
         Self::FetchDenied,
         Self::FetchMissing,
+        Self::Archived,
         Self::FetchFailed,
         Self::EmbedRejected,
         Self::IndexRejected,
@@ -64,6 +67,7 @@ impl FailureClass {
             Self::TooLarge => "too_large",
             Self::FetchDenied => "fetch_denied",
             Self::FetchMissing => "fetch_missing",
+            Self::Archived => "archived",
             Self::FetchFailed => "fetch_failed",
             Self::EmbedRejected => "embed_rejected",
             Self::IndexRejected => "index_rejected",

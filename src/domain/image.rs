@@ -113,7 +113,8 @@ impl std::str::FromStr for ImageId {
 pub struct ImageRef {
     /// Where it is.
     pub uri: ImageUri,
-    /// The ETag without its quotes, where the listing gave one.
+    /// The version by which a change is noticed: the ETag without its quotes or, if the listing gave none, when the object
+    /// was last written ([`super::object_version`]).
     pub etag: Option<String>,
     /// The size that the listing gave, in bytes.
     pub size_bytes: u64,

@@ -98,6 +98,12 @@ pub struct JobSpec {
     /// Globs of keys that are not indexed; `None` in jobs of earlier versions: those of the service.
     #[serde(default)]
     pub exclude: Option<Vec<String>>,
+    /// The job whose unfinished work this one does, with its options.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub continues: Option<JobId>,
+    /// Images that it and those before it have done: [`JobSpec::max_items`] is for all of them together.
+    #[serde(default)]
+    pub taken: u64,
     /// Who works.
     pub executor: Executor,
 }

@@ -14,6 +14,7 @@ pub mod job;
 pub mod job_plan;
 mod nearest;
 pub mod normal_form;
+pub mod object_version;
 pub mod record;
 pub mod secret;
 pub mod space;
@@ -21,7 +22,7 @@ pub mod timestamp;
 pub mod wire;
 
 pub use collection::{CollectionInfo, CollectionName, InvalidCollectionName};
-pub use dependency::{DependencyError, Trouble, with_causes};
+pub use dependency::{DependencyError, FailureAttribution, OperatorError, Trouble, with_causes};
 pub use embedding::{Embedding, InvalidEmbedding};
 pub use exclude::{Excludes, InvalidExclude};
 pub use failure::{FailureClass, ItemFailure};

@@ -41,7 +41,7 @@ pub struct Payload {
     pub frames: u32,
     /// Key of the thumbnail in the same bucket, where one was written.
     pub thumbnail_key: Option<String>,
-    /// ETag of the object that was read.
+    /// ETag of the object that was read; in a bucket without ETags `last-modified:` and when it was written.
     pub etag: Option<String>,
     /// Size of the object that was read.
     pub size_bytes: u64,

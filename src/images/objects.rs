@@ -40,6 +40,8 @@ pub(super) fn refused(uri: &ImageUri, error: SourceError) -> ImagesError {
         SourceError::Dependency(down) => ImagesError::Dependency(down),
         error @ (SourceError::NoBucket(_)
         | SourceError::Denied(_)
+        | SourceError::Archived { .. }
+        | SourceError::Operator(_)
         | SourceError::TooLarge { .. }
         | SourceError::BrokenOff { .. }
         | SourceError::Refused { .. }

@@ -4,7 +4,7 @@ use super::Inner;
 use super::error::JobsError;
 use super::progress::Live;
 use super::trouble::JobTrouble;
-use super::{metadata, prefix, sync};
+use super::{keys, metadata, prefix, sync};
 use crate::domain::{Excludes, JobRecord};
 
 impl Inner {
@@ -52,6 +52,13 @@ impl Inner {
         );
         self.ledger.log(job.id, line).await?;
         metadata::log_joined(&self.ledger, job, counts.listed.saturating_sub(counts.skipped)).await?;
+        if let Some(line) = keys::unreadable(&self.ledger, job).await? {
+            self.ledger.log(job.id, line).await?;
+            if job.spec.dry_run {
+                self.ledger.keep_all(job.id).await?;
+            }
+            return Ok(());
+        }
         if !job.spec.sync || job.spec.dry_run {
             return Ok(());
         }

@@ -13,6 +13,7 @@ pub mod crew;
 mod crew_timings;
 mod dry_run;
 mod error;
+mod keys;
 pub mod lease;
 pub mod ledger;
 mod limit;

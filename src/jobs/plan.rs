@@ -1,5 +1,5 @@
-//! List, sort out, cut into batches. The listing is never held: each page goes into the ledger with the key that it ends
-//! at, so that an interrupted job lists on from there.
+//! List, sort out, cut into batches. The listing is never held: each page goes into the ledger with the token of the next,
+//! so that an interrupted job lists on from there, whatever the order of the keys is.
 
 use std::sync::Arc;
 
@@ -7,11 +7,12 @@ use futures::StreamExt;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::ledger::{Ledger, Page, Planning};
+use super::keys::{Keys, shown};
+use super::ledger::{Cursor, Ledger, Page, Planning};
 use super::trouble::JobTrouble;
 use crate::domain::image::has_image_extension;
 use crate::domain::{ImageRef, JobRecord};
-use crate::source::{ImageSource, Scope};
+use crate::source::{ImageSource, ListedPage, NextPage, Scope};
 
 /// What planning needs to know of the service.
 #[derive(Clone)]
@@ -26,47 +27,43 @@ pub(super) struct Planner {
     pub(super) planned: Arc<Notify>,
 }
 
+/// Keys that are named one by one in a job's log.
+const MAX_NAMED: usize = 20;
+
 /// Keys of one ledger transaction, as many as S3 gives in one page.
 pub(super) const PAGE: usize = 1000;
 
 impl Planner {
     /// Lists the job's scope to its end, or until `stop`.
     pub(super) async fn plan(&self, job: &JobRecord, stop: &CancellationToken) -> Result<(), JobTrouble> {
-        let (start_after, complete) = self.ledger.listing(job.id).await?;
+        let (listed_through, complete) = self.ledger.listing(job.id).await?;
         if complete {
             return Ok(());
         }
         if let Some(of) = job.spec.retry_of {
             return self.plan_again(job, of, stop).await;
         }
-        let mut excluded = Excluded::default();
-        let mut last = start_after.clone().unwrap_or_default();
+        let (cursor, again) = self.ledger.cursor(job.id).await?.unzip();
+        let mut keys = Keys::new(self.planning.owns.is_some(), listed_through.clone(), again == Some(true));
+        let start_after = listed_through.filter(|_| cursor.is_none());
         let scope = Scope { bucket: job.spec.bucket.clone(), prefix: job.spec.prefix.clone(), start_after };
-        let listing = self.source.list(&scope).take_until(stop.cancelled()).ready_chunks(PAGE);
-        let mut pages = Box::pin(listing);
-        let mut room = true;
+        let pages = match cursor {
+            None | Some(Cursor::First | Cursor::Unmoved) => self.source.pages(&scope, None),
+            Some(Cursor::At(token)) => self.source.pages(&scope, Some(token)),
+            Some(Cursor::End) => futures::stream::empty().boxed(),
+        };
+        let mut pages = Box::pin(pages.take_until(stop.cancelled()));
+        let (mut room, mut named, mut excluded) = (true, 0, Excluded::default());
         let mut next = pages.next().await;
         while let Some(listed) = next {
-            let mut page = Page::default();
-            let mut broken = None;
-            for image in listed {
-                match image {
-                    Ok(image) => {
-                        self.in_order(&mut last, &image)?;
-                        self.sort_out(job, image, &mut page, &mut excluded);
-                    }
-                    Err(error) => broken = Some(error),
-                }
-            }
-            page.listed_through = (page.listed > 0).then(|| last.clone());
+            let listed = listed.map_err(JobTrouble::Listing)?;
+            self.name(job, &listed.unreadable, &mut named).await?;
+            let page = self.page(job, listed, &mut keys, &mut excluded)?;
             // The bucket makes the next page while the ledger takes this one.
             let planned = self.ledger.plan(job.id, page, self.planning.clone());
             let (planned, following) = tokio::join!(planned, pages.next());
             (room, next) = (planned?, following);
             self.planned.notify_waiters();
-            if let Some(error) = broken {
-                return Err(JobTrouble::Listing(error));
-            }
             if !room {
                 break;
             }
@@ -82,14 +79,46 @@ impl Planner {
         Ok(())
     }
 
-    /// Notes the key in `last`. Where keys tell what has vanished, they must come in their order.
-    fn in_order(&self, last: &mut String, image: &ImageRef) -> Result<(), JobTrouble> {
-        let key = image.uri.key();
-        if self.planning.owns.is_some() && !last.is_empty() && last.as_str() >= key {
-            return Err(JobTrouble::Unordered { before: std::mem::take(last), key: key.to_owned() });
+    /// A page as the ledger takes it.
+    fn page(
+        &self,
+        job: &JobRecord,
+        listed: ListedPage,
+        keys: &mut Keys,
+        excluded: &mut Excluded,
+    ) -> Result<Page, JobTrouble> {
+        let unreadable = listed.unreadable.len() as u64;
+        let mut page = Page { listed: unreadable, skipped: unreadable, unreadable, ..Page::default() };
+        for image in listed.images {
+            if keys.is_new(image.uri.key())? {
+                self.sort_out(job, image, &mut page, excluded);
+            }
         }
-        last.clear();
-        last.push_str(key);
+        keys.turn();
+        page.archived = listed.archived.into_iter().collect();
+        page.listed_through = keys.last().filter(|_| page.listed > 0);
+        page.next = match listed.next {
+            NextPage::Token(token) => Some(Cursor::At(token)),
+            NextPage::End => Some(Cursor::End),
+            NextPage::AfterLastKey => None,
+        };
+        Ok(page)
+    }
+
+    /// Names keys that are skipped because they are not UTF-8, the first of a run.
+    async fn name(&self, job: &JobRecord, keys: &[String], named: &mut usize) -> Result<(), JobTrouble> {
+        let lines: Vec<String> = keys
+            .iter()
+            .take(MAX_NAMED.saturating_sub(*named))
+            .map(|key| format!("skipped a key that is not UTF-8: `{}`", shown(key)))
+            .collect();
+        *named += lines.len();
+        for line in &lines {
+            tracing::warn!(job.id = %job.id, s3.bucket = job.spec.bucket, "{line}");
+        }
+        if !lines.is_empty() {
+            self.ledger.log_all(job.id, lines).await?;
+        }
         Ok(())
     }
 
@@ -128,7 +157,7 @@ impl Excluded {
     fn add(&mut self, key: &str) {
         self.count += 1;
         if self.named.len() < Self::NAMED {
-            self.named.push(shown(key));
+            self.named.push(format!("`{}`", shown(key)));
         }
     }
 
@@ -138,9 +167,4 @@ impl Excluded {
         let named = self.named.join(", ");
         (self.count > 0).then(|| format!("excluded {} keys (exclude, S3_EXCLUDE): {named}{more}", self.count))
     }
-}
-
-/// A key as a log line shows it: on one line, and not longer than it must be.
-pub(super) fn shown(key: &str) -> String {
-    format!("`{}`", key.chars().take(200).flat_map(char::escape_debug).collect::<String>())
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, SetOnce};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -42,6 +42,8 @@ pub(super) struct Live {
     pub(super) crew: Crew,
     /// What a cluster says of them.
     pub(super) placing: PlacingView,
+    /// A worker elsewhere that met what only the operator can change, and what that is: this ends the job.
+    pub(super) operator: SetOnce<(String, String)>,
     /// Who goes on with it, where that was changed: this run of it then ends, and the next begins.
     goes_to: OnceLock<Executor>,
     /// What a search may still miss when the job ends.
@@ -61,6 +63,7 @@ impl Live {
             space: OnceLock::new(),
             crew: Crew::new(),
             placing: PlacingView::default(),
+            operator: SetOnce::new(),
             goes_to: OnceLock::new(),
             unsettled: OnceLock::new(),
             begun: Instant::now(),

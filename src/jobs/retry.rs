@@ -10,7 +10,8 @@ use super::trouble::JobTrouble;
 use crate::domain::{ImageRef, JobId, JobRecord, JobSpec};
 
 impl Jobs {
-    /// Takes a new job over the images that a finished one could not index, with that one's options.
+    /// Takes a new job over the images that a finished one could not index, with that one's options. A job that could not
+    /// go on is continued instead: the new one lists as it did, and what is done is unchanged.
     ///
     /// # Errors
     /// [`JobsError::NotFinal`] while it runs, [`JobsError::NothingFailed`], [`JobsError::Unknown`], and what
@@ -20,11 +21,24 @@ impl Jobs {
         if !job.state.is_final() {
             return Err(JobsError::NotFinal(job.state));
         }
+        if self.0.ledger.is_unfinished(job.id).await? {
+            let taken = job.spec.taken + job.counts.done;
+            return self.take(JobSpec { continues: Some(job.id), taken, ..job.spec }).await;
+        }
         if self.0.ledger.failures(job.id, 0, 1).await?.total == 0 {
             return Err(JobsError::NothingFailed(job.id));
         }
         // The bucket may have been taken off the list since.
-        self.take(JobSpec { max_items: None, sync: false, dry_run: false, retry_of: Some(job.id), ..job.spec }).await
+        self.take(JobSpec {
+            max_items: None,
+            sync: false,
+            dry_run: false,
+            retry_of: Some(job.id),
+            continues: None,
+            taken: 0,
+            ..job.spec
+        })
+        .await
     }
 }
 

@@ -8,6 +8,7 @@ use futures::FutureExt;
 
 use super::Inner;
 use super::dry_run;
+use super::keys;
 use super::lease::LeaseBroker;
 use super::ledger::{Finish, Planning};
 use super::limit;
@@ -97,7 +98,7 @@ impl Inner {
                 space: space.name(),
                 stores: stores.all(),
                 lease_size: self.settings.glimpse_lease_size,
-                max_items: spec.max_items,
+                max_items: spec.max_items.map(|most| most.saturating_sub(spec.taken)),
                 metadata: spec.metadata_key.is_some(),
                 owns: sync::owns(spec),
                 exclude: self.excludes(job),
@@ -137,14 +138,21 @@ impl Inner {
             broker.give_back().await.map_err(JobTrouble::Lease)?;
             worked.unwrap_or(Ok(Ended::Over)).map(drop).map_err(JobTrouble::from)
         };
-        tokio::try_join!(plan, work)?;
+        tokio::select! {
+            done = async { tokio::try_join!(plan, work) } => drop(done?),
+            (worker, problem) = live.operator.wait() => {
+                return Err(JobTrouble::Worker { worker: worker.clone(), problem: problem.clone() });
+            }
+        }
         if live.stop.is_cancelled() {
             return Ok(());
         }
         let counts = self.ledger.job(job.id).await?.map(|job| job.counts).unwrap_or_default();
         limit::within(&self.ledger, job, &counts, true).await.map_err(JobTrouble::Lease)?;
-        // A dry run has noted nothing to be removed.
-        self.within_grace(live, sync::remove(&self.ledger, stores, job, &live.stop)).await.unwrap_or(Ok(()))?;
+        // A dry run has noted nothing to be removed; and what seems to have vanished may be a key that could not be named.
+        if self.ledger.unreadable(job.id).await? == 0 {
+            self.within_grace(live, sync::remove(&self.ledger, stores, job, &live.stop)).await.unwrap_or(Ok(()))?;
+        }
         if !spec.dry_run {
             self.settle(job, live).await;
         }
@@ -228,19 +236,24 @@ impl Inner {
             Ok(()) if counts.left() > 0 && !job.spec.dry_run => {
                 let trouble = JobTrouble::Unfinished(counts.left());
                 tracing::error!(job.id = %job.id, error = %trouble, "job failed");
+                self.ledger.leave_unfinished(job.id).await?;
                 Finish { state: JobState::Failed, message: Some(trouble.said()), summary }
             }
             Ok(()) => {
                 let nothing = (counts.listed == counts.skipped)
                     .then(|| format!("no image keys under s3://{}/{}", job.spec.bucket, job.spec.prefix));
                 let refused = if job.spec.dry_run { dry_run::warning(&self.ledger, job.id).await? } else { None };
+                let unreadable = keys::unreadable(&self.ledger, job).await?;
                 let warnings: Vec<String> =
-                    nothing.into_iter().chain(refused).chain(live.unsettled.get().cloned()).collect();
+                    nothing.into_iter().chain(refused).chain(unreadable).chain(live.unsettled.get().cloned()).collect();
                 let message = (!warnings.is_empty()).then(|| warnings.join("; "));
                 Finish { state: JobState::Succeeded, message, summary }
             }
             Err(trouble) => {
-                tracing::error!(job.id = %job.id, error = %trouble, "job failed");
+                tracing::error!(job.id = %job.id, error = %trouble, detail = trouble.detail(), "job failed");
+                if trouble.leaves_work() {
+                    self.ledger.leave_unfinished(job.id).await?;
+                }
                 Finish { state: trouble.state(), message: Some(trouble.said()), summary }
             }
         };
@@ -270,6 +283,9 @@ fn first_line(job: &JobRecord) -> String {
     let spec = &job.spec;
     let (from, to) = (format!("s3://{}/{}", spec.bucket, spec.prefix), &spec.collection);
     match (job.started_at, spec.retry_of) {
+        (None, _) if let Some(of) = spec.continues => {
+            format!("does what is left of job {of}: {from} into collection {to}")
+        }
         (Some(_), _) => format!("goes on with {from} into collection {to}"),
         (None, Some(of)) => format!("retries what failed in job {of} of {from} into collection {to}"),
         (None, None) if spec.dry_run => format!("lists {from} and compares it with collection {to}, as a dry run"),

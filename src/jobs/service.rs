@@ -141,6 +141,8 @@ impl Jobs {
             retry_of: None,
             // Written down: a job that goes on, or is retried, keeps what it began with.
             exclude: Some(exclude.patterns().to_vec()),
+            continues: None,
+            taken: 0,
             executor: submission.executor,
         })
         .await

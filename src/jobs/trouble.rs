@@ -3,18 +3,25 @@
 use super::lease::LeaseError;
 use super::metadata::MetadataError;
 use super::pools::{PlaceError, PoolError};
-use crate::domain::{DependencyError, JobState, SpaceMismatch, Trouble};
+use crate::domain::{DependencyError, FailureAttribution, JobState, SpaceMismatch, Trouble};
 use crate::embed::EmbedError;
 use crate::index::IndexError;
 use crate::pipeline::RunError;
 use crate::source::SourceError;
 use crate::sqlite::SqliteError;
 
+/// How a job goes on once the operator has changed what is named.
+const RETRY: &str = "Then retry the job: what is done is kept";
+
 /// Why a job could not go on. Its [`said`](JobTrouble::said) is the job's message.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum JobTrouble {
     #[error("listing the bucket: {0}")]
     Listing(#[source] SourceError),
+    #[error("reading the bucket: {0}")]
+    Bucket(#[source] SourceError),
+    #[error("worker {worker}: {problem}")]
+    Worker { worker: String, problem: String },
     #[error("embedding provider: {0}")]
     Provider(#[source] EmbedError),
     #[error("store: {0}")]
@@ -39,7 +46,8 @@ pub(super) enum JobTrouble {
     )]
     TooMuchVanished { vanished: u64, owned: u64, percent: u8 },
     #[error(
-        "the bucket lists its keys in no order (`{key}` after `{before}`): what has vanished cannot be told, and nothing was removed"
+        "the bucket lists its keys out of order (`{key}` after `{before}`), so that sync cannot tell what has vanished: \
+         nothing was removed. Index it without sync"
     )]
     Unordered { before: String, key: String },
     #[error("the job's own code panicked")]
@@ -55,6 +63,8 @@ impl JobTrouble {
             | Self::Lease(LeaseError::Ledger(error))
             | Self::Placing(PlaceError::Ledger(error)) => Some(error),
             Self::Listing(_)
+            | Self::Bucket(_)
+            | Self::Worker { .. }
             | Self::Metadata(_)
             | Self::Provider(_)
             | Self::Store(_)
@@ -73,6 +83,7 @@ impl JobTrouble {
     pub(super) fn said(&self) -> String {
         match self {
             Self::Listing(SourceError::Dependency(down))
+            | Self::Bucket(SourceError::Dependency(down))
             | Self::Metadata(MetadataError::Source(_, SourceError::Dependency(down)))
             | Self::Provider(EmbedError::Dependency(down))
             | Self::Store(IndexError::Dependency(down))
@@ -82,7 +93,14 @@ impl JobTrouble {
             | Self::Metadata(MetadataError::Ledger(_))
             | Self::Lease(LeaseError::Ledger(_))
             | Self::Placing(PlaceError::Ledger(_)) => "the ledger could not be read or written; see the log".to_owned(),
+            Self::Listing(error) | Self::Bucket(error) | Self::Metadata(MetadataError::Source(_, error))
+                if error.attribution() == FailureAttribution::Operator =>
+            {
+                format!("{self}. {RETRY}")
+            }
+            Self::Worker { .. } => format!("{self}. {RETRY}"),
             Self::Listing(_)
+            | Self::Bucket(_)
             | Self::Metadata(_)
             | Self::Provider(_)
             | Self::Store(_)
@@ -96,12 +114,59 @@ impl JobTrouble {
         }
     }
 
+    /// What the bucket's service said itself, for the log.
+    pub(super) fn detail(&self) -> &str {
+        match self {
+            Self::Listing(error) | Self::Bucket(error) | Self::Metadata(MetadataError::Source(_, error)) => {
+                error.detail()
+            }
+            Self::Worker { .. }
+            | Self::Metadata(_)
+            | Self::Provider(_)
+            | Self::Store(_)
+            | Self::Dependency(_)
+            | Self::Space(_)
+            | Self::Ledger(_)
+            | Self::Lease(_)
+            | Self::Placing(_)
+            | Self::Unfinished(_)
+            | Self::TooMuchVanished { .. }
+            | Self::Unordered { .. }
+            | Self::Panicked => "",
+        }
+    }
+
+    /// Whether work is left that a retry of the job takes up. Not if the job was ended for what its images are.
+    pub(super) fn leaves_work(&self) -> bool {
+        match self {
+            Self::Lease(LeaseError::TooManyFailures { .. })
+            | Self::TooMuchVanished { .. }
+            | Self::Placing(PlaceError::Stopped) => false,
+            Self::Listing(_)
+            | Self::Bucket(_)
+            | Self::Worker { .. }
+            | Self::Metadata(_)
+            | Self::Provider(_)
+            | Self::Store(_)
+            | Self::Dependency(_)
+            | Self::Space(_)
+            | Self::Ledger(_)
+            | Self::Lease(_)
+            | Self::Placing(_)
+            | Self::Unfinished(_)
+            | Self::Unordered { .. }
+            | Self::Panicked => true,
+        }
+    }
+
     /// How a job ends that came to this.
     pub(super) fn state(&self) -> JobState {
         match self {
             // Whoever stops its workers where they run means the job.
             Self::Placing(PlaceError::Stopped) => JobState::Stopped,
             Self::Listing(_)
+            | Self::Bucket(_)
+            | Self::Worker { .. }
             | Self::Provider(_)
             | Self::Store(_)
             | Self::Metadata(_)
@@ -122,6 +187,7 @@ impl From<RunError> for JobTrouble {
     fn from(error: RunError) -> Self {
         match error {
             RunError::Dependency(down) => Self::Dependency(down),
+            RunError::Bucket(error) => Self::Bucket(error),
             RunError::Provider(error) => Self::Provider(error),
             RunError::Space(moved) => Self::Space(moved),
         }

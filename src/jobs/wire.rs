@@ -159,6 +159,15 @@ pub struct ExitRequest {
     pub rc: i64,
 }
 
+/// A worker met what only the operator can change: a setting, a key, the clock.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct OperatorErrorRequest {
+    /// Its name.
+    pub worker: String,
+    /// What to change, in one sentence.
+    pub problem: String,
+}
+
 /// Lines for the job's log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LogsRequest {

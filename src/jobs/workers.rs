@@ -302,6 +302,21 @@ impl WorkerJob {
         Ok(())
     }
 
+    /// A worker met what only the operator can change: the job ends with that.
+    ///
+    /// # Errors
+    /// [`JobsError::Stranger`], [`JobsError::Over`], [`JobsError::Ledger`]
+    pub async fn operator_error(&self, worker: &str, problem: &str) -> Result<(), JobsError> {
+        self.not_over()?;
+        let Some(live) = self.at_work() else { return Ok(()) };
+        heard(live, worker)?;
+        let problem = plain(problem);
+        self.jobs.0.ledger.log(self.job.id, format!("[{worker}] cannot go on: {problem}")).await?;
+        // The first one counts.
+        live.operator.set((worker.to_owned(), problem)).ok();
+        Ok(())
+    }
+
     /// Lines for the job's log, each with the name of who says it.
     ///
     /// # Errors

@@ -30,7 +30,7 @@ use crate::embed::{EmbedError, ImageEmbeddingProvider};
 use crate::imaging::Limits;
 use crate::index::Stores;
 use crate::resilience::{Concurrently, until_stopped};
-use crate::source::ImageSource;
+use crate::source::{ImageSource, SourceError};
 use crate::telemetry::metrics::{Counter, families};
 
 pub use budget::ByteBudget;
@@ -78,7 +78,7 @@ pub enum Fate {
 /// An image that stores have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Indexed {
-    /// ETag of the bytes that were read.
+    /// The version of the bytes that were read: an ETag, or when they were written.
     pub etag: Option<String>,
     /// How many bytes were read.
     pub size_bytes: u64,
@@ -94,12 +94,24 @@ pub enum RunError {
     /// A dependency that failed and that nobody below was patient with.
     #[error(transparent)]
     Dependency(#[from] DependencyError),
+    /// The bucket cannot be read before its settings are changed.
+    #[error(transparent)]
+    Bucket(SourceError),
     /// The embedding provider does not do what it says, or failed.
     #[error(transparent)]
     Provider(#[from] EmbedError),
     /// The embedding provider makes vectors of another space than when the run began.
     #[error(transparent)]
     Space(#[from] SpaceMismatch),
+}
+
+impl From<SourceError> for RunError {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Dependency(down) => Self::Dependency(down),
+            error => Self::Bucket(error),
+        }
+    }
 }
 
 /// What one run works for.

@@ -11,7 +11,9 @@ use super::budget::Taken;
 use super::store::Pending;
 use super::twin;
 use super::{Fate, Indexed, Outcome, Pipeline, Run, RunError, Task};
-use crate::domain::{Embedding, FailureClass, Holders, ImageRecord, ImageUri, ItemFailure, Payload, Timestamp};
+use crate::domain::{
+    Embedding, FailureAttribution, FailureClass, Holders, ImageRecord, ImageUri, ItemFailure, Payload, Timestamp,
+};
 use crate::imaging::{self, Prepared, PreparedImage};
 use crate::resilience::measured;
 use crate::source::{Fetched, NewObject, SourceError};
@@ -97,17 +99,10 @@ impl Steps {
     }
 
     async fn fetch_failed(&self, task: &Task, error: SourceError) -> Option<Loaded> {
-        let class = match &error {
-            SourceError::Missing(_) => FailureClass::FetchMissing,
-            SourceError::Denied(_) | SourceError::NoBucket(_) | SourceError::Refused { .. } => {
-                FailureClass::FetchDenied
-            }
-            SourceError::TooLarge { .. } => FailureClass::TooLarge,
-            SourceError::BrokenOff { .. } => FailureClass::Truncated,
-            SourceError::Failing { .. } => FailureClass::FetchFailed,
-            SourceError::Dependency(down) => return self.broke(down.clone()),
-        };
-        self.failed_after(error.tries(), task, class, error.to_string()).await
+        match error.attribution() {
+            FailureAttribution::Image(class) => self.failed_after(error.tries(), task, class, error.to_string()).await,
+            FailureAttribution::Dependency | FailureAttribution::Operator => self.broke(error),
+        }
     }
 
     pub(super) async fn prepare(self, loaded: Loaded) -> Option<Ready> {
@@ -120,7 +115,7 @@ impl Steps {
             Ok(bytes) => bytes,
             Err(error) => return self.failed(&task, error.class(), error.to_string()).await,
         };
-        let etag = fetched.etag;
+        let etag = fetched.version(&task.image);
         let mut meta = fetched.metadata;
         meta.append(&mut task.metadata);
         if let Some(twin) = twin

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::stream::{BoxStream, StreamExt};
+use futures::stream::{self, BoxStream, StreamExt};
 
-use super::{Fetched, ImageSource, NewObject, Scope, SourceError};
-use crate::domain::{ImageRef, ImageUri};
+use super::{Fetched, ImageSource, ListedPage, NewObject, NextPage, Scope, SourceError};
+use crate::domain::{FailureAttribution, ImageRef, ImageUri};
 use crate::resilience::{Blame, Guard, Retryable};
 
 /// How often one object may break off before that is taken for the object's own trouble.
@@ -43,24 +43,27 @@ fn not_for_ever() -> impl FnMut(&SourceError) -> bool {
 
 type Listing = BoxStream<'static, Result<ImageRef, SourceError>>;
 
-/// A listing that picks up after the last key it gave.
+type Pages = BoxStream<'static, Result<ListedPage, SourceError>>;
+
+/// A listing that goes on where a page was not given: with its token or, if the source has none, after the last key.
 struct Resuming {
     inner: Arc<dyn ImageSource>,
     guard: Guard,
     scope: Scope,
+    from: Option<String>,
     /// `None` before the first page.
-    listing: Option<Listing>,
+    listing: Option<Pages>,
 }
 
 impl Resuming {
-    async fn next(&mut self) -> Option<Result<ImageRef, SourceError>> {
+    async fn next(&mut self) -> Option<Result<ListedPage, SourceError>> {
         let next = match &mut self.listing {
             Some(listing) => listing.next().await,
             None => self.open().await.transpose(),
         };
         match next {
             Some(Err(error)) if error.is_retryable() => {
-                // Only opening goes through the breaker: a key that is at hand already says nothing of the
+                // Only opening goes through the breaker: a page that is at hand already says nothing of the
                 // service, and must neither close the breaker nor take the place of its probe.
                 let next = self.open().await.transpose();
                 self.remember(next)
@@ -69,21 +72,25 @@ impl Resuming {
         }
     }
 
-    fn remember(&mut self, next: Option<Result<ImageRef, SourceError>>) -> Option<Result<ImageRef, SourceError>> {
-        if let Some(Ok(image)) = &next {
-            // For each key of millions: in the memory that is there.
-            let last = self.scope.start_after.get_or_insert_default();
-            last.clear();
-            last.push_str(image.uri.key());
+    fn remember(&mut self, next: Option<Result<ListedPage, SourceError>>) -> Option<Result<ListedPage, SourceError>> {
+        if let Some(Ok(page)) = &next {
+            match &page.next {
+                NextPage::Token(token) => self.from = Some(token.clone()),
+                NextPage::AfterLastKey => {
+                    let last = page.images.last().map(|image| image.uri.key().to_owned());
+                    self.scope.start_after = last.or(self.scope.start_after.take());
+                }
+                NextPage::End => {}
+            }
         }
         next
     }
 
-    /// The first key of a fresh listing of what is left.
-    async fn open(&mut self) -> Result<Option<ImageRef>, SourceError> {
-        let (inner, scope) = (&self.inner, &self.scope);
+    /// The first page of a fresh listing of what is left.
+    async fn open(&mut self) -> Result<Option<ListedPage>, SourceError> {
+        let (inner, scope, from) = (&self.inner, &self.scope, &self.from);
         let opened = self.guard.call(|| async move {
-            let mut listing = inner.list(scope);
+            let mut listing = inner.pages(scope, from.clone());
             let first = listing.next().await.transpose()?;
             Ok::<_, SourceError>((first, listing))
         });
@@ -96,9 +103,17 @@ impl Resuming {
 #[async_trait]
 impl ImageSource for GuardedSource {
     fn list(&self, scope: &Scope) -> Listing {
+        let images = self.pages(scope, None).map(|page| match page {
+            Ok(page) => page.images.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        });
+        images.flat_map(stream::iter).boxed()
+    }
+
+    fn pages(&self, scope: &Scope, from: Option<String>) -> Pages {
         let (inner, guard) = (self.inner.clone(), self.guard.clone());
-        let start = Resuming { inner, guard, scope: scope.clone(), listing: None };
-        futures::stream::unfold(Some(start), |state| async move {
+        let start = Resuming { inner, guard, scope: scope.clone(), from, listing: None };
+        stream::unfold(Some(start), |state| async move {
             let mut state = state?;
             let next = state.next().await?;
             let rest = next.is_ok().then_some(state);
@@ -109,7 +124,13 @@ impl ImageSource for GuardedSource {
 
     async fn fetch(&self, image: &ImageRef) -> Result<Fetched, SourceError> {
         let key = Scope { bucket: image.uri.bucket().into(), prefix: image.uri.key().into(), start_after: None };
-        let list = || async { self.inner.list(&key).next().await.transpose() };
+        let list = || async {
+            match self.inner.pages(&key, None).next().await.transpose() {
+                // Credentials that may read and not list: it answers, and that is what is asked.
+                Err(refused) if refused.attribution() == FailureAttribution::Operator => Ok(None),
+                listed => listed,
+            }
+        };
         match self.guard.call_or_blame(not_for_ever(), || self.inner.fetch(image), list).await {
             Ok(fetched) => Ok(fetched),
             Err(Blame::Call(error)) => Err(error),

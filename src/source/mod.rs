@@ -13,9 +13,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::{BoxStream, StreamExt as _};
+use futures::stream::{self, BoxStream, StreamExt};
 
-use crate::domain::{DependencyError, ImageRef, ImageUri, Timestamp};
+use crate::domain::{
+    DependencyError, FailureAttribution, FailureClass, ImageRef, ImageUri, OperatorError, Timestamp, object_version,
+};
 use crate::resilience::Retryable;
 
 pub use credentials::{HalfCredentials, S3Credentials};
@@ -35,6 +37,34 @@ pub struct Scope {
     /// Only keys after this one, in the order of UTF-8 bytes.
     pub start_after: Option<String>,
 }
+
+/// One page of a listing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ListedPage {
+    /// Its objects, in the order in which the service gave them.
+    pub images: Vec<ImageRef>,
+    /// Those of them that cannot be read because they are in an archive, each with its storage class.
+    pub archived: Vec<(ImageUri, String)>,
+    /// Keys that are not UTF-8, so that no URI can name them: as text for a log.
+    pub unreadable: Vec<String>,
+    /// How the listing goes on.
+    pub next: NextPage,
+}
+
+/// How a listing goes on after a page.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum NextPage {
+    /// The source gives no tokens: after the last key of the page.
+    #[default]
+    AfterLastKey,
+    /// With this token. It holds whatever the order of the keys is.
+    Token(String),
+    /// The page is the last one.
+    End,
+}
+
+/// Keys of a page made from a source that gives none.
+const PAGE: usize = 1000;
 
 /// An object that was read whole.
 #[derive(Clone, Debug)]
@@ -102,6 +132,25 @@ pub trait ImageSource: Send + Sync + 'static {
     /// them are images is for the caller to decide. Ends after the first error.
     fn list(&self, scope: &Scope) -> BoxStream<'static, Result<ImageRef, SourceError>>;
 
+    /// The same page by page, with what is to be known of a page beside its objects. Goes on at the token of an earlier
+    /// page if `from` is given.
+    fn pages(&self, scope: &Scope, from: Option<String>) -> BoxStream<'static, Result<ListedPage, SourceError>> {
+        drop(from);
+        let pages = self.list(scope).ready_chunks(PAGE).map(|chunk| {
+            let mut page = ListedPage::default();
+            let mut error = None;
+            for image in chunk {
+                match image {
+                    Ok(image) => page.images.push(image),
+                    Err(broken) => error = Some(broken),
+                }
+            }
+            let page = Some(page).filter(|page| !page.images.is_empty());
+            stream::iter(page.map(Ok).into_iter().chain(error.map(Err)))
+        });
+        pages.flatten().boxed()
+    }
+
     /// Reads one object whole. Its size is checked against the listing, the reply's header and while reading.
     async fn fetch(&self, image: &ImageRef) -> Result<Fetched, SourceError>;
 
@@ -134,11 +183,22 @@ pub enum SourceError {
     #[error("{0} is not in the bucket (any more)")]
     Missing(ImageUri),
     /// No such bucket.
-    #[error("there is no bucket `{0}`")]
+    #[error("there is no bucket `{0}`: make it, or set S3_BUCKET and S3_ENDPOINT to one that exists")]
     NoBucket(String),
-    /// The credentials may not do that.
+    /// The credentials are good, and may not read or write this object.
     #[error("access to {0} was denied: check the credentials and the bucket's policy")]
     Denied(String),
+    /// The object is in an archive.
+    #[error("{uri} is archived ({class}): restore it, or copy it to a storage class that can be read")]
+    Archived {
+        /// Which object.
+        uri: ImageUri,
+        /// Its storage class or access tier.
+        class: String,
+    },
+    /// Nothing can be read before the operator has changed something.
+    #[error(transparent)]
+    Operator(#[from] OperatorError),
     /// More bytes than allowed. `bytes` is what is known so far.
     #[error("{uri} has {bytes} bytes or more, {limit} are allowed (IMAGE_MAX_SIZE_MB)")]
     TooLarge {
@@ -180,12 +240,23 @@ pub enum SourceError {
     Dependency(#[from] DependencyError),
 }
 
+impl Fetched {
+    /// The version of what was read, to be compared with what later listings say. If the listing had a time instead of an
+    /// ETag, that time counts: an object that was overwritten since has a later one in the next listing.
+    pub fn version(&self, listed: &ImageRef) -> Option<String> {
+        let by_time = listed.etag.as_ref().filter(|version| object_version::is_by_time(version));
+        by_time.or(self.etag.as_ref()).or(listed.etag.as_ref()).cloned()
+    }
+}
+
 impl Retryable for SourceError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::Missing(_)
             | Self::NoBucket(_)
             | Self::Denied(_)
+            | Self::Archived { .. }
+            | Self::Operator(_)
             | Self::TooLarge { .. }
             | Self::Refused { .. }
             | Self::Failing { .. } => false,
@@ -214,6 +285,37 @@ impl Retryable for SourceError {
 }
 
 impl SourceError {
+    /// Whose failure it is that an object was not read.
+    pub fn attribution(&self) -> FailureAttribution {
+        use FailureAttribution::{Dependency, Image, Operator};
+        match self {
+            Self::Missing(_) => Image(FailureClass::FetchMissing),
+            Self::Denied(_) | Self::Refused { .. } => Image(FailureClass::FetchDenied),
+            Self::Archived { .. } => Image(FailureClass::Archived),
+            Self::TooLarge { .. } => Image(FailureClass::TooLarge),
+            Self::BrokenOff { .. } => Image(FailureClass::Truncated),
+            Self::Failing { .. } => Image(FailureClass::FetchFailed),
+            Self::Dependency(_) => Dependency,
+            Self::NoBucket(_) | Self::Operator(_) => Operator,
+        }
+    }
+
+    /// What the service said itself, for the log.
+    pub fn detail(&self) -> &str {
+        match self {
+            Self::Operator(error) => &error.detail,
+            Self::Dependency(down) => &down.detail,
+            Self::Refused { reason, .. } => reason,
+            Self::Missing(_)
+            | Self::NoBucket(_)
+            | Self::Denied(_)
+            | Self::Archived { .. }
+            | Self::TooLarge { .. }
+            | Self::BrokenOff { .. }
+            | Self::Failing { .. } => "",
+        }
+    }
+
     /// How often the object was asked for before this was said by a source that waits.
     pub fn tries(&self) -> u32 {
         match self {
@@ -222,6 +324,8 @@ impl SourceError {
             Self::Missing(_)
             | Self::NoBucket(_)
             | Self::Denied(_)
+            | Self::Archived { .. }
+            | Self::Operator(_)
             | Self::TooLarge { .. }
             | Self::Refused { .. }
             | Self::Dependency(_) => 1,

@@ -17,7 +17,7 @@ use crate::jobs::lease::{LeaseError, Standing};
 use crate::jobs::ledger::{Held, Report};
 use crate::jobs::wire::{
     ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, Joined, LeaseReply, LeaseRequest, LogsRequest, MAX_LINES,
-    ResultRequest, StandingReply, plain, within_bounds,
+    OperatorErrorRequest, ResultRequest, StandingReply, plain, within_bounds,
 };
 use crate::pipeline::Timings;
 use crate::resilience::{Guard, Retryable, WaitBoard, parse_retry_after};
@@ -186,6 +186,11 @@ impl ServiceClient {
         let lines = lines.iter().take(MAX_LINES).map(|line| plain(line)).collect();
         let request = LogsRequest { worker: self.worker()?, lines };
         self.call::<_, serde_json::Value>(TIMEOUT, &["logs"], &request).await.map(drop)
+    }
+
+    pub(super) async fn operator_error(&self, problem: &str) -> Result<(), LeaseError> {
+        let request = OperatorErrorRequest { worker: self.name().to_owned(), problem: problem.to_owned() };
+        self.call::<_, serde_json::Value>(Method::POST, &["operator-error"], &request).await.map(drop)
     }
 
     pub(super) async fn exit(&self, rc: i64) -> Result<(), LeaseError> {

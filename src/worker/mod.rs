@@ -151,6 +151,14 @@ impl Worker {
                         () = drain.cancelled() => return Ok(()),
                     }
                 }
+                Err(PoolError::Run(RunError::Bucket(error))) => {
+                    tracing::error!(%error, detail = error.detail(), "the bucket cannot be read with these settings");
+                    // Every other image would come to the same: the service ends the job.
+                    if let Err(error) = self.client.operator_error(&error.to_string()).await {
+                        tracing::warn!(%error, "the service was not told why this worker leaves");
+                    }
+                    return Err(RunError::Bucket(error).into());
+                }
                 Err(PoolError::Run(error)) => {
                     tracing::error!(%error, "the chain cannot go on");
                     self.say(&broker, "leaves: its chain cannot go on; its own log says why".to_owned()).await;

@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Names of the three ports that their users may know: traits, what those speak in, and errors. No adapter.
-const PORTS: [&str; 16] = [
+const PORTS: [&str; 18] = [
     "source::ImageSource",
     "source::Scope",
+    "source::ListedPage",
+    "source::NextPage",
     "source::Fetched",
     "source::Opened",
     "source::Part",

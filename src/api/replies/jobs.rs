@@ -42,7 +42,7 @@ pub struct JobReply {
     /// RFC 3339.
     #[schema(format = DateTime)]
     pub finished_at: Option<String>,
-    /// The job whose failed images this one takes.
+    /// The job whose failed images, or whose unfinished work, this one takes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = Uuid)]
     pub retry_of: Option<String>,
@@ -257,7 +257,7 @@ impl From<JobView> for JobReply {
             submitted_at: job.submitted_at.to_string(),
             started_at: job.started_at.map(|moment| moment.to_string()),
             finished_at: job.finished_at.map(|moment| moment.to_string()),
-            retry_of: job.spec.retry_of.map(|of| of.to_string()),
+            retry_of: job.spec.continues.or(job.spec.retry_of).map(|of| of.to_string()),
             plan: plan.map(PlanReply::from),
             counts,
             images_per_second: rate,

@@ -117,19 +117,27 @@ impl Doctor {
         if endpoint == Endpoint::Embedded && !matches!(self.folder, Folder::Running) {
             return Ok("in the process of the service; it is there while the service runs (S3_ENDPOINT)".to_owned());
         }
-        let advice = |error: &BuildError| match error {
-            BuildError::Source(SourceError::NoBucket(_)) => "make the bucket, or set S3_BUCKET to one that is there",
-            BuildError::Source(SourceError::Denied(_)) if of.s3_anonymous => {
-                "the bucket may not be read by everyone: unset S3_ANONYMOUS and set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY"
+        let complaint = |error: &BuildError| match error {
+            BuildError::Source(SourceError::Operator(error)) => Complaint::new(&error.problem, error.advice.clone()),
+            BuildError::Source(SourceError::NoBucket(bucket)) => Complaint::new(
+                &format!("there is no bucket `{bucket}`"),
+                "make the bucket, or set S3_BUCKET to one that is there",
+            ),
+            BuildError::Source(SourceError::Denied(_)) if of.s3_anonymous => Complaint::new(
+                error,
+                "not everyone may read the bucket: unset S3_ANONYMOUS and set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY",
+            ),
+            BuildError::Source(SourceError::Denied(_) | SourceError::Refused { .. }) => Complaint::new(
+                error,
+                "check S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY and what the bucket's policy lets them do",
+            ),
+            BuildError::Source(_) => {
+                Complaint::new(error, "check S3_ENDPOINT, S3_REGION and whether the service behind it runs")
             }
-            BuildError::Source(SourceError::Denied(_) | SourceError::Refused { .. }) => {
-                "check S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY and what the bucket's policy lets them do"
-            }
-            BuildError::Source(_) => "check S3_ENDPOINT, S3_REGION and whether the service behind it runs",
-            _ => "check the S3_ settings",
+            _ => Complaint::new(error, "check the S3_ settings"),
         };
         let listed = async { Bucket::open(&self.settings).await?.first_key(&of.s3_bucket).await }.await;
-        let first = listed.map_err(|error| Complaint::new(&error, advice(&error)))?;
+        let first = listed.map_err(|error| complaint(&error))?;
         let first = first.map_or_else(|| "it is empty".to_owned(), |key| format!("its first key is {key}"));
         Ok(format!("{} at {}: {first}", of.s3_bucket, of.s3_endpoint))
     }

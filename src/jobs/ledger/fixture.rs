@@ -27,6 +27,8 @@ pub(in crate::jobs) fn job(executor: Executor) -> JobRecord {
             max_delete_percent: JobSpec::MAX_DELETE_PERCENT,
             retry_of: None,
             exclude: None,
+            continues: None,
+            taken: 0,
             executor,
         },
         state: JobState::Pending,

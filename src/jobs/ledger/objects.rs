@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Ledger;
 use super::jobs::parsed;
-use crate::domain::{CollectionName, Holders, ImageRef, ImageUri};
+use crate::domain::{CollectionName, Holders, ImageRef, ImageUri, object_version};
 use crate::pipeline::Indexed;
 use crate::sqlite::SqliteError;
 
@@ -119,7 +119,9 @@ pub(super) fn twin(
     space: &str,
     image: &ImageRef,
 ) -> rusqlite::Result<Option<String>> {
-    let Some(etag) = &image.etag else { return Ok(None) };
+    let Some(etag) = image.etag.as_ref().filter(|version| !object_version::is_by_time(version)) else {
+        return Ok(None);
+    };
     db.prepare_cached(
         "SELECT uri FROM objects INDEXED BY objects_by_etag
          WHERE etag = ?1 AND collection = ?2 AND size = ?3 AND space = ?4 LIMIT 1",

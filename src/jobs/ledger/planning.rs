@@ -1,11 +1,14 @@
 //! A job's listing, page by page: what is unchanged is counted, the rest becomes batches. Where a job mirrors its bucket,
 //! the same walk finds what has vanished: listing and objects are both in the order of their keys.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{Ledger, beside, jobs, metadata, objects, vanished};
-use crate::domain::{CollectionName, Excludes, Holders, ImageRef, ImageUri, JobId, JobPlan};
+use super::{Cursor, Ledger, beside, jobs, metadata, objects, vanished, work};
+use crate::domain::{CollectionName, Excludes, FailureClass, Holders, ImageRef, ImageUri, ItemFailure, JobId, JobPlan};
 use crate::jobs::tally;
+use crate::source::SourceError;
 use crate::sqlite::SqliteError;
 
 /// A page of a listing, sorted out.
@@ -21,6 +24,12 @@ pub struct Page {
     pub others: Vec<ImageUri>,
     /// The others.
     pub images: Vec<ImageRef>,
+    /// Those of them that are in an archive, with their storage class: they fail without being read.
+    pub archived: BTreeMap<ImageUri, String>,
+    /// Of the skipped ones, keys that are not UTF-8.
+    pub unreadable: u64,
+    /// Where a job that is interrupted lists on; `None` if only the last key tells that.
+    pub next: Option<Cursor>,
 }
 
 impl Page {
@@ -34,7 +43,10 @@ impl Page {
         self.listed -= listed;
         self.skipped -= skipped;
         let listed_through = self.listed_through.replace(key);
-        Self { listed_through, listed, skipped, others, images }
+        let unmoved = self.next.is_some().then_some(Cursor::Unmoved);
+        let next = std::mem::replace(&mut self.next, unmoved);
+        // What cannot be named stays where it was counted.
+        Self { listed_through, listed, skipped, others, images, archived: self.archived.clone(), unreadable: 0, next }
     }
 }
 
@@ -116,10 +128,11 @@ impl Ledger {
                 let reached = vanished::note_page(&all, &job, &planning, &page, found.as_mut())?;
                 let rest = reached.map(|key| page.split_behind(key));
                 let before = jobs::counts(&all, &job)?;
-                let taken = before.listed - before.skipped - before.unchanged;
+                let passed: u64 = all.query_row("SELECT archived FROM jobs WHERE id = ?1", [&job], |row| row.get(0))?;
+                let taken = before.listed - before.skipped - before.unchanged - passed;
                 let mut room = planning.max_items.map(|most| most.saturating_sub(taken));
                 let mut changed = Vec::new();
-                let (mut unchanged, mut over) = (0_u64, 0_u64);
+                let (mut unchanged, mut over, mut archived, mut failed) = (0_u64, 0_u64, 0_u64, Vec::new());
                 let rows = planning.metadata.then(|| metadata::found(&all, &job, &page.images)).transpose()?;
                 let digests: Option<Vec<&str>> =
                     rows.as_ref().map(|rows| rows.iter().map(|row| row.digest.as_str()).collect());
@@ -129,7 +142,8 @@ impl Ledger {
                     if let Some(there) = &planning.dry_run {
                         have = have.common(there);
                     }
-                    if !have.cover(&planning.stores) && room == Some(0) {
+                    let in_archive_now = page.archived.contains_key(&image.uri);
+                    if room == Some(0) && !in_archive_now && !have.cover(&planning.stores) {
                         over += 1;
                         continue;
                     }
@@ -138,6 +152,12 @@ impl Ledger {
                     }
                     if have.cover(&planning.stores) {
                         unchanged += 1;
+                    } else if let Some(class) = page.archived.get(&image.uri) {
+                        archived += 1;
+                        if found.is_none() {
+                            work::insert_failure(&all, &job, &in_archive(&image, class))?;
+                            failed.push(FailureClass::Archived);
+                        }
                     } else {
                         room = room.map(|left| left - 1);
                         let twin = match found.as_mut() {
@@ -158,20 +178,34 @@ impl Ledger {
                         }
                     }
                 }
+                let next = match &page.next {
+                    Some(Cursor::Unmoved) => {
+                        let kept = "SELECT listed_from FROM jobs WHERE id = ?1";
+                        Some(Cursor::again(all.query_row(kept, [&job], |row| row.get(0))?))
+                    }
+                    next => next.as_ref().and_then(Cursor::to_text),
+                };
                 all.prepare_cached(
                     "UPDATE jobs SET listed = listed + ?2, skipped = skipped + ?3, unchanged = unchanged + ?4,
-                     listed_through = coalesce(?5, listed_through) WHERE id = ?1",
+                     listed_through = coalesce(?5, listed_through), failed = failed + ?6, archived = archived + ?7,
+                     unreadable = unreadable + ?8, listed_from = coalesce(?9, listed_from)
+                     WHERE id = ?1",
                 )?
                 .execute(params![
                     job,
                     page.listed - over,
                     page.skipped,
                     unchanged,
-                    page.listed_through
+                    page.listed_through,
+                    failed.len(),
+                    archived,
+                    page.unreadable,
+                    next
                 ])?;
                 all.commit()?;
                 tally::items(tally::Fate::Skipped, page.skipped);
                 tally::items(tally::Fate::Unchanged, unchanged);
+                tally::failures(&failed);
                 Ok((over == 0, rest))
             })
             .await
@@ -209,6 +243,13 @@ impl Ledger {
     }
 }
 
+/// The failure of an image that is in an archive: nothing was asked for.
+fn in_archive(image: &ImageRef, class: &str) -> ItemFailure {
+    let (uri, class) = (image.uri.clone(), class.to_owned());
+    let message = SourceError::Archived { uri: uri.clone(), class }.to_string();
+    ItemFailure { uri, class: FailureClass::Archived, message, attempts: 0 }
+}
+
 /// Notes in a dry run what the job would read.
 fn foresee(all: &Transaction<'_>, planning: &Planning, image: &ImageRef, found: &mut JobPlan) -> rusqlite::Result<()> {
     let known: Option<String> = all
@@ -223,12 +264,12 @@ fn foresee(all: &Transaction<'_>, planning: &Planning, image: &ImageRef, found: 
     Ok(())
 }
 
-fn read_plan(all: &Transaction<'_>, job: &str) -> rusqlite::Result<JobPlan> {
+pub(super) fn read_plan(all: &Transaction<'_>, job: &str) -> rusqlite::Result<JobPlan> {
     let plan: Option<String> = all.query_row("SELECT plan FROM jobs WHERE id = ?1", [job], |row| row.get(0))?;
     Ok(plan.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
 }
 
-fn write_plan(all: &Transaction<'_>, job: &str, plan: &JobPlan) -> rusqlite::Result<()> {
+pub(super) fn write_plan(all: &Transaction<'_>, job: &str, plan: &JobPlan) -> rusqlite::Result<()> {
     all.execute("UPDATE jobs SET plan = ?2 WHERE id = ?1", params![job, jobs::to_json(plan)?]).map(drop)
 }
 

@@ -182,8 +182,17 @@ const DROPPING: &str = "
 CREATE TABLE dropping(collection TEXT PRIMARY KEY) WITHOUT ROWID;
 ";
 
+/// Where a listing goes on in a bucket whose order is not trusted, keys that could not be named, images in an archive (they
+/// do not count for the cap of a job), and whether a job ended with work left.
+const LISTING: &str = "
+ALTER TABLE jobs ADD COLUMN listed_from TEXT;
+ALTER TABLE jobs ADD COLUMN unreadable INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN unfinished INTEGER NOT NULL DEFAULT 0;
+";
+
 /// The version of a ledger is the number of steps that it has behind it.
-const STEPS: [&str; 9] = [FIRST, HOLDERS, METADATA, LEASES, MIRROR, PLACEMENTS, WAITING, EXCLUDED, DROPPING];
+const STEPS: [&str; 10] = [FIRST, HOLDERS, METADATA, LEASES, MIRROR, PLACEMENTS, WAITING, EXCLUDED, DROPPING, LISTING];
 
 /// Takes the steps that the file has not taken yet.
 pub(super) fn bring_up(db: &mut Connection) -> rusqlite::Result<()> {

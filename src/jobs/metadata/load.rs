@@ -8,8 +8,8 @@ use tokio_util::sync::CancellationToken;
 use super::{BadFile, BadRow, FileKind, MOST_BYTES, Row};
 use crate::domain::normal_form::{nfd, other_forms};
 use crate::domain::{ImageUri, JobRecord};
+use crate::jobs::keys::shown;
 use crate::jobs::ledger::Ledger;
-use crate::jobs::plan::shown;
 use crate::source::{Fetched, ImageSource, SourceError};
 use crate::sqlite::SqliteError;
 

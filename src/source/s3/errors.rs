@@ -1,4 +1,4 @@
-//! What the SDK says, as the port's errors: whose fault it is decides whether anybody tries again.
+//! What the SDK says, as the port's errors: whose failure it is decides whether anybody tries again.
 
 use std::error::Error;
 use std::time::Duration;
@@ -6,6 +6,9 @@ use std::time::Duration;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 
+use super::codes::Kind;
+use super::operator::Setup;
+use super::reply::Facts;
 use crate::domain::{DependencyError, ImageUri, Trouble};
 use crate::resilience::parse_retry_after;
 use crate::source::SourceError;
@@ -21,23 +24,23 @@ pub(super) enum Target<'a> {
 const BUSY: Duration = Duration::from_secs(1);
 
 /// The port's error for a failed call.
-pub(super) fn source_error<E>(error: &SdkError<E>, target: Target<'_>) -> SourceError
+pub(super) fn source_error<E>(error: &SdkError<E>, target: Target<'_>, setup: &Setup) -> SourceError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
     let detail = || format!("{}", DisplayErrorContext(error));
     match error {
         SdkError::ServiceError(service) => {
-            let status = service.raw().status().as_u16();
             let retry_after = service.raw().headers().get("retry-after").and_then(parse_retry_after);
-            let (code, message) = (service.err().code(), service.err().message());
-            answered(status, code, message, retry_after.unwrap_or(BUSY), target)
+            let facts = Facts::read(service.raw(), service.err().code(), service.err().message());
+            answered(&facts, retry_after.unwrap_or(BUSY), target, setup)
         }
         SdkError::TimeoutError(_) => dependency(Trouble::TimedOut, detail()),
         SdkError::DispatchFailure(failure) if failure.is_timeout() => dependency(Trouble::TimedOut, detail()),
         // Neither reached the service: no credentials, or a request that cannot be written.
-        SdkError::DispatchFailure(_) if no_credentials(error) => {
-            SourceError::Denied(format!("{target} (no credentials found: set S3_ACCESS_KEY_ID)"))
+        SdkError::DispatchFailure(_) if no_credentials(error) => SourceError::Operator(Setup::no_credentials(detail())),
+        SdkError::ConstructionFailure(_) if no_credentials(error) => {
+            SourceError::Operator(Setup::no_credentials(detail()))
         }
         SdkError::ConstructionFailure(_) => SourceError::Refused { what: target.to_string(), reason: detail() },
         // A reply that is not S3's, or a connection that failed.
@@ -50,114 +53,66 @@ pub(super) fn dependency(trouble: Trouble, detail: String) -> SourceError {
     SourceError::Dependency(DependencyError { dependency: "s3".to_owned(), trouble, detail })
 }
 
-/// What an error's code or status comes down to.
-enum Kind {
-    NoBucket,
-    Gone,
-    Denied,
-    Busy,
-    TimedOut,
-    Failed,
-    Refused,
-}
-
-impl Kind {
-    /// By the service's code; `None` for one that only some service knows.
-    fn of_code(code: &str) -> Option<Self> {
-        Some(match code {
-            "NoSuchBucket" | "InvalidBucketName" => Self::NoBucket,
-            "NoSuchKey" | "NotFound" | "NoSuchVersion" => Self::Gone,
-            "AccessDenied"
-            | "AllAccessDisabled"
-            | "AccountProblem"
-            | "AuthorizationHeaderMalformed"
-            | "ExpiredToken"
-            | "InvalidAccessKeyId"
-            | "InvalidObjectState"
-            | "InvalidToken"
-            | "NotSignedUp"
-            | "RequestTimeTooSkewed"
-            | "SignatureDoesNotMatch"
-            // Versity's word for an unknown key pair, with 404.
-            | "XAdminUserNotFound" => Self::Denied,
-            "SlowDown"
-            | "ServiceUnavailable"
-            | "RequestLimitExceeded"
-            | "RequestThrottled"
-            | "RequestThrottledException"
-            | "Throttling"
-            | "ThrottlingException"
-            | "ThrottledException"
-            | "TooManyRequestsException"
-            | "BandwidthLimitExceeded" => Self::Busy,
-            "RequestTimeout" | "RequestExpired" | "RequestTimeoutException" => Self::TimedOut,
-            "InternalError" | "InternalFailure" | "OperationAborted" => Self::Failed,
-            "NotImplemented" => Self::Refused,
-            _ => return None,
-        })
-    }
-
-    /// By the status, where there is no code (the reply to a `HEAD` has no body) or none that is known.
-    fn of_status(status: u16) -> Self {
-        match status {
-            401 | 403 => Self::Denied,
-            404 | 410 => Self::Gone,
-            408 | 504 => Self::TimedOut,
-            429 | 503 => Self::Busy,
-            // Not implemented: that will be so tomorrow too.
-            501 => Self::Refused,
-            500.. => Self::Failed,
-            _ => Self::Refused,
-        }
-    }
-}
-
 /// A reply with an error's status.
-fn answered(
-    status: u16,
-    code: Option<&str>,
-    message: Option<&str>,
-    busy_for: Duration,
-    target: Target<'_>,
-) -> SourceError {
-    let code_text = code.unwrap_or("no code");
-    let words = format!("{code_text} ({status}): {}", message.unwrap_or("no message"));
-    let kind = match (code, status) {
-        // Something is not there, but who knows what: that must not pass for an object that is gone.
-        (Some(code), 404 | 410) => Kind::of_code(code).unwrap_or(Kind::Refused),
-        (code, status) => code.and_then(Kind::of_code).unwrap_or_else(|| Kind::of_status(status)),
-    };
-    match kind {
-        Kind::NoBucket => SourceError::NoBucket(target.bucket().to_owned()),
-        Kind::Gone => match target {
-            Target::Bucket(bucket) => SourceError::NoBucket(bucket.to_owned()),
-            Target::Object(uri) => SourceError::Missing(uri.clone()),
-        },
-        Kind::Denied => SourceError::Denied(format!("{target} ({code_text})")),
-        Kind::Busy => dependency(Trouble::Busy { retry_after: busy_for }, words),
-        Kind::TimedOut => dependency(Trouble::TimedOut, words),
-        Kind::Failed => dependency(Trouble::Failed, words),
-        Kind::Refused => SourceError::Refused { what: target.to_string(), reason: words },
+pub(super) fn answered(facts: &Facts, busy_for: Duration, target: Target<'_>, setup: &Setup) -> SourceError {
+    let kind = Kind::read(facts.status, facts.code.as_deref(), facts.message.as_deref());
+    let bucket = target.bucket();
+    match (kind, target) {
+        (Kind::Busy, _) => dependency(Trouble::Busy { retry_after: busy_for }, facts.detail()),
+        (Kind::TimedOut, _) => dependency(Trouble::TimedOut, facts.detail()),
+        (Kind::Failed, _) => dependency(Trouble::Failed, facts.detail()),
+        (
+            Kind::Expired
+            | Kind::UnknownKey
+            | Kind::Signature
+            | Kind::Clock
+            | Kind::Region
+            | Kind::Redirect
+            | Kind::Account,
+            Target::Object(_),
+        ) => SourceError::Operator(setup.operator(kind, bucket, facts)),
+        (Kind::NoBucket, Target::Object(_)) => SourceError::NoBucket(bucket.to_owned()),
+        (Kind::Gone, Target::Object(uri)) => SourceError::Missing(uri.clone()),
+        (Kind::Denied, Target::Object(uri)) => SourceError::Denied(format!("{uri} ({})", facts.answer())),
+        (Kind::Archived, Target::Object(uri)) => {
+            let class = facts.element("AccessTier").or_else(|| facts.element("StorageClass"));
+            SourceError::Archived { uri: uri.clone(), class: class.unwrap_or_else(|| facts.answer()) }
+        }
+        (Kind::Refused, Target::Object(uri)) => SourceError::Refused { what: uri.to_string(), reason: facts.detail() },
+        (Kind::NoBucket | Kind::Gone, Target::Bucket(bucket))
+            if facts.code.as_deref() != Some("NoSuchKey") && setup.bucket_in_endpoint(bucket, facts).is_none() =>
+        {
+            SourceError::NoBucket(bucket.to_owned())
+        }
+        // Without a listing there is no job: whatever refuses it is for the operator.
+        (_, Target::Bucket(bucket)) => SourceError::Operator(setup.of_listing(kind, bucket, facts)),
     }
 }
 
-/// Whether the machine has no credentials to offer; a service for them that is down is another matter.
+/// Whether the machine has no credentials to offer, or what gives them refuses to; a service for them that is down is
+/// another matter.
 fn no_credentials(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
         if let Some(found) = error.downcast_ref::<CredentialsError>() {
-            return matches!(
-                found,
-                CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_)
-            );
+            let refused = || {
+                let said = format!("{}", DisplayErrorContext(found));
+                ["ExpiredToken", "InvalidIdentityToken", "InvalidClientTokenId", "AccessDenied", "has expired"]
+                    .into_iter()
+                    .any(|word| said.contains(word))
+            };
+            return match found {
+                CredentialsError::CredentialsNotLoaded(_) | CredentialsError::InvalidConfiguration(_) => true,
+                _ => refused(),
+            };
         }
         next = error.source();
     }
     false
 }
 
-impl Target<'_> {
-    fn bucket(&self) -> &str {
+impl<'a> Target<'a> {
+    fn bucket(self) -> &'a str {
         match self {
             Self::Bucket(bucket) => bucket,
             Self::Object(uri) => uri.bucket(),
@@ -177,10 +132,21 @@ impl std::fmt::Display for Target<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{FailureAttribution, FailureClass};
     use crate::resilience::Retryable;
 
+    fn setup() -> Setup {
+        let endpoint = Some("http://127.0.0.1:9".to_owned());
+        Setup { endpoint, region: "us-east-1".to_owned(), path_style: true, own_key: true }
+    }
+
+    fn made(status: u16, code: Option<&str>, target: Target<'_>) -> SourceError {
+        let facts = Facts { status, code: code.map(str::to_owned), ..Facts::default() };
+        answered(&facts, BUSY, target, &setup())
+    }
+
     fn said(status: u16, code: Option<&str>) -> SourceError {
-        answered(status, code, None, BUSY, Target::Object(&ImageUri::new("b", "k.jpg")))
+        made(status, code, Target::Object(&ImageUri::new("b", "k.jpg")))
     }
 
     #[test]
@@ -190,15 +156,51 @@ mod tests {
             assert_eq!(said(status, code), SourceError::Missing(uri.clone()), "{code:?}");
         }
         assert_eq!(said(404, Some("NoSuchBucket")), SourceError::NoBucket("b".to_owned()));
-        assert_eq!(answered(404, None, None, BUSY, Target::Bucket("b")), SourceError::NoBucket("b".to_owned()));
-        for (status, code) in [(403, None), (400, Some("ExpiredToken")), (403, Some("SignatureDoesNotMatch"))] {
+        assert_eq!(made(404, None, Target::Bucket("b")), SourceError::NoBucket("b".to_owned()));
+        for (status, code) in [(403, None), (403, Some("AccessDenied")), (400, Some("KMS.DisabledException"))] {
             assert!(matches!(said(status, code), SourceError::Denied(_)), "{code:?}");
         }
-        for (status, code) in
-            [(404, Some("NoSuchTenant")), (400, Some("KeyTooLongError")), (301, Some("PermanentRedirect")), (501, None)]
-        {
+        assert!(matches!(said(403, Some("InvalidObjectState")), SourceError::Archived { .. }));
+        for (status, code) in [(404, Some("NoSuchThing")), (400, Some("KeyTooLongError")), (501, None)] {
             assert!(matches!(said(status, code), SourceError::Refused { .. }), "{code:?}");
             assert!(!said(status, code).is_retryable());
+        }
+    }
+
+    #[test]
+    fn what_no_image_is_to_blame_for_is_the_operators() {
+        for (status, code) in [
+            (400, "ExpiredToken"),
+            (403, "ExpiredTokenException"),
+            (403, "InvalidAccessKeyId"),
+            (400, "InvalidToken"),
+            (403, "InvalidClientTokenId"),
+            (400, "TokenRefreshRequired"),
+            (403, "UnrecognizedClientException"),
+            (403, "SignatureDoesNotMatch"),
+            (403, "RequestTimeTooSkewed"),
+            (400, "AuthorizationHeaderMalformed"),
+            (301, "PermanentRedirect"),
+            (400, "IllegalLocationConstraintException"),
+            (400, "IncorrectEndpoint"),
+            (403, "NotSignedUp"),
+            (403, "AccountProblem"),
+            (403, "AllAccessDisabled"),
+            (404, "NoSuchBucket"),
+            (404, "XAdminUserNotFound"),
+        ] {
+            let error = said(status, Some(code));
+            assert_eq!(error.attribution(), FailureAttribution::Operator, "{code}: {error}");
+            assert!(!error.is_retryable() && !error.is_failure(), "{code}");
+        }
+        for status in [301, 302, 401, 402] {
+            assert_eq!(said(status, None).attribution(), FailureAttribution::Operator, "{status}");
+        }
+        let denied = FailureAttribution::Image(FailureClass::FetchDenied);
+        assert_eq!(said(403, Some("AccessDenied")).attribution(), denied);
+        for (status, code) in [(403, Some("AccessDenied")), (403, None), (405, Some("MethodNotAllowed")), (501, None)] {
+            let error = made(status, code, Target::Bucket("b"));
+            assert_eq!(error.attribution(), FailureAttribution::Operator, "{code:?}: {error}");
         }
     }
 

@@ -1,28 +1,30 @@
 //! [`S3Source`]: any S3 service, by the AWS SDK. Amazon's own, `MinIO`, and the server in this process are all
 //! reached by this one path.
 
+mod codes;
 mod errors;
 mod headers;
+mod listing;
 mod metadata;
 mod open;
+mod operator;
+mod page_body;
+mod reply;
 mod settings;
-
-use std::collections::VecDeque;
 
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::operation::create_bucket::CreateBucketError;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
-use aws_sdk_s3::operation::list_objects_v2::ListObjectsV2Output;
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration, EncodingType, Object, RequestPayer};
+use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration, RequestPayer};
 use bytes::Bytes;
-use futures::stream::{BoxStream, StreamExt};
-use percent_encoding::percent_decode_str;
+use futures::stream::BoxStream;
 
 use self::errors::{Target, dependency, source_error};
-use super::{Fetched, ImageSource, NewObject, Opened, Part, Scope, SourceError};
-use crate::domain::{ImageRef, ImageUri, Timestamp, Trouble};
+use self::operator::Setup;
+use super::{Fetched, ImageSource, ListedPage, NewObject, Opened, Part, Scope, SourceError};
+use crate::domain::{ImageRef, ImageUri, Timestamp, Trouble, object_version};
 use crate::telemetry::metrics::{Counter, families};
 
 pub use settings::{InvalidS3Settings, S3Settings};
@@ -34,7 +36,7 @@ const FIRST_REGION: &str = "us-east-1";
 #[derive(Clone, Debug)]
 pub struct S3Source {
     client: Client,
-    region: String,
+    setup: Setup,
     max_bytes: u64,
     /// `Some` if the requester pays for each request.
     payer: Option<RequestPayer>,
@@ -49,9 +51,15 @@ impl S3Source {
     /// [`InvalidS3Settings`] where they cannot be used.
     pub async fn new(settings: S3Settings) -> Result<Self, InvalidS3Settings> {
         let client = settings::client(&settings).await?;
+        let setup = Setup {
+            endpoint: settings.endpoint,
+            region: settings.region,
+            path_style: settings.path_style,
+            own_key: settings.credentials.is_some(),
+        };
         Ok(Self {
             client,
-            region: settings.region,
+            setup,
             max_bytes: settings.max_bytes,
             payer: settings.request_payer.then_some(RequestPayer::Requester),
             fetched: families::FETCHED_BYTES.one(),
@@ -66,8 +74,8 @@ impl S3Source {
         if self.bucket_exists(bucket).await? {
             return Ok(());
         }
-        let elsewhere = (self.region != FIRST_REGION).then(|| {
-            let place = BucketLocationConstraint::from(self.region.as_str());
+        let elsewhere = (self.setup.region != FIRST_REGION).then(|| {
+            let place = BucketLocationConstraint::from(self.setup.region.as_str());
             CreateBucketConfiguration::builder().location_constraint(place).build()
         });
         let made = self.client.create_bucket().bucket(bucket).set_create_bucket_configuration(elsewhere).send().await;
@@ -77,7 +85,7 @@ impl S3Source {
             Err(error) if matches!(error.as_service_error(), Some(CreateBucketError::BucketAlreadyOwnedByYou(_))) => {
                 Ok(())
             }
-            Err(error) => Err(source_error(&error, Target::Bucket(bucket))),
+            Err(error) => Err(source_error(&error, Target::Bucket(bucket), &self.setup)),
         }
     }
 
@@ -90,7 +98,7 @@ impl S3Source {
         let asked = self.client.list_objects_v2().bucket(bucket).max_keys(1).set_request_payer(self.payer.clone());
         match asked.send().await {
             Ok(_) => Ok(true),
-            Err(error) => match source_error(&error, Target::Bucket(bucket)) {
+            Err(error) => match source_error(&error, Target::Bucket(bucket), &self.setup) {
                 SourceError::NoBucket(_) => Ok(false),
                 other => Err(other),
             },
@@ -105,38 +113,19 @@ impl S3Source {
     pub async fn remove(&self, uri: &ImageUri) -> Result<(), SourceError> {
         let delete = self.client.delete_object().bucket(uri.bucket()).key(uri.key());
         let removed = delete.set_request_payer(self.payer.clone()).send().await;
-        removed.map(drop).map_err(|error| source_error(&error, Target::Object(uri)))
-    }
-
-    /// One page of a listing, and the token of the next.
-    async fn page(&self, scope: &Scope, token: Option<String>) -> Result<Page, SourceError> {
-        // A token says where to go on; `start_after` is for the first page.
-        let start_after = if token.is_none() { scope.start_after.clone() } else { None };
-        let reply = self
-            .client
-            .list_objects_v2()
-            .bucket(&scope.bucket)
-            .prefix(&scope.prefix)
-            .set_start_after(start_after)
-            .set_continuation_token(token)
-            .set_request_payer(self.payer.clone())
-            // Without it, a key with a control character is no valid XML.
-            .encoding_type(EncodingType::Url)
-            .send()
-            .await
-            .map_err(|error| source_error(&error, Target::Bucket(&scope.bucket)))?;
-        Page::read(&scope.bucket, reply)
+        removed.map(drop).map_err(|error| source_error(&error, Target::Object(uri), &self.setup))
     }
 
     /// One object, within the limit.
     async fn get(&self, uri: &ImageUri, limit: u64) -> Result<Fetched, SourceError> {
         let asked = self.client.get_object().bucket(uri.bucket()).key(uri.key()).set_request_payer(self.payer.clone());
-        let mut reply = asked.send().await.map_err(|error| source_error(&error, Target::Object(uri)))?;
+        let mut reply = asked.send().await.map_err(|error| source_error(&error, Target::Object(uri), &self.setup))?;
         let bytes = read(uri, &mut reply, limit).await?;
-        self.fetched.increment(bytes.len() as u64);
+        let size = bytes.len() as u64;
+        self.fetched.increment(size);
         Ok(Fetched {
             bytes,
-            etag: reply.e_tag.as_deref().map(unquote),
+            etag: reply.e_tag.as_deref().and_then(|etag| object_version::etag(etag, Some(size))),
             content_type: reply.content_type,
             content_encoding: reply.content_encoding,
             metadata: metadata::from_headers(reply.metadata.as_ref()),
@@ -178,87 +167,14 @@ fn broken(
     SourceError::BrokenOff { uri: uri.clone(), got, expected: promised.unwrap_or(got + 1) }
 }
 
-/// What is at hand of a listing.
-#[derive(Debug)]
-struct Page {
-    images: VecDeque<ImageRef>,
-    next: Option<String>,
-}
-
-impl Page {
-    fn read(bucket: &str, reply: ListObjectsV2Output) -> Result<Self, SourceError> {
-        let encoded = reply.encoding_type == Some(EncodingType::Url);
-        let more = reply.is_truncated.unwrap_or(false);
-        let next = reply.next_continuation_token.filter(|_| more);
-        if more && next.is_none() {
-            // To end here would look like a complete listing; `sync` would then delete the rest.
-            return Err(dependency(Trouble::Failed, "a truncated listing without a token".to_owned()));
-        }
-        let images = reply.contents.unwrap_or_default().into_iter().map(|object| image_ref(bucket, object, encoded));
-        Ok(Self { images: images.collect::<Result<_, _>>()?, next })
-    }
-}
-
-fn image_ref(bucket: &str, object: Object, encoded: bool) -> Result<ImageRef, SourceError> {
-    let key = object.key.unwrap_or_default();
-    // A form's encoding: a space may come as `+`, a plus never comes as itself.
-    let decoded = encoded.then(|| key.replace('+', " "));
-    let key = match &decoded {
-        Some(text) => percent_decode_str(text).decode_utf8().map_err(|_| {
-            dependency(Trouble::Failed, format!("a key in the listing of `{bucket}` is not UTF-8: {key}"))
-        })?,
-        None => key.as_str().into(),
-    };
-    Ok(ImageRef {
-        uri: ImageUri::new(bucket, &key),
-        etag: object.e_tag.as_deref().map(unquote),
-        size_bytes: object.size.and_then(|size| u64::try_from(size).ok()).unwrap_or(0),
-        modified: object.last_modified.and_then(|moment| Timestamp::from_unix_seconds(moment.secs())),
-    })
-}
-
-fn unquote(etag: &str) -> String {
-    etag.trim_start_matches("W/").trim_matches('"').to_owned()
-}
-
-/// Where a listing stands.
-struct Listing {
-    source: S3Source,
-    scope: Scope,
-    page: Page,
-    /// Whether no page was asked for yet.
-    fresh: bool,
-}
-
-impl Listing {
-    async fn next(&mut self) -> Option<Result<ImageRef, SourceError>> {
-        loop {
-            if let Some(image) = self.page.images.pop_front() {
-                return Some(Ok(image));
-            }
-            let token = self.page.next.take();
-            if token.is_none() && !self.fresh {
-                return None;
-            }
-            self.fresh = false;
-            match self.source.page(&self.scope, token).await {
-                Ok(page) => self.page = page,
-                Err(error) => return Some(Err(error)),
-            }
-        }
-    }
-}
-
 #[async_trait]
 impl ImageSource for S3Source {
     fn list(&self, scope: &Scope) -> BoxStream<'static, Result<ImageRef, SourceError>> {
-        let page = Page { images: VecDeque::new(), next: None };
-        let start = Listing { source: self.clone(), scope: scope.clone(), page, fresh: true };
-        futures::stream::unfold(start, |mut listing| async move {
-            let next = listing.next().await?;
-            Some((next, listing))
-        })
-        .boxed()
+        listing::objects(self.clone(), scope.clone())
+    }
+
+    fn pages(&self, scope: &Scope, from: Option<String>) -> BoxStream<'static, Result<ListedPage, SourceError>> {
+        listing::pages(self.clone(), scope.clone(), from)
     }
 
     async fn fetch(&self, image: &ImageRef) -> Result<Fetched, SourceError> {
@@ -286,6 +202,6 @@ impl ImageSource for S3Source {
             .body(ByteStream::from(object.bytes))
             .send()
             .await;
-        put.map(drop).map_err(|error| source_error(&error, Target::Object(uri)))
+        put.map(drop).map_err(|error| source_error(&error, Target::Object(uri), &self.setup))
     }
 }

@@ -4,14 +4,15 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 
 use super::errors::{Target, source_error};
-use super::{S3Source, broken, unquote};
-use crate::domain::{ImageUri, Timestamp};
+use super::{S3Source, broken};
+use crate::domain::{ImageUri, Timestamp, object_version};
 use crate::source::{Opened, Part, SourceError};
 use crate::telemetry::metrics::Counter;
 
 /// Opens an object, whole or in part.
 pub(super) async fn open(source: &S3Source, uri: &ImageUri, part: Option<&Part>) -> Result<Opened, SourceError> {
-    let mut request = source.client.get_object().bucket(uri.bucket()).key(uri.key());
+    let mut request =
+        source.client.get_object().bucket(uri.bucket()).key(uri.key()).set_request_payer(source.payer.clone());
     if let Some(Part { from, to, etag }) = part {
         let to = to.map_or(String::new(), |to| to.to_string());
         request = request.range(format!("bytes={from}-{to}"));
@@ -19,12 +20,12 @@ pub(super) async fn open(source: &S3Source, uri: &ImageUri, part: Option<&Part>)
             request = request.if_match(format!("\"{etag}\""));
         }
     }
-    let reply = request.send().await.map_err(|error| source_error(&error, Target::Object(uri)))?;
+    let reply = request.send().await.map_err(|error| source_error(&error, Target::Object(uri), &source.setup))?;
     let length = reply.content_length.and_then(|length| u64::try_from(length).ok());
     let is_part = reply.content_range.is_some();
     let encoding = reply.content_encoding.unwrap_or_default();
     Ok(Opened {
-        etag: reply.e_tag.as_deref().map(unquote).filter(|etag| !etag.is_empty()),
+        etag: reply.e_tag.as_deref().and_then(|etag| object_version::etag(etag, length.filter(|_| !is_part))),
         modified: reply.last_modified.and_then(|moment| Timestamp::from_unix_seconds(moment.secs())),
         size_bytes: if is_part { None } else { length },
         is_part,

@@ -249,7 +249,7 @@ async fn a_wrong_secret_is_denied(world: &World) {
             source.bucket_exists(&world.bucket).await.unwrap_err(),
         ];
         for error in errors {
-            assert!(matches!(error, SourceError::Denied(_)), "{error}");
+            assert!(matches!(error, SourceError::Operator(_)), "{error}");
         }
     }
 }

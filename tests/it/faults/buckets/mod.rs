@@ -1,3 +1,11 @@
 //! Buckets that misbehave: whose failure it is, what is said, and that nothing is lost or removed by it.
 
+mod archive;
+mod credentials;
+mod endless;
+mod keys;
+mod order;
 mod plain;
+mod settings;
+mod versions;
+mod workers;

@@ -1,6 +1,7 @@
 //! The scripted bucket without a fault: what the other tests of this folder differ from.
 
-use serde_json::json;
+use glimpse::api::replies::JobReply;
+use serde_json::{Value, json};
 
 use crate::support::TestApp;
 use crate::support::scripted_bucket::{Mode, ScriptedBucket};
@@ -10,20 +11,52 @@ pub(super) async fn service(bucket: &ScriptedBucket) -> TestApp {
     service_with(bucket, &[]).await
 }
 
-/// The same with more variables.
+/// The same with other variables.
 pub(super) async fn service_with(bucket: &ScriptedBucket, more: &[(&str, &str)]) -> TestApp {
     let own = bucket.variables();
-    let own = own.iter().map(|(name, value)| (*name, value.as_str()));
-    TestApp::with(&own.chain(more.iter().copied()).collect::<Vec<_>>()).await
+    let mut all: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    all.retain(|(name, _)| more.iter().all(|(other, _)| name != other));
+    all.extend(more);
+    TestApp::with(&all).await
+}
+
+/// Runs a job that must fail without a failed image, and gives what it says.
+pub(super) async fn refused(app: &TestApp, body: Value) -> (JobReply, String) {
+    let job = app.ingest_with(body).await;
+    assert_eq!((job.status.as_str(), job.counts.failed), ("FAILED", 0), "{job:?}");
+    assert_eq!(app.failures(&job.job_id).await.total, 0);
+    let said = job.message.clone().unwrap();
+    (job, said)
+}
+
+/// Runs a job that must succeed.
+pub(super) async fn succeeded(app: &TestApp, body: Value) -> JobReply {
+    let job = app.ingest_with(body).await;
+    assert_eq!(job.status, "SUCCEEDED", "{job:?}");
+    job
+}
+
+/// The job that retries another, at its end.
+pub(super) async fn retried(app: &TestApp, id: &str) -> JobReply {
+    let (status, reply) = app.post(&format!("/jobs/{id}/retry"), Value::Null).await;
+    assert_eq!(status, 202, "{reply}");
+    let job = app.job_until(reply["job_id"].as_str().unwrap(), JobReply::is_final).await;
+    assert_eq!(job.retry_of.as_deref(), Some(id));
+    job
+}
+
+/// The log of a job.
+pub(super) async fn log(app: &TestApp, id: &str) -> String {
+    app.get(&format!("/jobs/{id}/logs")).await.1["logs"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_without_a_fault_is_indexed_and_then_unchanged() {
     let bucket = ScriptedBucket::start(Mode::Plain).await;
     let app = service(&bucket).await;
-    let job = app.ingest_with(json!({})).await;
-    assert_eq!((job.status.as_str(), job.counts.done, job.counts.failed), ("SUCCEEDED", 4, 0), "{job:?}");
+    let job = succeeded(&app, json!({})).await;
+    assert_eq!((job.counts.done, job.counts.failed), (4, 0), "{job:?}");
     assert_eq!((bucket.gets("a.jpg"), bucket.all_gets(), bucket.lists()), (1, 4, 2));
-    let again = app.ingest_with(json!({"sync": true})).await;
+    let again = succeeded(&app, json!({"sync": true})).await;
     assert_eq!((again.counts.unchanged, again.counts.deleted, bucket.all_gets()), (4, 0, 4), "{again:?}");
 }

@@ -1,0 +1,183 @@
+//! What is read from a reply that is not what was asked for. All of it comes from outside: it is bounded and in one line.
+
+use aws_sdk_s3::config::http::HttpResponse;
+
+/// Characters of one value.
+const MAX_VALUE: usize = 200;
+/// Bytes of a body that are looked at.
+const MAX_BODY: usize = 16 * 1024;
+
+/// What a reply says of itself.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Facts {
+    pub(super) status: u16,
+    pub(super) code: Option<String>,
+    pub(super) message: Option<String>,
+    /// The `Date` header.
+    pub(super) date: Option<String>,
+    /// The `Location` header.
+    pub(super) location: Option<String>,
+    /// `x-amz-bucket-region`
+    pub(super) region: Option<String>,
+    /// Its beginning.
+    pub(super) body: String,
+}
+
+impl Facts {
+    /// Of a reply, with code and message as the SDK has read them.
+    pub(super) fn read(response: &HttpResponse, code: Option<&str>, message: Option<&str>) -> Self {
+        let header = |name: &str| response.headers().get(name).map(line);
+        let body = response.body().bytes().unwrap_or_default();
+        let body = String::from_utf8_lossy(&body[..body.len().min(MAX_BODY)]).into_owned();
+        Self {
+            status: response.status().as_u16(),
+            code: code.map(line).or_else(|| element(&body, "Code")),
+            message: message.map(line).or_else(|| element(&body, "Message")),
+            date: header("date"),
+            location: header("location"),
+            region: header("x-amz-bucket-region"),
+            body,
+        }
+    }
+
+    /// Code and status, in short.
+    pub(super) fn answer(&self) -> String {
+        match (&self.code, self.status) {
+            (Some(code), status) => format!("{code}, {status}"),
+            (None, 0) => "no reply".to_owned(),
+            (None, status) => format!("{status} without a code"),
+        }
+    }
+
+    /// The service's own words, for the log.
+    pub(super) fn detail(&self) -> String {
+        let code = self.code.as_deref().unwrap_or("no code");
+        let words = self.message.as_deref().unwrap_or("no message");
+        format!("{code} ({}): {words}", self.status)
+    }
+
+    /// An element of the body.
+    pub(super) fn element(&self, name: &str) -> Option<String> {
+        element(&self.body, name)
+    }
+
+    /// The region that the service expects, from wherever it says so.
+    pub(super) fn expected_region(&self) -> Option<String> {
+        let message = self.message.as_deref().unwrap_or_default();
+        let quoted = message.split_once("expecting ").map(|(_, rest)| rest.trim_start_matches(['\'', '"', '`']));
+        let constraint =
+            message.split_once(" location constraint").and_then(|(before, _)| before.split(' ').next_back());
+        let endpoint = self.element("Endpoint");
+        let in_endpoint = endpoint.as_deref().and_then(|endpoint| {
+            let (_, rest) = endpoint.split_once("s3.").or_else(|| endpoint.split_once("s3-"))?;
+            rest.split_once(".amazonaws").map(|(region, _)| region)
+        });
+        [self.element("Region").as_deref(), self.region.as_deref(), quoted, constraint, in_endpoint]
+            .into_iter()
+            .flatten()
+            .find_map(region)
+    }
+
+    /// What was answered instead of a listing.
+    pub(super) fn describe(&self) -> String {
+        let text = self.body.trim_start_matches('\u{feff}').trim();
+        let head = text.get(..text.floor_char_boundary(1024)).unwrap_or_default().to_lowercase();
+        if text.is_empty() {
+            return "an empty body".to_owned();
+        }
+        if head.contains("<html") || head.contains("<!doctype html") {
+            return "an HTML page".to_owned();
+        }
+        if text.starts_with('{') || text.starts_with('[') {
+            return "JSON".to_owned();
+        }
+        match root(text).as_deref() {
+            Some("ListAllMyBucketsResult") => "a list of buckets (ListAllMyBucketsResult)".to_owned(),
+            Some("ListBucketResult") => "a listing that is not well-formed XML (ListBucketResult)".to_owned(),
+            Some(root) => format!("XML of another kind ({root})"),
+            None => "text that is not XML".to_owned(),
+        }
+    }
+
+    /// Whether the reply is a listing, though one that cannot be read.
+    pub(super) fn is_listing(&self) -> bool {
+        root(self.body.trim_start_matches('\u{feff}').trim()).as_deref() == Some("ListBucketResult")
+    }
+}
+
+/// The name of the outermost element.
+fn root(text: &str) -> Option<String> {
+    let mut rest = text;
+    loop {
+        rest = rest.split_once('<')?.1;
+        if let Some(inner) = rest.strip_prefix('?') {
+            rest = inner.split_once("?>")?.1;
+        } else if let Some(inner) = rest.strip_prefix("!--") {
+            rest = inner.split_once("-->")?.1;
+        } else if rest.starts_with('!') {
+            rest = rest.split_once('>')?.1;
+        } else {
+            break;
+        }
+    }
+    let name: String = rest.chars().take_while(|letter| letter.is_alphanumeric() || "_-.:".contains(*letter)).collect();
+    Some(line(&name)).filter(|name| !name.is_empty())
+}
+
+fn element(text: &str, name: &str) -> Option<String> {
+    let (_, rest) = text.split_once(&format!("<{name}>"))?;
+    rest.split_once('<').map(|(value, _)| line(value.trim())).filter(|value| !value.is_empty())
+}
+
+/// The region at the beginning of a text.
+fn region(text: &str) -> Option<String> {
+    let region: String =
+        text.chars().take_while(|letter| letter.is_ascii_alphanumeric() || "-_".contains(*letter)).take(40).collect();
+    Some(region).filter(|region| !region.is_empty())
+}
+
+/// A text from outside as one short line.
+pub(super) fn line(text: &str) -> String {
+    text.chars().take(MAX_VALUE).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn saying(message: &str, body: &str) -> Facts {
+        Facts { message: Some(message.to_owned()), body: body.to_owned(), ..Facts::default() }
+    }
+
+    #[test]
+    fn the_expected_region_is_found_wherever_it_is_said() {
+        let endpoint = "<Error><Endpoint>photos.s3.eu-central-1.amazonaws.com</Endpoint></Error>";
+        let dashed = "<Error><Endpoint>photos.s3-eu-central-1.amazonaws.com</Endpoint></Error>";
+        for facts in [
+            saying("", "<Error><Region>eu-central-1</Region></Error>"),
+            saying("the region 'us-east-1' is wrong; expecting 'eu-central-1'", ""),
+            saying("The eu-central-1 location constraint is incompatible for the endpoint", ""),
+            saying("", endpoint),
+            saying("", dashed),
+            Facts { region: Some("eu-central-1".to_owned()), ..Facts::default() },
+        ] {
+            assert_eq!(facts.expected_region().as_deref(), Some("eu-central-1"), "{facts:?}");
+        }
+        assert_eq!(saying("Access Denied", "").expected_region(), None);
+    }
+
+    #[test]
+    fn what_was_answered_is_told_in_a_few_words() {
+        for (body, said) in [
+            ("", "an empty body"),
+            ("<!DOCTYPE html><html></html>", "an HTML page"),
+            ("{\"buckets\": []}", "JSON"),
+            ("<?xml version='1.0'?><!-- x --><ListAllMyBucketsResult/>", "a list of buckets (ListAllMyBucketsResult)"),
+            ("<ListBucketResult><Contents>", "a listing that is not well-formed XML (ListBucketResult)"),
+            ("<feed xmlns='x'/>", "XML of another kind (feed)"),
+            ("It works!", "text that is not XML"),
+        ] {
+            assert_eq!(saying("", body).describe(), said, "{body}");
+        }
+    }
+}

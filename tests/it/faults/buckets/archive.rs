@@ -1,0 +1,58 @@
+//! Objects in an archive: a class of their own, and no request for what cannot be read.
+
+use serde_json::json;
+
+use super::plain::{service, succeeded};
+use crate::support::scripted_bucket::{Asked, Mode, Reply, Script, ScriptedBucket};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn archived_objects_fail_as_such_without_a_request_on_every_run() {
+    let bucket = ScriptedBucket::start(Mode::Glacier).await;
+    bucket.change(|script| "DEEP_ARCHIVE".clone_into(&mut script.object("b.jpg").class));
+    let app = service(&bucket).await;
+    for _ in 0..2 {
+        let job = succeeded(&app, json!({})).await;
+        assert_eq!((job.counts.failed, job.counts.left, bucket.all_gets()), (4, 0, 0), "{job:?}");
+        let failures = app.failures(&job.job_id).await.failures;
+        assert!(failures.iter().all(|failure| failure.class == "archived"), "{failures:?}");
+        assert!(failures.iter().any(|failure| failure.message.contains("DEEP_ARCHIVE")), "{failures:?}");
+    }
+    let capped = json!({"image_max_items": 1});
+    bucket.change(|script| "GLACIER_IR".clone_into(&mut script.object("e.jpg").class));
+    assert_eq!(succeeded(&app, capped).await.counts.done, 1, "what is archived is not taken");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_restored_or_read_at_once_is_indexed_and_what_was_indexed_stays() {
+    let bucket = ScriptedBucket::start(Mode::Glacier).await;
+    let date = "2030-01-01T00:00:00.000Z";
+    bucket.change(|script| {
+        let restored =
+            format!("<IsRestoreInProgress>false</IsRestoreInProgress><RestoreExpiryDate>{date}</RestoreExpiryDate>");
+        script.object("a.jpg").restore = Some(restored);
+        script.object("b.jpg").restore = Some("<IsRestoreInProgress>true</IsRestoreInProgress>".to_owned());
+        "GLACIER_IR".clone_into(&mut script.object("d.jpg").class);
+    });
+    let app = service(&bucket).await;
+    let job = succeeded(&app, json!({})).await;
+    assert_eq!((job.counts.done, job.counts.failed), (2, 2), "{:?}", app.failures(&job.job_id).await);
+    assert_eq!((bucket.gets("a.jpg"), bucket.gets("b.jpg"), bucket.gets("e.jpg")), (1, 0, 0));
+    bucket.set(Mode::Glacier);
+    let job = succeeded(&app, json!({"sync": true, "max_delete_percent": 100})).await;
+    assert_eq!((job.counts.unchanged, job.counts.failed, job.counts.deleted), (2, 2, 0), "{job:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_only_its_reply_tells_to_be_archived_has_the_same_class() {
+    let tier = "<StorageClass>INTELLIGENT_TIERING</StorageClass><AccessTier>ARCHIVE_ACCESS</AccessTier>";
+    let archived = Reply::error_with(403, "InvalidObjectState", "not valid for the object's access tier", tier);
+    let judge = move |asked: &Asked| (!asked.is_listing() && asked.key() == b"b.jpg").then(|| archived.clone());
+    let bucket = ScriptedBucket::with(Script::four().judged(judge)).await;
+    bucket.change(|script| "INTELLIGENT_TIERING".clone_into(&mut script.object("b.jpg").class));
+    let app = service(&bucket).await;
+    let job = succeeded(&app, json!({})).await;
+    assert_eq!((job.counts.done, job.counts.failed), (3, 1));
+    let failure = app.failures(&job.job_id).await.failures.remove(0);
+    assert_eq!(failure.class, "archived");
+    assert!(failure.message.contains("ARCHIVE_ACCESS"), "{failure:?}");
+}

@@ -1,0 +1,120 @@
+//! What no image is to blame for ends the job once, names the setting, and is taken up by a retry.
+
+use serde_json::json;
+
+use super::plain::{refused, retried, service, service_with, succeeded};
+use crate::support::scripted_bucket::{Fault, Mode, Reply, Script, ScriptedBucket};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_expire_end_the_job_once_and_its_retry_does_the_rest() {
+    let bucket = ScriptedBucket::start(Mode::Expired).await;
+    let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("GLIMPSE_LEASE_SIZE", "1")]).await;
+    let (job, said) = refused(&app, json!({})).await;
+    assert!(said.contains("S3_ACCESS_KEY_ID") && said.contains("ExpiredToken") && said.contains("retry"), "{said}");
+    assert!(job.counts.done <= 2 && bucket.all_gets() <= 4, "{job:?}");
+    bucket.set(Mode::Plain);
+    let rest = retried(&app, &job.job_id).await;
+    assert_eq!((rest.status.as_str(), rest.counts.failed), ("SUCCEEDED", 0), "{rest:?}");
+    assert_eq!(rest.counts.unchanged, job.counts.done);
+    assert_eq!(rest.counts.unchanged + rest.counts.done, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retry_of_a_job_that_could_not_go_on_has_its_options_and_its_cap() {
+    let bucket = ScriptedBucket::start(Mode::Expired).await;
+    let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("GLIMPSE_LEASE_SIZE", "1")]).await;
+    let (first, _) = refused(&app, json!({"image_max_items": 3})).await;
+    bucket.set(Mode::Plain);
+    let rest = retried(&app, &first.job_id).await;
+    assert_eq!(rest.status, "SUCCEEDED", "{rest:?}");
+    assert_eq!(first.counts.done + rest.counts.done, 3, "the cap is for both jobs together");
+
+    succeeded(&app, json!({})).await;
+    let denied = Reply::error(403, "InvalidAccessKeyId", "The key does not exist in our records.");
+    bucket.change(|script| {
+        script.objects.remove(0);
+        script.on_next = Some(Fault::always(denied));
+    });
+    let mirror = json!({"sync": true, "max_delete_percent": 100});
+    let (broken, _) = refused(&app, mirror).await;
+    assert_eq!((broken.counts.listed, broken.counts.deleted), (2, 0), "broken in the middle of its listing");
+    bucket.set(Mode::Plain);
+    let rest = retried(&app, &broken.job_id).await;
+    assert_eq!((rest.status.as_str(), rest.counts.unchanged, rest.counts.deleted), ("SUCCEEDED", 3, 1), "{rest:?}");
+}
+
+/// Status, code, message and the word that must be in what the job says.
+const OPERATORS: [(u16, &str, &str, &str); 24] = [
+    (400, "ExpiredToken", "", "S3_ACCESS_KEY_ID"),
+    (403, "ExpiredTokenException", "", "S3_ACCESS_KEY_ID"),
+    (403, "InvalidAccessKeyId", "", "S3_ACCESS_KEY_ID"),
+    (400, "InvalidToken", "", "S3_ACCESS_KEY_ID"),
+    (403, "InvalidClientTokenId", "", "S3_ACCESS_KEY_ID"),
+    (400, "TokenRefreshRequired", "", "S3_ACCESS_KEY_ID"),
+    (400, "UnrecognizedClientException", "", "S3_ACCESS_KEY_ID"),
+    (403, "SignatureDoesNotMatch", "", "S3_SECRET_ACCESS_KEY"),
+    (403, "AccessDenied", "The provided token has expired", "S3_ACCESS_KEY_ID"),
+    (403, "AccessDenied", "The access key does not exist", "S3_ACCESS_KEY_ID"),
+    (403, "RequestTimeTooSkewed", "", "clock"),
+    (400, "RequestExpired", "", "clock"),
+    (400, "AuthorizationHeaderMalformed", "the region is wrong; expecting 'eu-west-3'", "eu-west-3"),
+    (301, "PermanentRedirect", "", "S3_REGION"),
+    (400, "IllegalLocationConstraintException", "The eu-west-3 location constraint is incompatible", "eu-west-3"),
+    (400, "IncorrectEndpoint", "", "S3_REGION"),
+    (403, "NotSignedUp", "", "account"),
+    (403, "AccountProblem", "", "account"),
+    (403, "AllAccessDisabled", "", "account"),
+    (404, "NoSuchBucket", "", "S3_BUCKET"),
+    (404, "XAdminUserNotFound", "", "S3_ACCESS_KEY_ID"),
+    (401, "", "", "S3_ACCESS_KEY_ID"),
+    (302, "", "", "S3_ENDPOINT"),
+    (402, "", "", "account"),
+];
+
+fn reply(status: u16, code: &str, message: &str) -> Reply {
+    if code.is_empty() { Reply::bare(status) } else { Reply::error(status, code, message) }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_refusal_of_the_service_is_the_operators_when_objects_are_read_and_when_they_are_listed() {
+    let bucket = ScriptedBucket::start(Mode::Plain).await;
+    let app = service(&bucket).await;
+    for (status, code, message, word) in OPERATORS {
+        bucket.set(Mode::Plain);
+        bucket.change(|script| script.on_get = Some(Fault::always(reply(status, code, message))));
+        let (_, said) = refused(&app, json!({})).await;
+        assert!(said.contains(word), "a read that gives {status} {code}: {said}");
+        bucket.set(Mode::Plain);
+        bucket.change(|script| script.on_list = Some(Fault::always(reply(status, code, message))));
+        let (_, said) = refused(&app, json!({})).await;
+        assert!(said.contains(word), "a listing that gives {status} {code}: {said}");
+    }
+    assert!(bucket.all_gets() <= 4 * OPERATORS.len(), "nothing is asked again and again: {}", bucket.all_gets());
+    bucket.set(Mode::Plain);
+    bucket.change(|script| script.on_list = Some(Fault::always(Reply::error(403, "AccessDenied", "Access Denied"))));
+    let (_, said) = refused(&app, json!({})).await;
+    assert!(said.contains("s3:ListBucket") && said.contains("S3_ACCESS_KEY_ID"), "{said}");
+    bucket.set(Mode::Plain);
+    assert_eq!(succeeded(&app, json!({})).await.counts.done, 4);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_is_denied_is_that_objects_failure() {
+    for denied in [
+        Reply::error(403, "AccessDenied", "Access Denied"),
+        Reply::bare(403),
+        Reply::error(400, "KMS.DisabledException", "the key is disabled"),
+    ] {
+        let judge = {
+            let denied = denied.clone();
+            move |asked: &crate::support::scripted_bucket::Asked| {
+                (!asked.is_listing() && asked.key() == b"b.jpg").then(|| denied.clone())
+            }
+        };
+        let bucket = ScriptedBucket::with(Script::four().judged(judge)).await;
+        let app = service(&bucket).await;
+        let job = succeeded(&app, json!({})).await;
+        assert_eq!((job.counts.done, job.counts.failed), (3, 1), "{denied:?}");
+        assert_eq!(app.failures(&job.job_id).await.failures[0].class, "fetch_denied");
+    }
+}

@@ -1,0 +1,73 @@
+//! Which objects have changed, in buckets whose ETags say much or nothing.
+
+use serde_json::json;
+
+use super::plain::{service, succeeded};
+use crate::support::scripted_bucket::{Etags, Mode, Script, ScriptedBucket};
+
+/// Indexes, finds nothing changed, and then one object that was overwritten with as many bytes.
+async fn notices(mut script: Script, header: bool, overwrite: impl Fn(&mut Script)) {
+    if header {
+        for object in &mut script.objects {
+            object.last_modified = Some("Thu, 01 Jan 2026 00:00:00 GMT".to_owned());
+        }
+    }
+    let what = format!("{:?}, {header}", script.etags);
+    let bucket = ScriptedBucket::with(script).await;
+    let app = service(&bucket).await;
+    assert_eq!(succeeded(&app, json!({})).await.counts.done, 4, "{what}");
+    let same = succeeded(&app, json!({})).await;
+    assert_eq!((same.counts.unchanged, bucket.all_gets()), (4, 4), "{what}");
+    bucket.change(overwrite);
+    let changed = succeeded(&app, json!({})).await;
+    assert_eq!((changed.counts.unchanged, changed.counts.done, bucket.gets("b.jpg")), (3, 1, 2), "{what}");
+    assert_eq!(succeeded(&app, json!({})).await.counts.unchanged, 4, "{what}");
+}
+
+fn by_time(script: &mut Script) {
+    "2026-01-01T00:00:09.000Z".clone_into(&mut script.object("b.jpg").modified);
+    let header = &mut script.object("b.jpg").last_modified;
+    *header = header.take().map(|_| "Thu, 01 Jan 2026 00:00:09 GMT".to_owned());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_usable_etag_a_change_is_noticed_by_time_and_size() {
+    for etags in [Etags::Empty, Etags::QuotedEmpty, Etags::AbsentInListing, Etags::Absent] {
+        for header in [true, false] {
+            notices(Script { etags, ..Script::four() }, header, by_time).await;
+        }
+    }
+    // What a MinIO server gives to files that were put into its folder.
+    let mut script = Script::four();
+    for object in &mut script.objects {
+        "00000000000000000000000000000000-1".clone_into(&mut object.etag);
+    }
+    notices(script, true, by_time).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_etag_is_one_and_the_same_however_it_is_written() {
+    for etags in [Etags::Weak, Etags::Unquoted, Etags::Quoted] {
+        let overwrite = |script: &mut Script| "2".clone_into(&mut script.object("b.jpg").etag);
+        notices(Script { etags, ..Script::four() }, true, overwrite).await;
+    }
+    let bucket = ScriptedBucket::start(Mode::Plain).await;
+    let app = service(&bucket).await;
+    succeeded(&app, json!({})).await;
+    bucket.change(|script| {
+        script.etags = Etags::Weak;
+        script.objects.iter_mut().for_each(|object| "2026-02-02T00:00:00.000Z".clone_into(&mut object.modified));
+    });
+    assert_eq!(succeeded(&app, json!({})).await.counts.unchanged, 4, "a time says nothing beside an ETag");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_etag_is_none() {
+    for mode in [Mode::EmptyEtag, Mode::NoEtag] {
+        let bucket = ScriptedBucket::start(mode).await;
+        let app = service(&bucket).await;
+        succeeded(&app, json!({})).await;
+        bucket.change(by_time);
+        assert_eq!(succeeded(&app, json!({})).await.counts.done, 1, "{mode:?}");
+    }
+}

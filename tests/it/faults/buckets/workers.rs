@@ -1,0 +1,59 @@
+//! A worker elsewhere whose settings of the bucket are wrong: it ends the job, and counts no image.
+
+use glimpse::api::replies::JobReply;
+use serde_json::json;
+
+use super::plain::{retried, service};
+use crate::commands::glimpse;
+use crate::support::scripted_bucket::{Asked, Mode, Reply, Script, ScriptedBucket};
+use crate::support::worker::submit;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_with_expired_credentials_ends_the_job_and_counts_no_image() {
+    let expired = Reply::error(400, "ExpiredToken", "The provided token has expired.");
+    let judge = move |asked: &Asked| {
+        asked.header("authorization").is_some_and(|value| value.contains("Credential=stale/")).then(|| expired.clone())
+    };
+    let bucket = ScriptedBucket::with(Script::four().judged(judge)).await;
+    let app = service(&bucket).await;
+    let job = submit(&app, json!({"executor": "workers"})).await;
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [
+        ("GLIMPSE_WORKER_TOKEN", job.worker_token.as_deref().unwrap()),
+        ("GLIMPSE_DATA_DIR", folder.path().to_str().unwrap()),
+        ("S3_ENDPOINT", bucket.url.as_str()),
+        ("S3_BUCKET", "photos"),
+        ("S3_ACCESS_KEY_ID", "stale"),
+        ("S3_SECRET_ACCESS_KEY", "secret"),
+    ];
+    let work = ["worker", "--service", app.url.as_str(), "--job", job.job_id.as_str(), "--name", "w1"];
+    let worker = glimpse(&variables, &work).await;
+    assert!(!worker.status.success());
+    let ended = app.job_until(&job.job_id, JobReply::is_final).await;
+    assert_eq!((ended.status.as_str(), ended.counts.done, ended.counts.failed), ("FAILED", 0, 0), "{ended:?}");
+    let said = ended.message.unwrap();
+    assert!(said.contains("worker w1") && said.contains("S3_ACCESS_KEY_ID"), "{said}");
+
+    let (status, moved) = app.post(&format!("/jobs/{}/retry", job.job_id), json!(null)).await;
+    assert_eq!(status, 202, "{moved}");
+    let id = moved["job_id"].as_str().unwrap();
+    assert!(moved["worker_token"].is_string(), "the same executor: {moved}");
+    app.post(&format!("/jobs/{id}/executor"), json!({"executor": "local"})).await;
+    let rest = app.job_until(id, JobReply::is_final).await;
+    assert_eq!((rest.status.as_str(), rest.counts.done), ("SUCCEEDED", 4), "{rest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_goes_in_the_middle_ends_the_job() {
+    let bucket = ScriptedBucket::start(Mode::Plain).await;
+    let gone = Reply::error(404, "NoSuchBucket", "The specified bucket does not exist");
+    bucket.change(|script| {
+        script.on_get = Some(crate::support::scripted_bucket::Fault { reply: gone, after: 1, times: usize::MAX });
+    });
+    let app = service(&bucket).await;
+    let (job, said) = super::plain::refused(&app, json!({})).await;
+    assert!(said.contains("S3_BUCKET"), "{said}");
+    bucket.set(Mode::Plain);
+    let rest = retried(&app, &job.job_id).await;
+    assert_eq!((rest.status.as_str(), rest.counts.done + rest.counts.unchanged), ("SUCCEEDED", 4), "{rest:?}");
+}
