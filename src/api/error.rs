@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tower_http::request_id::RequestId;
 use utoipa::ToSchema;
 
-use super::refusals::{Refusals, shortened};
+use super::refusals::{Refusals, shortened_path};
 use crate::domain::{DependencyError, Trouble};
 use crate::images::ImagesError;
 use crate::jobs::cluster::ClusterError;
@@ -376,7 +376,7 @@ impl IntoResponse for ApiError {
 /// without our body gets one too.
 pub(super) async fn finish(State(refusals): State<Arc<Refusals>>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
-    let (method, path) = (request.method().clone(), shortened(request.uri().path()).to_owned());
+    let (method, path) = (request.method().clone(), shortened_path(request.uri().path()).to_owned());
     let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok().map(str::to_owned));
     let response = next.run(request).await;
     let status = response.status();

@@ -166,7 +166,7 @@ async fn logs(
 
 async fn operator_error(
     Admitted(job): Admitted,
-    Json(OperatorErrorRequest { worker, problem }): Json<OperatorErrorRequest>,
+    Checked(OperatorErrorRequest { worker, problem }): Checked<OperatorErrorRequest>,
 ) -> Result<axum::Json<Value>, ApiError> {
     job.operator_error(&worker, &problem).await?;
     Ok(axum::Json(json!({})))

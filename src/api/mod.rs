@@ -122,7 +122,7 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
         .layer(from_fn(metrics::count))
         .layer(TraceLayer::new_for_http().make_span_with(|request: &Request| {
             let id = request.extensions().get::<RequestId>().and_then(|id| id.header_value().to_str().ok());
-            tracing::info_span!("http", method = %request.method(), path = refusals::shortened(request.uri().path()), request.id = id)
+            tracing::info_span!("http", method = %request.method(), path = refusals::shortened_path(request.uri().path()), request.id = id)
         }))
         .layer(PropagateRequestIdLayer::new(REQUEST_ID.clone()))
         .layer(SetRequestIdLayer::new(REQUEST_ID.clone(), MakeRequestUuid))

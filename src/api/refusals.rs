@@ -38,7 +38,7 @@ impl Refusals {
     pub(super) fn log(&self, peer: Option<SocketAddr>, method: &str, path: &str, reason: &str) {
         let Line::Log { left_out } = self.next() else { return };
         let peer = peer.map_or_else(|| "unknown".to_owned(), |peer| peer.to_string());
-        let path = shortened(path);
+        let path = shortened_path(path);
         tracing::warn!(%peer, method, path, reason, left_out, "a request was refused with 401");
     }
 
@@ -57,7 +57,7 @@ impl Refusals {
 }
 
 /// The beginning of a path from outside, for one line of the log.
-pub(super) fn shortened(path: &str) -> &str {
+pub(super) fn shortened_path(path: &str) -> &str {
     let end = path.char_indices().nth(MAX_PATH).map_or(path.len(), |(at, _)| at);
     path.get(..end).unwrap_or_default()
 }
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn long_paths_are_cut_between_characters() {
-        assert_eq!(shortened("/jobs"), "/jobs");
-        assert_eq!(shortened(&"é".repeat(500)), "é".repeat(MAX_PATH));
+        assert_eq!(shortened_path("/jobs"), "/jobs");
+        assert_eq!(shortened_path(&"é".repeat(500)), "é".repeat(MAX_PATH));
     }
 }

@@ -132,7 +132,8 @@ impl BuildError {
             | Self::BucketServer(_)
             | Self::Index(_)
             | Self::Ledger(_)
-            | Self::Serve(_) => false,
+            | Self::Serve(_)
+            | Self::Task(_) => false,
         }
     }
 }

@@ -3,7 +3,8 @@
 
 use super::error::JobsError;
 use super::wire::{
-    ExitRequest, HeartbeatRequest, JoinRequest, LeaseRequest, LogsRequest, MAX_LINE_BYTES, MAX_LINES, ResultRequest,
+    ExitRequest, HeartbeatRequest, JoinRequest, LeaseRequest, LogsRequest, MAX_LINE_BYTES, MAX_LINES,
+    OperatorErrorRequest, ResultRequest,
 };
 use crate::domain::wire::{RecordsRequest, WireRecord};
 use crate::domain::{Holders, Space};
@@ -73,6 +74,12 @@ impl Bounded for HeartbeatRequest {
 impl Bounded for ExitRequest {
     fn check(&self) -> Result<(), JobsError> {
         Ok(())
+    }
+}
+
+impl Bounded for OperatorErrorRequest {
+    fn check(&self) -> Result<(), JobsError> {
+        text("problem", "it", &self.problem, MAX_ADDRESS)
     }
 }
 

@@ -163,7 +163,7 @@ pub struct ExitRequest {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OperatorErrorRequest {
     /// Its name.
-    pub worker: String,
+    pub worker: WorkerName,
     /// What to change, in one sentence.
     pub problem: String,
 }

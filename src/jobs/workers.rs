@@ -306,14 +306,14 @@ impl WorkerJob {
     ///
     /// # Errors
     /// [`JobsError::Stranger`], [`JobsError::Over`], [`JobsError::Ledger`]
-    pub async fn operator_error(&self, worker: &str, problem: &str) -> Result<(), JobsError> {
+    pub async fn operator_error(&self, worker: &WorkerName, problem: &str) -> Result<(), JobsError> {
         self.not_over()?;
         let Some(live) = self.at_work() else { return Ok(()) };
-        heard(live, worker)?;
+        heard(live, worker.as_str())?;
         let problem = plain(problem);
         self.jobs.0.ledger.log(self.job.id, format!("[{worker}] cannot go on: {problem}")).await?;
         // The first one counts.
-        live.operator.set((worker.to_owned(), problem)).ok();
+        live.operator.set((worker.to_string(), problem)).ok();
         Ok(())
     }
 

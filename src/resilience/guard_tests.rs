@@ -1,7 +1,6 @@
 use std::cell::Cell;
 
 use super::*;
-use crate::resilience::retry_after::LONGEST_ASKED;
 use crate::resilience::{BreakerSettings, until_stopped};
 
 const COOL_DOWN: Duration = Duration::from_mins(1);

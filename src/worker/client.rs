@@ -189,8 +189,8 @@ impl ServiceClient {
     }
 
     pub(super) async fn operator_error(&self, problem: &str) -> Result<(), LeaseError> {
-        let request = OperatorErrorRequest { worker: self.name().to_owned(), problem: problem.to_owned() };
-        self.call::<_, serde_json::Value>(Method::POST, &["operator-error"], &request).await.map(drop)
+        let request = OperatorErrorRequest { worker: self.worker()?, problem: plain(problem) };
+        self.call::<_, serde_json::Value>(TIMEOUT, &["operator-error"], &request).await.map(drop)
     }
 
     pub(super) async fn exit(&self, rc: i64) -> Result<(), LeaseError> {

@@ -74,7 +74,7 @@ impl WorkerError {
             },
             Self::Provider(error) | Self::Chain(RunError::Provider(error)) => !error.is_retryable(),
             Self::Dependency(down) | Self::Chain(RunError::Dependency(down)) => !down.trouble.may_pass(),
-            Self::Chain(RunError::Space(_)) => true,
+            Self::Chain(RunError::Space(_) | RunError::Bucket(_)) => true,
         }
     }
 }

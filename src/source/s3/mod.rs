@@ -24,7 +24,7 @@ use futures::stream::BoxStream;
 use self::errors::{Target, dependency, source_error};
 use self::operator::Setup;
 use super::{Fetched, ImageSource, ListedPage, NewObject, Opened, Part, Scope, SourceError};
-use crate::domain::{ImageRef, ImageUri, Timestamp, Trouble, object_version};
+use crate::domain::{ImageRef, ImageUri, Trouble, object_version};
 use crate::telemetry::metrics::{Counter, families};
 
 pub use settings::{InvalidS3Settings, S3Settings};

@@ -19,6 +19,9 @@ pub(super) const UNREADABLE: char = '\u{FDD0}';
 /// Bytes of one page.
 const MAX_PAGE: usize = 64 * 1024 * 1024;
 
+/// Stands for a page that is cut off: the beginning of one, which no reader takes for a whole one.
+const BROKEN: &[u8] = b"<ListBucketResult ";
+
 /// Repairs the body of a reply before the SDK reads it.
 #[derive(Debug)]
 pub(super) struct RepairPage;
@@ -79,9 +82,28 @@ impl Body for Whole {
                         Cow::Borrowed(_) => read,
                         Cow::Owned(repaired) => repaired.into(),
                     };
-                    return Poll::Ready(Some(Ok(Frame::data(repaired))));
+                    let readable = if is_cut_or_broken(&repaired) { Bytes::from_static(BROKEN) } else { repaired };
+                    return Poll::Ready(Some(Ok(Frame::data(readable))));
                 }
             }
+        }
+    }
+}
+
+/// Whether a listing ends before its last element does, or its elements do not fit into each other. The SDK would take
+/// what it has read until then for the whole page, and `sync` would remove what the page does not name.
+fn is_cut_or_broken(bytes: &[u8]) -> bool {
+    if memchr::memmem::find(bytes, b"<ListBucketResult").is_none() {
+        return false;
+    }
+    let (mut reader, mut depth) = (quick_xml::Reader::from_reader(bytes), 0_usize);
+    loop {
+        match reader.read_event() {
+            Ok(quick_xml::events::Event::Start(_)) => depth += 1,
+            Ok(quick_xml::events::Event::End(_)) => depth = depth.saturating_sub(1),
+            Ok(quick_xml::events::Event::Eof) => return depth > 0,
+            Ok(_) => {}
+            Err(_) => return true,
         }
     }
 }

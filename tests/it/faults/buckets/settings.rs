@@ -81,6 +81,15 @@ async fn a_reply_that_is_not_a_listing_is_told_with_what_it_is() {
         let (_, said) = refused(&app, json!({})).await;
         assert!(said.contains(what) && said.contains("S3_PATH_STYLE") && said.contains("S3_ENDPOINT"), "{said}");
     }
+    for cut in [
+        "<ListBucketResult><Contents><Key>a.jpg</Key>",
+        "<ListBucketResult><Contents><Key>a.jpg</Key></Contents>",
+        "<ListBucketResult><Contents><Key>a<b.jpg</Key></Contents></ListBucketResult>",
+    ] {
+        bucket.change(|script| script.on_any = Some(Fault::always(Reply::new(200, "application/xml", cut))));
+        let (_, said) = refused(&app, json!({})).await;
+        assert!(said.contains("cannot be read"), "{cut}: {said}");
+    }
     // An error with a good status is that error.
     let expired = Reply::new(200, "application/xml", "<Error><Code>ExpiredToken</Code><Message>x</Message></Error>");
     bucket.change(|script| script.on_any = Some(Fault::always(expired)));

@@ -68,6 +68,7 @@ async fn service(folder: &std::path::Path, panics_at: usize) -> (Jobs, Ledger, S
         default_bucket: "b".to_owned(),
         allowed_buckets: vec!["b".to_owned()],
         thumbnail_prefix: String::new(),
+        exclude: glimpse::domain::Excludes::default(),
         placing: None,
         waiting: WaitBoard::default(),
         drain: shutdown.drain(),

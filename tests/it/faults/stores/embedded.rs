@@ -44,13 +44,17 @@ async fn a_record_whose_payload_is_damaged_is_left_out_and_can_be_replaced_and_r
         meddle(folder.path(), damage);
 
         let index = EmbeddedIndex::open(folder.path()).unwrap();
-        let found = |limit| index.search(&collection, &query(EAST, limit));
-        assert_eq!(found_len(found(10).await), 4, "{damage}");
+        let nearest = query(EAST, 10);
+        assert_eq!(found_len(index.search(&collection, &nearest).await), 4, "{damage}");
         let all: Vec<_> = records.iter().map(|record| record.id).collect();
         assert_eq!(index.get(&collection, &all).await.unwrap().len(), 4, "{damage}");
         index.delete(&collection, &[records[2].id]).await.unwrap();
         index.upsert(&collection, &records[1..2]).await.unwrap();
-        assert_eq!((found_len(found(10).await), count(&index, &collection).await), (5, 5), "{damage}");
+        assert_eq!(
+            (found_len(index.search(&collection, &nearest).await), count(&index, &collection).await),
+            (5, 5),
+            "{damage}"
+        );
         // The slots are used again, and nothing of the damaged ones is in the way.
         for _ in 0..3 {
             index.upsert(&collection, &records).await.unwrap();
@@ -88,7 +92,8 @@ async fn a_dropped_collection_gives_its_space_back_while_others_are_written() {
     fill(&index, &dropped).await;
     index.upsert(&kept, &[folders(0)]).await.unwrap();
     let before = size(folder.path());
-    let (done, written) = futures::join!(index.drop_collection(&dropped), index.upsert(&kept, &[folders(1)]));
+    let more = [folders(1)];
+    let (done, written) = futures::join!(index.drop_collection(&dropped), index.upsert(&kept, &more));
     (done.unwrap(), written.unwrap());
     until_smaller(folder.path(), before / 4).await;
     assert_eq!(ids(&index, &kept).await.len(), 2);
