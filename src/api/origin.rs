@@ -14,6 +14,9 @@ pub(super) fn parse_origin(text: &str) -> Result<String, &'static str> {
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
         return Err("the scheme must be http or https");
     }
+    if text.contains('*') {
+        return Err("wildcards are not supported; list each origin");
+    }
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
         return Err("an origin has no path: write scheme://host[:port]");
     }

@@ -8,6 +8,7 @@ mod embedding;
 mod parts;
 mod providers;
 mod stores;
+mod unknown_settings;
 mod worker;
 
 use std::fs::File;
@@ -41,6 +42,7 @@ use crate::telemetry::metrics;
 pub use bucket::Bucket;
 pub use clip::ClipService;
 pub use doctor::{Complaint, Doctor, Finding, finding};
+pub use unknown_settings::unknown_variables;
 
 pub use crate::worker::{WorkerError, WorkerSettings};
 pub use worker::WorkerApp;
@@ -144,6 +146,11 @@ impl App {
     /// # Errors
     /// [`BuildError`]
     pub async fn build(settings: Settings, shutdown: &Shutdown) -> Result<Self, BuildError> {
+        // The futures of its callers stay small.
+        Box::pin(Self::assemble(settings, shutdown)).await
+    }
+
+    async fn assemble(settings: Settings, shutdown: &Shutdown) -> Result<Self, BuildError> {
         settings.validate().map_err(|error| BuildError::Settings(error.to_string()))?;
         // The address first: whoever fails here has touched no file.
         let wanted = settings.api.addr().map_err(BuildError::Settings)?;

@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::client::Client;
 use super::{CliError, Ending, out};
-use crate::app::{Complaint, Doctor as Checks, Finding, finding};
-use crate::config::{Settings, SettingsError, unknown_variables};
+use crate::app::{Complaint, Doctor as Checks, Finding, finding, unknown_variables};
+use crate::config::{Settings, SettingsError};
 
 const MORE: &str = "\
 It checks the settings, the data folder, the bucket, the embedding provider (pictures and words), the stores, the Ray cluster

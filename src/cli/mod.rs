@@ -19,7 +19,8 @@ mod worker;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Settings, unknown_variables};
+use crate::app::unknown_variables;
+use crate::config::Settings;
 
 pub use error::CliError;
 

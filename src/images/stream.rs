@@ -44,12 +44,11 @@ pub(super) fn of(reader: Reader, share: Taken) -> impl Stream<Item = io::Result<
 async fn pump(mut reader: Reader, client: mpsc::Sender<Next>, share: Taken) {
     let _share = share;
     loop {
-        let place = match timeout(RELEASE, client.reserve()).await {
-            Ok(place) => Ok(place),
-            Err(_) => {
-                reader.release();
-                timeout(STALL, client.reserve()).await
-            }
+        let place = if let Ok(place) = timeout(RELEASE, client.reserve()).await {
+            Ok(place)
+        } else {
+            reader.release();
+            timeout(STALL, client.reserve()).await
         };
         // The client has gone away, or stands still.
         let Ok(Ok(place)) = place else { return };

@@ -31,6 +31,7 @@ impl Learned {
 
 /// The limit of a message's size that a gRPC call was refused for, if it was: in the words of tonic, of grpc-go and of an
 /// HTTP proxy. The number of bytes that are allowed, if the sentence names it.
+#[expect(clippy::option_option, reason = "a limit that is not named is another thing than no limit")]
 pub(super) fn message_limit(status: &Status) -> Option<Option<usize>> {
     if !matches!(status.code(), Code::OutOfRange | Code::ResourceExhausted | Code::Unknown) {
         return None;

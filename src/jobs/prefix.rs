@@ -47,7 +47,7 @@ pub(super) async fn resolve(
 }
 
 fn said(typed: &str, form: &str) -> String {
-    let typed = super::keys::shown(typed);
+    let typed = format!("`{}`", super::keys::shown(typed));
     format!("no key begins with the prefix {typed} as it was typed; keys begin with its {form} form, which is used")
 }
 

@@ -4,16 +4,19 @@ use serde::{Deserialize, Deserializer};
 
 /// Reads a whole number, written with or without a fraction of zero.
 pub(super) fn whole<'de, T: TryFrom<u64>, D: Deserializer<'de>>(json: D) -> Result<T, D::Error> {
-    read(&serde_json::Number::deserialize(json)?).ok_or_else(|| serde::de::Error::custom(REASON))
+    let number = serde_json::Number::deserialize(json)?;
+    read(&number).ok_or_else(|| out_of_range(&number))
 }
 
 /// The same, or `null`.
 pub(super) fn maybe_whole<'de, T: TryFrom<u64>, D: Deserializer<'de>>(json: D) -> Result<Option<T>, D::Error> {
     let Some(number) = Option::<serde_json::Number>::deserialize(json)? else { return Ok(None) };
-    read(&number).map(Some).ok_or_else(|| serde::de::Error::custom(REASON))
+    read(&number).map(Some).ok_or_else(|| out_of_range(&number))
 }
 
-const REASON: &str = "it must be a whole number within its range";
+fn out_of_range<E: serde::de::Error>(number: &serde_json::Number) -> E {
+    E::custom(format!("{number} is not a whole number within the range of this field"))
+}
 
 /// The largest whole number that every client can write: 2^53 - 1.
 pub(super) const MAX_WHOLE: u64 = 9_007_199_254_740_991;

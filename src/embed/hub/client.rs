@@ -158,7 +158,7 @@ impl Client {
         } else {
             (0, reply.content_length())
         };
-        Ok(Some(Bytes { from, total, has_end, reply }))
+        Ok(Some(Bytes { reply, from, total, has_end }))
     }
 
     async fn ask(

@@ -42,7 +42,7 @@ impl Facts {
 
 /// Bytes that a file of this name may have.
 pub(super) fn limit(file: &str) -> u64 {
-    if file.ends_with(".json") { MAX_JSON } else { MAX_FILE }
+    if file.to_ascii_lowercase().ends_with(".json") { MAX_JSON } else { MAX_FILE }
 }
 
 /// What the replies to one `HEAD` say, that of the hub first, then those of the places that it leads to.

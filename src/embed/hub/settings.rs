@@ -115,7 +115,7 @@ impl HubSettings {
 /// A path as the shell would read it: `~` is the home folder, `$NAME` and `${NAME}` are variables of the environment.
 /// Files that service managers and compose read are not seen by a shell. Unknown variables stay as they are.
 pub(in crate::embed) fn expanded(path: &str) -> PathBuf {
-    expand(path, home().as_deref(), |name| std::env::var(name).ok())
+    expand(path, home().as_deref(), |name| std::env::var_os(name)?.into_string().ok())
 }
 
 fn home() -> Option<PathBuf> {
@@ -128,13 +128,13 @@ fn expand(path: &str, home: Option<&Path>, variable: impl Fn(&str) -> Option<Str
     while let Some(at) = rest.find('$') {
         text.push_str(&rest[..at]);
         let after = &rest[at + 1..];
-        let (name, length) = match after.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
-            Some((name, _)) => (name, name.len() + 2),
-            None => {
-                let end = after.find(|char: char| !(char.is_ascii_alphanumeric() || char == '_'));
-                let name = &after[..end.unwrap_or(after.len())];
-                (name, name.len())
-            }
+        let braced = after.strip_prefix('{').and_then(|inner| inner.split_once('}'));
+        let (name, length) = if let Some((name, _)) = braced {
+            (name, name.len() + 2)
+        } else {
+            let end = after.find(|char: char| !(char.is_ascii_alphanumeric() || char == '_'));
+            let name = &after[..end.unwrap_or(after.len())];
+            (name, name.len())
         };
         match variable(name).filter(|_| !name.is_empty()) {
             Some(value) => text.push_str(&value),

@@ -127,7 +127,7 @@ pub(in crate::jobs) async fn log_joined(ledger: &Ledger, job: &JobRecord, images
     let mut line = format!("metadata file: {} of {images} images found a row", joined.images);
     // A retry looks at few images: that the others' rows are not used says nothing.
     if job.spec.retry_of.is_none() && joined.unused > 0 {
-        let named: Vec<String> = joined.examples.iter().map(|uri| shown(uri.key())).collect();
+        let named: Vec<String> = joined.examples.iter().map(|uri| format!("`{}`", shown(uri.key()))).collect();
         let more = joined.unused.saturating_sub(named.len() as u64);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         write!(line, "; {} rows found no image: {}{more}", joined.unused, named.join(", ")).ok();

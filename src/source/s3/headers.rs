@@ -15,9 +15,10 @@ use super::metadata::PREFIX;
 pub(super) struct ReadableHeaders;
 
 /// Headers that are used, by this service or by the SDK itself.
-const USED: [&str; 8] = [
+const USED: [&str; 9] = [
     "content-encoding",
     "content-length",
+    "content-range",
     "content-type",
     "date",
     "etag",

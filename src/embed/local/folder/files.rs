@@ -162,7 +162,7 @@ impl Wanted {
 
 /// The ONNX files that are there instead, as many as an error can name.
 fn onnx_files(names: &[String]) -> String {
-    let mut files: Vec<_> = names.iter().filter(|name| name.ends_with(".onnx")).collect();
+    let mut files: Vec<_> = names.iter().filter(|name| name.to_ascii_lowercase().ends_with(".onnx")).collect();
     files.sort();
     if files.is_empty() {
         return "there are no ONNX files at all".to_owned();
@@ -174,11 +174,7 @@ fn onnx_files(names: &[String]) -> String {
         more => format!(" and {more} more"),
     };
     let is_whole = |name: &&String| name.rsplit('/').next().is_some_and(|name| name.starts_with("model"));
-    let whole = if files.iter().any(|name| is_whole(name)) {
-        "; a single model.onnx with both towers is not supported"
-    } else {
-        ""
-    };
+    let whole = if files.iter().any(is_whole) { "; a single model.onnx with both towers is not supported" } else { "" };
     format!("the ONNX files that are there: {}{more}{whole}", named.join(", "))
 }
 

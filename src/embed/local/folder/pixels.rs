@@ -13,7 +13,7 @@ const BICUBIC: u64 = 3;
 /// What `CLIPImageProcessor` uses for a value that is left out.
 const DEFAULT_SIZE: u64 = 224;
 const DEFAULT_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
-const DEFAULT_STD: [f32; 3] = [0.268_629_54, 0.261_302_58, 0.275_777_11];
+const DEFAULT_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// How pictures are given to the image tower.
 #[derive(Debug, PartialEq)]
@@ -79,13 +79,11 @@ fn check_type(values: &Map<String, Value>) -> Result<(), String> {
         ["image_processor_type", "feature_extractor_type"].into_iter().find(|name| given(values, name).is_some());
     let Some((name, kind)) = name.and_then(|name| Some((name, given(values, name)?))) else { return Ok(()) };
     let class = kind.as_str().map(|kind| ["Fast", "Pil"].iter().find_map(|end| kind.strip_suffix(end)).unwrap_or(kind));
-    match class {
-        Some("CLIPImageProcessor" | "CLIPFeatureExtractor") => Ok(()),
-        Some(_) | None => {
-            let kind = quoted(kind);
-            Err(format!("{name} is {kind}; only CLIPImageProcessor and CLIPFeatureExtractor are supported"))
-        }
+    if let Some("CLIPImageProcessor" | "CLIPFeatureExtractor") = class {
+        return Ok(());
     }
+    let kind = quoted(kind);
+    Err(format!("{name} is {kind}; only CLIPImageProcessor and CLIPFeatureExtractor are supported"))
 }
 
 /// The shorter side after the resize: a number alone, or under its name.

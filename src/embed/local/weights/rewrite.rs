@@ -57,17 +57,19 @@ fn message(kind: Kind, bytes: &[u8], aliases: &HashMap<String, Alias>) -> Result
         }
     }
     if is_external {
-        for entry in external(entries.iter().map(|(entry, _)| entry), aliases)? {
+        for entry in external(&entries.iter().map(|(entry, _)| entry), aliases)? {
             put(&mut out, EXTERNAL_DATA, &entry.encode_to_vec());
         }
     } else {
-        entries.iter().for_each(|(_, whole)| out.extend_from_slice(whole));
+        for (_, whole) in &entries {
+            out.extend_from_slice(whole);
+        }
     }
     Ok(out)
 }
 
 fn external<'a>(
-    entries: impl Iterator<Item = &'a Entry> + Clone,
+    entries: &(impl Iterator<Item = &'a Entry> + Clone),
     aliases: &HashMap<String, Alias>,
 ) -> Result<[Entry; 3], Error> {
     let of = |key: &str| entries.clone().filter(|entry| entry.key == key).last().map(|entry| entry.value.as_str());

@@ -20,7 +20,7 @@ const AT_ONCE: Duration = Duration::from_secs(12);
 struct Clip {
     is_down: Arc<AtomicBool>,
     between: Between,
-    _clip: CheapClip,
+    _provider: CheapClip,
 }
 
 impl Clip {
@@ -28,7 +28,7 @@ impl Clip {
         let (clip, is_down) = (CheapClip::start(Duration::from_millis(5)).await, Arc::new(AtomicBool::new(false)));
         let down = is_down.clone();
         let judge = move |_: &Uri| if down.load(Ordering::SeqCst) { Verdict::Says(503, "") } else { Verdict::Passes };
-        Self { between: Between::new(&clip.url, judge).await, is_down, _clip: clip }
+        Self { between: Between::new(&clip.url, judge).await, is_down, _provider: clip }
     }
 
     fn switch(&self, on: bool) {

@@ -90,7 +90,7 @@ async fn is_the_same(model: &LocalProvider, what: &str) {
         assert!(cosine >= 0.9999, "{what}: {}: {cosine}", expected["file"]);
     }
     let plain = tiny(Precision::Fp32).await.space().await.unwrap();
-    plain.admits(&*model.space().await.unwrap()).unwrap();
+    plain.admits(&model.space().await.unwrap()).unwrap();
 }
 
 /// From a folder, from a hub, and from the cache that this filled.

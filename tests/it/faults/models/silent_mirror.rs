@@ -48,23 +48,19 @@ async fn answer(stream: TcpStream, cut: Cut) {
     let head = String::from_utf8(head).unwrap();
     let mut words = head.split_whitespace();
     let (method, path) = (words.next().unwrap(), words.next().unwrap());
-    let body = match path.split_once(&format!("/resolve/{COMMIT}/")) {
-        Some((_, file)) => {
-            let mut bytes = std::fs::read(folder().join(file)).unwrap();
-            let mut cut = cut.lock().unwrap();
-            if method == "GET" && cut.contains(&file) {
-                cut.retain(|name| *name != file);
-                bytes.truncate(bytes.len() / 2);
-            }
-            bytes
+    let body = if let Some((_, file)) = path.split_once(&format!("/resolve/{COMMIT}/")) {
+        let mut bytes = std::fs::read(folder().join(file)).unwrap();
+        let mut cut = cut.lock().unwrap();
+        if method == "GET" && cut.contains(&file) {
+            cut.retain(|name| *name != file);
+            bytes.truncate(bytes.len() / 2);
         }
-        None => {
-            let names = ["config.json", "preprocessor_config.json", "tokenizer.json"];
-            let towers = ["onnx/vision_model.onnx", "onnx/text_model.onnx"];
-            let files: Vec<_> =
-                names.iter().chain(&towers).map(|name| serde_json::json!({ "rfilename": name })).collect();
-            serde_json::json!({ "sha": COMMIT, "siblings": files }).to_string().into_bytes()
-        }
+        bytes
+    } else {
+        let names = ["config.json", "preprocessor_config.json", "tokenizer.json"];
+        let towers = ["onnx/vision_model.onnx", "onnx/text_model.onnx"];
+        let files: Vec<_> = names.iter().chain(&towers).map(|name| serde_json::json!({ "rfilename": name })).collect();
+        serde_json::json!({ "sha": COMMIT, "siblings": files }).to_string().into_bytes()
     };
     let mut reply = b"HTTP/1.0 200 OK\r\nConnection: close\r\n\r\n".to_vec();
     if method == "GET" {

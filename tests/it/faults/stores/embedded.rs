@@ -94,7 +94,8 @@ async fn a_dropped_collection_gives_its_space_back_while_others_are_written() {
     let before = size(folder.path());
     let more = [folders(1)];
     let (done, written) = futures::join!(index.drop_collection(&dropped), index.upsert(&kept, &more));
-    (done.unwrap(), written.unwrap());
+    done.unwrap();
+    written.unwrap();
     until_smaller(folder.path(), before / 4).await;
     assert_eq!(ids(&index, &kept).await.len(), 2);
     fresh(&index, "dropped").await;

@@ -54,6 +54,7 @@ pub(crate) enum Trouble {
 
 /// What the server limits; by default nothing.
 #[derive(Clone, Copy, Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of a server")]
 pub(crate) struct Limits {
     /// `upsert_max_batchsize`.
     pub(crate) upsert: Option<usize>,

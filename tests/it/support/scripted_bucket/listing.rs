@@ -43,6 +43,7 @@ impl Script {
     }
 
     /// Where the page begins and ends, and the token of the next; `Some(None)` for the right one.
+    #[expect(clippy::option_option, reason = "another token than the right one, the right one, or none")]
     fn page_of(&self, at: usize, most: usize, all: usize) -> (usize, usize, Option<Option<String>>) {
         let end = |begin: usize| (begin + most).min(all);
         match self.tokens {

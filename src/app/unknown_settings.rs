@@ -1,13 +1,12 @@
 //! Variables of the environment that look like settings and are not: a misspelt setting has no effect.
 
-use super::Settings;
+use crate::config::Settings;
 use crate::domain::nearest;
 
 /// Variables with this prefix are ours alone.
 const OWN_PREFIX: &str = "GLIMPSE_";
-/// Other software uses these prefixes too.
-const SHARED_PREFIXES: [&str; 11] =
-    ["S3_", "CLIP_", "IMAGE_", "VECTOR_DB_", "QDRANT_", "WEAVIATE_", "OLLAMA_", "RAY_", "HF_", "THUMBNAIL_", "K8S_"];
+/// Other software may use these prefixes too.
+const SHARED_PREFIXES: [&str; 7] = ["S3_", "CLIP_", "IMAGE_", "VECTOR_DB_", "QDRANT_", "WEAVIATE_", "THUMBNAIL_"];
 /// What the Ray driver and the tests set for programs other than this one.
 const OTHER_PROGRAMS: [&str; 6] = [
     "GLIMPSE_SERVICE_URL",

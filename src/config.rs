@@ -1,7 +1,5 @@
 //! Settings: each module's own, from the environment under the names that operators know. Empty means unset.
 
-mod unknown;
-
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -20,8 +18,6 @@ use crate::pipeline::PipelineSettings;
 use crate::ray::RaySettings;
 use crate::source::SourceSettings;
 use crate::telemetry::TelemetrySettings;
-
-pub use unknown::unknown_variables;
 
 /// Where the service keeps what it knows, and where its clients find it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
