@@ -90,7 +90,7 @@ fn cookie(value: String, lasts: Duration, headers: &HeaderMap) -> [(HeaderName, 
 /// Whether a key is needed here, and whether the request has a session or a key; a proxy may add the key.
 #[utoipa::path(get, path = "/session", tag = "health", security(()), responses((status = 200, body = SessionReply)))]
 async fn get_session(Extension(door): Extension<Arc<Door>>, headers: HeaderMap) -> axum::Json<SessionReply> {
-    axum::Json(SessionReply { required: door.needs_key(), signed_in: door.is_signed_in(&headers) })
+    axum::Json(SessionReply { required: door.needs_key(), signed_in: door.needs_key() && door.is_signed_in(&headers) })
 }
 
 /// Give the API key for a session: a cookie that lasts twelve hours, until it is given back or the service ends.

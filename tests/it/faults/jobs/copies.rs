@@ -38,7 +38,8 @@ async fn what_two_stores_have_is_copied_from_the_one_that_answers() {
         (0..).zip(source.refs()).map(task).collect()
     };
     let over = |stores| Pipeline::new(source.clone(), provider.clone(), stores, limits, &settings);
-    chain::run(&over(patient(std::slice::from_ref(&full))), &tasks("")).await.0.unwrap();
+    let only: Arc<dyn ImageIndex> = full.clone();
+    chain::run(&over(patient(std::slice::from_ref(&only))), &tasks("")).await.0.unwrap();
     let embedded = provider.calls.lock().unwrap().len();
 
     gone.switch(false);
