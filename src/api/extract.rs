@@ -82,7 +82,7 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for MaybeJson
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
         let (request, bytes) = with_bytes(request).await.map_err(IntoResponse::into_response)?;
-        if bytes.is_empty() {
+        if bytes.is_empty() || bytes.trim_ascii() == b"null" {
             return Ok(Self(T::default()));
         }
         Json::from_request(request, state).await.map(|Json(value)| Self(value))

@@ -184,7 +184,7 @@ fn executor(name: Option<&str>) -> Result<Executor, ApiError> {
 
 /// The newest jobs first.
 #[utoipa::path(get, path = "/jobs", tag = "jobs", params(ListParams),
-    responses((status = 200, body = JobsReply), (status = 422, body = ErrorReply)))]
+    responses((status = 200, body = JobsReply), (status = 404, body = ErrorReply), (status = 422, body = ErrorReply)))]
 async fn list_jobs(
     State(jobs): State<Jobs>,
     Query(params): Query<ListParams>,

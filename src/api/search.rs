@@ -27,7 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[into_params(parameter_in = Query)]
 struct SearchParams {
     /// Words to search for; 1 to 1,000 characters after trimming.
-    #[param(min_length = 1, max_length = 1000)]
+    #[param(max_length = 1000)]
     q: Option<String>,
     /// Id of an image of the collection: others that are like it.
     #[param(format = Uuid)]
@@ -41,7 +41,7 @@ struct SearchParams {
     limit: usize,
     /// Results to leave out; with `limit` at most 10,000.
     #[serde(default)]
-    #[param(default = 0, maximum = 9900)]
+    #[param(default = 0, maximum = 9999)]
     offset: usize,
     /// The store to ask, or `all`; the first configured where it is left out.
     provider: Option<String>,
@@ -136,6 +136,12 @@ async fn search_by_image(
                 image = Some(read(field, limit).await?.ok_or_else(|| ApiError::too_large(limit))?);
             }
             Some("q") => {
+                if params.q.is_some() {
+                    return Err(ApiError::invalid(
+                        "q",
+                        "it is given more than once; send it in the form or in the query",
+                    ));
+                }
                 let text = read(field, MOST_WORDS).await?.ok_or_else(|| ApiError::field_too_large("q", MOST_WORDS))?;
                 let text = String::from_utf8(text.into()).map_err(|_| ApiError::malformed("`q` is not UTF-8"))?;
                 params.q = Some(text).filter(|text| !text.trim().is_empty());

@@ -134,6 +134,8 @@ pub enum MaxFailures {
 #[serde(deny_unknown_fields)]
 pub struct PruneRequest {
     /// How many of the newest finished jobs are kept; 0 forgets all of them.
+    #[serde(deserialize_with = "whole")]
+    #[schema(maximum = 9_007_199_254_740_991_i64)]
     pub keep: u64,
 }
 
