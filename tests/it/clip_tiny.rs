@@ -114,7 +114,7 @@ async fn int8_is_near_and_another_space() {
     let (full, small) = (tiny(Precision::Fp32).await, tiny(Precision::Int8).await);
     for text in ["a photo of a cat", "two people walking on a beach at sunset"] {
         let cosine = full.embed_text(text).await.unwrap().cosine(&small.embed_text(text).await.unwrap());
-        // x86 CPUs without VNNI saturate sums of int8 products: 0.97 with it, 0.94 without.
+        // Sums of int8 products are less exact on some x86 CPUs: 0.939 was seen on one with AVX2 and without VNNI.
         assert!((0.9..1.0).contains(&cosine), "{text}: {cosine}");
     }
     assert_eq!(small.space().await.unwrap().model, "clip-tiny (int8)");
