@@ -97,7 +97,7 @@ pub async fn space_of_captions(provider: &dyn ImageEmbeddingProvider, model: &st
     Ok(space)
 }
 
-/// The same without the pictures, which take a captioner long.
+/// The same without the images, which take a captioner a long time.
 ///
 /// # Errors
 /// As [`space_of`].

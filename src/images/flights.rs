@@ -1,4 +1,4 @@
-//! One flight per thumbnail: whoever asks for one that is being made waits for it.
+//! One flight per thumbnail: a request for a thumbnail that is being made waits for it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ type Making = BoxFuture<'static, Result<Thumbnail, ImagesError>>;
 pub(super) struct Flights(Arc<Mutex<HashMap<String, WeakShared<Making>>>>);
 
 impl Flights {
-    /// The flight of that key. It goes on as long as anybody waits for it, whoever began it.
+    /// Returns the flight of that key. It goes on while any request waits for it, also if the first one has gone away.
     pub(super) fn join<F>(&self, key: String, make: impl FnOnce() -> F) -> Result<Shared<Making>, ImagesError>
     where
         F: Future<Output = Result<Thumbnail, ImagesError>> + Send + 'static,

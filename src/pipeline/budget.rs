@@ -57,7 +57,7 @@ impl ByteBudget {
         self.encoded.take(bytes).await
     }
 
-    /// Grows what was taken for a file to so many bytes. Whoever grows holds bytes already, so waiting for others to give
+    /// Grows what was taken for a file to this many bytes. A caller that grows its share holds bytes already, so waiting for others to give
     /// theirs back could be waiting in a circle: if there are not enough, one at a time goes beyond the budget.
     pub async fn grow_encoded(&self, taken: &mut Taken, bytes: u64) {
         if !self.encoded.try_grow(taken, bytes) && taken.beyond.is_none() {

@@ -68,7 +68,7 @@ impl Hub {
         for _ in 0..MAX_ROUNDS {
             let files = missing(&listing.names, &folder).map_err(unfit)?;
             if files.is_empty() {
-                // Last: whoever reads the reference finds all of it.
+                // The reference is written last, so a reader of it finds every file.
                 self.cache.refer(repo, &listing.commit).map_err(|source| self.cache.trouble(repo, source))?;
                 return Ok(folder);
             }

@@ -223,7 +223,7 @@ impl Collection {
         Ok(())
     }
 
-    /// Nobody finds it any more; its rows and its file are still there. Whoever reads it reads on.
+    /// It can no longer be found; its rows and its file are still there. A reader that has it reads on.
     pub(super) fn drop_all(&self, connection: &mut Connection) -> Result<(), Fault> {
         let tx = connection.transaction()?;
         rows::forget(&tx, self.number)?;

@@ -131,11 +131,11 @@ fn is_allowed(letter: char) -> bool {
 
 /// What follows an ampersand.
 enum Reference {
-    /// Good, with so many bytes.
+    /// A correct one; its length in bytes.
     Right(usize),
-    /// A number that is no character, with so many bytes.
+    /// A number that is not a character; the length of the reference in bytes.
     NoCharacter(usize),
-    /// None: the ampersand was not escaped.
+    /// Not a reference: the ampersand was not escaped.
     None,
 }
 

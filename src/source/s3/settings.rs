@@ -27,7 +27,7 @@ pub struct S3Settings {
     pub credentials: Option<S3Credentials>,
     /// `S3_ANONYMOUS` (`false`): requests are not signed, and no credentials are looked for.
     pub anonymous: bool,
-    /// `S3_REQUEST_PAYER` (unset): with `requester`, whoever reads pays for it, and says so in each request.
+    /// `S3_REQUEST_PAYER` (unset): with `requester`, the caller pays for reading, and each request says so.
     pub request_payer: bool,
     /// `IMAGE_MAX_SIZE_MB` (`50`), in bytes: larger objects are not read.
     pub max_bytes: u64,
