@@ -109,13 +109,11 @@ impl Steps {
         let Inner { pipeline, run, .. } = &*self.0;
         let Loaded { mut task, fetched, mut taken, twin } = loaded;
         let limits = pipeline.limits;
-        // Of the object as it is stored: what the next listing is compared with.
-        let size_bytes = fetched.bytes.len() as u64;
+        let (etag, size_bytes) = fetched.version(&task.image);
         let bytes = match self.decoded(&fetched, &mut taken).await {
             Ok(bytes) => bytes,
             Err(error) => return self.failed(&task, error.class(), error.to_string()).await,
         };
-        let etag = fetched.version(&task.image);
         let mut meta = fetched.metadata;
         meta.append(&mut task.metadata);
         if let Some(twin) = twin

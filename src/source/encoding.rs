@@ -6,9 +6,10 @@ use std::io::{self, BufRead, BufReader, Cursor, Read};
 use brotli_decompressor::Decompressor;
 use bytes::Bytes;
 use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
-use ruzstd::decoding::StreamingDecoder;
+use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
 use super::Fetched;
+use super::members::{Members, is_gzip, is_zstd};
 use crate::domain::FailureClass;
 use crate::imaging::sniff;
 
@@ -185,19 +186,16 @@ fn layer<'a>(coding: Coding, mut inner: Box<dyn Read + 'a>, limit: u64) -> io::R
     inner.by_ref().take(HEAD).read_to_end(&mut head)?;
     let image = sniff(&head).is_ok();
     let zlib = matches!(head[..], [method, check, ..] if method & 0x0F == 8 && (u16::from(method) << 8 | u16::from(check)).is_multiple_of(31));
-    let gzip = head.starts_with(&GZIP);
-    let zstd = head.starts_with(&[0x28, 0xB5, 0x2F, 0xFD]);
+    let (gzip, zstd) = (is_gzip(&head), is_zstd(&head));
     let mut whole = BufReader::new(Cursor::new(head).chain(inner));
     let decoder: Box<dyn Read + 'a> = match coding {
         _ if image => Box::new(whole),
-        Coding::Gzip if gzip => Box::new(GzipMembers(Some(GzDecoder::new(whole)))),
+        Coding::Gzip if gzip => Box::new(Members::<_, GzDecoder<_>>::new(whole, limit)?),
         Coding::Deflate if zlib => Box::new(ZlibDecoder::new(whole)),
         Coding::Deflate => Box::new(DeflateDecoder::new(whole)),
         Coding::Brotli => Box::new(Decompressor::new(whole, 4096)),
         Coding::Zstd if zstd => {
-            let window = ZSTD_WINDOW.max(limit);
-            let decoder = StreamingDecoder::new_with_max_window_size(whole, window);
-            Box::new(decoder.map_err(|error| io::Error::other(error.to_string()))?)
+            Box::new(Members::<_, StreamingDecoder<_, FrameDecoder>>::new(whole, ZSTD_WINDOW.max(limit))?)
         }
         Coding::Gzip | Coding::Zstd => Box::new(whole),
         // Nothing is nothing, whatever it was encoded with.
@@ -206,27 +204,6 @@ fn layer<'a>(coding: Coding, mut inner: Box<dyn Read + 'a>, limit: u64) -> io::R
     };
     // A layer below must not give without end what the one above takes little from.
     Ok(Box::new(decoder.take(limit.saturating_mul(2).saturating_add(1))))
-}
-
-const GZIP: [u8; 2] = [0x1F, 0x8B];
-
-/// The members of a gzip file, one after the other. What follows them and is not another one, such as padding, is left out.
-struct GzipMembers<R: BufRead>(Option<GzDecoder<R>>);
-
-impl<R: BufRead> Read for GzipMembers<R> {
-    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let Some(member) = &mut self.0 else { return Ok(0) };
-            let read = member.read(to)?;
-            if read > 0 || to.is_empty() {
-                return Ok(read);
-            }
-            let mut rest = self.0.take().map(GzDecoder::into_inner);
-            if let Some(rest) = rest.take_if(|rest| rest.fill_buf().is_ok_and(|next| next.starts_with(&GZIP))) {
-                self.0 = Some(GzDecoder::new(rest));
-            }
-        }
-    }
 }
 
 #[cfg(test)]

@@ -196,6 +196,7 @@ mod tests {
             let fetched = Fetched {
                 bytes: "x".into(),
                 etag: None,
+                modified: None,
                 content_type: None,
                 content_encoding: None,
                 metadata: std::collections::BTreeMap::new(),

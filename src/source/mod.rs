@@ -5,6 +5,7 @@ pub mod credentials;
 pub mod embedded;
 mod encoding;
 pub mod guarded;
+mod members;
 pub mod s3;
 mod settings;
 
@@ -73,6 +74,8 @@ pub struct Fetched {
     pub bytes: Bytes,
     /// Its ETag without quotes, as of this read.
     pub etag: Option<String>,
+    /// When it was written, if the service says so.
+    pub modified: Option<Timestamp>,
     /// The type that whoever put it there claimed.
     pub content_type: Option<String>,
     /// What its bytes were encoded with before they were stored, as it says itself.
@@ -241,11 +244,20 @@ pub enum SourceError {
 }
 
 impl Fetched {
-    /// The version of what was read, to be compared with what later listings say. If the listing had a time instead of an
-    /// ETag, that time counts: an object that was overwritten since has a later one in the next listing.
-    pub fn version(&self, listed: &ImageRef) -> Option<String> {
-        let by_time = listed.etag.as_ref().filter(|version| object_version::is_by_time(version));
-        by_time.or(self.etag.as_ref()).or(listed.etag.as_ref()).cloned()
+    /// The version and the size of what was read, to be compared with what later listings say.
+    ///
+    /// They are those of the listing unless the object was overwritten since: some services give an object one ETag in
+    /// listings and another one when it is read, or decode it on the way. A version that is a time is always the listed one:
+    /// an object that was overwritten has a later time in the next listing.
+    pub fn version(&self, listed: &ImageRef) -> (Option<String>, u64) {
+        let size = self.bytes.len() as u64;
+        let listed_version = match (self.modified, listed.modified) {
+            (Some(read), Some(listed)) => object_version::by_time(read) == object_version::by_time(listed),
+            _ => size == listed.size_bytes,
+        };
+        let of_listing = |version: &&String| listed_version || object_version::is_by_time(version);
+        let version = listed.etag.as_ref().filter(of_listing).or(self.etag.as_ref()).or(listed.etag.as_ref());
+        (version.cloned(), if listed_version { listed.size_bytes } else { size })
     }
 }
 

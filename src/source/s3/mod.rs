@@ -24,7 +24,7 @@ use futures::stream::BoxStream;
 use self::errors::{Target, dependency, source_error};
 use self::operator::Setup;
 use super::{Fetched, ImageSource, ListedPage, NewObject, Opened, Part, Scope, SourceError};
-use crate::domain::{ImageRef, ImageUri, Trouble, object_version};
+use crate::domain::{ImageRef, ImageUri, Timestamp, Trouble, object_version};
 use crate::telemetry::metrics::{Counter, families};
 
 pub use settings::{InvalidS3Settings, S3Settings};
@@ -126,6 +126,7 @@ impl S3Source {
         Ok(Fetched {
             bytes,
             etag: reply.e_tag.as_deref().and_then(|etag| object_version::etag(etag, Some(size))),
+            modified: reply.last_modified.and_then(|moment| Timestamp::from_unix_seconds(moment.secs())),
             content_type: reply.content_type,
             content_encoding: reply.content_encoding,
             metadata: metadata::from_headers(reply.metadata.as_ref()),

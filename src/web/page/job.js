@@ -33,6 +33,7 @@ export function watch(root, id, go) {
     if (offers.join() !== offered) {
       offered = offers.join();
       const made = { stop: () => button("Stop", stop, { class: "danger" }), retry: () => button("Try the failed ones again", retry, { class: "main" }),
+        go_on: () => button("Continue this job", retry, { class: "main" }),
         search: () => el("a", { class: "button", href: `/?collection=${encodeURIComponent(job.collection)}` }, "Search in it") };
       actions.replaceChildren(...offers.map((name) => made[name]()));
     }
@@ -119,7 +120,9 @@ function append(log, line) {
 /** What one may do with it. */
 function offer(job) {
   const over = final(job);
-  return [!over && "stop", over && job.counts.failed && "retry", over && job.counts.done && "search"].filter(Boolean);
+  // A job that an error of the whole dependency ended has images left, and may have listed only a part of the bucket.
+  const unfinished = job.status === "FAILED";
+  return [!over && "stop", over && unfinished && "go_on", over && !unfinished && job.counts.failed && "retry", over && job.counts.done && "search"].filter(Boolean);
 }
 
 function summary(job, there) {

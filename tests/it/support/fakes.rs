@@ -63,6 +63,7 @@ impl ImageSource for MemorySource {
         Ok(Fetched {
             bytes,
             etag: image.etag.clone(),
+            modified: image.modified,
             content_type: None,
             content_encoding: None,
             metadata: BTreeMap::new(),

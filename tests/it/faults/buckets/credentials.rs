@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::plain::{refused, retried, service, service_with, succeeded};
+use crate::browser::Browser;
 use crate::support::scripted_bucket::{Fault, Mode, Reply, Script, ScriptedBucket};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,6 +42,22 @@ async fn a_retry_of_a_job_that_could_not_go_on_has_its_options_and_its_cap() {
     bucket.set(Mode::Plain);
     let rest = retried(&app, &broken.job_id).await;
     assert_eq!((rest.status.as_str(), rest.counts.unchanged, rest.counts.deleted), ("SUCCEEDED", 3, 1), "{rest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_page_offers_to_continue_a_job_that_could_not_go_on() {
+    let bucket = ScriptedBucket::start(Mode::Expired).await;
+    let app = service(&bucket).await;
+    let (job, _) = refused(&app, json!({})).await;
+    assert_eq!(job.counts.failed, 0);
+    bucket.set(Mode::Plain);
+    let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
+    browser.goto(&format!("/?view=jobs&id={}", job.job_id)).await;
+    browser.until("document.querySelector('.job .wrong')?.innerText.includes('ExpiredToken')").await;
+    browser.press("Continue this job").await;
+    browser.until("document.querySelector('.job .state.succeeded')").await;
+    browser.close().await;
+    app.stop().await;
 }
 
 /// Status, code, message and the word that must be in what the job says.

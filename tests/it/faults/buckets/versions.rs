@@ -62,6 +62,14 @@ async fn an_etag_is_one_and_the_same_however_it_is_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_etag_that_differs_between_listing_and_reading_changes_nothing() {
+    for header in [true, false] {
+        let overwrite = |script: &mut Script| "2".clone_into(&mut script.object("b.jpg").etag);
+        notices(Script { etags: Etags::OtherInReply, ..Script::four() }, header, overwrite).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_empty_etag_is_none() {
     for mode in [Mode::EmptyEtag, Mode::NoEtag] {
         let bucket = ScriptedBucket::start(mode).await;

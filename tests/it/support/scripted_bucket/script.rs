@@ -58,12 +58,14 @@ pub(crate) enum Etags {
     AbsentInListing,
     /// Neither has one.
     Absent,
+    /// An object has another ETag when it is read.
+    OtherInReply,
 }
 
 impl Etags {
     pub(super) fn in_listing(self, etag: &str) -> Option<String> {
         match self {
-            Self::Quoted => Some(format!("\"{etag}\"")),
+            Self::Quoted | Self::OtherInReply => Some(format!("\"{etag}\"")),
             Self::Unquoted => Some(etag.to_owned()),
             Self::Weak => Some(format!("W/\"{etag}\"")),
             Self::Empty => Some(String::new()),
@@ -76,6 +78,7 @@ impl Etags {
         match self {
             Self::AbsentInListing => Some(format!("\"{etag}\"")),
             Self::Empty => Some("\"\"".to_owned()),
+            Self::OtherInReply => Some(format!("\"read-{etag}\"")),
             other => other.in_listing(etag),
         }
     }
