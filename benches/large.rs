@@ -38,6 +38,7 @@ impl ImageSource for Memory {
         Ok(Fetched {
             bytes: self.0.clone(),
             etag,
+            modified: None,
             content_type: None,
             content_encoding: None,
             metadata: BTreeMap::new(),
