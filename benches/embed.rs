@@ -1,4 +1,4 @@
-//! What the model costs, through the provider: one picture and one query on one worker, and a batch over all cores.
+//! What the model costs, through the provider: one image and one query on one worker, and a batch over all cores.
 //!
 //! The limit to hold the image tower against is the core's multiply-add rate, measured by an FMA loop on the same
 //! machine; the tower is nearly all convolutions (97 % of its time).
@@ -10,26 +10,26 @@ use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use glimpse::embed::local::LocalProvider;
-use glimpse::embed::{ImageEmbeddingProvider, Probed, Proof, TextCache};
+use glimpse::embed::{ImageEmbeddingProvider, Proof, TextCache, Verified};
 use glimpse::imaging::{Limits, PreparedImage, prepare};
 
 const LIMITS: Limits = Limits { max_bytes: 1 << 26, max_pixels: 1 << 26, max_decode_bytes: 1 << 29 };
 const BATCH: usize = 8;
 
-fn picture(provider: &LocalProvider) -> PreparedImage {
+fn image(provider: &LocalProvider) -> PreparedImage {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/cat.jpg");
-    let bytes = std::fs::read(path).expect("a demo photograph");
-    prepare(&bytes, &LIMITS, &provider.preprocessing()).expect("a picture").image
+    let bytes = std::fs::read(path).expect("a demo image");
+    prepare(&bytes, &LIMITS, &provider.preprocessing()).expect("a image").image
 }
 
 fn embed(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let one = LocalProvider::start(NonZeroUsize::MIN).expect("the built-in model");
-    let image = picture(&one);
+    let image = image(&one);
     criterion.bench_function("image/one core", |bencher| {
         bencher.to_async(&runtime).iter(|| one.embed_image(black_box(&image)));
     });
-    for (name, text) in [("short", "a cat"), ("long", "a photograph of a small cat that sleeps on a red chair. ")] {
+    for (name, text) in [("short", "a cat"), ("long", "a image of a small cat that sleeps on a red chair. ")] {
         let text = if name == "long" { text.repeat(8) } else { text.to_owned() };
         criterion.bench_function(&format!("text/{name}"), |bencher| {
             bencher.to_async(&runtime).iter(|| one.embed_text(black_box(&text)));
@@ -37,7 +37,7 @@ fn embed(criterion: &mut Criterion) {
     }
     let one: Arc<dyn ImageEmbeddingProvider> = Arc::new(one);
     let proof = Arc::new(Proof::new(one.clone(), None));
-    let cached = TextCache::new(Arc::new(Probed::new(one, proof)), NonZeroUsize::MIN);
+    let cached = TextCache::new(Arc::new(Verified::new(one, proof)), NonZeroUsize::MIN);
     runtime.block_on(cached.embed_text("a cat")).expect("a vector");
     criterion.bench_function("text/repeated", |bencher| {
         bencher.to_async(&runtime).iter(|| cached.embed_text(black_box("a cat")));
@@ -47,7 +47,7 @@ fn embed(criterion: &mut Criterion) {
     let batch = vec![image; BATCH];
     let mut group = criterion.benchmark_group("batch");
     group.throughput(Throughput::Elements(BATCH as u64));
-    group.bench_function(format!("{BATCH} pictures on {cores} cores"), |bencher| {
+    group.bench_function(format!("{BATCH} images on {cores} cores"), |bencher| {
         bencher.to_async(&runtime).iter(|| all.embed_image_batch(black_box(&batch)));
     });
     group.finish();

@@ -1,5 +1,5 @@
-//! What one picture costs before the model sees it. The limit to hold it against is the model itself
-//! (`benches/embed.rs`, one picture on one core): preparing should stay below a twentieth of it.
+//! What one image costs before the model sees it. The limit to hold it against is the model itself
+//! (`benches/embed.rs`, one image on one core): preparing should stay below a twentieth of it.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -10,7 +10,7 @@ use glimpse::imaging::{Limits, Preprocessing, prepare, validate_image};
 const LIMITS: Limits = Limits { max_bytes: 1 << 26, max_pixels: 1 << 26, max_decode_bytes: 1 << 29 };
 
 fn demo(file: &str) -> Vec<u8> {
-    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("demo").join(file)).expect("a demo photograph")
+    std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("demo").join(file)).expect("a demo image")
 }
 
 fn imaging(criterion: &mut Criterion) {

@@ -38,7 +38,7 @@ impl Dice {
     }
 }
 
-/// As a camera's pictures in folders by month would be described.
+/// As a camera's images in folders by month would be described.
 fn record(n: usize, dice: &mut Dice) -> ImageRecord {
     let key = format!("images/2025/{:02}/IMG_{n:06}.jpg", n % 12 + 1);
     let uri = ImageUri::new("pipeline", &key);

@@ -1,4 +1,4 @@
-//! The chain fed with 12-megapixel photographs and a provider that costs nothing: how near to cores ÷ CPU seconds an image
+//! The chain fed with 12-megapixel images and a provider that costs nothing: how near to cores ÷ CPU seconds an image
 //! it comes, where decoding is all that there is to do. The bucket is in memory, the index is the embedded one.
 //!
 //! No criterion: one pass takes long enough to be a measurement. `GLIMPSE_BENCH_IMAGES` (default 200) says how many.
@@ -15,12 +15,12 @@ use std::time::Instant;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
-use glimpse::domain::{CollectionName, Embedding, Holders, ImageRef, ImageUri, Probe, Space};
+use glimpse::domain::{CollectionName, Embedding, ImageRef, ImageUri, Probe, Space, StoreSet};
 use glimpse::embed::{EmbedError, ImageEmbeddingProvider};
 use glimpse::imaging::{ImagingSettings, PreparedImage, Preprocessing};
 use glimpse::index::Stores;
 use glimpse::index::embedded::EmbeddedIndex;
-use glimpse::pipeline::{Fate, Leave, Pipeline, PipelineSettings, Run, Stages, Task};
+use glimpse::pipeline::{ItemOutcome, Pipeline, PipelineSettings, Run, Stages, Task, WriteLease};
 use glimpse::source::{Fetched, ImageSource, NewObject, Scope, SourceError};
 use image::imageops::FilterType;
 use tokio_util::sync::CancellationToken;
@@ -54,7 +54,7 @@ impl ImageSource for Memory {
     }
 }
 
-/// Its vectors are a picture's first bytes.
+/// Its vectors are a image's first bytes.
 struct Nothing;
 
 #[async_trait]
@@ -79,10 +79,10 @@ impl ImageEmbeddingProvider for Nothing {
     }
 }
 
-fn photograph() -> Bytes {
+fn image() -> Bytes {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/raccoon.jpg");
-    let picture = image::open(path).unwrap().resize_exact(4000, 3000, FilterType::Lanczos3).into_rgb8();
-    let mut grainy = picture;
+    let image = image::open(path).unwrap().resize_exact(4000, 3000, FilterType::Lanczos3).into_rgb8();
+    let mut grainy = image;
     let mut dice = 1_u32;
     for value in grainy.iter_mut() {
         dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -103,7 +103,7 @@ fn cpu_seconds() -> f64 {
 async fn main() {
     let images: usize = std::env::var("GLIMPSE_BENCH_IMAGES").ok().and_then(|it| it.parse().ok()).unwrap_or(200);
     let cores = std::thread::available_parallelism().unwrap().get() as f64;
-    let file = photograph();
+    let file = image();
     println!("{images} files of {} kB", file.len() / 1000);
     let folder = tempfile::tempdir().unwrap();
     let provider = Arc::new(Nothing);
@@ -115,11 +115,11 @@ async fn main() {
     let limits = ImagingSettings::default().limits();
     let pipeline = Pipeline::new(Arc::new(Memory(file)), provider, stores, limits, &PipelineSettings::default());
     let stages = Arc::new(Stages::new(pipeline.lanes(), None));
-    let run = Run { collection, space, stages: stages.clone(), leave: Leave::default() };
+    let run = Run { collection, space, stages: stages.clone(), leave: WriteLease::default() };
     let tasks = stream::iter((0_i64..).take(images).map(move |ticket| {
         let uri = ImageUri::new("b", &format!("{ticket}.jpg"));
         let image = ImageRef { uri, etag: Some("e".into()), size_bytes, modified: None };
-        vec![Task { ticket, image, have: Holders::default(), twin: None, metadata: BTreeMap::new() }]
+        vec![Task { ticket, image, have: StoreSet::default(), possible_copy: None, metadata: BTreeMap::new() }]
     }));
     let (outcomes, mut arrived) = tokio::sync::mpsc::channel(64);
     let (before, begun) = (cpu_seconds(), Instant::now());
@@ -127,7 +127,7 @@ async fn main() {
     let count = async {
         let mut done = 0;
         while let Some(outcome) = arrived.recv().await {
-            assert!(matches!(outcome.fate, Fate::Indexed(_)), "{outcome:?}");
+            assert!(matches!(outcome.fate, ItemOutcome::Indexed(_)), "{outcome:?}");
             done += 1;
         }
         done

@@ -15,12 +15,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::stream::StreamExt;
-use glimpse::domain::{CollectionName, Holders, Secret};
-use glimpse::embed::{ClipProvider, ImageEmbeddingProvider, Probed, Proof, RemoteSettings, ServiceSettings};
+use glimpse::domain::{CollectionName, Secret, StoreSet};
+use glimpse::embed::{ClipProvider, ImageEmbeddingProvider, Proof, RemoteSettings, ServiceSettings, Verified};
 use glimpse::imaging::{ImagingSettings, Resize};
 use glimpse::index::Stores;
 use glimpse::index::embedded::EmbeddedIndex;
-use glimpse::pipeline::{Fate, Leave, Pipeline, PipelineSettings, Run, Stages, Task};
+use glimpse::pipeline::{ItemOutcome, Pipeline, PipelineSettings, Run, Stages, Task, WriteLease};
 use glimpse::source::{S3Settings, S3Source, Scope};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -110,7 +110,7 @@ impl Bare {
         let raw = Arc::new(ClipProvider::new(settings).unwrap());
         // As in the service: asked once which space it is of, not with every batch.
         let provider: Arc<dyn ImageEmbeddingProvider> =
-            Arc::new(Probed::new(raw.clone(), Arc::new(Proof::new(raw, None))));
+            Arc::new(Verified::new(raw.clone(), Arc::new(Proof::new(raw, None))));
         provider.space().await.unwrap();
         let stores = Stores::new(vec![Arc::new(EmbeddedIndex::open(folder.path()).unwrap())]);
         let source = Arc::new(source(service).await);
@@ -131,17 +131,17 @@ impl Bare {
         let tasks = self.pipeline.source().list(&scope).enumerate().map(|(ticket, image)| Task {
             ticket: i64::try_from(ticket).unwrap(),
             image: image.unwrap(),
-            have: Holders::default(),
-            twin: None,
+            have: StoreSet::default(),
+            possible_copy: None,
             metadata: BTreeMap::new(),
         });
         let (outcomes, mut arrived) = tokio::sync::mpsc::channel(64);
-        let run = Run { collection, space, stages, leave: Leave::default() };
+        let run = Run { collection, space, stages, leave: WriteLease::default() };
         let work = self.pipeline.run(run, tasks.chunks(64), outcomes, CancellationToken::new());
         let count = async {
             let mut done = 0;
             while let Some(outcome) = arrived.recv().await {
-                done += usize::from(matches!(outcome.fate, Fate::Indexed(_)));
+                done += usize::from(matches!(outcome.fate, ItemOutcome::Indexed(_)));
             }
             done
         };

@@ -16,7 +16,7 @@ use futures::stream::{self, StreamExt};
 use glimpse::app::App;
 use glimpse::config::Settings;
 use glimpse::domain::{
-    CollectionName, Embedding, Holders, ImageFormat, ImageRecord, ImageRef, Payload, Space, Timestamp,
+    CollectionName, Embedding, ImageFormat, ImageRecord, ImageRef, Payload, Space, StoreSet, Timestamp,
 };
 use glimpse::embed::ImageEmbeddingProvider;
 use glimpse::embed::local::LocalProvider;
@@ -107,7 +107,7 @@ async fn remember(folder: &Path, listed: &[ImageRef]) {
             etag: image.etag.clone().unwrap(),
             size_bytes: image.size_bytes,
             space: space.name(),
-            stores: Holders::parse("embedded"),
+            stores: StoreSet::parse("embedded"),
         };
         ledger.know(collection.clone(), some.iter().map(known).collect()).await.unwrap();
     }

@@ -1,7 +1,7 @@
-//! The page in a real Chromium, over demo pictures and with the model in the process: first contentful paint, from Enter to
+//! The page in a real Chromium, over demo images and with the model in the process: first contentful paint, from Enter to
 //! the last of 50 thumbnails, and a thousand results scrolled through to their end, with the page's memory.
 //!
-//! Without `chromium` and `chromedriver` it says so and ends. `GLIMPSE_BENCH_IMAGES` (default 1,000) says how many pictures.
+//! Without `chromium` and `chromedriver` it says so and ends. `GLIMPSE_BENCH_IMAGES` (default 1,000) says how many images.
 
 #![expect(clippy::unwrap_used, reason = "a bench may panic")]
 #![expect(clippy::print_stdout, reason = "a bench prints")]
@@ -45,10 +45,10 @@ const THUMBNAILS: &str = "
     const begun = performance.now();
     document.querySelector('form.search').requestSubmit();
     (function look() {
-        const pictures = [...document.querySelectorAll('.hit img')].slice(0, 50);
+        const images = [...document.querySelectorAll('.hit img')].slice(0, 50);
         // Those below the window, too.
-        for (const picture of pictures) picture.loading = 'eager';
-        const there = pictures.length === 50 && pictures.every((picture) => picture.complete && picture.naturalWidth);
+        for (const image of images) image.loading = 'eager';
+        const there = images.length === 50 && images.every((image) => image.complete && image.naturalWidth);
         if (there) done(performance.now() - begun); else requestAnimationFrame(look);
     })();
     })(...arguments);";
@@ -123,10 +123,10 @@ async fn main() {
         of("seconds"),
         of("p95")
     );
-    let (all, pictures) = renderer_megabytes();
+    let (all, images) = renderer_megabytes();
     println!(
-        "the page's memory       {:6.0} MB, and {pictures:.0} MB of decoded pictures until others want it  (wanted: less than 200)",
-        all - pictures
+        "the page's memory       {:6.0} MB, and {images:.0} MB of decoded images until others want it  (wanted: less than 200)",
+        all - images
     );
     browser.close().await;
     service.stop().await;
@@ -135,7 +135,7 @@ async fn main() {
 async fn ingest(service: &Service, images: usize) {
     stream::iter(0..images)
         .for_each_concurrent(2, |number| async move {
-            let (file, bytes) = tokio::task::spawn_blocking(move || demo::picture(number)).await.unwrap().unwrap();
+            let (file, bytes) = tokio::task::spawn_blocking(move || demo::image(number)).await.unwrap().unwrap();
             service.bucket.put("pipeline", &format!("images/{file}"), bytes, "image/jpeg").await.unwrap();
         })
         .await;
@@ -198,7 +198,7 @@ fn median(times: &[f64]) -> f64 {
 }
 
 /// Megabytes of the largest of the browser's pages, with its share of what it shares; and of these, those of decoded
-/// pictures, which the browser keeps while nobody else wants the memory, and gives back when somebody does.
+/// images, which the browser keeps while nobody else wants the memory, and gives back when somebody does.
 fn renderer_megabytes() -> (f64, f64) {
     let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
     let of = |process: PathBuf| {

@@ -52,7 +52,7 @@ async fn embed_alone(threads: NonZeroUsize, images: usize) -> f64 {
     let provider = Arc::new(LocalProvider::start(threads).unwrap());
     provider.space().await.unwrap();
     let limits = ImagingSettings::default().limits();
-    let prepared: Vec<_> = pictures()
+    let prepared: Vec<_> = demo_images()
         .iter()
         .map(|bytes| imaging::prepare(bytes, &limits, &provider.preprocessing()).unwrap().image)
         .collect();
@@ -98,9 +98,9 @@ impl Service {
     }
 
     async fn seed(&self, images: usize) {
-        let pictures = pictures();
+        let demo = demo_images();
         for at in 0..images {
-            let bytes = pictures[at % pictures.len()].clone();
+            let bytes = demo[at % demo.len()].clone();
             self.bucket.put("pipeline", &format!("images/{at:06}.jpg"), bytes, "image/jpeg").await.unwrap();
         }
     }
@@ -148,13 +148,13 @@ impl Service {
         over[over.len() * 95 / 100]
     }
 
-    /// Peak resident memory, in MB, during a job over so many keys. Files that are no pictures: they pass listing,
+    /// Peak resident memory, in MB, during a job over so many keys. Files that are no images: they pass listing,
     /// ledger, fetch and prepare, and 10,000 of them take seconds.
     async fn peak_of(&self, prefix: &str, keys: usize) -> f64 {
-        let picture = Bytes::from(pictures()[0][..20_000].to_vec());
+        let image = Bytes::from(demo_images()[0][..20_000].to_vec());
         stream::iter(0..keys)
             .for_each_concurrent(16, |at| {
-                let (key, bytes) = (format!("{prefix}{at:06}.jpg"), picture.clone());
+                let (key, bytes) = (format!("{prefix}{at:06}.jpg"), image.clone());
                 async move { self.bucket.put("pipeline", &key, bytes, "image/jpeg").await.unwrap() }
             })
             .await;
@@ -175,7 +175,7 @@ fn cpu_seconds() -> f64 {
     (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
 }
 
-fn pictures() -> Vec<Bytes> {
+fn demo_images() -> Vec<Bytes> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/demo");
     let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "jpg"));

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 
 use futures::stream::{self, StreamExt};
 use glimpse::domain::{
-    CollectionName, Embedding, Filter, Holders, ImageFormat, ImageRecord, ImageUri, Payload, Probe, SearchQuery,
-    Secret, Space, Timestamp,
+    CollectionName, Embedding, Filter, ImageFormat, ImageRecord, ImageUri, Payload, Probe, SearchQuery, Secret, Space,
+    StoreSet, Timestamp,
 };
 use glimpse::index::embedded::EmbeddedIndex;
 use glimpse::index::qdrant::{QdrantIndex, QdrantSettings};
@@ -101,7 +101,7 @@ async fn write(stores: &Stores, collection: &CollectionName, records: &[ImageRec
         store.drop_collection(collection).await.ok();
         store.ensure_image_collection(collection, &space()).await.unwrap();
     }
-    let have = Holders::default();
+    let have = StoreSet::default();
     let begun = Instant::now();
     stream::iter(records.chunks(batch))
         .map(|batch| {

@@ -1,5 +1,5 @@
-//! What it costs to send a prepared picture: bytes, the encoder's time, and how far the vector moves for what a lossy
-//! format loses. `zarf/adr/0004-pictures-on-the-wire.md` has the figures and the decision.
+//! What it costs to send a prepared image: bytes, the encoder's time, and how far the vector moves for what a lossy
+//! format loses. `zarf/adr/0004-images-on-the-wire.md` has the figures and the decision.
 
 use std::hint::black_box;
 use std::num::NonZeroUsize;
@@ -15,13 +15,13 @@ use image::{ExtendedColorType, ImageEncoder};
 
 const LIMITS: Limits = Limits { max_bytes: 1 << 26, max_pixels: 1 << 26, max_decode_bytes: 1 << 29 };
 
-fn pictures(provider: &LocalProvider) -> Vec<PreparedImage> {
+fn images(provider: &LocalProvider) -> Vec<PreparedImage> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo");
-    let files = std::fs::read_dir(folder).expect("the demo photographs").map(|entry| entry.expect("a file").path());
+    let files = std::fs::read_dir(folder).expect("the demo images").map(|entry| entry.expect("a file").path());
     let jpegs = files.filter(|path| path.extension().is_some_and(|extension| extension == "jpg"));
     let prepared = |path| {
-        let bytes = std::fs::read(path).expect("a photograph");
-        prepare(&bytes, &LIMITS, &provider.preprocessing()).expect("a picture").image
+        let bytes = std::fs::read(path).expect("a image");
+        prepare(&bytes, &LIMITS, &provider.preprocessing()).expect("a image").image
     };
     jpegs.map(prepared).collect()
 }
@@ -47,7 +47,7 @@ fn jpeg(quality: u8) -> impl Fn(&mut Vec<u8>, &[u8], u32) {
     }
 }
 
-/// Prints what a lossy format costs in cosine, over the demo photographs.
+/// Prints what a lossy format costs in cosine, over the demo images.
 #[expect(clippy::print_stdout, reason = "what a benchmark finds is for whoever runs it")]
 fn loss(provider: &LocalProvider, images: &[PreparedImage]) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
@@ -56,13 +56,13 @@ fn loss(provider: &LocalProvider, images: &[PreparedImage]) {
     let row = |name: &str, files: Vec<Vec<u8>>| {
         let kilobytes = files.iter().map(Vec::len).sum::<usize>() / images.len() / 1000;
         let cosines = files.iter().zip(&originals).map(|(file, original)| {
-            let rgb = image::load_from_memory(file).expect("a picture").to_rgb8();
+            let rgb = image::load_from_memory(file).expect("a image").to_rgb8();
             embed(&PreparedImage { size: rgb.width(), rgb: rgb.into_raw().into() }).cosine(original)
         });
         let mut cosines: Vec<f32> = cosines.collect();
         cosines.sort_by(f32::total_cmp);
         let (worst, median) = (cosines[0], cosines[cosines.len() / 2]);
-        println!("{name:12} {kilobytes:4} kB a picture, cosine {worst:.5} at worst, {median:.5} in the median");
+        println!("{name:12} {kilobytes:4} kB a image, cosine {worst:.5} at worst, {median:.5} in the median");
     };
     row("png", images.iter().map(|image| encoded(image, png)).collect());
     for quality in [90, 95, 98, 100] {
@@ -73,11 +73,11 @@ fn loss(provider: &LocalProvider, images: &[PreparedImage]) {
 fn wire(criterion: &mut Criterion) {
     let cores = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let provider = LocalProvider::start(cores).expect("the built-in model");
-    let images = pictures(&provider);
+    let images = images(&provider);
     loss(&provider, &images);
-    let picture = &images[0];
-    criterion.bench_function("encode/png", |bencher| bencher.iter(|| encoded(black_box(picture), png)));
-    criterion.bench_function("encode/jpeg q95", |bencher| bencher.iter(|| encoded(black_box(picture), jpeg(95))));
+    let image = &images[0];
+    criterion.bench_function("encode/png", |bencher| bencher.iter(|| encoded(black_box(image), png)));
+    criterion.bench_function("encode/jpeg q95", |bencher| bencher.iter(|| encoded(black_box(image), jpeg(95))));
 }
 
 criterion_group!(benches, wire);

@@ -12,13 +12,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use glimpse::domain::{Holders, Secret};
+use glimpse::domain::{Secret, StoreSet};
 use glimpse::embed::{ClipProvider, ImageEmbeddingProvider, RemoteSettings, ServiceSettings};
 use glimpse::imaging::Resize;
 use glimpse::jobs::lease::{LeaseBroker, LeaseError, Offer};
 use glimpse::jobs::ledger::Report;
 use glimpse::jobs::wire::{JoinRequest, PROTOCOL, VERSION};
-use glimpse::pipeline::{Fate, Indexed, Outcome, PipelineSettings, Stages};
+use glimpse::pipeline::{Indexed, ItemOutcome, PipelineSettings, Stages, TaskOutcome};
 use glimpse::resilience::WaitBoard;
 use glimpse::worker::{Measures, ServiceBroker, ServiceClient, WorkerSettings};
 use serde_json::{Value, json};
@@ -127,7 +127,7 @@ impl Bench {
         let client = Arc::new(ServiceClient::new(settings, &WaitBoard::default()).unwrap());
         let provider = provider(clip);
         let space = provider.space().await.unwrap().as_ref().clone();
-        let stores = Holders::parse("embedded");
+        let stores = StoreSet::parse("embedded");
         let introduction = JoinRequest { version: VERSION.to_owned(), protocol: PROTOCOL, space, stores, node: None };
         let stages = Arc::new(Stages::new(PipelineSettings::default().lanes(), None));
         let broker = ServiceBroker::new(client, introduction, 30, Measures::new(stages, provider));
@@ -137,9 +137,9 @@ impl Bench {
                 Ok(Offer::Batch(batch)) => {
                     let outcome = |task: &glimpse::pipeline::Task| {
                         let (etag, size_bytes) = (task.image.etag.clone(), task.image.size_bytes);
-                        let stores = Holders::parse("embedded");
-                        let fate = Fate::Indexed(Indexed { etag, size_bytes, stores, copied: false });
-                        Outcome { ticket: task.ticket, fate }
+                        let stores = StoreSet::parse("embedded");
+                        let fate = ItemOutcome::Indexed(Indexed { etag, size_bytes, stores, copied: false });
+                        TaskOutcome { ticket: task.ticket, fate }
                     };
                     let outcomes = batch.tasks.iter().map(outcome).collect();
                     let report = Report { batch: batch.id, attempt: batch.attempt, outcomes };

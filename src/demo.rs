@@ -1,4 +1,4 @@
-//! The demo photographs, which travel inside the binary, and deterministic variations of them: pictures to try the service
+//! The demo images, which travel inside the binary, and deterministic variations of them: images to try the service
 //! with, in any number and from any folder.
 
 use std::io::Cursor;
@@ -9,12 +9,12 @@ use include_dir::{Dir, include_dir};
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/demo");
 
-/// A picture that cannot be varied.
+/// A image that cannot be varied.
 #[derive(Debug, thiserror::Error)]
-#[error("the picture cannot be varied")]
+#[error("the image cannot be varied")]
 pub struct VaryError(#[from] image::ImageError);
 
-/// The 26 demo photographs by file name. Their licences are in `demo/NOTICE.md`.
+/// The 26 demo images by file name. Their licences are in `demo/NOTICE.md`.
 pub fn images() -> impl Iterator<Item = (&'static str, &'static [u8])> {
     FILES.files().filter_map(|file| {
         let name = file.path().file_name()?.to_str()?;
@@ -22,12 +22,12 @@ pub fn images() -> impl Iterator<Item = (&'static str, &'static [u8])> {
     })
 }
 
-/// The `n`th picture: its path, and its bytes. The photographs come first, in order of their names; beyond them their
+/// The `n`th image: its path, and its bytes. The images come first, in order of their names; beyond them their
 /// variations, without end.
 ///
 /// # Errors
-/// [`VaryError`], which the photographs never cause.
-pub fn picture(n: usize) -> Result<(String, Bytes), VaryError> {
+/// [`VaryError`], which the images never cause.
+pub fn image(n: usize) -> Result<(String, Bytes), VaryError> {
     let (name, bytes) = images().nth(n % count()).unwrap_or_default();
     match n / count() {
         0 => Ok((name.to_owned(), Bytes::from_static(bytes))),
@@ -36,25 +36,25 @@ pub fn picture(n: usize) -> Result<(String, Bytes), VaryError> {
     }
 }
 
-/// How many photographs there are.
+/// How many images there are.
 pub fn count() -> usize {
     images().count()
 }
 
-/// A variation of a picture, as JPEG: cropped, tinted, every other one flipped. The same `n` makes the same bytes.
+/// A variation of a image, as JPEG: cropped, tinted, every other one flipped. The same `n` makes the same bytes.
 ///
 /// # Errors
-/// [`VaryError`] where the bytes are no picture.
+/// [`VaryError`] where the bytes are no image.
 pub fn vary(bytes: &[u8], n: u64) -> Result<Bytes, VaryError> {
     let mut dice = Dice(n);
-    let picture = image::load_from_memory(bytes)?;
-    let (width, height) = (picture.width(), picture.height());
+    let image = image::load_from_memory(bytes)?;
+    let (width, height) = (image.width(), image.height());
     let mut part = |whole: u32| {
         let kept = (whole * dice.between(70, 95) / 100).max(1);
         (dice.between(0, whole - kept), kept)
     };
     let ((x, kept_width), (y, kept_height)) = (part(width), part(height));
-    let cropped = picture.crop_imm(x, y, kept_width, kept_height);
+    let cropped = image.crop_imm(x, y, kept_width, kept_height);
     let turned = if dice.between(0, 1) == 1 { cropped.fliph() } else { cropped };
     let mut pixels = turned.into_rgb8();
     let tint = [dice.between(75, 125), dice.between(75, 125), dice.between(75, 125)];
@@ -106,9 +106,9 @@ mod tests {
         let made: HashSet<Bytes> = (0..4).map(|n| vary(cat, n).unwrap()).collect();
         assert_eq!(made.len(), 4);
         assert_eq!(vary(cat, 3).unwrap(), vary(cat, 3).unwrap());
-        let (name, bytes) = picture(26).unwrap();
+        let (name, bytes) = image(26).unwrap();
         assert_eq!(name, "varied-0001/astronaut.jpg");
-        assert_ne!(bytes, picture(52).unwrap().1);
+        assert_ne!(bytes, image(52).unwrap().1);
         image::load_from_memory(&bytes).unwrap();
     }
 }

@@ -8,7 +8,7 @@ use super::AppState;
 use super::error::{ApiError, ErrorReply};
 use super::extract::{MaybeJson, Path};
 use super::replies::{CollectionsReply, DeletedReply, VerifyReply, VerifyRequest};
-use crate::jobs::{Jobs, MOST_SAMPLED, VerifyOptions};
+use crate::jobs::{Jobs, MAX_SAMPLED, VerifyOptions};
 use crate::search::Search;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
@@ -55,8 +55,8 @@ async fn verify_collection(
     MaybeJson(request): MaybeJson<VerifyRequest>,
 ) -> Result<axum::Json<VerifyReply>, ApiError> {
     let VerifyRequest { repair, sample } = request;
-    if sample > MOST_SAMPLED {
-        return Err(ApiError::invalid("sample", format!("must be 0 to {MOST_SAMPLED}, not {sample}")));
+    if sample > MAX_SAMPLED {
+        return Err(ApiError::invalid("sample", format!("must be 0 to {MAX_SAMPLED}, not {sample}")));
     }
     Ok(axum::Json(jobs.verify(&name, VerifyOptions { repair, sample }).await?.into()))
 }

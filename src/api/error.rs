@@ -225,7 +225,7 @@ impl From<JobsError> for ApiError {
             JobsError::WorkerToken => Self::no_key(&said),
             JobsError::NoToken => Self::internal(),
             JobsError::Over(_) => Self::new(StatusCode::GONE, "job_is_over", said),
-            JobsError::Stranger(_) => Self::new(StatusCode::CONFLICT, "not_joined", said),
+            JobsError::NotJoined(_) => Self::new(StatusCode::CONFLICT, "not_joined", said),
             JobsError::WorkerRefused(_) => Self::new(StatusCode::CONFLICT, "worker_refused", said),
             JobsError::WorkerName(_) => Self::invalid("worker", said),
             JobsError::TooManyWorkers(_) => {

@@ -16,7 +16,7 @@ pub(super) struct BodyLimit(pub(super) usize);
 
 /// Bytes that are read of a body that is too large: a client that is still sending would not see the reply of a connection
 /// that closes on it.
-pub(super) const READ_BEYOND: usize = 8 * super::MOST_JSON;
+pub(super) const READ_BEYOND: usize = 8 * super::MAX_JSON;
 
 /// The whole body of a request, within its limit.
 async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
@@ -39,7 +39,7 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
 pub(super) async fn with_bytes(request: Request) -> Result<(Request, Bytes), ApiError> {
     let (mut parts, body) = request.into_parts();
     let limit = Extension::<BodyLimit>::from_request_parts(&mut parts, &()).await;
-    let limit = limit.map_or(super::MOST_JSON, |Extension(BodyLimit(limit))| limit);
+    let limit = limit.map_or(super::MAX_JSON, |Extension(BodyLimit(limit))| limit);
     let bytes = read(body, limit).await?;
     Ok((Request::from_parts(parts, bytes.clone().into()), bytes))
 }

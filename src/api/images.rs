@@ -71,7 +71,7 @@ async fn get_thumbnail(
     Ok((cached(&thumbnail.etag), kind, thumbnail.bytes).into_response())
 }
 
-/// Pictures are for whoever may search; they are asked after again when the picture may have changed.
+/// Images are for whoever may search; they are asked after again when the image may have changed.
 pub(super) const CACHE: &str = "private, max-age=300";
 
 /// Whether the client says that it has this one.

@@ -15,8 +15,8 @@ use super::error::ApiError;
 use super::extract::{BodyLimit, Path, with_bytes};
 use crate::domain::wire::{RecordsReply, RecordsRequest};
 use crate::jobs::wire::{
-    ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, LeaseReply, LeaseRequest, LogsRequest, OperatorErrorRequest,
-    ResultRequest, StandingReply, SummaryReply,
+    ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, LeaseReply, LeaseRequest, LeaseStatusReply, LogsRequest,
+    OperatorErrorRequest, ResultRequest, SummaryReply,
 };
 use crate::jobs::{Bounded, Jobs, JobsError, WorkerJob, WorkerName};
 
@@ -24,7 +24,7 @@ use crate::jobs::{Bounded, Jobs, JobsError, WorkerJob, WorkerName};
 pub(super) const PREFIX: &str = "/internal/";
 
 /// Bytes of a body: a batch of records, or the outcomes of the largest lease.
-const MOST_BODY: usize = 16 * 1024 * 1024;
+const MAX_BODY: usize = 16 * 1024 * 1024;
 
 pub(super) fn routes() -> Router<AppState> {
     Router::new()
@@ -36,16 +36,16 @@ pub(super) fn routes() -> Router<AppState> {
         .route("/internal/jobs/{id}/operator-error", post(operator_error))
         .route("/internal/jobs/{id}/records", post(records))
         .route("/internal/jobs/{id}/summary", get(summary))
-        .layer(DefaultBodyLimit::max(MOST_BODY))
-        .layer(Extension(BodyLimit(MOST_BODY)))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(Extension(BodyLimit(MAX_BODY)))
 }
 
 /// Routes that take their time, and bound it themselves: a request for work is held while there is none.
 pub(super) fn long_routes() -> Router<AppState> {
     Router::new()
         .route("/internal/jobs/{id}/leases", post(lease))
-        .layer(DefaultBodyLimit::max(MOST_BODY))
-        .layer(Extension(BodyLimit(MOST_BODY)))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(Extension(BodyLimit(MAX_BODY)))
 }
 
 /// The job of the path, to one who shows its token. Looked at before the body is read.
@@ -135,14 +135,14 @@ async fn report(
     Admitted(job): Admitted,
     Path((_, batch)): Path<(String, i64)>,
     Checked(request): Checked<ResultRequest>,
-) -> Result<axum::Json<StandingReply>, ApiError> {
+) -> Result<axum::Json<LeaseStatusReply>, ApiError> {
     Ok(axum::Json(job.report(batch, request).await?.into()))
 }
 
 async fn heartbeat(
     Admitted(job): Admitted,
     Checked(request): Checked<HeartbeatRequest>,
-) -> Result<axum::Json<StandingReply>, ApiError> {
+) -> Result<axum::Json<LeaseStatusReply>, ApiError> {
     Ok(axum::Json(job.renew(request).await?.into()))
 }
 

@@ -37,8 +37,8 @@ pub(super) async fn count(request: Request, next: Next) -> Response {
     let method = word(request.method());
     let response = next.run(request).await;
     let status = class(response.status());
-    families::HTTP_REQUEST_DURATION.of([route.clone(), method.to_owned()]).record(begun.elapsed());
-    families::HTTP_REQUESTS.of([route, method.to_owned(), status.to_owned()]).increment(1);
+    families::HTTP_REQUEST_DURATION.labels([route.clone(), method.to_owned()]).record(begun.elapsed());
+    families::HTTP_REQUESTS.labels([route, method.to_owned(), status.to_owned()]).increment(1);
     response
 }
 

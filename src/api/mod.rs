@@ -1,10 +1,10 @@
-//! The HTTP side: routes, bodies, statuses, the door. Knows the services (`jobs`, `search`, `images`); never sees a
+//! The HTTP side: routes, bodies, statuses, the authenticator. Knows the services (`jobs`, `search`, `images`); never sees a
 //! provider, a store or a bucket.
 
+mod authenticator;
 mod collections;
 mod common_replies;
 mod disposition;
-mod door;
 mod encoding;
 mod error;
 mod events;
@@ -82,7 +82,7 @@ pub struct Defaults {
 }
 
 /// Bytes of a JSON body.
-const MOST_JSON: usize = 64 * 1024;
+const MAX_JSON: usize = 64 * 1024;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -92,7 +92,7 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
     let (long_routes, _) = openapi::long_routes().split_for_parts();
     let timeout = Duration::from_secs(settings.glimpse_request_timeout);
     let limits = RequestTimeout { timeout, jobs: state.jobs.clone() };
-    let door = Arc::new(door::Door::new(settings));
+    let authenticator = Arc::new(authenticator::Authenticator::new(settings));
     let parameters = Arc::new(parameters::Parameters::new(&document()));
     let router = routes
         .layer(from_fn_with_state(limits.clone(), RequestTimeout::whole))
@@ -107,9 +107,9 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
             error::ApiError::wrong_method(method.as_str(), uri.path())
         })
         .layer(from_fn_with_state(parameters, parameters::refuse_unknown))
-        .layer(DefaultBodyLimit::max(MOST_JSON))
-        .layer(Extension(door.clone()))
-        .layer(from_fn_with_state(door, door::guard))
+        .layer(DefaultBodyLimit::max(MAX_JSON))
+        .layer(Extension(authenticator.clone()))
+        .layer(from_fn_with_state(authenticator, authenticator::guard))
         .layer(from_fn(encoding::check))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::new(refusals::Refusals::default()), error::finish))

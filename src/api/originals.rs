@@ -1,4 +1,4 @@
-//! `/images/{id}/original`: a file of somebody else's, sent so that a browser takes it for a picture and nothing else.
+//! `/images/{id}/original`: a file of somebody else's, sent so that a browser takes it for a image and nothing else.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -22,7 +22,7 @@ const POLICY: &str = "default-src 'none'; sandbox; frame-ancestors 'none'";
 
 /// The file that an indexed image was made from, as it is in the bucket now.
 ///
-/// Its type is that of its first bytes, whatever the bucket says; a file that is no picture any more is 422. One range of
+/// Its type is that of its first bytes, whatever the bucket says; a file that is no image any more is 422. One range of
 /// bytes may be asked for.
 #[utoipa::path(get, path = "/images/{id}/original", tag = "images", params(("id" = String, Path, format = Uuid), Where),
     responses((status = 200, description = "the file", content_type = "image/*", body = Vec<u8>),

@@ -47,7 +47,7 @@ impl RequestTimeout {
         match read {
             Ok(Ok(bytes)) => next.run(Request::from_parts(head, Body::from(bytes))).await,
             Ok(Err(error)) if super::extract::is_too_long(&error) => {
-                ApiError::body_too_large(super::MOST_JSON).into_response()
+                ApiError::body_too_large(super::MAX_JSON).into_response()
             }
             Ok(Err(error)) => ApiError::malformed(format!("the body broke off: {error}")).into_response(),
             Err(_) => ApiError::body_too_slow(limits.timeout).into_response(),

@@ -72,7 +72,7 @@ fn ten() -> usize {
 /// The query string once more, for the names that are not known beforehand.
 type Pairs = Vec<(String, String)>;
 
-/// A picture, and words too if wanted.
+/// A image, and words too if wanted.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "describes the multipart body to readers of the API")]
@@ -80,7 +80,7 @@ struct ImageQuery {
     /// JPEG, PNG, WebP or GIF, up to `IMAGE_MAX_SIZE_MB`.
     #[schema(value_type = String, format = Binary)]
     file: Vec<u8>,
-    /// Words; the hits lie between the picture and these.
+    /// Words; the hits lie between the image and these.
     q: Option<String>,
 }
 
@@ -142,7 +142,7 @@ async fn search_by_image(
                         "it is given more than once; send it in the form or in the query",
                     ));
                 }
-                let text = read(field, MOST_WORDS).await?.ok_or_else(|| ApiError::field_too_large("q", MOST_WORDS))?;
+                let text = read(field, MAX_WORDS).await?.ok_or_else(|| ApiError::field_too_large("q", MAX_WORDS))?;
                 let text = String::from_utf8(text.into()).map_err(|_| ApiError::malformed("`q` is not UTF-8"))?;
                 params.q = Some(text).filter(|text| !text.trim().is_empty());
             }
@@ -188,8 +188,8 @@ fn is_form(headers: &HeaderMap) -> bool {
 
 /// How many times its limit a part may have before the connection is closed on it.
 const OVERRUN: usize = 8;
-/// Bytes of words: [`crate::search::MOST_CHARACTERS`] of four bytes each, and room for blanks around them.
-const MOST_WORDS: usize = 16 * 1024;
+/// Bytes of words: [`crate::search::MAX_CHARACTERS`] of four bytes each, and room for blanks around them.
+const MAX_WORDS: usize = 16 * 1024;
 
 fn broken(error: &MultipartError) -> ApiError {
     ApiError::malformed(error.body_text())

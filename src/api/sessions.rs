@@ -1,4 +1,4 @@
-//! `/session`: a browser gives the API key once and gets a cookie for it, since pictures cannot send headers.
+//! `/session`: a browser gives the API key once and gets a cookie for it, since images cannot send headers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::AppState;
-use super::door::{Door, digest};
+use super::authenticator::{Authenticator, digest};
 use super::error::{ApiError, ErrorReply};
 use super::extract::Json;
 use super::replies::{SessionReply, SessionRequest};
@@ -89,8 +89,14 @@ fn cookie(value: String, lasts: Duration, headers: &HeaderMap) -> [(HeaderName, 
 
 /// Whether a key is needed here, and whether the request has a session or a key; a proxy may add the key.
 #[utoipa::path(get, path = "/session", tag = "health", security(()), responses((status = 200, body = SessionReply)))]
-async fn get_session(Extension(door): Extension<Arc<Door>>, headers: HeaderMap) -> axum::Json<SessionReply> {
-    axum::Json(SessionReply { required: door.needs_key(), signed_in: door.needs_key() && door.is_signed_in(&headers) })
+async fn get_session(
+    Extension(authenticator): Extension<Arc<Authenticator>>,
+    headers: HeaderMap,
+) -> axum::Json<SessionReply> {
+    axum::Json(SessionReply {
+        required: authenticator.needs_key(),
+        signed_in: authenticator.needs_key() && authenticator.is_signed_in(&headers),
+    })
 }
 
 /// Give the API key for a session: a cookie that lasts twelve hours, until it is given back or the service ends.
@@ -98,26 +104,26 @@ async fn get_session(Extension(door): Extension<Arc<Door>>, headers: HeaderMap) 
     responses((status = 200, body = SessionReply, headers(("set-cookie" = String))),
         (status = 400, body = ErrorReply), (status = 401, body = ErrorReply), (status = 403, body = ErrorReply)))]
 async fn sign_in(
-    Extension(door): Extension<Arc<Door>>,
+    Extension(authenticator): Extension<Arc<Authenticator>>,
     headers: HeaderMap,
     Json(request): Json<SessionRequest>,
 ) -> Result<([(HeaderName, String); 1], axum::Json<SessionReply>), ApiError> {
-    if door.needs_key() && !door.knows(request.key.reveal().trim()) {
+    if authenticator.needs_key() && !authenticator.knows(request.key.reveal().trim()) {
         return Err(ApiError::no_key("this API key is not known here"));
     }
-    let reply = SessionReply { required: door.needs_key(), signed_in: true };
-    Ok((cookie(door.sessions.begin()?, LASTS, &headers), axum::Json(reply)))
+    let reply = SessionReply { required: authenticator.needs_key(), signed_in: true };
+    Ok((cookie(authenticator.sessions.begin()?, LASTS, &headers), axum::Json(reply)))
 }
 
 /// Give a session back: its cookie is worth nothing any more.
 #[utoipa::path(delete, path = "/session", tag = "health", security(()),
     responses((status = 200, body = SessionReply), (status = 403, body = ErrorReply)))]
 async fn sign_out(
-    Extension(door): Extension<Arc<Door>>,
+    Extension(authenticator): Extension<Arc<Authenticator>>,
     headers: HeaderMap,
 ) -> ([(HeaderName, String); 1], axum::Json<SessionReply>) {
-    door.sessions.end(&headers);
-    let reply = SessionReply { required: door.needs_key(), signed_in: false };
+    authenticator.sessions.end(&headers);
+    let reply = SessionReply { required: authenticator.needs_key(), signed_in: false };
     (cookie(String::new(), Duration::ZERO, &headers), axum::Json(reply))
 }
 

@@ -53,7 +53,7 @@ impl ApiSettings {
         self.glimpse_addr.parse().map_err(|_| wrong())
     }
 
-    /// The keys that open the door.
+    /// The keys that open the authenticator.
     pub fn keys(&self) -> Vec<Secret> {
         words(self.glimpse_api_key.reveal()).into_iter().map(Secret::new).collect()
     }

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use super::{BuildError, providers, until_drained};
 use crate::clip::router;
 use crate::config::Settings;
-use crate::embed::{Probed, Proof};
+use crate::embed::{Proof, Verified};
 use crate::shutdown::Shutdown;
 
 /// A CLIP service that listens but does not answer yet.
@@ -41,7 +41,7 @@ impl ClipService {
         let addr = listener.local_addr().map_err(|source| BuildError::Listen { addr: wanted, source })?;
         let raw = providers::raw(&settings).await?;
         let proof = Arc::new(Proof::new(raw.clone(), None));
-        let provider = Arc::new(Probed::new(raw, proof.clone()));
+        let provider = Arc::new(Verified::new(raw, proof.clone()));
         let end = shutdown.drain();
         shutdown.spawn("probe of the model", async move { proof.keep(end).await });
         let mut lines = vec![
@@ -55,7 +55,7 @@ impl ClipService {
             ),
         ];
         if !addr.ip().is_loopback() {
-            lines.push("door     none: whoever reaches this address may use it".to_owned());
+            lines.push("authenticator     none: whoever reaches this address may use it".to_owned());
         }
         let router = router(provider, settings.imaging.limits());
         Ok(Self { listener, addr, router, lines, shutdown: shutdown.clone() })

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Settings;
-use crate::embed::{ImageEmbeddingProvider, Probed, Proof, ProviderKind, Resilient, TextCache};
+use crate::embed::{ImageEmbeddingProvider, Proof, ProviderKind, Resilient, TextCache, Verified};
 use crate::resilience::{Breaker, Guard, WaitBoard};
 
 /// Calls of jobs under way at once, over all jobs; one job alone makes as many as it has lanes.
@@ -30,23 +30,24 @@ pub(super) fn around(raw: Arc<dyn ImageEmbeddingProvider>, settings: &Settings, 
     let (jobs, searches, proof) = if name == "local" {
         // Nothing to retry in this process; but a model may still be on its way here, and a job waits for it.
         let proof = Arc::new(Proof::new(raw.clone(), None));
-        let jobs = Probed::new(raw.clone(), proof.clone()).with_patience(Guard::patient(name, board.clone()));
-        (Arc::new(jobs), Arc::new(Probed::new(raw, proof.clone())), proof)
+        let jobs = Verified::new(raw.clone(), proof.clone()).with_patience(Guard::background(name, board.clone()));
+        (Arc::new(jobs), Arc::new(Verified::new(raw, proof.clone())), proof)
     } else {
         let breaker = Arc::new(Breaker::new(of.breaker()).of(name));
         let timeout = Duration::from_secs(of.clip_timeout);
         // A slow provider makes the images of one call one after the other.
-        let (permits, images) = raw.most_per_call().map_or((JOB_PERMITS, 1), |most| (1, most.get()));
+        let (permits, images) = raw.max_per_call().map_or((JOB_PERMITS, 1), |most| (1, most.get()));
         let patience = timeout.saturating_mul(u32::try_from(images).unwrap_or(u32::MAX));
-        let patient = Guard::patient(name, board.clone()).through(breaker.clone());
+        let patient = Guard::background(name, board.clone()).through(breaker.clone());
         let patient = Resilient::new(raw.clone(), patient.with_permits(permits).within(patience));
         // Half of what the request itself has: whoever waits shall hear what was wrong.
         let prompt = timeout.min(Duration::from_secs(settings.api.glimpse_request_timeout) / 2);
-        let guard = Guard::prompt(name, SEARCH_RETRIES).through(breaker.clone());
+        let guard = Guard::interactive(name, SEARCH_RETRIES).through(breaker.clone());
         let prompt = Arc::new(Resilient::new(raw, guard.with_permits(SEARCH_PERMITS).within(prompt)));
         let proof = Arc::new(Proof::new(prompt.clone(), Some(breaker)));
-        let jobs = Probed::new(Arc::new(patient), proof.clone()).with_patience(Guard::patient(name, board.clone()));
-        (Arc::new(jobs), Arc::new(Probed::new(prompt, proof.clone())), proof)
+        let jobs =
+            Verified::new(Arc::new(patient), proof.clone()).with_patience(Guard::background(name, board.clone()));
+        (Arc::new(jobs), Arc::new(Verified::new(prompt, proof.clone())), proof)
     };
     let searches: Arc<dyn ImageEmbeddingProvider> = match NonZeroUsize::new(of.glimpse_text_cache) {
         Some(entries) => Arc::new(TextCache::new(searches, entries)),

@@ -177,7 +177,7 @@ impl App {
         let thumbnail_prefix = settings.source.thumbnail_prefix.clone();
         let pipeline = Pipeline::new(source, provider, stores.jobs, limits, &settings.pipeline)
             .with_thumbnails(Some(thumbnail_prefix.clone()).filter(|prefix| !prefix.is_empty()));
-        let (thumbnails, originals) = parts::pictures(&settings, client.clone()).await?;
+        let (thumbnails, originals) = parts::images(&settings, client.clone()).await?;
         let jobs = Jobs::start(JobParts {
             ledger,
             pipeline,

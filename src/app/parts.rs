@@ -52,12 +52,12 @@ pub(super) async fn source(
         threshold: settings.source.s3_circuit_breaker_threshold,
         cool_down: Duration::from_secs(settings.source.s3_circuit_breaker_timeout),
     });
-    let guard = Guard::patient("s3", waiting.clone()).through(Arc::new(breaker.of("s3")));
+    let guard = Guard::background("s3", waiting.clone()).through(Arc::new(breaker.of("s3")));
     Ok(Arc::new(GuardedSource::new(Arc::new(S3Source::new(client).await?), guard)))
 }
 
-/// Pictures that are asked for, from a bucket that answers rather than waits.
-pub(super) async fn pictures(settings: &Settings, client: S3Settings) -> Result<(Thumbnails, Originals), BuildError> {
+/// Images that are asked for, from a bucket that answers rather than waits.
+pub(super) async fn images(settings: &Settings, client: S3Settings) -> Result<(Thumbnails, Originals), BuildError> {
     let source = Arc::new(S3Source::new(client).await?);
     let folder = settings.place.glimpse_data_dir.join("thumbnails");
     let limits = settings.imaging.limits();
@@ -120,7 +120,7 @@ pub(super) fn lines(settings: &Settings, addr: SocketAddr, server: Option<&Embed
         Some(server) => format!("{} in this process (S3_ENDPOINT, GLIMPSE_S3_ADDR)", server.endpoint()),
         None => format!("{} (S3_ENDPOINT)", of.s3_endpoint),
     };
-    let door = match (settings.api.keys().len(), settings.api.glimpse_allow_anonymous) {
+    let authenticator = match (settings.api.keys().len(), settings.api.glimpse_allow_anonymous) {
         (0, false) => "no key, this machine only (GLIMPSE_API_KEY)".to_owned(),
         (0, true) => "no key, EVERYONE MAY COME IN (GLIMPSE_API_KEY, GLIMPSE_ALLOW_ANONYMOUS)".to_owned(),
         (keys, _) => format!("{keys} API keys (GLIMPSE_API_KEY)"),
@@ -129,7 +129,7 @@ pub(super) fn lines(settings: &Settings, addr: SocketAddr, server: Option<&Embed
     let mut lines = vec![
         format!("service  http://{addr}  (GLIMPSE_ADDR)"),
         format!("docs     http://{addr}/docs"),
-        format!("door     {door}"),
+        format!("authenticator     {authenticator}"),
         format!("bucket   {} at {bucket}", of.s3_bucket),
         providers::line(settings),
         stores::line(&settings.index),

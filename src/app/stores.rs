@@ -45,7 +45,7 @@ pub(super) async fn open(settings: &Settings, board: &WaitBoard) -> Result<Store
                 }
                 let index: Arc<dyn ImageIndex> = Arc::new(index);
                 // A disk that is full is waited for. There is nothing to break and nothing to time here.
-                let patient = Guard::patient(kind.name(), board.clone());
+                let patient = Guard::background(kind.name(), board.clone());
                 (Arc::new(Resilient::new(index.clone(), patient)) as _, index)
             }
             StoreKind::Qdrant => around(Arc::new(QdrantIndex::new(qdrant(&settings.index))?), settings, board),
@@ -101,10 +101,10 @@ fn around(
 ) -> (Arc<dyn ImageIndex>, Arc<dyn ImageIndex>) {
     let of = &settings.index;
     let breaker = Arc::new(Breaker::new(of.breaker()).of(raw.name()));
-    let patient = Guard::patient(raw.name(), board.clone()).through(breaker.clone());
+    let patient = Guard::background(raw.name(), board.clone()).through(breaker.clone());
     // Half of what the request itself has: whoever waits shall hear what was wrong.
     let prompt = of.timeout().min(Duration::from_secs(settings.api.glimpse_request_timeout) / 2);
-    let guard = Guard::prompt(raw.name(), SEARCH_RETRIES).through(breaker);
+    let guard = Guard::interactive(raw.name(), SEARCH_RETRIES).through(breaker);
     (
         Arc::new(Resilient::new(raw.clone(), patient.with_permits(JOB_PERMITS).within(of.timeout()))),
         Arc::new(Resilient::new(raw, guard.with_permits(SEARCH_PERMITS).within(prompt))),

@@ -28,8 +28,8 @@ impl WorkerApp {
         let source = parts::source(settings, bucket::client_of(settings)?, &waiting).await?;
         let raw = providers::raw(settings).await?;
         let Embedding { jobs: provider, .. } = embedding::around(raw, settings, &waiting);
-        let door: Arc<dyn RecordsDoor> = client.clone();
-        let stores = Stores::new(stores::of_worker(settings, &door, &waiting)?);
+        let authenticator: Arc<dyn RecordsDoor> = client.clone();
+        let stores = Stores::new(stores::of_worker(settings, &authenticator, &waiting)?);
         let thumbnails = Some(settings.source.thumbnail_prefix.clone()).filter(|prefix| !prefix.is_empty());
         let pipeline = Pipeline::new(source, provider, stores, settings.imaging.limits(), &settings.pipeline)
             .with_thumbnails(thumbnails);

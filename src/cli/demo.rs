@@ -1,4 +1,4 @@
-//! `glimpse demo`: the whole way in one process, from pictures that it brings along to hits on the screen.
+//! `glimpse demo`: the whole way in one process, from images that it brings along to hits on the screen.
 
 use bytes::Bytes;
 use clap::Args;
@@ -13,18 +13,18 @@ use crate::demo;
 use crate::shutdown::Shutdown;
 
 const MORE: &str = "\
-It runs the service with its defaults (and with what the environment sets), puts 26 photographs into its bucket, indexes
-them and searches them by words and by a picture. Then it stays: try `glimpse search \"a cat\"` in another terminal.";
+It runs the service with its defaults (and with what the environment sets), puts 26 images into its bucket, indexes
+them and searches them by words and by a image. Then it stays: try `glimpse search \"a cat\"` in another terminal.";
 
 const QUERIES: [&str; 3] = ["a rocket launch", "a cup of coffee", "a raccoon in a tree"];
-const PICTURE: &str = "cat.jpg";
+const IMAGE: &str = "cat.jpg";
 const PREFIX: &str = "images/";
 const HITS: usize = 3;
 
 #[derive(Debug, Args)]
 #[command(after_help = MORE)]
 pub(super) struct Demo {
-    /// Leave after the searches
+    /// WriteLease after the searches
     #[arg(long)]
     once: bool,
     /// What is logged; warnings only unless it is set
@@ -94,7 +94,7 @@ impl Tour {
         let name = &self.settings.source.s3_bucket;
         self.bucket.ensure(name).await?;
         let put = seed::pictures_into(&self.bucket, name, PREFIX, demo::count()).await?;
-        out::line(format!("\nseeded {put} photographs into {name}/{PREFIX}"))?;
+        out::line(format!("\nseeded {put} images into {name}/{PREFIX}"))?;
 
         let request = SubmitRequest { s3_prefix: PREFIX.to_owned(), ..SubmitRequest::default() };
         let id = self.client.post(&["jobs", "images"], &request).await?.read::<SubmitReply>()?.job_id;
@@ -111,10 +111,10 @@ impl Tour {
             let found: SearchReply = self.client.get(&["search", "images"], &query).await?.read()?;
             out::line(format!("\n\"{words}\"\n{}", search::table(&found)))?;
         }
-        let picture = demo::images().find(|(name, _)| *name == PICTURE).map_or(&[][..], |(_, bytes)| bytes);
+        let image = demo::images().find(|(name, _)| *name == IMAGE).map_or(&[][..], |(_, bytes)| bytes);
         let query = [limit];
-        let reply = search::by_image(&self.client, &query, PICTURE.to_owned(), Bytes::from_static(picture)).await?;
-        out::line(format!("\nthe picture {PICTURE}\n{}", search::table(&reply.read()?)))?;
+        let reply = search::by_image(&self.client, &query, IMAGE.to_owned(), Bytes::from_static(image)).await?;
+        out::line(format!("\nthe image {IMAGE}\n{}", search::table(&reply.read()?)))?;
         out::line(format!("\nall of it in {:.1} s; every route: {}/docs", begun.elapsed().as_secs_f64(), self.url))?;
         if !once {
             out::line("the service stays until Ctrl-C; in another terminal: glimpse search \"a cat\"")?;
@@ -131,6 +131,6 @@ mod tests {
     fn what_is_shown_is_known_to_be_found() {
         let known: serde_json::Value = serde_json::from_str(include_str!("../../demo/queries.json")).unwrap();
         assert!(QUERIES.iter().all(|query| known["queries"].get(query).is_some()));
-        assert!(demo::images().any(|(name, _)| name == PICTURE));
+        assert!(demo::images().any(|(name, _)| name == IMAGE));
     }
 }

@@ -11,7 +11,7 @@ use crate::app::{Complaint, Doctor as Checks, Finding, finding, unknown_variable
 use crate::config::{Settings, SettingsError};
 
 const MORE: &str = "\
-It checks the settings, the data folder, the bucket, the embedding provider (pictures and words), the stores, the Ray cluster
+It checks the settings, the data folder, the bucket, the embedding provider (images and words), the stores, the Ray cluster
 if there is to be one, and a running service, one line each. Exit code 0 only if all is well. Secrets are not printed.
 With --quick it only asks the service of this machine for /readyz, in two seconds at most: for the health check of a
 container. Not for /healthz: what waits for a container to be healthy wants one that can answer. A probe that restarts what

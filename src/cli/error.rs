@@ -99,7 +99,7 @@ pub enum CliError {
         #[source]
         source: Box<CliError>,
     },
-    /// A picture that cannot be made.
+    /// A image that cannot be made.
     #[error(transparent)]
     Vary(#[from] VaryError),
     /// Standard output cannot be written to.

@@ -55,12 +55,12 @@ impl Ending {
 
 const EXAMPLES: &str = "\
 Examples:
-  glimpse demo                                   everything at once, with pictures that it brings along
+  glimpse demo                                   everything at once, with images that it brings along
   glimpse serve                                  the service, at http://127.0.0.1:8080
-  glimpse seed --from ~/Pictures                 upload a folder of pictures to the bucket
+  glimpse seed --from ~/Pictures                 upload a folder of images to the bucket
   glimpse ingest --prefix images/                index what lies in the bucket under images/
-  glimpse search \"a cat\"                         find pictures by words
-  glimpse search --file cat.jpg --limit 3        find pictures like this one
+  glimpse search \"a cat\"                         find images by words
+  glimpse search --file cat.jpg --limit 3        find images like this one
 
 Settings are environment variables, described in the README. The commands that talk to a running service find it at
 GLIMPSE_URL and show it the first key of GLIMPSE_API_KEY.
@@ -80,17 +80,17 @@ pub struct Cli {
 enum Command {
     /// Run the service until it is asked to stop
     Serve(serve::Serve),
-    /// See it work: serve, index the demo pictures, search them
+    /// See it work: serve, index the demo images, search them
     Demo(demo::Demo),
     /// Run the model alone, as a CLIP service for others
     Clip(clip::Clip),
     /// Work on a job of a service elsewhere, until the job is over
     Worker(worker::Worker),
-    /// Upload pictures to the bucket: the demo's, or those of a folder
+    /// Upload images to the bucket: the demo's, or those of a folder
     Seed(seed::Seed),
-    /// Index the pictures of the bucket, and watch how it gets on
+    /// Index the images of the bucket, and watch how it gets on
     Ingest(ingest::Ingest),
-    /// Find pictures by words, by a picture, or by both
+    /// Find images by words, by a image, or by both
     Search(search::Search),
     /// List jobs, or look into one
     Jobs(jobs::Jobs),
@@ -98,7 +98,7 @@ enum Command {
     Doctor(doctor::Doctor),
     /// Compare the stores with each other and with the ledger, and repair what differs
     Verify(verify::Verify),
-    /// Measure how well pictures are found, against known answers
+    /// Measure how well images are found, against known answers
     Eval(eval::Eval),
 }
 

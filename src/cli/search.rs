@@ -1,4 +1,4 @@
-//! `glimpse search`: finds pictures.
+//! `glimpse search`: finds images.
 
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ pub(super) struct Search {
     /// Words to search for
     #[arg(required_unless_present = "file")]
     text: Option<String>,
-    /// A picture to search for: JPEG, PNG, WebP or GIF
+    /// A image to search for: JPEG, PNG, WebP or GIF
     #[arg(long)]
     file: Option<PathBuf>,
     /// The store to ask; the first that the service has where it is left out

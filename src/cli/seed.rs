@@ -1,4 +1,4 @@
-//! `glimpse seed`: puts pictures into the bucket.
+//! `glimpse seed`: puts images into the bucket.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::demo;
 
 const EXAMPLES: &str = "\
 Examples:
-  glimpse seed                                          the demo photographs, under images/
+  glimpse seed                                          the demo images, under images/
   glimpse seed --count 1000                             those, and variations of them
   glimpse seed --from ~/Pictures --prefix holidays/     a folder of your own, with its folders
 
@@ -27,7 +27,7 @@ const LANES: usize = 16;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Seed {
-    /// How many pictures: the demo photographs, and then variations of them [default: each photograph once]
+    /// How many images: the demo images, and then variations of them [default: each image once]
     #[arg(long, value_name = "N", conflicts_with = "from")]
     count: Option<usize>,
     /// Upload every file of this folder instead, and of the folders in it
@@ -55,12 +55,12 @@ impl Seed {
     }
 }
 
-/// Uploads demo pictures; says how many.
+/// Uploads demo images; says how many.
 pub(super) async fn pictures_into(bucket: &Bucket, name: &str, prefix: &str, count: usize) -> Result<u64, CliError> {
-    let pictures = stream::iter((0..count).map(Ok));
-    put_all(bucket, name, pictures, count, async |n: usize| {
+    let images = stream::iter((0..count).map(Ok));
+    put_all(bucket, name, images, count, async |n: usize| {
         // Some are decoded and encoded again, and that is no work for the runtime's own threads.
-        let made = tokio::task::spawn_blocking(move || demo::picture(n)).await;
+        let made = tokio::task::spawn_blocking(move || demo::image(n)).await;
         let (file, bytes) = made.map_err(|error| CliError::Broken(error.to_string()))??;
         Ok((format!("{prefix}{file}"), bytes))
     })

@@ -35,7 +35,7 @@ pub(super) struct Worker {
     /// What the machine is called, for the job's status
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
-    /// Leave when standard input closes: for one that another process watches over
+    /// WriteLease when standard input closes: for one that another process watches over
     #[arg(long)]
     with_parent: bool,
 }

@@ -1,4 +1,4 @@
-//! [`Gather`]: pictures of requests that come at once, together in one run of a model that gains by it.
+//! [`Gather`]: images of requests that come at once, together in one run of a model that gains by it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,16 +11,16 @@ use crate::domain::Embedding;
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
 use crate::imaging::PreparedImage;
 
-/// How long a picture waits for company, while others are under way.
+/// How long a image waits for company, while others are under way.
 const WAIT: Duration = Duration::from_millis(3);
-/// Pictures that may be here at once, under way or waiting; one more is told to come back.
+/// Images that may be here at once, under way or waiting; one more is told to come back.
 const PLACES: usize = 256;
 /// When it may.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(1);
 
 type Outcome = Result<Embedding, EmbedError>;
 
-/// Requests of one picture each. Nobody leads: whoever fills a run, or whose wait is over first, makes it for all, so
+/// Requests of one image each. Nobody leads: whoever fills a run, or whose wait is over first, makes it for all, so
 /// that none hangs on another's connection.
 pub(super) struct Gather {
     provider: Arc<dyn ImageEmbeddingProvider>,
@@ -48,10 +48,10 @@ impl Gather {
         Self { provider, places: Semaphore::new(PLACES), state: Mutex::default() }
     }
 
-    /// The vector of one picture. One that comes alone does not wait, and goes ahead of batches as searches do.
+    /// The vector of one image. One that comes alone does not wait, and goes ahead of batches as searches do.
     ///
     /// # Errors
-    /// What the provider says of this picture; [`ClipError::Busy`] where too many are here.
+    /// What the provider says of this image; [`ClipError::Busy`] where too many are here.
     pub(super) async fn embed(&self, image: PreparedImage) -> Result<Embedding, ClipError> {
         let _place = self.places.try_acquire().map_err(|_| ClipError::Busy(RETRY_WHEN_FULL))?;
         let most = self.provider.useful_batch().get();
@@ -84,7 +84,7 @@ impl Gather {
         self.provider.embed_image(image).await
     }
 
-    /// One run. A picture that is refused costs its neighbours a second run, each alone.
+    /// One run. A image that is refused costs its neighbours a second run, each alone.
     async fn run(&self, mut seats: Vec<Seat>) {
         seats.retain(|seat| !seat.reply.is_closed());
         let (images, replies): (Vec<_>, Vec<_>) = seats.into_iter().map(|seat| (seat.image, seat.reply)).unzip();

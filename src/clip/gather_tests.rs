@@ -10,12 +10,12 @@ use crate::imaging::Preprocessing;
 
 /// What a run takes.
 const RUN: Duration = Duration::from_millis(50);
-/// A picture that no model takes.
+/// A image that no model takes.
 const BAD: u8 = 13;
-/// A picture that brings the model down.
+/// A image that brings the model down.
 const DEADLY: u8 = 66;
 
-/// A vector of the first byte. Remembers how many pictures each run had.
+/// A vector of the first byte. Remembers how many images each run had.
 struct Fake {
     useful: usize,
     runs: Mutex<Vec<usize>>,
@@ -109,7 +109,7 @@ async fn a_model_that_gains_nothing_is_asked_one_by_one_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bad_picture_costs_itself_only() {
+async fn a_bad_image_costs_itself_only() {
     let (gather, fake) = gather(4);
     let bytes = [1, 2, BAD, 4, 5];
     for (byte, answer) in bytes.into_iter().zip(all(&gather, bytes).await) {
@@ -140,7 +140,7 @@ async fn nobody_hangs_on_another_who_goes_away() {
     }
     drop(gone);
     assert_eq!(left.await.unwrap(), vector(3));
-    assert_eq!(fake.runs(), [1, 1], "the picture of the one who went was left out");
+    assert_eq!(fake.runs(), [1, 1], "the image of the one who went was left out");
 
     let [mut maker, mut other] = [5, 6].map(|byte| Box::pin(gather.embed(image(byte))));
     assert!(poll!(&mut maker).is_pending() && poll!(&mut other).is_pending());

@@ -1,5 +1,5 @@
 //! The model of this process as a CLIP service for others: `ai4all/clip`'s API, as its two known clients speak it. Knows
-//! the embedding port and pictures; knows nothing of buckets, indexes and jobs.
+//! the embedding port and images; knows nothing of buckets, indexes and jobs.
 //!
 //! | | |
 //! |---|---|
@@ -9,10 +9,10 @@
 //! | `GET /healthz` | `{"status": "ok"}` |
 //! | `GET /readyz` | `{"status": "ready"}` once both towers have passed their probe |
 //!
-//! Answers are in the order of the inputs. The picture is not repeated in the reply, only what stands before its data.
-//! A picture that comes alone goes ahead of those that come in company. Pictures of requests that come at once are gathered
+//! Answers are in the order of the inputs. The image is not repeated in the reply, only what stands before its data.
+//! A image that comes alone goes ahead of those that come in company. Images of requests that come at once are gathered
 //! into one run where the model gains by it: a ViT-B/32 in fp32 by a sixth, the built-in model and int8 not
-//! (`zarf/adr/0005`), whose pictures wait for nobody.
+//! (`zarf/adr/0005`), whose images wait for nobody.
 
 mod error;
 mod gather;
@@ -42,8 +42,8 @@ use error::ClipError;
 use gather::Gather;
 use wire::{Card, ImageVector, Images, TextVector, Texts};
 
-/// Pictures or texts in one request.
-const MOST_INPUTS: usize = 64;
+/// Images or texts in one request.
+const MAX_INPUTS: usize = 64;
 /// How long a request may take, its body included.
 const TIMEOUT: Duration = Duration::from_mins(2);
 /// Kilobytes of bodies that may be here at once, over all requests.
@@ -57,7 +57,7 @@ struct Clip {
     provider: Arc<dyn ImageEmbeddingProvider>,
     gather: Arc<Gather>,
     limits: Limits,
-    /// One a core: pictures are decoded beside the model's own threads.
+    /// One a core: images are decoded beside the model's own threads.
     cores: Arc<Semaphore>,
 }
 
@@ -66,7 +66,7 @@ pub fn router(provider: Arc<dyn ImageEmbeddingProvider>, limits: Limits) -> Rout
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     let gather = Arc::new(Gather::new(provider.clone()));
     let clip = Clip { provider, gather, limits, cores: Arc::new(Semaphore::new(cores)) };
-    let most = most_bytes(&limits);
+    let most = max_bytes(&limits);
     let room = Arc::new(Room { purse: Arc::new(Semaphore::new(BODIES_KB as usize)), most });
     Router::new()
         .route("/embedding/image", post(images))
@@ -86,8 +86,8 @@ pub fn router(provider: Arc<dyn ImageEmbeddingProvider>, limits: Limits) -> Rout
         .layer(TraceLayer::new_for_http())
 }
 
-/// One picture as large as a picture may be, in base64, or many smaller ones.
-fn most_bytes(limits: &Limits) -> usize {
+/// One image as large as a image may be, in base64, or many smaller ones.
+fn max_bytes(limits: &Limits) -> usize {
     let most = (limits.max_bytes / 3 + 1) * 4 + 1024 * 1024;
     usize::try_from(most.min(u64::from(BODIES_KB) * 1024)).unwrap_or(usize::MAX)
 }
@@ -136,7 +136,7 @@ async fn texts(State(clip): State<Clip>, body: Bytes) -> Result<Json<Vec<TextVec
     Ok(Json(texts.into_iter().zip(vectors).map(|(text, vector)| TextVector { text, vector: vector.into() }).collect()))
 }
 
-/// The pictures of a body, each with what stands before its data.
+/// The images of a body, each with what stands before its data.
 fn prepare(
     body: &[u8],
     limits: &Limits,
@@ -154,7 +154,7 @@ fn prepare(
 }
 
 fn few(what: &'static str, count: usize) -> Result<(), ClipError> {
-    if count > MOST_INPUTS { Err(ClipError::TooMany { what, count, most: MOST_INPUTS }) } else { Ok(()) }
+    if count > MAX_INPUTS { Err(ClipError::TooMany { what, count, most: MAX_INPUTS }) } else { Ok(()) }
 }
 
 fn counted(sent: usize, vectors: &[Embedding]) -> Result<(), ClipError> {

@@ -15,7 +15,7 @@ use crate::imaging::ImagingSettings;
 #[derive(Default)]
 struct Fake {
     batches: std::sync::Mutex<Vec<usize>>,
-    pictures: std::sync::Mutex<Vec<PreparedImage>>,
+    images: std::sync::Mutex<Vec<PreparedImage>>,
 }
 
 #[async_trait]
@@ -31,7 +31,7 @@ impl ImageEmbeddingProvider for Fake {
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         self.batches.lock().unwrap().push(images.len());
-        self.pictures.lock().unwrap().extend(images.iter().cloned());
+        self.images.lock().unwrap().extend(images.iter().cloned());
         let first = |image: &PreparedImage| image.rgb[..3].iter().map(|&value| f32::from(value) + 1.0).collect();
         images.iter().map(|image| Ok(Embedding::normalised(first(image), 3)?)).collect()
     }
@@ -101,12 +101,12 @@ async fn pictures_are_answered_in_order_and_one_alone_is_urgent() {
 }
 
 #[tokio::test]
-async fn a_picture_of_the_models_size_is_taken_bit_by_bit() {
+async fn a_image_of_the_models_size_is_taken_bit_by_bit() {
     let (router, fake) = service();
-    let picture = png(4, 4, [10, 90, 170]);
-    ask(&router, "POST", "/embedding/image", json!({"images": [uri(&picture)]}).to_string()).await;
-    let pixels = image::load_from_memory(&picture).unwrap().into_rgb8().into_raw();
-    assert_eq!(fake.pictures.lock().unwrap()[0].rgb, pixels);
+    let image = png(4, 4, [10, 90, 170]);
+    ask(&router, "POST", "/embedding/image", json!({"images": [uri(&image)]}).to_string()).await;
+    let pixels = image::load_from_memory(&image).unwrap().into_rgb8().into_raw();
+    assert_eq!(fake.images.lock().unwrap()[0].rgb, pixels);
 }
 
 #[tokio::test]

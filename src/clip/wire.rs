@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::error::ClipError;
 use crate::domain::Embedding;
 
-/// The body of `POST /embedding/image`; the pictures are not copied.
+/// The body of `POST /embedding/image`; the images are not copied.
 #[derive(Debug, Deserialize)]
 pub(super) struct Images<'a> {
     #[serde(borrow)]
@@ -22,7 +22,7 @@ pub(super) struct Texts {
     pub(super) texts: Vec<String>,
 }
 
-/// One answer about a picture.
+/// One answer about a image.
 #[derive(Debug, Serialize)]
 pub(super) struct ImageVector {
     pub(super) image: String,
@@ -52,14 +52,14 @@ impl Serialize for Vector {
     }
 }
 
-/// What it is and what it wants, so that clients can prepare pictures as it would.
+/// What it is and what it wants, so that clients can prepare images as it would.
 #[derive(Debug, Serialize)]
 pub(super) struct Card {
     pub(super) model: String,
     pub(super) dimension: usize,
-    /// Side of its square in pixels: a picture of just that size is taken as it is.
+    /// Side of its square in pixels: a image of just that size is taken as it is.
     pub(super) image_size: u32,
-    /// What it does to a picture that is no square: `crop` or `pad`.
+    /// What it does to a image that is no square: `crop` or `pad`.
     pub(super) resize: &'static str,
 }
 

@@ -178,7 +178,7 @@ pub struct ImageMeta {
     pub width: u32,
     /// Pixels down, after orientation.
     pub height: u32,
-    /// Frames of an animation; 1 for a still picture.
+    /// Frames of an animation; 1 for a still image.
     pub frames: u32,
     /// EXIF orientation 1 to 8, already applied to `width` and `height`.
     pub orientation: u8,

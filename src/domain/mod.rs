@@ -8,7 +8,6 @@ pub mod embedding;
 pub mod exclude;
 pub mod failure;
 pub mod failure_limit;
-pub mod holders;
 pub mod image;
 pub mod job;
 pub mod job_plan;
@@ -18,6 +17,7 @@ pub mod object_version;
 pub mod record;
 pub mod secret;
 pub mod space;
+pub mod store_set;
 pub mod timestamp;
 pub mod wire;
 
@@ -27,7 +27,6 @@ pub use embedding::{Embedding, InvalidEmbedding};
 pub use exclude::{Excludes, InvalidExclude};
 pub use failure::{FailureClass, ItemFailure};
 pub use failure_limit::{FailureLimit, InvalidFailureLimit};
-pub use holders::Holders;
 pub use image::{ImageFormat, ImageId, ImageMeta, ImageRef, ImageUri, InvalidUri};
 pub use job::{Executor, JobCounts, JobId, JobRecord, JobSpec, JobState};
 pub use job_plan::{JobPlan, PlanExamples};
@@ -35,6 +34,7 @@ pub use nearest::nearest;
 pub use record::{Filter, Hit, ImageRecord, Payload, SearchQuery};
 pub use secret::Secret;
 pub use space::{Probe, Space, SpaceMismatch};
+pub use store_set::StoreSet;
 pub use timestamp::Timestamp;
 
 /// The words of a list by commas, trimmed, without empty ones: how settings write lists.

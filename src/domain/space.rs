@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// The model, its size, its preprocessing, and the vectors of a few built-in probe pictures and texts.
+/// The model, its size, its preprocessing, and the vectors of a few built-in probe images and texts.
 /// Stored whole with each collection. The kind of provider is no part of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Space {
@@ -10,13 +10,13 @@ pub struct Space {
     pub model: String,
     /// Numbers in a vector.
     pub dimension: usize,
-    /// What was done to a picture before the model saw it, as text: `crop-260-bicubic`.
+    /// What was done to a image before the model saw it, as text: `crop-260-bicubic`.
     pub preprocessing: String,
     /// Vectors of the built-in probes, unit length.
     pub probes: Vec<Probe>,
 }
 
-/// One probe picture or text and the vector that the model gave it.
+/// One probe image or text and the vector that the model gave it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
     /// `image:…` or `text:…`
@@ -62,7 +62,7 @@ impl Space {
             return Some(format!("{} numbers against {}", self.dimension, offered.dimension));
         }
         if self.preprocessing != offered.preprocessing {
-            return Some(format!("pictures prepared as {} against {}", self.preprocessing, offered.preprocessing));
+            return Some(format!("images prepared as {} against {}", self.preprocessing, offered.preprocessing));
         }
         let mut compared = 0;
         for probe in &self.probes {

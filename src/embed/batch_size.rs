@@ -1,4 +1,4 @@
-//! [`BatchSize`]: how many pictures go to a service in one request, as its answers teach.
+//! [`BatchSize`]: how many images go to a service in one request, as its answers teach.
 
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,9 +17,9 @@ const FIRST: usize = 4;
 const SAMPLES: u32 = 3;
 /// Full requests more, before it grows again to what was too much; twice as many each time, up to the most.
 const CAUTION: u32 = 32;
-const MOST_CAUTION: u32 = 4096;
+const MAX_CAUTION: u32 = 4096;
 
-/// Begins small and doubles while full requests are answered, and a picture takes no longer in them than in half as
+/// Begins small and doubles while full requests are answered, and a image takes no longer in them than in half as
 /// many; halves where a request of several was too much. One for all calls of a provider.
 #[derive(Debug)]
 pub(super) struct BatchSize {
@@ -33,7 +33,7 @@ struct State {
     now: usize,
     /// Full requests of this size that were answered.
     full: u32,
-    /// Of them, the least time a picture.
+    /// Of them, the least time a image.
     best: Duration,
     /// The same of the size before, from which it grew.
     smaller: Option<Duration>,
@@ -43,21 +43,21 @@ struct State {
 }
 
 impl BatchSize {
-    /// Up to `most` pictures; whoever is silent for `timeout` is given up.
+    /// Up to `most` images; whoever is silent for `timeout` is given up.
     pub(super) fn new(most: NonZeroUsize, timeout: Duration) -> Self {
         let (most, now) = (most.get(), FIRST.min(most.get()));
         let state = State { now, full: 0, best: Duration::MAX, smaller: None, hold: 0, caution: CAUTION };
         Self { most, timeout, state: Mutex::new(state) }
     }
 
-    /// Pictures for the next request.
+    /// Images for the next request.
     pub(super) fn now(&self) -> usize {
         self.lock().now
     }
 
-    /// A request of `sent` pictures is on its way.
+    /// A request of `sent` images is on its way.
     pub(super) fn begin(&self, sent: usize) -> Sent<'_> {
-        Sent { size: self, pictures: sent, since: Instant::now(), open: true }
+        Sent { size: self, images: sent, since: Instant::now(), open: true }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -93,7 +93,7 @@ impl State {
         if sent > 1 && sent / 2 < self.now {
             (self.now, self.full, self.best, self.smaller) = (sent / 2, 0, Duration::MAX, None);
             self.hold = self.caution;
-            self.caution = MOST_CAUTION.min(self.caution * 2);
+            self.caution = MAX_CAUTION.min(self.caution * 2);
         }
     }
 }
@@ -101,18 +101,18 @@ impl State {
 /// A request on its way.
 pub(super) struct Sent<'a> {
     size: &'a BatchSize,
-    pictures: usize,
+    images: usize,
     since: Instant,
     open: bool,
 }
 
 impl Sent<'_> {
-    /// How it ended. A refusal of one picture, and a service that is not there, say nothing of the size.
+    /// How it ended. A refusal of one image, and a service that is not there, say nothing of the size.
     pub(super) fn ended<T>(mut self, outcome: &Result<T, NoAnswer>) {
         self.open = false;
         match outcome {
-            Ok(_) => self.size.lock().answered(self.pictures, self.since.elapsed(), self.size.most),
-            Err(no) if was_too_much(no) => self.size.lock().shrink(self.pictures),
+            Ok(_) => self.size.lock().answered(self.images, self.since.elapsed(), self.size.most),
+            Err(no) if was_too_much(no) => self.size.lock().shrink(self.images),
             Err(_) => {}
         }
     }
@@ -123,7 +123,7 @@ impl Drop for Sent<'_> {
     /// dropped sooner has other reasons: its neighbour failed, the job was stopped.
     fn drop(&mut self) {
         if self.open && self.since.elapsed() >= self.size.timeout / 2 {
-            self.size.lock().shrink(self.pictures);
+            self.size.lock().shrink(self.images);
         }
     }
 }

@@ -28,7 +28,7 @@ struct Held {
 impl TextCache {
     /// Remembers up to `entries` texts of `inner`: a vector of 512 numbers and its text are about 2 KB.
     pub fn new(inner: Arc<dyn ImageEmbeddingProvider>, entries: NonZeroUsize) -> Self {
-        let [hits, misses] = ["hit", "miss"].map(|outcome| families::CACHE_REQUESTS.of(["text", outcome]));
+        let [hits, misses] = ["hit", "miss"].map(|outcome| families::CACHE_REQUESTS.labels(["text", outcome]));
         Self { inner, held: Mutex::new(Held { space: None, texts: LruCache::new(entries) }), hits, misses }
     }
 
@@ -85,8 +85,8 @@ impl ImageEmbeddingProvider for TextCache {
         self.inner.useful_batch()
     }
 
-    fn most_per_call(&self) -> Option<NonZeroUsize> {
-        self.inner.most_per_call()
+    fn max_per_call(&self) -> Option<NonZeroUsize> {
+        self.inner.max_per_call()
     }
 
     fn busy(&self) -> Option<Busy> {

@@ -39,7 +39,7 @@ struct Card {
     model: Option<String>,
     dimension: Option<usize>,
     image_size: Option<u32>,
-    /// What it does to pictures that are no squares: [`Resize::name`]. Ours are squares already, and shall be cut as its own.
+    /// What it does to images that are no squares: [`Resize::name`]. JobStance are squares already, and shall be cut as its own.
     resize: Option<String>,
 }
 
@@ -78,7 +78,7 @@ impl ClipProvider {
         let told = card.image_size;
         match (self.size, told) {
             (_, Some(told)) if !SIDES.contains(&told) => {
-                Err(EmbedError::ProbeFailed(format!("it says that it takes pictures of {told} pixels a side")))
+                Err(EmbedError::ProbeFailed(format!("it says that it takes images of {told} pixels a side")))
             }
             (Some(set), Some(told)) if set != told => Err(EmbedError::ProbeFailed(format!(
                 "IMAGE_TARGET_SIZE is {set}, but the service takes {told}; leave it empty"

@@ -6,8 +6,8 @@ use super::EmbedSettings;
 use super::http::{address, bearer};
 use super::local::BUILT_IN;
 
-/// Pictures in one request beyond which no service is known to gain.
-const MOST_PICTURES: usize = 1024;
+/// Images in one request beyond which no service is known to gain.
+const MAX_IMAGES: usize = 1024;
 
 /// Who makes the vectors (`IMAGE_EMBEDDING_PROVIDER`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub enum ProviderKind {
     Local,
     /// A service that speaks as `ai4all/clip` does.
     Clip,
-    /// A service with OpenAI's `/embeddings`, for pictures too.
+    /// A service with OpenAI's `/embeddings`, for images too.
     OpenAi,
     /// Weaviate's multi2vec-clip-inference.
     Multi2Vec,
@@ -93,7 +93,7 @@ impl EmbedSettings {
         }
     }
 
-    /// Pictures in one request.
+    /// Images in one request.
     pub fn service_batch(&self) -> NonZeroUsize {
         NonZeroUsize::new(self.clip_max_batch_size).unwrap_or(NonZeroUsize::MIN)
     }
@@ -102,9 +102,9 @@ impl EmbedSettings {
     pub(super) fn validate_service(&self) -> Result<(), String> {
         self.service_url()?;
         bearer(&self.clip_api_key).map_err(|what| format!("CLIP_API_KEY {what}"))?;
-        if !(1..=MOST_PICTURES).contains(&self.clip_max_batch_size) {
+        if !(1..=MAX_IMAGES).contains(&self.clip_max_batch_size) {
             let size = self.clip_max_batch_size;
-            return Err(format!("CLIP_MAX_BATCH_SIZE is {size}; it must be between 1 and {MOST_PICTURES}"));
+            return Err(format!("CLIP_MAX_BATCH_SIZE is {size}; it must be between 1 and {MAX_IMAGES}"));
         }
         if self.kind()? == ProviderKind::OpenAi && self.clip_model == BUILT_IN {
             return Err(

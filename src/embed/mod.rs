@@ -1,7 +1,7 @@
-//! The port [`ImageEmbeddingProvider`]: pictures and words become vectors of one space, its adapters, and what is put
+//! The port [`ImageEmbeddingProvider`]: images and words become vectors of one space, its adapters, and what is put
 //! around them. Knows nothing of buckets, indexes, jobs or the replies of this service.
 //!
-//! From the outside in: [`TextCache`] → [`Probed`] → [`Resilient`] → an adapter. An adapter neither retries nor
+//! From the outside in: [`TextCache`] → [`Verified`] → [`Resilient`] → an adapter. An adapter neither retries nor
 //! remembers; its [`space`](ImageEmbeddingProvider::space) probes each time it is asked.
 
 pub mod hub;
@@ -16,12 +16,12 @@ mod kind;
 mod multi2vec;
 mod ollama;
 mod openai;
-mod probed;
 mod proof;
 mod reading;
 mod remote;
 mod resilient;
 mod settings;
+mod verified;
 mod wire_image;
 
 use std::num::NonZeroUsize;
@@ -41,20 +41,20 @@ pub use kind::ProviderKind;
 pub use multi2vec::Multi2VecProvider;
 pub use ollama::{OllamaProvider, OllamaSettings};
 pub use openai::OpenAiProvider;
-pub use probed::Probed;
 pub use proof::Proof;
 pub use remote::RemoteSettings;
 pub use resilient::Resilient;
 pub use settings::EmbedSettings;
+pub use verified::Verified;
 
 /// A model behind a trait, in this process or elsewhere.
 #[async_trait]
 pub trait ImageEmbeddingProvider: Send + Sync + 'static {
-    /// How a picture must be prepared for this provider; final once [`space`](Self::space) has succeeded.
+    /// How a image must be prepared for this provider; final once [`space`](Self::space) has succeeded.
     fn preprocessing(&self) -> Preprocessing;
 
     /// The space of its vectors, from a probe of both towers. A provider that ignores its input or lies about its
-    /// size fails here. An adapter probes each time; [`Probed`] around it remembers.
+    /// size fails here. An adapter probes each time; [`Verified`] around it remembers.
     async fn space(&self) -> Result<Arc<Space>, EmbedError>;
 
     /// The space again, of a provider that is in use and that nothing speaks against. A provider whose full probe is
@@ -86,7 +86,7 @@ pub trait ImageEmbeddingProvider: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Pictures in one batch that cost less together than one by one; 1 where company gains nothing, or where that is
+    /// Images in one batch that cost less together than one by one; 1 where company gains nothing, or where that is
     /// not known.
     fn useful_batch(&self) -> NonZeroUsize {
         NonZeroUsize::MIN
@@ -94,7 +94,7 @@ pub trait ImageEmbeddingProvider: Send + Sync + 'static {
 
     /// The most images in one call, if the provider takes seconds for each and answers for each by itself: jobs send no
     /// more at once and have one call under way, and it has the time of as many requests.
-    fn most_per_call(&self) -> Option<NonZeroUsize> {
+    fn max_per_call(&self) -> Option<NonZeroUsize> {
         None
     }
 

@@ -1,7 +1,7 @@
 //! The provider `multi2vec`: Weaviate's multi2vec-clip-inference.
 //!
-//! `POST /vectorize {"texts": ["…"], "images": ["…"]}`, pictures as bare base64, answers `{"textVectors": […],
-//! "imageVectors": […]}`, or 500 with `{"error": "…"}` whatever was wrong (its `app.py` and `clip.py`): one bad picture
+//! `POST /vectorize {"texts": ["…"], "images": ["…"]}`, images as bare base64, answers `{"textVectors": […],
+//! "imageVectors": […]}`, or 500 with `{"error": "…"}` whatever was wrong (its `app.py` and `clip.py`): one bad image
 //! or one overlong text fails the whole call. Requests name no model. Some of its kinds give vectors that are not of unit length.
 
 use std::sync::Arc;

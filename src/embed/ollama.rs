@@ -1,6 +1,6 @@
-//! The provider `ollama`: a vision model puts a picture into words, a text model makes the vector of the words.
+//! The provider `ollama`: a vision model puts a image into words, a text model makes the vector of the words.
 //!
-//! Ollama has no way to a picture's vector (its embedding calls drop `images` and answer an empty vector, 501, or the
+//! Ollama has no way to a image's vector (its embedding calls drop `images` and answer an empty vector, 501, or the
 //! vector of the prompt), so this is what works with it: `POST /api/chat` with bare base64 and `"stream": false`, then
 //! `POST /api/embed` (Ollama 0.33, `api/types.go`, `docs/api.md`). The space is the text model's, not CLIP's.
 
@@ -19,12 +19,12 @@ use super::{EmbedError, ImageEmbeddingProvider, probe};
 use crate::domain::{Embedding, Space, Trouble};
 use crate::imaging::{PreparedImage, Preprocessing, Resize};
 
-/// What is asked about each picture. Another prompt makes other captions: a change of it is a change of what is indexed.
+/// What is asked about each image. Another prompt makes other captions: a change of it is a change of what is indexed.
 const PROMPT: &str = "Describe this image in one or two sentences for a search engine: \
     what it shows, its colours, and where it was taken. Begin with the main thing.";
 /// Tokens of a caption.
 const CAPTION_TOKENS: u32 = 80;
-/// LLaVA looks at pictures of 336 pixels a side; others resize.
+/// LLaVA looks at images of 336 pixels a side; others resize.
 const SIZE: u32 = 336;
 /// Captions under way at once. Ollama itself queues what its machine cannot do at once: by default it makes one at a
 /// time, so that each request may have to wait for this many.
@@ -40,13 +40,13 @@ const SHOW_BYTES: usize = 16 * 1024 * 1024;
 pub struct OllamaSettings {
     /// Where it is.
     pub service: ServiceSettings,
-    /// `OLLAMA_VISION_MODEL`: puts pictures into words.
+    /// `OLLAMA_VISION_MODEL`: puts images into words.
     pub vision_model: String,
     /// `OLLAMA_MODEL`: makes vectors of words.
     pub text_model: String,
     /// `IMAGE_TARGET_SIZE`: the side of the square that the vision model is shown; else 336.
     pub size: Option<u32>,
-    /// `IMAGE_RESIZE`: how a picture is brought to it.
+    /// `IMAGE_RESIZE`: how a image is brought to it.
     pub resize: Resize,
 }
 
@@ -140,7 +140,7 @@ impl OllamaProvider {
 
     async fn caption(&self, image: PreparedImage) -> Result<String, EmbedError> {
         let (model, prompt) = (json!(self.vision), json!(PROMPT));
-        // Temperature 0 and a seed: the same picture gets the same words.
+        // Temperature 0 and a seed: the same image gets the same words.
         let options = json!({ "temperature": 0, "seed": 1, "num_predict": CAPTION_TOKENS });
         let before = format!(
             r#"{{"model":{model},"stream":false,"options":{options},"messages":[{{"role":"user","content":{prompt},"images":["#
@@ -198,7 +198,7 @@ impl ImageEmbeddingProvider for OllamaProvider {
         one.pop().ok_or(EmbedError::WrongCount { sent: 1, got: 0 })
     }
 
-    fn most_per_call(&self) -> Option<NonZeroUsize> {
+    fn max_per_call(&self) -> Option<NonZeroUsize> {
         Some(AT_ONCE)
     }
 }

@@ -1,8 +1,8 @@
-//! The provider `openai`: a server with OpenAI's `/embeddings`, extended for pictures as infinity does it.
+//! The provider `openai`: a server with OpenAI's `/embeddings`, extended for images as infinity does it.
 //!
 //! `POST /embeddings {"model", "input": […], "modality": "image" or "text", "encoding_format": "float"}` answers
-//! `{"data": [{"embedding": […], "index": 0}]}` (infinity 0.0.77, `infinity_server.py` and `pymodels.py`). A picture is a
-//! data URI; without `modality` it would be read as text. At most 32 pictures in a request.
+//! `{"data": [{"embedding": […], "index": 0}]}` (infinity 0.0.77, `infinity_server.py` and `pymodels.py`). A image is a
+//! data URI; without `modality` it would be read as text. At most 32 images in a request.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -19,8 +19,8 @@ use super::{EmbedError, ImageEmbeddingProvider, RemoteSettings, probe};
 use crate::domain::{Embedding, Space, Trouble};
 use crate::imaging::{PreparedImage, Preprocessing};
 
-/// More pictures in one request are refused (422).
-const MOST_PICTURES: NonZeroUsize = NonZeroUsize::new(32).unwrap();
+/// More images in one request are refused (422).
+const MAX_IMAGES: NonZeroUsize = NonZeroUsize::new(32).unwrap();
 const MODELS_BYTES: usize = 4 * 1024 * 1024;
 /// Models that are named to whoever asked for another.
 const NAMED: usize = 5;
@@ -71,7 +71,7 @@ impl OpenAiProvider {
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("openai", &settings.service)?;
         let square = Square::new(settings.size.unwrap_or(USUAL_SIZE), settings.resize);
-        let batch = BatchSize::new(settings.max_batch.min(MOST_PICTURES), settings.service.timeout);
+        let batch = BatchSize::new(settings.max_batch.min(MAX_IMAGES), settings.service.timeout);
         Ok(Self { service, square, model: settings.model, batch })
     }
 

@@ -1,4 +1,4 @@
-//! A few built-in pictures and texts, put to every provider before it is trusted: they show whether it looks at
+//! A few built-in images and texts, put to every provider before it is trusted: they show whether it looks at
 //! its input at all, and their vectors are what tells one space from another.
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ const TEXTS: [(&str, &str); 3] = [
     ("text:beach", "two people walking on a beach at sunset"),
 ];
 
-/// Texts about two of the pictures; they are no part of the space.
+/// Texts about two of the images; they are no part of the space.
 const ABOUT: [(&str, &str); 2] = [("image:checkers", "a black and white checkerboard"), ("image:disc", "a red ball")];
 
 /// Calls of the provider in one probe, with what an adapter asks besides.
@@ -32,15 +32,15 @@ pub async fn space_of(
     model: &str,
     dimension: Option<usize>,
 ) -> Result<Space, EmbedError> {
-    let pictures = pictures(provider.preprocessing().size);
-    let images: Vec<_> = pictures.iter().map(|(_, picture)| picture.clone()).collect();
+    let named = images(provider.preprocessing().size);
+    let images: Vec<_> = named.iter().map(|(_, image)| image.clone()).collect();
     let batch = provider.embed_image_batch(&images).await.map_err(seen)?;
     if batch.len() != images.len() {
-        return Err(EmbedError::ProbeFailed(format!("{} vectors for {} pictures", batch.len(), images.len())));
+        return Err(EmbedError::ProbeFailed(format!("{} vectors for {} images", batch.len(), images.len())));
     }
     let alone = provider.embed_image(&images[1]).await.map_err(seen)?;
-    same(pictures[1].0, &alone, &batch[1], "alone and in a batch")?;
-    let names = pictures.iter().map(|(name, _)| *name);
+    same(named[1].0, &alone, &batch[1], "alone and in a batch")?;
+    let names = named.iter().map(|(name, _)| *name);
     let mut probes: Vec<(&str, Embedding)> = names.zip(batch).collect();
     different(&probes)?;
 
@@ -79,21 +79,21 @@ fn space(
     Space { model: model.to_owned(), dimension, preprocessing, probes }
 }
 
-/// The same for a provider that puts pictures into words first: its space is its texts' alone, since a caption may turn out
-/// differently on another machine, or from one day to the next. Its pictures must be told apart all the same.
+/// The same for a provider that puts images into words first: its space is its texts' alone, since a caption may turn out
+/// differently on another machine, or from one day to the next. Its images must be told apart all the same.
 ///
 /// # Errors
 /// As [`space_of`].
 pub async fn space_of_captions(provider: &dyn ImageEmbeddingProvider, model: &str) -> Result<Space, EmbedError> {
     let space = space_of_texts(provider, model).await?;
-    let [one, _, other] = pictures(provider.preprocessing().size);
+    let [one, _, other] = images(provider.preprocessing().size);
     let vectors = provider.embed_image_batch(&[one.1, other.1]).await.map_err(seen)?;
     if vectors.len() != 2 {
-        return Err(EmbedError::ProbeFailed(format!("{} vectors for 2 pictures", vectors.len())));
+        return Err(EmbedError::ProbeFailed(format!("{} vectors for 2 images", vectors.len())));
     }
-    let pictures: Vec<_> = [one.0, other.0].into_iter().zip(vectors).collect();
-    different(&pictures)?;
-    of_size(space.dimension, &pictures)?;
+    let images: Vec<_> = [one.0, other.0].into_iter().zip(vectors).collect();
+    different(&images)?;
+    of_size(space.dimension, &images)?;
     Ok(space)
 }
 
@@ -125,20 +125,20 @@ async fn texts(provider: &dyn ImageEmbeddingProvider) -> Result<Vec<(&'static st
     Ok(vectors)
 }
 
-/// What is odd about texts beside pictures, if anything: a text about one picture should be nearer to it than a text
+/// What is odd about texts beside images, if anything: a text about one image should be nearer to it than a text
 /// about another. Small models may fail it and still be of use, so that it refuses none.
 async fn suspicion(
     provider: &dyn ImageEmbeddingProvider,
-    pictures: &[(&str, Embedding)],
+    images: &[(&str, Embedding)],
 ) -> Result<Option<String>, EmbedError> {
     let mut texts = Vec::with_capacity(ABOUT.len());
-    for (picture, text) in ABOUT {
-        texts.push((picture, text, provider.embed_text(text).await.map_err(seen)?));
+    for (image, text) in ABOUT {
+        texts.push((image, text, provider.embed_text(text).await.map_err(seen)?));
     }
     for (name, own, near) in &texts {
-        let Some((_, picture)) = pictures.iter().find(|(picture, _)| picture == name) else { continue };
+        let Some((_, image)) = images.iter().find(|(image, _)| image == name) else { continue };
         for (_, other, far) in texts.iter().filter(|(other, ..)| other != name) {
-            let (near, far) = (picture.cosine(near), picture.cosine(far));
+            let (near, far) = (image.cosine(near), image.cosine(far));
             if near <= far {
                 return Ok(Some(format!(
                     "{name} is no nearer to \"{own}\" ({near:.4}) than to \"{other}\" ({far:.4})"
@@ -178,8 +178,8 @@ fn seen(error: EmbedError) -> EmbedError {
     }
 }
 
-/// The pictures, drawn in whole numbers so that they are the same on every machine. Never change one.
-fn pictures(size: u32) -> [(&'static str, PreparedImage); 3] {
+/// The images, drawn in whole numbers so that they are the same on every machine. Never change one.
+fn images(size: u32) -> [(&'static str, PreparedImage); 3] {
     let draw = |pixel: &dyn Fn(u32, u32) -> [u8; 3]| {
         let places = (0..size).flat_map(|y| (0..size).map(move |x| (x, y)));
         let rgb = places.flat_map(|(x, y)| pixel(x * 256 / size, y * 256 / size)).collect::<Vec<u8>>();

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::imaging::Preprocessing;
 
-/// A provider whose answers the test decides: from a picture's bytes, or a text, to numbers.
+/// A provider whose answers the test decides: from a image's bytes, or a text, to numbers.
 #[derive(Clone, Copy)]
 struct Fake {
     image: fn(&PreparedImage) -> Vec<f32>,
@@ -15,9 +15,7 @@ struct Fake {
 
 /// Looks at what it is given, as a model does.
 const HONEST: Fake = Fake {
-    image: |picture| {
-        vec![picture.rgb[0].into(), picture.rgb[96].into(), picture.rgb[picture.rgb.len() / 2].into(), 9.0]
-    },
+    image: |image| vec![image.rgb[0].into(), image.rgb[96].into(), image.rgb[image.rgb.len() / 2].into(), 9.0],
     text: |text| Ok(text.bytes().skip(8).take(4).map(|byte| f32::from(byte) - 100.0).collect()),
     batch: |batch| batch,
 };
@@ -63,7 +61,7 @@ async fn an_honest_provider_has_a_space() {
 }
 
 #[tokio::test]
-async fn a_provider_of_pictures_alone_has_a_space() {
+async fn a_provider_of_images_alone_has_a_space() {
     let fake = Fake { text: |_| Err(EmbedError::Unsupported), ..HONEST };
     assert_eq!(fake.space().await.unwrap().probes.len(), 3);
 }
@@ -84,7 +82,7 @@ async fn one_that_mixes_up_a_batch_is_found_out() {
     };
     assert!(refusal(Fake { batch: turn, ..HONEST }).await.contains("alone and in a batch"));
     let lose = |batch: Vec<Embedding>| batch[1..].to_vec();
-    assert!(refusal(Fake { batch: lose, ..HONEST }).await.contains("2 vectors for 3 pictures"));
+    assert!(refusal(Fake { batch: lose, ..HONEST }).await.contains("2 vectors for 3 images"));
 }
 
 #[tokio::test]
@@ -96,7 +94,7 @@ async fn one_that_answers_nonsense_is_found_out() {
 }
 
 #[tokio::test]
-async fn a_space_of_captions_is_its_texts_and_its_pictures_are_told_apart_all_the_same() {
+async fn a_space_of_captions_is_its_texts_and_its_images_are_told_apart_all_the_same() {
     let space = space_of_captions(&HONEST, "captions").await.unwrap();
     assert_eq!(space.name(), "captions/4/crop-64-bicubic");
     assert!(space.probes.len() == 3 && space.probes.iter().all(|probe| probe.name.starts_with("text:")));
@@ -108,24 +106,24 @@ async fn a_space_of_captions_is_its_texts_and_its_pictures_are_told_apart_all_th
     assert!(refused(blind).await.contains("image:gradient and image:disc got the same vector"));
     let deaf = Fake { text: |_| Ok(vec![1.0, 2.0, 3.0, 4.0]), ..HONEST };
     assert!(refused(deaf).await.contains("text:cat and text:car got the same vector"));
-    let short = Fake { image: |picture| vec![picture.rgb[0].into(), picture.rgb[96].into(), 9.0], ..HONEST };
+    let short = Fake { image: |image| vec![image.rgb[0].into(), image.rgb[96].into(), 9.0], ..HONEST };
     assert!(refused(short).await.contains("image:gradient has 3 numbers where 4"));
     let lose = Fake { batch: |batch| batch[1..].to_vec(), ..HONEST };
-    assert!(refused(lose).await.contains("1 vectors for 2 pictures"));
+    assert!(refused(lose).await.contains("1 vectors for 2 images"));
     let dumb = Fake { text: |_| Err(EmbedError::Unsupported), ..HONEST };
     assert_eq!(space_of_captions(&dumb, "captions").await, Err(EmbedError::Unsupported));
 }
 
 #[tokio::test]
-async fn texts_that_fit_other_pictures_better_are_suspicious_and_no_more() {
+async fn texts_that_fit_other_images_better_are_suspicious_and_no_more() {
     let said = |fake: Fake| async move {
-        let pictures = pictures(64);
-        let vectors = pictures.each_ref().map(|(name, picture)| (*name, embedding((fake.image)(picture)).unwrap()));
+        let images = images(64);
+        let vectors = images.each_ref().map(|(name, image)| (*name, embedding((fake.image)(image)).unwrap()));
         suspicion(&fake, &vectors).await.unwrap()
     };
     // The disc is red in its middle and blue at its corner; the checkers are one grey at both.
     let sees = Fake {
-        image: |picture| [0, picture.rgb.len() / 2 + 96].map(|at| f32::from(picture.rgb[at]) + 1.0).into(),
+        image: |image| [0, image.rgb.len() / 2 + 96].map(|at| f32::from(image.rgb[at]) + 1.0).into(),
         text: |text| Ok(if text.contains("red ball") { vec![41.0, 221.0] } else { vec![1.0, 1.0] }),
         ..HONEST
     };
@@ -142,15 +140,15 @@ async fn texts_that_fit_other_pictures_better_are_suspicious_and_no_more() {
 #[tokio::test]
 async fn the_built_in_model_is_not_suspicious() {
     let local = crate::embed::local::LocalProvider::start(std::num::NonZeroUsize::MIN).unwrap();
-    let vectors = pictures(local.preprocessing().size);
-    let images = vectors.each_ref().map(|(_, picture)| picture.clone());
+    let vectors = images(local.preprocessing().size);
+    let images = vectors.each_ref().map(|(_, image)| image.clone());
     let vectors = vectors.iter().map(|(name, _)| *name).zip(local.embed_image_batch(&images).await.unwrap());
     assert_eq!(suspicion(&local, &vectors.collect::<Vec<_>>()).await.unwrap(), None);
 }
 
 #[test]
-fn the_pictures_never_change() {
+fn the_images_never_change() {
     use sha2::{Digest, Sha256};
-    let sums = pictures(260).map(|(_, picture)| hex::encode(&Sha256::digest(&picture.rgb)[..8]));
+    let sums = images(260).map(|(_, image)| hex::encode(&Sha256::digest(&image.rgb)[..8]));
     assert_eq!(sums, ["93ec33823ca8b479", "e8cff87b68aca35a", "d18b732da1e2f0b7"]);
 }

@@ -15,7 +15,7 @@ pub(super) type Numbers = Vec<Option<f32>>;
 /// Bytes of one vector in JSON that are still believed: 8,192 numbers of 30 characters.
 pub(super) const VECTOR_BYTES: usize = 256 * 1024;
 
-/// How pictures are prepared for a service, as far as that is known: it may still be told by the service itself.
+/// How images are prepared for a service, as far as that is known: it may still be told by the service itself.
 #[derive(Debug)]
 pub(super) struct Square(Mutex<Preprocessing>);
 
@@ -32,13 +32,13 @@ impl Square {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Refuses pictures that were prepared for another size: a service would resize them in its own way.
+    /// Refuses images that were prepared for another size: a service would resize them in its own way.
     pub(super) fn check(&self, images: &[PreparedImage]) -> Result<(), EmbedError> {
         let wanted = self.preprocessing().size;
         match images.iter().find(|image| image.size != wanted) {
             Some(image) => {
                 let given = image.size;
-                Err(EmbedError::Rejected(format!("a picture of {given} pixels a side; the service takes {wanted}")))
+                Err(EmbedError::Rejected(format!("a image of {given} pixels a side; the service takes {wanted}")))
             }
             None => Ok(()),
         }
@@ -61,11 +61,11 @@ pub(super) fn embedding(vectors: Vec<Numbers>) -> Result<Embedding, EmbedError> 
     one.pop().ok_or(EmbedError::WrongCount { sent: 1, got: 0 })
 }
 
-/// Refuses a service that reads what stands for a picture in JSON as words: different pictures get different vectors from
+/// Refuses a service that reads what stands for a image in JSON as words: different images get different vectors from
 /// it, and no other probe would see it.
 ///
 /// # Errors
-/// [`EmbedError::ProbeFailed`]; or the provider's own, where the picture itself gets no answer.
+/// [`EmbedError::ProbeFailed`]; or the provider's own, where the image itself gets no answer.
 pub(super) async fn sees(provider: &dyn ImageEmbeddingProvider, form: Form) -> Result<(), EmbedError> {
     let size = provider.preprocessing().size;
     // Of one colour, so that its text is short.
@@ -74,7 +74,7 @@ pub(super) async fn sees(provider: &dyn ImageEmbeddingProvider, form: Form) -> R
     // Who refuses so odd a text has answered the question by that.
     let Ok(read) = provider.embed_text(&form.text(&image)?).await else { return Ok(()) };
     if seen.dimension() == read.dimension() && seen.cosine(&read) >= SAME_COSINE {
-        let what = "it reads a picture's base64 as words; it does not look at pictures";
+        let what = "it reads a image's base64 as words; it does not look at images";
         return Err(EmbedError::ProbeFailed(what.to_owned()));
     }
     Ok(())

@@ -15,10 +15,10 @@ pub struct RemoteSettings {
     pub service: ServiceSettings,
     /// `CLIP_MODEL`: the model's name. Where requests name no model it is a label, and the service's own word goes before it.
     pub model: String,
-    /// `CLIP_MAX_BATCH_SIZE`: most pictures in one request.
+    /// `CLIP_MAX_BATCH_SIZE`: most images in one request.
     pub max_batch: NonZeroUsize,
     /// `IMAGE_TARGET_SIZE`: the side of the model's square; else what the service says, else 224.
     pub size: Option<u32>,
-    /// `IMAGE_RESIZE`: how a picture is brought to it; of a crop, `clip` is told by the service which.
+    /// `IMAGE_RESIZE`: how a image is brought to it; of a crop, `clip` is told by the service which.
     pub resize: Resize,
 }

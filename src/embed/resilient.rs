@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::{Busy, EmbedError, ImageEmbeddingProvider, probe};
 use crate::domain::{Embedding, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
-use crate::resilience::{Blame, Guard};
+use crate::resilience::{AttributedError, Guard};
 
 /// A provider that is called with patience or promptly, as its guard is: jobs and searches hold one each over the same
 /// adapter and the same breaker.
@@ -39,13 +39,13 @@ impl ImageEmbeddingProvider for Resilient {
         self.guard.for_calls(probe::CALLS).call(|| self.inner.space_again()).await
     }
 
-    /// The patient do not wait for ever over one picture: where the provider answers its probe, it is the picture.
+    /// The patient do not wait for ever over one image: where the provider answers its probe, it is the image.
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         let embed = || self.inner.embed_image_batch(images);
-        match self.guard.call_or_blame(|_| true, embed, || self.inner.space()).await {
+        match self.guard.call_attributed(|_| true, embed, || self.inner.space()).await {
             Ok(embeddings) => Ok(embeddings),
-            Err(Blame::Call(error)) => Err(error),
-            Err(Blame::Input { tries, error }) => {
+            Err(AttributedError::Call(error)) => Err(error),
+            Err(AttributedError::Input { tries, error }) => {
                 let dependency = self.guard.dependency().to_owned();
                 tracing::warn!(dependency, tries, images = images.len(), %error, "fails over an input alone");
                 Err(EmbedError::Failing { dependency, tries })
@@ -69,8 +69,8 @@ impl ImageEmbeddingProvider for Resilient {
         self.inner.useful_batch()
     }
 
-    fn most_per_call(&self) -> Option<NonZeroUsize> {
-        self.inner.most_per_call()
+    fn max_per_call(&self) -> Option<NonZeroUsize> {
+        self.inner.max_per_call()
     }
 
     fn busy(&self) -> Option<Busy> {

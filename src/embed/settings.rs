@@ -10,7 +10,7 @@ use crate::domain::Secret;
 use crate::resilience::BreakerSettings;
 
 /// More texts than this would hold gigabytes.
-const MOST_TEXTS: usize = 1_000_000;
+const MAX_TEXTS: usize = 1_000_000;
 
 /// The settings of the embedding provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,12 +32,12 @@ pub struct EmbedSettings {
     pub clip_endpoint: String,
     /// `CLIP_API_KEY`: sent to the service as a bearer token; empty (default): none is sent.
     pub clip_api_key: Secret,
-    /// `CLIP_MAX_BATCH_SIZE`: most pictures in one request to a service, which begins with 4 and is told by the answers; 8 by
+    /// `CLIP_MAX_BATCH_SIZE`: most images in one request to a service, which begins with 4 and is told by the answers; 8 by
     /// default, never more than 32 for `openai`.
     pub clip_max_batch_size: usize,
     /// `OLLAMA_BASE_URL`: where Ollama is; `http://127.0.0.1:11434` by default.
     pub ollama_base_url: String,
-    /// `OLLAMA_VISION_MODEL`: puts pictures into words; `llava` by default.
+    /// `OLLAMA_VISION_MODEL`: puts images into words; `llava` by default.
     pub ollama_vision_model: String,
     /// `OLLAMA_MODEL`: makes vectors of words; `nomic-embed-text` by default.
     pub ollama_model: String,
@@ -115,9 +115,9 @@ impl EmbedSettings {
                 return Err(format!("{name} is {value}; it must be between 1 and 3600"));
             }
         }
-        if self.glimpse_text_cache > MOST_TEXTS {
+        if self.glimpse_text_cache > MAX_TEXTS {
             return Err(format!(
-                "GLIMPSE_TEXT_CACHE is {}; it must be between 0 and {MOST_TEXTS}",
+                "GLIMPSE_TEXT_CACHE is {}; it must be between 0 and {MAX_TEXTS}",
                 self.glimpse_text_cache
             ));
         }

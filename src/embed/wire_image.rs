@@ -1,5 +1,5 @@
-//! Prepared pictures as they travel: PNG in base64, inside a body of JSON. Lossless, so that `local` and `clip` of one
-//! model are one space; the figures are in `zarf/adr/0004-pictures-on-the-wire.md`.
+//! Prepared images as they travel: PNG in base64, inside a body of JSON. Lossless, so that `local` and `clip` of one
+//! model are one space; the figures are in `zarf/adr/0004-images-on-the-wire.md`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,12 +14,12 @@ use super::http::NoAnswer;
 use crate::domain::Embedding;
 use crate::imaging::PreparedImage;
 
-/// No request's body is longer, unless a single picture is.
-const MOST_BYTES: usize = 8 * 1024 * 1024;
+/// No request's body is longer, unless a single image is.
+const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// Requests of one call under way at once: one is encoded while another is answered.
 const AT_ONCE: usize = 2;
 
-/// How a service wants a picture in JSON. The wrong form is refused by some and read as text by others.
+/// How a service wants a image in JSON. The wrong form is refused by some and read as text by others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// `data:image/png;base64,…`
@@ -36,7 +36,7 @@ impl Form {
         }
     }
 
-    /// A picture as the text that stands for it in JSON.
+    /// A image as the text that stands for it in JSON.
     pub(super) fn text(self, image: &PreparedImage) -> Result<String, EmbedError> {
         let mut text = self.prefix().to_owned();
         STANDARD.encode_string(png(image)?, &mut text);
@@ -44,10 +44,10 @@ impl Form {
     }
 }
 
-/// The body `before`, the pictures as strings in a list, `after`; encoded off the async threads.
+/// The body `before`, the images as strings in a list, `after`; encoded off the async threads.
 ///
 /// # Errors
-/// [`EmbedError::Rejected`] where a picture's bytes are not as many as its size says.
+/// [`EmbedError::Rejected`] where a image's bytes are not as many as its size says.
 pub(super) async fn body(
     images: Vec<PreparedImage>,
     form: Form,
@@ -71,12 +71,12 @@ pub(super) async fn body(
     encoded.map_err(|panic| EmbedError::Rejected(format!("its PNG encoder did not end: {panic}")))?
 }
 
-/// The picture as a PNG.
+/// The image as a PNG.
 fn png(image: &PreparedImage) -> Result<Vec<u8>, EmbedError> {
     let side = image.size as usize;
     if side == 0 || image.rgb.len() != side * side * 3 {
         let got = image.rgb.len();
-        return Err(EmbedError::Rejected(format!("a picture of {side} pixels a side with {got} bytes")));
+        return Err(EmbedError::Rejected(format!("a image of {side} pixels a side with {got} bytes")));
     }
     let mut png = Vec::with_capacity(image.rgb.len() / 2);
     PngEncoder::new_with_quality(&mut png, CompressionType::Fast, FilterType::Paeth)
@@ -85,22 +85,22 @@ fn png(image: &PreparedImage) -> Result<Vec<u8>, EmbedError> {
     Ok(png)
 }
 
-/// What a picture's string cannot exceed: noise does not shrink, and base64 makes four bytes of three.
+/// What a image's string cannot exceed: noise does not shrink, and base64 makes four bytes of three.
 fn longest(size: u32) -> usize {
     let side = size as usize;
     let png = side * side * 3 + side * side / 8 + 1024;
     png.div_ceil(3) * 4 + 32
 }
 
-/// Pictures of this size that the byte cap leaves room for in one request.
+/// Images of this size that the byte cap leaves room for in one request.
 fn room(size: u32) -> usize {
-    (MOST_BYTES / longest(size)).max(1)
+    (MAX_BYTES / longest(size)).max(1)
 }
 
 /// Asks for all, in as many requests as it takes, each as large as `batch` says when its turn comes; the answers in order.
 ///
 /// # Errors
-/// The first error of `ask`, which is to give one embedding per picture.
+/// The first error of `ask`, which is to give one embedding per image.
 pub(super) async fn in_requests<F, Fut>(
     images: &[PreparedImage],
     batch: &BatchSize,

@@ -19,7 +19,7 @@ fn plain(size: u32) -> PreparedImage {
 }
 
 #[test]
-fn a_picture_comes_out_of_its_png_as_it_went_in() {
+fn a_image_comes_out_of_its_png_as_it_went_in() {
     for image in [noise(1), noise(33), noise(224), plain(64)] {
         let png = png(&image).unwrap();
         let decoded = image::load_from_memory_with_format(&png, image::ImageFormat::Png).unwrap().to_rgb8();
@@ -52,7 +52,7 @@ async fn the_body_is_json_in_either_form() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_picture_of_that_size_are_refused() {
+async fn bytes_that_are_no_image_of_that_size_are_refused() {
     for rgb in [vec![], vec![0; 11], vec![0; 13]] {
         let odd = PreparedImage { size: 2, rgb: rgb.into() };
         let outcome = body(vec![noise(2), odd], Form::Bare, String::new(), "").await;
@@ -63,7 +63,7 @@ async fn bytes_that_are_no_picture_of_that_size_are_refused() {
 #[tokio::test]
 async fn requests_hold_what_the_service_takes_and_the_cap_leaves_room_for() {
     assert_eq!([room(224), room(4000)], [39, 1]);
-    assert!(room(224) * longest(224) <= MOST_BYTES);
+    assert!(room(224) * longest(224) <= MAX_BYTES);
 
     let asked = Mutex::new(Vec::new());
     let ask = |images: Vec<PreparedImage>| {

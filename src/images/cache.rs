@@ -17,7 +17,7 @@ pub(super) struct Cache(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     folder: PathBuf,
-    most_bytes: u64,
+    max_bytes: u64,
     files: Mutex<Files>,
     hits: Counter,
     misses: Counter,
@@ -36,7 +36,7 @@ impl Cache {
     ///
     /// # Errors
     /// Where the folder cannot be made or read.
-    pub(super) fn open(folder: &Path, most_bytes: u64) -> io::Result<Self> {
+    pub(super) fn open(folder: &Path, max_bytes: u64) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let mut found: Vec<(SystemTime, String, u64)> = Vec::new();
         for entry in std::fs::read_dir(folder)? {
@@ -53,9 +53,9 @@ impl Cache {
         for (_, name, size) in found {
             files.used(name, size);
         }
-        let [hits, misses] = ["hit", "miss"].map(|outcome| families::CACHE_REQUESTS.of(["thumbnail", outcome]));
+        let [hits, misses] = ["hit", "miss"].map(|outcome| families::CACHE_REQUESTS.labels(["thumbnail", outcome]));
         let (folder, files) = (folder.to_owned(), Mutex::new(files));
-        let cache = Self(Arc::new(Inner { folder, most_bytes, files, hits, misses }));
+        let cache = Self(Arc::new(Inner { folder, max_bytes, files, hits, misses }));
         cache.shrink(&mut cache.files());
         Ok(cache)
     }
@@ -100,7 +100,7 @@ impl Cache {
     }
 
     fn shrink(&self, files: &mut Files) {
-        while files.bytes > self.0.most_bytes {
+        while files.bytes > self.0.max_bytes {
             let oldest = files.by_name.iter().min_by_key(|(_, (_, used))| *used).map(|(name, _)| name.clone());
             let Some(oldest) = oldest else { return };
             files.forget(&oldest);

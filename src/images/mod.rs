@@ -45,7 +45,7 @@ pub enum ImagesError {
     /// It is indexed, but its object is no longer in the bucket.
     #[error("the object {0} is no longer in the bucket")]
     Vanished(ImageUri),
-    /// Its object is no picture any more.
+    /// Its object is no image any more.
     #[error(transparent)]
     Image(ImageError),
     /// Its object's `Content-Encoding` cannot be decoded.
@@ -61,7 +61,7 @@ pub enum ImagesError {
     #[error("too many images are being sent or prepared at once; try again in a moment")]
     Busy,
     /// A decoder panicked over it.
-    #[error("the picture could not be decoded")]
+    #[error("the image could not be decoded")]
     Panicked,
     /// The store refused or failed.
     #[error(transparent)]

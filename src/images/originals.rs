@@ -14,7 +14,7 @@ use super::stream;
 use super::thumbnails::etag_of;
 use crate::domain::{ImageFormat, ImageRecord};
 use crate::imaging::{self, Limits};
-use crate::pipeline::budget::{Purse, Taken};
+use crate::pipeline::budget::{BudgetPermit, ByteBudget};
 use crate::source::{ImageSource, Opened};
 
 /// Bytes of originals that may be in memory at once.
@@ -29,7 +29,7 @@ const WAIT: Duration = Duration::from_secs(5);
 pub struct Originals {
     objects: Objects,
     limits: Limits,
-    room: Arc<Purse>,
+    room: Arc<ByteBudget>,
 }
 
 impl std::fmt::Debug for Originals {
@@ -48,7 +48,7 @@ pub struct Original {
     /// The size of the file, if the bucket says so.
     pub size_bytes: Option<u64>,
     content: Content,
-    share: Taken,
+    share: BudgetPermit,
 }
 
 #[derive(Debug)]
@@ -61,7 +61,7 @@ enum Content {
 impl Originals {
     /// The objects of `source`, which should answer rather than wait.
     pub fn new(source: Arc<dyn ImageSource>, limits: Limits) -> Self {
-        let room = Arc::new(Purse::new(AT_ONCE.max(limits.max_bytes)));
+        let room = Arc::new(ByteBudget::new(AT_ONCE.max(limits.max_bytes)));
         Self { objects: Objects(source), limits, room }
     }
 
@@ -97,7 +97,7 @@ impl Originals {
         Ok(Original { format, etag, size_bytes: Some(bytes.len() as u64), content: Content::Whole(bytes), share })
     }
 
-    async fn take(&self, bytes: u64) -> Result<Taken, ImagesError> {
+    async fn take(&self, bytes: u64) -> Result<BudgetPermit, ImagesError> {
         tokio::time::timeout(WAIT, self.room.take(bytes)).await.map_err(|_| ImagesError::Busy)
     }
 }

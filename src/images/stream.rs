@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::reader::Reader;
-use crate::pipeline::budget::Taken;
+use crate::pipeline::budget::BudgetPermit;
 
 /// A client that takes nothing for this long is slow: the connection to the bucket is closed until it goes on.
 const RELEASE: Duration = Duration::from_secs(5);
@@ -26,7 +26,7 @@ enum Next {
 }
 
 /// The bytes that `reader` gives. It holds `share` until the end, or until the client has stood still for too long.
-pub(super) fn of(reader: Reader, share: Taken) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+pub(super) fn of(reader: Reader, share: BudgetPermit) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     let (sender, receiver) = mpsc::channel(1);
     #[expect(clippy::disallowed_methods, reason = "the handle aborts on drop, and is dropped with the reply")]
     let task = AbortOnDropHandle::new(tokio::spawn(pump(reader, sender, share)));
@@ -41,7 +41,7 @@ pub(super) fn of(reader: Reader, share: Taken) -> impl Stream<Item = io::Result<
     })
 }
 
-async fn pump(mut reader: Reader, client: mpsc::Sender<Next>, share: Taken) {
+async fn pump(mut reader: Reader, client: mpsc::Sender<Next>, share: BudgetPermit) {
     let _share = share;
     loop {
         let place = if let Ok(place) = timeout(RELEASE, client.reserve()).await {

@@ -16,7 +16,7 @@ use super::flights::Flights;
 use super::objects::Objects;
 use crate::domain::{ImageFormat, ImageRecord, ImageUri};
 use crate::imaging::{self, Limits};
-use crate::pipeline::budget::{Purse, Taken};
+use crate::pipeline::budget::{BudgetPermit, ByteBudget};
 use crate::source::ImageSource;
 
 const MB: u64 = 1024 * 1024;
@@ -37,9 +37,9 @@ pub struct Thumbnails {
     limits: Limits,
     /// One decode a core.
     cores: Arc<Semaphore>,
-    /// Taken before an original is fetched, and then `pixels` before it is decoded: never in the other order.
-    files: Arc<Purse>,
-    pixels: Arc<Purse>,
+    /// BudgetPermit before an original is fetched, and then `pixels` before it is decoded: never in the other order.
+    files: Arc<ByteBudget>,
+    pixels: Arc<ByteBudget>,
     flights: Flights,
 }
 
@@ -67,21 +67,21 @@ struct Original {
 }
 
 impl Thumbnails {
-    /// Thumbnails of the objects of `source`, which should answer rather than wait; at most `most_bytes` are kept in
+    /// Thumbnails of the objects of `source`, which should answer rather than wait; at most `max_bytes` are kept in
     /// `folder`.
     ///
     /// # Errors
     /// Fails if the folder cannot be used.
-    pub fn open(source: Arc<dyn ImageSource>, folder: &Path, most_bytes: u64, limits: Limits) -> io::Result<Self> {
+    pub fn open(source: Arc<dyn ImageSource>, folder: &Path, max_bytes: u64, limits: Limits) -> io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-        let cache = Cache::open(folder, most_bytes)?;
+        let cache = Cache::open(folder, max_bytes)?;
         Ok(Self {
             objects: Objects(source),
             cache,
             limits,
             cores: Arc::new(Semaphore::new(cores)),
-            files: Arc::new(Purse::new(FILES)),
-            pixels: Arc::new(Purse::new(PIXELS)),
+            files: Arc::new(ByteBudget::new(FILES)),
+            pixels: Arc::new(ByteBudget::new(PIXELS)),
             flights: Flights::default(),
         })
     }
@@ -148,7 +148,7 @@ impl Thumbnails {
 
     /// The bytes of an object, with their share. The share is taken first, for the size that the object had when it was
     /// indexed; if it has grown, for the largest size that is allowed.
-    async fn fetch(&self, original: &Original, until: Instant) -> Result<(Taken, Bytes), ImagesError> {
+    async fn fetch(&self, original: &Original, until: Instant) -> Result<(BudgetPermit, Bytes), ImagesError> {
         for limit in [original.size_bytes.clamp(1, self.limits.max_bytes), self.limits.max_bytes] {
             let mut share = in_time(until, self.files.take(limit)).await?;
             if let Some(bytes) = self.objects.fetch(&original.uri, limit).await? {

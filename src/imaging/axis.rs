@@ -1,15 +1,15 @@
-//! One axis of the way from a picture to the model's square: which pixels are resized to how many, and where the square is
+//! One axis of the way from a image to the model's square: which pixels are resized to how many, and where the square is
 //! cut out of them.
 //!
-//! The rule (`resize_rule` of the model's card) is: resize the whole picture, then cut. A strip of 1 x 5000 would be
+//! The rule (`resize_rule` of the model's card) is: resize the whole image, then cut. A strip of 1 x 5000 would be
 //! 260 x 1,300,000 resized, so of what is far longer than the square only the part around it is resized. The resizer could
 //! be given that part with fractions of pixels, but its bounds break where a weight is exactly zero at the part's edge, and
-//! it then reads beyond the picture (ADR 0003): it is only ever given whole pictures.
+//! it then reads beyond the image (ADR 0003): it is only ever given whole images.
 
-/// One axis, as the picture is stored.
+/// One axis, as the image is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Axis {
-    /// First pixel of the picture that is used.
+    /// First pixel of the image that is used.
     pub(super) from: u32,
     /// Pixels that are used.
     pub(super) length: u32,
@@ -32,7 +32,7 @@ pub(super) enum Fraction {
 const TO_THE_LETTER: u64 = 8;
 
 impl Axis {
-    /// The axis along `side`, of a picture whose shorter side is `shortest`, to a square of `size`. A mirrored axis is cut
+    /// The axis along `side`, of a image whose shorter side is `shortest`, to a square of `size`. A mirrored axis is cut
     /// where it is cut upright.
     pub(super) fn plan(side: u32, shortest: u32, size: u32, fraction: Fraction, mirrored: bool) -> Self {
         let resized = scaled(side, shortest, size, fraction);
@@ -83,12 +83,12 @@ fn scaled(side: u32, shortest: u32, target: u32, fraction: Fraction) -> u64 {
     (whole + u64::from(up)).max(u64::from(target))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "sides of pictures are far below 2^52")]
+#[expect(clippy::cast_precision_loss, reason = "sides of images are far below 2^52")]
 fn precise(side: u64) -> f64 {
     side as f64
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "planned within the picture's own sides")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "planned within the image's own sides")]
 fn floor(place: f64) -> u32 {
     place.max(0.0) as u32
 }
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_picture_is_resized_whole_and_cut_as_the_rule_says() {
+    fn an_ordinary_image_is_resized_whole_and_cut_as_the_rule_says() {
         assert_eq!(Axis::plan(640, 480, 260, Rounded, false), Axis { from: 0, length: 640, resized: 347, cut: 43 });
         assert_eq!(Axis::plan(640, 480, 260, Rounded, true), Axis { from: 0, length: 640, resized: 347, cut: 44 });
         assert_eq!(Axis::plan(480, 480, 260, Rounded, true), Axis { from: 0, length: 480, resized: 260, cut: 0 });

@@ -32,7 +32,7 @@ fn plain(bytes: &[u8], meta: &ImageMeta, limits: &Limits) -> Result<DynamicImage
         ImageFormat::Jpeg => return jpeg::decode(bytes),
         ImageFormat::Png => return png::decode(bytes).map(DynamicImage::ImageRgb8),
         ImageFormat::Webp => match webp::decode(bytes) {
-            Some(picture) => return Ok(picture),
+            Some(image) => return Ok(image),
             None => WebPDecoder::new(input).and_then(|it| pixels(it, allowed)),
         },
         ImageFormat::Gif => GifDecoder::new(input).and_then(|it| pixels(it, allowed)),

@@ -1,8 +1,8 @@
-//! Why bytes are not a picture.
+//! Why bytes are not a image.
 
 use crate::domain::{FailureClass, ImageFormat};
 
-/// Why bytes are not a picture. Content errors all: no retry helps.
+/// Why bytes are not a image. Content errors all: no retry helps.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
     /// No format that is read.
@@ -20,7 +20,7 @@ pub enum ImageError {
         reason: String,
     },
     /// The bytes end too early.
-    #[error("the {format} data ends before the picture does")]
+    #[error("the {format} data ends before the image does")]
     Truncated {
         /// Which decoder spoke.
         format: &'static str,

@@ -4,11 +4,11 @@ use image::{DynamicImage, RgbImage};
 
 /// 16 bits are scaled to 8, gray becomes RGB, and alpha is composited over white: dropping it would show
 /// whatever colour the writer left under transparent places, mostly black.
-pub(super) fn over_white(picture: DynamicImage) -> RgbImage {
-    if !picture.color().has_alpha() {
-        return picture.into_rgb8();
+pub(super) fn over_white(image: DynamicImage) -> RgbImage {
+    if !image.color().has_alpha() {
+        return image.into_rgb8();
     }
-    let rgba = picture.into_rgba8();
+    let rgba = image.into_rgba8();
     let (width, height) = rgba.dimensions();
     let mut rgb = Vec::with_capacity(rgba.len() / 4 * 3);
     for &[red, green, blue, alpha] in rgba.as_raw().as_chunks::<4>().0 {

@@ -12,7 +12,7 @@ use crate::domain::{ImageFormat, ImageMeta};
 /// The header's facts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Of the picture as people see it: after orientation.
+    /// Of the image as people see it: after orientation.
     pub meta: ImageMeta,
     /// About how many bytes decoding all of it will allocate.
     pub decoded_bytes: u64,
@@ -22,7 +22,7 @@ pub struct Header {
 /// them.
 ///
 /// # Errors
-/// [`ImageError`]: no picture, a header that is cut or contradicts itself, or more than a limit allows.
+/// [`ImageError`]: no image, a header that is cut or contradicts itself, or more than a limit allows.
 pub fn read_header(bytes: &[u8], limits: &Limits) -> Result<Header, ImageError> {
     let header = read_facts(bytes, limits)?;
     if header.decoded_bytes > limits.max_decode_bytes { Err(header.too_much_memory(limits)) } else { Ok(header) }
@@ -64,7 +64,7 @@ impl Header {
     }
 }
 
-/// What is known of a picture by its header alone.
+/// What is known of a image by its header alone.
 ///
 /// # Errors
 /// As [`read_header`].
@@ -118,7 +118,7 @@ fn jpeg_facts(coding: &Coding, metadata: Metadata<'_>) -> Raw {
 fn png(bytes: &[u8]) -> Result<Raw, ImageError> {
     let mut raw: Option<Raw> = None;
     let (mut metadata, mut text) = (Metadata::default(), TextReader::default());
-    // Of an animation, the still picture that other readers show is a frame of its own unless it is the first one.
+    // Of an animation, the still image that other readers show is a frame of its own unless it is the first one.
     let (mut announced, mut still) = (0, 1);
     if bytes.get(12..16).is_some_and(|kind| kind != b"IHDR") {
         return Err(ImageError::corrupt(ImageFormat::Png, "it does not begin with a header chunk"));
@@ -178,7 +178,7 @@ fn webp(bytes: &[u8]) -> Result<Raw, ImageError> {
                 size = size.or(Some(((bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1)));
             }
             (b"VP8 " | b"VP8L", data) if data.len() >= 10 && size.is_none() => {
-                return Err(ImageError::corrupt(ImageFormat::Webp, "the picture's own header is wrong"));
+                return Err(ImageError::corrupt(ImageFormat::Webp, "the image's own header is wrong"));
             }
             (b"ANMF", _) => frames += 1,
             (b"EXIF", data) => metadata.exif(data),

@@ -1,4 +1,4 @@
-//! JPEG by zune-jpeg, with what its leniency leaves open: whether the file goes on to the picture's end.
+//! JPEG by zune-jpeg, with what its leniency leaves open: whether the file goes on to the image's end.
 
 use image::{DynamicImage, RgbImage};
 use zune_jpeg::JpegDecoder;
@@ -16,15 +16,15 @@ pub(super) const END: [u8; 2] = [0xFF, 0xD9];
 /// Decodes to RGB: gray, CMYK and YCCK too.
 ///
 /// The strict decoder stops at any junk between headers, which half of the world's old cameras write; the lenient one
-/// takes a file that was cut, or has a hole, for a picture with a gray lower half. So: strict, then strict without
-/// what does not matter, and lenient only if the picture goes on to its last row.
+/// takes a file that was cut, or has a hole, for a image with a gray lower half. So: strict, then strict without
+/// what does not matter, and lenient only if the image goes on to its last row.
 ///
 /// What zune-jpeg is known to decode to a wrong image never comes to it: see [`coding`].
 pub(super) fn decode(bytes: &[u8]) -> Result<DynamicImage, ImageError> {
     if coding::read(bytes).is_some_and(|coding| !coding.is_read_by_zune()) {
         return jpeg_other::decode(bytes).map(DynamicImage::ImageRgb8);
     }
-    let picture = match ending(bytes) {
+    let image = match ending(bytes) {
         Ending::Marked => strict(bytes).or_else(|_| {
             let tidied = tidy(bytes);
             strict(&tidied).or_else(|error| lenient(&tidied).ok().filter(reaches_its_end).ok_or(error))
@@ -32,10 +32,10 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DynamicImage, ImageError> {
         Ending::Cut => Err(ImageError::truncated(ImageFormat::Jpeg)),
         Ending::Unmarked => if_whole(bytes),
     };
-    picture.map(DynamicImage::ImageRgb8)
+    image.map(DynamicImage::ImageRgb8)
 }
 
-/// The same picture without comments, metadata, and junk between the headers. Adobe's segment stays if it is whole: it
+/// The same image without comments, metadata, and junk between the headers. Adobe's segment stays if it is whole: it
 /// says how colours are stored.
 pub(super) fn tidy(bytes: &[u8]) -> Vec<u8> {
     let mut tidied = bytes[..2].to_vec();
@@ -58,8 +58,8 @@ pub(super) fn tidy(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// The lenient decoder paints what it cannot decode in one middle gray, down to the last row.
-fn reaches_its_end(picture: &RgbImage) -> bool {
-    picture.rows().next_back().is_some_and(|mut row| row.any(|pixel| pixel.0 != [128; 3]))
+fn reaches_its_end(image: &RgbImage) -> bool {
+    image.rows().next_back().is_some_and(|mut row| row.any(|pixel| pixel.0 != [128; 3]))
 }
 
 pub(super) enum Ending {
@@ -67,7 +67,7 @@ pub(super) enum Ending {
     Marked,
     /// All scans have begun, but the data stops without an end marker. It may be all there.
     Unmarked,
-    /// A segment is cut, a scan is missing, or a progressive picture stops before its end.
+    /// A segment is cut, a scan is missing, or a progressive image stops before its end.
     Cut,
 }
 
@@ -99,9 +99,9 @@ pub(super) fn ending(bytes: &[u8]) -> Ending {
 fn if_whole(bytes: &[u8]) -> Result<RgbImage, ImageError> {
     let end = bytes.iter().rposition(|&byte| byte != 0xFF).map_or(0, |at| at + 1);
     let data = &bytes[..end];
-    let picture = lenient(&[data, &END].concat())?;
+    let image = lenient(&[data, &END].concat())?;
     let other = lenient(&[data, &[0x55; 256], &END].concat())?;
-    if picture == other { Ok(picture) } else { Err(ImageError::truncated(ImageFormat::Jpeg)) }
+    if image == other { Ok(image) } else { Err(ImageError::truncated(ImageFormat::Jpeg)) }
 }
 
 fn strict(bytes: &[u8]) -> Result<RgbImage, ImageError> {

@@ -13,7 +13,6 @@ mod header;
 mod jpeg;
 mod jpeg_other;
 mod mend;
-mod picture;
 mod png;
 mod png_text;
 mod prepare;
@@ -23,6 +22,7 @@ mod settings;
 mod sniff;
 mod stored;
 mod thumbnail;
+mod upright;
 mod walk;
 mod webp;
 
@@ -34,10 +34,10 @@ use crate::domain::ImageMeta;
 
 pub use error::ImageError;
 pub use header::{Header, read_header, validate_image};
-pub use picture::{Picture, picture};
 pub use prepare::{Extras, prepare, prepare_with, prepared_size, resize_for_embedding};
 pub use sniff::sniff;
 pub use thumbnail::{THUMBNAIL_SIDE, decoded_size, thumbnail};
+pub use upright::{UprightImage, decode_upright};
 
 pub use settings::{ImagingSettings, SIDES};
 
@@ -52,12 +52,12 @@ pub struct Limits {
     pub max_decode_bytes: u64,
 }
 
-/// How a picture is brought to the model's square. Part of the space.
+/// How a image is brought to the model's square. Part of the space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Preprocessing {
     /// Side of the square in pixels.
     pub size: u32,
-    /// What happens to a picture that is no square.
+    /// What happens to a image that is no square.
     pub resize: Resize,
 }
 
@@ -68,7 +68,7 @@ impl Preprocessing {
     }
 }
 
-/// What happens to a picture that is no square (`IMAGE_RESIZE`).
+/// What happens to a image that is no square (`IMAGE_RESIZE`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Resize {
     /// The shorter side becomes the square's, the longer one's ends are cut off; a fraction of a pixel of the longer side

@@ -18,7 +18,7 @@ pub struct Extras {
 /// Header, limits, decode, alpha over white, resize, orientation.
 ///
 /// # Errors
-/// [`ImageError`]: what is wrong with the picture. No retry helps.
+/// [`ImageError`]: what is wrong with the image. No retry helps.
 pub fn prepare(bytes: &[u8], limits: &Limits, preprocessing: &Preprocessing) -> Result<Prepared, ImageError> {
     prepare_with(bytes, limits, preprocessing, Extras::default())
 }

@@ -11,15 +11,15 @@ use crate::imaging::{decoded_size, exif, validate_image};
 const LIMITS: Limits = Limits { max_bytes: 1 << 20, max_pixels: 1 << 20, max_decode_bytes: 1 << 23 };
 const SMALL: Preprocessing = Preprocessing::crop(8);
 
-fn picture(width: u32, height: u32) -> RgbImage {
+fn image(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         Rgb([u8::try_from(x * 255 / width).unwrap(), u8::try_from(y * 255 / height).unwrap(), 40])
     })
 }
 
-fn encoded(picture: impl Into<DynamicImage>, format: Foreign) -> Vec<u8> {
+fn encoded(image: impl Into<DynamicImage>, format: Foreign) -> Vec<u8> {
     let mut out = Cursor::new(Vec::new());
-    picture.into().write_to(&mut out, format).unwrap();
+    image.into().write_to(&mut out, format).unwrap();
     out.into_inner()
 }
 
@@ -39,7 +39,7 @@ fn every_format_gives_its_facts_and_a_square() {
         (Foreign::WebP, ImageFormat::Webp),
         (Foreign::Gif, ImageFormat::Gif),
     ] {
-        let bytes = encoded(picture(31, 20), format);
+        let bytes = encoded(image(31, 20), format);
         let Prepared { image, meta, .. } = prepare(&bytes, &LIMITS, &SMALL).unwrap();
         assert_eq!((meta.format, meta.width, meta.height), (ours, 31, 20));
         assert_eq!((meta.frames, meta.orientation), (1, 1));
@@ -52,13 +52,13 @@ fn every_format_gives_its_facts_and_a_square() {
 #[test]
 fn a_cut_file_is_truncated_wherever_it_was_cut() {
     for format in [Foreign::Jpeg, Foreign::Png, Foreign::WebP, Foreign::Gif] {
-        let bytes = encoded(picture(60, 50), format);
+        let bytes = encoded(image(60, 50), format);
         let whole = prepare(&bytes, &LIMITS, &SMALL).unwrap();
         for share in [2, 5, 10, 30, 50, 70, 90, 97] {
             let cut = &bytes[..bytes.len() * share / 100];
             match prepare(cut, &LIMITS, &SMALL) {
                 // What is cut off may be no more than the file's end.
-                Ok(picture) => assert_eq!(picture, whole, "{format:?} at {share} %"),
+                Ok(image) => assert_eq!(image, whole, "{format:?} at {share} %"),
                 Err(error) => assert!(
                     error.class() == FailureClass::Truncated
                         || (error.class() == FailureClass::UnsupportedFormat && cut.len() < 12),
@@ -70,10 +70,10 @@ fn a_cut_file_is_truncated_wherever_it_was_cut() {
 }
 
 #[test]
-fn a_jpeg_that_lacks_nothing_but_its_end_marker_is_a_picture() {
-    // Too large for the picture to be reduced: whether its end is there is the full decoder's question.
+fn a_jpeg_that_lacks_nothing_but_its_end_marker_is_a_image() {
+    // Too large for the image to be reduced: whether its end is there is the full decoder's question.
     let fully = Preprocessing::crop(24);
-    let bytes = encoded(picture(60, 50), Foreign::Jpeg);
+    let bytes = encoded(image(60, 50), Foreign::Jpeg);
     let whole = prepare(&bytes, &LIMITS, &fully).unwrap();
     assert_eq!(prepare(&bytes[..bytes.len() - 2], &LIMITS, &fully).unwrap(), whole);
     assert_eq!(prepare(&[&bytes[..], b"\0\0trailing"].concat(), &LIMITS, &fully).unwrap(), whole);
@@ -83,7 +83,7 @@ fn a_jpeg_that_lacks_nothing_but_its_end_marker_is_a_picture() {
 /// Found by the fuzz target: the sum of what two scans promise went over a byte.
 #[test]
 fn a_jpeg_whose_scans_promise_more_than_there_can_be_is_no_panic() {
-    let bytes = encoded(picture(60, 50), Foreign::Jpeg);
+    let bytes = encoded(image(60, 50), Foreign::Jpeg);
     let scan = memchr::memmem::find(&bytes, b"\xFF\xDA").unwrap();
     let promising = b"\xFF\xDA\0\x03\xFF".repeat(2);
     let file = [&bytes[..scan], &promising, &bytes[scan..bytes.len() - 2]].concat();
@@ -91,8 +91,8 @@ fn a_jpeg_whose_scans_promise_more_than_there_can_be_is_no_panic() {
 }
 
 #[test]
-fn a_jpeg_with_junk_between_its_headers_is_a_picture() {
-    let bytes = encoded(picture(60, 50), Foreign::Jpeg);
+fn a_jpeg_with_junk_between_its_headers_is_a_image() {
+    let bytes = encoded(image(60, 50), Foreign::Jpeg);
     let whole = prepare(&bytes, &LIMITS, &SMALL).unwrap();
     let junk = [&bytes[..2], b"\xFF\xEE\0\x04xx\0\0\0\0\0", &bytes[2..]].concat();
     assert_eq!(prepare(&junk, &LIMITS, &SMALL).unwrap(), whole);
@@ -100,7 +100,7 @@ fn a_jpeg_with_junk_between_its_headers_is_a_picture() {
 
 #[test]
 fn noise_under_a_good_name_is_corrupt() {
-    let mut png = encoded(picture(60, 50), Foreign::Png);
+    let mut png = encoded(image(60, 50), Foreign::Png);
     let middle = png.len() / 2;
     png[middle..middle + 8].fill(0xAA);
     assert_eq!(class(&png), FailureClass::Corrupt);
@@ -111,7 +111,7 @@ fn noise_under_a_good_name_is_corrupt() {
 
 #[test]
 fn limits_come_before_the_decode() {
-    let bytes = encoded(picture(100, 100), Foreign::Png);
+    let bytes = encoded(image(100, 100), Foreign::Png);
     let with = |limits: Limits| prepare(&bytes, &limits, &SMALL).unwrap_err();
     assert_eq!(with(Limits { max_bytes: 10, ..LIMITS }).class(), FailureClass::TooLarge);
     assert!(with(Limits { max_pixels: 9_999, ..LIMITS }).to_string().contains("IMAGE_MAX_PIXELS"));
@@ -123,7 +123,7 @@ fn limits_come_before_the_decode() {
 }
 
 #[test]
-fn the_picture_is_turned_upright() {
+fn the_image_is_turned_upright() {
     // Left half red, right half blue; stored as orientation 6, upright it has red above.
     let stored = RgbImage::from_fn(40, 20, |x, _| if x < 20 { Rgb([255, 0, 0]) } else { Rgb([0, 0, 255]) });
     let mut bytes = Vec::new();
@@ -146,7 +146,7 @@ fn transparency_shows_white_in_every_format_that_has_it() {
 }
 
 #[test]
-fn gray_and_deep_pictures_become_rgb() {
+fn gray_and_deep_images_become_rgb() {
     assert_eq!(first_pixel(&encoded(GrayImage::from_pixel(9, 9, image::Luma([77])), Foreign::Png)), [77; 3]);
     assert_eq!(first_pixel(&encoded(GrayImage::from_pixel(9, 9, image::Luma([77])), Foreign::Jpeg)), [77; 3]);
     let deep = ImageBuffer::<Rgb<u16>, Vec<u16>>::from_pixel(9, 9, Rgb([0xFFFF, 0x8080, 0]));
@@ -168,7 +168,7 @@ fn of_an_animation_the_first_frame_is_taken_and_all_are_counted() {
 }
 
 #[test]
-fn the_demo_photographs_are_pictures() {
+fn the_demo_photographs_are_images() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/demo");
     let limits = Limits { max_bytes: 1 << 26, max_pixels: 1 << 26, max_decode_bytes: 1 << 29 };
     let mut seen = 0;

@@ -12,7 +12,7 @@ use super::{Preprocessing, Resize};
 
 /// The model's upright square.
 ///
-/// Turning the small square costs nothing beside turning the picture.
+/// Turning the small square costs nothing beside turning the image.
 pub(super) fn square(stored: &Stored, preprocessing: Preprocessing) -> Result<RgbImage, String> {
     match preprocessing.resize {
         Resize::Crop => cropped(stored, preprocessing.size, Fraction::Rounded),
@@ -30,9 +30,7 @@ fn cropped(stored: &Stored, size: u32, fraction: Fraction) -> Result<RgbImage, S
     let (x, y) = (plan(width, from_right), plan(height, from_bottom));
     let whole = (x.length, y.length) == (width, height);
     let part = match pixels {
-        Pixels::All(picture) if !whole => {
-            Some(Pixels::All(picture.view(x.from, y.from, x.length, y.length).to_image()))
-        }
+        Pixels::All(image) if !whole => Some(Pixels::All(image.view(x.from, y.from, x.length, y.length).to_image())),
         Pixels::All(_) | Pixels::Reduced { .. } => None,
     };
     let resized = resize(part.as_ref().unwrap_or(pixels), x.resized, y.resized, *orientation)?;
@@ -51,7 +49,7 @@ fn padded(stored: &Stored, size: u32, colour: [u8; 3]) -> Result<RgbImage, Strin
     Ok(square)
 }
 
-/// The picture with its longer side at `size`; the other one keeps the shape, rounded half to even, and at least 1.
+/// The image with its longer side at `size`; the other one keeps the shape, rounded half to even, and at least 1.
 pub(super) fn fitted(stored: &Stored, size: u32) -> Result<RgbImage, String> {
     let (width, height) = stored.size();
     let longest = f64::from(width.max(height));
@@ -60,30 +58,26 @@ pub(super) fn fitted(stored: &Stored, size: u32) -> Result<RgbImage, String> {
     resize(&stored.pixels, side(width), side(height), stored.orientation)
 }
 
-/// The whole picture to another size.
+/// The whole image to another size.
 fn resize(pixels: &Pixels, width: u32, height: u32, orientation: Orientation) -> Result<RgbImage, String> {
     let size = (width, height);
     let resized = match pixels {
-        Pixels::All(picture) => {
-            let source = TypedImageRef::<U8x3>::from_buffer(picture.width(), picture.height(), picture.as_raw());
+        Pixels::All(image) => {
+            let source = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_raw());
             let source = source.map_err(|error| error.to_string())?;
-            let extent = (f64::from(picture.width()), f64::from(picture.height()));
+            let extent = (f64::from(image.width()), f64::from(image.height()));
             by_sides(&source, extent, size, orientation)?.pixels().iter().flat_map(|pixel| pixel.0).collect()
         }
-        Pixels::Reduced { picture, extent } => {
+        Pixels::Reduced { image, extent } => {
             let round = |value: u16| u8::try_from(value.saturating_add(128) >> 8).unwrap_or(u8::MAX);
-            by_sides(picture, *extent, size, orientation)?
-                .pixels()
-                .iter()
-                .flat_map(|pixel| pixel.0.map(round))
-                .collect()
+            by_sides(image, *extent, size, orientation)?.pixels().iter().flat_map(|pixel| pixel.0.map(round)).collect()
         }
     };
     RgbImage::from_raw(width, height, resized).ok_or_else(|| "the resizer gave another size".to_owned())
 }
 
 /// What is upright is resized across first and then down, as Pillow does it: between the two, values are rounded and
-/// clamped to bytes, and where edges are hard the other order gives another picture.
+/// clamped to bytes, and where edges are hard the other order gives another image.
 fn by_sides<P: PixelTrait>(
     source: &impl ImageView<Pixel = P>,
     (wide, high): (f64, f64),
@@ -108,14 +102,14 @@ fn along_one<P: PixelTrait>(
     (width, height): (u32, u32),
 ) -> Result<TypedImage<'static, P>, String> {
     let mut resized = TypedImage::new(width, height);
-    // CatmullRom is the cubic with a = -0.5, and convolution widens it when the picture shrinks: Pillow's BICUBIC.
+    // CatmullRom is the cubic with a = -0.5, and convolution widens it when the image shrinks: Pillow's BICUBIC.
     let options =
         ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom)).crop(0.0, 0.0, wide, high);
     Resizer::new().resize_typed(source, &mut resized, &options).map_err(|error| error.to_string())?;
     Ok(resized)
 }
 
-/// Whether the stored picture's left is the upright one's far side along that axis, and the same of its top.
+/// Whether the stored image's left is the upright one's far side along that axis, and the same of its top.
 fn mirrored(orientation: Orientation) -> (bool, bool) {
     use Orientation::{
         FlipHorizontal, FlipVertical, NoTransforms, Rotate90, Rotate90FlipH, Rotate180, Rotate270, Rotate270FlipH,

@@ -15,14 +15,14 @@ fn pattern(width: u32, height: u32) -> RgbImage {
     })
 }
 
-/// The rule to the letter: the whole picture resized, then cut.
-fn by_the_letter(picture: &RgbImage, size: u32) -> RgbImage {
-    let (width, height) = picture.dimensions();
+/// The rule to the letter: the whole image resized, then cut.
+fn by_the_letter(image: &RgbImage, size: u32) -> RgbImage {
+    let (width, height) = image.dimensions();
     let shortest = f64::from(width.min(height));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small sides")]
     let resized = |length: u32| (f64::from(length) * f64::from(size) / shortest).round_ties_even() as u32;
     let (wide, high) = (resized(width), resized(height));
-    let whole = resize(&Pixels::All(picture.clone()), wide, high, Orientation::NoTransforms).unwrap();
+    let whole = resize(&Pixels::All(image.clone()), wide, high, Orientation::NoTransforms).unwrap();
     image::imageops::crop_imm(&whole, (wide - size) / 2, (high - size) / 2, size, size).to_image()
 }
 
@@ -32,39 +32,38 @@ fn worst(a: &RgbImage, b: &RgbImage) -> u8 {
 }
 
 #[test]
-fn ordinary_pictures_follow_the_rule_to_the_letter_and_strips_almost() {
+fn ordinary_images_follow_the_rule_to_the_letter_and_strips_almost() {
     for (width, height) in [(640, 480), (333, 500), (97, 31), (32, 32), (33, 65), (5, 39), (5, 90), (200, 3), (7, 900)]
     {
-        let picture = pattern(width, height);
-        let apart =
-            worst(&cropped(&whole(&picture, Orientation::NoTransforms), 32).unwrap(), &by_the_letter(&picture, 32));
+        let image = pattern(width, height);
+        let apart = worst(&cropped(&whole(&image, Orientation::NoTransforms), 32).unwrap(), &by_the_letter(&image, 32));
         let allowed = if width.max(height) <= 8 * width.min(height) { 0 } else { 4 };
         assert!(apart <= allowed, "{width} x {height}: {apart}");
     }
 }
 
-/// 297 x 180 to 260: a part of it, with fractions, made the resizer read beyond the picture and ended the process.
+/// 297 x 180 to 260: a part of it, with fractions, made the resizer read beyond the image and ended the process.
 #[test]
-fn no_size_reads_beyond_the_picture() {
+fn no_size_reads_beyond_the_image() {
     let sizes = (1..200).map(|side| (side, 45, 65)).chain((1..200).map(|side| (74, side, 65)));
     for (width, height, size) in sizes.chain([(297, 180, 260), (180, 297, 260)]) {
-        let picture = RgbImage::from_pixel(width, height, Rgb([200, 100, 50]));
-        let square = cropped(&whole(&picture, Orientation::NoTransforms), size).unwrap();
+        let image = RgbImage::from_pixel(width, height, Rgb([200, 100, 50]));
+        let square = cropped(&whole(&image, Orientation::NoTransforms), size).unwrap();
         assert!(square.pixels().all(|pixel| *pixel == Rgb([200, 100, 50])), "{width} x {height}");
     }
 }
 
 /// The one place where the resizer is given an end between two pixels (ADR 0006): from hardly smaller to much smaller.
 #[test]
-fn no_reduced_picture_is_read_beyond_its_end() {
+fn no_reduced_image_is_read_beyond_its_end() {
     let colour = [200_u16, 100, 50].map(|value| value << 8);
     for pixels in 33_u32..180 {
-        let picture = TypedImage::from_pixels(pixels, pixels, vec![U16x3::new(colour); (pixels * pixels) as usize]);
-        let picture = picture.unwrap();
+        let image = TypedImage::from_pixels(pixels, pixels, vec![U16x3::new(colour); (pixels * pixels) as usize]);
+        let image = image.unwrap();
         for missing in [0.0, 0.125, 0.25, 0.5, 0.75, 0.875] {
             let reach = f64::from(pixels) - missing;
             for side in [8, 31, 32, pixels / 2, pixels - 1] {
-                let resized = by_sides(&picture, (reach, reach), (side, side), Orientation::NoTransforms).unwrap();
+                let resized = by_sides(&image, (reach, reach), (side, side), Orientation::NoTransforms).unwrap();
                 let same = resized.pixels().iter().all(|pixel| pixel.0 == colour);
                 assert!(same, "{reach} of {pixels} to {side}");
             }
@@ -73,7 +72,7 @@ fn no_reduced_picture_is_read_beyond_its_end() {
 }
 
 #[test]
-fn a_picture_stored_turned_gives_the_same_square() {
+fn a_image_stored_turned_gives_the_same_square() {
     for (width, height) in [(60, 41), (40, 61), (33, 33)] {
         let upright = pattern(width, height);
         let expected = cropped(&whole(&upright, Orientation::NoTransforms), 24).unwrap();
@@ -96,17 +95,17 @@ fn a_picture_stored_turned_gives_the_same_square() {
 #[test]
 fn a_strip_is_never_blown_up_whole() {
     for (width, height) in [(1, 5000), (5000, 1), (1, 1), (2, 60_000)] {
-        let picture = RgbImage::from_pixel(width, height, Rgb([9, 99, 199]));
-        let square = cropped(&whole(&picture, Orientation::NoTransforms), 64).unwrap();
+        let image = RgbImage::from_pixel(width, height, Rgb([9, 99, 199]));
+        let square = cropped(&whole(&image, Orientation::NoTransforms), 64).unwrap();
         assert!(square.pixels().all(|pixel| *pixel == Rgb([9, 99, 199])), "{width} x {height}");
     }
 }
 
 #[test]
-fn padding_keeps_the_whole_picture_in_the_middle_upright() {
-    let picture = RgbImage::from_pixel(30, 10, Rgb([200, 100, 50]));
+fn padding_keeps_the_whole_image_in_the_middle_upright() {
+    let image = RgbImage::from_pixel(30, 10, Rgb([200, 100, 50]));
     for (orientation, upright) in [(Orientation::NoTransforms, (24, 8)), (Orientation::Rotate90, (8, 24))] {
-        let square = padded(&whole(&picture, orientation), 24, [1, 2, 3]).unwrap();
+        let square = padded(&whole(&image, orientation), 24, [1, 2, 3]).unwrap();
         let filled = square.pixels().filter(|pixel| **pixel == Rgb([200, 100, 50])).count();
         assert_eq!((square.dimensions(), filled), ((24, 24), 24 * 8));
         let (left, top) = ((24 - upright.0) / 2, (24 - upright.1) / 2);

@@ -50,7 +50,7 @@ impl ImagingSettings {
         }
     }
 
-    /// What happens to a picture that is no square.
+    /// What happens to a image that is no square.
     ///
     /// # Errors
     /// A sentence that names the setting and what is allowed.

@@ -21,12 +21,12 @@ fn looks_like(bytes: &[u8]) -> &'static str {
     match bytes {
         [] => "an empty file",
         [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => brand_of(brand),
-        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => "a TIFF or camera raw picture",
-        [b'B', b'M', ..] if bytes.len() > 26 => "a BMP picture",
+        [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => "a TIFF or camera raw image",
+        [b'B', b'M', ..] if bytes.len() > 26 => "a BMP image",
         [0, 0, 1, 0, ..] => "a Windows icon",
         [b'8', b'B', b'P', b'S', ..] => "a Photoshop document",
-        [0xFF, 0x0A, ..] | [0, 0, 0, 0x0C, b'J', b'X', b'L', b' ', ..] => "a JPEG XL picture",
-        [0, 0, 0, 0x0C, b'j', b'P', ..] | [0xFF, 0x4F, 0xFF, 0x51, ..] => "a JPEG 2000 picture",
+        [0xFF, 0x0A, ..] | [0, 0, 0, 0x0C, b'J', b'X', b'L', b' ', ..] => "a JPEG XL image",
+        [0, 0, 0, 0x0C, b'j', b'P', ..] | [0xFF, 0x4F, 0xFF, 0x51, ..] => "a JPEG 2000 image",
         [b'%', b'P', b'D', b'F', ..] => "a PDF document",
         [b'P', b'K', 3 | 5, 4 | 6, ..] => "a ZIP archive",
         [0x1F, 0x8B, ..] => "gzip data",
@@ -34,11 +34,11 @@ fn looks_like(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// ISO base media files name themselves; HEIC and AVIF are pictures that we may read one day, the rest films.
+/// ISO base media files name themselves; HEIC and AVIF are images that we may read one day, the rest films.
 fn brand_of(brand: &[u8]) -> &'static str {
     match brand.get(..4) {
-        Some(b"avif" | b"avis") => "an AVIF picture",
-        Some(b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"mif1" | b"msf1") => "a HEIC picture",
+        Some(b"avif" | b"avis") => "an AVIF image",
+        Some(b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"mif1" | b"msf1") => "a HEIC image",
         _ => "a film (ISO base media)",
     }
 }

@@ -10,24 +10,24 @@ use super::{
 };
 use crate::domain::{ImageFormat, ImageMeta};
 
-/// A picture as it is stored: not yet upright.
+/// A image as it is stored: not yet upright.
 pub(super) struct Stored {
     pub(super) pixels: Pixels,
     pub(super) meta: ImageMeta,
     pub(super) orientation: Orientation,
 }
 
-/// The pixels of a picture in RGB.
+/// The pixels of a image in RGB.
 pub(super) enum Pixels {
     All(RgbImage),
-    /// Fewer. `extent` is how far the picture reaches across and down in them: the last ones may lie beyond it in part.
+    /// Fewer. `extent` is how far the image reaches across and down in them: the last ones may lie beyond it in part.
     Reduced {
-        picture: Reduced,
+        image: Reduced,
         extent: (f64, f64),
     },
 }
 
-/// What will be made of a picture, and so how many pixels it must have.
+/// What will be made of a image, and so how many pixels it must have.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Least {
     pub(super) model: Option<Preprocessing>,
@@ -50,7 +50,7 @@ impl Stored {
         Ok(Self { pixels, meta, orientation: orientation_of(&meta) })
     }
 
-    /// Width and height by the header, as the picture is stored.
+    /// Width and height by the header, as the image is stored.
     pub(super) fn size(&self) -> (u32, u32) {
         as_stored(&self.meta)
     }
@@ -75,10 +75,10 @@ fn damaged(bytes: &[u8], format: ImageFormat) -> ImageError {
 
 /// Every pixel, in RGB, as it is stored.
 fn all_pixels(bytes: &[u8], meta: &ImageMeta, limits: &Limits) -> Result<RgbImage, ImageError> {
-    let picture = over_white(decode(bytes, meta, limits)?);
-    let (promised, real) = (as_stored(meta), picture.dimensions());
+    let image = over_white(decode(bytes, meta, limits)?);
+    let (promised, real) = (as_stored(meta), image.dimensions());
     if real == promised {
-        return Ok(picture);
+        return Ok(image);
     }
     let reason = format!("{} x {} pixels where its header says {} x {}", real.0, real.1, promised.0, promised.1);
     Err(ImageError::corrupt(meta.format, reason))
@@ -87,9 +87,9 @@ fn all_pixels(bytes: &[u8], meta: &ImageMeta, limits: &Limits) -> Result<RgbImag
 /// Every pixel, in RGB, upright.
 pub(super) fn upright(bytes: &[u8], limits: &Limits) -> Result<(RgbImage, ImageMeta), ImageError> {
     let meta = read_header(bytes, limits)?.meta;
-    let mut picture = DynamicImage::ImageRgb8(all_pixels(bytes, &meta, limits)?);
-    picture.apply_orientation(orientation_of(&meta));
-    Ok((picture.into_rgb8(), meta))
+    let mut image = DynamicImage::ImageRgb8(all_pixels(bytes, &meta, limits)?);
+    image.apply_orientation(orientation_of(&meta));
+    Ok((image.into_rgb8(), meta))
 }
 
 fn orientation_of(meta: &ImageMeta) -> Orientation {
@@ -114,12 +114,12 @@ fn times(share: f64) -> Option<u32> {
     (share <= 0.5).then(|| (1.0 / share).clamp(2.0, 256.0) as u32)
 }
 
-/// How many times the square's side a reduced picture must have, so that nobody can tell by the embedding that it was
+/// How many times the square's side a reduced image must have, so that nobody can tell by the embedding that it was
 /// reduced: measured in ADR 0006, held by `tests/it/parity.rs`.
 const MARGIN: f64 = 2.75;
 
 impl Least {
-    /// `None` where no decoder reduces this picture as far as would pay.
+    /// `None` where no decoder reduces this image as far as would pay.
     fn reduced(self, bytes: &[u8], meta: &ImageMeta, must_be_reduced: bool) -> Option<Pixels> {
         let (width, height) = as_stored(meta);
         // Of strips only a part is resized, pixel by pixel.
@@ -131,20 +131,20 @@ impl Least {
             ImageFormat::Jpeg => {
                 let scale = Scale::least_of(share)?;
                 let extent = (scale.extent(width), scale.extent(height));
-                Some(Pixels::Reduced { picture: reduced::decode(bytes, scale)?, extent })
+                Some(Pixels::Reduced { image: reduced::decode(bytes, scale)?, extent })
             }
             // To reduce costs more than it saves where little is left out.
             ImageFormat::Webp if share <= 0.5 => {
                 let (wide, high) = kept_of(meta, share);
-                let picture = webp::decode_reduced(bytes, wide, high)?;
-                Some(Pixels::Reduced { picture, extent: (f64::from(wide), f64::from(high)) })
+                let image = webp::decode_reduced(bytes, wide, high)?;
+                Some(Pixels::Reduced { image, extent: (f64::from(wide), f64::from(high)) })
             }
             ImageFormat::Png if must_be_reduced || pixels_of(meta) > PNG_PIXELS => {
                 let times = times(share)?;
                 let extent = (f64::from(width) / f64::from(times), f64::from(height) / f64::from(times));
                 // The full decoder, or the limit, says what is wrong.
-                let picture = png::decode_reduced(bytes, times).ok().flatten()?;
-                Some(Pixels::Reduced { picture, extent })
+                let image = png::decode_reduced(bytes, times).ok().flatten()?;
+                Some(Pixels::Reduced { image, extent })
             }
             ImageFormat::Webp | ImageFormat::Png | ImageFormat::Gif => None,
         }
@@ -225,13 +225,13 @@ fn up(side: f64) -> u32 {
     side.ceil() as u32
 }
 
-/// A picture as its decoder would have given it.
+/// A image as its decoder would have given it.
 #[cfg(test)]
-pub(super) fn whole(picture: &RgbImage, orientation: Orientation) -> Stored {
+pub(super) fn whole(image: &RgbImage, orientation: Orientation) -> Stored {
     let (width, height) = match orientation.to_exif() {
-        1..5 => picture.dimensions(),
-        _ => (picture.height(), picture.width()),
+        1..5 => image.dimensions(),
+        _ => (image.height(), image.width()),
     };
     let meta = ImageMeta { format: ImageFormat::Png, width, height, frames: 1, orientation: orientation.to_exif() };
-    Stored { pixels: Pixels::All(picture.clone()), meta, orientation }
+    Stored { pixels: Pixels::All(image.clone()), meta, orientation }
 }

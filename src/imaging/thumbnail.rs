@@ -1,4 +1,4 @@
-//! A small JPEG of an image: upright, in sRGB, without any metadata: where a photograph was taken must not leak.
+//! A small JPEG of an image: upright, in sRGB, without any metadata: where a image was taken must not leak.
 
 use bytes::Bytes;
 use image::{DynamicImage, RgbImage};
@@ -18,7 +18,7 @@ const QUALITY: u8 = 80;
 /// The thumbnail of a file: a JPEG of at most 256 x 256 pixels, never enlarged.
 ///
 /// # Errors
-/// [`ImageError`]: what is wrong with the picture.
+/// [`ImageError`]: what is wrong with the image.
 pub fn thumbnail(bytes: &[u8], limits: &Limits) -> Result<Bytes, ImageError> {
     of_stored(&Stored::decode(bytes, limits, ALONE, Decode::Fast)?, bytes)
 }
@@ -33,10 +33,10 @@ pub fn decoded_size(bytes: &[u8], limits: &Limits) -> Result<u64, ImageError> {
 
 const ALONE: Least = Least { model: None, thumbnail: true };
 
-/// The thumbnail of a decoded picture, of which these are the bytes.
+/// The thumbnail of a decoded image, of which these are the bytes.
 pub(super) fn of_stored(stored: &Stored, bytes: &[u8]) -> Result<Bytes, ImageError> {
     let small = match &stored.pixels {
-        Pixels::All(picture) if picture.width().max(picture.height()) <= THUMBNAIL_SIDE => picture.clone(),
+        Pixels::All(image) if image.width().max(image.height()) <= THUMBNAIL_SIDE => image.clone(),
         Pixels::All(_) | Pixels::Reduced { .. } => {
             resize::fitted(stored, THUMBNAIL_SIDE).map_err(|reason| stored.corrupt(reason))?
         }
@@ -75,9 +75,9 @@ mod tests {
     use crate::imaging::ImagingSettings;
     use crate::imaging::stored::whole;
 
-    fn jpeg_of(picture: &RgbImage) -> Vec<u8> {
+    fn jpeg_of(image: &RgbImage) -> Vec<u8> {
         let mut bytes = Vec::new();
-        picture.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, 95)).unwrap();
+        image.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, 95)).unwrap();
         bytes
     }
 
@@ -97,12 +97,12 @@ mod tests {
 
     #[test]
     fn is_upright() {
-        let mut picture = RgbImage::from_pixel(40, 20, Rgb([250, 250, 250]));
+        let mut image = RgbImage::from_pixel(40, 20, Rgb([250, 250, 250]));
         for (x, y) in (0..10).flat_map(|x| (0..10).map(move |y| (x, y))) {
-            picture.put_pixel(x, y, Rgb([0, 0, 0]));
+            image.put_pixel(x, y, Rgb([0, 0, 0]));
         }
         // Stored so that its left top belongs to the right top.
-        let small = of_stored(&whole(&picture, Orientation::Rotate90), b"").unwrap();
+        let small = of_stored(&whole(&image, Orientation::Rotate90), b"").unwrap();
         let small = image::load_from_memory(&small).unwrap().into_luma8();
         assert_eq!(small.dimensions(), (20, 40));
         assert!(small.get_pixel(15, 4).0[0] < 60 && small.get_pixel(4, 35).0[0] > 200);

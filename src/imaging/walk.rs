@@ -1,6 +1,6 @@
 //! Steps through the parts of a file without decoding any of them: JPEG segments, PNG and WebP chunks, GIF blocks.
 //!
-//! The header's facts (size, frames, orientation) come from here and not from the decoders, so that a picture
+//! The header's facts (size, frames, orientation) come from here and not from the decoders, so that a image
 //! can be refused before a decoder has allocated a byte.
 
 /// One JPEG marker: its code, what follows its length (empty for markers without one), and where the next begins.

@@ -1,4 +1,4 @@
-//! Still WebP pictures by libwebp, in half of the time that the decoder in Rust takes, and reduced while decoding (ADR 0006).
+//! Still WebP images by libwebp, in half of the time that the decoder in Rust takes, and reduced while decoding (ADR 0006).
 //! The one in Rust reads animations, and says what is wrong with what libwebp refuses.
 //!
 //! The crate is the C functions alone, so this file may call them: each takes a buffer and its length, keeps neither, and is
@@ -25,7 +25,7 @@ pub(super) fn decode(bytes: &[u8]) -> Option<DynamicImage> {
     }
 }
 
-/// The whole picture in fewer pixels, each the mean of those that it stands for. `None` also where something is transparent:
+/// The whole image in fewer pixels, each the mean of those that it stands for. `None` also where something is transparent:
 /// what is invisible would show in the means.
 pub(super) fn decode_reduced(bytes: &[u8], width: u32, height: u32) -> Option<Reduced> {
     let mut config = opened(bytes).filter(|config| config.input.has_alpha == 0)?;
@@ -42,7 +42,7 @@ pub(super) fn is_lossless(bytes: &[u8]) -> Option<bool> {
     opened(bytes).filter(|config| config.input.has_alpha == 0).map(|config| config.input.format != LOSSY)
 }
 
-/// A decoder's settings with what the file's header says, for a picture that stands still.
+/// A decoder's settings with what the file's header says, for a image that stands still.
 fn opened(bytes: &[u8]) -> Option<WebPDecoderConfig> {
     let mut config = WebPDecoderConfig::new().ok()?;
     // SAFETY: pointer and length are of one slice; the features are ours.
@@ -64,7 +64,7 @@ fn filled<const CHANNELS: u32>(bytes: &[u8], config: WebPDecoderConfig, width: u
     config.output.is_external_memory = 1;
     config.output.u.RGBA = buffer;
     // SAFETY: pointer and length are of one slice, and so are those of the buffer, which outlives the call. libwebp checks
-    // for itself that the picture fits into the buffer's size and stride. With external memory there is nothing to free but
+    // for itself that the image fits into the buffer's size and stride. With external memory there is nothing to free but
     // what it allocated beside it, which the second call does.
     let status = unsafe {
         let status = WebPDecode(bytes.as_ptr(), bytes.len(), &raw mut config);

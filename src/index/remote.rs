@@ -26,7 +26,7 @@ pub struct RemoteIndex {
 }
 
 /// Records in one request. With vectors of some thousand numbers and full metadata they fit into one body.
-const MOST_RECORDS: usize = 64;
+const MAX_RECORDS: usize = 64;
 
 impl RemoteIndex {
     /// The index behind `door`.
@@ -69,7 +69,7 @@ impl ImageIndex for RemoteIndex {
     }
 
     async fn upsert(&self, _: &CollectionName, records: &[ImageRecord]) -> Result<(), IndexError> {
-        for some in records.chunks(MOST_RECORDS) {
+        for some in records.chunks(MAX_RECORDS) {
             let records = some.iter().map(WireRecord::from).collect();
             let reply = self.door.ask(RecordsRequest::Upsert { records }).await?;
             if let Some((id, reason)) = reply.refused {
@@ -89,7 +89,7 @@ impl ImageIndex for RemoteIndex {
 
     async fn get(&self, _: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError> {
         let mut found = Vec::with_capacity(ids.len());
-        for some in ids.chunks(MOST_RECORDS) {
+        for some in ids.chunks(MAX_RECORDS) {
             let reply = self.door.ask(RecordsRequest::Get { ids: some.to_vec() }).await?;
             for record in reply.records {
                 found.push(ImageRecord::try_from(record).map_err(invalid)?);

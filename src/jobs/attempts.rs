@@ -5,20 +5,20 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 
-use super::Inner;
+use super::JobService;
 use super::ledger::Finish;
-use super::progress::Live;
+use super::progress::RunningJob;
 use super::trouble::JobTrouble;
 use crate::domain::{JobId, JobRecord, JobState};
 use crate::pipeline::Stages;
 use crate::sqlite::{DiskTrouble, SqliteError};
 
-impl Inner {
+impl JobService {
     /// Makes a job live and runs it in a task of its own.
     pub(super) fn launch(self: &Arc<Self>, job: JobRecord) {
         let stop = self.drain.child_token();
         let provider = self.pipeline.provider().busy();
-        let live = Arc::new(Live::new(Stages::new(self.pipeline.lanes(), provider), stop, &job.counts));
+        let live = Arc::new(RunningJob::new(Stages::new(self.pipeline.lanes(), provider), stop, &job.counts));
         // Before the job begins: the scheduler must see it in its very next look, and whoever stops it must find it.
         self.live().insert(job.id, live.clone());
         self.tasks.spawn(self.clone().run(job, live));
@@ -26,7 +26,7 @@ impl Inner {
 
     /// Runs a job and notes its end. A job that is interrupted by the service's own end stays as it is and goes on at
     /// the next start.
-    async fn run(self: Arc<Self>, job: JobRecord, live: Arc<Live>) {
+    async fn run(self: Arc<Self>, job: JobRecord, live: Arc<RunningJob>) {
         let id = job.id;
         let place = Place { jobs: &self, id };
         let run = AssertUnwindSafe(Box::pin(self.run_while_ledger_fails(&job, &live)));
@@ -42,7 +42,7 @@ impl Inner {
 
     /// Runs a job, and again after each pause while the ledger cannot be read or written: that is no failure of the job,
     /// whichever of its transactions it was.
-    async fn run_while_ledger_fails(&self, job: &JobRecord, live: &Arc<Live>) {
+    async fn run_while_ledger_fails(&self, job: &JobRecord, live: &Arc<RunningJob>) {
         let mut note = self.waiting.note("ledger");
         let mut again = false;
         loop {
@@ -71,7 +71,7 @@ impl Inner {
         }
     }
 
-    async fn attempt(&self, job: &JobRecord, live: &Arc<Live>, again: bool) -> Result<(), JobTrouble> {
+    async fn attempt(&self, job: &JobRecord, live: &Arc<RunningJob>, again: bool) -> Result<(), JobTrouble> {
         // `false`: it was stopped before its turn.
         if self.ledger.begin(job.id).await? { self.run_begun(job, live, again).await } else { Ok(()) }
     }
@@ -100,7 +100,7 @@ impl Inner {
 
 /// The place of a job among those that are at work here. It is free again whatever becomes of the run.
 struct Place<'a> {
-    jobs: &'a Inner,
+    jobs: &'a JobService,
     id: JobId,
 }
 

@@ -7,8 +7,8 @@ use super::wire::{
     OperatorErrorRequest, ResultRequest,
 };
 use crate::domain::wire::{RecordsRequest, WireRecord};
-use crate::domain::{Holders, Space};
-use crate::pipeline::{Fate, Outcome, Timings};
+use crate::domain::{Space, StoreSet};
+use crate::pipeline::{ItemOutcome, TaskOutcome, Timings};
 
 /// Bytes of the name of a version, a machine, a dependency, a model.
 const MAX_NAME: usize = 1_024;
@@ -103,14 +103,14 @@ impl Bounded for RecordsRequest {
     }
 }
 
-fn outcome(outcome: &Outcome) -> Result<(), JobsError> {
+fn outcome(outcome: &TaskOutcome) -> Result<(), JobsError> {
     match &outcome.fate {
-        Fate::Indexed(indexed) | Fate::Lags(indexed) => {
+        ItemOutcome::Indexed(indexed) | ItemOutcome::Lags(indexed) => {
             text("outcomes", "etag", indexed.etag.as_deref().unwrap_or_default(), MAX_ADDRESS)?;
             number("outcomes", "size_bytes", indexed.size_bytes)?;
             holders("outcomes", &indexed.stores)
         }
-        Fate::Failed(failure) => {
+        ItemOutcome::Failed(failure) => {
             text("outcomes", "uri", failure.uri.as_str(), MAX_ADDRESS)?;
             text("outcomes", "message", &failure.message, MAX_LINE_BYTES)
         }
@@ -155,7 +155,7 @@ fn space(space: &Space) -> Result<(), JobsError> {
     Ok(())
 }
 
-fn holders(field: &'static str, holders: &Holders) -> Result<(), JobsError> {
+fn holders(field: &'static str, holders: &StoreSet) -> Result<(), JobsError> {
     let bytes: usize = holders.iter().map(|name| name.len() + 1).sum();
     if bytes <= MAX_NAME {
         return Ok(());
@@ -164,7 +164,7 @@ fn holders(field: &'static str, holders: &Holders) -> Result<(), JobsError> {
 }
 
 fn timings(timings: Option<&Timings>) -> Result<(), JobsError> {
-    let most = timings.map_or(0, Timings::most_values);
+    let most = timings.map_or(0, Timings::max_values);
     list("timings", "took", most, Timings::MAX_VALUES)
 }
 

@@ -35,7 +35,7 @@ pub trait Cluster: std::fmt::Debug + Send + Sync + 'static {
     /// [`ClusterError`]
     async fn stop(&self, submission: &str) -> Result<(), ClusterError>;
 
-    /// The last lines that the placement wrote, at most [`MOST_LOGS`] bytes.
+    /// The last lines that the placement wrote, at most [`MAX_LOGS`] bytes.
     ///
     /// # Errors
     /// [`ClusterError`]
@@ -43,7 +43,7 @@ pub trait Cluster: std::fmt::Debug + Send + Sync + 'static {
 }
 
 /// Bytes of a placement's log that are taken over.
-pub const MOST_LOGS: usize = 256 * 1024;
+pub const MAX_LOGS: usize = 256 * 1024;
 
 /// One generation of a job's workers.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use futures::future::{join_all, try_join_all};
 use tokio::sync::oneshot;
 
-use super::Inner;
+use super::JobService;
 use super::error::JobsError;
 use super::service::Jobs;
 use super::trouble::JobTrouble;
@@ -32,7 +32,7 @@ impl Jobs {
     }
 }
 
-impl Inner {
+impl JobService {
     async fn drop_now(&self, collection: &CollectionName) -> Result<(), JobsError> {
         let _reserved = self.reserve(collection).await?;
         // One that came back later would bring its old records with it.
@@ -107,11 +107,11 @@ impl Inner {
 
 /// No job begins on the collection while this is held.
 pub(super) struct Reserved<'a> {
-    jobs: &'a Inner,
+    jobs: &'a JobService,
     collection: CollectionName,
 }
 
-impl Inner {
+impl JobService {
     /// Keeps jobs from beginning on a collection.
     ///
     /// # Errors

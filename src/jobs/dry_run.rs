@@ -3,15 +3,15 @@
 
 use super::ledger::{Ledger, Losses};
 use super::trouble::JobTrouble;
-use crate::domain::{CollectionName, Holders, JobId, Space};
+use crate::domain::{CollectionName, JobId, Space, StoreSet};
 use crate::index::Stores;
 
 /// The stores that have the collection, in this space. A store that is down is waited for.
 ///
 /// # Errors
 /// [`JobTrouble::Space`] where the job would be refused, [`JobTrouble::Store`]
-pub(super) async fn look(stores: &Stores, collection: &CollectionName, space: &Space) -> Result<Holders, JobTrouble> {
-    let mut there = Holders::default();
+pub(super) async fn look(stores: &Stores, collection: &CollectionName, space: &Space) -> Result<StoreSet, JobTrouble> {
+    let mut there = StoreSet::default();
     for store in stores.iter() {
         if let Some(described) = store.describe(collection).await.map_err(JobTrouble::Store)? {
             described.space.admits(space).map_err(JobTrouble::Space)?;

@@ -29,7 +29,7 @@ pub enum JobsError {
     Over(JobState),
     /// The worker must introduce itself.
     #[error("the worker `{0}` has not introduced itself since the service began")]
-    Stranger(String),
+    NotJoined(String),
     /// The worker does not fit the job.
     #[error("{0}")]
     WorkerRefused(String),

@@ -22,7 +22,7 @@ pub enum Offer {
 
 /// How a pool stands with whoever hands out the work.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
+pub struct LeaseStatus {
     /// Batches that are not the pool's any more: others have them.
     pub lost: Vec<i64>,
     /// Batches of which nothing is left to be done. What of them the pool has not reported, others have done.
@@ -38,10 +38,10 @@ pub trait LeaseBroker: Send + Sync + 'static {
     async fn lease(&self, held: Vec<Held>) -> Result<Offer, LeaseError>;
 
     /// Prolongs the leases that the pool holds.
-    async fn renew(&self, held: Vec<Held>) -> Result<Standing, LeaseError>;
+    async fn renew(&self, held: Vec<Held>) -> Result<LeaseStatus, LeaseError>;
 
     /// Says what became of items; prolongs the leases that the pool holds.
-    async fn report(&self, reports: Vec<Report>, held: Vec<Held>) -> Result<Standing, LeaseError>;
+    async fn report(&self, reports: Vec<Report>, held: Vec<Held>) -> Result<LeaseStatus, LeaseError>;
 
     /// Adds lines to the job's log.
     async fn log(&self, lines: Vec<String>) -> Result<(), LeaseError>;
@@ -79,7 +79,7 @@ pub enum LeaseError {
     Refused(String),
     /// The service does not know the pool: it was started again. The broker introduces the pool and goes on.
     #[error("the service does not know this worker any more")]
-    Stranger,
+    NotJoined,
     /// The job is over.
     #[error("the job is over")]
     Over,
@@ -89,14 +89,14 @@ impl Retryable for LeaseError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::Service(down) => down.trouble.may_pass(),
-            Self::Ledger(_) | Self::TooManyFailures { .. } | Self::Refused(_) | Self::Stranger | Self::Over => false,
+            Self::Ledger(_) | Self::TooManyFailures { .. } | Self::Refused(_) | Self::NotJoined | Self::Over => false,
         }
     }
 
     fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Service(down) => down.trouble.retry_after(),
-            Self::Ledger(_) | Self::TooManyFailures { .. } | Self::Refused(_) | Self::Stranger | Self::Over => None,
+            Self::Ledger(_) | Self::TooManyFailures { .. } | Self::Refused(_) | Self::NotJoined | Self::Over => None,
         }
     }
 }

@@ -1,13 +1,13 @@
 //! What a job lists: under which prefix, without which keys, and what it says when its listing is complete.
 
-use super::Inner;
+use super::JobService;
 use super::error::JobsError;
-use super::progress::Live;
+use super::progress::RunningJob;
 use super::trouble::JobTrouble;
 use super::{keys, metadata, prefix, sync};
 use crate::domain::{Excludes, JobRecord};
 
-impl Inner {
+impl JobService {
     /// The keys that a submission does not want indexed: its own list, else that of the service.
     ///
     /// # Errors
@@ -30,7 +30,11 @@ impl Inner {
     ///
     /// # Errors
     /// [`JobTrouble::Ledger`]
-    pub(super) async fn with_prefix(&self, job: &JobRecord, live: &Live) -> Result<Option<JobRecord>, JobTrouble> {
+    pub(super) async fn with_prefix(
+        &self,
+        job: &JobRecord,
+        live: &RunningJob,
+    ) -> Result<Option<JobRecord>, JobTrouble> {
         let resolved = tokio::select! {
             resolved = prefix::resolve(&self.ledger, self.pipeline.source().as_ref(), job) => resolved?,
             () = live.stop.cancelled() => return Ok(None),

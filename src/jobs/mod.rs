@@ -9,8 +9,6 @@ mod bounds;
 mod clock;
 pub mod cluster;
 mod collections;
-pub mod crew;
-mod crew_timings;
 mod dry_run;
 mod error;
 mod keys;
@@ -26,6 +24,7 @@ mod pools;
 mod prefix;
 pub mod progress;
 mod reconcile;
+pub mod remote_workers;
 mod retry;
 mod run;
 mod schedule;
@@ -38,6 +37,7 @@ mod trouble;
 mod verify;
 pub mod wire;
 mod worker_name;
+mod worker_timings;
 mod workers;
 
 use std::collections::{HashMap, HashSet};
@@ -55,7 +55,7 @@ use crate::resilience::WaitBoard;
 
 use clock::Clock;
 use ledger::Ledger;
-use progress::Live;
+use progress::RunningJob;
 
 pub use crate::sqlite::DiskTrouble;
 pub use bounds::Bounded;
@@ -64,7 +64,7 @@ pub use moving::Moved;
 pub use pools::{Ended, Placing, Pool, PoolError};
 pub use service::{JobView, Jobs, RETRY_WHEN_FULL, Submission};
 pub use settings::JobSettings;
-pub use verify::{Difference, DifferenceKind, MOST_NAMED, MOST_SAMPLED, Verification, VerifyOptions};
+pub use verify::{Difference, DifferenceKind, MAX_NAMED, MAX_SAMPLED, VerifyOptions, VerifyReport};
 pub use worker_name::{InvalidWorkerName, WorkerName};
 pub use workers::WorkerJob;
 
@@ -105,7 +105,7 @@ pub struct JobParts {
 }
 
 #[derive(Debug)]
-struct Inner {
+struct JobService {
     ledger: Ledger,
     pipeline: Pipeline,
     stores: Stores,
@@ -119,15 +119,15 @@ struct Inner {
     drain: CancellationToken,
     tasks: TaskTracker,
     clock: Clock,
-    live: Mutex<HashMap<JobId, Arc<Live>>>,
+    live: Mutex<HashMap<JobId, Arc<RunningJob>>>,
     /// Collections that no job may begin on: something else is at work there.
     reserved: Mutex<HashSet<CollectionName>>,
     /// Told when a job was submitted or has ended.
     wake: Notify,
 }
 
-impl Inner {
-    fn live(&self) -> MutexGuard<'_, HashMap<JobId, Arc<Live>>> {
+impl JobService {
+    fn live(&self) -> MutexGuard<'_, HashMap<JobId, Arc<RunningJob>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Inner;
+use super::JobService;
 use super::cluster::{ClusterError, ClusterVersion};
-use super::crew::{WORKERS, WorkerView};
 use super::error::JobsError;
-use super::pools::{Elsewhere, PlaceError, Ray, WindUp};
-use super::progress::Live;
+use super::pools::{LeaseWatch, PlaceError, Ray, WindUp};
+use super::progress::RunningJob;
+use super::remote_workers::{WORKERS, WorkerView};
 use super::service::Jobs;
 use super::trouble::JobTrouble;
 use crate::domain::{Executor, JobId, JobRecord};
@@ -27,7 +27,7 @@ impl Jobs {
     }
 }
 
-impl Inner {
+impl JobService {
     /// A cluster that is not there is told of at the door; one that goes away later is waited for.
     pub(super) async fn check_executor(&self, executor: Executor) -> Result<(), JobsError> {
         match executor {
@@ -44,8 +44,8 @@ impl Inner {
     }
 
     /// Watches over the workers of a job until nothing is left, or they are to be waited for no more.
-    pub(super) async fn watch_over(&self, job: &JobRecord, live: &Arc<Live>) -> Result<(), JobTrouble> {
-        let elsewhere = Elsewhere {
+    pub(super) async fn watch_over(&self, job: &JobRecord, live: &Arc<RunningJob>) -> Result<(), JobTrouble> {
+        let elsewhere = LeaseWatch {
             ledger: self.ledger.clone(),
             job: job.clone(),
             live: live.clone(),
@@ -64,7 +64,7 @@ impl Inner {
         }
     }
 
-    async fn keep_placed(&self, job: &JobRecord, live: &Arc<Live>) -> Result<(), JobTrouble> {
+    async fn keep_placed(&self, job: &JobRecord, live: &Arc<RunningJob>) -> Result<(), JobTrouble> {
         let placing = self.placing.clone().ok_or(PlaceError::NoCluster)?;
         let (ledger, drain) = (self.ledger.clone(), self.drain.clone());
         let ray = Ray { placing, ledger, job: job.clone(), live: live.clone(), drain };
@@ -79,21 +79,21 @@ impl Inner {
     }
 
     /// The workers of a job at work.
-    pub(super) async fn workers(&self, job: &JobRecord, live: &Live) -> Result<Vec<WorkerView>, SqliteError> {
+    pub(super) async fn workers(&self, job: &JobRecord, live: &RunningJob) -> Result<Vec<WorkerView>, SqliteError> {
         match job.spec.executor {
             Executor::Local => Ok(Vec::new()),
-            Executor::Workers | Executor::Ray => Ok(live.crew.view(&self.ledger.held(job.id).await?)),
+            Executor::Workers | Executor::Ray => Ok(live.remote_workers.view(&self.ledger.held(job.id).await?)),
         }
     }
 
     /// What a job waits for that its workers wait for, or the workers themselves.
-    pub(super) fn waits_for_workers(&self, job: &JobRecord, live: &Live) -> Option<Waiting> {
-        let waiting = || live.crew.waiting_on(2 * self.settings.lease());
+    pub(super) fn waits_for_workers(&self, job: &JobRecord, live: &RunningJob) -> Option<Waiting> {
+        let waiting = || live.remote_workers.waiting_on(2 * self.settings.lease());
         match job.spec.executor {
             Executor::Local => None,
             Executor::Workers => waiting(),
             Executor::Ray => waiting().map(|waiting| match waiting.dependency.as_str() {
-                WORKERS => live.placing.waiting(waiting, live.crew.refusal()),
+                WORKERS => live.placing.waiting(waiting, live.remote_workers.refusal()),
                 _ => waiting,
             }),
         }

@@ -22,7 +22,7 @@ pub(super) struct Planner {
     pub(super) planning: Planning,
     pub(super) thumbnail_prefix: String,
     /// No image may have more bytes.
-    pub(super) most_bytes: u64,
+    pub(super) max_bytes: u64,
     /// Told after each page: there may be work to lease.
     pub(super) planned: Arc<Notify>,
 }

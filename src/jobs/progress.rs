@@ -9,8 +9,8 @@ use tokio::sync::{Notify, SetOnce};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::crew::Crew;
 use super::pools::PlacingView;
+use super::remote_workers::RemoteWorkers;
 use crate::domain::{Executor, JobCounts, Space};
 use crate::embed::Busy;
 use crate::pipeline::Stages;
@@ -30,7 +30,7 @@ pub struct Pace {
 
 /// A job at work in this process.
 #[derive(Debug)]
-pub(super) struct Live {
+pub(super) struct RunningJob {
     pub(super) stages: Arc<Stages>,
     /// Cancelled by whoever stops this one job.
     pub(super) stop: CancellationToken,
@@ -39,7 +39,7 @@ pub(super) struct Live {
     /// Its collection's, once that is known.
     pub(super) space: OnceLock<Arc<Space>>,
     /// Its workers elsewhere.
-    pub(super) crew: Crew,
+    pub(super) remote_workers: RemoteWorkers,
     /// What a cluster says of them.
     pub(super) placing: PlacingView,
     /// A worker elsewhere that met what only the operator can change, and what that is: this ends the job.
@@ -54,14 +54,14 @@ pub(super) struct Live {
     samples: Mutex<Samples>,
 }
 
-impl Live {
+impl RunningJob {
     pub(super) fn new(stages: Stages, stop: CancellationToken, before: &JobCounts) -> Self {
         Self {
             stages: Arc::new(stages),
             stop,
             more: Arc::default(),
             space: OnceLock::new(),
-            crew: Crew::new(),
+            remote_workers: RemoteWorkers::new(),
             placing: PlacingView::default(),
             operator: SetOnce::new(),
             goes_to: OnceLock::new(),
@@ -102,7 +102,7 @@ impl Live {
     pub(super) fn stages(&self, executor: Executor, provider: Option<Busy>) -> StagesReport {
         match executor {
             Executor::Local => self.stages.timings(provider).report(None),
-            Executor::Workers | Executor::Ray => self.crew.stages(),
+            Executor::Workers | Executor::Ray => self.remote_workers.stages(),
         }
     }
 

@@ -73,6 +73,6 @@ impl Planner {
     /// Of an image that failed only its name is sure: it may have been replaced since. So that its old size does not decide
     /// whether it is read, and memory is kept for any size, it is taken to be as large as is allowed.
     fn anew(&self, uri: crate::domain::ImageUri) -> ImageRef {
-        ImageRef { uri, etag: None, size_bytes: self.most_bytes, modified: None }
+        ImageRef { uri, etag: None, size_bytes: self.max_bytes, modified: None }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 
-use super::Inner;
+use super::JobService;
 use super::dry_run;
 use super::keys;
 use super::lease::LeaseBroker;
@@ -15,25 +15,30 @@ use super::limit;
 use super::metadata;
 use super::plan::Planner;
 use super::pools::{Ended, LOCAL, LocalBroker, Pool, WindUp};
-use super::progress::{Live, Pace};
+use super::progress::{Pace, RunningJob};
 use super::reconcile;
 use super::sync;
 use super::trouble::JobTrouble;
 use crate::domain::{Executor, JobRecord, JobState, Space};
 use crate::index::{Ensured, ImageIndex};
-use crate::pipeline::{Leave, Run};
+use crate::pipeline::{Run, WriteLease};
 use crate::resilience::until_stopped;
 use crate::sqlite::SqliteError;
 
 /// How long a job waits at its end for a store that puts off a part of its writes.
 const SETTLE: Duration = Duration::from_mins(1);
 
-impl Inner {
+impl JobService {
     /// Runs a job whose turn it is and notes its end. `again` says that an earlier attempt of this run has begun it.
     ///
     /// # Errors
     /// Only if the ledger fails: whatever else happens is the end of the job.
-    pub(super) async fn run_begun(&self, job: &JobRecord, live: &Arc<Live>, again: bool) -> Result<(), JobTrouble> {
+    pub(super) async fn run_begun(
+        &self,
+        job: &JobRecord,
+        live: &Arc<RunningJob>,
+        again: bool,
+    ) -> Result<(), JobTrouble> {
         let id = job.id;
         // Read once it is live: whoever gave it to another executor a moment before did not find it so.
         let Some(JobRecord { spec, .. }) = self.ledger.job(id).await? else { return Ok(()) };
@@ -55,7 +60,7 @@ impl Inner {
         Ok(())
     }
 
-    async fn work(&self, job: &JobRecord, live: &Arc<Live>, again: bool) -> Result<(), JobTrouble> {
+    async fn work(&self, job: &JobRecord, live: &Arc<RunningJob>, again: bool) -> Result<(), JobTrouble> {
         // A provider that is down is waited for; one that does not do what it says ends the job.
         let space = tokio::select! {
             space = self.pipeline.provider().space() => space.map_err(JobTrouble::Provider)?,
@@ -105,7 +110,7 @@ impl Inner {
                 dry_run,
             },
             thumbnail_prefix: self.thumbnail_prefix.clone(),
-            most_bytes: self.pipeline.limits().max_bytes,
+            max_bytes: self.pipeline.limits().max_bytes,
             planned: live.more.clone(),
         };
         let broker = Arc::new(LocalBroker {
@@ -117,7 +122,7 @@ impl Inner {
         });
         let pool = Pool::new(self.pipeline.clone(), broker.clone());
         let (collection, stages) = (spec.collection.clone(), live.stages.clone());
-        let run = Run { collection, space: space.clone(), stages, leave: Leave::default() };
+        let run = Run { collection, space: space.clone(), stages, leave: WriteLease::default() };
         let plan = async {
             self.within_grace(live, planner.plan(job, &live.stop)).await.unwrap_or(Ok(()))?;
             let (_, complete) = self.ledger.listing(job.id).await?;
@@ -160,7 +165,7 @@ impl Inner {
     }
 
     /// Waits until searches find what was written, for a while. A store that cannot say so does not fail the job.
-    async fn settle(&self, job: &JobRecord, live: &Live) {
+    async fn settle(&self, job: &JobRecord, live: &RunningJob) {
         let collection = &job.spec.collection;
         let look = |store: Arc<dyn ImageIndex>| async move {
             match store.settled(collection, SETTLE).await {
@@ -187,7 +192,7 @@ impl Inner {
     }
 
     /// `None` where a stop was asked for and what was in flight did not end in time.
-    async fn within_grace<T>(&self, live: &Live, work: impl Future<Output = T>) -> Option<T> {
+    async fn within_grace<T>(&self, live: &RunningJob, work: impl Future<Output = T>) -> Option<T> {
         tokio::pin!(work);
         tokio::select! {
             done = &mut work => Some(done),
@@ -208,7 +213,7 @@ impl Inner {
         Ok(())
     }
 
-    async fn end(&self, job: &JobRecord, live: &Live, worked: Result<(), JobTrouble>) -> Result<(), JobTrouble> {
+    async fn end(&self, job: &JobRecord, live: &RunningJob, worked: Result<(), JobTrouble>) -> Result<(), JobTrouble> {
         let Some(now) = self.ledger.job(job.id).await? else { return Ok(()) };
         let stages = live.stages(job.spec.executor, self.pipeline.provider().busy());
         let overall = live.overall(&now.counts);

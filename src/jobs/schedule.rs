@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::{Inner, LEDGER_PAUSE};
+use super::{JobService, LEDGER_PAUSE};
 use crate::domain::{Executor, JobId, JobRecord};
 use crate::sqlite::SqliteError;
 
-impl Inner {
+impl JobService {
     /// Starts jobs as there is room, until the process is asked to end.
     pub(super) async fn schedule(self: Arc<Self>) {
         while !self.drain.is_cancelled() {

@@ -7,19 +7,19 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::clock::Clock;
-use super::crew::WorkerView;
 use super::error::JobsError;
 use super::ledger::{FailurePage, Finish, LogPage};
 use super::metadata::FileKind;
 use super::progress::{Pace, dealt_with};
-use super::{Inner, JobParts, sync, tally};
+use super::remote_workers::WorkerView;
+use super::{JobParts, JobService, sync, tally};
 use crate::domain::{CollectionName, Executor, ImageUri, JobId, JobRecord, JobSpec, JobState, Timestamp};
 use crate::resilience::Waiting;
 use crate::sqlite::SqliteError;
 
 /// The service of jobs. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Jobs(pub(super) Arc<Inner>);
+pub struct Jobs(pub(super) Arc<JobService>);
 
 /// What a client asks for, as it came.
 #[derive(Clone, Debug, Default)]
@@ -89,7 +89,7 @@ impl Jobs {
             let stopped = ledger.stop_unfinished("stopped: the service began anew with GLIMPSE_RESUME=false").await?;
             tracing::info!(jobs = stopped, "unfinished jobs are stopped, because GLIMPSE_RESUME is false");
         }
-        let jobs = Self(Arc::new(Inner {
+        let jobs = Self(Arc::new(JobService {
             ledger,
             pipeline,
             stores,
@@ -263,7 +263,7 @@ impl Jobs {
     }
 }
 
-impl Inner {
+impl JobService {
     pub(super) async fn known(&self, id: &str) -> Result<JobRecord, JobsError> {
         let unknown = || JobsError::Unknown(id.to_owned());
         let id: JobId = id.parse().map_err(|_| unknown())?;

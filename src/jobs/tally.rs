@@ -15,7 +15,7 @@ pub(super) const SILENT: &str = "silent";
 
 /// What became of keys, in the words of a job's counts.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Fate {
+pub(super) enum CountedOutcome {
     Skipped,
     Unchanged,
     Done,
@@ -23,7 +23,7 @@ pub(super) enum Fate {
     Deleted,
 }
 
-impl Fate {
+impl CountedOutcome {
     const ALL: [Self; 5] = [Self::Skipped, Self::Unchanged, Self::Done, Self::Failed, Self::Deleted];
 
     fn as_str(self) -> &'static str {
@@ -40,16 +40,16 @@ impl Fate {
 /// Every series from the start: a counter that appears with its first event hides that event from a rate.
 pub(super) fn begin() {
     for state in JobState::ALL.into_iter().filter(|state| state.is_final()) {
-        families::JOBS_FINISHED.of([word(state)]).increment(0);
+        families::JOBS_FINISHED.labels([word(state)]).increment(0);
     }
-    for fate in Fate::ALL {
+    for fate in CountedOutcome::ALL {
         items(fate, 0);
     }
     for class in FailureClass::ALL {
-        families::ITEM_FAILURES.of([class.as_str()]).increment(0);
+        families::ITEM_FAILURES.labels([class.as_str()]).increment(0);
     }
     for seen in [SAID, SILENT] {
-        families::WORKER_DEATHS.of([seen]).increment(0);
+        families::WORKER_DEATHS.labels([seen]).increment(0);
     }
     families::LEASES_GRANTED.one().increment(0);
     families::LEASES_EXPIRED.one().increment(0);
@@ -58,30 +58,30 @@ pub(super) fn begin() {
 
 /// A job came to its end.
 pub(super) fn finished(state: JobState) {
-    families::JOBS_FINISHED.of([word(state)]).increment(1);
+    families::JOBS_FINISHED.labels([word(state)]).increment(1);
 }
 
 /// So many keys more.
-pub(super) fn items(fate: Fate, count: u64) {
-    families::ITEMS.of([fate.as_str()]).increment(count);
+pub(super) fn items(fate: CountedOutcome, count: u64) {
+    families::ITEMS.labels([fate.as_str()]).increment(count);
 }
 
 /// Images failed, each for such a reason.
 pub(super) fn failures(classes: &[FailureClass]) {
-    items(Fate::Failed, classes.len() as u64);
+    items(CountedOutcome::Failed, classes.len() as u64);
     for class in classes {
-        families::ITEM_FAILURES.of([class.as_str()]).increment(1);
+        families::ITEM_FAILURES.labels([class.as_str()]).increment(1);
     }
 }
 
 /// Images were copied from one store to another.
 pub(super) fn copied(count: u64) {
-    families::VECTORS_REUSED.of(["copied"]).increment(count);
+    families::VECTORS_REUSED.labels(["copied"]).increment(count);
 }
 
 /// Workers elsewhere died with images under lease.
 pub(super) fn deaths(seen: &'static str, count: u64) {
-    families::WORKER_DEATHS.of([seen]).increment(count);
+    families::WORKER_DEATHS.labels([seen]).increment(count);
 }
 
 impl Jobs {
@@ -99,7 +99,7 @@ impl Jobs {
         };
         for state in JobState::ALL {
             let count = counts.as_ref().map(|counts| counts.get(&state).copied().unwrap_or(0));
-            families::JOBS.of([word(state)]).set(count.map_or(f64::NAN, f64::from));
+            families::JOBS.labels([word(state)]).set(count.map_or(f64::NAN, f64::from));
         }
     }
 }

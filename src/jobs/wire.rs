@@ -1,15 +1,15 @@
 //! What a worker elsewhere and its service say to each other: the JSON of `/internal/jobs/{id}/…`. Batches, tasks and
-//! outcomes go as they are (`Batch`, `Task`, `Outcome`).
+//! outcomes go as they are (`Batch`, `Task`, `TaskOutcome`).
 
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::lease::Standing;
+use super::lease::LeaseStatus;
 use super::ledger::{Batch, Held, Report};
 use super::worker_name::WorkerName;
-use crate::domain::{CollectionName, Holders, Space};
-use crate::pipeline::{Fate, Outcome, Timings};
+use crate::domain::{CollectionName, Space, StoreSet};
+use crate::pipeline::{ItemOutcome, TaskOutcome, Timings};
 use crate::resilience::Waiting;
 
 /// The version of this language. A worker of another is refused.
@@ -28,7 +28,7 @@ pub struct JoinRequest {
     /// Of the vectors that it makes.
     pub space: Space,
     /// The stores that it writes to.
-    pub stores: Holders,
+    pub stores: StoreSet,
     /// The machine that it is on, as whoever started it calls that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
@@ -101,7 +101,7 @@ pub struct ResultRequest {
     /// Which lease of the batch it had.
     pub attempt: u32,
     /// Item by item.
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<TaskOutcome>,
     /// The leases that it holds, which are prolonged; absent: all that the service knows of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Vec<Held>>,
@@ -141,7 +141,7 @@ pub struct WireWaiting {
 
 /// How a worker stands.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct StandingReply {
+pub struct LeaseStatusReply {
     /// Take nothing new, finish what is in flight, leave.
     pub stop: bool,
     /// Batches that are another's now.
@@ -207,7 +207,7 @@ impl From<WireWaiting> for Waiting {
         Self {
             dependency: dependency.chars().filter(|letter| !letter.is_control()).take(64).collect(),
             since: now.checked_sub(Duration::from_millis(for_ms)).unwrap_or(now),
-            next_try: now.checked_add(Duration::from_millis(next_try_ms.min(MOST_WAIT_MS))),
+            next_try: now.checked_add(Duration::from_millis(next_try_ms.min(MAX_WAIT_MS))),
             message: String::new(),
             full,
         }
@@ -220,10 +220,10 @@ pub fn within_bounds(report: Report) -> Report {
     for outcome in &mut outcomes {
         match &mut outcome.fate {
             // An absent ETag is one that is not compared.
-            Fate::Indexed(indexed) | Fate::Lags(indexed) => {
+            ItemOutcome::Indexed(indexed) | ItemOutcome::Lags(indexed) => {
                 indexed.etag = indexed.etag.take().filter(|etag| etag.len() <= MAX_LINE);
             }
-            Fate::Failed(failure) => failure.message = plain(&failure.message),
+            ItemOutcome::Failed(failure) => failure.message = plain(&failure.message),
         }
     }
     Report { batch, attempt, outcomes }
@@ -235,16 +235,16 @@ pub fn plain(words: &str) -> String {
 }
 
 /// However far a worker puts off its next try.
-const MOST_WAIT_MS: u64 = 3_600_000;
+const MAX_WAIT_MS: u64 = 3_600_000;
 
-impl From<Standing> for StandingReply {
-    fn from(Standing { lost, gone, stop }: Standing) -> Self {
+impl From<LeaseStatus> for LeaseStatusReply {
+    fn from(LeaseStatus { lost, gone, stop }: LeaseStatus) -> Self {
         Self { stop, lost, gone }
     }
 }
 
-impl From<StandingReply> for Standing {
-    fn from(StandingReply { lost, gone, stop }: StandingReply) -> Self {
+impl From<LeaseStatusReply> for LeaseStatus {
+    fn from(LeaseStatusReply { lost, gone, stop }: LeaseStatusReply) -> Self {
         Self { lost, gone, stop }
     }
 }

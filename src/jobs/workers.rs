@@ -7,11 +7,11 @@ use std::time::Duration;
 use subtle::ConstantTimeEq;
 use tokio::time::Instant;
 
-use super::crew::MOST_WORKERS;
 use super::error::JobsError;
-use super::lease::Standing;
+use super::lease::LeaseStatus;
 use super::ledger::{Held, Leased, Prolong, Renewed, Report, Reported};
-use super::progress::Live;
+use super::progress::RunningJob;
+use super::remote_workers::MAX_WORKERS;
 use super::service::Jobs;
 use super::token;
 use super::wire::{
@@ -26,7 +26,7 @@ use crate::resilience::{Waiting, on_its_own};
 use crate::telemetry::metrics::families;
 
 /// Characters of a node's name.
-const MOST_NODE: usize = 64;
+const MAX_NODE: usize = 64;
 
 /// A worker that got nothing asks again after so long; its request was held before that.
 const WAIT: Duration = Duration::from_millis(20);
@@ -52,7 +52,7 @@ pub struct WorkerJob {
     jobs: Jobs,
     job: JobRecord,
     /// While it is under way.
-    live: Option<Arc<Live>>,
+    live: Option<Arc<RunningJob>>,
 }
 
 impl Jobs {
@@ -123,7 +123,7 @@ impl WorkerJob {
         let reason: String = plain(reason).chars().take(MAX_REASON).collect();
         tracing::warn!(job.id = %self.job.id, reason, "a worker was refused");
         if let Some(live) = &self.live {
-            live.crew.refuse(&reason);
+            live.remote_workers.refuse(&reason);
         }
         self.jobs.0.ledger.log_once(self.job.id, REFUSED, format!("{REFUSED}{reason}"), MAX_REFUSALS).await?;
         Ok(())
@@ -146,9 +146,9 @@ impl WorkerJob {
             return Ok(JoinReply::Wait { wait_ms: millis(LONG_WAIT) });
         };
         space.admits(&request.space)?;
-        let node = request.node.as_deref().map(|node| plain(node).chars().take(MOST_NODE).collect());
-        if !live.crew.join(worker, node) {
-            return Err(JobsError::TooManyWorkers(MOST_WORKERS));
+        let node = request.node.as_deref().map(|node| plain(node).chars().take(MAX_NODE).collect());
+        if !live.remote_workers.join(worker, node) {
+            return Err(JobsError::TooManyWorkers(MAX_WORKERS));
         }
         Ok(JoinReply::Joined(Box::new(Joined {
             collection: self.job.spec.collection.clone(),
@@ -160,7 +160,7 @@ impl WorkerJob {
     /// A worker asks for work.
     ///
     /// # Errors
-    /// [`JobsError::Stranger`], [`JobsError::Over`], [`JobsError::Ledger`]
+    /// [`JobsError::NotJoined`], [`JobsError::Over`], [`JobsError::Ledger`]
     pub async fn lease(&self, LeaseRequest { worker, held }: LeaseRequest) -> Result<LeaseReply, JobsError> {
         self.not_over()?;
         let until = Instant::now() + MAX_HOLD.min(self.lease_time() / 3);
@@ -185,7 +185,7 @@ impl WorkerJob {
                 Leased::NothingLeft | Leased::NothingYet => {}
             }
             tokio::select! {
-                () = async { more.await; tokio::time::sleep(live.crew.turn(worker.as_str())).await } => {}
+                () = async { more.await; tokio::time::sleep(live.remote_workers.turn(worker.as_str())).await } => {}
                 () = tokio::time::sleep(LOOK) => {}
                 () = live.stop.cancelled() => {}
                 () = tokio::time::sleep_until(until) => return Ok(LeaseReply::Wait { wait_ms: millis(WAIT) }),
@@ -196,7 +196,7 @@ impl WorkerJob {
     /// In a task of its own: a worker that hangs up meanwhile must not leave a lease of which nobody knows.
     async fn lease_now(
         &self,
-        live: &Arc<Live>,
+        live: &Arc<RunningJob>,
         worker: &WorkerName,
         held: Option<&[Held]>,
     ) -> Result<Leased, JobsError> {
@@ -208,7 +208,7 @@ impl WorkerJob {
             let leased = jobs.0.ledger.lease_and_prolong(job, worker, unanswered, prolong).await?;
             if let Leased::Batch(batch) = &leased {
                 let lease = Held { batch: batch.id, attempt: batch.attempt };
-                live.crew.grant(worker, lease);
+                live.remote_workers.grant(worker, lease);
                 if unanswered != Some(lease) {
                     families::LEASES_GRANTED.one().increment(1);
                 }
@@ -219,8 +219,8 @@ impl WorkerJob {
     }
 
     /// The leases of a worker that a request prolongs, and among them one that it does not name and may not know of.
-    fn prolong(&self, live: Option<&Arc<Live>>, worker: &str, held: Option<&[Held]>) -> (Prolong, Option<Held>) {
-        let unanswered = live.zip(held).and_then(|(live, held)| live.crew.unanswered(worker, held));
+    fn prolong(&self, live: Option<&Arc<RunningJob>>, worker: &str, held: Option<&[Held]>) -> (Prolong, Option<Held>) {
+        let unanswered = live.zip(held).and_then(|(live, held)| live.remote_workers.unanswered(worker, held));
         let held = held.map(|held| held.iter().copied().chain(unanswered).collect());
         (Prolong { held, until: self.jobs.0.clock.after(self.lease_time()) }, unanswered)
     }
@@ -228,37 +228,37 @@ impl WorkerJob {
     /// A worker says what became of items. One that has not introduced itself must hold the batch.
     ///
     /// # Errors
-    /// [`JobsError::Stranger`], [`JobsError::Over`], [`JobsError::NotUnderWay`], [`JobsError::Ledger`]
-    pub async fn report(&self, batch: i64, request: ResultRequest) -> Result<Standing, JobsError> {
+    /// [`JobsError::NotJoined`], [`JobsError::Over`], [`JobsError::NotUnderWay`], [`JobsError::Ledger`]
+    pub async fn report(&self, batch: i64, request: ResultRequest) -> Result<LeaseStatus, JobsError> {
         let ResultRequest { worker, attempt, outcomes, held, timings } = request;
         let worker = worker.as_str();
         self.not_over()?;
         let live = self.live.as_ref().ok_or(JobsError::NotUnderWay)?;
         let space = live.space.get().ok_or(JobsError::NotUnderWay)?.name();
         let (id, collection, ledger) = (self.job.id, self.job.spec.collection.clone(), &self.jobs.0.ledger);
-        let joined = live.crew.hear(worker, 0);
+        let joined = live.remote_workers.hear(worker, 0);
         if !joined && !ledger.holds(id, worker, Held { batch, attempt }).await? {
-            return Err(JobsError::Stranger(worker.to_owned()));
+            return Err(JobsError::NotJoined(worker.to_owned()));
         }
         let reports = vec![within_bounds(Report { batch, attempt, outcomes })];
         let (prolong, unanswered) = self.prolong(Some(live), worker, held.as_deref());
         let reported = ledger.report_and_prolong(id, collection, space, worker, reports, prolong).await?;
         let Reported { accepted, mut lost, renewed, .. } = reported;
-        live.crew.hear(worker, accepted);
+        live.remote_workers.hear(worker, accepted);
         if let Some(timings) = timings {
-            live.crew.timed(worker, timings);
+            live.remote_workers.timed(worker, timings);
         }
         live.more.notify_waiters();
         let Renewed { lost: others, gone } = named(renewed, unanswered, held.as_deref());
         lost.extend(others);
-        Ok(Standing { lost, gone, stop: self.must_stop() })
+        Ok(LeaseStatus { lost, gone, stop: self.must_stop() })
     }
 
     /// A worker lives, holds these, and may wait for something.
     ///
     /// # Errors
-    /// [`JobsError::Stranger`], [`JobsError::Over`], [`JobsError::Ledger`]
-    pub async fn renew(&self, request: HeartbeatRequest) -> Result<Standing, JobsError> {
+    /// [`JobsError::NotJoined`], [`JobsError::Over`], [`JobsError::Ledger`]
+    pub async fn renew(&self, request: HeartbeatRequest) -> Result<LeaseStatus, JobsError> {
         let HeartbeatRequest { worker, held, waiting_on, timings } = request;
         let worker = worker.as_str();
         self.not_over()?;
@@ -267,12 +267,12 @@ impl WorkerJob {
         let Renewed { lost, gone } = named(renewed, unanswered, Some(&held));
         if let Some(live) = self.at_work() {
             heard(live, worker)?;
-            live.crew.waits(worker, waiting_on.map(Waiting::from));
+            live.remote_workers.waits(worker, waiting_on.map(Waiting::from));
             if let Some(timings) = timings {
-                live.crew.timed(worker, timings);
+                live.remote_workers.timed(worker, timings);
             }
         }
-        Ok(Standing { lost, gone, stop: self.must_stop() })
+        Ok(LeaseStatus { lost, gone, stop: self.must_stop() })
     }
 
     /// A worker has ended; says whether it held anything.
@@ -283,14 +283,17 @@ impl WorkerJob {
         let (worker, ledger, id) = (worker.as_str(), &self.jobs.0.ledger, self.job.id);
         // One that was refused left of its own accord: no image of it is to blame.
         let refused = rc == i64::from(EX_CONFIG);
-        let held =
-            if rc == 0 || refused { ledger.give_back(id, worker).await? } else { ledger.bury(id, worker).await? };
+        let held = if rc == 0 || refused {
+            ledger.give_back(id, worker).await?
+        } else {
+            ledger.end_leases_of_dead(id, worker).await?
+        };
         if let Some(live) = &self.live {
-            live.crew.leave(worker);
+            live.remote_workers.leave(worker);
             live.more.notify_waiters();
         }
         if refused {
-            let is_known = self.live.as_ref().is_some_and(|live| live.crew.refusal().is_some());
+            let is_known = self.live.as_ref().is_some_and(|live| live.remote_workers.refusal().is_some());
             let reason =
                 format!("it ended with exit code {EX_CONFIG}: its settings do not fit; its own log says which");
             return if is_known { Ok(()) } else { self.note_refusal(&reason).await };
@@ -305,7 +308,7 @@ impl WorkerJob {
     /// A worker met what only the operator can change: the job ends with that.
     ///
     /// # Errors
-    /// [`JobsError::Stranger`], [`JobsError::Over`], [`JobsError::Ledger`]
+    /// [`JobsError::NotJoined`], [`JobsError::Over`], [`JobsError::Ledger`]
     pub async fn operator_error(&self, worker: &WorkerName, problem: &str) -> Result<(), JobsError> {
         self.not_over()?;
         let Some(live) = self.at_work() else { return Ok(()) };
@@ -367,8 +370,8 @@ impl WorkerJob {
         let (mut own, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|record| self.is_own(record));
         if !others.is_empty() {
             let uris = others.iter().map(|record| record.uri.clone()).collect();
-            let twins = self.jobs.0.ledger.twins_among(self.job.id, uris).await?;
-            own.extend(others.into_iter().filter(|record| twins.contains(&record.uri)));
+            let possible_copies = self.jobs.0.ledger.twins_among(self.job.id, uris).await?;
+            own.extend(others.into_iter().filter(|record| possible_copies.contains(&record.uri)));
         }
         Ok(own)
     }
@@ -384,12 +387,12 @@ impl WorkerJob {
     }
 
     /// Whether the job is still at work, and that is the present run of it.
-    fn is_present(&self, live: &Arc<Live>) -> bool {
+    fn is_present(&self, live: &Arc<RunningJob>) -> bool {
         self.jobs.0.live().get(&self.job.id).is_some_and(|present| Arc::ptr_eq(present, live))
     }
 
     /// While the service itself ends, workers wait for it to come back.
-    fn at_work(&self) -> Option<&Arc<Live>> {
+    fn at_work(&self) -> Option<&Arc<RunningJob>> {
         self.live.as_ref().filter(|_| !self.jobs.0.drain.is_cancelled())
     }
 
@@ -402,8 +405,8 @@ impl WorkerJob {
     }
 }
 
-fn heard(live: &Live, worker: &str) -> Result<(), JobsError> {
-    if live.crew.hear(worker, 0) { Ok(()) } else { Err(JobsError::Stranger(worker.to_owned())) }
+fn heard(live: &RunningJob, worker: &str) -> Result<(), JobsError> {
+    if live.remote_workers.hear(worker, 0) { Ok(()) } else { Err(JobsError::NotJoined(worker.to_owned())) }
 }
 
 /// Of what became of leases, that which concerns those that the worker named.

@@ -3,13 +3,13 @@
 use bytes::Bytes;
 
 use super::Pipeline;
-use super::budget::Taken;
+use super::budget::BudgetPermit;
 use super::steps::Steps;
 use crate::source::{EncodingError, Fetched};
 
 impl Steps {
     /// The bytes as they were before they were stored, within the limit for images and the budget.
-    pub(super) async fn decoded(&self, fetched: &Fetched, taken: &mut Taken) -> Result<Bytes, EncodingError> {
+    pub(super) async fn decoded(&self, fetched: &Fetched, taken: &mut BudgetPermit) -> Result<Bytes, EncodingError> {
         let Some(encoded) = fetched.encoded() else { return Ok(fetched.bytes.clone()) };
         let Pipeline { budget, cores, limits, .. } = self.pipeline();
         let core = cores.clone().acquire_owned().await.ok();

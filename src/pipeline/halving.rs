@@ -19,7 +19,7 @@ impl Pipeline {
         images: &'a [PreparedImage],
     ) -> Pin<Box<dyn Future<Output = Result<Embeddings, EmbedError>> + Send + 'a>> {
         Box::pin(async move {
-            let most = self.provider.most_per_call().map_or(usize::MAX, NonZeroUsize::get);
+            let most = self.provider.max_per_call().map_or(usize::MAX, NonZeroUsize::get);
             if images.len() > most {
                 return self.embed_halves(images).await;
             }

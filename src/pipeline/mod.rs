@@ -1,20 +1,20 @@
 //! The one chain: copy → fetch → prepare → thumbnail → chunk → embed → upsert. Written once, read top to bottom; runs across
 //! batches without a barrier between them. What one store has and another lacks is copied and skips the rest. Knows the ports by their traits; knows nothing of ledgers, leases or HTTP replies.
 //!
-//! Each unit of work runs in a task of its own ([`Concurrently`]). What fails leaves the chain as an [`Outcome`] with a
-//! class; what succeeds leaves it as an [`Outcome`] once every store has it. A dependency that is down is no item's
+//! Each unit of work runs in a task of its own ([`Concurrently`]). What fails leaves the chain as an [`TaskOutcome`] with a
+//! class; what succeeds leaves it as an [`TaskOutcome`] once every store has it. A dependency that is down is no item's
 //! failure: [`Pipeline::run`] ends with it and the items stay undone.
 
 pub mod budget;
 mod decoded;
 mod halving;
-mod leave;
+mod possible_copy;
 mod settings;
 mod stages;
 mod steps;
 mod store;
 mod timings;
-mod twin;
+mod write_lease;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{CollectionName, DependencyError, Holders, ImageRef, ImageUri, ItemFailure, Space, SpaceMismatch};
+use crate::domain::{CollectionName, DependencyError, ImageRef, ImageUri, ItemFailure, Space, SpaceMismatch, StoreSet};
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
 use crate::imaging::Limits;
 use crate::index::Stores;
@@ -33,11 +33,11 @@ use crate::resilience::{Concurrently, until_stopped};
 use crate::source::{ImageSource, SourceError};
 use crate::telemetry::metrics::{Counter, families};
 
-pub use budget::ByteBudget;
-pub use leave::{Leave, Until};
+pub use budget::MemoryBudget;
 pub use settings::{Lanes, PipelineSettings};
 pub use stages::Stages;
 pub use timings::{StageReport, StageTimes, StagesReport, Timings};
+pub use write_lease::{Until, WriteLease};
 
 /// One image to be indexed, and the ticket under which its outcome is reported.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -47,31 +47,31 @@ pub struct Task {
     /// Which image.
     pub image: ImageRef,
     /// Stores that have it already, in this version and space: it is copied from there to the others, not embedded again.
-    pub have: Holders,
+    pub have: StoreSet,
     /// An image of the collection whose bytes may be the same: where they are, its vector is.
-    pub twin: Option<ImageUri>,
+    pub possible_copy: Option<ImageUri>,
     /// What a metadata file says of it; counts for more than what the object itself says.
     pub metadata: BTreeMap<String, String>,
 }
 
 /// What became of one task.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Outcome {
+pub struct TaskOutcome {
     /// Of the task.
     pub ticket: i64,
     /// What that is.
-    pub fate: Fate,
+    pub fate: ItemOutcome,
 }
 
 /// What became of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Fate {
+pub enum ItemOutcome {
     /// Every store has it.
     Indexed(Indexed),
     /// Some stores have it, and another is waited for: it is not done. Said only where that takes its time.
     Lags(Indexed),
-    /// It could not be indexed. What some stores took before another refused it was said by [`Fate::Lags`].
+    /// It could not be indexed. What some stores took before another refused it was said by [`ItemOutcome::Lags`].
     Failed(ItemFailure),
 }
 
@@ -83,7 +83,7 @@ pub struct Indexed {
     /// How many bytes were read.
     pub size_bytes: u64,
     /// The stores that have it.
-    pub stores: Holders,
+    pub stores: StoreSet,
     /// Whether the record was copied, with the metadata that it had, or made anew, with [`Task::metadata`].
     pub copied: bool,
 }
@@ -124,7 +124,7 @@ pub struct Run {
     /// Where timings go.
     pub stages: Arc<Stages>,
     /// Until when what was read may be written.
-    pub leave: Leave,
+    pub leave: WriteLease,
 }
 
 /// The chain with its parts; one for the whole service, so that its bounds hold over all jobs together.
@@ -135,7 +135,7 @@ pub struct Pipeline {
     stores: Stores,
     limits: Limits,
     lanes: Lanes,
-    budget: Arc<ByteBudget>,
+    budget: Arc<MemoryBudget>,
     /// One permit a core for decoding and resizing.
     cores: Arc<Semaphore>,
     /// Where thumbnails are written; `None`: nowhere.
@@ -169,10 +169,10 @@ impl Pipeline {
             stores,
             limits,
             lanes,
-            budget: Arc::new(ByteBudget::new(settings.memory_bytes())),
+            budget: Arc::new(MemoryBudget::new(settings.memory_bytes())),
             cores: Arc::new(Semaphore::new(lanes.prepare.get())),
             thumbnail_prefix: None,
-            reused: families::VECTORS_REUSED.of(["same_bytes"]),
+            reused: families::VECTORS_REUSED.labels(["same_bytes"]),
         }
     }
 
@@ -197,7 +197,7 @@ impl Pipeline {
         &self.stores
     }
 
-    /// What a picture may be.
+    /// What a image may be.
     pub fn limits(&self) -> Limits {
         self.limits
     }
@@ -222,7 +222,7 @@ impl Pipeline {
         &self,
         run: Run,
         batches: impl Stream<Item = Vec<Task>> + Send,
-        outcomes: mpsc::Sender<Outcome>,
+        outcomes: mpsc::Sender<TaskOutcome>,
         stop: CancellationToken,
     ) -> Result<(), RunError> {
         until_stopped(stop.clone(), self.run_whole(run, batches, outcomes, stop)).await
@@ -232,7 +232,7 @@ impl Pipeline {
         &self,
         run: Run,
         batches: impl Stream<Item = Vec<Task>> + Send,
-        outcomes: mpsc::Sender<Outcome>,
+        outcomes: mpsc::Sender<TaskOutcome>,
         stop: CancellationToken,
     ) -> Result<(), RunError> {
         let steps = steps::Steps::new(self.clone(), run, outcomes, stop.clone());

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct PipelineSettings {
     /// `GLIMPSE_FETCH_LANES`: objects read from the bucket at once; 16 by default.
     pub glimpse_fetch_lanes: usize,
-    /// `GLIMPSE_PREPARE_THREADS`: pictures decoded and resized at once; 0 (default): one a core.
+    /// `GLIMPSE_PREPARE_THREADS`: images decoded and resized at once; 0 (default): one a core.
     pub glimpse_prepare_threads: usize,
     /// `IMAGE_BATCH_SIZE`: images in one call of the embedding provider; 8 by default.
     pub image_batch_size: usize,
@@ -40,7 +40,7 @@ impl Default for PipelineSettings {
 pub struct Lanes {
     /// Objects read at once.
     pub fetch: NonZeroUsize,
-    /// Pictures decoded at once, over all jobs.
+    /// Images decoded at once, over all jobs.
     pub prepare: NonZeroUsize,
     /// Images in one call of the provider.
     pub batch: NonZeroUsize,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::Lanes;
-use super::timings::{MOST_MICROS, StageTimes, Timings};
+use super::timings::{MAX_MICROS, StageTimes, Timings};
 use crate::embed::Busy;
 use crate::resilience::WorkClock;
 use crate::telemetry::metrics::{Histogram as Seconds, families};
@@ -41,15 +41,15 @@ pub struct Stage {
 impl Stage {
     fn new(name: &'static str, lanes: usize) -> Self {
         // Two digits: enough for a status, a few kilobytes.
-        let histogram = Histogram::new_with_max(MOST_MICROS, 2).unwrap_or_else(|_| Histogram::new(1).expect("1 digit"));
-        let took = families::STAGE_DURATION.of([name]);
+        let histogram = Histogram::new_with_max(MAX_MICROS, 2).unwrap_or_else(|_| Histogram::new(1).expect("1 digit"));
+        let took = families::STAGE_DURATION.labels([name]);
         Self { lanes, busy_micros: AtomicU64::new(0), took_micros: Mutex::new(histogram), took }
     }
 
     /// Notes that one lane was at work so long on one piece.
     pub fn took(&self, time: Duration) {
         self.took.record(time);
-        let micros = u64::try_from(time.as_micros()).unwrap_or(MOST_MICROS).clamp(1, MOST_MICROS);
+        let micros = u64::try_from(time.as_micros()).unwrap_or(MAX_MICROS).clamp(1, MAX_MICROS);
         self.busy_micros.fetch_add(micros, Ordering::Relaxed);
         self.took_micros.lock().unwrap_or_else(PoisonError::into_inner).saturating_record(micros);
     }
@@ -128,7 +128,7 @@ mod tests {
     async fn after_an_outage_of_ten_minutes_p95_and_busy_are_those_of_the_work() {
         let (one, second) = (NonZeroUsize::MIN, Duration::from_secs(1));
         let stages = Stages::new(Lanes { fetch: one, prepare: one, batch: one, embed: one, upsert: one }, None);
-        let guard = Guard::patient("clip", WaitBoard::default());
+        let guard = Guard::background("clip", WaitBoard::default());
         let outage = Instant::now() + 10 * second..Instant::now() + 610 * second;
         for _ in 0..20 {
             let call = guard.call(|| async {

@@ -7,12 +7,12 @@ use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::budget::Taken;
+use super::budget::BudgetPermit;
+use super::possible_copy;
 use super::store::Pending;
-use super::twin;
-use super::{Fate, Indexed, Outcome, Pipeline, Run, RunError, Task};
+use super::{Indexed, ItemOutcome, Pipeline, Run, RunError, Task, TaskOutcome};
 use crate::domain::{
-    Embedding, FailureAttribution, FailureClass, Holders, ImageRecord, ImageUri, ItemFailure, Payload, Timestamp,
+    Embedding, FailureAttribution, FailureClass, ImageRecord, ImageUri, ItemFailure, Payload, StoreSet, Timestamp,
 };
 use crate::imaging::{self, Prepared, PreparedImage};
 use crate::resilience::measured;
@@ -20,12 +20,12 @@ use crate::source::{Fetched, NewObject, SourceError};
 
 /// What every step needs; cheap to clone into a task.
 #[derive(Clone)]
-pub(super) struct Steps(Arc<Inner>);
+pub(super) struct Steps(Arc<SharedSteps>);
 
-struct Inner {
+struct SharedSteps {
     pipeline: Pipeline,
     run: Run,
-    outcomes: mpsc::Sender<Outcome>,
+    outcomes: mpsc::Sender<TaskOutcome>,
     stop: CancellationToken,
     /// What broke first.
     broken: Mutex<Option<RunError>>,
@@ -35,23 +35,23 @@ struct Inner {
 pub(super) struct Loaded {
     task: Task,
     fetched: Fetched,
-    taken: Taken,
+    taken: BudgetPermit,
     /// A record whose bytes may be these.
-    twin: Option<ImageRecord>,
+    possible_copy: Option<ImageRecord>,
 }
 
 /// What the vector of an image comes from.
-enum Picture {
+enum Content {
     /// The model.
     New(Prepared),
     /// A record of the very same bytes.
     Known(Box<ImageRecord>),
 }
 
-/// A task whose picture is ready for the model, or has a vector already.
+/// A task whose image is ready for the model, or has a vector already.
 pub(super) struct Ready {
     task: Task,
-    picture: Picture,
+    image: Content,
     etag: Option<String>,
     size_bytes: u64,
     sha256: String,
@@ -60,8 +60,13 @@ pub(super) struct Ready {
 }
 
 impl Steps {
-    pub(super) fn new(pipeline: Pipeline, run: Run, outcomes: mpsc::Sender<Outcome>, stop: CancellationToken) -> Self {
-        Self(Arc::new(Inner { pipeline, run, outcomes, stop, broken: Mutex::new(None) }))
+    pub(super) fn new(
+        pipeline: Pipeline,
+        run: Run,
+        outcomes: mpsc::Sender<TaskOutcome>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self(Arc::new(SharedSteps { pipeline, run, outcomes, stop, broken: Mutex::new(None) }))
     }
 
     pub(super) fn pipeline(&self) -> &Pipeline {
@@ -78,7 +83,7 @@ impl Steps {
     }
 
     pub(super) async fn fetch(self, task: Task) -> Option<Loaded> {
-        let Inner { pipeline, run, .. } = &*self.0;
+        let SharedSteps { pipeline, run, .. } = &*self.0;
         if task.image.size_bytes > pipeline.limits.max_bytes {
             let limit = pipeline.limits.max_bytes;
             let error = SourceError::TooLarge { uri: task.image.uri.clone(), bytes: task.image.size_bytes, limit };
@@ -92,8 +97,8 @@ impl Steps {
             Ok(fetched) => fetched,
             Err(error) => return self.fetch_failed(&task, error).await,
         };
-        match self.twin(&task, fetched.bytes.len() as u64).await {
-            Ok(twin) => Some(Loaded { task, fetched, taken, twin }),
+        match self.possible_copy(&task, fetched.bytes.len() as u64).await {
+            Ok(possible_copy) => Some(Loaded { task, fetched, taken, possible_copy }),
             Err(down) => self.broke(down),
         }
     }
@@ -106,8 +111,8 @@ impl Steps {
     }
 
     pub(super) async fn prepare(self, loaded: Loaded) -> Option<Ready> {
-        let Inner { pipeline, run, .. } = &*self.0;
-        let Loaded { mut task, fetched, mut taken, twin } = loaded;
+        let SharedSteps { pipeline, run, .. } = &*self.0;
+        let Loaded { mut task, fetched, mut taken, possible_copy } = loaded;
         let limits = pipeline.limits;
         let (etag, size_bytes) = fetched.version(&task.image);
         let bytes = match self.decoded(&fetched, &mut taken).await {
@@ -116,13 +121,13 @@ impl Steps {
         };
         let mut meta = fetched.metadata;
         meta.append(&mut task.metadata);
-        if let Some(twin) = twin
-            && let Some(sha256) = self.same_bytes(&bytes, &twin).await
+        if let Some(possible_copy) = possible_copy
+            && let Some(sha256) = self.same_bytes(&bytes, &possible_copy).await
         {
             pipeline.reused.increment(1);
-            let thumbnail_key = twin::thumbnail_of(&twin, task.image.uri.bucket());
-            let picture = Picture::Known(Box::new(twin));
-            return Some(Ready { task, picture, etag, size_bytes, sha256, thumbnail_key, meta });
+            let thumbnail_key = possible_copy::thumbnail_of(&possible_copy, task.image.uri.bucket());
+            let image = Content::Known(Box::new(possible_copy));
+            return Some(Ready { task, image, etag, size_bytes, sha256, thumbnail_key, meta });
         }
         // The header alone, so that the decoder's memory is taken from the budget before it is allocated.
         let (preprocessing, thumbnail) = (pipeline.provider.preprocessing(), pipeline.thumbnail_prefix.is_some());
@@ -142,8 +147,8 @@ impl Steps {
         drop((core, pixels, taken));
         match decoded {
             Ok((Ok(prepared), sha256)) => {
-                let picture = Picture::New(prepared);
-                Some(Ready { task, picture, etag, size_bytes, sha256, thumbnail_key: None, meta })
+                let image = Content::New(prepared);
+                Some(Ready { task, image, etag, size_bytes, sha256, thumbnail_key: None, meta })
             }
             Ok((Err(error), _)) => self.failed(&task, error.class(), error.to_string()).await,
             Err(panic) => {
@@ -168,9 +173,9 @@ impl Steps {
     /// stays undone.
     pub(super) async fn thumbnail(self, mut ready: Ready) -> Option<Ready> {
         let pipeline = &self.0.pipeline;
-        let bytes = match &mut ready.picture {
-            Picture::New(prepared) => prepared.thumbnail.take(),
-            Picture::Known(_) => None,
+        let bytes = match &mut ready.image {
+            Content::New(prepared) => prepared.thumbnail.take(),
+            Content::Known(_) => None,
         };
         let (Some(prefix), Some(bytes)) = (&pipeline.thumbnail_prefix, bytes) else { return Some(ready) };
         let uri = &ready.task.image.uri;
@@ -187,16 +192,16 @@ impl Steps {
     }
 
     pub(super) async fn embed(self, chunk: Vec<Ready>) -> Vec<Pending> {
-        let Inner { pipeline, run, .. } = &*self.0;
+        let SharedSteps { pipeline, run, .. } = &*self.0;
         let mut embedded = Vec::with_capacity(chunk.len());
         let (mut images, mut new): (Vec<PreparedImage>, Vec<Ready>) = (Vec::new(), Vec::new());
         for ready in chunk {
-            match &ready.picture {
-                Picture::New(prepared) => {
+            match &ready.image {
+                Content::New(prepared) => {
                     images.push(prepared.image.clone());
                     new.push(ready);
                 }
-                Picture::Known(record) => {
+                Content::Known(record) => {
                     let embedding = record.embedding.clone();
                     embedded.push(self.record(ready, embedding));
                 }
@@ -233,11 +238,11 @@ impl Steps {
     }
 
     fn record(&self, ready: Ready, embedding: Embedding) -> Pending {
-        let Ready { task, picture, etag, size_bytes, sha256, thumbnail_key, meta } = ready;
+        let Ready { task, image, etag, size_bytes, sha256, thumbnail_key, meta } = ready;
         let uri = task.image.uri;
-        let (format, width, height, frames) = match picture {
-            Picture::New(Prepared { meta, .. }) => (meta.format, meta.width, meta.height, meta.frames),
-            Picture::Known(record) => {
+        let (format, width, height, frames) = match image {
+            Content::New(Prepared { meta, .. }) => (meta.format, meta.width, meta.height, meta.frames),
+            Content::Known(record) => {
                 (record.payload.format, record.payload.width, record.payload.height, record.payload.frames)
             }
         };
@@ -260,7 +265,7 @@ impl Steps {
             meta,
         };
         let record = ImageRecord { id: uri.id(), uri, embedding, payload };
-        let indexed = Indexed { etag, size_bytes, stores: Holders::default(), copied: false };
+        let indexed = Indexed { etag, size_bytes, stores: StoreSet::default(), copied: false };
         Pending { ticket: task.ticket, indexed, record }
     }
 
@@ -271,13 +276,13 @@ impl Steps {
     /// The same after so many attempts of this lease.
     async fn failed_after<T>(&self, attempts: u32, task: &Task, class: FailureClass, message: String) -> Option<T> {
         let failure = ItemFailure { uri: task.image.uri.clone(), class, message, attempts };
-        self.tell(task.ticket, Fate::Failed(failure)).await;
+        self.tell(task.ticket, ItemOutcome::Failed(failure)).await;
         None
     }
 
-    pub(super) async fn tell(&self, ticket: i64, fate: Fate) {
+    pub(super) async fn tell(&self, ticket: i64, fate: ItemOutcome) {
         // The receiver goes away only when the run is given up.
-        drop(self.0.outcomes.send(Outcome { ticket, fate }).await);
+        drop(self.0.outcomes.send(TaskOutcome { ticket, fate }).await);
     }
 
     /// Remembers what broke first and takes no more tasks.

@@ -10,8 +10,8 @@ use std::time::Duration;
 use futures::StreamExt;
 
 use super::steps::Steps;
-use super::{Fate, Indexed, Task};
-use crate::domain::{DependencyError, FailureClass, Holders, ImageId, ImageRecord, ItemFailure, Trouble};
+use super::{Indexed, ItemOutcome, Task};
+use crate::domain::{DependencyError, FailureClass, ImageId, ImageRecord, ItemFailure, StoreSet, Trouble};
 use crate::index::IndexError;
 
 /// A record on its way into the stores.
@@ -28,11 +28,11 @@ const LAG: Duration = Duration::from_secs(1);
 impl Steps {
     /// Writes records to every store.
     pub(super) async fn upsert(self, pending: Vec<Pending>) {
-        self.store(pending, Holders::default()).await;
+        self.store(pending, StoreSet::default()).await;
     }
 
     /// Writes records to every store but those that `have` them.
-    async fn store(&self, pending: Vec<Pending>, have: Holders) {
+    async fn store(&self, pending: Vec<Pending>, have: StoreSet) {
         let (pipeline, run) = (self.pipeline(), self.of_run());
         let (mut items, records): (Vec<_>, Vec<_>) =
             pending.into_iter().map(|one| (Item::new(one.ticket, one.indexed), one.record)).unzip();
@@ -78,21 +78,21 @@ impl Steps {
         }
         for (item, record) in items.into_iter().zip(records) {
             let Some(message) = item.refused else {
-                self.tell(item.ticket, Fate::Indexed(item.indexed)).await;
+                self.tell(item.ticket, ItemOutcome::Indexed(item.indexed)).await;
                 continue;
             };
             if !item.indexed.stores.is_empty() {
-                self.tell(item.ticket, Fate::Lags(item.indexed)).await;
+                self.tell(item.ticket, ItemOutcome::Lags(item.indexed)).await;
             }
             let class = FailureClass::IndexRejected;
             let failure = ItemFailure { uri: record.uri, class, message, attempts: 1 };
-            self.tell(item.ticket, Fate::Failed(failure)).await;
+            self.tell(item.ticket, ItemOutcome::Failed(failure)).await;
         }
     }
 
     async fn tell_lags(&self, items: &[Item]) {
         for item in items.iter().filter(|item| !item.indexed.stores.is_empty()) {
-            self.tell(item.ticket, Fate::Lags(item.indexed.clone())).await;
+            self.tell(item.ticket, ItemOutcome::Lags(item.indexed.clone())).await;
         }
     }
 
@@ -117,7 +117,7 @@ impl Steps {
     }
 
     /// The records of tasks, from any store that has them and answers, and the tasks whose records are not there after all.
-    async fn read(&self, have: &Holders, tasks: Vec<Task>) -> Result<(Vec<Pending>, Vec<Task>), DependencyError> {
+    async fn read(&self, have: &StoreSet, tasks: Vec<Task>) -> Result<(Vec<Pending>, Vec<Task>), DependencyError> {
         let run = self.of_run();
         let ids: Vec<ImageId> = tasks.iter().map(|task| task.image.uri.id()).collect();
         let found = self.pipeline().stores.get_from_any(have, &run.collection, &ids).await;

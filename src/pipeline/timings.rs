@@ -5,13 +5,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 /// An hour: nothing that is timed may take longer, and a longer time is counted as this.
-pub(super) const MOST_MICROS: u64 = 3_600_000_000;
+pub(super) const MAX_MICROS: u64 = 3_600_000_000;
 
 /// Different durations that are told apart in one stage.
-const MOST_VALUES: usize = 1_000;
+const MAX_VALUES: usize = 1_000;
 
 /// Lanes of one stage that are believed.
-const MOST_LANES: u64 = 4_096;
+const MAX_LANES: u64 = 4_096;
 
 /// What was counted so far, stage by stage.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -85,11 +85,11 @@ impl Timings {
         }
     }
 
-    /// Durations that one stage may have; see [`most_values`](Self::most_values).
-    pub const MAX_VALUES: usize = MOST_VALUES;
+    /// Durations that one stage may have; see [`max_values`](Self::max_values).
+    pub const MAX_VALUES: usize = MAX_VALUES;
 
     /// How many durations the stage with the most of them has.
-    pub fn most_values(&self) -> usize {
+    pub fn max_values(&self) -> usize {
         self.stages().map(|stage| stage.took.len()).into_iter().max().unwrap_or_default()
     }
 
@@ -97,10 +97,10 @@ impl Timings {
     #[must_use]
     pub fn bounded(mut self) -> Self {
         for stage in self.stages_mut() {
-            stage.lanes = stage.lanes.min(MOST_LANES);
+            stage.lanes = stage.lanes.min(MAX_LANES);
             stage.worked_us = stage.worked_us.min(stage.available_us);
-            stage.took.truncate(MOST_VALUES);
-            stage.took.iter_mut().for_each(|(value, _)| *value = (*value).min(MOST_MICROS));
+            stage.took.truncate(MAX_VALUES);
+            stage.took.iter_mut().for_each(|(value, _)| *value = (*value).min(MAX_MICROS));
             stage.took.sort_unstable();
         }
         self
@@ -186,7 +186,7 @@ impl StageTimes {
 
 /// Neighbours taken together until they are few enough; each counts as the longer of two.
 fn thinned(mut took: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
-    while took.len() > MOST_VALUES {
+    while took.len() > MAX_VALUES {
         let pairs = took.chunks(2).filter_map(|pair| {
             let (longest, _) = pair.last()?;
             Some((*longest, pair.iter().fold(0, |sum: u64, (_, count)| sum.saturating_add(*count))))
@@ -243,14 +243,14 @@ mod tests {
         sum.add(&wild);
         sum.add(&wild);
         let StageReport { busy, p50_ms, .. } = sum.report(Some(2)).embed;
-        assert_eq!((busy, p50_ms, sum.embed.lanes), (1.0, 3_600_000.0, 2 * MOST_LANES));
+        assert_eq!((busy, p50_ms, sum.embed.lanes), (1.0, 3_600_000.0, 2 * MAX_LANES));
     }
 
     #[test]
     fn many_different_durations_are_few_to_send_and_their_quantiles_stay() {
         let took = (1..=7_000).map(|value| (value * 1_000, 1)).collect();
         let times = StageTimes::new(1, false, SECOND, SECOND, took);
-        assert!(times.took.len() <= MOST_VALUES, "{}", times.took.len());
+        assert!(times.took.len() <= MAX_VALUES, "{}", times.took.len());
         let StageReport { p50_ms, p95_ms, .. } = times.report();
         assert!((3_500.0..3_510.0).contains(&p50_ms) && (6_650.0..6_660.0).contains(&p95_ms), "{p50_ms} {p95_ms}");
     }

@@ -25,7 +25,7 @@ const LOGS_TIMEOUT: Duration = Duration::from_mins(1);
 /// What is read of a reply that is an error: the end of a traceback says most, and few are longer.
 const ERROR_BYTES: usize = 16 * 1024;
 /// Bytes of a reply other than a log.
-const MOST_REPLY: usize = 1024 * 1024;
+const MAX_REPLY: usize = 1024 * 1024;
 
 /// The dashboard and the connections to it.
 #[derive(Debug)]
@@ -146,8 +146,8 @@ pub(super) async fn parsed<T: DeserializeOwned>(response: Response) -> Result<T,
     let mut response = checked(response).await?;
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
-        if body.len() + chunk.len() > MOST_REPLY {
-            return Err(ClusterError::NotRay(format!("its reply is longer than {MOST_REPLY} bytes")));
+        if body.len() + chunk.len() > MAX_REPLY {
+            return Err(ClusterError::NotRay(format!("its reply is longer than {MAX_REPLY} bytes")));
         }
         body.extend_from_slice(&chunk);
     }

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::{Method, StatusCode};
 
-use crate::jobs::cluster::{Cluster, ClusterError, ClusterVersion, MOST_LOGS, Placed, Placement};
+use crate::jobs::cluster::{Cluster, ClusterError, ClusterVersion, MAX_LOGS, Placed, Placement};
 
 use http::Http;
 use package::Package;
@@ -35,7 +35,7 @@ pub struct RayCluster {
 #[derive(Debug)]
 enum Driver {
     /// Brought by us.
-    Ours(Package),
+    JobStance(Package),
     /// There already: the command that runs it.
     OnTheCluster(String),
 }
@@ -48,7 +48,7 @@ impl RayCluster {
     pub fn new(settings: &RaySettings, service: String) -> Result<Self, String> {
         settings.check()?;
         let driver = match settings.ray_driver.as_str() {
-            "" => Driver::Ours(Package::of_driver()?),
+            "" => Driver::JobStance(Package::of_driver()?),
             path => Driver::OnTheCluster(format!("python3 {path}")),
         };
         let (workers, cpus) = (settings.ray_num_workers, settings.ray_task_num_cpus);
@@ -108,7 +108,7 @@ impl Cluster for RayCluster {
 
     async fn submit(&self, placement: &Placement) -> Result<(), ClusterError> {
         let (entrypoint, working_dir) = match &self.driver {
-            Driver::Ours(package) => {
+            Driver::JobStance(package) => {
                 self.bring(package).await?;
                 (format!("python3 {}", package::FILE), Some(package.uri()))
             }
@@ -169,8 +169,8 @@ impl Cluster for RayCluster {
 
     async fn logs(&self, submission: &str) -> Result<String, ClusterError> {
         // As JSON a line may be longer than it is.
-        let tail = self.http.tail(&format!("{}/logs", job(submission)), 2 * MOST_LOGS).await?;
+        let tail = self.http.tail(&format!("{}/logs", job(submission)), 2 * MAX_LOGS).await?;
         let wrong = || ClusterError::NotRay("its reply is no log".to_owned());
-        wire::logs(&tail, MOST_LOGS).ok_or_else(wrong)
+        wire::logs(&tail, MAX_LOGS).ok_or_else(wrong)
     }
 }

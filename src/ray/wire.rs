@@ -106,14 +106,14 @@ impl From<Job> for Placed {
 const REFUSED: &str = "exit code 78";
 
 /// Characters of a sentence.
-const MOST_SAID: usize = 300;
+const MAX_SAID: usize = 300;
 
 /// Ray's first sentence, without the last lines of the log and the traceback that may come after it.
 fn sentence(message: &str) -> String {
     let first = message.split(", last available logs").next().unwrap_or_default();
     let first = first.split("Traceback (most recent call last)").next().unwrap_or_default();
     let line = first.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    let plain = line.chars().filter(|letter| !letter.is_control()).take(MOST_SAID);
+    let plain = line.chars().filter(|letter| !letter.is_control()).take(MAX_SAID);
     plain.collect::<String>().trim_end_matches(['.', ':', ' ']).to_owned()
 }
 
@@ -209,7 +209,7 @@ mod tests {
             "Job entrypoint command failed with exit code 7, last available logs (truncated to 20,000 chars):\nsecret";
         assert_eq!(sentence(long), "Job entrypoint command failed with exit code 7");
         assert_eq!(sentence("\nFailed: Traceback (most recent call last):\n  File"), "Failed");
-        assert_eq!(sentence(&"x".repeat(1_000)).len(), MOST_SAID);
+        assert_eq!(sentence(&"x".repeat(1_000)).len(), MAX_SAID);
     }
 
     #[test]

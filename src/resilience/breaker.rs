@@ -59,7 +59,7 @@ impl Breaker {
     #[must_use]
     pub fn of(self, dependency: &str) -> Self {
         let name = || [dependency.to_owned()];
-        let (shown, opens) = (families::BREAKER_STATE.of(name()), families::BREAKER_OPENS.of(name()));
+        let (shown, opens) = (families::BREAKER_STATE.labels(name()), families::BREAKER_OPENS.labels(name()));
         shown.set(0.0);
         Self { shown, opens, ..self }
     }
@@ -136,7 +136,7 @@ impl Breaker {
     }
 }
 
-/// Leave to make one call.
+/// WriteLease to make one call.
 #[derive(Debug)]
 #[must_use = "tell it how the call went"]
 pub struct Permit<'a> {

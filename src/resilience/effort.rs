@@ -221,7 +221,7 @@ mod tests {
 
     fn guard() -> Guard {
         let settings = BreakerSettings { threshold: 2, cool_down: 30 * SECOND };
-        Guard::patient("clip", WaitBoard::default()).through(Arc::new(Breaker::new(settings))).with_permits(1)
+        Guard::background("clip", WaitBoard::default()).through(Arc::new(Breaker::new(settings))).with_permits(1)
     }
 
     /// A second of work, or, until that moment, silence for half a minute.

@@ -35,16 +35,16 @@ const RETRY_WHEN_TRIED: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Debug)]
-enum Temper {
-    Patient(WaitBoard),
-    Prompt { retries: usize },
+enum RetryPolicy {
+    Background(WaitBoard),
+    Interactive { retries: usize },
 }
 
 /// Guards the calls of one dependency. Dropping a call's future is how its caller gives up. Clones share all of it.
 #[derive(Clone, Debug)]
 pub struct Guard {
     pub(super) dependency: Arc<str>,
-    temper: Temper,
+    policy: RetryPolicy,
     permits: Option<Arc<Semaphore>>,
     breaker: Option<Arc<Breaker>>,
     timeout: Option<Duration>,
@@ -53,18 +53,18 @@ pub struct Guard {
 
 impl Guard {
     /// Waits for `dependency` as long as it takes, and says so on `board`.
-    pub fn patient(dependency: &str, board: WaitBoard) -> Self {
-        Self::new(dependency, Temper::Patient(board))
+    pub fn background(dependency: &str, board: WaitBoard) -> Self {
+        Self::new(dependency, RetryPolicy::Background(board))
     }
 
     /// Tries again up to `retries` times while there is time.
-    pub fn prompt(dependency: &str, retries: usize) -> Self {
-        Self::new(dependency, Temper::Prompt { retries })
+    pub fn interactive(dependency: &str, retries: usize) -> Self {
+        Self::new(dependency, RetryPolicy::Interactive { retries })
     }
 
-    fn new(dependency: &str, temper: Temper) -> Self {
-        let retries = families::DEPENDENCY_RETRIES.of([dependency.to_owned()]);
-        Self { dependency: dependency.into(), temper, permits: None, breaker: None, timeout: None, retries }
+    fn new(dependency: &str, policy: RetryPolicy) -> Self {
+        let retries = families::DEPENDENCY_RETRIES.labels([dependency.to_owned()]);
+        Self { dependency: dependency.into(), policy, permits: None, breaker: None, timeout: None, retries }
     }
 
     /// Through the breaker that is shared by all who call the dependency.
@@ -97,10 +97,10 @@ impl Guard {
     }
 
     /// Whether it waits as long as it takes.
-    pub(super) fn is_patient(&self) -> bool {
-        match self.temper {
-            Temper::Patient(_) => true,
-            Temper::Prompt { .. } => false,
+    pub(super) fn is_background(&self) -> bool {
+        match self.policy {
+            RetryPolicy::Background(_) => true,
+            RetryPolicy::Interactive { .. } => false,
         }
     }
 
@@ -118,7 +118,7 @@ impl Guard {
         }
     }
 
-    /// Calls until it succeeds, fails for good, or its temper is at its end.
+    /// Calls until it succeeds, fails for good, or its policy is at its end.
     ///
     /// # Errors
     /// The last error of the call itself, or a [`DependencyError`]: no permit, an open breaker, no answer in time.
@@ -186,9 +186,9 @@ impl Guard {
 
     /// When the prompt give up.
     fn deadline(&self) -> Option<Instant> {
-        match self.temper {
-            Temper::Patient(_) => None,
-            Temper::Prompt { .. } => self.timeout.map(|timeout| Instant::now() + timeout),
+        match self.policy {
+            RetryPolicy::Background(_) => None,
+            RetryPolicy::Interactive { .. } => self.timeout.map(|timeout| Instant::now() + timeout),
         }
     }
 
@@ -234,9 +234,9 @@ impl Guard {
 
     /// Whether the dependency is known to be down.
     fn is_waited_for(&self) -> bool {
-        let noted = match &self.temper {
-            Temper::Patient(board) => board.has(&self.dependency),
-            Temper::Prompt { .. } => false,
+        let noted = match &self.policy {
+            RetryPolicy::Background(board) => board.has(&self.dependency),
+            RetryPolicy::Interactive { .. } => false,
         };
         noted || self.breaker.as_ref().is_some_and(|breaker| breaker.open_for().is_some())
     }
@@ -268,17 +268,17 @@ impl Guard {
     /// together.
     fn schedule(&self) -> impl Iterator<Item = Duration> {
         let growing = ExponentialBuilder::new().with_jitter().with_max_delay(LONGEST_PAUSE);
-        match self.temper {
-            Temper::Patient(_) => growing.with_min_delay(FIRST_PAUSE).without_max_times(),
-            Temper::Prompt { retries } => growing.with_min_delay(SHORT_PAUSE).with_max_times(retries),
+        match self.policy {
+            RetryPolicy::Background(_) => growing.with_min_delay(FIRST_PAUSE).without_max_times(),
+            RetryPolicy::Interactive { retries } => growing.with_min_delay(SHORT_PAUSE).with_max_times(retries),
         }
         .build()
     }
 
     fn note(&self) -> Option<Note> {
-        match &self.temper {
-            Temper::Patient(board) => Some(board.note(&self.dependency)),
-            Temper::Prompt { .. } => None,
+        match &self.policy {
+            RetryPolicy::Background(board) => Some(board.note(&self.dependency)),
+            RetryPolicy::Interactive { .. } => None,
         }
     }
 

@@ -38,7 +38,7 @@ fn breaker(threshold: u32) -> Arc<Breaker> {
 
 fn patient(threshold: u32) -> (Guard, WaitBoard, Arc<Breaker>) {
     let (board, breaker) = (WaitBoard::default(), breaker(threshold));
-    (Guard::patient("s3", board.clone()).through(breaker.clone()), board, breaker)
+    (Guard::background("s3", board.clone()).through(breaker.clone()), board, breaker)
 }
 
 /// Fails with `error` the first `times`, then answers with the number of the call.
@@ -147,7 +147,7 @@ async fn giving_up_wipes_the_board_and_frees_the_breaker() {
 #[tokio::test(start_paused = true)]
 async fn for_the_prompt_an_open_breaker_is_an_answer() {
     let breaker = breaker(1);
-    let guard = Guard::prompt("clip", 2).through(breaker.clone());
+    let guard = Guard::interactive("clip", 2).through(breaker.clone());
     breaker.try_enter().unwrap().failed();
     let begun = Instant::now();
     let open = guard.call(|| async { panic!("called through an open breaker") as Result<(), Wrong> }).await;
@@ -156,7 +156,7 @@ async fn for_the_prompt_an_open_breaker_is_an_answer() {
 
 #[tokio::test(start_paused = true)]
 async fn the_prompt_try_a_few_times_and_then_say_what_went_wrong() {
-    let guard = Guard::prompt("clip", 2).through(breaker(9)).within(Duration::from_secs(5));
+    let guard = Guard::interactive("clip", 2).through(breaker(9)).within(Duration::from_secs(5));
     let begun = Instant::now();
     assert_eq!(guard.call(failing(2, Wrong::Down)).await, Ok(3));
     assert_eq!(guard.call(failing(3, Wrong::Down)).await, Err(Wrong::Down));
@@ -170,7 +170,7 @@ async fn the_prompt_try_a_few_times_and_then_say_what_went_wrong() {
 async fn silence_ends_after_the_timeout_and_counts_as_a_failure() {
     let breaker = breaker(1);
     let five = Duration::from_secs(5);
-    let guard = Guard::prompt("clip", 9).through(breaker.clone()).within(five);
+    let guard = Guard::interactive("clip", 9).through(breaker.clone()).within(five);
     let begun = Instant::now();
     let silent = guard.call(std::future::pending::<Result<(), Wrong>>).await;
     assert_eq!((trouble(silent), begun.elapsed()), (Trouble::TimedOut, five));
@@ -193,7 +193,7 @@ async fn silence_ends_after_the_timeout_and_counts_as_a_failure() {
 
 #[tokio::test(start_paused = true)]
 async fn no_more_calls_at_once_than_there_are_permits_and_the_prompt_do_not_wait_for_ever() {
-    let guard = Guard::prompt("clip", 0).with_permits(1).within(Duration::from_secs(5));
+    let guard = Guard::interactive("clip", 0).with_permits(1).within(Duration::from_secs(5));
     let slow = |guard: Guard| async move {
         let seven = || async {
             tokio::time::sleep(Duration::from_secs(7)).await;
@@ -209,7 +209,7 @@ async fn no_more_calls_at_once_than_there_are_permits_and_the_prompt_do_not_wait
 #[tokio::test(start_paused = true)]
 async fn an_open_breaker_is_told_without_a_call() {
     let breaker = breaker(1);
-    let guard = Guard::prompt("clip", 0).through(breaker.clone());
+    let guard = Guard::interactive("clip", 0).through(breaker.clone());
     assert_eq!(guard.reachable(), Ok(()));
     assert_eq!(guard.call(failing(1, Wrong::Down)).await, Err(Wrong::Down));
     let left = |guard: &Guard| guard.reachable().map_err(|down| (down.dependency, down.trouble));
@@ -220,7 +220,7 @@ async fn an_open_breaker_is_told_without_a_call() {
     assert_eq!(left(&guard), unavailable(RETRY_WHEN_TRIED), "nobody knows yet that it is back");
     assert_eq!(guard.call(failing(0, Wrong::Down)).await, Ok(1));
     assert_eq!(guard.reachable(), Ok(()));
-    assert_eq!(Guard::prompt("local", 0).reachable(), Ok(()));
+    assert_eq!(Guard::interactive("local", 0).reachable(), Ok(()));
 }
 
 #[tokio::test(start_paused = true)]
@@ -273,7 +273,7 @@ async fn a_stopped_caller_waits_for_a_permit_only_while_the_dependency_answers()
     let (one, two) = (guard.call(slow), until_stopped(stop.clone(), guard.call(slow)));
     assert_eq!(tokio::join!(one, two), (Ok(()), Ok(())), "those before it are at work");
     let (board, begun) = (WaitBoard::default(), Instant::now());
-    let guard = Guard::patient("s3", board).with_permits(1);
+    let guard = Guard::background("s3", board).with_permits(1);
     let down = guard.call(failing(u32::MAX, Wrong::Down));
     let other = until_stopped(stop, guard.call(slow));
     tokio::select! {

@@ -2,7 +2,7 @@
 //! makes calls through it (and the board that says what is waited on, when waiting ends, and the judgement whether the input is to blame), and bounded concurrency in spawned tasks.
 //! Knows nothing of images, and imports nothing of ours but the noun for a dependency's failure.
 
-pub mod blame;
+pub mod attribution;
 pub mod breaker;
 pub mod concurrently;
 pub mod effort;
@@ -14,7 +14,7 @@ mod waits;
 
 use std::time::Duration;
 
-pub use blame::Blame;
+pub use attribution::AttributedError;
 pub use breaker::{Breaker, BreakerSettings, CircuitOpen, Permit};
 pub use concurrently::{Concurrently, on_its_own};
 pub use effort::{WorkClock, measured};

@@ -27,7 +27,7 @@ pub enum SearchError {
         /// Where.
         collection: CollectionName,
     },
-    /// The picture is none.
+    /// The image is none.
     #[error(transparent)]
     Image(#[from] ImageError),
     /// Too many at once.
@@ -42,8 +42,8 @@ pub enum SearchError {
     /// The store refused or failed.
     #[error(transparent)]
     Index(#[from] IndexError),
-    /// A decoder panicked over the picture.
-    #[error("the picture could not be decoded")]
+    /// A decoder panicked over the image.
+    #[error("the image could not be decoded")]
     Panicked,
 }
 
@@ -58,7 +58,7 @@ pub enum Refusal<'a> {
     TooLarge,
     /// No format that is read.
     NotAnImage,
-    /// A picture that cannot be used.
+    /// A image that cannot be used.
     BadImage(FailureClass),
     /// Come back later.
     Busy,

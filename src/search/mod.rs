@@ -1,4 +1,4 @@
-//! Words and/or a picture → a vector → hits. Knows the ports by their traits; knows nothing of HTTP.
+//! Words and/or a image → a vector → hits. Knows the ports by their traits; knows nothing of HTTP.
 
 mod error;
 mod observe;
@@ -17,12 +17,12 @@ use crate::embed::{EmbedError, ImageEmbeddingProvider};
 use crate::imaging::Limits;
 use crate::index::Stores;
 use crate::index::stores::{ALL, Answered, Answers, KNOWN, Merged};
-use crate::pipeline::budget::{Purse, Taken};
+use crate::pipeline::budget::{BudgetPermit, ByteBudget};
 
 pub use crate::index::stores::Found;
 pub use error::{Refusal, SearchError};
 use question::check;
-pub use question::{MOST_CHARACTERS, MOST_DEEP, MOST_HITS, Question, SearchOptions};
+pub use question::{MAX_CHARACTERS, MAX_DEEP, MAX_HITS, Question, SearchOptions};
 
 /// The search. Clones share it.
 #[derive(Clone)]
@@ -30,19 +30,19 @@ pub struct Search {
     provider: Arc<dyn ImageEmbeddingProvider>,
     stores: Stores,
     limits: Limits,
-    /// One a core: pictures of searches are decoded beside those of jobs, never behind them.
+    /// One a core: images of searches are decoded beside those of jobs, never behind them.
     cores: Arc<Semaphore>,
     /// Searches that are let in at once.
     door: Arc<Semaphore>,
-    /// Bytes of pictures that may be on their way in at once.
-    uploads: Arc<Purse>,
+    /// Bytes of images that may be on their way in at once.
+    uploads: Arc<ByteBudget>,
 }
 
-/// Leave to send a picture; given back when dropped.
+/// WriteLease to send a image; given back when dropped.
 #[derive(Debug)]
-#[must_use = "hold it until the picture is no longer needed"]
+#[must_use = "hold it until the image is no longer needed"]
 pub struct Upload {
-    _bytes: Taken,
+    _bytes: BudgetPermit,
 }
 
 impl std::fmt::Debug for Search {
@@ -105,10 +105,10 @@ struct Asked {
 
 /// Searches at once; one more is told to come back.
 const AT_ONCE: usize = 64;
-/// Bytes of pictures on their way in at once; one alone may have as many as a picture may.
-const UPLOADS: u64 = 128 * LEAST_UPLOAD;
-/// However small a picture is, it costs the pixels that it is made into.
-const LEAST_UPLOAD: u64 = 1024 * 1024;
+/// Bytes of images on their way in at once; one alone may have as many as a image may.
+const UPLOADS: u64 = 128 * MIN_UPLOAD;
+/// However small a image is, it costs the pixels that it is made into.
+const MIN_UPLOAD: u64 = 1024 * 1024;
 /// How long one may wait to be let in.
 const UPLOAD_WAIT: Duration = Duration::from_secs(2);
 /// How long a status waits for anybody.
@@ -126,18 +126,18 @@ impl Search {
             limits,
             cores: Arc::new(Semaphore::new(cores)),
             door: Arc::new(Semaphore::new(AT_ONCE)),
-            uploads: Arc::new(Purse::new(UPLOADS.max(limits.max_bytes))),
+            uploads: Arc::new(ByteBudget::new(UPLOADS.max(limits.max_bytes))),
         }
     }
 
-    /// Asks to send a picture of so many bytes, before the first of them is read; where nobody says how many, of as many as
-    /// a picture may have.
+    /// Asks to send a image of so many bytes, before the first of them is read; where nobody says how many, of as many as
+    /// a image may have.
     ///
     /// # Errors
     /// [`SearchError::Busy`] where there is no room for a while.
     pub async fn admit(&self, bytes: Option<u64>) -> Result<Upload, SearchError> {
         let most = self.limits.max_bytes;
-        let share = bytes.map_or(most, |bytes| bytes.min(most)).max(LEAST_UPLOAD);
+        let share = bytes.map_or(most, |bytes| bytes.min(most)).max(MIN_UPLOAD);
         let taken = tokio::time::timeout(UPLOAD_WAIT, self.uploads.take(share)).await;
         taken.map(|bytes| Upload { _bytes: bytes }).map_err(|_| SearchError::Busy)
     }

@@ -1,4 +1,4 @@
-//! What may be asked: words, a picture, where and how much.
+//! What may be asked: words, a image, where and how much.
 
 use bytes::Bytes;
 
@@ -10,7 +10,7 @@ use crate::domain::Filter;
 pub struct Question {
     /// Words.
     pub text: Option<String>,
-    /// The bytes of a picture.
+    /// The bytes of a image.
     pub image: Option<Bytes>,
     /// The id of an indexed image of the collection; it is no hit itself.
     pub like: Option<String>,
@@ -19,9 +19,9 @@ pub struct Question {
 /// Where and how much.
 #[derive(Clone, Debug)]
 pub struct SearchOptions {
-    /// Hits, 1 to [`MOST_HITS`].
+    /// Hits, 1 to [`MAX_HITS`].
     pub limit: usize,
-    /// Hits to leave out; with `limit` at most [`MOST_DEEP`].
+    /// Hits to leave out; with `limit` at most [`MAX_DEEP`].
     pub offset: usize,
     /// Which store; `None` for the default.
     pub provider: Option<String>,
@@ -34,15 +34,15 @@ pub struct SearchOptions {
 }
 
 /// Most hits in one reply.
-pub const MOST_HITS: usize = 100;
+pub const MAX_HITS: usize = 100;
 /// How deep a page may lie.
-pub const MOST_DEEP: usize = 10_000;
+pub const MAX_DEEP: usize = 10_000;
 /// Most characters of a query.
-pub const MOST_CHARACTERS: usize = 1_000;
+pub const MAX_CHARACTERS: usize = 1_000;
 pub(super) fn nothing_asked() -> SearchError {
     SearchError::Invalid {
         field: "q",
-        message: "say what to look for: words in `q`, the id of an image in `like`, or a picture in `file`".to_owned(),
+        message: "say what to look for: words in `q`, the id of an image in `like`, or a image in `file`".to_owned(),
     }
 }
 
@@ -51,20 +51,20 @@ pub(super) fn check(question: &Question, options: &SearchOptions) -> Result<(), 
     let invalid = |field, message| Err(SearchError::Invalid { field, message });
     if let Some(text) = &question.text {
         let characters = text.trim().chars().count();
-        if !(1..=MOST_CHARACTERS).contains(&characters) {
+        if !(1..=MAX_CHARACTERS).contains(&characters) {
             return invalid(
                 "q",
-                format!("must have 1 to {MOST_CHARACTERS} characters after trimming, not {characters}"),
+                format!("must have 1 to {MAX_CHARACTERS} characters after trimming, not {characters}"),
             );
         }
     } else if question.image.is_none() && question.like.is_none() {
         return Err(nothing_asked());
     }
-    if !(1..=MOST_HITS).contains(&options.limit) {
-        return invalid("limit", format!("must be 1 to {MOST_HITS}, not {}", options.limit));
+    if !(1..=MAX_HITS).contains(&options.limit) {
+        return invalid("limit", format!("must be 1 to {MAX_HITS}, not {}", options.limit));
     }
-    if options.offset.saturating_add(options.limit) > MOST_DEEP {
-        return invalid("offset", format!("offset and limit together may be {MOST_DEEP} at most"));
+    if options.offset.saturating_add(options.limit) > MAX_DEEP {
+        return invalid("offset", format!("offset and limit together may be {MAX_DEEP} at most"));
     }
     if let Some(score) = options.min_score.filter(|score| !(-1.0..=1.0).contains(score)) {
         return invalid("min_score", format!("must be -1 to 1, not {score}"));

@@ -16,7 +16,7 @@ impl Search {
         self.stores.find(collection, parsed).await?.ok_or_else(unknown)
     }
 
-    /// Words, a picture and an image that is known: what is asked for together lies between, at the sum of unit vectors.
+    /// Words, a image and an image that is known: what is asked for together lies between, at the sum of unit vectors.
     pub(super) async fn embed(
         &self,
         question: Question,
@@ -49,7 +49,7 @@ impl Search {
             imaging::prepare(&bytes, &limits, &preprocessing)
         });
         let prepared = prepared.await.map_err(|panic| {
-            tracing::error!(%panic, "decoder panicked over a search's picture");
+            tracing::error!(%panic, "decoder panicked over a search's image");
             SearchError::Panicked
         })??;
         Ok(self.provider.embed_image(&prepared.image).await?)

@@ -7,7 +7,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 
 use super::{Fetched, ImageSource, ListedPage, NewObject, NextPage, Scope, SourceError};
 use crate::domain::{FailureAttribution, ImageRef, ImageUri};
-use crate::resilience::{Blame, Guard, Retryable};
+use crate::resilience::{AttributedError, Guard, Retryable};
 
 /// How often one object may break off before that is taken for the object's own trouble.
 pub(super) const BROKEN_OFF: u32 = 3;
@@ -131,10 +131,10 @@ impl ImageSource for GuardedSource {
                 listed => listed,
             }
         };
-        match self.guard.call_or_blame(not_for_ever(), || self.inner.fetch(image), list).await {
+        match self.guard.call_attributed(not_for_ever(), || self.inner.fetch(image), list).await {
             Ok(fetched) => Ok(fetched),
-            Err(Blame::Call(error)) => Err(error),
-            Err(Blame::Input { tries, error }) => {
+            Err(AttributedError::Call(error)) => Err(error),
+            Err(AttributedError::Input { tries, error }) => {
                 tracing::warn!(image.uri = %image.uri, tries, %error, "the bucket's service fails over an object alone");
                 Err(SourceError::Failing { uri: image.uri.clone(), tries })
             }
@@ -215,7 +215,7 @@ mod tests {
         let shaky = Arc::new(Shaky { answers: Mutex::new(answers), calls: AtomicU32::new(0) });
         let settings = BreakerSettings { threshold: 2, cool_down: Duration::from_mins(1) };
         let breaker = Arc::new(Breaker::new(settings));
-        let guard = Guard::patient("s3", WaitBoard::default()).through(breaker.clone());
+        let guard = Guard::background("s3", WaitBoard::default()).through(breaker.clone());
         (GuardedSource::new(shaky.clone(), guard), shaky, breaker)
     }
 

@@ -157,7 +157,7 @@ pub trait ImageSource: Send + Sync + 'static {
     /// Reads one object whole. Its size is checked against the listing, the reply's header and while reading.
     async fn fetch(&self, image: &ImageRef) -> Result<Fetched, SourceError>;
 
-    /// Reads one object whole that is no picture and was not listed: `most` bytes at most.
+    /// Reads one object whole that is no image and was not listed: `most` bytes at most.
     async fn fetch_file(&self, uri: &ImageUri, most: u64) -> Result<Fetched, SourceError>;
 
     /// Opens one object, or a part of it, to be read piece by piece: at most one piece is in memory.

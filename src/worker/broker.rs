@@ -10,7 +10,7 @@ use super::measures::Measures;
 use crate::domain::wire::{RecordsReply, RecordsRequest};
 use crate::domain::{DependencyError, Trouble};
 use crate::index::remote::RecordsDoor;
-use crate::jobs::lease::{LeaseBroker, LeaseError, Offer, Standing};
+use crate::jobs::lease::{LeaseBroker, LeaseError, LeaseStatus, Offer};
 use crate::jobs::ledger::{Held, Report};
 use crate::jobs::wire::{JoinRequest, LeaseReply};
 use crate::resilience::Retryable;
@@ -41,19 +41,19 @@ impl LeaseBroker for ServiceBroker {
                 Ok(LeaseReply::Batch(batch)) => return Ok(Offer::Batch(batch)),
                 Ok(LeaseReply::Wait { wait_ms }) => tokio::time::sleep(Duration::from_millis(wait_ms)).await,
                 Ok(LeaseReply::Stop { .. }) => return Ok(Offer::Over),
-                Err(LeaseError::Stranger) => drop(self.client.join(&self.introduction).await?),
+                Err(LeaseError::NotJoined) => drop(self.client.join(&self.introduction).await?),
                 Err(error) => return Err(error),
             }
         }
     }
 
-    async fn renew(&self, held: Vec<Held>) -> Result<Standing, LeaseError> {
+    async fn renew(&self, held: Vec<Held>) -> Result<LeaseStatus, LeaseError> {
         // A heartbeat of a worker that the service does not know yet prolongs its leases all the same, so the heart goes on
         // beating while the job's turn has not come.
         let pause = self.renew_every / 2;
         loop {
             match self.client.heartbeat(held.clone(), self.measures.now(), pause).await {
-                Err(LeaseError::Stranger) => {}
+                Err(LeaseError::NotJoined) => {}
                 standing => return standing,
             }
             match self.client.introduce(&self.introduction, pause).await {
@@ -68,12 +68,12 @@ impl LeaseBroker for ServiceBroker {
         }
     }
 
-    async fn report(&self, reports: Vec<Report>, held: Vec<Held>) -> Result<Standing, LeaseError> {
-        let mut standing = Standing::default();
+    async fn report(&self, reports: Vec<Report>, held: Vec<Held>) -> Result<LeaseStatus, LeaseError> {
+        let mut standing = LeaseStatus::default();
         for report in reports {
             let said = loop {
                 match self.client.report(report.clone(), held.clone(), self.measures.due()).await {
-                    Err(LeaseError::Stranger) => drop(self.client.join(&self.introduction).await?),
+                    Err(LeaseError::NotJoined) => drop(self.client.join(&self.introduction).await?),
                     said => break said?,
                 }
             };

@@ -13,11 +13,11 @@ use tokio::time::Instant;
 use crate::domain::wire::{RecordsReply, RecordsRequest};
 use crate::domain::{DependencyError, Secret, Trouble};
 use crate::jobs::WorkerName;
-use crate::jobs::lease::{LeaseError, Standing};
+use crate::jobs::lease::{LeaseError, LeaseStatus};
 use crate::jobs::ledger::{Held, Report};
 use crate::jobs::wire::{
-    ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, Joined, LeaseReply, LeaseRequest, LogsRequest, MAX_LINES,
-    OperatorErrorRequest, ResultRequest, StandingReply, plain, within_bounds,
+    ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, Joined, LeaseReply, LeaseRequest, LeaseStatusReply,
+    LogsRequest, MAX_LINES, OperatorErrorRequest, ResultRequest, plain, within_bounds,
 };
 use crate::pipeline::Timings;
 use crate::resilience::{Guard, Retryable, WaitBoard, parse_retry_after};
@@ -36,7 +36,7 @@ const SHORTEST_BEAT: Duration = Duration::from_millis(150);
 /// Tries of one heartbeat that may be under way at once.
 const MAX_BEATS: u32 = 4;
 /// Bytes of a reply: the largest lease, with metadata.
-const MOST_REPLY: usize = 64 * 1024 * 1024;
+const MAX_REPLY: usize = 64 * 1024 * 1024;
 
 /// Where a worker belongs.
 #[derive(Clone, Debug)]
@@ -89,7 +89,7 @@ impl ServiceClient {
         let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         let http = if loopback { http.no_proxy() } else { http };
         let http = http.build().map_err(|error| format!("the HTTP client cannot be made: {error}"))?;
-        Ok(Self { http, url, settings, guard: Guard::patient(SERVICE, board.clone()), board: board.clone() })
+        Ok(Self { http, url, settings, guard: Guard::background(SERVICE, board.clone()), board: board.clone() })
     }
 
     /// As the service knows the worker.
@@ -146,7 +146,7 @@ impl ServiceClient {
         held: Vec<Held>,
         timings: Timings,
         pause: Duration,
-    ) -> Result<Standing, LeaseError> {
+    ) -> Result<LeaseStatus, LeaseError> {
         // What it waits for but the service itself, which would not hear of it.
         let waiting = self.board.all().into_iter().filter(|waiting| waiting.dependency != SERVICE);
         let waiting_on = waiting.min_by_key(|waiting| waiting.since).map(Into::into);
@@ -155,7 +155,7 @@ impl ServiceClient {
         let mut tries = FuturesUnordered::new();
         loop {
             if tries.len() < MAX_BEATS as usize {
-                tries.push(self.once::<_, StandingReply>(pause * MAX_BEATS, &["heartbeat"], &request));
+                tries.push(self.once::<_, LeaseStatusReply>(pause * MAX_BEATS, &["heartbeat"], &request));
             }
             let next = Instant::now() + pause;
             while let Ok(answer) = tokio::time::timeout_at(next, first_of(&mut tries)).await {
@@ -175,10 +175,10 @@ impl ServiceClient {
         report: Report,
         held: Vec<Held>,
         timings: Option<Timings>,
-    ) -> Result<Standing, LeaseError> {
+    ) -> Result<LeaseStatus, LeaseError> {
         let Report { batch, attempt, outcomes } = within_bounds(report);
         let request = ResultRequest { worker: self.worker()?, attempt, outcomes, held: Some(held), timings };
-        let reply: StandingReply = self.call(TIMEOUT, &["batches", &batch.to_string(), "result"], &request).await?;
+        let reply: LeaseStatusReply = self.call(TIMEOUT, &["batches", &batch.to_string(), "result"], &request).await?;
         Ok(reply.into())
     }
 
@@ -241,7 +241,7 @@ impl ServiceClient {
         let message = refusal.as_ref().map_or_else(|_| status.to_string(), |refusal| refusal.message.clone());
         Err(match status {
             StatusCode::GONE => LeaseError::Over,
-            StatusCode::CONFLICT if refusal.is_ok_and(|refusal| refusal.code == "not_joined") => LeaseError::Stranger,
+            StatusCode::CONFLICT if refusal.is_ok_and(|refusal| refusal.code == "not_joined") => LeaseError::NotJoined,
             StatusCode::TOO_MANY_REQUESTS => trouble(Trouble::Busy { retry_after }, message),
             StatusCode::SERVICE_UNAVAILABLE => trouble(Trouble::Unavailable { retry_after }, message),
             status if status.is_server_error() => trouble(Trouble::Failed, message),
@@ -275,8 +275,8 @@ fn retry_after(response: &Response) -> Duration {
 async fn bounded(mut response: Response) -> Result<Vec<u8>, LeaseError> {
     let mut bytes = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(away)? {
-        if bytes.len() + chunk.len() > MOST_REPLY {
-            return Err(LeaseError::Refused(format!("the reply is larger than {MOST_REPLY} bytes")));
+        if bytes.len() + chunk.len() > MAX_REPLY {
+            return Err(LeaseError::Refused(format!("the reply is larger than {MAX_REPLY} bytes")));
         }
         bytes.extend_from_slice(&chunk);
     }

@@ -16,7 +16,7 @@ use crate::embed::EmbedError;
 use crate::jobs::lease::{LeaseBroker, LeaseError};
 use crate::jobs::wire::{JoinRequest, PROTOCOL, VERSION};
 use crate::jobs::{Ended, Pool, PoolError};
-use crate::pipeline::{Leave, Pipeline, Run, RunError, Stages};
+use crate::pipeline::{Pipeline, Run, RunError, Stages, WriteLease};
 use crate::resilience::Retryable;
 
 pub use broker::ServiceBroker;
@@ -69,7 +69,7 @@ impl WorkerError {
                 LeaseError::Ledger(_)
                 | LeaseError::TooManyFailures { .. }
                 | LeaseError::Service(_)
-                | LeaseError::Stranger
+                | LeaseError::NotJoined
                 | LeaseError::Over => false,
             },
             Self::Provider(error) | Self::Chain(RunError::Provider(error)) => !error.is_retryable(),
@@ -135,7 +135,7 @@ impl Worker {
             let threads = self.pipeline.lanes().prepare;
             self.say(&broker, format!("begins: {threads} threads, version {VERSION}")).await;
             let (collection, space) = (joined.collection, Arc::new(joined.space));
-            let run = Run { collection, space, stages, leave: Leave::default() };
+            let run = Run { collection, space, stages, leave: WriteLease::default() };
             match Pool::new(self.pipeline.clone(), broker.clone()).work(run, drain).await {
                 Ok(Ended::Over) | Err(PoolError::Lease(LeaseError::Over)) => return Ok(()),
                 Ok(Ended::Lost) => {

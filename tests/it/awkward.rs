@@ -9,13 +9,13 @@ use std::time::{Duration, Instant};
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
-use glimpse::imaging::{ImagingSettings, Picture, picture};
+use glimpse::imaging::{ImagingSettings, UprightImage, decode_upright};
 use serde::Deserialize;
 
-const MOST_TIME: Duration = Duration::from_secs(2);
-const MOST_MEMORY_KB: u64 = 256 * 1024;
+const MAX_TIME: Duration = Duration::from_secs(2);
+const MAX_MEMORY_KB: u64 = 256 * 1024;
 /// The mean absolute difference of a grid, of 255.
-const MOST_APART: f64 = 2.0;
+const MAX_APART: f64 = 2.0;
 
 /// Where Pillow is wrong, or right in a way that we do not want, and why.
 const DIFFERENT: [(&str, &str); 3] = [
@@ -24,7 +24,7 @@ const DIFFERENT: [(&str, &str); 3] = [
         "its pixel data is broken in nearly every row: Pillow gives stripes and black blots",
     ),
     ("Pillow__i_trns.png", "by its tRNS the sample 255 is transparent, and so white over white; Pillow leaves it dark"),
-    ("Pillow__unknown_compression_method.png", "only its colour profile is broken: every browser shows the picture"),
+    ("Pillow__unknown_compression_method.png", "only its colour profile is broken: every browser shows the image"),
 ];
 
 #[derive(Deserialize)]
@@ -47,15 +47,15 @@ struct Made {
 #[derive(Clone, Copy, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Expect {
-    Picture,
+    UprightImage,
     Error,
-    /// Readers differ in good faith: the error, or any picture.
+    /// Readers differ in good faith: the error, or any image.
     Either,
 }
 
 /// In a process of its own: the peak of memory is a process', and other tests' peaks are higher.
 #[test]
-fn every_file_is_the_picture_that_pillow_sees_or_its_error() {
+fn every_file_is_the_image_that_pillow_sees_or_its_error() {
     #[expect(clippy::disallowed_methods, reason = "a test's own settings")]
     let set = |name| std::env::var(name).ok();
     let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
@@ -65,7 +65,7 @@ fn every_file_is_the_picture_that_pillow_sees_or_its_error() {
     } else if set("GLIMPSE_AWKWARD_ALONE").is_some() {
         hold(&folder);
     } else {
-        let name = "awkward::every_file_is_the_picture_that_pillow_sees_or_its_error";
+        let name = "awkward::every_file_is_the_image_that_pillow_sees_or_its_error";
         let mut alone = Command::new(std::env::current_exe().unwrap());
         alone.args([name, "--exact", "--nocapture"]).env("GLIMPSE_AWKWARD_ALONE", "1");
         let output = alone.output().unwrap();
@@ -85,15 +85,15 @@ fn hold(folder: &Path) {
         let bytes = read(file);
         let before = forget_peak();
         let begun = Instant::now();
-        let ours = picture(&bytes, &ImagingSettings::default().limits());
+        let ours = decode_upright(&bytes, &ImagingSettings::default().limits());
         let took = begun.elapsed();
         let memory = before.and_then(|before| Some(of_status("VmHWM:")?.saturating_sub(before)));
         slowest = slowest.max((took, file));
         largest = largest.max((memory, file));
-        if took > MOST_TIME {
+        if took > MAX_TIME {
             wrong.push(format!("{file}: {took:?}"));
         }
-        if memory.is_some_and(|memory| memory > MOST_MEMORY_KB) {
+        if memory.is_some_and(|memory| memory > MAX_MEMORY_KB) {
             wrong.push(format!("{file}: {memory:?} KiB"));
         }
         let ours = ours.map_err(|error| (error.class().to_string(), error.to_string()));
@@ -108,17 +108,21 @@ fn hold(folder: &Path) {
     say(&format!("{} files; slowest {slowest:?}; most memory in KiB {largest:?}", all.len()));
 }
 
-fn difference(expected: &Expected, frames: Option<u32>, ours: Result<Picture, (String, String)>) -> Option<String> {
+fn difference(
+    expected: &Expected,
+    frames: Option<u32>,
+    ours: Result<UprightImage, (String, String)>,
+) -> Option<String> {
     match (expected.expect, ours) {
-        (Expect::Error, Ok(Picture { meta, .. })) => {
-            Some(format!("a picture of {} x {}, not {:?}", meta.width, meta.height, expected.class))
+        (Expect::Error, Ok(UprightImage { meta, .. })) => {
+            Some(format!("a image of {} x {}, not {:?}", meta.width, meta.height, expected.class))
         }
         (Expect::Either, Ok(_)) => None,
-        (Expect::Picture, Err((_, error))) => Some(format!("no picture: {error}")),
+        (Expect::UprightImage, Err((_, error))) => Some(format!("no image: {error}")),
         (_, Err((class, error))) => {
             (expected.class.as_deref() != Some(&class)).then(|| format!("not {:?} but {error}", expected.class))
         }
-        (Expect::Picture, Ok(ours)) => {
+        (Expect::UprightImage, Ok(ours)) => {
             let (theirs, our_size) = ((expected.width, expected.height), (ours.meta.width, ours.meta.height));
             if (Some(our_size.0), Some(our_size.1)) != theirs {
                 return Some(format!("{our_size:?} and not {theirs:?}"));
@@ -127,15 +131,15 @@ fn difference(expected: &Expected, frames: Option<u32>, ours: Result<Picture, (S
                 return Some(format!("{} frames and not {frames:?}", ours.meta.frames));
             }
             let apart = apart(&grid(&ours), expected.grid.as_deref().unwrap());
-            (apart > MOST_APART).then(|| format!("{apart:.2} apart, orientation {}", ours.meta.orientation))
+            (apart > MAX_APART).then(|| format!("{apart:.2} apart, orientation {}", ours.meta.orientation))
         }
     }
 }
 
 /// The means of 16 x 16 cells, as Pillow's box filter takes them.
-fn grid(picture: &Picture) -> Vec<u8> {
-    let (width, height) = (picture.meta.width, picture.meta.height);
-    let source = ImageRef::new(width, height, &picture.rgb, PixelType::U8x3).unwrap();
+fn grid(image: &UprightImage) -> Vec<u8> {
+    let (width, height) = (image.meta.width, image.meta.height);
+    let source = ImageRef::new(width, height, &image.rgb, PixelType::U8x3).unwrap();
     let mut cells = Image::new(16, 16, PixelType::U8x3);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Box));
     Resizer::new().resize(&source, &mut cells, &options).unwrap();

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, Stream, StreamExt};
-use glimpse::domain::{CollectionName, DependencyError, FailureClass, Holders, ImageUri, ItemFailure, Trouble};
+use glimpse::domain::{CollectionName, DependencyError, FailureClass, ImageUri, ItemFailure, StoreSet, Trouble};
 use glimpse::embed::{EmbedError, ImageEmbeddingProvider, Resilient};
 use glimpse::imaging::ImagingSettings;
 use glimpse::index::Stores;
-use glimpse::pipeline::{Fate, Leave, Outcome, Pipeline, PipelineSettings, Run, RunError, Stages, Task};
+use glimpse::pipeline::{
+    ItemOutcome, Pipeline, PipelineSettings, Run, RunError, Stages, Task, TaskOutcome, WriteLease,
+};
 use glimpse::resilience::{Breaker, BreakerSettings, Guard, WaitBoard};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -19,8 +21,8 @@ use crate::support::fakes::{MeanProvider, MemoryIndex, MemorySource, down, mean_
 /// A PNG of one colour.
 fn png(red: u8) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
-    let picture = image::RgbImage::from_pixel(8, 8, image::Rgb([red, 0, 0]));
-    picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    let image = image::RgbImage::from_pixel(8, 8, image::Rgb([red, 0, 0]));
+    image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
     bytes.into_inner()
 }
 
@@ -56,14 +58,14 @@ impl Chain {
             .map(|(ticket, image)| Task {
                 ticket,
                 image,
-                have: Holders::default(),
-                twin: None,
+                have: StoreSet::default(),
+                possible_copy: None,
                 metadata: BTreeMap::new(),
             })
             .collect()
     }
 
-    async fn run(&self, tasks: Vec<Task>) -> (Result<(), RunError>, Vec<Outcome>) {
+    async fn run(&self, tasks: Vec<Task>) -> (Result<(), RunError>, Vec<TaskOutcome>) {
         let (ended, mut outcomes) = run(&self.pipeline, &tasks).await;
         outcomes.sort_by_key(|outcome| outcome.ticket);
         (ended, outcomes)
@@ -71,14 +73,14 @@ impl Chain {
 }
 
 /// Runs the chain to its end; outcomes in the order in which they came.
-pub(crate) async fn run(pipeline: &Pipeline, tasks: &[Task]) -> (Result<(), RunError>, Vec<Outcome>) {
+pub(crate) async fn run(pipeline: &Pipeline, tasks: &[Task]) -> (Result<(), RunError>, Vec<TaskOutcome>) {
     let (outcomes, mut reports) = mpsc::channel(1);
     let stages = Arc::new(Stages::new(pipeline.lanes(), None));
     let run = Run {
         collection: CollectionName::parse("c").unwrap(),
         space: Arc::new(mean_space()),
         stages,
-        leave: Leave::default(),
+        leave: WriteLease::default(),
     };
     let chain = pipeline.run(run, batches(tasks), outcomes, CancellationToken::new());
     let collect = async {
@@ -96,15 +98,15 @@ pub(crate) fn batches(tasks: &[Task]) -> impl Stream<Item = Vec<Task>> + Send + 
     stream::iter(tasks.chunks(4).map(<[Task]>::to_vec).collect::<Vec<_>>())
 }
 
-fn failure(outcome: &Outcome) -> Option<&ItemFailure> {
+fn failure(outcome: &TaskOutcome) -> Option<&ItemFailure> {
     match &outcome.fate {
-        Fate::Failed(failure) => Some(failure),
-        Fate::Indexed(_) | Fate::Lags(_) => None,
+        ItemOutcome::Failed(failure) => Some(failure),
+        ItemOutcome::Indexed(_) | ItemOutcome::Lags(_) => None,
     }
 }
 
-fn is_indexed(outcome: &Outcome) -> bool {
-    matches!(outcome.fate, Fate::Indexed(_))
+fn is_indexed(outcome: &TaskOutcome) -> bool {
+    matches!(outcome.fate, ItemOutcome::Indexed(_))
 }
 
 pub(crate) fn keyed(reds: impl IntoIterator<Item = u8>) -> MemorySource {
@@ -166,7 +168,7 @@ async fn a_provider_that_is_down_in_the_middle_costs_time_and_no_image() {
     let provider = MeanProvider { breaks_after: 3, heals_after: 12, ..MeanProvider::default() };
     let board = WaitBoard::default();
     let breaker = BreakerSettings { threshold: 5, cool_down: Duration::from_secs(30) };
-    let guard = Guard::patient("mean", board.clone()).through(Arc::new(Breaker::new(breaker)));
+    let guard = Guard::background("mean", board.clone()).through(Arc::new(Breaker::new(breaker)));
     let patient = |provider| Arc::new(Resilient::new(provider, guard)) as Arc<dyn ImageEmbeddingProvider>;
     let chain = chain_around(keyed([9; 100]), provider, MemoryIndex::default(), &settings, patient);
     let begun = tokio::time::Instant::now();
@@ -186,7 +188,7 @@ async fn a_provider_that_is_down_in_the_middle_costs_time_and_no_image() {
 async fn a_provider_that_refuses_us_is_not_asked_again() {
     let settings = PipelineSettings { image_batch_size: 2, glimpse_embed_lanes: 1, ..PipelineSettings::default() };
     let provider = MeanProvider { breaks_after: 3, trouble: Trouble::Refused, ..MeanProvider::default() };
-    let guard = Guard::patient("mean", WaitBoard::default());
+    let guard = Guard::background("mean", WaitBoard::default());
     let patient = |provider| Arc::new(Resilient::new(provider, guard)) as Arc<dyn ImageEmbeddingProvider>;
     let chain = chain_around(keyed([9; 100]), provider, MemoryIndex::default(), &settings, patient);
     let (ended, outcomes) = chain.run(chain.tasks()).await;
@@ -230,7 +232,7 @@ async fn a_stop_takes_nothing_new_and_finishes_what_is_in_flight() {
         collection: CollectionName::parse("c").unwrap(),
         space: Arc::new(mean_space()),
         stages,
-        leave: Leave::default(),
+        leave: WriteLease::default(),
     };
     let stop = CancellationToken::new();
     let work = chain.pipeline.run(run, batches(&chain.tasks()), outcomes, stop.clone());
@@ -272,7 +274,7 @@ async fn a_listing_that_ebbs_does_not_hold_a_part_of_a_chunk() {
         collection: CollectionName::parse("c").unwrap(),
         space: Arc::new(mean_space()),
         stages,
-        leave: Leave::default(),
+        leave: WriteLease::default(),
     };
     let endless = batches(&chain.tasks()).chain(stream::pending());
     let work = chain.pipeline.run(run, endless, outcomes, CancellationToken::new());

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use glimpse::domain::{DependencyError, FailureClass, Holders, Trouble};
+use glimpse::domain::{DependencyError, FailureClass, StoreSet, Trouble};
 use glimpse::imaging::ImagingSettings;
 use glimpse::index::{ImageIndex, Resilient, Stores};
-use glimpse::pipeline::{Fate, Outcome, Pipeline, PipelineSettings, RunError, Task};
+use glimpse::pipeline::{ItemOutcome, Pipeline, PipelineSettings, RunError, Task, TaskOutcome};
 use glimpse::resilience::{Guard, WaitBoard};
 
 use crate::chain::{self, keyed};
@@ -26,7 +26,7 @@ fn chain_over(stores: &[&Arc<MemoryIndex>]) -> Chain {
     let (source, provider) = (Arc::new(keyed([9; 6])), Arc::new(MeanProvider::default()));
     let board = WaitBoard::default();
     let guarded = stores.iter().map(|&store| {
-        let guard = Guard::patient(store.name(), board.clone());
+        let guard = Guard::background(store.name(), board.clone());
         Arc::new(Resilient::new(store.clone(), guard)) as Arc<dyn ImageIndex>
     });
     let stores = Stores::new(guarded.collect());
@@ -38,15 +38,21 @@ fn chain_over(stores: &[&Arc<MemoryIndex>]) -> Chain {
 
 impl Chain {
     fn tasks(&self, have: &str) -> Vec<Task> {
-        let have = Holders::parse(have);
+        let have = StoreSet::parse(have);
         (0..)
             .zip(self.source.refs())
-            .map(|(ticket, image)| Task { ticket, image, have: have.clone(), twin: None, metadata: BTreeMap::new() })
+            .map(|(ticket, image)| Task {
+                ticket,
+                image,
+                have: have.clone(),
+                possible_copy: None,
+                metadata: BTreeMap::new(),
+            })
             .collect()
     }
 
     /// Outcomes in the order in which they came.
-    async fn run(&self, tasks: Vec<Task>) -> (Result<(), RunError>, Vec<Outcome>) {
+    async fn run(&self, tasks: Vec<Task>) -> (Result<(), RunError>, Vec<TaskOutcome>) {
         chain::run(&self.pipeline, &tasks).await
     }
 
@@ -64,13 +70,13 @@ fn held(store: &MemoryIndex) -> usize {
 }
 
 /// Who has the images that are done, and who has those that are not.
-fn holders(outcomes: &[Outcome]) -> (Vec<String>, Vec<String>) {
+fn holders(outcomes: &[TaskOutcome]) -> (Vec<String>, Vec<String>) {
     let (mut done, mut lagging) = (Vec::new(), Vec::new());
     for outcome in outcomes {
         match &outcome.fate {
-            Fate::Indexed(indexed) => done.push(indexed.stores.to_string()),
-            Fate::Lags(indexed) => lagging.push(indexed.stores.to_string()),
-            Fate::Failed(_) => {}
+            ItemOutcome::Indexed(indexed) => done.push(indexed.stores.to_string()),
+            ItemOutcome::Lags(indexed) => lagging.push(indexed.stores.to_string()),
+            ItemOutcome::Failed(_) => {}
         }
     }
     (done, lagging)
@@ -121,7 +127,7 @@ async fn what_one_store_refuses_fails_and_is_known_to_be_in_the_other() {
     ended.unwrap();
     let of_it: Vec<_> =
         outcomes.into_iter().filter(|outcome| outcome.ticket == 2).map(|outcome| outcome.fate).collect();
-    let [Fate::Lags(indexed), Fate::Failed(failure)] = of_it.as_slice() else { panic!("{of_it:?}") };
+    let [ItemOutcome::Lags(indexed), ItemOutcome::Failed(failure)] = of_it.as_slice() else { panic!("{of_it:?}") };
     assert_eq!(indexed.stores.to_string(), "takes");
     assert_eq!((failure.class, failure.message.as_str()), (FailureClass::IndexRejected, "refuses: on purpose"));
     assert_eq!((held(&takes_all), held(&refuses)), (6, 5));

@@ -1,4 +1,4 @@
-//! `tests/data/clip-tiny`: a CLIP of random weights in a folder, and what transformers makes of pictures and texts with
+//! `tests/data/clip-tiny`: a CLIP of random weights in a folder, and what transformers makes of images and texts with
 //! it (`zarf/golden/clip_tiny.py`).
 
 use std::num::NonZeroUsize;
@@ -10,13 +10,13 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use glimpse::domain::{Embedding, Trouble};
 use glimpse::embed::local::{LocalProvider, Precision, Source};
-use glimpse::embed::{EmbedError, ImageEmbeddingProvider, Probed, Proof, TextCache};
+use glimpse::embed::{EmbedError, ImageEmbeddingProvider, Proof, TextCache, Verified};
 use glimpse::imaging::{Limits, PreparedImage, prepare};
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use crate::embed_contract::{a_batch_is_its_pictures, calls_do_not_mix, texts_are_read, the_space_is_stable};
-use crate::support::{TestApp, demo_picture, names};
+use crate::embed_contract::{a_batch_is_its_images, calls_do_not_mix, texts_are_read, the_space_is_stable};
+use crate::support::{TestApp, demo_image, names};
 
 const LIMITS: Limits = Limits { max_bytes: 1 << 26, max_pixels: 1 << 26, max_decode_bytes: 1 << 29 };
 const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
@@ -49,7 +49,7 @@ async fn clip_tiny_keeps_the_contract() {
     for precision in [Precision::Fp32, Precision::Int8] {
         let (one, other) = (tiny(precision).await, tiny(precision).await);
         the_space_is_stable(&one, &other).await;
-        a_batch_is_its_pictures(&one).await;
+        a_batch_is_its_images(&one).await;
         texts_are_read(&one).await;
         calls_do_not_mix(&one).await;
     }
@@ -202,7 +202,7 @@ async fn a_size_that_the_settings_insist_on_must_be_the_models() {
     assert!(said.contains("IMAGE_TARGET_SIZE is 224") && said.contains("takes 32"), "{said}");
 }
 
-/// From the setting to a hit: a picture finds itself, in the space of the model that was set.
+/// From the setting to a hit: a image finds itself, in the space of the model that was set.
 #[tokio::test]
 async fn the_service_runs_on_it() {
     let folder = folder().display().to_string();
@@ -210,10 +210,10 @@ async fn the_service_runs_on_it() {
     let (status, ready) = app.get("/readyz").await;
     assert_eq!((status, text(&ready["space"])), (StatusCode::OK, "clip-tiny (int8)/24/crop-32-bicubic-floor"));
     for name in ["cat.jpg", "rocket.jpg", "wrench.jpg"] {
-        app.put(&format!("images/{name}"), demo_picture(name)).await;
+        app.put(&format!("images/{name}"), demo_image(name)).await;
     }
     assert_eq!(app.ingest().await.counts.done, 3);
-    let found = app.find_like(demo_picture("rocket.jpg")).await;
+    let found = app.find_like(demo_image("rocket.jpg")).await;
     assert_eq!(names(&found)[0], "rocket.jpg");
     assert_eq!(app.find("a cat", 10).await.len(), 3);
     app.stop().await;
@@ -224,7 +224,7 @@ async fn the_service_runs_on_it() {
 async fn only_a_model_that_gains_by_company_asks_for_it() {
     let useful = |local: LocalProvider| {
         let local: Arc<dyn ImageEmbeddingProvider> = Arc::new(local);
-        let probed = Probed::new(local.clone(), Arc::new(Proof::new(local, None)));
+        let probed = Verified::new(local.clone(), Arc::new(Proof::new(local, None)));
         TextCache::new(Arc::new(probed), NonZeroUsize::MIN).useful_batch().get()
     };
     assert_eq!(useful(tiny(Precision::Fp32).await), 8);

@@ -12,7 +12,7 @@ use glimpse::embed::ImageEmbeddingProvider;
 use glimpse::embed::local::LocalProvider;
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, demo_picture, root};
+use crate::support::{TestApp, demo_image, root};
 
 /// Runs `glimpse` with only these variables of ours set.
 pub(crate) async fn glimpse(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
@@ -92,7 +92,7 @@ async fn the_clients_of_a_service_tell_by_their_exit_codes() {
     assert_eq!(not_here.status.code(), Some(1));
     assert!(stderr(&not_here).contains("not configured here"), "{}", stderr(&not_here));
 
-    app.put("images/cut.jpg", demo_picture("cat.jpg")[..3000].to_vec()).await;
+    app.put("images/cut.jpg", demo_image("cat.jpg")[..3000].to_vec()).await;
     let some = glimpse(&at, &["ingest", "--prefix", "images/"]).await;
     assert_eq!(some.status.code(), Some(3), "{}", stdout(&some));
     let id = job["job_id"].as_str().unwrap();
@@ -171,17 +171,17 @@ async fn the_model_alone_serves_others_and_gives_what_it_gives_here() {
 
     let local = LocalProvider::start(std::num::NonZeroUsize::MIN).unwrap();
     let limits = glimpse::imaging::ImagingSettings::default().limits();
-    let here = glimpse::imaging::prepare(&demo_picture("cat.jpg"), &limits, &local.preprocessing()).unwrap().image;
+    let here = glimpse::imaging::prepare(&demo_image("cat.jpg"), &limits, &local.preprocessing()).unwrap().image;
     let mut png = std::io::Cursor::new(Vec::new());
     let square = image::RgbImage::from_raw(here.size, here.size, here.rgb.to_vec()).unwrap();
     square.write_to(&mut png, image::ImageFormat::Png).unwrap();
-    let picture = format!("data:image/png;base64,{}", STANDARD.encode(png.into_inner()));
+    let image = format!("data:image/png;base64,{}", STANDARD.encode(png.into_inner()));
     let ask = async |path: &str, body: Value| {
         let reply = client.post(format!("{}/embedding/{path}", service.url)).json(&body).send().await.unwrap();
         let reply: Value = reply.json().await.unwrap();
         serde_json::from_value::<Vec<f32>>(reply[0]["vector"].clone()).unwrap()
     };
-    let there = ask("image", json!({"images": [picture]})).await;
+    let there = ask("image", json!({"images": [image]})).await;
     assert_eq!(there, local.embed_image(&here).await.unwrap().as_slice(), "one space to the last bit");
     let there = ask("text", json!({"texts": ["a cat"]})).await;
     assert_eq!(there, local.embed_text("a cat").await.unwrap().as_slice());
@@ -215,7 +215,7 @@ async fn the_doctor_finds_nothing_wrong_where_nothing_is_and_changes_nothing() {
     let found = findings(&well);
     assert_eq!(found.keys().collect::<Vec<_>>(), ["bucket", "folder", "index", "provider", "service", "settings"]);
     assert!(found.values().all(|line| line.starts_with("ok ") && line.ends_with(" ms)")), "{found:?}");
-    assert!(found["provider"].contains("glimpse-mini-1/512/crop-260-bicubic from pictures and words"), "{found:?}");
+    assert!(found["provider"].contains("glimpse-mini-1/512/crop-260-bicubic from images and words"), "{found:?}");
     assert!(!data.exists());
 
     let begun = std::time::Instant::now();

@@ -22,8 +22,8 @@ use crate::support::cheap_clip::CheapClip;
 
 /// Kills in CI.
 const ROUNDS: u32 = 20;
-/// Pictures at the beginning.
-const PICTURES: u32 = 1_200;
+/// Images at the beginning.
+const IMAGES: u32 = 1_200;
 
 /// The same numbers in every run: a small xorshift.
 struct Dice(u64);
@@ -39,11 +39,11 @@ impl Dice {
 
 fn png(seed: u32) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
-    let picture = image::RgbImage::from_fn(16, 16, |x, y| {
+    let image = image::RgbImage::from_fn(16, 16, |x, y| {
         let value = (seed.wrapping_mul(2_654_435_761) >> ((x / 8 + 2 * (y / 8)) * 6)).to_le_bytes();
         image::Rgb([value[0], value[1], value[2]])
     });
-    picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
     bytes.into_inner()
 }
 
@@ -174,11 +174,11 @@ async fn whatever_is_killed_whenever_the_index_ends_up_as_if_nothing_had_happene
     let (folder, mut dice) = (tempfile::tempdir().unwrap(), Dice(0x9E37_79B9_7F4A_7C15));
     let first = Process::start(folder.path(), &clip);
     let bucket = first.bucket().await;
-    for n in 0..PICTURES {
+    for n in 0..IMAGES {
         put(&bucket, n, n).await;
     }
     first.submit().await;
-    let (mut there, mut next) = ((0..PICTURES).collect::<Vec<_>>(), PICTURES);
+    let (mut there, mut next) = ((0..IMAGES).collect::<Vec<_>>(), IMAGES);
     drop(first);
 
     let (mut kills, mut jobs, begun) = (1, 1, Instant::now());

@@ -10,17 +10,17 @@ use glimpse::embed::local::LocalProvider;
 use glimpse::embed::{EmbedError, ImageEmbeddingProvider};
 use glimpse::imaging::PreparedImage;
 
-/// Pictures that differ plainly: stripes of one colour each, `count` of them.
-pub(crate) fn pictures(provider: &dyn ImageEmbeddingProvider, count: u8) -> Vec<PreparedImage> {
+/// Images that differ plainly: stripes of one colour each, `count` of them.
+pub(crate) fn images(provider: &dyn ImageEmbeddingProvider, count: u8) -> Vec<PreparedImage> {
     let size = provider.preprocessing().size;
-    let picture = |number: u8| {
+    let image = |number: u8| {
         let width = u32::from(number) * 7 + 3;
         let pixel = |place: u32| {
             if (place % size / width).is_multiple_of(2) { [number * 30, 60, 90] } else { [200, number * 25, 255] }
         };
         PreparedImage { size, rgb: Bytes::from((0..size * size).flat_map(pixel).collect::<Vec<u8>>()) }
     };
-    (0..count).map(picture).collect()
+    (0..count).map(image).collect()
 }
 
 fn length(embedding: &Embedding) -> f32 {
@@ -39,19 +39,19 @@ pub(crate) async fn the_space_is_stable(one: &dyn ImageEmbeddingProvider, other:
     assert_eq!(space.preprocessing, one.preprocessing().to_string());
 }
 
-/// Order is kept, a batch gives what its pictures give alone, and every vector is an embedding of the space's size.
-pub(crate) async fn a_batch_is_its_pictures(provider: &dyn ImageEmbeddingProvider) {
-    let images = pictures(provider, 5);
+/// Order is kept, a batch gives what its images give alone, and every vector is an embedding of the space's size.
+pub(crate) async fn a_batch_is_its_images(provider: &dyn ImageEmbeddingProvider) {
+    let images = images(provider, 5);
     let dimension = provider.space().await.unwrap().dimension;
     let batch = provider.embed_image_batch(&images).await.unwrap();
     let singles = try_join_all(images.iter().map(|image| provider.embed_image(image))).await.unwrap();
     assert_eq!(batch.len(), images.len());
     for (place, (together, alone)) in batch.iter().zip(&singles).enumerate() {
-        assert!(together.cosine(alone) >= 0.99999, "picture {place}: {}", together.cosine(alone));
+        assert!(together.cosine(alone) >= 0.99999, "image {place}: {}", together.cosine(alone));
         assert!((length(together) - 1.0).abs() < 1e-5);
         assert_eq!(together.dimension(), dimension);
         for other in &batch[..place] {
-            assert!(together.cosine(other) < 0.999, "picture {place} is like another");
+            assert!(together.cosine(other) < 0.999, "image {place} is like another");
         }
     }
     assert!(provider.embed_image_batch(&[]).await.unwrap().is_empty());
@@ -75,7 +75,7 @@ pub(crate) async fn texts_are_read(provider: &dyn ImageEmbeddingProvider) {
 
 /// Calls side by side get their own answers.
 pub(crate) async fn calls_do_not_mix(provider: &dyn ImageEmbeddingProvider) {
-    let images = pictures(provider, 4);
+    let images = images(provider, 4);
     let expected = provider.embed_image_batch(&images).await.unwrap();
     let calls = (0..8).map(|call| {
         let images = &images;
@@ -96,7 +96,7 @@ async fn local_space() {
 
 #[tokio::test]
 async fn local_batches() {
-    a_batch_is_its_pictures(&*ONE).await;
+    a_batch_is_its_images(&*ONE).await;
 }
 
 #[tokio::test]
@@ -115,7 +115,7 @@ async fn local_refuses_what_it_cannot_embed() {
     let small = PreparedImage { size: 8, rgb: Bytes::from(vec![0; 8 * 8 * 3]) };
     assert!(matches!(ONE.embed_image(&small).await, Err(EmbedError::Rejected(_))));
     let lying = PreparedImage { size: ONE.preprocessing().size, rgb: Bytes::new() };
-    let good = pictures(&*ONE, 1).remove(0);
+    let good = images(&*ONE, 1).remove(0);
     assert!(matches!(ONE.embed_image_batch(&[good.clone(), lying]).await, Err(EmbedError::Rejected(_))));
     assert!(matches!(ONE.embed_text(" \u{200B} ").await, Err(EmbedError::Rejected(_))));
     ONE.embed_image(&good).await.unwrap();

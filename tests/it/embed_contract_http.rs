@@ -6,12 +6,12 @@ use bytes::Bytes;
 use glimpse::embed::{EmbedError, ImageEmbeddingProvider, ProviderKind};
 use glimpse::imaging::PreparedImage;
 
-use crate::embed_contract::{a_batch_is_its_pictures, calls_do_not_mix, pictures, texts_are_read, the_space_is_stable};
+use crate::embed_contract::{a_batch_is_its_images, calls_do_not_mix, images, texts_are_read, the_space_is_stable};
 use crate::support::embed_services::{MODEL, SIZE, Service, provider};
 
 const PATIENT: Duration = Duration::from_mins(2);
 
-/// A service and its adapter, which knows what pictures it takes.
+/// A service and its adapter, which knows what images it takes.
 async fn running(kind: ProviderKind) -> (Service, Box<dyn ImageEmbeddingProvider>) {
     let service = Service::of(kind).await;
     let is_told = kind == ProviderKind::Clip;
@@ -26,7 +26,7 @@ async fn running(kind: ProviderKind) -> (Service, Box<dyn ImageEmbeddingProvider
 /// A service of the model that `local` has is `local`: the same space, and the same vectors.
 async fn is_local(provider: &dyn ImageEmbeddingProvider) {
     the_space_is_stable(provider, &*MODEL).await;
-    let images = pictures(provider, 3);
+    let images = images(provider, 3);
     let there = provider.embed_image_batch(&images).await.unwrap();
     let here = MODEL.embed_image_batch(&images).await.unwrap();
     for (there, here) in there.iter().zip(&here) {
@@ -36,8 +36,8 @@ async fn is_local(provider: &dyn ImageEmbeddingProvider) {
     assert!(there.cosine(&here) > 0.999_999, "{}", there.cosine(&here));
 }
 
-/// Pictures that were prepared for another model, or that are none, are refused before anyone is asked.
-async fn what_is_no_picture_is_refused(service: &Service, provider: &dyn ImageEmbeddingProvider) {
+/// Images that were prepared for another model, or that are none, are refused before anyone is asked.
+async fn what_is_no_image_is_refused(service: &Service, provider: &dyn ImageEmbeddingProvider) {
     let asked = service.seen.lock().unwrap().bodies.len();
     let small = PreparedImage { size: 8, rgb: Bytes::from(vec![0; 8 * 8 * 3]) };
     assert!(matches!(provider.embed_image(&small).await, Err(EmbedError::Rejected(_))));
@@ -45,7 +45,7 @@ async fn what_is_no_picture_is_refused(service: &Service, provider: &dyn ImageEm
     assert!(matches!(provider.embed_image(&lying).await, Err(EmbedError::Rejected(_))));
     assert_eq!(service.seen.lock().unwrap().bodies.len(), asked);
     provider.embed_text(" \u{200B} ").await.unwrap_err();
-    provider.embed_image(&pictures(provider, 1)[0]).await.unwrap();
+    provider.embed_image(&images(provider, 1)[0]).await.unwrap();
 }
 
 macro_rules! contract {
@@ -56,8 +56,8 @@ macro_rules! contract {
             #[tokio::test]
             async fn batches() {
                 let (service, provider) = running($kind).await;
-                a_batch_is_its_pictures(&*provider).await;
-                what_is_no_picture_is_refused(&service, &*provider).await;
+                a_batch_is_its_images(&*provider).await;
+                what_is_no_image_is_refused(&service, &*provider).await;
             }
 
             #[tokio::test]
@@ -102,7 +102,7 @@ async fn requests_are_as_large_as_the_service_takes_and_come_over_few_connection
     for kind in [ProviderKind::Clip, ProviderKind::OpenAi, ProviderKind::Multi2Vec] {
         let (service, provider) = running(kind).await;
         service.seen.lock().unwrap().bodies.clear();
-        provider.embed_image_batch(&pictures(&*provider, 7)).await.unwrap();
+        provider.embed_image_batch(&images(&*provider, 7)).await.unwrap();
         assert_eq!(service.batches(), [4, 3], "{}", kind.name());
         for _ in 0..5 {
             provider.embed_text("a cat").await.unwrap();
@@ -119,17 +119,17 @@ async fn requests_are_spelled_as_the_services_read_them() {
     for kind in [ProviderKind::Clip, ProviderKind::OpenAi, ProviderKind::Multi2Vec, ProviderKind::Ollama] {
         let (service, provider) = running(kind).await;
         service.seen.lock().unwrap().bodies.clear();
-        provider.embed_image(&pictures(&*provider, 1)[0]).await.unwrap();
+        provider.embed_image(&images(&*provider, 1)[0]).await.unwrap();
         provider.embed_text("a \"cat\"\n").await.unwrap();
         for (path, body) in &service.seen.lock().unwrap().bodies {
             spelled.push(format!("{} {path} {body}", kind.name()));
         }
     }
-    insta::assert_snapshot!(without_pictures(&spelled.join("\n")));
+    insta::assert_snapshot!(without_images(&spelled.join("\n")));
 }
 
-/// Pictures cut to their first characters.
-fn without_pictures(text: &str) -> String {
+/// Images cut to their first characters.
+fn without_images(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find("iVBORw0KGgo") {

@@ -11,16 +11,16 @@ use glimpse::domain::{Embedding, InvalidEmbedding, Trouble};
 use glimpse::embed::{EmbedError, ProviderKind};
 
 use crate::support::embed_services::{Service, provider, refusal, serve};
-use crate::support::scripted::{ALL, PATIENT, Scripted, picture, vectors};
+use crate::support::scripted::{ALL, PATIENT, Scripted, image, vectors};
 
-/// What each adapter makes of these vectors, for a text or for two pictures.
-async fn made_of(raw: &'static [&'static str], pictures: bool) -> Vec<Result<Vec<Embedding>, EmbedError>> {
+/// What each adapter makes of these vectors, for a text or for two images.
+async fn made_of(raw: &'static [&'static str], images: bool) -> Vec<Result<Vec<Embedding>, EmbedError>> {
     let mut made = Vec::new();
     for kind in ALL {
         let server = Scripted::answering(move || vectors(kind, raw)).await;
         let provider = server.provider(kind, PATIENT);
-        made.push(if pictures {
-            provider.embed_image_batch(&[picture(1), picture(2)]).await
+        made.push(if images {
+            provider.embed_image_batch(&[image(1), image(2)]).await
         } else {
             provider.embed_text("a cat").await.map(|one| vec![one])
         });
@@ -28,8 +28,8 @@ async fn made_of(raw: &'static [&'static str], pictures: bool) -> Vec<Result<Vec
     made
 }
 
-async fn all_say(raw: &'static [&'static str], pictures: bool, expected: &EmbedError) {
-    for (kind, made) in ALL.iter().zip(made_of(raw, pictures).await) {
+async fn all_say(raw: &'static [&'static str], images: bool, expected: &EmbedError) {
+    for (kind, made) in ALL.iter().zip(made_of(raw, images).await) {
         assert_eq!(made.as_ref(), Err(expected), "{} of {raw:?}", kind.name());
     }
 }
@@ -61,7 +61,7 @@ async fn a_vector_that_is_none_is_its_inputs_trouble() {
 async fn the_order_is_what_the_index_says_and_a_wrong_index_is_seen() {
     let ask = |body: &'static str| async move {
         let server = Scripted::saying(200, body).await;
-        let two = [picture(1), picture(2)];
+        let two = [image(1), image(2)];
         server.provider(ProviderKind::OpenAi, PATIENT).embed_image_batch(&two).await
     };
     let turned = ask(r#"{"data":[{"index":1,"embedding":[0,1]},{"index":0,"embedding":[1,0]}]}"#).await.unwrap();
@@ -78,7 +78,7 @@ async fn the_order_is_what_the_index_says_and_a_wrong_index_is_seen() {
 }
 
 #[tokio::test]
-async fn one_that_ignores_its_input_or_reads_pictures_as_words_is_refused() {
+async fn one_that_ignores_its_input_or_reads_images_as_words_is_refused() {
     for kind in ALL {
         let server = Scripted::answering(move || vectors(kind, &["[1,2]"])).await;
         let error = server.provider(kind, PATIENT).space().await.unwrap_err();
@@ -88,7 +88,7 @@ async fn one_that_ignores_its_input_or_reads_pictures_as_words_is_refused() {
         let service = Service::blind(kind).await;
         let size = (kind != ProviderKind::Clip).then_some(64);
         let said = refusal(provider(kind, &service.url, size, Duration::from_mins(1)).space().await);
-        assert!(said.contains("does not look at pictures"), "{}: {said}", kind.name());
+        assert!(said.contains("does not look at images"), "{}: {said}", kind.name());
     }
 }
 
@@ -173,8 +173,8 @@ async fn a_model_that_is_not_there_or_cannot_do_it_is_named() {
 }
 
 #[tokio::test]
-async fn a_caption_without_words_is_the_pictures_trouble() {
+async fn a_caption_without_words_is_the_images_trouble() {
     let server = Scripted::saying(200, r#"{"message":{"content":" \n"},"done":true}"#).await;
-    let outcome = server.provider(ProviderKind::Ollama, PATIENT).embed_image(&picture(1)).await;
+    let outcome = server.provider(ProviderKind::Ollama, PATIENT).embed_image(&image(1)).await;
     assert!(matches!(outcome, Err(EmbedError::Rejected(_))), "{outcome:?}");
 }

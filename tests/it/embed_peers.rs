@@ -10,7 +10,7 @@ use glimpse::embed::{ImageEmbeddingProvider, OpenAiProvider, RemoteSettings, Ser
 use glimpse::imaging::Resize;
 
 use crate::clip_tiny::tiny;
-use crate::embed_contract::{a_batch_is_its_pictures, calls_do_not_mix, pictures, texts_are_read, the_space_is_stable};
+use crate::embed_contract::{a_batch_is_its_images, calls_do_not_mix, images, texts_are_read, the_space_is_stable};
 
 fn infinity() -> Option<OpenAiProvider> {
     let Ok(url) = std::env::var("GLIMPSE_INFINITY_URL") else {
@@ -31,7 +31,7 @@ fn infinity() -> Option<OpenAiProvider> {
 #[tokio::test]
 async fn infinity_batches() {
     if let Some(provider) = infinity() {
-        a_batch_is_its_pictures(&provider).await;
+        a_batch_is_its_images(&provider).await;
     }
 }
 
@@ -55,7 +55,7 @@ async fn infinity_is_the_space_of_the_same_model_in_this_process() {
     let Some(there) = infinity() else { return };
     let here = tiny(Precision::Fp32).await;
     the_space_is_stable(&there, &here).await;
-    let images = pictures(&here, 5);
+    let images = images(&here, 5);
     let vectors = there.embed_image_batch(&images).await.unwrap();
     for (image, vector) in images.iter().zip(&vectors) {
         let cosine = vector.cosine(&here.embed_image(image).await.unwrap());

@@ -3,7 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, demo_picture};
+use crate::support::{TestApp, demo_image};
 
 /// Asks and gives status, code and message on one line.
 async fn said(app: &TestApp, method: Method, path: &str, body: Option<Value>) -> String {
@@ -27,7 +27,7 @@ async fn said(app: &TestApp, method: Method, path: &str, body: Option<Value>) ->
 #[tokio::test(flavor = "multi_thread")]
 async fn each_wrong_request_is_told_what_is_wrong() {
     let app = TestApp::start().await;
-    app.put("images/cat.jpg", demo_picture("cat.jpg")).await;
+    app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     app.ingest().await;
     let mut replies = Vec::new();
     let long = format!("/search/images?q={}", "a".repeat(1001));
@@ -90,7 +90,7 @@ async fn each_wrong_request_is_told_what_is_wrong() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bodies_that_cannot_be_read_are_told_so() {
     let app = TestApp::with(&[("IMAGE_MAX_SIZE_MB", "1")]).await;
-    app.put("images/cat.jpg", demo_picture("cat.jpg")).await;
+    app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     app.ingest().await;
     let post = |path: &str| app.client.post(format!("{}{path}", app.url));
     let code = async |response: reqwest::Response| {
@@ -112,9 +112,9 @@ async fn bodies_that_cannot_be_read_are_told_so() {
     let other = post("/search/images").multipart(other).send().await.unwrap();
     assert_eq!(code(other).await, (400, "malformed_body".to_owned()));
 
-    let cat = demo_picture("cat.jpg");
+    let cat = demo_image("cat.jpg");
     let of = async |bytes: Vec<u8>| code(app.search_file(bytes, "").await).await;
-    assert_eq!(of(b"no picture".to_vec()).await, (415, "unsupported_format".to_owned()));
+    assert_eq!(of(b"no image".to_vec()).await, (415, "unsupported_format".to_owned()));
     assert_eq!(of(Vec::new()).await, (415, "unsupported_format".to_owned()));
     assert_eq!(of(cat[..cat.len() / 2].to_vec()).await, (422, "truncated".to_owned()));
     assert_eq!(of([cat.clone(), vec![0; 1 << 20]].concat()).await, (413, "too_large".to_owned()));
@@ -154,11 +154,11 @@ async fn the_viewer_is_in_the_binary() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_pictures_than_may_come_in_at_once_are_told_to_come_back() {
+async fn more_images_than_may_come_in_at_once_are_told_to_come_back() {
     let app = TestApp::start().await;
-    app.put("images/cat.jpg", demo_picture("cat.jpg")).await;
+    app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     app.ingest().await;
-    // Two that begin and never end, and do not say how large they are: each may be as large as a picture may.
+    // Two that begin and never end, and do not say how large they are: each may be as large as a image may.
     let endless = || futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>();
     let begun = [(); 2].map(|()| tokio::spawn(of_unknown_size(&app, endless()).send()));
     let late = search_until(&app, StatusCode::TOO_MANY_REQUESTS).await;
@@ -170,7 +170,7 @@ async fn more_pictures_than_may_come_in_at_once_are_told_to_come_back() {
     search_until(&app, StatusCode::OK).await;
 }
 
-/// A search by a picture of which nobody says how large it is.
+/// A search by a image of which nobody says how large it is.
 fn of_unknown_size(
     app: &TestApp,
     bytes: impl futures::Stream<Item = Result<bytes::Bytes, std::io::Error>> + Send + 'static,
@@ -180,10 +180,10 @@ fn of_unknown_size(
     app.client.post(format!("{}/search/images", app.url)).multipart(form)
 }
 
-/// Searches by such a picture until the answer has this status.
+/// Searches by such a image until the answer has this status.
 async fn search_until(app: &TestApp, status: StatusCode) -> reqwest::Response {
     for _ in 0..100 {
-        let cat = futures::stream::iter([Ok(demo_picture("cat.jpg").into())]);
+        let cat = futures::stream::iter([Ok(demo_image("cat.jpg").into())]);
         let response = of_unknown_size(app, cat).send().await.unwrap();
         if response.status() == status {
             return response;

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::support::between::{Between, Verdict};
 use crate::support::cheap_clip::CheapClip;
 use crate::support::worker::{Worker, points, submit};
-use crate::support::{TestApp, demo_picture};
+use crate::support::{TestApp, demo_image};
 
 /// A worker's ways to its provider and to its service, with somebody on both.
 struct Ways {
@@ -76,7 +76,7 @@ async fn what_it_has_in_hand_is_not_written_over_the_newer() {
     .await;
     let keys = ["images/1.jpg", "images/2.jpg", "images/3.jpg"];
     for (key, name) in keys.into_iter().zip(["cat.jpg", "panda.jpg", "rocket.jpg"]) {
-        app.put(key, demo_picture(name)).await;
+        app.put(key, demo_image(name)).await;
     }
     let job = submit(&app, json!({"s3_prefix": "images/", "collection": "c", "executor": "workers"})).await;
     let (ways, others) = (Ways::new(&app, &clip, 0).await, Ways::new(&app, &clip, 2).await);
@@ -84,7 +84,7 @@ async fn what_it_has_in_hand_is_not_written_over_the_newer() {
     app.job_until(&job.job_id, |_| ways.asked.load(Ordering::SeqCst) > 0).await;
     one.signal("-STOP");
     ways.answers.send(true).unwrap();
-    let newer = ["coffee.jpg", "raccoon.jpg", "cat.jpg"].map(demo_picture);
+    let newer = ["coffee.jpg", "raccoon.jpg", "cat.jpg"].map(demo_image);
     for (key, bytes) in keys.into_iter().zip(&newer) {
         app.put(key, bytes.clone()).await;
     }

@@ -11,7 +11,7 @@ use crate::support::cheap_clip::CheapClip;
 
 /// Kilobytes of the disk.
 const DISK: u32 = 16 * 1024;
-const PICTURES: u32 = 400;
+const IMAGES: u32 = 400;
 
 /// A small file system of its own, which goes with the test.
 pub(crate) struct SmallDisk(tempfile::TempDir);
@@ -67,7 +67,7 @@ async fn a_job_on_a_full_disk_says_so_and_goes_on_once_there_is_space() {
     let clip = CheapClip::start(Duration::from_millis(3)).await;
     let process = Process::start(&disk.data(), &clip);
     let bucket = process.bucket().await;
-    for n in 0..PICTURES {
+    for n in 0..IMAGES {
         put(&bucket, n, n).await;
     }
     disk.fill(200);
@@ -88,6 +88,6 @@ async fn a_job_on_a_full_disk_says_so_and_goes_on_once_there_is_space() {
     process.finish().await;
     let job = process.newest_job().await.unwrap();
     succeeded(&job);
-    assert_eq!(job["counts"]["done"], PICTURES, "{job}");
+    assert_eq!(job["counts"]["done"], IMAGES, "{job}");
     assert_eq!(process.service.stop(), Some(0));
 }

@@ -1,4 +1,4 @@
-//! `models/glimpse-mini-1/golden.json`: what Pillow and ONNX Runtime make of the demo photographs and of six texts.
+//! `models/glimpse-mini-1/golden.json`: what Pillow and ONNX Runtime make of the demo images and of six texts.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -97,7 +97,7 @@ async fn texts_get_the_golden_vectors() {
     }
 }
 
-/// Rows are texts, columns pictures; a search ranks by these.
+/// Rows are texts, columns images; a search ranks by these.
 #[tokio::test]
 async fn scores_are_the_golden_scores() {
     let (golden, local) = (golden(), LocalProvider::start(NonZeroUsize::new(2).unwrap()).unwrap());

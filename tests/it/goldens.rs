@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use glimpse::imaging::{ImagingSettings, Preprocessing, Resize, picture, prepare};
+use glimpse::imaging::{ImagingSettings, Preprocessing, Resize, decode_upright, prepare};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -25,14 +25,14 @@ fn data() -> PathBuf {
 }
 
 #[test]
-fn every_kind_of_picture_becomes_pillows_square() {
+fn every_kind_of_image_becomes_pillows_square() {
     let limits = ImagingSettings::default().limits();
     let all: Vec<Expected> = serde_json::from_slice(&std::fs::read(data().join("expected.json")).unwrap()).unwrap();
     let mut wrong = Vec::new();
     for expected in &all {
         let file = expected.file.as_str();
         let reference = std::fs::read(data().join("reference").join(&expected.reference)).unwrap();
-        let reference = picture(&reference, &limits).unwrap();
+        let reference = decode_upright(&reference, &limits).unwrap();
         let resize = if expected.resize == "pad" { Resize::Pad([32, 48, 64]) } else { Resize::Crop };
         let square = Preprocessing { size: reference.meta.width, resize };
         let ours = match prepare(&std::fs::read(data().join(file)).unwrap(), &limits, &square) {

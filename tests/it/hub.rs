@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use crate::clip_tiny::folder;
 use crate::support::hub::{COMMIT, FakeHub, Script, TOKEN};
-use crate::support::{TestApp, demo_picture};
+use crate::support::{TestApp, demo_image};
 
 const IMAGE: &str = "onnx/vision_model.onnx";
 const TEXT: &str = "onnx/text_model.onnx";
@@ -276,7 +276,7 @@ async fn a_job_waits_for_a_model_that_is_not_there_yet_and_says_so() {
     // Nobody listens there.
     let nowhere = "http://127.0.0.1:9";
     let app = TestApp::with(&[("CLIP_MODEL", "org/clip"), ("HF_ENDPOINT", nowhere), ("HF_HOME", &home)]).await;
-    app.put("images/cat.jpg", demo_picture("cat.jpg")).await;
+    app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     let id = app.submit(json!({"s3_prefix": "images/"})).await;
     let job = app.job_until(&id, |job| job.waiting_on.is_some()).await;
     assert_eq!((job.status.as_str(), job.waiting_on.unwrap().dependency.as_str()), ("RUNNING", "local"));

@@ -8,14 +8,14 @@ use serde_json::{Value, json};
 
 use crate::commands::{glimpse, stdout};
 use crate::mirror::remove;
-use crate::support::{TestApp, demo_picture};
+use crate::support::{TestApp, demo_image};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_images_are_retried_alone_by_a_new_job() {
     let app =
         TestApp::with(&[("GLIMPSE_LEASE_SIZE", "2"), ("IMAGE_BATCH_SIZE", "2"), ("IMAGE_MAX_SIZE_MB", "1")]).await;
     app.seed_demo().await;
-    app.put("images/cut.jpg", demo_picture("cat.jpg")[..2_000].to_vec()).await;
+    app.put("images/cut.jpg", demo_image("cat.jpg")[..2_000].to_vec()).await;
     app.put("images/huge.jpg", vec![0; 2 << 20]).await;
     app.put("images/wrong.jpg", "no image").await;
     let first = app.submit(json!({"s3_prefix": "images/"})).await;
@@ -25,8 +25,8 @@ async fn failed_images_are_retried_alone_by_a_new_job() {
     let job = app.job_until(&first, JobReply::is_final).await;
     assert_eq!((job.counts.done, job.counts.failed), (26, 3));
 
-    app.put("images/cut.jpg", demo_picture("cat.jpg")).await;
-    app.put("images/huge.jpg", demo_picture("rocket.jpg")).await;
+    app.put("images/cut.jpg", demo_image("cat.jpg")).await;
+    app.put("images/huge.jpg", demo_image("rocket.jpg")).await;
     let response = app.send(Method::POST, &retry, None).await;
     assert_eq!(response.status(), StatusCode::ACCEPTED);
     let again: Value = response.json().await.unwrap();
@@ -62,7 +62,7 @@ async fn a_job_that_goes_wrong_ends_early_and_says_why() {
     let said = job.message.unwrap();
     assert!(said.contains("max_failures = 5% allows; the last: unsupported_format"), "{said}");
     // Too few to judge a share before the end.
-    app.put("few/1.jpg", demo_picture("cat.jpg")).await;
+    app.put("few/1.jpg", demo_image("cat.jpg")).await;
     app.put("few/2.jpg", "no image").await;
     let few = app.ingest_with(json!({"s3_prefix": "few/", "max_failures": "50%"})).await;
     assert_eq!((few.status.as_str(), few.counts.failed), ("SUCCEEDED", 1));
@@ -104,7 +104,7 @@ async fn finished_jobs_are_forgotten_in_time_and_on_demand() {
 async fn unfinished_jobs_do_not_go_on_where_that_is_turned_off() {
     let app = TestApp::with(&[("GLIMPSE_LEASE_SIZE", "4")]).await;
     for copy in 0..80 {
-        app.put(&format!("images/{copy:03}.jpg"), demo_picture("cat.jpg")).await;
+        app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
     }
     let running = app.submit(json!({"s3_prefix": "images/"})).await;
     let waiting = app.submit(json!({"s3_prefix": "images/"})).await;

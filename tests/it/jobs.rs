@@ -4,7 +4,7 @@ use glimpse::api::replies::JobReply;
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::support::{TestApp, demo_picture};
+use crate::support::{TestApp, demo_image};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_accepted_with_the_fields_of_the_original() {
@@ -35,7 +35,7 @@ async fn a_job_is_accepted_with_the_fields_of_the_original() {
 async fn a_running_job_can_be_stopped_and_what_it_did_stays() {
     let app = TestApp::with(&[("GLIMPSE_LEASE_SIZE", "4"), ("IMAGE_BATCH_SIZE", "2")]).await;
     for copy in 0..120 {
-        app.put(&format!("images/{copy:03}.jpg"), demo_picture("cat.jpg")).await;
+        app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
     }
     let id = app.submit(json!({"s3_prefix": "images/"})).await;
     let waiting = app.submit(json!({"s3_prefix": "other/"})).await;
@@ -62,7 +62,7 @@ async fn a_running_job_can_be_stopped_and_what_it_did_stays() {
 async fn an_interrupted_job_goes_on_at_the_next_start() {
     let app = TestApp::with(&[("GLIMPSE_LEASE_SIZE", "8")]).await;
     for copy in 0..80 {
-        app.put(&format!("images/{copy:03}.jpg"), demo_picture("cat.jpg")).await;
+        app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
     }
     let id = app.submit(json!({"s3_prefix": "images/"})).await;
     app.job_until(&id, |job| job.counts.done > 0).await;
@@ -79,7 +79,7 @@ async fn an_interrupted_job_goes_on_at_the_next_start() {
 async fn a_full_queue_says_so_and_a_waiting_job_can_be_stopped() {
     let app = TestApp::with(&[("GLIMPSE_JOB_QUEUE", "1"), ("GLIMPSE_LEASE_SIZE", "2")]).await;
     for copy in 0..60 {
-        app.put(&format!("images/{copy:03}.jpg"), demo_picture("cat.jpg")).await;
+        app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
     }
     let running = app.submit(json!({})).await;
     app.job_until(&running, |job| job.status == "RUNNING").await;
@@ -98,7 +98,7 @@ async fn records_and_collections_can_be_removed_and_come_back_with_the_next_job(
     let app = TestApp::start().await;
     app.seed_demo().await;
     app.ingest().await;
-    let id = app.find_like(demo_picture("cat.jpg")).await.results[0].id.clone();
+    let id = app.find_like(demo_image("cat.jpg")).await.results[0].id.clone();
     let (status, image) = app.get(&format!("/images/{id}")).await;
     assert_eq!(status, StatusCode::OK);
     insta::assert_json_snapshot!(image, {".indexed_at" => "[time]"});
@@ -177,7 +177,7 @@ async fn a_log_is_read_on_from_where_the_reply_before_ended() {
 async fn a_job_that_is_stopped_at_once_does_no_more_than_it_says() {
     let app = TestApp::with(&[("GLIMPSE_JOBS_AT_ONCE", "4")]).await;
     for copy in 0..40 {
-        app.put(&format!("images/{copy:03}.jpg"), demo_picture("cat.jpg")).await;
+        app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
     }
     let mut ids = Vec::new();
     for turn in 0..12 {

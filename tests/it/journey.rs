@@ -8,7 +8,7 @@ use glimpse::index::embedded::EmbeddedIndex;
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::support::{TestApp, demo_picture, names, root};
+use crate::support::{TestApp, demo_image, names, root};
 
 #[derive(Deserialize)]
 struct Queries {
@@ -17,9 +17,9 @@ struct Queries {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_demo_query_finds_its_picture() {
+async fn every_demo_query_finds_its_image() {
     let app = TestApp::start().await;
-    let pictures = app.seed_demo().await;
+    let images = app.seed_demo().await;
     let job = app.ingest().await;
     assert_eq!((job.status.as_str(), job.counts.done, job.counts.failed), ("SUCCEEDED", 26, 0), "{job:?}");
     assert!(job.bottleneck.is_some() && job.images_per_second.is_some_and(|rate| rate > 0.0), "{job:?}");
@@ -35,10 +35,10 @@ async fn every_demo_query_finds_its_picture() {
         let found = app.find(words, 5).await;
         assert!(found.iter().any(|name| right.contains(name)), "{words}: {found:?}");
     }
-    for picture in pictures {
-        let reply = app.find_like(demo_picture(&picture)).await;
-        assert_eq!(names(&reply)[0], picture);
-        assert!(reply.results[0].score >= 0.999, "{picture}: {}", reply.results[0].score);
+    for image in images {
+        let reply = app.find_like(demo_image(&image)).await;
+        assert_eq!(names(&reply)[0], image);
+        assert!(reply.results[0].score >= 0.999, "{image}: {}", reply.results[0].score);
     }
 }
 
@@ -49,13 +49,13 @@ async fn what_was_indexed_is_there_after_a_restart_and_is_not_read_again() {
     app.ingest().await;
     let app = app.restart().await;
     assert_eq!(app.find("a cat", 1).await, ["cat.jpg"]);
-    app.put("images/new.jpg", demo_picture("panda.jpg")).await;
-    app.put("images/cat.jpg", demo_picture("moose.jpg")).await;
+    app.put("images/new.jpg", demo_image("panda.jpg")).await;
+    app.put("images/cat.jpg", demo_image("moose.jpg")).await;
     let again = app.ingest().await;
     assert_eq!((again.counts.unchanged, again.counts.done), (25, 2), "{again:?}");
     let (_, collections) = app.get("/collections").await;
     assert_eq!(collections["collections"][0]["count"], 27);
-    assert!(app.find_like(demo_picture("cat.jpg")).await.results[0].score < 0.99, "the old cat is gone");
+    assert!(app.find_like(demo_image("cat.jpg")).await.results[0].score < 0.99, "the old cat is gone");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -76,11 +76,11 @@ async fn what_a_store_has_lost_is_indexed_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_picture_and_words_together_lie_between_the_two() {
+async fn a_image_and_words_together_lie_between_the_two() {
     let app = TestApp::start().await;
     app.seed_demo().await;
     app.ingest().await;
-    let part = reqwest::multipart::Part::bytes(demo_picture("coffee.jpg")).file_name("coffee.jpg");
+    let part = reqwest::multipart::Part::bytes(demo_image("coffee.jpg")).file_name("coffee.jpg");
     let form = reqwest::multipart::Form::new().part("file", part).text("q", "a cup of coffee");
     let reply = app.client.post(format!("{}/search/images", app.url)).multipart(form).send().await.unwrap();
     let reply: glimpse::api::replies::SearchReply = reply.json().await.unwrap();
@@ -92,7 +92,7 @@ async fn a_picture_and_words_together_lie_between_the_two() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_bad_image_costs_one_image_and_is_named() {
     let app = TestApp::with(&[("IMAGE_MAX_SIZE_MB", "1"), ("IMAGE_MAX_PIXELS", "1000000")]).await;
-    let good = demo_picture("cat.jpg");
+    let good = demo_image("cat.jpg");
     app.put("images/good.jpg", good.clone()).await;
     app.put("images/ünï cödé +%25.JPG", good.clone()).await;
     app.put("images//lead.jpg", good.clone()).await;
@@ -129,9 +129,9 @@ async fn one_bad_image_costs_one_image_and_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_failures_fail_the_job_and_any_extension_lets_the_bytes_decide() {
     let app = TestApp::start().await;
-    app.put("images/a.bin", demo_picture("cat.jpg")).await;
-    app.put("images/b.bin", "no picture").await;
-    app.put("images/c.bin", "no picture").await;
+    app.put("images/a.bin", demo_image("cat.jpg")).await;
+    app.put("images/b.bin", "no image").await;
+    app.put("images/c.bin", "no image").await;
     let lenient = app.ingest_with(json!({"any_extension": true, "max_failures": 2})).await;
     assert_eq!((lenient.status.as_str(), lenient.counts.done, lenient.counts.failed), ("SUCCEEDED", 1, 2));
     let strict = app.ingest_with(json!({"any_extension": true, "max_failures": 1})).await;

@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::qdrant::QdrantServer;
-use crate::support::{TestApp, demo_picture, names};
+use crate::support::{TestApp, demo_image, names};
 
 async fn app() -> TestApp {
     seeded(TestApp::start().await).await
@@ -17,7 +17,7 @@ async fn app() -> TestApp {
 
 async fn seeded(app: TestApp) -> TestApp {
     for name in ["cat.jpg", "panda.jpg", "coffee.jpg", "moose.jpg"] {
-        app.put(&format!("images/{name}"), demo_picture(name)).await;
+        app.put(&format!("images/{name}"), demo_image(name)).await;
     }
     app
 }
@@ -36,7 +36,7 @@ async fn ingest_well(app: &TestApp, metadata_key: &str) -> JobReply {
 /// File names of what both searches find under these conditions, in order of names.
 async fn found(app: &TestApp, filter: &str) -> Vec<String> {
     let by_words = app.client.get(format!("{}/search/images?q=animal&{filter}", app.url)).send().await.unwrap();
-    let by_image = app.search_file(demo_picture("cat.jpg"), &format!("?{filter}")).await;
+    let by_image = app.search_file(demo_image("cat.jpg"), &format!("?{filter}")).await;
     let mut both = Vec::new();
     for response in [by_words, by_image] {
         let (status, reply) = (response.status(), response.json::<Value>().await.unwrap());
@@ -50,7 +50,7 @@ async fn found(app: &TestApp, filter: &str) -> Vec<String> {
 }
 
 async fn meta(app: &TestApp, name: &str) -> BTreeMap<String, String> {
-    let reply = app.find_like(demo_picture(name)).await;
+    let reply = app.find_like(demo_image(name)).await;
     let (status, image) = app.get(&format!("/images/{}", reply.results[0].id)).await;
     assert_eq!((status, image["s3_key"].as_str().unwrap()), (StatusCode::OK, format!("images/{name}").as_str()));
     serde_json::from_value(image["meta"].clone()).unwrap()
@@ -68,7 +68,7 @@ fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
 async fn the_columns_of_a_csv_are_found_by_both_searches() {
     let app = app().await;
     let photographer = NewObject {
-        bytes: demo_picture("cat.jpg").into(),
+        bytes: demo_image("cat.jpg").into(),
         content_type: "image/jpeg".into(),
         metadata: pairs(&[("photographer", "von Wright"), ("taxon", "unknown")]),
     };
@@ -197,7 +197,7 @@ async fn an_interrupted_job_goes_on_with_the_rows_that_it_read() {
     let app = TestApp::with(&[("GLIMPSE_LEASE_SIZE", "8")]).await;
     let mut file = "s3_key,number\n".to_owned();
     for copy in 0..80 {
-        app.put(&format!("images/{copy:03}.jpg"), demo_picture("cat.jpg")).await;
+        app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
         writeln!(file, "images/{copy:03}.jpg,{copy}").unwrap();
     }
     app.put("numbers.csv", file).await;

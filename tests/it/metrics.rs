@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::commands::Staying;
 use crate::support::cheap_clip::CheapClip;
-use crate::support::demo_picture;
+use crate::support::demo_image;
 
 const README: &str = include_str!("../../README.md");
 const KEY: &str = "open-sesame";
@@ -195,11 +195,11 @@ fn the_readme_has_every_metric_with_its_kind_and_its_labels() {
 async fn a_scrape_tells_what_was_done_and_nothing_that_a_client_made_up() {
     let folder = tempfile::tempdir().unwrap();
     let service = Service::start(folder.path(), &[]).await;
-    let cat = demo_picture("cat.jpg");
+    let cat = demo_image("cat.jpg");
     for (name, bytes) in [
         ("velvet-cat.jpg", cat.clone()),
-        ("coffee.jpg", demo_picture("coffee.jpg")),
-        ("panda.jpg", demo_picture("panda.jpg")),
+        ("coffee.jpg", demo_image("coffee.jpg")),
+        ("panda.jpg", demo_image("panda.jpg")),
         ("torn-heart.jpg", cat[..3000].to_vec()),
         ("notes.txt", b"no image".to_vec()),
     ] {
@@ -261,7 +261,7 @@ async fn a_scrape_tells_what_was_done_and_nothing_that_a_client_made_up() {
     // Four images in the first job, in the second the copy and the torn one again.
     scrape.is("glimpse_stage_duration_seconds_count", &[("stage", "fetch")], 6.0);
     scrape.is("glimpse_stage_duration_seconds_bucket", &[("stage", "fetch"), ("le", "+Inf")], 6.0);
-    let size = |name| f64::from(u32::try_from(demo_picture(name).len()).unwrap());
+    let size = |name| f64::from(u32::try_from(demo_image(name).len()).unwrap());
     let by_jobs = 2.0 * size("cat.jpg") + size("coffee.jpg") + size("panda.jpg") + 2.0 * 3000.0;
     let fetched = scrape.of("glimpse_fetched_bytes_total", &[]).unwrap();
     let shown = ["cat.jpg", "coffee.jpg"].map(|name| (fetched - by_jobs - size(name)).abs() < 0.5);
@@ -305,7 +305,7 @@ async fn outages_and_deaths_are_counted() {
     let service = Service::start(folder.path(), &variables).await;
     for copy in 0..32 {
         let key = format!("images/{copy}.jpg");
-        service.bucket.put(BUCKET, &key, demo_picture("coffee.jpg").into(), "").await.unwrap();
+        service.bucket.put(BUCKET, &key, demo_image("coffee.jpg").into(), "").await.unwrap();
     }
     let job = service.submit(json!({"s3_prefix": "images/", "executor": "workers"})).await;
     let before = service.scrape().await;

@@ -11,14 +11,14 @@ use serde_json::json;
 use crate::commands::{glimpse, stdout};
 use crate::support::qdrant::{QdrantServer, Trouble};
 use crate::support::watched::Watched;
-use crate::support::{TestApp, demo_picture, demo_pictures};
+use crate::support::{TestApp, demo_image, demo_images};
 
 pub(crate) async fn remove(app: &TestApp, key: &str) {
     app.bucket.remove(&ImageUri::new("pipeline", key)).await.unwrap();
 }
 
 async fn rename(app: &TestApp, from: &str, to: &str) {
-    app.put(to, demo_picture(from.rsplit('/').next().unwrap())).await;
+    app.put(to, demo_image(from.rsplit('/').next().unwrap())).await;
     remove(app, from).await;
 }
 
@@ -57,7 +57,7 @@ async fn a_dry_run_says_what_a_sync_then_does() {
 
     let key = |at: usize| format!("images/{}", names[at]);
     for at in 0..5 {
-        app.put(&key(at), demo_picture(&names[at + 1])).await;
+        app.put(&key(at), demo_image(&names[at + 1])).await;
     }
     for at in 10..13 {
         remove(app, &key(at)).await;
@@ -97,7 +97,7 @@ async fn a_dry_run_says_what_a_sync_then_does() {
     let now = keys(app).await;
     assert!(gone.iter().all(|key| !now.contains(key)), "{now:?}");
     assert!(now.contains(&format!("images/moved/{}", names[20])));
-    let hit = app.find_like(demo_picture(&names[21])).await.results.remove(0);
+    let hit = app.find_like(demo_image(&names[21])).await.results.remove(0);
     assert_eq!(hit.s3_key, format!("images/moved/{}", names[21]));
 
     watched.read();
@@ -111,7 +111,7 @@ async fn what_was_renamed_is_read_and_not_embedded() {
     let app = &watched.app;
     let names = app.seed_demo().await;
     assert_eq!(succeeded(&app.ingest().await), (26, 0, 0));
-    let like = app.find_like(demo_picture("cat.jpg")).await.results.remove(0);
+    let like = app.find_like(demo_image("cat.jpg")).await.results.remove(0);
     for name in &names {
         rename(app, &format!("images/{name}"), &format!("elsewhere/{name}")).await;
     }
@@ -121,12 +121,12 @@ async fn what_was_renamed_is_read_and_not_embedded() {
     assert_eq!(watched.read(), 26, "one GET each");
     let stages = moved.stages.unwrap();
     assert!(stages.fetch.p95_ms > 0.0 && stages.prepare.p95_ms <= 0.0 && stages.embed.p95_ms <= 0.0, "{stages:?}");
-    let hit = app.find_like(demo_picture("cat.jpg")).await.results.remove(0);
+    let hit = app.find_like(demo_image("cat.jpg")).await.results.remove(0);
     assert_eq!((hit.s3_key.as_str(), hit.width, hit.height), ("elsewhere/cat.jpg", like.width, like.height));
     assert!((hit.score - like.score).abs() < 1e-6);
     let (status, record) = app.get(&format!("/images/{}", hit.id)).await;
     assert_eq!((status, &record["s3_uri"]), (StatusCode::OK, &json!("s3://pipeline/elsewhere/cat.jpg")));
-    assert_eq!(record["thumbnail_key"], json!(like.thumbnail_key), "the picture is the same, and so is its thumbnail");
+    assert_eq!(record["thumbnail_key"], json!(like.thumbnail_key), "the image is the same, and so is its thumbnail");
     let thumbnail = app.send(Method::GET, &format!("/images/{}/thumbnail", hit.id), None).await;
     assert_eq!(thumbnail.status(), StatusCode::OK);
 }
@@ -134,10 +134,10 @@ async fn what_was_renamed_is_read_and_not_embedded() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prefix_owns_what_begins_so_and_nothing_else() {
     let app = TestApp::start().await;
-    let pictures: Vec<_> = demo_pictures().iter().take(8).map(|path| std::fs::read(path).unwrap()).collect();
+    let images: Vec<_> = demo_images().iter().take(8).map(|path| std::fs::read(path).unwrap()).collect();
     let all = ["a/1.jpg", "a/2.jpg", "a/raw.bin", "b/1.jpg", "b/2.jpg", "im/1.jpg", "im2/1.jpg", "in/1.jpg"];
-    for (key, picture) in all.iter().zip(pictures) {
-        app.put(key, picture).await;
+    for (key, image) in all.iter().zip(images) {
+        app.put(key, image).await;
     }
     assert_eq!(succeeded(&app.ingest_with(json!({"any_extension": true})).await).0, 8);
     for key in ["a/1.jpg", "b/1.jpg", "im/1.jpg", "im2/1.jpg", "in/1.jpg"] {
@@ -187,7 +187,7 @@ async fn a_listing_that_breaks_removes_nothing() {
     for name in &names[..20] {
         remove(app, &format!("images/{name}")).await;
     }
-    // More than one page, all of it before the photographs that are left.
+    // More than one page, all of it before the images that are left.
     stream::iter(0..1_100)
         .for_each_concurrent(16, |at| async move { app.put(&format!("images/0/{at:04}.txt"), "no image").await })
         .await;

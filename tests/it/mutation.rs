@@ -1,18 +1,18 @@
 //! Files broken at random: whatever comes of it, no panic reaches the caller and no decode takes long. And a file that
-//! is merely cut is refused, or it is the whole picture: never one whose lower half is missing.
+//! is merely cut is refused, or it is the whole image: never one whose lower half is missing.
 
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use glimpse::imaging::{Limits, Picture, Preprocessing, picture, prepare};
+use glimpse::imaging::{Limits, Preprocessing, UprightImage, decode_upright, prepare};
 use image::codecs::gif::GifEncoder;
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, Frame, ImageFormat, Rgba, RgbaImage};
 
-/// Small pictures that promise to be large cost time and no insight.
+/// Small images that promise to be large cost time and no insight.
 const LIMITS: Limits = Limits { max_bytes: 1 << 20, max_pixels: 1 << 22, max_decode_bytes: 1 << 26 };
-const MOST_TIME: Duration = Duration::from_secs(2);
+const MAX_TIME: Duration = Duration::from_secs(2);
 const MUTANTS: u64 = 1000;
 
 /// One name, one number: xorshift64*, so that every run breaks the same bytes.
@@ -41,9 +41,9 @@ fn pattern() -> RgbaImage {
     })
 }
 
-fn encoded(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
+fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
     let mut out = Cursor::new(Vec::new());
-    picture.into().write_to(&mut out, format).unwrap();
+    image.into().write_to(&mut out, format).unwrap();
     out.into_inner()
 }
 
@@ -134,26 +134,26 @@ fn resum(png: &mut [u8]) {
     }
 }
 
-/// The picture, if there is one; whether it is prepared or seen whole, a panic or a long wait is told.
-fn look(name: &str, bytes: &[u8], wrong: &mut Vec<String>) -> Option<Picture> {
+/// The image, if there is one; whether it is prepared or seen whole, a panic or a long wait is told.
+fn look(name: &str, bytes: &[u8], wrong: &mut Vec<String>) -> Option<UprightImage> {
     let begun = Instant::now();
     let seen = catch_unwind(AssertUnwindSafe(|| {
         // A large square takes every pixel, small ones a half and a quarter of a JPEG's.
         let prepared = [32, 8, 4].map(|size| prepare(bytes, &LIMITS, &Preprocessing::crop(size)).is_ok());
-        (prepared, picture(bytes, &LIMITS).ok())
+        (prepared, decode_upright(bytes, &LIMITS).ok())
     }));
     let took = begun.elapsed();
-    if took > MOST_TIME {
+    if took > MAX_TIME {
         wrong.push(format!("{name}: {took:?}"));
     }
-    let Ok((prepared, picture)) = seen else {
+    let Ok((prepared, image)) = seen else {
         wrong.push(format!("{name}: a panic"));
         return None;
     };
-    if prepared != [picture.is_some(); 3] {
-        wrong.push(format!("{name}: prepared: {prepared:?}, decoded: {}", picture.is_some()));
+    if prepared != [image.is_some(); 3] {
+        wrong.push(format!("{name}: prepared: {prepared:?}, decoded: {}", image.is_some()));
     }
-    picture
+    image
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn a_file_that_is_cut_is_refused_or_whole() {
             let name = format!("{name}, the first {cut} of {} bytes", subject.len());
             let seen = look(&name, &subject[..cut], &mut wrong);
             if seen.is_some_and(|seen| seen.rgb != whole.rgb) {
-                wrong.push(format!("{name}: another picture"));
+                wrong.push(format!("{name}: another image"));
             }
         }
     }

@@ -5,7 +5,7 @@ use glimpse::domain::ImageUri;
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use crate::support::{TestApp, demo_picture};
+use crate::support::{TestApp, demo_image};
 
 fn id(key: &str) -> String {
     ImageUri::new("pipeline", key).id().to_string()
@@ -18,9 +18,9 @@ async fn search(app: &TestApp, query: &[(&str, &str)]) -> SearchReply {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_original_is_sent_as_the_picture_that_it_is_and_as_nothing_else() {
+async fn an_original_is_sent_as_the_image_that_it_is_and_as_nothing_else() {
     let app = TestApp::start().await;
-    let cat = demo_picture("cat.jpg");
+    let cat = demo_image("cat.jpg");
     app.put("images/cat.jpg", cat.clone()).await;
     app.ingest().await;
     let url = format!("{}/images/{}/original", app.url, id("images/cat.jpg"));
@@ -57,7 +57,7 @@ async fn an_original_is_sent_as_the_picture_that_it_is_and_as_nothing_else() {
 async fn what_is_like_an_image_begins_with_its_copies_and_leaves_out_itself() {
     let app = TestApp::start().await;
     app.seed_demo().await;
-    app.put("images/copy of cat.jpg", demo_picture("cat.jpg")).await;
+    app.put("images/copy of cat.jpg", demo_image("cat.jpg")).await;
     app.ingest_with(serde_json::json!({})).await;
     let cat = id("images/cat.jpg");
     let all = search(&app, &[("like", &cat), ("limit", "100")]).await;

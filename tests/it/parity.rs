@@ -1,5 +1,5 @@
-//! A JPEG or WebP of which only a part is decoded is embedded as if all of it had been: the bounds of ADR 0006, over photographs whose
-//! sizes lie where reducing begins and where each scale takes over, and over all photographs that are here.
+//! A JPEG or WebP of which only a part is decoded is embedded as if all of it had been: the bounds of ADR 0006, over images whose
+//! sizes lie where reducing begins and where each scale takes over, and over all images that are here.
 
 use std::io::Write as _;
 use std::num::NonZeroUsize;
@@ -11,38 +11,38 @@ use glimpse::imaging::{Decode, Extras, ImagingSettings, Preprocessing, Resize, p
 use image::imageops::FilterType;
 use image::{DynamicImage, GenericImage, RgbImage};
 
-use crate::support::demo_pictures;
+use crate::support::demo_images;
 
-const LEAST_COSINE: f32 = 0.999;
+const MIN_COSINE: f32 = 0.999;
 const MEAN_COSINE: f32 = 0.9995;
 
-fn jpeg(picture: &RgbImage, quality: u8) -> Vec<u8> {
+fn jpeg(image: &RgbImage, quality: u8) -> Vec<u8> {
     let mut bytes = Vec::new();
     let encoder = image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, quality);
-    picture.write_with_encoder(encoder).unwrap();
+    image.write_with_encoder(encoder).unwrap();
     bytes
 }
 
-fn webp(picture: &RgbImage) -> Vec<u8> {
+fn webp(image: &RgbImage) -> Vec<u8> {
     let mut bytes = Vec::new();
-    picture.write_with_encoder(image::codecs::webp::WebPEncoder::new_lossless(&mut bytes)).unwrap();
+    image.write_with_encoder(image::codecs::webp::WebPEncoder::new_lossless(&mut bytes)).unwrap();
     bytes
 }
 
 fn demo() -> Vec<DynamicImage> {
     let read = |path| image::load_from_memory(&std::fs::read(path).unwrap()).unwrap();
-    demo_pictures().into_iter().map(read).collect()
+    demo_images().into_iter().map(read).collect()
 }
 
 /// Photographs side by side at their own size: detail down to the pixel.
 fn collage(width: u32, height: u32, first: usize) -> RgbImage {
-    let photographs = demo();
+    let images = demo();
     let mut collage = RgbImage::new(width, height);
     let (mut left, mut top, mut number) = (0, 0, first);
     while top < height {
-        let photograph = photographs[number % photographs.len()].to_rgb8();
-        let (wide, high) = (photograph.width().min(width - left), photograph.height().min(height - top).min(250));
-        let part = image::imageops::crop_imm(&photograph, 0, 0, wide, high).to_image();
+        let image = images[number % images.len()].to_rgb8();
+        let (wide, high) = (image.width().min(width - left), image.height().min(height - top).min(250));
+        let part = image::imageops::crop_imm(&image, 0, 0, wide, high).to_image();
         collage.copy_from(&part, left, top).unwrap();
         left += wide;
         number += 1;
@@ -69,23 +69,23 @@ async fn cosine(provider: &LocalProvider, file: &[u8], preprocessing: &Preproces
 }
 
 #[tokio::test]
-async fn a_reduced_picture_is_embedded_as_the_whole_one() {
+async fn a_reduced_image_is_embedded_as_the_whole_one() {
     let provider = LocalProvider::start(NonZeroUsize::new(2).unwrap()).unwrap();
     let crop = provider.preprocessing();
     let pad = Preprocessing { resize: Resize::Pad([0; 3]), ..crop };
-    let photographs = demo();
+    let images = demo();
     let mut cosines = Vec::new();
     // A half from 1,430 pixels on, a quarter from 2,860.
     for (number, shortest) in [1430, 1437, 2001, 2860, 2863, 3000].into_iter().enumerate() {
-        let enlarged = photographs[number * 3].resize_to_fill(
+        let enlarged = images[number * 3].resize_to_fill(
             shortest * 4 / 3 + u32::try_from(number).unwrap(),
             shortest,
             FilterType::Lanczos3,
         );
-        for (what, picture) in
+        for (what, image) in
             [("enlarged", enlarged.to_rgb8()), ("collage", collage(shortest * 4 / 3, shortest, number * 5))]
         {
-            let file = if number == 2 { webp(&picture) } else { jpeg(&picture, 90) };
+            let file = if number == 2 { webp(&image) } else { jpeg(&image, 90) };
             let preprocessing = if number % 4 == 3 { pad } else { crop };
             let cosine = cosine(&provider, &file, &preprocessing).await;
             cosines.push((format!("{what} {shortest}"), cosine.expect("it is large enough to be reduced")));
@@ -96,7 +96,7 @@ async fn a_reduced_picture_is_embedded_as_the_whole_one() {
     assert_eq!(cosine(&provider, &small, &crop).await, None, "no pixel too many, or its parity is not known");
 }
 
-/// The awkward corpus has few photographs that are large enough for the model's 260 pixels, so they are held at smaller
+/// The awkward corpus has few images that are large enough for the model's 260 pixels, so they are held at smaller
 /// squares too: by their pixels, as no model here takes those.
 #[test]
 fn every_photograph_of_the_corpus_is_reduced_to_the_same_square() {
@@ -136,6 +136,6 @@ fn every_photograph_of_the_corpus_is_reduced_to_the_same_square() {
 fn hold(cosines: &[(String, f32)]) {
     #[expect(clippy::cast_precision_loss, reason = "a handful")]
     let mean = cosines.iter().map(|(_, cosine)| cosine).sum::<f32>() / cosines.len() as f32;
-    assert!(cosines.iter().all(|(_, cosine)| *cosine >= LEAST_COSINE), "{cosines:?}");
+    assert!(cosines.iter().all(|(_, cosine)| *cosine >= MIN_COSINE), "{cosines:?}");
     assert!(mean >= MEAN_COSINE, "{mean} of {cosines:?}");
 }

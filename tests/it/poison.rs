@@ -1,4 +1,4 @@
-//! A picture that kills whoever embeds it: the process of its worker dies, again and again, and it alone fails.
+//! A image that kills whoever embeds it: the process of its worker dies, again and again, and it alone fails.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use glimpse::api::replies::{JobReply, SubmitReply};
 use glimpse::domain::{Embedding, Secret, Space};
 use glimpse::embed::local::LocalProvider;
-use glimpse::embed::{EmbedError, ImageEmbeddingProvider, Probed, Proof};
+use glimpse::embed::{EmbedError, ImageEmbeddingProvider, Proof, Verified};
 use glimpse::imaging::{Limits, PreparedImage, Preprocessing};
 use glimpse::index::Stores;
 use glimpse::index::remote::RemoteIndex;
@@ -20,9 +20,9 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::fakes::lanes;
-use crate::support::{TestApp, demo_picture};
+use crate::support::{TestApp, demo_image};
 
-/// Aborts the process over a black picture, as a fault in a library that is not ours would.
+/// Aborts the process over a black image, as a fault in a library that is not ours would.
 struct Deadly(Arc<dyn ImageEmbeddingProvider>);
 
 #[async_trait]
@@ -72,7 +72,7 @@ async fn worker_process_of_the_poison_test() {
     });
     let model: Arc<dyn ImageEmbeddingProvider> = Arc::new(LocalProvider::start(lanes(1)).unwrap());
     let proof = Arc::new(Proof::new(model.clone(), None));
-    let provider = Arc::new(Deadly(Arc::new(Probed::new(model, proof))));
+    let provider = Arc::new(Deadly(Arc::new(Verified::new(model, proof))));
     let stores = Stores::new(vec![Arc::new(RemoteIndex::new(client.clone()))]);
     let limits = Limits { max_bytes: 1 << 24, max_pixels: 1 << 26, max_decode_bytes: 1 << 28 };
     let settings = PipelineSettings { image_batch_size: 4, ..PipelineSettings::default() };
@@ -81,10 +81,10 @@ async fn worker_process_of_the_poison_test() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_picture_that_kills_its_workers_fails_alone_as_crashed() {
+async fn a_image_that_kills_its_workers_fails_alone_as_crashed() {
     let app = TestApp::with(&[("GLIMPSE_LEASE_SIZE", "8"), ("THUMBNAIL_PREFIX", "")]).await;
     for number in 0..23 {
-        app.put(&format!("images/{number:02}.jpg"), demo_picture("cat.jpg")).await;
+        app.put(&format!("images/{number:02}.jpg"), demo_image("cat.jpg")).await;
     }
     let mut black = std::io::Cursor::new(Vec::new());
     image::RgbImage::new(300, 300).write_to(&mut black, image::ImageFormat::Png).unwrap();
@@ -105,7 +105,7 @@ async fn a_picture_that_kills_its_workers_fails_alone_as_crashed() {
         if ended.success() {
             break;
         }
-        assert_eq!(ended.signal(), Some(6), "it died of the picture");
+        assert_eq!(ended.signal(), Some(6), "it died of the image");
         deaths += 1;
         // Whoever watches over workers says so.
         let exit = format!("{}/internal/jobs/{}/workers/{name}/exit", app.url, job.job_id);

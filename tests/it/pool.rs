@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use glimpse::domain::{CollectionName, Holders};
+use glimpse::domain::{CollectionName, StoreSet};
 use glimpse::imaging::Limits;
 use glimpse::index::Stores;
-use glimpse::jobs::lease::{LeaseBroker, LeaseError, Offer, Standing};
+use glimpse::jobs::lease::{LeaseBroker, LeaseError, LeaseStatus, Offer};
 use glimpse::jobs::ledger::{Batch, Held, Report};
 use glimpse::jobs::{Ended, Pool, PoolError};
-use glimpse::pipeline::{Leave, Pipeline, PipelineSettings, Run, Stages, Task};
+use glimpse::pipeline::{Pipeline, PipelineSettings, Run, Stages, Task, WriteLease};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -26,13 +26,13 @@ struct Scripted {
     source: Arc<MemorySource>,
     given: AtomicUsize,
     /// Answers to renewals, one after the other; then all is well.
-    answers: Mutex<Vec<Result<Standing, LeaseError>>>,
+    answers: Mutex<Vec<Result<LeaseStatus, LeaseError>>>,
     renewed: Mutex<Vec<Vec<Held>>>,
     reported: Mutex<Vec<i64>>,
 }
 
 impl Scripted {
-    fn new(images: usize, answers: Vec<Result<Standing, LeaseError>>) -> Arc<Self> {
+    fn new(images: usize, answers: Vec<Result<LeaseStatus, LeaseError>>) -> Arc<Self> {
         let source = Arc::new(keyed(vec![9; images]));
         let (renewed, reported) = (Mutex::default(), Mutex::default());
         Arc::new(Self { source, given: AtomicUsize::new(0), answers: Mutex::new(answers), renewed, reported })
@@ -61,8 +61,8 @@ impl LeaseBroker for Scripted {
         let task = |(ticket, image): (usize, glimpse::domain::ImageRef)| Task {
             ticket: i64::try_from(ticket).unwrap(),
             image,
-            have: Holders::default(),
-            twin: None,
+            have: StoreSet::default(),
+            possible_copy: None,
             metadata: BTreeMap::new(),
         };
         let tasks: Vec<Task> = images.into_iter().enumerate().skip(at).take(2).map(task).collect();
@@ -72,20 +72,20 @@ impl LeaseBroker for Scripted {
         Ok(Offer::Batch(Batch { id: i64::try_from(at / 2).unwrap(), attempt: 1, tasks }))
     }
 
-    async fn renew(&self, held: Vec<Held>) -> Result<Standing, LeaseError> {
+    async fn renew(&self, held: Vec<Held>) -> Result<LeaseStatus, LeaseError> {
         self.renewed.lock().unwrap().push(held);
         let mut answers = self.answers.lock().unwrap();
-        if answers.is_empty() { Ok(Standing::default()) } else { answers.remove(0) }
+        if answers.is_empty() { Ok(LeaseStatus::default()) } else { answers.remove(0) }
     }
 
-    async fn report(&self, reports: Vec<Report>, held: Vec<Held>) -> Result<Standing, LeaseError> {
+    async fn report(&self, reports: Vec<Report>, held: Vec<Held>) -> Result<LeaseStatus, LeaseError> {
         assert!(reports.iter().all(|report| held.iter().any(|held| held.batch == report.batch)), "{held:?}");
         let tickets = reports.iter().flat_map(|report| {
             assert!(report.outcomes.iter().all(|outcome| outcome.ticket / 2 == report.batch), "{report:?}");
             report.outcomes.iter().map(|outcome| outcome.ticket)
         });
         self.reported.lock().unwrap().extend(tickets);
-        Ok(Standing::default())
+        Ok(LeaseStatus::default())
     }
 
     async fn log(&self, _: Vec<String>) -> Result<(), LeaseError> {
@@ -108,7 +108,7 @@ async fn work(broker: &Arc<Scripted>, takes: Duration) -> (Result<Ended, PoolErr
     let begun = Instant::now();
     let worked = pool
         .work(
-            Run { collection, space: Arc::new(mean_space()), stages, leave: Leave::default() },
+            Run { collection, space: Arc::new(mean_space()), stages, leave: WriteLease::default() },
             &CancellationToken::new(),
         )
         .await;
@@ -141,7 +141,7 @@ async fn what_is_granted_while_the_chain_is_full_is_held_and_renewed_too() {
 
 #[tokio::test(start_paused = true)]
 async fn who_has_lost_a_lease_gives_up_what_is_in_flight() {
-    let lost = |batch: i64| Ok(Standing { lost: vec![batch], ..Standing::default() });
+    let lost = |batch: i64| Ok(LeaseStatus { lost: vec![batch], ..LeaseStatus::default() });
     // The first is of something that is not held any more: no reason to stop.
     let broker = Scripted::new(8, vec![lost(77), lost(3)]);
     let (worked, took) = work(&broker, Duration::from_secs(15)).await;
@@ -149,7 +149,7 @@ async fn who_has_lost_a_lease_gives_up_what_is_in_flight() {
     assert_eq!((took.as_secs(), broker.reported()), (20, 2), "at the renewal that says so");
 
     // What is in hand, and others have done, is not done once more.
-    let gone = |batch: i64| Ok(Standing { gone: vec![batch], ..Standing::default() });
+    let gone = |batch: i64| Ok(LeaseStatus { gone: vec![batch], ..LeaseStatus::default() });
     let broker = Scripted::new(8, vec![gone(77), gone(1)]);
     let (worked, took) = work(&broker, Duration::from_secs(15)).await;
     assert_eq!((worked.unwrap(), took.as_secs(), broker.reported()), (Ended::Lost, 20, 2));
@@ -157,7 +157,7 @@ async fn who_has_lost_a_lease_gives_up_what_is_in_flight() {
 
 #[tokio::test(start_paused = true)]
 async fn who_is_told_to_stop_finishes_what_it_has_and_who_is_refused_does_not() {
-    let broker = Scripted::new(8, vec![Ok(Standing { stop: true, ..Standing::default() })]);
+    let broker = Scripted::new(8, vec![Ok(LeaseStatus { stop: true, ..LeaseStatus::default() })]);
     let (worked, _) = work(&broker, Duration::from_secs(15)).await;
     assert_eq!(worked.unwrap(), Ended::Over);
     assert!(broker.reported() >= 2);

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::support::bent::{Bent, CONSTANT, HALF, HONEST, TURNED};
 use crate::support::embed_services::serve;
 use crate::support::wire::Wire;
-use crate::support::{TestApp, demo_pictures};
+use crate::support::{TestApp, demo_images};
 
 /// A service with its model at `url`, and a breaker that opens soon and not for long.
 async fn app(url: &str) -> TestApp {
@@ -29,16 +29,16 @@ fn variables(url: &str) -> [(&str, &str); 6] {
     ]
 }
 
-/// Uploads the demo pictures so often.
+/// Uploads the demo images so often.
 async fn fill(app: &TestApp, copies: usize) -> u64 {
-    for path in demo_pictures() {
+    for path in demo_images() {
         let bytes = std::fs::read(&path).unwrap();
         for copy in 0..copies {
             let name = path.file_name().unwrap().to_str().unwrap();
             app.put(&format!("images/{copy}/{name}"), bytes.clone()).await;
         }
     }
-    (demo_pictures().len() * copies) as u64
+    (demo_images().len() * copies) as u64
 }
 
 fn all_done(job: &JobReply, images: u64) {

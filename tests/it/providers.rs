@@ -7,29 +7,29 @@ use glimpse::embed::ProviderKind;
 use glimpse::shutdown::Shutdown;
 
 use crate::support::embed_services::Service;
-use crate::support::{TestApp, demo_picture};
+use crate::support::{TestApp, demo_image};
 
 #[tokio::test]
 async fn a_collection_made_through_a_service_is_searched_by_the_model_itself() {
     let clip = Service::of(ProviderKind::Clip).await;
     let app = TestApp::with(&[("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_ENDPOINT", &clip.url)]).await;
     for name in ["cat.jpg", "rocket.jpg", "coffee.jpg"] {
-        app.put(&format!("images/{name}"), demo_picture(name)).await;
+        app.put(&format!("images/{name}"), demo_image(name)).await;
     }
     let job = app.ingest().await;
     assert_eq!((job.status, job.counts.done, job.counts.failed), ("SUCCEEDED".to_owned(), 3, 0), "{:?}", job.message);
     assert_eq!(app.find("a cat", 1).await, ["cat.jpg"]);
 
     let app = app.restart_with(&[]).await;
-    let hits = app.find_like(demo_picture("coffee.jpg")).await;
+    let hits = app.find_like(demo_image("coffee.jpg")).await;
     assert_eq!(hits.results[0].s3_key, "images/coffee.jpg");
     assert!(hits.results[0].score > 0.9999, "{}", hits.results[0].score);
 }
 
 #[tokio::test]
-async fn a_collection_of_pictures_is_not_searched_in_a_space_of_captions() {
+async fn a_collection_of_images_is_not_searched_in_a_space_of_captions() {
     let app = TestApp::start().await;
-    app.put("images/cat.jpg", demo_picture("cat.jpg")).await;
+    app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     app.ingest().await;
     let ollama = Service::of(ProviderKind::Ollama).await;
     let app = app.restart_with(&[("IMAGE_EMBEDDING_PROVIDER", "llava"), ("OLLAMA_BASE_URL", &ollama.url)]).await;

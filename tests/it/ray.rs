@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::commands::glimpse;
 use crate::support::ray::{FakeRay, Then};
-use crate::support::{TestApp, demo_picture};
+use crate::support::{TestApp, demo_image};
 
 /// An address that is free at this moment, and stays the same when a service on it is started again.
 fn free() -> String {
@@ -33,10 +33,10 @@ pub(crate) async fn with_ray(more: &[(&str, &str)]) -> (TestApp, FakeRay) {
     (app, ray)
 }
 
-pub(crate) async fn put_pictures(app: &TestApp, count: usize) {
+pub(crate) async fn put_images(app: &TestApp, count: usize) {
     let kinds = ["cat.jpg", "panda.jpg", "rocket.jpg", "coffee.jpg", "raccoon.jpg"];
     for number in 0..count {
-        app.put(&format!("images/{number:03}.jpg"), demo_picture(kinds[number % kinds.len()])).await;
+        app.put(&format!("images/{number:03}.jpg"), demo_image(kinds[number % kinds.len()])).await;
     }
 }
 
@@ -83,7 +83,7 @@ async fn jobs_can_be_read_and_stopped_in_the_fields_of_the_original() {
 async fn a_hundred_images_are_indexed_by_workers_that_the_cluster_places() {
     let (app, ray) = with_ray(&[]).await;
     ray.then(Then::Works);
-    put_pictures(&app, 100).await;
+    put_images(&app, 100).await;
     let body =
         json!({"s3_bucket": "pipeline", "s3_prefix": "images/", "collection": "documents", "image_page_size": 50});
     let (status, mut reply) = app.post("/ray/jobs/images", body).await;
@@ -170,7 +170,7 @@ async fn the_doctor_and_the_commands_know_of_ray() {
     assert_eq!((&status["status"], &status["ray"]["version"]), (&json!("ready"), &json!("Ray 2.51.1")), "{status}");
 
     ray.then(Then::Runs);
-    put_pictures(&app, 5).await;
+    put_images(&app, 5).await;
     let here = [("GLIMPSE_URL", app.url.as_str())];
     let submitted = glimpse(&here, &["ingest", "--executor", "ray", "--no-wait", "--json"]).await;
     let reply: Value = serde_json::from_slice(&submitted.stdout).unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::response::Html;
 use glimpse::domain::{JobId, Secret};
-use glimpse::jobs::cluster::{Cluster, ClusterError, MOST_LOGS, Placed, PlacedFailure, Placement};
+use glimpse::jobs::cluster::{Cluster, ClusterError, MAX_LOGS, Placed, PlacedFailure, Placement};
 use glimpse::ray::{RayCluster, RaySettings};
 
 use crate::support::ray::{FakeRay, Mood, Then};
@@ -148,7 +148,7 @@ async fn of_a_long_log_the_last_whole_lines_are_taken() {
     let log = "a line of \"many\" \\n ü\n".repeat(200_000);
     ray.state().jobs.get_mut("one").unwrap().logs.clone_from(&log);
     let tail = cluster.logs("one").await.unwrap();
-    assert!(tail.len() <= MOST_LOGS && tail.len() > MOST_LOGS - 100, "{}", tail.len());
+    assert!(tail.len() <= MAX_LOGS && tail.len() > MAX_LOGS - 100, "{}", tail.len());
     assert!(log.ends_with(&format!("\n{tail}")) && tail.starts_with("a line "));
     assert!(cluster.logs("none").await.is_err());
 }

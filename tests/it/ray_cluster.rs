@@ -13,8 +13,8 @@ use crate::commands::Staying;
 use crate::support::cheap_clip::CheapClip;
 use crate::workers_service::{png, records};
 
-const PICTURES: u32 = 300;
-/// What a picture costs the model.
+const IMAGES: u32 = 300;
+/// What a image costs the model.
 const TAKES: Duration = Duration::from_millis(20);
 
 struct Cluster {
@@ -131,7 +131,7 @@ impl Service {
     async fn succeeds(&self, id: &str) {
         let job = self.until(id, |job| job["finished_at"].is_string()).await;
         let counts = &job["counts"];
-        assert!(job["status"] == "SUCCEEDED" && counts["done"] == PICTURES && counts["failed"] == 0, "{job}");
+        assert!(job["status"] == "SUCCEEDED" && counts["done"] == IMAGES && counts["failed"] == 0, "{job}");
     }
 }
 
@@ -142,7 +142,7 @@ async fn a_job_on_ray_ends_as_one_at_home_whatever_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let mut service = Service::start(folder.path());
     let bucket = service.bucket().await;
-    for number in 0..PICTURES {
+    for number in 0..IMAGES {
         bucket.put("pipeline", &format!("images/{number:04}.png"), png(number), "image/png").await.unwrap();
     }
     let home = service.submit("home", "local").await;
@@ -180,7 +180,7 @@ async fn a_job_on_ray_ends_as_one_at_home_whatever_is_killed() {
     service.done(&id, 20).await;
     service.send(reqwest::Method::DELETE, &format!("/jobs/{id}"), None).await;
     let job = service.until(&id, |job| job["finished_at"].is_string()).await;
-    assert!(job["status"] == "STOPPED" && job["counts"]["done"].as_u64().unwrap() < u64::from(PICTURES), "{job}");
+    assert!(job["status"] == "STOPPED" && job["counts"]["done"].as_u64().unwrap() < u64::from(IMAGES), "{job}");
     let deadline = Instant::now() + Duration::from_mins(2);
     while !processes(&["worker", "--job", &id]).is_empty()
         || cluster.state(&format!("glimpse-{id}-g1")).await == "RUNNING"
@@ -202,7 +202,7 @@ async fn a_job_on_ray_ends_as_one_at_home_whatever_is_killed() {
     drop(service);
     let index = EmbeddedIndex::open(&folder.path().join("index")).unwrap();
     let wanted = records(&index, "home").await;
-    assert_eq!(wanted.len(), PICTURES as usize);
+    assert_eq!(wanted.len(), IMAGES as usize);
     for collection in ["plain", "worker", "service", "node"] {
         assert!(records(&index, collection).await == wanted, "{collection} is not as at home");
     }

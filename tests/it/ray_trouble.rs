@@ -6,7 +6,7 @@ use glimpse::api::replies::JobReply;
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::ray::{logs, on_ray, put_pictures, with_ray};
+use crate::ray::{logs, on_ray, put_images, with_ray};
 use crate::support::ray::{Mood, Then};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,7 +41,7 @@ async fn a_cluster_that_cannot_be_used_is_told_of_at_the_door() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_waits_for_the_cluster_says_so_and_can_be_stopped_though_ray_does_not_hear_it() {
     let (app, ray) = with_ray(&[("RAY_NUM_WORKERS", "4")]).await;
-    put_pictures(&app, 3).await;
+    put_images(&app, 3).await;
     let id = app.submit(on_ray()).await;
     let submission = ray.until(|_, job| job.status == "PENDING").await;
     let waiting = app.job_until(&id, |job| job.waiting_on.is_some()).await.waiting_on.unwrap();
@@ -68,7 +68,7 @@ async fn a_job_that_waits_for_the_cluster_says_so_and_can_be_stopped_though_ray_
 async fn a_job_is_stopped_in_the_middle_and_its_workers_leave() {
     let (app, ray) = with_ray(&[]).await;
     ray.then(Then::Works);
-    put_pictures(&app, 100).await;
+    put_images(&app, 100).await;
     let id = app.submit(on_ray()).await;
     app.job_until(&id, |job| job.counts.done > 0).await;
     assert_eq!(app.delete(&format!("/jobs/{id}")).await.0, StatusCode::OK);
@@ -90,7 +90,7 @@ async fn a_job_is_stopped_in_the_middle_and_its_workers_leave() {
 async fn the_service_starts_again_in_the_middle_and_goes_on_with_the_same_workers() {
     let (app, ray) = with_ray(&[]).await;
     ray.then(Then::Works);
-    put_pictures(&app, 150).await;
+    put_images(&app, 150).await;
     let id = app.submit(on_ray()).await;
     app.job_until(&id, |job| job.counts.done > 0).await;
     let app = app.restart().await;
@@ -106,7 +106,7 @@ async fn the_service_starts_again_in_the_middle_and_goes_on_with_the_same_worker
 async fn the_cluster_dies_in_the_middle_and_the_job_goes_on_when_it_is_back() {
     let (app, ray) = with_ray(&[]).await;
     ray.then(Then::Works);
-    put_pictures(&app, 150).await;
+    put_images(&app, 150).await;
     let id = app.submit(on_ray()).await;
     app.job_until(&id, |job| job.counts.done > 0).await;
     ray.die();
@@ -128,7 +128,7 @@ async fn the_cluster_dies_in_the_middle_and_the_job_goes_on_when_it_is_back() {
 async fn workers_that_report_go_on_while_ray_does_not_answer_and_the_status_warns() {
     let (app, ray) = with_ray(&[]).await;
     ray.then(Then::Works);
-    put_pictures(&app, 150).await;
+    put_images(&app, 150).await;
     let id = app.submit(on_ray()).await;
     app.job_until(&id, |job| job.counts.done > 0).await;
     ray.cut_off();
@@ -149,7 +149,7 @@ async fn workers_that_report_go_on_while_ray_does_not_answer_and_the_status_warn
 async fn a_job_whose_cluster_is_gone_is_taken_over_here_and_the_workers_before_are_refused() {
     let (app, ray) = with_ray(&[]).await;
     ray.then(Then::Works);
-    put_pictures(&app, 120).await;
+    put_images(&app, 120).await;
     let id = app.submit(on_ray()).await;
     app.job_until(&id, |job| job.counts.done > 0).await;
     ray.cut_off();
@@ -173,7 +173,7 @@ async fn a_job_whose_cluster_is_gone_is_taken_over_here_and_the_workers_before_a
 async fn a_job_that_was_begun_here_goes_on_on_the_cluster_and_with_other_workers() {
     let (app, ray) = with_ray(&[]).await;
     ray.then(Then::Runs);
-    put_pictures(&app, 120).await;
+    put_images(&app, 120).await;
     let id = app.submit(json!({"s3_prefix": "images/"})).await;
     app.job_until(&id, |job| job.counts.done > 0).await;
     let to = async |executor: &str| app.post(&format!("/jobs/{id}/executor"), json!({"executor": executor})).await;
@@ -197,7 +197,7 @@ async fn a_job_that_was_begun_here_goes_on_on_the_cluster_and_with_other_workers
 async fn a_job_that_ray_ends_again_and_again_fails_with_one_sentence_of_ray_s() {
     let (app, ray) = with_ray(&[("RAY_TASK_MAX_RETRIES", "1")]).await;
     ray.then(Then::Fails(70));
-    put_pictures(&app, 2).await;
+    put_images(&app, 2).await;
     let ended = app.ingest_with(on_ray()).await;
     let said = ended.message.unwrap();
     assert!(ended.status == "FAILED" && said.contains("2 times") && said.contains("exit code 70"), "{said}");
@@ -214,7 +214,7 @@ async fn a_job_that_ray_ends_again_and_again_fails_with_one_sentence_of_ray_s() 
 async fn who_stops_the_workers_in_ray_stops_the_job() {
     let (app, ray) = with_ray(&[]).await;
     ray.then(Then::Runs);
-    put_pictures(&app, 2).await;
+    put_images(&app, 2).await;
     let id = app.submit(on_ray()).await;
     let submission = ray.until(|_, job| job.status == "RUNNING").await;
     ray.set(&submission, "STOPPED", None, "Job was intentionally stopped.");
@@ -227,7 +227,7 @@ async fn who_stops_the_workers_in_ray_stops_the_job() {
 async fn a_service_without_its_cluster_s_address_fails_the_job_that_needs_it() {
     let (app, ray) = with_ray(&[]).await;
     ray.then(Then::Runs);
-    put_pictures(&app, 2).await;
+    put_images(&app, 2).await;
     let id = app.submit(on_ray()).await;
     ray.until(|_, job| job.status == "RUNNING").await;
     let app = app.restart_with(&[]).await;

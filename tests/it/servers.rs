@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::index_contract::support::run;
 use crate::index_weaviate::Server;
 use crate::support::qdrant::QdrantServer;
-use crate::support::{TestApp, demo_picture};
+use crate::support::{TestApp, demo_image};
 
 const STORES: [&str; 3] = ["embedded", "qdrant", "weaviate"];
 
@@ -62,7 +62,7 @@ async fn all_of_it(app: &TestApp, weaviate: &Server, collection: &str) {
             }
         }
     }
-    let cat = demo_picture("cat.jpg");
+    let cat = demo_image("cat.jpg");
     for store in STORES {
         let response = app.search_file(cat.clone(), &format!("?provider={store}&limit=1")).await;
         let found: SearchReply = response.json().await.unwrap();

@@ -15,7 +15,7 @@ use crate::support::qdrant::QdrantServer;
 
 /// The collection's name in Qdrant.
 const THERE: &str = "documents_images";
-/// Pictures of the demo.
+/// Images of the demo.
 const DEMO: u64 = 26;
 
 /// A service over both stores, whose Qdrant is soon asked again once it failed.

@@ -198,7 +198,7 @@ async fn a_guarded_source_waits_for_a_server_that_is_down_and_goes_on_by_itself(
     let inner = S3Source::new(settings(server.endpoint(), server.credentials().clone())).await.unwrap();
     let breaker = Breaker::new(BreakerSettings { threshold: 1, cool_down: Duration::from_millis(20) });
     let board = WaitBoard::default();
-    let source = GuardedSource::new(Arc::new(inner), Guard::patient("s3", board.clone()).through(Arc::new(breaker)));
+    let source = GuardedSource::new(Arc::new(inner), Guard::background("s3", board.clone()).through(Arc::new(breaker)));
     source.put(&image("k").uri, NewObject { bytes: "x".into(), ..NewObject::default() }).await.unwrap();
     server.stop().await;
 

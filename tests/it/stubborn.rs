@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::cheap_clip::{CheapClip, POISON};
 use crate::support::watched::{CURSED, Watched};
-use crate::support::{TestApp, demo_picture};
+use crate::support::{TestApp, demo_image};
 
 fn png(colour: [u8; 3]) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
@@ -18,7 +18,7 @@ fn png(colour: [u8; 3]) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_picture_over_which_the_model_fails_costs_itself_and_none_of_its_batch() {
+async fn a_image_over_which_the_model_fails_costs_itself_and_none_of_its_batch() {
     let clip = CheapClip::start(Duration::ZERO).await;
     let variables = [("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str()), ("IMAGE_BATCH_SIZE", "4")];
     let app = TestApp::with(&variables).await;
@@ -38,8 +38,8 @@ async fn a_picture_over_which_the_model_fails_costs_itself_and_none_of_its_batch
 async fn an_object_over_which_the_bucket_fails_costs_itself() {
     let watched = Watched::start(&[]).await;
     let app = &watched.app;
-    app.put("images/cat.jpg", demo_picture("cat.jpg")).await;
-    app.put(&format!("images{CURSED}"), demo_picture("moose.jpg")).await;
+    app.put("images/cat.jpg", demo_image("cat.jpg")).await;
+    app.put(&format!("images{CURSED}"), demo_image("moose.jpg")).await;
     let id = app.submit(json!({"s3_prefix": "images/"})).await;
     let job = app.job_until(&id, JobReply::is_final).await;
     assert_eq!((job.status.as_str(), job.counts.done, job.counts.failed), ("SUCCEEDED", 1, 1), "{job:?}");

@@ -8,15 +8,15 @@ use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::worker::{Worker, points, submit};
-use crate::support::{TestApp, demo_picture};
+use crate::support::{TestApp, demo_image};
 
-/// Pictures that differ, so that a record under the wrong name would be seen.
-async fn put_pictures(app: &TestApp, count: usize) {
+/// Images that differ, so that a record under the wrong name would be seen.
+async fn put_images(app: &TestApp, count: usize) {
     let kinds = ["cat.jpg", "panda.jpg", "rocket.jpg", "coffee.jpg", "raccoon.jpg"];
     for number in 0..count {
-        app.put(&format!("images/{number:03}.jpg"), demo_picture(kinds[number % kinds.len()])).await;
+        app.put(&format!("images/{number:03}.jpg"), demo_image(kinds[number % kinds.len()])).await;
     }
-    app.put("images/broken.jpg", demo_picture("cat.jpg")[..2000].to_vec()).await;
+    app.put("images/broken.jpg", demo_image("cat.jpg")[..2000].to_vec()).await;
 }
 
 /// Whether two runs made the same record: all but the moment, and but for what a model's sums differ by in other batches.
@@ -31,7 +31,7 @@ const SHORT: [(&str, &str); 3] =
 #[tokio::test(flavor = "multi_thread")]
 async fn one_worker_is_killed_and_one_frozen_and_the_index_is_that_of_an_undisturbed_run() {
     let app = TestApp::with(&SHORT).await;
-    put_pictures(&app, 150).await;
+    put_images(&app, 150).await;
     let alone = app.ingest_with(json!({"s3_prefix": "images/", "collection": "alone"})).await;
     assert_eq!((alone.status.as_str(), alone.counts.done, alone.counts.failed), ("SUCCEEDED", 150, 1));
 
@@ -88,7 +88,7 @@ async fn one_worker_is_killed_and_one_frozen_and_the_index_is_that_of_an_undistu
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_is_asked_to_leave_gives_back_and_another_goes_on_after_a_restart_of_the_service() {
     let app = TestApp::with(&SHORT).await;
-    put_pictures(&app, 60).await;
+    put_images(&app, 60).await;
     let job = submit(&app, json!({"s3_prefix": "images/", "executor": "workers"})).await;
     let one = Worker::start(&app, &job, "one", &[]);
     app.job_until(&job.job_id, |job| job.counts.done > 0).await;
@@ -107,7 +107,7 @@ async fn a_worker_that_is_asked_to_leave_gives_back_and_another_goes_on_after_a_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stopped_job_sends_its_workers_home() {
     let app = TestApp::with(&SHORT).await;
-    put_pictures(&app, 100).await;
+    put_images(&app, 100).await;
     let job = submit(&app, json!({"s3_prefix": "images/", "executor": "workers"})).await;
     let one = Worker::start(&app, &job, "one", &[]);
     app.job_until(&job.job_id, |job| job.counts.done > 0).await;
@@ -139,7 +139,7 @@ async fn who_does_not_fit_is_turned_away_with_the_reason() {
         let (status, reply) = send("/jobs/images".into(), key.clone(), json!({"executor": executor})).await;
         assert!(status == 422 && reply["message"].as_str().unwrap().contains(expected), "{reply}");
     }
-    app.put("images/cat.jpg", demo_picture("cat.jpg")).await;
+    app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     let (_, reply) = send("/jobs/images".into(), key.clone(), json!({"executor": "workers"})).await;
     let job: SubmitReply = serde_json::from_value(reply).unwrap();
     let token = job.worker_token.clone().unwrap();

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::commands::Staying;
 use crate::support::cheap_clip::CheapClip;
-use crate::support::{TestApp, demo_picture};
+use crate::support::{TestApp, demo_image};
 
 /// An address that is free at this moment, and stays the same when a service on it is started again.
 fn free() -> String {
@@ -28,11 +28,11 @@ fn free() -> String {
 
 pub(crate) fn png(seed: u32) -> bytes::Bytes {
     let mut bytes = std::io::Cursor::new(Vec::new());
-    let picture = image::RgbImage::from_fn(16, 16, |x, y| {
+    let image = image::RgbImage::from_fn(16, 16, |x, y| {
         let value = (seed.wrapping_mul(2_654_435_761) >> ((x / 8 + 2 * (y / 8)) * 6)).to_le_bytes();
         image::Rgb([value[0], value[1], value[2]])
     });
-    picture.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
     bytes.into_inner().into()
 }
 
@@ -58,7 +58,7 @@ impl Drop for Ends {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_service_is_killed_twice_and_its_workers_go_on_where_they_were() {
-    const PICTURES: u32 = 300;
+    const IMAGES: u32 = 300;
     let clip = CheapClip::start(Duration::from_millis(20)).await;
     let folder = tempfile::tempdir().unwrap();
     let (addr, s3) = (free(), free());
@@ -75,7 +75,7 @@ async fn the_service_is_killed_twice_and_its_workers_go_on_where_they_were() {
     let start = || Staying::start(&variables, &["serve"], "service ");
     let mut service = start();
     let bucket = Bucket::open(&Settings::from_variables(variables).unwrap()).await.unwrap();
-    for number in 0..PICTURES {
+    for number in 0..IMAGES {
         bucket.put("pipeline", &format!("images/{number:04}.png"), png(number), "image/png").await.unwrap();
     }
     let client = reqwest::Client::builder().timeout(Duration::from_mins(2)).build().unwrap();
@@ -121,14 +121,14 @@ async fn the_service_is_killed_twice_and_its_workers_go_on_where_they_were() {
     }
     let ended = until(&job.job_id, |job| job["status"] == "SUCCEEDED" || job["status"] == "FAILED").await;
     let counts = &ended["counts"];
-    assert!(counts["done"] == PICTURES && counts["failed"] == 0, "{ended}");
+    assert!(counts["done"] == IMAGES && counts["failed"] == 0, "{ended}");
     for worker in &mut workers {
         assert_eq!(worker.0.wait().unwrap().code(), Some(0));
     }
     assert_eq!(service.stop(), Some(0));
     let index = EmbeddedIndex::open(&folder.path().join("index")).unwrap();
     let (expected, got) = (records(&index, "alone").await, records(&index, "together").await);
-    assert_eq!(expected.len(), PICTURES as usize);
+    assert_eq!(expected.len(), IMAGES as usize);
     assert_eq!(expected, got);
 }
 
@@ -175,10 +175,10 @@ async fn a_worker_whose_parent_is_gone_leaves() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_reaches_the_records_of_its_own_job_and_no_others() {
     let app = TestApp::start().await;
-    app.put("images/cat.jpg", demo_picture("cat.jpg")).await;
-    app.put("others/panda.jpg", demo_picture("panda.jpg")).await;
+    app.put("images/cat.jpg", demo_image("cat.jpg")).await;
+    app.put("others/panda.jpg", demo_image("panda.jpg")).await;
     app.ingest_with(json!({"s3_prefix": ""})).await;
-    app.put("images/panda.jpg", demo_picture("panda.jpg")).await;
+    app.put("images/panda.jpg", demo_image("panda.jpg")).await;
     let (_, reply) = app.post("/jobs/images", json!({"s3_prefix": "images/", "executor": "workers"})).await;
     let job: SubmitReply = serde_json::from_value(reply).unwrap();
     app.job_until(&job.job_id, |job| job.waiting_on.is_some() && job.counts.left > 0).await;

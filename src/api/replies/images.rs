@@ -13,7 +13,7 @@ use crate::search::{Answer, Collections, Found};
 pub struct SearchReply {
     /// The words that were searched for.
     pub query: Option<String>,
-    /// The name of the picture that was searched for.
+    /// The name of the image that was searched for.
     pub file: Option<String>,
     /// The id of the indexed image that was searched for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -83,7 +83,7 @@ pub struct ResultReply {
 pub(in crate::api) struct Asked {
     /// Words.
     pub(in crate::api) query: Option<String>,
-    /// The name of a picture.
+    /// The name of a image.
     pub(in crate::api) file: Option<String>,
     /// The id of an indexed image.
     pub(in crate::api) like: Option<String>,
@@ -111,7 +111,7 @@ pub struct ImageReply {
     pub width: u32,
     /// Of the original, upright, in pixels.
     pub height: u32,
-    /// Frames of an animation; 1 for a still picture.
+    /// Frames of an animation; 1 for a still image.
     pub frames: u32,
     /// Key of its thumbnail in the bucket, where one was written.
     pub thumbnail_key: Option<String>,

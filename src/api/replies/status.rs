@@ -27,7 +27,7 @@ pub struct StatusReply {
     pub collection: String,
     /// The bucket that is meant where none is named.
     pub bucket: String,
-    /// Bytes of the largest picture that is taken.
+    /// Bytes of the largest image that is taken.
     pub max_image_bytes: usize,
 }
 

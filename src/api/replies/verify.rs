@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::number::whole;
-use crate::jobs::{Difference, DifferenceKind, Verification};
+use crate::jobs::{Difference, DifferenceKind, VerifyReport};
 
 /// How closely to look. Everything may be left out, and the body too.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
@@ -67,8 +67,8 @@ pub struct DifferenceReply {
     pub repaired: bool,
 }
 
-impl From<Verification> for VerifyReply {
-    fn from(found: Verification) -> Self {
+impl From<VerifyReport> for VerifyReply {
+    fn from(found: VerifyReport) -> Self {
         Self {
             collection: found.collection.to_string(),
             agrees: found.total == found.repaired,

@@ -61,7 +61,7 @@ pub async fn finding(what: &'static str, check: impl Future<Output = Result<Stri
 enum Folder {
     Missing,
     /// Locked by us while we look.
-    Ours(#[expect(dead_code, reason = "held, not read")] File),
+    JobStance(#[expect(dead_code, reason = "held, not read")] File),
     Running,
 }
 
@@ -90,7 +90,7 @@ impl Doctor {
         let shown = folder.display().to_string();
         let looked = if folder.exists() {
             match parts::lock(&folder) {
-                Ok(lock) => Ok((Folder::Ours(lock), format!("{shown}, not in use"))),
+                Ok(lock) => Ok((Folder::JobStance(lock), format!("{shown}, not in use"))),
                 Err(BuildError::FolderInUse(_)) => {
                     Ok((Folder::Running, format!("{shown}, in use by a running service")))
                 }
@@ -157,9 +157,9 @@ impl Doctor {
         let look = async {
             let proven = probe.await?;
             let towers = if proven.probes.iter().any(|probe| probe.name.starts_with("text:")) {
-                "pictures and words"
+                "images and words"
             } else {
-                "pictures only"
+                "images only"
             };
             let said = format!("{name} makes vectors of {} from {towers}", proven.name());
             space = Some(proven);

@@ -55,10 +55,10 @@ impl Doctor {
         match self.folder {
             Folder::Running => return Ok("in use by the running service, which is asked below".to_owned()),
             Folder::Missing => return Ok("embedded; it is made at the first start".to_owned()),
-            Folder::Ours(_) if !self.settings.place.glimpse_data_dir.join("index").exists() => {
+            Folder::JobStance(_) if !self.settings.place.glimpse_data_dir.join("index").exists() => {
                 return Ok("embedded; it is made with the first job".to_owned());
             }
-            Folder::Ours(_) => {}
+            Folder::JobStance(_) => {}
         }
         let broken = |error: String| {
             Complaint::new(&error, "restore the data folder, or index again into a new one (GLIMPSE_DATA_DIR)")

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-/// A query and the pictures that answer it.
+/// A query and the images that answer it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Known {
     pub(super) query: String,

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::answers::Known;
 
-/// How well pictures were found.
+/// How well images were found.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Report {
     /// Queries that were played.

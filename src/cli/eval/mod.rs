@@ -1,4 +1,4 @@
-//! `glimpse eval`: how well pictures are found, against known answers. It is how one chooses a model.
+//! `glimpse eval`: how well images are found, against known answers. It is how one chooses a model.
 
 mod answers;
 mod metric;

@@ -1,5 +1,5 @@
 //! One embedding service over HTTP/1.1, as every adapter calls it: one pool of connections, one request, one reply, read
-//! up to a bound. Neither retries nor remembers; knows nothing of pictures.
+//! up to a bound. Neither retries nor remembers; knows nothing of images.
 
 mod reply;
 mod status;

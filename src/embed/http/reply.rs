@@ -1,4 +1,4 @@
-//! A reply's body as JSON. Off the async threads where it is long: eight pictures may come back beside their vectors.
+//! A reply's body as JSON. Off the async threads where it is long: eight images may come back beside their vectors.
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -31,7 +31,7 @@ fn read<T: DeserializeOwned>(name: &str, body: &[u8]) -> Result<T, EmbedError> {
 }
 
 /// The place in its vector of a `NaN` or `Infinity` that JSON does not have but Python's `json` writes. Such a vector is
-/// its picture's trouble, while a reply that is no JSON at all is the service's.
+/// its image's trouble, while a reply that is no JSON at all is the service's.
 fn not_finite(body: &[u8], error: &serde_json::Error) -> Option<usize> {
     let line_start = body.split_inclusive(|&byte| byte == b'\n').take(error.line().checked_sub(1)?).map(<[u8]>::len);
     let stopped = line_start.sum::<usize>() + error.column().checked_sub(1)?;

@@ -27,7 +27,7 @@ const SLOWEST_BYTES_PER_SECOND: u64 = 16 * 1024;
 const GRACE: Duration = Duration::from_mins(10);
 
 /// Calls until it succeeds, or fails in a way that no other try mends, or has failed too often.
-pub(super) async fn patiently<T, F>(call: impl Fn() -> F) -> Result<T, HubError>
+pub(super) async fn in_background<T, F>(call: impl Fn() -> F) -> Result<T, HubError>
 where
     F: Future<Output = Result<T, HubError>>,
 {
@@ -54,7 +54,7 @@ pub(super) async fn file(
     if cache.snapshot(repo, commit).join(name).is_file() {
         return Ok(());
     }
-    let facts = patiently(|| client.facts(repo, commit, name)).await?;
+    let facts = in_background(|| client.facts(repo, commit, name)).await?;
     // What comes too slowly is given up sooner if its size is not known: see `append`.
     let bytes = facts.size.number().unwrap_or_else(|| limit(name));
     let limit = GRACE + Duration::from_secs(bytes / SLOWEST_BYTES_PER_SECOND);

@@ -63,7 +63,7 @@ impl Hub {
             return self.offline(repo, missing);
         }
         let unfit = |reason| HubError::Unfit { repo: repo.clone(), reason };
-        let listing = download::patiently(|| self.client.listing(repo)).await?;
+        let listing = download::in_background(|| self.client.listing(repo)).await?;
         let folder = self.cache.snapshot(repo, &listing.commit);
         for _ in 0..MAX_ROUNDS {
             let files = missing(&listing.names, &folder).map_err(unfit)?;

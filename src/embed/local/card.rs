@@ -1,4 +1,4 @@
-//! `model.json`: what the model's files are called inside, and how pictures and words must be given to it.
+//! `model.json`: what the model's files are called inside, and how images and words must be given to it.
 
 use serde::Deserialize;
 

@@ -1,7 +1,7 @@
 //! The provider `local`: a CLIP run in this process on the CPU, one worker a core. The model is the one inside the
 //! binary, one in a folder, or one of the Hugging Face hub.
 //!
-//! Knows rten, tokenizers and how models are described; nothing of where pictures come from or where vectors go.
+//! Knows rten, tokenizers and how models are described; nothing of where images come from or where vectors go.
 
 mod bpe;
 mod card;
@@ -86,7 +86,7 @@ impl LocalProvider {
         self.opening.wait().await.map(|_| ())
     }
 
-    /// The same with pictures brought to the square in another way, which is another space.
+    /// The same with images brought to the square in another way, which is another space.
     #[must_use]
     pub fn with_resize(self, resize: Resize) -> Self {
         Self { resize, ..self }
@@ -119,7 +119,7 @@ impl ImageEmbeddingProvider for LocalProvider {
         probe::space_of(self, &towers.name, Some(towers.dimension)).await.map(Arc::new)
     }
 
-    /// In runs of as many pictures as is quickest for this model, over all workers; a search waits for one run at most.
+    /// In runs of as many images as is quickest for this model, over all workers; a search waits for one run at most.
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         let towers = self.opening.towers().await?;
         let share = images.len().div_ceil(self.workers.busy().threads.get());

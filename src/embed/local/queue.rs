@@ -34,7 +34,7 @@ impl<T> Queue<T> {
         let queue = Self {
             lines: Mutex::new(lines),
             bell: Condvar::new(),
-            waiting: ["search", "job"].map(|line| families::EMBED_QUEUE.of([line])),
+            waiting: ["search", "job"].map(|line| families::EMBED_QUEUE.labels([line])),
         };
         queue.show(&queue.lock());
         queue

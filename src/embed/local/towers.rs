@@ -1,4 +1,4 @@
-//! Both networks and the tokenizer: pictures and words in, embeddings out.
+//! Both networks and the tokenizer: images and words in, embeddings out.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -50,10 +50,10 @@ pub(super) struct Towers {
     pub(super) name: String,
     /// Numbers in a vector.
     pub(super) dimension: usize,
-    /// Side of a picture in pixels.
+    /// Side of a image in pixels.
     pub(super) size: u32,
     pub(super) levels: Levels,
-    /// Pictures in one run of the image tower that cost least.
+    /// Images in one run of the image tower that cost least.
     pub(super) run: NonZeroUsize,
     pub(super) image: Tower,
     pub(super) text: Tower,
@@ -74,7 +74,7 @@ impl Towers {
             tokenizer: Tokenizer::WordPiece(Words::parse(files::TOKENIZER, card.text.max_tokens)?),
             levels: levels(card.image.mean, card.image.std),
             size: card.image.image_size,
-            // Convolutions: 52 ms a picture alone, 58 in runs of four and 60 in runs of eight, whose activations leave
+            // Convolutions: 52 ms a image alone, 58 in runs of four and 60 in runs of eight, whose activations leave
             // the cache.
             run: NonZeroUsize::MIN,
             dimension: card.dimension,
@@ -82,7 +82,7 @@ impl Towers {
         })
     }
 
-    /// One embedding per picture.
+    /// One embedding per image.
     pub(super) fn images(
         &self,
         images: &[PreparedImage],
@@ -94,7 +94,7 @@ impl Towers {
             if image.size != self.size || image.rgb.len() != side * side * 3 {
                 let (given, wanted) = (image.size, self.size);
                 return Err(EmbedError::Rejected(format!(
-                    "a picture of {given} pixels a side; the model takes {wanted}"
+                    "a image of {given} pixels a side; the model takes {wanted}"
                 )));
             }
             // The network wants all red, then all green, then all blue.

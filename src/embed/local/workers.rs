@@ -18,7 +18,7 @@ use crate::embed::{Busy, EmbedError};
 
 /// Searches that may stand in line; more wait outside, without a place.
 const NOW_PLACES: usize = 256;
-/// Pictures of batches that may stand in line for each worker: enough to keep it busy, few enough to hold no memory.
+/// Images of batches that may stand in line for each worker: enough to keep it busy, few enough to hold no memory.
 const BULK_PLACES: usize = 4;
 
 type Work = Box<dyn FnOnce(&Arc<ThreadPool>) + Send>;
@@ -124,8 +124,8 @@ mod tests {
     #[tokio::test]
     async fn a_panic_costs_its_own_call_only() {
         let workers = Workers::start(ONE).unwrap();
-        let error = workers.run::<(), _>(Urgency::Now, |_| panic!("bad {}", "picture")).await.unwrap_err();
-        assert_eq!(error, EmbedError::Rejected("inference panicked: bad picture".into()));
+        let error = workers.run::<(), _>(Urgency::Now, |_| panic!("bad {}", "image")).await.unwrap_err();
+        assert_eq!(error, EmbedError::Rejected("inference panicked: bad image".into()));
         assert_eq!(workers.run(Urgency::Bulk, |_| Ok(7)).await, Ok(7));
     }
 

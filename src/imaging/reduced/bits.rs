@@ -17,7 +17,7 @@ pub(super) struct Interval<'a> {
 const SPARE: [u8; 8] = [0; 8];
 
 impl Intervals {
-    /// Reads up to the end of the picture, which must be there.
+    /// Reads up to the end of the image, which must be there.
     pub(super) fn read(data: &[u8]) -> Option<Self> {
         let mut intervals = Self { bytes: Vec::with_capacity(data.len() + SPARE.len()), ends: Vec::new() };
         let mut rest = data;

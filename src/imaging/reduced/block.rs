@@ -124,7 +124,7 @@ impl<'a> Blocks<'a> {
     fn draw(&self, coefficients: &Coefficients, planes: &mut Planes, plane: usize, (left, top): (usize, usize)) {
         let Shape { across, down, .. } = self.shape;
         if (across, down) == (2, 2) {
-            // Nearly all of a picture's blocks are these, and of these the transform is but sums.
+            // Nearly all of a image's blocks are these, and of these the transform is but sums.
             let [mean, over] = [coefficients[0][0] / 8.0, coefficients[0][1] / 8.0];
             let [under, cross] = [coefficients[1][0] / 8.0, coefficients[1][1] / 8.0];
             let (above, below) = ((mean + under, over + cross), (mean - under, over - cross));

@@ -3,7 +3,7 @@
 use super::huffman::Huffman;
 use crate::imaging::walk::jpeg_segment;
 
-/// A picture that [`super::decode`] can decode.
+/// A image that [`super::decode`] can decode.
 pub(super) struct Frame<'a> {
     pub(super) width: u32,
     pub(super) height: u32,
@@ -36,7 +36,7 @@ struct Tables {
 type Declared = (u8, u8, u8, u8);
 
 impl<'a> Frame<'a> {
-    /// Reads up to the scan. `None` where it is no baseline picture in gray or YCbCr with all of it in one scan.
+    /// Reads up to the scan. `None` where it is no baseline image in gray or YCbCr with all of it in one scan.
     pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut tables = Tables::default();
         let mut size = None;
@@ -53,7 +53,7 @@ impl<'a> Frame<'a> {
                     let declared = declared_components(count, declared)?;
                     size = Some((u16::from_be_bytes([w1, w0]), u16::from_be_bytes([h1, h0]), declared));
                 }
-                // Adobe's segment, of a picture whose colours are stored otherwise.
+                // Adobe's segment, of a image whose colours are stored otherwise.
                 (0xEE, &[b'A', b'd', b'o', b'b', b'e', _, _, _, _, _, _, transform, ..]) if transform != 1 => {
                     return None;
                 }

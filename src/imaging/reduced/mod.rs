@@ -41,7 +41,7 @@ impl Scale {
         }
     }
 
-    /// Pixels that a side of a picture keeps. The last one may lie beyond the picture in part.
+    /// Pixels that a side of a image keeps. The last one may lie beyond the image in part.
     pub(super) fn side(self, full: u32) -> u32 {
         let kept = (u64::from(full) * u64::from(self.of_eight())).div_ceil(8);
         u32::try_from(kept).unwrap_or(u32::MAX)
@@ -53,7 +53,7 @@ impl Scale {
     }
 }
 
-/// A reduced picture, with room for fractions: rounded to bytes between across and down, so few pixels would come out further
+/// A reduced image, with room for fractions: rounded to bytes between across and down, so few pixels would come out further
 /// from what all of them give than the reduction itself leads.
 pub(super) type Reduced = TypedImage<'static, U16x3>;
 
@@ -62,7 +62,7 @@ pub(super) fn reads(bytes: &[u8]) -> bool {
     Frame::read(bytes).is_some()
 }
 
-/// The picture as it is stored, reduced. `None` where this is not the decoder for it.
+/// The image as it is stored, reduced. `None` where this is not the decoder for it.
 pub(super) fn decode(bytes: &[u8], scale: Scale) -> Option<Reduced> {
     let frame = Frame::read(bytes)?;
     let intervals = Intervals::read(frame.data)?;
@@ -96,7 +96,7 @@ mod tests {
     use image::RgbImage;
 
     use super::*;
-    use crate::imaging::{ImagingSettings, picture};
+    use crate::imaging::{ImagingSettings, decode_upright};
 
     fn file(name: &str) -> Vec<u8> {
         std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/").to_owned() + name).unwrap()
@@ -104,7 +104,7 @@ mod tests {
 
     /// Each pixel is the mean of those that it stands for: what reducing is, but for the highest frequencies.
     fn averaged(bytes: &[u8], times: usize) -> Vec<[f64; 3]> {
-        let whole = picture(bytes, &ImagingSettings::default().limits()).unwrap();
+        let whole = decode_upright(bytes, &ImagingSettings::default().limits()).unwrap();
         let (width, height) = (whole.meta.width as usize, whole.meta.height as usize);
         let whole = RgbImage::from_raw(whole.meta.width, whole.meta.height, whole.rgb.to_vec()).unwrap();
         let mut means = Vec::new();
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_it_reads_is_the_picture_only_smaller() {
+    fn what_it_reads_is_the_image_only_smaller() {
         for name in ["gray.jpg", "full-chroma.jpg", "half-chroma.jpg", "wide-chroma.jpg", "restarts.jpg", "223x225.jpg"]
         {
             let bytes = file(name);

@@ -1,11 +1,11 @@
-//! Where the pixels of each component are gathered, and the picture that they make together.
+//! Where the pixels of each component are gathered, and the image that they make together.
 
 use fast_image_resize::pixels::U16x3;
 
 use super::Scale;
 use super::frame::Frame;
 
-/// How many pixels a block of a component keeps, and how often the picture's are to be halved to be as few.
+/// How many pixels a block of a component keeps, and how often the image's are to be halved to be as few.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     pub(super) across: usize,
@@ -54,7 +54,7 @@ impl Planes {
         &mut plane.pixels[row * plane.stride + left..][..count]
     }
 
-    /// The picture's pixels, row by row: bytes in the upper halves.
+    /// The image's pixels, row by row: bytes in the upper halves.
     pub(super) fn into_pixels(self, width: usize, height: usize) -> Vec<U16x3> {
         let mut pixels = Vec::with_capacity(width * height);
         for y in 0..height {

@@ -11,9 +11,9 @@ use super::payload;
 use crate::domain::{Embedding, ImageId, ImageRecord, Payload};
 
 /// Points in one request at most…
-const MOST_POINTS: usize = 256;
+const MAX_POINTS: usize = 256;
 /// …and their bytes, about: far below what a server refuses, and what it can do within the time limit.
-const MOST_BYTES: usize = 4 * 1024 * 1024;
+const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// Names of fields, ids, and what else is in every point.
 const FRAME: usize = 512;
 
@@ -24,7 +24,7 @@ pub(super) fn requests(records: &[ImageRecord]) -> Vec<Vec<&ImageRecord>> {
     let (mut run, mut bytes) = (Vec::new(), 0);
     for (_, record) in records.iter().enumerate().filter(|(at, record)| place.get(&record.id) == Some(at)) {
         let more = weight(record);
-        if run.len() == MOST_POINTS || (!run.is_empty() && bytes + more > MOST_BYTES) {
+        if run.len() == MAX_POINTS || (!run.is_empty() && bytes + more > MAX_BYTES) {
             requests.push(std::mem::take(&mut run));
             bytes = 0;
         }

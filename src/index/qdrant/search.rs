@@ -12,7 +12,7 @@ use crate::domain::{CollectionName, Embedding, Hit, ImageId, SearchQuery};
 /// Asked for beyond what is wanted, so that the end of a page seldom falls among equals.
 const BEYOND: usize = 8;
 /// Asked for beyond it at most, for the sake of equals.
-const MOST_BEYOND: usize = 4_096;
+const MAX_BEYOND: usize = 4_096;
 
 /// Bytes of vectors that a search asks for beside its hits.
 const VECTOR_BYTES: usize = 32 << 20;
@@ -42,10 +42,10 @@ pub(super) async fn search(
         let last = wanted.checked_sub(1).and_then(|last| candidates.get(last));
         let ends_among_equals =
             last.zip(candidates.last()).is_none_or(|(last, end)| last.score.total_cmp(&end.score).is_eq());
-        if all || beyond >= MOST_BEYOND || !ends_among_equals {
+        if all || beyond >= MAX_BEYOND || !ends_among_equals {
             return candidates.into_iter().skip(query.offset).take(query.limit).map(hit).collect();
         }
-        beyond = (beyond * 8).min(MOST_BEYOND);
+        beyond = (beyond * 8).min(MAX_BEYOND);
     }
 }
 

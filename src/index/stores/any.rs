@@ -7,7 +7,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
 use super::Stores;
-use crate::domain::{CollectionName, Holders, ImageId, ImageRecord};
+use crate::domain::{CollectionName, ImageId, ImageRecord, StoreSet};
 use crate::index::IndexError;
 
 /// How long a store may take before the next is asked as well. A patient store never fails while it is down.
@@ -22,7 +22,7 @@ impl Stores {
     /// The last error with the name of its store, if no store answers.
     pub async fn get_from_any(
         &self,
-        have: &Holders,
+        have: &StoreSet,
         collection: &CollectionName,
         ids: &[ImageId],
     ) -> Result<Vec<ImageRecord>, (&'static str, IndexError)> {

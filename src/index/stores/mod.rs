@@ -11,7 +11,7 @@ use futures::future::join_all;
 use futures::stream::{FuturesUnordered, Stream};
 
 use super::{ImageIndex, IndexError, StoreKind};
-use crate::domain::{CollectionInfo, CollectionName, Holders, ImageId, ImageRecord};
+use crate::domain::{CollectionInfo, CollectionName, ImageId, ImageRecord, StoreSet};
 use crate::resilience::{WorkClock, measured};
 
 pub use merge::{Answered, Answers, Found, Merged};
@@ -85,7 +85,7 @@ impl Stores {
     }
 
     /// Their names as a set.
-    pub fn all(&self) -> Holders {
+    pub fn all(&self) -> StoreSet {
         self.0.iter().map(|store| store.name()).collect()
     }
 
@@ -102,7 +102,7 @@ impl Stores {
         &'a self,
         collection: &'a CollectionName,
         records: &'a [ImageRecord],
-        have: &Holders,
+        have: &StoreSet,
         clock: &'a WorkClock,
     ) -> impl Stream<Item = Written> + Unpin + Send + 'a {
         let lacking = self.0.iter().filter(|store| !have.contains(store.name()));

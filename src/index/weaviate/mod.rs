@@ -122,7 +122,7 @@ impl ImageIndex for WeaviateIndex {
     async fn describe(&self, collection: &CollectionName) -> Result<Option<CollectionInfo>, IndexError> {
         match schema::find(&self.rest, collection).await? {
             Found::Nothing | Found::Twin(_) => Ok(None),
-            Found::Ours(kept) => unless_gone(self.info(kept).await),
+            Found::JobStance(kept) => unless_gone(self.info(kept).await),
             Found::Foreign(why) => Err(failed(Trouble::Refused, why)),
         }
     }

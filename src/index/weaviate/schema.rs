@@ -20,7 +20,7 @@ const ANY_BYTES: usize = 1 << 20;
 pub(super) enum Found {
     Nothing,
     /// This collection.
-    Ours(Kept),
+    JobStance(Kept),
     /// Another collection of ours whose class has the same name.
     Twin(CollectionName),
     /// What we did not make, or cannot use any more; and why.
@@ -31,7 +31,7 @@ impl Found {
     /// What is kept with `collection`, where a class of anybody else's is in the way or none is there.
     pub(super) fn known(self, collection: &CollectionName) -> Result<Kept, IndexError> {
         match self {
-            Self::Ours(kept) => Ok(kept),
+            Self::JobStance(kept) => Ok(kept),
             Self::Nothing | Self::Twin(_) => Err(IndexError::UnknownCollection(collection.clone())),
             Self::Foreign(why) => Err(failed(Trouble::Refused, why)),
         }
@@ -40,7 +40,7 @@ impl Found {
 
 fn sorted_out(class: Class, collection: &CollectionName) -> Found {
     match class.kept() {
-        Ok(kept) if kept.collection == *collection => Found::Ours(kept),
+        Ok(kept) if kept.collection == *collection => Found::JobStance(kept),
         Ok(kept) => Found::Twin(kept.collection),
         Err(why) => Found::Foreign(why),
     }
@@ -93,7 +93,7 @@ pub(super) async fn ensure(rest: &Rest, collection: &CollectionName, space: &Spa
 fn compared(found: Found, collection: &CollectionName, space: &Space) -> Result<Option<Ensured>, IndexError> {
     match found {
         Found::Nothing => Ok(None),
-        Found::Ours(kept) => {
+        Found::JobStance(kept) => {
             kept.space.admits(space)?;
             Ok(Some(Ensured::Existed))
         }

@@ -3,7 +3,7 @@
 
 use rusqlite::{Connection, Row, params};
 
-use crate::domain::{CollectionName, Holders, ImageRef};
+use crate::domain::{CollectionName, ImageRef, StoreSet};
 
 /// Objects between one image of the page and the next that are walked over; beyond, the walk begins anew at the image. So a
 /// page costs what it has, not what vanished between its keys.
@@ -18,8 +18,8 @@ pub(super) fn holders(
     space: &str,
     images: &[ImageRef],
     digests: Option<&[&str]>,
-) -> rusqlite::Result<Vec<Holders>> {
-    let mut have = vec![Holders::default(); images.len()];
+) -> rusqlite::Result<Vec<StoreSet>> {
+    let mut have = vec![StoreSet::default(); images.len()];
     walk(db, collection, images, |place, row| {
         let image = &images[place];
         let Some(etag) = &image.etag else { return Ok(()) };
@@ -29,7 +29,7 @@ pub(super) fn holders(
             && row.get_ref(3)?.as_str()? == space
             && digest.is_none_or(|digest| row.get_ref(5).and_then(|of| Ok(of.as_str()?)).is_ok_and(|of| of == digest));
         if same {
-            have[place] = Holders::parse(row.get_ref(4)?.as_str()?);
+            have[place] = StoreSet::parse(row.get_ref(4)?.as_str()?);
         }
         Ok(())
     })?;
@@ -82,7 +82,7 @@ mod tests {
 
     fn known(key: u32) -> Known {
         let image = image(key, "e");
-        let stores = Holders::parse(if key.is_multiple_of(2) { "qdrant" } else { "qdrant,weaviate" });
+        let stores = StoreSet::parse(if key.is_multiple_of(2) { "qdrant" } else { "qdrant,weaviate" });
         Known { uri: image.uri, etag: "e".to_owned(), size_bytes: 7, space: "s".to_owned(), stores }
     }
 
@@ -95,7 +95,7 @@ mod tests {
         let page: Vec<ImageRef> = listed.iter().map(|key| image(*key, "e")).collect();
         let have = ledger.db.call(move |db| holders(db, &collection, "s", &page, None)).await.unwrap();
         for (key, have) in listed.iter().zip(have) {
-            let wanted = if there.contains(key) { known(*key).stores } else { Holders::default() };
+            let wanted = if there.contains(key) { known(*key).stores } else { StoreSet::default() };
             assert_eq!(have, wanted, "{key}");
         }
     }
@@ -132,8 +132,8 @@ mod tests {
             Ok((here, holders(db, &collection, "other", &page, None)?))
         });
         let (here, elsewhere) = found.await.unwrap();
-        let empty: Vec<bool> = here.iter().map(Holders::is_empty).collect();
+        let empty: Vec<bool> = here.iter().map(StoreSet::is_empty).collect();
         assert_eq!(empty, [false, true, true, true, true]);
-        assert!(elsewhere.iter().all(Holders::is_empty));
+        assert!(elsewhere.iter().all(StoreSet::is_empty));
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! A lease that ends without a report (its time is over, its worker died) never fails an image. What was reported stays
 //! done; the rest goes back in halves, as suspects. A suspect batch is leased only to a worker that holds nothing else, and
-//! while it holds it, it gets nothing else: so that a picture that kills its worker ends up alone, and takes nobody with it.
-//! Only an image that was leased so, alone, and whose worker died [`MOST_DEATHS_ALONE`] times, fails.
+//! while it holds it, it gets nothing else: so that a image that kills its worker ends up alone, and takes nobody with it.
+//! Only an image that was leased so, alone, and whose worker died [`MAX_DEATHS_ALONE`] times, fails.
 //!
 //! Suspects come last: they hold up nobody, and who is killed from outside again and again has other things to be killed over.
 
@@ -16,14 +16,14 @@ use crate::sqlite::SqliteError;
 use crate::telemetry::metrics::families;
 
 /// Workers that may die over an image which they have alone before it fails.
-pub const MOST_DEATHS_ALONE: u32 = 4;
+pub const MAX_DEATHS_ALONE: u32 = 4;
 
 impl Ledger {
     /// Ends the leases of a worker that died; says how many.
     ///
     /// # Errors
     /// [`SqliteError`]
-    pub async fn bury(&self, job: JobId, worker: &str) -> Result<usize, SqliteError> {
+    pub async fn end_leases_of_dead(&self, job: JobId, worker: &str) -> Result<usize, SqliteError> {
         let worker = worker.to_owned();
         self.db
             .call(move |db| {
@@ -110,7 +110,7 @@ fn death(all: &Transaction<'_>, batch: i64) -> rusqlite::Result<Option<FailureCl
         .prepare_cached("SELECT job, attempt, alone + solo FROM batches WHERE id = ?1")?
         .query_row([batch], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     if let [item] = items[..]
-        && alone >= MOST_DEATHS_ALONE
+        && alone >= MAX_DEATHS_ALONE
     {
         let uri = all
             .prepare_cached("SELECT uri FROM items WHERE id = ?1")?

@@ -2,7 +2,7 @@
 
 use super::Planning;
 use crate::domain::{
-    CollectionName, Excludes, Executor, Holders, JobCounts, JobId, JobRecord, JobSpec, JobState, Timestamp,
+    CollectionName, Excludes, Executor, JobCounts, JobId, JobRecord, JobSpec, JobState, StoreSet, Timestamp,
 };
 
 /// The collection of [`job`].
@@ -46,7 +46,7 @@ pub(in crate::jobs) fn planning(lease_size: usize) -> Planning {
     Planning {
         collection: collection(),
         space: "s".into(),
-        stores: Holders::parse("embedded"),
+        stores: StoreSet::parse("embedded"),
         lease_size,
         max_items: None,
         metadata: false,

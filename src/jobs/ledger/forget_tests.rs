@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::*;
-use crate::domain::Holders;
+use crate::domain::StoreSet;
 use crate::jobs::ledger::Known;
 
 /// More than twice as many as one step takes.
@@ -69,7 +69,7 @@ async fn other_calls_are_made_between_the_steps() {
     assert_eq!(ledger.held_count(collection(), "qdrant").await.unwrap(), 0);
     assert_eq!(ledger.held_count(collection(), "embedded").await.unwrap(), u64::from(OBJECTS));
     let one = ledger.known(collection(), None, 1).await.unwrap().remove(0);
-    assert_eq!(one.stores, Holders::parse("embedded"));
+    assert_eq!(one.stores, StoreSet::parse("embedded"));
     ledger.forget_store(collection(), "embedded").await.unwrap();
     assert_eq!(count(&ledger).await, 0, "what no store has is not known");
 }

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
 
 use super::{Ledger, jobs, metadata};
-use crate::domain::{Holders, ImageRef, ImageUri, JobId};
+use crate::domain::{ImageRef, ImageUri, JobId, StoreSet};
 use crate::pipeline::Task;
 use crate::sqlite::SqliteError;
 
@@ -149,17 +149,17 @@ impl Ledger {
     pub async fn twins_among(&self, job: JobId, uris: Vec<ImageUri>) -> Result<Vec<ImageUri>, SqliteError> {
         self.db
             .call(move |db| {
-                let mut twins = Vec::new();
+                let mut possible_copies = Vec::new();
                 for uri in uris {
                     let is_twin = db
                         .prepare_cached(
                             "SELECT 1 FROM batches JOIN items ON items.batch = batches.id
-                             WHERE batches.job = ?1 AND state = 'leased' AND items.twin = ?2 LIMIT 1",
+                             WHERE batches.job = ?1 AND state = 'leased' AND items.possible_copy = ?2 LIMIT 1",
                         )?
                         .exists(params![job.to_string(), uri.as_str()])?;
-                    twins.extend(is_twin.then_some(uri));
+                    possible_copies.extend(is_twin.then_some(uri));
                 }
-                Ok(twins)
+                Ok(possible_copies)
             })
             .await
     }
@@ -286,15 +286,15 @@ fn nothing(all: &Transaction<'_>, job: &str, worker: &str) -> rusqlite::Result<L
 }
 
 fn tasks(all: &Transaction<'_>, job: &str, batch: i64) -> rusqlite::Result<Vec<Task>> {
-    all.prepare_cached("SELECT id, uri, etag, size, have, twin FROM items WHERE batch = ?1 ORDER BY id")?
+    all.prepare_cached("SELECT id, uri, etag, size, have, possible_copy FROM items WHERE batch = ?1 ORDER BY id")?
         .query_map([batch], |row| {
             let uri = jobs::parsed(row, 1, |text| ImageUri::parse(text).ok())?;
             let image = ImageRef { uri, etag: row.get(2)?, size_bytes: row.get(3)?, modified: None };
             let metadata = metadata::columns(all, job, &image.uri)?;
-            let have = Holders::parse(&row.get::<_, String>(4)?);
-            let twin: Option<String> = row.get(5)?;
-            let twin = twin.and_then(|text| ImageUri::parse(&text).ok());
-            Ok(Task { ticket: row.get(0)?, image, have, twin, metadata })
+            let have = StoreSet::parse(&row.get::<_, String>(4)?);
+            let possible_copy: Option<String> = row.get(5)?;
+            let possible_copy = possible_copy.and_then(|text| ImageUri::parse(&text).ok());
+            Ok(Task { ticket: row.get(0)?, image, have, possible_copy, metadata })
         })?
         .collect()
 }

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 use super::*;
 use crate::domain::{Executor, ItemFailure, JobCounts};
 use crate::jobs::ledger::fixture::{self, collection, planning};
-use crate::jobs::ledger::{MOST_DEATHS_ALONE, Page, Report};
-use crate::pipeline::{Fate, Indexed, Outcome};
+use crate::jobs::ledger::{MAX_DEATHS_ALONE, Page, Report};
+use crate::pipeline::{Indexed, ItemOutcome, TaskOutcome};
 
 pub(super) const WORKERS: [&str; 3] = ["a", "b", "c"];
 /// How long a lease lasts here.
@@ -140,11 +140,11 @@ impl World {
                 self.workers[worker].believes.clear();
             }
             Step::Die(worker) => {
-                self.ledger.bury(self.job, WORKERS[worker]).await.unwrap();
+                self.ledger.end_leases_of_dead(self.job, WORKERS[worker]).await.unwrap();
                 self.workers[worker] = Worker::default();
             }
             Step::Freeze(worker) => {
-                self.ledger.bury(self.job, WORKERS[worker]).await.unwrap();
+                self.ledger.end_leases_of_dead(self.job, WORKERS[worker]).await.unwrap();
             }
             Step::Restart => {
                 self.ledger.end_local_leases().await.unwrap();
@@ -210,7 +210,7 @@ impl World {
     }
 
     pub(super) async fn report(&mut self, worker: usize, report: Report) {
-        let fails = report.outcomes.iter().any(|outcome| matches!(outcome.fate, Fate::Failed(_)));
+        let fails = report.outcomes.iter().any(|outcome| matches!(outcome.fate, ItemOutcome::Failed(_)));
         let tickets: Vec<i64> = report.outcomes.iter().map(|outcome| outcome.ticket).collect();
         let left_before = self.left().await;
         self.workers[worker].last = Some(report.clone());
@@ -312,7 +312,7 @@ impl World {
         assert_eq!((known.len() as u64, failed.len() as u64), (self.counts.done, self.counts.failed));
         for failure in failed.iter().filter(|failure| failure.class == FailureClass::Crashed) {
             let alone = self.alone.get(failure.uri.as_str()).copied().unwrap_or_default();
-            assert!(alone >= MOST_DEATHS_ALONE, "{} crashed after being alone {alone} times", failure.uri);
+            assert!(alone >= MAX_DEATHS_ALONE, "{} crashed after being alone {alone} times", failure.uri);
         }
     }
 }
@@ -321,15 +321,15 @@ fn dealt_with(counts: JobCounts) -> u64 {
     counts.done + counts.failed
 }
 
-pub(super) fn outcome(task: &Task, fails: bool) -> Outcome {
+pub(super) fn outcome(task: &Task, fails: bool) -> TaskOutcome {
     let fate = if fails {
         let uri = task.image.uri.clone();
-        Fate::Failed(ItemFailure { uri, class: FailureClass::Corrupt, message: "broken".into(), attempts: 1 })
+        ItemOutcome::Failed(ItemFailure { uri, class: FailureClass::Corrupt, message: "broken".into(), attempts: 1 })
     } else {
         let (etag, size_bytes) = (task.image.etag.clone(), task.image.size_bytes);
-        Fate::Indexed(Indexed { etag, size_bytes, stores: Holders::parse("embedded"), copied: false })
+        ItemOutcome::Indexed(Indexed { etag, size_bytes, stores: StoreSet::parse("embedded"), copied: false })
     };
-    Outcome { ticket: task.ticket, fate }
+    TaskOutcome { ticket: task.ticket, fate }
 }
 
 pub(super) fn run<T>(future: impl Future<Output = T>) -> T {

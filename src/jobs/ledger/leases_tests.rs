@@ -51,7 +51,7 @@ fn an_image_that_kills_its_workers_fails_alone_and_nothing_else_does() {
             };
             if got.iter().any(|batch| batch.tasks.iter().any(|task| task.image.uri == poison)) {
                 deaths += 1;
-                world.ledger.bury(world.job, WORKERS[0]).await.unwrap();
+                world.ledger.end_leases_of_dead(world.job, WORKERS[0]).await.unwrap();
                 world.workers[0] = Worker::default();
             } else {
                 for batch in got {
@@ -145,7 +145,7 @@ fn a_lease_whose_grant_was_not_answered_is_granted_again_as_the_same() {
         };
         let Leased::Batch(again) = ask().await.unwrap() else { panic!("nothing leased") };
         assert_eq!((again.id, again.attempt, again.tasks.len()), (lost.id, lost.attempt, 4));
-        world.ledger.bury(world.job, WORKERS[0]).await.unwrap();
+        world.ledger.end_leases_of_dead(world.job, WORKERS[0]).await.unwrap();
         let Leased::Batch(other) = ask().await.unwrap() else { panic!("nothing leased") };
         assert_ne!((other.id, other.attempt), (lost.id, lost.attempt), "it is not the worker's any more");
     });

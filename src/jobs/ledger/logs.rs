@@ -31,7 +31,7 @@ pub struct LogPage {
 }
 
 /// Lines of a job that a page holds at most.
-const MOST_LINES: u32 = 5_000;
+const MAX_LINES: u32 = 5_000;
 
 /// Lines of a job that are kept, the newest.
 const KEPT_LINES: u32 = 10_000;
@@ -115,12 +115,12 @@ impl Ledger {
                 );
                 let mut lines = db
                     .prepare_cached(&sql)?
-                    .query_map(params![job.to_string(), after.unwrap_or(0), MOST_LINES + 1], |row| {
+                    .query_map(params![job.to_string(), after.unwrap_or(0), MAX_LINES + 1], |row| {
                         Ok((row.get(0)?, row.get(1)?))
                     })?
                     .collect::<rusqlite::Result<Vec<(i64, String)>>>()?;
-                let cut = lines.len() > MOST_LINES as usize;
-                lines.truncate(MOST_LINES as usize);
+                let cut = lines.len() > MAX_LINES as usize;
+                lines.truncate(MAX_LINES as usize);
                 if after.is_none() {
                     lines.reverse();
                 }
@@ -204,7 +204,7 @@ mod tests {
         let newest = ledger.logs(job.id, None).await.unwrap();
         assert!(newest.older && !newest.more);
         let (first, last): (u32, u32) = (said(&newest, 0), said(&newest, newest.lines.len() - 1));
-        assert_eq!((first, last), (all - MOST_LINES + 1, all));
+        assert_eq!((first, last), (all - MAX_LINES + 1, all));
 
         let (mut offset, mut next, mut pages) = (0, all - KEPT_LINES + 1, 0);
         loop {

@@ -28,7 +28,7 @@ use std::path::Path;
 
 use crate::sqlite::{Sqlite, SqliteError};
 
-pub use deaths::MOST_DEATHS_ALONE;
+pub use deaths::MAX_DEATHS_ALONE;
 pub use forget::Part;
 pub use jobs::Finish;
 pub use leases::{Batch, Held, Leased, Prolong, Renewed};

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Ledger;
 use super::jobs::parsed;
-use crate::domain::{CollectionName, Holders, ImageRef, ImageUri, object_version};
+use crate::domain::{CollectionName, ImageRef, ImageUri, StoreSet, object_version};
 use crate::pipeline::Indexed;
 use crate::sqlite::SqliteError;
 
@@ -21,7 +21,7 @@ pub struct Known {
     /// [`crate::domain::Space::name`] of its vector's space.
     pub space: String,
     /// The stores that have it in this version.
-    pub stores: Holders,
+    pub stores: StoreSet,
 }
 
 impl Ledger {
@@ -80,7 +80,7 @@ impl Ledger {
                         etag: row.get(1)?,
                         size_bytes: row.get(2)?,
                         space: row.get(3)?,
-                        stores: Holders::parse(&row.get::<_, String>(4)?),
+                        stores: StoreSet::parse(&row.get::<_, String>(4)?),
                     })
                 })?
                 .collect()
@@ -113,7 +113,7 @@ impl Ledger {
 
 /// A known object of the collection with the same ETag and size, in the same space: its bytes may be the same, and then its
 /// vector is. It may be the object itself, whose row of metadata has changed.
-pub(super) fn twin(
+pub(super) fn possible_copy(
     db: &Connection,
     collection: &CollectionName,
     space: &str,

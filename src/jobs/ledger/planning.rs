@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{Cursor, Ledger, beside, jobs, metadata, objects, vanished, work};
-use crate::domain::{CollectionName, Excludes, FailureClass, Holders, ImageRef, ImageUri, ItemFailure, JobId, JobPlan};
+use crate::domain::{
+    CollectionName, Excludes, FailureClass, ImageRef, ImageUri, ItemFailure, JobId, JobPlan, StoreSet,
+};
 use crate::jobs::tally;
 use crate::source::SourceError;
 use crate::sqlite::SqliteError;
@@ -58,7 +60,7 @@ pub struct Planning {
     /// [`crate::domain::Space::name`] of its space.
     pub space: String,
     /// Every configured store: an object is unchanged where each of these has it.
-    pub stores: Holders,
+    pub stores: StoreSet,
     /// Images in one batch.
     pub lease_size: usize,
     /// Images that the whole job may take.
@@ -70,16 +72,16 @@ pub struct Planning {
     /// Keys that are not indexed.
     pub exclude: Excludes,
     /// Of a dry run: the stores that have the collection. Nothing is cut into batches then.
-    pub dry_run: Option<Holders>,
+    pub dry_run: Option<StoreSet>,
 }
 
 /// An image that is not unchanged.
 struct Changed {
     image: ImageRef,
     /// The stores that have it already.
-    have: Holders,
+    have: StoreSet,
     /// A known object of the same ETag and size.
-    twin: Option<String>,
+    possible_copy: Option<String>,
 }
 
 impl Ledger {
@@ -160,14 +162,14 @@ impl Ledger {
                         }
                     } else {
                         room = room.map(|left| left - 1);
-                        let twin = match found.as_mut() {
+                        let possible_copy = match found.as_mut() {
                             Some(found) => {
                                 foresee(&all, &planning, &image, found)?;
                                 None
                             }
-                            None => objects::twin(&all, &planning.collection, &planning.space, &image)?,
+                            None => objects::possible_copy(&all, &planning.collection, &planning.space, &image)?,
                         };
-                        changed.push(Changed { image, have: have.common(&planning.stores), twin });
+                        changed.push(Changed { image, have: have.common(&planning.stores), possible_copy });
                     }
                 }
                 match found {
@@ -203,8 +205,8 @@ impl Ledger {
                     next
                 ])?;
                 all.commit()?;
-                tally::items(tally::Fate::Skipped, page.skipped);
-                tally::items(tally::Fate::Unchanged, unchanged);
+                tally::items(tally::CountedOutcome::Skipped, page.skipped);
+                tally::items(tally::CountedOutcome::Unchanged, unchanged);
                 tally::failures(&failed);
                 Ok((over == 0, rest))
             })
@@ -258,7 +260,7 @@ fn foresee(all: &Transaction<'_>, planning: &Planning, image: &ImageRef, found: 
         .optional()?;
     let there = planning.dry_run.as_ref().unwrap_or(&planning.stores);
     match known {
-        Some(stores) if !Holders::parse(&stores).common(there).is_empty() => found.add_changed(image.uri.key()),
+        Some(stores) if !StoreSet::parse(&stores).common(there).is_empty() => found.add_changed(image.uri.key()),
         Some(_) | None => found.add_new(image.uri.key()),
     }
     Ok(())
@@ -277,9 +279,9 @@ fn insert_batch(all: &Transaction<'_>, job: &str, images: &[Changed]) -> rusqlit
     all.prepare_cached("INSERT INTO batches(job, state) VALUES (?1, 'todo')")?.execute([job])?;
     let batch = all.last_insert_rowid();
     let mut insert = all.prepare_cached(
-        "INSERT INTO items(job, batch, uri, etag, size, have, twin) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO items(job, batch, uri, etag, size, have, possible_copy) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
-    for Changed { image, have, twin } in images {
+    for Changed { image, have, possible_copy } in images {
         insert.execute(params![
             job,
             batch,
@@ -287,7 +289,7 @@ fn insert_batch(all: &Transaction<'_>, job: &str, images: &[Changed]) -> rusqlit
             image.etag,
             image.size_bytes,
             have.to_string(),
-            twin
+            possible_copy
         ])?;
     }
     Ok(())

@@ -197,7 +197,7 @@ impl Ledger {
                     params![job, deleted, excluded],
                 )?;
                 all.commit()?;
-                tally::items(tally::Fate::Deleted, deleted);
+                tally::items(tally::CountedOutcome::Deleted, deleted);
                 Ok(())
             })
             .await

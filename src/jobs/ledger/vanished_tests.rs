@@ -1,7 +1,7 @@
 //! The walk beside the listing: what it takes for vanished, whatever the pages are.
 
 use super::*;
-use crate::domain::Holders;
+use crate::domain::StoreSet;
 use crate::jobs::ledger::Known;
 use crate::jobs::ledger::fixture::collection;
 use crate::jobs::ledger::work::tests::{ledger_with_job, planning};
@@ -13,7 +13,7 @@ async fn know(ledger: &Ledger, uris: &[&str]) {
         etag: "e".into(),
         size_bytes: 1,
         space: "s".into(),
-        stores: Holders::parse("embedded"),
+        stores: StoreSet::parse("embedded"),
     };
     ledger.know(collection(), uris.iter().map(known).collect()).await.unwrap();
 }
@@ -110,7 +110,7 @@ async fn an_empty_bucket_has_lost_everything_and_a_dry_run_only_says_so() {
     let uris: Vec<String> = (10..40).map(|key| format!("s3://b/{key}.jpg")).collect();
     know(&ledger, &uris.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let owns = Some("s3://b/".to_owned());
-    let dry = Planning { owns, dry_run: Some(Holders::parse("embedded")), ..planning(10) };
+    let dry = Planning { owns, dry_run: Some(StoreSet::parse("embedded")), ..planning(10) };
     ledger.planned(job, dry, true).await.unwrap();
     let plan = ledger.job(job).await.unwrap().unwrap().plan.unwrap();
     assert_eq!((plan.deleted, plan.examples.deleted.len()), (30, 10));

@@ -5,9 +5,9 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::leases::{Prolong, Renewed};
 use super::{Ledger, jobs, leases, metadata, objects};
-use crate::domain::{CollectionName, Holders, ImageUri, ItemFailure, JobCounts, JobId};
+use crate::domain::{CollectionName, ImageUri, ItemFailure, JobCounts, JobId, StoreSet};
 use crate::jobs::tally;
-use crate::pipeline::{Fate, Indexed, Outcome};
+use crate::pipeline::{Indexed, ItemOutcome, TaskOutcome};
 use crate::sqlite::SqliteError;
 
 /// What became of items of one batch, as the worker that leased it says.
@@ -18,7 +18,7 @@ pub struct Report {
     /// The lease of it under which the worker worked.
     pub attempt: u32,
     /// Of its items.
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Vec<TaskOutcome>,
 }
 
 /// What a report made of the ledger.
@@ -99,19 +99,19 @@ impl Ledger {
                             lost.push(batch);
                         }
                         match outcome.fate {
-                            Fate::Indexed(indexed) => {
+                            ItemOutcome::Indexed(indexed) => {
                                 let row = joined(&all, &job, &uri, &indexed)?;
                                 objects::put(&all, &collection, &uri, &space, &indexed, row.as_deref())?;
                                 done += 1;
                                 copied += u64::from(indexed.copied);
                             }
-                            Fate::Lags(indexed) if held => {
+                            ItemOutcome::Lags(indexed) if held => {
                                 lag(&all, outcome.ticket, &indexed.stores)?;
                                 let row = joined(&all, &job, &uri, &indexed)?;
                                 objects::put(&all, &collection, &uri, &space, &indexed, row.as_deref())?;
                                 continue;
                             }
-                            Fate::Failed(failure) if held => {
+                            ItemOutcome::Failed(failure) if held => {
                                 // Whatever was said to have failed: it is this item that did.
                                 let uri = ImageUri::parse(&uri).unwrap_or(failure.uri);
                                 // Earlier leases of it were attempts, too.
@@ -120,7 +120,7 @@ impl Ledger {
                                 insert_failure(&all, &job, &failure)?;
                                 failed.push(failure.class);
                             }
-                            Fate::Lags(_) | Fate::Failed(_) => continue,
+                            ItemOutcome::Lags(_) | ItemOutcome::Failed(_) => continue,
                         }
                         remove_item(&all, outcome.ticket, now_in)?;
                     }
@@ -129,7 +129,7 @@ impl Ledger {
                     .execute(params![job, done, failed.len()])?;
                 let counts = jobs::counts(&all, &job)?;
                 all.commit()?;
-                tally::items(tally::Fate::Done, done);
+                tally::items(tally::CountedOutcome::Done, done);
                 tally::copied(copied);
                 tally::failures(&failed);
                 Ok(Reported { counts, accepted: done + failed.len() as u64, lost, renewed })
@@ -139,7 +139,7 @@ impl Ledger {
 }
 
 /// Notes the stores that have an item which is not done.
-fn lag(all: &Transaction<'_>, ticket: i64, have: &Holders) -> rusqlite::Result<()> {
+fn lag(all: &Transaction<'_>, ticket: i64, have: &StoreSet) -> rusqlite::Result<()> {
     all.prepare_cached("UPDATE items SET have = ?2 WHERE id = ?1")?.execute(params![ticket, have.to_string()]).map(drop)
 }
 

@@ -38,7 +38,7 @@ async fn leased(ledger: &Ledger, job: JobId) -> Vec<Task> {
 }
 
 /// A report of whoever has the items.
-async fn report(ledger: &Ledger, job: JobId, outcomes: Vec<Outcome>) -> JobCounts {
+async fn report(ledger: &Ledger, job: JobId, outcomes: Vec<TaskOutcome>) -> JobCounts {
     let tickets: Vec<i64> = outcomes.iter().map(|outcome| outcome.ticket).collect();
     let find = move |db: &mut rusqlite::Connection| {
         let select = "SELECT batches.id, attempt FROM items JOIN batches ON batches.id = batch WHERE items.id = ?1";
@@ -61,16 +61,16 @@ async fn report(ledger: &Ledger, job: JobId, outcomes: Vec<Outcome>) -> JobCount
 const ALL: &str = "embedded,qdrant";
 
 pub(in crate::jobs::ledger) fn planning(lease_size: usize) -> Planning {
-    Planning { stores: Holders::parse(ALL), ..fixture::planning(lease_size) }
+    Planning { stores: StoreSet::parse(ALL), ..fixture::planning(lease_size) }
 }
 
 fn held_by(task: &Task, stores: &str) -> Indexed {
     let (etag, size_bytes) = (task.image.etag.clone(), task.image.size_bytes);
-    Indexed { etag, size_bytes, stores: Holders::parse(stores), copied: false }
+    Indexed { etag, size_bytes, stores: StoreSet::parse(stores), copied: false }
 }
 
-fn done(task: &Task) -> Outcome {
-    Outcome { ticket: task.ticket, fate: Fate::Indexed(held_by(task, ALL)) }
+fn done(task: &Task) -> TaskOutcome {
+    TaskOutcome { ticket: task.ticket, fate: ItemOutcome::Indexed(held_by(task, ALL)) }
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn a_report_that_comes_twice_counts_once() {
         message: "cut".into(),
         attempts: 1,
     };
-    let outcomes = vec![done(&tasks[0]), Outcome { ticket: tasks[1].ticket, fate: Fate::Failed(failure) }];
+    let outcomes = vec![done(&tasks[0]), TaskOutcome { ticket: tasks[1].ticket, fate: ItemOutcome::Failed(failure) }];
     for _ in 0..2 {
         let counts = report(&ledger, job, outcomes.clone()).await;
         assert_eq!((counts.done, counts.failed, counts.left()), (1, 1, 0));
@@ -132,7 +132,7 @@ async fn the_ledger_knows_which_store_lags() {
     ledger.plan(job, page(0..3), planning(10)).await.unwrap();
     let tasks = leased(&ledger, job).await;
     assert!(tasks.iter().all(|task| task.have.is_empty()), "what is new is in no store");
-    let lags = Outcome { ticket: tasks[1].ticket, fate: Fate::Lags(held_by(&tasks[1], "embedded")) };
+    let lags = TaskOutcome { ticket: tasks[1].ticket, fate: ItemOutcome::Lags(held_by(&tasks[1], "embedded")) };
     let counts = report(&ledger, job, vec![done(&tasks[0]), lags]).await;
     assert_eq!((counts.done, counts.left()), (1, 2), "what one store lacks is not done");
 
@@ -156,7 +156,7 @@ async fn a_store_that_was_made_anew_is_believed_to_hold_nothing() {
     let tasks = leased(&ledger, job).await;
     report(&ledger, job, tasks.iter().map(done).collect()).await;
     let second = leased(&ledger, job).await;
-    let lags = Outcome { ticket: second[0].ticket, fate: Fate::Lags(held_by(&second[0], "qdrant")) };
+    let lags = TaskOutcome { ticket: second[0].ticket, fate: ItemOutcome::Lags(held_by(&second[0], "qdrant")) };
     report(&ledger, job, vec![lags]).await;
 
     ledger.forget_store(collection(), "qdrant").await.unwrap();
@@ -192,7 +192,7 @@ async fn a_row_that_was_changed_is_a_change_and_a_copy_keeps_its_row() {
     let tasks = leased(&ledger, job).await;
     let taxa: Vec<_> = tasks.iter().map(|task| task.metadata.get("taxon").map(String::as_str)).collect();
     assert_eq!(taxa, [Some("x"), Some("x"), None]);
-    let lags = Outcome { ticket: tasks[1].ticket, fate: Fate::Lags(held_by(&tasks[1], "embedded")) };
+    let lags = TaskOutcome { ticket: tasks[1].ticket, fate: ItemOutcome::Lags(held_by(&tasks[1], "embedded")) };
     report(&ledger, job, vec![done(&tasks[0]), lags, done(&tasks[2])]).await;
 
     // What lags is copied, by whichever job: with the row that it has.
@@ -200,7 +200,7 @@ async fn a_row_that_was_changed_is_a_change_and_a_copy_keeps_its_row() {
     let lagging = leased(&ledger, job).await;
     assert_eq!((lagging.len(), lagging[0].have.to_string()), (1, "embedded".into()));
     let copied = Indexed { copied: true, ..held_by(&lagging[0], ALL) };
-    let copied = Outcome { ticket: lagging[0].ticket, fate: Fate::Indexed(copied) };
+    let copied = TaskOutcome { ticket: lagging[0].ticket, fate: ItemOutcome::Indexed(copied) };
     report(&ledger, job, vec![copied]).await;
     ledger.plan(job, page(0..3), with_file()).await.unwrap();
     assert!(matches!(ledger.lease(job, "w", None).await.unwrap(), Leased::NothingYet), "no row is another");

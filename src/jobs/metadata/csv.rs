@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use super::row::{MOST_COLUMNS, check_name};
+use super::row::{MAX_COLUMNS, check_name};
 use super::{BadFile, BadRow, KEY, Row};
 
 /// Columns of which an error message tells.
@@ -54,9 +54,9 @@ impl Header {
             let told = told.collect::<Vec<_>>().join(", ");
             return Err(BadFile(format!("it has no column `{KEY}`; the first are {told}")));
         };
-        if names.len() - 1 > MOST_COLUMNS {
+        if names.len() - 1 > MAX_COLUMNS {
             let many = names.len() - 1;
-            return Err(BadFile(format!("it has {many} columns besides `{KEY}`, {MOST_COLUMNS} are allowed")));
+            return Err(BadFile(format!("it has {many} columns besides `{KEY}`, {MAX_COLUMNS} are allowed")));
         }
         for (place, name) in names.iter().enumerate() {
             check_name(name).map_err(BadFile)?;

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{BadFile, BadRow, FileKind, MOST_BYTES, Row};
+use super::{BadFile, BadRow, FileKind, MAX_BYTES, Row};
 use crate::domain::normal_form::{nfd, other_forms};
 use crate::domain::{ImageUri, JobRecord};
 use crate::jobs::keys::shown;
@@ -76,7 +76,7 @@ pub(in crate::jobs) async fn load(
         // Half of a file may be there from a process that ended over it.
         ledger.forget_metadata(job.id).await?;
         let (uri, file) = fetch(source, uri).await?;
-        let bytes = file.decoded(MOST_BYTES).await.map_err(|error| MetadataError::File(uri.clone(), error.into()))?;
+        let bytes = file.decoded(MAX_BYTES).await.map_err(|error| MetadataError::File(uri.clone(), error.into()))?;
         let tally = into_ledger(ledger, job, &uri, bytes).await?;
         let distinct = ledger.metadata_is_read(job.id).await?;
         let line = format!(
@@ -97,7 +97,7 @@ pub(in crate::jobs) async fn load(
 
 /// Reads the file. Where it is not there, its key may have been typed in another Unicode normal form.
 async fn fetch(source: &dyn ImageSource, uri: ImageUri) -> Result<(ImageUri, Fetched), MetadataError> {
-    let mut missing = match source.fetch_file(&uri, MOST_BYTES).await {
+    let mut missing = match source.fetch_file(&uri, MAX_BYTES).await {
         Ok(file) => return Ok((uri, file)),
         Err(error) => error,
     };
@@ -106,7 +106,7 @@ async fn fetch(source: &dyn ImageSource, uri: ImageUri) -> Result<(ImageUri, Fet
             break;
         }
         let other = ImageUri::new(uri.bucket(), &key);
-        match source.fetch_file(&other, MOST_BYTES).await {
+        match source.fetch_file(&other, MAX_BYTES).await {
             Ok(file) => return Ok((other, file)),
             Err(SourceError::Missing(_)) => {}
             Err(error) => missing = error,

@@ -18,7 +18,7 @@ use crate::source::EncodingError;
 /// The column that a row is joined on.
 const KEY: &str = "s3_key";
 /// Most bytes of a metadata file.
-const MOST_BYTES: u64 = 256 * 1024 * 1024;
+const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
 /// How a metadata file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

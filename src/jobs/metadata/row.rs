@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use sha2::{Digest, Sha256};
 
 /// Most columns of one row, `s3_key` aside.
-pub(super) const MOST_COLUMNS: usize = 64;
+pub(super) const MAX_COLUMNS: usize = 64;
 /// Most bytes of a column's name.
-pub(super) const MOST_NAME: usize = 128;
+pub(super) const MAX_NAME: usize = 128;
 /// Most bytes of a value.
-const MOST_VALUE: usize = 2_048;
+const MAX_VALUE: usize = 2_048;
 /// Most bytes of a key: S3's own bound.
-const MOST_KEY: usize = 1_024;
+const MAX_KEY: usize = 1_024;
 
 /// What a metadata file says of one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,16 +28,16 @@ impl Row {
         if key.is_empty() {
             return Err("its s3_key is empty".to_owned());
         }
-        if key.len() > MOST_KEY {
-            return Err(format!("its s3_key has {} bytes, {MOST_KEY} are allowed", key.len()));
+        if key.len() > MAX_KEY {
+            return Err(format!("its s3_key has {} bytes, {MAX_KEY} are allowed", key.len()));
         }
-        if columns.len() > MOST_COLUMNS {
-            return Err(format!("it has {} columns, {MOST_COLUMNS} are allowed", columns.len()));
+        if columns.len() > MAX_COLUMNS {
+            return Err(format!("it has {} columns, {MAX_COLUMNS} are allowed", columns.len()));
         }
         for (name, value) in &columns {
             check_name(name)?;
-            if value.len() > MOST_VALUE {
-                return Err(format!("its `{name}` has {} bytes, {MOST_VALUE} are allowed", value.len()));
+            if value.len() > MAX_VALUE {
+                return Err(format!("its `{name}` has {} bytes, {MAX_VALUE} are allowed", value.len()));
             }
         }
         Ok(Self { key, columns })
@@ -59,8 +59,8 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
     if name.is_empty() {
         return Err("a column has no name".to_owned());
     }
-    if name.len() > MOST_NAME {
-        return Err(format!("a column's name has {} bytes, {MOST_NAME} are allowed", name.len()));
+    if name.len() > MAX_NAME {
+        return Err(format!("a column's name has {} bytes, {MAX_NAME} are allowed", name.len()));
     }
     // Stores look for `name=value`: `a=b` of `c` could not be told from `a` of `b=c`.
     if name.contains('=') {
@@ -80,14 +80,14 @@ mod tests {
     #[test]
     fn rows_are_kept_within_their_bounds() {
         let long = |bytes| "x".repeat(bytes);
-        assert!(row(&[(&long(MOST_NAME), &long(MOST_VALUE))]).is_ok());
-        assert!(row(&[(&long(MOST_NAME + 1), "v")]).unwrap_err().contains("name has 129 bytes"));
-        assert!(row(&[("taxon", &long(MOST_VALUE + 1))]).unwrap_err().contains("`taxon` has 2049 bytes"));
+        assert!(row(&[(&long(MAX_NAME), &long(MAX_VALUE))]).is_ok());
+        assert!(row(&[(&long(MAX_NAME + 1), "v")]).unwrap_err().contains("name has 129 bytes"));
+        assert!(row(&[("taxon", &long(MAX_VALUE + 1))]).unwrap_err().contains("`taxon` has 2049 bytes"));
         assert!(row(&[("a=b", "v")]).unwrap_err().contains('='));
         assert!(row(&[("", "v")]).unwrap_err().contains("no name"));
         assert!(Row::new(String::new(), BTreeMap::new()).unwrap_err().contains("empty"));
         assert!(Row::new(long(1_025), BTreeMap::new()).unwrap_err().contains("1025 bytes"));
-        let many = (0..=MOST_COLUMNS).map(|n| (n.to_string(), "v".to_owned())).collect();
+        let many = (0..=MAX_COLUMNS).map(|n| (n.to_string(), "v".to_owned())).collect();
         assert!(Row::new("a".into(), many).unwrap_err().contains("65 columns"));
     }
 

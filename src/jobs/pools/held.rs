@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::jobs::ledger::{Batch, Held, Report};
-use crate::pipeline::{Fate, Outcome};
+use crate::pipeline::{ItemOutcome, TaskOutcome};
 
 /// Items under lease; an item goes when its report was taken.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ impl Holdings {
     }
 
     /// Outcomes as reports, one for each lease, in the order in which they came.
-    pub(super) fn reports(&self, outcomes: Vec<Outcome>) -> Vec<Report> {
+    pub(super) fn reports(&self, outcomes: Vec<TaskOutcome>) -> Vec<Report> {
         let items = self.items();
         let mut reports: Vec<Report> = Vec::new();
         for outcome in outcomes {
@@ -82,10 +82,10 @@ impl Holdings {
 }
 
 /// Tickets of what is done with; what lags is not.
-pub(super) fn finished(outcomes: &[Outcome]) -> Vec<i64> {
-    let done = |outcome: &&Outcome| match outcome.fate {
-        Fate::Indexed(_) | Fate::Failed(_) => true,
-        Fate::Lags(_) => false,
+pub(super) fn finished(outcomes: &[TaskOutcome]) -> Vec<i64> {
+    let done = |outcome: &&TaskOutcome| match outcome.fate {
+        ItemOutcome::Indexed(_) | ItemOutcome::Failed(_) => true,
+        ItemOutcome::Lags(_) => false,
     };
     outcomes.iter().filter(done).map(|outcome| outcome.ticket).collect()
 }
@@ -93,7 +93,7 @@ pub(super) fn finished(outcomes: &[Outcome]) -> Vec<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{FailureClass, Holders, ImageRef, ImageUri, ItemFailure};
+    use crate::domain::{FailureClass, ImageRef, ImageUri, ItemFailure, StoreSet};
     use crate::pipeline::Task;
 
     #[test]
@@ -105,15 +105,18 @@ mod tests {
         let task = |ticket| Task {
             ticket,
             image: image(ticket),
-            have: Holders::default(),
-            twin: None,
+            have: StoreSet::default(),
+            possible_copy: None,
             metadata: std::collections::BTreeMap::new(),
         };
         let holdings = Holdings::default();
         holdings.add(&Batch { id: 7, attempt: 1, tasks: vec![task(1), task(2)] });
         let failure = |ticket| {
             let (uri, class) = (image(ticket).uri, FailureClass::Truncated);
-            Outcome { ticket, fate: Fate::Failed(ItemFailure { uri, class, message: String::new(), attempts: 1 }) }
+            TaskOutcome {
+                ticket,
+                fate: ItemOutcome::Failed(ItemFailure { uri, class, message: String::new(), attempts: 1 }),
+            }
         };
         holdings.tell(&finished(&[failure(1)]));
         assert!(holdings.has_untold(&[7]) && !holdings.has_untold(&[8]), "the second was done by another");

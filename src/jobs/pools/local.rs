@@ -8,10 +8,10 @@ use tokio::sync::Notify;
 
 use super::LOCAL;
 use crate::domain::JobRecord;
-use crate::jobs::lease::{LeaseBroker, LeaseError, Offer, Standing};
+use crate::jobs::lease::{LeaseBroker, LeaseError, LeaseStatus, Offer};
 use crate::jobs::ledger::{Held, Leased, Ledger, Report};
 use crate::jobs::limit;
-use crate::jobs::progress::Live;
+use crate::jobs::progress::RunningJob;
 
 /// Hands out batches of one job by a function call.
 pub(in crate::jobs) struct LocalBroker {
@@ -19,7 +19,7 @@ pub(in crate::jobs) struct LocalBroker {
     pub(in crate::jobs) job: JobRecord,
     /// Name of the job's space.
     pub(in crate::jobs) space: String,
-    pub(in crate::jobs) live: Arc<Live>,
+    pub(in crate::jobs) live: Arc<RunningJob>,
     /// Told when there may be more to lease.
     pub(in crate::jobs) more: Arc<Notify>,
 }
@@ -38,18 +38,18 @@ impl LeaseBroker for LocalBroker {
         }
     }
 
-    async fn renew(&self, _: Vec<Held>) -> Result<Standing, LeaseError> {
-        Ok(Standing::default())
+    async fn renew(&self, _: Vec<Held>) -> Result<LeaseStatus, LeaseError> {
+        Ok(LeaseStatus::default())
     }
 
-    async fn report(&self, reports: Vec<Report>, _: Vec<Held>) -> Result<Standing, LeaseError> {
+    async fn report(&self, reports: Vec<Report>, _: Vec<Held>) -> Result<LeaseStatus, LeaseError> {
         let (job, collection) = (self.job.id, self.job.spec.collection.clone());
         let reported = self.ledger.report(job, collection, self.space.clone(), LOCAL, reports).await?;
         self.live.count(&reported.counts);
         // A suspect may be leased once its worker is done with the rest.
         self.more.notify_waiters();
         limit::within(&self.ledger, &self.job, &reported.counts, false).await?;
-        Ok(Standing { lost: reported.lost, ..Standing::default() })
+        Ok(LeaseStatus { lost: reported.lost, ..LeaseStatus::default() })
     }
 
     async fn log(&self, lines: Vec<String>) -> Result<(), LeaseError> {

@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::held::{Holdings, finished};
-use crate::jobs::lease::{LeaseBroker, LeaseError, Offer, Standing};
-use crate::pipeline::{Leave, Outcome, Pipeline, Run, RunError, Task, Until};
+use crate::jobs::lease::{LeaseBroker, LeaseError, LeaseStatus, Offer};
+use crate::pipeline::{Pipeline, Run, RunError, Task, TaskOutcome, Until, WriteLease};
 use crate::resilience::on_its_own;
 
 /// Outcomes that may wait for their report.
@@ -53,7 +53,7 @@ struct Shared {
     broker: Arc<dyn LeaseBroker>,
     holdings: Holdings,
     /// To write what is held: as long as the leases last.
-    leave: Leave,
+    leave: WriteLease,
     /// Take nothing new.
     stop: CancellationToken,
     /// Give up what is in flight.
@@ -77,7 +77,7 @@ impl Pool {
         let shared = Arc::new(Shared {
             broker: self.broker.clone(),
             holdings: Holdings::default(),
-            leave: term(&*self.broker).map_or_else(Leave::default, |term| Leave::until(Until::after(term))),
+            leave: term(&*self.broker).map_or_else(WriteLease::default, |term| WriteLease::until(Until::after(term))),
             // The chain stops itself where a dependency breaks; the listing and the job are told by the error.
             stop: stop.child_token(),
             lost: CancellationToken::new(),
@@ -128,7 +128,7 @@ fn batches(shared: Arc<Shared>) -> impl Stream<Item = Vec<Task>> + Send {
 
 impl Shared {
     /// Says what became of items as it comes, as much at once as is there.
-    async fn report(&self, mut outcomes: mpsc::Receiver<Outcome>) {
+    async fn report(&self, mut outcomes: mpsc::Receiver<TaskOutcome>) {
         let mut some = Vec::with_capacity(QUEUE);
         while outcomes.recv_many(&mut some, QUEUE).await > 0 {
             let outcomes = std::mem::take(&mut some);
@@ -176,7 +176,7 @@ impl Shared {
         }
     }
 
-    fn heed(&self, standing: &Standing) {
+    fn heed(&self, standing: &LeaseStatus) {
         if standing.stop {
             self.stop.cancel();
         }

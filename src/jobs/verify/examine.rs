@@ -5,24 +5,24 @@ use std::collections::{HashMap, HashSet};
 use futures::StreamExt;
 
 use super::walk::{Mask, Place};
-use super::{CHUNK, Difference, DifferenceKind, MOST_NAMED, PAGE, Verification};
+use super::{CHUNK, Difference, DifferenceKind, MAX_NAMED, PAGE, VerifyReport};
 use crate::domain::space::SAME_COSINE;
-use crate::domain::{CollectionName, Holders, ImageId, ImageRecord, Payload};
-use crate::jobs::Inner;
+use crate::domain::{CollectionName, ImageId, ImageRecord, Payload, StoreSet};
+use crate::jobs::JobService;
 use crate::jobs::JobsError;
 use crate::jobs::ledger::Known;
 use crate::resilience::WorkClock;
 
 /// Looks at places, some at a time.
 pub(super) struct Examiner<'a> {
-    jobs: &'a Inner,
+    jobs: &'a JobService,
     all: Mask,
     repair: bool,
     /// To be looked at, and whether the ids agreed.
     waiting: Vec<(Place, bool)>,
     /// Known to the ledger and in no store.
     lost: HashSet<ImageId>,
-    found: Verification,
+    found: VerifyReport,
 }
 
 /// An image and what is wrong with it.
@@ -36,7 +36,7 @@ struct Case {
 }
 
 impl<'a> Examiner<'a> {
-    pub(super) fn new(jobs: &'a Inner, collection: CollectionName, repair: bool) -> Self {
+    pub(super) fn new(jobs: &'a JobService, collection: CollectionName, repair: bool) -> Self {
         let stores = jobs.stores.iter().map(|store| (store.name(), 0)).collect::<Vec<_>>();
         Self {
             jobs,
@@ -44,7 +44,7 @@ impl<'a> Examiner<'a> {
             repair,
             waiting: Vec::new(),
             lost: HashSet::new(),
-            found: Verification {
+            found: VerifyReport {
                 collection,
                 stores,
                 ledger: 0,
@@ -80,7 +80,7 @@ impl<'a> Examiner<'a> {
     }
 
     /// Looks at what is left, and says what was found.
-    pub(super) async fn finish(mut self) -> Result<Verification, JobsError> {
+    pub(super) async fn finish(mut self) -> Result<VerifyReport, JobsError> {
         self.look().await?;
         self.losses().await?;
         Ok(self.found)
@@ -154,7 +154,7 @@ impl<'a> Examiner<'a> {
         for group in groups.into_values() {
             let records: Vec<ImageRecord> = group.iter().map(|case| case.newest.clone()).collect();
             let have = self.all.without(group[0].missing.or(group[0].unequal));
-            let have: Holders = self.names(have).into_iter().collect();
+            let have: StoreSet = self.names(have).into_iter().collect();
             let mut holders = vec![have.clone(); records.len()];
             let clock = WorkClock::start();
             let mut answers = self.jobs.stores.upsert(&self.found.collection, &records, &have, &clock);
@@ -194,7 +194,7 @@ impl<'a> Examiner<'a> {
                 let uri = Some(known.uri.clone());
                 let (id, kind) = (known.uri.id(), DifferenceKind::Lost);
                 self.note(Difference { id, uri, kind, stores, repaired: self.repair });
-                known.stores = Holders::default();
+                known.stores = StoreSet::default();
             }
             if self.repair {
                 self.jobs.ledger.know(self.found.collection.clone(), lost).await?;
@@ -206,7 +206,7 @@ impl<'a> Examiner<'a> {
     fn note(&mut self, difference: Difference) {
         self.found.total += 1;
         self.found.repaired += u64::from(difference.repaired);
-        if self.found.differences.len() < MOST_NAMED {
+        if self.found.differences.len() < MAX_NAMED {
             self.found.differences.push(difference);
         }
     }

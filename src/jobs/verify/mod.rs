@@ -9,10 +9,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures::StreamExt;
 use futures::future::try_join_all;
 
-use super::Inner;
+use super::JobService;
 use super::error::JobsError;
 use super::service::Jobs;
-use crate::domain::{CollectionInfo, CollectionName, Holders, ImageId, ImageUri};
+use crate::domain::{CollectionInfo, CollectionName, ImageId, ImageUri, StoreSet};
 use crate::index::IndexError;
 use examine::Examiner;
 use walk::{Mask, Walk};
@@ -28,7 +28,7 @@ pub struct VerifyOptions {
 
 /// What was found.
 #[derive(Clone, Debug)]
-pub struct Verification {
+pub struct VerifyReport {
     /// Where.
     pub collection: CollectionName,
     /// Ids in each store.
@@ -37,7 +37,7 @@ pub struct Verification {
     pub ledger: u64,
     /// Records that were read from the stores and compared.
     pub compared: u64,
-    /// The first [`MOST_NAMED`].
+    /// The first [`MAX_NAMED`].
     pub differences: Vec<Difference>,
     /// How many there are.
     pub total: u64,
@@ -75,9 +75,9 @@ pub enum DifferenceKind {
 }
 
 /// Differences that are named; all are counted, and repaired if that is wanted.
-pub const MOST_NAMED: usize = 1_000;
+pub const MAX_NAMED: usize = 1_000;
 /// Most records that a sample may have.
-pub const MOST_SAMPLED: u64 = 1_000_000;
+pub const MAX_SAMPLED: u64 = 1_000_000;
 /// Records that are read at a time.
 const CHUNK: usize = 64;
 /// Objects that are read from the ledger at a time.
@@ -89,7 +89,7 @@ impl Jobs {
     /// # Errors
     /// [`JobsError::CollectionBusy`] while a job or another verification is at it; [`JobsError::Index`] where a store does
     /// not answer, or the stores' collections are of different spaces.
-    pub async fn verify(&self, name: &str, options: VerifyOptions) -> Result<Verification, JobsError> {
+    pub async fn verify(&self, name: &str, options: VerifyOptions) -> Result<VerifyReport, JobsError> {
         let collection = CollectionName::parse(name)?;
         let _reserved = self.0.reserve(&collection).await?;
         let infos = self.0.same_space(&collection, options.repair).await?;
@@ -114,7 +114,7 @@ impl Jobs {
     }
 }
 
-impl Inner {
+impl JobService {
     /// What each store knows of the collection, which all must have in one space. Makes it where it is missing, if asked to.
     async fn same_space(
         &self,
@@ -155,7 +155,7 @@ impl Inner {
         }
     }
 
-    fn mask(&self, stores: &Holders) -> Mask {
+    fn mask(&self, stores: &StoreSet) -> Mask {
         Mask::of(self.stores.iter().map(|store| stores.contains(store.name())))
     }
 }

@@ -20,9 +20,9 @@ use super::files::chunks;
 use super::objects::{About, Backend, Loose, internal, stored_encoding};
 
 /// Uploads under way at once; whoever leaves them lying about is told to slow down.
-const MOST_UPLOADS: usize = 1_000;
+const MAX_UPLOADS: usize = 1_000;
 /// Parts are numbered up to this, as with Amazon's own.
-const MOST_PARTS: i32 = 10_000;
+const MAX_PARTS: i32 = 10_000;
 
 /// The uploads under way, by id.
 #[derive(Debug, Default)]
@@ -121,8 +121,8 @@ pub(super) async fn begin(
     let id = uuid::Uuid::now_v7().simple().to_string();
     let (bucket, key) = (input.bucket.clone(), input.key.clone());
     let mut all = backend.uploads.lock();
-    if all.len() >= MOST_UPLOADS {
-        return Err(s3_error!(SlowDown, "{MOST_UPLOADS} uploads are under way: finish or abort some"));
+    if all.len() >= MAX_UPLOADS {
+        return Err(s3_error!(SlowDown, "{MAX_UPLOADS} uploads are under way: finish or abort some"));
     }
     all.insert(id.clone(), Upload { bucket, key, about, parts: BTreeMap::new(), completing: false });
     Ok(CreateMultipartUploadOutput {
@@ -135,8 +135,8 @@ pub(super) async fn begin(
 
 pub(super) async fn part(backend: &Backend, mut req: S3Request<UploadPartInput>) -> S3Result<UploadPartOutput> {
     let input = &mut req.input;
-    if !(1..=MOST_PARTS).contains(&input.part_number) {
-        return Err(s3_error!(InvalidArgument, "parts are numbered from 1 to {MOST_PARTS}"));
+    if !(1..=MAX_PARTS).contains(&input.part_number) {
+        return Err(s3_error!(InvalidArgument, "parts are numbered from 1 to {MAX_PARTS}"));
     }
     if !backend.uploads.lock().contains_key(&input.upload_id) {
         return Err(s3_error!(NoSuchUpload));

@@ -66,7 +66,7 @@ families! {
     SEARCH_PERMITS_LIMIT: Gauge "glimpse_search_permits_limit" [] Count
         "Searches that may be under way at once."
     SEARCH_UPLOADS: Gauge "glimpse_search_upload_bytes" [] Bytes
-        "Room that is taken by pictures of searches on their way in."
+        "Room that is taken by images of searches on their way in."
     SEARCH_UPLOADS_LIMIT: Gauge "glimpse_search_upload_limit_bytes" [] Bytes
         "All of that room."
 

@@ -67,7 +67,7 @@ impl<K: Kind, const N: usize> Family<K, N> {
     }
 
     /// The series with these values of its labels, in their order. It is there from now on, a counter with 0.
-    pub fn of<V: Into<SharedString>>(&self, values: [V; N]) -> K {
+    pub fn labels<V: Into<SharedString>>(&self, values: [V; N]) -> K {
         let labels = self.labels.iter().zip(values).map(|(name, value)| Label::new(*name, value));
         K::handle(self.name, labels.collect())
     }
@@ -81,7 +81,7 @@ impl<K: Kind, const N: usize> Family<K, N> {
 impl<K: Kind> Family<K, 0> {
     /// The one series of a family without labels.
     pub fn one(&self) -> K {
-        self.of::<&'static str>([])
+        self.labels::<&'static str>([])
     }
 }
 

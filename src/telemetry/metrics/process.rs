@@ -10,7 +10,7 @@ const STATUS: &str = "/proc/self/status";
 pub(super) fn begin() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     families::PROCESS_START.one().set(now.as_secs_f64());
-    families::BUILD.of([env!("CARGO_PKG_VERSION")]).set(1.0);
+    families::BUILD.labels([env!("CARGO_PKG_VERSION")]).set(1.0);
 }
 
 pub(super) fn observe() {

@@ -5,7 +5,7 @@ use image::{ImageFormat, Rgba, RgbaImage};
 use serde_json::json;
 
 use super::Browser;
-use crate::support::{TestApp, demo_picture};
+use crate::support::{TestApp, demo_image};
 
 fn png(width: u32, height: u32, colour: [u8; 4]) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
@@ -65,14 +65,14 @@ async fn a_picture_of_any_shape_is_shown_whole_and_can_be_seen() {
 async fn a_file_that_cannot_be_shown_says_why_and_has_its_thumbnail_while_there_is_one() {
     let app = TestApp::start().await;
     for name in ["cat.jpg", "coffee.jpg", "moose.jpg"] {
-        app.put(&format!("images/{name}"), demo_picture(name)).await;
+        app.put(&format!("images/{name}"), demo_image(name)).await;
     }
     assert_eq!(app.ingest().await.counts.done, 3);
     let Some(browser) = Browser::open(&app, 1280, 800).await else { return };
     browser.goto("/?q=a+cat").await;
     browser.until("[...document.querySelectorAll('.hit img')].filter((img) => img.naturalWidth).length === 3").await;
     // Its first bytes are those of a JPEG, the rest is noise; the other is no longer there at all.
-    app.put("images/cat.jpg", [&demo_picture("cat.jpg")[..100], &[7; 5000]].concat()).await;
+    app.put("images/cat.jpg", [&demo_image("cat.jpg")[..100], &[7; 5000]].concat()).await;
     app.bucket.remove(&ImageUri::new("pipeline", "images/moose.jpg")).await.unwrap();
     let says =
         |words: &str| format!("document.querySelector('.stage .warning:not([hidden])')?.innerText.includes('{words}')");

@@ -6,13 +6,13 @@ use serde_json::json;
 
 use super::Browser;
 use crate::support::cheap_clip::CheapClip;
-use crate::support::{TestApp, demo_picture};
+use crate::support::{TestApp, demo_image};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_is_begun_watched_to_its_end_and_its_failures_are_tried_again() {
     let app = TestApp::start().await;
     app.seed_demo().await;
-    app.put("images/cut.jpg", demo_picture("cat.jpg")[..3000].to_vec()).await;
+    app.put("images/cut.jpg", demo_image("cat.jpg")[..3000].to_vec()).await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     browser.goto("/").await;
     browser.until("document.querySelector('.about').innerText.includes('Nothing is indexed')").await;
@@ -27,7 +27,7 @@ async fn a_job_is_begun_watched_to_its_end_and_its_failures_are_tried_again() {
     browser.picture("job").await;
     assert!(browser.text(".failures").await.contains("images/cut.jpg"));
 
-    app.put("images/cut.jpg", demo_picture("cat.jpg")).await;
+    app.put("images/cut.jpg", demo_image("cat.jpg")).await;
     let before = browser.address().await;
     browser.press("Try the failed ones again").await;
     browser.until(&format!("location.search !== {}", json!(before.trim_start_matches('/')))).await;
@@ -45,7 +45,7 @@ async fn a_running_job_is_stopped_after_a_question_and_a_page_comes_back_to_it_a
     for copy in 0..200 {
         app.put(
             &format!("images/{copy}.jpg"),
-            demo_picture("cat.jpg")[..].iter().copied().chain([copy]).collect::<Vec<u8>>(),
+            demo_image("cat.jpg")[..].iter().copied().chain([copy]).collect::<Vec<u8>>(),
         )
         .await;
     }

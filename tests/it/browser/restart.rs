@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::Browser;
 use crate::support::cheap_clip::CheapClip;
-use crate::support::{TestApp, demo_picture};
+use crate::support::{TestApp, demo_image};
 
 /// A service that keeps its port when it is started again, with a provider that takes its time.
 async fn slow(clip: &CheapClip, more: &[(&str, &str)]) -> TestApp {
@@ -17,7 +17,7 @@ async fn slow(clip: &CheapClip, more: &[(&str, &str)]) -> TestApp {
 
 /// So many pictures, each another.
 async fn fill(app: &TestApp, count: u8) {
-    let cat = demo_picture("cat.jpg");
+    let cat = demo_image("cat.jpg");
     for copy in 0..count {
         app.put(&format!("images/{copy}.jpg"), [cat.as_slice(), &[copy]].concat()).await;
     }

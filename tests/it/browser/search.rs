@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Browser;
-use crate::support::{TestApp, demo_picture, root};
+use crate::support::{TestApp, demo_image, root};
 
 async fn demo() -> TestApp {
     let app = TestApp::start().await;
@@ -115,7 +115,7 @@ async fn a_key_and_metadata_that_look_like_html_are_text() {
     let app = TestApp::start().await;
     let key = "images/<img src=x onerror=window.pwned=1>.jpg";
     let object = glimpse::source::NewObject {
-        bytes: demo_picture("cat.jpg").into(),
+        bytes: demo_image("cat.jpg").into(),
         content_type: "image/jpeg".into(),
         metadata: [("note".to_owned(), "<script>window.pwned=2</script>".to_owned())].into(),
     };

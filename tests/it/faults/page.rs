@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::browser::Browser;
 use crate::support::cheap_clip::CheapClip;
 use crate::support::proxy::Nginx;
-use crate::support::{TestApp, demo_picture, root};
+use crate::support::{TestApp, demo_image, root};
 
 const KEY: &str = "key-of-the-test";
 
@@ -28,10 +28,10 @@ async fn the_page_works_through_nginx_with_its_defaults_over_http_2() {
     let variables = [("GLIMPSE_API_KEY", KEY), ("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", &clip.url)];
     let app = TestApp::with(&variables).await;
     for copy in 0..100 {
-        let bytes: Vec<u8> = demo_picture("cat.jpg").into_iter().chain([copy]).collect();
+        let bytes: Vec<u8> = demo_image("cat.jpg").into_iter().chain([copy]).collect();
         app.put(&format!("images/{copy}.jpg"), bytes).await;
     }
-    app.put("images/moose.jpg", demo_picture("moose.jpg")).await;
+    app.put("images/moose.jpg", demo_image("moose.jpg")).await;
     let Some(proxy) = Nginx::start(&app.url) else { return };
     let Some(browser) = Browser::open_at(&proxy.url, 1280, 900).await else { return };
     browser.goto("/").await;

@@ -14,10 +14,10 @@ pub(crate) async fn created_existed_mismatch_and_taken(index: &dyn ImageIndex) {
     let refused = index.ensure_image_collection(&collection, &other).await.unwrap_err();
     assert!(matches!(refused, IndexError::Space(_)), "{refused}");
 
-    let twin = name("contract_ensure");
-    let refused = index.ensure_image_collection(&twin, &space()).await.unwrap_err();
-    assert_eq!(refused, IndexError::NameTaken { wanted: twin.clone(), existing: collection.clone() });
-    assert_eq!(index.describe(&twin).await.unwrap(), None);
+    let possible_copy = name("contract_ensure");
+    let refused = index.ensure_image_collection(&possible_copy, &space()).await.unwrap_err();
+    assert_eq!(refused, IndexError::NameTaken { wanted: possible_copy.clone(), existing: collection.clone() });
+    assert_eq!(index.describe(&possible_copy).await.unwrap(), None);
 
     let info = index.describe(&collection).await.unwrap().unwrap();
     assert_eq!((info.name.clone(), info.space.clone(), info.count), (collection.clone(), space(), 0));

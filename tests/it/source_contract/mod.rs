@@ -262,7 +262,7 @@ async fn too_large_is_refused_by_the_listing_and_by_the_reply(world: &World) {
     assert_eq!(small.fetch(&world.listed("big", 0)).await.unwrap_err(), too_large(10));
     let just = S3Source::new(S3Settings { max_bytes: 10, ..world.settings.clone() }).await.unwrap();
     assert_eq!(just.fetch(&world.listed("big", 10)).await.unwrap().bytes.len(), 10);
-    // What is no picture has a bound of its own.
+    // What is no image has a bound of its own.
     assert_eq!(small.fetch_file(&world.uri("big"), 10).await.unwrap().bytes, "0123456789");
     assert_eq!(just.fetch_file(&world.uri("big"), 9).await.unwrap_err(), too_large(10));
     let gone = just.fetch_file(&world.uri("gone"), 9).await.unwrap_err();

@@ -1,5 +1,5 @@
-//! A CLIP service that costs next to nothing: its vectors are the colours of a picture's quarters. For tests in which
-//! pictures are many and the model is beside the point. It fails over pictures of [`POISON`].
+//! A CLIP service that costs next to nothing: its vectors are the colours of a image's quarters. For tests in which
+//! images are many and the model is beside the point. It fails over images of [`POISON`].
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// Pixels a side.
 const SIDE: u32 = 16;
 
-/// The colour of a picture's first pixel over which it fails, and all that came with it.
+/// The colour of a image's first pixel over which it fails, and all that came with it.
 pub(crate) const POISON: [u8; 3] = [255, 0, 255];
 
 /// A running service.
@@ -28,7 +28,7 @@ pub(crate) struct CheapClip {
 }
 
 impl CheapClip {
-    /// Each picture takes so long.
+    /// Each image takes so long.
     pub(crate) async fn start(takes: Duration) -> Self {
         Self::at("127.0.0.1:0", takes).await
     }
@@ -36,13 +36,13 @@ impl CheapClip {
     /// The same, at that address.
     pub(crate) async fn at(addr: &str, takes: Duration) -> Self {
         let images = move |Json(body): Json<Value>| async move {
-            let pictures = body["images"].as_array().unwrap().clone();
-            tokio::time::sleep(takes * u32::try_from(pictures.len()).unwrap()).await;
-            let pictures: Vec<_> = pictures.iter().map(|text| picture(text.as_str().unwrap())).collect();
-            if pictures.iter().any(|picture| picture.get_pixel(0, 0).0 == POISON) {
+            let images = body["images"].as_array().unwrap().clone();
+            tokio::time::sleep(takes * u32::try_from(images.len()).unwrap()).await;
+            let images: Vec<_> = images.iter().map(|text| image(text.as_str().unwrap())).collect();
+            if images.iter().any(|image| image.get_pixel(0, 0).0 == POISON) {
                 return Err(StatusCode::INTERNAL_SERVER_ERROR);
             }
-            Ok(Json(pictures.iter().map(|picture| json!({"vector": image_vector(picture)})).collect::<Value>()))
+            Ok(Json(images.iter().map(|image| json!({"vector": image_vector(image)})).collect::<Value>()))
         };
         let texts = |Json(body): Json<Value>| async move {
             let texts = body["texts"].as_array().unwrap();
@@ -61,14 +61,14 @@ impl CheapClip {
     }
 }
 
-fn picture(data_uri: &str) -> RgbImage {
+fn image(data_uri: &str) -> RgbImage {
     let png = STANDARD.decode(data_uri.rsplit_once(',').unwrap().1).unwrap();
     image::load_from_memory(&png).unwrap().into_rgb8()
 }
 
-fn image_vector(picture: &RgbImage) -> Vec<f32> {
+fn image_vector(image: &RgbImage) -> Vec<f32> {
     let mut sums = [0.5_f32; 12];
-    for (x, y, pixel) in picture.enumerate_pixels() {
+    for (x, y, pixel) in image.enumerate_pixels() {
         let quarter = usize::from(x >= SIDE / 2) + 2 * usize::from(y >= SIDE / 2);
         for (channel, value) in pixel.0.into_iter().enumerate() {
             sums[quarter * 3 + channel] += f32::from(value) - 127.0;

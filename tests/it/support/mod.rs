@@ -144,10 +144,10 @@ impl TestApp {
         self.bucket.put_object(&ImageUri::new("pipeline", key), object).await.unwrap();
     }
 
-    /// Uploads the demo photographs under `images/`.
+    /// Uploads the demo images under `images/`.
     pub(crate) async fn seed_demo(&self) -> Vec<String> {
         let mut names = Vec::new();
-        for path in demo_pictures() {
+        for path in demo_images() {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             self.put(&format!("images/{name}"), std::fs::read(&path).unwrap()).await;
             names.push(name);
@@ -269,8 +269,8 @@ pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The demo photographs, by name.
-pub(crate) fn demo_pictures() -> Vec<PathBuf> {
+/// The demo images, by name.
+pub(crate) fn demo_images() -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = std::fs::read_dir(root().join("demo"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -280,6 +280,6 @@ pub(crate) fn demo_pictures() -> Vec<PathBuf> {
     paths
 }
 
-pub(crate) fn demo_picture(name: &str) -> Vec<u8> {
+pub(crate) fn demo_image(name: &str) -> Vec<u8> {
     std::fs::read(root().join("demo").join(name)).unwrap()
 }

@@ -21,7 +21,7 @@ pub(crate) const ALL: [ProviderKind; 4] =
     [ProviderKind::Clip, ProviderKind::OpenAi, ProviderKind::Multi2Vec, ProviderKind::Ollama];
 /// Longer than any answer takes.
 pub(crate) const PATIENT: Duration = Duration::from_secs(20);
-/// The side of [`picture`].
+/// The side of [`image`].
 pub(crate) const SIDE: u32 = 16;
 
 /// A server that gives every request the same answer, and counts them.
@@ -52,14 +52,14 @@ impl Scripted {
         provider(kind, &self.url, Some(SIDE), timeout)
     }
 
-    /// What every adapter makes of it, for a picture and for a text.
+    /// What every adapter makes of it, for a image and for a text.
     pub(crate) async fn outcomes(&self, timeout: Duration) -> Vec<(String, EmbedError)> {
         let mut outcomes = Vec::new();
         for kind in ALL {
             let provider = self.provider(kind, timeout);
-            let image = provider.embed_image(&picture(9)).await;
+            let image = provider.embed_image(&image(9)).await;
             let text = provider.embed_text("a cat").await;
-            for (what, outcome) in [("picture", image), ("text", text)] {
+            for (what, outcome) in [("image", image), ("text", text)] {
                 outcomes.push((format!("{what} to {}", kind.name()), outcome.unwrap_err()));
             }
         }
@@ -75,7 +75,7 @@ impl Scripted {
     }
 }
 
-pub(crate) fn picture(level: u8) -> PreparedImage {
+pub(crate) fn image(level: u8) -> PreparedImage {
     PreparedImage { size: SIDE, rgb: vec![level; (SIDE * SIDE * 3) as usize].into() }
 }
 

@@ -1,4 +1,4 @@
-//! The image processor's values: the size of a picture and what its numbers become. Refuses what our preprocessing does
+//! The image processor's values: the size of a image and what its numbers become. Refuses what our preprocessing does
 //! not do.
 
 use serde_json::{Map, Value};
@@ -15,7 +15,7 @@ const DEFAULT_SIZE: u64 = 224;
 const DEFAULT_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 const DEFAULT_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
-/// How pictures are given to the image tower.
+/// How images are given to the image tower.
 #[derive(Debug, PartialEq)]
 pub(super) struct Pixels {
     /// Side of the square in pixels.

@@ -5,7 +5,7 @@ use crate::jobs::cluster::{Placed, PlacedFailure};
 
 /// How the job stands here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ours {
+pub(super) enum JobStance {
     /// There is work; the placement is noted, and the cluster has not said yet that it has it.
     Unsent,
     /// There is work.
@@ -18,7 +18,7 @@ pub(super) enum Ours {
 
 /// How the placement stands, without words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Sight {
+pub(super) enum PlacementStatus {
     Pending,
     Running,
     Succeeded,
@@ -53,30 +53,36 @@ pub(super) enum Action {
     /// Ask the cluster to end the workers, if they have not left by themselves.
     End,
     /// Nothing more is to be done about it.
-    Leave,
+    WriteLease,
 }
 
 /// The table of `RAY.md`, section 7.
-pub(super) fn decide(ours: Ours, sight: Sight) -> Action {
+pub(super) fn decide(ours: JobStance, sight: PlacementStatus) -> Action {
     match (ours, sight) {
         // Workers may be at work all the same: their reports are what counts.
-        (Ours::Unsent | Ours::Open | Ours::Stopping | Ours::Over, Sight::Hidden)
-        | (Ours::Open, Sight::Pending | Sight::Running) => Action::Wait,
-        (Ours::Unsent, Sight::Pending | Sight::Running) => Action::Confirm,
-        (Ours::Unsent, Sight::Gone) => Action::Submit,
-        (Ours::Open, Sight::Gone) | (Ours::Unsent | Ours::Open, Sight::Succeeded | Sight::Died) => Action::Again,
-        (Ours::Unsent | Ours::Open, Sight::Unfit) => Action::Fail,
-        (Ours::Unsent | Ours::Open, Sight::Refused) => Action::Refuse,
-        (Ours::Unsent | Ours::Open, Sight::Stopped) => Action::Stop,
-        (Ours::Stopping | Ours::Over, Sight::Pending | Sight::Running) => Action::End,
+        (JobStance::Unsent | JobStance::Open | JobStance::Stopping | JobStance::Over, PlacementStatus::Hidden)
+        | (JobStance::Open, PlacementStatus::Pending | PlacementStatus::Running) => Action::Wait,
+        (JobStance::Unsent, PlacementStatus::Pending | PlacementStatus::Running) => Action::Confirm,
+        (JobStance::Unsent, PlacementStatus::Gone) => Action::Submit,
+        (JobStance::Open, PlacementStatus::Gone)
+        | (JobStance::Unsent | JobStance::Open, PlacementStatus::Succeeded | PlacementStatus::Died) => Action::Again,
+        (JobStance::Unsent | JobStance::Open, PlacementStatus::Unfit) => Action::Fail,
+        (JobStance::Unsent | JobStance::Open, PlacementStatus::Refused) => Action::Refuse,
+        (JobStance::Unsent | JobStance::Open, PlacementStatus::Stopped) => Action::Stop,
+        (JobStance::Stopping | JobStance::Over, PlacementStatus::Pending | PlacementStatus::Running) => Action::End,
         (
-            Ours::Stopping | Ours::Over,
-            Sight::Succeeded | Sight::Stopped | Sight::Unfit | Sight::Refused | Sight::Died | Sight::Gone,
-        ) => Action::Leave,
+            JobStance::Stopping | JobStance::Over,
+            PlacementStatus::Succeeded
+            | PlacementStatus::Stopped
+            | PlacementStatus::Unfit
+            | PlacementStatus::Refused
+            | PlacementStatus::Died
+            | PlacementStatus::Gone,
+        ) => Action::WriteLease,
     }
 }
 
-impl From<&Placed> for Sight {
+impl From<&Placed> for PlacementStatus {
     fn from(placed: &Placed) -> Self {
         match placed {
             Placed::Pending(_) => Self::Pending,
@@ -97,22 +103,23 @@ mod tests {
 
     #[test]
     fn every_cell_of_the_table_says_what_it_should() {
-        use Action::{Again, Confirm, End, Fail, Leave, Refuse, Stop, Submit, Wait};
-        use Sight::{Died, Gone, Hidden, Pending, Refused, Running, Stopped, Succeeded, Unfit};
+        use Action::{Again, Confirm, End, Fail, Refuse, Stop, Submit, Wait, WriteLease};
+        use PlacementStatus::{Died, Gone, Hidden, Pending, Refused, Running, Stopped, Succeeded, Unfit};
         let table = [
-            // Ours:   Unsent   Open   Stopping Over
+            // JobStance:   Unsent   Open   Stopping Over
             (Pending, [Confirm, Wait, End, End]),
             (Running, [Confirm, Wait, End, End]),
-            (Succeeded, [Again, Again, Leave, Leave]),
-            (Stopped, [Stop, Stop, Leave, Leave]),
-            (Unfit, [Fail, Fail, Leave, Leave]),
-            (Refused, [Refuse, Refuse, Leave, Leave]),
-            (Died, [Again, Again, Leave, Leave]),
-            (Gone, [Submit, Again, Leave, Leave]),
+            (Succeeded, [Again, Again, WriteLease, WriteLease]),
+            (Stopped, [Stop, Stop, WriteLease, WriteLease]),
+            (Unfit, [Fail, Fail, WriteLease, WriteLease]),
+            (Refused, [Refuse, Refuse, WriteLease, WriteLease]),
+            (Died, [Again, Again, WriteLease, WriteLease]),
+            (Gone, [Submit, Again, WriteLease, WriteLease]),
             (Hidden, [Wait, Wait, Wait, Wait]),
         ];
         for (sight, expected) in table {
-            let got = [Ours::Unsent, Ours::Open, Ours::Stopping, Ours::Over].map(|ours| decide(ours, sight));
+            let got = [JobStance::Unsent, JobStance::Open, JobStance::Stopping, JobStance::Over]
+                .map(|ours| decide(ours, sight));
             assert_eq!(got, expected, "{sight:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! Workers that a cluster places: the service's side of it, next to [`super::Elsewhere`], which watches over their leases.
+//! Workers that a cluster places: the service's side of it, next to [`super::LeaseWatch`], which watches over their leases.
 //! One generation of workers after the other, each with a token and an id of its own, noted before the cluster is asked.
 
 mod decide;
@@ -19,10 +19,10 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::{JobRecord, Secret, Timestamp};
 use crate::jobs::cluster::{Cluster, ClusterError, Placed, Placement};
 use crate::jobs::ledger::{Ledger, PlacementRow};
-use crate::jobs::progress::{Live, dealt_with};
+use crate::jobs::progress::{RunningJob, dealt_with};
 use crate::jobs::token;
 
-use decide::{Action, Ours, Sight, decide};
+use decide::{Action, JobStance, PlacementStatus, decide};
 pub(in crate::jobs) use error::PlaceError;
 pub(in crate::jobs) use view::PlacingView;
 pub(in crate::jobs) use wind_up::WindUp;
@@ -50,7 +50,7 @@ pub(in crate::jobs) struct Ray {
     pub(in crate::jobs) placing: Placing,
     pub(in crate::jobs) ledger: Ledger,
     pub(in crate::jobs) job: JobRecord,
-    pub(in crate::jobs) live: Arc<Live>,
+    pub(in crate::jobs) live: Arc<RunningJob>,
     /// Cancelled when the process ends: the workers go on, and are found again at the next start.
     pub(in crate::jobs) drain: CancellationToken,
 }
@@ -88,15 +88,15 @@ impl Ray {
                 stopping.get_or_insert_with(Instant::now);
             }
             let ours = match (stop, &now.unsent) {
-                (true, _) => Ours::Stopping,
-                (false, _) if self.ledger.is_worked_off(self.job.id).await? => Ours::Over,
-                (false, Some(_)) => Ours::Unsent,
-                (false, None) => Ours::Open,
+                (true, _) => JobStance::Stopping,
+                (false, _) if self.ledger.is_worked_off(self.job.id).await? => JobStance::Over,
+                (false, Some(_)) => JobStance::Unsent,
+                (false, None) => JobStance::Open,
             };
             let look = self.placing.cluster.look(&now.row.submission).await;
             self.live.placing.note(look.as_ref());
             let mut pause = POLL;
-            match decide(ours, look.as_ref().map_or(Sight::Hidden, Sight::from)) {
+            match decide(ours, look.as_ref().map_or(PlacementStatus::Hidden, PlacementStatus::from)) {
                 Action::Wait => {}
                 Action::Confirm => self.confirm(&mut now).await?,
                 Action::Submit => self.submit(&mut now).await?,
@@ -116,7 +116,7 @@ impl Ray {
                 }
                 Action::Refuse => {
                     self.report(&now.row, &words(look.as_ref())).await?;
-                    return Err(PlaceError::Refused(self.live.crew.refusal()));
+                    return Err(PlaceError::Refused(self.live.remote_workers.refusal()));
                 }
                 Action::Stop => return Err(PlaceError::Stopped),
                 Action::End => {
@@ -124,7 +124,7 @@ impl Ray {
                         self.end(&now.row).await;
                     }
                 }
-                Action::Leave => {
+                Action::WriteLease => {
                     // Nobody is left who could give anything back.
                     self.ledger.recall(self.job.id).await?;
                     return Ok(());

@@ -7,7 +7,7 @@ use super::*;
 use crate::domain::{Executor, FailureClass, ImageRef, ImageUri, ItemFailure, JobId};
 use crate::jobs::cluster::PlacedFailure;
 use crate::jobs::ledger::{Page, Report, fixture};
-use crate::pipeline::{Fate, Outcome, PipelineSettings, Stages};
+use crate::pipeline::{ItemOutcome, PipelineSettings, Stages, TaskOutcome};
 
 struct Test {
     ray: Ray,
@@ -30,7 +30,7 @@ impl Test {
         ledger.plan(job.id, page, fixture::planning(1)).await.unwrap();
         let job = ledger.job(job.id).await.unwrap().unwrap();
         let stages = Stages::new(PipelineSettings::default().lanes(), None);
-        let live = Arc::new(Live::new(stages, CancellationToken::new(), &job.counts));
+        let live = Arc::new(RunningJob::new(stages, CancellationToken::new(), &job.counts));
         let script = Arc::new(Script::that_says(looks));
         let placing = Placing { cluster: script.clone(), most_retries: 3, timeout: None };
         let ray = Ray { placing, ledger, job, live, drain: CancellationToken::new() };
@@ -48,8 +48,8 @@ impl Test {
         let crate::jobs::ledger::Leased::Batch(batch) = leased else { panic!("nothing is left") };
         let task = &batch.tasks[0];
         let (uri, message) = (task.image.uri.clone(), "dealt with".to_owned());
-        let fate = Fate::Failed(ItemFailure { uri, class: FailureClass::Corrupt, message, attempts: 1 });
-        let outcome = Outcome { ticket: task.ticket, fate };
+        let fate = ItemOutcome::Failed(ItemFailure { uri, class: FailureClass::Corrupt, message, attempts: 1 });
+        let outcome = TaskOutcome { ticket: task.ticket, fate };
         let report = Report { batch: batch.id, attempt: batch.attempt, outcomes: vec![outcome] };
         ledger.report(job, fixture::collection(), "s".into(), "w", vec![report]).await.unwrap();
     }
@@ -140,7 +140,7 @@ async fn what_the_next_would_not_fare_better_with_fails_at_once_and_what_was_sto
 async fn workers_that_the_service_refuses_are_placed_once_and_the_job_says_why() {
     let refused = || Placed::Failed(PlacedFailure::Refused, "exit code 78".into());
     let test = Test::new([Ok(running()), Ok(refused())]).await;
-    test.ray.live.crew.refuse("the worker is of version 9, the service of version 1");
+    test.ray.live.remote_workers.refuse("the worker is of version 9, the service of version 1");
     let error = test.ray.keep().await.unwrap_err().to_string();
     assert!(error.contains("every worker") && error.contains("the worker is of version 9"), "{error}");
     assert_eq!(test.script.asked("submit"), ["submit g1"]);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::decide::{Action, Ours, Sight, decide};
+use super::decide::{Action, JobStance, PlacementStatus, decide};
 use super::{POLL, Placing};
 use crate::domain::JobId;
 use crate::jobs::ledger::Ledger;
@@ -15,7 +15,7 @@ use crate::sqlite::SqliteError;
 const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Characters that are kept of a line.
-const MOST_LINE: usize = 2_000;
+const MAX_LINE: usize = 2_000;
 
 /// A placement that is to come to its end.
 pub(in crate::jobs) struct WindUp {
@@ -48,11 +48,11 @@ impl WindUp {
         let (begun, mut asked) = (Instant::now(), false);
         while begun.elapsed() < PATIENCE {
             let look = self.placing.cluster.look(&self.submission).await;
-            match decide(Ours::Over, look.as_ref().map_or(Sight::Hidden, Sight::from)) {
+            match decide(JobStance::Over, look.as_ref().map_or(PlacementStatus::Hidden, PlacementStatus::from)) {
                 Action::End if !asked && begun.elapsed() >= self.grace => {
                     asked = self.placing.cluster.stop(&self.submission).await.is_ok();
                 }
-                Action::Leave => return take_logs(&self.placing, &self.ledger, self.job, &self.submission).await,
+                Action::WriteLease => return take_logs(&self.placing, &self.ledger, self.job, &self.submission).await,
                 Action::End
                 | Action::Wait
                 | Action::Confirm
@@ -84,7 +84,7 @@ pub(super) async fn take_logs(
         }
     };
     let plain = |line: &str| -> String {
-        line.chars().take(MOST_LINE).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+        line.chars().take(MAX_LINE).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
     };
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     ledger.log_all(job, lines.map(|line| format!("[ray] {}", plain(line))).collect()).await

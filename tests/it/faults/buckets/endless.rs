@@ -20,7 +20,7 @@ async fn fails_with(tokens: Tokens, words: &str, most_pages: usize) {
 async fn a_listing_that_goes_round_fails_the_job_and_names_the_stores_fault() {
     fails_with(Tokens::Same, "the same continuation token again", 2).await;
     fails_with(Tokens::Cycle(2), "again, so that the listing would never end", 8).await;
-    fails_with(Tokens::Standing, "the same page again", 4).await;
+    fails_with(Tokens::LeaseStatus, "the same page again", 4).await;
     let bucket = ScriptedBucket::start(Mode::SameToken).await;
     let app = service(&bucket).await;
     refused(&app, json!({})).await;

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::plain::{log, service, succeeded};
-use crate::support::demo_picture;
+use crate::support::demo_image;
 use crate::support::scripted_bucket::{Mode, Object, Script, ScriptedBucket};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,7 +32,7 @@ async fn a_key_that_is_not_utf8_is_skipped_and_named_and_the_others_are_indexed(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_with_control_characters_hold_up_nothing() {
-    let image = demo_picture("cat.jpg");
+    let image = demo_image("cat.jpg");
     let keys: [&[u8]; 5] = [b"a\x01b.jpg", b"line\nbreak.jpg", b"nul\x00.jpg", b"tab\t.jpg", b"plain.jpg"];
     for encodes in [true, false] {
         let objects = keys.iter().map(|key| Object::new(key, image.clone())).collect();

@@ -13,7 +13,7 @@ use super::succeeded;
 use crate::commands::{glimpse, stdout};
 use crate::source_contract::settings;
 use crate::support::scripted_bucket::{BUCKET, Reply, Script, ScriptedBucket};
-use crate::support::{TestApp, demo_picture};
+use crate::support::{TestApp, demo_image};
 
 /// Answers requests without a signature only.
 async fn public() -> ScriptedBucket {
@@ -98,7 +98,7 @@ async fn the_embedded_server_lets_everyone_read_only_if_it_is_told_to() {
         let signed = settings(server.endpoint(), server.credentials().clone());
         let source = S3Source::new(signed.clone()).await.unwrap();
         let uri = ImageUri::new("pipeline", "a.jpg");
-        let object = NewObject { bytes: demo_picture("cat.jpg").into(), ..NewObject::default() };
+        let object = NewObject { bytes: demo_image("cat.jpg").into(), ..NewObject::default() };
         source.put(&uri, object.clone()).await.unwrap();
 
         let anonymous = S3Source::new(glimpse::source::S3Settings { credentials: None, anonymous: true, ..signed });

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::{over, path, succeeded};
 use crate::support::scripted_bucket::{Mode, Object, Script, ScriptedBucket};
-use crate::support::{TestApp, demo_picture};
+use crate::support::{TestApp, demo_image};
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
@@ -51,7 +51,7 @@ fn object(key: &str, encoding: &str, bytes: Vec<u8>) -> Object {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn compressed_objects_are_indexed_shown_and_left_alone_the_next_time() {
-    let cat = demo_picture("cat.jpg");
+    let cat = demo_image("cat.jpg");
     let objects = vec![
         object("aws.jpg", "aws-chunked,gzip", gzip(&cat)),
         object("br.jpg", "br", brotli(&cat)),
@@ -100,7 +100,7 @@ async fn a_bucket_of_gzip_is_indexed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn limits_hold_for_what_comes_out_and_an_encoding_that_fails_is_named() {
-    let cat = demo_picture("cat.jpg");
+    let cat = demo_image("cat.jpg");
     let large = [&cat[..], &vec![0; 2 << 20]].concat();
     let cut = gzip(&cat);
     let objects = vec![
@@ -134,7 +134,7 @@ async fn limits_hold_for_what_comes_out_and_an_encoding_that_fails_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_embedded_bucket_keeps_the_encoding_and_a_table_may_have_one() {
     let app = TestApp::start().await;
-    let cat = demo_picture("cat.jpg");
+    let cat = demo_image("cat.jpg");
     let client = super::uploads::client(&app);
     let put = |key: &'static str, encoding: &'static str, body: Vec<u8>| {
         let put = client.put_object().bucket("pipeline").key(key).content_encoding(encoding).body(body.into());

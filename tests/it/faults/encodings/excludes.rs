@@ -7,14 +7,14 @@ use serde_json::json;
 
 use super::{keys, logs, succeeded};
 use crate::commands::glimpse;
-use crate::support::{TestApp, demo_picture};
+use crate::support::{TestApp, demo_image};
 
 /// Leftovers beside two images; one of them is no image at all.
 async fn seed_leftovers(app: &TestApp) {
     for key in
         ["images/a.jpg", "images/deep/b.jpg", "images/@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "images/#recycle/c.jpg"]
     {
-        app.put(key, demo_picture("cat.jpg")).await;
+        app.put(key, demo_image("cat.jpg")).await;
     }
     app.put("images/._a.jpg", "Mac OS X").await;
     app.put("images/.@__thumb/default1.jpg", "").await;

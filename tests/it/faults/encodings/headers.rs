@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{image, over, succeeded};
+use super::{image_facts, over, succeeded};
 use crate::support::scripted_bucket::{Mode, ScriptedBucket};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -36,13 +36,13 @@ async fn an_object_is_not_lost_over_an_odd_header() {
     succeeded(&job);
     assert_eq!(job.counts.done, 4);
     for key in ["a.jpg", "b.jpg", "d.jpg"] {
-        assert_eq!(image(&app, key).await["meta"]["author"], "M\u{fc}ller", "{key}");
+        assert_eq!(image_facts(&app, key).await["meta"]["author"], "M\u{fc}ller", "{key}");
     }
-    let meta = image(&app, "b.jpg").await["meta"].clone();
+    let meta = image_facts(&app, "b.jpg").await["meta"].clone();
     assert_eq!(
         (&meta["twice"], &meta["title"], &meta["place"]),
         (&json!("one, two"), &json!("Z\u{fc}rich"), &json!("Z\u{fc}rich"))
     );
-    assert_eq!(image(&app, "d.jpg").await["meta"]["long"].as_str().unwrap().len(), 2_048);
-    assert_eq!(image(&app, "e.jpg").await["meta"].as_object().unwrap().len(), 64);
+    assert_eq!(image_facts(&app, "d.jpg").await["meta"]["long"].as_str().unwrap().len(), 2_048);
+    assert_eq!(image_facts(&app, "e.jpg").await["meta"].as_object().unwrap().len(), 64);
 }

@@ -43,7 +43,7 @@ fn path(key: &str) -> String {
     format!("/images/{}", ImageUri::new(BUCKET, key).id())
 }
 
-async fn image(app: &TestApp, key: &str) -> Value {
+async fn image_facts(app: &TestApp, key: &str) -> Value {
     let (status, image) = app.get(&path(key)).await;
     assert_eq!(status, 200, "{key}: {image}");
     image

@@ -4,7 +4,7 @@ use glimpse::domain::ImageUri;
 use serde_json::json;
 
 use super::{keys, logs, succeeded};
-use crate::support::{TestApp, demo_picture};
+use crate::support::{TestApp, demo_image};
 
 /// `ü` and `é`, decomposed, as macOS writes names.
 const FOLDER_NFD: &str = "Zu\u{308}rich/";
@@ -13,9 +13,9 @@ const FOLDER_NFC: &str = "Z\u{fc}rich/";
 #[tokio::test(flavor = "multi_thread")]
 async fn a_table_typed_in_another_normal_form_finds_its_images_and_the_log_counts_images() {
     let app = TestApp::start().await;
-    app.put(&format!("{FOLDER_NFD}cafe\u{301}.jpg"), demo_picture("cat.jpg")).await;
-    app.put(&format!("{FOLDER_NFC}moose.jpg"), demo_picture("moose.jpg")).await;
-    app.put(&format!("{FOLDER_NFC}panda.jpg"), demo_picture("panda.jpg")).await;
+    app.put(&format!("{FOLDER_NFD}cafe\u{301}.jpg"), demo_image("cat.jpg")).await;
+    app.put(&format!("{FOLDER_NFC}moose.jpg"), demo_image("moose.jpg")).await;
+    app.put(&format!("{FOLDER_NFC}panda.jpg"), demo_image("panda.jpg")).await;
     let table =
         format!("s3_key,taxon\n{FOLDER_NFC}caf\u{e9}.jpg,Felis\n{FOLDER_NFD}moose.jpg,Alces\n{FOLDER_NFC}gone.jpg,x\n");
     // The table's own key is typed in the other form, too.
@@ -40,8 +40,8 @@ async fn a_table_typed_in_another_normal_form_finds_its_images_and_the_log_count
 async fn a_prefix_typed_in_another_normal_form_is_found() {
     let app = TestApp::start().await;
     let key = |name: &str| format!("{FOLDER_NFD}{name}.jpg");
-    app.put(&key("a"), demo_picture("cat.jpg")).await;
-    app.put(&key("b"), demo_picture("moose.jpg")).await;
+    app.put(&key("a"), demo_image("cat.jpg")).await;
+    app.put(&key("b"), demo_image("moose.jpg")).await;
     app.put("s3-table.csv", format!("s3_key,taxon\n{FOLDER_NFC}a.jpg,Felis\n")).await;
     let body = json!({"s3_prefix": FOLDER_NFC, "metadata_key": "s3-table.csv", "sync": true});
     let job = app.ingest_with(body.clone()).await;

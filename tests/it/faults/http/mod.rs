@@ -48,7 +48,7 @@ fn id(key: &str) -> String {
 /// A service with one image that has grown since it was indexed.
 async fn grown(key: &str, bytes: usize, variables: &[(&str, &str)]) -> (TestApp, Vec<u8>) {
     let app = TestApp::with(variables).await;
-    let cat = crate::support::demo_picture("cat.jpg");
+    let cat = crate::support::demo_image("cat.jpg");
     app.put(key, cat.clone()).await;
     app.ingest().await;
     let large = [cat, vec![7; bytes]].concat();

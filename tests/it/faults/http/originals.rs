@@ -61,7 +61,7 @@ async fn an_original_that_is_replaced_while_a_slow_client_reads_is_cut_off() {
     let client = reqwest::Client::builder().build().unwrap();
     let mut slow = client.get(&url).send().await.unwrap().bytes_stream();
     let first = slow.next().await.unwrap().unwrap();
-    app.put(KEY, crate::support::demo_picture("panda.jpg")).await;
+    app.put(KEY, crate::support::demo_image("panda.jpg")).await;
     // Longer than the bucket is kept waiting for a client: it is asked again for the rest, and that is another file.
     tokio::time::sleep(std::time::Duration::from_secs(10)).await;
     let mut got = first.len();

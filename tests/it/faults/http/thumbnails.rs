@@ -5,7 +5,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use super::id;
-use crate::support::{TestApp, demo_picture};
+use crate::support::{TestApp, demo_image};
 
 const MB: f64 = 1024.0 * 1024.0;
 
@@ -17,9 +17,9 @@ async fn metric(app: &TestApp, name: &str) -> f64 {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_for_one_thumbnail_fetch_and_decode_once() {
     let app = TestApp::start().await;
-    app.put("images/cat.jpg", demo_picture("cat.jpg")).await;
+    app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     app.ingest().await;
-    let large = [demo_picture("cat.jpg"), vec![0; 20 << 20]].concat();
+    let large = [demo_image("cat.jpg"), vec![0; 20 << 20]].concat();
     app.put("images/cat.jpg", large.clone()).await;
     let before = metric(&app, "glimpse_fetched_bytes_total").await;
     let url = format!("{}/images/{}/thumbnail", app.url, id("images/cat.jpg"));
@@ -33,7 +33,7 @@ async fn requests_for_one_thumbnail_fetch_and_decode_once() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stored_thumbnail_that_is_not_one_is_made_again() {
     let app = TestApp::with(&[("THUMBNAIL_PREFIX", "thumbnails/")]).await;
-    app.put("images/cat.jpg", demo_picture("cat.jpg")).await;
+    app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     app.ingest_with(json!({"s3_prefix": "images/"})).await;
     let path = format!("/images/{}/thumbnail", id("images/cat.jpg"));
     for other in [b"<html>".to_vec(), vec![0; 5 << 20]] {

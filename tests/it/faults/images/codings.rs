@@ -13,8 +13,8 @@ fn several_scans_and_unusual_sampling_give_the_image() {
         "small-luma.jpg",
         "three-by-one.jpg",
     ] {
-        let picture = decoded(&data(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_red_blue_green(name, &picture, 16);
+        let image = decoded(&data(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_red_blue_green(name, &image, 16);
     }
 }
 

@@ -2,7 +2,7 @@ use glimpse::imaging::{ImagingSettings, thumbnail};
 use image::{ImageFormat, RgbImage};
 use moxcms::{ColorProfile, ToneReprCurve};
 
-use super::files::{chunk, encoded, image, jpeg_with, png_with, segment, zlib};
+use super::files::{chunk, encoded, flag_image, jpeg_with, png_with, segment, zlib};
 use super::{assert_near, data, decoded, pixel};
 
 fn small(name: &str, file: &[u8]) -> RgbImage {
@@ -111,6 +111,6 @@ fn the_inks_of_cmyk_are_converted_by_their_profile() {
 #[test]
 fn the_models_input_keeps_the_colours_of_the_file() {
     let p3 = ColorProfile::new_display_p3().encode().unwrap();
-    let picture = decoded(&png_with(*b"iCCP", &[b"P3\0\0", &zlib(&p3)[..]].concat())).unwrap();
-    assert_eq!(pixel(&picture, 20, 100), image().get_pixel(20, 100).0);
+    let image = decoded(&png_with(*b"iCCP", &[b"P3\0\0", &zlib(&p3)[..]].concat())).unwrap();
+    assert_eq!(pixel(&image, 20, 100), flag_image().get_pixel(20, 100).0);
 }

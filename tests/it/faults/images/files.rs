@@ -7,7 +7,7 @@ use flate2::write::ZlibEncoder;
 use image::{ImageFormat, Rgb, RgbImage};
 
 /// 320 x 200: red on the left, blue on the right, and green above both.
-pub(super) fn image() -> RgbImage {
+pub(super) fn flag_image() -> RgbImage {
     RgbImage::from_fn(320, 200, |x, y| match (x, y) {
         (_, 0..30) => Rgb([30, 200, 30]),
         (0..160, _) => Rgb([220, 30, 30]),
@@ -17,7 +17,7 @@ pub(super) fn image() -> RgbImage {
 
 pub(super) fn encoded(format: ImageFormat) -> Vec<u8> {
     let mut out = Cursor::new(Vec::new());
-    image().write_to(&mut out, format).unwrap();
+    flag_image().write_to(&mut out, format).unwrap();
     out.into_inner()
 }
 

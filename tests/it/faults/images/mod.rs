@@ -8,20 +8,20 @@ mod orientation;
 mod pngs;
 mod service;
 
-use glimpse::imaging::{ImageError, ImagingSettings, Picture, picture};
+use glimpse::imaging::{ImageError, ImagingSettings, UprightImage, decode_upright};
 
 /// A file of `tests/data/faults`.
 fn data(name: &str) -> Vec<u8> {
     std::fs::read(format!("{}/tests/data/faults/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
 }
 
-fn decoded(bytes: &[u8]) -> Result<Picture, ImageError> {
-    picture(bytes, &ImagingSettings::default().limits())
+fn decoded(bytes: &[u8]) -> Result<UprightImage, ImageError> {
+    decode_upright(bytes, &ImagingSettings::default().limits())
 }
 
-fn pixel(picture: &Picture, x: u32, y: u32) -> [u8; 3] {
-    let at = (y * picture.meta.width + x) as usize * 3;
-    picture.rgb[at..at + 3].try_into().unwrap()
+fn pixel(image: &UprightImage, x: u32, y: u32) -> [u8; 3] {
+    let at = (y * image.meta.width + x) as usize * 3;
+    image.rgb[at..at + 3].try_into().unwrap()
 }
 
 fn assert_near(name: &str, ours: [u8; 3], theirs: [u8; 3], tolerance: u8) {
@@ -30,9 +30,9 @@ fn assert_near(name: &str, ours: [u8; 3], theirs: [u8; 3], tolerance: u8) {
 }
 
 /// Every test image is red on the left, blue on the right, and green above both.
-fn assert_red_blue_green(name: &str, picture: &Picture, tolerance: u8) {
-    let (width, height) = (picture.meta.width, picture.meta.height);
-    assert_near(name, pixel(picture, width / 4, height * 3 / 4), [220, 30, 30], tolerance);
-    assert_near(name, pixel(picture, width * 3 / 4, height * 3 / 4), [30, 30, 220], tolerance);
-    assert_near(name, pixel(picture, width / 2, height / 16), [30, 200, 30], tolerance);
+fn assert_red_blue_green(name: &str, image: &UprightImage, tolerance: u8) {
+    let (width, height) = (image.meta.width, image.meta.height);
+    assert_near(name, pixel(image, width / 4, height * 3 / 4), [220, 30, 30], tolerance);
+    assert_near(name, pixel(image, width * 3 / 4, height * 3 / 4), [30, 30, 220], tolerance);
+    assert_near(name, pixel(image, width / 2, height / 16), [30, 200, 30], tolerance);
 }

@@ -40,8 +40,8 @@ fn wrong_checksums_and_what_is_behind_the_pixels_do_not_cost_the_image() {
         files.push((name.to_owned(), file));
     }
     for (name, file) in files {
-        let picture = decoded(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
-        assert_red_blue_green(&name, &picture, 0);
+        let image = decoded(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_red_blue_green(&name, &image, 0);
     }
 }
 

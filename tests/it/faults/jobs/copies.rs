@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use glimpse::domain::{CollectionName, Holders};
+use glimpse::domain::{CollectionName, StoreSet};
 use glimpse::imaging::ImagingSettings;
 use glimpse::index::{ImageIndex, Resilient, Stores};
-use glimpse::pipeline::{Fate, Pipeline, PipelineSettings, Task};
+use glimpse::pipeline::{ItemOutcome, Pipeline, PipelineSettings, Task};
 use glimpse::resilience::{Guard, WaitBoard};
 
 use crate::chain::{self, keyed};
@@ -21,7 +21,7 @@ fn store(name: &'static str) -> Arc<MemoryIndex> {
 /// Each store waited for as a job waits.
 fn patient(stores: &[Arc<dyn ImageIndex>]) -> Stores {
     let guarded = stores.iter().map(|store| {
-        let guard = Guard::patient(store.name(), WaitBoard::default());
+        let guard = Guard::background(store.name(), WaitBoard::default());
         Arc::new(Resilient::new(store.clone(), guard)) as Arc<dyn ImageIndex>
     });
     Stores::new(guarded.collect())
@@ -33,8 +33,13 @@ async fn what_two_stores_have_is_copied_from_the_one_that_answers() {
     let (gone, full, empty) = (NamedIndex::new("gone"), store("full"), store("empty"));
     let (limits, settings) = (ImagingSettings::default().limits(), PipelineSettings::default());
     let tasks = |have: &str| -> Vec<Task> {
-        let task =
-            |(ticket, image)| Task { ticket, image, have: Holders::parse(have), twin: None, metadata: BTreeMap::new() };
+        let task = |(ticket, image)| Task {
+            ticket,
+            image,
+            have: StoreSet::parse(have),
+            possible_copy: None,
+            metadata: BTreeMap::new(),
+        };
         (0..).zip(source.refs()).map(task).collect()
     };
     let over = |stores| Pipeline::new(source.clone(), provider.clone(), stores, limits, &settings);
@@ -48,7 +53,8 @@ async fn what_two_stores_have_is_copied_from_the_one_that_answers() {
     let copied = chain::run(&all, &lagging);
     let (ended, outcomes) = tokio::time::timeout(Duration::from_mins(1), copied).await.expect("it waits for nobody");
     ended.unwrap();
-    let done = outcomes.iter().filter(|outcome| matches!(&outcome.fate, Fate::Indexed(indexed) if indexed.copied));
+    let done =
+        outcomes.iter().filter(|outcome| matches!(&outcome.fate, ItemOutcome::Indexed(indexed) if indexed.copied));
     assert_eq!((done.count(), empty.records.lock().unwrap().len()), (6, 6));
     assert_eq!(provider.calls.lock().unwrap().len(), embedded, "nothing is embedded again");
 }
@@ -64,7 +70,7 @@ async fn only_where_no_store_answers_the_read_fails() {
     two.switch(false);
     let (store, _) = stores.get_from_any(&all, &name, &ids).await.unwrap_err();
     assert_eq!(store, "two");
-    let nobody = stores.get_from_any(&Holders::default(), &name, &ids).await;
+    let nobody = stores.get_from_any(&StoreSet::default(), &name, &ids).await;
     assert!(nobody.unwrap().is_empty(), "nobody is asked");
     // A store that has the collection and lacks the record has answered.
     two.switch(true);

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::support::embed_services::{Service, provider, serve};
-use crate::support::{TestApp, demo_pictures};
+use crate::support::{TestApp, demo_images};
 
 /// A quarter of `CLIP_TIMEOUT`, as 30 s are of 120.
 const CAPTION: Duration = Duration::from_millis(1_500);
@@ -78,7 +78,7 @@ async fn a_slow_captioner_finishes_with_the_defaults() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     let probed = made.load(Ordering::Relaxed);
-    for path in demo_pictures().iter().take(10) {
+    for path in demo_images().iter().take(10) {
         let key = format!("images/{}", path.file_name().unwrap().to_str().unwrap());
         app.put(&key, std::fs::read(path).unwrap()).await;
     }
@@ -138,7 +138,7 @@ impl ImageEmbeddingProvider for Counting {
         Err(EmbedError::Unsupported)
     }
 
-    fn most_per_call(&self) -> Option<NonZeroUsize> {
+    fn max_per_call(&self) -> Option<NonZeroUsize> {
         None
     }
 }

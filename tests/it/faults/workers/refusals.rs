@@ -4,7 +4,7 @@ use glimpse::api::replies::JobReply;
 use serde_json::json;
 
 use super::{Door, log, with_images};
-use crate::ray::{on_ray, put_pictures, with_ray};
+use crate::ray::{on_ray, put_images, with_ray};
 use crate::support::ray::Then;
 use crate::support::worker::Worker;
 
@@ -27,7 +27,7 @@ async fn a_refused_worker_ends_with_78_and_the_job_says_why_once() {
     for (name, more, expected) in [
         ("one", &OTHER_STORE[..], "the worker writes to qdrant"),
         ("two", &OTHER_STORE[..], "the worker writes to qdrant"),
-        ("three", &[("IMAGE_RESIZE", "pad")][..], "pictures prepared as"),
+        ("three", &[("IMAGE_RESIZE", "pad")][..], "images prepared as"),
         ("not a name", &[][..], "`not a name` is not"),
     ] {
         let (code, said) = Worker::start(&app, &job, name, more).ended().await;
@@ -67,7 +67,7 @@ async fn on_ray_a_refused_worker_is_not_started_again_and_the_job_fails_with_the
     let (app, ray) = with_ray(&[]).await;
     ray.then(Then::Works);
     ray.nodes_have(&OTHER_STORE);
-    put_pictures(&app, 3).await;
+    put_images(&app, 3).await;
     let ended = app.ingest_with(on_ray()).await;
     let said = ended.message.unwrap_or_default();
     assert!(ended.status == "FAILED" && said.contains("every worker that Ray started was refused"), "{said}");

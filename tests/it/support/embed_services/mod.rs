@@ -55,7 +55,7 @@ pub(crate) struct Service {
 #[derive(Clone)]
 struct Shared {
     seen: Arc<Mutex<Seen>>,
-    /// Reads pictures as words, as a service does that does not know `modality`.
+    /// Reads images as words, as a service does that does not know `modality`.
     is_blind: bool,
 }
 
@@ -64,7 +64,7 @@ impl Service {
         Self::start(kind, false).await
     }
 
-    /// One that reads what stands for a picture as words.
+    /// One that reads what stands for a image as words.
     pub(crate) async fn blind(kind: ProviderKind) -> Self {
         Self::start(kind, true).await
     }
@@ -92,11 +92,11 @@ impl Service {
         Self { url, seen, _task: task }
     }
 
-    /// The pictures that each request brought.
+    /// The images that each request brought.
     pub(crate) fn batches(&self) -> Vec<usize> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let pictures = |body: &Value| ["images", "input"].iter().find_map(|name| Some(body[name].as_array()?.len()));
-        let mut batches: Vec<_> = seen.bodies.iter().filter_map(|(_, body)| pictures(body)).collect();
+        let images = |body: &Value| ["images", "input"].iter().find_map(|name| Some(body[name].as_array()?.len()));
+        let mut batches: Vec<_> = seen.bodies.iter().filter_map(|(_, body)| images(body)).collect();
         batches.sort_unstable_by(|a, b| b.cmp(a));
         batches
     }
@@ -111,7 +111,7 @@ pub(crate) async fn serve(router: Router) -> (String, AbortOnDropHandle<()>) {
     (url, AbortOnDropHandle::new(task))
 }
 
-/// The adapter of this kind for the service at `url`, prepared for pictures of `size` where it must be told.
+/// The adapter of this kind for the service at `url`, prepared for images of `size` where it must be told.
 pub(crate) fn provider(
     kind: ProviderKind,
     url: &str,
@@ -153,12 +153,12 @@ impl Shared {
         seen.clients.insert(client);
     }
 
-    /// The vector of a picture, in the only form that the service takes.
+    /// The vector of a image, in the only form that the service takes.
     async fn image(&self, text: &str, prefix: &str) -> Result<Vec<f32>, String> {
         if self.is_blind {
             return words(text).await;
         }
-        let image = picture(text, prefix)?;
+        let image = image(text, prefix)?;
         MODEL.embed_image(&image).await.map(|one| one.as_slice().to_vec()).map_err(|error| error.to_string())
     }
 }
@@ -168,7 +168,7 @@ async fn words(text: &str) -> Result<Vec<f32>, String> {
 }
 
 /// A PNG in base64 behind exactly this prefix.
-fn picture(text: &str, prefix: &str) -> Result<PreparedImage, String> {
+fn image(text: &str, prefix: &str) -> Result<PreparedImage, String> {
     let base64 = text.strip_prefix(prefix).ok_or("no data URI")?;
     let png = STANDARD.decode(base64).map_err(|error| error.to_string())?;
     let decoded =

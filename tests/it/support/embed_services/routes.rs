@@ -8,10 +8,10 @@ use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Answer, OPENAI_MODEL, SIZE, Shared, picture, strings, words};
+use super::{Answer, OPENAI_MODEL, SIZE, Shared, image, strings, words};
 
 /// Text of more words than this is an error at multi2vec, whose model reads 77 tokens.
-const MOST_WORDS: usize = 60;
+const MAX_WORDS: usize = 60;
 
 const DATA_URI: &str = "data:image/png;base64,";
 
@@ -73,14 +73,14 @@ pub(super) async fn openai(
         return Err(refuse(StatusCode::BAD_REQUEST, format!("Invalid model: {}", body["model"])));
     }
     let input = strings(&body["input"]);
-    let pictures = body["modality"] == "image";
-    if pictures && input.len() > 32 {
+    let images = body["modality"] == "image";
+    if images && input.len() > 32 {
         return Err(refuse(StatusCode::UNPROCESSABLE_ENTITY, "at most 32".to_owned()));
     }
     let mut data = Vec::new();
     for (index, text) in input.iter().enumerate() {
         // Without `modality` all is text.
-        let vector = if pictures { shared.image(text, DATA_URI).await } else { words(text).await };
+        let vector = if images { shared.image(text, DATA_URI).await } else { words(text).await };
         let vector = vector.map_err(|reason| refuse(StatusCode::BAD_REQUEST, reason))?;
         data.push(json!({"object": "embedding", "embedding": vector, "index": index}));
     }
@@ -101,7 +101,7 @@ pub(super) async fn multi2vec(
     let failed = |reason: String| (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"error": reason})));
     let (mut texts, mut images) = (Vec::new(), Vec::new());
     for text in strings(&body["texts"]) {
-        let is_long = text.split_whitespace().count() > MOST_WORDS || text.len() > 5 * MOST_WORDS;
+        let is_long = text.split_whitespace().count() > MAX_WORDS || text.len() > 5 * MAX_WORDS;
         if is_long && !shared.is_blind {
             return Err(failed("index out of range in self".to_owned()));
         }
@@ -127,7 +127,7 @@ pub(super) async fn ollama_show(Json(body): Json<Value>) -> Answer {
     Ok(Json(json!({"modelfile": "…", "capabilities": capabilities})))
 }
 
-/// Captions that differ from picture to picture: words chosen by the pixels.
+/// Captions that differ from image to image: words chosen by the pixels.
 pub(super) async fn ollama_chat(
     State(shared): State<Shared>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
@@ -143,8 +143,8 @@ pub(super) async fn ollama_chat(
         return Err(bad("only without stream".to_owned()));
     }
     let message = &body["messages"][0];
-    let [text] = &strings(&message["images"])[..] else { return Err(bad("one picture".to_owned())) };
-    let sum = Sha256::digest(&picture(text, "").map_err(bad)?.rgb);
+    let [text] = &strings(&message["images"])[..] else { return Err(bad("one image".to_owned())) };
+    let sum = Sha256::digest(&image(text, "").map_err(bad)?.rgb);
     let chosen: Vec<_> = sum.iter().take(4).map(|byte| WORDS[usize::from(byte % 16)]).collect();
     let content = format!(" A {} beside a {}, a {} and a {}.\n", chosen[0], chosen[1], chosen[2], chosen[3]);
     Ok(Json(json!({"model": body["model"], "message": {"role": "assistant", "content": content}, "done": true})))

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::reply::Reply;
 use super::{Asked, BUCKET};
-use crate::support::demo_picture;
+use crate::support::demo_image;
 
 /// One object of the bucket.
 #[derive(Clone, Debug)]
@@ -95,7 +95,7 @@ pub(crate) enum Tokens {
     /// So many tokens in a circle, and the pages with them.
     Cycle(usize),
     /// Every page is the first one, each with a token of its own.
-    Standing,
+    LeaseStatus,
     /// A truncated page has no token, but a marker as version 1 of the call has it.
     Missing,
     /// A truncated page has an empty token.
@@ -181,7 +181,7 @@ impl Script {
     /// Four images of different content.
     pub(crate) fn four() -> Self {
         let names = [("a.jpg", "cat.jpg"), ("b.jpg", "coffee.jpg"), ("d.jpg", "panda.jpg"), ("e.jpg", "rocket.jpg")];
-        let objects = names.map(|(key, name)| Object::new(key, demo_picture(name)));
+        let objects = names.map(|(key, name)| Object::new(key, demo_image(name)));
         Self { objects: objects.to_vec(), ..Self::default() }
     }
 

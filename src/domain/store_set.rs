@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 /// Names of stores, each once, in alphabetical order. As text: by commas, `qdrant,weaviate`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
-pub struct Holders(BTreeSet<String>);
+pub struct StoreSet(BTreeSet<String>);
 
-impl Holders {
+impl StoreSet {
     /// Reads what [`Display`](fmt::Display) wrote.
     pub fn parse(text: &str) -> Self {
         super::words(text).into_iter().collect()
@@ -48,25 +48,25 @@ impl Holders {
     }
 }
 
-impl<N: Into<String>> FromIterator<N> for Holders {
+impl<N: Into<String>> FromIterator<N> for StoreSet {
     fn from_iter<I: IntoIterator<Item = N>>(names: I) -> Self {
         Self(names.into_iter().map(Into::into).collect())
     }
 }
 
-impl From<String> for Holders {
+impl From<String> for StoreSet {
     fn from(text: String) -> Self {
         Self::parse(&text)
     }
 }
 
-impl From<Holders> for String {
-    fn from(holders: Holders) -> Self {
+impl From<StoreSet> for String {
+    fn from(holders: StoreSet) -> Self {
         holders.to_string()
     }
 }
 
-impl fmt::Display for Holders {
+impl fmt::Display for StoreSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, name) in self.0.iter().enumerate() {
             write!(f, "{}{name}", if place == 0 { "" } else { "," })?;
@@ -81,16 +81,16 @@ mod tests {
 
     #[test]
     fn reads_what_it_writes() {
-        let both: Holders = ["weaviate", "qdrant", "qdrant"].into_iter().collect();
+        let both: StoreSet = ["weaviate", "qdrant", "qdrant"].into_iter().collect();
         assert_eq!(both.to_string(), "qdrant,weaviate");
-        assert_eq!(Holders::parse(&both.to_string()), both);
-        assert_eq!(Holders::parse(""), Holders::default());
+        assert_eq!(StoreSet::parse(&both.to_string()), both);
+        assert_eq!(StoreSet::parse(""), StoreSet::default());
     }
 
     #[test]
     fn knows_who_lacks_it() {
-        let (one, both) = (Holders::parse("qdrant"), Holders::parse("qdrant,weaviate"));
+        let (one, both) = (StoreSet::parse("qdrant"), StoreSet::parse("qdrant,weaviate"));
         assert!(both.cover(&one) && !one.cover(&both) && both.contains("weaviate"));
-        assert_eq!(both.common(&Holders::parse("embedded,qdrant")), one);
+        assert_eq!(both.common(&StoreSet::parse("embedded,qdrant")), one);
     }
 }

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::crew::MOST_WORKERS;
+use super::remote_workers::MAX_WORKERS;
 use crate::pipeline::{StagesReport, Timings};
 
 /// By the workers' names.
 #[derive(Debug, Default)]
-pub(super) struct CrewTimings {
+pub(super) struct WorkerTimings {
     workers: BTreeMap<String, Told>,
     /// Of those whose names there is no room for any more.
     others: Told,
@@ -22,7 +22,7 @@ struct Told {
     earlier: Timings,
 }
 
-impl CrewTimings {
+impl WorkerTimings {
     /// A worker begins to count at nothing.
     pub(super) fn begin(&mut self, worker: &str) {
         if let Some(told) = self.workers.get_mut(worker) {
@@ -33,7 +33,7 @@ impl CrewTimings {
 
     /// What a worker has counted since it began.
     pub(super) fn told(&mut self, worker: &str, timings: Timings) {
-        if self.workers.len() >= MOST_WORKERS
+        if self.workers.len() >= MAX_WORKERS
             && !self.workers.contains_key(worker)
             && let Some((_, oldest)) = self.workers.pop_first()
         {
@@ -75,17 +75,17 @@ mod tests {
 
     #[test]
     fn running_totals_count_once_and_stay_when_a_worker_comes_anew() {
-        let mut crew = CrewTimings::default();
+        let mut remote_workers = WorkerTimings::default();
         for seconds in 1..=10 {
-            crew.begin("unheard of");
-            crew.told("a", busy(seconds, seconds));
+            remote_workers.begin("unheard of");
+            remote_workers.told("a", busy(seconds, seconds));
         }
-        crew.told("b", busy(1, 10));
-        let report = crew.report();
+        remote_workers.told("b", busy(1, 10));
+        let report = remote_workers.report();
         assert!((report.embed.p50_ms - 100.0).abs() < 0.1 && (report.embed.p95_ms - 1000.0).abs() < 0.1, "{report:?}");
-        crew.begin("a");
-        crew.told("a", busy(1, 100));
-        let report = crew.report();
+        remote_workers.begin("a");
+        remote_workers.told("a", busy(1, 100));
+        let report = remote_workers.report();
         assert!((report.embed.p50_ms - 10.0).abs() < 0.1 && (report.embed.p95_ms - 1000.0).abs() < 0.1, "{report:?}");
         let said = "embed: 2 of 2 lanes on 2 workers busy 100 % of the time";
         assert_eq!(report.bottleneck.as_deref(), Some(said));

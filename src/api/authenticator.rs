@@ -20,9 +20,9 @@ use super::origin::is_same_host;
 use super::sessions::{self, Sessions};
 use crate::web;
 
-/// The door of the service.
+/// The authenticator of the service.
 #[derive(Debug)]
-pub(super) struct Door {
+pub(super) struct Authenticator {
     /// SHA-256 of each key: all of one length, so that comparing tells nothing of it.
     keys: Vec<[u8; 32]>,
     /// Origins whose pages may change something: those of `GLIMPSE_CORS_ORIGINS` and of `GLIMPSE_PUBLIC_URL`.
@@ -41,7 +41,7 @@ const OPEN: [&str; 4] = ["/healthz", "/readyz", "/", sessions::PATH];
 /// Beginnings of such paths.
 const OPEN_BELOW: [&str; 2] = [super::internal::PREFIX, web::PREFIX];
 
-impl Door {
+impl Authenticator {
     pub(super) fn new(settings: &ApiSettings) -> Self {
         let keys: Vec<_> = settings.keys().iter().map(|key| digest(key.reveal())).collect();
         let loopback_names = keys.is_empty() && !settings.glimpse_allow_anonymous;
@@ -115,8 +115,8 @@ impl Door {
 }
 
 /// The middleware.
-pub(super) async fn guard(State(door): State<Arc<Door>>, request: Request, next: Next) -> Response {
-    match door.admit(request.method(), request.uri(), request.headers()) {
+pub(super) async fn guard(State(authenticator): State<Arc<Authenticator>>, request: Request, next: Next) -> Response {
+    match authenticator.admit(request.method(), request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refused) => refused.into_response(),
     }
@@ -152,14 +152,14 @@ mod tests {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
     }
 
-    fn with(settings: &ApiSettings) -> Door {
-        Door::new(settings)
+    fn with(settings: &ApiSettings) -> Authenticator {
+        Authenticator::new(settings)
     }
 
     #[test]
     fn a_key_opens_all_and_nothing_else_does() {
-        let door = with(&ApiSettings { glimpse_api_key: Secret::new("one, two"), ..ApiSettings::default() });
-        let get = |headers: &HeaderMap| door.admit(&Method::GET, &Uri::from_static("/jobs"), headers).is_ok();
+        let authenticator = with(&ApiSettings { glimpse_api_key: Secret::new("one, two"), ..ApiSettings::default() });
+        let get = |headers: &HeaderMap| authenticator.admit(&Method::GET, &Uri::from_static("/jobs"), headers).is_ok();
         assert!(get(&headers(&[("authorization", "Bearer one")])));
         assert!(get(&headers(&[("authorization", "bearer two")])));
         assert!(get(&headers(&[("x-api-key", "two")])));
@@ -167,28 +167,35 @@ mod tests {
             assert!(!get(&headers(wrong)), "{wrong:?}");
         }
         for open in OPEN {
-            door.admit(&Method::GET, &Uri::from_static(open), &HeaderMap::new()).unwrap();
+            authenticator.admit(&Method::GET, &Uri::from_static(open), &HeaderMap::new()).unwrap();
         }
     }
 
     #[test]
     fn another_site_cannot_make_a_browser_change_anything() {
-        let door = with(&ApiSettings { glimpse_cors_origins: "https://ok.example".into(), ..ApiSettings::default() });
+        let authenticator =
+            with(&ApiSettings { glimpse_cors_origins: "https://ok.example".into(), ..ApiSettings::default() });
         let host = ("host", "localhost:8080");
         let post = |origin| {
-            door.admit(&Method::POST, &Uri::from_static("/jobs/images"), &headers(&[host, ("origin", origin)])).is_ok()
+            authenticator
+                .admit(&Method::POST, &Uri::from_static("/jobs/images"), &headers(&[host, ("origin", origin)]))
+                .is_ok()
         };
         assert!(post("http://localhost:8080") && post("https://ok.example"));
         assert!(!post("https://evil.example") && !post("null") && !post("http://localhost:9"));
-        let get =
-            door.admit(&Method::GET, &Uri::from_static("/jobs"), &headers(&[host, ("origin", "https://evil.example")]));
+        let get = authenticator.admit(
+            &Method::GET,
+            &Uri::from_static("/jobs"),
+            &headers(&[host, ("origin", "https://evil.example")]),
+        );
         assert!(get.is_ok(), "reading is left to CORS");
     }
 
     #[test]
     fn a_name_that_was_bent_to_loopback_is_refused() {
-        let door = with(&ApiSettings::default());
-        let asked = |host| door.admit(&Method::GET, &Uri::from_static("/jobs"), &headers(&[("host", host)])).is_ok();
+        let authenticator = with(&ApiSettings::default());
+        let asked =
+            |host| authenticator.admit(&Method::GET, &Uri::from_static("/jobs"), &headers(&[("host", host)])).is_ok();
         for good in ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "127.1.2.3"] {
             assert!(asked(good), "{good}");
         }

@@ -6,14 +6,14 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use super::crew_timings::CrewTimings;
 use super::ledger::Held;
 use super::progress::Samples;
+use super::worker_timings::WorkerTimings;
 use crate::pipeline::{StagesReport, Timings};
 use crate::resilience::Waiting;
 
 /// Workers that one job may have.
-pub const MOST_WORKERS: usize = 1_000;
+pub const MAX_WORKERS: usize = 1_000;
 
 /// Where there is no room, a worker that was not heard of for so long makes some.
 const FORGOTTEN: Duration = Duration::from_mins(10);
@@ -51,9 +51,9 @@ struct Member {
 }
 
 #[derive(Debug)]
-pub(super) struct Crew {
+pub(super) struct RemoteWorkers {
     members: Mutex<BTreeMap<String, Member>>,
-    timings: Mutex<CrewTimings>,
+    timings: Mutex<WorkerTimings>,
     /// Since when there is nobody.
     nobody_since: Mutex<SystemTime>,
     /// Why the last worker was refused, and how often any was, since one joined.
@@ -63,7 +63,7 @@ pub(super) struct Crew {
 /// Between two looks for work of all workers that wait for some: a look is a transaction of the ledger.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
-impl Crew {
+impl RemoteWorkers {
     pub(super) fn new() -> Self {
         Self {
             members: Mutex::default(),
@@ -76,9 +76,9 @@ impl Crew {
     /// Takes a worker in; says whether there is room for it.
     pub(super) fn join(&self, name: &str, node: Option<String>) -> bool {
         let mut members = self.members();
-        if members.len() >= MOST_WORKERS && !members.contains_key(name) {
+        if members.len() >= MAX_WORKERS && !members.contains_key(name) {
             members.retain(|_, member| member.heard.elapsed() < FORGOTTEN);
-            if members.len() >= MOST_WORKERS {
+            if members.len() >= MAX_WORKERS {
                 return false;
             }
         }
@@ -207,7 +207,7 @@ impl Crew {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn timings(&self) -> MutexGuard<'_, CrewTimings> {
+    fn timings(&self) -> MutexGuard<'_, WorkerTimings> {
         self.timings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -16,7 +16,7 @@ const COOL_DOWN: Duration = Duration::from_secs(20);
 struct Fake {
     /// Numbers in its vectors; 0: it is down.
     size: AtomicU32,
-    /// Those of a picture that begins with a byte other than 0.
+    /// Those of a image that begins with a byte other than 0.
     odd: AtomicU32,
     lies: std::sync::atomic::AtomicBool,
     probes: AtomicU32,
@@ -67,7 +67,7 @@ impl ImageEmbeddingProvider for Fake {
         self.probes.fetch_add(1, Ordering::SeqCst);
         let size = self.size()?;
         if self.lies.load(Ordering::SeqCst) {
-            return Err(EmbedError::ProbeFailed("two pictures got the same vector".into()));
+            return Err(EmbedError::ProbeFailed("two images got the same vector".into()));
         }
         let probes = vec![Probe { name: "image:a".into(), vector: vector(size).as_slice().to_vec() }];
         let dimension = size as usize;
@@ -121,8 +121,8 @@ async fn a_caller_that_goes_away_leaves_the_probe_to_the_next() {
 async fn a_failed_probe_is_told_to_everyone_for_half_a_minute() {
     let fake = Fake::of(4);
     fake.lies.store(true, Ordering::SeqCst);
-    let probed = Probed::new(fake.clone(), proof(&fake));
-    let said = EmbedError::ProbeFailed("two pictures got the same vector".into());
+    let probed = Verified::new(fake.clone(), proof(&fake));
+    let said = EmbedError::ProbeFailed("two images got the same vector".into());
     assert_eq!(probed.space().await, Err(said.clone()));
     fake.lies.store(false, Ordering::SeqCst);
     tokio::time::advance(Duration::from_secs(29)).await;
@@ -151,7 +151,7 @@ async fn one_that_is_down_is_unavailable_until_it_is_asked_again() {
 async fn the_patient_wait_for_the_proof_and_say_so_but_not_for_a_liar() {
     let fake = Fake::of(0);
     let board = WaitBoard::default();
-    let probed = Probed::new(fake.clone(), proof(&fake)).with_patience(Guard::patient("clip", board.clone()));
+    let probed = Verified::new(fake.clone(), proof(&fake)).with_patience(Guard::background("clip", board.clone()));
     let begun = Instant::now();
     let comes_back = async {
         tokio::time::sleep(Duration::from_mins(1)).await;
@@ -166,7 +166,7 @@ async fn the_patient_wait_for_the_proof_and_say_so_but_not_for_a_liar() {
 
     let liar = Fake::of(4);
     liar.lies.store(true, Ordering::SeqCst);
-    let probed = Probed::new(liar.clone(), proof(&liar)).with_patience(Guard::patient("clip", board));
+    let probed = Verified::new(liar.clone(), proof(&liar)).with_patience(Guard::background("clip", board));
     assert!(matches!(probed.space().await, Err(EmbedError::ProbeFailed(_))));
     assert_eq!(liar.probes(), 1);
 }
@@ -174,7 +174,7 @@ async fn the_patient_wait_for_the_proof_and_say_so_but_not_for_a_liar() {
 #[tokio::test(start_paused = true)]
 async fn a_changed_size_is_found_out_and_is_no_images_failure() {
     let fake = Fake::of(4);
-    let probed = Probed::new(fake.clone(), proof(&fake));
+    let probed = Verified::new(fake.clone(), proof(&fake));
     probed.embed_image_batch(&[image(0)]).await.unwrap();
     fake.becomes(6);
     let error = probed.embed_image_batch(&[image(0), image(0)]).await.unwrap_err();
@@ -191,7 +191,7 @@ async fn a_changed_size_is_found_out_and_is_no_images_failure() {
 async fn one_vector_of_another_size_is_its_inputs_failure_where_the_provider_proves_itself() {
     let fake = Fake::of(4);
     fake.odd.store(5, Ordering::SeqCst);
-    let probed = Probed::new(fake.clone(), proof(&fake));
+    let probed = Verified::new(fake.clone(), proof(&fake));
     let wrong = EmbedError::Invalid(InvalidEmbedding::WrongSize { expected: 4, actual: 5 });
     assert_eq!(probed.embed_image_batch(&[image(0), image(1)]).await, Err(wrong));
     assert_eq!(fake.probes(), 2);
@@ -203,7 +203,7 @@ async fn what_comes_back_after_an_outage_is_probed_again() {
     let fake = Fake::of(4);
     let breaker = Arc::new(Breaker::new(BreakerSettings { threshold: 1, cool_down: COOL_DOWN }));
     let proof = Arc::new(Proof::new(fake.clone(), Some(breaker.clone())));
-    let probed = Probed::new(fake.clone(), proof);
+    let probed = Verified::new(fake.clone(), proof);
     let space = probed.space().await.unwrap();
     breaker.try_enter().unwrap().failed();
     assert!(Arc::ptr_eq(&space, &probed.space().await.unwrap()), "while it is down nothing new is known");
@@ -265,11 +265,11 @@ async fn one_elsewhere_is_probed_again_now_and_then_and_being_down_unproves_it_n
 async fn one_that_is_missed_while_its_breaker_is_open_is_looked_for_until_it_is_back() {
     let fake = Fake::of(4);
     let breaker = Arc::new(Breaker::new(BreakerSettings { threshold: 1, cool_down: COOL_DOWN }));
-    let guard = Guard::prompt("clip", 0).through(breaker.clone());
+    let guard = Guard::interactive("clip", 0).through(breaker.clone());
     let resilient = Arc::new(crate::embed::Resilient::new(fake.clone(), guard));
     let (proof, end) = (Arc::new(Proof::new(resilient.clone(), Some(breaker))), CancellationToken::new());
     let cached =
-        crate::embed::TextCache::new(Arc::new(Probed::new(resilient, proof.clone())), std::num::NonZeroUsize::MIN);
+        crate::embed::TextCache::new(Arc::new(Verified::new(resilient, proof.clone())), std::num::NonZeroUsize::MIN);
     let (watched, over) = (proof.clone(), end.clone());
     #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
     let kept = tokio::spawn(async move { watched.keep(over).await });

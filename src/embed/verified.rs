@@ -1,4 +1,4 @@
-//! [`Probed`]: a provider that is used only as far as its proof goes.
+//! [`Verified`]: a provider that is used only as far as its proof goes.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use crate::imaging::{PreparedImage, Preprocessing};
 use crate::resilience::Guard;
 
 /// A provider that answers only once its space is proven, and whose vectors are of that space's size.
-pub struct Probed {
+pub struct Verified {
     inner: Arc<dyn ImageEmbeddingProvider>,
     proof: Arc<Proof>,
     patience: Option<Guard>,
 }
 
-impl Probed {
+impl Verified {
     /// Uses `inner` as far as `proof` goes.
     pub fn new(inner: Arc<dyn ImageEmbeddingProvider>, proof: Arc<Proof>) -> Self {
         Self { inner, proof, patience: None }
@@ -66,7 +66,7 @@ fn changed(SpaceMismatch { stored, offered, reason }: &SpaceMismatch) -> EmbedEr
 }
 
 #[async_trait]
-impl ImageEmbeddingProvider for Probed {
+impl ImageEmbeddingProvider for Verified {
     fn preprocessing(&self) -> Preprocessing {
         self.inner.preprocessing()
     }
@@ -102,8 +102,8 @@ impl ImageEmbeddingProvider for Probed {
         self.inner.useful_batch()
     }
 
-    fn most_per_call(&self) -> Option<NonZeroUsize> {
-        self.inner.most_per_call()
+    fn max_per_call(&self) -> Option<NonZeroUsize> {
+        self.inner.max_per_call()
     }
 
     fn busy(&self) -> Option<Busy> {
@@ -111,12 +111,12 @@ impl ImageEmbeddingProvider for Probed {
     }
 }
 
-impl std::fmt::Debug for Probed {
+impl std::fmt::Debug for Verified {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Probed").field("proof", &self.proof).finish_non_exhaustive()
+        f.debug_struct("Verified").field("proof", &self.proof).finish_non_exhaustive()
     }
 }
 
 #[cfg(test)]
-#[path = "probed_tests.rs"]
+#[path = "verified_tests.rs"]
 mod tests;

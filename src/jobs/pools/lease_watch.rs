@@ -11,7 +11,7 @@ use crate::jobs::clock::Clock;
 use crate::jobs::lease::LeaseError;
 use crate::jobs::ledger::Ledger;
 use crate::jobs::limit;
-use crate::jobs::progress::Live;
+use crate::jobs::progress::RunningJob;
 
 /// How often it is looked whether a lease has run out.
 const LOOK: Duration = Duration::from_millis(500);
@@ -21,10 +21,10 @@ const LOOK: Duration = Duration::from_millis(500);
 const SHORTEST_GRACE: Duration = Duration::from_secs(10);
 
 /// Watches over the leases of one job.
-pub(in crate::jobs) struct Elsewhere {
+pub(in crate::jobs) struct LeaseWatch {
     pub(in crate::jobs) ledger: Ledger,
     pub(in crate::jobs) job: JobRecord,
-    pub(in crate::jobs) live: Arc<Live>,
+    pub(in crate::jobs) live: Arc<RunningJob>,
     pub(in crate::jobs) clock: Clock,
     /// How long a lease lasts.
     pub(in crate::jobs) lease: Duration,
@@ -32,7 +32,7 @@ pub(in crate::jobs) struct Elsewhere {
     pub(in crate::jobs) drain: CancellationToken,
 }
 
-impl Elsewhere {
+impl LeaseWatch {
     /// Until nothing is left; after a stop until the workers have given back or reported what they had.
     pub(in crate::jobs) async fn watch(&self) -> Result<(), LeaseError> {
         let (job, stop) = (self.job.id, &self.live.stop);
@@ -75,7 +75,7 @@ mod tests {
 
     const LEASE: Duration = Duration::from_secs(30);
 
-    async fn of_four_images(folder: &std::path::Path) -> Elsewhere {
+    async fn of_four_images(folder: &std::path::Path) -> LeaseWatch {
         let ledger = Ledger::open(folder).unwrap();
         let job = fixture::job(Executor::Workers);
         ledger.enqueue(&job, 1).await.unwrap();
@@ -87,8 +87,8 @@ mod tests {
         let page = Page { listed: 4, images: (0..4).map(image).collect(), ..Page::default() };
         ledger.plan(job.id, page, fixture::planning(4)).await.unwrap();
         let stages = Stages::new(PipelineSettings::default().lanes(), None);
-        let live = Arc::new(Live::new(stages, CancellationToken::new(), &job.counts));
-        Elsewhere { ledger, job, live, clock: Clock::start(), lease: LEASE, drain: CancellationToken::new() }
+        let live = Arc::new(RunningJob::new(stages, CancellationToken::new(), &job.counts));
+        LeaseWatch { ledger, job, live, clock: Clock::start(), lease: LEASE, drain: CancellationToken::new() }
     }
 
     #[tokio::test(start_paused = true)]

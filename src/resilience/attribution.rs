@@ -14,7 +14,7 @@ const ROUNDS: u32 = 2;
 
 /// Why a call came to nothing.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Blame<E> {
+pub enum AttributedError<E> {
     /// This, as [`Guard::call`] says it.
     Call(E),
     /// The input: the dependency failed over it so often, and answered for others in between.
@@ -31,13 +31,13 @@ impl Guard {
     /// dependency answers when it is there: if it does, the input is to blame; if not, it is waited for.
     ///
     /// # Errors
-    /// [`Blame`]
-    pub async fn call_or_blame<T, A, E, Fut, Asked>(
+    /// [`AttributedError`]
+    pub async fn call_attributed<T, A, E, Fut, Asked>(
         &self,
         mut again: impl FnMut(&E) -> bool,
         mut make: impl FnMut() -> Fut,
         mut ask: impl FnMut() -> Asked,
-    ) -> Result<T, Blame<E>>
+    ) -> Result<T, AttributedError<E>>
     where
         E: Retryable + Display + From<DependencyError>,
         Fut: Future<Output = Result<T, E>>,
@@ -53,24 +53,24 @@ impl Guard {
                     // The caller has had enough: nobody is asked.
                     failures = 0;
                 }
-                more && (failures < IN_A_ROW || !self.is_patient())
+                more && (failures < IN_A_ROW || !self.is_background())
             };
             let error = match self.call_while(patient, &mut make).await {
                 Ok(answer) => return Ok(answer),
-                Err(error) if failures >= IN_A_ROW && self.is_patient() => error,
-                Err(error) => return Err(Blame::Call(error)),
+                Err(error) if failures >= IN_A_ROW && self.is_background() => error,
+                Err(error) => return Err(AttributedError::Call(error)),
             };
             tries += failures;
             match self.call_while(|_| false, &mut ask).await {
                 Ok(_) => rounds += 1,
                 Err(down) if down.is_retryable() => {
                     (rounds, tries) = (0, 0);
-                    self.call(&mut ask).await.map_err(Blame::Call)?;
+                    self.call(&mut ask).await.map_err(AttributedError::Call)?;
                 }
-                Err(other) => return Err(Blame::Call(other)),
+                Err(other) => return Err(AttributedError::Call(other)),
             }
             if rounds == ROUNDS {
-                return Err(Blame::Input { tries, error });
+                return Err(AttributedError::Input { tries, error });
             }
         }
     }
@@ -106,25 +106,25 @@ mod tests {
 
     fn patient() -> Guard {
         let breaker = Breaker::new(BreakerSettings { threshold: 5, cool_down: Duration::from_mins(1) });
-        Guard::patient("clip", WaitBoard::default()).through(Arc::new(breaker))
+        Guard::background("clip", WaitBoard::default()).through(Arc::new(breaker))
     }
 
     /// Down until that moment, and failing over the input for ever.
-    async fn blamed(guard: &Guard, up_after: Duration) -> (Result<(), Blame<Wrong>>, u32) {
+    async fn blamed(guard: &Guard, up_after: Duration) -> (Result<(), AttributedError<Wrong>>, u32) {
         let (begun, calls) = (Instant::now(), Cell::new(0));
         let make = || {
             calls.set(calls.get() + 1);
             std::future::ready(Err::<(), _>(Wrong::Failed))
         };
         let up = || std::future::ready(if begun.elapsed() >= up_after { Ok(()) } else { Err(Wrong::Failed) });
-        (guard.call_or_blame(|_| true, make, up).await, calls.get())
+        (guard.call_attributed(|_| true, make, up).await, calls.get())
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_input_that_alone_fails_is_to_blame_after_its_last_attempt() {
         let begun = Instant::now();
         let (outcome, calls) = blamed(&patient(), Duration::ZERO).await;
-        assert_eq!((outcome, calls), (Err(Blame::Input { tries: 6, error: Wrong::Failed }), 6));
+        assert_eq!((outcome, calls), (Err(AttributedError::Input { tries: 6, error: Wrong::Failed }), 6));
         assert!(begun.elapsed() >= Duration::from_millis(1800), "growing pauses: {:?}", begun.elapsed());
     }
 
@@ -133,7 +133,7 @@ mod tests {
         let begun = Instant::now();
         let hour = Duration::from_hours(1);
         let (outcome, _) = blamed(&patient(), hour).await;
-        assert_eq!(outcome, Err(Blame::Input { tries: 6, error: Wrong::Failed }));
+        assert_eq!(outcome, Err(AttributedError::Input { tries: 6, error: Wrong::Failed }));
         assert!(begun.elapsed() > hour, "blamed after {:?}", begun.elapsed());
     }
 
@@ -145,25 +145,25 @@ mod tests {
             std::future::ready(if left.get() == 0 { Ok(7) } else { Err(Wrong::Failed) })
         };
         let ask = || std::future::ready(Ok(()));
-        assert_eq!(patient().call_or_blame(|_| true, make, ask).await, Ok(7));
+        assert_eq!(patient().call_attributed(|_| true, make, ask).await, Ok(7));
         let refuse = || std::future::ready(Err::<(), _>(Wrong::Refused));
-        assert_eq!(patient().call_or_blame(|_| true, refuse, ask).await, Err(Blame::Call(Wrong::Refused)));
+        assert_eq!(patient().call_attributed(|_| true, refuse, ask).await, Err(AttributedError::Call(Wrong::Refused)));
         let failing = || std::future::ready(Err::<(), _>(Wrong::Failed));
-        let once = patient().call_or_blame(|_| false, failing, ask).await;
-        assert_eq!(once, Err(Blame::Call(Wrong::Failed)), "the caller has had enough of it");
+        let once = patient().call_attributed(|_| false, failing, ask).await;
+        assert_eq!(once, Err(AttributedError::Call(Wrong::Failed)), "the caller has had enough of it");
     }
 
     #[tokio::test(start_paused = true)]
     async fn the_prompt_blame_nobody() {
-        let guard = Guard::prompt("clip", 8);
+        let guard = Guard::interactive("clip", 8);
         let asked = Cell::new(0);
         let ask = || {
             asked.set(asked.get() + 1);
             std::future::ready(Ok(()))
         };
         let failing = || std::future::ready(Err::<(), _>(Wrong::Failed));
-        let outcome = guard.call_or_blame(|_| true, failing, ask).await;
-        assert_eq!((outcome, asked.get()), (Err(Blame::Call(Wrong::Failed)), 0));
+        let outcome = guard.call_attributed(|_| true, failing, ask).await;
+        assert_eq!((outcome, asked.get()), (Err(AttributedError::Call(Wrong::Failed)), 0));
         let unavailable = DependencyError { dependency: "c".into(), trouble: Trouble::Failed, detail: String::new() };
         assert!(Wrong::from(unavailable).is_retryable());
     }

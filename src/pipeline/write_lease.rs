@@ -1,4 +1,4 @@
-//! Leave to write what was read. A process may be frozen between the two for longer than others wait for it; then somebody
+//! WriteLease to write what was read. A process may be frozen between the two for longer than others wait for it; then somebody
 //! else has read a newer version and written it, and the older must not follow.
 
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Leave to write, for good or until it runs out. Clones share it.
+/// WriteLease to write, for good or until it runs out. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Leave(Option<Arc<watch::Sender<Until>>>);
+pub struct WriteLease(Option<Arc<watch::Sender<Until>>>);
 
 /// When a leave runs out.
 #[derive(Clone, Copy, Debug)]
@@ -31,8 +31,8 @@ impl Until {
     }
 }
 
-impl Leave {
-    /// Leave that runs out unless it is prolonged.
+impl WriteLease {
+    /// WriteLease that runs out unless it is prolonged.
     pub fn until(until: Until) -> Self {
         Self(Some(Arc::new(watch::Sender::new(until))))
     }
@@ -69,7 +69,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_has_run_out_waits_until_it_is_prolonged() {
-        let leave = Leave::until(Until::after(TERM));
+        let leave = WriteLease::until(Until::after(TERM));
         tokio::time::advance(TERM / 2).await;
         assert!(poll!(Box::pin(leave.granted())).is_ready());
         tokio::time::advance(TERM / 2).await;
@@ -78,12 +78,12 @@ mod tests {
         leave.prolong(Until::after(TERM));
         assert!(poll!(late).is_ready());
         tokio::time::advance(1_000 * TERM).await;
-        assert!(poll!(Box::pin(Leave::default().granted())).is_ready(), "for good");
+        assert!(poll!(Box::pin(WriteLease::default().granted())).is_ready(), "for good");
     }
 
     #[tokio::test]
     async fn a_machine_that_slept_has_no_leave_though_its_uptime_stood_still() {
         let until = Until { clock: SystemTime::now() - TERM, ..Until::after(TERM) };
-        assert!(poll!(Box::pin(Leave::until(until).granted())).is_pending());
+        assert!(poll!(Box::pin(WriteLease::until(until).granted())).is_pending());
     }
 }

@@ -1,4 +1,4 @@
-//! The whole picture as a person sees it.
+//! The whole image as a person sees it.
 
 use bytes::Bytes;
 
@@ -7,7 +7,7 @@ use crate::domain::ImageMeta;
 
 /// All pixels of one file: upright, in RGB, what is transparent over white.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Picture {
+pub struct UprightImage {
     /// Of the original.
     pub meta: ImageMeta,
     /// `width * height * 3` bytes, row by row.
@@ -17,8 +17,8 @@ pub struct Picture {
 /// What [`prepare`](super::prepare()) makes the model's input of, at its full size.
 ///
 /// # Errors
-/// [`ImageError`]: what is wrong with the picture. No retry helps.
-pub fn picture(bytes: &[u8], limits: &Limits) -> Result<Picture, ImageError> {
+/// [`ImageError`]: what is wrong with the image. No retry helps.
+pub fn decode_upright(bytes: &[u8], limits: &Limits) -> Result<UprightImage, ImageError> {
     let (upright, meta) = stored::upright(bytes, limits)?;
-    Ok(Picture { meta, rgb: Bytes::from(upright.into_raw()) })
+    Ok(UprightImage { meta, rgb: Bytes::from(upright.into_raw()) })
 }
