@@ -130,7 +130,7 @@ impl Settings {
         if wrong.is_empty() { Ok(()) } else { Err(SettingsError(wrong)) }
     }
 
-    /// Every variable with its default, as text: what the README's table is held against.
+    /// Every variable with its default, as text: what the tables in `docs/settings.md` are compared with.
     ///
     /// # Panics
     /// Never: settings are plain data.

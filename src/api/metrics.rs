@@ -21,7 +21,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(scrape))
 }
 
-/// Counters, gauges and histograms in Prometheus' text format. What they mean is in the README.
+/// Counters, gauges and histograms in Prometheus' text format. `docs/metrics.md` explains them.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses(
     (status = 200, body = String, content_type = "text/plain; version=0.0.4")))]
 async fn scrape(State(jobs): State<Jobs>, State(search): State<Search>) -> impl IntoResponse {

@@ -34,7 +34,7 @@ impl Doctor {
         let (settings, outcome) = match settings {
             Ok(settings) => (Some(settings), Ok("they can be used".to_owned())),
             Err(error) => {
-                let advice = "set it as the README's table says, or not at all".to_owned();
+                let advice = "set it as docs/settings.md says, or not at all".to_owned();
                 (None, Err(Complaint { problem: error.to_string(), advice }))
             }
         };

@@ -62,7 +62,7 @@ Examples:
   glimpse search \"a cat\"                         find images by words
   glimpse search --file cat.jpg --limit 3        find images like this one
 
-Settings are environment variables, described in the README. The commands that talk to a running service find it at
+Settings are environment variables, described in docs/settings.md. The commands that talk to a running service find it at
 GLIMPSE_URL and show it the first key of GLIMPSE_API_KEY.
 
 Exit codes: 0 done; 1 failed; 2 the command line cannot be read; 3 done, but some images could not be indexed; 78 a worker

@@ -13,6 +13,7 @@ import base64
 import collections
 import json
 import re
+import subprocess
 import shutil
 import sys
 from pathlib import Path
@@ -84,7 +85,9 @@ def bytes_as_letters():
 def vocabulary():
     """A byte pair encoding like CLIP's, learnt from our own words: every byte, every byte at a word's end, merges."""
     letters = bytes_as_letters()
-    text = (ROOT / "README.md").read_text() + (ROOT / "demo" / "captions.json").read_text() * 3
+    # README.md as it was when the committed tokenizer was made: a later text would give another vocabulary.
+    readme = subprocess.check_output(["git", "-C", ROOT, "show", "03b7a18:README.md"], text=True)
+    text = readme + (ROOT / "demo" / "captions.json").read_text() * 3
     words = collections.Counter()
     for word in re.findall(r"[a-z]+|[0-9]|[^\sa-z0-9]+", text.lower()):
         parts = [letters[byte] for byte in word.encode()]

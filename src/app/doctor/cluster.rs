@@ -12,7 +12,7 @@ impl Doctor {
             return None;
         }
         let look = async {
-            let wrong = |error: String| Complaint::new(&error, "set it as the README's table says");
+            let wrong = |error: String| Complaint::new(&error, "set it as docs/settings.md says");
             // No worker is sent anywhere: where they would find the service does not matter.
             let cluster = RayCluster::new(of, String::new()).map_err(wrong)?;
             let version = cluster.check().await.map_err(|error| {

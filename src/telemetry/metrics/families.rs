@@ -1,4 +1,4 @@
-//! Every metric by name. README's table says the same, and a test holds the two together.
+//! Every metric by name. The table in `docs/metrics.md` says the same, and a test holds the two together.
 
 use ::metrics::Unit::{Bytes, Count, Seconds};
 
