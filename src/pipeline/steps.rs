@@ -91,7 +91,9 @@ impl Steps {
         }
         // Others may hold the budget while they wait for a dependency.
         let taken = self.0.stop.run_until_cancelled(pipeline.budget.take_encoded(task.image.size_bytes)).await?;
-        let (fetched, worked) = measured(run.stages.clock(), pipeline.source.fetch(&task.image)).await;
+        let fetching = measured(run.stages.clock(), pipeline.source.fetch(&task.image));
+        // A read changes nothing, so it need not be drained for as long as it takes.
+        let (fetched, worked) = self.0.stop.run_until_cancelled(fetching).await?;
         run.stages.fetch.took(worked);
         let fetched = match fetched {
             Ok(fetched) => fetched,

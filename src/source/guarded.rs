@@ -1,12 +1,14 @@
 //! [`GuardedSource`]: a bucket that is waited for. While its service is down, calls wait; no item fails for it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
+use tokio::time::Instant;
 
 use super::{Fetched, ImageSource, ListedPage, NewObject, NextPage, Scope, SourceError};
-use crate::domain::{FailureAttribution, ImageRef, ImageUri};
+use crate::domain::{ImageRef, ImageUri, OperatorError};
 use crate::resilience::{AttributedError, Guard, Retryable};
 
 /// How often one object may break off before that is taken for the object's own trouble.
@@ -17,12 +19,85 @@ pub(super) const BROKEN_OFF: u32 = 3;
 pub struct GuardedSource {
     inner: Arc<dyn ImageSource>,
     guard: Guard,
+    readable: Mutex<Option<Readable>>,
 }
+
+/// An object that was read: while it can be read, a refusal concerns other objects, and not the whole bucket.
+#[derive(Clone)]
+struct Readable {
+    image: ImageRef,
+    since: Instant,
+}
+
+/// How long a read proves that objects can be read.
+const PROOF_TTL: Duration = Duration::from_secs(1);
 
 impl GuardedSource {
     /// Guards `inner`.
     pub fn new(inner: Arc<dyn ImageSource>, guard: Guard) -> Self {
-        Self { inner, guard }
+        Self { inner, guard, readable: Mutex::new(None) }
+    }
+
+    fn readable(&self) -> MutexGuard<'_, Option<Readable>> {
+        self.readable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, image: &ImageRef) {
+        *self.readable() = Some(Readable { image: image.clone(), since: Instant::now() });
+    }
+
+    /// An object that was read before, other than `image`.
+    fn other_than(&self, image: &ImageRef) -> Option<Readable> {
+        self.readable()
+            .clone()
+            .filter(|other| other.image.uri.bucket() == image.uri.bucket() && other.image.uri != image.uri)
+    }
+
+    /// Whether the bucket's service answers for something other than `image`: an object that was read before, else the
+    /// listing. A service may list while it cannot read.
+    async fn answers(&self, image: &ImageRef) -> Result<(), SourceError> {
+        let answer = match self.other_than(image) {
+            Some(other) => self.inner.fetch(&other.image).await.map(drop),
+            None => {
+                let key =
+                    Scope { bucket: image.uri.bucket().into(), prefix: image.uri.key().into(), start_after: None };
+                self.inner.pages(&key, None).next().await.transpose().map(drop)
+            }
+        };
+        match answer {
+            Err(error @ SourceError::Dependency(_)) => Err(error),
+            // A refusal is an answer.
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// What a refusal of `image` means: the operator's error if an object that could be read before is refused in the
+    /// same way, else the image's own.
+    async fn refused(&self, image: &ImageRef, error: SourceError) -> SourceError {
+        if !matches!(error, SourceError::Denied(_) | SourceError::Missing(_) | SourceError::Refused { .. }) {
+            return error;
+        }
+        let Some(other) = self.other_than(image).filter(|other| other.since.elapsed() > PROOF_TTL) else {
+            return error;
+        };
+        match self.inner.fetch(&other.image).await {
+            Ok(_) => {
+                self.remember(&other.image);
+                error
+            }
+            Err(now) if std::mem::discriminant(&now) == std::mem::discriminant(&error) => {
+                SourceError::Operator(OperatorError {
+                    problem: format!(
+                        "objects of the bucket `{}` that could be read before can no longer be read",
+                        image.uri.bucket()
+                    ),
+                    advice: "check S3_ENDPOINT, and that S3_ACCESS_KEY_ID may still read the objects (s3:GetObject)"
+                        .to_owned(),
+                    detail: now.to_string(),
+                })
+            }
+            Err(_) => error,
+        }
     }
 }
 
@@ -123,17 +198,13 @@ impl ImageSource for GuardedSource {
     }
 
     async fn fetch(&self, image: &ImageRef) -> Result<Fetched, SourceError> {
-        let key = Scope { bucket: image.uri.bucket().into(), prefix: image.uri.key().into(), start_after: None };
-        let list = || async {
-            match self.inner.pages(&key, None).next().await.transpose() {
-                // Credentials that may read and not list: it answers, and that is what is asked.
-                Err(refused) if refused.attribution() == FailureAttribution::Operator => Ok(None),
-                listed => listed,
+        let answers = || self.answers(image);
+        match self.guard.call_attributed(not_for_ever(), || self.inner.fetch(image), answers).await {
+            Ok(fetched) => {
+                self.remember(image);
+                Ok(fetched)
             }
-        };
-        match self.guard.call_attributed(not_for_ever(), || self.inner.fetch(image), list).await {
-            Ok(fetched) => Ok(fetched),
-            Err(AttributedError::Call(error)) => Err(error),
+            Err(AttributedError::Call(error)) => Err(self.refused(image, error).await),
             Err(AttributedError::Input { tries, error }) => {
                 tracing::warn!(image.uri = %image.uri, tries, %error, "the bucket's service fails over an object alone");
                 Err(SourceError::Failing { uri: image.uri.clone(), tries })

@@ -251,10 +251,12 @@ impl Fetched {
     /// an object that was overwritten has a later time in the next listing.
     pub fn version(&self, listed: &ImageRef) -> (Option<String>, u64) {
         let size = self.bytes.len() as u64;
-        let listed_version = match (self.modified, listed.modified) {
+        let same_etag = self.etag.is_some() && self.etag == listed.etag;
+        let same_time = match (self.modified, listed.modified) {
             (Some(read), Some(listed)) => object_version::by_time(read) == object_version::by_time(listed),
             _ => size == listed.size_bytes,
         };
+        let listed_version = same_etag || same_time;
         let of_listing = |version: &&String| listed_version || object_version::is_by_time(version);
         let version = listed.etag.as_ref().filter(of_listing).or(self.etag.as_ref()).or(listed.etag.as_ref());
         (version.cloned(), if listed_version { listed.size_bytes } else { size })

@@ -43,6 +43,12 @@ impl Kind {
     pub(super) fn read(status: u16, code: Option<&str>, message: Option<&str>) -> Self {
         match code {
             Some("AccessDenied" | "AccessForbidden" | "Forbidden") => Self::of_denial(message.unwrap_or_default()),
+            // An old signature, for example.
+            Some("InvalidRequest")
+                if message.is_some_and(|message| message.to_lowercase().contains("authorization")) =>
+            {
+                Self::Signature
+            }
             Some("AuthorizationHeaderMalformed") => Self::of_malformed_header(message.unwrap_or_default()),
             Some(code) => Self::of_code(code).unwrap_or_else(|| match status {
                 // Something is not there, and it is not known what: not an object that is gone.
@@ -91,6 +97,7 @@ impl Kind {
             | "AuthorizationQueryParametersError" => Self::Signature,
             "RequestTimeTooSkewed"
             | "RequestExpired"
+            | "ExpiredRequest"
             | "RequestInTheFuture"
             | "RequestNotYetValid"
             | "RequestNotReadyYet" => Self::Clock,
@@ -104,6 +111,7 @@ impl Kind {
             | "InvalidLocationConstraint" => Self::Region,
             "AccountProblem"
             | "UserProjectAccountProblem"
+            | "UserProjectMissing"
             | "AllAccessDisabled"
             | "NotSignedUp"
             | "OptInRequired"
@@ -141,7 +149,9 @@ impl Kind {
             | "KMS.ThrottlingException"
             | "TooManyRequests"
             | "TooManyRequestsException"
-            | "BandwidthLimitExceeded" => Self::Busy,
+            | "BandwidthLimitExceeded"
+            | "RateLimitExceeded"
+            | "QuotaExceeded" => Self::Busy,
             "RequestTimeout" | "RequestTimeoutException" | "KMS.DependencyTimeoutException" => Self::TimedOut,
             "InternalError"
             | "InternalFailure"

@@ -199,15 +199,25 @@ fn read(bucket: &str, reply: ListObjectsV2Output) -> Result<ListedPage, &'static
     let token = reply.next_continuation_token.filter(|token| !token.is_empty());
     let next = match (reply.is_truncated, token) {
         (Some(true) | None, Some(token)) => NextPage::Token(token),
-        (Some(false) | None, _) => NextPage::End,
+        (Some(false), _) => NextPage::End,
+        (None, None) => {
+            return Err("gave a page without IsTruncated, as if it did not know ListObjectsV2,");
+        }
         // To end here would look like a complete listing; `sync` would then delete the rest.
         (Some(true), None) => {
             return Err("gave a truncated page without a continuation token, as if it did not know ListObjectsV2,");
         }
     };
+    if reply.common_prefixes.is_some_and(|prefixes| !prefixes.is_empty()) {
+        return Err("grouped keys (CommonPrefixes) though the request has no delimiter,");
+    }
     let mut page = ListedPage { next, ..ListedPage::default() };
     for object in reply.contents.unwrap_or_default() {
-        match key(object.key.as_deref().unwrap_or_default(), encoded) {
+        let Some(written) = object.key.as_deref().filter(|key| !key.is_empty()) else {
+            page.unreadable.push("(an entry without a key)".to_owned());
+            continue;
+        };
+        match key(written, encoded) {
             Ok(key) => {
                 let uri = ImageUri::new(bucket, &key);
                 page.archived.extend(archive_class(&object).map(|class| (uri.clone(), class.to_owned())));

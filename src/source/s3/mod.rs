@@ -9,6 +9,7 @@ mod metadata;
 mod open;
 mod operator;
 mod page_body;
+mod page_values;
 mod reply;
 mod settings;
 

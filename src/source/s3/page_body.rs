@@ -13,6 +13,8 @@ use aws_sdk_s3::primitives::SdkBody;
 use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame};
 
+use super::page_values;
+
 /// Stands for what could not be read. Unicode promises that no text has this character.
 pub(super) const UNREADABLE: char = '\u{FDD0}';
 
@@ -82,6 +84,7 @@ impl Body for Whole {
                         Cow::Borrowed(_) => read,
                         Cow::Owned(repaired) => repaired.into(),
                     };
+                    let repaired = page_values::repair(repaired);
                     let readable = if is_cut_or_broken(&repaired) { Bytes::from_static(BROKEN) } else { repaired };
                     return Poll::Ready(Some(Ok(Frame::data(readable))));
                 }
@@ -90,7 +93,8 @@ impl Body for Whole {
     }
 }
 
-/// Whether a listing ends before its last element does, or its elements do not fit into each other. The SDK would take
+/// Whether a listing ends before its last element does, its elements do not fit into each other, or it has an error in it.
+/// The SDK would take
 /// what it has read until then for the whole page, and `sync` would remove what the page does not name.
 fn is_cut_or_broken(bytes: &[u8]) -> bool {
     if memchr::memmem::find(bytes, b"<ListBucketResult").is_none() {
@@ -99,6 +103,10 @@ fn is_cut_or_broken(bytes: &[u8]) -> bool {
     let (mut reader, mut depth) = (quick_xml::Reader::from_reader(bytes), 0_usize);
     loop {
         match reader.read_event() {
+            // A service that fails while it writes the listing.
+            Ok(quick_xml::events::Event::Start(tag)) if depth == 1 && tag.local_name().as_ref() == b"Error" => {
+                return true;
+            }
             Ok(quick_xml::events::Event::Start(_)) => depth += 1,
             Ok(quick_xml::events::Event::End(_)) => depth = depth.saturating_sub(1),
             Ok(quick_xml::events::Event::Eof) => return depth > 0,
