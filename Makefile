@@ -57,12 +57,13 @@ test-ray: ## jobs on a real Ray cluster in a network of its own (root, python3; 
 test-api: ## the running service against its OpenAPI document, by schemathesis (python3; PyPI, into target/api)
 	CARGO="$(CARGO)" zarf/api/test.sh
 
-check: $(DENY) ## format, clippy, documentation, dependencies, layers
+check: $(DENY) ## format, clippy, documentation, dependencies, layers, the page's JavaScript (node)
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --no-deps
 	$(DENY) --locked --config zarf/deny.toml check bans licenses sources
 	$(CARGO) test --locked --test it layers::
+	zarf/page/check.sh
 
 # Older versions of it are replaced: the file's name alone would not tell.
 $(DENY): Makefile
