@@ -39,7 +39,7 @@ test: ## all tests, those of the documentation too; installs Chromium and nginx 
 
 screenshot: ## README's picture of the page, out of the demo's pictures (chromium, chromium-driver)
 	zarf/browser/install.sh >/dev/null
-	$(CARGO) test --locked --test it browser::search::words
+	$(CARGO) test --locked --test it browser::search::text
 	cp target/screens/search.jpg zarf/browser/page.jpg
 
 crash: ## kill the service ROUNDS=100 times while it works, and compare what it ends up with
