@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the tests of the page want: Chromium with its driver (by apt, where one may), and axe-core (by npm, into the user's
-# cache). What cannot be had is said, and its tests say that they are skipped. Prints the path of axe-core, if it is there.
+# Installs what the browser tests need: Chromium with its driver (by apt, if this is root on Debian), and axe-core (by npm, into
+# the user's cache). If a part cannot be installed, its tests are skipped. Prints the path of axe-core if it is installed.
 set -uo pipefail
 
 if ! { command -v chromium && command -v chromedriver; } >/dev/null; then
@@ -12,7 +12,7 @@ if ! { command -v chromium && command -v chromedriver; } >/dev/null; then
     fi
 fi
 
-# Pinned, so that a new rule of it fails no build by itself.
+# Pinned, so that a new rule of axe-core does not fail the tests.
 axe=4.14.1
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/glimpse/browser
 file=$folder/axe-core-$axe/axe.min.js

@@ -29,6 +29,10 @@ if ! cmp --silent "$here/package.json" "$tools/package.json"; then
 fi
 
 snapshot=$(find "$root/tests/it" -name '*the_description_is_as_reviewed.snap')
+if [ ! -f "$snapshot" ]; then
+    echo "tests/it has no single snapshot *the_description_is_as_reviewed.snap of the OpenAPI document" >&2
+    exit 1
+fi
 node "$here/api-types.mjs" "$snapshot" >"$tools/api.d.ts"
 
 cd "$root"

@@ -123,24 +123,24 @@ export function copyButton(text) {
 
 /**
  * Asks the user before an action that cannot be undone.
- * @param {string} question
+ * @param {string} text
  * @param {{ confirm: string, cancel: string }} labels
  * @returns {Promise<boolean>} Whether the user confirms.
  */
-export function confirm(question, labels) {
+export function confirm(text, labels) {
   return new Promise((resolve) => {
     /** @type {HTMLDialogElement} */
     const dialog = el(
       "dialog",
       {
         class: "prompt",
-        "aria-label": question,
+        "aria-label": text,
         onclose: () => {
           resolve(dialog.returnValue === "confirm");
           dialog.remove();
         },
       },
-      el("p", {}, question),
+      el("p", {}, text),
       el(
         "div",
         { class: "row" },

@@ -25,7 +25,7 @@ async fn text_finds_images_an_image_finds_similar_ones_and_the_address_restores_
     assert!(browser.text("#timing").await.contains("in the store"));
     browser
         .wait_until(
-            "[...document.querySelectorAll('.hit img')].slice(0, 10).every((img) => img.complete && img.naturalWidth)",
+            "[...document.querySelectorAll('.hit img')].slice(0, 14).every((img) => img.complete && img.naturalWidth)",
         )
         .await;
     // Rows are full.

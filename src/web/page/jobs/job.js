@@ -7,7 +7,7 @@ import { createFailureList } from "./failures.js";
 import { isFinal, renderSummary } from "./summary.js";
 
 const MAX_LOG_LINES = 2000;
-/** If the log is scrolled to within so many pixels of its end, it follows new lines. */
+/** If the log is scrolled to within this number of pixels of its end, it follows new lines. */
 const FOLLOW_DISTANCE = 24;
 
 /** @typedef {"stop" | "continue" | "retry" | "search"} Action */
@@ -72,9 +72,8 @@ export function showJob(root, id, navigate) {
   }
 
   async function stop() {
-    const question =
-      "Stop this job? Images that it has indexed stay in the collection; a later job can index the rest.";
-    if (!(await confirm(question, { confirm: "Stop this job", cancel: "Keep it running" }))) return;
+    const text = "Stop this job? Images that it has indexed stay in the collection; a later job can index the rest.";
+    if (!(await confirm(text, { confirm: "Stop this job", cancel: "Keep it running" }))) return;
     errorText.hidden = true;
     await fetchJson(path, { method: "DELETE" }).catch(showError);
   }
@@ -101,7 +100,7 @@ export function showJob(root, id, navigate) {
     const reload = () => navigate(location.pathname + location.search);
     header.replaceChildren(
       error.status === 404
-        ? notice("This job does not exist. It may have been pruned; see all jobs.")
+        ? notice("This job does not exist. It may have been removed by a prune of old jobs.")
         : notice(error.message, button("Try again", reload)),
     );
   }

@@ -44,9 +44,7 @@ export function renderSummary(job, connected) {
       totals.map(([name, count]) => el("div", {}, el("dt", {}, name), el("dd", {}, formatNumber(count)))),
     ),
     counts.skipped
-      ? muted(
-          "Skipped: folders, thumbnails, and names that do not end in .jpg, .png, .webp, .gif or a variant of these.",
-        )
+      ? muted("Skipped: folders, thumbnails, and names without the extension of a JPEG, PNG, WebP or GIF file.")
       : "",
     job.plan ? planSection(job.plan) : "",
   ];
@@ -107,14 +105,10 @@ function planSection({ new: added, changed, deleted, examples }) {
  * @param {string[]} keys
  */
 function planPart(heading, keys) {
-  return el(
-    "div",
+  const list = el(
+    "ul",
     {},
-    el("h3", {}, heading),
-    el(
-      "ul",
-      {},
-      keys.map((key) => el("li", {}, key)),
-    ),
+    keys.map((key) => el("li", {}, key)),
   );
+  return el("div", {}, el("h3", {}, heading), keys.length ? list : null);
 }
