@@ -72,12 +72,13 @@ test: ## run all tests; says what it installs before it does so, INSTALL=no inst
 	zarf/proxy/install.sh
 	GLIMPSE_AXE="$$(zarf/browser/install.sh)" $(CARGO) test --locked
 
-check: $(DENY) ## check format, lints, documentation, dependencies and the layers of the modules
+check: $(DENY) ## check format, lints, documentation, dependencies, layers and the page's JavaScript (node)
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --no-deps
 	$(DENY) --locked --config zarf/deny.toml check bans licenses sources
 	$(CARGO) test --locked --test it layers::
+	zarf/page/check.sh
 
 # The file's name does not contain the version, so a changed Makefile installs it again.
 $(DENY): Makefile
@@ -117,7 +118,7 @@ bench-peers: target/peers/clip-b32 ## compare with Pillow, libvips and ONNX Runt
 
 screenshot: ## make the screenshot of the README (chromium, chromium-driver)
 	zarf/browser/install.sh >/dev/null
-	$(CARGO) test --locked --test it browser::search::words
+	$(CARGO) test --locked --test it browser::search::text
 	cp target/screens/search.jpg zarf/browser/page.jpg
 
 ##@ Stack

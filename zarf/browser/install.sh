@@ -21,7 +21,7 @@ if ! { command -v chromium && command -v chromedriver; } >/dev/null; then
     fi
 fi
 
-# Pinned, so that a new rule does not make a build fail by itself.
+# Pinned, so that a new rule of axe-core does not fail the tests.
 axe=4.14.1
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/glimpse/browser
 file=$folder/axe-core-$axe/axe.min.js

@@ -1,84 +1,154 @@
-// Elements from words and data. Text goes in as text: nothing that comes from a bucket is ever read as HTML.
+// Builds elements. Strings become text nodes: nothing that comes from a bucket is read as HTML.
 
-/** An element; `props` are properties, `on…` listeners, `data-`/`aria-`/`role` attributes. */
+/**
+ * Properties and attributes of an element. A name that begins with `on` adds an event listener.
+ * @typedef {{
+ *   onclick?: (event: MouseEvent) => unknown,
+ *   onkeydown?: (event: KeyboardEvent) => unknown,
+ *   onsubmit?: (event: SubmitEvent) => unknown,
+ *   [name: string]: unknown,
+ * }} Props
+ */
+
+/** @typedef {Node | string | null | undefined | false | Child[]} Child */
+
+/**
+ * Creates an element.
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Props} [props]
+ * @param {Child[]} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
 export function el(tag, props = {}, ...children) {
-  const node = document.createElement(tag);
+  const element = document.createElement(tag);
   for (const [name, value] of Object.entries(props)) {
     if (value === undefined || value === null) continue;
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (name === "class") node.className = value;
-    else if (name in node && !name.includes("-")) node[name] = value;
-    else node.setAttribute(name, value);
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
+    else if (name === "class") element.className = String(value);
+    else if (name in element && !name.includes("-")) Reflect.set(element, name, value);
+    else element.setAttribute(name, String(value));
   }
-  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
-  return node;
+  appendChildren(element, children);
+  return element;
 }
 
-/** Says something to who does not see the page. */
-export function say(words) {
-  document.getElementById("said").textContent = words;
+/**
+ * @param {Element} parent
+ * @param {Child[]} children
+ */
+function appendChildren(parent, children) {
+  for (const child of children) {
+    if (Array.isArray(child)) appendChildren(parent, child);
+    else if (child !== null && child !== undefined && child !== false) parent.append(child);
+  }
 }
 
-/** A sentence with what to do next, in the place of content. */
-export function note(words, ...actions) {
-  return el("div", { class: "note" }, el("p", {}, words), ...actions);
+/**
+ * The element with this id, which `index.html` has.
+ * @param {string} id
+ */
+export function byId(id) {
+  const element = document.getElementById(id);
+  if (!element) throw new Error(`index.html has no element #${id}`);
+  return element;
 }
 
-/** Says over what is shown that it is old; in its place, where nothing is shown yet. */
-export function stale(place, words) {
-  if (!place.querySelector("table")) return place.replaceChildren(note(words));
-  if (!place.querySelector(".stale")) place.prepend(el("p", { class: "warning stale" }, `${words} What stands here is from before.`));
+/**
+ * Announces a text to screen readers.
+ * @param {string} text
+ */
+export function announce(text) {
+  byId("announcer").textContent = text;
 }
 
-/** A button that is nothing but its words. */
-export function button(words, onclick, props = {}) {
-  return el("button", { type: "button", onclick, ...props }, words);
+/**
+ * A message in place of content, with what the user can do next.
+ * @param {string} text
+ * @param {Child[]} actions
+ */
+export function notice(text, ...actions) {
+  return el("div", { class: "notice" }, el("p", {}, text), ...actions);
 }
 
-/** A field with its label. */
+/**
+ * Shows that content could not be refreshed: above the content, or in its place if there is none yet.
+ * @param {HTMLElement} container
+ * @param {string} text
+ */
+export function showRefreshError(container, text) {
+  if (!container.querySelector("table")) container.replaceChildren(notice(text));
+  else if (!container.querySelector(".stale")) {
+    container.prepend(el("p", { class: "warning stale" }, `${text} The data below may be out of date.`));
+  }
+}
+
+/**
+ * @param {string} label
+ * @param {((event: MouseEvent) => unknown) | undefined} onclick
+ * @param {Props} [props]
+ */
+export function button(label, onclick, props = {}) {
+  return el("button", { type: "button", onclick, ...props }, label);
+}
+
+/**
+ * An input with its label.
+ * @param {string} label
+ * @param {HTMLElement} input
+ */
 export function field(label, input) {
   return el("label", { class: "field" }, el("span", {}, label), input);
 }
 
-/** Copies, and says so on the button for a moment. */
+/**
+ * A button that copies a text and shows for a moment that it did.
+ * @param {string} text
+ */
 export function copyButton(text) {
-  const made = button("Copy", async () => {
+  const element = button("Copy key", async () => {
     try {
       await navigator.clipboard.writeText(text);
-      made.textContent = "Copied";
+      element.textContent = "Copied";
     } catch {
-      made.textContent = "Could not copy";
+      element.textContent = "Could not copy";
     }
-    say(made.textContent);
-    setTimeout(() => (made.textContent = "Copy"), 1500);
+    announce(element.textContent);
+    setTimeout(() => {
+      element.textContent = "Copy key";
+    }, 1500);
   });
-  return made;
+  return element;
 }
 
-/** Asks before something that cannot be taken back; resolves to whether to do it. */
-export function confirm(question, yes) {
+/**
+ * Asks the user before an action that cannot be undone.
+ * @param {string} text
+ * @param {{ confirm: string, cancel: string }} labels
+ * @returns {Promise<boolean>} Whether the user confirms.
+ */
+export function confirm(text, labels) {
   return new Promise((resolve) => {
-    const dialog = el("dialog", { class: "ask", "aria-label": question, onclose: () => {
-      resolve(dialog.returnValue === "yes");
-      dialog.remove();
-    } });
-    dialog.append(
-      el("p", {}, question),
-      el("div", { class: "row" },
-        button("Cancel", () => dialog.close("no"), { autofocus: true }),
-        button(yes, () => dialog.close("yes"), { class: "danger" })));
+    /** @type {HTMLDialogElement} */
+    const dialog = el(
+      "dialog",
+      {
+        class: "prompt",
+        "aria-label": text,
+        onclose: () => {
+          resolve(dialog.returnValue === "confirm");
+          dialog.remove();
+        },
+      },
+      el("p", {}, text),
+      el(
+        "div",
+        { class: "row" },
+        button(labels.cancel, () => dialog.close("cancel"), { autofocus: true }),
+        button(labels.confirm, () => dialog.close("confirm"), { class: "danger" }),
+      ),
+    );
     document.body.append(dialog);
     dialog.showModal();
   });
 }
-
-const sizes = ["bytes", "kB", "MB", "GB"];
-
-/** 1234567 → "1.2 MB". */
-export function bytes(count) {
-  const step = Math.min(sizes.length - 1, Math.floor(Math.log10(Math.max(count, 1)) / 3));
-  return `${step ? (count / 1000 ** step).toFixed(1) : count} ${sizes[step]}`;
-}
-
-/** Thousands apart. */
-export const number = (value) => value.toLocaleString("en");

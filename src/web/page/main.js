@@ -1,77 +1,120 @@
-// Which view is shown, by the address; and what all views have in common.
+// Shows the view that the address names, and what all views have in common.
 
-import { ask, onLocked } from "./api.js";
-import { button, note } from "./dom.js";
-import { keys } from "./keys.js";
+import { fetchJson, onUnauthorized } from "./api.js";
+import { button, byId, notice } from "./dom.js";
 import { signIn, signOut } from "./session.js";
+import { installShortcuts } from "./shortcuts.js";
 
-const views = {
-  search: () => import("./search.js"),
-  jobs: () => import("./jobs.js"),
+/**
+ * Shows another address of the page.
+ * @typedef {(address: string) => Promise<unknown>} Navigate
+ */
+
+/**
+ * Builds a view inside `root`.
+ * @typedef {(root: HTMLElement, navigate: Navigate) => MountedView} Mount
+ */
+
+/**
+ * @typedef {object} MountedView
+ * @property {() => unknown} [update] Called if the address changes within the view; without it the view is built again.
+ * @property {() => void} unmount Ends timers and subscriptions.
+ */
+
+/** @type {Record<string, () => Promise<{ mount: Mount }>>} */
+const VIEWS = {
+  search: () => import("./search/view.js"),
+  jobs: () => import("./jobs/view.js"),
   status: () => import("./status.js"),
 };
-const main = document.getElementById("main");
-let leave = () => {};
-let shown = null;
+const root = byId("main");
+const signOutButton = byId("sign-out");
 
-/** Shows what the address says. */
-async function show() {
-  const name = new URLSearchParams(location.search).get("view") ?? "search";
-  const view = views[name] ?? views.search;
-  for (const link of document.querySelectorAll("nav [data-view]")) {
-    if (link.dataset.view === name) link.setAttribute("aria-current", "page");
-    else link.removeAttribute("aria-current");
-  }
-  const module = await view().catch(() => null);
+/** @type {{ name: string, view: MountedView } | null} */
+let current = null;
+
+/** Shows the view that the address names. */
+async function render() {
+  const requested = new URLSearchParams(location.search).get("view") ?? "search";
+  const name = requested in VIEWS ? requested : "search";
+  markCurrentLink(name);
+  const module = await VIEWS[name]().catch(() => null);
   if (!module) {
-    leave();
-    [leave, shown] = [() => {}, null];
-    // Browsers remember that a part of the page did not come: only a new page asks for it again.
-    return main.replaceChildren(note("The service does not answer. Check that it runs, and load the page again.", button("Load the page again", () => location.reload())));
+    showLoadError();
+  } else if (current?.name === name && current.view.update) {
+    await current.view.update();
+  } else {
+    unmountCurrent();
+    current = { name, view: module.mount(root, navigate) };
   }
-  if (shown === name && module.changed) return module.changed();
-  leave();
-  main.replaceChildren();
-  shown = name;
-  leave = module.show(main, go) ?? (() => {});
 }
 
-/** Goes to another address of the page. */
-export function go(address, { replace = false } = {}) {
-  if (address === location.pathname + location.search && !replace) replace = true;
-  history[replace ? "replaceState" : "pushState"](null, "", address);
-  return show();
+/** @param {string} name */
+function markCurrentLink(name) {
+  for (const link of document.querySelectorAll("nav [data-view]")) {
+    if (link.getAttribute("data-view") === name) link.setAttribute("aria-current", "page");
+    else link.removeAttribute("aria-current");
+  }
+}
+
+function unmountCurrent() {
+  current?.view.unmount();
+  current = null;
+  root.replaceChildren();
+}
+
+function showLoadError() {
+  unmountCurrent();
+  // Browsers remember that a module failed to load; only a reload requests it again.
+  root.append(
+    notice(
+      "The service does not answer. Check that it is running, then reload the page.",
+      button("Reload page", () => location.reload()),
+    ),
+  );
+}
+
+/** @type {Navigate} */
+function navigate(address) {
+  if (address === location.pathname + location.search) history.replaceState(null, "", address);
+  else history.pushState(null, "", address);
+  return render();
 }
 
 document.addEventListener("click", (event) => {
-  const link = event.target.closest?.("a[href^='/']");
-  const plain = event.button === 0 && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey);
-  if (!link || !plain || link.target || !/^\/(\?|$)/.test(link.getAttribute("href"))) return;
+  const link = event.target instanceof Element ? event.target.closest("a[href^='/']") : null;
+  const href = link?.getAttribute("href");
+  const opensElsewhere = event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey;
+  if (!link || !href || opensElsewhere || link.hasAttribute("target") || !/^\/(\?|$)/.test(href)) return;
   event.preventDefault();
-  go(link.getAttribute("href"));
+  navigate(href);
 });
-addEventListener("popstate", show);
+addEventListener("popstate", render);
 
-let asking = null;
-onLocked(() => {
-  asking ??= signIn().then(() => { asking = null; shown = null; return begin(); });
+let signingIn = false;
+onUnauthorized(async () => {
+  // Several requests can fail at once; the user signs in once.
+  if (signingIn) return;
+  signingIn = true;
+  await signIn();
+  signingIn = false;
+  unmountCurrent();
+  await start();
 });
-document.getElementById("sign-out").addEventListener("click", async () => {
+signOutButton.addEventListener("click", async () => {
   await signOut();
   location.assign("/");
 });
-keys(document.getElementById("keys-button"));
+installShortcuts(byId("shortcuts-button"));
 
-async function begin() {
-  const session = await ask("/session").catch(() => ({ required: false, signed_in: true }));
-  document.getElementById("sign-out").hidden = !(session.required && session.signed_in);
-  if (session.required && !session.signed_in) {
-    await signIn();
-    document.getElementById("sign-out").hidden = false;
-  }
-  await show();
-  // The other views, while the service is there: they say themselves when it is not.
-  for (const view of Object.values(views)) view().catch(() => {});
+async function start() {
+  /** @type {SessionReply} */
+  const session = await fetchJson("/session").catch(() => ({ required: false, signed_in: true }));
+  if (session.required && !session.signed_in) await signIn();
+  signOutButton.hidden = !session.required;
+  await render();
+  // Loads the other views now, so that they can show an error even if the service stops later.
+  for (const load of Object.values(VIEWS)) load().catch(() => {});
 }
 
-begin();
+start();

@@ -1,32 +1,59 @@
-// Signing in: the API key, once, for a cookie that scripts cannot read.
+// Signs in and out. The API key is exchanged for a cookie that scripts cannot read.
 
-import { ask, send } from "./api.js";
+import { ApiError, fetchJson, sendJson } from "./api.js";
 import { button, el, field } from "./dom.js";
 
-/** Asks for the key until it is the right one. */
+/**
+ * Asks for the API key until the service accepts it.
+ * @returns {Promise<void>}
+ */
 export function signIn() {
   return new Promise((resolve) => {
     const key = el("input", { type: "password", name: "key", autocomplete: "current-password", required: true });
-    const wrong = el("p", { class: "wrong", role: "alert" });
-    const form = el("form", { method: "dialog", onsubmit: async (event) => {
-      event.preventDefault();
-      try {
-        await send("POST", "/session", { key: key.value });
-        dialog.close();
-        dialog.remove();
-        resolve();
-      } catch (error) {
-        wrong.textContent = error.status === 401 ? "That key is not known here. Look for GLIMPSE_API_KEY." : error.message;
-        key.select();
-      }
-    } },
-    el("h1", {}, "Sign in"),
-    el("p", {}, "This service asks for its API key once; the browser stays signed in for twelve hours."),
-    field("API key", key), wrong, el("div", { class: "row" }, button("Sign in", undefined, { type: "submit", class: "main" })));
-    const dialog = el("dialog", { class: "ask", "aria-label": "Sign in", oncancel: (event) => event.preventDefault() }, form);
+    const errorText = el("p", { class: "error", role: "alert" });
+    const form = el(
+      "form",
+      {
+        method: "dialog",
+        onsubmit: async (event) => {
+          event.preventDefault();
+          try {
+            await sendJson("POST", "/session", { key: key.value });
+          } catch (error) {
+            if (!(error instanceof ApiError)) throw error;
+            errorText.textContent =
+              error.status === 401
+                ? "The service does not know this API key. Enter a key that is set in GLIMPSE_API_KEY."
+                : error.message;
+            key.select();
+            return;
+          }
+          dialog.close();
+          dialog.remove();
+          resolve();
+        },
+      },
+      el("h1", {}, "Sign in"),
+      el("p", {}, "Enter the API key of this service. The browser stays signed in for twelve hours."),
+      field("API key", key),
+      errorText,
+      el("div", { class: "row" }, button("Sign in", undefined, { type: "submit", class: "primary" })),
+    );
+    // Esc must not close the dialog: nothing works without the key.
+    const dialog = el(
+      "dialog",
+      {
+        class: "prompt",
+        "aria-label": "Sign in",
+        oncancel: (/** @type {Event} */ event) => event.preventDefault(),
+      },
+      form,
+    );
     document.body.append(dialog);
     dialog.showModal();
   });
 }
 
-export const signOut = () => ask("/session", { method: "DELETE" });
+export function signOut() {
+  return fetchJson("/session", { method: "DELETE" });
+}

@@ -1,46 +1,167 @@
-// What the service is made of, and whether it is there.
+// The status view: the parts of the service and whether they are available.
 
-import { Failure, ask } from "./api.js";
-import { el, note, number, stale } from "./dom.js";
+import { ApiError, fetchJson } from "./api.js";
+import { el, notice, showRefreshError } from "./dom.js";
+import { formatNumber } from "./format.js";
 
-export function show(root) {
+const REFRESH_INTERVAL_MS = 5000;
+
+/** @typedef {Node | string | number | null | undefined} Cell */
+
+/** @type {import("./main.js").Mount} */
+export function mount(root) {
   document.title = "Status · Glimpse";
-  const place = el("div", { class: "status" });
-  root.append(el("h1", {}, "Status"), place);
-  const draw = async () => {
+  const container = el("div", { class: "status" });
+  root.append(el("h1", {}, "Status"), container);
+
+  async function refresh() {
     try {
-      const [status, all] = await Promise.all([ask("/status"), ask("/collections").catch(() => null)]);
-      place.replaceChildren(...parts(status, all));
+      /** @type {[StatusReply, CollectionsReply | null]} */
+      const [status, collections] = await Promise.all([
+        fetchJson("/status"),
+        fetchJson("/collections").catch(() => null),
+      ]);
+      container.replaceChildren(...sections(status, collections?.collections ?? []));
     } catch (error) {
-      if (error instanceof Failure) stale(place, error.message);
+      if (!(error instanceof ApiError)) throw error;
+      showRefreshError(container, error.message);
     }
-  };
-  draw();
-  const timer = setInterval(() => { if (!document.hidden) draw(); }, 5000);
-  return () => clearInterval(timer);
+  }
+
+  refresh();
+  const timer = setInterval(() => {
+    if (!document.hidden) refresh();
+  }, REFRESH_INTERVAL_MS);
+  return { unmount: () => clearInterval(timer) };
 }
 
-const word = (ready) => el("span", { class: `state ${ready ? "succeeded" : "failed"}` }, ready ? "there" : "not there");
-
-function parts(status, all) {
-  const { provider } = status;
+/**
+ * @param {StatusReply} status
+ * @param {CollectionReply[]} collections
+ */
+function sections(status, collections) {
+  const { provider, ray } = status;
   return [
-    el("p", {}, "Glimpse ", status.version, ": ", el("span", { class: `state ${status.status === "ready" ? "succeeded" : "failed"}` }, status.status)),
+    el("p", {}, `Glimpse ${status.version}: `, badge(status.status, status.status === "ready")),
     el("h2", {}, "Embedding provider"),
-    facts([["Name", provider.name], ["State", word(provider.ready)], ["Model", provider.model], ["Dimension", provider.dimension], ["Space", provider.space], ["Trouble", provider.message]]),
+    factList([
+      ["Name", provider.name],
+      ["State", availability(provider.ready)],
+      ["Model", provider.model],
+      ["Dimension", provider.dimension],
+      ["Space", provider.space],
+      ["Problem", provider.message],
+    ]),
     el("h2", {}, "Stores"),
-    table(["Store", "State", "Collections", "Images"], status.stores.map((store) => [store.name, store.message ? el("span", {}, word(store.ready), ` ${store.message}`) : word(store.ready), shown(store.collections), shown(store.images)])),
-    ...(status.ray ? [el("h2", {}, "Ray cluster"), facts([["State", word(status.ray.ready)], ["Version", status.ray.version], ["To know", status.ray.message]])] : []),
+    table(["Store", "State", "Collections", "Images"], status.stores.map(storeRow)),
+    ...(ray
+      ? [
+          el("h2", {}, "Ray cluster"),
+          factList([
+            ["State", availability(ray.ready)],
+            ["Version", ray.version],
+            [ray.ready ? "Note" : "Problem", ray.message],
+          ]),
+        ]
+      : []),
     el("h2", {}, "Collections"),
-    all?.collections.length
-      ? table(["Collection", "Images", "Model", "Dimension"], all.collections.map((one) => [el("a", { href: `/?collection=${encodeURIComponent(one.name)}` }, one.name), shown(one.count), one.model, one.dimension]))
-      : note("There is no collection yet: the first job makes one."),
-    el("p", { class: "quiet" }, "For programs: ", el("a", { href: "/docs/", target: "_blank" }, "the API"), ", ", el("a", { href: "/metrics", target: "_blank" }, "metrics"), "."),
+    collections.length
+      ? table(["Collection", "Images", "Model", "Dimension"], collections.map(collectionRow))
+      : notice("There is no collection yet. The first job creates one."),
+    el(
+      "p",
+      { class: "muted" },
+      "For programs: ",
+      el("a", { href: "/docs/", target: "_blank" }, "API documentation"),
+      ", ",
+      el("a", { href: "/metrics", target: "_blank" }, "metrics"),
+      ".",
+    ),
   ];
 }
 
-const shown = (count) => (count === null || count === undefined ? "–" : number(count));
-const facts = (pairs) => el("dl", { class: "facts" }, pairs.filter(([, value]) => value !== null && value !== undefined).map(([name, value]) => [el("dt", {}, name), el("dd", {}, typeof value === "object" ? value : String(value))]));
-const table = (names, rows) => el("div", { class: "scroll", tabIndex: 0, role: "region", "aria-label": names[0] }, el("table", {},
-  el("thead", {}, el("tr", {}, names.map((name) => el("th", { scope: "col" }, name)))),
-  el("tbody", {}, rows.map((row) => el("tr", {}, row.map((cell) => el("td", {}, typeof cell === "object" ? cell : String(cell))))))));
+/**
+ * @param {StoreReply} store
+ * @returns {Cell[]}
+ */
+function storeRow({ name, ready, message, collections, images }) {
+  const state = message ? el("span", {}, availability(ready), ` ${message}`) : availability(ready);
+  return [name, state, countText(collections), countText(images)];
+}
+
+/**
+ * @param {CollectionReply} collection
+ * @returns {Cell[]}
+ */
+function collectionRow({ name, count, model, dimension }) {
+  const link = el("a", { href: `/?collection=${encodeURIComponent(name)}` }, name);
+  return [link, countText(count), model, dimension];
+}
+
+/**
+ * @param {string} text
+ * @param {boolean} good
+ */
+function badge(text, good) {
+  return el("span", { class: `state ${good ? "succeeded" : "failed"}` }, text);
+}
+
+/** @param {boolean} ready */
+function availability(ready) {
+  return badge(ready ? "available" : "not available", ready);
+}
+
+/** @param {number | null | undefined} count */
+function countText(count) {
+  return count == null ? "–" : formatNumber(count);
+}
+
+/** @param {Cell} value */
+function toChild(value) {
+  return value instanceof Node ? value : String(value);
+}
+
+/** @param {Array<[string, Cell]>} facts */
+function factList(facts) {
+  const known = facts.filter(([, value]) => value != null);
+  return el(
+    "dl",
+    { class: "facts" },
+    known.map(([name, value]) => [el("dt", {}, name), el("dd", {}, toChild(value))]),
+  );
+}
+
+/**
+ * @param {string[]} headings
+ * @param {Cell[][]} rows
+ */
+function table(headings, rows) {
+  return el(
+    "div",
+    { class: "scroll", tabIndex: 0, role: "region", "aria-label": headings[0] },
+    el(
+      "table",
+      {},
+      el(
+        "thead",
+        {},
+        el(
+          "tr",
+          {},
+          headings.map((heading) => el("th", { scope: "col" }, heading)),
+        ),
+      ),
+      el(
+        "tbody",
+        {},
+        rows.map((cells) =>
+          el(
+            "tr",
+            {},
+            cells.map((cell) => el("td", {}, toChild(cell))),
+          ),
+        ),
+      ),
+    ),
+  );
+}

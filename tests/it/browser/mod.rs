@@ -1,11 +1,11 @@
-//! The page as people use it, in a real browser.
+//! Tests of the page in Chromium.
 
-mod awkward;
+mod accessibility;
 mod driver;
-mod everyone;
 mod jobs;
 mod restart;
 mod search;
 mod stores;
+mod unusual_images;
 
 pub(crate) use driver::Browser;

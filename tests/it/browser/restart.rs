@@ -1,4 +1,4 @@
-//! The service goes away and comes back, while the page stays open.
+//! The service stops and starts again while the page stays open.
 
 use std::time::Duration;
 
@@ -8,145 +8,145 @@ use super::Browser;
 use crate::support::cheap_clip::CheapClip;
 use crate::support::{TestApp, demo_image};
 
-/// A service that keeps its port when it is started again, with a provider that takes its time.
-async fn slow(clip: &CheapClip, more: &[(&str, &str)]) -> TestApp {
+/// A service with a slow embedding provider. It keeps its port when it is started again.
+async fn start_slow(clip: &CheapClip, more: &[(&str, &str)]) -> TestApp {
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let own = [("GLIMPSE_ADDR", free.as_str()), ("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str())];
     TestApp::with(&[&own, more].concat()).await
 }
 
-/// So many pictures, each another.
-async fn fill(app: &TestApp, count: u8) {
+/// Uploads this number of different images.
+async fn upload_images(app: &TestApp, count: u8) {
     let cat = demo_image("cat.jpg");
     for copy in 0..count {
         app.put(&format!("images/{copy}.jpg"), [cat.as_slice(), &[copy]].concat()).await;
     }
 }
 
-const ABOUT: &str = "document.querySelector('.about').innerText";
+const SUMMARY: &str = "document.querySelector('.summary').innerText";
 const JOB: &str = "document.querySelector('.job').innerText";
 const INDEXED: &str = "Number([...document.querySelectorAll('.counts div')]
     .find((one) => one.innerText.startsWith('Indexed')).querySelector('dd').innerText)";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_is_watched_goes_on_after_a_restart_without_a_reload() {
+async fn the_view_of_a_job_continues_after_a_restart_without_a_reload() {
     let clip = CheapClip::start(Duration::from_millis(40)).await;
-    let app = slow(&clip, &[]).await;
-    fill(&app, 200).await;
+    let app = start_slow(&clip, &[]).await;
+    upload_images(&app, 200).await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     let id = app.submit(json!({"s3_prefix": "images/"})).await;
     browser.goto(&format!("/?view=jobs&id={id}")).await;
     browser.run("window.sameOldPage = true").await;
-    browser.until(&format!("document.querySelector('.job .state.running') && {INDEXED} > 0")).await;
+    browser.wait_until(&format!("document.querySelector('.job .state.running') && {INDEXED} > 0")).await;
 
     let away = app.stop_but_remember().await;
-    browser.until(&format!("{JOB}.includes('The service does not answer just now')")).await;
-    browser.picture("job-service-away").await;
+    browser.wait_until(&format!("{JOB}.includes('The service does not answer. The page reconnects')")).await;
+    browser.screenshot("job-service-away").await;
     let app = away.start().await;
-    browser.until(&format!("!{JOB}.includes('does not answer')")).await;
-    browser.until(&format!("document.querySelector('.job .state.succeeded') && {INDEXED} === 200")).await;
-    browser.until("document.querySelector('.log').innerText.includes('SUCCEEDED: 200 done')").await;
-    // What the job said before is there once, and the page is the one that was opened.
-    let said = browser.text(".log").await;
-    assert_eq!(said.matches("lists s3://pipeline/images/").count(), 1, "{said}");
+    browser.wait_until(&format!("!{JOB}.includes('does not answer')")).await;
+    browser.wait_until(&format!("document.querySelector('.job .state.succeeded') && {INDEXED} === 200")).await;
+    browser.wait_until("document.querySelector('.log').innerText.includes('SUCCEEDED: 200 done')").await;
+    // The earlier lines of the log are shown once, and the page was not reloaded.
+    let log = browser.text(".log").await;
+    assert_eq!(log.matches("lists s3://pipeline/images/").count(), 1, "{log}");
     assert_eq!(browser.run("return window.sameOldPage").await, json!(true));
-    browser.picture("job-service-back").await;
+    browser.screenshot("job-service-back").await;
     browser.close().await;
     app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_search_while_the_service_is_away_says_so_and_works_after() {
+async fn a_search_without_the_service_shows_an_error_and_works_after_a_restart() {
     let clip = CheapClip::start(Duration::ZERO).await;
-    let app = slow(&clip, &[]).await;
-    fill(&app, 12).await;
+    let app = start_slow(&clip, &[]).await;
+    upload_images(&app, 12).await;
     assert_eq!(app.ingest().await.counts.done, 12);
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     browser.goto("/").await;
-    browser.until(&format!("{ABOUT}.includes('12 pictures')")).await;
+    browser.wait_until(&format!("{SUMMARY}.includes('12 images')")).await;
     browser.run("window.sameOldPage = true").await;
 
     let away = app.stop_but_remember().await;
-    browser.write("#words", "a cat\u{e007}").await;
-    browser.until(&format!("{ABOUT}.includes('The service does not answer. Check that it runs')")).await;
-    browser.picture("search-service-away").await;
-    // The other views are there and say the same, and so does the search when one comes back to it.
+    browser.type_into("#query-text", "a cat\u{e007}").await;
+    browser.wait_until(&format!("{SUMMARY}.includes('The service does not answer. Check that it is running')")).await;
+    browser.screenshot("search-service-away").await;
+    // The other views show the same, and so does the search view on return.
     browser.click("nav [data-view=jobs]").await;
-    browser.until("document.querySelector('.job-list .note')?.innerText.includes('does not answer')").await;
+    browser.wait_until("document.querySelector('.job-list .notice')?.innerText.includes('does not answer')").await;
     browser.click("nav [data-view=status]").await;
-    browser.until("document.querySelector('.status .note')?.innerText.includes('does not answer')").await;
+    browser.wait_until("document.querySelector('.status .notice')?.innerText.includes('does not answer')").await;
     browser.click("nav [data-view=search]").await;
-    browser.until(&format!("document.querySelector('.about') && {ABOUT}.includes('does not answer')")).await;
-    browser.write("#words", "a cat\u{e007}").await;
-    browser.until(&format!("location.search === '?q=a+cat' && {ABOUT}.includes('does not answer')")).await;
+    browser.wait_until(&format!("document.querySelector('.summary') && {SUMMARY}.includes('does not answer')")).await;
+    browser.type_into("#query-text", "a cat\u{e007}").await;
+    browser.wait_until(&format!("location.search === '?q=a+cat' && {SUMMARY}.includes('does not answer')")).await;
 
     let app = away.start().await;
     browser.press("Try again").await;
-    browser.until("document.querySelectorAll('.hit').length === 12").await;
-    // What there is to choose from is known again, too.
-    browser.until("document.querySelector('select[name=collection]').innerText.includes('documents (12)')").await;
+    browser.wait_until("document.querySelectorAll('.hit').length === 12").await;
+    // The collections are loaded again.
+    browser.wait_until("document.querySelector('select[name=collection]').innerText.includes('documents (12)')").await;
     assert_eq!(browser.run("return window.sameOldPage").await, json!(true));
     browser.close().await;
     app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_session_that_ended_with_the_service_is_asked_for_anew_where_a_job_is_watched() {
+async fn the_view_of_a_job_asks_for_the_key_after_a_restart() {
     let clip = CheapClip::start(Duration::from_millis(40)).await;
-    let app = slow(&clip, &[("GLIMPSE_API_KEY", "open-sesame")]).await;
-    fill(&app, 200).await;
+    let app = start_slow(&clip, &[("GLIMPSE_API_KEY", "open-sesame")]).await;
+    upload_images(&app, 200).await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     browser.goto("/?view=jobs").await;
-    browser.write("dialog[open] input[name=key]", "open-sesame\u{e007}").await;
-    browser.write("input[name=prefix]", "images/").await;
-    browser.press("Start").await;
-    browser.until("document.querySelector('.job .state.running')").await;
+    browser.type_into("dialog[open] input[name=key]", "open-sesame\u{e007}").await;
+    browser.type_into("input[name=prefix]", "images/").await;
+    browser.press("Start job").await;
+    browser.wait_until("document.querySelector('.job .state.running')").await;
     let app = app.stop_but_remember().await.start().await;
-    browser.write("dialog[open] input[name=key]", "open-sesame\u{e007}").await;
-    browser.until(&format!("document.querySelector('.job .state.succeeded') && {INDEXED} === 200")).await;
+    browser.type_into("dialog[open] input[name=key]", "open-sesame\u{e007}").await;
+    browser.wait_until(&format!("document.querySelector('.job .state.succeeded') && {INDEXED} === 200")).await;
     browser.close().await;
     app.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_searches_while_a_job_runs_that_was_begun_in_the_page() {
+async fn searches_work_while_a_job_runs() {
     let clip = CheapClip::start(Duration::from_millis(40)).await;
-    let app = slow(&clip, &[]).await;
-    fill(&app, 200).await;
+    let app = start_slow(&clip, &[]).await;
+    upload_images(&app, 200).await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     browser.goto("/?view=jobs").await;
-    browser.write("input[name=prefix]", "images/").await;
-    browser.press("Start").await;
-    browser.until(&format!("document.querySelector('.job .state.running') && {INDEXED} > 0")).await;
-    browser.picture("busy-job").await;
+    browser.type_into("input[name=prefix]", "images/").await;
+    browser.press("Start job").await;
+    browser.wait_until(&format!("document.querySelector('.job .state.running') && {INDEXED} > 0")).await;
+    browser.screenshot("busy-job").await;
     browser.click("nav [data-view=search]").await;
-    browser.write("#words", "a cat\u{e007}").await;
-    browser.until("document.querySelectorAll('.hit').length > 0").await;
-    browser.picture("busy-search").await;
+    browser.type_into("#query-text", "a cat\u{e007}").await;
+    browser.wait_until("document.querySelectorAll('.hit').length > 0").await;
+    browser.screenshot("busy-search").await;
     let some = browser.run("return document.querySelectorAll('.hit').length").await.as_u64().unwrap();
-    assert!(some < 200, "the job was over before the search");
-    // The list follows it to its end by itself.
+    assert!(some < 200, "the job ended before the search");
+    // The list of jobs refreshes by itself.
     browser.click("nav [data-view=jobs]").await;
-    browser.see(".job-list .state.running").await;
-    browser.picture("busy-jobs").await;
-    browser.until("document.querySelector('.job-list .state.succeeded')").await;
+    browser.wait_for(".job-list .state.running").await;
+    browser.screenshot("busy-jobs").await;
+    browser.wait_until("document.querySelector('.job-list .state.succeeded')").await;
     browser.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_that_are_watched_in_many_tabs_leave_the_search_its_connections() {
+async fn jobs_in_many_tabs_leave_connections_for_the_search() {
     let clip = CheapClip::start(Duration::from_millis(200)).await;
-    let app = slow(&clip, &[]).await;
-    fill(&app, 250).await;
+    let app = start_slow(&clip, &[]).await;
+    upload_images(&app, 250).await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     let id = app.submit(json!({"s3_prefix": "images/"})).await;
     for _ in 0..4 {
         browser.goto(&format!("/?view=jobs&id={id}")).await;
-        browser.until(&format!("document.querySelector('.job .state.running') && {INDEXED} > 0")).await;
-        browser.tab().await;
+        browser.wait_until(&format!("document.querySelector('.job .state.running') && {INDEXED} > 0")).await;
+        browser.open_tab().await;
     }
     browser.goto("/?q=a+cat").await;
-    browser.until("document.querySelectorAll('.hit').length > 0").await;
+    browser.wait_until("document.querySelectorAll('.hit').length > 0").await;
     assert_eq!(app.job(&id).await.status, "RUNNING");
     browser.close().await;
 }

@@ -1,4 +1,4 @@
-//! Searching: words, pictures, the large picture, the back button.
+//! Searches by text and by image, the viewer, and the back button.
 
 use serde_json::json;
 
@@ -13,72 +13,72 @@ async fn demo() -> TestApp {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn words_find_pictures_and_a_picture_finds_more_like_it_and_the_address_brings_both_back() {
+async fn text_finds_images_an_image_finds_similar_ones_and_the_address_restores_both() {
     let app = demo().await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     browser.goto("/").await;
-    browser.until("document.querySelector('.about').innerText.includes('26 pictures')").await;
-    browser.write("#words", "a cup of coffee\u{e007}").await;
-    browser.see(".hit").await;
+    browser.wait_until("document.querySelector('.summary').innerText.includes('26 images')").await;
+    browser.type_into("#query-text", "a cup of coffee\u{e007}").await;
+    browser.wait_for(".hit").await;
     assert_eq!(browser.address().await, "/?q=a+cup+of+coffee");
-    assert!(browser.see(".hit").await.attr("title").await.unwrap().unwrap().ends_with("coffee.jpg"));
-    assert!(browser.text("#took").await.contains("in the store"));
+    assert!(browser.wait_for(".hit").await.attr("title").await.unwrap().unwrap().ends_with("coffee.jpg"));
+    assert!(browser.text("#timing").await.contains("in the store"));
     browser
-        .until(
-            "[...document.querySelectorAll('.hit img')].slice(0, 10).every((img) => img.complete && img.naturalWidth)",
+        .wait_until(
+            "[...document.querySelectorAll('.hit img')].slice(0, 14).every((img) => img.complete && img.naturalWidth)",
         )
         .await;
-    // Rows are full, and nothing is cut or stretched.
+    // Rows are full.
     let widest =
         "Math.max(...[...document.querySelectorAll('.grid li')].map((li) => li.getBoundingClientRect().right))";
     browser
-        .until(&format!("Math.abs({widest} - document.querySelector('.grid').getBoundingClientRect().right) < 2"))
+        .wait_until(&format!("Math.abs({widest} - document.querySelector('.grid').getBoundingClientRect().right) < 2"))
         .await;
-    browser.picture("search").await;
+    browser.screenshot("search").await;
 
-    // By keys alone: from the field to the first picture, to the next, open, more like this.
+    // With the keyboard: next image, previous image, open.
     browser.run("document.querySelector('.hit').focus()").await;
     browser.keys("\u{e014}").await;
-    browser.until("document.activeElement === document.querySelectorAll('.hit')[1]").await;
+    browser.wait_until("document.activeElement === document.querySelectorAll('.hit')[1]").await;
     browser.keys("\u{e012}\u{e007}").await;
-    browser.see("dialog.viewer[open]").await;
-    browser.until("document.querySelector('.large').naturalWidth > 500").await;
-    browser.until("document.querySelector('.viewer .facts').innerText.includes('SHA-256')").await;
-    browser.picture("picture").await;
+    browser.wait_for("dialog.viewer[open]").await;
+    browser.wait_until("document.querySelector('.large').naturalWidth > 500").await;
+    browser.wait_until("document.querySelector('.viewer .facts').innerText.includes('SHA-256')").await;
+    browser.screenshot("image").await;
     browser.keys("\u{e014}").await;
-    browser.until("!document.querySelector('.viewer .key').innerText.includes('coffee')").await;
+    browser.wait_until("!document.querySelector('.viewer .key').innerText.includes('coffee')").await;
     browser.keys("\u{e012}").await;
-    browser.until("document.querySelector('.viewer .key').innerText.includes('coffee')").await;
+    browser.wait_until("document.querySelector('.viewer .key').innerText.includes('coffee')").await;
     browser.press("More like this").await;
-    browser.until("location.search.startsWith('?like=')").await;
-    browser.see(".chip:not([hidden])").await;
-    browser.until("document.querySelectorAll('.hit').length === 25").await;
+    browser.wait_until("location.search.startsWith('?like=')").await;
+    browser.wait_for(".chip:not([hidden])").await;
+    browser.wait_until("document.querySelectorAll('.hit').length === 25").await;
 
     browser.back().await;
-    browser.until("document.querySelectorAll('.hit').length === 26").await;
+    browser.wait_until("document.querySelectorAll('.hit').length === 26").await;
     assert_eq!(browser.address().await, "/?q=a+cup+of+coffee");
     browser.reload().await;
-    browser.see(".hit").await;
-    assert_eq!(browser.run("return document.querySelector('#words').value").await, json!("a cup of coffee"));
-    // Esc closes what is open and gives the focus back.
+    browser.wait_for(".hit").await;
+    assert_eq!(browser.run("return document.querySelector('#query-text').value").await, json!("a cup of coffee"));
+    // Esc closes the image, and the focus returns to the grid.
     browser.click(".hit").await;
-    browser.see("dialog.viewer[open]").await;
+    browser.wait_for("dialog.viewer[open]").await;
     browser.keys("\u{e00c}").await;
-    browser.until("!document.querySelector('dialog.viewer') && document.activeElement.className === 'hit'").await;
+    browser.wait_until("!document.querySelector('dialog.viewer') && document.activeElement.className === 'hit'").await;
     browser.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_picture_is_chosen_dropped_or_pasted_and_what_is_none_is_told_so() {
+async fn an_image_is_chosen_dropped_or_pasted_and_another_file_is_refused() {
     let app = demo().await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     browser.goto("/").await;
     let first_is = |name: &str| format!("document.querySelector('.hit')?.title.endsWith('{name}')");
-    browser.write("input[type=file]", root().join("demo/moose.jpg").to_str().unwrap()).await;
-    browser.until(&first_is("moose.jpg")).await;
-    browser.until("document.querySelector('.chip').innerText.includes('moose.jpg')").await;
+    browser.type_into("input[type=file]", root().join("demo/moose.jpg").to_str().unwrap()).await;
+    browser.wait_until(&first_is("moose.jpg")).await;
+    browser.wait_until("document.querySelector('.chip').innerText.includes('moose.jpg')").await;
     browser.click(".chip button").await;
-    browser.until("document.querySelector('.chip').hidden").await;
+    browser.wait_until("document.querySelector('.chip').hidden").await;
 
     let id = |name: &str| glimpse::domain::ImageUri::new("pipeline", &format!("images/{name}")).id();
     for (event, carrier, name) in [("drop", "dataTransfer", "panda.jpg"), ("paste", "clipboardData", "rocket.jpg")] {
@@ -95,18 +95,20 @@ async fn a_picture_is_chosen_dropped_or_pasted_and_what_is_none_is_told_so() {
             id(name)
         );
         browser.run_async(&script).await;
-        browser.until(&first_is(name)).await;
+        browser.wait_until(&first_is(name)).await;
     }
-    // A reload forgets a file, and says so.
+    // After a reload the page no longer has the file, and says so.
     browser.reload().await;
-    browser.until("document.querySelector('.about').innerText.includes('Drop or choose it again')").await;
+    browser.wait_until("document.querySelector('.summary').innerText.includes('Choose or drop it again')").await;
 
     let page = tempfile::NamedTempFile::with_suffix(".jpg").unwrap();
-    std::fs::write(page.path(), "<html>no picture</html>").unwrap();
-    browser.write("input[type=file]", page.path().to_str().unwrap()).await;
-    browser.until("document.querySelector('.about').innerText.includes('not a picture that can be read')").await;
+    std::fs::write(page.path(), "<html>not an image</html>").unwrap();
+    browser.type_into("input[type=file]", page.path().to_str().unwrap()).await;
+    browser
+        .wait_until("document.querySelector('.summary').innerText.includes('not an image that Glimpse can read')")
+        .await;
     browser.goto("/?q=cat&collection=nowhere").await;
-    browser.until("document.querySelector('.about').innerText.includes('There is no such collection')").await;
+    browser.wait_until("document.querySelector('.summary').innerText.includes('This collection does not exist')").await;
     browser.close().await;
 }
 
@@ -123,11 +125,11 @@ async fn a_key_and_metadata_that_look_like_html_are_text() {
     assert_eq!(app.ingest_with(json!({})).await.counts.done, 1);
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     browser.goto("/?q=a%20cat").await;
-    browser.see(".hit").await;
-    assert_eq!(browser.see(".hit").await.attr("title").await.unwrap().as_deref(), Some(key));
+    browser.wait_for(".hit").await;
+    assert_eq!(browser.wait_for(".hit").await.attr("title").await.unwrap().as_deref(), Some(key));
     browser.click(".hit").await;
     browser
-        .until("document.querySelector('.viewer .facts').innerText.includes('<script>window.pwned=2</script>')")
+        .wait_until("document.querySelector('.viewer .facts').innerText.includes('<script>window.pwned=2</script>')")
         .await;
     assert_eq!(browser.text(".viewer .key").await, key);
     assert_eq!(browser.run("return window.pwned ?? null").await, json!(null));

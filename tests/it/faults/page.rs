@@ -35,21 +35,21 @@ async fn the_page_works_through_nginx_with_its_defaults_over_http_2() {
     let Some(proxy) = Nginx::start(&app.url) else { return };
     let Some(browser) = Browser::open_at(&proxy.url, 1280, 900).await else { return };
     browser.goto("/").await;
-    browser.until("performance.getEntriesByType('navigation')[0].nextHopProtocol === 'h2'").await;
-    browser.write("dialog[open] input[name=key]", &format!("{KEY}\u{e007}")).await;
-    browser.until("document.querySelector('.about')?.innerText.includes('Nothing is indexed')").await;
+    browser.wait_until("performance.getEntriesByType('navigation')[0].nextHopProtocol === 'h2'").await;
+    browser.type_into("dialog[open] input[name=key]", &format!("{KEY}\u{e007}")).await;
+    browser.wait_until("document.querySelector('.summary')?.innerText.includes('has no images yet')").await;
 
-    // A live job: its events come while it works, and not together at its end.
+    // Live updates arrive while the job runs, not all at its end.
     browser.goto("/?view=jobs").await;
-    browser.press("Start").await;
-    browser.until("document.querySelector('.job .state.running') && document.querySelector('.counts')").await;
+    browser.press("Start job").await;
+    browser.wait_until("document.querySelector('.job .state.running') && document.querySelector('.counts')").await;
     browser.run("window.before = document.querySelector('.counts').innerText").await;
-    browser.until("document.querySelector('.job .state.running') && document.querySelector('.counts').innerText !== window.before").await;
-    browser.until("document.querySelector('.job .state.succeeded')").await;
+    browser.wait_until("document.querySelector('.job .state.running') && document.querySelector('.counts').innerText !== window.before").await;
+    browser.wait_until("document.querySelector('.job .state.succeeded')").await;
 
     browser.goto("/").await;
-    browser.write("input[type=file]", root().join("demo/moose.jpg").to_str().unwrap()).await;
-    browser.until("document.querySelector('.hit')?.title.endsWith('moose.jpg')").await;
+    browser.type_into("input[type=file]", root().join("demo/moose.jpg").to_str().unwrap()).await;
+    browser.wait_until("document.querySelector('.hit')?.title.endsWith('moose.jpg')").await;
     browser.close().await;
     app.stop().await;
 }
@@ -135,12 +135,12 @@ async fn metadata_values_with_commas_survive_the_form() {
     app.ingest_with(json!({"s3_prefix": "images/c"})).await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     browser.goto("/?q=a+cat&meta.place=Zurich%2C+CH&meta.taxon=a%3Db").await;
-    browser.until("document.querySelector('textarea').value === 'place=Zurich, CH\\ntaxon=a=b'").await;
+    browser.wait_until("document.querySelector('textarea').value === 'place=Zurich, CH\\ntaxon=a=b'").await;
     browser.click("form.search button[type=submit]").await;
-    browser.until("new URLSearchParams(location.search).get('meta.place') === 'Zurich, CH'").await;
-    browser.until("new URLSearchParams(location.search).get('meta.taxon') === 'a=b'").await;
-    browser.write("textarea", "\nFelis catus").await;
-    browser.until("document.querySelector('textarea').validationMessage.includes('name=value')").await;
+    browser.wait_until("new URLSearchParams(location.search).get('meta.place') === 'Zurich, CH'").await;
+    browser.wait_until("new URLSearchParams(location.search).get('meta.taxon') === 'a=b'").await;
+    browser.type_into("textarea", "\nFelis catus").await;
+    browser.wait_until("document.querySelector('textarea').validationMessage.includes('name=value')").await;
     browser.close().await;
     app.stop().await;
 }

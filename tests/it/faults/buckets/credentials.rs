@@ -53,9 +53,9 @@ async fn the_page_offers_to_continue_a_job_that_could_not_go_on() {
     bucket.set(Mode::Plain);
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     browser.goto(&format!("/?view=jobs&id={}", job.job_id)).await;
-    browser.until("document.querySelector('.job .wrong')?.innerText.includes('ExpiredToken')").await;
-    browser.press("Continue this job").await;
-    browser.until("document.querySelector('.job .state.succeeded')").await;
+    browser.wait_until("document.querySelector('.job .error')?.innerText.includes('ExpiredToken')").await;
+    browser.press("Continue job").await;
+    browser.wait_until("document.querySelector('.job .state.succeeded')").await;
     browser.close().await;
     app.stop().await;
 }

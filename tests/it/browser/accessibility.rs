@@ -1,4 +1,4 @@
-//! For everyone: the keyboard, small and large screens, light and dark, screen readers, and the key of the door.
+//! Screen sizes, colour schemes, the keyboard, accessibility rules (axe-core), and signing in.
 
 use serde_json::{Value, json};
 
@@ -13,34 +13,34 @@ async fn demo() -> TestApp {
 }
 
 const VIEWS: [(&str, &str, &str); 5] = [
-    ("home", "/", ".about p"),
+    ("home", "/", ".summary p"),
     ("results", "/?q=an+animal", ".hit"),
     ("jobs", "/?view=jobs", ".job-list table"),
     ("status", "/?view=status", ".status table"),
-    ("trouble", "/?q=a&collection=nowhere", ".note"),
+    ("error", "/?q=a&collection=nowhere", ".notice"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_view_fits_every_screen_in_light_and_dark() {
+async fn every_view_fits_every_screen_size_in_both_color_schemes() {
     let app = demo().await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     for (width, height) in [(360, 780), (1280, 900), (2560, 1440)] {
-        browser.size(width, height).await;
+        browser.resize(width, height).await;
         for scheme in ["light", "dark"] {
-            browser.scheme(scheme).await;
+            browser.set_color_scheme(scheme).await;
             for (name, path, wanted) in VIEWS {
                 browser.goto(path).await;
-                browser.see(wanted).await;
+                browser.wait_for(wanted).await;
                 let over = "document.documentElement.scrollWidth - document.documentElement.clientWidth";
                 assert_eq!(
                     browser.run(&format!("return {over}")).await,
                     json!(0),
-                    "{name} at {width}: wider than the screen"
+                    "{name} at {width} pixels is wider than the screen"
                 );
                 let shown =
                     "[...document.images].filter((img) => img.loading === 'eager').every((img) => img.complete)";
-                browser.until(shown).await;
-                browser.picture(&format!("{name}-{width}-{scheme}")).await;
+                browser.wait_until(shown).await;
+                browser.screenshot(&format!("{name}-{width}-{scheme}")).await;
             }
         }
     }
@@ -48,30 +48,30 @@ async fn every_view_fits_every_screen_in_light_and_dark() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_reach_everything() {
+async fn shortcuts_and_arrow_keys_move_the_focus() {
     let app = demo().await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     browser.goto("/?q=a+cat").await;
-    browser.see(".hit").await;
+    browser.wait_for(".hit").await;
     browser.keys("/").await;
-    browser.until("document.activeElement.id === 'words'").await;
+    browser.wait_until("document.activeElement.id === 'query-text'").await;
     browser.run("document.activeElement.blur()").await;
     browser.keys("?").await;
-    browser.see("dialog[open] dl.keys").await;
-    browser.picture("keys").await;
+    browser.wait_for("dialog[open] dl.shortcuts").await;
+    browser.screenshot("shortcuts").await;
     browser.keys("\u{e00c}").await;
-    browser.until("!document.querySelector('dialog[open]')").await;
-    // Down is the row below, and up comes back.
+    browser.wait_until("!document.querySelector('dialog[open]')").await;
+    // Down moves to the row below, and up moves back.
     browser.run("document.querySelector('.hit').focus()").await;
     browser.keys("\u{e015}").await;
-    browser.until("document.activeElement.getBoundingClientRect().top > document.querySelector('.hit').getBoundingClientRect().bottom").await;
+    browser.wait_until("document.activeElement.getBoundingClientRect().top > document.querySelector('.hit').getBoundingClientRect().bottom").await;
     browser.keys("\u{e013}").await;
-    browser.until("Math.abs(document.activeElement.getBoundingClientRect().top - document.querySelector('.hit').getBoundingClientRect().top) < 2").await;
+    browser.wait_until("Math.abs(document.activeElement.getBoundingClientRect().top - document.querySelector('.hit').getBoundingClientRect().top) < 2").await;
     browser.close().await;
 }
 
-/// `GLIMPSE_AXE`: the path of `axe.min.js`, of the npm package `axe-core`.
-pub(super) fn axe() -> Option<String> {
+/// The source of axe-core; `GLIMPSE_AXE` is the path of its `axe.min.js`.
+pub(super) fn axe_source() -> Option<String> {
     use std::io::Write;
     let axe = std::env::var_os("GLIMPSE_AXE").and_then(|path| std::fs::read_to_string(path).ok());
     if axe.is_none() {
@@ -81,26 +81,26 @@ pub(super) fn axe() -> Option<String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_checker_of_accessibility_has_nothing_to_say() {
-    let Some(axe) = axe() else { return };
+async fn axe_finds_no_violation_in_any_view() {
+    let Some(axe) = axe_source() else { return };
     let app = demo().await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     for scheme in ["light", "dark"] {
-        browser.scheme(scheme).await;
+        browser.set_color_scheme(scheme).await;
         for (name, path, wanted) in VIEWS {
             browser.goto(path).await;
-            browser.see(wanted).await;
-            no_violation(&browser, &axe, &format!("{name}, {scheme}")).await;
+            browser.wait_for(wanted).await;
+            assert_no_violation(&browser, &axe, &format!("{name}, {scheme}")).await;
         }
         browser.goto("/?q=a+cat").await;
         browser.click(".hit").await;
-        browser.until("document.querySelector('.viewer .facts')?.innerText.includes('SHA-256')").await;
-        no_violation(&browser, &axe, &format!("picture, {scheme}")).await;
+        browser.wait_until("document.querySelector('.viewer .facts')?.innerText.includes('SHA-256')").await;
+        assert_no_violation(&browser, &axe, &format!("image, {scheme}")).await;
     }
     browser.close().await;
 }
 
-pub(super) async fn no_violation(browser: &Browser, axe: &str, view: &str) {
+pub(super) async fn assert_no_violation(browser: &Browser, axe: &str, view: &str) {
     browser.run(axe).await;
     let found = browser.run_async("axe.run().then(arguments[arguments.length - 1])").await;
     let violations: Vec<String> = found["violations"]
@@ -116,20 +116,22 @@ pub(super) async fn no_violation(browser: &Browser, axe: &str, view: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_key_is_asked_for_once_and_signing_out_ends_it() {
+async fn the_page_asks_for_the_key_once_and_again_after_signing_out() {
     let app = TestApp::with(&[("GLIMPSE_API_KEY", "open-sesame")]).await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     browser.goto("/").await;
-    browser.write("dialog[open] input[name=key]", "wrong\u{e007}").await;
-    browser.until("document.querySelector('dialog[open] .wrong').innerText.includes('not known')").await;
-    browser.picture("sign-in").await;
+    browser.type_into("dialog[open] input[name=key]", "wrong\u{e007}").await;
+    browser
+        .wait_until("document.querySelector('dialog[open] .error').innerText.includes('does not know this API key')")
+        .await;
+    browser.screenshot("sign-in").await;
     browser.run("document.querySelector('dialog[open] input[name=key]').value = ''").await;
-    browser.write("dialog[open] input[name=key]", "open-sesame\u{e007}").await;
-    browser.until("document.querySelector('.about')?.innerText.includes('Nothing is indexed')").await;
-    assert_eq!(browser.run("return document.cookie").await, json!(""), "out of reach of scripts");
+    browser.type_into("dialog[open] input[name=key]", "open-sesame\u{e007}").await;
+    browser.wait_until("document.querySelector('.summary')?.innerText.includes('has no images yet')").await;
+    assert_eq!(browser.run("return document.cookie").await, json!(""), "scripts cannot read the session cookie");
     browser.reload().await;
-    browser.until("document.querySelector('.about')?.innerText.includes('Nothing is indexed')").await;
+    browser.wait_until("document.querySelector('.summary')?.innerText.includes('has no images yet')").await;
     browser.press("Sign out").await;
-    browser.see("dialog[open] input[name=key]").await;
+    browser.wait_for("dialog[open] input[name=key]").await;
     browser.close().await;
 }

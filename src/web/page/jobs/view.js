@@ -1,0 +1,92 @@
+// The jobs view: a form that starts a job, the list of all jobs, or one job.
+
+import { ApiError, fetchJson } from "../api.js";
+import { el, notice, showRefreshError } from "../dom.js";
+import { formatDateTime, formatNumber } from "../format.js";
+import { createJobForm } from "./form.js";
+import { showJob } from "./job.js";
+import { stateBadge } from "./summary.js";
+
+const REFRESH_INTERVAL_MS = 2000;
+const COLUMNS = ["Bucket and prefix", "Collection", "State", "Indexed", "Failed", "Submitted"];
+
+/** @type {import("../main.js").Mount} */
+export function mount(root, navigate) {
+  let leave = () => {};
+
+  /** Shows the list, or the job that the address names. */
+  function update() {
+    leave();
+    root.replaceChildren();
+    const id = new URLSearchParams(location.search).get("id");
+    document.title = id ? "Job · Glimpse" : "Jobs · Glimpse";
+    leave = id ? showJob(root, id, navigate) : showList(root, navigate);
+  }
+
+  update();
+  return { update, unmount: () => leave() };
+}
+
+/**
+ * @param {HTMLElement} root
+ * @param {import("../main.js").Navigate} navigate
+ * @returns {() => void} Ends the refresh.
+ */
+function showList(root, navigate) {
+  const list = el("div", { class: "job-list" });
+  root.append(createJobForm(navigate), el("h1", {}, "Jobs"), list);
+
+  async function refresh() {
+    try {
+      /** @type {JobsReply} */
+      const { jobs } = await fetchJson("/jobs?limit=50");
+      list.replaceChildren(jobs.length ? jobsTable(jobs) : notice("No job has run yet. Start one to index a bucket."));
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      showRefreshError(list, error.message);
+    }
+  }
+
+  refresh();
+  const timer = setInterval(() => {
+    if (!document.hidden) refresh();
+  }, REFRESH_INTERVAL_MS);
+  return () => clearInterval(timer);
+}
+
+/** @param {JobReply[]} jobs */
+function jobsTable(jobs) {
+  return el(
+    "div",
+    { class: "scroll", tabIndex: 0, role: "region", "aria-label": "Jobs" },
+    el(
+      "table",
+      {},
+      el(
+        "thead",
+        {},
+        el(
+          "tr",
+          {},
+          COLUMNS.map((name) => el("th", { scope: "col" }, name)),
+        ),
+      ),
+      el("tbody", {}, jobs.map(jobRow)),
+    ),
+  );
+}
+
+/** @param {JobReply} job */
+function jobRow(job) {
+  const href = `/?view=jobs&id=${encodeURIComponent(job.job_id)}`;
+  return el(
+    "tr",
+    {},
+    el("td", {}, el("a", { href }, `${job.s3_bucket}/${job.s3_prefix}`)),
+    el("td", {}, job.collection),
+    el("td", {}, stateBadge(job.status)),
+    el("td", { class: "right" }, formatNumber(job.counts.done)),
+    el("td", { class: "right" }, formatNumber(job.counts.failed)),
+    el("td", {}, formatDateTime(job.submitted_at)),
+  );
+}

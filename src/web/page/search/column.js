@@ -1,0 +1,86 @@
+// The results of one store. More results load as the user scrolls.
+
+import { ApiError } from "../api.js";
+import { button, el, notice } from "../dom.js";
+import { formatNumber } from "../format.js";
+import { rankMarks } from "./compare.js";
+import { Grid } from "./grid.js";
+import { fetchResults, PAGE_SIZE } from "./request.js";
+import { openViewer } from "./viewer.js";
+
+/** The API refuses pages beyond this offset. */
+const MAX_RESULTS = 10_000;
+
+/**
+ * @param {object} options
+ * @param {import("./query.js").Query} options.query
+ * @param {string | undefined} options.store
+ * @param {string | undefined} options.otherStore Set if two stores are compared.
+ * @param {SearchReply | null} options.reply
+ * @param {SearchReply | null} options.otherReply
+ * @param {AbortSignal} options.signal Ends the loading of more results.
+ * @param {import("../main.js").Navigate} options.navigate
+ */
+export function createColumn({ query, store, otherStore, reply, otherReply, signal, navigate }) {
+  const label = otherStore ? `Results of ${store}` : "Results";
+  const grid = new Grid((index) => openViewer(grid, index, { query, navigate }), label);
+  const end = el("div", { class: "end" });
+  const element = el("section", {}, otherStore ? el("h2", {}, store) : null, grid.list, end);
+  const pageSize = Math.min(PAGE_SIZE, Number(query.limit) || PAGE_SIZE);
+  const results = reply?.results ?? [];
+  grid.append(results, otherStore && otherReply ? marksFor(results, otherReply.results, otherStore, pageSize) : []);
+
+  let hasMore = results.length === pageSize && !query.limit && !otherStore;
+  let loading = false;
+  const observer = new IntersectionObserver(
+    (entries) => {
+      if (entries.at(-1)?.isIntersecting) loadMore();
+    },
+    { rootMargin: "800px" },
+  );
+  observer.observe(end);
+  signal.addEventListener("abort", () => observer.disconnect());
+  grid.loadMore = loadMore;
+
+  async function loadMore() {
+    if (!hasMore || loading) return false;
+    loading = true;
+    try {
+      const next = await fetchResults(query, store, grid.results.length, signal);
+      grid.append(next.results);
+      hasMore = next.results.length === pageSize && grid.results.length + pageSize <= MAX_RESULTS;
+      return next.results.length > 0;
+    } catch (error) {
+      hasMore = false;
+      if (error instanceof ApiError) end.replaceChildren(notice(error.message, button("Load more", resume)));
+      else if (!signal.aborted) throw error;
+      return false;
+    } finally {
+      loading = false;
+      // An observer reports changes only: if the end is still in view after the new rows, it must be observed again.
+      observer.unobserve(end);
+      if (hasMore && !signal.aborted) observer.observe(end);
+      if (!hasMore && !end.firstChild && grid.results.length > pageSize) {
+        end.append(el("p", { class: "muted" }, `End of the results: ${formatNumber(grid.results.length)} images.`));
+      }
+    }
+  }
+
+  function resume() {
+    hasMore = true;
+    end.replaceChildren();
+    loadMore();
+  }
+
+  return { grid, element };
+}
+
+/**
+ * @param {ResultReply[]} results
+ * @param {ResultReply[]} others
+ * @param {string} otherStore
+ * @param {number} pageSize
+ */
+function marksFor(results, others, otherStore, pageSize) {
+  return rankMarks(results, others, otherStore, others.length === pageSize);
+}

@@ -1,0 +1,150 @@
+// The search form: text, an image, the collection, the store and filters.
+
+import { button, el, field } from "../dom.js";
+import { formatNumber } from "../format.js";
+import { createFilters } from "./filters.js";
+import { hasSearchTerm } from "./query.js";
+import { createQueryImage } from "./query-image.js";
+
+const COMPARE_PREFIX = "compare:";
+
+/**
+ * @typedef {object} Choices What the user can choose from.
+ * @property {CollectionReply[]} collections
+ * @property {StoreReply[]} stores The default store first.
+ * @property {string} defaultCollection
+ */
+
+/**
+ * Creates the form. It is filled from a query and read into one.
+ * @param {object} handlers
+ * @param {(query: import("./query.js").Query) => void} handlers.onSubmit
+ * @param {(file: File) => void} handlers.onFile Called if the user chooses a file to search by.
+ * @param {() => boolean} handlers.focusResults Moves the focus to the results; returns false if there are none.
+ */
+export function createSearchForm({ onSubmit, onFile, focusResults }) {
+  let defaultCollection = "";
+  /** The part of the query that has no input of its own. @type {{ like?: string, file?: string }} */
+  let image = {};
+
+  const text = el("input", {
+    id: "query-text",
+    type: "search",
+    name: "q",
+    placeholder: "a fox carrying a fish",
+    autocomplete: "off",
+    maxLength: 1000,
+    "aria-label": "Text to search for",
+    onkeydown: (event) => {
+      if (event.key === "ArrowDown" && focusResults()) event.preventDefault();
+    },
+  });
+  const fileInput = el("input", {
+    type: "file",
+    accept: "image/jpeg,image/png,image/webp,image/gif",
+    class: "visually-hidden",
+    tabIndex: -1,
+    "aria-hidden": "true",
+    onchange: () => {
+      const file = fileInput.files?.[0];
+      if (file) onFile(file);
+      // Without this, no event follows if the user chooses the same file again.
+      fileInput.value = "";
+    },
+  });
+  const queryImage = createQueryImage(() => onSubmit({ ...read(), like: "", file: "", min_score: "" }));
+  const collection = el("select", { name: "collection", onchange: submitIfSearching });
+  const store = el("select", { name: "provider", onchange: submitIfSearching });
+  const storeField = field("Store", store);
+  const filters = createFilters();
+  const element = el(
+    "form",
+    {
+      class: "search",
+      role: "search",
+      onsubmit: (event) => {
+        event.preventDefault();
+        onSubmit(read());
+      },
+    },
+    el(
+      "div",
+      { class: "query-row" },
+      text,
+      fileInput,
+      button("Image…", () => fileInput.click(), { title: "Search by image: choose, drop or paste a file" }),
+      button("Search", undefined, { type: "submit", class: "primary" }),
+    ),
+    queryImage.element,
+    el("div", { class: "options" }, field("Collection", collection), storeField, filters.element),
+  );
+
+  function submitIfSearching() {
+    if (hasSearchTerm(read())) element.requestSubmit();
+  }
+
+  /** @returns {import("./query.js").Query} */
+  function read() {
+    const compared = store.value.startsWith(COMPARE_PREFIX);
+    return {
+      q: text.value.trim(),
+      ...image,
+      ...(compared ? { compare: store.value.slice(COMPARE_PREFIX.length) } : { provider: store.value }),
+      collection: collection.value,
+      ...filters.read(),
+    };
+  }
+
+  /** @param {import("./query.js").Query} query */
+  function fill(query) {
+    text.value = query.q ?? "";
+    image = query.like ? { like: query.like } : query.file ? { file: query.file } : {};
+    const name = query.collection && query.collection !== defaultCollection ? query.collection : "";
+    // A collection that does not exist is shown too, so that the form agrees with the address.
+    if (name && ![...collection.options].some((option) => option.value === name)) {
+      collection.append(el("option", { value: name }, name));
+    }
+    collection.value = name;
+    store.value = query.compare ? COMPARE_PREFIX + query.compare : (query.provider ?? "");
+    filters.fill(query);
+    queryImage.show(query);
+  }
+
+  /** @param {Choices} choices */
+  function offer(choices) {
+    defaultCollection = choices.defaultCollection;
+    collection.replaceChildren(...collectionOptions(choices));
+    store.replaceChildren(...storeOptions(choices.stores));
+    storeField.hidden = choices.stores.length < 2;
+  }
+
+  return { element, read, fill, offer };
+}
+
+/**
+ * @param {Choices} choices
+ */
+function collectionOptions({ collections, defaultCollection }) {
+  const counts = new Map(collections.map(({ name, count }) => [name, count]));
+  // The default collection can be chosen before its first image is indexed.
+  const names = new Set([defaultCollection, ...counts.keys()].filter(Boolean));
+  return [...names].map((name) =>
+    el("option", { value: name === defaultCollection ? "" : name }, `${name} (${formatNumber(counts.get(name) ?? 0)})`),
+  );
+}
+
+/** @param {StoreReply[]} stores */
+function storeOptions(stores) {
+  const options = stores.map(({ name, ready }, index) =>
+    el("option", { value: index === 0 ? "" : name }, ready ? name : `${name} (not available)`),
+  );
+  if (stores.length < 2) return options;
+  options.push(el("option", { value: "all" }, "all stores"));
+  for (const [index, first] of stores.entries()) {
+    for (const second of stores.slice(index + 1)) {
+      const value = `${COMPARE_PREFIX}${first.name},${second.name}`;
+      options.push(el("option", { value }, `compare ${first.name} with ${second.name}`));
+    }
+  }
+  return options;
+}

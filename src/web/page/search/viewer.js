@@ -1,0 +1,218 @@
+// One image over the whole page, with its metadata.
+
+import { ApiError, fetchJson } from "../api.js";
+import { announce, button, copyButton, el } from "../dom.js";
+import { formatBytes, formatDateTime } from "../format.js";
+import { isTyping } from "../shortcuts.js";
+import { queryAddress } from "./query.js";
+
+/** Images with at least this score are near-duplicates. */
+const DUPLICATE_MIN_SCORE = "0.98";
+/** Smaller images are enlarged to about this many pixels, each pixel a square. */
+const MIN_SHOWN_SIZE = 256;
+/** Beyond this aspect ratio an image that fits the screen is thinner than one pixel and would not be visible. */
+const MAX_TRUE_RATIO = 200;
+const FORMATS_WITH_TRANSPARENCY = ["png", "webp", "gif"];
+
+/** @typedef {[name: string, value: string | number | null | undefined]} Fact */
+
+/** @type {HTMLDialogElement | null} */
+let openDialog = null;
+
+/**
+ * Opens the image at an index of the grid.
+ * @param {import("./grid.js").Grid} grid
+ * @param {number} firstIndex
+ * @param {{ query: import("./query.js").Query, navigate: import("../main.js").Navigate }} context
+ */
+export function openViewer(grid, firstIndex, { query, navigate }) {
+  let index = firstIndex;
+  const image = el("img", { class: "large", alt: "", onerror: showThumbnail });
+  const errorText = el("p", { class: "warning", role: "alert", hidden: true });
+  const details = el("div", { class: "facts" });
+  const previous = button("‹", () => step(-1), { class: "step previous", "aria-label": "Previous image" });
+  const next = button("›", () => step(1), { class: "step next", "aria-label": "Next image" });
+  const stage = el(
+    "div",
+    {
+      class: "stage",
+      onclick: (event) => {
+        if (event.target === stage) dialog.close();
+      },
+    },
+    image,
+    errorText,
+    previous,
+    next,
+  );
+  const closeButton = button("×", () => dialog.close(), { class: "close", "aria-label": "Close" });
+  const dialog = el(
+    "dialog",
+    { class: "viewer", "aria-label": "Image", tabIndex: -1, onclose: restoreGrid, onkeydown: handleKey },
+    stage,
+    el("aside", {}, closeButton, details),
+  );
+
+  function restoreGrid() {
+    dialog.remove();
+    if (openDialog === dialog) openDialog = null;
+    // The scroll bar is back and the page is narrower. The rows need their new size before an image gets the focus, or the
+    // page scrolls to the wrong place.
+    grid.layout();
+    grid.focus(index);
+  }
+
+  /** @param {KeyboardEvent} event */
+  function handleKey(event) {
+    if (isTyping(event)) return;
+    if (event.key === "ArrowLeft") step(-1);
+    else if (event.key === "ArrowRight") step(1);
+    else if (event.key === "m") searchSimilar();
+  }
+
+  /** @param {string} [minScore] */
+  async function searchSimilar(minScore = "") {
+    const { collection, provider } = query;
+    dialog.close();
+    await navigate(queryAddress({ meta: [], collection, provider, like: grid.results[index].id, min_score: minScore }));
+    // The image that had the focus is no longer on the page.
+    const first = document.querySelector(".hit");
+    if (first instanceof HTMLElement) first.focus();
+  }
+
+  /** @param {1 | -1} offset */
+  async function step(offset) {
+    if (index + offset < 0) return;
+    if (index + offset >= grid.results.length && !(await grid.loadMore())) return;
+    index += offset;
+    render();
+  }
+
+  async function render() {
+    const result = grid.results[index];
+    previous.disabled = index === 0;
+    // A button that becomes disabled loses the focus, and then no key reaches the dialog.
+    const focused = document.activeElement;
+    if (!dialog.contains(focused) || (focused === previous && previous.disabled)) dialog.focus();
+    delete image.dataset.fallback;
+    errorText.hidden = true;
+    image.hidden = false;
+    fitImage(image, result);
+    image.src = result.original;
+    image.alt = result.s3_key;
+    dialog.setAttribute("aria-label", result.s3_key);
+    const facts = el(
+      "dl",
+      {},
+      factElements([
+        ["Score", result.score.toFixed(4)],
+        ["Size", `${result.width} × ${result.height}`],
+        ["Format", result.format],
+        ["URI", result.s3_uri],
+      ]),
+    );
+    details.replaceChildren(
+      el("h1", { class: "key" }, result.s3_key),
+      el("div", { class: "row" }, copyButton(result.s3_key)),
+      el(
+        "div",
+        { class: "row" },
+        button("More like this", () => searchSimilar(), { class: "primary" }),
+        button("Find duplicates", () => searchSimilar(DUPLICATE_MIN_SCORE)),
+      ),
+      facts,
+    );
+    announce(`${result.s3_key}, ${index + 1} of ${grid.results.length}`);
+    try {
+      const record = await fetchRecord(result);
+      if (grid.results[index] === result) facts.append(...factElements(recordFacts(record)));
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      if (grid.results[index] === result) details.append(el("p", { class: "warning" }, error.message));
+    }
+  }
+
+  /** Shows the thumbnail, and why the original cannot be shown. */
+  async function showThumbnail() {
+    const result = grid.results[index];
+    if (image.dataset.fallback) {
+      image.hidden = true;
+      return;
+    }
+    image.dataset.fallback = "yes";
+    image.src = result.thumbnail ?? "";
+    const reason = await explainImageError(result);
+    if (grid.results[index] !== result) return;
+    errorText.textContent = reason;
+    errorText.hidden = false;
+  }
+
+  openDialog?.close();
+  openDialog = dialog;
+  document.body.append(dialog);
+  dialog.showModal();
+  dialog.focus();
+  render();
+}
+
+/**
+ * @param {ResultReply} result
+ * @returns {Promise<ImageReply>}
+ */
+function fetchRecord(result) {
+  // The address of the original names the collection.
+  const { searchParams } = new URL(result.original, location.href);
+  return fetchJson(`/images/${encodeURIComponent(result.id)}?${searchParams}`);
+}
+
+/**
+ * @param {ImageReply} record
+ * @returns {Fact[]}
+ */
+function recordFacts(record) {
+  return [
+    ["File size", formatBytes(record.size_bytes)],
+    ["Frames", record.frames > 1 ? record.frames : null],
+    ["Indexed", formatDateTime(record.indexed_at)],
+    ["SHA-256", record.content_sha256],
+    ...Object.entries(record.meta),
+  ];
+}
+
+/** @param {Fact[]} facts */
+function factElements(facts) {
+  return facts
+    .filter(([, value]) => value !== null && value !== undefined && value !== "")
+    .flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, String(value))]);
+}
+
+/**
+ * Shows the image at its own size, or smaller if it does not fit.
+ * @param {HTMLImageElement} image
+ * @param {ResultReply} result
+ */
+function fitImage(image, { width, height, format }) {
+  const scale = Math.max(1, Math.floor(MIN_SHOWN_SIZE / Math.max(width, height)));
+  const ratio = width / height;
+  image.width = width;
+  image.height = height;
+  image.style.width = `min(100cqw, ${width * scale}px, ${100 * ratio}cqh)`;
+  image.classList.toggle("pixelated", scale > 1);
+  image.classList.toggle("thin", Math.max(ratio, 1 / ratio) > MAX_TRUE_RATIO);
+  image.classList.toggle("transparent", FORMATS_WITH_TRANSPARENCY.includes(format));
+}
+
+/**
+ * Why the browser does not show an original: the service cannot send it, or the browser cannot decode it.
+ * @param {ResultReply} result
+ * @returns {Promise<string>}
+ */
+async function explainImageError(result) {
+  try {
+    await fetchJson(result.original, { headers: { range: "bytes=0-0" } });
+    return "This browser cannot show the original file. It shows the thumbnail instead.";
+  } catch (error) {
+    if (error instanceof ApiError) return error.message;
+    throw error;
+  }
+}
