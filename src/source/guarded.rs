@@ -26,11 +26,12 @@ pub struct GuardedSource {
 #[derive(Clone)]
 struct Readable {
     image: ImageRef,
-    since: Instant,
+    /// When it was last read to find out whether the bucket can be read at all.
+    checked: Option<Instant>,
 }
 
-/// How long a read proves that objects can be read.
-const PROOF_TTL: Duration = Duration::from_secs(1);
+/// How long such a check counts, so that a folder of objects that may not be read costs few of them.
+const CHECK_TTL: Duration = Duration::from_secs(1);
 
 impl GuardedSource {
     /// Guards `inner`.
@@ -43,7 +44,9 @@ impl GuardedSource {
     }
 
     fn remember(&self, image: &ImageRef) {
-        *self.readable() = Some(Readable { image: image.clone(), since: Instant::now() });
+        let mut readable = self.readable();
+        let checked = readable.as_ref().and_then(|readable| readable.checked);
+        *readable = Some(Readable { image: image.clone(), checked });
     }
 
     /// An object that was read before, other than `image`.
@@ -77,12 +80,13 @@ impl GuardedSource {
         if !matches!(error, SourceError::Denied(_) | SourceError::Missing(_) | SourceError::Refused { .. }) {
             return error;
         }
-        let Some(other) = self.other_than(image).filter(|other| other.since.elapsed() > PROOF_TTL) else {
+        let Some(other) = self.other_than(image) else { return error };
+        if other.checked.is_some_and(|checked| checked.elapsed() < CHECK_TTL) {
             return error;
-        };
+        }
         match self.inner.fetch(&other.image).await {
             Ok(_) => {
-                self.remember(&other.image);
+                *self.readable() = Some(Readable { image: other.image, checked: Some(Instant::now()) });
                 error
             }
             Err(now) if std::mem::discriminant(&now) == std::mem::discriminant(&error) => {

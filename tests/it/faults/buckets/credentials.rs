@@ -60,6 +60,37 @@ async fn the_page_offers_to_continue_a_job_that_could_not_go_on() {
     app.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_cannot_be_read_any_more_ends_the_job_and_no_image_fails() {
+    for reply in [
+        Reply::error(403, "AccessDenied", "Access Denied"),
+        Reply::new(403, "text/html", "<html>blocked</html>"),
+        Reply::bare(404),
+        Reply::new(405, "text/html", "<html>not here</html>"),
+    ] {
+        let bucket = ScriptedBucket::start(Mode::Plain).await;
+        bucket.change(|script| script.on_get = Some(Fault { reply: reply.clone(), after: 2, times: usize::MAX }));
+        let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("GLIMPSE_LEASE_SIZE", "1")]).await;
+        let (job, message) = refused(&app, json!({})).await;
+        assert!(message.contains("can no longer be read") && message.contains("S3_ACCESS_KEY_ID"), "{message}");
+        assert!(job.counts.done <= 2, "{job:?}");
+        bucket.change(|script| script.on_get = None);
+        let rest = retried(&app, &job.job_id).await;
+        assert_eq!((rest.counts.done + rest.counts.unchanged, rest.counts.failed), (4, 0), "{rest:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_lists_and_cannot_read_is_waited_for() {
+    let bucket = ScriptedBucket::start(Mode::Plain).await;
+    let failure = Reply::error(500, "InternalError", "We encountered an internal error.");
+    bucket.change(|script| script.on_get = Some(Fault { reply: failure, after: 2, times: 40 }));
+    let more = [("GLIMPSE_FETCH_LANES", "1"), ("GLIMPSE_LEASE_SIZE", "1"), ("S3_CIRCUIT_BREAKER_THRESHOLD", "100")];
+    let app = service_with(&bucket, &more).await;
+    let job = succeeded(&app, json!({})).await;
+    assert_eq!((job.counts.done, job.counts.failed), (4, 0), "{job:?}");
+}
+
 /// Status, code, message and the word that must be in what the job says.
 const OPERATORS: [(u16, &str, &str, &str); 24] = [
     (400, "ExpiredToken", "", "S3_ACCESS_KEY_ID"),

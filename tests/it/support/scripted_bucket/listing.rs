@@ -50,7 +50,7 @@ impl Script {
             Tokens::Right | Tokens::Missing => (at, end(at), (end(at) < all).then_some(None)),
             Tokens::Empty => (at, end(at), (end(at) < all).then(|| Some(String::new()))),
             Tokens::Same => (0, end(0), Some(Some("same".to_owned()))),
-            Tokens::LeaseStatus => (0, end(0), Some(Some(Token { at: at + 1, after: String::new() }.write()))),
+            Tokens::FirstPageAgain => (0, end(0), Some(Some(Token { at: at + 1, after: String::new() }.write()))),
             Tokens::Cycle(of) => {
                 let begin = (at % of) * most;
                 (begin, end(begin), Some(Some(Token { at: (at + 1) % of, after: String::new() }.write())))

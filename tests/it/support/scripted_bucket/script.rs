@@ -95,7 +95,7 @@ pub(crate) enum Tokens {
     /// So many tokens in a circle, and the pages with them.
     Cycle(usize),
     /// Every page is the first one, each with a token of its own.
-    LeaseStatus,
+    FirstPageAgain,
     /// A truncated page has no token, but a marker as version 1 of the call has it.
     Missing,
     /// A truncated page has an empty token.
