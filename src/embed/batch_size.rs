@@ -19,7 +19,7 @@ const SAMPLES: u32 = 3;
 const CAUTION: u32 = 32;
 const MAX_CAUTION: u32 = 4096;
 
-/// Begins small and doubles while full requests are answered, and a image takes no longer in them than in half as
+/// Begins small and doubles while full requests are answered, and an image takes no longer in them than in half as
 /// many; halves where a request of several was too much. One for all calls of a provider.
 #[derive(Debug)]
 pub(super) struct BatchSize {
@@ -33,7 +33,7 @@ struct State {
     now: usize,
     /// Full requests of this size that were answered.
     full: u32,
-    /// Of them, the least time a image.
+    /// Of them, the least time an image.
     best: Duration,
     /// The same of the size before, from which it grew.
     smaller: Option<Duration>,

@@ -6,12 +6,12 @@ fn up_to(most: usize) -> BatchSize {
     BatchSize::new(NonZeroUsize::new(most).unwrap(), TIMEOUT)
 }
 
-/// So many full requests, each of which takes so long a image.
-async fn answered(size: &BatchSize, requests: u32, a_image: Duration) {
+/// So many full requests, each of which takes so long an image.
+async fn answered(size: &BatchSize, requests: u32, an_image: Duration) {
     for _ in 0..requests {
         let sent = size.now();
         let request = size.begin(sent);
-        tokio::time::advance(a_image * u32::try_from(sent).unwrap()).await;
+        tokio::time::advance(an_image * u32::try_from(sent).unwrap()).await;
         request.ended(&Ok(()));
     }
 }
@@ -36,7 +36,7 @@ async fn it_begins_small_and_grows_to_the_most_while_that_is_no_slower() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_makes_a_image_slower_is_taken_back_and_tried_again_later() {
+async fn what_makes_an_image_slower_is_taken_back_and_tried_again_later() {
     let size = up_to(8);
     answered(&size, SAMPLES, FAST).await;
     // One of three was as quick as before: the others were slow by chance.

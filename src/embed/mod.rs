@@ -50,7 +50,7 @@ pub use verified::Verified;
 /// A model behind a trait, in this process or elsewhere.
 #[async_trait]
 pub trait ImageEmbeddingProvider: Send + Sync + 'static {
-    /// How a image must be prepared for this provider; final once [`space`](Self::space) has succeeded.
+    /// How an image must be prepared for this provider; final once [`space`](Self::space) has succeeded.
     fn preprocessing(&self) -> Preprocessing;
 
     /// The space of its vectors, from a probe of both towers. A provider that ignores its input or lies about its

@@ -1,6 +1,6 @@
-//! The provider `ollama`: a vision model puts a image into words, a text model makes the vector of the words.
+//! The provider `ollama`: a vision model puts an image into words, a text model makes the vector of the words.
 //!
-//! Ollama has no way to a image's vector (its embedding calls drop `images` and answer an empty vector, 501, or the
+//! Ollama has no way to an image's vector (its embedding calls drop `images` and answer an empty vector, 501, or the
 //! vector of the prompt), so this is what works with it: `POST /api/chat` with bare base64 and `"stream": false`, then
 //! `POST /api/embed` (Ollama 0.33, `api/types.go`, `docs/api.md`). The space is the text model's, not CLIP's.
 
@@ -46,7 +46,7 @@ pub struct OllamaSettings {
     pub text_model: String,
     /// `IMAGE_TARGET_SIZE`: the side of the square that the vision model is shown; else 336.
     pub size: Option<u32>,
-    /// `IMAGE_RESIZE`: how a image is brought to it.
+    /// `IMAGE_RESIZE`: how an image is brought to it.
     pub resize: Resize,
 }
 

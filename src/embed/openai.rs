@@ -1,7 +1,7 @@
 //! The provider `openai`: a server with OpenAI's `/embeddings`, extended for images as infinity does it.
 //!
 //! `POST /embeddings {"model", "input": […], "modality": "image" or "text", "encoding_format": "float"}` answers
-//! `{"data": [{"embedding": […], "index": 0}]}` (infinity 0.0.77, `infinity_server.py` and `pymodels.py`). A image is a
+//! `{"data": [{"embedding": […], "index": 0}]}` (infinity 0.0.77, `infinity_server.py` and `pymodels.py`). An image is a
 //! data URI; without `modality` it would be read as text. At most 32 images in a request.
 
 use std::num::NonZeroUsize;

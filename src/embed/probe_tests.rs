@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::imaging::Preprocessing;
 
-/// A provider whose answers the test decides: from a image's bytes, or a text, to numbers.
+/// A provider whose answers the test decides: from an image's bytes, or a text, to numbers.
 #[derive(Clone, Copy)]
 struct Fake {
     image: fn(&PreparedImage) -> Vec<f32>,

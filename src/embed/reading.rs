@@ -38,7 +38,7 @@ impl Square {
         match images.iter().find(|image| image.size != wanted) {
             Some(image) => {
                 let given = image.size;
-                Err(EmbedError::Rejected(format!("a image of {given} pixels a side; the service takes {wanted}")))
+                Err(EmbedError::Rejected(format!("an image of {given} pixels a side; the service takes {wanted}")))
             }
             None => Ok(()),
         }
@@ -61,7 +61,7 @@ pub(super) fn embedding(vectors: Vec<Numbers>) -> Result<Embedding, EmbedError> 
     one.pop().ok_or(EmbedError::WrongCount { sent: 1, got: 0 })
 }
 
-/// Refuses a service that reads what stands for a image in JSON as words: different images get different vectors from
+/// Refuses a service that reads what stands for an image in JSON as words: different images get different vectors from
 /// it, and no other probe would see it.
 ///
 /// # Errors
@@ -74,7 +74,7 @@ pub(super) async fn sees(provider: &dyn ImageEmbeddingProvider, form: Form) -> R
     // Who refuses so odd a text has answered the question by that.
     let Ok(read) = provider.embed_text(&form.text(&image)?).await else { return Ok(()) };
     if seen.dimension() == read.dimension() && seen.cosine(&read) >= SAME_COSINE {
-        let what = "it reads a image's base64 as words; it does not look at images";
+        let what = "it reads an image's base64 as words; it does not look at images";
         return Err(EmbedError::ProbeFailed(what.to_owned()));
     }
     Ok(())

@@ -19,6 +19,6 @@ pub struct RemoteSettings {
     pub max_batch: NonZeroUsize,
     /// `IMAGE_TARGET_SIZE`: the side of the model's square; else what the service says, else 224.
     pub size: Option<u32>,
-    /// `IMAGE_RESIZE`: how a image is brought to it; of a crop, `clip` is told by the service which.
+    /// `IMAGE_RESIZE`: how an image is brought to it; of a crop, `clip` is told by the service which.
     pub resize: Resize,
 }

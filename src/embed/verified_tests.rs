@@ -16,7 +16,7 @@ const COOL_DOWN: Duration = Duration::from_secs(20);
 struct Fake {
     /// Numbers in its vectors; 0: it is down.
     size: AtomicU32,
-    /// Those of a image that begins with a byte other than 0.
+    /// Those of an image that begins with a byte other than 0.
     odd: AtomicU32,
     lies: std::sync::atomic::AtomicBool,
     probes: AtomicU32,

@@ -19,7 +19,7 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// Requests of one call under way at once: one is encoded while another is answered.
 const AT_ONCE: usize = 2;
 
-/// How a service wants a image in JSON. The wrong form is refused by some and read as text by others.
+/// How a service wants an image in JSON. The wrong form is refused by some and read as text by others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// `data:image/png;base64,…`
@@ -36,7 +36,7 @@ impl Form {
         }
     }
 
-    /// A image as the text that stands for it in JSON.
+    /// An image as the text that stands for it in JSON.
     pub(super) fn text(self, image: &PreparedImage) -> Result<String, EmbedError> {
         let mut text = self.prefix().to_owned();
         STANDARD.encode_string(png(image)?, &mut text);
@@ -47,7 +47,7 @@ impl Form {
 /// The body `before`, the images as strings in a list, `after`; encoded off the async threads.
 ///
 /// # Errors
-/// [`EmbedError::Rejected`] where a image's bytes are not as many as its size says.
+/// [`EmbedError::Rejected`] where an image's bytes are not as many as its size says.
 pub(super) async fn body(
     images: Vec<PreparedImage>,
     form: Form,
@@ -76,7 +76,7 @@ fn png(image: &PreparedImage) -> Result<Vec<u8>, EmbedError> {
     let side = image.size as usize;
     if side == 0 || image.rgb.len() != side * side * 3 {
         let got = image.rgb.len();
-        return Err(EmbedError::Rejected(format!("a image of {side} pixels a side with {got} bytes")));
+        return Err(EmbedError::Rejected(format!("an image of {side} pixels a side with {got} bytes")));
     }
     let mut png = Vec::with_capacity(image.rgb.len() / 2);
     PngEncoder::new_with_quality(&mut png, CompressionType::Fast, FilterType::Paeth)
@@ -85,7 +85,7 @@ fn png(image: &PreparedImage) -> Result<Vec<u8>, EmbedError> {
     Ok(png)
 }
 
-/// What a image's string cannot exceed: noise does not shrink, and base64 makes four bytes of three.
+/// What an image's string cannot exceed: noise does not shrink, and base64 makes four bytes of three.
 fn longest(size: u32) -> usize {
     let side = size as usize;
     let png = side * side * 3 + side * side / 8 + 1024;

@@ -19,7 +19,7 @@ fn plain(size: u32) -> PreparedImage {
 }
 
 #[test]
-fn a_image_comes_out_of_its_png_as_it_went_in() {
+fn an_image_comes_out_of_its_png_as_it_went_in() {
     for image in [noise(1), noise(33), noise(224), plain(64)] {
         let png = png(&image).unwrap();
         let decoded = image::load_from_memory_with_format(&png, image::ImageFormat::Png).unwrap().to_rgb8();

@@ -26,7 +26,7 @@ type Attempt = Shared<BoxFuture<'static, Outcome>>;
 /// The model, or the way to it.
 pub(super) struct Opening {
     source: Arc<Source>,
-    /// Side of a image that the settings insist on.
+    /// Side of an image that the settings insist on.
     size: Option<u32>,
     attempt: Mutex<Option<Attempt>>,
 }
@@ -49,12 +49,12 @@ impl Opening {
         self.source.name()
     }
 
-    /// Side of a image in pixels: the model's, once it is loaded.
+    /// Side of an image in pixels: the model's, once it is loaded.
     pub(super) fn size(&self) -> Option<u32> {
         self.loaded().map(|towers| towers.size).or(self.size)
     }
 
-    /// How its own preprocessing cuts a image: the built-in model's card says it otherwise than CLIP's does.
+    /// How its own preprocessing cuts an image: the built-in model's card says it otherwise than CLIP's does.
     pub(super) fn crop(&self) -> Resize {
         if self.source.is_built_in() { Resize::Crop } else { Resize::CropFloor }
     }

@@ -24,7 +24,7 @@ impl Tower {
     }
 
     /// From a file, with its weights, wherever it keeps them. Transformers are matrix products through and through: prepacked,
-    /// a ViT-B/32 takes 53 ms a image where it took 68, and 9 ms a short query where it took 16 (int8: 20 for 40 and
+    /// a ViT-B/32 takes 53 ms an image where it took 68, and 9 ms a short query where it took 16 (int8: 20 for 40 and
     /// 3.5 for 13); the process holds 1.1 GB where it held 0.6 (int8: 0.37 for 0.25).
     pub(super) fn of_file(path: &Path, inputs: &[&str], output: &str) -> Result<Self, String> {
         Self::of_model(weights::load(path, ModelOptions::with_all_ops().prepack_weights(true))?, inputs, output)

@@ -50,7 +50,7 @@ pub(super) struct Towers {
     pub(super) name: String,
     /// Numbers in a vector.
     pub(super) dimension: usize,
-    /// Side of a image in pixels.
+    /// Side of an image in pixels.
     pub(super) size: u32,
     pub(super) levels: Levels,
     /// Images in one run of the image tower that cost least.
@@ -74,7 +74,7 @@ impl Towers {
             tokenizer: Tokenizer::WordPiece(Words::parse(files::TOKENIZER, card.text.max_tokens)?),
             levels: levels(card.image.mean, card.image.std),
             size: card.image.image_size,
-            // Convolutions: 52 ms a image alone, 58 in runs of four and 60 in runs of eight, whose activations leave
+            // Convolutions: 52 ms an image alone, 58 in runs of four and 60 in runs of eight, whose activations leave
             // the cache.
             run: NonZeroUsize::MIN,
             dimension: card.dimension,
@@ -94,7 +94,7 @@ impl Towers {
             if image.size != self.size || image.rgb.len() != side * side * 3 {
                 let (given, wanted) = (image.size, self.size);
                 return Err(EmbedError::Rejected(format!(
-                    "a image of {given} pixels a side; the model takes {wanted}"
+                    "an image of {given} pixels a side; the model takes {wanted}"
                 )));
             }
             // The network wants all red, then all green, then all blue.

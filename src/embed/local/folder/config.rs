@@ -18,7 +18,7 @@ pub(super) struct Config {
     pub(super) dimension: usize,
     /// Tokens of the longest text, special ones included.
     pub(super) max_tokens: usize,
-    /// Side of a image in pixels, where it is said.
+    /// Side of an image in pixels, where it is said.
     pub(super) image_size: Option<u64>,
 }
 

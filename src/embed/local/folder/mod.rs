@@ -22,7 +22,7 @@ use crate::embed::EmbedError;
 pub use files::Precision;
 pub(super) use files::{Wanted, list};
 
-/// Images in one run. Matrix products gain from company: a ViT-B/32 takes 52.6 ms of CPU for a image alone, 43.3 each in
+/// Images in one run. Matrix products gain from company: a ViT-B/32 takes 52.6 ms of CPU for an image alone, 43.3 each in
 /// runs of four and 42.1 in runs of eight, and a search waits for one run at most.
 const RUN: NonZeroUsize = NonZeroUsize::new(4).unwrap();
 /// Descriptions are small; whatever is larger is something else.
@@ -67,7 +67,7 @@ pub(super) fn load(folder: &Path, name: String, precision: Precision) -> Result<
         size: pixels.size,
         run: match wanted.precision {
             Precision::Fp32 | Precision::Fp16 => RUN,
-            // Activations are brought to 8 bits by the range that they have in the run: in company a image would have
+            // Activations are brought to 8 bits by the range that they have in the run: in company an image would have
             // another vector with each company (a cosine of 0.9988 was seen), for a fifth less CPU.
             Precision::Int8 => NonZeroUsize::MIN,
         },

@@ -1,4 +1,4 @@
-//! The image processor's values: the size of a image and what its numbers become. Refuses what our preprocessing does
+//! The image processor's values: the size of an image and what its numbers become. Refuses what our preprocessing does
 //! not do.
 
 use serde_json::{Map, Value};
