@@ -90,7 +90,8 @@ impl IntoResponse for ClipError {
         if status.is_server_error() {
             tracing::error!(error = %self, "the request failed");
         }
-        let body = Json(json!({"error": status.canonical_reason().unwrap_or("Error"), "message": self.client_message()}));
+        let body =
+            Json(json!({"error": status.canonical_reason().unwrap_or("Error"), "message": self.client_message()}));
         match (self, status) {
             (Self::Busy(wait), _) => {
                 (status, [(header::RETRY_AFTER, wait.as_secs().to_string())], body).into_response()

@@ -89,7 +89,8 @@ impl Gather {
     /// fail the others.
     async fn run(&self, mut members: Vec<Member>) {
         members.retain(|member| !member.reply.is_closed());
-        let (images, replies): (Vec<_>, Vec<_>) = members.into_iter().map(|member| (member.image, member.reply)).unzip();
+        let (images, replies): (Vec<_>, Vec<_>) =
+            members.into_iter().map(|member| (member.image, member.reply)).unzip();
         let outcomes: Vec<EmbedResult> = match images.as_slice() {
             [] => return,
             [single] => vec![self.embed_alone(single).await],

@@ -115,7 +115,9 @@ async fn a_bad_image_fails_only_its_own_request() {
     for (byte, answer) in bytes.into_iter().zip(all(&gather, bytes).await) {
         match answer {
             Ok(embedding) => assert_eq!(embedding, vector(byte)),
-            Err(error) => assert!(byte == REFUSED && matches!(error, ClipError::Embed(EmbedError::Rejected(_))), "{error}"),
+            Err(error) => {
+                assert!(byte == REFUSED && matches!(error, ClipError::Embed(EmbedError::Rejected(_))), "{error}")
+            }
         }
     }
     assert_eq!(fake.runs(), [1, 4, 1, 1, 1, 1]);

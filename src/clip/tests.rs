@@ -166,7 +166,8 @@ async fn an_internal_error_is_not_a_client_error_and_hides_its_details() {
 #[tokio::test(start_paused = true)]
 async fn a_body_beyond_the_budget_gets_429() {
     let budget = Arc::new(BodyBudget { permits: Arc::new(Semaphore::new(0)), max_bytes: 1 << 20 });
-    let router = Router::new().route("/", get(|| async {})).layer(from_fn_with_state(budget.clone(), BodyBudget::admit));
+    let router =
+        Router::new().route("/", get(|| async {})).layer(from_fn_with_state(budget.clone(), BodyBudget::admit));
     let (status, _) = send(&router, "GET", "/", "").await;
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
 }

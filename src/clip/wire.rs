@@ -76,7 +76,9 @@ pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ClipErr
 pub(super) fn data_uri(text: &str) -> Result<(&str, Vec<u8>), String> {
     let data_start = match text.split_once(',') {
         Some((prefix, _)) if prefix.starts_with("data:") && prefix.ends_with(";base64") => prefix.len() + 1,
-        Some((prefix, _)) if prefix.starts_with("data:") => return Err("the data URI does not contain base64".to_owned()),
+        Some((prefix, _)) if prefix.starts_with("data:") => {
+            return Err("the data URI does not contain base64".to_owned());
+        }
         Some(_) => return Err("not a data URI and not base64".to_owned()),
         None => 0,
     };

@@ -50,7 +50,14 @@ impl BatchSize {
     /// Creates a size of at most `max` images. `timeout` is the time after which callers give a request up.
     pub(super) fn new(max: NonZeroUsize, timeout: Duration) -> Self {
         let (max, now) = (max.get(), INITIAL_SIZE.min(max.get()));
-        let state = State { now, samples: 0, fastest: Duration::MAX, fastest_smaller: None, extra_samples: 0, next_extra_samples: INITIAL_EXTRA_SAMPLES };
+        let state = State {
+            now,
+            samples: 0,
+            fastest: Duration::MAX,
+            fastest_smaller: None,
+            extra_samples: 0,
+            next_extra_samples: INITIAL_EXTRA_SAMPLES,
+        };
         Self { max, timeout, state: Mutex::new(state) }
     }
 

@@ -143,9 +143,11 @@ mod tests {
     #[test]
     fn each_provider_has_its_url() {
         for provider in ["clip", "openai", "multi2vec"] {
-            for settings in
-                [settings(provider, "http://h", ""), settings(provider, "", "http://h"), settings(provider, "http://h", "http://h")]
-            {
+            for settings in [
+                settings(provider, "http://h", ""),
+                settings(provider, "", "http://h"),
+                settings(provider, "http://h", "http://h"),
+            ] {
                 settings.validate().unwrap();
                 assert_eq!(settings.service_url(), Ok(Some("http://h")));
                 assert_eq!(settings.kind().unwrap().name(), provider);

@@ -104,7 +104,13 @@ impl OllamaProvider {
         let timeout = settings.service.timeout.saturating_mul(concurrent);
         let service = Service::new("ollama", &ServiceSettings { timeout, ..settings.service })?;
         let square = Square::new(settings.size.unwrap_or(DEFAULT_SIZE), settings.resize);
-        Ok(Self { service, square, vision: settings.vision_model, text: settings.text_model, probed_version: Mutex::default() })
+        Ok(Self {
+            service,
+            square,
+            vision: settings.vision_model,
+            text: settings.text_model,
+            probed_version: Mutex::default(),
+        })
     }
 
     /// Checks that `model` exists and has `capability`, and returns its version. Without this check, Ollama would load

@@ -37,7 +37,11 @@ pub async fn space_of(
     let images: Vec<_> = named.iter().map(|(_, image)| image.clone()).collect();
     let batch = provider.embed_image_batch(&images).await.map_err(as_probe_failure)?;
     if batch.len() != images.len() {
-        return Err(EmbedError::ProbeFailed(format!("it returned {} vectors for {} images", batch.len(), images.len())));
+        return Err(EmbedError::ProbeFailed(format!(
+            "it returned {} vectors for {} images",
+            batch.len(),
+            images.len()
+        )));
     }
     let alone = provider.embed_image(&images[1]).await.map_err(as_probe_failure)?;
     check_same(named[1].0, &alone, &batch[1], "alone and in a batch")?;
@@ -59,7 +63,10 @@ pub async fn space_of(
     Ok(space(provider, model, size, probes))
 }
 
-fn check_size<'a>(size: usize, probes: impl IntoIterator<Item = &'a (&'static str, Embedding)>) -> Result<(), EmbedError> {
+fn check_size<'a>(
+    size: usize,
+    probes: impl IntoIterator<Item = &'a (&'static str, Embedding)>,
+) -> Result<(), EmbedError> {
     match probes.into_iter().find(|(_, vector)| vector.dimension() != size) {
         Some((name, odd)) => {
             let got = odd.dimension();

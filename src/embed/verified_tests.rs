@@ -77,7 +77,8 @@ impl ImageEmbeddingProvider for Fake {
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let size = self.size()?;
-        let size_of = |image: &PreparedImage| if image.rgb[0] == 0 { size } else { self.other_size.load(Ordering::SeqCst) };
+        let size_of =
+            |image: &PreparedImage| if image.rgb[0] == 0 { size } else { self.other_size.load(Ordering::SeqCst) };
         Ok(images.iter().map(|image| vector(size_of(image))).collect())
     }
 
@@ -166,7 +167,8 @@ async fn a_background_guard_waits_for_an_outage_but_not_for_a_failed_probe() {
 
     let wrong_provider = Fake::with_size(4);
     wrong_provider.fails_probe.store(true, Ordering::SeqCst);
-    let verified = Verified::new(wrong_provider.clone(), proof(&wrong_provider)).with_patience(Guard::background("clip", board));
+    let verified =
+        Verified::new(wrong_provider.clone(), proof(&wrong_provider)).with_patience(Guard::background("clip", board));
     assert!(matches!(verified.space().await, Err(EmbedError::ProbeFailed(_))));
     assert_eq!(wrong_provider.probes(), 1);
 }

@@ -43,7 +43,11 @@ fn one_line(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let line = plain.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= MAX_DETAIL_CHARS { line } else { format!("{}…", line.chars().take(MAX_DETAIL_CHARS).collect::<String>()) }
+    if line.chars().count() <= MAX_DETAIL_CHARS {
+        line
+    } else {
+        format!("{}…", line.chars().take(MAX_DETAIL_CHARS).collect::<String>())
+    }
 }
 
 #[cfg(test)]
@@ -75,7 +79,11 @@ mod tests {
         let retry_after = Some(Duration::from_secs(7));
         assert_eq!(trouble(429, None), Some(Trouble::Busy { retry_after: DEFAULT_RETRY_AFTER }));
         for busy in [429, 503] {
-            assert_eq!(trouble(busy, retry_after), Some(Trouble::Busy { retry_after: Duration::from_secs(7) }), "{busy}");
+            assert_eq!(
+                trouble(busy, retry_after),
+                Some(Trouble::Busy { retry_after: Duration::from_secs(7) }),
+                "{busy}"
+            );
         }
     }
 

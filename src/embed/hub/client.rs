@@ -72,7 +72,8 @@ impl Client {
             .user_agent(concat!("glimpse/", env!("CARGO_PKG_VERSION")));
         let loopback = matches!(endpoint.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
         let http = if loopback { http.no_proxy() } else { http };
-        let http = http.build().map_err(|error| HubError::Settings(format!("cannot create the HTTP client: {error}")))?;
+        let http =
+            http.build().map_err(|error| HubError::Settings(format!("cannot create the HTTP client: {error}")))?;
         Ok(Self { http, endpoint, token: token::token(settings) })
     }
 

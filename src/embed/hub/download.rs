@@ -136,7 +136,9 @@ impl Download<'_> {
             let before = length(part).await;
             let error = match self.append(part).await {
                 Ok(DownloadEnd::Complete) => return Ok(()),
-                Ok(DownloadEnd::Unconfirmed(_)) if self.facts.sha256().is_some() && self.check(part).await?.is_none() => {
+                Ok(DownloadEnd::Unconfirmed(_))
+                    if self.facts.sha256().is_some() && self.check(part).await?.is_none() =>
+                {
                     return Ok(());
                 }
                 // The connection may have broken. The file is complete if the next reply ends at the same length.

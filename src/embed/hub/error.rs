@@ -70,7 +70,7 @@ pub enum HubError {
         reason: String,
     },
     /// The downloaded file does not have the checksum of the hub.
-    #[error("{file} of {repo} had wrong content in two downloads: {reason}; a proxy or the mirror HF_ENDPOINT changes it")]
+    #[error("{file} of {repo} had wrong content in two downloads: {reason}; check HF_ENDPOINT and proxies")]
     Broken {
         /// The repository.
         repo: Repo,

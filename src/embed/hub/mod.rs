@@ -1,8 +1,8 @@
 //! Downloads models from the Hugging Face hub into the cache that its own tools use, and finds them there later.
 //!
 //! Handles repositories and files, not their content. The routes and headers are those that
-//! `huggingface_hub` uses: `GET /api/models/{repo}/revision/{revision}`, `HEAD` and `GET /{repo}/resolve/{commit}/{file}`
-//! with `X-Linked-Etag` (the SHA-256 of a large file) and `X-Linked-Size`.
+//! `huggingface_hub` uses: `GET /api/models/{repo}/revision/{revision}`, `HEAD` and
+//! `GET /{repo}/resolve/{commit}/{file}` with `X-Linked-Etag` (the SHA-256 of a large file) and `X-Linked-Size`.
 
 mod cache;
 mod client;
@@ -51,8 +51,8 @@ impl Hub {
 
     /// Downloads the files of a model into the cache and returns their folder. `missing` gets the names of all files of
     /// the repository and the folder, and returns the files that must be downloaded. It is called again after the
-    /// download, because a file may refer to others. Existing files are not downloaded again, and an incomplete download
-    /// is continued.
+    /// download, because a file may refer to others. Existing files are not downloaded again, and an incomplete
+    /// download is continued.
     ///
     /// # Errors
     /// [`HubError`] with the cause and what to do.

@@ -31,7 +31,9 @@ impl FromStr for Repo {
     /// Parses `organisation/name` or `organisation/name@revision`.
     fn from_str(text: &str) -> Result<Self, String> {
         let (id, revision) = text.split_once('@').unwrap_or((text, "main"));
-        let is_id = id.split_once('/').is_some_and(|(owner, name)| [owner, name].iter().all(|part| is_safe(part, MAX_NAME_CHARS)));
+        let is_id = id
+            .split_once('/')
+            .is_some_and(|(owner, name)| [owner, name].iter().all(|part| is_safe(part, MAX_NAME_CHARS)));
         let is_revision = revision.split('/').all(|part| is_safe(part, MAX_REVISION_CHARS));
         if is_id && is_revision && revision.len() <= MAX_REVISION_CHARS {
             Ok(Self { id: id.to_owned(), revision: revision.to_owned() })
