@@ -52,7 +52,7 @@ async fn calls(cache: &TextCache, fake: &Fake, texts: &[&str]) -> usize {
 }
 
 #[tokio::test]
-async fn a_repeated_text_costs_no_embedding() {
+async fn a_repeated_text_is_not_embedded_again() {
     let (cache, fake) = cache(2);
     let (one, other) = (cache.embed_text("a cat").await.unwrap(), cache.embed_text("the sea").await.unwrap());
     assert_ne!(one, other);

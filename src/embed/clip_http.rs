@@ -20,7 +20,7 @@ use crate::domain::{Embedding, Space};
 use crate::imaging::{PreparedImage, Preprocessing, Resize, SIDES};
 
 /// Maximum bytes of the reply to `GET /`, which may be any page.
-const CARD_BYTES: usize = 64 * 1024;
+const MAX_CARD_BYTES: usize = 64 * 1024;
 
 /// A service with the API of `ai4all/clip`.
 #[derive(Debug)]
@@ -65,7 +65,7 @@ impl ClipProvider {
     /// Reads the card of the service. An outage is an error and not an empty card, because a wrong default size would
     /// give a wrong space.
     async fn card(&self) -> Result<Card, EmbedError> {
-        match self.service.get("/", CARD_BYTES).await {
+        match self.service.get("/", MAX_CARD_BYTES).await {
             Ok(body) => Ok(serde_json::from_slice(&body).unwrap_or_default()),
             Err(NoAnswer { status: Some(status), .. }) if matches!(status.as_u16(), 300..=400 | 404..=406 | 501) => {
                 Ok(Card::default())

@@ -24,7 +24,7 @@ use crate::imaging::{PreparedImage, Preprocessing, Resize};
 const PROMPT: &str = "Describe this image in one or two sentences for a search engine: \
     what it shows, its colours, and where it was taken. Begin with the main thing.";
 /// Maximum tokens of a caption.
-const CAPTION_TOKENS: u32 = 80;
+const MAX_CAPTION_TOKENS: u32 = 80;
 /// Default side of the images in pixels: the size that LLaVA uses. Other models resize them.
 const DEFAULT_SIZE: u32 = 336;
 /// Number of concurrent caption requests. Ollama queues requests that its machine cannot process concurrently. By
@@ -32,9 +32,9 @@ const DEFAULT_SIZE: u32 = 336;
 const MAX_CONCURRENT: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 /// Maximum number of captions embedded in one request.
 const MAX_TEXTS: usize = 64;
-const CAPTION_BYTES: usize = 256 * 1024;
+const MAX_CAPTION_BYTES: usize = 256 * 1024;
 /// Maximum bytes of the reply to `/api/show`, which includes the model's licence and the list of its tensors.
-const SHOW_BYTES: usize = 16 * 1024 * 1024;
+const MAX_SHOW_BYTES: usize = 16 * 1024 * 1024;
 
 /// The Ollama service and its two models.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +116,7 @@ impl OllamaProvider {
     /// Checks that `model` exists and has `capability`, and returns its version. Without this check, Ollama would load
     /// a whole model only to report that it cannot make embeddings.
     async fn check_model(&self, model: &str, capability: &str, setting: &str) -> Result<Version, EmbedError> {
-        let reply = self.service.post_small("/api/show", &json!({ "model": model }), SHOW_BYTES).await;
+        let reply = self.service.post_small("/api/show", &json!({ "model": model }), MAX_SHOW_BYTES).await;
         let show: Show = match reply {
             Ok(show) => show,
             Err(failure) if failure.status.is_some_and(|status| status.as_u16() == 404) => {
@@ -153,12 +153,12 @@ impl OllamaProvider {
     async fn caption(&self, image: PreparedImage) -> Result<String, EmbedError> {
         let (model, prompt) = (json!(self.vision), json!(PROMPT));
         // With temperature 0 and a fixed seed, the same image gets the same caption.
-        let options = json!({ "temperature": 0, "seed": 1, "num_predict": CAPTION_TOKENS });
+        let options = json!({ "temperature": 0, "seed": 1, "num_predict": MAX_CAPTION_TOKENS });
         let before = format!(
             r#"{{"model":{model},"stream":false,"options":{options},"messages":[{{"role":"user","content":{prompt},"images":["#
         );
         let body = wire_image::body(vec![image], Form::Bare, before, "]}]}").await?;
-        let chat: Chat = self.service.post("/api/chat", body, CAPTION_BYTES).await?;
+        let chat: Chat = self.service.post("/api/chat", body, MAX_CAPTION_BYTES).await?;
         let caption = chat.message.content.split_whitespace().collect::<Vec<_>>().join(" ");
         if caption.is_empty() {
             return Err(EmbedError::Rejected("the vision model returned an empty caption".to_owned()));

@@ -21,7 +21,7 @@ use crate::imaging::{PreparedImage, Preprocessing};
 
 /// Maximum number of images in one request; infinity refuses more with 422.
 const MAX_IMAGES: NonZeroUsize = NonZeroUsize::new(32).unwrap();
-const MODELS_BYTES: usize = 4 * 1024 * 1024;
+const MAX_MODELS_BYTES: usize = 4 * 1024 * 1024;
 /// Maximum number of model names in an error message.
 const MAX_NAMES: usize = 5;
 
@@ -78,7 +78,7 @@ impl OpenAiProvider {
     /// Checks the list of models of the service, because the error for a model that does not exist looks like the error
     /// for a bad input. Succeeds if the service has no such list.
     async fn check_model(&self) -> Result<(), EmbedError> {
-        let Ok(body) = self.service.get("/models", MODELS_BYTES).await else { return Ok(()) };
+        let Ok(body) = self.service.get("/models", MAX_MODELS_BYTES).await else { return Ok(()) };
         let Ok(models) = serde_json::from_slice::<Models>(&body) else { return Ok(()) };
         if models.data.is_empty() || models.data.iter().any(|model| model.id == self.model) {
             return Ok(());

@@ -52,9 +52,9 @@ pub async fn space_of(
     let texts = texts(provider).await?;
     check_different(&texts)?;
     if !texts.is_empty()
-        && let Some(find_mismatch) = find_mismatch(provider, &probes).await?
+        && let Some(mismatch) = find_mismatch(provider, &probes).await?
     {
-        tracing::warn!(model, "{find_mismatch}; text searches may return poor results");
+        tracing::warn!(model, "{mismatch}; text searches may return poor results");
     }
     probes.extend(texts);
 

@@ -54,13 +54,13 @@ impl Verified {
         }
         let now = self.space().await?;
         if !Arc::ptr_eq(&space, &now) {
-            space.admits(&now).map_err(|mismatch| changed(&mismatch))?;
+            space.admits(&now).map_err(|mismatch| space_changed(&mismatch))?;
         }
         Ok(answer?)
     }
 }
 
-fn changed(SpaceMismatch { stored, offered, reason }: &SpaceMismatch) -> EmbedError {
+fn space_changed(SpaceMismatch { stored, offered, reason }: &SpaceMismatch) -> EmbedError {
     EmbedError::ProbeFailed(format!(
         "the model of the provider was changed: its vectors were of `{stored}` and are now of `{offered}`: {reason}"
     ))

@@ -24,7 +24,7 @@ use crate::resilience::parse_retry_after;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum bytes read from an error reply, enough for its message.
-const ERROR_BYTES: usize = 8 * 1024;
+const MAX_ERROR_BYTES: usize = 8 * 1024;
 
 /// URL, key and timeout of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -170,7 +170,7 @@ impl Service {
         let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let retry_after = header(RETRY_AFTER).and_then(parse_retry_after);
         // The status decides, even if the body cannot be read.
-        let body = read_start(response, ERROR_BYTES).await;
+        let body = read_start(response, MAX_ERROR_BYTES).await;
         Err(NoAnswer { status: Some(status), error: status::error(self.name, status, retry_after, &body) })
     }
 

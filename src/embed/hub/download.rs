@@ -24,9 +24,10 @@ const RETRY_DELAYS: [Duration; 5] =
 const MAX_ATTEMPTS: usize = 2_000;
 /// Poll interval while another process downloads the file.
 const POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// Minimum average rate of a download, after [`GRACE`]. A slower download is stopped; the next attempt continues there.
+/// Minimum average rate of a download, after [`GRACE_PERIOD`]. A slower download is stopped; the next attempt continues
+/// there.
 const MIN_BYTES_PER_SECOND: u64 = 16 * 1024;
-const GRACE: Duration = Duration::from_mins(10);
+const GRACE_PERIOD: Duration = Duration::from_mins(10);
 
 /// Retries `call` until it succeeds, fails with a permanent error, or has failed too often.
 pub(super) async fn in_background<T, F>(call: impl Fn() -> F) -> Result<T, HubError>
@@ -59,7 +60,7 @@ pub(super) async fn file(
     let facts = in_background(|| client.facts(repo, commit, name)).await?;
     // If the size is not known, `append` stops a slow download earlier.
     let bytes = facts.size.number().unwrap_or_else(|| limit(name));
-    let limit = GRACE + Duration::from_secs(bytes / MIN_BYTES_PER_SECOND);
+    let limit = GRACE_PERIOD + Duration::from_secs(bytes / MIN_BYTES_PER_SECOND);
     let download = Download { client, cache, repo, commit, name, facts };
     timeout(limit, download.fetch())
         .await
@@ -208,7 +209,7 @@ impl Download<'_> {
                         let reason = format!("{} has more bytes than the limit of {max_bytes}", self.name);
                         break Err(HubError::Unfit { repo: self.repo.clone(), reason });
                     }
-                    let max_duration = GRACE + Duration::from_secs((have - bytes.from) / MIN_BYTES_PER_SECOND);
+                    let max_duration = GRACE_PERIOD + Duration::from_secs((have - bytes.from) / MIN_BYTES_PER_SECOND);
                     if begun.elapsed() > max_duration {
                         break Err(unreachable(self.repo, self.name, "the download is too slow".to_owned()));
                     }

@@ -76,19 +76,19 @@ mod tests {
     #[test]
     fn an_invalid_token_in_another_file_is_not_sent() {
         let home = tempfile::tempdir().unwrap();
-        let elsewhere = home.path().join("elsewhere");
-        let hf_token_path = elsewhere.display().to_string();
+        let token_file = home.path().join("elsewhere");
+        let hf_token_path = token_file.display().to_string();
         let settings = HubSettings { hf_token_path, ..settings(home.path()) };
         std::fs::write(home.path().join("token"), "hf_home").unwrap();
         assert!(token(&settings).is_empty());
         for (text, expected) in [("hf_elsewhere\n", "hf_elsewhere"), ("", ""), ("two words", ""), ("hf_\u{e9}", "")] {
-            std::fs::write(&elsewhere, text).unwrap();
+            std::fs::write(&token_file, text).unwrap();
             assert_eq!(token(&settings).reveal(), expected, "{text:?}");
         }
-        std::fs::write(&elsewhere, "x".repeat(5_000)).unwrap();
+        std::fs::write(&token_file, "x".repeat(5_000)).unwrap();
         assert!(token(&settings).is_empty());
-        std::fs::remove_file(&elsewhere).unwrap();
-        std::fs::create_dir(&elsewhere).unwrap();
+        std::fs::remove_file(&token_file).unwrap();
+        std::fs::create_dir(&token_file).unwrap();
         assert!(token(&settings).is_empty());
     }
 }

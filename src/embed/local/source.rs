@@ -143,13 +143,13 @@ async fn blocking<T: Send + 'static>(
 mod tests {
     use super::*;
 
-    fn place(model: &str) -> Result<Source, EmbedError> {
+    fn source(model: &str) -> Result<Source, EmbedError> {
         let settings = EmbedSettings { clip_model: model.to_owned(), ..EmbedSettings::default() };
         Source::of(&settings, &HubSettings { hf_home: "/nowhere".to_owned(), ..HubSettings::default() })
     }
 
     fn repo(model: &str) -> String {
-        match place(model).unwrap().place {
+        match source(model).unwrap().place {
             Place::Hub { repo, .. } => repo.to_string(),
             other => panic!("{model} is {other:?}"),
         }
@@ -157,12 +157,12 @@ mod tests {
 
     #[test]
     fn a_name_is_the_built_in_model_a_folder_or_a_repository() {
-        assert!(place("glimpse-mini-1").unwrap().is_built_in());
+        assert!(source("glimpse-mini-1").unwrap().is_built_in());
         for path in ["/models/clip", "./clip", "models/clip/vit-b-32", env!("CARGO_MANIFEST_DIR"), "src"] {
-            assert!(matches!(place(path).unwrap().place, Place::Folder(_)), "{path}");
+            assert!(matches!(source(path).unwrap().place, Place::Folder(_)), "{path}");
         }
         assert_eq!(repo("laion/some-clip"), "laion/some-clip");
-        let error = place("vit-b-32").unwrap_err().to_string();
+        let error = source("vit-b-32").unwrap_err().to_string();
         assert!(error.contains("CLIP_MODEL") && error.contains("organisation/name"), "{error}");
     }
 
@@ -170,7 +170,7 @@ mod tests {
     fn well_known_weights_come_from_their_export() {
         assert_eq!(repo("openai/clip-vit-base-patch32"), "Xenova/clip-vit-base-patch32");
         assert_eq!(repo("openai/clip-vit-base-patch32@abc"), "openai/clip-vit-base-patch32@abc");
-        assert_eq!(place("openai/clip-vit-base-patch32").unwrap().name(), "openai/clip-vit-base-patch32");
+        assert_eq!(source("openai/clip-vit-base-patch32").unwrap().name(), "openai/clip-vit-base-patch32");
     }
 
     #[test]

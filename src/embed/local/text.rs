@@ -123,7 +123,7 @@ mod tests {
     use super::super::files;
     use super::*;
 
-    fn words() -> Words {
+    fn tokenizer() -> Words {
         Words::parse(files::TOKENIZER, 64).unwrap()
     }
 
@@ -132,57 +132,57 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/models/glimpse-mini-1/golden.json");
         let golden: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
         for text in golden["texts"].as_array().unwrap() {
-            let tokens = words().tokens(text["text"].as_str().unwrap()).unwrap();
+            let tokens = tokenizer().tokens(text["text"].as_str().unwrap()).unwrap();
             assert_eq!(serde_json::json!(tokens), text["token_ids"]);
         }
     }
 
     #[test]
     fn accents_case_and_spaces_do_not_matter() {
-        let words = words();
-        let expected = words.tokens("a cafe in zurich").unwrap();
+        let tokenizer = tokenizer();
+        let expected = tokenizer.tokens("a cafe in zurich").unwrap();
         for same in [
             "A Café in Zürich",
             "  a\tcafe\u{a0}in\r\nzurich ",
             "a cafe\u{301} in zu\u{308}rich",
             "a\u{200B} cafe in\0 zurich",
         ] {
-            assert_eq!(words.tokens(same).unwrap(), expected, "{same:?}");
+            assert_eq!(tokenizer.tokens(same).unwrap(), expected, "{same:?}");
         }
     }
 
     #[test]
     fn each_chinese_character_is_a_word() {
-        let words = words();
-        assert_eq!(words.tokens("日本").unwrap(), words.tokens("日 本").unwrap());
-        assert_eq!(words.tokens("日本").unwrap().len(), 4);
+        let tokenizer = tokenizer();
+        assert_eq!(tokenizer.tokens("日本").unwrap(), tokenizer.tokens("日 本").unwrap());
+        assert_eq!(tokenizer.tokens("日本").unwrap().len(), 4);
     }
 
     #[test]
     fn unusual_words_do_not_panic() {
-        let words = words();
+        let tokenizer = tokenizer();
         for text in ["xqzkj", "zzxxqqjjkk", "🦀", "👩‍👩‍👧", "##a", "[CLS]", "a'b", "—", "ß", "İ", "ﬁ", "q", "\u{301}a"]
         {
-            let tokens = words.tokens(text).unwrap();
+            let tokens = tokenizer.tokens(text).unwrap();
             assert_eq!((tokens[0], tokens[tokens.len() - 1]), (101, 102), "{text}");
         }
     }
 
     #[test]
     fn long_texts_are_cut_and_keep_the_end_token() {
-        let words = words();
+        let tokenizer = tokenizer();
         for text in ["cat ".repeat(1_000_000), "x".repeat(1_000_000), "!?".repeat(100_000)] {
-            let tokens = words.tokens(&text).unwrap();
+            let tokens = tokenizer.tokens(&text).unwrap();
             assert!(tokens.len() <= 64);
             assert_eq!(tokens.last(), Some(&102));
         }
-        assert_eq!(words.tokens(&"cat ".repeat(1_000_000)).unwrap().len(), 64);
+        assert_eq!(tokenizer.tokens(&"cat ".repeat(1_000_000)).unwrap().len(), 64);
     }
 
     #[test]
     fn a_text_without_words_is_refused() {
         for text in ["", "   ", "\n\t", "\u{301}\u{301}", "\u{200B}", "\0"] {
-            assert!(matches!(words().tokens(text), Err(EmbedError::Rejected(_))), "{text:?}");
+            assert!(matches!(tokenizer().tokens(text), Err(EmbedError::Rejected(_))), "{text:?}");
         }
     }
 }

@@ -39,8 +39,8 @@ pub(super) enum Tokenizer {
 impl Tokenizer {
     fn tokens(&self, text: &str) -> Result<Vec<u32>, EmbedError> {
         match self {
-            Self::WordPiece(words) => words.tokens(text),
-            Self::Bpe(words) => words.tokens(text),
+            Self::WordPiece(tokenizer) => tokenizer.tokens(text),
+            Self::Bpe(tokenizer) => tokenizer.tokens(text),
         }
     }
 }

@@ -26,7 +26,7 @@ fn graph(tensor: &[u8]) -> Vec<u8> {
     field(5, tensor)
 }
 
-fn found(model: &[u8]) -> Result<Vec<String>, Error> {
+fn find_locations(model: &[u8]) -> Result<Vec<String>, Error> {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), model).unwrap();
     locations(file.path())
@@ -46,35 +46,35 @@ fn locations_are_found_in_all_kinds_of_messages() {
         [graph(&tensor_at("w.bin")), graph(&tensor_at("w.bin"))].concat(),
         [field(2, b"name"), graph(&tensor(&[("location", "x")], false)), graph(&tensor_at("./w.bin"))].concat(),
     ] {
-        assert_eq!(found(&model(&graph)).unwrap(), ["w.bin"]);
+        assert_eq!(find_locations(&model(&graph)).unwrap(), ["w.bin"]);
     }
-    assert_eq!(found(&field(25, &field(7, &field(5, &field(5, &tensor_at("sub/w")))))).unwrap(), ["sub/w"]);
-    assert!(found(&model(b"")).unwrap().is_empty());
+    assert_eq!(find_locations(&field(25, &field(7, &field(5, &field(5, &tensor_at("sub/w")))))).unwrap(), ["sub/w"]);
+    assert!(find_locations(&model(b"")).unwrap().is_empty());
 }
 
 #[test]
 fn a_location_outside_of_the_folder_is_refused() {
     for location in ["/etc/passwd", "../w", "a/../../w", "..", "", ".", "a\0b", "..\\w"] {
-        let error = found(&field(7, &graph(&tensor_at(location)))).unwrap_err();
+        let error = find_locations(&field(7, &graph(&tensor_at(location)))).unwrap_err();
         assert!(matches!(error, Error::Location(_)), "{location}: {error}");
     }
-    assert!(found(&field(7, &graph(&tensor_at(&"x".repeat(5_000))))).is_err());
+    assert!(find_locations(&field(7, &graph(&tensor_at(&"x".repeat(5_000))))).is_err());
 }
 
 #[test]
 fn a_truncated_deep_or_too_large_file_is_an_error() {
     let model = field(7, &graph(&tensor_at("w.bin")));
     for end in 1..model.len() {
-        assert!(found(&model[..end]).is_err(), "{end}");
+        assert!(find_locations(&model[..end]).is_err(), "{end}");
     }
-    assert!(found(b"<html>").is_err());
+    assert!(find_locations(b"<html>").is_err());
     let mut deep = tensor_at("w");
     for _ in 0..40 {
         deep = field(1, &field(5, &field(6, &deep)));
     }
-    assert!(matches!(found(&field(7, &deep)), Err(Error::Unreadable(_))));
+    assert!(matches!(find_locations(&field(7, &deep)), Err(Error::Unreadable(_))));
     let many: Vec<u8> = (0..5_000).flat_map(|name| graph(&tensor_at(&name.to_string()))).collect();
-    assert!(found(&field(7, &many)).unwrap_err().to_string().contains("more than 4096 files"));
+    assert!(find_locations(&field(7, &many)).unwrap_err().to_string().contains("more than 4096 files"));
 }
 
 #[test]
