@@ -1,4 +1,4 @@
-//! What a client is told when there is no vector.
+//! The error replies of the CLIP service.
 
 use std::time::Duration;
 
@@ -10,40 +10,43 @@ use serde_json::json;
 use crate::domain::{DependencyError, Trouble};
 use crate::embed::EmbedError;
 
-/// When a client may come back, where nothing better is known.
+/// `Retry-After` if the error does not say a time.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// Why a request has no vectors.
+/// Why a request gets no vectors.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClipError {
-    #[error("there is nothing at {0}; there is POST /embedding/image, POST /embedding/text, GET / and GET /healthz")]
+    #[error(
+        "there is no route {0}; the routes are POST /embedding/image, POST /embedding/text, GET /, GET /healthz and \
+         GET /readyz"
+    )]
     NoRoute(String),
-    #[error("{1} does not answer to {0}")]
+    #[error("{1} does not support the method {0}")]
     WrongMethod(String, String),
-    #[error("the body cannot be read: {0}")]
+    #[error("the body is not the JSON that this route expects: {0}")]
     Body(#[source] serde_json::Error),
-    #[error("the request cannot be read: {0}")]
+    #[error("the request cannot be read (status {0})")]
     Unreadable(StatusCode),
-    #[error("the body is larger than is allowed (IMAGE_MAX_SIZE_MB)")]
+    #[error("the body is too large: the limit is one base64 image of IMAGE_MAX_SIZE_MB and 1 MB for the rest")]
     TooLarge,
-    #[error("{count} {what} in one request; {most} are allowed")]
-    TooMany { what: &'static str, count: usize, most: usize },
-    #[error("images[{place}]: {problem}")]
-    Input { place: usize, problem: String },
-    #[error("as many requests are under way as may be")]
+    #[error("{count} {what} in one request; at most {max} are allowed")]
+    TooMany { what: &'static str, count: usize, max: usize },
+    #[error("images[{index}]: {problem}")]
+    Input { index: usize, problem: String },
+    #[error("the limit of concurrent requests is reached; try again later")]
     Busy(Duration),
-    #[error("it took too long")]
+    #[error("the request took longer than the time limit")]
     TooSlow,
     #[error("the body of the request did not arrive in time")]
     BodyTooSlow,
-    #[error("a piece of work broke down; see the log")]
+    #[error("an internal error occurred; the service log has the details")]
     Panicked,
     #[error(transparent)]
     Embed(#[from] EmbedError),
 }
 
 impl ClipError {
-    /// Clients tell by it whether the input is to blame (400 to 422), or whether to come back (429, 5xx).
+    /// 400 to 422: the input is wrong. 429 and 5xx: the client may try again.
     fn status(&self) -> StatusCode {
         match self {
             Self::NoRoute(_) => StatusCode::NOT_FOUND,
@@ -72,8 +75,8 @@ impl ClipError {
         }
     }
 
-    /// What the model's own code said stays in the log.
-    fn said(&self) -> String {
+    /// The message for the client. Details from the model's own code are only in the log: they may show internals.
+    fn client_message(&self) -> String {
         match self {
             Self::Embed(EmbedError::Dependency(down)) => format!("the model {}", down.trouble),
             other => other.to_string(),
@@ -85,9 +88,10 @@ impl IntoResponse for ClipError {
     fn into_response(self) -> Response {
         let status = self.status();
         if status.is_server_error() {
-            tracing::error!(error = %self, "no vectors");
+            tracing::error!(error = %self, "the request failed");
         }
-        let body = Json(json!({"error": status.canonical_reason().unwrap_or("Error"), "message": self.said()}));
+        let body =
+            Json(json!({"error": status.canonical_reason().unwrap_or("Error"), "message": self.client_message()}));
         match (self, status) {
             (Self::Busy(wait), _) => {
                 (status, [(header::RETRY_AFTER, wait.as_secs().to_string())], body).into_response()

@@ -1,4 +1,4 @@
-//! [`Gather`]: images of requests that come at once, together in one run of a model that gains by it.
+//! [`Gather`]: puts images of concurrent requests into one run of the model, if the model is faster with batches.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,92 +11,95 @@ use crate::domain::Embedding;
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
 use crate::imaging::PreparedImage;
 
-/// How long a image waits for company, while others are under way.
-const WAIT: Duration = Duration::from_millis(3);
-/// Images that may be here at once, under way or waiting; one more is told to come back.
-const PLACES: usize = 256;
-/// When it may.
-const RETRY_WHEN_FULL: Duration = Duration::from_secs(1);
+/// How long an image waits for others to join its run, while other runs are in progress.
+const MAX_WAIT: Duration = Duration::from_millis(3);
+/// Maximum number of images in progress or waiting; further requests get [`ClipError::Busy`].
+const MAX_IMAGES: usize = 256;
+/// `Retry-After` of a request that was refused because of [`MAX_IMAGES`].
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-type Outcome = Result<Embedding, EmbedError>;
+type EmbedResult = Result<Embedding, EmbedError>;
 
-/// Requests of one image each. Nobody leads: whoever fills a run, or whose wait is over first, makes it for all, so
-/// that none hangs on another's connection.
+/// Gathers requests of one image each. There is no leader task: the request that fills a run, or whose wait ends
+/// first, computes the run for all members, so that no request depends on another client's connection.
 pub(super) struct Gather {
     provider: Arc<dyn ImageEmbeddingProvider>,
-    places: Semaphore,
+    permits: Semaphore,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Runs.
-    under_way: usize,
-    /// Of the run that still waits for company.
-    seats: Vec<Seat>,
-    /// Which run that is.
+    /// Number of runs in progress.
+    in_progress: usize,
+    /// Members of the run that still waits for more images.
+    members: Vec<Member>,
+    /// Number of that run.
     number: u64,
 }
 
-struct Seat {
+struct Member {
     image: PreparedImage,
-    reply: oneshot::Sender<Outcome>,
+    reply: oneshot::Sender<EmbedResult>,
 }
 
 impl Gather {
     pub(super) fn new(provider: Arc<dyn ImageEmbeddingProvider>) -> Self {
-        Self { provider, places: Semaphore::new(PLACES), state: Mutex::default() }
+        Self { provider, permits: Semaphore::new(MAX_IMAGES), state: Mutex::default() }
     }
 
-    /// The vector of one image. One that comes alone does not wait, and goes ahead of batches as searches do.
+    /// Returns the vector of one image. If no other run is in progress, the image does not wait, and it has priority
+    /// over batches, like a search.
     ///
     /// # Errors
-    /// What the provider says of this image; [`ClipError::Busy`] where too many are here.
+    /// The provider's error for this image; [`ClipError::Busy`] if [`MAX_IMAGES`] images are in progress or waiting.
     pub(super) async fn embed(&self, image: PreparedImage) -> Result<Embedding, ClipError> {
-        let _place = self.places.try_acquire().map_err(|_| ClipError::Busy(RETRY_WHEN_FULL))?;
-        let most = self.provider.useful_batch().get();
-        if most == 1 {
+        let _permit = self.permits.try_acquire().map_err(|_| ClipError::Busy(RETRY_AFTER))?;
+        let max_batch = self.provider.useful_batch().get();
+        if max_batch == 1 {
             return Ok(self.provider.embed_image(&image).await?);
         }
-        if let Some(_first) = self.begin_if_idle() {
+        if let Some(_in_progress) = self.begin_if_idle() {
             return Ok(self.provider.embed_image(&image).await?);
         }
-        let (reply, mut answer) = oneshot::channel();
-        let (number, full) = self.sit(Seat { image: image.clone(), reply }, most);
-        if let Some(seats) = full {
-            self.run(seats).await;
+        let (reply, mut result) = oneshot::channel();
+        let (number, full) = self.join(Member { image: image.clone(), reply }, max_batch);
+        if let Some(members) = full {
+            self.run(members).await;
         } else {
-            match tokio::time::timeout(WAIT, &mut answer).await {
+            match tokio::time::timeout(MAX_WAIT, &mut result).await {
                 Ok(Ok(outcome)) => return Ok(outcome?),
-                // Whoever made the run went away in the middle of it.
-                Ok(Err(_)) => return Ok(self.alone(&image).await?),
-                Err(_) => self.run(self.take(number)).await,
+                // The request that computed the run was cancelled.
+                Ok(Err(_)) => return Ok(self.embed_alone(&image).await?),
+                Err(_) => self.run(self.take_run(number)).await,
             }
         }
-        match answer.await {
+        match result.await {
             Ok(outcome) => Ok(outcome?),
-            Err(_) => Ok(self.alone(&image).await?),
+            Err(_) => Ok(self.embed_alone(&image).await?),
         }
     }
 
-    async fn alone(&self, image: &PreparedImage) -> Outcome {
-        let _under_way = self.begin();
+    async fn embed_alone(&self, image: &PreparedImage) -> EmbedResult {
+        let _in_progress = self.begin();
         self.provider.embed_image(image).await
     }
 
-    /// One run. A image that is refused costs its neighbours a second run, each alone.
-    async fn run(&self, mut seats: Vec<Seat>) {
-        seats.retain(|seat| !seat.reply.is_closed());
-        let (images, replies): (Vec<_>, Vec<_>) = seats.into_iter().map(|seat| (seat.image, seat.reply)).unzip();
-        let outcomes: Vec<Outcome> = match images.as_slice() {
+    /// Computes one run. If the batch is refused, each image is embedded again alone, so that one bad image does not
+    /// fail the others.
+    async fn run(&self, mut members: Vec<Member>) {
+        members.retain(|member| !member.reply.is_closed());
+        let (images, replies): (Vec<_>, Vec<_>) =
+            members.into_iter().map(|member| (member.image, member.reply)).unzip();
+        let outcomes: Vec<EmbedResult> = match images.as_slice() {
             [] => return,
-            [one] => vec![self.alone(one).await],
-            many => {
-                let _under_way = self.begin();
-                match self.provider.embed_image_batch(many).await {
-                    Ok(vectors) if vectors.len() == many.len() => vectors.into_iter().map(Ok).collect(),
+            [single] => vec![self.embed_alone(single).await],
+            batch => {
+                let _in_progress = self.begin();
+                match self.provider.embed_image_batch(batch).await {
+                    Ok(vectors) if vectors.len() == batch.len() => vectors.into_iter().map(Ok).collect(),
                     Err(error @ (EmbedError::Dependency(_) | EmbedError::ProbeFailed(_))) => {
-                        many.iter().map(|_| Err(error.clone())).collect()
+                        batch.iter().map(|_| Err(error.clone())).collect()
                     }
                     Ok(_)
                     | Err(
@@ -105,43 +108,44 @@ impl Gather {
                         | EmbedError::WrongCount { .. }
                         | EmbedError::Invalid(_)
                         | EmbedError::Unsupported,
-                    ) => join_all(many.iter().map(|image| self.provider.embed_image(image))).await,
+                    ) => join_all(batch.iter().map(|image| self.provider.embed_image(image))).await,
                 }
             }
         };
         for (reply, outcome) in replies.into_iter().zip(outcomes) {
-            // Who asked may be gone.
+            // The receiver may be gone.
             drop(reply.send(outcome));
         }
     }
 
-    /// Takes a seat in the run that waits: which that is, and all of it where it is full by that.
-    fn sit(&self, seat: Seat, most: usize) -> (u64, Option<Vec<Seat>>) {
+    /// Adds a member to the waiting run. Returns the number of that run, and its members if the run is now full.
+    fn join(&self, member: Member, max_batch: usize) -> (u64, Option<Vec<Member>>) {
         let mut state = self.lock();
-        state.seats.push(seat);
-        let full = state.seats.len() >= most;
+        state.members.push(member);
+        let full = state.members.len() >= max_batch;
         (state.number, full.then(|| state.close()))
     }
 
-    /// The run of this number, where it still waits.
-    fn take(&self, number: u64) -> Vec<Seat> {
+    /// Takes the members of the run with this number, if it still waits.
+    fn take_run(&self, number: u64) -> Vec<Member> {
         let mut state = self.lock();
         if state.number == number { state.close() } else { Vec::new() }
     }
 
-    /// Begins a run where there is no other; looked at and begun in one, or two that come together would both be first.
-    fn begin_if_idle(&self) -> Option<UnderWay<'_>> {
+    /// Begins a run if there is no other. The check and the start are under one lock; otherwise two concurrent
+    /// requests could both be first.
+    fn begin_if_idle(&self) -> Option<InProgress<'_>> {
         let mut state = self.lock();
-        let idle = state.under_way == 0 && state.seats.is_empty();
+        let idle = state.in_progress == 0 && state.members.is_empty();
         idle.then(|| {
-            state.under_way += 1;
-            UnderWay(self)
+            state.in_progress += 1;
+            InProgress(self)
         })
     }
 
-    fn begin(&self) -> UnderWay<'_> {
-        self.lock().under_way += 1;
-        UnderWay(self)
+    fn begin(&self) -> InProgress<'_> {
+        self.lock().in_progress += 1;
+        InProgress(self)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -150,18 +154,18 @@ impl Gather {
 }
 
 impl State {
-    fn close(&mut self) -> Vec<Seat> {
+    fn close(&mut self) -> Vec<Member> {
         self.number += 1;
-        std::mem::take(&mut self.seats)
+        std::mem::take(&mut self.members)
     }
 }
 
-/// A run, until it is dropped.
-struct UnderWay<'a>(&'a Gather);
+/// Counts one run as in progress until it is dropped.
+struct InProgress<'a>(&'a Gather);
 
-impl Drop for UnderWay<'_> {
+impl Drop for InProgress<'_> {
     fn drop(&mut self) {
-        self.0.lock().under_way -= 1;
+        self.0.lock().in_progress -= 1;
     }
 }
 

@@ -1,5 +1,5 @@
-//! The model of this process as a CLIP service for others: `ai4all/clip`'s API, as its two known clients speak it. Knows
-//! the embedding port and images; knows nothing of buckets, indexes and jobs.
+//! Serves the model of this process as a CLIP service, with the API of `ai4all/clip` as its two known clients use it.
+//! Depends on the embedding port and on images; does not depend on buckets, stores or jobs.
 //!
 //! | | |
 //! |---|---|
@@ -7,12 +7,12 @@
 //! | `POST /embedding/text` | `{"texts": ["a cat"]}` → `[{"text": "a cat", "vector": […]}]` |
 //! | `GET /` | `{"model", "dimension", "image_size", "resize"}` |
 //! | `GET /healthz` | `{"status": "ok"}` |
-//! | `GET /readyz` | `{"status": "ready"}` once both towers have passed their probe |
+//! | `GET /readyz` | `{"status": "ready"}` after both towers have passed their probe |
 //!
-//! Answers are in the order of the inputs. The image is not repeated in the reply, only what stands before its data.
-//! A image that comes alone goes ahead of those that come in company. Images of requests that come at once are gathered
-//! into one run where the model gains by it: a ViT-B/32 in fp32 by a sixth, the built-in model and int8 not
-//! (`zarf/adr/0005`), whose images wait for nobody.
+//! Replies are in the order of the inputs. The reply does not repeat an image, only the text before its data.
+//! A request with one image has priority over a request with several. Images of concurrent requests are gathered into
+//! one run if the model is faster that way: a ViT-B/32 in fp32 gains a sixth; the built-in model and int8 gain nothing
+//! (`zarf/adr/0005`), so their images do not wait for others.
 
 mod error;
 mod gather;
@@ -42,36 +42,36 @@ use error::ClipError;
 use gather::Gather;
 use wire::{Card, ImageVector, Images, TextVector, Texts};
 
-/// Images or texts in one request.
+/// Maximum number of images or texts in one request.
 const MAX_INPUTS: usize = 64;
-/// How long a request may take, its body included.
-const TIMEOUT: Duration = Duration::from_mins(2);
-/// Kilobytes of bodies that may be here at once, over all requests.
-const BODIES_KB: u32 = 256 * 1024;
-/// How long a request may wait for room.
-const ROOM_WAIT: Duration = Duration::from_secs(5);
+/// Maximum duration of a request, including its body.
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
+/// Maximum total size in kilobytes of the bodies in memory, over all requests.
+const MAX_BODIES_KB: u32 = 256 * 1024;
+/// How long a request may wait until the budget has room for its body.
+const BUDGET_WAIT: Duration = Duration::from_secs(5);
 
-/// What the handlers work with.
+/// State of the handlers.
 #[derive(Clone)]
-struct Clip {
+struct ClipState {
     provider: Arc<dyn ImageEmbeddingProvider>,
     gather: Arc<Gather>,
     limits: Limits,
-    /// One a core: images are decoded beside the model's own threads.
+    /// One permit for each core, because decoding competes with the threads of the model.
     cores: Arc<Semaphore>,
 }
 
-/// The service over `provider`, every route with every layer.
+/// Returns the router of the service for `provider`, with all routes and layers.
 pub fn router(provider: Arc<dyn ImageEmbeddingProvider>, limits: Limits) -> Router {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     let gather = Arc::new(Gather::new(provider.clone()));
-    let clip = Clip { provider, gather, limits, cores: Arc::new(Semaphore::new(cores)) };
-    let most = max_bytes(&limits);
-    let room = Arc::new(Room { purse: Arc::new(Semaphore::new(BODIES_KB as usize)), most });
+    let clip = ClipState { provider, gather, limits, cores: Arc::new(Semaphore::new(cores)) };
+    let max_bytes = max_body_bytes(&limits);
+    let budget = Arc::new(BodyBudget { permits: Arc::new(Semaphore::new(MAX_BODIES_KB as usize)), max_bytes });
     Router::new()
         .route("/embedding/image", post(images))
         .route("/embedding/text", post(texts))
-        .layer(from_fn_with_state(room, Room::enter))
+        .layer(from_fn_with_state(budget, BodyBudget::admit))
         .route("/", get(card))
         .route("/readyz", get(readyz))
         .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
@@ -80,31 +80,31 @@ pub fn router(provider: Arc<dyn ImageEmbeddingProvider>, limits: Limits) -> Rout
         .method_not_allowed_fallback(|method: Method, uri: Uri| async move {
             ClipError::WrongMethod(method.to_string(), uri.path().to_owned())
         })
-        .layer(DefaultBodyLimit::max(most))
-        .layer(from_fn(give_up))
+        .layer(DefaultBodyLimit::max(max_bytes))
+        .layer(from_fn(limit_time))
         .layer(CatchPanicLayer::custom(|_: Box<dyn std::any::Any + Send>| ClipError::Panicked.into_response()))
         .layer(TraceLayer::new_for_http())
 }
 
-/// One image as large as a image may be, in base64, or many smaller ones.
-fn max_bytes(limits: &Limits) -> usize {
-    let most = (limits.max_bytes / 3 + 1) * 4 + 1024 * 1024;
-    usize::try_from(most.min(u64::from(BODIES_KB) * 1024)).unwrap_or(usize::MAX)
+/// Maximum bytes of a body: one image of the maximum size in base64 and 1 MiB for the rest, or several smaller images.
+fn max_body_bytes(limits: &Limits) -> usize {
+    let max_bytes = (limits.max_bytes / 3 + 1) * 4 + 1024 * 1024;
+    usize::try_from(max_bytes.min(u64::from(MAX_BODIES_KB) * 1024)).unwrap_or(usize::MAX)
 }
 
-async fn card(State(clip): State<Clip>) -> Result<Json<Card>, ClipError> {
+async fn card(State(clip): State<ClipState>) -> Result<Json<Card>, ClipError> {
     let space = clip.provider.space().await?;
     let Preprocessing { size, resize } = clip.provider.preprocessing();
     Ok(Json(Card { model: space.model.clone(), dimension: space.dimension, image_size: size, resize: resize.name() }))
 }
 
-async fn readyz(State(clip): State<Clip>) -> Result<Json<serde_json::Value>, ClipError> {
+async fn readyz(State(clip): State<ClipState>) -> Result<Json<serde_json::Value>, ClipError> {
     clip.provider.space().await?;
     Ok(Json(json!({"status": "ready"})))
 }
 
-async fn images(State(clip): State<Clip>, body: Bytes) -> Result<Json<Vec<ImageVector>>, ClipError> {
-    // The model's square is known once it is proven.
+async fn images(State(clip): State<ClipState>, body: Bytes) -> Result<Json<Vec<ImageVector>>, ClipError> {
+    // The size of the model's square is final only after the space is verified.
     clip.provider.space().await?;
     let (limits, preprocessing) = (clip.limits, clip.provider.preprocessing());
     let core = clip.cores.clone().acquire_owned().await;
@@ -112,88 +112,88 @@ async fn images(State(clip): State<Clip>, body: Bytes) -> Result<Json<Vec<ImageV
         let _core = core;
         prepare(&body, &limits, preprocessing)
     });
-    let (heads, mut prepared): (Vec<String>, Vec<PreparedImage>) =
+    let (prefixes, mut prepared): (Vec<String>, Vec<PreparedImage>) =
         prepared.await.map_err(|_| ClipError::Panicked)??.into_iter().unzip();
     let vectors = match (prepared.len(), prepared.pop()) {
-        // Somebody searches, or sends one after the other.
+        // A single image: a search, or a client that sends its images one after the other.
         (1, Some(one)) => vec![clip.gather.embed(one).await?],
         (_, last) => {
             prepared.extend(last);
             clip.provider.embed_image_batch(&prepared).await?
         }
     };
-    counted(heads.len(), &vectors)?;
+    check_vector_count(prefixes.len(), &vectors)?;
     Ok(Json(
-        heads.into_iter().zip(vectors).map(|(image, vector)| ImageVector { image, vector: vector.into() }).collect(),
+        prefixes.into_iter().zip(vectors).map(|(image, vector)| ImageVector { image, vector: vector.into() }).collect(),
     ))
 }
 
-async fn texts(State(clip): State<Clip>, body: Bytes) -> Result<Json<Vec<TextVector>>, ClipError> {
+async fn texts(State(clip): State<ClipState>, body: Bytes) -> Result<Json<Vec<TextVector>>, ClipError> {
     let Texts { texts } = wire::parse(&body)?;
-    few("texts", texts.len())?;
+    check_count("texts", texts.len())?;
     let vectors = texts.iter().map(|text| clip.provider.embed_text(text));
     let vectors = futures::future::try_join_all(vectors).await?;
     Ok(Json(texts.into_iter().zip(vectors).map(|(text, vector)| TextVector { text, vector: vector.into() }).collect()))
 }
 
-/// The images of a body, each with what stands before its data.
+/// Returns the prepared images of a body, each with the text before its data.
 fn prepare(
     body: &[u8],
     limits: &Limits,
     preprocessing: Preprocessing,
 ) -> Result<Vec<(String, PreparedImage)>, ClipError> {
     let Images { images } = wire::parse(body)?;
-    few("images", images.len())?;
-    let prepared = images.iter().enumerate().map(|(place, text)| {
-        let (head, bytes) = wire::data_uri(text).map_err(|problem| ClipError::Input { place, problem })?;
+    check_count("images", images.len())?;
+    let prepared = images.iter().enumerate().map(|(index, text)| {
+        let (prefix, bytes) = wire::data_uri(text).map_err(|problem| ClipError::Input { index, problem })?;
         let prepared = imaging::prepare(&bytes, limits, &preprocessing);
-        let prepared = prepared.map_err(|error| ClipError::Input { place, problem: error.to_string() })?;
-        Ok((head.to_owned(), prepared.image))
+        let prepared = prepared.map_err(|error| ClipError::Input { index, problem: error.to_string() })?;
+        Ok((prefix.to_owned(), prepared.image))
     });
     prepared.collect()
 }
 
-fn few(what: &'static str, count: usize) -> Result<(), ClipError> {
-    if count > MAX_INPUTS { Err(ClipError::TooMany { what, count, most: MAX_INPUTS }) } else { Ok(()) }
+fn check_count(what: &'static str, count: usize) -> Result<(), ClipError> {
+    if count > MAX_INPUTS { Err(ClipError::TooMany { what, count, max: MAX_INPUTS }) } else { Ok(()) }
 }
 
-fn counted(sent: usize, vectors: &[Embedding]) -> Result<(), ClipError> {
+fn check_vector_count(sent: usize, vectors: &[Embedding]) -> Result<(), ClipError> {
     let got = vectors.len();
     if got == sent { Ok(()) } else { Err(EmbedError::WrongCount { sent, got }.into()) }
 }
 
-/// Room for bodies, taken before the first of their bytes is read.
-struct Room {
-    purse: Arc<Semaphore>,
-    most: usize,
+/// Limits the memory for bodies. A request takes its share before the first byte of its body is read.
+struct BodyBudget {
+    permits: Arc<Semaphore>,
+    max_bytes: usize,
 }
 
-impl Room {
-    async fn enter(State(room): State<Arc<Self>>, request: Request, next: Next) -> Response {
+impl BodyBudget {
+    async fn admit(State(budget): State<Arc<Self>>, request: Request, next: Next) -> Response {
         let length =
             request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-        // One that does not say its length may become as long as any.
-        let bytes: usize = length.unwrap_or(room.most).min(room.most);
-        let kilobytes = u32::try_from(bytes / 1024 + 1).unwrap_or(BODIES_KB).min(BODIES_KB);
-        match tokio::time::timeout(ROOM_WAIT, room.purse.acquire_many(kilobytes)).await {
-            Ok(Ok(_held)) => next.run(request).await,
+        // Without `Content-Length` the body may be as long as the limit.
+        let bytes: usize = length.unwrap_or(budget.max_bytes).min(budget.max_bytes);
+        let kilobytes = u32::try_from(bytes / 1024 + 1).unwrap_or(MAX_BODIES_KB).min(MAX_BODIES_KB);
+        match tokio::time::timeout(BUDGET_WAIT, budget.permits.acquire_many(kilobytes)).await {
+            Ok(Ok(_permit)) => next.run(request).await,
             Ok(Err(_)) | Err(_) => ClipError::Busy(Duration::from_secs(1)).into_response(),
         }
     }
 }
 
-async fn give_up(request: Request, next: Next) -> Response {
+async fn limit_time(request: Request, next: Next) -> Response {
     let (request, arrival) = Arrival::watch(request);
-    let response = tokio::time::timeout(TIMEOUT, next.run(request)).await;
+    let response = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
     let response = response.unwrap_or_else(|_| match arrival.waits_for() {
         Some(_) => ClipError::BodyTooSlow.into_response(),
         None => ClipError::TooSlow.into_response(),
     });
-    // What axum itself refuses has words, but no JSON.
-    let of_ours = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
+    // Errors of axum itself are plain text, not JSON.
+    let is_json = response.headers().get(header::CONTENT_TYPE).is_some_and(|kind| kind == "application/json");
     match response.status() {
-        StatusCode::PAYLOAD_TOO_LARGE if !of_ours => ClipError::TooLarge.into_response(),
-        status if status.is_client_error() && !of_ours => ClipError::Unreadable(status).into_response(),
+        StatusCode::PAYLOAD_TOO_LARGE if !is_json => ClipError::TooLarge.into_response(),
+        status if status.is_client_error() && !is_json => ClipError::Unreadable(status).into_response(),
         _ => response,
     }
 }

@@ -11,7 +11,7 @@ use super::*;
 use crate::domain::{DependencyError, Space, Trouble};
 use crate::imaging::ImagingSettings;
 
-/// A vector of the first pixel; texts by their length. Remembers how it was called.
+/// Makes a vector from the first pixel, or from the length of a text. Records its calls.
 #[derive(Default)]
 struct Fake {
     batches: std::sync::Mutex<Vec<usize>>,
@@ -38,10 +38,10 @@ impl ImageEmbeddingProvider for Fake {
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
         match text {
-            "" => Err(EmbedError::Rejected("no words".into())),
+            "" => Err(EmbedError::Rejected("empty text".into())),
             "busy" | "broken" => {
-                let (soon, detail) = (Trouble::Busy { retry_after: Duration::from_secs(1) }, "secret detail".into());
-                let trouble = if text == "busy" { soon } else { Trouble::Failed };
+                let (busy, detail) = (Trouble::Busy { retry_after: Duration::from_secs(1) }, "secret detail".into());
+                let trouble = if text == "busy" { busy } else { Trouble::Failed };
                 Err(EmbedError::Dependency(DependencyError { dependency: "local".into(), trouble, detail }))
             }
             "panic" => panic!("on purpose"),
@@ -68,7 +68,7 @@ fn service() -> (Router, Arc<Fake>) {
     (router(fake.clone(), limits), fake)
 }
 
-async fn ask(router: &Router, method: &str, path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
+async fn send(router: &Router, method: &str, path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
     let request = Request::builder().method(method).uri(path).body(body.into()).unwrap();
     let reply = router.clone().oneshot(request).await.unwrap();
     let status = reply.status();
@@ -76,17 +76,17 @@ async fn ask(router: &Router, method: &str, path: &str, body: impl Into<Body>) -
     (status, serde_json::from_slice(&body).unwrap_or_else(|_| panic!("{status} without JSON: {body:?}")))
 }
 
-async fn refused(path: &str, body: Value) -> (u16, String) {
-    let (status, reply) = ask(&service().0, "POST", path, body.to_string()).await;
+async fn refusal(path: &str, body: Value) -> (u16, String) {
+    let (status, reply) = send(&service().0, "POST", path, body.to_string()).await;
     (status.as_u16(), reply["message"].as_str().unwrap().to_owned())
 }
 
 #[tokio::test]
-async fn pictures_are_answered_in_order_and_one_alone_is_urgent() {
+async fn images_are_answered_in_order_and_a_single_one_has_priority() {
     let (router, fake) = service();
     let (red, blue) = (uri(&png(4, 4, [200, 0, 0])), uri(&png(9, 5, [0, 0, 200])));
     let body = json!({"images": [red, blue, STANDARD.encode(png(4, 4, [0, 200, 0]))]}).to_string();
-    let (status, reply) = ask(&router, "POST", "/embedding/image", body).await;
+    let (status, reply) = send(&router, "POST", "/embedding/image", body).await;
     assert_eq!((status, reply.as_array().unwrap().len()), (StatusCode::OK, 3));
     let strongest = |place: usize| {
         let vector: Vec<f64> = serde_json::from_value(reply[place]["vector"].clone()).unwrap();
@@ -95,78 +95,79 @@ async fn pictures_are_answered_in_order_and_one_alone_is_urgent() {
     };
     assert_eq!([strongest(0), strongest(1), strongest(2)], [0, 2, 1]);
     assert_eq!((&reply[0]["image"], &reply[2]["image"]), (&json!("data:image/png;base64,"), &json!("")));
-    ask(&router, "POST", "/embedding/image", json!({"images": [red]}).to_string()).await;
+    send(&router, "POST", "/embedding/image", json!({"images": [red]}).to_string()).await;
     assert_eq!(*fake.batches.lock().unwrap(), [3, 1]);
-    assert_eq!(ask(&router, "POST", "/embedding/image", r#"{"images":[]}"#).await, (StatusCode::OK, json!([])));
+    assert_eq!(send(&router, "POST", "/embedding/image", r#"{"images":[]}"#).await, (StatusCode::OK, json!([])));
 }
 
 #[tokio::test]
-async fn a_image_of_the_models_size_is_taken_bit_by_bit() {
+async fn an_image_of_the_models_size_is_not_changed() {
     let (router, fake) = service();
     let image = png(4, 4, [10, 90, 170]);
-    ask(&router, "POST", "/embedding/image", json!({"images": [uri(&image)]}).to_string()).await;
+    send(&router, "POST", "/embedding/image", json!({"images": [uri(&image)]}).to_string()).await;
     let pixels = image::load_from_memory(&image).unwrap().into_rgb8().into_raw();
     assert_eq!(fake.images.lock().unwrap()[0].rgb, pixels);
 }
 
 #[tokio::test]
-async fn texts_are_answered_in_order_with_themselves() {
+async fn texts_are_answered_in_order() {
     let (router, _) = service();
-    let (status, reply) = ask(&router, "POST", "/embedding/text", r#"{"texts":["a","four"]}"#).await;
+    let (status, reply) = send(&router, "POST", "/embedding/text", r#"{"texts":["a","four"]}"#).await;
     assert_eq!((status, &reply[0]["text"], &reply[1]["text"]), (StatusCode::OK, &json!("a"), &json!("four")));
     assert!(reply[0]["vector"][0].as_f64() > reply[1]["vector"][0].as_f64());
 }
 
 #[tokio::test]
-async fn it_says_which_model_it_is() {
+async fn the_card_describes_the_model() {
     let (router, _) = service();
     let card = json!({"model": "fake", "dimension": 3, "image_size": 4, "resize": "crop"});
-    assert_eq!(ask(&router, "GET", "/", "").await, (StatusCode::OK, card));
-    assert_eq!(ask(&router, "GET", "/readyz", "").await, (StatusCode::OK, json!({"status": "ready"})));
-    assert_eq!(ask(&router, "GET", "/healthz", "").await, (StatusCode::OK, json!({"status": "ok"})));
+    assert_eq!(send(&router, "GET", "/", "").await, (StatusCode::OK, card));
+    assert_eq!(send(&router, "GET", "/readyz", "").await, (StatusCode::OK, json!({"status": "ready"})));
+    assert_eq!(send(&router, "GET", "/healthz", "").await, (StatusCode::OK, json!({"status": "ok"})));
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_an_input_is_said_with_its_place() {
+async fn an_error_of_an_input_names_its_index() {
     let good = uri(&png(4, 4, [1, 2, 3]));
-    for (bad, words) in [
+    for (bad, message) in [
         (uri(b"GIF89a"), "images[1]: the gif data ends"),
         (uri(b"%PDF-1.7 and more"), "images[1]: not a JPEG, PNG, WebP or GIF"),
-        ("data:image/png,abc".to_owned(), "images[1]: the data URI is not in base64"),
-        ("https://example.org/cat,png".to_owned(), "images[1]: neither a data URI nor base64"),
-        ("data:image/png;base64,a b".to_owned(), "images[1]: the base64 is broken"),
+        ("data:image/png,abc".to_owned(), "images[1]: the data URI does not contain base64"),
+        ("https://example.org/cat,png".to_owned(), "images[1]: not a data URI and not base64"),
+        ("data:image/png;base64,a b".to_owned(), "images[1]: the base64 is invalid"),
     ] {
-        let (status, said) = refused("/embedding/image", json!({"images": [good, bad]})).await;
-        assert!(status == 422 && said.starts_with(words), "{status} {said}");
+        let (status, reply) = refusal("/embedding/image", json!({"images": [good, bad]})).await;
+        assert!(status == 422 && reply.starts_with(message), "{status} {reply}");
     }
-    let many = refused("/embedding/text", json!({"texts": vec!["a"; 65]})).await;
-    assert_eq!(many, (422, "65 texts in one request; 64 are allowed".to_owned()));
-    assert_eq!(refused("/embedding/text", json!({"texts": [""]})).await.0, 422);
-    assert_eq!(refused("/embedding/text", json!({"text": "a"})).await.0, 400);
-    assert_eq!(refused("/embedding/image", json!({"images": [7]})).await.0, 400);
-    assert_eq!(refused("/embedding/image", json!({"images": ["a".repeat(4 << 20)]})).await.0, 413);
+    let many = refusal("/embedding/text", json!({"texts": vec!["a"; 65]})).await;
+    assert_eq!(many, (422, "65 texts in one request; at most 64 are allowed".to_owned()));
+    assert_eq!(refusal("/embedding/text", json!({"texts": [""]})).await.0, 422);
+    assert_eq!(refusal("/embedding/text", json!({"text": "a"})).await.0, 400);
+    assert_eq!(refusal("/embedding/image", json!({"images": [7]})).await.0, 400);
+    assert_eq!(refusal("/embedding/image", json!({"images": ["a".repeat(4 << 20)]})).await.0, 413);
 }
 
 #[tokio::test]
-async fn what_is_wrong_here_is_no_inputs_fault_and_is_not_told_in_detail() {
+async fn an_internal_error_is_not_a_client_error_and_hides_its_details() {
     let (router, _) = service();
     let status = |text: &'static str| {
         let router = router.clone();
         async move {
-            let (status, reply) = ask(&router, "POST", "/embedding/text", json!({"texts": [text]}).to_string()).await;
+            let (status, reply) = send(&router, "POST", "/embedding/text", json!({"texts": [text]}).to_string()).await;
             assert!(!reply.to_string().contains("secret"), "{reply}");
             status.as_u16()
         }
     };
     assert_eq!((status("busy").await, status("broken").await, status("panic").await), (429, 503, 500));
-    assert_eq!(ask(&router, "GET", "/nothing", "").await.0, StatusCode::NOT_FOUND);
-    assert_eq!(ask(&router, "GET", "/embedding/text", "").await.0, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(send(&router, "GET", "/nothing", "").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(send(&router, "GET", "/embedding/text", "").await.0, StatusCode::METHOD_NOT_ALLOWED);
 }
 
 #[tokio::test(start_paused = true)]
-async fn bodies_that_there_is_no_room_for_are_told_to_come_back() {
-    let room = Arc::new(Room { purse: Arc::new(Semaphore::new(0)), most: 1 << 20 });
-    let router = Router::new().route("/", get(|| async {})).layer(from_fn_with_state(room.clone(), Room::enter));
-    let (status, _) = ask(&router, "GET", "/", "").await;
+async fn a_body_beyond_the_budget_gets_429() {
+    let budget = Arc::new(BodyBudget { permits: Arc::new(Semaphore::new(0)), max_bytes: 1 << 20 });
+    let router =
+        Router::new().route("/", get(|| async {})).layer(from_fn_with_state(budget.clone(), BodyBudget::admit));
+    let (status, _) = send(&router, "GET", "/", "").await;
     assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
 }

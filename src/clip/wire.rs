@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::error::ClipError;
 use crate::domain::Embedding;
 
-/// The body of `POST /embedding/image`; the images are not copied.
+/// The body of `POST /embedding/image`. Borrows the images from the body.
 #[derive(Debug, Deserialize)]
 pub(super) struct Images<'a> {
     #[serde(borrow)]
@@ -22,21 +22,21 @@ pub(super) struct Texts {
     pub(super) texts: Vec<String>,
 }
 
-/// One answer about a image.
+/// The result for one image.
 #[derive(Debug, Serialize)]
 pub(super) struct ImageVector {
     pub(super) image: String,
     pub(super) vector: Vector,
 }
 
-/// One answer about a text.
+/// The result for one text.
 #[derive(Debug, Serialize)]
 pub(super) struct TextVector {
     pub(super) text: String,
     pub(super) vector: Vector,
 }
 
-/// Unit length.
+/// A vector of unit length.
 #[derive(Debug)]
 pub(super) struct Vector(Embedding);
 
@@ -52,34 +52,37 @@ impl Serialize for Vector {
     }
 }
 
-/// What it is and what it wants, so that clients can prepare images as it would.
+/// Describes the model, so that clients can prepare images as the service does.
 #[derive(Debug, Serialize)]
 pub(super) struct Card {
     pub(super) model: String,
     pub(super) dimension: usize,
-    /// Side of its square in pixels: a image of just that size is taken as it is.
+    /// Side of the model's square in pixels. An image of exactly this size is not resized.
     pub(super) image_size: u32,
-    /// What it does to a image that is no square: `crop` or `pad`.
+    /// What happens to an image that is not a square: `crop` or `pad`.
     pub(super) resize: &'static str,
 }
 
-/// Reads a body, whatever its content type says.
+/// Parses a body as JSON; its content type is ignored.
 pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, ClipError> {
     serde_json::from_slice(body).map_err(ClipError::Body)
 }
 
-/// What stands before the data, and the data. Base64 alone is taken too: what it is, its bytes say.
+/// Splits a data URI into the text before the data and the decoded data. Base64 alone is accepted too, because the type
+/// of the image is read from its bytes.
 ///
 /// # Errors
-/// What is wrong with it.
+/// A message that says what is wrong.
 pub(super) fn data_uri(text: &str) -> Result<(&str, Vec<u8>), String> {
-    let at = match text.split_once(',') {
-        Some((head, _)) if head.starts_with("data:") && head.ends_with(";base64") => head.len() + 1,
-        Some((head, _)) if head.starts_with("data:") => return Err("the data URI is not in base64".to_owned()),
-        Some(_) => return Err("neither a data URI nor base64".to_owned()),
+    let data_start = match text.split_once(',') {
+        Some((prefix, _)) if prefix.starts_with("data:") && prefix.ends_with(";base64") => prefix.len() + 1,
+        Some((prefix, _)) if prefix.starts_with("data:") => {
+            return Err("the data URI does not contain base64".to_owned());
+        }
+        Some(_) => return Err("not a data URI and not base64".to_owned()),
         None => 0,
     };
-    let (head, data) = text.split_at(at);
-    let bytes = STANDARD.decode(data).map_err(|error| format!("the base64 is broken: {error}"))?;
-    Ok((head, bytes))
+    let (prefix, data) = text.split_at(data_start);
+    let bytes = STANDARD.decode(data).map_err(|error| format!("the base64 is invalid: {error}"))?;
+    Ok((prefix, bytes))
 }

@@ -1,4 +1,5 @@
-//! [`BatchSize`]: how many images go to a service in one request, as its answers teach.
+//! [`BatchSize`]: adapts the number of images in one request to a service, from the duration and result of earlier
+//! requests.
 
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,19 +12,21 @@ use super::EmbedError;
 use super::http::NoAnswer;
 use crate::domain::{DependencyError, Trouble};
 
-/// The first requests: small, but no waste at a service that takes more.
-const FIRST: usize = 4;
-/// Full requests after which a size is judged, by the quickest of them: one alone may have been slow by chance.
-const SAMPLES: u32 = 3;
-/// Full requests more, before it grows again to what was too much; twice as many each time, up to the most.
-const CAUTION: u32 = 32;
-const MAX_CAUTION: u32 = 4096;
+/// Images in the first requests.
+const INITIAL_SIZE: usize = 4;
+/// Number of full requests after which a size is judged by the fastest of them, because one request may be slow by
+/// chance.
+const MIN_SAMPLES: u32 = 3;
+/// Additional full requests before the size grows again after it was reduced. The number doubles each time, up to
+/// [`MAX_EXTRA_SAMPLES`].
+const INITIAL_EXTRA_SAMPLES: u32 = 32;
+const MAX_EXTRA_SAMPLES: u32 = 4096;
 
-/// Begins small and doubles while full requests are answered, and a image takes no longer in them than in half as
-/// many; halves where a request of several was too much. One for all calls of a provider.
+/// Doubles the size while full requests succeed and the time per image does not increase by more than a quarter.
+/// Halves it if a request with several images was too large for the service. All calls of a provider share one.
 #[derive(Debug)]
 pub(super) struct BatchSize {
-    most: usize,
+    max: usize,
     timeout: Duration,
     state: Mutex<State>,
 }
@@ -31,33 +34,41 @@ pub(super) struct BatchSize {
 #[derive(Debug)]
 struct State {
     now: usize,
-    /// Full requests of this size that were answered.
-    full: u32,
-    /// Of them, the least time a image.
-    best: Duration,
-    /// The same of the size before, from which it grew.
-    smaller: Option<Duration>,
-    /// Answers that are waited for beyond [`SAMPLES`].
-    hold: u32,
-    caution: u32,
+    /// Successful full requests of this size.
+    samples: u32,
+    /// The shortest time per image in these requests.
+    fastest: Duration,
+    /// The shortest time per image with the previous, smaller size.
+    fastest_smaller: Option<Duration>,
+    /// Samples required in addition to [`MIN_SAMPLES`].
+    extra_samples: u32,
+    /// The next value of `extra_samples`.
+    next_extra_samples: u32,
 }
 
 impl BatchSize {
-    /// Up to `most` images; whoever is silent for `timeout` is given up.
-    pub(super) fn new(most: NonZeroUsize, timeout: Duration) -> Self {
-        let (most, now) = (most.get(), FIRST.min(most.get()));
-        let state = State { now, full: 0, best: Duration::MAX, smaller: None, hold: 0, caution: CAUTION };
-        Self { most, timeout, state: Mutex::new(state) }
+    /// Creates a size of at most `max` images. `timeout` is the time after which callers give a request up.
+    pub(super) fn new(max: NonZeroUsize, timeout: Duration) -> Self {
+        let (max, now) = (max.get(), INITIAL_SIZE.min(max.get()));
+        let state = State {
+            now,
+            samples: 0,
+            fastest: Duration::MAX,
+            fastest_smaller: None,
+            extra_samples: 0,
+            next_extra_samples: INITIAL_EXTRA_SAMPLES,
+        };
+        Self { max, timeout, state: Mutex::new(state) }
     }
 
-    /// Images for the next request.
+    /// Returns the number of images for the next request.
     pub(super) fn now(&self) -> usize {
         self.lock().now
     }
 
-    /// A request of `sent` images is on its way.
+    /// Records the start of a request with `sent` images.
     pub(super) fn begin(&self, sent: usize) -> Sent<'_> {
-        Sent { size: self, images: sent, since: Instant::now(), open: true }
+        Sent { size: self, images: sent, since: Instant::now(), pending: true }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -66,70 +77,71 @@ impl BatchSize {
 }
 
 impl State {
-    fn answered(&mut self, sent: usize, took: Duration, most: usize) {
-        // What is not full, or was cut by an older size, says nothing of this one.
+    fn record_success(&mut self, sent: usize, duration: Duration, max: usize) {
+        // Only a request of exactly the current size is a sample of it.
         if sent != self.now {
             return;
         }
-        self.full += 1;
-        self.best = self.best.min(took / u32::try_from(sent).unwrap_or(u32::MAX));
-        if self.full < SAMPLES.saturating_add(self.hold) {
+        self.samples += 1;
+        self.fastest = self.fastest.min(duration / u32::try_from(sent).unwrap_or(u32::MAX));
+        if self.samples < MIN_SAMPLES.saturating_add(self.extra_samples) {
             return;
         }
-        let best = self.best;
-        if self.smaller.is_some_and(|smaller| best > smaller + smaller / 4) {
+        let fastest = self.fastest;
+        if self.fastest_smaller.is_some_and(|fastest_smaller| fastest > fastest_smaller + fastest_smaller / 4) {
             self.shrink(sent);
         } else {
-            if self.now < most {
-                self.smaller = Some(best);
-                self.now = most.min(self.now * 2);
+            if self.now < max {
+                self.fastest_smaller = Some(fastest);
+                self.now = max.min(self.now * 2);
             }
-            (self.full, self.best, self.hold) = (0, Duration::MAX, 0);
+            (self.samples, self.fastest, self.extra_samples) = (0, Duration::MAX, 0);
         }
     }
 
-    /// Half of `sent`, once, however many requests of that size went wrong together.
+    /// Sets the size to half of `sent`. Several failures of the same size halve it only once.
     fn shrink(&mut self, sent: usize) {
         if sent > 1 && sent / 2 < self.now {
-            (self.now, self.full, self.best, self.smaller) = (sent / 2, 0, Duration::MAX, None);
-            self.hold = self.caution;
-            self.caution = MAX_CAUTION.min(self.caution * 2);
+            (self.now, self.samples, self.fastest, self.fastest_smaller) = (sent / 2, 0, Duration::MAX, None);
+            self.extra_samples = self.next_extra_samples;
+            self.next_extra_samples = MAX_EXTRA_SAMPLES.min(self.next_extra_samples * 2);
         }
     }
 }
 
-/// A request on its way.
+/// A request in progress.
 pub(super) struct Sent<'a> {
     size: &'a BatchSize,
     images: usize,
     since: Instant,
-    open: bool,
+    pending: bool,
 }
 
 impl Sent<'_> {
-    /// How it ended. A refusal of one image, and a service that is not there, say nothing of the size.
+    /// Records the result. The refusal of an image, or a service that cannot be reached, does not change the size.
     pub(super) fn ended<T>(mut self, outcome: &Result<T, NoAnswer>) {
-        self.open = false;
+        self.pending = false;
         match outcome {
-            Ok(_) => self.size.lock().answered(self.images, self.since.elapsed(), self.size.most),
-            Err(no) if was_too_much(no) => self.size.lock().shrink(self.images),
+            Ok(_) => self.size.lock().record_success(self.images, self.since.elapsed(), self.size.max),
+            Err(failure) if was_too_large(failure) => self.size.lock().shrink(self.images),
             Err(_) => {}
         }
     }
 }
 
 impl Drop for Sent<'_> {
-    /// Whoever waits for a call gives it up by dropping it, when the service has been silent for too long. What is
-    /// dropped sooner has other reasons: its neighbour failed, the job was stopped.
+    /// A caller gives up by dropping the request. If that happens late, the service did not answer in time, so the
+    /// request was too large. An earlier drop has other reasons: another request of the call failed, or the job was
+    /// stopped.
     fn drop(&mut self) {
-        if self.open && self.since.elapsed() >= self.size.timeout / 2 {
+        if self.pending && self.since.elapsed() >= self.size.timeout / 2 {
             self.size.lock().shrink(self.images);
         }
     }
 }
 
-fn was_too_much(no: &NoAnswer) -> bool {
-    match (no.status, &no.error) {
+fn was_too_large(failure: &NoAnswer) -> bool {
+    match (failure.status, &failure.error) {
         (Some(status), _) if status.is_success() => false,
         (Some(StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS), _) => true,
         (Some(status), _) => status.is_server_error(),

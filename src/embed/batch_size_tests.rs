@@ -2,16 +2,16 @@ use super::*;
 
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-fn up_to(most: usize) -> BatchSize {
-    BatchSize::new(NonZeroUsize::new(most).unwrap(), TIMEOUT)
+fn batch_size(max: usize) -> BatchSize {
+    BatchSize::new(NonZeroUsize::new(max).unwrap(), TIMEOUT)
 }
 
-/// So many full requests, each of which takes so long a image.
-async fn answered(size: &BatchSize, requests: u32, a_image: Duration) {
+/// Makes `requests` full requests that take `per_image` for each image.
+async fn succeed(size: &BatchSize, requests: u32, per_image: Duration) {
     for _ in 0..requests {
         let sent = size.now();
         let request = size.begin(sent);
-        tokio::time::advance(a_image * u32::try_from(sent).unwrap()).await;
+        tokio::time::advance(per_image * u32::try_from(sent).unwrap()).await;
         request.ended(&Ok(()));
     }
 }
@@ -24,39 +24,39 @@ fn failed(status: Option<u16>, trouble: Trouble) -> Result<(), NoAnswer> {
 const FAST: Duration = Duration::from_millis(10);
 
 #[tokio::test(start_paused = true)]
-async fn it_begins_small_and_grows_to_the_most_while_that_is_no_slower() {
-    let size = up_to(20);
-    let mut seen = Vec::new();
+async fn the_size_grows_to_the_maximum_while_requests_are_not_slower() {
+    let size = batch_size(20);
+    let mut sizes = Vec::new();
     for _ in 0..5 {
-        seen.push(size.now());
-        answered(&size, SAMPLES, FAST).await;
+        sizes.push(size.now());
+        succeed(&size, MIN_SAMPLES, FAST).await;
     }
-    assert_eq!(seen, [4, 8, 16, 20, 20]);
-    assert_eq!([up_to(1).now(), up_to(3).now()], [1, 3]);
+    assert_eq!(sizes, [4, 8, 16, 20, 20]);
+    assert_eq!([batch_size(1).now(), batch_size(3).now()], [1, 3]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_makes_a_image_slower_is_taken_back_and_tried_again_later() {
-    let size = up_to(8);
-    answered(&size, SAMPLES, FAST).await;
-    // One of three was as quick as before: the others were slow by chance.
-    answered(&size, SAMPLES - 1, FAST * 3).await;
-    answered(&size, 1, FAST).await;
+async fn a_slower_size_is_reduced_and_tried_again_later() {
+    let size = batch_size(8);
+    succeed(&size, MIN_SAMPLES, FAST).await;
+    // One of three requests is as fast as before, so the size stays.
+    succeed(&size, MIN_SAMPLES - 1, FAST * 3).await;
+    succeed(&size, 1, FAST).await;
     assert_eq!(size.now(), 8);
-    answered(&size, SAMPLES, FAST * 2).await;
+    succeed(&size, MIN_SAMPLES, FAST * 2).await;
     assert_eq!(size.now(), 4);
-    answered(&size, SAMPLES + CAUTION - 1, FAST).await;
+    succeed(&size, MIN_SAMPLES + INITIAL_EXTRA_SAMPLES - 1, FAST).await;
     assert_eq!(size.now(), 4);
-    answered(&size, 1, FAST).await;
+    succeed(&size, 1, FAST).await;
     assert_eq!(size.now(), 8);
-    answered(&size, SAMPLES, FAST * 2).await;
-    answered(&size, SAMPLES + 2 * CAUTION - 1, FAST).await;
-    assert_eq!(size.now(), 4, "the second time it is more careful");
+    succeed(&size, MIN_SAMPLES, FAST * 2).await;
+    succeed(&size, MIN_SAMPLES + 2 * INITIAL_EXTRA_SAMPLES - 1, FAST).await;
+    assert_eq!(size.now(), 4, "more samples are required the second time");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_too_much_is_halved_once_for_all_that_went_together() {
-    let too_much = [
+async fn concurrent_failures_halve_the_size_once() {
+    let failures = [
         failed(Some(413), Trouble::Refused),
         failed(Some(429), Trouble::Busy { retry_after: FAST }),
         failed(Some(500), Trouble::Failed),
@@ -64,8 +64,8 @@ async fn what_was_too_much_is_halved_once_for_all_that_went_together() {
         failed(Some(504), Trouble::TimedOut),
         failed(None, Trouble::TimedOut),
     ];
-    for outcome in &too_much {
-        let size = up_to(4);
+    for outcome in &failures {
+        let size = batch_size(4);
         let (one, other) = (size.begin(4), size.begin(4));
         one.ended(outcome);
         other.ended(outcome);
@@ -77,23 +77,23 @@ async fn what_was_too_much_is_halved_once_for_all_that_went_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_says_nothing_of_the_size_leaves_it() {
-    let size = up_to(4);
+async fn failures_that_do_not_depend_on_the_size_do_not_change_it() {
+    let size = batch_size(4);
     let rejected = NoAnswer { status: Some(StatusCode::UNPROCESSABLE_ENTITY), error: EmbedError::Rejected("x".into()) };
     size.begin(4).ended::<()>(&Err(rejected));
     size.begin(4).ended(&failed(None, Trouble::Failed));
     size.begin(4).ended(&failed(Some(200), Trouble::Failed));
     size.begin(4).ended(&failed(Some(401), Trouble::Refused));
     drop(size.begin(4));
-    for _ in 0..SAMPLES {
+    for _ in 0..MIN_SAMPLES {
         size.begin(3).ended(&Ok(()));
     }
     assert_eq!(size.now(), 4);
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_that_was_given_up_for_its_silence_was_too_much() {
-    let size = up_to(4);
+async fn a_request_dropped_after_a_long_wait_halves_the_size() {
+    let size = batch_size(4);
     let request = size.begin(4);
     tokio::time::advance(TIMEOUT / 2).await;
     drop(request);

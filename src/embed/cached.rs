@@ -1,4 +1,4 @@
-//! [`TextCache`]: a text that was searched for a moment ago has its vector already.
+//! [`TextCache`]: caches the vectors of recent search texts.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,35 +11,35 @@ use crate::domain::{Embedding, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
 use crate::telemetry::metrics::{Counter, families};
 
-/// Remembers the vectors of the texts that were asked for last, of one space at a time. A repeated text costs no
-/// call of the provider, even while that is down.
+/// Caches the vectors of the most recent texts, for one space at a time. A repeated text needs no call of the provider,
+/// even while the provider is down.
 pub struct TextCache {
     inner: Arc<dyn ImageEmbeddingProvider>,
-    held: Mutex<Held>,
+    cached: Mutex<Cached>,
     hits: Counter,
     misses: Counter,
 }
 
-struct Held {
+struct Cached {
     space: Option<Arc<Space>>,
     texts: LruCache<Box<str>, Embedding>,
 }
 
 impl TextCache {
-    /// Remembers up to `entries` texts of `inner`: a vector of 512 numbers and its text are about 2 KB.
+    /// Caches up to `entries` texts of `inner`. A vector of 512 numbers and its text need about 2 KB.
     pub fn new(inner: Arc<dyn ImageEmbeddingProvider>, entries: NonZeroUsize) -> Self {
         let [hits, misses] = ["hit", "miss"].map(|outcome| families::CACHE_REQUESTS.labels(["text", outcome]));
-        Self { inner, held: Mutex::new(Held { space: None, texts: LruCache::new(entries) }), hits, misses }
+        Self { inner, cached: Mutex::new(Cached { space: None, texts: LruCache::new(entries) }), hits, misses }
     }
 
-    /// What is held, of `space` alone.
-    fn of(&self, space: &Arc<Space>) -> MutexGuard<'_, Held> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if !held.space.as_ref().is_some_and(|known| Arc::ptr_eq(known, space) || known == space) {
-            held.texts.clear();
+    /// Locks the cache and clears it if it holds vectors of another space.
+    fn lock_for(&self, space: &Arc<Space>) -> MutexGuard<'_, Cached> {
+        let mut cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        if !cached.space.as_ref().is_some_and(|found| Arc::ptr_eq(found, space) || found == space) {
+            cached.texts.clear();
         }
-        held.space = Some(space.clone());
-        held
+        cached.space = Some(space.clone());
+        cached
     }
 }
 
@@ -63,16 +63,16 @@ impl ImageEmbeddingProvider for TextCache {
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
         let space = self.inner.space().await?;
-        if let Some(known) = self.of(&space).texts.get(text) {
+        if let Some(found) = self.lock_for(&space).texts.get(text) {
             self.hits.increment(1);
-            return Ok(known.clone());
+            return Ok(found.clone());
         }
         self.misses.increment(1);
         let vector = self.inner.embed_text(text).await?;
-        // Kept only if nothing has changed meanwhile: the vector may be of either space.
+        // Stored only if the space has not changed during the call; otherwise the vector may belong to either space.
         let now = self.inner.space().await?;
         if Arc::ptr_eq(&now, &space) {
-            self.of(&space).texts.put(text.into(), vector.clone());
+            self.lock_for(&space).texts.put(text.into(), vector.clone());
         }
         Ok(vector)
     }
@@ -96,8 +96,8 @@ impl ImageEmbeddingProvider for TextCache {
 
 impl std::fmt::Debug for TextCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        f.debug_struct("TextCache").field("texts", &held.texts.len()).finish_non_exhaustive()
+        let cached = self.cached.lock().unwrap_or_else(PoisonError::into_inner);
+        f.debug_struct("TextCache").field("texts", &cached.texts.len()).finish_non_exhaustive()
     }
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 use crate::domain::Probe;
 
-/// Counts calls and may change its model.
+/// Records calls; the text `changes` changes the model.
 struct Fake {
     space: Mutex<Arc<Space>>,
     calls: Mutex<Vec<String>>,
@@ -32,7 +32,7 @@ impl ImageEmbeddingProvider for Fake {
             *self.space.lock().unwrap() = space("another");
         }
         if text.is_empty() {
-            return Err(EmbedError::Rejected("no words".into()));
+            return Err(EmbedError::Rejected("empty text".into()));
         }
         Ok(Embedding::normalised(vec![f32::from(text.as_bytes()[0]), 1.0], 2)?)
     }
@@ -52,7 +52,7 @@ async fn calls(cache: &TextCache, fake: &Fake, texts: &[&str]) -> usize {
 }
 
 #[tokio::test]
-async fn a_repeated_text_costs_no_embedding() {
+async fn a_repeated_text_is_not_embedded_again() {
     let (cache, fake) = cache(2);
     let (one, other) = (cache.embed_text("a cat").await.unwrap(), cache.embed_text("the sea").await.unwrap());
     assert_ne!(one, other);
@@ -61,25 +61,25 @@ async fn a_repeated_text_costs_no_embedding() {
 }
 
 #[tokio::test]
-async fn it_is_bounded_and_the_least_used_goes_first() {
+async fn the_cache_is_bounded_and_drops_the_least_recently_used_text() {
     let (cache, fake) = cache(2);
     assert_eq!(calls(&cache, &fake, &["a", "b", "a", "c", "a", "b"]).await, 4);
-    assert!(cache.held.lock().unwrap().texts.len() <= 2);
+    assert!(cache.cached.lock().unwrap().texts.len() <= 2);
 }
 
 #[tokio::test]
-async fn a_failure_is_not_remembered() {
+async fn a_failure_is_not_cached() {
     let (cache, fake) = cache(2);
     assert_eq!(calls(&cache, &fake, &["", ""]).await, 2);
 }
 
 #[tokio::test]
-async fn another_space_has_texts_of_its_own() {
+async fn another_space_clears_the_cache() {
     let (cache, fake) = cache(8);
     assert_eq!(calls(&cache, &fake, &["a", "a"]).await, 1);
     *fake.space.lock().unwrap() = space("another");
     assert_eq!(calls(&cache, &fake, &["a", "a"]).await, 1);
     *fake.space.lock().unwrap() = space("one");
     assert_eq!(calls(&cache, &fake, &["changes"]).await, 1);
-    assert_eq!(calls(&cache, &fake, &["changes"]).await, 1, "it may be of the space before or of that after");
+    assert_eq!(calls(&cache, &fake, &["changes"]).await, 1, "not cached: its space is not certain");
 }

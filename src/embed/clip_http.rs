@@ -1,9 +1,9 @@
-//! The provider `clip`: a server that speaks as `ai4all/clip` does. There is no document of it; the shapes below are
-//! what two independent clients send and read, one of them tested against the container.
+//! The provider `clip`: a server with the API of `ai4all/clip`. That API is not documented; the formats below are what
+//! two independent clients send and read, one of them tested against the container.
 //!
 //! `POST /embedding/image {"images": ["data:image/png;base64,…"]}` and `POST /embedding/text {"texts": ["…"]}` answer
-//! `[{"image" or "text": "…", "vector": […]}]` in order, maybe with the input repeated. Requests name no model. `GET /`
-//! says which model it is at `glimpse clip`, and at others nothing that is known.
+//! `[{"image" or "text": "…", "vector": […]}]` in order; some servers repeat the input. Requests do not name a model.
+//! `GET /` of `glimpse clip` describes the model; for other servers its content is not known.
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use super::{EmbedError, ImageEmbeddingProvider, RemoteSettings, probe};
 use crate::domain::{Embedding, Space};
 use crate::imaging::{PreparedImage, Preprocessing, Resize, SIDES};
 
-/// What is read of `GET /`, which may be any page.
-const CARD_BYTES: usize = 64 * 1024;
+/// Maximum bytes of the reply to `GET /`, which may be any page.
+const MAX_CARD_BYTES: usize = 64 * 1024;
 
-/// A service that speaks as `ai4all/clip` does.
+/// A service with the API of `ai4all/clip`.
 #[derive(Debug)]
 pub struct ClipProvider {
     service: Service,
@@ -33,27 +33,27 @@ pub struct ClipProvider {
     batch: BatchSize,
 }
 
-/// What `GET /` of `glimpse clip` answers. Another server's may have none of it.
+/// The reply to `GET /` of `glimpse clip`. Replies of other servers may have none of these fields.
 #[derive(Debug, Default, Deserialize)]
 struct Card {
     model: Option<String>,
     dimension: Option<usize>,
     image_size: Option<u32>,
-    /// What it does to images that are no squares: [`Resize::name`]. JobStance are squares already, and shall be cut as its own.
+    /// How the server makes squares of other images ([`Resize::name`]). We send squares, cut in the same way.
     resize: Option<String>,
 }
 
-/// One answer; what it repeats of the input is not kept.
+/// The result for one input; a repeated input is ignored.
 #[derive(Deserialize)]
 struct Item {
     vector: Numbers,
 }
 
 impl ClipProvider {
-    /// Asks nobody yet.
+    /// Creates the provider; makes no network call.
     ///
     /// # Errors
-    /// [`EmbedError::Dependency`] where the settings cannot be used.
+    /// [`EmbedError::Dependency`] if the URL or the key cannot be used.
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("clip", &settings.service)?;
         let RemoteSettings { model, size, resize, max_batch, .. } = settings;
@@ -62,51 +62,54 @@ impl ClipProvider {
         Ok(Self { service, square, model, size, resize, batch })
     }
 
-    /// What the service says of itself. One that is down is not taken for one that says nothing: a size guessed wrong would
-    /// be a wrong space.
+    /// Reads the card of the service. An outage is an error and not an empty card, because a wrong default size would
+    /// give a wrong space.
     async fn card(&self) -> Result<Card, EmbedError> {
-        match self.service.get("/", CARD_BYTES).await {
+        match self.service.get("/", MAX_CARD_BYTES).await {
             Ok(body) => Ok(serde_json::from_slice(&body).unwrap_or_default()),
             Err(NoAnswer { status: Some(status), .. }) if matches!(status.as_u16(), 300..=400 | 404..=406 | 501) => {
                 Ok(Card::default())
             }
-            Err(no) => Err(no.error),
+            Err(failure) => Err(failure.error),
         }
     }
 
     fn size(&self, card: &Card) -> Result<u32, EmbedError> {
-        let told = card.image_size;
-        match (self.size, told) {
-            (_, Some(told)) if !SIDES.contains(&told) => {
-                Err(EmbedError::ProbeFailed(format!("it says that it takes images of {told} pixels a side")))
+        let reported = card.image_size;
+        match (self.size, reported) {
+            (_, Some(reported)) if !SIDES.contains(&reported) => {
+                let (min, max) = (SIDES.start(), SIDES.end());
+                Err(EmbedError::ProbeFailed(format!(
+                    "the service reports an image size of {reported} pixels; it must be between {min} and {max}"
+                )))
             }
-            (Some(set), Some(told)) if set != told => Err(EmbedError::ProbeFailed(format!(
-                "IMAGE_TARGET_SIZE is {set}, but the service takes {told}; leave it empty"
+            (Some(set), Some(reported)) if set != reported => Err(EmbedError::ProbeFailed(format!(
+                "IMAGE_TARGET_SIZE is {set}, but the service takes {reported}; leave IMAGE_TARGET_SIZE empty"
             ))),
-            (set, told) => Ok(set.or(told).unwrap_or(USUAL_SIZE)),
+            (set, reported) => Ok(set.or(reported).unwrap_or(USUAL_SIZE)),
         }
     }
 
-    /// Whether a crop drops the fraction of a pixel is the model's matter; whether to crop at all is ours.
+    /// The model decides how a crop rounds fractions of a pixel. Our settings decide whether to crop.
     fn resize(&self, card: &Card) -> Resize {
         let crops = [Resize::Crop, Resize::CropFloor];
-        let told = crops.into_iter().find(|crop| card.resize.as_deref() == Some(crop.name()));
-        told.filter(|_| crops.contains(&self.resize)).unwrap_or(self.resize)
+        let reported = crops.into_iter().find(|crop| card.resize.as_deref() == Some(crop.name()));
+        reported.filter(|_| crops.contains(&self.resize)).unwrap_or(self.resize)
     }
 
     async fn images(&self, images: Vec<PreparedImage>) -> Result<Vec<Embedding>, NoAnswer> {
         let sent = images.len();
         let body = wire_image::body(images, Form::DataUri, r#"{"images":["#.to_owned(), "]}").await?;
-        let most = sent * VECTOR_BYTES + 2 * body.len();
-        let items: Vec<Item> = self.service.post("/embedding/image", body, most).await?;
+        let max_bytes = sent * VECTOR_BYTES + 2 * body.len();
+        let items: Vec<Item> = self.service.post("/embedding/image", body, max_bytes).await?;
         Ok(reading::embeddings(items.into_iter().map(|item| item.vector).collect(), sent)?)
     }
 
     async fn text(&self, text: &str) -> Result<Vec<Numbers>, NoAnswer> {
         let body = serde_json::json!({ "texts": [text] });
-        // What is repeated may be escaped, letter by letter.
-        let most = VECTOR_BYTES + 12 * text.len();
-        let items: Vec<Item> = self.service.post_small("/embedding/text", &body, most).await?;
+        // A repeated input may have every character escaped.
+        let max_bytes = VECTOR_BYTES + 12 * text.len();
+        let items: Vec<Item> = self.service.post_small("/embedding/text", &body, max_bytes).await?;
         Ok(items.into_iter().map(|item| item.vector).collect())
     }
 }
@@ -146,22 +149,22 @@ mod tests {
     use crate::embed::ServiceSettings;
 
     #[test]
-    fn a_crop_is_the_models_own_and_a_pad_is_ours() {
-        let of = |resize, told: Option<&str>| {
+    fn the_service_chooses_the_kind_of_crop_and_the_settings_choose_to_pad() {
+        let resize_for = |resize, reported: Option<&str>| {
             let service =
                 ServiceSettings { url: "http://h".into(), key: Secret::default(), timeout: Duration::from_secs(1) };
             let (model, max_batch) = ("m".to_owned(), NonZeroUsize::MIN);
             let clip = ClipProvider::new(RemoteSettings { service, model, max_batch, size: None, resize }).unwrap();
-            clip.resize(&Card { resize: told.map(str::to_owned), ..Card::default() })
+            clip.resize(&Card { resize: reported.map(str::to_owned), ..Card::default() })
         };
-        for ours in [Resize::Crop, Resize::CropFloor] {
-            assert_eq!(of(ours, Some("crop")), Resize::Crop);
-            assert_eq!(of(ours, Some("crop-floor")), Resize::CropFloor);
-            for nothing in [None, Some("pad"), Some("")] {
-                assert_eq!(of(ours, nothing), ours);
+        for configured in [Resize::Crop, Resize::CropFloor] {
+            assert_eq!(resize_for(configured, Some("crop")), Resize::Crop);
+            assert_eq!(resize_for(configured, Some("crop-floor")), Resize::CropFloor);
+            for other in [None, Some("pad"), Some("")] {
+                assert_eq!(resize_for(configured, other), configured);
             }
         }
         let pad = Resize::Pad([1, 2, 3]);
-        assert_eq!(of(pad, Some("crop")), pad);
+        assert_eq!(resize_for(pad, Some("crop")), pad);
     }
 }

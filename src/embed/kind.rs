@@ -1,4 +1,4 @@
-//! The providers by name, and what each takes from the settings.
+//! The embedding providers by name, and the settings that each of them uses.
 
 use std::num::NonZeroUsize;
 
@@ -6,26 +6,26 @@ use super::EmbedSettings;
 use super::http::{address, bearer};
 use super::local::BUILT_IN;
 
-/// Images in one request beyond which no service is known to gain.
+/// Upper limit of `CLIP_MAX_BATCH_SIZE`; no known service is faster with more images in a request.
 const MAX_IMAGES: usize = 1024;
 
-/// Who makes the vectors (`IMAGE_EMBEDDING_PROVIDER`).
+/// The kind of embedding provider (`IMAGE_EMBEDDING_PROVIDER`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProviderKind {
     /// A model in this process.
     Local,
-    /// A service that speaks as `ai4all/clip` does.
+    /// A service with the API of `ai4all/clip`.
     Clip,
     /// A service with OpenAI's `/embeddings`, for images too.
     OpenAi,
     /// Weaviate's multi2vec-clip-inference.
     Multi2Vec,
-    /// Captions by Ollama's vision model, vectors by its text model.
+    /// Ollama: its vision model writes captions, its text model makes the vectors of the captions.
     Ollama,
 }
 
 impl ProviderKind {
-    /// What settings, errors and logs call it.
+    /// Returns the name that settings, errors and logs use.
     pub fn name(self) -> &'static str {
         match self {
             Self::Local => "local",
@@ -38,10 +38,10 @@ impl ProviderKind {
 }
 
 impl EmbedSettings {
-    /// What `IMAGE_EMBEDDING_PROVIDER` means.
+    /// Parses `IMAGE_EMBEDDING_PROVIDER`.
     ///
     /// # Errors
-    /// A sentence that says what is allowed.
+    /// A message with the allowed values.
     pub fn kind(&self) -> Result<ProviderKind, String> {
         match self.image_embedding_provider.as_str() {
             "local" => Ok(ProviderKind::Local),
@@ -55,10 +55,10 @@ impl EmbedSettings {
         }
     }
 
-    /// Where the service is; `None` for a model in this process.
+    /// Returns the URL of the service; `None` for a model in this process.
     ///
     /// # Errors
-    /// A sentence that says which variable to set.
+    /// A message that names the variable to set.
     pub fn service_url(&self) -> Result<Option<&str>, String> {
         let kind = self.kind()?;
         let (name, url) = match kind {
@@ -72,33 +72,35 @@ impl EmbedSettings {
     fn clip_url(&self, kind: ProviderKind) -> Result<(&'static str, &String), String> {
         match (self.clip_url.is_empty(), self.clip_endpoint.is_empty()) {
             (false, false) if self.clip_url != self.clip_endpoint => {
-                Err("CLIP_URL and CLIP_ENDPOINT differ; they are one setting: leave CLIP_ENDPOINT empty".to_owned())
+                Err("CLIP_URL and CLIP_ENDPOINT are one setting, but have different values; set CLIP_URL and leave \
+                     CLIP_ENDPOINT empty"
+                    .to_owned())
             }
             (false, _) => Ok(("CLIP_URL", &self.clip_url)),
             (true, false) => Ok(("CLIP_ENDPOINT", &self.clip_endpoint)),
             (true, true) => Err(format!(
-                "IMAGE_EMBEDDING_PROVIDER is `{}`, and CLIP_URL is empty; set it to where the service is, such as \
+                "IMAGE_EMBEDDING_PROVIDER is `{}`, but CLIP_URL is empty; set it to the URL of the service, such as \
                  http://127.0.0.1:8000",
                 kind.name()
             )),
         }
     }
 
-    /// The model that the service is asked for, or the label of its space.
+    /// Returns the model to request from the service, or the label of its space.
     pub fn service_model(&self) -> String {
         match self.kind() {
-            // The default is the name of the model that is not asked.
+            // The default names the built-in model, which is not used here.
             Ok(kind) if self.clip_model == BUILT_IN => kind.name().to_owned(),
             Ok(_) | Err(_) => self.clip_model.clone(),
         }
     }
 
-    /// Images in one request.
+    /// Returns the maximum number of images in one request.
     pub fn service_batch(&self) -> NonZeroUsize {
         NonZeroUsize::new(self.clip_max_batch_size).unwrap_or(NonZeroUsize::MIN)
     }
 
-    /// Checks what concerns a service elsewhere.
+    /// Checks the settings of a remote service.
     pub(super) fn validate_service(&self) -> Result<(), String> {
         self.service_url()?;
         bearer(&self.clip_api_key).map_err(|what| format!("CLIP_API_KEY {what}"))?;
@@ -108,8 +110,8 @@ impl EmbedSettings {
         }
         if self.kind()? == ProviderKind::OpenAi && self.clip_model == BUILT_IN {
             return Err(
-                "IMAGE_EMBEDDING_PROVIDER is `openai`, and CLIP_MODEL is not set; set it to the service's name of \
-                        its model, such as openai/clip-vit-base-patch32"
+                "IMAGE_EMBEDDING_PROVIDER is `openai`, but CLIP_MODEL is not set; set CLIP_MODEL to the name of a \
+                 model of the service, such as openai/clip-vit-base-patch32"
                     .to_owned(),
             );
         }
@@ -128,7 +130,7 @@ mod tests {
     use super::*;
     use crate::domain::Secret;
 
-    fn of(provider: &str, url: &str, endpoint: &str) -> EmbedSettings {
+    fn settings(provider: &str, url: &str, endpoint: &str) -> EmbedSettings {
         EmbedSettings {
             image_embedding_provider: provider.to_owned(),
             clip_model: if provider == "local" { BUILT_IN } else { "ViT-B/32" }.to_owned(),
@@ -139,11 +141,13 @@ mod tests {
     }
 
     #[test]
-    fn each_provider_has_its_address() {
+    fn each_provider_has_its_url() {
         for provider in ["clip", "openai", "multi2vec"] {
-            for settings in
-                [of(provider, "http://h", ""), of(provider, "", "http://h"), of(provider, "http://h", "http://h")]
-            {
+            for settings in [
+                settings(provider, "http://h", ""),
+                settings(provider, "", "http://h"),
+                settings(provider, "http://h", "http://h"),
+            ] {
                 settings.validate().unwrap();
                 assert_eq!(settings.service_url(), Ok(Some("http://h")));
                 assert_eq!(settings.kind().unwrap().name(), provider);
@@ -151,37 +155,37 @@ mod tests {
             }
         }
         for provider in ["ollama", "llava"] {
-            assert_eq!(of(provider, "", "").service_url(), Ok(Some("http://127.0.0.1:11434")));
-            assert_eq!(of(provider, "", "").kind(), Ok(ProviderKind::Ollama));
+            assert_eq!(settings(provider, "", "").service_url(), Ok(Some("http://127.0.0.1:11434")));
+            assert_eq!(settings(provider, "", "").kind(), Ok(ProviderKind::Ollama));
         }
-        assert_eq!(of("local", "nonsense", "").service_url(), Ok(None));
+        assert_eq!(settings("local", "nonsense", "").service_url(), Ok(None));
     }
 
     #[test]
-    fn what_is_missing_or_wrong_is_named() {
-        let said = |settings: EmbedSettings| settings.validate().unwrap_err();
+    fn an_error_names_the_missing_or_wrong_setting() {
+        let error = |settings: EmbedSettings| settings.validate().unwrap_err();
         for provider in ["clip", "openai", "multi2vec"] {
-            let missing = said(of(provider, "", ""));
+            let missing = error(settings(provider, "", ""));
             assert!(missing.contains("CLIP_URL") && missing.contains(provider), "{missing}");
         }
-        assert!(said(of("clip", "http://a", "http://b")).contains("CLIP_ENDPOINT"));
-        assert!(said(of("clip", "", "clip:8000")).starts_with("CLIP_ENDPOINT is no URL"));
-        assert!(said(of("clip", "http://me:hush@h", "")).contains("CLIP_API_KEY"));
-        assert!(!said(of("clip", "http://me:hush@h", "")).contains("hush"));
-        assert!(said(of("torch", "", "")).contains("`multi2vec`"));
-        let unnamed = EmbedSettings { clip_model: BUILT_IN.to_owned(), ..of("openai", "http://h", "") };
-        assert!(said(unnamed).contains("CLIP_MODEL is not set"));
-        let key = EmbedSettings { clip_api_key: Secret::new("hush\n"), ..of("clip", "http://h", "") };
-        assert!(said(key.clone()).contains("CLIP_API_KEY") && !said(key).contains("hush"));
-        let batch = |size| EmbedSettings { clip_max_batch_size: size, ..of("clip", "http://h", "") };
-        assert!(said(batch(0)).contains("CLIP_MAX_BATCH_SIZE") && batch(1).validate().is_ok());
-        let nameless = EmbedSettings { ollama_model: " ".to_owned(), ..of("ollama", "", "") };
-        assert!(said(nameless).contains("OLLAMA_MODEL"));
+        assert!(error(settings("clip", "http://a", "http://b")).contains("CLIP_ENDPOINT"));
+        assert!(error(settings("clip", "", "clip:8000")).starts_with("CLIP_ENDPOINT is not a URL"));
+        assert!(error(settings("clip", "http://me:hush@h", "")).contains("CLIP_API_KEY"));
+        assert!(!error(settings("clip", "http://me:hush@h", "")).contains("hush"));
+        assert!(error(settings("torch", "", "")).contains("`multi2vec`"));
+        let unnamed = EmbedSettings { clip_model: BUILT_IN.to_owned(), ..settings("openai", "http://h", "") };
+        assert!(error(unnamed).contains("CLIP_MODEL is not set"));
+        let key = EmbedSettings { clip_api_key: Secret::new("hush\n"), ..settings("clip", "http://h", "") };
+        assert!(error(key.clone()).contains("CLIP_API_KEY") && !error(key).contains("hush"));
+        let batch = |size| EmbedSettings { clip_max_batch_size: size, ..settings("clip", "http://h", "") };
+        assert!(error(batch(0)).contains("CLIP_MAX_BATCH_SIZE") && batch(1).validate().is_ok());
+        let nameless = EmbedSettings { ollama_model: " ".to_owned(), ..settings("ollama", "", "") };
+        assert!(error(nameless).contains("OLLAMA_MODEL"));
     }
 
     #[test]
-    fn a_label_is_not_the_name_of_another_model() {
-        let settings = EmbedSettings { clip_model: BUILT_IN.to_owned(), ..of("clip", "http://h", "") };
+    fn the_default_model_is_not_used_as_a_label() {
+        let settings = EmbedSettings { clip_model: BUILT_IN.to_owned(), ..settings("clip", "http://h", "") };
         assert_eq!(settings.service_model(), "clip");
     }
 }

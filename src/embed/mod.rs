@@ -1,8 +1,8 @@
-//! The port [`ImageEmbeddingProvider`]: images and words become vectors of one space, its adapters, and what is put
-//! around them. Knows nothing of buckets, indexes, jobs or the replies of this service.
+//! The port [`ImageEmbeddingProvider`], which makes vectors of one space from images and texts, its adapters and their
+//! decorators. Does not depend on buckets, stores, jobs or the replies of this service.
 //!
-//! From the outside in: [`TextCache`] → [`Verified`] → [`Resilient`] → an adapter. An adapter neither retries nor
-//! remembers; its [`space`](ImageEmbeddingProvider::space) probes each time it is asked.
+//! From the outside in: [`TextCache`] → [`Verified`] → [`Resilient`] → an adapter. An adapter does not retry or cache;
+//! each call of its [`space`](ImageEmbeddingProvider::space) makes a new probe.
 
 pub mod hub;
 pub mod local;
@@ -47,26 +47,26 @@ pub use resilient::Resilient;
 pub use settings::EmbedSettings;
 pub use verified::Verified;
 
-/// A model behind a trait, in this process or elsewhere.
+/// An embedding model in this process or in a remote service.
 #[async_trait]
 pub trait ImageEmbeddingProvider: Send + Sync + 'static {
-    /// How a image must be prepared for this provider; final once [`space`](Self::space) has succeeded.
+    /// Returns how an image must be prepared for this provider. Final after [`space`](Self::space) has succeeded.
     fn preprocessing(&self) -> Preprocessing;
 
-    /// The space of its vectors, from a probe of both towers. A provider that ignores its input or lies about its
-    /// size fails here. An adapter probes each time; [`Verified`] around it remembers.
+    /// Probes both towers and returns the space of the vectors. Fails if the provider ignores its input or its vectors
+    /// do not have the size that it reports. An adapter probes each time; [`Verified`] caches the result.
     async fn space(&self) -> Result<Arc<Space>, EmbedError>;
 
-    /// The space again, of a provider that is in use and that nothing speaks against. A provider whose full probe is
-    /// dear may leave out what is not likely to have changed.
+    /// Probes again a provider that is in use and has shown no problem. A provider with an expensive full probe may
+    /// omit the parts that are not likely to have changed.
     async fn space_again(&self) -> Result<Arc<Space>, EmbedError> {
         self.space().await
     }
 
-    /// One embedding per image, in the same order. One bad image may reject the whole batch.
+    /// Returns one embedding per image, in the same order. One bad image may fail the whole batch.
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError>;
 
-    /// One image, ahead of any batches that wait.
+    /// Embeds one image, before any waiting batches.
     async fn embed_image(&self, image: &PreparedImage) -> Result<Embedding, EmbedError> {
         let mut one = self.embed_image_batch(std::slice::from_ref(image)).await?;
         match (one.pop(), one.len()) {
@@ -75,30 +75,30 @@ pub trait ImageEmbeddingProvider: Send + Sync + 'static {
         }
     }
 
-    /// A text, cut to what the model can read.
+    /// Embeds a text, truncated to the maximum length of the model.
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError>;
 
-    /// Whether it would be called now: not while a breaker keeps calls back. Asks nobody.
+    /// Checks whether a call would be made now, without making one.
     ///
     /// # Errors
-    /// [`EmbedError::Dependency`], with when it may be called again.
+    /// [`EmbedError::Dependency`] while the circuit breaker is open, with the time until the next call is allowed.
     fn reachable(&self) -> Result<(), EmbedError> {
         Ok(())
     }
 
-    /// Images in one batch that cost less together than one by one; 1 where company gains nothing, or where that is
-    /// not known.
+    /// Returns the number of images for which one batch is faster than single calls; 1 if batches are not faster, or if
+    /// that is not known.
     fn useful_batch(&self) -> NonZeroUsize {
         NonZeroUsize::MIN
     }
 
-    /// The most images in one call, if the provider takes seconds for each and answers for each by itself: jobs send no
-    /// more at once and have one call under way, and it has the time of as many requests.
+    /// Returns the maximum number of images in one call, for a provider that needs seconds for each image. Jobs send no
+    /// more images in a call, make one call at a time, and allow it the time of that many requests.
     fn max_per_call(&self) -> Option<NonZeroUsize> {
         None
     }
 
-    /// How much its own threads have worked, where it has threads here.
+    /// Returns how long its threads have worked, if it has threads in this process.
     fn busy(&self) -> Option<Busy> {
         None
     }
@@ -107,46 +107,47 @@ pub trait ImageEmbeddingProvider: Send + Sync + 'static {
 /// The threads of a model in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Busy {
-    /// How many there are.
+    /// Number of threads.
     pub threads: NonZeroUsize,
-    /// How long all of them together have worked since the start.
+    /// Total working time of all threads since the start.
     pub worked: Duration,
 }
 
-/// What goes wrong with an embedding provider.
+/// Errors of an embedding provider.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum EmbedError {
     /// The provider has no text tower.
     #[error("the embedding provider embeds images only, not text")]
     Unsupported,
-    /// The provider refuses this input; another may be fine.
+    /// The provider refuses this input; other inputs may be accepted.
     #[error("the embedding provider refused the input: {0}")]
     Rejected(String),
-    /// The provider fails over this input again and again, and answers for others in between.
+    /// The provider failed repeatedly for this input and succeeded for others in between.
     #[error(
-        "{dependency} failed over this input {tries} times and answered for others in between; the log has the details"
+        "{dependency} failed {tries} times for this input and succeeded for other inputs in between; the log has the \
+         details"
     )]
     Failing {
         /// The provider.
         dependency: String,
-        /// How often it was asked.
+        /// Number of calls.
         tries: u32,
     },
-    /// Fewer or more vectors than inputs.
-    #[error("the embedding provider answered {got} vectors for {sent} inputs")]
+    /// The number of vectors is not the number of inputs.
+    #[error("the embedding provider returned {got} vectors for {sent} inputs")]
     WrongCount {
-        /// Inputs.
+        /// Number of inputs.
         sent: usize,
-        /// Vectors.
+        /// Number of vectors.
         got: usize,
     },
-    /// What came is no embedding.
-    #[error("the embedding provider answered with something that is no embedding: {0}")]
+    /// The provider returned an invalid vector.
+    #[error("the embedding provider returned an invalid vector: {0}")]
     Invalid(#[from] InvalidEmbedding),
-    /// The probe found that the provider does not do what it says.
+    /// The probe found that the provider does not work as required.
     #[error("the embedding provider failed its probe: {0}")]
     ProbeFailed(String),
-    /// The provider itself is the trouble.
+    /// The provider itself fails or cannot be used.
     #[error(transparent)]
     Dependency(#[from] DependencyError),
 }
@@ -186,7 +187,7 @@ impl EmbedError {
         }
     }
 
-    /// How often the provider was asked before this was said.
+    /// Returns how often the provider was called before this error.
     pub fn tries(&self) -> u32 {
         match self {
             Self::Failing { tries, .. } => *tries,

@@ -1,8 +1,9 @@
 //! The provider `multi2vec`: Weaviate's multi2vec-clip-inference.
 //!
 //! `POST /vectorize {"texts": ["…"], "images": ["…"]}`, images as bare base64, answers `{"textVectors": […],
-//! "imageVectors": […]}`, or 500 with `{"error": "…"}` whatever was wrong (its `app.py` and `clip.py`): one bad image
-//! or one overlong text fails the whole call. Requests name no model. Some of its kinds give vectors that are not of unit length.
+//! "imageVectors": […]}`, or 500 with `{"error": "…"}` for every error (its `app.py` and `clip.py`): one bad image or
+//! one text that is too long fails the whole call. Requests do not name a model. Some of its variants return vectors
+//! that are not of unit length.
 
 use std::sync::Arc;
 
@@ -29,7 +30,7 @@ pub struct Multi2VecProvider {
     batch: BatchSize,
 }
 
-/// A list that was not asked for may be empty, `null` or absent; one that was must be there.
+/// A list that was not requested may be empty, `null` or absent; a requested list must be present.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Reply {
@@ -38,10 +39,10 @@ struct Reply {
 }
 
 impl Multi2VecProvider {
-    /// Asks nobody yet.
+    /// Creates the provider; makes no network call.
     ///
     /// # Errors
-    /// [`EmbedError::Dependency`] where the settings cannot be used.
+    /// [`EmbedError::Dependency`] if the URL or the key cannot be used.
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("multi2vec", &settings.service)?;
         let square = Square::new(settings.size.unwrap_or(USUAL_SIZE), settings.resize);
@@ -52,18 +53,18 @@ impl Multi2VecProvider {
     async fn images(&self, images: Vec<PreparedImage>) -> Result<Vec<Embedding>, NoAnswer> {
         let sent = images.len();
         let body = wire_image::body(images, Form::Bare, r#"{"texts":[],"images":["#.to_owned(), "]}").await?;
-        let most = sent * VECTOR_BYTES + 2 * body.len();
-        let reply: Reply = self.service.post(PATH, body, most).await?;
-        Ok(reading::embeddings(reply.image_vectors.ok_or_else(|| self.lacks("imageVectors"))?, sent)?)
+        let max_bytes = sent * VECTOR_BYTES + 2 * body.len();
+        let reply: Reply = self.service.post(PATH, body, max_bytes).await?;
+        Ok(reading::embeddings(reply.image_vectors.ok_or_else(|| self.missing_list("imageVectors"))?, sent)?)
     }
 
     async fn text(&self, text: &str) -> Result<Vec<Numbers>, NoAnswer> {
         let body = serde_json::json!({ "texts": [text], "images": [] });
         let reply: Reply = self.service.post_small(PATH, &body, VECTOR_BYTES + 12 * text.len()).await?;
-        Ok(reply.text_vectors.ok_or_else(|| self.lacks("textVectors"))?)
+        Ok(reply.text_vectors.ok_or_else(|| self.missing_list("textVectors"))?)
     }
 
-    fn lacks(&self, list: &str) -> EmbedError {
+    fn missing_list(&self, list: &str) -> EmbedError {
         self.service.failed(Trouble::Failed, format!("its reply has no {list}"))
     }
 }

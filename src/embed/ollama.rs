@@ -1,8 +1,9 @@
-//! The provider `ollama`: a vision model puts a image into words, a text model makes the vector of the words.
+//! The provider `ollama`: a vision model writes a caption of an image, a text model makes the vector of the caption.
 //!
-//! Ollama has no way to a image's vector (its embedding calls drop `images` and answer an empty vector, 501, or the
-//! vector of the prompt), so this is what works with it: `POST /api/chat` with bare base64 and `"stream": false`, then
-//! `POST /api/embed` (Ollama 0.33, `api/types.go`, `docs/api.md`). The space is the text model's, not CLIP's.
+//! Ollama cannot make the vector of an image (its embedding calls ignore `images` and return an empty vector, 501, or
+//! the vector of the prompt). Therefore this provider calls `POST /api/chat` with bare base64 and `"stream": false`,
+//! and then `POST /api/embed` (Ollama 0.33, `api/types.go`, `docs/api.md`). The space is that of the text model, not
+//! CLIP's.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,49 +20,49 @@ use super::{EmbedError, ImageEmbeddingProvider, probe};
 use crate::domain::{Embedding, Space, Trouble};
 use crate::imaging::{PreparedImage, Preprocessing, Resize};
 
-/// What is asked about each image. Another prompt makes other captions: a change of it is a change of what is indexed.
+/// The prompt for each image. Another prompt gives other captions, so a change of it changes what is indexed.
 const PROMPT: &str = "Describe this image in one or two sentences for a search engine: \
     what it shows, its colours, and where it was taken. Begin with the main thing.";
-/// Tokens of a caption.
-const CAPTION_TOKENS: u32 = 80;
-/// LLaVA looks at images of 336 pixels a side; others resize.
-const SIZE: u32 = 336;
-/// Captions under way at once. Ollama itself queues what its machine cannot do at once: by default it makes one at a
-/// time, so that each request may have to wait for this many.
-const AT_ONCE: NonZeroUsize = NonZeroUsize::new(2).unwrap();
-/// Captions embedded in one request.
-const TEXTS: usize = 64;
-const CAPTION_BYTES: usize = 256 * 1024;
-/// What `/api/show` says includes the model's licence and the list of its tensors.
-const SHOW_BYTES: usize = 16 * 1024 * 1024;
+/// Maximum tokens of a caption.
+const MAX_CAPTION_TOKENS: u32 = 80;
+/// Default side of the images in pixels: the size that LLaVA uses. Other models resize them.
+const DEFAULT_SIZE: u32 = 336;
+/// Number of concurrent caption requests. Ollama queues requests that its machine cannot process concurrently. By
+/// default it processes one at a time, so a request may wait for this many.
+const MAX_CONCURRENT: NonZeroUsize = NonZeroUsize::new(2).unwrap();
+/// Maximum number of captions embedded in one request.
+const MAX_TEXTS: usize = 64;
+const MAX_CAPTION_BYTES: usize = 256 * 1024;
+/// Maximum bytes of the reply to `/api/show`, which includes the model's licence and the list of its tensors.
+const MAX_SHOW_BYTES: usize = 16 * 1024 * 1024;
 
-/// Which Ollama, and which of its models.
+/// The Ollama service and its two models.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OllamaSettings {
-    /// Where it is.
+    /// URL, key and timeout of the service.
     pub service: ServiceSettings,
-    /// `OLLAMA_VISION_MODEL`: puts images into words.
+    /// `OLLAMA_VISION_MODEL`: writes the captions of images.
     pub vision_model: String,
-    /// `OLLAMA_MODEL`: makes vectors of words.
+    /// `OLLAMA_MODEL`: makes the vectors of texts.
     pub text_model: String,
-    /// `IMAGE_TARGET_SIZE`: the side of the square that the vision model is shown; else 336.
+    /// `IMAGE_TARGET_SIZE`: side in pixels of the square images for the vision model; 336 if not set.
     pub size: Option<u32>,
-    /// `IMAGE_RESIZE`: how a image is brought to it.
+    /// `IMAGE_RESIZE`: how an image is made square.
     pub resize: Resize,
 }
 
-/// Captions by a vision model, vectors by a text model.
+/// Makes captions with a vision model and vectors with a text model.
 #[derive(Debug)]
 pub struct OllamaProvider {
     service: Service,
     square: Square,
     vision: String,
     text: String,
-    /// The vision model as it was when it last passed its probe.
-    probed: Mutex<Option<Version>>,
+    /// Version of the vision model at its last successful probe.
+    probed_version: Mutex<Option<Version>>,
 }
 
-/// When a model was last changed; older versions of Ollama do not say.
+/// Time of a model's last change; older versions of Ollama do not report it.
 type Version = Option<String>;
 
 #[derive(Deserialize)]
@@ -88,49 +89,60 @@ struct Embeddings {
 
 #[derive(Deserialize)]
 struct Show {
-    /// Older versions say nothing of it.
+    /// Missing in older versions of Ollama.
     capabilities: Option<Vec<String>>,
     modified_at: Version,
 }
 
 impl OllamaProvider {
-    /// Asks nobody yet.
+    /// Creates the provider; makes no network call.
     ///
     /// # Errors
-    /// [`EmbedError::Dependency`] where the settings cannot be used.
+    /// [`EmbedError::Dependency`] if the URL or the key cannot be used.
     pub fn new(settings: OllamaSettings) -> Result<Self, EmbedError> {
-        let waits = u32::try_from(AT_ONCE.get()).unwrap_or(u32::MAX);
-        let timeout = settings.service.timeout.saturating_mul(waits);
+        let concurrent = u32::try_from(MAX_CONCURRENT.get()).unwrap_or(u32::MAX);
+        let timeout = settings.service.timeout.saturating_mul(concurrent);
         let service = Service::new("ollama", &ServiceSettings { timeout, ..settings.service })?;
-        let square = Square::new(settings.size.unwrap_or(SIZE), settings.resize);
-        Ok(Self { service, square, vision: settings.vision_model, text: settings.text_model, probed: Mutex::default() })
+        let square = Square::new(settings.size.unwrap_or(DEFAULT_SIZE), settings.resize);
+        Ok(Self {
+            service,
+            square,
+            vision: settings.vision_model,
+            text: settings.text_model,
+            probed_version: Mutex::default(),
+        })
     }
 
-    /// Whether `model` is there and can do what it is to do. A model that makes no embeddings would be loaded whole only
-    /// to say so.
-    async fn can(&self, model: &str, capability: &str, setting: &str) -> Result<Version, EmbedError> {
-        let shown = self.service.post_small("/api/show", &json!({ "model": model }), SHOW_BYTES).await;
-        let show: Show = match shown {
+    /// Checks that `model` exists and has `capability`, and returns its version. Without this check, Ollama would load
+    /// a whole model only to report that it cannot make embeddings.
+    async fn check_model(&self, model: &str, capability: &str, setting: &str) -> Result<Version, EmbedError> {
+        let reply = self.service.post_small("/api/show", &json!({ "model": model }), MAX_SHOW_BYTES).await;
+        let show: Show = match reply {
             Ok(show) => show,
-            Err(no) if no.status.is_some_and(|status| status.as_u16() == 404) => {
-                let detail = format!("it has no model `{model}`: run `ollama pull {model}` or set {setting}");
+            Err(failure) if failure.status.is_some_and(|status| status.as_u16() == 404) => {
+                let detail =
+                    format!("there is no model `{model}`; run `ollama pull {model}` or set {setting} to another model");
                 return Err(self.service.failed(Trouble::Refused, detail));
             }
-            Err(no) => return Err(no.error),
+            Err(failure) => return Err(failure.error),
         };
         match show.capabilities {
-            Some(has) if !has.iter().any(|one| one == capability) => {
-                let detail = format!("its model `{model}` has no {capability}, but {}; set {setting}", has.join(", "));
+            Some(capabilities) if !capabilities.iter().any(|other| other == capability) => {
+                let capabilities = capabilities.join(", ");
+                let detail = format!(
+                    "the model `{model}` does not have the capability {capability}, only {capabilities}; set {setting} \
+                     to another model"
+                );
                 Err(self.service.failed(Trouble::Refused, detail))
             }
             Some(_) | None => Ok(show.modified_at),
         }
     }
 
-    /// Whether both models are there; answers with the vision model's version.
-    async fn both(&self) -> Result<Version, EmbedError> {
-        let version = self.can(&self.vision, "vision", "OLLAMA_VISION_MODEL").await?;
-        self.can(&self.text, "embedding", "OLLAMA_MODEL").await?;
+    /// Checks both models and returns the version of the vision model.
+    async fn check_models(&self) -> Result<Version, EmbedError> {
+        let version = self.check_model(&self.vision, "vision", "OLLAMA_VISION_MODEL").await?;
+        self.check_model(&self.text, "embedding", "OLLAMA_MODEL").await?;
         Ok(version)
     }
 
@@ -140,23 +152,23 @@ impl OllamaProvider {
 
     async fn caption(&self, image: PreparedImage) -> Result<String, EmbedError> {
         let (model, prompt) = (json!(self.vision), json!(PROMPT));
-        // Temperature 0 and a seed: the same image gets the same words.
-        let options = json!({ "temperature": 0, "seed": 1, "num_predict": CAPTION_TOKENS });
+        // With temperature 0 and a fixed seed, the same image gets the same caption.
+        let options = json!({ "temperature": 0, "seed": 1, "num_predict": MAX_CAPTION_TOKENS });
         let before = format!(
             r#"{{"model":{model},"stream":false,"options":{options},"messages":[{{"role":"user","content":{prompt},"images":["#
         );
         let body = wire_image::body(vec![image], Form::Bare, before, "]}]}").await?;
-        let chat: Chat = self.service.post("/api/chat", body, CAPTION_BYTES).await?;
+        let chat: Chat = self.service.post("/api/chat", body, MAX_CAPTION_BYTES).await?;
         let caption = chat.message.content.split_whitespace().collect::<Vec<_>>().join(" ");
         if caption.is_empty() {
-            return Err(EmbedError::Rejected("the vision model has no words for it".to_owned()));
+            return Err(EmbedError::Rejected("the vision model returned an empty caption".to_owned()));
         }
         Ok(caption)
     }
 
     async fn vectors(&self, texts: &[String]) -> Result<Vec<Embedding>, EmbedError> {
         let mut embeddings = Vec::with_capacity(texts.len());
-        for input in texts.chunks(TEXTS) {
+        for input in texts.chunks(MAX_TEXTS) {
             let request = EmbedRequest { model: &self.text, input, truncate: true };
             let reply: Embeddings = self.service.post_small("/api/embed", &request, input.len() * VECTOR_BYTES).await?;
             embeddings.extend(reading::embeddings(reply.embeddings, input.len())?);
@@ -172,23 +184,23 @@ impl ImageEmbeddingProvider for OllamaProvider {
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
-        let version = self.both().await?;
+        let version = self.check_models().await?;
         let space = probe::space_of_captions(self, &self.model()).await?;
-        *self.probed.lock().unwrap_or_else(PoisonError::into_inner) = Some(version);
+        *self.probed_version.lock().unwrap_or_else(PoisonError::into_inner) = Some(version);
         Ok(Arc::new(space))
     }
 
-    /// Without captions as long as the vision model is the one that passed: they take a CPU a minute, and would keep the
-    /// model in memory.
+    /// Makes no captions if the vision model has not changed since its last successful probe: captions take a minute on
+    /// a CPU and would keep the model in memory.
     async fn space_again(&self) -> Result<Arc<Space>, EmbedError> {
-        let version = self.both().await?;
-        let is_same = self.probed.lock().unwrap_or_else(PoisonError::into_inner).as_ref() == Some(&version);
+        let version = self.check_models().await?;
+        let is_same = self.probed_version.lock().unwrap_or_else(PoisonError::into_inner).as_ref() == Some(&version);
         if is_same { probe::space_of_texts(self, &self.model()).await.map(Arc::new) } else { self.space().await }
     }
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         self.square.check(images)?;
-        let captions = stream::iter(images.to_vec()).map(|image| self.caption(image)).buffered(AT_ONCE.get());
+        let captions = stream::iter(images.to_vec()).map(|image| self.caption(image)).buffered(MAX_CONCURRENT.get());
         let captions: Vec<String> = captions.try_collect().await?;
         self.vectors(&captions).await
     }
@@ -199,6 +211,6 @@ impl ImageEmbeddingProvider for OllamaProvider {
     }
 
     fn max_per_call(&self) -> Option<NonZeroUsize> {
-        Some(AT_ONCE)
+        Some(MAX_CONCURRENT)
     }
 }

@@ -1,8 +1,8 @@
-//! The provider `openai`: a server with OpenAI's `/embeddings`, extended for images as infinity does it.
+//! The provider `openai`: a server with OpenAI's `/embeddings`, extended for images like the server infinity.
 //!
 //! `POST /embeddings {"model", "input": […], "modality": "image" or "text", "encoding_format": "float"}` answers
-//! `{"data": [{"embedding": […], "index": 0}]}` (infinity 0.0.77, `infinity_server.py` and `pymodels.py`). A image is a
-//! data URI; without `modality` it would be read as text. At most 32 images in a request.
+//! `{"data": [{"embedding": […], "index": 0}]}` (infinity 0.0.77, `infinity_server.py` and `pymodels.py`). An image is
+//! a data URI; without `modality` it would be read as text. A request has at most 32 images.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -19,11 +19,11 @@ use super::{EmbedError, ImageEmbeddingProvider, RemoteSettings, probe};
 use crate::domain::{Embedding, Space, Trouble};
 use crate::imaging::{PreparedImage, Preprocessing};
 
-/// More images in one request are refused (422).
+/// Maximum number of images in one request; infinity refuses more with 422.
 const MAX_IMAGES: NonZeroUsize = NonZeroUsize::new(32).unwrap();
-const MODELS_BYTES: usize = 4 * 1024 * 1024;
-/// Models that are named to whoever asked for another.
-const NAMED: usize = 5;
+const MAX_MODELS_BYTES: usize = 4 * 1024 * 1024;
+/// Maximum number of model names in an error message.
+const MAX_NAMES: usize = 5;
 
 /// A service with OpenAI's `/embeddings`.
 #[derive(Debug)]
@@ -64,10 +64,10 @@ struct Model {
 }
 
 impl OpenAiProvider {
-    /// Asks nobody yet.
+    /// Creates the provider; makes no network call.
     ///
     /// # Errors
-    /// [`EmbedError::Dependency`] where the settings cannot be used.
+    /// [`EmbedError::Dependency`] if the URL or the key cannot be used.
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("openai", &settings.service)?;
         let square = Square::new(settings.size.unwrap_or(USUAL_SIZE), settings.resize);
@@ -75,16 +75,20 @@ impl OpenAiProvider {
         Ok(Self { service, square, model: settings.model, batch })
     }
 
-    /// A model that the service does not have is answered as a bad input is, so that its list is asked first. One without
-    /// a list is taken at its word.
-    async fn has_the_model(&self) -> Result<(), EmbedError> {
-        let Ok(body) = self.service.get("/models", MODELS_BYTES).await else { return Ok(()) };
+    /// Checks the list of models of the service, because the error for a model that does not exist looks like the error
+    /// for a bad input. Succeeds if the service has no such list.
+    async fn check_model(&self) -> Result<(), EmbedError> {
+        let Ok(body) = self.service.get("/models", MAX_MODELS_BYTES).await else { return Ok(()) };
         let Ok(models) = serde_json::from_slice::<Models>(&body) else { return Ok(()) };
         if models.data.is_empty() || models.data.iter().any(|model| model.id == self.model) {
             return Ok(());
         }
-        let has: Vec<_> = models.data.iter().take(NAMED).map(|model| model.id.as_str()).collect();
-        let detail = format!("it has no model `{}`, but {}; set CLIP_MODEL", self.model, has.join(", "));
+        let names: Vec<_> = models.data.iter().take(MAX_NAMES).map(|model| model.id.as_str()).collect();
+        let detail = format!(
+            "the service does not have the model `{}`; set CLIP_MODEL to one of its models, such as {}",
+            self.model,
+            names.join(", ")
+        );
         Err(self.service.failed(Trouble::Refused, detail))
     }
 
@@ -93,17 +97,18 @@ impl OpenAiProvider {
         let model = serde_json::json!(self.model);
         let before = format!(r#"{{"model":{model},"modality":"image","encoding_format":"float","input":["#);
         let body = wire_image::body(images, Form::DataUri, before, "]}").await?;
-        let most = sent * VECTOR_BYTES + 2 * body.len();
-        let reply = self.service.post("/embeddings", body, most).await?;
+        let max_bytes = sent * VECTOR_BYTES + 2 * body.len();
+        let reply = self.service.post("/embeddings", body, max_bytes).await?;
         Ok(reading::embeddings(self.in_order(reply)?, sent)?)
     }
 
-    /// The vectors in the order of the inputs, which the list need not have.
+    /// Returns the vectors in the order of the inputs. The list of the reply may have another order.
     fn in_order(&self, Reply { mut data }: Reply) -> Result<Vec<Numbers>, EmbedError> {
         if data.iter().any(|item| item.index.is_some()) {
             data.sort_by_key(|item| item.index);
             if let Some((place, item)) = data.iter().enumerate().find(|(place, item)| item.index != Some(*place)) {
-                let detail = format!("its reply has index {:?} where {place} belongs", item.index);
+                let detail =
+                    format!("the reply has index {:?} at place {place}; each index must occur once", item.index);
                 return Err(self.service.failed(Trouble::Failed, detail));
             }
         }
@@ -118,7 +123,7 @@ impl ImageEmbeddingProvider for OpenAiProvider {
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
-        self.has_the_model().await?;
+        self.check_model().await?;
         let space = probe::space_of(self, &self.model, None).await?;
         reading::sees(self, Form::DataUri).await?;
         Ok(Arc::new(space))
@@ -129,7 +134,7 @@ impl ImageEmbeddingProvider for OpenAiProvider {
         wire_image::in_requests(images, &self.batch, |images| self.images(images)).await
     }
 
-    /// It cuts a long text itself.
+    /// The service truncates a long text itself.
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
         let request = TextRequest { model: &self.model, modality: "text", encoding_format: "float", input: [text] };
         let reply = self.service.post_small("/embeddings", &request, VECTOR_BYTES + 12 * text.len()).await?;

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::*;
 use crate::imaging::Preprocessing;
 
-/// A provider whose answers the test decides: from a image's bytes, or a text, to numbers.
+/// A provider whose vectors the test computes from the bytes of an image or from a text.
 #[derive(Clone, Copy)]
 struct Fake {
     image: fn(&PreparedImage) -> Vec<f32>,
@@ -13,8 +13,8 @@ struct Fake {
     batch: fn(Vec<Embedding>) -> Vec<Embedding>,
 }
 
-/// Looks at what it is given, as a model does.
-const HONEST: Fake = Fake {
+/// Uses its input, as a model does.
+const CORRECT: Fake = Fake {
     image: |image| vec![image.rgb[0].into(), image.rgb[96].into(), image.rgb[image.rgb.len() / 2].into(), 9.0],
     text: |text| Ok(text.bytes().skip(8).take(4).map(|byte| f32::from(byte) - 100.0).collect()),
     batch: |batch| batch,
@@ -53,97 +53,97 @@ async fn refusal(fake: Fake) -> String {
 }
 
 #[tokio::test]
-async fn an_honest_provider_has_a_space() {
-    let space = HONEST.space().await.unwrap();
+async fn a_correct_provider_has_a_space() {
+    let space = CORRECT.space().await.unwrap();
     assert_eq!(space.name(), "fake/4/crop-64-bicubic");
     assert_eq!(space.probes.len(), 6);
-    space.admits(&HONEST.space().await.unwrap()).unwrap();
+    space.admits(&CORRECT.space().await.unwrap()).unwrap();
 }
 
 #[tokio::test]
-async fn a_provider_of_images_alone_has_a_space() {
-    let fake = Fake { text: |_| Err(EmbedError::Unsupported), ..HONEST };
+async fn a_provider_without_texts_has_a_space() {
+    let fake = Fake { text: |_| Err(EmbedError::Unsupported), ..CORRECT };
     assert_eq!(fake.space().await.unwrap().probes.len(), 3);
 }
 
 #[tokio::test]
-async fn one_that_ignores_its_input_is_found_out() {
-    let blind = Fake { image: |_| vec![1.0, 2.0, 3.0, 4.0], ..HONEST };
-    assert!(refusal(blind).await.contains("image:gradient and image:checkers got the same vector"));
-    let deaf = Fake { text: |_| Ok(vec![1.0, 2.0, 3.0, 4.0]), ..HONEST };
-    assert!(refusal(deaf).await.contains("text:cat and text:car got the same vector"));
+async fn a_provider_that_ignores_its_input_fails() {
+    let same_images = Fake { image: |_| vec![1.0, 2.0, 3.0, 4.0], ..CORRECT };
+    assert!(refusal(same_images).await.contains("image:gradient and image:checkers got the same vector"));
+    let same_texts = Fake { text: |_| Ok(vec![1.0, 2.0, 3.0, 4.0]), ..CORRECT };
+    assert!(refusal(same_texts).await.contains("text:cat and text:car got the same vector"));
 }
 
 #[tokio::test]
-async fn one_that_mixes_up_a_batch_is_found_out() {
-    let turn = |mut batch: Vec<Embedding>| {
+async fn a_provider_that_mixes_up_a_batch_fails() {
+    let rotate = |mut batch: Vec<Embedding>| {
         batch.rotate_left(1);
         batch
     };
-    assert!(refusal(Fake { batch: turn, ..HONEST }).await.contains("alone and in a batch"));
-    let lose = |batch: Vec<Embedding>| batch[1..].to_vec();
-    assert!(refusal(Fake { batch: lose, ..HONEST }).await.contains("2 vectors for 3 images"));
+    assert!(refusal(Fake { batch: rotate, ..CORRECT }).await.contains("alone and in a batch"));
+    let drop_first = |batch: Vec<Embedding>| batch[1..].to_vec();
+    assert!(refusal(Fake { batch: drop_first, ..CORRECT }).await.contains("2 vectors for 3 images"));
 }
 
 #[tokio::test]
-async fn one_that_answers_nonsense_is_found_out() {
-    assert!(refusal(Fake { image: |_| vec![0.0; 4], ..HONEST }).await.contains("all zeros"));
-    assert!(refusal(Fake { text: |_| Ok(vec![f32::NAN; 4]), ..HONEST }).await.contains("not finite"));
+async fn a_provider_with_invalid_vectors_fails() {
+    assert!(refusal(Fake { image: |_| vec![0.0; 4], ..CORRECT }).await.contains("all zeros"));
+    assert!(refusal(Fake { text: |_| Ok(vec![f32::NAN; 4]), ..CORRECT }).await.contains("not finite"));
     let short = |text: &str| Ok(text.bytes().skip(8).take(2).map(|byte| f32::from(byte) - 100.0).collect());
-    assert!(refusal(Fake { text: short, ..HONEST }).await.contains("text:cat has 2 numbers where 4"));
+    assert!(refusal(Fake { text: short, ..CORRECT }).await.contains("text:cat has 2 numbers; expected 4"));
 }
 
 #[tokio::test]
-async fn a_space_of_captions_is_its_texts_and_its_images_are_told_apart_all_the_same() {
-    let space = space_of_captions(&HONEST, "captions").await.unwrap();
+async fn a_space_of_captions_has_only_texts_but_images_must_differ() {
+    let space = space_of_captions(&CORRECT, "captions").await.unwrap();
     assert_eq!(space.name(), "captions/4/crop-64-bicubic");
     assert!(space.probes.len() == 3 && space.probes.iter().all(|probe| probe.name.starts_with("text:")));
     let refused = async |fake: Fake| match space_of_captions(&fake, "captions").await {
         Err(EmbedError::ProbeFailed(reason)) => reason,
         other => panic!("{other:?}"),
     };
-    let blind = Fake { image: |_| vec![1.0, 2.0, 3.0, 4.0], ..HONEST };
-    assert!(refused(blind).await.contains("image:gradient and image:disc got the same vector"));
-    let deaf = Fake { text: |_| Ok(vec![1.0, 2.0, 3.0, 4.0]), ..HONEST };
-    assert!(refused(deaf).await.contains("text:cat and text:car got the same vector"));
-    let short = Fake { image: |image| vec![image.rgb[0].into(), image.rgb[96].into(), 9.0], ..HONEST };
-    assert!(refused(short).await.contains("image:gradient has 3 numbers where 4"));
-    let lose = Fake { batch: |batch| batch[1..].to_vec(), ..HONEST };
-    assert!(refused(lose).await.contains("1 vectors for 2 images"));
-    let dumb = Fake { text: |_| Err(EmbedError::Unsupported), ..HONEST };
-    assert_eq!(space_of_captions(&dumb, "captions").await, Err(EmbedError::Unsupported));
+    let same_images = Fake { image: |_| vec![1.0, 2.0, 3.0, 4.0], ..CORRECT };
+    assert!(refused(same_images).await.contains("image:gradient and image:disc got the same vector"));
+    let same_texts = Fake { text: |_| Ok(vec![1.0, 2.0, 3.0, 4.0]), ..CORRECT };
+    assert!(refused(same_texts).await.contains("text:cat and text:car got the same vector"));
+    let short = Fake { image: |image| vec![image.rgb[0].into(), image.rgb[96].into(), 9.0], ..CORRECT };
+    assert!(refused(short).await.contains("image:gradient has 3 numbers; expected 4"));
+    let drop_first = Fake { batch: |batch| batch[1..].to_vec(), ..CORRECT };
+    assert!(refused(drop_first).await.contains("1 vectors for 2 images"));
+    let without_texts = Fake { text: |_| Err(EmbedError::Unsupported), ..CORRECT };
+    assert_eq!(space_of_captions(&without_texts, "captions").await, Err(EmbedError::Unsupported));
 }
 
 #[tokio::test]
-async fn texts_that_fit_other_images_better_are_suspicious_and_no_more() {
-    let said = |fake: Fake| async move {
+async fn a_text_that_fits_another_image_better_gives_a_warning_only() {
+    let warning = |fake: Fake| async move {
         let images = images(64);
         let vectors = images.each_ref().map(|(name, image)| (*name, embedding((fake.image)(image)).unwrap()));
-        suspicion(&fake, &vectors).await.unwrap()
+        find_mismatch(&fake, &vectors).await.unwrap()
     };
-    // The disc is red in its middle and blue at its corner; the checkers are one grey at both.
-    let sees = Fake {
+    // The disc is red at its centre and blue at its corner; the checkers have the same grey at both places.
+    let matching = Fake {
         image: |image| [0, image.rgb.len() / 2 + 96].map(|at| f32::from(image.rgb[at]) + 1.0).into(),
         text: |text| Ok(if text.contains("red ball") { vec![41.0, 221.0] } else { vec![1.0, 1.0] }),
-        ..HONEST
+        ..CORRECT
     };
-    assert_eq!(said(sees).await, None);
-    let turned = Fake {
+    assert_eq!(warning(matching).await, None);
+    let mismatched = Fake {
         text: |text| Ok(if text.contains("checkerboard") { vec![41.0, 221.0] } else { vec![1.0, 1.0] }),
-        ..sees
+        ..matching
     };
-    let said = said(turned).await.unwrap();
-    assert!(said.starts_with("image:checkers is no nearer to \"a black and white checkerboard\" (0."), "{said}");
-    HONEST.space().await.expect("it refuses none");
+    let warning = warning(mismatched).await.unwrap();
+    assert!(warning.starts_with("image:checkers is not nearer to \"a black and white checkerboard\" (0."), "{warning}");
+    CORRECT.space().await.expect("a mismatch does not refuse a model");
 }
 
 #[tokio::test]
-async fn the_built_in_model_is_not_suspicious() {
+async fn the_built_in_model_gives_no_warning() {
     let local = crate::embed::local::LocalProvider::start(std::num::NonZeroUsize::MIN).unwrap();
     let vectors = images(local.preprocessing().size);
     let images = vectors.each_ref().map(|(_, image)| image.clone());
     let vectors = vectors.iter().map(|(name, _)| *name).zip(local.embed_image_batch(&images).await.unwrap());
-    assert_eq!(suspicion(&local, &vectors.collect::<Vec<_>>()).await.unwrap(), None);
+    assert_eq!(find_mismatch(&local, &vectors.collect::<Vec<_>>()).await.unwrap(), None);
 }
 
 #[test]

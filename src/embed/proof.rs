@@ -1,4 +1,4 @@
-//! [`Proof`]: what is known of a provider; one for all who use it.
+//! [`Proof`]: the cached verification of a provider, shared by all its users.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,22 +11,21 @@ use super::{EmbedError, ImageEmbeddingProvider};
 use crate::domain::{Space, Trouble};
 use crate::resilience::{Breaker, Retryable};
 
-/// How long a failed probe is remembered and told to everyone.
-const MEMORY: Duration = Duration::from_secs(30);
-/// The same for a provider that could not be asked at all and did not say when it can. Shorter, because one that
-/// has just been started is wanted soon; it is the breaker that keeps the calls few.
-pub(super) const SILENT: Duration = Duration::from_secs(5);
+/// How long a failed probe is cached and returned to all callers.
+const FAILURE_TTL: Duration = Duration::from_secs(30);
+/// How long an outage is cached if the provider does not report a time. Shorter than [`FAILURE_TTL`], so that a
+/// provider that has just started is found soon. The breaker limits the number of calls.
+pub(super) const OUTAGE_TTL: Duration = Duration::from_secs(5);
 
-/// How often a provider elsewhere is probed again though nothing is known against it: its model may be changed without
-/// an outage.
-const RENEWAL: Duration = Duration::from_mins(10);
+/// Interval of probes of a remote provider without a known problem, because its model may be changed without an outage.
+const RENEWAL_INTERVAL: Duration = Duration::from_mins(10);
 
 enum State {
-    /// Not asked yet, or doubted.
+    /// Not probed yet, or invalidated.
     Unknown,
-    Proven {
+    Verified {
         space: Arc<Space>,
-        /// Of the breaker, when the probe began.
+        /// Number of outages of the breaker at the start of the probe.
         outages: u64,
     },
     Failed {
@@ -35,105 +34,105 @@ enum State {
     },
 }
 
-/// Whether a provider does what it says, and in which space: asked once, by one caller for all, and again after each
-/// outage, since what comes back may be another model.
+/// Verifies that a provider works as required, and in which space. One caller probes for all. The provider is probed
+/// again after each outage, because it may return with another model.
 pub struct Proof {
     provider: Arc<dyn ImageEmbeddingProvider>,
     breaker: Option<Arc<Breaker>>,
     state: Mutex<State>,
-    /// Held by whoever probes.
-    flight: tokio::sync::Mutex<()>,
-    doubted: Notify,
-    missed: Notify,
+    /// Held during a probe.
+    probing: tokio::sync::Mutex<()>,
+    invalidated: Notify,
+    needed: Notify,
 }
 
 impl Proof {
-    /// A proof still to be given by `provider`, which must not be patient: everyone waits for its answer. `breaker` is the
-    /// one that its calls go through.
+    /// Creates a verification of `provider`; makes no call. `provider` must not retry in the background, because all
+    /// callers wait for its probe. `breaker` is the breaker of its calls.
     pub fn new(provider: Arc<dyn ImageEmbeddingProvider>, breaker: Option<Arc<Breaker>>) -> Self {
-        let (state, flight) = (Mutex::new(State::Unknown), tokio::sync::Mutex::new(()));
-        Self { provider, breaker, state, flight, doubted: Notify::new(), missed: Notify::new() }
+        let (state, probing) = (Mutex::new(State::Unknown), tokio::sync::Mutex::new(()));
+        Self { provider, breaker, state, probing, invalidated: Notify::new(), needed: Notify::new() }
     }
 
-    /// The proven space; probes where nothing is known.
+    /// Returns the verified space; probes if no result is cached.
     ///
     /// # Errors
-    /// Why there is none, for as long as that is remembered.
+    /// The error of the probe, which is cached for some seconds.
     pub async fn space(&self) -> Result<Arc<Space>, EmbedError> {
-        if let Some(known) = self.known() {
-            return known;
+        if let Some(cached) = self.cached() {
+            return cached;
         }
-        let _flight = self.flight.lock().await;
-        // Whoever waited for another's probe has its answer.
-        if let Some(known) = self.known() {
-            return known;
+        let _probing = self.probing.lock().await;
+        // Another caller may have probed while this one waited.
+        if let Some(cached) = self.cached() {
+            return cached;
         }
         self.probe(self.provider.space(), |_| true).await
     }
 
-    /// Remembers the answer to `asked`, which the provider is asked now; of errors those that `counts` says.
+    /// Waits for `probe` and caches its result. Errors are cached only if `counts` returns true.
     async fn probe(
         &self,
-        asked: impl Future<Output = Result<Arc<Space>, EmbedError>>,
+        probe: impl Future<Output = Result<Arc<Space>, EmbedError>>,
         counts: impl FnOnce(&EmbedError) -> bool,
     ) -> Result<Arc<Space>, EmbedError> {
         let outages = self.outages();
-        match asked.await {
+        match probe.await {
             Ok(space) => {
-                *self.lock() = State::Proven { space: space.clone(), outages };
+                *self.lock() = State::Verified { space: space.clone(), outages };
                 Ok(space)
             }
             Err(error) => {
-                let memory = memory(&error);
-                let outcome = Err(told(&error, memory));
+                let ttl = failure_ttl(&error);
+                let outcome = Err(client_error(&error, ttl));
                 if counts(&error) {
-                    *self.lock() = State::Failed { error, until: Instant::now() + memory };
+                    *self.lock() = State::Failed { error, until: Instant::now() + ttl };
                 }
                 outcome
             }
         }
     }
 
-    /// Probes again what is proven. One that is down meanwhile is no less proven for that: the breaker knows of it.
-    async fn renew(&self, asked: impl Future<Output = Result<Arc<Space>, EmbedError>>) {
-        let _flight = self.flight.lock().await;
-        if let Err(error) = self.probe(asked, |error| !error.is_retryable()).await {
-            tracing::warn!(%error, "the embedding provider was probed again");
+    /// Probes again. An outage does not invalidate the verification, because the breaker handles outages.
+    async fn renew(&self, probe: impl Future<Output = Result<Arc<Space>, EmbedError>>) {
+        let _probing = self.probing.lock().await;
+        if let Err(error) = self.probe(probe, |error| !error.is_retryable()).await {
+            tracing::warn!(%error, "a repeated probe of the embedding provider failed");
         }
     }
 
-    /// Takes back that it is `space`: something was seen that contradicts it.
+    /// Invalidates the verification of `space`, because a reply contradicts it.
     pub(super) fn doubt(&self, space: &Arc<Space>) {
         let mut state = self.lock();
-        if matches!(&*state, State::Proven { space: proven, .. } if Arc::ptr_eq(proven, space)) {
+        if matches!(&*state, State::Verified { space: verified, .. } if Arc::ptr_eq(verified, space)) {
             *state = State::Unknown;
-            self.doubted.notify_one();
+            self.invalidated.notify_one();
         }
     }
 
-    /// Says that somebody wants it while the breaker is open: then [`keep`](Self::keep) looks when it is back. Without that
-    /// a service that is sent no searches, because it is not ready, would never be ready again.
+    /// Records that a caller needs the provider while the breaker is open, so that [`keep`](Self::keep) checks when the
+    /// provider is back. Otherwise a service that gets no searches while it is not ready would never become ready.
     pub(super) fn miss(&self) {
-        self.missed.notify_one();
+        self.needed.notify_one();
     }
 
-    /// Probes until there is a proof, and again whenever it is in doubt, until `end`: who asks first does not wait, and a
-    /// provider that was made right is found so.
+    /// Probes until the provider is verified, and again after each invalidation, until `end`. So the first caller does
+    /// not wait for a probe, and a repaired provider is found without a call.
     pub async fn keep(&self, end: CancellationToken) {
-        let mut told = None;
+        let mut reported = None;
         let keep = async {
             loop {
                 match self.space().await {
                     Ok(space) => {
-                        if told.as_ref() != Some(&space) {
+                        if reported.as_ref() != Some(&space) {
                             tracing::info!(space = space.name(), "the embedding provider has passed its probe");
                         }
-                        told = Some(space);
-                        self.until_it_may_be_another().await;
+                        reported = Some(space);
+                        self.wait_for_renewal().await;
                     }
                     Err(error) => {
                         tracing::error!(%error, "the embedding provider is not usable");
-                        tokio::time::sleep(memory(&error)).await;
+                        tokio::time::sleep(failure_ttl(&error)).await;
                     }
                 }
             }
@@ -144,25 +143,25 @@ impl Proof {
         }
     }
 
-    /// Returns when it is in doubt, or has been renewed.
-    async fn until_it_may_be_another(&self) {
-        // The model of this process cannot change.
-        let elsewhere = self.breaker.is_some();
+    /// Waits until the verification is invalidated or renewed.
+    async fn wait_for_renewal(&self) {
+        // Only a remote provider can change; it has a breaker.
+        let is_remote = self.breaker.is_some();
         tokio::select! {
-            () = self.doubted.notified() => {}
-            () = self.missed_and_cooled_down() => {
-                // Another's call may have been let through, and closed it.
+            () = self.invalidated.notified() => {}
+            () = self.wait_for_need_and_breaker() => {
+                // Another call may have closed the breaker.
                 if self.open_for().is_some() {
                     self.renew(self.provider.space()).await;
                 }
             }
-            () = tokio::time::sleep(RENEWAL), if elsewhere => self.renew(self.provider.space_again()).await,
+            () = tokio::time::sleep(RENEWAL_INTERVAL), if is_remote => self.renew(self.provider.space_again()).await,
         }
     }
 
-    /// Returns when the breaker may let a call through again, after somebody has missed the provider.
-    async fn missed_and_cooled_down(&self) {
-        self.missed.notified().await;
+    /// Waits until a caller needs the provider and the breaker allows a call again.
+    async fn wait_for_need_and_breaker(&self) {
+        self.needed.notified().await;
         while let Some(left) = self.open_for().filter(|left| !left.is_zero()) {
             tokio::time::sleep(left).await;
         }
@@ -172,15 +171,15 @@ impl Proof {
         self.breaker.as_ref().and_then(|breaker| breaker.open_for())
     }
 
-    /// `None` where it must be asked.
-    fn known(&self) -> Option<Result<Arc<Space>, EmbedError>> {
+    /// Returns the cached result; `None` if the provider must be probed.
+    fn cached(&self) -> Option<Result<Arc<Space>, EmbedError>> {
         match &*self.lock() {
             State::Unknown => None,
-            // While the breaker is open nobody can be asked, and nothing can be answered by anyone else.
-            State::Proven { space, outages } => (*outages == self.outages()).then(|| Ok(space.clone())),
+            // Valid also while the breaker is open: no call is possible then, so no other model can answer.
+            State::Verified { space, outages } => (*outages == self.outages()).then(|| Ok(space.clone())),
             State::Failed { error, until } => {
                 let left = until.saturating_duration_since(Instant::now());
-                (!left.is_zero()).then(|| Err(told(error, left)))
+                (!left.is_zero()).then(|| Err(client_error(error, left)))
             }
         }
     }
@@ -196,20 +195,20 @@ impl Proof {
 
 impl std::fmt::Debug for Proof {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Proof").field("space", &self.known().map(|known| known.map(|space| space.name()))).finish()
+        f.debug_struct("Proof").field("space", &self.cached().map(|cached| cached.map(|space| space.name()))).finish()
     }
 }
 
-fn memory(error: &EmbedError) -> Duration {
+fn failure_ttl(error: &EmbedError) -> Duration {
     if error.is_retryable() {
-        error.retry_after().unwrap_or(SILENT).clamp(Duration::from_millis(1), MEMORY)
+        error.retry_after().unwrap_or(OUTAGE_TTL).clamp(Duration::from_millis(1), FAILURE_TTL)
     } else {
-        MEMORY
+        FAILURE_TTL
     }
 }
 
-/// A failure as it is told: of a provider that was down it is known when it is asked again.
-fn told(error: &EmbedError, left: Duration) -> EmbedError {
+/// Returns the error for callers. For an outage it has the time until the next probe.
+fn client_error(error: &EmbedError, left: Duration) -> EmbedError {
     match error {
         EmbedError::Dependency(down) if down.trouble.may_pass() => {
             let mut down = down.clone();

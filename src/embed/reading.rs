@@ -1,4 +1,4 @@
-//! What a service elsewhere must have given, whatever it says: checked here for every adapter.
+//! Checks of the replies of remote services, common to all adapters.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,13 +9,13 @@ use crate::domain::Embedding;
 use crate::domain::space::SAME_COSINE;
 use crate::imaging::{PreparedImage, Preprocessing, Resize};
 
-/// A vector as it comes. `null` is how JavaScript and orjson write a number that is not finite.
+/// A vector as received. JavaScript and orjson write a number that is not finite as `null`.
 pub(super) type Numbers = Vec<Option<f32>>;
 
-/// Bytes of one vector in JSON that are still believed: 8,192 numbers of 30 characters.
+/// Maximum bytes of one vector in JSON: 8,192 numbers of 30 characters.
 pub(super) const VECTOR_BYTES: usize = 256 * 1024;
 
-/// How images are prepared for a service, as far as that is known: it may still be told by the service itself.
+/// How images are prepared for a service. The service itself may report it later.
 #[derive(Debug)]
 pub(super) struct Square(Mutex<Preprocessing>);
 
@@ -32,98 +32,101 @@ impl Square {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Refuses images that were prepared for another size: a service would resize them in its own way.
+    /// Refuses images that were prepared for another size, because a service would resize them in its own way.
     pub(super) fn check(&self, images: &[PreparedImage]) -> Result<(), EmbedError> {
         let wanted = self.preprocessing().size;
         match images.iter().find(|image| image.size != wanted) {
             Some(image) => {
                 let given = image.size;
-                Err(EmbedError::Rejected(format!("a image of {given} pixels a side; the service takes {wanted}")))
+                Err(EmbedError::Rejected(format!(
+                    "the image has {given} x {given} pixels; the service takes {wanted} x {wanted}"
+                )))
             }
             None => Ok(()),
         }
     }
 }
 
-/// The vectors of one reply as embeddings: as many as were sent, all of one size, finite, not zero.
+/// Converts the vectors of one reply. Their number must be `sent`, and they must be finite, not zero and of one size.
 pub(super) fn embeddings(vectors: Vec<Numbers>, sent: usize) -> Result<Vec<Embedding>, EmbedError> {
     if vectors.len() != sent {
         return Err(EmbedError::WrongCount { sent, got: vectors.len() });
     }
     let expected = vectors.first().map_or(0, Vec::len);
-    let plain = |vector: Numbers| vector.into_iter().map(|number| number.unwrap_or(f32::NAN)).collect();
-    vectors.into_iter().map(|vector| Ok(Embedding::normalised(plain(vector), expected)?)).collect()
+    let with_nan = |vector: Numbers| vector.into_iter().map(|number| number.unwrap_or(f32::NAN)).collect();
+    vectors.into_iter().map(|vector| Ok(Embedding::normalised(with_nan(vector), expected)?)).collect()
 }
 
-/// The one embedding of a reply to one input.
+/// Converts the vector of a reply to one input.
 pub(super) fn embedding(vectors: Vec<Numbers>) -> Result<Embedding, EmbedError> {
     let mut one = embeddings(vectors, 1)?;
     one.pop().ok_or(EmbedError::WrongCount { sent: 1, got: 0 })
 }
 
-/// Refuses a service that reads what stands for a image in JSON as words: different images get different vectors from
-/// it, and no other probe would see it.
+/// Refuses a service that embeds the base64 of an image as text. Different images get different vectors from it, so no
+/// other probe detects this.
 ///
 /// # Errors
-/// [`EmbedError::ProbeFailed`]; or the provider's own, where the image itself gets no answer.
+/// [`EmbedError::ProbeFailed`], or the provider's own error if it cannot embed the image.
 pub(super) async fn sees(provider: &dyn ImageEmbeddingProvider, form: Form) -> Result<(), EmbedError> {
     let size = provider.preprocessing().size;
-    // Of one colour, so that its text is short.
+    // An image of one colour has a short base64 text.
     let image = PreparedImage { size, rgb: vec![128; size as usize * size as usize * 3].into() };
-    let seen = provider.embed_image(&image).await?;
-    // Who refuses so odd a text has answered the question by that.
-    let Ok(read) = provider.embed_text(&form.text(&image)?).await else { return Ok(()) };
-    if seen.dimension() == read.dimension() && seen.cosine(&read) >= SAME_COSINE {
-        let what = "it reads a image's base64 as words; it does not look at images";
+    let of_image = provider.embed_image(&image).await?;
+    // A service that refuses this text does not read images as text.
+    let Ok(of_text) = provider.embed_text(&form.text(&image)?).await else { return Ok(()) };
+    if of_image.dimension() == of_text.dimension() && of_image.cosine(&of_text) >= SAME_COSINE {
+        let what = "the service embeds the base64 of an image as text; it does not look at images";
         return Err(EmbedError::ProbeFailed(what.to_owned()));
     }
     Ok(())
 }
 
-/// The embedding of a text by a service that may refuse what is longer than its model reads, and says so with whatever
-/// status: then the text is cut.
+/// Embeds a text with a service that may refuse texts that are too long for its model. Then shorter parts of the text
+/// are tried.
 ///
 /// # Errors
-/// What `ask` said of the whole text, where shorter ones do not help.
+/// The error of `ask` for the whole text, if shorter texts fail too.
 pub(super) async fn cut_to_fit<'a, F, Fut>(text: &'a str, ask: F) -> Result<Embedding, EmbedError>
 where
     F: Fn(&'a str) -> Fut + Send,
     Fut: Future<Output = Result<Vec<Numbers>, NoAnswer>> + Send,
 {
     let mut first = None;
-    for cut in cuts(text) {
-        match ask(cut).await {
+    for candidate in candidates(text) {
+        match ask(candidate).await {
             Ok(vectors) => return embedding(vectors),
-            Err(no) if no.status.is_some_and(|status| TOO_LONG.contains(&status.as_u16())) => {
-                first.get_or_insert(no.error);
+            Err(failure) if failure.status.is_some_and(|status| TOO_LONG_STATUSES.contains(&status.as_u16())) => {
+                first.get_or_insert(failure.error);
             }
-            Err(no) => return Err(first.unwrap_or(no.error)),
+            Err(failure) => return Err(first.unwrap_or(failure.error)),
         }
     }
-    Err(first.unwrap_or_else(|| EmbedError::Rejected("there is no text".to_owned())))
+    Err(first.unwrap_or_else(|| EmbedError::Rejected("the text is empty".to_owned())))
 }
 
-/// What services answer to a text that is too long for their model: multi2vec 500, others as the input's fault.
-const TOO_LONG: [u16; 4] = [400, 413, 422, 500];
+/// Statuses for a text that is too long for the model: 500 from multi2vec, a client error from others.
+const TOO_LONG_STATUSES: [u16; 4] = [400, 413, 422, 500];
 
-/// Cuts of a text to ask with, one after the other, where a model may refuse what is longer than it reads: all of it, what
-/// is likely to fit 77 tokens, what is sure to.
-fn cuts(text: &str) -> impl Iterator<Item = &str> {
+/// Returns the parts of a text to try, one after the other: the whole text, a part that probably has at most 77 tokens,
+/// and a part that certainly has.
+fn candidates(text: &str) -> impl Iterator<Item = &str> {
     const LIKELY_WORDS: usize = 48;
-    const LIKELY: usize = 320;
-    /// CLIP's tokens are a byte at least; two of its 77 are its own, and a few bytes more may come of lower case.
-    const SURE: usize = 72;
-    let likely = text.split_whitespace().nth(LIKELY_WORDS).map_or(text.len(), |word| {
-        // Both are parts of one text.
+    const LIKELY_BYTES: usize = 320;
+    /// A token of CLIP has at least one byte. Two of the 77 tokens are special, and lower case may need a few more
+    /// bytes.
+    const SAFE_BYTES: usize = 72;
+    let likely_end = text.split_whitespace().nth(LIKELY_WORDS).map_or(text.len(), |word| {
+        // `word` is a slice of `text`.
         word.as_ptr().addr() - text.as_ptr().addr()
     });
-    let ends = [text.len(), likely.min(LIKELY), SURE];
+    let ends = [text.len(), likely_end.min(LIKELY_BYTES), SAFE_BYTES];
     let mut last = usize::MAX;
     ends.into_iter().filter_map(move |end| {
-        let cut = text[..text.floor_char_boundary(end)].trim_end();
-        let shorter = cut.len() < last;
-        last = last.min(cut.len());
-        shorter.then_some(cut)
+        let candidate = text[..text.floor_char_boundary(end)].trim_end();
+        let shorter = candidate.len() < last;
+        last = last.min(candidate.len());
+        shorter.then_some(candidate)
     })
 }
 
@@ -133,7 +136,7 @@ mod tests {
     use crate::domain::InvalidEmbedding;
 
     #[test]
-    fn a_reply_is_as_many_vectors_of_one_size() {
+    fn a_reply_must_have_one_vector_per_input_and_one_size() {
         let vector = |numbers: &[f32]| numbers.iter().copied().map(Some).collect::<Numbers>();
         let good = embeddings(vec![vector(&[3.0, 4.0]), vector(&[0.0, 2.0])], 2).unwrap();
         assert_eq!(good[0].as_slice(), [0.6, 0.8]);
@@ -153,13 +156,13 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_cut_to_what_is_likely_and_then_to_what_is_sure() {
-        let all = |text: &'static str| cuts(text).collect::<Vec<_>>();
+    fn a_long_text_is_cut_to_the_likely_and_then_to_the_safe_length() {
+        let all = |text: &'static str| candidates(text).collect::<Vec<_>>();
         assert_eq!(all("a cat"), ["a cat"]);
         assert_eq!(all(""), [""]);
         let words: &'static str = Box::leak("cat ".repeat(60).into_boxed_str());
-        assert_eq!(all(words).iter().map(|cut| cut.len()).collect::<Vec<_>>(), [239, 191, 71]);
+        assert_eq!(all(words).iter().map(|candidate| candidate.len()).collect::<Vec<_>>(), [239, 191, 71]);
         let dense: &'static str = Box::leak("日".repeat(500).into_boxed_str());
-        assert_eq!(all(dense).iter().map(|cut| cut.len()).collect::<Vec<_>>(), [1500, 318, 72]);
+        assert_eq!(all(dense).iter().map(|candidate| candidate.len()).collect::<Vec<_>>(), [1500, 318, 72]);
     }
 }

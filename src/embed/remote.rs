@@ -1,24 +1,25 @@
-//! What every provider elsewhere is told by the settings.
+//! Settings that all remote providers share.
 
 use std::num::NonZeroUsize;
 
 use super::http::ServiceSettings;
 use crate::imaging::Resize;
 
-/// The side that most CLIP models take, where nobody says otherwise.
+/// Default side of the images in pixels; most CLIP models use it.
 pub(super) const USUAL_SIZE: u32 = 224;
 
-/// One CLIP service and how to ask it.
+/// A CLIP service and its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemoteSettings {
-    /// Where it is.
+    /// URL, key and timeout of the service.
     pub service: ServiceSettings,
-    /// `CLIP_MODEL`: the model's name. Where requests name no model it is a label, and the service's own word goes before it.
+    /// `CLIP_MODEL`: the model's name. If requests do not name a model, it is a label, and a name that the service
+    /// reports replaces it.
     pub model: String,
-    /// `CLIP_MAX_BATCH_SIZE`: most images in one request.
+    /// `CLIP_MAX_BATCH_SIZE`: maximum number of images in one request.
     pub max_batch: NonZeroUsize,
-    /// `IMAGE_TARGET_SIZE`: the side of the model's square; else what the service says, else 224.
+    /// `IMAGE_TARGET_SIZE`: side of the model's square in pixels. If not set: the size reported by the service, or 224.
     pub size: Option<u32>,
-    /// `IMAGE_RESIZE`: how a image is brought to it; of a crop, `clip` is told by the service which.
+    /// `IMAGE_RESIZE`: how an image is made square. For `clip`, the service may report the kind of crop.
     pub resize: Resize,
 }

@@ -1,4 +1,4 @@
-//! [`Resilient`]: every call of a provider through one guard.
+//! [`Resilient`]: makes every call of a provider through one guard.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::domain::{Embedding, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
 use crate::resilience::{AttributedError, Guard};
 
-/// A provider that is called with patience or promptly, as its guard is: jobs and searches hold one each over the same
+/// A provider whose calls are retried by the policy of its guard. Jobs and searches each have one, over the same
 /// adapter and the same breaker.
 pub struct Resilient {
     inner: Arc<dyn ImageEmbeddingProvider>,
@@ -30,7 +30,7 @@ impl ImageEmbeddingProvider for Resilient {
         self.inner.preprocessing()
     }
 
-    /// One call for the guard, though it is several: a probe that fails in its middle is made again whole.
+    /// One call for the guard, although a probe makes several: if one of them fails, the whole probe is retried.
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
         self.guard.for_calls(probe::CALLS).call(|| self.inner.space()).await
     }
@@ -39,7 +39,7 @@ impl ImageEmbeddingProvider for Resilient {
         self.guard.for_calls(probe::CALLS).call(|| self.inner.space_again()).await
     }
 
-    /// The patient do not wait for ever over one image: where the provider answers its probe, it is the image.
+    /// Background retries for one image are not endless: if the provider passes its probe, the image is the cause.
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         let embed = || self.inner.embed_image_batch(images);
         match self.guard.call_attributed(|_| true, embed, || self.inner.space()).await {
@@ -47,7 +47,8 @@ impl ImageEmbeddingProvider for Resilient {
             Err(AttributedError::Call(error)) => Err(error),
             Err(AttributedError::Input { tries, error }) => {
                 let dependency = self.guard.dependency().to_owned();
-                tracing::warn!(dependency, tries, images = images.len(), %error, "fails over an input alone");
+                let images = images.len();
+                tracing::warn!(dependency, tries, images, %error, "the embedding provider fails for this input only");
                 Err(EmbedError::Failing { dependency, tries })
             }
         }

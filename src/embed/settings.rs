@@ -1,4 +1,4 @@
-//! Which model, where.
+//! Settings of the embedding provider.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -9,47 +9,47 @@ use super::local::{BUILT_IN, Precision};
 use crate::domain::Secret;
 use crate::resilience::BreakerSettings;
 
-/// More texts than this would hold gigabytes.
-const MAX_TEXTS: usize = 1_000_000;
+/// Upper limit of `GLIMPSE_TEXT_CACHE`; more texts would need gigabytes.
+const MAX_CACHED_TEXTS: usize = 1_000_000;
 
 /// The settings of the embedding provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct EmbedSettings {
-    /// `IMAGE_EMBEDDING_PROVIDER`: `local` (default), a model in this process; or a service elsewhere: `clip`, `openai`,
+    /// `IMAGE_EMBEDDING_PROVIDER`: `local` (default), a model in this process; or a remote service: `clip`, `openai`,
     /// `multi2vec`, `ollama` (also called `llava`).
     pub image_embedding_provider: String,
     /// `CLIP_MODEL`: `glimpse-mini-1` (default), the model inside the binary; a folder with a CLIP exported to ONNX; or
     /// a repository of the Hugging Face hub with such files, as `organisation/name` or `organisation/name@revision`.
-    /// For `openai` the name that the service has for it, for `clip` and `multi2vec` a label.
+    /// For `openai` the name that the service uses, for `clip` and `multi2vec` a label.
     pub clip_model: String,
-    /// `CLIP_PRECISION`: `fp32` (default), `fp16` or `int8`, where the model of this process has such files; int8 is a
-    /// space of its own.
+    /// `CLIP_PRECISION`: `fp32` (default), `fp16` or `int8`, if the model of this process has such files. The vectors
+    /// of int8 are another space.
     pub clip_precision: String,
-    /// `CLIP_URL`: where the service of `clip`, `openai` or `multi2vec` is; empty by default.
+    /// `CLIP_URL`: URL of the service for `clip`, `openai` or `multi2vec`; empty by default.
     pub clip_url: String,
-    /// `CLIP_ENDPOINT`: another name of `CLIP_URL`; empty by default.
+    /// `CLIP_ENDPOINT`: another name for `CLIP_URL`; empty by default.
     pub clip_endpoint: String,
     /// `CLIP_API_KEY`: sent to the service as a bearer token; empty (default): none is sent.
     pub clip_api_key: Secret,
-    /// `CLIP_MAX_BATCH_SIZE`: most images in one request to a service, which begins with 4 and is told by the answers; 8 by
-    /// default, never more than 32 for `openai`.
+    /// `CLIP_MAX_BATCH_SIZE`: maximum number of images in one request to a service, between 1 and 1024; 8 by default,
+    /// at most 32 for `openai`. Requests begin with 4 images and adapt to the replies.
     pub clip_max_batch_size: usize,
-    /// `OLLAMA_BASE_URL`: where Ollama is; `http://127.0.0.1:11434` by default.
+    /// `OLLAMA_BASE_URL`: URL of Ollama; `http://127.0.0.1:11434` by default.
     pub ollama_base_url: String,
-    /// `OLLAMA_VISION_MODEL`: puts images into words; `llava` by default.
+    /// `OLLAMA_VISION_MODEL`: model that writes captions of images; `llava` by default.
     pub ollama_vision_model: String,
-    /// `OLLAMA_MODEL`: makes vectors of words; `nomic-embed-text` by default.
+    /// `OLLAMA_MODEL`: model that makes the vectors of texts; `nomic-embed-text` by default.
     pub ollama_model: String,
-    /// `CLIP_TIMEOUT`: seconds until a call of a provider elsewhere is given up; 120 by default. A search gives up sooner.
+    /// `CLIP_TIMEOUT`: timeout in seconds of a call to a remote provider; 120 by default. Searches have a shorter one.
     pub clip_timeout: u64,
-    /// `CLIP_CIRCUIT_BREAKER_THRESHOLD`: failed calls in a row after which it is left alone; 5 by default.
+    /// `CLIP_CIRCUIT_BREAKER_THRESHOLD`: consecutive failed calls after which the breaker opens; 5 by default.
     pub clip_circuit_breaker_threshold: u32,
-    /// `CLIP_CIRCUIT_BREAKER_TIMEOUT`: seconds for which it is left alone; 30 by default.
+    /// `CLIP_CIRCUIT_BREAKER_TIMEOUT`: seconds for which the breaker stays open; 30 by default.
     pub clip_circuit_breaker_timeout: u64,
-    /// `GLIMPSE_TEXT_CACHE`: texts of searches whose vectors are kept in memory, about 2 KB each; 4096 by default, 0: none.
+    /// `GLIMPSE_TEXT_CACHE`: number of search texts with cached vectors, about 2 KB each; 4096 by default, 0: none.
     pub glimpse_text_cache: usize,
-    /// `GLIMPSE_EMBED_THREADS`: inference workers of one thread each; 0 (default): one a core.
+    /// `GLIMPSE_EMBED_THREADS`: inference workers of one thread each; 0 (default): one for each core.
     pub glimpse_embed_threads: usize,
 }
 
@@ -76,14 +76,14 @@ impl Default for EmbedSettings {
 }
 
 impl EmbedSettings {
-    /// Inference workers to start.
+    /// Returns the number of inference workers to start.
     pub fn threads(&self) -> NonZeroUsize {
         NonZeroUsize::new(self.glimpse_embed_threads)
             .or_else(|| std::thread::available_parallelism().ok())
             .unwrap_or(NonZeroUsize::MIN)
     }
 
-    /// When a provider elsewhere is taken to be down, and for how long.
+    /// Returns the settings of the circuit breaker of a remote provider.
     pub fn breaker(&self) -> BreakerSettings {
         BreakerSettings {
             threshold: self.clip_circuit_breaker_threshold,
@@ -91,18 +91,18 @@ impl EmbedSettings {
         }
     }
 
-    /// How exact the networks' numbers are.
+    /// Parses `CLIP_PRECISION`.
     ///
     /// # Errors
-    /// A sentence that names the setting and what is allowed.
+    /// A message that names the setting and the allowed values.
     pub fn precision(&self) -> Result<Precision, String> {
         self.clip_precision.parse()
     }
 
-    /// Checks what can be checked without asking anyone.
+    /// Checks the settings without a network call.
     ///
     /// # Errors
-    /// A sentence that names the setting and what is allowed.
+    /// A message that names the setting and the allowed values.
     pub fn validate(&self) -> Result<(), String> {
         self.precision()?;
         self.validate_service()?;
@@ -115,9 +115,9 @@ impl EmbedSettings {
                 return Err(format!("{name} is {value}; it must be between 1 and 3600"));
             }
         }
-        if self.glimpse_text_cache > MAX_TEXTS {
+        if self.glimpse_text_cache > MAX_CACHED_TEXTS {
             return Err(format!(
-                "GLIMPSE_TEXT_CACHE is {}; it must be between 0 and {MAX_TEXTS}",
+                "GLIMPSE_TEXT_CACHE is {}; it must be between 0 and {MAX_CACHED_TEXTS}",
                 self.glimpse_text_cache
             ));
         }

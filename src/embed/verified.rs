@@ -1,4 +1,4 @@
-//! [`Verified`]: a provider that is used only as far as its proof goes.
+//! [`Verified`]: a provider that is used only while its space is verified.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -10,29 +10,30 @@ use crate::domain::{Embedding, InvalidEmbedding, Space, SpaceMismatch};
 use crate::imaging::{PreparedImage, Preprocessing};
 use crate::resilience::Guard;
 
-/// A provider that answers only once its space is proven, and whose vectors are of that space's size.
+/// A provider that answers only after its space is verified, and whose vectors have the size of that space.
 pub struct Verified {
     inner: Arc<dyn ImageEmbeddingProvider>,
     proof: Arc<Proof>,
-    patience: Option<Guard>,
+    guard: Option<Guard>,
 }
 
 impl Verified {
-    /// Uses `inner` as far as `proof` goes.
+    /// Wraps `inner`, whose verification is `proof`.
     pub fn new(inner: Arc<dyn ImageEmbeddingProvider>, proof: Arc<Proof>) -> Self {
-        Self { inner, proof, patience: None }
+        Self { inner, proof, guard: None }
     }
 
-    /// Waits, as `guard` does, for the proof of a provider that is down. It must not go through the breaker that the proof
-    /// itself goes through.
+    /// Waits with the retries of `guard` for the verification of a provider that is down. `guard` must not use the
+    /// breaker that the verification itself uses.
     #[must_use]
     pub fn with_patience(self, guard: Guard) -> Self {
-        Self { patience: Some(guard), ..self }
+        Self { guard: Some(guard), ..self }
     }
 
-    /// What `call` answers, if `vectors` of it have the proven size, and if the space is after it what it was before.
-    /// A vector of another size is the provider's trouble where another probe says so too, else the input's.
-    async fn checked<T>(
+    /// Returns the result of `call`, if its `vectors` have the verified size and the space is the same before and after
+    /// the call. A vector of another size is an error of the provider if another probe confirms it, otherwise an error
+    /// of the input.
+    async fn check<T>(
         &self,
         call: impl Future<Output = Result<T, EmbedError>>,
         vectors: impl Fn(&T) -> &[Embedding],
@@ -48,20 +49,20 @@ impl Verified {
             Err(other) => return Err(other),
         };
         if let Err(wrong) = &answer {
-            tracing::warn!(%wrong, "the embedding provider is probed again");
+            tracing::warn!(%wrong, "a vector has the wrong size; the embedding provider is probed again");
             self.proof.doubt(&space);
         }
         let now = self.space().await?;
         if !Arc::ptr_eq(&space, &now) {
-            space.admits(&now).map_err(|moved| changed(&moved))?;
+            space.admits(&now).map_err(|mismatch| space_changed(&mismatch))?;
         }
         Ok(answer?)
     }
 }
 
-fn changed(SpaceMismatch { stored, offered, reason }: &SpaceMismatch) -> EmbedError {
+fn space_changed(SpaceMismatch { stored, offered, reason }: &SpaceMismatch) -> EmbedError {
     EmbedError::ProbeFailed(format!(
-        "the model behind it was changed: it made vectors of `{stored}`, now it makes vectors of `{offered}`: {reason}"
+        "the model of the provider was changed: its vectors were of `{stored}` and are now of `{offered}`: {reason}"
     ))
 }
 
@@ -72,22 +73,22 @@ impl ImageEmbeddingProvider for Verified {
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
-        match &self.patience {
+        match &self.guard {
             Some(guard) => guard.call(|| self.proof.space()).await,
             None => self.proof.space().await,
         }
     }
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
-        self.checked(self.inner.embed_image_batch(images), |vectors| vectors).await
+        self.check(self.inner.embed_image_batch(images), |vectors| vectors).await
     }
 
     async fn embed_image(&self, image: &PreparedImage) -> Result<Embedding, EmbedError> {
-        self.checked(self.inner.embed_image(image), std::slice::from_ref).await
+        self.check(self.inner.embed_image(image), std::slice::from_ref).await
     }
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
-        self.checked(self.inner.embed_text(text), std::slice::from_ref).await
+        self.check(self.inner.embed_text(text), std::slice::from_ref).await
     }
 
     fn reachable(&self) -> Result<(), EmbedError> {

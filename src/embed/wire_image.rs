@@ -1,5 +1,5 @@
-//! Prepared images as they travel: PNG in base64, inside a body of JSON. Lossless, so that `local` and `clip` of one
-//! model are one space; the figures are in `zarf/adr/0004-images-on-the-wire.md`.
+//! Encodes prepared images for requests: PNG in base64, inside a JSON body. Lossless, so that `local` and `clip` with
+//! the same model have the same space; the measurements are in `zarf/adr/0004-images-on-the-wire.md`.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,17 +14,17 @@ use super::http::NoAnswer;
 use crate::domain::Embedding;
 use crate::imaging::PreparedImage;
 
-/// No request's body is longer, unless a single image is.
-const MAX_BYTES: usize = 8 * 1024 * 1024;
-/// Requests of one call under way at once: one is encoded while another is answered.
-const AT_ONCE: usize = 2;
+/// Maximum bytes of a request body, unless a single image is larger.
+const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
+/// Number of concurrent requests of one call: one is encoded while another is in progress.
+const MAX_CONCURRENT: usize = 2;
 
-/// How a service wants a image in JSON. The wrong form is refused by some and read as text by others.
+/// The form of an image in JSON. Some services refuse the wrong form, others read it as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
     /// `data:image/png;base64,…`
     DataUri,
-    /// The base64 alone.
+    /// Base64 without a prefix.
     Bare,
 }
 
@@ -36,7 +36,7 @@ impl Form {
         }
     }
 
-    /// A image as the text that stands for it in JSON.
+    /// Encodes an image as the string that represents it in JSON.
     pub(super) fn text(self, image: &PreparedImage) -> Result<String, EmbedError> {
         let mut text = self.prefix().to_owned();
         STANDARD.encode_string(png(image)?, &mut text);
@@ -44,10 +44,10 @@ impl Form {
     }
 }
 
-/// The body `before`, the images as strings in a list, `after`; encoded off the async threads.
+/// Builds the body from `before`, the images as comma-separated strings, and `after`. Encodes on a blocking thread.
 ///
 /// # Errors
-/// [`EmbedError::Rejected`] where a image's bytes are not as many as its size says.
+/// [`EmbedError::Rejected`] if the number of bytes of an image does not match its size.
 pub(super) async fn body(
     images: Vec<PreparedImage>,
     form: Form,
@@ -56,9 +56,9 @@ pub(super) async fn body(
 ) -> Result<Bytes, EmbedError> {
     let encode = move || {
         let mut body = before;
-        body.reserve(images.iter().map(|image| longest(image.size)).sum());
+        body.reserve(images.iter().map(|image| max_encoded_len(image.size)).sum());
         for (place, image) in images.iter().enumerate() {
-            // Neither base64 nor the prefix has a character that JSON escapes.
+            // No character of base64 or of the prefix needs an escape in JSON.
             body.push_str(if place == 0 { "\"" } else { ",\"" });
             body.push_str(form.prefix());
             STANDARD.encode_string(png(image)?, &mut body);
@@ -68,39 +68,43 @@ pub(super) async fn body(
         Ok(Bytes::from(body))
     };
     let encoded = tokio::task::spawn_blocking(encode).await;
-    encoded.map_err(|panic| EmbedError::Rejected(format!("its PNG encoder did not end: {panic}")))?
+    encoded.map_err(|panic| EmbedError::Rejected(format!("the PNG encoder failed: {panic}")))?
 }
 
-/// The image as a PNG.
+/// Encodes the image as PNG.
 fn png(image: &PreparedImage) -> Result<Vec<u8>, EmbedError> {
     let side = image.size as usize;
     if side == 0 || image.rgb.len() != side * side * 3 {
         let got = image.rgb.len();
-        return Err(EmbedError::Rejected(format!("a image of {side} pixels a side with {got} bytes")));
+        return Err(EmbedError::Rejected(format!(
+            "the image has {got} bytes; {side} x {side} pixels need {}",
+            side * side * 3
+        )));
     }
     let mut png = Vec::with_capacity(image.rgb.len() / 2);
     PngEncoder::new_with_quality(&mut png, CompressionType::Fast, FilterType::Paeth)
         .write_image(&image.rgb, image.size, image.size, ExtendedColorType::Rgb8)
-        .map_err(|error| EmbedError::Rejected(format!("no PNG can be made of it: {error}")))?;
+        .map_err(|error| EmbedError::Rejected(format!("the image cannot be encoded as PNG: {error}")))?;
     Ok(png)
 }
 
-/// What a image's string cannot exceed: noise does not shrink, and base64 makes four bytes of three.
-fn longest(size: u32) -> usize {
+/// Upper bound of the length of an image's string: noise does not compress, and base64 makes four bytes of three.
+fn max_encoded_len(size: u32) -> usize {
     let side = size as usize;
     let png = side * side * 3 + side * side / 8 + 1024;
     png.div_ceil(3) * 4 + 32
 }
 
-/// Images of this size that the byte cap leaves room for in one request.
-fn room(size: u32) -> usize {
-    (MAX_BYTES / longest(size)).max(1)
+/// Maximum number of images of this size in a body of [`MAX_BODY_BYTES`].
+fn max_images(size: u32) -> usize {
+    (MAX_BODY_BYTES / max_encoded_len(size)).max(1)
 }
 
-/// Asks for all, in as many requests as it takes, each as large as `batch` says when its turn comes; the answers in order.
+/// Embeds all images in several requests, each with the number of images that `batch` returns at that time. Returns the
+/// embeddings in order.
 ///
 /// # Errors
-/// The first error of `ask`, which is to give one embedding per image.
+/// The first error of `ask`, which must return one embedding per image.
 pub(super) async fn in_requests<F, Fut>(
     images: &[PreparedImage],
     batch: &BatchSize,
@@ -110,24 +114,24 @@ where
     F: Fn(Vec<PreparedImage>) -> Fut + Send,
     Fut: Future<Output = Result<Vec<Embedding>, NoAnswer>> + Send,
 {
-    let room = room(images.iter().map(|image| image.size).max().unwrap_or(1));
+    let max_images = max_images(images.iter().map(|image| image.size).max().unwrap_or(1));
     let mut rest = images;
     let requests = std::iter::from_fn(|| {
-        let (now, later) = rest.split_at(batch.now().min(room).min(rest.len()));
+        let (now, later) = rest.split_at(batch.now().min(max_images).min(rest.len()));
         rest = later;
         (!now.is_empty()).then(|| now.to_vec())
     });
-    let asked = requests.map(|images| {
-        let (sent, asked) = (images.len(), ask(images));
+    let responses = requests.map(|images| {
+        let (sent, response) = (images.len(), ask(images));
         async move {
             let request = batch.begin(sent);
-            let outcome = asked.await;
+            let outcome = response.await;
             request.ended(&outcome);
             outcome
         }
     });
-    // `buffered` starves nobody here: there is no later stage, and the server works on regardless.
-    let answers: Vec<Vec<Embedding>> = stream::iter(asked).buffered(AT_ONCE).try_collect().await?;
+    // `buffered` is safe here: there is no later stage, and the server continues while a result is not yet polled.
+    let answers: Vec<Vec<Embedding>> = stream::iter(responses).buffered(MAX_CONCURRENT).try_collect().await?;
     Ok(answers.into_iter().flatten().collect())
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 
-/// Pixels without any order: what no encoder can shrink.
+/// Random pixels, which no encoder can compress.
 fn noise(size: u32) -> PreparedImage {
     let mut state = 1_u32;
     let mut byte = || {
@@ -19,7 +19,7 @@ fn plain(size: u32) -> PreparedImage {
 }
 
 #[test]
-fn a_image_comes_out_of_its_png_as_it_went_in() {
+fn png_is_lossless() {
     for image in [noise(1), noise(33), noise(224), plain(64)] {
         let png = png(&image).unwrap();
         let decoded = image::load_from_memory_with_format(&png, image::ImageFormat::Png).unwrap().to_rgb8();
@@ -29,11 +29,11 @@ fn a_image_comes_out_of_its_png_as_it_went_in() {
 }
 
 #[test]
-fn nothing_is_longer_than_its_bound() {
+fn no_encoded_image_is_longer_than_the_bound() {
     for size in [1, 2, 3, 8, 33, 224, 337] {
         for image in [noise(size), plain(size)] {
             let text = Form::DataUri.text(&image).unwrap();
-            assert!(text.len() + 3 <= longest(size), "{size}: {} of {}", text.len(), longest(size));
+            assert!(text.len() + 3 <= max_encoded_len(size), "{size}: {} of {}", text.len(), max_encoded_len(size));
         }
     }
 }
@@ -52,7 +52,7 @@ async fn the_body_is_json_in_either_form() {
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_image_of_that_size_are_refused() {
+async fn an_image_with_the_wrong_number_of_bytes_is_refused() {
     for rgb in [vec![], vec![0; 11], vec![0; 13]] {
         let odd = PreparedImage { size: 2, rgb: rgb.into() };
         let outcome = body(vec![noise(2), odd], Form::Bare, String::new(), "").await;
@@ -61,33 +61,33 @@ async fn bytes_that_are_no_image_of_that_size_are_refused() {
 }
 
 #[tokio::test]
-async fn requests_hold_what_the_service_takes_and_the_cap_leaves_room_for() {
-    assert_eq!([room(224), room(4000)], [39, 1]);
-    assert!(room(224) * longest(224) <= MAX_BYTES);
+async fn requests_respect_the_batch_size_and_the_byte_limit() {
+    assert_eq!([max_images(224), max_images(4000)], [39, 1]);
+    assert!(max_images(224) * max_encoded_len(224) <= MAX_BODY_BYTES);
 
-    let asked = Mutex::new(Vec::new());
+    let requests = Mutex::new(Vec::new());
     let ask = |images: Vec<PreparedImage>| {
-        asked.lock().unwrap().push(images.len());
+        requests.lock().unwrap().push(images.len());
         let one = |image: PreparedImage| Ok(Embedding::normalised(vec![f32::from(image.rgb[0]), 1.0], 2)?);
         async move { Ok(images.into_iter().map(one).collect::<Result<_, EmbedError>>()?) }
     };
     let batch = |most| BatchSize::new(NonZeroUsize::new(most).unwrap(), Duration::from_secs(9));
     let images: Vec<_> = (1..=7).map(|value| PreparedImage { size: 1, rgb: vec![value; 3].into() }).collect();
     let answers = in_requests(&images, &batch(3), ask).await.unwrap();
-    assert_eq!(*asked.lock().unwrap(), [3, 3, 1]);
+    assert_eq!(*requests.lock().unwrap(), [3, 3, 1]);
     let slopes: Vec<f32> = answers.iter().map(|one| (one.as_slice()[0] / one.as_slice()[1]).round()).collect();
     assert_eq!(slopes, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
-    let nobody = in_requests(&[], &batch(3), |_| async { panic!("asked") }).await;
-    assert!(nobody.unwrap().is_empty());
+    let nothing = in_requests(&[], &batch(3), |_| async { panic!("no request is expected") }).await;
+    assert!(nothing.unwrap().is_empty());
 
-    // It grows in the middle of a call, as far as the bytes leave room.
-    asked.lock().unwrap().clear();
+    // The size grows during a call, up to the limit of bytes.
+    requests.lock().unwrap().clear();
     let many: Vec<_> = (0..60).map(|_| images[0].clone()).collect();
     in_requests(&many, &batch(16), ask).await.unwrap();
-    let sizes = asked.lock().unwrap().clone();
+    let sizes = requests.lock().unwrap().clone();
     assert_eq!((sizes[..3].to_vec(), sizes.iter().sum::<usize>()), (vec![4; 3], 60));
     assert!(sizes.contains(&8) && sizes.iter().all(|&size| size <= 16), "{sizes:?}");
-    asked.lock().unwrap().clear();
+    requests.lock().unwrap().clear();
     in_requests(&[plain(4000), plain(4000)], &batch(16), ask).await.unwrap();
-    assert_eq!(*asked.lock().unwrap(), [1, 1]);
+    assert_eq!(*requests.lock().unwrap(), [1, 1]);
 }

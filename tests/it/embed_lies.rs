@@ -140,7 +140,7 @@ async fn a_size_is_told_by_the_service_or_set_and_never_guessed_of_one_that_is_d
     let (error, _) = card(200, r#"{"image_size":336}"#, Some(224)).await;
     assert!(error.to_string().contains("IMAGE_TARGET_SIZE is 224, but the service takes 336"), "{error}");
     for absurd in [r#"{"image_size":0}"#, r#"{"image_size":100000}"#] {
-        assert!(refusal(Err::<(), _>(card(200, absurd, None).await.0)).contains("pixels a side"));
+        assert!(refusal(Err::<(), _>(card(200, absurd, None).await.0)).contains("between 16 and 2048"));
     }
     for (status, trouble) in [(500, Trouble::Failed), (503, Trouble::Failed), (401, Trouble::Refused)] {
         let (error, _) = card(status, "", None).await;

@@ -1,5 +1,5 @@
-//! One embedding service over HTTP/1.1, as every adapter calls it: one pool of connections, one request, one reply, read
-//! up to a bound. Neither retries nor remembers; knows nothing of images.
+//! HTTP/1.1 client of an embedding service, used by all adapters. It has one pool of connections and limits the size of
+//! replies. Does not retry or cache, and does not depend on images.
 
 mod reply;
 mod status;
@@ -18,25 +18,26 @@ use super::EmbedError;
 use crate::domain::{DependencyError, Secret, Trouble, with_causes};
 use crate::resilience::parse_retry_after;
 
-/// A connection is closed after this long without use: uvicorn, under which most of these services run, hangs up after
-/// five seconds, and a request that meets its hanging up is lost. While a job runs no connection is idle that long.
-const IDLE: Duration = Duration::from_secs(4);
-const CONNECT: Duration = Duration::from_secs(5);
-/// What is read of a reply that is an error: enough for its sentence.
-const ERROR_BYTES: usize = 8 * 1024;
+/// Idle connections are closed after this time. Most of these services run under uvicorn, which closes a connection
+/// after five idle seconds, and a request that is sent at that moment is lost. During a job no connection is idle that
+/// long.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum bytes read from an error reply, enough for its message.
+const MAX_ERROR_BYTES: usize = 8 * 1024;
 
-/// Where a service is and how it is spoken to.
+/// URL, key and timeout of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceSettings {
-    /// Its URL, with a path in front of the service's own where a proxy has one.
+    /// URL of the service. Its path, if any, is the prefix of all routes, for a service behind a proxy.
     pub url: String,
-    /// Sent as `Authorization: Bearer …` where there is one.
+    /// Sent as `Authorization: Bearer …` if it is not empty.
     pub key: Secret,
-    /// How long one request may take, its reply's body included.
+    /// Timeout of one request, including the body of its reply.
     pub timeout: Duration,
 }
 
-/// A service and the connections to it.
+/// A client of one service, with its connections.
 #[derive(Clone, Debug)]
 pub(super) struct Service {
     name: &'static str,
@@ -45,7 +46,7 @@ pub(super) struct Service {
     key: Option<HeaderValue>,
 }
 
-/// No answer, or one that is none: the error, and the reply's status, where there was a reply.
+/// A failed request: the error, and the status of the reply, if there was a reply.
 #[derive(Debug)]
 pub(super) struct NoAnswer {
     pub(super) status: Option<StatusCode>,
@@ -53,8 +54,8 @@ pub(super) struct NoAnswer {
 }
 
 impl From<NoAnswer> for EmbedError {
-    fn from(no: NoAnswer) -> Self {
-        no.error
+    fn from(failure: NoAnswer) -> Self {
+        failure.error
     }
 }
 
@@ -64,52 +65,52 @@ impl From<EmbedError> for NoAnswer {
     }
 }
 
-/// `url`, where it can be the address of a service. User and password are refused: URLs are logged and shown.
+/// Parses `url` as the URL of a service. Refuses user and password, because URLs are logged and shown.
 ///
 /// # Errors
-/// What is wrong with it, to be put behind the setting's name. Never the URL itself where it may hold a secret.
+/// A message that continues the name of the setting. It does not repeat the URL, which may hold a secret.
 pub(super) fn address(url: &str) -> Result<Url, String> {
     let parsed = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let parsed = parsed.ok_or_else(|| "is no URL; it must begin with http:// or https://".to_owned())?;
+    let parsed = parsed.ok_or_else(|| "is not a URL; it must begin with http:// or https://".to_owned())?;
     if !parsed.username().is_empty() || parsed.password().is_some() {
-        return Err("holds a user or a password; set CLIP_API_KEY instead".to_owned());
+        return Err("contains a user or a password; remove it and set CLIP_API_KEY instead".to_owned());
     }
     if parsed.query().is_some() || parsed.fragment().is_some() {
-        return Err("must end with its path, without `?` and `#`".to_owned());
+        return Err("contains `?` or `#`; it must end with its path".to_owned());
     }
     Ok(parsed)
 }
 
-/// `key` as the value of a header.
+/// Returns the `Authorization` header for `key`; `None` if the key is empty.
 ///
 /// # Errors
-/// What is wrong with it, never the key itself.
+/// A message that continues the name of the setting. It does not repeat the key.
 pub(super) fn bearer(key: &Secret) -> Result<Option<HeaderValue>, String> {
     if key.is_empty() {
         return Ok(None);
     }
     let value = HeaderValue::from_str(&format!("Bearer {}", key.reveal()));
-    let mut value = value.map_err(|_| "holds characters that no HTTP header may have".to_owned())?;
+    let mut value = value.map_err(|_| "contains characters that are not allowed in an HTTP header".to_owned())?;
     value.set_sensitive(true);
     Ok(Some(value))
 }
 
 impl Service {
-    /// Connects to nothing yet. `name` is what errors call it: `clip`, `ollama`…
+    /// Creates the client; makes no connection. `name` is the name in errors: `clip`, `ollama`…
     ///
     /// # Errors
-    /// [`Trouble::Refused`] where the settings cannot be used.
+    /// [`Trouble::Refused`] if the settings cannot be used.
     pub(super) fn new(name: &'static str, settings: &ServiceSettings) -> Result<Self, EmbedError> {
         let wrong = |what: String| EmbedError::Dependency(failed(name, Trouble::Refused, what));
-        let url = address(&settings.url).map_err(|what| wrong(format!("its URL {what}")))?;
-        let key = bearer(&settings.key).map_err(|what| wrong(format!("its key {what}")))?;
+        let url = address(&settings.url).map_err(|what| wrong(format!("the URL of the service {what}")))?;
+        let key = bearer(&settings.key).map_err(|what| wrong(format!("the key of the service {what}")))?;
         let http = Client::builder()
             .http1_only()
             .user_agent(concat!("glimpse/", env!("CARGO_PKG_VERSION")))
-            .pool_idle_timeout(IDLE)
-            .connect_timeout(CONNECT.min(settings.timeout))
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT.min(settings.timeout))
             .timeout(settings.timeout)
-            // A redirected POST loses its body, and a key must not travel.
+            // A redirected POST loses its body, and the key must not be sent to another host.
             .redirect(Policy::none())
             .retry(reqwest::retry::never());
         let http = if is_loopback(&url) { http.no_proxy() } else { http };
@@ -117,32 +118,32 @@ impl Service {
         Ok(Self { name, http, url, key })
     }
 
-    /// `GET path`, as bytes, at most `most` of them.
-    pub(super) async fn get(&self, path: &str, most: usize) -> Result<Bytes, NoAnswer> {
-        self.send(self.request(Method::GET, path), most).await
+    /// Sends `GET path` and returns the body of the reply, of at most `max_bytes`.
+    pub(super) async fn get(&self, path: &str, max_bytes: usize) -> Result<Bytes, NoAnswer> {
+        self.send(self.request(Method::GET, path), max_bytes).await
     }
 
-    /// `POST path` with a body of JSON that is made already; the reply, of at most `most` bytes, as `T`.
-    pub(super) async fn post<T>(&self, path: &str, body: Bytes, most: usize) -> Result<T, NoAnswer>
+    /// Sends `POST path` with a body that is already JSON, and parses the reply, of at most `max_bytes`, as `T`.
+    pub(super) async fn post<T>(&self, path: &str, body: Bytes, max_bytes: usize) -> Result<T, NoAnswer>
     where
         T: DeserializeOwned + Send + 'static,
     {
         let request = self.request(Method::POST, path).header(CONTENT_TYPE, "application/json").body(body);
-        let bytes = self.send(request, most).await?;
+        let bytes = self.send(request, max_bytes).await?;
         Ok(reply::parsed(self.name, bytes).await?)
     }
 
-    /// `POST path` with a small body.
-    pub(super) async fn post_small<B, T>(&self, path: &str, body: &B, most: usize) -> Result<T, NoAnswer>
+    /// Sends `POST path` with a small body, which is serialized here.
+    pub(super) async fn post_small<B, T>(&self, path: &str, body: &B, max_bytes: usize) -> Result<T, NoAnswer>
     where
         B: Serialize + Sync,
         T: DeserializeOwned + Send + 'static,
     {
         let body = serde_json::to_vec(body).map_err(|error| self.failed(Trouble::Failed, error.to_string()))?;
-        self.post(path, body.into(), most).await
+        self.post(path, body.into(), max_bytes).await
     }
 
-    /// The service itself is the trouble; `detail` is for the log.
+    /// Returns an error of the service itself; `detail` is for the log.
     pub(super) fn failed(&self, trouble: Trouble, detail: String) -> EmbedError {
         failed(self.name, trouble, detail).into()
     }
@@ -159,29 +160,29 @@ impl Service {
         }
     }
 
-    async fn send(&self, request: RequestBuilder, most: usize) -> Result<Bytes, NoAnswer> {
-        let response = request.send().await.map_err(|error| self.broken(&error))?;
+    async fn send(&self, request: RequestBuilder, max_bytes: usize) -> Result<Bytes, NoAnswer> {
+        let response = request.send().await.map_err(|error| self.connection_error(&error))?;
         let status = response.status();
         if status.is_success() {
-            let body = self.body(response, most).await;
+            let body = self.body(response, max_bytes).await;
             return body.map_err(|error| NoAnswer { status: Some(status), error });
         }
         let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let retry_after = header(RETRY_AFTER).and_then(parse_retry_after);
-        // However the reading of its words ends, the status is the answer.
-        let words = beginning(response, ERROR_BYTES).await;
-        Err(NoAnswer { status: Some(status), error: status::error(self.name, status, retry_after, &words) })
+        // The status decides, even if the body cannot be read.
+        let body = read_start(response, MAX_ERROR_BYTES).await;
+        Err(NoAnswer { status: Some(status), error: status::error(self.name, status, retry_after, &body) })
     }
 
-    async fn body(&self, mut response: Response, most: usize) -> Result<Bytes, EmbedError> {
-        let too_long = || self.failed(Trouble::Failed, format!("its reply is longer than {most} bytes"));
-        let told = response.content_length().map_or(0, |told| usize::try_from(told).unwrap_or(usize::MAX));
-        if told > most {
+    async fn body(&self, mut response: Response, max_bytes: usize) -> Result<Bytes, EmbedError> {
+        let too_long = || self.failed(Trouble::Failed, format!("the reply is longer than {max_bytes} bytes"));
+        let declared = response.content_length().map_or(0, |declared| usize::try_from(declared).unwrap_or(usize::MAX));
+        if declared > max_bytes {
             return Err(too_long());
         }
-        let mut body = Vec::with_capacity(told);
-        while let Some(chunk) = response.chunk().await.map_err(|error| self.broken(&error))? {
-            if body.len() + chunk.len() > most {
+        let mut body = Vec::with_capacity(declared);
+        while let Some(chunk) = response.chunk().await.map_err(|error| self.connection_error(&error))? {
+            if body.len() + chunk.len() > max_bytes {
                 return Err(too_long());
             }
             body.extend_from_slice(&chunk);
@@ -189,21 +190,21 @@ impl Service {
         Ok(body.into())
     }
 
-    fn broken(&self, error: &reqwest::Error) -> EmbedError {
+    fn connection_error(&self, error: &reqwest::Error) -> EmbedError {
         let trouble = if error.is_timeout() { Trouble::TimedOut } else { Trouble::Failed };
         self.failed(trouble, with_causes(error))
     }
 }
 
-/// The first bytes of a body, as far as they come.
-async fn beginning(mut response: Response, most: usize) -> Vec<u8> {
+/// Returns the first bytes of a body; an error ends it.
+async fn read_start(mut response: Response, max_bytes: usize) -> Vec<u8> {
     let mut body = Vec::new();
-    while body.len() < most
+    while body.len() < max_bytes
         && let Ok(Some(chunk)) = response.chunk().await
     {
         body.extend_from_slice(&chunk);
     }
-    body.truncate(most);
+    body.truncate(max_bytes);
     body
 }
 

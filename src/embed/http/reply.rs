@@ -1,4 +1,5 @@
-//! A reply's body as JSON. Off the async threads where it is long: eight images may come back beside their vectors.
+//! Parses the body of a reply as JSON. A long body is parsed on a blocking thread: it may repeat eight images beside
+//! their vectors.
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -6,41 +7,42 @@ use serde::de::DeserializeOwned;
 use super::{EmbedError, failed};
 use crate::domain::{InvalidEmbedding, Trouble};
 
-/// Below it, reading takes less time than going to another thread.
-const SHORT: usize = 64 * 1024;
+/// Up to this size, parsing takes less time than moving to another thread.
+const MAX_INLINE_BYTES: usize = 64 * 1024;
 
 pub(super) async fn parsed<T>(name: &'static str, body: Bytes) -> Result<T, EmbedError>
 where
     T: DeserializeOwned + Send + 'static,
 {
-    if body.len() <= SHORT {
+    if body.len() <= MAX_INLINE_BYTES {
         return read(name, &body);
     }
     let read = tokio::task::spawn_blocking(move || read(name, &body)).await;
-    read.unwrap_or_else(|_| Err(failed(name, Trouble::Failed, "reading its reply panicked".to_owned()).into()))
+    read.unwrap_or_else(|_| Err(failed(name, Trouble::Failed, "parsing the reply panicked".to_owned()).into()))
 }
 
 fn read<T: DeserializeOwned>(name: &str, body: &[u8]) -> Result<T, EmbedError> {
     serde_json::from_slice(body).map_err(|error| {
-        if let Some(place) = not_finite(body, &error) {
-            return InvalidEmbedding::NotFinite(place).into();
+        if let Some(index) = not_finite(body, &error) {
+            return InvalidEmbedding::NotFinite(index).into();
         }
-        let what = if body.trim_ascii_start().starts_with(b"<") { "its reply is a page of HTML" } else { "its reply" };
+        let is_html = body.trim_ascii_start().starts_with(b"<");
+        let what = if is_html { "the reply is a page of HTML" } else { "the reply is not valid" };
         failed(name, Trouble::Failed, format!("{what}: {error}")).into()
     })
 }
 
-/// The place in its vector of a `NaN` or `Infinity` that JSON does not have but Python's `json` writes. Such a vector is
-/// its image's trouble, while a reply that is no JSON at all is the service's.
+/// Returns the index in its vector of a `NaN` or `Infinity`, which JSON does not allow but Python's `json` writes. Such
+/// a vector is an error of its image; any other invalid JSON is an error of the service.
 fn not_finite(body: &[u8], error: &serde_json::Error) -> Option<usize> {
     let line_start = body.split_inclusive(|&byte| byte == b'\n').take(error.line().checked_sub(1)?).map(<[u8]>::len);
-    let stopped = line_start.sum::<usize>() + error.column().checked_sub(1)?;
-    // The parser stops at the word's first letter, or behind the minus sign.
-    let word = body.get(stopped..)?.trim_ascii_start();
+    let stop = line_start.sum::<usize>() + error.column().checked_sub(1)?;
+    // The parser stops at the first letter of the word, or after the minus sign.
+    let word = body.get(stop..)?.trim_ascii_start();
     if !(word.starts_with(b"NaN") || word.starts_with(b"Infinity") || word.starts_with(b"-Infinity")) {
         return None;
     }
-    let before = body.get(..stopped)?;
+    let before = body.get(..stop)?;
     let vector = before.iter().rposition(|&byte| matches!(byte, b'[' | b']'))?;
     if before[vector] == b']' {
         return None;
@@ -52,34 +54,34 @@ fn not_finite(body: &[u8], error: &serde_json::Error) -> Option<usize> {
 mod tests {
     use super::*;
 
-    fn of(body: &str) -> EmbedError {
+    fn error(body: &str) -> EmbedError {
         read::<Vec<Vec<Option<f32>>>>("clip", body.as_bytes()).unwrap_err()
     }
 
     #[test]
-    fn numbers_that_only_python_writes_are_a_vectors_own_trouble() {
+    fn a_number_that_only_python_writes_is_an_error_of_the_vector() {
         for word in ["NaN", "Infinity", "-Infinity"] {
             for body in [format!("[[1.0], [2, 3.5,\n {word}, 1]]"), format!("[[1],[2,3.5,{word}]]")] {
-                assert_eq!(of(&body), EmbedError::Invalid(InvalidEmbedding::NotFinite(2)), "{body}");
+                assert_eq!(error(&body), EmbedError::Invalid(InvalidEmbedding::NotFinite(2)), "{body}");
             }
         }
-        assert_eq!(of("[[NaN]]"), EmbedError::Invalid(InvalidEmbedding::NotFinite(0)));
+        assert_eq!(error("[[NaN]]"), EmbedError::Invalid(InvalidEmbedding::NotFinite(0)));
     }
 
     #[test]
-    fn what_is_no_json_is_the_services_trouble() {
+    fn invalid_json_is_an_error_of_the_service() {
         for body in ["", "<html>NaN</html>", "[[1,", "[[\"1\"]]", "[[nan]]", "[[1]] NaN", "{\"error\":\"NaN\"}"] {
-            let EmbedError::Dependency(down) = of(body) else { panic!("{body}") };
+            let EmbedError::Dependency(down) = error(body) else { panic!("{body}") };
             assert_eq!(down.trouble, Trouble::Failed, "{body}");
         }
-        assert!(of(" <!doctype html>").to_string().contains("page of HTML"));
+        assert!(error(" <!doctype html>").to_string().contains("page of HTML"));
     }
 
     #[tokio::test]
-    async fn long_replies_are_read_too() {
+    async fn a_long_reply_is_parsed() {
         let numbers = vec![vec![0.25_f32; 512]; 64];
         let body = Bytes::from(serde_json::to_vec(&numbers).unwrap());
-        assert!(body.len() > SHORT);
+        assert!(body.len() > MAX_INLINE_BYTES);
         assert_eq!(parsed::<Vec<Vec<f32>>>("clip", body).await.unwrap(), numbers);
     }
 }

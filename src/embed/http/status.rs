@@ -1,4 +1,4 @@
-//! What a reply that is no success means: the input's fault, the settings', or the service's own.
+//! Classifies the status of an error reply: wrong input, wrong settings, or failure of the service.
 
 use std::time::Duration;
 
@@ -7,43 +7,47 @@ use reqwest::StatusCode;
 use super::{EmbedError, failed};
 use crate::domain::Trouble;
 
-/// When a service that is busy does not say when to come back.
-const SOON: Duration = Duration::from_secs(1);
-/// Characters of its words that are kept.
-const WORDS: usize = 300;
+/// Retry delay for a busy service that does not send `Retry-After`.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
+/// Maximum characters of the body in the log.
+const MAX_DETAIL_CHARS: usize = 300;
 
-/// The error of a reply with this status, `Retry-After` and beginning of a body.
+/// Returns the error for a reply with this status, `Retry-After` and start of a body.
 pub(super) fn error(name: &str, status: StatusCode, retry_after: Option<Duration>, body: &[u8]) -> EmbedError {
-    let detail = format!("{status}: {}", words(body));
+    let detail = format!("{status}: {}", one_line(body));
     let trouble = match status {
         StatusCode::BAD_REQUEST
         | StatusCode::PAYLOAD_TOO_LARGE
         | StatusCode::UNSUPPORTED_MEDIA_TYPE
         | StatusCode::UNPROCESSABLE_ENTITY => {
-            // Its words are its internals, and may repeat the input.
-            tracing::warn!(provider = name, detail, "the embedding provider refuses an input");
-            return EmbedError::Rejected(format!("{name} answers {status}; what it says is in the log"));
+            // The body may show internals of the service or repeat the input, so only the log gets it.
+            tracing::warn!(provider = name, detail, "the embedding provider refused an input");
+            return EmbedError::Rejected(format!("{name} replied {status}; the log has the details"));
         }
         StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => Trouble::TimedOut,
-        StatusCode::TOO_MANY_REQUESTS => Trouble::Busy { retry_after: retry_after.unwrap_or(SOON) },
+        StatusCode::TOO_MANY_REQUESTS => Trouble::Busy { retry_after: retry_after.unwrap_or(DEFAULT_RETRY_AFTER) },
         StatusCode::SERVICE_UNAVAILABLE => {
             retry_after.map_or(Trouble::Failed, |retry_after| Trouble::Busy { retry_after })
         }
-        // It will not learn to do it by being asked again: Ollama says this of a model that makes no embeddings.
+        // A retry does not help: Ollama replies this for a model that makes no embeddings.
         StatusCode::NOT_IMPLEMENTED => Trouble::Refused,
         status if status.is_server_error() => Trouble::Failed,
-        // Wrong key, wrong address, a redirection, another kind of service: a matter of settings.
+        // Wrong key, wrong URL, a redirect or another kind of service: an error of the settings.
         _ => Trouble::Refused,
     };
     failed(name, trouble, detail).into()
 }
 
-/// A body as one short line for the log.
-fn words(body: &[u8]) -> String {
+/// Returns a body as one short line for the log.
+fn one_line(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let line = plain.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= WORDS { line } else { format!("{}…", line.chars().take(WORDS).collect::<String>()) }
+    if line.chars().count() <= MAX_DETAIL_CHARS {
+        line
+    } else {
+        format!("{}…", line.chars().take(MAX_DETAIL_CHARS).collect::<String>())
+    }
 }
 
 #[cfg(test)]
@@ -51,7 +55,7 @@ mod tests {
     use super::*;
 
     fn trouble(status: u16, retry_after: Option<Duration>) -> Option<Trouble> {
-        match error("clip", StatusCode::from_u16(status).unwrap(), retry_after, b"words") {
+        match error("clip", StatusCode::from_u16(status).unwrap(), retry_after, b"message") {
             EmbedError::Dependency(down) => Some(down.trouble),
             EmbedError::Rejected(_) => None,
             other => panic!("{other}"),
@@ -60,8 +64,8 @@ mod tests {
 
     #[test]
     fn each_status_means_one_thing() {
-        for content in [400, 413, 415, 422] {
-            assert_eq!(trouble(content, None), None, "{content}");
+        for input in [400, 413, 415, 422] {
+            assert_eq!(trouble(input, None), None, "{input}");
         }
         for settings in [301, 307, 401, 403, 404, 405, 410, 418, 501] {
             assert_eq!(trouble(settings, None), Some(Trouble::Refused), "{settings}");
@@ -69,21 +73,25 @@ mod tests {
         for down in [500, 502, 503, 507, 599] {
             assert_eq!(trouble(down, None), Some(Trouble::Failed), "{down}");
         }
-        for late in [408, 504] {
-            assert_eq!(trouble(late, None), Some(Trouble::TimedOut), "{late}");
+        for timeout in [408, 504] {
+            assert_eq!(trouble(timeout, None), Some(Trouble::TimedOut), "{timeout}");
         }
-        let asked = Some(Duration::from_secs(7));
-        assert_eq!(trouble(429, None), Some(Trouble::Busy { retry_after: SOON }));
+        let retry_after = Some(Duration::from_secs(7));
+        assert_eq!(trouble(429, None), Some(Trouble::Busy { retry_after: DEFAULT_RETRY_AFTER }));
         for busy in [429, 503] {
-            assert_eq!(trouble(busy, asked), Some(Trouble::Busy { retry_after: Duration::from_secs(7) }), "{busy}");
+            assert_eq!(
+                trouble(busy, retry_after),
+                Some(Trouble::Busy { retry_after: Duration::from_secs(7) }),
+                "{busy}"
+            );
         }
     }
 
     #[test]
-    fn what_it_says_goes_to_the_log_alone() {
+    fn the_body_is_only_for_the_log() {
         let secret = error("clip", StatusCode::BAD_REQUEST, None, b"/srv/models/clip is broken");
         assert!(!secret.to_string().contains("/srv"), "{secret}");
-        assert_eq!(words(b"  a\r\n\tb\x1b[31m "), "a b [31m");
-        assert_eq!(words("ä".repeat(1000).as_bytes()).chars().count(), WORDS + 1);
+        assert_eq!(one_line(b"  a\r\n\tb\x1b[31m "), "a b [31m");
+        assert_eq!(one_line("ä".repeat(1000).as_bytes()).chars().count(), MAX_DETAIL_CHARS + 1);
     }
 }

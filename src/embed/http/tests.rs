@@ -10,7 +10,7 @@ fn url(base: &str, path: &str) -> String {
 }
 
 #[test]
-fn paths_are_put_behind_the_address() {
+fn a_path_is_appended_to_the_url() {
     for base in ["http://h:1", "http://h:1/"] {
         assert_eq!(url(base, "/embedding/image"), "http://h:1/embedding/image");
         assert_eq!(url(base, "/"), "http://h:1/");
@@ -29,22 +29,22 @@ fn a_key_is_sent_and_never_printed() {
 }
 
 #[test]
-fn what_cannot_be_used_is_refused_without_repeating_it() {
+fn invalid_settings_are_refused_without_repeating_them() {
     for wrong in
         ["", "h:8000", "ftp://h", "http://", "http://u:hush@h", "http://hush@h", "http://h?key=hush", "http://h#a"]
     {
-        let said = address(wrong).unwrap_err();
-        assert!(!said.contains("hush"), "{said}");
+        let error = address(wrong).unwrap_err();
+        assert!(!error.contains("hush"), "{error}");
         assert!(matches!(service(wrong, ""), Err(EmbedError::Dependency(down)) if down.trouble == Trouble::Refused));
     }
-    let said = service("http://h", "hush\n").unwrap_err().to_string();
-    assert!(said.contains("key") && !said.contains("hush"), "{said}");
+    let error = service("http://h", "hush\n").unwrap_err().to_string();
+    assert!(error.contains("key") && !error.contains("hush"), "{error}");
 }
 
 #[tokio::test]
-async fn nobody_there_is_a_failure_that_says_why() {
-    let no = service("http://127.0.0.1:1", "").unwrap().get("/", 9).await.unwrap_err();
-    let EmbedError::Dependency(down) = no.error else { panic!("{no:?}") };
-    assert_eq!((down.trouble, no.status), (Trouble::Failed, None));
+async fn a_refused_connection_is_a_failure_with_its_cause() {
+    let failure = service("http://127.0.0.1:1", "").unwrap().get("/", 9).await.unwrap_err();
+    let EmbedError::Dependency(down) = failure.error else { panic!("{failure:?}") };
+    assert_eq!((down.trouble, failure.status), (Trouble::Failed, None));
     assert!(down.detail.to_lowercase().contains("refused"), "{}", down.detail);
 }

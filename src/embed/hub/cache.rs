@@ -1,4 +1,4 @@
-//! The cache as Hugging Face's own tools lay it out, so that they and we find each other's files:
+//! The cache in the layout of Hugging Face's own tools, so that they can use our files and we can use theirs:
 //! `hub/models--org--name/{refs/main, blobs/<etag>, snapshots/<commit>/<file> -> ../../blobs/<etag>}`, and locks under
 //! `hub/.locks`.
 
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::{HubError, Repo};
 
-/// The folder of `HF_HUB_CACHE`.
+/// The cache in the folder `HF_HUB_CACHE`.
 #[derive(Debug)]
 pub(super) struct Cache {
     root: PathBuf,
@@ -19,19 +19,20 @@ impl Cache {
         Self { root }
     }
 
-    /// Of one repository.
+    /// Returns the folder of a repository.
     pub(super) fn folder(&self, repo: &Repo) -> PathBuf {
         self.root.join(name(repo))
     }
 
-    /// The commit that the revision meant when it was fetched last; a commit means itself.
+    /// Returns the commit of the revision at its last download; `None` if it was not downloaded. A commit is its own
+    /// revision.
     pub(super) fn commit(&self, repo: &Repo) -> Option<String> {
         let revision = repo.revision();
         if is_commit(revision) {
             return Some(revision.to_owned());
         }
-        let noted = std::fs::read_to_string(self.folder(repo).join("refs").join(revision)).ok()?;
-        Some(noted.trim().to_owned()).filter(|noted| is_commit(noted))
+        let commit = std::fs::read_to_string(self.folder(repo).join("refs").join(revision)).ok()?;
+        Some(commit.trim().to_owned()).filter(|commit| is_commit(commit))
     }
 
     pub(super) fn snapshot(&self, repo: &Repo, commit: &str) -> PathBuf {
@@ -42,37 +43,37 @@ impl Cache {
         self.folder(repo).join("blobs").join(etag)
     }
 
-    /// Notes what the revision means.
+    /// Writes the commit of the revision.
     pub(super) fn refer(&self, repo: &Repo, commit: &str) -> io::Result<()> {
         if is_commit(repo.revision()) {
             return Ok(());
         }
-        let note = self.folder(repo).join("refs").join(repo.revision());
-        make_parent(&note)?;
-        let new = note.with_extension(format!("{}.new", std::process::id()));
+        let ref_file = self.folder(repo).join("refs").join(repo.revision());
+        make_parent(&ref_file)?;
+        let new = ref_file.with_extension(format!("{}.new", std::process::id()));
         std::fs::write(&new, commit)?;
-        std::fs::rename(&new, &note)
+        std::fs::rename(&new, &ref_file)
     }
 
-    /// Puts a blob into a snapshot under the file's name.
+    /// Links a blob into a snapshot under the name of the file.
     pub(super) fn link(&self, repo: &Repo, commit: &str, file: &str, etag: &str) -> io::Result<()> {
         let at = self.snapshot(repo, commit).join(file);
         if at.is_file() {
             return Ok(());
         }
         make_parent(&at)?;
-        // Through a name of its own: another process may do the same at this moment.
+        // Uses a temporary name for each process, because another process may do the same at this moment.
         let new = at.with_extension(format!("{}.new", std::process::id()));
         match std::fs::remove_file(&new) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        point(&self.blob(repo, etag), file, &new)?;
+        make_link(&self.blob(repo, etag), file, &new)?;
         std::fs::rename(&new, &at)
     }
 
-    /// The lock of one blob, that only one process at a time holds; `None` while another does. The operating system
-    /// takes it back from a process that dies.
+    /// Takes the lock of a blob; `None` while another process holds it. The operating system releases the lock if a
+    /// process dies.
     pub(super) fn try_lock(&self, repo: &Repo, etag: &str) -> io::Result<Option<File>> {
         let path = self.root.join(".locks").join(name(repo)).join(format!("{etag}.lock"));
         make_parent(&path)?;
@@ -89,7 +90,8 @@ impl Cache {
     }
 }
 
-/// Files of a snapshot and of its folders, as the hub names them. The folders of a repository are few and not deep.
+/// Returns the files of a snapshot and of its folders, with the names of the hub. Repositories have few folders, which
+/// are not deep.
 pub(super) fn names(snapshot: &Path) -> Vec<String> {
     const MAX_DEPTH: usize = 4;
     let mut names = Vec::new();
@@ -108,7 +110,7 @@ pub(super) fn names(snapshot: &Path) -> Vec<String> {
     names
 }
 
-/// A commit's name: forty hexadecimal digits.
+/// Whether the text is the name of a commit: forty hexadecimal digits.
 pub(super) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
@@ -121,16 +123,16 @@ fn make_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), std::fs::create_dir_all)
 }
 
-/// A relative link, so that the cache can be moved and copied whole.
+/// Makes a relative link, so that the whole cache can be moved and copied.
 #[cfg(unix)]
-fn point(blob: &Path, file: &str, at: &Path) -> io::Result<()> {
+fn make_link(blob: &Path, file: &str, at: &Path) -> io::Result<()> {
     let up = "../".repeat(2 + file.matches('/').count());
     let etag = blob.file_name().unwrap_or_default();
     std::os::unix::fs::symlink(Path::new(&up).join("blobs").join(etag), at)
 }
 
 #[cfg(not(unix))]
-fn point(blob: &Path, _file: &str, at: &Path) -> io::Result<()> {
+fn make_link(blob: &Path, _file: &str, at: &Path) -> io::Result<()> {
     std::fs::hard_link(blob, at)
 }
 
@@ -147,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_is_laid_out_as_the_hubs_own_tools_do() {
+    fn a_snapshot_has_the_layout_of_the_hubs_own_tools() {
         let (folder, cache, repo) = cache();
         let blob = cache.blob(&repo, "abc");
         make_parent(&blob).unwrap();
@@ -165,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_to_nothing_sensible_is_none() {
+    fn a_reference_that_is_not_a_commit_is_ignored() {
         let (_folder, cache, repo) = cache();
         assert_eq!(cache.commit(&repo), None);
         cache.refer(&repo, "../../elsewhere").unwrap();
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blob_is_locked_by_one_at_a_time() {
+    fn only_one_holder_locks_a_blob() {
         let (_folder, cache, repo) = cache();
         let held = cache.try_lock(&repo, "abc").unwrap();
         assert!(held.is_some());

@@ -1,4 +1,5 @@
-//! One file into the cache: gone on with where it stopped, summed up, and written by one process at a time.
+//! Downloads one file into the cache. Continues an incomplete download, verifies the checksum, and lets only one
+//! process at a time write a file.
 
 use std::io::{self, Read, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -15,27 +16,29 @@ use super::facts::{Facts, Size, limit};
 use super::progress::Progress;
 use super::{HubError, Repo};
 
-/// Pauses before the second and each later try. A connection that broke is taken up at once.
-const PAUSES: [Duration; 5] =
+/// Delays before the second and each later attempt. The first retry is immediate.
+const RETRY_DELAYS: [Duration; 5] =
     [Duration::ZERO, Duration::from_secs(1), Duration::from_secs(2), Duration::from_secs(4), Duration::from_secs(8)];
-/// Tries of one file, each of which brought something: ten megabytes each make the largest file.
-const MAX_TRIES: usize = 2_000;
-/// How often to look whether another process is done.
-const LOOK: Duration = Duration::from_millis(250);
-/// What is slower than this over all of a file, beyond the grace, is given up; the next try goes on there.
-const SLOWEST_BYTES_PER_SECOND: u64 = 16 * 1024;
-const GRACE: Duration = Duration::from_mins(10);
+/// Maximum attempts for one file if each of them receives bytes. With ten megabytes each they are enough for the
+/// largest file.
+const MAX_ATTEMPTS: usize = 2_000;
+/// Poll interval while another process downloads the file.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// Minimum average rate of a download, after [`GRACE_PERIOD`]. A slower download is stopped; the next attempt continues
+/// there.
+const MIN_BYTES_PER_SECOND: u64 = 16 * 1024;
+const GRACE_PERIOD: Duration = Duration::from_mins(10);
 
-/// Calls until it succeeds, or fails in a way that no other try mends, or has failed too often.
+/// Retries `call` until it succeeds, fails with a permanent error, or has failed too often.
 pub(super) async fn in_background<T, F>(call: impl Fn() -> F) -> Result<T, HubError>
 where
     F: Future<Output = Result<T, HubError>>,
 {
-    let mut pauses = PAUSES.iter();
+    let mut delays = RETRY_DELAYS.iter();
     loop {
         match call().await {
-            Err(error) if error.may_pass() => match pauses.next() {
-                Some(pause) => sleep(*pause).await,
+            Err(error) if error.may_pass() => match delays.next() {
+                Some(delay) => sleep(*delay).await,
                 None => return Err(error),
             },
             done => return done,
@@ -43,7 +46,7 @@ where
     }
 }
 
-/// Brings one file into the snapshot.
+/// Downloads one file into the snapshot.
 pub(super) async fn file(
     client: &Client,
     cache: &Cache,
@@ -55,27 +58,27 @@ pub(super) async fn file(
         return Ok(());
     }
     let facts = in_background(|| client.facts(repo, commit, name)).await?;
-    // What comes too slowly is given up sooner if its size is not known: see `append`.
+    // If the size is not known, `append` stops a slow download earlier.
     let bytes = facts.size.number().unwrap_or_else(|| limit(name));
-    let limit = GRACE + Duration::from_secs(bytes / SLOWEST_BYTES_PER_SECOND);
-    let one = One { client, cache, repo, commit, name, facts };
-    timeout(limit, one.fetch())
+    let limit = GRACE_PERIOD + Duration::from_secs(bytes / MIN_BYTES_PER_SECOND);
+    let download = Download { client, cache, repo, commit, name, facts };
+    timeout(limit, download.fetch())
         .await
         .map_err(|_| unreachable(repo, name, format!("it took more than {} minutes", limit.as_secs() / 60)))??;
-    let linked = cache.link(repo, commit, name, &one.facts.etag);
+    let linked = cache.link(repo, commit, name, &download.facts.etag);
     linked.map_err(|source| cache.trouble(repo, source))
 }
 
-/// How a file's bytes came to their end.
-enum End {
-    /// The file is whole.
-    Known,
-    /// The connection was closed after so many bytes, and nothing says whether these are all.
-    Silent(u64),
+/// How a download ended.
+enum DownloadEnd {
+    /// The file is complete.
+    Complete,
+    /// The connection was closed after this number of bytes, and the size of the file is not known.
+    Unconfirmed(u64),
 }
 
-/// A file on its way.
-struct One<'a> {
+/// The download of one file.
+struct Download<'a> {
     client: &'a Client,
     cache: &'a Cache,
     repo: &'a Repo,
@@ -84,11 +87,11 @@ struct One<'a> {
     facts: Facts,
 }
 
-impl One<'_> {
+impl Download<'_> {
     async fn fetch(&self) -> Result<(), HubError> {
         let blob = self.cache.blob(self.repo, &self.facts.etag);
         let _lock = self.lock().await?;
-        // Another process may have fetched it while we waited.
+        // Another process may have downloaded the file during the wait.
         if blob.is_file() {
             return Ok(());
         }
@@ -103,79 +106,81 @@ impl One<'_> {
                 None => return fs::rename(&part, &blob).await.map_err(|source| self.trouble(source)),
                 Some(reason) => broken = reason,
             }
-            tracing::warn!(file = self.name, broken, "what was downloaded is thrown away");
+            tracing::warn!(file = self.name, broken, "the download has the wrong checksum and is deleted");
             fs::remove_file(&part).await.map_err(|source| self.trouble(source))?;
         }
         Err(HubError::Broken { repo: self.repo.clone(), file: self.name.to_owned(), reason: broken })
     }
 
-    /// Waits for our turn.
+    /// Waits for the lock of the blob.
     async fn lock(&self) -> Result<std::fs::File, HubError> {
-        let mut told = false;
+        let mut reported = false;
         loop {
             let held = self.cache.try_lock(self.repo, &self.facts.etag).map_err(|source| self.trouble(source))?;
             if let Some(held) = held {
                 return Ok(held);
             }
-            if !told {
-                tracing::info!(file = self.name, "another process downloads it; waiting");
-                told = true;
+            if !reported {
+                tracing::info!(file = self.name, "another process downloads this file; waiting");
+                reported = true;
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Fetches what is missing. As long as each try brings something, there is another.
+    /// Downloads the missing bytes. The delays start again after each attempt that received bytes.
     async fn complete(&self, part: &Path) -> Result<(), HubError> {
-        let mut pauses = PAUSES.iter();
-        // Bytes that were there when a server that does not say where a file ends had no more of them.
+        let mut delays = RETRY_DELAYS.iter();
+        // Length of the file when a server that does not report the size had no more bytes.
         let mut ended_at = None;
-        for _ in 0..MAX_TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let before = length(part).await;
             let error = match self.append(part).await {
-                Ok(End::Known) => return Ok(()),
-                Ok(End::Silent(_)) if self.facts.sha256().is_some() && self.check(part).await?.is_none() => {
+                Ok(DownloadEnd::Complete) => return Ok(()),
+                Ok(DownloadEnd::Unconfirmed(_))
+                    if self.facts.sha256().is_some() && self.check(part).await?.is_none() =>
+                {
                     return Ok(());
                 }
-                // The connection may have broken: the file is whole if the next reply ends there too.
-                Ok(End::Silent(have)) if ended_at == Some(have) => return Ok(()),
-                Ok(End::Silent(have)) => {
+                // The connection may have broken. The file is complete if the next reply ends at the same length.
+                Ok(DownloadEnd::Unconfirmed(have)) if ended_at == Some(have) => return Ok(()),
+                Ok(DownloadEnd::Unconfirmed(have)) => {
                     ended_at = Some(have);
-                    unreachable(self.repo, self.name, format!("the end after {have} bytes is to be confirmed"))
+                    unreachable(self.repo, self.name, format!("the end after {have} bytes is not confirmed"))
                 }
                 Err(error) => error,
             };
             if length(part).await > before {
-                pauses = PAUSES.iter();
+                delays = RETRY_DELAYS.iter();
             }
-            match pauses.next().filter(|_| error.may_pass()) {
-                Some(pause) => {
+            match delays.next().filter(|_| error.may_pass()) {
+                Some(delay) => {
                     if ended_at.is_none() {
-                        tracing::warn!(file = self.name, %error, "a download broke off; it goes on");
+                        tracing::warn!(file = self.name, %error, "a download was interrupted; it continues");
                     }
-                    sleep(*pause).await;
+                    sleep(*delay).await;
                 }
                 None => return Err(error),
             }
         }
-        Err(unreachable(self.repo, self.name, format!("it broke off {MAX_TRIES} times")))
+        Err(unreachable(self.repo, self.name, format!("the download was interrupted {MAX_ATTEMPTS} times")))
     }
 
-    async fn append(&self, part: &Path) -> Result<End, HubError> {
+    async fn append(&self, part: &Path) -> Result<DownloadEnd, HubError> {
         let have = length(part).await;
-        let (known, most) = (self.facts.size.number(), limit(self.name));
+        let (known, max_bytes) = (self.facts.size.number(), limit(self.name));
         if known == Some(have) && have > 0 {
-            return Ok(End::Known);
+            return Ok(DownloadEnd::Complete);
         }
-        // More than there can be is of another file.
-        let from = if have > known.unwrap_or(most) { 0 } else { have };
+        // A file that is too long is from another version.
+        let from = if have > known.unwrap_or(max_bytes) { 0 } else { have };
         let Some(mut bytes) = self.client.bytes(self.repo, self.commit, self.name, from).await? else {
-            // There is nothing behind what we have.
+            // The server has no bytes after the ones that were downloaded.
             return match self.facts.size {
                 Size::Exact(size) => {
-                    Err(unreachable(self.repo, self.name, format!("it has nothing at {from}, of {size} bytes")))
+                    Err(unreachable(self.repo, self.name, format!("no bytes after {from}, but the size is {size}")))
                 }
-                Size::Likely(_) | Size::Unknown => Ok(End::Known),
+                Size::Likely(_) | Size::Unknown => Ok(DownloadEnd::Complete),
             };
         };
         let total = match self.facts.size {
@@ -183,8 +188,8 @@ impl One<'_> {
             Size::Likely(size) => Some(bytes.total.unwrap_or(size)),
             Size::Unknown => bytes.total,
         };
-        if let Some(total) = total.filter(|total| *total > most) {
-            let reason = format!("{} has {total} bytes, more than the {most} that are fetched", self.name);
+        if let Some(total) = total.filter(|total| *total > max_bytes) {
+            let reason = format!("{} has {total} bytes; the limit is {max_bytes}", self.name);
             return Err(HubError::Unfit { repo: self.repo.clone(), reason });
         }
         let mut file = self.open(part, bytes.from).await.map_err(|source| self.trouble(source))?;
@@ -197,16 +202,16 @@ impl One<'_> {
                 Ok(Some(chunk)) => {
                     have += chunk.len() as u64;
                     if let Some(total) = total.filter(|total| have > *total) {
-                        break Err(unreachable(self.repo, self.name, format!("more than its {total} bytes came")));
+                        break Err(unreachable(self.repo, self.name, format!("more than {total} bytes were received")));
                     }
-                    if have > most {
+                    if have > max_bytes {
                         file.set_len(0).await.map_err(|source| self.trouble(source))?;
-                        let reason = format!("{} has more than the {most} bytes that are fetched", self.name);
+                        let reason = format!("{} has more bytes than the limit of {max_bytes}", self.name);
                         break Err(HubError::Unfit { repo: self.repo.clone(), reason });
                     }
-                    let patience = GRACE + Duration::from_secs((have - bytes.from) / SLOWEST_BYTES_PER_SECOND);
-                    if begun.elapsed() > patience {
-                        break Err(unreachable(self.repo, self.name, "it comes too slowly".to_owned()));
+                    let max_duration = GRACE_PERIOD + Duration::from_secs((have - bytes.from) / MIN_BYTES_PER_SECOND);
+                    if begun.elapsed() > max_duration {
+                        break Err(unreachable(self.repo, self.name, "the download is too slow".to_owned()));
                     }
                     if let Err(source) = file.write_all(&chunk).await {
                         break Err(self.trouble(source));
@@ -215,15 +220,15 @@ impl One<'_> {
                 }
             }
         };
-        // What has come is kept, whatever ended it.
+        // Received bytes are kept after an error too, so that the next attempt continues there.
         file.flush().await.map_err(|source| self.trouble(source))?;
         file.sync_all().await.map_err(|source| self.trouble(source))?;
         written?;
         if let Some(total) = total.filter(|total| have < *total) {
-            return Err(unreachable(self.repo, self.name, format!("it ended after {have} of {total} bytes")));
+            return Err(unreachable(self.repo, self.name, format!("the reply ended after {have} of {total} bytes")));
         }
         tracing::info!(file = self.name, "downloaded");
-        Ok(if total.is_some() || bytes.has_end { End::Known } else { End::Silent(have) })
+        Ok(if total.is_some() || bytes.has_end { DownloadEnd::Complete } else { DownloadEnd::Unconfirmed(have) })
     }
 
     async fn open(&self, part: &Path, from: u64) -> io::Result<File> {
@@ -233,13 +238,13 @@ impl One<'_> {
         Ok(file)
     }
 
-    /// What is wrong with the bytes, if anything.
+    /// Verifies the checksum; returns what is wrong, if anything.
     async fn check(&self, part: &Path) -> Result<Option<String>, HubError> {
         let Some(wanted) = self.facts.sha256() else { return Ok(None) };
         let path = part.to_owned();
-        let summed = tokio::task::spawn_blocking(move || sum(&path)).await;
-        let got = summed.map_err(io::Error::other).flatten().map_err(|source| self.trouble(source))?;
-        Ok((!got.eq_ignore_ascii_case(wanted)).then(|| format!("its SHA-256 is {got} where {wanted} was announced")))
+        let checksum = tokio::task::spawn_blocking(move || sha256_of(&path)).await;
+        let got = checksum.map_err(io::Error::other).flatten().map_err(|source| self.trouble(source))?;
+        Ok((!got.eq_ignore_ascii_case(wanted)).then(|| format!("its SHA-256 is {got}; expected {wanted}")))
     }
 
     fn trouble(&self, source: io::Error) -> HubError {
@@ -247,7 +252,7 @@ impl One<'_> {
     }
 }
 
-fn sum(path: &Path) -> io::Result<String> {
+fn sha256_of(path: &Path) -> io::Result<String> {
     let mut file = std::fs::File::open(path)?;
     let (mut hasher, mut part) = (Sha256::new(), vec![0; 1 << 20]);
     loop {

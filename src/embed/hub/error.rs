@@ -1,4 +1,4 @@
-//! Why a model could not be had from the hub, and what to do about it.
+//! Errors of downloads from the hub, with what to do.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,90 +7,90 @@ use super::Repo;
 use crate::domain::{DependencyError, Trouble};
 use crate::embed::EmbedError;
 
-/// What else to do where the hub cannot be used.
-const ELSEWHERE: &str = "or set CLIP_MODEL to a folder with the model's files";
+/// The alternative that each message names.
+const ALTERNATIVE: &str = "or set CLIP_MODEL to a folder with the model's files";
 
-/// What goes wrong on the way from the hub to the cache.
+/// Errors of downloads from the hub into the cache.
 #[derive(Debug, thiserror::Error)]
 pub enum HubError {
     /// A setting cannot be used.
     #[error("{0}")]
     Settings(String),
-    /// Not in the cache, and nobody may be asked.
+    /// The model is not complete in the cache, and network calls are disabled.
     #[error(
-        "{repo} is not wholly in the cache {} ({lacks}) and HF_HUB_OFFLINE is set; unset it, copy the cache of another \
-         machine, {ELSEWHERE}", cache.display()
+        "{repo} is not complete in the cache {} ({lacks}), and HF_HUB_OFFLINE is set; unset it, copy the cache of \
+         another machine, {ALTERNATIVE}", cache.display()
     )]
     Offline {
-        /// Of which model.
+        /// The repository.
         repo: Repo,
-        /// Where it was looked for.
+        /// Its folder in the cache.
         cache: PathBuf,
         /// What is missing.
         lacks: String,
     },
-    /// The hub does not let us in.
+    /// The hub denies access.
     #[error(
-        "the hub refuses {repo} ({status}): it is private or wants its terms accepted, or there is none of that name; \
-         set HF_TOKEN to the token of an account that may read it, {ELSEWHERE}"
+        "the hub denies access to {repo} ({status}): the repository is private, requires its terms to be accepted, or \
+         does not exist; set HF_TOKEN to the token of an account with access, {ALTERNATIVE}"
     )]
     Denied {
-        /// Of which model.
+        /// The repository.
         repo: Repo,
-        /// What it said.
+        /// Status of the reply.
         status: u16,
     },
-    /// There is no such repository, revision or file.
-    #[error("the hub has no {what} of {repo}; look at the name in CLIP_MODEL")]
+    /// The repository, revision or file does not exist.
+    #[error("the hub does not have {what} of {repo}; check the name in CLIP_MODEL")]
     Missing {
-        /// Of which model.
+        /// The repository.
         repo: Repo,
         /// What is missing.
         what: String,
     },
-    /// It is there, but not what can be run.
+    /// The repository exists, but its files cannot be used.
     #[error("the repository {repo} cannot be used: {reason}")]
     Unfit {
-        /// Of which model.
+        /// The repository.
         repo: Repo,
-        /// Why.
+        /// Why it cannot be used.
         reason: String,
     },
-    /// The hub did not answer, or not sensibly.
+    /// The hub did not answer, or its reply was invalid.
     #[error(
-        "{what} of {repo} could not be fetched: {reason}; look at HF_ENDPOINT and the network: what has come is kept, \
-         and the next try goes on there, {ELSEWHERE}"
+        "{what} of {repo} could not be downloaded: {reason}; check HF_ENDPOINT and the network (the next attempt \
+         continues the download), {ALTERNATIVE}"
     )]
     Unreachable {
-        /// Of which model.
+        /// The repository.
         repo: Repo,
-        /// What was asked for.
+        /// What was requested.
         what: String,
-        /// What was seen.
+        /// What happened.
         reason: String,
     },
-    /// What came is not what the hub says it is.
-    #[error("{file} of {repo} came broken twice: {reason}; something between here and HF_ENDPOINT changes it")]
+    /// The downloaded file does not have the checksum of the hub.
+    #[error("{file} of {repo} had wrong content in two downloads: {reason}; check HF_ENDPOINT and proxies")]
     Broken {
-        /// Of which model.
+        /// The repository.
         repo: Repo,
-        /// Which file.
+        /// The file.
         file: String,
-        /// What was seen.
+        /// What happened.
         reason: String,
     },
     /// The cache cannot be written or read.
-    #[error("the cache {} cannot be used: {source}; set HF_HUB_CACHE or HF_HOME to a folder that can be written", folder.display())]
+    #[error("cannot use the cache {}: {source}; set HF_HUB_CACHE or HF_HOME to a writable folder", folder.display())]
     Cache {
-        /// Where.
+        /// The folder of the cache.
         folder: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
 impl HubError {
-    /// Whether the same call may succeed at once: a connection that broke does, a wrong name does not.
+    /// Whether an immediate retry may succeed: yes after a broken connection, no for a wrong name.
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
@@ -113,7 +113,7 @@ impl From<HubError> for EmbedError {
             | HubError::Denied { .. }
             | HubError::Missing { .. }
             | HubError::Unfit { .. } => Trouble::Refused,
-            // A full disk may have room later.
+            // A full disk may have space later.
             HubError::Unreachable { .. } | HubError::Broken { .. } | HubError::Cache { .. } => Trouble::Failed,
         };
         let dependency = "hugging face".to_owned();

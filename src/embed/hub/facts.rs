@@ -1,26 +1,26 @@
-//! What the hub, or a mirror of it, says of a file before its bytes come.
+//! Facts about a file that the hub, or a mirror, reports before the download.
 
 use reqwest::header::HeaderMap;
 
-const MAX_FILE: u64 = 16 * 1024 * 1024 * 1024;
-/// Descriptions are small; a larger one is something else.
-const MAX_JSON: u64 = 64 * 1024 * 1024;
+const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024 * 1024;
+/// Maximum bytes of a JSON file; a larger one is not a description of a model.
+const MAX_JSON_BYTES: u64 = 64 * 1024 * 1024;
 
-/// What the hub says of a file.
+/// Facts about a file.
 pub(super) struct Facts {
-    /// The name of its blob.
+    /// Etag; it is the name of the blob.
     pub(super) etag: String,
     pub(super) size: Size,
 }
 
-/// What is known of a file's size before its bytes come.
+/// Size of a file, as far as it is known before the download.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Size {
-    /// The hub's own word.
+    /// Reported by the hub itself.
     Exact(u64),
-    /// Of the reply to `HEAD`; that to `GET` may say it better.
+    /// From the reply to `HEAD`; the reply to `GET` may correct it.
     Likely(u64),
-    /// A mirror may leave it out.
+    /// Not reported, which happens with mirrors.
     Unknown,
 }
 
@@ -34,18 +34,19 @@ impl Size {
 }
 
 impl Facts {
-    /// What its bytes must sum up to: known of large files, whose etag it is.
+    /// Returns the expected SHA-256; only large files have it, as their etag.
     pub(super) fn sha256(&self) -> Option<&str> {
         Some(&*self.etag).filter(|etag| etag.len() == 64 && etag.bytes().all(|byte| byte.is_ascii_hexdigit()))
     }
 }
 
-/// Bytes that a file of this name may have.
+/// Returns the maximum size in bytes of a file with this name.
 pub(super) fn limit(file: &str) -> u64 {
-    if file.to_ascii_lowercase().ends_with(".json") { MAX_JSON } else { MAX_FILE }
+    if file.to_ascii_lowercase().ends_with(".json") { MAX_JSON_BYTES } else { MAX_FILE_BYTES }
 }
 
-/// What the replies to one `HEAD` say, that of the hub first, then those of the places that it leads to.
+/// Facts from the replies to one `HEAD`: that of the hub first, then those of the targets of its redirects. The first
+/// value counts.
 #[derive(Default)]
 pub(super) struct Told {
     pub(super) linked_etag: Option<String>,
@@ -60,7 +61,8 @@ impl Told {
     }
 }
 
-/// An etag without its quotes, if it is a hash of git's (40 digits) or a SHA-256: a mirror's own may be that of two files.
+/// Returns an etag without its quotes, if it is a hash of git (40 digits) or a SHA-256. Other etags of a mirror may not
+/// be unique.
 pub(super) fn plain_etag(etag: &str) -> Option<String> {
     let etag = etag.trim().trim_start_matches("W/").trim_matches('"');
     (matches!(etag.len(), 40 | 64) && etag.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| etag.to_owned())
@@ -71,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_hashes_name_a_blob() {
+    fn only_hashes_are_names_of_blobs() {
         let (git, sha) = ("a".repeat(40), "B1".repeat(32));
         assert_eq!(plain_etag(&format!("W/\"{git}\"")), Some(git.clone()));
         assert_eq!(plain_etag(&format!(" {sha} ")), Some(sha));

@@ -1,8 +1,8 @@
-//! Models from the Hugging Face hub: fetched once into the cache that its own tools use, and found there afterwards.
+//! Downloads models from the Hugging Face hub into the cache that its own tools use, and finds them there later.
 //!
-//! Knows repositories and files; nothing of what is in them. The routes and headers are those that
-//! `huggingface_hub` uses: `GET /api/models/{repo}/revision/{revision}`, `HEAD` and `GET /{repo}/resolve/{commit}/{file}`
-//! with `X-Linked-Etag` (the SHA-256 of a large file) and `X-Linked-Size`.
+//! Handles repositories and files, not their content. The routes and headers are those that
+//! `huggingface_hub` uses: `GET /api/models/{repo}/revision/{revision}`, `HEAD` and
+//! `GET /{repo}/resolve/{commit}/{file}` with `X-Linked-Etag` (the SHA-256 of a large file) and `X-Linked-Size`.
 
 mod cache;
 mod client;
@@ -24,7 +24,7 @@ pub use repo::Repo;
 pub use settings::HubSettings;
 pub(super) use settings::expanded;
 
-/// The hub and its cache on this machine.
+/// A client of the hub with its cache on this machine.
 #[derive(Debug)]
 pub struct Hub {
     cache: Cache,
@@ -33,27 +33,29 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// Asks nobody yet. Reads the token that was stored for Hugging Face's own tools, if the settings have none.
+    /// Creates the client; makes no network call. Reads the token that Hugging Face's own tools stored, if the settings
+    /// have none.
     ///
     /// # Errors
-    /// [`HubError::Settings`] where `HF_ENDPOINT` is no URL or there is no place for the cache.
+    /// [`HubError::Settings`] if `HF_ENDPOINT` is not a URL or the folder of the cache is not known.
     pub fn new(settings: &HubSettings) -> Result<Self, HubError> {
         let cache = Cache::new(settings.cache().map_err(HubError::Settings)?);
         Ok(Self { cache, client: Client::new(settings)?, offline: settings.hf_hub_offline })
     }
 
-    /// The folder of the revision as it was fetched last, where there is one. Not all of its files need be there.
+    /// Returns the folder of the revision as it was downloaded last; `None` if there is none. It may be incomplete.
     pub fn cached(&self, repo: &Repo) -> Option<PathBuf> {
         let commit = self.cache.commit(repo)?;
         Some(self.cache.snapshot(repo, &commit)).filter(|folder| folder.is_dir())
     }
 
-    /// Brings a model's files into the cache, and gives their folder. `missing` chooses from the names of the
-    /// repository's files those that the folder lacks. It is asked again when they are there, since a file may name
-    /// others. What is there already is not fetched again, and half a file is gone on with.
+    /// Downloads the files of a model into the cache and returns their folder. `missing` gets the names of all files of
+    /// the repository and the folder, and returns the files that must be downloaded. It is called again after the
+    /// download, because a file may refer to others. Existing files are not downloaded again, and an incomplete
+    /// download is continued.
     ///
     /// # Errors
-    /// [`HubError`], which says what could not be had and what to do.
+    /// [`HubError`] with the cause and what to do.
     pub async fn fetch(
         &self,
         repo: &Repo,
@@ -68,7 +70,7 @@ impl Hub {
         for _ in 0..MAX_ROUNDS {
             let files = missing(&listing.names, &folder).map_err(unfit)?;
             if files.is_empty() {
-                // The reference is written last, so a reader of it finds every file.
+                // The reference is written last, so that its readers find every file.
                 self.cache.refer(repo, &listing.commit).map_err(|source| self.cache.trouble(repo, source))?;
                 return Ok(folder);
             }
@@ -76,14 +78,14 @@ impl Hub {
                 if !listing.names.contains(file) {
                     return Err(unfit(format!("it needs the file {file}, which is not in it")));
                 }
-                // The names are the hub's: none may lead out of the snapshot.
+                // The names come from the hub and must not lead out of the snapshot.
                 if !Path::new(file).components().all(|part| matches!(part, Component::Normal(_))) {
-                    return Err(unfit(format!("`{file}` is not the name of a file in it")));
+                    return Err(unfit(format!("`{file}` is not a valid name of a file")));
                 }
                 download::file(&self.client, &self.cache, repo, &listing.commit, file).await?;
             }
         }
-        Err(unfit("its files name others without end".to_owned()))
+        Err(unfit("its files refer to further files too often".to_owned()))
     }
 
     fn offline(
@@ -92,7 +94,7 @@ impl Hub {
         missing: impl Fn(&[String], &Path) -> Result<Vec<String>, String>,
     ) -> Result<PathBuf, HubError> {
         let lacks = match self.cached(repo) {
-            None => "nothing of it is there".to_owned(),
+            None => "it has no files there".to_owned(),
             Some(folder) => match missing(&cache::names(&folder), &folder) {
                 Ok(files) if files.is_empty() => return Ok(folder),
                 Ok(files) => format!("{} is missing", files.join(", ")),
@@ -103,5 +105,5 @@ impl Hub {
     }
 }
 
-/// Descriptions and towers, then what the towers name.
+/// Maximum rounds of downloads: descriptions and towers, then the files to which the towers refer.
 const MAX_ROUNDS: usize = 4;

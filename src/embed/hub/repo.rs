@@ -1,12 +1,12 @@
-//! The name of a repository on the hub: `organisation/name`, and which revision of it.
+//! The name of a repository on the hub, `organisation/name`, and its revision.
 
 use std::fmt;
 use std::str::FromStr;
 
-const MAX_NAME: usize = 96;
-const MAX_REVISION: usize = 128;
+const MAX_NAME_CHARS: usize = 96;
+const MAX_REVISION_CHARS: usize = 128;
 
-/// A repository at a revision. Its parts are safe in a path and in a URL.
+/// A repository at a revision. Its parts are safe in paths and URLs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Repo {
     id: String,
@@ -14,12 +14,12 @@ pub struct Repo {
 }
 
 impl Repo {
-    /// `organisation/name`
+    /// Returns `organisation/name`.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// A branch, a tag or a commit; `main` where none was named.
+    /// Returns the branch, tag or commit; `main` if none was given.
     pub fn revision(&self) -> &str {
         &self.revision
     }
@@ -28,23 +28,26 @@ impl Repo {
 impl FromStr for Repo {
     type Err = String;
 
-    /// Reads `organisation/name` or `organisation/name@revision`.
+    /// Parses `organisation/name` or `organisation/name@revision`.
     fn from_str(text: &str) -> Result<Self, String> {
         let (id, revision) = text.split_once('@').unwrap_or((text, "main"));
-        let two = id.split_once('/').is_some_and(|(owner, name)| [owner, name].iter().all(|it| plain(it, MAX_NAME)));
-        let parts = revision.split('/').all(|part| plain(part, MAX_REVISION));
-        if two && parts && revision.len() <= MAX_REVISION {
+        let is_id = id
+            .split_once('/')
+            .is_some_and(|(owner, name)| [owner, name].iter().all(|part| is_safe(part, MAX_NAME_CHARS)));
+        let is_revision = revision.split('/').all(|part| is_safe(part, MAX_REVISION_CHARS));
+        if is_id && is_revision && revision.len() <= MAX_REVISION_CHARS {
             Ok(Self { id: id.to_owned(), revision: revision.to_owned() })
         } else {
-            Err(format!("`{text}` is no repository: it must be `organisation/name` or `organisation/name@revision`"))
+            Err(format!("`{text}` is not a repository; it must be `organisation/name` or `organisation/name@revision`"))
         }
     }
 }
 
-/// Letters, digits, `-`, `_` and `.`, the last neither first nor twice: nothing that leads out of a folder.
-fn plain(part: &str, most: usize) -> bool {
+/// Whether a part has only letters, digits, `-`, `_` and `.`, does not begin with `.` and does not contain `..`, so
+/// that it cannot lead out of a folder.
+fn is_safe(part: &str, max_len: usize) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    (1..=most).contains(&part.len()) && part.bytes().all(allowed) && !part.starts_with('.') && !part.contains("..")
+    (1..=max_len).contains(&part.len()) && part.bytes().all(allowed) && !part.starts_with('.') && !part.contains("..")
 }
 
 impl fmt::Display for Repo {
@@ -61,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_and_its_revision_are_read() {
+    fn a_name_and_its_revision_are_parsed() {
         let repo: Repo = "openai/clip-vit-base-patch32".parse().unwrap();
         assert_eq!((repo.id(), repo.revision()), ("openai/clip-vit-base-patch32", "main"));
         let pinned: Repo = "a/b.c@refs/pr/7".parse().unwrap();
@@ -70,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_lead_elsewhere_is_no_name() {
+    fn a_name_that_could_lead_out_of_a_folder_is_refused() {
         for text in
             ["", "clip", "a/b/c", "../b", "a/..", "a/b@../main", "a/b@", "a b/c", "a/b?x", "a/b@x%2f", "/a", "a/"]
         {

@@ -1,4 +1,4 @@
-//! Where the hub is, where its cache is, and who asks. The names are those of Hugging Face's own tools.
+//! Settings of the hub, its cache and the token. The names are those of Hugging Face's own tools.
 
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,8 @@ use crate::domain::Secret;
 pub struct HubSettings {
     /// `HF_ENDPOINT`: the hub or a mirror of it; `https://huggingface.co` by default.
     pub hf_endpoint: String,
-    /// `HF_HOME`: the folder of `hub`, the cache, and of `token`, the stored login; empty (default): `huggingface` in
-    /// `XDG_CACHE_HOME`.
+    /// `HF_HOME`: the folder that contains `hub`, the cache, and `token`, the stored login; empty (default):
+    /// `huggingface` in `XDG_CACHE_HOME`.
     pub hf_home: String,
     /// `XDG_CACHE_HOME`: the folder of all caches; empty (default): `.cache` in the home folder.
     pub xdg_cache_home: String,
@@ -22,15 +22,15 @@ pub struct HubSettings {
     pub hf_hub_cache: String,
     /// `HUGGINGFACE_HUB_CACHE`: the older name of `HF_HUB_CACHE`; empty by default.
     pub huggingface_hub_cache: String,
-    /// `HF_HUB_OFFLINE`: use what is in the cache and ask nobody; false by default.
+    /// `HF_HUB_OFFLINE`: use only the cache and make no network calls; false by default.
     pub hf_hub_offline: bool,
-    /// `HF_TOKEN`: for repositories that are not public; empty (default): the stored login, if there is one.
+    /// `HF_TOKEN`: token for repositories that are not public; empty (default): the stored login, if there is one.
     pub hf_token: Secret,
     /// `HUGGING_FACE_HUB_TOKEN`: the older name of `HF_TOKEN`; empty by default.
     pub hugging_face_hub_token: Secret,
     /// `HF_TOKEN_PATH`: the file of the stored login (`hf auth login`); empty (default): `token` in `HF_HOME`.
     pub hf_token_path: String,
-    /// `HF_HUB_DISABLE_IMPLICIT_TOKEN`: show the hub no token at all; false by default.
+    /// `HF_HUB_DISABLE_IMPLICIT_TOKEN`: never send a token to the hub; false by default.
     pub hf_hub_disable_implicit_token: bool,
 }
 
@@ -52,10 +52,10 @@ impl Default for HubSettings {
 }
 
 impl HubSettings {
-    /// The folder of the cache and of the stored login.
+    /// Returns the folder of the cache and of the stored login.
     ///
     /// # Errors
-    /// A sentence that names the setting, where no home folder is known.
+    /// A message that names the setting, if the home folder is not known.
     pub fn home(&self) -> Result<PathBuf, String> {
         if !self.hf_home.is_empty() {
             return Ok(expanded(&self.hf_home));
@@ -63,11 +63,11 @@ impl HubSettings {
         if !self.xdg_cache_home.is_empty() {
             return Ok(expanded(&self.xdg_cache_home).join("huggingface"));
         }
-        let home = home().ok_or("there is no home folder for downloaded models; set HF_HOME to a folder")?;
+        let home = home().ok_or("no home folder is known for downloaded models; set HF_HOME to a folder")?;
         Ok(home.join(".cache").join("huggingface"))
     }
 
-    /// The cache of models.
+    /// Returns the folder of the cache.
     ///
     /// # Errors
     /// As [`HubSettings::home`].
@@ -78,7 +78,7 @@ impl HubSettings {
         }
     }
 
-    /// The file of the stored login.
+    /// Returns the path of the stored login.
     ///
     /// # Errors
     /// As [`HubSettings::home`].
@@ -86,34 +86,34 @@ impl HubSettings {
         if self.hf_token_path.is_empty() { Ok(self.home()?.join("token")) } else { Ok(expanded(&self.hf_token_path)) }
     }
 
-    /// The hub's address.
+    /// Returns the URL of the hub.
     ///
     /// # Errors
-    /// A sentence that names the setting and what is allowed.
+    /// A message that names the setting and the allowed values.
     pub fn endpoint(&self) -> Result<reqwest::Url, String> {
         let wrong = || format!("HF_ENDPOINT is `{}`; it must be a URL such as https://host", self.hf_endpoint);
         let url = reqwest::Url::parse(&self.hf_endpoint).map_err(|_| wrong())?;
-        let plain = matches!(url.scheme(), "http" | "https") && url.host().is_some() && url.query().is_none();
-        let anonymous = url.username().is_empty() && url.password().is_none();
-        if plain && anonymous { Ok(url) } else { Err(wrong()) }
+        let is_valid = matches!(url.scheme(), "http" | "https") && url.host().is_some() && url.query().is_none();
+        let has_no_user = url.username().is_empty() && url.password().is_none();
+        if is_valid && has_no_user { Ok(url) } else { Err(wrong()) }
     }
 
-    /// Checks what can be checked without asking anyone.
+    /// Checks the settings without a network call.
     ///
     /// # Errors
-    /// A sentence that names the setting and what is allowed.
+    /// A message that names the setting and the allowed values.
     pub fn validate(&self) -> Result<(), String> {
         for (name, token) in [("HF_TOKEN", &self.hf_token), ("HUGGING_FACE_HUB_TOKEN", &self.hugging_face_hub_token)] {
             if !is_token(token.reveal().trim()) {
-                return Err(format!("{name} holds characters that a token cannot have; set it to the token alone"));
+                return Err(format!("{name} contains characters that are not allowed in a token; set it to the token"));
             }
         }
         self.endpoint().map(|_| ())
     }
 }
 
-/// A path as the shell would read it: `~` is the home folder, `$NAME` and `${NAME}` are variables of the environment.
-/// Files that service managers and compose read are not seen by a shell. Unknown variables stay as they are.
+/// Expands a path like a shell: `~` is the home folder, `$NAME` and `${NAME}` are environment variables. Unknown
+/// variables are not changed. Needed because no shell reads the environment files of service managers and compose.
 pub(in crate::embed) fn expanded(path: &str) -> PathBuf {
     expand(path, home().as_deref(), |name| std::env::var_os(name)?.into_string().ok())
 }
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn the_folders_are_those_of_the_hubs_own_tools() {
-        let of = |home: &str, xdg: &str, cache: &str, old: &str| HubSettings {
+        let folders = |home: &str, xdg: &str, cache: &str, old: &str| HubSettings {
             hf_home: home.to_owned(),
             xdg_cache_home: xdg.to_owned(),
             hf_hub_cache: cache.to_owned(),
@@ -186,23 +186,23 @@ mod tests {
             ..HubSettings::default()
         };
         for (settings, cache, token) in [
-            (of("/hf", "/xdg", "", ""), "/hf/hub", "/hf/token"),
-            (of("", "/xdg", "", ""), "/xdg/huggingface/hub", "/xdg/huggingface/token"),
-            (of("/hf", "", "/models", "/old"), "/models", "/hf/token"),
-            (of("/hf", "", "", "/old"), "/old", "/hf/token"),
+            (folders("/hf", "/xdg", "", ""), "/hf/hub", "/hf/token"),
+            (folders("", "/xdg", "", ""), "/xdg/huggingface/hub", "/xdg/huggingface/token"),
+            (folders("/hf", "", "/models", "/old"), "/models", "/hf/token"),
+            (folders("/hf", "", "", "/old"), "/old", "/hf/token"),
         ] {
             assert_eq!(settings.cache(), Ok(PathBuf::from(cache)));
             assert_eq!(settings.token_path(), Ok(PathBuf::from(token)));
         }
-        let elsewhere = HubSettings { hf_token_path: "/secrets/hf".to_owned(), ..of("/hf", "", "", "") };
-        assert_eq!(elsewhere.token_path(), Ok(PathBuf::from("/secrets/hf")));
+        let with_token_path = HubSettings { hf_token_path: "/secrets/hf".to_owned(), ..folders("/hf", "", "", "") };
+        assert_eq!(with_token_path.token_path(), Ok(PathBuf::from("/secrets/hf")));
     }
 
     #[test]
-    fn a_token_that_no_header_can_carry_is_refused_and_not_repeated() {
+    fn a_token_with_invalid_characters_is_refused_and_not_repeated() {
         let settings = HubSettings { hf_token: Secret::new("hf_h\u{e9}\nhush"), ..HubSettings::default() };
-        let said = settings.validate().unwrap_err();
-        assert!(said.contains("HF_TOKEN") && !said.contains("hush"), "{said}");
+        let error = settings.validate().unwrap_err();
+        assert!(error.contains("HF_TOKEN") && !error.contains("hush"), "{error}");
         HubSettings { hf_token: Secret::new("hf_token\n"), ..HubSettings::default() }.validate().unwrap();
     }
 }

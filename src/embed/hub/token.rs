@@ -1,4 +1,4 @@
-//! Whose token the hub is shown: as Hugging Face's own tools find it.
+//! Finds the token for the hub, like Hugging Face's own tools.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,10 +7,10 @@ use std::path::Path;
 use super::HubSettings;
 use crate::domain::Secret;
 
-/// A token is some 40 characters; a file that is much longer holds something else.
+/// Maximum bytes of the file; a token has about 40 characters.
 const MAX_BYTES: u64 = 4 * 1024;
 
-/// The token of the settings, else that of a login that was stored; none if the settings say so.
+/// Returns the token of the settings, or else of the stored login. Empty if there is none or the settings disable it.
 pub(super) fn token(settings: &HubSettings) -> Secret {
     if settings.hf_hub_disable_implicit_token {
         return Secret::default();
@@ -27,7 +27,7 @@ pub(super) fn token(settings: &HubSettings) -> Secret {
             tracing::warn!(
                 path = %path.display(),
                 %error,
-                "the stored token of the hub cannot be read (HF_TOKEN_PATH); going on without a token"
+                "the stored token of the hub cannot be read; continuing without a token; check HF_TOKEN_PATH"
             );
             Secret::default()
         }
@@ -39,12 +39,12 @@ fn stored(path: &Path) -> io::Result<Secret> {
     File::open(path)?.take(MAX_BYTES + 1).read_to_string(&mut text)?;
     let token = text.trim();
     if text.len() as u64 > MAX_BYTES || !is_token(token) {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "it does not hold a token"));
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "the file does not contain a token"));
     }
     Ok(Secret::new(token))
 }
 
-/// Whether it can be part of an HTTP header.
+/// Whether the text can be part of an HTTP header.
 pub(super) fn is_token(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn the_setting_counts_before_the_old_name_and_that_before_the_stored_login() {
+    fn the_setting_overrides_the_old_name_which_overrides_the_stored_login() {
         let home = tempfile::tempdir().unwrap();
         let stored = settings(home.path());
         assert!(token(&stored).is_empty());
@@ -74,21 +74,21 @@ mod tests {
     }
 
     #[test]
-    fn the_login_may_be_elsewhere_and_what_is_not_a_token_is_not_sent() {
+    fn an_invalid_token_in_another_file_is_not_sent() {
         let home = tempfile::tempdir().unwrap();
-        let elsewhere = home.path().join("elsewhere");
-        let hf_token_path = elsewhere.display().to_string();
+        let token_file = home.path().join("elsewhere");
+        let hf_token_path = token_file.display().to_string();
         let settings = HubSettings { hf_token_path, ..settings(home.path()) };
         std::fs::write(home.path().join("token"), "hf_home").unwrap();
         assert!(token(&settings).is_empty());
         for (text, expected) in [("hf_elsewhere\n", "hf_elsewhere"), ("", ""), ("two words", ""), ("hf_\u{e9}", "")] {
-            std::fs::write(&elsewhere, text).unwrap();
+            std::fs::write(&token_file, text).unwrap();
             assert_eq!(token(&settings).reveal(), expected, "{text:?}");
         }
-        std::fs::write(&elsewhere, "x".repeat(5_000)).unwrap();
+        std::fs::write(&token_file, "x".repeat(5_000)).unwrap();
         assert!(token(&settings).is_empty());
-        std::fs::remove_file(&elsewhere).unwrap();
-        std::fs::create_dir(&elsewhere).unwrap();
+        std::fs::remove_file(&token_file).unwrap();
+        std::fs::create_dir(&token_file).unwrap();
         assert!(token(&settings).is_empty());
     }
 }

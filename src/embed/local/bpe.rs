@@ -1,11 +1,11 @@
-//! Words to token ids for a CLIP: byte pairs as its `tokenizer.json` says, by the library that transformers runs.
+//! Tokenizer of a CLIP: byte pair encoding from its `tokenizer.json`, with the library that transformers uses.
 
 use tokenizers::{Tokenizer, TruncationParams};
 
 use super::text::says_something;
 use crate::embed::EmbedError;
 
-/// Far more than any model reads: what stands behind it cannot change the tokens, and need not be looked at.
+/// Maximum characters that are tokenized. No model reads so many, so the rest of a text cannot change the tokens.
 const MAX_CHARS: usize = 16_384;
 
 /// The tokenizer of one CLIP.
@@ -15,34 +15,37 @@ pub(super) struct Bpe {
 }
 
 impl Bpe {
-    /// Reads a `tokenizer.json` and sets it to cut texts to `max_tokens`, the end token kept, and never to pad.
+    /// Parses a `tokenizer.json`. Texts are cut to `max_tokens` tokens, including the end token, and never padded.
     pub(super) fn parse(json: &[u8], max_tokens: usize) -> Result<Self, String> {
-        let wrong = |error: tokenizers::Error| format!("tokenizer.json: {error}");
-        let mut tokenizer = Tokenizer::from_bytes(json).map_err(wrong)?;
+        let invalid = |error: tokenizers::Error| format!("tokenizer.json: {error}");
+        let mut tokenizer = Tokenizer::from_bytes(json).map_err(invalid)?;
         tokenizer.with_padding(None);
         let cut = TruncationParams { max_length: max_tokens, ..TruncationParams::default() };
-        tokenizer.with_truncation(Some(cut)).map_err(wrong)?;
-        let nothing = tokenizer.encode_fast("", true).map_err(wrong)?;
-        // What it makes of nothing is its frame: where the frame has no end, the tower would read some other row.
-        match *nothing.get_ids() {
+        tokenizer.with_truncation(Some(cut)).map_err(invalid)?;
+        let empty = tokenizer.encode_fast("", true).map_err(invalid)?;
+        // The tokens of an empty text are the frame of all texts. Without an end token in it, the tower would read a
+        // wrong row.
+        match *empty.get_ids() {
             [_, end] => Ok(Self { tokenizer, end }),
-            ref other => Err(format!("tokenizer.json frames a text by {other:?}, not by a begin and an end token")),
+            ref other => {
+                Err(format!("tokenizer.json frames a text with {other:?}; it must be one begin and one end token"))
+            }
         }
     }
 
-    /// Token ids of `text`, cut to what the model reads. A text without a single word is refused: the model would
-    /// give it a vector all the same, and that vector means nothing.
+    /// Returns the token ids of `text`, cut to the maximum of the model. Refuses a text without visible characters,
+    /// because the model would return a meaningless vector for it.
     pub(super) fn tokens(&self, text: &str) -> Result<Vec<u32>, EmbedError> {
-        let refused = |reason: &str| EmbedError::Rejected(format!("no words to search by: {reason}"));
+        let rejected = |reason: &str| EmbedError::Rejected(format!("the text cannot be embedded: {reason}"));
         if !says_something(text) {
-            return Err(refused("the text is empty"));
+            return Err(rejected("it has no visible characters"));
         }
         let text: String = text.trim_start().chars().take(MAX_CHARS).collect();
-        let encoded = self.tokenizer.encode_fast(text, true).map_err(|error| refused(&error.to_string()))?;
+        let encoded = self.tokenizer.encode_fast(text, true).map_err(|error| rejected(&error.to_string()))?;
         let mut tokens = encoded.get_ids().to_vec();
-        // The tower reads the row of the first end token, and rows know only what stands before them. A text that
-        // spells an end token has two, of which rten would take the last (see `Towers::text`): what stands behind
-        // the first is left out, which changes nothing else.
+        // The tower reads the row of the first end token, and a row depends only on the tokens before it. A text that
+        // contains an end token has two of them, and rten would use the last (see `Towers::text`). The tokens after the
+        // first are removed, which does not change its row.
         if let Some(first) = tokens.iter().position(|&token| token == self.end) {
             tokens.truncate(first + 1);
         }
@@ -62,22 +65,22 @@ mod tests {
         std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/clip-tiny").join(name)).unwrap()
     }
 
-    fn words() -> Bpe {
+    fn bpe() -> Bpe {
         Bpe::parse(&file("tokenizer.json"), 77).unwrap()
     }
 
     #[test]
     fn tokens_are_those_of_transformers() {
-        let (words, golden) = (words(), serde_json::from_slice::<Value>(&file("golden.json")).unwrap());
+        let (bpe, golden) = (bpe(), serde_json::from_slice::<Value>(&file("golden.json")).unwrap());
         let mut compared = 0;
         for expected in golden["texts"].as_array().unwrap() {
             let text = expected["text"].as_str().unwrap();
             let mut tokens: Vec<u64> =
                 expected["tokens"].as_array().unwrap().iter().filter_map(Value::as_u64).collect();
-            // Transformers reads on behind an end token in the text; the network does not.
+            // Transformers continues after an end token in the text; the network does not.
             let end = *tokens.last().unwrap();
             tokens.truncate(tokens.iter().position(|&token| token == end).unwrap() + 1);
-            match words.tokens(text) {
+            match bpe.tokens(text) {
                 Ok(ours) => assert_eq!(ours.into_iter().map(u64::from).collect::<Vec<_>>(), tokens, "{text:?}"),
                 Err(error) => assert!(!says_something(text), "{text:?}: {error}"),
             }
@@ -87,33 +90,33 @@ mod tests {
     }
 
     #[test]
-    fn a_text_has_one_end_token_and_that_is_its_last() {
-        let words = words();
+    fn a_text_has_one_end_token_at_its_end() {
+        let bpe = bpe();
         for text in
             ["cat", "a cat <|endoftext|> a dog", "<|endoftext|>", &"a cat ".repeat(10_000), &"x".repeat(100_000)]
         {
-            let tokens = words.tokens(text).unwrap();
+            let tokens = bpe.tokens(text).unwrap();
             assert!(tokens.len() <= 77);
-            assert_eq!(tokens.iter().filter(|&&token| token == words.end).count(), 1, "{text:.40}");
-            assert_eq!(tokens.last(), Some(&words.end), "{text:.40}");
+            assert_eq!(tokens.iter().filter(|&&token| token == bpe.end).count(), 1, "{text:.40}");
+            assert_eq!(tokens.last(), Some(&bpe.end), "{text:.40}");
         }
-        assert_eq!(words.tokens(&"a ".repeat(500)).unwrap().len(), 77);
+        assert_eq!(bpe.tokens(&"a ".repeat(500)).unwrap().len(), 77);
     }
 
     #[test]
-    fn a_file_that_asks_for_padding_is_not_obeyed() {
+    fn padding_in_the_file_is_ignored() {
         let padding = r#""padding":{"strategy":{"Fixed":77},"direction":"Right","pad_to_multiple_of":null,
             "pad_id":1113,"pad_type_id":0,"pad_token":"<|endoftext|>"}"#;
         let json = String::from_utf8(file("tokenizer.json")).unwrap().replacen(r#""padding":null"#, padding, 1);
         assert!(json.contains("Fixed"));
         let tokens = Bpe::parse(json.as_bytes(), 77).unwrap().tokens("a cat").unwrap();
-        assert_eq!(tokens, words().tokens("a cat").unwrap());
+        assert_eq!(tokens, bpe().tokens("a cat").unwrap());
     }
 
     #[test]
-    fn a_text_without_words_is_refused_and_so_is_a_file_that_is_none() {
+    fn a_text_without_visible_characters_and_an_invalid_file_are_refused() {
         for text in ["", "  ", "\n\t", "\u{200B}", "\0"] {
-            assert!(matches!(words().tokens(text), Err(EmbedError::Rejected(_))), "{text:?}");
+            assert!(matches!(bpe().tokens(text), Err(EmbedError::Rejected(_))), "{text:?}");
         }
         assert!(Bpe::parse(b"{}", 77).err().unwrap().contains("tokenizer.json"));
         let unframed = String::from_utf8(file("tokenizer.json")).unwrap();

@@ -1,11 +1,11 @@
-//! `model.json`: what the model's files are called inside, and how images and words must be given to it.
+//! `model.json`: names of inputs and outputs of the built-in model, and how images and texts are prepared for it.
 
 use serde::Deserialize;
 
 use super::unusable;
 use crate::embed::EmbedError;
 
-/// The parts of `model.json` that running the model takes.
+/// The parts of `model.json` that are needed to run the model.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(super) struct Card {
     pub(super) name: String,
@@ -19,7 +19,7 @@ pub(super) struct ImageTower {
     pub(super) input: String,
     pub(super) output: String,
     pub(super) image_size: u32,
-    /// Of red, green and blue in 0..=1.
+    /// Mean of red, green and blue in 0..=1.
     pub(super) mean: [f32; 3],
     pub(super) std: [f32; 3],
     resize: String,
@@ -31,20 +31,20 @@ pub(super) struct ImageTower {
 
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub(super) struct TextTower {
-    /// Token ids, then the attention mask.
+    /// Names of the inputs: token ids, then the attention mask.
     pub(super) inputs: [String; 2],
     pub(super) output: String,
-    /// Special tokens included.
+    /// Including special tokens.
     pub(super) max_tokens: usize,
     tokenizer_type: String,
 }
 
 impl Card {
-    /// Reads the card and refuses what this code does not do: another model may ask for another resize.
+    /// Parses the card. Refuses a preparation that this code does not support.
     pub(super) fn parse(json: &[u8]) -> Result<Self, EmbedError> {
         let card: Self = serde_json::from_slice(json).map_err(|error| unusable(format!("model.json: {error}")))?;
         let image = &card.image;
-        for (what, asked, done) in [
+        for (what, value, supported) in [
             ("resize", &image.resize, "shortest-side"),
             ("crop", &image.crop, "center"),
             ("interpolation", &image.interpolation, "bicubic"),
@@ -52,8 +52,8 @@ impl Card {
             ("channel_order", &image.channel_order, "RGB"),
             ("tokenizer_type", &card.text.tokenizer_type, "wordpiece-uncased"),
         ] {
-            if asked != done {
-                return Err(unusable(format!("model.json asks for {what} {asked:?}; only {done:?} is done here")));
+            if value != supported {
+                return Err(unusable(format!("{what} in model.json is {value:?}; only {supported:?} is supported")));
             }
         }
         Ok(card)
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_built_in_card_is_read() {
+    fn the_built_in_card_is_parsed() {
         let card = Card::parse(files::CARD).unwrap();
         assert_eq!((card.name.as_str(), card.dimension), ("glimpse-mini-1", 512));
         assert_eq!((card.image.image_size, card.text.max_tokens), (260, 64));
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_done_here_is_refused() {
+    fn an_unsupported_preparation_is_refused() {
         let json = String::from_utf8(files::CARD.to_vec()).unwrap().replace("\"bicubic\"", "\"bilinear\"");
         assert!(Card::parse(json.as_bytes()).unwrap_err().to_string().contains("bilinear"));
         assert!(Card::parse(b"{}").is_err());

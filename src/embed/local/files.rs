@@ -1,4 +1,4 @@
-//! The model's files, inside the binary, so that it runs from any folder and without a network.
+//! Files of the built-in model. They are part of the binary, so that it runs in any folder and without a network.
 
 pub(super) static CARD: &[u8] = include_bytes!("../../../models/glimpse-mini-1/model.json");
 pub(super) static TOKENIZER: &[u8] = include_bytes!("../../../models/glimpse-mini-1/tokenizer.json");

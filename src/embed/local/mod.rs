@@ -1,7 +1,7 @@
-//! The provider `local`: a CLIP run in this process on the CPU, one worker a core. The model is the one inside the
-//! binary, one in a folder, or one of the Hugging Face hub.
+//! The provider `local`: runs a CLIP in this process on the CPU, with one worker for each core. The model is the
+//! built-in one, one in a folder, or one from the Hugging Face hub.
 //!
-//! Knows rten, tokenizers and how models are described; nothing of where images come from or where vectors go.
+//! Depends on rten, tokenizers and the description files of models, not on the source of images or the use of vectors.
 
 mod bpe;
 mod card;
@@ -36,7 +36,7 @@ use crate::imaging::{PreparedImage, Preprocessing, Resize};
 pub use folder::Precision;
 pub use source::{BUILT_IN, Source};
 
-/// What errors call it.
+/// The name of the provider in errors.
 const DEPENDENCY: &str = "local";
 
 /// A model in this process.
@@ -47,38 +47,37 @@ pub struct LocalProvider {
 }
 
 impl LocalProvider {
-    /// A provider whose model is fetched and loaded in the background from the first call on. Until it is there, calls
-    /// answer [`Trouble::Unavailable`]. It has `threads` workers: one a core is best. `size` is what the settings
-    /// insist on: a model that takes another is refused.
+    /// Creates a provider whose model is downloaded and loaded in the background, from the first call on. Until it is
+    /// loaded, calls return [`Trouble::Unavailable`]. It has `threads` workers; one for each core is best. If `size` is
+    /// set, a model with another image size is refused.
     ///
     /// # Errors
-    /// [`EmbedError::Dependency`] where no thread can be had.
+    /// [`EmbedError::Dependency`] if a thread cannot be started.
     pub fn new(source: Source, size: Option<u32>, threads: NonZeroUsize) -> Result<Self, EmbedError> {
         let (workers, opening) = (Workers::start(threads)?, Opening::new(source, size));
         Ok(Self { workers, opening, resize: Resize::Crop })
     }
 
-    /// The built-in model, ready: loads it, which takes about a quarter of a second of CPU (call it on a thread that may
-    /// block), and starts `threads` workers.
+    /// Loads the built-in model and starts `threads` workers. Blocks for about a quarter of a second of CPU.
     ///
     /// # Errors
-    /// [`EmbedError::Dependency`] where the built-in files do not load or no thread can be had.
+    /// [`EmbedError::Dependency`] if the built-in files cannot be loaded or a thread cannot be started.
     pub fn start(threads: NonZeroUsize) -> Result<Self, EmbedError> {
         let opening = Opening::done(Source::built_in(), Towers::built_in()?);
         Ok(Self { workers: Workers::start(threads)?, opening, resize: Resize::Crop })
     }
 
-    /// Any model, ready: waits until it is there.
+    /// Creates a provider and waits until its model is loaded.
     ///
     /// # Errors
-    /// [`EmbedError::Dependency`] where it cannot be had or does not load: the message says what to do.
+    /// [`EmbedError::Dependency`] if the model cannot be downloaded or loaded; the message says what to do.
     pub async fn open(source: Source, threads: NonZeroUsize) -> Result<Self, EmbedError> {
         let provider = Self::new(source, None, threads)?;
         provider.ready().await?;
         Ok(provider)
     }
 
-    /// Waits until the model is there, however long that takes.
+    /// Waits until the model is loaded, without a time limit.
     ///
     /// # Errors
     /// As [`LocalProvider::open`].
@@ -86,7 +85,7 @@ impl LocalProvider {
         self.opening.wait().await.map(|_| ())
     }
 
-    /// The same with images brought to the square in another way, which is another space.
+    /// Changes how images are made square. This gives another space.
     #[must_use]
     pub fn with_resize(self, resize: Resize) -> Self {
         Self { resize, ..self }
@@ -106,7 +105,7 @@ impl LocalProvider {
 impl ImageEmbeddingProvider for LocalProvider {
     fn preprocessing(&self) -> Preprocessing {
         let resize = match self.resize {
-            // Which of the two is the model's, not the user's.
+            // The model decides between the two kinds of crop.
             Resize::Crop | Resize::CropFloor => self.opening.crop(),
             Resize::Pad(colour) => Resize::Pad(colour),
         };
@@ -114,12 +113,13 @@ impl ImageEmbeddingProvider for LocalProvider {
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
-        // The probes are drawn at the model's size: it must be there first.
+        // The probes have the image size of the model, so it must be loaded first.
         let towers = self.opening.towers().await?;
         probe::space_of(self, &towers.name, Some(towers.dimension)).await.map(Arc::new)
     }
 
-    /// In runs of as many images as is quickest for this model, over all workers; a search waits for one run at most.
+    /// Divides the images into runs of the size that is fastest for the model, over all workers. A search waits for at
+    /// most one run.
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         let towers = self.opening.towers().await?;
         let share = images.len().div_ceil(self.workers.busy().threads.get());
@@ -139,7 +139,7 @@ impl ImageEmbeddingProvider for LocalProvider {
         self.workers.run(Urgency::Now, move |threads| towers.text(&text, threads)).await
     }
 
-    /// A full run for each worker, where a run of several is quicker.
+    /// One full run for each worker, if runs of several images are faster.
     fn useful_batch(&self) -> NonZeroUsize {
         match self.opening.loaded().map_or(NonZeroUsize::MIN, |towers| towers.run) {
             NonZeroUsize::MIN => NonZeroUsize::MIN,
@@ -161,12 +161,12 @@ impl fmt::Debug for LocalProvider {
     }
 }
 
-/// The provider itself is the trouble, not the input.
+/// Returns an error of the provider itself, not of the input.
 fn failed(detail: String) -> EmbedError {
     dependency(Trouble::Failed, detail)
 }
 
-/// The model, or what was set, will not do: no other try helps.
+/// Returns an error of the model or of the settings. A retry does not help.
 fn unusable(detail: String) -> EmbedError {
     dependency(Trouble::Refused, detail)
 }

@@ -1,28 +1,28 @@
-//! What waits for a worker: searches first, ingestion after them.
+//! Queue of work for the workers: searches before ingestion.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::telemetry::metrics::{Gauge, families};
 
-/// Which of two lines to stand in.
+/// Priority of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Urgency {
-    /// Somebody waits for this one: a search.
+    /// A search, for which a client waits.
     Now,
-    /// Part of a batch: ingestion.
+    /// Part of a batch of ingestion.
     Bulk,
 }
 
-/// Two lines and one bell. Its callers bound how much stands in them (`Workers`).
+/// Two FIFO queues with one condition variable. The callers limit their length (`Workers`).
 pub(super) struct Queue<T> {
-    lines: Mutex<Lines<T>>,
-    bell: Condvar,
-    /// How many stand in each line.
-    waiting: [Gauge; 2],
+    queues: Mutex<Queues<T>>,
+    available: Condvar,
+    /// Length of each queue.
+    lengths: [Gauge; 2],
 }
 
-struct Lines<T> {
+struct Queues<T> {
     now: VecDeque<T>,
     bulk: VecDeque<T>,
     closed: bool,
@@ -30,61 +30,61 @@ struct Lines<T> {
 
 impl<T> Queue<T> {
     pub(super) fn new() -> Self {
-        let lines = Lines { now: VecDeque::new(), bulk: VecDeque::new(), closed: false };
+        let queues = Queues { now: VecDeque::new(), bulk: VecDeque::new(), closed: false };
         let queue = Self {
-            lines: Mutex::new(lines),
-            bell: Condvar::new(),
-            waiting: ["search", "job"].map(|line| families::EMBED_QUEUE.labels([line])),
+            queues: Mutex::new(queues),
+            available: Condvar::new(),
+            lengths: ["search", "job"].map(|queue_name| families::EMBED_QUEUE.labels([queue_name])),
         };
-        queue.show(&queue.lock());
+        queue.update_gauges(&queue.lock());
         queue
     }
 
     pub(super) fn push(&self, item: T, urgency: Urgency) {
-        let mut lines = self.lock();
+        let mut queues = self.lock();
         match urgency {
-            Urgency::Now => lines.now.push_back(item),
-            Urgency::Bulk => lines.bulk.push_back(item),
+            Urgency::Now => queues.now.push_back(item),
+            Urgency::Bulk => queues.bulk.push_back(item),
         }
-        self.show(&lines);
-        self.bell.notify_one();
+        self.update_gauges(&queues);
+        self.available.notify_one();
     }
 
     /// Waits for the next item; `None` once the queue is closed.
     pub(super) fn next(&self) -> Option<T> {
-        let mut lines = self.lock();
+        let mut queues = self.lock();
         loop {
-            if lines.closed {
+            if queues.closed {
                 return None;
             }
-            let Lines { now, bulk, .. } = &mut *lines;
+            let Queues { now, bulk, .. } = &mut *queues;
             if let Some(item) = now.pop_front().or_else(|| bulk.pop_front()) {
-                self.show(&lines);
+                self.update_gauges(&queues);
                 return Some(item);
             }
-            lines = self.bell.wait(lines).unwrap_or_else(PoisonError::into_inner);
+            queues = self.available.wait(queues).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// Ends every wait, and drops what still stands in line.
+    /// Ends all waits and drops the waiting items.
     pub(super) fn close(&self) {
-        let mut lines = self.lock();
-        lines.closed = true;
-        lines.now.clear();
-        lines.bulk.clear();
-        self.show(&lines);
-        self.bell.notify_all();
+        let mut queues = self.lock();
+        queues.closed = true;
+        queues.now.clear();
+        queues.bulk.clear();
+        self.update_gauges(&queues);
+        self.available.notify_all();
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "its callers bound how many stand in line")]
-    fn show(&self, lines: &Lines<T>) {
-        let [now, bulk] = &self.waiting;
-        now.set(lines.now.len() as f64);
-        bulk.set(lines.bulk.len() as f64);
+    #[expect(clippy::cast_precision_loss, reason = "the callers limit the length of the queues")]
+    fn update_gauges(&self, queues: &Queues<T>) {
+        let [now, bulk] = &self.lengths;
+        now.set(queues.now.len() as f64);
+        bulk.set(queues.bulk.len() as f64);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Lines<T>> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Queues<T>> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_urgent_goes_first_and_the_rest_in_order() {
+    fn urgent_items_go_first_and_the_rest_in_order() {
         let queue = Queue::new();
         for (item, urgency) in [(1, Urgency::Bulk), (2, Urgency::Bulk), (3, Urgency::Now), (4, Urgency::Now)] {
             queue.push(item, urgency);
@@ -106,12 +106,12 @@ mod tests {
     }
 
     #[test]
-    fn closing_wakes_who_waits() {
+    fn closing_ends_a_wait() {
         let queue = Queue::<u8>::new();
         std::thread::scope(|scope| {
-            let waiting = scope.spawn(|| queue.next());
+            let waiter = scope.spawn(|| queue.next());
             queue.close();
-            assert_eq!(waiting.join().unwrap(), None);
+            assert_eq!(waiter.join().unwrap(), None);
         });
     }
 }

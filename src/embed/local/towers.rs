@@ -1,4 +1,4 @@
-//! Both networks and the tokenizer: images and words in, embeddings out.
+//! Both networks and the tokenizer: makes embeddings from images and texts.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -17,10 +17,10 @@ use crate::domain::Embedding;
 use crate::embed::EmbedError;
 use crate::imaging::PreparedImage;
 
-/// What each of the 256 values of red, green and blue is for a network.
+/// Input of a network for each of the 256 values of red, green and blue.
 pub(super) type Levels = [[f32; 256]; 3];
 
-/// Values in 0..=1 less the mean, over the standard deviation.
+/// Returns `(value / 255 - mean) / std` for each value of each channel.
 pub(super) fn levels(mean: [f32; 3], std: [f32; 3]) -> Levels {
     let level = |channel: usize| {
         std::array::from_fn(|value| (u8::try_from(value).map_or(1.0, f32::from) / 255.0 - mean[channel]) / std[channel])
@@ -28,32 +28,32 @@ pub(super) fn levels(mean: [f32; 3], std: [f32; 3]) -> Levels {
     std::array::from_fn(level)
 }
 
-/// How a model reads words.
+/// The tokenizer of a model.
 pub(super) enum Tokenizer {
-    /// The built-in model's.
+    /// For the built-in model.
     WordPiece(Words),
-    /// CLIP's own.
+    /// For a CLIP.
     Bpe(Box<Bpe>),
 }
 
 impl Tokenizer {
     fn tokens(&self, text: &str) -> Result<Vec<u32>, EmbedError> {
         match self {
-            Self::WordPiece(words) => words.tokens(text),
-            Self::Bpe(words) => words.tokens(text),
+            Self::WordPiece(tokenizer) => tokenizer.tokens(text),
+            Self::Bpe(tokenizer) => tokenizer.tokens(text),
         }
     }
 }
 
-/// A loaded model; shared by all workers, changed by none.
+/// A loaded model, shared by all workers and never changed.
 pub(super) struct Towers {
     pub(super) name: String,
-    /// Numbers in a vector.
+    /// Number of values in a vector.
     pub(super) dimension: usize,
-    /// Side of a image in pixels.
+    /// Side of an image in pixels.
     pub(super) size: u32,
     pub(super) levels: Levels,
-    /// Images in one run of the image tower that cost least.
+    /// Images in one run of the image tower for the lowest time per image.
     pub(super) run: NonZeroUsize,
     pub(super) image: Tower,
     pub(super) text: Tower,
@@ -61,28 +61,28 @@ pub(super) struct Towers {
 }
 
 impl Towers {
-    /// Loads what is inside the binary: about a quarter of a second.
+    /// Loads the built-in model, which takes about a quarter of a second.
     pub(super) fn built_in() -> Result<Self, EmbedError> {
         let card = Card::parse(files::CARD)?;
         let [ids, mask] = &card.text.inputs;
         let loaded = |reason: String| unusable(format!("the built-in model: {reason}"));
         Ok(Self {
-            // Prepacked weights halve a short query (3.4 to 1.8 ms) for some 50 ms at the start and 45 MB; to the
-            // convolutions of the image tower they make no difference.
+            // Prepacked weights reduce a short query from 3.4 to 1.8 ms and cost 50 ms at the start and 45 MB. They
+            // make no difference for the convolutions of the image tower.
             image: Tower::of_bytes(files::IMAGE, false, &[&card.image.input], &card.image.output).map_err(loaded)?,
             text: Tower::of_bytes(files::TEXT, true, &[ids, mask], &card.text.output).map_err(loaded)?,
             tokenizer: Tokenizer::WordPiece(Words::parse(files::TOKENIZER, card.text.max_tokens)?),
             levels: levels(card.image.mean, card.image.std),
             size: card.image.image_size,
-            // Convolutions: 52 ms a image alone, 58 in runs of four and 60 in runs of eight, whose activations leave
-            // the cache.
+            // Convolutions take 52 ms for a single image, 58 ms each in runs of four and 60 ms in runs of eight,
+            // because the activations do not fit into the cache.
             run: NonZeroUsize::MIN,
             dimension: card.dimension,
             name: card.name,
         })
     }
 
-    /// One embedding per image.
+    /// Returns one embedding per image.
     pub(super) fn images(
         &self,
         images: &[PreparedImage],
@@ -94,10 +94,10 @@ impl Towers {
             if image.size != self.size || image.rgb.len() != side * side * 3 {
                 let (given, wanted) = (image.size, self.size);
                 return Err(EmbedError::Rejected(format!(
-                    "a image of {given} pixels a side; the model takes {wanted}"
+                    "the image has {given} x {given} pixels; the model takes {wanted} x {wanted}"
                 )));
             }
-            // The network wants all red, then all green, then all blue.
+            // The network expects all red values, then all green, then all blue.
             for (channel, levels) in self.levels.iter().enumerate() {
                 pixels.extend(image.rgb[channel..].iter().step_by(3).map(|&value| levels[usize::from(value)]));
             }
@@ -106,10 +106,11 @@ impl Towers {
         self.embeddings(&self.image.run(vec![input.into()], threads)?, images.len())
     }
 
-    /// The embedding of a text, cut to what the model reads.
+    /// Returns the embedding of a text, cut to the maximum of the model.
     ///
-    /// Never padded. A short text is a short run, and rten would read a padded one wrongly: CLIP pads with its end
-    /// token and looks for it by ArgMax, which is the first of equals by ONNX and the last by rten 0.27.
+    /// Texts are never padded. A short text needs only a short run, and rten gives wrong results for padded texts: CLIP
+    /// pads with its end token and finds it by ArgMax, which returns the first of equal values in ONNX but the last in
+    /// rten 0.27.
     pub(super) fn text(&self, text: &str, threads: &Arc<ThreadPool>) -> Result<Embedding, EmbedError> {
         let tokens: Vec<i32> = self.tokenizer.tokens(text)?.into_iter().map(u32::cast_signed).collect();
         let shape = [1, tokens.len()];

@@ -1,5 +1,5 @@
-//! One thread a core, each with an inference engine of one thread: measured as good as or better than one engine
-//! over all cores, and a search never waits for more than the inference that is under way.
+//! One thread for each core, each with a single-threaded inference engine. In measurements this was at least as fast as
+//! one engine over all cores, and a search waits only for the inference in progress.
 
 use std::any::Any;
 use std::num::NonZeroUsize;
@@ -16,16 +16,16 @@ use super::failed;
 use super::queue::{Queue, Urgency};
 use crate::embed::{Busy, EmbedError};
 
-/// Searches that may stand in line; more wait outside, without a place.
-const NOW_PLACES: usize = 256;
-/// Images of batches that may stand in line for each worker: enough to keep it busy, few enough to hold no memory.
-const BULK_PLACES: usize = 4;
+/// Maximum number of queued searches; further ones wait for a permit.
+const MAX_QUEUED_SEARCHES: usize = 256;
+/// Maximum number of queued images of batches for each worker: enough to keep it busy without much memory.
+const MAX_QUEUED_IMAGES_PER_WORKER: usize = 4;
 
 type Work = Box<dyn FnOnce(&Arc<ThreadPool>) + Send>;
 
 struct Job {
     work: Work,
-    _place: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 struct Shared {
@@ -33,7 +33,7 @@ struct Shared {
     busy_nanos: AtomicU64,
 }
 
-/// The threads. They end when this is dropped, each after the inference that it is at.
+/// The worker threads. They end after this is dropped, each after its current inference.
 pub(super) struct Workers {
     shared: Arc<Shared>,
     threads: NonZeroUsize,
@@ -48,8 +48,8 @@ impl Workers {
         let mut workers = Self {
             shared: shared.clone(),
             threads,
-            now: Arc::new(Semaphore::new(NOW_PLACES)),
-            bulk: Arc::new(Semaphore::new(BULK_PLACES.saturating_mul(threads.get()))),
+            now: Arc::new(Semaphore::new(MAX_QUEUED_SEARCHES)),
+            bulk: Arc::new(Semaphore::new(MAX_QUEUED_IMAGES_PER_WORKER.saturating_mul(threads.get()))),
             handles: Vec::new(),
         };
         for number in 0..threads.get() {
@@ -57,35 +57,35 @@ impl Workers {
             let handle = std::thread::Builder::new()
                 .name(format!("embed-{number}"))
                 .spawn(move || serve(&shared))
-                .map_err(|error| failed(format!("no thread for inference: {error}")))?;
+                .map_err(|error| failed(format!("an inference thread cannot be started: {error}")))?;
             workers.handles.push(handle);
         }
         Ok(workers)
     }
 
-    /// Runs `work` on the next free worker. A panic in it costs this call and nothing else; a caller that has
-    /// gone away by the time its turn comes costs nothing.
+    /// Runs `work` on the next free worker. A panic in it fails only this call. If the caller is gone before its turn,
+    /// `work` is skipped.
     pub(super) async fn run<T, F>(&self, urgency: Urgency, work: F) -> Result<T, EmbedError>
     where
         T: Send + 'static,
         F: FnOnce(&Arc<ThreadPool>) -> Result<T, EmbedError> + Send + 'static,
     {
-        let gone = || failed("its workers have ended".to_owned());
-        let places = match urgency {
+        let ended = || failed("the inference workers have ended".to_owned());
+        let permits = match urgency {
             Urgency::Now => &self.now,
             Urgency::Bulk => &self.bulk,
         };
-        let place = places.clone().acquire_owned().await.map_err(|_| gone())?;
+        let permit = permits.clone().acquire_owned().await.map_err(|_| ended())?;
         let (reply, answer) = oneshot::channel();
         let work: Work = Box::new(move |threads| {
             if !reply.is_closed() {
                 let outcome = catch_unwind(AssertUnwindSafe(|| work(threads)));
-                // Nobody may be there any more to hear it.
+                // The caller may be gone.
                 let _ = reply.send(outcome.unwrap_or_else(|panic| Err(panicked(&*panic))));
             }
         });
-        self.shared.queue.push(Job { work, _place: place }, urgency);
-        answer.await.map_err(|_| gone())?
+        self.shared.queue.push(Job { work, _permit: permit }, urgency);
+        answer.await.map_err(|_| ended())?
     }
 
     pub(super) fn busy(&self) -> Busy {
@@ -111,8 +111,8 @@ fn serve(shared: &Shared) {
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> EmbedError {
-    let said = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    EmbedError::Rejected(format!("inference panicked: {}", said.unwrap_or("without a word")))
+    let message = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    EmbedError::Rejected(format!("inference panicked: {}", message.unwrap_or("without a message")))
 }
 
 #[cfg(test)]
@@ -122,7 +122,7 @@ mod tests {
     const ONE: NonZeroUsize = NonZeroUsize::MIN;
 
     #[tokio::test]
-    async fn a_panic_costs_its_own_call_only() {
+    async fn a_panic_fails_only_its_own_call() {
         let workers = Workers::start(ONE).unwrap();
         let error = workers.run::<(), _>(Urgency::Now, |_| panic!("bad {}", "image")).await.unwrap_err();
         assert_eq!(error, EmbedError::Rejected("inference panicked: bad image".into()));
@@ -141,26 +141,26 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_search_goes_ahead_of_a_batch_and_the_forgotten_are_skipped() {
+    async fn a_search_goes_before_a_batch_and_cancelled_work_is_skipped() {
         let workers = Workers::start(ONE).unwrap();
-        let (tell, begun) = std::sync::mpsc::channel();
-        let (open, gate) = std::sync::mpsc::channel::<()>();
+        let (signal_begin, begun) = std::sync::mpsc::channel();
+        let (open_gate, gate) = std::sync::mpsc::channel::<()>();
         let (served, order) = std::sync::mpsc::channel();
-        let say = |name: &'static str| {
+        let record = |name: &'static str| {
             let served = served.clone();
             move |_: &Arc<ThreadPool>| served.send(name).map_err(|_| EmbedError::Unsupported)
         };
         let mut first = Box::pin(workers.run(Urgency::Bulk, move |_| {
-            tell.send(()).map_err(|_| EmbedError::Unsupported)?;
+            signal_begin.send(()).map_err(|_| EmbedError::Unsupported)?;
             gate.recv().map_err(|_| EmbedError::Unsupported)
         }));
         assert!(futures::poll!(&mut first).is_pending());
         begun.recv().unwrap();
-        let mut forgotten = Box::pin(workers.run(Urgency::Now, say("forgotten")));
-        assert!(futures::poll!(&mut forgotten).is_pending());
-        drop(forgotten);
-        let (bulk, search) = (workers.run(Urgency::Bulk, say("bulk")), workers.run(Urgency::Now, say("search")));
-        let opener = async { open.send(()).map_err(|_| EmbedError::Unsupported) };
+        let mut cancelled = Box::pin(workers.run(Urgency::Now, record("forgotten")));
+        assert!(futures::poll!(&mut cancelled).is_pending());
+        drop(cancelled);
+        let (bulk, search) = (workers.run(Urgency::Bulk, record("bulk")), workers.run(Urgency::Now, record("search")));
+        let opener = async { open_gate.send(()).map_err(|_| EmbedError::Unsupported) };
         assert_eq!(futures::join!(first, bulk, search, opener), (Ok(()), Ok(()), Ok(()), Ok(())));
         assert_eq!(order.try_iter().collect::<Vec<_>>(), ["search", "bulk"]);
     }

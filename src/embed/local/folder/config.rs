@@ -1,24 +1,24 @@
-//! `config.json`: what kind of model it is, and the size of its vectors and texts.
+//! `config.json`: type of the model, and the sizes of its vectors and texts.
 
 use serde_json::{Map, Value};
 
 use super::json::{given, object, quoted, whole_of};
 
-/// CLIP's own, where a configuration leaves it out as it equals the default.
+/// Defaults of CLIP, for values that a configuration omits.
 const DEFAULT_DIMENSION: u64 = 512;
 const DEFAULT_TOKENS: u64 = 77;
-/// No CLIP comes near; a larger number is a mistake that would cost memory.
+/// Upper limits, far above any CLIP. A larger number is an error in the file and would need much memory.
 const MAX_DIMENSION: u64 = 16_384;
 const MAX_TOKENS: u64 = 8_192;
 
-/// The parts of `config.json` that running the towers takes.
+/// The parts of `config.json` that are needed to run the towers.
 #[derive(Debug, PartialEq)]
 pub(super) struct Config {
-    /// Numbers in a vector.
+    /// Number of values in a vector.
     pub(super) dimension: usize,
-    /// Tokens of the longest text, special ones included.
+    /// Maximum number of tokens of a text, including special tokens.
     pub(super) max_tokens: usize,
-    /// Side of a image in pixels, where it is said.
+    /// Side of an image in pixels, if the file contains it.
     pub(super) image_size: Option<u64>,
 }
 
@@ -31,26 +31,26 @@ impl Config {
         let file = object(json)?;
         match given(&file, "model_type") {
             Some(kind) if kind == "clip" => {}
-            // Others pool their texts otherwise, or want them padded.
+            // Other types pool their texts in another way, or need padding.
             Some(other) => return Err(format!("model_type is {}; only \"clip\" is supported", quoted(other))),
             None => return Err("model_type is missing; only \"clip\" is supported".to_owned()),
         }
         let dimension = whole_of(&file, "projection_dim")?.unwrap_or(DEFAULT_DIMENSION);
-        let max_tokens = part(&file, "text_config", "max_position_embeddings")?.unwrap_or(DEFAULT_TOKENS);
-        let within = |name: &str, value: u64, least: u64, most: u64| {
-            let usable = usize::try_from(value).ok().filter(|_| (least..=most).contains(&value));
-            usable.ok_or_else(|| format!("{name} is {value}; it must be between {least} and {most}"))
+        let max_tokens = tower_number(&file, "text_config", "max_position_embeddings")?.unwrap_or(DEFAULT_TOKENS);
+        let check_range = |name: &str, value: u64, min: u64, max: u64| {
+            let usable = usize::try_from(value).ok().filter(|_| (min..=max).contains(&value));
+            usable.ok_or_else(|| format!("{name} is {value}; it must be between {min} and {max}"))
         };
         Ok(Self {
-            dimension: within("projection_dim", dimension, 1, MAX_DIMENSION)?,
-            max_tokens: within("max_position_embeddings", max_tokens, 3, MAX_TOKENS)?,
-            image_size: part(&file, "vision_config", "image_size")?,
+            dimension: check_range("projection_dim", dimension, 1, MAX_DIMENSION)?,
+            max_tokens: check_range("max_position_embeddings", max_tokens, 3, MAX_TOKENS)?,
+            image_size: tower_number(&file, "vision_config", "image_size")?,
         })
     }
 }
 
-/// A number of one tower. Old files repeat its configuration under `…_dict`, which then counts for transformers.
-fn part(file: &Map<String, Value>, tower: &str, key: &str) -> Result<Option<u64>, String> {
+/// Returns a number of one tower. Old files repeat the configuration under `…_dict`, which transformers then uses.
+fn tower_number(file: &Map<String, Value>, tower: &str, key: &str) -> Result<Option<u64>, String> {
     for name in [&format!("{tower}_dict"), tower] {
         if let Some(values) = given(file, name).and_then(Value::as_object)
             && let Some(number) = whole_of(values, key)?
@@ -66,22 +66,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_read_and_what_is_left_out_is_clips_own() {
-        let all = br#"{"model_type":"clip","projection_dim":768.0,"text_config":{"max_position_embeddings":99},
+    fn missing_sizes_have_the_defaults_of_clip() {
+        let full = br#"{"model_type":"clip","projection_dim":768.0,"text_config":{"max_position_embeddings":99},
                       "vision_config":{"image_size":224},"vision_config_dict":{"image_size":336},
                       "text_config_dict":null}"#;
         let expected = Config { dimension: 768, max_tokens: 99, image_size: Some(336) };
-        assert_eq!(Config::parse(all).unwrap(), expected);
-        for least in [r#"{"model_type":"clip"}"#, r#"{"model_type":"clip","text_config":null,"projection_dim":null}"#] {
-            let least = Config::parse(least.as_bytes()).unwrap();
-            assert_eq!((least.dimension, least.max_tokens, least.image_size), (512, 77, None));
+        assert_eq!(Config::parse(full).unwrap(), expected);
+        for minimal in [r#"{"model_type":"clip"}"#, r#"{"model_type":"clip","text_config":null,"projection_dim":null}"#]
+        {
+            let minimal = Config::parse(minimal.as_bytes()).unwrap();
+            assert_eq!((minimal.dimension, minimal.max_tokens, minimal.image_size), (512, 77, None));
         }
     }
 
     #[test]
-    fn another_kind_of_model_is_refused_by_name() {
-        let said = Config::parse(br#"{"model_type":"siglip"}"#).unwrap_err();
-        assert_eq!(said, "config.json: model_type is \"siglip\"; only \"clip\" is supported");
+    fn another_type_of_model_is_refused_with_its_name() {
+        let error = Config::parse(br#"{"model_type":"siglip"}"#).unwrap_err();
+        assert_eq!(error, "config.json: model_type is \"siglip\"; only \"clip\" is supported");
         assert!(Config::parse(b"{}").unwrap_err().contains("model_type is missing"));
         assert!(Config::parse(br#"{"model_type":"clip","projection_dim":0}"#).unwrap_err().contains("between 1 and"));
         assert!(Config::parse(br#"{"model_type":"clip","projection_dim":"x"}"#).unwrap_err().contains("\"x\""));

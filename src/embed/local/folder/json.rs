@@ -1,14 +1,14 @@
-//! The JSON of a model's description files, read as Python reads it: the last of two equal keys counts, and
-//! `224.0` is a whole number.
+//! Reads the JSON of the description files of a model like Python: the last of two equal keys counts, and `224.0` is a
+//! whole number.
 
 use serde_json::{Map, Value};
 
-/// What is quoted of a value in an error.
-const QUOTED_CHARS: usize = 80;
-/// Whole numbers above this are not exact as floats.
+/// Maximum characters of a value in an error.
+const MAX_QUOTED_CHARS: usize = 80;
+/// Larger whole numbers are not exact as floats.
 const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
-/// Reads one object.
+/// Parses a JSON object.
 pub(super) fn object(json: &[u8]) -> Result<Map<String, Value>, String> {
     match serde_json::from_slice(json).map_err(|error| format!("it is not valid JSON: {error}"))? {
         Value::Object(object) => Ok(object),
@@ -16,31 +16,31 @@ pub(super) fn object(json: &[u8]) -> Result<Map<String, Value>, String> {
     }
 }
 
-/// The value of `key`; `null` counts as absent.
+/// Returns the value of `key`; `null` counts as absent.
 pub(super) fn given<'a>(object: &'a Map<String, Value>, key: &str) -> Option<&'a Value> {
     object.get(key).filter(|value| !value.is_null())
 }
 
-/// A whole number, also if it is written as a float.
+/// Returns a whole number, even if it is written as a float.
 pub(super) fn whole(value: &Value) -> Option<u64> {
     let float = || value.as_f64().filter(|number| number.fract() == 0.0 && (0.0..MAX_EXACT).contains(number));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is whole and in range")]
     value.as_u64().or_else(|| float().map(|number| number as u64))
 }
 
-/// The whole number of `key`.
+/// Returns the whole number of `key`.
 ///
 /// # Errors
-/// A sentence with the key and its value if the value is something else.
+/// A message with the key and its value if the value is not a whole number.
 pub(super) fn whole_of(object: &Map<String, Value>, key: &str) -> Result<Option<u64>, String> {
     let wrong = |value: &Value| format!("{key} is {}; it must be a whole number", quoted(value));
     given(object, key).map(|value| whole(value).ok_or_else(|| wrong(value))).transpose()
 }
 
-/// A value as it is quoted in an error, cut if it is long.
+/// Formats a value for an error, shortened if it is long.
 pub(super) fn quoted(value: &Value) -> String {
     let text = value.to_string();
-    match text.char_indices().nth(QUOTED_CHARS) {
+    match text.char_indices().nth(MAX_QUOTED_CHARS) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text,
     }
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_keys_and_floats_are_read() {
+    fn equal_keys_and_floats_are_accepted() {
         let read = object(b"{\"a\":1,\"a\":224.0,\"b\":null,\"c\":-1,\"d\":2.5}").unwrap();
         assert_eq!(whole_of(&read, "a"), Ok(Some(224)));
         assert_eq!(whole_of(&read, "b"), Ok(None));
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_but_an_object_is_refused_and_long_values_are_cut() {
+    fn only_an_object_is_accepted_and_long_values_are_cut() {
         assert!(object(b"<html>").unwrap_err().contains("not valid JSON"));
         assert!(object(b"[1]").unwrap_err().contains("must be a JSON object"));
         let long = object(format!("\"{}\"", "x".repeat(1000)).as_bytes()).unwrap_err();

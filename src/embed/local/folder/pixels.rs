@@ -1,35 +1,35 @@
-//! The image processor's values: the size of a image and what its numbers become. Refuses what our preprocessing does
-//! not do.
+//! The values of the image processor: size of an image and normalisation of its pixels. Refuses values that our
+//! preprocessing does not support.
 
 use serde_json::{Map, Value};
 
 use super::json::{given, quoted, whole};
 use crate::embed::local::towers::{Levels, levels};
 
-/// No CLIP takes more; a larger number is a mistake that would cost memory.
+/// Upper limit, above any CLIP. A larger number is an error in the file and would need much memory.
 const MAX_SIZE: u64 = 2_048;
-/// Pillow's number of bicubic.
+/// Pillow's number for bicubic.
 const BICUBIC: u64 = 3;
-/// What `CLIPImageProcessor` uses for a value that is left out.
+/// Defaults of `CLIPImageProcessor`.
 const DEFAULT_SIZE: u64 = 224;
 const DEFAULT_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
 const DEFAULT_STD: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
-/// How images are given to the image tower.
+/// How images are prepared for the image tower.
 #[derive(Debug, PartialEq)]
 pub(super) struct Pixels {
-    /// Side of the square in pixels.
+    /// Side of the square image in pixels.
     pub(super) size: u32,
     pub(super) mean: [f32; 3],
     pub(super) std: [f32; 3],
 }
 
 impl Pixels {
-    /// Reads the values of `CLIPImageProcessor`. One that is absent or `null` is the class's default, as it is for
-    /// transformers.
+    /// Parses the values of `CLIPImageProcessor`. As in transformers, a value that is absent or `null` has the default
+    /// of the class.
     ///
     /// # Errors
-    /// A sentence with the key, its value and what is supported.
+    /// A message with the key, its value and the supported values.
     pub(super) fn read(values: &Map<String, Value>) -> Result<Self, String> {
         check_type(values)?;
         for name in ["do_resize", "do_center_crop", "do_rescale", "do_normalize"] {
@@ -66,14 +66,14 @@ impl Pixels {
         Ok(Self { size: side, mean, std })
     }
 
-    /// What each of the 256 values of each channel is for the network.
+    /// Returns the input of the network for each of the 256 values of each channel.
     pub(super) fn levels(&self) -> Levels {
         levels(self.mean, self.std)
     }
 }
 
-/// The class is named by `image_processor_type`; files made before transformers 4.26 say `feature_extractor_type`, and
-/// many hold both, of which the newer one counts. Its backends have suffixes of their own.
+/// Checks the class of the image processor. Its key is `image_processor_type`, in files from before transformers 4.26
+/// `feature_extractor_type`. Many files have both; then the newer key counts. Backends of the class add a suffix.
 fn check_type(values: &Map<String, Value>) -> Result<(), String> {
     let name =
         ["image_processor_type", "feature_extractor_type"].into_iter().find(|name| given(values, name).is_some());
@@ -86,19 +86,19 @@ fn check_type(values: &Map<String, Value>) -> Result<(), String> {
     Err(format!("{name} is {kind}; only CLIPImageProcessor and CLIPFeatureExtractor are supported"))
 }
 
-/// The shorter side after the resize: a number alone, or under its name.
+/// Returns the shorter side after the resize: a number, or `shortest_edge` of an object.
 fn shortest_edge(size: &Value) -> Result<u64, String> {
     let longest = size.get("longest_edge").is_some_and(|longest| !longest.is_null());
     let named = size.get("shortest_edge").and_then(whole).filter(|_| !longest);
     whole(size).or(named).ok_or_else(|| {
         format!(
-            "size is {}; only a number or a shortest_edge is supported, since images are cropped and not squeezed",
+            "size is {}; only a number or a shortest_edge is supported, because images are cropped and not squeezed",
             quoted(size)
         )
     })
 }
 
-/// The side of a square: a number alone, one under its name, or twice the same.
+/// Returns the side of a square: a number, `shortest_edge` of an object, or two equal sides.
 fn square(size: &Value) -> Result<u64, String> {
     let side = |name: &str| size.get(name).and_then(whole);
     let same = side("height").filter(|&height| side("width") == Some(height)).or_else(|| side("shortest_edge"));
@@ -110,7 +110,7 @@ fn square(size: &Value) -> Result<u64, String> {
     side.ok_or_else(|| format!("crop_size is {}; only a square is supported", quoted(size)))
 }
 
-/// One number for each of red, green and blue; one alone is for all three.
+/// Returns one number for each of red, green and blue. A single number is used for all three.
 fn channels(values: &Map<String, Value>, name: &str, default: [f32; 3]) -> Result<[f32; 3], String> {
     let Some(value) = given(values, name) else { return Ok(default) };
     #[expect(clippy::cast_possible_truncation, reason = "the network computes in f32")]
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn each_spelling_of_the_same_values_is_read() {
+    fn all_spellings_of_the_same_values_are_accepted() {
         let expected = Pixels { size: 224, mean: [0.5, 0.4, 0.3], std: [0.2, 0.2, 0.1] };
         assert_eq!(parse(CLIP).unwrap(), expected);
         let kind = "\"image_processor_type\":\"CLIPImageProcessor\"";
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_done_here_is_refused_by_name() {
+    fn an_unsupported_value_is_refused_with_its_name() {
         for (from, to, named) in [
             ("\"resample\":3", "\"resample\":2", "resample is 2; only 3 (bicubic) is supported"),
             ("\"do_resize\":true", "\"do_resize\":false", "do_resize is false"),
@@ -203,8 +203,8 @@ mod tests {
         ] {
             let json = CLIP.replace(from, to);
             assert_ne!(json, CLIP, "{from}");
-            let said = parse(&json).unwrap_err();
-            assert!(said.contains(named), "{said} does not name {named}");
+            let error = parse(&json).unwrap_err();
+            assert!(error.contains(named), "{error} does not contain {named}");
         }
         assert!(parse(&CLIP.replace("224", "100000")).unwrap_err().contains("between 1 and 2048"));
     }

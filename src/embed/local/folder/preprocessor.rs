@@ -1,5 +1,5 @@
-//! Where the image processor's values are: `preprocessor_config.json`, or since transformers 5 the object
-//! `image_processor` in `processor_config.json`. If both are there, the object counts, as it does for transformers.
+//! Finds the values of the image processor: in `preprocessor_config.json`, or since transformers 5 in the object
+//! `image_processor` of `processor_config.json`. If both exist, the object counts, as in transformers.
 
 use std::io;
 use std::path::Path;
@@ -10,17 +10,17 @@ use super::json::{given, object};
 use super::pixels::Pixels;
 use super::read_json;
 
-/// The layout of transformers 4.
+/// File of transformers 4.
 pub(super) const OLD: &str = "preprocessor_config.json";
 const NEW: &str = "processor_config.json";
-const NESTED: &str = "image_processor";
-/// The file that counts first.
+const NESTED_KEY: &str = "image_processor";
+/// The files in order of precedence.
 pub(super) const FILES: [&str; 2] = [NEW, OLD];
 
-/// The pixel rules of the model in `folder`; `files` are those of [`FILES`] that are there.
+/// Reads the pixel values of the model in `folder`; `files` are the existing files of [`FILES`].
 ///
 /// # Errors
-/// A sentence that begins with the file's name.
+/// A message that begins with the name of the file.
 pub(super) fn pixels(folder: &Path, files: &[String]) -> Result<Pixels, String> {
     for file in files {
         let named = |reason: String| format!("{file}: {reason}");
@@ -29,11 +29,10 @@ pub(super) fn pixels(folder: &Path, files: &[String]) -> Result<Pixels, String> 
             return Pixels::read(&values).map_err(named);
         }
     }
-    Err(format!("{NEW} has no object {NESTED}, and there is no {OLD}"))
+    Err(format!("{NEW} has no object {NESTED_KEY}, and there is no {OLD}"))
 }
 
-/// Whether the only file that is there is one without the values: `processor_config.json` had others before
-/// transformers 5.
+/// Whether none of the existing files has the values: `processor_config.json` had other values before transformers 5.
 pub(super) fn is_elsewhere(folder: &Path, files: &[String]) -> bool {
     let read = |file: &String| -> io::Result<bool> {
         Ok(values(file, &read_json(&folder.join(file))?).is_ok_and(|values| values.is_none()))
@@ -46,12 +45,12 @@ fn values(file: &str, json: &[u8]) -> Result<Option<Map<String, Value>>, String>
     if file != NEW {
         return Ok(Some(values));
     }
-    if given(&values, NESTED).is_none() {
+    if given(&values, NESTED_KEY).is_none() {
         return Ok(None);
     }
-    match values.remove(NESTED) {
+    match values.remove(NESTED_KEY) {
         Some(Value::Object(nested)) => Ok(Some(nested)),
-        Some(_) | None => Err(format!("{NESTED} must be a JSON object")),
+        Some(_) | None => Err(format!("{NESTED_KEY} must be a JSON object")),
     }
 }
 
@@ -64,31 +63,31 @@ mod tests {
         for (name, json) in files {
             std::fs::write(folder.path().join(name), json).unwrap();
         }
-        let there = FILES.iter().filter(|name| folder.path().join(name).is_file());
-        let there: Vec<_> = there.map(|name| (*name).to_owned()).collect();
-        let only_new = there.len() == 1 && there[0] == NEW;
-        let found = pixels(folder.path(), &there).map(|pixels| pixels.size);
-        let lacks = found.as_ref().is_err_and(|said| said.contains("no object"));
-        assert_eq!(is_elsewhere(folder.path(), &there), lacks && only_new);
+        let files = FILES.iter().filter(|name| folder.path().join(name).is_file());
+        let files: Vec<_> = files.map(|name| (*name).to_owned()).collect();
+        let only_new = files.len() == 1 && files[0] == NEW;
+        let found = pixels(folder.path(), &files).map(|pixels| pixels.size);
+        let lacks = found.as_ref().is_err_and(|error| error.contains("no object"));
+        assert_eq!(is_elsewhere(folder.path(), &files), lacks && only_new);
         found
     }
 
     #[test]
-    fn nested_values_count_before_the_older_file() {
+    fn nested_values_override_the_older_file() {
         let (nested, old) = (r#"{"image_processor":{"size":336}}"#, r#"{"size":224}"#);
         assert_eq!(size(&[(NEW, nested)]), Ok(336));
         assert_eq!(size(&[(NEW, nested), (OLD, old)]), Ok(336));
         for without in [r#"{"processor_class":"CLIPProcessor"}"#, r#"{"image_processor":null}"#] {
             assert_eq!(size(&[(NEW, without), (OLD, old)]), Ok(224));
-            let said = size(&[(NEW, without)]).unwrap_err();
-            assert!(said.contains("no object image_processor") && said.contains(OLD), "{said}");
+            let error = size(&[(NEW, without)]).unwrap_err();
+            assert!(error.contains("no object image_processor") && error.contains(OLD), "{error}");
         }
     }
 
     #[test]
-    fn the_file_with_the_fault_is_named() {
-        let said = size(&[(NEW, r#"{"image_processor":{"resample":2}}"#)]).unwrap_err();
-        assert!(said.starts_with("processor_config.json: resample is 2"), "{said}");
+    fn an_error_names_its_file() {
+        let error = size(&[(NEW, r#"{"image_processor":{"resample":2}}"#)]).unwrap_err();
+        assert!(error.starts_with("processor_config.json: resample is 2"), "{error}");
         assert!(size(&[(NEW, r#"{"image_processor":"CLIP"}"#)]).unwrap_err().contains("must be a JSON object"));
         assert!(size(&[(OLD, "<html>")]).unwrap_err().starts_with("preprocessor_config.json: it is not valid JSON"));
     }

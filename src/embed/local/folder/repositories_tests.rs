@@ -1,5 +1,5 @@
-//! The description files of real repositories (`tests/data/models`), each with what becomes of it. They were written from
-//! public facts about these files; where only some values are known, the others are those of their class.
+//! The description files of real repositories (`tests/data/models`), each with its expected result. They were written
+//! from public facts about these files. If only some values are known, the others are the defaults of their class.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ const OPENAI: ([f32; 3], [f32; 3]) =
     ([0.481_454_66, 0.457_827_5, 0.408_210_73], [0.268_629_54, 0.261_302_6, 0.275_777_1]);
 
 enum Outcome {
-    /// Numbers of a vector, tokens, pixels.
+    /// Size of a vector, maximum tokens, side of an image in pixels.
     Loads(usize, usize, u32),
     Refused(&'static str),
 }
@@ -61,32 +61,32 @@ fn read(folder: &Path) -> Result<(Config, Pixels), String> {
 }
 
 #[test]
-fn each_repository_loads_with_its_numbers_or_is_refused_with_a_sentence() {
+fn each_repository_loads_with_its_sizes_or_is_refused_with_its_message() {
     let known: BTreeSet<_> = REPOSITORIES.iter().map(|(name, _)| (*name).to_owned()).collect();
-    let there = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    assert_eq!(there.collect::<BTreeSet<_>>(), known);
+    let existing = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(existing.collect::<BTreeSet<_>>(), known);
     for (name, expected) in REPOSITORIES {
         match (read(&folder().join(name)), expected) {
             (Ok((config, pixels)), Loads(dimension, tokens, size)) => {
                 assert_eq!((config.dimension, config.max_tokens, pixels.size), (dimension, tokens, size), "{name}");
                 assert_eq!((pixels.mean, pixels.std), OPENAI, "{name}");
             }
-            (Err(said), Refused(sentence)) => assert_eq!(said, sentence, "{name}"),
+            (Err(error), Refused(message)) => assert_eq!(error, message, "{name}"),
             (read, _) => panic!("{name}: {read:?}"),
         }
     }
 }
 
-/// What is said once a family's `model_type` is admitted, or by an export that calls itself `clip`.
+/// The error if the `model_type` of the family were supported, or for an export whose type is `clip`.
 #[test]
-fn the_image_processor_of_another_family_is_refused_by_its_name() {
-    for (name, sentence) in [
+fn the_image_processor_of_another_family_is_refused_with_its_name() {
+    for (name, message) in [
         ("google--siglip-base-patch16-224", "image_processor_type is \"SiglipImageProcessor\""),
         ("google--siglip2-base-patch16-naflex", "image_processor_type is \"Siglip2ImageProcessor\""),
         ("jinaai--jina-clip-v1", "image_processor_type is \"JinaCLIPImageProcessor\""),
     ] {
         let json = read_json(&folder().join(name).join(preprocessor::OLD)).unwrap();
-        let said = Pixels::read(&json::object(&json).unwrap()).unwrap_err();
-        assert!(said.starts_with(sentence) && said.contains("CLIPImageProcessor"), "{said}");
+        let error = Pixels::read(&json::object(&json).unwrap()).unwrap_err();
+        assert!(error.starts_with(message) && error.contains("CLIPImageProcessor"), "{error}");
     }
 }

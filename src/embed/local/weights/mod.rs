@@ -1,8 +1,9 @@
-//! Weights that an ONNX file keeps in other files ("external data"): which files these are, and the model with them.
+//! Weights that an ONNX file keeps in other files ("external data"): finds these files and loads the model with them.
 //!
-//! rten finds such files itself, but only beside the model after symbolic links are resolved, which in a cache of the
-//! hub is a folder of nameless blobs, and only under certain names. So the files are read here and handed over under
-//! names that it takes. Only the fields of `onnx.proto` on the way to a tensor's `external_data` are looked at.
+//! rten loads such files itself, but only with certain names, and only from the folder of the model after symbolic
+//! links are resolved, which in a cache of the hub is a folder of blobs without names. Therefore this module reads the
+//! files and passes them to rten with names that it accepts. Only the fields of `onnx.proto` that lead to the
+//! `external_data` of a tensor are read.
 
 mod rewrite;
 mod scan;
@@ -14,19 +15,19 @@ use std::path::{Component, Path, PathBuf};
 
 use rten::{Model, ModelOptions};
 
-/// Protobuf's own limit of a message.
+/// Limit of protobuf for one message.
 const MAX_ONNX_BYTES: u64 = 1 << 31;
-/// One file for each tensor is usual, and a large tower has some 500 tensors.
+/// Maximum number of files with weights. Exports may have one file for each tensor, and a large tower has 500 tensors.
 const MAX_FILES: usize = 4_096;
 const MAX_LOCATION_BYTES: usize = 1_024;
 
-/// Why the weights cannot be found.
+/// Errors of finding the weights.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     /// The file cannot be read, or is not ONNX.
     #[error("it does not load: {0}")]
     Unreadable(String),
-    /// It keeps weights where they must not be.
+    /// It refers to weights outside of its folder, or to too many files.
     #[error("{0}")]
     Location(String),
 }
@@ -58,13 +59,13 @@ enum Kind {
     Function,
 }
 
-/// Fields of a tensor: an entry of `external_data`, and whether that counts.
+/// Fields of a tensor: an entry of `external_data`, and the flag that makes it valid.
 const EXTERNAL_DATA: u64 = 13;
 const DATA_LOCATION: u64 = 14;
 const IS_EXTERNAL: u64 = 1;
 
 impl Kind {
-    /// The message in a field, if it may lead to a tensor.
+    /// Returns the type of the message in a field, if it may contain a tensor.
     fn child(self, field: u64) -> Option<Self> {
         match (self, field) {
             (Self::Model, 7) | (Self::Attribute, 6 | 11) => Some(Self::Graph),
@@ -78,24 +79,24 @@ impl Kind {
     }
 }
 
-/// The files in which the ONNX file keeps weights, as paths in its folder; each once. Reads no weights.
+/// Returns the files with weights of an ONNX file, as paths in its folder, each once. Does not read the weights.
 ///
 /// # Errors
-/// [`Error`]: it is not ONNX, or a path leads out of the folder.
+/// [`Error`] if the file is not ONNX, or a path leads out of the folder.
 pub(super) fn locations(onnx: &Path) -> Result<Vec<String>, Error> {
     Ok(scan::locations(&mut scan::Input::new(File::open(onnx)?)?)?.into_iter().map(|(_, path)| path).collect())
 }
 
-/// The network with its weights, wherever they are.
+/// Loads a network with its weights, including weights in other files.
 ///
 /// # Errors
-/// A sentence: what is not there or not usable.
+/// A message that says what is missing or cannot be used.
 pub(super) fn load(onnx: &Path, options: &mut ModelOptions) -> Result<Model, String> {
     let does_not_load = |error: &dyn std::fmt::Display| format!("it does not load: {error}");
     let size = onnx.metadata().map_err(|error| does_not_load(&error))?.len();
     if size > MAX_ONNX_BYTES {
         return Err(format!(
-            "it has {size} bytes; an ONNX file has at most {MAX_ONNX_BYTES}, with its weights beside it"
+            "it has {size} bytes; an ONNX file has at most {MAX_ONNX_BYTES}, with larger weights in other files"
         ));
     }
     let files = File::open(onnx).map_err(Error::from).and_then(|file| scan::locations(&mut scan::Input::new(file)?));
@@ -105,15 +106,15 @@ pub(super) fn load(onnx: &Path, options: &mut ModelOptions) -> Result<Model, Str
     }
     let folder = onnx.parent().unwrap_or(Path::new("."));
     let mut aliases = HashMap::new();
-    for (at, (location, path)) in files.into_iter().enumerate() {
-        // Moved into the model, which holds it once: its tensors are parts of it.
+    for (number, (location, path)) in files.into_iter().enumerate() {
+        // The bytes are moved into the model, whose tensors are slices of them, so they are in memory only once.
         let bytes = std::fs::read(folder.join(&path)).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => {
-                format!("it keeps weights in `{path}`, which is not there; put it into its folder")
+                format!("it keeps weights in `{path}`, which is not there; copy it into the same folder")
             }
             _ => format!("it keeps weights in `{path}`, which cannot be read: {error}"),
         })?;
-        let alias = rewrite::Alias { name: format!("{at}.data"), size: bytes.len() as u64 };
+        let alias = rewrite::Alias { name: format!("{number}.data"), size: bytes.len() as u64 };
         options.external_data(&alias.name, bytes);
         aliases.insert(location, alias);
     }
@@ -122,12 +123,12 @@ pub(super) fn load(onnx: &Path, options: &mut ModelOptions) -> Result<Model, Str
     options.load(onnx).map_err(|error| does_not_load(&error))
 }
 
-/// The path in the folder that a location means.
+/// Converts a location to a path in the folder.
 fn inside(location: &str) -> Result<String, Error> {
-    let wrong = || {
+    let invalid = || {
         let quoted: String = location.chars().take(100).collect();
         Error::Location(format!(
-            "it keeps weights in `{quoted}`; this must be a relative path in its own folder, without `..`"
+            "it keeps weights in `{quoted}`; this must be a relative path in the same folder, without `..`"
         ))
     };
     let mut path = PathBuf::new();
@@ -135,11 +136,11 @@ fn inside(location: &str) -> Result<String, Error> {
         match part {
             Component::Normal(part) => path.push(part),
             Component::CurDir => {}
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(wrong()),
+            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return Err(invalid()),
         }
     }
     let usable = !location.contains(['\0', '\\']) && !path.as_os_str().is_empty();
-    path.into_os_string().into_string().ok().filter(|_| usable).ok_or_else(wrong)
+    path.into_os_string().into_string().ok().filter(|_| usable).ok_or_else(invalid)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The ONNX file with other names for the files of its weights.
+//! Rewrites an ONNX file with other names for the files of its weights.
 
 use std::collections::HashMap;
 
@@ -6,26 +6,26 @@ use prost::Message;
 
 use super::{DATA_LOCATION, EXTERNAL_DATA, Entry, Error, IS_EXTERNAL, Kind};
 
-/// A file of weights as the model is to know it.
+/// The new name of a file with weights.
 #[derive(Debug)]
 pub(super) struct Alias {
     pub(super) name: String,
-    /// Bytes of the file.
+    /// Size of the file in bytes.
     pub(super) size: u64,
 }
 
-/// The message with each location replaced by its alias. `offset` and `length`, which a file may leave out, are always
-/// said; other entries are left out.
+/// Returns the message with each location replaced by its alias. Always writes `offset` and `length`, which are
+/// optional in a file; other entries are removed.
 pub(super) fn renamed(onnx: &[u8], aliases: &HashMap<String, Alias>) -> Result<Vec<u8>, Error> {
-    message(Kind::Model, onnx, aliases)
+    rewrite_message(Kind::Model, onnx, aliases)
 }
 
-fn torn() -> Error {
+fn invalid_file() -> Error {
     Error::Unreadable("it is not a whole ONNX file".to_owned())
 }
 
-/// Recursion ends: the same bytes were scanned before, which bounds their depth.
-fn message(kind: Kind, bytes: &[u8], aliases: &HashMap<String, Alias>) -> Result<Vec<u8>, Error> {
+/// The recursion is limited, because `scan` has already checked the depth of the same bytes.
+fn rewrite_message(kind: Kind, bytes: &[u8], aliases: &HashMap<String, Alias>) -> Result<Vec<u8>, Error> {
     let mut out = Vec::with_capacity(bytes.len() + 64);
     let (mut entries, mut is_external) = (Vec::new(), false);
     let mut rest = bytes;
@@ -45,38 +45,41 @@ fn message(kind: Kind, bytes: &[u8], aliases: &HashMap<String, Alias>) -> Result
                 let length = varint(&mut rest)?;
                 Some(take(&mut rest, length)?)
             }
-            _ => return Err(torn()),
+            _ => return Err(invalid_file()),
         };
-        let whole = &before[..before.len() - rest.len()];
+        let field_bytes = &before[..before.len() - rest.len()];
         match (kind.child(field), body) {
-            (Some(child), Some(body)) if wire == 2 => put(&mut out, field, &message(child, body, aliases)?),
-            (None, Some(body)) if wire == 2 && kind == Kind::Tensor && field == EXTERNAL_DATA => {
-                entries.push((Entry::decode(body).map_err(|_| torn())?, whole));
+            (Some(child), Some(body)) if wire == 2 => {
+                write_field(&mut out, field, &rewrite_message(child, body, aliases)?)
             }
-            _ => out.extend_from_slice(whole),
+            (None, Some(body)) if wire == 2 && kind == Kind::Tensor && field == EXTERNAL_DATA => {
+                entries.push((Entry::decode(body).map_err(|_| invalid_file())?, field_bytes));
+            }
+            _ => out.extend_from_slice(field_bytes),
         }
     }
     if is_external {
-        for entry in external(&entries.iter().map(|(entry, _)| entry), aliases)? {
-            put(&mut out, EXTERNAL_DATA, &entry.encode_to_vec());
+        for entry in external_entries(&entries.iter().map(|(entry, _)| entry), aliases)? {
+            write_field(&mut out, EXTERNAL_DATA, &entry.encode_to_vec());
         }
     } else {
-        for (_, whole) in &entries {
-            out.extend_from_slice(whole);
+        for (_, field_bytes) in &entries {
+            out.extend_from_slice(field_bytes);
         }
     }
     Ok(out)
 }
 
-fn external<'a>(
+fn external_entries<'a>(
     entries: &(impl Iterator<Item = &'a Entry> + Clone),
     aliases: &HashMap<String, Alias>,
 ) -> Result<[Entry; 3], Error> {
-    let of = |key: &str| entries.clone().filter(|entry| entry.key == key).last().map(|entry| entry.value.as_str());
-    let alias = of("location").and_then(|location| aliases.get(location)).ok_or_else(torn)?;
+    let value_of =
+        |key: &str| entries.clone().filter(|entry| entry.key == key).last().map(|entry| entry.value.as_str());
+    let alias = value_of("location").and_then(|location| aliases.get(location)).ok_or_else(invalid_file)?;
     let number = |key: &str, default: u64| {
-        let wrong = |value: &str| Error::Unreadable(format!("the {key} of external data is `{value:.40}`"));
-        of(key).map_or(Ok(default), |value| value.trim().parse::<u64>().map_err(|_| wrong(value)))
+        let invalid = |value: &str| Error::Unreadable(format!("the {key} of external data is `{value:.40}`"));
+        value_of(key).map_or(Ok(default), |value| value.trim().parse::<u64>().map_err(|_| invalid(value)))
     };
     let offset = number("offset", 0)?;
     let length = number("length", alias.size.saturating_sub(offset))?;
@@ -89,19 +92,20 @@ fn external<'a>(
 }
 
 fn varint(bytes: &mut &[u8]) -> Result<u64, Error> {
-    prost::decode_length_delimiter(bytes).map(|value| value as u64).map_err(|_| torn())
+    prost::decode_length_delimiter(bytes).map(|value| value as u64).map_err(|_| invalid_file())
 }
 
 fn take<'a>(bytes: &mut &'a [u8], count: u64) -> Result<&'a [u8], Error> {
-    let (taken, rest) = usize::try_from(count).ok().and_then(|count| bytes.split_at_checked(count)).ok_or_else(torn)?;
+    let (head, rest) =
+        usize::try_from(count).ok().and_then(|count| bytes.split_at_checked(count)).ok_or_else(invalid_file)?;
     *bytes = rest;
-    Ok(taken)
+    Ok(head)
 }
 
-/// A length-delimited field.
-fn put(out: &mut Vec<u8>, field: u64, body: &[u8]) {
+/// Writes a length-delimited field.
+fn write_field(out: &mut Vec<u8>, field: u64, body: &[u8]) {
     for number in [usize::try_from((field << 3) | 2).unwrap_or_default(), body.len()] {
-        // Into a vector, which has always room.
+        // Writing into a vector cannot fail.
         prost::encode_length_delimiter(number, out).unwrap_or_default();
     }
     out.extend_from_slice(body);

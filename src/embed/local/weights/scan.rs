@@ -1,4 +1,4 @@
-//! Finds the locations without reading the weights: an ONNX file may have gigabytes of its own.
+//! Finds the locations without reading the weights, because an ONNX file may contain gigabytes of weights.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -8,22 +8,22 @@ use prost::Message;
 
 use super::{DATA_LOCATION, EXTERNAL_DATA, Entry, Error, IS_EXTERNAL, Kind, MAX_FILES, MAX_LOCATION_BYTES, inside};
 
-/// Graphs in nodes in graphs: no exporter comes near.
+/// Maximum depth of nested messages, far above any export.
 const MAX_DEPTH: usize = 64;
-/// `location`, `offset`, `length`, `checksum` and what others add.
+/// Maximum entries of `external_data`: `location`, `offset`, `length`, `checksum` and extensions.
 const MAX_ENTRIES: usize = 32;
 
-/// Bytes of a protobuf message, read forwards.
+/// The bytes of a protobuf message, read in one pass.
 pub(super) struct Input<R> {
     bytes: BufReader<R>,
-    at: u64,
+    position: u64,
     end: u64,
 }
 
 impl Input<File> {
     pub(super) fn new(file: File) -> io::Result<Self> {
         let end = file.metadata()?.len();
-        Ok(Self { bytes: BufReader::with_capacity(8 * 1024, file), at: 0, end })
+        Ok(Self { bytes: BufReader::with_capacity(8 * 1024, file), position: 0, end })
     }
 }
 
@@ -33,64 +33,65 @@ impl<R: Read + io::Seek> Input<R> {
         for shift in (0..64).step_by(7) {
             let byte = *self.bytes.fill_buf()?.first().ok_or(io::ErrorKind::UnexpectedEof)?;
             self.bytes.consume(1);
-            self.at += 1;
+            self.position += 1;
             value |= u64::from(byte & 0x7f) << shift;
             if byte & 0x80 == 0 {
                 return Ok(value);
             }
         }
-        Err(torn())
+        Err(invalid_file())
     }
 
     fn skip(&mut self, count: u64) -> io::Result<()> {
-        self.bytes.seek_relative(i64::try_from(count).map_err(|_| torn())?)?;
-        self.at += count;
+        self.bytes.seek_relative(i64::try_from(count).map_err(|_| invalid_file())?)?;
+        self.position += count;
         Ok(())
     }
 
-    fn take(&mut self, count: u64) -> io::Result<Vec<u8>> {
-        let count = usize::try_from(count).ok().filter(|count| *count <= MAX_LOCATION_BYTES + 64).ok_or_else(torn)?;
+    fn read_exact(&mut self, count: u64) -> io::Result<Vec<u8>> {
+        let count =
+            usize::try_from(count).ok().filter(|count| *count <= MAX_LOCATION_BYTES + 64).ok_or_else(invalid_file)?;
         let mut bytes = vec![0; count];
         self.bytes.read_exact(&mut bytes)?;
-        self.at += count as u64;
+        self.position += count as u64;
         Ok(bytes)
     }
 }
 
-fn torn() -> io::Error {
+fn invalid_file() -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, "it is not a whole ONNX file")
 }
 
-/// The locations as they are written, each with the path that it means.
+/// Returns the locations as written in the file, each with its path.
 pub(super) fn locations<R: Read + io::Seek>(input: &mut Input<R>) -> Result<Vec<(String, String)>, Error> {
     let mut found = Found::default();
     let end = input.end;
-    message(input, Kind::Model, end, 0, &mut found)?;
+    scan_message(input, Kind::Model, end, 0, &mut found)?;
     Ok(found.list)
 }
 
 #[derive(Default)]
 struct Found {
     list: Vec<(String, String)>,
-    known: HashSet<String>,
+    locations: HashSet<String>,
 }
 
 impl Found {
     fn add(&mut self, location: String) -> Result<(), Error> {
-        if self.known.contains(&location) {
+        if self.locations.contains(&location) {
             return Ok(());
         }
         if self.list.len() == MAX_FILES {
             return Err(Error::Location(format!("it keeps weights in more than {MAX_FILES} files")));
         }
         let path = inside(&location)?;
-        self.known.insert(location.clone());
+        self.locations.insert(location.clone());
         self.list.push((location, path));
         Ok(())
     }
 }
 
-fn message<R: Read + io::Seek>(
+fn scan_message<R: Read + io::Seek>(
     input: &mut Input<R>,
     kind: Kind,
     end: u64,
@@ -98,10 +99,10 @@ fn message<R: Read + io::Seek>(
     found: &mut Found,
 ) -> Result<(), Error> {
     if depth > MAX_DEPTH {
-        return Err(torn().into());
+        return Err(invalid_file().into());
     }
     let (mut entries, mut is_external) = (Vec::new(), false);
-    while input.at < end {
+    while input.position < end {
         let key = input.varint()?;
         let (field, wire) = (key >> 3, key & 7);
         match wire {
@@ -113,20 +114,24 @@ fn message<R: Read + io::Seek>(
             5 => input.skip(4)?,
             2 => {
                 let length = input.varint()?;
-                let stop = input.at.checked_add(length).filter(|stop| *stop <= end).ok_or_else(torn)?;
+                let field_end = input
+                    .position
+                    .checked_add(length)
+                    .filter(|field_end| *field_end <= end)
+                    .ok_or_else(invalid_file)?;
                 if let Some(child) = kind.child(field) {
-                    message(input, child, stop, depth + 1, found)?;
+                    scan_message(input, child, field_end, depth + 1, found)?;
                 } else if kind == Kind::Tensor && field == EXTERNAL_DATA && entries.len() < MAX_ENTRIES {
-                    entries.push(Entry::decode(&*input.take(length)?).map_err(|_| torn())?);
+                    entries.push(Entry::decode(&*input.read_exact(length)?).map_err(|_| invalid_file())?);
                 } else {
                     input.skip(length)?;
                 }
             }
-            _ => return Err(torn().into()),
+            _ => return Err(invalid_file().into()),
         }
     }
-    if input.at != end {
-        return Err(torn().into());
+    if input.position != end {
+        return Err(invalid_file().into());
     }
     match entries.into_iter().rfind(|entry| entry.key == "location") {
         Some(location) if is_external => found.add(location.value),
