@@ -11,6 +11,8 @@ use crate::resilience::BreakerSettings;
 
 /// Upper limit of `GLIMPSE_TEXT_CACHE`; more texts would need gigabytes.
 const MAX_CACHED_TEXTS: usize = 1_000_000;
+/// More threads than this are a mistake: one per core is best.
+const MAX_THREADS: usize = 1024;
 
 /// The settings of the embedding provider.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,6 +116,12 @@ impl EmbedSettings {
             if !(1..=3600).contains(&value) {
                 return Err(format!("{name} is {value}; it must be between 1 and 3600"));
             }
+        }
+        if self.glimpse_embed_threads > MAX_THREADS {
+            return Err(format!(
+                "GLIMPSE_EMBED_THREADS is {}; it must be between 0 and {MAX_THREADS}",
+                self.glimpse_embed_threads
+            ));
         }
         if self.glimpse_text_cache > MAX_CACHED_TEXTS {
             return Err(format!(

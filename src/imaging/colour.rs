@@ -133,6 +133,9 @@ fn of_jpeg(bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// By the order of the PNG specification: cICP, iCCP, sRGB, and then gAMA with cHRM.
+/// The gamma values, in 100,000ths, that are not taken for damage.
+const GAMMAS: std::ops::RangeInclusive<u32> = 10_000..=1_000_000;
+
 fn of_png(bytes: &[u8]) -> Option<ColorProfile> {
     let (mut cicp, mut icc, mut srgb, mut gamma, mut chromaticities) = (None, None, false, None, None);
     for (kind, data) in png_chunks(bytes) {
@@ -140,7 +143,9 @@ fn of_png(bytes: &[u8]) -> Option<ColorProfile> {
             (b"cICP", &[primaries, transfer, 0, 1, ..]) => cicp = of_cicp(primaries, transfer),
             (b"iCCP", data) if icc.is_none() => icc = png_text::profile(data).as_deref().and_then(parse),
             (b"sRGB", _) => srgb = true,
-            (b"gAMA", data) => gamma = data.first_chunk().map(|it| u32::from_be_bytes(*it)).filter(|&it| it > 0),
+            (b"gAMA", data) => {
+                gamma = data.first_chunk().map(|it| u32::from_be_bytes(*it)).filter(|it| GAMMAS.contains(it))
+            }
             (b"cHRM", data) => chromaticities = data.first_chunk::<32>(),
             (b"IDAT" | b"IEND", _) => break,
             _ => {}

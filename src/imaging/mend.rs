@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::walk::png_chunks;
+use super::walk::{jpeg_segment, png_chunks};
 use crate::domain::{ImageFormat, ImageMeta};
 
 /// A GIF whose first frame reaches beyond the screen grows the screen, as in every browser; the decoder would cut it.
@@ -14,6 +14,32 @@ pub(super) fn before<'a>(bytes: &'a [u8], meta: &ImageMeta) -> Cow<'a, [u8]> {
         }
         _ => Cow::Borrowed(bytes),
     }
+}
+
+/// A JPEG with a JFIF header is in YCbCr, whatever its Adobe segment says: so libjpeg reads it, and so it was written. Decoders
+/// that believe the Adobe segment would give wrong colours; in the copy it agrees with the header.
+pub(super) fn colour_transform(bytes: &[u8]) -> Cow<'_, [u8]> {
+    let (mut jfif, mut says_rgb, mut from) = (false, None, 2);
+    while bytes.starts_with(&[0xFF, 0xD8])
+        && let Some(segment) = jpeg_segment(bytes, from)
+    {
+        match (segment.marker, segment.body) {
+            (0xE0, body) => jfif |= body.starts_with(b"JFIF\0"),
+            (0xEE, [b'A', b'd', b'o', b'b', b'e', _, _, _, _, _, _, transform, rest @ ..]) => {
+                says_rgb = (*transform == 0).then(|| segment.end - rest.len() - 1);
+            }
+            (0xC0..=0xC3 | 0xC5..=0xC7 | 0xC9..=0xCB | 0xCD..=0xCF, [_, _, _, _, _, components, ..]) => {
+                let Some(at) = says_rgb.filter(|_| jfif && *components == 3) else { break };
+                let mut copy = bytes.to_vec();
+                copy[at] = 1;
+                return Cow::Owned(copy);
+            }
+            (0xDA, _) => break,
+            _ => {}
+        }
+        from = segment.end;
+    }
+    Cow::Borrowed(bytes)
 }
 
 /// What to try when a decoder has refused the file.

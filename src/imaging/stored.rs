@@ -6,7 +6,7 @@ use image::{DynamicImage, RgbImage};
 use super::reduced::{self, Reduced, Scale};
 use super::{
     Decode, Header, ImageError, Limits, Preprocessing, Resize, decode::decode, flatten::over_white, header::read_facts,
-    jpeg, png, read_header, thumbnail, webp,
+    jpeg, mend, png, read_header, thumbnail, webp,
 };
 use crate::domain::{ImageFormat, ImageMeta};
 
@@ -37,6 +37,7 @@ pub(super) struct Least {
 impl Stored {
     /// Where `how` allows it, no larger than what will be made of it takes.
     pub(super) fn decode(bytes: &[u8], limits: &Limits, least: Least, how: Decode) -> Result<Self, ImageError> {
+        let bytes = &*mend::colour_transform(bytes);
         let header = read_facts(bytes, limits)?;
         least.memory_of(bytes, &header, limits, how)?;
         let meta = header.meta;
@@ -86,6 +87,7 @@ fn all_pixels(bytes: &[u8], meta: &ImageMeta, limits: &Limits) -> Result<RgbImag
 
 /// Every pixel, in RGB, upright.
 pub(super) fn upright(bytes: &[u8], limits: &Limits) -> Result<(RgbImage, ImageMeta), ImageError> {
+    let bytes = &*mend::colour_transform(bytes);
     let meta = read_header(bytes, limits)?.meta;
     let mut image = DynamicImage::ImageRgb8(all_pixels(bytes, &meta, limits)?);
     image.apply_orientation(orientation_of(&meta));

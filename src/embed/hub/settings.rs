@@ -91,7 +91,8 @@ impl HubSettings {
     /// # Errors
     /// A message that names the setting and the allowed values.
     pub fn endpoint(&self) -> Result<reqwest::Url, String> {
-        let wrong = || format!("HF_ENDPOINT is `{}`; it must be a URL such as https://host", self.hf_endpoint);
+        // The value is not repeated: a password may be in it.
+        let wrong = || "HF_ENDPOINT is not a URL such as https://host, without user, password and query".to_owned();
         let url = reqwest::Url::parse(&self.hf_endpoint).map_err(|_| wrong())?;
         let is_valid = matches!(url.scheme(), "http" | "https") && url.host().is_some() && url.query().is_none();
         let has_no_user = url.username().is_empty() && url.password().is_none();

@@ -19,6 +19,21 @@ fn several_scans_and_unusual_sampling_give_the_image() {
 }
 
 #[test]
+fn a_jfif_header_counts_for_more_than_an_adobe_segment() {
+    for name in ["plain.jpg", "three-scans-420.jpg", "progressive-restarts.jpg"] {
+        let file = data(name);
+        let jfif = file.starts_with(&[0xFF, 0xD8, 0xFF, 0xE0]) && file[6..].starts_with(b"JFIF");
+        let head =
+            if jfif { file[..20].to_vec() } else { b"\xFF\xD8\xFF\xE0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0".to_vec() };
+        let rest = if jfif { &file[20..] } else { &file[2..] };
+        let adobe = b"\xFF\xEE\0\x0EAdobe\0\x64\0\0\0\0\0";
+        let image = decoded(&[&head[..], adobe, rest].concat()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let plain = decoded(&file).unwrap();
+        assert_eq!(image.rgb, plain.rgb, "{name}");
+    }
+}
+
+#[test]
 fn progressive_with_restart_markers_is_the_same_image() {
     let (plain, restarts) = (decoded(&data("plain.jpg")).unwrap(), decoded(&data("progressive-restarts.jpg")).unwrap());
     let apart = plain.rgb.iter().zip(&restarts.rgb[..]).map(|(one, other)| one.abs_diff(*other)).max();
