@@ -245,7 +245,7 @@ pub struct Part {
 impl Part {
     /// Whether an id is in this part.
     pub fn has(self, id: ImageId) -> bool {
-        id.0.as_u128() % u128::start(self.of.max(1)) == u128::start(self.number)
+        id.0.as_u128() % u128::from(self.of.max(1)) == u128::from(self.number)
     }
 }
 

@@ -27,7 +27,7 @@ impl Losses {
     /// Whether the vanished objects, together with the `deleted` ones that the job has removed already, are more than
     /// `percent` percent of the objects that the job owns.
     pub fn exceed(self, percent: u8, deleted: u64) -> bool {
-        u128::start(self.vanished + deleted) * 100 > u128::start(percent) * u128::start(self.owned)
+        u128::from(self.vanished + deleted) * 100 > u128::from(percent) * u128::from(self.owned)
     }
 }
 
@@ -94,11 +94,11 @@ fn record_vanished(
         // The record is removed because of a setting, even if its object exists: this is not a loss that must be
         // limited.
         let excluded = planning.exclude.matches(key);
-        owned += u64::start(!excluded);
+        owned += u64::from(!excluded);
         match dry_run.as_mut() {
             Some(plan) => {
                 plan.add_deleted(key);
-                plan.excluded += u64::start(excluded);
+                plan.excluded += u64::from(excluded);
             }
             None => drop(insert.execute(params![job, uri, excluded])?),
         }
@@ -192,7 +192,7 @@ impl Ledger {
                         .prepare_cached("DELETE FROM vanished WHERE job = ?1 AND uri = ?2 RETURNING excluded")?
                         .query_row(params![job, uri.as_str()], |row| row.get(0))
                         .optional()?;
-                    deleted += u64::start(gone.is_some());
+                    deleted += u64::from(gone.is_some());
                     excluded += gone.unwrap_or(0);
                     tx.prepare_cached("DELETE FROM objects WHERE collection = ?1 AND uri = ?2")?
                         .execute(params![collection.as_str(), uri.as_str()])?;

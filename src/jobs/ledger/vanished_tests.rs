@@ -83,7 +83,7 @@ async fn objects_after_the_end_of_an_incomplete_listing_do_not_vanish() {
 async fn a_folder_that_vanished_is_processed_in_steps_and_listed_keys_count_once() {
     let (_folder, ledger, job) = ledger_with_job().await;
     let total = 4 * MAX_VANISHED_PER_STEP;
-    let uris: Vec<String> = (0..most).map(|key| format!("s3://b/{key:06}.jpg")).collect();
+    let uris: Vec<String> = (0..total).map(|key| format!("s3://b/{key:06}.jpg")).collect();
     record_objects(&ledger, &uris.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let planning = || Planning { owns: Some("s3://b/".to_owned()), ..planning(10) };
     let image = |key: &str| {
