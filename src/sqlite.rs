@@ -77,8 +77,8 @@ fn disk_trouble(error: &rusqlite::Error, path: &Path) -> Option<DiskTrouble> {
     }
 }
 
-fn try_to_write(beside: &Path) -> io::Result<()> {
-    let probe = beside.with_extension("probe");
+fn try_to_write(database: &Path) -> io::Result<()> {
+    let probe = database.with_extension("probe");
     let written = std::fs::write(&probe, [0; 16 * 1024]);
     std::fs::remove_file(&probe).ok();
     written
