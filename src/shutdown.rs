@@ -1,4 +1,4 @@
-//! Shutdown in two steps: the first signal drains, the second (or the end of [`PATIENCE`]) stops. Every task is
+//! Shutdown in two steps: the first signal drains, the second (or the end of [`TASK_TIMEOUT`]) stops. Every task is
 //! tracked.
 
 use std::io;
@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 /// Maximum time that tasks have to end. With [`LAST_REPLIES`] and the 2 s that the embedded S3 server waits, the
 /// process ends within 25 s: before Kubernetes (30 s by default) and compose (`stop_grace_period`) kill it.
-pub const PATIENCE: Duration = Duration::from_secs(18);
+pub const TASK_TIMEOUT: Duration = Duration::from_secs(18);
 /// Maximum time for replies in progress after all tasks have ended.
 pub const LAST_REPLIES: Duration = Duration::from_secs(5);
 
@@ -100,7 +100,7 @@ impl Shutdown {
         let done = tokio::select! {
             () = self.tasks.wait() => true,
             () = self.stop.cancelled() => false,
-            () = tokio::time::sleep(PATIENCE) => false,
+            () = tokio::time::sleep(TASK_TIMEOUT) => false,
         };
         self.stop.cancel();
         done
@@ -124,7 +124,7 @@ mod tests {
         stuck.begin();
         let begun = tokio::time::Instant::now();
         assert!(!stuck.finished().await);
-        assert_eq!(begun.elapsed(), PATIENCE);
+        assert_eq!(begun.elapsed(), TASK_TIMEOUT);
         assert!(stuck.stop().is_cancelled());
     }
 

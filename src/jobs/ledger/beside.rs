@@ -12,7 +12,7 @@ const MAX_PASSED_OBJECTS: usize = 16;
 /// Returns for each image the stores that have this version of the object in this space. An object without an ETag
 /// cannot be compared. `images` must be in the order of their URIs. If `digests` is given, it has one digest for each
 /// image, and the object must have been joined with the metadata row of that digest.
-pub(super) fn holders(
+pub(super) fn stores_of_images(
     db: &Connection,
     collection: &CollectionName,
     space: &str,
@@ -96,7 +96,7 @@ mod tests {
         let collection = fixture::collection();
         ledger.know(collection.clone(), known_keys.iter().map(|key| known(*key)).collect()).await.unwrap();
         let page: Vec<ImageRef> = listed.iter().map(|key| image(*key, "e")).collect();
-        let have = ledger.db.call(move |db| holders(db, &collection, "s", &page, None)).await.unwrap();
+        let have = ledger.db.call(move |db| stores_of_images(db, &collection, "s", &page, None)).await.unwrap();
         for (key, have) in listed.iter().zip(have) {
             let expected = if known_keys.contains(key) { known(*key).stores } else { StoreSet::default() };
             assert_eq!(have, expected, "{key}");
@@ -131,8 +131,8 @@ mod tests {
         page[3].etag = None;
         let digests = ["", "", "", "", "row"];
         let found = ledger.db.call(move |db| {
-            let same_space = holders(db, &collection, "s", &page, Some(&digests))?;
-            Ok((same_space, holders(db, &collection, "other", &page, None)?))
+            let same_space = stores_of_images(db, &collection, "s", &page, Some(&digests))?;
+            Ok((same_space, stores_of_images(db, &collection, "other", &page, None)?))
         });
         let (same_space, other_space) = found.await.unwrap();
         let empty: Vec<bool> = same_space.iter().map(StoreSet::is_empty).collect();

@@ -79,7 +79,7 @@ pub(super) struct ImageRow {
 }
 
 /// Returns the row of each image.
-pub(super) fn found(db: &Connection, job: &str, images: &[ImageRef]) -> rusqlite::Result<Vec<ImageRow>> {
+pub(super) fn rows_of_images(db: &Connection, job: &str, images: &[ImageRef]) -> rusqlite::Result<Vec<ImageRow>> {
     let row = |image: &ImageRef| {
         let (uri, digest) = find(db, job, image.uri.as_str(), Column::Digest)?.unzip();
         Ok(ImageRow { uri, digest: digest.unwrap_or_default() })
@@ -88,8 +88,8 @@ pub(super) fn found(db: &Connection, job: &str, images: &[ImageRef]) -> rusqlite
 }
 
 /// Counts an image that was joined with this row.
-pub(super) fn note_found(db: &Connection, job: &str, found: &ImageRow) -> rusqlite::Result<()> {
-    let Some(uri) = &found.uri else { return Ok(()) };
+pub(super) fn count_joined(db: &Connection, job: &str, row: &ImageRow) -> rusqlite::Result<()> {
+    let Some(uri) = &row.uri else { return Ok(()) };
     db.prepare_cached("UPDATE metadata SET images = images + 1 WHERE job = ?1 AND uri = ?2")?
         .execute([job, uri])
         .map(drop)

@@ -128,7 +128,7 @@ impl Ledger {
                 let job = job.to_string();
                 let tx = db.transaction()?;
                 let mut found = planning.dry_run.is_some().then(|| read_plan(&tx, &job)).transpose()?;
-                let reached = vanished::note_page(&tx, &job, &planning, &page, found.as_mut())?;
+                let reached = vanished::record_page(&tx, &job, &planning, &page, found.as_mut())?;
                 let rest = reached.map(|key| page.split_after(key));
                 let before = jobs::counts(&tx, &job)?;
                 let counted_as_archived: u64 =
@@ -137,11 +137,16 @@ impl Ledger {
                 let mut room = planning.max_items.map(|limit| limit.saturating_sub(taken));
                 let mut changed = Vec::new();
                 let (mut unchanged, mut over_limit, mut archived, mut failed) = (0_u64, 0_u64, 0_u64, Vec::new());
-                let rows = planning.metadata.then(|| metadata::found(&tx, &job, &page.images)).transpose()?;
+                let rows = planning.metadata.then(|| metadata::rows_of_images(&tx, &job, &page.images)).transpose()?;
                 let digests: Option<Vec<&str>> =
                     rows.as_ref().map(|rows| rows.iter().map(|row| row.digest.as_str()).collect());
-                let held =
-                    beside::holders(&tx, &planning.collection, &planning.space, &page.images, digests.as_deref())?;
+                let held = beside::stores_of_images(
+                    &tx,
+                    &planning.collection,
+                    &planning.space,
+                    &page.images,
+                    digests.as_deref(),
+                )?;
                 for (index, (image, mut have)) in page.images.into_iter().zip(held).enumerate() {
                     if let Some(stores_with_collection) = &planning.dry_run {
                         have = have.common(stores_with_collection);
@@ -152,7 +157,7 @@ impl Ledger {
                         continue;
                     }
                     if let Some(rows) = &rows {
-                        metadata::note_found(&tx, &job, &rows[index])?;
+                        metadata::count_joined(&tx, &job, &rows[index])?;
                     }
                     if have.cover(&planning.stores) {
                         unchanged += 1;
@@ -232,7 +237,7 @@ impl Ledger {
                 let job = job.to_string();
                 let tx = db.transaction()?;
                 let mut found = planning.dry_run.is_some().then(|| read_plan(&tx, &job)).transpose()?;
-                let reached = if ended { vanished::note_rest(&tx, &job, &planning, found.as_mut())? } else { None };
+                let reached = if ended { vanished::record_rest(&tx, &job, &planning, found.as_mut())? } else { None };
                 if let Some(found) = found {
                     write_plan(&tx, &job, &found)?;
                 }

@@ -36,7 +36,7 @@ const MAX_VANISHED_PER_STEP: u64 = 5_000;
 
 /// Records the objects that vanished between the previous page and the last key of this page. If there are more than
 /// fit into one step, returns the last key that was processed: only the page up to this key is compared.
-pub(super) fn note_page(
+pub(super) fn record_page(
     tx: &Transaction<'_>,
     job: &str,
     planning: &Planning,
@@ -53,7 +53,7 @@ pub(super) fn note_page(
 
 /// Records the objects that vanished after the last key of the whole listing. If there are more than fit into one step,
 /// returns the last key that was processed.
-pub(super) fn note_rest(
+pub(super) fn record_rest(
     tx: &Transaction<'_>,
     job: &str,
     planning: &Planning,
