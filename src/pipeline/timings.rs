@@ -144,7 +144,7 @@ impl StageTimes {
     pub(super) fn new(lanes: usize, threads: bool, elapsed: Duration, worked: Duration, took: Vec<(u64, u64)>) -> Self {
         let lanes = lanes as u64;
         let available_us = micros(elapsed).saturating_mul(lanes);
-        Self { lanes, threads, worked_us: micros(worked).min(available_us), available_us, took: thinned(took) }
+        Self { lanes, threads, worked_us: micros(worked).min(available_us), available_us, took: merge_durations(took) }
     }
 
     fn add_times(&mut self, other: &Self) {
@@ -160,7 +160,7 @@ impl StageTimes {
             }
             same
         });
-        self.took = thinned(std::mem::take(&mut self.took));
+        self.took = merge_durations(std::mem::take(&mut self.took));
     }
 
     fn busy(&self) -> f64 {
@@ -189,7 +189,7 @@ impl StageTimes {
 }
 
 /// Merges neighbouring durations until there are at most [`MAX_VALUES`]; a merged pair counts as the longer of the two.
-fn thinned(mut took: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
+fn merge_durations(mut took: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
     while took.len() > MAX_VALUES {
         let pairs = took.chunks(2).filter_map(|pair| {
             let (longest, _) = pair.last()?;

@@ -92,7 +92,7 @@ mod tests {
     use crate::resilience::{Breaker, BreakerSettings, WaitBoard};
 
     #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-    enum Wrong {
+    enum TestError {
         #[error("failed")]
         Failed,
         #[error("refused")]
@@ -101,7 +101,7 @@ mod tests {
         Dependency(#[from] DependencyError),
     }
 
-    impl Retryable for Wrong {
+    impl Retryable for TestError {
         fn is_retryable(&self) -> bool {
             !matches!(self, Self::Refused)
         }
@@ -113,13 +113,13 @@ mod tests {
     }
 
     /// Calls a dependency that is down for the time `up_after` and always fails for the input.
-    async fn call_with_bad_input(guard: &Guard, up_after: Duration) -> (Result<(), AttributedError<Wrong>>, u32) {
+    async fn call_with_bad_input(guard: &Guard, up_after: Duration) -> (Result<(), AttributedError<TestError>>, u32) {
         let (begun, calls) = (Instant::now(), Cell::new(0));
         let make = || {
             calls.set(calls.get() + 1);
-            std::future::ready(Err::<(), _>(Wrong::Failed))
+            std::future::ready(Err::<(), _>(TestError::Failed))
         };
-        let up = || std::future::ready(if begun.elapsed() >= up_after { Ok(()) } else { Err(Wrong::Failed) });
+        let up = || std::future::ready(if begun.elapsed() >= up_after { Ok(()) } else { Err(TestError::Failed) });
         (guard.call_attributed(|_| true, make, up).await, calls.get())
     }
 
@@ -127,7 +127,7 @@ mod tests {
     async fn an_input_that_alone_fails_is_the_cause_after_its_last_attempt() {
         let begun = Instant::now();
         let (outcome, calls) = call_with_bad_input(&background_guard(), Duration::ZERO).await;
-        assert_eq!((outcome, calls), (Err(AttributedError::Input { tries: 6, error: Wrong::Failed }), 6));
+        assert_eq!((outcome, calls), (Err(AttributedError::Input { tries: 6, error: TestError::Failed }), 6));
         assert!(begun.elapsed() >= Duration::from_millis(1800), "growing pauses: {:?}", begun.elapsed());
     }
 
@@ -136,7 +136,7 @@ mod tests {
         let begun = Instant::now();
         let hour = Duration::from_hours(1);
         let (outcome, _) = call_with_bad_input(&background_guard(), hour).await;
-        assert_eq!(outcome, Err(AttributedError::Input { tries: 6, error: Wrong::Failed }));
+        assert_eq!(outcome, Err(AttributedError::Input { tries: 6, error: TestError::Failed }));
         assert!(begun.elapsed() > hour, "attributed after {:?}", begun.elapsed());
     }
 
@@ -145,18 +145,18 @@ mod tests {
         let left = Cell::new(5);
         let make = || {
             left.set(left.get() - 1);
-            std::future::ready(if left.get() == 0 { Ok(7) } else { Err(Wrong::Failed) })
+            std::future::ready(if left.get() == 0 { Ok(7) } else { Err(TestError::Failed) })
         };
         let control = || std::future::ready(Ok(()));
         assert_eq!(background_guard().call_attributed(|_| true, make, control).await, Ok(7));
-        let refuse = || std::future::ready(Err::<(), _>(Wrong::Refused));
+        let refuse = || std::future::ready(Err::<(), _>(TestError::Refused));
         assert_eq!(
             background_guard().call_attributed(|_| true, refuse, control).await,
-            Err(AttributedError::Call(Wrong::Refused))
+            Err(AttributedError::Call(TestError::Refused))
         );
-        let failing = || std::future::ready(Err::<(), _>(Wrong::Failed));
+        let failing = || std::future::ready(Err::<(), _>(TestError::Failed));
         let once = background_guard().call_attributed(|_| false, failing, control).await;
-        assert_eq!(once, Err(AttributedError::Call(Wrong::Failed)), "the caller wants no further try");
+        assert_eq!(once, Err(AttributedError::Call(TestError::Failed)), "the caller wants no further try");
     }
 
     #[tokio::test(start_paused = true)]
@@ -167,10 +167,10 @@ mod tests {
             control_calls.set(control_calls.get() + 1);
             std::future::ready(Ok(()))
         };
-        let failing = || std::future::ready(Err::<(), _>(Wrong::Failed));
+        let failing = || std::future::ready(Err::<(), _>(TestError::Failed));
         let outcome = guard.call_attributed(|_| true, failing, control).await;
-        assert_eq!((outcome, control_calls.get()), (Err(AttributedError::Call(Wrong::Failed)), 0));
+        assert_eq!((outcome, control_calls.get()), (Err(AttributedError::Call(TestError::Failed)), 0));
         let unavailable = DependencyError { dependency: "c".into(), trouble: Trouble::Failed, detail: String::new() };
-        assert!(Wrong::from(unavailable).is_retryable());
+        assert!(TestError::from(unavailable).is_retryable());
     }
 }

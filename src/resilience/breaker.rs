@@ -79,7 +79,7 @@ impl Breaker {
                     return Err(CircuitOpen { retry_after: until - now, failures });
                 }
                 *state = State::Probing { failures };
-                self.show(*state);
+                self.update_gauge(*state);
                 Ok(Permit { breaker: self, probe: true, decided: false })
             }
             // The probe can be answered at any time, so the caller should try again soon.
@@ -108,7 +108,7 @@ impl Breaker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn show(&self, state: State) {
+    fn update_gauge(&self, state: State) {
         self.state_gauge.set(match state {
             State::Closed { .. } => 0.0,
             State::Probing { .. } => 1.0,
@@ -136,7 +136,7 @@ impl Breaker {
                 State::Closed { failures: 0 }
             }
         };
-        self.show(*state);
+        self.update_gauge(*state);
     }
 }
 
@@ -169,7 +169,7 @@ impl Drop for Permit<'_> {
             let mut state = self.breaker.lock();
             if let State::Probing { failures } = *state {
                 *state = State::Open { until: Instant::now(), failures };
-                self.breaker.show(*state);
+                self.breaker.update_gauge(*state);
             }
         }
     }

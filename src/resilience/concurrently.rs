@@ -14,7 +14,7 @@ use super::patience;
 /// Starts the work at once in its own task. The task continues even if the returned future is not polled; dropping the
 /// future aborts the task. A panic in the work is raised again in the task that awaits the future.
 pub fn on_its_own<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> impl Future<Output = T> + Send {
-    let stop = patience::token();
+    let stop = patience::stop_token();
     let work = async move {
         match stop {
             Some(stop) => patience::until_stopped(stop, work).await,

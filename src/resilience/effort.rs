@@ -207,14 +207,14 @@ mod tests {
     const OUTAGE: Duration = Duration::from_mins(10);
 
     #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-    enum Wrong {
+    enum TestError {
         #[error("down")]
         Down,
         #[error(transparent)]
         Dependency(#[from] DependencyError),
     }
 
-    impl Retryable for Wrong {
+    impl Retryable for TestError {
         fn is_retryable(&self) -> bool {
             true
         }
@@ -226,11 +226,11 @@ mod tests {
     }
 
     /// Works for a second or, before the time `back`, is silent for half a minute and fails.
-    async fn call(guard: &Guard, back: Instant) -> Result<(), Wrong> {
+    async fn call(guard: &Guard, back: Instant) -> Result<(), TestError> {
         let make = || async move {
             if Instant::now() < back {
                 tokio::time::sleep(30 * SECOND).await;
-                return Err(Wrong::Down);
+                return Err(TestError::Down);
             }
             tokio::time::sleep(SECOND).await;
             Ok(())

@@ -152,7 +152,7 @@ impl Guard {
         let deadline = self.deadline();
         let timer = CallTimer::begin();
         let _permit = self.permit(deadline, &timer).await?;
-        let mut pauses = self.schedule();
+        let mut pauses = self.retry_pauses();
         let mut waits = Waits { guard: self, deadline, note: self.note(), last_error: None };
         loop {
             let entered = match &self.breaker {
@@ -167,7 +167,7 @@ impl Guard {
                 }
             };
             let attempt = timer.begin_try();
-            let outcome = self.bounded(deadline, make()).await;
+            let outcome = self.with_time_limit(deadline, make()).await;
             match &outcome {
                 Err(error) if error.is_retryable() => timer.unanswered(&attempt),
                 Ok(_) | Err(_) => timer.answered(&attempt),
@@ -260,7 +260,7 @@ impl Guard {
         self.trouble(trouble, detail)
     }
 
-    async fn bounded<T, E: From<DependencyError>>(
+    async fn with_time_limit<T, E: From<DependencyError>>(
         &self,
         deadline: Option<Instant>,
         call: impl Future<Output = Result<T, E>>,
@@ -277,7 +277,7 @@ impl Guard {
 
     /// Returns growing pauses. Each is random between its base value and twice that, so that callers that failed
     /// together do not retry together.
-    fn schedule(&self) -> impl Iterator<Item = Duration> {
+    fn retry_pauses(&self) -> impl Iterator<Item = Duration> {
         let growing = ExponentialBuilder::new().with_jitter().with_max_delay(MAX_PAUSE);
         match self.policy {
             RetryPolicy::Background(_) => growing.with_min_delay(BACKGROUND_FIRST_PAUSE).without_max_times(),

@@ -18,13 +18,13 @@ pub async fn until_stopped<T>(stop: CancellationToken, work: impl Future<Output 
 }
 
 /// Returns the stop token of this task, if there is one.
-pub(super) fn token() -> Option<CancellationToken> {
+pub(super) fn stop_token() -> Option<CancellationToken> {
     STOP.try_with(Clone::clone).ok()
 }
 
 /// Waits for `wait`, or until this task is stopped: then it returns `None`.
 pub(super) async fn unless_stopped<T>(wait: impl Future<Output = T>) -> Option<T> {
-    match token() {
+    match stop_token() {
         Some(stop) => stop.run_until_cancelled(wait).await,
         None => Some(wait.await),
     }

@@ -24,7 +24,7 @@ pub fn parse_retry_after(value: &str) -> Option<Duration> {
 }
 
 /// Returns how long to wait if the dependency asked for `requested` and the caller's own growing pause would be `pause`.
-pub(super) fn bounded(requested: Duration, pause: Duration) -> Duration {
+pub(super) fn limited_wait(requested: Duration, pause: Duration) -> Duration {
     requested.clamp(pause.min(MIN_PAUSE), MAX_RETRY_AFTER)
 }
 
@@ -49,9 +49,9 @@ mod tests {
     #[test]
     fn a_wait_has_a_growing_minimum_and_a_maximum() {
         let pause = Duration::from_millis(300);
-        assert_eq!(bounded(Duration::ZERO, pause), pause);
-        assert_eq!(bounded(Duration::ZERO, 40 * pause), MIN_PAUSE);
-        assert_eq!(bounded(Duration::from_secs(7), 40 * pause), Duration::from_secs(7));
-        assert_eq!(bounded(Duration::from_hours(9), pause), MAX_RETRY_AFTER);
+        assert_eq!(limited_wait(Duration::ZERO, pause), pause);
+        assert_eq!(limited_wait(Duration::ZERO, 40 * pause), MIN_PAUSE);
+        assert_eq!(limited_wait(Duration::from_secs(7), 40 * pause), Duration::from_secs(7));
+        assert_eq!(limited_wait(Duration::from_hours(9), pause), MAX_RETRY_AFTER);
     }
 }

@@ -36,7 +36,7 @@ impl Waits<'_> {
         pause: Duration,
         error: E,
     ) -> Result<(), E> {
-        let pause = error.retry_after().map_or(pause, |asked| retry_after::bounded(asked, pause));
+        let pause = error.retry_after().map_or(pause, |asked| retry_after::limited_wait(asked, pause));
         if self.deadline.is_some_and(|deadline| Instant::now() + pause >= deadline) {
             return Err(error);
         }

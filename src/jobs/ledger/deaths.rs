@@ -118,7 +118,7 @@ fn end_lease(tx: &Transaction<'_>, batch: i64) -> rusqlite::Result<Option<Failur
     {
         let uri = tx
             .prepare_cached("SELECT uri FROM items WHERE id = ?1")?
-            .query_row([item], |row| jobs::parsed(row, 0, |text| ImageUri::parse(text).ok()))?;
+            .query_row([item], |row| jobs::parse_column(row, 0, |text| ImageUri::parse(text).ok()))?;
         let message = format!("its worker died {alone} times while it had nothing but this image");
         let failure = ItemFailure { uri, class: FailureClass::Crashed, message, attempts };
         work::insert_failure(tx, &job, &failure)?;

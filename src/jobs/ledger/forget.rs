@@ -12,7 +12,7 @@ use std::sync::Arc;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::Ledger;
-use super::jobs::parsed;
+use super::jobs::parse_column;
 use crate::domain::{CollectionName, ImageId, ImageUri, JobId};
 use crate::sqlite::SqliteError;
 
@@ -77,7 +77,7 @@ impl Ledger {
     /// # Errors
     /// Returns [`SqliteError`] if the database call fails.
     pub async fn dropping(&self) -> Result<Vec<CollectionName>, SqliteError> {
-        let name = |row: &rusqlite::Row<'_>| parsed(row, 0, |text| CollectionName::parse(text).ok());
+        let name = |row: &rusqlite::Row<'_>| parse_column(row, 0, |text| CollectionName::parse(text).ok());
         self.reader
             .call(move |db| db.prepare_cached("SELECT collection FROM dropping")?.query_map((), name)?.collect())
             .await
@@ -278,7 +278,7 @@ fn forget_step(
     let mut delete = tx.prepare_cached("DELETE FROM objects WHERE collection = ?1 AND uri = ?2")?;
     let mut forgotten = 0;
     for uri in held {
-        if ImageUri::parse(&uri).is_ok_and(|parsed| lost(parsed.id())) {
+        if ImageUri::parse(&uri).is_ok_and(|object| lost(object.id())) {
             let is_in_no_store: bool = update.query_row(params![collection.as_str(), store, uri], |row| row.get(0))?;
             if is_in_no_store {
                 delete.execute(params![collection.as_str(), uri])?;

@@ -51,7 +51,7 @@ impl Ledger {
     /// Returns [`SqliteError`] if the database call fails.
     pub async fn job(&self, id: JobId) -> Result<Option<JobRecord>, SqliteError> {
         let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1");
-        self.reader.call(move |db| db.query_row(&sql, [id.to_string()], read).optional()).await
+        self.reader.call(move |db| db.query_row(&sql, [id.to_string()], read_row).optional()).await
     }
 
     /// Returns jobs, the newest first; only those older than `before` if it is given.
@@ -61,7 +61,9 @@ impl Ledger {
     pub async fn jobs(&self, limit: u32, before: Option<JobId>) -> Result<Vec<JobRecord>, SqliteError> {
         let sql = format!("SELECT {COLUMNS} FROM jobs WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2");
         let before = before.map(|id| id.to_string());
-        self.reader.call(move |db| db.prepare_cached(&sql)?.query_map(params![before, limit], read)?.collect()).await
+        self.reader
+            .call(move |db| db.prepare_cached(&sql)?.query_map(params![before, limit], read_row)?.collect())
+            .await
     }
 
     /// Returns the number of jobs in each state. States without jobs are left out.
@@ -72,7 +74,7 @@ impl Ledger {
         self.reader
             .call(move |db| {
                 db.prepare_cached("SELECT state, count(*) FROM jobs GROUP BY state")?
-                    .query_map((), |row| Ok((parsed(row, 0, JobState::from_name)?, row.get(1)?)))?
+                    .query_map((), |row| Ok((parse_column(row, 0, JobState::from_name)?, row.get(1)?)))?
                     .collect()
             })
             .await
@@ -109,7 +111,7 @@ impl Ledger {
                         .query_row(params![state.as_str(), running, busy, full], |row| row.get(0))
                         .optional()?;
                     if let Some(id) = next {
-                        return one(db, &id);
+                        return read_job(db, &id);
                     }
                 }
                 Ok(None)
@@ -177,7 +179,7 @@ impl Ledger {
         let id = id.to_string();
         // Batches first, so that no batch is leased whose items are partly removed.
         for (table, key) in [("batches", "id"), ("items", "id"), ("metadata", "uri"), ("vanished", "uri")] {
-            self.drop_all(table, key, &id).await?;
+            self.delete_rows(table, key, &id).await?;
         }
         Ok(())
     }
@@ -196,13 +198,13 @@ impl Ledger {
     }
 }
 
-pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
+pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
     Ok(JobRecord {
-        id: parsed(row, 0, |text| text.parse().ok())?,
-        spec: parsed(row, 1, |text| serde_json::from_str(text).ok())?,
-        state: parsed(row, 2, JobState::from_name)?,
+        id: parse_column(row, 0, |text| text.parse().ok())?,
+        spec: parse_column(row, 1, |text| serde_json::from_str(text).ok())?,
+        state: parse_column(row, 2, JobState::from_name)?,
         message: row.get(3)?,
-        submitted_at: parsed(row, 4, |text| Timestamp::parse(text).ok())?,
+        submitted_at: parse_column(row, 4, |text| Timestamp::parse(text).ok())?,
         started_at: read_timestamp(row, 5)?,
         finished_at: read_timestamp(row, 6)?,
         counts: JobCounts {
@@ -218,15 +220,15 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
 }
 
 /// Returns the job with this id, inside a transaction.
-pub(super) fn one(db: &Connection, id: &str) -> rusqlite::Result<Option<JobRecord>> {
+pub(super) fn read_job(db: &Connection, id: &str) -> rusqlite::Result<Option<JobRecord>> {
     let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1");
-    db.prepare_cached(&sql)?.query_row([id], read).optional()
+    db.prepare_cached(&sql)?.query_row([id], read_row).optional()
 }
 
 /// Returns the counts of a job, inside a transaction.
 pub(super) fn counts(db: &Connection, id: &str) -> rusqlite::Result<JobCounts> {
     let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1");
-    db.prepare_cached(&sql)?.query_row([id], read).map(|job| job.counts)
+    db.prepare_cached(&sql)?.query_row([id], read_row).map(|job| job.counts)
 }
 
 fn read_timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
@@ -234,7 +236,7 @@ fn read_timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Times
     Ok(text.and_then(|text| Timestamp::parse(&text).ok()))
 }
 
-pub(super) fn parsed<T>(row: &Row<'_>, column: usize, parse: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
+pub(super) fn parse_column<T>(row: &Row<'_>, column: usize, parse: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     parse(&text).ok_or_else(|| {
         let message = format!("the value `{text}` in column {column} was not written by this service");

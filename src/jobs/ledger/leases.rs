@@ -291,7 +291,7 @@ fn without_batch(tx: &Transaction<'_>, job: &str, worker: &str) -> rusqlite::Res
 fn tasks(tx: &Transaction<'_>, job: &str, batch: i64) -> rusqlite::Result<Vec<Task>> {
     tx.prepare_cached("SELECT id, uri, etag, size, have, possible_copy FROM items WHERE batch = ?1 ORDER BY id")?
         .query_map([batch], |row| {
-            let uri = jobs::parsed(row, 1, |text| ImageUri::parse(text).ok())?;
+            let uri = jobs::parse_column(row, 1, |text| ImageUri::parse(text).ok())?;
             let image = ImageRef { uri, etag: row.get(2)?, size_bytes: row.get(3)?, modified: None };
             let metadata = metadata::columns(tx, job, &image.uri)?;
             let have = StoreSet::parse(&row.get::<_, String>(4)?);

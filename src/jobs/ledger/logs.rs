@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Ledger, jobs::parsed};
+use super::{Ledger, jobs::parse_column};
 use crate::domain::{FailureClass, ImageUri, ItemFailure, JobId, Timestamp};
 use crate::sqlite::SqliteError;
 
@@ -172,8 +172,8 @@ impl Ledger {
                     )?
                     .query_map(params![job, after, limit + 1], |row| {
                         let failure = ItemFailure {
-                            uri: parsed(row, 1, |text| ImageUri::parse(text).ok())?,
-                            class: parsed(row, 2, FailureClass::from_name)?,
+                            uri: parse_column(row, 1, |text| ImageUri::parse(text).ok())?,
+                            class: parse_column(row, 2, FailureClass::from_name)?,
                             message: row.get(3)?,
                             attempts: row.get(4)?,
                         };

@@ -26,7 +26,7 @@ impl Ledger {
     /// # Errors
     /// Returns [`SqliteError`] if the database call fails.
     pub async fn forget_metadata(&self, job: JobId) -> Result<(), SqliteError> {
-        self.drop_all("metadata", "uri", &job.to_string()).await
+        self.delete_rows("metadata", "uri", &job.to_string()).await
     }
 
     /// Stores rows of a job's metadata file. If two rows have the same key, the later one replaces the earlier one.

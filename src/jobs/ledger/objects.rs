@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Ledger;
-use super::jobs::parsed;
+use super::jobs::parse_column;
 use crate::domain::{CollectionName, ImageRef, ImageUri, StoreSet, object_version};
 use crate::pipeline::Indexed;
 use crate::sqlite::SqliteError;
@@ -76,7 +76,7 @@ impl Ledger {
                 )?
                 .query_map(params![collection.as_str(), after, limit], |row| {
                     Ok(Known {
-                        uri: parsed(row, 0, |text| ImageUri::parse(text).ok())?,
+                        uri: parse_column(row, 0, |text| ImageUri::parse(text).ok())?,
                         etag: row.get(1)?,
                         size_bytes: row.get(2)?,
                         space: row.get(3)?,

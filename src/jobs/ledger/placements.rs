@@ -121,7 +121,7 @@ impl Ledger {
             .call(move |db| {
                 let job = job.to_string();
                 let tx = db.transaction()?;
-                let record = jobs::one(&tx, &job)?.filter(|record| !record.state.is_final());
+                let record = jobs::read_job(&tx, &job)?.filter(|record| !record.state.is_final());
                 let Some(mut record) = record else { return Ok(None) };
                 record.spec.executor = executor;
                 tx.execute(

@@ -20,7 +20,7 @@ impl Ledger {
         let mut removed = 0;
         while let Some(job) = self.oldest_beyond(keep).await? {
             for table in ["failures", "logs"] {
-                self.drop_all(table, "id", &job).await?;
+                self.delete_rows(table, "id", &job).await?;
             }
             self.db
                 .call(move |db| {
@@ -53,7 +53,7 @@ impl Ledger {
 
     /// Deletes all rows of a job from a table, some at a time. `key` is a column whose values are unique within the
     /// job.
-    pub(super) async fn drop_all(&self, table: &str, key: &str, job: &str) -> Result<(), SqliteError> {
+    pub(super) async fn delete_rows(&self, table: &str, key: &str, job: &str) -> Result<(), SqliteError> {
         let batch_of_keys = format!("SELECT {key} FROM {table} WHERE job = ?1 LIMIT ?2");
         let sql = format!("DELETE FROM {table} WHERE job = ?1 AND {key} IN ({batch_of_keys})");
         loop {
@@ -70,7 +70,7 @@ impl Ledger {
     }
 
     async fn ids(&self, select: &'static str) -> Result<Vec<JobId>, SqliteError> {
-        let parse = |row: &rusqlite::Row<'_>| super::jobs::parsed(row, 0, |text| text.parse().ok());
+        let parse = |row: &rusqlite::Row<'_>| super::jobs::parse_column(row, 0, |text| text.parse().ok());
         self.db.call(move |db| db.prepare(select)?.query_map((), parse)?.collect()).await
     }
 

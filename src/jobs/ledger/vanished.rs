@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::jobs::parsed;
+use super::jobs::parse_column;
 use super::{Ledger, Page, Planning};
 use crate::domain::{CollectionName, ImageUri, JobId, JobPlan};
 use crate::jobs::tally;
@@ -60,7 +60,7 @@ pub(super) fn record_rest(
     dry_run: Option<&mut JobPlan>,
 ) -> rusqlite::Result<Option<String>> {
     let Some(owns) = &planning.owns else { return Ok(None) };
-    record_vanished(tx, job, planning, owns, &end_of(owns), &HashSet::new(), dry_run)
+    record_vanished(tx, job, planning, owns, &end_of_prefix(owns), &HashSet::new(), dry_run)
 }
 
 /// Reads the objects that the job owns, from the last key of its listing so far up to `before`, or until a step is
@@ -120,7 +120,7 @@ fn bucket_of(uri: &str) -> &str {
 
 /// Returns the first text after all texts that begin with `prefix`, in the order of UTF-8 bytes, which is that of code
 /// points.
-fn end_of(prefix: &str) -> String {
+fn end_of_prefix(prefix: &str) -> String {
     let mut end = prefix.to_owned();
     while let Some(last) = end.pop() {
         // Skip the surrogates, which are not characters.
@@ -164,7 +164,7 @@ impl Ledger {
             .call(move |db| {
                 db.prepare_cached("SELECT uri FROM vanished WHERE job = ?1 ORDER BY uri LIMIT ?2")?
                     .query_map(params![job.to_string(), limit], |row| {
-                        parsed(row, 0, |text| ImageUri::parse(text).ok())
+                        parse_column(row, 0, |text| ImageUri::parse(text).ok())
                     })?
                     .collect()
             })

@@ -51,7 +51,7 @@ impl Ledger {
         worker: &str,
         reports: Vec<Report>,
     ) -> Result<Reported, SqliteError> {
-        self.take_reports(job, collection, space, worker, reports, None).await
+        self.record_reports(job, collection, space, worker, reports, None).await
     }
 
     /// Like [`Ledger::report`] for a remote worker: the report also extends the leases that the worker holds, in the
@@ -68,10 +68,10 @@ impl Ledger {
         reports: Vec<Report>,
         prolong: Prolong,
     ) -> Result<Reported, SqliteError> {
-        self.take_reports(job, collection, space, worker, reports, Some(prolong)).await
+        self.record_reports(job, collection, space, worker, reports, Some(prolong)).await
     }
 
-    async fn take_reports(
+    async fn record_reports(
         &self,
         job: JobId,
         collection: CollectionName,
