@@ -35,7 +35,7 @@ impl Cursor {
     }
 
     /// Returns the text to store if only some keys of the page could be recorded.
-    pub(super) fn to_partial_text(kept: Option<String>) -> String {
+    pub(super) fn partial_text(kept: Option<String>) -> String {
         let kept = kept.unwrap_or_else(|| "first".to_owned());
         if kept.starts_with(PARTIAL_PAGE_PREFIX) { kept } else { format!("{PARTIAL_PAGE_PREFIX}{kept}") }
     }
@@ -124,8 +124,8 @@ mod tests {
         for cursor in [Cursor::First, Cursor::End, Cursor::At("end".to_owned()), Cursor::At(String::new())] {
             assert_eq!(Cursor::from_text(&cursor.to_text().unwrap()), Some(cursor));
         }
-        assert_eq!(Cursor::to_partial_text(None), "again:first");
-        assert_eq!(Cursor::to_partial_text(Some("token:x".to_owned())), "again:token:x");
-        assert_eq!(Cursor::to_partial_text(Some("again:token:x".to_owned())), "again:token:x");
+        assert_eq!(Cursor::partial_text(None), "again:first");
+        assert_eq!(Cursor::partial_text(Some("token:x".to_owned())), "again:token:x");
+        assert_eq!(Cursor::partial_text(Some("again:token:x".to_owned())), "again:token:x");
     }
 }

@@ -190,7 +190,7 @@ impl Ledger {
                 let next = match &page.next {
                     Some(Cursor::Unmoved) => {
                         let kept = "SELECT listed_from FROM jobs WHERE id = ?1";
-                        Some(Cursor::to_partial_text(tx.query_row(kept, [&job], |row| row.get(0))?))
+                        Some(Cursor::partial_text(tx.query_row(kept, [&job], |row| row.get(0))?))
                     }
                     next => next.as_ref().and_then(Cursor::to_text),
                 };
