@@ -1,4 +1,5 @@
-//! Stopping in two steps: the first signal drains, the second (or the end of [`PATIENCE`]) stops. Every task is tracked.
+//! Shutdown in two steps: the first signal drains, the second (or the end of [`TASK_TIMEOUT`]) stops. Every task is
+//! tracked.
 
 use std::io;
 use std::panic::AssertUnwindSafe;
@@ -10,13 +11,13 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// How long tasks may take to end. With [`LAST_REPLIES`] and the embedded S3 server's own grace of 2 s, the process ends
-/// within 25 s: before Kubernetes (30 s by default) and compose (`stop_grace_period`) kill it.
-pub const PATIENCE: Duration = Duration::from_secs(18);
-/// How long replies under way may take after all tasks have ended.
+/// Maximum time that tasks have to end. With [`LAST_REPLIES`] and the 2 s that the embedded S3 server waits, the
+/// process ends within 25 s: before Kubernetes (30 s by default) and compose (`stop_grace_period`) kill it.
+pub const TASK_TIMEOUT: Duration = Duration::from_secs(18);
+/// Maximum time for replies in progress after all tasks have ended.
 pub const LAST_REPLIES: Duration = Duration::from_secs(5);
 
-/// The end of the process, as its parts see it. Clones share it.
+/// The shutdown state of the process, shared by its parts. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
     drain: CancellationToken,
@@ -26,15 +27,15 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// One that only [`begin`](Self::begin) sets off: for tests and for commands that end by themselves.
+    /// Returns a shutdown that only [`begin`](Self::begin) triggers: for tests and for commands that end by themselves.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// One that SIGTERM and SIGINT set off: the first drains, the second stops.
+    /// Returns a shutdown that SIGTERM and SIGINT trigger: the first signal drains, the second stops.
     ///
     /// # Errors
-    /// Where the operating system takes no handler.
+    /// Fails if the operating system does not accept a signal handler.
     pub fn on_signals() -> io::Result<Self> {
         let shutdown = Self::new();
         let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -45,7 +46,7 @@ impl Shutdown {
                     _ = terminate.recv() => {}
                     _ = interrupt.recv() => {}
                 }
-                tracing::info!(second = step.is_cancelled(), "asked to stop");
+                tracing::info!(second = step.is_cancelled(), "shutdown requested by a signal");
                 step.cancel();
             }
         };
@@ -54,22 +55,22 @@ impl Shutdown {
         Ok(shutdown)
     }
 
-    /// Cancelled when no new work may begin.
+    /// Returns a token that is cancelled when no new work may begin.
     pub fn drain(&self) -> CancellationToken {
         self.drain.clone()
     }
 
-    /// Cancelled when everything must end at once.
+    /// Returns a token that is cancelled when everything must end at once.
     pub fn stop(&self) -> CancellationToken {
         self.stop.clone()
     }
 
-    /// Where every task is started, so that it can be waited for.
+    /// Returns the tracker in which every task is started, so that the shutdown can wait for it.
     pub fn tasks(&self) -> &TaskTracker {
         &self.tasks
     }
 
-    /// Starts a task that must live until the shutdown begins. If it panics or ends earlier, the process drains, and
+    /// Starts a task that must run until the shutdown begins. If it panics or ends earlier, the process drains, and
     /// [`failed`](Self::failed) returns its name.
     pub fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         let (drain, failed) = (self.drain.clone(), self.failed.clone());
@@ -83,7 +84,7 @@ impl Shutdown {
         });
     }
 
-    /// The name of the permanent task that ended too early, if one did.
+    /// Returns the name of the permanent task that ended too early, if one did.
     pub fn failed(&self) -> Option<&'static str> {
         self.failed.get().copied()
     }
@@ -99,7 +100,7 @@ impl Shutdown {
         let done = tokio::select! {
             () = self.tasks.wait() => true,
             () = self.stop.cancelled() => false,
-            () = tokio::time::sleep(PATIENCE) => false,
+            () = tokio::time::sleep(TASK_TIMEOUT) => false,
         };
         self.stop.cancel();
         done
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn waits_for_its_tasks_but_not_for_ever() {
+    async fn it_waits_for_its_tasks_but_not_forever() {
         let quick = Shutdown::new();
         let drain = quick.drain();
         quick.tasks().spawn(async move { drain.cancelled().await });
@@ -123,7 +124,7 @@ mod tests {
         stuck.begin();
         let begun = tokio::time::Instant::now();
         assert!(!stuck.finished().await);
-        assert_eq!(begun.elapsed(), PATIENCE);
+        assert_eq!(begun.elapsed(), TASK_TIMEOUT);
         assert!(stuck.stop().is_cancelled());
     }
 
@@ -134,7 +135,7 @@ mod tests {
         quiet.spawn("scheduler", async move { drain.cancelled().await });
         quiet.begin();
         assert!(quiet.finished().await);
-        assert_eq!(quiet.failed(), None, "it ended because it was asked to");
+        assert_eq!(quiet.failed(), None, "it ended because of the shutdown");
 
         for panics in [true, false] {
             let shutdown = Shutdown::new();

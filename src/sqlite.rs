@@ -1,5 +1,5 @@
-//! One SQLite file, one thread that owns it: the ledger, the embedded index and the embedded S3 catalogue
-//! each have one. Callers send closures and await the answer, so that no async thread waits for a disk.
+//! One SQLite file and one thread that owns it: the ledger, the embedded index and the embedded S3 catalogue each have
+//! one. Callers send closures and await the result, so no async thread waits for a disk.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,10 +10,10 @@ use tokio::sync::{mpsc, oneshot};
 
 type Work = Box<dyn FnOnce(&mut Connection) + Send>;
 
-/// Calls that may wait for the thread before the next caller waits in turn.
-const QUEUE: usize = 256;
+/// Number of calls that can wait in the queue of the thread; further callers wait until there is space.
+const QUEUE_CAPACITY: usize = 256;
 
-/// A handle on the thread that owns a SQLite file. Clones share it; the file closes with the last one.
+/// A handle for the thread that owns a SQLite file. Clones share it; the file is closed with the last one.
 #[derive(Clone, Debug)]
 pub struct Sqlite {
     work: mpsc::Sender<Work>,
@@ -29,7 +29,7 @@ pub struct SqliteError {
     disk: Option<DiskTrouble>,
 }
 
-/// Why the disk under a SQLite file cannot be used at the moment. All of these may pass without a change to the file.
+/// Why the disk of a SQLite file cannot be used at the moment. All of these can end without a change to the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DiskTrouble {
     /// The disk or a quota is full.
@@ -48,19 +48,20 @@ impl SqliteError {
         Self { path: path.to_owned(), source, disk }
     }
 
-    /// What SQLite said.
+    /// Returns the error from SQLite.
     pub fn sqlite(&self) -> &rusqlite::Error {
         &self.source
     }
 
-    /// Whether the disk is the cause, and how.
+    /// Returns the problem with the disk, if the disk is the cause.
     pub fn disk(&self) -> Option<DiskTrouble> {
         self.disk
     }
 }
 
-/// SQLite tells a full disk apart, but neither a full quota nor a file system that has become read-only: for these it only
-/// says that a write failed. A small file beside the database gets the system's own error.
+/// Returns the problem with the disk that caused an error, if any. SQLite reports a full disk, but for a full quota or
+/// a file system that has become read-only it only reports that a write failed. Writing a small file next to the
+/// database returns the system's own error.
 fn disk_trouble(error: &rusqlite::Error, path: &Path) -> Option<DiskTrouble> {
     use rusqlite::ErrorCode;
     match error.sqlite_error_code()? {
@@ -76,51 +77,51 @@ fn disk_trouble(error: &rusqlite::Error, path: &Path) -> Option<DiskTrouble> {
     }
 }
 
-fn try_to_write(beside: &Path) -> io::Result<()> {
-    let probe = beside.with_extension("probe");
+fn try_to_write(database: &Path) -> io::Result<()> {
+    let probe = database.with_extension("probe");
     let written = std::fs::write(&probe, [0; 16 * 1024]);
     std::fs::remove_file(&probe).ok();
     written
 }
 
-/// Whether the system found no space, on the disk or in a quota.
+/// Whether the system reports that there is no space, on the disk or in a quota.
 pub fn is_out_of_space(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge)
 }
 
-/// Whether SQLite found no space on the disk.
+/// Whether SQLite reports that the disk is full.
 pub fn is_full(error: &rusqlite::Error) -> bool {
     error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
 }
 
 impl Sqlite {
-    /// Opens or makes the file in WAL mode, runs `set_up` (schema, migrations) and starts the thread.
+    /// Opens the file in WAL mode, or creates it, runs `set_up` (schema, migrations) and starts the thread.
     ///
     /// # Errors
-    /// [`SqliteError`] where the file cannot be opened or `set_up` fails.
+    /// Returns [`SqliteError`] if the file cannot be opened or `set_up` fails.
     pub fn open(
         path: &Path,
         set_up: impl FnOnce(&mut Connection) -> rusqlite::Result<()>,
     ) -> Result<Self, SqliteError> {
         let mut connection = connect(path).map_err(|source| SqliteError::new(path, source))?;
         set_up(&mut connection).map_err(|source| SqliteError::new(path, source))?;
-        Self::serve(connection, path)
+        Self::start_thread(connection, path)
     }
 
-    /// A second handle on the same file, with a thread of its own that only reads: its calls do not wait for those that
-    /// write. It sees everything that was committed before the call.
+    /// Returns a second handle for the same file, with its own thread that only reads: its calls do not wait for calls
+    /// that write. It reads everything that was committed before the call.
     ///
     /// # Errors
-    /// [`SqliteError`] if the file cannot be opened.
+    /// Returns [`SqliteError`] if the file cannot be opened.
     pub fn beside(&self) -> Result<Self, SqliteError> {
         let connection = self.reader()?;
         connection.pragma_update(None, "query_only", true).map_err(|source| SqliteError::new(&self.path, source))?;
-        Self::serve(connection, &self.path)
+        Self::start_thread(connection, &self.path)
     }
 
     /// Starts the thread that owns the connection.
-    fn serve(mut connection: Connection, path: &Path) -> Result<Self, SqliteError> {
-        let (work, mut queue) = mpsc::channel::<Work>(QUEUE);
+    fn start_thread(mut connection: Connection, path: &Path) -> Result<Self, SqliteError> {
+        let (work, mut queue) = mpsc::channel::<Work>(QUEUE_CAPACITY);
         std::thread::Builder::new()
             .name("sqlite".to_owned())
             .spawn(move || {
@@ -132,10 +133,10 @@ impl Sqlite {
         Ok(Self { work, path: path.to_owned() })
     }
 
-    /// Runs `call` on the thread and gives its answer. The call runs to its end even if nobody waits for it.
+    /// Runs `call` on the thread and returns its result. The call is completed even if the returned future is dropped.
     ///
     /// # Errors
-    /// [`SqliteError`] where `call` fails, or panicked.
+    /// Returns [`SqliteError`] if `call` fails or panics.
     pub async fn call<T, F>(&self, call: F) -> Result<T, SqliteError>
     where
         T: Send + 'static,
@@ -148,27 +149,27 @@ impl Sqlite {
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| call(connection)));
             let outcome = outcome.unwrap_or_else(|_| Err(rusqlite::Error::UnwindingPanic));
             let outcome = outcome.map_err(|source| SqliteError::new(&path, source));
-            // Nobody may be waiting any more: the call was still to be made.
+            // Sending fails if the caller no longer waits; the call was still to be made.
             drop(answer.send(outcome));
         });
-        let gone = || SqliteError::new(&self.path, rusqlite::Error::UnwindingPanic);
+        let thread_ended = || SqliteError::new(&self.path, rusqlite::Error::UnwindingPanic);
         match self.work.send(work).await {
-            Ok(()) => answered.await.unwrap_or_else(|_| Err(gone())),
-            Err(_) => Err(gone()),
+            Ok(()) => answered.await.unwrap_or_else(|_| Err(thread_ended())),
+            Err(_) => Err(thread_ended()),
         }
     }
 
-    /// A connection of one's own to the same file, for reading beside the thread.
+    /// Returns a new connection to the same file, for reading without the thread.
     ///
     /// # Errors
-    /// [`SqliteError`] where it cannot be opened.
+    /// Returns [`SqliteError`] if the file cannot be opened.
     pub fn reader(&self) -> Result<Connection, SqliteError> {
         connect(&self.path).map_err(|source| SqliteError::new(&self.path, source))
     }
 }
 
-/// WAL, so that readers never wait for the writer; NORMAL, so that a commit survives a crash of the process
-/// (a loss of power may take back the last commits, never tear one).
+/// Opens a connection in WAL mode, so that readers never wait for the writer, and with `synchronous=NORMAL`, so that a
+/// commit survives a crash of the process (a power failure can undo the last commits, but never part of one).
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(10))?;
@@ -182,7 +183,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_panic_in_one_call_costs_only_that_call() {
+    async fn a_panic_in_one_call_fails_only_that_call() {
         let folder = tempfile::tempdir().unwrap();
         let db = Sqlite::open(&folder.path().join("t.sqlite"), |c| c.execute_batch("CREATE TABLE t(a)")).unwrap();
         let panicked = db.call(|_| -> rusqlite::Result<()> { panic!("on purpose") }).await;
@@ -193,7 +194,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_second_handle_reads_while_the_first_is_in_a_call_and_cannot_write() {
+    async fn a_second_handle_reads_during_a_write_and_cannot_write() {
         let folder = tempfile::tempdir().unwrap();
         let db = Sqlite::open(&folder.path().join("t.sqlite"), |c| c.execute_batch("CREATE TABLE t(a)")).unwrap();
         db.call(|c| c.execute("INSERT INTO t VALUES (7)", ())).await.unwrap();
@@ -217,22 +218,22 @@ mod tests {
         assert_eq!(count(reader.clone()).await, 1);
         go_on.send(()).unwrap();
         writing.await.unwrap();
-        assert_eq!(count(reader.clone()).await, 2, "what was committed is read at once");
+        assert_eq!(count(reader.clone()).await, 2, "committed data is read at once");
         assert!(reader.call(|c| c.execute("INSERT INTO t VALUES (9)", ())).await.is_err());
     }
 
     #[test]
-    fn a_write_that_failed_for_want_of_space_or_permission_is_told_apart() {
+    fn the_cause_of_a_failed_write_is_recognised() {
         let code = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.sqlite");
-        let of = |error| SqliteError::new(&path, error).disk();
-        assert_eq!(of(code(rusqlite::ffi::SQLITE_FULL)), Some(DiskTrouble::NoSpace));
-        assert_eq!(of(code(rusqlite::ffi::SQLITE_BUSY)), Some(DiskTrouble::Locked));
-        assert_eq!(of(code(rusqlite::ffi::SQLITE_READONLY)), Some(DiskTrouble::ReadOnly));
-        assert_eq!(of(code(rusqlite::ffi::SQLITE_IOERR)), Some(DiskTrouble::Failing));
-        assert_eq!(of(code(rusqlite::ffi::SQLITE_CORRUPT)), None);
-        assert_eq!(of(rusqlite::Error::QueryReturnedNoRows), None);
+        let disk_of = |error| SqliteError::new(&path, error).disk();
+        assert_eq!(disk_of(code(rusqlite::ffi::SQLITE_FULL)), Some(DiskTrouble::NoSpace));
+        assert_eq!(disk_of(code(rusqlite::ffi::SQLITE_BUSY)), Some(DiskTrouble::Locked));
+        assert_eq!(disk_of(code(rusqlite::ffi::SQLITE_READONLY)), Some(DiskTrouble::ReadOnly));
+        assert_eq!(disk_of(code(rusqlite::ffi::SQLITE_IOERR)), Some(DiskTrouble::Failing));
+        assert_eq!(disk_of(code(rusqlite::ffi::SQLITE_CORRUPT)), None);
+        assert_eq!(disk_of(rusqlite::Error::QueryReturnedNoRows), None);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no probe is left behind");
         assert!(is_out_of_space(&io::Error::from_raw_os_error(122)), "EDQUOT");
     }

@@ -116,7 +116,7 @@ async fn a_bad_image_fails_only_its_own_request() {
         match answer {
             Ok(embedding) => assert_eq!(embedding, vector(byte)),
             Err(error) => {
-                assert!(byte == REFUSED && matches!(error, ClipError::Embed(EmbedError::Rejected(_))), "{error}")
+                assert!(byte == REFUSED && matches!(error, ClipError::Embed(EmbedError::Rejected(_))), "{error}");
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Names of collections, checked once at the door.
+//! Names of collections. A name is checked once, when it enters the service.
 
 use std::fmt;
 
@@ -6,35 +6,35 @@ use serde::{Deserialize, Serialize};
 
 use super::Space;
 
-/// A name that every store can hold: 1 to 64 of `A-Z a-z 0-9 _ -`, beginning with a letter.
+/// A name that every store can hold: 1 to 64 of the characters `A-Z a-z 0-9 _ -`, the first of them a letter.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct CollectionName(String);
 
-/// The text is no collection's name.
+/// The text is not a valid collection name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no collection name: 1 to 64 letters, digits, `_` or `-` are allowed, the first must be a letter")]
+#[error("`{0}` is not a collection name: 1 to 64 letters, digits, `_` or `-` are allowed, the first must be a letter")]
 pub struct InvalidCollectionName(String);
 
 impl CollectionName {
-    /// Checks the name.
+    /// Parses a collection name.
     ///
     /// # Errors
-    /// [`InvalidCollectionName`] with the text.
+    /// Returns [`InvalidCollectionName`] with the text if it is not a valid name.
     pub fn parse(text: &str) -> Result<Self, InvalidCollectionName> {
-        let good = (1..=64).contains(&text.len())
+        let valid = (1..=64).contains(&text.len())
             && text.starts_with(|first: char| first.is_ascii_alphabetic())
             && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
-        if good { Ok(Self(text.to_owned())) } else { Err(InvalidCollectionName(text.to_owned())) }
+        if valid { Ok(Self(text.to_owned())) } else { Err(InvalidCollectionName(text.to_owned())) }
     }
 
-    /// The name as the user wrote it.
+    /// Returns the name as the user wrote it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The class of this collection in Weaviate: `my-photos` is `MyPhotosImages`. Two collections of
-    /// one class name cannot both exist.
+    /// Returns the name of this collection's class in Weaviate: `MyPhotosImages` for `my-photos`. Two collections with
+    /// the same class name cannot both exist.
     pub fn weaviate_class(&self) -> String {
         let mut class = String::with_capacity(self.0.len() + 6);
         for word in self.0.split(['-', '_']) {
@@ -66,14 +66,14 @@ impl fmt::Display for CollectionName {
     }
 }
 
-/// What a store says of one collection.
+/// What a store reports about one collection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CollectionInfo {
-    /// Its name.
+    /// Name of the collection.
     pub name: CollectionName,
     /// The space that its vectors belong to.
     pub space: Space,
-    /// Records in it.
+    /// Number of records in the collection.
     pub count: u64,
 }
 
@@ -82,17 +82,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_checked_at_the_door() {
-        for good in ["documents", "My-photos_2", "a", &"x".repeat(64)] {
-            CollectionName::parse(good).unwrap();
+    fn valid_names_are_accepted_and_others_refused() {
+        for name in ["documents", "My-photos_2", "a", &"x".repeat(64)] {
+            CollectionName::parse(name).unwrap();
         }
-        for bad in ["", "1a", "-a", "a b", "a/b", "ä", "a.b", "../x", &"x".repeat(65)] {
-            assert!(CollectionName::parse(bad).is_err(), "{bad}");
+        for name in ["", "1a", "-a", "a b", "a/b", "ä", "a.b", "../x", &"x".repeat(65)] {
+            assert!(CollectionName::parse(name).is_err(), "{name}");
         }
     }
 
     #[test]
-    fn weaviate_classes_follow_the_original() {
+    fn weaviate_class_names_are_camel_case_with_a_suffix() {
         let class = |name: &str| CollectionName::parse(name).unwrap().weaviate_class();
         assert_eq!(class("documents"), "DocumentsImages");
         assert_eq!(class("my-photos"), "MyPhotosImages");

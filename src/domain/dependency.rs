@@ -1,24 +1,25 @@
-//! How a dependency (the bucket, the embedding provider, a store) failed, in words that a client may see.
+//! How a dependency (the bucket, the embedding provider, a store) failed, in text that can be shown to a client.
 
 use std::time::Duration;
 
 use super::FailureClass;
 
-/// A dependency's failure, reduced to what a caller needs to know. What it said itself is in `detail`,
+/// A dependency's failure, reduced to what a caller needs to know. The dependency's own error text is in `detail`,
 /// which is for the log and never for a client.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{dependency} {trouble}: {detail}")]
 pub struct DependencyError {
     /// `s3`, `local`, `clip`, `qdrant`, `embedded`…
     pub dependency: String,
-    /// What kind of failure.
+    /// The kind of failure.
     pub trouble: Trouble,
-    /// The dependency's own words, for the log. For [`Trouble::Misconfigured`] a sentence that a client may see.
+    /// The dependency's own error text, for the log. For [`Trouble::Misconfigured`], a sentence that can be shown to a
+    /// client.
     pub detail: String,
 }
 
 impl DependencyError {
-    /// What a client may see: the kind of failure, and for [`Trouble::Misconfigured`] what has to be changed.
+    /// Returns the text for a client: the kind of failure and, for [`Trouble::Misconfigured`], what has to be changed.
     pub fn for_client(&self) -> String {
         match self.trouble {
             Trouble::Misconfigured => self.to_string(),
@@ -32,78 +33,80 @@ impl DependencyError {
     }
 }
 
-/// Whose failure an error is. An adapter decides it where it makes the error.
+/// Who is responsible for an error. The adapter that creates the error decides this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureAttribution {
-    /// One image's: it fails with this class, and the others go on.
+    /// One image is: it fails with this class, and the other images continue.
     Image(FailureClass),
-    /// The dependency's: it is waited for.
+    /// The dependency is: the job waits for it.
     Dependency,
-    /// The operator's: the job stops and names what to set; no image is counted as failed.
+    /// The operator is: the job stops and names the setting to change; no image is counted as failed.
     Operator,
 }
 
-/// What an operator has to change before anything can go on: a setting, a key, the clock, the bucket.
+/// What an operator has to change before the job can continue: a setting, a key, the clock, the bucket.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{problem}: {advice}")]
 pub struct OperatorError {
-    /// What is wrong, in words that a client may see.
+    /// What is wrong, in text that can be shown to a client.
     pub problem: String,
-    /// What to set, with the name of the setting.
+    /// What to change, with the name of the setting.
     pub advice: String,
-    /// The dependency's own words, for the log.
+    /// The dependency's own error text, for the log.
     pub detail: String,
 }
 
-/// What an error says and what its sources say: those of reqwest and tonic tell only there what happened. For `detail`.
+/// Returns the message of an error, followed by the messages of its sources: the errors of reqwest and tonic name the
+/// cause only in their sources. For `detail`.
 pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
+    let mut message = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {
-        words = format!("{words}: {inner}");
+        message = format!("{message}: {inner}");
         source = inner.source();
     }
-    words
+    message
 }
 
-/// The kinds of failure that a client is told apart.
+/// The kinds of failure that a client can distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Trouble {
-    /// Known to be down: its breaker is open, or it has not passed its probe.
+    /// The dependency is known to be down: its breaker is open, or it has not passed its probe.
     #[error("is unavailable")]
     Unavailable {
-        /// When to try again.
+        /// How long to wait before the next try.
         retry_after: Duration,
     },
-    /// Did not answer in time.
+    /// The dependency did not answer in time.
     #[error("did not answer in time")]
     TimedOut,
-    /// Has no room for more at the moment.
+    /// The dependency accepts no more calls at the moment.
     #[error("is busy")]
     Busy {
-        /// When to try again.
+        /// How long to wait before the next try.
         retry_after: Duration,
     },
-    /// Has no space left on its disk: somebody must make room.
+    /// The dependency has no space left on its disk: an operator must free some.
     #[error("has no space left")]
     Full,
-    /// Answered with an error, or could not be reached.
+    /// The dependency answered with an error, or could not be reached.
     #[error("failed")]
     Failed,
-    /// Will not deal with us at all: a wrong key, address or model. No retry helps, the settings must change.
+    /// The dependency refuses every request: the key, the address or the model is wrong. A retry does not help, the
+    /// settings must change.
     #[error("refused us")]
     Refused,
-    /// Cannot be used as it is set up: its version is too old, or one of its limits is too low. The error's `detail` is a
-    /// sentence that says what its operator must change, and that a client may see.
+    /// The dependency cannot be used as it is configured: its version is too old, or one of its limits is too low. The
+    /// error's `detail` is a sentence that says what the operator must change; it can be shown to a client.
     #[error("cannot be used")]
     Misconfigured,
 }
 
-/// How often it is looked whether there is room again.
-const FULL_PAUSE: Duration = Duration::from_secs(5);
+/// Delay before the next try of a dependency whose disk is full.
+const FULL_DISK_RETRY_DELAY: Duration = Duration::from_secs(5);
 
 impl Trouble {
-    /// Whether the same call may succeed later.
+    /// Whether the same call can succeed later.
     pub fn may_pass(self) -> bool {
         match self {
             Self::Unavailable { .. } | Self::TimedOut | Self::Busy { .. } | Self::Full | Self::Failed => true,
@@ -111,7 +114,7 @@ impl Trouble {
         }
     }
 
-    /// Whether it is down, rather than alive and busy or unwilling: what breakers count.
+    /// Whether the dependency is down, as opposed to reachable but busy or refusing. Breakers count only this.
     pub fn is_down(self) -> bool {
         match self {
             Self::Unavailable { .. } | Self::TimedOut | Self::Failed => true,
@@ -119,11 +122,11 @@ impl Trouble {
         }
     }
 
-    /// How long the other side asked us to wait.
+    /// How long the dependency asked the caller to wait.
     pub fn retry_after(self) -> Option<Duration> {
         match self {
             Self::Unavailable { retry_after } | Self::Busy { retry_after } => Some(retry_after),
-            Self::Full => Some(FULL_PAUSE),
+            Self::Full => Some(FULL_DISK_RETRY_DELAY),
             Self::TimedOut | Self::Failed | Self::Refused | Self::Misconfigured => None,
         }
     }
@@ -134,9 +137,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_must_be_changed_reaches_a_client_in_words() {
-        let error = |trouble| DependencyError { dependency: "q".into(), trouble, detail: "words".into() };
-        assert_eq!(error(Trouble::Misconfigured).for_client(), "q cannot be used: words");
+    fn a_client_gets_the_detail_only_of_a_misconfiguration() {
+        let error = |trouble| DependencyError { dependency: "q".into(), trouble, detail: "upgrade it".into() };
+        assert_eq!(error(Trouble::Misconfigured).for_client(), "q cannot be used: upgrade it");
         assert_eq!(error(Trouble::Refused).for_client(), "q refused us");
         assert!(!Trouble::Misconfigured.may_pass() && !Trouble::Misconfigured.is_down());
     }

@@ -1,27 +1,27 @@
-//! A vector that may be compared: finite, of unit length, of the size that was asked for.
+//! A vector that can be compared: finite, of unit length, and of the size that was asked for.
 
 use std::sync::Arc;
 
-/// A finite vector of unit length. There is no other way to make one than [`Embedding::normalised`].
+/// A finite vector of unit length. [`Embedding::normalised`] is the only way to create one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Embedding(Arc<[f32]>);
 
-/// Why a list of numbers is no embedding. Both stores take such vectors without a word, so this is
-/// where they are stopped.
+/// Why a list of numbers is not an embedding. The stores accept such vectors without an error, so they are refused
+/// before they reach a store.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidEmbedding {
-    /// Another size than the model's.
+    /// The vector has a different size than the model's vectors.
     #[error("the vector has {actual} numbers, {expected} were expected")]
     WrongSize {
-        /// The model's size.
+        /// Numbers in a vector of the model.
         expected: usize,
-        /// What came.
+        /// Numbers in this vector.
         actual: usize,
     },
-    /// A NaN or an infinity.
-    #[error("the vector holds a number that is not finite, at place {0}")]
+    /// The vector contains a NaN or an infinity.
+    #[error("the number at index {0} of the vector is not finite")]
     NotFinite(usize),
-    /// All zero: it has no direction.
+    /// All numbers are zero, so the vector has no direction.
     #[error("the vector is all zeros")]
     Zero,
 }
@@ -30,13 +30,13 @@ impl Embedding {
     /// Checks `raw` and scales it to unit length.
     ///
     /// # Errors
-    /// [`InvalidEmbedding`]: wrong size, a number that is not finite, or no length at all.
+    /// Returns [`InvalidEmbedding`] if the size is wrong, a number is not finite, or the length is zero.
     pub fn normalised(mut raw: Vec<f32>, expected: usize) -> Result<Self, InvalidEmbedding> {
         if raw.len() != expected {
             return Err(InvalidEmbedding::WrongSize { expected, actual: raw.len() });
         }
-        if let Some(place) = raw.iter().position(|value| !value.is_finite()) {
-            return Err(InvalidEmbedding::NotFinite(place));
+        if let Some(index) = raw.iter().position(|value| !value.is_finite()) {
+            return Err(InvalidEmbedding::NotFinite(index));
         }
         // f64: the square of a large f32 overflows f32.
         let length = raw.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt();
@@ -50,17 +50,17 @@ impl Embedding {
         Ok(Self(raw.into()))
     }
 
-    /// The numbers; their squares add up to 1.
+    /// Returns the numbers; the sum of their squares is 1.
     pub fn as_slice(&self) -> &[f32] {
         &self.0
     }
 
-    /// How many numbers.
+    /// Returns how many numbers the vector has.
     pub fn dimension(&self) -> usize {
         self.0.len()
     }
 
-    /// Cosine of the angle between two embeddings of one size, -1 to 1.
+    /// Returns the cosine of the angle between two embeddings of the same size, -1 to 1.
     pub fn cosine(&self, other: &Self) -> f32 {
         self.0.iter().zip(other.0.iter()).map(|(a, b)| a * b).sum::<f32>().clamp(-1.0, 1.0)
     }
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_scaled_to_unit_length() {
+    fn a_vector_is_scaled_to_unit_length() {
         let embedding = Embedding::normalised(vec![3.0, 4.0], 2).unwrap();
         assert_eq!(embedding.as_slice(), [0.6, 0.8]);
         assert!((embedding.cosine(&embedding) - 1.0).abs() < 1e-6);
@@ -80,11 +80,11 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_direction_is_refused() {
-        let of = |raw: &[f32]| Embedding::normalised(raw.to_vec(), 2).unwrap_err();
-        assert_eq!(of(&[0.0, 0.0]), InvalidEmbedding::Zero);
-        assert_eq!(of(&[1.0, f32::NAN]), InvalidEmbedding::NotFinite(1));
-        assert_eq!(of(&[f32::INFINITY, 0.0]), InvalidEmbedding::NotFinite(0));
-        assert_eq!(of(&[1.0]), InvalidEmbedding::WrongSize { expected: 2, actual: 1 });
+    fn a_vector_that_is_zero_or_not_finite_or_of_the_wrong_size_is_refused() {
+        let refusal = |raw: &[f32]| Embedding::normalised(raw.to_vec(), 2).unwrap_err();
+        assert_eq!(refusal(&[0.0, 0.0]), InvalidEmbedding::Zero);
+        assert_eq!(refusal(&[1.0, f32::NAN]), InvalidEmbedding::NotFinite(1));
+        assert_eq!(refusal(&[f32::INFINITY, 0.0]), InvalidEmbedding::NotFinite(0));
+        assert_eq!(refusal(&[1.0]), InvalidEmbedding::WrongSize { expected: 2, actual: 1 });
     }
 }

@@ -1,15 +1,18 @@
-//! Keys that are not indexed: what file servers, backups and desktops leave beside images.
+//! Keys that are not indexed: files that file servers, backup tools and desktops leave next to images.
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::normal_form::nfc;
 
-/// A list of glob patterns. A key that any of them matches is not indexed.
+/// A list of glob patterns. A key that matches any of them is not indexed.
 ///
-/// - A pattern without `/` matches the name of a file or of a folder at any depth; a folder with all that is in it.
+/// - A pattern without `/` matches the name of a file or of a folder at any depth; if it is a folder, everything in it
+///   is excluded.
 /// - A pattern that ends in `/` matches folders only.
-/// - A pattern with a `/` elsewhere is matched from the beginning of the key; `**/` in front of it makes it match at any depth.
-/// - `*` and `?` do not match `/`, `**` does; `[abc]`, `[!abc]` and `{one,two}` are known; `\` takes the next character literally.
+/// - A pattern with a `/` elsewhere is matched from the beginning of the key; with `**/` in front it matches at any
+///   depth.
+/// - `*` and `?` do not match `/`, `**` does; `[abc]`, `[!abc]` and `{one,two}` are supported; `\` takes the next
+///   character literally.
 ///
 /// Patterns are case-sensitive, as keys are. The Unicode normal form (NFC or NFD) makes no difference.
 #[derive(Clone)]
@@ -24,26 +27,27 @@ pub enum InvalidExclude {
     /// More patterns than are allowed.
     #[error("it has {0} patterns; {max} are allowed", max = Excludes::MAX_PATTERNS)]
     TooMany(usize),
-    /// One pattern, and what is wrong with it.
+    /// One pattern cannot be used.
     #[error("the pattern `{pattern}` {reason}")]
     Pattern {
         /// The pattern, at most its first 64 characters.
         pattern: String,
-        /// What is wrong with it.
+        /// What is wrong with the pattern.
         reason: String,
     },
 }
 
-/// What a setting holds to exclude nothing: an empty setting counts as unset.
-const NOTHING: &str = "none";
+/// The value of the setting that excludes nothing: an empty setting counts as not set.
+const EXCLUDE_NOTHING: &str = "none";
 
 impl Excludes {
-    /// Most patterns of one list.
+    /// Maximum number of patterns in one list.
     pub const MAX_PATTERNS: usize = 100;
-    /// Most bytes of one pattern.
+    /// Maximum length of one pattern, in bytes.
     pub const MAX_PATTERN_BYTES: usize = 256;
 
-    /// What is excluded where nothing else is set: thumbnails, forks, snapshots and bins of Synology, QNAP, NetApp, Samba, ZFS,
+    /// What is excluded if no other list is set: thumbnails, forks, snapshots and bins of Synology, QNAP, NetApp,
+    /// Samba, ZFS,
     /// btrfs, macOS, Windows, Linux desktops, Android and synchronisation tools.
     pub const DEFAULT: &str = "@eaDir/,*@SynoEAStream,*@SynoResource,@tmp/,#recycle/,#snapshot/,.SynologyWorkingDirectory/,\
         .@__thumb/,.@upload_cache/,@Recycle/,@Recently-Snapshot/,.recycle/,.snapshot/,.snapshots/,~snapshot/,.zfs/,lost+found/,\
@@ -52,17 +56,17 @@ impl Excludes {
         [Tt]humbs.db,ehthumbs*.db,[Dd]esktop.ini,$RECYCLE.BIN/,$Recycle.Bin/,RECYCLER/,System Volume Information/,.nfs*,\
         .fuse_hidden*,.stversions/,.stfolder/,.sync/,.dropbox.cache/,.tmp.drivedownload/,.tmp.driveupload/";
 
-    /// A list from its patterns; an empty one excludes nothing.
+    /// Builds a list from its patterns; an empty list excludes nothing.
     ///
     /// # Errors
-    /// [`InvalidExclude`]
+    /// Returns [`InvalidExclude`] if there are too many patterns or if one of them is not valid.
     pub fn new(patterns: Vec<String>) -> Result<Self, InvalidExclude> {
         if patterns.len() > Self::MAX_PATTERNS {
             return Err(InvalidExclude::TooMany(patterns.len()));
         }
         let mut set = GlobSetBuilder::new();
         for pattern in &patterns {
-            for glob in globs(pattern).map_err(|reason| invalid(pattern, reason))? {
+            for glob in key_globs(pattern).map_err(|reason| invalid(pattern, reason))? {
                 let built = GlobBuilder::new(&glob).literal_separator(true).backslash_escape(true).build();
                 set.add(built.map_err(|error| invalid(pattern, format!("is not a glob: {}", error.kind())))?);
             }
@@ -72,18 +76,18 @@ impl Excludes {
         Ok(Self { patterns, set })
     }
 
-    /// A list as a setting holds it: comma-separated. `none` excludes nothing.
+    /// Parses a comma-separated list, as a setting contains it. `none` excludes nothing.
     ///
     /// # Errors
-    /// [`InvalidExclude`]
+    /// Returns [`InvalidExclude`] if there are too many patterns or if one of them is not valid.
     pub fn parse(list: &str) -> Result<Self, InvalidExclude> {
         Self::new(Self::split(list))
     }
 
-    /// The patterns of a comma-separated list, trimmed. A comma inside `{}` or `[]`, or after `\`, does not separate. None for
-    /// `none`.
+    /// Splits a comma-separated list into its patterns and trims them. A comma inside `{}` or `[]`, or after `\`, does
+    /// not separate. Returns no patterns for `none`.
     pub fn split(list: &str) -> Vec<String> {
-        if list.trim() == NOTHING {
+        if list.trim() == EXCLUDE_NOTHING {
             return Vec::new();
         }
         let (mut patterns, mut pattern) = (Vec::new(), String::new());
@@ -109,19 +113,19 @@ impl Excludes {
         patterns.iter().map(|pattern| pattern.trim().to_owned()).filter(|pattern| !pattern.is_empty()).collect()
     }
 
-    /// The patterns.
+    /// Returns the patterns.
     pub fn patterns(&self) -> &[String] {
         &self.patterns
     }
 
-    /// Whether a key is excluded.
+    /// Whether the key is excluded.
     pub fn matches(&self, key: &str) -> bool {
         !self.set.is_empty() && self.set.is_match(nfc(key.trim_start_matches('/')).as_ref())
     }
 }
 
 impl Default for Excludes {
-    /// A list that excludes nothing.
+    /// Returns a list that excludes nothing.
     fn default() -> Self {
         Self { patterns: Vec::new(), set: GlobSet::empty() }
     }
@@ -139,8 +143,8 @@ impl PartialEq for Excludes {
     }
 }
 
-/// The globs over whole keys that a pattern stands for.
-fn globs(pattern: &str) -> Result<Vec<String>, String> {
+/// Translates a pattern into globs that match whole keys.
+fn key_globs(pattern: &str) -> Result<Vec<String>, String> {
     if pattern.len() > Excludes::MAX_PATTERN_BYTES {
         return Err(format!("has {} bytes; {} are allowed", pattern.len(), Excludes::MAX_PATTERN_BYTES));
     }
@@ -159,7 +163,7 @@ fn globs(pattern: &str) -> Result<Vec<String>, String> {
         None => (body, body.contains('/')),
     };
     if body.trim().is_empty() || body.starts_with('/') || body.ends_with('/') {
-        return Err("names no file and no folder".to_owned());
+        return Err("does not name a file or a folder".to_owned());
     }
     let body = nfc(body);
     let body = if anchored { body.into_owned() } else { format!("**/{body}") };
@@ -228,9 +232,9 @@ mod tests {
     }
 
     #[test]
-    fn names_folders_and_paths_are_told_apart() {
+    fn a_pattern_matches_names_folders_or_whole_paths() {
         let matches = |pattern: &str, key: &str| Excludes::new(vec![pattern.to_owned()]).unwrap().matches(key);
-        for (pattern, key, wanted) in [
+        for (pattern, key, expected) in [
             ("raw", "raw", true),
             ("raw", "a/raw/b.jpg", true),
             ("raw", "a/raw.jpg", false),
@@ -250,16 +254,16 @@ mod tests {
             ("\\!a*", "!a.jpg", true),
             ("*", "a.jpg", true),
             ("line*", "x/line\nbreak.jpg", true),
-            // Typed composed, stored decomposed, and the other way round.
+            // The pattern is composed and the key decomposed, and the other way round.
             ("Z\u{fc}rich/", "Zu\u{308}rich/a.jpg", true),
             ("Zu\u{308}rich/", "Z\u{fc}rich/a.jpg", true),
         ] {
-            assert_eq!(matches(pattern, key), wanted, "{pattern} {key:?}");
+            assert_eq!(matches(pattern, key), expected, "{pattern} {key:?}");
         }
     }
 
     #[test]
-    fn a_list_is_split_at_its_commas_and_nowhere_else() {
+    fn a_list_is_split_only_at_its_separating_commas() {
         assert_eq!(Excludes::split(" a , b/,,*.{x,y},[,]c,d\\,e "), ["a", "b/", "*.{x,y}", "[,]c", "d\\,e"]);
         for nothing in ["none", " none ", ",", ""] {
             assert!(!Excludes::parse(nothing).unwrap().matches("none"), "{nothing}");
@@ -267,12 +271,12 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_says_why() {
+    fn the_error_says_why_a_pattern_cannot_be_used() {
         let error = |pattern: &str| Excludes::new(vec![pattern.to_owned()]).unwrap_err().to_string();
         assert!(error("[a").contains("`[a` is not a glob"), "{}", error("[a"));
         assert!(error("{a").contains("`{a` is not a glob"), "{}", error("{a"));
-        assert!(error("").contains("names no file"), "{}", error(""));
-        assert!(error("//").contains("names no file"), "{}", error("//"));
+        assert!(error("").contains("does not name a file"), "{}", error(""));
+        assert!(error("//").contains("does not name a file"), "{}", error("//"));
         assert!(error("!a").contains("begins with `!`"), "{}", error("!a"));
         assert!(error(&"x".repeat(257)).contains("257 bytes; 256"), "{}", error(&"x".repeat(257)));
         let many = Excludes::new(vec!["a".to_owned(); 101]).unwrap_err();

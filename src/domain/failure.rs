@@ -1,4 +1,4 @@
-//! What went wrong with one image.
+//! Why an image could not be indexed.
 
 use std::fmt;
 
@@ -11,31 +11,31 @@ use super::ImageUri;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureClass {
-    /// The bytes are of no format that is read.
+    /// The bytes are not in a supported image format.
     UnsupportedFormat,
-    /// The bytes contradict their format.
+    /// The bytes are not valid for their format.
     Corrupt,
     /// The bytes end too early.
     Truncated,
-    /// The header promises more pixels, or more memory, than is allowed.
+    /// The header announces more pixels, or needs more memory, than is allowed.
     TooManyPixels,
-    /// More bytes than are allowed.
+    /// The object has more bytes than are allowed.
     TooLarge,
-    /// The bucket refuses to hand it out.
+    /// The bucket refuses access to the object.
     FetchDenied,
-    /// It was listed and is no longer there.
+    /// The object was listed and no longer exists.
     FetchMissing,
-    /// The bucket keeps it in an archive, from which it must be restored before it can be read.
+    /// The object is in an archive, from which it must be restored before it can be read.
     Archived,
-    /// The bucket's service failed over it again and again.
+    /// The bucket's service failed repeatedly for this object.
     FetchFailed,
     /// The embedding provider refuses this image.
     EmbedRejected,
     /// A store refuses this record.
     IndexRejected,
-    /// Our code panicked over it.
+    /// The code of Glimpse panicked on this image.
     Panicked,
-    /// Workers died over it, again and again.
+    /// Workers died repeatedly while they processed this image.
     Crashed,
 }
 
@@ -57,7 +57,7 @@ impl FailureClass {
         Self::Crashed,
     ];
 
-    /// `snake_case` name, as in replies and in the ledger.
+    /// Returns the `snake_case` name, as in replies and in the ledger.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::UnsupportedFormat => "unsupported_format",
@@ -76,7 +76,7 @@ impl FailureClass {
         }
     }
 
-    /// The class of that name.
+    /// Returns the class with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|class| class.as_str() == name)
     }
@@ -91,13 +91,13 @@ impl fmt::Display for FailureClass {
 /// One image that could not be indexed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ItemFailure {
-    /// Which.
+    /// The image.
     pub uri: ImageUri,
-    /// Why, as a class.
+    /// Why it failed, as a class.
     pub class: FailureClass,
-    /// Why, in words.
+    /// Why it failed, as text.
     pub message: String,
-    /// How often it was tried.
+    /// How many times it was tried.
     pub attempts: u32,
 }
 
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_read_back() {
+    fn each_class_is_parsed_back_from_its_name() {
         for class in FailureClass::ALL {
             assert_eq!(FailureClass::from_name(class.as_str()), Some(class));
             assert_eq!(serde_json::to_value(class).unwrap(), class.as_str());

@@ -7,13 +7,14 @@ use serde::{Deserialize, Serialize};
 
 use super::JobCounts;
 
-/// How many of a job's images may fail: so many, or a share of those that were dealt with. As text and as JSON: `5`, `"5%"`.
+/// How many of a job's images may fail: a number, or a share of the images that were processed. As text and as JSON:
+/// `5`, `"5%"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Written", into = "Written")]
+#[serde(try_from = "LimitJson", into = "LimitJson")]
 pub enum FailureLimit {
-    /// No more than so many.
+    /// At most this many images.
     Count(u64),
-    /// No more than this share, in hundredths of a percent.
+    /// At most this share, in hundredths of a percent.
     Share(u16),
 }
 
@@ -22,18 +23,20 @@ pub enum FailureLimit {
 #[error("`{0}` is neither a number of images nor a share such as \"5%\"")]
 pub struct InvalidFailureLimit(String);
 
-/// From so many images on a share can be told; a job that has dealt with fewer is judged at its end.
-const ENOUGH: u64 = 100;
+/// Minimum number of processed images for which a share is checked; a job that has processed fewer is checked at its
+/// end.
+const MIN_PROCESSED_FOR_SHARE: u64 = 100;
 
 impl FailureLimit {
-    /// Whether a job with these counts has failed too often; `over` says that it has nothing left to do.
-    pub fn is_exceeded(self, counts: &JobCounts, over: bool) -> bool {
-        let dealt_with = counts.done + counts.failed;
+    /// Whether a job with these counts has more failed images than the limit allows. `finished` means that the job has
+    /// nothing left to do.
+    pub fn is_exceeded(self, counts: &JobCounts, finished: bool) -> bool {
+        let processed = counts.done + counts.failed;
         match self {
-            Self::Count(most) => counts.failed > most,
-            Self::Share(most) => {
-                let judged = over || dealt_with >= ENOUGH;
-                judged && u128::from(counts.failed) * 10_000 > u128::from(most) * u128::from(dealt_with)
+            Self::Count(limit) => counts.failed > limit,
+            Self::Share(limit) => {
+                let checked = finished || processed >= MIN_PROCESSED_FOR_SHARE;
+                checked && u128::from(counts.failed) * 10_000 > u128::from(limit) * u128::from(processed)
             }
         }
     }
@@ -59,35 +62,35 @@ impl FromStr for FailureLimit {
 impl fmt::Display for FailureLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Count(most) => most.fmt(f),
-            Self::Share(most) => write!(f, "{}%", f64::from(*most) / 100.0),
+            Self::Count(limit) => limit.fmt(f),
+            Self::Share(limit) => write!(f, "{}%", f64::from(*limit) / 100.0),
         }
     }
 }
 
-/// As it stands in JSON.
+/// How the limit is written in JSON.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
-enum Written {
+enum LimitJson {
     Number(u64),
     Text(String),
 }
 
-impl TryFrom<Written> for FailureLimit {
+impl TryFrom<LimitJson> for FailureLimit {
     type Error = InvalidFailureLimit;
 
-    fn try_from(written: Written) -> Result<Self, InvalidFailureLimit> {
-        match written {
-            Written::Number(most) => Ok(Self::Count(most)),
-            Written::Text(text) => text.parse(),
+    fn try_from(json: LimitJson) -> Result<Self, InvalidFailureLimit> {
+        match json {
+            LimitJson::Number(limit) => Ok(Self::Count(limit)),
+            LimitJson::Text(text) => text.parse(),
         }
     }
 }
 
-impl From<FailureLimit> for Written {
+impl From<FailureLimit> for LimitJson {
     fn from(limit: FailureLimit) -> Self {
         match limit {
-            FailureLimit::Count(most) => Self::Number(most),
+            FailureLimit::Count(limit) => Self::Number(limit),
             FailureLimit::Share(_) => Self::Text(limit.to_string()),
         }
     }
@@ -98,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_it_writes_and_refuses_what_is_neither() {
+    fn a_limit_is_parsed_from_its_text_and_other_text_is_refused() {
         for (text, limit) in [("0", FailureLimit::Count(0)), ("7", FailureLimit::Count(7))] {
             assert_eq!(text.parse(), Ok(limit));
             assert_eq!(serde_json::from_str::<FailureLimit>(text).unwrap(), limit);
@@ -115,12 +118,12 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_judged_once_there_is_enough_to_judge_or_nothing_left() {
+    fn a_share_is_checked_after_100_images_or_at_the_end() {
         let counts = |done, failed| JobCounts { done, failed, ..JobCounts::default() };
         let five = FailureLimit::Share(500);
         assert!(!five.is_exceeded(&counts(0, 99), false) && five.is_exceeded(&counts(0, 99), true));
         assert!(five.is_exceeded(&counts(94, 6), false) && !five.is_exceeded(&counts(95, 5), true));
         assert!(FailureLimit::Count(2).is_exceeded(&counts(0, 3), false));
-        assert!(!FailureLimit::Share(0).is_exceeded(&counts(0, 0), true), "nothing is no failure");
+        assert!(!FailureLimit::Share(0).is_exceeded(&counts(0, 0), true), "a job without images has not failed");
     }
 }

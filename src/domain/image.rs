@@ -1,4 +1,4 @@
-//! An image as an address, as a line of a listing, and as what its header says.
+//! An image as a URI, as an entry of a listing, and as its header describes it.
 
 use std::fmt;
 
@@ -8,29 +8,29 @@ use uuid::Uuid;
 
 use super::Timestamp;
 
-/// `s3://bucket/key`, kept as the raw string: never percent-decoded, never normalised, so that
-/// `a//b`, `/lead.jpg` and `50%+1.jpg` are the keys that they are.
+/// `s3://bucket/key`, kept as the raw text. It is never percent-decoded or normalised, because `a//b`, `/lead.jpg` and
+/// `50%+1.jpg` are valid keys.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ImageUri(String);
 
-/// The text is no `s3://bucket/key`.
+/// The text does not have the form `s3://bucket/key`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not of the form s3://bucket/key")]
+#[error("`{0}` does not have the form s3://bucket/key")]
 pub struct InvalidUri(String);
 
 const SCHEME: &str = "s3://";
 
 impl ImageUri {
-    /// The URI of `key` in `bucket`. A bucket's name cannot hold a `/`, a key may hold anything.
+    /// Returns the URI of `key` in `bucket`. A bucket's name cannot contain a `/`; a key can contain any character.
     pub fn new(bucket: &str, key: &str) -> Self {
         Self(format!("{SCHEME}{bucket}/{key}"))
     }
 
-    /// Reads `s3://bucket/key`.
+    /// Parses `s3://bucket/key`.
     ///
     /// # Errors
-    /// [`InvalidUri`] where the scheme, the bucket or the key is missing.
+    /// Returns [`InvalidUri`] if the scheme, the bucket or the key is missing.
     pub fn parse(text: &str) -> Result<Self, InvalidUri> {
         let invalid = || InvalidUri(text.to_owned());
         let rest = text.strip_prefix(SCHEME).ok_or_else(invalid)?;
@@ -40,27 +40,28 @@ impl ImageUri {
         }
     }
 
-    /// The bucket's name.
+    /// Returns the bucket's name.
     pub fn bucket(&self) -> &str {
         self.split().0
     }
 
-    /// The object's key, raw.
+    /// Returns the object's key, unchanged.
     pub fn key(&self) -> &str {
         self.split().1
     }
 
-    /// The same id in every store and in every run: UUID v5 of the URI in the URL namespace.
+    /// Returns the id of the image, which is the same in every store and in every run: UUID v5 of the URI in the URL
+    /// namespace.
     pub fn id(&self) -> ImageId {
         ImageId(Uuid::new_v5(&Uuid::NAMESPACE_URL, self.0.as_bytes()))
     }
 
-    /// The whole URI.
+    /// Returns the whole URI.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Every prefix of the key that ends in `/`: `a/b/c.jpg` lies in `a/` and in `a/b/`.
+    /// Returns every prefix of the key that ends in `/`: `a/` and `a/b/` for `a/b/c.jpg`.
     pub fn folders(&self) -> Vec<String> {
         let key = self.key();
         key.match_indices('/').map(|(at, _)| key[..=at].to_owned()).collect()
@@ -108,21 +109,21 @@ impl std::str::FromStr for ImageId {
     }
 }
 
-/// An image that a listing has named but nobody has read.
+/// An image that a listing contains and that has not been read yet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageRef {
-    /// Where it is.
+    /// Where the image is.
     pub uri: ImageUri,
-    /// The version by which a change is noticed: the ETag without its quotes or, if the listing gave none, when the object
-    /// was last written ([`super::object_version`]).
+    /// The version of the object, by which a change is detected: the ETag without its quotes or, if the listing has no
+    /// ETag, the time when the object was last written ([`super::object_version`]).
     pub etag: Option<String>,
     /// The size that the listing gave, in bytes.
     pub size_bytes: u64,
-    /// When the object was last written, where the listing says.
+    /// When the object was last written, if the listing contains it.
     pub modified: Option<Timestamp>,
 }
 
-/// The formats that are read. Decided by magic bytes, never by a key's extension.
+/// The supported image formats. The format is detected by magic bytes, never by a key's extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ImageFormat {
@@ -137,7 +138,7 @@ pub enum ImageFormat {
 }
 
 impl ImageFormat {
-    /// Lower-case name, as in payloads and replies.
+    /// Returns the lower-case name, as in payloads and replies.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Jpeg => "jpeg",
@@ -147,12 +148,12 @@ impl ImageFormat {
         }
     }
 
-    /// The format of that lower-case name.
+    /// Returns the format with this lower-case name.
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Jpeg, Self::Png, Self::Webp, Self::Gif].into_iter().find(|format| format.as_str() == name)
     }
 
-    /// The media type of such a file.
+    /// Returns the media type of a file in this format.
     pub fn content_type(self) -> &'static str {
         match self {
             Self::Jpeg => "image/jpeg",
@@ -169,16 +170,16 @@ impl fmt::Display for ImageFormat {
     }
 }
 
-/// What is known of the original once its header is read.
+/// What the header of the original image says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ImageMeta {
-    /// By magic bytes.
+    /// The format, detected by magic bytes.
     pub format: ImageFormat,
-    /// Pixels across, after orientation.
+    /// Width in pixels, after the orientation was applied.
     pub width: u32,
-    /// Pixels down, after orientation.
+    /// Height in pixels, after the orientation was applied.
     pub height: u32,
-    /// Frames of an animation; 1 for a still image.
+    /// Number of frames of an animation; 1 for a still image.
     pub frames: u32,
     /// EXIF orientation 1 to 8, already applied to `width` and `height`.
     pub orientation: u8,
@@ -186,7 +187,7 @@ pub struct ImageMeta {
 
 const EXTENSIONS: [&str; 5] = [".jpg", ".jpeg", ".png", ".webp", ".gif"];
 
-/// Whether a key ends, in any case, in an extension of the formats that are read.
+/// Whether a key ends in an extension of a supported format. Upper and lower case do not matter.
 #[must_use]
 pub fn has_image_extension(key: &str) -> bool {
     EXTENSIONS.iter().any(|extension| {
@@ -201,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn awkward_keys_come_through_unharmed() {
+    fn keys_with_special_characters_are_not_changed() {
         for key in ["a b.jpg", "a+b.jpg", "50%25.jpg", "ünï/日本.png", "/lead.jpg", "a//b.jpg", "s3://x/y"] {
             let uri = ImageUri::new("pipeline", key);
             assert_eq!(uri.key(), key);
@@ -211,20 +212,20 @@ mod tests {
     }
 
     #[test]
-    fn the_id_is_fixed_for_ever() {
+    fn the_id_of_a_uri_never_changes() {
         let uri = ImageUri::new("pipeline", "images/cat.jpg");
         assert_eq!(uri.id().to_string(), "e4512532-4a1b-52b4-9f9b-9f4fe8b5bf09");
     }
 
     #[test]
-    fn what_is_no_uri_is_refused() {
+    fn text_that_is_not_a_uri_is_refused() {
         for text in ["", "cat.jpg", "s3://", "s3://bucket", "s3://bucket/", "s3:///key", "http://b/k"] {
             assert!(ImageUri::parse(text).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn folders_are_every_prefix_with_a_slash() {
+    fn folders_are_all_prefixes_that_end_in_a_slash() {
         assert_eq!(ImageUri::new("b", "a/b/c.jpg").folders(), ["a/", "a/b/"]);
         assert!(ImageUri::new("b", "c.jpg").folders().is_empty());
         assert_eq!(ImageUri::new("b", "/c.jpg").folders(), ["/"]);

@@ -1,4 +1,4 @@
-//! A job: what was asked for, and where it stands.
+//! A job: what the client requested, and its state.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use super::{CollectionName, FailureLimit, JobPlan, Timestamp};
 pub struct JobId(pub Uuid);
 
 impl JobId {
-    /// A new id, later than all before it.
+    /// Returns a new id, which sorts after all earlier ids.
     pub fn fresh() -> Self {
         Self(Uuid::now_v7())
     }
@@ -33,29 +33,29 @@ impl std::str::FromStr for JobId {
     }
 }
 
-/// Who does the work of a job.
+/// Where the work of a job is done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Executor {
-    /// The pool in this process.
+    /// In the worker pool of this process.
     #[default]
     Local,
-    /// Workers elsewhere, which lease from this service.
+    /// By remote workers, which lease items from this service.
     Workers,
-    /// The same, placed on a Ray cluster by this service.
+    /// By remote workers that this service starts on a Ray cluster.
     Ray,
 }
 
 impl Executor {
-    /// Every one.
+    /// Every executor.
     pub const ALL: [Self; 3] = [Self::Local, Self::Workers, Self::Ray];
 
-    /// The executor of that lower-case name.
+    /// Returns the executor with this lower-case name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|executor| executor.as_str() == name)
     }
 
-    /// Lower-case name, as in replies.
+    /// Returns the lower-case name, as in replies.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Local => "local",
@@ -65,71 +65,72 @@ impl Executor {
     }
 }
 
-/// What a client asked for, checked.
+/// What a client requested, after validation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobSpec {
-    /// Where the images are.
+    /// The bucket that contains the images.
     pub bucket: String,
-    /// Which of its keys; empty for all.
+    /// Only keys with this prefix are taken; empty for all keys.
     pub prefix: String,
-    /// Where their vectors go.
+    /// The collection that the vectors are written to.
     pub collection: CollectionName,
-    /// Take no more than this many images.
+    /// Maximum number of images to index.
     pub max_items: Option<u64>,
-    /// Take keys of any extension: the magic bytes decide.
+    /// Take keys with any extension: the magic bytes decide the format.
     pub any_extension: bool,
-    /// More failed items fail the job.
+    /// The job fails if more items than this fail.
     pub max_failures: Option<FailureLimit>,
-    /// The object in the same bucket whose rows are joined to the images. Jobs of earlier versions have none.
+    /// Key of an object in the same bucket whose rows are joined to the images. Jobs of earlier versions have none.
     #[serde(default)]
     pub metadata_key: Option<String>,
-    /// Remove records whose object has vanished. This and what follows: not in jobs of earlier versions.
+    /// Remove records whose object no longer exists. Jobs of earlier versions have neither this field nor the following
+    /// ones.
     #[serde(default)]
     pub sync: bool,
-    /// Say what would be done, and do nothing.
+    /// Report what would be done, and change nothing.
     #[serde(default)]
     pub dry_run: bool,
-    /// Refuse to remove a larger share of what the job's prefix has in the collection.
-    #[serde(default = "ten")]
+    /// Maximum share of the records below the job's prefix that may be removed from the collection, in percent.
+    #[serde(default = "default_max_delete_percent")]
     pub max_delete_percent: u8,
-    /// Take the failed images of this job, and no others.
+    /// Take only the failed images of this job.
     #[serde(default)]
     pub retry_of: Option<JobId>,
-    /// Globs of keys that are not indexed; `None` in jobs of earlier versions: those of the service.
+    /// Globs of keys that are not indexed. `None` in jobs of earlier versions: the globs of the service apply.
     #[serde(default)]
     pub exclude: Option<Vec<String>>,
-    /// The job whose unfinished work this one does, with its options.
+    /// The job whose unfinished work this job continues, with the options of that job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub continues: Option<JobId>,
-    /// Images that it and those before it have done: [`JobSpec::max_items`] is for all of them together.
+    /// Number of images that the continued jobs have indexed: [`JobSpec::max_items`] limits all of these jobs together.
     #[serde(default)]
     pub taken: u64,
-    /// Who works.
+    /// Where the work is done.
     pub executor: Executor,
 }
 
-fn ten() -> u8 {
+fn default_max_delete_percent() -> u8 {
     JobSpec::MAX_DELETE_PERCENT
 }
 
 impl JobSpec {
-    /// [`JobSpec::max_delete_percent`] where a client does not say.
+    /// Value of [`JobSpec::max_delete_percent`] if the client does not set it.
     pub const MAX_DELETE_PERCENT: u8 = 10;
 }
 
-/// The states of a job, with the words of the original.
+/// The state of a job. The names are those of iNatInq.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum JobState {
-    /// Waits for its turn.
+    /// The job waits to be started.
     Pending,
-    /// At work.
+    /// The job is running.
     Running,
-    /// All its items are done or have failed, within `max_failures`.
+    /// All items are indexed or have failed, within `max_failures`.
     Succeeded,
-    /// Could not go on; its message says why.
+    /// The job could not continue; its message says why.
     Failed,
-    /// A client stopped it.
+    /// A client stopped the job.
     Stopped,
 }
 
@@ -137,7 +138,7 @@ impl JobState {
     /// Every state.
     pub const ALL: [Self; 5] = [Self::Pending, Self::Running, Self::Succeeded, Self::Failed, Self::Stopped];
 
-    /// Upper-case word, as in replies and in the ledger.
+    /// Returns the upper-case name, as in replies and in the ledger.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "PENDING",
@@ -148,12 +149,12 @@ impl JobState {
         }
     }
 
-    /// The state of that upper-case word.
+    /// Returns the state with this upper-case name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.as_str() == name)
     }
 
-    /// Whether nothing more will happen.
+    /// Whether the job has ended.
     pub fn is_final(self) -> bool {
         match self {
             Self::Pending | Self::Running => false,
@@ -162,50 +163,50 @@ impl JobState {
     }
 }
 
-/// How many of a job's keys are where.
+/// How many of a job's keys are in which state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobCounts {
-    /// Keys that the listing has given.
+    /// Keys in the listing.
     pub listed: u64,
-    /// Of these, keys that are no images by their name.
+    /// Listed keys whose name does not look like an image.
     pub skipped: u64,
-    /// Of these, images that the collection has already, unchanged.
+    /// Listed images that the collection already has in the same version.
     pub unchanged: u64,
     /// Images indexed by this job.
     pub done: u64,
-    /// Images that could not be.
+    /// Images that could not be indexed.
     pub failed: u64,
-    /// Records removed because their object has vanished.
+    /// Records that were removed because their object no longer exists.
     pub deleted: u64,
 }
 
 impl JobCounts {
-    /// Images planned but not yet dealt with.
+    /// Returns the number of listed images that are neither indexed nor failed yet.
     pub fn left(&self) -> u64 {
         self.listed.saturating_sub(self.skipped + self.unchanged + self.done + self.failed)
     }
 }
 
-/// A job as the ledger has it.
+/// A job as the ledger stores it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobRecord {
-    /// Its id.
+    /// Id of the job.
     pub id: JobId,
-    /// What was asked for.
+    /// What the client requested.
     pub spec: JobSpec,
-    /// Where it stands.
+    /// State of the job.
     pub state: JobState,
-    /// Why it failed, or what to know of its success.
+    /// Why the job failed, or a note about its success.
     pub message: Option<String>,
-    /// Accepted at.
+    /// When the job was accepted.
     pub submitted_at: Timestamp,
-    /// First worked on at.
+    /// When the work on the job began.
     pub started_at: Option<Timestamp>,
-    /// Came to its end at.
+    /// When the job ended.
     pub finished_at: Option<Timestamp>,
-    /// Its keys.
+    /// Numbers of keys by state.
     pub counts: JobCounts,
-    /// Of a dry run: what the job would do.
+    /// For a dry run: what the job would do.
     pub plan: Option<JobPlan>,
 }
 
@@ -214,7 +215,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_read_back() {
+    fn each_state_and_executor_is_parsed_back_from_its_name() {
         for state in JobState::ALL {
             assert_eq!(JobState::from_name(state.as_str()), Some(state));
             assert_eq!(serde_json::to_value(state).unwrap(), state.as_str());
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_never_goes_below_zero() {
+    fn the_number_left_is_never_below_zero() {
         let counts = JobCounts { listed: 10, skipped: 2, unchanged: 1, done: 3, failed: 1, deleted: 9 };
         assert_eq!(counts.left(), 3);
         assert_eq!(JobCounts { done: 1, ..JobCounts::default() }.left(), 0);

@@ -1,57 +1,57 @@
-//! What a dry run says that the job would do.
+//! The result of a dry run: what the job would do.
 
 use serde::{Deserialize, Serialize};
 
-/// What a dry run says that the job would do.
+/// The result of a dry run: what the job would do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JobPlan {
     /// Images that the collection does not have.
     pub new: u64,
-    /// Images that it has in another version, or not in every store.
+    /// Images that the collection has in another version, or not in every store.
     pub changed: u64,
-    /// Records whose object has vanished and that would be removed.
+    /// Records whose object no longer exists and that would be removed.
     pub deleted: u64,
-    /// Of these, records of keys that are excluded, which `max_delete_percent` does not count.
+    /// Records among `deleted` whose keys are excluded; `max_delete_percent` does not count them.
     #[serde(default)]
     pub excluded: u64,
-    /// Some keys of each.
+    /// Example keys of each kind.
     pub examples: PlanExamples,
 }
 
-/// Keys that a plan names, [`PlanExamples::MOST`] of each at most.
+/// Example keys of a plan, at most [`PlanExamples::MOST`] of each kind.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlanExamples {
-    /// Of new images.
+    /// Keys of new images.
     pub new: Vec<String>,
-    /// Of changed images.
+    /// Keys of changed images.
     pub changed: Vec<String>,
-    /// Of what would be removed.
+    /// Keys of records that would be removed.
     pub deleted: Vec<String>,
 }
 
 impl PlanExamples {
-    /// Keys of each.
+    /// Maximum number of keys of each kind.
     pub const MOST: usize = 10;
 }
 
 impl JobPlan {
-    /// Notes a new image.
+    /// Counts a new image.
     pub fn add_new(&mut self, key: &str) {
-        note(&mut self.new, &mut self.examples.new, key);
+        count_key(&mut self.new, &mut self.examples.new, key);
     }
 
-    /// Notes a changed image.
+    /// Counts a changed image.
     pub fn add_changed(&mut self, key: &str) {
-        note(&mut self.changed, &mut self.examples.changed, key);
+        count_key(&mut self.changed, &mut self.examples.changed, key);
     }
 
-    /// Notes a record whose object has vanished.
+    /// Counts a record whose object no longer exists.
     pub fn add_deleted(&mut self, key: &str) {
-        note(&mut self.deleted, &mut self.examples.deleted, key);
+        count_key(&mut self.deleted, &mut self.examples.deleted, key);
     }
 }
 
-fn note(count: &mut u64, examples: &mut Vec<String>, key: &str) {
+fn count_key(count: &mut u64, examples: &mut Vec<String>, key: &str) {
     *count += 1;
     if examples.len() < PlanExamples::MOST {
         examples.push(key.to_owned());
@@ -63,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn examples_are_few_however_many_there_are() {
+    fn the_number_of_examples_is_limited() {
         let mut plan = JobPlan::default();
         for key in 0..1_000 {
             plan.add_new(&key.to_string());

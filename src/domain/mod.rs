@@ -1,6 +1,6 @@
-//! The nouns: images, embeddings, spaces, records, collections, jobs.
+//! The types of the domain: images, embeddings, spaces, records, collections, jobs.
 //!
-//! No I/O, no async, nothing of ours imported. Everything else speaks in these words.
+//! This module has no I/O and no async code, and imports no other module of the crate. All other modules use its types.
 
 pub mod collection;
 pub mod dependency;
@@ -37,7 +37,8 @@ pub use space::{Probe, Space, SpaceMismatch};
 pub use store_set::StoreSet;
 pub use timestamp::Timestamp;
 
-/// The words of a list by commas, trimmed, without empty ones: how settings write lists.
+/// Splits a comma-separated list, as settings contain it, into its items. The items are trimmed, and empty ones are
+/// dropped.
 pub fn words(list: &str) -> Vec<String> {
-    list.split(',').map(str::trim).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    list.split(',').map(str::trim).filter(|item| !item.is_empty()).map(str::to_owned).collect()
 }

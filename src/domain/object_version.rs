@@ -1,33 +1,34 @@
-//! How the version of an object is written: its ETag or, in a bucket that gives none, when it was last written. It is
-//! compared as text, so that listings, replies and workers agree on it.
+//! The version of an object as text: its ETag or, in a bucket without ETags, the time when it was last written.
+//! Versions are compared as text, so listings, replies and workers must write them in the same way.
 
 use super::Timestamp;
 
-/// Before the time in a version that is not an ETag.
-const BY_TIME: &str = "last-modified:";
+/// Prefix of a version that is a time and not an ETag.
+const TIME_PREFIX: &str = "last-modified:";
 
-/// The ETag of a text from a listing or a header: without quotes and without the mark of a weak one. `None` if there is
-/// none, or if it says nothing: some services give one and the same to every object.
+/// Parses an ETag from a listing or a header: removes the quotes and the mark of a weak ETag. Returns `None` if there
+/// is no ETag, or if it does not identify a version: some services give every object the same ETag.
 pub fn etag(text: &str, size_bytes: Option<u64>) -> Option<String> {
     let text = text.trim();
     let text = text.strip_prefix("W/").or_else(|| text.strip_prefix("w/")).unwrap_or(text).trim_matches('"').trim();
     let (digest, _) = text.split_once('-').unwrap_or((text, ""));
-    // Of a file that was put into the folder of a MinIO server.
-    let zeros = !digest.is_empty() && digest.bytes().all(|byte| byte == b'0');
-    let of_nothing =
+    // A MinIO server gives such an ETag to a file that was copied into its folder.
+    let all_zeros = !digest.is_empty() && digest.bytes().all(|byte| byte == b'0');
+    let md5_of_empty =
         text.eq_ignore_ascii_case("d41d8cd98f00b204e9800998ecf8427e") && size_bytes.is_some_and(|size| size > 0);
-    (!text.is_empty() && !zeros && !of_nothing).then(|| text.to_owned())
+    (!text.is_empty() && !all_zeros && !md5_of_empty).then(|| text.to_owned())
 }
 
-/// The version of an object without an ETag. Whole seconds: a header has no more.
+/// Returns the version of an object without an ETag. The time is cut to whole seconds because a header has no
+/// fractions.
 pub fn by_time(modified: Timestamp) -> String {
     let whole = Timestamp::from_unix_seconds(modified.unix_seconds()).unwrap_or(modified);
-    format!("{BY_TIME}{whole}")
+    format!("{TIME_PREFIX}{whole}")
 }
 
-/// Whether a version is a time. Two objects with one time need not have the same bytes.
+/// Whether a version is a time. Two objects with the same time do not necessarily have the same bytes.
 pub fn is_by_time(version: &str) -> bool {
-    version.starts_with(BY_TIME)
+    version.starts_with(TIME_PREFIX)
 }
 
 #[cfg(test)]
@@ -35,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_etag_is_what_is_left_without_its_dress() {
+    fn quotes_and_the_weak_mark_of_an_etag_are_removed() {
         for text in ["\"abc\"", "abc", "W/\"abc\"", "w/\"abc\"", " \"abc\" "] {
             assert_eq!(etag(text, Some(1)).as_deref(), Some("abc"), "{text}");
         }
@@ -43,17 +44,17 @@ mod tests {
     }
 
     #[test]
-    fn an_etag_that_says_nothing_is_none() {
+    fn an_etag_that_is_the_same_for_all_objects_is_ignored() {
         for text in ["", "\"\"", "W/\"\"", "  ", "00000000000000000000000000000000-1", "\"0\""] {
             assert_eq!(etag(text, Some(1)), None, "{text}");
         }
-        let nothing = "\"d41d8cd98f00b204e9800998ecf8427e\"";
-        assert_eq!(etag(nothing, Some(7)), None);
-        assert!(etag(nothing, Some(0)).is_some());
+        let md5_of_empty = "\"d41d8cd98f00b204e9800998ecf8427e\"";
+        assert_eq!(etag(md5_of_empty, Some(7)), None);
+        assert!(etag(md5_of_empty, Some(0)).is_some());
     }
 
     #[test]
-    fn a_listing_and_a_header_agree_on_a_time() {
+    fn a_listing_and_a_header_give_the_same_version() {
         let listed = Timestamp::parse("2026-01-01T00:00:00.750Z").unwrap();
         let header = Timestamp::parse("2026-01-01T00:00:00Z").unwrap();
         assert_eq!(by_time(listed), by_time(header));

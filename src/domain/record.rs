@@ -1,4 +1,4 @@
-//! What a store holds of an image, and how it is asked for.
+//! What a store keeps about an image, and how it is searched.
 
 use std::collections::BTreeMap;
 
@@ -11,109 +11,110 @@ use super::{Embedding, ImageFormat, ImageId, ImageUri, Timestamp};
 pub struct ImageRecord {
     /// [`ImageUri::id`] of `uri`.
     pub id: ImageId,
-    /// Where the original is.
+    /// Where the original image is.
     pub uri: ImageUri,
-    /// Its vector.
+    /// Vector of the image.
     pub embedding: Embedding,
-    /// What else is known of it.
+    /// All other data about the image.
     pub payload: Payload,
 }
 
-/// What every store keeps beside the vector, under these names. Filters need only equality on lists and
-/// ranges on numbers, which is why `s3_folders` and `meta_kv` repeat what stands elsewhere.
+/// What every store keeps with the vector, under these names. Filters need only equality on lists and ranges on
+/// numbers; this is why `s3_folders` and `meta_kv` repeat the content of other fields.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Payload {
-    /// The key, raw.
+    /// The object's key, unchanged.
     pub s3_key: String,
     /// `s3://bucket/key`.
     pub s3_uri: ImageUri,
-    /// The bucket.
+    /// The bucket's name.
     pub s3_bucket: String,
     /// Every prefix of the key that ends in `/`.
     pub s3_folders: Vec<String>,
-    /// By magic bytes.
+    /// The image format, detected by magic bytes.
     pub format: ImageFormat,
-    /// Of the original, upright.
+    /// Width of the original in pixels, after the orientation was applied.
     pub width: u32,
-    /// Of the original, upright.
+    /// Height of the original in pixels, after the orientation was applied.
     pub height: u32,
-    /// Frames of the original.
+    /// Number of frames of the original.
     pub frames: u32,
-    /// Key of the thumbnail in the same bucket, where one was written.
+    /// Key of the thumbnail in the same bucket, if one was written.
     pub thumbnail_key: Option<String>,
-    /// ETag of the object that was read; in a bucket without ETags `last-modified:` and when it was written.
+    /// ETag of the object that was read; in a bucket without ETags, `last-modified:` and the time when it was last
+    /// written.
     pub etag: Option<String>,
-    /// Size of the object that was read.
+    /// Size of the object that was read, in bytes.
     pub size_bytes: u64,
     /// SHA-256 of the object's bytes, hexadecimal.
     pub content_sha256: String,
     /// [`super::Space::name`] of the vector's space.
     pub space: String,
-    /// When this record was made.
+    /// When this record was created.
     pub indexed_at: Timestamp,
     /// The object's own metadata (`x-amz-meta-*`).
     #[serde(default)]
     pub meta: BTreeMap<String, String>,
-    /// The same as `key=value`.
+    /// The entries of `meta` as `key=value`.
     #[serde(default)]
     pub meta_kv: Vec<String>,
 }
 
-/// Conditions that all must hold. Empty: everything matches.
+/// Conditions that a record must all fulfil. An empty filter matches every record.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Filter {
-    /// Only this format.
+    /// Only images of this format.
     pub format: Option<ImageFormat>,
-    /// Only keys in this folder; ends in `/`.
+    /// Only keys in this folder. Ends in `/`.
     pub s3_prefix: Option<String>,
-    /// Only originals at least this wide.
+    /// Minimum width of the original, in pixels.
     pub min_width: Option<u32>,
-    /// Only originals at least this high.
+    /// Minimum height of the original, in pixels.
     pub min_height: Option<u32>,
-    /// Only records made after this moment.
+    /// Only records created after this time.
     pub indexed_after: Option<Timestamp>,
-    /// Only records whose `meta` has each of these.
+    /// Only records whose `meta` contains all of these entries.
     pub meta: BTreeMap<String, String>,
 }
 
 impl Filter {
-    /// Whether everything matches.
+    /// Whether the filter matches every record.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 
-    /// Whether `payload` fulfils every condition. The meaning of a filter, which each store's own
-    /// translation is held against.
+    /// Whether `payload` fulfils every condition. This is the reference meaning of a filter; the translation for each
+    /// store is tested against it.
     pub fn matches(&self, payload: &Payload) -> bool {
         self.format.is_none_or(|format| payload.format == format)
             && self.s3_prefix.as_ref().is_none_or(|prefix| payload.s3_folders.contains(prefix))
             && self.min_width.is_none_or(|width| payload.width >= width)
             && self.min_height.is_none_or(|height| payload.height >= height)
-            && self.indexed_after.is_none_or(|moment| payload.indexed_at > moment)
+            && self.indexed_after.is_none_or(|after| payload.indexed_at > after)
             && self.meta.iter().all(|(key, value)| payload.meta.get(key) == Some(value))
     }
 }
 
-/// A question to a store: the nearest to `embedding` among what `filter` lets through.
+/// A query to a store: the records nearest to `embedding` that match `filter`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SearchQuery {
-    /// What to be near to.
+    /// The vector to compare with.
     pub embedding: Embedding,
-    /// At most this many hits.
+    /// Maximum number of hits.
     pub limit: usize,
-    /// After leaving out this many.
+    /// Number of hits to skip at the beginning.
     pub offset: usize,
-    /// Which records may answer.
+    /// Conditions that a hit must fulfil.
     pub filter: Filter,
 }
 
-/// One answer. `score` is the cosine, in every store: -1 to 1, best first, ties by id.
+/// One result of a query. `score` is the cosine in every store: -1 to 1, best first, ties ordered by id.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hit {
-    /// Of the image.
+    /// Id of the image.
     pub id: ImageId,
-    /// Cosine of query and record.
+    /// Cosine of the query's vector and the record's vector.
     pub score: f32,
-    /// As stored.
+    /// Payload of the record, as stored.
     pub payload: Payload,
 }

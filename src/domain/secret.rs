@@ -1,26 +1,26 @@
-//! A word that must not be seen.
+//! A text that must not be shown.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-/// A key or a password: prints and serialises redacted.
+/// A key or a password. It is printed and serialised as `(redacted)`.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps it.
+    /// Wraps the text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The word itself, for the one place that needs it.
+    /// Returns the text itself, for the one place that needs it.
     pub fn reveal(&self) -> &str {
         &self.0
     }
 
-    /// Whether there is none.
+    /// Whether the text is empty, which means that there is no secret.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn never_prints() {
+    fn a_secret_is_never_printed() {
         let secret = Secret::new("hunter2");
         assert!(!format!("{secret:?}{}", serde_json::to_string(&secret).unwrap()).contains("hunter2"));
     }

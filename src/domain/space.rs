@@ -1,55 +1,56 @@
-//! A space: what decides what a vector means.
+//! A space: everything that determines the meaning of a vector.
 
 use serde::{Deserialize, Serialize};
 
-/// The model, its size, its preprocessing, and the vectors of a few built-in probe images and texts.
-/// Stored whole with each collection. The kind of provider is no part of it.
+/// The model, the size of its vectors, the preprocessing, and the vectors of a few built-in probe images and texts. The
+/// whole space is stored with each collection. The kind of provider is not part of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Space {
-    /// The model's name: a label for people, no part of the comparison.
+    /// The model's name: a label for people; it is not compared.
     pub model: String,
     /// Numbers in a vector.
     pub dimension: usize,
-    /// What was done to a image before the model saw it, as text: `crop-260-bicubic`.
+    /// How an image is prepared before the model receives it, as text: `crop-260-bicubic`.
     pub preprocessing: String,
-    /// Vectors of the built-in probes, unit length.
+    /// Vectors of the built-in probes, each of unit length.
     pub probes: Vec<Probe>,
 }
 
-/// One probe image or text and the vector that the model gave it.
+/// One probe image or text and the vector that the model returned for it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Probe {
-    /// `image:…` or `text:…`
+    /// `image:…` or `text:…`.
     pub name: String,
-    /// Unit length.
+    /// The vector, of unit length.
     pub vector: Vec<f32>,
 }
 
-/// Two spaces are the same when every probe that both have agrees to at least this cosine.
+/// Two spaces are the same if, for every probe that both have, the cosine of the two vectors is at least this.
 pub const SAME_COSINE: f32 = 0.999;
 
-/// Two spaces that must not meet in one collection.
+/// Two different spaces, whose vectors must not be in the same collection.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("the collection holds vectors of `{stored}`, the embedding provider makes vectors of `{offered}`: {reason}")]
+#[error("the collection has vectors of `{stored}`, but the embedding provider makes vectors of `{offered}`: {reason}")]
 pub struct SpaceMismatch {
     /// Name of the collection's space.
     pub stored: String,
-    /// Name of the space that was brought.
+    /// Name of the space of the embedding provider.
     pub offered: String,
-    /// Where they part.
+    /// How they differ.
     pub reason: String,
 }
 
 impl Space {
-    /// `model/dimension/preprocessing`, for people and for payloads.
+    /// Returns `model/dimension/preprocessing`, for people and for payloads.
     pub fn name(&self) -> String {
         format!("{}/{}/{}", self.model, self.dimension, self.preprocessing)
     }
 
-    /// Whether vectors of `offered` may be compared with vectors of this, a collection's, space.
+    /// Checks whether vectors of `offered` can be compared with vectors of this space, which is the space of a
+    /// collection.
     ///
     /// # Errors
-    /// [`SpaceMismatch`], naming both and where they part.
+    /// Returns [`SpaceMismatch`] with both names and the difference.
     pub fn admits(&self, offered: &Self) -> Result<(), SpaceMismatch> {
         match self.difference(offered) {
             None => Ok(()),
@@ -92,20 +93,20 @@ mod tests {
     }
 
     #[test]
-    fn the_same_probes_are_the_same_space_whatever_the_label() {
+    fn spaces_with_the_same_probes_are_the_same_whatever_the_label() {
         let other = Space { model: "another label".into(), ..space([1.0, 0.0]) };
         space([1.0, 0.0]).admits(&other).unwrap();
         space([1.0, 0.0]).admits(&space([0.9999, 0.0141])).unwrap();
     }
 
     #[test]
-    fn each_difference_is_named() {
+    fn the_error_names_the_difference() {
         let stored = space([1.0, 0.0]);
-        let said = |offered: Space| stored.admits(&offered).unwrap_err().to_string();
-        assert!(said(space([0.0, 1.0])).contains("text:a"));
-        assert!(said(space([f32::NAN, 1.0])).contains("text:a"));
-        assert!(said(Space { dimension: 3, ..space([1.0, 0.0]) }).contains("2 numbers against 3"));
-        assert!(said(Space { preprocessing: "pad-8".into(), ..space([1.0, 0.0]) }).contains("pad-8"));
-        assert!(said(Space { probes: vec![], ..space([1.0, 0.0]) }).contains("no probe in common"));
+        let message = |offered: Space| stored.admits(&offered).unwrap_err().to_string();
+        assert!(message(space([0.0, 1.0])).contains("text:a"));
+        assert!(message(space([f32::NAN, 1.0])).contains("text:a"));
+        assert!(message(Space { dimension: 3, ..space([1.0, 0.0]) }).contains("2 numbers against 3"));
+        assert!(message(Space { preprocessing: "pad-8".into(), ..space([1.0, 0.0]) }).contains("pad-8"));
+        assert!(message(Space { probes: vec![], ..space([1.0, 0.0]) }).contains("no probe in common"));
     }
 }

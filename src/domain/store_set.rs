@@ -1,48 +1,48 @@
-//! Which stores have a record.
+//! The set of stores that have a record.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Names of stores, each once, in alphabetical order. As text: by commas, `qdrant,weaviate`.
+/// Names of stores, without duplicates, in alphabetical order. As text: comma-separated, `qdrant,weaviate`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub struct StoreSet(BTreeSet<String>);
 
 impl StoreSet {
-    /// Reads what [`Display`](fmt::Display) wrote.
+    /// Parses the text that [`Display`](fmt::Display) writes.
     pub fn parse(text: &str) -> Self {
         super::words(text).into_iter().collect()
     }
 
-    /// Whether no store has it.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether the store of that name has it.
+    /// Whether the store with this name is in the set.
     pub fn contains(&self, store: &str) -> bool {
         self.0.contains(store)
     }
 
-    /// The store of that name has it now.
+    /// Adds the store with this name.
     pub fn insert(&mut self, store: &str) {
         self.0.insert(store.to_owned());
     }
 
-    /// Whether each of `all` has it.
+    /// Whether every store of `all` is in the set.
     pub fn cover(&self, all: &Self) -> bool {
         self.0.is_superset(&all.0)
     }
 
-    /// Those that are in both.
+    /// Returns the stores that are in both sets.
     #[must_use]
     pub fn common(&self, other: &Self) -> Self {
         Self(&self.0 & &other.0)
     }
 
-    /// The names, in order.
+    /// Iterates over the names, in order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(String::as_str)
     }
@@ -61,8 +61,8 @@ impl From<String> for StoreSet {
 }
 
 impl From<StoreSet> for String {
-    fn from(holders: StoreSet) -> Self {
-        holders.to_string()
+    fn from(stores: StoreSet) -> Self {
+        stores.to_string()
     }
 }
 
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_what_it_writes() {
+    fn a_set_is_parsed_from_its_text() {
         let both: StoreSet = ["weaviate", "qdrant", "qdrant"].into_iter().collect();
         assert_eq!(both.to_string(), "qdrant,weaviate");
         assert_eq!(StoreSet::parse(&both.to_string()), both);
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn knows_who_lacks_it() {
+    fn sets_are_compared_and_intersected() {
         let (one, both) = (StoreSet::parse("qdrant"), StoreSet::parse("qdrant,weaviate"));
         assert!(both.cover(&one) && !one.cover(&both) && both.contains("weaviate"));
         assert_eq!(both.common(&StoreSet::parse("embedded,qdrant")), one);

@@ -1,4 +1,4 @@
-//! A moment in UTC, written as RFC 3339 everywhere: in replies, in payloads, in SQLite.
+//! A point in time in UTC, written as RFC 3339 in replies, in payloads and in SQLite.
 
 use std::fmt;
 
@@ -6,63 +6,63 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
-/// A moment in UTC with microseconds, so that its text sorts as time does.
+/// A point in time in UTC with microseconds. The texts of two timestamps sort in the same order as the timestamps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(OffsetDateTime);
 
-/// The text is no RFC 3339 date and time.
+/// The text is not an RFC 3339 date and time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an RFC 3339 date and time, such as 2026-01-31T12:00:00Z")]
 pub struct InvalidTimestamp(String);
 
 impl Timestamp {
-    /// The present moment.
+    /// Returns the current time.
     pub fn now() -> Self {
         Self::from_utc(OffsetDateTime::now_utc())
     }
 
-    /// Seconds since 1970; `None` outside the years that RFC 3339 can write.
+    /// Converts seconds since 1970. Returns `None` for years that RFC 3339 cannot express.
     pub fn from_unix_seconds(seconds: i64) -> Option<Self> {
         OffsetDateTime::from_unix_timestamp(seconds).ok().map(Self::from_utc)
     }
 
-    /// Reads RFC 3339, in any offset.
+    /// Parses an RFC 3339 date and time with any offset.
     ///
     /// # Errors
-    /// [`InvalidTimestamp`] with the text.
+    /// Returns [`InvalidTimestamp`] with the text if it is not RFC 3339.
     pub fn parse(text: &str) -> Result<Self, InvalidTimestamp> {
         OffsetDateTime::parse(text, &Rfc3339).map(Self::from_utc).map_err(|_| InvalidTimestamp(text.to_owned()))
     }
 
-    /// Seconds from `earlier` to this moment; negative if `earlier` is later.
+    /// Returns the seconds from `earlier` to this time; negative if `earlier` is later.
     pub fn seconds_since(self, earlier: Self) -> f64 {
         (self.0 - earlier.0).as_seconds_f64()
     }
 
-    /// Seconds since 1970.
+    /// Returns the whole seconds since 1970.
     pub fn unix_seconds(self) -> i64 {
         self.0.unix_timestamp()
     }
 
-    /// Microseconds since 1970, exactly.
+    /// Returns the exact microseconds since 1970.
     pub fn unix_micros(self) -> i64 {
         self.0.unix_timestamp() * 1_000_000 + i64::from(self.0.microsecond())
     }
 
-    fn from_utc(moment: OffsetDateTime) -> Self {
-        let utc = moment.to_offset(UtcOffset::UTC);
+    fn from_utc(time: OffsetDateTime) -> Self {
+        let utc = time.to_offset(UtcOffset::UTC);
         Self(utc.replace_microsecond(utc.microsecond()).unwrap_or(utc))
     }
 }
 
 impl From<std::time::SystemTime> for Timestamp {
-    fn from(moment: std::time::SystemTime) -> Self {
-        Self::from_utc(moment.into())
+    fn from(time: std::time::SystemTime) -> Self {
+        Self::from_utc(time.into())
     }
 }
 
 impl fmt::Display for Timestamp {
-    /// Always six digits of a second: texts of the same length compare as the moments do.
+    /// Always writes six digits of a second: texts of the same length sort in the order of time.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let t = self.0;
         write!(
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_sorts_as_time_does() {
+    fn texts_sort_in_the_order_of_time() {
         let early = Timestamp::parse("2026-01-31T12:00:00Z").unwrap();
         let late = Timestamp::parse("2026-01-31T14:00:00.5+01:00").unwrap();
         assert_eq!(early.to_string(), "2026-01-31T12:00:00.000000Z");
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_refused_with_its_text() {
+    fn text_that_is_not_a_date_is_refused_and_named() {
         let error = Timestamp::parse("yesterday").unwrap_err();
         assert!(error.to_string().contains("`yesterday`"));
     }

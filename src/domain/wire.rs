@@ -1,4 +1,4 @@
-//! Records as a worker elsewhere sends them to the service, which alone may open the embedded index.
+//! Records as a remote worker sends them to the service. Only the service can open the embedded index.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -6,16 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use super::{CollectionInfo, Embedding, ImageId, ImageRecord, Payload};
 
-/// A record as JSON: its payload, and its vector as little-endian `f32` in base64, half the size of decimals and exact.
+/// A record as JSON: its payload, and its vector as little-endian `f32` in base64, which has half the size of decimal
+/// numbers and is exact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WireRecord {
-    /// Its address is in here, and by that its id.
+    /// The payload; it contains the URI of the image, from which the id follows.
     pub payload: Payload,
-    /// The vector.
+    /// The vector, in base64.
     pub vector: String,
 }
 
-/// The vector of a record that came over the wire is none.
+/// The vector of a received record is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the record of {uri}: {reason}")]
 pub struct InvalidWireRecord {
@@ -23,34 +24,34 @@ pub struct InvalidWireRecord {
     reason: String,
 }
 
-/// What a worker asks of the embedded index of its service, always of its job's collection.
+/// A worker's request to the embedded index of its service, always for the collection of its job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum RecordsRequest {
-    /// Write these.
+    /// Write these records.
     Upsert {
-        /// As many as fit into one body.
+        /// The records; as many as fit into one request body.
         records: Vec<WireRecord>,
     },
-    /// Those of these ids that are there.
+    /// Return the existing records among these ids.
     Get {
-        /// Of any images.
+        /// Ids of images.
         ids: Vec<ImageId>,
     },
-    /// Space and count of the collection.
+    /// Return the space and the count of the collection.
     Describe,
 }
 
-/// What the service answers.
+/// The service's reply.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct RecordsReply {
-    /// To `get`.
+    /// Reply to `get`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub records: Vec<WireRecord>,
-    /// To `describe`.
+    /// Reply to `describe`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub collection: Option<CollectionInfo>,
-    /// To `upsert`: a record that the index refuses, and why. The others of that request are not written.
+    /// Reply to `upsert`: a record that the index refuses, and why. The other records of that request are not written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<(ImageId, String)>,
 }
@@ -71,7 +72,10 @@ impl TryFrom<WireRecord> for ImageRecord {
         let invalid = |reason: String| InvalidWireRecord { uri: uri.to_string(), reason };
         let bytes = STANDARD.decode(vector).map_err(|error| invalid(error.to_string()))?;
         let (numbers, []) = bytes.as_chunks::<4>() else {
-            return Err(invalid(format!("{} bytes are no vector of f32", bytes.len())));
+            return Err(invalid(format!(
+                "{} bytes are not a vector of f32: the length must be a multiple of 4",
+                bytes.len()
+            )));
         };
         let numbers: Vec<f32> = numbers.iter().map(|four| f32::from_le_bytes(*four)).collect();
         let size = numbers.len();

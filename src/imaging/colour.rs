@@ -144,7 +144,7 @@ fn of_png(bytes: &[u8]) -> Option<ColorProfile> {
             (b"iCCP", data) if icc.is_none() => icc = png_text::profile(data).as_deref().and_then(parse),
             (b"sRGB", _) => srgb = true,
             (b"gAMA", data) => {
-                gamma = data.first_chunk().map(|it| u32::from_be_bytes(*it)).filter(|it| GAMMAS.contains(it))
+                gamma = data.first_chunk().map(|it| u32::from_be_bytes(*it)).filter(|it| GAMMAS.contains(it));
             }
             (b"cHRM", data) => chromaticities = data.first_chunk::<32>(),
             (b"IDAT" | b"IEND", _) => break,

@@ -1,4 +1,4 @@
-//! One bad image costs one image, even in a call that takes many.
+//! One bad image fails only itself, even in a call with many images.
 
 use std::future::Future;
 use std::num::NonZeroUsize;
@@ -12,15 +12,16 @@ use crate::imaging::PreparedImage;
 type Embeddings = Vec<Result<Embedding, EmbedError>>;
 
 impl Pipeline {
-    /// Embeds all, in calls of as many as the provider takes at once; a rejected batch is halved until the bad one stands alone. A provider that is down, or that does not do
-    /// what it says, is no image's failure.
+    /// Embeds all images, in calls with as many as the provider accepts. A rejected batch is halved until the bad image
+    /// is alone. Returns an error if the provider is down or does not do what it announces: this is not the failure of
+    /// an image.
     pub(super) fn embed_halving<'a>(
         &'a self,
         images: &'a [PreparedImage],
     ) -> Pin<Box<dyn Future<Output = Result<Embeddings, EmbedError>> + Send + 'a>> {
         Box::pin(async move {
-            let most = self.provider.max_per_call().map_or(usize::MAX, NonZeroUsize::get);
-            if images.len() > most {
+            let max_per_call = self.provider.max_per_call().map_or(usize::MAX, NonZeroUsize::get);
+            if images.len() > max_per_call {
                 return self.embed_halves(images).await;
             }
             let error = match self.provider.embed_image_batch(images).await {

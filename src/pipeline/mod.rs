@@ -1,9 +1,10 @@
-//! The one chain: copy → fetch → prepare → thumbnail → chunk → embed → upsert. Written once, read top to bottom; runs across
-//! batches without a barrier between them. What one store has and another lacks is copied and skips the rest. Knows the ports by their traits; knows nothing of ledgers, leases or HTTP replies.
+//! The pipeline: copy → fetch → prepare → thumbnail → chunk → embed → upsert. It runs across batches without a barrier
+//! between them. A record that one store has and another lacks is copied and skips the other steps. The pipeline knows
+//! the ports by their traits; it does not know about ledgers, leases or HTTP replies.
 //!
-//! Each unit of work runs in a task of its own ([`Concurrently`]). What fails leaves the chain as an [`TaskOutcome`] with a
-//! class; what succeeds leaves it as an [`TaskOutcome`] once every store has it. A dependency that is down is no item's
-//! failure: [`Pipeline::run`] ends with it and the items stay undone.
+//! Each unit of work runs in its own task ([`Concurrently`]). A task ends with a [`TaskOutcome`]: a failure with its
+//! class, or a success once every store has the record. A dependency that is down does not fail an item:
+//! [`Pipeline::run`] returns its error and the items stay undone.
 
 pub mod budget;
 mod decoded;
@@ -39,68 +40,71 @@ pub use stages::Stages;
 pub use timings::{StageReport, StageTimes, StagesReport, Timings};
 pub use write_lease::{Until, WriteLease};
 
-/// One image to be indexed, and the ticket under which its outcome is reported.
+/// One image to index, and the ticket under which its outcome is reported.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Task {
-    /// Whoever gave the task knows it by this number.
+    /// The number by which the sender of the task identifies it.
     pub ticket: i64,
-    /// Which image.
+    /// The image.
     pub image: ImageRef,
-    /// Stores that have it already, in this version and space: it is copied from there to the others, not embedded again.
+    /// Stores that have the image already, in this version and space: its record is copied from there to the others,
+    /// without a new embedding.
     pub have: StoreSet,
-    /// An image of the collection whose bytes may be the same: where they are, its vector is.
+    /// An image of the collection whose bytes are possibly the same: if they are, its vector is used again.
     pub possible_copy: Option<ImageUri>,
-    /// What a metadata file says of it; counts for more than what the object itself says.
+    /// Metadata of the image from a metadata file. It takes precedence over the metadata of the object itself.
     pub metadata: BTreeMap<String, String>,
 }
 
-/// What became of one task.
+/// The outcome of one task.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TaskOutcome {
-    /// Of the task.
+    /// The ticket of the task.
     pub ticket: i64,
-    /// What that is.
+    /// The outcome of its image.
     pub fate: ItemOutcome,
 }
 
-/// What became of an image.
+/// The outcome of an image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ItemOutcome {
-    /// Every store has it.
+    /// Every store has the image.
     Indexed(Indexed),
-    /// Some stores have it, and another is waited for: it is not done. Said only where that takes its time.
+    /// Some stores have the image and another is waited for: the item is not done. Reported only if the wait takes
+    /// long.
     Lags(Indexed),
-    /// It could not be indexed. What some stores took before another refused it was said by [`ItemOutcome::Lags`].
+    /// The image could not be indexed. If some stores have accepted it before another refused it, they were reported
+    /// with [`ItemOutcome::Lags`].
     Failed(ItemFailure),
 }
 
-/// An image that stores have.
+/// An image that at least one store has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Indexed {
-    /// The version of the bytes that were read: an ETag, or when they were written.
+    /// The version of the bytes that were read: an ETag, or the time when they were last written.
     pub etag: Option<String>,
-    /// How many bytes were read.
+    /// Number of bytes that were read.
     pub size_bytes: u64,
-    /// The stores that have it.
+    /// The stores that have the image.
     pub stores: StoreSet,
-    /// Whether the record was copied, with the metadata that it had, or made anew, with [`Task::metadata`].
+    /// Whether the record was copied with its existing metadata, or created again with [`Task::metadata`].
     pub copied: bool,
 }
 
-/// What ended a run before its tasks.
+/// Why a run ended before all of its tasks were done.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum RunError {
-    /// A dependency that failed and that nobody below was patient with.
+    /// A dependency failed, and no guard waited for it.
     #[error(transparent)]
     Dependency(#[from] DependencyError),
-    /// The bucket cannot be read before its settings are changed.
+    /// The bucket cannot be read until its settings are changed.
     #[error(transparent)]
     Bucket(SourceError),
-    /// The embedding provider does not do what it says, or failed.
+    /// The embedding provider does not do what it announces, or failed.
     #[error(transparent)]
     Provider(#[from] EmbedError),
-    /// The embedding provider makes vectors of another space than when the run began.
+    /// The embedding provider makes vectors of another space than at the beginning of the run.
     #[error(transparent)]
     Space(#[from] SpaceMismatch),
 }
@@ -114,20 +118,20 @@ impl From<SourceError> for RunError {
     }
 }
 
-/// What one run works for.
+/// The target of one run.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// Where records go.
+    /// The collection that records are written to.
     pub collection: CollectionName,
     /// The space of the collection.
     pub space: Arc<Space>,
-    /// Where timings go.
+    /// Where timings are recorded.
     pub stages: Arc<Stages>,
-    /// Until when what was read may be written.
+    /// The lease that limits how long records may be written.
     pub leave: WriteLease,
 }
 
-/// The chain with its parts; one for the whole service, so that its bounds hold over all jobs together.
+/// The pipeline with its parts. The service has only one, so that its limits apply to all jobs together.
 #[derive(Clone)]
 pub struct Pipeline {
     source: Arc<dyn ImageSource>,
@@ -136,11 +140,11 @@ pub struct Pipeline {
     limits: Limits,
     lanes: Lanes,
     budget: Arc<MemoryBudget>,
-    /// One permit a core for decoding and resizing.
+    /// One permit for each core, for decoding and resizing.
     cores: Arc<Semaphore>,
-    /// Where thumbnails are written; `None`: nowhere.
+    /// Prefix of the keys of thumbnails; `None` if no thumbnails are written.
     thumbnail_prefix: Option<Arc<str>>,
-    /// Images whose vector is that of a record of the same bytes.
+    /// Number of images that reuse the vector of a record with the same bytes.
     reused: Counter,
 }
 
@@ -150,11 +154,12 @@ impl std::fmt::Debug for Pipeline {
     }
 }
 
-/// A part of a chunk may wait this long for the rest: full batches while work flows, no stand-still when it ebbs.
+/// How long an incomplete chunk waits for more images: long enough for full batches under load, short enough that a
+/// slow flow is not blocked.
 const CHUNK_WAIT: Duration = Duration::from_millis(50);
 
 impl Pipeline {
-    /// The chain from its parts.
+    /// Builds the pipeline from its parts.
     pub fn new(
         source: Arc<dyn ImageSource>,
         provider: Arc<dyn ImageEmbeddingProvider>,
@@ -176,48 +181,49 @@ impl Pipeline {
         }
     }
 
-    /// The same, writing a thumbnail of each image into its bucket, under this prefix.
+    /// Writes a thumbnail of each image into the bucket of the image, under this prefix.
     #[must_use]
     pub fn with_thumbnails(self, prefix: Option<String>) -> Self {
         Self { thumbnail_prefix: prefix.map(Into::into), ..self }
     }
 
-    /// The source that it reads from.
+    /// Returns the source that the pipeline reads from.
     pub fn source(&self) -> &Arc<dyn ImageSource> {
         &self.source
     }
 
-    /// The provider that it embeds with.
+    /// Returns the embedding provider.
     pub fn provider(&self) -> &Arc<dyn ImageEmbeddingProvider> {
         &self.provider
     }
 
-    /// The stores that it writes to.
+    /// Returns the stores that the pipeline writes to.
     pub fn stores(&self) -> &Stores {
         &self.stores
     }
 
-    /// What a image may be.
+    /// Returns the limits for images.
     pub fn limits(&self) -> Limits {
         self.limits
     }
 
-    /// How many of each stage may run at once.
+    /// Returns how many units of work each stage runs at once.
     pub fn lanes(&self) -> Lanes {
         self.lanes
     }
 
-    /// Tells `/metrics` what is so at this moment.
+    /// Publishes the current state in `/metrics`.
     pub fn observe(&self) {
         self.budget.observe();
     }
 
-    /// Takes batches of tasks until there are none and everything taken is reported to `outcomes`. When `stop` is cancelled it
-    /// takes no more and lets what is in flight come to its end; what waits for a dependency then stays undone. Dropping the
-    /// future aborts what is in flight: nothing half-written remains, because a record is one upsert.
+    /// Processes batches of tasks until there are none left and every task is reported to `outcomes`. When `stop` is
+    /// cancelled, it takes no more tasks and finishes those in flight; tasks that wait for a dependency stay undone.
+    /// Dropping the future aborts the tasks in flight. Nothing half-written remains, because a record is written with
+    /// one upsert.
     ///
     /// # Errors
-    /// [`RunError`]. Tasks without an outcome stay undone.
+    /// Returns [`RunError`] if the run cannot continue. Tasks without an outcome stay undone.
     pub async fn run(
         &self,
         run: Run,
@@ -225,10 +231,10 @@ impl Pipeline {
         outcomes: mpsc::Sender<TaskOutcome>,
         stop: CancellationToken,
     ) -> Result<(), RunError> {
-        until_stopped(stop.clone(), self.run_whole(run, batches, outcomes, stop)).await
+        until_stopped(stop.clone(), self.run_until_done(run, batches, outcomes, stop)).await
     }
 
-    async fn run_whole(
+    async fn run_until_done(
         &self,
         run: Run,
         batches: impl Stream<Item = Vec<Task>> + Send,
@@ -241,7 +247,7 @@ impl Pipeline {
             .take_until(stop.clone().cancelled_owned())
             .concurrently(self.lanes.upsert, move |batch| copy.clone().copy(batch))
             .flat_map(futures::stream::iter)
-            // A batch that came before the stop is not begun after it.
+            // A batch that arrived before the stop is not started after it.
             .filter(move |_| std::future::ready(!stop.is_cancelled()))
             .concurrently(self.lanes.fetch, move |task| fetch.clone().fetch(task))
             .filter_map(std::future::ready)
@@ -257,6 +263,6 @@ impl Pipeline {
         );
         while stored.next().await.is_some() {}
         drop(stored);
-        steps.verdict()
+        steps.result()
     }
 }

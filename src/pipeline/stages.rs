@@ -1,4 +1,4 @@
-//! Where the time goes: how busy each stage is, how long one piece takes, and which stage holds the others up.
+//! Timings of the stages: how busy each stage is, how long one unit of work takes, and which stage is the bottleneck.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -16,7 +16,7 @@ use crate::telemetry::metrics::{Histogram as Seconds, families};
 #[derive(Debug)]
 pub struct Stages {
     clock: WorkClock,
-    /// What the provider's own threads had worked before this job.
+    /// How much the provider's own threads had worked before this job.
     provider_before: Option<Busy>,
     /// Reading from the bucket.
     pub fetch: Stage,
@@ -34,19 +34,19 @@ pub struct Stage {
     lanes: usize,
     busy_micros: AtomicU64,
     took_micros: Mutex<Histogram<u64>>,
-    /// The same of all jobs together.
+    /// The durations of all jobs together.
     took: Seconds,
 }
 
 impl Stage {
     fn new(name: &'static str, lanes: usize) -> Self {
-        // Two digits: enough for a status, a few kilobytes.
+        // Two significant digits are enough for a status, and the histogram has only a few kilobytes.
         let histogram = Histogram::new_with_max(MAX_MICROS, 2).unwrap_or_else(|_| Histogram::new(1).expect("1 digit"));
         let took = families::STAGE_DURATION.labels([name]);
         Self { lanes, busy_micros: AtomicU64::new(0), took_micros: Mutex::new(histogram), took }
     }
 
-    /// Notes that one lane was at work so long on one piece.
+    /// Records that one lane worked this long on one unit of work.
     pub fn took(&self, time: Duration) {
         self.took.record(time);
         let micros = u64::try_from(time.as_micros()).unwrap_or(MAX_MICROS).clamp(1, MAX_MICROS);
@@ -63,7 +63,8 @@ impl Stage {
 }
 
 impl Stages {
-    /// Begins to count. `provider` is what the provider's threads have worked until now, where it can tell.
+    /// Starts the measurement. `provider` is how much the provider's threads have worked until now, if the provider
+    /// reports it.
     pub fn new(lanes: Lanes, provider: Option<Busy>) -> Self {
         Self {
             clock: WorkClock::start(),
@@ -75,13 +76,13 @@ impl Stages {
         }
     }
 
-    /// What stands still while everybody waits for a dependency.
+    /// Returns the clock, which stands still while all work waits for a dependency.
     pub fn clock(&self) -> &WorkClock {
         &self.clock
     }
 
-    /// The timings so far. `provider` is what the provider's threads have worked until now: its own threads tell more
-    /// truly how busy it is than the calls that wait for them.
+    /// Returns the timings so far. `provider` is how much the provider's threads have worked until now; they show more
+    /// exactly how busy the provider is than the calls that wait for them.
     pub fn timings(&self, provider: Option<Busy>) -> Timings {
         let elapsed = self.clock.elapsed();
         let mut embed = self.embed.times(false, elapsed);
@@ -110,7 +111,7 @@ mod tests {
     use crate::resilience::{Guard, WaitBoard, measured};
 
     #[tokio::test(start_paused = true)]
-    async fn the_busiest_stage_is_named_with_its_figures() {
+    async fn the_busiest_stage_is_reported_with_its_figures() {
         let two = NonZeroUsize::new(2).unwrap();
         let lanes = Lanes { fetch: two, prepare: two, batch: two, embed: two, upsert: two };
         let stages = Stages::new(lanes, Some(Busy { threads: two, worked: Duration::from_secs(5) }));
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_an_outage_of_ten_minutes_p95_and_busy_are_those_of_the_work() {
+    async fn an_outage_does_not_change_the_figures_of_the_work() {
         let (one, second) = (NonZeroUsize::MIN, Duration::from_secs(1));
         let stages = Stages::new(Lanes { fetch: one, prepare: one, batch: one, embed: one, upsert: one }, None);
         let guard = Guard::background("clip", WaitBoard::default());
@@ -143,7 +144,7 @@ mod tests {
             called.unwrap();
             stages.embed.took(worked);
         }
-        assert!(Instant::now() > outage.end, "it was in the middle");
+        assert!(Instant::now() > outage.end, "the outage was between the calls");
         let report = stages.timings(None).report(None);
         assert!((report.embed.p95_ms - 1000.0).abs() < 10.0, "{}", report.embed.p95_ms);
         assert!(report.embed.busy > 0.99, "{}", report.embed.busy);

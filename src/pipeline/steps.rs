@@ -1,4 +1,4 @@
-//! The steps of the chain. Each takes a piece of work and gives what the next step takes, or reports why not.
+//! The steps of the pipeline. Each takes a unit of work and returns the input of the next step, or reports a failure.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,7 +18,7 @@ use crate::imaging::{self, Prepared, PreparedImage};
 use crate::resilience::measured;
 use crate::source::{Fetched, NewObject, SourceError};
 
-/// What every step needs; cheap to clone into a task.
+/// Shared data of all steps; cheap to clone into a task.
 #[derive(Clone)]
 pub(super) struct Steps(Arc<SharedSteps>);
 
@@ -27,28 +27,28 @@ struct SharedSteps {
     run: Run,
     outcomes: mpsc::Sender<TaskOutcome>,
     stop: CancellationToken,
-    /// What broke first.
-    broken: Mutex<Option<RunError>>,
+    /// The first error that ended the run.
+    first_error: Mutex<Option<RunError>>,
 }
 
-/// A task whose bytes are here, and the bytes' share of the budget.
+/// A task whose bytes were fetched, and its share of the memory budget.
 pub(super) struct Loaded {
     task: Task,
     fetched: Fetched,
-    taken: BudgetPermit,
-    /// A record whose bytes may be these.
+    permit: BudgetPermit,
+    /// A record whose bytes are possibly the same.
     possible_copy: Option<ImageRecord>,
 }
 
-/// What the vector of an image comes from.
+/// Where the vector of an image comes from.
 enum Content {
-    /// The model.
+    /// From the model.
     New(Prepared),
-    /// A record of the very same bytes.
+    /// From a record with the same bytes.
     Known(Box<ImageRecord>),
 }
 
-/// A task whose image is ready for the model, or has a vector already.
+/// A task whose image is prepared for the model, or has a vector already.
 pub(super) struct Ready {
     task: Task,
     image: Content,
@@ -66,20 +66,20 @@ impl Steps {
         outcomes: mpsc::Sender<TaskOutcome>,
         stop: CancellationToken,
     ) -> Self {
-        Self(Arc::new(SharedSteps { pipeline, run, outcomes, stop, broken: Mutex::new(None) }))
+        Self(Arc::new(SharedSteps { pipeline, run, outcomes, stop, first_error: Mutex::new(None) }))
     }
 
     pub(super) fn pipeline(&self) -> &Pipeline {
         &self.0.pipeline
     }
 
-    pub(super) fn of_run(&self) -> &Run {
+    pub(super) fn current_run(&self) -> &Run {
         &self.0.run
     }
 
-    /// How the whole run went.
-    pub(super) fn verdict(&self) -> Result<(), RunError> {
-        self.0.broken.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
+    /// Returns the first error of the run, if there was one.
+    pub(super) fn result(&self) -> Result<(), RunError> {
+        self.0.first_error.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
     }
 
     pub(super) async fn fetch(self, task: Task) -> Option<Loaded> {
@@ -89,8 +89,8 @@ impl Steps {
             let error = SourceError::TooLarge { uri: task.image.uri.clone(), bytes: task.image.size_bytes, limit };
             return self.fetch_failed(&task, error).await;
         }
-        // Others may hold the budget while they wait for a dependency.
-        let taken = self.0.stop.run_until_cancelled(pipeline.budget.take_encoded(task.image.size_bytes)).await?;
+        // Other tasks can hold the budget while they wait for a dependency.
+        let permit = self.0.stop.run_until_cancelled(pipeline.budget.take_encoded(task.image.size_bytes)).await?;
         let fetching = measured(run.stages.clock(), pipeline.source.fetch(&task.image));
         // A read changes nothing, so it need not be drained for as long as it takes.
         let (fetched, worked) = self.0.stop.run_until_cancelled(fetching).await?;
@@ -100,24 +100,24 @@ impl Steps {
             Err(error) => return self.fetch_failed(&task, error).await,
         };
         match self.possible_copy(&task, fetched.bytes.len() as u64).await {
-            Ok(possible_copy) => Some(Loaded { task, fetched, taken, possible_copy }),
-            Err(down) => self.broke(down),
+            Ok(possible_copy) => Some(Loaded { task, fetched, permit, possible_copy }),
+            Err(down) => self.stop_with(down),
         }
     }
 
     async fn fetch_failed(&self, task: &Task, error: SourceError) -> Option<Loaded> {
         match error.attribution() {
             FailureAttribution::Image(class) => self.failed_after(error.tries(), task, class, error.to_string()).await,
-            FailureAttribution::Dependency | FailureAttribution::Operator => self.broke(error),
+            FailureAttribution::Dependency | FailureAttribution::Operator => self.stop_with(error),
         }
     }
 
     pub(super) async fn prepare(self, loaded: Loaded) -> Option<Ready> {
         let SharedSteps { pipeline, run, .. } = &*self.0;
-        let Loaded { mut task, fetched, mut taken, possible_copy } = loaded;
+        let Loaded { mut task, fetched, mut permit, possible_copy } = loaded;
         let limits = pipeline.limits;
         let (etag, size_bytes) = fetched.version(&task.image);
-        let bytes = match self.decoded(&fetched, &mut taken).await {
+        let bytes = match self.decoded(&fetched, &mut permit).await {
             Ok(bytes) => bytes,
             Err(error) => return self.failed(&task, error.class(), error.to_string()).await,
         };
@@ -131,7 +131,7 @@ impl Steps {
             let image = Content::Known(Box::new(possible_copy));
             return Some(Ready { task, image, etag, size_bytes, sha256, thumbnail_key, meta });
         }
-        // The header alone, so that the decoder's memory is taken from the budget before it is allocated.
+        // Only the header is read here, so that the decoder's memory is taken from the budget before it is allocated.
         let (preprocessing, thumbnail) = (pipeline.provider.preprocessing(), pipeline.thumbnail_prefix.is_some());
         let extras = imaging::Extras { thumbnail, ..imaging::Extras::default() };
         let cost = match imaging::prepared_size(&bytes, &limits, &preprocessing, extras) {
@@ -146,7 +146,7 @@ impl Steps {
         });
         let (decoded, worked) = measured(run.stages.clock(), decoding).await;
         run.stages.prepare.took(worked);
-        drop((core, pixels, taken));
+        drop((core, pixels, permit));
         match decoded {
             Ok((Ok(prepared), sha256)) => {
                 let image = Content::New(prepared);
@@ -155,24 +155,24 @@ impl Steps {
             Ok((Err(error), _)) => self.failed(&task, error.class(), error.to_string()).await,
             Err(panic) => {
                 tracing::error!(image.uri = %task.image.uri, %panic, "decoder panicked");
-                self.failed(&task, FailureClass::Panicked, "the decoder panicked over this file".to_owned()).await
+                self.failed(&task, FailureClass::Panicked, "the decoder panicked on this file".to_owned()).await
             }
         }
     }
 
-    /// The hash of the bytes, where it is that of the record.
+    /// Returns the hash of the bytes, if the record has the same hash.
     async fn same_bytes(&self, bytes: &Bytes, record: &ImageRecord) -> Option<String> {
         let core = self.0.pipeline.cores.clone().acquire_owned().await.ok();
         let bytes = bytes.clone();
-        // A hash cannot panic; were it lost, the image would take the long way.
+        // Hashing does not panic; if it did, the image would be decoded and embedded.
         let sha256 = tokio::task::spawn_blocking(move || hex::encode(Sha256::digest(&bytes))).await.ok()?;
         drop(core);
         (sha256 == record.payload.content_sha256).then_some(sha256)
     }
 
-    /// Writes the thumbnail, if there is one. An image is not lost over it: without one it has none in the bucket, and the
-    /// service makes one when it is asked for. An image whose thumbnail waited for the bucket when the run was stopped
-    /// stays undone.
+    /// Writes the thumbnail, if there is one. An image does not fail if its thumbnail cannot be written: the service
+    /// then creates the thumbnail when it is requested. If the thumbnail was waiting for the bucket when the run was
+    /// stopped, the image stays undone.
     pub(super) async fn thumbnail(self, mut ready: Ready) -> Option<Ready> {
         let pipeline = &self.0.pipeline;
         let bytes = match &mut ready.image {
@@ -181,13 +181,13 @@ impl Steps {
         };
         let (Some(prefix), Some(bytes)) = (&pipeline.thumbnail_prefix, bytes) else { return Some(ready) };
         let uri = &ready.task.image.uri;
-        // By id: any key may be in the bucket, but not every key plus a prefix may.
+        // The key is made from the id, because not every key of the bucket is still valid with a prefix.
         let key = format!("{prefix}{}.jpg", uri.id());
         let object = NewObject { bytes, content_type: "image/jpeg".to_owned(), ..NewObject::default() };
         self.0.run.leave.granted().await;
         match pipeline.source.put(&ImageUri::new(uri.bucket(), &key), object).await {
             Ok(()) => ready.thumbnail_key = Some(key),
-            Err(SourceError::Dependency(down)) if self.0.stop.is_cancelled() => return self.broke(down),
+            Err(SourceError::Dependency(down)) if self.0.stop.is_cancelled() => return self.stop_with(down),
             Err(error) => tracing::warn!(image.uri = %uri, %error, "thumbnail not written"),
         }
         Some(ready)
@@ -216,10 +216,10 @@ impl Steps {
         run.stages.embed.took(worked);
         let embeddings = match embeddings {
             Ok(embeddings) => embeddings,
-            Err(error) => return self.broke(error).unwrap_or_default(),
+            Err(error) => return self.stop_with(error).unwrap_or_default(),
         };
-        if let Err(error) = self.is_still_that_space().await {
-            return self.broke(error).unwrap_or_default();
+        if let Err(error) = self.check_space().await {
+            return self.stop_with(error).unwrap_or_default();
         }
         for (ready, embedding) in new.into_iter().zip(embeddings) {
             match embedding {
@@ -233,10 +233,11 @@ impl Steps {
         embedded
     }
 
-    /// What was down and is back may be another model: never two spaces in one collection.
-    async fn is_still_that_space(&self) -> Result<(), RunError> {
-        let (now, of_run) = (self.0.pipeline.provider.space().await?, &self.0.run.space);
-        if Arc::ptr_eq(&now, of_run) { Ok(()) } else { Ok(of_run.admits(&now)?) }
+    /// Checks that the provider still has the space of the run: a provider that was down can come back with another
+    /// model, and a collection must never contain vectors of two spaces.
+    async fn check_space(&self) -> Result<(), RunError> {
+        let (now, expected) = (self.0.pipeline.provider.space().await?, &self.0.run.space);
+        if Arc::ptr_eq(&now, expected) { Ok(()) } else { Ok(expected.admits(&now)?) }
     }
 
     fn record(&self, ready: Ready, embedding: Embedding) -> Pending {
@@ -275,21 +276,21 @@ impl Steps {
         self.failed_after(1, task, class, message).await
     }
 
-    /// The same after so many attempts of this lease.
+    /// Reports a failure after a number of attempts in this lease.
     async fn failed_after<T>(&self, attempts: u32, task: &Task, class: FailureClass, message: String) -> Option<T> {
         let failure = ItemFailure { uri: task.image.uri.clone(), class, message, attempts };
-        self.tell(task.ticket, ItemOutcome::Failed(failure)).await;
+        self.report_outcome(task.ticket, ItemOutcome::Failed(failure)).await;
         None
     }
 
-    pub(super) async fn tell(&self, ticket: i64, fate: ItemOutcome) {
-        // The receiver goes away only when the run is given up.
+    pub(super) async fn report_outcome(&self, ticket: i64, fate: ItemOutcome) {
+        // The receiver is dropped only when the run is given up.
         drop(self.0.outcomes.send(TaskOutcome { ticket, fate }).await);
     }
 
-    /// Remembers what broke first and takes no more tasks.
-    pub(super) fn broke<T>(&self, error: impl Into<RunError>) -> Option<T> {
-        self.0.broken.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error.into());
+    /// Keeps the first error and stops taking tasks.
+    pub(super) fn stop_with<T>(&self, error: impl Into<RunError>) -> Option<T> {
+        self.0.first_error.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error.into());
         self.0.stop.cancel();
         None
     }

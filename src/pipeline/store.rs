@@ -1,8 +1,8 @@
-//! The last step of the chain, and the first: records go to every store side by side, and what some store has already is
-//! copied from there to the others.
+//! The last step of the pipeline, and the first: records are written to all stores at the same time, and a record that
+//! some store has already is copied from there to the others.
 //!
-//! An image is done when every store has it. While one is waited for, the ledger is told which have it: should the job end
-//! there, no two stores differ without somebody knowing.
+//! An image is done when every store has it. While one store is waited for, the ledger is informed which stores have
+//! the image, so that the difference is known if the job ends there.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use super::{Indexed, ItemOutcome, Task};
 use crate::domain::{DependencyError, FailureClass, ImageId, ImageRecord, ItemFailure, StoreSet, Trouble};
 use crate::index::IndexError;
 
-/// A record on its way into the stores.
+/// A record that is to be written to the stores.
 pub(super) struct Pending {
     pub(super) ticket: i64,
-    /// With the stores that have it already.
+    /// The outcome so far, with the stores that have the record already.
     pub(super) indexed: Indexed,
     pub(super) record: ImageRecord,
 }
 
-/// What one store has and another lacks for so long is told to the ledger.
-const LAG: Duration = Duration::from_secs(1);
+/// How long one store can lack a record that another has before this is reported to the ledger.
+const LAG_BEFORE_REPORT: Duration = Duration::from_secs(1);
 
 impl Steps {
     /// Writes records to every store.
@@ -33,24 +33,28 @@ impl Steps {
 
     /// Writes records to every store but those that `have` them.
     async fn store(&self, pending: Vec<Pending>, have: StoreSet) {
-        let (pipeline, run) = (self.pipeline(), self.of_run());
+        let (pipeline, run) = (self.pipeline(), self.current_run());
         let (mut items, records): (Vec<_>, Vec<_>) =
             pending.into_iter().map(|one| (Item::new(one.ticket, one.indexed), one.record)).unzip();
         run.leave.granted().await;
         let mut answers = pipeline.stores.upsert(&run.collection, &records, &have, run.stages.clock());
         let mut worked = Duration::ZERO;
-        let mut told = true;
-        let mut broken = None;
+        let mut reported = true;
+        let mut failed = None;
         loop {
-            // While nothing new is known, there is nothing to tell.
-            let written = if told { Ok(answers.next().await) } else { tokio::time::timeout(LAG, answers.next()).await };
+            // While there is no new result, there is nothing to report.
+            let written = if reported {
+                Ok(answers.next().await)
+            } else {
+                tokio::time::timeout(LAG_BEFORE_REPORT, answers.next()).await
+            };
             let Ok(written) = written else {
-                self.tell_lags(&items).await;
-                told = true;
+                self.report_lagging(&items).await;
+                reported = true;
                 continue;
             };
             let Some(written) = written else { break };
-            // Side by side: the slowest says how long the lane was at work.
+            // The stores work at the same time: the slowest one determines how long the lane worked.
             worked = worked.max(written.worked);
             match written.outcome {
                 Ok(refused) => {
@@ -61,90 +65,91 @@ impl Steps {
                             Some(reason) => item.refused = Some(format!("{}: {reason}", written.store)),
                         }
                     }
-                    told = false;
+                    reported = false;
                 }
                 Err(error) => {
-                    broken = Some(as_dependency(written.store, error));
+                    failed = Some(as_dependency(written.store, error));
                     break;
                 }
             }
         }
         drop(answers);
         run.stages.upsert.took(worked);
-        if let Some(down) = broken {
-            self.tell_lags(&items).await;
-            self.broke::<()>(down);
+        if let Some(down) = failed {
+            self.report_lagging(&items).await;
+            self.stop_with::<()>(down);
             return;
         }
         for (item, record) in items.into_iter().zip(records) {
             let Some(message) = item.refused else {
-                self.tell(item.ticket, ItemOutcome::Indexed(item.indexed)).await;
+                self.report_outcome(item.ticket, ItemOutcome::Indexed(item.indexed)).await;
                 continue;
             };
             if !item.indexed.stores.is_empty() {
-                self.tell(item.ticket, ItemOutcome::Lags(item.indexed)).await;
+                self.report_outcome(item.ticket, ItemOutcome::Lags(item.indexed)).await;
             }
             let class = FailureClass::IndexRejected;
             let failure = ItemFailure { uri: record.uri, class, message, attempts: 1 };
-            self.tell(item.ticket, ItemOutcome::Failed(failure)).await;
+            self.report_outcome(item.ticket, ItemOutcome::Failed(failure)).await;
         }
     }
 
-    async fn tell_lags(&self, items: &[Item]) {
+    async fn report_lagging(&self, items: &[Item]) {
         for item in items.iter().filter(|item| !item.indexed.stores.is_empty()) {
-            self.tell(item.ticket, ItemOutcome::Lags(item.indexed.clone())).await;
+            self.report_outcome(item.ticket, ItemOutcome::Lags(item.indexed.clone())).await;
         }
     }
 
-    /// Copies what some store has to those that lack it; gives back the tasks that must be read from the bucket.
+    /// Copies records that some store has to those that lack them. Returns the tasks that must be read from the bucket.
     pub(super) async fn copy(self, batch: Vec<Task>) -> Vec<Task> {
         let (mut rest, mut lagging): (Vec<Task>, Vec<Task>) = batch.into_iter().partition(|task| task.have.is_empty());
         while let Some(first) = lagging.first() {
             let have = first.have.clone();
-            let (alike, others) = lagging.into_iter().partition(|task| task.have == have);
+            let (same_stores, others) = lagging.into_iter().partition(|task| task.have == have);
             lagging = others;
-            match self.read(&have, alike).await {
+            match self.read(&have, same_stores).await {
                 Ok((found, missing)) => {
                     rest.extend(missing);
                     if !found.is_empty() {
                         self.store(found, have).await;
                     }
                 }
-                Err(down) => return self.broke(down).unwrap_or_default(),
+                Err(down) => return self.stop_with(down).unwrap_or_default(),
             }
         }
         rest
     }
 
-    /// The records of tasks, from any store that has them and answers, and the tasks whose records are not there after all.
+    /// Returns the records of tasks, from any store that has them and answers, and the tasks whose records do not
+    /// exist.
     async fn read(&self, have: &StoreSet, tasks: Vec<Task>) -> Result<(Vec<Pending>, Vec<Task>), DependencyError> {
-        let run = self.of_run();
+        let run = self.current_run();
         let ids: Vec<ImageId> = tasks.iter().map(|task| task.image.uri.id()).collect();
         let found = self.pipeline().stores.get_from_any(have, &run.collection, &ids).await;
         let found = found.map_err(|(store, error)| as_dependency(store, error))?;
         let mut found: HashMap<ImageId, ImageRecord> = found.into_iter().map(|record| (record.id, record)).collect();
         let space = run.space.name();
-        let (mut there, mut missing) = (Vec::new(), Vec::new());
+        let (mut existing, mut missing) = (Vec::new(), Vec::new());
         for task in tasks {
             let record = found.remove(&task.image.uri.id());
             let same = |record: &ImageRecord| record.payload.etag == task.image.etag && record.payload.space == space;
             if let Some(record) = record.filter(same) {
                 let (etag, size_bytes) = (record.payload.etag.clone(), record.payload.size_bytes);
                 let indexed = Indexed { etag, size_bytes, stores: have.clone(), copied: true };
-                there.push(Pending { ticket: task.ticket, indexed, record });
+                existing.push(Pending { ticket: task.ticket, indexed, record });
             } else {
                 missing.push(task);
             }
         }
-        Ok((there, missing))
+        Ok((existing, missing))
     }
 }
 
-/// What became of a record so far.
+/// The state of a record that is being written.
 struct Item {
     ticket: i64,
     indexed: Indexed,
-    /// Why a store does not take it.
+    /// Why a store refuses the record.
     refused: Option<String>,
 }
 
@@ -154,7 +159,8 @@ impl Item {
     }
 }
 
-/// A collection that vanished or changed under a running job is the store's trouble, not an image's.
+/// Converts an error of a store: a collection that vanished or changed during a job is a failure of the store, not of
+/// an image.
 pub(super) fn as_dependency(store: &str, error: IndexError) -> DependencyError {
     match error {
         IndexError::Dependency(down) => down,

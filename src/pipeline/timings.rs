@@ -1,19 +1,19 @@
-//! Timings of one chain, or of several together: small enough to be sent, and told in a status.
+//! Timings of one pipeline, or of several together: small enough to be sent, and shown in a status.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// An hour: nothing that is timed may take longer, and a longer time is counted as this.
+/// One hour: longer times are counted as this.
 pub(super) const MAX_MICROS: u64 = 3_600_000_000;
 
-/// Different durations that are told apart in one stage.
+/// Maximum number of different durations that are kept for one stage.
 const MAX_VALUES: usize = 1_000;
 
-/// Lanes of one stage that are believed.
+/// Maximum number of lanes that is accepted for one stage.
 const MAX_LANES: u64 = 4_096;
 
-/// What was counted so far, stage by stage.
+/// The measurements so far, for each stage.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Timings {
     /// Reading from the bucket.
@@ -26,30 +26,32 @@ pub struct Timings {
     pub upsert: StageTimes,
 }
 
-/// What was counted of one stage.
+/// The measurements of one stage.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StageTimes {
-    /// Side by side.
+    /// Number of lanes that work at the same time.
     pub lanes: u64,
-    /// Whether these are threads of a processor, and no calls that wait for an answer.
+    /// Whether the lanes are threads of a processor, and not calls that wait for a reply.
     pub threads: bool,
-    /// How long all lanes together were at work, in microseconds.
+    /// How long all lanes together worked, in microseconds.
     pub worked_us: u64,
-    /// How long they could have been.
+    /// How long all lanes together could have worked, in microseconds.
     pub available_us: u64,
-    /// How long a piece of work took, in microseconds and shortest first, and how many pieces took that.
+    /// Durations of units of work in microseconds, the shortest first, each with the number of units that took this
+    /// long.
     pub took: Vec<(u64, u64)>,
 }
 
-/// A stage in a status: `busy` is the share of its lanes' time spent at work, 0 to 1; times are those of one piece of
-/// work (an image, or a batch of them). Waiting for a dependency is no work, and time in which all waited does not count.
+/// A stage in a status. `busy` is the share of its lanes' time spent working, 0 to 1; the times are those of one unit
+/// of work (an image, or a batch of images). Waiting for a dependency is not work, and time in which all lanes waited
+/// does not count.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StageReport {
-    /// 0 to 1.
+    /// Share of the time spent working, 0 to 1.
     pub busy: f64,
-    /// Median, in milliseconds.
+    /// Median duration, in milliseconds.
     pub p50_ms: f64,
-    /// 95th percentile, in milliseconds.
+    /// 95th percentile of the durations, in milliseconds.
     pub p95_ms: f64,
 }
 
@@ -64,12 +66,12 @@ pub struct StagesReport {
     pub embed: StageReport,
     /// Calls of the stores.
     pub upsert: StageReport,
-    /// The stage that holds the others up, with its figures; `None` before anything was done.
+    /// The busiest stage, with its figures; `None` before anything was done.
     pub bottleneck: Option<String>,
 }
 
 impl Timings {
-    /// Another chain's besides: all as if it were one chain with the lanes of both.
+    /// Adds the timings of another pipeline, as if both were one with the lanes of both.
     pub fn add(&mut self, other: &Self) {
         for (stage, other) in self.stages_mut().into_iter().zip(other.stages()) {
             stage.lanes = stage.lanes.saturating_add(other.lanes);
@@ -77,7 +79,7 @@ impl Timings {
         }
     }
 
-    /// The same chain's from an earlier start: its lanes are the same ones.
+    /// Adds the timings of an earlier start of the same pipeline: its lanes are the same, so they are not added.
     pub fn add_earlier(&mut self, earlier: &Self) {
         for (stage, earlier) in self.stages_mut().into_iter().zip(earlier.stages()) {
             stage.lanes = stage.lanes.max(earlier.lanes);
@@ -85,15 +87,15 @@ impl Timings {
         }
     }
 
-    /// Durations that one stage may have; see [`max_values`](Self::max_values).
+    /// Maximum number of durations of one stage; see [`max_values`](Self::max_values).
     pub const MAX_VALUES: usize = MAX_VALUES;
 
-    /// How many durations the stage with the most of them has.
+    /// Returns the number of durations of the stage with the most durations.
     pub fn max_values(&self) -> usize {
         self.stages().map(|stage| stage.took.len()).into_iter().max().unwrap_or_default()
     }
 
-    /// What can be so: for timings from outside.
+    /// Limits all values to their valid ranges, for timings that were received from outside.
     #[must_use]
     pub fn bounded(mut self) -> Self {
         for stage in self.stages_mut() {
@@ -106,7 +108,8 @@ impl Timings {
         self
     }
 
-    /// As a status tells it; of so many workers together, if of any.
+    /// Returns the report for a status. `workers` is the number of workers whose timings were added, if there are
+    /// workers.
     pub fn report(&self, workers: Option<usize>) -> StagesReport {
         let stages = self.stages();
         let busiest = stages
@@ -115,13 +118,13 @@ impl Timings {
             .filter(|(stage, _)| stage.busy() > 0.0)
             .max_by(|(a, _), (b, _)| a.busy().total_cmp(&b.busy()));
         let bottleneck = busiest.map(|(stage, name)| {
-            let (count, what) = (stage.lanes, if stage.threads { "threads" } else { "lanes" });
+            let (count, unit) = (stage.lanes, if stage.threads { "threads" } else { "lanes" });
             let on = match workers {
                 None => String::new(),
                 Some(1) => " on one worker".to_owned(),
                 Some(workers) => format!(" on {workers} workers"),
             };
-            format!("{name}: {count} of {count} {what}{on} busy {} % of the time", (stage.busy() * 100.0).round())
+            format!("{name}: {count} of {count} {unit}{on} busy {} % of the time", (stage.busy() * 100.0).round())
         });
         let [fetch, prepare, embed, upsert] = stages.map(StageTimes::report);
         StagesReport { fetch, prepare, embed, upsert, bottleneck }
@@ -137,11 +140,11 @@ impl Timings {
 }
 
 impl StageTimes {
-    /// `took` shortest first.
+    /// `took` must have the shortest duration first.
     pub(super) fn new(lanes: usize, threads: bool, elapsed: Duration, worked: Duration, took: Vec<(u64, u64)>) -> Self {
         let lanes = lanes as u64;
         let available_us = micros(elapsed).saturating_mul(lanes);
-        Self { lanes, threads, worked_us: micros(worked).min(available_us), available_us, took: thinned(took) }
+        Self { lanes, threads, worked_us: micros(worked).min(available_us), available_us, took: merge_durations(took) }
     }
 
     fn add_times(&mut self, other: &Self) {
@@ -157,7 +160,7 @@ impl StageTimes {
             }
             same
         });
-        self.took = thinned(std::mem::take(&mut self.took));
+        self.took = merge_durations(std::mem::take(&mut self.took));
     }
 
     fn busy(&self) -> f64 {
@@ -170,22 +173,23 @@ impl StageTimes {
         StageReport { busy: self.busy(), p50_ms: self.quantile_ms(50), p95_ms: self.quantile_ms(95) }
     }
 
-    /// The time within which so many of a hundred pieces were done; 0 where there were none.
+    /// Returns the time within which `percent` percent of the units of work were done, in milliseconds; 0 if there were
+    /// none.
     fn quantile_ms(&self, percent: u128) -> f64 {
         let all: u128 = self.took.iter().map(|(_, count)| u128::from(*count)).sum();
-        let wanted = (all * percent).div_ceil(100);
+        let target = (all * percent).div_ceil(100);
         let mut so_far = 0;
         let value = self.took.iter().find(|(_, count)| {
             so_far += u128::from(*count);
-            so_far >= wanted
+            so_far >= target
         });
         #[expect(clippy::cast_precision_loss, reason = "microseconds of an hour are far below 2^53")]
         value.map_or(0.0, |(micros, _)| round(*micros as f64 / 1000.0, 2))
     }
 }
 
-/// Neighbours taken together until they are few enough; each counts as the longer of two.
-fn thinned(mut took: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
+/// Merges neighbouring durations until there are at most [`MAX_VALUES`]; a merged pair counts as the longer of the two.
+fn merge_durations(mut took: Vec<(u64, u64)>) -> Vec<(u64, u64)> {
     while took.len() > MAX_VALUES {
         let pairs = took.chunks(2).filter_map(|pair| {
             let (longest, _) = pair.last()?;
@@ -216,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn two_workers_count_as_one_chain_with_the_lanes_of_both() {
+    fn two_workers_count_as_one_pipeline_with_the_lanes_of_both() {
         let mut both = embedding(1, 10 * SECOND, vec![(1_000, 90), (2_000, 10)]);
         both.add(&embedding(3, 6 * SECOND, vec![(1_000, 1), (50_000, 99)]));
         let report = both.report(Some(2));
@@ -226,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_that_began_anew_has_no_more_lanes_than_before() {
+    fn a_worker_that_was_restarted_has_as_many_lanes_as_before() {
         let mut now = embedding(2, 5 * SECOND, vec![(1_000, 1)]);
         now.add_earlier(&embedding(2, 15 * SECOND, vec![(3_000, 1)]));
         let report = now.report(None);
@@ -235,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_so_is_bounded_and_adding_it_up_does_not_overflow() {
+    fn impossible_values_are_limited_and_their_sum_does_not_overflow() {
         let took: Vec<_> = (0..5_000).rev().map(|value| (u64::MAX - value, u64::MAX)).collect();
         let wild = StageTimes { lanes: u64::MAX, threads: true, worked_us: u64::MAX, available_us: 7, took };
         let wild = Timings { fetch: wild.clone(), prepare: wild.clone(), embed: wild.clone(), upsert: wild }.bounded();
@@ -247,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn many_different_durations_are_few_to_send_and_their_quantiles_stay() {
+    fn many_durations_are_merged_and_their_quantiles_are_kept() {
         let took = (1..=7_000).map(|value| (value * 1_000, 1)).collect();
         let times = StageTimes::new(1, false, SECOND, SECOND, took);
         assert!(times.took.len() <= MAX_VALUES, "{}", times.took.len());

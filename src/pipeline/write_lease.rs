@@ -1,5 +1,5 @@
-//! WriteLease to write what was read. A process may be frozen between the two for longer than others wait for it; then somebody
-//! else has read a newer version and written it, and the older must not follow.
+//! The lease to write records. A process can be frozen between reading and writing for longer than others wait for it.
+//! Another worker can have read and written a newer version by then, and the older version must not replace it.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -7,41 +7,41 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// WriteLease to write, for good or until it runs out. Clones share it.
+/// The permission to write records, without a limit or until it expires. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct WriteLease(Option<Arc<watch::Sender<Until>>>);
 
-/// When a leave runs out.
+/// When a write lease expires.
 #[derive(Clone, Copy, Debug)]
 pub struct Until {
     uptime: Instant,
-    /// Goes on while the whole machine sleeps, too.
+    /// This clock also runs while the whole machine sleeps.
     clock: SystemTime,
 }
 
 impl Until {
-    /// So long after this moment.
+    /// Returns the time `term` after now.
     pub fn after(term: Duration) -> Self {
         let now = SystemTime::now();
         Self { uptime: Instant::now() + term, clock: now.checked_add(term).unwrap_or(now) }
     }
 
-    fn is_over(self) -> bool {
+    fn has_passed(self) -> bool {
         Instant::now() >= self.uptime || SystemTime::now() >= self.clock
     }
 }
 
 impl WriteLease {
-    /// WriteLease that runs out unless it is prolonged.
+    /// Returns a lease that expires at `until` unless it is extended.
     pub fn until(until: Until) -> Self {
         Self(Some(Arc::new(watch::Sender::new(until))))
     }
 
-    /// Prolongs it, even where it has run out. One for good stays so. Of two answers that come in the wrong order the later
-    /// end counts.
+    /// Extends the lease, even if it has expired. A lease without a limit does not change. If two extensions arrive in
+    /// the wrong order, the later end applies.
     pub fn prolong(&self, until: Until) {
-        if let Some(leave) = &self.0 {
-            leave.send_if_modified(|now| {
+        if let Some(lease) = &self.0 {
+            lease.send_if_modified(|now| {
                 let is_later = until.uptime >= now.uptime;
                 if is_later {
                     *now = until;
@@ -51,11 +51,11 @@ impl WriteLease {
         }
     }
 
-    /// Returns while there is leave; otherwise waits until it is prolonged.
+    /// Returns at once while the lease is valid; otherwise waits until it is extended.
     pub(super) async fn granted(&self) {
-        let Some(leave) = &self.0 else { return };
-        // The sender is ours: there is always one.
-        leave.subscribe().wait_for(|until| !until.is_over()).await.ok();
+        let Some(lease) = &self.0 else { return };
+        // This value owns the sender, so the channel is not closed.
+        lease.subscribe().wait_for(|until| !until.has_passed()).await.ok();
     }
 }
 
@@ -68,21 +68,21 @@ mod tests {
     const TERM: Duration = Duration::from_secs(30);
 
     #[tokio::test(start_paused = true)]
-    async fn what_has_run_out_waits_until_it_is_prolonged() {
-        let leave = WriteLease::until(Until::after(TERM));
+    async fn an_expired_lease_waits_until_it_is_extended() {
+        let lease = WriteLease::until(Until::after(TERM));
         tokio::time::advance(TERM / 2).await;
-        assert!(poll!(Box::pin(leave.granted())).is_ready());
+        assert!(poll!(Box::pin(lease.granted())).is_ready());
         tokio::time::advance(TERM / 2).await;
-        let mut late = Box::pin(leave.granted());
-        assert!(poll!(&mut late).is_pending());
-        leave.prolong(Until::after(TERM));
-        assert!(poll!(late).is_ready());
+        let mut waiting = Box::pin(lease.granted());
+        assert!(poll!(&mut waiting).is_pending());
+        lease.prolong(Until::after(TERM));
+        assert!(poll!(waiting).is_ready());
         tokio::time::advance(1_000 * TERM).await;
-        assert!(poll!(Box::pin(WriteLease::default().granted())).is_ready(), "for good");
+        assert!(poll!(Box::pin(WriteLease::default().granted())).is_ready(), "a lease without a limit");
     }
 
     #[tokio::test]
-    async fn a_machine_that_slept_has_no_leave_though_its_uptime_stood_still() {
+    async fn a_lease_expires_while_the_machine_sleeps() {
         let until = Until { clock: SystemTime::now() - TERM, ..Until::after(TERM) };
         assert!(poll!(Box::pin(WriteLease::until(until).granted())).is_pending());
     }

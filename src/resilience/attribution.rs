@@ -1,5 +1,6 @@
-//! Whose fault it is: a dependency that fails over one input while it answers for another is not down. Without this, a
-//! patient caller would wait for ever over one poisonous input.
+//! Decides whether a failure is caused by the input or by the dependency: a dependency that fails for one input while
+//! it answers for another is not down. Without this decision, a background caller would wait forever because of one bad
+//! input.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -7,69 +8,71 @@ use std::future::Future;
 use super::{Guard, Retryable};
 use crate::domain::DependencyError;
 
-/// Failures in a row, with growing pauses, before something is asked that the dependency is known to answer.
-const IN_A_ROW: u32 = 3;
-/// So often it must fail over the input, and answer at once what it is known to answer, before the input is to blame.
-const ROUNDS: u32 = 2;
+/// Failures in a row, with growing pauses, after which a control call is made, which the dependency is known to answer.
+const FAILURES_BEFORE_CONTROL: u32 = 3;
+/// How many times the dependency must fail for the input and then answer the control call at once before the failure is
+/// attributed to the input.
+const MAX_ROUNDS: u32 = 2;
 
-/// Why a call came to nothing.
+/// Why a call failed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AttributedError<E> {
-    /// This, as [`Guard::call`] says it.
+    /// The call failed with the error that [`Guard::call`] returns.
     Call(E),
-    /// The input: the dependency failed over it so often, and answered for others in between.
+    /// The input is the cause: the dependency failed for it repeatedly, and answered control calls in between.
     Input {
-        /// How often.
+        /// How many times it failed for the input.
         tries: u32,
-        /// The last time.
+        /// The last error.
         error: E,
     },
 }
 
 impl Guard {
-    /// Calls as [`Guard::call_while`] does. Where the patient see it fail again and again, they `ask` something that the
-    /// dependency answers when it is there: if it does, the input is to blame; if not, it is waited for.
+    /// Calls as [`Guard::call_while`] does. If a background guard sees repeated failures, it makes the control call
+    /// `control`, which the dependency answers unless it is down: if it answers, the input is the cause; if not, the
+    /// guard waits for the dependency.
     ///
     /// # Errors
-    /// [`AttributedError`]
-    pub async fn call_attributed<T, A, E, Fut, Asked>(
+    /// Returns [`AttributedError`] if the call fails.
+    pub async fn call_attributed<T, A, E, Fut, ControlFuture>(
         &self,
         mut again: impl FnMut(&E) -> bool,
         mut make: impl FnMut() -> Fut,
-        mut ask: impl FnMut() -> Asked,
+        mut control: impl FnMut() -> ControlFuture,
     ) -> Result<T, AttributedError<E>>
     where
         E: Retryable + Display + From<DependencyError>,
         Fut: Future<Output = Result<T, E>>,
-        Asked: Future<Output = Result<A, E>>,
+        ControlFuture: Future<Output = Result<A, E>>,
     {
         let (mut rounds, mut tries) = (0, 0);
         loop {
             let mut failures = 0;
-            let patient = |error: &E| {
+            let keep_trying = |error: &E| {
                 failures += u32::from(error.is_failure() && !error.is_of_input());
-                let more = again(error);
-                if !more {
-                    // The caller has had enough: nobody is asked.
+                let try_again = again(error);
+                if !try_again {
+                    // The caller wants no further try, so no control call is made.
                     failures = 0;
                 }
-                more && (failures < IN_A_ROW || !self.is_background())
+                try_again && (failures < FAILURES_BEFORE_CONTROL || !self.is_background())
             };
-            let error = match self.call_while(patient, &mut make).await {
+            let error = match self.call_while(keep_trying, &mut make).await {
                 Ok(answer) => return Ok(answer),
-                Err(error) if failures >= IN_A_ROW && self.is_background() => error,
+                Err(error) if failures >= FAILURES_BEFORE_CONTROL && self.is_background() => error,
                 Err(error) => return Err(AttributedError::Call(error)),
             };
             tries += failures;
-            match self.call_while(|_| false, &mut ask).await {
+            match self.call_while(|_| false, &mut control).await {
                 Ok(_) => rounds += 1,
                 Err(down) if down.is_retryable() => {
                     (rounds, tries) = (0, 0);
-                    self.call(&mut ask).await.map_err(AttributedError::Call)?;
+                    self.call(&mut control).await.map_err(AttributedError::Call)?;
                 }
                 Err(other) => return Err(AttributedError::Call(other)),
             }
-            if rounds == ROUNDS {
+            if rounds == MAX_ROUNDS {
                 return Err(AttributedError::Input { tries, error });
             }
         }
@@ -89,7 +92,7 @@ mod tests {
     use crate::resilience::{Breaker, BreakerSettings, WaitBoard};
 
     #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-    enum Wrong {
+    enum TestError {
         #[error("failed")]
         Failed,
         #[error("refused")]
@@ -98,73 +101,76 @@ mod tests {
         Dependency(#[from] DependencyError),
     }
 
-    impl Retryable for Wrong {
+    impl Retryable for TestError {
         fn is_retryable(&self) -> bool {
             !matches!(self, Self::Refused)
         }
     }
 
-    fn patient() -> Guard {
+    fn background_guard() -> Guard {
         let breaker = Breaker::new(BreakerSettings { threshold: 5, cool_down: Duration::from_mins(1) });
         Guard::background("clip", WaitBoard::default()).through(Arc::new(breaker))
     }
 
-    /// Down until that moment, and failing over the input for ever.
-    async fn blamed(guard: &Guard, up_after: Duration) -> (Result<(), AttributedError<Wrong>>, u32) {
+    /// Calls a dependency that is down for the time `up_after` and always fails for the input.
+    async fn call_with_bad_input(guard: &Guard, up_after: Duration) -> (Result<(), AttributedError<TestError>>, u32) {
         let (begun, calls) = (Instant::now(), Cell::new(0));
         let make = || {
             calls.set(calls.get() + 1);
-            std::future::ready(Err::<(), _>(Wrong::Failed))
+            std::future::ready(Err::<(), _>(TestError::Failed))
         };
-        let up = || std::future::ready(if begun.elapsed() >= up_after { Ok(()) } else { Err(Wrong::Failed) });
+        let up = || std::future::ready(if begun.elapsed() >= up_after { Ok(()) } else { Err(TestError::Failed) });
         (guard.call_attributed(|_| true, make, up).await, calls.get())
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_input_that_alone_fails_is_to_blame_after_its_last_attempt() {
+    async fn an_input_that_alone_fails_is_the_cause_after_its_last_attempt() {
         let begun = Instant::now();
-        let (outcome, calls) = blamed(&patient(), Duration::ZERO).await;
-        assert_eq!((outcome, calls), (Err(AttributedError::Input { tries: 6, error: Wrong::Failed }), 6));
+        let (outcome, calls) = call_with_bad_input(&background_guard(), Duration::ZERO).await;
+        assert_eq!((outcome, calls), (Err(AttributedError::Input { tries: 6, error: TestError::Failed }), 6));
         assert!(begun.elapsed() >= Duration::from_millis(1800), "growing pauses: {:?}", begun.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn while_the_dependency_is_down_nothing_is_to_blame() {
+    async fn while_the_dependency_is_down_no_input_is_the_cause() {
         let begun = Instant::now();
         let hour = Duration::from_hours(1);
-        let (outcome, _) = blamed(&patient(), hour).await;
-        assert_eq!(outcome, Err(AttributedError::Input { tries: 6, error: Wrong::Failed }));
-        assert!(begun.elapsed() > hour, "blamed after {:?}", begun.elapsed());
+        let (outcome, _) = call_with_bad_input(&background_guard(), hour).await;
+        assert_eq!(outcome, Err(AttributedError::Input { tries: 6, error: TestError::Failed }));
+        assert!(begun.elapsed() > hour, "attributed after {:?}", begun.elapsed());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_passes_is_an_answer_and_a_refusal_is_the_calls_own() {
+    async fn an_answer_and_a_refusal_are_returned_to_the_caller() {
         let left = Cell::new(5);
         let make = || {
             left.set(left.get() - 1);
-            std::future::ready(if left.get() == 0 { Ok(7) } else { Err(Wrong::Failed) })
+            std::future::ready(if left.get() == 0 { Ok(7) } else { Err(TestError::Failed) })
         };
-        let ask = || std::future::ready(Ok(()));
-        assert_eq!(patient().call_attributed(|_| true, make, ask).await, Ok(7));
-        let refuse = || std::future::ready(Err::<(), _>(Wrong::Refused));
-        assert_eq!(patient().call_attributed(|_| true, refuse, ask).await, Err(AttributedError::Call(Wrong::Refused)));
-        let failing = || std::future::ready(Err::<(), _>(Wrong::Failed));
-        let once = patient().call_attributed(|_| false, failing, ask).await;
-        assert_eq!(once, Err(AttributedError::Call(Wrong::Failed)), "the caller has had enough of it");
+        let control = || std::future::ready(Ok(()));
+        assert_eq!(background_guard().call_attributed(|_| true, make, control).await, Ok(7));
+        let refuse = || std::future::ready(Err::<(), _>(TestError::Refused));
+        assert_eq!(
+            background_guard().call_attributed(|_| true, refuse, control).await,
+            Err(AttributedError::Call(TestError::Refused))
+        );
+        let failing = || std::future::ready(Err::<(), _>(TestError::Failed));
+        let once = background_guard().call_attributed(|_| false, failing, control).await;
+        assert_eq!(once, Err(AttributedError::Call(TestError::Failed)), "the caller wants no further try");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_prompt_blame_nobody() {
+    async fn an_interactive_guard_makes_no_control_call() {
         let guard = Guard::interactive("clip", 8);
-        let asked = Cell::new(0);
-        let ask = || {
-            asked.set(asked.get() + 1);
+        let control_calls = Cell::new(0);
+        let control = || {
+            control_calls.set(control_calls.get() + 1);
             std::future::ready(Ok(()))
         };
-        let failing = || std::future::ready(Err::<(), _>(Wrong::Failed));
-        let outcome = guard.call_attributed(|_| true, failing, ask).await;
-        assert_eq!((outcome, asked.get()), (Err(AttributedError::Call(Wrong::Failed)), 0));
+        let failing = || std::future::ready(Err::<(), _>(TestError::Failed));
+        let outcome = guard.call_attributed(|_| true, failing, control).await;
+        assert_eq!((outcome, control_calls.get()), (Err(AttributedError::Call(TestError::Failed)), 0));
         let unavailable = DependencyError { dependency: "c".into(), trouble: Trouble::Failed, detail: String::new() };
-        assert!(Wrong::from(unavailable).is_retryable());
+        assert!(TestError::from(unavailable).is_retryable());
     }
 }

@@ -1,8 +1,8 @@
-//! A circuit breaker. **Closed** means that traffic flows; **open** that it does not.
+//! A circuit breaker. **Closed** means that calls are made; **open** means that they are not.
 //!
-//! Closed → open after N failed calls in a row, for T; then exactly one call is let through and decides:
-//! success closes, failure opens for another T. A permit that is dropped undecided (its task was aborted)
-//! counts as neither, and frees the place of the probe.
+//! After N failed calls in a row the breaker opens for a time T. Then exactly one call, the probe, is made and decides:
+//! success closes the breaker, failure opens it for another T. A permit that is dropped without a result (its task was
+//! aborted) counts as neither, and another call can become the probe.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,7 +17,7 @@ use crate::telemetry::metrics::{Counter, Gauge, families};
 pub struct BreakerSettings {
     /// Failed calls in a row that open it; at least 1.
     pub threshold: u32,
-    /// How long it stays open before one call may try.
+    /// How long the breaker stays open before one call is allowed.
     pub cool_down: Duration,
 }
 
@@ -25,9 +25,9 @@ pub struct BreakerSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not called: it failed {failures} times in a row; next try in {} s", retry_after.as_secs_f64().ceil())]
 pub struct CircuitOpen {
-    /// When a call may be let through again.
+    /// How long to wait until a call can be allowed again.
     pub retry_after: Duration,
-    /// Failures in a row that opened it.
+    /// Failures in a row that opened the breaker.
     pub failures: u32,
 }
 
@@ -38,36 +38,37 @@ enum State {
     Probing { failures: u32 },
 }
 
-/// One breaker for one dependency, shared by all who call it.
+/// The breaker of one dependency, shared by all callers.
 #[derive(Debug)]
 pub struct Breaker {
     settings: BreakerSettings,
     state: Mutex<State>,
     outages: AtomicU64,
-    shown: Gauge,
-    opens: Counter,
+    state_gauge: Gauge,
+    opens_counter: Counter,
 }
 
 impl Breaker {
-    /// A closed breaker.
+    /// Returns a closed breaker.
     pub fn new(settings: BreakerSettings) -> Self {
         let state = Mutex::new(State::Closed { failures: 0 });
-        Self { settings, state, outages: AtomicU64::new(0), shown: Gauge::noop(), opens: Counter::noop() }
+        Self { settings, state, outages: AtomicU64::new(0), state_gauge: Gauge::noop(), opens_counter: Counter::noop() }
     }
 
-    /// The same, and `/metrics` tells how it stands, under the name of its dependency.
+    /// Publishes the state of the breaker in `/metrics`, under the name of its dependency.
     #[must_use]
     pub fn of(self, dependency: &str) -> Self {
         let name = || [dependency.to_owned()];
-        let (shown, opens) = (families::BREAKER_STATE.labels(name()), families::BREAKER_OPENS.labels(name()));
-        shown.set(0.0);
-        Self { shown, opens, ..self }
+        let (state_gauge, opens_counter) =
+            (families::BREAKER_STATE.labels(name()), families::BREAKER_OPENS.labels(name()));
+        state_gauge.set(0.0);
+        Self { state_gauge, opens_counter, ..self }
     }
 
-    /// Asks to make one call. Tell the permit how it went.
+    /// Requests a permit for one call. The caller must report the result of the call to the permit.
     ///
     /// # Errors
-    /// [`CircuitOpen`], at once, while the breaker is open or another call is the probe.
+    /// Returns [`CircuitOpen`] at once while the breaker is open or another call is the probe.
     pub fn try_enter(&self) -> Result<Permit<'_>, CircuitOpen> {
         let mut state = self.lock();
         match *state {
@@ -78,17 +79,17 @@ impl Breaker {
                     return Err(CircuitOpen { retry_after: until - now, failures });
                 }
                 *state = State::Probing { failures };
-                self.show(*state);
+                self.update_gauge(*state);
                 Ok(Permit { breaker: self, probe: true, decided: false })
             }
-            // The probe's answer may come any moment: look again soon.
+            // The probe can be answered at any time, so the caller should try again soon.
             State::Probing { failures } => {
                 Err(CircuitOpen { retry_after: self.settings.cool_down.min(Duration::from_secs(1)), failures })
             }
         }
     }
 
-    /// How long until a call may be let through; `None` while closed.
+    /// Returns how long it takes until a call can be allowed; `None` while the breaker is closed.
     pub fn open_for(&self) -> Option<Duration> {
         match *self.lock() {
             State::Closed { .. } => None,
@@ -97,7 +98,8 @@ impl Breaker {
         }
     }
 
-    /// How many times it has opened and closed again: after each, what answers may be another than before.
+    /// Returns how many times the breaker has opened and closed again: after each outage the dependency may be another
+    /// one than before.
     pub fn outages(&self) -> u64 {
         self.outages.load(Ordering::Acquire)
     }
@@ -106,39 +108,41 @@ impl Breaker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn show(&self, state: State) {
-        self.shown.set(match state {
+    fn update_gauge(&self, state: State) {
+        self.state_gauge.set(match state {
             State::Closed { .. } => 0.0,
             State::Probing { .. } => 1.0,
             State::Open { .. } => 2.0,
         });
     }
 
-    fn settle(&self, success: bool, probe: bool) {
+    fn record_result(&self, success: bool, probe: bool) {
         let mut state = self.lock();
-        let open = |failures| State::Open { until: Instant::now() + self.settings.cool_down, failures };
+        let open_after = |failures| State::Open { until: Instant::now() + self.settings.cool_down, failures };
         *state = match (*state, success) {
-            // A call that began before the breaker opened says nothing about now; only the probe does.
+            // A call that began before the breaker opened says nothing about the current state; only the probe does.
             (State::Open { .. } | State::Probing { .. }, _) if !probe => return,
             (State::Closed { failures }, false) if failures + 1 >= self.settings.threshold => {
-                self.opens.increment(1);
-                open(failures + 1)
+                self.opens_counter.increment(1);
+                open_after(failures + 1)
             }
             (State::Closed { failures }, false) => State::Closed { failures: failures + 1 },
-            (State::Open { failures, .. } | State::Probing { failures }, false) => open(failures.saturating_add(1)),
+            (State::Open { failures, .. } | State::Probing { failures }, false) => {
+                open_after(failures.saturating_add(1))
+            }
             (State::Closed { .. }, true) => State::Closed { failures: 0 },
             (State::Open { .. } | State::Probing { .. }, true) => {
                 self.outages.fetch_add(1, Ordering::Release);
                 State::Closed { failures: 0 }
             }
         };
-        self.show(*state);
+        self.update_gauge(*state);
     }
 }
 
-/// WriteLease to make one call.
+/// Permission to make one call.
 #[derive(Debug)]
-#[must_use = "tell it how the call went"]
+#[must_use = "the result of the call must be reported to it"]
 pub struct Permit<'a> {
     breaker: &'a Breaker,
     probe: bool,
@@ -146,16 +150,16 @@ pub struct Permit<'a> {
 }
 
 impl Permit<'_> {
-    /// The dependency answered; a content error is an answer too.
+    /// Reports that the dependency answered; a content error is an answer too.
     pub fn succeeded(mut self) {
         self.decided = true;
-        self.breaker.settle(true, self.probe);
+        self.breaker.record_result(true, self.probe);
     }
 
-    /// The dependency failed.
+    /// Reports that the dependency failed.
     pub fn failed(mut self) {
         self.decided = true;
-        self.breaker.settle(false, self.probe);
+        self.breaker.record_result(false, self.probe);
     }
 }
 
@@ -165,7 +169,7 @@ impl Drop for Permit<'_> {
             let mut state = self.breaker.lock();
             if let State::Probing { failures } = *state {
                 *state = State::Open { until: Instant::now(), failures };
-                self.breaker.show(*state);
+                self.breaker.update_gauge(*state);
             }
         }
     }
@@ -175,35 +179,35 @@ impl Drop for Permit<'_> {
 mod tests {
     use super::*;
 
-    const T: Duration = Duration::from_secs(30);
+    const COOL_DOWN: Duration = Duration::from_secs(30);
 
-    fn opened() -> Breaker {
-        let breaker = Breaker::new(BreakerSettings { threshold: 2, cool_down: T });
+    fn open_breaker() -> Breaker {
+        let breaker = Breaker::new(BreakerSettings { threshold: 2, cool_down: COOL_DOWN });
         breaker.try_enter().unwrap().failed();
         breaker.try_enter().unwrap().failed();
         breaker
     }
 
     #[tokio::test(start_paused = true)]
-    async fn only_failures_in_a_row_open_it() {
-        let breaker = Breaker::new(BreakerSettings { threshold: 2, cool_down: T });
+    async fn only_failures_in_a_row_open_the_breaker() {
+        let breaker = Breaker::new(BreakerSettings { threshold: 2, cool_down: COOL_DOWN });
         for _ in 0..5 {
             breaker.try_enter().unwrap().failed();
             breaker.try_enter().unwrap().succeeded();
         }
         assert_eq!(breaker.open_for(), None);
-        assert_eq!(opened().try_enter().unwrap_err(), CircuitOpen { retry_after: T, failures: 2 });
+        assert_eq!(open_breaker().try_enter().unwrap_err(), CircuitOpen { retry_after: COOL_DOWN, failures: 2 });
     }
 
     #[tokio::test(start_paused = true)]
-    async fn exactly_one_probe_decides() {
-        let breaker = opened();
-        tokio::time::advance(T).await;
+    async fn exactly_one_probe_decides_the_state() {
+        let breaker = open_breaker();
+        tokio::time::advance(COOL_DOWN).await;
         let probe = breaker.try_enter().unwrap();
-        assert!(breaker.try_enter().is_err(), "a second call beside the probe");
+        assert!(breaker.try_enter().is_err(), "a second call while the probe is running");
         probe.failed();
         assert!(breaker.try_enter().is_err(), "open again");
-        tokio::time::advance(T).await;
+        tokio::time::advance(COOL_DOWN).await;
         assert_eq!(breaker.outages(), 0);
         breaker.try_enter().unwrap().succeeded();
         assert!(breaker.try_enter().is_ok() && breaker.try_enter().is_ok());
@@ -211,20 +215,20 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_aborted_probe_frees_its_place() {
-        let breaker = opened();
-        tokio::time::advance(T).await;
+    async fn after_an_aborted_probe_another_call_is_the_probe() {
+        let breaker = open_breaker();
+        tokio::time::advance(COOL_DOWN).await;
         drop(breaker.try_enter().unwrap());
         breaker.try_enter().expect("the next call is the probe").succeeded();
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_late_answer_does_not_move_an_open_breaker() {
-        let breaker = Breaker::new(BreakerSettings { threshold: 1, cool_down: T });
+    async fn a_late_answer_does_not_change_an_open_breaker() {
+        let breaker = Breaker::new(BreakerSettings { threshold: 1, cool_down: COOL_DOWN });
         let (slow, slower) = (breaker.try_enter().unwrap(), breaker.try_enter().unwrap());
         breaker.try_enter().unwrap().failed();
         slow.succeeded();
         slower.failed();
-        assert_eq!(breaker.try_enter().unwrap_err().retry_after, T);
+        assert_eq!(breaker.try_enter().unwrap_err().retry_after, COOL_DOWN);
     }
 }

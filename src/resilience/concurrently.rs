@@ -1,7 +1,7 @@
-//! Bounded concurrency for the chain: each unit of work in a task of its own.
+//! Bounded concurrency for the pipeline: each unit of work runs in its own task.
 //!
-//! Stacked `buffer_unordered` starves work in flight: when a later stage is full, the futures of an earlier
-//! one are not polled, and downloads stand still (futures-rs 2387). A spawned task goes on regardless.
+//! With several `buffer_unordered` stages in a row, work in flight can starve: when a later stage is full, the futures
+//! of an earlier one are not polled, and downloads stop (futures-rs 2387). A spawned task continues in any case.
 
 use std::future::Future;
 use std::num::NonZeroUsize;
@@ -11,10 +11,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::patience;
 
-/// Begins the work at once, in a task of its own: it goes on where nobody looks at what is returned. Dropping that aborts it.
-/// A panic in it is a panic of whoever waits for it.
+/// Starts the work at once in its own task. The task continues even if the returned future is not polled; dropping the
+/// future aborts the task. A panic in the work is raised again in the task that awaits the future.
 pub fn on_its_own<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> impl Future<Output = T> + Send {
-    let stop = patience::token();
+    let stop = patience::stop_token();
     let work = async move {
         match stop {
             Some(stop) => patience::until_stopped(stop, work).await,
@@ -27,18 +27,18 @@ pub fn on_its_own<T: Send + 'static>(work: impl Future<Output = T> + Send + 'sta
         match task.await {
             Ok(output) => output,
             Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-            // Only the runtime's own end cancels a task whose handle we hold.
+            // Only the end of the runtime cancels a task whose handle is still held.
             Err(_) => std::future::pending().await,
         }
     }
 }
 
-/// Adds [`concurrently`](Concurrently::concurrently) to every stream.
+/// Adds the method [`concurrently`](Concurrently::concurrently) to every stream.
 pub trait Concurrently: Stream + Sized + Send {
-    /// Runs `work` on up to `lanes` items at once, each in its own task, results in order of completion.
-    /// Dropping the stream aborts what is in flight.
+    /// Runs `work` on at most `lanes` items at the same time, each in its own task, and returns the results in order of
+    /// completion. Dropping the stream aborts the running tasks.
     ///
-    /// A panic in `work` ends in this task's panic: catch it inside `work` where it may happen.
+    /// A panic in `work` is raised again in the task that polls the stream: `work` must catch panics that it expects.
     fn concurrently<F, Fut>(self, lanes: NonZeroUsize, mut work: F) -> impl Stream<Item = Fut::Output> + Send
     where
         Self::Item: Send + 'static,
@@ -66,27 +66,27 @@ mod tests {
     const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
     #[tokio::test(start_paused = true)]
-    async fn never_more_than_its_lanes_at_once() {
-        let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let (now_inside, most_inside) = (now.clone(), most.clone());
+    async fn at_most_as_many_items_as_lanes_run_at_once() {
+        let (running, max_running) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (running_inside, max_running_inside) = (running.clone(), max_running.clone());
         let done: Vec<u32> = futures::stream::iter(0..20)
             .concurrently(TWO, move |item| {
-                let (now, most) = (now_inside.clone(), most_inside.clone());
+                let (running, max_running) = (running_inside.clone(), max_running_inside.clone());
                 async move {
-                    most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    max_running.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                     tokio::time::sleep(Duration::from_millis(10)).await;
-                    now.fetch_sub(1, Ordering::SeqCst);
+                    running.fetch_sub(1, Ordering::SeqCst);
                     item
                 }
             })
             .collect()
             .await;
         assert_eq!(done.len(), 20);
-        assert_eq!(most.load(Ordering::SeqCst), 2);
+        assert_eq!(max_running.load(Ordering::SeqCst), 2);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn work_goes_on_while_a_later_stage_is_full() {
+    async fn work_continues_while_a_later_stage_is_full() {
         let begun = tokio::time::Instant::now();
         let mut stream = Box::pin(futures::stream::iter(0..2).concurrently(TWO, |item| async move {
             for _ in 0..4 {
@@ -95,15 +95,15 @@ mod tests {
             item
         }));
         stream.next().await;
-        // Nobody polls the stream meanwhile; the second task must finish all the same.
+        // The stream is not polled in the meantime; the second task must finish all the same.
         tokio::time::sleep(Duration::from_millis(100)).await;
-        let asked = tokio::time::Instant::now();
+        let polled_at = tokio::time::Instant::now();
         stream.next().await;
-        assert_eq!(asked.elapsed(), Duration::ZERO, "{:?}", begun.elapsed());
+        assert_eq!(polled_at.elapsed(), Duration::ZERO, "{:?}", begun.elapsed());
     }
 
     #[tokio::test]
-    async fn a_task_ends_its_waits_with_whoever_started_it() {
+    async fn a_task_stops_waiting_when_the_task_that_started_it_is_stopped() {
         let stop = tokio_util::sync::CancellationToken::new();
         stop.cancel();
         let wait = patience::until_stopped(stop, async {
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn dropping_the_stream_aborts_what_is_in_flight() {
+    async fn dropping_the_stream_aborts_the_running_tasks() {
         struct Flag(Arc<AtomicUsize>);
         impl Drop for Flag {
             fn drop(&mut self) {

@@ -1,8 +1,8 @@
-//! How long a piece of work was really at work. A patient call may wait for ten minutes in its
-//! middle; who measures around it would take that for work. So the [`Guard`](super::Guard) inside notes what was no work:
-//! its pauses, and the tries that the dependency left unanswered.
+//! Measures how long a piece of work really worked. A background call can wait ten minutes for a dependency; a simple
+//! measurement would count this as work. So the [`Guard`](super::Guard) inside the work records the time that was not
+//! work: its pauses, and the tries that the dependency did not answer.
 //!
-//! What is noted belongs to the task that called [`measured`]. A future that is dropped leaves nothing behind.
+//! The recorded times belong to the task that called [`measured`]. A future that is dropped leaves nothing behind.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,38 +11,39 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 tokio::task_local! {
-    static SHEET: Arc<Sheet>;
+    static CURRENT: Arc<WorkRecord>;
 }
 
-/// Does a piece of work, and says how long it was at work, without what it waited. While it waits and nobody else is at
-/// work, `clock` stands still.
+/// Runs a piece of work. Returns its output and how long it worked, without the time that it waited. While this work
+/// waits and no other piece of work is running, `clock` stands still.
 pub async fn measured<T>(clock: &WorkClock, work: impl Future<Output = T>) -> (T, Duration) {
-    let sheet = Arc::new(Sheet::begin(clock.clone()));
+    let record = Arc::new(WorkRecord::begin(clock.clone()));
     let begun = Instant::now();
-    let outcome = SHEET.scope(sheet.clone(), work).await;
-    let worked = begun.elapsed().saturating_sub(sheet.noted().wasted);
+    let outcome = CURRENT.scope(record.clone(), work).await;
+    let worked = begun.elapsed().saturating_sub(record.times().wasted);
     (outcome, worked)
 }
 
-/// The time of a job without the time in which everybody who could be at work waited for a dependency. Clones share it.
+/// The elapsed time of a job, without the time in which all of its running work waited for a dependency. Clones share
+/// it.
 #[derive(Clone, Debug)]
-pub struct WorkClock(Arc<Mutex<Shifts>>);
+pub struct WorkClock(Arc<Mutex<ClockState>>);
 
 #[derive(Debug)]
-struct Shifts {
+struct ClockState {
     begun: Instant,
     working: usize,
     waiting: usize,
-    /// Since when all wait.
+    /// Since when all work waits.
     stalled_since: Option<Instant>,
-    /// Before that.
+    /// Earlier time in which all work waited.
     stalled: Duration,
 }
 
 impl WorkClock {
-    /// Begins to count.
+    /// Starts the clock.
     pub fn start() -> Self {
-        Self(Arc::new(Mutex::new(Shifts {
+        Self(Arc::new(Mutex::new(ClockState {
             begun: Instant::now(),
             working: 0,
             waiting: 0,
@@ -51,147 +52,147 @@ impl WorkClock {
         })))
     }
 
-    /// The time so far, without what was waited.
+    /// Returns the time so far, without the time in which all work waited.
     pub fn elapsed(&self) -> Duration {
-        let shifts = self.lock();
-        shifts.begun.elapsed().saturating_sub(shifts.stalled())
+        let state = self.lock();
+        state.begun.elapsed().saturating_sub(state.stalled())
     }
 
     fn stalled(&self) -> Duration {
         self.lock().stalled()
     }
 
-    fn shift(&self, change: impl FnOnce(&mut Shifts)) {
-        let mut shifts = self.lock();
-        change(&mut shifts);
-        let all_wait = shifts.waiting > 0 && shifts.working == 0;
-        match (shifts.stalled_since, all_wait) {
-            (None, true) => shifts.stalled_since = Some(Instant::now()),
+    fn update(&self, change: impl FnOnce(&mut ClockState)) {
+        let mut state = self.lock();
+        change(&mut state);
+        let all_wait = state.waiting > 0 && state.working == 0;
+        match (state.stalled_since, all_wait) {
+            (None, true) => state.stalled_since = Some(Instant::now()),
             (Some(since), false) => {
-                shifts.stalled += since.elapsed();
-                shifts.stalled_since = None;
+                state.stalled += since.elapsed();
+                state.stalled_since = None;
             }
             (None, false) | (Some(_), true) => {}
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Shifts> {
+    fn lock(&self) -> MutexGuard<'_, ClockState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Shifts {
+impl ClockState {
     fn stalled(&self) -> Duration {
         self.stalled + self.stalled_since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 }
 
-/// What is noted of one piece of work.
+/// Times of one piece of work.
 #[derive(Debug)]
-struct Sheet {
+struct WorkRecord {
     clock: WorkClock,
-    noted: Mutex<Noted>,
+    times: Mutex<WaitTimes>,
 }
 
 #[derive(Debug, Default)]
-struct Noted {
+struct WaitTimes {
     wasted: Duration,
-    waits: bool,
+    waiting: bool,
 }
 
-impl Sheet {
+impl WorkRecord {
     fn begin(clock: WorkClock) -> Self {
-        clock.shift(|shifts| shifts.working += 1);
-        Self { clock, noted: Mutex::default() }
+        clock.update(|state| state.working += 1);
+        Self { clock, times: Mutex::default() }
     }
 
-    fn waits(&self, waits: bool) {
-        if std::mem::replace(&mut self.noted().waits, waits) == waits {
+    fn set_waiting(&self, waiting: bool) {
+        if std::mem::replace(&mut self.times().waiting, waiting) == waiting {
             return;
         }
-        self.clock.shift(|shifts| {
-            let (from, to) = if waits {
-                (&mut shifts.working, &mut shifts.waiting)
+        self.clock.update(|state| {
+            let (from, to) = if waiting {
+                (&mut state.working, &mut state.waiting)
             } else {
-                (&mut shifts.waiting, &mut shifts.working)
+                (&mut state.waiting, &mut state.working)
             };
             *from -= 1;
             *to += 1;
         });
     }
 
-    fn noted(&self) -> MutexGuard<'_, Noted> {
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner)
+    fn times(&self) -> MutexGuard<'_, WaitTimes> {
+        self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Sheet {
+impl Drop for WorkRecord {
     fn drop(&mut self) {
-        let waits = self.noted().waits;
-        self.clock.shift(|shifts| *if waits { &mut shifts.waiting } else { &mut shifts.working } -= 1);
+        let waiting = self.times().waiting;
+        self.clock.update(|state| *if waiting { &mut state.waiting } else { &mut state.working } -= 1);
     }
 }
 
-/// One guarded call on the sheet of whoever made it; where nobody measures, nothing is noted.
+/// Times of one guarded call, recorded for the piece of work that made it. Records nothing if the work is not measured.
 #[derive(Debug)]
-pub(super) struct Course {
-    sheet: Option<Arc<Sheet>>,
+pub(super) struct CallTimer {
+    record: Option<Arc<WorkRecord>>,
 }
 
 /// One try of a call.
 #[derive(Debug)]
 pub(super) struct Try {
     begun: Instant,
-    /// What was noted before it.
+    /// Wasted time of the work before this try.
     wasted: Duration,
     stalled: Duration,
 }
 
-impl Course {
+impl CallTimer {
     pub(super) fn begin() -> Self {
-        Self { sheet: SHEET.try_with(Clone::clone).ok() }
+        Self { record: CURRENT.try_with(Clone::clone).ok() }
     }
 
-    /// Waits, which is no work.
+    /// Waits for `pause` and records the time as waiting.
     pub(super) async fn pause<T>(&self, pause: impl Future<Output = T>) -> T {
-        let Some(sheet) = &self.sheet else { return pause.await };
+        let Some(record) = &self.record else { return pause.await };
         let begun = Instant::now();
-        sheet.waits(true);
+        record.set_waiting(true);
         let outcome = pause.await;
-        sheet.noted().wasted += begun.elapsed();
+        record.times().wasted += begun.elapsed();
         outcome
     }
 
     pub(super) fn begin_try(&self) -> Try {
-        let (wasted, stalled) = self.sheet.as_ref().map_or_else(Default::default, |sheet| {
-            let wasted = sheet.noted().wasted;
-            (wasted, sheet.clock.stalled())
+        let (wasted, stalled) = self.record.as_ref().map_or_else(Default::default, |record| {
+            let wasted = record.times().wasted;
+            (wasted, record.clock.stalled())
         });
         Try { begun: Instant::now(), wasted, stalled }
     }
 
-    /// The dependency was at work.
+    /// Records that the dependency answered: the try was work.
     pub(super) fn answered(&self, one: &Try) {
-        let Some(sheet) = &self.sheet else { return };
-        // Until now it could not be told from one more of those that nobody answers.
-        if sheet.noted().waits {
-            sheet.waits(false);
-            sheet.clock.shift(|shifts| shifts.stalled = shifts.stalled.min(one.stalled));
+        let Some(record) = &self.record else { return };
+        // Until the answer, this try could have been one that the dependency does not answer.
+        if record.times().waiting {
+            record.set_waiting(false);
+            record.clock.update(|state| state.stalled = state.stalled.min(one.stalled));
         }
     }
 
-    /// Nobody was at work: all of the try was waiting, with whatever was noted in it.
+    /// Records that the dependency did not answer: the whole try was waiting, including the times recorded during it.
     pub(super) fn unanswered(&self, one: &Try) {
-        let Some(sheet) = &self.sheet else { return };
-        sheet.waits(true);
-        sheet.noted().wasted = one.wasted + one.begun.elapsed();
+        let Some(record) = &self.record else { return };
+        record.set_waiting(true);
+        record.times().wasted = one.wasted + one.begun.elapsed();
     }
 }
 
-impl Drop for Course {
+impl Drop for CallTimer {
     fn drop(&mut self) {
-        if let Some(sheet) = &self.sheet {
-            sheet.waits(false);
+        if let Some(record) = &self.record {
+            record.set_waiting(false);
         }
     }
 }
@@ -206,14 +207,14 @@ mod tests {
     const OUTAGE: Duration = Duration::from_mins(10);
 
     #[derive(Clone, Debug, PartialEq, thiserror::Error)]
-    enum Wrong {
+    enum TestError {
         #[error("down")]
         Down,
         #[error(transparent)]
         Dependency(#[from] DependencyError),
     }
 
-    impl Retryable for Wrong {
+    impl Retryable for TestError {
         fn is_retryable(&self) -> bool {
             true
         }
@@ -224,12 +225,12 @@ mod tests {
         Guard::background("clip", WaitBoard::default()).through(Arc::new(Breaker::new(settings))).with_permits(1)
     }
 
-    /// A second of work, or, until that moment, silence for half a minute.
-    async fn call(guard: &Guard, back: Instant) -> Result<(), Wrong> {
+    /// Works for a second or, before the time `back`, is silent for half a minute and fails.
+    async fn call(guard: &Guard, back: Instant) -> Result<(), TestError> {
         let make = || async move {
             if Instant::now() < back {
                 tokio::time::sleep(30 * SECOND).await;
-                return Err(Wrong::Down);
+                return Err(TestError::Down);
             }
             tokio::time::sleep(SECOND).await;
             Ok(())
@@ -238,19 +239,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_outage_is_no_work_neither_of_who_waits_nor_of_who_waits_for_a_permit() {
+    async fn an_outage_is_not_work_for_a_caller_nor_for_one_that_waits_for_a_permit() {
         let (clock, guard) = (WorkClock::start(), guard());
         let back = Instant::now() + OUTAGE;
         let (one, two) = (measured(&clock, call(&guard, back)), measured(&clock, call(&guard, back)));
         let ((_, one), (_, two)) = tokio::join!(one, two);
         assert_eq!((one, two), (SECOND, SECOND));
-        // The first silence could not be told from work while the other waited for its permit.
+        // The first silence could not be distinguished from work while the other call waited for its permit.
         let elapsed = clock.elapsed();
         assert!((2 * SECOND..=35 * SECOND).contains(&elapsed), "{elapsed:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_clock_goes_on_while_anybody_is_at_work() {
+    async fn the_clock_runs_while_any_work_is_running() {
         let (clock, guard) = (WorkClock::start(), guard());
         let back = Instant::now() + OUTAGE;
         let other = measured(&clock, tokio::time::sleep(2 * OUTAGE));
@@ -259,12 +260,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_is_given_up_leaves_nothing_behind() {
+    async fn a_call_that_is_dropped_leaves_nothing_behind() {
         let (clock, guard) = (WorkClock::start(), guard());
         let never = Instant::now() + 1_000 * OUTAGE;
         assert!(tokio::time::timeout(OUTAGE, measured(&clock, call(&guard, never))).await.is_err());
         let before = clock.elapsed();
         tokio::time::sleep(SECOND).await;
-        assert_eq!(clock.elapsed().saturating_sub(before), SECOND, "nobody waits any more");
+        assert_eq!(clock.elapsed().saturating_sub(before), SECOND, "no work waits any more");
     }
 }

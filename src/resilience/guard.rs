@@ -1,8 +1,9 @@
-//! The one way to call a dependency that may be down, in this order: permit → retry → breaker → timeout → call.
+//! The common way to call a dependency that can be down, in this order: permit → retry → breaker → timeout → call.
 //!
-//! Two tempers share a breaker and have permits of their own. **Patient**, for ingestion: a dependency that is down
-//! is no item's failure, so it waits, for ever, and says so on a board. **Prompt**, for searches: somebody waits for
-//! the answer, so it tries a few times while there is time, and an open breaker is an answer.
+//! There are two retry policies. Guards of both share a breaker and have their own permits. **Background**, for
+//! ingestion: a dependency that is down must not fail an item, so the guard waits without a limit and reports this on a
+//! board. **Interactive**, for searches: a user waits for the answer, so the guard makes a few tries within its time
+//! limit, and an open breaker is an error at once.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -13,7 +14,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use super::effort::Course;
+use super::effort::CallTimer;
 use super::patience;
 use super::waiting::Note;
 use super::waits::Waits;
@@ -21,18 +22,18 @@ use super::{Breaker, Retryable, WaitBoard};
 use crate::domain::{DependencyError, Trouble};
 use crate::telemetry::metrics::{Counter, families};
 
-/// The first pause of the patient; pauses double from call to call. The breaker takes over once it opens.
-const FIRST_PAUSE: Duration = Duration::from_millis(300);
-/// The longest pause that does not come from the breaker or from the dependency itself, before jitter.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
-/// The first pause of the prompt.
-const SHORT_PAUSE: Duration = Duration::from_millis(50);
-/// When whoever got no permit may come back.
-const RETRY_WHEN_FULL: Duration = Duration::from_secs(1);
-/// When to ask again about a dependency that is being tried this moment.
-const RETRY_WHEN_TRIED: Duration = Duration::from_secs(1);
-/// How often a caller that is to stop and waits for a permit checks whether the dependency is down.
-const LOOK: Duration = Duration::from_millis(100);
+/// The first pause of a background guard; pauses double from call to call. Once the breaker is open, its pause applies.
+const BACKGROUND_FIRST_PAUSE: Duration = Duration::from_millis(300);
+/// The longest pause that is not set by the breaker or by the dependency itself, before jitter.
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// The first pause of an interactive guard.
+const INTERACTIVE_FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// When a caller that got no permit should try again.
+const RETRY_AFTER_NO_PERMIT: Duration = Duration::from_secs(1);
+/// When a caller should try again while the dependency is being probed.
+const RETRY_AFTER_PROBE: Duration = Duration::from_secs(1);
+/// How often a caller that was stopped while it waits for a permit checks whether the dependency is down.
+const DOWN_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Debug)]
 enum RetryPolicy {
@@ -40,7 +41,8 @@ enum RetryPolicy {
     Interactive { retries: usize },
 }
 
-/// Guards the calls of one dependency. Dropping a call's future is how its caller gives up. Clones share all of it.
+/// Guards the calls to one dependency. A caller gives up by dropping the future of the call. Clones share permits and
+/// breaker.
 #[derive(Clone, Debug)]
 pub struct Guard {
     pub(super) dependency: Arc<str>,
@@ -52,12 +54,12 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Waits for `dependency` as long as it takes, and says so on `board`.
+    /// Returns a guard that waits for `dependency` without a limit and reports this on `board`.
     pub fn background(dependency: &str, board: WaitBoard) -> Self {
         Self::new(dependency, RetryPolicy::Background(board))
     }
 
-    /// Tries again up to `retries` times while there is time.
+    /// Returns a guard that retries at most `retries` times, within its time limit.
     pub fn interactive(dependency: &str, retries: usize) -> Self {
         Self::new(dependency, RetryPolicy::Interactive { retries })
     }
@@ -67,36 +69,38 @@ impl Guard {
         Self { dependency: dependency.into(), policy, permits: None, breaker: None, timeout: None, retries }
     }
 
-    /// Through the breaker that is shared by all who call the dependency.
+    /// Calls through this breaker, which is shared by all callers of the dependency.
     #[must_use]
     pub fn through(self, breaker: Arc<Breaker>) -> Self {
         Self { breaker: Some(breaker), ..self }
     }
 
-    /// With at most `permits` calls under way at once; one that waits for its retry is under way.
+    /// Allows at most `permits` calls at the same time; a call that waits for its retry counts.
     #[must_use]
     pub fn with_permits(self, permits: usize) -> Self {
         Self { permits: Some(Arc::new(Semaphore::new(permits))), ..self }
     }
 
-    /// The patient give each single call this long; the prompt all tries together, the wait for a permit included.
+    /// Sets the time limit. It applies to each single try of a background guard, and to all tries together of an
+    /// interactive guard, including the wait for a permit.
     #[must_use]
     pub fn within(self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self }
     }
 
-    /// The same permits and breaker, and `times` the time: for a call that is made of several.
+    /// Returns a guard with the same permits and breaker and `times` the time limit, for a call that consists of
+    /// several.
     #[must_use]
     pub fn for_calls(&self, times: u32) -> Self {
         Self { timeout: self.timeout.map(|timeout| timeout.saturating_mul(times)), ..self.clone() }
     }
 
-    /// Who is called.
+    /// Returns the name of the dependency.
     pub fn dependency(&self) -> &str {
         &self.dependency
     }
 
-    /// Whether it waits as long as it takes.
+    /// Whether the guard waits without a limit.
     pub(super) fn is_background(&self) -> bool {
         match self.policy {
             RetryPolicy::Background(_) => true,
@@ -104,24 +108,25 @@ impl Guard {
         }
     }
 
-    /// Whether a call would be made now: not while the breaker is open. Asks nobody.
+    /// Checks whether a call would be made now, which is not the case while the breaker is open. Makes no network call.
     ///
     /// # Errors
-    /// [`Trouble::Unavailable`] with what is left until a call may be tried.
+    /// Returns [`Trouble::Unavailable`] with the time until a call can be tried.
     pub fn reachable(&self) -> Result<(), DependencyError> {
         match self.breaker.as_ref().and_then(|breaker| breaker.open_for()) {
             None => Ok(()),
             Some(left) => {
-                let trouble = Trouble::Unavailable { retry_after: left.max(RETRY_WHEN_TRIED) };
+                let trouble = Trouble::Unavailable { retry_after: left.max(RETRY_AFTER_PROBE) };
                 Err(self.trouble(trouble, "not called: its breaker is open".to_owned()))
             }
         }
     }
 
-    /// Calls until it succeeds, fails for good, or its policy is at its end.
+    /// Calls until the call succeeds, fails with an error that is not retryable, or the policy allows no further try.
     ///
     /// # Errors
-    /// The last error of the call itself, or a [`DependencyError`]: no permit, an open breaker, no answer in time.
+    /// Returns the last error of the call itself, or a [`DependencyError`]: no permit, an open breaker, no answer in
+    /// time.
     pub async fn call<T, E, Fut>(&self, make: impl FnMut() -> Fut) -> Result<T, E>
     where
         E: Retryable + Display + From<DependencyError>,
@@ -130,10 +135,11 @@ impl Guard {
         self.call_while(|_| true, make).await
     }
 
-    /// The same, and `again` may say of a retryable error that it is enough.
+    /// Like [`Guard::call`], but does not retry after a retryable error for which `again` returns `false`.
     ///
     /// # Errors
-    /// The last error of the call itself, or a [`DependencyError`]: no permit, an open breaker, no answer in time.
+    /// Returns the last error of the call itself, or a [`DependencyError`]: no permit, an open breaker, no answer in
+    /// time.
     pub async fn call_while<T, E, Fut>(
         &self,
         mut again: impl FnMut(&E) -> bool,
@@ -144,10 +150,10 @@ impl Guard {
         Fut: Future<Output = Result<T, E>>,
     {
         let deadline = self.deadline();
-        let course = Course::begin();
-        let _permit = self.permit(deadline, &course).await?;
-        let mut pauses = self.schedule();
-        let mut waiting = Waits { guard: self, deadline, note: self.note(), last_words: None };
+        let timer = CallTimer::begin();
+        let _permit = self.permit(deadline, &timer).await?;
+        let mut pauses = self.retry_pauses();
+        let mut waits = Waits { guard: self, deadline, note: self.note(), last_error: None };
         loop {
             let entered = match &self.breaker {
                 Some(breaker) => breaker.try_enter().map(Some),
@@ -156,18 +162,18 @@ impl Guard {
             let permit = match entered {
                 Ok(permit) => permit,
                 Err(open) => {
-                    course.pause(waiting.through(open)).await?;
+                    timer.pause(waits.for_breaker(open)).await?;
                     continue;
                 }
             };
-            let this = course.begin_try();
-            let outcome = self.bounded(deadline, make()).await;
+            let attempt = timer.begin_try();
+            let outcome = self.with_time_limit(deadline, make()).await;
             match &outcome {
-                Err(error) if error.is_retryable() => course.unanswered(&this),
-                Ok(_) | Err(_) => course.answered(&this),
+                Err(error) if error.is_retryable() => timer.unanswered(&attempt),
+                Ok(_) | Err(_) => timer.answered(&attempt),
             }
             if let Some(permit) = permit {
-                // A content error and a refusal are answers too.
+                // A content error and a refusal are answers, too.
                 match &outcome {
                     Err(error) if error.is_failure() => permit.failed(),
                     Ok(_) | Err(_) => permit.succeeded(),
@@ -177,14 +183,14 @@ impl Guard {
                 Ok(answer) => return Ok(answer),
                 Err(error) if error.is_retryable() && again(&error) => {
                     let Some(pause) = pauses.next() else { return Err(error) };
-                    course.pause(waiting.out(pause, error)).await?;
+                    timer.pause(waits.after_failure(pause, error)).await?;
                 }
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// When the prompt give up.
+    /// Returns when an interactive guard gives up.
     fn deadline(&self) -> Option<Instant> {
         match self.policy {
             RetryPolicy::Background(_) => None,
@@ -195,24 +201,26 @@ impl Guard {
     async fn permit<E: From<DependencyError>>(
         &self,
         deadline: Option<Instant>,
-        course: &Course,
+        timer: &CallTimer,
     ) -> Result<Option<SemaphorePermit<'_>>, E> {
         let Some(permits) = &self.permits else { return Ok(None) };
         if let Ok(permit) = permits.try_acquire() {
             return Ok(Some(permit));
         }
-        let trouble = Trouble::Busy { retry_after: RETRY_WHEN_FULL };
-        let full = || E::from(self.trouble(trouble, "not called: as many calls are under way as may be".to_owned()));
+        let trouble = Trouble::Busy { retry_after: RETRY_AFTER_NO_PERMIT };
+        let full = || {
+            E::from(self.trouble(trouble, "not called: the maximum number of concurrent calls is reached".to_owned()))
+        };
         let got = match deadline {
             Some(deadline) => tokio::time::timeout_at(deadline, permits.acquire()).await.map_err(|_| full())?,
-            // Those before it may be waiting themselves.
-            None => course.pause(self.permit_unless_down(permits)).await?,
+            // The callers with permits can be waiting for the dependency themselves.
+            None => timer.pause(self.permit_unless_down(permits)).await?,
         };
         got.map(Some).map_err(|_| full())
     }
 
-    /// Waits for a permit. A caller that is to stop still gets its turn, unless those before it wait for a dependency that
-    /// is down.
+    /// Waits for a permit. A caller that was stopped still gets its turn, unless the callers before it wait for a
+    /// dependency that is down.
     async fn permit_unless_down<'a, E: From<DependencyError>>(
         &self,
         permits: &'a Semaphore,
@@ -226,7 +234,7 @@ impl Guard {
             if self.is_waited_for() {
                 return Err(self.given_up(None).into());
             }
-            if let Ok(permit) = tokio::time::timeout(LOOK, &mut acquire).await {
+            if let Ok(permit) = tokio::time::timeout(DOWN_POLL_INTERVAL, &mut acquire).await {
                 return Ok(permit);
             }
         }
@@ -234,24 +242,25 @@ impl Guard {
 
     /// Whether the dependency is known to be down.
     fn is_waited_for(&self) -> bool {
-        let noted = match &self.policy {
+        let on_board = match &self.policy {
             RetryPolicy::Background(board) => board.has(&self.dependency),
             RetryPolicy::Interactive { .. } => false,
         };
-        noted || self.breaker.as_ref().is_some_and(|breaker| breaker.open_for().is_some())
+        on_board || self.breaker.as_ref().is_some_and(|breaker| breaker.open_for().is_some())
     }
 
-    /// The error of a caller that was to stop while it waited. An outer guard would wait in turn, and gives up as well.
-    pub(super) fn given_up(&self, last_words: Option<&str>) -> DependencyError {
-        let trouble = Trouble::Unavailable { retry_after: RETRY_WHEN_TRIED };
-        let detail = match last_words {
-            Some(said) => format!("not waited for any longer, because the work was stopped; it said last: {said}"),
-            None => "not waited for any longer, because the work was stopped".to_owned(),
+    /// Returns the error of a caller that was stopped while it waited. An outer guard would wait in turn, and gives up
+    /// as well.
+    pub(super) fn given_up(&self, last_error: Option<&str>) -> DependencyError {
+        let trouble = Trouble::Unavailable { retry_after: RETRY_AFTER_PROBE };
+        let detail = match last_error {
+            Some(error) => format!("no longer waited for, because the work was stopped; last error: {error}"),
+            None => "no longer waited for, because the work was stopped".to_owned(),
         };
         self.trouble(trouble, detail)
     }
 
-    async fn bounded<T, E: From<DependencyError>>(
+    async fn with_time_limit<T, E: From<DependencyError>>(
         &self,
         deadline: Option<Instant>,
         call: impl Future<Output = Result<T, E>>,
@@ -260,17 +269,21 @@ impl Guard {
         let end = deadline.unwrap_or_else(|| Instant::now() + timeout);
         match tokio::time::timeout_at(end, call).await {
             Ok(outcome) => outcome,
-            Err(_) => Err(self.trouble(Trouble::TimedOut, format!("silent for {} s", timeout.as_secs_f64())).into()),
+            Err(_) => {
+                Err(self.trouble(Trouble::TimedOut, format!("no answer within {} s", timeout.as_secs_f64())).into())
+            }
         }
     }
 
-    /// Pauses that grow, each between its step and twice that, so that those who failed together do not come back
-    /// together.
-    fn schedule(&self) -> impl Iterator<Item = Duration> {
-        let growing = ExponentialBuilder::new().with_jitter().with_max_delay(LONGEST_PAUSE);
+    /// Returns growing pauses. Each is random between its base value and twice that, so that callers that failed
+    /// together do not retry together.
+    fn retry_pauses(&self) -> impl Iterator<Item = Duration> {
+        let growing = ExponentialBuilder::new().with_jitter().with_max_delay(MAX_PAUSE);
         match self.policy {
-            RetryPolicy::Background(_) => growing.with_min_delay(FIRST_PAUSE).without_max_times(),
-            RetryPolicy::Interactive { retries } => growing.with_min_delay(SHORT_PAUSE).with_max_times(retries),
+            RetryPolicy::Background(_) => growing.with_min_delay(BACKGROUND_FIRST_PAUSE).without_max_times(),
+            RetryPolicy::Interactive { retries } => {
+                growing.with_min_delay(INTERACTIVE_FIRST_PAUSE).with_max_times(retries)
+            }
         }
         .build()
     }

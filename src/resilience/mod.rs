@@ -1,6 +1,7 @@
-//! What keeps one failing or slow thing from costing another: whether a retry may help, the breaker, the guard that
-//! makes calls through it (and the board that says what is waited on, when waiting ends, and the judgement whether the input is to blame), and bounded concurrency in spawned tasks.
-//! Knows nothing of images, and imports nothing of ours but the noun for a dependency's failure.
+//! Keeps one failing or slow dependency from affecting others: the classification of retryable errors, the breaker, the
+//! guard that makes calls through it (with the board that shows what is waited for, the end of waiting when a job is
+//! stopped, and the attribution of failures to inputs), and bounded concurrency in spawned tasks. This module does not
+//! know about images; from the rest of the crate it imports only the type for a dependency's failure and the metrics.
 
 pub mod attribution;
 pub mod breaker;
@@ -23,28 +24,28 @@ pub use patience::until_stopped;
 pub use retry_after::parse_retry_after;
 pub use waiting::{Note, WaitBoard, Waiting};
 
-/// Every port's error says whether the same call may succeed later. Decided where the error is made, by
-/// exhaustive match, and asked by nobody but the one decorator that retries.
+/// Implemented by the error of every port: says whether the same call can succeed later. This is decided where the
+/// error is created, by exhaustive match, and used only by the decorator that retries.
 pub trait Retryable {
-    /// Whether the same call may succeed later. Content errors and refusals are not.
+    /// Whether the same call can succeed later. This is not the case for content errors and refusals.
     fn is_retryable(&self) -> bool;
 
-    /// How long the other side asked us to wait.
+    /// How long the dependency asked the caller to wait.
     fn retry_after(&self) -> Option<Duration> {
         None
     }
 
-    /// Whether what is missing is space on its disk: it answers, and whoever waits is told so.
+    /// Whether the dependency answers but has no space left on its disk. Callers that wait report this.
     fn is_full(&self) -> bool {
         false
     }
 
-    /// Whether it may be the input's own trouble. Whoever calls counts such failures by themselves.
+    /// Whether the input itself can be the cause. The callers count such failures themselves.
     fn is_of_input(&self) -> bool {
         false
     }
 
-    /// Whether the breaker counts it. A dependency that answers, even if only to say that it is busy, is not down.
+    /// Whether the breaker counts the error. A dependency that answers, even if only that it is busy, is not down.
     fn is_failure(&self) -> bool {
         self.is_retryable()
     }

@@ -1,4 +1,4 @@
-//! When patient callers stop waiting: a job that is stopped ends its waits at once, while a call that has begun is
+//! When background callers stop waiting: a job that is stopped ends its waits at once, while a call that has begun is
 //! finished.
 //!
 //! The token belongs to the task, so that no port needs a parameter for it. [`on_its_own`](super::on_its_own) passes it on
@@ -12,19 +12,19 @@ tokio::task_local! {
     static STOP: CancellationToken;
 }
 
-/// Does `work`. Once `stop` is cancelled, each [`Guard`](super::Guard) inside fails where it would wait.
+/// Runs `work`. Once `stop` is cancelled, each [`Guard`](super::Guard) inside fails instead of waiting.
 pub async fn until_stopped<T>(stop: CancellationToken, work: impl Future<Output = T>) -> T {
     STOP.scope(stop, work).await
 }
 
-/// The token of this task, if there is one.
-pub(super) fn token() -> Option<CancellationToken> {
+/// Returns the stop token of this task, if there is one.
+pub(super) fn stop_token() -> Option<CancellationToken> {
     STOP.try_with(Clone::clone).ok()
 }
 
-/// Waits for `wait`, or until this task is to stop: then the result is `None`.
+/// Waits for `wait`, or until this task is stopped: then it returns `None`.
 pub(super) async fn unless_stopped<T>(wait: impl Future<Output = T>) -> Option<T> {
-    match token() {
+    match stop_token() {
         Some(stop) => stop.run_until_cancelled(wait).await,
         None => Some(wait.await),
     }

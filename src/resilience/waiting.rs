@@ -1,52 +1,53 @@
-//! What the process waits on at the moment: written by whoever waits, read by the job's status.
+//! The board of dependencies that the process currently waits for: written by the callers that wait, read by the status
+//! of a job.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-/// A dependency that somebody waits for.
+/// A dependency that at least one caller waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Waiting {
     /// `s3`, `clip`, `qdrant`…
     pub dependency: String,
-    /// Since when without a break.
+    /// When the wait began; it was not interrupted since.
     pub since: SystemTime,
-    /// When it is tried again; `None` if nobody tries, and the wait ends when somebody else does something.
+    /// When the dependency is tried again; `None` if there is no retry and the wait ends through an action elsewhere.
     pub next_try: Option<SystemTime>,
-    /// What it said last, for the log.
+    /// The last error, for the log.
     pub message: String,
-    /// It answers, and has no space left.
+    /// Whether the dependency answers but has no space left on its disk.
     pub full: bool,
 }
 
 #[derive(Debug)]
 struct Entry {
     waiting: Waiting,
-    /// Tasks that wait; the entry goes with the last of them.
+    /// Number of tasks that wait; the entry is removed with the last of them.
     tasks: usize,
 }
 
-/// A board that many tasks write on and one status reads. Clones share it.
+/// The board; many tasks write to it, and a status request reads it. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct WaitBoard(Arc<Mutex<BTreeMap<String, Entry>>>);
 
 impl WaitBoard {
-    /// The dependency that has been waited for longest, if any is.
+    /// Returns the dependency with the longest current wait, if there is one.
     pub fn snapshot(&self) -> Option<Waiting> {
         self.lock().values().map(|entry| &entry.waiting).min_by_key(|waiting| waiting.since).cloned()
     }
 
-    /// Every dependency that is waited for, by name.
+    /// Returns every dependency that is waited for, ordered by name.
     pub fn all(&self) -> Vec<Waiting> {
         self.lock().values().map(|entry| entry.waiting.clone()).collect()
     }
 
-    /// Whether `dependency` is waited for.
+    /// Whether a task waits for `dependency`.
     pub fn has(&self, dependency: &str) -> bool {
         self.lock().contains_key(dependency)
     }
 
-    /// A place on the board for one task; it says nothing until [`Note::wait`], and is wiped on drop.
+    /// Returns one task's entry on the board. It has no content until [`Note::wait`] and is removed on drop.
     pub fn note(&self, dependency: &str) -> Note {
         Note { board: self.clone(), dependency: dependency.to_owned(), written: false }
     }
@@ -56,9 +57,9 @@ impl WaitBoard {
     }
 }
 
-/// One task's place on a [`WaitBoard`].
+/// One task's entry on a [`WaitBoard`].
 #[derive(Debug)]
-#[must_use = "it is wiped when dropped"]
+#[must_use = "the entry is removed when this is dropped"]
 pub struct Note {
     board: WaitBoard,
     dependency: String,
@@ -66,7 +67,7 @@ pub struct Note {
 }
 
 impl Note {
-    /// Says that this task waits `pause` before the next try, and why.
+    /// Records that this task waits `pause` before the next try, and why.
     pub fn wait(&mut self, pause: Duration, message: String) {
         let now = SystemTime::now();
         let next_try = Some(now.checked_add(pause).unwrap_or(now));
@@ -88,14 +89,14 @@ impl Note {
         self.written = true;
     }
 
-    /// Says whether what it waits for is room on a disk.
+    /// Records whether the task waits for free disk space.
     pub fn lacks_room(&mut self, full: bool) {
         if let Some(entry) = self.board.lock().get_mut(&self.dependency) {
             entry.waiting.full = full;
         }
     }
 
-    /// The dependency answered: this task waits no longer.
+    /// Removes the entry: the dependency answered, so this task waits no longer.
     pub fn clear(&mut self) {
         if std::mem::take(&mut self.written) {
             let mut board = self.board.lock();
@@ -122,10 +123,10 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn an_entry_lasts_as_long_as_its_last_task() {
+    fn an_entry_is_kept_until_its_last_task_ends() {
         let board = WaitBoard::default();
         let (mut one, mut two) = (board.note("s3"), board.note("s3"));
-        assert_eq!(board.snapshot(), None, "a note that was not written says nothing");
+        assert_eq!(board.snapshot(), None, "a note that was not written is not on the board");
         one.wait(SECOND, "down".to_owned());
         let since = board.snapshot().unwrap().since;
         two.wait(2 * SECOND, "still down".to_owned());
@@ -140,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_wait_is_the_one_that_is_told() {
+    fn the_snapshot_is_the_longest_wait() {
         let board = WaitBoard::default();
         let (mut s3, mut clip) = (board.note("s3"), board.note("clip"));
         s3.wait(SECOND, String::new());

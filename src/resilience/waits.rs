@@ -1,4 +1,4 @@
-//! The pauses of one guarded call: after a failure, and in front of an open breaker.
+//! The pauses of one guarded call: after a failure, and while the breaker is open.
 
 use std::fmt::Display;
 use std::time::Duration;
@@ -9,45 +9,45 @@ use super::waiting::Note;
 use super::{CircuitOpen, Guard, Retryable, patience, retry_after};
 use crate::domain::{DependencyError, Trouble};
 
-/// The waits of one call.
+/// The pauses of one call.
 pub(super) struct Waits<'a> {
     pub(super) guard: &'a Guard,
     pub(super) deadline: Option<Instant>,
-    /// Where the patient say so.
+    /// Where a background guard reports that it waits.
     pub(super) note: Option<Note>,
-    pub(super) last_words: Option<String>,
+    pub(super) last_error: Option<String>,
 }
 
 impl Waits<'_> {
-    /// Waits for an open breaker, or fails on it.
-    pub(super) async fn through<E: From<DependencyError>>(&mut self, open: CircuitOpen) -> Result<(), E> {
+    /// Waits until the breaker allows a call. An interactive guard fails at once.
+    pub(super) async fn for_breaker<E: From<DependencyError>>(&mut self, open: CircuitOpen) -> Result<(), E> {
         let Some(note) = &mut self.note else {
             let trouble = Trouble::Unavailable { retry_after: open.retry_after };
             return Err(self.guard.trouble(trouble, open.to_string()).into());
         };
-        note.wait(open.retry_after, self.last_words.clone().unwrap_or_else(|| open.to_string()));
+        note.wait(open.retry_after, self.last_error.clone().unwrap_or_else(|| open.to_string()));
         self.sleep(open.retry_after).await
     }
 
-    /// Waits after a failed call: `pause`, or as long as the dependency asked for. Fails with its error where that
-    /// is longer than there is time.
-    pub(super) async fn out<E: Retryable + Display + From<DependencyError>>(
+    /// Waits after a failed call: `pause`, or as long as the dependency asked for. Returns the error of the call if the
+    /// pause would end after the deadline.
+    pub(super) async fn after_failure<E: Retryable + Display + From<DependencyError>>(
         &mut self,
         pause: Duration,
         error: E,
     ) -> Result<(), E> {
-        let pause = error.retry_after().map_or(pause, |asked| retry_after::bounded(asked, pause));
+        let pause = error.retry_after().map_or(pause, |asked| retry_after::limited_wait(asked, pause));
         if self.deadline.is_some_and(|deadline| Instant::now() + pause >= deadline) {
             return Err(error);
         }
         if let Some(note) = &mut self.note {
-            let words = error.to_string();
-            if self.last_words.as_ref() != Some(&words) {
-                tracing::warn!(dependency = %self.guard.dependency, error = words, "waited for");
+            let message = error.to_string();
+            if self.last_error.as_ref() != Some(&message) {
+                tracing::warn!(dependency = %self.guard.dependency, error = message, "waiting for the dependency");
             }
-            note.wait(pause, words.clone());
+            note.wait(pause, message.clone());
             note.lacks_room(error.is_full());
-            self.last_words = Some(words);
+            self.last_error = Some(message);
         }
         self.sleep(pause).await?;
         self.guard.retries.increment(1);
@@ -55,11 +55,11 @@ impl Waits<'_> {
     }
 
     /// # Errors
-    /// [`Trouble::Unavailable`] if the caller is to stop.
+    /// Returns [`Trouble::Unavailable`] if the caller was stopped.
     async fn sleep<E: From<DependencyError>>(&self, pause: Duration) -> Result<(), E> {
         match patience::unless_stopped(tokio::time::sleep(pause)).await {
             Some(()) => Ok(()),
-            None => Err(self.guard.given_up(self.last_words.as_deref()).into()),
+            None => Err(self.guard.given_up(self.last_error.as_deref()).into()),
         }
     }
 }

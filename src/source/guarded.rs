@@ -59,13 +59,11 @@ impl GuardedSource {
     /// Whether the bucket's service answers for something other than `image`: an object that was read before, else the
     /// listing. A service may list while it cannot read.
     async fn answers(&self, image: &ImageRef) -> Result<(), SourceError> {
-        let answer = match self.other_than(image) {
-            Some(other) => self.inner.fetch(&other.image).await.map(drop),
-            None => {
-                let key =
-                    Scope { bucket: image.uri.bucket().into(), prefix: image.uri.key().into(), start_after: None };
-                self.inner.pages(&key, None).next().await.transpose().map(drop)
-            }
+        let answer = if let Some(other) = self.other_than(image) {
+            self.inner.fetch(&other.image).await.map(drop)
+        } else {
+            let key = Scope { bucket: image.uri.bucket().into(), prefix: image.uri.key().into(), start_after: None };
+            self.inner.pages(&key, None).next().await.transpose().map(drop)
         };
         match answer {
             Err(error @ SourceError::Dependency(_)) => Err(error),

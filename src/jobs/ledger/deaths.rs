@@ -1,11 +1,13 @@
-//! What comes of a batch whose worker is no more.
+//! What happens to a batch whose worker has died.
 //!
-//! A lease that ends without a report (its time is over, its worker died) never fails an image. What was reported stays
-//! done; the rest goes back in halves, as suspects. A suspect batch is leased only to a worker that holds nothing else, and
-//! while it holds it, it gets nothing else: so that a image that kills its worker ends up alone, and takes nobody with it.
-//! Only an image that was leased so, alone, and whose worker died [`MAX_DEATHS_ALONE`] times, fails.
+//! A lease that ends without a report (it expired, or its worker died) never fails an image. Images that were reported
+//! stay done; the others go back in two halves, as suspect batches. A suspect batch is leased only to a worker that
+//! holds no other batch, and this worker gets no other batch while it holds it. In this way an image that kills its
+//! worker ends up alone in a batch and affects no other image. An image fails only if it was leased alone in this way
+//! and its worker died [`MAX_DEATHS_ALONE`] times.
 //!
-//! Suspects come last: they hold up nobody, and who is killed from outside again and again has other things to be killed over.
+//! Suspect batches are leased last: they do not delay other images, and workers that are killed from outside again and
+//! again die over other batches first.
 
 use rusqlite::{Transaction, params};
 
@@ -15,26 +17,26 @@ use crate::jobs::tally;
 use crate::sqlite::SqliteError;
 use crate::telemetry::metrics::families;
 
-/// Workers that may die over an image which they have alone before it fails.
+/// Number of workers that died while they held only this image after which the image fails.
 pub const MAX_DEATHS_ALONE: u32 = 4;
 
 impl Ledger {
-    /// Ends the leases of a worker that died; says how many.
+    /// Ends the leases of a worker that died. Returns how many leases it had.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn end_leases_of_dead(&self, job: JobId, worker: &str) -> Result<usize, SqliteError> {
         let worker = worker.to_owned();
         self.db
             .call(move |db| {
-                let all = db.transaction()?;
+                let tx = db.transaction()?;
                 let dead = ids(
-                    &all,
+                    &tx,
                     "SELECT id FROM batches WHERE job = ?1 AND state = 'leased' AND worker = ?2 ORDER BY id",
                     params![job.to_string(), worker],
                 )?;
-                let failed = deaths(&all, &dead)?;
-                all.commit()?;
+                let failed = end_leases(&tx, &dead)?;
+                tx.commit()?;
                 tally::failures(&failed);
                 tally::deaths(tally::SAID, u64::from(!dead.is_empty()));
                 Ok(dead.len())
@@ -42,50 +44,51 @@ impl Ledger {
             .await
     }
 
-    /// Ends the leases of a job whose time is over at that moment (Unix milliseconds); says whose they were.
+    /// Ends the leases of a job that have expired at `now` (Unix milliseconds). Returns the names of their workers.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn expire(&self, job: JobId, now: i64) -> Result<Vec<String>, SqliteError> {
         self.db
             .call(move |db| {
-                let all = db.transaction()?;
-                let these = "job = ?1 AND state = 'leased' AND until <= ?2";
+                let tx = db.transaction()?;
+                let condition = "job = ?1 AND state = 'leased' AND until <= ?2";
                 let job = job.to_string();
-                let workers = all
-                    .prepare_cached(&format!("SELECT DISTINCT worker FROM batches WHERE {these} ORDER BY worker"))?
+                let workers = tx
+                    .prepare_cached(&format!("SELECT DISTINCT worker FROM batches WHERE {condition} ORDER BY worker"))?
                     .query_map(params![job, now], |row| row.get(0))?
                     .collect::<rusqlite::Result<Vec<String>>>()?;
-                let (mut over, mut failed) = (Vec::new(), Vec::new());
+                let (mut expired, mut failed) = (Vec::new(), Vec::new());
                 if !workers.is_empty() {
-                    over = ids(&all, &format!("SELECT id FROM batches WHERE {these} ORDER BY id"), params![job, now])?;
-                    failed = deaths(&all, &over)?;
+                    expired =
+                        ids(&tx, &format!("SELECT id FROM batches WHERE {condition} ORDER BY id"), params![job, now])?;
+                    failed = end_leases(&tx, &expired)?;
                 }
-                all.commit()?;
+                tx.commit()?;
                 tally::failures(&failed);
-                families::LEASES_EXPIRED.one().increment(over.len() as u64);
+                families::LEASES_EXPIRED.one().increment(expired.len() as u64);
                 tally::deaths(tally::SILENT, workers.len() as u64);
                 Ok(workers)
             })
             .await
     }
 
-    /// Ends every lease of the process before, which was killed over them, and takes away what a crash left of finished
-    /// jobs. Leases of workers elsewhere go on. Says how many leases were ended.
+    /// Ends every local lease of the previous process, which was killed while it held them, and removes what a crash
+    /// left of finished jobs. Leases of remote workers continue. Returns how many leases were ended.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn end_local_leases(&self) -> Result<usize, SqliteError> {
         for job in self.finished().await? {
             self.clear(job).await?;
         }
         self.db
             .call(move |db| {
-                let all = db.transaction()?;
+                let tx = db.transaction()?;
                 let local = "SELECT id FROM batches WHERE state = 'leased' AND until IS NULL ORDER BY id";
-                let local = ids(&all, local, ())?;
-                let failed = deaths(&all, &local)?;
-                all.commit()?;
+                let local = ids(&tx, local, ())?;
+                let failed = end_leases(&tx, &local)?;
+                tx.commit()?;
                 tally::failures(&failed);
                 Ok(local.len())
             })
@@ -93,37 +96,38 @@ impl Ledger {
     }
 }
 
-fn ids(all: &Transaction<'_>, select: &str, of: impl rusqlite::Params) -> rusqlite::Result<Vec<i64>> {
-    all.prepare_cached(select)?.query_map(of, |row| row.get(0))?.collect()
+fn ids(tx: &Transaction<'_>, select: &str, parameters: impl rusqlite::Params) -> rusqlite::Result<Vec<i64>> {
+    tx.prepare_cached(select)?.query_map(parameters, |row| row.get(0))?.collect()
 }
 
-/// Gives the classes of the images that failed by it.
-fn deaths(all: &Transaction<'_>, batches: &[i64]) -> rusqlite::Result<Vec<FailureClass>> {
-    batches.iter().filter_map(|batch| death(all, *batch).transpose()).collect()
+/// Ends the leases of these batches. Returns the classes of the images that failed because of it.
+fn end_leases(tx: &Transaction<'_>, batches: &[i64]) -> rusqlite::Result<Vec<FailureClass>> {
+    batches.iter().filter_map(|batch| end_lease(tx, *batch).transpose()).collect()
 }
 
-/// The worker of a batch is no more: what is left of it goes back in halves, or fails where it was alone too often. The
-/// first half keeps the batch's number, so that a worker which comes back finds that it is another's.
-fn death(all: &Transaction<'_>, batch: i64) -> rusqlite::Result<Option<FailureClass>> {
-    let items = ids(all, "SELECT id FROM items WHERE batch = ?1 ORDER BY id", [batch])?;
-    let (job, attempts, alone): (String, u32, u32) = all
+/// Ends the lease of a batch whose worker died: the images that are left go back in two halves, or the image fails if
+/// too many workers died while it was alone. The first half keeps the number of the batch, so a worker that comes back
+/// finds that the batch belongs to another lease.
+fn end_lease(tx: &Transaction<'_>, batch: i64) -> rusqlite::Result<Option<FailureClass>> {
+    let items = ids(tx, "SELECT id FROM items WHERE batch = ?1 ORDER BY id", [batch])?;
+    let (job, attempts, alone): (String, u32, u32) = tx
         .prepare_cached("SELECT job, attempt, alone + solo FROM batches WHERE id = ?1")?
         .query_row([batch], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     if let [item] = items[..]
         && alone >= MAX_DEATHS_ALONE
     {
-        let uri = all
+        let uri = tx
             .prepare_cached("SELECT uri FROM items WHERE id = ?1")?
-            .query_row([item], |row| jobs::parsed(row, 0, |text| ImageUri::parse(text).ok()))?;
+            .query_row([item], |row| jobs::parse_column(row, 0, |text| ImageUri::parse(text).ok()))?;
         let message = format!("its worker died {alone} times while it had nothing but this image");
         let failure = ItemFailure { uri, class: FailureClass::Crashed, message, attempts };
-        work::insert_failure(all, &job, &failure)?;
-        work::remove_item(all, item, batch)?;
-        all.prepare_cached("UPDATE jobs SET failed = failed + 1 WHERE id = ?1")?.execute([&job])?;
+        work::insert_failure(tx, &job, &failure)?;
+        work::remove_item(tx, item, batch)?;
+        tx.prepare_cached("UPDATE jobs SET failed = failed + 1 WHERE id = ?1")?.execute([&job])?;
         return Ok(Some(FailureClass::Crashed));
     }
     let (_, rest) = items.split_at(items.len().div_ceil(2));
-    all.prepare_cached(
+    tx.prepare_cached(
         "UPDATE batches SET state = 'todo', worker = NULL, until = NULL, deaths = deaths + 1, alone = ?2, solo = 0
          WHERE id = ?1",
     )?
@@ -131,13 +135,13 @@ fn death(all: &Transaction<'_>, batch: i64) -> rusqlite::Result<Option<FailureCl
     if rest.is_empty() {
         return Ok(None);
     }
-    all.prepare_cached(
+    tx.prepare_cached(
         "INSERT INTO batches(job, state, attempt, deaths) SELECT job, 'todo', attempt, deaths FROM batches WHERE id = ?1",
     )?
     .execute([batch])?;
-    let other = all.last_insert_rowid();
+    let other = tx.last_insert_rowid();
     for item in rest {
-        all.prepare_cached("UPDATE items SET batch = ?2 WHERE id = ?1")?.execute([*item, other])?;
+        tx.prepare_cached("UPDATE items SET batch = ?2 WHERE id = ?1")?.execute([*item, other])?;
     }
     Ok(None)
 }

@@ -1,16 +1,16 @@
-//! What the tests of leases begin with.
+//! Test data for the tests of the ledger.
 
 use super::Planning;
 use crate::domain::{
     CollectionName, Excludes, Executor, JobCounts, JobId, JobRecord, JobSpec, JobState, StoreSet, Timestamp,
 };
 
-/// The collection of [`job`].
+/// Returns the collection of [`job`].
 pub(in crate::jobs) fn collection() -> CollectionName {
     CollectionName::parse("c").unwrap()
 }
 
-/// A new job over a whole bucket.
+/// Returns a new job over a whole bucket.
 pub(in crate::jobs) fn job(executor: Executor) -> JobRecord {
     JobRecord {
         id: JobId::fresh(),
@@ -41,7 +41,7 @@ pub(in crate::jobs) fn job(executor: Executor) -> JobRecord {
     }
 }
 
-/// How such a job is cut into batches, for one store.
+/// Returns how the job is planned, for one store.
 pub(in crate::jobs) fn planning(lease_size: usize) -> Planning {
     Planning {
         collection: collection(),

@@ -5,8 +5,8 @@ use super::*;
 use crate::domain::StoreSet;
 use crate::jobs::ledger::Known;
 
-/// More than twice as many as one step takes.
-const OBJECTS: u32 = 2 * STEP + 500;
+/// More objects than two steps can process.
+const OBJECTS: u32 = 2 * ROWS_PER_STEP + 500;
 
 fn collection() -> CollectionName {
     CollectionName::parse("large").unwrap()
@@ -30,30 +30,30 @@ async fn count(ledger: &Ledger) -> u32 {
 }
 
 #[tokio::test]
-async fn a_collection_is_forgotten_in_transactions_of_bounded_size_and_its_mark_outlives_a_crash() {
+async fn a_collection_is_forgotten_in_steps_and_its_mark_survives_a_crash() {
     let (folder, ledger) = ledger_with(OBJECTS, &["embedded"]).await;
     assert!(ledger.begin_drop(collection()).await.unwrap(), "its objects are known");
     assert!(ledger.forget_some(collection()).await.unwrap());
-    assert_eq!(count(&ledger).await, OBJECTS - STEP);
+    assert_eq!(count(&ledger).await, OBJECTS - ROWS_PER_STEP);
     drop(ledger);
     let ledger = Ledger::open(folder.path()).unwrap();
     assert_eq!(ledger.dropping().await.unwrap(), [collection()]);
     while ledger.forget_some(collection()).await.unwrap() {}
     assert_eq!(count(&ledger).await, 0);
-    assert!(ledger.begin_drop(collection()).await.unwrap(), "the mark says that it was known");
+    assert!(ledger.begin_drop(collection()).await.unwrap(), "the mark shows that the collection was known");
     ledger.end_drop(collection()).await.unwrap();
     assert!(ledger.dropping().await.unwrap().is_empty());
     assert!(!ledger.begin_drop(collection()).await.unwrap());
 }
 
 #[tokio::test]
-async fn other_calls_are_made_between_the_steps() {
+async fn other_calls_run_between_the_steps() {
     let (_folder, ledger) = ledger_with(OBJECTS, &["embedded", "qdrant"]).await;
-    let (over, calls) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
-    let others = {
-        let (ledger, over, calls) = (ledger.clone(), over.clone(), calls.clone());
+    let (finished, calls) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU32::new(0)));
+    let other_calls = {
+        let (ledger, finished, calls) = (ledger.clone(), finished.clone(), calls.clone());
         async move {
-            while !over.load(Ordering::SeqCst) {
+            while !finished.load(Ordering::SeqCst) {
                 // A call that writes waits for one step, not for all of them.
                 ledger.forget(collection(), ImageUri::new("b", "none.jpg")).await.unwrap();
                 calls.fetch_add(1, Ordering::SeqCst);
@@ -62,20 +62,20 @@ async fn other_calls_are_made_between_the_steps() {
     };
     let forget = async {
         ledger.forget_store(collection(), "qdrant").await.unwrap();
-        over.store(true, Ordering::SeqCst);
+        finished.store(true, Ordering::SeqCst);
     };
-    tokio::join!(forget, others);
-    assert!(calls.load(Ordering::SeqCst) >= OBJECTS / STEP, "{calls:?}");
+    tokio::join!(forget, other_calls);
+    assert!(calls.load(Ordering::SeqCst) >= OBJECTS / ROWS_PER_STEP, "{calls:?}");
     assert_eq!(ledger.held_count(collection(), "qdrant").await.unwrap(), 0);
     assert_eq!(ledger.held_count(collection(), "embedded").await.unwrap(), u64::from(OBJECTS));
     let one = ledger.known(collection(), None, 1).await.unwrap().remove(0);
     assert_eq!(one.stores, StoreSet::parse("embedded"));
     ledger.forget_store(collection(), "embedded").await.unwrap();
-    assert_eq!(count(&ledger).await, 0, "what no store has is not known");
+    assert_eq!(count(&ledger).await, 0, "an object that is in no store is forgotten");
 }
 
 #[tokio::test]
-async fn what_a_store_lost_is_forgotten_part_by_part() {
+async fn objects_that_a_store_lost_are_forgotten_part_by_part() {
     let (_folder, ledger) = ledger_with(OBJECTS, &["embedded"]).await;
     let kept: HashSet<ImageId> = (0..OBJECTS).step_by(2).map(|n| known(n, &[]).uri.id()).collect();
     let mut forgotten = 0;

@@ -9,14 +9,14 @@ use crate::domain::{CollectionName, Executor, JobCounts, JobId, JobRecord, JobSt
 use crate::jobs::tally;
 use crate::sqlite::SqliteError;
 
-/// How a job came to its end.
+/// How a job ended.
 #[derive(Clone, Debug)]
 pub struct Finish {
-    /// A final state.
+    /// The state, which is final.
     pub state: JobState,
-    /// Why it failed, or what to know of its success.
+    /// Why the job failed, or a note about its success.
     pub message: Option<String>,
-    /// Its pace and timings as JSON, for whoever asks later.
+    /// Rates and timings of the job as JSON, for later status requests.
     pub summary: Option<String>,
 }
 
@@ -24,65 +24,68 @@ const COLUMNS: &str = "id, spec, state, message, submitted_at, started_at, finis
                        listed, skipped, unchanged, done, failed, deleted, plan";
 
 impl Ledger {
-    /// Notes a new job as waiting, unless `most` wait already; says whether it did.
+    /// Adds a new job with the state `PENDING`, unless `max_pending` jobs have this state already. Returns whether it
+    /// was added.
     ///
     /// # Errors
-    /// [`SqliteError`]
-    pub async fn enqueue(&self, job: &JobRecord, most: usize) -> Result<bool, SqliteError> {
+    /// Returns [`SqliteError`] if the database call fails.
+    pub async fn enqueue(&self, job: &JobRecord, max_pending: usize) -> Result<bool, SqliteError> {
         let (id, collection) = (job.id.to_string(), job.spec.collection.to_string());
         let (spec, at) = (job.spec.clone(), job.submitted_at.to_string());
-        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let max_pending = i64::try_from(max_pending).unwrap_or(i64::MAX);
         self.db
             .call(move |db| {
                 let changed = db.execute(
                     "INSERT INTO jobs(id, state, collection, spec, submitted_at) SELECT ?1, 'PENDING', ?2, ?3, ?4
                      WHERE (SELECT count(*) FROM jobs WHERE state = 'PENDING') < ?5",
-                    params![id, collection, to_json(&spec)?, at, most],
+                    params![id, collection, to_json(&spec)?, at, max_pending],
                 )?;
                 Ok(changed == 1)
             })
             .await
     }
 
-    /// The job of that id.
+    /// Returns the job with this id.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn job(&self, id: JobId) -> Result<Option<JobRecord>, SqliteError> {
         let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1");
-        self.reader.call(move |db| db.query_row(&sql, [id.to_string()], read).optional()).await
+        self.reader.call(move |db| db.query_row(&sql, [id.to_string()], read_row).optional()).await
     }
 
-    /// The newest jobs first, those before `before` if it is given.
+    /// Returns jobs, the newest first; only those older than `before` if it is given.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn jobs(&self, limit: u32, before: Option<JobId>) -> Result<Vec<JobRecord>, SqliteError> {
         let sql = format!("SELECT {COLUMNS} FROM jobs WHERE ?1 IS NULL OR id < ?1 ORDER BY id DESC LIMIT ?2");
         let before = before.map(|id| id.to_string());
-        self.reader.call(move |db| db.prepare_cached(&sql)?.query_map(params![before, limit], read)?.collect()).await
+        self.reader
+            .call(move |db| db.prepare_cached(&sql)?.query_map(params![before, limit], read_row)?.collect())
+            .await
     }
 
-    /// How many jobs are in each state that any is in.
+    /// Returns the number of jobs in each state. States without jobs are left out.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn count_jobs(&self) -> Result<HashMap<JobState, u32>, SqliteError> {
         self.reader
             .call(move |db| {
                 db.prepare_cached("SELECT state, count(*) FROM jobs GROUP BY state")?
-                    .query_map((), |row| Ok((parsed(row, 0, JobState::from_name)?, row.get(1)?)))?
+                    .query_map((), |row| Ok((parse_column(row, 0, JobState::from_name)?, row.get(1)?)))?
                     .collect()
             })
             .await
     }
 
-    /// The next job to work on: one that an earlier process left running comes first, then the longest waiting.
-    /// Jobs on a collection of `busy` wait, because jobs on one collection do not overlap; and so do those whose executor
-    /// is `full`.
+    /// Returns the next job to work on: first one that an earlier process left running, then the one that has waited
+    /// longest. Jobs on a collection of `busy` wait, because two jobs on the same collection must not run at the same
+    /// time; jobs whose executor is in `full` wait too.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn next_job(
         &self,
         running: Vec<JobId>,
@@ -95,7 +98,8 @@ impl Ledger {
         self.db
             .call(move |db| {
                 let (running, busy, full) = (to_json(&running)?, to_json(&busy)?, to_json(&full)?);
-                // One state after the other, so that the index gives the ids in their order and ends at the first.
+                // One query for each state, so that the index returns the ids in order and the query ends at the first
+                // one.
                 for state in [JobState::Running, JobState::Pending] {
                     let next: Option<String> = db
                         .prepare_cached(
@@ -107,7 +111,7 @@ impl Ledger {
                         .query_row(params![state.as_str(), running, busy, full], |row| row.get(0))
                         .optional()?;
                     if let Some(id) = next {
-                        return one(db, &id);
+                        return read_job(db, &id);
                     }
                 }
                 Ok(None)
@@ -115,10 +119,10 @@ impl Ledger {
             .await
     }
 
-    /// Notes that work on a waiting job begins, or goes on; says whether there still is anything to do.
+    /// Records that the work on a job begins or continues. Returns `false` if the job has ended already.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn begin(&self, id: JobId) -> Result<bool, SqliteError> {
         let now = Timestamp::now().to_string();
         self.db
@@ -133,10 +137,10 @@ impl Ledger {
             .await
     }
 
-    /// Brings a job that is not final to its end; says whether it was not final before.
+    /// Ends a job whose state is not final. Returns whether this call ended it.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn finish(&self, id: JobId, finish: Finish) -> Result<bool, SqliteError> {
         let now = Timestamp::now().to_string();
         self.db
@@ -154,10 +158,10 @@ impl Ledger {
             .await
     }
 
-    /// Keeps pace and timings of a job whose state another has decided.
+    /// Stores rates and timings of a job that another call has ended.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn summarise(&self, id: JobId, summary: Option<String>) -> Result<(), SqliteError> {
         self.db
             .call(move |db| {
@@ -167,23 +171,23 @@ impl Ledger {
             .await
     }
 
-    /// Takes the left-over work of a finished job away.
+    /// Removes the remaining work of a finished job.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn clear(&self, id: JobId) -> Result<(), SqliteError> {
         let id = id.to_string();
-        // Batches first: nobody leases what is half gone.
+        // Batches first, so that no batch is leased whose items are partly removed.
         for (table, key) in [("batches", "id"), ("items", "id"), ("metadata", "uri"), ("vanished", "uri")] {
-            self.drop_all(table, key, &id).await?;
+            self.delete_rows(table, key, &id).await?;
         }
         Ok(())
     }
 
-    /// Pace and timings of a finished job, as they were given to [`Ledger::finish`].
+    /// Returns rates and timings of a finished job, as they were passed to [`Ledger::finish`].
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn summary(&self, id: JobId) -> Result<Option<String>, SqliteError> {
         self.reader
             .call(move |db| {
@@ -194,15 +198,15 @@ impl Ledger {
     }
 }
 
-pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
+pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
     Ok(JobRecord {
-        id: parsed(row, 0, |text| text.parse().ok())?,
-        spec: parsed(row, 1, |text| serde_json::from_str(text).ok())?,
-        state: parsed(row, 2, JobState::from_name)?,
+        id: parse_column(row, 0, |text| text.parse().ok())?,
+        spec: parse_column(row, 1, |text| serde_json::from_str(text).ok())?,
+        state: parse_column(row, 2, JobState::from_name)?,
         message: row.get(3)?,
-        submitted_at: parsed(row, 4, |text| Timestamp::parse(text).ok())?,
-        started_at: moment(row, 5)?,
-        finished_at: moment(row, 6)?,
+        submitted_at: parse_column(row, 4, |text| Timestamp::parse(text).ok())?,
+        started_at: read_timestamp(row, 5)?,
+        finished_at: read_timestamp(row, 6)?,
         counts: JobCounts {
             listed: row.get(7)?,
             skipped: row.get(8)?,
@@ -215,28 +219,28 @@ pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<JobRecord> {
     })
 }
 
-/// The job of that id, inside a transaction.
-pub(super) fn one(db: &Connection, id: &str) -> rusqlite::Result<Option<JobRecord>> {
+/// Returns the job with this id, inside a transaction.
+pub(super) fn read_job(db: &Connection, id: &str) -> rusqlite::Result<Option<JobRecord>> {
     let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1");
-    db.prepare_cached(&sql)?.query_row([id], read).optional()
+    db.prepare_cached(&sql)?.query_row([id], read_row).optional()
 }
 
-/// The counts of a job, inside a transaction.
+/// Returns the counts of a job, inside a transaction.
 pub(super) fn counts(db: &Connection, id: &str) -> rusqlite::Result<JobCounts> {
     let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1");
-    db.prepare_cached(&sql)?.query_row([id], read).map(|job| job.counts)
+    db.prepare_cached(&sql)?.query_row([id], read_row).map(|job| job.counts)
 }
 
-fn moment(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
+fn read_timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Timestamp>> {
     let text: Option<String> = row.get(column)?;
     Ok(text.and_then(|text| Timestamp::parse(&text).ok()))
 }
 
-pub(super) fn parsed<T>(row: &Row<'_>, column: usize, parse: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
+pub(super) fn parse_column<T>(row: &Row<'_>, column: usize, parse: impl Fn(&str) -> Option<T>) -> rusqlite::Result<T> {
     let text: String = row.get(column)?;
     parse(&text).ok_or_else(|| {
-        let said = format!("`{text}` in column {column} was not written by this service");
-        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, said.into())
+        let message = format!("the value `{text}` in column {column} was not written by this service");
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, message.into())
     })
 }
 
@@ -250,19 +254,19 @@ mod tests {
     use crate::jobs::ledger::fixture;
 
     #[tokio::test]
-    async fn a_job_that_can_begin_is_found_behind_any_number_of_jobs_that_cannot() {
+    async fn a_job_that_can_start_is_found_behind_many_that_cannot() {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(folder.path()).unwrap();
-        let of = |executor: Executor, collection: &str| {
+        let job_with = |executor: Executor, collection: &str| {
             let mut job = fixture::job(executor);
             job.spec.collection = CollectionName::parse(collection).unwrap();
             job
         };
-        let running = of(Executor::Ray, "running");
+        let running = job_with(Executor::Ray, "running");
         assert!(ledger.enqueue(&running, 10_000).await.unwrap() && ledger.begin(running.id).await.unwrap());
-        let mut jobs: Vec<_> = (0..1_100).map(|_| of(Executor::Ray, "c")).collect();
-        jobs.extend((0..1_100).map(|_| of(Executor::Local, "busy")));
-        let free = [of(Executor::Local, "free"), of(Executor::Local, "free")];
+        let mut jobs: Vec<_> = (0..1_100).map(|_| job_with(Executor::Ray, "c")).collect();
+        jobs.extend((0..1_100).map(|_| job_with(Executor::Local, "busy")));
+        let free = [job_with(Executor::Local, "free"), job_with(Executor::Local, "free")];
         jobs.extend(free.clone());
         for job in &jobs {
             assert!(ledger.enqueue(job, 10_000).await.unwrap());
@@ -271,11 +275,15 @@ mod tests {
         let next = async |running: Vec<JobId>, full: Vec<Executor>| {
             ledger.next_job(running, busy(), full).await.unwrap().map(|job| job.id)
         };
-        assert_eq!(next(vec![], vec![Executor::Ray]).await, Some(free[0].id), "the longest waiting of those");
+        assert_eq!(
+            next(vec![], vec![Executor::Ray]).await,
+            Some(free[0].id),
+            "the one of these that has waited longest"
+        );
         assert_eq!(next(vec![], vec![]).await, Some(running.id), "what an earlier process left running comes first");
         assert_eq!(next(vec![running.id], vec![]).await, Some(jobs[0].id));
         assert_eq!(next(vec![], vec![Executor::Ray, Executor::Local]).await, None);
-        // A job that went to another executor is one of that.
+        // A job that was given to another executor counts for that executor.
         ledger.hand_over(jobs[0].id, Executor::Local, None).await.unwrap();
         assert_eq!(next(vec![], vec![Executor::Ray]).await, Some(jobs[0].id));
     }

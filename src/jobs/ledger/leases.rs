@@ -1,6 +1,7 @@
-//! Who works on what: `todo | leased(worker, attempt, until)`, and gone when done.
+//! Which worker works on which batch. A batch is `todo` or `leased(worker, attempt, until)`, and it is removed when all
+//! its items are done.
 //!
-//! What comes of a lease that ends without a report is in `deaths`.
+//! The module `deaths` handles leases that end without a report.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use serde::{Deserialize, Serialize};
@@ -10,80 +11,81 @@ use crate::domain::{ImageRef, ImageUri, JobId, StoreSet};
 use crate::pipeline::Task;
 use crate::sqlite::SqliteError;
 
-/// A batch under lease.
+/// A leased batch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Batch {
-    /// Its number.
+    /// Number of the batch.
     #[serde(rename = "batch")]
     pub id: i64,
-    /// How often it was leased, this time included: tells one lease of it from another.
+    /// How many times the batch was leased, including this time: identifies one lease of the batch.
     pub attempt: u32,
-    /// Its items that are not done.
+    /// The items of the batch that are not done.
     pub tasks: Vec<Task>,
 }
 
-/// What asking for work gave.
+/// Result of a request for work.
 #[derive(Debug)]
 pub enum Leased {
-    /// This, now under lease.
+    /// A batch, which is now leased to the worker.
     Batch(Batch),
-    /// Nothing now: the listing goes on, others may give something back, or the worker must first be done with what it has.
+    /// No batch now: the listing is not complete, other workers can still give batches back, or the worker must first
+    /// finish what it holds.
     NothingYet,
-    /// Nothing any more, but for what the worker itself holds.
+    /// No batch any more, except those that the worker itself holds.
     NothingLeft,
 }
 
-/// A lease as its worker names it.
+/// A lease, as its worker identifies it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Held {
-    /// The batch.
+    /// Number of the batch.
     pub batch: i64,
-    /// Which lease of it.
+    /// Which lease of the batch; see [`Batch::attempt`].
     pub attempt: u32,
 }
 
-/// Of the leases that a worker said it holds, those that are not its own any more.
+/// The leases that a worker named as its own and that it does not hold any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Renewed {
-    /// Batches that are another's, or nobody's.
+    /// Batches that another worker holds, or no worker.
     pub lost: Vec<i64>,
-    /// Batches of which nothing is left: by the worker's own reports, or by another's.
+    /// Batches whose items are all done, by this worker's own reports or by another worker's.
     pub gone: Vec<i64>,
 }
 
-/// The leases that a request of a worker prolongs.
+/// Which leases a worker's request extends.
 #[derive(Clone, Debug)]
 pub struct Prolong {
-    /// The leases that the worker names; `None`: every lease that the ledger knows it to hold.
+    /// The leases that the worker names; `None` for every lease that the worker holds according to the ledger.
     pub held: Option<Vec<Held>>,
-    /// Until that moment, in Unix milliseconds.
+    /// New end of the leases, in Unix milliseconds.
     pub until: i64,
 }
 
 impl Ledger {
-    /// Leases the next batch of a job to a worker, until that moment (Unix milliseconds; `None`: as long as this process
+    /// Leases the next batch of a job to a worker until `until` (Unix milliseconds; `None`: as long as this process
     /// lives).
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn lease(&self, job: JobId, worker: &str, until: Option<i64>) -> Result<Leased, SqliteError> {
         let worker = worker.to_owned();
         self.db
             .call(move |db| {
                 let job = job.to_string();
-                let all = db.transaction()?;
-                let leased = lease(&all, &job, &worker, until)?;
-                all.commit()?;
+                let tx = db.transaction()?;
+                let leased = lease(&tx, &job, &worker, until)?;
+                tx.commit()?;
                 Ok(leased)
             })
             .await
     }
 
-    /// Leases the next batch of a job to a worker elsewhere and prolongs the leases that it holds. If `unanswered` is still
-    /// its lease, the worker gets that one again: the reply that granted it was lost.
+    /// Leases the next batch of a job to a remote worker and extends the leases that it holds. If the worker still
+    /// holds the lease `unanswered`, it gets that lease again, because the reply that granted it was lost.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn lease_and_prolong(
         &self,
         job: JobId,
@@ -95,79 +97,80 @@ impl Ledger {
         self.db
             .call(move |db| {
                 let job = job.to_string();
-                let all = db.transaction()?;
-                prolong_leases(&all, &job, &worker, &prolong)?;
+                let tx = db.transaction()?;
+                prolong_leases(&tx, &job, &worker, &prolong)?;
                 let again = match unanswered {
-                    Some(held) => lease_again(&all, &job, &worker, held, prolong.until)?,
+                    Some(held) => lease_again(&tx, &job, &worker, held, prolong.until)?,
                     None => None,
                 };
                 let leased = match again {
                     Some(batch) => Leased::Batch(batch),
-                    None => lease(&all, &job, &worker, Some(prolong.until))?,
+                    None => lease(&tx, &job, &worker, Some(prolong.until))?,
                 };
-                all.commit()?;
+                tx.commit()?;
                 Ok(leased)
             })
             .await
     }
 
-    /// Whether that lease of a job is the worker's.
+    /// Whether the worker holds this lease of a job.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn holds(&self, job: JobId, worker: &str, held: Held) -> Result<bool, SqliteError> {
         let worker = worker.to_owned();
         self.db
             .call(move |db| {
-                let all = db.transaction()?;
-                holds(&all, &job.to_string(), &worker, held.batch, held.attempt)
+                let tx = db.transaction()?;
+                holds(&tx, &job.to_string(), &worker, held.batch, held.attempt)
             })
             .await
     }
 
-    /// Prolongs the leases that a worker says it holds; says which of them are not its own any more.
+    /// Extends the leases that a worker names. Returns which of them it does not hold any more.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn renew(&self, job: JobId, worker: &str, held: Vec<Held>, until: i64) -> Result<Renewed, SqliteError> {
         let worker = worker.to_owned();
         self.db
             .call(move |db| {
-                let all = db.transaction()?;
+                let tx = db.transaction()?;
                 let prolong = Prolong { held: Some(held), until };
-                let found = prolong_leases(&all, &job.to_string(), &worker, &prolong)?;
-                all.commit()?;
+                let found = prolong_leases(&tx, &job.to_string(), &worker, &prolong)?;
+                tx.commit()?;
                 Ok(found)
             })
             .await
     }
 
-    /// Of these objects those that an item under lease may be a copy of.
+    /// Returns the objects among `uris` of which a leased item is possibly a copy.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn twins_among(&self, job: JobId, uris: Vec<ImageUri>) -> Result<Vec<ImageUri>, SqliteError> {
         self.db
             .call(move |db| {
                 let mut possible_copies = Vec::new();
                 for uri in uris {
-                    let is_twin = db
+                    let is_possible_copy = db
                         .prepare_cached(
                             "SELECT 1 FROM batches JOIN items ON items.batch = batches.id
                              WHERE batches.job = ?1 AND state = 'leased' AND items.possible_copy = ?2 LIMIT 1",
                         )?
                         .exists(params![job.to_string(), uri.as_str()])?;
-                    possible_copies.extend(is_twin.then_some(uri));
+                    possible_copies.extend(is_possible_copy.then_some(uri));
                 }
                 Ok(possible_copies)
             })
             .await
     }
 
-    /// Gives every lease of a worker back as it is: no death, it left of its own accord.
+    /// Gives every lease of a worker back unchanged. This does not count as a death, because the worker left by itself.
+    /// Returns how many leases were given back.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn give_back(&self, job: JobId, worker: &str) -> Result<usize, SqliteError> {
         let worker = worker.to_owned();
         self.db
@@ -181,29 +184,29 @@ impl Ledger {
             .await
     }
 
-    /// Gives every lease of a job that can run out back as it is: its workers are none of this job's any more, and nobody
-    /// died.
+    /// Gives every lease of a job that can expire back unchanged: its workers do not work for this job any more, and
+    /// none of them died.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn recall(&self, job: JobId) -> Result<(), SqliteError> {
         self.db.call(move |db| recall(db, &job.to_string())).await
     }
 
-    /// Gives every lease of a job that can run out until that moment: nobody could renew one while the service was away. An
-    /// `until` of the process before may be of a clock that was ahead, so it is not kept.
+    /// Sets the end of every lease of a job that can expire to `until`, because workers could not renew them while the
+    /// service was not running. The previous ends are not kept: the clock of the previous process may have been ahead.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn prolong(&self, job: JobId, until: i64) -> Result<(), SqliteError> {
         let prolong = "UPDATE batches SET until = ?2 WHERE job = ?1 AND state = 'leased' AND until IS NOT NULL";
         self.db.call(move |db| db.execute(prolong, params![job.to_string(), until]).map(drop)).await
     }
 
-    /// How many images each worker of a job holds.
+    /// Returns how many images each worker of a job holds.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn held(&self, job: JobId) -> Result<Vec<(String, u64)>, SqliteError> {
         self.reader
             .call(move |db| {
@@ -217,10 +220,10 @@ impl Ledger {
             .await
     }
 
-    /// Whether anything of a job is planned and not done.
+    /// Whether a job has planned items that are not done.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn has_work(&self, job: JobId) -> Result<bool, SqliteError> {
         self.reader
             .call(move |db| {
@@ -229,10 +232,10 @@ impl Ledger {
             .await
     }
 
-    /// Whether all of a job is listed and nothing of it is left to do.
+    /// Whether the listing of a job is complete and no work is left.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn is_worked_off(&self, job: JobId) -> Result<bool, SqliteError> {
         self.reader
             .call(move |db| {
@@ -245,8 +248,8 @@ impl Ledger {
     }
 }
 
-fn lease(all: &Transaction<'_>, job: &str, worker: &str, until: Option<i64>) -> rusqlite::Result<Leased> {
-    let (held, suspect): (u64, bool) = all
+fn lease(tx: &Transaction<'_>, job: &str, worker: &str, until: Option<i64>) -> rusqlite::Result<Leased> {
+    let (held, suspect): (u64, bool) = tx
         .prepare_cached(
             "SELECT count(*), coalesce(max(deaths), 0) > 0 FROM batches
              WHERE job = ?1 AND state = 'leased' AND worker = ?2",
@@ -255,16 +258,16 @@ fn lease(all: &Transaction<'_>, job: &str, worker: &str, until: Option<i64>) -> 
     if suspect {
         return Ok(Leased::NothingYet);
     }
-    let next: Option<(i64, u32)> = all
+    let next: Option<(i64, u32)> = tx
         .prepare_cached("SELECT id, deaths FROM batches WHERE job = ?1 AND state = 'todo' ORDER BY deaths, id LIMIT 1")?
         .query_row([job], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    let Some((batch, deaths)) = next else { return nothing(all, job, worker) };
+    let Some((batch, deaths)) = next else { return without_batch(tx, job, worker) };
     if deaths > 0 && held > 0 {
         return Ok(Leased::NothingYet);
     }
-    let tasks = tasks(all, job, batch)?;
-    let attempt = all
+    let tasks = tasks(tx, job, batch)?;
+    let attempt = tx
         .prepare_cached(
             "UPDATE batches SET state = 'leased', worker = ?2, until = ?3, solo = ?4, attempt = attempt + 1
              WHERE id = ?1 RETURNING attempt",
@@ -273,9 +276,9 @@ fn lease(all: &Transaction<'_>, job: &str, worker: &str, until: Option<i64>) -> 
     Ok(Leased::Batch(Batch { id: batch, attempt, tasks }))
 }
 
-/// Whether anything may come yet where nothing is to be had.
-fn nothing(all: &Transaction<'_>, job: &str, worker: &str) -> rusqlite::Result<Leased> {
-    let left: Option<bool> = all
+/// Whether the worker can get a batch later, if there is none now.
+fn without_batch(tx: &Transaction<'_>, job: &str, worker: &str) -> rusqlite::Result<Leased> {
+    let left: Option<bool> = tx
         .prepare_cached(
             "SELECT planned AND NOT EXISTS
              (SELECT 1 FROM batches WHERE job = ?1 AND state = 'leased' AND worker <> ?2) FROM jobs WHERE id = ?1",
@@ -285,12 +288,12 @@ fn nothing(all: &Transaction<'_>, job: &str, worker: &str) -> rusqlite::Result<L
     Ok(if left.unwrap_or(true) { Leased::NothingLeft } else { Leased::NothingYet })
 }
 
-fn tasks(all: &Transaction<'_>, job: &str, batch: i64) -> rusqlite::Result<Vec<Task>> {
-    all.prepare_cached("SELECT id, uri, etag, size, have, possible_copy FROM items WHERE batch = ?1 ORDER BY id")?
+fn tasks(tx: &Transaction<'_>, job: &str, batch: i64) -> rusqlite::Result<Vec<Task>> {
+    tx.prepare_cached("SELECT id, uri, etag, size, have, possible_copy FROM items WHERE batch = ?1 ORDER BY id")?
         .query_map([batch], |row| {
-            let uri = jobs::parsed(row, 1, |text| ImageUri::parse(text).ok())?;
+            let uri = jobs::parse_column(row, 1, |text| ImageUri::parse(text).ok())?;
             let image = ImageRef { uri, etag: row.get(2)?, size_bytes: row.get(3)?, modified: None };
-            let metadata = metadata::columns(all, job, &image.uri)?;
+            let metadata = metadata::columns(tx, job, &image.uri)?;
             let have = StoreSet::parse(&row.get::<_, String>(4)?);
             let possible_copy: Option<String> = row.get(5)?;
             let possible_copy = possible_copy.and_then(|text| ImageUri::parse(&text).ok());
@@ -308,16 +311,16 @@ pub(super) fn recall(db: &Connection, job: &str) -> rusqlite::Result<()> {
     .map(drop)
 }
 
-/// Prolongs leases of a worker; says which of those that it names are not its own any more.
+/// Extends leases of a worker. Returns which of the leases that it names it does not hold any more.
 pub(super) fn prolong_leases(
-    all: &Transaction<'_>,
+    tx: &Transaction<'_>,
     job: &str,
     worker: &str,
     Prolong { held, until }: &Prolong,
 ) -> rusqlite::Result<Renewed> {
     let mut found = Renewed::default();
     let Some(held) = held else {
-        all.prepare_cached(
+        tx.prepare_cached(
             "UPDATE batches SET until = ?3
              WHERE job = ?1 AND state = 'leased' AND worker = ?2 AND until IS NOT NULL",
         )?
@@ -325,14 +328,14 @@ pub(super) fn prolong_leases(
         return Ok(found);
     };
     for Held { batch, attempt } in held {
-        let renewed = all
+        let renewed = tx
             .prepare_cached(
                 "UPDATE batches SET until = ?5
                  WHERE id = ?1 AND job = ?2 AND state = 'leased' AND worker = ?3 AND attempt = ?4",
             )?
             .execute(params![batch, job, worker, attempt, until])?;
         match renewed {
-            0 if exists(all, *batch)? => found.lost.push(*batch),
+            0 if exists(tx, *batch)? => found.lost.push(*batch),
             0 => found.gone.push(*batch),
             _ => {}
         }
@@ -340,37 +343,31 @@ pub(super) fn prolong_leases(
     Ok(found)
 }
 
-/// A lease that the worker has and does not know of.
+/// Returns a lease that the worker holds and does not know about.
 fn lease_again(
-    all: &Transaction<'_>,
+    tx: &Transaction<'_>,
     job: &str,
     worker: &str,
     Held { batch, attempt }: Held,
     until: i64,
 ) -> rusqlite::Result<Option<Batch>> {
-    if !holds(all, job, worker, batch, attempt)? {
+    if !holds(tx, job, worker, batch, attempt)? {
         return Ok(None);
     }
-    all.prepare_cached("UPDATE batches SET until = ?2 WHERE id = ?1")?.execute(params![batch, until])?;
-    Ok(Some(Batch { id: batch, attempt, tasks: tasks(all, job, batch)? }))
+    tx.prepare_cached("UPDATE batches SET until = ?2 WHERE id = ?1")?.execute(params![batch, until])?;
+    Ok(Some(Batch { id: batch, attempt, tasks: tasks(tx, job, batch)? }))
 }
 
-/// Whether that lease is still the worker's.
-pub(super) fn holds(
-    all: &Transaction<'_>,
-    job: &str,
-    worker: &str,
-    batch: i64,
-    attempt: u32,
-) -> rusqlite::Result<bool> {
-    all.prepare_cached(
+/// Whether the worker still holds this lease.
+pub(super) fn holds(tx: &Transaction<'_>, job: &str, worker: &str, batch: i64, attempt: u32) -> rusqlite::Result<bool> {
+    tx.prepare_cached(
         "SELECT 1 FROM batches WHERE id = ?1 AND job = ?2 AND state = 'leased' AND worker = ?3 AND attempt = ?4",
     )?
     .exists(params![batch, job, worker, attempt])
 }
 
-fn exists(all: &Transaction<'_>, batch: i64) -> rusqlite::Result<bool> {
-    all.prepare_cached("SELECT 1 FROM batches WHERE id = ?1")?.exists([batch])
+fn exists(tx: &Transaction<'_>, batch: i64) -> rusqlite::Result<bool> {
+    tx.prepare_cached("SELECT 1 FROM batches WHERE id = ?1")?.exists([batch])
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A job, its workers and what they believe, beside the ledger that they are told apart from: what must be so at every moment.
+//! A model of a job and its workers, which is compared with the ledger. It checks the conditions that must always hold.
 
 use std::collections::{HashMap, HashSet};
 
@@ -11,25 +11,25 @@ use crate::jobs::ledger::{MAX_DEATHS_ALONE, Page, Report};
 use crate::pipeline::{Indexed, ItemOutcome, TaskOutcome};
 
 pub(super) const WORKERS: [&str; 3] = ["a", "b", "c"];
-/// How long a lease lasts here.
+/// Duration of a lease in this test.
 pub(super) const LEASE: i64 = 30;
 
-/// What may happen, to or by a worker.
+/// An event of a worker or of the service.
 #[derive(Clone, Debug)]
 pub(super) enum Step {
-    /// So many images, so many in a batch.
+    /// Plans a number of images, with a number of images for each batch.
     Plan(u32, usize),
     Lease(usize),
     Renew(usize),
-    /// Some items of a lease that the worker has, or believes to have: done, or failed.
+    /// Reports some items of a lease that the worker holds, or believes to hold, as done or failed.
     Report(usize, usize, u8, bool),
-    /// The last report again, as whoever missed its answer sends it.
+    /// Sends the last report again, as a worker does that did not receive the answer.
     Again(usize),
-    /// So much time.
+    /// Lets time pass.
     Pass(i64),
     GiveBack(usize),
     Die(usize),
-    /// The worker is taken for dead, and goes on with what it believes to have.
+    /// The service considers the worker dead, but the worker continues with the leases that it believes to hold.
     Freeze(usize),
     Restart,
 }
@@ -64,13 +64,13 @@ pub(super) struct World {
     pub(super) now: i64,
     planned: u32,
     pub(super) workers: [Worker; 3],
-    /// Items that the ledger has counted, each with what was counted.
+    /// Items that the ledger has counted, and whether each was counted as failed.
     counted: HashMap<i64, bool>,
     uris: HashMap<i64, String>,
     pub(super) counts: JobCounts,
-    /// How often each image was leased as the only thing that its worker had.
+    /// How many times each image was leased as the only image of its worker.
     alone: HashMap<String, u32>,
-    /// Each lease that was granted, by batch and attempt: whose it is, and when it runs out, if it does.
+    /// Each granted lease, by batch and attempt: its worker, and its end if it has one.
     granted: HashMap<(i64, u32), (usize, Option<i64>)>,
 }
 
@@ -96,21 +96,22 @@ impl World {
         }
     }
 
-    /// What a request of a worker elsewhere prolongs: one names the leases that it holds, the other does not.
+    /// Returns which leases a request of a remote worker extends. Worker 1 names the leases that it holds; the other
+    /// does not.
     fn prolong(&mut self, worker: usize) -> Prolong {
         let lease = |batch: &Batch| Held { batch: batch.id, attempt: batch.attempt };
         let held: Option<Vec<Held>> = (worker == 1).then(|| self.workers[worker].believes.iter().map(lease).collect());
         let until = self.now + LEASE;
-        for (&(batch, attempt), (whose, ends)) in &mut self.granted {
+        for (&(batch, attempt), (holder, ends)) in &mut self.granted {
             let is_named = held.as_ref().is_none_or(|held| held.contains(&Held { batch, attempt }));
-            if *whose == worker && is_named && ends.is_some() {
+            if *holder == worker && is_named && ends.is_some() {
                 *ends = Some(until);
             }
         }
         Prolong { held, until }
     }
 
-    pub(super) async fn take(&mut self, step: Step) {
+    pub(super) async fn apply(&mut self, step: Step) {
         match step {
             Step::Plan(images, lease_size) => self.plan(images, lease_size).await,
             Step::Lease(worker) => drop(self.lease(worker).await),
@@ -121,8 +122,8 @@ impl World {
                     return;
                 }
                 let batch = &believes[lease % believes.len()];
-                let some = batch.tasks.iter().enumerate().filter(|(at, _)| items >> (at % 8) & 1 == 1);
-                let outcomes = some.map(|(_, task)| outcome(task, fails)).collect();
+                let selected = batch.tasks.iter().enumerate().filter(|(at, _)| items >> (at % 8) & 1 == 1);
+                let outcomes = selected.map(|(_, task)| outcome(task, fails)).collect();
                 let report = Report { batch: batch.id, attempt: batch.attempt, outcomes };
                 self.report(worker, report).await;
             }
@@ -168,7 +169,7 @@ impl World {
         assert!(self.ledger.plan(self.job, page, planning(lease_size)).await.unwrap());
     }
 
-    /// The last worker is the local one, whose leases do not run out.
+    /// Leases a batch. The last worker is the local one, whose leases do not expire.
     pub(super) async fn lease(&mut self, worker: usize) -> Leased {
         let until = (worker < 2).then_some(self.now + LEASE);
         let leased = if worker < 2 {
@@ -181,7 +182,7 @@ impl World {
             self.granted.insert((batch.id, batch.attempt), (worker, until));
             assert!(!batch.tasks.is_empty(), "an empty batch was leased");
             for task in &batch.tasks {
-                assert!(!self.counted.contains_key(&task.ticket), "what is done was leased again");
+                assert!(!self.counted.contains_key(&task.ticket), "an item that is done was leased again");
                 self.uris.insert(task.ticket, task.image.uri.to_string());
             }
             let held = self.ledger.held(self.job).await.unwrap();
@@ -196,11 +197,11 @@ impl World {
     }
 
     pub(super) async fn renew(&mut self, worker: usize) {
-        let of = |batch: &Batch| Held { batch: batch.id, attempt: batch.attempt };
-        let held: Vec<Held> = self.workers[worker].believes.iter().map(of).collect();
+        let lease = |batch: &Batch| Held { batch: batch.id, attempt: batch.attempt };
+        let held: Vec<Held> = self.workers[worker].believes.iter().map(lease).collect();
         for Held { batch, attempt } in &held {
-            if let Some((whose, ends)) = self.granted.get_mut(&(*batch, *attempt))
-                && *whose == worker
+            if let Some((holder, ends)) = self.granted.get_mut(&(*batch, *attempt))
+                && *holder == worker
             {
                 *ends = Some(self.now + LEASE);
             }
@@ -226,12 +227,12 @@ impl World {
             if left_before.contains(&ticket) && !left.contains(&ticket) {
                 assert_eq!(self.counted.insert(ticket, fails), None, "two reports of one item were accepted");
             } else if left.contains(&ticket) {
-                assert!(fails && !reported.lost.is_empty(), "what is indexed was not accepted");
+                assert!(fails && !reported.lost.is_empty(), "an indexed item was not accepted");
             }
         }
-        let before = dealt_with(self.counts);
+        let before = processed(self.counts);
         self.counts = self.ledger.job(self.job).await.unwrap().unwrap().counts;
-        assert_eq!(dealt_with(self.counts) - before, (left_before.len() - left.len()) as u64);
+        assert_eq!(processed(self.counts) - before, (left_before.len() - left.len()) as u64);
     }
 
     async fn left(&self) -> HashSet<i64> {
@@ -243,29 +244,37 @@ impl World {
         all.await.unwrap()
     }
 
-    /// What must be so at every moment.
+    /// Checks the conditions that must always hold.
     pub(super) async fn check(&mut self) {
         self.counts = self.ledger.job(self.job).await.unwrap().unwrap().counts;
         let left = self.left().await.len() as u64;
-        assert_eq!(dealt_with(self.counts) + left, u64::from(self.planned), "an item is lost, or there twice");
+        assert_eq!(processed(self.counts) + left, u64::from(self.planned), "an item is lost or counted twice");
         assert_eq!(self.counts.left(), left);
-        let (strange, empty): (i64, i64) = self
+        let (suspects_not_alone, empty_batches): (i64, i64) = self
             .ledger
             .db
             .call(|db| {
                 let not_alone = "SELECT count(*) FROM batches s WHERE s.state = 'leased' AND s.deaths > 0 AND EXISTS
                     (SELECT 1 FROM batches o WHERE o.state = 'leased' AND o.worker = s.worker AND o.id <> s.id)";
-                let empty =
+                let empty_batches =
                     "SELECT count(*) FROM batches WHERE NOT EXISTS (SELECT 1 FROM items WHERE batch = batches.id)";
-                Ok((db.query_row(not_alone, (), |row| row.get(0))?, db.query_row(empty, (), |row| row.get(0))?))
+                Ok((db.query_row(not_alone, (), |row| row.get(0))?, db.query_row(empty_batches, (), |row| row.get(0))?))
             })
             .await
             .unwrap();
-        assert_eq!((strange, empty), (0, 0), "a suspect has company, or a batch has no items");
+        assert_eq!(
+            (suspects_not_alone, empty_batches),
+            (0, 0),
+            "a suspect batch is not the only one of its worker, or a batch has no items"
+        );
         for (batch, attempt, worker, until) in self.leases().await {
-            let (whose, ends) = self.granted[&(batch, attempt)];
-            assert_eq!((worker.as_str(), until), (WORKERS[whose], ends), "a request prolonged too much, or too little");
-            assert!(until.is_none_or(|until| until > self.now), "a lease goes on beyond its end");
+            let (holder, ends) = self.granted[&(batch, attempt)];
+            assert_eq!(
+                (worker.as_str(), until),
+                (WORKERS[holder], ends),
+                "a request extended a lease that it must not extend, or not one that it must"
+            );
+            assert!(until.is_none_or(|until| until > self.now), "an expired lease is still held");
         }
     }
 
@@ -278,13 +287,13 @@ impl World {
         all.await.unwrap()
     }
 
-    /// Two workers go on without further trouble: the job comes to its end, everything accounted for.
+    /// Lets two workers finish the job without further failures, and checks that every image is accounted for.
     pub(super) async fn finish(&mut self) {
         self.ledger.planned(self.job, planning(1), true).await.unwrap();
         self.ledger.end_local_leases().await.unwrap();
         self.now += 2 * LEASE;
         self.ledger.expire(self.job, self.now).await.unwrap();
-        // An image may have failed by these deaths.
+        // These deaths can make an image fail.
         self.check().await;
         self.workers = Default::default();
         for round in 0.. {
@@ -317,7 +326,7 @@ impl World {
     }
 }
 
-fn dealt_with(counts: JobCounts) -> u64 {
+fn processed(counts: JobCounts) -> u64 {
     counts.done + counts.failed
 }
 

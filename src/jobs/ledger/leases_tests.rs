@@ -1,4 +1,4 @@
-//! Leases under everything that can happen to them, in every order.
+//! Tests of leases with all events, in every order.
 
 use proptest::prelude::*;
 
@@ -16,14 +16,14 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happens_no_item_is_lost_or_counted_twice_and_the_job_ends(
+    fn no_item_is_lost_or_counted_twice_and_the_job_ends(
         steps in prop::collection::vec(step(), 1..80)
     ) {
         run(async {
             let mut world = World::new().await;
             world.plan(7, 3).await;
             for step in steps {
-                world.take(step).await;
+                world.apply(step).await;
                 world.check().await;
             }
             world.finish().await;
@@ -32,7 +32,7 @@ proptest! {
 }
 
 #[test]
-fn an_image_that_kills_its_workers_fails_alone_and_nothing_else_does() {
+fn only_the_image_that_kills_its_workers_fails() {
     run(async {
         let mut world = World::new().await;
         world.plan(64, 16).await;
@@ -40,9 +40,9 @@ fn an_image_that_kills_its_workers_fails_alone_and_nothing_else_does() {
         let poison = ImageUri::new("b", "0021.jpg");
         let mut deaths = 0;
         loop {
-            // As a pool does: it takes as much as it gets before it is done with anything.
+            // A pool leases as many batches as it can get before it finishes any of them.
             let mut got = Vec::new();
-            let over = loop {
+            let finished = loop {
                 match world.lease(0).await {
                     Leased::Batch(batch) => got.push(batch),
                     Leased::NothingYet => break false,
@@ -58,7 +58,7 @@ fn an_image_that_kills_its_workers_fails_alone_and_nothing_else_does() {
                     let outcomes = batch.tasks.iter().map(|task| outcome(task, false)).collect();
                     world.report(0, Report { batch: batch.id, attempt: batch.attempt, outcomes }).await;
                 }
-                if over {
+                if finished {
                     break;
                 }
             }
@@ -67,14 +67,14 @@ fn an_image_that_kills_its_workers_fails_alone_and_nothing_else_does() {
         let failed = world.ledger.failures(world.job, 0, 10).await.unwrap().failures;
         let named: Vec<_> =
             failed.iter().map(|failure| (failure.uri.clone(), failure.class, failure.attempts)).collect();
-        // With 15, 7, 3 and 1 neighbours, then four times alone.
+        // In batches with 15, 7, 3 and 1 other images, then four times alone.
         assert_eq!((named, deaths), (vec![(poison, FailureClass::Crashed, 8)], 8));
         assert_eq!((world.counts.done, world.counts.failed), (63, 1));
     });
 }
 
 #[test]
-fn a_lease_that_ran_out_is_another_s_and_its_worker_hears_of_it() {
+fn an_expired_lease_goes_to_another_worker_and_its_first_worker_is_informed() {
     run(async {
         let mut world = World::new().await;
         world.plan(4, 4).await;
@@ -87,26 +87,29 @@ fn a_lease_that_ran_out_is_another_s_and_its_worker_hears_of_it() {
         world.now += 1;
         assert_eq!(world.ledger.expire(world.job, world.now).await.unwrap(), ["a"]);
         let Leased::Batch(half) = world.lease(1).await else { panic!("nothing leased") };
-        assert_eq!((half.tasks.len(), half.id), (2, old.id), "half of it, under the old number");
-        assert!(matches!(world.lease(1).await, Leased::NothingYet), "who has a suspect gets nothing else");
+        assert_eq!((half.tasks.len(), half.id), (2, old.id), "half of the batch, with the old number");
+        assert!(
+            matches!(world.lease(1).await, Leased::NothingYet),
+            "a worker with a suspect batch gets no other batch"
+        );
 
         let report = |outcomes| vec![Report { batch: old.id, attempt: old.attempt, outcomes }];
         let late = report(vec![outcome(&old.tasks[0], false), outcome(&old.tasks[1], true)]);
-        let said = world.ledger.report(world.job, collection(), "s".into(), "a", late).await.unwrap();
-        assert_eq!((said.counts.done, said.counts.failed, said.lost), (1, 0, vec![old.id]));
+        let reported = world.ledger.report(world.job, collection(), "s".into(), "a", late).await.unwrap();
+        assert_eq!((reported.counts.done, reported.counts.failed, reported.lost), (1, 0, vec![old.id]));
         let held = vec![Held { batch: old.id, attempt: old.attempt }];
         let renewed = world.ledger.renew(world.job, "a", held.clone(), world.now).await.unwrap();
         assert_eq!(renewed, Renewed { lost: vec![old.id], gone: vec![] });
         let report = Report { batch: half.id, attempt: half.attempt, outcomes: vec![outcome(&half.tasks[1], true)] };
-        let said = world.ledger.report(world.job, collection(), "s".into(), "b", vec![report]).await.unwrap();
-        assert_eq!((said.counts.done, said.counts.failed, said.lost), (1, 1, vec![]));
+        let reported = world.ledger.report(world.job, collection(), "s".into(), "b", vec![report]).await.unwrap();
+        assert_eq!((reported.counts.done, reported.counts.failed, reported.lost), (1, 1, vec![]));
         let renewed = world.ledger.renew(world.job, "a", held, world.now).await.unwrap();
         assert_eq!(renewed, Renewed { lost: vec![], gone: vec![old.id] });
     });
 }
 
 #[test]
-fn a_worker_that_reports_in_time_keeps_every_lease_and_one_that_says_nothing_loses_them() {
+fn a_worker_keeps_its_leases_only_while_it_reports_in_time() {
     run(async {
         let mut world = World::new().await;
         world.plan(8, 4).await;
@@ -119,7 +122,7 @@ fn a_worker_that_reports_in_time_keeps_every_lease_and_one_that_says_nothing_los
             assert!(world.ledger.expire(world.job, world.now).await.unwrap().is_empty());
             world.check().await;
         }
-        // Nothing is to be had, and asking for it keeps what is held.
+        // There is no batch to lease, but the request extends the leases that the worker holds.
         world.now += LEASE - 1;
         assert!(matches!(world.lease(0).await, Leased::NothingYet));
         world.now += LEASE - 1;
@@ -133,7 +136,7 @@ fn a_worker_that_reports_in_time_keeps_every_lease_and_one_that_says_nothing_los
 }
 
 #[test]
-fn a_lease_whose_grant_was_not_answered_is_granted_again_as_the_same() {
+fn a_lease_whose_grant_was_lost_is_granted_again() {
     run(async {
         let mut world = World::new().await;
         world.plan(8, 4).await;
@@ -147,12 +150,12 @@ fn a_lease_whose_grant_was_not_answered_is_granted_again_as_the_same() {
         assert_eq!((again.id, again.attempt, again.tasks.len()), (lost.id, lost.attempt, 4));
         world.ledger.end_leases_of_dead(world.job, WORKERS[0]).await.unwrap();
         let Leased::Batch(other) = ask().await.unwrap() else { panic!("nothing leased") };
-        assert_ne!((other.id, other.attempt), (lost.id, lost.attempt), "it is not the worker's any more");
+        assert_ne!((other.id, other.attempt), (lost.id, lost.attempt), "the worker does not hold it any more");
     });
 }
 
 #[test]
-fn after_a_start_a_lease_lasts_no_longer_than_others_although_the_clock_was_ahead_before() {
+fn after_a_restart_a_lease_from_a_clock_that_was_ahead_is_shortened() {
     run(async {
         let mut world = World::new().await;
         world.plan(4, 4).await;

@@ -1,4 +1,4 @@
-//! Where a job's listing stands, what it could not name, and whether the job left work behind.
+//! How far a job's listing has got, how many keys it could not read, and whether the job left work undone.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -7,24 +7,24 @@ use super::planning::{read_plan, write_plan};
 use crate::domain::JobId;
 use crate::sqlite::SqliteError;
 
-/// Before a cursor at whose page some keys are noted already.
-const AGAIN: &str = "again:";
+/// Prefix of a cursor whose page was recorded only in part.
+const PARTIAL_PAGE_PREFIX: &str = "again:";
 
-/// Where a listing that is interrupted goes on.
+/// Where an interrupted listing continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cursor {
-    /// At its first page.
+    /// At the first page.
     First,
-    /// At the page of this token.
+    /// At the page with this token.
     At(String),
-    /// It has come to its end.
+    /// The listing is complete.
     End,
-    /// At the page that is being noted: the rest of it is still to come.
+    /// At the page that is being recorded; the rest of the page is still to come.
     Unmoved,
 }
 
 impl Cursor {
-    /// As it is kept; nothing for one that stays as it is.
+    /// Returns the stored text; `None` if the stored cursor does not change.
     pub(super) fn to_text(&self) -> Option<String> {
         match self {
             Self::First => Some("first".to_owned()),
@@ -34,10 +34,10 @@ impl Cursor {
         }
     }
 
-    /// The cursor that is kept if only some keys of its page could be noted.
-    pub(super) fn again(kept: Option<String>) -> String {
+    /// Returns the text to store if only some keys of the page could be recorded.
+    pub(super) fn partial_text(kept: Option<String>) -> String {
         let kept = kept.unwrap_or_else(|| "first".to_owned());
-        if kept.starts_with(AGAIN) { kept } else { format!("{AGAIN}{kept}") }
+        if kept.starts_with(PARTIAL_PAGE_PREFIX) { kept } else { format!("{PARTIAL_PAGE_PREFIX}{kept}") }
     }
 
     fn from_text(text: &str) -> Option<Self> {
@@ -50,17 +50,18 @@ impl Cursor {
 }
 
 impl Ledger {
-    /// Where the listing of a job goes on, and whether keys of that page are noted already, up to the last one. `None` if it
-    /// has not begun, or in a source without tokens: after the last key.
+    /// Returns where the listing of a job continues, and whether some keys of that page are recorded already, up to the
+    /// last recorded key. Returns `None` if the listing has not begun, or if the source has no tokens and the listing
+    /// continues after the last key.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn cursor(&self, job: JobId) -> Result<Option<(Cursor, bool)>, SqliteError> {
         let sql = "SELECT listed_from FROM jobs WHERE id = ?1";
         self.db
             .call(move |db| {
                 let text: Option<Option<String>> = db.query_row(sql, [job.to_string()], |row| row.get(0)).optional()?;
-                Ok(text.flatten().and_then(|text| match text.strip_prefix(AGAIN) {
+                Ok(text.flatten().and_then(|text| match text.strip_prefix(PARTIAL_PAGE_PREFIX) {
                     Some(rest) => Some((Cursor::from_text(rest)?, true)),
                     None => Some((Cursor::from_text(&text)?, false)),
                 }))
@@ -68,37 +69,37 @@ impl Ledger {
             .await
     }
 
-    /// How many keys of a job's listing were skipped because they are not UTF-8.
+    /// Returns how many keys of a job's listing were skipped because they are not UTF-8.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn unreadable(&self, job: JobId) -> Result<u64, SqliteError> {
         let sql = "SELECT unreadable FROM jobs WHERE id = ?1";
         self.db.call(move |db| db.query_row(sql, [job.to_string()], |row| row.get(0))).await
     }
 
-    /// Takes the removals out of the plan of a dry run.
+    /// Removes the deletions from the plan of a dry run.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn keep_all(&self, job: JobId) -> Result<(), SqliteError> {
         self.db
             .call(move |db| {
                 let job = job.to_string();
-                let all = db.transaction()?;
-                let mut plan = read_plan(&all, &job)?;
+                let tx = db.transaction()?;
+                let mut plan = read_plan(&tx, &job)?;
                 plan.deleted = 0;
                 plan.examples.deleted.clear();
-                write_plan(&all, &job, &plan)?;
-                all.commit()
+                write_plan(&tx, &job, &plan)?;
+                tx.commit()
             })
             .await
     }
 
-    /// Notes that a job ends with work left, which its retry takes up.
+    /// Records that a job ended with work left, which a retry of it continues.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn leave_unfinished(&self, job: JobId) -> Result<(), SqliteError> {
         let sql = "UPDATE jobs SET unfinished = 1 WHERE id = ?1";
         self.db.call(move |db| db.execute(sql, params![job.to_string()]).map(drop)).await
@@ -107,7 +108,7 @@ impl Ledger {
     /// Whether a job ended with work left.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn is_unfinished(&self, job: JobId) -> Result<bool, SqliteError> {
         let sql = "SELECT unfinished FROM jobs WHERE id = ?1";
         self.db.call(move |db| db.query_row(sql, [job.to_string()], |row| row.get(0))).await
@@ -119,12 +120,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_reads_back_whatever_its_token_is() {
+    fn a_cursor_is_parsed_from_its_text_for_any_token() {
         for cursor in [Cursor::First, Cursor::End, Cursor::At("end".to_owned()), Cursor::At(String::new())] {
             assert_eq!(Cursor::from_text(&cursor.to_text().unwrap()), Some(cursor));
         }
-        assert_eq!(Cursor::again(None), "again:first");
-        assert_eq!(Cursor::again(Some("token:x".to_owned())), "again:token:x");
-        assert_eq!(Cursor::again(Some("again:token:x".to_owned())), "again:token:x");
+        assert_eq!(Cursor::partial_text(None), "again:first");
+        assert_eq!(Cursor::partial_text(Some("token:x".to_owned())), "again:token:x");
+        assert_eq!(Cursor::partial_text(Some("again:token:x".to_owned())), "again:token:x");
     }
 }

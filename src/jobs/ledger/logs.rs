@@ -1,49 +1,49 @@
-//! What a job says, and what went wrong with which image.
+//! The log of a job, and its failed images.
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Ledger, jobs::parsed};
+use super::{Ledger, jobs::parse_column};
 use crate::domain::{FailureClass, ImageUri, ItemFailure, JobId, Timestamp};
 use crate::sqlite::SqliteError;
 
 /// A page of failed items.
 #[derive(Clone, Debug)]
 pub struct FailurePage {
-    /// In the order in which they failed.
+    /// The failed items, in the order in which they failed.
     pub failures: Vec<ItemFailure>,
-    /// Of the whole job.
+    /// Number of failed items of the whole job.
     pub total: u64,
-    /// The number of the last of them, if there is any.
+    /// The number of the last item of the page, if there is one.
     pub last: Option<i64>,
-    /// Give this as `after` for the next page; `None` at the end.
+    /// The value of `after` for the next page; `None` at the end.
     pub next: Option<i64>,
 }
 
-/// Lines of a job's log, oldest first.
+/// A page of a job's log, oldest line first.
 #[derive(Clone, Debug, Default)]
 pub struct LogPage {
-    /// Each with its number. Later lines have greater numbers.
+    /// The lines with their numbers. Later lines have greater numbers.
     pub lines: Vec<(i64, String)>,
-    /// Whether there are lines before these that the page has no room for.
+    /// Whether there are older lines that did not fit into the page.
     pub older: bool,
-    /// Whether there are lines after these already.
+    /// Whether there are newer lines.
     pub more: bool,
 }
 
-/// Lines of a job that a page holds at most.
+/// Maximum number of lines in a page.
 const MAX_LINES: u32 = 5_000;
 
-/// Lines of a job that are kept, the newest.
+/// How many of the newest lines of a job are kept.
 const KEPT_LINES: u32 = 10_000;
 
-/// So many more may be there: the oldest are dropped in steps of this size, not one by one.
-const STEP: u32 = 1_000;
+/// How many lines more than [`KEPT_LINES`] can be stored before the oldest are deleted together, instead of one by one.
+const MAX_SURPLUS_LINES: u32 = 1_000;
 
 impl Ledger {
     /// Adds a line to a job's log, which keeps the newest 10,000 to 11,000.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn log(&self, job: JobId, line: String) -> Result<(), SqliteError> {
         self.log_all(job, vec![line]).await
     }
@@ -51,41 +51,47 @@ impl Ledger {
     /// Adds lines to a job's log, in one transaction.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn log_all(&self, job: JobId, lines: Vec<String>) -> Result<(), SqliteError> {
         let at = Timestamp::now().to_string();
         self.db
             .call(move |db| {
                 let job = job.to_string();
-                let all = db.transaction()?;
+                let tx = db.transaction()?;
                 for line in &lines {
-                    all.prepare_cached("INSERT INTO logs(job, at, line) VALUES (?1, ?2, ?3)")?
+                    tx.prepare_cached("INSERT INTO logs(job, at, line) VALUES (?1, ?2, ?3)")?
                         .execute(params![job, at, line])?;
                 }
-                let logged: Option<u32> = all
+                let logged: Option<u32> = tx
                     .prepare_cached("UPDATE jobs SET logged = logged + ?2 WHERE id = ?1 RETURNING logged")?
                     .query_row(params![job, lines.len()], |row| row.get(0))
                     .optional()?;
-                if logged.is_some_and(|logged| logged >= KEPT_LINES + STEP) {
-                    all.execute(
+                if logged.is_some_and(|logged| logged >= KEPT_LINES + MAX_SURPLUS_LINES) {
+                    tx.execute(
                         "DELETE FROM logs WHERE job = ?1 AND id <=
                          (SELECT id FROM logs WHERE job = ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)",
                         params![job, KEPT_LINES],
                     )?;
-                    all.execute("UPDATE jobs SET logged = ?2 WHERE id = ?1", params![job, KEPT_LINES])?;
+                    tx.execute("UPDATE jobs SET logged = ?2 WHERE id = ?1", params![job, KEPT_LINES])?;
                 }
-                all.commit()
+                tx.commit()
             })
             .await
     }
 
-    /// Adds a line to a job's log, unless the log has it already, or has `most` lines that begin as `kind` does; says whether
-    /// it did.
+    /// Adds a line to a job's log, unless the log contains the same line, or `max_lines` lines that begin with `kind`.
+    /// Returns whether it was added.
     ///
     /// # Errors
-    /// [`SqliteError`]
-    pub async fn log_once(&self, job: JobId, kind: &'static str, line: String, most: u32) -> Result<bool, SqliteError> {
-        let known = {
+    /// Returns [`SqliteError`] if the database call fails.
+    pub async fn log_once(
+        &self,
+        job: JobId,
+        kind: &'static str,
+        line: String,
+        max_lines: u32,
+    ) -> Result<bool, SqliteError> {
+        let existing = {
             let (job, line) = (job.to_string(), line.clone());
             self.db.call(move |db| {
                 db.prepare_cached(
@@ -94,18 +100,19 @@ impl Ledger {
                 .query_row(params![job, line, kind, kind.chars().count()], |row| Ok((row.get(0)?, row.get(1)?)))
             })
         };
-        let (count, has): (u32, bool) = known.await?;
-        if has || count >= most {
+        let (count, has): (u32, bool) = existing.await?;
+        if has || count >= max_lines {
             return Ok(false);
         }
         self.log(job, line).await?;
         Ok(true)
     }
 
-    /// Lines of a job's log, each with its time: those after the one of that number, or without one the newest. 5,000 at most.
+    /// Returns at most 5,000 lines of a job's log, each with its time: those after the line with the number `after`, or
+    /// the newest lines if it is `None`.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn logs(&self, job: JobId, after: Option<i64>) -> Result<LogPage, SqliteError> {
         self.reader
             .call(move |db| {
@@ -129,10 +136,10 @@ impl Ledger {
             .await
     }
 
-    /// The class and the message of the last failed item of a job.
+    /// Returns the class and the message of the last failed item of a job.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn last_failure(&self, job: JobId) -> Result<Option<String>, SqliteError> {
         self.reader
             .call(move |db| {
@@ -146,15 +153,16 @@ impl Ledger {
             .await
     }
 
-    /// Failed items of a job, from the one after `after`.
+    /// Returns failed items of a job, from the one after the number `after`.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn failures(&self, job: JobId, after: i64, limit: u32) -> Result<FailurePage, SqliteError> {
         self.reader
             .call(move |db| {
                 let job = job.to_string();
-                // Counted with each failure: counting the rows for each page would take longer with each.
+                // This count is kept up to date with each failure: counting the rows for each page would get slower
+                // with every failure.
                 let total: Option<u64> =
                     db.query_row("SELECT failed FROM jobs WHERE id = ?1", [&job], |row| row.get(0)).optional()?;
                 let total = total.unwrap_or_default();
@@ -164,8 +172,8 @@ impl Ledger {
                     )?
                     .query_map(params![job, after, limit + 1], |row| {
                         let failure = ItemFailure {
-                            uri: parsed(row, 1, |text| ImageUri::parse(text).ok())?,
-                            class: parsed(row, 2, FailureClass::from_name)?,
+                            uri: parse_column(row, 1, |text| ImageUri::parse(text).ok())?,
+                            class: parse_column(row, 2, FailureClass::from_name)?,
                             message: row.get(3)?,
                             attempts: row.get(4)?,
                         };
@@ -189,28 +197,29 @@ mod tests {
     use crate::jobs::ledger::fixture;
 
     #[tokio::test]
-    async fn a_log_keeps_its_newest_lines_and_is_read_to_its_end_page_by_page() {
+    async fn a_log_keeps_its_newest_lines_and_is_read_page_by_page() {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(folder.path()).unwrap();
         let job = fixture::job(Executor::Local);
         ledger.enqueue(&job, 1).await.unwrap();
         let empty = ledger.logs(job.id, None).await.unwrap();
         assert!(empty.lines.is_empty() && !empty.older && !empty.more);
-        let all = KEPT_LINES + STEP;
-        for line in 1..=all {
+        let line_count = KEPT_LINES + MAX_SURPLUS_LINES;
+        for line in 1..=line_count {
             ledger.log(job.id, format!("line {line}")).await.unwrap();
         }
-        let said = |page: &LogPage, place: usize| page.lines[place].1.split_once("line ").unwrap().1.parse().unwrap();
+        let line_number =
+            |page: &LogPage, index: usize| page.lines[index].1.split_once("line ").unwrap().1.parse().unwrap();
         let newest = ledger.logs(job.id, None).await.unwrap();
         assert!(newest.older && !newest.more);
-        let (first, last): (u32, u32) = (said(&newest, 0), said(&newest, newest.lines.len() - 1));
-        assert_eq!((first, last), (all - MAX_LINES + 1, all));
+        let (first, last): (u32, u32) = (line_number(&newest, 0), line_number(&newest, newest.lines.len() - 1));
+        assert_eq!((first, last), (line_count - MAX_LINES + 1, line_count));
 
-        let (mut offset, mut next, mut pages) = (0, all - KEPT_LINES + 1, 0);
+        let (mut offset, mut next, mut pages) = (0, line_count - KEPT_LINES + 1, 0);
         loop {
             let page = ledger.logs(job.id, Some(offset)).await.unwrap();
-            for place in 0..page.lines.len() {
-                assert_eq!(said(&page, place), next);
+            for index in 0..page.lines.len() {
+                assert_eq!(line_number(&page, index), next);
                 next += 1;
             }
             (offset, pages) = (page.lines.last().map_or(offset, |(number, _)| *number), pages + 1);
@@ -219,7 +228,7 @@ mod tests {
                 break;
             }
         }
-        assert_eq!((next, pages), (all + 1, 2));
+        assert_eq!((next, pages), (line_count + 1, 2));
         assert!(ledger.logs(job.id, Some(offset)).await.unwrap().lines.is_empty());
     }
 }

@@ -1,5 +1,5 @@
-//! Rows of the metadata files of jobs that are under way. They go with their job; what remains of a row is its digest, beside
-//! the object that it was joined to.
+//! Rows of the metadata files of unfinished jobs. They are removed with the work of their job; only the digest of a row
+//! remains, with the object that it was joined to.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ impl Ledger {
     /// Whether the metadata file of a job was read to its end.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn has_metadata(&self, job: JobId) -> Result<bool, SqliteError> {
         let read = "SELECT metadata_read FROM jobs WHERE id = ?1";
         self.db.call(move |db| db.query_row(read, [job.to_string()], |row| row.get(0))).await
@@ -24,15 +24,15 @@ impl Ledger {
     /// Forgets the rows of a job's metadata file.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn forget_metadata(&self, job: JobId) -> Result<(), SqliteError> {
-        self.drop_all("metadata", "uri", &job.to_string()).await
+        self.delete_rows("metadata", "uri", &job.to_string()).await
     }
 
-    /// Keeps rows of a job's metadata file; of two with one key the later.
+    /// Stores rows of a job's metadata file. If two rows have the same key, the later one replaces the earlier one.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub(in crate::jobs) async fn put_metadata(
         &self,
         job: JobId,
@@ -41,8 +41,8 @@ impl Ledger {
     ) -> Result<(), SqliteError> {
         self.db
             .call(move |db| {
-                let all = db.transaction()?;
-                let mut insert = all.prepare_cached(
+                let tx = db.transaction()?;
+                let mut insert = tx.prepare_cached(
                     "INSERT OR REPLACE INTO metadata(job, uri, columns, digest, folded) VALUES (?1, ?2, ?3, ?4, ?5)",
                 )?;
                 for row in rows {
@@ -52,15 +52,15 @@ impl Ledger {
                     insert.execute(params![job.to_string(), uri.as_str(), columns, row.digest(), folded])?;
                 }
                 drop(insert);
-                all.commit()
+                tx.commit()
             })
             .await
     }
 
-    /// Notes that the metadata file of a job was read to its end; says how many keys have a row.
+    /// Records that the metadata file of a job was read to its end. Returns how many keys have a row.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn metadata_is_read(&self, job: JobId) -> Result<u64, SqliteError> {
         let read = "UPDATE jobs SET metadata_read = 1 WHERE id = ?1";
         self.db.call(move |db| db.execute(read, [job.to_string()]).map(drop)).await?;
@@ -68,38 +68,39 @@ impl Ledger {
     }
 }
 
-/// A row that an image found.
+/// The metadata row of an image.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Found {
-    /// The row's own URI: that of the image, or the same in another Unicode normal form. `None` where there is no row.
+pub(super) struct ImageRow {
+    /// The row's own URI: that of the image, or the same URI in another Unicode normal form. `None` if the image has no
+    /// row.
     uri: Option<String>,
-    /// Empty where there is no row.
+    /// The digest of the row; empty if the image has no row.
     pub(super) digest: String,
 }
 
-/// The row of each image.
-pub(super) fn found(db: &Connection, job: &str, images: &[ImageRef]) -> rusqlite::Result<Vec<Found>> {
+/// Returns the row of each image.
+pub(super) fn rows_of_images(db: &Connection, job: &str, images: &[ImageRef]) -> rusqlite::Result<Vec<ImageRow>> {
     let row = |image: &ImageRef| {
         let (uri, digest) = find(db, job, image.uri.as_str(), Column::Digest)?.unzip();
-        Ok(Found { uri, digest: digest.unwrap_or_default() })
+        Ok(ImageRow { uri, digest: digest.unwrap_or_default() })
     };
     images.iter().map(row).collect()
 }
 
-/// Counts an image at the row that it found.
-pub(super) fn note_found(db: &Connection, job: &str, found: &Found) -> rusqlite::Result<()> {
-    let Some(uri) = &found.uri else { return Ok(()) };
+/// Counts an image that was joined with this row.
+pub(super) fn count_joined(db: &Connection, job: &str, row: &ImageRow) -> rusqlite::Result<()> {
+    let Some(uri) = &row.uri else { return Ok(()) };
     db.prepare_cached("UPDATE metadata SET images = images + 1 WHERE job = ?1 AND uri = ?2")?
         .execute([job, uri])
         .map(drop)
 }
 
-/// The digest of an image's row; empty where the file has no row for it.
+/// Returns the digest of an image's row; empty if the file has no row for the image.
 pub(super) fn digest(db: &Connection, job: &str, uri: &str) -> rusqlite::Result<String> {
     Ok(find(db, job, uri, Column::Digest)?.map(|(_, digest)| digest).unwrap_or_default())
 }
 
-/// The columns of an image's row; none where the file has no row for it.
+/// Returns the columns of an image's row; empty if the file has no row for the image.
 pub(super) fn columns(db: &Connection, job: &str, image: &ImageUri) -> rusqlite::Result<BTreeMap<String, String>> {
     let columns = find(db, job, image.as_str(), Column::Columns)?.map(|(_, columns)| columns);
     let read = columns.map(|text| serde_json::from_str(&text)).transpose();
@@ -114,7 +115,8 @@ enum Column {
     Columns,
 }
 
-/// The URI and a column of an image's row: the row with this very URI, else one with the URI in another normal form.
+/// Returns the URI and a column of an image's row: of the row with exactly this URI, or else of one with the URI in
+/// another normal form.
 fn find(db: &Connection, job: &str, uri: &str, column: Column) -> rusqlite::Result<Option<(String, String)>> {
     let (exact, any_form) = match column {
         Column::Digest => (
@@ -134,25 +136,25 @@ fn find(db: &Connection, job: &str, uri: &str, column: Column) -> rusqlite::Resu
     db.prepare_cached(any_form)?.query_row([job, nfc(uri).as_ref()], read).optional()
 }
 
-/// What became of the rows of a job's metadata file.
+/// How the rows of a job's metadata file were used.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Joined {
-    /// Images that found a row.
+    /// Number of images with a row.
     pub images: u64,
-    /// Rows that no image found.
+    /// Number of rows without an image.
     pub unused: u64,
-    /// The URIs of the first of those.
+    /// The URIs of the first rows without an image.
     pub examples: Vec<ImageUri>,
 }
 
-/// Rows that are counted in one call of the database.
-const STEP: u32 = 20_000;
+/// Maximum number of rows that are read in one call of the database.
+const ROWS_PER_CALL: u32 = 20_000;
 
 impl Ledger {
-    /// What became of the rows of a job's metadata file, so far; names `examples` unused rows at most.
+    /// Returns how the rows of a job's metadata file were used so far, with at most `examples` unused rows.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn metadata_joined(&self, job: JobId, examples: usize) -> Result<Joined, SqliteError> {
         let mut joined = Joined::default();
         let mut after = String::new();
@@ -160,7 +162,7 @@ impl Ledger {
             let from = after.clone();
             let call = move |db: &mut Connection| {
                 db.prepare_cached("SELECT uri, images FROM metadata WHERE job = ?1 AND uri > ?2 ORDER BY uri LIMIT ?3")?
-                    .query_map(params![job.to_string(), from, STEP], |row| Ok((row.get(0)?, row.get(1)?)))?
+                    .query_map(params![job.to_string(), from, ROWS_PER_CALL], |row| Ok((row.get(0)?, row.get(1)?)))?
                     .collect::<rusqlite::Result<Vec<(String, u64)>>>()
             };
             let rows = self.db.call(call).await?;

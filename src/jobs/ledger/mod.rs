@@ -1,9 +1,10 @@
-//! What is known of jobs and objects, in one SQLite file beside the data. It survives `kill -9`: every report is one
-//! transaction, and an image is done only when its report is in here.
+//! The ledger: all data about jobs and objects, in one SQLite file in the data folder. It survives `kill -9`: every
+//! report is one transaction, and an image counts as done only when its report is in the ledger.
 //!
-//! Its rooms: `jobs` and their states, the `planning` of their work (each page of a listing is laid `beside` what is known),
-//! the `work` that is left, the `leases` under which it is done (and the `deaths` that end them), the `objects` that a
-//! collection has (and how all of them are made to `forget`), those that have `vanished`, the `placements` on a cluster, the `logs`, and how all is kept in bounds (`prune`).
+//! Its modules: `jobs` and their states, the `planning` of their work (`beside` compares each page of a listing with
+//! the known objects), the `work` that is left, the `leases` of this work (and the `deaths` that end them), the
+//! `objects` of a collection (and how to `forget` all of them), the objects that have `vanished`, the `placements` on a
+//! cluster, the `logs`, and the removal of old jobs (`prune`).
 
 mod beside;
 mod deaths;
@@ -44,19 +45,19 @@ pub use work::{Report, Reported};
 /// The ledger. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Ledger {
-    /// Reads and writes.
+    /// Connection for reading and writing.
     db: Sqlite,
-    /// Only reads, so that nobody who asks waits for what is being written.
+    /// Connection that only reads, so that queries do not wait for writes.
     reader: Sqlite,
 }
 
 impl Ledger {
-    /// Opens or makes the ledger of a data folder.
+    /// Opens the ledger of a data folder, or creates it.
     ///
     /// # Errors
-    /// [`SqliteError`] where the file cannot be opened, or was written by a newer version.
+    /// Returns [`SqliteError`] if the file cannot be opened or was written by a newer version.
     pub fn open(folder: &Path) -> Result<Self, SqliteError> {
-        let db = Sqlite::open(&folder.join("ledger.sqlite"), schema::bring_up)?;
+        let db = Sqlite::open(&folder.join("ledger.sqlite"), schema::migrate)?;
         Ok(Self { reader: db.beside()?, db })
     }
 }

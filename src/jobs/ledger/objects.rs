@@ -1,26 +1,26 @@
-//! What each collection has of which object, and in which stores, so that a job reads only what is new or changed (by ETag
-//! and size, never by timestamps) and writes only where it is missing.
+//! Which version of each object a collection has, and in which stores. So a job reads only objects that are new or
+//! changed (compared by ETag and size, never by timestamp), and writes them only to the stores that lack them.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::Ledger;
-use super::jobs::parsed;
+use super::jobs::parse_column;
 use crate::domain::{CollectionName, ImageRef, ImageUri, StoreSet, object_version};
 use crate::pipeline::Indexed;
 use crate::sqlite::SqliteError;
 
-/// One object of a collection, as the ledger believes it.
+/// One object of a collection, as the ledger knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
-    /// Which.
+    /// URI of the object.
     pub uri: ImageUri,
     /// ETag of the version that was indexed.
     pub etag: String,
-    /// Its size.
+    /// Size of the object, in bytes.
     pub size_bytes: u64,
-    /// [`crate::domain::Space::name`] of its vector's space.
+    /// [`crate::domain::Space::name`] of the space of its vector.
     pub space: String,
-    /// The stores that have it in this version.
+    /// The stores that have the object in this version.
     pub stores: StoreSet,
 }
 
@@ -28,7 +28,7 @@ impl Ledger {
     /// Forgets one object of a collection.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn forget(&self, collection: CollectionName, uri: ImageUri) -> Result<(), SqliteError> {
         self.db
             .call(move |db| {
@@ -41,10 +41,10 @@ impl Ledger {
             .await
     }
 
-    /// Whether a collection has objects whose URIs begin so.
+    /// Whether a collection has objects whose URIs begin with `prefix`.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn has_objects(&self, collection: CollectionName, prefix: String) -> Result<bool, SqliteError> {
         self.reader
             .call(move |db| {
@@ -57,10 +57,10 @@ impl Ledger {
             .await
     }
 
-    /// The objects of a collection after that URI, in order of URIs, `limit` at most.
+    /// Returns at most `limit` objects of a collection after the URI `after`, in the order of their URIs.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn known(
         &self,
         collection: CollectionName,
@@ -76,7 +76,7 @@ impl Ledger {
                 )?
                 .query_map(params![collection.as_str(), after, limit], |row| {
                     Ok(Known {
-                        uri: parsed(row, 0, |text| ImageUri::parse(text).ok())?,
+                        uri: parse_column(row, 0, |text| ImageUri::parse(text).ok())?,
                         etag: row.get(1)?,
                         size_bytes: row.get(2)?,
                         space: row.get(3)?,
@@ -88,31 +88,31 @@ impl Ledger {
             .await
     }
 
-    /// Notes objects of a collection as they are in its stores; one that is in none is forgotten.
+    /// Records which stores have these objects of a collection. An object that no store has is forgotten.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn know(&self, collection: CollectionName, objects: Vec<Known>) -> Result<(), SqliteError> {
         self.db
             .call(move |db| {
-                let all = db.transaction()?;
+                let tx = db.transaction()?;
                 for Known { uri, etag, size_bytes, space, stores } in objects {
                     if stores.is_empty() {
-                        let these = params![collection.as_str(), uri.as_str()];
-                        all.execute("DELETE FROM objects WHERE collection = ?1 AND uri = ?2", these)?;
+                        let key = params![collection.as_str(), uri.as_str()];
+                        tx.execute("DELETE FROM objects WHERE collection = ?1 AND uri = ?2", key)?;
                     } else {
                         let indexed = Indexed { etag: Some(etag), size_bytes, stores, copied: true };
-                        put(&all, &collection, uri.as_str(), &space, &indexed, None)?;
+                        put(&tx, &collection, uri.as_str(), &space, &indexed, None)?;
                     }
                 }
-                all.commit()
+                tx.commit()
             })
             .await
     }
 }
 
-/// A known object of the collection with the same ETag and size, in the same space: its bytes may be the same, and then its
-/// vector is. It may be the object itself, whose row of metadata has changed.
+/// Returns a known object of the collection with the same ETag and size, in the same space: its bytes are possibly the
+/// same, and then its vector is too. It can be the object itself, if only its metadata row has changed.
 pub(super) fn possible_copy(
     db: &Connection,
     collection: &CollectionName,
@@ -130,8 +130,8 @@ pub(super) fn possible_copy(
     .optional()
 }
 
-/// Notes which stores have it, and the digest of the row that it was joined with (`None`: as before). What came without an
-/// ETag is read again by the next job.
+/// Records which stores have the object, and the digest of the metadata row that it was joined with (`None`:
+/// unchanged). An object without an ETag is not recorded, so the next job reads it again.
 pub(super) fn put(
     db: &Connection,
     collection: &CollectionName,

@@ -1,5 +1,5 @@
-//! The workers that a cluster was asked to place for a job: what was meant is noted before it is asked, so that a crash in
-//! between places nothing twice. And who works on a job, when that changes.
+//! The workers that a cluster was asked to start for a job. A placement is recorded before the request to the cluster,
+//! so that a crash in between does not start workers twice. This module also records when a job changes its executor.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -7,38 +7,38 @@ use super::{Ledger, jobs, leases};
 use crate::domain::{Executor, JobId};
 use crate::sqlite::SqliteError;
 
-/// The generation of a job's workers that the cluster has, or is to have.
+/// The generation of a job's workers that the cluster has or will get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PlacementRow {
-    /// As the cluster knows it; never given twice.
+    /// The submission id in the cluster. It is never used twice.
     pub submission: String,
-    /// Whether the cluster is known to have it.
+    /// Whether the cluster has confirmed the submission.
     pub submitted: bool,
-    /// Images of the job that were done or had failed before.
+    /// Images of the job that were done or failed before this generation.
     pub dealt_with: u64,
-    /// Generations before it, in a row, that came to their end without any progress.
+    /// How many generations directly before this one ended without progress.
     pub fruitless: u32,
-    /// Counts up with each change of who works on the job; see [`Ledger::place`].
+    /// Is increased with each change of the job's workers; see [`Ledger::place`].
     pub generation: u32,
 }
 
 impl Ledger {
-    /// The generation of a job's workers: it counts up whenever a cluster is asked for new ones, and whenever the job goes to
-    /// another executor.
+    /// Returns the generation of a job's workers. It is increased whenever a cluster is asked for new workers, and
+    /// whenever the job is given to another executor.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn generation(&self, job: JobId) -> Result<u32, SqliteError> {
         let sql = "SELECT generation FROM jobs WHERE id = ?1";
         self.db.call(move |db| db.query_row(sql, [job.to_string()], |row| row.get(0))).await
     }
 
-    /// Notes a new generation of a job's workers after `generation`, with the digest of its token: the generation before is
-    /// refused from now on, and what it had is given back. `None` if the job's generation is another one by now: somebody
-    /// gave the job to another executor meanwhile, and nothing is changed.
+    /// Records a new generation of a job's workers after `generation`, with the digest of its token. From then on the
+    /// previous generation is refused, and its leases are given back. Returns `None` and changes nothing if the job has
+    /// another generation by now, because it was given to another executor in the meantime.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn place(
         &self,
         job: JobId,
@@ -49,8 +49,8 @@ impl Ledger {
         self.db
             .call(move |db| {
                 let job = job.to_string();
-                let all = db.transaction()?;
-                let placed: Option<(u32, u64)> = all
+                let tx = db.transaction()?;
+                let placed: Option<(u32, u64)> = tx
                     .query_row(
                         "UPDATE jobs SET worker_token = ?2, generation = generation + 1 WHERE id = ?1 AND generation = ?3
                          RETURNING generation, done + failed",
@@ -60,30 +60,30 @@ impl Ledger {
                     .optional()?;
                 let Some((generation, dealt_with)) = placed else { return Ok(None) };
                 let submission = format!("glimpse-{job}-g{generation}");
-                all.execute(
+                tx.execute(
                     "INSERT OR REPLACE INTO placements(job, submission, dealt_with, fruitless) VALUES (?1, ?2, ?3, ?4)",
                     params![job, submission, dealt_with, fruitless],
                 )?;
-                leases::recall(&all, &job)?;
-                all.commit()?;
+                leases::recall(&tx, &job)?;
+                tx.commit()?;
                 Ok(Some(PlacementRow { submission, submitted: false, dealt_with, fruitless, generation }))
             })
             .await
     }
 
-    /// Notes that the cluster has a job's present generation.
+    /// Records that the cluster has the current generation of a job.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn placed(&self, job: JobId) -> Result<(), SqliteError> {
         let placed = "UPDATE placements SET submitted = 1 WHERE job = ?1";
         self.db.call(move |db| db.execute(placed, [job.to_string()]).map(drop)).await
     }
 
-    /// A job's present generation, if it has one.
+    /// Returns the placement of a job's current generation, if it has one.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn placement(&self, job: JobId) -> Result<Option<PlacementRow>, SqliteError> {
         self.db
             .call(move |db| {
@@ -105,12 +105,12 @@ impl Ledger {
             .await
     }
 
-    /// Gives a job that is not final to another executor, whose workers show the token of that digest: the workers before are
-    /// refused from now on, and what they had is given back. Says whether the job was not final, and which placement is to
-    /// be stopped.
+    /// Gives an unfinished job to another executor, whose workers present the token with this digest. From then on the
+    /// previous workers are refused, and their leases are given back. The outer `Option` is `None` if the job has
+    /// ended; the inner one is the placement that must be stopped.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn hand_over(
         &self,
         job: JobId,
@@ -120,19 +120,19 @@ impl Ledger {
         self.db
             .call(move |db| {
                 let job = job.to_string();
-                let all = db.transaction()?;
-                let record = jobs::one(&all, &job)?.filter(|record| !record.state.is_final());
+                let tx = db.transaction()?;
+                let record = jobs::read_job(&tx, &job)?.filter(|record| !record.state.is_final());
                 let Some(mut record) = record else { return Ok(None) };
                 record.spec.executor = executor;
-                all.execute(
+                tx.execute(
                     "UPDATE jobs SET spec = ?2, worker_token = ?3, generation = generation + 1 WHERE id = ?1",
                     params![job, jobs::to_json(&record.spec)?, sha256],
                 )?;
-                let placed = all
+                let placed = tx
                     .query_row("DELETE FROM placements WHERE job = ?1 RETURNING submission", [&job], |row| row.get(0))
                     .optional()?;
-                leases::recall(&all, &job)?;
-                all.commit()?;
+                leases::recall(&tx, &job)?;
+                tx.commit()?;
                 Ok(Some(placed))
             })
             .await
@@ -145,7 +145,7 @@ mod tests {
     use crate::domain::{ImageRef, ImageUri, JobState};
     use crate::jobs::ledger::{Finish, Leased, Page, fixture};
 
-    async fn of_one_batch() -> (tempfile::TempDir, Ledger, JobId) {
+    async fn ledger_with_one_batch() -> (tempfile::TempDir, Ledger, JobId) {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(folder.path()).unwrap();
         let job = fixture::job(Executor::Ray);
@@ -158,8 +158,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_generation_has_an_id_of_its_own_and_takes_back_what_the_one_before_had_as_no_death() {
-        let (_folder, ledger, job) = of_one_batch().await;
+    async fn a_new_generation_has_its_own_id_and_takes_the_leases_back_without_a_death() {
+        let (_folder, ledger, job) = ledger_with_one_batch().await;
         assert_eq!(ledger.placement(job).await.unwrap(), None);
         let first = ledger.place(job, "digest".into(), 0, 0).await.unwrap().unwrap();
         assert_eq!(first.submission, format!("glimpse-{job}-g1"));
@@ -175,22 +175,22 @@ mod tests {
         assert_eq!(ledger.worker_token(job).await.unwrap().as_deref(), Some("another"));
         let Leased::Batch(batch) = ledger.lease(job, "two", Some(i64::MAX)).await.unwrap() else { panic!("held") };
         assert_eq!((batch.attempt, batch.tasks.len()), (2, 1));
-        // A batch with deaths is leased only to one that holds nothing else; this one is not.
+        // A batch with deaths is leased only to a worker that holds no other batch; this batch has none.
         ledger.give_back(job, "two").await.unwrap();
         assert_eq!(ledger.held(job).await.unwrap(), []);
     }
 
     #[tokio::test]
-    async fn a_job_that_is_handed_over_forgets_its_workers_and_a_finished_one_is_not() {
-        let (_folder, ledger, job) = of_one_batch().await;
+    async fn only_an_unfinished_job_is_handed_over_and_its_workers_are_forgotten() {
+        let (_folder, ledger, job) = ledger_with_one_batch().await;
         let placed = ledger.place(job, "digest".into(), 0, 0).await.unwrap().unwrap();
         ledger.lease(job, "one", Some(i64::MAX)).await.unwrap();
-        let over = ledger.hand_over(job, Executor::Local, None).await.unwrap();
-        assert_eq!(over, Some(Some(placed.submission)));
+        let handed_over = ledger.hand_over(job, Executor::Local, None).await.unwrap();
+        assert_eq!(handed_over, Some(Some(placed.submission)));
         assert_eq!(ledger.job(job).await.unwrap().unwrap().spec.executor, Executor::Local);
         assert_eq!((ledger.worker_token(job).await.unwrap(), ledger.placement(job).await.unwrap()), (None, None));
         assert_eq!(ledger.held(job).await.unwrap(), []);
-        // A cluster's keeper that has not noticed yet takes nothing away from the new executor.
+        // A late call for the cluster takes nothing away from the new executor.
         let late = ledger.place(job, "late".into(), 0, placed.generation).await.unwrap();
         assert_eq!((late, ledger.worker_token(job).await.unwrap()), (None, None));
         assert_eq!(ledger.placement(job).await.unwrap(), None);

@@ -1,4 +1,4 @@
-//! Finished jobs are kept for a while, and then forgotten with their logs and failures. What they indexed stays.
+//! Removes old finished jobs with their logs and failures. The images that they indexed stay.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -6,27 +6,28 @@ use super::Ledger;
 use crate::domain::{JobId, JobState};
 use crate::sqlite::SqliteError;
 
-/// Rows of one transaction: a job may have failed a million images, and others wait for the ledger meanwhile.
-const STEP: u32 = 10_000;
+/// Maximum number of rows in one transaction: a job can have a million failed images, and other calls wait for the
+/// ledger in the meantime.
+const ROWS_PER_STEP: u32 = 10_000;
 
 impl Ledger {
-    /// Forgets all finished jobs but the newest `keep`, and those whose failed images an unfinished job takes up; says how
-    /// many.
+    /// Removes all finished jobs except the newest `keep` and those whose failed images an unfinished job retries.
+    /// Returns how many were removed.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn prune(&self, keep: u64) -> Result<u64, SqliteError> {
         let mut removed = 0;
         while let Some(job) = self.oldest_beyond(keep).await? {
             for table in ["failures", "logs"] {
-                self.drop_all(table, "id", &job).await?;
+                self.delete_rows(table, "id", &job).await?;
             }
             self.db
                 .call(move |db| {
-                    let all = db.transaction()?;
-                    all.execute("DELETE FROM placements WHERE job = ?1", [&job])?;
-                    all.execute("DELETE FROM jobs WHERE id = ?1", [&job])?;
-                    all.commit()
+                    let tx = db.transaction()?;
+                    tx.execute("DELETE FROM placements WHERE job = ?1", [&job])?;
+                    tx.execute("DELETE FROM jobs WHERE id = ?1", [&job])?;
+                    tx.commit()
                 })
                 .await?;
             removed += 1;
@@ -34,7 +35,7 @@ impl Ledger {
         Ok(removed)
     }
 
-    /// A finished job with `keep` newer ones.
+    /// Returns a finished job that has `keep` newer finished jobs.
     async fn oldest_beyond(&self, keep: u64) -> Result<Option<String>, SqliteError> {
         self.db
             .call(move |db| {
@@ -50,32 +51,34 @@ impl Ledger {
             .await
     }
 
-    /// Takes away all rows of a job, some at a time; `key` is what tells them apart.
-    pub(super) async fn drop_all(&self, table: &str, key: &str, job: &str) -> Result<(), SqliteError> {
-        let some = format!("SELECT {key} FROM {table} WHERE job = ?1 LIMIT ?2");
-        let sql = format!("DELETE FROM {table} WHERE job = ?1 AND {key} IN ({some})");
+    /// Deletes all rows of a job from a table, some at a time. `key` is a column whose values are unique within the
+    /// job.
+    pub(super) async fn delete_rows(&self, table: &str, key: &str, job: &str) -> Result<(), SqliteError> {
+        let batch_of_keys = format!("SELECT {key} FROM {table} WHERE job = ?1 LIMIT ?2");
+        let sql = format!("DELETE FROM {table} WHERE job = ?1 AND {key} IN ({batch_of_keys})");
         loop {
             let (sql, job) = (sql.clone(), job.to_owned());
-            if self.db.call(move |db| db.prepare_cached(&sql)?.execute(params![job, STEP])).await? == 0 {
+            if self.db.call(move |db| db.prepare_cached(&sql)?.execute(params![job, ROWS_PER_STEP])).await? == 0 {
                 return Ok(());
             }
         }
     }
 
-    /// The finished jobs, whatever is left of them.
+    /// Returns all finished jobs.
     pub(super) async fn finished(&self) -> Result<Vec<JobId>, SqliteError> {
         self.ids("SELECT id FROM jobs WHERE state NOT IN ('PENDING', 'RUNNING')").await
     }
 
     async fn ids(&self, select: &'static str) -> Result<Vec<JobId>, SqliteError> {
-        let parse = |row: &rusqlite::Row<'_>| super::jobs::parsed(row, 0, |text| text.parse().ok());
+        let parse = |row: &rusqlite::Row<'_>| super::jobs::parse_column(row, 0, |text| text.parse().ok());
         self.db.call(move |db| db.prepare(select)?.query_map((), parse)?.collect()).await
     }
 
-    /// Ends every unfinished job as stopped, with this message; says how many: for a start that is not to go on.
+    /// Ends every unfinished job as stopped, with this message, when the service starts and must not continue them.
+    /// Returns how many were ended.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn stop_unfinished(&self, message: &'static str) -> Result<usize, SqliteError> {
         let ids = self.ids("SELECT id FROM jobs WHERE state IN ('PENDING', 'RUNNING') ORDER BY id").await?;
         for id in &ids {

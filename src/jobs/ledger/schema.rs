@@ -1,4 +1,5 @@
-//! The tables, step by step: a ledger of any earlier version is brought up to this one, in one transaction.
+//! The tables, as migration steps: a ledger of any earlier version is migrated to the current version in one
+//! transaction.
 
 use rusqlite::Connection;
 
@@ -72,13 +73,14 @@ CREATE TABLE objects(
 ) WITHOUT ROWID;
 ";
 
-/// With several stores the ledger knows which of them has an object, and which have an item already. Before, there was one.
-const HOLDERS: &str = "
+/// With several stores the ledger records which of them have an object, and which have an item already. Before, there
+/// was only one store.
+const STORES: &str = "
 ALTER TABLE objects ADD COLUMN stores TEXT NOT NULL DEFAULT 'embedded';
 ALTER TABLE items ADD COLUMN have TEXT NOT NULL DEFAULT '';
 ";
 
-/// Rows of metadata files while their jobs are under way, and what an object was joined with: the digest of its row.
+/// Rows of the metadata files of unfinished jobs, and the digest of the row that an object was joined with.
 const METADATA: &str = "
 CREATE TABLE metadata(
     job TEXT NOT NULL,
@@ -91,11 +93,11 @@ ALTER TABLE jobs ADD COLUMN metadata_read INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE objects ADD COLUMN metadata TEXT NOT NULL DEFAULT '';
 ";
 
-/// Leases that run out, batches under suspicion, and the token of a job whose workers are elsewhere. `until` is in Unix
-/// milliseconds; without one a lease lasts as long as this process. `deaths` are workers lost with the batch, `alone` those
-/// of them that had nothing but one image, `solo` whether the present lease is of that kind.
+/// Leases that expire, suspect batches, and the token of a job with remote workers. `until` is in Unix milliseconds; a
+/// lease without it lasts as long as this process. `deaths` counts the workers that died while they held the batch,
+/// `alone` those of them that held nothing but one image; `solo` is whether the current lease is of that kind.
 ///
-/// Numbers of batches and items are never given twice: a report that comes late must not be taken for another image's.
+/// Numbers of batches and items are never used twice: a late report must not be counted for another image.
 const LEASES: &str = "
 CREATE TABLE new_batches(
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -132,8 +134,8 @@ ALTER TABLE jobs ADD COLUMN worker_token TEXT;
 ALTER TABLE jobs ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
 ";
 
-/// What a job's listing says has vanished, walked beside the objects that the job owns; what a dry run has found; lines
-/// logged, so that they can be bounded; which known object an item may be a copy of, found by ETag.
+/// Objects that a job owns and that its listing no longer contains; the plan of a dry run; the number of log lines, so
+/// that the log can be limited; for each item a known object of which it is possibly a copy, found by ETag.
 const MIRROR: &str = "
 CREATE TABLE vanished(
     job TEXT NOT NULL,
@@ -148,9 +150,9 @@ ALTER TABLE items ADD COLUMN possible_copy TEXT;
 CREATE INDEX objects_by_etag ON objects(etag);
 ";
 
-/// The generation of a job's workers that a cluster was asked to place: noted before the cluster is asked. `submitted` once
-/// it is known that the cluster has it; `dealt_with` is where the job stood then, `fruitless` how many generations in a row
-/// came to their end without any progress.
+/// The generation of a job's workers that a cluster was asked to start; recorded before the request. `submitted` is set
+/// when the cluster has confirmed it; `dealt_with` is how many images of the job were done or failed at that time;
+/// `fruitless` is how many generations in a row ended without progress.
 const PLACEMENTS: &str = "
 CREATE TABLE placements(
     job TEXT PRIMARY KEY,
@@ -161,14 +163,14 @@ CREATE TABLE placements(
 ) WITHOUT ROWID;
 ";
 
-/// Who works on a job, read from its spec, and an index from which the next waiting job is chosen without reading a spec.
+/// The executor of a job, read from its spec, and an index that finds the next waiting job without reading a spec.
 const WAITING: &str = "
 ALTER TABLE jobs ADD COLUMN executor TEXT GENERATED ALWAYS AS (coalesce(json_extract(spec, '$.executor'), 'local')) VIRTUAL;
 CREATE INDEX jobs_waiting ON jobs(state, id, executor, collection);
 ";
 
-/// Which of what a job removes is of excluded keys, and how many of those it has removed. Which images a row of a metadata
-/// file was joined with, and its URI in one Unicode normal form where that may differ from another's.
+/// Which of the removed records have excluded keys, and how many of them a job has removed. How many images each row of
+/// a metadata file was joined with, and the URI of the row in one Unicode normal form, if another form is possible.
 const EXCLUDED: &str = "
 ALTER TABLE vanished ADD COLUMN excluded INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE jobs ADD COLUMN excluded_deleted INTEGER NOT NULL DEFAULT 0;
@@ -177,13 +179,13 @@ ALTER TABLE metadata ADD COLUMN images INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX metadata_by_folded ON metadata(job, folded) WHERE folded IS NOT NULL;
 ";
 
-/// Collections whose drop has begun: their objects are being forgotten, and stores may still have them.
+/// Collections whose drop has begun: their objects are being forgotten, and stores can still have them.
 const DROPPING: &str = "
 CREATE TABLE dropping(collection TEXT PRIMARY KEY) WITHOUT ROWID;
 ";
 
-/// Where a listing goes on in a bucket whose order is not trusted, keys that could not be named, images in an archive (they
-/// do not count for the cap of a job), and whether a job ended with work left.
+/// Where a listing continues in a bucket whose order is not reliable; the number of keys that could not be read; the
+/// number of images in an archive (they do not count for `max_items`); whether a job ended with work left.
 const LISTING: &str = "
 ALTER TABLE jobs ADD COLUMN listed_from TEXT;
 ALTER TABLE jobs ADD COLUMN unreadable INTEGER NOT NULL DEFAULT 0;
@@ -191,30 +193,30 @@ ALTER TABLE jobs ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE jobs ADD COLUMN unfinished INTEGER NOT NULL DEFAULT 0;
 ";
 
-/// The version of a ledger is the number of steps that it has behind it.
-const STEPS: [&str; 10] = [FIRST, HOLDERS, METADATA, LEASES, MIRROR, PLACEMENTS, WAITING, EXCLUDED, DROPPING, LISTING];
+/// The version of a ledger is the number of steps that were applied to it.
+const STEPS: [&str; 10] = [FIRST, STORES, METADATA, LEASES, MIRROR, PLACEMENTS, WAITING, EXCLUDED, DROPPING, LISTING];
 
-/// Takes the steps that the file has not taken yet.
-pub(super) fn bring_up(db: &mut Connection) -> rusqlite::Result<()> {
-    let all = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-    let taken: usize = all.query_row("PRAGMA user_version", (), |row| row.get(0))?;
-    if taken > STEPS.len() {
-        let said = format!(
-            "the ledger was written by a newer version of this service (its version {taken}, {} is known here); \
-             run that version, or set GLIMPSE_DATA_DIR to another folder",
+/// Applies the steps that were not applied to the file yet.
+pub(super) fn migrate(db: &mut Connection) -> rusqlite::Result<()> {
+    let tx = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+    let version: usize = tx.query_row("PRAGMA user_version", (), |row| row.get(0))?;
+    if version > STEPS.len() {
+        let message = format!(
+            "the ledger was written by a newer version of this service: its version is {version}, this service supports \
+             {}; run that version, or set GLIMPSE_DATA_DIR to another folder",
             STEPS.len()
         );
-        return Err(rusqlite::Error::ToSqlConversionFailure(said.into()));
+        return Err(rusqlite::Error::ToSqlConversionFailure(message.into()));
     }
-    if taken == STEPS.len() {
-        // Nothing is written: a service must start on a full disk, too.
-        return all.commit();
+    if version == STEPS.len() {
+        // Nothing is written, because the service must be able to start on a full disk.
+        return tx.commit();
     }
-    for step in &STEPS[taken..] {
-        all.execute_batch(step)?;
+    for step in &STEPS[version..] {
+        tx.execute_batch(step)?;
     }
-    all.pragma_update(None, "user_version", STEPS.len())?;
-    all.commit()
+    tx.pragma_update(None, "user_version", STEPS.len())?;
+    tx.commit()
 }
 
 #[cfg(test)]
@@ -222,23 +224,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ledger_of_the_first_version_keeps_what_it_knows() {
+    fn a_ledger_of_the_first_version_keeps_its_objects() {
         let mut db = Connection::open_in_memory().unwrap();
         db.execute_batch(FIRST).unwrap();
         db.execute_batch("INSERT INTO objects VALUES ('c', 's3://b/a.jpg', 'e', 1, 's'); PRAGMA user_version = 1")
             .unwrap();
         for _ in 0..2 {
-            bring_up(&mut db).unwrap();
-            let held: String = db.query_row("SELECT stores FROM objects", (), |row| row.get(0)).unwrap();
-            assert_eq!(held, "embedded");
+            migrate(&mut db).unwrap();
+            let stores: String = db.query_row("SELECT stores FROM objects", (), |row| row.get(0)).unwrap();
+            assert_eq!(stores, "embedded");
         }
     }
 
     #[test]
-    fn a_ledger_of_a_later_version_is_left_alone() {
+    fn a_ledger_of_a_newer_version_is_refused_and_not_changed() {
         let mut db = Connection::open_in_memory().unwrap();
         db.pragma_update(None, "user_version", STEPS.len() + 1).unwrap();
-        let said = bring_up(&mut db).unwrap_err().to_string();
-        assert!(said.contains("newer version") && said.contains("GLIMPSE_DATA_DIR"), "{said}");
+        let message = migrate(&mut db).unwrap_err().to_string();
+        assert!(message.contains("newer version") && message.contains("GLIMPSE_DATA_DIR"), "{message}");
     }
 }

@@ -1,4 +1,4 @@
-//! The token of a job whose workers are elsewhere: its SHA-256, never the token.
+//! The token of a job with remote workers. Only its SHA-256 digest is stored, never the token.
 
 use rusqlite::{OptionalExtension, params};
 
@@ -7,10 +7,11 @@ use crate::domain::JobId;
 use crate::sqlite::SqliteError;
 
 impl Ledger {
-    /// Keeps the digest of a job's new token, and with it a new generation; the token before is worth nothing any more.
+    /// Stores the digest of a job's new token and increases the generation; the previous token becomes invalid. Returns
+    /// the new generation.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn set_worker_token(&self, job: JobId, sha256: String) -> Result<u32, SqliteError> {
         self.db
             .call(move |db| {
@@ -23,10 +24,10 @@ impl Ledger {
             .await
     }
 
-    /// The digest of a job's token, if it has one.
+    /// Returns the digest of a job's token, if it has one.
     ///
     /// # Errors
-    /// [`SqliteError`]
+    /// Returns [`SqliteError`] if the database call fails.
     pub async fn worker_token(&self, job: JobId) -> Result<Option<String>, SqliteError> {
         self.reader
             .call(move |db| {

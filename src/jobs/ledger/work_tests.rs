@@ -1,4 +1,4 @@
-//! Leases, reports and plans of the ledger.
+//! Tests of leases, reports and plans of the ledger.
 
 use std::collections::HashSet;
 
@@ -37,7 +37,7 @@ async fn leased(ledger: &Ledger, job: JobId) -> Vec<Task> {
     }
 }
 
-/// A report of whoever has the items.
+/// Reports the items for the worker that holds them.
 async fn report(ledger: &Ledger, job: JobId, outcomes: Vec<TaskOutcome>) -> JobCounts {
     let tickets: Vec<i64> = outcomes.iter().map(|outcome| outcome.ticket).collect();
     let find = move |db: &mut rusqlite::Connection| {
@@ -57,24 +57,24 @@ async fn report(ledger: &Ledger, job: JobId, outcomes: Vec<TaskOutcome>) -> JobC
     reported.counts
 }
 
-/// Every store that is configured.
-const ALL: &str = "embedded,qdrant";
+/// Every configured store.
+const ALL_STORES: &str = "embedded,qdrant";
 
 pub(in crate::jobs::ledger) fn planning(lease_size: usize) -> Planning {
-    Planning { stores: StoreSet::parse(ALL), ..fixture::planning(lease_size) }
+    Planning { stores: StoreSet::parse(ALL_STORES), ..fixture::planning(lease_size) }
 }
 
-fn held_by(task: &Task, stores: &str) -> Indexed {
+fn indexed_in(task: &Task, stores: &str) -> Indexed {
     let (etag, size_bytes) = (task.image.etag.clone(), task.image.size_bytes);
     Indexed { etag, size_bytes, stores: StoreSet::parse(stores), copied: false }
 }
 
 fn done(task: &Task) -> TaskOutcome {
-    TaskOutcome { ticket: task.ticket, fate: ItemOutcome::Indexed(held_by(task, ALL)) }
+    TaskOutcome { ticket: task.ticket, fate: ItemOutcome::Indexed(indexed_in(task, ALL_STORES)) }
 }
 
 #[tokio::test]
-async fn an_interrupted_lease_keeps_what_was_reported_and_gives_the_rest_again() {
+async fn an_interrupted_lease_keeps_the_reports_and_the_rest_is_leased_again() {
     let (_folder, ledger, job) = ledger_with_job().await;
     assert!(ledger.plan(job, page(0..5), planning(3)).await.unwrap());
     let tasks = leased(&ledger, job).await;
@@ -91,7 +91,7 @@ async fn an_interrupted_lease_keeps_what_was_reported_and_gives_the_rest_again()
 }
 
 #[tokio::test]
-async fn a_report_that_comes_twice_counts_once() {
+async fn a_report_that_arrives_twice_counts_once() {
     let (_folder, ledger, job) = ledger_with_job().await;
     ledger.plan(job, page(0..2), planning(10)).await.unwrap();
     let tasks = leased(&ledger, job).await;
@@ -110,7 +110,7 @@ async fn a_report_that_comes_twice_counts_once() {
 }
 
 #[tokio::test]
-async fn only_new_and_changed_objects_are_planned_and_only_so_many() {
+async fn only_new_and_changed_objects_are_planned_up_to_the_limit() {
     let (_folder, ledger, job) = ledger_with_job().await;
     ledger.plan(job, page(0..3), planning(10)).await.unwrap();
     let tasks = leased(&ledger, job).await;
@@ -123,25 +123,25 @@ async fn only_new_and_changed_objects_are_planned_and_only_so_many() {
     assert_eq!(uris, ["1.jpg", "3.jpg"], "two of five places were left");
     ledger.forget(collection(), ImageUri::new("b", "0.jpg")).await.unwrap();
     ledger.plan(job, page(2..3), Planning { space: "another space".into(), ..planning(10) }).await.unwrap();
-    assert_eq!(leased(&ledger, job).await.len(), 1, "another space is another vector");
+    assert_eq!(leased(&ledger, job).await.len(), 1, "another space needs another vector");
 }
 
 #[tokio::test]
-async fn the_ledger_knows_which_store_lags() {
+async fn the_ledger_records_which_store_lags() {
     let (_folder, ledger, job) = ledger_with_job().await;
     ledger.plan(job, page(0..3), planning(10)).await.unwrap();
     let tasks = leased(&ledger, job).await;
-    assert!(tasks.iter().all(|task| task.have.is_empty()), "what is new is in no store");
-    let lags = TaskOutcome { ticket: tasks[1].ticket, fate: ItemOutcome::Lags(held_by(&tasks[1], "embedded")) };
+    assert!(tasks.iter().all(|task| task.have.is_empty()), "a new item is in no store");
+    let lags = TaskOutcome { ticket: tasks[1].ticket, fate: ItemOutcome::Lags(indexed_in(&tasks[1], "embedded")) };
     let counts = report(&ledger, job, vec![done(&tasks[0]), lags]).await;
-    assert_eq!((counts.done, counts.left()), (1, 2), "what one store lacks is not done");
+    assert_eq!((counts.done, counts.left()), (1, 2), "an item that one store lacks is not done");
 
-    // The process ends and comes again: the item is still there, with who has it.
+    // After a restart of the process the item is still there, with the stores that have it.
     ledger.give_back(job, "w").await.unwrap();
     let again = leased(&ledger, job).await;
     let had: Vec<_> = again.iter().map(|task| (task.ticket, task.have.to_string())).collect();
     assert_eq!(had, [(tasks[1].ticket, "embedded".into()), (tasks[2].ticket, String::new())]);
-    // The next job plans it as what lags, too.
+    // The next job plans it as a lagging item, too.
     ledger.plan(job, page(0..2), planning(10)).await.unwrap();
     let next = leased(&ledger, job).await;
     assert_eq!((next.len(), next[0].have.to_string()), (1, "embedded".into()));
@@ -150,20 +150,20 @@ async fn the_ledger_knows_which_store_lags() {
 }
 
 #[tokio::test]
-async fn a_store_that_was_made_anew_is_believed_to_hold_nothing() {
+async fn a_store_that_was_created_again_holds_no_objects() {
     let (_folder, ledger, job) = ledger_with_job().await;
     ledger.plan(job, page(0..4), planning(2)).await.unwrap();
     let tasks = leased(&ledger, job).await;
     report(&ledger, job, tasks.iter().map(done).collect()).await;
     let second = leased(&ledger, job).await;
-    let lags = TaskOutcome { ticket: second[0].ticket, fate: ItemOutcome::Lags(held_by(&second[0], "qdrant")) };
+    let lags = TaskOutcome { ticket: second[0].ticket, fate: ItemOutcome::Lags(indexed_in(&second[0], "qdrant")) };
     report(&ledger, job, vec![lags]).await;
 
     ledger.forget_store(collection(), "qdrant").await.unwrap();
     let known = ledger.known(collection(), None, 10).await.unwrap();
     assert_eq!(known.iter().map(|known| known.stores.to_string()).collect::<Vec<_>>(), ["embedded", "embedded"]);
     ledger.give_back(job, "w").await.unwrap();
-    assert!(leased(&ledger, job).await.iter().all(|task| task.have.is_empty()), "nor do items that are under way");
+    assert!(leased(&ledger, job).await.iter().all(|task| task.have.is_empty()), "nor does the store have leased items");
 
     let lost: HashSet<_> = [tasks[0].image.uri.id()].into();
     assert_eq!(ledger.keep_only(collection(), "embedded", Part { number: 0, of: 1 }, lost.clone()).await.unwrap(), 1);
@@ -171,8 +171,8 @@ async fn a_store_that_was_made_anew_is_believed_to_hold_nothing() {
     assert!(ledger.known(collection(), None, 10).await.unwrap().is_empty());
 }
 
-/// Rows of a metadata file: a key and its taxon.
-async fn rows(ledger: &Ledger, job: JobId, rows: &[(&str, &str)]) {
+/// Stores rows of a metadata file: a key and its taxon.
+async fn put_rows(ledger: &Ledger, job: JobId, rows: &[(&str, &str)]) {
     let row = |(key, taxon): &(&str, &str)| Row {
         key: (*key).to_owned(),
         columns: [("taxon".to_owned(), (*taxon).to_owned())].into(),
@@ -184,37 +184,37 @@ async fn rows(ledger: &Ledger, job: JobId, rows: &[(&str, &str)]) {
 }
 
 #[tokio::test]
-async fn a_row_that_was_changed_is_a_change_and_a_copy_keeps_its_row() {
+async fn a_changed_row_is_a_change_and_a_copy_keeps_its_row() {
     let (_folder, ledger, job) = ledger_with_job().await;
     let with_file = || Planning { metadata: true, ..planning(10) };
-    rows(&ledger, job, &[("0.jpg", "x"), ("1.jpg", "x")]).await;
+    put_rows(&ledger, job, &[("0.jpg", "x"), ("1.jpg", "x")]).await;
     ledger.plan(job, page(0..3), with_file()).await.unwrap();
     let tasks = leased(&ledger, job).await;
     let taxa: Vec<_> = tasks.iter().map(|task| task.metadata.get("taxon").map(String::as_str)).collect();
     assert_eq!(taxa, [Some("x"), Some("x"), None]);
-    let lags = TaskOutcome { ticket: tasks[1].ticket, fate: ItemOutcome::Lags(held_by(&tasks[1], "embedded")) };
+    let lags = TaskOutcome { ticket: tasks[1].ticket, fate: ItemOutcome::Lags(indexed_in(&tasks[1], "embedded")) };
     report(&ledger, job, vec![done(&tasks[0]), lags, done(&tasks[2])]).await;
 
-    // What lags is copied, by whichever job: with the row that it has.
+    // A lagging item is copied with the row that it has, by any job.
     ledger.plan(job, page(0..3), planning(10)).await.unwrap();
     let lagging = leased(&ledger, job).await;
     assert_eq!((lagging.len(), lagging[0].have.to_string()), (1, "embedded".into()));
-    let copied = Indexed { copied: true, ..held_by(&lagging[0], ALL) };
+    let copied = Indexed { copied: true, ..indexed_in(&lagging[0], ALL_STORES) };
     let copied = TaskOutcome { ticket: lagging[0].ticket, fate: ItemOutcome::Indexed(copied) };
     report(&ledger, job, vec![copied]).await;
     ledger.plan(job, page(0..3), with_file()).await.unwrap();
-    assert!(matches!(ledger.lease(job, "w", None).await.unwrap(), Leased::NothingYet), "no row is another");
+    assert!(matches!(ledger.lease(job, "w", None).await.unwrap(), Leased::NothingYet), "no row has changed");
 
-    rows(&ledger, job, &[("0.jpg", "y"), ("1.jpg", "x"), ("2.jpg", "new")]).await;
+    put_rows(&ledger, job, &[("0.jpg", "y"), ("1.jpg", "x"), ("2.jpg", "new")]).await;
     ledger.plan(job, page(0..3), with_file()).await.unwrap();
     let changed = leased(&ledger, job).await;
     let keys: Vec<_> = changed.iter().map(|task| (task.image.uri.key(), task.have.to_string())).collect();
-    assert_eq!(keys, [("0.jpg", String::new()), ("2.jpg", String::new())], "made anew in every store");
+    assert_eq!(keys, [("0.jpg", String::new()), ("2.jpg", String::new())], "created again in every store");
 
     ledger.clear(job).await.unwrap();
     ledger.plan(job, page(0..1), planning(10)).await.unwrap();
     ledger.forget_store(collection(), "embedded").await.unwrap();
     ledger.forget_store(collection(), "qdrant").await.unwrap();
     ledger.plan(job, page(0..1), planning(10)).await.unwrap();
-    assert!(leased(&ledger, job).await[0].metadata.is_empty(), "rows go with their job");
+    assert!(leased(&ledger, job).await[0].metadata.is_empty(), "rows are removed with their job");
 }

@@ -60,6 +60,7 @@ impl Kind {
     }
 
     /// By the service's code; `None` for one that is not known.
+    #[expect(clippy::too_many_lines, reason = "a table of codes")]
     fn of_code(code: &str) -> Option<Self> {
         Some(match code {
             "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "SecurityTokenExpired" => Self::Expired,

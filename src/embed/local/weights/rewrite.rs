@@ -50,7 +50,7 @@ fn rewrite_message(kind: Kind, bytes: &[u8], aliases: &HashMap<String, Alias>) -
         let field_bytes = &before[..before.len() - rest.len()];
         match (kind.child(field), body) {
             (Some(child), Some(body)) if wire == 2 => {
-                write_field(&mut out, field, &rewrite_message(child, body, aliases)?)
+                write_field(&mut out, field, &rewrite_message(child, body, aliases)?);
             }
             (None, Some(body)) if wire == 2 && kind == Kind::Tensor && field == EXTERNAL_DATA => {
                 entries.push((Entry::decode(body).map_err(|_| invalid_file())?, field_bytes));

@@ -59,7 +59,7 @@ async fn excludes_that_cannot_be_used_are_refused_by_name() {
     let long = "x".repeat(257);
     for (list, words) in [
         (json!(["[a"]), "`[a` is not a glob"),
-        (json!([""]), "names no file"),
+        (json!([""]), "does not name a file"),
         (json!([long]), "257 bytes; 256 are allowed"),
         (json!(vec!["a"; 101]), "101 patterns; 100 are allowed"),
     ] {
