@@ -24,8 +24,8 @@ impl JobService {
         self.tasks.spawn(self.clone().run(job, live));
     }
 
-    /// Runs a job and records its end. A job that is interrupted because the service stops keeps its state and continues
-    /// at the next start.
+    /// Runs a job and records its end. A job that is interrupted because the service stops keeps its state and
+    /// continues at the next start.
     async fn run(self: Arc<Self>, job: JobRecord, live: Arc<RunningJob>) {
         let id = job.id;
         let slot = RunSlot { jobs: &self, id };
@@ -34,10 +34,13 @@ impl JobService {
             self.panicked(id).await;
         }
         drop(slot);
-        // After the slot is free, since this may delete millions of rows. They belong to this job only, so another job may
-        // already use its collection.
+        // After the slot is free, since this may delete millions of rows. They belong to this job only, so another job
+        // may already use its collection.
         if let Err(error) = self.remove_leftovers(id).await {
-            tracing::warn!(job.id = %id, %error, "the rows of the ended job could not be removed; they are removed at the next start");
+            tracing::warn!(
+                job.id = %id, %error,
+                "the rows of the ended job could not be removed; they are removed at the next start"
+            );
         }
     }
 
@@ -88,8 +91,8 @@ impl JobService {
         }
     }
 
-    /// Removes the temporary rows of an ended job, and the oldest jobs above `GLIMPSE_JOBS_KEPT`. If the process crashes
-    /// meanwhile, the next start removes the rest.
+    /// Removes the temporary rows of an ended job, and the oldest jobs above `GLIMPSE_JOBS_KEPT`. If the process
+    /// crashes meanwhile, the next start removes the rest.
     async fn remove_leftovers(&self, id: JobId) -> Result<(), SqliteError> {
         if self.ledger.job(id).await?.is_some_and(|job| job.state.is_final()) {
             self.ledger.clear(id).await?;

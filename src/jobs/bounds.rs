@@ -1,5 +1,6 @@
-//! Limits on the requests of workers. Everybody who reaches a cluster's dashboard can read a worker's token, so each text
-//! and each list of the internal API has a limit. A request above a limit is refused, and the error names the field.
+//! Limits on the requests of workers. Everybody who reaches a cluster's dashboard can read a worker's token, so each
+//! text and each list of the internal API has a limit. A request above a limit is refused, and the error names the
+//! field.
 
 use super::error::JobsError;
 use super::wire::{
@@ -161,7 +162,10 @@ fn check_stores(field: &'static str, stores: &StoreSet) -> Result<(), JobsError>
     if bytes <= MAX_NAME {
         return Ok(());
     }
-    Err(JobsError::Invalid(field, format!("the names of the stores have {bytes} bytes; at most {MAX_NAME} are allowed")))
+    Err(JobsError::Invalid(
+        field,
+        format!("the names of the stores have {bytes} bytes; at most {MAX_NAME} are allowed"),
+    ))
 }
 
 fn check_timings(timings: Option<&Timings>) -> Result<(), JobsError> {

@@ -1,5 +1,5 @@
-//! The port for a cluster that places the workers of a job on machines. Its one implementation is Ray (`crate::ray`). The
-//! cluster places and restarts workers; this service keeps leases, retries and the state of the job.
+//! The port for a cluster that places the workers of a job on machines. Its one implementation is Ray (`crate::ray`).
+//! The cluster places and restarts workers; this service keeps leases, retries and the state of the job.
 
 use async_trait::async_trait;
 

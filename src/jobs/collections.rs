@@ -17,8 +17,8 @@ impl Jobs {
     /// Drops a collection from every store and deletes its rows from the ledger. Continues if the caller stops waiting.
     ///
     /// # Errors
-    /// [`JobsError::CollectionBusy`] while a job writes to it; [`JobsError::Index`] if neither a store nor the ledger knows
-    /// the collection, or if a store does not answer; [`JobsError::Draining`] if the service stops meanwhile.
+    /// [`JobsError::CollectionBusy`] while a job writes to it; [`JobsError::Index`] if neither a store nor the ledger
+    /// knows the collection, or if a store does not answer; [`JobsError::Draining`] if the service stops meanwhile.
     pub async fn drop_collection(&self, name: &str) -> Result<CollectionName, JobsError> {
         let collection = CollectionName::parse(name)?;
         let (answer, answered) = oneshot::channel();
@@ -44,8 +44,8 @@ impl JobService {
 
     /// Finishes a drop that has begun. Returns whether any store had the collection.
     ///
-    /// The ledger's rows are deleted first. After a crash in between, images are read again, but the ledger never claims
-    /// that a store has a record that is gone.
+    /// The ledger's rows are deleted first. After a crash in between, images are read again, but the ledger never
+    /// claims that a store has a record that is gone.
     async fn finish_drop(&self, stores: &Stores, collection: &CollectionName) -> Result<bool, JobsError> {
         while self.ledger.forget_some(collection.clone()).await? {
             if self.drain.is_cancelled() {
@@ -96,7 +96,10 @@ impl JobService {
                     // A job that has started on the collection meanwhile finishes the removal itself.
                     Ok(()) | Err(JobsError::CollectionBusy(_)) => {}
                     Err(error) => {
-                        tracing::warn!(%collection, %error, "the removal of the collection is not finished; delete it again");
+                        tracing::warn!(
+                            %collection, %error,
+                            "the removal of the collection is not finished; delete it again"
+                        );
                     }
                 }
             });

@@ -19,7 +19,9 @@ pub enum JobsError {
     #[error("`{0}` is not a metadata file: its name must end in .csv, .ndjson or .jsonl")]
     MetadataKey(String),
     /// The token is not the one of this job.
-    #[error("the worker token is wrong: set GLIMPSE_WORKER_TOKEN to the `worker_token` in the reply to the job's submission")]
+    #[error(
+        "the worker token is wrong: set GLIMPSE_WORKER_TOKEN to the `worker_token` in the reply to the job's submission"
+    )]
     WorkerToken,
     /// The system gave no random bytes.
     #[error("a worker token could not be made: the system gave no random bytes")]
@@ -74,7 +76,8 @@ pub enum JobsError {
     Space(#[from] SpaceMismatch),
     /// Two stores have the collection in different spaces.
     #[error(
-        "the collection `{collection}` has another space in {} than in {}: {reason}; drop it from the store whose space is wrong",
+        "the collection `{collection}` has another space in {} than in {}: {reason}; drop it from the \
+         store whose space is wrong",
         stores[1], stores[0]
     )]
     Apart {

@@ -21,7 +21,10 @@ impl JobService {
     pub(super) fn excludes(&self, job: &JobRecord) -> Excludes {
         let Some(patterns) = &job.spec.exclude else { return self.exclude.clone() };
         Excludes::new(patterns.clone()).unwrap_or_else(|error| {
-            tracing::warn!(job.id = %job.id, %error, "the job's `exclude` patterns cannot be used; the patterns of S3_EXCLUDE are used");
+            tracing::warn!(
+                job.id = %job.id, %error,
+                "the job's `exclude` patterns cannot be used; the patterns of S3_EXCLUDE are used"
+            );
             self.exclude.clone()
         })
     }

@@ -1,8 +1,8 @@
-//! Jobs: the service keeps the state (jobs, batches, leases, results, the stop flag), and pools do the work. This module
-//! uses the traits of the ports and the pipeline; it does not use HTTP.
+//! Jobs: the service keeps the state (jobs, batches, leases, results, the stop flag), and pools do the work. This
+//! module uses the traits of the ports and the pipeline; it does not use HTTP.
 //!
-//! A job is planned (`plan`: list keys, filter them, make batches), executed (`pools`: lease, run the pipeline, report) and
-//! recorded at each step (`ledger`), so that it continues after a restart from its last step.
+//! A job is planned (`plan`: list keys, filter them, make batches), executed (`pools`: lease, run the pipeline, report)
+//! and recorded at each step (`ledger`), so that it continues after a restart from its last step.
 
 mod attempts;
 mod bounds;

@@ -19,9 +19,9 @@ pub struct Moved {
 }
 
 impl Jobs {
-    /// Moves a job that has not ended to another executor. From then on its remote workers are refused, and their leases
-    /// are given back; the local pool finishes its items in flight. If the job has this executor already, nothing changes,
-    /// except for [`Executor::Workers`]: the job gets a new worker token.
+    /// Moves a job that has not ended to another executor. From then on its remote workers are refused, and their
+    /// leases are given back; the local pool finishes its items in flight. If the job has this executor already,
+    /// nothing changes, except for [`Executor::Workers`]: the job gets a new worker token.
     ///
     /// # Errors
     /// [`JobsError::AlreadyFinal`], [`JobsError::NoCluster`], [`JobsError::Cluster`], [`JobsError::Draining`],

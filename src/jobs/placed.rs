@@ -22,14 +22,15 @@ impl Jobs {
     /// Returns the version of the cluster that places workers, or why it cannot be used; `None` if there is no cluster.
     pub async fn cluster(&self) -> Option<Result<ClusterVersion, ClusterError>> {
         let cluster = &self.0.placing.as_ref()?.cluster;
-        let timed_out = |_| Err(ClusterError::TimedOut(format!("no reply within {} s", CLUSTER_CHECK_TIMEOUT.as_secs())));
+        let timed_out =
+            |_| Err(ClusterError::TimedOut(format!("no reply within {} s", CLUSTER_CHECK_TIMEOUT.as_secs())));
         Some(tokio::time::timeout(CLUSTER_CHECK_TIMEOUT, cluster.check()).await.unwrap_or_else(timed_out))
     }
 }
 
 impl JobService {
-    /// Checks that an executor can be used, so that a submission is refused if its cluster is not available. A running job
-    /// waits for its cluster instead.
+    /// Checks that an executor can be used, so that a submission is refused if its cluster is not available. A running
+    /// job waits for its cluster instead.
     pub(super) async fn check_executor(&self, executor: Executor) -> Result<(), JobsError> {
         match executor {
             Executor::Local | Executor::Workers => Ok(()),

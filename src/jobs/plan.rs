@@ -1,5 +1,5 @@
-//! Lists keys, filters them and makes batches. The listing is never held in memory: each page goes into the ledger with the
-//! token of the next page, so that an interrupted job continues there, whatever the order of the keys is.
+//! Lists keys, filters them and makes batches. The listing is never held in memory: each page goes into the ledger with
+//! the token of the next page, so that an interrupted job continues there, whatever the order of the keys is.
 
 use std::sync::Arc;
 

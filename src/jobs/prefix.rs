@@ -9,8 +9,8 @@ use crate::domain::normal_form::other_forms;
 use crate::domain::{JobRecord, JobSpec};
 use crate::source::{ImageSource, Scope};
 
-/// If the prefix as typed has no keys and another normal form of it has some, returns the job with that form, and a line
-/// for its log.
+/// If the prefix as typed has no keys and another normal form of it has some, returns the job with that form, and a
+/// line for its log.
 ///
 /// # Errors
 /// [`JobTrouble::Ledger`]

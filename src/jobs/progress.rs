@@ -42,7 +42,8 @@ pub(super) struct RunningJob {
     pub(super) remote_workers: RemoteWorkers,
     /// What the cluster reports about these workers.
     pub(super) placing: PlacingView,
-    /// The name of a remote worker that met a problem which only the operator can fix, and the problem. This ends the job.
+    /// The name of a remote worker that met a problem which only the operator can fix, and the problem. This ends the
+    /// job.
     pub(super) operator: SetOnce<(String, String)>,
     /// The executor that the job was moved to. This run then ends, and the next run begins.
     goes_to: OnceLock<Executor>,
@@ -98,8 +99,8 @@ impl RunningJob {
         self.samples.lock().unwrap_or_else(PoisonError::into_inner).rate()
     }
 
-    /// Returns the time per stage, in this process or on the remote workers. `provider` is the busy time of this process's
-    /// own embedding provider.
+    /// Returns the time per stage, in this process or on the remote workers. `provider` is the busy time of this
+    /// process's own embedding provider.
     pub(super) fn stages(&self, executor: Executor, provider: Option<Busy>) -> StagesReport {
         match executor {
             Executor::Local => self.stages.timings(provider).report(None),

@@ -1,8 +1,8 @@
 //! Compares the ledger with the content of a store before a job begins.
 //!
-//! Records are written to a store before their report is written to the ledger, so after a crash of the process the ledger
-//! never lists records that the store lacks. After a power loss, or if a store was restored from a backup, it can. This
-//! module removes such entries from the ledger, and the job writes the records again.
+//! Records are written to a store before their report is written to the ledger, so after a crash of the process the
+//! ledger never lists records that the store lacks. After a power loss, or if a store was restored from a backup, it
+//! can. This module removes such entries from the ledger, and the job writes the records again.
 
 use std::collections::HashSet;
 
@@ -16,7 +16,8 @@ use crate::sqlite::SqliteError;
 /// Maximum ids in memory at once. A larger collection is compared in several parts.
 const MAX_IDS_IN_MEMORY: u64 = 500_000;
 
-/// Compares the counts, and compares the ids only if the ledger has more. If the store fails, the ledger stays as it is.
+/// Compares the counts, and compares the ids only if the ledger has more. If the store fails, the ledger stays as it
+/// is.
 ///
 /// # Errors
 /// [`SqliteError`]
@@ -49,7 +50,10 @@ pub(super) async fn reconcile(
             }
         }
     }
-    tracing::warn!(store = store.name(), %collection, forgotten, "the ledger listed records that the store does not have; they were removed from the ledger");
+    tracing::warn!(
+        store = store.name(), %collection, forgotten,
+        "the ledger listed more records than the store has; entries without a record were removed"
+    );
     Ok(())
 }
 

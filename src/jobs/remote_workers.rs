@@ -105,7 +105,8 @@ impl RemoteWorkers {
         }
     }
 
-    /// Records a lease that was granted to a worker. Until the worker reports this lease as held, the reply may be lost.
+    /// Records a lease that was granted to a worker. Until the worker reports this lease as held, the reply may be
+    /// lost.
     pub(super) fn grant(&self, name: &str, lease: Held) {
         if let Some(member) = self.members().get_mut(name) {
             member.granted = Some(lease);
@@ -152,8 +153,8 @@ impl RemoteWorkers {
         self.timings().report()
     }
 
-    /// Returns what the job waits for: workers, if none sent a request within `timeout`; or the dependency that has been
-    /// missing longest, if every worker that sent a request within `timeout` waits for one.
+    /// Returns what the job waits for: workers, if none sent a request within `timeout`; or the dependency that has
+    /// been missing longest, if every worker that sent a request within `timeout` waits for one.
     pub(super) fn waiting_on(&self, timeout: Duration) -> Option<Waiting> {
         self.missing(timeout).or_else(|| {
             let members = self.members();
@@ -192,7 +193,9 @@ impl RemoteWorkers {
         }
         let since = members.values().map(|member| member.last_seen).max();
         let mut message = match since {
-            Some(_) => "its workers send no requests; the job continues when one of them does, or when another worker joins",
+            Some(_) => {
+                "its workers send no requests; the job continues when one of them does, or when another worker joins"
+            }
             None => "no worker has joined yet; start one with `glimpse worker`",
         }
         .to_owned();

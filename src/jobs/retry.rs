@@ -10,9 +10,9 @@ use super::trouble::JobTrouble;
 use crate::domain::{ImageRef, JobId, JobRecord, JobSpec};
 
 impl Jobs {
-    /// Submits a new job for the failed images of a finished job, with the options of that job. If the finished job ended
-    /// with work left, the new job continues it instead: it lists the same scope, and images that are done count as
-    /// unchanged.
+    /// Submits a new job for the failed images of a finished job, with the options of that job. If the finished job
+    /// ended with work left, the new job continues it instead: it lists the same scope, and images that are done count
+    /// as unchanged.
     ///
     /// # Errors
     /// [`JobsError::NotFinal`] if the job has not ended, [`JobsError::NothingFailed`], [`JobsError::Unknown`], and the
@@ -57,7 +57,8 @@ impl Planner {
         let mut after: i64 = through.and_then(|number| number.parse().ok()).unwrap_or(0);
         while !stop.is_cancelled() {
             let failed = self.ledger.failures(of, after, u32::try_from(PAGE).unwrap_or(u32::MAX)).await?;
-            let images: Vec<ImageRef> = failed.failures.into_iter().map(|failure| self.failed_image(failure.uri)).collect();
+            let images: Vec<ImageRef> =
+                failed.failures.into_iter().map(|failure| self.failed_image(failure.uri)).collect();
             let Some(last) = failed.last else { break };
             after = last;
             let listed_through = Some(after.to_string());
@@ -72,8 +73,9 @@ impl Planner {
         Ok(())
     }
 
-    /// Returns a reference to an image that failed. Only its URI is certain, since the object may have been replaced. Its
-    /// size is set to the maximum, so that the old size does not decide whether it is read and enough memory is reserved.
+    /// Returns a reference to an image that failed. Only its URI is certain, since the object may have been replaced.
+    /// Its size is set to the maximum, so that the old size does not decide whether it is read and enough memory is
+    /// reserved.
     fn failed_image(&self, uri: crate::domain::ImageUri) -> ImageRef {
         ImageRef { uri, etag: None, size_bytes: self.max_bytes, modified: None }
     }

@@ -154,8 +154,8 @@ impl JobService {
         }
         let counts = self.ledger.job(job.id).await?.map(|job| job.counts).unwrap_or_default();
         limit::within(&self.ledger, job, &counts, true).await.map_err(JobTrouble::Lease)?;
-        // A dry run has recorded nothing to remove. If some keys could not be read, an object that seems to have vanished
-        // may have such a key.
+        // A dry run has recorded nothing to remove. If some keys could not be read, an object that seems to have
+        // vanished may have such a key.
         if self.ledger.unreadable(job.id).await? == 0 {
             self.within_grace(live, sync::remove(&self.ledger, stores, job, &live.stop)).await.unwrap_or(Ok(()))?;
         }
@@ -165,8 +165,8 @@ impl JobService {
         Ok(())
     }
 
-    /// Waits up to [`INDEXING_TIMEOUT`] until searches find all written vectors. A store that does not report this does not
-    /// fail the job.
+    /// Waits up to [`INDEXING_TIMEOUT`] until searches find all written vectors. A store that does not report this does
+    /// not fail the job.
     async fn settle(&self, job: &JobRecord, live: &RunningJob) {
         let collection = &job.spec.collection;
         let pending = |store: Arc<dyn ImageIndex>| async move {
@@ -177,7 +177,10 @@ impl JobService {
                     store.name()
                 )),
                 Err(error) => {
-                    tracing::warn!(job.id = %job.id, store = store.name(), %error, "the length of the store's indexing queue is unknown");
+                    tracing::warn!(
+                        job.id = %job.id, store = store.name(), %error,
+                        "the length of the store's indexing queue is unknown"
+                    );
                     None
                 }
             }
@@ -233,7 +236,8 @@ impl JobService {
                 tracing::info!(job.id = %job.id, counts.done, job.executor = executor, "job moves to another executor");
                 return Ok(self.ledger.log(job.id, format!("moves to another executor: {executor}")).await?);
             }
-            // Also with an error: waiting for a dependency ends with one, and any other error occurs again at the next start.
+            // Also with an error: waiting for a dependency ends with one, and any other error occurs again at the next
+            // start.
             worked if live.stop.is_cancelled() => {
                 let error = worked.err().map(tracing::field::display);
                 tracing::info!(job.id = %job.id, counts.done, error, "job interrupted; it continues at the next start");

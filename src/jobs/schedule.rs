@@ -36,11 +36,13 @@ impl JobService {
         }
         // Counted per executor: a job that waits for its remote workers does not block local jobs.
         let full = |executor: &Executor| {
-            running_executors.iter().filter(|running| *running == executor).count() >= self.settings.glimpse_jobs_at_once
+            running_executors.iter().filter(|running| *running == executor).count()
+                >= self.settings.glimpse_jobs_at_once
         };
         let full = Executor::ALL.into_iter().filter(full).collect();
         let Some(job) = self.ledger.next_job(running, busy, full).await? else { return Ok(false) };
-        // Started under the lock: a later reservation of the collection finds the job, and an earlier one is found here.
+        // Started under the lock: a later reservation of the collection finds the job, and an earlier one is found
+        // here.
         let reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
         if reserved.contains(&job.spec.collection) {
             return Ok(false);

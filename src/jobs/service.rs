@@ -83,10 +83,14 @@ impl Jobs {
         if let Err(error) = ledger.end_local_leases().await {
             // The service also starts if the disk is full. Its jobs wait for space and then take these leases back.
             let Some(disk) = error.disk() else { return Err(error) };
-            tracing::error!(%error, ?disk, "the leases of the previous process could not be ended; its jobs end them when the ledger can be written");
+            tracing::error!(
+                %error, ?disk,
+                "the leases of the previous process could not be ended; its jobs end them when the ledger can be written"
+            );
         }
         if !settings.glimpse_resume {
-            let stopped = ledger.stop_unfinished("stopped: the service was restarted with GLIMPSE_RESUME=false").await?;
+            let stopped =
+                ledger.stop_unfinished("stopped: the service was restarted with GLIMPSE_RESUME=false").await?;
             tracing::info!(jobs = stopped, "unfinished jobs are stopped, because GLIMPSE_RESUME is false");
         }
         let jobs = Self(Arc::new(JobService {
@@ -198,7 +202,8 @@ impl Jobs {
         Ok(views)
     }
 
-    /// Returns lines of a job's log, oldest first: those after the line with the number `after`, or without it the newest.
+    /// Returns lines of a job's log, oldest first: those after the line with the number `after`, or without it the
+    /// newest.
     ///
     /// # Errors
     /// [`JobsError::Unknown`], [`JobsError::Ledger`]

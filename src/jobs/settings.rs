@@ -10,21 +10,23 @@ use crate::domain::Secret;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct JobSettings {
-    /// `GLIMPSE_JOBS_AT_ONCE`: maximum number of jobs that run concurrently, counted separately for each executor (never two
-    /// on one collection); 1 by default.
+    /// `GLIMPSE_JOBS_AT_ONCE`: maximum number of jobs that run concurrently, counted separately for each executor
+    /// (never two on one collection); 1 by default.
     pub glimpse_jobs_at_once: usize,
     /// `GLIMPSE_JOB_QUEUE`: maximum number of waiting jobs; one more is refused with 429; 100 by default.
     pub glimpse_job_queue: usize,
     /// `GLIMPSE_LEASE_SIZE`: images in one lease; 64 by default.
     pub glimpse_lease_size: usize,
-    /// `GLIMPSE_LEASE_SECONDS`: a remote worker that sends no request for this many seconds loses its leases; 30 by default.
-    pub glimpse_lease_seconds: u64,
-    /// `GLIMPSE_WORKER_TOKEN`: the token that `glimpse worker` sends to the service: the `worker_token` of its job; empty by
+    /// `GLIMPSE_LEASE_SECONDS`: a remote worker that sends no request for this many seconds loses its leases; 30 by
     /// default.
+    pub glimpse_lease_seconds: u64,
+    /// `GLIMPSE_WORKER_TOKEN`: the token that `glimpse worker` sends to the service: the `worker_token` of its job;
+    /// empty by default.
     pub glimpse_worker_token: Secret,
     /// `GLIMPSE_JOBS_KEPT`: maximum number of ended jobs that are kept with their logs and failures; 1000 by default.
     pub glimpse_jobs_kept: u64,
-    /// `GLIMPSE_RESUME`: whether unfinished jobs continue at the next start; `true` by default. With `false` they are stopped.
+    /// `GLIMPSE_RESUME`: whether unfinished jobs continue at the next start; `true` by default. With `false` they are
+    /// stopped.
     pub glimpse_resume: bool,
 }
 

@@ -1,9 +1,10 @@
-//! `sync`: makes a collection a mirror of its bucket. Records under the job's bucket and prefix whose objects are not in the
-//! listing any more are removed from every store, and then from the ledger.
+//! `sync`: makes a collection a mirror of its bucket. Records under the job's bucket and prefix whose objects are not
+//! in the listing any more are removed from every store, and then from the ledger.
 //!
 //! Records are removed only after a complete listing ([`super::ledger`] finds the vanished objects), and only up to
-//! `max_delete_percent`. Removal is the job's last step and works in batches, first in the stores and then in the ledger: a
-//! crash in between repeats a batch, which changes nothing. Thumbnails stay, since the service removes nothing from a bucket.
+//! `max_delete_percent`. Removal is the job's last step and works in batches, first in the stores and then in the
+//! ledger: a crash in between repeats a batch, which changes nothing. Thumbnails stay, since the service removes
+//! nothing from a bucket.
 
 use futures::future::try_join_all;
 use tokio_util::sync::CancellationToken;
@@ -78,7 +79,9 @@ pub(super) fn check(submission: &Submission) -> Result<Option<FailureLimit>, Job
         return invalid("image_max_items", reason);
     }
     match submission.max_delete_percent {
-        Some(_) if !submission.sync => return invalid("max_delete_percent", "needs sync: set sync to true or leave max_delete_percent out"),
+        Some(_) if !submission.sync => {
+            return invalid("max_delete_percent", "needs sync: set sync to true or leave max_delete_percent out");
+        }
         Some(percent) if percent > 100 => return invalid("max_delete_percent", "must be between 0 and 100"),
         Some(_) | None => {}
     }

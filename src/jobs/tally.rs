@@ -1,5 +1,5 @@
-//! The metrics of jobs for `/metrics`. Images are counted when the ledger records them, so that an image that is reported
-//! twice counts once.
+//! The metrics of jobs for `/metrics`. Images are counted when the ledger records them, so that an image that is
+//! reported twice counts once.
 
 use std::time::Duration;
 
@@ -86,8 +86,8 @@ pub(super) fn deaths(detection: &'static str, count: u64) {
 }
 
 impl Jobs {
-    /// Updates the gauges for `/metrics`. If the ledger does not answer, the numbers of jobs are NaN; the other gauges are
-    /// updated all the same.
+    /// Updates the gauges for `/metrics`. If the ledger does not answer, the numbers of jobs are NaN; the other gauges
+    /// are updated all the same.
     pub async fn observe(&self) {
         self.0.pipeline.observe();
         let counts = match tokio::time::timeout(LEDGER_TIMEOUT, self.0.ledger.count_jobs()).await {

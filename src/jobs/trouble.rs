@@ -42,12 +42,13 @@ pub(super) enum JobTrouble {
     Unfinished(u64),
     #[error(
         "{vanished} of the {owned} objects that this prefix has in the collection are gone from the bucket, more than \
-         max_delete_percent = {percent} allows; nothing was removed. If this is intended, set a larger max_delete_percent"
+         max_delete_percent = {percent} allows; nothing was removed. If this is intended, set a larger \
+         max_delete_percent"
     )]
     TooMuchVanished { vanished: u64, owned: u64, percent: u8 },
     #[error(
-        "the bucket lists its keys out of order (`{key}` after `{before}`), so sync cannot find the objects that have vanished: \
-         nothing was removed. Submit the job without sync"
+        "the bucket lists its keys out of order (`{key}` after `{before}`), so sync cannot find the objects that \
+         have vanished: nothing was removed. Submit the job without sync"
     )]
     Unordered { before: String, key: String },
     #[error("the job's code panicked; the log has the details")]
@@ -92,7 +93,9 @@ impl JobTrouble {
             Self::Ledger(_)
             | Self::Metadata(MetadataError::Ledger(_))
             | Self::Lease(LeaseError::Ledger(_))
-            | Self::Placing(PlaceError::Ledger(_)) => "the ledger could not be read or written; the log has the details".to_owned(),
+            | Self::Placing(PlaceError::Ledger(_)) => {
+                "the ledger could not be read or written; the log has the details".to_owned()
+            }
             Self::Listing(error) | Self::Bucket(error) | Self::Metadata(MetadataError::Source(_, error))
                 if error.attribution() == FailureAttribution::Operator =>
             {
@@ -212,8 +215,14 @@ fn dependency_message(down: &DependencyError) -> String {
         Trouble::Failed => "failed",
         Trouble::Refused => "refused us: check its settings",
         Trouble::Misconfigured => {
-            return format!("{}. Submit the job again after you have changed this: images that are done are kept", down.for_client());
+            return format!(
+                "{}. Submit the job again after you have changed this: images that are done are kept",
+                down.for_client()
+            );
         }
     };
-    format!("{} {what}; its message is in the log. Submit the job again: images that are done are kept", down.dependency)
+    format!(
+        "{} {what}; its message is in the log. Submit the job again: images that are done are kept",
+        down.dependency
+    )
 }

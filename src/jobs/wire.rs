@@ -1,5 +1,5 @@
-//! The protocol between a remote worker and its service: the JSON of `/internal/jobs/{id}/…`. Batches, tasks and outcomes
-//! are serialized as they are (`Batch`, `Task`, `TaskOutcome`).
+//! The protocol between a remote worker and its service: the JSON of `/internal/jobs/{id}/…`. Batches, tasks and
+//! outcomes are serialized as they are (`Batch`, `Task`, `TaskOutcome`).
 
 use std::time::{Duration, SystemTime};
 
@@ -155,7 +155,8 @@ pub struct LeaseStatusReply {
 /// A worker has ended; sent by the worker itself or by the process that supervises it.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ExitRequest {
-    /// The exit code: 0 if the worker ended by itself, 78 if its settings do not fit the job; any other code means that it died.
+    /// The exit code: 0 if the worker ended by itself, 78 if its settings do not fit the job; any other code means that
+    /// it died.
     pub rc: i64,
 }
 

@@ -14,7 +14,10 @@ pub struct WorkerName(String);
 
 /// The text is not a valid name of a worker.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{shown}` is not a valid worker name (--name): a name has 1 to {MAX_BYTES} ASCII letters, digits, `.`, `_` or `-`, and not only dots")]
+#[error(
+    "`{shown}` is not a valid worker name (--name): a name has 1 to {MAX_BYTES} ASCII letters, digits, `.`, `_` or \
+     `-`, and not only dots"
+)]
 pub struct InvalidWorkerName {
     shown: String,
 }
@@ -30,8 +33,11 @@ impl WorkerName {
         if valid {
             return Ok(Self(text.to_owned()));
         }
-        let shown: String =
-            text.chars().take(MAX_BYTES).map(|character| if character.is_control() { ' ' } else { character }).collect();
+        let shown: String = text
+            .chars()
+            .take(MAX_BYTES)
+            .map(|character| if character.is_control() { ' ' } else { character })
+            .collect();
         let more = if shown.len() < text.len() { "…" } else { "" };
         Err(InvalidWorkerName { shown: shown + more })
     }

@@ -1,5 +1,5 @@
-//! The stage times of a job's remote workers. Each worker reports running totals. The last report of a worker is kept after
-//! it leaves, since the job's summary includes all workers.
+//! The stage times of a job's remote workers. Each worker reports running totals. The last report of a worker is kept
+//! after it leaves, since the job's summary includes all workers.
 
 use std::collections::BTreeMap;
 

@@ -1,5 +1,5 @@
-//! The requests of remote workers. Each request must have the job's token. No other key gives access to these requests, and
-//! this token gives access to nothing else.
+//! The requests of remote workers. Each request must have the job's token. No other key gives access to these requests,
+//! and this token gives access to nothing else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -58,8 +58,8 @@ pub struct WorkerJob {
 }
 
 impl Jobs {
-    /// Makes a new worker token for a job. The previous token is not valid any more. The token cannot be read again later,
-    /// since only its digest is kept.
+    /// Makes a new worker token for a job. The previous token is not valid any more. The token cannot be read again
+    /// later, since only its digest is kept.
     ///
     /// # Errors
     /// [`JobsError::Ledger`]; [`JobsError::NoToken`] if the system gives no random bytes.
@@ -103,8 +103,8 @@ impl WorkerJob {
     /// Lets a worker join the job. If the worker is refused, the job's log and its `waiting_on` have the reason.
     ///
     /// # Errors
-    /// [`JobsError`] if the worker has another version, space or stores, if its name is not valid, if the job has the maximum
-    /// number of workers, or if it has ended.
+    /// [`JobsError`] if the worker has another version, space or stores, if its name is not valid, if the job has the
+    /// maximum number of workers, or if it has ended.
     pub async fn join(&self, worker: &str, request: &JoinRequest) -> Result<JoinReply, JobsError> {
         self.check_not_ended()?;
         let joined = match WorkerName::parse(worker) {
@@ -129,7 +129,11 @@ impl WorkerJob {
         if let Some(live) = &self.live {
             live.remote_workers.refuse(&reason);
         }
-        self.jobs.0.ledger.log_once(self.job.id, REFUSAL_PREFIX, format!("{REFUSAL_PREFIX}{reason}"), MAX_REFUSALS).await?;
+        self.jobs
+            .0
+            .ledger
+            .log_once(self.job.id, REFUSAL_PREFIX, format!("{REFUSAL_PREFIX}{reason}"), MAX_REFUSALS)
+            .await?;
         Ok(())
     }
 
@@ -298,8 +302,9 @@ impl WorkerJob {
         }
         if refused {
             let is_known = self.live.as_ref().is_some_and(|live| live.remote_workers.refusal().is_some());
-            let reason =
-                format!("it ended with exit code {EX_CONFIG}: its settings do not fit the job; the worker's log has the details");
+            let reason = format!(
+                "it ended with exit code {EX_CONFIG}: its settings do not fit the job; the worker's log has the details"
+            );
             return if is_known { Ok(()) } else { self.record_refusal(&reason).await };
         }
         if rc != 0 && held > 0 {

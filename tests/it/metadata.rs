@@ -121,7 +121,7 @@ async fn the_fields_of_an_ndjson_are_found_as_well() {
     assert_eq!(meta(&app, "cat.jpg").await, pairs(&cat));
     assert_eq!(meta(&app, "panda.jpg").await, pairs(&[("month", "5"), ("wild", "true")]));
     let said = logs(&app, &job).await;
-    assert!(said.contains("line 3: it has no `s3_key`") && said.contains("line 4: it is no JSON object"), "{said}");
+    assert!(said.contains("line 3: it has no `s3_key`") && said.contains("line 4: it is not a JSON object"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

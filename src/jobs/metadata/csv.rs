@@ -30,8 +30,8 @@ pub(super) fn read(bytes: &[u8], take: &mut dyn FnMut(Result<Row, BadRow>) -> bo
     }
 }
 
-/// Returns the line where a record begins. The reader's position is the end of the record before, so blank lines and the
-/// rest of a CRLF are skipped.
+/// Returns the line where a record begins. The reader's position is the end of the record before, so blank lines and
+/// the rest of a CRLF are skipped.
 fn line(bytes: &[u8], record: &ByteRecord) -> u64 {
     let Some(position) = record.position() else { return 0 };
     let rest = usize::try_from(position.byte()).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
@@ -51,7 +51,10 @@ impl Header {
             record.iter().map(|name| std::str::from_utf8(name).map(|name| name.trim().to_owned())).collect();
         let names = names.map_err(|_| BadFile("its header is not UTF-8".to_owned()))?;
         let Some(key) = names.iter().position(|name| name == KEY) else {
-            let shown = names.iter().take(MAX_SHOWN_COLUMNS).map(|name| format!("`{}`", name.chars().take(64).collect::<String>()));
+            let shown = names
+                .iter()
+                .take(MAX_SHOWN_COLUMNS)
+                .map(|name| format!("`{}`", name.chars().take(64).collect::<String>()));
             let shown = shown.collect::<Vec<_>>().join(", ");
             return Err(BadFile(format!("it has no column `{KEY}`; the first are {shown}")));
         };

@@ -1,5 +1,5 @@
-//! Reads the metadata file of a job from the bucket into the ledger, once per job: a job that continues after its file was
-//! read keeps the rows.
+//! Reads the metadata file of a job from the bucket into the ledger, once per job: a job that continues after its file
+//! was read keeps the rows.
 
 use std::fmt::Write;
 

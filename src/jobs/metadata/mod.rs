@@ -1,9 +1,9 @@
-//! The metadata file of a job: a CSV or NDJSON object in the job's bucket. Its column `s3_key` has the key of the image that
-//! a row is about. Its other columns are stored in the image's record, together with the object's own `x-amz-meta-*`. If
-//! both have the same name, the file's value is used.
+//! The metadata file of a job: a CSV or NDJSON object in the job's bucket. Its column `s3_key` has the key of the image
+//! that a row is about. Its other columns are stored in the image's record, together with the object's own
+//! `x-amz-meta-*`. If both have the same name, the file's value is used.
 //!
-//! The file is read once, before the listing. Its rows go into the ledger, which the plan and the leases read. A row that
-//! cannot be used is skipped.
+//! The file is read once, before the listing. Its rows go into the ledger, which the plan and the leases read. A row
+//! that cannot be used is skipped.
 
 mod csv;
 mod load;
@@ -40,8 +40,8 @@ impl FileKind {
         }
     }
 
-    /// Reads a whole file and passes each row, or the reason why it cannot be used, to `take`. Ends early if `take` returns
-    /// `false`.
+    /// Reads a whole file and passes each row, or the reason why it cannot be used, to `take`. Ends early if `take`
+    /// returns `false`.
     fn read(self, bytes: &[u8], take: &mut dyn FnMut(Result<Row, BadRow>) -> bool) -> Result<(), BadFile> {
         // Spreadsheet programs write a byte order mark first.
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);

@@ -1,5 +1,5 @@
-//! NDJSON files: one JSON object per line. Strings are used as they are. Numbers, booleans and nested values are used as
-//! their JSON text in the file. `null` and empty strings are left out.
+//! NDJSON files: one JSON object per line. Strings are used as they are. Numbers, booleans and nested values are used
+//! as their JSON text in the file. `null` and empty strings are left out.
 
 use std::collections::BTreeMap;
 

@@ -132,7 +132,8 @@ impl<'a> Examiner<'a> {
     fn differences_of(&self, place: Place, agreed: bool, records: &[(usize, ImageRecord)]) -> Option<Case> {
         let newest = records.iter().max_by_key(|(_, record)| record.payload.indexed_at)?.1.clone();
         let positions = 0..self.found.stores.len();
-        let differs = |at: usize| records.iter().any(|(position, record)| *position == at && !have_same_content(record, &newest));
+        let differs =
+            |at: usize| records.iter().any(|(position, record)| *position == at && !have_same_content(record, &newest));
         let unequal = Mask::of(positions.map(differs));
         let missing = self.all.without(place.stores);
         // The ledger does not list objects without an ETag.
@@ -143,8 +144,8 @@ impl<'a> Examiner<'a> {
         differs.then_some(Case { newest, missing, unequal, unknown })
     }
 
-    /// Writes the newest record of each image to the stores that do not have it or have a different one, and updates the
-    /// ledger. Returns the images that every store has afterwards.
+    /// Writes the newest record of each image to the stores that do not have it or have a different one, and updates
+    /// the ledger. Returns the images that every store has afterwards.
     async fn repair_cases(&self, cases: &[Case]) -> Result<HashSet<ImageId>, JobsError> {
         let mut groups: HashMap<u8, Vec<&Case>> = HashMap::new();
         for case in cases {
@@ -179,7 +180,8 @@ impl<'a> Examiner<'a> {
         Ok(repaired)
     }
 
-    /// Reports the images that are in the ledger but in no store, and with `repair` removes their stores from the ledger.
+    /// Reports the images that are in the ledger but in no store, and with `repair` removes their stores from the
+    /// ledger.
     async fn report_lost(&mut self) -> Result<(), JobsError> {
         let mut after = None;
         let mut left = self.lost.len();

@@ -1,5 +1,5 @@
-//! Verifies that the stores and the ledger agree: compares every id, and a sample of vectors and payloads. Differences are
-//! reported, and repaired from a store that has the record, without embedding again.
+//! Verifies that the stores and the ledger agree: compares every id, and a sample of vectors and payloads. Differences
+//! are reported, and repaired from a store that has the record, without embedding again.
 
 mod examine;
 mod walk;
@@ -70,7 +70,8 @@ pub enum DifferenceKind {
     Unequal,
     /// These stores have the image, but the ledger does not list it for them. Repaired in the ledger.
     Unknown,
-    /// The ledger lists the image for these stores, but no store has it. Repaired in the ledger; the next job indexes it again.
+    /// The ledger lists the image for these stores, but no store has it. Repaired in the ledger; the next job indexes
+    /// it again.
     Lost,
 }
 
@@ -87,8 +88,9 @@ impl Jobs {
     /// Compares the stores and the ledger. No job can start on the collection meanwhile.
     ///
     /// # Errors
-    /// [`JobsError::CollectionBusy`] if a job, a removal or another verification uses the collection; [`JobsError::Index`]
-    /// if a store does not answer; [`JobsError::Apart`] if the stores have the collection in different spaces.
+    /// [`JobsError::CollectionBusy`] if a job, a removal or another verification uses the collection;
+    /// [`JobsError::Index`] if a store does not answer; [`JobsError::Apart`] if the stores have the collection in
+    /// different spaces.
     pub async fn verify(&self, name: &str, options: VerifyOptions) -> Result<VerifyReport, JobsError> {
         let collection = CollectionName::parse(name)?;
         let _reserved = self.0.reserve(&collection).await?;
@@ -115,15 +117,16 @@ impl Jobs {
 }
 
 impl JobService {
-    /// Returns the description of the collection in each store. Fails if the stores have it in different spaces. With `make`,
-    /// creates it in the stores that do not have it.
+    /// Returns the description of the collection in each store. Fails if the stores have it in different spaces. With
+    /// `make`, creates it in the stores that do not have it.
     async fn same_space(
         &self,
         collection: &CollectionName,
         make: bool,
     ) -> Result<Vec<Option<CollectionInfo>>, JobsError> {
         let mut infos = try_join_all(self.stores.iter().map(|store| store.describe(collection))).await?;
-        let described = || self.stores.iter().zip(&infos).filter_map(|(store, info)| Some((store.name(), info.as_ref()?)));
+        let described =
+            || self.stores.iter().zip(&infos).filter_map(|(store, info)| Some((store.name(), info.as_ref()?)));
         let Some((name, first)) = described().next() else {
             return Err(IndexError::UnknownCollection(collection.clone()).into());
         };
