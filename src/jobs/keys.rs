@@ -17,7 +17,7 @@ pub(super) struct Keys {
     ordered: bool,
     last: String,
     /// Keys up to this one were recorded before the job was interrupted in the middle of the page that is listed again.
-    noted: Option<String>,
+    recorded: Option<String>,
     /// Hashes of the keys of this page and of the page before.
     pages: [HashSet<u64>; 2],
 }
@@ -25,8 +25,8 @@ pub(super) struct Keys {
 impl Keys {
     /// Starts after the key `last`. `again` means that the listing starts with the page that contains this key.
     pub(super) fn new(ordered: bool, last: Option<String>, again: bool) -> Self {
-        let noted = last.clone().filter(|_| ordered && again);
-        Self { ordered, last: last.unwrap_or_default(), noted, pages: [HashSet::new(), HashSet::new()] }
+        let recorded = last.clone().filter(|_| ordered && again);
+        Self { ordered, last: last.unwrap_or_default(), recorded, pages: [HashSet::new(), HashSet::new()] }
     }
 
     /// Returns whether the key is new. Some services begin a page with keys of the page before.
@@ -34,7 +34,7 @@ impl Keys {
     /// # Errors
     /// [`JobTrouble::Unordered`]
     pub(super) fn is_new(&mut self, key: &str) -> Result<bool, JobTrouble> {
-        if self.noted.as_deref().is_some_and(|noted| key <= noted) {
+        if self.recorded.as_deref().is_some_and(|recorded| key <= recorded) {
             return Ok(false);
         }
         let mut hasher = DefaultHasher::new();
@@ -58,7 +58,7 @@ impl Keys {
     pub(super) fn turn(&mut self) {
         self.pages.swap(0, 1);
         self.pages[0].clear();
-        self.noted = None;
+        self.recorded = None;
     }
 
     /// Returns the last key, if there is one.

@@ -53,7 +53,7 @@ pub trait LeaseBroker: Send + Sync + 'static {
     fn renew_every(&self) -> Option<Duration>;
 }
 
-/// Why a pool cannot go on.
+/// Why a pool cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
     /// The ledger of this process failed.

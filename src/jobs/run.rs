@@ -81,7 +81,7 @@ impl JobService {
             if spec.dry_run {
                 return dry_run::look(stores, &spec.collection, &space).await.map(Some);
             }
-            let ensured = stores.iter().map(|store| self.ensure(job, store.as_ref(), &space));
+            let ensured = stores.iter().map(|store| self.ensure_collection(job, store.as_ref(), &space));
             futures::future::try_join_all(ensured).await.map(|_| None)
         };
         let dry_run = tokio::select! {
@@ -160,14 +160,14 @@ impl JobService {
             self.within_grace(live, sync::remove(&self.ledger, stores, job, &live.stop)).await.unwrap_or(Ok(()))?;
         }
         if !spec.dry_run {
-            self.settle(job, live).await;
+            self.wait_for_indexing(job, live).await;
         }
         Ok(())
     }
 
     /// Waits up to [`INDEXING_TIMEOUT`] until searches find all written vectors. A store that does not report this does
     /// not fail the job.
-    async fn settle(&self, job: &JobRecord, live: &RunningJob) {
+    async fn wait_for_indexing(&self, job: &JobRecord, live: &RunningJob) {
         let collection = &job.spec.collection;
         let pending = |store: Arc<dyn ImageIndex>| async move {
             match store.settled(collection, INDEXING_TIMEOUT).await {
@@ -205,7 +205,12 @@ impl JobService {
         }
     }
 
-    async fn ensure(&self, job: &JobRecord, store: &dyn ImageIndex, space: &Space) -> Result<(), JobTrouble> {
+    async fn ensure_collection(
+        &self,
+        job: &JobRecord,
+        store: &dyn ImageIndex,
+        space: &Space,
+    ) -> Result<(), JobTrouble> {
         let collection = &job.spec.collection;
         let ensured = store.ensure_image_collection(collection, space).await.map_err(JobTrouble::Store)?;
         match ensured {

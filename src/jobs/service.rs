@@ -85,7 +85,7 @@ impl Jobs {
             let Some(disk) = error.disk() else { return Err(error) };
             tracing::error!(
                 %error, ?disk,
-                "the leases of the previous process could not be ended; its jobs end them when the ledger can be written"
+                "the leases of the previous process could not be ended; its jobs end them later"
             );
         }
         if !settings.glimpse_resume {

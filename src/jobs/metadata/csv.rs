@@ -56,7 +56,7 @@ impl Header {
                 .take(MAX_SHOWN_COLUMNS)
                 .map(|name| format!("`{}`", name.chars().take(64).collect::<String>()));
             let shown = shown.collect::<Vec<_>>().join(", ");
-            return Err(BadFile(format!("it has no column `{KEY}`; the first are {shown}")));
+            return Err(BadFile(format!("it has no column `{KEY}`; its first columns are {shown}")));
         };
         if names.len() - 1 > MAX_COLUMNS {
             let count = names.len() - 1;
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_header_that_cannot_be_used_is_reported() {
         let message = |file: &[u8]| rows(file).unwrap_err().to_string();
-        assert_eq!(message(b"key;taxon\na;b\n"), "it has no column `s3_key`; the first are `key;taxon`");
+        assert_eq!(message(b"key;taxon\na;b\n"), "it has no column `s3_key`; its first columns are `key;taxon`");
         assert!(message(b"").contains("no column `s3_key`"));
         assert_eq!(message(b"s3_key,a,a\n"), "it has two columns with the name `a`");
         assert_eq!(message(b"s3_key,,b\n"), "a column has no name");

@@ -81,8 +81,8 @@ pub(in crate::jobs) async fn load(
         let tally = write_to_ledger(ledger, job, &uri, bytes).await?;
         let distinct = ledger.metadata_is_read(job.id).await?;
         let line = format!(
-            "metadata file {uri}: {distinct} keys have a row, {} rows cannot be used, {} are about other keys, {} keys \
-             came again (their last row counts)",
+            "metadata file {uri}: {distinct} keys have a row, {} rows cannot be used, {} rows are about other keys, {} \
+             rows are followed by a later row for the same key, which is used instead",
             tally.bad,
             tally.outside,
             tally.kept - distinct

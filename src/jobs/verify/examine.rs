@@ -22,7 +22,7 @@ pub(super) struct Examiner<'a> {
     waiting: Vec<(Place, bool)>,
     /// Images that are in the ledger but in no store.
     lost: HashSet<ImageId>,
-    found: VerifyReport,
+    report: VerifyReport,
 }
 
 /// An image and its differences.
@@ -44,7 +44,7 @@ impl<'a> Examiner<'a> {
             repair,
             waiting: Vec::new(),
             lost: HashSet::new(),
-            found: VerifyReport {
+            report: VerifyReport {
                 collection,
                 stores,
                 ledger: 0,
@@ -58,10 +58,10 @@ impl<'a> Examiner<'a> {
 
     /// Counts an id.
     pub(super) fn saw(&mut self, place: Place) {
-        for (at, (_, count)) in self.found.stores.iter_mut().enumerate() {
+        for (at, (_, count)) in self.report.stores.iter_mut().enumerate() {
             *count += u64::from(place.stores.has(at));
         }
-        self.found.ledger += u64::from(place.ledger.is_some());
+        self.report.ledger += u64::from(place.ledger.is_some());
     }
 
     /// Returns whether every store has the id and the ledger lists all of them.
@@ -83,7 +83,7 @@ impl<'a> Examiner<'a> {
     pub(super) async fn finish(mut self) -> Result<VerifyReport, JobsError> {
         self.compare_waiting().await?;
         self.report_lost().await?;
-        Ok(self.found)
+        Ok(self.report)
     }
 
     async fn compare_waiting(&mut self) -> Result<(), JobsError> {
@@ -92,8 +92,8 @@ impl<'a> Examiner<'a> {
         let mut cases = Vec::new();
         for (place, agreed) in waiting {
             let image_records = records.remove(&place.id).unwrap_or_default();
-            self.found.compared += u64::from(image_records.len() > 1);
-            cases.extend(self.differences_of(place, agreed, &image_records));
+            self.report.compared += u64::from(image_records.len() > 1);
+            cases.extend(self.find_differences(place, agreed, &image_records));
         }
         let repaired_ids = if self.repair { self.repair_cases(&cases).await? } else { HashSet::new() };
         for case in cases {
@@ -120,7 +120,7 @@ impl<'a> Examiner<'a> {
             let present = places.iter().filter(|(place, _)| place.stores.has(at));
             let ids: Vec<ImageId> = present.map(|(place, _)| place.id).collect();
             if !ids.is_empty() {
-                for record in store.get(&self.found.collection, &ids).await? {
+                for record in store.get(&self.report.collection, &ids).await? {
                     records.entry(record.id).or_default().push((at, record));
                 }
             }
@@ -129,9 +129,9 @@ impl<'a> Examiner<'a> {
     }
 
     /// Returns the differences of an image; `None` if there are none.
-    fn differences_of(&self, place: Place, agreed: bool, records: &[(usize, ImageRecord)]) -> Option<Case> {
+    fn find_differences(&self, place: Place, agreed: bool, records: &[(usize, ImageRecord)]) -> Option<Case> {
         let newest = records.iter().max_by_key(|(_, record)| record.payload.indexed_at)?.1.clone();
-        let positions = 0..self.found.stores.len();
+        let positions = 0..self.report.stores.len();
         let differs =
             |at: usize| records.iter().any(|(position, record)| *position == at && !have_same_content(record, &newest));
         let unequal = Mask::of(positions.map(differs));
@@ -158,7 +158,7 @@ impl<'a> Examiner<'a> {
             let have: StoreSet = self.names(have_mask).into_iter().collect();
             let mut written_stores = vec![have.clone(); records.len()];
             let clock = WorkClock::start();
-            let mut replies = self.jobs.stores.upsert(&self.found.collection, &records, &have, &clock);
+            let mut replies = self.jobs.stores.upsert(&self.report.collection, &records, &have, &clock);
             while let Some(written) = replies.next().await {
                 let refused: HashSet<ImageId> = written.outcome?.into_iter().map(|(id, _)| id).collect();
                 for (record, written_stores) in records.iter().zip(&mut written_stores) {
@@ -176,7 +176,7 @@ impl<'a> Examiner<'a> {
                 known.extend(etag.map(|etag| Known { uri: record.uri, etag, size_bytes, space, stores }));
             }
         }
-        self.jobs.ledger.know(self.found.collection.clone(), known).await?;
+        self.jobs.ledger.know(self.report.collection.clone(), known).await?;
         Ok(repaired)
     }
 
@@ -186,7 +186,7 @@ impl<'a> Examiner<'a> {
         let mut after = None;
         let mut left = self.lost.len();
         while left > 0 {
-            let page = self.jobs.ledger.known(self.found.collection.clone(), after.take(), PAGE).await?;
+            let page = self.jobs.ledger.known(self.report.collection.clone(), after.take(), PAGE).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.uri.clone());
             let mut lost: Vec<Known> = page.into_iter().filter(|known| self.lost.contains(&known.uri.id())).collect();
@@ -199,22 +199,22 @@ impl<'a> Examiner<'a> {
                 known.stores = StoreSet::default();
             }
             if self.repair {
-                self.jobs.ledger.know(self.found.collection.clone(), lost).await?;
+                self.jobs.ledger.know(self.report.collection.clone(), lost).await?;
             }
         }
         Ok(())
     }
 
     fn add_difference(&mut self, difference: Difference) {
-        self.found.total += 1;
-        self.found.repaired += u64::from(difference.repaired);
-        if self.found.differences.len() < MAX_NAMED {
-            self.found.differences.push(difference);
+        self.report.total += 1;
+        self.report.repaired += u64::from(difference.repaired);
+        if self.report.differences.len() < MAX_NAMED {
+            self.report.differences.push(difference);
         }
     }
 
     fn names(&self, mask: Mask) -> Vec<&'static str> {
-        let stores = self.found.stores.iter().enumerate();
+        let stores = self.report.stores.iter().enumerate();
         stores.filter(|(at, _)| mask.has(*at)).map(|(_, (name, _))| *name).collect()
     }
 }

@@ -56,7 +56,7 @@ pub(super) enum Action {
     WriteLease,
 }
 
-/// The table of `RAY.md`, section 7.
+/// Returns the action from the table in `RAY.md`, section 7.
 pub(super) fn decide(job: JobStance, placement: PlacementStatus) -> Action {
     match (job, placement) {
         // The workers may still run; the service relies on their reports.

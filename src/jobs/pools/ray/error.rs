@@ -23,8 +23,8 @@ pub(in crate::jobs) enum PlaceError {
     )]
     Fruitless { times: u32, reason: String },
     #[error(
-        "every worker that Ray started was refused ({}); use the same version and settings on the cluster's nodes as in the \
-         service. Submit the job again: images that are done are kept",
+        "every worker that Ray started was refused ({}); use the same version and settings on the cluster's nodes as in \
+         the service. Submit the job again: images that are done are kept",
         .0.as_deref().unwrap_or("the job's log has the reason")
     )]
     Refused(Option<String>),
