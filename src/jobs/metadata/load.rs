@@ -98,22 +98,22 @@ pub(in crate::jobs) async fn load(
 
 /// Fetches the file. If it is missing, also tries its key in the other Unicode normal forms.
 async fn fetch(source: &dyn ImageSource, uri: ImageUri) -> Result<(ImageUri, Fetched), MetadataError> {
-    let mut missing = match source.fetch_file(&uri, MAX_BYTES).await {
+    let mut failure = match source.fetch_file(&uri, MAX_BYTES).await {
         Ok(file) => return Ok((uri, file)),
         Err(error) => error,
     };
     for (_, key) in other_forms(uri.key()) {
-        if !matches!(missing, SourceError::Missing(_)) {
+        if !matches!(failure, SourceError::Missing(_)) {
             break;
         }
         let other = ImageUri::new(uri.bucket(), &key);
         match source.fetch_file(&other, MAX_BYTES).await {
             Ok(file) => return Ok((other, file)),
             Err(SourceError::Missing(_)) => {}
-            Err(error) => missing = error,
+            Err(error) => failure = error,
         }
     }
-    Err(MetadataError::Source(uri, missing))
+    Err(MetadataError::Source(uri, failure))
 }
 
 /// Writes into the job's log how many images found a row of the metadata file, and which rows found no image.
@@ -124,7 +124,7 @@ pub(in crate::jobs) async fn log_joined(ledger: &Ledger, job: &JobRecord, images
     if job.spec.metadata_key.is_none() {
         return Ok(());
     }
-    let joined = ledger.metadata_joined(job.id, NAMED_UNUSED).await?;
+    let joined = ledger.metadata_joined(job.id, MAX_LOGGED_UNUSED_ROWS).await?;
     let mut line = format!("metadata file: {} of {images} images found a row", joined.images);
     // A retry processes only a few images, so unused rows are normal.
     if job.spec.retry_of.is_none() && joined.unused > 0 {
@@ -136,21 +136,21 @@ pub(in crate::jobs) async fn log_joined(ledger: &Ledger, job: &JobRecord, images
     ledger.log(job.id, line).await
 }
 
-async fn into_ledger(
+async fn write_to_ledger(
     ledger: &Ledger,
     job: &JobRecord,
     uri: &ImageUri,
     bytes: bytes::Bytes,
 ) -> Result<Tally, MetadataError> {
     let kind = FileKind::of(uri.key()).unwrap_or(FileKind::Csv);
-    let (chunks, mut rows) = mpsc::channel::<Chunk>(QUEUE);
+    let (chunks, mut rows) = mpsc::channel::<Chunk>(QUEUE_CHUNKS);
     let prefix = job.spec.prefix.clone();
     let parsing = tokio::task::spawn_blocking(move || parse(kind, &bytes, &prefix, &chunks));
     let mut logged = 0;
     while let Some(chunk) = rows.recv().await {
         for BadRow { line, reason } in chunk.bad {
             logged += 1;
-            if logged <= NAMED {
+            if logged <= MAX_LOGGED_BAD_ROWS {
                 ledger.log(job.id, format!("metadata file, line {line}: {reason}")).await?;
             }
         }
