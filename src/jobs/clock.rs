@@ -1,5 +1,5 @@
-//! The time that leases are measured in: Unix milliseconds by the system's clock at the start, counted on from there by the
-//! runtime's own, which no one sets back.
+//! The clock that leases are measured with: Unix milliseconds. It reads the system's clock once, at the start, and then
+//! adds the elapsed time of the runtime's monotonic clock, which cannot be set back.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -7,22 +7,22 @@ use tokio::time::Instant;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
-    began: Instant,
-    at: i64,
+    started: Instant,
+    started_at: i64,
 }
 
 impl Clock {
     pub(super) fn start() -> Self {
-        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { began: Instant::now(), at: millis(at) }
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { started: Instant::now(), started_at: millis(unix) }
     }
 
-    /// Unix milliseconds.
+    /// Returns the time in Unix milliseconds.
     pub(super) fn now(&self) -> i64 {
-        self.at.saturating_add(millis(self.began.elapsed()))
+        self.started_at.saturating_add(millis(self.started.elapsed()))
     }
 
-    /// Unix milliseconds of that much later.
+    /// Returns the time in Unix milliseconds after `time` has passed.
     pub(super) fn after(&self, time: Duration) -> i64 {
         self.now().saturating_add(millis(time))
     }

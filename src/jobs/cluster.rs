@@ -1,133 +1,134 @@
-//! What a job asks of a cluster that places its workers on machines. One answers: Ray (`crate::ray`). The cluster places and
-//! restarts; leases, retries and the state of the job are this service's.
+//! The port for a cluster that places the workers of a job on machines. Its one implementation is Ray (`crate::ray`).
+//! The cluster places and restarts workers; this service keeps leases, retries and the state of the job.
 
 use async_trait::async_trait;
 
 use crate::domain::{JobId, Secret};
 
-/// A cluster that runs a job's workers. Every call may be made again.
+/// A cluster that runs a job's workers. Every call may be repeated.
 #[async_trait]
 pub trait Cluster: std::fmt::Debug + Send + Sync + 'static {
-    /// How many workers it is asked for.
+    /// Returns how many workers the cluster is asked for.
     fn workers(&self) -> u32;
 
-    /// That it answers and speaks as we do.
+    /// Checks that the cluster answers and that its API has the version that this service uses.
     ///
     /// # Errors
     /// [`ClusterError`]
     async fn check(&self) -> Result<ClusterVersion, ClusterError>;
 
-    /// Has workers placed under an id that no other placement ever had. What it has already is not placed twice.
+    /// Places workers under an id that no other placement ever had. Sending the same placement again does not place it
+    /// twice.
     ///
     /// # Errors
-    /// [`ClusterError`]; after one it may have it or not: look.
+    /// [`ClusterError`]. After an error the cluster may have the placement or not; [`Cluster::look`] tells which.
     async fn submit(&self, placement: &Placement) -> Result<(), ClusterError>;
 
-    /// How the placement of that id stands.
+    /// Returns the status of the placement with this id.
     ///
     /// # Errors
     /// [`ClusterError`]
     async fn look(&self, submission: &str) -> Result<Placed, ClusterError>;
 
-    /// Asks for an end. One that has not begun may not hear it.
+    /// Asks the cluster to stop the placement. A placement that has not started may ignore this.
     ///
     /// # Errors
     /// [`ClusterError`]
     async fn stop(&self, submission: &str) -> Result<(), ClusterError>;
 
-    /// The last lines that the placement wrote, at most [`MAX_LOGS`] bytes.
+    /// Returns the last lines that the placement wrote, at most [`MAX_LOGS`] bytes.
     ///
     /// # Errors
     /// [`ClusterError`]
     async fn logs(&self, submission: &str) -> Result<String, ClusterError>;
 }
 
-/// Bytes of a placement's log that are taken over.
+/// Maximum bytes of a placement's log that are copied into the job's log.
 pub const MAX_LOGS: usize = 256 * 1024;
 
 /// One generation of a job's workers.
 #[derive(Clone, Debug)]
 pub struct Placement {
-    /// As the cluster knows it.
+    /// Its id on the cluster.
     pub submission: String,
-    /// Of the service.
+    /// The job that its workers work on.
     pub job: JobId,
-    /// Of this generation: the one secret that workers get.
+    /// The token of this generation, which is the only secret that its workers get.
     pub token: Secret,
 }
 
-/// How a placement stands, as the cluster says.
+/// The status of a placement, as the cluster reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Placed {
-    /// Waits for its turn, or for room; in the cluster's words.
+    /// Waits for its turn or for free resources; with the cluster's message.
     Pending(String),
-    /// At work.
+    /// Runs; with the cluster's message.
     Running(String),
-    /// Ended of its own accord.
+    /// Ended by itself with success.
     Succeeded,
-    /// Somebody stopped it.
+    /// A user of the cluster stopped it.
     Stopped,
-    /// Ended otherwise.
+    /// Ended with an error; with the cluster's message.
     Failed(PlacedFailure, String),
-    /// The cluster knows nothing of it: it never came, or the head was started again.
+    /// The cluster does not know it: the request never arrived, or the head node was restarted.
     Gone,
 }
 
-/// Whether another try would end differently.
+/// Why a placement failed, which decides whether a new one may succeed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PlacedFailure {
-    /// It could not be begun: the next would fail in the same way.
+    /// It could not be started. The next one would fail in the same way.
     Setup,
-    /// The service refused every worker: the next would be refused as well.
+    /// The service refused every worker. The next ones would be refused too.
     Refused,
-    /// It died: the next may live.
+    /// It died. The next one may succeed.
     Died,
 }
 
-/// Of a cluster that answers.
+/// The version of a cluster that answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterVersion {
     /// Its name and version.
     pub name: String,
-    /// What to know of this version, if anything.
+    /// A warning about this version, if there is one.
     pub warning: Option<String>,
 }
 
-/// Why a cluster does not do what it is asked. The sentence is fit for a client; what was said is in
-/// [`ClusterError::detail`], for the log.
+/// Why a call to a cluster failed. The error's text is safe to show to a client; [`ClusterError::detail`] has the
+/// cluster's own message, for the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ClusterError {
-    /// Nobody answers.
+    /// The cluster does not answer.
     #[error("Ray cannot be reached at RAY_ADDRESS")]
     Unreachable(String),
-    /// No answer in time.
+    /// The cluster did not answer in time.
     #[error("Ray at RAY_ADDRESS did not answer in time")]
     TimedOut(String),
-    /// It fails.
-    #[error("Ray at RAY_ADDRESS answered with an error; what it said is in the service's log")]
+    /// The cluster answered with an error.
+    #[error("Ray at RAY_ADDRESS answered with an error; its message is in the service's log")]
     Failed(String),
-    /// It wants a token, and there is none.
-    #[error("Ray wants a token: set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH")]
+    /// The cluster requires a token, and none is set.
+    #[error("Ray requires a token: set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH")]
     NoToken(String),
-    /// It does not take the token.
-    #[error("Ray does not accept our token: check RAY_AUTH_TOKEN and RAY_AUTH_TOKEN_PATH")]
+    /// The cluster does not accept the token.
+    #[error("Ray does not accept the service's token: check RAY_AUTH_TOKEN and RAY_AUTH_TOKEN_PATH")]
     WrongToken(String),
-    /// There is no reading the token.
-    #[error("the token cannot be read from the file of RAY_AUTH_TOKEN_PATH")]
+    /// The file of the token cannot be read.
+    #[error("the token cannot be read from the file that RAY_AUTH_TOKEN_PATH names")]
     TokenFile(String),
-    /// It will not have this request.
-    #[error("Ray refuses what it is asked; what it said is in the service's log")]
+    /// The cluster refuses this request.
+    #[error("Ray refuses the request; its message is in the service's log")]
     Refused(String),
-    /// Something else answers.
-    #[error("what answers at RAY_ADDRESS is not Ray's dashboard")]
+    /// The server at the address is not Ray.
+    #[error("the server at RAY_ADDRESS is not Ray's dashboard")]
     NotRay(String),
-    /// Another version of its API.
-    #[error("Ray speaks version {0} of its Jobs API; this service speaks version 4")]
+    /// The cluster's API has another version.
+    #[error("Ray has version {0} of its Jobs API; this service needs version 4")]
     Version(String),
 }
 
 impl ClusterError {
-    /// What was said, for the log.
+    /// Returns the cluster's own message, for the log.
     pub fn detail(&self) -> &str {
         match self {
             Self::Unreachable(detail)
@@ -142,7 +143,7 @@ impl ClusterError {
         }
     }
 
-    /// Whether a job that was begun waits for it to pass: it is down, or an operator can put it right meanwhile.
+    /// Returns whether a running job waits until the error goes away: the cluster is down, or an operator can fix it.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable(_)
@@ -156,7 +157,7 @@ impl ClusterError {
         }
     }
 
-    /// Whether it is down, rather than unwilling: the same call may succeed later without anybody's help.
+    /// Returns whether the cluster is down, so that the same call may succeed later without any change.
     pub fn is_down(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::TimedOut(_) | Self::Failed(_) => true,

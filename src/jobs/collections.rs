@@ -1,4 +1,4 @@
-//! What is done to a whole collection, in every store and in the ledger at once.
+//! Operations on a whole collection, in every store and in the ledger.
 
 use std::sync::{Arc, PoisonError};
 
@@ -14,20 +14,20 @@ use crate::index::{IndexError, Stores};
 use crate::sqlite::SqliteError;
 
 impl Jobs {
-    /// Drops a collection from every store and forgets what it held. Goes on if the caller does not wait for its end.
+    /// Drops a collection from every store and deletes its rows from the ledger. Continues if the caller stops waiting.
     ///
     /// # Errors
-    /// [`JobsError::CollectionBusy`] while a job writes to it; [`JobsError::Index`] with a collection that neither a store
-    /// nor the ledger knows, or with a store that does not answer; [`JobsError::Draining`] if the service stops meanwhile.
+    /// [`JobsError::CollectionBusy`] while a job writes to it; [`JobsError::Index`] if neither a store nor the ledger
+    /// knows the collection, or if a store does not answer; [`JobsError::Draining`] if the service stops meanwhile.
     pub async fn drop_collection(&self, name: &str) -> Result<CollectionName, JobsError> {
         let collection = CollectionName::parse(name)?;
         let (answer, answered) = oneshot::channel();
         let jobs = self.0.clone();
         self.0.tasks.spawn(async move {
-            // The client may have gone away.
+            // Sending fails if the client has gone away, which is not an error.
             drop(answer.send(jobs.drop_now(&collection).await.map(|()| collection)));
         });
-        // Only a panic leaves no answer; the log has it.
+        // Only a panic of the task leaves no answer; the panic is in the log.
         answered.await.unwrap_or(Err(JobsError::Draining))
     }
 }
@@ -35,45 +35,45 @@ impl Jobs {
 impl JobService {
     async fn drop_now(&self, collection: &CollectionName) -> Result<(), JobsError> {
         let _reserved = self.reserve(collection).await?;
-        // One that came back later would bring its old records with it.
+        // A store that is down now and comes back later would still have its old records.
         try_join_all(self.stores.iter().map(|store| store.ready())).await?;
         let known = self.ledger.begin_drop(collection.clone()).await?;
         let dropped = self.finish_drop(&self.stores, collection).await?;
         if known || dropped { Ok(()) } else { Err(IndexError::UnknownCollection(collection.clone()).into()) }
     }
 
-    /// Does what a drop that has begun still has to do. Returns whether any store had the collection.
+    /// Finishes a drop that has begun. Returns whether any store had the collection.
     ///
-    /// The ledger forgets first: a crash in between costs a new reading, not a wrong belief.
+    /// The ledger's rows are deleted first. After a crash in between, images are read again, but the ledger never
+    /// claims that a store has a record that is gone.
     async fn finish_drop(&self, stores: &Stores, collection: &CollectionName) -> Result<bool, JobsError> {
         while self.ledger.forget_some(collection.clone()).await? {
             if self.drain.is_cancelled() {
                 return Err(JobsError::Draining);
             }
         }
-        let dropped = join_all(stores.iter().map(|store| store.drop_collection(collection))).await;
-        let mut there = false;
-        for outcome in dropped {
-            match outcome {
-                Ok(()) => there = true,
+        let results = join_all(stores.iter().map(|store| store.drop_collection(collection))).await;
+        let mut dropped_any = false;
+        for result in results {
+            match result {
+                Ok(()) => dropped_any = true,
                 Err(IndexError::UnknownCollection(_)) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         self.ledger.end_drop(collection.clone()).await?;
-        Ok(there)
+        Ok(dropped_any)
     }
 
-    /// A drop of the job's collection that a crash or a store interrupted comes to its end before the job begins. A store
-    /// that is down is waited for.
+    /// Finishes an interrupted drop of the job's collection before the job begins. Waits for a store that is down.
     pub(super) async fn finish_drop_before(&self, job: &JobRecord) -> Result<(), JobTrouble> {
         let collection = &job.spec.collection;
         if !self.ledger.dropping().await?.contains(collection) {
             return Ok(());
         }
-        self.ledger.log(job.id, format!("finishes the removal of collection {collection} first")).await?;
+        self.ledger.log(job.id, format!("finishes the interrupted removal of collection {collection} first")).await?;
         match self.finish_drop(self.pipeline.stores(), collection).await {
-            // While the service stops, the job stops too.
+            // If the service stops, the job stops too.
             Ok(_) | Err(JobsError::Draining) => Ok(()),
             Err(JobsError::Ledger(error)) => Err(JobTrouble::Ledger(error)),
             Err(JobsError::Index(error)) => Err(JobTrouble::Store(error)),
@@ -84,7 +84,7 @@ impl JobService {
         }
     }
 
-    /// Goes on with the drops that the process before did not finish, beside everything else.
+    /// Continues the drops that the previous process did not finish, each in its own task.
     ///
     /// # Errors
     /// [`SqliteError`]
@@ -93,10 +93,13 @@ impl JobService {
             let jobs = self.clone();
             self.tasks.spawn(async move {
                 match jobs.drop_now(&collection).await {
-                    // A job that has begun on it meanwhile finishes the removal itself.
+                    // A job that has started on the collection meanwhile finishes the removal itself.
                     Ok(()) | Err(JobsError::CollectionBusy(_)) => {}
                     Err(error) => {
-                        tracing::warn!(%collection, %error, "its removal is not finished; delete it again");
+                        tracing::warn!(
+                            %collection, %error,
+                            "the removal of the collection is not finished; delete it again"
+                        );
                     }
                 }
             });
@@ -105,23 +108,23 @@ impl JobService {
     }
 }
 
-/// No job begins on the collection while this is held.
+/// Keeps jobs from starting on a collection until it is dropped.
 pub(super) struct Reserved<'a> {
     jobs: &'a JobService,
     collection: CollectionName,
 }
 
 impl JobService {
-    /// Keeps jobs from beginning on a collection.
+    /// Keeps jobs from starting on a collection.
     ///
     /// # Errors
-    /// [`JobsError::CollectionBusy`] where one runs on it, or it is reserved already.
+    /// [`JobsError::CollectionBusy`] if a job runs on it or if it is already reserved.
     pub(super) async fn reserve(&self, collection: &CollectionName) -> Result<Reserved<'_>, JobsError> {
         let busy = || JobsError::CollectionBusy(collection.clone());
         if !self.reserved.lock().unwrap_or_else(PoisonError::into_inner).insert(collection.clone()) {
             return Err(busy());
         }
-        // Reserved first, looked at afterwards: no job can begin in between (`start_next`).
+        // Reserved first and checked afterwards, so that no job can start in between (`start_next`).
         let reserved = Reserved { jobs: self, collection: collection.clone() };
         let running = self.running().await?;
         if running.iter().any(|job| job.spec.collection == *collection) { Err(busy()) } else { Ok(reserved) }

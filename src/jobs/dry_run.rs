@@ -1,27 +1,27 @@
-//! A dry run lists and compares, as the job itself would, and touches nothing: it makes no collection, plans no batch,
-//! removes no record. What it found is the job's `plan`.
+//! A dry run lists and compares like the job itself, but changes nothing: it creates no collection, plans no batch and
+//! removes no record. Its result is the job's `plan`.
 
 use super::ledger::{Ledger, Losses};
 use super::trouble::JobTrouble;
 use crate::domain::{CollectionName, JobId, Space, StoreSet};
 use crate::index::Stores;
 
-/// The stores that have the collection, in this space. A store that is down is waited for.
+/// Returns the stores that have the collection. Waits for a store that is down.
 ///
 /// # Errors
-/// [`JobTrouble::Space`] where the job would be refused, [`JobTrouble::Store`]
+/// [`JobTrouble::Space`] if a store has the collection in another space, [`JobTrouble::Store`]
 pub(super) async fn look(stores: &Stores, collection: &CollectionName, space: &Space) -> Result<StoreSet, JobTrouble> {
-    let mut there = StoreSet::default();
+    let mut found = StoreSet::default();
     for store in stores.iter() {
         if let Some(described) = store.describe(collection).await.map_err(JobTrouble::Store)? {
             described.space.admits(space).map_err(JobTrouble::Space)?;
-            there.insert(store.name());
+            found.insert(store.name());
         }
     }
-    Ok(there)
+    Ok(found)
 }
 
-/// What a dry run has to say at its end, beside its plan.
+/// Returns the warning of a dry run at its end, if the job without `dry_run` would remove too much.
 ///
 /// # Errors
 /// [`JobTrouble::Ledger`]
@@ -32,6 +32,6 @@ pub(super) async fn warning(ledger: &Ledger, id: JobId) -> Result<Option<String>
     let losses = Losses { vanished, ..ledger.losses(id).await? };
     Ok(losses.exceed(percent, 0).then(|| {
         let refused = JobTrouble::TooMuchVanished { vanished, owned: losses.owned, percent };
-        format!("without dry_run this job would fail: {}", refused.said())
+        format!("without dry_run, this job would fail: {}", refused.said())
     }))
 }

@@ -12,23 +12,25 @@ pub enum JobsError {
     /// A malformed collection name.
     #[error(transparent)]
     Collection(#[from] InvalidCollectionName),
-    /// A bucket that jobs may not name.
+    /// A bucket that is not in `S3_ALLOWED_BUCKETS`.
     #[error("jobs may not read the bucket `{0}`; it is not in S3_ALLOWED_BUCKETS")]
     BucketNotAllowed(String),
-    /// A metadata file of a kind that is not read.
-    #[error("`{0}` is no metadata file: its name must end in .csv, .ndjson or .jsonl")]
+    /// A metadata file with an unsupported extension.
+    #[error("`{0}` is not a metadata file: its name must end in .csv, .ndjson or .jsonl")]
     MetadataKey(String),
-    /// Not the token of this job.
-    #[error("this is not the job's worker token, as the reply to its submission gave it (GLIMPSE_WORKER_TOKEN)")]
+    /// The token is not the one of this job.
+    #[error(
+        "the worker token is wrong: set GLIMPSE_WORKER_TOKEN to the `worker_token` in the reply to the job's submission"
+    )]
     WorkerToken,
-    /// The system has no random numbers.
-    #[error("no token could be made")]
+    /// The system gave no random bytes.
+    #[error("a worker token could not be made: the system gave no random bytes")]
     NoToken,
-    /// The job has ended, and its token with it.
-    #[error("the job is over: it is {}", .0.as_str())]
+    /// The job has ended, so its token is not valid any more.
+    #[error("the job has ended: its state is {}", .0.as_str())]
     Over(JobState),
-    /// The worker must introduce itself.
-    #[error("the worker `{0}` has not introduced itself since the service began")]
+    /// The worker must join the job first.
+    #[error("the worker `{0}` has not joined the job since the service started; it must join again")]
     NotJoined(String),
     /// The worker does not fit the job.
     #[error("{0}")]
@@ -36,57 +38,58 @@ pub enum JobsError {
     /// The name of a worker is not valid.
     #[error(transparent)]
     WorkerName(#[from] InvalidWorkerName),
-    /// As many workers as a job may have.
-    #[error("the job has {0} workers, as many as it may")]
+    /// The job has the maximum number of workers.
+    #[error("the job has {0} workers, which is the maximum")]
     TooManyWorkers(usize),
-    /// The job waits for its turn, or the service has only just begun.
-    #[error("the job is not under way at this moment; say it again")]
+    /// The job waits for its turn, or the service has only just started.
+    #[error("the job is not running at this moment; send the request again")]
     NotUnderWay,
-    /// A field of a submission, and what is wrong with it.
+    /// The name of a field of a request, and what is wrong with its value.
     #[error("{1}")]
     Invalid(&'static str, String),
-    /// There is no cluster that places workers.
-    #[error("executor: `ray` needs RAY_ADDRESS, which is not set: the address of a Ray cluster's dashboard")]
+    /// No cluster is configured.
+    #[error("executor: `ray` needs the setting RAY_ADDRESS, the address of a Ray cluster's dashboard; it is not set")]
     NoCluster,
     /// The cluster cannot be used.
     #[error(transparent)]
     Cluster(#[from] ClusterError),
-    /// As many jobs wait as may.
-    #[error("as many jobs are waiting as may (GLIMPSE_JOB_QUEUE); try again later")]
+    /// The queue of waiting jobs is full.
+    #[error("the queue of waiting jobs is full (GLIMPSE_JOB_QUEUE); try again later")]
     QueueFull,
-    /// The service is about to end.
-    #[error("the service is stopping and takes no more jobs")]
+    /// The service is stopping.
+    #[error("the service is stopping and accepts no more jobs")]
     Draining,
-    /// No such job.
+    /// The job does not exist.
     #[error("there is no job `{0}`")]
     Unknown(String),
-    /// It has ended before.
-    #[error("the job has ended already: it is {}", .0.as_str())]
+    /// The job has already ended.
+    #[error("the job has already ended: its state is {}", .0.as_str())]
     AlreadyFinal(JobState),
-    /// It has not ended yet.
-    #[error("the job has not ended yet: it is {}; what fails in it can be retried when it has", .0.as_str())]
+    /// The job has not ended.
+    #[error("the job has not ended: its state is {}; its failed images can be retried after its end", .0.as_str())]
     NotFinal(JobState),
-    /// No image of it failed.
+    /// No image of the job failed.
     #[error("no image failed in the job {0}: there is nothing to retry")]
     NothingFailed(JobId),
-    /// The collection is of another space.
+    /// The collection has another space than the provider.
     #[error(transparent)]
     Space(#[from] SpaceMismatch),
-    /// Two stores hold a collection of one name in different spaces.
+    /// Two stores have the collection in different spaces.
     #[error(
-        "the collection `{collection}` is of another space in {} than in {}: {reason}; drop it from the one where it is wrong",
+        "the collection `{collection}` has another space in {} than in {}: {reason}; drop it from the \
+         store whose space is wrong",
         stores[1], stores[0]
     )]
     Apart {
-        /// Which.
+        /// The collection.
         collection: CollectionName,
-        /// In which stores.
+        /// The two stores.
         stores: [&'static str; 2],
-        /// Where they part.
+        /// The difference between the two spaces.
         reason: String,
     },
-    /// A running job, a verification or a removal is at work there.
-    #[error("the collection `{0}` is in use by a job, a verification or a removal; wait for its end, or stop it")]
+    /// A job, a verification or a removal uses the collection.
+    #[error("the collection `{0}` is in use by a job, a verification or a removal; wait until it ends, or stop it")]
     CollectionBusy(CollectionName),
     /// A store refused or failed.
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! The keys of a listing as they come: those that come twice, and whether they come in order.
+//! Checks the keys of a listing page by page: it finds repeated keys and keys that are out of order.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -8,33 +8,33 @@ use super::trouble::JobTrouble;
 use crate::domain::JobRecord;
 use crate::sqlite::SqliteError;
 
-/// Letters of a key that are shown.
-const MAX_SHOWN: usize = 200;
+/// Maximum characters of a key in a message.
+const MAX_KEY_CHARS: usize = 200;
 
-/// The keys of a listing as they come.
+/// The state of a listing whose keys are being read.
 pub(super) struct Keys {
-    /// Whether they must come in the order of their bytes: then they tell what has vanished.
+    /// Whether keys must be in byte order. `sync` needs this order to find the objects that have vanished.
     ordered: bool,
     last: String,
-    /// Keys up to this one were noted before the job was interrupted, in the middle of the page that is listed again.
-    noted: Option<String>,
-    /// Hashes of this page's keys and of those of the page before.
+    /// Keys up to this one were recorded before the job was interrupted in the middle of the page that is listed again.
+    recorded: Option<String>,
+    /// Hashes of the keys of this page and of the page before.
     pages: [HashSet<u64>; 2],
 }
 
 impl Keys {
-    /// After `last`. `again` says that the listing begins at the page in whose middle the last key is.
+    /// Starts after the key `last`. `again` means that the listing starts with the page that contains this key.
     pub(super) fn new(ordered: bool, last: Option<String>, again: bool) -> Self {
-        let noted = last.clone().filter(|_| ordered && again);
-        Self { ordered, last: last.unwrap_or_default(), noted, pages: [HashSet::new(), HashSet::new()] }
+        let recorded = last.clone().filter(|_| ordered && again);
+        Self { ordered, last: last.unwrap_or_default(), recorded, pages: [HashSet::new(), HashSet::new()] }
     }
 
-    /// Whether the key did not come before: some services begin a page with keys of the one before.
+    /// Returns whether the key is new. Some services begin a page with keys of the page before.
     ///
     /// # Errors
     /// [`JobTrouble::Unordered`]
     pub(super) fn is_new(&mut self, key: &str) -> Result<bool, JobTrouble> {
-        if self.noted.as_deref().is_some_and(|noted| key <= noted) {
+        if self.recorded.as_deref().is_some_and(|recorded| key <= recorded) {
             return Ok(false);
         }
         let mut hasher = DefaultHasher::new();
@@ -54,40 +54,40 @@ impl Keys {
         Ok(true)
     }
 
-    /// The page has come to its end.
+    /// Ends the current page.
     pub(super) fn turn(&mut self) {
         self.pages.swap(0, 1);
         self.pages[0].clear();
-        self.noted = None;
+        self.recorded = None;
     }
 
-    /// The last key, if there is any.
+    /// Returns the last key, if there is one.
     pub(super) fn last(&self) -> Option<String> {
         Some(self.last.clone()).filter(|last| !last.is_empty())
     }
 }
 
-/// A key as it is written into a log or a message: in one line, and not without end.
+/// Formats a key for a log or a message: on one line, and at most [`MAX_KEY_CHARS`] characters of it.
 pub(super) fn shown(key: &str) -> String {
-    let mut text: String = key.chars().take(MAX_SHOWN).flat_map(shown_letter).collect();
-    if key.chars().nth(MAX_SHOWN).is_some() {
+    let mut text: String = key.chars().take(MAX_KEY_CHARS).flat_map(escape_control).collect();
+    if key.chars().nth(MAX_KEY_CHARS).is_some() {
         text.push('…');
     }
     text
 }
 
-fn shown_letter(letter: char) -> Vec<char> {
-    if letter.is_control() { letter.escape_default().collect() } else { vec![letter] }
+fn escape_control(character: char) -> Vec<char> {
+    if character.is_control() { character.escape_default().collect() } else { vec![character] }
 }
 
-/// What a job says of keys that it could not name, if there are any.
+/// Returns the warning of a job about keys that are not UTF-8, if there are any.
 ///
 /// # Errors
 /// [`SqliteError`]
 pub(super) async fn unreadable(ledger: &Ledger, job: &JobRecord) -> Result<Option<String>, SqliteError> {
     let keys = ledger.unreadable(job.id).await?;
     let kept = if job.spec.sync {
-        "; sync removes no record in this run, because what seems to have vanished may be such a key"
+        "; sync removes no record in this run, because an object that seems to have vanished may have such a key"
     } else {
         ""
     };
@@ -98,35 +98,35 @@ pub(super) async fn unreadable(ledger: &Ledger, job: &JobRecord) -> Result<Optio
 mod tests {
     use super::*;
 
-    fn new_of(keys: &mut Keys, page: &[&str]) -> Vec<String> {
+    fn new_keys(keys: &mut Keys, page: &[&str]) -> Vec<String> {
         let new = page.iter().filter(|key| keys.is_new(key).unwrap()).map(|key| (*key).to_owned()).collect();
         keys.turn();
         new
     }
 
     #[test]
-    fn what_comes_twice_in_neighbouring_pages_counts_once() {
+    fn a_key_that_two_neighbouring_pages_list_counts_once() {
         for ordered in [true, false] {
             let mut keys = Keys::new(ordered, None, false);
-            assert_eq!(new_of(&mut keys, &["a", "b", "c"]), ["a", "b", "c"]);
-            assert_eq!(new_of(&mut keys, &["b", "c", "c", "d"]), ["d"]);
+            assert_eq!(new_keys(&mut keys, &["a", "b", "c"]), ["a", "b", "c"]);
+            assert_eq!(new_keys(&mut keys, &["b", "c", "c", "d"]), ["d"]);
             assert_eq!(keys.last().as_deref(), Some("d"));
         }
     }
 
     #[test]
-    fn an_order_that_is_needed_is_held_and_another_is_taken() {
+    fn keys_out_of_order_are_an_error_only_if_order_is_required() {
         let mut keys = Keys::new(false, None, false);
-        assert_eq!(new_of(&mut keys, &["d", "e", "a", "b"]), ["d", "e", "a", "b"]);
+        assert_eq!(new_keys(&mut keys, &["d", "e", "a", "b"]), ["d", "e", "a", "b"]);
         let mut keys = Keys::new(true, None, false);
         assert!(keys.is_new("d").unwrap());
         assert!(matches!(keys.is_new("a"), Err(JobTrouble::Unordered { .. })));
     }
 
     #[test]
-    fn a_page_that_is_listed_again_goes_on_after_what_was_noted() {
+    fn a_page_that_is_listed_again_continues_after_the_last_recorded_key() {
         let mut keys = Keys::new(true, Some("b".to_owned()), true);
-        assert_eq!(new_of(&mut keys, &["a", "b", "c"]), ["c"]);
+        assert_eq!(new_keys(&mut keys, &["a", "b", "c"]), ["c"]);
         let mut keys = Keys::new(true, Some("b".to_owned()), false);
         assert!(matches!(keys.is_new("a"), Err(JobTrouble::Unordered { .. })));
     }
@@ -134,6 +134,6 @@ mod tests {
     #[test]
     fn a_key_is_shown_in_one_short_line() {
         assert_eq!(shown("a\nb\u{1}.jpg"), "a\\nb\\u{1}.jpg");
-        assert_eq!(shown(&"x".repeat(5_000)).chars().count(), MAX_SHOWN + 1);
+        assert_eq!(shown(&"x".repeat(5_000)).chars().count(), MAX_KEY_CHARS + 1);
     }
 }

@@ -1,6 +1,6 @@
-//! What a pool asks of whoever hands out the work. Two answer: the ledger of this process by a function call
-//! (`pools::local`), and the service of another process by HTTP (`crate::worker`). The pool between them and the chain is
-//! the same ([`super::Pool`]).
+//! The port through which a pool gets its work. It has two implementations: the ledger of this process, by a function
+//! call (`pools::local`), and the service in another process, by HTTP (`crate::worker`). The pool is the same for both
+//! ([`super::Pool`]).
 
 use std::time::Duration;
 
@@ -11,77 +11,77 @@ use crate::domain::{DependencyError, FailureLimit};
 use crate::resilience::Retryable;
 use crate::sqlite::SqliteError;
 
-/// What asking for work gave.
+/// The reply to a request for work.
 #[derive(Debug)]
 pub enum Offer {
-    /// This, under lease.
+    /// A batch, under lease.
     Batch(Batch),
-    /// Nothing any more for this pool: what it holds it finishes, then it leaves.
+    /// No more work for this pool: it finishes the batches that it holds and then ends.
     Over,
 }
 
-/// How a pool stands with whoever hands out the work.
+/// The status of the leases of a pool.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeaseStatus {
-    /// Batches that are not the pool's any more: others have them.
+    /// Batches that the pool has lost to other workers.
     pub lost: Vec<i64>,
-    /// Batches of which nothing is left to be done. What of them the pool has not reported, others have done.
+    /// Batches that are finished. Other workers have done the items that this pool has not reported.
     pub gone: Vec<i64>,
-    /// Take nothing new, finish what is in flight, leave.
+    /// Whether the pool must take no new work, finish the items in flight and end.
     pub stop: bool,
 }
 
-/// Whoever hands out the work of one job to one pool. Every call may be made again: what was said twice counts once.
+/// Hands out the work of one job to one pool. Every call may be repeated: a report that is sent twice counts once.
 #[async_trait]
 pub trait LeaseBroker: Send + Sync + 'static {
-    /// Waits for a batch; prolongs the leases that the pool holds.
+    /// Waits for a batch. Renews the leases that the pool holds.
     async fn lease(&self, held: Vec<Held>) -> Result<Offer, LeaseError>;
 
-    /// Prolongs the leases that the pool holds.
+    /// Renews the leases that the pool holds.
     async fn renew(&self, held: Vec<Held>) -> Result<LeaseStatus, LeaseError>;
 
-    /// Says what became of items; prolongs the leases that the pool holds.
+    /// Reports the outcomes of items. Renews the leases that the pool holds.
     async fn report(&self, reports: Vec<Report>, held: Vec<Held>) -> Result<LeaseStatus, LeaseError>;
 
     /// Adds lines to the job's log.
     async fn log(&self, lines: Vec<String>) -> Result<(), LeaseError>;
 
-    /// Gives back what the pool holds and has not reported: it leaves of its own accord.
+    /// Returns the items that the pool holds and has not reported, because the pool ends by itself.
     async fn give_back(&self) -> Result<(), LeaseError>;
 
-    /// How often leases are to be renewed; `None` where they last as long as the process.
+    /// Returns how often leases must be renewed; `None` if they last as long as the process.
     fn renew_every(&self) -> Option<Duration>;
 }
 
-/// Why a pool cannot go on.
+/// Why a pool cannot continue.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
     /// The ledger of this process failed.
     #[error("ledger: {0}")]
     Ledger(#[from] SqliteError),
-    /// The job is going wrong.
+    /// More images failed than the job allows.
     #[error("{failed} of {dealt_with} images failed, more than max_failures = {most} allows; the last: {last}")]
     TooManyFailures {
-        /// So far.
+        /// Images that have failed.
         failed: u64,
-        /// Of so many.
+        /// Images that are done or have failed.
         dealt_with: u64,
-        /// As the client said.
+        /// The limit that the client set.
         most: FailureLimit,
         /// Why the last of them failed.
         last: String,
     },
-    /// The service elsewhere is the trouble.
+    /// The remote service cannot be reached or failed.
     #[error(transparent)]
     Service(#[from] DependencyError),
-    /// The service elsewhere will have nothing to do with this pool: its own sentence.
+    /// The remote service refuses this pool; with the service's message.
     #[error("{0}")]
     Refused(String),
-    /// The service does not know the pool: it was started again. The broker introduces the pool and goes on.
-    #[error("the service does not know this worker any more")]
+    /// The service does not know the pool because it was restarted. The broker joins again and continues.
+    #[error("the service does not know this worker any more; it must join again")]
     NotJoined,
-    /// The job is over.
-    #[error("the job is over")]
+    /// The job has ended.
+    #[error("the job has ended")]
     Over,
 }
 

@@ -1,10 +1,10 @@
-//! A job that is going wrong ends early and says why.
+//! Ends a job early if too many of its images fail.
 
 use super::lease::LeaseError;
 use super::ledger::Ledger;
 use crate::domain::{JobCounts, JobRecord};
 
-/// Holds a job's failures against its `max_failures`; `over` says that it has nothing left to do.
+/// Checks a job's failures against its `max_failures`. `over` means that the job has no work left.
 ///
 /// # Errors
 /// [`LeaseError::TooManyFailures`], [`LeaseError::Ledger`]

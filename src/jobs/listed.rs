@@ -1,4 +1,4 @@
-//! What a job lists: under which prefix, without which keys, and what it says when its listing is complete.
+//! The scope of a job's listing (its prefix and its excluded keys), and the log lines after the listing is complete.
 
 use super::JobService;
 use super::error::JobsError;
@@ -8,7 +8,7 @@ use super::{keys, metadata, prefix, sync};
 use crate::domain::{Excludes, JobRecord};
 
 impl JobService {
-    /// The keys that a submission does not want indexed: its own list, else that of the service.
+    /// Returns the exclude patterns of a submission: its own list, or else the list of the service.
     ///
     /// # Errors
     /// [`JobsError::Invalid`]
@@ -17,16 +17,19 @@ impl JobService {
         Excludes::new(patterns).map_err(|error| JobsError::Invalid("exclude", error.to_string()))
     }
 
-    /// The keys that a job does not index.
+    /// Returns the exclude patterns of a job.
     pub(super) fn excludes(&self, job: &JobRecord) -> Excludes {
         let Some(patterns) = &job.spec.exclude else { return self.exclude.clone() };
         Excludes::new(patterns.clone()).unwrap_or_else(|error| {
-            tracing::warn!(job.id = %job.id, %error, "the job's excludes cannot be used; those of S3_EXCLUDE are");
+            tracing::warn!(
+                job.id = %job.id, %error,
+                "the job's `exclude` patterns cannot be used; the patterns of S3_EXCLUDE are used"
+            );
             self.exclude.clone()
         })
     }
 
-    /// The job with its prefix as the bucket has it; `None` if it was stopped meanwhile.
+    /// Returns the job with its prefix in the normal form that the bucket has; `None` if the job was stopped meanwhile.
     ///
     /// # Errors
     /// [`JobTrouble::Ledger`]
@@ -44,7 +47,7 @@ impl JobService {
         Ok(Some(job))
     }
 
-    /// Says what the complete listing of a job has shown.
+    /// Writes the result of the complete listing of a job into its log.
     ///
     /// # Errors
     /// [`JobTrouble::TooMuchVanished`], [`JobTrouble::Ledger`]

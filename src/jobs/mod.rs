@@ -1,8 +1,8 @@
-//! Jobs: the service owns the truth (jobs, batches, leases, results, the stop flag), pools do the work. Knows the ports by
-//! their traits and the chain; knows nothing of HTTP.
+//! Jobs: the service keeps the state (jobs, batches, leases, results, the stop flag), and pools do the work. This
+//! module uses the traits of the ports and the pipeline; it does not use HTTP.
 //!
-//! A job is planned (`plan`: list, sort out, cut into batches), worked off (`pools`: lease, run the chain, report) and
-//! written down (`ledger`) at each step, so that it goes on after a restart where it stood.
+//! A job is planned (`plan`: list keys, filter them, make batches), executed (`pools`: lease, run the pipeline, report)
+//! and recorded at each step (`ledger`), so that it continues after a restart from its last step.
 
 mod attempts;
 mod bounds;
@@ -68,39 +68,39 @@ pub use verify::{Difference, DifferenceKind, MAX_NAMED, MAX_SAMPLED, VerifyOptio
 pub use worker_name::{InvalidWorkerName, WorkerName};
 pub use workers::WorkerJob;
 
-/// What is in flight when a job is told to stop may take so long to come to its end. Shorter than the time that the whole
-/// process has for stopping.
+/// How long a stopped job may take to finish the items in flight. Shorter than the time that the whole process has for
+/// stopping.
 const GRACE: Duration = Duration::from_secs(20);
 
-/// A ledger that failed is left alone for so long.
+/// The pause after a failed ledger operation before the next attempt.
 const LEDGER_PAUSE: Duration = Duration::from_secs(5);
 
-/// What the service of jobs is made of.
+/// The parts that the job service is made of.
 #[derive(Debug)]
 pub struct JobParts {
-    /// Where all is written down.
+    /// The ledger, which records every job.
     pub ledger: Ledger,
-    /// Who works.
+    /// The pipeline that processes images.
     pub pipeline: Pipeline,
-    /// The stores for whoever waits for an answer; the pipeline's own are waited for themselves.
+    /// The stores for requests of clients, which fail fast if a store is down; the pipeline's own stores wait for it.
     pub stores: Stores,
-    /// How much at once.
+    /// The settings of jobs.
     pub settings: JobSettings,
-    /// Where a job that names no bucket looks.
+    /// The bucket of a job that names no bucket.
     pub default_bucket: String,
-    /// Buckets that a job may name.
+    /// The buckets that a job may read.
     pub allowed_buckets: Vec<String>,
-    /// Keys under it are no images; empty: none.
+    /// Keys under this prefix are thumbnails and are not indexed; empty means that there are none.
     pub thumbnail_prefix: String,
-    /// Keys that are not indexed, where a job does not say.
+    /// Patterns of keys that are not indexed, if a job has no list of its own.
     pub exclude: Excludes,
-    /// A cluster that places workers, where there is one.
+    /// The cluster that places workers, if one is configured.
     pub placing: Option<Placing>,
-    /// What anybody waits for.
+    /// The dependencies that the process waits for.
     pub waiting: WaitBoard,
-    /// Cancelled when the process is asked to end.
+    /// Cancelled when the process is asked to stop.
     pub drain: CancellationToken,
-    /// Every task of ours.
+    /// Tracks every task of the job service.
     pub tasks: TaskTracker,
 }
 
@@ -120,9 +120,9 @@ struct JobService {
     tasks: TaskTracker,
     clock: Clock,
     live: Mutex<HashMap<JobId, Arc<RunningJob>>>,
-    /// Collections that no job may begin on: something else is at work there.
+    /// Collections that no job may start on, because a verification or a removal uses them.
     reserved: Mutex<HashSet<CollectionName>>,
-    /// Told when a job was submitted or has ended.
+    /// Notified when a job was submitted or has ended.
     wake: Notify,
 }
 

@@ -1,4 +1,4 @@
-//! A job that is under way goes to another executor: what is done stays done, what is left goes on there.
+//! Moves an unfinished job to another executor. What is done is kept; the new executor does the rest.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use super::service::Jobs;
 use super::token;
 use crate::domain::{Executor, JobId, Secret};
 
-/// A job that goes on elsewhere.
+/// A job that was moved to another executor.
 #[derive(Debug)]
 pub struct Moved {
-    /// Which.
+    /// The job.
     pub job: JobId,
-    /// Who goes on with it.
+    /// Its new executor.
     pub executor: Executor,
-    /// With [`Executor::Workers`]: the token of its new workers, told once.
+    /// With [`Executor::Workers`]: the token of its new workers, which is returned only once.
     pub worker_token: Option<Secret>,
 }
 
 impl Jobs {
-    /// Gives a job that has not ended to another executor. Its workers elsewhere are refused from that moment, and what they
-    /// had is given back; the pool here finishes what is in flight. An executor that has it already keeps it, but for
-    /// workers that start by themselves: these are given a new token.
+    /// Moves a job that has not ended to another executor. From then on its remote workers are refused, and their
+    /// leases are given back; the local pool finishes its items in flight. If the job has this executor already,
+    /// nothing changes, except for [`Executor::Workers`]: the job gets a new worker token.
     ///
     /// # Errors
     /// [`JobsError::AlreadyFinal`], [`JobsError::NoCluster`], [`JobsError::Cluster`], [`JobsError::Draining`],
@@ -46,7 +46,7 @@ impl Jobs {
         let Some(placed) = self.0.ledger.hand_over(job.id, executor, digest).await? else {
             return Err(JobsError::AlreadyFinal(self.0.known(id).await?.state));
         };
-        // Bound first: the lock must not be held for long.
+        // Cloned first, so that the lock is held only briefly.
         let live = self.0.live().get(&job.id).cloned();
         if let Some(live) = live {
             live.go_to(executor);

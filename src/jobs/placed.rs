@@ -1,4 +1,4 @@
-//! Jobs whose workers are elsewhere: their leases are watched over, on a cluster they are placed, and the status tells of them.
+//! Jobs with remote workers: watches their leases, places them on a cluster, and reports them in the job's status.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,20 +15,22 @@ use crate::domain::{Executor, JobId, JobRecord};
 use crate::resilience::Waiting;
 use crate::sqlite::SqliteError;
 
-/// How long whoever asks after the cluster waits for it.
-const ASKED: Duration = Duration::from_secs(2);
+/// How long a status request waits for the cluster.
+const CLUSTER_CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl Jobs {
-    /// The cluster that places workers, if there is one: what it is, or why it cannot be used.
+    /// Returns the version of the cluster that places workers, or why it cannot be used; `None` if there is no cluster.
     pub async fn cluster(&self) -> Option<Result<ClusterVersion, ClusterError>> {
         let cluster = &self.0.placing.as_ref()?.cluster;
-        let late = |_| Err(ClusterError::TimedOut(format!("nothing came within {} s", ASKED.as_secs())));
-        Some(tokio::time::timeout(ASKED, cluster.check()).await.unwrap_or_else(late))
+        let timed_out =
+            |_| Err(ClusterError::TimedOut(format!("no reply within {} s", CLUSTER_CHECK_TIMEOUT.as_secs())));
+        Some(tokio::time::timeout(CLUSTER_CHECK_TIMEOUT, cluster.check()).await.unwrap_or_else(timed_out))
     }
 }
 
 impl JobService {
-    /// A cluster that is not there is told of at the door; one that goes away later is waited for.
+    /// Checks that an executor can be used, so that a submission is refused if its cluster is not available. A running
+    /// job waits for its cluster instead.
     pub(super) async fn check_executor(&self, executor: Executor) -> Result<(), JobsError> {
         match executor {
             Executor::Local | Executor::Workers => Ok(()),
@@ -36,16 +38,16 @@ impl JobService {
                 let placing = self.placing.as_ref().ok_or(JobsError::NoCluster)?;
                 let version = placing.cluster.check().await?;
                 if let Some(warning) = version.warning {
-                    tracing::warn!(cluster = version.name, warning, "the cluster should be brought up to date");
+                    tracing::warn!(cluster = version.name, warning, "the cluster should be updated");
                 }
                 Ok(())
             }
         }
     }
 
-    /// Watches over the workers of a job until nothing is left, or they are to be waited for no more.
+    /// Watches the remote workers of a job until no work is left or its workers have ended for good.
     pub(super) async fn watch_over(&self, job: &JobRecord, live: &Arc<RunningJob>) -> Result<(), JobTrouble> {
-        let elsewhere = LeaseWatch {
+        let lease_watch = LeaseWatch {
             ledger: self.ledger.clone(),
             job: job.clone(),
             live: live.clone(),
@@ -53,10 +55,10 @@ impl JobService {
             lease: self.settings.lease(),
             drain: self.drain.clone(),
         };
-        let watched = async { elsewhere.watch().await.map_err(JobTrouble::Lease) };
+        let watched = async { lease_watch.watch().await.map_err(JobTrouble::Lease) };
         match job.spec.executor {
             Executor::Local | Executor::Workers => watched.await,
-            // Whichever ends first: the work, or the workers for good.
+            // Ends with the first of the two: no work is left, or the workers have ended for good.
             Executor::Ray => tokio::select! {
                 watched = watched => watched,
                 kept = self.keep_placed(job, live) => kept,
@@ -71,14 +73,14 @@ impl JobService {
         Ok(ray.keep().await?)
     }
 
-    /// Sees to it that a cluster ends workers that are needed no more.
+    /// Starts a task that ends workers on the cluster that are not needed any more.
     pub(super) fn wind_up(&self, job: JobId, submission: String, grace: Duration) {
         let Some(placing) = self.placing.clone() else { return };
         let (ledger, drain) = (self.ledger.clone(), self.drain.clone());
         self.tasks.spawn(WindUp { placing, ledger, job, submission, grace, drain }.run());
     }
 
-    /// The workers of a job at work.
+    /// Returns the remote workers of a running job.
     pub(super) async fn workers(&self, job: &JobRecord, live: &RunningJob) -> Result<Vec<WorkerView>, SqliteError> {
         match job.spec.executor {
             Executor::Local => Ok(Vec::new()),
@@ -86,7 +88,7 @@ impl JobService {
         }
     }
 
-    /// What a job waits for that its workers wait for, or the workers themselves.
+    /// Returns what a job with remote workers waits for: a dependency of its workers, or the workers themselves.
     pub(super) fn waits_for_workers(&self, job: &JobRecord, live: &RunningJob) -> Option<Waiting> {
         let waiting = || live.remote_workers.waiting_on(2 * self.settings.lease());
         match job.spec.executor {

@@ -1,5 +1,5 @@
-//! List, sort out, cut into batches. The listing is never held: each page goes into the ledger with the token of the next,
-//! so that an interrupted job lists on from there, whatever the order of the keys is.
+//! Lists keys, filters them and makes batches. The listing is never held in memory: each page goes into the ledger with
+//! the token of the next page, so that an interrupted job continues there, whatever the order of the keys is.
 
 use std::sync::Arc;
 
@@ -14,27 +14,27 @@ use crate::domain::image::has_image_extension;
 use crate::domain::{ImageRef, JobRecord};
 use crate::source::{ImageSource, ListedPage, NextPage, Scope};
 
-/// What planning needs to know of the service.
+/// The parts of the service that planning needs.
 #[derive(Clone)]
 pub(super) struct Planner {
     pub(super) ledger: Ledger,
     pub(super) source: Arc<dyn ImageSource>,
     pub(super) planning: Planning,
     pub(super) thumbnail_prefix: String,
-    /// No image may have more bytes.
+    /// Maximum bytes of an image.
     pub(super) max_bytes: u64,
-    /// Told after each page: there may be work to lease.
+    /// Notified after each page, since there may be work to lease.
     pub(super) planned: Arc<Notify>,
 }
 
-/// Keys that are named one by one in a job's log.
-const MAX_NAMED: usize = 20;
+/// Maximum number of unreadable keys that the job's log lists one by one.
+const MAX_LOGGED_KEYS: usize = 20;
 
-/// Keys of one ledger transaction, as many as S3 gives in one page.
+/// Keys of one ledger transaction: the page size of S3.
 pub(super) const PAGE: usize = 1000;
 
 impl Planner {
-    /// Lists the job's scope to its end, or until `stop`.
+    /// Lists the job's scope until its end or until `stop`.
     pub(super) async fn plan(&self, job: &JobRecord, stop: &CancellationToken) -> Result<(), JobTrouble> {
         let (listed_through, complete) = self.ledger.listing(job.id).await?;
         if complete {
@@ -53,18 +53,18 @@ impl Planner {
             Some(Cursor::End) => futures::stream::empty().boxed(),
         };
         let mut pages = Box::pin(pages.take_until(stop.cancelled()));
-        let (mut room, mut named, mut excluded) = (true, 0, Excluded::default());
+        let (mut below_max_items, mut logged, mut excluded) = (true, 0, Excluded::default());
         let mut next = pages.next().await;
         while let Some(listed) = next {
             let listed = listed.map_err(JobTrouble::Listing)?;
-            self.name(job, &listed.unreadable, &mut named).await?;
-            let page = self.page(job, listed, &mut keys, &mut excluded)?;
-            // The bucket makes the next page while the ledger takes this one.
+            self.log_unreadable(job, &listed.unreadable, &mut logged).await?;
+            let page = self.to_ledger_page(job, listed, &mut keys, &mut excluded)?;
+            // Fetches the next page while the ledger stores this one.
             let planned = self.ledger.plan(job.id, page, self.planning.clone());
             let (planned, following) = tokio::join!(planned, pages.next());
-            (room, next) = (planned?, following);
+            (below_max_items, next) = (planned?, following);
             self.planned.notify_waiters();
-            if !room {
+            if !below_max_items {
                 break;
             }
         }
@@ -72,15 +72,15 @@ impl Planner {
         if let Some(line) = excluded.line() {
             self.ledger.log(job.id, line).await?;
         }
-        if !room || !stop.is_cancelled() {
-            self.ledger.planned(job.id, self.planning.clone(), room).await?;
+        if !below_max_items || !stop.is_cancelled() {
+            self.ledger.planned(job.id, self.planning.clone(), below_max_items).await?;
         }
         self.planned.notify_waiters();
         Ok(())
     }
 
-    /// A page as the ledger takes it.
-    fn page(
+    /// Converts a listed page into a page for the ledger.
+    fn to_ledger_page(
         &self,
         job: &JobRecord,
         listed: ListedPage,
@@ -91,7 +91,7 @@ impl Planner {
         let mut page = Page { listed: unreadable, skipped: unreadable, unreadable, ..Page::default() };
         for image in listed.images {
             if keys.is_new(image.uri.key())? {
-                self.sort_out(job, image, &mut page, excluded);
+                self.filter(job, image, &mut page, excluded);
             }
         }
         keys.turn();
@@ -105,14 +105,14 @@ impl Planner {
         Ok(page)
     }
 
-    /// Names keys that are skipped because they are not UTF-8, the first of a run.
-    async fn name(&self, job: &JobRecord, keys: &[String], named: &mut usize) -> Result<(), JobTrouble> {
+    /// Logs the first [`MAX_LOGGED_KEYS`] keys of a run that are skipped because they are not UTF-8.
+    async fn log_unreadable(&self, job: &JobRecord, keys: &[String], logged: &mut usize) -> Result<(), JobTrouble> {
         let lines: Vec<String> = keys
             .iter()
-            .take(MAX_NAMED.saturating_sub(*named))
+            .take(MAX_LOGGED_KEYS.saturating_sub(*logged))
             .map(|key| format!("skipped a key that is not UTF-8: `{}`", shown(key)))
             .collect();
-        *named += lines.len();
+        *logged += lines.len();
         for line in &lines {
             tracing::warn!(job.id = %job.id, s3.bucket = job.spec.bucket, "{line}");
         }
@@ -122,11 +122,11 @@ impl Planner {
         Ok(())
     }
 
-    fn sort_out(&self, job: &JobRecord, image: ImageRef, page: &mut Page, excluded: &mut Excluded) {
+    fn filter(&self, job: &JobRecord, image: ImageRef, page: &mut Page, excluded: &mut Excluded) {
         let key = image.uri.key();
         page.listed += 1;
         if self.planning.exclude.matches(key) {
-            // Not among the `others`: under `sync` its record is removed.
+            // Not added to `others`, so that `sync` removes its record.
             page.skipped += 1;
             excluded.add(key);
             return;
@@ -142,29 +142,29 @@ impl Planner {
     }
 }
 
-/// Keys that were excluded, for one line of the job's log.
+/// Counts excluded keys, for one line of the job's log.
 #[derive(Default)]
 struct Excluded {
     count: u64,
-    /// The first of them.
-    named: Vec<String>,
+    /// The first of the keys.
+    examples: Vec<String>,
 }
 
 impl Excluded {
-    /// Keys that the line names.
-    const NAMED: usize = 5;
+    /// Maximum keys that the line shows.
+    const MAX_EXAMPLES: usize = 5;
 
     fn add(&mut self, key: &str) {
         self.count += 1;
-        if self.named.len() < Self::NAMED {
-            self.named.push(format!("`{}`", shown(key)));
+        if self.examples.len() < Self::MAX_EXAMPLES {
+            self.examples.push(format!("`{}`", shown(key)));
         }
     }
 
     fn line(&self) -> Option<String> {
-        let more = self.count.saturating_sub(self.named.len() as u64);
+        let more = self.count.saturating_sub(self.examples.len() as u64);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        let named = self.named.join(", ");
-        (self.count > 0).then(|| format!("excluded {} keys (exclude, S3_EXCLUDE): {named}{more}", self.count))
+        let examples = self.examples.join(", ");
+        (self.count > 0).then(|| format!("excluded {} keys (exclude, S3_EXCLUDE): {examples}{more}", self.count))
     }
 }

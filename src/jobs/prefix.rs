@@ -1,4 +1,4 @@
-//! The prefix of a job as the bucket has it: typed in another Unicode normal form it would match nothing.
+//! Finds the Unicode normal form of a job's prefix that the bucket uses. A prefix in another form would match no key.
 
 use futures::StreamExt;
 
@@ -9,7 +9,8 @@ use crate::domain::normal_form::other_forms;
 use crate::domain::{JobRecord, JobSpec};
 use crate::source::{ImageSource, Scope};
 
-/// The job with the normal form of its prefix that has keys, if the one that was typed has none; and a line for its log.
+/// If the prefix as typed has no keys and another normal form of it has some, returns the job with that form, and a
+/// line for its log.
 ///
 /// # Errors
 /// [`JobTrouble::Ledger`]
@@ -23,16 +24,16 @@ pub(super) async fn resolve(
     if forms.is_empty() {
         return Ok(None);
     }
-    let with = |prefix: String| JobRecord { spec: JobSpec { prefix, ..job.spec.clone() }, ..job.clone() };
+    let job_with = |prefix: String| JobRecord { spec: JobSpec { prefix, ..job.spec.clone() }, ..job.clone() };
     if let (Some(last), _) = ledger.listing(job.id).await? {
-        // It goes on with the form that it began with.
+        // A continued job keeps the form that it started with.
         let form = forms.into_iter().find(|(_, form)| last.starts_with(form) && !last.starts_with(typed));
-        return Ok(form.map(|(name, form)| (with(form), said(typed, name))));
+        return Ok(form.map(|(name, form)| (job_with(form), log_line(typed, name))));
     }
     if has_keys(source, job, typed).await {
         return Ok(None);
     }
-    // Records under the prefix as it was typed are what `sync` is to remove.
+    // If there are records under the prefix as typed, `sync` must remove them.
     if let Some(owns) = sync::owns(&job.spec)
         && ledger.has_objects(job.spec.collection.clone(), owns).await?
     {
@@ -40,18 +41,18 @@ pub(super) async fn resolve(
     }
     for (name, form) in forms {
         if has_keys(source, job, &form).await {
-            return Ok(Some((with(form), said(typed, name))));
+            return Ok(Some((job_with(form), log_line(typed, name))));
         }
     }
     Ok(None)
 }
 
-fn said(typed: &str, form: &str) -> String {
+fn log_line(typed: &str, form: &str) -> String {
     let typed = format!("`{}`", super::keys::shown(typed));
-    format!("no key begins with the prefix {typed} as it was typed; keys begin with its {form} form, which is used")
+    format!("no key begins with the prefix {typed} as typed; some keys begin with its {form} form, which is used")
 }
 
-/// An error counts as no keys: the listing of the job itself meets it again, and says so.
+/// Returns `false` on an error: the job's own listing will fail with the same error and report it.
 async fn has_keys(source: &dyn ImageSource, job: &JobRecord, prefix: &str) -> bool {
     let scope = Scope { bucket: job.spec.bucket.clone(), prefix: prefix.to_owned(), start_after: None };
     matches!(source.list(&scope).next().await, Some(Ok(_)))

@@ -1,4 +1,4 @@
-//! How a running job gets on: its pace, its timings, what it waits for.
+//! The progress of a running job: its rate, its timings and its remote workers.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -16,40 +16,41 @@ use crate::embed::Busy;
 use crate::pipeline::Stages;
 pub use crate::pipeline::{StageReport, StagesReport};
 
-/// Pace and timings, as they are shown and, at the end, kept.
+/// Rate and timings of a job, as the API shows them and as the ledger keeps them after the job's end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Pace {
-    /// While it runs, over the last half minute; at the end, over the whole run.
+    /// Images per second: over the last 30 seconds while the job runs, over the whole run after its end.
     pub images_per_second: f64,
-    /// Over this whole run of it. Summaries of earlier versions have none.
+    /// Images per second over the whole run. Summaries of earlier versions do not have it.
     #[serde(default)]
     pub overall: Option<f64>,
-    /// Time per stage.
+    /// The time per stage.
     pub stages: StagesReport,
 }
 
-/// A job at work in this process.
+/// A job that runs in this process.
 #[derive(Debug)]
 pub(super) struct RunningJob {
     pub(super) stages: Arc<Stages>,
-    /// Cancelled by whoever stops this one job.
+    /// Cancelled to stop this job.
     pub(super) stop: CancellationToken,
-    /// Told when there may be more to lease, and when something was reported.
+    /// Notified when there may be more work to lease and when outcomes were reported.
     pub(super) more: Arc<Notify>,
-    /// Its collection's, once that is known.
+    /// The space of its collection, as soon as it is known.
     pub(super) space: OnceLock<Arc<Space>>,
-    /// Its workers elsewhere.
+    /// Its remote workers.
     pub(super) remote_workers: RemoteWorkers,
-    /// What a cluster says of them.
+    /// What the cluster reports about these workers.
     pub(super) placing: PlacingView,
-    /// A worker elsewhere that met what only the operator can change, and what that is: this ends the job.
+    /// The name of a remote worker that met a problem which only the operator can fix, and the problem. This ends the
+    /// job.
     pub(super) operator: SetOnce<(String, String)>,
-    /// Who goes on with it, where that was changed: this run of it then ends, and the next begins.
+    /// The executor that the job was moved to. This run then ends, and the next run begins.
     goes_to: OnceLock<Executor>,
-    /// What a search may still miss when the job ends.
+    /// A warning about vectors that a search may still miss when the job ends.
     pub(super) unsettled: OnceLock<String>,
     begun: Instant,
-    /// What was dealt with when this run of it began.
+    /// Images that were done or had failed when this run began.
     before: u64,
     samples: Mutex<Samples>,
 }
@@ -72,33 +73,34 @@ impl RunningJob {
         }
     }
 
-    /// Ends this run of the job: another executor goes on with it.
+    /// Ends this run of the job, so that another executor continues it.
     pub(super) fn go_to(&self, executor: Executor) {
         self.goes_to.get_or_init(|| executor);
         self.stop.cancel();
     }
 
-    /// Who goes on with it, if not this run.
+    /// Returns the executor that continues the job, if it was moved.
     pub(super) fn goes_to(&self) -> Option<Executor> {
         self.goes_to.get().copied()
     }
 
-    /// Whether this run of it ends because another executor goes on.
+    /// Returns whether this run ends because the job was moved to another executor.
     pub(super) fn goes_elsewhere(&self) -> bool {
         self.goes_to().is_some()
     }
 
-    /// Notes where the counts stand.
+    /// Records the current counts.
     pub(super) fn count(&self, counts: &JobCounts) {
         self.samples.lock().unwrap_or_else(PoisonError::into_inner).count(dealt_with(counts));
     }
 
-    /// Images per second over the last half minute.
+    /// Returns images per second over the last 30 seconds.
     pub(super) fn rate(&self) -> f64 {
         self.samples.lock().unwrap_or_else(PoisonError::into_inner).rate()
     }
 
-    /// Where the time goes: here, or where its workers are. `provider` is what the provider of this process has worked.
+    /// Returns the time per stage, in this process or on the remote workers. `provider` is the busy time of this
+    /// process's own embedding provider.
     pub(super) fn stages(&self, executor: Executor, provider: Option<Busy>) -> StagesReport {
         match executor {
             Executor::Local => self.stages.timings(provider).report(None),
@@ -106,35 +108,35 @@ impl RunningJob {
         }
     }
 
-    /// Images per second since this run of it began.
+    /// Returns images per second since this run began.
     pub(super) fn overall(&self, counts: &JobCounts) -> f64 {
         per_second(dealt_with(counts).saturating_sub(self.before), self.begun.elapsed())
     }
 }
 
-/// When how many were dealt with, over the last [`WINDOW`].
+/// Counts of processed images with their times, over the last [`WINDOW`].
 #[derive(Debug)]
 pub(super) struct Samples(VecDeque<(Instant, u64)>);
 
 const WINDOW: Duration = Duration::from_secs(30);
 
 impl Samples {
-    /// Begins with what was dealt with before.
+    /// Starts with the number of images that were processed before.
     pub(super) fn new(before: u64) -> Self {
         Self(VecDeque::from([(Instant::now(), before)]))
     }
 
-    /// Notes where the count stands.
+    /// Records the current count.
     pub(super) fn count(&mut self, dealt_with: u64) {
         let now = Instant::now();
         self.0.push_back((now, dealt_with));
-        // One sample older than the window stays: the pace is measured from there.
+        // Keeps one sample that is older than the window, as the start of the measurement.
         while self.0.len() > 2 && self.0.get(1).is_some_and(|(at, _)| now.duration_since(*at) > WINDOW) {
             self.0.pop_front();
         }
     }
 
-    /// Per second over the window.
+    /// Returns images per second over the window.
     pub(super) fn rate(&self) -> f64 {
         match (self.0.front(), self.0.back()) {
             (Some((since, before)), Some((_, now))) => per_second(now - before, since.elapsed()),
@@ -143,7 +145,7 @@ impl Samples {
     }
 }
 
-/// Done and failed.
+/// Returns the number of images that are done or have failed.
 pub(super) fn dealt_with(counts: &JobCounts) -> u64 {
     counts.done + counts.failed
 }

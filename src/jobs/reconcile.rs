@@ -1,8 +1,8 @@
-//! Before a job: what the ledger believes a store to hold, against what it holds.
+//! Compares the ledger with the content of a store before a job begins.
 //!
-//! Records reach a store before their report reaches the ledger, so a crash of the process never leaves the ledger ahead. A
-//! loss of power can, and so can a store that was put back to an older state. What the store does not have is forgotten
-//! here, and the job fills it again.
+//! Records are written to a store before their report is written to the ledger, so after a crash of the process the
+//! ledger never lists records that the store lacks. After a power loss, or if a store was restored from a backup, it
+//! can. This module removes such entries from the ledger, and the job writes the records again.
 
 use std::collections::HashSet;
 
@@ -13,10 +13,11 @@ use crate::domain::{CollectionName, ImageId};
 use crate::index::{ImageIndex, IndexError};
 use crate::sqlite::SqliteError;
 
-/// Ids that are held at once: a larger collection is compared in several parts.
-const IDS: u64 = 500_000;
+/// Maximum ids in memory at once. A larger collection is compared in several parts.
+const MAX_IDS_IN_MEMORY: u64 = 500_000;
 
-/// Compares counts, and ids only where the ledger has more. Where the store fails, the ledger is believed as it is.
+/// Compares the counts, and compares the ids only if the ledger has more. If the store fails, the ledger stays as it
+/// is.
 ///
 /// # Errors
 /// [`SqliteError`]
@@ -25,17 +26,17 @@ pub(super) async fn reconcile(
     store: &dyn ImageIndex,
     collection: &CollectionName,
 ) -> Result<(), SqliteError> {
-    let held = match store.describe(collection).await {
+    let stored = match store.describe(collection).await {
         Ok(info) => info.map_or(0, |info| info.count),
         Err(error) => {
-            not_compared(store, collection, &error);
+            log_not_compared(store, collection, &error);
             return Ok(());
         }
     };
-    if ledger.held_count(collection.clone(), store.name()).await? <= held {
+    if ledger.held_count(collection.clone(), store.name()).await? <= stored {
         return Ok(());
     }
-    let (parts, mut forgotten) = (held.div_ceil(IDS).max(1), 0);
+    let (parts, mut forgotten) = (stored.div_ceil(MAX_IDS_IN_MEMORY).max(1), 0);
     for number in 0..parts {
         let part = Part { number, of: parts };
         let in_part = |id| std::future::ready(Ok(part.has(id).then_some(id)));
@@ -44,15 +45,18 @@ pub(super) async fn reconcile(
         match scanned {
             Ok(ids) => forgotten += ledger.keep_only(collection.clone(), store.name(), part, ids).await?,
             Err(error) => {
-                not_compared(store, collection, &error);
+                log_not_compared(store, collection, &error);
                 break;
             }
         }
     }
-    tracing::warn!(store = store.name(), %collection, forgotten, "the ledger was ahead of the store");
+    tracing::warn!(
+        store = store.name(), %collection, forgotten,
+        "the ledger listed more records than the store has; entries without a record were removed"
+    );
     Ok(())
 }
 
-fn not_compared(store: &dyn ImageIndex, collection: &CollectionName, error: &IndexError) {
-    tracing::warn!(store = store.name(), %collection, %error, "not compared with the ledger");
+fn log_not_compared(store: &dyn ImageIndex, collection: &CollectionName, error: &IndexError) {
+    tracing::warn!(store = store.name(), %collection, %error, "the store could not be compared with the ledger");
 }

@@ -1,4 +1,4 @@
-//! The workers of a job elsewhere, as the service sees them: who they are, when they were last heard of, how fast they are.
+//! The remote workers of a job: their names, the time of their last request and their rate.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -12,29 +12,29 @@ use super::worker_timings::WorkerTimings;
 use crate::pipeline::{StagesReport, Timings};
 use crate::resilience::Waiting;
 
-/// Workers that one job may have.
+/// Maximum number of workers of one job.
 pub const MAX_WORKERS: usize = 1_000;
 
-/// Where there is no room, a worker that was not heard of for so long makes some.
-const FORGOTTEN: Duration = Duration::from_mins(10);
+/// If a job has [`MAX_WORKERS`], workers that sent no request for this long are removed.
+const REMOVE_AFTER: Duration = Duration::from_mins(10);
 
-/// What a job waits for that has no worker, in the place of a dependency's name.
+/// The dependency name in the status of a job that waits for a worker.
 pub const WORKERS: &str = "workers";
 
-/// A worker of a job.
+/// A remote worker of a job, as the API shows it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkerView {
-    /// As it calls itself.
+    /// Its name, which it chooses itself.
     pub name: String,
-    /// The machine that it is on, where that was said.
+    /// The machine that it runs on, if the worker reported it.
     pub node: Option<String>,
-    /// Images that it holds under lease.
+    /// Number of images that it holds under lease.
     pub leased: u64,
-    /// Images that it reported since the service or the worker began.
+    /// Number of images that it reported since the service or the worker started.
     pub done: u64,
-    /// Over the last half minute.
+    /// Images per second over the last 30 seconds.
     pub images_per_second: f64,
-    /// When it was last heard of.
+    /// The time of its last request.
     pub last_seen: SystemTime,
 }
 
@@ -44,9 +44,9 @@ struct Member {
     done: u64,
     samples: Samples,
     last_seen: SystemTime,
-    heard: Instant,
+    last_request: Instant,
     waiting: Option<Waiting>,
-    /// The last lease that it was granted since it joined: the reply that says so may still be on its way.
+    /// The last lease that it was granted since it joined. The reply with this lease may be lost or still on its way.
     granted: Option<Held>,
 }
 
@@ -54,125 +54,127 @@ struct Member {
 pub(super) struct RemoteWorkers {
     members: Mutex<BTreeMap<String, Member>>,
     timings: Mutex<WorkerTimings>,
-    /// Since when there is nobody.
-    nobody_since: Mutex<SystemTime>,
-    /// Why the last worker was refused, and how often any was, since one joined.
+    /// Since when there are no workers.
+    empty_since: Mutex<SystemTime>,
+    /// How many workers were refused since one last joined, and the reason of the last refusal.
     refused: Mutex<Option<(u64, String)>>,
 }
 
-/// Between two looks for work of all workers that wait for some: a look is a transaction of the ledger.
-const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+/// The delay between the lease attempts of two waiting workers. Each attempt is a transaction of the ledger.
+const LEASE_ATTEMPT_INTERVAL: Duration = Duration::from_millis(10);
 
 impl RemoteWorkers {
     pub(super) fn new() -> Self {
         Self {
             members: Mutex::default(),
             timings: Mutex::default(),
-            nobody_since: Mutex::new(SystemTime::now()),
+            empty_since: Mutex::new(SystemTime::now()),
             refused: Mutex::default(),
         }
     }
 
-    /// Takes a worker in; says whether there is room for it.
+    /// Adds a worker. Returns `false` if the job has the maximum number of workers.
     pub(super) fn join(&self, name: &str, node: Option<String>) -> bool {
         let mut members = self.members();
         if members.len() >= MAX_WORKERS && !members.contains_key(name) {
-            members.retain(|_, member| member.heard.elapsed() < FORGOTTEN);
+            members.retain(|_, member| member.last_request.elapsed() < REMOVE_AFTER);
             if members.len() >= MAX_WORKERS {
                 return false;
             }
         }
-        let (samples, last_seen, heard) = (Samples::new(0), SystemTime::now(), Instant::now());
-        let new = Member { node, done: 0, samples, last_seen, heard, waiting: None, granted: None };
+        let (samples, last_seen, last_request) = (Samples::new(0), SystemTime::now(), Instant::now());
+        let new = Member { node, done: 0, samples, last_seen, last_request, waiting: None, granted: None };
         members.insert(name.to_owned(), new);
         self.timings().begin(name);
         *self.refused() = None;
         true
     }
 
-    /// A worker was refused for that reason.
+    /// Records that a worker was refused, with the reason.
     pub(super) fn refuse(&self, reason: &str) {
         let mut refused = self.refused();
         let times = refused.as_ref().map_or(0, |(times, _)| *times);
         *refused = Some((times.saturating_add(1), reason.to_owned()));
     }
 
-    /// Why workers were refused, in a sentence; `None` if none was since one joined.
+    /// Returns a sentence with the reason of the last refusal; `None` if no worker was refused since one last joined.
     pub(super) fn refusal(&self) -> Option<String> {
         match self.refused().as_ref()? {
             (1, reason) => Some(format!("a worker was refused: {reason}")),
-            (times, reason) => Some(format!("workers were refused {times} times, last because {reason}")),
+            (times, reason) => Some(format!("workers were refused {times} times; the last reason: {reason}")),
         }
     }
 
-    /// A lease is granted to a worker: until it names that lease itself, the reply may be lost.
+    /// Records a lease that was granted to a worker. Until the worker reports this lease as held, the reply may be
+    /// lost.
     pub(super) fn grant(&self, name: &str, lease: Held) {
         if let Some(member) = self.members().get_mut(name) {
             member.granted = Some(lease);
         }
     }
 
-    /// The last lease that a worker was granted, if it does not name it among those that it holds.
+    /// Returns the last lease that a worker was granted, if the worker does not report it as held.
     pub(super) fn unanswered(&self, name: &str, held: &[Held]) -> Option<Held> {
         self.members().get(name)?.granted.filter(|granted| !held.contains(granted))
     }
 
-    /// How long a worker waits between being told of new work and asking for it, so that many do not ask at once.
+    /// Returns how long a worker waits after new work is announced, so that not all workers ask for it at once.
     pub(super) fn turn(&self, name: &str) -> Duration {
         let before = self.members().keys().take_while(|other| other.as_str() < name).count();
-        BETWEEN_LOOKS * u32::try_from(before).unwrap_or(u32::MAX)
+        LEASE_ATTEMPT_INTERVAL * u32::try_from(before).unwrap_or(u32::MAX)
     }
 
-    /// A worker was heard of, and has done so many more; says whether it is known.
+    /// Records a request of a worker that has done `done` more images. Returns `false` if the worker is unknown.
     pub(super) fn hear(&self, name: &str, done: u64) -> bool {
         let mut members = self.members();
         let Some(member) = members.get_mut(name) else { return false };
         member.done += done;
         member.samples.count(member.done);
-        (member.last_seen, member.heard) = (SystemTime::now(), Instant::now());
+        (member.last_seen, member.last_request) = (SystemTime::now(), Instant::now());
         true
     }
 
-    /// A worker says what it waits for.
+    /// Records what a worker waits for.
     pub(super) fn waits(&self, name: &str, waiting: Option<Waiting>) {
         if let Some(member) = self.members().get_mut(name) {
             member.waiting = waiting;
         }
     }
 
-    /// A worker says where its time went since it came.
+    /// Records the timings of a worker since it joined.
     pub(super) fn timed(&self, name: &str, timings: Timings) {
         if self.members().contains_key(name) {
             self.timings().told(name, timings);
         }
     }
 
-    /// Where the time of all goes, of those who have left, too.
+    /// Returns the time per stage of all workers, including those that have left.
     pub(super) fn stages(&self) -> StagesReport {
         self.timings().report()
     }
 
-    /// What the job waits for: a dependency, where every worker that was heard of for so long waits for one; or workers.
-    pub(super) fn waiting_on(&self, patience: Duration) -> Option<Waiting> {
-        self.missing(patience).or_else(|| {
+    /// Returns what the job waits for: workers, if none sent a request within `timeout`; or the dependency that has
+    /// been missing longest, if every worker that sent a request within `timeout` waits for one.
+    pub(super) fn waiting_on(&self, timeout: Duration) -> Option<Waiting> {
+        self.missing(timeout).or_else(|| {
             let members = self.members();
-            let heard = members.values().filter(|member| member.heard.elapsed() < patience);
-            let all: Option<Vec<&Waiting>> = heard.map(|member| member.waiting.as_ref()).collect();
+            let active = members.values().filter(|member| member.last_request.elapsed() < timeout);
+            let all: Option<Vec<&Waiting>> = active.map(|member| member.waiting.as_ref()).collect();
             all?.into_iter().min_by_key(|waiting| waiting.since).cloned()
         })
     }
 
-    /// A worker has left.
+    /// Removes a worker that has left.
     pub(super) fn leave(&self, name: &str) {
         let mut members = self.members();
         if members.remove(name).is_some() && members.is_empty() {
-            *self.nobody_since() = SystemTime::now();
+            *self.empty_since() = SystemTime::now();
         }
     }
 
     pub(super) fn view(&self, held: &[(String, u64)]) -> Vec<WorkerView> {
         let leased = |name: &str| held.iter().find(|(holder, _)| holder == name).map_or(0, |(_, images)| *images);
-        let of = |(name, member): (&String, &Member)| WorkerView {
+        let to_view = |(name, member): (&String, &Member)| WorkerView {
             name: name.clone(),
             node: member.node.clone(),
             leased: leased(name),
@@ -180,26 +182,28 @@ impl RemoteWorkers {
             images_per_second: member.samples.rate(),
             last_seen: member.last_seen,
         };
-        self.members().iter().map(of).collect()
+        self.members().iter().map(to_view).collect()
     }
 
-    /// What there is to wait for where nobody was heard of for so long.
-    fn missing(&self, patience: Duration) -> Option<Waiting> {
+    /// Returns that the job waits for workers, if no worker sent a request within `timeout`.
+    fn missing(&self, timeout: Duration) -> Option<Waiting> {
         let members = self.members();
-        if members.values().any(|member| member.heard.elapsed() < patience) {
+        if members.values().any(|member| member.last_request.elapsed() < timeout) {
             return None;
         }
         let since = members.values().map(|member| member.last_seen).max();
         let mut message = match since {
-            Some(_) => "its workers are silent; the job goes on when one is heard of, or another comes",
-            None => "no worker has come yet; start one with `glimpse worker`",
+            Some(_) => {
+                "its workers send no requests; the job continues when one of them does, or when another worker joins"
+            }
+            None => "no worker has joined yet; start one with `glimpse worker`",
         }
         .to_owned();
         if let Some(refusal) = self.refusal() {
             message = format!("{message}; {refusal}");
         }
-        let since = since.unwrap_or_else(|| *self.nobody_since());
-        // Nothing is tried: workers come by themselves.
+        let since = since.unwrap_or_else(|| *self.empty_since());
+        // There is no next try: workers join by themselves.
         Some(Waiting { dependency: WORKERS.to_owned(), since, next_try: None, message, full: false })
     }
 
@@ -215,7 +219,7 @@ impl RemoteWorkers {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn nobody_since(&self) -> MutexGuard<'_, SystemTime> {
-        self.nobody_since.lock().unwrap_or_else(PoisonError::into_inner)
+    fn empty_since(&self) -> MutexGuard<'_, SystemTime> {
+        self.empty_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

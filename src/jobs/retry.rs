@@ -1,4 +1,4 @@
-//! The failed images of a job once more: a new job that lists nothing and takes these alone.
+//! Retries the failed images of a job: a new job that lists nothing and processes only these images.
 
 use tokio_util::sync::CancellationToken;
 
@@ -10,12 +10,13 @@ use super::trouble::JobTrouble;
 use crate::domain::{ImageRef, JobId, JobRecord, JobSpec};
 
 impl Jobs {
-    /// Takes a new job over the images that a finished one could not index, with that one's options. A job that could not
-    /// go on is continued instead: the new one lists as it did, and what is done is unchanged.
+    /// Submits a new job for the failed images of a finished job, with the options of that job. If the finished job
+    /// ended with work left, the new job continues it instead: it lists the same scope, and images that are done count
+    /// as unchanged.
     ///
     /// # Errors
-    /// [`JobsError::NotFinal`] while it runs, [`JobsError::NothingFailed`], [`JobsError::Unknown`], and what
-    /// [`Jobs::submit`] says of any job.
+    /// [`JobsError::NotFinal`] if the job has not ended, [`JobsError::NothingFailed`], [`JobsError::Unknown`], and the
+    /// errors of [`Jobs::submit`].
     pub async fn retry(&self, id: &str) -> Result<JobRecord, JobsError> {
         let job = self.0.known(id).await?;
         if !job.state.is_final() {
@@ -28,7 +29,7 @@ impl Jobs {
         if self.0.ledger.failures(job.id, 0, 1).await?.total == 0 {
             return Err(JobsError::NothingFailed(job.id));
         }
-        // The bucket may have been taken off the list since.
+        // `take` checks the bucket again, since it may have been removed from `S3_ALLOWED_BUCKETS`.
         self.take(JobSpec {
             max_items: None,
             sync: false,
@@ -50,12 +51,14 @@ impl Planner {
         of: JobId,
         stop: &CancellationToken,
     ) -> Result<(), JobTrouble> {
-        // What was planned already: the number of its last failure stands where a listing has its last key.
+        // Continues after the images that are already planned. For a retry, `listed_through` is the number of the last
+        // failure instead of the last key.
         let (through, _) = self.ledger.listing(job.id).await?;
         let mut after: i64 = through.and_then(|number| number.parse().ok()).unwrap_or(0);
         while !stop.is_cancelled() {
             let failed = self.ledger.failures(of, after, u32::try_from(PAGE).unwrap_or(u32::MAX)).await?;
-            let images: Vec<ImageRef> = failed.failures.into_iter().map(|failure| self.anew(failure.uri)).collect();
+            let images: Vec<ImageRef> =
+                failed.failures.into_iter().map(|failure| self.failed_image(failure.uri)).collect();
             let Some(last) = failed.last else { break };
             after = last;
             let listed_through = Some(after.to_string());
@@ -70,9 +73,10 @@ impl Planner {
         Ok(())
     }
 
-    /// Of an image that failed only its name is sure: it may have been replaced since. So that its old size does not decide
-    /// whether it is read, and memory is kept for any size, it is taken to be as large as is allowed.
-    fn anew(&self, uri: crate::domain::ImageUri) -> ImageRef {
+    /// Returns a reference to an image that failed. Only its URI is certain, since the object may have been replaced.
+    /// Its size is set to the maximum, so that the old size does not decide whether it is read and enough memory is
+    /// reserved.
+    fn failed_image(&self, uri: crate::domain::ImageUri) -> ImageRef {
         ImageRef { uri, etag: None, size_bytes: self.max_bytes, modified: None }
     }
 }

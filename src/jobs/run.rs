@@ -1,4 +1,4 @@
-//! One job from its first listing to its end: plan and work side by side.
+//! Runs one job from its first listing to its end. Planning and work run concurrently.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -25,14 +25,14 @@ use crate::pipeline::{Run, WriteLease};
 use crate::resilience::until_stopped;
 use crate::sqlite::SqliteError;
 
-/// How long a job waits at its end for a store that puts off a part of its writes.
-const SETTLE: Duration = Duration::from_mins(1);
+/// How long a job waits at its end for a store that indexes vectors asynchronously.
+const INDEXING_TIMEOUT: Duration = Duration::from_mins(1);
 
 impl JobService {
-    /// Runs a job whose turn it is and notes its end. `again` says that an earlier attempt of this run has begun it.
+    /// Runs a job whose turn it is and records its end. `again` means that an earlier attempt of this run has begun it.
     ///
     /// # Errors
-    /// Only if the ledger fails: whatever else happens is the end of the job.
+    /// Fails only if the ledger fails. Any other error ends the job and is recorded.
     pub(super) async fn run_begun(
         &self,
         job: &JobRecord,
@@ -40,7 +40,7 @@ impl JobService {
         again: bool,
     ) -> Result<(), JobTrouble> {
         let id = job.id;
-        // Read once it is live: whoever gave it to another executor a moment before did not find it so.
+        // Read after the job is registered as running: a move to another executor just before did not find it running.
         let Some(JobRecord { spec, .. }) = self.ledger.job(id).await? else { return Ok(()) };
         let job = JobRecord { spec, ..job.clone() };
         let executor = job.spec.executor.as_str();
@@ -61,18 +61,18 @@ impl JobService {
     }
 
     async fn work(&self, job: &JobRecord, live: &Arc<RunningJob>, again: bool) -> Result<(), JobTrouble> {
-        // A provider that is down is waited for; one that does not do what it says ends the job.
+        // Waits for a provider that is down. A provider that fails its verification ends the job.
         let space = tokio::select! {
             space = self.pipeline.provider().space() => space.map_err(JobTrouble::Provider)?,
             () = live.stop.cancelled() => return Ok(()),
         };
         live.space.get_or_init(|| space.clone());
-        // A store that is down is waited for, too.
+        // These stores wait too while they are down.
         let stores = self.pipeline.stores();
-        // What an earlier attempt in this process could not give back, because the ledger failed.
+        // Leases that an earlier attempt in this process could not give back because the ledger failed.
         self.ledger.give_back(job.id, LOCAL).await?;
         if job.spec.executor == Executor::Local {
-            // Of workers elsewhere that had the job before: here nobody would see their leases run out.
+            // Leases of remote workers that had the job before. In a local run nothing checks whether they expire.
             self.ledger.recall(job.id).await?;
         }
         let spec = &job.spec;
@@ -81,7 +81,7 @@ impl JobService {
             if spec.dry_run {
                 return dry_run::look(stores, &spec.collection, &space).await.map(Some);
             }
-            let ensured = stores.iter().map(|store| self.ensure(job, store.as_ref(), &space));
+            let ensured = stores.iter().map(|store| self.ensure_collection(job, store.as_ref(), &space));
             futures::future::try_join_all(ensured).await.map(|_| None)
         };
         let dry_run = tokio::select! {
@@ -103,7 +103,7 @@ impl JobService {
                 space: space.name(),
                 stores: stores.all(),
                 lease_size: self.settings.glimpse_lease_size,
-                max_items: spec.max_items.map(|most| most.saturating_sub(spec.taken)),
+                max_items: spec.max_items.map(|max| max.saturating_sub(spec.taken)),
                 metadata: spec.metadata_key.is_some(),
                 owns: sync::owns(spec),
                 exclude: self.excludes(job),
@@ -139,7 +139,7 @@ impl JobService {
                 }
             }
             let worked = self.within_grace(live, pool.work(run, &live.stop)).await;
-            // Whatever is not done is given back, not lost: nobody died.
+            // Items that are not done are given back. They do not count as lost, since no worker died.
             broker.give_back().await.map_err(JobTrouble::Lease)?;
             worked.unwrap_or(Ok(Ended::Over)).map(drop).map_err(JobTrouble::from)
         };
@@ -154,44 +154,49 @@ impl JobService {
         }
         let counts = self.ledger.job(job.id).await?.map(|job| job.counts).unwrap_or_default();
         limit::within(&self.ledger, job, &counts, true).await.map_err(JobTrouble::Lease)?;
-        // A dry run has noted nothing to be removed; and what seems to have vanished may be a key that could not be named.
+        // A dry run has recorded nothing to remove. If some keys could not be read, an object that seems to have
+        // vanished may have such a key.
         if self.ledger.unreadable(job.id).await? == 0 {
             self.within_grace(live, sync::remove(&self.ledger, stores, job, &live.stop)).await.unwrap_or(Ok(()))?;
         }
         if !spec.dry_run {
-            self.settle(job, live).await;
+            self.wait_for_indexing(job, live).await;
         }
         Ok(())
     }
 
-    /// Waits until searches find what was written, for a while. A store that cannot say so does not fail the job.
-    async fn settle(&self, job: &JobRecord, live: &RunningJob) {
+    /// Waits up to [`INDEXING_TIMEOUT`] until searches find all written vectors. A store that does not report this does
+    /// not fail the job.
+    async fn wait_for_indexing(&self, job: &JobRecord, live: &RunningJob) {
         let collection = &job.spec.collection;
-        let look = |store: Arc<dyn ImageIndex>| async move {
-            match store.settled(collection, SETTLE).await {
+        let pending = |store: Arc<dyn ImageIndex>| async move {
+            match store.settled(collection, INDEXING_TIMEOUT).await {
                 Ok(None) => None,
                 Ok(Some(left)) => Some(format!(
-                    "{} has still to index {left} vectors (ASYNC_INDEXING); until then a search may miss them",
+                    "{} has not indexed {left} vectors yet (ASYNC_INDEXING); until then a search may miss them",
                     store.name()
                 )),
                 Err(error) => {
-                    tracing::warn!(job.id = %job.id, store = store.name(), %error, "its queue of vectors is not known");
+                    tracing::warn!(
+                        job.id = %job.id, store = store.name(), %error,
+                        "the length of the store's indexing queue is unknown"
+                    );
                     None
                 }
             }
         };
-        let looks = futures::future::join_all(self.pipeline.stores().iter().cloned().map(look));
-        let late = tokio::select! {
-            late = looks => late,
+        let reports = futures::future::join_all(self.pipeline.stores().iter().cloned().map(pending));
+        let warnings = tokio::select! {
+            warnings = reports => warnings,
             () = live.stop.cancelled() => return,
         };
-        let late: Vec<String> = late.into_iter().flatten().collect();
-        if !late.is_empty() {
-            live.unsettled.get_or_init(|| late.join("; "));
+        let warnings: Vec<String> = warnings.into_iter().flatten().collect();
+        if !warnings.is_empty() {
+            live.unsettled.get_or_init(|| warnings.join("; "));
         }
     }
 
-    /// `None` where a stop was asked for and what was in flight did not end in time.
+    /// Runs `work`. Returns `None` if the job was stopped and `work` did not end within the grace period.
     async fn within_grace<T>(&self, live: &RunningJob, work: impl Future<Output = T>) -> Option<T> {
         tokio::pin!(work);
         tokio::select! {
@@ -200,13 +205,18 @@ impl JobService {
         }
     }
 
-    async fn ensure(&self, job: &JobRecord, store: &dyn ImageIndex, space: &Space) -> Result<(), JobTrouble> {
+    async fn ensure_collection(
+        &self,
+        job: &JobRecord,
+        store: &dyn ImageIndex,
+        space: &Space,
+    ) -> Result<(), JobTrouble> {
         let collection = &job.spec.collection;
         let ensured = store.ensure_image_collection(collection, space).await.map_err(JobTrouble::Store)?;
         match ensured {
             Ensured::Created => {
                 self.ledger.forget_store(collection.clone(), store.name()).await?;
-                self.ledger.log(job.id, format!("made collection {collection} in {}", store.name())).await?;
+                self.ledger.log(job.id, format!("created collection {collection} in {}", store.name())).await?;
             }
             Ensured::Existed => reconcile::reconcile(&self.ledger, store, collection).await?,
         }
@@ -221,21 +231,22 @@ impl JobService {
         let summary = serde_json::to_string(&pace).ok();
         let counts = now.counts;
         let finish = match worked {
-            // A client stopped it: its state is final already.
+            // A client stopped the job, so its state is already final.
             _ if now.state.is_final() => {
                 self.ledger.log(job.id, format!("stopped: {} done, {} failed", counts.done, counts.failed)).await?;
                 return Ok(self.ledger.summarise(job.id, summary).await?);
             }
             _ if let Some(executor) = live.goes_to() => {
                 let executor = executor.as_str();
-                tracing::info!(job.id = %job.id, counts.done, job.executor = executor, "job goes to another executor");
-                return Ok(self.ledger.log(job.id, format!("goes to another executor: {executor}")).await?);
+                tracing::info!(job.id = %job.id, counts.done, job.executor = executor, "job moves to another executor");
+                return Ok(self.ledger.log(job.id, format!("moves to another executor: {executor}")).await?);
             }
-            // Also with an error: what waited for a dependency ended with one, and anything else comes again at the next start.
+            // Also with an error: waiting for a dependency ends with one, and any other error occurs again at the next
+            // start.
             worked if live.stop.is_cancelled() => {
                 let error = worked.err().map(tracing::field::display);
-                tracing::info!(job.id = %job.id, counts.done, error, "job interrupted; it goes on at the next start");
-                let line = "interrupted: the service stops; the job goes on at its next start".to_owned();
+                tracing::info!(job.id = %job.id, counts.done, error, "job interrupted; it continues at the next start");
+                let line = "interrupted: the service stops; the job continues at its next start".to_owned();
                 return Ok(self.ledger.log(job.id, line).await?);
             }
             Ok(()) if counts.left() > 0 && !job.spec.dry_run => {
@@ -264,7 +275,7 @@ impl JobService {
         };
         tracing::info!(
             job.id = %job.id, job.state = finish.state.as_str(), counts.done, counts.failed,
-            images_per_second = pace.images_per_second, "job ends"
+            images_per_second = pace.images_per_second, "job ended"
         );
         let line = format!(
             "{}: {} done, {} failed, {} deleted, {} unchanged, {} skipped, {} images/s{}",
@@ -275,7 +286,7 @@ impl JobService {
             counts.unchanged,
             counts.skipped,
             pace.images_per_second,
-            finish.message.as_ref().map(|said| format!(": {said}")).unwrap_or_default()
+            finish.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default()
         );
         self.ledger.log(job.id, line).await?;
         self.ledger.finish(job.id, finish).await?;
@@ -283,16 +294,18 @@ impl JobService {
     }
 }
 
-/// What a job says when it begins, or goes on.
+/// Returns the first log line of a job's run.
 fn first_line(job: &JobRecord) -> String {
     let spec = &job.spec;
     let (from, to) = (format!("s3://{}/{}", spec.bucket, spec.prefix), &spec.collection);
     match (job.started_at, spec.retry_of) {
-        (None, _) if let Some(of) = spec.continues => {
-            format!("does what is left of job {of}: {from} into collection {to}")
+        (None, _) if let Some(previous) = spec.continues => {
+            format!("continues job {previous}: {from} into collection {to}")
         }
-        (Some(_), _) => format!("goes on with {from} into collection {to}"),
-        (None, Some(of)) => format!("retries what failed in job {of} of {from} into collection {to}"),
+        (Some(_), _) => format!("continues with {from} into collection {to}"),
+        (None, Some(previous)) => {
+            format!("retries the failed images of job {previous}: {from} into collection {to}")
+        }
         (None, None) if spec.dry_run => format!("lists {from} and compares it with collection {to}, as a dry run"),
         (None, None) => format!("lists {from} into collection {to}"),
     }

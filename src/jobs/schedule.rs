@@ -1,4 +1,4 @@
-//! Whose turn it is: jobs start as there is room, never two on one collection.
+//! The scheduler: it starts waiting jobs while there are free slots, but never two jobs on one collection.
 
 use std::sync::{Arc, PoisonError};
 
@@ -7,18 +7,18 @@ use crate::domain::{Executor, JobId, JobRecord};
 use crate::sqlite::SqliteError;
 
 impl JobService {
-    /// Starts jobs as there is room, until the process is asked to end.
+    /// Starts jobs while there are free slots, until the process is asked to stop.
     pub(super) async fn schedule(self: Arc<Self>) {
         while !self.drain.is_cancelled() {
             match self.start_next().await {
                 Ok(true) => continue,
                 Ok(false) => {}
-                Err(error) => tracing::error!(%error, "looking for the next job"),
+                Err(error) => tracing::error!(%error, "the next job could not be read from the ledger"),
             }
             tokio::select! {
                 () = self.wake.notified() => {}
                 () = self.drain.cancelled() => {}
-                // A ledger that failed is asked again.
+                // Tries again after a failure of the ledger.
                 () = tokio::time::sleep(LEDGER_PAUSE) => {}
             }
         }
@@ -27,20 +27,22 @@ impl JobService {
     async fn start_next(self: &Arc<Self>) -> Result<bool, SqliteError> {
         let running: Vec<JobId> = self.live().keys().copied().collect();
         let mut busy: Vec<_> = self.reserved.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
-        let mut at_work = Vec::new();
+        let mut running_executors = Vec::new();
         for id in &running {
             if let Some(job) = self.ledger.job(*id).await? {
                 busy.push(job.spec.collection);
-                at_work.push(job.spec.executor);
+                running_executors.push(job.spec.executor);
             }
         }
-        // Counted apart: a job whose workers do not come holds up none that is done here.
+        // Counted per executor: a job that waits for its remote workers does not block local jobs.
         let full = |executor: &Executor| {
-            at_work.iter().filter(|at_work| *at_work == executor).count() >= self.settings.glimpse_jobs_at_once
+            running_executors.iter().filter(|running| *running == executor).count()
+                >= self.settings.glimpse_jobs_at_once
         };
         let full = Executor::ALL.into_iter().filter(full).collect();
         let Some(job) = self.ledger.next_job(running, busy, full).await? else { return Ok(false) };
-        // Under the lock: whoever reserves the collection after this sees the job, whoever did before is seen here.
+        // Started under the lock: a later reservation of the collection finds the job, and an earlier one is found
+        // here.
         let reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
         if reserved.contains(&job.spec.collection) {
             return Ok(false);

@@ -1,4 +1,4 @@
-//! What the API and the command line may ask of jobs.
+//! The operations on jobs for the API and the command line.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -17,76 +17,80 @@ use crate::domain::{CollectionName, Executor, ImageUri, JobId, JobRecord, JobSpe
 use crate::resilience::Waiting;
 use crate::sqlite::SqliteError;
 
-/// The service of jobs. Clones share it.
+/// The job service. Clones share the same service.
 #[derive(Clone, Debug)]
 pub struct Jobs(pub(super) Arc<JobService>);
 
-/// What a client asks for, as it came.
+/// A submission of a client, before it is checked.
 #[derive(Clone, Debug, Default)]
 pub struct Submission {
-    /// `None`: the default bucket.
+    /// The bucket; `None` means the default bucket.
     pub bucket: Option<String>,
-    /// Empty for all keys.
+    /// The prefix of the keys; empty means all keys.
     pub prefix: String,
-    /// Where vectors go.
+    /// The collection that the images are indexed into.
     pub collection: String,
-    /// Take no more images than this.
+    /// Maximum number of images.
     pub max_items: Option<u64>,
-    /// Take keys of any extension.
+    /// Whether keys with any extension are indexed.
     pub any_extension: bool,
-    /// More failed items than this fail the job: a number, or a share such as `5%`.
+    /// The job fails if more images fail than this: a number, or a share such as `5%`.
     pub max_failures: Option<String>,
     /// A CSV or NDJSON object in the same bucket whose rows are joined to the images.
     pub metadata_key: Option<String>,
-    /// Who works.
+    /// The executor of the job.
     pub executor: Executor,
-    /// Remove what has vanished from the bucket.
+    /// Whether records of objects that have vanished from the bucket are removed.
     pub sync: bool,
-    /// Say what would be done, and do nothing.
+    /// Whether the job only reports what it would do.
     pub dry_run: bool,
-    /// Remove no more than this share; 10 where it is left out.
+    /// Maximum share of the collection's objects under the prefix that `sync` may remove, in percent; `None` means 10.
     pub max_delete_percent: Option<u8>,
-    /// Globs of keys that are not indexed; `None`: those of the service.
+    /// Globs of keys that are not indexed; `None` means those of the service.
     pub exclude: Option<Vec<String>>,
 }
 
-/// A job as it is shown.
+/// A job as the API shows it.
 #[derive(Clone, Debug)]
 pub struct JobView {
-    /// From the ledger.
+    /// The record in the ledger.
     pub job: JobRecord,
-    /// Pace and timings: now while it runs, of the whole run at its end.
+    /// Rate and timings: the current ones while the job runs, those of the whole run after its end.
     pub pace: Option<Pace>,
-    /// Seconds until nothing is left, while it runs and where that can be told.
+    /// Estimated seconds until the job ends; only while it runs and if it can be estimated.
     pub eta_seconds: Option<u64>,
-    /// A dependency that it waits for.
+    /// The dependency that the job waits for.
     pub waiting_on: Option<Waiting>,
-    /// Its workers elsewhere, while it runs with such.
+    /// Its remote workers, while it runs.
     pub workers: Vec<WorkerView>,
 }
 
-/// How long a client that was refused for fullness should wait.
+/// How long a client should wait after its submission was refused because the queue is full.
 pub const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
 
-/// How long whoever submits a job waits for a provider that is yet to say its space.
+/// How long a submission waits for a provider whose space is not known yet.
 const SPACE_WAIT: Duration = Duration::from_secs(2);
 
 impl Jobs {
-    /// Starts the service: ends the leases of the process before and goes on with what it left.
+    /// Starts the service: ends the leases of the previous process and continues its unfinished work.
     ///
     /// # Errors
-    /// [`SqliteError`] where the ledger cannot be read.
+    /// [`SqliteError`] if the ledger cannot be read.
     pub async fn start(parts: JobParts) -> Result<Self, SqliteError> {
         let JobParts { ledger, pipeline, stores, settings, default_bucket, allowed_buckets, .. } = parts;
         let JobParts { thumbnail_prefix, exclude, placing, waiting, drain, tasks, .. } = parts;
         tally::begin();
         if let Err(error) = ledger.end_local_leases().await {
-            // A service starts on a full disk, too: its jobs wait for room, and take these leases back then.
+            // The service also starts if the disk is full. Its jobs wait for space and then take these leases back.
             let Some(disk) = error.disk() else { return Err(error) };
-            tracing::error!(%error, ?disk, "leases of the process before stay for now");
+            tracing::error!(
+                %error, ?disk,
+                "the leases of the previous process could not be ended; its jobs end them later"
+            );
         }
         if !settings.glimpse_resume {
-            let stopped = ledger.stop_unfinished("stopped: the service began anew with GLIMPSE_RESUME=false").await?;
+            let stopped =
+                ledger.stop_unfinished("stopped: the service was restarted with GLIMPSE_RESUME=false").await?;
             tracing::info!(jobs = stopped, "unfinished jobs are stopped, because GLIMPSE_RESUME is false");
         }
         let jobs = Self(Arc::new(JobService {
@@ -111,15 +115,15 @@ impl Jobs {
         Ok(jobs)
     }
 
-    /// Starts jobs as there is room, until the service is asked to end. No job begins before this is polled.
+    /// Starts jobs while there are free slots, until the service is asked to stop. No job starts before this is polled.
     pub fn scheduler(&self) -> impl Future<Output = ()> + Send + use<> {
         self.0.clone().schedule()
     }
 
-    /// Takes a job, to be run when its turn comes.
+    /// Accepts a job and puts it into the queue.
     ///
     /// # Errors
-    /// [`JobsError`]: what was asked for is refused, or there is no room.
+    /// [`JobsError`] if the submission is refused or the queue is full.
     pub async fn submit(&self, submission: Submission) -> Result<JobRecord, JobsError> {
         let max_failures = sync::check(&submission)?;
         let collection = CollectionName::parse(&submission.collection)?;
@@ -139,7 +143,7 @@ impl Jobs {
             dry_run: submission.dry_run,
             max_delete_percent: submission.max_delete_percent.unwrap_or(JobSpec::MAX_DELETE_PERCENT),
             retry_of: None,
-            // Written down: a job that goes on, or is retried, keeps what it began with.
+            // Recorded, so that a job that continues or is retried keeps its first patterns.
             exclude: Some(exclude.patterns().to_vec()),
             continues: None,
             taken: 0,
@@ -148,7 +152,7 @@ impl Jobs {
         .await
     }
 
-    /// Takes a job whose fields are checked, each for itself.
+    /// Accepts a job whose fields have been checked one by one.
     pub(super) async fn take(&self, spec: JobSpec) -> Result<JobRecord, JobsError> {
         if self.0.drain.is_cancelled() {
             return Err(JobsError::Draining);
@@ -176,7 +180,7 @@ impl Jobs {
         Ok(job)
     }
 
-    /// One job.
+    /// Returns one job.
     ///
     /// # Errors
     /// [`JobsError::Unknown`], [`JobsError::Ledger`]
@@ -185,7 +189,7 @@ impl Jobs {
         self.0.view(job).await
     }
 
-    /// The newest jobs first, those submitted before `before` if it is given.
+    /// Returns jobs, newest first; with `before` only those that were submitted before that job.
     ///
     /// # Errors
     /// [`JobsError::Ledger`], [`JobsError::Unknown`] for a malformed `before`
@@ -198,7 +202,8 @@ impl Jobs {
         Ok(views)
     }
 
-    /// Lines of a job's log, oldest first: those after the one of that number, or without one the newest.
+    /// Returns lines of a job's log, oldest first: those after the line with the number `after`, or without it the
+    /// newest.
     ///
     /// # Errors
     /// [`JobsError::Unknown`], [`JobsError::Ledger`]
@@ -207,17 +212,17 @@ impl Jobs {
         Ok(self.0.ledger.logs(job.id, after).await?)
     }
 
-    /// Whether the service is about to end.
+    /// Returns whether the service is stopping.
     pub fn is_draining(&self) -> bool {
         self.0.drain.is_cancelled()
     }
 
-    /// Comes to its end when the service is asked to end: whoever streams stops then.
+    /// Completes when the service is asked to stop, so that streams of events end.
     pub fn closing(&self) -> impl Future<Output = ()> + Send + use<> {
         self.0.drain.clone().cancelled_owned()
     }
 
-    /// Failed items of a job, from the one after `after`.
+    /// Returns failed items of a job, starting after the item `after`.
     ///
     /// # Errors
     /// [`JobsError::Unknown`], [`JobsError::Ledger`]
@@ -226,7 +231,7 @@ impl Jobs {
         Ok(self.0.ledger.failures(job.id, after, limit).await?)
     }
 
-    /// Stops a job: it takes no more images; what it has indexed stays.
+    /// Stops a job. It starts no more images; the images that it has indexed stay.
     ///
     /// # Errors
     /// [`JobsError::AlreadyFinal`], [`JobsError::Unknown`], [`JobsError::Ledger`]
@@ -237,7 +242,7 @@ impl Jobs {
         if !self.0.ledger.finish(job.id, finish).await? {
             return Err(JobsError::AlreadyFinal(self.0.known(id).await?.state));
         }
-        // Bound first: the lock must not be held while the ledger is waited for.
+        // Cloned first, so that the lock is not held while waiting for the ledger.
         let live = self.0.live().get(&job.id).cloned();
         match live {
             Some(live) => live.stop.cancel(),
@@ -246,7 +251,7 @@ impl Jobs {
         Ok(job.id)
     }
 
-    /// Forgets all finished jobs but the newest `keep`, with their logs and failures; says how many.
+    /// Deletes all ended jobs except the newest `keep`, with their logs and failures. Returns how many were deleted.
     ///
     /// # Errors
     /// [`JobsError::Ledger`]
@@ -254,7 +259,7 @@ impl Jobs {
         Ok(self.0.ledger.prune(keep).await?)
     }
 
-    /// Forgets one object of a collection, whose record is about to go.
+    /// Deletes one object of a collection from the ledger, before its record is deleted from the stores.
     ///
     /// # Errors
     /// [`JobsError::Ledger`]
@@ -270,7 +275,8 @@ impl JobService {
         self.ledger.job(id).await?.ok_or_else(unknown)
     }
 
-    /// A collection of another space is refused at the door; a provider that cannot say its space yet is left to the job.
+    /// Refuses a collection with another space than the provider. If the provider's space is not known in time, the job
+    /// checks it later.
     async fn check_space(&self, collection: &CollectionName) -> Result<(), JobsError> {
         let Ok(Ok(space)) = tokio::time::timeout(SPACE_WAIT, self.pipeline.provider().space()).await else {
             return Ok(());
@@ -291,7 +297,7 @@ impl JobService {
         let stages = live.stages(job.spec.executor, self.pipeline.provider().busy());
         let overall = Some(live.overall(&job.counts));
         let pace = Pace { images_per_second: live.rate(), overall, stages };
-        // How much is left is known once all is listed.
+        // The number of images left is known only after the listing is complete.
         let (_, complete) = self.ledger.listing(job.id).await?;
         #[expect(
             clippy::cast_precision_loss,

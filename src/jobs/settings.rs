@@ -1,4 +1,4 @@
-//! How many jobs, and how they are cut.
+//! The settings of jobs.
 
 use std::time::Duration;
 
@@ -10,20 +10,23 @@ use crate::domain::Secret;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct JobSettings {
-    /// `GLIMPSE_JOBS_AT_ONCE`: jobs that run side by side (never two on one collection), those with workers
-    /// elsewhere counted apart; 1 by default.
+    /// `GLIMPSE_JOBS_AT_ONCE`: maximum number of jobs that run concurrently, counted separately for each executor
+    /// (never two on one collection); 1 by default.
     pub glimpse_jobs_at_once: usize,
-    /// `GLIMPSE_JOB_QUEUE`: jobs that may wait; one more is answered with 429; 100 by default.
+    /// `GLIMPSE_JOB_QUEUE`: maximum number of waiting jobs; one more is refused with 429; 100 by default.
     pub glimpse_job_queue: usize,
     /// `GLIMPSE_LEASE_SIZE`: images in one lease; 64 by default.
     pub glimpse_lease_size: usize,
-    /// `GLIMPSE_LEASE_SECONDS`: a worker elsewhere that is not heard of for so long has lost what it had; 30 by default.
+    /// `GLIMPSE_LEASE_SECONDS`: a remote worker that sends no request for this many seconds loses its leases; 30 by
+    /// default.
     pub glimpse_lease_seconds: u64,
-    /// `GLIMPSE_WORKER_TOKEN`: what `glimpse worker` shows the service: the `worker_token` of its job; empty by default.
+    /// `GLIMPSE_WORKER_TOKEN`: the token that `glimpse worker` sends to the service: the `worker_token` of its job;
+    /// empty by default.
     pub glimpse_worker_token: Secret,
-    /// `GLIMPSE_JOBS_KEPT`: finished jobs that are remembered with their logs and failures; 1000 by default.
+    /// `GLIMPSE_JOBS_KEPT`: maximum number of ended jobs that are kept with their logs and failures; 1000 by default.
     pub glimpse_jobs_kept: u64,
-    /// `GLIMPSE_RESUME`: unfinished jobs go on at the next start; `true` by default. With `false` they are stopped then.
+    /// `GLIMPSE_RESUME`: whether unfinished jobs continue at the next start; `true` by default. With `false` they are
+    /// stopped.
     pub glimpse_resume: bool,
 }
 
@@ -42,32 +45,32 @@ impl Default for JobSettings {
 }
 
 impl JobSettings {
-    /// How long a lease of a worker elsewhere lasts.
+    /// Returns how long a lease of a remote worker lasts.
     pub fn lease(&self) -> Duration {
         Duration::from_secs(self.glimpse_lease_seconds)
     }
 
-    /// Checks what can be checked without asking anyone.
+    /// Checks the ranges of the settings. It makes no network call.
     ///
     /// # Errors
-    /// A sentence that names the setting and what is allowed.
+    /// A sentence with the setting, its value and the allowed range.
     pub fn validate(&self) -> Result<(), String> {
-        for (name, value, most) in [
+        for (name, value, max) in [
             ("GLIMPSE_JOBS_AT_ONCE", self.glimpse_jobs_at_once, 64),
             ("GLIMPSE_JOB_QUEUE", self.glimpse_job_queue, 100_000),
             ("GLIMPSE_LEASE_SIZE", self.glimpse_lease_size, 10_000),
         ] {
-            if !(1..=most).contains(&value) {
-                return Err(format!("{name} is {value}; it must be between 1 and {most}"));
+            if !(1..=max).contains(&value) {
+                return Err(format!("{name} is {value}; it must be between 1 and {max}"));
             }
         }
         if !(1..=3_600).contains(&self.glimpse_lease_seconds) {
             let seconds = self.glimpse_lease_seconds;
             return Err(format!("GLIMPSE_LEASE_SECONDS is {seconds}; it must be between 1 and 3600"));
         }
-        let most = 1_000_000;
-        if !(1..=most).contains(&self.glimpse_jobs_kept) {
-            return Err(format!("GLIMPSE_JOBS_KEPT is {}; it must be between 1 and {most}", self.glimpse_jobs_kept));
+        let max = 1_000_000;
+        if !(1..=max).contains(&self.glimpse_jobs_kept) {
+            return Err(format!("GLIMPSE_JOBS_KEPT is {}; it must be between 1 and {max}", self.glimpse_jobs_kept));
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
-//! `sync`: a collection mirrors its bucket. What the job's bucket and prefix own and its listing no longer has leaves every
-//! store, and then the ledger.
+//! `sync`: makes a collection a mirror of its bucket. Records under the job's bucket and prefix whose objects are not
+//! in the listing any more are removed from every store, and then from the ledger.
 //!
-//! Only a listing that came to its end by itself says what has vanished ([`super::ledger`] walks it), and only up to
-//! `max_delete_percent`. Removing is the job's last step and is done in batches: stores first, ledger after them, so that a
-//! crash in between repeats a batch, which changes nothing. Thumbnails stay: the service removes nothing from a bucket.
+//! Records are removed only after a complete listing ([`super::ledger`] finds the vanished objects), and only up to
+//! `max_delete_percent`. Removal is the job's last step and works in batches, first in the stores and then in the
+//! ledger: a crash in between repeats a batch, which changes nothing. Thumbnails stay, since the service removes
+//! nothing from a bucket.
 
 use futures::future::try_join_all;
 use tokio_util::sync::CancellationToken;
@@ -15,22 +16,22 @@ use super::trouble::JobTrouble;
 use crate::domain::{FailureLimit, ImageId, ImageUri, JobRecord, JobSpec};
 use crate::index::Stores;
 
-/// Records of one batch: one call of each store, one transaction of the ledger.
+/// Records of one batch: one call to each store and one transaction of the ledger.
 const BATCH: u32 = 500;
 
-/// URIs that begin so are the job's own, where it is to say what of them has vanished.
+/// Returns the URI prefix of the objects that a `sync` job may remove; `None` without `sync`.
 pub(super) fn owns(spec: &JobSpec) -> Option<String> {
-    // Not an `ImageUri`: it may have no key yet.
+    // Not an `ImageUri`, since it may have no key.
     spec.sync.then(|| format!("s3://{}/{}", spec.bucket, spec.prefix))
 }
 
-/// What the listing has shown to have vanished, if the job may remove so much.
+/// Returns the objects that have vanished according to the listing, if the job may remove that many.
 ///
 /// # Errors
 /// [`JobTrouble::TooMuchVanished`], [`JobTrouble::Ledger`]
 pub(super) async fn judge(ledger: &Ledger, job: &JobRecord) -> Result<Losses, JobTrouble> {
     let losses = ledger.losses(job.id).await?;
-    // A job that goes on has removed some already.
+    // A continued job may have removed some records already.
     let (_, excluded) = ledger.excluded(job.id).await?;
     let deleted = ledger.job(job.id).await?.map_or(0, |job| job.counts.deleted.saturating_sub(excluded));
     if losses.exceed(job.spec.max_delete_percent, deleted) {
@@ -43,7 +44,7 @@ pub(super) async fn judge(ledger: &Ledger, job: &JobRecord) -> Result<Losses, Jo
     Ok(losses)
 }
 
-/// Removes what has vanished, until nothing is left of it or until `stop`. A store that is down is waited for.
+/// Removes the records of vanished objects until none is left or until `stop`. Waits for a store that is down.
 pub(super) async fn remove(
     ledger: &Ledger,
     stores: &Stores,
@@ -67,20 +68,21 @@ pub(super) async fn remove(
     Ok(())
 }
 
-/// What of a submission does not go together.
+/// Checks the fields of a submission that depend on each other. Returns the parsed `max_failures`.
 ///
 /// # Errors
-/// [`JobsError::Invalid`] naming the field.
+/// [`JobsError::Invalid`], which names the field.
 pub(super) fn check(submission: &Submission) -> Result<Option<FailureLimit>, JobsError> {
     let invalid = |field, reason: &str| Err(JobsError::Invalid(field, reason.to_owned()));
     if submission.sync && submission.max_items.is_some() {
-        let reason =
-            "cannot go together with sync: what a capped listing does not reach would look as if it had vanished";
+        let reason = "cannot be used together with sync: objects beyond the limit would look as if they had vanished";
         return invalid("image_max_items", reason);
     }
     match submission.max_delete_percent {
-        Some(_) if !submission.sync => return invalid("max_delete_percent", "means something only together with sync"),
-        Some(percent) if percent > 100 => return invalid("max_delete_percent", "must be 0 to 100"),
+        Some(_) if !submission.sync => {
+            return invalid("max_delete_percent", "needs sync: set sync to true or leave max_delete_percent out");
+        }
+        Some(percent) if percent > 100 => return invalid("max_delete_percent", "must be between 0 and 100"),
         Some(_) | None => {}
     }
     let limit = submission.max_failures.as_deref().map(str::parse::<FailureLimit>).transpose();

@@ -1,4 +1,5 @@
-//! What jobs tell `/metrics`. Counted where the ledger has it: an image whose report comes twice counts once.
+//! The metrics of jobs for `/metrics`. Images are counted when the ledger records them, so that an image that is
+//! reported twice counts once.
 
 use std::time::Duration;
 
@@ -6,14 +7,14 @@ use super::service::Jobs;
 use crate::domain::{FailureClass, JobState};
 use crate::telemetry::metrics::families;
 
-/// A scrape waits so long for the ledger.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a scrape waits for the ledger.
+const LEDGER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How a worker's death was seen: whoever watched over it said so, or it was not heard of.
+/// Label values for how the service noticed that a worker died: its exit was reported, or it sent no requests.
 pub(super) const SAID: &str = "said";
 pub(super) const SILENT: &str = "silent";
 
-/// What became of keys, in the words of a job's counts.
+/// The outcome of a key; the labels are the names of a job's counts.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum CountedOutcome {
     Skipped,
@@ -37,36 +38,36 @@ impl CountedOutcome {
     }
 }
 
-/// Every series from the start: a counter that appears with its first event hides that event from a rate.
+/// Creates every series at the start. A rate would miss the first event of a counter that appears with this event.
 pub(super) fn begin() {
     for state in JobState::ALL.into_iter().filter(|state| state.is_final()) {
-        families::JOBS_FINISHED.labels([word(state)]).increment(0);
+        families::JOBS_FINISHED.labels([state_label(state)]).increment(0);
     }
-    for fate in CountedOutcome::ALL {
-        items(fate, 0);
+    for outcome in CountedOutcome::ALL {
+        items(outcome, 0);
     }
     for class in FailureClass::ALL {
         families::ITEM_FAILURES.labels([class.as_str()]).increment(0);
     }
-    for seen in [SAID, SILENT] {
-        families::WORKER_DEATHS.labels([seen]).increment(0);
+    for detection in [SAID, SILENT] {
+        families::WORKER_DEATHS.labels([detection]).increment(0);
     }
     families::LEASES_GRANTED.one().increment(0);
     families::LEASES_EXPIRED.one().increment(0);
     copied(0);
 }
 
-/// A job came to its end.
+/// Counts a job that has ended.
 pub(super) fn finished(state: JobState) {
-    families::JOBS_FINISHED.labels([word(state)]).increment(1);
+    families::JOBS_FINISHED.labels([state_label(state)]).increment(1);
 }
 
-/// So many keys more.
-pub(super) fn items(fate: CountedOutcome, count: u64) {
-    families::ITEMS.labels([fate.as_str()]).increment(count);
+/// Adds keys with this outcome.
+pub(super) fn items(outcome: CountedOutcome, count: u64) {
+    families::ITEMS.labels([outcome.as_str()]).increment(count);
 }
 
-/// Images failed, each for such a reason.
+/// Counts failed images by their classes.
 pub(super) fn failures(classes: &[FailureClass]) {
     items(CountedOutcome::Failed, classes.len() as u64);
     for class in classes {
@@ -74,22 +75,22 @@ pub(super) fn failures(classes: &[FailureClass]) {
     }
 }
 
-/// Images were copied from one store to another.
+/// Counts images that were copied from one store to another.
 pub(super) fn copied(count: u64) {
     families::VECTORS_REUSED.labels(["copied"]).increment(count);
 }
 
-/// Workers elsewhere died with images under lease.
-pub(super) fn deaths(seen: &'static str, count: u64) {
-    families::WORKER_DEATHS.labels([seen]).increment(count);
+/// Counts remote workers that died with images under lease.
+pub(super) fn deaths(detection: &'static str, count: u64) {
+    families::WORKER_DEATHS.labels([detection]).increment(count);
 }
 
 impl Jobs {
-    /// Tells `/metrics` what is so at this moment. A ledger that does not answer leaves its figures unknown; the rest is told
-    /// all the same.
+    /// Updates the gauges for `/metrics`. If the ledger does not answer, the numbers of jobs are NaN; the other gauges
+    /// are updated all the same.
     pub async fn observe(&self) {
         self.0.pipeline.observe();
-        let counts = match tokio::time::timeout(PATIENCE, self.0.ledger.count_jobs()).await {
+        let counts = match tokio::time::timeout(LEDGER_TIMEOUT, self.0.ledger.count_jobs()).await {
             Ok(Ok(counts)) => Some(counts),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "jobs could not be counted for /metrics");
@@ -99,12 +100,12 @@ impl Jobs {
         };
         for state in JobState::ALL {
             let count = counts.as_ref().map(|counts| counts.get(&state).copied().unwrap_or(0));
-            families::JOBS.labels([word(state)]).set(count.map_or(f64::NAN, f64::from));
+            families::JOBS.labels([state_label(state)]).set(count.map_or(f64::NAN, f64::from));
         }
     }
 }
 
-/// A job's state as a label.
-fn word(state: JobState) -> String {
+/// Returns a job's state as a label value.
+fn state_label(state: JobState) -> String {
     state.as_str().to_ascii_lowercase()
 }

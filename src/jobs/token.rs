@@ -4,14 +4,14 @@ use sha2::{Digest, Sha256};
 
 use crate::domain::Secret;
 
-/// A new one; `None` where the system has no random numbers.
+/// Returns a new token; `None` if the system gives no random bytes.
 pub(super) fn fresh() -> Option<Secret> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).ok()?;
     Some(Secret::new(hex::encode(bytes)))
 }
 
-/// What is kept of it.
+/// Returns the SHA-256 of a token, which the ledger keeps.
 pub(super) fn digest(token: &str) -> String {
     hex::encode(Sha256::digest(token))
 }

@@ -1,4 +1,4 @@
-//! Why a job could not go on.
+//! Why a job could not continue.
 
 use super::lease::LeaseError;
 use super::metadata::MetadataError;
@@ -10,10 +10,10 @@ use crate::pipeline::RunError;
 use crate::source::SourceError;
 use crate::sqlite::SqliteError;
 
-/// How a job goes on once the operator has changed what is named.
-const RETRY: &str = "Then retry the job: what is done is kept";
+/// What to do after the operator has fixed the problem.
+const RETRY_ADVICE: &str = "Then retry the job: images that are done are kept";
 
-/// Why a job could not go on. Its [`said`](JobTrouble::said) is the job's message.
+/// Why a job could not continue. [`JobTrouble::said`] returns the job's message.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum JobTrouble {
     #[error("listing the bucket: {0}")]
@@ -38,24 +38,25 @@ pub(super) enum JobTrouble {
     Lease(LeaseError),
     #[error(transparent)]
     Placing(#[from] PlaceError),
-    #[error("{0} images are left, and nothing was there that would do them; submit the job again")]
+    #[error("the job ended, but {0} images are not processed; submit the job again")]
     Unfinished(u64),
     #[error(
         "{vanished} of the {owned} objects that this prefix has in the collection are gone from the bucket, more than \
-         max_delete_percent = {percent} allows; nothing was removed. If that is meant, give a larger max_delete_percent"
+         max_delete_percent = {percent} allows; nothing was removed. If this is intended, set a larger \
+         max_delete_percent"
     )]
     TooMuchVanished { vanished: u64, owned: u64, percent: u8 },
     #[error(
-        "the bucket lists its keys out of order (`{key}` after `{before}`), so that sync cannot tell what has vanished: \
-         nothing was removed. Index it without sync"
+        "the bucket lists its keys out of order (`{key}` after `{before}`), so sync cannot find the objects that \
+         have vanished: nothing was removed. Submit the job without sync"
     )]
     Unordered { before: String, key: String },
-    #[error("the job's own code panicked")]
+    #[error("the job's code panicked; the log has the details")]
     Panicked,
 }
 
 impl JobTrouble {
-    /// The ledger's error, if that is what it is. One that comes from the disk is no failure of the job, which waits.
+    /// Returns the error of the ledger, if this is one. If its cause is the disk, the job does not fail but waits.
     pub(super) fn of_ledger(&self) -> Option<&SqliteError> {
         match self {
             Self::Ledger(error)
@@ -79,7 +80,7 @@ impl JobTrouble {
         }
     }
 
-    /// In words for a client: what a dependency said itself stays in the log.
+    /// Returns the message for a client. A dependency's own message is only in the log.
     pub(super) fn said(&self) -> String {
         match self {
             Self::Listing(SourceError::Dependency(down))
@@ -88,17 +89,19 @@ impl JobTrouble {
             | Self::Provider(EmbedError::Dependency(down))
             | Self::Store(IndexError::Dependency(down))
             | Self::Dependency(down)
-            | Self::Lease(LeaseError::Service(down)) => dependency(down),
+            | Self::Lease(LeaseError::Service(down)) => dependency_message(down),
             Self::Ledger(_)
             | Self::Metadata(MetadataError::Ledger(_))
             | Self::Lease(LeaseError::Ledger(_))
-            | Self::Placing(PlaceError::Ledger(_)) => "the ledger could not be read or written; see the log".to_owned(),
+            | Self::Placing(PlaceError::Ledger(_)) => {
+                "the ledger could not be read or written; the log has the details".to_owned()
+            }
             Self::Listing(error) | Self::Bucket(error) | Self::Metadata(MetadataError::Source(_, error))
                 if error.attribution() == FailureAttribution::Operator =>
             {
-                format!("{self}. {RETRY}")
+                format!("{self}. {RETRY_ADVICE}")
             }
-            Self::Worker { .. } => format!("{self}. {RETRY}"),
+            Self::Worker { .. } => format!("{self}. {RETRY_ADVICE}"),
             Self::Listing(_)
             | Self::Bucket(_)
             | Self::Metadata(_)
@@ -114,7 +117,7 @@ impl JobTrouble {
         }
     }
 
-    /// What the bucket's service said itself, for the log.
+    /// Returns the own message of the bucket's service, for the log.
     pub(super) fn detail(&self) -> &str {
         match self {
             Self::Listing(error) | Self::Bucket(error) | Self::Metadata(MetadataError::Source(_, error)) => {
@@ -136,7 +139,7 @@ impl JobTrouble {
         }
     }
 
-    /// Whether work is left that a retry of the job takes up. Not if the job was ended for what its images are.
+    /// Returns whether a retry of the job continues its work. A job that ended because of its images is not continued.
     pub(super) fn leaves_work(&self) -> bool {
         match self {
             Self::Lease(LeaseError::TooManyFailures { .. })
@@ -159,10 +162,10 @@ impl JobTrouble {
         }
     }
 
-    /// How a job ends that came to this.
+    /// Returns the final state of a job that ended with this.
     pub(super) fn state(&self) -> JobState {
         match self {
-            // Whoever stops its workers where they run means the job.
+            // A user who stops the workers on the cluster wants to stop the job.
             Self::Placing(PlaceError::Stopped) => JobState::Stopped,
             Self::Listing(_)
             | Self::Bucket(_)
@@ -189,7 +192,7 @@ impl From<RunError> for JobTrouble {
             RunError::Dependency(down) => Self::Dependency(down),
             RunError::Bucket(error) => Self::Bucket(error),
             RunError::Provider(error) => Self::Provider(error),
-            RunError::Space(moved) => Self::Space(moved),
+            RunError::Space(mismatch) => Self::Space(mismatch),
         }
     }
 }
@@ -203,7 +206,7 @@ impl From<PoolError> for JobTrouble {
     }
 }
 
-fn dependency(down: &DependencyError) -> String {
+fn dependency_message(down: &DependencyError) -> String {
     let what = match down.trouble {
         Trouble::Unavailable { .. } => "was unavailable",
         Trouble::TimedOut => "did not answer in time",
@@ -212,8 +215,14 @@ fn dependency(down: &DependencyError) -> String {
         Trouble::Failed => "failed",
         Trouble::Refused => "refused us: check its settings",
         Trouble::Misconfigured => {
-            return format!("{}. Submit the job again when that is changed: what is done is kept", down.for_client());
+            return format!(
+                "{}. Submit the job again after you have changed this: images that are done are kept",
+                down.for_client()
+            );
         }
     };
-    format!("{} {what}; what it said is in the log. Submit the job again: what is done is kept", down.dependency)
+    format!(
+        "{} {what}; its message is in the log. Submit the job again: images that are done are kept",
+        down.dependency
+    )
 }

@@ -1,5 +1,5 @@
-//! What a worker elsewhere and its service say to each other: the JSON of `/internal/jobs/{id}/…`. Batches, tasks and
-//! outcomes go as they are (`Batch`, `Task`, `TaskOutcome`).
+//! The protocol between a remote worker and its service: the JSON of `/internal/jobs/{id}/…`. Batches, tasks and
+//! outcomes are serialized as they are (`Batch`, `Task`, `TaskOutcome`).
 
 use std::time::{Duration, SystemTime};
 
@@ -12,179 +12,180 @@ use crate::domain::{CollectionName, Space, StoreSet};
 use crate::pipeline::{ItemOutcome, TaskOutcome, Timings};
 use crate::resilience::Waiting;
 
-/// The version of this language. A worker of another is refused.
+/// The version of this protocol. A worker with another version is refused.
 pub const PROTOCOL: u32 = 2;
 
-/// The version of this build. A worker of another is refused.
+/// The version of this build. A worker with another version is refused.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// A worker introduces itself.
+/// A worker joins a job.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JoinRequest {
-    /// [`VERSION`] of its build.
+    /// [`VERSION`] of the worker's build.
     pub version: String,
-    /// [`PROTOCOL`] of its build.
+    /// [`PROTOCOL`] of the worker's build.
     pub protocol: u32,
-    /// Of the vectors that it makes.
+    /// The space of the vectors that the worker makes.
     pub space: Space,
-    /// The stores that it writes to.
+    /// The stores that the worker writes to.
     pub stores: StoreSet,
-    /// The machine that it is on, as whoever started it calls that.
+    /// The name of the worker's machine, as set when the worker was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
 }
 
-/// The service takes it, or not yet.
+/// The reply to a [`JoinRequest`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum JoinReply {
-    /// Come in.
+    /// The worker has joined.
     Joined(Box<Joined>),
-    /// The job's turn has not come yet.
+    /// The job is not running yet.
     Wait {
-        /// Ask again after so many milliseconds.
+        /// Send the request again after this many milliseconds.
         wait_ms: u64,
     },
 }
 
-/// What a worker must know of its job.
+/// The facts about a job that its workers need.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Joined {
-    /// Where records go.
+    /// The collection of the records.
     pub collection: CollectionName,
-    /// The collection's space, whose name the records bear.
+    /// The space of the collection. Every record has its name.
     pub space: Space,
-    /// A lease lasts so long; it is to be renewed every third of that.
+    /// How long a lease lasts, in seconds. A worker must renew it after each third of this time.
     pub lease_seconds: u64,
 }
 
-/// Lines of one request for the job's log.
+/// Maximum log lines in one request.
 pub const MAX_LINES: usize = 200;
-/// Characters that are kept of such a line, and of the reason of a failure.
+/// Maximum characters that are kept of a log line and of the message of a failure.
 pub const MAX_LINE: usize = 2_000;
-/// Bytes of a line that is not refused.
+/// Maximum bytes of a line; a longer line is refused.
 pub const MAX_LINE_BYTES: usize = 4 * MAX_LINE;
 
 /// A worker asks for work.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LeaseRequest {
-    /// Its name.
+    /// The worker's name.
     pub worker: WorkerName,
-    /// The leases that it holds, which are prolonged; absent: all that the service knows of.
+    /// The leases that the worker holds, which are renewed; absent means all that the service knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Vec<Held>>,
 }
 
-/// What it gets.
+/// The reply to a [`LeaseRequest`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum LeaseReply {
-    /// This.
+    /// A batch, under lease.
     Batch(Batch),
-    /// Nothing now.
+    /// No work at this moment.
     Wait {
-        /// Ask again after so many milliseconds.
+        /// Send the request again after this many milliseconds.
         wait_ms: u64,
     },
-    /// Nothing any more.
+    /// No more work; the worker ends.
     Stop {
-        /// `true`
+        /// Always `true`.
         stop: bool,
     },
 }
 
-/// What became of items of a batch.
+/// Outcomes of items of a batch.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ResultRequest {
-    /// Who says so.
+    /// The worker's name.
     pub worker: WorkerName,
-    /// Which lease of the batch it had.
+    /// The number of the lease under which the worker had the batch.
     pub attempt: u32,
-    /// Item by item.
+    /// The outcomes, one for each item.
     pub outcomes: Vec<TaskOutcome>,
-    /// The leases that it holds, which are prolonged; absent: all that the service knows of.
+    /// The leases that the worker holds, which are renewed; absent means all that the service knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Vec<Held>>,
-    /// What its chain has counted since it came, where it was not said a moment ago.
+    /// The timings of the worker's pipeline since it joined; absent if they were sent a moment ago.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timings: Option<Timings>,
 }
 
-/// A worker lives.
+/// A heartbeat of a worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HeartbeatRequest {
-    /// Its name.
+    /// The worker's name.
     pub worker: WorkerName,
-    /// The leases to be renewed.
+    /// The leases to renew.
     #[serde(default)]
     pub held: Vec<Held>,
-    /// A dependency that it waits for.
+    /// The dependency that the worker waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_on: Option<WireWaiting>,
-    /// What its chain has counted since it came.
+    /// The timings of the worker's pipeline since it joined.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timings: Option<Timings>,
 }
 
-/// A dependency that a worker waits for. What it said stays in the worker's own log.
+/// A dependency that a worker waits for. The dependency's own message stays in the worker's log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct WireWaiting {
     /// `s3`, `clip`, `qdrant`…
     pub dependency: String,
-    /// For so long already, in milliseconds: two machines need not agree on the time.
+    /// How long the worker has waited, in milliseconds. Not a timestamp, since the clocks of two machines may differ.
     pub for_ms: u64,
-    /// Until it is tried again.
+    /// Milliseconds until the next try.
     pub next_try_ms: u64,
-    /// It answers, and has no space left.
+    /// Whether the dependency answers but has no space left.
     pub full: bool,
 }
 
-/// How a worker stands.
+/// The status of a worker's leases.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct LeaseStatusReply {
-    /// Take nothing new, finish what is in flight, leave.
+    /// Whether the worker must take no new work, finish the items in flight and end.
     pub stop: bool,
-    /// Batches that are another's now.
+    /// Batches that the worker has lost to other workers.
     #[serde(default)]
     pub lost: Vec<i64>,
-    /// Batches of which nothing is left to be done.
+    /// Batches that are finished.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub gone: Vec<i64>,
 }
 
-/// A worker has ended: said by itself, or by whoever watched over it.
+/// A worker has ended; sent by the worker itself or by the process that supervises it.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ExitRequest {
-    /// Its exit code: 0 where it left of its own accord, all else is a death.
+    /// The exit code: 0 if the worker ended by itself, 78 if its settings do not fit the job; any other code means that
+    /// it died.
     pub rc: i64,
 }
 
-/// A worker met what only the operator can change: a setting, a key, the clock.
+/// A worker met a problem that only the operator can fix: a setting, a key or the clock.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OperatorErrorRequest {
-    /// Its name.
+    /// The worker's name.
     pub worker: WorkerName,
-    /// What to change, in one sentence.
+    /// The problem and what to change, in one sentence.
     pub problem: String,
 }
 
 /// Lines for the job's log.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LogsRequest {
-    /// Who says them.
+    /// The worker's name.
     pub worker: WorkerName,
-    /// Oldest first.
+    /// The lines, oldest first.
     pub lines: Vec<String>,
 }
 
-/// How the job stands, for whoever places its workers.
+/// The status of the job, for the process that places its workers.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SummaryReply {
-    /// Whether nothing more is to be done by workers.
+    /// Whether the workers have nothing left to do.
     pub terminal: bool,
     /// `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `STOPPED`.
     pub status: String,
-    /// Images planned but not yet dealt with.
+    /// Number of images that are planned and not yet processed.
     pub left: u64,
 }
 
@@ -205,7 +206,7 @@ impl From<WireWaiting> for Waiting {
     fn from(WireWaiting { dependency, for_ms, next_try_ms, full }: WireWaiting) -> Self {
         let now = SystemTime::now();
         Self {
-            dependency: dependency.chars().filter(|letter| !letter.is_control()).take(64).collect(),
+            dependency: dependency.chars().filter(|character| !character.is_control()).take(64).collect(),
             since: now.checked_sub(Duration::from_millis(for_ms)).unwrap_or(now),
             next_try: now.checked_add(Duration::from_millis(next_try_ms.min(MAX_WAIT_MS))),
             message: String::new(),
@@ -214,12 +215,12 @@ impl From<WireWaiting> for Waiting {
     }
 }
 
-/// A report without texts that the service would refuse for their length.
+/// Shortens the texts of a report, so that the service does not refuse it for their length.
 pub fn within_bounds(report: Report) -> Report {
     let Report { batch, attempt, mut outcomes } = report;
     for outcome in &mut outcomes {
         match &mut outcome.fate {
-            // An absent ETag is one that is not compared.
+            // An absent ETag is not compared.
             ItemOutcome::Indexed(indexed) | ItemOutcome::Lags(indexed) => {
                 indexed.etag = indexed.etag.take().filter(|etag| etag.len() <= MAX_LINE);
             }
@@ -229,12 +230,12 @@ pub fn within_bounds(report: Report) -> Report {
     Report { batch, attempt, outcomes }
 }
 
-/// As much of somebody's words as is kept, in one line.
-pub fn plain(words: &str) -> String {
-    words.chars().take(MAX_LINE).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+/// Returns at most [`MAX_LINE`] characters of a text, on one line.
+pub fn plain(text: &str) -> String {
+    text.chars().take(MAX_LINE).map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
-/// However far a worker puts off its next try.
+/// Maximum time until the next try that the status shows, whatever a worker reports.
 const MAX_WAIT_MS: u64 = 3_600_000;
 
 impl From<LeaseStatus> for LeaseStatusReply {

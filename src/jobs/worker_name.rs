@@ -1,26 +1,29 @@
-//! The name of a worker. It comes from outside and stands in logs, in the ledger and in paths.
+//! The name of a worker. It comes from outside the service and is used in logs, in the ledger and in paths.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Bytes of a name.
+/// Maximum bytes of a name.
 const MAX_BYTES: usize = 64;
 
-/// What a worker calls itself: 1 to 64 ASCII letters, digits, `.`, `_` or `-`, of which at least one is not a dot.
+/// The name of a worker: 1 to 64 ASCII letters, digits, `.`, `_` or `-`, of which at least one is not a dot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct WorkerName(String);
 
-/// The text is not the name of a worker.
+/// The text is not a valid name of a worker.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a worker's name is 1 to {MAX_BYTES} letters, digits, `.`, `_` or `-` (--name); `{shown}` is not")]
+#[error(
+    "`{shown}` is not a valid worker name (--name): a name has 1 to {MAX_BYTES} ASCII letters, digits, `.`, `_` or \
+     `-`, and not only dots"
+)]
 pub struct InvalidWorkerName {
     shown: String,
 }
 
 impl WorkerName {
-    /// Checks a name.
+    /// Parses a name.
     ///
     /// # Errors
     /// [`InvalidWorkerName`]
@@ -30,13 +33,16 @@ impl WorkerName {
         if valid {
             return Ok(Self(text.to_owned()));
         }
-        let shown: String =
-            text.chars().take(MAX_BYTES).map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+        let shown: String = text
+            .chars()
+            .take(MAX_BYTES)
+            .map(|character| if character.is_control() { ' ' } else { character })
+            .collect();
         let more = if shown.len() < text.len() { "…" } else { "" };
         Err(InvalidWorkerName { shown: shown + more })
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -73,7 +79,7 @@ mod tests {
         for name in ["", ".", "..", "a b", "a/b", "a\nSUCCEEDED", "ä", "\u{1b}[31m", &"x".repeat(65)] {
             WorkerName::parse(name).unwrap_err();
         }
-        let said = WorkerName::parse(&"a\n".repeat(500_000)).unwrap_err().to_string();
-        assert!(said.len() < 300 && !said.contains('\n'), "{said}");
+        let message = WorkerName::parse(&"a\n".repeat(500_000)).unwrap_err().to_string();
+        assert!(message.len() < 300 && !message.contains('\n'), "{message}");
     }
 }

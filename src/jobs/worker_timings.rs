@@ -1,37 +1,37 @@
-//! Stage times of a job's workers elsewhere. Each tells its own as running totals; what it told last stays when it leaves,
-//! since a job's summary is that of all who worked on it.
+//! The stage times of a job's remote workers. Each worker reports running totals. The last report of a worker is kept
+//! after it leaves, since the job's summary includes all workers.
 
 use std::collections::BTreeMap;
 
 use super::remote_workers::MAX_WORKERS;
 use crate::pipeline::{StagesReport, Timings};
 
-/// By the workers' names.
+/// The timings by worker name.
 #[derive(Debug, Default)]
 pub(super) struct WorkerTimings {
-    workers: BTreeMap<String, Told>,
-    /// Of those whose names there is no room for any more.
-    others: Told,
+    workers: BTreeMap<String, Totals>,
+    /// The sum over workers whose names are not kept any more, because there are more than [`MAX_WORKERS`].
+    others: Totals,
 }
 
 #[derive(Debug, Default)]
-struct Told {
-    /// Since it came last.
+struct Totals {
+    /// Since it last joined.
     now: Timings,
-    /// Before that.
+    /// Before it last joined.
     earlier: Timings,
 }
 
 impl WorkerTimings {
-    /// A worker begins to count at nothing.
+    /// Records that a worker joined and counts from zero again.
     pub(super) fn begin(&mut self, worker: &str) {
-        if let Some(told) = self.workers.get_mut(worker) {
-            let before = std::mem::take(&mut told.now);
-            told.earlier.add_earlier(&before);
+        if let Some(totals) = self.workers.get_mut(worker) {
+            let before = std::mem::take(&mut totals.now);
+            totals.earlier.add_earlier(&before);
         }
     }
 
-    /// What a worker has counted since it began.
+    /// Records the timings of a worker since it joined.
     pub(super) fn told(&mut self, worker: &str, timings: Timings) {
         if self.workers.len() >= MAX_WORKERS
             && !self.workers.contains_key(worker)
@@ -42,17 +42,17 @@ impl WorkerTimings {
         self.workers.entry(worker.to_owned()).or_default().now = timings.bounded();
     }
 
-    /// Of all together.
+    /// Returns the report over all workers.
     pub(super) fn report(&self) -> StagesReport {
         let mut all = self.others.all();
-        for told in self.workers.values() {
-            all.add(&told.all());
+        for totals in self.workers.values() {
+            all.add(&totals.all());
         }
         all.report(Some(self.workers.len()))
     }
 }
 
-impl Told {
+impl Totals {
     fn all(&self) -> Timings {
         let mut all = self.now.clone();
         all.add_earlier(&self.earlier);
@@ -65,7 +65,7 @@ mod tests {
     use super::*;
     use crate::pipeline::StageTimes;
 
-    /// One lane that worked all of its time on pieces of one length.
+    /// Returns the timings of one lane that was always busy with items of equal duration.
     fn busy(seconds: u64, pieces: u64) -> Timings {
         let micros = seconds * 1_000_000;
         let took = vec![(micros / pieces, pieces)];
@@ -74,10 +74,10 @@ mod tests {
     }
 
     #[test]
-    fn running_totals_count_once_and_stay_when_a_worker_comes_anew() {
+    fn running_totals_count_once_and_stay_when_a_worker_joins_again() {
         let mut remote_workers = WorkerTimings::default();
         for seconds in 1..=10 {
-            remote_workers.begin("unheard of");
+            remote_workers.begin("unknown");
             remote_workers.told("a", busy(seconds, seconds));
         }
         remote_workers.told("b", busy(1, 10));
@@ -87,7 +87,7 @@ mod tests {
         remote_workers.told("a", busy(1, 100));
         let report = remote_workers.report();
         assert!((report.embed.p50_ms - 10.0).abs() < 0.1 && (report.embed.p95_ms - 1000.0).abs() < 0.1, "{report:?}");
-        let said = "embed: 2 of 2 lanes on 2 workers busy 100 % of the time";
-        assert_eq!(report.bottleneck.as_deref(), Some(said));
+        let expected = "embed: 2 of 2 lanes on 2 workers busy 100 % of the time";
+        assert_eq!(report.bottleneck.as_deref(), Some(expected));
     }
 }

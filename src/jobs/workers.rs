@@ -1,5 +1,5 @@
-//! What workers elsewhere may ask of a job. Each shows the job's token; nothing else opens this door, and it opens nothing
-//! else.
+//! The requests of remote workers. Each request must have the job's token. No other key gives access to these requests,
+//! and this token gives access to nothing else.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,57 +25,60 @@ use crate::index::IndexError;
 use crate::resilience::{Waiting, on_its_own};
 use crate::telemetry::metrics::families;
 
-/// Characters of a node's name.
-const MAX_NODE: usize = 64;
+/// Maximum characters of a node's name.
+const MAX_NODE_CHARS: usize = 64;
 
-/// A worker that got nothing asks again after so long; its request was held before that.
-const WAIT: Duration = Duration::from_millis(20);
-/// The same where the job is not under way.
-const LONG_WAIT: Duration = Duration::from_secs(1);
-/// A request for work is held for this long at most while there is none, and for no longer than a third of a lease.
+/// The delay after which a worker asks for work again, after its last request was held without result.
+const RETRY_DELAY: Duration = Duration::from_millis(20);
+/// The delay after which a worker sends its request again if the job is not running.
+const NOT_RUNNING_RETRY_DELAY: Duration = Duration::from_secs(1);
+/// Maximum time that a request for work is held while there is none. A third of a lease is a second limit.
 const MAX_HOLD: Duration = Duration::from_secs(10);
-/// While it is held it looks for work at least this often, even if nothing was told.
-const LOOK: Duration = Duration::from_secs(5);
+/// How often a held request checks for work, even without a notification.
+const POLL_INTERVAL: Duration = Duration::from_secs(5);
 
-/// How a line of the job's log begins that says why a worker was refused, how many such lines a log has, and how many
-/// characters of a reason are kept.
-const REFUSED: &str = "a worker was refused: ";
+/// The start of a log line about a refused worker.
+const REFUSAL_PREFIX: &str = "a worker was refused: ";
+/// Maximum number of such lines in the log of a job.
 const MAX_REFUSALS: u32 = 20;
-const MAX_REASON: usize = 500;
+/// Maximum characters of the reason in such a line.
+const MAX_REASON_CHARS: usize = 500;
 
-/// The exit code of a worker whose settings do not fit: it is not to be started again as it is. `EX_CONFIG` of sysexits.h.
+/// The exit code of a worker whose settings do not fit the job, so that restarting it does not help. `EX_CONFIG` of
+/// sysexits.h.
 const EX_CONFIG: u8 = 78;
 
-/// A job, to one who has shown its token.
+/// A job, for a request with its token.
 #[derive(Debug)]
 pub struct WorkerJob {
     jobs: Jobs,
     job: JobRecord,
-    /// While it is under way.
+    /// `None` while the job is not running.
     live: Option<Arc<RunningJob>>,
 }
 
 impl Jobs {
-    /// Makes a new token for a job; the one before is worth nothing any more. Nobody can have it told again.
+    /// Makes a new worker token for a job. The previous token is not valid any more. The token cannot be read again
+    /// later, since only its digest is kept.
     ///
     /// # Errors
-    /// [`JobsError::Ledger`]; [`JobsError::NoToken`] where the system has no random numbers.
+    /// [`JobsError::Ledger`]; [`JobsError::NoToken`] if the system gives no random bytes.
     pub async fn new_worker_token(&self, job: JobId) -> Result<Secret, JobsError> {
         let token = token::fresh().ok_or(JobsError::NoToken)?;
         self.0.ledger.set_worker_token(job, token::digest(token.reveal())).await?;
         Ok(token)
     }
 
-    /// Lets a worker in that has the job's token.
+    /// Checks the token of a worker's request and returns the job.
     ///
     /// # Errors
     /// [`JobsError::Unknown`], [`JobsError::WorkerToken`], [`JobsError::Ledger`]
     pub async fn admit(&self, id: &str, token: Option<&str>) -> Result<WorkerJob, JobsError> {
         let job = self.0.known(id).await?;
-        let known = self.0.ledger.worker_token(job.id).await?.unwrap_or_default();
+        let expected = self.0.ledger.worker_token(job.id).await?.unwrap_or_default();
         let given = token.map(token::digest).unwrap_or_default();
-        // Both are of one length, or one is empty: comparing tells nothing of the token.
-        let same = !known.is_empty() && bool::from(known.as_bytes().ct_eq(given.as_bytes()));
+        // Both digests have the same length, or one is empty, so the comparison reveals nothing about the token.
+        let same = !expected.is_empty() && bool::from(expected.as_bytes().ct_eq(given.as_bytes()));
         if !same {
             return Err(JobsError::WorkerToken);
         }
@@ -85,24 +88,25 @@ impl Jobs {
 }
 
 impl WorkerJob {
-    /// How the job stands. The one thing that is answered after its end.
+    /// Returns the status of the job. The only request that is also answered after the job's end.
     ///
     /// # Errors
     /// [`JobsError::Ledger`]
     pub async fn summary(&self) -> Result<SummaryReply, JobsError> {
         let (status, left) = (self.job.state.as_str().to_owned(), self.job.counts.left());
-        // What comes after the last image, such as removing what has vanished, is no work of theirs.
+        // Steps after the last image, such as the removal of vanished records, need no workers.
         let over = self.job.state.is_final() && self.live.is_none();
         let terminal = over || self.jobs.0.ledger.is_worked_off(self.job.id).await?;
         Ok(SummaryReply { terminal, status, left })
     }
 
-    /// A worker introduces itself. If it is refused, the job's log and what the job waits for say why.
+    /// Lets a worker join the job. If the worker is refused, the job's log and its `waiting_on` have the reason.
     ///
     /// # Errors
-    /// [`JobsError`]: it is of another version or space, its name is none, there are too many, or the job is over.
+    /// [`JobsError`] if the worker has another version, space or stores, if its name is not valid, if the job has the
+    /// maximum number of workers, or if it has ended.
     pub async fn join(&self, worker: &str, request: &JoinRequest) -> Result<JoinReply, JobsError> {
-        self.not_over()?;
+        self.check_not_ended()?;
         let joined = match WorkerName::parse(worker) {
             Ok(worker) => self.admit_worker(worker.as_str(), request),
             Err(invalid) => Err(invalid.into()),
@@ -114,39 +118,43 @@ impl WorkerJob {
             | JobsError::TooManyWorkers(_)),
         ) = &joined
         {
-            self.note_refusal(&refusal.to_string()).await?;
+            self.record_refusal(&refusal.to_string()).await?;
         }
         joined
     }
 
-    async fn note_refusal(&self, reason: &str) -> Result<(), JobsError> {
-        let reason: String = plain(reason).chars().take(MAX_REASON).collect();
+    async fn record_refusal(&self, reason: &str) -> Result<(), JobsError> {
+        let reason: String = plain(reason).chars().take(MAX_REASON_CHARS).collect();
         tracing::warn!(job.id = %self.job.id, reason, "a worker was refused");
         if let Some(live) = &self.live {
             live.remote_workers.refuse(&reason);
         }
-        self.jobs.0.ledger.log_once(self.job.id, REFUSED, format!("{REFUSED}{reason}"), MAX_REFUSALS).await?;
+        self.jobs
+            .0
+            .ledger
+            .log_once(self.job.id, REFUSAL_PREFIX, format!("{REFUSAL_PREFIX}{reason}"), MAX_REFUSALS)
+            .await?;
         Ok(())
     }
 
     fn admit_worker(&self, worker: &str, request: &JoinRequest) -> Result<JoinReply, JobsError> {
         let versions = |version: &str, protocol: u32| format!("version {version} (protocol {protocol})");
-        let (here, there) = (versions(VERSION, PROTOCOL), versions(&request.version, request.protocol));
-        if here != there {
-            return Err(JobsError::WorkerRefused(format!("the worker is of {there}, the service of {here}")));
+        let (service, other) = (versions(VERSION, PROTOCOL), versions(&request.version, request.protocol));
+        if service != other {
+            return Err(JobsError::WorkerRefused(format!("the worker has {other}, the service has {service}")));
         }
         let stores = self.jobs.0.pipeline.stores().all();
         if request.stores != stores {
-            let said =
+            let reason =
                 format!("the worker writes to {}, the job's stores are {stores} (VECTOR_DB_PROVIDER)", request.stores);
-            return Err(JobsError::WorkerRefused(said));
+            return Err(JobsError::WorkerRefused(reason));
         }
         let live = self.live.as_ref().filter(|live| !live.stop.is_cancelled());
         let Some((live, space)) = live.and_then(|live| Some((live, live.space.get()?))) else {
-            return Ok(JoinReply::Wait { wait_ms: millis(LONG_WAIT) });
+            return Ok(JoinReply::Wait { wait_ms: millis(NOT_RUNNING_RETRY_DELAY) });
         };
         space.admits(&request.space)?;
-        let node = request.node.as_deref().map(|node| plain(node).chars().take(MAX_NODE).collect());
+        let node = request.node.as_deref().map(|node| plain(node).chars().take(MAX_NODE_CHARS).collect());
         if !live.remote_workers.join(worker, node) {
             return Err(JobsError::TooManyWorkers(MAX_WORKERS));
         }
@@ -157,28 +165,28 @@ impl WorkerJob {
         })))
     }
 
-    /// A worker asks for work.
+    /// Returns work for a worker. Waits for a while if there is none.
     ///
     /// # Errors
     /// [`JobsError::NotJoined`], [`JobsError::Over`], [`JobsError::Ledger`]
     pub async fn lease(&self, LeaseRequest { worker, held }: LeaseRequest) -> Result<LeaseReply, JobsError> {
-        self.not_over()?;
+        self.check_not_ended()?;
         let until = Instant::now() + MAX_HOLD.min(self.lease_time() / 3);
         loop {
-            // A job may come to its end while a request of it is held.
-            let Some(live) = self.at_work().filter(|live| self.is_present(live)) else {
-                return Ok(LeaseReply::Wait { wait_ms: millis(LONG_WAIT) });
+            // The job may end while a request is held.
+            let Some(live) = self.at_work().filter(|live| self.is_current_run(live)) else {
+                return Ok(LeaseReply::Wait { wait_ms: millis(NOT_RUNNING_RETRY_DELAY) });
             };
             if live.stop.is_cancelled() {
                 return Ok(LeaseReply::Stop { stop: true });
             }
-            // Listening begins before looking: what comes in between is not missed.
+            // Subscribed before checking, so that work that arrives in between is not missed.
             let more = live.more.notified();
-            heard(live, worker.as_str())?;
+            record_request(live, worker.as_str())?;
             let ledger = &self.jobs.0.ledger;
             match self.lease_now(live, &worker, held.as_deref()).await? {
                 Leased::Batch(batch) => return Ok(LeaseReply::Batch(batch)),
-                // What the worker itself holds may still come back.
+                // Otherwise items that this worker holds may still be given back.
                 Leased::NothingLeft if ledger.is_worked_off(self.job.id).await? => {
                     return Ok(LeaseReply::Stop { stop: true });
                 }
@@ -186,14 +194,14 @@ impl WorkerJob {
             }
             tokio::select! {
                 () = async { more.await; tokio::time::sleep(live.remote_workers.turn(worker.as_str())).await } => {}
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
                 () = live.stop.cancelled() => {}
-                () = tokio::time::sleep_until(until) => return Ok(LeaseReply::Wait { wait_ms: millis(WAIT) }),
+                () = tokio::time::sleep_until(until) => return Ok(LeaseReply::Wait { wait_ms: millis(RETRY_DELAY) }),
             }
         }
     }
 
-    /// In a task of its own: a worker that hangs up meanwhile must not leave a lease of which nobody knows.
+    /// Leases a batch in its own task: if the worker disconnects meanwhile, the lease must still be recorded.
     async fn lease_now(
         &self,
         live: &Arc<RunningJob>,
@@ -204,7 +212,7 @@ impl WorkerJob {
         let (prolong, unanswered) = self.prolong(Some(&live), worker.as_str(), held);
         let leased = on_its_own(async move {
             let worker = worker.as_str();
-            // Without a list of what it holds nobody knows whether a reply was lost.
+            // Without a list of the leases that the worker holds, the service cannot know whether a reply was lost.
             let leased = jobs.0.ledger.lease_and_prolong(job, worker, unanswered, prolong).await?;
             if let Leased::Batch(batch) = &leased {
                 let lease = Held { batch: batch.id, attempt: batch.attempt };
@@ -218,21 +226,21 @@ impl WorkerJob {
         leased.await
     }
 
-    /// The leases of a worker that a request prolongs, and among them one that it does not name and may not know of.
+    /// Returns the leases that a request renews, and the one among them that the worker does not list and may not know.
     fn prolong(&self, live: Option<&Arc<RunningJob>>, worker: &str, held: Option<&[Held]>) -> (Prolong, Option<Held>) {
         let unanswered = live.zip(held).and_then(|(live, held)| live.remote_workers.unanswered(worker, held));
         let held = held.map(|held| held.iter().copied().chain(unanswered).collect());
         (Prolong { held, until: self.jobs.0.clock.after(self.lease_time()) }, unanswered)
     }
 
-    /// A worker says what became of items. One that has not introduced itself must hold the batch.
+    /// Records outcomes that a worker reports. A worker that has not joined must hold the batch.
     ///
     /// # Errors
     /// [`JobsError::NotJoined`], [`JobsError::Over`], [`JobsError::NotUnderWay`], [`JobsError::Ledger`]
     pub async fn report(&self, batch: i64, request: ResultRequest) -> Result<LeaseStatus, JobsError> {
         let ResultRequest { worker, attempt, outcomes, held, timings } = request;
         let worker = worker.as_str();
-        self.not_over()?;
+        self.check_not_ended()?;
         let live = self.live.as_ref().ok_or(JobsError::NotUnderWay)?;
         let space = live.space.get().ok_or(JobsError::NotUnderWay)?.name();
         let (id, collection, ledger) = (self.job.id, self.job.spec.collection.clone(), &self.jobs.0.ledger);
@@ -249,24 +257,24 @@ impl WorkerJob {
             live.remote_workers.timed(worker, timings);
         }
         live.more.notify_waiters();
-        let Renewed { lost: others, gone } = named(renewed, unanswered, held.as_deref());
-        lost.extend(others);
+        let Renewed { lost: also_lost, gone } = only_listed(renewed, unanswered, held.as_deref());
+        lost.extend(also_lost);
         Ok(LeaseStatus { lost, gone, stop: self.must_stop() })
     }
 
-    /// A worker lives, holds these, and may wait for something.
+    /// Records a heartbeat: renews the worker's leases and records what the worker waits for.
     ///
     /// # Errors
     /// [`JobsError::NotJoined`], [`JobsError::Over`], [`JobsError::Ledger`]
     pub async fn renew(&self, request: HeartbeatRequest) -> Result<LeaseStatus, JobsError> {
         let HeartbeatRequest { worker, held, waiting_on, timings } = request;
         let worker = worker.as_str();
-        self.not_over()?;
+        self.check_not_ended()?;
         let (Prolong { held: all, until }, unanswered) = self.prolong(self.live.as_ref(), worker, Some(&held));
         let renewed = self.jobs.0.ledger.renew(self.job.id, worker, all.unwrap_or_default(), until).await?;
-        let Renewed { lost, gone } = named(renewed, unanswered, Some(&held));
+        let Renewed { lost, gone } = only_listed(renewed, unanswered, Some(&held));
         if let Some(live) = self.at_work() {
-            heard(live, worker)?;
+            record_request(live, worker)?;
             live.remote_workers.waits(worker, waiting_on.map(Waiting::from));
             if let Some(timings) = timings {
                 live.remote_workers.timed(worker, timings);
@@ -275,13 +283,13 @@ impl WorkerJob {
         Ok(LeaseStatus { lost, gone, stop: self.must_stop() })
     }
 
-    /// A worker has ended; says whether it held anything.
+    /// Records that a worker has ended, and gives back its leases or ends them.
     ///
     /// # Errors
     /// [`JobsError::Ledger`]
     pub async fn exit(&self, worker: &WorkerName, rc: i64) -> Result<(), JobsError> {
         let (worker, ledger, id) = (worker.as_str(), &self.jobs.0.ledger, self.job.id);
-        // One that was refused left of its own accord: no image of it is to blame.
+        // A refused worker ended by itself, so none of its images is a suspect.
         let refused = rc == i64::from(EX_CONFIG);
         let held = if rc == 0 || refused {
             ledger.give_back(id, worker).await?
@@ -294,49 +302,50 @@ impl WorkerJob {
         }
         if refused {
             let is_known = self.live.as_ref().is_some_and(|live| live.remote_workers.refusal().is_some());
-            let reason =
-                format!("it ended with exit code {EX_CONFIG}: its settings do not fit; its own log says which");
-            return if is_known { Ok(()) } else { self.note_refusal(&reason).await };
+            let reason = format!(
+                "it ended with exit code {EX_CONFIG}: its settings do not fit the job; the worker's log has the details"
+            );
+            return if is_known { Ok(()) } else { self.record_refusal(&reason).await };
         }
         if rc != 0 && held > 0 {
-            let line = format!("worker {worker} died (exit code {rc}); others get what it had");
+            let line = format!("worker {worker} died (exit code {rc}); its images go to other workers");
             ledger.log(id, line).await?;
         }
         Ok(())
     }
 
-    /// A worker met what only the operator can change: the job ends with that.
+    /// Ends the job because a worker met a problem that only the operator can fix.
     ///
     /// # Errors
     /// [`JobsError::NotJoined`], [`JobsError::Over`], [`JobsError::Ledger`]
     pub async fn operator_error(&self, worker: &WorkerName, problem: &str) -> Result<(), JobsError> {
-        self.not_over()?;
+        self.check_not_ended()?;
         let Some(live) = self.at_work() else { return Ok(()) };
-        heard(live, worker.as_str())?;
+        record_request(live, worker.as_str())?;
         let problem = plain(problem);
-        self.jobs.0.ledger.log(self.job.id, format!("[{worker}] cannot go on: {problem}")).await?;
-        // The first one counts.
+        self.jobs.0.ledger.log(self.job.id, format!("[{worker}] cannot continue: {problem}")).await?;
+        // Only the first problem counts.
         live.operator.set((worker.to_string(), problem)).ok();
         Ok(())
     }
 
-    /// Lines for the job's log, each with the name of who says it.
+    /// Adds lines to the job's log, each with the worker's name.
     ///
     /// # Errors
     /// [`JobsError::Over`], [`JobsError::Ledger`]
     pub async fn log(&self, worker: &WorkerName, lines: Vec<String>) -> Result<(), JobsError> {
-        self.not_over()?;
+        self.check_not_ended()?;
         let lines = lines.iter().map(|line| format!("[{worker}] {}", plain(line))).collect();
         Ok(self.jobs.0.ledger.log_all(self.job.id, lines).await?)
     }
 
-    /// The embedded index, for a worker that cannot open it: the job's collection, and nothing else of it.
+    /// Gives a worker access to the job's collection in the embedded index, which the worker cannot open itself.
     ///
     /// # Errors
     /// [`JobsError::Over`], [`JobsError::WorkerRefused`], [`JobsError::Index`]
     pub async fn records(&self, request: RecordsRequest) -> Result<RecordsReply, JobsError> {
-        self.not_over()?;
-        let refused = |said: String| JobsError::WorkerRefused(said);
+        self.check_not_ended()?;
+        let refused = |reason: String| JobsError::WorkerRefused(reason);
         let stores = self.jobs.0.pipeline.stores();
         let index = stores.named("embedded").ok_or_else(|| refused("the job has no embedded index".to_owned()))?;
         let collection = &self.job.spec.collection;
@@ -344,8 +353,8 @@ impl WorkerJob {
             RecordsRequest::Upsert { records } => {
                 let records: Result<Vec<_>, _> = records.into_iter().map(ImageRecord::try_from).collect();
                 let records = records.map_err(|error| refused(error.to_string()))?;
-                if let Some(strange) = records.iter().find(|record| !self.is_own(record)) {
-                    return Err(refused(format!("{} is none of this job's images", strange.uri)));
+                if let Some(foreign) = records.iter().find(|record| !self.is_own(record)) {
+                    return Err(refused(format!("{} is not an image of this job", foreign.uri)));
                 }
                 match index.upsert(collection, &records).await {
                     Ok(()) => RecordsReply::default(),
@@ -365,7 +374,7 @@ impl WorkerJob {
         })
     }
 
-    /// Of these records those of the job's bucket and prefix, and those that an image under lease may be a copy of.
+    /// Returns the records under the job's bucket and prefix, and those that an image under lease may be a copy of.
     async fn only_own(&self, found: Vec<ImageRecord>) -> Result<Vec<ImageRecord>, JobsError> {
         let (mut own, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|record| self.is_own(record));
         if !others.is_empty() {
@@ -376,22 +385,22 @@ impl WorkerJob {
         Ok(own)
     }
 
-    /// Whether a record is of the job's bucket and prefix.
+    /// Returns whether a record is under the job's bucket and prefix.
     fn is_own(&self, record: &ImageRecord) -> bool {
         record.uri.bucket() == self.job.spec.bucket && record.uri.key().starts_with(self.job.spec.prefix.as_str())
     }
 
-    /// A job that was stopped takes reports until its workers have left.
-    fn not_over(&self) -> Result<(), JobsError> {
+    /// Fails if the job has ended. A stopped job still accepts reports until its workers have left.
+    fn check_not_ended(&self) -> Result<(), JobsError> {
         if self.job.state.is_final() && self.live.is_none() { Err(JobsError::Over(self.job.state)) } else { Ok(()) }
     }
 
-    /// Whether the job is still at work, and that is the present run of it.
-    fn is_present(&self, live: &Arc<RunningJob>) -> bool {
-        self.jobs.0.live().get(&self.job.id).is_some_and(|present| Arc::ptr_eq(present, live))
+    /// Returns whether `live` is the current run of the job.
+    fn is_current_run(&self, live: &Arc<RunningJob>) -> bool {
+        self.jobs.0.live().get(&self.job.id).is_some_and(|current| Arc::ptr_eq(current, live))
     }
 
-    /// While the service itself ends, workers wait for it to come back.
+    /// Returns the running job; `None` while the service stops, so that workers wait until it is back.
     fn at_work(&self) -> Option<&Arc<RunningJob>> {
         self.live.as_ref().filter(|_| !self.jobs.0.drain.is_cancelled())
     }
@@ -405,15 +414,15 @@ impl WorkerJob {
     }
 }
 
-fn heard(live: &RunningJob, worker: &str) -> Result<(), JobsError> {
+fn record_request(live: &RunningJob, worker: &str) -> Result<(), JobsError> {
     if live.remote_workers.hear(worker, 0) { Ok(()) } else { Err(JobsError::NotJoined(worker.to_owned())) }
 }
 
-/// Of what became of leases, that which concerns those that the worker named.
-fn named(renewed: Renewed, unanswered: Option<Held>, held: Option<&[Held]>) -> Renewed {
+/// Removes the unanswered lease from the reply, unless the worker listed it as held.
+fn only_listed(renewed: Renewed, unanswered: Option<Held>, held: Option<&[Held]>) -> Renewed {
     let Some(Held { batch: unanswered, .. }) = unanswered else { return renewed };
-    let is_named = held.is_some_and(|held| held.iter().any(|held| held.batch == unanswered));
-    let keep = |batches: Vec<i64>| batches.into_iter().filter(|batch| is_named || *batch != unanswered).collect();
+    let is_listed = held.is_some_and(|held| held.iter().any(|held| held.batch == unanswered));
+    let keep = |batches: Vec<i64>| batches.into_iter().filter(|batch| is_listed || *batch != unanswered).collect();
     Renewed { lost: keep(renewed.lost), gone: keep(renewed.gone) }
 }
 

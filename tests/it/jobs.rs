@@ -70,7 +70,7 @@ async fn an_interrupted_job_goes_on_at_the_next_start() {
     let job = app.job_until(&id, JobReply::is_final).await;
     assert_eq!((job.status.as_str(), job.counts.done, job.counts.listed), ("SUCCEEDED", 80, 80), "{job:?}");
     let (_, logs) = app.get(&format!("/jobs/{id}/logs")).await;
-    assert!(logs["logs"].as_str().unwrap().contains("goes on with"), "{logs}");
+    assert!(logs["logs"].as_str().unwrap().contains("continues with"), "{logs}");
     let (_, collections) = app.get("/collections").await;
     assert_eq!(collections["collections"][0]["count"], 80);
 }

@@ -100,7 +100,7 @@ async fn the_columns_of_a_csv_are_found_by_both_searches() {
     let said = logs(&app, &job).await;
     assert!(said.contains("line 9: its s3_key is empty"), "{said}");
     assert!(said.contains("line 10: it has 3 fields, the header has 4"), "{said}");
-    let tally = "4 keys have a row, 2 rows cannot be used, 1 are about other keys, 1 keys came again";
+    let tally = "4 keys have a row, 2 rows cannot be used, 1 rows are about other keys, 1 rows are followed";
     assert!(said.contains(tally), "{said}");
 }
 
@@ -121,7 +121,7 @@ async fn the_fields_of_an_ndjson_are_found_as_well() {
     assert_eq!(meta(&app, "cat.jpg").await, pairs(&cat));
     assert_eq!(meta(&app, "panda.jpg").await, pairs(&[("month", "5"), ("wild", "true")]));
     let said = logs(&app, &job).await;
-    assert!(said.contains("line 3: it has no `s3_key`") && said.contains("line 4: it is no JSON object"), "{said}");
+    assert!(said.contains("line 3: it has no `s3_key`") && said.contains("line 4: it is not a JSON object"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -176,7 +176,7 @@ async fn a_file_that_cannot_be_used_fails_the_job_and_says_why() {
     for (key, said) in [
         ("gone.csv", "there is no metadata file s3://pipeline/gone.csv: check metadata_key"),
         ("empty.csv", "cannot be used: it has no column `s3_key`"),
-        ("other.csv", "it has no column `s3_key`; the first are `key`, `taxon`"),
+        ("other.csv", "it has no column `s3_key`; its first columns are `key`, `taxon`"),
         ("other.jsonl", "none of its 1 lines has `s3_key`"),
     ] {
         let job = ingest(&app, key).await;

@@ -184,6 +184,6 @@ async fn the_doctor_and_the_commands_know_of_ray() {
     let ended = app.job_until(id, JobReply::is_final).await;
     assert_eq!((ended.status.as_str(), ended.counts.done), ("SUCCEEDED", 5));
     let late = glimpse(&here, &["jobs", id, "--move", "ray"]).await;
-    assert!(!late.status.success() && String::from_utf8_lossy(&late.stderr).contains("ended already"), "{late:?}");
+    assert!(!late.status.success() && String::from_utf8_lossy(&late.stderr).contains("already ended"), "{late:?}");
     app.stop().await;
 }

@@ -165,7 +165,7 @@ async fn a_job_whose_cluster_is_gone_is_taken_over_here_and_the_workers_before_a
     assert_eq!(ended.executor, "local");
     assert_eq!(to("ray").await.0, StatusCode::CONFLICT, "it is over");
     let said = logs(&app, &id).await;
-    assert!(said.contains("goes to another executor: local"), "{said}");
+    assert!(said.contains("moves to another executor: local"), "{said}");
     app.stop().await;
 }
 

@@ -208,7 +208,7 @@ async fn a_worker_reaches_the_records_of_its_own_job_and_no_others() {
         let record = ImageRecord { id: strange.id(), uri: strange.clone(), ..new.clone() };
         let record = ImageRecord { payload: glimpse::domain::Payload { s3_uri: strange, ..record.payload }, ..record };
         let refused = index.upsert(&documents, &[record]).await.unwrap_err();
-        assert!(refused.to_string().contains("none of this job's images"), "{refused}");
+        assert!(refused.to_string().contains("is not an image of this job"), "{refused}");
     }
     let refused = index.drop_collection(&documents).await.unwrap_err();
     assert!(matches!(refused, IndexError::Dependency(_)), "{refused}");

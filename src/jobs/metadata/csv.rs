@@ -1,4 +1,4 @@
-//! CSV: a header row, commas, quotes as RFC 4180 has them, any end of line.
+//! CSV files: a header row, commas, quotes according to RFC 4180, any line ending.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use csv::{ByteRecord, ReaderBuilder};
 use super::row::{MAX_COLUMNS, check_name};
 use super::{BadFile, BadRow, KEY, Row};
 
-/// Columns of which an error message tells.
-const TOLD: usize = 8;
+/// Maximum columns in an error message.
+const MAX_SHOWN_COLUMNS: usize = 8;
 
 pub(super) fn read(bytes: &[u8], take: &mut dyn FnMut(Result<Row, BadRow>) -> bool) -> Result<(), BadFile> {
-    // Rows that are too short or too long are ours to name.
+    // Flexible, so that this code reports rows that are too short or too long.
     let mut reader = ReaderBuilder::new().flexible(true).from_reader(bytes);
     let header = reader.byte_headers().map_err(|error| BadFile(format!("its header cannot be read: {error}")))?;
     let header = Header::read(header)?;
@@ -20,7 +20,7 @@ pub(super) fn read(bytes: &[u8], take: &mut dyn FnMut(Result<Row, BadRow>) -> bo
         match reader.read_byte_record(&mut record) {
             Ok(false) => return Ok(()),
             Ok(true) => {}
-            // From memory, and with rows of any length, nothing else can fail.
+            // Reading from memory with flexible rows cannot fail in another way.
             Err(error) => return Err(BadFile(error.to_string())),
         }
         let row = header.row(&record).map_err(|reason| BadRow { line: line(bytes, &record), reason });
@@ -30,7 +30,8 @@ pub(super) fn read(bytes: &[u8], take: &mut dyn FnMut(Result<Row, BadRow>) -> bo
     }
 }
 
-/// Where a record begins. The reader says where the one before ended: blank lines, and half of a CRLF, come after that.
+/// Returns the line where a record begins. The reader's position is the end of the record before, so blank lines and
+/// the rest of a CRLF are skipped.
 fn line(bytes: &[u8], record: &ByteRecord) -> u64 {
     let Some(position) = record.position() else { return 0 };
     let rest = usize::try_from(position.byte()).ok().and_then(|at| bytes.get(at..)).unwrap_or_default();
@@ -40,7 +41,7 @@ fn line(bytes: &[u8], record: &ByteRecord) -> u64 {
 
 struct Header {
     names: Vec<String>,
-    /// Where `s3_key` is.
+    /// The index of `s3_key`.
     key: usize,
 }
 
@@ -50,18 +51,21 @@ impl Header {
             record.iter().map(|name| std::str::from_utf8(name).map(|name| name.trim().to_owned())).collect();
         let names = names.map_err(|_| BadFile("its header is not UTF-8".to_owned()))?;
         let Some(key) = names.iter().position(|name| name == KEY) else {
-            let told = names.iter().take(TOLD).map(|name| format!("`{}`", name.chars().take(64).collect::<String>()));
-            let told = told.collect::<Vec<_>>().join(", ");
-            return Err(BadFile(format!("it has no column `{KEY}`; the first are {told}")));
+            let shown = names
+                .iter()
+                .take(MAX_SHOWN_COLUMNS)
+                .map(|name| format!("`{}`", name.chars().take(64).collect::<String>()));
+            let shown = shown.collect::<Vec<_>>().join(", ");
+            return Err(BadFile(format!("it has no column `{KEY}`; its first columns are {shown}")));
         };
         if names.len() - 1 > MAX_COLUMNS {
-            let many = names.len() - 1;
-            return Err(BadFile(format!("it has {many} columns besides `{KEY}`, {MAX_COLUMNS} are allowed")));
+            let count = names.len() - 1;
+            return Err(BadFile(format!("it has {count} columns besides `{KEY}`; at most {MAX_COLUMNS} are allowed")));
         }
-        for (place, name) in names.iter().enumerate() {
+        for (index, name) in names.iter().enumerate() {
             check_name(name).map_err(BadFile)?;
-            if names[..place].contains(name) {
-                return Err(BadFile(format!("it has two columns `{name}`")));
+            if names[..index].contains(name) {
+                return Err(BadFile(format!("it has two columns with the name `{name}`")));
             }
         }
         Ok(Self { names, key })
@@ -73,9 +77,9 @@ impl Header {
         }
         let mut key = String::new();
         let mut columns = BTreeMap::new();
-        for (place, (name, value)) in self.names.iter().zip(record).enumerate() {
+        for (index, (name, value)) in self.names.iter().zip(record).enumerate() {
             let value = std::str::from_utf8(value).map_err(|_| format!("its `{name}` is not UTF-8"))?;
-            if place == self.key {
+            if index == self.key {
                 value.clone_into(&mut key);
             } else if !value.is_empty() {
                 columns.insert(name.clone(), value.to_owned());
@@ -105,10 +109,10 @@ mod tests {
     }
 
     #[test]
-    fn quotes_commas_and_line_ends_of_every_kind_are_read() {
+    fn quotes_commas_and_all_line_endings_are_read() {
         let file = b"\xef\xbb\xbfs3_key, taxon ,note\r\n\
             a.jpg,Felis catus,\"one, two\"\r\n\
-            \"b, c.jpg\",\"said \"\"miau\"\"\",\"two\nlines\"\r\n\
+            \"b, c.jpg\",\"message \"\"miau\"\"\",\"two\nlines\"\r\n\
             \r\n\
             c.jpg,,\n\
             d.jpg,\"\",last without an end";
@@ -125,28 +129,28 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_row_costs_itself_and_is_named_by_its_line() {
+    fn a_bad_row_is_skipped_and_reported_with_its_line() {
         let mut file = b"taxon,s3_key\nx,a.jpg\ny\nz,c.jpg,more\n,\n\xff,d.jpg\n".to_vec();
         file.extend_from_slice(format!("{},e.jpg\nlast,f.jpg\n", "v".repeat(3_000)).as_bytes());
         let (good, bad): (Vec<_>, Vec<_>) = rows(&file).unwrap().into_iter().partition(Result::is_ok);
         let good: Vec<String> = good.into_iter().map(|row| row.unwrap().key).collect();
         assert_eq!(good, ["a.jpg", "f.jpg"]);
         let bad: Vec<_> = bad.into_iter().map(Result::unwrap_err).map(|bad| (bad.line, bad.reason)).collect();
-        let said = |line, reason: &str| (line, reason.to_owned());
+        let expected = |line, reason: &str| (line, reason.to_owned());
         assert_eq!(
             bad,
             [
-                said(3, "it has 1 fields, the header has 2"),
-                said(4, "it has 3 fields, the header has 2"),
-                said(5, "its s3_key is empty"),
-                said(6, "its `taxon` is not UTF-8"),
-                said(7, "its `taxon` has 3000 bytes, 2048 are allowed"),
+                expected(3, "it has 1 fields, the header has 2"),
+                expected(4, "it has 3 fields, the header has 2"),
+                expected(5, "its s3_key is empty"),
+                expected(6, "its `taxon` is not UTF-8"),
+                expected(7, "its `taxon` has 3000 bytes; at most 2048 are allowed"),
             ]
         );
     }
 
     #[test]
-    fn lines_are_counted_whatever_ends_them() {
+    fn lines_are_counted_with_every_line_ending() {
         for end in ["\n", "\r\n"] {
             let file = ["s3_key,a", "x,\"two", "lines\"", "", ",1", "y,2", ",3"].join(end);
             let bad = rows(file.as_bytes()).unwrap().into_iter().filter_map(Result::err);
@@ -155,15 +159,15 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_cannot_be_used_is_told_about() {
-        let said = |file: &[u8]| rows(file).unwrap_err().to_string();
-        assert_eq!(said(b"key;taxon\na;b\n"), "it has no column `s3_key`; the first are `key;taxon`");
-        assert!(said(b"").contains("no column `s3_key`"));
-        assert_eq!(said(b"s3_key,a,a\n"), "it has two columns `a`");
-        assert_eq!(said(b"s3_key,,b\n"), "a column has no name");
-        assert_eq!(said(b"s3_key,\xff\n"), "its header is not UTF-8");
-        let many = (0..65).map(|n| format!("c{n}")).collect::<Vec<_>>().join(",");
-        assert!(said(format!("s3_key,{many}\n").as_bytes()).contains("65 columns besides"));
+    fn a_header_that_cannot_be_used_is_reported() {
+        let message = |file: &[u8]| rows(file).unwrap_err().to_string();
+        assert_eq!(message(b"key;taxon\na;b\n"), "it has no column `s3_key`; its first columns are `key;taxon`");
+        assert!(message(b"").contains("no column `s3_key`"));
+        assert_eq!(message(b"s3_key,a,a\n"), "it has two columns with the name `a`");
+        assert_eq!(message(b"s3_key,,b\n"), "a column has no name");
+        assert_eq!(message(b"s3_key,\xff\n"), "its header is not UTF-8");
+        let count = (0..65).map(|n| format!("c{n}")).collect::<Vec<_>>().join(",");
+        assert!(message(format!("s3_key,{count}\n").as_bytes()).contains("65 columns besides"));
         assert_eq!(rows(b"s3_key,a\n").unwrap(), []);
     }
 }

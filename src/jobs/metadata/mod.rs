@@ -1,9 +1,9 @@
-//! The metadata file of a job: a CSV or NDJSON object in the job's bucket whose column `s3_key` says which image a row is
-//! about. Its other columns are kept with the image's record, beside the object's own `x-amz-meta-*`; where both have a
-//! name, the file's value counts.
+//! The metadata file of a job: a CSV or NDJSON object in the job's bucket. Its column `s3_key` has the key of the image
+//! that a row is about. Its other columns are stored in the image's record, together with the object's own
+//! `x-amz-meta-*`. If both have the same name, the file's value is used.
 //!
-//! The file is read once, before anything is listed; its rows go into the ledger, where the plan and the leases find them. A
-//! row that cannot be used costs itself.
+//! The file is read once, before the listing. Its rows go into the ledger, which the plan and the leases read. A row
+//! that cannot be used is skipped.
 
 mod csv;
 mod load;
@@ -17,20 +17,20 @@ use crate::source::EncodingError;
 
 /// The column that a row is joined on.
 const KEY: &str = "s3_key";
-/// Most bytes of a metadata file.
+/// Maximum bytes of a metadata file.
 const MAX_BYTES: u64 = 256 * 1024 * 1024;
 
-/// How a metadata file is written.
+/// The format of a metadata file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FileKind {
-    /// RFC 4180, with a header row; commas.
+    /// RFC 4180 with commas and a header row.
     Csv,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Ndjson,
 }
 
 impl FileKind {
-    /// By the extension of a key; `None` for every other.
+    /// Returns the format for the extension of a key; `None` for every other extension.
     pub(super) fn of(key: &str) -> Option<Self> {
         let (_, extension) = key.rsplit('/').next()?.rsplit_once('.')?;
         match extension.to_ascii_lowercase().as_str() {
@@ -40,9 +40,10 @@ impl FileKind {
         }
     }
 
-    /// Reads a whole file and gives each row, or why it cannot be used, to `take`, until that says no.
+    /// Reads a whole file and passes each row, or the reason why it cannot be used, to `take`. Ends early if `take`
+    /// returns `false`.
     fn read(self, bytes: &[u8], take: &mut dyn FnMut(Result<Row, BadRow>) -> bool) -> Result<(), BadFile> {
-        // Spreadsheets put a byte order mark first.
+        // Spreadsheet programs write a byte order mark first.
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         match self {
             Self::Csv => csv::read(bytes, take),
@@ -54,7 +55,7 @@ impl FileKind {
 /// A row that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct BadRow {
-    /// Where it begins, from 1.
+    /// The line where the row begins, from 1.
     line: u64,
     /// What is wrong with it.
     reason: String,
@@ -69,7 +70,7 @@ impl From<EncodingError> for BadFile {
     fn from(error: EncodingError) -> Self {
         match error {
             EncodingError::TooLarge { limit, .. } => {
-                Self(format!("decoded it has more than {} MB, which is the most", limit / (1024 * 1024)))
+                Self(format!("decoded, it is larger than {} MB, which is the maximum", limit / (1024 * 1024)))
             }
             other => Self(other.to_string()),
         }
@@ -81,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_extension_says_how_a_file_is_written() {
+    fn the_extension_selects_the_format() {
         for (key, kind) in [
             ("meta/taxa.csv", Some(FileKind::Csv)),
             ("TAXA.CSV", Some(FileKind::Csv)),

@@ -1,5 +1,5 @@
-//! NDJSON: one JSON object a line. Strings count as they are; numbers, booleans and what is nested as their JSON text, as it
-//! stands in the file; `null` and empty strings are left out.
+//! NDJSON files: one JSON object per line. Strings are used as they are. Numbers, booleans and nested values are used
+//! as their JSON text in the file. `null` and empty strings are left out.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +16,11 @@ pub(super) fn read(bytes: &[u8], take: &mut dyn FnMut(Result<Row, BadRow>) -> bo
         lines += 1;
         let row = match row(text) {
             Ok(row) => Ok(row),
-            Err(Bad::NoKey) => {
+            Err(RowError::NoKey) => {
                 without_key += 1;
                 Err(BadRow { line, reason: format!("it has no `{KEY}`") })
             }
-            Err(Bad::Other(reason)) => Err(BadRow { line, reason }),
+            Err(RowError::Other(reason)) => Err(BadRow { line, reason }),
         };
         if !take(row) {
             return Ok(());
@@ -32,20 +32,20 @@ pub(super) fn read(bytes: &[u8], take: &mut dyn FnMut(Result<Row, BadRow>) -> bo
     Ok(())
 }
 
-enum Bad {
+enum RowError {
     NoKey,
     Other(String),
 }
 
-fn row(text: &[u8]) -> Result<Row, Bad> {
+fn row(text: &[u8]) -> Result<Row, RowError> {
     let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(text)
-        .map_err(|error| Bad::Other(format!("it is no JSON object: {error}").replace(" at line 1", ",")))?;
+        .map_err(|error| RowError::Other(format!("it is not a JSON object: {error}").replace(" at line 1", ",")))?;
     let mut key = None;
     let mut columns = BTreeMap::new();
     for (name, value) in fields {
         let value = value.get();
         let text = match value.as_bytes().first() {
-            Some(b'"') => serde_json::from_str(value).map_err(|error| Bad::Other(error.to_string()))?,
+            Some(b'"') => serde_json::from_str(value).map_err(|error| RowError::Other(error.to_string()))?,
             _ if value == "null" => String::new(),
             _ => value.to_owned(),
         };
@@ -55,7 +55,7 @@ fn row(text: &[u8]) -> Result<Row, Bad> {
             columns.insert(name, text);
         }
     }
-    Row::new(key.ok_or(Bad::NoKey)?, columns).map_err(Bad::Other)
+    Row::new(key.ok_or(RowError::NoKey)?, columns).map_err(RowError::Other)
 }
 
 #[cfg(test)]
@@ -94,11 +94,11 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_line_costs_itself() {
+    fn a_bad_line_is_skipped() {
         let file = "{\"s3_key\":\"a.jpg\"}\nnot json\n[1]\n{\"taxon\":\"x\"}\n{\"s3_key\":null}\n{\"s3_key\":\"b\", \"a=b\":1}\n{";
         let bad: Vec<_> = rows(file).unwrap().into_iter().filter_map(Result::err).collect();
         assert_eq!(bad.iter().map(|bad| bad.line).collect::<Vec<_>>(), [2, 3, 4, 5, 6, 7]);
-        assert!(bad[0].reason.starts_with("it is no JSON object") && !bad[0].reason.contains("line"), "{bad:?}");
+        assert!(bad[0].reason.starts_with("it is not a JSON object") && !bad[0].reason.contains("line"), "{bad:?}");
         assert_eq!(bad[2].reason, "it has no `s3_key`");
         assert!(bad[4].reason.contains("`a=b`"), "{bad:?}");
     }

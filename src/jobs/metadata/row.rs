@@ -1,49 +1,49 @@
-//! One row, within its bounds: a record's payload holds it, in every store.
+//! One row and its limits. A row is stored in the payload of a record, in every store.
 
 use std::collections::BTreeMap;
 
 use sha2::{Digest, Sha256};
 
-/// Most columns of one row, `s3_key` aside.
+/// Maximum columns of one row, without `s3_key`.
 pub(super) const MAX_COLUMNS: usize = 64;
-/// Most bytes of a column's name.
+/// Maximum bytes of a column's name.
 pub(super) const MAX_NAME: usize = 128;
-/// Most bytes of a value.
+/// Maximum bytes of a value.
 const MAX_VALUE: usize = 2_048;
-/// Most bytes of a key: S3's own bound.
+/// Maximum bytes of a key: the limit of S3.
 const MAX_KEY: usize = 1_024;
 
-/// What a metadata file says of one image.
+/// The metadata of one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::jobs) struct Row {
-    /// The image's key, raw.
+    /// The image's key as it is in the file.
     pub(in crate::jobs) key: String,
-    /// The other columns; never one that is empty.
+    /// The other columns. Empty values are left out.
     pub(in crate::jobs) columns: BTreeMap<String, String>,
 }
 
 impl Row {
-    /// A row of this key, checked.
+    /// Makes a row and checks its limits.
     pub(super) fn new(key: String, columns: BTreeMap<String, String>) -> Result<Self, String> {
         if key.is_empty() {
             return Err("its s3_key is empty".to_owned());
         }
         if key.len() > MAX_KEY {
-            return Err(format!("its s3_key has {} bytes, {MAX_KEY} are allowed", key.len()));
+            return Err(format!("its s3_key has {} bytes; at most {MAX_KEY} are allowed", key.len()));
         }
         if columns.len() > MAX_COLUMNS {
-            return Err(format!("it has {} columns, {MAX_COLUMNS} are allowed", columns.len()));
+            return Err(format!("it has {} columns; at most {MAX_COLUMNS} are allowed", columns.len()));
         }
         for (name, value) in &columns {
             check_name(name)?;
             if value.len() > MAX_VALUE {
-                return Err(format!("its `{name}` has {} bytes, {MAX_VALUE} are allowed", value.len()));
+                return Err(format!("its `{name}` has {} bytes; at most {MAX_VALUE} are allowed", value.len()));
             }
         }
         Ok(Self { key, columns })
     }
 
-    /// Tells rows apart: two are equal where their digests are. Says nothing of the key.
+    /// Returns a digest of the columns: rows with equal digests have equal columns. It does not include the key.
     pub(in crate::jobs) fn digest(&self) -> String {
         let mut hash = Sha256::new();
         for text in self.columns.iter().flat_map(|(name, value)| [name, value]) {
@@ -54,17 +54,17 @@ impl Row {
     }
 }
 
-/// Whether a column may be called so.
+/// Checks the name of a column.
 pub(super) fn check_name(name: &str) -> Result<(), String> {
     if name.is_empty() {
         return Err("a column has no name".to_owned());
     }
     if name.len() > MAX_NAME {
-        return Err(format!("a column's name has {} bytes, {MAX_NAME} are allowed", name.len()));
+        return Err(format!("a column's name has {} bytes; at most {MAX_NAME} are allowed", name.len()));
     }
-    // Stores look for `name=value`: `a=b` of `c` could not be told from `a` of `b=c`.
+    // Stores search for `name=value`, so the name `a=b` with the value `c` would be the same as `a` with `b=c`.
     if name.contains('=') {
-        return Err(format!("the column `{name}` has a `=` in its name"));
+        return Err(format!("the name of the column `{name}` contains `=`, which is not allowed"));
     }
     Ok(())
 }
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn rows_are_kept_within_their_bounds() {
+    fn rows_above_the_limits_are_refused() {
         let long = |bytes| "x".repeat(bytes);
         assert!(row(&[(&long(MAX_NAME), &long(MAX_VALUE))]).is_ok());
         assert!(row(&[(&long(MAX_NAME + 1), "v")]).unwrap_err().contains("name has 129 bytes"));
@@ -92,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_tells_rows_apart_wherever_the_border_lies() {
+    fn different_columns_have_different_digests() {
         let digest = |columns| row(columns).unwrap().digest();
         assert_eq!(digest(&[("a", "b"), ("c", "d")]), digest(&[("c", "d"), ("a", "b")]));
         assert_ne!(digest(&[("a", "bc")]), digest(&[("ab", "c")]));

@@ -1,4 +1,4 @@
-//! What a pool has under lease.
+//! The items that a pool holds under lease.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,25 +6,25 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::jobs::ledger::{Batch, Held, Report};
 use crate::pipeline::{ItemOutcome, TaskOutcome};
 
-/// Items under lease; an item goes when its report was taken.
+/// Items under lease. An item is removed when the service has accepted its report.
 #[derive(Debug, Default)]
 pub(super) struct Holdings(Mutex<HashMap<i64, Item>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Item {
-    /// The lease that it is under.
+    /// The lease of the item.
     held: Held,
-    /// Its report is on its way.
-    told: bool,
+    /// Whether its report is being sent.
+    is_reporting: bool,
 }
 
 impl Holdings {
     pub(super) fn add(&self, batch: &Batch) {
         let held = Held { batch: batch.id, attempt: batch.attempt };
-        self.items().extend(batch.tasks.iter().map(|task| (task.ticket, Item { held, told: false })));
+        self.items().extend(batch.tasks.iter().map(|task| (task.ticket, Item { held, is_reporting: false })));
     }
 
-    /// Each lease once, in order.
+    /// Returns each lease once, in ascending order.
     pub(super) fn leases(&self) -> Vec<Held> {
         let mut leases: Vec<Held> = self.items().values().map(|item| item.held).collect();
         leases.sort_unstable_by_key(|held| (held.batch, held.attempt));
@@ -32,12 +32,12 @@ impl Holdings {
         leases
     }
 
-    /// Outcomes as reports, one for each lease, in the order in which they came.
+    /// Groups outcomes into reports, one for each lease, in the order of the outcomes.
     pub(super) fn reports(&self, outcomes: Vec<TaskOutcome>) -> Vec<Report> {
         let items = self.items();
         let mut reports: Vec<Report> = Vec::new();
         for outcome in outcomes {
-            // What is not held was reported before.
+            // An item that is not held was reported before.
             let Some(Item { held, .. }) = items.get(&outcome.ticket) else { continue };
             match reports.iter_mut().find(|report| report.batch == held.batch && report.attempt == held.attempt) {
                 Some(report) => report.outcomes.push(outcome),
@@ -49,15 +49,15 @@ impl Holdings {
         reports
     }
 
-    /// Reports of these are on their way.
+    /// Marks items whose reports are being sent.
     pub(super) fn tell(&self, tickets: &[i64]) {
         let mut items = self.items();
         for ticket in tickets {
-            items.entry(*ticket).and_modify(|item| item.told = true);
+            items.entry(*ticket).and_modify(|item| item.is_reporting = true);
         }
     }
 
-    /// Reports were taken: their items are done with.
+    /// Removes items whose reports were accepted.
     pub(super) fn remove(&self, tickets: &[i64]) {
         let mut items = self.items();
         for ticket in tickets {
@@ -65,15 +65,15 @@ impl Holdings {
         }
     }
 
-    /// Whether any of these batches is held.
+    /// Returns whether any item of these batches is held.
     pub(super) fn has_any(&self, batches: &[i64]) -> bool {
         !batches.is_empty() && self.items().values().any(|item| batches.contains(&item.held.batch))
     }
 
-    /// Whether anything of these batches is in hand that was not told yet.
+    /// Returns whether any item of these batches is held whose report is not being sent.
     pub(super) fn has_untold(&self, batches: &[i64]) -> bool {
-        let untold = |item: &Item| !item.told && batches.contains(&item.held.batch);
-        !batches.is_empty() && self.items().values().any(untold)
+        let is_unreported = |item: &Item| !item.is_reporting && batches.contains(&item.held.batch);
+        !batches.is_empty() && self.items().values().any(is_unreported)
     }
 
     fn items(&self) -> MutexGuard<'_, HashMap<i64, Item>> {
@@ -81,13 +81,13 @@ impl Holdings {
     }
 }
 
-/// Tickets of what is done with; what lags is not.
+/// Returns the tickets of finished items. An item that lags is not finished.
 pub(super) fn finished(outcomes: &[TaskOutcome]) -> Vec<i64> {
-    let done = |outcome: &&TaskOutcome| match outcome.fate {
+    let is_finished = |outcome: &&TaskOutcome| match outcome.fate {
         ItemOutcome::Indexed(_) | ItemOutcome::Failed(_) => true,
         ItemOutcome::Lags(_) => false,
     };
-    outcomes.iter().filter(done).map(|outcome| outcome.ticket).collect()
+    outcomes.iter().filter(is_finished).map(|outcome| outcome.ticket).collect()
 }
 
 #[cfg(test)]
@@ -97,7 +97,7 @@ mod tests {
     use crate::pipeline::Task;
 
     #[test]
-    fn what_was_told_is_no_loss_when_its_batch_is_gone() {
+    fn an_item_that_is_being_reported_is_not_lost_with_its_batch() {
         let image = |ticket: i64| {
             let uri = ImageUri::new("b", &format!("{ticket}.jpg"));
             ImageRef { uri, etag: None, size_bytes: 1, modified: None }
@@ -119,8 +119,8 @@ mod tests {
             }
         };
         holdings.tell(&finished(&[failure(1)]));
-        assert!(holdings.has_untold(&[7]) && !holdings.has_untold(&[8]), "the second was done by another");
+        assert!(holdings.has_untold(&[7]) && !holdings.has_untold(&[8]), "another worker has done the second item");
         holdings.tell(&finished(&[failure(2)]));
-        assert!(!holdings.has_untold(&[7]) && holdings.has_any(&[7]), "both reports are on their way");
+        assert!(!holdings.has_untold(&[7]) && holdings.has_any(&[7]), "both reports are being sent");
     }
 }

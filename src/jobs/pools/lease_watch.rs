@@ -1,5 +1,5 @@
-//! The service's side of a job whose workers are elsewhere: they lease and report by themselves; here their leases run out,
-//! and the end is seen.
+//! The service's side of a job with remote workers. The workers lease and report by themselves; this module ends
+//! expired leases and notices the end of the job.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::jobs::ledger::Ledger;
 use crate::jobs::limit;
 use crate::jobs::progress::RunningJob;
 
-/// How often it is looked whether a lease has run out.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often expired leases are ended.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// After a start of the service every lease lasts at least this long: its workers may notice only after a pause that it is
-/// back.
-const SHORTEST_GRACE: Duration = Duration::from_secs(10);
+/// After a start of the service every lease lasts at least this long, since its workers may need some time to notice
+/// that the service is back.
+const MIN_LEASE_AFTER_START: Duration = Duration::from_secs(10);
 
-/// Watches over the leases of one job.
+/// Watches the leases of one job.
 pub(in crate::jobs) struct LeaseWatch {
     pub(in crate::jobs) ledger: Ledger,
     pub(in crate::jobs) job: JobRecord,
@@ -28,17 +28,17 @@ pub(in crate::jobs) struct LeaseWatch {
     pub(in crate::jobs) clock: Clock,
     /// How long a lease lasts.
     pub(in crate::jobs) lease: Duration,
-    /// Cancelled when the process ends: the workers go on, and find the job again at the next start.
+    /// Cancelled when the process stops. The workers continue and find the job again after the next start.
     pub(in crate::jobs) drain: CancellationToken,
 }
 
 impl LeaseWatch {
-    /// Until nothing is left; after a stop until the workers have given back or reported what they had.
+    /// Watches until no work is left; after a stop until the workers have reported or given back all items.
     pub(in crate::jobs) async fn watch(&self) -> Result<(), LeaseError> {
         let (job, stop) = (self.job.id, &self.live.stop);
-        self.ledger.prolong(job, self.clock.after(self.lease.max(SHORTEST_GRACE))).await?;
+        self.ledger.prolong(job, self.clock.after(self.lease.max(MIN_LEASE_AFTER_START))).await?;
         loop {
-            // Listening begins before looking: a report in between is not missed.
+            // Subscribed before checking, so that a report in between is not missed.
             let reported = self.live.more.notified();
             if let Some(now) = self.ledger.job(job).await? {
                 self.live.count(&now.counts);
@@ -52,13 +52,15 @@ impl LeaseWatch {
             }
             tokio::select! {
                 () = reported => {}
-                () = tokio::time::sleep(LOOK) => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
             }
             for worker in self.ledger.expire(job, self.clock.now()).await? {
-                tracing::warn!(job.id = %job, worker, "was not heard of; its leases go to others");
-                let line =
-                    format!("worker {worker} was not heard of for {} s; others get what it had", self.lease.as_secs());
+                tracing::warn!(job.id = %job, worker, "the worker sent no request; its leases go to other workers");
+                let line = format!(
+                    "worker {worker} sent no request for {} s; its images go to other workers",
+                    self.lease.as_secs()
+                );
                 self.ledger.log(job, line).await?;
                 self.live.more.notify_waiters();
             }
@@ -75,7 +77,7 @@ mod tests {
 
     const LEASE: Duration = Duration::from_secs(30);
 
-    async fn of_four_images(folder: &std::path::Path) -> LeaseWatch {
+    async fn watch_of_four_images(folder: &std::path::Path) -> LeaseWatch {
         let ledger = Ledger::open(folder).unwrap();
         let job = fixture::job(Executor::Workers);
         ledger.enqueue(&job, 1).await.unwrap();
@@ -92,10 +94,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lease_runs_out_when_nobody_renews_it_and_not_a_moment_earlier() {
+    async fn a_lease_expires_only_if_it_is_not_renewed() {
         let folder = tempfile::tempdir().unwrap();
-        let elsewhere = of_four_images(folder.path()).await;
-        let (ledger, job, clock) = (&elsewhere.ledger, elsewhere.job.id, elsewhere.clock);
+        let lease_watch = watch_of_four_images(folder.path()).await;
+        let (ledger, job, clock) = (&lease_watch.ledger, lease_watch.job.id, lease_watch.clock);
         let begun = clock.now();
         let Leased::Batch(batch) = ledger.lease(job, "one", Some(clock.after(LEASE))).await.unwrap() else {
             panic!("nothing to lease")
@@ -118,24 +120,24 @@ mod tests {
             (until, ended)
         };
         let (until, ended) = tokio::select! {
-            watched = elsewhere.watch() => panic!("there is work left: {watched:?}"),
+            watched = lease_watch.watch() => panic!("there is work left: {watched:?}"),
             times = renewals => times,
         };
         assert!(until - begun >= 70_000, "renewed for longer than a lease: {}", until - begun);
-        // Paused time runs on by itself while SQLite's thread is waited for: half a second for each look.
+        // Paused time advances while the test waits for SQLite's thread: half a second for each poll.
         assert!((0..5_000).contains(&(ended - until)), "{}", ended - until);
         let logs = ledger.logs(job, None).await.unwrap().lines;
-        assert!(logs.iter().any(|(_, line)| line.contains("worker one was not heard of for 30 s")), "{logs:?}");
+        assert!(logs.iter().any(|(_, line)| line.contains("worker one sent no request for 30 s")), "{logs:?}");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn after_a_stop_the_watch_ends_once_everything_was_given_back() {
+    async fn after_a_stop_the_watch_ends_when_all_items_were_given_back() {
         let folder = tempfile::tempdir().unwrap();
-        let elsewhere = of_four_images(folder.path()).await;
-        let (ledger, job) = (&elsewhere.ledger, elsewhere.job.id);
-        ledger.lease(job, "one", Some(elsewhere.clock.after(LEASE))).await.unwrap();
-        elsewhere.live.stop.cancel();
-        let mut watch = Box::pin(elsewhere.watch());
+        let lease_watch = watch_of_four_images(folder.path()).await;
+        let (ledger, job) = (&lease_watch.ledger, lease_watch.job.id);
+        ledger.lease(job, "one", Some(lease_watch.clock.after(LEASE))).await.unwrap();
+        lease_watch.live.stop.cancel();
+        let mut watch = Box::pin(lease_watch.watch());
         let early = tokio::time::timeout(Duration::from_secs(10), &mut watch).await;
         assert!(early.is_err(), "a worker still has work in flight");
         ledger.give_back(job, "one").await.unwrap();

@@ -1,4 +1,4 @@
-//! The work of this process' own ledger, for the pool in this process.
+//! The broker for the pool in this process: it leases from this process's own ledger.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::jobs::ledger::{Held, Leased, Ledger, Report};
 use crate::jobs::limit;
 use crate::jobs::progress::RunningJob;
 
-/// Hands out batches of one job by a function call.
+/// Hands out batches of one job by function calls.
 pub(in crate::jobs) struct LocalBroker {
     pub(in crate::jobs) ledger: Ledger,
     pub(in crate::jobs) job: JobRecord,
-    /// Name of the job's space.
+    /// The name of the job's space.
     pub(in crate::jobs) space: String,
     pub(in crate::jobs) live: Arc<RunningJob>,
-    /// Told when there may be more to lease.
+    /// Notified when there may be more work to lease.
     pub(in crate::jobs) more: Arc<Notify>,
 }
 
@@ -28,7 +28,7 @@ pub(in crate::jobs) struct LocalBroker {
 impl LeaseBroker for LocalBroker {
     async fn lease(&self, _: Vec<Held>) -> Result<Offer, LeaseError> {
         loop {
-            // Listening begins before asking: a page planned in between is not missed.
+            // Subscribed before asking, so that a page that is planned in between is not missed.
             let more = self.more.notified();
             match self.ledger.lease(self.job.id, LOCAL, None).await? {
                 Leased::Batch(batch) => return Ok(Offer::Batch(batch)),
@@ -46,7 +46,7 @@ impl LeaseBroker for LocalBroker {
         let (job, collection) = (self.job.id, self.job.spec.collection.clone());
         let reported = self.ledger.report(job, collection, self.space.clone(), LOCAL, reports).await?;
         self.live.count(&reported.counts);
-        // A suspect may be leased once its worker is done with the rest.
+        // A suspect can be leased when its worker has done the other items.
         self.more.notify_waiters();
         limit::within(&self.ledger, &self.job, &reported.counts, false).await?;
         Ok(LeaseStatus { lost: reported.lost, ..LeaseStatus::default() })

@@ -1,6 +1,6 @@
-//! Pools do the work: they lease batches, run the chain, report item by item. The code is one ([`Pool`]), whoever hands out
-//! the batches: the ledger of this process ([`LocalBroker`]) or a service elsewhere (`crate::worker`), which then watches over
-//! them ([`LeaseWatch`]), and has them placed where a cluster does that ([`Ray`]).
+//! Pools do the work: they lease batches, run the pipeline and report each item. The same code ([`Pool`]) works for the
+//! ledger of this process ([`LocalBroker`]) and for a remote service (`crate::worker`). The service watches the leases
+//! of remote pools ([`LeaseWatch`]) and can have them placed by a cluster ([`Ray`]).
 
 mod held;
 mod lease_watch;
@@ -14,5 +14,5 @@ pub use pool::{Ended, Pool, PoolError};
 pub use ray::Placing;
 pub(super) use ray::{PlaceError, PlacingView, Ray, WindUp};
 
-/// The name under which the pool of this process leases.
+/// The worker name of the pool in this process.
 pub(super) const LOCAL: &str = "local";

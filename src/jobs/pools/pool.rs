@@ -1,4 +1,4 @@
-//! The pool: leases as the chain takes, reports as the chain gives, renews while it works.
+//! The pool: it leases batches when the pipeline needs them, reports outcomes, and renews its leases meanwhile.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::jobs::lease::{LeaseBroker, LeaseError, LeaseStatus, Offer};
 use crate::pipeline::{Pipeline, Run, RunError, Task, TaskOutcome, Until, WriteLease};
 use crate::resilience::on_its_own;
 
-/// Outcomes that may wait for their report.
-const QUEUE: usize = 256;
+/// Maximum outcomes that wait for their report.
+const MAX_QUEUED_OUTCOMES: usize = 256;
 
-/// Leases batches of one job and works them off.
+/// Leases batches of one job and processes them.
 #[derive(Clone)]
 pub struct Pool {
     pipeline: Pipeline,
@@ -28,69 +28,72 @@ impl std::fmt::Debug for Pool {
     }
 }
 
-/// How a pool's work came to its end.
+/// How a pool's work ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// Nothing is left for it, or it was told to stop.
+    /// No work is left for the pool, or it was stopped.
     Over,
-    /// A lease of it was given to others while it was not looking (frozen, cut off): what it had in flight is given up.
+    /// A lease of the pool expired and went to others, because the pool was frozen or disconnected. Its items in flight
+    /// are given up.
     Lost,
 }
 
-/// Why a pool could not go on.
+/// Why a pool could not continue.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
-    /// Whoever hands out the work.
+    /// The broker failed.
     #[error(transparent)]
     Lease(#[from] LeaseError),
-    /// The chain.
+    /// The pipeline failed.
     #[error(transparent)]
     Run(#[from] RunError),
 }
 
-/// What the parts of one run tell each other.
+/// The shared state of the tasks of one run.
 struct Shared {
     broker: Arc<dyn LeaseBroker>,
     holdings: Holdings,
-    /// To write what is held: as long as the leases last.
+    /// Permits writing held items, for as long as the leases last.
     leave: WriteLease,
-    /// Take nothing new.
+    /// Cancelled to take no new work.
     stop: CancellationToken,
-    /// Give up what is in flight.
+    /// Cancelled to give up the items in flight.
     lost: CancellationToken,
     trouble: Mutex<Option<LeaseError>>,
 }
 
 impl Pool {
-    /// A pool that runs this chain for that broker.
+    /// Makes a pool that runs the pipeline for a broker.
     pub fn new(pipeline: Pipeline, broker: Arc<dyn LeaseBroker>) -> Self {
         Self { pipeline, broker }
     }
 
-    /// Works until nothing is left, or until `stop`; what is in flight then is finished and reported. What the pool still
-    /// holds afterwards it has not given back.
+    /// Works until no work is left or until `stop`, and then finishes and reports the items in flight. Does not give
+    /// back items that the pool still holds afterwards.
     ///
     /// # Errors
     /// [`PoolError`]
     pub async fn work(&self, run: Run, stop: &CancellationToken) -> Result<Ended, PoolError> {
-        let (outcomes, reports) = mpsc::channel(QUEUE);
+        let (outcomes, reports) = mpsc::channel(MAX_QUEUED_OUTCOMES);
         let shared = Arc::new(Shared {
             broker: self.broker.clone(),
             holdings: Holdings::default(),
-            leave: term(&*self.broker).map_or_else(WriteLease::default, |term| WriteLease::until(Until::after(term))),
-            // The chain stops itself where a dependency breaks; the listing and the job are told by the error.
+            leave: lease_duration(&*self.broker)
+                .map_or_else(WriteLease::default, |duration| WriteLease::until(Until::after(duration))),
+            // A child token, since the pipeline cancels it if a dependency fails. The error then ends the listing and
+            // the job.
             stop: stop.child_token(),
             lost: CancellationToken::new(),
             trouble: Mutex::new(None),
         });
         let run = Run { leave: shared.leave.clone(), ..run };
-        let chain = self.pipeline.run(run, batches(shared.clone()), outcomes, shared.stop.clone());
+        let pipeline = self.pipeline.run(run, batches(shared.clone()), outcomes, shared.stop.clone());
         let (worked, ()) = tokio::select! {
-            ended = async { tokio::join!(chain, shared.report(reports)) } => ended,
+            ended = async { tokio::join!(pipeline, shared.report(reports)) } => ended,
             () = shared.renew() => (Ok(()), ()),
             () = shared.lost.cancelled() => return Ok(Ended::Lost),
         };
-        // Why the ledger or the failures ended it says more than what the chain met on its way out.
+        // An error of the broker is the cause and is more useful than the pipeline's error that follows from it.
         if let Some(trouble) = shared.trouble.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(trouble.into());
         }
@@ -98,20 +101,20 @@ impl Pool {
     }
 }
 
-/// How long a lease lasts that is not renewed: three times as long as until it is to be.
-fn term(broker: &dyn LeaseBroker) -> Option<Duration> {
-    broker.renew_every().map(|pause| pause * 3)
+/// Returns how long a lease lasts without renewal: three renewal intervals.
+fn lease_duration(broker: &dyn LeaseBroker) -> Option<Duration> {
+    broker.renew_every().map(|interval| interval * 3)
 }
 
-/// Leases as the chain takes. A chain that is full does not look here, however long: what was granted meanwhile is held, and
-/// renewed, all the same.
+/// Returns a stream that leases a batch whenever the pipeline takes one. A pipeline that is full may not poll this
+/// stream for a long time; a batch that is granted meanwhile is recorded as held and is renewed.
 fn batches(shared: Arc<Shared>) -> impl Stream<Item = Vec<Task>> + Send {
     stream::unfold(shared, |shared| async move {
-        let asking = shared.clone();
+        let state = shared.clone();
         let offer = on_its_own(async move {
-            let offer = asking.broker.lease(asking.holdings.leases()).await;
+            let offer = state.broker.lease(state.holdings.leases()).await;
             if let Ok(Offer::Batch(batch)) = &offer {
-                asking.holdings.add(batch);
+                state.holdings.add(batch);
             }
             offer
         });
@@ -119,7 +122,7 @@ fn batches(shared: Arc<Shared>) -> impl Stream<Item = Vec<Task>> + Send {
             Ok(Offer::Batch(batch)) => Some((batch.tasks, shared)),
             Ok(Offer::Over) => None,
             Err(error) => {
-                shared.broke(error);
+                shared.fail(error);
                 None
             }
         }
@@ -127,68 +130,71 @@ fn batches(shared: Arc<Shared>) -> impl Stream<Item = Vec<Task>> + Send {
 }
 
 impl Shared {
-    /// Says what became of items as it comes, as much at once as is there.
+    /// Reports outcomes as they arrive, all waiting outcomes in one report.
     async fn report(&self, mut outcomes: mpsc::Receiver<TaskOutcome>) {
-        let mut some = Vec::with_capacity(QUEUE);
-        while outcomes.recv_many(&mut some, QUEUE).await > 0 {
-            let outcomes = std::mem::take(&mut some);
+        let mut waiting = Vec::with_capacity(MAX_QUEUED_OUTCOMES);
+        while outcomes.recv_many(&mut waiting, MAX_QUEUED_OUTCOMES).await > 0 {
+            let outcomes = std::mem::take(&mut waiting);
             let tickets = finished(&outcomes);
             self.holdings.tell(&tickets);
             let reports = self.holdings.reports(outcomes);
-            // Counted from before it is sent: the service counts from later. What is not sent prolongs nothing.
-            let until = term(&*self.broker).filter(|_| !reports.is_empty()).map(Until::after);
+            // Measured from before sending, so that it ends before the service's lease. An empty report renews nothing.
+            let until = lease_duration(&*self.broker).filter(|_| !reports.is_empty()).map(Until::after);
             match self.broker.report(reports, self.holdings.leases()).await {
-                Ok(standing) => {
+                Ok(status) => {
                     self.holdings.remove(&tickets);
-                    self.heed(&standing);
+                    self.apply_status(&status);
                     self.prolong(until);
                 }
-                Err(error) => self.broke(error),
+                Err(error) => self.fail(error),
             }
         }
     }
 
-    /// Renews leases again and again; ends only with trouble that leaves nothing to be done.
+    /// Renews the leases at each interval. Ends only with an error after which the pool cannot continue.
     async fn renew(&self) {
-        let Some(pause) = self.broker.renew_every() else { return std::future::pending().await };
+        let Some(interval) = self.broker.renew_every() else { return std::future::pending().await };
         loop {
-            tokio::time::sleep(pause).await;
-            // Counted from before it is asked: the service counts from later.
-            let until = term(&*self.broker).map(Until::after);
-            // Told even where nothing is held: it is how the pool hears that it shall stop.
+            tokio::time::sleep(interval).await;
+            // Measured from before sending, so that it ends before the service's lease.
+            let until = lease_duration(&*self.broker).map(Until::after);
+            // Sent even if nothing is held, since the reply tells the pool whether to stop.
             match self.broker.renew(self.holdings.leases()).await {
-                Ok(standing) => {
-                    self.heed(&standing);
+                Ok(status) => {
+                    self.apply_status(&status);
                     self.prolong(until);
                 }
                 Err(error) => {
-                    self.broke(error);
+                    self.fail(error);
                     return;
                 }
             }
         }
     }
 
-    /// The service has prolonged the leases that are held: what is under them may be written until then.
+    /// Permits writing held items until the given time, since the service has renewed their leases.
     fn prolong(&self, until: Option<Until>) {
         if let Some(until) = until.filter(|_| !self.lost.is_cancelled()) {
             self.leave.prolong(until);
         }
     }
 
-    fn heed(&self, standing: &LeaseStatus) {
-        if standing.stop {
+    fn apply_status(&self, status: &LeaseStatus) {
+        if status.stop {
             self.stop.cancel();
         }
-        if self.holdings.has_any(&standing.lost) || self.holdings.has_untold(&standing.gone) {
-            tracing::warn!(lost = ?standing.lost, gone = ?standing.gone, "leases ran out and are others' now; what is in flight is given up");
+        if self.holdings.has_any(&status.lost) || self.holdings.has_untold(&status.gone) {
+            tracing::warn!(
+                lost = ?status.lost, gone = ?status.gone,
+                "leases expired and went to other workers; the items in flight are given up"
+            );
             self.lost.cancel();
         }
     }
 
-    /// Remembers what broke first and takes nothing new.
-    fn broke(&self, error: LeaseError) {
-        tracing::debug!(%error, "the pool cannot go on");
+    /// Keeps the first error and takes no new work.
+    fn fail(&self, error: LeaseError) {
+        tracing::debug!(%error, "the pool cannot continue");
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
         self.stop.cancel();
     }

@@ -1,5 +1,5 @@
-//! Whether the stores and the ledger agree: every id, and a sample of vectors and payloads. What they do not agree on is
-//! named, and repaired from the store that has it, without embedding again.
+//! Verifies that the stores and the ledger agree: compares every id, and a sample of vectors and payloads. Differences
+//! are reported, and repaired from a store that has the record, without embedding again.
 
 mod examine;
 mod walk;
@@ -17,96 +17,98 @@ use crate::index::IndexError;
 use examine::Examiner;
 use walk::{Mask, Walk};
 
-/// How closely to look.
+/// The options of a verification.
 #[derive(Clone, Copy, Debug)]
 pub struct VerifyOptions {
-    /// Repair what is found.
+    /// Whether differences are repaired.
     pub repair: bool,
-    /// How many records that every store has to read and compare.
+    /// Number of records to read and compare, out of those that every store has.
     pub sample: u64,
 }
 
-/// What was found.
+/// The result of a verification.
 #[derive(Clone, Debug)]
 pub struct VerifyReport {
-    /// Where.
+    /// The collection.
     pub collection: CollectionName,
-    /// Ids in each store.
+    /// Number of ids in each store.
     pub stores: Vec<(&'static str, u64)>,
-    /// Objects that the ledger knows.
+    /// Number of objects in the ledger.
     pub ledger: u64,
-    /// Records that were read from the stores and compared.
+    /// Number of records that were read from the stores and compared.
     pub compared: u64,
-    /// The first [`MAX_NAMED`].
+    /// The first [`MAX_NAMED`] differences.
     pub differences: Vec<Difference>,
-    /// How many there are.
+    /// Number of all differences.
     pub total: u64,
-    /// How many of them were repaired.
+    /// Number of differences that were repaired.
     pub repaired: u64,
 }
 
-/// One difference.
+/// One difference between the stores and the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Of the image.
+    /// The id of the image.
     pub id: ImageId,
-    /// Where it is, if anyone says so.
+    /// The URI of the image, if it is known.
     pub uri: Option<ImageUri>,
-    /// What is different.
+    /// The kind of difference.
     pub kind: DifferenceKind,
-    /// In which stores.
+    /// The stores with the difference.
     pub stores: Vec<&'static str>,
-    /// Whether it is no more.
+    /// Whether the difference was repaired.
     pub repaired: bool,
 }
 
-/// What is different.
+/// The kind of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, utoipa::ToSchema)]
 #[schema(rename_all = "snake_case")]
 pub enum DifferenceKind {
-    /// These stores lack what another has. Repaired by a copy.
+    /// These stores do not have the image, but another store has it. Repaired by a copy.
     Missing,
     /// These stores have another vector or payload than the newest record of the image. Repaired by a copy.
     Unequal,
-    /// The stores have it, and the ledger does not know that of these. Repaired in the ledger.
+    /// These stores have the image, but the ledger does not list it for them. Repaired in the ledger.
     Unknown,
-    /// The ledger believes these to have it, and no store does. Repaired in the ledger: the next job indexes it again.
+    /// The ledger lists the image for these stores, but no store has it. Repaired in the ledger; the next job indexes
+    /// it again.
     Lost,
 }
 
-/// Differences that are named; all are counted, and repaired if that is wanted.
+/// Maximum differences in a report. All differences are counted and, with `repair`, repaired.
 pub const MAX_NAMED: usize = 1_000;
-/// Most records that a sample may have.
+/// Maximum records of a sample.
 pub const MAX_SAMPLED: u64 = 1_000_000;
-/// Records that are read at a time.
+/// Records that are read from the stores at a time.
 const CHUNK: usize = 64;
 /// Objects that are read from the ledger at a time.
 const PAGE: u32 = 5_000;
 
 impl Jobs {
-    /// Compares the stores and the ledger. No job writes to the collection meanwhile.
+    /// Compares the stores and the ledger. No job can start on the collection meanwhile.
     ///
     /// # Errors
-    /// [`JobsError::CollectionBusy`] while a job or another verification is at it; [`JobsError::Index`] where a store does
-    /// not answer, or the stores' collections are of different spaces.
+    /// [`JobsError::CollectionBusy`] if a job, a removal or another verification uses the collection;
+    /// [`JobsError::Index`] if a store does not answer; [`JobsError::Apart`] if the stores have the collection in
+    /// different spaces.
     pub async fn verify(&self, name: &str, options: VerifyOptions) -> Result<VerifyReport, JobsError> {
         let collection = CollectionName::parse(name)?;
         let _reserved = self.0.reserve(&collection).await?;
         let infos = self.0.same_space(&collection, options.repair).await?;
-        let mut ledger = self.0.beliefs(&collection).await?;
+        let mut ledger = self.0.ledger_entries(&collection).await?;
         ledger.sort_unstable();
-        let most = infos.iter().flatten().map(|info| info.count).max().unwrap_or(0);
+        let largest = infos.iter().flatten().map(|info| info.count).max().unwrap_or(0);
         let scans = self.0.stores.iter().zip(&infos).map(|(store, info)| match info {
             Some(_) => store.scan(&collection),
             None => futures::stream::empty().boxed(),
         });
         let mut walk = Walk::new(scans, ledger);
         let mut examiner = Examiner::new(&self.0, collection.clone(), options.repair);
-        let mut sample = Sample::new(most, options.sample);
+        let mut sample = Sample::new(largest, options.sample);
         while let Some(place) = walk.next().await? {
             examiner.saw(place);
             let agreed = examiner.agreed(place);
-            if !agreed || sample.takes() {
+            if !agreed || sample.selects_next() {
                 examiner.examine(place, agreed).await?;
             }
         }
@@ -115,20 +117,22 @@ impl Jobs {
 }
 
 impl JobService {
-    /// What each store knows of the collection, which all must have in one space. Makes it where it is missing, if asked to.
+    /// Returns the description of the collection in each store. Fails if the stores have it in different spaces. With
+    /// `make`, creates it in the stores that do not have it.
     async fn same_space(
         &self,
         collection: &CollectionName,
         make: bool,
     ) -> Result<Vec<Option<CollectionInfo>>, JobsError> {
         let mut infos = try_join_all(self.stores.iter().map(|store| store.describe(collection))).await?;
-        let there = || self.stores.iter().zip(&infos).filter_map(|(store, info)| Some((store.name(), info.as_ref()?)));
-        let Some((name, first)) = there().next() else {
+        let described =
+            || self.stores.iter().zip(&infos).filter_map(|(store, info)| Some((store.name(), info.as_ref()?)));
+        let Some((name, first)) = described().next() else {
             return Err(IndexError::UnknownCollection(collection.clone()).into());
         };
-        for (other, info) in there() {
-            first.space.admits(&info.space).map_err(|moved| {
-                let (collection, reason) = (collection.clone(), moved.reason);
+        for (other, info) in described() {
+            first.space.admits(&info.space).map_err(|mismatch| {
+                let (collection, reason) = (collection.clone(), mismatch.reason);
                 JobsError::Apart { collection, stores: [name, other], reason }
             })?;
         }
@@ -142,15 +146,15 @@ impl JobService {
         Ok(infos)
     }
 
-    /// What the ledger believes: which stores have which object.
-    async fn beliefs(&self, collection: &CollectionName) -> Result<Vec<(ImageId, Mask)>, JobsError> {
-        let (mut beliefs, mut after) = (Vec::new(), None);
+    /// Returns the stores of every object according to the ledger.
+    async fn ledger_entries(&self, collection: &CollectionName) -> Result<Vec<(ImageId, Mask)>, JobsError> {
+        let (mut entries, mut after) = (Vec::new(), None);
         loop {
             let page = self.ledger.known(collection.clone(), after, PAGE).await?;
-            beliefs.extend(page.iter().map(|known| (known.uri.id(), self.mask(&known.stores))));
+            entries.extend(page.iter().map(|known| (known.uri.id(), self.mask(&known.stores))));
             match page.into_iter().last() {
                 Some(last) => after = Some(last.uri),
-                None => return Ok(beliefs),
+                None => return Ok(entries),
             }
         }
     }
@@ -160,7 +164,7 @@ impl JobService {
     }
 }
 
-/// Every so many records, from another one on each time.
+/// Selects every `step`-th record, starting at a different record each time.
 struct Sample {
     step: u64,
     at: u64,
@@ -173,7 +177,7 @@ impl Sample {
         Self { step, at: u64::from(now.subsec_nanos()) % step }
     }
 
-    fn takes(&mut self) -> bool {
+    fn selects_next(&mut self) -> bool {
         if self.step == u64::MAX {
             return false;
         }
@@ -187,12 +191,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sample_is_about_as_large_as_wanted() {
-        let taken = |records: u64, wanted| {
+    fn a_sample_has_about_the_requested_size() {
+        let selected = |records: u64, wanted| {
             let mut sample = Sample::new(records, wanted);
-            (0..records).filter(|_| sample.takes()).count()
+            (0..records).filter(|_| sample.selects_next()).count()
         };
-        assert_eq!((taken(10, 100), taken(10, 0), taken(0, 5)), (10, 0, 0));
-        assert!((100..=101).contains(&taken(10_000, 100)));
+        assert_eq!((selected(10, 100), selected(10, 0), selected(0, 5)), (10, 0, 0));
+        assert!((100..=101).contains(&selected(10_000, 100)));
     }
 }

@@ -1,4 +1,4 @@
-//! Several ascending lists of ids, walked side by side.
+//! Merges several ascending lists of ids.
 
 use std::iter::Peekable;
 use std::pin::Pin;
@@ -9,65 +9,65 @@ use futures::stream::{self, BoxStream, StreamExt};
 use crate::domain::ImageId;
 use crate::index::IndexError;
 
-/// A set of stores, by their places in the configuration.
+/// A set of stores, as a bit mask by their positions in the configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Mask(u8);
 
 impl Mask {
-    /// The places where it is true.
-    pub(super) fn of(places: impl IntoIterator<Item = bool>) -> Self {
-        Self(places.into_iter().enumerate().fold(0, |mask, (place, there)| mask | u8::from(there) << place))
+    /// Makes a set of the positions whose value is `true`.
+    pub(super) fn of(values: impl IntoIterator<Item = bool>) -> Self {
+        Self(values.into_iter().enumerate().fold(0, |mask, (position, value)| mask | u8::from(value) << position))
     }
 
-    /// The first `count` places.
+    /// Makes a set of the first `count` positions.
     pub(super) fn all(count: usize) -> Self {
         Self::of((0..count).map(|_| true))
     }
 
-    pub(super) fn has(self, place: usize) -> bool {
-        self.0 >> place & 1 == 1
+    pub(super) fn has(self, position: usize) -> bool {
+        self.0 >> position & 1 == 1
     }
 
     pub(super) fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// As a number.
+    /// Returns the bit mask.
     pub(super) fn bits(self) -> u8 {
         self.0
     }
 
-    /// Those that are in either.
+    /// Returns the union of both sets.
     pub(super) fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
-    /// Those that are not in the other.
+    /// Returns the stores that are not in `other`.
     pub(super) fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
 }
 
-/// One id, and who has it.
+/// One id, and where it is present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) id: ImageId,
-    /// Stores that have it.
+    /// The stores that have it.
     pub(super) stores: Mask,
-    /// Stores that the ledger believes to have it; `None` where it does not know the object.
+    /// The stores that have it according to the ledger; `None` if the object is not in the ledger.
     pub(super) ledger: Option<Mask>,
 }
 
 type Scan<'a> = Pin<Box<stream::Peekable<BoxStream<'a, Result<ImageId, IndexError>>>>>;
 
-/// The walk.
+/// The merge of the lists.
 pub(super) struct Walk<'a> {
     scans: Vec<Scan<'a>>,
     ledger: Peekable<vec::IntoIter<(ImageId, Mask)>>,
 }
 
 impl<'a> Walk<'a> {
-    /// Over scans, which give ids ascending, and over what the ledger believes, ascending too.
+    /// Merges scans and the entries of the ledger. All of them must be in ascending order of ids.
     pub(super) fn new(
         scans: impl Iterator<Item = BoxStream<'a, Result<ImageId, IndexError>>>,
         ledger: Vec<(ImageId, Mask)>,
@@ -75,7 +75,7 @@ impl<'a> Walk<'a> {
         Self { scans: scans.map(|scan| Box::pin(scan.peekable())).collect(), ledger: ledger.into_iter().peekable() }
     }
 
-    /// The next id that anyone has.
+    /// Returns the next id.
     pub(super) async fn next(&mut self) -> Result<Option<Place>, IndexError> {
         let mut heads = Vec::with_capacity(self.scans.len());
         for scan in &mut self.scans {
@@ -112,15 +112,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_id_comes_once_with_those_who_have_it() {
+    async fn every_id_is_returned_once_with_its_stores() {
         let ledger = vec![(id(2), Mask::all(2)), (id(5), Mask::of([true, false]))];
         let mut walk = Walk::new([scan(&[1, 2, 4]), scan(&[2, 3, 4])].into_iter(), ledger);
-        let mut seen = Vec::new();
+        let mut places = Vec::new();
         while let Some(place) = walk.next().await.unwrap() {
-            seen.push((place.id.0.as_u128(), place.stores.0, place.ledger.map(|mask| mask.0)));
+            places.push((place.id.0.as_u128(), place.stores.0, place.ledger.map(|mask| mask.0)));
         }
         assert_eq!(
-            seen,
+            places,
             [(1, 0b01, None), (2, 0b11, Some(0b11)), (3, 0b10, None), (4, 0b11, None), (5, 0, Some(0b01))]
         );
     }

@@ -1,65 +1,65 @@
-//! What to do about a placement: how the cluster says that it stands, against how the job stands here. The job's table is the
-//! only truth; what the cluster says is evidence that workers are alive, or are not.
+//! Decides what to do about a placement, from its status on the cluster and the state of the job in this service. The
+//! ledger is authoritative; the cluster's status only shows whether workers are alive.
 
 use crate::jobs::cluster::{Placed, PlacedFailure};
 
-/// How the job stands here.
+/// The state of the job in this service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum JobStance {
-    /// There is work; the placement is noted, and the cluster has not said yet that it has it.
+    /// There is work. The placement is recorded, but the cluster has not confirmed it.
     Unsent,
-    /// There is work.
+    /// There is work, and the cluster has confirmed the placement.
     Open,
-    /// It was stopped, or goes on elsewhere: its workers are to leave.
+    /// The job was stopped or moved to another executor, so its workers must end.
     Stopping,
-    /// Nothing is left to do.
+    /// No work is left.
     Over,
 }
 
-/// How the placement stands, without words.
+/// The status of the placement, without the cluster's message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PlacementStatus {
     Pending,
     Running,
     Succeeded,
     Stopped,
-    /// It could not be begun.
+    /// The placement could not be started.
     Unfit,
-    /// The service refused every worker of it.
+    /// The service refused every worker of the placement.
     Refused,
     Died,
     Gone,
-    /// The cluster does not say.
+    /// The status is unknown, since the cluster does not answer.
     Hidden,
 }
 
-/// What to do.
+/// What to do about a placement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Look again in a while.
+    /// Check again later.
     Wait,
-    /// The cluster has it: note that.
+    /// Record that the cluster has the placement.
     Confirm,
-    /// Send the same placement once more.
+    /// Send the same placement again.
     Submit,
-    /// The workers are no more and work is left: place a new generation, if there may be one.
+    /// Place a new generation, if one is allowed: the workers have ended and work is left.
     Again,
-    /// No generation would fare better.
+    /// Fail the job, since a new generation would fail in the same way.
     Fail,
-    /// Nor would another of workers like these.
+    /// Fail the job, since the service would refuse the workers of a new generation too.
     Refuse,
-    /// Somebody stopped the workers on the cluster: that stops the job.
+    /// Stop the job, since a user stopped its workers on the cluster.
     Stop,
-    /// Ask the cluster to end the workers, if they have not left by themselves.
+    /// Ask the cluster to end the workers, if they have not ended by themselves.
     End,
-    /// Nothing more is to be done about it.
+    /// Nothing: the placement has ended.
     WriteLease,
 }
 
-/// The table of `RAY.md`, section 7.
-pub(super) fn decide(ours: JobStance, sight: PlacementStatus) -> Action {
-    match (ours, sight) {
-        // Workers may be at work all the same: their reports are what counts.
+/// Returns the action from the table in `RAY.md`, section 7.
+pub(super) fn decide(job: JobStance, placement: PlacementStatus) -> Action {
+    match (job, placement) {
+        // The workers may still run; the service relies on their reports.
         (JobStance::Unsent | JobStance::Open | JobStance::Stopping | JobStance::Over, PlacementStatus::Hidden)
         | (JobStance::Open, PlacementStatus::Pending | PlacementStatus::Running) => Action::Wait,
         (JobStance::Unsent, PlacementStatus::Pending | PlacementStatus::Running) => Action::Confirm,
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_cell_of_the_table_says_what_it_should() {
+    fn every_cell_of_the_table_gives_the_expected_action() {
         use Action::{Again, Confirm, End, Fail, Refuse, Stop, Submit, Wait, WriteLease};
         use PlacementStatus::{Died, Gone, Hidden, Pending, Refused, Running, Stopped, Succeeded, Unfit};
         let table = [
@@ -117,10 +117,10 @@ mod tests {
             (Gone, [Submit, Again, WriteLease, WriteLease]),
             (Hidden, [Wait, Wait, Wait, Wait]),
         ];
-        for (sight, expected) in table {
-            let got = [JobStance::Unsent, JobStance::Open, JobStance::Stopping, JobStance::Over]
-                .map(|ours| decide(ours, sight));
-            assert_eq!(got, expected, "{sight:?}");
+        for (placement, expected) in table {
+            let actions = [JobStance::Unsent, JobStance::Open, JobStance::Stopping, JobStance::Over]
+                .map(|job| decide(job, placement));
+            assert_eq!(actions, expected, "{placement:?}");
         }
     }
 }

@@ -1,34 +1,35 @@
-//! Why a job whose workers a cluster places could not go on.
+//! Why a job whose workers are placed by a cluster could not continue.
 
 use crate::jobs::cluster::ClusterError;
 use crate::sqlite::SqliteError;
 
-/// Why a job whose workers a cluster places could not go on. All but the ledger's is fit for a client.
+/// Why a job whose workers are placed by a cluster could not continue. Every message except the ledger's is safe to
+/// show to a client.
 #[derive(Debug, thiserror::Error)]
 pub(in crate::jobs) enum PlaceError {
     #[error("ledger: {0}")]
     Ledger(#[from] SqliteError),
-    #[error("{0}. Submit the job again: what is done is kept")]
+    #[error("{0}. Submit the job again: images that are done are kept")]
     Cluster(ClusterError),
     #[error("the job's workers are placed by Ray, and RAY_ADDRESS is not set: set it, and submit the job again")]
     NoCluster,
-    #[error("no token could be made: the system has no random numbers")]
+    #[error("a worker token could not be made: the system gave no random bytes")]
     NoToken,
-    #[error("Ray could not begin the job's workers: {0}")]
+    #[error("Ray could not start the job's workers: {0}")]
     Unfit(String),
     #[error(
-        "Ray ended the job's workers {times} times, and no image was dealt with meanwhile (RAY_TASK_MAX_RETRIES); the last \
-         time: {said}. The job's log has what they said. Submit the job again: what is done is kept"
+        "the job's workers ended {times} times in Ray without processing an image (RAY_TASK_MAX_RETRIES); the last \
+         time: {reason}. The job's log has their output. Submit the job again: images that are done are kept"
     )]
-    Fruitless { times: u32, said: String },
+    Fruitless { times: u32, reason: String },
     #[error(
-        "every worker that Ray started was refused ({}); bring the nodes' image and settings in line with the service's. \
-         Submit the job again: what is done is kept",
-        .0.as_deref().unwrap_or("the job's log says why")
+        "every worker that Ray started was refused ({}); use the same version and settings on the cluster's nodes as in \
+         the service. Submit the job again: images that are done are kept",
+        .0.as_deref().unwrap_or("the job's log has the reason")
     )]
     Refused(Option<String>),
     #[error("stopped in Ray")]
     Stopped,
-    #[error("the job took longer than the {0} s of RAY_JOB_TIMEOUT. Submit it again: what is done is kept")]
+    #[error("the job took longer than the {0} s of RAY_JOB_TIMEOUT. Submit it again: images that are done are kept")]
     TimedOut(u64),
 }

@@ -1,5 +1,5 @@
-//! Workers that a cluster places: the service's side of it, next to [`super::LeaseWatch`], which watches over their leases.
-//! One generation of workers after the other, each with a token and an id of its own, noted before the cluster is asked.
+//! The service's side of workers that a cluster places; [`super::LeaseWatch`] watches their leases. Generations of
+//! workers follow each other. Each has its own token and id, which are recorded before the cluster is asked.
 
 mod decide;
 mod error;
@@ -27,21 +27,21 @@ pub(in crate::jobs) use error::PlaceError;
 pub(in crate::jobs) use view::PlacingView;
 pub(in crate::jobs) use wind_up::WindUp;
 
-/// How often the cluster is looked at.
+/// How often the status of a placement is read.
 const POLL: Duration = Duration::from_secs(2);
-/// The longest pause between generations that come to nothing.
-const LONGEST: Duration = Duration::from_secs(30);
-/// Workers that were told to stop leave by themselves; the cluster is asked to end them after so long.
-const BACKSTOP: Duration = Duration::from_secs(5);
+/// Maximum pause between generations that made no progress.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
+/// How long stopped workers may take to end by themselves before the cluster is asked to end them.
+const STOP_GRACE: Duration = Duration::from_secs(5);
 
-/// A cluster, and how far a job goes with it.
+/// A cluster and the limits of a job on it.
 #[derive(Clone, Debug)]
 pub struct Placing {
-    /// Who places.
+    /// The cluster that places workers.
     pub cluster: Arc<dyn Cluster>,
-    /// Generations after the first that may come to their end without any progress.
+    /// Maximum generations after the first that may end without progress.
     pub most_retries: u32,
-    /// A job that takes longer fails.
+    /// Maximum duration of a job; a job that takes longer fails.
     pub timeout: Option<Duration>,
 }
 
@@ -51,27 +51,27 @@ pub(in crate::jobs) struct Ray {
     pub(in crate::jobs) ledger: Ledger,
     pub(in crate::jobs) job: JobRecord,
     pub(in crate::jobs) live: Arc<RunningJob>,
-    /// Cancelled when the process ends: the workers go on, and are found again at the next start.
+    /// Cancelled when the process stops. The workers continue and are found again at the next start.
     pub(in crate::jobs) drain: CancellationToken,
 }
 
-/// The present generation.
+/// The current generation of workers.
 struct Generation {
     row: PlacementRow,
-    /// Until the cluster is known to have it: it is sent again with the same token.
+    /// The token, until the cluster has confirmed the placement: it is sent again with the same token.
     unsent: Option<Secret>,
 }
 
 impl Ray {
-    /// Keeps workers placed for as long as there is work: comes to an end where that makes no sense any more, and after a stop
-    /// where the cluster has ended them.
+    /// Keeps workers placed while there is work. Ends if new workers would make no difference, and after a stop when
+    /// the cluster has ended the workers.
     pub(in crate::jobs) async fn keep(&self) -> Result<(), PlaceError> {
         self.live.placing.begin(self.placing.cluster.workers());
-        // Read first: whoever gives the job to another executor after this is noticed when a generation is placed.
+        // Read first: `place` then notices if the job is moved to another executor after this.
         let generation = self.ledger.generation(self.job.id).await?;
         let mut now = match self.ledger.placement(self.job.id).await? {
             Some(row) => Generation { row, unsent: None },
-            None if self.there_is_work().await? => match self.anew(0, generation).await? {
+            None if self.wait_for_work().await? => match self.place_generation(0, generation).await? {
                 Some(now) => now,
                 None => return self.leave_to_another().await,
             },
@@ -87,7 +87,7 @@ impl Ray {
             if stop {
                 stopping.get_or_insert_with(Instant::now);
             }
-            let ours = match (stop, &now.unsent) {
+            let stance = match (stop, &now.unsent) {
                 (true, _) => JobStance::Stopping,
                 (false, _) if self.ledger.is_worked_off(self.job.id).await? => JobStance::Over,
                 (false, Some(_)) => JobStance::Unsent,
@@ -96,41 +96,41 @@ impl Ray {
             let look = self.placing.cluster.look(&now.row.submission).await;
             self.live.placing.note(look.as_ref());
             let mut pause = POLL;
-            match decide(ours, look.as_ref().map_or(PlacementStatus::Hidden, PlacementStatus::from)) {
+            match decide(stance, look.as_ref().map_or(PlacementStatus::Hidden, PlacementStatus::from)) {
                 Action::Wait => {}
                 Action::Confirm => self.confirm(&mut now).await?,
                 Action::Submit => self.submit(&mut now).await?,
                 Action::Again => {
-                    let said = words(look.as_ref());
-                    let fruitless = self.fruitless(&now.row, &said).await?;
-                    self.report(&now.row, &said).await?;
-                    now = match self.anew(fruitless, now.row.generation).await? {
+                    let reason = end_reason(look.as_ref());
+                    let fruitless = self.count_fruitless(&now.row, &reason).await?;
+                    self.report_end(&now.row, &reason).await?;
+                    now = match self.place_generation(fruitless, now.row.generation).await? {
                         Some(now) => now,
                         None => return self.leave_to_another().await,
                     };
-                    pause = (POLL * 2_u32.saturating_pow(fruitless.min(8))).min(LONGEST);
+                    pause = (POLL * 2_u32.saturating_pow(fruitless.min(8))).min(MAX_PAUSE);
                 }
                 Action::Fail => {
                     self.take_logs(&now.row).await?;
-                    return Err(PlaceError::Unfit(words(look.as_ref())));
+                    return Err(PlaceError::Unfit(end_reason(look.as_ref())));
                 }
                 Action::Refuse => {
-                    self.report(&now.row, &words(look.as_ref())).await?;
+                    self.report_end(&now.row, &end_reason(look.as_ref())).await?;
                     return Err(PlaceError::Refused(self.live.remote_workers.refusal()));
                 }
                 Action::Stop => return Err(PlaceError::Stopped),
                 Action::End => {
-                    if stopping.is_some_and(|since| since.elapsed() >= BACKSTOP) {
+                    if stopping.is_some_and(|since| since.elapsed() >= STOP_GRACE) {
                         self.end(&now.row).await;
                     }
                 }
                 Action::WriteLease => {
-                    // Nobody is left who could give anything back.
+                    // No worker is left that could give back its leases.
                     self.ledger.recall(self.job.id).await?;
                     return Ok(());
                 }
             }
-            self.within_time(begun)?;
+            self.check_timeout(begun)?;
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = self.live.stop.cancelled(), if !stop => {}
@@ -138,10 +138,11 @@ impl Ray {
         }
     }
 
-    /// Waits for something to do: a job that finds nothing new, and a dry run, ask no cluster. `false` after a stop.
-    async fn there_is_work(&self) -> Result<bool, PlaceError> {
+    /// Waits until there is work, since a dry run or a job without new images needs no workers. Returns `false` after a
+    /// stop.
+    async fn wait_for_work(&self) -> Result<bool, PlaceError> {
         loop {
-            // Listening begins before looking: a page planned in between is not missed.
+            // Subscribed before checking, so that a page that is planned in between is not missed.
             let planned = self.live.more.notified();
             if self.ledger.has_work(self.job.id).await? {
                 return Ok(true);
@@ -154,8 +155,9 @@ impl Ray {
         }
     }
 
-    /// Notes a new generation after that one and sends it. `None` if the job was given to another executor meanwhile.
-    async fn anew(&self, fruitless: u32, after: u32) -> Result<Option<Generation>, PlaceError> {
+    /// Records the generation that follows the generation `after`, and submits it. Returns `None` if the job was moved
+    /// to another executor meanwhile.
+    async fn place_generation(&self, fruitless: u32, after: u32) -> Result<Option<Generation>, PlaceError> {
         let token = token::fresh().ok_or(PlaceError::NoToken)?;
         let placed = self.ledger.place(self.job.id, token::digest(token.reveal()), fruitless, after).await?;
         let Some(row) = placed else { return Ok(None) };
@@ -165,16 +167,16 @@ impl Ray {
         Ok(Some(now))
     }
 
-    /// Ends this run of a job that was given to another executor: the next run begins with that.
+    /// Ends this run of a job that was moved to another executor. The next run uses that executor.
     async fn leave_to_another(&self) -> Result<(), PlaceError> {
-        tracing::info!(job.id = %self.job.id, "the job was given to another executor; no workers are placed");
+        tracing::info!(job.id = %self.job.id, "the job was moved to another executor; no workers are placed");
         if let Some(job) = self.ledger.job(self.job.id).await? {
             self.live.go_to(job.spec.executor);
         }
         Ok(())
     }
 
-    /// Sends a placement. What may pass is waited for: the next look says whether it arrived.
+    /// Submits a placement. Ignores an error that may go away: the next status shows whether the placement arrived.
     async fn submit(&self, now: &mut Generation) -> Result<(), PlaceError> {
         let Some(token) = now.unsent.clone() else { return Ok(()) };
         let placement = Placement { submission: now.row.submission.clone(), job: self.job.id, token };
@@ -182,12 +184,15 @@ impl Ray {
             Ok(()) => {
                 self.confirm(now).await?;
                 let (submission, wanted) = (&placement.submission, self.placing.cluster.workers());
-                tracing::info!(job.id = %self.job.id, submission, wanted, "workers are asked of the cluster");
+                tracing::info!(job.id = %self.job.id, submission, wanted, "the cluster was asked for workers");
                 let line = format!("asks Ray for {wanted} workers, as {submission}");
                 Ok(self.ledger.log(self.job.id, line).await?)
             }
             Err(error) => {
-                tracing::warn!(job.id = %self.job.id, %error, detail = error.detail(), "the cluster takes no placement");
+                tracing::warn!(
+                    job.id = %self.job.id, %error, detail = error.detail(),
+                    "the cluster did not accept the placement"
+                );
                 self.live.placing.note(Err(&error));
                 if error.may_pass() { Ok(()) } else { Err(PlaceError::Cluster(error)) }
             }
@@ -200,26 +205,29 @@ impl Ray {
         Ok(self.ledger.placed(self.job.id).await?)
     }
 
-    /// Generations in a row without progress, the one that ended now included.
-    async fn fruitless(&self, row: &PlacementRow, said: &str) -> Result<u32, PlaceError> {
-        // One that the cluster never had is none.
+    /// Returns the number of consecutive generations without progress, including the one that has just ended.
+    async fn count_fruitless(&self, row: &PlacementRow, reason: &str) -> Result<u32, PlaceError> {
+        // A generation that the cluster never had does not count.
         if !row.submitted {
             return Ok(row.fruitless);
         }
         let counts = self.ledger.job(self.job.id).await?.map(|job| job.counts).unwrap_or_default();
         let times = if dealt_with(&counts) > row.dealt_with { 0 } else { row.fruitless + 1 };
         if times > self.placing.most_retries {
-            self.report(row, said).await?;
-            return Err(PlaceError::Fruitless { times, said: said.to_owned() });
+            self.report_end(row, reason).await?;
+            return Err(PlaceError::Fruitless { times, reason: reason.to_owned() });
         }
         Ok(times)
     }
 
-    /// Says in the job's log how a generation ended.
-    async fn report(&self, row: &PlacementRow, said: &str) -> Result<(), PlaceError> {
-        tracing::warn!(job.id = %self.job.id, submission = row.submission, said, "the cluster ended the job's workers");
+    /// Writes into the job's log how a generation ended.
+    async fn report_end(&self, row: &PlacementRow, reason: &str) -> Result<(), PlaceError> {
+        tracing::warn!(
+            job.id = %self.job.id, submission = row.submission, reason,
+            "the job's workers ended on the cluster"
+        );
         self.take_logs(row).await?;
-        Ok(self.ledger.log(self.job.id, format!("Ray ended {}: {said}", row.submission)).await?)
+        Ok(self.ledger.log(self.job.id, format!("Ray ended {}: {reason}", row.submission)).await?)
     }
 
     async fn take_logs(&self, row: &PlacementRow) -> Result<(), PlaceError> {
@@ -228,24 +236,27 @@ impl Ray {
 
     async fn end(&self, row: &PlacementRow) {
         if let Err(error) = self.placing.cluster.stop(&row.submission).await {
-            tracing::warn!(job.id = %self.job.id, %error, detail = error.detail(), "the cluster was not asked to stop");
+            tracing::warn!(
+                job.id = %self.job.id, %error, detail = error.detail(),
+                "the cluster could not be asked to stop the workers"
+            );
         }
     }
 
-    fn within_time(&self, begun: Option<Timestamp>) -> Result<(), PlaceError> {
-        let (Some(most), Some(begun)) = (self.placing.timeout, begun) else { return Ok(()) };
-        let over = Timestamp::now().seconds_since(begun) > most.as_secs_f64();
-        if over && !self.live.stop.is_cancelled() { Err(PlaceError::TimedOut(most.as_secs())) } else { Ok(()) }
+    fn check_timeout(&self, begun: Option<Timestamp>) -> Result<(), PlaceError> {
+        let (Some(timeout), Some(begun)) = (self.placing.timeout, begun) else { return Ok(()) };
+        let over = Timestamp::now().seconds_since(begun) > timeout.as_secs_f64();
+        if over && !self.live.stop.is_cancelled() { Err(PlaceError::TimedOut(timeout.as_secs())) } else { Ok(()) }
     }
 }
 
-/// How a placement ended, in words.
-fn words(look: Result<&Placed, &ClusterError>) -> String {
+/// Returns a sentence that says how a placement ended.
+fn end_reason(look: Result<&Placed, &ClusterError>) -> String {
     match look {
-        Ok(Placed::Pending(said) | Placed::Running(said) | Placed::Failed(_, said)) => said.clone(),
+        Ok(Placed::Pending(message) | Placed::Running(message) | Placed::Failed(_, message)) => message.clone(),
         Ok(Placed::Succeeded) => "it ended while images were left".to_owned(),
         Ok(Placed::Stopped) => "it was stopped".to_owned(),
-        Ok(Placed::Gone) => "Ray does not know it any more; its head may have been started again".to_owned(),
+        Ok(Placed::Gone) => "Ray does not know it any more; its head node may have been restarted".to_owned(),
         Err(error) => error.to_string(),
     }
 }

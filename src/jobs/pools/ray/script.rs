@@ -1,4 +1,4 @@
-//! A cluster that says what a test wants.
+//! A cluster with scripted replies, for tests.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -9,12 +9,12 @@ use crate::jobs::cluster::{Cluster, ClusterError, ClusterVersion, Placed, Placem
 
 pub(super) type Look = Result<Placed, ClusterError>;
 
-/// Gives these answers one after the other, and the last of them for ever.
+/// Returns these statuses one after the other, and then always the last one.
 #[derive(Debug, Default)]
 pub(super) struct Script {
     looks: Mutex<VecDeque<Look>>,
     pub(super) submits: Mutex<VecDeque<Result<(), ClusterError>>>,
-    /// What was asked, in order.
+    /// The calls, in order.
     asked: Mutex<Vec<String>>,
     pub(super) tokens: Mutex<Vec<String>>,
 }
@@ -30,8 +30,8 @@ impl Script {
     }
 
     pub(super) fn asked(&self, what: &str) -> Vec<String> {
-        let of = |asked: &&String| asked.starts_with(what);
-        self.asked.lock().unwrap().iter().filter(of).cloned().collect()
+        let matches = |call: &&String| call.starts_with(what);
+        self.asked.lock().unwrap().iter().filter(matches).cloned().collect()
     }
 }
 

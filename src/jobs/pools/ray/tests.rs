@@ -1,4 +1,4 @@
-//! The loop over a cluster that says what a test wants, in paused time.
+//! Tests of the loop with a scripted cluster, in paused time.
 
 use std::collections::VecDeque;
 
@@ -41,13 +41,13 @@ impl Test {
         self.ray.job.id
     }
 
-    /// A worker is done with one more image.
-    async fn one_is_done(&self) {
+    /// Reports one more image as processed.
+    async fn process_one_image(&self) {
         let (ledger, job) = (&self.ray.ledger, self.id());
         let leased = ledger.lease(job, "w", Some(i64::MAX)).await.unwrap();
         let crate::jobs::ledger::Leased::Batch(batch) = leased else { panic!("nothing is left") };
         let task = &batch.tasks[0];
-        let (uri, message) = (task.image.uri.clone(), "dealt with".to_owned());
+        let (uri, message) = (task.image.uri.clone(), "processed".to_owned());
         let fate = ItemOutcome::Failed(ItemFailure { uri, class: FailureClass::Corrupt, message, attempts: 1 });
         let outcome = TaskOutcome { ticket: task.ticket, fate };
         let report = Report { batch: batch.id, attempt: batch.attempt, outcomes: vec![outcome] };
@@ -59,9 +59,9 @@ impl Test {
         page.lines.into_iter().map(|(_, line)| line + "\n").collect()
     }
 
-    /// The loop is still at it after so many looks. Counted in looks: paused time runs on by itself while SQLite's thread is
-    /// waited for.
-    async fn goes_on_for(&self, looks: usize) {
+    /// Checks that the loop still runs after this many status requests. Not measured in time, since paused time
+    /// advances while the test waits for SQLite's thread.
+    async fn runs_for(&self, looks: usize) {
         let until = self.script.asked("look").len() + looks;
         let looked = async {
             while self.script.asked("look").len() < until {
@@ -84,7 +84,7 @@ fn running() -> Placed {
 }
 
 #[tokio::test(start_paused = true)]
-async fn workers_that_come_to_nothing_are_placed_so_often_and_then_the_job_fails_with_the_cluster_s_words() {
+async fn workers_without_progress_are_placed_again_up_to_the_limit() {
     let test = Test::new([Ok(died())]).await;
     let error = test.ray.keep().await.unwrap_err().to_string();
     assert!(
@@ -92,7 +92,7 @@ async fn workers_that_come_to_nothing_are_placed_so_often_and_then_the_job_fails
         "{error}"
     );
     assert_eq!(test.script.asked("submit"), ["submit g1", "submit g2", "submit g3", "submit g4"]);
-    assert_eq!(test.script.asked("logs").len(), 4, "what each said is taken once");
+    assert_eq!(test.script.asked("logs").len(), 4, "the log of each generation is read once");
     let mut tokens = test.script.tokens.lock().unwrap().clone();
     tokens.dedup();
     assert_eq!(tokens.len(), 4, "each generation has its own token");
@@ -102,7 +102,7 @@ async fn workers_that_come_to_nothing_are_placed_so_often_and_then_the_job_fails
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_generation_that_got_somewhere_begins_the_count_anew() {
+async fn a_generation_with_progress_resets_the_count() {
     let test = Test::new([Ok(died())]).await;
     let progress = async {
         for generation in 1..=6 {
@@ -110,7 +110,7 @@ async fn a_generation_that_got_somewhere_begins_the_count_anew() {
             while !test.script.asked("submit").contains(&submitted) {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
-            test.one_is_done().await;
+            test.process_one_image().await;
         }
         std::future::pending::<()>().await;
     };
@@ -127,29 +127,29 @@ async fn a_generation_that_got_somewhere_begins_the_count_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_next_would_not_fare_better_with_fails_at_once_and_what_was_stopped_there_stops() {
+async fn a_setup_failure_fails_the_job_and_a_stop_in_ray_stops_it() {
     let unfit = Test::new([Ok(running()), Ok(Placed::Failed(PlacedFailure::Setup, "no such file".into()))]).await;
     let error = unfit.ray.keep().await.unwrap_err().to_string();
-    assert_eq!(error, "Ray could not begin the job's workers: no such file");
+    assert_eq!(error, "Ray could not start the job's workers: no such file");
     assert_eq!(unfit.script.asked("submit").len(), 1);
     let stopped = Test::new([Ok(running()), Ok(Placed::Stopped)]).await;
     assert!(matches!(stopped.ray.keep().await, Err(PlaceError::Stopped)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn workers_that_the_service_refuses_are_placed_once_and_the_job_says_why() {
+async fn refused_workers_are_placed_only_once() {
     let refused = || Placed::Failed(PlacedFailure::Refused, "exit code 78".into());
     let test = Test::new([Ok(running()), Ok(refused())]).await;
-    test.ray.live.remote_workers.refuse("the worker is of version 9, the service of version 1");
+    test.ray.live.remote_workers.refuse("the worker has version 9, the service has version 1");
     let error = test.ray.keep().await.unwrap_err().to_string();
-    assert!(error.contains("every worker") && error.contains("the worker is of version 9"), "{error}");
+    assert!(error.contains("every worker") && error.contains("the worker has version 9"), "{error}");
     assert_eq!(test.script.asked("submit"), ["submit g1"]);
     assert!(test.log().await.contains("Ray ended"), "{}", test.log().await);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_job_that_goes_to_another_executor_at_that_moment_gets_no_new_workers() {
-    // The look that says so comes after the job was handed over, and before this run of it was told.
+async fn a_job_that_moves_to_another_executor_gets_no_new_workers() {
+    // The status "died" arrives after the job was moved, and before this run is notified.
     let test = Test::new([Ok(running()), Ok(died())]).await;
     let handed_over = async {
         while test.script.asked("look").is_empty() {
@@ -165,53 +165,54 @@ async fn a_job_that_goes_to_another_executor_at_that_moment_gets_no_new_workers(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_placement_whose_answer_was_lost_is_sent_again_under_the_same_id_until_it_is_there() {
+async fn a_placement_whose_reply_was_lost_is_sent_again_with_the_same_id() {
     let test = Test::new([Ok(Placed::Gone), Ok(Placed::Gone), Ok(running())]).await;
     let lost = || Err(ClusterError::TimedOut("slow".into()));
     *test.script.submits.lock().unwrap() = VecDeque::from([lost(), lost(), lost()]);
-    test.goes_on_for(6).await;
+    test.runs_for(6).await;
     assert_eq!(test.script.asked("submit"), ["submit g1", "submit g1", "submit g1"]);
     let tokens = test.script.tokens.lock().unwrap().clone();
-    assert!(tokens.iter().all(|token| *token == tokens[0]), "the one whose digest is kept");
+    assert!(tokens.iter().all(|token| *token == tokens[0]), "each submission has the token whose digest is recorded");
     assert!(test.ray.ledger.placement(test.id()).await.unwrap().unwrap().submitted);
 
     let refused = Test::new([Ok(Placed::Gone)]).await;
     *refused.script.submits.lock().unwrap() = VecDeque::from([Err(ClusterError::Refused("400".into()))]);
     let error = refused.ray.keep().await.unwrap_err().to_string();
-    assert!(error.contains("Ray refuses") && error.contains("what is done is kept"), "{error}");
+    assert!(error.contains("Ray refuses") && error.contains("images that are done are kept"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_starts_again_finds_its_workers_and_places_new_ones_only_where_they_are_gone() {
+async fn a_restarted_service_places_new_workers_only_if_the_old_ones_are_gone() {
     let found = Test::new([Ok(running())]).await;
     found.ray.ledger.place(found.id(), "digest".into(), 0, 0).await.unwrap();
     found.ray.ledger.placed(found.id()).await.unwrap();
-    found.goes_on_for(4).await;
+    found.runs_for(4).await;
     assert_eq!(found.script.asked("submit"), Vec::<String>::new());
     assert_eq!(found.ray.ledger.worker_token(found.id()).await.unwrap().as_deref(), Some("digest"));
 
-    // It was killed between its note and its call: that is no generation that came to nothing.
+    // The service was killed after it recorded the placement and before it called the cluster. This does not count as a
+    // generation without progress.
     let lost = Test::new([Ok(Placed::Gone), Ok(running())]).await;
     lost.ray.ledger.place(lost.id(), "digest".into(), 2, 0).await.unwrap();
-    lost.goes_on_for(4).await;
+    lost.runs_for(4).await;
     assert_eq!(lost.script.asked("submit"), ["submit g2"]);
     assert_eq!(lost.ray.ledger.placement(lost.id()).await.unwrap().unwrap().fruitless, 2);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_cluster_that_is_away_is_waited_for_and_the_status_says_so() {
+async fn the_status_has_a_warning_while_the_cluster_is_away() {
     let away = || Err(ClusterError::Unreachable("connection refused".into()));
     let test = Test::new([Ok(running()), away(), away(), away(), Ok(running())]).await;
-    test.goes_on_for(3).await;
+    test.runs_for(3).await;
     let warning = test.ray.live.placing.warning().unwrap();
     assert!(warning.starts_with("Ray cannot be reached at RAY_ADDRESS, since"), "{warning}");
-    test.goes_on_for(3).await;
+    test.runs_for(3).await;
     assert_eq!(test.ray.live.placing.warning(), None);
     assert_eq!(test.script.asked("submit").len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_stop_workers_leave_by_themselves_and_after_a_while_the_cluster_is_asked() {
+async fn after_a_stop_the_cluster_is_asked_only_after_the_grace_period() {
     let test =
         Test::new([Ok(running()), Ok(running()), Ok(running()), Ok(running()), Ok(running()), Ok(Placed::Stopped)])
             .await;
@@ -220,21 +221,21 @@ async fn after_a_stop_workers_leave_by_themselves_and_after_a_while_the_cluster_
     test.ray.ledger.place(test.id(), "digest".into(), 0, 0).await.unwrap();
     test.ray.ledger.lease(test.id(), "w", Some(i64::MAX)).await.unwrap();
     test.ray.keep().await.unwrap();
-    assert!(begun.elapsed() >= BACKSTOP, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() >= STOP_GRACE, "{:?}", begun.elapsed());
     assert!(!test.script.asked("stop").is_empty() && test.script.asked("submit").is_empty());
-    assert_eq!(test.ray.ledger.held(test.id()).await.unwrap(), [], "nobody is left to give it back");
+    assert_eq!(test.ray.ledger.held(test.id()).await.unwrap(), [], "no worker is left that could give it back");
 
     let early = Test::new([Ok(running())]).await;
     early.ray.live.stop.cancel();
     early.ray.ledger.place(early.id(), "digest".into(), 0, 0).await.unwrap();
-    early.goes_on_for(2).await;
+    early.runs_for(2).await;
     assert_eq!(early.script.asked("stop"), Vec::<String>::new());
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_ends_leaves_the_workers_where_they_are() {
+async fn a_service_that_stops_leaves_its_workers_running() {
     let test = Test::new([Ok(running())]).await;
-    test.goes_on_for(2).await;
+    test.runs_for(2).await;
     test.ray.drain.cancel();
     test.ray.live.stop.cancel();
     test.ray.keep().await.unwrap();
@@ -250,7 +251,7 @@ async fn a_job_that_takes_too_long_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_left_of_an_ended_job_is_stopped_and_what_it_said_is_kept() {
+async fn the_placement_of_an_ended_job_is_stopped_and_its_log_is_kept() {
     let test = Test::new([Ok(running()), Ok(running()), Ok(running()), Ok(Placed::Stopped)]).await;
     let row = test.ray.ledger.place(test.id(), "digest".into(), 0, 0).await.unwrap().unwrap();
     let wind_up = |grace| WindUp {
@@ -265,7 +266,7 @@ async fn what_is_left_of_an_ended_job_is_stopped_and_what_it_said_is_kept() {
     assert_eq!(test.script.asked("stop"), ["stop g1"], "asked once");
     assert!(test.log().await.contains("[ray] and more"));
 
-    // One that is PENDING hears no stop: it is left alone after a while, and its workers will be refused.
+    // A placement that is PENDING ignores the stop. The service gives up after a while and will refuse its workers.
     let pending = Test::new([Ok(Placed::Pending("no room".into()))]).await;
     let begun = Instant::now();
     let wind_up = WindUp { placing: pending.ray.placing.clone(), ..wind_up(Duration::ZERO) };

@@ -1,4 +1,4 @@
-//! What is told of a placement while its job runs.
+//! The status of a placement, for the status of its job.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -7,60 +7,63 @@ use crate::domain::Timestamp;
 use crate::jobs::cluster::{ClusterError, Placed};
 use crate::resilience::Waiting;
 
-/// A cluster that takes longer than this to bring workers is quoted.
-const QUOTED_AFTER: Duration = Duration::from_secs(30);
+/// If the cluster takes longer than this to start workers, the status includes its message.
+const MESSAGE_SHOWN_AFTER: Duration = Duration::from_secs(30);
 
-/// How a placement stands, for the job's status.
+/// The status of a placement, for the job's status.
 #[derive(Debug, Default)]
-pub(in crate::jobs) struct PlacingView(Mutex<Seen>);
+pub(in crate::jobs) struct PlacingView(Mutex<ClusterStatus>);
 
 #[derive(Debug, Default)]
-struct Seen {
-    /// Workers asked for.
+struct ClusterStatus {
+    /// Number of workers that the cluster was asked for.
     wanted: u32,
-    /// When this generation was begun.
+    /// When this generation was placed.
     since: Option<SystemTime>,
-    /// The cluster's words of it.
-    said: Option<String>,
-    /// Since when the cluster does not answer, and how.
+    /// The cluster's message about this generation.
+    message: Option<String>,
+    /// Since when the cluster does not answer, and the error.
     trouble: Option<(SystemTime, String)>,
 }
 
 impl PlacingView {
-    /// A new generation is placed.
+    /// Records that a new generation is placed.
     pub(super) fn begin(&self, wanted: u32) {
-        let mut seen = self.seen();
-        (seen.wanted, seen.since, seen.said) = (wanted, Some(SystemTime::now()), None);
+        let mut status = self.status();
+        (status.wanted, status.since, status.message) = (wanted, Some(SystemTime::now()), None);
     }
 
-    /// What the cluster says of it, or why it says nothing.
+    /// Records the cluster's status of the placement, or the error of the request.
     pub(super) fn note(&self, look: Result<&Placed, &ClusterError>) {
-        let mut seen = self.seen();
+        let mut status = self.status();
         match look {
             Ok(placed) => {
-                seen.trouble = None;
-                seen.said = match placed {
-                    Placed::Pending(said) | Placed::Running(said) | Placed::Failed(_, said) => Some(said.clone()),
+                status.trouble = None;
+                status.message = match placed {
+                    Placed::Pending(message) | Placed::Running(message) | Placed::Failed(_, message) => {
+                        Some(message.clone())
+                    }
                     Placed::Succeeded | Placed::Stopped | Placed::Gone => None,
                 };
             }
             Err(error) => {
-                let since = seen.trouble.as_ref().map_or_else(SystemTime::now, |(since, _)| *since);
-                seen.trouble = Some((since, error.to_string()));
+                let since = status.trouble.as_ref().map_or_else(SystemTime::now, |(since, _)| *since);
+                status.trouble = Some((since, error.to_string()));
             }
         }
     }
 
-    /// What a job waits for that has no workers, in the words of its cluster, and why workers were refused.
+    /// Adds the cluster's message, and the reason why workers were refused, to the status of a job that waits for
+    /// workers.
     pub(in crate::jobs) fn waiting(&self, waiting: Waiting, refusal: Option<String>) -> Waiting {
-        let seen = self.seen();
-        let late = seen.since.is_some_and(|since| since.elapsed().unwrap_or_default() >= QUOTED_AFTER);
-        let why = match (&seen.trouble, &seen.said) {
+        let status = self.status();
+        let late = status.since.is_some_and(|since| since.elapsed().unwrap_or_default() >= MESSAGE_SHOWN_AFTER);
+        let why = match (&status.trouble, &status.message) {
             (Some((_, trouble)), _) => Some(trouble),
-            (None, Some(said)) if late => Some(said),
+            (None, Some(message)) if late => Some(message),
             (None, _) => None,
         };
-        let message = match (seen.wanted, why) {
+        let message = match (status.wanted, why) {
             (0, None) => "waiting for the cluster".to_owned(),
             (0, Some(why)) => format!("waiting for the cluster: {why}"),
             (wanted, None) => format!("waiting for the cluster: 0 of {wanted} workers"),
@@ -73,14 +76,14 @@ impl PlacingView {
         Waiting { message, ..waiting }
     }
 
-    /// What there is to know of a job whose workers are at work.
+    /// Returns a warning about a job whose workers run, if the cluster does not answer.
     pub(in crate::jobs) fn warning(&self) -> Option<String> {
-        let seen = self.seen();
-        let (since, trouble) = seen.trouble.as_ref()?;
-        Some(format!("{trouble}, since {}; the job's workers go on", Timestamp::from(*since)))
+        let status = self.status();
+        let (since, trouble) = status.trouble.as_ref()?;
+        Some(format!("{trouble}, since {}; the job's workers continue", Timestamp::from(*since)))
     }
 
-    fn seen(&self) -> MutexGuard<'_, Seen> {
+    fn status(&self) -> MutexGuard<'_, ClusterStatus> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -97,26 +100,26 @@ mod tests {
     }
 
     #[test]
-    fn the_cluster_is_quoted_when_it_takes_long_and_named_when_it_is_away() {
+    fn the_cluster_s_message_is_shown_after_a_delay_and_errors_at_once() {
         let view = PlacingView::default();
         assert_eq!(message(&view), "waiting for the cluster");
         view.begin(4);
         view.note(Ok(&Placed::Pending("no room".into())));
         assert_eq!(message(&view), "waiting for the cluster: 0 of 4 workers");
-        view.seen().since = SystemTime::now().checked_sub(QUOTED_AFTER);
+        view.status().since = SystemTime::now().checked_sub(MESSAGE_SHOWN_AFTER);
         assert_eq!(message(&view), "waiting for the cluster: 0 of 4 workers: no room");
         assert_eq!(view.warning(), None);
 
         view.note(Err(&ClusterError::Unreachable("refused".into())));
-        let said = message(&view);
-        assert!(said.ends_with("0 of 4 workers: Ray cannot be reached at RAY_ADDRESS"), "{said}");
-        let since = view.seen().trouble.as_ref().unwrap().0;
+        let message = message(&view);
+        assert!(message.ends_with("0 of 4 workers: Ray cannot be reached at RAY_ADDRESS"), "{message}");
+        let since = view.status().trouble.as_ref().unwrap().0;
         view.note(Err(&ClusterError::TimedOut(String::new())));
         let warning = view.warning().unwrap();
         assert!(
             warning.starts_with("Ray at RAY_ADDRESS did not answer in time, since ") && !warning.contains("refused")
         );
-        assert_eq!(view.seen().trouble.as_ref().unwrap().0, since, "the trouble goes on");
+        assert_eq!(view.status().trouble.as_ref().unwrap().0, since, "the start of the trouble is kept");
         view.note(Ok(&Placed::Running(String::new())));
         assert_eq!(view.warning(), None);
     }

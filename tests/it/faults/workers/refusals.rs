@@ -22,7 +22,7 @@ async fn a_refused_worker_ends_with_78_and_the_job_says_why_once() {
     let waits = |said: &'static str| {
         move |job: &JobReply| job.waiting_on.as_ref().is_some_and(|waiting| waiting.message.contains(said))
     };
-    app.job_until(&job.job_id, waits("a worker was refused: the worker is of version 9.9.9")).await;
+    app.job_until(&job.job_id, waits("a worker was refused: the worker has version 9.9.9")).await;
 
     for (name, more, expected) in [
         ("one", &OTHER_STORE[..], "the worker writes to qdrant"),
