@@ -178,7 +178,7 @@ impl Search {
     ) -> Result<(Answers<Space>, Asked), SearchError> {
         let known = std::pin::pin!(stores.spaces(collection));
         let asked = std::pin::pin!(self.ask(stores, collection, question, options));
-        // An unknown collection is reported before the query is embedded, and in preference to any other error.
+        // An unknown collection is reported without waiting for the vector, and in preference to any other error.
         Ok(match select(known, asked).await {
             Either::Left((known, asked)) => (known?, asked.await?),
             Either::Right((asked, known)) => (known.await?, asked?),
