@@ -127,7 +127,7 @@ impl Collection {
             Err(Fault::Damaged(why)) => {
                 if self.damage_logged.fetch_add(1, Ordering::Relaxed) < MAX_DAMAGE_LOGGED {
                     let collection = &self.name;
-                    tracing::error!(%collection, %id, why, "a record is damaged and is left out; index its image again");
+                    tracing::error!(%collection, %id, why, "a record is damaged and left out; index its image again");
                 }
                 Ok(None)
             }

@@ -65,8 +65,8 @@ impl Fault {
             }
             damaged if damaged.is_damage() => {
                 let detail = format!(
-                    "a file of the index in GLIMPSE_DATA_DIR is damaged ({damaged}); restore it from a backup, or drop the \
-                     collection `{collection}` and index it again"
+                    "a file of the index in GLIMPSE_DATA_DIR is damaged ({damaged}); restore it from a backup, or drop \
+                     the collection `{collection}` and index it again"
                 );
                 DependencyError { dependency: NAME.to_owned(), trouble: Trouble::Misconfigured, detail }.into()
             }
