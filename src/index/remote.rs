@@ -23,16 +23,16 @@ pub trait RecordsDoor: Send + Sync + 'static {
 
 /// The embedded index of a service, reached over a connection.
 pub struct RemoteIndex {
-    door: Arc<dyn RecordsDoor>,
+    client: Arc<dyn RecordsDoor>,
 }
 
 /// Records in one request: with vectors of a few thousand numbers and full metadata they fit into one body.
 const MAX_RECORDS: usize = 64;
 
 impl RemoteIndex {
-    /// Creates the index that `door` connects to.
-    pub fn new(door: Arc<dyn RecordsDoor>) -> Self {
-        Self { door }
+    /// Creates an index that sends its requests over `client`.
+    pub fn new(client: Arc<dyn RecordsDoor>) -> Self {
+        Self { client }
     }
 }
 
@@ -62,7 +62,7 @@ impl ImageIndex for RemoteIndex {
     }
 
     async fn describe(&self, _: &CollectionName) -> Result<Option<CollectionInfo>, IndexError> {
-        Ok(self.door.ask(RecordsRequest::Describe).await?.collection)
+        Ok(self.client.ask(RecordsRequest::Describe).await?.collection)
     }
 
     async fn collections(&self) -> Result<Vec<CollectionInfo>, IndexError> {
@@ -72,7 +72,7 @@ impl ImageIndex for RemoteIndex {
     async fn upsert(&self, _: &CollectionName, records: &[ImageRecord]) -> Result<(), IndexError> {
         for chunk in records.chunks(MAX_RECORDS) {
             let records = chunk.iter().map(WireRecord::from).collect();
-            let reply = self.door.ask(RecordsRequest::Upsert { records }).await?;
+            let reply = self.client.ask(RecordsRequest::Upsert { records }).await?;
             if let Some((id, reason)) = reply.refused {
                 return Err(IndexError::Rejected { id, reason });
             }
@@ -91,7 +91,7 @@ impl ImageIndex for RemoteIndex {
     async fn get(&self, _: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError> {
         let mut found = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(MAX_RECORDS) {
-            let reply = self.door.ask(RecordsRequest::Get { ids: chunk.to_vec() }).await?;
+            let reply = self.client.ask(RecordsRequest::Get { ids: chunk.to_vec() }).await?;
             for record in reply.records {
                 found.push(ImageRecord::try_from(record).map_err(invalid)?);
             }
@@ -108,7 +108,7 @@ impl ImageIndex for RemoteIndex {
     }
 
     async fn ready(&self) -> Result<(), IndexError> {
-        self.door.ask(RecordsRequest::Describe).await?;
+        self.client.ask(RecordsRequest::Describe).await?;
         Ok(())
     }
 }

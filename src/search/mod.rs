@@ -94,7 +94,7 @@ pub struct Status {
 }
 
 /// The results of the stores before merging, with the timings.
-struct Asked {
+struct StoreReplies {
     space: Arc<Space>,
     /// The indexed image in `like`.
     like: Option<ImageRecord>,
@@ -153,9 +153,10 @@ impl Search {
         let _permit = self.door.try_acquire().map_err(|_| SearchError::Busy)?;
         let collection = CollectionName::parse(&options.collection)?;
         let stores = self.choose(options.provider.as_deref())?;
-        let (spaces, asked) = self.look(&stores, &collection, question, &options).await?;
-        let Merged { answer: mut hits, warnings } = stores.merge(spaces, asked.nearest, &asked.space, &asked.query)?;
-        if let Some(like) = &asked.like {
+        let (spaces, replies) = self.ask_stores(&stores, &collection, question, &options).await?;
+        let Merged { answer: mut hits, warnings } =
+            stores.merge(spaces, replies.nearest, &replies.space, &replies.query)?;
+        if let Some(like) = &replies.like {
             hits.retain(|found| found.hit.id != like.id);
             hits.drain(..options.offset.min(hits.len()));
             hits.truncate(options.limit);
@@ -163,50 +164,59 @@ impl Search {
         if let Some(min_score) = options.min_score {
             hits.retain(|found| found.hit.score >= min_score);
         }
-        let same_as = asked.like.map(|like| like.payload.content_sha256);
-        let (provider, model) = (stores.name(), asked.space.model.clone());
-        Ok(Answer { provider, collection, model, hits, same_as, warnings, embed: asked.embed, search: asked.search })
-    }
-
-    /// Asks each store for the space of the collection and, in parallel, for the nearest records in it.
-    async fn look(
-        &self,
-        stores: &Stores,
-        collection: &CollectionName,
-        question: Question,
-        options: &SearchOptions,
-    ) -> Result<(Answers<Space>, Asked), SearchError> {
-        let known = std::pin::pin!(stores.spaces(collection));
-        let asked = std::pin::pin!(self.ask(stores, collection, question, options));
-        // An unknown collection is reported without waiting for the vector, and in preference to any other error.
-        Ok(match select(known, asked).await {
-            Either::Left((known, asked)) => (known?, asked.await?),
-            Either::Right((asked, known)) => (known.await?, asked?),
+        let same_as = replies.like.map(|like| like.payload.content_sha256);
+        let (provider, model) = (stores.name(), replies.space.model.clone());
+        Ok(Answer {
+            provider,
+            collection,
+            model,
+            hits,
+            same_as,
+            warnings,
+            embed: replies.embed,
+            search: replies.search,
         })
     }
 
-    async fn ask(
+    /// Asks each store for the space of the collection and, in parallel, for the nearest records in it.
+    async fn ask_stores(
         &self,
         stores: &Stores,
         collection: &CollectionName,
         question: Question,
         options: &SearchOptions,
-    ) -> Result<Asked, SearchError> {
+    ) -> Result<(Answers<Space>, StoreReplies), SearchError> {
+        let spaces = std::pin::pin!(stores.spaces(collection));
+        let replies = std::pin::pin!(self.embed_and_search(stores, collection, question, options));
+        // An unknown collection is reported without waiting for the vector, and in preference to any other error.
+        Ok(match select(spaces, replies).await {
+            Either::Left((spaces, replies)) => (spaces?, replies.await?),
+            Either::Right((replies, spaces)) => (spaces.await?, replies?),
+        })
+    }
+
+    async fn embed_and_search(
+        &self,
+        stores: &Stores,
+        collection: &CollectionName,
+        question: Question,
+        options: &SearchOptions,
+    ) -> Result<StoreReplies, SearchError> {
         let space = self.provider.space().await?;
-        let begun = Instant::now();
+        let start = Instant::now();
         let like = match &question.like {
             Some(id) => Some(self.known(collection, id).await?),
             None => None,
         };
         let embedding = self.embed(question, like.as_ref(), &space).await?;
-        let embed = begun.elapsed();
+        let embed = start.elapsed();
         // The image in `like` is left out of the hits, at any rank, so the page is cut afterwards.
         let (limit, offset) =
             if like.is_some() { (options.offset + options.limit + 1, 0) } else { (options.limit, options.offset) };
         let query = SearchQuery { embedding, limit, offset, filter: options.filter.clone() };
-        let begun = Instant::now();
+        let start = Instant::now();
         let nearest = stores.nearest(collection, &query).await;
-        Ok(Asked { space, like, query, nearest, embed, search: begun.elapsed() })
+        Ok(StoreReplies { space, like, query, nearest, embed, search: start.elapsed() })
     }
 
     /// Returns every collection of every store.
@@ -218,8 +228,8 @@ impl Search {
         Ok(Collections { provider: self.stores.name(), collections, warnings })
     }
 
-    /// Checks whether searches can be answered: both towers of the provider have passed their probe and are not known
-    /// to be down, and at least one store is ready. Returns the space, and one warning for each store that is not
+    /// Checks whether searches can be answered: both towers of the provider have passed their probe and are not
+    /// reported as down, and at least one store is ready. Returns the space, and one warning for each store that is not
     /// ready.
     ///
     /// # Errors
@@ -241,7 +251,7 @@ impl Search {
                 other => other.to_string(),
             })
         };
-        let (provider, stores) = tokio::join!(provider, self.stores.look(STATUS_WAIT));
+        let (provider, stores) = tokio::join!(provider, self.stores.statuses(STATUS_WAIT));
         Status { provider, stores }
     }
 

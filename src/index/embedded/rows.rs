@@ -152,7 +152,7 @@ struct SlotCleaner<'c> {
     terms_of_slot: CachedStatement<'c>,
 }
 
-/// The part of a payload from which its terms are made. Lenient, because it must read what older versions wrote.
+/// The part of a payload from which its terms are made. Lenient, because it must read the payloads of older versions.
 #[derive(Deserialize)]
 struct Labels {
     #[serde(default)]

@@ -35,13 +35,13 @@ pub type Answered<T> = Vec<(&'static str, Result<T, String>)>;
 
 impl Stores {
     /// Returns the collections of each store, or a message if it did not reply within `within`.
-    pub async fn look(&self, within: Duration) -> Answered<Vec<CollectionInfo>> {
+    pub async fn statuses(&self, within: Duration) -> Answered<Vec<CollectionInfo>> {
         let requests = self.iter().map(|store| async move {
-            let look = async {
+            let request = async {
                 store.ready().await?;
                 store.collections().await
             };
-            let answer = match tokio::time::timeout(within, look).await {
+            let answer = match tokio::time::timeout(within, request).await {
                 Ok(Ok(infos)) => Ok(infos),
                 Ok(Err(IndexError::Dependency(down))) => Err(down.for_client()),
                 Ok(Err(error)) => Err(error.to_string()),

@@ -14,7 +14,7 @@ use crate::resilience::parse_retry_after;
 
 /// The delay before the next attempt if a busy server does not state one.
 const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(1);
-/// The maximum number of characters of a server message that are kept.
+/// The maximum number of characters of a server message that are used.
 const MAX_MESSAGE_CHARS: usize = 300;
 
 /// Returns the error for a failure of the store itself.

@@ -52,15 +52,15 @@ impl WeaviateSettings {
 /// Parses the address of a server. A user name or a password is refused, because URLs are logged and shown.
 fn parse_address(variable: &str, url: &str) -> Result<Url, InvalidStore> {
     let invalid = |what: &str| InvalidStore(format!("{variable} {what}"));
-    let parsed = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let parsed = parsed.ok_or_else(|| invalid("is not a valid URL; it must begin with http:// or https://"))?;
-    if !parsed.username().is_empty() || parsed.password().is_some() {
+    let address = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let address = address.ok_or_else(|| invalid("is not a valid URL; it must begin with http:// or https://"))?;
+    if !address.username().is_empty() || address.password().is_some() {
         return Err(invalid("contains a user name or a password; set WEAVIATE_API_KEY instead"));
     }
-    if parsed.query().is_some() || parsed.fragment().is_some() {
+    if address.query().is_some() || address.fragment().is_some() {
         return Err(invalid("must be an address without `?` and `#`"));
     }
-    Ok(parsed)
+    Ok(address)
 }
 
 /// Returns whether `url` is on this machine, for which no proxy is used.
