@@ -187,7 +187,7 @@ pub(super) fn refusal(message: &str, class: &str, own: &[&str]) -> Refusal {
     if any(&SERVER_PHRASES) { Refusal::Server } else { Refusal::Unknown }
 }
 
-/// The minimum bytes of an object's text that is removed from a message: a shorter one is part of many words.
+/// The minimum bytes of an object's text that is removed from a message: a shorter one often occurs by chance.
 const MIN_OWN_TEXT_BYTES: usize = 8;
 
 /// Returns `message` without the quoted parts. An apostrophe inside a word is not a quotation mark.
@@ -211,8 +211,8 @@ fn strip_quoted(message: &str) -> String {
     plain
 }
 
-/// Returns whether `message` contains the phrase as separate words, and not as a part of a name or a path. A `*` at the
-/// end of the phrase matches any ending of its last word.
+/// Returns whether `message` contains the phrase on its own, and not as a part of a name or a path. A `*` at the
+/// end of the phrase matches any ending.
 fn contains_phrase(message: &str, phrase: &str) -> bool {
     let (phrase, any_end) = phrase.strip_suffix('*').map_or((phrase, false), |phrase| (phrase, true));
     message.match_indices(phrase).any(|(at, _)| {
