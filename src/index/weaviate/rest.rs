@@ -14,7 +14,7 @@ use crate::domain::{Trouble, with_causes};
 use crate::index::{IndexError, InvalidStore};
 
 /// The time limit for connecting.
-const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The bytes that are read of an error reply, which is enough for its message.
 const MAX_ERROR_BYTES: usize = 8 * 1024;
 

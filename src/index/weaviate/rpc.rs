@@ -22,7 +22,7 @@ use crate::index::InvalidStore;
 /// The maximum bytes of a message in both directions: the default of the server.
 const MAX_MESSAGE_BYTES: usize = 104_858_000;
 /// The time limit for connecting.
-const CONNECT: Duration = Duration::from_secs(5);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The interval of TCP keep-alive, which detects a connection whose other end disappeared. HTTP/2 pings would detect it
 /// sooner, but the server disconnects clients that send them more often than every five minutes.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
