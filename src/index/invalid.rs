@@ -1,6 +1,6 @@
-//! A store's settings that cannot be used.
+//! The error for store settings that cannot be used.
 
-/// Why a store cannot be asked at all: a sentence that names the variable and says what is allowed.
+/// The settings of a store cannot be used. The message names the variable and says what is allowed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct InvalidStore(pub String);

@@ -1,19 +1,19 @@
-//! What a server has shown about the size of requests that it takes.
+//! Limits on the size of requests, learned from what a server refused.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tonic::{Code, Status};
 
-/// How long a limit is remembered. After that the server is tried again: its limit may have been raised.
-const REMEMBERED: Duration = Duration::from_mins(10);
+/// How long a learned limit applies. After that larger requests are tried again: the limit may have been raised.
+const LIMIT_TTL: Duration = Duration::from_mins(10);
 
-/// The largest size that a server has taken lately, if it has refused a larger one.
+/// The largest size that the server accepts, if it has recently refused a larger one.
 #[derive(Debug, Default)]
 pub(super) struct Learned(Mutex<Option<(usize, Instant)>>);
 
 impl Learned {
-    /// `usual`, or less if the server refused so much.
+    /// Returns `usual`, or the learned limit if that is smaller.
     pub(super) fn cap(&self, usual: usize) -> usize {
         match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             Some((limit, until)) if Instant::now() < until => usual.min(limit),
@@ -21,32 +21,32 @@ impl Learned {
         }
     }
 
-    /// The server refused more than `limit`. Of two limits that were learned the smaller one counts.
+    /// Records that the server refuses more than `limit`. If a limit is known already, the smaller of the two applies.
     pub(super) fn learn(&self, limit: usize) {
         let limit = self.cap(limit).max(1);
-        let until = Instant::now() + REMEMBERED;
+        let until = Instant::now() + LIMIT_TTL;
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((limit, until));
     }
 }
 
-/// The limit of a message's size that a gRPC call was refused for, if it was: in the words of tonic, of grpc-go and of an
-/// HTTP proxy. The number of bytes that are allowed, if the sentence names it.
-#[expect(clippy::option_option, reason = "a limit that is not named is another thing than no limit")]
+/// Returns `Some` if a gRPC call was refused because its message is too large. Recognises the messages of tonic, of
+/// grpc-go and of an HTTP proxy. The inner value is the allowed number of bytes, if the message contains it.
+#[expect(clippy::option_option, reason = "a limit whose value is unknown is not the same as no limit")]
 pub(super) fn message_limit(status: &Status) -> Option<Option<usize>> {
     if !matches!(status.code(), Code::OutOfRange | Code::ResourceExhausted | Code::Unknown) {
         return None;
     }
-    let said = status.message();
-    if let Some((_, rest)) = said.split_once("message length too large") {
+    let message = status.message();
+    if let Some((_, rest)) = message.split_once("message length too large") {
         return Some(rest.split_once("the limit is: ").and_then(|(_, rest)| number(rest)));
     }
-    if let Some((_, rest)) = said.split_once("message larger than max") {
+    if let Some((_, rest)) = message.split_once("message larger than max") {
         return Some(rest.split_once("vs. ").and_then(|(_, rest)| number(rest)));
     }
-    said.contains("HTTP status code 413").then_some(None)
+    message.contains("HTTP status code 413").then_some(None)
 }
 
-/// The number at the beginning of `text`.
+/// Returns the number at the beginning of `text`.
 pub(super) fn number(text: &str) -> Option<usize> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).map_or(text, |end| &text[..end]);
     digits.parse().ok()
@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_smallest_limit_counts_and_is_never_zero() {
+    fn the_smallest_limit_applies_and_is_at_least_one() {
         let learned = Learned::default();
         assert_eq!(learned.cap(256), 256);
         learned.learn(100);
@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_is_forgotten_after_a_while() {
+    fn a_limit_expires() {
         let learned = Learned(Mutex::new(Some((100, Instant::now()))));
         assert_eq!(learned.cap(256), 256);
     }

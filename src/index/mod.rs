@@ -1,5 +1,5 @@
-//! The port [`ImageIndex`]: a store of vectors, and its adapters. Knows nothing of buckets, models, jobs or HTTP
-//! replies.
+//! The port [`ImageIndex`] (a vector store) and its adapters. This module does not depend on buckets, models, jobs or
+//! HTTP replies.
 
 pub mod embedded;
 mod invalid;
@@ -27,85 +27,85 @@ pub use resilient::Resilient;
 pub use settings::{IndexSettings, StoreKind};
 pub use stores::Stores;
 
-/// Whether a collection was there before.
+/// Whether a collection existed before the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ensured {
-    /// It was made now: whoever believed it to hold anything must forget that.
+    /// The call created it. Callers must discard what they had recorded about its content.
     Created,
-    /// It was there, in the same space.
+    /// It existed, with the same space.
     Existed,
 }
 
-/// A store behind a trait. Every store is held to the same contract suite.
+/// A vector store. One contract test suite runs against every implementation.
 #[async_trait]
 pub trait ImageIndex: Send + Sync + 'static {
-    /// `embedded`, `qdrant`, `weaviate`: the word of `provider=` and of replies.
+    /// Returns `embedded`, `qdrant` or `weaviate`: the value in `provider=` and in replies.
     fn name(&self) -> &'static str;
 
-    /// Makes the collection in this space, or checks that the existing one is of the same space.
+    /// Creates the collection with this space, or checks that the existing one has the same space.
     async fn ensure_image_collection(&self, collection: &CollectionName, space: &Space) -> Result<Ensured, IndexError>;
 
-    /// Space and count of a collection; `None` if there is none.
+    /// Returns the space and the number of records of a collection, or `None` if it does not exist.
     async fn describe(&self, collection: &CollectionName) -> Result<Option<CollectionInfo>, IndexError>;
 
-    /// Every collection, by name.
+    /// Returns every collection, sorted by name.
     async fn collections(&self) -> Result<Vec<CollectionInfo>, IndexError>;
 
-    /// Writes records; replaces those of the same id. When it returns they can be found.
+    /// Writes records and replaces those with the same id. When it returns, a search can find them.
     async fn upsert(&self, collection: &CollectionName, records: &[ImageRecord]) -> Result<(), IndexError>;
 
-    /// Removes records; ids that are not there are no error.
+    /// Removes records. An id that does not exist is not an error.
     async fn delete(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<(), IndexError>;
 
-    /// The nearest records by cosine, best first, ties by id.
+    /// Returns the nearest records by cosine, best first; equal scores are sorted by id.
     async fn search(&self, collection: &CollectionName, query: &SearchQuery) -> Result<Vec<Hit>, IndexError>;
 
-    /// The records of these ids that are there, in any order.
+    /// Returns the records with these ids that exist, in any order.
     async fn get(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError>;
 
-    /// Every id, ascending.
+    /// Returns every id in ascending order.
     fn scan(&self, collection: &CollectionName) -> BoxStream<'_, Result<ImageId, IndexError>>;
 
-    /// Removes a collection and all in it.
+    /// Removes a collection and its content.
     async fn drop_collection(&self, collection: &CollectionName) -> Result<(), IndexError>;
 
-    /// Waits until a search finds everything that was written, but not longer than `within`. Answers with how many records
-    /// it may still miss then; `None`: none, as in every store that does not put off a part of a write.
+    /// Waits until a search finds everything that was written, but not longer than `within`. Returns the number of
+    /// records that a search may still miss; `None` if it misses none, as in every store that indexes while it writes.
     async fn settled(&self, collection: &CollectionName, within: Duration) -> Result<Option<u64>, IndexError> {
         let _ = (collection, within);
         Ok(None)
     }
 
-    /// Whether the store can serve.
+    /// Fails if the store cannot serve requests.
     async fn ready(&self) -> Result<(), IndexError>;
 }
 
-/// What goes wrong with a store.
+/// A failed call of a store.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum IndexError {
-    /// No such collection.
+    /// The collection does not exist.
     #[error("there is no collection `{0}`")]
     UnknownCollection(CollectionName),
-    /// The collection's vectors are of another space.
+    /// The vectors of the collection have a different space.
     #[error(transparent)]
     Space(#[from] SpaceMismatch),
-    /// Another collection has the name that this one would have in a store.
-    #[error("the collections `{wanted}` and `{existing}` would have the same name in a store; choose another")]
+    /// Another collection already uses the name that this one would get in a store.
+    #[error("the collections `{wanted}` and `{existing}` would have the same name in a store; choose another name")]
     NameTaken {
-        /// The new one.
+        /// The new collection.
         wanted: CollectionName,
-        /// The one that is there.
+        /// The existing collection.
         existing: CollectionName,
     },
-    /// The store refuses this record; others may be fine.
+    /// The store refuses this record; it may accept others.
     #[error("the store refused the record {id}: {reason}")]
     Rejected {
-        /// Which.
+        /// The id of the record.
         id: ImageId,
-        /// Why.
+        /// The reason for the refusal.
         reason: String,
     },
-    /// The store itself is the trouble.
+    /// The store itself failed.
     #[error(transparent)]
     Dependency(#[from] DependencyError),
 }
@@ -126,7 +126,7 @@ impl Retryable for IndexError {
         self.dependency().is_some_and(|down| down.trouble == Trouble::Full)
     }
 
-    /// A store that is busy or unwilling is there.
+    /// A store that is busy or refuses a request is still reachable.
     fn is_failure(&self) -> bool {
         self.dependency().is_some_and(|down| down.trouble.is_down())
     }
@@ -146,15 +146,16 @@ mod error_tests {
     use super::*;
 
     #[test]
-    fn a_busy_store_is_asked_again_when_it_says_and_is_not_down() {
-        let of = |trouble| IndexError::from(DependencyError { dependency: "q".into(), trouble, detail: String::new() });
+    fn a_busy_store_is_retried_after_its_delay_and_is_not_down() {
+        let error =
+            |trouble| IndexError::from(DependencyError { dependency: "q".into(), trouble, detail: String::new() });
         let wait = Duration::from_secs(7);
-        let busy = of(Trouble::Busy { retry_after: wait });
+        let busy = error(Trouble::Busy { retry_after: wait });
         assert!(busy.is_retryable() && !busy.is_failure() && busy.retry_after() == Some(wait));
-        assert!(of(Trouble::Failed).is_failure() && of(Trouble::TimedOut).is_failure());
-        let full = of(Trouble::Full);
+        assert!(error(Trouble::Failed).is_failure() && error(Trouble::TimedOut).is_failure());
+        let full = error(Trouble::Full);
         assert!(full.is_retryable() && !full.is_failure() && full.is_full() && full.retry_after().is_some());
-        let refused = of(Trouble::Refused);
+        let refused = error(Trouble::Refused);
         assert!(!refused.is_retryable() && !refused.is_failure());
         let unknown = IndexError::UnknownCollection(CollectionName::parse("c").unwrap());
         assert!(!unknown.is_retryable() && !unknown.is_failure() && unknown.retry_after().is_none());

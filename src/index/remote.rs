@@ -1,5 +1,6 @@
-//! The embedded index of a service, for a worker elsewhere: only the service opens it, the worker sends its records. Speaks
-//! through a door that whoever composes it gives: this module knows no addresses and no tokens.
+//! The embedded index of a service, as a worker in another process uses it: only the service opens the index, and the
+//! worker sends its records to the service. The caller supplies the connection ([`RecordsDoor`]): this module knows
+//! neither addresses nor tokens.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,31 +14,31 @@ use crate::domain::{
     CollectionInfo, CollectionName, DependencyError, Hit, ImageId, ImageRecord, SearchQuery, Space, Trouble,
 };
 
-/// The way to the service: one request, one reply. Waits for a service that is away.
+/// The connection to the service: one request, one reply. Waits while the service is not reachable.
 #[async_trait]
 pub trait RecordsDoor: Send + Sync + 'static {
-    /// Asks the embedded index, of the one collection that the door leads to.
+    /// Sends a request to the embedded index. The connection serves one collection.
     async fn ask(&self, request: RecordsRequest) -> Result<RecordsReply, DependencyError>;
 }
 
-/// The embedded index behind a door.
+/// The embedded index of a service, reached over a connection.
 pub struct RemoteIndex {
-    door: Arc<dyn RecordsDoor>,
+    client: Arc<dyn RecordsDoor>,
 }
 
-/// Records in one request. With vectors of some thousand numbers and full metadata they fit into one body.
+/// Records in one request: with vectors of a few thousand numbers and full metadata they fit into one body.
 const MAX_RECORDS: usize = 64;
 
 impl RemoteIndex {
-    /// The index behind `door`.
-    pub fn new(door: Arc<dyn RecordsDoor>) -> Self {
-        Self { door }
+    /// Creates an index that sends its requests over `client`.
+    pub fn new(client: Arc<dyn RecordsDoor>) -> Self {
+        Self { client }
     }
 }
 
-/// What a worker never asks: the service does it itself.
-fn not_here<T>(what: &str) -> Result<T, IndexError> {
-    let detail = format!("{what} is for the service itself, not for its workers");
+/// The error for operations that only the service performs.
+fn unsupported<T>(what: &str) -> Result<T, IndexError> {
+    let detail = format!("{what} is not available to workers; only the service can do it");
     Err(DependencyError { dependency: "embedded".to_owned(), trouble: Trouble::Refused, detail }.into())
 }
 
@@ -52,7 +53,7 @@ impl ImageIndex for RemoteIndex {
         "embedded"
     }
 
-    /// The service has made it before it gave out work.
+    /// Creates nothing: the service creates the collection before it gives out work.
     async fn ensure_image_collection(&self, collection: &CollectionName, space: &Space) -> Result<Ensured, IndexError> {
         let info = self.describe(collection).await?;
         let info = info.ok_or_else(|| IndexError::UnknownCollection(collection.clone()))?;
@@ -61,17 +62,17 @@ impl ImageIndex for RemoteIndex {
     }
 
     async fn describe(&self, _: &CollectionName) -> Result<Option<CollectionInfo>, IndexError> {
-        Ok(self.door.ask(RecordsRequest::Describe).await?.collection)
+        Ok(self.client.ask(RecordsRequest::Describe).await?.collection)
     }
 
     async fn collections(&self) -> Result<Vec<CollectionInfo>, IndexError> {
-        not_here("listing collections")
+        unsupported("listing collections")
     }
 
     async fn upsert(&self, _: &CollectionName, records: &[ImageRecord]) -> Result<(), IndexError> {
-        for some in records.chunks(MAX_RECORDS) {
-            let records = some.iter().map(WireRecord::from).collect();
-            let reply = self.door.ask(RecordsRequest::Upsert { records }).await?;
+        for chunk in records.chunks(MAX_RECORDS) {
+            let records = chunk.iter().map(WireRecord::from).collect();
+            let reply = self.client.ask(RecordsRequest::Upsert { records }).await?;
             if let Some((id, reason)) = reply.refused {
                 return Err(IndexError::Rejected { id, reason });
             }
@@ -80,17 +81,17 @@ impl ImageIndex for RemoteIndex {
     }
 
     async fn delete(&self, _: &CollectionName, _: &[ImageId]) -> Result<(), IndexError> {
-        not_here("removing records")
+        unsupported("removing records")
     }
 
     async fn search(&self, _: &CollectionName, _: &SearchQuery) -> Result<Vec<Hit>, IndexError> {
-        not_here("searching")
+        unsupported("searching")
     }
 
     async fn get(&self, _: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError> {
         let mut found = Vec::with_capacity(ids.len());
-        for some in ids.chunks(MAX_RECORDS) {
-            let reply = self.door.ask(RecordsRequest::Get { ids: some.to_vec() }).await?;
+        for chunk in ids.chunks(MAX_RECORDS) {
+            let reply = self.client.ask(RecordsRequest::Get { ids: chunk.to_vec() }).await?;
             for record in reply.records {
                 found.push(ImageRecord::try_from(record).map_err(invalid)?);
             }
@@ -99,15 +100,15 @@ impl ImageIndex for RemoteIndex {
     }
 
     fn scan(&self, _: &CollectionName) -> BoxStream<'_, Result<ImageId, IndexError>> {
-        stream::once(async { not_here("scanning") }).boxed()
+        stream::once(async { unsupported("scanning") }).boxed()
     }
 
     async fn drop_collection(&self, _: &CollectionName) -> Result<(), IndexError> {
-        not_here("dropping a collection")
+        unsupported("dropping a collection")
     }
 
     async fn ready(&self) -> Result<(), IndexError> {
-        self.door.ask(RecordsRequest::Describe).await?;
+        self.client.ask(RecordsRequest::Describe).await?;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! [`Resilient`]: every call of a store through one guard.
+//! [`Resilient`]: a store whose calls go through one guard.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use super::{Ensured, ImageIndex, IndexError};
 use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space};
 use crate::resilience::Guard;
 
-/// A store that is called with patience or promptly, as its guard is: jobs and searches hold one each over the same adapter
-/// and the same breaker.
+/// A store whose calls are retried as its guard says. Jobs and searches have one each, with different retry policies,
+/// over the same adapter and the same circuit breaker.
 pub struct Resilient {
     inner: Arc<dyn ImageIndex>,
     guard: Guard,
 }
 
 impl Resilient {
-    /// Guards `inner`.
+    /// Wraps `inner`, so that its calls go through `guard`.
     pub fn new(inner: Arc<dyn ImageIndex>, guard: Guard) -> Self {
         Self { inner, guard }
     }
@@ -59,7 +59,7 @@ impl ImageIndex for Resilient {
         self.guard.call(|| self.inner.get(collection, ids)).await
     }
 
-    /// Not guarded: its pages are the adapter's own, and a scan that breaks off is its caller's to begin again.
+    /// Not guarded: the adapter requests the pages, and the caller restarts a scan that fails.
     fn scan(&self, collection: &CollectionName) -> BoxStream<'_, Result<ImageId, IndexError>> {
         self.inner.scan(collection)
     }
@@ -68,13 +68,13 @@ impl ImageIndex for Resilient {
         self.guard.call(|| self.inner.drop_collection(collection)).await
     }
 
-    /// Not guarded: it is made of many calls, and takes longer than any one of them may.
+    /// Not guarded: it makes many calls, and may take longer than the time limit of one call.
     async fn settled(&self, collection: &CollectionName, within: Duration) -> Result<Option<u64>, IndexError> {
         self.guard.reachable()?;
         self.inner.settled(collection, within).await
     }
 
-    /// One attempt: whoever asks wants to know how it is now.
+    /// One attempt: the caller needs the state at this moment.
     async fn ready(&self) -> Result<(), IndexError> {
         self.guard.reachable()?;
         self.inner.ready().await

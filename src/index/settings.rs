@@ -1,4 +1,4 @@
-//! Which stores, where they are, and the collection that is meant where none is named.
+//! Which stores are used, their addresses, and the default collection.
 
 use std::time::Duration;
 
@@ -12,28 +12,29 @@ use crate::resilience::BreakerSettings;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct IndexSettings {
-    /// `VECTOR_DB_PROVIDER`: `embedded` (default), `qdrant`, `weaviate`, several of them by commas, or `all`. The first is
-    /// the one that answers a search that names none.
+    /// `VECTOR_DB_PROVIDER`: `embedded` (default), `qdrant`, `weaviate`, a comma-separated list of them, or `all`. The
+    /// first store answers searches that do not name one.
     pub vector_db_provider: String,
-    /// `VECTOR_DB_COLLECTION`: the collection that is meant where none is named; `documents` by default.
+    /// `VECTOR_DB_COLLECTION`: the collection that is used if a request names none; `documents` by default.
     pub vector_db_collection: String,
-    /// `VECTOR_DB_TIMEOUT`: seconds until a call of a store elsewhere is given up; 30 by default.
+    /// `VECTOR_DB_TIMEOUT`: time limit for one call of a store outside this process, in seconds; 30 by default.
     pub vector_db_timeout: u64,
-    /// `VECTOR_DB_CIRCUIT_BREAKER_THRESHOLD`: failed calls in a row after which a store is left alone; 5 by default.
+    /// `VECTOR_DB_CIRCUIT_BREAKER_THRESHOLD`: the number of consecutive failed calls that opens a store's circuit
+    /// breaker; 5 by default.
     pub vector_db_circuit_breaker_threshold: u32,
-    /// `VECTOR_DB_CIRCUIT_BREAKER_TIMEOUT`: seconds for which it is left alone; 10 by default.
+    /// `VECTOR_DB_CIRCUIT_BREAKER_TIMEOUT`: how long the breaker stays open, in seconds; 10 by default.
     pub vector_db_circuit_breaker_timeout: u64,
-    /// `QDRANT_URL`: Qdrant's gRPC address; `http://127.0.0.1:6334` by default. Of its REST port, 6333, the gRPC port is
-    /// derived.
+    /// `QDRANT_URL`: Qdrant's gRPC address; `http://127.0.0.1:6334` by default. If it has the REST port, 6333, the gRPC
+    /// port is used instead.
     pub qdrant_url: String,
-    /// `QDRANT_API_KEY`: empty (default): none.
+    /// `QDRANT_API_KEY`: if empty (default), no key is sent.
     pub qdrant_api_key: Secret,
-    /// `WEAVIATE_URL`: Weaviate's REST address; `http://127.0.0.1:8081` by default, the host's port of the compose stack.
+    /// `WEAVIATE_URL`: Weaviate's REST address; `http://127.0.0.1:8081` by default, as published by the compose stack.
     pub weaviate_url: String,
-    /// `WEAVIATE_GRPC_URL`: its gRPC address; empty (default): the host of `WEAVIATE_URL` with port 50051, or 443 where
-    /// that is `https`.
+    /// `WEAVIATE_GRPC_URL`: its gRPC address. If empty (default), the host of `WEAVIATE_URL` with port 50051, or 443 if
+    /// that URL is `https`.
     pub weaviate_grpc_url: String,
-    /// `WEAVIATE_API_KEY`: empty (default): none.
+    /// `WEAVIATE_API_KEY`: if empty (default), no key is sent.
     pub weaviate_api_key: Secret,
 }
 
@@ -54,10 +55,10 @@ impl Default for IndexSettings {
     }
 }
 
-/// The stores that there are.
+/// A kind of store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreKind {
-    /// In the process.
+    /// The store inside this process.
     Embedded,
     /// A Qdrant server.
     Qdrant,
@@ -66,10 +67,10 @@ pub enum StoreKind {
 }
 
 impl StoreKind {
-    /// Every one, as `all` means them.
+    /// Every kind, in the order that `all` means.
     pub const ALL: [Self; 3] = [Self::Embedded, Self::Qdrant, Self::Weaviate];
 
-    /// The word of `VECTOR_DB_PROVIDER`, of `provider=` and of replies.
+    /// Returns the name in `VECTOR_DB_PROVIDER`, in `provider=` and in replies.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Embedded => "embedded",
@@ -80,10 +81,10 @@ impl StoreKind {
 }
 
 impl IndexSettings {
-    /// The configured stores, the default first, each once.
+    /// Returns the configured stores without repetition, the default first.
     ///
     /// # Errors
-    /// A sentence that names the setting and what is allowed.
+    /// Returns a message that names the setting and the allowed values.
     pub fn kinds(&self) -> Result<Vec<StoreKind>, String> {
         let named = words(&self.vector_db_provider);
         if named == [ALL] {
@@ -92,34 +93,34 @@ impl IndexSettings {
         let mut kinds = Vec::new();
         for name in &named {
             let kind = StoreKind::ALL.into_iter().find(|kind| kind.name() == name);
-            let kind = kind.filter(|kind| !kinds.contains(kind)).ok_or_else(|| self.no_provider())?;
+            let kind = kind.filter(|kind| !kinds.contains(kind)).ok_or_else(|| self.invalid_provider())?;
             kinds.push(kind);
         }
-        if kinds.is_empty() { Err(self.no_provider()) } else { Ok(kinds) }
+        if kinds.is_empty() { Err(self.invalid_provider()) } else { Ok(kinds) }
     }
 
-    fn no_provider(&self) -> String {
+    fn invalid_provider(&self) -> String {
         format!(
-            "VECTOR_DB_PROVIDER is `{}`; it must be `embedded`, `qdrant`, `weaviate`, several of them by commas (each once), \
-             or `all`",
+            "VECTOR_DB_PROVIDER is `{}`; it must be `embedded`, `qdrant`, `weaviate`, a comma-separated list of \
+             them (each once), or `all`",
             self.vector_db_provider
         )
     }
 
-    /// The collection that is meant where none is named.
+    /// Returns the collection that is used if a request names none.
     ///
     /// # Errors
-    /// A sentence that names the setting and what is allowed.
+    /// Returns a message that names the setting and the allowed values.
     pub fn collection(&self) -> Result<CollectionName, String> {
         CollectionName::parse(&self.vector_db_collection).map_err(|error| format!("VECTOR_DB_COLLECTION: {error}"))
     }
 
-    /// How long a call of a store elsewhere may take.
+    /// Returns the time limit for one call of a store outside this process.
     pub fn timeout(&self) -> Duration {
         Duration::from_secs(self.vector_db_timeout)
     }
 
-    /// When a store elsewhere is left alone, and for how long.
+    /// Returns the settings of the circuit breaker of a store outside this process.
     pub fn breaker(&self) -> BreakerSettings {
         BreakerSettings {
             threshold: self.vector_db_circuit_breaker_threshold,
@@ -127,20 +128,20 @@ impl IndexSettings {
         }
     }
 
-    /// Checks what can be checked without asking anyone.
+    /// Checks what can be checked without a network call.
     ///
     /// # Errors
-    /// A sentence that names the setting and what is allowed.
+    /// Returns a message that names the setting and the allowed values.
     pub fn validate(&self) -> Result<(), String> {
         self.collection()?;
         self.kinds()?;
-        for (name, value, most) in [
+        for (name, value, max) in [
             ("VECTOR_DB_TIMEOUT", self.vector_db_timeout, 3_600),
             ("VECTOR_DB_CIRCUIT_BREAKER_THRESHOLD", self.vector_db_circuit_breaker_threshold.into(), 1_000),
             ("VECTOR_DB_CIRCUIT_BREAKER_TIMEOUT", self.vector_db_circuit_breaker_timeout, 3_600),
         ] {
-            if !(1..=most).contains(&value) {
-                return Err(format!("{name} is {value}; it must be between 1 and {most}"));
+            if !(1..=max).contains(&value) {
+                return Err(format!("{name} is {value}; it must be between 1 and {max}"));
             }
         }
         Ok(())
@@ -151,18 +152,18 @@ impl IndexSettings {
 mod tests {
     use super::*;
 
-    fn of(provider: &str) -> Result<Vec<StoreKind>, String> {
+    fn kinds(provider: &str) -> Result<Vec<StoreKind>, String> {
         IndexSettings { vector_db_provider: provider.to_owned(), ..IndexSettings::default() }.kinds()
     }
 
     #[test]
-    fn one_several_or_all_stores_can_be_named() {
-        assert_eq!(of("qdrant").unwrap(), [StoreKind::Qdrant]);
-        assert_eq!(of("weaviate, embedded").unwrap(), [StoreKind::Weaviate, StoreKind::Embedded]);
-        assert_eq!(of("all").unwrap(), StoreKind::ALL);
+    fn vector_db_provider_accepts_one_several_or_all_stores() {
+        assert_eq!(kinds("qdrant").unwrap(), [StoreKind::Qdrant]);
+        assert_eq!(kinds("weaviate, embedded").unwrap(), [StoreKind::Weaviate, StoreKind::Embedded]);
+        assert_eq!(kinds("all").unwrap(), StoreKind::ALL);
         for wrong in ["pinecone", "qdrant,qdrant", "qdrant,all", ",", "Qdrant"] {
-            let said = of(wrong).unwrap_err();
-            assert!(said.contains("VECTOR_DB_PROVIDER") && said.contains("weaviate"), "{said}");
+            let message = kinds(wrong).unwrap_err();
+            assert!(message.contains("VECTOR_DB_PROVIDER") && message.contains("weaviate"), "{message}");
         }
     }
 }

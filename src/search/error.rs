@@ -1,85 +1,85 @@
-//! Why a search gives no answer, and what kind of refusal that is.
+//! The errors of a search, and their kinds for the client.
 
 use crate::domain::{CollectionName, DependencyError, FailureClass, InvalidCollectionName, SpaceMismatch};
 use crate::embed::EmbedError;
 use crate::imaging::ImageError;
 use crate::index::IndexError;
 
-/// Why a search gives no answer.
+/// A failed search.
 #[derive(Debug, thiserror::Error)]
 pub enum SearchError {
     /// An option is out of its range.
     #[error("{field}: {message}")]
     Invalid {
-        /// Which.
+        /// The name of the option.
         field: &'static str,
-        /// What is allowed.
+        /// What is wrong and what is allowed.
         message: String,
     },
-    /// A malformed collection name.
+    /// The collection name is malformed.
     #[error(transparent)]
     Collection(#[from] InvalidCollectionName),
-    /// No image has that id in that collection; also for an id that is none.
+    /// The collection has no image with that id, or the id is malformed.
     #[error("there is no image `{id}` in the collection `{collection}`")]
     UnknownImage {
-        /// As it was asked for.
+        /// The id as the client sent it.
         id: String,
-        /// Where.
+        /// The collection that was searched.
         collection: CollectionName,
     },
-    /// The image is none.
+    /// The uploaded image cannot be used.
     #[error(transparent)]
     Image(#[from] ImageError),
-    /// Too many at once.
+    /// Too many searches run at once.
     #[error("too many searches at once; try again in a moment")]
     Busy,
-    /// The collection's vectors are of another space.
+    /// The vectors of the collection have a different space.
     #[error(transparent)]
     Space(#[from] SpaceMismatch),
-    /// The provider refused the query or failed.
+    /// The embedding provider refused the query or failed.
     #[error(transparent)]
     Embed(#[from] EmbedError),
     /// The store refused or failed.
     #[error(transparent)]
     Index(#[from] IndexError),
-    /// A decoder panicked over the image.
+    /// A decoder panicked while it read the image.
     #[error("the image could not be decoded")]
     Panicked,
 }
 
-/// What kind of refusal an error is, for whoever has to answer a client and may not know the ports.
+/// The kind of an error, for callers that reply to a client and must not depend on the ports.
 #[derive(Clone, Copy, Debug)]
 pub enum Refusal<'a> {
-    /// This option.
+    /// The option with this name is invalid.
     Invalid(&'static str),
-    /// The collection's name.
+    /// The collection name is invalid.
     Collection,
-    /// Too many bytes.
+    /// The image has too many bytes.
     TooLarge,
-    /// No format that is read.
+    /// The format is not supported.
     NotAnImage,
-    /// A image that cannot be used.
+    /// The image cannot be used.
     BadImage(FailureClass),
-    /// Come back later.
+    /// The service is busy; the client should retry later.
     Busy,
-    /// No such collection.
+    /// The collection does not exist.
     UnknownCollection,
-    /// No such image.
+    /// The image does not exist.
     UnknownImage,
-    /// It contradicts what is there; the word says what.
+    /// The request conflicts with existing data; the value is the error code.
     Conflict(&'static str),
-    /// The provider does not take this input.
+    /// The embedding provider refuses this input.
     RejectedInput,
-    /// The provider does not do what it says.
+    /// The embedding provider returned an invalid result.
     BadProvider,
     /// A dependency failed.
     Dependency(&'a DependencyError),
-    /// Our own fault.
+    /// An internal error of this service.
     Internal,
 }
 
 impl SearchError {
-    /// What kind of refusal it is.
+    /// Returns the kind of the error.
     pub fn refusal(&self) -> Refusal<'_> {
         match self {
             Self::Invalid { field, .. } => Refusal::Invalid(field),

@@ -1,4 +1,4 @@
-//! Words and/or a image → a vector → hits. Knows the ports by their traits; knows nothing of HTTP.
+//! Text and/or image → vector → hits. Depends on the traits of the ports, and not on HTTP.
 
 mod error;
 mod observe;
@@ -24,21 +24,22 @@ pub use error::{Refusal, SearchError};
 use question::check;
 pub use question::{MAX_CHARACTERS, MAX_DEEP, MAX_HITS, Question, SearchOptions};
 
-/// The search. Clones share it.
+/// The search service. Clones share its state.
 #[derive(Clone)]
 pub struct Search {
     provider: Arc<dyn ImageEmbeddingProvider>,
     stores: Stores,
     limits: Limits,
-    /// One a core: images of searches are decoded beside those of jobs, never behind them.
+    /// One permit for each core: images of searches are decoded in parallel with those of jobs and do not queue behind
+    /// them.
     cores: Arc<Semaphore>,
-    /// Searches that are let in at once.
+    /// One permit for each concurrent search.
     door: Arc<Semaphore>,
-    /// Bytes of images that may be on their way in at once.
+    /// The bytes of images that may be uploaded at the same time.
     uploads: Arc<ByteBudget>,
 }
 
-/// WriteLease to send a image; given back when dropped.
+/// A permit to upload an image. Dropping it releases the permit.
 #[derive(Debug)]
 #[must_use = "hold it until the image is no longer needed"]
 pub struct Upload {
@@ -51,51 +52,51 @@ impl std::fmt::Debug for Search {
     }
 }
 
-/// What was found.
+/// The result of a search.
 #[derive(Clone, Debug)]
 pub struct Answer {
-    /// The store that was asked, or `all`.
+    /// The store that was searched, or `all`.
     pub provider: &'static str,
     /// The collection that was searched.
     pub collection: CollectionName,
     /// The model that made the query's vector.
     pub model: String,
-    /// Best first.
+    /// The hits, best first.
     pub hits: Vec<Found>,
-    /// SHA-256 of the image that hits were to be like.
+    /// The SHA-256 of the image in `like`, if the query has one.
     pub same_as: Option<String>,
-    /// Stores that were asked and are left out, and why.
+    /// One message for each store that is left out, with the reason.
     pub warnings: Vec<String>,
-    /// Time for the query's vector, decoding included.
+    /// The time to embed the query, including the decoding of images.
     pub embed: Duration,
-    /// Time in the store.
+    /// The time spent in the stores.
     pub search: Duration,
 }
 
-/// What is in the stores.
+/// The collections in the stores.
 #[derive(Clone, Debug)]
 pub struct Collections {
     /// The store that was asked, or `all`.
     pub provider: &'static str,
-    /// By name, each with its stores and how many records each has; what else is said of it is the first store's.
+    /// The collections, sorted by name, each with the record counts of its stores. The info is from the first store.
     pub collections: Vec<(CollectionInfo, Vec<(&'static str, u64)>)>,
-    /// Stores that did not answer.
+    /// One message for each store that did not reply.
     pub warnings: Vec<String>,
 }
 
-/// What a search is made with.
+/// The state of the embedding provider and of the stores.
 #[derive(Clone, Debug)]
 pub struct Status {
-    /// The space of the provider's vectors; or what is wrong with it, in words for a client.
+    /// The space of the provider's vectors, or an error message for the client.
     pub provider: Result<Arc<Space>, String>,
-    /// What each store has; or what is wrong with it.
+    /// The collections of each store, or an error message for the client.
     pub stores: Answered<Vec<CollectionInfo>>,
 }
 
-/// What the stores gave, and what it took.
-struct Asked {
+/// The results of the stores before merging, with the timings.
+struct StoreReplies {
     space: Arc<Space>,
-    /// The image that hits are to be like.
+    /// The indexed image in `like`.
     like: Option<ImageRecord>,
     query: SearchQuery,
     nearest: Answers<Vec<Hit>>,
@@ -103,21 +104,21 @@ struct Asked {
     search: Duration,
 }
 
-/// Searches at once; one more is told to come back.
+/// The maximum number of concurrent searches. Further ones are refused with [`SearchError::Busy`].
 const AT_ONCE: usize = 64;
-/// Bytes of images on their way in at once; one alone may have as many as a image may.
+/// The bytes of images that may be uploaded at the same time, but at least the maximum size of one image.
 const UPLOADS: u64 = 128 * MIN_UPLOAD;
-/// However small a image is, it costs the pixels that it is made into.
+/// Bytes that every upload counts for at least: a small file may decode into many pixels.
 const MIN_UPLOAD: u64 = 1024 * 1024;
-/// How long one may wait to be let in.
+/// How long an upload waits for a permit.
 const UPLOAD_WAIT: Duration = Duration::from_secs(2);
-/// How long a status waits for anybody.
+/// How long the status waits for the provider and for each store.
 const STATUS_WAIT: Duration = Duration::from_secs(3);
-/// How long a search that was refused for fullness should wait.
+/// How long a client should wait after [`SearchError::Busy`].
 pub const RETRY_WHEN_BUSY: Duration = Duration::from_secs(1);
 
 impl Search {
-    /// A search from its parts.
+    /// Creates the search service.
     pub fn new(provider: Arc<dyn ImageEmbeddingProvider>, stores: Stores, limits: Limits) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
         Self {
@@ -130,133 +131,144 @@ impl Search {
         }
     }
 
-    /// Asks to send a image of so many bytes, before the first of them is read; where nobody says how many, of as many as
-    /// a image may have.
+    /// Reserves `bytes` for an upload before its body is read. If the size is unknown, reserves the maximum size of an
+    /// image.
     ///
     /// # Errors
-    /// [`SearchError::Busy`] where there is no room for a while.
+    /// Returns [`SearchError::Busy`] if no permit becomes free within 2 seconds.
     pub async fn admit(&self, bytes: Option<u64>) -> Result<Upload, SearchError> {
-        let most = self.limits.max_bytes;
-        let share = bytes.map_or(most, |bytes| bytes.min(most)).max(MIN_UPLOAD);
-        let taken = tokio::time::timeout(UPLOAD_WAIT, self.uploads.take(share)).await;
-        taken.map(|bytes| Upload { _bytes: bytes }).map_err(|_| SearchError::Busy)
+        let max_bytes = self.limits.max_bytes;
+        let share = bytes.map_or(max_bytes, |bytes| bytes.min(max_bytes)).max(MIN_UPLOAD);
+        let permit = tokio::time::timeout(UPLOAD_WAIT, self.uploads.take(share)).await;
+        permit.map(|bytes| Upload { _bytes: bytes }).map_err(|_| SearchError::Busy)
     }
 
-    /// The nearest images to a question. Stores are asked what their collection is while the query's vector is made and the
-    /// search runs: that a collection is of another space is known before the answer is given.
+    /// Returns the nearest images to a query. Each store is asked for the space of its collection while the query is
+    /// embedded and searched for, so that a store with a different space is left out before the result is returned.
     ///
     /// # Errors
-    /// [`SearchError`]
+    /// Returns a [`SearchError`] if an option is invalid, too many searches run, or the provider or every store fails.
     pub async fn search(&self, question: Question, options: SearchOptions) -> Result<Answer, SearchError> {
         check(&question, &options)?;
-        let _inside = self.door.try_acquire().map_err(|_| SearchError::Busy)?;
+        let _permit = self.door.try_acquire().map_err(|_| SearchError::Busy)?;
         let collection = CollectionName::parse(&options.collection)?;
         let stores = self.choose(options.provider.as_deref())?;
-        let (spaces, asked) = self.look(&stores, &collection, question, &options).await?;
-        let Merged { answer: mut hits, warnings } = stores.merge(spaces, asked.nearest, &asked.space, &asked.query)?;
-        if let Some(like) = &asked.like {
+        let (spaces, replies) = self.ask_stores(&stores, &collection, question, &options).await?;
+        let Merged { answer: mut hits, warnings } =
+            stores.merge(spaces, replies.nearest, &replies.space, &replies.query)?;
+        if let Some(like) = &replies.like {
             hits.retain(|found| found.hit.id != like.id);
             hits.drain(..options.offset.min(hits.len()));
             hits.truncate(options.limit);
         }
-        if let Some(least) = options.min_score {
-            hits.retain(|found| found.hit.score >= least);
+        if let Some(min_score) = options.min_score {
+            hits.retain(|found| found.hit.score >= min_score);
         }
-        let same_as = asked.like.map(|like| like.payload.content_sha256);
-        let (provider, model) = (stores.name(), asked.space.model.clone());
-        Ok(Answer { provider, collection, model, hits, same_as, warnings, embed: asked.embed, search: asked.search })
-    }
-
-    /// What each store's collection is, and what is nearest in it.
-    async fn look(
-        &self,
-        stores: &Stores,
-        collection: &CollectionName,
-        question: Question,
-        options: &SearchOptions,
-    ) -> Result<(Answers<Space>, Asked), SearchError> {
-        let known = std::pin::pin!(stores.spaces(collection));
-        let asked = std::pin::pin!(self.ask(stores, collection, question, options));
-        // An unknown collection needs no vector; and it is unknown, whatever else fails.
-        Ok(match select(known, asked).await {
-            Either::Left((known, asked)) => (known?, asked.await?),
-            Either::Right((asked, known)) => (known.await?, asked?),
+        let same_as = replies.like.map(|like| like.payload.content_sha256);
+        let (provider, model) = (stores.name(), replies.space.model.clone());
+        Ok(Answer {
+            provider,
+            collection,
+            model,
+            hits,
+            same_as,
+            warnings,
+            embed: replies.embed,
+            search: replies.search,
         })
     }
 
-    async fn ask(
+    /// Asks each store for the space of the collection and, in parallel, for the nearest records in it.
+    async fn ask_stores(
         &self,
         stores: &Stores,
         collection: &CollectionName,
         question: Question,
         options: &SearchOptions,
-    ) -> Result<Asked, SearchError> {
+    ) -> Result<(Answers<Space>, StoreReplies), SearchError> {
+        let spaces = std::pin::pin!(stores.spaces(collection));
+        let replies = std::pin::pin!(self.embed_and_search(stores, collection, question, options));
+        // An unknown collection is reported without waiting for the vector, and in preference to any other error.
+        Ok(match select(spaces, replies).await {
+            Either::Left((spaces, replies)) => (spaces?, replies.await?),
+            Either::Right((replies, spaces)) => (spaces.await?, replies?),
+        })
+    }
+
+    async fn embed_and_search(
+        &self,
+        stores: &Stores,
+        collection: &CollectionName,
+        question: Question,
+        options: &SearchOptions,
+    ) -> Result<StoreReplies, SearchError> {
         let space = self.provider.space().await?;
-        let begun = Instant::now();
+        let start = Instant::now();
         let like = match &question.like {
             Some(id) => Some(self.known(collection, id).await?),
             None => None,
         };
         let embedding = self.embed(question, like.as_ref(), &space).await?;
-        let embed = begun.elapsed();
-        // The image itself is left out of the hits, wherever it stands: pages are cut afterwards.
+        let embed = start.elapsed();
+        // The image in `like` is left out of the hits, at any rank, so the page is cut afterwards.
         let (limit, offset) =
             if like.is_some() { (options.offset + options.limit + 1, 0) } else { (options.limit, options.offset) };
         let query = SearchQuery { embedding, limit, offset, filter: options.filter.clone() };
-        let begun = Instant::now();
+        let start = Instant::now();
         let nearest = stores.nearest(collection, &query).await;
-        Ok(Asked { space, like, query, nearest, embed, search: begun.elapsed() })
+        Ok(StoreReplies { space, like, query, nearest, embed, search: start.elapsed() })
     }
 
-    /// Every collection of every store.
+    /// Returns every collection of every store.
     ///
     /// # Errors
-    /// [`SearchError`]
+    /// Returns a [`SearchError`] if no store replies.
     pub async fn collections(&self) -> Result<Collections, SearchError> {
         let Merged { answer: collections, warnings } = self.stores.collections().await?;
         Ok(Collections { provider: self.stores.name(), collections, warnings })
     }
 
-    /// Whether searches can be answered: both towers have passed their probe and are not known to be down, a store is there.
-    /// With the space, and with what is to be known of stores that are not.
+    /// Checks whether searches can be answered: both towers of the provider have passed their probe and are not
+    /// reported as down, and at least one store is ready. Returns the space, and one warning for each store that is not
+    /// ready.
     ///
     /// # Errors
-    /// [`SearchError`] with the first that is not.
+    /// Returns a [`SearchError`] for the first check that fails.
     pub async fn ready(&self) -> Result<(Arc<Space>, Vec<String>), SearchError> {
         let space = self.provider.space().await?;
         self.provider.reachable()?;
         Ok((space, self.stores.ready().await?))
     }
 
-    /// What searches are made with, and whether it is there.
+    /// Returns the state of the embedding provider and of the stores.
     pub async fn status(&self) -> Status {
         let provider = async {
             let space = tokio::time::timeout(STATUS_WAIT, self.provider.space()).await;
-            let space = space.map_err(|_| "does not answer in time".to_owned())?;
+            let space = space.map_err(|_| "did not reply in time".to_owned())?;
             let reachable = space.and_then(|space| self.provider.reachable().map(|()| space));
             reachable.map_err(|error| match error {
                 EmbedError::Dependency(down) => format!("{} {}", down.dependency, down.trouble),
                 other => other.to_string(),
             })
         };
-        let (provider, stores) = tokio::join!(provider, self.stores.look(STATUS_WAIT));
+        let (provider, stores) = tokio::join!(provider, self.stores.statuses(STATUS_WAIT));
         Status { provider, stores }
     }
 
-    /// The stores that a word means.
+    /// Returns the stores that `provider=` names.
     fn choose(&self, named: Option<&str>) -> Result<Stores, SearchError> {
         let name = match named {
             None => return Ok(Stores::only(self.stores.default_store())),
             Some(ALL) => return Ok(self.stores.clone()),
             Some(name) => name,
         };
-        let wrong = |message| SearchError::Invalid { field: "provider", message };
+        let invalid = |message| SearchError::Invalid { field: "provider", message };
         self.stores.named(name).map(Stores::only).ok_or_else(|| {
-            let here = self.stores.names();
+            let configured = self.stores.names();
             if KNOWN.contains(&name) {
-                wrong(format!("`{name}` is not configured here; configured: {here} (VECTOR_DB_PROVIDER)"))
+                invalid(format!("`{name}` is not configured; configured stores: {configured} (VECTOR_DB_PROVIDER)"))
             } else {
-                wrong(format!("`{name}` is no store; known: {}; configured: {here}", KNOWN.join(", ")))
+                invalid(format!("`{name}` is not a store; allowed: {}; configured: {configured}", KNOWN.join(", ")))
             }
         })
     }

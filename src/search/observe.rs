@@ -1,4 +1,4 @@
-//! How full the search is, for `/metrics`.
+//! Metrics of the search's permits and uploads, for `/metrics`.
 
 use tokio::sync::Semaphore;
 
@@ -7,13 +7,13 @@ use crate::telemetry::metrics::families;
 
 #[expect(clippy::cast_precision_loss, reason = "permits are few")]
 impl Search {
-    /// Tells `/metrics` what is so at this moment.
+    /// Updates the gauges in `/metrics` with the current values.
     pub fn observe(&self) {
-        let taken = |most: usize, of: &Semaphore| most.saturating_sub(of.available_permits()) as f64;
-        families::SEARCH_PERMITS.one().set(taken(AT_ONCE, &self.door));
+        let used = |limit: usize, permits: &Semaphore| limit.saturating_sub(permits.available_permits()) as f64;
+        families::SEARCH_PERMITS.one().set(used(AT_ONCE, &self.door));
         families::SEARCH_PERMITS_LIMIT.one().set(AT_ONCE as f64);
-        let (uploads, most) = self.uploads.fill();
+        let (uploads, limit) = self.uploads.fill();
         families::SEARCH_UPLOADS.one().set(uploads);
-        families::SEARCH_UPLOADS_LIMIT.one().set(most);
+        families::SEARCH_UPLOADS_LIMIT.one().set(limit);
     }
 }

@@ -1,52 +1,54 @@
-//! What may be asked: words, a image, where and how much.
+//! A query (text and/or image) and its options: collection, store, filter and page.
 
 use bytes::Bytes;
 
 use super::SearchError;
 use crate::domain::Filter;
 
-/// What to be near to.
+/// What to search for. At least one field must be set.
 #[derive(Clone, Debug, Default)]
 pub struct Question {
-    /// Words.
+    /// A text.
     pub text: Option<String>,
-    /// The bytes of a image.
+    /// The bytes of an image.
     pub image: Option<Bytes>,
-    /// The id of an indexed image of the collection; it is no hit itself.
+    /// The id of an indexed image of the collection. The image itself is left out of the hits.
     pub like: Option<String>,
 }
 
-/// Where and how much.
+/// Where to search, and how many hits to return.
 #[derive(Clone, Debug)]
 pub struct SearchOptions {
-    /// Hits, 1 to [`MAX_HITS`].
+    /// The number of hits, 1 to [`MAX_HITS`].
     pub limit: usize,
-    /// Hits to leave out; with `limit` at most [`MAX_DEEP`].
+    /// The number of hits to skip; `offset + limit` is at most [`MAX_DEEP`].
     pub offset: usize,
-    /// Which store; `None` for the default.
+    /// The name of the store; `None` for the default.
     pub provider: Option<String>,
-    /// Which collection.
+    /// The name of the collection.
     pub collection: String,
-    /// Which records may answer.
+    /// The records that may be hits.
     pub filter: Filter,
-    /// Only hits of at least this score.
+    /// The minimum score of a hit.
     pub min_score: Option<f32>,
 }
 
-/// Most hits in one reply.
+/// The maximum number of hits in one reply.
 pub const MAX_HITS: usize = 100;
-/// How deep a page may lie.
+/// The maximum of `offset + limit`.
 pub const MAX_DEEP: usize = 10_000;
-/// Most characters of a query.
+/// The maximum number of characters of a text query.
 pub const MAX_CHARACTERS: usize = 1_000;
+
+/// The error for a query without a text, an image and an id.
 pub(super) fn nothing_asked() -> SearchError {
     SearchError::Invalid {
         field: "q",
-        message: "say what to look for: words in `q`, the id of an image in `like`, or a image in `file`".to_owned(),
+        message: "say what to look for: a text in `q`, the id of an image in `like`, or an image in `file`".to_owned(),
     }
 }
 
-/// Refuses what is out of its range.
+/// Fails if the query is empty or an option is out of its range.
 pub(super) fn check(question: &Question, options: &SearchOptions) -> Result<(), SearchError> {
     let invalid = |field, message| Err(SearchError::Invalid { field, message });
     if let Some(text) = &question.text {
@@ -64,7 +66,7 @@ pub(super) fn check(question: &Question, options: &SearchOptions) -> Result<(), 
         return invalid("limit", format!("must be 1 to {MAX_HITS}, not {}", options.limit));
     }
     if options.offset.saturating_add(options.limit) > MAX_DEEP {
-        return invalid("offset", format!("offset and limit together may be {MAX_DEEP} at most"));
+        return invalid("offset", format!("offset + limit must be at most {MAX_DEEP}"));
     }
     if let Some(score) = options.min_score.filter(|score| !(-1.0..=1.0).contains(score)) {
         return invalid("min_score", format!("must be -1 to 1, not {score}"));
@@ -90,26 +92,26 @@ mod tests {
         }
     }
 
-    fn refused(question: &Question, options: &SearchOptions) -> String {
+    fn error_message(question: &Question, options: &SearchOptions) -> String {
         check(question, options).unwrap_err().to_string()
     }
 
     #[test]
-    fn each_option_out_of_range_is_named() {
-        let words = |text: &str| Question { text: Some(text.to_owned()), ..Question::default() };
-        check(&words("a cat"), &options()).unwrap();
-        check(&words(&"ä".repeat(1000)), &options()).unwrap();
-        assert!(refused(&words(" \n "), &options()).starts_with("q:"));
-        assert!(refused(&words(&"a".repeat(1001)), &options()).starts_with("q:"));
-        assert!(refused(&Question::default(), &options()).starts_with("q:"));
-        assert!(refused(&words("a"), &SearchOptions { limit: 0, ..options() }).starts_with("limit:"));
-        assert!(refused(&words("a"), &SearchOptions { limit: 101, ..options() }).starts_with("limit:"));
-        assert!(refused(&words("a"), &SearchOptions { offset: 9_991, ..options() }).starts_with("offset:"));
+    fn an_error_names_the_option_that_is_out_of_range() {
+        let text_query = |text: &str| Question { text: Some(text.to_owned()), ..Question::default() };
+        check(&text_query("a cat"), &options()).unwrap();
+        check(&text_query(&"ä".repeat(1000)), &options()).unwrap();
+        assert!(error_message(&text_query(" \n "), &options()).starts_with("q:"));
+        assert!(error_message(&text_query(&"a".repeat(1001)), &options()).starts_with("q:"));
+        assert!(error_message(&Question::default(), &options()).starts_with("q:"));
+        assert!(error_message(&text_query("a"), &SearchOptions { limit: 0, ..options() }).starts_with("limit:"));
+        assert!(error_message(&text_query("a"), &SearchOptions { limit: 101, ..options() }).starts_with("limit:"));
+        assert!(error_message(&text_query("a"), &SearchOptions { offset: 9_991, ..options() }).starts_with("offset:"));
         for score in [1.1, -1.1, f32::NAN] {
             let options = SearchOptions { min_score: Some(score), ..options() };
-            assert!(refused(&words("a"), &options).starts_with("min_score:"));
+            assert!(error_message(&text_query("a"), &options).starts_with("min_score:"));
         }
         let filter = Filter { s3_prefix: Some("images".into()), ..Filter::default() };
-        assert!(refused(&words("a"), &SearchOptions { filter, ..options() }).starts_with("s3_prefix:"));
+        assert!(error_message(&text_query("a"), &SearchOptions { filter, ..options() }).starts_with("s3_prefix:"));
     }
 }

@@ -1,4 +1,4 @@
-//! The vector of a question.
+//! The vector of a query.
 
 use bytes::Bytes;
 
@@ -9,14 +9,15 @@ use crate::embed::EmbedError;
 use crate::imaging;
 
 impl Search {
-    /// The record of an image that is named in a question, from any store.
+    /// Returns the record of the image whose id the query contains, from any store.
     pub(super) async fn known(&self, collection: &CollectionName, id: &str) -> Result<ImageRecord, SearchError> {
         let unknown = || SearchError::UnknownImage { id: id.to_owned(), collection: collection.clone() };
         let parsed = id.parse::<ImageId>().map_err(|_| unknown())?;
         self.stores.find(collection, parsed).await?.ok_or_else(unknown)
     }
 
-    /// Words, a image and an image that is known: what is asked for together lies between, at the sum of unit vectors.
+    /// Embeds the query. If it combines a text, an image and an indexed image, the result is the normalised sum of
+    /// their unit vectors.
     pub(super) async fn embed(
         &self,
         question: Question,
@@ -49,7 +50,7 @@ impl Search {
             imaging::prepare(&bytes, &limits, &preprocessing)
         });
         let prepared = prepared.await.map_err(|panic| {
-            tracing::error!(%panic, "decoder panicked over a search's image");
+            tracing::error!(%panic, "the decoder panicked while it read the image of a search");
             SearchError::Panicked
         })??;
         Ok(self.provider.embed_image(&prepared.image).await?)

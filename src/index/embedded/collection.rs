@@ -1,11 +1,11 @@
 //! One open collection.
 //!
-//! **Why no reader sees a torn vector or another record's payload.** The writer thread writes vectors into
-//! slots that nobody looks at (`slots.rs`), then the rows in one transaction. It commits, and puts the next
-//! [`Version`] in place of the old, under the write half of `current`. A reader begins its SQLite transaction
-//! and takes the version under the read half. So the two are of one moment: either both from before a
-//! commit or both from after it. From there on it needs no lock: the transaction keeps its rows, and as long
-//! as the version is held no slot in it is written. Each slot's occupant, payload and vector stay together.
+//! **Why no reader sees a partly written vector or the payload of another record.** The writer thread writes vectors
+//! into slots that no reader uses (`slots.rs`), and then the rows in one transaction. Under the write lock of `current`
+//! it commits and replaces the old [`Version`] with the next one. A reader begins its SQLite transaction and takes the
+//! version under the read lock. So both are from the same moment: either before a commit or after it. After that the
+//! reader needs no lock: the transaction keeps its rows, and no occupied slot of a version is written while a reader
+//! holds that version. The id, payload and vector of a slot stay consistent.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,17 +31,17 @@ pub(super) struct Collection {
     space: Space,
     number: i64,
     path: PathBuf,
-    /// `None` once it is dropped.
+    /// `None` after the collection was dropped.
     current: RwLock<Option<Arc<Version>>>,
-    /// Only ever locked on the writer thread.
+    /// Locked only on the writer thread.
     writer: Mutex<Writer>,
     readers: Arc<Readers>,
-    /// Damaged records that were met since the opening; only the first of them are logged.
+    /// The number of damaged records found since the index was opened; only the first ones are logged.
     damage_logged: AtomicU32,
 }
 
-/// Damaged records that are logged.
-const DAMAGE_LOGGED: u32 = 20;
+/// The maximum number of damaged records that are logged.
+const MAX_DAMAGE_LOGGED: u32 = 20;
 
 #[derive(Debug)]
 struct Writer {
@@ -50,8 +50,8 @@ struct Writer {
 }
 
 impl Collection {
-    /// Opens the file of vectors and reads who is where. Answers also with the records whose vector is not
-    /// the one that was written: a loss of power took it. Their rows are still there.
+    /// Opens the vectors file and reads which record has which slot. Returns also the ids of records whose vector does
+    /// not match its checksum, because a power loss destroyed it. Their rows still exist.
     pub(super) fn open(
         (number, name, space): (i64, CollectionName, Space),
         path: PathBuf,
@@ -85,18 +85,18 @@ impl Collection {
         &self.space
     }
 
-    /// Its file of vectors.
+    /// Returns the path of the vectors file.
     pub(super) fn path(&self) -> &std::path::Path {
         &self.path
     }
 
-    /// Space and count; `None` once it is dropped.
+    /// Returns the space and the number of records; `None` after the collection was dropped.
     pub(super) fn info(&self) -> Option<CollectionInfo> {
         let count = self.current.read().unwrap_or_else(PoisonError::into_inner).as_ref()?.count() as u64;
         Some(CollectionInfo { name: self.name.clone(), space: self.space.clone(), count })
     }
 
-    /// Rows and vectors of this moment; see the top of this file.
+    /// Returns the rows and vectors of this moment; see the module documentation.
     pub(super) fn snapshot(&self) -> Result<Snapshot, Fault> {
         let reader = self.readers.take()?;
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
@@ -111,9 +111,9 @@ impl Collection {
         let allowed = filter::slots(snapshot.rows()?, self.number, &query.filter)?;
         let keep = query.offset.saturating_add(query.limit);
         let best = scan::best(&snapshot.version, allowed.as_ref(), query.embedding.as_slice(), keep);
-        let wanted = best.into_iter().skip(query.offset).take(query.limit);
+        let page = best.into_iter().skip(query.offset).take(query.limit);
         let mut hits = Vec::new();
-        for scan::Scored { score, id, slot } in wanted {
+        for scan::Scored { score, id, slot } in page {
             if let Some(payload) = self.payload(&snapshot, id, slot)? {
                 hits.push(Hit { id, score, payload });
             }
@@ -121,12 +121,13 @@ impl Collection {
         Ok(hits)
     }
 
-    /// The payload in a slot; `None` if it is damaged: that is no reason to give nothing of the others.
+    /// Returns the payload in a slot; `None` if it is damaged, so that the other records are still returned.
     fn payload(&self, snapshot: &Snapshot, id: ImageId, slot: u32) -> Result<Option<Payload>, Fault> {
         match rows::payload(snapshot.rows()?, self.number, slot) {
             Err(Fault::Damaged(why)) => {
-                if self.damage_logged.fetch_add(1, Ordering::Relaxed) < DAMAGE_LOGGED {
-                    tracing::error!(collection = %self.name, %id, why, "a record is damaged and is left out; index its image again");
+                if self.damage_logged.fetch_add(1, Ordering::Relaxed) < MAX_DAMAGE_LOGGED {
+                    let collection = &self.name;
+                    tracing::error!(%collection, %id, why, "a record is damaged and left out; index its image again");
                 }
                 Ok(None)
             }
@@ -135,12 +136,12 @@ impl Collection {
     }
 
     fn check_size(&self, query: &SearchQuery) -> Result<(), Fault> {
-        let (actual, wanted) = (query.embedding.dimension(), self.space.dimension);
-        if actual == wanted {
+        let (actual, expected) = (query.embedding.dimension(), self.space.dimension);
+        if actual == expected {
             return Ok(());
         }
         let (stored, offered) = (self.space.name(), format!("a query of {actual} numbers"));
-        let reason = format!("{wanted} numbers against {actual}");
+        let reason = format!("{expected} numbers against {actual}");
         Err(IndexError::Space(SpaceMismatch { stored, offered, reason }).into())
     }
 
@@ -158,16 +159,16 @@ impl Collection {
         Ok(records)
     }
 
-    /// The first `limit` ids after `after`, ascending.
+    /// Returns the first `limit` ids after `after`, ascending.
     pub(super) fn ids(&self, after: Option<ImageId>, limit: u32) -> Result<Vec<ImageId>, Fault> {
         Ok(rows::ids(self.snapshot()?.rows()?, self.number, after, limit)?)
     }
 
-    /// Writes rows of different ids. All of them or none.
+    /// Writes all rows or none. Their ids must be distinct.
     pub(super) fn upsert(&self, connection: &mut Connection, rows: &[Row]) -> Result<(), Fault> {
         if let Some(row) = rows.iter().find(|row| row.embedding.dimension() != self.space.dimension) {
-            let (actual, wanted) = (row.embedding.dimension(), self.space.dimension);
-            let reason = format!("its vector has {actual} numbers, the collection's have {wanted}");
+            let (actual, expected) = (row.embedding.dimension(), self.space.dimension);
+            let reason = format!("its vector has {actual} numbers; the vectors of the collection have {expected}");
             return Err(IndexError::Rejected { id: row.id, reason }.into());
         }
         let mut writer = self.writer();
@@ -200,7 +201,7 @@ impl Collection {
         self.commit(tx, &mut self.writer(), emptied, |_| ())
     }
 
-    /// Commits, and lets readers see it.
+    /// Commits the transaction and makes the new version visible to readers.
     fn commit(
         &self,
         tx: Transaction<'_>,
@@ -212,7 +213,7 @@ impl Collection {
         let current = current.as_mut().ok_or(Fault::Dropped)?;
         tx.commit()?;
         let before = Arc::downgrade(current);
-        // In place where no reader holds the version, which also ends `before`.
+        // Changes the version in place if no reader holds it; the weak reference `before` is dead then.
         let version = Arc::make_mut(current);
         version.set_map(writer.vectors.map());
         for &slot in &emptied {
@@ -223,7 +224,7 @@ impl Collection {
         Ok(())
     }
 
-    /// It can no longer be found; its rows and its file are still there. A reader that has it reads on.
+    /// Drops the collection. Its rows and its file still exist; a reader that holds a snapshot can continue to read.
     pub(super) fn drop_all(&self, connection: &mut Connection) -> Result<(), Fault> {
         let tx = connection.transaction()?;
         rows::forget(&tx, self.number)?;
@@ -233,12 +234,12 @@ impl Collection {
         Ok(())
     }
 
-    /// Returns when the disk has every vector that was written.
+    /// Returns when every written vector is on the disk.
     pub(super) fn sync_vectors(&self) -> Result<(), Fault> {
         Ok(self.writer().vectors.sync()?)
     }
 
-    /// The disk has every commit, too.
+    /// Records that every commit so far is on the disk.
     pub(super) fn commits_on_disk(&self) {
         self.writer().slots.on_disk();
     }

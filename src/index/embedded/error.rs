@@ -1,4 +1,4 @@
-//! What goes wrong inside, and what the port's callers are told.
+//! Errors inside this module, and how they become errors of the port.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,31 +12,31 @@ use super::NAME;
 /// The index cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Another process has it open.
+    /// Another process has the index open.
     #[error("the index in {} is open in another process", .0.display())]
     Locked(PathBuf),
     /// The folder or a file in it cannot be used.
     #[error("the index in {}: {source}", folder.display())]
     Io {
-        /// Where.
+        /// The folder of the index.
         folder: PathBuf,
-        /// Why.
+        /// The error of the file system.
         source: io::Error,
     },
-    /// The rows cannot be read.
+    /// The SQLite file cannot be used.
     #[error(transparent)]
     Sqlite(#[from] SqliteError),
-    /// A row holds what no version of this program writes.
+    /// A row has content that no version of this program writes.
     #[error("the index in {} is damaged: {what}", folder.display())]
     Damaged {
-        /// Where.
+        /// The folder of the index.
         folder: PathBuf,
-        /// What was found.
+        /// What is damaged.
         what: String,
     },
 }
 
-/// A call's failure, before it is known which collection it was about.
+/// The error of a call, without the name of the collection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Fault {
     #[error("the collection was dropped")]
@@ -54,7 +54,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// The same in the port's words.
+    /// Converts this into the error of the port for a call about `collection`.
     pub(super) fn about(self, collection: &CollectionName) -> IndexError {
         match self {
             Self::Dropped => IndexError::UnknownCollection(collection.clone()),
@@ -65,8 +65,8 @@ impl Fault {
             }
             damaged if damaged.is_damage() => {
                 let detail = format!(
-                    "a file of the index in GLIMPSE_DATA_DIR is damaged ({damaged}); restore it from a backup, or drop the \
-                     collection `{collection}` and index it again"
+                    "a file of the index in GLIMPSE_DATA_DIR is damaged ({damaged}); restore it from a backup, or drop \
+                     the collection `{collection}` and index it again"
                 );
                 DependencyError { dependency: NAME.to_owned(), trouble: Trouble::Misconfigured, detail }.into()
             }
@@ -74,7 +74,7 @@ impl Fault {
         }
     }
 
-    /// Whether what is on the disk cannot be read, which no retry changes.
+    /// Returns whether data on the disk is unreadable. A retry does not change that.
     fn is_damage(&self) -> bool {
         let corrupt = |error: &rusqlite::Error| {
             let code = error.sqlite_error_code();
@@ -98,7 +98,7 @@ impl Fault {
     }
 }
 
-/// The store itself is the trouble.
+/// Returns the error for a failure of the store itself.
 pub(super) fn failed(error: &dyn std::fmt::Display) -> IndexError {
     let dependency =
         DependencyError { dependency: NAME.to_owned(), trouble: Trouble::Failed, detail: error.to_string() };
@@ -111,7 +111,7 @@ mod tests {
     use crate::resilience::Retryable;
 
     #[test]
-    fn damage_is_not_tried_again() {
+    fn damage_is_not_retryable() {
         let corrupt = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT), None);
         for fault in [Fault::Damaged("slot 7".to_owned()), Fault::Rows(corrupt)] {
             let error = fault.about(&CollectionName::parse("c").unwrap());
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_told_apart() {
+    fn a_full_disk_has_its_own_kind_of_error() {
         let full = Fault::Vectors(io::ErrorKind::StorageFull.into()).about(&CollectionName::parse("c").unwrap());
         assert!(matches!(full, IndexError::Dependency(down) if down.trouble == Trouble::Full));
     }

@@ -1,4 +1,4 @@
-//! The folder: its lock, its SQLite file, its open collections.
+//! The folder of the index: its lock, its SQLite file and its open collections.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -18,13 +18,13 @@ use crate::domain::{CollectionName, ImageId, Space};
 use crate::index::{Ensured, IndexError};
 use crate::sqlite::Sqlite;
 
-/// After so many records, or this time, the next write brings vectors and rows to the disk.
+/// After this number of records, or after `SYNC_AFTER`, the next write syncs vectors and rows to the disk.
 const SYNC_RECORDS: usize = 8_192;
 const SYNC_AFTER: Duration = Duration::from_secs(1);
-/// SQLite's write-ahead log, and how many of its pages (4 kB each) are too many.
-const LOG: &str = "index.sqlite-wal";
-const LONG_LOG: i64 = 16_384;
-const VECTORS: &str = "vectors";
+/// SQLite's write-ahead log, and the number of pages (4 kB each) from which the log is restarted.
+const WAL_FILE: &str = "index.sqlite-wal";
+const MAX_WAL_PAGES: i64 = 16_384;
+const VECTORS_EXTENSION: &str = "vectors";
 
 #[derive(Debug)]
 pub(super) struct Folder {
@@ -33,9 +33,9 @@ pub(super) struct Folder {
     path: PathBuf,
     open: RwLock<BTreeMap<CollectionName, Arc<Collection>>>,
     readers: Arc<Readers>,
-    /// The last sync, and the records written since. Only ever locked on the writer thread.
+    /// The time of the last sync and the number of records written since. Locked only on the writer thread.
     synced: Mutex<(Instant, usize)>,
-    /// The last field: the lock ends after everything else. The system ends it with the process, too.
+    /// The last field, so that the lock is released after all else is closed. It also ends with the process.
     _lock: File,
 }
 
@@ -51,8 +51,8 @@ impl Folder {
         let sqlite = Sqlite::open(&path.join("index.sqlite"), |connection| {
             room::prepare(connection)?;
             connection.execute_batch(rows::SCHEMA)?;
-            // Checkpoints are made in `sync`, after the vectors are on the disk and while no reader waits. The
-            // one here makes what an earlier process committed safe before its old slots are written again.
+            // `sync` makes the checkpoints, after the vectors are on the disk. The checkpoint here brings what an
+            // earlier process committed to the disk before the slots that it emptied are written again.
             connection.execute_batch("PRAGMA wal_autocheckpoint = 0; PRAGMA wal_checkpoint(TRUNCATE);")
         })?;
         let readers = Arc::new(Readers::new(sqlite.clone()));
@@ -70,12 +70,12 @@ impl Folder {
         open.get(name).cloned().ok_or(Fault::Dropped)
     }
 
-    /// By name.
+    /// Returns all open collections, sorted by name.
     pub(super) fn all(&self) -> Vec<Arc<Collection>> {
         self.open.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
-    /// On the writer's thread, as are all that follow.
+    /// Creates a collection or checks the existing one. Runs on the writer thread, as do the functions below.
     pub(super) fn ensure(
         &self,
         connection: &mut Connection,
@@ -86,9 +86,9 @@ impl Folder {
             found.space().admits(&space).map_err(IndexError::Space)?;
             return Ok(Ensured::Existed);
         }
-        let class = name.weaviate_class();
-        if let Some(taken) = self.all().iter().find(|other| other.name().weaviate_class() == class) {
-            return Err(IndexError::NameTaken { wanted: name, existing: taken.name().clone() }.into());
+        let class_name = name.weaviate_class();
+        if let Some(existing) = self.all().iter().find(|other| other.name().weaviate_class() == class_name) {
+            return Err(IndexError::NameTaken { wanted: name, existing: existing.name().clone() }.into());
         }
         let json = serde_json::to_string(&space).map_err(|error| Fault::Damaged(error.to_string()))?;
         let tx = connection.transaction()?;
@@ -105,58 +105,62 @@ impl Folder {
         collection.drop_all(connection)?;
         self.open.write().unwrap_or_else(PoisonError::into_inner).remove(name);
         if let Err(error) = fs::remove_file(collection.path()) {
-            // The next opening tries again.
-            tracing::warn!(%error, collection = %name, "the vectors of a dropped collection are still there");
+            // The next start removes the file.
+            tracing::warn!(
+                %error, collection = %name,
+                "cannot remove the vectors file of a dropped collection; the next start tries again"
+            );
         }
         Ok(())
     }
 
-    /// Does some of the work that dropped collections left; see `room.rs`. Answers with whether more is to be done.
+    /// Reclaims some of the space of dropped collections; see `room.rs`. Returns whether there is more to reclaim.
     pub(super) fn make_room(&self, connection: &Connection) -> Result<bool, Fault> {
         let more = room::step(connection)?;
         if more {
             self.wrote(connection, 0);
         } else {
-            // Shortens the file.
+            // The checkpoint of the sync shortens the file.
             self.sync(connection)?;
         }
         Ok(more)
     }
 
-    /// Whether a collection was dropped whose rows are still there.
+    /// Returns whether there is space to reclaim from dropped collections.
     pub(super) fn lacks_room(&self) -> bool {
         let reader = self.readers.take();
         reader.is_ok_and(|reader| reader.connection().is_ok_and(|c| room::is_needed(c).unwrap_or(false)))
     }
 
-    /// Counts what was written, and syncs when it is time to.
+    /// Counts the written records and syncs if a limit is reached.
     pub(super) fn wrote(&self, connection: &Connection, records: usize) {
         let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
         synced.1 += records;
         if synced.1 < SYNC_RECORDS && synced.0.elapsed() < SYNC_AFTER {
             return;
         }
-        // The write is done and can be read; that the disk is slow or full is the next write's trouble.
+        // The write succeeded and is visible. If the disk is full, the next write fails.
         if let Err(error) = self.sync(connection) {
-            tracing::warn!(%error, "the embedded index could not be synced");
+            tracing::warn!(%error, "cannot sync the embedded index to the disk; a later write tries again");
         }
         *synced = (Instant::now(), 0);
     }
 
-    /// Vectors first: what SQLite's main file says is then always true. The log by a sync of our own, as a
-    /// checkpoint only goes as far as the oldest reader lets it.
+    /// Syncs vectors and rows to the disk. Vectors first, so that SQLite's main file never refers to a vector that is
+    /// not on the disk. The log is synced separately, because a checkpoint goes only as far as the oldest reader
+    /// allows.
     fn sync(&self, connection: &Connection) -> Result<(), Fault> {
         let all = self.all();
         for collection in &all {
             collection.sync_vectors()?;
         }
-        File::open(self.path.join(LOG))?.sync_data()?;
+        File::open(self.path.join(WAL_FILE))?.sync_data()?;
         for collection in &all {
             collection.commits_on_disk();
         }
         let checkpoint = |sql| connection.query_row(sql, (), |row| row.get::<_, i64>(1));
-        if checkpoint("PRAGMA wal_checkpoint(PASSIVE)")? > LONG_LOG {
-            // Searches without a gap keep the log from ever being begun anew: this waits for those of now.
+        if checkpoint("PRAGMA wal_checkpoint(PASSIVE)")? > MAX_WAL_PAGES {
+            // Under continuous searches the log would never restart: this waits until the current readers end.
             checkpoint("PRAGMA wal_checkpoint(RESTART)")?;
         }
         Ok(())
@@ -172,7 +176,8 @@ fn open_all(folder: &Path, connection: &mut Connection, readers: &Arc<Readers>) 
         let path = vectors_path(folder, number);
         let (collection, lost) = Collection::open(entry, path.clone(), connection, Arc::clone(readers))?;
         if !lost.is_empty() {
-            tracing::warn!(collection = %name, records = lost.len(), "vectors were lost with the power; their records are removed");
+            let records = lost.len();
+            tracing::warn!(collection = %name, records, "a power loss destroyed vectors; their records are removed");
             let tx = connection.transaction()?;
             rows::delete(&tx, number, &lost)?;
             tx.commit()?;
@@ -185,11 +190,11 @@ fn open_all(folder: &Path, connection: &mut Connection, readers: &Arc<Readers>) 
     Ok((open, all_lost))
 }
 
-/// Removes files of vectors that belong to no collection: a crash left them between a file and its row.
+/// Removes vectors files without a collection: a crash between writing the file and its row can leave one.
 fn remove_strays(folder: &Path, known: &[PathBuf]) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == VECTORS) && !known.contains(&path) {
+        if path.extension().is_some_and(|extension| extension == VECTORS_EXTENSION) && !known.contains(&path) {
             fs::remove_file(path)?;
         }
     }
@@ -197,5 +202,5 @@ fn remove_strays(folder: &Path, known: &[PathBuf]) -> io::Result<()> {
 }
 
 fn vectors_path(folder: &Path, number: i64) -> PathBuf {
-    folder.join(format!("{number}.{VECTORS}"))
+    folder.join(format!("{number}.{VECTORS_EXTENSION}"))
 }

@@ -1,11 +1,11 @@
-//! The store inside the process: exact search over a memory-mapped file of vectors, ids and payloads in
-//! SQLite. An honest default up to some hundred thousand images; why it is built so, and what a crash can
-//! cost: `zarf/adr/0002-embedded-index.md`.
+//! The store inside the process: exact search over a memory-mapped file of vectors; ids and payloads are in SQLite. It
+//! is a suitable default up to a few hundred thousand images. `zarf/adr/0002-embedded-index.md` has the reasons for the
+//! design and says what a crash can lose.
 //!
 //! ```text
-//! FOLDER/lock            held by the one process that has the folder open
+//! FOLDER/lock            locked by the process that has the folder open
 //! FOLDER/index.sqlite    collections, records, payloads, terms
-//! FOLDER/7.vectors       the vectors of collection number 7, a row a slot
+//! FOLDER/7.vectors       the vectors of collection number 7, one row for each slot
 //! ```
 
 mod collection;
@@ -40,61 +40,63 @@ use self::rows::Row;
 use super::{Ensured, ImageIndex, IndexError};
 use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space};
 
-/// The word of `provider=`.
+/// The name in `provider=`.
 const NAME: &str = "embedded";
-/// Ids that `scan` reads at a time.
-const PAGE: u32 = 1_000;
+/// The log message if the space of a dropped collection cannot be reclaimed.
+const RECLAIM_FAILED: &str = "cannot reclaim the space of a dropped collection; the next start tries again";
+/// Ids in one page of `scan`.
+const SCAN_PAGE: u32 = 1_000;
 
-/// The embedded store. Clones share it.
+/// The embedded store. Clones share its state.
 #[derive(Clone, Debug)]
 pub struct EmbeddedIndex {
     folder: Arc<Folder>,
-    /// What gives the space of dropped collections back.
-    making_room: Arc<Mutex<Option<AbortOnDropHandle<()>>>>,
+    /// The task that reclaims the space of dropped collections.
+    reclaiming: Arc<Mutex<Option<AbortOnDropHandle<()>>>>,
 }
 
 impl EmbeddedIndex {
-    /// Opens the index in `folder`, or makes one. Reads every vector once, to find those that a loss of
-    /// power took. Blocks.
+    /// Opens the index in `folder`, or creates one. Reads every vector once, to find those that a power loss destroyed.
+    /// Blocks the thread.
     ///
     /// # Errors
-    /// [`OpenError`]: another process has it open, or its files cannot be used.
+    /// Returns an [`OpenError`] if another process has the index open or its files cannot be used.
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
-        let index = Self { folder: Arc::new(Folder::open(folder)?), making_room: Arc::default() };
-        // Of a collection whose drop was cut short.
+        let index = Self { folder: Arc::new(Folder::open(folder)?), reclaiming: Arc::default() };
+        // The space of a collection may be left because the process ended before it was reclaimed.
         if index.folder.lacks_room()
             && let Ok(runtime) = Handle::try_current()
         {
-            index.go_on(AbortOnDropHandle::new(runtime.spawn(make_room(Arc::downgrade(&index.folder)))));
+            index.keep_task(AbortOnDropHandle::new(runtime.spawn(make_room(Arc::downgrade(&index.folder)))));
         }
         Ok(index)
     }
 
-    /// Holds the task that makes room. One that was at it before is not needed any more.
-    fn go_on(&self, task: AbortOnDropHandle<()>) {
-        *self.making_room.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+    /// Stores the task that reclaims space, and aborts an earlier one.
+    fn keep_task(&self, task: AbortOnDropHandle<()>) {
+        *self.reclaiming.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
     }
 
-    /// The records that a loss of power took since the last opening, which removed them: whoever believes
-    /// this store to hold them must forget that. Empty after anything less than a loss of power.
+    /// Returns the records that a power loss destroyed and that [`Self::open`] removed. Callers must discard what they
+    /// had recorded about them. Empty unless there was a power loss.
     pub fn lost(&self) -> &[(CollectionName, ImageId)] {
         &self.folder.lost
     }
 
-    /// Runs `work` on a thread that may wait for the disk, with the open collection.
+    /// Runs `work` with the open collection, on a thread that may block.
     async fn read<T: Send + 'static>(
         &self,
         name: &CollectionName,
         work: impl FnOnce(&Collection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, IndexError> {
         let collection = self.folder.find(name).map_err(|fault| fault.about(name))?;
-        // The work has its share of the folder, so that the lock outlives it even where the caller is gone.
+        // `work` holds a reference to the folder, so that the lock is kept until it ends even if the caller is dropped.
         let folder = Arc::clone(&self.folder);
         let done = tokio::task::spawn_blocking(move || (work(&collection), folder).0).await;
         done.map_err(|panic| failed(&panic))?.map_err(|fault| fault.about(name))
     }
 
-    /// Runs `work` on the writer's thread, to its end even if nobody waits for it.
+    /// Runs `work` on the writer thread, to its end even if the caller is dropped.
     async fn write<T: Send + 'static>(
         &self,
         name: &CollectionName,
@@ -106,20 +108,16 @@ impl EmbeddedIndex {
     }
 }
 
-/// Removes what dropped collections left, step by step: other writes come in between. Ends with the index; the next
-/// opening goes on with it.
+/// Reclaims the space of dropped collections in steps, so that other writes can run in between. Ends when the index is
+/// closed; the next start continues.
 async fn make_room(folder: Weak<Folder>) {
     while let Some(folder) = folder.upgrade() {
         let sqlite = folder.sqlite.clone();
         match sqlite.call(move |connection| Ok(folder.make_room(connection))).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => return,
-            Ok(Err(error)) => {
-                return tracing::warn!(%error, "the space of a dropped collection is given back at the next start");
-            }
-            Err(error) => {
-                return tracing::warn!(%error, "the space of a dropped collection is given back at the next start");
-            }
+            Ok(Err(error)) => return tracing::warn!(%error, "{RECLAIM_FAILED}"),
+            Err(error) => return tracing::warn!(%error, "{RECLAIM_FAILED}"),
         }
     }
 }
@@ -144,7 +142,7 @@ impl ImageIndex for EmbeddedIndex {
     }
 
     async fn upsert(&self, collection: &CollectionName, records: &[ImageRecord]) -> Result<(), IndexError> {
-        // The last of an id is what counts.
+        // Of several records with the same id, the last one is written.
         let place: HashMap<ImageId, usize> = records.iter().map(|record| record.id).zip(0..).collect();
         let last = records.iter().enumerate().filter(|(at, record)| place.get(&record.id) == Some(at));
         let rows: Result<Vec<Row>, Fault> = last.map(|(_, record)| Row::of(record)).collect();
@@ -177,15 +175,15 @@ impl ImageIndex for EmbeddedIndex {
         self.read(collection, move |collection| collection.get(&ids)).await
     }
 
-    /// In pages: an id that is written meanwhile may or may not be among them.
+    /// Reads in pages: an id that is written during the scan may be included or not.
     fn scan(&self, collection: &CollectionName) -> BoxStream<'_, Result<ImageId, IndexError>> {
         let name = collection.clone();
         let pages = stream::try_unfold((name, None, false), move |(name, after, ended)| async move {
             if ended {
                 return Ok::<_, IndexError>(None);
             }
-            let page = self.read(&name, move |collection| collection.ids(after, PAGE)).await?;
-            let state = (name, page.last().copied(), page.len() < PAGE as usize);
+            let page = self.read(&name, move |collection| collection.ids(after, SCAN_PAGE)).await?;
+            let state = (name, page.last().copied(), page.len() < SCAN_PAGE as usize);
             Ok(Some((stream::iter(page.into_iter().map(Ok)), state)))
         });
         pages.try_flatten().boxed()
@@ -194,17 +192,17 @@ impl ImageIndex for EmbeddedIndex {
     async fn drop_collection(&self, collection: &CollectionName) -> Result<(), IndexError> {
         let name = collection.clone();
         self.write(collection, move |folder, connection| folder.drop_collection(connection, &name)).await?;
-        // It is dropped; that its space is given back is waited for only for a moment.
-        let rest = Handle::current().spawn(make_room(Arc::downgrade(&self.folder)));
-        let mut rest = AbortOnDropHandle::new(rest);
-        if tokio::time::timeout(room::AT_ONCE, &mut rest).await.is_err() {
-            self.go_on(rest);
+        // The collection is dropped. Reclaiming its space continues in the background if it takes longer.
+        let task = Handle::current().spawn(make_room(Arc::downgrade(&self.folder)));
+        let mut task = AbortOnDropHandle::new(task);
+        if tokio::time::timeout(room::AT_ONCE, &mut task).await.is_err() {
+            self.keep_task(task);
         }
         Ok(())
     }
 
     async fn ready(&self) -> Result<(), IndexError> {
-        let asked = self.folder.sqlite.call(|connection| connection.query_row("SELECT 1", (), |_| Ok(()))).await;
-        asked.map_err(|error| failed(&error))
+        let reply = self.folder.sqlite.call(|connection| connection.query_row("SELECT 1", (), |_| Ok(()))).await;
+        reply.map_err(|error| failed(&error))
     }
 }

@@ -1,5 +1,5 @@
-//! The space that `index.sqlite` takes: what dropped collections leave is removed and given back to the disk in steps, so
-//! that nothing else waits for it for long.
+//! Reclaims space in `index.sqlite`: the rows of dropped collections are removed, and their pages are returned to the
+//! disk, in steps, so that other writes do not wait for long.
 
 use std::time::{Duration, Instant};
 
@@ -7,72 +7,76 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::sqlite::is_full;
 
-/// Rows that are removed in one step.
-const ROWS: u32 = 4_000;
-/// Pages (4 kB each) that are given back in one step.
-const PAGES: u32 = 1_024;
-/// SQLite's name for giving pages back when it is asked to.
+/// Rows that one step removes.
+const ROWS_PER_STEP: u32 = 4_000;
+/// Pages (4 kB each) that one step returns to the disk.
+const PAGES_PER_STEP: u32 = 1_024;
+/// The value of SQLite's `auto_vacuum` with which pages are returned on request.
 const INCREMENTAL: i64 = 2;
-/// A file of version 0.1 is rewritten at the opening if it holds at most so many bytes besides free space.
-const REWRITTEN: i64 = 256 << 20;
-/// The log is cut to this length when it begins anew.
-const LOG_BYTES: i64 = 64 << 20;
-/// How long an opening, or the drop of a collection, works at it before others go on with it.
+/// A file of version 0.1 is rewritten at the start if it has at most this number of bytes in use.
+const MAX_REWRITE_BYTES: i64 = 256 << 20;
+/// The write-ahead log is truncated to this number of bytes when it restarts.
+const WAL_BYTES: i64 = 64 << 20;
+/// How long the drop of a collection waits for its space to be reclaimed; the rest is done in the background.
 pub(super) const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// Prepares a file for giving pages back: a new one, or one of version 0.1, which is rewritten once for it. A large one
-/// is not rewritten before half of it is free, because nothing can be searched meanwhile.
+/// Prepares the file so that it can return pages to the disk. A file of version 0.1 is rewritten once for that. A large
+/// file is not rewritten until half of it is free, because searches are not possible during the rewrite.
 pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
-    connection.pragma_update(None, "journal_size_limit", LOG_BYTES)?;
-    if number(connection, "auto_vacuum")? == INCREMENTAL {
+    connection.pragma_update(None, "journal_size_limit", WAL_BYTES)?;
+    if pragma_value(connection, "auto_vacuum")? == INCREMENTAL {
         return Ok(());
     }
-    let (pages, free) = (number(connection, "page_count")?, number(connection, "freelist_count")?);
-    let bytes = (pages - free).saturating_mul(number(connection, "page_size")?);
-    if bytes > REWRITTEN && free < pages / 2 {
+    let (pages, free) = (pragma_value(connection, "page_count")?, pragma_value(connection, "freelist_count")?);
+    let bytes = (pages - free).saturating_mul(pragma_value(connection, "page_size")?);
+    if bytes > MAX_REWRITE_BYTES && free < pages / 2 {
         return Ok(());
     }
-    let begun = Instant::now();
+    let started = Instant::now();
     connection.pragma_update(None, "auto_vacuum", INCREMENTAL)?;
     match connection.execute_batch("VACUUM") {
-        Ok(()) if pages > 1 => tracing::info!(bytes, took = ?begun.elapsed(), "index.sqlite was rewritten"),
+        Ok(()) if pages > 1 => tracing::info!(bytes, took = ?started.elapsed(), "rewrote index.sqlite"),
         Ok(()) => {}
-        // It is as good as before.
-        Err(error) if is_full(&error) => tracing::warn!(%error, bytes, "there is no space to rewrite index.sqlite"),
+        // The file is unchanged and still usable.
+        Err(error) if is_full(&error) => {
+            tracing::warn!(%error, bytes, "not enough disk space to rewrite index.sqlite; the file is used as it is")
+        }
         Err(error) => return Err(error),
     }
     Ok(())
 }
 
-/// Removes some rows of a dropped collection, or gives some free pages back. Answers with whether more is to be done.
+/// Removes some rows of a dropped collection, or returns some free pages to the disk. Returns whether there is more to
+/// do.
 pub(super) fn step(connection: &Connection) -> rusqlite::Result<bool> {
-    if let Some((table, key)) = left_behind(connection)? {
-        let sql = format!("DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} LIMIT {ROWS})");
+    if let Some((table, key)) = leftover_table(connection)? {
+        let sql = format!("DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {table} LIMIT {ROWS_PER_STEP})");
         if connection.execute(&sql, ())? == 0 {
             connection.execute_batch(&format!("DROP TABLE {table}"))?;
         }
         return Ok(true);
     }
-    let free = number(connection, "freelist_count")?;
-    if free == 0 || number(connection, "auto_vacuum")? != INCREMENTAL {
+    let free = pragma_value(connection, "freelist_count")?;
+    if free == 0 || pragma_value(connection, "auto_vacuum")? != INCREMENTAL {
         return Ok(false);
     }
-    // A page a row: it ends when all rows were asked for.
-    let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES})"))?;
+    // The statement frees one page for each row that is read, so all rows are read.
+    let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES_PER_STEP})"))?;
     let mut rows = vacuum.query(())?;
     while rows.next()?.is_some() {}
-    let left = number(connection, "freelist_count")?;
+    let left = pragma_value(connection, "freelist_count")?;
     Ok(left > 0 && left < free)
 }
 
-/// Whether a step would do something.
+/// Returns whether there is work for [`step`].
 pub(super) fn is_needed(connection: &Connection) -> rusqlite::Result<bool> {
-    let gives_back = number(connection, "auto_vacuum")? == INCREMENTAL;
-    Ok(left_behind(connection)?.is_some() || gives_back && number(connection, "freelist_count")? > i64::from(PAGES))
+    let incremental = pragma_value(connection, "auto_vacuum")? == INCREMENTAL;
+    Ok(leftover_table(connection)?.is_some()
+        || incremental && pragma_value(connection, "freelist_count")? > i64::from(PAGES_PER_STEP))
 }
 
-/// A table of a collection that is not there any more, and its key.
-fn left_behind(connection: &Connection) -> rusqlite::Result<Option<(String, &'static str)>> {
+/// Returns a table of a collection that no longer exists, and the columns of its key.
+fn leftover_table(connection: &Connection) -> rusqlite::Result<Option<(String, &'static str)>> {
     for (kind, key) in [("terms_", "term, slot"), ("payloads_", "slot"), ("records_", "id")] {
         let sql = "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB ?1 || '[0-9]*'
              AND CAST(substr(name, length(?1) + 1) AS INTEGER) NOT IN (SELECT number FROM collections) LIMIT 1";
@@ -84,6 +88,6 @@ fn left_behind(connection: &Connection) -> rusqlite::Result<Option<(String, &'st
     Ok(None)
 }
 
-fn number(connection: &Connection, pragma: &str) -> rusqlite::Result<i64> {
+fn pragma_value(connection: &Connection, pragma: &str) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, pragma, |row| row.get(0))
 }

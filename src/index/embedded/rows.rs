@@ -1,5 +1,5 @@
-//! The SQL. Three tables a collection: `records` by id (small: all that opening reads), `payloads` by slot
-//! (appended to), and `terms`, the slots of each folder and each `key=value`.
+//! The SQL. Each collection has three tables: `records` by id (small, and all that is read at the start), `payloads` by
+//! slot (new ones are appended), and `terms`, the slots of each folder and of each metadata pair.
 
 use std::collections::BTreeSet;
 
@@ -12,11 +12,11 @@ use super::error::Fault;
 use super::vectors::checksum;
 use crate::domain::{CollectionName, Embedding, ImageId, ImageRecord, Payload, Space};
 
-/// The list of collections.
+/// The table of collections.
 pub(super) const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS collections (
     number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, space TEXT NOT NULL) STRICT;";
 
-/// A record as it is written.
+/// A record, prepared for writing.
 #[derive(Debug)]
 pub(super) struct Row {
     pub(super) id: ImageId,
@@ -31,7 +31,7 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// What can be done before it is the writer's turn.
+    /// Converts a record, outside the writer thread.
     pub(super) fn of(record: &ImageRecord) -> Result<Self, Fault> {
         let payload = &record.payload;
         Ok(Self {
@@ -48,12 +48,13 @@ impl Row {
     }
 }
 
-/// A folder as a term.
+/// Returns the term of a folder.
 pub(super) fn folder_term(folder: &str) -> String {
     format!("/{folder}")
 }
 
-/// A pair of metadata as a term: with the key's length, or `a=b` and `c` would be `a` and `b=c`.
+/// Returns the term of a metadata pair. It has the length of the key, so that `a=b` with `c` differs from `a` with
+/// `b=c`.
 pub(super) fn meta_term(key: &str, value: &str) -> String {
     format!("={}:{key}{value}", key.len())
 }
@@ -63,7 +64,7 @@ fn terms<'a>(folders: &[String], meta: impl IntoIterator<Item = (&'a String, &'a
     folders.chain(meta.into_iter().map(|(key, value)| meta_term(key, value))).collect()
 }
 
-/// Writes the name and the space; answers with the number, which is never given again.
+/// Creates the row and the tables of a collection. Returns its number, which is never reused.
 pub(super) fn create(tx: &Transaction<'_>, name: &CollectionName, space: &str) -> rusqlite::Result<i64> {
     tx.execute("INSERT INTO collections (name, space) VALUES (?1, ?2)", (name.as_str(), space))?;
     let n = tx.last_insert_rowid();
@@ -78,7 +79,7 @@ pub(super) fn create(tx: &Transaction<'_>, name: &CollectionName, space: &str) -
     Ok(n)
 }
 
-/// The collections: number, name, space.
+/// Returns the number, the name and the space of each collection.
 pub(super) fn collections(connection: &Connection) -> Result<Vec<(i64, CollectionName, Space)>, Fault> {
     let mut select = connection.prepare("SELECT number, name, space FROM collections ORDER BY number")?;
     let rows = select.query_map((), |row| Ok((row.get(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)))?;
@@ -91,12 +92,12 @@ pub(super) fn collections(connection: &Connection) -> Result<Vec<(i64, Collectio
     .collect()
 }
 
-/// Removes a collection's row. Its tables are removed in steps: see `room.rs`.
+/// Removes the row of a collection. Its tables are removed in steps; see `room.rs`.
 pub(super) fn forget(tx: &Transaction<'_>, n: i64) -> rusqlite::Result<()> {
     tx.execute("DELETE FROM collections WHERE number = ?1", (n,)).map(drop)
 }
 
-/// Shows every record's id, slot and checksum to `each`.
+/// Calls `each` with the id, the slot and the checksum of every record.
 pub(super) fn load(connection: &Connection, n: i64, mut each: impl FnMut(ImageId, u32, u32)) -> rusqlite::Result<()> {
     let mut select = connection.prepare(&format!("SELECT id, slot, checksum FROM records_{n}"))?;
     let mut rows = select.query(())?;
@@ -106,12 +107,12 @@ pub(super) fn load(connection: &Connection, n: i64, mut each: impl FnMut(ImageId
     Ok(())
 }
 
-/// Writes `rows` into `slots`; answers with the slots of those that they replace.
+/// Writes `rows` into `slots`. Returns the slots of the records that they replace.
 pub(super) fn put(tx: &Transaction<'_>, n: i64, rows: &[Row], slots: &[u32]) -> Result<Vec<u32>, Fault> {
-    let mut remove = Remove::of(tx, n)?;
+    let mut remove = SlotCleaner::prepare(tx, n)?;
     let mut find = tx.prepare_cached(&format!("SELECT slot FROM records_{n} WHERE id = ?1"))?;
     let mut record = tx.prepare_cached(&format!("REPLACE INTO records_{n} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"))?;
-    // Of a row that was damaged, something may be left in a slot that is free.
+    // A damaged record may have left a payload or terms in a free slot.
     let mut payload = tx.prepare_cached(&format!("REPLACE INTO payloads_{n} VALUES (?1, ?2)"))?;
     let mut term = tx.prepare_cached(&format!("INSERT OR IGNORE INTO terms_{n} VALUES (?1, ?2)"))?;
     let mut replaced = Vec::new();
@@ -130,9 +131,9 @@ pub(super) fn put(tx: &Transaction<'_>, n: i64, rows: &[Row], slots: &[u32]) -> 
     Ok(replaced)
 }
 
-/// Removes records; answers with the slots that they had.
+/// Removes records. Returns the slots that they had.
 pub(super) fn delete(tx: &Transaction<'_>, n: i64, ids: &[ImageId]) -> Result<Vec<u32>, Fault> {
-    let mut remove = Remove::of(tx, n)?;
+    let mut remove = SlotCleaner::prepare(tx, n)?;
     let mut delete = tx.prepare_cached(&format!("DELETE FROM records_{n} WHERE id = ?1 RETURNING slot"))?;
     let mut emptied = Vec::new();
     for id in ids {
@@ -144,14 +145,14 @@ pub(super) fn delete(tx: &Transaction<'_>, n: i64, ids: &[ImageId]) -> Result<Ve
     Ok(emptied)
 }
 
-/// The statements that remove what is kept by slot.
-struct Remove<'c> {
+/// The statements that remove the payload and the terms of a slot.
+struct SlotCleaner<'c> {
     payload: CachedStatement<'c>,
     term: CachedStatement<'c>,
     terms_of_slot: CachedStatement<'c>,
 }
 
-/// Of a payload, what its terms are made of. Lenient: it must read what older versions wrote.
+/// The part of a payload from which its terms are made. Lenient, because it must read the payloads of older versions.
 #[derive(Deserialize)]
 struct Labels {
     #[serde(default)]
@@ -160,8 +161,8 @@ struct Labels {
     meta: std::collections::BTreeMap<String, String>,
 }
 
-impl<'c> Remove<'c> {
-    fn of(tx: &'c Transaction<'_>, n: i64) -> rusqlite::Result<Self> {
+impl<'c> SlotCleaner<'c> {
+    fn prepare(tx: &'c Transaction<'_>, n: i64) -> rusqlite::Result<Self> {
         Ok(Self {
             payload: tx.prepare_cached(&format!("DELETE FROM payloads_{n} WHERE slot = ?1 RETURNING payload"))?,
             term: tx.prepare_cached(&format!("DELETE FROM terms_{n} WHERE term = ?1 AND slot = ?2"))?,
@@ -173,10 +174,10 @@ impl<'c> Remove<'c> {
         let payload = self.payload.query_row((slot,), bytes).optional()?;
         let labels = match payload.as_deref().map(|payload| read::<Labels>(slot, payload)) {
             Some(Ok(labels)) => labels,
-            // Without the payload, the terms are found by reading all of them. That is slow, and seldom needed.
+            // Without the payload, the whole table must be read to find the terms. That is slow but rarely needed.
             damaged => {
                 let error =
-                    damaged.and_then(Result::err).map_or_else(|| "it is gone".to_owned(), |error| error.to_string());
+                    damaged.and_then(Result::err).map_or_else(|| "it is missing".to_owned(), |error| error.to_string());
                 tracing::warn!(slot, error, "the payload of a record that is replaced or removed cannot be read");
                 self.terms_of_slot.execute((slot,))?;
                 return Ok(());
@@ -189,14 +190,14 @@ impl<'c> Remove<'c> {
     }
 }
 
-/// The payload of a slot.
+/// Returns the payload of a slot.
 pub(super) fn payload(connection: &Connection, n: i64, slot: u32) -> Result<Payload, Fault> {
     let mut select = connection.prepare_cached(&format!("SELECT payload FROM payloads_{n} WHERE slot = ?1"))?;
     let text = select.query_row((slot,), bytes).optional()?;
     read(slot, &text.ok_or_else(|| Fault::Damaged(format!("slot {slot} has no payload")))?)
 }
 
-/// The first column, whatever it holds: a damaged one may be no text.
+/// Returns the bytes of the first column, of any type: a damaged value may not be a text.
 fn bytes(row: &rusqlite::Row<'_>) -> rusqlite::Result<Vec<u8>> {
     Ok(match row.get_ref(0)? {
         ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes.to_vec(),
@@ -208,13 +209,13 @@ fn read<'t, T: Deserialize<'t>>(slot: u32, text: &'t [u8]) -> Result<T, Fault> {
     serde_json::from_slice(text).map_err(|error| Fault::Damaged(format!("the payload of slot {slot}: {error}")))
 }
 
-/// The slot of a record.
+/// Returns the slot of a record.
 pub(super) fn slot(connection: &Connection, n: i64, id: ImageId) -> rusqlite::Result<Option<u32>> {
     let mut select = connection.prepare_cached(&format!("SELECT slot FROM records_{n} WHERE id = ?1"))?;
     select.query_row((id.0.as_bytes(),), |row| row.get(0)).optional()
 }
 
-/// The first `limit` ids after `after`, ascending.
+/// Returns the first `limit` ids after `after`, ascending.
 pub(super) fn ids(
     connection: &Connection,
     n: i64,

@@ -1,4 +1,4 @@
-//! The search itself: every dot product, and the best of them.
+//! The exact search: computes the dot product with every vector and keeps the best.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
@@ -7,7 +7,7 @@ use super::filter::SlotSet;
 use super::version::Version;
 use crate::domain::ImageId;
 
-/// A record's cosine with the query.
+/// A record and its cosine with the query.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scored {
     pub(super) score: f32,
@@ -15,7 +15,7 @@ pub(super) struct Scored {
     pub(super) slot: u32,
 }
 
-/// Better is less: the higher score, then the lower id.
+/// A better hit is less: the one with the higher score, and of equal scores the one with the lower id.
 impl Ord for Scored {
     fn cmp(&self, other: &Self) -> Ordering {
         other.score.total_cmp(&self.score).then_with(|| self.id.cmp(&other.id))
@@ -36,7 +36,7 @@ impl PartialEq for Scored {
 
 impl Eq for Scored {}
 
-/// The `keep` best records of `version`, best first. A block at a time, so that the one loop over all
+/// Returns the `keep` best records of `version`, best first. Works block by block, so that the only loop over all
 /// numbers is the small one in `vectors.rs`.
 pub(super) fn best(version: &Version, allowed: Option<&SlotSet>, query: &[f32], keep: usize) -> Vec<Scored> {
     let keep = keep.min(version.count());
@@ -44,7 +44,7 @@ pub(super) fn best(version: &Version, allowed: Option<&SlotSet>, query: &[f32], 
         return Vec::new();
     }
     let query = version.map().pad(query);
-    // The worst of the best is on top.
+    // The worst of the hits that are kept is on top.
     let mut heap = BinaryHeap::with_capacity(keep + 1);
     let (mut slots, mut dots) = (Vec::new(), Vec::new());
     for (first, block) in version.blocks() {
@@ -56,8 +56,8 @@ pub(super) fn best(version: &Version, allowed: Option<&SlotSet>, query: &[f32], 
         }
         version.map().dots(&slots, &query, &mut dots);
         for (&slot, &dot) in slots.iter().zip(&dots) {
-            // Rounding leaves -1..=1 by a hair; adding zero makes -0 equal to 0. Both before the comparison,
-            // so that equal scores, as they are shown, are ties.
+            // Rounding can exceed -1..=1 slightly, and adding zero turns -0 into 0. Both are done before the
+            // comparison, so that scores that are shown as equal also compare as equal.
             let score = dot.clamp(-1.0, 1.0) + 0.0;
             if heap.len() == keep && heap.peek().is_some_and(|worst: &Scored| score < worst.score) {
                 continue;

@@ -1,11 +1,11 @@
-//! Which slots a writer may write. A slot whose record was replaced or deleted waits here until
+//! The slots that a writer may write. A slot whose record was replaced or deleted waits here until
 //!
-//! 1. nobody holds a version in which it is occupied, so that no reader sees a torn vector, and
-//! 2. the commit that emptied it is on the disk, so that a loss of power, which may take back commits that
-//!    are not, finds the old vector in the old slot.
+//! 1. no reader holds a version in which it is occupied, so that no reader sees a partly written vector, and
+//! 2. the commit that emptied it is on the disk. A power loss can undo commits that are not on the disk, and the old
+//!    vector must still be in the old slot then.
 //!
-//! Versions end in any order, but slots are released in the order of the commits: what a commit emptied was
-//! occupied in every version before it, so it waits for the holders of all of those.
+//! Versions end in any order, but slots are released in the order of the commits: a slot that a commit emptied was
+//! occupied in every version before it, so it waits until no reader holds any of those.
 
 use std::collections::VecDeque;
 use std::sync::Weak;
@@ -14,58 +14,58 @@ use super::version::Version;
 
 #[derive(Debug, Default)]
 pub(super) struct Slots {
-    /// May be written; the lowest last.
+    /// Slots that may be written, the lowest last.
     free: Vec<u32>,
-    /// The first that was never used.
+    /// The first slot that was never used.
     end: u32,
     waiting: VecDeque<Emptied>,
 }
 
 #[derive(Debug)]
 struct Emptied {
-    /// The version before the commit. That no entry is left out (a commit that empties nothing has one too)
-    /// is what makes the front of the queue stand for every older version.
+    /// The version before the commit. Every commit has an entry, even one that empties no slot, so that the front of
+    /// the queue stands for every older version.
     before: Weak<Version>,
     slots: Vec<u32>,
     on_disk: bool,
 }
 
 impl Slots {
-    /// Of a version that was just read from the disk.
+    /// Creates the free list for a version that was just read from the disk.
     pub(super) fn of(version: &Version) -> Self {
         let (mut free, end) = version.vacant();
         free.reverse();
         Self { free, end, waiting: VecDeque::new() }
     }
 
-    /// Takes slots that nobody looks at; ascending, which a disk likes.
+    /// Takes slots that no reader uses, in ascending order, so that the writes are mostly sequential.
     pub(super) fn take(&mut self, count: usize) -> Vec<u32> {
         self.release();
-        let mut taken = self.free.split_off(self.free.len().saturating_sub(count));
-        while taken.len() < count {
-            taken.push(self.end);
+        let mut slots = self.free.split_off(self.free.len().saturating_sub(count));
+        while slots.len() < count {
+            slots.push(self.end);
             self.end += 1;
         }
-        taken.sort_unstable();
-        taken
+        slots.sort_unstable();
+        slots
     }
 
-    /// The slots that a write took and, as it failed, never showed to anybody.
+    /// Returns the slots of a failed write. No reader has used them.
     pub(super) fn give_back(&mut self, slots: Vec<u32>) {
         self.free.extend(slots);
     }
 
-    /// One past the highest slot that was ever taken.
+    /// Returns one more than the highest slot that was ever taken.
     pub(super) fn end(&self) -> u32 {
         self.end
     }
 
-    /// To be called after every commit, with the version before it and the slots that it emptied.
+    /// Must be called after every commit, with the version before it and the slots that it emptied.
     pub(super) fn emptied(&mut self, before: Weak<Version>, slots: Vec<u32>) {
         self.waiting.push_back(Emptied { before, slots, on_disk: false });
     }
 
-    /// Every commit until now is on the disk.
+    /// Records that every commit so far is on the disk.
     pub(super) fn on_disk(&mut self) {
         for emptied in &mut self.waiting {
             emptied.on_disk = true;
@@ -98,9 +98,9 @@ mod tests {
         let held = version();
         slots.emptied(Arc::downgrade(&held), vec![]);
         slots.emptied(Arc::downgrade(&version()), vec![0]);
-        assert_eq!(slots.take(1), [2], "not on the disk, and the reader may still look at slot 0");
+        assert_eq!(slots.take(1), [2], "not on the disk, and the reader may still use slot 0");
         slots.on_disk();
-        assert_eq!(slots.take(1), [3], "the reader may still look at slot 0");
+        assert_eq!(slots.take(1), [3], "the reader may still use slot 0");
         drop(held);
         assert_eq!(slots.take(2), [0, 4]);
         slots.emptied(Arc::downgrade(&version()), vec![1]);

@@ -1,4 +1,4 @@
-//! What a reader sees: rows and vectors of one moment.
+//! Snapshots for readers: the rows and vectors of one moment.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,10 +8,10 @@ use super::error::Fault;
 use super::version::Version;
 use crate::sqlite::Sqlite;
 
-/// Idle connections that are kept.
-const IDLE: usize = 8;
+/// The maximum number of idle connections that are kept.
+const MAX_IDLE: usize = 8;
 
-/// Connections for reading, beside the writer's.
+/// Connections for reading. The writer has its own connection.
 #[derive(Debug)]
 pub(super) struct Readers {
     sqlite: Sqlite,
@@ -23,7 +23,7 @@ impl Readers {
         Self { sqlite, idle: Mutex::default() }
     }
 
-    /// A connection that is in no transaction.
+    /// Takes a connection without an open transaction.
     pub(super) fn take(self: &Arc<Self>) -> Result<Reader, Fault> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let connection = idle.map_or_else(|| self.sqlite.reader(), Ok)?;
@@ -31,10 +31,10 @@ impl Readers {
     }
 }
 
-/// A connection on loan.
+/// A borrowed connection; it is returned when dropped.
 #[derive(Debug)]
 pub(super) struct Reader {
-    /// Gone only while it is dropped.
+    /// `None` only while it is dropped.
     connection: Option<Connection>,
     readers: Arc<Readers>,
 }
@@ -44,11 +44,11 @@ impl Reader {
         self.connection.as_ref().ok_or(Fault::Dropped)
     }
 
-    /// Begins a transaction that sees what is committed now.
+    /// Begins a transaction that sees everything that is committed now.
     pub(super) fn begin(&self) -> Result<(), Fault> {
         let connection = self.connection()?;
         connection.prepare_cached("BEGIN")?.execute(())?;
-        // BEGIN alone sees nothing yet: the first read decides what the transaction sees.
+        // BEGIN alone does not fix the snapshot: the first read decides which commits the transaction sees.
         connection
             .prepare_cached("SELECT count(*) FROM (SELECT 1 FROM collections LIMIT 1)")?
             .query_row((), |_| Ok(()))?;
@@ -63,13 +63,13 @@ impl Drop for Reader {
             return;
         }
         let mut idle = self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < IDLE {
+        if idle.len() < MAX_IDLE {
             idle.push(connection);
         }
     }
 }
 
-/// A version of the slots and a transaction on the rows that belong together; see `Collection::snapshot`.
+/// A version of the slots and a transaction on the rows, from the same moment; see `Collection::snapshot`.
 #[derive(Debug)]
 pub(super) struct Snapshot {
     pub(super) version: Arc<Version>,
@@ -77,12 +77,12 @@ pub(super) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Of a reader that has begun.
+    /// Creates a snapshot from a reader whose transaction has begun.
     pub(super) fn new(version: Arc<Version>, reader: Reader) -> Self {
         Self { version, reader }
     }
 
-    /// The rows.
+    /// Returns the connection to read rows with.
     pub(super) fn rows(&self) -> Result<&Connection, Fault> {
         self.reader.connection()
     }

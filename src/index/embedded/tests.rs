@@ -1,4 +1,4 @@
-//! Snapshots against a writer: what `collection.rs` claims at its top.
+//! Tests of what the module documentation of `collection.rs` claims: snapshots stay consistent while a writer works.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +27,7 @@ fn open(folder: &Path) -> (Folder, Connection, Arc<Collection>) {
     (folder, writer, collection)
 }
 
-/// Record `n`, whose vector and payload both say which edition it is.
+/// Returns record `n`, whose vector and payload both contain the edition.
 fn row(n: u32, edition: u32) -> Row {
     let uri = ImageUri::new("b", &format!("{n}.jpg"));
     let payload = Payload {
@@ -58,14 +58,14 @@ fn direction(edition: u32) -> [f32; 2] {
     [angle.cos(), angle.sin()]
 }
 
-/// Who is where, by the version and by the rows; they must agree. Answers with the slots.
+/// Checks that the version and the rows agree on the slot of each record. Returns the slots.
 fn slots(snapshot: &Snapshot) -> Vec<u32> {
     let mut slots = Vec::new();
     for (first, block) in snapshot.version.blocks() {
         for (slot, occupant) in (first..).zip(block) {
             let Some(id) = occupant else { continue };
             let in_rows = rows::slot(snapshot.rows().unwrap(), NUMBER, *id).unwrap();
-            assert_eq!(in_rows, Some(slot), "the version and the rows are of two moments");
+            assert_eq!(in_rows, Some(slot), "the version and the rows are from different moments");
             slots.push(slot);
         }
     }
@@ -73,7 +73,7 @@ fn slots(snapshot: &Snapshot) -> Vec<u32> {
 }
 
 #[test]
-fn a_snapshot_stays_as_it_was_however_much_is_replaced() {
+fn a_snapshot_does_not_change_while_records_are_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let (folder, mut writer, collection) = open(folder.path());
     let editions = |edition| (0..50).map(|n| row(n, edition)).collect::<Vec<_>>();
@@ -95,17 +95,17 @@ fn a_snapshot_stays_as_it_was_however_much_is_replaced() {
     let ids: Vec<ImageId> = editions(0).iter().map(|row| row.id).collect();
     assert!(collection.get(&ids).unwrap().iter().all(|record| record.payload.width == 19));
 
-    // Once it is gone, the slots are written again and the file needs no more of them.
+    // After the snapshot is dropped, its slots are reused and the file needs no more of them.
     drop(held);
     (20..23).for_each(|edition| round(&mut writer, edition));
     let highest = |snapshot: &Snapshot| slots(snapshot).into_iter().max();
     let before = highest(&collection.snapshot().unwrap());
     (23..60).for_each(|edition| round(&mut writer, edition));
-    assert!(highest(&collection.snapshot().unwrap()).max(before) < Some(50 * 24), "slots are never used again");
+    assert!(highest(&collection.snapshot().unwrap()).max(before) < Some(50 * 24), "emptied slots are not reused");
 }
 
 #[test]
-fn a_snapshot_is_of_one_moment() {
+fn a_snapshot_has_rows_and_vectors_of_the_same_moment() {
     let folder = tempfile::tempdir().unwrap();
     let (_folder, mut writer, collection) = open(folder.path());
     collection.upsert(&mut writer, &[row(0, 0), row(1, 0)]).unwrap();

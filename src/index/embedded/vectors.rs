@@ -1,8 +1,8 @@
-//! The vectors of one collection: a file of rows, written with `write` and read through a map. The one file
-//! that maps memory, and the one that asks the CPU what it can do.
+//! The vectors of one collection: a file of rows, written with `write` and read through a memory map. This is the only
+//! file that maps memory, and the only one that checks the features of the CPU.
 //!
-//! It is written with `write` and not through the map because a full disk is then an error of one call; a
-//! page of a map that finds no room on the disk ends the process.
+//! The file is written with `write` and not through the map, because a full disk is then an error of one call. A write
+//! to a mapped page for which there is no disk space would kill the process.
 
 #![expect(unsafe_code, reason = "the compiler can check neither the borrow of a mapped file nor the CPU's features")]
 
@@ -13,14 +13,14 @@ use std::sync::Arc;
 
 use memmap2::{MmapOptions, MmapRaw};
 
-/// Sums that run side by side: enough to keep the loads of AVX2 busy (AVX-512 is no faster: the memory is the
-/// limit). Rows are padded with zeros to a multiple of it, so that the loop has no rest, which would push the
-/// sums out of their registers. The sizes of models (384, 512, 768…) need no padding.
+/// The number of parallel sums: enough to keep the loads of AVX2 busy (AVX-512 is not faster: memory is the limit).
+/// Rows are padded with zeros to a multiple of it, so that the loop needs no remainder, which would push the sums out
+/// of their registers. The dimensions of models (384, 512, 768…) need no padding.
 const LANES: usize = 64;
-/// The file grows by its own size, between these bounds.
+/// The file grows by its own size, but by at least 1 MiB and at most 64 MiB.
 const GROWTH: std::ops::RangeInclusive<u64> = (1 << 20)..=(64 << 20);
 
-/// The writer's side: the file, and the newest map of it.
+/// The writer's side: the file and the newest map of it.
 #[derive(Debug)]
 pub(super) struct Vectors {
     file: File,
@@ -28,16 +28,16 @@ pub(super) struct Vectors {
 }
 
 impl Vectors {
-    /// Opens or makes the file, with room for `slots` rows of `dimension` numbers.
+    /// Opens or creates the file, with space for `slots` rows of `dimension` numbers.
     pub(super) fn open(path: &Path, dimension: usize, slots: u32) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
-        let map = Arc::new(Map::of(&file, dimension)?);
+        let map = Arc::new(Map::new(&file, dimension)?);
         let mut vectors = Self { file, map };
         vectors.reserve(slots.max(1))?;
         Ok(vectors)
     }
 
-    /// Makes room for `slots` rows. Maps that were handed out stay as they are.
+    /// Extends the file to `slots` rows, if it is shorter. Existing maps stay valid.
     pub(super) fn reserve(&mut self, slots: u32) -> io::Result<()> {
         if slots <= self.map.slots {
             return Ok(());
@@ -46,46 +46,46 @@ impl Vectors {
         let old = u64::from(self.map.slots) * row;
         let bytes = (u64::from(slots) * row).max(old + old.clamp(*GROWTH.start(), *GROWTH.end()));
         self.file.set_len(bytes.next_multiple_of(row))?;
-        self.map = Arc::new(Map::of(&self.file, self.map.dimension)?);
+        self.map = Arc::new(Map::new(&self.file, self.map.dimension)?);
         Ok(())
     }
 
-    /// The newest map: it has room for all that was reserved.
+    /// Returns the newest map. It covers everything that was reserved.
     pub(super) fn map(&self) -> Arc<Map> {
         Arc::clone(&self.map)
     }
 
-    /// Writes a row. The padding is never written: it stays the hole that it is, which reads as zeros.
-    /// The caller makes sure that no reader may look at this slot (see `slots.rs`).
+    /// Writes a row. The padding is never written: it is a hole in the file, which reads as zeros. The caller must
+    /// ensure that no reader uses this slot (see `slots.rs`).
     pub(super) fn write(&mut self, slot: u32, values: &[f32]) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(u64::from(slot) * self.map.row_bytes()))?;
         self.file.write_all(bytes(values))
     }
 
-    /// Returns when the disk has all that was written.
+    /// Returns when everything that was written is on the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
 }
 
-/// The readers' side: the file as it was long when this was made.
+/// The readers' side: a map of the file with the length that it had when the map was made.
 #[derive(Debug)]
 pub(super) struct Map {
-    /// Raw: other rows are written while one is read, so that there is no reference to all of it.
+    /// Raw, because other rows are written while one is read: there must be no reference to the whole map.
     memory: MmapRaw,
     dimension: usize,
     slots: u32,
 }
 
 impl Map {
-    fn of(file: &File, dimension: usize) -> io::Result<Self> {
+    fn new(file: &File, dimension: usize) -> io::Result<Self> {
         let memory = MmapOptions::new().map_raw_read_only(file)?;
         let mut map = Self { memory, dimension, slots: 0 };
         map.slots = u32::try_from(map.memory.len() as u64 / map.row_bytes()).unwrap_or(u32::MAX);
         Ok(map)
     }
 
-    /// Numbers in a row, with the padding.
+    /// Returns the number of values in a row, padding included.
     fn stride(&self) -> usize {
         self.dimension.next_multiple_of(LANES).max(LANES)
     }
@@ -94,7 +94,7 @@ impl Map {
         (self.stride() * size_of::<f32>()) as u64
     }
 
-    /// The vector in a slot that is occupied in the version (see `version.rs`) that this map belongs to.
+    /// Returns the vector in a slot. The slot must be occupied in the version (see `version.rs`) that has this map.
     pub(super) fn vector(&self, slot: u32) -> &[f32] {
         &self.row(slot)[..self.dimension]
     }
@@ -103,25 +103,25 @@ impl Map {
     fn row(&self, slot: u32) -> &[f32] {
         assert!(slot < self.slots, "slot {slot} of {}", self.slots);
         let stride = self.stride();
-        // SAFETY: the row lies inside the map (asserted above), which is aligned to a page, and a row to its
-        // size, a multiple of a number's; every pattern of bits is an f32. A slot that is occupied in a
-        // version which somebody holds is not written (`slots.rs`), so nothing changes behind the reference. The folder's
-        // lock keeps other processes out, and this one never shortens the file.
+        // SAFETY: the row is inside the map (asserted above). The map is aligned to a page and the row to its own size,
+        // which is a multiple of the size of an f32; every bit pattern is an f32. A slot that is occupied in a version
+        // that a reader holds is not written (`slots.rs`), so the memory behind the reference does not change. The lock
+        // of the folder keeps other processes out, and this process never shortens the file.
         unsafe { std::slice::from_raw_parts(self.memory.as_ptr().cast::<f32>().add(slot as usize * stride), stride) }
     }
 
-    /// `query` as long as a row.
+    /// Returns `query`, padded with zeros to the length of a row.
     pub(super) fn pad(&self, query: &[f32]) -> Vec<f32> {
         let mut padded = query.to_vec();
         padded.resize(self.stride(), 0.0);
         padded
     }
 
-    /// Appends the dot product of `query`, padded, with each of these rows.
+    /// Appends the dot product of the padded `query` with each of these rows to `out`.
     pub(super) fn dots(&self, slots: &[u32], query: &[f32], out: &mut Vec<f32>) {
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            // SAFETY: the CPU has both, as was asked a line above.
+            // SAFETY: the CPU has both features, as checked one line above.
             unsafe { dots_avx2(self, slots, query, out) };
             return;
         }
@@ -139,8 +139,8 @@ fn dots_avx2(map: &Map, slots: &[u32], query: &[f32], out: &mut Vec<f32>) {
     }
 }
 
-/// Always inlined, so that it is compiled for the features of whoever calls it. Both are of one length, a
-/// multiple of [`LANES`].
+/// Returns the dot product of two slices of equal length, a multiple of [`LANES`]. Always inlined, so that it is
+/// compiled with the CPU features of its caller.
 #[inline(always)]
 #[expect(clippy::inline_always, reason = "a function that is called has the features of the baseline")]
 fn dot(a: &[f32], b: &[f32], add: impl Fn(f32, f32, f32) -> f32) -> f32 {
@@ -160,7 +160,7 @@ fn dot(a: &[f32], b: &[f32], add: impl Fn(f32, f32, f32) -> f32) -> f32 {
     sums[0]
 }
 
-/// What is kept beside each row to find out whether the disk has it.
+/// Returns the checksum that is stored with each record. It shows whether the vector on the disk is complete.
 pub(super) fn checksum(values: &[f32]) -> u32 {
     crc32fast::hash(bytes(values))
 }

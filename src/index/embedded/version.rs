@@ -1,11 +1,11 @@
-//! Who occupies which slot, at one moment. Readers hold a version; writers make the next one.
+//! The record in each slot at one moment. Readers hold a version; the writer makes the next one.
 
 use std::sync::Arc;
 
 use super::vectors::Map;
 use crate::domain::ImageId;
 
-/// Slots in a block. Versions share the blocks that did not change between them.
+/// The number of slots in a block. Versions share the blocks that did not change between them.
 const BLOCK: usize = 1024;
 
 type Block = Arc<Vec<Option<ImageId>>>;
@@ -19,50 +19,50 @@ pub(super) struct Version {
 }
 
 impl Version {
-    /// No occupants.
+    /// Creates a version without occupied slots.
     pub(super) fn empty(map: Arc<Map>) -> Self {
         Self { blocks: Vec::new(), map, count: 0 }
     }
 
-    /// Occupied slots.
+    /// Returns the number of occupied slots.
     pub(super) fn count(&self) -> usize {
         self.count
     }
 
-    /// Where the vectors are.
+    /// Returns the map with the vectors.
     pub(super) fn map(&self) -> &Map {
         &self.map
     }
 
-    /// Uses a map that is at least as long from now on.
+    /// Replaces the map. The new one must be at least as long.
     pub(super) fn set_map(&mut self, map: Arc<Map>) {
         self.map = map;
     }
 
-    /// Sets who is in a slot.
+    /// Sets the id of the record in a slot; `None` empties it.
     pub(super) fn set(&mut self, slot: u32, occupant: Option<ImageId>) {
         let (block, place) = (slot as usize / BLOCK, slot as usize % BLOCK);
         while self.blocks.len() <= block {
             self.blocks.push(Arc::new(vec![None; BLOCK]));
         }
-        // Copies the block only where an older version that somebody holds has it too.
+        // Copies the block only if an older version shares it.
         let old = std::mem::replace(&mut Arc::make_mut(&mut self.blocks[block])[place], occupant);
         self.count = self.count + usize::from(occupant.is_some()) - usize::from(old.is_some());
     }
 
-    /// The occupants, block by block: the first slot, and who is in it and in those after it.
+    /// Iterates over the blocks: for each, its first slot and the ids in its slots.
     pub(super) fn blocks(&self) -> impl Iterator<Item = (u32, &[Option<ImageId>])> {
         (0..).step_by(BLOCK).zip(self.blocks.iter().map(|block| block.as_slice()))
     }
 
-    /// The slots without an occupant below the last that has one, and the slot after that one.
+    /// Returns the empty slots below the last occupied one, and the slot after the last occupied one.
     pub(super) fn vacant(&self) -> (Vec<u32>, u32) {
-        let (mut vacant, mut seen, mut end) = (Vec::new(), 0, 0);
+        let (mut vacant, mut next, mut end) = (Vec::new(), 0, 0);
         for (first, block) in self.blocks() {
             for (slot, occupant) in (first..).zip(block) {
                 if occupant.is_some() {
-                    vacant.extend(seen..slot);
-                    (seen, end) = (slot + 1, slot + 1);
+                    vacant.extend(next..slot);
+                    (next, end) = (slot + 1, slot + 1);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! The connection: the crate's client, held to our time limit.
+//! The connection to Qdrant: the client of the crate, with our own time limit for each call.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use super::url::grpc_url;
 use crate::domain::Trouble;
 use crate::index::InvalidStore;
 
-/// Until a connection is given up.
-const CONNECT: Duration = Duration::from_secs(5);
+/// The time limit for connecting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// One server. Connects with the first call, and again whenever that is needed.
+/// A client of one server. It connects at the first call and reconnects when needed.
 pub(super) struct Client {
     pub(super) qdrant: Qdrant,
     limit: Duration,
@@ -26,20 +26,19 @@ impl Client {
         let QdrantSettings { url, api_key, timeout } = settings;
         let (url, derived) = grpc_url(&url)?;
         if derived {
-            tracing::info!(%url, "QDRANT_URL names Qdrant's REST port; its gRPC port is used");
+            tracing::info!(%url, "QDRANT_URL has Qdrant's REST port; the gRPC port is used instead");
         }
         let key = api_key.reveal();
-        // The crate would repeat a key that is no header's value in its error message.
+        // The error message of the crate would contain a key that is not a valid header value.
         if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            let said =
-                "QDRANT_API_KEY holds a space, a line's end or a character outside ASCII; a key has none of them";
-            return Err(InvalidStore(said.to_owned()));
+            let message = "QDRANT_API_KEY contains a space, a line break or a non-ASCII character; remove it";
+            return Err(InvalidStore(message.to_owned()));
         }
         let mut config = Qdrant::from_url(&url)
-            // The limit of a call is kept by `call`, over both attempts that the crate may make.
+            // `call` enforces the time limit of a call, over both attempts that the crate may make.
             .timeout(timeout + Duration::from_secs(1))
-            .connect_timeout(CONNECT)
-            // It would block this thread and print to the standard output.
+            .connect_timeout(CONNECT_TIMEOUT)
+            // The check would block this thread and print to the standard output.
             .skip_compatibility_check();
         if !key.is_empty() {
             config.set_api_key(key);
@@ -48,38 +47,38 @@ impl Client {
         Ok(Self { qdrant: config.build().map_err(invalid)?, limit: timeout })
     }
 
-    /// How long one call may take.
+    /// Returns the time limit of one call.
     pub(super) fn limit(&self) -> Duration {
         self.limit
     }
 
-    /// Waits for an answer, but not longer than the limit. Boxed: the crate's futures are of many kilobytes.
+    /// Waits for the reply, up to the time limit. Boxed, because the futures of the crate have many kilobytes.
     pub(super) fn call<'a, T: 'a>(
         &self,
-        answer: impl Future<Output = Result<T, QdrantError>> + Send + 'a,
+        reply: impl Future<Output = Result<T, QdrantError>> + Send + 'a,
     ) -> BoxFuture<'a, Result<T, Fault>> {
         let limit = self.limit;
         Box::pin(async move {
-            match tokio::time::timeout(limit, answer).await {
-                Ok(answer) => answer.map_err(Fault::from),
+            match tokio::time::timeout(limit, reply).await {
+                Ok(reply) => reply.map_err(Fault::from),
                 Err(_) => Err(Fault::timed_out(limit)),
             }
         })
     }
 
-    /// The same for a write, which has to be more than accepted: it has to be done.
+    /// Does the same for a write. A write must be completed; that the server accepted it is not enough.
     pub(super) async fn write(
         &self,
-        answer: impl Future<Output = Result<PointsOperationResponse, QdrantError>> + Send,
+        reply: impl Future<Output = Result<PointsOperationResponse, QdrantError>> + Send,
     ) -> Result<(), Fault> {
-        let result = self.call(answer).await?.result.unwrap_or_default();
+        let result = self.call(reply).await?.result.unwrap_or_default();
         let kind = match result.status() {
             UpdateStatus::Completed => return Ok(()),
-            // OK in the protocol's eyes, and yet it may never happen.
+            // These are successes in the protocol, but the write may never complete.
             UpdateStatus::WaitTimeout | UpdateStatus::Acknowledged => Trouble::TimedOut,
             UpdateStatus::ClockRejected | UpdateStatus::UnknownUpdateStatus => Trouble::Failed,
         };
-        Err(Fault::Server(trouble(kind, format!("a write ended as {}", result.status().as_str_name()))))
+        Err(Fault::Server(trouble(kind, format!("a write ended with the status {}", result.status().as_str_name()))))
     }
 }
 
@@ -93,16 +92,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_is_made_without_a_server() {
+    async fn a_client_can_be_created_without_a_server() {
         assert!(Client::new(settings("http://127.0.0.1:1", "")).is_ok());
         assert!(Client::new(settings("https://127.0.0.1:1", "key")).is_ok());
     }
 
     #[test]
-    fn a_key_that_no_header_can_hold_is_refused_without_being_repeated() {
+    fn a_key_that_is_not_a_valid_header_is_refused_and_not_shown() {
         for key in ["hunter2\n", "hunter 2", "hünter2"] {
-            let said = Client::new(settings("http://127.0.0.1:1", key)).err().unwrap().to_string();
-            assert!(said.contains("QDRANT_API_KEY") && !said.contains(key), "{said}");
+            let message = Client::new(settings("http://127.0.0.1:1", key)).err().unwrap().to_string();
+            assert!(message.contains("QDRANT_API_KEY") && !message.contains(key), "{message}");
         }
     }
 }

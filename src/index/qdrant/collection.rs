@@ -1,4 +1,4 @@
-//! A collection as it stands in the server: what it is, whether it is ours, and how it is made.
+//! A collection as the server stores it: how it is created, and whether an existing one was created by this service.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,14 +13,14 @@ use crate::index::IndexError;
 
 use super::error::trouble;
 
-/// What our collections' names end in.
+/// The suffix of the names of our collections.
 const SUFFIX: &str = "_images";
-/// Metadata of a collection: its name as the user wrote it, its whole space, and whether all of it is made.
-const COLLECTION: &str = "glimpse_collection";
-const SPACE: &str = "glimpse_space";
+/// Metadata keys of a collection: its name as the user wrote it, its space, and whether its creation was completed.
+const COLLECTION_KEY: &str = "glimpse_collection";
+const SPACE_KEY: &str = "glimpse_space";
 pub(super) const COMPLETE: &str = "glimpse_complete";
 
-/// The fields that are filtered by, or looked up by hand.
+/// The indexed fields: those that filters use, and those that people look up by hand.
 const INDEXES: [(&str, FieldType); 10] = [
     ("s3_folders", FieldType::Keyword),
     ("format", FieldType::Keyword),
@@ -34,40 +34,40 @@ const INDEXES: [(&str, FieldType); 10] = [
     ("indexed_at", FieldType::Datetime),
 ];
 
-/// The collection's name in the server.
+/// Returns the name of a collection in the server.
 pub(super) fn name_there(collection: &CollectionName) -> String {
     format!("{collection}{SUFFIX}")
 }
 
-/// The collection of that name in the server, if it can be one of ours.
-pub(super) fn name_here(there: &str) -> Option<CollectionName> {
-    CollectionName::parse(there.strip_suffix(SUFFIX)?).ok()
+/// Returns the collection with this name in the server, if the name has our form.
+pub(super) fn name_here(server_name: &str) -> Option<CollectionName> {
+    CollectionName::parse(server_name.strip_suffix(SUFFIX)?).ok()
 }
 
-/// The request that makes it, with all that says what it is: it is ours from its first moment.
+/// Returns the request that creates a collection. It contains the metadata, so the collection is ours from the start.
 pub(super) fn creation(collection: &CollectionName, space: &Space) -> Result<CreateCollectionBuilder, IndexError> {
     let json = serde_json::to_string(space)
-        .map_err(|error| trouble(Trouble::Refused, format!("the space cannot be written: {error}")))?;
+        .map_err(|error| trouble(Trouble::Refused, format!("cannot write the space as JSON: {error}")))?;
     let mut metadata = HashMap::new();
-    metadata.insert(COLLECTION.to_owned(), serde_json::Value::from(collection.as_str()));
-    metadata.insert(SPACE.to_owned(), json.into());
+    metadata.insert(COLLECTION_KEY.to_owned(), serde_json::Value::from(collection.as_str()));
+    metadata.insert(SPACE_KEY.to_owned(), json.into());
     metadata.insert(COMPLETE.to_owned(), false.into());
     let vectors = VectorParamsBuilder::new(space.dimension as u64, Distance::Cosine);
     Ok(CreateCollectionBuilder::new(name_there(collection)).vectors_config(vectors).metadata(metadata))
 }
 
-/// A collection that is there.
+/// An existing collection.
 #[derive(Debug, PartialEq)]
 pub(super) struct Found {
-    /// Its one, unnamed vector; `None` where it has several or named ones.
+    /// The dimension and distance of its single unnamed vector; `None` if it has several or named vectors.
     vectors: Option<(u64, Distance)>,
-    /// Name and space; `None` where the collection is not ours.
-    ours: Option<(CollectionName, Space)>,
-    /// Whether whoever made it came to the end, and was told so.
+    /// The name and the space; `None` if this service did not create the collection.
+    identity: Option<(CollectionName, Space)>,
+    /// Whether its creation was completed and reported.
     pub(super) complete: bool,
-    /// Fields with an index.
+    /// The fields with an index.
     indexed: BTreeSet<String>,
-    /// Points, about.
+    /// The approximate number of points.
     pub(super) points: u64,
 }
 
@@ -86,65 +86,67 @@ impl Found {
             Some(Value { kind: Some(Kind::StringValue(text)) }) => Some(text.as_str()),
             _ => None,
         };
-        let name = text(COLLECTION).and_then(|name| CollectionName::parse(name).ok());
-        let space = text(SPACE).and_then(|json| serde_json::from_str(json).ok());
+        let name = text(COLLECTION_KEY).and_then(|name| CollectionName::parse(name).ok());
+        let space = text(SPACE_KEY).and_then(|json| serde_json::from_str(json).ok());
         let incomplete = config.metadata.get(COMPLETE) == Some(&Value::from(false));
         Self {
             vectors,
-            ours: name.zip(space),
+            identity: name.zip(space),
             complete: !incomplete,
             indexed: info.payload_schema.into_keys().collect(),
             points,
         }
     }
 
-    /// Whether nothing says whose it is.
+    /// Returns whether the collection has no metadata of this service.
     pub(super) fn is_without_metadata(&self) -> bool {
-        self.ours.is_none()
+        self.identity.is_none()
     }
 
-    /// The indexes that it lacks.
+    /// Returns the indexes that are missing.
     pub(super) fn missing(&self) -> impl Iterator<Item = (&'static str, FieldType)> {
         INDEXES.into_iter().filter(|(field, _)| !self.indexed.contains(*field))
     }
 
-    /// The space of `collection`, if this is that collection and is as we make them.
+    /// Returns the space of `collection`, if this is that collection and it has the form in which this service creates
+    /// collections.
     ///
     /// # Errors
-    /// Says how it is another's.
+    /// Returns an error with the difference.
     pub(super) fn space(&self, collection: &CollectionName) -> Result<&Space, IndexError> {
-        let there = name_there(collection);
+        let server_name = name_there(collection);
         let foreign = |what: &str| {
-            let detail = format!("the collection `{there}` {what}; choose another name or remove it");
+            let detail = format!("the collection `{server_name}` {what}; choose another name or remove the collection");
             IndexError::Dependency(trouble(Trouble::Refused, detail))
         };
         let Some((size, distance)) = self.vectors else {
-            return Err(foreign("has no single unnamed vector"));
+            return Err(foreign("does not have exactly one unnamed vector"));
         };
-        let Some((name, space)) = &self.ours else {
-            return Err(foreign("was not made by this service: its metadata holds no space"));
+        let Some((name, space)) = &self.identity else {
+            return Err(foreign("was not created by this service: its metadata has no space"));
         };
         if name != collection {
-            return Err(foreign(&format!("says in its metadata that it is `{name}`")));
+            return Err(foreign(&format!("belongs to the collection `{name}` according to its metadata")));
         }
         if size != space.dimension as u64 {
-            return Err(foreign(&format!("has vectors of {size} numbers, its space has {}", space.dimension)));
+            return Err(foreign(&format!("has vectors of {size} numbers, but its space has {}", space.dimension)));
         }
         match distance {
             Distance::Cosine => Ok(space),
-            other => Err(foreign(&format!("compares by {}, not by cosine", other.as_str_name()))),
+            other => Err(foreign(&format!("uses the distance {} instead of cosine", other.as_str_name()))),
         }
     }
 
-    /// Whether vectors of `offered` may be written to it as `collection`.
+    /// Checks that vectors of the space `offered` may be written to this collection as `collection`.
     ///
     /// # Errors
-    /// [`IndexError::Space`] where they are of another space or size, otherwise as [`Self::space`].
+    /// Returns [`IndexError::Space`] if the space or the dimension differs, and otherwise the errors of
+    /// [`Self::space`].
     pub(super) fn admits(&self, collection: &CollectionName, offered: &Space) -> Result<(), IndexError> {
         match (self.space(collection), self.vectors) {
             (Ok(space), _) => Ok(space.admits(offered)?),
-            (Err(_), Some((size, _))) if self.ours.is_none() && size != offered.dimension as u64 => {
-                let stored = format!("the collection `{}`, which is not ours", name_there(collection));
+            (Err(_), Some((size, _))) if self.identity.is_none() && size != offered.dimension as u64 => {
+                let stored = format!("the collection `{}`, which this service did not create", name_there(collection));
                 let reason = format!("{size} numbers against {}", offered.dimension);
                 Err(SpaceMismatch { stored, offered: offered.name(), reason }.into())
             }
@@ -152,9 +154,9 @@ impl Found {
         }
     }
 
-    /// Its name and space, where it is one of ours.
+    /// Returns the name and the space, if this service created the collection.
     pub(super) fn into_ours(self) -> Option<(CollectionName, Space)> {
-        let (name, _) = self.ours.as_ref()?;
-        self.space(name).is_ok().then_some(self.ours)?
+        let (name, _) = self.identity.as_ref()?;
+        self.space(name).is_ok().then_some(self.identity)?
     }
 }

@@ -1,4 +1,4 @@
-//! A collection is made, or found to be fit.
+//! Creates a collection, or checks the existing one.
 
 use std::collections::HashMap;
 
@@ -12,30 +12,30 @@ use super::version::keeps_no_metadata;
 use crate::domain::{CollectionName, Space, Trouble};
 use crate::index::{Ensured, IndexError};
 
-/// Collections that are asked about at once.
-const AT_ONCE: usize = 8;
+/// The maximum number of collections that are requested at the same time.
+const MAX_CONCURRENT_REQUESTS: usize = 8;
 
 impl QdrantIndex {
-    /// Makes the collection, or finishes and checks the one that is there. Whoever makes it says who it is in the
-    /// same request; what follows (the indexes) is done again by the next caller where it was cut short, and only
-    /// then is the collection `complete`. Until it is, the answer is `Created`: nobody may have been told yet.
+    /// Creates the collection, or checks the existing one and completes its creation. The request that creates it also
+    /// sets its metadata. If a caller is interrupted before it has made the indexes, the next caller makes them, and
+    /// marks the collection as `complete`. Until then the result is `Created`, because no caller may have received it.
     pub(super) async fn ensure(&self, collection: &CollectionName, space: &Space) -> Result<Ensured, IndexError> {
         self.check_version().await?;
         if let Some(found) = self.find(collection).await? {
             return self.finish(collection, &found, space).await;
         }
-        self.refuse_twins(collection).await?;
+        self.refuse_name_conflict(collection).await?;
         let request = creation(collection, space)?;
-        let made = match self.client.call(self.client.qdrant.create_collection(request)).await {
+        let created = match self.client.call(self.client.qdrant.create_collection(request)).await {
             Ok(_) => true,
-            // Another may have been quicker: the one that is there counts.
+            // Another caller has created it in the meantime: use that collection.
             Err(Fault::Exists) => false,
             Err(fault) => return Err(fault.about(collection)),
         };
-        let gone = || trouble(Trouble::Failed, "a collection that was just made is gone");
-        let found = self.look(collection).await?.ok_or_else(gone)?;
-        if made && found.is_without_metadata() {
-            // The version was not known. What was just made is of no use to anyone.
+        let vanished = || trouble(Trouble::Failed, "a collection that was just created does not exist any more");
+        let found = self.collection_info(collection).await?.ok_or_else(vanished)?;
+        if created && found.is_without_metadata() {
+            // The version of the server was unknown, and the new collection is unusable.
             if found.points == 0 {
                 self.drop_there(collection).await?;
             }
@@ -50,9 +50,9 @@ impl QdrantIndex {
             self.index(collection, found).await?;
             return Ok(Ensured::Existed);
         }
-        // Two that are made at one moment do not see each other before, but at least one of them sees the other
-        // now, and withdraws.
-        if let Err(error) = self.refuse_twins(collection).await {
+        // If two collections with conflicting names are created at the same moment, the first check can miss the
+        // conflict. This second check finds it for at least one of them, which is removed again.
+        if let Err(error) = self.refuse_name_conflict(collection).await {
             if matches!(error, IndexError::NameTaken { .. }) {
                 self.drop_there(collection).await?;
             }
@@ -66,33 +66,33 @@ impl QdrantIndex {
         Ok(Ensured::Created)
     }
 
-    /// Makes the indexes that are missing.
+    /// Creates the missing indexes.
     async fn index(&self, collection: &CollectionName, found: &Found) -> Result<(), IndexError> {
         for (field, kind) in found.missing() {
             let request = CreateFieldIndexCollectionBuilder::new(name_there(collection), field, kind).wait(true);
-            let made = self.client.write(self.client.qdrant.create_field_index(request)).await;
-            made.map_err(|fault| fault.about(collection))?;
+            let created = self.client.write(self.client.qdrant.create_field_index(request)).await;
+            created.map_err(|fault| fault.about(collection))?;
         }
         Ok(())
     }
 
-    /// Refuses a name whose class in Weaviate another collection of ours has.
-    async fn refuse_twins(&self, wanted: &CollectionName) -> Result<(), IndexError> {
+    /// Fails if another collection of ours has the same class name in Weaviate.
+    async fn refuse_name_conflict(&self, wanted: &CollectionName) -> Result<(), IndexError> {
         let class = wanted.weaviate_class();
         for name in self.names().await? {
-            if name != *wanted && name.weaviate_class() == class && self.find_ours(&name).await?.is_some() {
+            if name != *wanted && name.weaviate_class() == class && self.find_own(&name).await?.is_some() {
                 return Err(IndexError::NameTaken { wanted: wanted.clone(), existing: name });
             }
         }
         Ok(())
     }
 
-    /// Every collection of ours with its space, by name. One that is dropped meanwhile is left out.
+    /// Returns every collection of ours with its space, sorted by name. One that is dropped meanwhile is left out.
     pub(super) async fn all_ours(&self) -> Result<Vec<(CollectionName, Space)>, IndexError> {
         let names = self.names().await?;
-        let asked = futures::stream::iter(names).map(|name| async move { self.find_ours(&name).await });
+        let requests = futures::stream::iter(names).map(|name| async move { self.find_own(&name).await });
         let mut all = Vec::new();
-        let mut answers = asked.buffered(AT_ONCE);
+        let mut answers = requests.buffered(MAX_CONCURRENT_REQUESTS);
         while let Some(answer) = answers.next().await {
             all.extend(answer?);
         }
@@ -100,36 +100,39 @@ impl QdrantIndex {
         Ok(all)
     }
 
-    /// Names of what may be ours, by how they end.
+    /// Returns the names of collections that may be ours, according to their suffix.
     async fn names(&self) -> Result<Vec<CollectionName>, IndexError> {
         let listed = self.client.call(self.client.qdrant.list_collections()).await;
         let listed = listed.map_err(|fault| match fault {
             Fault::Server(error) => error,
-            other => trouble(Trouble::Refused, format!("does not list its collections: {other:?}")),
+            other => trouble(Trouble::Refused, format!("the server does not list its collections: {other:?}")),
         })?;
         Ok(listed.collections.iter().filter_map(|there| name_here(&there.name)).collect())
     }
 
-    async fn find_ours(&self, name: &CollectionName) -> Result<Option<(CollectionName, Space)>, IndexError> {
+    async fn find_own(&self, name: &CollectionName) -> Result<Option<(CollectionName, Space)>, IndexError> {
         let ours = self.find(name).await?.and_then(Found::into_ours);
         Ok(ours.filter(|(is, _)| is == name))
     }
 
-    /// What is there of that name, whoever made it. Of a server that was replaced by one that is too old, nothing would be
-    /// ours, and a user would be told to remove it.
+    /// Returns the collection with that name, even if this service did not create it. If it has no metadata, the
+    /// version of the server is checked: a server that was replaced by one that is too old has no metadata at all, and
+    /// the user would be asked to remove the collection.
     pub(super) async fn find(&self, collection: &CollectionName) -> Result<Option<Found>, IndexError> {
-        let found = self.look(collection).await?;
+        let found = self.collection_info(collection).await?;
         if found.as_ref().is_some_and(Found::is_without_metadata) {
             self.check_version_again().await?;
         }
         Ok(found)
     }
 
-    async fn look(&self, collection: &CollectionName) -> Result<Option<Found>, IndexError> {
-        let asked = self.client.call(self.client.qdrant.collection_info(name_there(collection))).await;
-        match asked {
+    async fn collection_info(&self, collection: &CollectionName) -> Result<Option<Found>, IndexError> {
+        let reply = self.client.call(self.client.qdrant.collection_info(name_there(collection))).await;
+        match reply {
             Ok(answer) => {
-                let info = answer.result.ok_or_else(|| trouble(Trouble::Failed, "says nothing of a collection"))?;
+                let info = answer
+                    .result
+                    .ok_or_else(|| trouble(Trouble::Failed, "the server returned no information about a collection"))?;
                 Ok(Some(Found::read(info)))
             }
             Err(Fault::Unknown) => Ok(None),
@@ -137,10 +140,10 @@ impl QdrantIndex {
         }
     }
 
-    /// Removes the collection, and says whether it was there.
+    /// Removes the collection. Returns whether it existed.
     pub(super) async fn drop_there(&self, collection: &CollectionName) -> Result<bool, IndexError> {
-        let asked = self.client.call(self.client.qdrant.delete_collection(name_there(collection))).await;
-        match asked {
+        let reply = self.client.call(self.client.qdrant.delete_collection(name_there(collection))).await;
+        match reply {
             Ok(answer) => Ok(answer.result),
             Err(Fault::Unknown) => Ok(false),
             Err(fault) => Err(fault.about(collection)),

@@ -1,4 +1,4 @@
-//! What Qdrant answers, and what the port's callers are told.
+//! Errors of Qdrant, and how they become errors of the port.
 
 use std::time::Duration;
 
@@ -10,73 +10,80 @@ use super::limit::{Bound, Limit};
 use crate::domain::{CollectionName, DependencyError, Trouble};
 use crate::index::IndexError;
 
-/// In the metadata of a refusal for want of disk or memory.
+/// The metadata key of a refusal because the server has no disk space or memory left.
 const INSUFFICIENT_STORAGE: &str = "qdrant-insufficient-storage";
-/// Until the next try, where a busy server names no time.
-const BUSY: Duration = Duration::from_secs(1);
-/// Until the next try where someone has locked the server's writes: that lasts.
-const LOCKED: Duration = Duration::from_secs(10);
-/// Characters of a sentence that are shown to a client.
-const QUOTED: usize = 300;
-/// The longest wait that is believed.
-const LONGEST: Duration = Duration::from_mins(5);
+/// The delay before the next attempt if a busy server does not state one.
+const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(1);
+/// The delay before the next attempt if writes are locked in the server, which usually lasts longer.
+const LOCKED_RETRY_DELAY: Duration = Duration::from_secs(10);
+/// The maximum number of characters of a server message that are shown to a client.
+const MAX_QUOTED_CHARS: usize = 300;
+/// The longest delay that is accepted from the server.
+const MAX_RETRY_DELAY: Duration = Duration::from_mins(5);
 
-/// A call's failure, before it is known which collection or record it was about.
+/// The error of a call, without the name of the collection or the record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// There is no such collection.
+    /// The collection does not exist.
     Unknown,
-    /// There is such a collection already.
+    /// The collection exists already.
     Exists,
-    /// The request's content is refused; another's may be fine.
+    /// The server refuses the content of this request; it may accept another one.
     Invalid(String),
-    /// The request is beyond a limit of the server.
+    /// The request exceeds a limit of the server.
     Limit(Limit),
-    /// The server itself is the trouble.
+    /// The server itself failed.
     Server(DependencyError),
 }
 
 impl Fault {
-    /// The same in the port's words.
+    /// Converts this into the error of the port for a call about `collection`.
     pub(super) fn about(self, collection: &CollectionName) -> IndexError {
         match self {
             Self::Unknown => IndexError::UnknownCollection(collection.clone()),
-            Self::Exists => IndexError::Dependency(trouble(Trouble::Failed, "says that the collection exists already")),
+            Self::Exists => IndexError::Dependency(trouble(
+                Trouble::Failed,
+                "the server reports that the collection exists already",
+            )),
             Self::Invalid(detail) => IndexError::Dependency(trouble(Trouble::Refused, detail)),
             Self::Limit(limit) => IndexError::Dependency(limit.into()),
             Self::Server(error) => IndexError::Dependency(error),
         }
     }
 
-    /// No answer within `limit`.
+    /// Returns the error for a call without a reply within `limit`.
     pub(super) fn timed_out(limit: Duration) -> Self {
-        Self::Server(trouble(Trouble::TimedOut, format!("no answer within {} s", limit.as_secs_f64())))
+        Self::Server(trouble(
+            Trouble::TimedOut,
+            format!("no reply within {} s (VECTOR_DB_TIMEOUT)", limit.as_secs_f64()),
+        ))
     }
 
-    /// An answer that cannot be read: retrying does not change it.
+    /// Returns the error for a reply that cannot be read. A retry does not change it.
     pub(super) fn unreadable(detail: impl Into<String>) -> Self {
         Self::Server(trouble(Trouble::Refused, detail))
     }
 }
 
-/// A limit that nothing here can keep to: its operator has to raise it.
+/// Converts a limit to which requests cannot be adapted: the operator of the server must raise it.
 impl From<Limit> for DependencyError {
-    fn from(Limit { bound, said, .. }: Limit) -> Self {
+    fn from(Limit { bound, said: message, .. }: Limit) -> Self {
         if bound == Bound::Room {
-            return trouble(Trouble::Full, said);
+            return trouble(Trouble::Full, message);
         }
-        let said: String = said.chars().map(|c| if c.is_control() { ' ' } else { c }).take(QUOTED).collect();
+        let quoted: String =
+            message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_QUOTED_CHARS).collect();
         let what = match bound {
-            Bound::Bytes => "the largest message that it or a proxy in front of it takes",
+            Bound::Bytes => "the maximum message size of the server, or of a proxy in front of it",
             Bound::Points | Bound::Page | Bound::Exact | Bound::Room | Bound::Fixed => {
                 "the limit in the server's strict mode"
             }
         };
-        trouble(Trouble::Misconfigured, format!("raise {what}; Qdrant says: {said}"))
+        trouble(Trouble::Misconfigured, format!("raise {what}; Qdrant's message: {quoted}"))
     }
 }
 
-/// The server's failure, with its own words for the log.
+/// Returns the error of the server. `detail` is the server's own message, for the log.
 pub(super) fn trouble(trouble: Trouble, detail: impl Into<String>) -> DependencyError {
     DependencyError { dependency: NAME.to_owned(), trouble, detail: detail.into() }
 }
@@ -89,23 +96,23 @@ impl From<QdrantError> for Fault {
                 if let Some(limit) = Limit::read(&status) {
                     return Self::Limit(limit);
                 }
-                let retry_after = Duration::from_secs(retry_after_seconds).clamp(BUSY, LONGEST);
-                (Trouble::Busy { retry_after }, said(&status))
+                let retry_after = Duration::from_secs(retry_after_seconds).clamp(DEFAULT_RETRY_DELAY, MAX_RETRY_DELAY);
+                (Trouble::Busy { retry_after }, status_text(&status))
             }
             QdrantError::Io(error) => (Trouble::Failed, error.to_string()),
             QdrantError::NoSnapshotFound(name) => (Trouble::Refused, format!("no snapshot `{name}`")),
             QdrantError::ConversionError(what) => (Trouble::Refused, what),
             QdrantError::InvalidUri(error) => (Trouble::Refused, error.to_string()),
-            QdrantError::JsonToPayload(_) => (Trouble::Refused, "a payload is no JSON object".to_owned()),
+            QdrantError::JsonToPayload(_) => (Trouble::Refused, "a payload is not a JSON object".to_owned()),
             QdrantError::PayloadDeserialization(error) => (Trouble::Refused, error.to_string()),
         };
         Self::Server(trouble(kind, detail))
     }
 }
 
-/// The codes as the server gives them (`lib/storage/src/content_manager/conversions.rs` in its sources). Two
-/// differ from what one would guess: a refused connection is `Internal`, made by the client itself, and a full
-/// disk, which no retry helps but people do, is waited for.
+/// Reads the codes as the server uses them (`lib/storage/src/content_manager/conversions.rs` in its sources). Two are
+/// unexpected: a refused connection is `Internal`, which the client itself reports. And a full disk is retried, because
+/// a person can free space in the meantime.
 impl From<&Status> for Fault {
     fn from(status: &Status) -> Self {
         if let Some(limit) = Limit::read(status) {
@@ -114,32 +121,32 @@ impl From<&Status> for Fault {
         let kind = match status.code() {
             Code::NotFound => return Self::Unknown,
             Code::AlreadyExists => return Self::Exists,
-            Code::InvalidArgument => return Self::Invalid(said(status)),
+            Code::InvalidArgument => return Self::Invalid(status_text(status)),
             Code::Unavailable | Code::Internal | Code::Aborted | Code::Unknown | Code::DataLoss | Code::Ok => {
                 Trouble::Failed
             }
             Code::DeadlineExceeded => Trouble::TimedOut,
-            // The client's own clock says this when it gives up.
+            // The client itself reports this when its own time limit has passed.
             Code::Cancelled if status.message().contains("Timeout expired") => Trouble::TimedOut,
             Code::Cancelled => Trouble::Failed,
             Code::ResourceExhausted if status.metadata().contains_key(INSUFFICIENT_STORAGE) => Trouble::Full,
-            Code::ResourceExhausted => Trouble::Busy { retry_after: BUSY },
-            Code::FailedPrecondition => Trouble::Busy { retry_after: LOCKED },
+            Code::ResourceExhausted => Trouble::Busy { retry_after: DEFAULT_RETRY_DELAY },
+            Code::FailedPrecondition => Trouble::Busy { retry_after: LOCKED_RETRY_DELAY },
             Code::OutOfRange | Code::Unimplemented | Code::Unauthenticated | Code::PermissionDenied => Trouble::Refused,
         };
         match status.code() {
-            Code::Unauthenticated => tracing::error!(said = status.message(), "Qdrant refuses QDRANT_API_KEY"),
+            Code::Unauthenticated => tracing::error!(reply = status.message(), "Qdrant refuses QDRANT_API_KEY"),
             Code::PermissionDenied => tracing::error!(
-                said = status.message(),
-                "Qdrant, or a proxy in front of it, denies a request; QDRANT_API_KEY may lack a right"
+                reply = status.message(),
+                "Qdrant, or a proxy in front of it, denies a request; QDRANT_API_KEY may lack a permission"
             ),
             _ => {}
         }
-        Self::Server(trouble(kind, said(status)))
+        Self::Server(trouble(kind, status_text(status)))
     }
 }
 
-fn said(status: &Status) -> String {
+fn status_text(status: &Status) -> String {
     format!("{:?}: {}", status.code(), status.message())
 }
 
@@ -148,13 +155,13 @@ mod tests {
     use super::*;
     use crate::resilience::Retryable;
 
-    fn of(status: Status) -> Fault {
-        // The way it comes from the client, which looks into the metadata first.
+    fn fault(status: Status) -> Fault {
+        // Converted through the error of the client, which reads the metadata first.
         Fault::from(QdrantError::from(status))
     }
 
     fn kind(status: Status) -> Trouble {
-        match of(status) {
+        match fault(status) {
             Fault::Server(error) => error.trouble,
             other => panic!("{other:?}"),
         }
@@ -167,8 +174,8 @@ mod tests {
     }
 
     #[test]
-    fn each_code_is_retried_and_counted_as_the_server_means_it() {
-        // Code, may the same call succeed later, does it count towards the breaker.
+    fn each_code_is_retryable_and_a_failure_as_expected() {
+        // The code, whether a retry may succeed, and whether the failure counts for the circuit breaker.
         for (code, retry, counts) in [
             (Code::Unavailable, true, true),
             (Code::DeadlineExceeded, true, true),
@@ -193,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_server_is_given_the_time_that_it_asks_for() {
+    fn the_retry_delay_of_a_busy_server_is_used_within_bounds() {
         let busy = |seconds| Trouble::Busy { retry_after: Duration::from_secs(seconds) };
         assert_eq!(kind(exhausted("retry-after", "7")), busy(7));
         assert_eq!(kind(exhausted("retry-after", "0")), busy(1));
@@ -203,15 +210,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_about_the_request_is_told_apart_from_the_server() {
+    fn errors_of_a_request_differ_from_errors_of_the_server() {
         let collection = CollectionName::parse("documents").unwrap();
-        assert_eq!(of(Status::not_found("x")), Fault::Unknown);
-        assert_eq!(of(Status::already_exists("x")), Fault::Exists);
-        let invalid = of(Status::invalid_argument("x"));
+        assert_eq!(fault(Status::not_found("x")), Fault::Unknown);
+        assert_eq!(fault(Status::already_exists("x")), Fault::Exists);
+        let invalid = fault(Status::invalid_argument("x"));
         assert_eq!(invalid, Fault::Invalid("InvalidArgument: x".to_owned()));
         assert_eq!(Fault::Unknown.about(&collection), IndexError::UnknownCollection(collection.clone()));
         assert!(!invalid.about(&collection).is_retryable());
-        assert!(Fault::timed_out(BUSY).about(&collection).is_retryable());
+        assert!(Fault::timed_out(DEFAULT_RETRY_DELAY).about(&collection).is_retryable());
         assert!(!Fault::unreadable("x").about(&collection).is_retryable());
     }
 }

@@ -1,4 +1,5 @@
-//! A [`Filter`] in Qdrant's words. Means what [`Filter::matches`] means; the contract suite compares the two.
+//! Converts a [`Filter`] into conditions of Qdrant, with the meaning of [`Filter::matches`]; the contract tests compare
+//! both.
 
 use qdrant_client::qdrant::r#match::MatchValue;
 use qdrant_client::qdrant::{self, Condition, DatetimeRange, Range};
@@ -6,7 +7,7 @@ use qdrant_client::qdrant::{self, Condition, DatetimeRange, Range};
 use super::payload::{META_PAIRS, is_ambiguous, pair};
 use crate::domain::{Filter, Timestamp};
 
-/// The conditions, or `None` where everything matches.
+/// Returns the conditions, or `None` if the filter has no condition.
 pub(super) fn conditions(filter: &Filter) -> Option<qdrant::Filter> {
     let Filter { format, s3_prefix, min_width, min_height, indexed_after, meta } = filter;
     let mut must = Vec::new();
@@ -25,24 +26,24 @@ pub(super) fn conditions(filter: &Filter) -> Option<qdrant::Filter> {
     (!must.is_empty()).then(|| qdrant::Filter::must(must))
 }
 
-/// Exactly this. The crate's own conversion makes a search in full text of a string with a blank in it, which finds whatever
-/// contains it.
+/// Returns a condition for an exact match. The conversion in the crate turns a string with a space into a full-text
+/// match, which also finds texts that only contain it.
 fn keyword(field: &str, value: String) -> Condition {
     Condition::matches(field, MatchValue::Keyword(value))
 }
 
-/// A `u32` is exact as the double that a range is made of.
+/// Returns the range from `number` on. A range consists of doubles, in which a `u32` is exact.
 fn at_least(number: u32) -> Range {
     Range { gte: Some(number.into()), ..Range::default() }
 }
 
-/// Strictly after. Exact: Qdrant keeps moments as whole microseconds, as we do (`DateTimeWrapper::timestamp` in
-/// its `lib/segment/src/types.rs`).
+/// Returns the range strictly after `moment`. It is exact, because Qdrant also stores whole microseconds
+/// (`DateTimeWrapper::timestamp` in its `lib/segment/src/types.rs`).
 fn after(moment: Timestamp) -> DatetimeRange {
-    const SECOND: i64 = 1_000_000;
+    const MICROS_PER_SECOND: i64 = 1_000_000;
     let micros = moment.unix_micros();
-    let nanos = i32::try_from(micros.rem_euclid(SECOND) * 1_000).unwrap_or_default();
-    let moment = prost_types::Timestamp { seconds: micros.div_euclid(SECOND), nanos };
+    let nanos = i32::try_from(micros.rem_euclid(MICROS_PER_SECOND) * 1_000).unwrap_or_default();
+    let moment = prost_types::Timestamp { seconds: micros.div_euclid(MICROS_PER_SECOND), nanos };
     DatetimeRange { gt: Some(moment), ..DatetimeRange::default() }
 }
 
@@ -51,27 +52,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_filter_without_conditions_asks_for_nothing() {
+    fn an_empty_filter_has_no_conditions() {
         assert_eq!(conditions(&Filter::default()), None);
     }
 
     #[test]
-    fn moments_before_1970_and_between_seconds_keep_their_place() {
-        let of = |text| after(Timestamp::parse(text).unwrap()).gt.unwrap();
-        let just_after = of("2026-01-31T12:00:00.000001Z");
+    fn moments_before_1970_and_fractions_of_a_second_are_exact() {
+        let bound = |text| after(Timestamp::parse(text).unwrap()).gt.unwrap();
+        let just_after = bound("2026-01-31T12:00:00.000001Z");
         assert_eq!((just_after.seconds, just_after.nanos), (1_769_860_800, 1_000));
-        let early = of("1969-12-31T23:59:59.75Z");
+        let early = bound("1969-12-31T23:59:59.75Z");
         assert_eq!((early.seconds, early.nanos), (-1, 750_000_000));
     }
 
     #[test]
-    fn metadata_with_more_than_one_equals_sign_is_asked_for_unambiguously() {
-        let of = |key: &str, value: &str| {
+    fn metadata_with_an_equals_sign_is_matched_unambiguously() {
+        let conditions_of = |key: &str, value: &str| {
             let meta = [(key.to_owned(), value.to_owned())].into();
             conditions(&Filter { meta, ..Filter::default() }).unwrap().must
         };
-        assert_eq!(of("taxon", "Felis catus"), [keyword("meta_kv", "taxon=Felis catus".to_owned())]);
-        assert_ne!(of("a", "b=a"), of("a=b", "a"));
-        assert_eq!(of("a=b", "a"), [keyword(META_PAIRS, "3:a=b=a".to_owned())]);
+        assert_eq!(conditions_of("taxon", "Felis catus"), [keyword("meta_kv", "taxon=Felis catus".to_owned())]);
+        assert_ne!(conditions_of("a", "b=a"), conditions_of("a=b", "a"));
+        assert_eq!(conditions_of("a=b", "a"), [keyword(META_PAIRS, "3:a=b=a".to_owned())]);
     }
 }

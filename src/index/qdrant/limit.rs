@@ -1,4 +1,4 @@
-//! The limits that a server, or a proxy in front of it, puts on requests: gRPC message sizes, rate limits, and Qdrant's
+//! The limits of a server, or of a proxy in front of it, for requests: gRPC message sizes, rate limits, and Qdrant's
 //! strict mode (`lib/collection/src/operations/verification` in its sources).
 
 use tonic::{Code, Status};
@@ -11,54 +11,54 @@ pub(super) struct Limit {
     pub(super) bound: Bound,
     /// The largest value that is allowed, if the server names it.
     pub(super) allowed: Option<usize>,
-    /// The server's own sentence.
+    /// The message of the server.
     pub(super) said: String,
 }
 
-/// What is limited, and so what helps.
+/// What is limited. It decides how a request can be adapted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bound {
-    /// Bytes of one message.
+    /// The bytes of one message.
     Bytes,
-    /// Points of one write.
+    /// The points of one write.
     Points,
     /// The `limit` of one query.
     Page,
     /// Exact counts are not allowed.
     Exact,
-    /// Memory or disk of the server: passes when there is room again.
+    /// Memory or disk of the server. Passes when space is free again.
     Room,
-    /// Something that a smaller request does not change.
+    /// A limit that a smaller request does not avoid.
     Fixed,
 }
 
 impl Limit {
-    /// The limit that `status` is about, if it is about one.
+    /// Returns the limit that `status` reports, if it reports one.
     ///
-    /// Only what the server itself says at the beginning of its sentence decides: the rest may quote a record.
+    /// Only the beginning of the message is decisive, because the rest may quote a record.
     pub(super) fn read(status: &Status) -> Option<Self> {
-        let said = status.message();
+        let message = status.message();
         let (bound, allowed) = match status.code() {
-            Code::OutOfRange | Code::ResourceExhausted | Code::Unknown => size(status)?,
-            // Strict mode was `PermissionDenied` in its first versions.
-            Code::InvalidArgument | Code::PermissionDenied => strict(without_kind(said))?,
+            Code::OutOfRange | Code::ResourceExhausted | Code::Unknown => size_limit(status)?,
+            // The first versions reported strict mode as `PermissionDenied`.
+            Code::InvalidArgument | Code::PermissionDenied => strict_mode_limit(strip_error_kind(message))?,
             _ => return None,
         };
-        Some(Self { bound, allowed, said: said.to_owned() })
+        Some(Self { bound, allowed, said: message.to_owned() })
     }
 }
 
-/// Sizes of messages, and requests that are larger than a rate limit ever allows.
-fn size(status: &Status) -> Option<(Bound, Option<usize>)> {
+/// Recognises message sizes, and requests that are larger than a rate limit can ever allow.
+fn size_limit(status: &Status) -> Option<(Bound, Option<usize>)> {
     if let Some(allowed) = message_limit(status) {
         return Some((Bound::Bytes, allowed));
     }
     status.message().contains("try to split your request").then_some((Bound::Points, None))
 }
 
-/// A sentence of strict mode.
-fn strict(said: &str) -> Option<(Bound, Option<usize>)> {
-    if let Some(rest) = said.strip_prefix("Limit exceeded ") {
+/// Recognises the messages of strict mode.
+fn strict_mode_limit(message: &str) -> Option<(Bound, Option<usize>)> {
+    if let Some(rest) = message.strip_prefix("Limit exceeded ") {
         // `256 > 100 for "upsert limit"`
         let (_, rest) = rest.split_once(" > ")?;
         let name = rest.split('"').nth(1)?;
@@ -69,23 +69,24 @@ fn strict(said: &str) -> Option<(Bound, Option<usize>)> {
         };
         return Some((bound, number(rest)));
     }
-    if said.starts_with("Exact search disabled") {
+    if message.starts_with("Exact search disabled") {
         return Some((Bound::Exact, None));
     }
-    let has = |beginnings: &[&str]| beginnings.iter().any(|beginning| said.starts_with(beginning));
-    if has(&["Resident memory usage is at", "Disk usage is at"]) {
+    let starts_with_any = |prefixes: &[&str]| prefixes.iter().any(|prefix| message.starts_with(prefix));
+    if starts_with_any(&["Resident memory usage is at", "Disk usage is at"]) {
         return Some((Bound::Room, None));
     }
-    // Rules of versions to come end in the same way.
-    let help = said.rsplit_once(". Help: ").is_some_and(|(_, help)| HELP.iter().any(|verb| help.starts_with(verb)));
-    (help || has(&FIXED)).then_some((Bound::Fixed, None))
+    // Messages of future versions are expected to end in the same way.
+    let help =
+        message.rsplit_once(". Help: ").is_some_and(|(_, help)| HELP_VERBS.iter().any(|verb| help.starts_with(verb)));
+    (help || starts_with_any(&FIXED_LIMIT_PREFIXES)).then_some((Bound::Fixed, None))
 }
 
-/// How the advice at the end of a sentence of strict mode begins.
-const HELP: [&str; 6] = ["Reduce ", "Set ", "Create ", "Use ", "Please ", "Delete "];
+/// How the advice at the end of a message of strict mode begins.
+const HELP_VERBS: [&str; 6] = ["Reduce ", "Set ", "Create ", "Use ", "Please ", "Delete "];
 
-/// How the other sentences of strict mode begin.
-const FIXED: [&str; 8] = [
+/// How the other messages of strict mode begin.
+const FIXED_LIMIT_PREFIXES: [&str; 8] = [
     "Filter condition limit reached",
     "Condition size limit reached",
     "Index required but not found",
@@ -96,32 +97,32 @@ const FIXED: [&str; 8] = [
     "Max vector storage size limit of",
 ];
 
-/// The sentence without the kind of error that the server puts before it: `Bad request: `, `Forbidden: `.
-fn without_kind(mut said: &str) -> &str {
-    while let Some((kind, rest)) = said.split_once(": ") {
-        if !KINDS.contains(&kind) {
+/// Removes the error kind that the server puts before its message: `Bad request: `, `Forbidden: `.
+fn strip_error_kind(mut message: &str) -> &str {
+    while let Some((kind, rest)) = message.split_once(": ") {
+        if !ERROR_KINDS.contains(&kind) {
             break;
         }
-        said = rest;
+        message = rest;
     }
-    said
+    message
 }
 
-const KINDS: [&str; 5] = ["Wrong input", "Bad request", "Bad input", "Forbidden", "Strict mode error"];
+const ERROR_KINDS: [&str; 5] = ["Wrong input", "Bad request", "Bad input", "Forbidden", "Strict mode error"];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn read(code: Code, said: &str) -> Option<(Bound, Option<usize>)> {
-        Limit::read(&Status::new(code, said)).map(|limit| (limit.bound, limit.allowed))
+    fn read(code: Code, message: &str) -> Option<(Bound, Option<usize>)> {
+        Limit::read(&Status::new(code, message)).map(|limit| (limit.bound, limit.allowed))
     }
 
     #[test]
-    fn each_limit_is_told_by_its_sentence() {
+    fn each_limit_is_recognised_by_its_message() {
         use Bound::{Bytes, Exact, Fixed, Page, Points, Room};
         let refused = Code::InvalidArgument;
-        for (code, said, bound, allowed) in [
+        for (code, message, bound, allowed) in [
             (
                 refused,
                 "Bad request: Limit exceeded 256 > 100 for \"upsert limit\". Help: Reduce it.",
@@ -155,13 +156,13 @@ mod tests {
                 None,
             ),
         ] {
-            assert_eq!(read(code, said), Some((bound, allowed)), "{said}");
+            assert_eq!(read(code, message), Some((bound, allowed)), "{message}");
         }
     }
 
     #[test]
-    fn what_is_no_limit_or_only_quotes_one_is_none() {
-        for (code, said) in [
+    fn other_messages_and_quoted_limits_are_not_limits() {
+        for (code, message) in [
             (Code::InvalidArgument, "Wrong input: Vector dimension error: expected dim: 4, got 2"),
             (Code::InvalidArgument, "Wrong input: Payload `Limit exceeded 2 > 1 for \"limit\"` is invalid"),
             (Code::InvalidArgument, "Wrong input: a.jpg: Limit exceeded 2 > 1 for \"limit\""),
@@ -174,7 +175,7 @@ mod tests {
             (Code::OutOfRange, "x"),
             (Code::Internal, "Limit exceeded 2 > 1 for \"limit\""),
         ] {
-            assert_eq!(read(code, said), None, "{said}");
+            assert_eq!(read(code, message), None, "{message}");
         }
     }
 }

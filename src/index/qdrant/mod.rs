@@ -1,13 +1,14 @@
-//! A Qdrant server, over gRPC. One attempt a call (the crate's client connects again and sends again once, which is
-//! harmless: ids follow from URIs), no breaker, and no memory that could lie: `index::resilient` goes around it.
+//! A store in a Qdrant server, over gRPC. It makes one attempt for each call and has no circuit breaker;
+//! `index::resilient` wraps it. (The client of the crate reconnects and sends a request again once. That is harmless,
+//! because ids are derived from URIs.)
 //!
 //! ```text
-//! {collection}_images      cosine; metadata: the collection's name, its whole space, whether all of it is made
-//!   point UUID             the image's id: the same in every store
-//!     payload              the fields of `Payload`, and `glimpse_meta_pairs` where `meta_kv` is ambiguous
+//! {collection}_images      cosine; metadata: the name of the collection, its space, whether its creation is complete
+//!   point UUID             the id of the image, the same in every store
+//!     payload              the fields of `Payload`, and `glimpse_meta_pairs` if `meta_kv` is ambiguous
 //! ```
 //!
-//! Other people's collections on the same server are neither listed nor touched.
+//! Collections of other applications on the same server are neither listed nor changed.
 
 mod client;
 mod collection;
@@ -42,54 +43,54 @@ use super::learned::Learned;
 use super::{Ensured, ImageIndex, IndexError, InvalidStore};
 use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Secret, Space, Trouble};
 
-/// The word of `provider=`.
+/// The name in `provider=`.
 const NAME: &str = "qdrant";
-/// Ids that `scan` reads at a time.
-const PAGE: usize = 1_000;
-/// Records that `get` reads at a time: some megabytes.
-const READ: usize = 500;
-/// Ids in one request to delete.
-const DELETED: usize = 10_000;
+/// Ids in one page of `scan`.
+const SCAN_PAGE: usize = 1_000;
+/// Records in one request of `get`: a few megabytes.
+const GET_PAGE: usize = 500;
+/// Ids in one delete request.
+const DELETE_PAGE: usize = 10_000;
 
-/// Where the server is.
+/// The address of the server and how it is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QdrantSettings {
     /// `QDRANT_URL`; see [`grpc_url`].
     pub url: String,
-    /// `QDRANT_API_KEY`; empty: none.
+    /// `QDRANT_API_KEY`; if empty, no key is sent.
     pub api_key: Secret,
-    /// `VECTOR_DB_TIMEOUT`: how long one call may take.
+    /// `VECTOR_DB_TIMEOUT`: the time limit of one call.
     pub timeout: Duration,
 }
 
-/// The store in a Qdrant server.
+/// A store in a Qdrant server.
 pub struct QdrantIndex {
     client: Client,
-    /// Sizes of vectors, as they were when they were asked for; see `write.rs`.
+    /// The dimension of the vectors of each collection when it was last requested; see `write.rs`.
     sizes: Mutex<HashMap<CollectionName, usize>>,
     limits: Limits,
-    /// Until when the server's version is taken for known; see `version.rs`.
+    /// Until when the version of the server is not checked again; see `version.rs`.
     version_checked: Mutex<Option<Instant>>,
 }
 
-/// What the server has shown of its limits.
+/// The limits of the server that were learned.
 #[derive(Debug, Default)]
 struct Limits {
-    /// Points of one write.
+    /// The points of one write.
     points: Learned,
-    /// Bytes of one write, about.
+    /// The approximate bytes of one write.
     bytes: Learned,
-    /// Points of one reply.
+    /// The points of one reply.
     page: Learned,
-    /// Ids of one request.
+    /// The ids of one request.
     ids: Learned,
 }
 
 impl QdrantIndex {
-    /// A client of that server. Connects when it is first used; within a runtime.
+    /// Creates a store that connects at the first call. Must be called inside a Tokio runtime.
     ///
     /// # Errors
-    /// [`InvalidStore`]: no client can be made of these settings, whether or not the server is there.
+    /// Returns [`InvalidStore`] if the settings are invalid. A server that cannot be reached is not an error here.
     pub fn new(settings: QdrantSettings) -> Result<Self, InvalidStore> {
         Ok(Self {
             client: Client::new(settings)?,
@@ -99,7 +100,7 @@ impl QdrantIndex {
         })
     }
 
-    /// Exact, or about right if the server's strict mode allows no exact count.
+    /// Counts the records: exactly, or approximately if the strict mode of the server does not allow exact counts.
     async fn count(&self, collection: &CollectionName) -> Result<u64, IndexError> {
         let ask = |exact| {
             let request = CountPointsBuilder::new(name_there(collection)).exact(exact);
@@ -112,14 +113,14 @@ impl QdrantIndex {
         Ok(counted.map_err(|fault| self.about(collection, fault))?.result.unwrap_or_default().count)
     }
 
-    /// The first ids from `from` on, ascending, and where to go on.
+    /// Returns one page of ids from `from` on, ascending, and the start of the next page.
     async fn ids(
         &self,
         collection: &CollectionName,
         from: Option<PointId>,
     ) -> Result<(Vec<ImageId>, Option<PointId>), IndexError> {
         let page = loop {
-            let limit = self.limits.page.cap(PAGE);
+            let limit = self.limits.page.cap(SCAN_PAGE);
             let mut request = ScrollPointsBuilder::new(name_there(collection))
                 .limit(u32::try_from(limit).unwrap_or(u32::MAX))
                 .with_payload(false)
@@ -138,16 +139,21 @@ impl QdrantIndex {
     }
 }
 
-/// Whether a smaller reply or a list of fewer ids than `asked` may be allowed; if so, it is remembered.
-fn shrinks(learned: &Learned, refused: &Limit, asked: usize) -> bool {
+/// Returns whether a reply or an id list smaller than `requested` may be allowed, and records the smaller limit then.
+fn shrinks(learned: &Learned, refused: &Limit, requested: usize) -> bool {
     let smaller = match refused.bound {
-        Bound::Page => refused.allowed.filter(|allowed| *allowed < asked).unwrap_or(asked / 2),
-        // How many points so many bytes are is not known.
-        Bound::Bytes | Bound::Points => asked / 2,
+        Bound::Page => refused.allowed.filter(|allowed| *allowed < requested).unwrap_or(requested / 2),
+        // The number of points that fit into the allowed bytes is unknown.
+        Bound::Bytes | Bound::Points => requested / 2,
         Bound::Exact | Bound::Room | Bound::Fixed => 0,
     };
     if smaller > 0 {
-        tracing::info!(asked, smaller, said = refused.said, "Qdrant limits requests; smaller ones are sent");
+        tracing::info!(
+            requested,
+            smaller,
+            reply = refused.said,
+            "Qdrant limits the size of requests; smaller ones are sent"
+        );
         learned.learn(smaller);
     }
     smaller > 0
@@ -175,7 +181,7 @@ impl ImageIndex for QdrantIndex {
         let space = found.space(collection)?.clone();
         match self.count(collection).await {
             Ok(count) => Ok(Some(CollectionInfo { name: collection.clone(), space, count })),
-            // Dropped in between.
+            // The collection was dropped in between.
             Err(IndexError::UnknownCollection(_)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -201,12 +207,12 @@ impl ImageIndex for QdrantIndex {
     async fn delete(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<(), IndexError> {
         let mut rest = ids;
         while !rest.is_empty() {
-            let some = &rest[..self.limits.ids.cap(DELETED).min(rest.len())];
-            let list = PointsIdsList { ids: some.iter().copied().map(points::id_there).collect() };
+            let chunk = &rest[..self.limits.ids.cap(DELETE_PAGE).min(rest.len())];
+            let list = PointsIdsList { ids: chunk.iter().copied().map(points::id_there).collect() };
             let request = DeletePointsBuilder::new(name_there(collection)).points(list).wait(true);
             match self.client.write(self.client.qdrant.delete_points(request)).await {
-                Ok(()) => rest = &rest[some.len()..],
-                Err(Fault::Limit(refused)) if shrinks(&self.limits.ids, &refused, some.len()) => {}
+                Ok(()) => rest = &rest[chunk.len()..],
+                Err(Fault::Limit(refused)) if shrinks(&self.limits.ids, &refused, chunk.len()) => {}
                 Err(fault) => return Err(self.about(collection, fault)),
             }
         }
@@ -220,7 +226,7 @@ impl ImageIndex for QdrantIndex {
         self.check_query(collection, query).await?;
         match search::search(self, collection, query).await {
             Err(Fault::Invalid(detail)) => {
-                // Perhaps the collection was dropped and made again in another size.
+                // The collection may have been dropped and created again with another dimension.
                 self.forget_size(collection);
                 self.check_query(collection, query).await?;
                 Err(trouble(Trouble::Refused, detail).into())
@@ -232,26 +238,26 @@ impl ImageIndex for QdrantIndex {
     async fn get(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError> {
         let (mut records, mut rest) = (Vec::with_capacity(ids.len()), ids);
         while !rest.is_empty() {
-            let some = &rest[..self.limits.page.cap(READ).min(rest.len())];
-            let list: Vec<PointId> = some.iter().copied().map(points::id_there).collect();
+            let chunk = &rest[..self.limits.page.cap(GET_PAGE).min(rest.len())];
+            let list: Vec<PointId> = chunk.iter().copied().map(points::id_there).collect();
             let request = GetPointsBuilder::new(name_there(collection), list).with_payload(true).with_vectors(true);
             match self.client.call(self.client.qdrant.get_points(request)).await {
                 Ok(got) => {
                     for point in got.result {
                         records.push(points::record(point).map_err(|fault| fault.about(collection))?);
                     }
-                    rest = &rest[some.len()..];
+                    rest = &rest[chunk.len()..];
                 }
-                Err(Fault::Limit(refused)) if shrinks(&self.limits.page, &refused, some.len()) => {}
+                Err(Fault::Limit(refused)) if shrinks(&self.limits.page, &refused, chunk.len()) => {}
                 Err(fault) => return Err(self.about(collection, fault)),
             }
         }
         Ok(records)
     }
 
-    /// In pages: an id that is written meanwhile may or may not be among them.
+    /// Reads in pages: an id that is written during the scan may be included or not.
     fn scan(&self, collection: &CollectionName) -> BoxStream<'_, Result<ImageId, IndexError>> {
-        /// Where the next page begins, if there is one.
+        /// The start of the next page.
         enum Next {
             First,
             From(PointId),
@@ -270,7 +276,7 @@ impl ImageIndex for QdrantIndex {
         pages.try_flatten().boxed()
     }
 
-    /// Refuses to remove what is not ours.
+    /// Fails if this service did not create the collection.
     async fn drop_collection(&self, collection: &CollectionName) -> Result<(), IndexError> {
         let unknown = || self.about(collection, Fault::Unknown);
         self.find(collection).await?.ok_or_else(unknown)?.space(collection)?;
@@ -278,13 +284,16 @@ impl ImageIndex for QdrantIndex {
         if self.drop_there(collection).await? { Ok(()) } else { Err(unknown()) }
     }
 
-    /// Lists the collections, for which a key is needed where there is one, and checks the server's version.
+    /// Lists the collections, which needs the key if the server has one, and checks the version of the server.
     async fn ready(&self) -> Result<(), IndexError> {
         let (listed, version) =
             futures::join!(self.client.call(self.client.qdrant.list_collections()), self.check_version());
         listed.map_err(|fault| match fault {
             Fault::Server(error) => error.into(),
-            other => IndexError::from(trouble(Trouble::Refused, format!("does not list its collections: {other:?}"))),
+            other => IndexError::from(trouble(
+                Trouble::Refused,
+                format!("the server does not list its collections: {other:?}"),
+            )),
         })?;
         version
     }

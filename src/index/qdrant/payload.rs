@@ -1,4 +1,4 @@
-//! A [`Payload`] as Qdrant's values and back: what was written is read, to the last digit.
+//! Converts a [`Payload`] into values of Qdrant and back, without loss.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,21 +7,21 @@ use qdrant_client::qdrant::{ListValue, Struct, Value};
 
 use crate::domain::{ImageFormat, ImageUri, Payload, Timestamp};
 
-/// A field of ours beside the payload: of those pairs of metadata that `meta_kv` cannot tell apart, such as
-/// `a` = `b=c` and `a=b` = `c`, a text that can.
+/// An additional field with an unambiguous text for each metadata pair that is ambiguous in `meta_kv`, such as `a` =
+/// `b=c` and `a=b` = `c`.
 pub(super) const META_PAIRS: &str = "glimpse_meta_pairs";
 
-/// Whether `key=value` could be another pair's text too.
+/// Returns whether `key=value` could also be the text of another pair.
 pub(super) fn is_ambiguous(key: &str, value: &str) -> bool {
     key.contains('=') || value.contains('=')
 }
 
-/// The text of a pair that no other pair has.
+/// Returns an unambiguous text for a pair.
 pub(super) fn pair(key: &str, value: &str) -> String {
     format!("{}:{key}={value}", key.len())
 }
 
-/// The values of a point. What is `None` is left out.
+/// Returns the values of a point. Fields that are `None` are left out.
 pub(super) fn write(payload: &Payload) -> HashMap<String, Value> {
     let Payload {
         s3_key,
@@ -74,7 +74,7 @@ fn text(text: &str) -> Value {
     Value { kind: Some(Kind::StringValue(text.to_owned())) }
 }
 
-/// Qdrant's integers end at `i64::MAX`; beyond it they are kept as text rather than as a rounded double.
+/// Returns an integer, or a text beyond `i64::MAX`, the largest integer in Qdrant. A double would be rounded.
 fn number(number: u64) -> Value {
     i64::try_from(number).map_or_else(|_| text(&number.to_string()), Value::from)
 }
@@ -88,10 +88,10 @@ fn structure(map: &BTreeMap<String, String>) -> Value {
     Value { kind: Some(Kind::StructValue(Struct { fields })) }
 }
 
-/// Reads what [`write`] wrote.
+/// Reads the values that [`write`] wrote.
 ///
 /// # Errors
-/// A sentence that names the field.
+/// Returns a message that names the field.
 pub(super) fn read(fields: HashMap<String, Value>) -> Result<Payload, String> {
     let mut fields = Fields(fields);
     let uri = fields.text("s3_uri")?;
@@ -101,12 +101,13 @@ pub(super) fn read(fields: HashMap<String, Value>) -> Result<Payload, String> {
         s3_uri: ImageUri::parse(&uri).map_err(|error| format!("`s3_uri`: {error}"))?,
         s3_bucket: fields.text("s3_bucket")?,
         s3_folders: fields.texts("s3_folders")?,
-        format: ImageFormat::from_name(&format).ok_or_else(|| format!("`format` is `{format}`"))?,
+        format: ImageFormat::from_name(&format)
+            .ok_or_else(|| format!("`format` is `{format}`, which is not a known format"))?,
         width: fields.number("width")?,
         height: fields.number("height")?,
         frames: fields.number("frames")?,
-        thumbnail_key: fields.maybe("thumbnail_key")?,
-        etag: fields.maybe("etag")?,
+        thumbnail_key: fields.optional_text("thumbnail_key")?,
+        etag: fields.optional_text("etag")?,
         size_bytes: fields.number("size_bytes")?,
         content_sha256: fields.text("content_sha256")?,
         space: fields.text("space")?,
@@ -116,7 +117,7 @@ pub(super) fn read(fields: HashMap<String, Value>) -> Result<Payload, String> {
     })
 }
 
-/// The fields of a point; each is taken out once.
+/// The fields of a point. Each is removed when it is read.
 struct Fields(HashMap<String, Value>);
 
 impl Fields {
@@ -124,12 +125,12 @@ impl Fields {
         self.0.remove(name)?.kind.filter(|kind| !matches!(kind, Kind::NullValue(_)))
     }
 
-    fn maybe(&mut self, name: &str) -> Result<Option<String>, String> {
+    fn optional_text(&mut self, name: &str) -> Result<Option<String>, String> {
         self.take(name).map(|kind| as_text(name, kind)).transpose()
     }
 
     fn text(&mut self, name: &str) -> Result<String, String> {
-        self.maybe(name)?.ok_or_else(|| format!("`{name}` is missing"))
+        self.optional_text(name)?.ok_or_else(|| format!("`{name}` is missing"))
     }
 
     fn number<T: TryFrom<u64>>(&mut self, name: &str) -> Result<T, String> {
@@ -138,7 +139,9 @@ impl Fields {
             Some(Kind::StringValue(digits)) => digits.parse().ok(),
             _ => None,
         };
-        number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| format!("`{name}` is no number of its size"))
+        number
+            .and_then(|number| T::try_from(number).ok())
+            .ok_or_else(|| format!("`{name}` is not a number in its range"))
     }
 
     fn texts(&mut self, name: &str) -> Result<Vec<String>, String> {
@@ -147,7 +150,7 @@ impl Fields {
             Some(Kind::ListValue(list)) => {
                 list.values.into_iter().map(|value| as_text(name, value.kind.unwrap_or(Kind::NullValue(0)))).collect()
             }
-            Some(_) => Err(format!("`{name}` is no list")),
+            Some(_) => Err(format!("`{name}` is not a list")),
         }
     }
 
@@ -160,7 +163,7 @@ impl Fields {
                 });
                 texts.collect()
             }
-            Some(_) => Err(format!("`{name}` is no object")),
+            Some(_) => Err(format!("`{name}` is not an object")),
         }
     }
 }
@@ -168,7 +171,7 @@ impl Fields {
 fn as_text(name: &str, kind: Kind) -> Result<String, String> {
     match kind {
         Kind::StringValue(text) => Ok(text),
-        _ => Err(format!("`{name}` holds something else than text")),
+        _ => Err(format!("`{name}` has a value that is not a text")),
     }
 }
 
@@ -199,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read() {
+    fn a_written_payload_is_read_without_loss() {
         assert_eq!(read(write(&payload())), Ok(payload()));
         let plain = Payload {
             thumbnail_key: Some("t".into()),
@@ -216,12 +219,12 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_cannot_be_read_is_named() {
+    fn the_error_names_the_field_that_cannot_be_read() {
         for name in ["s3_key", "s3_uri", "format", "width", "size_bytes", "indexed_at", "meta", "meta_kv"] {
             let mut fields = write(&payload());
             fields.insert(name.to_owned(), true.into());
-            let said = read(fields).expect_err(name);
-            assert!(said.contains(name), "{said}");
+            let message = read(fields).expect_err(name);
+            assert!(message.contains(name), "{message}");
         }
         let mut fields = write(&payload());
         fields.insert("width".to_owned(), (i64::from(u32::MAX) + 1).into());

@@ -1,4 +1,4 @@
-//! Records as points, points as records and hits.
+//! Converts records into points, and points into records and hits.
 
 use std::collections::HashMap;
 
@@ -10,55 +10,58 @@ use super::error::Fault;
 use super::payload;
 use crate::domain::{Embedding, ImageId, ImageRecord, Payload};
 
-/// Points in one request at most…
+/// The maximum number of points in one request.
 const MAX_POINTS: usize = 256;
-/// …and their bytes, about: far below what a server refuses, and what it can do within the time limit.
+/// The approximate maximum of their bytes: far below the limits of a server, and small enough for the time limit of a
+/// call.
 const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// Names of fields, ids, and what else is in every point.
-const FRAME: usize = 512;
+/// Bytes of field names, ids and other constant parts of each point.
+const POINT_OVERHEAD_BYTES: usize = 512;
 
-/// The records of one id each, the last of an id, in runs that make requests of bounded size.
+/// Splits the records into requests of bounded size. Of several records with the same id, only the last is kept.
 pub(super) fn requests(records: &[ImageRecord]) -> Vec<Vec<&ImageRecord>> {
     let place: HashMap<ImageId, usize> = records.iter().map(|record| record.id).zip(0..).collect();
     let mut requests = Vec::new();
-    let (mut run, mut bytes) = (Vec::new(), 0);
+    let (mut request, mut bytes) = (Vec::new(), 0);
     for (_, record) in records.iter().enumerate().filter(|(at, record)| place.get(&record.id) == Some(at)) {
-        let more = weight(record);
-        if run.len() == MAX_POINTS || (!run.is_empty() && bytes + more > MAX_BYTES) {
-            requests.push(std::mem::take(&mut run));
+        let weight = weight(record);
+        if request.len() == MAX_POINTS || (!request.is_empty() && bytes + weight > MAX_BYTES) {
+            requests.push(std::mem::take(&mut request));
             bytes = 0;
         }
-        run.push(record);
-        bytes += more;
+        request.push(record);
+        bytes += weight;
     }
-    if !run.is_empty() {
-        requests.push(run);
+    if !request.is_empty() {
+        requests.push(request);
     }
     requests
 }
 
-/// Bytes of a record on the wire, about.
+/// Returns the approximate number of bytes of a record in a request.
 pub(super) fn weight(record: &ImageRecord) -> usize {
     let Payload { s3_key, s3_folders, meta, meta_kv, .. } = &record.payload;
     let folders: usize = s3_folders.iter().map(String::len).sum();
     let pairs: usize = meta.iter().map(|(key, value)| 2 * (key.len() + value.len())).sum();
     let texts: usize = meta_kv.iter().map(String::len).sum();
-    FRAME + record.embedding.dimension() * size_of::<f32>() + 2 * s3_key.len() + folders + pairs + texts
+    POINT_OVERHEAD_BYTES + record.embedding.dimension() * size_of::<f32>() + 2 * s3_key.len() + folders + pairs + texts
 }
 
 pub(super) fn id_there(id: ImageId) -> PointId {
     PointId::from(id.to_string())
 }
 
-/// Our id; numbers are other people's.
+/// Returns the id of an image. Fails for numeric ids, which this service does not write.
 pub(super) fn id_here(id: Option<PointId>) -> Result<ImageId, Fault> {
     match id.and_then(|id| id.point_id_options) {
         Some(PointIdOptions::Uuid(text)) => {
-            text.parse().map_err(|_| Fault::unreadable(format!("a point's id is `{text}`, which is no UUID")))
+            text.parse().map_err(|_| Fault::unreadable(format!("the id of a point is `{text}`, which is not a UUID")))
         }
         Some(PointIdOptions::Num(number)) => {
-            let said = format!("the collection holds the point {number}, which this service did not write: remove it");
-            Err(Fault::unreadable(said))
+            let message = format!(
+                "the collection contains the point {number}, which this service did not write; remove the point"
+            );
+            Err(Fault::unreadable(message))
         }
         None => Err(Fault::unreadable("a point has no id")),
     }
@@ -72,7 +75,7 @@ pub(super) fn point(record: &ImageRecord) -> PointStruct {
     }
 }
 
-/// The one vector of a point.
+/// Returns the vector of a point, if it has a single dense one.
 pub(super) fn dense(vectors: Option<&VectorsOutput>) -> Option<Vec<f32>> {
     match vectors?.get_vector()? {
         Vector::Dense(dense) => Some(dense.data),
@@ -80,7 +83,7 @@ pub(super) fn dense(vectors: Option<&VectorsOutput>) -> Option<Vec<f32>> {
     }
 }
 
-/// The record of a point that was asked for with its vector and its payload.
+/// Converts a point that was requested with its vector and payload.
 pub(super) fn record(point: RetrievedPoint) -> Result<ImageRecord, Fault> {
     let id = id_here(point.id)?;
     let payload = payload_of(id, point.payload)?;
@@ -127,13 +130,13 @@ mod tests {
     }
 
     #[test]
-    fn requests_are_bounded_by_points_and_by_bytes_and_keep_the_last_of_an_id() {
+    fn requests_are_bounded_and_keep_the_last_record_of_an_id() {
         let small: Vec<_> = (0..600).map(|n| record(&format!("{n}.jpg"), 4)).collect();
         assert_eq!(requests(&small).iter().map(Vec::len).collect::<Vec<_>>(), [256, 256, 88]);
-        // A vector of 100,000 numbers is 400,000 bytes: ten fit.
+        // A vector of 100,000 numbers has 400,000 bytes: ten fit.
         let large: Vec<_> = (0..25).map(|n| record(&format!("{n}.jpg"), 100_000)).collect();
         assert_eq!(requests(&large).iter().map(Vec::len).collect::<Vec<_>>(), [10, 10, 5]);
-        // One that is too large for any request is still sent, alone: the server says so.
+        // A record that is too large for any request is still sent, alone: the server refuses it.
         let huge = [record("a.jpg", 4), record("b.jpg", 2_000_000), record("c.jpg", 4)];
         assert_eq!(requests(&huge).iter().map(Vec::len).collect::<Vec<_>>(), [1, 1, 1]);
         assert!(requests(&[]).is_empty());
@@ -145,11 +148,11 @@ mod tests {
     }
 
     #[test]
-    fn ids_of_others_are_refused_with_their_name() {
+    fn a_point_of_another_application_is_refused_and_named() {
         let uuid = "E4512532-4A1B-52B4-9F9B-9F4FE8B5BF09";
         assert_eq!(id_here(Some(PointId::from(uuid))).unwrap().to_string(), uuid.to_lowercase());
-        let said = id_here(Some(PointId::from(7))).unwrap_err();
-        assert!(format!("{said:?}").contains("the point 7"), "{said:?}");
+        let error = id_here(Some(PointId::from(7))).unwrap_err();
+        assert!(format!("{error:?}").contains("the point 7"), "{error:?}");
         assert!(id_here(None).is_err());
     }
 }

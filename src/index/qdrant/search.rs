@@ -1,4 +1,4 @@
-//! The nearest, in an order that does not depend on the server's.
+//! Searches, with an order of hits that does not depend on the server.
 
 use std::collections::HashSet;
 
@@ -9,58 +9,59 @@ use super::error::Fault;
 use super::{QdrantIndex, filter, points, shrinks};
 use crate::domain::{CollectionName, Embedding, Hit, ImageId, SearchQuery};
 
-/// Asked for beyond what is wanted, so that the end of a page seldom falls among equals.
-const BEYOND: usize = 8;
-/// Asked for beyond it at most, for the sake of equals.
-const MAX_BEYOND: usize = 4_096;
+/// Points requested in addition to the page, so that the page rarely ends among equal scores.
+const INITIAL_EXTRA: usize = 8;
+/// The maximum number of additional points that are requested because of equal scores.
+const MAX_EXTRA: usize = 4_096;
 
-/// Bytes of vectors that a search asks for beside its hits.
+/// The maximum bytes of vectors that a search requests with its hits.
 const VECTOR_BYTES: usize = 32 << 20;
 
-/// A point that was found, its payload not yet read.
+/// A point that was found, with its payload not yet parsed.
 struct Candidate {
     score: f32,
     id: ImageId,
     point: ScoredPoint,
 }
 
-/// Hits of one page, by score and then by id. The server sorts by score alone, so a page is cut out of all that
-/// come before its end, and of more as long as the last of them is equal to the page's last. That is exact
-/// unless more than 4,096 vectors are equal there; then which of them are on the page is the server's choice.
+/// Returns the hits of one page, sorted by score and then by id. The server sorts by score alone. So all hits up to the
+/// end of the page are requested, and more while the last of them has the same score as the last hit of the page. The
+/// result is exact unless more than 4,096 vectors have that score; then the server decides which of them are on the
+/// page.
 pub(super) async fn search(
     index: &QdrantIndex,
     collection: &CollectionName,
     query: &SearchQuery,
 ) -> Result<Vec<Hit>, Fault> {
-    let wanted = query.offset.saturating_add(query.limit);
-    let mut beyond = BEYOND;
+    let needed = query.offset.saturating_add(query.limit);
+    let mut extra = INITIAL_EXTRA;
     loop {
-        let asked = wanted.saturating_add(beyond);
-        let found = nearest(index, collection, query, asked).await?;
-        let all = found.len() < asked;
+        let requested = needed.saturating_add(extra);
+        let found = nearest(index, collection, query, requested).await?;
+        let complete = found.len() < requested;
         let candidates = sorted(found, &query.embedding)?;
-        let last = wanted.checked_sub(1).and_then(|last| candidates.get(last));
+        let last = needed.checked_sub(1).and_then(|last| candidates.get(last));
         let ends_among_equals =
             last.zip(candidates.last()).is_none_or(|(last, end)| last.score.total_cmp(&end.score).is_eq());
-        if all || beyond >= MAX_BEYOND || !ends_among_equals {
+        if complete || extra >= MAX_EXTRA || !ends_among_equals {
             return candidates.into_iter().skip(query.offset).take(query.limit).map(hit).collect();
         }
-        beyond = (beyond * 8).min(MAX_BEYOND);
+        extra = (extra * 8).min(MAX_EXTRA);
     }
 }
 
-/// The first `asked` points, in one request, or in several if the server gives fewer at a time.
+/// Returns the first `requested` points, in one request, or in several if the server limits the size of a reply.
 async fn nearest(
     index: &QdrantIndex,
     collection: &CollectionName,
     query: &SearchQuery,
-    asked: usize,
+    requested: usize,
 ) -> Result<Vec<ScoredPoint>, Fault> {
-    let vectors = asked.saturating_mul(query.embedding.dimension() * size_of::<f32>()) <= VECTOR_BYTES;
+    let vectors = requested.saturating_mul(query.embedding.dimension() * size_of::<f32>()) <= VECTOR_BYTES;
     let conditions = filter::conditions(&query.filter);
     let mut found = Vec::new();
     loop {
-        let page = index.limits.page.cap(asked - found.len());
+        let page = index.limits.page.cap(requested - found.len());
         let mut request = QueryPointsBuilder::new(name_there(collection))
             .query(query.embedding.as_slice().to_vec())
             .limit(page as u64)
@@ -74,7 +75,7 @@ async fn nearest(
             Ok(reply) => {
                 let got = reply.result.len();
                 found.extend(reply.result);
-                if got < page || found.len() >= asked {
+                if got < page || found.len() >= requested {
                     return Ok(found);
                 }
             }
@@ -84,11 +85,12 @@ async fn nearest(
     }
 }
 
-/// Best first, equals by id. A vector of NaN, which only others can have written, is no hit: the server puts it
-/// before all others.
+/// Sorts the points, best first and equal scores by id. A point with a score of NaN is left out: the server puts it
+/// before all others, and this service does not write such vectors.
 ///
-/// A score is the cosine with the vector that came with the hit. While a point is replaced, the server may give the score
-/// of the old edition with the payload of the new one (ADR 0011). Without a vector it is the server's score.
+/// The score is the cosine with the vector that came with the point. While a point is replaced, the server may return
+/// the score of the old version with the payload of the new one (ADR 0011). Without a vector, the score of the server
+/// is used.
 fn sorted(found: Vec<ScoredPoint>, query: &Embedding) -> Result<Vec<Candidate>, Fault> {
     let mut candidates = Vec::with_capacity(found.len());
     let mut ids = HashSet::with_capacity(found.len());
@@ -97,15 +99,15 @@ fn sorted(found: Vec<ScoredPoint>, query: &Embedding) -> Result<Vec<Candidate>, 
             continue;
         }
         let id = points::id_here(point.id.take())?;
-        // Pages are not of one moment: a point that is replaced meanwhile may be on two of them.
+        // Pages are read at different moments: a point that is replaced in between may be on two of them.
         if !ids.insert(id) {
             continue;
         }
         let vector = points::dense(point.vectors.take().as_ref());
         let vector = vector.and_then(|vector| Embedding::normalised(vector, query.dimension()).ok());
         let score = vector.map_or(point.score, |vector| vector.cosine(query));
-        // The server's cosine leaves -1..=1 by a hair; adding zero makes -0 equal to 0. Both before the
-        // comparison, so that equal scores, as they are shown, are ties.
+        // The cosine can exceed -1..=1 slightly, and adding zero turns -0 into 0. Both are done before the comparison,
+        // so that scores that are shown as equal also compare as equal.
         let score = score.clamp(-1.0, 1.0) + 0.0;
         candidates.push(Candidate { score, id, point });
     }

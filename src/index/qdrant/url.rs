@@ -1,38 +1,39 @@
-//! Where Qdrant's gRPC port is, from what `QDRANT_URL` says.
+//! Derives the address of Qdrant's gRPC port from `QDRANT_URL`.
 
 use tonic::transport::Uri;
 
 use crate::index::InvalidStore;
 
-/// Qdrant's port for gRPC, the only protocol that its Rust client speaks.
+/// Qdrant's gRPC port. Its Rust client supports no other protocol.
 const GRPC_PORT: u16 = 6334;
-/// Its port for REST, the one in its dashboards and in most people's settings.
+/// Qdrant's REST port, which its documentation and most settings use.
 const REST_PORT: u16 = 6333;
 
-/// The address of the gRPC port, and whether it was derived from that of the REST port.
+/// Returns the address of the gRPC port, and whether it was derived from the REST port.
 ///
 /// # Errors
-/// [`InvalidStore`], without the text: a URL may hold a password.
+/// Returns [`InvalidStore`] if `url` is not a valid address. The error does not contain the URL, which may have a
+/// password.
 pub fn grpc_url(url: &str) -> Result<(String, bool), InvalidStore> {
     let invalid = |why: &str| {
-        let said = format!("QDRANT_URL {why}; it must be of the form http://HOST:6334 or https://HOST:6334");
-        InvalidStore(said)
+        let message = format!("QDRANT_URL {why}; it must have the form http://HOST:6334 or https://HOST:6334");
+        InvalidStore(message)
     };
-    let uri: Uri = url.trim().parse().map_err(|_| invalid("is no URL"))?;
+    let uri: Uri = url.trim().parse().map_err(|_| invalid("is not a URL"))?;
     let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"));
     let scheme = scheme.ok_or_else(|| invalid("does not begin with http:// or https://"))?;
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     if authority.contains('@') {
-        return Err(invalid("holds a user's name or password (QDRANT_API_KEY is the place for a key)"));
+        return Err(invalid("contains a user name or a password (set QDRANT_API_KEY instead)"));
     }
-    let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| invalid("names no host"))?;
+    let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| invalid("has no host"))?;
     if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
-        return Err(invalid("has a path, which gRPC has no use for"));
+        return Err(invalid("has a path or a query, which gRPC does not use"));
     }
     let port = match uri.port_u16() {
         Some(port) => port,
         None if authority.len() == host.len() => GRPC_PORT,
-        None => return Err(invalid("has a port that is no number up to 65535")),
+        None => return Err(invalid("has a port that is not a number from 0 to 65535")),
     };
     let derived = port == REST_PORT;
     let port = if derived { GRPC_PORT } else { port };
@@ -44,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rest_port_and_no_port_at_all_mean_the_grpc_port() {
+    fn the_rest_port_and_a_missing_port_become_the_grpc_port() {
         for (given, used, derived) in [
             ("http://qdrant:6334", "http://qdrant:6334", false),
             ("http://qdrant:6333", "http://qdrant:6334", true),
@@ -60,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_an_address_is_refused_without_being_repeated() {
+    fn an_invalid_url_is_refused_and_not_shown() {
         for wrong in [
             "",
             "qdrant",
@@ -73,8 +74,9 @@ mod tests {
             "http://qdrant:99999",
             "http://qdrant:",
         ] {
-            let said = grpc_url(wrong).expect_err(wrong).to_string();
-            assert!(said.contains("QDRANT_URL") && said.contains("6334") && !said.contains("hunter2"), "{said}");
+            let message = grpc_url(wrong).expect_err(wrong).to_string();
+            assert!(message.contains("QDRANT_URL") && message.contains("6334"), "{message}");
+            assert!(!message.contains("hunter2"), "{message}");
         }
     }
 }

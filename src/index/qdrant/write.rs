@@ -1,5 +1,5 @@
-//! Upserts: sizes are checked before anything is sent, requests are bounded, and of a refused request the refused
-//! record is found.
+//! Upserts: the dimensions are checked before anything is sent, the size of requests is bounded, and if the server
+//! refuses a request, the record that it refuses is found.
 
 use std::sync::PoisonError;
 
@@ -21,26 +21,26 @@ impl QdrantIndex {
         self.check_version_again().await?;
         self.check_sizes(collection, records).await?;
         for request in points::requests(records) {
-            // The next is on top.
-            let mut todo = vec![&request[..]];
-            while let Some(records) = todo.pop() {
-                if let Some((first, rest)) = self.cut(records) {
-                    todo.extend([rest, first]);
+            // The next request is on top.
+            let mut pending = vec![&request[..]];
+            while let Some(records) = pending.pop() {
+                if let Some((first, rest)) = self.split_to_limits(records) {
+                    pending.extend([rest, first]);
                     continue;
                 }
                 match self.send(collection, records).await {
                     Ok(()) => {}
                     Err(Fault::Limit(limit)) => {
-                        self.learn(&limit, records)?;
-                        todo.push(records);
+                        self.record_limit(&limit, records)?;
+                        pending.push(records);
                     }
                     Err(Fault::Invalid(reason)) => {
-                        // Perhaps the collection was dropped and made again in another size.
+                        // The collection may have been dropped and created again with another dimension.
                         self.forget_size(collection);
                         self.check_sizes(collection, records.iter().copied()).await?;
                         let [record] = records else {
                             let (first, second) = records.split_at(records.len() / 2);
-                            todo.extend([second, first]);
+                            pending.extend([second, first]);
                             continue;
                         };
                         return Err(IndexError::Rejected { id: record.id, reason });
@@ -52,8 +52,11 @@ impl QdrantIndex {
         Ok(())
     }
 
-    /// A request in two, if it is larger than the server takes.
-    fn cut<'a, 'b>(&self, records: &'a [&'b ImageRecord]) -> Option<(&'a [&'b ImageRecord], &'a [&'b ImageRecord])> {
+    /// Splits a request in two if it is larger than the server accepts.
+    fn split_to_limits<'a, 'b>(
+        &self,
+        records: &'a [&'b ImageRecord],
+    ) -> Option<(&'a [&'b ImageRecord], &'a [&'b ImageRecord])> {
         let points = self.limits.points.cap(records.len());
         if points < records.len() {
             return Some(records.split_at(points));
@@ -63,26 +66,29 @@ impl QdrantIndex {
         (!fits).then(|| records.split_at(records.len() / 2))
     }
 
-    /// Notes the limit that refused these records, if fewer of them may be taken.
-    fn learn(&self, limit: &Limit, records: &[&ImageRecord]) -> Result<(), IndexError> {
+    /// Records the limit because of which these records were refused. Fails if smaller requests do not help.
+    fn record_limit(&self, limit: &Limit, records: &[&ImageRecord]) -> Result<(), IndexError> {
         let sent: usize = records.iter().map(|record| points::weight(record)).sum();
         match (limit.bound, records) {
-            // Alone it is too large: that is this record's, and the next may be smaller.
+            // A single record is too large: this record is refused, and the next one may be smaller.
             (Bound::Bytes, [record]) => {
-                let reason = format!("it is larger than the server takes: {}", limit.said);
+                let reason = format!("it is larger than the server accepts: {}", limit.said);
                 return Err(IndexError::Rejected { id: record.id, reason });
             }
-            // What a record weighs here is about what it is on the wire.
-            (Bound::Bytes, _) => self.limits.bytes.learn(limit.allowed.map_or(sent, |most| most / 4 * 3).min(sent / 2)),
+            // The weight of a record is only about its size in a request.
+            (Bound::Bytes, _) => {
+                self.limits.bytes.learn(limit.allowed.map_or(sent, |allowed| allowed / 4 * 3).min(sent / 2))
+            }
             (Bound::Points, [_, _, ..]) => {
                 let half = records.len() / 2;
-                self.limits.points.learn(limit.allowed.filter(|most| *most < records.len()).unwrap_or(half));
+                self.limits.points.learn(limit.allowed.filter(|allowed| *allowed < records.len()).unwrap_or(half));
             }
             (Bound::Points | Bound::Page | Bound::Exact | Bound::Room | Bound::Fixed, _) => {
                 return Err(IndexError::Dependency(limit.clone().into()));
             }
         }
-        tracing::info!(records = records.len(), said = limit.said, "Qdrant limits writes; smaller ones are sent");
+        let (records, reply) = (records.len(), &limit.said);
+        tracing::info!(records, reply, "Qdrant limits the size of writes; smaller ones are sent");
         Ok(())
     }
 
@@ -92,30 +98,30 @@ impl QdrantIndex {
         self.client.write(self.client.qdrant.upsert_points(request)).await
     }
 
-    /// One vector of another size makes the server refuse a whole request, so it is found before.
+    /// Fails if a vector has the wrong dimension. The server would refuse the whole request because of it.
     async fn check_sizes<'a>(
         &self,
         collection: &CollectionName,
         records: impl IntoIterator<Item = &'a ImageRecord> + Clone,
     ) -> Result<(), IndexError> {
-        let bad = |size| records.clone().into_iter().find(|record| record.embedding.dimension() != size);
+        let mismatched = |size| records.clone().into_iter().find(|record| record.embedding.dimension() != size);
         if let Some(size) = self.known_size(collection)
-            && bad(size).is_none()
+            && mismatched(size).is_none()
         {
             return Ok(());
         }
         let size = self.size(collection).await?;
-        match bad(size) {
+        match mismatched(size) {
             None => Ok(()),
             Some(record) => {
                 let actual = record.embedding.dimension();
-                let reason = format!("its vector has {actual} numbers, the collection's have {size}");
+                let reason = format!("its vector has {actual} numbers; the vectors of the collection have {size}");
                 Err(IndexError::Rejected { id: record.id, reason })
             }
         }
     }
 
-    /// The same for a question.
+    /// Fails if the vector of a query has the wrong dimension.
     pub(super) async fn check_query(&self, collection: &CollectionName, query: &SearchQuery) -> Result<(), IndexError> {
         let actual = query.embedding.dimension();
         if self.known_size(collection) == Some(actual) {
@@ -129,7 +135,7 @@ impl QdrantIndex {
         Err(SpaceMismatch { stored, offered, reason: format!("{size} numbers against {actual}") }.into())
     }
 
-    /// The size of the collection's vectors, asked for now.
+    /// Requests the dimension of the collection's vectors from the server.
     async fn size(&self, collection: &CollectionName) -> Result<usize, IndexError> {
         let found = self.find(collection).await?.ok_or_else(|| self.about(collection, Fault::Unknown))?;
         let size = found.space(collection)?.dimension;
@@ -137,8 +143,8 @@ impl QdrantIndex {
         Ok(size)
     }
 
-    /// The size when it was last asked for. Only good for saying yes: the server checks again, and before anything
-    /// is refused it is asked.
+    /// Returns the dimension when it was last requested. It may only be used to accept a vector: the server checks
+    /// again, and before a vector is refused the dimension is requested anew.
     fn known_size(&self, collection: &CollectionName) -> Option<usize> {
         self.sizes.lock().unwrap_or_else(PoisonError::into_inner).get(collection).copied()
     }
@@ -147,7 +153,7 @@ impl QdrantIndex {
         self.sizes.lock().unwrap_or_else(PoisonError::into_inner).remove(collection);
     }
 
-    /// The fault in the port's words. What is gone may come back in another size.
+    /// Converts an error into an error of the port. Forgets the dimension of a collection that does not exist any more.
     pub(super) fn about(&self, collection: &CollectionName, fault: Fault) -> IndexError {
         if fault == Fault::Unknown {
             self.forget_size(collection);

@@ -1,4 +1,4 @@
-//! Reads from whichever of several stores answers.
+//! Reads records from several stores until one of them returns them.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -10,16 +10,17 @@ use super::Stores;
 use crate::domain::{CollectionName, ImageId, ImageRecord, StoreSet};
 use crate::index::IndexError;
 
-/// How long a store may take before the next is asked as well. A patient store never fails while it is down.
-const HEAD_START: Duration = Duration::from_secs(1);
+/// How long a store may take before the next one is asked as well. Under the background retry policy, a store that is
+/// down does not fail.
+const NEXT_STORE_DELAY: Duration = Duration::from_secs(1);
 
 impl Stores {
-    /// The records of these images, read from the stores in `have`. One store is asked after the other, at once where one
-    /// fails or lacks a record, and otherwise after a second: a store that is down keeps nobody waiting while another
-    /// answers. A record is left out if none of those that answered has it.
+    /// Returns the records of these images, read from the stores in `have`. The stores are asked in order: the next
+    /// one at once if a store fails or lacks a record, and otherwise after one second, so that a store that is down
+    /// does not delay the result of another. A record is left out if none of the stores that replied has it.
     ///
     /// # Errors
-    /// The last error with the name of its store, if no store answers.
+    /// Returns the last error and the name of its store, if no store replies.
     pub async fn get_from_any(
         &self,
         have: &StoreSet,
@@ -28,25 +29,25 @@ impl Stores {
     ) -> Result<Vec<ImageRecord>, (&'static str, IndexError)> {
         let stores: Vec<_> = self.iter().filter(|store| have.contains(store.name())).collect();
         let mut stores = stores.into_iter();
-        let mut asked = FuturesUnordered::new();
+        let mut pending = FuturesUnordered::new();
         let (mut found, mut missing): (Vec<ImageRecord>, HashSet<ImageId>) =
             (Vec::new(), ids.iter().copied().collect());
-        let (mut answered, mut failed, mut ask_next) = (false, None, true);
+        let (mut any_replied, mut last_error, mut ask_next) = (false, None, true);
         loop {
             if std::mem::take(&mut ask_next)
                 && let Some(store) = stores.next()
             {
-                asked.push(async move { (store.name(), store.get(collection, ids).await) });
+                pending.push(async move { (store.name(), store.get(collection, ids).await) });
             }
-            if asked.is_empty() {
-                return match failed {
-                    Some(failed) if !answered => Err(failed),
+            if pending.is_empty() {
+                return match last_error {
+                    Some(last_error) if !any_replied => Err(last_error),
                     Some(_) | None => Ok(found),
                 };
             }
-            match tokio::time::timeout(HEAD_START, asked.next()).await {
+            match tokio::time::timeout(NEXT_STORE_DELAY, pending.next()).await {
                 Ok(Some((_, Ok(records)))) => {
-                    answered = true;
+                    any_replied = true;
                     found.extend(records.into_iter().filter(|record| missing.remove(&record.id)));
                     if missing.is_empty() {
                         return Ok(found);
@@ -54,11 +55,11 @@ impl Stores {
                     ask_next = true;
                 }
                 Ok(Some((store, Err(error)))) => {
-                    failed = Some((store, error));
+                    last_error = Some((store, error));
                     ask_next = true;
                 }
                 Ok(None) => {}
-                Err(_) if answered && stores.len() == 0 => return Ok(found),
+                Err(_) if any_replied && stores.len() == 0 => return Ok(found),
                 Err(_) => ask_next = true,
             }
         }

@@ -1,4 +1,4 @@
-//! One question to several stores: asked side by side, answers merged.
+//! Requests to several stores in parallel, and the merging of their results.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -9,75 +9,77 @@ use super::{Store, Stores};
 use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space, Trouble};
 use crate::index::IndexError;
 
-/// A hit, and the stores that had it.
+/// A hit and the stores that returned it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
-    /// With the best of their scores.
+    /// The hit, with the best score among the stores.
     pub hit: Hit,
-    /// In the order of the configuration.
+    /// The stores that returned it, in the order of the configuration.
     pub stores: Vec<&'static str>,
 }
 
-/// What several stores gave.
+/// The merged results of several stores.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Merged<T> {
-    /// Of those that answered.
+    /// The results of the stores that replied.
     pub answer: T,
-    /// Of those that did not, and why, in words for a client.
+    /// One message for the client for each store that is left out, with the reason.
     pub warnings: Vec<String>,
 }
 
-/// The answers of stores, each with who gave it.
+/// One result for each store, with the name of the store.
 pub type Answers<T> = Vec<(&'static str, Result<T, IndexError>)>;
 
-/// The same in words for a client.
+/// As [`Answers`], with error messages for the client.
 pub type Answered<T> = Vec<(&'static str, Result<T, String>)>;
 
 impl Stores {
-    /// What each store has, as far as it says so in time.
-    pub async fn look(&self, within: Duration) -> Answered<Vec<CollectionInfo>> {
-        let asked = self.iter().map(|store| async move {
-            let look = async {
+    /// Returns the collections of each store, or a message if it did not reply within `within`.
+    pub async fn statuses(&self, within: Duration) -> Answered<Vec<CollectionInfo>> {
+        let requests = self.iter().map(|store| async move {
+            let request = async {
                 store.ready().await?;
                 store.collections().await
             };
-            let answer = match tokio::time::timeout(within, look).await {
+            let answer = match tokio::time::timeout(within, request).await {
                 Ok(Ok(infos)) => Ok(infos),
                 Ok(Err(IndexError::Dependency(down))) => Err(down.for_client()),
                 Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err(format!("{} does not answer in time", store.name())),
+                Err(_) => Err(format!("{} did not reply in time", store.name())),
             };
             (store.name(), answer)
         });
-        join_all(asked).await
+        join_all(requests).await
     }
 
-    /// Which of the stores hold the collection, in which space; fails where none does.
+    /// Returns for each store the space of the collection there, or why it is unknown.
     ///
     /// # Errors
-    /// [`IndexError`] where every store fails.
+    /// Returns an [`IndexError`] if no store has the collection, or every store fails.
     pub async fn spaces(&self, collection: &CollectionName) -> Result<Answers<Space>, IndexError> {
         let unknown = || IndexError::UnknownCollection(collection.clone());
         let ask = |store: Store| async move {
             let info = store.describe(collection).await.and_then(|info| info.ok_or_else(unknown));
             (store.name(), info.map(|info| info.space))
         };
-        some_good(join_all(self.iter().cloned().map(ask)).await)
+        unless_all_failed(join_all(self.iter().cloned().map(ask)).await)
     }
 
-    /// The nearest records of every store, each with its hits from the first on.
+    /// Returns the nearest records of every store. If there are several stores, each starts at its first hit.
     pub async fn nearest(&self, collection: &CollectionName, query: &SearchQuery) -> Answers<Vec<Hit>> {
-        // What one store has on a later page may be on the first of another: with several, pages are cut after merging.
+        // A record on a later page of one store can be on the first page of another, so several are paged after
+        // merging.
         let several = self.iter().nth(1).is_some();
         let whole = SearchQuery { limit: query.offset + query.limit, offset: 0, ..query.clone() };
         let query = if several { &whole } else { query };
         join_all(self.iter().map(|store| async move { (store.name(), store.search(collection, query).await) })).await
     }
 
-    /// Merges what [`Stores::nearest`] gave, leaving out stores whose collection is not of this `space`.
+    /// Merges the results of [`Stores::nearest`] and leaves out stores whose collection has a different space than
+    /// `space`.
     ///
     /// # Errors
-    /// [`IndexError`] where no store is left.
+    /// Returns an [`IndexError`] if no store is left.
     pub fn merge(
         &self,
         spaces: Answers<Space>,
@@ -85,12 +87,12 @@ impl Stores {
         space: &Space,
         query: &SearchQuery,
     ) -> Result<Merged<Vec<Found>>, IndexError> {
-        let answers = spaces.into_iter().zip(nearest).map(|((store, of), (_, hits))| {
-            let same = of.and_then(|of| Ok(of.admits(space)?));
+        let answers = spaces.into_iter().zip(nearest).map(|((store, stored), (_, hits))| {
+            let same = stored.and_then(|stored| Ok(stored.admits(space)?));
             (store, same.and(hits))
         });
         let several = self.iter().nth(1).is_some();
-        let Merged { answer, warnings } = merged(some_good(answers.collect())?);
+        let Merged { answer, warnings } = merged(unless_all_failed(answers.collect())?);
         let mut found = by_id(answer);
         if several {
             found.sort_by(|a, b| b.hit.score.total_cmp(&a.hit.score).then(a.hit.id.cmp(&b.hit.id)));
@@ -99,10 +101,10 @@ impl Stores {
         Ok(Merged { answer: found, warnings })
     }
 
-    /// The record of an image, from the first store that has it.
+    /// Returns the record of an image from the first store that has it.
     ///
     /// # Errors
-    /// [`IndexError`] where no store has it and one could not be asked.
+    /// Returns an [`IndexError`] if no store has it and at least one store could not be asked.
     pub async fn find(&self, collection: &CollectionName, id: ImageId) -> Result<Option<ImageRecord>, IndexError> {
         let mut answers = Vec::new();
         for store in self.iter() {
@@ -111,21 +113,21 @@ impl Stores {
                 other => answers.push((store.name(), other)),
             }
         }
-        // One that is down may have it: that it is nowhere cannot be said then.
+        // A store that is down may have the record, so the image is not reported as unknown then.
         let down = answers.iter().find(|(_, answer)| matches!(answer, Err(IndexError::Dependency(_))));
         match down {
             Some((_, Err(error))) => Err(error.clone()),
-            _ => some_good(answers).map(|_| None),
+            _ => unless_all_failed(answers).map(|_| None),
         }
     }
 
-    /// Every collection of every store, by name, each with the stores that hold it.
+    /// Returns every collection of every store, sorted by name, with the stores that have it and their record counts.
     ///
     /// # Errors
-    /// [`IndexError`] where no store answers.
+    /// Returns an [`IndexError`] if no store replies.
     pub async fn collections(&self) -> Result<Merged<Vec<(CollectionInfo, Vec<(&'static str, u64)>)>>, IndexError> {
-        let asked = self.iter().map(|store| async move { (store.name(), store.collections().await) });
-        let Merged { answer, warnings } = merged(some_good(join_all(asked).await)?);
+        let requests = self.iter().map(|store| async move { (store.name(), store.collections().await) });
+        let Merged { answer, warnings } = merged(unless_all_failed(join_all(requests).await)?);
         let mut all: BTreeMap<CollectionName, (CollectionInfo, Vec<_>)> = BTreeMap::new();
         for (store, infos) in answer {
             for info in infos {
@@ -136,24 +138,24 @@ impl Stores {
         Ok(Merged { answer: all.into_values().collect(), warnings })
     }
 
-    /// Which stores can serve; the others as warnings.
+    /// Checks that at least one store can serve requests. Returns one warning for each store that cannot.
     ///
     /// # Errors
-    /// [`IndexError`] where none can.
+    /// Returns an [`IndexError`] if no store can serve requests.
     pub async fn ready(&self) -> Result<Vec<String>, IndexError> {
-        let asked = self.iter().map(|store| async move { (store.name(), store.ready().await) });
-        Ok(merged(some_good(join_all(asked).await)?).warnings)
+        let requests = self.iter().map(|store| async move { (store.name(), store.ready().await) });
+        Ok(merged(unless_all_failed(join_all(requests).await)?).warnings)
     }
 }
 
-/// Fails where no answer is good. What a store that is down has is not known: that says more than what the others lack.
-fn some_good<T>(answers: Answers<T>) -> Result<Answers<T>, IndexError> {
+/// Fails if every store failed. Prefers the error of a store that is down: that store may have what the others lack.
+fn unless_all_failed<T>(answers: Answers<T>) -> Result<Answers<T>, IndexError> {
     if answers.iter().any(|(_, answer)| answer.is_ok()) {
         return Ok(answers);
     }
     let mut errors: Vec<IndexError> = answers.into_iter().filter_map(|(_, answer)| answer.err()).collect();
-    let gravest = errors.iter().position(|error| matches!(error, IndexError::Dependency(_))).unwrap_or(0);
-    Err(errors.swap_remove(gravest))
+    let preferred = errors.iter().position(|error| matches!(error, IndexError::Dependency(_))).unwrap_or(0);
+    Err(errors.swap_remove(preferred))
 }
 
 fn merged<T>(answers: Answers<T>) -> Merged<Vec<(&'static str, T)>> {
@@ -162,7 +164,7 @@ fn merged<T>(answers: Answers<T>) -> Merged<Vec<(&'static str, T)>> {
         match outcome {
             Ok(good) => answer.push((store, good)),
             Err(error) => {
-                tracing::warn!(store, %error, "left out of an answer");
+                tracing::warn!(store, %error, "a store failed and is left out of a reply");
                 warnings.push(warning(store, &error));
             }
         }
@@ -170,7 +172,7 @@ fn merged<T>(answers: Answers<T>) -> Merged<Vec<(&'static str, T)>> {
     Merged { answer, warnings }
 }
 
-/// Why a store is left out, in words for a client: what it said itself is in the log.
+/// Returns the message for the client about a store that is left out. The store's own error message goes to the log.
 fn warning(store: &str, error: &IndexError) -> String {
     match error {
         IndexError::Dependency(down) if down.trouble == Trouble::Misconfigured => {

@@ -1,4 +1,4 @@
-//! The configured stores, by name: written side by side, asked side by side.
+//! The configured stores, by name. They are written and searched in parallel.
 
 mod any;
 mod merge;
@@ -16,67 +16,67 @@ use crate::resilience::{WorkClock, measured};
 
 pub use merge::{Answered, Answers, Found, Merged};
 
-/// Names that `provider=` may hold, whether configured here or not.
+/// Every name that `provider=` accepts, including stores that are not configured.
 pub const KNOWN: [&str; 4] = [StoreKind::Embedded.name(), StoreKind::Qdrant.name(), StoreKind::Weaviate.name(), ALL];
 
-/// The word that means every store: of `provider=`, of `VECTOR_DB_PROVIDER` and of replies.
+/// The name for all stores, in `provider=`, `VECTOR_DB_PROVIDER` and replies.
 pub const ALL: &str = "all";
 
-/// A store that is shared.
+/// A shared store.
 pub(super) type Store = Arc<dyn ImageIndex>;
 
-/// A list of stores, the default first. No decorator: its answers say which store they are from.
+/// A list of stores, the default first. It is not an [`ImageIndex`] itself: its results name the store they are from.
 #[derive(Clone)]
 pub struct Stores(Vec<Store>);
 
-/// What one store made of a batch of records.
+/// The result of writing a batch of records to one store.
 #[derive(Debug)]
 pub struct Written {
-    /// Which store.
+    /// The name of the store.
     pub store: &'static str,
-    /// The records that it refused, each with its reason; all others it has.
+    /// The records that it refused, each with the reason; it has stored all others.
     pub outcome: Result<Vec<(ImageId, String)>, IndexError>,
-    /// How long it was at work, without what was waited for it.
+    /// How long it worked, without the time spent waiting for it.
     pub worked: Duration,
 }
 
 impl Stores {
-    /// The stores, the default first; at least one.
+    /// Creates the list from at least one store, the default first.
     ///
     /// # Panics
-    /// Without any store.
+    /// Panics if `stores` is empty.
     pub fn new(stores: Vec<Arc<dyn ImageIndex>>) -> Self {
         assert!(!stores.is_empty(), "a service without a store can neither index nor search");
         Self(stores)
     }
 
-    /// The one that is meant where none is named.
+    /// Returns the store that is used if a request names none.
     pub fn default_store(&self) -> &Arc<dyn ImageIndex> {
         &self.0[0]
     }
 
-    /// The store of that name, if it is configured.
+    /// Returns the store with that name, if it is configured.
     pub fn named(&self, name: &str) -> Option<&Arc<dyn ImageIndex>> {
         self.0.iter().find(|store| store.name() == name)
     }
 
-    /// That one alone.
+    /// Returns a list of this store alone.
     #[must_use]
     pub fn only(store: &Arc<dyn ImageIndex>) -> Self {
         Self(vec![store.clone()])
     }
 
-    /// All of them.
+    /// Iterates over the stores.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn ImageIndex>> {
         self.0.iter()
     }
 
-    /// Their names, by commas, the default first.
+    /// Returns their names, comma-separated, the default first.
     pub fn names(&self) -> String {
         self.0.iter().map(|store| store.name()).collect::<Vec<_>>().join(", ")
     }
 
-    /// The word that means all of these: the name of the one, or `all`.
+    /// Returns the name of the store if there is only one, or `all`.
     pub fn name(&self) -> &'static str {
         match self.0.as_slice() {
             [one] => one.name(),
@@ -84,20 +84,20 @@ impl Stores {
         }
     }
 
-    /// Their names as a set.
+    /// Returns their names as a set.
     pub fn all(&self) -> StoreSet {
         self.0.iter().map(|store| store.name()).collect()
     }
 
-    /// What is known of a collection by those stores that say so in time.
+    /// Describes a collection in each store that has it and replies within `within`.
     pub async fn describe_all(&self, collection: &CollectionName, within: Duration) -> Vec<CollectionInfo> {
-        let asked = self.0.iter().map(|store| tokio::time::timeout(within, store.describe(collection)));
-        let answers = join_all(asked).await;
+        let requests = self.0.iter().map(|store| tokio::time::timeout(within, store.describe(collection)));
+        let answers = join_all(requests).await;
         answers.into_iter().filter_map(|answer| answer.ok()?.ok()?).collect()
     }
 
-    /// Writes records to every store but those that `have` them, side by side. Each store's answer comes as soon as it is
-    /// there; a record that a store refuses costs only itself. What is waited for stops `clock`.
+    /// Writes records to every store except those in `have`, in parallel. The stream yields each store's result as soon
+    /// as it is complete. If a store refuses a record, the others are still written. `clock` stops during waits.
     pub fn upsert<'a>(
         &'a self,
         collection: &'a CollectionName,
@@ -105,18 +105,18 @@ impl Stores {
         have: &StoreSet,
         clock: &'a WorkClock,
     ) -> impl Stream<Item = Written> + Unpin + Send + 'a {
-        let lacking = self.0.iter().filter(|store| !have.contains(store.name()));
-        lacking
+        let targets = self.0.iter().filter(|store| !have.contains(store.name()));
+        targets
             .map(|store| async move {
-                let (outcome, worked) = measured(clock, upsert_but_refused(store.as_ref(), collection, records)).await;
+                let (outcome, worked) = measured(clock, upsert_accepted(store.as_ref(), collection, records)).await;
                 Written { store: store.name(), outcome, worked }
             })
             .collect::<FuturesUnordered<_>>()
     }
 }
 
-/// Writes what a store takes: a record that it refuses leaves the batch, and the rest is written.
-async fn upsert_but_refused(
+/// Writes the records that a store accepts: a refused record is taken out of the batch, and the rest is written.
+async fn upsert_accepted(
     store: &dyn ImageIndex,
     collection: &CollectionName,
     records: &[ImageRecord],
@@ -127,11 +127,11 @@ async fn upsert_but_refused(
         match store.upsert(collection, rest.as_deref().unwrap_or(records)).await {
             Ok(()) => return Ok(refused),
             Err(IndexError::Rejected { id, reason }) => {
-                let left = rest.get_or_insert_with(|| records.to_vec());
-                let before = left.len();
-                left.retain(|record| record.id != id);
-                if left.len() == before {
-                    // A store that refuses what it was not given would be asked for ever.
+                let remaining = rest.get_or_insert_with(|| records.to_vec());
+                let before = remaining.len();
+                remaining.retain(|record| record.id != id);
+                if remaining.len() == before {
+                    // The store refuses a record that is not in the batch: retrying would never end.
                     return Err(IndexError::Rejected { id, reason });
                 }
                 refused.push((id, reason));

@@ -1,4 +1,4 @@
-//! What a collection is in Weaviate: a class, its properties, and what is kept in its description.
+//! A collection in Weaviate: a class, its properties, and the data in its description.
 
 use std::collections::BTreeMap;
 
@@ -8,21 +8,21 @@ use serde_json::{Value, json};
 use super::names;
 use crate::domain::{CollectionName, Space};
 
-/// What the description of a class of ours holds, as JSON. (200,000 characters came back whole from Weaviate 1.39; a
-/// space of 512 numbers has some 30,000.)
+/// The JSON in the description of a class that Glimpse created. (Weaviate 1.39 returned 200,000 characters unchanged; a
+/// space of 512 numbers has about 30,000.)
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct Mark {
+struct Description {
     glimpse: Kept,
 }
 
-/// The collection's name as its maker wrote it, and its space.
+/// The name of the collection as its creator wrote it, and its space.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Kept {
     pub(super) collection: CollectionName,
     pub(super) space: Space,
 }
 
-/// A class as `GET /v1/schema` shows it, as far as it is looked at.
+/// The parts of a class in `GET /v1/schema` that are read.
 #[derive(Debug, Deserialize)]
 pub(super) struct Class {
     #[serde(rename = "class")]
@@ -56,96 +56,98 @@ struct Tenancy {
     enabled: bool,
 }
 
-/// `GET /v1/schema`.
+/// The reply to `GET /v1/schema`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Classes {
     #[serde(default)]
     pub(super) classes: Vec<Class>,
 }
 
-/// How a property is declared: its type, and what it is looked up by.
+/// How a property is declared: its type and its index.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// Text that is only kept.
-    Kept,
-    /// Text that is compared whole.
-    Word,
-    /// A list of texts that is only kept.
-    KeptList,
-    /// A list of texts of which any one may be compared, whole.
-    WordList,
-    /// A number that is only kept.
+    /// A text without an index.
+    Text,
+    /// A text that filters compare as a whole.
+    Keyword,
+    /// A list of texts without an index.
+    TextList,
+    /// A list of texts whose elements filters compare as a whole.
+    KeywordList,
+    /// A number without an index.
     Number,
-    /// A number that ranges are asked of.
+    /// A number with an index for ranges.
     Range,
-    /// A date that is only kept.
+    /// A date without an index.
     Date,
     /// See [`names::GUARD`].
     Guard,
 }
 
-/// Every property of a class of ours. None is left to auto-schema.
+/// All properties of a class that Glimpse creates. Auto-schema adds none.
 const PROPERTIES: [(&str, Kind); 20] = [
-    (names::S3_KEY, Kind::Kept),
-    (names::S3_URI, Kind::Kept),
-    (names::S3_BUCKET, Kind::Kept),
-    (names::S3_FOLDERS, Kind::KeptList),
-    (names::FORMAT, Kind::Word),
+    (names::S3_KEY, Kind::Text),
+    (names::S3_URI, Kind::Text),
+    (names::S3_BUCKET, Kind::Text),
+    (names::S3_FOLDERS, Kind::TextList),
+    (names::FORMAT, Kind::Keyword),
     (names::WIDTH, Kind::Range),
     (names::HEIGHT, Kind::Range),
     (names::FRAMES, Kind::Number),
-    (names::THUMBNAIL_KEY, Kind::Kept),
-    (names::ETAG, Kind::Kept),
+    (names::THUMBNAIL_KEY, Kind::Text),
+    (names::ETAG, Kind::Text),
     (names::SIZE_BYTES, Kind::Number),
-    (names::CONTENT_SHA256, Kind::Kept),
-    (names::SPACE, Kind::Kept),
+    (names::CONTENT_SHA256, Kind::Text),
+    (names::SPACE, Kind::Text),
     (names::INDEXED_AT, Kind::Date),
     (names::INDEXED_MICROS, Kind::Range),
-    (names::META, Kind::Kept),
-    (names::META_KV, Kind::KeptList),
-    (names::TERMS, Kind::WordList),
-    (names::PAYLOAD, Kind::Kept),
+    (names::META, Kind::Text),
+    (names::META_KV, Kind::TextList),
+    (names::TERMS, Kind::KeywordList),
+    (names::PAYLOAD, Kind::Text),
     (names::GUARD, Kind::Guard),
 ];
 
 impl Kind {
     fn data_type(self) -> &'static str {
         match self {
-            Self::Kept | Self::Word => "text",
-            Self::KeptList | Self::WordList => "text[]",
+            Self::Text | Self::Keyword => "text",
+            Self::TextList | Self::KeywordList => "text[]",
             Self::Number | Self::Range => "int",
             Self::Date => "date",
             Self::Guard => "object",
         }
     }
 
-    fn declared(self, name: &str) -> Value {
-        let looked_up = matches!(self, Self::Word | Self::WordList);
-        let mut declared = json!({
-            "name": name, "dataType": [self.data_type()], "indexFilterable": looked_up, "indexSearchable": false,
+    fn declaration(self, name: &str) -> Value {
+        let filterable = matches!(self, Self::Keyword | Self::KeywordList);
+        let mut property = json!({
+            "name": name, "dataType": [self.data_type()], "indexFilterable": filterable, "indexSearchable": false,
         });
         match self {
-            Self::Kept | Self::Word | Self::KeptList | Self::WordList => declared["tokenization"] = "field".into(),
-            Self::Range => declared["indexRangeFilters"] = true.into(),
+            Self::Text | Self::Keyword | Self::TextList | Self::KeywordList => {
+                property["tokenization"] = "field".into();
+            }
+            Self::Range => property["indexRangeFilters"] = true.into(),
             Self::Guard => {
                 let nothing = json!({"name": "nothing", "dataType": ["boolean"], "indexFilterable": false});
-                declared["nestedProperties"] = json!([nothing]);
+                property["nestedProperties"] = json!([nothing]);
             }
             Self::Number | Self::Date => {}
         }
-        declared
+        property
     }
 }
 
-/// The body of `POST /v1/schema` for this collection. One vector without a name, in the form that every version
-/// takes: `vector_bytes` in objects and searches goes with it.
+/// Returns the body of `POST /v1/schema` for this collection. It declares one unnamed vector, in the form that every
+/// version accepts and that matches `vector_bytes` in objects and searches.
 pub(super) fn new_class(collection: &CollectionName, space: &Space) -> serde_json::Result<Vec<u8>> {
-    let mark = Mark { glimpse: Kept { collection: collection.clone(), space: space.clone() } };
-    let properties: Vec<Value> = PROPERTIES.iter().map(|(name, kind)| kind.declared(name)).collect();
+    let description = Description { glimpse: Kept { collection: collection.clone(), space: space.clone() } };
+    let properties: Vec<Value> = PROPERTIES.iter().map(|(name, kind)| kind.declaration(name)).collect();
     serde_json::to_vec(&json!({
         "class": collection.weaviate_class(),
-        "description": serde_json::to_string(&mark)?,
-        // Left out, it would be the server's default, which may call a model.
+        "description": serde_json::to_string(&description)?,
+        // Without this, the default of the server would apply, which may call a model.
         "vectorizer": "none",
         "vectorIndexType": "hnsw",
         "vectorIndexConfig": {"distance": "cosine"},
@@ -155,29 +157,32 @@ pub(super) fn new_class(collection: &CollectionName, space: &Space) -> serde_jso
 }
 
 impl Class {
-    /// What is kept with the class, if it is one that this program made and can use.
+    /// Returns the name and the space in the description, if Glimpse created the class and can use it.
     ///
     /// # Errors
-    /// Why it is not.
+    /// Returns a message with the reason if it cannot.
     pub(super) fn kept(self) -> Result<Kept, String> {
         let name = &self.name;
-        let Ok(Mark { glimpse: kept }) = serde_json::from_str(&self.description) else {
-            return Err(format!("the class {name} is not Glimpse's: its description does not say so"));
+        let Ok(Description { glimpse: kept }) = serde_json::from_str(&self.description) else {
+            return Err(format!("the class {name} was not created by Glimpse: its description has no Glimpse data"));
         };
         if kept.collection.weaviate_class() != *name {
-            return Err(format!("the class {name} says that it is the collection `{}`", kept.collection));
+            return Err(format!(
+                "the class {name} belongs to the collection `{}` according to its description",
+                kept.collection
+            ));
         }
         if self.vector_index.as_ref().is_none_or(|index| index.distance != "cosine") {
-            return Err(format!("the class {name} does not compare by cosine"));
+            return Err(format!("the class {name} does not use the distance cosine"));
         }
         if self.tenancy.enabled {
-            return Err(format!("the class {name} has tenants"));
+            return Err(format!("the class {name} has tenants, which Glimpse does not support"));
         }
-        let there: BTreeMap<&str, &[String]> =
+        let property_types: BTreeMap<&str, &[String]> =
             self.properties.iter().map(|property| (property.name.as_str(), &property.data_type[..])).collect();
         for (property, kind) in PROPERTIES {
-            if there.get(property).is_none_or(|types| types != &[kind.data_type()]) {
-                return Err(format!("the class {name} lacks the property {property} of the type {}", kind.data_type()));
+            if property_types.get(property).is_none_or(|types| types != &[kind.data_type()]) {
+                return Err(format!("the class {name} has no property {property} of the type {}", kind.data_type()));
             }
         }
         Ok(kept)

@@ -1,7 +1,7 @@
 use super::*;
 use crate::domain::Probe;
 
-fn made() -> Value {
+fn class_json() -> Value {
     let space = Space {
         model: "m".into(),
         dimension: 2,
@@ -16,8 +16,8 @@ fn read(class: Value) -> Result<Kept, String> {
 }
 
 #[test]
-fn what_is_kept_with_a_class_comes_back() {
-    let class = made();
+fn the_name_and_space_in_a_class_are_read_back() {
+    let class = class_json();
     assert_eq!((&class["class"], &class["vectorizer"]), (&json!("MyPhotosImages"), &json!("none")));
     let kept = read(class).unwrap();
     assert_eq!((kept.collection.as_str(), kept.space.dimension), ("my-photos", 2));
@@ -25,21 +25,21 @@ fn what_is_kept_with_a_class_comes_back() {
 }
 
 #[test]
-fn nothing_is_searchable_as_words_and_every_property_says_what_it_is_looked_up_by() {
-    for property in made()["properties"].as_array().unwrap() {
+fn no_property_is_searchable_as_text_and_every_property_declares_its_index() {
+    for property in class_json()["properties"].as_array().unwrap() {
         assert_eq!(property["indexSearchable"], false, "{property}");
         assert!(property["indexFilterable"].is_boolean(), "{property}");
     }
 }
 
 #[test]
-fn a_class_that_is_not_ours_or_was_changed_is_refused_with_the_reason() {
+fn a_foreign_or_changed_class_is_refused_with_the_reason() {
     let changed = |change: &dyn Fn(&mut Value)| {
-        let mut class = made();
+        let mut class = class_json();
         change(&mut class);
         read(class).unwrap_err()
     };
-    assert!(changed(&|class| class["description"] = "mine".into()).contains("not Glimpse's"));
+    assert!(changed(&|class| class["description"] = "mine".into()).contains("was not created by Glimpse"));
     assert!(changed(&|class| class["class"] = "OtherImages".into()).contains("my-photos"));
     assert!(changed(&|class| class["vectorIndexConfig"]["distance"] = "dot".into()).contains("cosine"));
     assert!(changed(&|class| class["multiTenancyConfig"]["enabled"] = true.into()).contains("tenants"));

@@ -1,5 +1,5 @@
-//! What Weaviate's refusals mean. Its gRPC service answers most of them with the code Unknown and a sentence, so the
-//! sentence is read where the code says nothing. What it says itself goes to the log alone.
+//! Classifies Weaviate's errors. Its gRPC service reports most of them with the code `Unknown` and a message, so the
+//! message is read if the code is not specific. The server's own messages go only to the log.
 
 use std::time::Duration;
 
@@ -12,20 +12,20 @@ use crate::index::IndexError;
 use crate::index::learned::{message_limit, number};
 use crate::resilience::parse_retry_after;
 
-/// When a server that is busy does not say when to come back.
-const SOON: Duration = Duration::from_secs(1);
-/// Characters of its words that are kept.
-const WORDS: usize = 300;
+/// The delay before the next attempt if a busy server does not state one.
+const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(1);
+/// The maximum number of characters of a server message that are used.
+const MAX_MESSAGE_CHARS: usize = 300;
 
-/// The store itself is the trouble.
+/// Returns the error for a failure of the store itself.
 pub(super) fn failed(trouble: Trouble, detail: impl Into<String>) -> IndexError {
     IndexError::Dependency(DependencyError { dependency: NAME.to_owned(), trouble, detail: detail.into() })
 }
 
-/// A gRPC call about `collection` that was not OK.
+/// Converts the status of a failed gRPC call about `collection`.
 pub(super) fn of_status(status: &Status, collection: &CollectionName) -> IndexError {
-    let said = status.message();
-    if status.code() == Code::Unknown && lacks_class(said) {
+    let message = status.message();
+    if status.code() == Code::Unknown && reports_missing_class(message) {
         return IndexError::UnknownCollection(collection.clone());
     }
     if let Some(limit) = limit(status) {
@@ -34,64 +34,66 @@ pub(super) fn of_status(status: &Status, collection: &CollectionName) -> IndexEr
     failed(trouble(status), describe(status))
 }
 
-/// A request was refused because of a limit of the server, or of a proxy in front of it.
+/// A limit of the server, or of a proxy in front of it, because of which a request was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Limit {
     pub(super) bound: Bound,
     /// The largest value that is allowed, if the server names it.
     pub(super) allowed: Option<usize>,
-    said: String,
+    message: String,
 }
 
 /// What is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bound {
-    /// Objects that a search ranks, a list shows or a request deletes.
+    /// The objects that a search ranks, a list returns or a request deletes.
     Results,
-    /// Bytes of a message.
+    /// The bytes of a message.
     Bytes,
 }
 
-/// The limit that a call was refused for, if it was.
+/// Returns the limit because of which a call was refused, if there is one.
 pub(super) fn limit(status: &Status) -> Option<Limit> {
-    let said = words(status.message().as_bytes());
+    let message = words(status.message().as_bytes());
     if let Some(allowed) = message_limit(status) {
-        return Some(Limit { bound: Bound::Bytes, allowed, said });
+        return Some(Limit { bound: Bound::Bytes, allowed, message });
     }
     let (_, rest) = status.message().split_once("query maximum results exceeded")?;
     let allowed = rest.split_once("QUERY_MAXIMUM_RESULTS '").and_then(|(_, rest)| number(rest));
-    Some(Limit { bound: Bound::Results, allowed, said })
+    Some(Limit { bound: Bound::Results, allowed, message })
 }
 
-/// A limit that nothing here can keep to: its operator has to raise it.
+/// Converts a limit to which requests cannot be adapted: the operator of the server must raise it.
 impl From<Limit> for IndexError {
-    fn from(Limit { bound, said, .. }: Limit) -> Self {
+    fn from(Limit { bound, message, .. }: Limit) -> Self {
         let what = match bound {
             Bound::Results => "QUERY_MAXIMUM_RESULTS of the server",
-            Bound::Bytes => "GRPC_MAX_MESSAGE_SIZE of the server, or what a proxy in front of it takes",
+            Bound::Bytes => "GRPC_MAX_MESSAGE_SIZE of the server, or the limit of a proxy in front of it",
         };
-        failed(Trouble::Misconfigured, format!("raise {what}; Weaviate says: {said}"))
+        failed(Trouble::Misconfigured, format!("raise {what}; Weaviate's message: {message}"))
     }
 }
 
 impl Limit {
-    /// Why one object is refused that is too large alone.
+    /// Returns the reason for the refusal of a single object that is too large.
     pub(super) fn reason(&self) -> String {
-        format!("it is larger than the server takes: {}", self.said)
+        format!("it is larger than the server accepts: {}", self.message)
     }
 }
 
-/// What kind of failure a call that was not OK is.
+/// Returns the kind of failure of a call that failed.
 pub(super) fn trouble(status: &Status) -> Trouble {
-    let said = status.message();
+    let message = status.message();
     match status.code() {
         Code::DeadlineExceeded => Trouble::TimedOut,
-        // What tonic makes of our own deadline where it is the first to notice, and what Go makes of it over there.
-        Code::Cancelled | Code::Unknown if TOO_LATE.iter().any(|words| said.contains(words)) => Trouble::TimedOut,
-        // Limits of messages and results have the codes of other things, and do not pass.
+        // Our own deadline: as tonic reports it if it notices first, and as Go reports it in the server.
+        Code::Cancelled | Code::Unknown if TIMEOUT_PHRASES.iter().any(|phrase| message.contains(phrase)) => {
+            Trouble::TimedOut
+        }
+        // Limits of messages and results have the codes of other errors, and a retry does not help.
         _ if limit(status).is_some() => Trouble::Misconfigured,
-        Code::ResourceExhausted => Trouble::Busy { retry_after: retry_after_of(status) },
-        // A key; a restriction of this server; something that is no Weaviate; a request that it will never take.
+        Code::ResourceExhausted => Trouble::Busy { retry_after: retry_delay(status) },
+        // A wrong key, a restriction of this server, a server that is not Weaviate, or a request that it never accepts.
         Code::Unauthenticated
         | Code::PermissionDenied
         | Code::FailedPrecondition
@@ -100,9 +102,10 @@ pub(super) fn trouble(status: &Status) -> Trouble {
         | Code::AlreadyExists
         | Code::OutOfRange
         | Code::Unimplemented => Trouble::Refused,
-        // Older versions say so of a key, and every version of what it will never answer.
-        Code::Unknown if REFUSALS.iter().any(|words| said.contains(words)) => Trouble::Refused,
-        // Unavailable is a connection that fails, and what maintenance and read-only mode say.
+        // Older versions report a wrong key like this, and every version reports requests like this that it never
+        // accepts.
+        Code::Unknown if REFUSAL_PHRASES.iter().any(|phrase| message.contains(phrase)) => Trouble::Refused,
+        // `Unavailable` is reported for a failed connection, and in maintenance and read-only mode.
         Code::Ok
         | Code::Unknown
         | Code::Internal
@@ -113,85 +116,85 @@ pub(super) fn trouble(status: &Status) -> Trouble {
     }
 }
 
-const TOO_LATE: [&str; 2] = ["Timeout expired", "context deadline exceeded"];
-const REFUSALS: [&str; 5] = ["extract auth", "unauthorized", "forbidden", "vector lengths", "no such prop"];
+const TIMEOUT_PHRASES: [&str; 2] = ["Timeout expired", "context deadline exceeded"];
+const REFUSAL_PHRASES: [&str; 5] = ["extract auth", "unauthorized", "forbidden", "vector lengths", "no such prop"];
 
-fn retry_after_of(status: &Status) -> Duration {
-    let told = status.metadata().get("retry-after").and_then(|value| value.to_str().ok());
-    told.and_then(parse_retry_after).unwrap_or(SOON)
+fn retry_delay(status: &Status) -> Duration {
+    let header = status.metadata().get("retry-after").and_then(|value| value.to_str().ok());
+    header.and_then(parse_retry_after).unwrap_or(DEFAULT_RETRY_DELAY)
 }
 
-/// A status as a line for the log, without its metadata.
+/// Returns a status as a line for the log, without its metadata.
 pub(super) fn describe(status: &Status) -> String {
     format!("{:?}: {}", status.code(), words(status.message().as_bytes()))
 }
 
-/// A REST reply that is no success, with its `Retry-After` and the beginning of its body.
+/// Converts a REST reply that is not a success, with its `Retry-After` and the beginning of its body.
 pub(super) fn of_http(status: StatusCode, wait: Option<&str>, body: &[u8]) -> IndexError {
     let wait = wait.and_then(parse_retry_after);
     let trouble = match status {
         StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => Trouble::TimedOut,
-        StatusCode::TOO_MANY_REQUESTS => Trouble::Busy { retry_after: wait.unwrap_or(SOON) },
+        StatusCode::TOO_MANY_REQUESTS => Trouble::Busy { retry_after: wait.unwrap_or(DEFAULT_RETRY_DELAY) },
         StatusCode::SERVICE_UNAVAILABLE => wait.map_or(Trouble::Failed, |retry_after| Trouble::Busy { retry_after }),
         status if status.is_server_error() => Trouble::Failed,
-        // Wrong key, wrong address, a redirection, another kind of service: a matter of settings.
+        // A wrong key, a wrong address, a redirect or another kind of service: the settings are wrong.
         _ => Trouble::Refused,
     };
     failed(trouble, format!("{status}: {}", words(body)))
 }
 
-/// A REST call without a reply.
+/// Converts the error of a REST call without a reply.
 pub(super) fn of_transport(error: &reqwest::Error) -> IndexError {
     let trouble = if error.is_timeout() { Trouble::TimedOut } else { Trouble::Failed };
     failed(trouble, with_causes(error))
 }
 
-/// Why one object of a batch was not taken.
+/// Why an object of a batch was not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// There is no such class: it went after it was looked at.
+    /// The class does not exist: it was dropped after it was checked.
     NoClass,
-    /// The class is another one than that which was looked at.
+    /// The class is not the one that was checked.
     OtherClass,
-    /// The server has no room or no time: nothing of the object's.
+    /// The server has no space or no time; the object is not the reason.
     Server,
-    /// The object.
+    /// The object itself is refused.
     Object,
-    /// Nobody knows: it is said in words that are not known here.
+    /// The message is not recognised.
     Unknown,
 }
 
-/// Reads the sentence that a batch has for one object. What it quotes does not decide: values in quotation marks, the name
-/// of the class, and `own`, the object's texts.
-pub(super) fn refusal(said: &str, class: &str, own: &[&str]) -> Refusal {
-    let mut said = said.to_owned();
-    for text in own.iter().filter(|text| text.len() >= SHORT) {
-        said = said.replace(text, " ");
+/// Classifies the error message of a batch for one object. Quoted parts are ignored: values in quotation marks, the
+/// name of the class, and the texts of the object in `own`.
+pub(super) fn refusal(message: &str, class: &str, own: &[&str]) -> Refusal {
+    let mut message = message.to_owned();
+    for text in own.iter().filter(|text| text.len() >= MIN_OWN_TEXT_BYTES) {
+        message = message.replace(text, " ");
     }
-    let said = unquoted(&said).to_ascii_lowercase().replace(&class.to_ascii_lowercase(), " ");
-    let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-    let any = |all: &[&str]| all.iter().any(|phrase| has(&said, phrase));
-    if said.starts_with("auto-schema: create") || any(&NO_CLASS) {
+    let message = strip_quoted(&message).to_ascii_lowercase().replace(&class.to_ascii_lowercase(), " ");
+    let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    let any = |phrases: &[&str]| phrases.iter().any(|phrase| contains_phrase(&message, phrase));
+    if message.starts_with("auto-schema: create") || any(&NO_CLASS_PHRASES) {
         return Refusal::NoClass;
     }
-    if said.starts_with("auto-schema: update") {
+    if message.starts_with("auto-schema: update") {
         return Refusal::OtherClass;
     }
-    // First: a replica's refusal of the object is wrapped into words about replicas.
-    if OBJECT_BEGINS.iter().any(|beginning| said.starts_with(beginning)) || any(&OBJECT_SIDE) {
+    // Checked before the server's phrases, because the refusal of a replica is wrapped into a message about replicas.
+    if OBJECT_PREFIXES.iter().any(|prefix| message.starts_with(prefix)) || any(&OBJECT_PHRASES) {
         return Refusal::Object;
     }
-    if any(&SERVER_SIDE) { Refusal::Server } else { Refusal::Unknown }
+    if any(&SERVER_PHRASES) { Refusal::Server } else { Refusal::Unknown }
 }
 
-/// Bytes of a text of the object that is looked for in a sentence at least: a shorter one is part of many words.
-const SHORT: usize = 8;
+/// The minimum bytes of an object's text that is removed from a message: a shorter one often occurs by chance.
+const MIN_OWN_TEXT_BYTES: usize = 8;
 
-/// `said` without what stands in quotation marks. An apostrophe inside a word is none.
-fn unquoted(said: &str) -> String {
-    let mut plain = String::with_capacity(said.len());
+/// Returns `message` without the quoted parts. An apostrophe inside a word is not a quotation mark.
+fn strip_quoted(message: &str) -> String {
+    let mut plain = String::with_capacity(message.len());
     let (mut open, mut before) = (None, ' ');
-    let mut rest = said.chars().peekable();
+    let mut rest = message.chars().peekable();
     while let Some(c) = rest.next() {
         let next = rest.peek().copied().unwrap_or(' ');
         match open {
@@ -208,25 +211,25 @@ fn unquoted(said: &str) -> String {
     plain
 }
 
-/// Whether the phrase stands in `said` as words of its own, not as a part of a name or a path. A `*` at its end stands for
-/// any end of its last word.
-fn has(said: &str, phrase: &str) -> bool {
+/// Returns whether `message` contains the phrase on its own, and not as a part of a name or a path. A `*` at the
+/// end of the phrase matches any ending.
+fn contains_phrase(message: &str, phrase: &str) -> bool {
     let (phrase, any_end) = phrase.strip_suffix('*').map_or((phrase, false), |phrase| (phrase, true));
-    said.match_indices(phrase).any(|(at, _)| {
+    message.match_indices(phrase).any(|(at, _)| {
         let part = |c: char| c.is_alphanumeric() || matches!(c, '_' | '/' | '-');
-        let mut behind = said[at + phrase.len()..].chars();
-        let (next, after) = (behind.next(), behind.next());
+        let mut following = message[at + phrase.len()..].chars();
+        let (next, after) = (following.next(), following.next());
         let named = next == Some('.') && after.is_some_and(char::is_alphanumeric);
         let ends = any_end || !(next.is_some_and(part) || named);
-        ends && !said[..at].chars().next_back().is_some_and(|c| part(c) || c == '.')
+        ends && !message[..at].chars().next_back().is_some_and(|c| part(c) || c == '.')
     })
 }
 
-/// Sentences about an object's own properties begin so (`usecases/objects/validation`).
-const OBJECT_BEGINS: [&str; 4] = ["invalid ", "no such prop", "unrecognized data type", "object has an empty class"];
+/// How messages about the properties of an object begin (`usecases/objects/validation`).
+const OBJECT_PREFIXES: [&str; 4] = ["invalid ", "no such prop", "unrecognized data type", "object has an empty class"];
 
-/// Words of errors that are an object's: of its vector above all (`adapters/repos/db/vector`).
-const OBJECT_SIDE: [&str; 8] = [
+/// Phrases of errors of an object, mostly of its vector (`adapters/repos/db/vector`).
+const OBJECT_PHRASES: [&str; 8] = [
     "vector with length",
     "vectors with length",
     "vector lengths",
@@ -237,9 +240,9 @@ const OBJECT_SIDE: [&str; 8] = [
     "reserved property name",
 ];
 
-/// Words of errors that are the server's whatever the object (`entities/errors`, `entities/storagestate`, memory watch,
-/// replication, the cluster's schema, and Go's own).
-const SERVER_SIDE: [&str; 44] = [
+/// Phrases of errors of the server that do not depend on the object (`entities/errors`, `entities/storagestate`, the
+/// memory watch, replication, the schema of the cluster, and errors of Go itself).
+const SERVER_PHRASES: [&str; 44] = [
     "read-only",
     "readonly",
     "read only",
@@ -286,14 +289,15 @@ const SERVER_SIDE: [&str; 44] = [
     "status code 5*",
 ];
 
-/// A class that is not there, or goes at this moment: each layer of the server has its own words for it.
-fn lacks_class(said: &str) -> bool {
-    // `class "DocumentsImages" not found`, where a search names it.
-    let named = said.split_once("class \"").and_then(|(_, rest)| rest.split_once('"'));
-    NO_CLASS.iter().any(|words| said.contains(words)) || named.is_some_and(|(_, rest)| rest.starts_with(" not found"))
+/// Returns whether the class is missing or is being dropped. Each layer of the server has its own message for it.
+fn reports_missing_class(message: &str) -> bool {
+    // `class "DocumentsImages" not found`, as the error of a search names it.
+    let named = message.split_once("class \"").and_then(|(_, rest)| rest.split_once('"'));
+    NO_CLASS_PHRASES.iter().any(|phrase| message.contains(phrase))
+        || named.is_some_and(|(_, rest)| rest.starts_with(" not found"))
 }
 
-const NO_CLASS: [&str; 8] = [
+const NO_CLASS_PHRASES: [&str; 8] = [
     "could not find index for class",
     "cannot find index for class",
     "could not find class",
@@ -304,12 +308,16 @@ const NO_CLASS: [&str; 8] = [
     "class not found",
 ];
 
-/// A body as one short line for the log.
+/// Returns a body as one short line for the log.
 pub(super) fn words(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(16 * WORDS)]);
+    let text = String::from_utf8_lossy(&body[..body.len().min(16 * MAX_MESSAGE_CHARS)]);
     let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let line = plain.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= WORDS { line } else { format!("{}…", line.chars().take(WORDS).collect::<String>()) }
+    if line.chars().count() <= MAX_MESSAGE_CHARS {
+        line
+    } else {
+        format!("{}…", line.chars().take(MAX_MESSAGE_CHARS).collect::<String>())
+    }
 }
 
 #[cfg(test)]

@@ -12,12 +12,12 @@ fn kind(error: IndexError) -> Trouble {
 }
 
 #[test]
-fn each_code_means_one_thing() {
-    let of = |code: Code| kind(of_status(&Status::new(code, "words"), &name()));
-    assert_eq!(of(Code::DeadlineExceeded), Trouble::TimedOut);
-    assert_eq!(of(Code::ResourceExhausted), Trouble::Busy { retry_after: SOON });
+fn each_grpc_code_has_one_kind_of_failure() {
+    let kind_of = |code: Code| kind(of_status(&Status::new(code, "words"), &name()));
+    assert_eq!(kind_of(Code::DeadlineExceeded), Trouble::TimedOut);
+    assert_eq!(kind_of(Code::ResourceExhausted), Trouble::Busy { retry_after: DEFAULT_RETRY_DELAY });
     for down in [Code::Unavailable, Code::Unknown, Code::Internal, Code::DataLoss, Code::Aborted, Code::Cancelled] {
-        assert_eq!(of(down), Trouble::Failed, "{down:?}");
+        assert_eq!(kind_of(down), Trouble::Failed, "{down:?}");
     }
     for settings in [
         Code::Unauthenticated,
@@ -29,29 +29,29 @@ fn each_code_means_one_thing() {
         Code::OutOfRange,
         Code::Unimplemented,
     ] {
-        assert_eq!(of(settings), Trouble::Refused, "{settings:?}");
+        assert_eq!(kind_of(settings), Trouble::Refused, "{settings:?}");
     }
 }
 
 #[test]
-fn where_the_code_says_nothing_the_sentence_is_read() {
-    let of = |said: &str| of_status(&Status::unknown(said), &name());
+fn an_unspecific_code_is_classified_by_its_message() {
+    let error_of = |message: &str| of_status(&Status::unknown(message), &name());
     for gone in [
         "could not find class DocumentsImages in schema",
         "aggregate: tried to browse non-existing index for DocumentsImages",
         "explorer: get class: class not found in schema",
         "explorer: get class: validate target vector: class \"DocumentsImages\" not found",
     ] {
-        assert_eq!(of(gone), IndexError::UnknownCollection(name()), "{gone}");
+        assert_eq!(error_of(gone), IndexError::UnknownCollection(name()), "{gone}");
     }
     for refused in [
         "extract auth: anonymous access not enabled",
         "explorer: get class: vector search: … vector lengths don't match: 4 vs 2",
     ] {
-        assert_eq!(kind(of(refused)), Trouble::Refused, "{refused}");
+        assert_eq!(kind(error_of(refused)), Trouble::Refused, "{refused}");
     }
-    assert_eq!(kind(of("something else")), Trouble::Failed);
-    assert_eq!(kind(of("search: context deadline exceeded")), Trouble::TimedOut);
+    assert_eq!(kind(error_of("something else")), Trouble::Failed);
+    assert_eq!(kind(error_of("search: context deadline exceeded")), Trouble::TimedOut);
     assert_eq!(kind(of_status(&Status::cancelled("Timeout expired"), &name())), Trouble::TimedOut);
     let large = Status::resource_exhausted("grpc: received message larger than max (5 vs. 4)");
     assert_eq!(kind(of_status(&large, &name())), Trouble::Misconfigured);
@@ -65,27 +65,27 @@ fn where_the_code_says_nothing_the_sentence_is_read() {
 }
 
 #[test]
-fn each_status_of_rest_means_one_thing() {
-    let of = |status: u16, wait| kind(of_http(StatusCode::from_u16(status).unwrap(), wait, b"words"));
+fn each_http_status_has_one_kind_of_failure() {
+    let kind_of = |status: u16, wait| kind(of_http(StatusCode::from_u16(status).unwrap(), wait, b"words"));
     for settings in [301, 400, 401, 403, 404, 405, 410, 422] {
-        assert_eq!(of(settings, None), Trouble::Refused, "{settings}");
+        assert_eq!(kind_of(settings, None), Trouble::Refused, "{settings}");
     }
     for down in [500, 502, 503, 507] {
-        assert_eq!(of(down, None), Trouble::Failed, "{down}");
+        assert_eq!(kind_of(down, None), Trouble::Failed, "{down}");
     }
     for late in [408, 504] {
-        assert_eq!(of(late, None), Trouble::TimedOut, "{late}");
+        assert_eq!(kind_of(late, None), Trouble::TimedOut, "{late}");
     }
-    assert_eq!(of(429, None), Trouble::Busy { retry_after: SOON });
+    assert_eq!(kind_of(429, None), Trouble::Busy { retry_after: DEFAULT_RETRY_DELAY });
     for busy in [429, 503] {
-        assert_eq!(of(busy, Some("7")), Trouble::Busy { retry_after: Duration::from_secs(7) }, "{busy}");
-        assert_eq!(of(busy, Some("999999")), Trouble::Busy { retry_after: Duration::from_mins(5) }, "{busy}");
+        assert_eq!(kind_of(busy, Some("7")), Trouble::Busy { retry_after: Duration::from_secs(7) }, "{busy}");
+        assert_eq!(kind_of(busy, Some("999999")), Trouble::Busy { retry_after: Duration::from_mins(5) }, "{busy}");
     }
 }
 
 #[test]
-fn an_objects_refusal_is_told_from_the_servers() {
-    for (said, means) in [
+fn refusals_of_an_object_differ_from_errors_of_the_server() {
+    for (message, expected) in [
         (
             "auto-schema: create collection: property 'guard': At least one nested property is required",
             Refusal::NoClass,
@@ -105,7 +105,7 @@ fn an_objects_refusal_is_told_from_the_servers() {
         ("broadcast: unexpected status code 503 ()", Refusal::Server),
         ("server is shutting down", Refusal::Server),
         ("shard busy: structural vector op in progress", Refusal::Server),
-        // Names and quoted values decide nothing.
+        // Names and quoted values are ignored.
         ("invalid date property 'indexed_at' on class 'A': the given value is 'timeout.jpg'", Refusal::Object),
         ("invalid text property 's3_key' on class 'Timeout': read-only, but it's a replica", Refusal::Object),
         (
@@ -119,12 +119,12 @@ fn an_objects_refusal_is_told_from_the_servers() {
         ("new node has a vector with length 2. Existing nodes have vectors with length 4", Refusal::Object),
         ("invalid text property 's3_key' on class 'A': not a string, but float64", Refusal::Object),
     ] {
-        assert_eq!(refusal(said, "TimeoutImages", &["shutdown notice.jpg"]), means, "{said}");
+        assert_eq!(refusal(message, "TimeoutImages", &["shutdown notice.jpg"]), expected, "{message}");
     }
 }
 
 #[test]
-fn its_words_are_one_short_line() {
+fn a_server_message_becomes_one_short_line() {
     assert_eq!(words(b"  a\r\n\tb\x1b[31m "), "a b [31m");
-    assert_eq!(words("ä".repeat(9_000).as_bytes()).chars().count(), WORDS + 1);
+    assert_eq!(words("ä".repeat(9_000).as_bytes()).chars().count(), MAX_MESSAGE_CHARS + 1);
 }

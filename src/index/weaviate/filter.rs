@@ -1,58 +1,60 @@
-//! A [`Filter`] in Weaviate's words.
+//! Converts a [`Filter`] into filters of Weaviate.
 
 use super::names;
 use super::wire::{FilterTarget, Filters, Operator, TestValue, TextArray};
 use crate::domain::{Filter, ImageId, Timestamp};
 
-/// Numbers are doubles on their way: beyond this they are not exact. In microseconds since 1970 it is the year 2255.
-const EXACT: i64 = (1 << 53) - 1;
+/// The largest exact integer: requests carry numbers as doubles. In microseconds since 1970 it is the year 2255.
+const MAX_EXACT_INTEGER: i64 = (1 << 53) - 1;
 
-/// What [`names::INDEXED_MICROS`] holds of a moment, and is compared with.
+/// Returns the value of a moment in [`names::INDEXED_MICROS`], as it is stored and compared.
 pub(super) fn micros(moment: Timestamp) -> i64 {
-    moment.unix_micros().clamp(-EXACT, EXACT)
+    moment.unix_micros().clamp(-MAX_EXACT_INTEGER, MAX_EXACT_INTEGER)
 }
 
-/// A folder as one of [`names::TERMS`]; ends, like the next, with something that is no space.
+/// Returns the term of a folder in [`names::TERMS`]. Like a metadata term, it does not end with a space.
 pub(super) fn folder_term(folder: &str) -> String {
     format!("folder:{folder};")
 }
 
-/// A pair of metadata as one of [`names::TERMS`]: with the key's length, or two pairs could read alike.
+/// Returns the term of a metadata pair in [`names::TERMS`]. It has the length of the key, so that different pairs
+/// differ.
 pub(super) fn meta_term(key: &str, value: &str) -> String {
     format!("meta:{}:{key}={value};", key.len())
 }
 
-/// The same in Weaviate's words; `None` where everything matches. Means what [`Filter::matches`] means, which the
-/// contract suite holds it against.
+/// Returns the filters, or `None` if `filter` has no condition. They have the meaning of [`Filter::matches`]; the
+/// contract tests compare both.
 pub(super) fn filters(filter: &Filter) -> Option<Filters> {
     let Filter { format, s3_prefix, min_width, min_height, indexed_after, meta } = filter;
     let text = |text: &str| TestValue::Text(text.to_owned());
-    let mut all = Vec::new();
-    all.extend(format.map(|format| one(names::FORMAT, Operator::Equal, text(format.as_str()))));
+    let mut conditions = Vec::new();
+    conditions.extend(format.map(|format| condition(names::FORMAT, Operator::Equal, text(format.as_str()))));
     let folder = s3_prefix.iter().map(|folder| folder_term(folder));
     for term in folder.chain(meta.iter().map(|(key, value)| meta_term(key, value))) {
-        // Of a list, any element.
-        all.push(one(names::TERMS, Operator::Equal, TestValue::Text(term)));
+        // On a list property, `Equal` matches any element.
+        conditions.push(condition(names::TERMS, Operator::Equal, TestValue::Text(term)));
     }
-    for (name, least) in [(names::WIDTH, min_width), (names::HEIGHT, min_height)] {
-        all.extend(least.map(|least| one(name, Operator::GreaterThanEqual, TestValue::Int(least.into()))));
+    for (name, minimum) in [(names::WIDTH, min_width), (names::HEIGHT, min_height)] {
+        conditions
+            .extend(minimum.map(|minimum| condition(name, Operator::GreaterThanEqual, TestValue::Int(minimum.into()))));
     }
     let after = indexed_after.map(|moment| TestValue::Int(micros(moment)));
-    all.extend(after.map(|after| one(names::INDEXED_MICROS, Operator::GreaterThan, after)));
-    match all.len() {
+    conditions.extend(after.map(|after| condition(names::INDEXED_MICROS, Operator::GreaterThan, after)));
+    match conditions.len() {
         0 => None,
-        1 => all.pop(),
-        _ => Some(Filters { operator: Operator::And.into(), operands: all, ..Filters::default() }),
+        1 => conditions.pop(),
+        _ => Some(Filters { operator: Operator::And.into(), operands: conditions, ..Filters::default() }),
     }
 }
 
-/// These ids.
+/// Returns a filter that matches these ids.
 pub(super) fn of_ids(ids: &[ImageId]) -> Filters {
     let values = ids.iter().map(ToString::to_string).collect();
-    one(names::ID, Operator::ContainsAny, TestValue::TextArray(TextArray { values }))
+    condition(names::ID, Operator::ContainsAny, TestValue::TextArray(TextArray { values }))
 }
 
-fn one(property: &str, operator: Operator, value: TestValue) -> Filters {
+fn condition(property: &str, operator: Operator, value: TestValue) -> Filters {
     Filters {
         operator: operator.into(),
         operands: Vec::new(),
@@ -66,17 +68,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_asked_is_no_filter_and_one_thing_is_no_conjunction() {
+    fn an_empty_filter_is_none_and_a_single_condition_has_no_conjunction() {
         assert_eq!(filters(&Filter::default()), None);
         let wide = Filter { min_width: Some(u32::MAX), ..Filter::default() };
-        let expected = one("width", Operator::GreaterThanEqual, TestValue::Int(4_294_967_295));
+        let expected = condition("width", Operator::GreaterThanEqual, TestValue::Int(4_294_967_295));
         assert_eq!(filters(&wide), Some(expected));
         let two = filters(&Filter { s3_prefix: Some("a/".into()), ..wide }).unwrap();
         assert_eq!((two.operator(), two.operands.len()), (Operator::And, 2));
     }
 
     #[test]
-    fn pairs_that_read_alike_are_different_terms_and_no_end_is_a_space() {
+    fn similar_pairs_have_different_terms_and_no_term_ends_with_a_space() {
         let terms = [meta_term("a", "b=c"), meta_term("a=b", "c"), meta_term("a", "b=c "), meta_term("", "")];
         for (at, term) in terms.iter().enumerate() {
             assert_eq!(term.trim(), term);
@@ -86,11 +88,15 @@ mod tests {
     }
 
     #[test]
-    fn moments_that_no_double_holds_are_the_last_that_one_does() {
+    fn moments_beyond_the_exact_range_are_clamped() {
         let far = Timestamp::parse("9999-01-01T00:00:00Z").unwrap();
-        assert_eq!(micros(far), EXACT);
+        assert_eq!(micros(far), MAX_EXACT_INTEGER);
         let near = Timestamp::parse("2026-01-31T12:00:00.000001Z").unwrap();
-        #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "that is the question")]
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            reason = "the test checks that the conversion is exact"
+        )]
         let carried = micros(near) as f64 as i64;
         assert_eq!(carried, near.unix_micros());
     }

@@ -1,13 +1,14 @@
-//! A Weaviate server as a store: classes and readiness by REST, all else by gRPC (GraphQL is on its way out). One
-//! attempt a call (two where the server panicked), within its own time; nothing is remembered between calls, so nothing can be out of date. Knows
-//! nothing of breakers and retries.
+//! A store in a Weaviate server. Classes and readiness use REST, everything else gRPC (GraphQL is being phased out). It
+//! makes one attempt for each call (two if the server panicked), within the time limit of a call. Apart from learned
+//! limits nothing is cached between calls, so nothing can be out of date. Circuit breakers and retries are not part of
+//! this module.
 //!
-//! A collection is a class `{Collection}Images` whose description holds the collection's name and space. Every call
-//! looks that up, which is a millisecond, and costs a search nothing because it goes beside it. That no write makes a
-//! class by auto-schema needs no look at all: `names::GUARD`.
+//! A collection is a class `{Collection}Images` whose description has the name and the space of the collection. Every
+//! call reads it, which takes a millisecond. A search reads it in parallel, at no cost. `names::GUARD` ensures without
+//! a request that no write creates a class through auto-schema.
 //!
-//! With `ASYNC_INDEXING=true` a server answers writes before they can be found. A job waits for that at its end, for a
-//! while (`settled`).
+//! With `ASYNC_INDEXING=true` a server confirms writes before a search can find them. A job waits for that at its end,
+//! for a limited time (`settled`).
 
 mod class;
 mod error;
@@ -41,12 +42,12 @@ use super::learned::Learned;
 use super::{Ensured, ImageIndex, IndexError, InvalidStore};
 use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Secret, Space, Trouble};
 
-/// The word of `provider=`.
+/// The name in `provider=`.
 const NAME: &str = "weaviate";
-/// What a gRPC server that is well answers to the question after its health.
+/// The status that a healthy gRPC server reports to a health check.
 const SERVING: i32 = 1;
 
-/// A Weaviate server.
+/// A store in a Weaviate server.
 #[derive(Debug)]
 pub struct WeaviateIndex {
     rest: Rest,
@@ -54,25 +55,25 @@ pub struct WeaviateIndex {
     limits: Limits,
 }
 
-/// What the server has shown of its limits.
+/// The limits of the server that were learned.
 #[derive(Debug, Default)]
 struct Limits {
-    /// Objects of one reply.
+    /// The objects of one reply.
     results: Learned,
-    /// Bytes of one write.
+    /// The bytes of one write.
     bytes: Learned,
-    /// Ids of one request.
+    /// The ids of one request.
     ids: Learned,
 }
 
 impl WeaviateIndex {
-    /// Connects to nothing yet.
+    /// Creates a store that connects at the first call.
     ///
     /// # Errors
-    /// [`InvalidStore`]: an address or the key cannot be used; the sentence names the variable.
-    #[expect(clippy::needless_pass_by_value, reason = "every store is made of its settings")]
+    /// Returns [`InvalidStore`] if an address or the key cannot be used. The message names the variable.
+    #[expect(clippy::needless_pass_by_value, reason = "every store takes its settings by value")]
     pub fn new(settings: WeaviateSettings) -> Result<Self, InvalidStore> {
-        let key = bearer(&settings.api_key)?;
+        let key = bearer_header(&settings.api_key)?;
         let rpc = Rpc::new(&settings.grpc()?, key.as_ref(), settings.timeout)?;
         Ok(Self { rest: Rest::new(settings.rest()?, key, settings.timeout)?, rpc, limits: Limits::default() })
     }
@@ -82,27 +83,29 @@ impl WeaviateIndex {
         let request = AggregateRequest { collection: name.weaviate_class(), objects_count: true };
         let reply = self.rpc.aggregate(request).await.map_err(|status| of_status(&status, &name))?;
         let count = reply.single_result.and_then(|single| u64::try_from(single.objects_count?).ok());
-        let count = count.ok_or_else(|| failed(Trouble::Failed, "it did not count its objects"))?;
+        let count = count.ok_or_else(|| failed(Trouble::Failed, "the server returned no object count"))?;
         Ok(CollectionInfo { name, space, count })
     }
 }
 
-/// `key` as the value of a header; what is wrong with it, never the key itself.
-fn bearer(key: &Secret) -> Result<Option<HeaderValue>, InvalidStore> {
+/// Returns `key` as the value of a header. The error does not contain the key.
+fn bearer_header(key: &Secret) -> Result<Option<HeaderValue>, InvalidStore> {
     if key.is_empty() {
         return Ok(None);
     }
     let value = HeaderValue::from_str(&format!("Bearer {}", key.reveal())).ok();
-    // gRPC takes fewer characters than HTTP.
+    // gRPC allows fewer characters than HTTP.
     let value = value.filter(|value| value.to_str().is_ok());
-    let wrong = || InvalidStore("WEAVIATE_API_KEY holds characters that no header may have".to_owned());
-    let mut value = value.ok_or_else(wrong)?;
+    let invalid = || {
+        InvalidStore("WEAVIATE_API_KEY contains characters that are not allowed in a header; remove them".to_owned())
+    };
+    let mut value = value.ok_or_else(invalid)?;
     value.set_sensitive(true);
     Ok(Some(value))
 }
 
-/// A collection that went while it was looked at is none.
-fn unless_gone(info: Result<CollectionInfo, IndexError>) -> Result<Option<CollectionInfo>, IndexError> {
+/// Returns `None` for a collection that was dropped while it was read.
+fn none_if_dropped(info: Result<CollectionInfo, IndexError>) -> Result<Option<CollectionInfo>, IndexError> {
     match info {
         Err(IndexError::UnknownCollection(_)) => Ok(None),
         other => other.map(Some),
@@ -122,7 +125,7 @@ impl ImageIndex for WeaviateIndex {
     async fn describe(&self, collection: &CollectionName) -> Result<Option<CollectionInfo>, IndexError> {
         match schema::find(&self.rest, collection).await? {
             Found::Nothing | Found::Twin(_) => Ok(None),
-            Found::JobStance(kept) => unless_gone(self.info(kept).await),
+            Found::JobStance(kept) => none_if_dropped(self.info(kept).await),
             Found::Foreign(why) => Err(failed(Trouble::Refused, why)),
         }
     }
@@ -130,7 +133,7 @@ impl ImageIndex for WeaviateIndex {
     async fn collections(&self) -> Result<Vec<CollectionInfo>, IndexError> {
         let mut all = Vec::new();
         for kept in schema::all(&self.rest).await? {
-            all.extend(unless_gone(self.info(kept).await)?);
+            all.extend(none_if_dropped(self.info(kept).await)?);
         }
         all.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(all)
@@ -167,11 +170,12 @@ impl ImageIndex for WeaviateIndex {
     async fn ready(&self) -> Result<(), IndexError> {
         let (rest, rpc) = futures::join!(schema::ready(&self.rest), self.rpc.health());
         rest?;
-        let health =
-            rpc.map_err(|status| failed(trouble(&status), format!("its gRPC service: {}", describe(&status))))?;
+        let health = rpc.map_err(|status| {
+            failed(trouble(&status), format!("the gRPC service of Weaviate: {}", describe(&status)))
+        })?;
         if health.status == SERVING {
             return Ok(());
         }
-        Err(failed(Trouble::Failed, "its gRPC service is not serving"))
+        Err(failed(Trouble::Failed, "the gRPC service of Weaviate reports that it is not serving"))
     }
 }

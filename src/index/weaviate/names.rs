@@ -1,4 +1,4 @@
-//! The names of an object's properties.
+//! The names of the properties of an object.
 
 pub(super) const S3_KEY: &str = "s3_key";
 pub(super) const S3_URI: &str = "s3_uri";
@@ -14,21 +14,22 @@ pub(super) const SIZE_BYTES: &str = "size_bytes";
 pub(super) const CONTENT_SHA256: &str = "content_sha256";
 pub(super) const SPACE: &str = "space";
 pub(super) const INDEXED_AT: &str = "indexed_at";
-/// The user's metadata as JSON: its keys are anybody's, and no property may have such a name.
+/// The user's metadata as JSON: its keys are arbitrary, and must not become names of properties.
 pub(super) const META: &str = "meta";
 pub(super) const META_KV: &str = "meta_kv";
 
-/// `indexed_at` in microseconds: ranges over it are exact, and quick however many records there are.
+/// `indexed_at` in microseconds. Range filters on it are exact, and fast for any number of records.
 pub(super) const INDEXED_MICROS: &str = "indexed_micros";
-/// Folders and metadata as words that are compared whole. The server trims a word before it compares, and `a=b` with
-/// the value `c` is not `a` with the value `b=c`, so these are written so that neither can matter.
+/// Folders and metadata pairs as terms that filters compare as a whole. A term does not begin or end with a space,
+/// because the server trims terms, and it is different for `a=b` with the value `c` and `a` with the value `b=c`.
 pub(super) const TERMS: &str = "terms";
-/// The whole payload as JSON, which is what is read back: numbers are doubles in Weaviate, and an empty list is none.
+/// The whole payload as JSON. It is read back instead of the properties, because Weaviate stores numbers as doubles and
+/// an empty list as a missing one.
 pub(super) const PAYLOAD: &str = "payload";
-/// Always an empty object. Where the class is there, it is an object without its one optional field. Where it is not,
-/// auto-schema, which is on by default, would make the class of whatever comes: but it cannot make a property of an
-/// object that shows no field. So no write of ours makes a class or a property, whoever drops the class meanwhile, and
-/// without asking before each write.
+/// Always an empty object. If the class exists, it is an object without its single optional field. If the class does
+/// not exist, auto-schema (on by default) would create it from the written object; but it cannot create a property from
+/// an object without fields, so the write fails. So no write creates a class or a property, even if the class is
+/// dropped in the meantime, and no check is needed before each write.
 pub(super) const GUARD: &str = "guard";
-/// An object's id, to filters.
+/// The name of the object id in filters.
 pub(super) const ID: &str = "_id";

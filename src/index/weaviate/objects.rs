@@ -1,4 +1,4 @@
-//! A record as an object of Weaviate, and back.
+//! Converts records into objects of Weaviate and back.
 
 use std::collections::BTreeMap;
 
@@ -12,10 +12,10 @@ use super::wire::{BatchObject, EmptyObject, ObjectProperties, ObjectProperty, Se
 use crate::domain::{Embedding, Hit, ImageId, ImageRecord, Payload, Trouble};
 use crate::index::IndexError;
 
-/// The object of a record in this class.
+/// Converts a record into an object of this class.
 ///
 /// # Errors
-/// [`IndexError::Rejected`] where its payload cannot be written.
+/// Returns [`IndexError::Rejected`] if the payload cannot be written as JSON.
 pub(super) fn object(class: &str, record: &ImageRecord) -> Result<BatchObject, IndexError> {
     let payload = &record.payload;
     let json = |what: serde_json::Result<String>| {
@@ -41,13 +41,16 @@ pub(super) fn object(class: &str, record: &ImageRecord) -> Result<BatchObject, I
             put(name, Kind::StringValue(text.clone()));
         }
     }
-    #[expect(clippy::cast_precision_loss, reason = "what must be exact is below 2^53, or read from the payload")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "numbers that must be exact are below 2^53 or are read from the payload"
+    )]
     let (size, micros) = (payload.size_bytes as f64, micros(payload.indexed_at) as f64);
     for (name, number) in [
         (names::WIDTH, f64::from(payload.width)),
         (names::HEIGHT, f64::from(payload.height)),
         (names::FRAMES, f64::from(payload.frames)),
-        (names::SIZE_BYTES, size.min(LARGEST)),
+        (names::SIZE_BYTES, size.min(MAX_EXACT_NUMBER)),
         (names::INDEXED_MICROS, micros),
     ] {
         put(name, Kind::NumberValue(number));
@@ -75,20 +78,20 @@ pub(super) fn object(class: &str, record: &ImageRecord) -> Result<BatchObject, I
     })
 }
 
-/// The largest number that a double and an int of Weaviate both hold.
-const LARGEST: f64 = 9_007_199_254_740_992.0;
+/// The largest number that a double and an int of Weaviate can both represent (2^53).
+const MAX_EXACT_NUMBER: f64 = 9_007_199_254_740_992.0;
 
 fn terms(payload: &Payload) -> Vec<String> {
     let folders = payload.s3_folders.iter().map(|folder| folder_term(folder));
     folders.chain(payload.meta.iter().map(|(key, value)| meta_term(key, value))).collect()
 }
 
-/// A vector as it is on the wire.
+/// Returns a vector as little-endian bytes, as requests and replies contain it.
 pub(super) fn bytes(embedding: &Embedding) -> Vec<u8> {
     embedding.as_slice().iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// The texts of an object, which a sentence about it may quote.
+/// Returns the texts of an object, which an error message about it may quote.
 pub(super) fn texts(object: &BatchObject) -> Vec<&str> {
     let Some(properties) = &object.properties else { return Vec::new() };
     let fields = properties.non_ref_properties.iter().flat_map(|all| all.fields.values());
@@ -98,20 +101,20 @@ pub(super) fn texts(object: &BatchObject) -> Vec<&str> {
     });
     let lists = properties.text_array_properties.iter().flat_map(|list| list.values.iter().map(String::as_str));
     let mut texts: Vec<&str> = single.chain(lists).collect();
-    // The longest first: one may be a part of another.
+    // The longest first, because a text can be a part of another one.
     texts.sort_by_key(|text| std::cmp::Reverse(text.len()));
     texts
 }
 
-/// The id of a found object.
+/// Returns the id of a found object.
 pub(super) fn id(found: &SearchResult) -> Result<ImageId, IndexError> {
     let id = found.metadata.as_ref().and_then(|metadata| metadata.id.parse().ok());
-    id.ok_or_else(|| failed(Trouble::Failed, "it answered with an object without an id"))
+    id.ok_or_else(|| failed(Trouble::Failed, "the reply has an object without an id"))
 }
 
-/// A found object as a hit. Its score is the cosine with the vector that came with it: while an object is replaced, the
-/// server may give the distance of the old one with the payload of the new (seen on 1.39). Where no vector was asked
-/// for it is one less the distance.
+/// Converts a found object into a hit. The score is the cosine with the vector that came with the object: while an
+/// object is replaced, the server may return the distance of the old version with the payload of the new one (observed
+/// with 1.39). If no vector was requested, the score is `1 - distance`.
 pub(super) fn hit(found: &SearchResult, query: &Embedding) -> Result<Hit, IndexError> {
     let id = id(found)?;
     let metadata = found.metadata.as_ref();
@@ -120,13 +123,14 @@ pub(super) fn hit(found: &SearchResult, query: &Embedding) -> Result<Hit, IndexE
     } else {
         let distance = metadata.filter(|metadata| metadata.distance_present).map(|metadata| metadata.distance);
         let distance = distance.filter(|distance| distance.is_finite());
-        1.0 - distance.ok_or_else(|| failed(Trouble::Failed, format!("it gave no distance for {id}")))?
+        1.0 - distance
+            .ok_or_else(|| failed(Trouble::Failed, format!("the reply has no distance for the object {id}")))?
     };
-    // Zero is added because -0 is not 0 to those who sort.
+    // Adding zero turns -0 into 0, because sorting treats them as different.
     Ok(Hit { id, score: score.clamp(-1.0, 1.0) + 0.0, payload: payload(id, found)? })
 }
 
-/// A found object as a record of vectors of this size.
+/// Converts a found object into a record with a vector of this dimension.
 pub(super) fn record(found: &SearchResult, dimension: usize) -> Result<ImageRecord, IndexError> {
     let id = id(found)?;
     let payload = payload(id, found)?;
@@ -145,5 +149,6 @@ fn payload(id: ImageId, found: &SearchResult) -> Result<Payload, IndexError> {
     let properties = found.properties.as_ref().and_then(|properties| properties.non_ref_props.as_ref());
     let text = properties.and_then(|properties| properties.fields.get(names::PAYLOAD)?.text_value.as_deref());
     let text = text.ok_or_else(|| failed(Trouble::Failed, format!("the object {id} has no payload")))?;
-    serde_json::from_str(text).map_err(|error| failed(Trouble::Failed, format!("the payload of {id}: {error}")))
+    serde_json::from_str(text)
+        .map_err(|error| failed(Trouble::Failed, format!("the payload of the object {id}: {error}")))
 }

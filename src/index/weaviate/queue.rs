@@ -1,4 +1,4 @@
-//! The queue of vectors that a server with `ASYNC_INDEXING=true` has taken and not yet put into its index.
+//! The queue of vectors that a server with `ASYNC_INDEXING=true` has accepted but not yet indexed.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use super::rest::{Rest, parsed};
 use crate::domain::CollectionName;
 use crate::index::IndexError;
 
-/// Until the queue is looked at again, the first time and at most.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
-/// One entry for each shard of a class.
+/// The interval between two checks of the queue: the first one, and the maximum.
+const FIRST_POLL_INTERVAL: Duration = Duration::from_millis(50);
+const MAX_POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// The maximum bytes of the reply, which has an entry for each shard of the class.
 const NODES_BYTES: usize = 4 << 20;
 
-/// `GET /v1/nodes/{class}?output=verbose`, as far as it is looked at.
+/// The parts of the reply to `GET /v1/nodes/{class}?output=verbose` that are read.
 #[derive(Debug, Deserialize)]
 struct Nodes {
     #[serde(default)]
@@ -38,7 +38,7 @@ struct Shard {
 }
 
 impl Nodes {
-    /// Vectors that are not in the index yet.
+    /// Returns the number of vectors that are not indexed yet.
     fn queued(&self) -> u64 {
         let shards = || self.nodes.iter().filter_map(|node| node.shards.as_ref()).flatten();
         let queued = shards().map(|shard| shard.queued).fold(0, u64::saturating_add);
@@ -46,13 +46,13 @@ impl Nodes {
     }
 }
 
-/// Waits until the queue of the collection's class is empty, at most `within`. What is left of it is the answer.
+/// Waits until the queue of the collection's class is empty, at most `within`. Returns what is left of the queue.
 pub(super) async fn settled(
     rest: &Rest,
     collection: &CollectionName,
     within: Duration,
 ) -> Result<Option<u64>, IndexError> {
-    let (deadline, mut pause) = (Instant::now() + within, FIRST_PAUSE);
+    let (deadline, mut pause) = (Instant::now() + within, FIRST_POLL_INTERVAL);
     let class = collection.weaviate_class();
     loop {
         let reply = rest.ask(Method::GET, &["nodes", &class], Some("output=verbose"), None, NODES_BYTES).await?;
@@ -65,7 +65,7 @@ pub(super) async fn settled(
             return Ok(Some(queued));
         }
         tokio::time::sleep(pause.min(deadline - now)).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pause = (pause * 2).min(MAX_POLL_INTERVAL);
     }
 }
 
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_queues_of_all_shards_are_added_and_a_shard_that_indexes_counts() {
+    fn the_queue_length_is_the_sum_over_shards_and_an_indexing_shard_counts() {
         let queued = |json: &str| serde_json::from_str::<Nodes>(json).unwrap().queued();
         let shards = r#"{"nodes":[{"shards":[{"vectorQueueLength":3,"vectorIndexingStatus":"INDEXING"},
             {"vectorQueueLength":4}]},{"shards":null},{}]}"#;

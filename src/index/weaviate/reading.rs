@@ -10,18 +10,18 @@ use super::{WeaviateIndex, names, schema, walk};
 use crate::domain::{CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space, SpaceMismatch, Trouble};
 use crate::index::IndexError;
 
-/// What one search may rank at most: the server's own default (`QUERY_MAXIMUM_RESULTS`).
+/// The maximum number of records that one search ranks: the default of the server (`QUERY_MAXIMUM_RESULTS`).
 pub(super) const MOST: usize = 10_000;
-/// Records in one reply: some two megabytes at 512 numbers.
-const LOOKED_UP: usize = 256;
-/// Hits that are read before others have their turn on this thread: a millisecond or two.
-const AT_A_STRETCH: usize = 500;
-/// Bytes of vectors that a search asks for beside its hits.
+/// Records in one reply: about two megabytes for vectors of 512 numbers.
+const GET_PAGE: usize = 256;
+/// Hits that are converted before other tasks can run on this thread: one or two milliseconds.
+const HITS_PER_YIELD: usize = 500;
+/// The maximum bytes of vectors that a search requests with its hits.
 const VECTOR_BYTES: usize = 32 << 20;
 
-/// The nearest. Equals come in order of ids, on every page: the server ranks them as it likes, so more is asked for
-/// than the page needs, until the last is worse than the page's last. Where more than [`MOST`] are equal it is those
-/// that the server ranked first.
+/// Returns the nearest records. Equal scores are sorted by id on every page. The server ranks equal scores in any
+/// order, so more than the page is requested until the last hit is worse than the last hit of the page. If more than
+/// [`MOST`] scores are equal, the result has those that the server ranked first.
 pub(super) async fn search(
     index: &WeaviateIndex,
     collection: &CollectionName,
@@ -30,13 +30,13 @@ pub(super) async fn search(
     if query.limit == 0 {
         return Ok(Vec::new());
     }
-    let wanted = query.offset.saturating_add(query.limit);
-    if wanted > MOST {
-        return Err(failed(Trouble::Refused, format!("a search may rank {MOST} records, {wanted} were asked for")));
+    let needed = query.offset.saturating_add(query.limit);
+    if needed > MOST {
+        return Err(failed(Trouble::Refused, format!("offset + limit is {needed}; it must be at most {MOST}")));
     }
-    // Side by side, because the class is seldom another than was thought. Where it is, that is the answer.
+    // In parallel, because the class is rarely missing or different. If it is, the error of the class is returned.
     let (found, ranked) =
-        futures::join!(schema::find(&index.rest, collection), ranked(index, collection, query, wanted));
+        futures::join!(schema::find(&index.rest, collection), ranked(index, collection, query, needed));
     check_size(&found?.known(collection)?.space, query)?;
     let page = ranked?.into_iter().skip(query.offset).take(query.limit);
     Ok(page.collect())
@@ -46,33 +46,33 @@ async fn ranked(
     index: &WeaviateIndex,
     collection: &CollectionName,
     query: &SearchQuery,
-    wanted: usize,
+    needed: usize,
 ) -> Result<Vec<Hit>, IndexError> {
     let filters = filters(&query.filter);
-    let (mut ceiling, mut with_vectors) = (index.limits.results.cap(MOST).max(wanted), true);
-    let mut most = (wanted + 1).min(ceiling);
+    let (mut max_requested, mut with_vectors) = (index.limits.results.cap(MOST).max(needed), true);
+    let mut requested = (needed + 1).min(max_requested);
     loop {
-        let vector = with_vectors && most * query.embedding.dimension() * size_of::<f32>() <= VECTOR_BYTES;
+        let vector = with_vectors && requested * query.embedding.dimension() * size_of::<f32>() <= VECTOR_BYTES;
         let metadata = MetadataRequest { uuid: true, distance: true, vector };
         let request = SearchRequest {
             near_vector: Some(NearVector { vector_bytes: objects::bytes(&query.embedding) }),
             filters: filters.clone(),
-            ..request(collection, &[names::PAYLOAD], metadata, most)
+            ..request(collection, &[names::PAYLOAD], metadata, requested)
         };
         let reply = match try_ask(index, request).await {
             Ok(reply) => reply,
             Err(status) => match limit(&status) {
                 None => return Err(of_status(&status, collection)),
-                // A page and what is beyond it, without what may be left out.
+                // Requests the same hits without their vectors, which are optional.
                 Some(Limit { bound: Bound::Bytes, .. }) if vector => {
                     with_vectors = false;
                     continue;
                 }
-                Some(limit) if most > wanted => {
-                    let allowed = limit.allowed.filter(|_| limit.bound == Bound::Results).unwrap_or(most / 2);
+                Some(limit) if requested > needed => {
+                    let allowed = limit.allowed.filter(|_| limit.bound == Bound::Results).unwrap_or(requested / 2);
                     index.limits.results.learn(allowed);
-                    ceiling = allowed.clamp(wanted, most - 1);
-                    most = ceiling;
+                    max_requested = allowed.clamp(needed, requested - 1);
+                    requested = max_requested;
                     continue;
                 }
                 Some(limit) => {
@@ -82,27 +82,27 @@ async fn ranked(
             },
         };
         let mut hits = Vec::with_capacity(reply.results.len());
-        for some in reply.results.chunks(AT_A_STRETCH) {
-            for found in some {
+        for chunk in reply.results.chunks(HITS_PER_YIELD) {
+            for found in chunk {
                 hits.push(objects::hit(found, &query.embedding)?);
             }
             tokio::task::yield_now().await;
         }
         sort(&mut hits);
-        let all = hits.len() < most;
-        if all && filters.is_none() {
+        let complete = hits.len() < requested;
+        if complete && filters.is_none() {
             return Ok(walk::every(index, collection, query).await?.unwrap_or(hits));
         }
-        let last_of_page = hits.get(wanted - 1).map(|hit| hit.score);
+        let last_of_page = hits.get(needed - 1).map(|hit| hit.score);
         let worst = hits.last().map(|hit| hit.score);
-        if all || most == ceiling || worst < last_of_page {
+        if complete || requested == max_requested || worst < last_of_page {
             return Ok(hits);
         }
-        most = (most * 2).max(64).min(ceiling);
+        requested = (requested * 2).max(64).min(max_requested);
     }
 }
 
-/// Best first, equals in order of ids.
+/// Sorts hits: best first, equal scores by id.
 pub(super) fn sort(hits: &mut [Hit]) {
     hits.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
 }
@@ -116,7 +116,7 @@ fn check_size(space: &Space, query: &SearchQuery) -> Result<(), IndexError> {
     Err(SpaceMismatch { stored: space.name(), offered: format!("a query of {actual} numbers"), reason }.into())
 }
 
-/// The records of those of these ids that are there.
+/// Returns the records with these ids that exist.
 pub(super) async fn get(
     index: &WeaviateIndex,
     collection: &CollectionName,
@@ -126,11 +126,11 @@ pub(super) async fn get(
     let (mut records, mut rest) = (Vec::with_capacity(ids.len()), ids);
     while !rest.is_empty() {
         let metadata = MetadataRequest { uuid: true, vector: true, distance: false };
-        let of = |page| SearchRequest {
+        let page_request = |page| SearchRequest {
             filters: Some(of_ids(&rest[..page])),
             ..request(collection, &[names::PAYLOAD], metadata, page)
         };
-        let (reply, page) = ask_page(index, collection, LOOKED_UP.min(rest.len()), of).await?;
+        let (reply, page) = ask_page(index, collection, GET_PAGE.min(rest.len()), page_request).await?;
         for found in reply.results {
             records.push(objects::record(&found, dimension)?);
         }
@@ -156,8 +156,8 @@ pub(super) fn request(
     }
 }
 
-/// A request for so many objects, or for fewer if the server gives no more at a time. Answers also with how many were
-/// asked for.
+/// Requests `usual` objects, or fewer if the server limits the size of a reply. Returns also the number of objects that
+/// was requested.
 pub(super) async fn ask_page(
     index: &WeaviateIndex,
     collection: &CollectionName,
@@ -181,9 +181,9 @@ pub(super) async fn ask_page(
 }
 
 async fn try_ask(index: &WeaviateIndex, request: SearchRequest) -> Result<SearchReply, Status> {
-    let answer = index.rpc.search(request.clone()).await;
-    // Seen on 1.39: a search with a filter that meets the growing of the server's arrays panics there, and is fine the
-    // next time.
-    let panicked = answer.as_ref().is_err_and(|status| status.message().contains("panic occurred"));
-    if panicked { index.rpc.search(request).await } else { answer }
+    let reply = index.rpc.search(request.clone()).await;
+    // Observed with 1.39: a search with a filter panics in the server if its arrays grow at the same time. The second
+    // attempt succeeds.
+    let panicked = reply.as_ref().is_err_and(|status| status.message().contains("panic occurred"));
+    if panicked { index.rpc.search(request).await } else { reply }
 }

@@ -1,4 +1,4 @@
-//! Weaviate's REST API, as far as it is used: classes and readiness. One request, one reply, read up to a bound.
+//! The used parts of Weaviate's REST API: classes and readiness. The size of a reply is bounded.
 
 use std::time::Duration;
 
@@ -13,9 +13,10 @@ use super::settings::is_loopback;
 use crate::domain::{Trouble, with_causes};
 use crate::index::{IndexError, InvalidStore};
 
-const CONNECT: Duration = Duration::from_secs(5);
-/// What is read of a reply that is an error: enough for its sentence.
-const ERROR_BYTES: usize = 8 * 1024;
+/// The time limit for connecting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The bytes that are read of an error reply, which is enough for its message.
+const MAX_ERROR_BYTES: usize = 8 * 1024;
 
 /// The server and the connections to it.
 #[derive(Clone, Debug)]
@@ -25,7 +26,7 @@ pub(super) struct Rest {
     key: Option<HeaderValue>,
 }
 
-/// A reply that was read: its status, and its body where the status is a success, else the error that it is.
+/// The status of a reply, and its body if the status is a success, or the error otherwise.
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) body: Result<Bytes, IndexError>,
@@ -35,9 +36,9 @@ impl Rest {
     pub(super) fn new(url: Url, key: Option<HeaderValue>, timeout: Duration) -> Result<Self, InvalidStore> {
         let http = Client::builder()
             .user_agent(concat!("glimpse/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT.min(timeout))
+            .connect_timeout(CONNECT_TIMEOUT.min(timeout))
             .timeout(timeout)
-            // A redirected POST loses its body, and a key must not travel.
+            // A redirected POST loses its body, and the key must not be sent to another host.
             .redirect(Policy::none())
             .retry(reqwest::retry::never());
         let http = if is_loopback(&url) { http.no_proxy() } else { http };
@@ -45,25 +46,25 @@ impl Rest {
         Ok(Self { http, url, key })
     }
 
-    /// `METHOD path`, with `body` as JSON where there is one; at most `most` bytes are read of the reply.
+    /// Sends a request with an optional JSON body. Fails if the body of the reply has more than `max_bytes`.
     pub(super) async fn call(
         &self,
         method: Method,
         path: &[&str],
         body: Option<Vec<u8>>,
-        most: usize,
+        max_bytes: usize,
     ) -> Result<Reply, IndexError> {
-        self.ask(method, path, None, body, most).await
+        self.ask(method, path, None, body, max_bytes).await
     }
 
-    /// The same with a query.
+    /// Does the same with an optional query string.
     pub(super) async fn ask(
         &self,
         method: Method,
         path: &[&str],
         query: Option<&str>,
         body: Option<Vec<u8>>,
-        most: usize,
+        max_bytes: usize,
     ) -> Result<Reply, IndexError> {
         let mut url = self.url.clone();
         url.set_query(query);
@@ -80,32 +81,32 @@ impl Rest {
         let response = request.send().await.map_err(|error| of_transport(&error))?;
         let status = response.status();
         if status.is_success() {
-            return Ok(Reply { status, body: Ok(whole(response, most).await?) });
+            return Ok(Reply { status, body: Ok(read_body(response, max_bytes).await?) });
         }
         let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        // However the reading of its words ends, the status is the answer.
-        let words = beginning(response).await;
-        Ok(Reply { status, body: Err(of_http(status, wait.as_deref(), &words)) })
+        // If the body cannot be read, the status alone decides.
+        let message = read_error_body(response).await;
+        Ok(Reply { status, body: Err(of_http(status, wait.as_deref(), &message)) })
     }
 }
 
-/// A body as JSON. A page of HTML with status 200 is what a proxy says, or another kind of server.
+/// Parses a body as JSON. A proxy or another kind of server may reply with an HTML page and status 200.
 pub(super) fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, IndexError> {
     serde_json::from_slice(body).map_err(|error| {
-        let what = if body.trim_ascii_start().starts_with(b"<") { "its reply is a page of HTML" } else { "its reply" };
+        let what = if body.trim_ascii_start().starts_with(b"<") { "the reply is an HTML page" } else { "the reply" };
         failed(Trouble::Failed, format!("{what}: {error}"))
     })
 }
 
-async fn whole(mut response: Response, most: usize) -> Result<Bytes, IndexError> {
-    let too_long = || failed(Trouble::Failed, format!("its reply is longer than {most} bytes"));
-    let told = response.content_length().map_or(0, |told| usize::try_from(told).unwrap_or(usize::MAX));
-    if told > most {
+async fn read_body(mut response: Response, max_bytes: usize) -> Result<Bytes, IndexError> {
+    let too_long = || failed(Trouble::Failed, format!("the reply is longer than {max_bytes} bytes"));
+    let length = response.content_length().map_or(0, |length| usize::try_from(length).unwrap_or(usize::MAX));
+    if length > max_bytes {
         return Err(too_long());
     }
-    let mut body = Vec::with_capacity(told);
+    let mut body = Vec::with_capacity(length);
     while let Some(chunk) = response.chunk().await.map_err(|error| of_transport(&error))? {
-        if body.len() + chunk.len() > most {
+        if body.len() + chunk.len() > max_bytes {
             return Err(too_long());
         }
         body.extend_from_slice(&chunk);
@@ -113,14 +114,14 @@ async fn whole(mut response: Response, most: usize) -> Result<Bytes, IndexError>
     Ok(body.into())
 }
 
-/// The first bytes of a body, as far as they come.
-async fn beginning(mut response: Response) -> Vec<u8> {
+/// Reads the first bytes of a body, up to [`ERROR_BYTES`] or to the first error.
+async fn read_error_body(mut response: Response) -> Vec<u8> {
     let mut body = Vec::new();
-    while body.len() < ERROR_BYTES
+    while body.len() < MAX_ERROR_BYTES
         && let Ok(Some(chunk)) = response.chunk().await
     {
         body.extend_from_slice(&chunk);
     }
-    body.truncate(ERROR_BYTES);
+    body.truncate(MAX_ERROR_BYTES);
     body
 }

@@ -1,4 +1,4 @@
-//! Weaviate's gRPC service: unary calls of hand-written messages over one lazy channel.
+//! A client of Weaviate's gRPC service: unary calls with hand-written messages over one lazy channel.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -19,42 +19,44 @@ use super::wire::{
 use crate::domain::with_causes;
 use crate::index::InvalidStore;
 
-/// The longest message, either way: the default of the server.
-const MESSAGE_BYTES: usize = 104_858_000;
-const CONNECT: Duration = Duration::from_secs(5);
-/// A connection whose other end is gone without a word is noticed by TCP. Pings of HTTP/2 would be noticed sooner, but
-/// the server hangs up on whoever sends them more often than every five minutes.
+/// The maximum bytes of a message in both directions: the default of the server.
+const MAX_MESSAGE_BYTES: usize = 104_858_000;
+/// The time limit for connecting.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The interval of TCP keep-alive, which detects a connection whose other end disappeared. HTTP/2 pings would detect it
+/// sooner, but the server disconnects clients that send them more often than every five minutes.
 const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
-/// Bytes on the way in one reply: vectors are long.
-const WINDOW: u32 = 4 << 20;
+/// The flow-control window of a reply in bytes. It is large because replies contain vectors.
+const WINDOW_BYTES: u32 = 4 << 20;
 
 /// The server and the connection to it.
 #[derive(Debug)]
 pub(super) struct Rpc {
     endpoint: Endpoint,
-    /// Made by the first call, because making it needs the runtime.
+    /// Created by the first call, because creating it needs the Tokio runtime.
     channel: OnceLock<Channel>,
     key: Option<MetadataValue<Ascii>>,
     timeout: Duration,
 }
 
 impl Rpc {
-    /// Connects to nothing yet.
+    /// Creates a client that connects at the first call.
     pub(super) fn new(url: &Url, key: Option<&HeaderValue>, timeout: Duration) -> Result<Self, InvalidStore> {
-        let wrong = |error: &dyn std::error::Error| InvalidStore(format!("WEAVIATE_GRPC_URL: {}", with_causes(error)));
+        let invalid =
+            |error: &dyn std::error::Error| InvalidStore(format!("WEAVIATE_GRPC_URL: {}", with_causes(error)));
         let mut endpoint = Endpoint::from_shared(url.to_string())
             .and_then(|endpoint| endpoint.user_agent(concat!("glimpse/", env!("CARGO_PKG_VERSION"))))
-            .map_err(|error| wrong(&error))?
-            .connect_timeout(CONNECT.min(timeout))
+            .map_err(|error| invalid(&error))?
+            .connect_timeout(CONNECT_TIMEOUT.min(timeout))
             .tcp_keepalive(Some(TCP_KEEPALIVE))
-            .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(WINDOW);
+            .initial_stream_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(WINDOW_BYTES);
         if url.scheme() == "https" {
             let tls = ClientTlsConfig::new().with_native_roots();
-            endpoint = endpoint.tls_config(tls).map_err(|error| wrong(&error))?;
+            endpoint = endpoint.tls_config(tls).map_err(|error| invalid(&error))?;
         }
         let key = key.map(|key| MetadataValue::try_from(key.as_bytes()));
-        let mut key = key.transpose().map_err(|error| wrong(&error))?;
+        let mut key = key.transpose().map_err(|error| invalid(&error))?;
         if let Some(key) = &mut key {
             key.set_sensitive(true);
         }
@@ -87,21 +89,23 @@ impl Rpc {
         R: prost::Message + Default + Send + Sync + 'static,
     {
         let mut request = Request::new(message);
-        // The server is told, too, so that it does not go on with what nobody waits for.
+        // The deadline is also sent to the server, so that it stops work whose result is no longer needed.
         request.set_timeout(self.timeout);
         if let Some(key) = &self.key {
             request.metadata_mut().insert("authorization", key.clone());
         }
         let channel = self.channel.get_or_init(|| self.endpoint.connect_lazy()).clone();
-        let mut client =
-            Grpc::new(channel).max_decoding_message_size(MESSAGE_BYTES).max_encoding_message_size(MESSAGE_BYTES);
+        let mut client = Grpc::new(channel)
+            .max_decoding_message_size(MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(MAX_MESSAGE_BYTES);
         let call = async {
             client.ready().await.map_err(|error| Status::unavailable(with_causes(&error)))?;
             let codec = ProstCodec::<Q, R>::default();
             client.unary(request, PathAndQuery::from_static(path), codec).await
         };
         let reply = tokio::time::timeout(self.timeout, call).await;
-        let reply = reply.map_err(|_| Status::deadline_exceeded("no reply in time"))?;
+        let reply =
+            reply.map_err(|_| Status::deadline_exceeded("no reply within the time limit (VECTOR_DB_TIMEOUT)"))?;
         reply.map(tonic::Response::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! Collections as classes, by REST: looked up, made, removed.
+//! Collections as classes, over REST: finds, creates and removes them.
 
 use reqwest::{Method, StatusCode};
 
@@ -8,27 +8,28 @@ use super::rest::{Rest, parsed};
 use crate::domain::{CollectionName, Space, Trouble};
 use crate::index::{Ensured, IndexError};
 
-/// A class with its description is some tens of kilobytes.
+/// The maximum bytes of a class. With its description it has some tens of kilobytes.
 const CLASS_BYTES: usize = 4 << 20;
-/// All of a server's.
+/// The maximum bytes of all classes of a server.
 const CLASSES_BYTES: usize = 64 << 20;
-/// Of replies that are not looked at.
-const ANY_BYTES: usize = 1 << 20;
+/// The maximum bytes of replies whose content is not read.
+const OTHER_REPLY_BYTES: usize = 1 << 20;
 
-/// What there is under a collection's class name.
+/// What exists under the class name of a collection.
 #[derive(Debug)]
 pub(super) enum Found {
     Nothing,
     /// This collection.
     JobStance(Kept),
-    /// Another collection of ours whose class has the same name.
+    /// Another collection of Glimpse whose class has the same name.
     Twin(CollectionName),
-    /// What we did not make, or cannot use any more; and why.
+    /// A class that Glimpse did not create or can no longer use, with the reason.
     Foreign(String),
 }
 
 impl Found {
-    /// What is kept with `collection`, where a class of anybody else's is in the way or none is there.
+    /// Returns the name and the space of `collection`. Fails if the class is missing, or belongs to another collection
+    /// or application.
     pub(super) fn known(self, collection: &CollectionName) -> Result<Kept, IndexError> {
         match self {
             Self::JobStance(kept) => Ok(kept),
@@ -38,7 +39,7 @@ impl Found {
     }
 }
 
-fn sorted_out(class: Class, collection: &CollectionName) -> Found {
+fn classify(class: Class, collection: &CollectionName) -> Found {
     match class.kept() {
         Ok(kept) if kept.collection == *collection => Found::JobStance(kept),
         Ok(kept) => Found::Twin(kept.collection),
@@ -46,17 +47,17 @@ fn sorted_out(class: Class, collection: &CollectionName) -> Found {
     }
 }
 
-/// Looks the collection's class up.
+/// Finds the class of a collection.
 pub(super) async fn find(rest: &Rest, collection: &CollectionName) -> Result<Found, IndexError> {
     let path = ["schema", &collection.weaviate_class()];
     let reply = rest.call(Method::GET, &path, None, CLASS_BYTES).await?;
     if reply.status == StatusCode::NOT_FOUND {
         return Ok(Found::Nothing);
     }
-    Ok(sorted_out(parsed(&reply.body?)?, collection))
+    Ok(classify(parsed(&reply.body?)?, collection))
 }
 
-/// Every collection of ours; classes of others are left out.
+/// Returns every collection of Glimpse. Classes of other applications are left out.
 pub(super) async fn all(rest: &Rest) -> Result<Vec<Kept>, IndexError> {
     let classes = classes(rest).await?;
     Ok(classes.into_iter().filter_map(|class| class.kept().ok()).collect())
@@ -67,9 +68,9 @@ async fn classes(rest: &Rest) -> Result<Vec<Class>, IndexError> {
     Ok(parsed::<Classes>(&reply.body?)?.classes)
 }
 
-/// Makes the collection's class, or holds the one that is there against `space`.
+/// Creates the class of a collection, or compares the existing one with `space`.
 pub(super) async fn ensure(rest: &Rest, collection: &CollectionName, space: &Space) -> Result<Ensured, IndexError> {
-    if let Some(existed) = compared(find(rest, collection).await?, collection, space)? {
+    if let Some(existed) = check_existing(find(rest, collection).await?, collection, space)? {
         return Ok(existed);
     }
     let body = new_class(collection, space).map_err(|error| failed(Trouble::Failed, error.to_string()))?;
@@ -77,8 +78,9 @@ pub(super) async fn ensure(rest: &Rest, collection: &CollectionName, space: &Spa
     if reply.status != StatusCode::UNPROCESSABLE_ENTITY {
         return reply.body.map(|_| Ensured::Created);
     }
-    // Somebody was quicker; or a class is there whose name differs in case alone; or it says why not.
-    if let Some(existed) = compared(find(rest, collection).await?, collection, space)? {
+    // Another caller has created the class in the meantime, or a class exists whose name differs only in case, or the
+    // server refuses the class for another reason.
+    if let Some(existed) = check_existing(find(rest, collection).await?, collection, space)? {
         return Ok(existed);
     }
     let name = collection.weaviate_class();
@@ -90,7 +92,7 @@ pub(super) async fn ensure(rest: &Rest, collection: &CollectionName, space: &Spa
     }
 }
 
-fn compared(found: Found, collection: &CollectionName, space: &Space) -> Result<Option<Ensured>, IndexError> {
+fn check_existing(found: Found, collection: &CollectionName, space: &Space) -> Result<Option<Ensured>, IndexError> {
     match found {
         Found::Nothing => Ok(None),
         Found::JobStance(kept) => {
@@ -102,19 +104,19 @@ fn compared(found: Found, collection: &CollectionName, space: &Space) -> Result<
     }
 }
 
-/// Removes the collection's class, and all in it.
+/// Removes the class of a collection and its content.
 pub(super) async fn remove(rest: &Rest, collection: &CollectionName) -> Result<(), IndexError> {
     find(rest, collection).await?.known(collection)?;
     let path = ["schema", &collection.weaviate_class()];
-    let reply = rest.call(Method::DELETE, &path, None, ANY_BYTES).await?;
+    let reply = rest.call(Method::DELETE, &path, None, OTHER_REPLY_BYTES).await?;
     if reply.status == StatusCode::NOT_FOUND {
         return Err(IndexError::UnknownCollection(collection.clone()));
     }
     reply.body.map(drop)
 }
 
-/// Whether it is ready, and takes our key.
+/// Checks that the server is ready and accepts the key.
 pub(super) async fn ready(rest: &Rest) -> Result<(), IndexError> {
-    rest.call(Method::GET, &[".well-known", "ready"], None, ANY_BYTES).await?.body?;
-    rest.call(Method::GET, &["meta"], None, ANY_BYTES).await?.body.map(drop)
+    rest.call(Method::GET, &[".well-known", "ready"], None, OTHER_REPLY_BYTES).await?.body?;
+    rest.call(Method::GET, &["meta"], None, OTHER_REPLY_BYTES).await?.body.map(drop)
 }

@@ -1,4 +1,4 @@
-//! Where Weaviate is: one address for schema and readiness, one for everything else.
+//! The addresses of a Weaviate server: REST for schema and readiness, gRPC for everything else.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -8,34 +8,36 @@ use reqwest::Url;
 use crate::domain::Secret;
 use crate::index::InvalidStore;
 
-/// Weaviate's gRPC port where it is not behind TLS.
+/// Weaviate's gRPC port without TLS.
 const GRPC_PORT: u16 = 50_051;
 
-/// Where a Weaviate server is and how it is spoken to.
+/// The addresses of a Weaviate server and how it is called.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WeaviateSettings {
     /// `WEAVIATE_URL`: its REST address.
     pub url: String,
-    /// `WEAVIATE_GRPC_URL`: its gRPC address; `None`: the host of `url`, with port 50051, or 443 where that is `https`.
+    /// `WEAVIATE_GRPC_URL`: its gRPC address. If `None`, the host of `url` with port 50051, or 443 if `url` is `https`.
     pub grpc_url: Option<String>,
-    /// `WEAVIATE_API_KEY`: sent as `Authorization: Bearer …` on both, where there is one.
+    /// `WEAVIATE_API_KEY`: sent as `Authorization: Bearer …` to both addresses, unless it is empty.
     pub api_key: Secret,
-    /// How long one call may take, its reply's body included.
+    /// The time limit of one call, including the body of the reply.
     pub timeout: Duration,
 }
 
 impl WeaviateSettings {
-    /// The REST address.
+    /// Returns the REST address.
     pub(super) fn rest(&self) -> Result<Url, InvalidStore> {
-        address("WEAVIATE_URL", &self.url)
+        parse_address("WEAVIATE_URL", &self.url)
     }
 
-    /// The gRPC address.
+    /// Returns the gRPC address.
     pub(super) fn grpc(&self) -> Result<Url, InvalidStore> {
         if let Some(url) = self.grpc_url.as_deref().filter(|url| !url.is_empty()) {
-            let url = address("WEAVIATE_GRPC_URL", url)?;
+            let url = parse_address("WEAVIATE_GRPC_URL", url)?;
             if url.path() != "/" {
-                return Err(InvalidStore("WEAVIATE_GRPC_URL has a path; gRPC knows none".to_owned()));
+                return Err(InvalidStore(
+                    "WEAVIATE_GRPC_URL has a path; remove it, because gRPC does not use paths".to_owned(),
+                ));
             }
             return Ok(url);
         }
@@ -47,21 +49,21 @@ impl WeaviateSettings {
     }
 }
 
-/// `url`, where it can be the address of a server. User and password are refused: URLs are logged and shown.
-fn address(variable: &str, url: &str) -> Result<Url, InvalidStore> {
-    let wrong = |what: &str| InvalidStore(format!("{variable} {what}"));
-    let parsed = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let parsed = parsed.ok_or_else(|| wrong("is no URL; it must begin with http:// or https://"))?;
-    if !parsed.username().is_empty() || parsed.password().is_some() {
-        return Err(wrong("holds a user or a password; set WEAVIATE_API_KEY instead"));
+/// Parses the address of a server. A user name or a password is refused, because URLs are logged and shown.
+fn parse_address(variable: &str, url: &str) -> Result<Url, InvalidStore> {
+    let invalid = |what: &str| InvalidStore(format!("{variable} {what}"));
+    let address = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let address = address.ok_or_else(|| invalid("is not a valid URL; it must begin with http:// or https://"))?;
+    if !address.username().is_empty() || address.password().is_some() {
+        return Err(invalid("contains a user name or a password; set WEAVIATE_API_KEY instead"));
     }
-    if parsed.query().is_some() || parsed.fragment().is_some() {
-        return Err(wrong("must be an address, without `?` and `#`"));
+    if address.query().is_some() || address.fragment().is_some() {
+        return Err(invalid("must be an address without `?` and `#`"));
     }
-    Ok(parsed)
+    Ok(address)
 }
 
-/// Whether this machine is meant, which no proxy stands in front of.
+/// Returns whether `url` is on this machine, for which no proxy is used.
 pub(super) fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
@@ -72,7 +74,7 @@ pub(super) fn is_loopback(url: &Url) -> bool {
 mod tests {
     use super::*;
 
-    fn at(url: &str, grpc: Option<&str>) -> Result<String, InvalidStore> {
+    fn grpc_address(url: &str, grpc: Option<&str>) -> Result<String, InvalidStore> {
         let settings = WeaviateSettings {
             url: url.to_owned(),
             grpc_url: grpc.map(str::to_owned),
@@ -84,22 +86,22 @@ mod tests {
     }
 
     #[test]
-    fn the_grpc_address_follows_from_the_other() {
-        assert_eq!(at("http://weaviate:8080", None).unwrap(), "http://weaviate:50051/");
-        assert_eq!(at("http://[::1]:8080/behind/a/proxy", Some("")).unwrap(), "http://[::1]:50051/");
-        assert_eq!(at("https://x.weaviate.cloud:8443", None).unwrap(), "https://x.weaviate.cloud/");
-        assert_eq!(at("http://a:1", Some("https://grpc-a")).unwrap(), "https://grpc-a/");
+    fn the_grpc_address_is_derived_from_the_rest_address() {
+        assert_eq!(grpc_address("http://weaviate:8080", None).unwrap(), "http://weaviate:50051/");
+        assert_eq!(grpc_address("http://[::1]:8080/behind/a/proxy", Some("")).unwrap(), "http://[::1]:50051/");
+        assert_eq!(grpc_address("https://x.weaviate.cloud:8443", None).unwrap(), "https://x.weaviate.cloud/");
+        assert_eq!(grpc_address("http://a:1", Some("https://grpc-a")).unwrap(), "https://grpc-a/");
     }
 
     #[test]
-    fn what_cannot_be_an_address_is_refused_by_the_variables_name() {
-        for wrong in ["weaviate:8080", "", "ftp://a", "http://", "http://user:pass@a", "http://a?b"] {
-            let said = at(wrong, None).unwrap_err().to_string();
-            assert!(said.starts_with("WEAVIATE_URL ") && !said.contains("pass@"), "{said}");
+    fn an_invalid_address_is_refused_with_the_name_of_the_variable() {
+        for invalid in ["weaviate:8080", "", "ftp://a", "http://", "http://user:pass@a", "http://a?b"] {
+            let message = grpc_address(invalid, None).unwrap_err().to_string();
+            assert!(message.starts_with("WEAVIATE_URL ") && !message.contains("pass@"), "{message}");
         }
-        for wrong in ["a:50051", "http://a/b"] {
-            let said = at("http://a", Some(wrong)).unwrap_err().to_string();
-            assert!(said.starts_with("WEAVIATE_GRPC_URL "), "{said}");
+        for invalid in ["a:50051", "http://a/b"] {
+            let message = grpc_address("http://a", Some(invalid)).unwrap_err().to_string();
+            assert!(message.starts_with("WEAVIATE_GRPC_URL "), "{message}");
         }
     }
 }

@@ -1,6 +1,6 @@
-//! The messages of Weaviate's gRPC service that are spoken here, with the field numbers of `grpc/proto/v1/*.proto` in
-//! Weaviate 1.39.0 (package `weaviate.v1`). Only the fields in use: protobuf skips the others. Written by hand, because
-//! a dozen messages are less than a compiler of `.proto` files in every build.
+//! The messages of Weaviate's gRPC service that are used, with the field numbers of `grpc/proto/v1/*.proto` in Weaviate
+//! 1.39.0 (package `weaviate.v1`). They have only the used fields; protobuf skips the others. They are written by hand,
+//! because that is less effort than a `.proto` compiler in every build.
 
 use std::collections::BTreeMap;
 
@@ -9,22 +9,22 @@ use std::collections::BTreeMap;
 pub(super) struct SearchRequest {
     #[prost(string, tag = "1")]
     pub(super) collection: String,
-    /// Absent would mean every property; present and empty means none.
+    /// Absent means every property; present and empty means none.
     #[prost(message, optional, tag = "20")]
     pub(super) properties: Option<PropertiesRequest>,
     #[prost(message, optional, tag = "21")]
     pub(super) metadata: Option<MetadataRequest>,
-    /// 0 would mean the server's default, 20.
+    /// 0 means the default of the server, 20.
     #[prost(uint32, tag = "30")]
     pub(super) limit: u32,
-    /// A cursor: the objects behind this id, in order of ids. Only without `near_vector` and `filters`.
+    /// A cursor: the objects after this id, in the order of ids. Allowed only without `near_vector` and `filters`.
     #[prost(string, tag = "33")]
     pub(super) after: String,
     #[prost(message, optional, tag = "40")]
     pub(super) filters: Option<Filters>,
     #[prost(message, optional, tag = "43")]
     pub(super) near_vector: Option<NearVector>,
-    /// The form of the reply; always true.
+    /// Selects the form of the reply; always true.
     #[prost(bool, tag = "102")]
     pub(super) uses_127_api: bool,
 }
@@ -50,7 +50,7 @@ pub(super) struct MetadataRequest {
 /// `NearVector` of `base_search.proto`.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct NearVector {
-    /// Little-endian f32. The form of a class with one vector without a name, in every version.
+    /// Little-endian f32. Every version accepts this form for a class with one unnamed vector.
     #[prost(bytes = "vec", tag = "4")]
     pub(super) vector_bytes: Vec<u8>,
 }
@@ -85,7 +85,7 @@ pub(super) struct Properties {
     pub(super) fields: BTreeMap<String, Value>,
 }
 
-/// `Value` of `properties.proto`, of whose kinds only text is asked for.
+/// `Value` of `properties.proto`; of its kinds only text is requested.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Value {
     #[prost(string, optional, tag = "13")]
@@ -110,7 +110,7 @@ pub(super) struct MetadataResult {
 pub(super) struct Filters {
     #[prost(enumeration = "Operator", tag = "1")]
     pub(super) operator: i32,
-    /// Of `AND`.
+    /// The operands of `AND`.
     #[prost(message, repeated, tag = "3")]
     pub(super) operands: Vec<Filters>,
     #[prost(oneof = "TestValue", tags = "4, 5, 9")]
@@ -187,7 +187,7 @@ pub(super) struct ObjectProperties {
     pub(super) text_array_properties: Vec<TextArrayProperty>,
     #[prost(message, repeated, tag = "8")]
     pub(super) objects: Vec<ObjectProperty>,
-    /// Lists without an element: what they are lists of is in the class.
+    /// The names of empty lists. The class declares the type of their elements.
     #[prost(string, repeated, tag = "10")]
     pub(super) empty_list_props: Vec<String>,
 }
@@ -210,14 +210,14 @@ pub(super) struct ObjectProperty {
     pub(super) prop_name: String,
 }
 
-/// `ObjectPropertiesValue` of `base.proto`, without any.
+/// `ObjectPropertiesValue` of `base.proto`, without fields.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub(super) struct EmptyObject {}
 
 /// `BatchObjectsReply` of `batch.proto`.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct BatchObjectsReply {
-    /// The objects that were refused; the call itself is OK.
+    /// The objects that were refused. The call itself succeeds.
     #[prost(message, repeated, tag = "2")]
     pub(super) errors: Vec<BatchError>,
 }
@@ -225,7 +225,7 @@ pub(super) struct BatchObjectsReply {
 /// `BatchObjectsReply.BatchError` of `batch.proto`.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct BatchError {
-    /// Place in the request.
+    /// The position in the request.
     #[prost(int32, tag = "1")]
     pub(super) index: i32,
     #[prost(string, tag = "2")]
@@ -246,7 +246,7 @@ pub(super) struct BatchDeleteRequest {
 pub(super) struct BatchDeleteReply {
     #[prost(int64, tag = "2")]
     pub(super) failed: i64,
-    /// Objects that the filter matches; not more of them are deleted at once than the server's limit of results.
+    /// The objects that the filter matches. One request deletes at most as many as the server's limit of results.
     #[prost(int64, tag = "3")]
     pub(super) matches: i64,
     #[prost(int64, tag = "4")]
@@ -276,7 +276,7 @@ pub(super) struct AggregateSingle {
     pub(super) objects_count: Option<i64>,
 }
 
-/// `HealthCheckRequest` of `grpc.health.v1`: of the whole server.
+/// `HealthCheckRequest` of `grpc.health.v1`, for the whole server.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub(super) struct HealthCheckRequest {}
 

@@ -1,4 +1,4 @@
-//! Records are written and deleted, in requests of bounded size.
+//! Writes and deletes records, in requests of bounded size.
 
 use std::collections::HashMap;
 
@@ -9,17 +9,18 @@ use super::{WeaviateIndex, filter, objects, schema};
 use crate::domain::{CollectionName, ImageId, ImageRecord, Trouble};
 use crate::index::IndexError;
 
-/// Objects in one request: at some thousand a second it takes well under a second.
-const OBJECTS: usize = 256;
-/// Bytes in one request, unless one object alone is longer.
-const BYTES: usize = 16 << 20;
-/// Bytes of one object: the server takes messages of 100 MB.
-const OBJECT_BYTES: usize = 64 << 20;
-/// Ids in one request of deletion; the server deletes at most 10,000 at once.
-const DELETED: usize = 1_000;
+/// Objects in one request. A server writes a few thousand each second, so a request takes well under a second.
+const MAX_OBJECTS: usize = 256;
+/// Bytes in one request, unless a single object has more.
+const MAX_BYTES: usize = 16 << 20;
+/// The maximum bytes of one object. The server accepts messages of 100 MB.
+const MAX_OBJECT_BYTES: usize = 64 << 20;
+/// Ids in one delete request. The server deletes at most 10,000 objects in one request.
+const DELETE_PAGE: usize = 1_000;
 
-/// Writes records; of the same id, the last. Sizes are checked before anything is sent, because the server stores an
-/// object of the wrong size without its vector where it is among the first of its class.
+/// Writes records; of several with the same id, only the last. The dimensions are checked before anything is sent,
+/// because the server stores an object with the wrong dimension without its vector if it is among the first of its
+/// class.
 pub(super) async fn upsert(
     index: &WeaviateIndex,
     collection: &CollectionName,
@@ -28,23 +29,24 @@ pub(super) async fn upsert(
     let dimension = schema::find(&index.rest, collection).await?.known(collection)?.space.dimension;
     if let Some(record) = records.iter().find(|record| record.embedding.dimension() != dimension) {
         let actual = record.embedding.dimension();
-        let reason = format!("its vector has {actual} numbers, the collection's have {dimension}");
+        let reason = format!("its vector has {actual} numbers; the vectors of the collection have {dimension}");
         return Err(IndexError::Rejected { id: record.id, reason });
     }
     let place: HashMap<ImageId, usize> = records.iter().map(|record| record.id).zip(0..).collect();
     let last = records.iter().enumerate().filter(|(at, record)| place.get(&record.id) == Some(at));
-    // In two requests at least: one that replaces every object of a class empties its graph for a moment, and a search at
-    // that moment may panic in the server (seen on 1.39) and leave a lock behind that no write gets past.
-    let most = OBJECTS.min(place.len().div_ceil(2));
+    // Uses at least two requests: a request that replaces every object of a class empties its graph for a moment. A
+    // search at that moment may panic in the server (observed with 1.39), which then keeps a lock that blocks every
+    // write.
+    let max_objects = MAX_OBJECTS.min(place.len().div_ceil(2));
     let (class, mut batch, mut bytes) = (collection.weaviate_class(), Vec::new(), 0);
     for (_, record) in last {
         let object = objects::object(&class, record)?;
         let size = prost::Message::encoded_len(&object);
-        if size > OBJECT_BYTES {
-            let reason = format!("it has {size} bytes, {OBJECT_BYTES} are allowed");
+        if size > MAX_OBJECT_BYTES {
+            let reason = format!("it has {size} bytes; at most {MAX_OBJECT_BYTES} are allowed");
             return Err(IndexError::Rejected { id: record.id, reason });
         }
-        if batch.len() == most || (bytes + size > index.limits.bytes.cap(BYTES) && !batch.is_empty()) {
+        if batch.len() == max_objects || (bytes + size > index.limits.bytes.cap(MAX_BYTES) && !batch.is_empty()) {
             write(index, collection, std::mem::take(&mut batch)).await?;
             bytes = 0;
         }
@@ -54,40 +56,40 @@ pub(super) async fn upsert(
     if batch.is_empty() { Ok(()) } else { write(index, collection, batch).await }
 }
 
-/// One request, or several if the server does not take so much at once.
+/// Writes a batch in one request, or in several if the server does not accept one of that size.
 async fn write(
     index: &WeaviateIndex,
     collection: &CollectionName,
     batch: Vec<(ImageId, BatchObject)>,
 ) -> Result<(), IndexError> {
     let (ids, objects): (Vec<ImageId>, Vec<BatchObject>) = batch.into_iter().unzip();
-    // The next is on top.
-    let mut todo = vec![(&ids[..], &objects[..])];
-    while let Some((ids, objects)) = todo.pop() {
+    // The next request is on top.
+    let mut pending = vec![(&ids[..], &objects[..])];
+    while let Some((ids, objects)) = pending.pop() {
         let bytes: usize = objects.iter().map(prost::Message::encoded_len).sum();
         if ids.len() > 1 && bytes > index.limits.bytes.cap(bytes) {
             let ((first, rest), (first_objects, rest_objects)) =
                 (ids.split_at(ids.len() / 2), objects.split_at(ids.len() / 2));
-            todo.extend([(rest, rest_objects), (first, first_objects)]);
+            pending.extend([(rest, rest_objects), (first, first_objects)]);
             continue;
         }
         match index.rpc.write(BatchObjectsRequest { objects: objects.to_vec() }).await {
-            Ok(reply) => taken(index, collection, (ids, objects), reply.errors).await?,
+            Ok(reply) => handle_errors(index, collection, (ids, objects), reply.errors).await?,
             Err(status) => match (limit(&status), ids) {
                 (Some(limit), [id]) if limit.bound == Bound::Bytes => {
                     return Err(IndexError::Rejected { id: *id, reason: limit.reason() });
                 }
                 (Some(limit), [_, _, ..]) if limit.bound == Bound::Bytes => {
-                    // Names and lengths around the objects are in a message, too.
-                    let most = limit.allowed.map_or(bytes, |allowed| allowed / 8 * 7).min(bytes / 2);
+                    // A message also contains names and lengths in addition to the objects.
+                    let smaller = limit.allowed.map_or(bytes, |allowed| allowed / 8 * 7).min(bytes / 2);
                     tracing::info!(
                         bytes,
-                        most,
-                        said = status.message(),
-                        "Weaviate limits messages; smaller ones are sent"
+                        smaller,
+                        reply = status.message(),
+                        "Weaviate limits the size of messages; smaller ones are sent"
                     );
-                    index.limits.bytes.learn(most);
-                    todo.push((ids, objects));
+                    index.limits.bytes.learn(smaller);
+                    pending.push((ids, objects));
                 }
                 _ => return Err(of_status(&status, collection)),
             },
@@ -96,10 +98,10 @@ async fn write(
     Ok(())
 }
 
-/// Reads the reply to a request, object by object. An object that was refused itself may be stored all the same, without a
-/// vector and counted (seen on 1.39), so it is deleted, and with it what an earlier write had put there. An object that
-/// the server could not take is left as it is: what is there is its last good version.
-async fn taken(
+/// Handles the errors in the reply to a write, object by object. A refused object may be stored nevertheless, without a
+/// vector but counted (observed with 1.39). So it is deleted, together with its earlier version. An object that the
+/// server could not store for another reason is left as it is: the stored version is its last good one.
+async fn handle_errors(
     index: &WeaviateIndex,
     collection: &CollectionName,
     (ids, objects): (&[ImageId], &[BatchObject]),
@@ -113,39 +115,40 @@ async fn taken(
     for error in errors {
         let at = usize::try_from(error.index).unwrap_or(usize::MAX);
         let sent = ids.get(at).zip(objects.get(at));
-        let (id, object) = sent.ok_or_else(|| failed(Trouble::Failed, "it refused an object that was not sent"))?;
+        let (id, object) =
+            sent.ok_or_else(|| failed(Trouble::Failed, "the reply refuses an object that was not sent"))?;
         let why = refusal(&error.error, &class, &objects::texts(object));
         refused.push((at, *id, why, words(error.error.as_bytes())));
     }
     refused.sort_by_key(|(at, ..)| *at);
-    // If nothing of several was taken, for whatever reason, it is not any one object's.
+    // If none of several objects was stored, the reason is not a single object.
     if refused.len() == ids.len() && ids.len() > 1 {
         for (_, _, why, _) in refused.iter_mut().filter(|(_, _, why, _)| *why == Refusal::Unknown) {
             *why = Refusal::Server;
         }
     }
-    // The server's own trouble is what all share, whatever it says of the others.
-    let of = |kind| refused.iter().find(|(_, _, refusal, _)| *refusal == kind);
-    if of(Refusal::NoClass).is_some() {
+    // An error of the server is reported first, because it affects all objects.
+    let first_of = |kind| refused.iter().find(|(_, _, refusal, _)| *refusal == kind);
+    if first_of(Refusal::NoClass).is_some() {
         return Err(IndexError::UnknownCollection(collection.clone()));
     }
-    if let Some((.., said)) = of(Refusal::OtherClass) {
-        return Err(failed(Trouble::Refused, format!("the class was replaced: {said}")));
+    if let Some((.., message)) = first_of(Refusal::OtherClass) {
+        return Err(failed(Trouble::Refused, format!("the class was replaced during the write: {message}")));
     }
-    let all = |kind| refused.iter().filter(move |(_, _, why, _)| *why == kind).map(|(_, id, ..)| *id);
-    let mut gone: Vec<ImageId> = all(Refusal::Object).collect();
-    gone.extend(without_vector(index, collection, &all(Refusal::Unknown).collect::<Vec<_>>()).await?);
-    let deleted = remove(index, collection, &gone).await;
-    if let Some((.., said)) = of(Refusal::Server) {
-        return Err(failed(Trouble::Failed, format!("{} objects were not taken: {said}", refused.len())));
+    let ids_of = |kind| refused.iter().filter(move |(_, _, why, _)| *why == kind).map(|(_, id, ..)| *id);
+    let mut to_delete: Vec<ImageId> = ids_of(Refusal::Object).collect();
+    to_delete.extend(without_vector(index, collection, &ids_of(Refusal::Unknown).collect::<Vec<_>>()).await?);
+    let deleted = remove(index, collection, &to_delete).await;
+    if let Some((.., message)) = first_of(Refusal::Server) {
+        return Err(failed(Trouble::Failed, format!("{} objects were not stored: {message}", refused.len())));
     }
     deleted?;
-    let Some((_, id, _, said)) = refused.into_iter().next() else { return Ok(()) };
-    tracing::warn!(%id, %collection, said, "weaviate refuses an object");
-    Err(IndexError::Rejected { id, reason: "weaviate does not take it; what it says is in the log".to_owned() })
+    let Some((_, id, _, message)) = refused.into_iter().next() else { return Ok(()) };
+    tracing::warn!(%id, %collection, reply = message, "Weaviate refuses an object");
+    Err(IndexError::Rejected { id, reason: "Weaviate refuses it; its message is in the log".to_owned() })
 }
 
-/// Those of these ids that are stored without a vector.
+/// Returns those of these ids that are stored without a vector.
 async fn without_vector(
     index: &WeaviateIndex,
     collection: &CollectionName,
@@ -155,19 +158,19 @@ async fn without_vector(
         return Ok(Vec::new());
     }
     let metadata = MetadataRequest { uuid: true, vector: true, distance: false };
-    let of = |page| SearchRequest {
+    let page_request = |page| SearchRequest {
         filters: Some(filter::of_ids(&ids[..page])),
         ..request(collection, &[], metadata, page)
     };
-    let (reply, _) = ask_page(index, collection, ids.len(), of).await?;
-    let bare = reply
+    let (reply, _) = ask_page(index, collection, ids.len(), page_request).await?;
+    let incomplete = reply
         .results
         .iter()
         .filter(|found| found.metadata.as_ref().is_some_and(|metadata| metadata.vector_bytes.is_empty()));
-    bare.map(objects::id).collect()
+    incomplete.map(objects::id).collect()
 }
 
-/// Deletes ids of a collection that was looked up: a class of others has nothing to fear.
+/// Deletes records by id. The class is checked first, so that classes of other applications are not changed.
 pub(super) async fn delete(
     index: &WeaviateIndex,
     collection: &CollectionName,
@@ -180,21 +183,21 @@ pub(super) async fn delete(
 async fn remove(index: &WeaviateIndex, collection: &CollectionName, ids: &[ImageId]) -> Result<(), IndexError> {
     let mut rest = ids;
     while !rest.is_empty() {
-        let some = &rest[..index.limits.ids.cap(DELETED).min(rest.len())];
-        let filters = Some(filter::of_ids(some));
+        let chunk = &rest[..index.limits.ids.cap(DELETE_PAGE).min(rest.len())];
+        let filters = Some(filter::of_ids(chunk));
         let request = BatchDeleteRequest { collection: collection.weaviate_class(), filters };
         match index.rpc.delete(request).await {
             Ok(reply) if reply.failed > 0 => {
-                return Err(failed(Trouble::Failed, format!("it could not delete {} objects", reply.failed)));
+                return Err(failed(Trouble::Failed, format!("the server could not delete {} objects", reply.failed)));
             }
-            // Not more of them at once than its limit of results: the others are deleted by the next request.
+            // The server deletes at most its limit of results in one request: the next one deletes the others.
             Ok(reply) if reply.matches > reply.successful && reply.successful > 0 => {}
             Ok(reply) if reply.matches > reply.successful => {
-                return Err(failed(Trouble::Failed, format!("it deleted none of {} objects", reply.matches)));
+                return Err(failed(Trouble::Failed, format!("the server deleted none of {} objects", reply.matches)));
             }
-            Ok(_) => rest = &rest[some.len()..],
+            Ok(_) => rest = &rest[chunk.len()..],
             Err(status) => match limit(&status) {
-                Some(_) if some.len() > 1 => index.limits.ids.learn(some.len() / 2),
+                Some(_) if chunk.len() > 1 => index.limits.ids.learn(chunk.len() / 2),
                 Some(_) | None => return Err(of_status(&status, collection)),
             },
         }

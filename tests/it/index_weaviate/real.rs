@@ -35,7 +35,7 @@ async fn a_class_of_somebody_else_is_left_alone() {
 
     let test = async {
         let said = refused_with(index.ensure_image_collection(&collection, &space()).await.unwrap_err());
-        assert!(said.contains(&class) && said.contains("not Glimpse's"), "{said}");
+        assert!(said.contains(&class) && said.contains("was not created by Glimpse"), "{said}");
         refused_with(index.describe(&collection).await.unwrap_err());
         refused_with(index.upsert(&collection, &[record("a.jpg", EAST)]).await.unwrap_err());
         refused_with(index.delete(&collection, &[id]).await.unwrap_err());
