@@ -37,6 +37,8 @@ pub struct Search {
     door: Arc<Semaphore>,
     /// The bytes of images that may be uploaded at the same time.
     uploads: Arc<ByteBudget>,
+    /// The bytes that the decoders of uploaded images may allocate at the same time.
+    decoded: Arc<ByteBudget>,
 }
 
 /// A permit to upload an image. Dropping it releases the permit.
@@ -110,6 +112,8 @@ const AT_ONCE: usize = 64;
 const UPLOADS: u64 = 128 * MIN_UPLOAD;
 /// Bytes that every upload counts for at least: a small file may decode into many pixels.
 const MIN_UPLOAD: u64 = 1024 * 1024;
+/// The bytes that decoders may allocate at the same time. An image that needs more is decoded alone.
+const DECODED: u64 = 128 * 1024 * 1024;
 /// How long an upload waits for a permit.
 const UPLOAD_WAIT: Duration = Duration::from_secs(2);
 /// How long the status waits for the provider and for each store.
@@ -128,6 +132,7 @@ impl Search {
             cores: Arc::new(Semaphore::new(cores)),
             door: Arc::new(Semaphore::new(AT_ONCE)),
             uploads: Arc::new(ByteBudget::new(UPLOADS.max(limits.max_bytes))),
+            decoded: Arc::new(ByteBudget::new(DECODED)),
         }
     }
 

@@ -6,7 +6,7 @@ use super::question::nothing_asked;
 use super::{Question, Search, SearchError};
 use crate::domain::{CollectionName, Embedding, ImageId, ImageRecord, Space};
 use crate::embed::EmbedError;
-use crate::imaging;
+use crate::imaging::{self, Extras};
 
 impl Search {
     /// Returns the record of the image whose id the query contains, from any store.
@@ -44,9 +44,11 @@ impl Search {
 
     async fn embed_image(&self, bytes: Bytes) -> Result<Embedding, SearchError> {
         let (limits, preprocessing) = (self.limits, self.provider.preprocessing());
+        let size = imaging::prepared_size(&bytes, &limits, &preprocessing, Extras::default())?;
+        let memory = self.decoded.take(size).await;
         let core = self.cores.clone().acquire_owned().await;
         let prepared = tokio::task::spawn_blocking(move || {
-            let _core = core;
+            let _permits = (core, memory);
             imaging::prepare(&bytes, &limits, &preprocessing)
         });
         let prepared = prepared.await.map_err(|panic| {
