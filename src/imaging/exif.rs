@@ -52,8 +52,8 @@ impl<'a> Metadata<'a> {
     }
 }
 
-/// Returns the orientation read_orientation_tag of an EXIF block: 0 if the number is not a byte, `None` if the
-/// read_orientation_tag is missing.
+/// Returns the orientation tag of an EXIF block: 0 if the number is not a byte, `None` if the
+/// tag is missing.
 fn read_orientation_tag(block: &[u8]) -> Option<u8> {
     let mut tiff = block;
     while let Some(rest) = tiff.strip_prefix(PREFIX) {

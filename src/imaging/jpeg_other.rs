@@ -1,4 +1,4 @@
-//! Decodes the JPEG codings that zune-jpeg rejects or decodes to a corrupt image: baseline with several scans, and
+//! Decodes the JPEG codings that zune-jpeg rejects or decodes to a wrong image: baseline with several scans, and
 //! unusual sampling. It uses another decoder (jpeg-decoder).
 
 use image::RgbImage;

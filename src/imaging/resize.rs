@@ -22,7 +22,7 @@ pub(super) fn square(stored: &Stored, preprocessing: Preprocessing) -> Result<Rg
     }
 }
 
-/// Crops at the place where the upright image would be crop.
+/// Crops at the place where the upright image would be cropped.
 fn crop(stored: &Stored, size: u32, fraction: Fraction) -> Result<RgbImage, String> {
     let (Stored { pixels, orientation, .. }, (width, height)) = (stored, stored.size());
     let shortest = width.min(height);

@@ -82,7 +82,7 @@ pub(super) fn gif_frames(bytes: &[u8]) -> GifFrames {
                 let place = [[l0, l1], [t0, t1], [w0, w1], [h0, h1]].map(u16::from_le_bytes);
                 frames.count += 1;
                 frames.first.get_or_insert(place);
-                // The descriptor, its palette_bytes, and the first byte of the compressed data.
+                // The descriptor, its palette, and the first byte of the compressed data.
                 10 + palette_bytes(flags) + 1
             }
             _ => break,

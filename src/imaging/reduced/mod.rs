@@ -1,6 +1,6 @@
 //! Decodes a JPEG to a half or a quarter of its size, for a fraction of the cost of a full decode (ADR 0006).
 //!
-//! Only the lowest frequencies of units_per_interval block of 8 x 8 pixels are converted to pixels. The codes of the
+//! Only the lowest frequencies of each block of 8 x 8 pixels are converted to pixels. The codes of the
 //! other frequencies are skipped, several at once, without decoding their values. Only the coding that most cameras and
 //! browsers write is supported: baseline, gray or YCbCr, in one scan. For any unusual or invalid file the result is
 //! `None`; the full decoder then decodes it or reports the error.
@@ -21,7 +21,7 @@ use planes::Planes;
 
 pub(super) use planes::upper;
 
-/// The share of units_per_interval side that is kept. An eighth is not supported, because its result differs too much
+/// The share of each side that is kept. An eighth is not supported, because its result differs too much
 /// from a full decode (ADR 0006).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scale {
@@ -30,7 +30,7 @@ pub(super) enum Scale {
 }
 
 impl Scale {
-    /// Returns the smallest scale that keeps this share of units_per_interval side.
+    /// Returns the smallest scale that keeps this share of each side.
     pub(super) fn least_of(share: f64) -> Option<Self> {
         [Self::Quarter, Self::Half].into_iter().find(|scale| scale.extent(1) >= share)
     }
@@ -104,7 +104,7 @@ mod tests {
         std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/").to_owned() + name).unwrap()
     }
 
-    /// Returns an image in which units_per_interval pixel is the mean of the pixels that it replaces. A reduced decode
+    /// Returns an image in which each pixel is the mean of the pixels that it replaces. A reduced decode
     /// gives the same, except for the highest frequencies.
     fn average(bytes: &[u8], times: usize) -> Vec<[f64; 3]> {
         let whole = decode_upright(bytes, &ImagingSettings::default().limits()).unwrap();
