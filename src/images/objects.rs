@@ -27,7 +27,7 @@ impl Objects {
         }
     }
 
-    /// Opens an object, or a part of it.
+    /// Opens an object or a part of it.
     pub(super) async fn open(&self, uri: &ImageUri, part: Option<&Part>) -> Result<Opened, ImagesError> {
         self.0.open(uri, part).await.map_err(|error| refused(uri, error))
     }

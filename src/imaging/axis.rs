@@ -90,7 +90,11 @@ fn to_f64(side: u64) -> f64 {
     side as f64
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "planned within the image's own sides")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the plan is within the sides of the image"
+)]
 fn floor(place: f64) -> u32 {
     place.max(0.0) as u32
 }

@@ -19,8 +19,8 @@ pub enum ImageError {
         /// The message of the decoder.
         reason: String,
     },
-    /// The bytes end too early.
-    #[error("the {format} data ends before the image does")]
+    /// The file is truncated.
+    #[error("the {format} data ends before the image is complete")]
     Truncated {
         /// The format of the file.
         format: &'static str,

@@ -48,7 +48,7 @@ pub(super) fn decode_reduced(bytes: &[u8], times: u32) -> Result<Option<Reduced>
         for (place, sum) in sums.iter_mut().enumerate() {
             let columns = times.min(width as usize - place * times);
             let count = u64::try_from(rows * columns).unwrap_or(u64::MAX);
-            // The byte is in the upper half, as in every reduced image.
+            // The value is in the high byte, as in every reduced image.
             let mean = |sum: u32| u16::try_from((u64::from(sum) << 8) / count).unwrap_or(u16::MAX);
             pixels.push(U16x3::new(std::mem::take(sum).map(mean)));
         }

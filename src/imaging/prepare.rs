@@ -27,7 +27,7 @@ pub fn prepare(bytes: &[u8], limits: &Limits, preprocessing: &Preprocessing) -> 
 /// Does the same as [`prepare`], with options.
 ///
 /// # Errors
-/// As [`prepare`].
+/// Fails under the same conditions as [`prepare`].
 pub fn prepare_with(
     bytes: &[u8],
     limits: &Limits,
@@ -65,7 +65,7 @@ impl Least {
 /// Returns only the input of the model, as [`prepare`] makes it.
 ///
 /// # Errors
-/// As [`prepare`].
+/// Fails under the same conditions as [`prepare`].
 pub fn resize_for_embedding(
     bytes: &[u8],
     limits: &Limits,

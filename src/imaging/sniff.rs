@@ -46,7 +46,7 @@ fn describe_brand(brand: &[u8]) -> &'static str {
 fn describe_text(bytes: &[u8]) -> &'static str {
     let head = &bytes[..bytes.len().min(512)];
     let text = String::from_utf8_lossy(head).trim_start_matches('\u{feff}').trim_start().to_lowercase();
-    // A multi-byte character may be cut at the end of the head.
+    // The head can end in the middle of a multi-byte character.
     let is_text = !head.contains(&0) && std::str::from_utf8(head).map_or_else(|e| e.error_len().is_none(), |_| true);
     if text.starts_with("<!doctype html") || text.starts_with("<html") {
         "an HTML page"

@@ -19,7 +19,7 @@ pub(super) struct Frame<'a> {
 pub(super) struct Component {
     pub(super) across: usize,
     pub(super) down: usize,
-    /// In zigzag order.
+    /// The quantization table in zigzag order.
     pub(super) quantization: [u16; 64],
     pub(super) dc: Huffman,
     pub(super) ac: Huffman,

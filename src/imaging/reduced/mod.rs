@@ -69,9 +69,9 @@ pub(super) fn decode(bytes: &[u8], scale: Scale) -> Option<Reduced> {
     let frame = Frame::read(bytes)?;
     let intervals = Intervals::read(frame.data)?;
     let (across, down) = frame.units();
-    let whole = across * down;
-    let units_per_interval = if frame.restart_interval == 0 { whole } else { frame.restart_interval };
-    if intervals.count() != whole.div_ceil(units_per_interval) {
+    let unit_count = across * down;
+    let units_per_interval = if frame.restart_interval == 0 { unit_count } else { frame.restart_interval };
+    if intervals.count() != unit_count.div_ceil(units_per_interval) {
         return None;
     }
     let mut planes = Planes::new(&frame, scale);
@@ -79,7 +79,7 @@ pub(super) fn decode(bytes: &[u8], scale: Scale) -> Option<Reduced> {
     for (number, interval) in intervals.iter().enumerate() {
         let mut bits = Bits::new(&interval);
         let mut before = [0_i32; 3];
-        for unit in number * units_per_interval..whole.min((number + 1) * units_per_interval) {
+        for unit in number * units_per_interval..unit_count.min((number + 1) * units_per_interval) {
             let (row, column) = (unit / across, unit % across);
             for ((component, blocks), before) in blocks.iter().enumerate().zip(&mut before) {
                 blocks.decode(&mut bits, before, &mut planes, component, (column, row))?;
@@ -136,13 +136,13 @@ mod tests {
                 let reduced = decode(&bytes, scale).unwrap_or_else(|| panic!("{name} is not decoded"));
                 let expected = average(&bytes, times);
                 assert_eq!(reduced.pixels().len(), expected.len(), "{name} {scale:?}");
-                let apart = |(pixel, mean): (&U16x3, &[f64; 3])| {
+                let difference = |(pixel, mean): (&U16x3, &[f64; 3])| {
                     pixel.0.iter().zip(mean).map(|(&value, mean)| (f64::from(value) / 256.0 - mean).abs()).sum::<f64>()
                 };
                 #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
                 let values = (expected.len() * 3) as f64;
-                let apart = reduced.pixels().iter().zip(&expected).map(apart).sum::<f64>() / values;
-                assert!(apart < 4.0, "{name} {scale:?}: {apart} of 255 apart on average");
+                let difference = reduced.pixels().iter().zip(&expected).map(difference).sum::<f64>() / values;
+                assert!(difference < 4.0, "{name} {scale:?}: a mean difference of {difference} of 255");
             }
         }
     }

@@ -56,7 +56,7 @@ impl Planes {
         &mut plane.pixels[row * plane.stride + left..][..count]
     }
 
-    /// Returns the pixels of the image, row by row, with each byte in the upper half of a 16-bit sample.
+    /// Returns the pixels of the image, row by row, with each value in the high byte of a 16-bit sample.
     pub(super) fn into_pixels(self, width: usize, height: usize) -> Vec<U16x3> {
         let mut pixels = Vec::with_capacity(width * height);
         for y in 0..height {
@@ -97,7 +97,11 @@ impl Plane {
 #[inline]
 fn rgb(luma: u8, blue: u8, red: u8) -> U16x3 {
     let (luma, blue, red) = (i32::from(luma) * 65536 + 32768, i32::from(blue) - 128, i32::from(red) - 128);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a byte, then doubled")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to a byte, then shifted to the high byte"
+    )]
     let to_sample = |value: i32| ((value >> 16).clamp(0, 255) << 8) as u16;
     U16x3::new([
         to_sample(luma + 91881 * red),

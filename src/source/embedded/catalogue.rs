@@ -99,8 +99,8 @@ impl Catalogue {
             if connection.query_row(has_objects, [&bucket], |row| row.get(0))? {
                 return Ok(Change::NotEmpty);
             }
-            let gone = connection.execute("DELETE FROM bucket WHERE name = ?1", [&bucket])?;
-            Ok(if gone == 1 { Change::Done } else { Change::NoBucket })
+            let deleted = connection.execute("DELETE FROM bucket WHERE name = ?1", [&bucket])?;
+            Ok(if deleted == 1 { Change::Done } else { Change::NoBucket })
         };
         self.db.call(call).await
     }
@@ -156,8 +156,8 @@ impl Catalogue {
             for key in &keys {
                 let transaction = connection.transaction()?;
                 if let Some(old) = find(&transaction, &bucket, key)? {
-                    let gone = "DELETE FROM object WHERE bucket = ?1 AND key = ?2";
-                    transaction.execute(gone, params![bucket, key.as_bytes()])?;
+                    let statement = "DELETE FROM object WHERE bucket = ?1 AND key = ?2";
+                    transaction.execute(statement, params![bucket, key.as_bytes()])?;
                     mark_unused(&transaction, &old.file)?;
                     transaction.commit()?;
                     remove_unused(connection, &files, &old.file)?;

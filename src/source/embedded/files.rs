@@ -120,11 +120,11 @@ impl Files {
 pub(super) fn chunks(file: File, left: u64) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync {
     stream::unfold(Some((file, left)), |state| async move {
         let (mut file, left) = state.filter(|(_, left)| *left > 0)?;
-        let want = usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
-        let mut chunk = BytesMut::with_capacity(want);
-        file.set_max_buf_size(want);
-        while chunk.len() < want {
-            match (&mut file).take((want - chunk.len()) as u64).read_buf(&mut chunk).await {
+        let wanted = usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
+        let mut chunk = BytesMut::with_capacity(wanted);
+        file.set_max_buf_size(wanted);
+        while chunk.len() < wanted {
+            match (&mut file).take((wanted - chunk.len()) as u64).read_buf(&mut chunk).await {
                 Ok(0) => return Some((Err(io::ErrorKind::UnexpectedEof.into()), None)),
                 Ok(_) => {}
                 Err(error) => return Some((Err(error), None)),

@@ -85,7 +85,7 @@ fn after_prefix(prefix: &str) -> Vec<u8> {
     bytes
 }
 
-/// Reads a page.
+/// Reads one page.
 pub(super) fn list(connection: &Connection, bucket: &str, request: &PageRequest) -> rusqlite::Result<Page> {
     let mut page = Page::default();
     if request.limit == 0 {
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(
             list_all_pages(&connection, request),
             "/x Z a a\0|a/ b ä 😀",
-            "a full last page does not announce another page"
+            "there is no page after a full last page"
         );
     }
 

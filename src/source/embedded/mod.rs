@@ -84,7 +84,8 @@ pub enum EmbeddedS3Error {
     Remote(SocketAddr),
     /// Another process listens on the address.
     #[error(
-        "the embedded S3 server cannot listen on {0} because the address is in use: set GLIMPSE_S3_ADDR to another address"
+        "the embedded S3 server cannot listen on {0} because the address is in use: set GLIMPSE_S3_ADDR \
+         to another address"
     )]
     AddressInUse(SocketAddr),
     /// Listening failed for another reason.
