@@ -34,8 +34,8 @@ pub fn prepare_with(
     preprocessing: &Preprocessing,
     extras: Extras,
 ) -> Result<Prepared, ImageError> {
-    let least = Least::for_model(*preprocessing, extras);
-    let stored = Stored::decode(bytes, limits, least, extras.decode)?;
+    let target = Least::for_model(*preprocessing, extras);
+    let stored = Stored::decode(bytes, limits, target, extras.decode)?;
     let square = resize::square(&stored, *preprocessing).map_err(|reason| stored.corrupt(reason))?;
     let image = PreparedImage { size: preprocessing.size, rgb: Bytes::from(square.into_raw()) };
     let thumbnail = if extras.thumbnail { Some(thumbnail::of_stored(&stored, bytes)?) } else { None };

@@ -36,13 +36,13 @@ pub(super) struct Least {
 }
 
 impl Stored {
-    /// Decodes a file. If `how` allows it, the result has only as many pixels as `least` needs.
-    pub(super) fn decode(bytes: &[u8], limits: &Limits, least: Least, how: Decode) -> Result<Self, ImageError> {
+    /// Decodes a file. If `how` allows it, the result has only as many pixels as `target` needs.
+    pub(super) fn decode(bytes: &[u8], limits: &Limits, target: Least, how: Decode) -> Result<Self, ImageError> {
         let header = read_facts(bytes, limits)?;
-        least.memory_of(bytes, &header, limits, how)?;
+        target.memory_of(bytes, &header, limits, how)?;
         let meta = header.meta;
         let must_be_reduced = header.decoded_bytes > limits.max_decode_bytes;
-        let reduced = if how == Decode::Fast { least.reduced(bytes, &meta, must_be_reduced) } else { None };
+        let reduced = if how == Decode::Fast { target.reduced(bytes, &meta, must_be_reduced) } else { None };
         let pixels = match reduced {
             Some(pixels) => pixels,
             None if must_be_reduced => return Err(reduced_decode_error(bytes, meta.format)),

@@ -93,7 +93,7 @@ impl Plane {
     }
 }
 
-/// Converts YCbCr to RGB (JFIF 1.02, page 3, in units of 1/65536). Each byte is in the upper half of a 16-bit sample.
+/// Converts YCbCr to RGB (JFIF 1.02, page 3, in units of 1/65536). Each value is in the high byte of 16 bits.
 #[inline]
 fn rgb(luma: u8, blue: u8, red: u8) -> U16x3 {
     let (luma, blue, red) = (i32::from(luma) * 65536 + 32768, i32::from(blue) - 128, i32::from(red) - 128);
