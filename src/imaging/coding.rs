@@ -98,7 +98,7 @@ impl Coding {
     /// Returns whether zune-jpeg decodes it correctly. It does not if a baseline image has several scans, or if the
     /// first component is not the one with the most samples. It rejects sampling factors of three.
     pub(super) fn is_read_by_zune(&self) -> bool {
-        let (across, down) = self.densest();
+        let (across, down) = self.max_sampling();
         let has_supported_factors =
             self.sampling.iter().all(|&(across, down)| matches!((across, down), (1 | 2 | 4, 1 | 2 | 4)));
         !self.several_scans && has_supported_factors && self.sampling.first() == Some(&(across, down))
@@ -111,7 +111,7 @@ impl Coding {
 
     /// Returns the bytes that its decoder allocates for this number of pixels, including the conversion to RGB.
     pub(super) fn decoded_bytes(&self, pixels: u64) -> u64 {
-        let (across, down) = self.densest();
+        let (across, down) = self.max_sampling();
         let whole = u64::from(across) * u64::from(down);
         let samples: u64 = self.sampling.iter().map(|&(across, down)| u64::from(across) * u64::from(down)).sum();
         // Rounded up. A component has at most as many samples as the image has pixels.
