@@ -1,4 +1,5 @@
-//! Thumbnails that were made on request, as files: bounded in bytes, the least lately used go first, kept over a restart.
+//! A cache of thumbnails that were made on request. They are files, so they survive a restart. The total size is
+//! limited; the least recently used files are removed first.
 
 use std::collections::HashMap;
 use std::io;
@@ -10,12 +11,13 @@ use bytes::Bytes;
 
 use crate::telemetry::metrics::{Counter, families};
 
-/// The cache. Clones share it. Its calls wait for the disk: make them where that is allowed.
+/// The cache. Clones share one cache. Its calls block on the disk, so they must run on a thread that is allowed to
+/// block.
 #[derive(Clone, Debug)]
-pub(super) struct Cache(Arc<Inner>);
+pub(super) struct Cache(Arc<CacheState>);
 
 #[derive(Debug)]
-struct Inner {
+struct CacheState {
     folder: PathBuf,
     max_bytes: u64,
     files: Mutex<Files>,
@@ -25,42 +27,43 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct Files {
-    /// Size and when it was last used, counted in uses.
+    /// The size in bytes, and the value of `uses` at the last use.
     by_name: HashMap<String, (u64, u64)>,
     bytes: u64,
     uses: u64,
 }
 
 impl Cache {
-    /// Opens or makes the folder and counts what is there.
+    /// Opens or creates the folder and reads its existing files.
     ///
     /// # Errors
-    /// Where the folder cannot be made or read.
+    /// Fails if the folder cannot be created or read.
     pub(super) fn open(folder: &Path, max_bytes: u64) -> io::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let mut found: Vec<(SystemTime, String, u64)> = Vec::new();
         for entry in std::fs::read_dir(folder)? {
             let entry = entry?;
-            let (Ok(about), Ok(name)) = (entry.metadata(), entry.file_name().into_string()) else { continue };
-            if name.ends_with(HALF) {
+            let (Ok(metadata), Ok(name)) = (entry.metadata(), entry.file_name().into_string()) else { continue };
+            if name.ends_with(INCOMPLETE_SUFFIX) {
                 std::fs::remove_file(entry.path()).ok();
-            } else if about.is_file() {
-                found.push((about.modified().unwrap_or(SystemTime::UNIX_EPOCH), name, about.len()));
+            } else if metadata.is_file() {
+                found.push((metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH), name, metadata.len()));
             }
         }
         found.sort();
         let mut files = Files::default();
         for (_, name, size) in found {
-            files.used(name, size);
+            files.record_use(name, size);
         }
         let [hits, misses] = ["hit", "miss"].map(|outcome| families::CACHE_REQUESTS.labels(["thumbnail", outcome]));
         let (folder, files) = (folder.to_owned(), Mutex::new(files));
-        let cache = Self(Arc::new(Inner { folder, max_bytes, files, hits, misses }));
+        let cache = Self(Arc::new(CacheState { folder, max_bytes, files, hits, misses }));
         cache.shrink(&mut cache.files());
         Ok(cache)
     }
 
-    /// The bytes of that name. Whatever goes wrong with the file, it is as if it were not there.
+    /// Returns the bytes that are stored under this name. If the file cannot be read, the result is the same as for a
+    /// missing file.
     pub(super) fn get(&self, name: &str) -> Option<Bytes> {
         let found = self.read(name);
         if found.is_some() { &self.0.hits } else { &self.0.misses }.increment(1);
@@ -71,39 +74,40 @@ impl Cache {
         let (size, _) = *self.files().by_name.get(name)?;
         match std::fs::read(self.0.folder.join(name)) {
             Ok(bytes) if bytes.len() as u64 == size => {
-                self.files().used(name.to_owned(), size);
+                self.files().record_use(name.to_owned(), size);
                 Some(bytes.into())
             }
             _ => {
-                self.files().forget(name);
+                self.files().remove(name);
                 None
             }
         }
     }
 
-    /// Keeps bytes under a name: whole, or not at all.
+    /// Stores bytes under a name. The write is atomic.
     ///
     /// # Errors
-    /// Where the file cannot be written.
+    /// Fails if the file cannot be written.
     pub(super) fn put(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        let half = self.0.folder.join(format!("{name}.{}{HALF}", uuid::Uuid::now_v7().simple()));
-        let kept = std::fs::write(&half, bytes).and_then(|()| std::fs::rename(&half, self.0.folder.join(name)));
-        if kept.is_err() {
-            // A disk that is full gets back what the first part took.
-            std::fs::remove_file(&half).ok();
+        let incomplete = self.0.folder.join(format!("{name}.{}{INCOMPLETE_SUFFIX}", uuid::Uuid::now_v7().simple()));
+        let written =
+            std::fs::write(&incomplete, bytes).and_then(|()| std::fs::rename(&incomplete, self.0.folder.join(name)));
+        if written.is_err() {
+            // If the disk is full, this frees the space of the incomplete file.
+            std::fs::remove_file(&incomplete).ok();
         }
-        kept?;
+        written?;
         let mut files = self.files();
-        files.used(name.to_owned(), bytes.len() as u64);
+        files.record_use(name.to_owned(), bytes.len() as u64);
         self.shrink(&mut files);
         Ok(())
     }
 
     fn shrink(&self, files: &mut Files) {
         while files.bytes > self.0.max_bytes {
-            let oldest = files.by_name.iter().min_by_key(|(_, (_, used))| *used).map(|(name, _)| name.clone());
+            let oldest = files.by_name.iter().min_by_key(|(_, (_, last_use))| *last_use).map(|(name, _)| name.clone());
             let Some(oldest) = oldest else { return };
-            files.forget(&oldest);
+            files.remove(&oldest);
             std::fs::remove_file(self.0.folder.join(&oldest)).ok();
         }
     }
@@ -113,18 +117,18 @@ impl Cache {
     }
 }
 
-/// How a file is called that is not whole yet.
-const HALF: &str = ".half";
+/// The suffix of a file that is not completely written yet.
+const INCOMPLETE_SUFFIX: &str = ".half";
 
 impl Files {
-    fn used(&mut self, name: String, size: u64) {
-        self.forget(&name);
+    fn record_use(&mut self, name: String, size: u64) {
+        self.remove(&name);
         self.uses += 1;
         self.bytes += size;
         self.by_name.insert(name, (size, self.uses));
     }
 
-    fn forget(&mut self, name: &str) {
+    fn remove(&mut self, name: &str) {
         if let Some((size, _)) = self.by_name.remove(name) {
             self.bytes -= size;
         }
@@ -136,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_least_lately_used_goes_first_and_what_is_kept_outlives_a_restart() {
+    fn the_least_recently_used_file_is_removed_first_and_files_survive_a_restart() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::open(folder.path(), 250).unwrap();
         for name in ["a", "b"] {
@@ -152,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_or_vanished_file_is_none() {
+    fn a_damaged_or_missing_file_is_not_returned() {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::open(folder.path(), 1000).unwrap();
         cache.put("a", b"whole").unwrap();

@@ -1,4 +1,5 @@
-//! One indexed image: its record, its thumbnail, its original, and its removal. The object in the bucket is never touched.
+//! Access to one indexed image: its record, its thumbnail, its original, and its removal from the index. The object in
+//! the bucket is never changed.
 
 mod cache;
 mod flights;
@@ -20,7 +21,7 @@ pub use originals::{Original, Originals};
 pub use settings::ImagesSettings;
 pub use thumbnails::{Thumbnail, Thumbnails};
 
-/// The indexed images. Clones share them.
+/// The indexed images. Clones share the same stores.
 #[derive(Clone, Debug)]
 pub struct Images {
     stores: Stores,
@@ -28,56 +29,56 @@ pub struct Images {
     originals: Originals,
 }
 
-/// Why an image cannot be shown.
+/// The reason why an image cannot be shown.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum ImagesError {
-    /// No image has that id in that collection; also for an id that is none.
+    /// The collection does not contain an image with this id, or the id is malformed.
     #[error("there is no image `{id}` in the collection `{collection}`")]
     Unknown {
-        /// As it was asked for.
+        /// The requested id.
         id: String,
-        /// Where.
+        /// The requested collection.
         collection: CollectionName,
     },
-    /// A malformed collection name.
+    /// The collection name is malformed.
     #[error(transparent)]
     Collection(#[from] InvalidCollectionName),
-    /// It is indexed, but its object is no longer in the bucket.
+    /// The image is indexed, but its object is no longer in the bucket.
     #[error("the object {0} is no longer in the bucket")]
     Vanished(ImageUri),
-    /// Its object is no image any more.
+    /// The object is not an image any more.
     #[error(transparent)]
     Image(ImageError),
-    /// Its object's `Content-Encoding` cannot be decoded.
+    /// The `Content-Encoding` of the object cannot be decoded.
     #[error("the object cannot be shown: {0}")]
     Encoding(EncodingError),
-    /// The bucket will not hand it out; what it said is in the log.
-    #[error("the bucket does not hand out the object; the log has the details")]
+    /// The object cannot be read from the bucket. The reason is in the log.
+    #[error("the object cannot be read from the bucket; the log has the details")]
     Refused,
-    /// The bucket failed.
+    /// The bucket is unavailable or failed.
     #[error(transparent)]
     Dependency(DependencyError),
-    /// Too many originals are on their way out, or too many thumbnails are being made.
-    #[error("too many images are being sent or prepared at once; try again in a moment")]
+    /// Too many originals are being sent, or too many thumbnails are being made.
+    #[error("too many images are being sent or prepared at the same time; try again later")]
     Busy,
-    /// A decoder panicked over it.
+    /// The decoder panicked on this image.
     #[error("the image could not be decoded")]
     Panicked,
-    /// The store refused or failed.
+    /// The vector store rejected the request or failed.
     #[error(transparent)]
     Index(#[from] IndexError),
 }
 
 impl Images {
-    /// The images of these stores.
+    /// Creates the access to the images of these stores.
     pub fn new(stores: Stores, thumbnails: Thumbnails, originals: Originals) -> Self {
         Self { stores, thumbnails, originals }
     }
 
-    /// The record of one image.
+    /// Returns the record of one image, and the parsed collection name.
     ///
     /// # Errors
-    /// [`ImagesError`]
+    /// Fails if the collection or the image is unknown, or if the store fails.
     pub async fn get(&self, id: &str, collection: &str) -> Result<(CollectionName, ImageRecord), ImagesError> {
         let collection = CollectionName::parse(collection)?;
         let found = match id.parse::<ImageId>() {
@@ -90,32 +91,32 @@ impl Images {
         }
     }
 
-    /// The thumbnail of an indexed image.
+    /// Returns the thumbnail of an indexed image.
     ///
     /// # Errors
-    /// [`ImagesError`]
+    /// Fails if the object cannot be read or decoded, or if too many thumbnails are being made.
     pub async fn thumbnail(&self, record: &ImageRecord) -> Result<Thumbnail, ImagesError> {
-        self.thumbnails.of(record).await
+        self.thumbnails.get(record).await
     }
 
-    /// The file that an indexed image was made from, as it is now.
+    /// Opens the current file of an indexed image.
     ///
     /// # Errors
-    /// [`ImagesError`]
+    /// Fails if the object cannot be read or is not an image, or if too many originals are being sent.
     pub async fn original(&self, record: &ImageRecord) -> Result<Original, ImagesError> {
-        self.originals.of(record).await
+        self.originals.open(record).await
     }
 
     /// Removes the record of one image from every store.
     ///
     /// # Errors
-    /// [`ImagesError`]
+    /// Fails if a store fails. A store that does not have the collection is not an error.
     pub async fn delete(&self, id: ImageId, collection: &CollectionName) -> Result<(), ImagesError> {
         let ids = [id];
         let deleted = join_all(self.stores.iter().map(|store| store.delete(collection, &ids))).await;
-        // Only one may have the collection at all.
-        let failed = deleted.into_iter().filter_map(Result::err);
-        match failed.into_iter().find(|error| !matches!(error, IndexError::UnknownCollection(_))) {
+        // It is possible that only one store has the collection.
+        let errors = deleted.into_iter().filter_map(Result::err);
+        match errors.into_iter().find(|error| !matches!(error, IndexError::UnknownCollection(_))) {
             Some(error) => Err(error.into()),
             None => Ok(()),
         }

@@ -1,4 +1,4 @@
-//! The objects behind records.
+//! Reads the objects that records refer to.
 
 use std::sync::Arc;
 
@@ -8,13 +8,13 @@ use super::ImagesError;
 use crate::domain::ImageUri;
 use crate::source::{EncodingError, ImageSource, Opened, Part, SourceError};
 
-/// The bucket of the indexed images. Clones share it.
+/// The bucket of the indexed images. Clones share one source.
 #[derive(Clone)]
 pub(super) struct Objects(pub(super) Arc<dyn ImageSource>);
 
 impl Objects {
-    /// The bytes of an object as it is now, and as they were before a `Content-Encoding`; `None` if there are more than
-    /// `limit`.
+    /// Returns the current bytes of an object, with its `Content-Encoding` removed. Returns `None` if there are more
+    /// than `limit` bytes.
     pub(super) async fn fetch(&self, uri: &ImageUri, limit: u64) -> Result<Option<Bytes>, ImagesError> {
         match self.0.fetch_file(uri, limit).await {
             Ok(fetched) => match fetched.decoded(limit).await {
@@ -27,17 +27,17 @@ impl Objects {
         }
     }
 
-    /// Opens an object, or a part of it.
+    /// Opens an object or a part of it.
     pub(super) async fn open(&self, uri: &ImageUri, part: Option<&Part>) -> Result<Opened, ImagesError> {
         self.0.open(uri, part).await.map_err(|error| refused(uri, error))
     }
 }
 
-/// What a client learns about an object that could not be read.
+/// Converts an error of the source to the error that the client gets. The details are written to the log.
 pub(super) fn refused(uri: &ImageUri, error: SourceError) -> ImagesError {
     match error {
         SourceError::Missing(uri) => ImagesError::Vanished(uri),
-        SourceError::Dependency(down) => ImagesError::Dependency(down),
+        SourceError::Dependency(error) => ImagesError::Dependency(error),
         error @ (SourceError::NoBucket(_)
         | SourceError::Denied(_)
         | SourceError::Archived { .. }
@@ -46,7 +46,7 @@ pub(super) fn refused(uri: &ImageUri, error: SourceError) -> ImagesError {
         | SourceError::BrokenOff { .. }
         | SourceError::Refused { .. }
         | SourceError::Failing { .. }) => {
-            tracing::warn!(image.uri = %uri, %error, "original not handed out");
+            tracing::warn!(image.uri = %uri, %error, "an original could not be read");
             ImagesError::Refused
         }
     }

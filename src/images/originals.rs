@@ -1,4 +1,4 @@
-//! The original of an indexed image, to be looked at. It is streamed: the bucket is read as fast as the client reads.
+//! Sends the original file of an indexed image. It is streamed: the bucket is read as fast as the client reads.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,97 +17,97 @@ use crate::imaging::{self, Limits};
 use crate::pipeline::budget::{BudgetPermit, ByteBudget};
 use crate::source::{ImageSource, Opened};
 
-/// Bytes of originals that may be in memory at once.
-const AT_ONCE: u64 = 128 * 1024 * 1024;
-/// Bytes that one original has in memory at most while it is streamed.
-const BUFFER: u64 = 512 * 1024;
-/// How long one may wait for its share of them.
-const WAIT: Duration = Duration::from_secs(5);
+/// Maximum number of bytes of originals in memory at the same time.
+const MAX_BUFFERED_BYTES: u64 = 128 * 1024 * 1024;
+/// Maximum number of bytes of one original in memory while it is streamed.
+const STREAM_BUFFER_BYTES: u64 = 512 * 1024;
+/// How long a request waits for its permit.
+const PERMIT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Originals, as they are in the bucket. Clones share it.
+/// The originals in the bucket. Clones share one memory budget.
 #[derive(Clone)]
 pub struct Originals {
     objects: Objects,
     limits: Limits,
-    room: Arc<ByteBudget>,
+    budget: Arc<ByteBudget>,
 }
 
 impl std::fmt::Debug for Originals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Originals").field("room", &self.room).finish_non_exhaustive()
+        f.debug_struct("Originals").field("budget", &self.budget).finish_non_exhaustive()
     }
 }
 
-/// A file that is an image.
+/// An opened file that is an image.
 #[derive(Debug)]
 pub struct Original {
-    /// By its first bytes: whatever its key and its type in the bucket claim.
+    /// The format by its first bytes, because its key and its content type can be wrong.
     pub format: ImageFormat,
-    /// Changes when the file does; without quotes.
+    /// The ETag, without quotes. It changes when the file changes.
     pub etag: String,
-    /// The size of the file, if the bucket says so.
+    /// The size of the file in bytes, if the bucket reports it.
     pub size_bytes: Option<u64>,
     content: Content,
-    share: BudgetPermit,
+    permit: BudgetPermit,
 }
 
 #[derive(Debug)]
 enum Content {
-    /// A file that was compressed in the bucket.
+    /// The decompressed bytes of a file that is compressed in the bucket.
     Whole(Bytes),
     Streamed(Box<Reader>),
 }
 
 impl Originals {
-    /// The objects of `source`, which should answer rather than wait.
+    /// Reads the objects of `source`. The source should fail fast instead of waiting for a long time.
     pub fn new(source: Arc<dyn ImageSource>, limits: Limits) -> Self {
-        let room = Arc::new(ByteBudget::new(AT_ONCE.max(limits.max_bytes)));
-        Self { objects: Objects(source), limits, room }
+        let budget = Arc::new(ByteBudget::new(MAX_BUFFERED_BYTES.max(limits.max_bytes)));
+        Self { objects: Objects(source), limits, budget }
     }
 
-    /// What tells the original of this record from every other one, without reading it.
+    /// Returns the ETag of the original of this record, without reading the object.
     pub fn etag(record: &ImageRecord) -> String {
         etag_of(&record.payload.content_sha256)
     }
 
-    pub(super) async fn of(&self, record: &ImageRecord) -> Result<Original, ImagesError> {
-        let mut share = self.take(BUFFER).await?;
+    pub(super) async fn open(&self, record: &ImageRecord) -> Result<Original, ImagesError> {
+        let mut permit = self.acquire_permit(STREAM_BUFFER_BYTES).await?;
         let opened = self.objects.open(&record.uri, None).await?;
         if opened.is_encoded {
-            drop((opened, share));
-            return self.whole(record).await;
+            drop((opened, permit));
+            return self.read_decompressed(record).await;
         }
         let (etag, size_bytes) = (etag(record, &opened), opened.size_bytes);
-        share.keep(size_bytes.unwrap_or(BUFFER).min(BUFFER));
+        permit.keep(size_bytes.unwrap_or(STREAM_BUFFER_BYTES).min(STREAM_BUFFER_BYTES));
         let mut reader = Reader::new(self.objects.clone(), record.uri.clone(), opened);
-        // A record says that it was an image once.
+        // The record only shows that the object was an image when it was indexed.
         let format = imaging::sniff(&reader.head().await?).map_err(ImagesError::Image)?;
-        Ok(Original { format, etag, size_bytes, content: Content::Streamed(Box::new(reader)), share })
+        Ok(Original { format, etag, size_bytes, content: Content::Streamed(Box::new(reader)), permit })
     }
 
-    /// An object that must be decompressed.
-    async fn whole(&self, record: &ImageRecord) -> Result<Original, ImagesError> {
-        let mut share = self.take(self.limits.max_bytes).await?;
+    /// Reads an object that must be decompressed.
+    async fn read_decompressed(&self, record: &ImageRecord) -> Result<Original, ImagesError> {
+        let mut permit = self.acquire_permit(self.limits.max_bytes).await?;
         let bytes = self.objects.fetch(&record.uri, self.limits.max_bytes).await?.ok_or(ImagesError::Refused)?;
-        share.keep(bytes.len() as u64);
+        permit.keep(bytes.len() as u64);
         let format = imaging::sniff(&bytes).map_err(ImagesError::Image)?;
-        let digested = bytes.clone();
-        let digest = tokio::task::spawn_blocking(move || hex::encode(Sha256::digest(&digested))).await;
+        let hashed_bytes = bytes.clone();
+        let digest = tokio::task::spawn_blocking(move || hex::encode(Sha256::digest(&hashed_bytes))).await;
         let etag = etag_of(&digest.map_err(|_| ImagesError::Panicked)?);
-        Ok(Original { format, etag, size_bytes: Some(bytes.len() as u64), content: Content::Whole(bytes), share })
+        Ok(Original { format, etag, size_bytes: Some(bytes.len() as u64), content: Content::Whole(bytes), permit })
     }
 
-    async fn take(&self, bytes: u64) -> Result<BudgetPermit, ImagesError> {
-        tokio::time::timeout(WAIT, self.room.take(bytes)).await.map_err(|_| ImagesError::Busy)
+    async fn acquire_permit(&self, bytes: u64) -> Result<BudgetPermit, ImagesError> {
+        tokio::time::timeout(PERMIT_TIMEOUT, self.budget.take(bytes)).await.map_err(|_| ImagesError::Busy)
     }
 }
 
 impl Original {
-    /// The bytes of the file, or those of a range of it: the first and the last. The stream fails if the bucket does, or if
-    /// the client stands still.
+    /// Returns the bytes of the file, or of a range of it, given by its first and its last byte. The stream fails if
+    /// the bucket fails, or if the client stops reading.
     ///
     /// # Errors
-    /// [`ImagesError`] if the bucket does not hand out that range.
+    /// Returns an [`ImagesError`] if the range cannot be read from the bucket.
     pub async fn into_stream(
         self,
         range: Option<(u64, u64)>,
@@ -116,23 +116,25 @@ impl Original {
             Content::Whole(bytes) => {
                 let at = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX).min(bytes.len());
                 let bytes = range.map_or_else(|| bytes.clone(), |(from, to)| bytes.slice(at(from)..at(to + 1)));
-                Ok(stream::of(Reader::of_bytes(bytes), self.share).boxed())
+                Ok(stream::file_stream(Reader::from_bytes(bytes), self.permit).boxed())
             }
             Content::Streamed(mut reader) => {
                 if let Some((from, to)) = range {
                     reader.seek(from, to + 1).await?;
                 }
-                Ok(stream::of(*reader, self.share).boxed())
+                Ok(stream::file_stream(*reader, self.permit).boxed())
             }
         }
     }
 }
 
-/// The record's own, if the object is still the one that was indexed.
+/// Returns the ETag of the record if the object is unchanged since it was indexed, or else one of the object's own
+/// facts.
 fn etag(record: &ImageRecord, opened: &Opened) -> String {
     let payload = &record.payload;
-    let same = opened.etag.is_some() && opened.etag == payload.etag && opened.size_bytes == Some(payload.size_bytes);
-    if same {
+    let is_unchanged =
+        opened.etag.is_some() && opened.etag == payload.etag && opened.size_bytes == Some(payload.size_bytes);
+    if is_unchanged {
         return Originals::etag(record);
     }
     let modified = opened.modified.map(crate::domain::Timestamp::unix_micros);

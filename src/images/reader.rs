@@ -1,4 +1,5 @@
-//! An object that is read from the bucket piece by piece, and can be let go of in between.
+//! Reads an object from the bucket piece by piece. The connection to the bucket can be closed and opened again between
+//! two pieces.
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::{self, BoxStream, StreamExt as _};
@@ -8,32 +9,32 @@ use super::objects::{Objects, refused};
 use crate::domain::ImageUri;
 use crate::source::{Opened, Part, SourceError};
 
-/// Bytes of one piece.
-const PIECE: usize = 64 * 1024;
-/// Bytes that are asked for at once on behalf of a client that has been slow.
-const SLOW_PART: u64 = 1024 * 1024;
-/// Bytes that tell the type of a file.
-const HEAD: usize = 512;
-/// It costs less to read so many bytes and drop them than to ask the bucket again.
-const NEAR: u64 = 256 * 1024;
+/// Maximum number of bytes of one piece.
+const PIECE_BYTES: usize = 64 * 1024;
+/// Number of bytes that are requested at once for a client that has been slow.
+const SLOW_PART_BYTES: u64 = 1024 * 1024;
+/// Number of bytes that are needed to detect the format of a file.
+const HEAD_BYTES: usize = 512;
+/// Maximum number of bytes that are read and dropped instead of sending a new request, because that is cheaper.
+const MAX_SKIP_BYTES: u64 = 256 * 1024;
 
-/// A place in an object.
+/// A position in an object.
 pub(super) struct Reader {
     bucket: Option<Objects>,
     uri: ImageUri,
     etag: Option<String>,
-    /// The next byte to give.
+    /// The offset of the next byte to return.
     wanted: u64,
-    /// The byte after the last one to give; `None` if the size is not known.
+    /// The offset after the last byte to return; `None` if the size is not known.
     end: Option<u64>,
-    /// Bytes that were read ahead, from `position` on.
+    /// Bytes that were read in advance, from `position` on.
     ahead: Bytes,
-    /// The first byte of `ahead`, or of the next piece of `body`.
+    /// The offset of the first byte of `ahead`, or of the next piece of `body`.
     position: u64,
     body: Option<BoxStream<'static, Result<Bytes, SourceError>>>,
-    /// Whether the client has kept the bucket waiting.
+    /// Whether the client was so slow that the connection to the bucket was closed.
     slow: bool,
-    /// The first byte that was wanted when `body` was opened.
+    /// The value of `wanted` when `body` was opened.
     opened_at: u64,
 }
 
@@ -59,8 +60,8 @@ impl Reader {
         }
     }
 
-    /// One of bytes that are here already.
-    pub(super) fn of_bytes(bytes: Bytes) -> Self {
+    /// Creates a reader of bytes that are already in memory.
+    pub(super) fn from_bytes(bytes: Bytes) -> Self {
         let end = Some(bytes.len() as u64);
         let (uri, body) = (ImageUri::new("", ""), stream::empty().boxed());
         Self {
@@ -77,10 +78,10 @@ impl Reader {
         }
     }
 
-    /// The first bytes, which stay to be read.
+    /// Returns the first bytes without consuming them.
     pub(super) async fn head(&mut self) -> Result<Bytes, ImagesError> {
         let mut head = BytesMut::new();
-        while head.len() < HEAD {
+        while head.len() < HEAD_BYTES {
             let Some(piece) = self.body.as_mut() else { break };
             match piece.next().await {
                 Some(Ok(bytes)) => head.extend_from_slice(&bytes),
@@ -89,21 +90,21 @@ impl Reader {
             }
         }
         self.ahead = head.freeze();
-        Ok(self.ahead.slice(..self.ahead.len().min(HEAD)))
+        Ok(self.ahead.slice(..self.ahead.len().min(HEAD_BYTES)))
     }
 
-    /// Goes on at another byte, up to `end`.
+    /// Continues at offset `from`, up to `end` (exclusive).
     pub(super) async fn seek(&mut self, from: u64, end: u64) -> Result<(), ImagesError> {
         (self.wanted, self.end) = (from, Some(end));
         let read = self.position + self.ahead.len() as u64;
-        if from > read + NEAR {
+        if from > read + MAX_SKIP_BYTES {
             self.ahead = Bytes::new();
             self.reopen().await.map_err(|error| refused(&self.uri, error))?;
         }
         Ok(())
     }
 
-    /// Closes the connection to the bucket, if it can be opened again at this place.
+    /// Closes the connection to the bucket, if it can be opened again at this position.
     pub(super) fn release(&mut self) {
         if self.bucket.is_some() && self.end.is_some() && self.etag.is_some() {
             self.body = None;
@@ -111,13 +112,13 @@ impl Reader {
         }
     }
 
-    /// The next piece; `None` at the end.
+    /// Returns the next piece, or `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, SourceError> {
         loop {
             if self.end.is_some_and(|end| self.wanted >= end) {
                 return Ok(None);
             }
-            if let Some(piece) = self.piece() {
+            if let Some(piece) = self.next_ahead() {
                 return Ok(Some(piece));
             }
             let Some(body) = self.body.as_mut() else {
@@ -126,21 +127,21 @@ impl Reader {
             };
             match body.next().await.transpose()? {
                 Some(bytes) => self.ahead = bytes,
-                // The end of a part; one without any bytes would be asked for again and again.
+                // The end of a part. An empty part must not be requested again, because that would repeat for ever.
                 None if self.slow && self.wanted > self.opened_at => self.body = None,
-                None => return self.over(),
+                None => return self.check_end(),
             }
         }
     }
 
-    /// The next bytes of what was read ahead.
-    fn piece(&mut self) -> Option<Bytes> {
-        let before = self.wanted.saturating_sub(self.position);
-        let skipped = usize::try_from(before).unwrap_or(usize::MAX).min(self.ahead.len());
+    /// Returns the next bytes of `ahead`.
+    fn next_ahead(&mut self) -> Option<Bytes> {
+        let to_skip = self.wanted.saturating_sub(self.position);
+        let skipped = usize::try_from(to_skip).unwrap_or(usize::MAX).min(self.ahead.len());
         drop(self.ahead.split_to(skipped));
         self.position += skipped as u64;
         let left = self.end.map_or(usize::MAX, |end| usize::try_from(end - self.wanted).unwrap_or(usize::MAX));
-        let length = self.ahead.len().min(PIECE).min(left);
+        let length = self.ahead.len().min(PIECE_BYTES).min(left);
         if length == 0 {
             return None;
         }
@@ -149,8 +150,8 @@ impl Reader {
         Some(self.ahead.split_to(length))
     }
 
-    /// The body has ended: where it should, or too early.
-    fn over(&self) -> Result<Option<Bytes>, SourceError> {
+    /// The body has ended. Returns an error if more bytes were expected.
+    fn check_end(&self) -> Result<Option<Bytes>, SourceError> {
         match self.end {
             None => Ok(None),
             Some(expected) => Err(SourceError::BrokenOff { uri: self.uri.clone(), got: self.wanted, expected }),
@@ -158,10 +159,10 @@ impl Reader {
     }
 
     async fn reopen(&mut self) -> Result<(), SourceError> {
-        let Some(Objects(bucket)) = &self.bucket else { return self.over().map(drop) };
-        let last = self.end.map(|end| if self.slow { end.min(self.wanted + SLOW_PART) } else { end } - 1);
+        let Some(Objects(bucket)) = &self.bucket else { return self.check_end().map(drop) };
+        let last = self.end.map(|end| if self.slow { end.min(self.wanted + SLOW_PART_BYTES) } else { end } - 1);
         let part = Part { from: self.wanted, to: last, etag: self.etag.clone() };
-        // The connection that was open goes first.
+        // The old connection is closed first.
         self.body = None;
         let opened = bucket.open(&self.uri, Some(&part)).await?;
         if self.etag.is_some() && opened.etag != self.etag {

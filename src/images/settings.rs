@@ -1,4 +1,4 @@
-//! How much is kept of what was made on request.
+//! The settings of thumbnails and originals.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ImagesSettings {
-    /// `GLIMPSE_THUMBNAIL_CACHE_MB`: thumbnails that were made on request and are kept in the data folder; 256 by default.
+    /// `GLIMPSE_THUMBNAIL_CACHE_MB`: the maximum size of the thumbnails that were made on request and are kept in the
+    /// data folder; 256 by default.
     pub glimpse_thumbnail_cache_mb: u64,
 }
 
@@ -17,19 +18,19 @@ impl Default for ImagesSettings {
 }
 
 impl ImagesSettings {
-    /// Bytes of thumbnails that are kept.
+    /// Returns the maximum size of the thumbnail cache in bytes.
     pub fn cache_bytes(&self) -> u64 {
         self.glimpse_thumbnail_cache_mb * 1024 * 1024
     }
 
-    /// Checks what can be checked without asking anyone.
+    /// Checks the settings, as far as this is possible without a network call.
     ///
     /// # Errors
-    /// A sentence that names the setting and what is allowed.
+    /// Returns a message that names the setting and the allowed values.
     pub fn validate(&self) -> Result<(), String> {
         let value = self.glimpse_thumbnail_cache_mb;
         if value > 1_048_576 {
-            return Err(format!("GLIMPSE_THUMBNAIL_CACHE_MB is {value}; it must be 1048576 at most"));
+            return Err(format!("GLIMPSE_THUMBNAIL_CACHE_MB is {value}; it must be at most 1048576"));
         }
         Ok(())
     }

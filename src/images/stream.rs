@@ -1,4 +1,4 @@
-//! A file on its way to a client, which may be slow, stand still or go away.
+//! Sends a file to a client that can be slow, stop reading or disconnect.
 
 use std::io;
 use std::time::Duration;
@@ -12,56 +12,61 @@ use tokio_util::task::AbortOnDropHandle;
 use super::reader::Reader;
 use crate::pipeline::budget::BudgetPermit;
 
-/// A client that takes nothing for this long is slow: the connection to the bucket is closed until it goes on.
-const RELEASE: Duration = Duration::from_secs(5);
-/// A client that takes nothing for this long after that has gone away. The movement of a slow client is coarse: curl reads
-/// 100 kB at once, so at 2 kB/s it takes something every 100 s at the latest.
-const STALL: Duration = Duration::from_secs(115);
+/// If a client reads nothing for this long, it is slow: the connection to the bucket is closed until the client
+/// continues.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
+/// If a client reads nothing for this long after [`RELEASE_TIMEOUT`], it is treated as disconnected. A slow client can
+/// have long pauses: curl reads 100 kB at once, so at 2 kB/s it reads something at least every 100 s.
+const STALL_TIMEOUT: Duration = Duration::from_secs(115);
 
-/// What a client gets next.
+/// The next item for the client.
 enum Next {
     Piece(Bytes),
     End,
     Failed,
 }
 
-/// The bytes that `reader` gives. It holds `share` until the end, or until the client has stood still for too long.
-pub(super) fn of(reader: Reader, share: BudgetPermit) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+/// Returns the bytes of `reader` as a stream. It holds `permit` until the end, or until the client has read nothing for
+/// too long.
+pub(super) fn file_stream(
+    reader: Reader,
+    permit: BudgetPermit,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     let (sender, receiver) = mpsc::channel(1);
     #[expect(clippy::disallowed_methods, reason = "the handle aborts on drop, and is dropped with the reply")]
-    let task = AbortOnDropHandle::new(tokio::spawn(pump(reader, sender, share)));
+    let task = AbortOnDropHandle::new(tokio::spawn(pump(reader, sender, permit)));
     stream::unfold(Some((receiver, task)), |state| async move {
         let (mut receiver, task) = state?;
         match receiver.recv().await {
             Some(Next::Piece(bytes)) => Some((Ok(bytes), Some((receiver, task)))),
             Some(Next::End) => None,
-            // Hyper closes the connection on it: the client must not take a part for the whole.
-            Some(Next::Failed) | None => Some((Err(io::Error::other("the file could not be sent whole")), None)),
+            // An error makes hyper close the connection, so that the client does not mistake a part for the whole file.
+            Some(Next::Failed) | None => Some((Err(io::Error::other("the file could not be sent completely")), None)),
         }
     })
 }
 
-async fn pump(mut reader: Reader, client: mpsc::Sender<Next>, share: BudgetPermit) {
-    let _share = share;
+async fn pump(mut reader: Reader, client: mpsc::Sender<Next>, permit: BudgetPermit) {
+    let _permit = permit;
     loop {
-        let place = if let Ok(place) = timeout(RELEASE, client.reserve()).await {
-            Ok(place)
+        let slot = if let Ok(slot) = timeout(RELEASE_TIMEOUT, client.reserve()).await {
+            Ok(slot)
         } else {
             reader.release();
-            timeout(STALL, client.reserve()).await
+            timeout(STALL_TIMEOUT, client.reserve()).await
         };
-        // The client has gone away, or stands still.
-        let Ok(Ok(place)) = place else { return };
+        // The client has disconnected or stopped reading.
+        let Ok(Ok(slot)) = slot else { return };
         let next = tokio::select! {
             next = reader.next() => next,
             () = client.closed() => return,
         };
         match next {
-            Ok(Some(bytes)) => place.send(Next::Piece(bytes)),
-            Ok(None) => return place.send(Next::End),
+            Ok(Some(bytes)) => slot.send(Next::Piece(bytes)),
+            Ok(None) => return slot.send(Next::End),
             Err(error) => {
-                tracing::warn!(?reader, %error, "an original could not be sent whole");
-                return place.send(Next::Failed);
+                tracing::warn!(?reader, %error, "an original could not be sent completely");
+                return slot.send(Next::Failed);
             }
         }
     }

@@ -1,4 +1,5 @@
-//! The thumbnail of an indexed image: the one that the pipeline wrote, or one made from the original when it is asked for.
+//! Returns the thumbnail of an indexed image: the one that the pipeline wrote, or one that is made from the original on
+//! request.
 
 use std::io;
 use std::path::Path;
@@ -20,24 +21,25 @@ use crate::pipeline::budget::{BudgetPermit, ByteBudget};
 use crate::source::ImageSource;
 
 const MB: u64 = 1024 * 1024;
-/// Bytes of originals that may be in memory at once for thumbnails. A larger original is read alone.
-const FILES: u64 = 52 * MB;
-/// Bytes that decoding may take at once for thumbnails. A larger image is decoded alone.
-const PIXELS: u64 = 64 * MB;
-/// Bytes of a thumbnail that the pipeline wrote: 256 x 256 pixels have no more.
-const MAX_STORED: u64 = MB;
-/// How long one thumbnail may wait for its turn.
-const WAIT: Duration = Duration::from_secs(30);
+/// Maximum number of bytes of originals in memory at the same time for thumbnails. A larger original is read alone.
+const MAX_ORIGINAL_BYTES: u64 = 52 * MB;
+/// Maximum number of bytes that decoding can use at the same time for thumbnails. A larger image is decoded alone.
+const MAX_DECODE_BYTES: u64 = 64 * MB;
+/// Maximum size in bytes of a thumbnail that the pipeline wrote. 256 x 256 pixels do not need more.
+const MAX_STORED_BYTES: u64 = MB;
+/// How long one request waits for its permits.
+const PERMIT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Where thumbnails come from. Clones share it.
+/// The source of thumbnails. Clones share one cache and one memory budget.
 #[derive(Clone)]
 pub struct Thumbnails {
     objects: Objects,
     cache: Cache,
     limits: Limits,
-    /// One decode a core.
+    /// Limits the number of decodes to one per core.
     cores: Arc<Semaphore>,
-    /// BudgetPermit before an original is fetched, and then `pixels` before it is decoded: never in the other order.
+    /// The budget for originals. To avoid a deadlock, a request first takes a permit of `files` (before it fetches the
+    /// original) and then one of `pixels` (before it decodes), never in the other order.
     files: Arc<ByteBudget>,
     pixels: Arc<ByteBudget>,
     flights: Flights,
@@ -49,16 +51,16 @@ impl std::fmt::Debug for Thumbnails {
     }
 }
 
-/// A JPEG and what tells it from every other one.
+/// A thumbnail with its ETag.
 #[derive(Clone, Debug)]
 pub struct Thumbnail {
-    /// A JPEG.
+    /// The bytes of the JPEG file.
     pub bytes: Bytes,
-    /// Changes when the image does; without quotes.
+    /// The ETag, without quotes. It changes when the image changes.
     pub etag: String,
 }
 
-/// What a thumbnail is made from.
+/// The facts of the record that are needed to make a thumbnail.
 struct Original {
     uri: ImageUri,
     thumbnail_key: Option<String>,
@@ -67,8 +69,8 @@ struct Original {
 }
 
 impl Thumbnails {
-    /// Thumbnails of the objects of `source`, which should answer rather than wait; at most `max_bytes` are kept in
-    /// `folder`.
+    /// Opens the thumbnails of the objects of `source`. The source should fail fast instead of waiting for a long time.
+    /// The cache in `folder` holds at most `max_bytes` bytes.
     ///
     /// # Errors
     /// Fails if the folder cannot be used.
@@ -80,19 +82,19 @@ impl Thumbnails {
             cache,
             limits,
             cores: Arc::new(Semaphore::new(cores)),
-            files: Arc::new(ByteBudget::new(FILES)),
-            pixels: Arc::new(ByteBudget::new(PIXELS)),
+            files: Arc::new(ByteBudget::new(MAX_ORIGINAL_BYTES)),
+            pixels: Arc::new(ByteBudget::new(MAX_DECODE_BYTES)),
             flights: Flights::default(),
         })
     }
 
-    /// What tells the thumbnail of this record from every other one, without making it.
+    /// Returns the ETag of the thumbnail of this record, without making the thumbnail.
     pub fn etag(record: &ImageRecord) -> String {
         etag_of(&record.payload.content_sha256)
     }
 
-    /// The thumbnail of a record. Requests for one thumbnail share the work.
-    pub(super) async fn of(&self, record: &ImageRecord) -> Result<Thumbnail, ImagesError> {
+    /// Returns the thumbnail of a record. Requests for the same thumbnail share the work.
+    pub(super) async fn get(&self, record: &ImageRecord) -> Result<Thumbnail, ImagesError> {
         let payload = &record.payload;
         let original = Original {
             uri: record.uri.clone(),
@@ -106,72 +108,74 @@ impl Thumbnails {
     }
 
     async fn make(self, original: Original) -> Result<Thumbnail, ImagesError> {
-        let until = Instant::now() + WAIT;
+        let deadline = Instant::now() + PERMIT_TIMEOUT;
         let etag = etag_of(&original.sha256);
         if let Some(key) = &original.thumbnail_key
-            && let Some(bytes) = self.stored(&ImageUri::new(original.uri.bucket(), key), until).await?
+            && let Some(bytes) = self.stored(&ImageUri::new(original.uri.bucket(), key), deadline).await?
         {
             return Ok(Thumbnail { bytes, etag });
         }
         let (cache, wanted) = (self.cache.clone(), file_name(&original.sha256));
-        // A file that cannot be read is made again.
+        // If the cached file cannot be read, the thumbnail is made again.
         if let Ok(Some(bytes)) = tokio::task::spawn_blocking(move || cache.get(&wanted)).await {
             return Ok(Thumbnail { bytes, etag });
         }
-        let (file, bytes) = self.fetch(&original, until).await?;
+        let (file, bytes) = self.fetch(&original, deadline).await?;
         let cost = imaging::decoded_size(&bytes, &self.limits).map_err(ImagesError::Image)?;
-        let pixels = in_time(until, self.pixels.take(cost)).await?;
-        let core = in_time(until, self.cores.clone().acquire_owned()).await?;
+        let pixels = wait_until(deadline, self.pixels.take(cost)).await?;
+        let core = wait_until(deadline, self.cores.clone().acquire_owned()).await?;
         let (cache, limits) = (self.cache, self.limits);
         let made = tokio::task::spawn_blocking(move || {
-            // A decoder cannot be interrupted: it has its shares until it ends, also if nobody waits for it any more.
-            let _shares = (file, pixels, core);
-            let small = imaging::thumbnail(&bytes, &limits)?;
+            // A decoder cannot be interrupted: it keeps its permits until it ends, even if no request waits for it
+            // any more.
+            let _permits = (file, pixels, core);
+            let thumbnail = imaging::thumbnail(&bytes, &limits)?;
             let sha256 = hex::encode(Sha256::digest(&bytes));
             drop(bytes);
-            if let Err(error) = cache.put(&file_name(&sha256), &small) {
-                tracing::warn!(%error, "a thumbnail could not be kept");
+            if let Err(error) = cache.put(&file_name(&sha256), &thumbnail) {
+                tracing::warn!(%error, "a thumbnail could not be stored in the cache");
             }
-            Ok((small, sha256))
+            Ok((thumbnail, sha256))
         });
         let (bytes, sha256) = made.await.map_err(|_| ImagesError::Panicked)?.map_err(ImagesError::Image)?;
-        // The object may have changed since it was indexed: then this is the thumbnail of what it is now.
+        // If the object has changed since it was indexed, this is the thumbnail of the current object.
         Ok(Thumbnail { bytes, etag: etag_of(&sha256) })
     }
 
-    /// The thumbnail that the pipeline wrote, if it is there and is a JPEG.
-    async fn stored(&self, uri: &ImageUri, until: Instant) -> Result<Option<Bytes>, ImagesError> {
-        let _share = in_time(until, self.files.take(MAX_STORED)).await?;
-        let fetched = self.objects.fetch(uri, MAX_STORED).await.ok().flatten();
+    /// Returns the thumbnail that the pipeline wrote, if it exists and is a JPEG.
+    async fn stored(&self, uri: &ImageUri, deadline: Instant) -> Result<Option<Bytes>, ImagesError> {
+        let _permit = wait_until(deadline, self.files.take(MAX_STORED_BYTES)).await?;
+        let fetched = self.objects.fetch(uri, MAX_STORED_BYTES).await.ok().flatten();
         Ok(fetched.filter(|bytes| matches!(imaging::sniff(bytes), Ok(ImageFormat::Jpeg))))
     }
 
-    /// The bytes of an object, with their share. The share is taken first, for the size that the object had when it was
-    /// indexed; if it has grown, for the largest size that is allowed.
-    async fn fetch(&self, original: &Original, until: Instant) -> Result<(BudgetPermit, Bytes), ImagesError> {
+    /// Returns the bytes of an object and their permit. The permit is taken first, for the size that the object had
+    /// when it was indexed. If the object is larger now, a permit for the maximum size is taken.
+    async fn fetch(&self, original: &Original, deadline: Instant) -> Result<(BudgetPermit, Bytes), ImagesError> {
         for limit in [original.size_bytes.clamp(1, self.limits.max_bytes), self.limits.max_bytes] {
-            let mut share = in_time(until, self.files.take(limit)).await?;
+            let mut permit = wait_until(deadline, self.files.take(limit)).await?;
             if let Some(bytes) = self.objects.fetch(&original.uri, limit).await? {
-                share.keep(bytes.len() as u64);
-                return Ok((share, bytes));
+                permit.keep(bytes.len() as u64);
+                return Ok((permit, bytes));
             }
         }
-        tracing::warn!(image.uri = %original.uri, limit = self.limits.max_bytes, "larger than IMAGE_MAX_SIZE_MB allows");
+        let limit = self.limits.max_bytes;
+        tracing::warn!(image.uri = %original.uri, limit, "the object is larger than IMAGE_MAX_SIZE_MB allows");
         Err(ImagesError::Refused)
     }
 }
 
-/// Waits for a share, but not for ever.
-async fn in_time<T>(until: Instant, share: impl Future<Output = T>) -> Result<T, ImagesError> {
-    timeout_at(until, share).await.map_err(|_| ImagesError::Busy)
+/// Waits for a permit until the deadline.
+async fn wait_until<T>(deadline: Instant, permit: impl Future<Output = T>) -> Result<T, ImagesError> {
+    timeout_at(deadline, permit).await.map_err(|_| ImagesError::Busy)
 }
 
-/// Half of the digest tells images apart as well as all of it.
+/// Returns the ETag: half of the digest is sufficient to distinguish images.
 pub(super) fn etag_of(sha256: &str) -> String {
     sha256.chars().take(32).collect()
 }
 
-/// By content, so that copies of an image share one file.
+/// Returns the name of the cached file. It depends only on the content, so copies of an image share one file.
 fn file_name(sha256: &str) -> String {
     format!("{sha256}.jpg")
 }

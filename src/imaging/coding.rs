@@ -1,9 +1,10 @@
-//! How a JPEG is coded, by its frame header: what no decoder here reads, what takes which decoder, and what it costs.
+//! Describes the coding of a JPEG by its frame header: codings that no decoder supports, the decoder for
+//! each supported coding, and the memory that it needs.
 
 use super::walk::jpeg_segment;
 use super::{ImageError, cmyk};
 
-/// The frame header of a JPEG, and how its first scan begins.
+/// The facts from the frame header and the first scan header of a JPEG.
 pub(super) struct Coding {
     pub(super) width: u32,
     pub(super) height: u32,
@@ -12,20 +13,20 @@ pub(super) struct Coding {
     /// Horizontal and vertical sampling factor of each component.
     sampling: Vec<(u8, u8)>,
     progressive: bool,
-    /// Baseline, and not all components are in the first scan.
+    /// Whether the image is baseline and its first scan does not contain all components.
     several_scans: bool,
 }
 
-/// Reads the frame header out of segments that are offered one by one.
+/// Reads the frame header from segments that the caller passes one by one.
 #[derive(Default)]
 pub(super) struct CodingReader(Option<Result<Coding, ImageError>>);
 
 impl CodingReader {
-    /// Takes one segment. Only the first frame header counts.
+    /// Processes one segment. Only the first frame header is used.
     pub(super) fn take(&mut self, marker: u8, body: &[u8]) {
         match (marker, &mut self.0) {
             (0xC4 | 0xC8 | 0xCC, _) => {}
-            (0xDE | 0xF7 | 0xC0..=0xCF, None) => self.0 = Some(frame(marker, body)),
+            (0xDE | 0xF7 | 0xC0..=0xCF, None) => self.0 = Some(parse_frame_header(marker, body)),
             (0xDA, Some(Ok(coding))) => {
                 let scanned = body.first().copied().unwrap_or(0);
                 coding.several_scans = !coding.progressive && scanned < coding.components;
@@ -34,13 +35,13 @@ impl CodingReader {
         }
     }
 
-    /// The frame header, if there was one.
+    /// Returns the frame header, if there was one.
     pub(super) fn finish(self) -> Option<Result<Coding, ImageError>> {
         self.0
     }
 }
 
-/// The coding of a whole file; `None` if it has no frame header that can be read.
+/// Returns the coding of a file, or `None` if the file does not have a readable frame header.
 pub(super) fn read(bytes: &[u8]) -> Option<Coding> {
     let mut reader = CodingReader::default();
     let mut at = 2;
@@ -54,7 +55,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<Coding> {
     reader.finish()?.ok()
 }
 
-fn frame(marker: u8, body: &[u8]) -> Result<Coding, ImageError> {
+fn parse_frame_header(marker: u8, body: &[u8]) -> Result<Coding, ImageError> {
     if let Some(name) = unsupported_name(marker) {
         return Err(ImageError::coding(format!("{name} JPEG")));
     }
@@ -62,14 +63,14 @@ fn frame(marker: u8, body: &[u8]) -> Result<Coding, ImageError> {
         return Err(ImageError::corrupt(crate::domain::ImageFormat::Jpeg, "its frame header is too short"));
     };
     if precision != 8 {
-        return Err(ImageError::coding(format!("a JPEG with {precision} bits a sample")));
+        return Err(ImageError::coding(format!("a JPEG with {precision} bits per sample")));
     }
     if !matches!(components, 1 | 3 | 4) {
-        return Err(ImageError::coding(format!("a JPEG of {components} components")));
+        return Err(ImageError::coding(format!("a JPEG with {components} components")));
     }
     let (width, height) = (u16::from_be_bytes([w1, w0]), u16::from_be_bytes([h1, h0]));
     if height == 0 && width > 0 {
-        return Err(ImageError::coding("a JPEG that gives its height after the first scan (DNL)".to_owned()));
+        return Err(ImageError::coding("a JPEG with its height after the first scan (DNL)".to_owned()));
     }
     Ok(Coding {
         width: width.into(),
@@ -94,42 +95,43 @@ fn unsupported_name(marker: u8) -> Option<&'static str> {
 }
 
 impl Coding {
-    /// Whether zune-jpeg decodes it to the right image. It does not if a baseline image has several scans, or if the first
-    /// component is not the one with the most samples; it refuses factors of three.
+    /// Returns whether zune-jpeg decodes it correctly. It does not if a baseline image has several scans, or if the
+    /// first component is not the one with the most samples. It rejects sampling factors of three.
     pub(super) fn is_read_by_zune(&self) -> bool {
-        let (across, down) = self.densest();
-        let usual = self.sampling.iter().all(|&(across, down)| matches!((across, down), (1 | 2 | 4, 1 | 2 | 4)));
-        !self.several_scans && usual && self.sampling.first() == Some(&(across, down))
+        let (across, down) = self.max_sampling();
+        let has_supported_factors =
+            self.sampling.iter().all(|&(across, down)| matches!((across, down), (1 | 2 | 4, 1 | 2 | 4)));
+        !self.several_scans && has_supported_factors && self.sampling.first() == Some(&(across, down))
     }
 
-    /// The image in CMYK: four components.
+    /// Returns whether the image is in CMYK (four components).
     pub(super) fn is_cmyk(&self) -> bool {
         self.components == 4
     }
 
-    /// Bytes that its decoder allocates for this many pixels, with the conversion to RGB.
+    /// Returns the bytes that its decoder allocates for this number of pixels, including the conversion to RGB.
     pub(super) fn decoded_bytes(&self, pixels: u64) -> u64 {
-        let (across, down) = self.densest();
+        let (across, down) = self.max_sampling();
         let whole = u64::from(across) * u64::from(down);
         let samples: u64 = self.sampling.iter().map(|&(across, down)| u64::from(across) * u64::from(down)).sum();
-        // Rounded up; a component has at most as many samples as the image has pixels.
+        // Rounded up. A component has at most as many samples as the image has pixels.
         let samples = pixels.saturating_mul(samples).div_ceil(whole.max(1)).min(pixels.saturating_mul(4));
         let components = u64::from(self.components);
         let rgb = pixels.saturating_mul(3);
         let coefficients = samples.saturating_mul(2);
-        // The inks of a small CMYK image are decoded once more for its thumbnail, by the other decoder.
+        // For its thumbnail, a small CMYK image is decoded a second time to its inks, by the other decoder.
         let inks = if self.is_cmyk() && pixels <= cmyk::MAX_PIXELS { coefficients } else { 0 };
         match (self.is_read_by_zune(), self.progressive) {
             (true, false) => rgb + inks,
             // A progressive image keeps 16-bit coefficients of every component until its last scan.
             (true, true) => rgb + coefficients + inks,
-            // Coefficients on their way to the threads that transform them, the components, the image, and a second one
-            // that it is compared with.
+            // The coefficients that wait for the threads which transform them, the components, the image, and a second
+            // image for the comparison.
             (false, _) => inks + coefficients + samples + pixels.saturating_mul(components) + rgb,
         }
     }
 
-    fn densest(&self) -> (u8, u8) {
+    fn max_sampling(&self) -> (u8, u8) {
         let across = self.sampling.iter().map(|&(across, _)| across).max().unwrap_or(1);
         (across, self.sampling.iter().map(|&(_, down)| down).max().unwrap_or(1))
     }

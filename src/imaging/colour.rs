@@ -1,7 +1,8 @@
-//! The colours of a thumbnail: from the profile of its file to sRGB, which is what is shown where no profile is given.
+//! Converts the colours of a thumbnail from the profile of its file to sRGB, because viewers show an image without a
+//! profile as sRGB.
 //!
-//! The model's input is left as it is: the reference pipelines convert no profiles either. A profile that is damaged, too
-//! large or of another kind than the pixels is ignored: it must not cost the thumbnail.
+//! The input of the model is not converted, because the reference pipelines do not convert profiles either. A profile
+//! that is damaged, too large or for another kind of pixels is ignored, so that the thumbnail can still be made.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -17,14 +18,14 @@ use super::png_text;
 use super::walk::{jpeg_segment, png_chunks, riff_chunks};
 use crate::domain::ImageFormat;
 
-/// As large as the profile of a PNG may be when it is inflated.
+/// Maximum size of a profile in bytes; for PNG, the same limit applies after decompression.
 const MAX_PROFILE: usize = 4 << 20;
 
-/// The profile of a file, if it has one that can be read.
+/// Returns the profile of a file, if the file has a profile that can be read.
 pub(super) fn profile(bytes: &[u8], format: ImageFormat) -> Option<ColorProfile> {
     let icc = match format {
-        ImageFormat::Jpeg => of_jpeg(bytes)?,
-        ImageFormat::Png => return of_png(bytes),
+        ImageFormat::Jpeg => jpeg_profile(bytes)?,
+        ImageFormat::Png => return png_profile(bytes),
         ImageFormat::Webp => {
             let mut chunks = riff_chunks(bytes.get(12..)?);
             chunks.find(|(kind, _)| *kind == b"ICCP")?.1.to_vec()
@@ -34,7 +35,8 @@ pub(super) fn profile(bytes: &[u8], format: ImageFormat) -> Option<ColorProfile>
     parse(&icc)
 }
 
-/// The image in sRGB. It stays as it is if the profile means sRGB, or if it cannot be used for these pixels.
+/// Converts the image to sRGB. Returns it unchanged if the profile is equivalent to sRGB, or if the profile cannot be
+/// used for these pixels.
 pub(super) fn to_srgb(image: RgbImage, profile: &ColorProfile) -> RgbImage {
     let source = match profile.color_space {
         DataColorSpace::Rgb => Layout::Rgb,
@@ -45,10 +47,10 @@ pub(super) fn to_srgb(image: RgbImage, profile: &ColorProfile) -> RgbImage {
         Layout::Gray => image.as_chunks::<3>().0.iter().map(|pixel| pixel[0]).collect(),
         _ => image.to_vec(),
     };
-    let converted = guarded(|| {
+    let converted = catch_panic(|| {
         let transform = transform(profile, source)?;
         let probe = if source == Layout::Gray { gray_probe() } else { colour_probe() };
-        if apart(&apply(&transform, &samples(&probe), probe.len())?, &probe) <= UNSEEN {
+        if max_difference(&apply(&transform, &samples(&probe), probe.len())?, &probe) <= MAX_ROUNDING_DIFFERENCE {
             return None;
         }
         apply(&transform, &samples(image.as_raw()), image.as_raw().len())
@@ -57,20 +59,20 @@ pub(super) fn to_srgb(image: RgbImage, profile: &ColorProfile) -> RgbImage {
     converted.and_then(|pixels| RgbImage::from_raw(width, height, pixels)).unwrap_or(image)
 }
 
-/// CMYK pixels in sRGB, 255 being all of an ink; `None` if the profile is not for them.
+/// Converts CMYK pixels to sRGB; 255 means the full amount of an ink. Returns `None` if the profile is not for CMYK.
 pub(super) fn cmyk_to_srgb(pixels: &[u8], profile: &ColorProfile) -> Option<Vec<u8>> {
     if profile.color_space != DataColorSpace::Cmyk {
         return None;
     }
-    guarded(|| apply(&transform(profile, Layout::Rgba)?, pixels, pixels.len() / 4 * 3))
+    catch_panic(|| apply(&transform(profile, Layout::Rgba)?, pixels, pixels.len() / 4 * 3))
 }
 
-/// Of 255: what rounding makes of sRGB to sRGB.
-const UNSEEN: u8 = 2;
+/// Maximum difference, of 255, that rounding causes in a conversion from sRGB to sRGB.
+const MAX_ROUNDING_DIFFERENCE: u8 = 2;
 
 fn transform(profile: &ColorProfile, source: Layout) -> Option<Arc<Transform8BitExecutor>> {
     let srgb = ColorProfile::new_srgb();
-    // Some profiles have the table of one intent alone.
+    // Some profiles have the table of only one rendering intent.
     [RenderingIntent::Perceptual, RenderingIntent::RelativeColorimetric].into_iter().find_map(|rendering_intent| {
         let options = TransformOptions { rendering_intent, ..TransformOptions::default() };
         profile.create_transform_8bit(source, &srgb, Layout::Rgb, options).ok()
@@ -83,13 +85,13 @@ fn apply(transform: &Arc<Transform8BitExecutor>, source: &[u8], length: usize) -
     Some(converted)
 }
 
-/// The library is given whatever a file holds.
-fn guarded<T>(work: impl FnOnce() -> Option<T>) -> Option<T> {
+/// Runs `work` and returns `None` if it panics, because the library gets unchecked data from files.
+fn catch_panic<T>(work: impl FnOnce() -> Option<T>) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok().flatten()
 }
 
 fn parse(icc: &[u8]) -> Option<ColorProfile> {
-    guarded(|| ColorProfile::new_from_slice(icc).ok())
+    catch_panic(|| ColorProfile::new_from_slice(icc).ok())
 }
 
 fn is_gray(image: &RgbImage) -> bool {
@@ -105,20 +107,20 @@ fn colour_probe() -> Vec<u8> {
     steps().flat_map(|red| steps().flat_map(move |green| steps().flat_map(move |blue| [red, green, blue]))).collect()
 }
 
-fn apart(one: &[u8], other: &[u8]) -> u8 {
+fn max_difference(one: &[u8], other: &[u8]) -> u8 {
     one.iter().zip(other).map(|(one, other)| one.abs_diff(*other)).max().unwrap_or(0)
 }
 
-/// The parts of the profile, which may come in any order but must all be there.
-fn of_jpeg(bytes: &[u8]) -> Option<Vec<u8>> {
+/// Joins the parts of the profile of a JPEG. They can come in any order, but all of them must be present.
+fn jpeg_profile(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut parts: Vec<(u8, &[u8])> = Vec::new();
     let mut count = 0;
     let mut at = 2;
     while let Some(segment) = jpeg_segment(bytes, at) {
         at = segment.end;
         match (segment.marker, segment.body.strip_prefix(b"ICC_PROFILE\0")) {
-            (0xE2, Some(&[number, of, ref part @ ..])) if parts.len() < 255 => {
-                count = usize::from(of);
+            (0xE2, Some(&[number, total, ref part @ ..])) if parts.len() < 255 => {
+                count = usize::from(total);
                 parts.push((number, part));
             }
             (0xD9 | 0xDA, _) => break,
@@ -126,21 +128,22 @@ fn of_jpeg(bytes: &[u8]) -> Option<Vec<u8>> {
         }
     }
     parts.sort_by_key(|(number, _)| *number);
-    let is_whole = parts.len() == count && parts.iter().zip(1..).all(|((number, _), place)| *number == place);
+    let is_complete = parts.len() == count && parts.iter().zip(1..).all(|((number, _), place)| *number == place);
     let length: usize = parts.iter().map(|(_, part)| part.len()).sum();
-    (is_whole && length > 0 && length <= MAX_PROFILE)
+    (is_complete && length > 0 && length <= MAX_PROFILE)
         .then(|| parts.iter().flat_map(|(_, part)| *part).copied().collect())
 }
 
-/// By the order of the PNG specification: cICP, iCCP, sRGB, and then gAMA with cHRM.
-/// The gamma values, in 100,000ths, that are not taken for damage.
+/// The gamma values, in 100,000ths, that a PNG may have. Others are damage and would make a thumbnail white or black.
 const GAMMAS: std::ops::RangeInclusive<u32> = 10_000..=1_000_000;
 
-fn of_png(bytes: &[u8]) -> Option<ColorProfile> {
+/// Returns the profile of a PNG with the priorities of the PNG specification: cICP, iCCP, sRGB, and then gAMA with
+/// cHRM.
+fn png_profile(bytes: &[u8]) -> Option<ColorProfile> {
     let (mut cicp, mut icc, mut srgb, mut gamma, mut chromaticities) = (None, None, false, None, None);
     for (kind, data) in png_chunks(bytes) {
         match (kind, data) {
-            (b"cICP", &[primaries, transfer, 0, 1, ..]) => cicp = of_cicp(primaries, transfer),
+            (b"cICP", &[primaries, transfer, 0, 1, ..]) => cicp = cicp_profile(primaries, transfer),
             (b"iCCP", data) if icc.is_none() => icc = png_text::profile(data).as_deref().and_then(parse),
             (b"sRGB", _) => srgb = true,
             (b"gAMA", data) => {
@@ -151,11 +154,12 @@ fn of_png(bytes: &[u8]) -> Option<ColorProfile> {
             _ => {}
         }
     }
-    cicp.or(icc).or_else(|| if srgb { None } else { of_gamma(gamma?, chromaticities) })
+    cicp.or(icc).or_else(|| if srgb { None } else { gamma_profile(gamma?, chromaticities) })
 }
 
-/// What brightness means in PQ and HLG cannot be shown without tone mapping: such an image is left as it is.
-fn of_cicp(primaries: u8, transfer: u8) -> Option<ColorProfile> {
+/// Returns the profile for a cICP chunk. PQ and HLG brightness cannot be converted without tone mapping, so the result
+/// for them is `None` and the image stays as it is.
+fn cicp_profile(primaries: u8, transfer: u8) -> Option<ColorProfile> {
     let color_primaries = CicpColorPrimaries::try_from(primaries).ok().filter(|_| !matches!(primaries, 0 | 2 | 3))?;
     let transfer_characteristics = match transfer {
         1 | 4..=8 | 13..=15 => TransferCharacteristics::try_from(transfer).ok()?,
@@ -170,8 +174,9 @@ fn of_cicp(primaries: u8, transfer: u8) -> Option<ColorProfile> {
     }))
 }
 
-/// 1/2.2 with the primaries of sRGB is what most writers call sRGB.
-fn of_gamma(gamma: u32, chromaticities: Option<&[u8; 32]>) -> Option<ColorProfile> {
+/// Returns the profile for gAMA and cHRM. Most writers use a gamma of 1/2.2 with the primaries of sRGB to mean sRGB, so
+/// the result for those values is `None`.
+fn gamma_profile(gamma: u32, chromaticities: Option<&[u8; 32]>) -> Option<ColorProfile> {
     let xy: Vec<f32> = match chromaticities {
         #[expect(clippy::cast_precision_loss, reason = "five digits are stored")]
         Some(all) => all.as_chunks::<4>().0.iter().map(|it| u32::from_be_bytes(*it) as f32 / 100_000.0).collect(),

@@ -1,29 +1,30 @@
-//! One file to pixels, as they are stored: not yet upright, alpha still there.
+//! Decodes one file to pixels in the stored orientation, with alpha.
 
 use std::io::{Cursor, ErrorKind};
 
 use image::codecs::gif::GifDecoder;
 use image::codecs::webp::WebPDecoder;
-use image::error::ImageError as Foreign;
+use image::error::ImageError as LibraryError;
 use image::{DynamicImage, ImageDecoder};
 
 use super::{ImageError, Limits, jpeg, mend, png, webp};
 use crate::domain::{ImageFormat, ImageMeta};
 
-/// Decodes the first frame. `limits` were held against the header; here they bound what else a decoder allocates.
+/// Decodes the first frame. The header was already checked against `limits`; here they limit the memory that a decoder
+/// allocates in addition.
 pub(super) fn decode(bytes: &[u8], meta: &ImageMeta, limits: &Limits) -> Result<DynamicImage, ImageError> {
-    if lacks_bytes(bytes, meta.format) {
+    if is_shorter_than_declared(bytes, meta.format) {
         return Err(ImageError::truncated(meta.format));
     }
     let bytes = &*mend::before(bytes, meta);
-    plain(bytes, meta, limits).or_else(|error| {
+    decode_as_is(bytes, meta, limits).or_else(|error| {
         let cut = matches!(error, ImageError::Truncated { .. });
-        let mended = mend::after(bytes, meta.format, cut).ok_or_else(|| error.clone())?;
-        plain(&mended, meta, limits).map_err(|_| error)
+        let repaired = mend::after(bytes, meta.format, cut).ok_or_else(|| error.clone())?;
+        decode_as_is(&repaired, meta, limits).map_err(|_| error)
     })
 }
 
-fn plain(bytes: &[u8], meta: &ImageMeta, limits: &Limits) -> Result<DynamicImage, ImageError> {
+fn decode_as_is(bytes: &[u8], meta: &ImageMeta, limits: &Limits) -> Result<DynamicImage, ImageError> {
     let format = meta.format;
     let mut allowed = image::Limits::no_limits();
     allowed.max_alloc = Some(limits.max_decode_bytes);
@@ -40,34 +41,36 @@ fn plain(bytes: &[u8], meta: &ImageMeta, limits: &Limits) -> Result<DynamicImage
     decoded.map_err(|error| explain(&error, meta))
 }
 
-/// A WebP says in its first bytes how long it is. What is missing may be no more than the block that says which way up
-/// it is, and its decoder takes it for all kinds of other faults. Some writers leave out the last chunk's padding.
-fn lacks_bytes(bytes: &[u8], format: ImageFormat) -> bool {
-    let promised = bytes.get(4..8).and_then(|it| it.try_into().ok()).map_or(0, u32::from_le_bytes);
-    format == ImageFormat::Webp && (bytes.len() as u64) + 1 < u64::from(promised) + 8
+/// Returns whether the file is shorter than its WebP header declares. The check is needed because the missing part can
+/// be only the block with the orientation, and because the decoder reports missing bytes as various other errors. One
+/// missing byte is accepted: some writers omit the padding of the last chunk.
+fn is_shorter_than_declared(bytes: &[u8], format: ImageFormat) -> bool {
+    let declared = bytes.get(4..8).and_then(|it| it.try_into().ok()).map_or(0, u32::from_le_bytes);
+    format == ImageFormat::Webp && (bytes.len() as u64) + 1 < u64::from(declared) + 8
 }
 
-fn pixels(mut decoder: impl ImageDecoder, allowed: image::Limits) -> Result<DynamicImage, Foreign> {
+fn pixels(mut decoder: impl ImageDecoder, allowed: image::Limits) -> Result<DynamicImage, LibraryError> {
     decoder.set_limits(allowed)?;
     DynamicImage::from_decoder(decoder)
 }
 
-fn explain(error: &Foreign, meta: &ImageMeta) -> ImageError {
+fn explain(error: &LibraryError, meta: &ImageMeta) -> ImageError {
     if ends_early(error) {
         return ImageError::truncated(meta.format);
     }
     match error {
-        Foreign::Limits(_) => ImageError::TooManyPixels {
+        LibraryError::Limits(_) => ImageError::TooManyPixels {
             width: meta.width,
             height: meta.height,
-            limit: "the decoder needs more memory (IMAGE_MAX_DECODE_MB)".to_owned(),
+            limit: "the decoder needs more memory than IMAGE_MAX_DECODE_MB allows".to_owned(),
         },
         other => ImageError::corrupt(meta.format, other.to_string()),
     }
 }
 
-/// Whether any error of the chain is an unexpected end. Decoders wrap it in their own types, some only in words.
-fn ends_early(error: &Foreign) -> bool {
+/// Returns whether any error of the chain is an unexpected end of file. Decoders wrap it in their own error types; some
+/// only mention it in the message.
+fn ends_early(error: &LibraryError) -> bool {
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(inner) = source {
         if inner.downcast_ref::<std::io::Error>().is_some_and(|it| it.kind() == ErrorKind::UnexpectedEof)

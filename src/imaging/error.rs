@@ -1,52 +1,52 @@
-//! Why bytes are not a image.
+//! The reasons why bytes cannot be decoded as an image.
 
 use crate::domain::{FailureClass, ImageFormat};
 
-/// Why bytes are not a image. Content errors all: no retry helps.
+/// The reason why bytes cannot be decoded as an image. All of these are errors of the content: a retry does not help.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ImageError {
-    /// No format that is read.
+    /// The file is not in a supported format. The value describes what it looks like instead.
     #[error("not a JPEG, PNG, WebP or GIF image; it looks like {0}")]
     UnsupportedFormat(String),
-    /// A format that is read, in a coding that is not. It is named.
+    /// The format is supported, but this coding of it is not. The value names the coding.
     #[error("{0}, which cannot be decoded")]
     UnsupportedCoding(String),
-    /// The bytes contradict their format.
+    /// The bytes are not valid in their format.
     #[error("the {format} data is corrupt: {reason}")]
     Corrupt {
-        /// Which decoder spoke.
+        /// The format of the file.
         format: &'static str,
-        /// What it said.
+        /// The message of the decoder.
         reason: String,
     },
-    /// The bytes end too early.
-    #[error("the {format} data ends before the image does")]
+    /// The file is truncated.
+    #[error("the {format} data ends before the image is complete")]
     Truncated {
-        /// Which decoder spoke.
+        /// The format of the file.
         format: &'static str,
     },
-    /// Too many pixels, or too much memory to decode them.
-    #[error("{width} x {height} pixels are more than allowed: {limit}")]
+    /// The image has too many pixels, or decoding them would take too much memory.
+    #[error("the image of {width} x {height} pixels is too large: {limit}")]
     TooManyPixels {
-        /// By the header.
+        /// Width in pixels, from the header.
         width: u32,
-        /// By the header.
+        /// Height in pixels, from the header.
         height: u32,
-        /// Which limit, with its setting.
+        /// A description of the limit, with its setting.
         limit: String,
     },
-    /// Too many bytes.
-    #[error("{bytes} bytes are more than the {limit} that are allowed (IMAGE_MAX_SIZE_MB)")]
+    /// The file is too large.
+    #[error("the file has {bytes} bytes; at most {limit} bytes are allowed (IMAGE_MAX_SIZE_MB)")]
     TooLarge {
-        /// Of the file.
+        /// The size of the file in bytes.
         bytes: u64,
-        /// The limit.
+        /// The limit in bytes.
         limit: u64,
     },
 }
 
 impl ImageError {
-    /// The class under which a job lists it.
+    /// Returns the class under which a job reports this error.
     pub fn class(&self) -> FailureClass {
         match self {
             Self::UnsupportedFormat(_) | Self::UnsupportedCoding(_) => FailureClass::UnsupportedFormat,

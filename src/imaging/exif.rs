@@ -1,46 +1,48 @@
-//! The orientation of an image by EXIF and XMP. A broken block never costs the image: it then says nothing.
+//! Reads the orientation of an image from EXIF and XMP. A damaged block is ignored; it never makes the image fail.
 
 use image::metadata::Orientation;
 
 const PREFIX: &[u8] = b"Exif\0\0";
 const ORIENTATION: u16 = 0x0112;
-/// Segments with EXIF that are looked at: one holds 64 KB, so this is more EXIF than cameras write.
+/// Maximum number of EXIF segments that are read. One segment holds 64 KB, so this is more EXIF than cameras write.
 const MAX_SEGMENTS: usize = 32;
 
-/// What the metadata of one file says of its orientation, in Pillow's order: the EXIF block, else a raw profile in a text
-/// chunk; XMP if there is no orientation in them.
+/// Collects the orientation from the metadata of one file, with the priorities of Pillow: the EXIF block, or else a raw
+/// profile in a text chunk. XMP is used if neither of them has an orientation.
 #[derive(Default)]
 pub(super) struct Metadata<'a> {
     blocks: Vec<&'a [u8]>,
-    /// Orientation by a raw profile.
+    /// The orientation from a raw profile.
     profile: Option<u8>,
     xmp: Option<u8>,
 }
 
 impl<'a> Metadata<'a> {
-    /// Takes an EXIF block, with or without its `Exif\0\0`. A large one may be cut into several.
+    /// Adds an EXIF block, with or without the prefix `Exif\0\0`. A large block can be split into several segments.
     pub(super) fn exif(&mut self, block: &'a [u8]) {
         if self.blocks.len() < MAX_SEGMENTS {
             self.blocks.push(block);
         }
     }
 
-    /// Takes an EXIF block out of a raw profile. The last one with an orientation counts.
+    /// Adds an EXIF block from a raw profile. The last block with an orientation is used.
     pub(super) fn raw_profile(&mut self, block: &[u8]) {
-        self.profile = tag(block).or(self.profile);
+        self.profile = read_orientation_tag(block).or(self.profile);
     }
 
-    /// Takes an XMP packet. The last one with an orientation counts.
+    /// Adds an XMP packet. The last packet with an orientation is used.
     pub(super) fn xmp(&mut self, packet: &[u8]) {
         self.xmp = orientation_of_xmp(packet).or(self.xmp);
     }
 
-    /// The orientation that all of them give. A value that is not allowed is an answer too.
+    /// Returns the resulting orientation. If the first source that has a value has an invalid one, the result is `None`
+    /// and the other sources are not used.
     pub(super) fn orientation(self) -> Option<Orientation> {
         let by_exif = match self.blocks[..] {
             [] => self.profile,
-            [one] => tag(one),
-            _ => tag(&self.joined()).or_else(|| self.blocks.iter().find_map(|block| tag(block))),
+            [one] => read_orientation_tag(one),
+            _ => read_orientation_tag(&self.joined())
+                .or_else(|| self.blocks.iter().find_map(|block| read_orientation_tag(block))),
         };
         by_exif.or(self.xmp).and_then(Orientation::from_exif)
     }
@@ -50,8 +52,9 @@ impl<'a> Metadata<'a> {
     }
 }
 
-/// The orientation tag of an EXIF block: 0 for a number that is not a byte, `None` if there is no such tag.
-fn tag(block: &[u8]) -> Option<u8> {
+/// Returns the orientation tag of an EXIF block: 0 if the number is not a byte, `None` if the
+/// tag is missing.
+fn read_orientation_tag(block: &[u8]) -> Option<u8> {
     let mut tiff = block;
     while let Some(rest) = tiff.strip_prefix(PREFIX) {
         tiff = rest;
@@ -61,10 +64,10 @@ fn tag(block: &[u8]) -> Option<u8> {
         b"MM\0*" | b"MM*\0" => Order::Big,
         _ => return None,
     };
-    let begin = usize::try_from(order.u32(tiff.get(4..8)?)?).ok()?;
-    let count = usize::from(order.u16(tiff.get(begin..begin.checked_add(2)?)?)?);
-    // The block may end before all entries that it announces.
-    let entries = tiff[begin + 2..].as_chunks::<12>().0;
+    let start = usize::try_from(order.u32(tiff.get(4..8)?)?).ok()?;
+    let count = usize::from(order.u16(tiff.get(start..start.checked_add(2)?)?)?);
+    // The block can contain fewer entries than it declares.
+    let entries = tiff[start + 2..].as_chunks::<12>().0;
     entries
         .iter()
         .take(count)
@@ -78,7 +81,7 @@ enum Order {
 }
 
 impl Order {
-    /// The first number of an entry, of any numeric type. 0 if it is not a byte; `None` if it is not there.
+    /// Returns the first number of an entry of any numeric type: 0 if it is not a byte, `None` if it is missing.
     fn integer(self, tiff: &[u8], entry: &[u8; 12]) -> Option<u8> {
         let kind = self.u16(&entry[2..4])?;
         let size = match kind {
@@ -102,8 +105,8 @@ impl Order {
                 let (over, under) = (self.u32(&data[..4])?, self.u32(&data[4..])?);
                 if under == 0 || over % under != 0 { 0 } else { u64::from(over / under) }
             }
-            11 => return Some(whole(f32::from_bits(self.u32(data)?).into())),
-            12 => return Some(whole(f64::from_bits(self.u64(data)?))),
+            11 => return Some(to_orientation(f32::from_bits(self.u32(data)?).into())),
+            12 => return Some(to_orientation(f64::from_bits(self.u64(data)?))),
             16 | 17 => self.u64(data)?,
             _ => u64::from(data[0]),
         };
@@ -126,11 +129,11 @@ impl Order {
     }
 }
 
-fn whole(number: f64) -> u8 {
+fn to_orientation(number: f64) -> u8 {
     (1..=8).find(|&value| (f64::from(value) - number).abs() < f64::EPSILON).unwrap_or(0)
 }
 
-/// Orientation by XMP, as an attribute or as an element of `tiff:Orientation`. The first one counts.
+/// Returns the orientation from XMP, where `tiff:Orientation` is an attribute or an element. The first value is used.
 fn orientation_of_xmp(xmp: &[u8]) -> Option<u8> {
     const TAG: &[u8] = b"tiff:Orientation";
     let mut rest = xmp;
@@ -145,11 +148,11 @@ fn orientation_of_xmp(xmp: &[u8]) -> Option<u8> {
     }
 }
 
-/// The EXIF block that ImageMagick writes into PNG text: name, length, then hexadecimal digits over many lines.
+/// Parses the EXIF block that ImageMagick writes into PNG text: name, length, then hexadecimal digits over many lines.
 pub(super) fn from_raw_profile(text: &[u8]) -> Option<Vec<u8>> {
     let mut lines = text.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).skip(2);
     let mut digits: Vec<u8> = lines.by_ref().flatten().copied().filter(u8::is_ascii_hexdigit).collect();
-    // The text may have been cut at its limit, in the middle of a byte.
+    // The caller truncates long text, possibly in the middle of a byte.
     digits.truncate(digits.len() & !1);
     hex::decode(digits).ok()
 }

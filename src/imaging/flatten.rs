@@ -1,9 +1,9 @@
-//! Any pixels to 8-bit RGB, what is transparent over white.
+//! Converts any pixels to 8-bit RGB, with transparent pixels over white.
 
 use image::{DynamicImage, RgbImage};
 
-/// 16 bits are scaled to 8, gray becomes RGB, and alpha is composited over white: dropping it would show
-/// whatever colour the writer left under transparent places, mostly black.
+/// Scales 16 bits to 8, converts gray to RGB, and composites alpha over white. Without the compositing, the image would
+/// show the colour that the writer stored for transparent pixels, which is mostly black.
 pub(super) fn over_white(image: DynamicImage) -> RgbImage {
     if !image.color().has_alpha() {
         return image.into_rgb8();
@@ -34,9 +34,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_transparent_turns_white() {
-        let clear = RgbaImage::from_pixel(1, 1, Rgba([0, 0, 0, 0]));
-        assert_eq!(over_white(clear.into()).as_raw(), &[255, 255, 255]);
+    fn transparent_pixels_become_white() {
+        let transparent = RgbaImage::from_pixel(1, 1, Rgba([0, 0, 0, 0]));
+        assert_eq!(over_white(transparent.into()).as_raw(), &[255, 255, 255]);
         let half = RgbaImage::from_pixel(1, 1, Rgba([0, 255, 100, 128]));
         assert_eq!(over_white(half.into()).as_raw(), &[127, 255, 177]);
         let gray = GrayAlphaImage::from_pixel(1, 1, LumaA([0, 51]));

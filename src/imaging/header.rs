@@ -1,4 +1,4 @@
-//! What a file says of itself before anything is decoded, and the limits that are held against it.
+//! Reads the header of a file and checks it against the limits, before anything is decoded.
 
 use image::metadata::Orientation;
 
@@ -9,26 +9,27 @@ use super::walk::{gif_frames, jpeg_segment, png_chunks, riff_chunks};
 use super::{ImageError, Limits, sniff};
 use crate::domain::{ImageFormat, ImageMeta};
 
-/// The header's facts.
+/// The facts from the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Of the image as people see it: after orientation.
+    /// The metadata of the image after its orientation is applied.
     pub meta: ImageMeta,
-    /// About how many bytes decoding all of it will allocate.
+    /// Approximately how many bytes a decode of the whole image will allocate.
     pub decoded_bytes: u64,
 }
 
-/// Reads the header and holds the limits against it: the file's bytes, then the pixels, then the memory of decoding all of
-/// them.
+/// Reads the header and checks the limits in this order: the size of the file, the number of pixels, and the memory for
+/// decoding all of them.
 ///
 /// # Errors
-/// [`ImageError`]: no image, a header that is cut or contradicts itself, or more than a limit allows.
+/// Returns an [`ImageError`] if the file is not an image, if its header is truncated or inconsistent, or if a limit is
+/// exceeded.
 pub fn read_header(bytes: &[u8], limits: &Limits) -> Result<Header, ImageError> {
     let header = read_facts(bytes, limits)?;
     if header.decoded_bytes > limits.max_decode_bytes { Err(header.too_much_memory(limits)) } else { Ok(header) }
 }
 
-/// The same without the memory of decoding, which depends on how much of the image is decoded.
+/// Does the same without the check of the memory, which depends on how much of the image is decoded.
 pub(super) fn read_facts(bytes: &[u8], limits: &Limits) -> Result<Header, ImageError> {
     let size = bytes.len() as u64;
     if size > limits.max_bytes {
@@ -43,10 +44,10 @@ pub(super) fn read_facts(bytes: &[u8], limits: &Limits) -> Result<Header, ImageE
     }?;
     let (width, height) = (raw.width, raw.height);
     if width == 0 || height == 0 {
-        return Err(ImageError::corrupt(format, format!("the header says {width} x {height} pixels")));
+        return Err(ImageError::corrupt(format, format!("its header declares {width} x {height} pixels")));
     }
     if u64::from(width) * u64::from(height) > limits.max_pixels {
-        let limit = format!("{} (IMAGE_MAX_PIXELS)", limits.max_pixels);
+        let limit = format!("at most {} pixels are allowed (IMAGE_MAX_PIXELS)", limits.max_pixels);
         return Err(ImageError::TooManyPixels { width, height, limit });
     }
     let orientation = raw.orientation.unwrap_or(Orientation::NoTransforms).to_exif();
@@ -56,29 +57,29 @@ pub(super) fn read_facts(bytes: &[u8], limits: &Limits) -> Result<Header, ImageE
 }
 
 impl Header {
-    /// The error of an image whose decoding takes more than is allowed.
+    /// Returns the error for an image whose decoding would take more memory than is allowed.
     pub(super) fn too_much_memory(&self, limits: &Limits) -> ImageError {
         let (needed, allowed) = (self.decoded_bytes, limits.max_decode_bytes);
-        let limit = format!("decoding takes {needed} bytes of {allowed} (IMAGE_MAX_DECODE_MB)");
+        let limit = format!("decoding takes {needed} bytes, at most {allowed} are allowed (IMAGE_MAX_DECODE_MB)");
         ImageError::TooManyPixels { width: self.meta.width, height: self.meta.height, limit }
     }
 }
 
-/// What is known of a image by its header alone.
+/// Returns the metadata of an image, read only from its header.
 ///
 /// # Errors
-/// As [`read_header`].
+/// Fails under the same conditions as [`read_header`].
 pub fn validate_image(bytes: &[u8], limits: &Limits) -> Result<ImageMeta, ImageError> {
     read_header(bytes, limits).map(|header| header.meta)
 }
 
-/// As it is stored, before orientation.
+/// The facts of the stored image, before its orientation is applied.
 struct Raw {
     width: u32,
     height: u32,
     frames: u32,
     orientation: Option<Orientation>,
-    /// What the decoder holds at once, plus the conversion to RGB.
+    /// Bytes that the decoder holds at once, plus the conversion to RGB.
     decoded_bytes: u64,
 }
 
@@ -87,7 +88,7 @@ fn jpeg(bytes: &[u8]) -> Result<Raw, ImageError> {
     let mut metadata = Metadata::default();
     let mut coding = CodingReader::default();
     let mut at = 2;
-    // Metadata may stand anywhere before the first scan.
+    // Metadata can be anywhere before the first scan.
     while let Some(segment) = jpeg_segment(bytes, at) {
         at = segment.end;
         coding.take(segment.marker, segment.body);
@@ -95,7 +96,7 @@ fn jpeg(bytes: &[u8]) -> Result<Raw, ImageError> {
             (0xE1, body) if body.starts_with(b"Exif\0\0") => metadata.exif(body),
             (0xE1, body) if body.starts_with(XMP) => metadata.xmp(body),
             (0xD9 | 0xDA, _) => {
-                let missing = || ImageError::corrupt(ImageFormat::Jpeg, "no frame header before the data");
+                let missing = || ImageError::corrupt(ImageFormat::Jpeg, "it has no frame header before the data");
                 return Ok(jpeg_facts(&coding.finish().ok_or_else(missing)??, metadata));
             }
             _ => {}
@@ -118,8 +119,8 @@ fn jpeg_facts(coding: &Coding, metadata: Metadata<'_>) -> Raw {
 fn png(bytes: &[u8]) -> Result<Raw, ImageError> {
     let mut raw: Option<Raw> = None;
     let (mut metadata, mut text) = (Metadata::default(), TextReader::default());
-    // Of an animation, the still image that other readers show is a frame of its own unless it is the first one.
-    let (mut announced, mut still) = (0, 1);
+    // The default image of an animated PNG is an additional frame, unless it is also the first frame of the animation.
+    let (mut declared, mut still) = (0, 1);
     if bytes.get(12..16).is_some_and(|kind| kind != b"IHDR") {
         return Err(ImageError::corrupt(ImageFormat::Png, "it does not begin with a header chunk"));
     }
@@ -127,26 +128,29 @@ fn png(bytes: &[u8]) -> Result<Raw, ImageError> {
         match (kind, &mut raw, data) {
             (b"IHDR", None, &[w3, w2, w1, w0, h3, h2, h1, h0, depth, colour, method, _, interlace, ..]) => {
                 if method != 0 {
-                    return Err(ImageError::corrupt(ImageFormat::Png, format!("compression method {method}")));
+                    return Err(ImageError::corrupt(
+                        ImageFormat::Png,
+                        format!("its compression method is {method}, which is not defined"),
+                    ));
                 }
                 let channels = match colour {
                     0 => 2,
                     2 | 4 => 4,
                     _ => 5,
                 };
-                // Rows are converted one by one, unless they come in seven passes.
+                // Rows are converted one by one, unless the image is interlaced (seven passes).
                 let samples = if interlace == 0 { 0 } else { channels * u64::from(depth.div_ceil(8)) };
                 let [width, height] = [[w3, w2, w1, w0], [h3, h2, h1, h0]].map(u32::from_be_bytes);
                 let decoded_bytes = (u64::from(width) * u64::from(height)).saturating_mul(samples + 3);
                 raw = Some(Raw { width, height, frames: 0, orientation: None, decoded_bytes });
             }
             (_, None, _) => return Err(ImageError::corrupt(ImageFormat::Png, "its header chunk is too short")),
-            // Announced twice is not announced.
+            // A second declaration makes both invalid.
             (b"acTL", Some(_), &[n3, n2, n1, n0, ..]) => {
-                announced = if announced == 0 { u32::from_be_bytes([n3, n2, n1, n0]) } else { 0 };
+                declared = if declared == 0 { u32::from_be_bytes([n3, n2, n1, n0]) } else { 0 };
             }
             (b"IDAT", Some(raw), _) => {
-                raw.frames = if (1..1 << 31).contains(&announced) { announced + still } else { 1 };
+                raw.frames = if (1..1 << 31).contains(&declared) { declared + still } else { 1 };
             }
             (b"fcTL", Some(raw), _) if raw.frames == 0 => still = 0,
             (b"eXIf", Some(_), data) => metadata.exif(data),
@@ -166,19 +170,19 @@ fn webp(bytes: &[u8]) -> Result<Raw, ImageError> {
     for (kind, data) in riff_chunks(bytes.get(12..).unwrap_or_default()) {
         match (kind, data) {
             (b"VP8X", &[_, _, _, _, w0, w1, w2, h0, h1, h2, ..]) => {
-                let of = |low, mid, high| u32::from_le_bytes([low, mid, high, 0]) + 1;
-                size = Some((of(w0, w1, w2), of(h0, h1, h2)));
+                let to_size = |low, mid, high| u32::from_le_bytes([low, mid, high, 0]) + 1;
+                size = Some((to_size(w0, w1, w2), to_size(h0, h1, h2)));
             }
             (b"VP8 ", &[_, _, _, 0x9D, 0x01, 0x2A, w0, w1, h0, h1, ..]) => {
-                let of = |low, high| u32::from(u16::from_le_bytes([low, high]) & 0x3FFF);
-                size = size.or(Some((of(w0, w1), of(h0, h1))));
+                let to_size = |low, high| u32::from(u16::from_le_bytes([low, high]) & 0x3FFF);
+                size = size.or(Some((to_size(w0, w1), to_size(h0, h1))));
             }
             (b"VP8L", &[0x2F, a, b, c, d, ..]) => {
                 let bits = u32::from_le_bytes([a, b, c, d]);
                 size = size.or(Some(((bits & 0x3FFF) + 1, ((bits >> 14) & 0x3FFF) + 1)));
             }
             (b"VP8 " | b"VP8L", data) if data.len() >= 10 && size.is_none() => {
-                return Err(ImageError::corrupt(ImageFormat::Webp, "the image's own header is wrong"));
+                return Err(ImageError::corrupt(ImageFormat::Webp, "the header of its image data is invalid"));
             }
             (b"ANMF", _) => frames += 1,
             (b"EXIF", data) => metadata.exif(data),
@@ -187,7 +191,7 @@ fn webp(bytes: &[u8]) -> Result<Raw, ImageError> {
         }
     }
     let (width, height) = size.ok_or_else(|| ImageError::truncated(ImageFormat::Webp))?;
-    // The decoder's planes, the canvas with alpha, and RGB.
+    // The planes of the decoder, the canvas with alpha, and RGB.
     let decoded_bytes = (u64::from(width) * u64::from(height)).saturating_mul(4 + 4 + 3);
     Ok(Raw { width, height, frames, orientation: metadata.orientation(), decoded_bytes })
 }
@@ -197,11 +201,12 @@ fn gif(bytes: &[u8]) -> Result<Raw, ImageError> {
     let screen = [[w0, w1], [h0, h1]].map(|side| u32::from(u16::from_le_bytes(side)));
     let frames = gif_frames(bytes);
     let [left, top, wide, high] = frames.first.unwrap_or_default().map(u32::from);
-    // A frame that reaches beyond the screen grows it, as in every browser; a screen of no pixels stays one.
+    // A frame that extends beyond the screen enlarges the screen, as in every browser. A screen without pixels stays as
+    // it is.
     let [width, height] =
         if screen.contains(&0) { screen } else { [screen[0].max(left + wide), screen[1].max(top + high)] };
-    // The canvas and RGB; a frame that is no canvas is decoded beside it.
-    let beside = if [width, height] == [wide, high] { 0 } else { 4 };
-    let decoded_bytes = (u64::from(width) * u64::from(height)).saturating_mul(4 + 3 + beside);
+    // The canvas and RGB. A frame that differs from the canvas in size needs an additional buffer.
+    let frame_bytes = if [width, height] == [wide, high] { 0 } else { 4 };
+    let decoded_bytes = (u64::from(width) * u64::from(height)).saturating_mul(4 + 3 + frame_bytes);
     Ok(Raw { width, height, frames: frames.count, orientation: None, decoded_bytes })
 }

@@ -1,4 +1,5 @@
-//! JPEG by zune-jpeg, with what its leniency leaves open: whether the file goes on to the image's end.
+//! Decodes JPEG with zune-jpeg. The lenient mode of zune-jpeg accepts incomplete files, so this module also checks that
+//! the data is complete.
 
 use image::{DynamicImage, RgbImage};
 use zune_jpeg::JpegDecoder;
@@ -13,13 +14,13 @@ use crate::domain::ImageFormat;
 
 pub(super) const END: [u8; 2] = [0xFF, 0xD9];
 
-/// Decodes to RGB: gray, CMYK and YCCK too.
+/// Decodes to RGB, also from gray, CMYK and YCCK.
 ///
-/// The strict decoder stops at any junk between headers, which half of the world's old cameras write; the lenient one
-/// takes a file that was cut, or has a hole, for a image with a gray lower half. So: strict, then strict without
-/// what does not matter, and lenient only if the image goes on to its last row.
+/// The strict decoder fails on junk bytes between headers, which many old cameras write. The lenient decoder accepts a
+/// file that is truncated or has a gap, and fills the missing part with gray. The order is therefore: strict; strict
+/// without unneeded segments; lenient, which is accepted only if the last row has real pixels.
 ///
-/// What zune-jpeg is known to decode to a wrong image never comes to it: see [`coding`].
+/// Codings that zune-jpeg is known to decode to a wrong image go to another decoder: see [`coding`].
 pub(super) fn decode(bytes: &[u8]) -> Result<DynamicImage, ImageError> {
     if coding::read(bytes).is_some_and(|coding| !coding.is_read_by_zune()) {
         return jpeg_other::decode(bytes).map(DynamicImage::ImageRgb8);
@@ -27,16 +28,16 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DynamicImage, ImageError> {
     let image = match ending(bytes) {
         Ending::Marked => strict(bytes).or_else(|_| {
             let tidied = tidy(bytes);
-            strict(&tidied).or_else(|error| lenient(&tidied).ok().filter(reaches_its_end).ok_or(error))
+            strict(&tidied).or_else(|error| lenient(&tidied).ok().filter(has_last_row).ok_or(error))
         }),
         Ending::Cut => Err(ImageError::truncated(ImageFormat::Jpeg)),
-        Ending::Unmarked => if_whole(bytes),
+        Ending::Unmarked => decode_if_complete(bytes),
     };
     image.map(DynamicImage::ImageRgb8)
 }
 
-/// The same image without comments, metadata, and junk between the headers. Adobe's segment stays if it is whole: it
-/// says how colours are stored.
+/// Returns the file without comments, metadata and junk between the headers. A complete Adobe segment is kept, because
+/// it says how the colours are stored.
 pub(super) fn tidy(bytes: &[u8]) -> Vec<u8> {
     let mut tidied = bytes[..2].to_vec();
     let mut at = 2;
@@ -57,26 +58,27 @@ pub(super) fn tidy(bytes: &[u8]) -> Vec<u8> {
     tidied
 }
 
-/// The lenient decoder paints what it cannot decode in one middle gray, down to the last row.
-fn reaches_its_end(image: &RgbImage) -> bool {
+/// Returns whether the last row has real pixels: the lenient decoder fills everything that it cannot decode with one
+/// medium gray, down to the last row.
+fn has_last_row(image: &RgbImage) -> bool {
     image.rows().next_back().is_some_and(|mut row| row.any(|pixel| pixel.0 != [128; 3]))
 }
 
 pub(super) enum Ending {
-    /// The end marker is there.
+    /// The end marker is present.
     Marked,
-    /// All scans have begun, but the data stops without an end marker. It may be all there.
+    /// All scans have started, but the data ends without an end marker. The data can still be complete.
     Unmarked,
-    /// A segment is cut, a scan is missing, or a progressive image stops before its end.
+    /// A segment is truncated, a scan is missing, or a progressive image has no end marker.
     Cut,
 }
 
 pub(super) fn ending(bytes: &[u8]) -> Ending {
-    // Nearly every file ends here, without a search.
+    // Fast path: nearly every file ends with the marker, so a search is not necessary.
     if bytes.ends_with(&END) {
         return Ending::Marked;
     }
-    let (mut components, mut begun, mut progressive) = (0, 0, false);
+    let (mut components, mut started, mut progressive) = (0, 0, false);
     let mut at = 2;
     while let Some(segment) = jpeg_segment(bytes, at) {
         at = segment.end;
@@ -87,16 +89,16 @@ pub(super) fn ending(bytes: &[u8]) -> Ending {
                 progressive = !matches!(kind, 0xC0 | 0xC1);
                 components = count;
             }
-            (0xDA, &[count, ..]) => begun = u8::saturating_add(begun, count),
+            (0xDA, &[count, ..]) => started = u8::saturating_add(started, count),
             _ => {}
         }
     }
-    if progressive || components == 0 || begun < components { Ending::Cut } else { Ending::Unmarked }
+    if progressive || components == 0 || started < components { Ending::Cut } else { Ending::Unmarked }
 }
 
-/// Some writers leave the end marker out. Whether all data is there is seen by what comes after it: if the
-/// decoder needs more, what it makes of two different continuations differs.
-fn if_whole(bytes: &[u8]) -> Result<RgbImage, ImageError> {
+/// Decodes a file without an end marker, which some writers omit. To check that the data is complete, the file is
+/// decoded with two different continuations: if the decoder needs more data, the two results differ.
+fn decode_if_complete(bytes: &[u8]) -> Result<RgbImage, ImageError> {
     let end = bytes.iter().rposition(|&byte| byte != 0xFF).map_or(0, |at| at + 1);
     let data = &bytes[..end];
     let image = lenient(&[data, &END].concat())?;
@@ -105,17 +107,17 @@ fn if_whole(bytes: &[u8]) -> Result<RgbImage, ImageError> {
 }
 
 fn strict(bytes: &[u8]) -> Result<RgbImage, ImageError> {
-    by_zune(bytes, true)
+    decode_with_zune(bytes, true)
 }
 
 fn lenient(bytes: &[u8]) -> Result<RgbImage, ImageError> {
-    by_zune(bytes, false)
+    decode_with_zune(bytes, false)
 }
 
-fn by_zune(bytes: &[u8], strict: bool) -> Result<RgbImage, ImageError> {
+fn decode_with_zune(bytes: &[u8], strict: bool) -> Result<RgbImage, ImageError> {
     let options = DecoderOptions::default()
         .set_strict_mode(strict)
-        // Our own limits were held against the header.
+        // The header was already checked against the limits of Glimpse.
         .set_max_width(usize::MAX)
         .set_max_height(usize::MAX)
         .jpeg_set_out_colorspace(ColorSpace::RGB);
@@ -124,7 +126,7 @@ fn by_zune(bytes: &[u8], strict: bool) -> Result<RgbImage, ImageError> {
     let (width, height) = decoder.dimensions().unwrap_or_default();
     let (width, height) = (u32::try_from(width).unwrap_or(0), u32::try_from(height).unwrap_or(0));
     RgbImage::from_raw(width, height, pixels)
-        .ok_or_else(|| ImageError::corrupt(ImageFormat::Jpeg, "another size than its header's"))
+        .ok_or_else(|| ImageError::corrupt(ImageFormat::Jpeg, "its size differs from the size in its header"))
 }
 
 fn explain(error: &DecodeErrors) -> ImageError {

@@ -1,5 +1,5 @@
-//! JPEG codings that zune-jpeg decodes to a wrong image or refuses, by another decoder: baseline with several scans, and
-//! unusual sampling.
+//! Decodes the JPEG codings that zune-jpeg rejects or decodes to a wrong image: baseline with several scans, and
+//! unusual sampling. It uses another decoder (jpeg-decoder).
 
 use image::RgbImage;
 use jpeg_decoder::{Decoder, Error, PixelFormat};
@@ -9,59 +9,59 @@ use super::jpeg::{END, Ending, ending, tidy};
 use super::walk::jpeg_segment;
 use crate::domain::ImageFormat;
 
-/// Decodes to RGB. The decoder takes missing data for zeros, so the file is decoded a second time with more data at the end
-/// of each scan: it is whole only if that makes no difference.
+/// Decodes to RGB. The decoder reads missing data as zeros, so the file is decoded a second time with more data at the
+/// end of each scan: the file is complete only if both results are equal.
 pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
-    let ended;
+    let with_end;
     let bytes = match ending(bytes) {
         Ending::Cut => return Err(ImageError::truncated(ImageFormat::Jpeg)),
         Ending::Marked => bytes,
         Ending::Unmarked => {
-            ended = [bytes, &END].concat();
-            &ended
+            with_end = [bytes, &END].concat();
+            &with_end
         }
     };
     let tidied;
     let mut bytes = bytes;
-    let mut image = once(bytes);
+    let mut image = decode_once(bytes);
     if image.is_err() {
         tidied = tidy(bytes);
         bytes = &tidied;
-        image = once(bytes);
+        image = decode_once(bytes);
     }
     let image = image?;
-    match once(&continued(bytes)) {
+    match decode_once(&extended(bytes)) {
         Ok(other) if other == image => Ok(image),
         _ => Err(ImageError::truncated(ImageFormat::Jpeg)),
     }
 }
 
-fn once(bytes: &[u8]) -> Result<RgbImage, ImageError> {
+fn decode_once(bytes: &[u8]) -> Result<RgbImage, ImageError> {
     let mut decoder = Decoder::new(bytes);
     let pixels = decoder.decode().map_err(explain)?;
-    let wrong = |reason| ImageError::corrupt(ImageFormat::Jpeg, reason);
-    let info = decoder.info().ok_or_else(|| wrong("it has no frame header"))?;
+    let corrupt = |reason| ImageError::corrupt(ImageFormat::Jpeg, reason);
+    let info = decoder.info().ok_or_else(|| corrupt("it has no frame header"))?;
     let rgb = match info.pixel_format {
         PixelFormat::RGB24 => pixels,
         PixelFormat::L8 => pixels.iter().flat_map(|&gray| [gray; 3]).collect(),
-        PixelFormat::CMYK32 => pixels.as_chunks::<4>().0.iter().flat_map(|&inks| light(inks)).collect(),
-        PixelFormat::L16 => return Err(ImageError::coding("a JPEG with 16 bits a sample".to_owned())),
+        PixelFormat::CMYK32 => pixels.as_chunks::<4>().0.iter().flat_map(|&inks| cmyk_to_rgb(inks)).collect(),
+        PixelFormat::L16 => return Err(ImageError::coding("a JPEG with 16 bits per sample".to_owned())),
     };
     RgbImage::from_raw(info.width.into(), info.height.into(), rgb)
-        .ok_or_else(|| wrong("another size than its header's"))
+        .ok_or_else(|| corrupt("its size differs from the size in its header"))
 }
 
-/// What CMYK without a profile looks like, as Pillow converts it.
-fn light([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
+/// Converts CMYK without a profile to RGB, as Pillow does.
+fn cmyk_to_rgb([cyan, magenta, yellow, black]: [u8; 4]) -> [u8; 3] {
     [cyan, magenta, yellow].map(|ink| {
         let product = u32::from(u8::MAX - ink) * u32::from(u8::MAX - black);
         u8::try_from((product + 127) / 255).unwrap_or(u8::MAX)
     })
 }
 
-/// The same file with more data at the end of each scan.
-fn continued(bytes: &[u8]) -> Vec<u8> {
-    let mut continued = Vec::with_capacity(bytes.len() + 1024);
+/// Returns the file with additional data at the end of each scan.
+fn extended(bytes: &[u8]) -> Vec<u8> {
+    let mut extended = Vec::with_capacity(bytes.len() + 1024);
     let (mut at, mut copied, mut in_scan) = (2, 0, false);
     while let Some(segment) = jpeg_segment(bytes, at) {
         at = segment.end;
@@ -69,10 +69,10 @@ fn continued(bytes: &[u8]) -> Vec<u8> {
         if in_scan && !is_restart {
             let header = if segment.marker == 0xD9 { 2 } else { segment.body.len() + 4 };
             let marker = segment.end.saturating_sub(header);
-            // Fill bytes before a marker belong to it.
+            // Fill bytes before a marker are part of the marker.
             let fill = bytes[copied..marker].iter().rev().take_while(|&&byte| byte == 0xFF).count();
-            continued.extend_from_slice(&bytes[copied..marker - fill]);
-            continued.extend_from_slice(&[0x55; 64]);
+            extended.extend_from_slice(&bytes[copied..marker - fill]);
+            extended.extend_from_slice(&[0x55; 64]);
             copied = marker - fill;
         }
         in_scan = segment.marker == 0xDA || (in_scan && is_restart);
@@ -80,8 +80,8 @@ fn continued(bytes: &[u8]) -> Vec<u8> {
             break;
         }
     }
-    continued.extend_from_slice(&bytes[copied..]);
-    continued
+    extended.extend_from_slice(&bytes[copied..]);
+    extended
 }
 
 fn explain(error: Error) -> ImageError {

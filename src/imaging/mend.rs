@@ -1,13 +1,14 @@
-//! Copies of files without the faults that every viewer overlooks and a decoder does not.
+//! Repairs copies of files: removes defects that every viewer tolerates but that a decoder rejects.
 
 use std::borrow::Cow;
 
 use super::walk::{jpeg_segment, png_chunks};
 use crate::domain::{ImageFormat, ImageMeta};
 
-/// A GIF whose first frame reaches beyond the screen grows the screen, as in every browser; the decoder would cut it.
+/// Repairs a file before decoding: if the first frame of a GIF extends beyond the screen, the screen is enlarged, as in
+/// every browser. The decoder would cut the frame off.
 pub(super) fn before<'a>(bytes: &'a [u8], meta: &ImageMeta) -> Cow<'a, [u8]> {
-    let side = |of: u32| u16::try_from(of).map(u16::to_le_bytes);
+    let side = |pixels: u32| u16::try_from(pixels).map(u16::to_le_bytes);
     match (meta.format, bytes.get(6..10), side(meta.width), side(meta.height)) {
         (ImageFormat::Gif, Some(screen), Ok(width), Ok(height)) if screen != [width, height].concat() => {
             Cow::Owned([&bytes[..6], &width, &height, &bytes[10..]].concat())
@@ -42,32 +43,33 @@ pub(super) fn colour_transform(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Borrowed(bytes)
 }
 
-/// What to try when a decoder has refused the file.
+/// Returns a repaired copy to try after the decoder has rejected the file.
 pub(super) fn after(bytes: &[u8], format: ImageFormat, cut: bool) -> Option<Vec<u8>> {
     match format {
-        ImageFormat::Png if cut => Some(ended(bytes)),
-        ImageFormat::Gif if bytes.get(10).is_some_and(|flags| flags & 0x80 == 0) => Some(with_palette(bytes)),
+        ImageFormat::Png if cut => Some(complete(bytes)),
+        ImageFormat::Gif if bytes.get(10).is_some_and(|flags| flags & 0x80 == 0) => Some(add_palette(bytes)),
         _ => None,
     }
 }
 
-/// A PNG that is cut may lack no more than its end: all whole chunks, what there is of cut pixel data, and the end.
-fn ended(bytes: &[u8]) -> Vec<u8> {
-    // A chunk that lacks only its checksum is listed too, but not whole.
+/// Completes a truncated PNG, which can have all of its pixels: keeps all complete chunks and the available part of the
+/// truncated pixel data, and adds the end chunk.
+fn complete(bytes: &[u8]) -> Vec<u8> {
+    // `png_chunks` also lists a chunk that lacks only its checksum, but it is not complete.
     let ends = png_chunks(bytes).scan(8, |end, (_, data)| {
         *end += data.len() + 12;
         Some(*end)
     });
     let whole = ends.take_while(|&end| end <= bytes.len()).last().unwrap_or(8);
     let (whole, rest) = bytes.split_at(whole.min(bytes.len()));
-    let mut ended = whole.to_vec();
+    let mut complete = whole.to_vec();
     if let Some((b"IDAT", data)) = rest.get(4..).and_then(<[u8]>::split_first_chunk::<4>) {
-        // What stands there of its checksum is no data.
-        let promised = rest.first_chunk().map_or(0, |length| u32::from_be_bytes(*length) as usize);
-        chunk(&mut ended, *b"IDAT", &data[..data.len().min(promised)]);
+        // Bytes of a truncated checksum are not data.
+        let declared = rest.first_chunk().map_or(0, |length| u32::from_be_bytes(*length) as usize);
+        chunk(&mut complete, *b"IDAT", &data[..data.len().min(declared)]);
     }
-    chunk(&mut ended, *b"IEND", b"");
-    ended
+    chunk(&mut complete, *b"IEND", b"");
+    complete
 }
 
 fn chunk(out: &mut Vec<u8>, kind: [u8; 4], data: &[u8]) {
@@ -79,14 +81,14 @@ fn chunk(out: &mut Vec<u8>, kind: [u8; 4], data: &[u8]) {
     out.extend_from_slice(&checksum.to_be_bytes());
 }
 
-/// A GIF may leave its palette to the reader. Pillow reads the numbers as grays; so do we.
-fn with_palette(bytes: &[u8]) -> Vec<u8> {
+/// Adds a gray palette to a GIF without a palette. The format leaves the palette to the reader, and Pillow uses grays.
+fn add_palette(bytes: &[u8]) -> Vec<u8> {
     let (head, rest) = bytes.split_at(bytes.len().min(13));
-    let mut mended = head.to_vec();
-    mended[10] = head[10] & 0x70 | 0x87;
-    mended.extend((0..=u8::MAX).flat_map(|gray| [gray; 3]));
-    mended.extend_from_slice(rest);
-    mended
+    let mut repaired = head.to_vec();
+    repaired[10] = head[10] & 0x70 | 0x87;
+    repaired.extend((0..=u8::MAX).flat_map(|gray| [gray; 3]));
+    repaired.extend_from_slice(rest);
+    repaired
 }
 
 #[cfg(test)]
@@ -94,14 +96,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cut_chunk_is_ended_wherever_it_was_cut() {
+    fn a_truncated_chunk_is_completed_at_every_length() {
         let mut whole = b"\x89PNG\r\n\x1a\n".to_vec();
         chunk(&mut whole, *b"IHDR", &[0; 13]);
         let header = whole.len();
         chunk(&mut whole, *b"IDAT", b"pixels");
         for cut in header..=whole.len() {
-            let ended = ended(&whole[..cut]);
-            let chunks: Vec<_> = png_chunks(&ended).collect();
+            let complete = complete(&whole[..cut]);
+            let chunks: Vec<_> = png_chunks(&complete).collect();
             assert_eq!(chunks.last(), Some(&(b"IEND", &b""[..])), "{cut}");
             if cut >= header + 8 {
                 let kept = (cut - header - 8).min(6);
@@ -111,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_too_short_to_be_mended() {
+    fn a_repair_of_a_short_file_does_not_panic() {
         let gif = b"GIF89a\x01\0\x01\0\0\0\0;";
         for cut in 0..gif.len() {
             let _ = after(&gif[..cut], ImageFormat::Gif, true);

@@ -1,5 +1,5 @@
-//! Bytes in, pixels and facts out: magic bytes, limits, decode, orientation, alpha, resize. No I/O, no async; knows
-//! nothing of where bytes come from or where pixels go.
+//! Turns the bytes of a file into pixels and metadata: magic bytes, limits, decoding, orientation, alpha and resizing.
+//! The module does no I/O and is not async. It does not depend on where the bytes come from or where the pixels go.
 
 mod axis;
 mod cmyk;
@@ -41,49 +41,49 @@ pub use upright::{UprightImage, decode_upright};
 
 pub use settings::{ImagingSettings, SIDES};
 
-/// What is checked before a decoder may allocate.
+/// The limits that are checked before a decoder may allocate memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of the file (`IMAGE_MAX_SIZE_MB`).
+    /// Maximum size of the file in bytes (`IMAGE_MAX_SIZE_MB`).
     pub max_bytes: u64,
-    /// Pixels that the header promises, all of one frame (`IMAGE_MAX_PIXELS`).
+    /// Maximum number of pixels of one frame, as the header gives them (`IMAGE_MAX_PIXELS`).
     pub max_pixels: u64,
-    /// Bytes that a decoder may allocate (`IMAGE_MAX_DECODE_MB`).
+    /// Maximum number of bytes that a decoder may allocate (`IMAGE_MAX_DECODE_MB`).
     pub max_decode_bytes: u64,
 }
 
-/// How a image is brought to the model's square. Part of the space.
+/// How an image is converted to the square input of the model. It is part of the identity of the embedding space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Preprocessing {
     /// Side of the square in pixels.
     pub size: u32,
-    /// What happens to a image that is no square.
+    /// What happens to an image that is not square.
     pub resize: Resize,
 }
 
 impl Preprocessing {
-    /// Shorter side to `size`, centre crop.
+    /// Resizes the shorter side to `size` and crops the centre.
     pub const fn crop(size: u32) -> Self {
         Self { size, resize: Resize::Crop }
     }
 }
 
-/// What happens to a image that is no square (`IMAGE_RESIZE`).
+/// What happens to an image that is not square (`IMAGE_RESIZE`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Resize {
-    /// The shorter side becomes the square's, the longer one's ends are cut off; a fraction of a pixel of the longer side
-    /// is rounded, halves to the even number.
+    /// The shorter side is resized to the side of the square, and both ends of the longer side are cut off. The length
+    /// of the longer side is rounded to whole pixels, halves to the even number.
     #[default]
     Crop,
-    /// The same with the fraction dropped: what CLIP was trained with, and what transformers and torchvision do. Where the
-    /// two differ, the square lies half a pixel further along.
+    /// Like `Crop`, but the length of the longer side is rounded down. CLIP was trained with this, and transformers and
+    /// torchvision do it. If the two lengths differ, the position of the square differs by half a pixel.
     CropFloor,
-    /// The longer side becomes the square's, the rest is filled with this colour.
+    /// The longer side is resized to the side of the square, and the rest is filled with this RGB colour.
     Pad([u8; 3]),
 }
 
 impl Resize {
-    /// What one service tells another of it.
+    /// Returns the name that services send to each other.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Crop => "crop",
@@ -106,14 +106,15 @@ impl fmt::Display for Preprocessing {
 /// How much of a file is decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Decode {
-    /// No more than what is made of it takes, where the difference cannot be told by its embedding (ADR 0006).
+    /// Only as many pixels as the result needs, if the embedding does not differ measurably (ADR 0006).
     #[default]
     Fast,
     /// Every pixel.
     Full,
 }
 
-/// The model's input: `size` x `size` RGB bytes, row by row, before mean and std (those are the model's own).
+/// The input of the model: `size` x `size` RGB bytes, row by row, before normalization with mean and standard deviation
+/// (which depend on the model).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreparedImage {
     /// Side of the square in pixels.
@@ -122,13 +123,13 @@ pub struct PreparedImage {
     pub rgb: Bytes,
 }
 
-/// All that is made of one file in one decode.
+/// Everything that is made from one file in one decode.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prepared {
-    /// For the model.
+    /// The input of the model.
     pub image: PreparedImage,
-    /// Of the original.
+    /// The metadata of the original file.
     pub meta: ImageMeta,
-    /// A JPEG of at most [`THUMBNAIL_SIDE`] pixels a side, where it was asked for.
+    /// A JPEG of at most [`THUMBNAIL_SIDE`] pixels per side, if it was requested.
     pub thumbnail: Option<Bytes>,
 }

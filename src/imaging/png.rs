@@ -1,5 +1,6 @@
-//! PNG, of which only the chunks with pixels and palette are looked at: neither a checksum nor a damaged or huge profile can
-//! cost the image or memory. Whole rows are converted one by one, so 16 bits or transparency take no more memory than RGB.
+//! Decodes PNG. Only the chunks with pixels and palette are read, so a wrong checksum or a damaged or huge profile
+//! neither makes the decode fail nor takes memory. Rows are converted one by one, so 16 bits or transparency take no
+//! more memory than RGB.
 
 use std::io::{self, BufRead, Read, Seek, SeekFrom};
 
@@ -13,7 +14,7 @@ use super::flatten::over_white;
 use super::reduced::Reduced;
 use crate::domain::ImageFormat;
 
-/// Every pixel of the still image, in RGB, what is transparent over white.
+/// Decodes every pixel of the still image to RGB. Transparent pixels are composited over white.
 pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
     let mut reader = open(bytes)?;
     let (width, height) = reader.info().size();
@@ -27,12 +28,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<RgbImage, ImageError> {
     RgbImage::from_raw(width, height, pixels).ok_or_else(too_large)
 }
 
-/// Whether the header says that rows come in seven passes.
+/// Returns whether the image is interlaced (rows in seven passes), by its header.
 pub(super) fn is_interlaced(bytes: &[u8]) -> bool {
     bytes.get(28).is_some_and(|&method| method != 0)
 }
 
-/// The image with each square of `times` x `times` pixels as one: their mean. `None` if it is interlaced.
+/// Decodes the image and replaces each square of `times` x `times` pixels by its mean. Returns `None` if the image is
+/// interlaced.
 pub(super) fn decode_reduced(bytes: &[u8], times: u32) -> Result<Option<Reduced>, ImageError> {
     let mut reader = open(bytes)?;
     if reader.info().interlaced {
@@ -46,7 +48,7 @@ pub(super) fn decode_reduced(bytes: &[u8], times: u32) -> Result<Option<Reduced>
         for (place, sum) in sums.iter_mut().enumerate() {
             let columns = times.min(width as usize - place * times);
             let count = u64::try_from(rows * columns).unwrap_or(u64::MAX);
-            // Bytes in the upper halves, as in every reduced image.
+            // The value is in the high byte, as in every reduced image.
             let mean = |sum: u32| u16::try_from((u64::from(sum) << 8) / count).unwrap_or(u16::MAX);
             pixels.push(U16x3::new(std::mem::take(sum).map(mean)));
         }
@@ -71,19 +73,19 @@ pub(super) fn decode_reduced(bytes: &[u8], times: u32) -> Result<Option<Reduced>
     Ok(TypedImage::from_pixels(across, down, pixels).ok())
 }
 
-/// Every row of an image that is not interlaced, as RGB.
+/// Calls `take` for every row of an image that is not interlaced, in RGB.
 fn each_row(reader: &mut Reader<Pixels<'_>>, mut take: impl FnMut(&[u8])) -> Result<(), ImageError> {
     let (width, height) = reader.info().size();
     let mut row = vec![0; reader.output_line_size(width).ok_or_else(too_large)?];
     for _ in 0..height {
-        let is_there = reader.read_row(&mut row).map_err(|error| explain(&error))?.is_some();
-        if !is_there {
+        let has_row = reader.read_row(&mut row).map_err(|error| explain(&error))?.is_some();
+        if !has_row {
             return Err(ImageError::truncated(ImageFormat::Png));
         }
         if reader.output_color_type() == (ColorType::Rgb, BitDepth::Eight) {
             take(&row);
         } else {
-            // The row comes back as the buffer of the next one.
+            // `rgb` consumes the samples, so the next row needs a new buffer.
             let samples = std::mem::take(&mut row);
             let length = samples.len();
             take(rgb(reader, width, 1, samples)?.as_raw());
@@ -93,9 +95,9 @@ fn each_row(reader: &mut Reader<Pixels<'_>>, mut take: impl FnMut(&[u8])) -> Res
     Ok(())
 }
 
-/// Samples as the decoder gives them to RGB.
+/// Converts samples of the decoder's output colour type to RGB.
 fn rgb(reader: &Reader<Pixels<'_>>, width: u32, height: u32, samples: Vec<u8>) -> Result<RgbImage, ImageError> {
-    let wide = |samples: &[u8]| samples.as_chunks::<2>().0.iter().map(|pair| u16::from_be_bytes(*pair)).collect();
+    let to_u16 = |samples: &[u8]| samples.as_chunks::<2>().0.iter().map(|pair| u16::from_be_bytes(*pair)).collect();
     let image = match reader.output_color_type() {
         (ColorType::Rgb, BitDepth::Eight) => RgbImage::from_raw(width, height, samples).map(DynamicImage::ImageRgb8),
         (ColorType::Rgba, BitDepth::Eight) => RgbaImage::from_raw(width, height, samples).map(DynamicImage::ImageRgba8),
@@ -106,19 +108,22 @@ fn rgb(reader: &Reader<Pixels<'_>>, width: u32, height: u32, samples: Vec<u8>) -
             GrayAlphaImage::from_raw(width, height, samples).map(DynamicImage::ImageLumaA8)
         }
         (ColorType::Rgb, BitDepth::Sixteen) => {
-            ImageBuffer::from_raw(width, height, wide(&samples)).map(DynamicImage::ImageRgb16)
+            ImageBuffer::from_raw(width, height, to_u16(&samples)).map(DynamicImage::ImageRgb16)
         }
         (ColorType::Rgba, BitDepth::Sixteen) => {
-            ImageBuffer::from_raw(width, height, wide(&samples)).map(DynamicImage::ImageRgba16)
+            ImageBuffer::from_raw(width, height, to_u16(&samples)).map(DynamicImage::ImageRgba16)
         }
         (ColorType::Grayscale, BitDepth::Sixteen) => {
-            ImageBuffer::from_raw(width, height, wide(&samples)).map(DynamicImage::ImageLuma16)
+            ImageBuffer::from_raw(width, height, to_u16(&samples)).map(DynamicImage::ImageLuma16)
         }
         (ColorType::GrayscaleAlpha, BitDepth::Sixteen) => {
-            ImageBuffer::from_raw(width, height, wide(&samples)).map(DynamicImage::ImageLumaA16)
+            ImageBuffer::from_raw(width, height, to_u16(&samples)).map(DynamicImage::ImageLumaA16)
         }
         (colour, depth) => {
-            return Err(ImageError::corrupt(ImageFormat::Png, format!("{colour:?} samples of {depth:?}")));
+            return Err(ImageError::corrupt(
+                ImageFormat::Png,
+                format!("unexpected samples: {colour:?} with depth {depth:?}"),
+            ));
         }
     };
     image.map(over_white).ok_or_else(too_large)
@@ -136,7 +141,7 @@ fn rgb_bytes(width: u32, height: u32) -> Result<usize, ImageError> {
 }
 
 fn too_large() -> ImageError {
-    ImageError::corrupt(ImageFormat::Png, "more pixels than this machine can address")
+    ImageError::corrupt(ImageFormat::Png, "the image has more pixels than this machine can address")
 }
 
 fn explain(error: &DecodingError) -> ImageError {
@@ -148,9 +153,9 @@ fn explain(error: &DecodingError) -> ImageError {
     }
 }
 
-/// The file without the chunks that pixels do not need.
+/// Reads the file without the chunks that are not needed for the pixels.
 struct Pixels<'a> {
-    /// What is left of a chunk that is needed, with its length and checksum.
+    /// The unread part of the current chunk, with its length and checksum.
     chunk: &'a [u8],
     rest: &'a [u8],
 }
@@ -164,7 +169,7 @@ impl<'a> Pixels<'a> {
     fn next_chunk(&mut self) {
         while self.chunk.is_empty() && !self.rest.is_empty() {
             let length = self.rest.first_chunk().map_or(0, |length| u32::from_be_bytes(*length) as usize);
-            // A chunk that is cut is handed out as far as it goes.
+            // A truncated chunk is returned as far as it exists.
             let (chunk, rest) = self.rest.split_at(length.saturating_add(12).min(self.rest.len()));
             self.rest = rest;
             if !matches!(chunk.get(4..8), Some(kind) if kind[0].is_ascii_lowercase() && kind != b"tRNS") {
@@ -193,7 +198,7 @@ impl Read for Pixels<'_> {
     }
 }
 
-/// The decoder asks for it and does not use it.
+/// The decoder requires this trait but does not use it.
 impl Seek for Pixels<'_> {
     fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
         Err(io::ErrorKind::Unsupported.into())

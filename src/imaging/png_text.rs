@@ -1,4 +1,4 @@
-//! Text and profiles of a PNG file, inflated if they are compressed, up to a limit.
+//! Reads text and profiles of a PNG file and decompresses them up to a limit.
 
 use std::io::Read as _;
 
@@ -6,26 +6,27 @@ use flate2::read::ZlibDecoder;
 
 use super::exif::{self, Metadata};
 
-/// What may be inflated of all text chunks of one file together.
-const MAX_TEXT: u64 = 8 << 20;
-/// What is read of the hexadecimal digits of one profile: a block of EXIF has at most 64 KB.
+/// Maximum number of decompressed bytes for all text chunks of one file together.
+const MAX_TEXT_BYTES: u64 = 8 << 20;
+/// Maximum number of bytes that are read from the hexadecimal digits of one profile. An EXIF block has at most 64 KB.
 const MAX_DIGITS: usize = 1 << 20;
-/// What may be inflated of the colour profile. Large ones have some 3 MB.
-const MAX_PROFILE: u64 = 4 << 20;
+/// Maximum number of decompressed bytes of the colour profile. Large profiles have approximately 3 MB.
+const MAX_PROFILE_BYTES: u64 = 4 << 20;
 
-/// Reads orientation out of text chunks. One for each file, since the limit holds for all of its chunks together.
+/// Reads the orientation from text chunks. Each file needs its own reader, because the limit applies to all of its
+/// chunks together.
 pub(super) struct TextReader {
     left: u64,
 }
 
 impl Default for TextReader {
     fn default() -> Self {
-        Self { left: MAX_TEXT }
+        Self { left: MAX_TEXT_BYTES }
     }
 }
 
 impl TextReader {
-    /// Takes a `tEXt`, `zTXt` or `iTXt` chunk.
+    /// Processes a `tEXt`, `zTXt` or `iTXt` chunk.
     pub(super) fn take(&mut self, kind: [u8; 4], chunk: &[u8], metadata: &mut Metadata<'_>) {
         let Some((keyword, rest)) = split_at_zero(chunk) else { return };
         let is_xmp = keyword == b"XML:com.adobe.xmp";
@@ -63,11 +64,11 @@ impl TextReader {
     }
 }
 
-/// The colour profile of an `iCCP` chunk; `None` if it is damaged or too large.
+/// Returns the colour profile of an `iCCP` chunk, or `None` if it is damaged or too large.
 pub(super) fn profile(chunk: &[u8]) -> Option<Vec<u8>> {
     let (_name, rest) = split_at_zero(chunk)?;
-    let profile = inflate(rest.strip_prefix(&[0])?, MAX_PROFILE + 1);
-    (profile.len() as u64 <= MAX_PROFILE).then_some(profile)
+    let profile = inflate(rest.strip_prefix(&[0])?, MAX_PROFILE_BYTES + 1);
+    (profile.len() as u64 <= MAX_PROFILE_BYTES).then_some(profile)
 }
 
 fn split_at_zero(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
@@ -75,10 +76,10 @@ fn split_at_zero(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&bytes[..at], &bytes[at + 1..]))
 }
 
-/// At most so many bytes of what is compressed; if it is damaged, what comes before the damage.
+/// Decompresses at most `limit` bytes. If the data is damaged, returns the bytes before the damage.
 fn inflate(compressed: &[u8], limit: u64) -> Vec<u8> {
     let mut inflated = Vec::new();
-    // The error is the end of what can be read.
-    let _damage = ZlibDecoder::new(compressed).take(limit).read_to_end(&mut inflated);
+    // An error only marks the end of the readable data.
+    let _error = ZlibDecoder::new(compressed).take(limit).read_to_end(&mut inflated);
     inflated
 }

@@ -1,4 +1,4 @@
-//! The whole way from a file's bytes to the model's input.
+//! Converts the bytes of a file to the input of the model.
 
 use bytes::Bytes;
 
@@ -6,45 +6,47 @@ use super::header::read_facts;
 use super::stored::{Least, Stored};
 use super::{Decode, ImageError, Limits, Prepared, PreparedImage, Preprocessing, resize, thumbnail};
 
-/// What [`prepare_with`] is asked for besides the model's input.
+/// The options of [`prepare_with`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Extras {
-    /// The thumbnail, out of the same decode.
+    /// Whether the thumbnail is made from the same decode.
     pub thumbnail: bool,
     /// How much of the file is decoded.
     pub decode: Decode,
 }
 
-/// Header, limits, decode, alpha over white, resize, orientation.
+/// Makes the input of the model from a file: reads the header, checks the limits, decodes, composites alpha over white,
+/// resizes and applies the orientation.
 ///
 /// # Errors
-/// [`ImageError`]: what is wrong with the image. No retry helps.
+/// Returns an [`ImageError`] that says what is wrong with the image. A retry does not help.
 pub fn prepare(bytes: &[u8], limits: &Limits, preprocessing: &Preprocessing) -> Result<Prepared, ImageError> {
     prepare_with(bytes, limits, preprocessing, Extras::default())
 }
 
-/// The same, and what else is asked for.
+/// Does the same as [`prepare`], with options.
 ///
 /// # Errors
-/// As [`prepare`].
+/// Fails under the same conditions as [`prepare`].
 pub fn prepare_with(
     bytes: &[u8],
     limits: &Limits,
     preprocessing: &Preprocessing,
     extras: Extras,
 ) -> Result<Prepared, ImageError> {
-    let least = Least::for_model(*preprocessing, extras);
-    let stored = Stored::decode(bytes, limits, least, extras.decode)?;
+    let target = Least::for_model(*preprocessing, extras);
+    let stored = Stored::decode(bytes, limits, target, extras.decode)?;
     let square = resize::square(&stored, *preprocessing).map_err(|reason| stored.corrupt(reason))?;
     let image = PreparedImage { size: preprocessing.size, rgb: Bytes::from(square.into_raw()) };
     let thumbnail = if extras.thumbnail { Some(thumbnail::of_stored(&stored, bytes)?) } else { None };
     Ok(Prepared { image, meta: stored.meta, thumbnail })
 }
 
-/// About how many bytes [`prepare_with`] will allocate for this file.
+/// Returns approximately how many bytes [`prepare_with`] will allocate for this file.
 ///
 /// # Errors
-/// [`ImageError`]: no image, a header that is cut or contradicts itself, or more than a limit allows.
+/// Returns an [`ImageError`] if the file is not an image, if its header is truncated or inconsistent, or if a limit is
+/// exceeded.
 pub fn prepared_size(
     bytes: &[u8],
     limits: &Limits,
@@ -60,10 +62,10 @@ impl Least {
     }
 }
 
-/// The model's input alone: what [`prepare`] makes of the file.
+/// Returns only the input of the model, as [`prepare`] makes it.
 ///
 /// # Errors
-/// As [`prepare`].
+/// Fails under the same conditions as [`prepare`].
 pub fn resize_for_embedding(
     bytes: &[u8],
     limits: &Limits,

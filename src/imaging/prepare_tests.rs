@@ -17,7 +17,7 @@ fn image(width: u32, height: u32) -> RgbImage {
     })
 }
 
-fn encoded(image: impl Into<DynamicImage>, format: Foreign) -> Vec<u8> {
+fn encode(image: impl Into<DynamicImage>, format: Foreign) -> Vec<u8> {
     let mut out = Cursor::new(Vec::new());
     image.into().write_to(&mut out, format).unwrap();
     out.into_inner()
@@ -32,16 +32,16 @@ fn first_pixel(bytes: &[u8]) -> [u8; 3] {
 }
 
 #[test]
-fn every_format_gives_its_facts_and_a_square() {
-    for (format, ours) in [
+fn every_format_gives_its_metadata_and_a_square() {
+    for (format, expected) in [
         (Foreign::Jpeg, ImageFormat::Jpeg),
         (Foreign::Png, ImageFormat::Png),
         (Foreign::WebP, ImageFormat::Webp),
         (Foreign::Gif, ImageFormat::Gif),
     ] {
-        let bytes = encoded(image(31, 20), format);
+        let bytes = encode(image(31, 20), format);
         let Prepared { image, meta, .. } = prepare(&bytes, &LIMITS, &SMALL).unwrap();
-        assert_eq!((meta.format, meta.width, meta.height), (ours, 31, 20));
+        assert_eq!((meta.format, meta.width, meta.height), (expected, 31, 20));
         assert_eq!((meta.frames, meta.orientation), (1, 1));
         assert_eq!((image.size, image.rgb.len()), (8, 8 * 8 * 3));
         assert_eq!(validate_image(&bytes, &LIMITS), Ok(meta));
@@ -50,14 +50,14 @@ fn every_format_gives_its_facts_and_a_square() {
 }
 
 #[test]
-fn a_cut_file_is_truncated_wherever_it_was_cut() {
+fn a_cut_file_is_reported_as_truncated_at_every_length() {
     for format in [Foreign::Jpeg, Foreign::Png, Foreign::WebP, Foreign::Gif] {
-        let bytes = encoded(image(60, 50), format);
+        let bytes = encode(image(60, 50), format);
         let whole = prepare(&bytes, &LIMITS, &SMALL).unwrap();
         for share in [2, 5, 10, 30, 50, 70, 90, 97] {
             let cut = &bytes[..bytes.len() * share / 100];
             match prepare(cut, &LIMITS, &SMALL) {
-                // What is cut off may be no more than the file's end.
+                // The missing part can be just the end of the file.
                 Ok(image) => assert_eq!(image, whole, "{format:?} at {share} %"),
                 Err(error) => assert!(
                     error.class() == FailureClass::Truncated
@@ -70,37 +70,37 @@ fn a_cut_file_is_truncated_wherever_it_was_cut() {
 }
 
 #[test]
-fn a_jpeg_that_lacks_nothing_but_its_end_marker_is_a_image() {
-    // Too large for the image to be reduced: whether its end is there is the full decoder's question.
+fn a_jpeg_that_lacks_only_its_end_marker_is_decoded() {
+    // The target size is so large that the image is not reduced: only the full decoder accepts a missing end.
     let fully = Preprocessing::crop(24);
-    let bytes = encoded(image(60, 50), Foreign::Jpeg);
+    let bytes = encode(image(60, 50), Foreign::Jpeg);
     let whole = prepare(&bytes, &LIMITS, &fully).unwrap();
     assert_eq!(prepare(&bytes[..bytes.len() - 2], &LIMITS, &fully).unwrap(), whole);
     assert_eq!(prepare(&[&bytes[..], b"\0\0trailing"].concat(), &LIMITS, &fully).unwrap(), whole);
     assert_eq!(class(&bytes[..bytes.len() - 8]), FailureClass::Truncated);
 }
 
-/// Found by the fuzz target: the sum of what two scans promise went over a byte.
+/// Found by the fuzz target: the sum of the component counts of two scans overflowed a byte.
 #[test]
-fn a_jpeg_whose_scans_promise_more_than_there_can_be_is_no_panic() {
-    let bytes = encoded(image(60, 50), Foreign::Jpeg);
+fn a_jpeg_whose_scans_declare_too_many_components_does_not_panic() {
+    let bytes = encode(image(60, 50), Foreign::Jpeg);
     let scan = memchr::memmem::find(&bytes, b"\xFF\xDA").unwrap();
-    let promising = b"\xFF\xDA\0\x03\xFF".repeat(2);
-    let file = [&bytes[..scan], &promising, &bytes[scan..bytes.len() - 2]].concat();
+    let scans = b"\xFF\xDA\0\x03\xFF".repeat(2);
+    let file = [&bytes[..scan], &scans, &bytes[scan..bytes.len() - 2]].concat();
     assert_eq!(class(&file), FailureClass::Corrupt);
 }
 
 #[test]
-fn a_jpeg_with_junk_between_its_headers_is_a_image() {
-    let bytes = encoded(image(60, 50), Foreign::Jpeg);
+fn a_jpeg_with_junk_between_its_headers_is_decoded() {
+    let bytes = encode(image(60, 50), Foreign::Jpeg);
     let whole = prepare(&bytes, &LIMITS, &SMALL).unwrap();
-    let junk = [&bytes[..2], b"\xFF\xEE\0\x04xx\0\0\0\0\0", &bytes[2..]].concat();
-    assert_eq!(prepare(&junk, &LIMITS, &SMALL).unwrap(), whole);
+    let with_junk = [&bytes[..2], b"\xFF\xEE\0\x04xx\0\0\0\0\0", &bytes[2..]].concat();
+    assert_eq!(prepare(&with_junk, &LIMITS, &SMALL).unwrap(), whole);
 }
 
 #[test]
-fn noise_under_a_good_name_is_corrupt() {
-    let mut png = encoded(image(60, 50), Foreign::Png);
+fn invalid_data_after_a_valid_signature_is_corrupt() {
+    let mut png = encode(image(60, 50), Foreign::Png);
     let middle = png.len() / 2;
     png[middle..middle + 8].fill(0xAA);
     assert_eq!(class(&png), FailureClass::Corrupt);
@@ -110,21 +110,21 @@ fn noise_under_a_good_name_is_corrupt() {
 }
 
 #[test]
-fn limits_come_before_the_decode() {
-    let bytes = encoded(image(100, 100), Foreign::Png);
-    let with = |limits: Limits| prepare(&bytes, &limits, &SMALL).unwrap_err();
-    assert_eq!(with(Limits { max_bytes: 10, ..LIMITS }).class(), FailureClass::TooLarge);
-    assert!(with(Limits { max_pixels: 9_999, ..LIMITS }).to_string().contains("IMAGE_MAX_PIXELS"));
-    assert!(with(Limits { max_decode_bytes: 10_000, ..LIMITS }).to_string().contains("IMAGE_MAX_DECODE_MB"));
-    // A header alone, promising 100,000 x 100,000.
+fn limits_are_checked_before_decoding() {
+    let bytes = encode(image(100, 100), Foreign::Png);
+    let error_with = |limits: Limits| prepare(&bytes, &limits, &SMALL).unwrap_err();
+    assert_eq!(error_with(Limits { max_bytes: 10, ..LIMITS }).class(), FailureClass::TooLarge);
+    assert!(error_with(Limits { max_pixels: 9_999, ..LIMITS }).to_string().contains("IMAGE_MAX_PIXELS"));
+    assert!(error_with(Limits { max_decode_bytes: 10_000, ..LIMITS }).to_string().contains("IMAGE_MAX_DECODE_MB"));
+    // Only a header, which declares 100,000 x 100,000 pixels.
     let mut bomb = bytes[..33].to_vec();
     bomb[16..24].copy_from_slice(&[0, 1, 0x86, 0xA0, 0, 1, 0x86, 0xA0]);
     assert_eq!(class(&bomb), FailureClass::TooManyPixels);
 }
 
 #[test]
-fn the_image_is_turned_upright() {
-    // Left half red, right half blue; stored as orientation 6, upright it has red above.
+fn the_orientation_is_applied() {
+    // The left half is red and the right half is blue. With orientation 6, the upright image is red above.
     let stored = RgbImage::from_fn(40, 20, |x, _| if x < 20 { Rgb([255, 0, 0]) } else { Rgb([0, 0, 255]) });
     let mut bytes = Vec::new();
     let mut encoder = JpegEncoder::new_with_quality(&mut bytes, 95);
@@ -138,23 +138,23 @@ fn the_image_is_turned_upright() {
 }
 
 #[test]
-fn transparency_shows_white_in_every_format_that_has_it() {
+fn transparent_pixels_become_white_in_every_format() {
     let clear = RgbaImage::from_pixel(10, 10, Rgba([0, 0, 0, 0]));
     for format in [Foreign::Png, Foreign::WebP, Foreign::Gif] {
-        assert_eq!(first_pixel(&encoded(clear.clone(), format)), [255; 3], "{format:?}");
+        assert_eq!(first_pixel(&encode(clear.clone(), format)), [255; 3], "{format:?}");
     }
 }
 
 #[test]
 fn gray_and_deep_images_become_rgb() {
-    assert_eq!(first_pixel(&encoded(GrayImage::from_pixel(9, 9, image::Luma([77])), Foreign::Png)), [77; 3]);
-    assert_eq!(first_pixel(&encoded(GrayImage::from_pixel(9, 9, image::Luma([77])), Foreign::Jpeg)), [77; 3]);
+    assert_eq!(first_pixel(&encode(GrayImage::from_pixel(9, 9, image::Luma([77])), Foreign::Png)), [77; 3]);
+    assert_eq!(first_pixel(&encode(GrayImage::from_pixel(9, 9, image::Luma([77])), Foreign::Jpeg)), [77; 3]);
     let deep = ImageBuffer::<Rgb<u16>, Vec<u16>>::from_pixel(9, 9, Rgb([0xFFFF, 0x8080, 0]));
-    assert_eq!(first_pixel(&encoded(deep, Foreign::Png)), [255, 128, 0]);
+    assert_eq!(first_pixel(&encode(deep, Foreign::Png)), [255, 128, 0]);
 }
 
 #[test]
-fn of_an_animation_the_first_frame_is_taken_and_all_are_counted() {
+fn the_first_frame_of_an_animation_is_decoded_and_all_frames_are_counted() {
     let mut bytes = Vec::new();
     let mut encoder = GifEncoder::new(&mut bytes);
     for value in [250, 10, 10] {
@@ -168,17 +168,17 @@ fn of_an_animation_the_first_frame_is_taken_and_all_are_counted() {
 }
 
 #[test]
-fn the_demo_photographs_are_images() {
+fn the_demo_images_are_decoded() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/demo");
     let limits = Limits { max_bytes: 1 << 26, max_pixels: 1 << 26, max_decode_bytes: 1 << 29 };
-    let mut seen = 0;
+    let mut count = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|it| it == "jpg") {
             let prepared = prepare(&std::fs::read(&path).unwrap(), &limits, &Preprocessing::crop(260));
             assert_eq!(prepared.unwrap().image.rgb.len(), 260 * 260 * 3, "{}", path.display());
-            seen += 1;
+            count += 1;
         }
     }
-    assert!(seen > 20);
+    assert!(count > 20);
 }

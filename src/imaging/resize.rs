@@ -1,4 +1,5 @@
-//! From any size to the model's square: shortest side to the square's, antialiased bicubic, centre crop.
+//! Resizes an image of any size to the model's square: the shorter side to the side of the square, antialiased bicubic,
+//! centre crop.
 
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::U8x3;
@@ -10,19 +11,19 @@ use super::axis::{Axis, Fraction};
 use super::stored::{Pixels, Stored};
 use super::{Preprocessing, Resize};
 
-/// The model's upright square.
+/// Returns the model's upright square.
 ///
-/// Turning the small square costs nothing beside turning the image.
+/// The orientation is applied to the small square, which is much cheaper than to the whole image.
 pub(super) fn square(stored: &Stored, preprocessing: Preprocessing) -> Result<RgbImage, String> {
     match preprocessing.resize {
-        Resize::Crop => cropped(stored, preprocessing.size, Fraction::Rounded),
-        Resize::CropFloor => cropped(stored, preprocessing.size, Fraction::Dropped),
-        Resize::Pad(colour) => padded(stored, preprocessing.size, colour),
+        Resize::Crop => crop(stored, preprocessing.size, Fraction::Rounded),
+        Resize::CropFloor => crop(stored, preprocessing.size, Fraction::Dropped),
+        Resize::Pad(colour) => pad(stored, preprocessing.size, colour),
     }
 }
 
-/// The cut is made where it would be made upright.
-fn cropped(stored: &Stored, size: u32, fraction: Fraction) -> Result<RgbImage, String> {
+/// Crops at the place where the upright image would be cropped.
+fn crop(stored: &Stored, size: u32, fraction: Fraction) -> Result<RgbImage, String> {
     let (Stored { pixels, orientation, .. }, (width, height)) = (stored, stored.size());
     let shortest = width.min(height);
     let (from_right, from_bottom) = mirrored(*orientation);
@@ -39,8 +40,8 @@ fn cropped(stored: &Stored, size: u32, fraction: Fraction) -> Result<RgbImage, S
     Ok(square.into_rgb8())
 }
 
-/// In the middle; where that is between two pixels, further left and further up.
-fn padded(stored: &Stored, size: u32, colour: [u8; 3]) -> Result<RgbImage, String> {
+/// Puts the whole image in the middle. If the middle is between two pixels, the image is further left and further up.
+fn pad(stored: &Stored, size: u32, colour: [u8; 3]) -> Result<RgbImage, String> {
     let mut fitted = DynamicImage::ImageRgb8(fitted(stored, size)?);
     fitted.apply_orientation(stored.orientation);
     let (left, top) = ((size - fitted.width()) / 2, (size - fitted.height()) / 2);
@@ -49,16 +50,16 @@ fn padded(stored: &Stored, size: u32, colour: [u8; 3]) -> Result<RgbImage, Strin
     Ok(square)
 }
 
-/// The image with its longer side at `size`; the other one keeps the shape, rounded half to even, and at least 1.
+/// Resizes the longer side to `size`. The other side keeps the aspect ratio, rounded half to even, and is at least 1.
 pub(super) fn fitted(stored: &Stored, size: u32) -> Result<RgbImage, String> {
     let (width, height) = stored.size();
     let longest = f64::from(width.max(height));
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "no more than size")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most `size`")]
     let side = |side: u32| (f64::from(side) * f64::from(size) / longest).round_ties_even().max(1.0) as u32;
     resize(&stored.pixels, side(width), side(height), stored.orientation)
 }
 
-/// The whole image to another size.
+/// Resizes the whole image.
 fn resize(pixels: &Pixels, width: u32, height: u32, orientation: Orientation) -> Result<RgbImage, String> {
     let size = (width, height);
     let resized = match pixels {
@@ -66,50 +67,58 @@ fn resize(pixels: &Pixels, width: u32, height: u32, orientation: Orientation) ->
             let source = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_raw());
             let source = source.map_err(|error| error.to_string())?;
             let extent = (f64::from(image.width()), f64::from(image.height()));
-            by_sides(&source, extent, size, orientation)?.pixels().iter().flat_map(|pixel| pixel.0).collect()
+            resize_in_order(&source, extent, size, orientation)?.pixels().iter().flat_map(|pixel| pixel.0).collect()
         }
         Pixels::Reduced { image, extent } => {
             let round = |value: u16| u8::try_from(value.saturating_add(128) >> 8).unwrap_or(u8::MAX);
-            by_sides(image, *extent, size, orientation)?.pixels().iter().flat_map(|pixel| pixel.0.map(round)).collect()
+            resize_in_order(image, *extent, size, orientation)?
+                .pixels()
+                .iter()
+                .flat_map(|pixel| pixel.0.map(round))
+                .collect()
         }
     };
-    RgbImage::from_raw(width, height, resized).ok_or_else(|| "the resizer gave another size".to_owned())
+    RgbImage::from_raw(width, height, resized)
+        .ok_or_else(|| "the resizer returned another size than requested".to_owned())
 }
 
-/// What is upright is resized across first and then down, as Pillow does it: between the two, values are rounded and
-/// clamped to bytes, and where edges are hard the other order gives another image.
-fn by_sides<P: PixelTrait>(
+/// Resizes first across and then down, in upright orientation, as Pillow does. The order matters: between the two
+/// steps, values are rounded and clamped to bytes, so at hard edges the other order gives a different image.
+fn resize_in_order<P: PixelTrait>(
     source: &impl ImageView<Pixel = P>,
     (wide, high): (f64, f64),
     (width, height): (u32, u32),
     orientation: Orientation,
 ) -> Result<TypedImage<'static, P>, String> {
     if orientation.to_exif() < 5 {
-        let half_way = along_one(source, (wide, f64::from(source.height())), (width, source.height()))?;
-        along_one(&half_way, (f64::from(width), high), (width, height))
+        let intermediate = resize_one_side(source, (wide, f64::from(source.height())), (width, source.height()))?;
+        resize_one_side(&intermediate, (f64::from(width), high), (width, height))
     } else {
-        let half_way = along_one(source, (f64::from(source.width()), high), (source.width(), height))?;
-        along_one(&half_way, (wide, f64::from(height)), (width, height))
+        let intermediate = resize_one_side(source, (f64::from(source.width()), high), (source.width(), height))?;
+        resize_one_side(&intermediate, (wide, f64::from(height)), (width, height))
     }
 }
 
-/// Both sides at once would be resized down first.
+/// Resizes one side. A call for both sides at once would resize down first.
 ///
-/// The extent is the whole source but for a part of its last pixels. Never a part of it otherwise: see [`Axis`].
-fn along_one<P: PixelTrait>(
+/// The extent `(wide, high)` is the whole source except for a fraction of its last pixels. It is never another part of
+/// the source: see [`Axis`].
+fn resize_one_side<P: PixelTrait>(
     source: &impl ImageView<Pixel = P>,
     (wide, high): (f64, f64),
     (width, height): (u32, u32),
 ) -> Result<TypedImage<'static, P>, String> {
     let mut resized = TypedImage::new(width, height);
-    // CatmullRom is the cubic with a = -0.5, and convolution widens it when the image shrinks: Pillow's BICUBIC.
+    // CatmullRom is the cubic with a = -0.5, and convolution widens it when the image gets smaller. This equals
+    // Pillow's BICUBIC.
     let options =
         ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom)).crop(0.0, 0.0, wide, high);
     Resizer::new().resize_typed(source, &mut resized, &options).map_err(|error| error.to_string())?;
     Ok(resized)
 }
 
-/// Whether the stored image's left is the upright one's far side along that axis, and the same of its top.
+/// Returns whether the left edge of the stored image is the far edge (right or bottom) of the upright image on that
+/// axis, and the same for the top edge.
 fn mirrored(orientation: Orientation) -> (bool, bool) {
     use Orientation::{
         FlipHorizontal, FlipVertical, NoTransforms, Rotate90, Rotate90FlipH, Rotate180, Rotate270, Rotate270FlipH,

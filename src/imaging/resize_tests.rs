@@ -3,11 +3,11 @@ use fast_image_resize::pixels::U16x3;
 use super::*;
 use crate::imaging::stored::whole;
 
-fn cropped(stored: &Stored, size: u32) -> Result<RgbImage, String> {
-    super::cropped(stored, size, Fraction::Rounded)
+fn crop(stored: &Stored, size: u32) -> Result<RgbImage, String> {
+    super::crop(stored, size, Fraction::Rounded)
 }
 
-/// Something with structure in both directions, and no symmetry.
+/// Returns an image with structure in both directions and without symmetry.
 fn pattern(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let wave = |step: u32| u8::try_from((x * step + y * (step + 2) + x * y / 7) % 256).unwrap();
@@ -15,8 +15,8 @@ fn pattern(width: u32, height: u32) -> RgbImage {
     })
 }
 
-/// The rule to the letter: the whole image resized, then cut.
-fn by_the_letter(image: &RgbImage, size: u32) -> RgbImage {
+/// Applies the rule exactly: resizes the whole image, then crops it.
+fn resize_by_exact_rule(image: &RgbImage, size: u32) -> RgbImage {
     let (width, height) = image.dimensions();
     let shortest = f64::from(width.min(height));
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small sides")]
@@ -26,36 +26,41 @@ fn by_the_letter(image: &RgbImage, size: u32) -> RgbImage {
     image::imageops::crop_imm(&whole, (wide - size) / 2, (high - size) / 2, size, size).to_image()
 }
 
-fn worst(a: &RgbImage, b: &RgbImage) -> u8 {
+fn max_difference(a: &RgbImage, b: &RgbImage) -> u8 {
     assert_eq!(a.dimensions(), b.dimensions());
     a.as_raw().iter().zip(b.as_raw()).map(|(a, b)| a.abs_diff(*b)).max().unwrap()
 }
 
 #[test]
-fn ordinary_images_follow_the_rule_to_the_letter_and_strips_almost() {
+fn ordinary_images_follow_the_rule_exactly_and_strips_approximately() {
     for (width, height) in [(640, 480), (333, 500), (97, 31), (32, 32), (33, 65), (5, 39), (5, 90), (200, 3), (7, 900)]
     {
         let image = pattern(width, height);
-        let apart = worst(&cropped(&whole(&image, Orientation::NoTransforms), 32).unwrap(), &by_the_letter(&image, 32));
+        let difference = max_difference(
+            &crop(&whole(&image, Orientation::NoTransforms), 32).unwrap(),
+            &resize_by_exact_rule(&image, 32),
+        );
         let allowed = if width.max(height) <= 8 * width.min(height) { 0 } else { 4 };
-        assert!(apart <= allowed, "{width} x {height}: {apart}");
+        assert!(difference <= allowed, "{width} x {height}: {difference}");
     }
 }
 
-/// 297 x 180 to 260: a part of it, with fractions, made the resizer read beyond the image and ended the process.
+/// With 297 x 180 to 260, a part with fractional bounds made the resizer read beyond the image, which aborted the
+/// process.
 #[test]
 fn no_size_reads_beyond_the_image() {
     let sizes = (1..200).map(|side| (side, 45, 65)).chain((1..200).map(|side| (74, side, 65)));
     for (width, height, size) in sizes.chain([(297, 180, 260), (180, 297, 260)]) {
         let image = RgbImage::from_pixel(width, height, Rgb([200, 100, 50]));
-        let square = cropped(&whole(&image, Orientation::NoTransforms), size).unwrap();
+        let square = crop(&whole(&image, Orientation::NoTransforms), size).unwrap();
         assert!(square.pixels().all(|pixel| *pixel == Rgb([200, 100, 50])), "{width} x {height}");
     }
 }
 
-/// The one place where the resizer is given an end between two pixels (ADR 0006): from hardly smaller to much smaller.
+/// This is the only case in which the resizer gets an end between two pixels (ADR 0006). The sizes go from slightly
+/// smaller to much smaller.
 #[test]
-fn no_reduced_image_is_read_beyond_its_end() {
+fn a_reduced_image_is_not_read_beyond_its_end() {
     let colour = [200_u16, 100, 50].map(|value| value << 8);
     for pixels in 33_u32..180 {
         let image = TypedImage::from_pixels(pixels, pixels, vec![U16x3::new(colour); (pixels * pixels) as usize]);
@@ -63,7 +68,7 @@ fn no_reduced_image_is_read_beyond_its_end() {
         for missing in [0.0, 0.125, 0.25, 0.5, 0.75, 0.875] {
             let reach = f64::from(pixels) - missing;
             for side in [8, 31, 32, pixels / 2, pixels - 1] {
-                let resized = by_sides(&image, (reach, reach), (side, side), Orientation::NoTransforms).unwrap();
+                let resized = resize_in_order(&image, (reach, reach), (side, side), Orientation::NoTransforms).unwrap();
                 let same = resized.pixels().iter().all(|pixel| pixel.0 == colour);
                 assert!(same, "{reach} of {pixels} to {side}");
             }
@@ -72,13 +77,13 @@ fn no_reduced_image_is_read_beyond_its_end() {
 }
 
 #[test]
-fn a_image_stored_turned_gives_the_same_square() {
+fn a_rotated_stored_image_gives_the_same_square() {
     for (width, height) in [(60, 41), (40, 61), (33, 33)] {
         let upright = pattern(width, height);
-        let expected = cropped(&whole(&upright, Orientation::NoTransforms), 24).unwrap();
+        let expected = crop(&whole(&upright, Orientation::NoTransforms), 24).unwrap();
         for value in 1..=8 {
             let orientation = Orientation::from_exif(value).unwrap();
-            // The inverse of turning by 90 degrees is turning by 270, every other one is its own.
+            // The inverse of a rotation by 90 degrees is a rotation by 270; every other orientation is its own inverse.
             let inverse = match orientation {
                 Orientation::Rotate90 => Orientation::Rotate270,
                 Orientation::Rotate270 => Orientation::Rotate90,
@@ -86,26 +91,26 @@ fn a_image_stored_turned_gives_the_same_square() {
             };
             let mut stored = DynamicImage::ImageRgb8(upright.clone());
             stored.apply_orientation(inverse);
-            let apart = worst(&cropped(&whole(&stored.into_rgb8(), orientation), 24).unwrap(), &expected);
-            assert!(apart <= 1, "{width} x {height}, orientation {value}: {apart}");
+            let difference = max_difference(&crop(&whole(&stored.into_rgb8(), orientation), 24).unwrap(), &expected);
+            assert!(difference <= 1, "{width} x {height}, orientation {value}: {difference}");
         }
     }
 }
 
 #[test]
-fn a_strip_is_never_blown_up_whole() {
+fn a_strip_is_not_resized_as_a_whole() {
     for (width, height) in [(1, 5000), (5000, 1), (1, 1), (2, 60_000)] {
         let image = RgbImage::from_pixel(width, height, Rgb([9, 99, 199]));
-        let square = cropped(&whole(&image, Orientation::NoTransforms), 64).unwrap();
+        let square = crop(&whole(&image, Orientation::NoTransforms), 64).unwrap();
         assert!(square.pixels().all(|pixel| *pixel == Rgb([9, 99, 199])), "{width} x {height}");
     }
 }
 
 #[test]
-fn padding_keeps_the_whole_image_in_the_middle_upright() {
+fn padding_keeps_the_whole_upright_image_in_the_middle() {
     let image = RgbImage::from_pixel(30, 10, Rgb([200, 100, 50]));
     for (orientation, upright) in [(Orientation::NoTransforms, (24, 8)), (Orientation::Rotate90, (8, 24))] {
-        let square = padded(&whole(&image, orientation), 24, [1, 2, 3]).unwrap();
+        let square = pad(&whole(&image, orientation), 24, [1, 2, 3]).unwrap();
         let filled = square.pixels().filter(|pixel| **pixel == Rgb([200, 100, 50])).count();
         assert_eq!((square.dimensions(), filled), ((24, 24), 24 * 8));
         let (left, top) = ((24 - upright.0) / 2, (24 - upright.1) / 2);
@@ -113,7 +118,6 @@ fn padding_keeps_the_whole_image_in_the_middle_upright() {
         assert_eq!(*square.get_pixel(0, 0), Rgb([1, 2, 3]));
     }
     for (width, height) in [(1, 5000), (5000, 1), (1, 1), (24, 24)] {
-        padded(&whole(&RgbImage::from_pixel(width, height, Rgb([9; 3])), Orientation::NoTransforms), 24, [0; 3])
-            .unwrap();
+        pad(&whole(&RgbImage::from_pixel(width, height, Rgb([9; 3])), Orientation::NoTransforms), 24, [0; 3]).unwrap();
     }
 }

@@ -1,25 +1,28 @@
-//! What is checked before a decoder may allocate.
+//! The settings of image decoding.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Limits, Resize};
 
-/// The settings of decoding.
+/// The settings of image decoding.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ImagingSettings {
-    /// `IMAGE_MAX_SIZE_MB`: larger files are refused by their listing, by their header and while reading; 50 by default.
+    /// `IMAGE_MAX_SIZE_MB`: larger files are rejected by their listed size, by their header and while reading; 50 by
+    /// default.
     pub image_max_size_mb: u64,
-    /// `IMAGE_MAX_PIXELS`: images of more pixels are refused by their header; 300,000,000 by default.
+    /// `IMAGE_MAX_PIXELS`: images with more pixels are rejected by their header; 300,000,000 by default.
     pub image_max_pixels: u64,
-    /// `IMAGE_MAX_DECODE_MB`: what decoding an image may allocate; 512 by default. Large images are reduced while decoding.
+    /// `IMAGE_MAX_DECODE_MB`: the memory that decoding an image may allocate; 512 by default. Large images
+    /// are reduced while decoding.
     pub image_max_decode_mb: u64,
-    /// `IMAGE_RESIZE`: `crop` (default) cuts the longer side's ends off, `pad` keeps all and fills up. Part of the space.
+    /// `IMAGE_RESIZE`: `crop` (default) cuts off both ends of the longer side, `pad` keeps the whole image and fills
+    /// the rest. It is part of the identity of the embedding space.
     pub image_resize: String,
-    /// `IMAGE_PAD_COLOR`: what `pad` fills up with, as RRGGBB; `000000` by default.
+    /// `IMAGE_PAD_COLOR`: the colour that `pad` fills with, as RRGGBB; `000000` by default.
     pub image_pad_color: String,
-    /// `IMAGE_TARGET_SIZE`: empty (default) for the model's own, 224 where a service does not say; anything else must agree
-    /// with it.
+    /// `IMAGE_TARGET_SIZE`: empty (default) for the size of the model, or 224 if a service does not report one. Any
+    /// other value must match that size.
     pub image_target_size: String,
 }
 
@@ -37,11 +40,11 @@ impl Default for ImagingSettings {
 }
 
 const MB: u64 = 1024 * 1024;
-/// Sides of a square that a model may take.
+/// The allowed sides of the model's input square, in pixels.
 pub const SIDES: std::ops::RangeInclusive<u32> = 16..=2048;
 
 impl ImagingSettings {
-    /// The limits that they mean.
+    /// Returns the limits that these settings describe.
     pub fn limits(&self) -> Limits {
         Limits {
             max_bytes: self.image_max_size_mb * MB,
@@ -50,16 +53,21 @@ impl ImagingSettings {
         }
     }
 
-    /// What happens to a image that is no square.
+    /// Returns what happens to an image that is not square.
     ///
     /// # Errors
-    /// A sentence that names the setting and what is allowed.
+    /// Returns a message that names the setting and the allowed values.
     pub fn resize(&self) -> Result<Resize, String> {
         let colour = || {
-            let wrong = || format!("IMAGE_PAD_COLOR is `{}`; it must be RRGGBB, such as ffffff", self.image_pad_color);
+            let invalid = || {
+                format!(
+                    "IMAGE_PAD_COLOR is `{}`; it must be six hexadecimal digits (RRGGBB), such as ffffff",
+                    self.image_pad_color
+                )
+            };
             let digits = self.image_pad_color.trim_start_matches('#');
-            let all = digits.len() == 6 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
-            let number = u32::from_str_radix(digits, 16).ok().filter(|_| all).ok_or_else(wrong)?;
+            let is_valid = digits.len() == 6 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+            let number = u32::from_str_radix(digits, 16).ok().filter(|_| is_valid).ok_or_else(invalid)?;
             let [_, red, green, blue] = number.to_be_bytes();
             Ok::<_, String>([red, green, blue])
         };
@@ -70,29 +78,29 @@ impl ImagingSettings {
         }
     }
 
-    /// The side of the model's square, where it is set.
+    /// Returns the side of the model's square in pixels, if it is set.
     pub fn target_size(&self) -> Option<u32> {
         self.image_target_size.parse().ok()
     }
 
-    /// Checks what can be checked without asking anyone.
+    /// Checks the settings, as far as this is possible without a network call.
     ///
     /// # Errors
-    /// A sentence that names the setting and what is allowed.
+    /// Returns a message that names the setting and the allowed values.
     pub fn validate(&self) -> Result<(), String> {
-        for (name, value, most) in [
+        for (name, value, max) in [
             ("IMAGE_MAX_SIZE_MB", self.image_max_size_mb, 4096),
             ("IMAGE_MAX_PIXELS", self.image_max_pixels, 10_000_000_000),
             ("IMAGE_MAX_DECODE_MB", self.image_max_decode_mb, 65536),
         ] {
-            if !(1..=most).contains(&value) {
-                return Err(format!("{name} is {value}; it must be between 1 and {most}"));
+            if !(1..=max).contains(&value) {
+                return Err(format!("{name} is {value}; it must be between 1 and {max}"));
             }
         }
         self.resize()?;
         if !self.image_target_size.is_empty() && !self.target_size().is_some_and(|side| SIDES.contains(&side)) {
             return Err(format!(
-                "IMAGE_TARGET_SIZE is `{}`; it must be empty or pixels, {} to {}",
+                "IMAGE_TARGET_SIZE is `{}`; it must be empty or a number of pixels from {} to {}",
                 self.image_target_size,
                 SIDES.start(),
                 SIDES.end()

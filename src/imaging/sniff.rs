@@ -1,26 +1,26 @@
-//! Which format the bytes are of, by their first bytes alone: keys and content types lie.
+//! Detects the format of a file by its first bytes only, because keys and content types can be wrong.
 
 use super::ImageError;
 use crate::domain::ImageFormat;
 
-/// The format by magic bytes.
+/// Returns the format by the magic bytes.
 ///
 /// # Errors
-/// [`ImageError::UnsupportedFormat`], saying what the bytes look like instead.
+/// Returns [`ImageError::UnsupportedFormat`] with a description of what the bytes look like instead.
 pub fn sniff(bytes: &[u8]) -> Result<ImageFormat, ImageError> {
     match bytes {
         [0xFF, 0xD8, 0xFF, ..] => Ok(ImageFormat::Jpeg),
         [0x89, b'P', b'N', b'G', 0x0D, 0x0A, 0x1A, 0x0A, ..] => Ok(ImageFormat::Png),
         [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Ok(ImageFormat::Gif),
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Ok(ImageFormat::Webp),
-        _ => Err(ImageError::UnsupportedFormat(looks_like(bytes).to_owned())),
+        _ => Err(ImageError::UnsupportedFormat(describe(bytes).to_owned())),
     }
 }
 
-fn looks_like(bytes: &[u8]) -> &'static str {
+fn describe(bytes: &[u8]) -> &'static str {
     match bytes {
         [] => "an empty file",
-        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => brand_of(brand),
+        [_, _, _, _, b'f', b't', b'y', b'p', brand @ ..] => describe_brand(brand),
         [b'I', b'I', 42 | 43, 0, ..] | [b'M', b'M', 0, 42 | 43, ..] => "a TIFF or camera raw image",
         [b'B', b'M', ..] if bytes.len() > 26 => "a BMP image",
         [0, 0, 1, 0, ..] => "a Windows icon",
@@ -30,23 +30,23 @@ fn looks_like(bytes: &[u8]) -> &'static str {
         [b'%', b'P', b'D', b'F', ..] => "a PDF document",
         [b'P', b'K', 3 | 5, 4 | 6, ..] => "a ZIP archive",
         [0x1F, 0x8B, ..] => "gzip data",
-        _ => text_of(bytes),
+        _ => describe_text(bytes),
     }
 }
 
-/// ISO base media files name themselves; HEIC and AVIF are images that we may read one day, the rest films.
-fn brand_of(brand: &[u8]) -> &'static str {
+/// ISO base media files contain their brand. HEIC and AVIF are images; all other brands are treated as video.
+fn describe_brand(brand: &[u8]) -> &'static str {
     match brand.get(..4) {
         Some(b"avif" | b"avis") => "an AVIF image",
         Some(b"heic" | b"heix" | b"hevc" | b"hevx" | b"heim" | b"heis" | b"mif1" | b"msf1") => "a HEIC image",
-        _ => "a film (ISO base media)",
+        _ => "a video (ISO base media)",
     }
 }
 
-fn text_of(bytes: &[u8]) -> &'static str {
+fn describe_text(bytes: &[u8]) -> &'static str {
     let head = &bytes[..bytes.len().min(512)];
     let text = String::from_utf8_lossy(head).trim_start_matches('\u{feff}').trim_start().to_lowercase();
-    // A multi-byte character may be cut at the end of the head.
+    // The head can end in the middle of a multi-byte character.
     let is_text = !head.contains(&0) && std::str::from_utf8(head).map_or_else(|e| e.error_len().is_none(), |_| true);
     if text.starts_with("<!doctype html") || text.starts_with("<html") {
         "an HTML page"
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_bytes_decide() {
+    fn the_first_bytes_decide_the_format() {
         for (bytes, format) in [
             (&b"\xFF\xD8\xFF\xE0"[..], ImageFormat::Jpeg),
             (b"\x89PNG\r\n\x1a\n", ImageFormat::Png),
@@ -79,12 +79,12 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_is_called_by_its_name() {
+    fn the_error_names_what_an_unsupported_file_looks_like() {
         for (bytes, name) in [
             (&b""[..], "empty"),
             (b"\0\0\0\x1cftypavif", "AVIF"),
             (b"\0\0\0\x1cftypheic", "HEIC"),
-            (b"\0\0\0\x1cftypisom", "film"),
+            (b"\0\0\0\x1cftypisom", "video"),
             (b"II*\0\x08\0\0\0", "TIFF"),
             (b"BM\x36\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x01\0\0\0\x01\0\0\0\x01", "BMP"),
             (b"  <svg xmlns=''>", "SVG"),
@@ -92,14 +92,14 @@ mod tests {
             (b"%PDF-1.7", "PDF"),
             (b"\xEF\xBB\xBF<!DOCTYPE html>", "HTML"),
             (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code>", "XML"),
-            (b"BMW is no bitmap", "plain text"),
+            (b"BMW is not a bitmap", "plain text"),
             ("größe".as_bytes(), "plain text"),
             (b"\x01\x02\x03\xFE", "unknown"),
             (b"RIFF\0\0\0\0WAVE", "unknown"),
             (b"\xFF\xD8", "unknown"),
         ] {
-            let said = sniff(bytes).unwrap_err().to_string();
-            assert!(said.contains(name), "{name}: {said}");
+            let message = sniff(bytes).unwrap_err().to_string();
+            assert!(message.contains(name), "{name}: {message}");
         }
     }
 }

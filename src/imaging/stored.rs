@@ -1,4 +1,4 @@
-//! A file decoded: every pixel, or no more than what is made of it takes.
+//! Decodes a file: either every pixel, or only as many pixels as the result needs.
 
 use image::metadata::Orientation;
 use image::{DynamicImage, RgbImage};
@@ -10,24 +10,25 @@ use super::{
 };
 use crate::domain::{ImageFormat, ImageMeta};
 
-/// A image as it is stored: not yet upright.
+/// A decoded image in its stored orientation.
 pub(super) struct Stored {
     pub(super) pixels: Pixels,
     pub(super) meta: ImageMeta,
     pub(super) orientation: Orientation,
 }
 
-/// The pixels of a image in RGB.
+/// The pixels of an image in RGB.
 pub(super) enum Pixels {
     All(RgbImage),
-    /// Fewer. `extent` is how far the image reaches across and down in them: the last ones may lie beyond it in part.
+    /// Fewer pixels. `extent` is the width and height of the image, measured in these pixels. A part of the last pixels
+    /// can be outside the image.
     Reduced {
         image: Reduced,
         extent: (f64, f64),
     },
 }
 
-/// What will be made of a image, and so how many pixels it must have.
+/// What will be made from an image. This determines how many pixels must be decoded.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Least {
     pub(super) model: Option<Preprocessing>,
@@ -35,25 +36,25 @@ pub(super) struct Least {
 }
 
 impl Stored {
-    /// Where `how` allows it, no larger than what will be made of it takes.
-    pub(super) fn decode(bytes: &[u8], limits: &Limits, least: Least, how: Decode) -> Result<Self, ImageError> {
+    /// Decodes a file. If `how` allows it, the result has only as many pixels as `target` needs.
+    pub(super) fn decode(bytes: &[u8], limits: &Limits, target: Least, how: Decode) -> Result<Self, ImageError> {
         let bytes = &*mend::colour_transform(bytes);
         let header = read_facts(bytes, limits)?;
-        least.memory_of(bytes, &header, limits, how)?;
+        target.memory_of(bytes, &header, limits, how)?;
         let meta = header.meta;
         let must_be_reduced = header.decoded_bytes > limits.max_decode_bytes;
-        let reduced = if how == Decode::Fast { least.reduced(bytes, &meta, must_be_reduced) } else { None };
+        let reduced = if how == Decode::Fast { target.reduced(bytes, &meta, must_be_reduced) } else { None };
         let pixels = match reduced {
             Some(pixels) => pixels,
-            None if must_be_reduced => return Err(damaged(bytes, meta.format)),
+            None if must_be_reduced => return Err(reduced_decode_error(bytes, meta.format)),
             None => Pixels::All(all_pixels(bytes, &meta, limits)?),
         };
         Ok(Self { pixels, meta, orientation: orientation_of(&meta) })
     }
 
-    /// Width and height by the header, as the image is stored.
+    /// Returns the width and height from the header, in the stored orientation.
     pub(super) fn size(&self) -> (u32, u32) {
-        as_stored(&self.meta)
+        stored_size(&self.meta)
     }
 
     pub(super) fn corrupt(&self, reason: String) -> ImageError {
@@ -61,31 +62,32 @@ impl Stored {
     }
 }
 
-/// What a file is whose header promises that it can be reduced while decoding, if that fails.
-fn damaged(bytes: &[u8], format: ImageFormat) -> ImageError {
+/// Returns the error for a file that should be reducible by its header, but whose reduced decode failed.
+fn reduced_decode_error(bytes: &[u8], format: ImageFormat) -> ImageError {
     match format {
         ImageFormat::Jpeg if matches!(jpeg::ending(bytes), jpeg::Ending::Marked) => {
-            ImageError::corrupt(format, "its data does not fit its header")
+            ImageError::corrupt(format, "its data does not match its header")
         }
         ImageFormat::Webp => ImageError::corrupt(format, "its data cannot be decoded"),
-        // Only the error is wanted, and so as few pixels as can be had.
+        // Only the error is needed, so the file is decoded to as few pixels as possible.
         ImageFormat::Png => png::decode_reduced(bytes, 256).err().unwrap_or(ImageError::truncated(format)),
         _ => ImageError::truncated(format),
     }
 }
 
-/// Every pixel, in RGB, as it is stored.
+/// Decodes every pixel to RGB, in the stored orientation.
 fn all_pixels(bytes: &[u8], meta: &ImageMeta, limits: &Limits) -> Result<RgbImage, ImageError> {
     let image = over_white(decode(bytes, meta, limits)?);
-    let (promised, real) = (as_stored(meta), image.dimensions());
-    if real == promised {
+    let (declared, actual) = (stored_size(meta), image.dimensions());
+    if actual == declared {
         return Ok(image);
     }
-    let reason = format!("{} x {} pixels where its header says {} x {}", real.0, real.1, promised.0, promised.1);
+    let reason =
+        format!("it has {} x {} pixels, but its header declares {} x {}", actual.0, actual.1, declared.0, declared.1);
     Err(ImageError::corrupt(meta.format, reason))
 }
 
-/// Every pixel, in RGB, upright.
+/// Decodes every pixel to RGB, upright.
 pub(super) fn upright(bytes: &[u8], limits: &Limits) -> Result<(RgbImage, ImageMeta), ImageError> {
     let bytes = &*mend::colour_transform(bytes);
     let meta = read_header(bytes, limits)?.meta;
@@ -98,33 +100,34 @@ fn orientation_of(meta: &ImageMeta) -> Orientation {
     Orientation::from_exif(meta.orientation).unwrap_or(Orientation::NoTransforms)
 }
 
-fn pixels_of(meta: &ImageMeta) -> u64 {
+fn pixel_count(meta: &ImageMeta) -> u64 {
     u64::from(meta.width) * u64::from(meta.height)
 }
 
-fn as_stored(meta: &ImageMeta) -> (u32, u32) {
+fn stored_size(meta: &ImageMeta) -> (u32, u32) {
     if meta.orientation < 5 { (meta.width, meta.height) } else { (meta.height, meta.width) }
 }
 
-/// Of larger PNG images only the means of squares are kept. Smaller ones are decoded whole, as their embeddings were always
-/// made.
-const PNG_PIXELS: u64 = 40_000_000;
+/// A PNG image with more pixels than this is reduced to the means of squares of pixels. Smaller images are decoded
+/// whole, so that their embeddings stay the same as before.
+const MAX_WHOLE_PNG_PIXELS: u64 = 40_000_000;
 
-/// How many pixels a side become one, if only this share of each side must be kept. `None` if all of them must be.
+/// Returns how many pixels per side are reduced to one if only this share of each side must be kept, or `None` if all
+/// pixels must be kept.
 fn times(share: f64) -> Option<u32> {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 2 and 256")]
     (share <= 0.5).then(|| (1.0 / share).clamp(2.0, 256.0) as u32)
 }
 
-/// How many times the square's side a reduced image must have, so that nobody can tell by the embedding that it was
-/// reduced: measured in ADR 0006, held by `tests/it/parity.rs`.
-const MARGIN: f64 = 2.75;
+/// The minimum side of a reduced image, as a multiple of the side of the square. With this margin, the reduction does
+/// not change the embedding measurably: measured in ADR 0006, checked by `tests/it/parity.rs`.
+const MIN_SIDE_RATIO: f64 = 2.75;
 
 impl Least {
-    /// `None` where no decoder reduces this image as far as would pay.
+    /// Decodes the image reduced. Returns `None` if no decoder can reduce it far enough to save time.
     fn reduced(self, bytes: &[u8], meta: &ImageMeta, must_be_reduced: bool) -> Option<Pixels> {
-        let (width, height) = as_stored(meta);
-        // Of strips only a part is resized, pixel by pixel.
+        let (width, height) = stored_size(meta);
+        // Only a part of a strip is resized, and that part needs every pixel.
         if meta.width.max(meta.height) / meta.width.min(meta.height) >= 8 {
             return None;
         }
@@ -135,16 +138,16 @@ impl Least {
                 let extent = (scale.extent(width), scale.extent(height));
                 Some(Pixels::Reduced { image: reduced::decode(bytes, scale)?, extent })
             }
-            // To reduce costs more than it saves where little is left out.
+            // If most of the pixels are kept, the reduction costs more than it saves.
             ImageFormat::Webp if share <= 0.5 => {
-                let (wide, high) = kept_of(meta, share);
-                let image = webp::decode_reduced(bytes, wide, high)?;
-                Some(Pixels::Reduced { image, extent: (f64::from(wide), f64::from(high)) })
+                let (kept_width, kept_height) = kept_size(meta, share);
+                let image = webp::decode_reduced(bytes, kept_width, kept_height)?;
+                Some(Pixels::Reduced { image, extent: (f64::from(kept_width), f64::from(kept_height)) })
             }
-            ImageFormat::Png if must_be_reduced || pixels_of(meta) > PNG_PIXELS => {
+            ImageFormat::Png if must_be_reduced || pixel_count(meta) > MAX_WHOLE_PNG_PIXELS => {
                 let times = times(share)?;
                 let extent = (f64::from(width) / f64::from(times), f64::from(height) / f64::from(times));
-                // The full decoder, or the limit, says what is wrong.
+                // On an error, the full decoder or the limit reports what is wrong.
                 let image = png::decode_reduced(bytes, times).ok().flatten()?;
                 Some(Pixels::Reduced { image, extent })
             }
@@ -152,10 +155,11 @@ impl Least {
         }
     }
 
-    /// About how many bytes decoding will allocate: for every pixel if that is allowed, and else for the reduced image.
+    /// Returns approximately how many bytes decoding will allocate: for every pixel if that is allowed, or else for the
+    /// reduced image.
     ///
     /// # Errors
-    /// [`ImageError::TooManyPixels`] if neither is within the limit.
+    /// Returns [`ImageError::TooManyPixels`] if neither is within the limit.
     pub(super) fn memory_of(
         self,
         bytes: &[u8],
@@ -170,34 +174,34 @@ impl Least {
         reduced.filter(|&needed| needed <= limits.max_decode_bytes).ok_or_else(|| header.too_much_memory(limits))
     }
 
-    /// What the reduced image takes; `None` if this file cannot be reduced.
+    /// Returns the bytes that the reduced decode allocates, or `None` if this file cannot be reduced.
     fn reduced_bytes(self, bytes: &[u8], meta: &ImageMeta) -> Option<u64> {
-        /// The three components, and three samples of 16 bits.
-        const EACH: u64 = 3 + 6;
+        /// Bytes per pixel: the three components, and three samples of 16 bits.
+        const BYTES_PER_PIXEL: u64 = 3 + 6;
         let is_strip = meta.width.max(meta.height) / meta.width.min(meta.height) >= 8;
-        let (share, pixels) = (self.share(meta), pixels_of(meta));
+        let (share, pixels) = (self.share(meta), pixel_count(meta));
         match meta.format {
             _ if is_strip => None,
             ImageFormat::Jpeg => {
                 let kept = u64::from(Scale::least_of(share)?.of_eight());
                 // The entropy-coded data is copied without its stuffing.
-                reduced::reads(bytes).then(|| pixels * EACH * kept * kept / 64 + bytes.len() as u64)
+                reduced::reads(bytes).then(|| pixels * BYTES_PER_PIXEL * kept * kept / 64 + bytes.len() as u64)
             }
             ImageFormat::Png if png::is_interlaced(bytes) => None,
             ImageFormat::Png => {
                 let times = u64::from(times(share)?);
-                Some(pixels / (times * times) * EACH + u64::from(meta.width.max(meta.height)) * 64)
+                Some(pixels / (times * times) * BYTES_PER_PIXEL + u64::from(meta.width.max(meta.height)) * 64)
             }
             ImageFormat::Webp if share <= 0.5 => {
                 let planes = if webp::is_lossless(bytes)? { pixels * 4 } else { 0 };
-                let (wide, high) = kept_of(meta, share);
-                Some(planes + u64::from(wide) * u64::from(high) * EACH)
+                let (kept_width, kept_height) = kept_size(meta, share);
+                Some(planes + u64::from(kept_width) * u64::from(kept_height) * BYTES_PER_PIXEL)
             }
             ImageFormat::Webp | ImageFormat::Gif => None,
         }
     }
 
-    /// How much of each side must be kept.
+    /// Returns the share of each side that must be kept.
     fn share(self, meta: &ImageMeta) -> f64 {
         let (shortest, longest) = (meta.width.min(meta.height), meta.width.max(meta.height));
         let model = self.model.map_or(0.0, |model| {
@@ -205,29 +209,25 @@ impl Least {
                 Resize::Crop | Resize::CropFloor => shortest,
                 Resize::Pad(_) => longest,
             };
-            MARGIN * f64::from(model.size) / f64::from(side)
+            MIN_SIDE_RATIO * f64::from(model.size) / f64::from(side)
         });
         let thumbnail = if self.thumbnail { f64::from(thumbnail::THUMBNAIL_SIDE) / f64::from(longest) } else { 0.0 };
         model.max(thumbnail)
     }
 }
 
-/// Width and height of a WebP image, as it is stored, of which this share of each side is kept.
-fn kept_of(meta: &ImageMeta, share: f64) -> (u32, u32) {
-    let (width, height) = as_stored(meta);
-    (up(f64::from(width) * share), up(f64::from(height) * share))
+/// Returns the width and height of a WebP image, in its stored orientation, after each side is reduced to this share.
+fn kept_size(meta: &ImageMeta, share: f64) -> (u32, u32) {
+    let (width, height) = stored_size(meta);
+    (round_up(f64::from(width) * share), round_up(f64::from(height) * share))
 }
 
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "no more than the side that it is a share of"
-)]
-fn up(side: f64) -> u32 {
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most the side that it is a share of")]
+fn round_up(side: f64) -> u32 {
     side.ceil() as u32
 }
 
-/// A image as its decoder would have given it.
+/// Returns an image as its decoder would return it.
 #[cfg(test)]
 pub(super) fn whole(image: &RgbImage, orientation: Orientation) -> Stored {
     let (width, height) = match orientation.to_exif() {

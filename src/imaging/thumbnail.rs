@@ -1,4 +1,5 @@
-//! A small JPEG of an image: upright, in sRGB, without any metadata: where a image was taken must not leak.
+//! Makes a small JPEG of an image: upright, in sRGB and without metadata, so that it does not reveal where the image
+//! was taken.
 
 use bytes::Bytes;
 use image::{DynamicImage, RgbImage};
@@ -9,31 +10,32 @@ use super::stored::{Least, Pixels, Stored};
 use super::{Decode, ImageError, Limits, cmyk, colour, resize};
 use crate::domain::ImageFormat;
 
-/// Side of the square that a thumbnail fits into, in pixels.
+/// Side in pixels of the square that a thumbnail fits into.
 pub const THUMBNAIL_SIDE: u32 = 256;
 
-/// At 256 pixels nobody sees a difference to 90, and it has two thirds of the bytes.
+/// At 256 pixels there is no visible difference from quality 90, and the file has two thirds of the size.
 const QUALITY: u8 = 80;
 
-/// The thumbnail of a file: a JPEG of at most 256 x 256 pixels, never enlarged.
+/// Returns the thumbnail of a file: a JPEG of at most 256 x 256 pixels. A smaller image is not enlarged.
 ///
 /// # Errors
-/// [`ImageError`]: what is wrong with the image.
+/// Returns an [`ImageError`] that says what is wrong with the image.
 pub fn thumbnail(bytes: &[u8], limits: &Limits) -> Result<Bytes, ImageError> {
-    of_stored(&Stored::decode(bytes, limits, ALONE, Decode::Fast)?, bytes)
+    of_stored(&Stored::decode(bytes, limits, THUMBNAIL_ONLY, Decode::Fast)?, bytes)
 }
 
-/// About how many bytes [`thumbnail`] will allocate for this file.
+/// Returns approximately how many bytes [`thumbnail`] will allocate for this file.
 ///
 /// # Errors
-/// [`ImageError`]: no image, a header that is cut or contradicts itself, or more than a limit allows.
+/// Returns an [`ImageError`] if the file is not an image, if its header is truncated or inconsistent, or if a limit is
+/// exceeded.
 pub fn decoded_size(bytes: &[u8], limits: &Limits) -> Result<u64, ImageError> {
-    ALONE.memory_of(bytes, &read_facts(bytes, limits)?, limits, Decode::Fast)
+    THUMBNAIL_ONLY.memory_of(bytes, &read_facts(bytes, limits)?, limits, Decode::Fast)
 }
 
-const ALONE: Least = Least { model: None, thumbnail: true };
+const THUMBNAIL_ONLY: Least = Least { model: None, thumbnail: true };
 
-/// The thumbnail of a decoded image, of which these are the bytes.
+/// Makes the thumbnail of a decoded image. `bytes` is the file that it was decoded from.
 pub(super) fn of_stored(stored: &Stored, bytes: &[u8]) -> Result<Bytes, ImageError> {
     let small = match &stored.pixels {
         Pixels::All(image) if image.width().max(image.height()) <= THUMBNAIL_SIDE => image.clone(),
@@ -52,14 +54,14 @@ pub(super) fn of_stored(stored: &Stored, bytes: &[u8]) -> Result<Bytes, ImageErr
     Ok(jpeg.into())
 }
 
-/// Colours are converted in the small image, which costs next to nothing.
+/// Converts the colours of the small image, which is much cheaper than converting the original.
 fn in_srgb(small: RgbImage, stored: &Stored, bytes: &[u8]) -> RgbImage {
     let format = stored.meta.format;
-    let by_inks = match format {
+    let from_cmyk = match format {
         ImageFormat::Jpeg => cmyk::fitted(bytes, small.width(), small.height()),
         _ => None,
     };
-    by_inks.unwrap_or_else(|| match colour::profile(bytes, format) {
+    from_cmyk.unwrap_or_else(|| match colour::profile(bytes, format) {
         Some(profile) => colour::to_srgb(small, &profile),
         None => small,
     })
@@ -75,19 +77,19 @@ mod tests {
     use crate::imaging::ImagingSettings;
     use crate::imaging::stored::whole;
 
-    fn jpeg_of(image: &RgbImage) -> Vec<u8> {
+    fn encode_jpeg(image: &RgbImage) -> Vec<u8> {
         let mut bytes = Vec::new();
         image.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, 95)).unwrap();
         bytes
     }
 
     #[test]
-    fn fits_the_square_keeps_the_shape_and_is_never_enlarged() {
+    fn a_thumbnail_fits_the_square_keeps_the_shape_and_is_not_enlarged() {
         let limits = ImagingSettings::default().limits();
         for ((width, height), expected) in
             [((600, 300), (256, 128)), ((300, 601), (128, 256)), ((100, 40), (100, 40)), ((3000, 2), (256, 1))]
         {
-            let file = jpeg_of(&RgbImage::from_pixel(width, height, Rgb([200, 30, 30])));
+            let file = encode_jpeg(&RgbImage::from_pixel(width, height, Rgb([200, 30, 30])));
             let small = image::load_from_memory(&thumbnail(&file, &limits).unwrap()).unwrap().into_rgb8();
             assert_eq!(small.dimensions(), expected);
             let middle = small.get_pixel(expected.0 / 2, expected.1 / 2);
@@ -96,12 +98,12 @@ mod tests {
     }
 
     #[test]
-    fn is_upright() {
+    fn a_thumbnail_is_upright() {
         let mut image = RgbImage::from_pixel(40, 20, Rgb([250, 250, 250]));
         for (x, y) in (0..10).flat_map(|x| (0..10).map(move |y| (x, y))) {
             image.put_pixel(x, y, Rgb([0, 0, 0]));
         }
-        // Stored so that its left top belongs to the right top.
+        // The orientation moves the stored top left corner to the top right.
         let small = of_stored(&whole(&image, Orientation::Rotate90), b"").unwrap();
         let small = image::load_from_memory(&small).unwrap().into_luma8();
         assert_eq!(small.dimensions(), (20, 40));

@@ -1,23 +1,23 @@
-//! The whole image as a person sees it.
+//! Decodes the whole image with its orientation applied.
 
 use bytes::Bytes;
 
 use super::{ImageError, Limits, stored};
 use crate::domain::ImageMeta;
 
-/// All pixels of one file: upright, in RGB, what is transparent over white.
+/// All pixels of one file: upright, in RGB, with transparent pixels over white.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UprightImage {
-    /// Of the original.
+    /// The metadata of the original file.
     pub meta: ImageMeta,
     /// `width * height * 3` bytes, row by row.
     pub rgb: Bytes,
 }
 
-/// What [`prepare`](super::prepare()) makes the model's input of, at its full size.
+/// Decodes the image at full size. [`prepare`](super::prepare()) makes the input of the model from the same pixels.
 ///
 /// # Errors
-/// [`ImageError`]: what is wrong with the image. No retry helps.
+/// Returns an [`ImageError`] that says what is wrong with the image. A retry does not help.
 pub fn decode_upright(bytes: &[u8], limits: &Limits) -> Result<UprightImage, ImageError> {
     let (upright, meta) = stored::upright(bytes, limits)?;
     Ok(UprightImage { meta, rgb: Bytes::from(upright.into_raw()) })

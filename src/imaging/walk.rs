@@ -1,21 +1,22 @@
-//! Steps through the parts of a file without decoding any of them: JPEG segments, PNG and WebP chunks, GIF blocks.
+//! Iterates over the parts of a file without decoding them: JPEG segments, PNG and WebP chunks, GIF blocks.
 //!
-//! The header's facts (size, frames, orientation) come from here and not from the decoders, so that a image
-//! can be refused before a decoder has allocated a byte.
+//! The facts of the header (size, frames, orientation) come from this module and not from the decoders, so that an
+//! image can be rejected before a decoder has allocated any memory.
 
-/// One JPEG marker: its code, what follows its length (empty for markers without one), and where the next begins.
+/// One JPEG marker: its code, the data after its length (empty for markers without a length), and the offset after it.
 pub(super) struct Segment<'a> {
     pub(super) marker: u8,
     pub(super) body: &'a [u8],
     pub(super) end: usize,
 }
 
-/// The segment whose marker is the first one at or after `from`; `None` where the file ends before it does.
+/// Returns the segment of the first marker at or after `from`, or `None` if the file ends before the end of the
+/// segment.
 pub(super) fn jpeg_segment(bytes: &[u8], from: usize) -> Option<Segment<'_>> {
     let mut at = from;
     loop {
         at += memchr::memchr(0xFF, bytes.get(at..)?)?;
-        // Any number of FF may stand before a marker; FF 00 is a byte of data.
+        // Any number of FF bytes can precede a marker; FF 00 is a byte of data.
         while *bytes.get(at)? == 0xFF {
             at += 1;
         }
@@ -33,7 +34,7 @@ pub(super) fn jpeg_segment(bytes: &[u8], from: usize) -> Option<Segment<'_>> {
     }
 }
 
-/// The PNG chunks as type and data; stops where a chunk is cut.
+/// Returns the PNG chunks as type and data. Stops at a truncated chunk.
 pub(super) fn png_chunks(bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
     let mut rest = bytes.get(8..).unwrap_or_default();
     std::iter::from_fn(move || {
@@ -46,7 +47,8 @@ pub(super) fn png_chunks(bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])
     })
 }
 
-/// The chunks of a RIFF body as type and data. A chunk that is cut gives what there is of it, and is the last.
+/// Returns the chunks of a RIFF body as type and data. A truncated chunk is returned as far as it exists and is the
+/// last one.
 pub(super) fn riff_chunks(body: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
     let mut rest = body;
     std::iter::from_fn(move || {
@@ -59,19 +61,19 @@ pub(super) fn riff_chunks(body: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])
     })
 }
 
-/// What a GIF's blocks say.
+/// Facts from the blocks of a GIF.
 #[derive(Default)]
 pub(super) struct GifFrames {
-    /// How many there are, as far as the file goes.
+    /// The number of frames, as far as the file goes.
     pub(super) count: u32,
-    /// Where the first one lies: left, top, width, height.
+    /// The position and size of the first frame in pixels: left, top, width, height.
     pub(super) first: Option<[u16; 4]>,
 }
 
 pub(super) fn gif_frames(bytes: &[u8]) -> GifFrames {
-    let palette = |flags: u8| if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
+    let palette_bytes = |flags: u8| if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
     let mut frames = GifFrames::default();
-    let mut at = 13 + palette(bytes.get(10).copied().unwrap_or(0));
+    let mut at = 13 + palette_bytes(bytes.get(10).copied().unwrap_or(0));
     while let Some(&block) = bytes.get(at) {
         at += match block {
             0x21 => 2,
@@ -80,12 +82,12 @@ pub(super) fn gif_frames(bytes: &[u8]) -> GifFrames {
                 let place = [[l0, l1], [t0, t1], [w0, w1], [h0, h1]].map(u16::from_le_bytes);
                 frames.count += 1;
                 frames.first.get_or_insert(place);
-                // The descriptor, its palette, and the byte that begins the compressed data.
-                10 + palette(flags) + 1
+                // The descriptor, its palette, and the first byte of the compressed data.
+                10 + palette_bytes(flags) + 1
             }
             _ => break,
         };
-        // Sub-blocks, each with its length, up to an empty one.
+        // Sub-blocks, each with its length; an empty one is the last.
         while let Some(&length) = bytes.get(at) {
             at += 1 + usize::from(length);
             if length == 0 {

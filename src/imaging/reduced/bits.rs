@@ -1,23 +1,23 @@
-//! The entropy-coded bytes without their stuffing, and the bits in them.
+//! Removes the byte stuffing from the entropy-coded data and reads bits from it.
 
-/// The data between restart markers. Where no marker is, all of it is one interval.
+/// The data between restart markers. Without restart markers, all data is one interval.
 pub(super) struct Intervals {
     bytes: Vec<u8>,
-    /// One after the last byte of each interval.
+    /// The offset after the last byte of each interval.
     ends: Vec<usize>,
 }
 
-/// One interval: all bytes from its first one on, and how many of them are its own.
+/// One interval: all bytes from its first one on, and the number of bytes that belong to it.
 pub(super) struct Interval<'a> {
     bytes: &'a [u8],
     own: usize,
 }
 
-/// What may be read beyond the end without asking.
+/// Bytes that can be read beyond the end of the data without a check.
 const SPARE: [u8; 8] = [0; 8];
 
 impl Intervals {
-    /// Reads up to the end of the image, which must be there.
+    /// Reads up to the end marker. Returns `None` if it is missing or if another marker precedes it.
     pub(super) fn read(data: &[u8]) -> Option<Self> {
         let mut intervals = Self { bytes: Vec::with_capacity(data.len() + SPARE.len()), ends: Vec::new() };
         let mut rest = data;
@@ -54,12 +54,12 @@ impl Intervals {
     }
 }
 
-/// Bits from the most significant one on.
+/// A reader of bits, from the most significant bit on.
 pub(super) struct Bits<'a> {
     bytes: &'a [u8],
-    /// The next byte that is not in `word` yet; may lie beyond the end, where all is zero.
+    /// The offset of the next byte that is not in `word` yet. It can be beyond the end, where all bits are zero.
     at: usize,
-    /// The next bits, at the top. Below `count` bits it holds the right ones too, or zeros.
+    /// The next bits, at the top. The bits below the first `count` bits are also correct, or zero.
     word: u64,
     count: u32,
 }
@@ -69,7 +69,7 @@ impl<'a> Bits<'a> {
         Self { bytes: interval.bytes, at: 0, word: 0, count: 0 }
     }
 
-    /// Afterwards at least 32 bits are there: any code with what belongs to it.
+    /// Makes at least 32 bits available. This is enough for any code with its value.
     #[inline]
     pub(super) fn refill(&mut self) {
         if self.count < 32 {
@@ -81,21 +81,21 @@ impl<'a> Bits<'a> {
         }
     }
 
-    /// The next bits, 1 to 16 of them, which stay.
+    /// Returns the next `BITS` bits (1 to 16) without consuming them.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "at most 16 bits are left")]
     pub(super) fn peek<const BITS: u32>(&self) -> usize {
         (self.word >> (64 - BITS)) as usize
     }
 
-    /// Steps over as many.
+    /// Consumes this number of bits.
     #[inline]
     pub(super) fn skip(&mut self, bits: u32) {
         self.word <<= bits;
         self.count -= bits;
     }
 
-    /// A number of `size` bits, 1 to 15, whose first bit says its sign (ITU-T T.81, F.2.2.1: EXTEND).
+    /// Reads a number of `size` bits (1 to 15) whose first bit gives the sign (ITU-T T.81, F.2.2.1: EXTEND).
     #[inline]
     pub(super) fn signed(&mut self, size: u32) -> i32 {
         let value = i32::try_from(self.word >> (64 - size)).unwrap_or(0);
@@ -103,7 +103,7 @@ impl<'a> Bits<'a> {
         if value < 1 << (size - 1) { value - (1 << size) + 1 } else { value }
     }
 
-    /// Whether the interval was read to its end and not beyond, but for the bits that fill its last byte.
+    /// Returns whether the interval was read exactly to its end. Unused bits in the last byte are allowed.
     pub(super) fn are_used_up(&self, interval: &Interval<'_>) -> bool {
         let (used, own) = (self.at * 8 - self.count as usize, interval.own * 8);
         used <= own && own - used < 8

@@ -1,13 +1,13 @@
-//! One block: its lowest coefficients to a few pixels.
+//! Converts the lowest coefficients of one block to a few pixels.
 
 use super::bits::Bits;
 use super::frame::Component;
 use super::huffman::{Huffman, Step, step};
 use super::planes::{MOST, Planes, Shape};
 
-/// By zigzag order, the place of a coefficient in its block: row, then column (ITU-T T.81, figure A.6).
+/// The position of each coefficient in its block, in zigzag order: row, then column (ITU-T T.81, figure A.6).
 #[rustfmt::skip]
-const PLACES: [(u8, u8); 25] = [
+const POSITIONS: [(u8, u8); 25] = [
     (0, 0), (0, 1), (1, 0), (2, 0), (1, 1), (0, 2), (0, 3), (1, 2), (2, 1), (3, 0), (4, 0), (3, 1), (2, 2),
     (1, 3), (0, 4), (0, 5), (1, 4), (2, 3), (3, 2), (4, 1), (5, 0), (6, 0), (5, 1), (4, 2), (3, 3),
 ];
@@ -19,36 +19,37 @@ pub(super) struct Blocks<'a> {
     component: &'a Component,
     steps: Box<[Step; 1 << 12]>,
     shape: Shape,
-    /// Coefficients, in zigzag order, up to the last one that a pixel needs.
-    wanted: usize,
-    /// By zigzag order: what to multiply with.
-    factors: [f32; PLACES.len()],
+    /// The zigzag index of the last coefficient that a pixel needs.
+    last_needed: usize,
+    /// The factor of each coefficient, in zigzag order.
+    factors: [f32; POSITIONS.len()],
     across: Axis,
     down: Axis,
 }
 
-/// For each pixel of an axis what each frequency adds to it.
+/// The weight of each frequency for each pixel of an axis.
 type Axis = [[f32; MOST]; MOST];
 
 impl<'a> Blocks<'a> {
     pub(super) fn new((component, shape): (&'a Component, Shape)) -> Self {
         let needed = |&(row, column): &(u8, u8)| usize::from(row) < shape.down && usize::from(column) < shape.across;
-        let mut factors = [0.0; PLACES.len()];
-        for ((factor, place), &step) in factors.iter_mut().zip(&PLACES).zip(&component.quantization) {
+        let mut factors = [0.0; POSITIONS.len()];
+        for ((factor, place), &step) in factors.iter_mut().zip(&POSITIONS).zip(&component.quantization) {
             *factor = if needed(place) { f32::from(step) } else { 0.0 };
         }
         Self {
             component,
             steps: component.ac.steps(),
             shape,
-            wanted: PLACES.iter().rposition(needed).unwrap_or(0),
+            last_needed: POSITIONS.iter().rposition(needed).unwrap_or(0),
             factors,
             across: axis(shape.across),
             down: axis(shape.down),
         }
     }
 
-    /// The component's blocks of one unit into their place. `before` is the last block's mean.
+    /// Decodes the blocks of the component in one unit and writes their pixels. `before` is the mean of the previous
+    /// block.
     #[inline]
     pub(super) fn decode(
         &self,
@@ -65,7 +66,7 @@ impl<'a> Blocks<'a> {
                 self.read(bits, before, &mut coefficients)?;
                 let left = (column * component.across + x) * shape.across;
                 let top = (row * component.down + y) * shape.down;
-                self.draw(&coefficients, planes, plane, (left, top));
+                self.write_pixels(&coefficients, planes, plane, (left, top));
             }
         }
         Some(())
@@ -76,31 +77,34 @@ impl<'a> Blocks<'a> {
         bits.refill();
         let size = u32::from(self.component.dc.symbol(bits)?);
         if size > 0 {
-            // A broken file's differences may add up to anything.
+            // In a damaged file, the sum of the differences can overflow.
             *before = before.wrapping_add(bits.signed(size));
         }
-        #[expect(clippy::cast_precision_loss, reason = "means of blocks have 12 bits; a broken file's are some number")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "means of blocks have 12 bits; in a damaged file the value does not matter"
+        )]
         let value = |number: i32| number as f32;
         coefficients[0][0] = value(*before) * self.factors[0];
         let mut at = 1;
-        while at <= self.wanted {
-            let Code::Value { run, size } = next(&self.component.ac, bits)? else { return Some(()) };
+        while at <= self.last_needed {
+            let Code::Value { run, size } = next_code(&self.component.ac, bits)? else { return Some(()) };
             at += run;
             if size > 0 {
                 let number = bits.signed(size);
-                if let (Some(&(row, column)), Some(factor)) = (PLACES.get(at), self.factors.get(at)) {
-                    // What lies outside has the factor 0.
+                if let (Some(&(row, column)), Some(factor)) = (POSITIONS.get(at), self.factors.get(at)) {
+                    // Coefficients outside the kept ones have the factor 0.
                     coefficients[usize::from(row) % MOST][usize::from(column) % MOST] += value(number) * factor;
                 }
             }
             at += 1;
         }
-        self.pass(bits, at)
+        self.skip_rest(bits, at)
     }
 
-    /// Gets past the coefficients that are not wanted.
+    /// Skips the coefficients that are not needed.
     #[inline]
-    fn pass(&self, bits: &mut Bits<'_>, mut at: usize) -> Option<()> {
+    fn skip_rest(&self, bits: &mut Bits<'_>, mut at: usize) -> Option<()> {
         while at < 64 {
             bits.refill();
             let step = step(&self.steps, bits);
@@ -112,7 +116,7 @@ impl<'a> Blocks<'a> {
                 }
                 at = after;
             } else {
-                let Code::Value { run, size } = next(&self.component.ac, bits)? else { return Some(()) };
+                let Code::Value { run, size } = next_code(&self.component.ac, bits)? else { return Some(()) };
                 bits.skip(size);
                 at += run + 1;
             }
@@ -121,10 +125,16 @@ impl<'a> Blocks<'a> {
     }
 
     #[inline]
-    fn draw(&self, coefficients: &Coefficients, planes: &mut Planes, plane: usize, (left, top): (usize, usize)) {
+    fn write_pixels(
+        &self,
+        coefficients: &Coefficients,
+        planes: &mut Planes,
+        plane: usize,
+        (left, top): (usize, usize),
+    ) {
         let Shape { across, down, .. } = self.shape;
         if (across, down) == (2, 2) {
-            // Nearly all of a image's blocks are these, and of these the transform is but sums.
+            // Fast path for nearly all blocks of an image: here the transform consists only of sums.
             let [mean, over] = [coefficients[0][0] / 8.0, coefficients[0][1] / 8.0];
             let [under, cross] = [coefficients[1][0] / 8.0, coefficients[1][1] / 8.0];
             let (above, below) = ((mean + under, over + cross), (mean - under, over - cross));
@@ -135,15 +145,15 @@ impl<'a> Blocks<'a> {
         }
         let mut rows = Coefficients::default();
         for (row, frequencies) in rows.iter_mut().zip(coefficients) {
-            for (sum, shares) in row.iter_mut().zip(&self.across) {
-                *sum = frequencies.iter().zip(shares).map(|(frequency, share)| frequency * share).sum();
+            for (sum, weights) in row.iter_mut().zip(&self.across) {
+                *sum = frequencies.iter().zip(weights).map(|(frequency, weight)| frequency * weight).sum();
             }
         }
-        for (y, shares) in self.down.iter().enumerate().take(down) {
+        for (y, weights) in self.down.iter().enumerate().take(down) {
             let mut sums = [0.0; MOST];
-            for (row, share) in rows.iter().zip(shares) {
+            for (row, weight) in rows.iter().zip(weights) {
                 for (sum, value) in sums.iter_mut().zip(row) {
-                    *sum += value * share;
+                    *sum += value * weight;
                 }
             }
             planes.row(plane, top + y, left, across).copy_from_slice(&sums.map(byte)[..across]);
@@ -152,14 +162,14 @@ impl<'a> Blocks<'a> {
 }
 
 enum Code {
-    /// After `run` zeros a coefficient whose value has `size` bits; none where it is zero too.
+    /// A coefficient after `run` zeros. Its value has `size` bits; 0 means that it is zero too.
     Value { run: usize, size: u32 },
     /// The rest of the block is zero.
     End,
 }
 
 #[inline]
-fn next(codes: &Huffman, bits: &mut Bits<'_>) -> Option<Code> {
+fn next_code(codes: &Huffman, bits: &mut Bits<'_>) -> Option<Code> {
     bits.refill();
     let symbol = codes.symbol(bits)?;
     let (run, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
@@ -170,22 +180,22 @@ fn next(codes: &Huffman, bits: &mut Bits<'_>) -> Option<Code> {
     }
 }
 
-/// The inverse cosine transform of `pixels` points, scaled so that eight points of JPEG's have the same mean.
+/// Returns the inverse cosine transform with `pixels` points, scaled to the same mean as the eight points of JPEG.
 fn axis(pixels: usize) -> Axis {
     let mut axis = Axis::default();
     #[expect(clippy::cast_precision_loss, reason = "numbers below ten")]
-    for (pixel, shares) in axis.iter_mut().enumerate().take(pixels) {
-        for (frequency, share) in shares.iter_mut().enumerate().take(pixels) {
+    for (pixel, weights) in axis.iter_mut().enumerate().take(pixels) {
+        for (frequency, weight) in weights.iter_mut().enumerate().take(pixels) {
             let angle = (2 * pixel + 1) as f32 * frequency as f32 * std::f32::consts::PI / (2 * pixels) as f32;
-            *share = if frequency == 0 { std::f32::consts::FRAC_1_SQRT_2 / 2.0 } else { angle.cos() / 2.0 };
+            *weight = if frequency == 0 { std::f32::consts::FRAC_1_SQRT_2 / 2.0 } else { angle.cos() / 2.0 };
         }
     }
     axis
 }
 
-/// JPEG stores bytes around zero.
+/// Converts a value to a byte. JPEG stores bytes as values around zero.
 #[inline]
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the cast saturates, which is wanted")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the saturation of the cast is intended")]
 fn byte(value: f32) -> u8 {
     (value + 128.5) as u8
 }

@@ -1,25 +1,25 @@
-//! What stands before the entropy-coded data of a JPEG: sizes, components, tables.
+//! Reads the headers before the entropy-coded data of a JPEG: sizes, components and tables.
 
 use super::huffman::Huffman;
 use crate::imaging::walk::jpeg_segment;
 
-/// A image that [`super::decode`] can decode.
+/// The headers of an image that [`super::decode`] can decode.
 pub(super) struct Frame<'a> {
     pub(super) width: u32,
     pub(super) height: u32,
-    /// One (gray), or three (luma, then the two of colour).
+    /// One component (gray) or three components (luma, then two of colour).
     pub(super) components: Vec<Component>,
-    /// Units between two restart markers; 0 where there are none.
+    /// The number of units between two restart markers; 0 if there are no restart markers.
     pub(super) restart_interval: usize,
-    /// All that follows the header of the scan.
+    /// All data after the header of the scan.
     pub(super) data: &'a [u8],
 }
 
-/// One component. Of colour, one block goes with `across` x `down` blocks of luma.
+/// One component. `across` and `down` are its numbers of blocks per unit; colour has one block per unit.
 pub(super) struct Component {
     pub(super) across: usize,
     pub(super) down: usize,
-    /// In zigzag order.
+    /// The quantization table in zigzag order.
     pub(super) quantization: [u16; 64],
     pub(super) dc: Huffman,
     pub(super) ac: Huffman,
@@ -32,11 +32,12 @@ struct Tables {
     ac: [Option<Huffman>; 4],
 }
 
-/// Of a frame's header: identifier, sampling across and down, quantization table.
+/// A component in the frame header: identifier, sampling across and down, quantization table.
 type Declared = (u8, u8, u8, u8);
 
 impl<'a> Frame<'a> {
-    /// Reads up to the scan. `None` where it is no baseline image in gray or YCbCr with all of it in one scan.
+    /// Reads the headers up to the scan. Returns `None` if the file is not a baseline image in gray or YCbCr with a
+    /// single scan.
     pub(super) fn read(bytes: &'a [u8]) -> Option<Self> {
         let mut tables = Tables::default();
         let mut size = None;
@@ -53,16 +54,16 @@ impl<'a> Frame<'a> {
                     let declared = declared_components(count, declared)?;
                     size = Some((u16::from_be_bytes([w1, w0]), u16::from_be_bytes([h1, h0]), declared));
                 }
-                // Adobe's segment, of a image whose colours are stored otherwise.
+                // The Adobe segment of an image whose colours are not stored as YCbCr.
                 (0xEE, &[b'A', b'd', b'o', b'b', b'e', _, _, _, _, _, _, transform, ..]) if transform != 1 => {
                     return None;
                 }
                 (0xDA, body) => {
                     let (width, height, declared) = size?;
-                    let components = scanned(body, &declared, &tables)?;
+                    let components = scan_components(body, &declared, &tables)?;
                     let (width, height) = (u32::from(width), u32::from(height));
-                    let usable = width > 0 && height > 0;
-                    return usable.then(|| Self { width, height, components, restart_interval, data: &bytes[at..] });
+                    let is_valid = width > 0 && height > 0;
+                    return is_valid.then(|| Self { width, height, components, restart_interval, data: &bytes[at..] });
                 }
                 (0xE0..=0xEF | 0xFE, _) => {}
                 _ => return None,
@@ -70,7 +71,8 @@ impl<'a> Frame<'a> {
         }
     }
 
-    /// Units across and down: a unit is as many blocks of each component as it has within one block of the coarsest.
+    /// Returns the number of units across and down. A unit contains, for each component, the blocks that cover the area
+    /// of one block of the component with the lowest resolution.
     pub(super) fn units(&self) -> (usize, usize) {
         let luma = &self.components[0];
         let across = (self.width as usize).div_ceil(8 * luma.across);
@@ -81,29 +83,30 @@ impl<'a> Frame<'a> {
 fn declared_components(count: u8, declared: &[u8]) -> Option<Vec<Declared>> {
     let (each, []) = declared.as_chunks::<3>() else { return None };
     let all = each.iter().map(|&[id, sampling, table]| (id, sampling >> 4, sampling & 15, table)).collect::<Vec<_>>();
-    let read_here = match all[..] {
-        // Red, green and blue are called so by those who store them.
+    let is_supported = match all[..] {
+        // Writers that store RGB use these identifiers.
         [(b'R', ..), (b'G', ..), (b'B', ..)] => false,
         [_] | [(_, 1 | 2, 1 | 2, _), (_, 1, 1, _), (_, 1, 1, _)] => true,
         _ => false,
     };
-    (read_here && all.len() == usize::from(count)).then_some(all)
+    (is_supported && all.len() == usize::from(count)).then_some(all)
 }
 
-/// The components of the scan, which must be all of the frame's, in their order, with all of their coefficients.
-fn scanned(body: &[u8], declared: &[Declared], tables: &Tables) -> Option<Vec<Component>> {
+/// Returns the components of the scan. The scan must contain all components of the frame, in the same order, with all
+/// of their coefficients.
+fn scan_components(body: &[u8], declared: &[Declared], tables: &Tables) -> Option<Vec<Component>> {
     let (&count, rest) = body.split_first()?;
     let (each, [0, 63, 0]) = rest.split_at_checked(rest.len().checked_sub(3)?)? else { return None };
     let (each, []) = each.as_chunks::<2>() else { return None };
     if usize::from(count) != each.len() || each.len() != declared.len() {
         return None;
     }
-    let alone = declared.len() == 1;
+    let is_gray = declared.len() == 1;
     each.iter()
         .zip(declared)
-        .map(|(&[id, codes], &(of, across, down, quantization))| {
-            let (across, down) = if alone { (1, 1) } else { (usize::from(across), usize::from(down)) };
-            (id == of).then_some(())?;
+        .map(|(&[id, codes], &(declared_id, across, down, quantization))| {
+            let (across, down) = if is_gray { (1, 1) } else { (usize::from(across), usize::from(down)) };
+            (id == declared_id).then_some(())?;
             Some(Component {
                 across,
                 down,
@@ -117,31 +120,31 @@ fn scanned(body: &[u8], declared: &[Declared], tables: &Tables) -> Option<Vec<Co
 
 impl Tables {
     fn read_quantization(&mut self, mut body: &[u8]) -> Option<()> {
-        while let Some((&what, rest)) = body.split_first() {
+        while let Some((&table_info, rest)) = body.split_first() {
             let mut table = [0; 64];
-            let size = if what >> 4 == 0 { 1 } else { 2 };
+            let size = if table_info >> 4 == 0 { 1 } else { 2 };
             let (values, rest) = rest.split_at_checked(64 * size)?;
             for (entry, value) in table.iter_mut().zip(values.chunks_exact(size)) {
                 *entry = value.iter().fold(0, |sum, &byte| sum << 8 | u16::from(byte));
             }
-            *self.quantization.get_mut(usize::from(what & 15))? = Some(table);
+            *self.quantization.get_mut(usize::from(table_info & 15))? = Some(table);
             body = rest;
         }
         Some(())
     }
 
     fn read_codes(&mut self, mut body: &[u8]) -> Option<()> {
-        while let Some((&what, rest)) = body.split_first() {
+        while let Some((&table_info, rest)) = body.split_first() {
             let (counts, rest) = rest.split_first_chunk::<16>()?;
             let total = counts.iter().map(|&count| usize::from(count)).sum();
             let (symbols, rest) = rest.split_at_checked(total)?;
-            let tables = match what >> 4 {
-                // The size of a difference of means.
+            let tables = match table_info >> 4 {
+                // A symbol is the size of a difference of means, in bits.
                 0 if symbols.iter().all(|&size| size <= 11) => &mut self.dc,
                 1 => &mut self.ac,
                 _ => return None,
             };
-            *tables.get_mut(usize::from(what & 15))? = Some(Huffman::new(counts, symbols)?);
+            *tables.get_mut(usize::from(table_info & 15))? = Some(Huffman::new(counts, symbols)?);
             body = rest;
         }
         Some(())

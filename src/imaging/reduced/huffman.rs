@@ -1,23 +1,24 @@
-//! Huffman codes as JPEG stores them (ITU-T T.81, annex C), as tables that answer by the next bits.
+//! Huffman codes as JPEG stores them (ITU-T T.81, annex C), in tables that are indexed by the next bits.
 
 use super::bits::Bits;
 
-const QUICK: u32 = 10;
-const FAR: u32 = 12;
+const QUICK_BITS: u32 = 10;
+const STEP_BITS: u32 = 12;
 
 /// One table of codes.
 #[derive(Clone)]
 pub(super) struct Huffman {
-    /// By the next 10 bits: length and symbol of the code that they begin with; 0 where it is longer.
-    quick: Box<[u16; 1 << QUICK]>,
+    /// Indexed by the next 10 bits: length and symbol of the code at their start; 0 if the code is longer than 10 bits.
+    quick: Box<[u16; 1 << QUICK_BITS]>,
     symbols: Vec<u8>,
-    /// By length: one after the last code of that length, at the top of 16 bits.
+    /// Indexed by length: the value after the last code of that length, at the top of 16 bits.
     limits: [u32; 17],
-    /// By length: what leads from a code to its symbol's place.
+    /// Indexed by length: the difference between a code and the index of its symbol.
     offsets: [i32; 17],
 }
 
-/// What the next 12 bits mean to someone who only wants to get past them. One number: the tables stay in the first cache.
+/// The information that is needed to skip the codes in the next 12 bits. It is packed into one number, so that the
+/// tables fit into the L1 cache.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Step(u16);
 
@@ -29,19 +30,19 @@ impl Step {
         Some(Self(bits | u16::from(coefficients) << 5 | if ends { ENDS } else { 0 }))
     }
 
-    /// How many bits, those of the values with them; 0 where the bits do not tell.
+    /// Returns the number of bits, including those of the values; 0 if the 12 bits are not sufficient.
     #[inline]
     pub(super) fn bits(self) -> u32 {
         u32::from(self.0 & 31)
     }
 
-    /// How many coefficients they stand for, up to 63.
+    /// Returns the number of coefficients that these bits contain, up to 63.
     #[inline]
     pub(super) fn coefficients(self) -> usize {
         usize::from(self.0 >> 5 & 63)
     }
 
-    /// Whether they end with the code that ends the block.
+    /// Returns whether the last code is the one that ends the block.
     #[inline]
     pub(super) fn ends(self) -> bool {
         self.0 & ENDS != 0
@@ -49,19 +50,24 @@ impl Step {
 }
 
 impl Huffman {
-    /// From the 16 counts and the symbols of a DHT segment. `None` where they are no code.
+    /// Builds the table from the 16 counts and the symbols of a DHT segment. Returns `None` if they are not a valid
+    /// code.
     pub(super) fn new(counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
-        let mut table =
-            Self { quick: Box::new([0; 1 << QUICK]), symbols: symbols.to_vec(), limits: [0; 17], offsets: [0; 17] };
+        let mut table = Self {
+            quick: Box::new([0; 1 << QUICK_BITS]),
+            symbols: symbols.to_vec(),
+            limits: [0; 17],
+            offsets: [0; 17],
+        };
         let (mut code, mut place) = (0_u32, 0_u32);
         for (length, &count) in (1_u32..).zip(counts) {
             table.offsets[length as usize] = place.cast_signed() - code.cast_signed();
             for _ in 0..count {
-                if length <= QUICK {
-                    let first = (code << (QUICK - length)) as usize;
+                if length <= QUICK_BITS {
+                    let first = (code << (QUICK_BITS - length)) as usize;
                     let symbol = *symbols.get(place as usize)?;
                     let entry = u16::try_from(length << 8).ok()? | u16::from(symbol);
-                    table.quick.get_mut(first..first + (1 << (QUICK - length)))?.fill(entry);
+                    table.quick.get_mut(first..first + (1 << (QUICK_BITS - length)))?.fill(entry);
                 }
                 code += 1;
                 place += 1;
@@ -75,11 +81,11 @@ impl Huffman {
         (place as usize == symbols.len()).then_some(table)
     }
 
-    /// Length and symbol of the code at the top of 16 bits.
+    /// Returns the length and symbol of the code at the top of 16 bits.
     fn find(&self, next: u32) -> Option<(u32, u8)> {
-        match self.quick[(next >> (16 - QUICK)) as usize] {
+        match self.quick[(next >> (16 - QUICK_BITS)) as usize] {
             0 => {
-                let length = (QUICK + 1..=16).find(|&length| next < self.limits[length as usize])?;
+                let length = (QUICK_BITS + 1..=16).find(|&length| next < self.limits[length as usize])?;
                 let place = (next >> (16 - length)).cast_signed() + self.offsets[length as usize];
                 Some((length, *self.symbols.get(usize::try_from(place).ok()?)?))
             }
@@ -87,10 +93,10 @@ impl Huffman {
         }
     }
 
-    /// The next symbol. The bits must have been refilled.
+    /// Reads the next symbol. The caller must have refilled the bits.
     #[inline]
     pub(super) fn symbol(&self, bits: &mut Bits<'_>) -> Option<u8> {
-        let (length, symbol) = match self.quick[bits.peek::<QUICK>()] {
+        let (length, symbol) = match self.quick[bits.peek::<QUICK_BITS>()] {
             0 => self.find(u32::try_from(bits.peek::<16>()).ok()?)?,
             entry => (u32::from(entry >> 8), entry.to_be_bytes()[1]),
         };
@@ -98,21 +104,22 @@ impl Huffman {
         Some(symbol)
     }
 
-    /// For every 12 bits the codes that lie in them whole; of the first one the value may reach beyond them.
-    pub(super) fn steps(&self) -> Box<[Step; 1 << FAR]> {
-        let mut steps = Box::new([Step::default(); 1 << FAR]);
+    /// Returns, for every value of 12 bits, the codes that are completely within them. The value of the first code can
+    /// extend beyond the 12 bits.
+    pub(super) fn steps(&self) -> Box<[Step; 1 << STEP_BITS]> {
+        let mut steps = Box::new([Step::default(); 1 << STEP_BITS]);
         for (next, step) in (0_u32..).zip(steps.iter_mut()) {
             let (mut used, mut coefficients, mut ends) = (0, 0_u8, false);
-            while let Some((length, symbol)) = self.find((next << (16 - FAR + used)) & 0xFFFF) {
+            while let Some((length, symbol)) = self.find((next << (16 - STEP_BITS + used)) & 0xFFFF) {
                 let (run, size) = (symbol >> 4, u32::from(symbol & 15));
-                let fits = used + length + if used == 0 { 0 } else { size } <= FAR;
-                let known = size > 0 || run == 0 || run == 15;
+                let fits = used + length + if used == 0 { 0 } else { size } <= STEP_BITS;
+                let is_valid = size > 0 || run == 0 || run == 15;
                 let after = if symbol == 0 { coefficients } else { coefficients + run + 1 };
-                if !fits || !known || after > 63 {
+                if !fits || !is_valid || after > 63 {
                     break;
                 }
                 (used, coefficients, ends) = (used + length + size, after, symbol == 0);
-                if ends || used >= FAR {
+                if ends || used >= STEP_BITS {
                     break;
                 }
             }
@@ -122,8 +129,8 @@ impl Huffman {
     }
 }
 
-/// The step at the next bits.
+/// Returns the step for the next bits.
 #[inline]
-pub(super) fn step(steps: &[Step; 1 << FAR], bits: &Bits<'_>) -> Step {
-    steps[bits.peek::<FAR>()]
+pub(super) fn step(steps: &[Step; 1 << STEP_BITS], bits: &Bits<'_>) -> Step {
+    steps[bits.peek::<STEP_BITS>()]
 }

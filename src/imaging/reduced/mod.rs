@@ -1,8 +1,9 @@
-//! A JPEG at a half or a quarter of its size, for a fraction of what all of it costs (ADR 0006).
+//! Decodes a JPEG to a half or a quarter of its size, for a fraction of the cost of a full decode (ADR 0006).
 //!
-//! Of each block of 8 x 8 pixels only the lowest frequencies become pixels. The codes of the others are stepped over, several
-//! at once, without looking at what they say. Only what most cameras and browsers write is read: baseline, gray or YCbCr,
-//! in one scan. Whatever is unusual or wrong in the least is `None`, and the full decoder says what the file is.
+//! Only the lowest frequencies of each block of 8 x 8 pixels are converted to pixels. The codes of the
+//! other frequencies are skipped, several at once, without decoding their values. Only the coding that most cameras and
+//! browsers write is supported: baseline, gray or YCbCr, in one scan. For any unusual or invalid file the result is
+//! `None`; the full decoder then decodes it or reports the error.
 
 mod bits;
 mod block;
@@ -20,7 +21,8 @@ use planes::Planes;
 
 pub(super) use planes::upper;
 
-/// How much of each side is kept. An eighth is not among them: it does not keep the parity that is asked for (ADR 0006).
+/// The share of each side that is kept. An eighth is not supported, because its result differs too much
+/// from a full decode (ADR 0006).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scale {
     Quarter,
@@ -28,12 +30,12 @@ pub(super) enum Scale {
 }
 
 impl Scale {
-    /// The least that keeps this share of each side.
+    /// Returns the smallest scale that keeps this share of each side.
     pub(super) fn least_of(share: f64) -> Option<Self> {
         [Self::Quarter, Self::Half].into_iter().find(|scale| scale.extent(1) >= share)
     }
 
-    /// Pixels that a block keeps, a side.
+    /// Returns the number of pixels per side that a block of 8 x 8 pixels keeps.
     pub(super) fn of_eight(self) -> u8 {
         match self {
             Self::Quarter => 2,
@@ -41,35 +43,35 @@ impl Scale {
         }
     }
 
-    /// Pixels that a side of a image keeps. The last one may lie beyond the image in part.
+    /// Returns the number of pixels that a side of an image keeps. A part of the last pixel can be outside the image.
     pub(super) fn side(self, full: u32) -> u32 {
         let kept = (u64::from(full) * u64::from(self.of_eight())).div_ceil(8);
         u32::try_from(kept).unwrap_or(u32::MAX)
     }
 
-    /// The same with its fraction.
+    /// Returns the same as [`side`](Self::side), but with its fraction.
     pub(super) fn extent(self, full: u32) -> f64 {
         f64::from(full) * f64::from(self.of_eight()) / 8.0
     }
 }
 
-/// A reduced image, with room for fractions: rounded to bytes between across and down, so few pixels would come out further
-/// from what all of them give than the reduction itself leads.
+/// A reduced image with 16 bits per sample, to keep fractions. With bytes, the rounding between the two resize steps
+/// would cause a larger difference from the full decode than the reduction itself.
 pub(super) type Reduced = TypedImage<'static, U16x3>;
 
-/// Whether this is the decoder for the file, by its header.
+/// Returns whether this module can decode the file, by its header.
 pub(super) fn reads(bytes: &[u8]) -> bool {
     Frame::read(bytes).is_some()
 }
 
-/// The image as it is stored, reduced. `None` where this is not the decoder for it.
+/// Decodes the image reduced, in its stored orientation. Returns `None` if this module cannot decode it.
 pub(super) fn decode(bytes: &[u8], scale: Scale) -> Option<Reduced> {
     let frame = Frame::read(bytes)?;
     let intervals = Intervals::read(frame.data)?;
     let (across, down) = frame.units();
-    let whole = across * down;
-    let each = if frame.restart_interval == 0 { whole } else { frame.restart_interval };
-    if intervals.count() != whole.div_ceil(each) {
+    let unit_count = across * down;
+    let units_per_interval = if frame.restart_interval == 0 { unit_count } else { frame.restart_interval };
+    if intervals.count() != unit_count.div_ceil(units_per_interval) {
         return None;
     }
     let mut planes = Planes::new(&frame, scale);
@@ -77,7 +79,7 @@ pub(super) fn decode(bytes: &[u8], scale: Scale) -> Option<Reduced> {
     for (number, interval) in intervals.iter().enumerate() {
         let mut bits = Bits::new(&interval);
         let mut before = [0_i32; 3];
-        for unit in number * each..whole.min((number + 1) * each) {
+        for unit in number * units_per_interval..unit_count.min((number + 1) * units_per_interval) {
             let (row, column) = (unit / across, unit % across);
             for ((component, blocks), before) in blocks.iter().enumerate().zip(&mut before) {
                 blocks.decode(&mut bits, before, &mut planes, component, (column, row))?;
@@ -102,8 +104,9 @@ mod tests {
         std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/").to_owned() + name).unwrap()
     }
 
-    /// Each pixel is the mean of those that it stands for: what reducing is, but for the highest frequencies.
-    fn averaged(bytes: &[u8], times: usize) -> Vec<[f64; 3]> {
+    /// Returns an image in which each pixel is the mean of the pixels that it replaces. A reduced decode
+    /// gives the same, except for the highest frequencies.
+    fn average(bytes: &[u8], times: usize) -> Vec<[f64; 3]> {
         let whole = decode_upright(bytes, &ImagingSettings::default().limits()).unwrap();
         let (width, height) = (whole.meta.width as usize, whole.meta.height as usize);
         let whole = RgbImage::from_raw(whole.meta.width, whole.meta.height, whole.rgb.to_vec()).unwrap();
@@ -125,34 +128,34 @@ mod tests {
     }
 
     #[test]
-    fn what_it_reads_is_the_image_only_smaller() {
+    fn a_reduced_decode_equals_the_mean_of_the_full_decode() {
         for name in ["gray.jpg", "full-chroma.jpg", "half-chroma.jpg", "wide-chroma.jpg", "restarts.jpg", "223x225.jpg"]
         {
             let bytes = file(name);
             for (scale, times) in [(Scale::Quarter, 4), (Scale::Half, 2)] {
-                let reduced = decode(&bytes, scale).unwrap_or_else(|| panic!("{name} is not read"));
-                let expected = averaged(&bytes, times);
+                let reduced = decode(&bytes, scale).unwrap_or_else(|| panic!("{name} is not decoded"));
+                let expected = average(&bytes, times);
                 assert_eq!(reduced.pixels().len(), expected.len(), "{name} {scale:?}");
-                let apart = |(pixel, mean): (&U16x3, &[f64; 3])| {
+                let difference = |(pixel, mean): (&U16x3, &[f64; 3])| {
                     pixel.0.iter().zip(mean).map(|(&value, mean)| (f64::from(value) / 256.0 - mean).abs()).sum::<f64>()
                 };
                 #[expect(clippy::cast_precision_loss, reason = "a few thousand")]
                 let values = (expected.len() * 3) as f64;
-                let apart = reduced.pixels().iter().zip(&expected).map(apart).sum::<f64>() / values;
-                assert!(apart < 4.0, "{name} {scale:?}: {apart} of 255 apart on average");
+                let difference = reduced.pixels().iter().zip(&expected).map(difference).sum::<f64>() / values;
+                assert!(difference < 4.0, "{name} {scale:?}: a mean difference of {difference} of 255");
             }
         }
     }
 
     #[test]
-    fn what_is_unusual_is_left_to_the_full_decoder() {
+    fn an_unusual_coding_is_left_to_the_full_decoder() {
         for name in ["progressive.jpg", "cmyk.jpg", "ycck.jpg"] {
             assert!(decode(&file(name), Scale::Half).is_none(), "{name}");
         }
     }
 
     #[test]
-    fn what_is_cut_or_broken_is_left_to_the_full_decoder() {
+    fn a_truncated_or_damaged_file_is_left_to_the_full_decoder() {
         for name in ["half-chroma.jpg", "restarts.jpg"] {
             let bytes = file(name);
             for share in 1..100 {

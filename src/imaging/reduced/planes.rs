@@ -1,11 +1,12 @@
-//! Where the pixels of each component are gathered, and the image that they make together.
+//! Collects the pixels of each component and combines them to the image.
 
 use fast_image_resize::pixels::U16x3;
 
 use super::Scale;
 use super::frame::Frame;
 
-/// How many pixels a block of a component keeps, and how often the image's are to be halved to be as few.
+/// How many pixels a block of a component keeps per axis, and how often the resolution of the image must be halved to
+/// match the resolution of the component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     pub(super) across: usize,
@@ -21,7 +22,7 @@ struct Plane {
 
 pub(super) struct Planes(Vec<Plane>);
 
-/// The most pixels a side that a block keeps.
+/// Maximum number of pixels per side that a block keeps.
 pub(super) const MOST: usize = 4;
 
 impl Planes {
@@ -29,16 +30,17 @@ impl Planes {
         let (across, down) = frame.units();
         let luma = &frame.components[0];
         let planes = frame.components.iter().map(|component| {
-            // Colour is mostly stored at half the size: then more of it is kept, so that it need not be enlarged.
+            // Colour is mostly stored at half the size. A larger share of it is kept, so that it does not have to be
+            // enlarged.
             let kept = |luma: usize, own: usize| {
                 let all = usize::from(scale.of_eight()) * luma / own;
                 let kept = all.min(MOST);
                 (kept, (all / kept).ilog2())
             };
-            let (wide, high) = (kept(luma.across, component.across), kept(luma.down, component.down));
-            let shape = Shape { across: wide.0, down: high.0, halvings: (wide.1, high.1) };
-            let stride = across * component.across * wide.0;
-            Plane { shape, stride, pixels: vec![0; stride * down * component.down * high.0] }
+            let (horizontal, vertical) = (kept(luma.across, component.across), kept(luma.down, component.down));
+            let shape = Shape { across: horizontal.0, down: vertical.0, halvings: (horizontal.1, vertical.1) };
+            let stride = across * component.across * horizontal.0;
+            Plane { shape, stride, pixels: vec![0; stride * down * component.down * vertical.0] }
         });
         Self(planes.collect())
     }
@@ -47,14 +49,14 @@ impl Planes {
         self.0.iter().map(|plane| plane.shape)
     }
 
-    /// So many pixels of a row.
+    /// Returns `count` pixels of a row, from `left` on.
     #[inline]
     pub(super) fn row(&mut self, plane: usize, row: usize, left: usize, count: usize) -> &mut [u8] {
         let plane = &mut self.0[plane];
         &mut plane.pixels[row * plane.stride + left..][..count]
     }
 
-    /// The image's pixels, row by row: bytes in the upper halves.
+    /// Returns the pixels of the image, row by row, with each value in the high byte of a 16-bit sample.
     pub(super) fn into_pixels(self, width: usize, height: usize) -> Vec<U16x3> {
         let mut pixels = Vec::with_capacity(width * height);
         for y in 0..height {
@@ -91,11 +93,19 @@ impl Plane {
     }
 }
 
-/// JFIF 1.02, page 3, in 1/65536. A byte each, in the upper half.
+/// Converts YCbCr to RGB (JFIF 1.02, page 3, in units of 1/65536). Each value is in the high byte of 16 bits.
 #[inline]
 fn rgb(luma: u8, blue: u8, red: u8) -> U16x3 {
     let (luma, blue, red) = (i32::from(luma) * 65536 + 32768, i32::from(blue) - 128, i32::from(red) - 128);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a byte, then doubled")]
-    let upper = |value: i32| ((value >> 16).clamp(0, 255) << 8) as u16;
-    U16x3::new([upper(luma + 91881 * red), upper(luma - 22554 * blue - 46802 * red), upper(luma + 116_130 * blue)])
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to a byte, then shifted to the high byte"
+    )]
+    let to_sample = |value: i32| ((value >> 16).clamp(0, 255) << 8) as u16;
+    U16x3::new([
+        to_sample(luma + 91881 * red),
+        to_sample(luma - 22554 * blue - 46802 * red),
+        to_sample(luma + 116_130 * blue),
+    ])
 }

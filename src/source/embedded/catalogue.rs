@@ -1,5 +1,5 @@
-//! The catalogue of the embedded server: which buckets there are, which objects, and in which file each one's
-//! bytes lie. Its commit is what makes an object exist; a file without a row is nothing.
+//! The catalogue of the embedded server: the buckets, the objects, and the file with the bytes of each object. An
+//! object exists from the commit of its row on. A file without a row does not belong to an object.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,8 +10,8 @@ use super::files::Files;
 use super::listing::{Page, PageRequest, list};
 use crate::sqlite::{Sqlite, SqliteError};
 
-/// Keys are blobs, so that their order is that of their bytes, and any key can be held.
-/// `loose` names the files that no row vouches for: being written, or replaced and not yet removed.
+/// Keys are blobs, so that they are ordered by their bytes and any key can be stored. `loose` lists the files without a
+/// row in `object`: files that are being written, and files that were replaced and are not removed yet.
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS bucket(name TEXT PRIMARY KEY, created INTEGER NOT NULL) STRICT, WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS object(
@@ -26,29 +26,29 @@ const SCHEMA: &str = "
         PRIMARY KEY (bucket, key)) STRICT, WITHOUT ROWID;
     CREATE TABLE IF NOT EXISTS loose(file TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;";
 
-/// An object as the catalogue knows it.
+/// An object in the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     /// The name of the file with its bytes.
     pub(super) file: String,
     pub(super) size: u64,
-    /// Without quotes.
+    /// The ETag, without quotes.
     pub(super) etag: String,
-    /// Milliseconds since 1970.
+    /// Time of the last change in milliseconds since 1970.
     pub(super) modified: i64,
     pub(super) content_type: Option<String>,
     pub(super) content_encoding: Option<String>,
     pub(super) metadata: BTreeMap<String, String>,
 }
 
-/// What came of a change that needs the bucket.
+/// The result of a change that needs the bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Done,
     NoBucket,
-    /// A bucket that is there already, or an object that was not to be replaced.
+    /// The bucket exists already, or the object exists and must not be replaced.
     Exists,
-    /// A bucket that still has objects.
+    /// The bucket still contains objects.
     NotEmpty,
 }
 
@@ -59,15 +59,15 @@ pub(super) struct Catalogue {
 }
 
 impl Catalogue {
-    /// Opens the catalogue and removes the files that an earlier process left behind.
+    /// Opens the catalogue and removes the files without a row that an earlier process left.
     pub(super) fn open(path: &Path, files: Files) -> Result<Self, SqliteError> {
-        let sweep = files.clone();
+        let old_files = files.clone();
         let db = Sqlite::open(path, |connection| {
             connection.execute_batch(SCHEMA)?;
             add_encoding(connection)?;
             let mut loose = connection.prepare("SELECT file FROM loose")?;
             for file in loose.query_map((), |row| row.get::<_, String>(0))? {
-                sweep.remove(&file?);
+                old_files.remove(&file?);
             }
             connection.execute_batch("DELETE FROM loose")
         })?;
@@ -87,31 +87,31 @@ impl Catalogue {
     }
 
     pub(super) async fn create_bucket(&self, bucket: String) -> Result<Change, SqliteError> {
-        let made = self.db.call(move |connection| {
+        let inserted = self.db.call(move |connection| {
             connection.execute("INSERT OR IGNORE INTO bucket VALUES (?1, ?2)", params![bucket, now_millis()])
         });
-        Ok(if made.await? == 1 { Change::Done } else { Change::Exists })
+        Ok(if inserted.await? == 1 { Change::Done } else { Change::Exists })
     }
 
     pub(super) async fn delete_bucket(&self, bucket: String) -> Result<Change, SqliteError> {
         let call = move |connection: &mut Connection| {
-            let used = "SELECT EXISTS (SELECT 1 FROM object WHERE bucket = ?1)";
-            if connection.query_row(used, [&bucket], |row| row.get(0))? {
+            let has_objects = "SELECT EXISTS (SELECT 1 FROM object WHERE bucket = ?1)";
+            if connection.query_row(has_objects, [&bucket], |row| row.get(0))? {
                 return Ok(Change::NotEmpty);
             }
-            let gone = connection.execute("DELETE FROM bucket WHERE name = ?1", [&bucket])?;
-            Ok(if gone == 1 { Change::Done } else { Change::NoBucket })
+            let deleted = connection.execute("DELETE FROM bucket WHERE name = ?1", [&bucket])?;
+            Ok(if deleted == 1 { Change::Done } else { Change::NoBucket })
         };
         self.db.call(call).await
     }
 
-    /// Notes a file that is about to be written, so that a crash leaves nothing behind for ever.
+    /// Registers a file before it is written, so that the next start removes it after a crash.
     pub(super) async fn announce(&self, file: String) -> Result<(), SqliteError> {
         self.db.call(move |connection| connection.execute("INSERT INTO loose VALUES (?1)", [file])).await.map(drop)
     }
 
-    /// Makes a written file the object's, and removes the one that it replaces. Runs to its end even if the
-    /// caller is gone.
+    /// Makes a written file the content of the object and removes the file that it replaces. Runs to its end even if
+    /// the caller is cancelled.
     pub(super) async fn commit(
         &self,
         bucket: String,
@@ -132,13 +132,13 @@ impl Catalogue {
                 insert(&transaction, &bucket, &key, &entry)?;
                 transaction.execute("DELETE FROM loose WHERE file = ?1", [&entry.file])?;
             }
-            let unwanted = if refused.is_some() { Some(entry.file) } else { old.map(|old| old.file) };
-            if let Some(file) = &unwanted {
-                unlink(&transaction, file)?;
+            let unused = if refused.is_some() { Some(entry.file) } else { old.map(|old| old.file) };
+            if let Some(file) = &unused {
+                mark_unused(&transaction, file)?;
             }
             transaction.commit()?;
-            if let Some(file) = &unwanted {
-                sweep(connection, &files, file)?;
+            if let Some(file) = &unused {
+                remove_unused(connection, &files, file)?;
             }
             Ok(refused.unwrap_or(Change::Done))
         };
@@ -149,18 +149,18 @@ impl Catalogue {
         self.db.call(move |connection| find(connection, &bucket, &key)).await
     }
 
-    /// Removes objects; those that are not there are no error.
+    /// Removes objects. A missing object is not an error.
     pub(super) async fn delete(&self, bucket: String, keys: Vec<String>) -> Result<(), SqliteError> {
         let files = self.files.clone();
         let call = move |connection: &mut Connection| {
             for key in &keys {
                 let transaction = connection.transaction()?;
                 if let Some(old) = find(&transaction, &bucket, key)? {
-                    let gone = "DELETE FROM object WHERE bucket = ?1 AND key = ?2";
-                    transaction.execute(gone, params![bucket, key.as_bytes()])?;
-                    unlink(&transaction, &old.file)?;
+                    let statement = "DELETE FROM object WHERE bucket = ?1 AND key = ?2";
+                    transaction.execute(statement, params![bucket, key.as_bytes()])?;
+                    mark_unused(&transaction, &old.file)?;
                     transaction.commit()?;
-                    sweep(connection, &files, &old.file)?;
+                    remove_unused(connection, &files, &old.file)?;
                 }
             }
             Ok(())
@@ -168,16 +168,16 @@ impl Catalogue {
         self.db.call(call).await
     }
 
-    /// One page of a listing.
+    /// Returns one page of a listing.
     pub(super) async fn list(&self, bucket: String, request: PageRequest) -> Result<Page, SqliteError> {
         self.db.call(move |connection| list(connection, &bucket, &request)).await
     }
 }
 
-/// Catalogues of version 0.1 have no such column.
+/// Adds the column for the `Content-Encoding`, which catalogues of version 0.1 do not have.
 fn add_encoding(connection: &Connection) -> rusqlite::Result<()> {
-    let there = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('object') WHERE name = 'content_encoding')";
-    if connection.query_row(there, (), |row| row.get(0))? {
+    let column_exists = "SELECT EXISTS (SELECT 1 FROM pragma_table_info('object') WHERE name = 'content_encoding')";
+    if connection.query_row(column_exists, (), |row| row.get(0))? {
         return Ok(());
     }
     connection.execute_batch("ALTER TABLE object ADD COLUMN content_encoding TEXT")
@@ -230,19 +230,19 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     })
 }
 
-/// Notes a file that no row names any more, in the transaction that made it so: a crash before the file is
-/// gone is made good at the next start.
-fn unlink(transaction: &Transaction<'_>, file: &str) -> rusqlite::Result<()> {
+/// Registers a file that no row refers to any more, in the same transaction. If the process crashes before the file is
+/// removed, the next start removes it.
+fn mark_unused(transaction: &Transaction<'_>, file: &str) -> rusqlite::Result<()> {
     transaction.execute("INSERT OR IGNORE INTO loose VALUES (?1)", [file]).map(drop)
 }
 
-/// Removes a file that was noted.
-fn sweep(connection: &Connection, files: &Files, file: &str) -> rusqlite::Result<()> {
+/// Removes a file that was registered by [`mark_unused`].
+fn remove_unused(connection: &Connection, files: &Files, file: &str) -> rusqlite::Result<()> {
     files.remove(file);
     connection.execute("DELETE FROM loose WHERE file = ?1", [file]).map(drop)
 }
 
-/// Milliseconds since 1970.
+/// Returns the current time in milliseconds since 1970.
 pub(super) fn now_millis() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)

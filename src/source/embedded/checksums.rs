@@ -1,5 +1,5 @@
-//! What a client says its body adds up to: in a header before it, or in a trailer after it. A body that does
-//! not is refused, as `BadDigest`.
+//! Checks the checksums that a client declares for its body, in a header before the body or in a trailer after it. A
+//! body with another checksum is rejected with `BadDigest`.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,13 +14,14 @@ pub(super) const CRC64: &str = "x-amz-checksum-crc64nvme";
 pub(super) const SHA1: &str = "x-amz-checksum-sha1";
 pub(super) const SHA256: &str = "x-amz-checksum-sha256";
 
-/// What a request's headers say of its body.
+/// The checksums in the headers of a request.
 pub(super) struct Announced {
     pub(super) md5: Option<String>,
     pub(super) given: [(&'static str, Option<String>); 5],
 }
 
-/// [`Announced`] from any request that brings a body: they have these fields, and no trait, in common.
+/// Makes an [`Announced`] from any request with a body. It is a macro because these requests have common fields, but no
+/// common trait.
 macro_rules! announced {
     ($input:expr) => {
         $crate::source::embedded::checksums::Announced {
@@ -37,7 +38,7 @@ macro_rules! announced {
 }
 pub(super) use announced;
 
-/// The sums that one body must have, and the work of adding them up.
+/// The checksums that one body must have, and their computation.
 #[derive(Default)]
 pub(super) struct Expected {
     md5: Option<String>,
@@ -47,14 +48,13 @@ pub(super) struct Expected {
 }
 
 impl Expected {
-    /// What a request says of its body.
-    pub(super) fn of(sums: Announced, headers: &HeaderMap, trailing: Option<TrailingHeaders>) -> Self {
+    /// Collects the checksums that a request declares for its body.
+    pub(super) fn from_request(sums: Announced, headers: &HeaderMap, trailing: Option<TrailingHeaders>) -> Self {
         let Announced { md5, given } = sums;
         let given: Vec<_> = given.into_iter().filter_map(|(name, sum)| Some((name, sum?))).collect();
-        let announced = headers.get("x-amz-trailer").and_then(|names| names.to_str().ok()).unwrap_or_default();
+        let trailers = headers.get("x-amz-trailer").and_then(|names| names.to_str().ok()).unwrap_or_default();
         let wanted = |name| {
-            given.iter().any(|(header, _)| *header == name)
-                || announced.split(',').any(|trailer| trailer.trim() == name)
+            given.iter().any(|(header, _)| *header == name) || trailers.split(',').any(|trailer| trailer.trim() == name)
         };
         let hasher = ChecksumHasher {
             crc32: wanted(CRC32).then(Crc32::new),
@@ -66,12 +66,12 @@ impl Expected {
         Self { md5, given, trailing, hasher }
     }
 
-    /// The next bytes of the body.
+    /// Adds the next bytes of the body.
     pub(super) fn update(&mut self, bytes: &[u8]) {
         self.hasher.update(bytes);
     }
 
-    /// Whether the body, now complete, is what was announced.
+    /// Checks the complete body against the declared checksums.
     pub(super) fn check(mut self, md5: &[u8]) -> S3Result<()> {
         if let Some(trailers) = self.trailing.as_ref().and_then(TrailingHeaders::take) {
             let sums = [CRC32, CRC32C, CRC64, SHA1, SHA256].into_iter();
@@ -87,7 +87,7 @@ impl Expected {
                 _ => &sums.checksum_sha256,
             };
             if sum.as_ref().is_some_and(|sum| *sum != given) {
-                return Err(s3_error!(BadDigest, "the body does not have the {name} that it should"));
+                return Err(s3_error!(BadDigest, "the checksum of the body differs from the value of {name}"));
             }
         }
         match self.md5 {

@@ -1,5 +1,5 @@
-//! The bytes of the embedded server's objects: one file each, under a random name that only the catalogue
-//! knows. A file is written once, under its final name, and never changed.
+//! Stores the bytes of the objects of the embedded server. Each object has one file with a random name, which is stored
+//! in the catalogue. A file is written once, under its final name, and never changed.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,8 +14,8 @@ use uuid::Uuid;
 
 use super::checksums::Expected;
 
-/// Bytes read from a file at once.
-const CHUNK: usize = 512 * 1024;
+/// Number of bytes that are read from a file at once.
+const CHUNK_BYTES: usize = 512 * 1024;
 
 type StdError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -26,50 +26,51 @@ pub(super) struct Files {
     durable: bool,
 }
 
-/// What was written.
+/// The size in bytes and the MD5 digest of a written file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Written {
     pub(super) size: u64,
     pub(super) md5: [u8; 16],
 }
 
-/// Why a body was not written.
+/// The reason why a body was not written.
 #[derive(Debug)]
 pub(super) enum WriteError {
-    /// The client broke off, or its signature does not fit its bytes.
+    /// The client disconnected, or its signature does not match the bytes.
     Body(StdError),
-    /// More than the limit.
+    /// The body is larger than the limit.
     TooLarge,
-    /// The disk.
+    /// A disk operation failed.
     Disk(io::Error),
 }
 
-/// Something to be written.
+/// A body that can be written.
 pub(super) trait Body: Stream<Item = Result<Bytes, StdError>> + Send + Unpin {}
 
 impl<S: Stream<Item = Result<Bytes, StdError>> + Send + Unpin> Body for S {}
 
 impl Files {
     pub(super) fn open(folder: &Path, durable: bool) -> io::Result<Self> {
-        // 256 folders, so that none holds too many names.
+        // There are 256 folders, so that no folder contains too many files.
         for branch in 0..=u8::MAX {
             std::fs::create_dir_all(folder.join(hex::encode([branch])))?;
         }
         Ok(Self { folder: folder.into(), durable })
     }
 
-    /// A name that no file has.
+    /// Returns a new unique file name.
     pub(super) fn new_name() -> String {
         Uuid::now_v7().simple().to_string()
     }
 
-    /// Where a file lies. The last digits of a name are random, the first are the time.
+    /// Returns the path of a file. The folder depends on the last digits of the name, because they are random; the
+    /// first digits are the time.
     pub(super) fn path(&self, name: &str) -> PathBuf {
         let branch = name.get(name.len().saturating_sub(2)..).unwrap_or_default();
         self.folder.join(branch).join(name)
     }
 
-    /// Removes a file, if it is there.
+    /// Removes a file, if it exists.
     pub(super) fn remove(&self, name: &str) {
         match std::fs::remove_file(self.path(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -99,13 +100,13 @@ impl Files {
             expected.update(&chunk);
             file.write_all(&chunk).await.map_err(WriteError::Disk)?;
         }
-        // Either way nothing may be left in tokio's own buffer when the catalogue commits.
-        let done = if self.durable { file.sync_all().await } else { file.flush().await };
-        done.map_err(WriteError::Disk)?;
+        // In both cases, the internal buffer of tokio must be empty before the catalogue commits.
+        let flushed = if self.durable { file.sync_all().await } else { file.flush().await };
+        flushed.map_err(WriteError::Disk)?;
         Ok(Written { size, md5: digest.finalize().into() })
     }
 
-    /// Opens a file at an offset. What is open can be read to its end even if it is removed meanwhile.
+    /// Opens a file at an offset. An open file can be read to its end even if it is removed in the meantime.
     pub(super) async fn read(&self, name: &str, from: u64) -> io::Result<File> {
         let mut file = File::open(self.path(name)).await?;
         if from > 0 {
@@ -115,15 +116,15 @@ impl Files {
     }
 }
 
-/// The next `left` bytes of a file, in chunks.
+/// Returns the next `left` bytes of a file, in chunks.
 pub(super) fn chunks(file: File, left: u64) -> impl Stream<Item = io::Result<Bytes>> + Send + Sync {
     stream::unfold(Some((file, left)), |state| async move {
         let (mut file, left) = state.filter(|(_, left)| *left > 0)?;
-        let want = usize::try_from(left).map_or(CHUNK, |left| left.min(CHUNK));
-        let mut chunk = BytesMut::with_capacity(want);
-        file.set_max_buf_size(want);
-        while chunk.len() < want {
-            match (&mut file).take((want - chunk.len()) as u64).read_buf(&mut chunk).await {
+        let wanted = usize::try_from(left).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
+        let mut chunk = BytesMut::with_capacity(wanted);
+        file.set_max_buf_size(wanted);
+        while chunk.len() < wanted {
+            match (&mut file).take((wanted - chunk.len()) as u64).read_buf(&mut chunk).await {
                 Ok(0) => return Some((Err(io::ErrorKind::UnexpectedEof.into()), None)),
                 Ok(_) => {}
                 Err(error) => return Some((Err(error), None)),

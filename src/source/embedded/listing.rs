@@ -1,31 +1,32 @@
-//! One page of a listing: a range of the catalogue's primary key, however many objects there are. With a
-//! delimiter, each common prefix is one step of the index, not a walk over what it holds.
+//! Reads one page of a listing. A page is a range of the primary key of the catalogue, so its cost does not depend on
+//! the number of objects. With a delimiter, each common prefix is one seek in the index, without reading the keys below
+//! it.
 
 use rusqlite::{Connection, params};
 
-/// Objects and common prefixes of one page at most, as with Amazon's own.
+/// Maximum number of objects and common prefixes of one page, as in Amazon S3.
 pub(super) const MOST: usize = 1000;
 
-/// Where a page begins. Travels as the continuation token.
+/// The position where a page starts. It is sent as the continuation token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum After {
-    /// Keys that are greater than this one.
+    /// The page contains keys that are greater than this one.
     Key(String),
-    /// Keys that are greater than all that begin so.
+    /// The page contains keys that are greater than all keys with this prefix.
     Prefix(String),
 }
 
-/// What is asked for.
+/// The request for one page.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct PageRequest {
     pub(super) prefix: String,
     pub(super) delimiter: Option<String>,
     pub(super) after: Option<After>,
-    /// At most [`MOST`].
+    /// Maximum number of objects and common prefixes, at most [`MOST`].
     pub(super) limit: usize,
 }
 
-/// A line of a page.
+/// One object of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Line {
     pub(super) key: String,
@@ -34,17 +35,17 @@ pub(super) struct Line {
     pub(super) modified: i64,
 }
 
-/// A page.
+/// One page of a listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Page {
     pub(super) lines: Vec<Line>,
     pub(super) prefixes: Vec<String>,
-    /// Where the next page begins; `None` where this is the last.
+    /// The position where the next page starts; `None` if this is the last page.
     pub(super) next: Option<After>,
 }
 
 impl After {
-    /// As a token: hexadecimal, because a token may hold anything but must survive any client.
+    /// Returns the position as a token. It is hexadecimal, so that every client returns it unchanged.
     pub(super) fn to_token(&self) -> String {
         match self {
             Self::Key(key) => format!("k{}", hex::encode(key)),
@@ -52,7 +53,7 @@ impl After {
         }
     }
 
-    /// The token's meaning; `None` for one that was not ours.
+    /// Parses a token. Returns `None` if this server did not make the token.
     pub(super) fn from_token(token: &str) -> Option<Self> {
         let text = |digits| String::from_utf8(hex::decode(digits).ok()?).ok();
         match token.split_at_checked(1)? {
@@ -62,29 +63,29 @@ impl After {
         }
     }
 
-    /// The least key that may follow.
+    /// Returns the smallest key that can follow.
     fn bound(&self) -> Vec<u8> {
         match self {
-            // No key lies between a key and the same with a zero byte at its end.
+            // There is no key between a key and the same key with a zero byte at its end.
             Self::Key(key) => [key.as_bytes(), &[0]].concat(),
-            Self::Prefix(prefix) => after_all_of(prefix),
+            Self::Prefix(prefix) => after_prefix(prefix),
         }
     }
 }
 
-/// The least bytes that are greater than everything that begins with `prefix`. UTF-8 has no byte 255, so the
-/// last byte can always be raised.
-fn after_all_of(prefix: &str) -> Vec<u8> {
+/// Returns the smallest bytes that are greater than everything that starts with `prefix`. UTF-8 does not contain the
+/// byte 255, so the last byte can always be increased.
+fn after_prefix(prefix: &str) -> Vec<u8> {
     let mut bytes = prefix.as_bytes().to_vec();
     match bytes.last_mut() {
         Some(last) => *last += 1,
-        // Everything begins with nothing.
+        // Every key starts with the empty prefix.
         None => bytes.push(u8::MAX),
     }
     bytes
 }
 
-/// Reads a page.
+/// Reads one page.
 pub(super) fn list(connection: &Connection, bucket: &str, request: &PageRequest) -> rusqlite::Result<Page> {
     let mut page = Page::default();
     if request.limit == 0 {
@@ -93,7 +94,7 @@ pub(super) fn list(connection: &Connection, bucket: &str, request: &PageRequest)
     let mut range = connection.prepare_cached(
         "SELECT key, size, etag, modified FROM object WHERE bucket = ?1 AND key >= ?2 AND key < ?3 ORDER BY key",
     )?;
-    let end = after_all_of(&request.prefix);
+    let end = after_prefix(&request.prefix);
     let mut from = request.prefix.clone().into_bytes();
     from = from.max(request.after.as_ref().map(After::bound).unwrap_or_default());
     let mut last = None;
@@ -109,7 +110,7 @@ pub(super) fn list(connection: &Connection, bucket: &str, request: &PageRequest)
                 rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Blob, error.into())
             })?;
             if let Some(folder) = common_prefix(&key, request) {
-                from = after_all_of(folder);
+                from = after_prefix(folder);
                 last = Some(After::Prefix(folder.to_owned()));
                 page.prefixes.push(folder.to_owned());
                 continue 'seek;
@@ -132,7 +133,7 @@ fn common_prefix<'a>(key: &'a str, request: &PageRequest) -> Option<&'a str> {
 mod tests {
     use super::*;
 
-    fn with(keys: &[&str]) -> Connection {
+    fn connection_with(keys: &[&str]) -> Connection {
         let connection = Connection::open_in_memory().unwrap();
         connection
             .execute_batch(
@@ -146,8 +147,8 @@ mod tests {
         connection
     }
 
-    /// Every line of every page, common prefixes in brackets, pages of `limit` apart by `|`.
-    fn walk(connection: &Connection, mut request: PageRequest) -> String {
+    /// Returns the keys of all pages, with common prefixes in brackets and pages separated by `|`.
+    fn list_all_pages(connection: &Connection, mut request: PageRequest) -> String {
         let mut out = Vec::new();
         loop {
             let page = list(connection, "b", &request).unwrap();
@@ -161,41 +162,45 @@ mod tests {
     }
 
     #[test]
-    fn keys_come_in_the_order_of_their_bytes_and_pages_end_where_they_should() {
-        let connection = with(&["a", "a\0", "b", "ä", "Z", "😀", "/x", "a/"]);
+    fn keys_are_ordered_by_bytes_and_split_into_pages() {
+        let connection = connection_with(&["a", "a\0", "b", "ä", "Z", "😀", "/x", "a/"]);
         let request = PageRequest { limit: 3, ..PageRequest::default() };
-        assert_eq!(walk(&connection, request), "/x Z a|a\0 a/ b|ä 😀");
+        assert_eq!(list_all_pages(&connection, request), "/x Z a|a\0 a/ b|ä 😀");
         let request = PageRequest { limit: 4, ..PageRequest::default() };
-        assert_eq!(walk(&connection, request), "/x Z a a\0|a/ b ä 😀", "a full last page is the last");
+        assert_eq!(
+            list_all_pages(&connection, request),
+            "/x Z a a\0|a/ b ä 😀",
+            "there is no page after a full last page"
+        );
     }
 
     #[test]
-    fn a_delimiter_folds_what_lies_below_it() {
-        let connection = with(&["a/1", "a/2", "a/b/3", "b", "c/4", "c//5"]);
+    fn a_delimiter_groups_keys_into_common_prefixes() {
+        let connection = connection_with(&["a/1", "a/2", "a/b/3", "b", "c/4", "c//5"]);
         let request = |prefix: &str, limit| PageRequest {
             prefix: prefix.to_owned(),
             delimiter: Some("/".to_owned()),
             after: None,
             limit,
         };
-        assert_eq!(walk(&connection, request("", 10)), "b [a/] [c/]");
-        assert_eq!(walk(&connection, request("", 1)), "[a/]|b|[c/]");
-        assert_eq!(walk(&connection, request("a/", 2)), "a/1 a/2|[a/b/]");
-        assert_eq!(walk(&connection, request("c/", 9)), "c/4 [c//]");
+        assert_eq!(list_all_pages(&connection, request("", 10)), "b [a/] [c/]");
+        assert_eq!(list_all_pages(&connection, request("", 1)), "[a/]|b|[c/]");
+        assert_eq!(list_all_pages(&connection, request("a/", 2)), "a/1 a/2|[a/b/]");
+        assert_eq!(list_all_pages(&connection, request("c/", 9)), "c/4 [c//]");
     }
 
     #[test]
-    fn start_after_lies_before_or_inside_the_prefix() {
-        let connection = with(&["a1", "b1", "b2", "c1"]);
+    fn start_after_can_be_before_inside_or_after_the_prefix() {
+        let connection = connection_with(&["a1", "b1", "b2", "c1"]);
         let from = |key: &str| PageRequest {
             prefix: "b".to_owned(),
             after: Some(After::Key(key.to_owned())),
             limit: 9,
             ..PageRequest::default()
         };
-        assert_eq!(walk(&connection, from("a")), "b1 b2");
-        assert_eq!(walk(&connection, from("b1")), "b2");
-        assert_eq!(walk(&connection, from("c")), "");
+        assert_eq!(list_all_pages(&connection, from("a")), "b1 b2");
+        assert_eq!(list_all_pages(&connection, from("b1")), "b2");
+        assert_eq!(list_all_pages(&connection, from("c")), "");
         assert_eq!(After::from_token("k6"), None);
         assert_eq!(After::from_token(""), None);
     }

@@ -1,6 +1,6 @@
-//! An S3 server inside the process, over real HTTP with real signatures: what the demo, the tests and whoever
-//! has no S3 of their own use, by the same client and the same path as Amazon's. Its catalogue is a SQLite
-//! file, its objects' bytes are files; every key comes back as it went in.
+//! An S3 server inside the process, with real HTTP and real signatures. The demo, the tests and users without their own
+//! S3 service use it, with the same client and the same code path as for Amazon S3. Its catalogue is a SQLite file, and
+//! each object is a file. Keys are stored unchanged.
 
 mod access;
 mod catalogue;
@@ -31,30 +31,33 @@ use self::objects::Backend;
 use super::S3Credentials;
 use crate::sqlite::SqliteError;
 
-/// Where the embedded server keeps its data and listens.
+/// The settings of the embedded server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EmbeddedS3Settings {
-    /// Its folder, below the data folder; made if missing. One server a folder at a time.
+    /// The folder of the server, below the data folder. It is created if it does not exist. Only one server can use a
+    /// folder at a time.
     pub folder: PathBuf,
-    /// `GLIMPSE_S3_ADDR` (`127.0.0.1:9100`); port 0 takes any free one.
+    /// The address to listen on: `GLIMPSE_S3_ADDR` (`127.0.0.1:9100`). Port 0 selects any free port.
     pub addr: SocketAddr,
     /// Whether an address that other machines can reach is allowed (`GLIMPSE_S3_ALLOW_REMOTE`, `false`).
     pub allow_remote: bool,
-    /// `S3_ACCESS_KEY_ID`, `S3_SECRET_ACCESS_KEY` (unset): else a pair is made once and kept in the folder.
+    /// `S3_ACCESS_KEY_ID` and `S3_SECRET_ACCESS_KEY`. If they are not set (default), the server creates a pair once and
+    /// keeps it in the folder.
     pub credentials: Option<S3Credentials>,
-    /// Whether objects may be listed and read by requests that are not signed (`false`); for tests of clients that do not sign.
+    /// Whether requests without a signature can list and read objects (`false`). This is for tests of clients that do
+    /// not sign.
     pub public_read: bool,
-    /// The bucket that is there from the start: `S3_BUCKET` (`pipeline`).
+    /// The bucket that the server creates at its start: `S3_BUCKET` (`pipeline`).
     pub bucket: String,
-    /// The largest object that is taken, in bytes.
+    /// Maximum size of an object in bytes.
     pub max_object_bytes: u64,
-    /// Whether each object is forced to the disk before the reply (`true`), so that a loss of power cannot leave
-    /// one without its bytes. Costs some 4 ms each on a virtual disk; tests do without.
+    /// Whether each object is flushed to the disk before the reply (`true`), so that no object can lose its bytes in a
+    /// power failure. This takes approximately 4 ms per object on a virtual disk; tests disable it.
     pub durable: bool,
 }
 
 impl EmbeddedS3Settings {
-    /// The defaults, in this folder.
+    /// Returns the default settings with this folder.
     pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
@@ -63,41 +66,45 @@ impl EmbeddedS3Settings {
             credentials: None,
             public_read: false,
             bucket: "pipeline".to_owned(),
-            // What Amazon's own takes in one request.
+            // The limit of Amazon S3 for one request.
             max_object_bytes: 5 << 30,
             durable: true,
         }
     }
 }
 
-/// The server did not start.
+/// The reason why the server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum EmbeddedS3Error {
-    /// Other machines could reach it.
+    /// Other machines could reach the address, and this is not allowed.
     #[error(
-        "the embedded S3 server would listen on {0}, which other machines can reach: set GLIMPSE_S3_ADDR to a loopback address"
+        "the embedded S3 server would listen on {0}, which other machines can reach: set \
+         GLIMPSE_S3_ADDR to a loopback address, or GLIMPSE_S3_ALLOW_REMOTE to true"
     )]
     Remote(SocketAddr),
-    /// Somebody else listens there.
-    #[error("the embedded S3 server cannot listen on {0}, the address is in use: set GLIMPSE_S3_ADDR to another")]
+    /// Another process listens on the address.
+    #[error(
+        "the embedded S3 server cannot listen on {0} because the address is in use: set GLIMPSE_S3_ADDR \
+         to another address"
+    )]
     AddressInUse(SocketAddr),
     /// Listening failed for another reason.
     #[error("the embedded S3 server cannot listen on {addr} (GLIMPSE_S3_ADDR)")]
     Listen {
-        /// Where.
+        /// The address.
         addr: SocketAddr,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The name cannot be a bucket's.
-    #[error("`{0}` cannot be the name of a bucket: 3 to 63 of a-z, 0-9, `-` and `.` (S3_BUCKET)")]
+    /// The bucket name is not valid.
+    #[error("`{0}` is not a valid bucket name: use 3 to 63 characters of a-z, 0-9, `-` and `.` (S3_BUCKET)")]
     BucketName(String),
     /// The folder cannot be used.
     #[error("the embedded S3 server cannot use its folder {}", folder.display())]
     Folder {
-        /// Which.
+        /// The folder.
         folder: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The catalogue cannot be used.
@@ -105,7 +112,7 @@ pub enum EmbeddedS3Error {
     Catalogue(#[from] SqliteError),
 }
 
-/// A running server. Dropping it tells it to stop; [`stop`](Self::stop) also waits until it has.
+/// A running server. A drop signals it to stop; [`stop`](Self::stop) also waits until it has stopped.
 #[derive(Debug)]
 pub struct EmbeddedS3 {
     addr: SocketAddr,
@@ -116,10 +123,10 @@ pub struct EmbeddedS3 {
 }
 
 impl EmbeddedS3 {
-    /// Starts the server: it listens when this returns, and stops when `shutdown` is cancelled.
+    /// Starts the server. When this returns, the server listens. It stops when `shutdown` is cancelled.
     ///
     /// # Errors
-    /// [`EmbeddedS3Error`] where the address or the folder cannot be used.
+    /// Returns an [`EmbeddedS3Error`] if the settings are not valid, or if the address or the folder cannot be used.
     pub async fn start(settings: EmbeddedS3Settings, shutdown: &CancellationToken) -> Result<Self, EmbeddedS3Error> {
         let EmbeddedS3Settings { folder, addr, allow_remote, credentials, public_read, bucket, .. } = settings;
         let EmbeddedS3Settings { max_object_bytes, durable, .. } = settings;
@@ -129,7 +136,7 @@ impl EmbeddedS3 {
         if !s3s::path::check_bucket_name(&bucket) {
             return Err(EmbeddedS3Error::BucketName(bucket));
         }
-        // The address first: whoever fails here has touched no file.
+        // The address comes first, so that a failure here does not change any file.
         let listener = TcpListener::bind(addr).await.map_err(|source| match source.kind() {
             io::ErrorKind::AddrInUse => EmbeddedS3Error::AddressInUse(addr),
             _ => EmbeddedS3Error::Listen { addr, source },
@@ -158,42 +165,43 @@ impl EmbeddedS3 {
         Ok(Self { addr, credentials, tasks, shutdown, _stop_on_drop: stop_on_drop })
     }
 
-    /// Its URL.
+    /// Returns the URL of the server.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.addr)
     }
 
-    /// Where it listens.
+    /// Returns the address on which the server listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The pair that it asks for.
+    /// Returns the credentials that clients must use.
     pub fn credentials(&self) -> &S3Credentials {
         &self.credentials
     }
 
-    /// The pair that a server in this folder made, for a client beside it; `None` if none ever did.
+    /// Returns the credentials that a server created in this folder, or `None` if there are none. A client on the same
+    /// machine can use them.
     ///
     /// # Errors
-    /// Where the file cannot be read.
+    /// Fails if the file cannot be read.
     pub fn stored_credentials(folder: &Path) -> io::Result<Option<S3Credentials>> {
         secrets::stored(folder)
     }
 
-    /// Stops: no new connections, what is under way gets a moment to finish.
+    /// Stops the server. It accepts no new connections, and the requests in progress have a short time to finish.
     pub async fn stop(self) {
         self.shutdown.cancel();
         self.tasks.wait().await;
     }
 
-    /// Waits until it has stopped, without a hold on it.
+    /// Returns a future that waits until the server has stopped. The future does not borrow the server.
     pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
         let tasks = self.tasks.clone();
         async move { tasks.wait().await }
     }
 
-    /// Waits until it has stopped, for whoever cancelled the token.
+    /// Waits until the server has stopped, after a caller has cancelled the token.
     pub async fn stopped(&self) {
         self.tasks.wait().await;
     }

@@ -1,4 +1,4 @@
-//! Objects as the embedded server reads and writes them: a row of the catalogue and a file, kept in step.
+//! Reads and writes the objects of the embedded server and keeps the row in the catalogue and the file consistent.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,20 +12,20 @@ use super::checksums::Expected;
 use super::files::{Body, Files, WriteError, Written};
 use super::uploads::Uploads;
 
-/// The server's state.
+/// The state of the server.
 #[derive(Clone, Debug)]
 pub(super) struct Backend {
     pub(super) catalogue: Catalogue,
     pub(super) files: Files,
-    /// The largest object that is taken.
+    /// Maximum size of an object in bytes.
     pub(super) max_object_bytes: u64,
     pub(super) uploads: Arc<Uploads>,
 }
 
 impl Backend {
     pub(super) async fn need_bucket(&self, bucket: &str) -> S3Result<()> {
-        let there = self.catalogue.has_bucket(bucket.to_owned()).await.map_err(internal)?;
-        if there { Ok(()) } else { Err(s3_error!(NoSuchBucket)) }
+        let exists = self.catalogue.has_bucket(bucket.to_owned()).await.map_err(internal)?;
+        if exists { Ok(()) } else { Err(s3_error!(NoSuchBucket)) }
     }
 
     pub(super) async fn entry(&self, bucket: &str, key: &str) -> S3Result<Entry> {
@@ -36,12 +36,13 @@ impl Backend {
         Err(s3_error!(NoSuchKey))
     }
 
-    /// The entry and its open file. A replacement between the two takes the file away: then look again.
+    /// Opens an object: returns its entry and its open file. If the object is replaced between the two steps, the file
+    /// is missing, and the lookup is repeated.
     pub(super) async fn open(&self, bucket: &str, key: &str, range: Option<&s3s::dto::Range>) -> S3Result<Opened> {
         for _ in 0..8 {
             let entry = self.entry(bucket, key).await?;
             let range = match range {
-                // Not even the last bytes of nothing.
+                // An empty object does not have any valid range.
                 Some(_) if entry.size == 0 => return Err(s3_error!(InvalidRange)),
                 Some(range) => range.check(entry.size)?,
                 None => 0..entry.size,
@@ -52,10 +53,10 @@ impl Backend {
                 Err(error) => return Err(internal(error)),
             }
         }
-        Err(s3_error!(InternalError, "the file of {key} is gone"))
+        Err(s3_error!(InternalError, "the file of the object {key} is missing"))
     }
 
-    /// Writes a body to a new file, which nothing vouches for yet.
+    /// Writes a body to a new file that does not belong to an object yet.
     pub(super) async fn write(&self, body: impl Body, mut expected: Expected) -> S3Result<(Loose, Written)> {
         let file = Files::new_name();
         self.catalogue.announce(file.clone()).await.map_err(internal)?;
@@ -70,7 +71,7 @@ impl Backend {
         Ok((loose, written))
     }
 
-    /// Writes a body and makes it the object's.
+    /// Writes a body and makes it the content of the object.
     pub(super) async fn store(
         &self,
         bucket: String,
@@ -81,7 +82,7 @@ impl Backend {
     ) -> S3Result<Entry> {
         let (loose, written) = self.write(body, expected).await?;
         let entry = Entry {
-            // From here on the catalogue answers for the file, even if the client goes away.
+            // From here on the catalogue owns the file, even if the client disconnects.
             file: loose.hand_over(),
             size: written.size,
             etag: about.etag.unwrap_or_else(|| hex::encode(written.md5)),
@@ -98,33 +99,34 @@ impl Backend {
     }
 }
 
-/// An object about to be read.
+/// An object that was opened for reading.
 pub(super) struct Opened {
     pub(super) entry: Entry,
     pub(super) range: std::ops::Range<u64>,
     pub(super) file: tokio::fs::File,
 }
 
-/// What goes with an object's bytes.
+/// The attributes of an object.
 #[derive(Clone, Debug, Default)]
 pub(super) struct About {
     pub(super) content_type: Option<String>,
     pub(super) content_encoding: Option<String>,
     pub(super) metadata: BTreeMap<String, String>,
-    /// Refused where there is one already.
+    /// Whether the write fails if the object exists already.
     pub(super) only_new: bool,
-    /// Where it is not simply the MD5 of the bytes.
+    /// The ETag, if it is not the MD5 of the bytes.
     pub(super) etag: Option<String>,
 }
 
-/// A `Content-Encoding` as it is kept: without `aws-chunked`, which is how the bytes were sent, not how they are stored.
+/// Returns the `Content-Encoding` to store. `aws-chunked` is removed, because it describes the transfer, not the stored
+/// bytes.
 pub(super) fn stored_encoding(sent: Option<String>) -> Option<String> {
     let codings = sent?;
     let kept = codings.split(',').map(str::trim).filter(|coding| !coding.eq_ignore_ascii_case("aws-chunked"));
     Some(kept.collect::<Vec<_>>().join(",")).filter(|codings| !codings.is_empty())
 }
 
-/// A file that no row vouches for; removed on drop unless it was handed over.
+/// A file without a row in the catalogue. It is removed on drop unless [`hand_over`](Self::hand_over) was called.
 #[derive(Debug)]
 pub(super) struct Loose {
     files: Files,
@@ -132,7 +134,7 @@ pub(super) struct Loose {
 }
 
 impl Loose {
-    /// The file's name.
+    /// Returns the name of the file.
     pub(super) fn name(&self) -> &str {
         &self.file
     }
@@ -155,7 +157,8 @@ pub(super) fn internal(error: impl std::error::Error + Send + Sync + 'static) ->
     S3Error::with_source(S3ErrorCode::InternalError, Box::new(error))
 }
 
-/// A body that broke off, or that is not what was signed: the client's matter, not ours.
+/// Converts the error of a body that is incomplete or does not match its signature. It is the client's error, not the
+/// server's.
 fn body_error(error: Box<dyn std::error::Error + Send + Sync>) -> S3Error {
     match error.downcast::<S3Error>() {
         Ok(error) => *error,
@@ -163,8 +166,8 @@ fn body_error(error: Box<dyn std::error::Error + Send + Sync>) -> S3Error {
     }
 }
 
-/// Milliseconds since 1970, as S3 writes moments.
+/// Converts milliseconds since 1970 to a timestamp of S3.
 pub(super) fn moment(millis: i64) -> Timestamp {
-    let moment = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000);
-    moment.unwrap_or(OffsetDateTime::UNIX_EPOCH).into()
+    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000);
+    time.unwrap_or(OffsetDateTime::UNIX_EPOCH).into()
 }

@@ -1,5 +1,5 @@
-//! What each S3 operation means here. Protocol, signatures and XML are `s3s`'s; any other operation answers
-//! `NotImplemented`.
+//! Implements the S3 operations. The crate `s3s` handles protocol, signatures and XML, and it answers `NotImplemented`
+//! for every other operation.
 
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, Bucket, CompleteMultipartUploadInput,
@@ -19,19 +19,23 @@ use super::files::chunks;
 use super::objects::{About, Backend, Opened, internal, moment, stored_encoding};
 use super::{pages, uploads};
 
-/// `If-Match` and `If-None-Match` of a read.
-fn check_conditions(entry: &Entry, want: Option<&ETagCondition>, refuse: Option<&ETagCondition>) -> S3Result<()> {
-    let is = |condition: &ETagCondition| condition.as_etag().is_none_or(|etag| etag.value() == entry.etag);
-    if want.is_some_and(|condition| !is(condition)) {
+/// Checks the `If-Match` and `If-None-Match` headers of a read.
+fn check_conditions(
+    entry: &Entry,
+    if_match: Option<&ETagCondition>,
+    if_none_match: Option<&ETagCondition>,
+) -> S3Result<()> {
+    let matches = |condition: &ETagCondition| condition.as_etag().is_none_or(|etag| etag.value() == entry.etag);
+    if if_match.is_some_and(|condition| !matches(condition)) {
         return Err(s3_error!(PreconditionFailed));
     }
-    if refuse.is_some_and(is) {
+    if if_none_match.is_some_and(matches) {
         return Err(s3_error!(NotModified));
     }
     Ok(())
 }
 
-fn signed(number: u64) -> Option<i64> {
+fn to_i64(number: u64) -> Option<i64> {
     i64::try_from(number).ok()
 }
 
@@ -95,7 +99,7 @@ impl S3 for Backend {
         Ok(S3Response::new(GetObjectOutput {
             body: Some(StreamingBlob::wrap(chunks(file, length))),
             accept_ranges: Some("bytes".to_owned()),
-            content_length: signed(length),
+            content_length: to_i64(length),
             content_range,
             content_type: entry.content_type,
             content_encoding: entry.content_encoding,
@@ -112,7 +116,7 @@ impl S3 for Backend {
         check_conditions(&entry, if_match.as_ref(), if_none_match.as_ref())?;
         Ok(S3Response::new(HeadObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
-            content_length: signed(entry.size),
+            content_length: to_i64(entry.size),
             content_encoding: entry.content_encoding,
             content_type: entry.content_type,
             e_tag: Some(ETag::Strong(entry.etag)),
@@ -123,12 +127,12 @@ impl S3 for Backend {
     }
 
     async fn put_object(&self, mut req: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
-        let announced = req.input.content_length.and_then(|length| u64::try_from(length).ok());
-        if announced.is_some_and(|length| length > self.max_object_bytes) {
+        let declared_length = req.input.content_length.and_then(|length| u64::try_from(length).ok());
+        if declared_length.is_some_and(|length| length > self.max_object_bytes) {
             return Err(s3_error!(EntityTooLarge));
         }
         self.need_bucket(&req.input.bucket).await?;
-        let expected = Expected::of(announced!(req.input), &req.headers, req.trailing_headers.take());
+        let expected = Expected::from_request(announced!(req.input), &req.headers, req.trailing_headers.take());
         let body = req.input.body.take().ok_or_else(|| s3_error!(IncompleteBody))?;
         let about = About {
             content_type: req.input.content_type,
@@ -185,9 +189,9 @@ impl S3 for Backend {
         let keys: Vec<String> = req.input.delete.objects.into_iter().map(|object| object.key).collect();
         let quiet = req.input.delete.quiet.unwrap_or(false);
         let deleted = |key: &String| DeletedObject { key: Some(key.clone()), ..DeletedObject::default() };
-        let told = (!quiet).then(|| keys.iter().map(deleted).collect());
+        let reported = (!quiet).then(|| keys.iter().map(deleted).collect());
         self.catalogue.delete(req.input.bucket, keys).await.map_err(internal)?;
-        Ok(S3Response::new(DeleteObjectsOutput { deleted: told, ..DeleteObjectsOutput::default() }))
+        Ok(S3Response::new(DeleteObjectsOutput { deleted: reported, ..DeleteObjectsOutput::default() }))
     }
 
     async fn create_multipart_upload(

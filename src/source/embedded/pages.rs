@@ -1,4 +1,5 @@
-//! Both versions of a listing's request and reply, around the one page of the catalogue.
+//! Converts both versions of a listing request to a page request, and a page of the catalogue to both versions of the
+//! reply.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{
@@ -10,21 +11,21 @@ use s3s::{S3Result, s3_error};
 use super::listing::{After, Line, MOST, Page, PageRequest};
 use super::objects::moment;
 
-/// What `encoding-type=url` leaves as it is.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+/// The characters that `encoding-type=url` encodes.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
-/// How names are written in this reply.
+/// Writes the names in one reply.
 struct Names {
     encoded: bool,
 }
 
 impl Names {
-    fn of(encoding: Option<&EncodingType>) -> Self {
+    fn from_encoding_type(encoding: Option<&EncodingType>) -> Self {
         Self { encoded: encoding.is_some_and(|encoding| encoding.as_str() == EncodingType::URL) }
     }
 
     fn write(&self, name: String) -> String {
-        if self.encoded { utf8_percent_encode(&name, PLAIN).to_string() } else { name }
+        if self.encoded { utf8_percent_encode(&name, ENCODED).to_string() } else { name }
     }
 
     fn object(&self, line: Line) -> Object {
@@ -48,19 +49,20 @@ impl Names {
 }
 
 fn limit(max_keys: Option<i32>) -> S3Result<usize> {
-    let most = max_keys.map_or(Ok(MOST), usize::try_from);
-    most.map(|most| most.min(MOST)).map_err(|_| s3_error!(InvalidArgument, "max-keys is negative"))
+    let max = max_keys.map_or(Ok(MOST), usize::try_from);
+    max.map(|max| max.min(MOST)).map_err(|_| s3_error!(InvalidArgument, "max-keys must not be negative"))
 }
 
-fn count(number: usize) -> Option<i32> {
+fn to_i32(number: usize) -> Option<i32> {
     i32::try_from(number).ok()
 }
 
 pub(super) fn request_v2(input: &ListObjectsV2Input) -> S3Result<PageRequest> {
     let after = match (&input.continuation_token, &input.start_after) {
-        (Some(token), _) => {
-            Some(After::from_token(token).ok_or_else(|| s3_error!(InvalidArgument, "no such continuation token"))?)
-        }
+        (Some(token), _) => Some(
+            After::from_token(token)
+                .ok_or_else(|| s3_error!(InvalidArgument, "the continuation token is not valid"))?,
+        ),
         (None, start) => start.clone().filter(|key| !key.is_empty()).map(After::Key),
     };
     let prefix = input.prefix.clone().unwrap_or_default();
@@ -68,14 +70,14 @@ pub(super) fn request_v2(input: &ListObjectsV2Input) -> S3Result<PageRequest> {
 }
 
 pub(super) fn reply_v2(input: ListObjectsV2Input, page: Page) -> ListObjectsV2Output {
-    let names = Names::of(input.encoding_type.as_ref());
+    let names = Names::from_encoding_type(input.encoding_type.as_ref());
     ListObjectsV2Output {
         name: Some(input.bucket),
         prefix: Some(names.write(input.prefix.unwrap_or_default())),
         delimiter: input.delimiter.map(|delimiter| names.write(delimiter)),
         start_after: input.start_after.map(|key| names.write(key)),
-        max_keys: input.max_keys.or(count(MOST)),
-        key_count: count(page.lines.len() + page.prefixes.len()),
+        max_keys: input.max_keys.or(to_i32(MOST)),
+        key_count: to_i32(page.lines.len() + page.prefixes.len()),
         continuation_token: input.continuation_token,
         is_truncated: Some(page.next.is_some()),
         next_continuation_token: page.next.as_ref().map(After::to_token),
@@ -89,16 +91,17 @@ pub(super) fn reply_v2(input: ListObjectsV2Input, page: Page) -> ListObjectsV2Ou
 pub(super) fn request_v1(input: &ListObjectsInput) -> S3Result<PageRequest> {
     let delimiter = input.delimiter.clone();
     let after = input.marker.clone().filter(|key| !key.is_empty()).map(|marker| {
-        // The marker of a page that ended in a common prefix is that prefix.
-        let folded = delimiter.as_ref().is_some_and(|delimiter| !delimiter.is_empty() && marker.ends_with(delimiter));
-        if folded { After::Prefix(marker) } else { After::Key(marker) }
+        // If a page ended with a common prefix, its marker is that prefix.
+        let is_prefix =
+            delimiter.as_ref().is_some_and(|delimiter| !delimiter.is_empty() && marker.ends_with(delimiter));
+        if is_prefix { After::Prefix(marker) } else { After::Key(marker) }
     });
     let prefix = input.prefix.clone().unwrap_or_default();
     Ok(PageRequest { prefix, delimiter, after, limit: limit(input.max_keys)? })
 }
 
 pub(super) fn reply_v1(input: ListObjectsInput, page: Page) -> ListObjectsOutput {
-    let names = Names::of(input.encoding_type.as_ref());
+    let names = Names::from_encoding_type(input.encoding_type.as_ref());
     let is_truncated = Some(page.next.is_some());
     let next_marker = page.next.map(|(After::Key(name) | After::Prefix(name))| names.write(name));
     ListObjectsOutput {
@@ -106,7 +109,7 @@ pub(super) fn reply_v1(input: ListObjectsInput, page: Page) -> ListObjectsOutput
         prefix: Some(names.write(input.prefix.unwrap_or_default())),
         delimiter: input.delimiter.map(|delimiter| names.write(delimiter)),
         marker: Some(names.write(input.marker.unwrap_or_default())),
-        max_keys: input.max_keys.or(count(MOST)),
+        max_keys: input.max_keys.or(to_i32(MOST)),
         is_truncated,
         next_marker,
         contents: Some(names.objects(page.lines)),

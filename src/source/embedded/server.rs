@@ -1,4 +1,4 @@
-//! The server's life: until it is told to stop, and a little longer for what is under way.
+//! Runs the server until its shutdown, plus a grace period for the replies in progress.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use tokio_util::sync::CancellationToken;
 
 use crate::server::{ServerSettings, serve as serve_http};
 
-/// How long replies under way may take once the server is told to stop.
-const GRACE: Duration = Duration::from_secs(2);
+/// How long the replies in progress can take after the shutdown signal.
+const GRACE_PERIOD: Duration = Duration::from_secs(2);
 
-/// Serves until `shutdown`, then lets what is under way finish.
+/// Serves until `shutdown`, then waits at most [`GRACE_PERIOD`] for the replies in progress.
 pub(super) async fn serve(listener: TcpListener, service: S3Service, shutdown: CancellationToken) {
-    // Signatures cover the header `Host`, which HTTP/2 does not have.
+    // Signatures include the header `Host`, which HTTP/2 does not have.
     let settings = ServerSettings { http2: false, ..ServerSettings::new("the embedded S3 server") };
-    let too_long = async {
+    let grace_period_ends = async {
         shutdown.cancelled().await;
-        tokio::time::sleep(GRACE).await;
+        tokio::time::sleep(GRACE_PERIOD).await;
     };
     tokio::select! {
         () = serve_http(listener, service, settings, shutdown.clone()) => {}
-        () = too_long => tracing::warn!("the embedded S3 server stopped before every reply was finished"),
+        () = grace_period_ends => tracing::warn!("the embedded S3 server stopped before all replies were complete"),
     }
 }

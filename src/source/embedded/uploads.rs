@@ -1,6 +1,6 @@
-//! Uploads in parts, as other clients send what is larger than a few megabytes. They live in memory, and their
-//! parts are files that nothing vouches for: a restart forgets and sweeps both. An upload that could not be completed, for
-//! whatever reason, stays as it was: it can be completed again, or aborted.
+//! Multipart uploads, which many clients use for objects of more than a few megabytes. The uploads are kept in memory,
+//! and their parts are files without a row in the catalogue, so a restart removes both. If an upload cannot be
+//! completed for any reason, it stays unchanged: the client can complete it again or abort it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -19,12 +19,12 @@ use super::checksums::{Expected, announced};
 use super::files::chunks;
 use super::objects::{About, Backend, Loose, internal, stored_encoding};
 
-/// Uploads under way at once; whoever leaves them lying about is told to slow down.
+/// Maximum number of uploads in progress. A client that starts more gets the error `SlowDown`.
 const MAX_UPLOADS: usize = 1_000;
-/// Parts are numbered up to this, as with Amazon's own.
-const MAX_PARTS: i32 = 10_000;
+/// Maximum part number, as in Amazon S3.
+const MAX_PART_NUMBER: i32 = 10_000;
 
-/// The uploads under way, by id.
+/// The uploads in progress, by id.
 #[derive(Debug, Default)]
 pub(super) struct Uploads(Mutex<HashMap<String, Upload>>);
 
@@ -34,7 +34,7 @@ struct Upload {
     key: String,
     about: About,
     parts: BTreeMap<i32, Arc<Part>>,
-    /// Whether it is being completed at this moment.
+    /// Whether a request is completing this upload now.
     completing: bool,
 }
 
@@ -50,18 +50,18 @@ impl Uploads {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the upload out: it is given up.
+    /// Removes and returns an upload that is aborted.
     fn take(&self, id: &str, bucket: &str, key: &str) -> S3Result<Upload> {
         let mut all = self.lock();
         match all.get(id) {
-            Some(upload) if upload.is_of(bucket, key) => all.remove(id).ok_or_else(|| s3_error!(NoSuchUpload)),
+            Some(upload) if upload.belongs_to(bucket, key) => all.remove(id).ok_or_else(|| s3_error!(NoSuchUpload)),
             _ => Err(s3_error!(NoSuchUpload)),
         }
     }
 }
 
-/// The parts of an upload that is being completed. Dropped before [`Completing::done`], also because the client has gone, it
-/// leaves the upload as it was.
+/// The parts of an upload that is being completed. A drop before [`Completing::done`], for example because the client
+/// has disconnected, leaves the upload unchanged.
 struct Completing<'a> {
     uploads: &'a Uploads,
     id: &'a str,
@@ -72,22 +72,22 @@ struct Completing<'a> {
 
 impl<'a> Completing<'a> {
     fn begin(backend: &'a Backend, input: &'a CompleteMultipartUploadInput) -> S3Result<Self> {
-        let named = input.multipart_upload.as_ref().and_then(|upload| upload.parts.as_deref()).unwrap_or_default();
+        let requested = input.multipart_upload.as_ref().and_then(|upload| upload.parts.as_deref()).unwrap_or_default();
         let mut all = backend.uploads.lock();
-        let upload = all.get_mut(&input.upload_id).filter(|upload| upload.is_of(&input.bucket, &input.key));
+        let upload = all.get_mut(&input.upload_id).filter(|upload| upload.belongs_to(&input.bucket, &input.key));
         let upload = upload.ok_or_else(|| s3_error!(NoSuchUpload))?;
-        let etag = check(upload, named, backend.max_object_bytes)?;
+        let etag = check(upload, requested, backend.max_object_bytes)?;
         if upload.completing {
             return Err(s3_error!(OperationAborted, "the upload is being completed by another request"));
         }
         let part = |part: &CompletedPart| upload.parts.get(&part.part_number.unwrap_or_default()).cloned();
-        let parts = named.iter().filter_map(part).collect();
+        let parts = requested.iter().filter_map(part).collect();
         let about = upload.about.clone();
         upload.completing = true;
         Ok(Self { uploads: &backend.uploads, id: &input.upload_id, parts, about, etag })
     }
 
-    /// The object is there: the upload and its parts go.
+    /// Removes the upload and its parts after the object was stored.
     fn done(self) {
         drop(self.uploads.lock().remove(self.id));
     }
@@ -102,7 +102,7 @@ impl Drop for Completing<'_> {
 }
 
 impl Upload {
-    fn is_of(&self, bucket: &str, key: &str) -> bool {
+    fn belongs_to(&self, bucket: &str, key: &str) -> bool {
         self.bucket == bucket && self.key == key
     }
 }
@@ -122,7 +122,10 @@ pub(super) async fn begin(
     let (bucket, key) = (input.bucket.clone(), input.key.clone());
     let mut all = backend.uploads.lock();
     if all.len() >= MAX_UPLOADS {
-        return Err(s3_error!(SlowDown, "{MAX_UPLOADS} uploads are under way: finish or abort some"));
+        return Err(s3_error!(
+            SlowDown,
+            "{MAX_UPLOADS} uploads are in progress, which is the maximum: complete or abort some"
+        ));
     }
     all.insert(id.clone(), Upload { bucket, key, about, parts: BTreeMap::new(), completing: false });
     Ok(CreateMultipartUploadOutput {
@@ -135,18 +138,18 @@ pub(super) async fn begin(
 
 pub(super) async fn part(backend: &Backend, mut req: S3Request<UploadPartInput>) -> S3Result<UploadPartOutput> {
     let input = &mut req.input;
-    if !(1..=MAX_PARTS).contains(&input.part_number) {
-        return Err(s3_error!(InvalidArgument, "parts are numbered from 1 to {MAX_PARTS}"));
+    if !(1..=MAX_PART_NUMBER).contains(&input.part_number) {
+        return Err(s3_error!(InvalidArgument, "the part number must be between 1 and {MAX_PART_NUMBER}"));
     }
     if !backend.uploads.lock().contains_key(&input.upload_id) {
         return Err(s3_error!(NoSuchUpload));
     }
     let body = input.body.take().ok_or_else(|| s3_error!(IncompleteBody))?;
-    let expected = Expected::of(announced!(input), &req.headers, req.trailing_headers.take());
+    let expected = Expected::from_request(announced!(input), &req.headers, req.trailing_headers.take());
     let (file, written) = backend.write(body, expected).await?;
     let part = Part { file, size: written.size, md5: written.md5 };
     let e_tag = Some(ETag::Strong(hex::encode(part.md5)));
-    // It may have been aborted meanwhile; then the part goes with it.
+    // If the upload was aborted in the meantime, this part is removed too.
     let mut all = backend.uploads.lock();
     let upload = all.get_mut(&req.input.upload_id).ok_or_else(|| s3_error!(NoSuchUpload))?;
     upload.parts.insert(req.input.part_number, Arc::new(part));
@@ -163,7 +166,7 @@ pub(super) async fn complete(
         let files = files.clone();
         async move { Ok::<_, io::Error>(chunks(files.read(part.file.name(), 0).await?, part.size)) }
     };
-    // A part that cannot be read is the disk's trouble, not the client's.
+    // If a part cannot be read, it is an error of the server, not of the client.
     let failed = |error: io::Error| -> Box<dyn std::error::Error + Send + Sync> { Box::new(internal(error)) };
     let joined = stream::iter(completing.parts.clone()).then(open).try_flatten().map_err(failed);
     let about = About {
@@ -183,11 +186,11 @@ pub(super) async fn complete(
     })
 }
 
-/// Whether the named parts are there, in order and as named; the ETag of the whole, as S3 computes it: the MD5
-/// of the parts' MD5s, and how many they are.
-fn check(upload: &Upload, named: &[CompletedPart], limit: u64) -> S3Result<String> {
+/// Checks that the parts in the request exist, are in order and have the given ETags. Returns the ETag of the object,
+/// which is computed as in S3: the MD5 of the MD5s of the parts, and the number of parts.
+fn check(upload: &Upload, requested: &[CompletedPart], limit: u64) -> S3Result<String> {
     let (mut digest, mut size, mut last) = (Md5::new(), 0, 0);
-    for name in named {
+    for name in requested {
         let number = name.part_number.unwrap_or_default();
         if number <= last {
             return Err(s3_error!(InvalidPartOrder));
@@ -200,8 +203,8 @@ fn check(upload: &Upload, named: &[CompletedPart], limit: u64) -> S3Result<Strin
         digest.update(part.md5);
         size += part.size;
     }
-    match named.len() {
-        0 => Err(s3_error!(MalformedXML, "no part is named")),
+    match requested.len() {
+        0 => Err(s3_error!(MalformedXML, "the request must contain at least one part")),
         _ if size > limit => Err(s3_error!(EntityTooLarge)),
         count => Ok(format!("{}-{count}", hex::encode(digest.finalize()))),
     }
@@ -225,7 +228,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_client_that_goes_while_its_upload_is_completed_can_come_again() {
+    async fn an_upload_can_be_completed_again_after_a_cancelled_request() {
         let folder = tempfile::tempdir().unwrap();
         let files = Files::open(&folder.path().join("objects"), false).unwrap();
         let catalogue = Catalogue::open(&folder.path().join("catalogue.sqlite"), files.clone()).unwrap();
@@ -246,11 +249,11 @@ mod tests {
             multipart_upload: Some(CompletedMultipartUpload { parts }),
             ..Default::default()
         };
-        let mut gone = Box::pin(complete(&backend, input.clone()));
-        assert!(futures::poll!(&mut gone).is_pending());
-        let beside = complete(&backend, input.clone()).await.unwrap_err();
-        assert_eq!(beside.code().as_str(), "OperationAborted");
-        drop(gone);
+        let mut dropped = Box::pin(complete(&backend, input.clone()));
+        assert!(futures::poll!(&mut dropped).is_pending());
+        let concurrent = complete(&backend, input.clone()).await.unwrap_err();
+        assert_eq!(concurrent.code().as_str(), "OperationAborted");
+        drop(dropped);
         complete(&backend, input.clone()).await.unwrap();
         assert_eq!(backend.entry("b", "k").await.unwrap().size, 4);
         assert_eq!(complete(&backend, input).await.unwrap_err().code().as_str(), "NoSuchUpload");
