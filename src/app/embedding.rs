@@ -1,5 +1,5 @@
-//! What is put around the embedding provider: patience for jobs, promptness and a memory for searches, one proof and one
-//! breaker for both.
+//! What is put around the embedding provider: patience for jobs, promptness and a memory for searches, one proof and
+//! one breaker for both.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;

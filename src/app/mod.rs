@@ -256,8 +256,8 @@ impl App {
     }
 }
 
-/// Answers until the shutdown begins and all that is in flight has come to its end, and then does what is to be done `last`.
-/// It answers while it drains, too: `/readyz` says so, and new work is refused.
+/// Answers until the shutdown begins and all that is in flight has come to its end, and then does what is to be done
+/// `last`. It answers while it drains, too: `/readyz` says so, and new work is refused.
 async fn until_drained(
     listener: TcpListener,
     router: Router,

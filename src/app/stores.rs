@@ -1,5 +1,5 @@
-//! The stores that the settings ask for, as each of their users needs them: patient for jobs, prompt for whoever waits for
-//! an answer, with one breaker for both.
+//! The stores that the settings ask for, as each of their users needs them: patient for jobs, prompt for whoever waits
+//! for an answer, with one breaker for both.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

@@ -18,7 +18,8 @@ pub struct WorkerApp {
 }
 
 impl WorkerApp {
-    /// Builds every part; nobody is asked yet. It opens no file of the data folder but the credentials of an embedded bucket.
+    /// Builds every part; nobody is asked yet. It opens no file of the data folder but the credentials of an embedded
+    /// bucket.
     ///
     /// # Errors
     /// [`BuildError`]

@@ -1,5 +1,5 @@
-//! Ray's dashboard over HTTP: one request, one reply, read up to a bound. It answers with JSON where all is well, and with
-//! the text of a Python traceback where it is not: that goes into the log.
+//! Ray's dashboard over HTTP: one request, one reply, read up to a bound. It answers with JSON where all is well, and
+//! with the text of a Python traceback where it is not: that goes into the log.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -74,8 +74,8 @@ impl Http {
         Self { timeout, ..self }
     }
 
-    /// `METHOD path`, as the dashboard writes its paths: one that ends in `/` keeps it. The reply's status and body are the
-    /// caller's to read where `status` is no error that means the same everywhere.
+    /// `METHOD path`, as the dashboard writes its paths: one that ends in `/` keeps it. The reply's status and body are
+    /// the caller's to read where `status` is no error that means the same everywhere.
     pub(super) async fn send(
         &self,
         method: Method,

@@ -61,8 +61,8 @@ impl RayCluster {
         Self { http: self.http.within(timeout), ..self }
     }
 
-    /// What workers and their driver get to know, readable for everybody who reaches the cluster: where the service is, and a
-    /// token that opens one generation of one job. Buckets, stores and keys are those of the nodes themselves.
+    /// What workers and their driver get to know, readable for everybody who reaches the cluster: where the service is,
+    /// and a token that opens one generation of one job. Buckets, stores and keys are those of the nodes themselves.
     fn env_vars(&self, placement: &Placement) -> BTreeMap<&'static str, String> {
         BTreeMap::from([
             ("GLIMPSE_SERVICE_URL", self.service.clone()),
@@ -79,7 +79,8 @@ impl RayCluster {
         ])
     }
 
-    /// Brings the driver to the cluster, if it is not there. The head has it in memory: one that was started again has not.
+    /// Brings the driver to the cluster, if it is not there. The head has it in memory: one that was started again has
+    /// not.
     async fn bring(&self, package: &Package) -> Result<(), ClusterError> {
         let path = format!("api/packages/gcs/{}", package.name);
         let there = self.http.send(Method::GET, &path, None).await?;
@@ -128,7 +129,8 @@ impl Cluster for RayCluster {
             Err(error) => Err(error),
         };
         let Err(error) = sent else { return Ok(()) };
-        // An id that was used is answered with 500, and an answer may be lost on its way: whether it arrived is seen there.
+        // An id that was used is answered with 500, and an answer may be lost on its way: whether it arrived is seen
+        // there.
         match error {
             ClusterError::Failed(_) | ClusterError::TimedOut(_) | ClusterError::Unreachable(_) => {
                 match self.look(&placement.submission).await {

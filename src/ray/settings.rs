@@ -23,15 +23,15 @@ pub struct RaySettings {
     pub ray_num_workers: u32,
     /// `RAY_TASK_NUM_CPUS`: CPUs that Ray keeps for one worker; 1 by default.
     pub ray_task_num_cpus: u32,
-    /// `RAY_TASK_MAX_RETRIES`: how often the workers of a job are placed anew, in a row without any progress, before the job
-    /// fails; 3 by default.
+    /// `RAY_TASK_MAX_RETRIES`: how often the workers of a job are placed anew, in a row without any progress, before
+    /// the job fails; 3 by default.
     pub ray_task_max_retries: u32,
     /// `RAY_JOB_TIMEOUT`: seconds after which a job on Ray fails; 0 (default): never.
     pub ray_job_timeout: u64,
     /// `RAY_DRIVER`: the path of `ray_driver.py` on the cluster's head; empty (default): the service brings its own.
     pub ray_driver: String,
-    /// `GLIMPSE_ADVERTISED_URL`: where workers on the cluster find this service; empty (default): `GLIMPSE_URL` where that
-    /// is set, else where the service listens.
+    /// `GLIMPSE_ADVERTISED_URL`: where workers on the cluster find this service; empty (default): `GLIMPSE_URL` where
+    /// that is set, else where the service listens.
     pub glimpse_advertised_url: String,
 }
 
@@ -88,8 +88,8 @@ impl RaySettings {
         Ok(advertised.trim_end_matches('/').to_owned())
     }
 
-    /// Checks what a service that uses Ray needs. Not checked without it: on the nodes of a cluster the same names stand for
-    /// other things.
+    /// Checks what a service that uses Ray needs. Not checked without it: on the nodes of a cluster the same names
+    /// stand for other things.
     ///
     /// # Errors
     /// A sentence that names the setting and what is allowed.

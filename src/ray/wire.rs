@@ -140,8 +140,8 @@ pub(super) fn logs(body: &[u8], most: usize) -> Option<String> {
     Some(kept.split_once('\n').map_or("", |(_, rest)| rest).to_owned())
 }
 
-/// Where the first line begins in the end of a JSON string: after an `n` with an odd number of `\` before it, whose first is
-/// seen to be the first.
+/// Where the first line begins in the end of a JSON string: after an `n` with an odd number of `\` before it, whose
+/// first is seen to be the first.
 fn first_line(text: &[u8]) -> Option<usize> {
     let mut slashes = 0;
     let mut sure = false;

@@ -1,4 +1,5 @@
-//! The loop that accepts HTTP connections: bounded in their number and in the time that a client may take. Knows no routes.
+//! The loop that accepts HTTP connections: bounded in their number and in the time that a client may take. Knows no
+//! routes.
 
 mod activity;
 mod arrival;
@@ -55,18 +56,19 @@ impl ServerSettings {
     }
 }
 
-/// The pause after a connection that could not be accepted (most likely no file handles are left), and between two attempts
-/// to make room for one.
+/// The pause after a connection that could not be accepted (most likely no file handles are left), and between two
+/// attempts to make room for one.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long a connection must have been idle before it may be closed for a new one: its first request is on its way.
 const MIN_IDLE: Duration = Duration::from_secs(1);
-/// HTTP/2 pings a client that is silent this often, and closes the connection if there is no answer within the same time.
+/// HTTP/2 pings a client that is silent this often, and closes the connection if there is no answer within the same
+/// time.
 const PING: Duration = Duration::from_secs(20);
 /// Requests at once on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
 
-/// Serves until `closing` is cancelled. Then nothing new is accepted, idle connections are closed, and requests under way
-/// are finished; the call returns once no connection is left. Dropping it cuts those that are left.
+/// Serves until `closing` is cancelled. Then nothing new is accepted, idle connections are closed, and requests under
+/// way are finished; the call returns once no connection is left. Dropping it cuts those that are left.
 ///
 /// The peer's address is in the extensions of each request, as `ConnectInfo<SocketAddr>`.
 pub async fn serve<S, B>(listener: TcpListener, service: S, settings: ServerSettings, closing: CancellationToken)
@@ -133,8 +135,8 @@ fn builder(settings: &ServerSettings) -> Builder<TokioExecutor> {
     if settings.http2 { builder } else { builder.http1_only() }
 }
 
-/// Replies are whole when they are written: waiting to fill a packet costs 40 ms each. The kernel holds little that is not
-/// sent yet, so that a client that reads slowly can be told from one that reads nothing.
+/// Replies are whole when they are written: waiting to fill a packet costs 40 ms each. The kernel holds little that is
+/// not sent yet, so that a client that reads slowly can be told from one that reads nothing.
 fn tuned(stream: TcpStream) -> TcpStream {
     /// Bytes that the kernel takes beyond what it has sent.
     #[cfg(target_os = "linux")]

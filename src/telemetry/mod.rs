@@ -1,5 +1,5 @@
-//! Logs: for people or as JSON lines, to standard error, so that standard output stays for results. What is counted is in
-//! [`metrics`].
+//! Logs: for people or as JSON lines, to standard error, so that standard output stays for results. What is counted is
+//! in [`metrics`].
 
 pub mod metrics;
 

@@ -48,8 +48,8 @@ impl LeaseBroker for ServiceBroker {
     }
 
     async fn renew(&self, held: Vec<Held>) -> Result<LeaseStatus, LeaseError> {
-        // A heartbeat of a worker that the service does not know yet prolongs its leases all the same, so the heart goes on
-        // beating while the job's turn has not come.
+        // A heartbeat of a worker that the service does not know yet prolongs its leases all the same, so the heart
+        // goes on beating while the job's turn has not come.
         let pause = self.renew_every / 2;
         loop {
             match self.client.heartbeat(held.clone(), self.measures.now(), pause).await {

@@ -122,8 +122,8 @@ impl ServiceClient {
         }
     }
 
-    /// Introduces the worker once more, to a service that was started again. Asks once; says how long to wait if the job's
-    /// turn has not come.
+    /// Introduces the worker once more, to a service that was started again. Asks once; says how long to wait if the
+    /// job's turn has not come.
     pub(super) async fn introduce(
         &self,
         request: &JoinRequest,
@@ -139,8 +139,8 @@ impl ServiceClient {
         self.call(LEASE_TIMEOUT, &["leases"], &LeaseRequest { worker: self.worker()?, held: Some(held) }).await
     }
 
-    /// A try that is not answered after `pause` is no longer relied upon: the next begins, and the first answer counts. So a
-    /// connection that hangs, a slow service, or one that was away for a moment, costs no lease.
+    /// A try that is not answered after `pause` is no longer relied upon: the next begins, and the first answer counts.
+    /// So a connection that hangs, a slow service, or one that was away for a moment, costs no lease.
     pub(super) async fn heartbeat(
         &self,
         held: Vec<Held>,

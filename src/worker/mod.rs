@@ -1,6 +1,6 @@
-//! A pool in another process or on another machine: it introduces itself to the service of its job, leases batches, runs
-//! the one chain, reports, and leaves when told. Its provider, bucket and stores are its own environment's; what they make
-//! must be what the job wants, or the service refuses it.
+//! A pool in another process or on another machine: it introduces itself to the service of its job, leases batches,
+//! runs the one chain, reports, and leaves when told. Its provider, bucket and stores are its own environment's; what
+//! they make must be what the job wants, or the service refuses it.
 
 mod broker;
 mod client;
@@ -60,8 +60,8 @@ pub enum WorkerError {
 }
 
 impl WorkerError {
-    /// Whether the same worker, started again with the same settings, would fail in the same way: the service refuses it, or
-    /// something else refuses the worker's settings.
+    /// Whether the same worker, started again with the same settings, would fail in the same way: the service refuses
+    /// it, or something else refuses the worker's settings.
     pub fn is_of_settings(&self) -> bool {
         match self {
             Self::Service { source, .. } => match source {
@@ -85,7 +85,8 @@ impl Worker {
         Self { client, pipeline }
     }
 
-    /// Works until the job is over or `drain` is cancelled: then what is in flight is finished, and the rest given back.
+    /// Works until the job is over or `drain` is cancelled: then what is in flight is finished, and the rest given
+    /// back.
     ///
     /// # Errors
     /// [`WorkerError`]

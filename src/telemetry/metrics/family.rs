@@ -35,8 +35,8 @@ kind!(Counter, "counter", counter, describe_counter);
 kind!(Gauge, "gauge", gauge, describe_gauge);
 kind!(Histogram, "histogram", histogram, describe_histogram);
 
-/// A family of series with `N` labels. Values of labels come from a small, known set: never a key, a query's words, a path
-/// or anything else that a client makes up.
+/// A family of series with `N` labels. Values of labels come from a small, known set: never a key, a query's words, a
+/// path or anything else that a client makes up.
 #[derive(Debug)]
 pub struct Family<K, const N: usize> {
     name: &'static str,

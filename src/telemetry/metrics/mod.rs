@@ -1,5 +1,5 @@
-//! What is counted and measured, for `GET /metrics`. A leaf: whoever counts may use it, as whoever logs uses `tracing`, and
-//! it knows nobody.
+//! What is counted and measured, for `GET /metrics`. A leaf: whoever counts may use it, as whoever logs uses `tracing`,
+//! and it knows nobody.
 //!
 //! [`families`] has every name, once. A part that counts often keeps the handles that [`Family::of`] gives; where no
 //! recorder is installed (`glimpse worker`, `glimpse clip`, unit tests) a handle does nothing.
@@ -21,7 +21,8 @@ pub use family::{About, Family, Kind};
 /// The content type of [`render`]: Prometheus' text format.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Upper bounds of the buckets of everything that is timed, in seconds: from a search in memory to a call that is given up.
+/// Upper bounds of the buckets of everything that is timed, in seconds: from a search in memory to a call that is given
+/// up.
 const BUCKETS: [f64; 16] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0];
 
@@ -30,8 +31,8 @@ const UPKEEP: Duration = Duration::from_secs(5);
 
 static INSTALLED: OnceLock<PrometheusHandle> = OnceLock::new();
 
-/// Begins to count. Before any part is built: a handle that was made earlier counts nothing. A second call in one process
-/// changes nothing.
+/// Begins to count. Before any part is built: a handle that was made earlier counts nothing. A second call in one
+/// process changes nothing.
 pub fn install() {
     installed();
 }
