@@ -107,10 +107,10 @@ fn too_long(bytes: &[u8]) -> Option<ApiError> {
 fn too_long_field<'a>(name: &'a str, value: &'a Value) -> Option<(&'a str, String)> {
     match value {
         Value::String(text) if text.len() > LONG_TEXT => {
-            Some((name, format!("it has {} bytes; at most {LONG_TEXT} are allowed", text.len())))
+            Some((name, format!("has {} bytes; at most {LONG_TEXT} are allowed", text.len())))
         }
         Value::Array(items) if items.len() > LONG_LIST => {
-            Some((name, format!("it has {} entries; at most {LONG_LIST} are allowed", items.len())))
+            Some((name, format!("has {} entries; at most {LONG_LIST} are allowed", items.len())))
         }
         Value::Array(items) => items.iter().find_map(|item| too_long_field(name, item)),
         Value::Object(fields) => fields.iter().find_map(|(name, value)| too_long_field(name, value)),

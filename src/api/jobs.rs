@@ -177,9 +177,8 @@ async fn prune_jobs(
 fn executor(name: Option<&str>) -> Result<Executor, ApiError> {
     match name {
         None => Ok(Executor::default()),
-        Some(name) => Executor::from_name(name).ok_or_else(|| {
-            ApiError::invalid("executor", format!("it is `{name}`; it must be `local`, `workers` or `ray`"))
-        }),
+        Some(name) => Executor::from_name(name)
+            .ok_or_else(|| ApiError::invalid("executor", format!("must be `local`, `workers` or `ray`, not `{name}`"))),
     }
 }
 
@@ -191,7 +190,7 @@ async fn list_jobs(
     Query(params): Query<ListParams>,
 ) -> Result<axum::Json<JobsReply>, ApiError> {
     if !(1..=100).contains(&params.limit) {
-        return Err(ApiError::invalid("limit", format!("it is {}; it must be between 1 and 100", params.limit)));
+        return Err(ApiError::invalid("limit", format!("must be 1 to 100, not {}", params.limit)));
     }
     let views = jobs.list(params.limit, params.before.as_deref()).await?;
     let full = views.len() == params.limit as usize;
@@ -250,7 +249,7 @@ async fn get_job_failures(
     Query(params): Query<FailureParams>,
 ) -> Result<axum::Json<FailuresReply>, ApiError> {
     if !(1..=1000).contains(&params.limit) {
-        return Err(ApiError::invalid("limit", format!("it is {}; it must be between 1 and 1000", params.limit)));
+        return Err(ApiError::invalid("limit", format!("must be 1 to 1000, not {}", params.limit)));
     }
     let page = jobs.failures(&id, params.after, params.limit).await?;
     let failures = page.failures.into_iter().map(FailureReply::from).collect();

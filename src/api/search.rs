@@ -201,9 +201,10 @@ fn malformed_form(error: &MultipartError) -> ApiError {
 
 fn options(params: SearchParams, pairs: &Pairs, defaults: &Defaults) -> Result<SearchOptions, ApiError> {
     let format = match params.format.as_deref() {
-        Some(name) => Some(ImageFormat::from_name(name).ok_or_else(|| {
-            ApiError::invalid("format", format!("it is `{name}`; it must be jpeg, png, webp or gif"))
-        })?),
+        Some(name) => Some(
+            ImageFormat::from_name(name)
+                .ok_or_else(|| ApiError::invalid("format", format!("must be jpeg, png, webp or gif, not `{name}`")))?,
+        ),
         None => None,
     };
     let indexed_after = match params.indexed_after.as_deref() {

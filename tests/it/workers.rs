@@ -135,7 +135,7 @@ async fn who_does_not_fit_is_turned_away_with_the_reason() {
         }
     };
     let key = Some("door".to_owned());
-    for (executor, expected) in [("ray", "RAY_ADDRESS"), ("cloud", "`workers` and `ray`")] {
+    for (executor, expected) in [("ray", "RAY_ADDRESS"), ("cloud", "`workers` or `ray`")] {
         let (status, reply) = send("/jobs/images".into(), key.clone(), json!({"executor": executor})).await;
         assert!(status == 422 && reply["message"].as_str().unwrap().contains(expected), "{reply}");
     }

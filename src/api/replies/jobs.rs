@@ -270,7 +270,7 @@ impl From<JobView> for JobReply {
                 message: match waiting.dependency.as_str() {
                     WORKERS => waiting.message,
                     "ledger" if !waiting.full => {
-                        "the ledger cannot be read or written (see the log of the service); the job continues when it can".to_owned()
+                        "the ledger cannot be read or written (see the log); the job continues when it can".to_owned()
                     }
                     full if waiting.full => format!("{full} has no space left; the job continues when there is space"),
                     dependency => format!("{dependency} does not answer; the job continues when it does"),
