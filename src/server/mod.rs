@@ -1,4 +1,4 @@
-//! The loop that accepts HTTP connections: bounded in their number and in the time that a client may take. Knows no
+//! The loop that accepts HTTP connections. It limits their number and the time that a client may take. It has no
 //! routes.
 
 mod activity;
@@ -35,16 +35,16 @@ pub struct ServerSettings {
     pub name: &'static str,
     /// Connections at once. One more closes the connection that has been idle for the longest time.
     pub max_connections: usize,
-    /// How long a connection may be without a request: the head of a request must arrive within this time.
+    /// How long a connection may be idle. The head of a request must arrive within this time.
     pub head_timeout: Duration,
-    /// How long a reply may wait for a client that reads nothing.
+    /// How long a reply waits for a client that reads nothing.
     pub stall_timeout: Duration,
-    /// Whether HTTP/2 without TLS is served beside HTTP/1.
+    /// Whether HTTP/2 without TLS is served in addition to HTTP/1.
     pub http2: bool,
 }
 
 impl ServerSettings {
-    /// The limits that every server of this program has.
+    /// Returns the limits of every server of this program.
     pub fn new(name: &'static str) -> Self {
         Self {
             name,
@@ -58,13 +58,13 @@ impl ServerSettings {
 
 /// The pause after a connection that could not be accepted (most likely no file handles are left), and between two
 /// attempts to make room for one.
-const PAUSE: Duration = Duration::from_millis(100);
+const RETRY_DELAY: Duration = Duration::from_millis(100);
 /// How long a connection must have been idle before it may be closed for a new one: its first request is on its way.
 const MIN_IDLE: Duration = Duration::from_secs(1);
 /// HTTP/2 pings a client that is silent this often, and closes the connection if there is no answer within the same
 /// time.
-const PING: Duration = Duration::from_secs(20);
-/// Requests at once on one HTTP/2 connection.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// Maximum number of concurrent requests on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
 
 /// Serves until `closing` is cancelled. Then nothing new is accepted, idle connections are closed, and requests under
@@ -95,11 +95,11 @@ where
                 Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(server = settings.name, %error, "a connection could not be accepted");
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(RETRY_DELAY).await;
                     continue;
                 }
             },
-            () = tokio::time::sleep(PAUSE), if too_many => {
+            () = tokio::time::sleep(RETRY_DELAY), if too_many => {
                 close_longest_idle(&open);
                 continue;
             }
@@ -108,10 +108,10 @@ where
         let tracked = Tracked::new(service.clone(), activity.clone(), peer);
         let (builder, limits, closing) = (builder.clone(), settings.clone(), closing.clone());
         let io = TokioIo::new(Connection::new(tuned(stream), activity.clone(), settings.stall_timeout));
-        let of_connection = activity.clone();
+        let connection_activity = activity.clone();
         let task = tasks.spawn(async move {
             let connection = builder.serve_connection(io, tracked);
-            attend(connection, &of_connection, &limits, &closing).await;
+            attend(connection, &connection_activity, &limits, &closing).await;
         });
         open.insert(task.id(), activity);
         if open.len() > settings.max_connections {
@@ -129,21 +129,22 @@ fn builder(settings: &ServerSettings) -> Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(PING)
-        .keep_alive_timeout(PING)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_INTERVAL)
         .max_concurrent_streams(MAX_STREAMS);
     if settings.http2 { builder } else { builder.http1_only() }
 }
 
-/// Replies are whole when they are written: waiting to fill a packet costs 40 ms each. The kernel holds little that is
-/// not sent yet, so that a client that reads slowly can be told from one that reads nothing.
+/// Sets the options of a socket. `TCP_NODELAY`: replies are written as a whole, and waiting to fill a packet would cost
+/// 40 ms each. A small limit of unsent bytes in the kernel distinguishes a client that reads slowly from one that reads
+/// nothing.
 fn tuned(stream: TcpStream) -> TcpStream {
-    /// Bytes that the kernel takes beyond what it has sent.
+    /// Maximum number of unsent bytes in the kernel.
     #[cfg(target_os = "linux")]
-    const UNSENT: u32 = 128 * 1024;
+    const MAX_UNSENT_BYTES: u32 = 128 * 1024;
     drop(stream.set_nodelay(true));
     #[cfg(target_os = "linux")]
-    drop(socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT));
+    drop(socket2::SockRef::from(&stream).set_tcp_notsent_lowat(MAX_UNSENT_BYTES));
     stream
 }
 
