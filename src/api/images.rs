@@ -50,7 +50,7 @@ async fn get_image(
 /// Return the thumbnail of an image: an upright JPEG of at most 256 x 256 pixels, without metadata.
 #[utoipa::path(get, path = "/images/{id}/thumbnail", tag = "images", params(("id" = String, Path, format = Uuid), Where),
     responses((status = 200, description = "the thumbnail", content_type = "image/jpeg", body = Vec<u8>),
-        (status = 304, description = "the client already has it (`If-None-Match`)"), (status = 404, body = ErrorReply),
+        (status = 304, description = "not modified: the ETag is in `If-None-Match`"), (status = 404, body = ErrorReply),
         (status = 422, body = ErrorReply), (status = 429, body = ErrorReply), (status = 502, body = ErrorReply),
         (status = 503, body = ErrorReply)))]
 async fn get_thumbnail(
@@ -72,7 +72,7 @@ async fn get_thumbnail(
 }
 
 /// `Cache-Control` of images. They are private, because a search needs a key. After 300 s the browser asks whether the
-/// image has changed.
+/// image was changed.
 pub(super) const CACHE: &str = "private, max-age=300";
 
 /// Whether `If-None-Match` contains this ETag.

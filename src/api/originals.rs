@@ -27,7 +27,7 @@ const POLICY: &str = "default-src 'none'; sandbox; frame-ancestors 'none'";
 #[utoipa::path(get, path = "/images/{id}/original", tag = "images", params(("id" = String, Path, format = Uuid), Where),
     responses((status = 200, description = "the file", content_type = "image/*", body = Vec<u8>),
         (status = 206, description = "the bytes that `Range` names", content_type = "image/*", body = Vec<u8>),
-        (status = 304, description = "the client already has it (`If-None-Match`)"), (status = 404, body = ErrorReply),
+        (status = 304, description = "not modified: the ETag is in `If-None-Match`"), (status = 404, body = ErrorReply),
         (status = 416, body = ErrorReply), (status = 422, body = ErrorReply), (status = 429, body = ErrorReply),
         (status = 502, body = ErrorReply), (status = 503, body = ErrorReply)))]
 async fn get_original(
@@ -82,8 +82,8 @@ fn response_headers(etag: &str) -> [(HeaderName, String); 5] {
 }
 
 /// Returns the first and the last byte of the requested range. Returns `None`, for the whole file, if there is no
-/// range, if there are several, if the range is not understood (RFC 9110, 14.2), or if the client has a part of another
-/// file.
+/// range, if there are several, if the range is not understood (RFC 9110, 14.2), or if the client holds a part of
+/// another file.
 fn parse_range(headers: &HeaderMap, etag: &str, size: u64) -> Result<Option<(u64, u64)>, ApiError> {
     let header_value = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let Some(range) = header_value(header::RANGE) else { return Ok(None) };
@@ -104,7 +104,7 @@ mod tests {
 
     fn range(value: &str) -> Option<(u64, u64)> {
         let headers = HeaderMap::from_iter([(header::RANGE, value.parse().unwrap())]);
-        asked(&headers, "e", 100).unwrap()
+        parse_range(&headers, "e", 100).unwrap()
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub(super) fn client_of(settings: &Settings) -> Result<S3Settings, BuildError> {
         client.credentials = stored.map_err(|source| BuildError::Folder { folder: folder.clone(), source })?;
         if client.credentials.is_none() {
             return Err(BuildError::Settings(format!(
-                "there is no embedded bucket in {} (GLIMPSE_DATA_DIR) yet; start `glimpse serve` first, or set S3_ENDPOINT",
+                "there is no embedded bucket in {} (GLIMPSE_DATA_DIR) yet; start `glimpse serve`, or set S3_ENDPOINT",
                 settings.place.glimpse_data_dir.display()
             )));
         }

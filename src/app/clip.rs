@@ -24,23 +24,23 @@ pub struct ClipService {
 }
 
 impl ClipService {
-    /// Loads the model of `CLIP_MODEL` and binds the address `wanted`. `IMAGE_EMBEDDING_PROVIDER` has no effect: it
+    /// Loads the model of `CLIP_MODEL` and binds the address `requested`. `IMAGE_EMBEDDING_PROVIDER` has no effect: it
     /// selects the provider of a service, and this process is a provider.
     ///
     /// # Errors
     /// [`BuildError`]
-    pub async fn build(mut settings: Settings, wanted: SocketAddr, shutdown: &Shutdown) -> Result<Self, BuildError> {
+    pub async fn build(mut settings: Settings, requested: SocketAddr, shutdown: &Shutdown) -> Result<Self, BuildError> {
         "local".clone_into(&mut settings.embed.image_embedding_provider);
         settings.validate().map_err(|error| BuildError::Settings(error.to_string()))?;
-        let listener = TcpListener::bind(wanted).await.map_err(|source| match source.kind() {
+        let listener = TcpListener::bind(requested).await.map_err(|source| match source.kind() {
             io::ErrorKind::AddrInUse => BuildError::Settings(format!(
-                "{wanted} is in use by another process; choose another address with --addr"
+                "{requested} is in use by another process; choose another address with --addr"
             )),
-            _ => {
-                BuildError::Settings(format!("cannot listen on {wanted}: {source}; choose another address with --addr"))
-            }
+            _ => BuildError::Settings(format!(
+                "cannot listen on {requested}: {source}; choose another address with --addr"
+            )),
         })?;
-        let addr = listener.local_addr().map_err(|source| BuildError::Listen { addr: wanted, source })?;
+        let addr = listener.local_addr().map_err(|source| BuildError::Listen { addr: requested, source })?;
         let raw = providers::raw(&settings).await?;
         let proof = Arc::new(Proof::new(raw.clone(), None));
         let provider = Arc::new(Verified::new(raw, proof.clone()));

@@ -153,12 +153,12 @@ impl App {
     async fn assemble(settings: Settings, shutdown: &Shutdown) -> Result<Self, BuildError> {
         settings.validate().map_err(|error| BuildError::Settings(error.to_string()))?;
         // The address first: if this fails, no file has been changed.
-        let wanted = settings.api.addr().map_err(BuildError::Settings)?;
-        let listener = TcpListener::bind(wanted).await.map_err(|source| match source.kind() {
-            io::ErrorKind::AddrInUse => BuildError::AddressInUse(wanted),
-            _ => BuildError::Listen { addr: wanted, source },
+        let requested = settings.api.addr().map_err(BuildError::Settings)?;
+        let listener = TcpListener::bind(requested).await.map_err(|source| match source.kind() {
+            io::ErrorKind::AddrInUse => BuildError::AddressInUse(requested),
+            _ => BuildError::Listen { addr: requested, source },
         })?;
-        let addr = listener.local_addr().map_err(|source| BuildError::Listen { addr: wanted, source })?;
+        let addr = listener.local_addr().map_err(|source| BuildError::Listen { addr: requested, source })?;
         metrics::install();
         let folder = settings.place.glimpse_data_dir.clone();
         let lock = parts::lock(&folder)?;

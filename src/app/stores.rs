@@ -12,7 +12,7 @@ use crate::index::embedded::EmbeddedIndex;
 use crate::index::qdrant::{QdrantIndex, QdrantSettings, grpc_url};
 use crate::index::remote::{RecordsDoor, RemoteIndex};
 use crate::index::weaviate::{WeaviateIndex, WeaviateSettings};
-use crate::index::{ImageIndex, IndexSettings, Resilient, StoreKind, Stores as Named};
+use crate::index::{ImageIndex, IndexSettings, Resilient, StoreKind, Stores as StoreSet};
 use crate::resilience::{Breaker, Guard, WaitBoard};
 
 /// Maximum number of concurrent calls of all jobs to one store.
@@ -27,8 +27,8 @@ pub(super) type Lost = HashMap<CollectionName, HashSet<ImageId>>;
 
 /// The stores, in the variant for each of their users.
 pub(super) struct Stores {
-    pub(super) jobs: Named,
-    pub(super) searches: Named,
+    pub(super) jobs: StoreSet,
+    pub(super) searches: StoreSet,
     /// Records that were lost in a power failure since the embedded store was last open.
     pub(super) lost: Lost,
 }
@@ -58,7 +58,7 @@ pub(super) async fn open(settings: &Settings, board: &WaitBoard) -> Result<Store
         jobs.push(background);
         searches.push(interactive);
     }
-    Ok(Stores { jobs: Named::new(jobs), searches: Named::new(searches), lost })
+    Ok(Stores { jobs: StoreSet::new(jobs), searches: StoreSet::new(searches), lost })
 }
 
 /// Returns the stores for a remote worker. It writes to the embedded store through the service, because only the
@@ -89,16 +89,20 @@ pub(super) async fn embedded(settings: &Settings) -> Result<EmbeddedIndex, Build
     Ok(opened.map_err(|_| BuildError::Settings("opening the embedded index panicked; see the log".to_owned()))??)
 }
 
-pub(super) fn qdrant(of: &IndexSettings) -> QdrantSettings {
-    QdrantSettings { url: of.qdrant_url.clone(), api_key: of.qdrant_api_key.clone(), timeout: of.timeout() }
+pub(super) fn qdrant(settings: &IndexSettings) -> QdrantSettings {
+    QdrantSettings {
+        url: settings.qdrant_url.clone(),
+        api_key: settings.qdrant_api_key.clone(),
+        timeout: settings.timeout(),
+    }
 }
 
-pub(super) fn weaviate(of: &IndexSettings) -> WeaviateSettings {
+pub(super) fn weaviate(settings: &IndexSettings) -> WeaviateSettings {
     WeaviateSettings {
-        url: of.weaviate_url.clone(),
-        grpc_url: Some(of.weaviate_grpc_url.clone()).filter(|url| !url.is_empty()),
-        api_key: of.weaviate_api_key.clone(),
-        timeout: of.timeout(),
+        url: settings.weaviate_url.clone(),
+        grpc_url: Some(settings.weaviate_grpc_url.clone()).filter(|url| !url.is_empty()),
+        api_key: settings.weaviate_api_key.clone(),
+        timeout: settings.timeout(),
     }
 }
 
@@ -122,17 +126,20 @@ fn for_jobs_and_searches(
 }
 
 /// Returns the start line: where vectors are stored, and which settings change it.
-pub(super) fn line(of: &IndexSettings) -> String {
-    let places = of.kinds().unwrap_or_default().into_iter().map(|kind| match kind {
+pub(super) fn line(settings: &IndexSettings) -> String {
+    let descriptions = settings.kinds().unwrap_or_default().into_iter().map(|kind| match kind {
         StoreKind::Embedded => "embedded".to_owned(),
         // The settings have been validated, so the URLs contain no password.
-        StoreKind::Qdrant => match grpc_url(&of.qdrant_url) {
+        StoreKind::Qdrant => match grpc_url(&settings.qdrant_url) {
             Ok((url, true)) => format!("qdrant at {url}, the gRPC port of QDRANT_URL"),
             Ok((url, false)) => format!("qdrant at {url} (QDRANT_URL)"),
             Err(_) => "qdrant".to_owned(),
         },
-        StoreKind::Weaviate => format!("weaviate at {} (WEAVIATE_URL)", of.weaviate_url),
+        StoreKind::Weaviate => format!("weaviate at {} (WEAVIATE_URL)", settings.weaviate_url),
     });
-    let places = places.collect::<Vec<_>>().join(", ");
-    format!("store    {places} (VECTOR_DB_PROVIDER), collection {} (VECTOR_DB_COLLECTION)", of.vector_db_collection)
+    let descriptions = descriptions.collect::<Vec<_>>().join(", ");
+    format!(
+        "store    {descriptions} (VECTOR_DB_PROVIDER), collection {} (VECTOR_DB_COLLECTION)",
+        settings.vector_db_collection
+    )
 }

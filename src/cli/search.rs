@@ -103,7 +103,7 @@ impl Search {
             Some(file) => {
                 let bytes = tokio::fs::read(file).await;
                 let bytes = bytes.map_err(|source| CliError::File { path: file.clone(), source })?;
-                by_image(&client, &query, name(file), bytes.into()).await?
+                by_image(&client, &query, file_name(file), bytes.into()).await?
             }
         };
         if self.json {
@@ -141,7 +141,7 @@ pub(super) fn table(reply: &SearchReply) -> String {
     table.to_string()
 }
 
-fn name(file: &Path) -> String {
+fn file_name(file: &Path) -> String {
     file.file_name().map_or_else(|| "file".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 

@@ -48,7 +48,7 @@ impl Seed {
         let name = self.bucket.as_deref().unwrap_or(&settings.source.s3_bucket);
         bucket.ensure(name).await?;
         let uploaded = match &self.from {
-            Some(folder) => folder_into(&bucket, name, &self.prefix, folder).await?,
+            Some(folder) => upload_folder(&bucket, name, &self.prefix, folder).await?,
             None => pictures_into(&bucket, name, &self.prefix, self.count.unwrap_or_else(demo::count)).await?,
         };
         out::line(format!("uploaded {uploaded} objects to {name}/{}", self.prefix))?;
@@ -68,7 +68,7 @@ pub(super) async fn pictures_into(bucket: &Bucket, name: &str, prefix: &str, cou
     .await
 }
 
-async fn folder_into(bucket: &Bucket, name: &str, prefix: &str, folder: &Path) -> Result<u64, CliError> {
+async fn upload_folder(bucket: &Bucket, name: &str, prefix: &str, folder: &Path) -> Result<u64, CliError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
         move |source| CliError::File { path, source }

@@ -35,9 +35,9 @@ pub struct RayCluster {
 #[derive(Debug)]
 enum Driver {
     /// Uploaded by this service.
-    JobStance(Package),
+    Uploaded(Package),
     /// Already on the cluster: the command that runs it.
-    OnTheCluster(String),
+    Preinstalled(String),
 }
 
 impl RayCluster {
@@ -48,8 +48,8 @@ impl RayCluster {
     pub fn new(settings: &RaySettings, service: String) -> Result<Self, String> {
         settings.check()?;
         let driver = match settings.ray_driver.as_str() {
-            "" => Driver::JobStance(Package::of_driver()?),
-            path => Driver::OnTheCluster(format!("python3 {path}")),
+            "" => Driver::Uploaded(Package::of_driver()?),
+            path => Driver::Preinstalled(format!("python3 {path}")),
         };
         let (workers, cpus) = (settings.ray_num_workers, settings.ray_task_num_cpus);
         Ok(Self { http: Http::new(settings)?, service, workers, cpus, driver })
@@ -110,11 +110,11 @@ impl Cluster for RayCluster {
 
     async fn submit(&self, placement: &Placement) -> Result<(), ClusterError> {
         let (entrypoint, working_dir) = match &self.driver {
-            Driver::JobStance(package) => {
+            Driver::Uploaded(package) => {
                 self.upload(package).await?;
                 (format!("python3 {}", package::FILE), Some(package.uri()))
             }
-            Driver::OnTheCluster(command) => (command.clone(), None),
+            Driver::Preinstalled(command) => (command.clone(), None),
         };
         let body = wire::Submit {
             entrypoint: &entrypoint,

@@ -83,8 +83,8 @@ impl RaySettings {
             address("GLIMPSE_ADVERTISED_URL", advertised, "the address of this service, such as http://glimpse:8080")?;
         if is_here(&parsed) && !is_here(&self.address()?) {
             return Err(format!(
-                "GLIMPSE_ADVERTISED_URL: the workers of RAY_ADDRESS ({}) cannot reach this service at {advertised}; set it \
-                 to an address of this service that they can reach",
+                "GLIMPSE_ADVERTISED_URL: the workers of RAY_ADDRESS ({}) cannot reach this service at {advertised}; \
+                 set it to an address of this service that they can reach",
                 self.ray_address
             ));
         }

@@ -16,7 +16,10 @@ pub(super) fn checked(version: Version) -> Result<ClusterVersion, ClusterError> 
     }
     let ray = version.ray_version;
     let mut parts = ray.split('.').map(|part| part.parse::<u32>().ok());
-    let safe = matches!((parts.next(), parts.next()), (Some(Some(major)), Some(Some(minor))) if (major, minor) >= MIN_SAFE_VERSION);
+    let safe = match (parts.next(), parts.next()) {
+        (Some(Some(major)), Some(Some(minor))) => (major, minor) >= MIN_SAFE_VERSION,
+        _ => false,
+    };
     let warning = (!safe).then(|| {
         format!(
             "Ray {ray} is older than 2.52: a web page in a browser of its network can run commands on the cluster \

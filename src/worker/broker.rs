@@ -60,7 +60,7 @@ impl LeaseBroker for ServiceBroker {
                 Ok(None) => {}
                 Ok(Some(wait)) => tokio::time::sleep(wait.min(pause)).await,
                 Err(error) if error.is_retryable() => {
-                    tracing::debug!(%error, "the service does not know this worker any more, and does not accept it yet");
+                    tracing::debug!(%error, "the service does not know this worker any more and does not accept it yet");
                     tokio::time::sleep(pause).await;
                 }
                 Err(error) => return Err(error),

@@ -68,16 +68,16 @@ pub struct DifferenceReply {
 }
 
 impl From<VerifyReport> for VerifyReply {
-    fn from(found: VerifyReport) -> Self {
+    fn from(report: VerifyReport) -> Self {
         Self {
-            collection: found.collection.to_string(),
-            agrees: found.total == found.repaired,
-            stores: found.stores.into_iter().map(|(store, count)| (store.to_owned(), count)).collect(),
-            ledger: found.ledger,
-            compared: found.compared,
-            total: found.total,
-            repaired: found.repaired,
-            differences: found.differences.into_iter().map(DifferenceReply::from).collect(),
+            collection: report.collection.to_string(),
+            agrees: report.total == report.repaired,
+            stores: report.stores.into_iter().map(|(store, count)| (store.to_owned(), count)).collect(),
+            ledger: report.ledger,
+            compared: report.compared,
+            total: report.total,
+            repaired: report.repaired,
+            differences: report.differences.into_iter().map(DifferenceReply::from).collect(),
         }
     }
 }
