@@ -113,5 +113,5 @@ fn table(report: &Report) -> String {
         write!(text, "; {} without a right answer among the first {deepest}{such_as}", report.missed.len()).ok();
         text.extend(missed);
     }
-    said
+    text
 }
