@@ -102,10 +102,8 @@ impl Worker {
         let left = tokio::time::timeout(Duration::from_secs(5), self.client.exit(0)).await;
         match left {
             Ok(Ok(()) | Err(LeaseError::Over)) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "the exit could not be reported to the service; the leases will expire")
-            }
-            Err(_) => tracing::warn!("the exit could not be reported to the service in time; the leases will expire"),
+            Ok(Err(error)) => tracing::warn!(%error, "the exit could not be reported; the leases will expire"),
+            Err(_) => tracing::warn!("the exit could not be reported in time; the leases will expire"),
         }
         outcome
     }
