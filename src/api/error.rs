@@ -208,11 +208,9 @@ impl ApiError {
             Trouble::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "dependency_timed_out", "did not answer in time"),
             Trouble::Full => (StatusCode::SERVICE_UNAVAILABLE, "dependency_full", "has no space left"),
             Trouble::Failed => (StatusCode::BAD_GATEWAY, "dependency_failed", "failed"),
-            Trouble::Refused => (
-                StatusCode::BAD_GATEWAY,
-                "dependency_refused",
-                "refused the request of the service: check its settings",
-            ),
+            Trouble::Refused => {
+                (StatusCode::BAD_GATEWAY, "dependency_refused", "refused the request: check its settings")
+            }
             Trouble::Misconfigured => {
                 return Self::new(StatusCode::BAD_GATEWAY, "dependency_misconfigured", down.for_client());
             }

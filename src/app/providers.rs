@@ -38,7 +38,7 @@ pub(super) fn line(settings: &Settings) -> String {
     match embed.kind() {
         Ok(kind @ (ProviderKind::Clip | ProviderKind::OpenAi | ProviderKind::Multi2Vec)) => {
             format!(
-                "model    {} of the provider {} at {url} (CLIP_MODEL, IMAGE_EMBEDDING_PROVIDER, CLIP_URL)",
+                "model    {} by {} at {url} (CLIP_MODEL, IMAGE_EMBEDDING_PROVIDER, CLIP_URL)",
                 embed.service_model(),
                 kind.name()
             )
