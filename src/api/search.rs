@@ -18,7 +18,7 @@ use crate::domain::{Filter, ImageFormat, Timestamp};
 use crate::search::{Question, Search, SearchOptions};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
-    // The handler bounds each part of the form itself.
+    // The handler limits the size of each field of the form itself.
     OpenApiRouter::new().routes(routes!(search_by_text, search_by_image)).layer(DefaultBodyLimit::disable())
 }
 

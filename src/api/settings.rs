@@ -11,7 +11,7 @@ use crate::domain::{Secret, words};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ApiSettings {
-    /// `GLIMPSE_ADDR`: where the service listens; `127.0.0.1:8080` by default.
+    /// `GLIMPSE_ADDR`: the address that the service listens on; `127.0.0.1:8080` by default.
     pub glimpse_addr: String,
     /// `GLIMPSE_API_KEY`: one or several keys, comma-separated; empty (default): no key, and loopback only.
     pub glimpse_api_key: Secret,
@@ -49,7 +49,7 @@ impl ApiSettings {
     /// Returns the address to listen on.
     ///
     /// # Errors
-    /// A sentence that names the setting and what is allowed.
+    /// A message that names the setting and what is allowed.
     pub fn addr(&self) -> Result<SocketAddr, String> {
         let wrong = || format!("GLIMPSE_ADDR is `{}`; it must be IP:PORT, such as 127.0.0.1:8080", self.glimpse_addr);
         self.glimpse_addr.parse().map_err(|_| wrong())
@@ -73,7 +73,7 @@ impl ApiSettings {
     /// Checks the settings, as far as possible without a network call.
     ///
     /// # Errors
-    /// A sentence that names the setting and what is allowed.
+    /// A message that names the setting and what is allowed.
     pub fn validate(&self) -> Result<(), String> {
         let addr = self.addr()?;
         if !addr.ip().is_loopback() && self.keys().is_empty() && !self.glimpse_allow_anonymous {

@@ -19,7 +19,7 @@ const OTHER_PROGRAMS: [&str; 6] = [
 /// Maximum number of warnings, so that an unusual environment does not fill the log.
 const MAX_WARNINGS: usize = 20;
 
-/// Returns a sentence for each variable of this process that looks like a setting and is not one.
+/// Returns a warning for each variable of this process that looks like a setting and is not one.
 pub fn unknown_variables() -> Vec<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     warnings(names)

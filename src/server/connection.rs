@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use super::activity::Activity;
 use super::{BoxError, ServerSettings};
 
-/// How long a connection may be idle once the server stops: its last reply is being written.
+/// How long a connection may be idle after the server begins to stop. In this time its last reply is written.
 const LAST_WRITE: Duration = Duration::from_millis(100);
 
 /// Serves a connection until it ends.

@@ -33,7 +33,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub struct ServerSettings {
     /// The name of the server in the log.
     pub name: &'static str,
-    /// Connections at once. One more closes the connection that has been idle for the longest time.
+    /// Maximum number of connections. One more closes the connection that has been idle for the longest time.
     pub max_connections: usize,
     /// How long a connection may be idle. The head of a request must arrive within this time.
     pub head_timeout: Duration,
@@ -59,7 +59,8 @@ impl ServerSettings {
 /// The pause after a connection that could not be accepted (most likely no file handles are left), and between two
 /// attempts to make room for one.
 const RETRY_DELAY: Duration = Duration::from_millis(100);
-/// How long a connection must have been idle before it may be closed for a new one: its first request is on its way.
+/// How long a connection must have been idle before it may be closed for a new one: before that, its first request may
+/// still arrive.
 const MIN_IDLE: Duration = Duration::from_secs(1);
 /// HTTP/2 pings a client that is silent this often, and closes the connection if there is no answer within the same
 /// time.
@@ -152,7 +153,7 @@ fn id_of(ended: Result<(Id, ()), tokio::task::JoinError>) -> Id {
     ended.map_or_else(|panicked| panicked.id(), |(id, ())| id)
 }
 
-/// Makes room for a connection. If every connection has a request under way, the next one waits.
+/// Closes the longest idle connection to make room for a new one. If no connection is idle, the new one waits.
 fn close_longest_idle(open: &HashMap<Id, Arc<Activity>>) {
     let idle = open.values().filter_map(|activity| Some((activity.idle_for()?, activity)));
     let idle = idle.filter(|(idle, _)| *idle >= MIN_IDLE);

@@ -172,14 +172,14 @@ pub struct CollectionReply {
     pub space: String,
 }
 
-/// The process answers.
+/// The result of `/healthz`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct HealthReply {
     /// `ok`
     pub status: String,
 }
 
-/// Searches can be answered.
+/// The result of `/readyz`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ReadyReply {
     /// `ready`

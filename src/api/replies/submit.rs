@@ -149,7 +149,7 @@ pub struct PruneReply {
     pub removed: u64,
 }
 
-/// A job was accepted.
+/// A job that was accepted.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct SubmitReply {
     /// The id of the job; its status is at `/jobs/{job_id}`.
