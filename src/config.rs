@@ -1,4 +1,4 @@
-//! Settings: each module's own, from the environment under the names that operators know. Empty means unset.
+//! The settings of all modules, read from environment variables. An empty variable counts as unset.
 
 use std::collections::HashSet;
 use std::fmt::Write;
@@ -19,7 +19,7 @@ use crate::ray::RaySettings;
 use crate::source::SourceSettings;
 use crate::telemetry::TelemetrySettings;
 
-/// Where the service keeps what it knows, and where its clients find it.
+/// Where the service stores its data, and where its clients find it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PlaceSettings {
@@ -35,7 +35,7 @@ impl Default for PlaceSettings {
     }
 }
 
-/// All settings: each field is one module's own.
+/// All settings. Each field has the settings of one module.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[expect(missing_docs, reason = "each field is documented by its type")]
 pub struct Settings {
@@ -53,7 +53,7 @@ pub struct Settings {
     pub telemetry: TelemetrySettings,
 }
 
-/// Settings that cannot be used. The message names the variable and says what is allowed.
+/// Invalid settings. The message names each variable and what is allowed.
 #[derive(Debug, thiserror::Error)]
 #[error("settings: {0}")]
 pub struct SettingsError(String);
@@ -62,9 +62,9 @@ impl Settings {
     /// Reads and checks the settings of this process.
     ///
     /// # Errors
-    /// [`SettingsError`] with every setting that is wrong.
+    /// [`SettingsError`] that names every invalid setting.
     pub fn load() -> Result<Self, SettingsError> {
-        // Other variables may hold anything, such as a `PWD` that is not UTF-8.
+        // Other variables may have any content, such as a `PWD` that is not UTF-8.
         let known: HashSet<String> = Self::defaults().into_iter().map(|(name, _)| name).collect();
         let mut variables = Vec::new();
         for (name, value) in std::env::vars_os() {
@@ -75,10 +75,10 @@ impl Settings {
         Self::from_variables(variables)
     }
 
-    /// Reads and checks the settings that these variables make.
+    /// Reads and checks the settings from these variables.
     ///
     /// # Errors
-    /// [`SettingsError`] with every setting that is wrong.
+    /// [`SettingsError`] that names every invalid setting.
     pub fn from_variables<N: Into<String>, V: Into<String>>(
         variables: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Self, SettingsError> {
@@ -106,10 +106,10 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Checks all that can be checked without asking anyone.
+    /// Checks the settings, as far as possible without a network call.
     ///
     /// # Errors
-    /// [`SettingsError`] with every setting that is wrong.
+    /// [`SettingsError`] that names every invalid setting.
     pub fn validate(&self) -> Result<(), SettingsError> {
         let checks = [
             self.api.validate(),
@@ -124,13 +124,14 @@ impl Settings {
             self.telemetry.validate(),
         ];
         let mut wrong = String::new();
-        for complaint in checks.into_iter().filter_map(Result::err) {
-            write!(wrong, "{}{complaint}", if wrong.is_empty() { "" } else { "; " }).ok();
+        for problem in checks.into_iter().filter_map(Result::err) {
+            write!(wrong, "{}{problem}", if wrong.is_empty() { "" } else { "; " }).ok();
         }
         if wrong.is_empty() { Ok(()) } else { Err(SettingsError(wrong)) }
     }
 
-    /// Every variable with its default, as text: what the tables in `docs/settings.md` are compared with.
+    /// Returns every variable with its default value as text. A test compares them with the tables in
+    /// `docs/settings.md`.
     ///
     /// # Panics
     /// Never: settings are plain data.
@@ -149,13 +150,13 @@ impl Settings {
 
 fn part<T: DeserializeOwned>(variables: &config::Config) -> Result<T, SettingsError> {
     variables.clone().try_deserialize().map_err(|error| {
-        let said = match &error {
+        let message = match &error {
             config::ConfigError::Type { key: Some(key), unexpected, expected, .. } => {
                 format!("{} is {unexpected}; it must be {expected}", key.to_uppercase())
             }
             other => other.to_string(),
         };
-        SettingsError(said)
+        SettingsError(message)
     })
 }
 
@@ -164,7 +165,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_set_is_everything_embedded() {
+    fn without_variables_everything_is_embedded() {
         let settings = Settings::from_variables([("UNRELATED", "1"), ("S3_BUCKET", "")]).unwrap();
         assert_eq!(settings, Settings::default());
         assert_eq!(settings.source.s3_endpoint, "embedded");
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_reach_the_module_that_they_set() {
+    fn variables_are_read_into_the_settings_of_their_module() {
         let settings = Settings::from_variables([
             ("S3_ENDPOINT", "http://minio:9000"),
             ("S3_PATH_STYLE", "false"),
@@ -189,18 +190,18 @@ mod tests {
     }
 
     #[test]
-    fn each_wrong_setting_is_named() {
-        let said = |pairs: &[(&str, &str)]| {
+    fn every_invalid_setting_is_named() {
+        let error_of = |pairs: &[(&str, &str)]| {
             Settings::from_variables(pairs.iter().map(|(n, v)| (n.to_string(), v.to_string()))).unwrap_err().to_string()
         };
-        assert!(said(&[("IMAGE_BATCH_SIZE", "many")]).contains("IMAGE_BATCH_SIZE"));
-        let two = said(&[("S3_ENDPOINT", "minio"), ("VECTOR_DB_COLLECTION", "1x")]);
-        assert!(two.contains("S3_ENDPOINT") && two.contains("VECTOR_DB_COLLECTION"), "{two}");
-        assert!(said(&[("S3_ACCESS_KEY_ID", "a")]).contains("S3_SECRET_ACCESS_KEY"));
+        assert!(error_of(&[("IMAGE_BATCH_SIZE", "many")]).contains("IMAGE_BATCH_SIZE"));
+        let both = error_of(&[("S3_ENDPOINT", "minio"), ("VECTOR_DB_COLLECTION", "1x")]);
+        assert!(both.contains("S3_ENDPOINT") && both.contains("VECTOR_DB_COLLECTION"), "{both}");
+        assert!(error_of(&[("S3_ACCESS_KEY_ID", "a")]).contains("S3_SECRET_ACCESS_KEY"));
     }
 
     #[test]
-    fn secrets_print_redacted() {
+    fn secrets_are_redacted_in_output() {
         let pairs = [("GLIMPSE_API_KEY", "hush1"), ("S3_ACCESS_KEY_ID", "id"), ("S3_SECRET_ACCESS_KEY", "hush2")];
         let settings = Settings::from_variables(pairs).unwrap();
         let printed = format!("{settings:?}{}", serde_json::to_string(&settings).unwrap());

@@ -1,5 +1,5 @@
-//! The demo images, which travel inside the binary, and deterministic variations of them: images to try the service
-//! with, in any number and from any folder.
+//! The demo images, which are part of the binary, and deterministic variations of them: any number of images to try the
+//! service with.
 
 use std::io::Cursor;
 
@@ -9,12 +9,13 @@ use include_dir::{Dir, include_dir};
 
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/demo");
 
-/// A image that cannot be varied.
+/// A variation of an image cannot be created.
 #[derive(Debug, thiserror::Error)]
-#[error("the image cannot be varied")]
+#[error("cannot create a variation of the image")]
 pub struct VaryError(#[from] image::ImageError);
 
-/// The 26 demo images by file name. Their licences are in `demo/NOTICE.md`.
+/// Returns the file name and the JPEG bytes of the 26 demo images, sorted by name. Their licences are in
+/// `demo/NOTICE.md`.
 pub fn images() -> impl Iterator<Item = (&'static str, &'static [u8])> {
     FILES.files().filter_map(|file| {
         let name = file.path().file_name()?.to_str()?;
@@ -22,42 +23,43 @@ pub fn images() -> impl Iterator<Item = (&'static str, &'static [u8])> {
     })
 }
 
-/// The `n`th image: its path, and its bytes. The images come first, in order of their names; beyond them their
-/// variations, without end.
+/// Returns the path and the JPEG bytes of image `n`, counted from 0. The first images are the demo images, sorted by
+/// name; all others are variations of them.
 ///
 /// # Errors
-/// [`VaryError`], which the images never cause.
+/// [`VaryError`], which the demo images never cause.
 pub fn image(n: usize) -> Result<(String, Bytes), VaryError> {
     let (name, bytes) = images().nth(n % count()).unwrap_or_default();
     match n / count() {
         0 => Ok((name.to_owned(), Bytes::from_static(bytes))),
-        // The name stays the end of the key, so that known answers stay right ones.
+        // The key ends with the name of the image, so that known answers stay correct.
         round => Ok((format!("varied-{round:04}/{name}"), vary(bytes, n as u64)?)),
     }
 }
 
-/// How many images there are.
+/// Returns the number of demo images.
 pub fn count() -> usize {
     images().count()
 }
 
-/// A variation of a image, as JPEG: cropped, tinted, every other one flipped. The same `n` makes the same bytes.
+/// Returns a variation of an image as JPEG: cropped, tinted and, in about half of the cases, flipped. The same `n`
+/// gives the same bytes.
 ///
 /// # Errors
-/// [`VaryError`] where the bytes are no image.
+/// [`VaryError`] if the bytes are not an image.
 pub fn vary(bytes: &[u8], n: u64) -> Result<Bytes, VaryError> {
-    let mut dice = Dice(n);
+    let mut random = Random(n);
     let image = image::load_from_memory(bytes)?;
     let (width, height) = (image.width(), image.height());
     let mut part = |whole: u32| {
-        let kept = (whole * dice.between(70, 95) / 100).max(1);
-        (dice.between(0, whole - kept), kept)
+        let kept = (whole * random.between(70, 95) / 100).max(1);
+        (random.between(0, whole - kept), kept)
     };
     let ((x, kept_width), (y, kept_height)) = (part(width), part(height));
     let cropped = image.crop_imm(x, y, kept_width, kept_height);
-    let turned = if dice.between(0, 1) == 1 { cropped.fliph() } else { cropped };
+    let turned = if random.between(0, 1) == 1 { cropped.fliph() } else { cropped };
     let mut pixels = turned.into_rgb8();
-    let tint = [dice.between(75, 125), dice.between(75, 125), dice.between(75, 125)];
+    let tint = [random.between(75, 125), random.between(75, 125), random.between(75, 125)];
     let tables = tint.map(|percent| std::array::from_fn::<u8, 256, _>(|value| tinted(value, percent)));
     for (at, channel) in pixels.iter_mut().enumerate() {
         *channel = tables[at % 3][usize::from(*channel)];
@@ -72,11 +74,12 @@ fn tinted(value: usize, percent: u32) -> u8 {
     u8::try_from(tinted).unwrap_or(u8::MAX)
 }
 
-/// `SplitMix64`: the same numbers everywhere, whatever a package's next version thinks of chance.
-struct Dice(u64);
+/// The random number generator `SplitMix64`. It is implemented here because a package may change its numbers with a
+/// version.
+struct Random(u64);
 
-impl Dice {
-    /// Both ends included.
+impl Random {
+    /// Returns a number from `low` to `high`, both included.
     fn between(&mut self, low: u32, high: u32) -> u32 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
@@ -94,14 +97,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_photographs_are_inside() {
+    fn the_binary_contains_26_images() {
         assert_eq!(count(), 26);
         assert!(images().all(|(_, bytes)| bytes.starts_with(&[0xFF, 0xD8])));
         assert!(images().map(|(name, _)| name).is_sorted());
     }
 
     #[test]
-    fn pictures_beyond_the_photographs_are_new_and_always_the_same() {
+    fn variations_differ_and_are_deterministic() {
         let (_, cat) = images().find(|(name, _)| *name == "cat.jpg").unwrap();
         let made: HashSet<Bytes> = (0..4).map(|n| vary(cat, n).unwrap()).collect();
         assert_eq!(made.len(), 4);

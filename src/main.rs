@@ -1,4 +1,5 @@
-//! The process edge: parse, run, print the error chain, exit code.
+//! The entry point of the process: parses the command line, runs the command, prints the error and returns the exit
+//! code.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,12 +11,12 @@ fn main() -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("glimpse: the runtime does not start: {error}");
+            eprintln!("glimpse: the async runtime cannot start: {error}");
             return ExitCode::FAILURE;
         }
     };
     let outcome = runtime.block_on(cli.run());
-    // What was waited for has ended; work that was given up on must not hold the process.
+    // Everything that must finish has finished. Abandoned tasks must not keep the process alive.
     runtime.shutdown_timeout(Duration::from_millis(500));
     match outcome {
         Ok(ending) => ExitCode::from(ending.code()),

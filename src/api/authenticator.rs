@@ -1,7 +1,8 @@
-//! Who may come in: keys, and what a browser may be made to do.
+//! Checks who may use the service: API keys, sessions, and the origin of requests from browsers.
 //!
-//! Without a key the service listens on loopback only, and then a page of another site could still reach it through the
-//! user's own browser: by a request to another origin (`Origin` tells) or by a name that resolves to loopback (`Host` tells).
+//! Without a key the service listens on loopback only. A page of another site could still reach it through the browser
+//! of the user: by a request to another origin (recognised by `Origin`) or by a name that resolves to loopback
+//! (recognised by `Host`).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -23,22 +24,22 @@ use crate::web;
 /// The authenticator of the service.
 #[derive(Debug)]
 pub(super) struct Authenticator {
-    /// SHA-256 of each key: all of one length, so that comparing tells nothing of it.
+    /// SHA-256 of each key. All digests have the same length, so that the comparison reveals nothing about the key.
     keys: Vec<[u8; 32]>,
-    /// Origins whose pages may change something: those of `GLIMPSE_CORS_ORIGINS` and of `GLIMPSE_PUBLIC_URL`.
+    /// Origins whose pages may send requests that change something: `GLIMPSE_CORS_ORIGINS` and `GLIMPSE_PUBLIC_URL`.
     origins: Vec<String>,
-    /// The host that `GLIMPSE_PUBLIC_URL` names.
+    /// The host of `GLIMPSE_PUBLIC_URL`.
     public_host: Option<String>,
-    /// Whether only names of loopback may be asked for.
+    /// Whether the host of a request must be a loopback name.
     loopback_names: bool,
-    /// Browsers that have shown a key.
+    /// The sessions of browsers that have sent a valid key.
     pub(super) sessions: Sessions,
 }
 
-/// Paths that need no key: whether the service lives, and the page that asks for one. Workers show a token instead.
+/// Paths that need no key: the health checks, the page, and the path where it sends the key.
 const OPEN: [&str; 4] = ["/healthz", "/readyz", "/", sessions::PATH];
 
-/// Beginnings of such paths.
+/// Prefixes of paths that need no key. Workers authenticate with a token instead.
 const OPEN_BELOW: [&str; 2] = [super::internal::PREFIX, web::PREFIX];
 
 impl Authenticator {
@@ -63,8 +64,8 @@ impl Authenticator {
             && self.public_host.as_deref().is_none_or(|public| !public.eq_ignore_ascii_case(host))
         {
             return Err(ApiError::cross_origin(format!(
-                "without GLIMPSE_API_KEY this service answers to names of this machine only, not to `{host}`; \
-                 set GLIMPSE_PUBLIC_URL if that is its own address"
+                "without GLIMPSE_API_KEY this service accepts only loopback host names, not `{host}`; \
+                 set GLIMPSE_PUBLIC_URL if this is the address of the service"
             )));
         }
         if !method.is_safe() {
@@ -75,22 +76,22 @@ impl Authenticator {
             return Ok(());
         }
         match presented(headers) {
-            None => Err(ApiError::no_key("give the API key as `Authorization: Bearer KEY` or `X-API-Key: KEY`")),
-            Some(_) => Err(ApiError::no_key("this API key is not known here")),
+            None => Err(ApiError::no_key("no API key; send it as `Authorization: Bearer KEY` or `X-API-Key: KEY`")),
+            Some(_) => Err(ApiError::no_key("the API key is not valid; use one of GLIMPSE_API_KEY of the service")),
         }
     }
 
-    /// Whether the request has a session or a key, or needs neither.
+    /// Whether the request has a valid session or key, or no key is configured.
     pub(super) fn is_signed_in(&self, headers: &HeaderMap) -> bool {
         self.keys.is_empty() || self.sessions.has(headers) || presented(headers).is_some_and(|key| self.knows(key))
     }
 
-    /// Whether one must show a key or a session.
+    /// Whether requests need a key or a session.
     pub(super) fn needs_key(&self) -> bool {
         !self.keys.is_empty()
     }
 
-    /// Every key is compared, whatever the first one said.
+    /// Whether the key is valid. Compares every key, so that the time does not depend on which one matches.
     pub(super) fn knows(&self, key: &str) -> bool {
         let given = digest(key);
         self.keys.iter().fold(Choice::from(0), |known, key| known | key.ct_eq(&given)).into()
@@ -102,19 +103,19 @@ impl Authenticator {
         if self.origins.iter().any(|allowed| allowed == origin) || host.is_some_and(|host| is_same_host(origin, host)) {
             return Ok(());
         }
-        // A browser sets this itself, and knows the address that it asked, whatever `Host` a proxy made of it.
+        // A browser sets this header itself. It knows the address that it requested, even if a proxy changed `Host`.
         if headers.get("sec-fetch-site").is_some_and(|site| site == "same-origin") {
             return Ok(());
         }
         let host = host.unwrap_or("(a request without Host)");
         Err(ApiError::cross_origin(format!(
-            "a page of `{origin}` may not change anything at `{host}`; if both are this service, set \
-             GLIMPSE_PUBLIC_URL={origin}, and if it is another site, add it to GLIMPSE_CORS_ORIGINS"
+            "a page of `{origin}` must not change anything at `{host}`; if both are addresses of this service, set \
+             GLIMPSE_PUBLIC_URL={origin}; if `{origin}` is another site, add it to GLIMPSE_CORS_ORIGINS"
         )))
     }
 }
 
-/// The middleware.
+/// Middleware that refuses requests without a valid key, and requests from pages of other sites.
 pub(super) async fn guard(State(authenticator): State<Arc<Authenticator>>, request: Request, next: Next) -> Response {
     match authenticator.admit(request.method(), request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
@@ -152,13 +153,14 @@ mod tests {
         pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
     }
 
-    fn with(settings: &ApiSettings) -> Authenticator {
+    fn authenticator_of(settings: &ApiSettings) -> Authenticator {
         Authenticator::new(settings)
     }
 
     #[test]
-    fn a_key_opens_all_and_nothing_else_does() {
-        let authenticator = with(&ApiSettings { glimpse_api_key: Secret::new("one, two"), ..ApiSettings::default() });
+    fn only_a_valid_key_is_accepted() {
+        let authenticator =
+            authenticator_of(&ApiSettings { glimpse_api_key: Secret::new("one, two"), ..ApiSettings::default() });
         let get = |headers: &HeaderMap| authenticator.admit(&Method::GET, &Uri::from_static("/jobs"), headers).is_ok();
         assert!(get(&headers(&[("authorization", "Bearer one")])));
         assert!(get(&headers(&[("authorization", "bearer two")])));
@@ -172,9 +174,11 @@ mod tests {
     }
 
     #[test]
-    fn another_site_cannot_make_a_browser_change_anything() {
-        let authenticator =
-            with(&ApiSettings { glimpse_cors_origins: "https://ok.example".into(), ..ApiSettings::default() });
+    fn requests_of_other_sites_that_change_something_are_refused() {
+        let authenticator = authenticator_of(&ApiSettings {
+            glimpse_cors_origins: "https://ok.example".into(),
+            ..ApiSettings::default()
+        });
         let host = ("host", "localhost:8080");
         let post = |origin| {
             authenticator
@@ -192,15 +196,15 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_was_bent_to_loopback_is_refused() {
-        let authenticator = with(&ApiSettings::default());
-        let asked =
+    fn other_names_that_resolve_to_loopback_are_refused() {
+        let authenticator = authenticator_of(&ApiSettings::default());
+        let is_admitted =
             |host| authenticator.admit(&Method::GET, &Uri::from_static("/jobs"), &headers(&[("host", host)])).is_ok();
         for good in ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "127.1.2.3"] {
-            assert!(asked(good), "{good}");
+            assert!(is_admitted(good), "{good}");
         }
         for bad in ["evil.example:8080", "localhost.evil.example", "10.0.0.1", ""] {
-            assert!(!asked(bad), "{bad}");
+            assert!(!is_admitted(bad), "{bad}");
         }
     }
 }

@@ -15,20 +15,21 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(list_collections))
 }
 
-/// What may take as long as the collection is large: these have no timeout.
+/// Routes without a timeout: the time depends on the size of the collection.
 pub(super) fn long_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(drop_collection)).routes(routes!(verify_collection))
 }
 
-/// Every collection with its count and its space.
+/// List every collection with its number of images and its space.
 #[utoipa::path(get, path = "/collections", tag = "images", responses((status = 200, body = CollectionsReply)))]
 async fn list_collections(State(search): State<Search>) -> Result<axum::Json<CollectionsReply>, ApiError> {
     Ok(axum::Json(CollectionsReply::of(search.collections().await?)))
 }
 
-/// Drop a collection and all its records. Objects stay in their bucket.
+/// Delete a collection and all its records. The objects stay in their bucket.
 ///
-/// Takes its time with a large collection, and no job begins on it meanwhile. Goes on if the client goes away.
+/// This can take long for a large collection. Meanwhile no job starts on it. The deletion continues if the client
+/// disconnects.
 #[utoipa::path(delete, path = "/collections/{name}", tag = "images", params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")),
     responses((status = 200, body = DeletedReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply),
         (status = 503, body = ErrorReply)))]
@@ -40,10 +41,10 @@ async fn drop_collection(
     Ok(axum::Json(DeletedReply { id: collection.to_string(), status: "deleted".to_owned() }))
 }
 
-/// Whether the stores and the ledger agree.
+/// Check whether the stores and the ledger agree.
 ///
-/// Compares every id, and vector and payload of a sample; with `repair` what differs is copied from the store that has it.
-/// Takes its time with a large collection, and no job begins on it meanwhile.
+/// Compares every id, and the vector and the payload of a sample of the records. With `repair`, records that differ are
+/// copied from a store that has them. This can take long for a large collection. Meanwhile no job starts on it.
 #[utoipa::path(post, path = "/collections/{name}/verify", tag = "images", params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")),
     request_body = Option<VerifyRequest>,
     responses((status = 200, body = VerifyReply), (status = 400, body = ErrorReply), (status = 404, body = ErrorReply),

@@ -1,12 +1,12 @@
-//! Replies that any route of a kind can give, added to each operation of the OpenAPI document. What a route adds to
-//! these stands beside its handler.
+//! Adds the common error replies to each operation of the OpenAPI document. Replies that only one route has are
+//! declared at its handler.
 
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder};
 
-/// Adds the replies and their headers.
+/// Adds the common replies and their headers.
 pub(super) fn describe(document: &mut OpenApi) {
     for (path, item) in &mut document.paths.paths {
         let operations = [(&mut item.get, true), (&mut item.post, false), (&mut item.delete, false)];
@@ -21,21 +21,25 @@ pub(super) fn describe(document: &mut OpenApi) {
 
 fn add_errors(operation: &mut Operation, path: &str, safe: bool) {
     let health = operation.tags.iter().flatten().any(|tag| tag == "health");
-    // Routes without a key say so by an empty requirement.
+    // Routes that need no key have an empty security requirement.
     let open = operation.security.is_some();
     let common = [
         (400, "the request cannot be read", true),
-        (401, "no API key or session, or one that is not known", !open),
-        (403, "a page of another site sent the request (`cross_origin`), or it names what is not allowed", true),
-        (404, "what the path or the query names does not exist", path.contains('{')),
-        (408, "the request's body did not arrive in time", operation.request_body.is_some()),
+        (401, "the API key or the session is missing or not valid", !open),
+        (403, "a page of another site sent the request (`cross_origin`), or the request is not allowed", true),
+        (404, "an object that the path or the query names does not exist", path.contains('{')),
+        (408, "the body of the request did not arrive in time", operation.request_body.is_some()),
         (413, "the body is too large", operation.request_body.is_some()),
-        (415, "the body has another content type", operation.request_body.is_some()),
+        (415, "the content type of the body is not supported", operation.request_body.is_some()),
         (422, "a value or a parameter is not allowed; the message names it", true),
-        (429, "too much of this is under way; `Retry-After` says when to come again", !health),
-        (500, "a fault of this service; the log has it under the request's id", true),
-        (502, "a dependency failed or refused; `dependency` names it", !health),
-        (503, "a dependency or the service is not available; `Retry-After` says when to come again", !health || !safe),
+        (429, "too many requests or jobs; retry after the seconds in `Retry-After`", !health),
+        (500, "an internal error; search the log for the request id", true),
+        (502, "a dependency failed or refused the request; the message names it", !health),
+        (
+            503,
+            "a dependency or the service is not available; retry after the seconds in `Retry-After`",
+            !health || !safe,
+        ),
         (504, "a dependency or the service did not answer in time", true),
     ];
     for (status, description, applies) in common {
@@ -56,15 +60,13 @@ fn error(description: &str) -> Response {
     ResponseBuilder::new().description(description).content("application/json", body).build()
 }
 
-/// `Location` of what was accepted, and `Retry-After` of what may be sent again.
+/// Adds the header `Location` to 202, and `Retry-After` to 429 and 503.
 fn add_headers(operation: &mut Operation) {
     for (status, reply) in &mut operation.responses.responses {
         let RefOr::T(reply) = reply else { continue };
         let (name, kind, description) = match status.as_str() {
             "202" => ("Location", Type::String, "the path of the job"),
-            "429" | "503" => {
-                ("Retry-After", Type::Integer, "seconds after which the request may succeed, if that is known")
-            }
+            "429" | "503" => ("Retry-After", Type::Integer, "seconds after which a retry may succeed, if known"),
             _ => continue,
         };
         let header = HeaderBuilder::new().schema(ObjectBuilder::new().schema_type(kind)).description(Some(description));

@@ -1,18 +1,18 @@
-//! The name under which a browser saves an original (RFC 6266, RFC 8187). Keys come from anywhere.
+//! The file name under which a browser saves an original (RFC 6266, RFC 8187). Keys are untrusted input.
 
 use axum::http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::domain::ImageFormat;
 
-/// Bytes of a name in UTF-8: file systems take 255.
+/// Maximum length of a name in bytes of UTF-8. File systems allow 255.
 const MAX_BYTES: usize = 200;
-/// What RFC 8187 allows as it is, of what may be in a name.
+/// The characters to percent-encode: all that RFC 8187 does not allow, and some more.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'-').remove(b'_');
-/// Names of devices on Windows.
+/// Reserved device names on Windows.
 const DEVICES: [&str; 6] = ["con", "prn", "aux", "nul", "com", "lpt"];
 
-/// `Content-Disposition: inline` with the name of an object.
+/// Returns `Content-Disposition: inline` with the file name of an object.
 pub(super) fn inline(key: &str, format: ImageFormat) -> HeaderValue {
     let name = file_name(key, format);
     let ascii: String = name.chars().filter(|character| !is_combining(*character)).map(to_ascii).collect();
@@ -21,7 +21,7 @@ pub(super) fn inline(key: &str, format: ImageFormat) -> HeaderValue {
         .unwrap_or(HeaderValue::from_static("inline"))
 }
 
-/// The last part of a key, as a file name that is safe everywhere and ends as files of its format do.
+/// Returns the last part of a key as a file name that is safe on every system and has an extension of its format.
 fn file_name(key: &str, format: ImageFormat) -> String {
     let last = key.split(['/', '\\']).rfind(|part| !part.trim_matches(['.', ' ']).is_empty()).unwrap_or_default();
     let clean: String = last.chars().filter(|character| !is_invisible(*character)).map(to_safe).collect();
@@ -56,7 +56,7 @@ fn is_ending_of(ending: &str, format: ImageFormat) -> bool {
     endings(format).iter().any(|known| ending.eq_ignore_ascii_case(known))
 }
 
-/// Characters that nobody sees, and those that turn the direction of a text: `gpj.exe` must not look like `exe.jpg`.
+/// Whether a character is invisible or changes the direction of the text: `gpj.exe` must not look like `exe.jpg`.
 fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(character,
@@ -64,17 +64,17 @@ fn is_invisible(character: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
-/// Characters that are part of a path, or that a file system refuses.
+/// Replaces characters that separate parts of a path or that a file system refuses.
 fn to_safe(character: char) -> char {
     if matches!(character, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|') { '_' } else { character }
 }
 
-/// For clients that know no more. Some of them decode percents there.
+/// Replaces characters for clients that read only ASCII. Some of them decode percent signs.
 fn to_ascii(character: char) -> char {
     if matches!(character, ' '..='~') && !matches!(character, '%' | '"' | '\\') { character } else { '_' }
 }
 
-/// A mark above or below the letter before it, as macOS writes an accent.
+/// Whether a character is an accent that combines with the letter before it, as macOS writes them.
 fn is_combining(character: char) -> bool {
     matches!(character, '\u{300}'..='\u{36f}')
 }
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_of_any_kind_becomes_a_name_that_is_safe() {
+    fn any_key_becomes_a_safe_file_name() {
         for (key, expected) in [
             ("photos/2024/cat.jpg", "cat.jpg"),
             ("cat.JPEG", "cat.JPEG"),
@@ -111,11 +111,11 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_written_for_old_and_for_new_clients() {
-        let said = |key| inline(key, ImageFormat::Png).to_str().unwrap().to_owned();
-        assert_eq!(said("a/cat.png"), "inline; filename=\"cat.png\"; filename*=UTF-8''cat.png");
-        assert_eq!(said("é 50%.png"), "inline; filename=\"_ 50_.png\"; filename*=UTF-8''%C3%A9%2050%25.png");
-        assert_eq!(said("e\u{301}.png"), "inline; filename=\"e.png\"; filename*=UTF-8''e%CC%81.png");
-        assert_eq!(said("猫.png"), "inline; filename=\"_.png\"; filename*=UTF-8''%E7%8C%AB.png");
+    fn the_header_has_a_name_for_old_and_for_new_clients() {
+        let header_of = |key| inline(key, ImageFormat::Png).to_str().unwrap().to_owned();
+        assert_eq!(header_of("a/cat.png"), "inline; filename=\"cat.png\"; filename*=UTF-8''cat.png");
+        assert_eq!(header_of("é 50%.png"), "inline; filename=\"_ 50_.png\"; filename*=UTF-8''%C3%A9%2050%25.png");
+        assert_eq!(header_of("e\u{301}.png"), "inline; filename=\"e.png\"; filename*=UTF-8''e%CC%81.png");
+        assert_eq!(header_of("猫.png"), "inline; filename=\"_.png\"; filename*=UTF-8''%E7%8C%AB.png");
     }
 }

@@ -1,4 +1,5 @@
-//! Paths and queries must be UTF-8: a search for replacement characters would be a search for something else.
+//! Refuses paths and queries that are not UTF-8. Otherwise a search would run with replacement characters instead of
+//! the text.
 
 use axum::extract::Request;
 use axum::http::Uri;
@@ -8,16 +9,16 @@ use percent_encoding::percent_decode_str;
 
 use super::error::ApiError;
 
-/// Refuses a request whose path or query is not UTF-8 once it is decoded.
+/// Middleware that refuses a request if its decoded path or query is not UTF-8.
 pub(super) async fn check(request: Request, next: Next) -> Response {
-    match wrong_part(request.uri()) {
+    match invalid_part(request.uri()) {
         None => next.run(request).await,
         Some(part) => ApiError::not_utf8(&part).into_response(),
     }
 }
 
-/// The first part of a URI that is not UTF-8, by its name.
-fn wrong_part(uri: &Uri) -> Option<String> {
+/// Returns the name of the first part of a URI that is not UTF-8.
+fn invalid_part(uri: &Uri) -> Option<String> {
     let is_utf8 = |text: &str| percent_decode_str(text).decode_utf8().is_ok();
     if !is_utf8(uri.path()) {
         return Some("the path".to_owned());
@@ -28,7 +29,7 @@ fn wrong_part(uri: &Uri) -> Option<String> {
     Some(format!("the query parameter `{name}`"))
 }
 
-/// Characters of a parameter's name that are repeated.
+/// Maximum number of characters of a parameter name in the message.
 const MAX_NAME: usize = 50;
 
 #[cfg(test)]
@@ -36,11 +37,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn invalid_utf8_is_found_wherever_it_is() {
+    fn invalid_utf8_is_found_in_every_part() {
         for (uri, expected) in [
             ("/search/images?q=a%ff", Some("the query parameter `q`")),
             ("/search/images?q=a&meta.place=%C3", Some("the query parameter `meta.place`")),
-            // Half of a surrogate pair, and a slash in two bytes.
+            // Half of a surrogate pair, and an overlong encoding of a slash in two bytes.
             ("/search/images?a=1&q=%ED%A0%80", Some("the query parameter `q`")),
             ("/search/images?q=%C0%AF", Some("the query parameter `q`")),
             ("/jobs/%ff", Some("the path")),
@@ -48,9 +49,9 @@ mod tests {
             ("/search/images?q=100%&like=%zz", None),
             ("/jobs", None),
         ] {
-            assert_eq!(wrong_part(&uri.parse().unwrap()).as_deref(), expected, "{uri}");
+            assert_eq!(invalid_part(&uri.parse().unwrap()).as_deref(), expected, "{uri}");
         }
-        let named = wrong_part(&"/jobs?a%ffb=1".parse().unwrap()).unwrap();
+        let named = invalid_part(&"/jobs?a%ffb=1".parse().unwrap()).unwrap();
         assert!(named.starts_with("the query parameter `a"), "{named}");
     }
 }

@@ -1,7 +1,7 @@
-//! What a client sees when something is wrong: the only file that knows error statuses.
+//! The error replies of the API. Only this file maps errors to statuses.
 //!
-//! Every reply that is no success has the body `{"error","message","code","request_id"}`. What went wrong inside a
-//! dependency is in the log, not in the body.
+//! Every error reply has the body `{"error","message","code","request_id"}`. The details of an error inside a
+//! dependency are in the log, not in the body.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,20 +22,20 @@ use crate::jobs::cluster::ClusterError;
 use crate::jobs::{DiskTrouble, JobsError, RETRY_WHEN_FULL};
 use crate::search::{RETRY_WHEN_BUSY, SearchError};
 
-/// The body of every reply that is no success.
+/// The body of every error reply.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ErrorReply {
-    /// The status in words: `Bad Request`.
+    /// The text of the status: `Bad Request`.
     pub error: String,
-    /// What was wrong with which input and what to do about it.
+    /// What is wrong with which input, and what to change.
     pub message: String,
-    /// A stable word for programs: `invalid_limit`.
+    /// A stable code for programs: `invalid_limit`.
     pub code: String,
-    /// Find the request in the log by it.
+    /// The id of the request in the log.
     pub request_id: Option<String>,
 }
 
-/// A reply that is no success.
+/// An error reply.
 #[derive(Clone, Debug)]
 pub(super) struct ApiError {
     status: StatusCode,
@@ -49,7 +49,7 @@ impl ApiError {
         Self { status, code: code.into(), message: message.into(), retry_after: None }
     }
 
-    /// The body of the reply to that request.
+    /// Returns the body of the reply to the request with this id.
     pub(super) fn reply(self, request_id: Option<String>) -> ErrorReply {
         let error = self.status.canonical_reason().unwrap_or("Error").to_owned();
         ErrorReply { error, message: self.message, code: self.code, request_id }
@@ -59,19 +59,19 @@ impl ApiError {
         Self { retry_after: Some(wait), ..self }
     }
 
-    /// 404 of the router.
+    /// 404 for an unknown path.
     pub(super) fn no_route(path: &str) -> Self {
-        let message = format!("there is nothing at {path}; /docs lists what there is");
+        let message = format!("there is no route {path}; /docs lists all routes");
         Self::new(StatusCode::NOT_FOUND, "unknown_route", message)
     }
 
-    /// 405 of the router.
+    /// 405 for a method that the path does not have.
     pub(super) fn wrong_method(method: &str, path: &str) -> Self {
-        let message = format!("{path} does not answer to {method}; /docs lists what it does");
+        let message = format!("{path} does not support the method {method}; /docs lists the methods of each route");
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
     }
 
-    /// 401.
+    /// 401 for a missing or invalid key or token.
     pub(super) fn no_key(message: &str) -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "unauthorized", message)
     }
@@ -81,7 +81,7 @@ impl ApiError {
         Self::new(StatusCode::FORBIDDEN, "cross_origin", message)
     }
 
-    /// 422 naming a field.
+    /// 422 for a field with a value that is not allowed. The message begins with the name of the field.
     pub(super) fn invalid(field: &str, message: impl Into<String>) -> Self {
         let code = format!("invalid_{field}");
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, format!("{field}: {}", message.into()))
@@ -97,8 +97,8 @@ impl ApiError {
         let known = known.collect::<Vec<_>>().join(", ");
         let advice = match nearest {
             Some(nearest) => format!("did you mean `{nearest}`?"),
-            None if known.is_empty() => "this route has none".to_owned(),
-            None => format!("this route has {known}"),
+            None if known.is_empty() => "this route has no query parameters".to_owned(),
+            None => format!("the parameters of this route are: {known}"),
         };
         let message = format!("the query parameter `{name}` is not known; {advice}");
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_parameter", message)
@@ -121,56 +121,62 @@ impl ApiError {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_multipart", message)
     }
 
-    /// 413 for a body that is not a file.
+    /// 413 for a JSON body.
     pub(super) fn body_too_large(limit: usize) -> Self {
-        let message = format!("the body is larger than the {limit} bytes that are allowed");
+        let message = format!("the body is too large; at most {limit} bytes are allowed");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     }
 
     /// 413 for a field of a form that is not a file.
     pub(super) fn field_too_large(field: &str, limit: usize) -> Self {
-        let message = format!("the field `{field}` is larger than the {limit} bytes that are allowed");
+        let message = format!("the field `{field}` is too large; at most {limit} bytes are allowed");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     }
 
-    /// 408.
+    /// 408 for a request whose body did not arrive in time.
     pub(super) fn body_too_slow(waited: Duration) -> Self {
         let seconds = waited.as_secs_f64();
         let message = format!(
-            "the body of the request did not arrive within {seconds} s (GLIMPSE_REQUEST_TIMEOUT, less while the service stops)"
+            "the body of the request did not arrive within {seconds} s (GLIMPSE_REQUEST_TIMEOUT, or less while the \
+             service stops)"
         );
         Self::new(StatusCode::REQUEST_TIMEOUT, "body_timed_out", message)
     }
 
     /// 413 for a file.
     pub(super) fn too_large(limit: usize) -> Self {
-        let message = format!("the file is larger than the {limit} bytes that are allowed (IMAGE_MAX_SIZE_MB)");
+        let message = format!("the file is too large; at most {limit} bytes are allowed (IMAGE_MAX_SIZE_MB)");
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
     }
 
-    /// 416.
+    /// 416 for a range outside the file. `size` is that of the file in bytes.
     pub(super) fn range(range: &str, size: u64) -> Self {
-        let message = format!("the file has {size} bytes; `{range}` is beyond them");
+        let message = format!("the range `{range}` is outside the file, which has {size} bytes");
         Self::new(StatusCode::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", message)
     }
 
-    /// 504 of this service itself.
+    /// 504 for a request that this service did not finish in time.
     pub(super) fn too_slow() -> Self {
-        Self::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", "the request took too long and was given up")
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "timed_out",
+            "the request took too long and was cancelled (GLIMPSE_REQUEST_TIMEOUT)",
+        )
     }
 
-    /// 500.
+    /// 500 for an internal error.
     pub(super) fn internal() -> Self {
-        let message = "something went wrong here; the log has the details under this request's id";
+        let message = "internal error; the log has the details under the id of this request";
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
     }
 
-    /// 503 of a service that is not ready, with the reason that is fit to be told.
+    /// Changes the error into 503 `not_ready`. The message stays the same.
     pub(super) fn not_ready(self) -> Self {
         Self { status: StatusCode::SERVICE_UNAVAILABLE, code: "not_ready".to_owned(), ..self }
     }
 
-    /// A cluster that is down may come back: 503. One that will not deal with us does not, until somebody puts it right.
+    /// 503 for a cluster that is down, because it may come back; 502 for a cluster that refuses the service until the
+    /// settings are corrected.
     fn cluster(error: &ClusterError) -> Self {
         tracing::error!(%error, detail = error.detail(), "the cluster cannot be used");
         if error.is_down() {
@@ -180,12 +186,12 @@ impl ApiError {
         Self::new(StatusCode::BAD_GATEWAY, "ray_refused", error.to_string())
     }
 
-    /// 503 while the disk under the ledger cannot be used: nothing was changed, and the same request succeeds later.
+    /// 503 while the disk of the ledger cannot be used. The request changed nothing, and may succeed later.
     fn ledger(disk: Option<DiskTrouble>) -> Self {
         let (code, reason) = match disk {
-            Some(DiskTrouble::NoSpace) => ("ledger_full", "has no space left; free some, or raise its quota"),
+            Some(DiskTrouble::NoSpace) => ("ledger_full", "has no space left; free some space or raise its quota"),
             Some(DiskTrouble::ReadOnly) => ("ledger_read_only", "is read-only; make it writable"),
-            Some(DiskTrouble::Locked) => ("ledger_locked", "is locked by another process; end that one"),
+            Some(DiskTrouble::Locked) => ("ledger_locked", "is locked by another process; stop that process"),
             Some(DiskTrouble::Failing) => ("ledger_failing", "cannot be read or written; see the log"),
             None => return Self::internal(),
         };
@@ -196,18 +202,20 @@ impl ApiError {
 
     fn dependency(down: &DependencyError) -> Self {
         tracing::error!(dependency = %down.dependency, error = %down, "dependency failed");
-        let (status, code, words) = match down.trouble {
+        let (status, code, text) = match down.trouble {
             Trouble::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "is unavailable"),
             Trouble::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy", "is busy"),
             Trouble::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "dependency_timed_out", "did not answer in time"),
             Trouble::Full => (StatusCode::SERVICE_UNAVAILABLE, "dependency_full", "has no space left"),
             Trouble::Failed => (StatusCode::BAD_GATEWAY, "dependency_failed", "failed"),
-            Trouble::Refused => (StatusCode::BAD_GATEWAY, "dependency_refused", "refused us: check its settings"),
+            Trouble::Refused => {
+                (StatusCode::BAD_GATEWAY, "dependency_refused", "refused the request: check its settings")
+            }
             Trouble::Misconfigured => {
                 return Self::new(StatusCode::BAD_GATEWAY, "dependency_misconfigured", down.for_client());
             }
         };
-        let error = Self::new(status, code, format!("{} {words}", down.dependency));
+        let error = Self::new(status, code, format!("{} {text}", down.dependency));
         match down.trouble.retry_after() {
             Some(wait) => error.after(wait),
             None => error,
@@ -217,34 +225,38 @@ impl ApiError {
 
 impl From<JobsError> for ApiError {
     fn from(error: JobsError) -> Self {
-        let said = error.to_string();
+        let message = error.to_string();
         match error {
-            JobsError::Collection(_) => Self::invalid("collection", said),
-            JobsError::BucketNotAllowed(_) => Self::new(StatusCode::FORBIDDEN, "bucket_not_allowed", said),
-            JobsError::MetadataKey(_) => Self::invalid("metadata_key", said),
-            JobsError::WorkerToken => Self::no_key(&said),
+            JobsError::Collection(_) => Self::invalid("collection", message),
+            JobsError::BucketNotAllowed(_) => Self::new(StatusCode::FORBIDDEN, "bucket_not_allowed", message),
+            JobsError::MetadataKey(_) => Self::invalid("metadata_key", message),
+            JobsError::WorkerToken => Self::no_key(&message),
             JobsError::NoToken => Self::internal(),
-            JobsError::Over(_) => Self::new(StatusCode::GONE, "job_is_over", said),
-            JobsError::NotJoined(_) => Self::new(StatusCode::CONFLICT, "not_joined", said),
-            JobsError::WorkerRefused(_) => Self::new(StatusCode::CONFLICT, "worker_refused", said),
-            JobsError::WorkerName(_) => Self::invalid("worker", said),
+            JobsError::Over(_) => Self::new(StatusCode::GONE, "job_is_over", message),
+            JobsError::NotJoined(_) => Self::new(StatusCode::CONFLICT, "not_joined", message),
+            JobsError::WorkerRefused(_) => Self::new(StatusCode::CONFLICT, "worker_refused", message),
+            JobsError::WorkerName(_) => Self::invalid("worker", message),
             JobsError::TooManyWorkers(_) => {
-                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_workers", said).after(RETRY_WHEN_FULL)
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_workers", message).after(RETRY_WHEN_FULL)
             }
             JobsError::NotUnderWay => {
-                Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_under_way", said).after(Duration::from_secs(1))
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_under_way", message).after(Duration::from_secs(1))
             }
-            JobsError::Invalid(field, _) => Self::invalid(field, said),
-            JobsError::NotFinal(_) => Self::new(StatusCode::CONFLICT, "job_not_final", said),
-            JobsError::NothingFailed(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "nothing_failed", said),
-            JobsError::NoCluster => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_executor", said),
+            JobsError::Invalid(field, _) => Self::invalid(field, message),
+            JobsError::NotFinal(_) => Self::new(StatusCode::CONFLICT, "job_not_final", message),
+            JobsError::NothingFailed(_) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "nothing_failed", message),
+            JobsError::NoCluster => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_executor", message),
             JobsError::Cluster(error) => Self::cluster(&error),
-            JobsError::QueueFull => Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", said).after(RETRY_WHEN_FULL),
-            JobsError::Draining => Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", said).after(RETRY_WHEN_FULL),
-            JobsError::Unknown(_) => Self::new(StatusCode::NOT_FOUND, "unknown_job", said),
-            JobsError::AlreadyFinal(_) => Self::new(StatusCode::CONFLICT, "job_is_final", said),
-            JobsError::Space(_) | JobsError::Apart { .. } => Self::new(StatusCode::CONFLICT, "space_mismatch", said),
-            JobsError::CollectionBusy(_) => Self::new(StatusCode::CONFLICT, "collection_busy", said),
+            JobsError::QueueFull => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "queue_full", message).after(RETRY_WHEN_FULL)
+            }
+            JobsError::Draining => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "draining", message).after(RETRY_WHEN_FULL)
+            }
+            JobsError::Unknown(_) => Self::new(StatusCode::NOT_FOUND, "unknown_job", message),
+            JobsError::AlreadyFinal(_) => Self::new(StatusCode::CONFLICT, "job_is_final", message),
+            JobsError::Space(_) | JobsError::Apart { .. } => Self::new(StatusCode::CONFLICT, "space_mismatch", message),
+            JobsError::CollectionBusy(_) => Self::new(StatusCode::CONFLICT, "collection_busy", message),
             JobsError::Index(error) => SearchError::Index(error).into(),
             JobsError::Ledger(error) => {
                 tracing::error!(%error, "ledger failed");
@@ -257,24 +269,24 @@ impl From<JobsError> for ApiError {
 impl From<SearchError> for ApiError {
     fn from(error: SearchError) -> Self {
         use crate::search::Refusal;
-        let said = error.to_string();
+        let message = error.to_string();
         match error.refusal() {
             Refusal::Invalid(field) => {
                 let code = format!("invalid_{field}");
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, said)
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
             }
-            Refusal::Collection => Self::invalid("collection", said),
-            Refusal::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", said),
-            Refusal::NotAnImage => Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_format", said),
-            Refusal::BadImage(class) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, class.as_str(), said),
-            Refusal::Busy => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", said).after(RETRY_WHEN_BUSY),
-            Refusal::UnknownImage => Self::new(StatusCode::NOT_FOUND, "unknown_image", said),
-            Refusal::UnknownCollection => Self::new(StatusCode::NOT_FOUND, "unknown_collection", said),
-            Refusal::Conflict(code) => Self::new(StatusCode::CONFLICT, code, said),
-            Refusal::RejectedInput => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "embed_rejected", said),
+            Refusal::Collection => Self::invalid("collection", message),
+            Refusal::TooLarge => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message),
+            Refusal::NotAnImage => Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_format", message),
+            Refusal::BadImage(class) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, class.as_str(), message),
+            Refusal::Busy => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message).after(RETRY_WHEN_BUSY),
+            Refusal::UnknownImage => Self::new(StatusCode::NOT_FOUND, "unknown_image", message),
+            Refusal::UnknownCollection => Self::new(StatusCode::NOT_FOUND, "unknown_collection", message),
+            Refusal::Conflict(code) => Self::new(StatusCode::CONFLICT, code, message),
+            Refusal::RejectedInput => Self::new(StatusCode::UNPROCESSABLE_ENTITY, "embed_rejected", message),
             Refusal::BadProvider => {
                 tracing::error!(%error, "embedding provider");
-                Self::new(StatusCode::BAD_GATEWAY, "bad_provider", said)
+                Self::new(StatusCode::BAD_GATEWAY, "bad_provider", message)
             }
             Refusal::Dependency(down) => Self::dependency(down),
             Refusal::Internal => {
@@ -287,16 +299,18 @@ impl From<SearchError> for ApiError {
 
 impl From<ImagesError> for ApiError {
     fn from(error: ImagesError) -> Self {
-        let said = error.to_string();
+        let message = error.to_string();
         match error {
-            ImagesError::Unknown { .. } => Self::new(StatusCode::NOT_FOUND, "unknown_image", said),
-            ImagesError::Collection(_) => Self::invalid("collection", said),
-            ImagesError::Vanished(_) => Self::new(StatusCode::NOT_FOUND, "object_vanished", said),
-            ImagesError::Image(error) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.class().as_str(), said),
-            ImagesError::Encoding(error) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.class().as_str(), said),
-            ImagesError::Refused => Self::new(StatusCode::BAD_GATEWAY, "bucket_refused", said),
+            ImagesError::Unknown { .. } => Self::new(StatusCode::NOT_FOUND, "unknown_image", message),
+            ImagesError::Collection(_) => Self::invalid("collection", message),
+            ImagesError::Vanished(_) => Self::new(StatusCode::NOT_FOUND, "object_vanished", message),
+            ImagesError::Image(error) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.class().as_str(), message),
+            ImagesError::Encoding(error) => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.class().as_str(), message)
+            }
+            ImagesError::Refused => Self::new(StatusCode::BAD_GATEWAY, "bucket_refused", message),
             ImagesError::Dependency(down) => Self::dependency(&down),
-            ImagesError::Busy => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", said).after(RETRY_WHEN_BUSY),
+            ImagesError::Busy => Self::new(StatusCode::TOO_MANY_REQUESTS, "busy", message).after(RETRY_WHEN_BUSY),
             ImagesError::Panicked => Self::internal(),
             ImagesError::Index(error) => SearchError::Index(error).into(),
         }
@@ -305,38 +319,38 @@ impl From<ImagesError> for ApiError {
 
 impl From<rejection::JsonRejection> for ApiError {
     fn from(rejected: rejection::JsonRejection) -> Self {
-        let said = shortened(rejected.body_text());
+        let message = shortened(rejected.body_text());
         match rejected {
             rejection::JsonRejection::JsonDataError(_) => {
-                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", said)
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid_body", message)
             }
-            rejection::JsonRejection::JsonSyntaxError(_) => Self::malformed(said),
+            rejection::JsonRejection::JsonSyntaxError(_) => Self::malformed(message),
             rejection::JsonRejection::MissingJsonContentType(_) => {
-                Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", said)
+                Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", message)
             }
-            other => Self::new(other.status(), "malformed_body", said),
+            other => Self::new(other.status(), "malformed_body", message),
         }
     }
 }
 
-/// Characters of a sentence that may repeat what a client sent.
-const MAX_SAID: usize = 500;
+/// Maximum number of characters of a message that may contain input of the client.
+const MAX_MESSAGE_CHARS: usize = 500;
 
-/// The beginning and the end of a long sentence: the one names the field, the other what is expected.
-fn shortened(said: String) -> String {
-    let letters: Vec<char> = said.chars().collect();
-    if letters.len() <= MAX_SAID {
-        return said;
+/// Returns the beginning and the end of a long message: the beginning names the field, the end says what is expected.
+fn shortened(message: String) -> String {
+    let letters: Vec<char> = message.chars().collect();
+    if letters.len() <= MAX_MESSAGE_CHARS {
+        return message;
     }
-    let (begin, end) = (&letters[..MAX_SAID / 2], &letters[letters.len() - MAX_SAID / 2..]);
+    let (begin, end) = (&letters[..MAX_MESSAGE_CHARS / 2], &letters[letters.len() - MAX_MESSAGE_CHARS / 2..]);
     begin.iter().chain(&['…']).chain(end).collect()
 }
 
 impl From<rejection::QueryRejection> for ApiError {
     fn from(rejected: rejection::QueryRejection) -> Self {
-        let said = rejected.body_text();
+        let message = rejected.body_text();
         // "Failed to deserialize query string: limit: invalid digit found in string"
-        let detail = said.split_once(": ").map_or(said.as_str(), |(_, detail)| detail);
+        let detail = message.split_once(": ").map_or(message.as_str(), |(_, detail)| detail);
         let field = detail.split_once(": ").map(|(field, _)| field).filter(|field| !field.contains(' '));
         match field {
             Some(field) => {
@@ -355,7 +369,8 @@ impl From<rejection::PathRejection> for ApiError {
 }
 
 impl IntoResponse for ApiError {
-    /// Leaves itself in the reply's extensions: [`finish`] knows the request's id and writes the body.
+    /// Adds the error to the extensions of the reply. [`finish`] writes the body, because it knows the id of the
+    /// request.
     fn into_response(self) -> Response {
         let mut response = self.status.into_response();
         if let Some(wait) = self.retry_after {
@@ -372,8 +387,8 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// Writes the body of every reply that is no success, with the request's id. A failure of axum's own that reached here
-/// without our body gets one too.
+/// Middleware that writes the body of every error reply, with the id of the request. Errors of axum itself get such a
+/// body too.
 pub(super) async fn finish(State(refusals): State<Arc<Refusals>>, request: Request, next: Next) -> Response {
     let peer = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer);
     let (method, path) = (request.method().clone(), shortened_path(request.uri().path()).to_owned());
@@ -384,8 +399,8 @@ pub(super) async fn finish(State(refusals): State<Arc<Refusals>>, request: Reque
     let error = match response.extensions().get::<ApiError>() {
         Some(error) => error.clone(),
         None if (status.is_client_error() || status.is_server_error()) && plain(&response) => {
-            let words = status.canonical_reason().unwrap_or("error");
-            ApiError::new(status, words.to_lowercase().replace([' ', '-'], "_"), words)
+            let text = status.canonical_reason().unwrap_or("error");
+            ApiError::new(status, text.to_lowercase().replace([' ', '-'], "_"), text)
         }
         None => return response,
     };

@@ -1,4 +1,4 @@
-//! Extractors that fail with our body.
+//! Extractors whose errors have the error body of this API.
 
 use axum::Extension;
 use axum::body::Body;
@@ -10,21 +10,21 @@ use serde::de::DeserializeOwned;
 
 use super::error::ApiError;
 
-/// Bytes that the body of a request may have. Each group of routes has one in its extensions.
+/// Maximum size of the body of a request in bytes. Each group of routes has one in its extensions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BodyLimit(pub(super) usize);
 
-/// Bytes that are read of a body that is too large: a client that is still sending would not see the reply of a connection
-/// that closes on it.
+/// Bytes that are read and discarded of a body that is too large. A client that is still sending does not see the reply
+/// if the connection is closed earlier.
 pub(super) const READ_BEYOND: usize = 8 * super::MAX_JSON;
 
-/// The whole body of a request, within its limit.
+/// Reads the whole body of a request. Fails if it is larger than `limit` bytes.
 async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
     let mut stream = body.into_data_stream();
     let mut bytes = BytesMut::new();
     let mut size = 0;
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|error| ApiError::malformed(format!("the body broke off: {error}")))?;
+        let chunk = chunk.map_err(|error| ApiError::malformed(format!("the body is incomplete: {error}")))?;
         size += chunk.len();
         if size <= limit {
             bytes.extend_from_slice(&chunk);
@@ -35,7 +35,7 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
     if size > limit { Err(ApiError::body_too_large(limit)) } else { Ok(bytes.freeze()) }
 }
 
-/// The request with its body read.
+/// Reads the body of a request. Returns the request and the body.
 pub(super) async fn with_bytes(request: Request) -> Result<(Request, Bytes), ApiError> {
     let (mut parts, body) = request.into_parts();
     let limit = Extension::<BodyLimit>::from_request_parts(&mut parts, &()).await;
@@ -44,7 +44,7 @@ pub(super) async fn with_bytes(request: Request) -> Result<(Request, Bytes), Api
     Ok((Request::from_parts(parts, bytes.clone().into()), bytes))
 }
 
-/// Whether a body was not read to its end because it is too long.
+/// Whether reading a body failed because it is too long.
 pub(super) fn is_too_long(error: &axum::Error) -> bool {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {
@@ -56,7 +56,7 @@ pub(super) fn is_too_long(error: &axum::Error) -> bool {
     false
 }
 
-/// JSON objects. Arrays are refused before serde sees them, since it would take their items as fields in order.
+/// Extracts a JSON object. Arrays are refused first, because serde would read their items as the fields in order.
 pub(super) struct Json<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
@@ -74,7 +74,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
-/// The same, or nothing at all: then it is what its type says by default.
+/// Extracts a JSON object; for an empty body, the default of the type.
 pub(super) struct MaybeJson<T>(pub(super) T);
 
 impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for MaybeJson<T> {
@@ -89,12 +89,12 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for MaybeJson
     }
 }
 
-/// Query strings.
+/// Extracts the query string.
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Query), rejection(ApiError))]
 pub(super) struct Query<T>(pub(super) T);
 
-/// Path segments.
+/// Extracts the parameters of the path.
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Path), rejection(ApiError))]
 pub(super) struct Path<T>(pub(super) T);

@@ -1,4 +1,4 @@
-//! Whether the process answers, and whether it can be of use.
+//! The health checks: `/healthz` and `/readyz`.
 
 use axum::extract::State;
 use utoipa_axum::router::OpenApiRouter;
@@ -14,14 +14,15 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz))
 }
 
-/// The process answers. Asks no dependency, on purpose: a restart would cure none.
+/// Check that the process answers. Checks no dependency, because a restart would not repair one.
 #[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses((status = 200, body = HealthReply)))]
 async fn healthz() -> axum::Json<HealthReply> {
     axum::Json(HealthReply { status: "ok".to_owned() })
 }
 
-/// Searches can be answered: both towers of the model have passed their probe and answer, a store is there. One of
-/// several that is not is a warning. A service that is about to end is not ready.
+/// Check that searches can be answered: both encoders of the model (image and text) answer and passed their probe, and
+/// at least one store answers. If other stores do not answer, the reply has a warning. A service that stops is not
+/// ready.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
     responses((status = 200, body = ReadyReply), (status = 503, body = ErrorReply)))]
 async fn readyz(State(search): State<Search>, State(jobs): State<Jobs>) -> Result<axum::Json<ReadyReply>, ApiError> {

@@ -19,11 +19,11 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(get_image, delete_image)).routes(routes!(get_thumbnail))
 }
 
-/// Where.
+/// The query parameter of the routes of one image.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Where {
-    /// The collection; `VECTOR_DB_COLLECTION` where it is left out.
+    /// The collection; `VECTOR_DB_COLLECTION` by default.
     #[param(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     collection: Option<String>,
 }
@@ -34,7 +34,7 @@ impl Where {
     }
 }
 
-/// What is known of one indexed image.
+/// Return the record of one indexed image.
 #[utoipa::path(get, path = "/images/{id}", tag = "images", params(("id" = String, Path, format = Uuid), Where),
     responses((status = 200, body = ImageReply), (status = 404, body = ErrorReply)))]
 async fn get_image(
@@ -47,10 +47,10 @@ async fn get_image(
     Ok(axum::Json(ImageReply::of(&collection, record)))
 }
 
-/// A JPEG of at most 256 x 256 pixels, upright, without metadata.
+/// Return the thumbnail of an image: an upright JPEG of at most 256 x 256 pixels, without metadata.
 #[utoipa::path(get, path = "/images/{id}/thumbnail", tag = "images", params(("id" = String, Path, format = Uuid), Where),
     responses((status = 200, description = "the thumbnail", content_type = "image/jpeg", body = Vec<u8>),
-        (status = 304, description = "`If-None-Match` has it"), (status = 404, body = ErrorReply),
+        (status = 304, description = "not modified: the ETag is in `If-None-Match`"), (status = 404, body = ErrorReply),
         (status = 422, body = ErrorReply), (status = 429, body = ErrorReply), (status = 502, body = ErrorReply),
         (status = 503, body = ErrorReply)))]
 async fn get_thumbnail(
@@ -71,10 +71,11 @@ async fn get_thumbnail(
     Ok((cached(&thumbnail.etag), kind, thumbnail.bytes).into_response())
 }
 
-/// Images are for whoever may search; they are asked after again when the image may have changed.
+/// `Cache-Control` of images. They are private, because a search needs a key. After 300 s the browser asks whether the
+/// image was changed.
 pub(super) const CACHE: &str = "private, max-age=300";
 
-/// Whether the client says that it has this one.
+/// Whether `If-None-Match` contains this ETag.
 pub(super) fn has(headers: &HeaderMap, etag: &str) -> bool {
     let given = headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()).unwrap_or_default();
     given
@@ -94,7 +95,8 @@ async fn delete_image(
     Query(place): Query<Where>,
 ) -> Result<axum::Json<DeletedReply>, ApiError> {
     let (collection, record) = images.get(&id, &place.or(&defaults)).await?;
-    // Forgotten first: a crash in between costs a new reading, not a wrong belief.
+    // The ledger first: after a crash in between, the image is read again. The other order would leave a wrong ledger
+    // entry.
     jobs.forget(&collection, &record.uri).await?;
     images.delete(record.id, &collection).await?;
     Ok(axum::Json(DeletedReply { id: record.id.to_string(), status: "deleted".to_owned() }))

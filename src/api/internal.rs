@@ -1,5 +1,5 @@
-//! `/internal/jobs/{id}/…`: what the workers of a job speak. Behind the job's own token, not behind the API's keys, and no
-//! part of the public description: both sides are this binary.
+//! `/internal/jobs/{id}/…`: the protocol between the service and the workers of a job. It is protected by the token of
+//! the job, not by the API keys. It is not in the OpenAPI document, because both sides are this binary.
 
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
@@ -20,10 +20,10 @@ use crate::jobs::wire::{
 };
 use crate::jobs::{Bounded, Jobs, JobsError, WorkerJob, WorkerName};
 
-/// Paths under it have a guard of their own.
+/// Prefix of the paths that are protected by the token of a job.
 pub(super) const PREFIX: &str = "/internal/";
 
-/// Bytes of a body: a batch of records, or the outcomes of the largest lease.
+/// Maximum size of a body in bytes: a batch of records, or the outcomes of the largest lease.
 const MAX_BODY: usize = 16 * 1024 * 1024;
 
 pub(super) fn routes() -> Router<AppState> {
@@ -40,7 +40,7 @@ pub(super) fn routes() -> Router<AppState> {
         .layer(Extension(BodyLimit(MAX_BODY)))
 }
 
-/// Routes that take their time, and bound it themselves: a request for work is held while there is none.
+/// Routes that limit their time themselves: a request for work waits while there is none.
 pub(super) fn long_routes() -> Router<AppState> {
     Router::new()
         .route("/internal/jobs/{id}/leases", post(lease))
@@ -48,7 +48,7 @@ pub(super) fn long_routes() -> Router<AppState> {
         .layer(Extension(BodyLimit(MAX_BODY)))
 }
 
-/// The job of the path, to one who shows its token. Looked at before the body is read.
+/// Extracts the job of the path, if the request has its token. The token is checked before the body is read.
 struct Admitted(WorkerJob);
 
 impl FromRequestParts<AppState> for Admitted {
@@ -67,7 +67,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// A body whose fields are within their bounds.
+/// Extracts a JSON object and checks the bounds of its fields.
 struct Checked<T>(T);
 
 impl<T: DeserializeOwned + Bounded, S: Send + Sync> FromRequest<S> for Checked<T> {
@@ -90,28 +90,30 @@ impl<T: DeserializeOwned + Bounded, S: Send + Sync> FromRequest<S> for Checked<T
     }
 }
 
-/// Texts longer than this, and lists of more, are named as what is wrong with a body that cannot be read.
+/// If a body cannot be parsed, a text of more bytes than this, or a list of more entries than [`LONG_LIST`], is
+/// reported as the reason.
 const LONG_TEXT: usize = 64 * 1024;
 const LONG_LIST: usize = 10_000;
 
-/// The field of a body that is longer than any may be. Said of a body that cannot be read: its type may not know the field.
+/// Returns the error for the first field that is too long, in a body that cannot be parsed. The type of the body may
+/// not have this field.
 fn too_long(bytes: &[u8]) -> Option<ApiError> {
     let body: Value = serde_json::from_slice(bytes).ok()?;
-    let (field, said) = longest_in("body", &body)?;
+    let (field, problem) = too_long_field("body", &body)?;
     let plain: String = field.chars().filter(char::is_ascii_graphic).take(64).collect();
-    Some(ApiError::invalid(&plain, said))
+    Some(ApiError::invalid(&plain, problem))
 }
 
-fn longest_in<'a>(name: &'a str, value: &'a Value) -> Option<(&'a str, String)> {
+fn too_long_field<'a>(name: &'a str, value: &'a Value) -> Option<(&'a str, String)> {
     match value {
         Value::String(text) if text.len() > LONG_TEXT => {
-            Some((name, format!("{} bytes are too many; at most {LONG_TEXT} are allowed", text.len())))
+            Some((name, format!("has {} bytes; at most {LONG_TEXT} are allowed", text.len())))
         }
         Value::Array(items) if items.len() > LONG_LIST => {
-            Some((name, format!("{} entries are too many; at most {LONG_LIST} are allowed", items.len())))
+            Some((name, format!("has {} entries; at most {LONG_LIST} are allowed", items.len())))
         }
-        Value::Array(items) => items.iter().find_map(|item| longest_in(name, item)),
-        Value::Object(fields) => fields.iter().find_map(|(name, value)| longest_in(name, value)),
+        Value::Array(items) => items.iter().find_map(|item| too_long_field(name, item)),
+        Value::Object(fields) => fields.iter().find_map(|(name, value)| too_long_field(name, value)),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
     }
 }

@@ -30,37 +30,37 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(get_job_failures))
 }
 
-/// Which jobs.
+/// The query parameters of the list of jobs.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct ListParams {
-    /// 1 to 100.
+    /// Number of jobs, 1 to 100.
     #[serde(default = "twenty")]
     #[param(default = 20, minimum = 1, maximum = 100)]
     limit: u32,
-    /// Only jobs submitted before this one.
+    /// Only jobs that were submitted before this one.
     #[param(format = Uuid)]
     before: Option<String>,
 }
 
-/// Which failures.
+/// The query parameters of the list of failures.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct FailureParams {
-    /// 1 to 1,000.
+    /// Number of failures, 1 to 1,000.
     #[serde(default = "hundred")]
     #[param(default = 100, minimum = 1, maximum = 1000)]
     limit: u32,
-    /// `next` of the page before.
+    /// `next` of the previous page.
     #[serde(default)]
     after: i64,
 }
 
-/// Which lines.
+/// The query parameters of a log.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 struct LogParams {
-    /// `next` of the reply before.
+    /// `next` of the previous reply.
     offset: Option<i64>,
 }
 
@@ -74,8 +74,8 @@ fn hundred() -> u32 {
 
 /// Index the images of a bucket.
 ///
-/// The job runs in the background: follow it at the `Location` of the reply. Images that the collection has already,
-/// unchanged, are not read again.
+/// The job runs in the background: follow it at the `Location` of the reply. Images that the collection already has,
+/// and that have not changed, are not read again.
 #[utoipa::path(post, path = "/jobs/images", tag = "jobs", request_body = SubmitRequest,
     responses((status = 202, body = SubmitReply), (status = 400, body = ErrorReply), (status = 403, body = ErrorReply),
         (status = 409, body = ErrorReply), (status = 422, body = ErrorReply), (status = 429, body = ErrorReply),
@@ -94,7 +94,7 @@ async fn submit_images_job(
             max_items: request.image_max_items,
             any_extension: request.any_extension,
             max_failures: request.max_failures.map(|limit| match limit {
-                MaxFailures::Count(most) => most.to_string(),
+                MaxFailures::Count(max) => max.to_string(),
                 MaxFailures::Share(share) => share,
             }),
             metadata_key: request.metadata_key,
@@ -129,10 +129,10 @@ pub(super) async fn accepted(jobs: &Jobs, job: JobRecord, defaults: &Defaults) -
     Ok((StatusCode::ACCEPTED, [(header::LOCATION, format!("/jobs/{}", job.id))], axum::Json(reply)))
 }
 
-/// Take the failed images of a finished job once more, in a new job with its options.
+/// Index the failed images of a finished job again, in a new job with the same options.
 ///
-/// A job that could not go on (`FAILED`, with work left) is continued: the new job does what is left of it, its listing
-/// included.
+/// If the job failed before it was complete (`FAILED`, with images left), the new job continues it: it does the rest of
+/// the work, including the listing.
 #[utoipa::path(post, path = "/jobs/{id}/retry", tag = "jobs", params(("id" = String, Path, format = Uuid)),
     responses((status = 202, body = SubmitReply), (status = 403, body = ErrorReply), (status = 404, body = ErrorReply),
         (status = 409, body = ErrorReply), (status = 422, body = ErrorReply), (status = 429, body = ErrorReply),
@@ -146,7 +146,8 @@ async fn retry_job(
     accepted(&jobs, job, &defaults).await
 }
 
-/// Give a job that has not ended to another executor, such as `local` where its cluster is gone: what is done stays done.
+/// Let another executor do the rest of a job that has not ended, for example `local` if the Ray cluster is gone. Images
+/// that are done stay done.
 #[utoipa::path(post, path = "/jobs/{id}/executor", tag = "jobs", params(("id" = String, Path, format = Uuid)), request_body = MoveRequest,
     responses((status = 200, body = MoveReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply),
         (status = 422, body = ErrorReply), (status = 502, body = ErrorReply), (status = 503, body = ErrorReply)))]
@@ -163,7 +164,7 @@ async fn move_job(
     }))
 }
 
-/// Forget finished jobs, with their logs and failures. What they indexed stays.
+/// Delete finished jobs with their logs and failures. Images that they indexed stay in the index.
 #[utoipa::path(post, path = "/jobs/prune", tag = "jobs", request_body = PruneRequest,
     responses((status = 200, body = PruneReply), (status = 400, body = ErrorReply), (status = 422, body = ErrorReply)))]
 async fn prune_jobs(
@@ -176,13 +177,12 @@ async fn prune_jobs(
 fn executor(name: Option<&str>) -> Result<Executor, ApiError> {
     match name {
         None => Ok(Executor::default()),
-        Some(name) => Executor::from_name(name).ok_or_else(|| {
-            ApiError::invalid("executor", format!("`{name}` is none; there are `local`, `workers` and `ray`"))
-        }),
+        Some(name) => Executor::from_name(name)
+            .ok_or_else(|| ApiError::invalid("executor", format!("must be `local`, `workers` or `ray`, not `{name}`"))),
     }
 }
 
-/// The newest jobs first.
+/// List jobs, newest first.
 #[utoipa::path(get, path = "/jobs", tag = "jobs", params(ListParams),
     responses((status = 200, body = JobsReply), (status = 404, body = ErrorReply), (status = 422, body = ErrorReply)))]
 async fn list_jobs(
@@ -190,7 +190,7 @@ async fn list_jobs(
     Query(params): Query<ListParams>,
 ) -> Result<axum::Json<JobsReply>, ApiError> {
     if !(1..=100).contains(&params.limit) {
-        return Err(ApiError::invalid("limit", "must be 1 to 100"));
+        return Err(ApiError::invalid("limit", format!("must be 1 to 100, not {}", params.limit)));
     }
     let views = jobs.list(params.limit, params.before.as_deref()).await?;
     let full = views.len() == params.limit as usize;
@@ -198,9 +198,9 @@ async fn list_jobs(
     Ok(axum::Json(JobsReply { jobs: views.into_iter().map(JobReply::from).collect(), next }))
 }
 
-/// How a job gets on.
+/// Return the status of a job.
 ///
-/// With `Accept: text/event-stream` a stream of events `job`, each with this body, until the job ends.
+/// With `Accept: text/event-stream` the reply is a stream of events `job`, each with this body, until the job ends.
 #[utoipa::path(get, path = "/jobs/{id}", tag = "jobs", params(("id" = String, Path, format = Uuid)),
     responses((status = 200, content((JobReply = "application/json"), (String = "text/event-stream"))), (status = 404, body = ErrorReply)))]
 async fn get_job(State(jobs): State<Jobs>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, ApiError> {
@@ -210,7 +210,7 @@ async fn get_job(State(jobs): State<Jobs>, Path(id): Path<String>, headers: Head
     Ok(axum::Json(JobReply::from(jobs.get(&id).await?)).into_response())
 }
 
-/// Stop a job: it takes no more images; what it has indexed stays.
+/// Stop a job. It starts no more images; images that it has indexed stay in the index.
 #[utoipa::path(delete, path = "/jobs/{id}", tag = "jobs", params(("id" = String, Path, format = Uuid)),
     responses((status = 200, body = StopReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply)))]
 async fn stop_job(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result<axum::Json<StopReply>, ApiError> {
@@ -218,13 +218,13 @@ async fn stop_job(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result<ax
     Ok(axum::Json(StopReply { job_id: id.to_string(), status: "stopped".to_owned() }))
 }
 
-/// What a job says: one string with newlines.
+/// Return the log of a job, as one string with newlines.
 ///
-/// Without an `offset` the newest 5,000 lines; with one the lines after it, from 0 on all that are kept. `next` of a reply is
-/// the `offset` of the request that goes on after it, also while the job still runs.
+/// Without `offset` the reply has the newest 5,000 lines. With `offset` it has the lines after it; 0 starts at the
+/// oldest line that is kept. Use `next` of a reply as the `offset` of the next request, also while the job runs.
 ///
-/// With `Accept: text/event-stream` a stream of events `log`, one a line, until the job ends; `Last-Event-ID`, or an
-/// `offset`, goes on after that line.
+/// With `Accept: text/event-stream` the reply is a stream of events `log`, one for each line, until the job ends. It
+/// starts after the line of `Last-Event-ID` or `offset`.
 #[utoipa::path(get, path = "/jobs/{id}/logs", tag = "jobs", params(("id" = String, Path, format = Uuid), LogParams),
     responses((status = 200, content((LogsReply = "application/json"), (String = "text/event-stream"))), (status = 404, body = ErrorReply), (status = 422, body = ErrorReply)))]
 async fn get_job_logs(
@@ -240,7 +240,7 @@ async fn get_job_logs(
     Ok(axum::Json(LogsReply::new(id, page, offset)).into_response())
 }
 
-/// Which images could not be indexed, and why.
+/// List the images that could not be indexed, and why.
 #[utoipa::path(get, path = "/jobs/{id}/failures", tag = "jobs", params(("id" = String, Path, format = Uuid), FailureParams),
     responses((status = 200, body = FailuresReply), (status = 404, body = ErrorReply), (status = 422, body = ErrorReply)))]
 async fn get_job_failures(
@@ -249,7 +249,7 @@ async fn get_job_failures(
     Query(params): Query<FailureParams>,
 ) -> Result<axum::Json<FailuresReply>, ApiError> {
     if !(1..=1000).contains(&params.limit) {
-        return Err(ApiError::invalid("limit", "must be 1 to 1000"));
+        return Err(ApiError::invalid("limit", format!("must be 1 to 1000, not {}", params.limit)));
     }
     let page = jobs.failures(&id, params.after, params.limit).await?;
     let failures = page.failures.into_iter().map(FailureReply::from).collect();

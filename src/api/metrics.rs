@@ -1,5 +1,5 @@
-//! `GET /metrics`, and what is counted of requests. A route is told by its template, never by its path: paths have ids and
-//! whatever a client makes up.
+//! `GET /metrics`, and the metrics of requests. The label of a route is its template, never the path: paths contain ids
+//! and arbitrary input of clients.
 
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
@@ -14,14 +14,14 @@ use crate::jobs::Jobs;
 use crate::search::Search;
 use crate::telemetry::metrics::{self, families};
 
-/// The template of everything that is no route.
+/// The label of requests that match no route.
 const NO_ROUTE: &str = "unmatched";
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(scrape))
 }
 
-/// Counters, gauges and histograms in Prometheus' text format. `docs/metrics.md` explains them.
+/// Return all metrics in the text format of Prometheus. `docs/metrics.md` describes them.
 #[utoipa::path(get, path = "/metrics", tag = "health", responses(
     (status = 200, body = String, content_type = "text/plain; version=0.0.4")))]
 async fn scrape(State(jobs): State<Jobs>, State(search): State<Search>) -> impl IntoResponse {
@@ -30,20 +30,21 @@ async fn scrape(State(jobs): State<Jobs>, State(search): State<Search>) -> impl 
     ([(header::CONTENT_TYPE, HeaderValue::from_static(metrics::CONTENT_TYPE))], metrics::render())
 }
 
-/// Counts each request, and times it until its reply begins: a stream may go on for as long as a job.
+/// Middleware that counts each request and measures the time until its reply starts. It does not wait for the end of
+/// the reply, because a stream may last as long as a job.
 pub(super) async fn count(request: Request, next: Next) -> Response {
-    let begun = Instant::now();
+    let started = Instant::now();
     let route = request.extensions().get::<MatchedPath>().map_or(NO_ROUTE, MatchedPath::as_str).to_owned();
-    let method = word(request.method());
+    let method = method_label(request.method());
     let response = next.run(request).await;
-    let status = class(response.status());
-    families::HTTP_REQUEST_DURATION.labels([route.clone(), method.to_owned()]).record(begun.elapsed());
+    let status = status_label(response.status());
+    families::HTTP_REQUEST_DURATION.labels([route.clone(), method.to_owned()]).record(started.elapsed());
     families::HTTP_REQUESTS.labels([route, method.to_owned(), status.to_owned()]).increment(1);
     response
 }
 
-/// Any word may be a method: those that are none of HTTP's own are one.
-fn word(method: &Method) -> &'static str {
+/// Returns the label of a method. A client can send any text as the method, so unknown methods share one label.
+fn method_label(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
         Method::HEAD => "HEAD",
@@ -56,7 +57,7 @@ fn word(method: &Method) -> &'static str {
     }
 }
 
-fn class(status: StatusCode) -> &'static str {
+fn status_label(status: StatusCode) -> &'static str {
     match status.as_u16() / 100 {
         1 => "1xx",
         2 => "2xx",
@@ -71,10 +72,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_client_makes_up_is_no_label() {
-        assert_eq!(word(&Method::from_bytes(b"BREW").unwrap()), "other");
+    fn input_of_a_client_does_not_become_a_label() {
+        assert_eq!(method_label(&Method::from_bytes(b"BREW").unwrap()), "other");
         assert_eq!(
-            [200, 404, 503, 999].map(|code| class(StatusCode::from_u16(code).unwrap())),
+            [200, 404, 503, 999].map(|code| status_label(StatusCode::from_u16(code).unwrap())),
             ["2xx", "4xx", "5xx", "5xx"]
         );
     }

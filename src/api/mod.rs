@@ -1,5 +1,5 @@
-//! The HTTP side: routes, bodies, statuses, the authenticator. Knows the services (`jobs`, `search`, `images`); never sees a
-//! provider, a store or a bucket.
+//! The HTTP API: routes, bodies, statuses and authentication. It uses the services (`jobs`, `search`, `images`), but
+//! never a provider, a store or a bucket directly.
 
 mod authenticator;
 mod collections;
@@ -53,20 +53,20 @@ pub use settings::ApiSettings;
 
 use request_timeout::RequestTimeout;
 
-/// What handlers work with; each names only what it needs.
+/// The state of the handlers. Each handler extracts only the parts that it needs.
 #[derive(Clone, Debug, FromRef)]
 pub struct AppState {
-    /// The jobs.
+    /// The job service.
     pub jobs: Jobs,
-    /// The search.
+    /// The search service.
     pub search: Search,
     /// The indexed images.
     pub images: Images,
-    /// What is meant where nothing is said.
+    /// Defaults of requests.
     pub defaults: Defaults,
 }
 
-/// What is meant where a request says nothing, and what it may bring at most.
+/// Values that requests use by default, and limits of requests.
 #[derive(Clone, Debug)]
 pub struct Defaults {
     /// `VECTOR_DB_COLLECTION`
@@ -81,12 +81,12 @@ pub struct Defaults {
     pub provider: &'static str,
 }
 
-/// Bytes of a JSON body.
+/// Maximum size of a JSON body in bytes.
 const MAX_JSON: usize = 64 * 1024;
 
 static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Every route with every layer.
+/// Returns the router with every route and every layer.
 pub fn router(state: AppState, settings: &ApiSettings) -> Router {
     let (routes, _) = openapi::routes().split_for_parts();
     let (long_routes, _) = openapi::long_routes().split_for_parts();
@@ -128,10 +128,10 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
         .layer(SetRequestIdLayer::new(REQUEST_ID.clone(), MakeRequestUuid))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the layer hands it over")]
+#[expect(clippy::needless_pass_by_value, reason = "the layer passes the panic by value")]
 fn panicked(panic: Box<dyn Any + Send>) -> Response {
-    let said = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(panic = said.unwrap_or("?"), "a handler panicked");
+    let message = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+    tracing::error!(panic = message.unwrap_or("(no message)"), "a handler panicked");
     error::ApiError::internal().into_response()
 }
 

@@ -1,4 +1,4 @@
-//! The description of the API, and the page that shows it.
+//! The OpenAPI document, and the page that shows it.
 
 use axum::Router;
 use utoipa::openapi::OpenApi as Document;
@@ -14,16 +14,16 @@ use super::{AppState, common_replies};
 #[openapi(
     info(
         title = "Glimpse",
-        description = "Indexes the images of an S3 bucket and finds them again by words or by image.",
+        description = "Indexes the images of an S3 bucket and finds them by text or by image.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     modifiers(&Keys),
     security(("bearer" = []), ("api_key" = []), ("session" = [])),
     tags(
-        (name = "jobs", description = "Index a bucket and watch it happen"),
+        (name = "jobs", description = "Index a bucket and follow the progress"),
         (name = "search", description = "Find images"),
-        (name = "images", description = "What is indexed"),
-        (name = "health", description = "For whoever runs it")
+        (name = "images", description = "Indexed images and collections"),
+        (name = "health", description = "Status, metrics and sessions, for operators")
     )
 )]
 struct Header;
@@ -37,12 +37,12 @@ impl Modify for Keys {
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
         let header = ApiKey::Header(ApiKeyValue::new("X-API-Key"));
         components.add_security_scheme("api_key", SecurityScheme::ApiKey(header));
-        let cookie = ApiKey::Cookie(ApiKeyValue::with_description(SESSION_COOKIE, "given by `POST /session`"));
+        let cookie = ApiKey::Cookie(ApiKeyValue::with_description(SESSION_COOKIE, "set by `POST /session`"));
         components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
     }
 }
 
-/// Every route, each with its description.
+/// Returns the routes with a timeout, and their descriptions.
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::with_openapi(Header::openapi())
         .merge(super::jobs::routes())
@@ -57,21 +57,21 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .merge(super::metrics::routes())
 }
 
-/// Routes that take as long as they take.
+/// Returns the routes without a timeout, and their descriptions.
 pub(super) fn long_routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().merge(super::collections::long_routes())
 }
 
-/// The description of the API, as `/openapi.json` serves it.
+/// Returns the OpenAPI document, as served at `/openapi.json`.
 pub fn document() -> Document {
     let mut document = routes().merge(long_routes()).split_for_parts().1;
     common_replies::describe(&mut document);
     document
 }
 
-/// `/openapi.json` and `/docs`, out of this binary: no request goes to another host.
+/// Serves `/openapi.json` and `/docs` from this binary. The page sends no request to another host.
 pub(super) fn viewer(document: Document) -> Router {
-    // The viewer would show the document to a validator on another host.
+    // By default the viewer sends the document to a validator on another host.
     let config = Config::default().validator_url("none");
     SwaggerUi::new("/docs").url("/openapi.json", document).config(config).into()
 }

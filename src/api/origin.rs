@@ -2,7 +2,7 @@
 
 use url::Url;
 
-/// Reads an origin that an operator wrote; a trailing slash and a default port may be there.
+/// Parses an origin from a setting. A trailing slash and a default port are allowed.
 ///
 /// # Errors
 /// The reason why the text is not an origin.
@@ -26,14 +26,14 @@ pub(super) fn parse_origin(text: &str) -> Result<String, &'static str> {
     Ok(url.origin().ascii_serialization())
 }
 
-/// Whether a request for `host` (of its `Host` header or HTTP/2 `:authority`) was sent by a page of the same origin. A
-/// proxy that ends TLS is why the scheme does not count; the scheme's default port may be left out on either side.
+/// Whether a request for `host` (its `Host` header or HTTP/2 `:authority`) was sent by a page of the same origin. The
+/// scheme is not compared, because a proxy may terminate TLS. Either side may omit the default port of the scheme.
 pub(super) fn is_same_host(origin: &str, host: &str) -> bool {
     let Ok(origin) = Url::parse(origin) else { return false };
-    let Ok(asked) = Url::parse(&format!("{}://{host}", origin.scheme())) else { return false };
+    let Ok(requested) = Url::parse(&format!("{}://{host}", origin.scheme())) else { return false };
     origin.has_host()
-        && origin.host() == asked.host()
-        && origin.port_or_known_default() == asked.port_or_known_default()
+        && origin.host() == requested.host()
+        && origin.port_or_known_default() == requested.port_or_known_default()
 }
 
 #[cfg(test)]
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn origins_are_written_as_browsers_write_them() {
+    fn origins_are_normalised_as_browsers_write_them() {
         for (text, expected) in [
             ("https://ok.example", "https://ok.example"),
             ("https://ok.example/", "https://ok.example"),
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_port_may_be_left_out() {
+    fn a_default_port_can_be_omitted() {
         for (origin, host) in [
             ("https://a.example", "a.example"),
             ("https://a.example", "a.example:443"),

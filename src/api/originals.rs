@@ -1,4 +1,4 @@
-//! `/images/{id}/original`: a file of somebody else's, sent so that a browser takes it for a image and nothing else.
+//! `/images/{id}/original`: returns an untrusted file in such a way that a browser treats it only as an image.
 
 use axum::body::Body;
 use axum::extract::State;
@@ -17,17 +17,17 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(get_original))
 }
 
-/// Were the file opened by itself: nothing in it may run, load or be framed.
+/// If a browser opens the file directly, nothing in it can run, load other files or be framed.
 const POLICY: &str = "default-src 'none'; sandbox; frame-ancestors 'none'";
 
-/// The file that an indexed image was made from, as it is in the bucket now.
+/// Return the original file of an indexed image, as it is in the bucket now.
 ///
-/// Its type is that of its first bytes, whatever the bucket says; a file that is no image any more is 422. One range of
-/// bytes may be asked for.
+/// The content type depends on the first bytes of the file, not on the metadata in the bucket. If the file is no longer
+/// an image, the reply is 422. A request can ask for one range of bytes.
 #[utoipa::path(get, path = "/images/{id}/original", tag = "images", params(("id" = String, Path, format = Uuid), Where),
     responses((status = 200, description = "the file", content_type = "image/*", body = Vec<u8>),
         (status = 206, description = "the bytes that `Range` names", content_type = "image/*", body = Vec<u8>),
-        (status = 304, description = "`If-None-Match` has it"), (status = 404, body = ErrorReply),
+        (status = 304, description = "not modified: the ETag is in `If-None-Match`"), (status = 404, body = ErrorReply),
         (status = 416, body = ErrorReply), (status = 422, body = ErrorReply), (status = 429, body = ErrorReply),
         (status = 502, body = ErrorReply), (status = 503, body = ErrorReply)))]
 async fn get_original(
@@ -40,22 +40,22 @@ async fn get_original(
     let (_, record) = images.get(&id, &place.or(&defaults)).await?;
     let known = Originals::etag(&record);
     if has(&headers, &known) {
-        return Ok((StatusCode::NOT_MODIFIED, with(&known)).into_response());
+        return Ok((StatusCode::NOT_MODIFIED, response_headers(&known)).into_response());
     }
     let original = images.original(&record).await?;
     let (etag, size) = (original.etag.clone(), original.size_bytes);
     if has(&headers, &etag) {
-        return Ok((StatusCode::NOT_MODIFIED, with(&etag)).into_response());
+        return Ok((StatusCode::NOT_MODIFIED, response_headers(&etag)).into_response());
     }
     let range = match size {
-        Some(size) => asked(&headers, &etag, size)?,
+        Some(size) => parse_range(&headers, &etag, size)?,
         None => None,
     };
     let kind = HeaderValue::from_static(original.format.content_type());
     let name = disposition::inline(record.uri.key(), original.format);
     let length = range.map_or(size, |(from, to)| Some(to - from + 1));
     let body = Body::from_stream(original.into_stream(range).await?);
-    let mut response = (with(&etag), body).into_response();
+    let mut response = (response_headers(&etag), body).into_response();
     let fields = response.headers_mut();
     fields.insert(header::CONTENT_TYPE, kind);
     fields.insert(header::CONTENT_DISPOSITION, name);
@@ -71,7 +71,7 @@ async fn get_original(
     Ok(response)
 }
 
-fn with(etag: &str) -> [(HeaderName, String); 5] {
+fn response_headers(etag: &str) -> [(HeaderName, String); 5] {
     [
         (header::ETAG, format!("\"{etag}\"")),
         (header::CACHE_CONTROL, CACHE.to_owned()),
@@ -81,12 +81,13 @@ fn with(etag: &str) -> [(HeaderName, String); 5] {
     ]
 }
 
-/// The first and last byte that are asked for; `None` for all of them: without a range, with several, with one that is not
-/// understood (RFC 9110, 14.2), and where the client has a part of another file.
-fn asked(headers: &HeaderMap, etag: &str, size: u64) -> Result<Option<(u64, u64)>, ApiError> {
-    let of = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let Some(range) = of(header::RANGE) else { return Ok(None) };
-    if of(header::IF_RANGE).is_some_and(|wanted| wanted.trim_matches('"') != etag) {
+/// Returns the first and the last byte of the requested range. Returns `None`, for the whole file, if there is no
+/// range, if there are several, if the range is not understood (RFC 9110, 14.2), or if the client holds a part of
+/// another file.
+fn parse_range(headers: &HeaderMap, etag: &str, size: u64) -> Result<Option<(u64, u64)>, ApiError> {
+    let header_value = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let Some(range) = header_value(header::RANGE) else { return Ok(None) };
+    if header_value(header::IF_RANGE).is_some_and(|etag_of_part| etag_of_part.trim_matches('"') != etag) {
         return Ok(None);
     }
     let Ok(parsed) = http_range_header::parse_range_header(range) else { return Ok(None) };
@@ -103,11 +104,11 @@ mod tests {
 
     fn range(value: &str) -> Option<(u64, u64)> {
         let headers = HeaderMap::from_iter([(header::RANGE, value.parse().unwrap())]);
-        asked(&headers, "e", 100).unwrap()
+        parse_range(&headers, "e", 100).unwrap()
     }
 
     #[test]
-    fn one_range_is_cut_out_and_what_is_not_understood_is_the_whole() {
+    fn one_range_is_returned_and_other_ranges_give_the_whole_file() {
         assert_eq!(range("bytes=0-9"), Some((0, 9)));
         assert_eq!(range("bytes=90-"), Some((90, 99)));
         assert_eq!(range("bytes=-10"), Some((90, 99)));
@@ -116,8 +117,8 @@ mod tests {
             assert_eq!(range(whole), None, "{whole}");
         }
         let other = [(header::RANGE, "bytes=0-9".parse().unwrap()), (header::IF_RANGE, "\"f\"".parse().unwrap())];
-        assert_eq!(asked(&HeaderMap::from_iter(other), "e", 100).unwrap(), None);
+        assert_eq!(parse_range(&HeaderMap::from_iter(other), "e", 100).unwrap(), None);
         let beyond = HeaderMap::from_iter([(header::RANGE, "bytes=100-".parse().unwrap())]);
-        assert!(asked(&beyond, "e", 100).is_err());
+        assert!(parse_range(&beyond, "e", 100).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Query parameters that a route does not know are refused: a filter that is misspelt would be left out silently.
+//! Refuses unknown query parameters: otherwise a filter with a wrong name would be ignored without a message.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use utoipa::openapi::path::{Operation, ParameterIn};
 use super::error::ApiError;
 use crate::domain::nearest;
 
-/// Names with this prefix are filters by metadata, on the routes of [`FREE_NAMES`].
+/// Parameters with this prefix are filters by metadata, on the path [`FREE_NAMES`].
 pub(super) const META_PREFIX: &str = "meta.";
 
-/// The path whose operations take `meta.KEY` for any key.
+/// The path whose operations accept `meta.KEY` for any key.
 const FREE_NAMES: &str = "/search/images";
 
 /// The names of the query parameters of each operation of the OpenAPI document.
@@ -56,7 +56,7 @@ fn query_names(operation: &Operation) -> Vec<String> {
     parameters.filter(|one| one.parameter_in == ParameterIn::Query).map(|one| one.name.clone()).collect()
 }
 
-/// The middleware.
+/// Middleware that refuses requests with an unknown query parameter.
 pub(super) async fn refuse_unknown(
     State(parameters): State<Arc<Parameters>>,
     request: Request,

@@ -1,4 +1,4 @@
-//! `/ray/jobs`: the same jobs as under `/jobs`, in the field names of the original's API.
+//! `/ray/jobs`: the same jobs as under `/jobs`, with the field names of the iNatInq API.
 
 use axum::extract::State;
 use utoipa_axum::router::OpenApiRouter;
@@ -19,8 +19,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(get_ray_job_logs))
 }
 
-/// Index the images of a bucket on the Ray cluster of `RAY_ADDRESS`. `POST /jobs/images` with `"executor": "ray"` takes more
-/// options.
+/// Index the images of a bucket on the Ray cluster of `RAY_ADDRESS`. `POST /jobs/images` with `"executor": "ray"` has
+/// more options.
 #[utoipa::path(post, path = "/ray/jobs/images", tag = "jobs", request_body = RaySubmitRequest,
     responses((status = 202, body = SubmitReply), (status = 400, body = ErrorReply), (status = 403, body = ErrorReply),
         (status = 409, body = ErrorReply), (status = 422, body = ErrorReply), (status = 429, body = ErrorReply),
@@ -43,7 +43,7 @@ async fn submit_ray_job(
     accepted(&jobs, job, &defaults).await
 }
 
-/// Where a job stands.
+/// Return the status of a job.
 #[utoipa::path(get, path = "/ray/jobs/{id}", tag = "jobs", params(("id" = String, Path, format = Uuid)),
     responses((status = 200, body = RayJobReply), (status = 404, body = ErrorReply)))]
 async fn get_ray_job(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result<axum::Json<RayJobReply>, ApiError> {
@@ -52,7 +52,7 @@ async fn get_ray_job(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result
     Ok(axum::Json(RayJobReply { job_id: job.id.to_string(), status, message: job.message }))
 }
 
-/// What a job says, as one string.
+/// Return the log of a job, as one string with newlines.
 #[utoipa::path(get, path = "/ray/jobs/{id}/logs", tag = "jobs", params(("id" = String, Path, format = Uuid)),
     responses((status = 200, body = LogsReply), (status = 404, body = ErrorReply)))]
 async fn get_ray_job_logs(State(jobs): State<Jobs>, Path(id): Path<String>) -> Result<axum::Json<LogsReply>, ApiError> {

@@ -1,4 +1,5 @@
-//! The log of refused keys: bounded, so that a guesser cannot fill the disk, and without the key.
+//! Logs requests with an invalid key. The number of lines is limited, so that an attacker cannot fill the disk. The key
+//! is not logged.
 
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
@@ -6,27 +7,27 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Lines in one [`WINDOW`].
+/// Maximum number of lines in one [`WINDOW`].
 const MAX_LINES: u32 = 20;
 const WINDOW: Duration = Duration::from_mins(1);
-/// Characters of a path that are repeated.
+/// Maximum number of characters of a path in the log.
 const MAX_PATH: usize = 100;
 
-/// How many refusals were logged.
+/// The number of refusals that were logged in the current window.
 #[derive(Debug, Default)]
 pub(super) struct Refusals(Mutex<Option<Window>>);
 
 #[derive(Debug)]
 struct Window {
-    begun: Instant,
+    started: Instant,
     logged: u32,
     left_out: u64,
 }
 
-/// What to do about one refusal.
+/// Whether a refusal is logged.
 #[derive(Debug, PartialEq, Eq)]
 enum Line {
-    /// Log it, and that so many were left out before it.
+    /// Log it, with the number of refusals that were left out before it.
     Log {
         left_out: u64,
     },
@@ -44,9 +45,9 @@ impl Refusals {
 
     fn next(&self) -> Line {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = || Window { begun: Instant::now(), logged: 0, left_out: 0 };
+        let fresh = || Window { started: Instant::now(), logged: 0, left_out: 0 };
         let now = window.get_or_insert_with(fresh);
-        let left_out = if now.begun.elapsed() >= WINDOW { std::mem::replace(now, fresh()).left_out } else { 0 };
+        let left_out = if now.started.elapsed() >= WINDOW { std::mem::replace(now, fresh()).left_out } else { 0 };
         if now.logged < MAX_LINES {
             now.logged += 1;
             return Line::Log { left_out };
@@ -56,7 +57,7 @@ impl Refusals {
     }
 }
 
-/// The beginning of a path from outside, for one line of the log.
+/// Returns the beginning of an untrusted path, for the log.
 pub(super) fn shortened_path(path: &str) -> &str {
     let end = path.char_indices().nth(MAX_PATH).map_or(path.len(), |(at, _)| at);
     path.get(..end).unwrap_or_default()
@@ -67,7 +68,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_minute_has_so_many_lines_and_the_next_says_how_many_were_left_out() {
+    async fn lines_per_minute_are_limited_and_the_next_minute_reports_how_many_were_left_out() {
         let refusals = Refusals::default();
         for _ in 0..MAX_LINES {
             assert_eq!(refusals.next(), Line::Log { left_out: 0 });

@@ -1,4 +1,4 @@
-//! `/session`: a browser gives the API key once and gets a cookie for it, since images cannot send headers.
+//! `/session`: a browser sends the API key once and gets a cookie, because requests for images cannot send headers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,21 +21,21 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(get_session, sign_in, sign_out))
 }
 
-/// The one path that a browser without a session may ask.
+/// The path of the sign-in. It needs no session.
 pub(super) const PATH: &str = "/session";
 
 pub(super) const NAME: &str = "glimpse_session";
-/// A working day: whoever is away for longer gives the key again.
-const LASTS: Duration = Duration::from_hours(12);
-/// Sessions at once; one more ends the oldest.
-const MOST: usize = 1_000;
+/// How long a session lasts: a working day. After that the user enters the key again.
+const SESSION_TTL: Duration = Duration::from_hours(12);
+/// Maximum number of sessions. A new session beyond it ends the oldest one.
+const MAX_SESSIONS: usize = 1_000;
 
-/// Who is signed in, by the digest of what their cookie holds. Ends with the process.
+/// The end of each session, by the digest of the token in its cookie. Sessions are lost when the process ends.
 #[derive(Debug, Default)]
 pub(super) struct Sessions(Mutex<HashMap<[u8; 32], Instant>>);
 
 impl Sessions {
-    /// A new one: what its cookie shall hold.
+    /// Starts a session. Returns the token for its cookie.
     fn begin(&self) -> Result<String, ApiError> {
         let mut bytes = [0_u8; 32];
         getrandom::fill(&mut bytes).map_err(|_| ApiError::internal())?;
@@ -43,23 +43,23 @@ impl Sessions {
         let mut all = self.all();
         let now = Instant::now();
         all.retain(|_, until| *until > now);
-        if all.len() >= MOST
+        if all.len() >= MAX_SESSIONS
             && let Some(oldest) = all.iter().min_by_key(|(_, until)| **until).map(|(token, _)| *token)
         {
             all.remove(&oldest);
         }
-        all.insert(digest(&token), now + LASTS);
+        all.insert(digest(&token), now + SESSION_TTL);
         Ok(token)
     }
 
-    /// Whether the request shows one that has not ended.
+    /// Whether the request has a session that has not ended.
     pub(super) fn has(&self, headers: &HeaderMap) -> bool {
         let now = Instant::now();
-        shown(headers).is_some_and(|token| self.all().get(&digest(&token)).is_some_and(|until| *until > now))
+        session_token(headers).is_some_and(|token| self.all().get(&digest(&token)).is_some_and(|until| *until > now))
     }
 
     fn end(&self, headers: &HeaderMap) {
-        if let Some(token) = shown(headers) {
+        if let Some(token) = session_token(headers) {
             self.all().remove(&digest(&token));
         }
     }
@@ -69,15 +69,16 @@ impl Sessions {
     }
 }
 
-fn shown(headers: &HeaderMap) -> Option<String> {
+fn session_token(headers: &HeaderMap) -> Option<String> {
     let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
     all.flat_map(Cookie::split_parse).flatten().find(|cookie| cookie.name() == NAME).map(|one| one.value().to_owned())
 }
 
-/// Only for our own pages, out of reach of scripts, and over TLS alone where the page came by it.
-fn cookie(value: String, lasts: Duration, headers: &HeaderMap) -> [(HeaderName, String); 1] {
+/// Returns the cookie. Only pages of the service send it, scripts cannot read it, and it is sent only over TLS if the
+/// page was loaded over TLS.
+fn cookie(value: String, ttl: Duration, headers: &HeaderMap) -> [(HeaderName, String); 1] {
     let tls = headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
-    let seconds = i64::try_from(lasts.as_secs()).unwrap_or(i64::MAX);
+    let seconds = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
     let cookie = Cookie::build((NAME, value))
         .path("/")
         .http_only(true)
@@ -87,7 +88,7 @@ fn cookie(value: String, lasts: Duration, headers: &HeaderMap) -> [(HeaderName, 
     [(header::SET_COOKIE, cookie.to_string())]
 }
 
-/// Whether a key is needed here, and whether the request has a session or a key; a proxy may add the key.
+/// Return whether the service needs a key, and whether the request has a session or a key (a proxy may add the key).
 #[utoipa::path(get, path = "/session", tag = "health", security(()), responses((status = 200, body = SessionReply)))]
 async fn get_session(
     Extension(authenticator): Extension<Arc<Authenticator>>,
@@ -99,7 +100,8 @@ async fn get_session(
     })
 }
 
-/// Give the API key for a session: a cookie that lasts twelve hours, until it is given back or the service ends.
+/// Start a session with the API key. The session is a cookie that lasts 12 hours, until `DELETE /session` or until the
+/// service stops.
 #[utoipa::path(post, path = "/session", tag = "health", security(()), request_body = SessionRequest,
     responses((status = 200, body = SessionReply, headers(("set-cookie" = String))),
         (status = 400, body = ErrorReply), (status = 401, body = ErrorReply), (status = 403, body = ErrorReply)))]
@@ -109,13 +111,13 @@ async fn sign_in(
     Json(request): Json<SessionRequest>,
 ) -> Result<([(HeaderName, String); 1], axum::Json<SessionReply>), ApiError> {
     if authenticator.needs_key() && !authenticator.knows(request.key.reveal().trim()) {
-        return Err(ApiError::no_key("this API key is not known here"));
+        return Err(ApiError::no_key("the API key is not valid; use one of GLIMPSE_API_KEY of the service"));
     }
     let reply = SessionReply { required: authenticator.needs_key(), signed_in: true };
-    Ok((cookie(authenticator.sessions.begin()?, LASTS, &headers), axum::Json(reply)))
+    Ok((cookie(authenticator.sessions.begin()?, SESSION_TTL, &headers), axum::Json(reply)))
 }
 
-/// Give a session back: its cookie is worth nothing any more.
+/// End a session. Its cookie is no longer valid.
 #[utoipa::path(delete, path = "/session", tag = "health", security(()),
     responses((status = 200, body = SessionReply), (status = 403, body = ErrorReply)))]
 async fn sign_out(
@@ -131,34 +133,41 @@ async fn sign_out(
 mod tests {
     use super::*;
 
-    fn with(token: &str) -> HeaderMap {
+    fn headers_with_cookie(token: &str) -> HeaderMap {
         let cookies = format!("other=1; {NAME}={token}; more=2");
         HeaderMap::from_iter([(header::COOKIE, cookies.parse().unwrap())])
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_session_ends_in_time_by_signing_out_and_when_there_are_too_many() {
+    async fn a_session_ends_after_its_time_on_sign_out_and_if_there_are_too_many() {
         let sessions = Sessions::default();
         let token = sessions.begin().unwrap();
-        assert!(sessions.has(&with(&token)) && !sessions.has(&with("other")) && !sessions.has(&HeaderMap::new()));
-        tokio::time::advance(LASTS).await;
-        assert!(!sessions.has(&with(&token)));
+        assert!(
+            sessions.has(&headers_with_cookie(&token))
+                && !sessions.has(&headers_with_cookie("other"))
+                && !sessions.has(&HeaderMap::new())
+        );
+        tokio::time::advance(SESSION_TTL).await;
+        assert!(!sessions.has(&headers_with_cookie(&token)));
 
         let token = sessions.begin().unwrap();
-        sessions.end(&with(&token));
-        assert!(!sessions.has(&with(&token)));
+        sessions.end(&headers_with_cookie(&token));
+        assert!(!sessions.has(&headers_with_cookie(&token)));
 
         let first = sessions.begin().unwrap();
         tokio::time::advance(Duration::from_secs(1)).await;
-        let others: Vec<String> = (0..MOST).map(|_| sessions.begin().unwrap()).collect();
-        assert!(!sessions.has(&with(&first)) && others.iter().all(|token| sessions.has(&with(token))));
+        let others: Vec<String> = (0..MAX_SESSIONS).map(|_| sessions.begin().unwrap()).collect();
+        assert!(
+            !sessions.has(&headers_with_cookie(&first))
+                && others.iter().all(|token| sessions.has(&headers_with_cookie(token)))
+        );
     }
 
     #[test]
-    fn the_cookie_is_out_of_reach_of_scripts_and_other_sites() {
-        let plain = cookie("t".into(), LASTS, &HeaderMap::new())[0].1.clone();
+    fn scripts_and_other_sites_cannot_use_the_cookie() {
+        let plain = cookie("t".into(), SESSION_TTL, &HeaderMap::new())[0].1.clone();
         assert_eq!(plain, "glimpse_session=t; HttpOnly; SameSite=Strict; Path=/; Max-Age=43200");
         let tls = HeaderMap::from_iter([(header::ORIGIN, "https://glimpse.example".parse().unwrap())]);
-        assert!(cookie("t".into(), LASTS, &tls)[0].1.contains("; Secure"));
+        assert!(cookie("t".into(), SESSION_TTL, &tls)[0].1.contains("; Secure"));
     }
 }

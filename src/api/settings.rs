@@ -1,4 +1,4 @@
-//! Where the service listens and who may come in.
+//! The settings of the HTTP API: addresses, keys and limits.
 
 use std::net::SocketAddr;
 
@@ -7,25 +7,27 @@ use serde::{Deserialize, Serialize};
 use super::origin::parse_origin;
 use crate::domain::{Secret, words};
 
-/// The settings of the HTTP side.
+/// The settings of the HTTP API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ApiSettings {
-    /// `GLIMPSE_ADDR`: where the service listens; `127.0.0.1:8080` by default.
+    /// `GLIMPSE_ADDR`: the address that the service listens on; `127.0.0.1:8080` by default.
     pub glimpse_addr: String,
-    /// `GLIMPSE_API_KEY`: one or several keys by commas; empty (default): none, and loopback only.
+    /// `GLIMPSE_API_KEY`: one or several keys, comma-separated; empty (default): no key, and loopback only.
     pub glimpse_api_key: Secret,
-    /// `GLIMPSE_ALLOW_ANONYMOUS`: listen beyond loopback without a key; `false` by default.
+    /// `GLIMPSE_ALLOW_ANONYMOUS`: allow other addresses than loopback without a key; `false` by default.
     pub glimpse_allow_anonymous: bool,
-    /// `GLIMPSE_CORS_ORIGINS`: origins of other sites whose pages may call, by commas; empty (default): none.
+    /// `GLIMPSE_CORS_ORIGINS`: origins of other sites whose pages may call the API, comma-separated; empty (default):
+    /// none.
     pub glimpse_cors_origins: String,
     /// `GLIMPSE_PUBLIC_URL`: the address at which browsers reach the service through a proxy, such as
-    /// `https://photos.example`; empty (default): the one that the request names.
+    /// `https://photos.example`; empty (default): the address in the request.
     pub glimpse_public_url: String,
-    /// `GLIMPSE_REQUEST_TIMEOUT`: seconds until a request is given up, with 408 if its body has not arrived, else with 504;
-    /// 60 by default.
+    /// `GLIMPSE_REQUEST_TIMEOUT`: seconds until a request is cancelled, with 408 if its body has not arrived, otherwise
+    /// with 504; 60 by default.
     pub glimpse_request_timeout: u64,
-    /// `K8S_NAMESPACE`: repeated in the reply to a submitted job, as the original did; `ml-system` by default.
+    /// `K8S_NAMESPACE`: returned in the reply to a submitted job, for compatibility with iNatInq; `ml-system` by
+    /// default.
     pub k8s_namespace: String,
 }
 
@@ -44,40 +46,40 @@ impl Default for ApiSettings {
 }
 
 impl ApiSettings {
-    /// The address to listen on.
+    /// Returns the address to listen on.
     ///
     /// # Errors
-    /// A sentence that names the setting and what is allowed.
+    /// A message that names the setting and what is allowed.
     pub fn addr(&self) -> Result<SocketAddr, String> {
         let wrong = || format!("GLIMPSE_ADDR is `{}`; it must be IP:PORT, such as 127.0.0.1:8080", self.glimpse_addr);
         self.glimpse_addr.parse().map_err(|_| wrong())
     }
 
-    /// The keys that open the authenticator.
+    /// Returns the valid API keys.
     pub fn keys(&self) -> Vec<Secret> {
         words(self.glimpse_api_key.reveal()).into_iter().map(Secret::new).collect()
     }
 
-    /// Origins of other sites whose pages may call.
+    /// Returns the origins of other sites whose pages may call the API.
     pub fn origins(&self) -> Vec<String> {
         words(&self.glimpse_cors_origins).iter().filter_map(|origin| parse_origin(origin).ok()).collect()
     }
 
-    /// The origin of `GLIMPSE_PUBLIC_URL`, if it is set.
+    /// Returns the origin of `GLIMPSE_PUBLIC_URL`, if it is set.
     pub fn public_origin(&self) -> Option<String> {
         parse_origin(&self.glimpse_public_url).ok()
     }
 
-    /// Checks what can be checked without asking anyone.
+    /// Checks the settings, as far as possible without a network call.
     ///
     /// # Errors
-    /// A sentence that names the setting and what is allowed.
+    /// A message that names the setting and what is allowed.
     pub fn validate(&self) -> Result<(), String> {
         let addr = self.addr()?;
         if !addr.ip().is_loopback() && self.keys().is_empty() && !self.glimpse_allow_anonymous {
             return Err(format!(
-                "GLIMPSE_ADDR is {addr}, which others can reach, and there is no GLIMPSE_API_KEY: \
-                 set a key, or GLIMPSE_ALLOW_ANONYMOUS=true to let everyone in"
+                "GLIMPSE_ADDR is {addr}, which other machines can reach, and GLIMPSE_API_KEY is not set: \
+                 set a key, or set GLIMPSE_ALLOW_ANONYMOUS=true to allow access without a key"
             ));
         }
         for origin in words(&self.glimpse_cors_origins) {
@@ -100,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_is_let_in_from_outside_by_accident() {
+    fn access_from_other_machines_needs_a_key_or_an_explicit_setting() {
         let open = ApiSettings { glimpse_addr: "0.0.0.0:8080".into(), ..ApiSettings::default() };
         assert!(open.validate().unwrap_err().contains("GLIMPSE_API_KEY"));
         ApiSettings { glimpse_api_key: Secret::new("k"), ..open.clone() }.validate().unwrap();

@@ -1,4 +1,4 @@
-//! `/status`: what the service is made of, for whoever runs it and for the page.
+//! `/status`: the parts of the service and their state, for operators and for the page.
 
 use axum::extract::State;
 use utoipa_axum::router::OpenApiRouter;
@@ -13,7 +13,8 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(get_status))
 }
 
-/// The provider and its space, each store with what it has, versions. Answers whatever is down.
+/// Return the provider and its space, each store with its contents, and versions. The reply is 200 even if a dependency
+/// is down.
 #[utoipa::path(get, path = "/status", tag = "health", responses((status = 200, body = StatusReply)))]
 async fn get_status(
     State(search): State<Search>,

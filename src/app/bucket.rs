@@ -1,4 +1,4 @@
-//! The bucket as one of its clients sees it, for seeding.
+//! A client of the bucket, for uploads and for the checks of the doctor.
 
 use bytes::Bytes;
 use futures::StreamExt;
@@ -15,10 +15,11 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// Where the settings say `embedded`, the server in the process that has the same data folder.
+    /// Opens the bucket of the settings. For `embedded`, this is the server in the process that has the same data
+    /// folder.
     ///
     /// # Errors
-    /// [`BuildError`]: settings that cannot be used, or credentials that cannot be read.
+    /// [`BuildError`] if the settings are invalid or the credentials cannot be read.
     pub async fn open(settings: &Settings) -> Result<Self, BuildError> {
         Self::of(client_of(settings)?).await
     }
@@ -27,7 +28,7 @@ impl Bucket {
         Ok(Self { client: S3Source::new(client).await? })
     }
 
-    /// Makes a bucket if it is not there.
+    /// Creates a bucket if it does not exist.
     ///
     /// # Errors
     /// [`BuildError::Source`]
@@ -35,7 +36,7 @@ impl Bucket {
         Ok(self.client.ensure_bucket(bucket).await?)
     }
 
-    /// The first key of a bucket, if it has any.
+    /// Returns the first key of a bucket, or `None` if the bucket is empty.
     ///
     /// # Errors
     /// [`BuildError::Source`]
@@ -45,7 +46,7 @@ impl Bucket {
         Ok(first.map(|image| image.uri.key().to_owned()))
     }
 
-    /// Writes one object; replaces what was there.
+    /// Writes one object. An existing object is replaced.
     ///
     /// # Errors
     /// [`BuildError::Source`]
@@ -54,7 +55,7 @@ impl Bucket {
         self.put_object(&ImageUri::new(bucket, key), object).await
     }
 
-    /// The same, with metadata of its own.
+    /// Writes one object with metadata. An existing object is replaced.
     ///
     /// # Errors
     /// [`BuildError::Source`]
@@ -62,7 +63,7 @@ impl Bucket {
         Ok(self.client.put(uri, object).await?)
     }
 
-    /// Removes one object; one that is not there is no error.
+    /// Removes one object. It is not an error if the object does not exist.
     ///
     /// # Errors
     /// [`BuildError::Source`]
@@ -71,7 +72,7 @@ impl Bucket {
     }
 }
 
-/// A client's settings. Where they say `embedded`, the server is in the process that has the same data folder.
+/// Returns the settings of a client. For `embedded`, the server is in the process that has the same data folder.
 pub(super) fn client_of(settings: &Settings) -> Result<S3Settings, BuildError> {
     let mut client = parts::s3_settings(settings)?;
     let endpoint = settings.source.endpoint().map_err(BuildError::Settings)?;
@@ -81,7 +82,7 @@ pub(super) fn client_of(settings: &Settings) -> Result<S3Settings, BuildError> {
         client.credentials = stored.map_err(|source| BuildError::Folder { folder: folder.clone(), source })?;
         if client.credentials.is_none() {
             return Err(BuildError::Settings(format!(
-                "there is no embedded bucket in {} yet: start `glimpse serve` first, or set S3_ENDPOINT",
+                "there is no embedded bucket in {} (GLIMPSE_DATA_DIR) yet; start `glimpse serve`, or set S3_ENDPOINT",
                 settings.place.glimpse_data_dir.display()
             )));
         }

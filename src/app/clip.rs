@@ -1,4 +1,4 @@
-//! The model alone, as a CLIP service for others.
+//! The model as a CLIP service for other programs.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use crate::config::Settings;
 use crate::embed::{Proof, Verified};
 use crate::shutdown::Shutdown;
 
-/// A CLIP service that listens but does not answer yet.
+/// A CLIP service that listens but does not answer requests yet.
 #[derive(Debug)]
 pub struct ClipService {
     listener: TcpListener,
@@ -24,21 +24,23 @@ pub struct ClipService {
 }
 
 impl ClipService {
-    /// Loads the model of `CLIP_MODEL` and binds `wanted`. `IMAGE_EMBEDDING_PROVIDER` is of no matter: it says whom a
-    /// service asks, and this is who is asked.
+    /// Loads the model of `CLIP_MODEL` and binds the address `requested`. `IMAGE_EMBEDDING_PROVIDER` has no effect: it
+    /// selects the provider of a service, and this process is a provider.
     ///
     /// # Errors
     /// [`BuildError`]
-    pub async fn build(mut settings: Settings, wanted: SocketAddr, shutdown: &Shutdown) -> Result<Self, BuildError> {
+    pub async fn build(mut settings: Settings, requested: SocketAddr, shutdown: &Shutdown) -> Result<Self, BuildError> {
         "local".clone_into(&mut settings.embed.image_embedding_provider);
         settings.validate().map_err(|error| BuildError::Settings(error.to_string()))?;
-        let listener = TcpListener::bind(wanted).await.map_err(|source| match source.kind() {
-            io::ErrorKind::AddrInUse => {
-                BuildError::Settings(format!("{wanted} is in use by another process; say another with --addr"))
-            }
-            _ => BuildError::Settings(format!("cannot listen on {wanted}: {source}; say another address with --addr")),
+        let listener = TcpListener::bind(requested).await.map_err(|source| match source.kind() {
+            io::ErrorKind::AddrInUse => BuildError::Settings(format!(
+                "{requested} is in use by another process; choose another address with --addr"
+            )),
+            _ => BuildError::Settings(format!(
+                "cannot listen on {requested}: {source}; choose another address with --addr"
+            )),
         })?;
-        let addr = listener.local_addr().map_err(|source| BuildError::Listen { addr: wanted, source })?;
+        let addr = listener.local_addr().map_err(|source| BuildError::Listen { addr: requested, source })?;
         let raw = providers::raw(&settings).await?;
         let proof = Arc::new(Proof::new(raw.clone(), None));
         let provider = Arc::new(Verified::new(raw, proof.clone()));
@@ -46,7 +48,7 @@ impl ClipService {
         shutdown.spawn("probe of the model", async move { proof.keep(end).await });
         let mut lines = vec![
             format!(
-                "clip     http://{addr}  (--addr); elsewhere: IMAGE_EMBEDDING_PROVIDER=clip CLIP_URL=http://{addr}"
+                "clip     http://{addr}  (--addr); to use it: IMAGE_EMBEDDING_PROVIDER=clip CLIP_URL=http://{addr}"
             ),
             format!(
                 "model    {}, {} threads (CLIP_MODEL, GLIMPSE_EMBED_THREADS)",
@@ -55,26 +57,26 @@ impl ClipService {
             ),
         ];
         if !addr.ip().is_loopback() {
-            lines.push("authenticator     none: whoever reaches this address may use it".to_owned());
+            lines.push("auth     none: everyone who can reach this address can use the service".to_owned());
         }
         let router = router(provider, settings.imaging.limits());
         Ok(Self { listener, addr, router, lines, shutdown: shutdown.clone() })
     }
 
-    /// Where it listens.
+    /// Returns the address that it listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// What it is and how to use it, one line each.
+    /// Returns lines that describe the service and how to use it.
     pub fn lines(&self) -> &[String] {
         &self.lines
     }
 
-    /// Answers until the shutdown begins, then lets what is in flight come to its end.
+    /// Answers requests until the shutdown begins, and then finishes the requests in flight.
     ///
     /// # Errors
-    /// [`BuildError::Serve`] where the HTTP server ends by itself.
+    /// [`BuildError::Serve`] if the HTTP server ends by itself.
     pub async fn serve(self) -> Result<(), BuildError> {
         until_drained(self.listener, self.router, &self.shutdown, async {}).await
     }

@@ -1,5 +1,5 @@
-//! What is put around the embedding provider: patience for jobs, promptness and a memory for searches, one proof and one
-//! breaker for both.
+//! Adds retries, limits, verification and a cache to the embedding provider. Jobs retry for as long as needed; searches
+//! answer quickly and cache texts. Both share one verification and one circuit breaker.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -9,47 +9,47 @@ use crate::config::Settings;
 use crate::embed::{ImageEmbeddingProvider, Proof, ProviderKind, Resilient, TextCache, Verified};
 use crate::resilience::{Breaker, Guard, WaitBoard};
 
-/// Calls of jobs under way at once, over all jobs; one job alone makes as many as it has lanes.
+/// Maximum number of concurrent calls of all jobs. One job alone makes at most as many as it has lanes.
 const JOB_PERMITS: usize = 32;
-/// Calls of searches under way at once, however many calls jobs make.
+/// Maximum number of concurrent calls of searches, independent of the calls of jobs.
 const SEARCH_PERMITS: usize = 16;
-/// How often a search tries again.
+/// Number of retries of a search.
 const SEARCH_RETRIES: usize = 2;
 
-/// One provider, as each of its users needs it.
+/// One provider, in the variant for each of its users.
 pub(super) struct Embedding {
     pub(super) jobs: Arc<dyn ImageEmbeddingProvider>,
     pub(super) searches: Arc<dyn ImageEmbeddingProvider>,
     pub(super) proof: Arc<Proof>,
 }
 
-/// Puts it around `raw`.
+/// Adds these layers to the provider `raw`.
 pub(super) fn around(raw: Arc<dyn ImageEmbeddingProvider>, settings: &Settings, board: &WaitBoard) -> Embedding {
-    let of = &settings.embed;
-    let name = of.kind().map_or("local", ProviderKind::name);
+    let embed = &settings.embed;
+    let name = embed.kind().map_or("local", ProviderKind::name);
     let (jobs, searches, proof) = if name == "local" {
-        // Nothing to retry in this process; but a model may still be on its way here, and a job waits for it.
+        // A model in this process needs no retries. But it may still be downloading, and then a job waits for it.
         let proof = Arc::new(Proof::new(raw.clone(), None));
         let jobs = Verified::new(raw.clone(), proof.clone()).with_patience(Guard::background(name, board.clone()));
         (Arc::new(jobs), Arc::new(Verified::new(raw, proof.clone())), proof)
     } else {
-        let breaker = Arc::new(Breaker::new(of.breaker()).of(name));
-        let timeout = Duration::from_secs(of.clip_timeout);
-        // A slow provider makes the images of one call one after the other.
-        let (permits, images) = raw.max_per_call().map_or((JOB_PERMITS, 1), |most| (1, most.get()));
-        let patience = timeout.saturating_mul(u32::try_from(images).unwrap_or(u32::MAX));
-        let patient = Guard::background(name, board.clone()).through(breaker.clone());
-        let patient = Resilient::new(raw.clone(), patient.with_permits(permits).within(patience));
-        // Half of what the request itself has: whoever waits shall hear what was wrong.
-        let prompt = timeout.min(Duration::from_secs(settings.api.glimpse_request_timeout) / 2);
+        let breaker = Arc::new(Breaker::new(embed.breaker()).of(name));
+        let timeout = Duration::from_secs(embed.clip_timeout);
+        // A slow provider embeds the images of one call one after the other.
+        let (permits, images) = raw.max_per_call().map_or((JOB_PERMITS, 1), |max| (1, max.get()));
+        let job_timeout = timeout.saturating_mul(u32::try_from(images).unwrap_or(u32::MAX));
+        let guard = Guard::background(name, board.clone()).through(breaker.clone());
+        let background = Resilient::new(raw.clone(), guard.with_permits(permits).within(job_timeout));
+        // Half of the timeout of the request, so that the client still gets the reason of a failure.
+        let search_timeout = timeout.min(Duration::from_secs(settings.api.glimpse_request_timeout) / 2);
         let guard = Guard::interactive(name, SEARCH_RETRIES).through(breaker.clone());
-        let prompt = Arc::new(Resilient::new(raw, guard.with_permits(SEARCH_PERMITS).within(prompt)));
-        let proof = Arc::new(Proof::new(prompt.clone(), Some(breaker)));
+        let interactive = Arc::new(Resilient::new(raw, guard.with_permits(SEARCH_PERMITS).within(search_timeout)));
+        let proof = Arc::new(Proof::new(interactive.clone(), Some(breaker)));
         let jobs =
-            Verified::new(Arc::new(patient), proof.clone()).with_patience(Guard::background(name, board.clone()));
-        (Arc::new(jobs), Arc::new(Verified::new(prompt, proof.clone())), proof)
+            Verified::new(Arc::new(background), proof.clone()).with_patience(Guard::background(name, board.clone()));
+        (Arc::new(jobs), Arc::new(Verified::new(interactive, proof.clone())), proof)
     };
-    let searches: Arc<dyn ImageEmbeddingProvider> = match NonZeroUsize::new(of.glimpse_text_cache) {
+    let searches: Arc<dyn ImageEmbeddingProvider> = match NonZeroUsize::new(embed.glimpse_text_cache) {
         Some(entries) => Arc::new(TextCache::new(searches, entries)),
         None => searches,
     };

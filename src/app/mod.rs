@@ -1,4 +1,4 @@
-//! The composition root: settings in, a service out. The one place that names concrete adapters.
+//! The composition root: builds a service from its settings. Only this module names concrete adapters.
 
 mod bucket;
 mod clip;
@@ -49,7 +49,7 @@ pub use worker::WorkerApp;
 
 use embedding::Embedding;
 
-/// A service that listens but does not answer yet.
+/// A service that listens but does not answer requests yet.
 #[derive(Debug)]
 pub struct App {
     listener: TcpListener,
@@ -59,69 +59,69 @@ pub struct App {
     shutdown: Shutdown,
     client: S3Settings,
     bucket_server: Option<EmbeddedS3>,
-    /// Held while the service lives: one service a data folder.
+    /// Held while the service runs: a data folder can have only one service.
     _lock: File,
 }
 
-/// Why the service cannot start. Each says what to set.
+/// Why the service cannot start. The messages say what to set.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// A setting contradicts another or the model.
+    /// A setting is invalid, or contradicts another setting or the model.
     #[error("{0}")]
     Settings(String),
-    /// The address is taken.
+    /// The address is in use.
     #[error("{0} is in use by another process; set GLIMPSE_ADDR to another address, such as 127.0.0.1:8081")]
     AddressInUse(SocketAddr),
     /// The address cannot be used.
     #[error("cannot listen on {addr}: {source}; set GLIMPSE_ADDR to another address")]
     Listen {
-        /// Which.
+        /// The address.
         addr: SocketAddr,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// Another service has the folder.
-    #[error("another service uses the data folder {}; stop it, or set GLIMPSE_DATA_DIR to another folder", .0.display())]
+    /// Another service uses the data folder.
+    #[error("another service uses the data folder {}; stop it or set GLIMPSE_DATA_DIR to another folder", .0.display())]
     FolderInUse(PathBuf),
-    /// The folder cannot be used.
+    /// The data folder cannot be used.
     #[error("the data folder {} cannot be used: {source}; set GLIMPSE_DATA_DIR to another folder", folder.display())]
     Folder {
-        /// Which.
+        /// The folder.
         folder: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The embedded S3 server.
+    /// The embedded S3 server cannot start.
     #[error("embedded S3 server: {0}")]
     BucketServer(#[from] EmbeddedS3Error),
-    /// The bucket's settings.
+    /// The settings of the bucket are invalid.
     #[error(transparent)]
     Bucket(#[from] InvalidS3Settings),
-    /// The bucket itself.
+    /// The bucket cannot be used.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The embedded index.
+    /// The embedded index cannot be opened.
     #[error(transparent)]
     Index(#[from] OpenError),
-    /// A store elsewhere, whose settings cannot be used.
+    /// The settings of a remote store are invalid.
     #[error(transparent)]
     Store(#[from] InvalidStore),
-    /// The ledger.
+    /// The ledger cannot be opened.
     #[error(transparent)]
     Ledger(#[from] SqliteError),
-    /// The embedding provider.
+    /// The embedding provider cannot be used.
     #[error(transparent)]
     Provider(#[from] EmbedError),
-    /// The HTTP server.
+    /// The HTTP server ended by itself.
     #[error("the HTTP server ended: {0}")]
     Serve(io::Error),
-    /// A task that must live as long as the service.
-    #[error("the {0} ended although nobody asked it to; the log says why. Unfinished jobs go on at the next start")]
+    /// A task that must run as long as the service has ended.
+    #[error("the {0} ended unexpectedly; the log has the reason. Unfinished jobs continue at the next start")]
     Task(&'static str),
 }
 
 impl BuildError {
-    /// Whether it is so until a setting is changed.
+    /// Whether the error persists until a setting is changed.
     pub fn is_of_settings(&self) -> bool {
         match self {
             Self::Settings(_) | Self::Bucket(_) | Self::Store(_) => true,
@@ -141,24 +141,24 @@ impl BuildError {
 }
 
 impl App {
-    /// Builds every part and binds every address; nothing answers before [`App::serve`].
+    /// Builds every part and binds every address. No request is answered before [`App::serve`].
     ///
     /// # Errors
     /// [`BuildError`]
     pub async fn build(settings: Settings, shutdown: &Shutdown) -> Result<Self, BuildError> {
-        // The futures of its callers stay small.
+        // Boxed to keep the futures of the callers small.
         Box::pin(Self::assemble(settings, shutdown)).await
     }
 
     async fn assemble(settings: Settings, shutdown: &Shutdown) -> Result<Self, BuildError> {
         settings.validate().map_err(|error| BuildError::Settings(error.to_string()))?;
-        // The address first: whoever fails here has touched no file.
-        let wanted = settings.api.addr().map_err(BuildError::Settings)?;
-        let listener = TcpListener::bind(wanted).await.map_err(|source| match source.kind() {
-            io::ErrorKind::AddrInUse => BuildError::AddressInUse(wanted),
-            _ => BuildError::Listen { addr: wanted, source },
+        // The address first: if this fails, no file has been changed.
+        let requested = settings.api.addr().map_err(BuildError::Settings)?;
+        let listener = TcpListener::bind(requested).await.map_err(|source| match source.kind() {
+            io::ErrorKind::AddrInUse => BuildError::AddressInUse(requested),
+            _ => BuildError::Listen { addr: requested, source },
         })?;
-        let addr = listener.local_addr().map_err(|source| BuildError::Listen { addr: wanted, source })?;
+        let addr = listener.local_addr().map_err(|source| BuildError::Listen { addr: requested, source })?;
         metrics::install();
         let folder = settings.place.glimpse_data_dir.clone();
         let lock = parts::lock(&folder)?;
@@ -170,7 +170,11 @@ impl App {
         let stores = stores::open(&settings, &waiting).await?;
         let ledger = Ledger::open(&folder)?;
         for (collection, ids) in stores.lost {
-            tracing::warn!(%collection, records = ids.len(), "lost to a loss of power; the next job indexes them again");
+            tracing::warn!(
+                %collection,
+                records = ids.len(),
+                "records were lost in a power failure; the next job indexes them again"
+            );
             ledger.forget_ids(collection, StoreKind::Embedded.name(), ids).await?;
         }
         let limits = settings.imaging.limits();
@@ -198,7 +202,7 @@ impl App {
         shutdown.spawn("probe of the embedding provider", async move { proof.keep(end).await });
         shutdown.spawn("upkeep of metrics", metrics::upkeep(shutdown.drain()));
         if let Some(server) = &bucket_server {
-            // It outlives the drain: jobs that end still read from it.
+            // The server keeps running during the drain, because jobs that end still read from it.
             let (ended, drain) = (server.ended(), shutdown.drain());
             shutdown.spawn("embedded S3 server", async move {
                 drain.run_until_cancelled(ended).await;
@@ -222,12 +226,12 @@ impl App {
         Ok(Self { listener, addr, router, lines, shutdown, client, bucket_server, _lock: lock })
     }
 
-    /// Where it listens.
+    /// Returns the address that the service listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// A client of the bucket that this service reads.
+    /// Returns a client of the bucket that this service reads.
     ///
     /// # Errors
     /// [`BuildError::Bucket`]
@@ -235,18 +239,18 @@ impl App {
         Bucket::of(self.client.clone()).await
     }
 
-    /// What it uses and how to change it, one line each.
+    /// Returns the start lines: what the service uses and which settings change it.
     pub fn lines(&self) -> &[String] {
         &self.lines
     }
 
-    /// Answers until the shutdown begins, then lets what is in flight come to its end.
+    /// Answers requests until the shutdown begins, and then finishes the work in flight.
     ///
     /// # Errors
-    /// [`BuildError::Serve`] where the HTTP server ends by itself.
+    /// [`BuildError::Serve`] if the HTTP server ends by itself, [`BuildError::Task`] if a necessary task does.
     pub async fn serve(self) -> Result<(), BuildError> {
         let Self { listener, router, shutdown, bucket_server, _lock, .. } = self;
-        // Last: jobs in flight are still reading from it.
+        // The bucket is stopped last, because jobs in flight still read from it.
         let last = async {
             if let Some(server) = bucket_server {
                 server.stop().await;
@@ -256,8 +260,8 @@ impl App {
     }
 }
 
-/// Answers until the shutdown begins and all that is in flight has come to its end, and then does what is to be done `last`.
-/// It answers while it drains, too: `/readyz` says so, and new work is refused.
+/// Answers requests until the shutdown begins and all work in flight has ended, and then awaits `last`. During the
+/// drain it still answers: `/readyz` reports it, and new work is refused.
 async fn until_drained(
     listener: TcpListener,
     router: Router,
@@ -269,24 +273,24 @@ async fn until_drained(
     let server = server::serve(listener, service, ServerSettings::new("the service"), closing.clone());
     #[expect(clippy::disallowed_methods, reason = "the handle aborts on drop; draining must not wait for it")]
     let mut serving = AbortOnDropHandle::new(tokio::spawn(server));
-    let by_itself = tokio::select! {
+    let ended_early = tokio::select! {
         () = drain.cancelled() => None,
-        // It ends by itself only if it panics, and takes the process with it.
+        // The server ends by itself only if it panics. Then the process ends too.
         outcome = &mut serving => Some(outcome),
     };
     drain.cancel();
-    tracing::info!("draining: nothing new is taken, what is in flight comes to its end");
+    tracing::info!("draining: no new work is accepted, work in flight is finished");
     let in_time = shutdown.finished().await;
     if !in_time {
-        tracing::warn!("some work did not end in time and was given up; unfinished jobs go on at the next start");
+        tracing::warn!("some work did not end in time and was cancelled; unfinished jobs continue at the next start");
     }
     closing.cancel();
-    let outcome = match by_itself {
+    let outcome = match ended_early {
         Some(outcome) => Some(outcome),
         None if in_time => {
             let ended = tokio::time::timeout(LAST_REPLIES, serving).await.ok();
             if ended.is_none() {
-                tracing::warn!("some replies did not end in time and were given up");
+                tracing::warn!("some replies did not end in time and were cancelled");
             }
             ended
         }

@@ -1,4 +1,4 @@
-//! Each part from its settings.
+//! Builds each part of the service from its settings.
 
 use std::fs::{File, TryLockError};
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use crate::source::{
     EmbeddedS3, EmbeddedS3Settings, Endpoint, GuardedSource, ImageSource, S3Credentials, S3Settings, S3Source,
 };
 
-/// Makes the data folder and locks it for this process. The lock dies with the process.
+/// Creates the data folder and locks it for this process. The operating system releases the lock when the process ends.
 pub(super) fn lock(folder: &Path) -> Result<File, BuildError> {
     let wrap = |source| BuildError::Folder { folder: folder.to_owned(), source };
     std::fs::create_dir_all(folder).map_err(wrap)?;
@@ -26,7 +26,7 @@ pub(super) fn lock(folder: &Path) -> Result<File, BuildError> {
     }
 }
 
-/// The server of the bucket, if that is in this process, and what its clients need to know.
+/// Returns the settings of clients of the bucket, and the embedded S3 server if the bucket is in this process.
 pub(super) async fn bucket(settings: &Settings) -> Result<(S3Settings, Option<EmbeddedS3>), BuildError> {
     match settings.source.endpoint().map_err(BuildError::Settings)? {
         Endpoint::Aws | Endpoint::Url(_) => Ok((s3_settings(settings)?, None)),
@@ -42,7 +42,7 @@ pub(super) async fn bucket(settings: &Settings) -> Result<(S3Settings, Option<Em
     }
 }
 
-/// The bucket as jobs read it: waited for while it is down.
+/// Returns the bucket for jobs. They wait while it is down.
 pub(super) async fn source(
     settings: &Settings,
     client: S3Settings,
@@ -56,7 +56,7 @@ pub(super) async fn source(
     Ok(Arc::new(GuardedSource::new(Arc::new(S3Source::new(client).await?), guard)))
 }
 
-/// Images that are asked for, from a bucket that answers rather than waits.
+/// Returns thumbnails and originals for requests. They do not wait for a bucket that is down.
 pub(super) async fn images(settings: &Settings, client: S3Settings) -> Result<(Thumbnails, Originals), BuildError> {
     let source = Arc::new(S3Source::new(client).await?);
     let folder = settings.place.glimpse_data_dir.join("thumbnails");
@@ -66,71 +66,73 @@ pub(super) async fn images(settings: &Settings, client: S3Settings) -> Result<(T
     Ok((thumbnails, Originals::new(source, limits)))
 }
 
-/// The client's settings, as the variables say.
+/// Returns the settings of a client of the bucket.
 pub(super) fn s3_settings(settings: &Settings) -> Result<S3Settings, BuildError> {
-    let of = &settings.source;
+    let source_settings = &settings.source;
     Ok(S3Settings {
-        endpoint: match of.endpoint().map_err(BuildError::Settings)? {
-            Endpoint::Embedded => Some(format!("http://{}", of.glimpse_s3_addr)),
+        endpoint: match source_settings.endpoint().map_err(BuildError::Settings)? {
+            Endpoint::Embedded => Some(format!("http://{}", source_settings.glimpse_s3_addr)),
             Endpoint::Aws => None,
             Endpoint::Url(url) => Some(url),
         },
-        region: of.s3_region.clone(),
-        // A bucket's name in front of a loopback address resolves nowhere.
-        path_style: of.s3_path_style || of.endpoint() == Ok(Endpoint::Embedded),
+        region: source_settings.s3_region.clone(),
+        // A host name made of a bucket name and a loopback address does not resolve.
+        path_style: source_settings.s3_path_style || source_settings.endpoint() == Ok(Endpoint::Embedded),
         credentials: credentials(settings),
-        anonymous: of.s3_anonymous,
-        request_payer: !of.s3_request_payer.is_empty(),
+        anonymous: source_settings.s3_anonymous,
+        request_payer: !source_settings.s3_request_payer.is_empty(),
         max_bytes: settings.imaging.limits().max_bytes,
-        timeout: Duration::from_secs(of.s3_timeout),
+        timeout: Duration::from_secs(source_settings.s3_timeout),
     })
 }
 
 fn credentials(settings: &Settings) -> Option<S3Credentials> {
-    let of = &settings.source;
-    (!of.s3_access_key_id.is_empty()).then(|| S3Credentials {
-        access_key_id: of.s3_access_key_id.clone(),
-        secret_access_key: of.s3_secret_access_key.reveal().to_owned(),
+    let source_settings = &settings.source;
+    (!source_settings.s3_access_key_id.is_empty()).then(|| S3Credentials {
+        access_key_id: source_settings.s3_access_key_id.clone(),
+        secret_access_key: source_settings.s3_secret_access_key.reveal().to_owned(),
     })
 }
 
 async fn start_bucket_server(settings: &Settings) -> Result<EmbeddedS3, BuildError> {
-    let of = &settings.source;
-    let wrong = |_| BuildError::Settings(format!("GLIMPSE_S3_ADDR is `{}`; it must be IP:PORT", of.glimpse_s3_addr));
+    let source_settings = &settings.source;
+    let wrong = |_| {
+        BuildError::Settings(format!("GLIMPSE_S3_ADDR is `{}`; it must be IP:PORT", source_settings.glimpse_s3_addr))
+    };
     let server = EmbeddedS3Settings {
-        addr: of.glimpse_s3_addr.parse::<SocketAddr>().map_err(wrong)?,
-        allow_remote: of.glimpse_s3_allow_remote,
+        addr: source_settings.glimpse_s3_addr.parse::<SocketAddr>().map_err(wrong)?,
+        allow_remote: source_settings.glimpse_s3_allow_remote,
         credentials: credentials(settings),
-        bucket: of.s3_bucket.clone(),
+        bucket: source_settings.s3_bucket.clone(),
         ..EmbeddedS3Settings::in_folder(bucket_folder(settings))
     };
-    // A token of its own: jobs that drain still read from it.
+    // A separate token, because jobs still read from the server during the drain.
     Ok(EmbeddedS3::start(server, &tokio_util::sync::CancellationToken::new()).await?)
 }
 
-/// Where the embedded S3 server keeps its objects and its pair of credentials.
+/// Returns the folder in which the embedded S3 server stores its objects and its credentials.
 pub(super) fn bucket_folder(settings: &Settings) -> std::path::PathBuf {
     settings.place.glimpse_data_dir.join("s3")
 }
 
-/// What the service uses and how to change it, one line each.
+/// Returns the start lines: what the service uses and which settings change it.
 pub(super) fn lines(settings: &Settings, addr: SocketAddr, server: Option<&EmbeddedS3>) -> Vec<String> {
-    let of = &settings.source;
+    let source_settings = &settings.source;
     let bucket = match server {
-        Some(server) => format!("{} in this process (S3_ENDPOINT, GLIMPSE_S3_ADDR)", server.endpoint()),
-        None => format!("{} (S3_ENDPOINT)", of.s3_endpoint),
+        Some(server) => format!("{} (embedded; S3_ENDPOINT, GLIMPSE_S3_ADDR)", server.endpoint()),
+        None => format!("{} (S3_ENDPOINT)", source_settings.s3_endpoint),
     };
-    let authenticator = match (settings.api.keys().len(), settings.api.glimpse_allow_anonymous) {
-        (0, false) => "no key, this machine only (GLIMPSE_API_KEY)".to_owned(),
-        (0, true) => "no key, EVERYONE MAY COME IN (GLIMPSE_API_KEY, GLIMPSE_ALLOW_ANONYMOUS)".to_owned(),
+    let auth = match (settings.api.keys().len(), settings.api.glimpse_allow_anonymous) {
+        (0, false) => "no key, only for this machine (GLIMPSE_API_KEY)".to_owned(),
+        (0, true) => "no key, OPEN TO EVERYONE (GLIMPSE_API_KEY, GLIMPSE_ALLOW_ANONYMOUS)".to_owned(),
         (keys, _) => format!("{keys} API keys (GLIMPSE_API_KEY)"),
     };
     let folder = settings.place.glimpse_data_dir.display();
     let mut lines = vec![
         format!("service  http://{addr}  (GLIMPSE_ADDR)"),
         format!("docs     http://{addr}/docs"),
-        format!("authenticator     {authenticator}"),
-        format!("bucket   {} at {bucket}", of.s3_bucket),
+        format!("auth     {auth}"),
+        format!("bucket   {} at {bucket}", source_settings.s3_bucket),
         providers::line(settings),
         stores::line(&settings.index),
         format!("data     {folder}  (GLIMPSE_DATA_DIR)"),

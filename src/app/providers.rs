@@ -1,4 +1,4 @@
-//! The embedding provider that the settings ask for, without anything around it.
+//! Builds the embedding provider of the settings, without retries, verification or cache.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,8 @@ use crate::embed::{
 };
 use crate::imaging::Resize;
 
-/// The adapter. One for a service elsewhere asks nobody yet: a service that is down now may be up when it is needed.
+/// Returns the adapter. An adapter for a remote service makes no network call yet: a service that is down now may be up
+/// when it is needed.
 pub(super) async fn raw(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingProvider>, BuildError> {
     Ok(match settings.embed.kind().map_err(BuildError::Settings)? {
         ProviderKind::Local => local(settings).await?,
@@ -29,27 +30,30 @@ pub(super) async fn raw(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingPro
     })
 }
 
-/// The line that says at the start what makes the vectors, where, and how to change it.
+/// Returns the start line: the model, where it runs, and which settings change it.
 pub(super) fn line(settings: &Settings) -> String {
-    let of = &settings.embed;
-    // Settings that come so far have been checked; the URL has no password in it.
-    let url = of.service_url().ok().flatten().unwrap_or_default();
-    match of.kind() {
+    let embed = &settings.embed;
+    // The settings have been validated, so the URL contains no password.
+    let url = embed.service_url().ok().flatten().unwrap_or_default();
+    match embed.kind() {
         Ok(kind @ (ProviderKind::Clip | ProviderKind::OpenAi | ProviderKind::Multi2Vec)) => {
             format!(
                 "model    {} by {} at {url} (CLIP_MODEL, IMAGE_EMBEDDING_PROVIDER, CLIP_URL)",
-                of.service_model(),
+                embed.service_model(),
                 kind.name()
             )
         }
         Ok(ProviderKind::Ollama) => format!(
-            "model    captions by {}, their words' vectors by {}, at {url}: a space of texts, not CLIP's \
+            "model    captions by {}, vectors of the captions by {}, at {url}: a text space, not a CLIP space \
              (OLLAMA_VISION_MODEL, OLLAMA_MODEL, OLLAMA_BASE_URL)",
-            of.ollama_vision_model, of.ollama_model
+            embed.ollama_vision_model, embed.ollama_model
         ),
         Ok(ProviderKind::Local) | Err(_) => {
-            let threads = of.threads();
-            format!("model    {} in this process, {threads} threads (CLIP_MODEL, GLIMPSE_EMBED_THREADS)", of.clip_model)
+            let threads = embed.threads();
+            format!(
+                "model    {} in this process, {threads} threads (CLIP_MODEL, GLIMPSE_EMBED_THREADS)",
+                embed.clip_model
+            )
         }
     }
 }
@@ -57,11 +61,12 @@ pub(super) fn line(settings: &Settings) -> String {
 async fn local(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingProvider>, BuildError> {
     let resize = settings.imaging.resize().map_err(BuildError::Settings)?;
     let source = Source::of(&settings.embed, &settings.hub)?;
-    // What may take a while, a download above all, is done while the service already says that it is not ready.
-    let at_once = source.is_built_in();
+    // Only the built-in model is loaded now. Another one may take long, above all a download: it is loaded while the
+    // service runs and reports that it is not ready.
+    let is_built_in = source.is_built_in();
     let size = settings.imaging.target_size();
     let provider = LocalProvider::new(source, size, settings.embed.threads())?.with_resize(resize);
-    if at_once {
+    if is_built_in {
         provider.ready().await?;
     }
     Ok(Arc::new(provider))
@@ -77,7 +82,8 @@ fn remote(settings: &Settings) -> Result<RemoteSettings, BuildError> {
     })
 }
 
-/// A crop is one as CLIP itself was trained with and as the services would make it, until a service says otherwise.
+/// Returns how to resize images for a remote provider. A crop is rounded as in the training of CLIP and in the
+/// services, unless a service reports another method.
 fn resize(settings: &Settings) -> Result<Resize, BuildError> {
     Ok(match settings.imaging.resize().map_err(BuildError::Settings)? {
         Resize::Crop | Resize::CropFloor => Resize::CropFloor,

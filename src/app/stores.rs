@@ -1,5 +1,5 @@
-//! The stores that the settings ask for, as each of their users needs them: patient for jobs, prompt for whoever waits for
-//! an answer, with one breaker for both.
+//! Builds the stores of the settings, in two variants: for jobs, which retry for as long as needed, and for searches,
+//! which answer quickly. Both variants share one circuit breaker.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -12,52 +12,57 @@ use crate::index::embedded::EmbeddedIndex;
 use crate::index::qdrant::{QdrantIndex, QdrantSettings, grpc_url};
 use crate::index::remote::{RecordsDoor, RemoteIndex};
 use crate::index::weaviate::{WeaviateIndex, WeaviateSettings};
-use crate::index::{ImageIndex, IndexSettings, Resilient, StoreKind, Stores as Named};
+use crate::index::{ImageIndex, IndexSettings, Resilient, StoreKind, Stores as StoreSet};
 use crate::resilience::{Breaker, Guard, WaitBoard};
 
-/// Calls of jobs under way at once in one store, over all jobs.
+/// Maximum number of concurrent calls of all jobs to one store.
 const JOB_PERMITS: usize = 16;
-/// Calls of searches under way at once in one store, however many calls jobs make.
+/// Maximum number of concurrent calls of searches to one store, independent of the calls of jobs.
 const SEARCH_PERMITS: usize = 64;
-/// How often a search tries again.
+/// Number of retries of a search.
 const SEARCH_RETRIES: usize = 2;
 
-/// What the embedded store has lost, by collection.
+/// The ids of records that the embedded store has lost, by collection.
 pub(super) type Lost = HashMap<CollectionName, HashSet<ImageId>>;
 
-/// The stores, as each of their users needs them.
+/// The stores, in the variant for each of their users.
 pub(super) struct Stores {
-    pub(super) jobs: Named,
-    pub(super) searches: Named,
-    /// What was lost to a loss of power since the embedded store was last open.
+    pub(super) jobs: StoreSet,
+    pub(super) searches: StoreSet,
+    /// Records that were lost in a power failure since the embedded store was last open.
     pub(super) lost: Lost,
 }
 
-/// Opens what is in this process. What is elsewhere is asked nothing yet: it may be up when it is needed.
+/// Opens the stores. Makes no network call to remote stores yet: a store that is down now may be up when it is needed.
 pub(super) async fn open(settings: &Settings, board: &WaitBoard) -> Result<Stores, BuildError> {
     let (mut jobs, mut searches, mut lost) = (Vec::new(), Vec::new(), Lost::new());
     for kind in settings.index.kinds().map_err(BuildError::Settings)? {
-        let (patient, prompt) = match kind {
+        let (background, interactive) = match kind {
             StoreKind::Embedded => {
                 let index = embedded(settings).await?;
                 for (collection, id) in index.lost() {
                     lost.entry(collection.clone()).or_default().insert(*id);
                 }
                 let index: Arc<dyn ImageIndex> = Arc::new(index);
-                // A disk that is full is waited for. There is nothing to break and nothing to time here.
-                let patient = Guard::background(kind.name(), board.clone());
-                (Arc::new(Resilient::new(index.clone(), patient)) as _, index)
+                // Jobs wait while the disk is full. A local store needs no circuit breaker and no timeout.
+                let guard = Guard::background(kind.name(), board.clone());
+                (Arc::new(Resilient::new(index.clone(), guard)) as _, index)
             }
-            StoreKind::Qdrant => around(Arc::new(QdrantIndex::new(qdrant(&settings.index))?), settings, board),
-            StoreKind::Weaviate => around(Arc::new(WeaviateIndex::new(weaviate(&settings.index))?), settings, board),
+            StoreKind::Qdrant => {
+                for_jobs_and_searches(Arc::new(QdrantIndex::new(qdrant(&settings.index))?), settings, board)
+            }
+            StoreKind::Weaviate => {
+                for_jobs_and_searches(Arc::new(WeaviateIndex::new(weaviate(&settings.index))?), settings, board)
+            }
         };
-        jobs.push(patient);
-        searches.push(prompt);
+        jobs.push(background);
+        searches.push(interactive);
     }
-    Ok(Stores { jobs: Named::new(jobs), searches: Named::new(searches), lost })
+    Ok(Stores { jobs: StoreSet::new(jobs), searches: StoreSet::new(searches), lost })
 }
 
-/// The stores as a worker elsewhere writes to them: the embedded one through the service, which alone opens it.
+/// Returns the stores for a remote worker. It writes to the embedded store through the service, because only the
+/// service can open it.
 pub(super) fn of_worker(
     settings: &Settings,
     service: &Arc<dyn RecordsDoor>,
@@ -67,8 +72,12 @@ pub(super) fn of_worker(
     let store = |kind| -> Result<Arc<dyn ImageIndex>, BuildError> {
         Ok(match kind {
             StoreKind::Embedded => Arc::new(RemoteIndex::new(service.clone())),
-            StoreKind::Qdrant => around(Arc::new(QdrantIndex::new(qdrant(&settings.index))?), settings, board).0,
-            StoreKind::Weaviate => around(Arc::new(WeaviateIndex::new(weaviate(&settings.index))?), settings, board).0,
+            StoreKind::Qdrant => {
+                for_jobs_and_searches(Arc::new(QdrantIndex::new(qdrant(&settings.index))?), settings, board).0
+            }
+            StoreKind::Weaviate => {
+                for_jobs_and_searches(Arc::new(WeaviateIndex::new(weaviate(&settings.index))?), settings, board).0
+            }
         })
     };
     kinds.map(store).collect()
@@ -77,52 +86,60 @@ pub(super) fn of_worker(
 pub(super) async fn embedded(settings: &Settings) -> Result<EmbeddedIndex, BuildError> {
     let folder = settings.place.glimpse_data_dir.join("index");
     let opened = tokio::task::spawn_blocking(move || EmbeddedIndex::open(&folder)).await;
-    Ok(opened.map_err(|_| BuildError::Settings("opening the index panicked; see the log".to_owned()))??)
+    Ok(opened.map_err(|_| BuildError::Settings("opening the embedded index panicked; see the log".to_owned()))??)
 }
 
-pub(super) fn qdrant(of: &IndexSettings) -> QdrantSettings {
-    QdrantSettings { url: of.qdrant_url.clone(), api_key: of.qdrant_api_key.clone(), timeout: of.timeout() }
-}
-
-pub(super) fn weaviate(of: &IndexSettings) -> WeaviateSettings {
-    WeaviateSettings {
-        url: of.weaviate_url.clone(),
-        grpc_url: Some(of.weaviate_grpc_url.clone()).filter(|url| !url.is_empty()),
-        api_key: of.weaviate_api_key.clone(),
-        timeout: of.timeout(),
+pub(super) fn qdrant(settings: &IndexSettings) -> QdrantSettings {
+    QdrantSettings {
+        url: settings.qdrant_url.clone(),
+        api_key: settings.qdrant_api_key.clone(),
+        timeout: settings.timeout(),
     }
 }
 
-/// The same store twice: for those who wait as long as it takes, and for those who wait for an answer.
-fn around(
+pub(super) fn weaviate(settings: &IndexSettings) -> WeaviateSettings {
+    WeaviateSettings {
+        url: settings.weaviate_url.clone(),
+        grpc_url: Some(settings.weaviate_grpc_url.clone()).filter(|url| !url.is_empty()),
+        api_key: settings.weaviate_api_key.clone(),
+        timeout: settings.timeout(),
+    }
+}
+
+/// Returns two variants of one store: for jobs, which wait as long as needed, and for searches, which must answer
+/// quickly.
+fn for_jobs_and_searches(
     raw: Arc<dyn ImageIndex>,
     settings: &Settings,
     board: &WaitBoard,
 ) -> (Arc<dyn ImageIndex>, Arc<dyn ImageIndex>) {
-    let of = &settings.index;
-    let breaker = Arc::new(Breaker::new(of.breaker()).of(raw.name()));
-    let patient = Guard::background(raw.name(), board.clone()).through(breaker.clone());
-    // Half of what the request itself has: whoever waits shall hear what was wrong.
-    let prompt = of.timeout().min(Duration::from_secs(settings.api.glimpse_request_timeout) / 2);
-    let guard = Guard::interactive(raw.name(), SEARCH_RETRIES).through(breaker);
+    let timeout = settings.index.timeout();
+    let breaker = Arc::new(Breaker::new(settings.index.breaker()).of(raw.name()));
+    let background = Guard::background(raw.name(), board.clone()).through(breaker.clone());
+    // Half of the timeout of the request, so that the client still gets the reason of a failure.
+    let search_timeout = timeout.min(Duration::from_secs(settings.api.glimpse_request_timeout) / 2);
+    let interactive = Guard::interactive(raw.name(), SEARCH_RETRIES).through(breaker);
     (
-        Arc::new(Resilient::new(raw.clone(), patient.with_permits(JOB_PERMITS).within(of.timeout()))),
-        Arc::new(Resilient::new(raw, guard.with_permits(SEARCH_PERMITS).within(prompt))),
+        Arc::new(Resilient::new(raw.clone(), background.with_permits(JOB_PERMITS).within(timeout))),
+        Arc::new(Resilient::new(raw, interactive.with_permits(SEARCH_PERMITS).within(search_timeout))),
     )
 }
 
-/// The line that says at the start where vectors are kept, and how to change it.
-pub(super) fn line(of: &IndexSettings) -> String {
-    let places = of.kinds().unwrap_or_default().into_iter().map(|kind| match kind {
+/// Returns the start line: where vectors are stored, and which settings change it.
+pub(super) fn line(settings: &IndexSettings) -> String {
+    let descriptions = settings.kinds().unwrap_or_default().into_iter().map(|kind| match kind {
         StoreKind::Embedded => "embedded".to_owned(),
-        // Settings that come so far have been checked; the URLs have no password in them.
-        StoreKind::Qdrant => match grpc_url(&of.qdrant_url) {
+        // The settings have been validated, so the URLs contain no password.
+        StoreKind::Qdrant => match grpc_url(&settings.qdrant_url) {
             Ok((url, true)) => format!("qdrant at {url}, the gRPC port of QDRANT_URL"),
             Ok((url, false)) => format!("qdrant at {url} (QDRANT_URL)"),
             Err(_) => "qdrant".to_owned(),
         },
-        StoreKind::Weaviate => format!("weaviate at {} (WEAVIATE_URL)", of.weaviate_url),
+        StoreKind::Weaviate => format!("weaviate at {} (WEAVIATE_URL)", settings.weaviate_url),
     });
-    let places = places.collect::<Vec<_>>().join(", ");
-    format!("store    {places} (VECTOR_DB_PROVIDER), collection {} (VECTOR_DB_COLLECTION)", of.vector_db_collection)
+    let descriptions = descriptions.collect::<Vec<_>>().join(", ");
+    format!(
+        "store    {descriptions} (VECTOR_DB_PROVIDER), collection {} (VECTOR_DB_COLLECTION)",
+        settings.vector_db_collection
+    )
 }

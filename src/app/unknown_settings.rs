@@ -1,13 +1,13 @@
-//! Variables of the environment that look like settings and are not: a misspelt setting has no effect.
+//! Warns of environment variables that look like settings but are not: a misspelt setting has no effect.
 
 use crate::config::Settings;
 use crate::domain::nearest;
 
-/// Variables with this prefix are ours alone.
+/// Only Glimpse uses variables with this prefix.
 const OWN_PREFIX: &str = "GLIMPSE_";
-/// Other software may use these prefixes too.
+/// Other software may also use variables with these prefixes.
 const SHARED_PREFIXES: [&str; 7] = ["S3_", "CLIP_", "IMAGE_", "VECTOR_DB_", "QDRANT_", "WEAVIATE_", "THUMBNAIL_"];
-/// What the Ray driver and the tests set for programs other than this one.
+/// Variables that the Ray driver and the tests set for other programs.
 const OTHER_PROGRAMS: [&str; 6] = [
     "GLIMPSE_SERVICE_URL",
     "GLIMPSE_JOB_ID",
@@ -16,10 +16,10 @@ const OTHER_PROGRAMS: [&str; 6] = [
     "GLIMPSE_WORKER_BIN",
     "GLIMPSE_AXE",
 ];
-/// Warnings at most, so that an odd environment does not fill the log.
+/// Maximum number of warnings, so that an unusual environment does not fill the log.
 const MAX_WARNINGS: usize = 20;
 
-/// Returns a sentence for each variable of this process that looks like a setting and is not one.
+/// Returns a warning for each variable of this process that looks like a setting and is not one.
 pub fn unknown_variables() -> Vec<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     warnings(names)
@@ -40,11 +40,11 @@ fn warning(name: &str, known: &[String]) -> Option<String> {
     }
     let nearest = nearest(&upper, known.iter().map(String::as_str));
     let shared = SHARED_PREFIXES.iter().any(|prefix| upper.starts_with(prefix));
-    // A name without any of the prefixes must be nearer: `GLMPSE_API_KEY`, but not `S3CMD_BUCKET`.
-    let slip = |known: &&str| strsim::osa_distance(&upper, known) <= 2 && known.len() > 8;
+    // A name without one of the prefixes must be more similar: `GLMPSE_API_KEY`, but not `S3CMD_BUCKET`.
+    let is_typo = |known: &&str| strsim::osa_distance(&upper, known) <= 2 && known.len() > 8;
     let name: String = name.chars().take(100).collect();
     match nearest {
-        Some(known) if upper.starts_with(OWN_PREFIX) || shared || slip(&known) => {
+        Some(known) if upper.starts_with(OWN_PREFIX) || shared || is_typo(&known) => {
             Some(format!("{name} is not a setting and has no effect; did you mean {known}?"))
         }
         _ if upper.starts_with(OWN_PREFIX) => Some(format!("{name} is not a setting and has no effect")),
@@ -52,7 +52,7 @@ fn warning(name: &str, known: &[String]) -> Option<String> {
     }
 }
 
-/// Kubernetes puts such variables into every container beside a Service that is called `glimpse`, `qdrant`…
+/// Whether the variable is one that Kubernetes sets in every container for a Service with the name `glimpse`, `qdrant`…
 fn is_kubernetes_link(name: &str) -> bool {
     ["_SERVICE_HOST", "_SERVICE_PORT", "_PORT", "_TCP", "_UDP", "_TCP_PROTO", "_TCP_PORT", "_TCP_ADDR"]
         .iter()
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_of_others_and_known_ones_are_left_alone() {
+    fn known_variables_and_those_of_other_programs_give_no_warning() {
         let names = [
             "PATH",
             "HOME",

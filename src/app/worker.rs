@@ -1,4 +1,5 @@
-//! `glimpse worker`: the chain of this process' environment for a job of another process.
+//! `glimpse worker`: builds the pipeline from the environment of this process, for a job of a service in another
+//! process.
 
 use std::sync::Arc;
 
@@ -11,32 +12,33 @@ use crate::pipeline::Pipeline;
 use crate::resilience::WaitBoard;
 use crate::worker::{ServiceClient, Worker, WorkerError, WorkerSettings};
 
-/// A worker that has its parts and has not begun.
+/// A worker that is built but has not started.
 #[derive(Debug)]
 pub struct WorkerApp {
     worker: Worker,
 }
 
 impl WorkerApp {
-    /// Builds every part; nobody is asked yet. It opens no file of the data folder but the credentials of an embedded bucket.
+    /// Builds every part. Makes no network call yet. Opens no file of the data folder except the credentials of an
+    /// embedded bucket.
     ///
     /// # Errors
     /// [`BuildError`]
-    pub async fn build(settings: &Settings, of: WorkerSettings) -> Result<Self, BuildError> {
+    pub async fn build(settings: &Settings, worker: WorkerSettings) -> Result<Self, BuildError> {
         let waiting = WaitBoard::default();
-        let client = Arc::new(ServiceClient::new(of, &waiting).map_err(BuildError::Settings)?);
+        let client = Arc::new(ServiceClient::new(worker, &waiting).map_err(BuildError::Settings)?);
         let source = parts::source(settings, bucket::client_of(settings)?, &waiting).await?;
         let raw = providers::raw(settings).await?;
         let Embedding { jobs: provider, .. } = embedding::around(raw, settings, &waiting);
-        let authenticator: Arc<dyn RecordsDoor> = client.clone();
-        let stores = Stores::new(stores::of_worker(settings, &authenticator, &waiting)?);
+        let service: Arc<dyn RecordsDoor> = client.clone();
+        let stores = Stores::new(stores::of_worker(settings, &service, &waiting)?);
         let thumbnails = Some(settings.source.thumbnail_prefix.clone()).filter(|prefix| !prefix.is_empty());
         let pipeline = Pipeline::new(source, provider, stores, settings.imaging.limits(), &settings.pipeline)
             .with_thumbnails(thumbnails);
         Ok(Self { worker: Worker::new(client, pipeline) })
     }
 
-    /// Works until the job is over, or `drain` is cancelled.
+    /// Works until the job ends or `drain` is cancelled.
     ///
     /// # Errors
     /// [`WorkerError`]

@@ -1,30 +1,30 @@
-//! Progress bars, on standard error; none where that is no terminal.
+//! Progress bars on standard error. They are not drawn if standard error is not a terminal.
 
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-const KNOWN: &str = "{prefix:>10} {bar:32} {pos}/{len}  {msg}";
-const UNKNOWN: &str = "{prefix:>10} {spinner} {pos}  {msg}";
+const WITH_LENGTH: &str = "{prefix:>10} {bar:32} {pos}/{len}  {msg}";
+const WITHOUT_LENGTH: &str = "{prefix:>10} {spinner} {pos}  {msg}";
 
-/// A bar of `total` steps.
+/// Returns a bar of `total` steps.
 pub(super) fn bar(prefix: &'static str, total: u64) -> ProgressBar {
-    let bar = ProgressBar::new(total).with_prefix(prefix).with_style(style(KNOWN));
+    let bar = ProgressBar::new(total).with_prefix(prefix).with_style(style(WITH_LENGTH));
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
 
-/// One whose length is not known yet.
+/// Returns a bar whose length is not known yet.
 pub(super) fn spinner(prefix: &'static str) -> ProgressBar {
-    let bar = ProgressBar::new(0).with_prefix(prefix).with_style(style(UNKNOWN));
+    let bar = ProgressBar::new(0).with_prefix(prefix).with_style(style(WITHOUT_LENGTH));
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
 }
 
-/// Gives a spinner its length, or corrects it.
+/// Sets or corrects the length of a bar.
 pub(super) fn lengthen(bar: &ProgressBar, total: u64) {
     if bar.length() != Some(total) {
-        bar.set_style(style(KNOWN));
+        bar.set_style(style(WITH_LENGTH));
         bar.set_length(total);
     }
 }
@@ -38,8 +38,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn templates_are_sound() {
-        for template in [KNOWN, UNKNOWN] {
+    fn the_templates_are_valid() {
+        for template in [WITH_LENGTH, WITHOUT_LENGTH] {
             ProgressStyle::with_template(template).unwrap();
         }
     }

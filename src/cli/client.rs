@@ -1,4 +1,4 @@
-//! The service, as its commands see it: one request, one reply; a refusal is the service's own sentence.
+//! The HTTP client of the commands: one request, one reply. If the service refuses a request, its message is the error.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,10 +15,10 @@ use crate::api::replies::ErrorReply;
 use crate::config::Settings;
 use crate::domain::Secret;
 
-/// How long a service may be away before a command gives up on it: a restart fits in.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a command waits for a service that does not answer. It is long enough for a restart of the service.
+const RETRY_WINDOW: Duration = Duration::from_secs(30);
 
-/// A client of one service. Clones share its connections.
+/// A client of one service. Its clones share the connections.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     http: reqwest::Client,
@@ -26,7 +26,7 @@ pub(super) struct Client {
     key: Option<Secret>,
 }
 
-/// A reply that is a success: as it came, or read.
+/// A successful reply, as text or parsed.
 #[derive(Debug)]
 pub(super) struct Reply {
     text: String,
@@ -34,7 +34,7 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    /// As it came.
+    /// The body as it was received.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
@@ -45,19 +45,20 @@ impl Reply {
 }
 
 impl Client {
-    /// A client of the service at `GLIMPSE_URL`.
+    /// Returns a client of the service at `GLIMPSE_URL`.
     pub(super) fn new(settings: &Settings) -> Result<Self, CliError> {
         Self::at(&settings.place.glimpse_url, settings)
     }
 
-    /// The same for requests that take as long as they take.
+    /// Returns a client of the service at `GLIMPSE_URL` without a request timeout.
     pub(super) fn without_timeout(settings: &Settings) -> Result<Self, CliError> {
         Self::build(&settings.place.glimpse_url, settings, None)
     }
 
-    /// A client of the service at this address.
+    /// Returns a client of the service at this address.
     pub(super) fn at(url: &str, settings: &Settings) -> Result<Self, CliError> {
-        // The service gives up by itself (GLIMPSE_REQUEST_TIMEOUT) and says so; this is for one that hangs.
+        // The service has its own timeout (GLIMPSE_REQUEST_TIMEOUT) and reports it. This one is for a service that
+        // hangs.
         let timeout = Duration::from_secs(settings.api.glimpse_request_timeout + 10);
         Self::build(url, settings, Some(timeout))
     }
@@ -70,7 +71,7 @@ impl Client {
         }
         let http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
-            // A service that vanished without a word is noticed all the same.
+            // Detects a service that disappeared without closing the connection.
             .tcp_keepalive(Duration::from_secs(30));
         let http = match timeout {
             Some(timeout) => http.timeout(timeout),
@@ -86,7 +87,7 @@ impl Client {
         self.send(self.request(Method::GET, path).query(query)).await
     }
 
-    /// `POST path` with a body of JSON.
+    /// `POST path` with a JSON body.
     pub(super) async fn post<B: Serialize + Sync>(&self, path: &[&str], body: &B) -> Result<Reply, CliError> {
         self.send(self.request(Method::POST, path).json(body)).await
     }
@@ -108,13 +109,13 @@ impl Client {
         self.send(self.request(Method::DELETE, path)).await
     }
 
-    /// `GET`, again and again while the service restarts or is busy.
+    /// `GET path?query`; retries for [`RETRY_WINDOW`] while the service restarts or is busy.
     pub(super) async fn get_patiently<Q: Serialize + Sync + ?Sized>(
         &self,
         path: &[&str],
         query: &Q,
     ) -> Result<Reply, CliError> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + RETRY_WINDOW;
         loop {
             match self.get(path, query).await {
                 Err(error) if error.may_pass() && Instant::now() < until => {
@@ -128,7 +129,7 @@ impl Client {
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         let mut url = self.url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
-            // An address may have a path of its own, where a proxy serves it.
+            // The address may have a path, for example behind a proxy.
             segments.pop_if_empty().extend(path);
         }
         let request = self.http.request(method, url);
@@ -150,8 +151,12 @@ impl Client {
         if status.is_success() {
             return Ok(Reply { text, url });
         }
-        let said = serde_json::from_str::<ErrorReply>(&text).map(|reply| reply.message);
-        let message = said.unwrap_or_else(|_| format!("{url} answers {status}, and not as Glimpse does"));
+        let message = serde_json::from_str::<ErrorReply>(&text).map(|reply| reply.message);
+        let message = message.unwrap_or_else(|_| {
+            format!(
+                "{url} answers {status}, but not with an error of Glimpse; set GLIMPSE_URL to the address of a service"
+            )
+        });
         Err(CliError::Refused { status: status.as_u16(), message })
     }
 }
@@ -171,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_put_behind_the_address() {
+    fn paths_are_appended_to_the_address() {
         for base in ["http://h:1", "http://h:1/"] {
             let request = at(base).unwrap().request(Method::GET, &["jobs", "a/b ?"]).build().unwrap();
             assert_eq!(request.url().as_str(), "http://h:1/jobs/a%2Fb%20%3F");
@@ -181,14 +186,14 @@ mod tests {
     }
 
     #[test]
-    fn the_first_key_is_shown() {
+    fn the_first_api_key_is_sent() {
         let settings = Settings::from_variables([("GLIMPSE_API_KEY", "one, two")]).unwrap();
         let request = Client::new(&settings).unwrap().request(Method::GET, &["jobs"]).build().unwrap();
         assert_eq!(request.headers()["authorization"], "Bearer one");
     }
 
     #[tokio::test]
-    async fn nobody_there_is_said_plainly() {
+    async fn an_unreachable_service_and_an_invalid_url_are_reported() {
         let error = at("http://127.0.0.1:1").unwrap().get(&["jobs"], &()).await.unwrap_err();
         assert!(error.may_pass());
         assert!(error.chain().contains("`glimpse serve`"), "{}", error.chain());

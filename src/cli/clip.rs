@@ -1,4 +1,4 @@
-//! `glimpse clip`: the model of this binary as a CLIP service, until it is asked to stop.
+//! `glimpse clip`: serves the model of this binary as a CLIP service, until it is asked to stop.
 
 use std::net::SocketAddr;
 
@@ -10,13 +10,14 @@ use crate::config::Settings;
 use crate::shutdown::Shutdown;
 
 const MORE: &str = "\
-It speaks as ai4all/clip does: POST /embedding/image, POST /embedding/text; GET / says which model it is. Another Glimpse
-uses it with IMAGE_EMBEDDING_PROVIDER=clip and CLIP_URL. It has no key: let it listen only where its users alone can reach it.";
+The API is that of ai4all/clip: POST /embedding/image and POST /embedding/text; GET / returns the name of the model.
+Another Glimpse uses this service with IMAGE_EMBEDDING_PROVIDER=clip and CLIP_URL. The service does not check an API
+key: choose an address that only its users can reach.";
 
 #[derive(Debug, Args)]
 #[command(after_help = MORE)]
 pub(super) struct Clip {
-    /// Where it listens
+    /// The address to listen on
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8000")]
     addr: SocketAddr,
 }

@@ -1,4 +1,4 @@
-//! `glimpse demo`: the whole way in one process, from images that it brings along to hits on the screen.
+//! `glimpse demo`: starts the service, uploads the built-in images, indexes them and prints search results.
 
 use bytes::Bytes;
 use clap::Args;
@@ -13,8 +13,9 @@ use crate::demo;
 use crate::shutdown::Shutdown;
 
 const MORE: &str = "\
-It runs the service with its defaults (and with what the environment sets), puts 26 images into its bucket, indexes
-them and searches them by words and by a image. Then it stays: try `glimpse search \"a cat\"` in another terminal.";
+Runs the service with its default settings (and those that the environment sets), uploads 26 images to its bucket,
+indexes them, and searches them by text and by image. Then the service keeps running: try `glimpse search \"a cat\"` in
+another terminal.";
 
 const QUERIES: [&str; 3] = ["a rocket launch", "a cup of coffee", "a raccoon in a tree"];
 const IMAGE: &str = "cat.jpg";
@@ -24,17 +25,17 @@ const HITS: usize = 3;
 #[derive(Debug, Args)]
 #[command(after_help = MORE)]
 pub(super) struct Demo {
-    /// WriteLease after the searches
+    /// Stop after the searches
     #[arg(long)]
     once: bool,
-    /// What is logged; warnings only unless it is set
+    /// What is logged; by default only warnings
     #[arg(long, env = "GLIMPSE_LOG", hide = true, default_value = "")]
     log: String,
 }
 
 impl Demo {
     pub(super) async fn run(self, mut settings: Settings) -> Result<Ending, CliError> {
-        let begun = Instant::now();
+        let started = Instant::now();
         refuse_other_servers(&settings)?;
         if self.log.is_empty() {
             "warn".clone_into(&mut settings.telemetry.glimpse_log);
@@ -45,38 +46,38 @@ impl Demo {
         let app = App::build(settings.clone(), &shutdown).await?;
         let lines = app.lines().to_vec();
         let address = app.addr();
-        // Whoever listens everywhere is reached here.
+        // A service that listens on all addresses is reachable on the loopback address.
         let host = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
         let host = if host.contains(':') { format!("[{host}]") } else { host };
         let url = format!("http://{host}:{}", address.port());
         let tour = Tour { client: Client::at(&url, &settings)?, bucket: app.bucket().await?, settings, url };
 
         let drain = shutdown.drain();
-        let shown = async {
-            let outcome = tokio::select! {
-                outcome = tour.show(&lines, begun, self.once) => outcome,
+        let tour = async {
+            let ending = tokio::select! {
+                ending = tour.show(&lines, started, self.once) => ending,
                 () = drain.cancelled() => Ok(Ending::Done),
             };
-            if self.once || matches!(outcome, Ok(Ending::Failed) | Err(_)) {
+            if self.once || matches!(ending, Ok(Ending::Failed) | Err(_)) {
                 shutdown.begin();
             }
-            outcome
+            ending
         };
-        let (served, shown) = tokio::join!(app.serve(), shown);
+        let (served, ending) = tokio::join!(app.serve(), tour);
         served?;
-        shown
+        ending
     }
 }
 
-/// The demo writes images and vectors: never into a bucket or a store that the environment of a shell happens to name.
+/// The demo writes images and vectors. It must not write into a bucket or a store that the environment happens to name.
 fn refuse_other_servers(settings: &Settings) -> Result<(), CliError> {
     let (endpoint, stores) = (&settings.source.s3_endpoint, &settings.index.vector_db_provider);
-    let named = match (endpoint.as_str(), stores.as_str()) {
+    let conflict = match (endpoint.as_str(), stores.as_str()) {
         ("embedded", "embedded") => return Ok(()),
         ("embedded", stores) => format!("VECTOR_DB_PROVIDER is `{stores}`"),
         (endpoint, _) => format!("S3_ENDPOINT is `{endpoint}`"),
     };
-    Err(CliError::NotEmbedded(named))
+    Err(CliError::NotEmbedded(conflict))
 }
 
 struct Tour {
@@ -87,7 +88,7 @@ struct Tour {
 }
 
 impl Tour {
-    async fn show(&self, lines: &[String], begun: Instant, once: bool) -> Result<Ending, CliError> {
+    async fn show(&self, lines: &[String], started: Instant, once: bool) -> Result<Ending, CliError> {
         for line in lines {
             out::line(line)?;
         }
@@ -106,18 +107,22 @@ impl Tour {
         }
 
         let limit = ("limit", HITS.to_string());
-        for words in QUERIES {
-            let query = [limit.clone(), ("q", words.to_owned())];
+        for text in QUERIES {
+            let query = [limit.clone(), ("q", text.to_owned())];
             let found: SearchReply = self.client.get(&["search", "images"], &query).await?.read()?;
-            out::line(format!("\n\"{words}\"\n{}", search::table(&found)))?;
+            out::line(format!("\n\"{text}\"\n{}", search::table(&found)))?;
         }
         let image = demo::images().find(|(name, _)| *name == IMAGE).map_or(&[][..], |(_, bytes)| bytes);
         let query = [limit];
         let reply = search::by_image(&self.client, &query, IMAGE.to_owned(), Bytes::from_static(image)).await?;
-        out::line(format!("\nthe image {IMAGE}\n{}", search::table(&reply.read()?)))?;
-        out::line(format!("\nall of it in {:.1} s; every route: {}/docs", begun.elapsed().as_secs_f64(), self.url))?;
+        out::line(format!("\nimages similar to {IMAGE}\n{}", search::table(&reply.read()?)))?;
+        out::line(format!(
+            "\nfinished in {:.1} s; API documentation: {}/docs",
+            started.elapsed().as_secs_f64(),
+            self.url
+        ))?;
         if !once {
-            out::line("the service stays until Ctrl-C; in another terminal: glimpse search \"a cat\"")?;
+            out::line("the service runs until Ctrl-C; try in another terminal: glimpse search \"a cat\"")?;
         }
         Ok(ending)
     }
@@ -128,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_shown_is_known_to_be_found() {
+    fn the_queries_and_the_image_are_in_the_demo_files() {
         let known: serde_json::Value = serde_json::from_str(include_str!("../../demo/queries.json")).unwrap();
         assert!(QUERIES.iter().all(|query| known["queries"].get(query).is_some()));
         assert!(demo::images().any(|(name, _)| name == IMAGE));

@@ -1,4 +1,4 @@
-//! What can go wrong for someone at a terminal.
+//! The errors of the commands.
 
 use std::fmt::Write;
 use std::io;
@@ -8,113 +8,115 @@ use crate::app::{BuildError, WorkerError};
 use crate::config::SettingsError;
 use crate::demo::VaryError;
 
-/// A command that failed: a plain sentence, with its causes.
+/// Why a command failed. The message is a sentence; the causes are its sources.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
     /// The settings cannot be used.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// The service could not be put together, or ended badly; or the bucket said no.
+    /// The service could not start or ended with an error, or the bucket refused a request.
     #[error(transparent)]
     Service(#[from] BuildError),
-    /// A worker that could not go on.
+    /// The worker could not continue.
     #[error(transparent)]
     Worker(#[from] WorkerError),
-    /// The demo would write somewhere else than into its own process.
+    /// The settings name a bucket or a store outside the process of the demo.
     #[error(
-        "{0}: the demo uploads and indexes images, and only into the embedded bucket and store; \
+        "{0}: the demo uploads and indexes images, and writes only to the embedded bucket and store; \
              unset S3_ENDPOINT and VECTOR_DB_PROVIDER, or use `glimpse serve` and `glimpse seed`"
     )]
     NotEmbedded(String),
-    /// A worker that is not to be started again as it is: its settings do not fit the job, or cannot be used.
+    /// The settings of the worker are invalid or do not fit the job: starting it again without a change is of no use.
     #[error(transparent)]
     Unfit(Box<CliError>),
-    /// Nobody answers.
-    #[error("no service answers at {url}; start it with `glimpse serve`, or set GLIMPSE_URL to where it is")]
+    /// No connection to the service is possible.
+    #[error("no service answers at {url}; start it with `glimpse serve`, or set GLIMPSE_URL to its address")]
     Unreachable {
-        /// Where it was looked for.
+        /// The address of the service.
         url: String,
-        /// What the network said.
+        /// The network error.
         #[source]
         source: reqwest::Error,
     },
-    /// It answered, and then no more.
-    #[error("the service at {url} did not finish its answer")]
+    /// The connection broke before the reply was complete.
+    #[error("the service at {url} did not finish its reply")]
     Lost {
-        /// Where.
+        /// The address of the service.
         url: String,
-        /// What the network said.
+        /// The network error.
         #[source]
         source: reqwest::Error,
     },
-    /// The service said no: its own message.
+    /// The service refused the request. The message is that of the service.
     #[error("{message}")]
     Refused {
         /// The HTTP status.
         status: u16,
-        /// What it said.
+        /// The message of the service.
         message: String,
     },
-    /// Something else than a reply of ours.
-    #[error("what answers at {url} does not speak as Glimpse does")]
+    /// The reply is not one of Glimpse.
+    #[error(
+        "the reply of {url} is not a reply of Glimpse; set GLIMPSE_URL to the address of a service of the same version"
+    )]
     Foreign {
-        /// Where.
+        /// The address of the service.
         url: String,
-        /// What was wrong with it.
+        /// Why the reply cannot be parsed.
         #[source]
         source: serde_json::Error,
     },
-    /// An address that is none.
+    /// `GLIMPSE_URL` is not a URL.
     #[error("GLIMPSE_URL is `{url}`; it must be a URL such as http://127.0.0.1:8080")]
     Url {
-        /// As it was set.
+        /// The value that was set.
         url: String,
     },
-    /// The HTTP client cannot be made.
-    #[error("the HTTP client cannot be made")]
+    /// The HTTP client cannot be created.
+    #[error("the HTTP client cannot be created")]
     Client(#[source] reqwest::Error),
-    /// A file that cannot be read.
+    /// A file cannot be read.
     #[error("{} cannot be read", path.display())]
     File {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
-        /// Why.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
-    /// A file that was read but makes no sense.
+    /// The content of a file is invalid.
     #[error("{}: {problem}", path.display())]
     Content {
-        /// Which.
+        /// The path of the file.
         path: PathBuf,
-        /// What is wrong and what would be right.
+        /// What is wrong, and what is allowed.
         problem: String,
     },
-    /// One search of many failed.
+    /// One of many searches failed.
     #[error("the search for `{query}` failed")]
     Query {
-        /// Which.
+        /// The text of the search.
         query: String,
-        /// Why.
+        /// Why it failed.
         #[source]
         source: Box<CliError>,
     },
-    /// A image that cannot be made.
+    /// A variation of a demo image cannot be created.
     #[error(transparent)]
     Vary(#[from] VaryError),
-    /// Standard output cannot be written to.
-    #[error("the output cannot be written")]
+    /// Writing to standard output failed.
+    #[error("cannot write to standard output")]
     Print(#[source] io::Error),
-    /// The operating system takes no signal handler.
-    #[error("signals cannot be listened to")]
+    /// The signal handlers cannot be installed.
+    #[error("the signal handlers cannot be installed")]
     Signals(#[source] io::Error),
-    /// A piece of work panicked.
-    #[error("a piece of work broke down: {0}")]
+    /// A task panicked.
+    #[error("a task panicked: {0}")]
     Broken(String),
 }
 
 impl CliError {
-    /// The exit code of a command that failed so.
+    /// Returns the exit code of a command that failed with this error.
     pub fn code(&self) -> u8 {
         match self {
             Self::Unfit(_) => Self::EX_CONFIG,
@@ -125,7 +127,7 @@ impl CliError {
     /// `EX_CONFIG` of `sysexits.h`.
     const EX_CONFIG: u8 = 78;
 
-    /// The error of a worker: who watches over it must know whether to start it again.
+    /// Converts the error of a worker: the exit code must show its supervisor whether to start the worker again.
     pub(super) fn of_worker(self) -> Self {
         let is_of_settings = match &self {
             Self::Settings(_) => true,
@@ -136,23 +138,23 @@ impl CliError {
         if is_of_settings { Self::Unfit(Box::new(self)) } else { self }
     }
 
-    /// It and its causes in one line, each thing said once.
+    /// Returns the message and its causes in one line, without repeating a text.
     pub fn chain(&self) -> String {
-        let mut said = self.to_string();
+        let mut chain = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
             cause = error.source();
-            // Between our sentence and what the operating system says, an HTTP client has many layers to tell of.
+            // The HTTP client adds many layers between this message and the error of the operating system.
             let network = matches!(self, Self::Unreachable { .. } | Self::Lost { .. });
             let text = error.to_string();
-            if !(said.contains(&text) || network && cause.is_some()) {
-                write!(said, ": {text}").ok();
+            if !(chain.contains(&text) || network && cause.is_some()) {
+                write!(chain, ": {text}").ok();
             }
         }
-        said
+        chain
     }
 
-    /// Whether the same request may be answered in a moment.
+    /// Whether the same request may succeed a moment later.
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Lost { .. } => true,
@@ -167,7 +169,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chain_is_one_line_that_says_each_thing_once() {
+    fn a_chain_is_one_line_without_repetitions() {
         let source = io::Error::new(io::ErrorKind::NotFound, "no such file");
         let error = CliError::File { path: "cat.jpg".into(), source };
         assert_eq!(error.chain(), "cat.jpg cannot be read: no such file");

@@ -1,4 +1,4 @@
-//! Watching a job until it ends.
+//! Follows a job until it ends.
 
 use std::time::Duration;
 
@@ -9,17 +9,17 @@ use super::{CliError, Ending, bars, out};
 use crate::api::replies::{JobReply, PlanReply, SubmitReply};
 use crate::domain::JobState;
 
-const FIRST_LOOK: Duration = Duration::from_millis(200);
-const LAST_LOOK: Duration = Duration::from_secs(1);
+const MIN_POLL_INTERVAL: Duration = Duration::from_millis(200);
+const MAX_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Names a job that was submitted, and leaves it to itself.
+/// Prints the id of a submitted job, and does not wait for it.
 pub(super) fn leave(submitted: &Reply, json: bool) -> Result<Ending, CliError> {
     let id = submitted.read::<SubmitReply>()?.job_id;
     out::line(if json { submitted.text().to_owned() } else { format!("job {id}") })?;
     Ok(Ending::Done)
 }
 
-/// Follows a job that was submitted, and says what became of it.
+/// Follows a submitted job to its end, and prints the result.
 pub(super) async fn to_the_end(client: &Client, submitted: &Reply, json: bool) -> Result<Ending, CliError> {
     let id = submitted.read::<SubmitReply>()?.job_id;
     if !json {
@@ -28,17 +28,17 @@ pub(super) async fn to_the_end(client: &Client, submitted: &Reply, json: bool) -
     rejoin(client, &id, json).await
 }
 
-/// Follows a job that is under way, and says what became of it. Whoever leaves it leaves the job running.
+/// Follows an existing job to its end, and prints the result. If the command is interrupted, the job keeps running.
 pub(super) async fn rejoin(client: &Client, id: &str, json: bool) -> Result<Ending, CliError> {
     let (job, reply) = follow(client, id).await?;
     out::line(if json { reply.text().to_owned() } else { summary(&job) })?;
     Ok(ending(&job))
 }
 
-/// Follows a job to its end, through restarts of the service.
+/// Follows a job to its end, also across restarts of the service.
 pub(super) async fn follow(client: &Client, id: &str) -> Result<(JobReply, Reply), CliError> {
     let bar = bars::spinner("ingesting");
-    let mut pause = FIRST_LOOK;
+    let mut interval = MIN_POLL_INTERVAL;
     let outcome = loop {
         let reply = match client.get_patiently(&["jobs", id], &()).await {
             Ok(reply) => reply,
@@ -53,8 +53,8 @@ pub(super) async fn follow(client: &Client, id: &str) -> Result<(JobReply, Reply
                 }
             }
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 5 / 4).min(LAST_LOOK);
+        tokio::time::sleep(interval).await;
+        interval = (interval * 5 / 4).min(MAX_POLL_INTERVAL);
     };
     bar.finish_and_clear();
     outcome
@@ -67,27 +67,27 @@ fn show(bar: &ProgressBar, job: &JobReply) {
         bars::lengthen(bar, total);
     }
     bar.set_position(counts.done + counts.failed);
-    bar.set_message(words(job));
+    bar.set_message(progress_line(job));
 }
 
-/// What there is to say about a job that runs, in one line.
-fn words(job: &JobReply) -> String {
+/// Describes an unfinished job in one line.
+fn progress_line(job: &JobReply) -> String {
     if let Some(waiting) = &job.waiting_on {
-        return format!("waits: {}", waiting.message);
+        return format!("waiting: {}", waiting.message);
     }
     if job.status == JobState::Pending.as_str() {
-        return "waits for its turn".to_owned();
+        return "waiting for its turn".to_owned();
     }
     let mut parts = Vec::new();
     parts.extend(job.images_per_second.map(|rate| format!("{rate:.1} images/s")));
-    parts.extend(job.images_per_second_overall.map(|rate| format!("{rate:.1} on the whole")));
+    parts.extend(job.images_per_second_overall.map(|rate| format!("{rate:.1} images/s overall")));
     parts.push(format!("{} failed", job.counts.failed));
-    parts.extend(job.eta_seconds.map(|seconds| format!("{} to go", clock(seconds))));
+    parts.extend(job.eta_seconds.map(|seconds| format!("{} left", duration(seconds))));
     parts.extend(job.bottleneck.clone());
     parts.join(" · ")
 }
 
-fn clock(seconds: u64) -> String {
+fn duration(seconds: u64) -> String {
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
         (0, 0, seconds) => format!("{seconds} s"),
         (0, minutes, seconds) => format!("{minutes} min {seconds:02} s"),
@@ -95,10 +95,10 @@ fn clock(seconds: u64) -> String {
     }
 }
 
-/// What became of a job, in a line or two.
+/// Describes a job in one line, and its failures in a second one.
 pub(super) fn summary(job: &JobReply) -> String {
     let counts = job.counts;
-    let mut said = format!(
+    let mut text = format!(
         "{}: {} listed, {} indexed, {} failed, {} unchanged, {} skipped",
         job.status, counts.listed, counts.done, counts.failed, counts.unchanged, counts.skipped
     );
@@ -111,31 +111,31 @@ pub(super) fn summary(job: &JobReply) -> String {
         job.bottleneck.as_ref().map(|stage| format!("; {stage}")),
         job.message.as_ref().map(|message| format!("\n{message}")),
     ] {
-        said.extend(more);
+        text.extend(more);
     }
     if counts.failed > 0 {
-        said.push_str("\nthe failed ones: glimpse jobs ");
-        said.push_str(&job.job_id);
-        said.push_str(" --failures; once more: --retry");
+        text.push_str("\nlist the failed images: glimpse jobs ");
+        text.push_str(&job.job_id);
+        text.push_str(" --failures; index them again: --retry");
     }
-    said
+    text
 }
 
-/// What a dry run found, with some keys of each kind.
+/// Describes the result of a dry run, with some keys of each kind.
 fn dry_run(job: &JobReply, plan: &PlanReply) -> String {
-    let mut said = format!(
-        "{}, a dry run: {} listed, {} unchanged, {} skipped; {} new, {} changed, {} to be removed",
+    let mut text = format!(
+        "{} (dry run): {} listed, {} unchanged, {} skipped; {} new, {} changed, {} to remove",
         job.status, job.counts.listed, job.counts.unchanged, job.counts.skipped, plan.new, plan.changed, plan.deleted
     );
     let kinds = [("new", &plan.examples.new), ("changed", &plan.examples.changed), ("removed", &plan.examples.deleted)];
     for (kind, keys) in kinds {
-        said.extend(keys.iter().map(|key| format!("\n  {kind:<8} {key}")));
+        text.extend(keys.iter().map(|key| format!("\n  {kind:<8} {key}")));
     }
-    said.extend(job.message.as_ref().map(|message| format!("\n{message}")));
-    said
+    text.extend(job.message.as_ref().map(|message| format!("\n{message}")));
+    text
 }
 
-/// What a finished job means for the one who waited.
+/// Returns the exit status of a command that waited for this job.
 pub(super) fn ending(job: &JobReply) -> Ending {
     match (JobState::from_name(&job.status), job.counts.failed) {
         (Some(JobState::Succeeded), 0) => Ending::Done,
@@ -159,17 +159,17 @@ mod tests {
     }
 
     #[test]
-    fn exit_codes_tell_what_became_of_the_job() {
+    fn the_exit_code_shows_the_result_of_the_job() {
         for (status, failed, code) in [("SUCCEEDED", 0, 0), ("SUCCEEDED", 3, 3), ("FAILED", 0, 1), ("STOPPED", 2, 1)] {
             assert_eq!(ending(&job(status, failed)).code(), code, "{status}");
         }
     }
 
     #[test]
-    fn lines_say_what_matters() {
-        assert_eq!(words(&job("RUNNING", 1)), "2.0 images/s · 1 failed · 1 min 15 s to go");
-        assert_eq!(words(&job("PENDING", 0)), "waits for its turn");
-        let said = summary(&job("SUCCEEDED", 3));
-        assert!(said.contains("5 indexed, 3 failed") && said.contains("glimpse jobs j --failures"), "{said}");
+    fn lines_contain_the_counts_and_the_next_command() {
+        assert_eq!(progress_line(&job("RUNNING", 1)), "2.0 images/s · 1 failed · 1 min 15 s left");
+        assert_eq!(progress_line(&job("PENDING", 0)), "waiting for its turn");
+        let text = summary(&job("SUCCEEDED", 3));
+        assert!(text.contains("5 indexed, 3 failed") && text.contains("glimpse jobs j --failures"), "{text}");
     }
 }

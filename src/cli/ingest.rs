@@ -10,59 +10,61 @@ use crate::domain::{Excludes, FailureLimit};
 
 const EXAMPLES: &str = "\
 Examples:
-  glimpse ingest                          everything in the bucket
-  glimpse ingest --prefix images/2026/    one folder
-  glimpse ingest --metadata-key taxa.csv  what a table in the bucket says of its images, too
-  glimpse ingest --sync --dry-run         what would be new, changed and removed; nothing is touched
-  glimpse ingest --sync                   and remove from the index what is gone from the bucket
-  glimpse ingest --no-wait --json         for a program: submit and go on
+  glimpse ingest                          index everything in the bucket
+  glimpse ingest --prefix images/2026/    index one folder
+  glimpse ingest --metadata-key taxa.csv  also store the metadata from a table in the bucket
+  glimpse ingest --sync --dry-run         only list what is new, changed and removed
+  glimpse ingest --sync                   also remove from the index what is no longer in the bucket
+  glimpse ingest --no-wait --json         submit the job and return at once, for scripts
 
 Exit codes: 0 done; 1 failed or stopped; 2 usage; 3 done, but some images could not be indexed.
-Ctrl-C stops watching, not the job: `glimpse jobs ID --stop` does that.";
+Ctrl-C ends this command, but not the job: use `glimpse jobs ID --stop` to stop the job.";
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag on the command line")]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Ingest {
-    /// The bucket; S3_BUCKET of the service where it is left out
+    /// The bucket [default: S3_BUCKET of the service]
     #[arg(long)]
     bucket: Option<String>,
-    /// Only keys that begin so
+    /// Index only keys that start with this prefix
     #[arg(long, default_value = "")]
     prefix: String,
-    /// Where vectors go; VECTOR_DB_COLLECTION of the service where it is left out
+    /// The collection for the vectors [default: VECTOR_DB_COLLECTION of the service]
     #[arg(long)]
     collection: Option<String>,
-    /// Index no more than this many new or changed images
+    /// Index at most this many new or changed images
     #[arg(long, value_name = "N")]
     max_items: Option<u64>,
-    /// Take keys of any extension: the content decides
+    /// Also read keys without an image extension; the content decides whether they are indexed
     #[arg(long)]
     any_extension: bool,
-    /// A CSV or NDJSON object of the bucket; its columns are joined on `s3_key` and found by `search --meta COLUMN=VALUE`
+    /// The key of a CSV or NDJSON object in the bucket; its rows are joined on `s3_key`, and its columns can be
+    /// searched with `search --meta COLUMN=VALUE`
     #[arg(long, value_name = "KEY")]
     metadata_key: Option<String>,
-    /// Who works: `local`, the service itself, `ray`, its cluster, or `workers`: prints how to start them; with --json the
-    /// reply with their token
+    /// What runs the job: `local` (the service), `ray` (its Ray cluster) or `workers` (workers that you start; the
+    /// command to start one is printed, and with --json the reply that contains their token)
     #[arg(long, value_name = "NAME")]
     executor: Option<String>,
-    /// Remove from the index what has vanished from the bucket under the prefix
+    /// Also remove from the index the images under the prefix that are no longer in the bucket
     #[arg(long, conflicts_with = "max_items")]
     sync: bool,
-    /// Globs of keys that are not indexed, in place of S3_EXCLUDE of the service: comma-separated, or given several times;
+    /// Globs of keys that are not indexed, instead of S3_EXCLUDE of the service; comma-separated, or repeat the option;
     /// `none` excludes nothing
     #[arg(long, value_name = "GLOBS")]
     exclude: Option<Vec<String>>,
-    /// Say what would be done, and touch nothing
+    /// Only report what would be done; change nothing
     #[arg(long)]
     dry_run: bool,
-    /// With --sync: fail, and remove nothing, where more than this share has vanished; 10 where it is left out
+    /// With --sync: fail and remove nothing if more than this percentage of the indexed images would be removed
+    /// [default: 10]
     #[arg(long, value_name = "N", requires = "sync", value_parser = clap::value_parser!(u8).range(0..=100))]
     max_delete_percent: Option<u8>,
-    /// More failed images than this fail the job: a number, or a share such as 5%
+    /// The job fails if more images than this fail: a number, or a percentage such as 5%
     #[arg(long, value_name = "N|N%")]
     max_failures: Option<FailureLimit>,
-    /// Do not wait for the end
+    /// Do not wait for the end of the job
     #[arg(long)]
     no_wait: bool,
     /// Print the service's last reply instead of a summary
@@ -86,14 +88,14 @@ impl Ingest {
             exclude: self.exclude.map(|lists| lists.iter().flat_map(|list| Excludes::split(list)).collect()),
             max_delete_percent: self.max_delete_percent,
             max_failures: self.max_failures.map(|limit| match limit {
-                FailureLimit::Count(most) => MaxFailures::Count(most),
+                FailureLimit::Count(max) => MaxFailures::Count(max),
                 FailureLimit::Share(_) => MaxFailures::Share(limit.to_string()),
             }),
             ..SubmitRequest::default()
         };
         let submitted = client.post(&["jobs", "images"], &request).await?;
         let SubmitReply { job_id: id, worker_token, .. } = submitted.read()?;
-        // Told once: whoever follows the job sees it now or never.
+        // The service sends the token only once, so it must be printed now.
         match worker_token {
             Some(_) if self.json && !self.no_wait => out::line(submitted.text())?,
             Some(token) if !self.json => {

@@ -1,4 +1,4 @@
-//! `glimpse jobs`: lists jobs, or looks into one.
+//! `glimpse jobs`: lists jobs, shows one, or changes one.
 
 use clap::Args;
 
@@ -12,49 +12,49 @@ use crate::config::Settings;
 
 const EXAMPLES: &str = "\
 Examples:
-  glimpse jobs                 the twenty newest
-  glimpse jobs ID              how one gets on
-  glimpse jobs ID --follow     watch it to its end, as `glimpse ingest` does
-  glimpse jobs ID --failures   which images could not be indexed, and why
-  glimpse jobs ID --retry      index these once more, in a new job, and follow it
-  glimpse jobs ID --stop
-  glimpse jobs ID --move local     its cluster is gone: the service goes on with the rest
-  glimpse jobs --prune --keep 20   forget finished jobs but the newest twenty";
+  glimpse jobs                     list the 20 newest jobs
+  glimpse jobs ID                  show the status of one job
+  glimpse jobs ID --follow         wait for its end, as `glimpse ingest` does
+  glimpse jobs ID --failures       list the images that could not be indexed, and why
+  glimpse jobs ID --retry          index these images again in a new job, and wait for its end
+  glimpse jobs ID --stop           stop the job
+  glimpse jobs ID --move local     let the service do the rest, for example if the Ray cluster is gone
+  glimpse jobs --prune --keep 20   delete all finished jobs except the 20 newest";
 
 #[derive(Debug, Args)]
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "each is a flag on the command line; clap sees to it that they agree"
+    reason = "each is a flag on the command line; clap refuses combinations that contradict each other"
 )]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Jobs {
-    /// Which job
+    /// The id of the job
     id: Option<String>,
-    /// Watch it to its end; Ctrl-C leaves it running
+    /// Wait for the end of the job and show its progress; the job keeps running after Ctrl-C
     #[arg(long, requires = "id", group = "what")]
     follow: bool,
-    /// Print what it says
+    /// Print the log of the job
     #[arg(long, requires = "id", group = "what")]
     logs: bool,
-    /// Print the images that could not be indexed
+    /// Print the images that could not be indexed, and why
     #[arg(long, requires = "id", group = "what")]
     failures: bool,
-    /// Stop it; what it has indexed stays
+    /// Stop the job; images that it has indexed stay in the index
     #[arg(long, requires = "id", group = "what")]
     stop: bool,
-    /// Give it to another executor, `local`, `workers` or `ray`; what is done stays done
+    /// Let another executor do the rest of the job: `local`, `workers` or `ray`
     #[arg(long = "move", value_name = "EXECUTOR", requires = "id", group = "what")]
     move_to: Option<String>,
-    /// Index the images that failed once more, in a new job, and follow it
+    /// Index the failed images again in a new job, and wait for its end
     #[arg(long, requires = "id", group = "what")]
     retry: bool,
-    /// Forget finished jobs, with their logs and failures; what they indexed stays
+    /// Delete finished jobs with their logs and failures; images that they indexed stay in the index
     #[arg(long, conflicts_with = "id", requires = "keep")]
     prune: bool,
-    /// With --prune: how many of the newest finished jobs to keep; 0 forgets all
+    /// With --prune: the number of finished jobs to keep, newest first; 0 deletes all
     #[arg(long, value_name = "N", requires = "prune")]
     keep: Option<u64>,
-    /// Print JSON instead
+    /// Print JSON instead of text
     #[arg(long)]
     json: bool,
 }
@@ -65,7 +65,7 @@ impl Jobs {
         if let Some(keep) = self.keep {
             let reply = client.post(&["jobs", "prune"], &PruneRequest { keep }).await?;
             let removed = reply.read::<PruneReply>()?.removed;
-            out::line(if self.json { reply.text().to_owned() } else { format!("{removed} jobs forgotten") })?;
+            out::line(if self.json { reply.text().to_owned() } else { format!("deleted {removed} finished jobs") })?;
             return Ok(Ending::Done);
         }
         let Some(id) = self.id.as_deref() else {
@@ -79,8 +79,8 @@ impl Jobs {
             return Ok(Ending::Done);
         }
         if self.logs {
-            let said = all_logs(&client, id).await?;
-            out::line(if self.json { json(&said) } else { said.logs })?;
+            let logs = all_logs(&client, id).await?;
+            out::line(if self.json { json(&logs) } else { logs.logs })?;
             return Ok(Ending::Done);
         }
         if self.follow {
@@ -105,19 +105,19 @@ impl Jobs {
                 let stopped: StopReply = reply.read()?;
                 format!("job {}: {}", stopped.job_id, stopped.status)
             }
-            () => one(&reply.read()?),
+            () => details(&reply.read()?),
         })?;
         Ok(Ending::Done)
     }
 }
 
-/// Where a job went, and how to start its workers: their token is told once.
+/// Describes a moved job, and how to start its workers. The service sends their token only once.
 fn moved(reply: &MoveReply, settings: &Settings) -> String {
     let MoveReply { job_id, executor, worker_token } = reply;
-    let said = format!("job {job_id} goes on with the executor `{executor}`");
+    let text = format!("job {job_id} continues with the executor `{executor}`");
     match worker_token {
-        Some(token) => format!("{said}\n{}", super::worker::command(token, settings, job_id)),
-        None => said,
+        Some(token) => format!("{text}\n{}", super::worker::command(token, settings, job_id)),
+        None => text,
     }
 }
 
@@ -140,11 +140,11 @@ fn list(reply: &JobsReply) -> String {
     table.to_string()
 }
 
-fn one(job: &JobReply) -> String {
+fn details(job: &JobReply) -> String {
     let dash = || "-".to_owned();
     let counts = job.counts;
-    let mut said = format!(
-        "{}\nfrom {}/{} into the collection `{}`\nsubmitted {}, started {}, finished {}; {} left",
+    let mut text = format!(
+        "{}\nfrom {}/{} into the collection `{}`\nsubmitted {}, started {}, finished {}; {} images left",
         follow::summary(job),
         job.s3_bucket,
         job.s3_prefix,
@@ -154,16 +154,16 @@ fn one(job: &JobReply) -> String {
         job.finished_at.as_deref().map_or_else(dash, to_the_second),
         counts.left
     );
-    said.extend(job.waiting_on.as_ref().map(|waiting| format!("\nwaits: {}", waiting.message)));
-    said
+    text.extend(job.waiting_on.as_ref().map(|waiting| format!("\nwaiting: {}", waiting.message)));
+    text
 }
 
-/// A moment as people read it: fractions of a second are for programs.
+/// Removes the fraction of a second from a timestamp, which only programs need.
 fn to_the_second(moment: &str) -> String {
     moment.split_once('.').map_or_else(|| moment.to_owned(), |(seconds, _)| format!("{seconds}Z"))
 }
 
-/// All lines that the service keeps of a job.
+/// Returns all log lines that the service keeps of a job.
 async fn all_logs(client: &Client, id: &str) -> Result<LogsReply, CliError> {
     let mut all = LogsReply { job_id: id.to_owned(), logs: String::new(), next: 0, more: true, older: false };
     while all.more {

@@ -1,4 +1,5 @@
-//! The command line: `serve`, `demo`, `seed` and `clip` work in this process; the others are clients of a running service.
+//! The command line. `serve`, `demo`, `seed`, `clip` and `worker` do their work in this process; the other commands are
+//! clients of a running service.
 
 mod bars;
 mod client;
@@ -31,7 +32,7 @@ fn warn_of_unknown_variables() {
     }
 }
 
-/// How a command ends; each is an exit code. 2, a command line that cannot be read, is clap's.
+/// The result of a command, as an exit code. Code 2, an invalid command line, is returned by clap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// 0
@@ -43,7 +44,7 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// Its exit code.
+    /// Returns the exit code.
     pub fn code(self) -> u8 {
         match self {
             Self::Done => 0,
@@ -55,20 +56,20 @@ impl Ending {
 
 const EXAMPLES: &str = "\
 Examples:
-  glimpse demo                                   everything at once, with images that it brings along
-  glimpse serve                                  the service, at http://127.0.0.1:8080
+  glimpse demo                                   try everything with 26 built-in images
+  glimpse serve                                  run the service at http://127.0.0.1:8080
   glimpse seed --from ~/Pictures                 upload a folder of images to the bucket
-  glimpse ingest --prefix images/                index what lies in the bucket under images/
-  glimpse search \"a cat\"                         find images by words
-  glimpse search --file cat.jpg --limit 3        find images like this one
+  glimpse ingest --prefix images/                index the images in the bucket under images/
+  glimpse search \"a cat\"                         find images by text
+  glimpse search --file cat.jpg --limit 3        find images that are similar to this one
 
-Settings are environment variables, described in docs/settings.md. The commands that talk to a running service find it at
-GLIMPSE_URL and show it the first key of GLIMPSE_API_KEY.
+Settings are environment variables; docs/settings.md describes them. Commands that need a running service connect to
+GLIMPSE_URL and send the first key of GLIMPSE_API_KEY.
 
-Exit codes: 0 done; 1 failed; 2 the command line cannot be read; 3 done, but some images could not be indexed; 78 a worker
-that the service refuses, or whose settings cannot be used.";
+Exit codes: 0 done; 1 failed; 2 invalid command line; 3 done, but some images could not be indexed; 78 the service
+refuses the worker, or the settings of the worker are invalid.";
 
-/// Indexes the images of an S3 bucket and finds them again by words or by image.
+/// Indexes the images of an S3 bucket and finds them by text or by image.
 #[derive(Debug, Parser)]
 #[command(name = "glimpse", version, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Cli {
@@ -78,53 +79,53 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the service until it is asked to stop
+    /// Run the service until it receives SIGTERM or Ctrl-C
     Serve(serve::Serve),
-    /// See it work: serve, index the demo images, search them
+    /// Try Glimpse: run the service, index the demo images and search them
     Demo(demo::Demo),
-    /// Run the model alone, as a CLIP service for others
+    /// Run only the model, as a CLIP service for other programs
     Clip(clip::Clip),
-    /// Work on a job of a service elsewhere, until the job is over
+    /// Run a worker that indexes images for a job of a service, until the job ends
     Worker(worker::Worker),
-    /// Upload images to the bucket: the demo's, or those of a folder
+    /// Upload images to the bucket: the demo images or a folder
     Seed(seed::Seed),
-    /// Index the images of the bucket, and watch how it gets on
+    /// Index the images of the bucket and show the progress
     Ingest(ingest::Ingest),
-    /// Find images by words, by a image, or by both
+    /// Find images by text, by an image, or by both
     Search(search::Search),
-    /// List jobs, or look into one
+    /// List jobs; show, follow, stop, retry, move or delete them
     Jobs(jobs::Jobs),
-    /// Check the settings and all that they name, and say what to do about what fails
+    /// Check the settings and everything that they name, and print what to do about each problem
     Doctor(doctor::Doctor),
-    /// Compare the stores with each other and with the ledger, and repair what differs
+    /// Compare the stores with each other and with the ledger, and repair differences
     Verify(verify::Verify),
-    /// Measure how well images are found, against known answers
+    /// Measure the quality of search results with known answers
     Eval(eval::Eval),
 }
 
 impl Cli {
-    /// Reads this process' command line; one that cannot be read ends the process with 2.
+    /// Parses the command line of this process. If it is invalid, the process ends with exit code 2.
     pub fn read() -> Self {
         Self::parse()
     }
 
-    /// Does what was asked for.
+    /// Runs the command.
     ///
     /// # Errors
-    /// [`CliError`]: a plain sentence with its causes.
+    /// [`CliError`] if the command fails.
     pub async fn run(self) -> Result<Ending, CliError> {
         let settings = Settings::load();
         let ending = match self.command {
-            // Settings that cannot be used are what it is for.
+            // This command reports invalid settings itself.
             Command::Doctor(command) => Box::pin(command.run(settings)).await,
             Command::Worker(command) => {
-                let worked = async { command.run(settings?).await };
-                Box::pin(worked).await.map_err(CliError::of_worker)
+                let outcome = async { command.run(settings?).await };
+                Box::pin(outcome).await.map_err(CliError::of_worker)
             }
             command => Box::pin(command.run(settings?)).await,
         };
         match ending {
-            // Whoever read our output has read enough: `glimpse jobs | head -1` is no failure.
+            // The reader of the output closed it: `glimpse jobs | head -1` is not a failure.
             Err(CliError::Print(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Ending::Done),
             ending => ending,
         }
@@ -156,12 +157,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_definition_of_the_command_line_is_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn what_contradicts_itself_is_refused() {
+    fn contradicting_options_are_refused() {
         for line in [
             "glimpse search",
             "glimpse jobs --logs",

@@ -1,4 +1,4 @@
-//! Standard output: results and nothing else. Progress and errors go to standard error.
+//! Writes results to standard output. Progress and errors go to standard error.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -13,7 +13,7 @@ pub(super) fn line(text: impl Display) -> Result<(), CliError> {
     writeln!(out, "{text}").and_then(|()| out.flush()).map_err(CliError::Print)
 }
 
-/// A plain table: words to the left, numbers to the right.
+/// Returns an empty table. Text is aligned to the left, and numbers (see [`number`]) to the right.
 pub(super) fn table(headers: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none()));
@@ -21,7 +21,7 @@ pub(super) fn table(headers: &[&str]) -> Table {
     table
 }
 
-/// A cell that holds a number.
+/// Returns a cell with a number.
 pub(super) fn number(value: impl ToString) -> Cell {
     Cell::new(value).set_alignment(CellAlignment::Right)
 }

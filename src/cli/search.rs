@@ -15,26 +15,26 @@ const EXAMPLES: &str = "\
 Examples:
   glimpse search \"a cat\"
   glimpse search --file cat.jpg --limit 3
-  glimpse search --file cat.jpg \"at night\"     near to both
+  glimpse search --file cat.jpg \"at night\"     similar to both
   glimpse search \"a cat\" --s3-prefix images/2026/ --min-width 1024 --meta place=CH
   glimpse search \"a cat\" --json | jq .results";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Search {
-    /// Words to search for
+    /// The text to search for
     #[arg(required_unless_present = "file")]
     text: Option<String>,
-    /// A image to search for: JPEG, PNG, WebP or GIF
+    /// An image to search for: JPEG, PNG, WebP or GIF
     #[arg(long)]
     file: Option<PathBuf>,
-    /// The store to ask; the first that the service has where it is left out
+    /// The store to search [default: the first store of the service]
     #[arg(long)]
     provider: Option<String>,
-    /// The collection; VECTOR_DB_COLLECTION of the service where it is left out
+    /// The collection [default: VECTOR_DB_COLLECTION of the service]
     #[arg(long)]
     collection: Option<String>,
-    /// How many results, 1 to 100
+    /// Number of results, 1 to 100
     #[arg(long, default_value_t = 10)]
     limit: usize,
     #[command(flatten)]
@@ -44,31 +44,32 @@ pub(super) struct Search {
     json: bool,
 }
 
-/// Conditions that all must hold; the service checks them.
+/// Conditions that a result must all meet. The service validates them.
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Filters")]
 struct Filter {
-    /// Only jpeg, png, webp or gif
+    /// Only images of this format: jpeg, png, webp or gif
     #[arg(long)]
     format: Option<String>,
-    /// Only keys in this folder; ends in /
+    /// Only keys in this folder; it must end with /
     #[arg(long, value_name = "FOLDER/")]
     s3_prefix: Option<String>,
-    /// Only originals at least this wide
+    /// Only images whose original is at least this wide
     #[arg(long, value_name = "PIXELS")]
     min_width: Option<u32>,
-    /// Only originals at least this high
+    /// Only images whose original is at least this high
     #[arg(long, value_name = "PIXELS")]
     min_height: Option<u32>,
-    /// Only images indexed after this moment, such as 2026-05-01T00:00:00Z
-    #[arg(long, value_name = "MOMENT")]
+    /// Only images indexed after this time, such as 2026-05-01T00:00:00Z
+    #[arg(long, value_name = "TIME")]
     indexed_after: Option<String>,
-    /// Only images with this metadata: of the object, or of the job's metadata file; may be given several times
-    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    /// Only images with this metadata, from the object or from the metadata file of the job; repeat it for more
+    /// conditions
+    #[arg(long, value_name = "KEY=VALUE", value_parser = parse_pair)]
     meta: Vec<(String, String)>,
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+fn parse_pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("it must be KEY=VALUE".to_owned()),
@@ -76,7 +77,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 impl Filter {
-    /// As the service's query string has them.
+    /// Returns the parameters of the query string.
     fn query(self) -> Vec<(String, String)> {
         let given = [
             ("format", self.format),
@@ -102,7 +103,7 @@ impl Search {
             Some(file) => {
                 let bytes = tokio::fs::read(file).await;
                 let bytes = bytes.map_err(|source| CliError::File { path: file.clone(), source })?;
-                by_image(&client, &query, name(file), bytes.into()).await?
+                by_image(&client, &query, file_name(file), bytes.into()).await?
             }
         };
         if self.json {
@@ -123,7 +124,7 @@ pub(super) async fn by_image<Q: Serialize + Sync + ?Sized>(
     client.upload(&["search", "images"], query, name, bytes).await
 }
 
-/// What was found, for people.
+/// Formats the results as a table.
 pub(super) fn table(reply: &SearchReply) -> String {
     if reply.results.is_empty() {
         return format!("nothing found in the collection `{}`", reply.collection);
@@ -140,7 +141,7 @@ pub(super) fn table(reply: &SearchReply) -> String {
     table.to_string()
 }
 
-fn name(file: &Path) -> String {
+fn file_name(file: &Path) -> String {
     file.file_name().map_or_else(|| "file".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
@@ -149,15 +150,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn filters_are_spelled_as_the_service_reads_them() {
+    fn filters_become_parameters_of_the_query_string() {
         let filter = Filter {
             format: Some("png".to_owned()),
             min_height: Some(7),
-            meta: vec![pair("taxon=Felis catus").unwrap(), pair("a=b=c").unwrap(), pair("empty=").unwrap()],
+            meta: vec![
+                parse_pair("taxon=Felis catus").unwrap(),
+                parse_pair("a=b=c").unwrap(),
+                parse_pair("empty=").unwrap(),
+            ],
             ..Filter::default()
         };
-        let said: Vec<_> = filter.query().into_iter().map(|(name, value)| format!("{name}:{value}")).collect();
-        assert_eq!(said, ["format:png", "min_height:7", "meta.taxon:Felis catus", "meta.a:b=c", "meta.empty:"]);
-        assert!(pair("taxon").is_err() && pair("=x").is_err());
+        let parameters: Vec<_> = filter.query().into_iter().map(|(name, value)| format!("{name}:{value}")).collect();
+        assert_eq!(parameters, ["format:png", "min_height:7", "meta.taxon:Felis catus", "meta.a:b=c", "meta.empty:"]);
+        assert!(parse_pair("taxon").is_err() && parse_pair("=x").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! `glimpse seed`: puts images into the bucket.
+//! `glimpse seed`: uploads images to the bucket.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,28 +15,29 @@ use crate::demo;
 
 const EXAMPLES: &str = "\
 Examples:
-  glimpse seed                                          the demo images, under images/
-  glimpse seed --count 1000                             those, and variations of them
-  glimpse seed --from ~/Pictures --prefix holidays/     a folder of your own, with its folders
+  glimpse seed                                          upload the 26 demo images, under images/
+  glimpse seed --count 1000                             upload the demo images and variations of them
+  glimpse seed --from ~/Pictures --prefix holidays/     upload a folder, with its subfolders
 
-The bucket is made where it does not exist. The embedded one (S3_ENDPOINT=embedded) is there while the service runs.";
+The bucket is created if it does not exist. The embedded bucket (S3_ENDPOINT=embedded) is available while the service
+runs.";
 
-/// Uploads at once.
-const LANES: usize = 16;
+/// Number of concurrent uploads.
+const CONCURRENCY: usize = 16;
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Seed {
-    /// How many images: the demo images, and then variations of them [default: each image once]
+    /// Number of images: first the demo images, then variations of them [default: each demo image once]
     #[arg(long, value_name = "N", conflicts_with = "from")]
     count: Option<usize>,
-    /// Upload every file of this folder instead, and of the folders in it
+    /// Upload every file of this folder and its subfolders instead of the demo images
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
-    /// The bucket; S3_BUCKET where it is left out
+    /// The bucket [default: S3_BUCKET]
     #[arg(long)]
     bucket: Option<String>,
-    /// What keys begin with
+    /// The prefix of the keys
     #[arg(long, default_value = "images/")]
     prefix: String,
 }
@@ -46,20 +47,20 @@ impl Seed {
         let bucket = Bucket::open(settings).await?;
         let name = self.bucket.as_deref().unwrap_or(&settings.source.s3_bucket);
         bucket.ensure(name).await?;
-        let put = match &self.from {
-            Some(folder) => folder_into(&bucket, name, &self.prefix, folder).await?,
+        let uploaded = match &self.from {
+            Some(folder) => upload_folder(&bucket, name, &self.prefix, folder).await?,
             None => pictures_into(&bucket, name, &self.prefix, self.count.unwrap_or_else(demo::count)).await?,
         };
-        out::line(format!("{put} objects in {name}/{}", self.prefix))?;
+        out::line(format!("uploaded {uploaded} objects to {name}/{}", self.prefix))?;
         Ok(Ending::Done)
     }
 }
 
-/// Uploads demo images; says how many.
+/// Uploads demo images. Returns their number.
 pub(super) async fn pictures_into(bucket: &Bucket, name: &str, prefix: &str, count: usize) -> Result<u64, CliError> {
     let images = stream::iter((0..count).map(Ok));
     put_all(bucket, name, images, count, async |n: usize| {
-        // Some are decoded and encoded again, and that is no work for the runtime's own threads.
+        // Variations are decoded and encoded, which would block the threads of the runtime.
         let made = tokio::task::spawn_blocking(move || demo::image(n)).await;
         let (file, bytes) = made.map_err(|error| CliError::Broken(error.to_string()))??;
         Ok((format!("{prefix}{file}"), bytes))
@@ -67,7 +68,7 @@ pub(super) async fn pictures_into(bucket: &Bucket, name: &str, prefix: &str, cou
     .await
 }
 
-async fn folder_into(bucket: &Bucket, name: &str, prefix: &str, folder: &Path) -> Result<u64, CliError> {
+async fn upload_folder(bucket: &Bucket, name: &str, prefix: &str, folder: &Path) -> Result<u64, CliError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
         move |source| CliError::File { path, source }
@@ -86,15 +87,15 @@ async fn folder_into(bucket: &Bucket, name: &str, prefix: &str, folder: &Path) -
 async fn put_all<T>(
     bucket: &Bucket,
     name: &str,
-    things: impl Stream<Item = Result<T, CliError>>,
+    items: impl Stream<Item = Result<T, CliError>>,
     count: usize,
     make: impl AsyncFn(T) -> Result<(String, Bytes), CliError>,
 ) -> Result<u64, CliError> {
     let bar: ProgressBar = bars::bar("seeding", count as u64);
     let (bar, make) = (&bar, &make);
-    let outcome = things
-        .try_for_each_concurrent(LANES, |thing| async move {
-            let (key, bytes) = make(thing).await?;
+    let outcome = items
+        .try_for_each_concurrent(CONCURRENCY, |item| async move {
+            let (key, bytes) = make(item).await?;
             bucket.put(name, &key, bytes, content_type(&key)).await?;
             bar.inc(1);
             Ok(())
@@ -104,7 +105,8 @@ async fn put_all<T>(
     outcome.map(|()| bar.position())
 }
 
-/// Every file of a folder and of the folders in it, in order. Links are not followed: they can go in circles.
+/// Returns every file of a folder and its subfolders, sorted. Symbolic links are not followed, because they can form a
+/// cycle.
 fn files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let (mut folders, mut files) = (vec![folder.to_owned()], Vec::new());
     while let Some(folder) = folders.pop() {
@@ -144,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_becomes_keys() {
+    fn the_files_of_a_folder_become_keys() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(folder.path().join("b/c")).unwrap();
         for file in ["b/c/two +.PNG", "one.jpg"] {

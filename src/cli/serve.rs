@@ -1,4 +1,4 @@
-//! `glimpse serve`: the service, until it is asked to stop.
+//! `glimpse serve`: runs the service until it is asked to stop.
 
 use clap::Args;
 
@@ -8,8 +8,8 @@ use crate::config::Settings;
 use crate::shutdown::Shutdown;
 
 const MORE: &str = "\
-It says at its start what it uses and which variable changes that. The first SIGTERM or Ctrl-C drains (running work is
-finished, at most 25 s in all), the second stops at once. A job that was under way goes on with the next start.";
+At start it prints what it uses and which variables change that. After the first SIGTERM or Ctrl-C it finishes running
+work, for at most 25 s; the second one stops it at once. Unfinished jobs continue at the next start.";
 
 #[derive(Debug, Args)]
 #[command(after_help = MORE)]

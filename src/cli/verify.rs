@@ -1,4 +1,4 @@
-//! `glimpse verify`: whether the stores and the ledger agree.
+//! `glimpse verify`: checks whether the stores and the ledger agree.
 
 use clap::Args;
 
@@ -13,18 +13,18 @@ Examples:
   glimpse verify --collection birds --repair
   glimpse verify --json | jq .differences
 
-Exit codes: 0 nothing differs, or all is repaired; 1 something differs.";
+Exit codes: 0 no difference, or all are repaired; 1 unrepaired differences, or the check failed.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Verify {
-    /// The collection; by default VECTOR_DB_COLLECTION of the service
+    /// The collection [default: VECTOR_DB_COLLECTION of the service]
     #[arg(long)]
     collection: Option<String>,
-    /// Copy what one store lacks from the store that has it
+    /// Copy records that a store lacks from a store that has them
     #[arg(long)]
     repair: bool,
-    /// How many of the records that every store has are read and compared
+    /// Number of records to compare, of those that every store has
     #[arg(long, default_value_t = VerifyRequest::default().sample)]
     sample: u64,
     /// Print the service's reply instead of a table
@@ -36,7 +36,7 @@ impl Verify {
     pub(super) async fn run(self, settings: &Settings) -> Result<Ending, CliError> {
         let request = VerifyRequest { repair: self.repair, sample: self.sample };
         let client = Client::without_timeout(settings)?;
-        // The default is the service's, as for every other command.
+        // The default is a setting of the service, as for every other command.
         let collection = match self.collection {
             Some(collection) => collection,
             None => client.get(&["status"], &()).await?.read::<StatusReply>()?.collection,
@@ -46,14 +46,14 @@ impl Verify {
         if self.json {
             out::line(reply.text())?;
         } else {
-            out::line(said(&read))?;
+            out::line(report(&read))?;
         }
         Ok(if read.agrees { Ending::Done } else { Ending::Failed })
     }
 }
 
-/// What was found, for people.
-fn said(reply: &VerifyReply) -> String {
+/// Formats the reply as text.
+fn report(reply: &VerifyReply) -> String {
     let stores: Vec<_> = reply.stores.iter().map(|(store, count)| format!("{store} {count}")).collect();
     let head = format!(
         "{}: {} images; ledger {}; {} records compared",
@@ -63,7 +63,7 @@ fn said(reply: &VerifyReply) -> String {
         reply.compared
     );
     if reply.total == 0 {
-        return format!("{head}\nnothing differs");
+        return format!("{head}\nno differences");
     }
     let mut table = out::table(&["image", "what", "where", "repaired"]);
     for difference in &reply.differences {

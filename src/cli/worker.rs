@@ -1,4 +1,4 @@
-//! `glimpse worker`: works on a job of a service elsewhere, until the job is over or it is asked to stop.
+//! `glimpse worker`: indexes images for a job of a service, until the job ends or the worker is asked to stop.
 
 use std::io::Read;
 
@@ -10,32 +10,33 @@ use crate::config::Settings;
 use crate::shutdown::Shutdown;
 
 const MORE: &str = "\
-The job must have been submitted with \"executor\": \"workers\"; the reply has its worker_token, which the worker takes from
-GLIMPSE_WORKER_TOKEN. (With \"ray\" the cluster starts the workers.) Bucket, model and stores are those of the worker's own environment, and must be the same as the
-service's: a worker of another version or model is refused. With the embedded store it sends its records to the service;
-with an embedded bucket, set S3_ENDPOINT to the bucket's address as the service prints it. The first SIGTERM or Ctrl-C gives
-back what has not begun and finishes the rest.
+The job must be submitted with \"executor\": \"workers\". The reply contains the worker_token of the job; set
+GLIMPSE_WORKER_TOKEN to it. (With \"ray\" the cluster starts the workers.) The worker reads its bucket, model and stores
+from its own environment. They must be those of the service: the service refuses a worker of another version or model.
+With the embedded store, the worker sends its records to the service. With the embedded bucket, set S3_ENDPOINT to the
+address of the bucket, which the service prints at start. After the first SIGTERM or Ctrl-C the worker gives back the
+images that it has not started, and finishes the others.
 
-Exit codes: 0 the job is over, or the worker was asked to stop; 1 failed, and it may be started again; 2 usage; 78 the service
-refuses this worker (another version, other stores, another model, its name), or its settings cannot be used: it fails again
-until they are changed.";
+Exit codes: 0 the job ended, or the worker was asked to stop; 1 failed, a new start may succeed; 2 usage; 78 the service
+refuses the worker (its version, stores, model or name), or its settings are invalid: change them before the next
+start.";
 
 #[derive(Debug, Args)]
 #[command(after_help = MORE)]
 pub(super) struct Worker {
-    /// Where the service is; GLIMPSE_URL where it is left out
+    /// The address of the service [default: GLIMPSE_URL]
     #[arg(long, value_name = "URL")]
     service: Option<String>,
-    /// The job
+    /// The id of the job
     #[arg(long, value_name = "ID")]
     job: String,
-    /// What it calls itself, unlike every other worker of the job; a random name where it is left out
+    /// The name of the worker, unique within the job [default: a random name]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// What the machine is called, for the job's status
+    /// The name of the machine, shown in the status of the job
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
-    /// WriteLease when standard input closes: for one that another process watches over
+    /// Stop when standard input closes; for a worker that another process supervises
     #[arg(long)]
     with_parent: bool,
 }
@@ -48,36 +49,37 @@ impl Worker {
         if self.with_parent {
             watch_parent(&shutdown)?;
         }
-        let of = WorkerSettings {
+        let worker_settings = WorkerSettings {
             url: self.service.unwrap_or_else(|| settings.place.glimpse_url.clone()),
             job: self.job,
             name: self.name.unwrap_or_else(random_name),
             token: settings.jobs.glimpse_worker_token.clone(),
             node: self.node,
         };
-        let worker = WorkerApp::build(&settings, of).await?;
+        let worker = WorkerApp::build(&settings, worker_settings).await?;
         let (drain, stop) = (shutdown.drain(), shutdown.stop());
         tokio::select! {
-            worked = worker.run(&drain) => worked?,
-            // The second signal: whatever it holds runs out.
+            outcome = worker.run(&drain) => outcome?,
+            // The second signal. The leases that the worker holds expire.
             () = stop.cancelled() => {}
         }
         Ok(Ending::Done)
     }
 }
 
-/// On a thread of its own: a read that never returns must not keep the process.
+/// Starts the shutdown when standard input closes. A separate thread reads it, because the read may never return and
+/// must not keep the process alive.
 fn watch_parent(shutdown: &Shutdown) -> Result<(), CliError> {
     let shutdown = shutdown.clone();
     let watch = move || {
-        let mut some = [0_u8; 256];
-        while std::io::stdin().read(&mut some).is_ok_and(|read| read > 0) {}
+        let mut buffer = [0_u8; 256];
+        while std::io::stdin().read(&mut buffer).is_ok_and(|read| read > 0) {}
         shutdown.begin();
     };
     std::thread::Builder::new().name("parent".to_owned()).spawn(watch).map(drop).map_err(CliError::Signals)
 }
 
-/// How a worker of a job is started.
+/// Returns the command line that starts a worker of a job.
 pub(super) fn command(token: &str, settings: &Settings, job: &str) -> String {
     let url = &settings.place.glimpse_url;
     format!("GLIMPSE_WORKER_TOKEN={token} glimpse worker --service {url} --job {job}")

@@ -1,5 +1,5 @@
-//! Ray's dashboard over HTTP: one request, one reply, read up to a bound. It answers with JSON where all is well, and with
-//! the text of a Python traceback where it is not: that goes into the log.
+//! The HTTP client of Ray's dashboard. Replies are read up to a limit. A success has a JSON body; an error has the text
+//! of a Python traceback, which is logged.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -14,20 +14,20 @@ use super::settings::{RaySettings, is_here};
 use crate::domain::{Secret, with_causes};
 use crate::jobs::cluster::ClusterError;
 
-/// A connection is closed after this long without use: the dashboard hangs up after 75 s, and a request that meets its
-/// hanging up is lost.
-const IDLE: Duration = Duration::from_secs(15);
-const CONNECT: Duration = Duration::from_secs(5);
-/// One request; Ray takes 5 to 40 ms.
-const TIMEOUT: Duration = Duration::from_secs(10);
-/// The whole log of a driver, which cannot be had in part: 44 MB took 1.9 s.
+/// An idle connection is closed after this time. The dashboard closes it after 75 s, and a request at that moment is
+/// lost.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Timeout of one request. Ray needs 5 to 40 ms.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// Timeout for the whole log of a driver, because Ray cannot return a part of it. 44 MB took 1.9 s.
 const LOGS_TIMEOUT: Duration = Duration::from_mins(1);
-/// What is read of a reply that is an error: the end of a traceback says most, and few are longer.
-const ERROR_BYTES: usize = 16 * 1024;
-/// Bytes of a reply other than a log.
+/// Maximum number of bytes that are read of an error reply. Few tracebacks are longer.
+const MAX_ERROR_BYTES: usize = 16 * 1024;
+/// Maximum size of a reply other than a log, in bytes.
 const MAX_REPLY: usize = 1024 * 1024;
 
-/// The dashboard and the connections to it.
+/// A client of the dashboard, with its connections.
 #[derive(Debug)]
 pub(super) struct Http {
     client: Client,
@@ -36,26 +36,26 @@ pub(super) struct Http {
     timeout: Duration,
 }
 
-/// Where the token is.
+/// Where the token comes from.
 #[derive(Debug)]
 enum Token {
     None,
     Given(Secret),
-    /// Read for each request: it may be changed while the service runs.
+    /// Read for each request, because it may change while the service runs.
     InFile(PathBuf),
 }
 
 impl Http {
     pub(super) fn new(settings: &RaySettings) -> Result<Self, String> {
         let url = settings.address()?;
-        // Ray takes whoever looks like a browser for one, and refuses it.
+        // Ray refuses clients that look like a browser.
         let client = Client::builder()
             .http1_only()
             .user_agent(concat!("glimpse/", env!("CARGO_PKG_VERSION")))
-            .pool_idle_timeout(IDLE)
-            .connect_timeout(CONNECT)
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
             .timeout(LOGS_TIMEOUT)
-            // A redirected POST loses its body, and a token must not travel.
+            // A redirected POST loses its body, and the token must not be sent to another host.
             .redirect(Policy::none())
             .retry(reqwest::retry::never());
         let client = if is_here(&url) { client.no_proxy() } else { client };
@@ -66,16 +66,16 @@ impl Http {
             (true, false) => Token::InFile(path.clone()),
             (true, true) => Token::None,
         };
-        Ok(Self { client, url, token, timeout: TIMEOUT })
+        Ok(Self { client, url, token, timeout: REQUEST_TIMEOUT })
     }
 
-    /// The same with another limit for one request.
+    /// Sets another timeout for requests.
     pub(super) fn within(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
-    /// `METHOD path`, as the dashboard writes its paths: one that ends in `/` keeps it. The reply's status and body are the
-    /// caller's to read where `status` is no error that means the same everywhere.
+    /// Sends `METHOD path`. A `/` at the end of the path is kept, because the dashboard needs it. The reply may have
+    /// any status: the caller checks it.
     pub(super) async fn send(
         &self,
         method: Method,
@@ -101,7 +101,7 @@ impl Http {
         if let Some((kind, body)) = body {
             request = request.header(CONTENT_TYPE, kind).body(body);
         }
-        request.send().await.map_err(|error| broken(&error))
+        request.send().await.map_err(|error| transport_error(&error))
     }
 
     async fn bearer(&self) -> Result<Option<HeaderValue>, ClusterError> {
@@ -114,64 +114,65 @@ impl Http {
             }
         };
         let value = HeaderValue::from_str(&format!("Bearer {}", token.trim()));
-        let mut value =
-            value.map_err(|_| ClusterError::TokenFile("it holds characters that no header may have".to_owned()))?;
+        let mut value = value.map_err(|_| {
+            ClusterError::TokenFile("it contains characters that are not allowed in an HTTP header".to_owned())
+        })?;
         value.set_sensitive(true);
         Ok(Some(value))
     }
 
-    /// The whole log of a job, of which the last `most` bytes are kept.
-    pub(super) async fn tail(&self, path: &str, most: usize) -> Result<Vec<u8>, ClusterError> {
+    /// Reads the whole log of a job, and returns at least its last `max` bytes.
+    pub(super) async fn tail(&self, path: &str, max: usize) -> Result<Vec<u8>, ClusterError> {
         let mut response = checked(self.send_within(LOGS_TIMEOUT, Method::GET, path, None).await?).await?;
         let mut tail = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
+        while let Some(chunk) = response.chunk().await.map_err(|error| transport_error(&error))? {
             tail.extend_from_slice(&chunk);
-            // In large steps: what is dropped is moved over.
-            if tail.len() > 4 * most {
-                tail.drain(..tail.len() - most);
+            // In large steps, because each step moves the remaining bytes.
+            if tail.len() > 4 * max {
+                tail.drain(..tail.len() - max);
             }
         }
         Ok(tail)
     }
 }
 
-/// The reply, where it is a success.
+/// Returns the reply if it is a success, otherwise an error with its text.
 pub(super) async fn checked(response: Response) -> Result<Response, ClusterError> {
     let status = response.status();
     if status.is_success() { Ok(response) } else { Err(error(status, &words(response).await)) }
 }
 
-/// A success' body as JSON.
+/// Parses the JSON body of a success.
 pub(super) async fn parsed<T: DeserializeOwned>(response: Response) -> Result<T, ClusterError> {
     let mut response = checked(response).await?;
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| transport_error(&error))? {
         if body.len() + chunk.len() > MAX_REPLY {
-            return Err(ClusterError::NotRay(format!("its reply is longer than {MAX_REPLY} bytes")));
+            return Err(ClusterError::NotRay(format!("its reply is larger than {MAX_REPLY} bytes")));
         }
         body.extend_from_slice(&chunk);
     }
     serde_json::from_slice(&body).map_err(|error| {
-        let what = if body.trim_ascii_start().starts_with(b"<") { "its reply is a page of HTML" } else { "its reply" };
+        let what = if body.trim_ascii_start().starts_with(b"<") { "its reply is an HTML page" } else { "its reply" };
         ClusterError::NotRay(format!("{what}: {error}"))
     })
 }
 
-/// What a reply that is no success says, as far as it comes.
+/// Reads the text of an error reply, at most [`MAX_ERROR_BYTES`], as far as it arrives.
 pub(super) async fn words(mut response: Response) -> String {
     let mut body = Vec::new();
-    while body.len() < ERROR_BYTES
+    while body.len() < MAX_ERROR_BYTES
         && let Ok(Some(chunk)) = response.chunk().await
     {
         body.extend_from_slice(&chunk);
     }
-    body.truncate(ERROR_BYTES);
+    body.truncate(MAX_ERROR_BYTES);
     String::from_utf8_lossy(&body).trim().to_owned()
 }
 
-/// What a status means, wherever it comes.
-pub(super) fn error(status: StatusCode, words: &str) -> ClusterError {
-    let detail = format!("{status}: {words}");
+/// Returns the error for a status, with the text of the reply.
+pub(super) fn error(status: StatusCode, text: &str) -> ClusterError {
+    let detail = format!("{status}: {text}");
     match status {
         StatusCode::UNAUTHORIZED => ClusterError::NoToken(detail),
         StatusCode::FORBIDDEN => ClusterError::WrongToken(detail),
@@ -184,7 +185,7 @@ pub(super) fn error(status: StatusCode, words: &str) -> ClusterError {
     }
 }
 
-fn broken(error: &reqwest::Error) -> ClusterError {
+fn transport_error(error: &reqwest::Error) -> ClusterError {
     let detail = with_causes(error);
     if error.is_timeout() { ClusterError::TimedOut(detail) } else { ClusterError::Unreachable(detail) }
 }

@@ -1,5 +1,5 @@
-//! A Ray cluster that places the workers of jobs, spoken to through its Jobs REST API. Knows the port
-//! (`jobs::cluster`) and nothing else of jobs; what to do about what the cluster says is decided there.
+//! A client of the Jobs REST API of a Ray cluster, which runs the workers of jobs. It implements the interface
+//! `jobs::cluster` and depends on nothing else of the jobs, which decide how to react to the state of the cluster.
 
 mod http;
 mod package;
@@ -24,7 +24,7 @@ pub use settings::RaySettings;
 #[derive(Debug)]
 pub struct RayCluster {
     http: Http,
-    /// Where workers find this service.
+    /// The URL of this service for the workers.
     service: String,
     workers: u32,
     cpus: u32,
@@ -34,35 +34,36 @@ pub struct RayCluster {
 /// The program that starts the workers.
 #[derive(Debug)]
 enum Driver {
-    /// Brought by us.
-    JobStance(Package),
-    /// There already: the command that runs it.
-    OnTheCluster(String),
+    /// Uploaded by this service.
+    Uploaded(Package),
+    /// Already on the cluster: the command that runs it.
+    Preinstalled(String),
 }
 
 impl RayCluster {
-    /// A client for these settings, whose workers find the service at `service`; asks nobody yet.
+    /// Creates a client. The workers find the service at the URL `service`. Makes no network call yet.
     ///
     /// # Errors
-    /// A sentence that names the setting that is wrong.
+    /// A message that names the invalid setting.
     pub fn new(settings: &RaySettings, service: String) -> Result<Self, String> {
         settings.check()?;
         let driver = match settings.ray_driver.as_str() {
-            "" => Driver::JobStance(Package::of_driver()?),
-            path => Driver::OnTheCluster(format!("python3 {path}")),
+            "" => Driver::Uploaded(Package::of_driver()?),
+            path => Driver::Preinstalled(format!("python3 {path}")),
         };
         let (workers, cpus) = (settings.ray_num_workers, settings.ray_task_num_cpus);
         Ok(Self { http: Http::new(settings)?, service, workers, cpus, driver })
     }
 
-    /// The same, which waits for so long for an answer.
+    /// Sets another timeout for requests.
     #[must_use]
     pub fn within(self, timeout: Duration) -> Self {
         Self { http: self.http.within(timeout), ..self }
     }
 
-    /// What workers and their driver get to know, readable for everybody who reaches the cluster: where the service is, and a
-    /// token that opens one generation of one job. Buckets, stores and keys are those of the nodes themselves.
+    /// Returns the environment of the driver and the workers. Everyone with access to the cluster can read it: it has
+    /// the URL of the service, and a token for one generation of one job. The settings of buckets, stores and keys come
+    /// from the nodes themselves.
     fn env_vars(&self, placement: &Placement) -> BTreeMap<&'static str, String> {
         BTreeMap::from([
             ("GLIMPSE_SERVICE_URL", self.service.clone()),
@@ -70,17 +71,18 @@ impl RayCluster {
             ("GLIMPSE_WORKER_TOKEN", placement.token.reveal().to_owned()),
             ("GLIMPSE_RAY_WORKERS", self.workers.to_string()),
             ("GLIMPSE_RAY_CPUS", self.cpus.to_string()),
-            // Else most lines of the workers are lost, and the others coloured.
+            // Without these, Ray drops most log lines of the workers and colours the others.
             ("RAY_DEDUP_LOGS", "0".to_owned()),
             ("RAY_COLOR_PREFIX", "0".to_owned()),
             ("RAY_SCHEDULER_EVENTS", "0".to_owned()),
-            // A worker that is told to leave finishes what is in flight.
+            // Time for a worker that is asked to stop to finish the work in flight.
             ("RAY_JOB_STOP_WAIT_TIME_S", "10".to_owned()),
         ])
     }
 
-    /// Brings the driver to the cluster, if it is not there. The head has it in memory: one that was started again has not.
-    async fn bring(&self, package: &Package) -> Result<(), ClusterError> {
+    /// Uploads the driver to the cluster if it is missing. The head node keeps it only in memory, so a restart loses
+    /// it.
+    async fn upload(&self, package: &Package) -> Result<(), ClusterError> {
         let path = format!("api/packages/gcs/{}", package.name);
         let there = self.http.send(Method::GET, &path, None).await?;
         if there.status() != StatusCode::NOT_FOUND {
@@ -91,7 +93,7 @@ impl RayCluster {
     }
 }
 
-fn job(submission: &str) -> String {
+fn job_path(submission: &str) -> String {
     format!("api/jobs/{submission}")
 }
 
@@ -108,11 +110,11 @@ impl Cluster for RayCluster {
 
     async fn submit(&self, placement: &Placement) -> Result<(), ClusterError> {
         let (entrypoint, working_dir) = match &self.driver {
-            Driver::JobStance(package) => {
-                self.bring(package).await?;
+            Driver::Uploaded(package) => {
+                self.upload(package).await?;
                 (format!("python3 {}", package::FILE), Some(package.uri()))
             }
-            Driver::OnTheCluster(command) => (command.clone(), None),
+            Driver::Preinstalled(command) => (command.clone(), None),
         };
         let body = wire::Submit {
             entrypoint: &entrypoint,
@@ -122,13 +124,14 @@ impl Cluster for RayCluster {
         };
         let body = serde_json::to_vec(&body).map_err(|error| ClusterError::Refused(error.to_string()))?;
         let body = Some(("application/json", Bytes::from(body)));
-        // Without the slash at its end: 404.
+        // Without the slash at the end Ray answers 404.
         let sent = match self.http.send(Method::POST, "api/jobs/", body).await {
             Ok(response) => http::checked(response).await.map(drop),
             Err(error) => Err(error),
         };
         let Err(error) = sent else { return Ok(()) };
-        // An id that was used is answered with 500, and an answer may be lost on its way: whether it arrived is seen there.
+        // Ray answers 500 for an id that is in use, and a reply can get lost. So look up whether the submission
+        // arrived.
         match error {
             ClusterError::Failed(_) | ClusterError::TimedOut(_) | ClusterError::Unreachable(_) => {
                 match self.look(&placement.submission).await {
@@ -152,25 +155,25 @@ impl Cluster for RayCluster {
     }
 
     async fn look(&self, submission: &str) -> Result<Placed, ClusterError> {
-        let response = self.http.send(Method::GET, &job(submission), None).await?;
+        let response = self.http.send(Method::GET, &job_path(submission), None).await?;
         if response.status() == StatusCode::NOT_FOUND {
-            let words = http::words(response).await;
-            // Ray's own words: a 404 of something else that answers at its address tells nothing of the job.
-            let gone = words.contains("does not exist");
-            return if gone { Ok(Placed::Gone) } else { Err(http::error(StatusCode::NOT_FOUND, &words)) };
+            let text = http::words(response).await;
+            // The text of Ray itself. A 404 of another program at this address says nothing about the job.
+            let gone = text.contains("does not exist");
+            return if gone { Ok(Placed::Gone) } else { Err(http::error(StatusCode::NOT_FOUND, &text)) };
         }
         Ok(http::parsed::<wire::Job>(response).await?.into())
     }
 
     async fn stop(&self, submission: &str) -> Result<(), ClusterError> {
-        let path = format!("{}/stop", job(submission));
+        let path = format!("{}/stop", job_path(submission));
         http::checked(self.http.send(Method::POST, &path, None).await?).await.map(drop)
     }
 
     async fn logs(&self, submission: &str) -> Result<String, ClusterError> {
-        // As JSON a line may be longer than it is.
-        let tail = self.http.tail(&format!("{}/logs", job(submission)), 2 * MAX_LOGS).await?;
-        let wrong = || ClusterError::NotRay("its reply is no log".to_owned());
+        // A line can be longer in JSON, because characters are escaped.
+        let tail = self.http.tail(&format!("{}/logs", job_path(submission)), 2 * MAX_LOGS).await?;
+        let wrong = || ClusterError::NotRay("its reply is not a log".to_owned());
         wire::logs(&tail, MAX_LOGS).ok_or_else(wrong)
     }
 }

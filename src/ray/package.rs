@@ -1,4 +1,4 @@
-//! The driver, as Ray takes it: a zip of one file, named by its content.
+//! The driver as a package for Ray: a zip of one file, whose name depends on the content.
 
 use std::io::{Cursor, Write};
 
@@ -6,36 +6,36 @@ use sha2::{Digest, Sha256};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
-/// What runs on the cluster: it starts workers, starts again those that die, and ends when the service says so.
+/// The program that runs on the cluster: it starts workers, restarts those that die, and ends when the job ends.
 const DRIVER: &str = include_str!("../../zarf/ray/driver.py");
 
-/// The driver's name in the zip.
+/// The name of the driver in the zip.
 pub(super) const FILE: &str = "driver.py";
 
-/// A zip for the cluster's own store of packages.
+/// A zip for the package store of the cluster.
 #[derive(Debug)]
 pub(super) struct Package {
-    /// Of its content.
+    /// The name, which contains a hash of the content.
     pub(super) name: String,
     pub(super) bytes: bytes::Bytes,
 }
 
 impl Package {
-    /// The driver of this build.
+    /// Packs the driver of this build.
     pub(super) fn of_driver() -> Result<Self, String> {
         let bytes = zipped(DRIVER).map_err(|error| format!("the driver cannot be packed: {error}"))?;
         let hash = hex::encode(Sha256::digest(&bytes));
-        // Ray takes any name of that form for a hash.
+        // Ray accepts any name of this form as a hash.
         Ok(Self { name: format!("_ray_pkg_{}.zip", &hash[..32]), bytes: bytes.into() })
     }
 
-    /// What a submission calls it.
+    /// Returns the URI of the package in a submission.
     pub(super) fn uri(&self) -> String {
         format!("gcs://{}", self.name)
     }
 }
 
-/// The same bytes each time: no time of the day in it.
+/// Returns the zip. Its bytes are the same each time, because it has no timestamp.
 fn zipped(driver: &str) -> zip::result::ZipResult<Vec<u8>> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let options = SimpleFileOptions::default()
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_driver_is_packed_whole_and_always_under_the_same_name() {
+    fn the_package_has_the_whole_driver_and_always_the_same_name() {
         let package = Package::of_driver().unwrap();
         assert_eq!(package.name, Package::of_driver().unwrap().name);
         let mut zip = zip::ZipArchive::new(Cursor::new(package.bytes)).unwrap();
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn the_driver_is_short_and_needs_nothing_but_python_and_ray() {
+    fn the_driver_is_short_and_needs_only_python_and_ray() {
         assert!(DRIVER.lines().count() < 90);
         let known = [
             "http",

@@ -1,26 +1,29 @@
-//! Which versions of Ray will do.
+//! Checks the version of Ray.
 
 use super::wire::Version;
 use crate::jobs::cluster::{ClusterError, ClusterVersion};
 
-/// The version of the Jobs REST API that is spoken here.
-const API: &str = "4";
+/// The supported version of the Jobs REST API.
+const API_VERSION: &str = "4";
 
-/// Ray of before lets whatever page a browser of its network shows run commands on it.
-const SAFE: (u32, u32) = (2, 52);
+/// With an older version of Ray, a web page in a browser of the same network can run commands on the cluster.
+const MIN_SAFE_VERSION: (u32, u32) = (2, 52);
 
-/// Refuses another API, and warns of a version that is not safe.
+/// Refuses another version of the API, and returns a warning for a version of Ray that is not safe.
 pub(super) fn checked(version: Version) -> Result<ClusterVersion, ClusterError> {
-    if version.version != API {
+    if version.version != API_VERSION {
         return Err(ClusterError::Version(version.version.chars().take(32).collect()));
     }
     let ray = version.ray_version;
     let mut parts = ray.split('.').map(|part| part.parse::<u32>().ok());
-    let safe = matches!((parts.next(), parts.next()), (Some(Some(major)), Some(Some(minor))) if (major, minor) >= SAFE);
+    let safe = match (parts.next(), parts.next()) {
+        (Some(Some(major)), Some(Some(minor))) => (major, minor) >= MIN_SAFE_VERSION,
+        _ => false,
+    };
     let warning = (!safe).then(|| {
         format!(
-            "Ray {ray} is older than 2.52: whatever page a browser in its network shows can run commands on it \
-             (CVE-2025-62593); bring it up to date"
+            "Ray {ray} is older than 2.52: a web page in a browser of its network can run commands on the cluster \
+             (CVE-2025-62593); update Ray"
         )
     });
     Ok(ClusterVersion { name: format!("Ray {ray}"), warning })
@@ -30,18 +33,18 @@ pub(super) fn checked(version: Version) -> Result<ClusterVersion, ClusterError> 
 mod tests {
     use super::*;
 
-    fn of(api: &str, ray: &str) -> Result<ClusterVersion, ClusterError> {
+    fn check(api: &str, ray: &str) -> Result<ClusterVersion, ClusterError> {
         checked(Version { version: api.into(), ray_version: ray.into() })
     }
 
     #[test]
-    fn another_api_is_refused_and_an_old_ray_is_warned_of() {
-        assert_eq!(of("5", "3.0.0"), Err(ClusterError::Version("5".into())));
+    fn another_api_is_refused_and_an_old_ray_gives_a_warning() {
+        assert_eq!(check("5", "3.0.0"), Err(ClusterError::Version("5".into())));
         for safe in ["2.52.0", "2.60.0", "3.0.0", "10.1"] {
-            assert_eq!(of("4", safe).unwrap().warning, None, "{safe}");
+            assert_eq!(check("4", safe).unwrap().warning, None, "{safe}");
         }
         for old in ["2.51.2", "2.9.3", "1.99.0", "strange"] {
-            assert!(of("4", old).unwrap().warning.unwrap().contains("CVE-2025-62593"), "{old}");
+            assert!(check("4", old).unwrap().warning.unwrap().contains("CVE-2025-62593"), "{old}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The JSON of Ray's Jobs REST API, version 4, as Ray 2.60 writes it; the fields were the same in 2.9 to 2.52.
+//! The JSON bodies of Ray's Jobs REST API, version 4, as in Ray 2.60. The fields were the same in 2.9 to 2.52.
 
 use std::collections::BTreeMap;
 
@@ -9,23 +9,23 @@ use crate::jobs::cluster::{Placed, PlacedFailure};
 /// `GET /api/version`
 #[derive(Debug, Deserialize)]
 pub(super) struct Version {
-    /// Of the API.
+    /// The version of the API.
     pub(super) version: String,
-    /// Of Ray.
+    /// The version of Ray.
     pub(super) ray_version: String,
 }
 
 /// `POST /api/jobs/`
 #[derive(Debug, Serialize)]
 pub(super) struct Submit<'a> {
-    /// A command of a shell: made of constants only.
+    /// A shell command. It contains only constants and validated settings.
     pub(super) entrypoint: &'a str,
     pub(super) submission_id: &'a str,
     pub(super) metadata: BTreeMap<&'static str, String>,
     pub(super) runtime_env: RuntimeEnv,
 }
 
-/// What the driver and its tasks get.
+/// The environment of the driver and its tasks.
 #[derive(Debug, Serialize)]
 pub(super) struct RuntimeEnv {
     pub(super) env_vars: BTreeMap<&'static str, String>,
@@ -53,7 +53,7 @@ enum Status {
     Failed,
 }
 
-/// Why a job failed. Older versions do not say; newer ones may say more.
+/// Why a job failed. Older versions of Ray do not report it; newer ones may report other values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 enum ErrorType {
@@ -70,9 +70,9 @@ enum ErrorType {
 }
 
 impl ErrorType {
-    fn failure(self, said: &str) -> PlacedFailure {
+    fn failure(self, message: &str) -> PlacedFailure {
         match self {
-            Self::JobEntrypointCommandError if said.ends_with(REFUSED) => PlacedFailure::Refused,
+            Self::JobEntrypointCommandError if message.ends_with(REFUSED) => PlacedFailure::Refused,
             Self::RuntimeEnvSetupFailure | Self::JobEntrypointCommandStartError => PlacedFailure::Setup,
             Self::JobSupervisorActorStartTimeout
             | Self::JobSupervisorActorStartFailure
@@ -87,33 +87,33 @@ impl ErrorType {
 
 impl From<Job> for Placed {
     fn from(job: Job) -> Self {
-        let said = sentence(job.message.as_deref().unwrap_or_default());
+        let message = first_sentence(job.message.as_deref().unwrap_or_default());
         match job.status {
-            Status::Pending => Self::Pending(said),
-            Status::Running => Self::Running(said),
+            Status::Pending => Self::Pending(message),
+            Status::Running => Self::Running(message),
             Status::Stopped => Self::Stopped,
             Status::Succeeded => Self::Succeeded,
             Status::Failed => {
-                // Older versions do not say of what kind a failure is, and use the same words.
+                // Older versions do not report the type of a failure, but use the same text.
                 let error = job.error_type.unwrap_or(ErrorType::JobEntrypointCommandError);
-                Self::Failed(error.failure(&said), said)
+                Self::Failed(error.failure(&message), message)
             }
         }
     }
 }
 
-/// How the sentence ends if the driver found that the service refuses every worker: `EX_CONFIG`.
+/// How the message ends if the service refuses every worker: the driver exits with `EX_CONFIG`.
 const REFUSED: &str = "exit code 78";
 
-/// Characters of a sentence.
-const MAX_SAID: usize = 300;
+/// Maximum number of characters of a message.
+const MAX_MESSAGE_CHARS: usize = 300;
 
-/// Ray's first sentence, without the last lines of the log and the traceback that may come after it.
-fn sentence(message: &str) -> String {
+/// Returns the first sentence of a message of Ray, without the log lines and the traceback that may follow.
+fn first_sentence(message: &str) -> String {
     let first = message.split(", last available logs").next().unwrap_or_default();
     let first = first.split("Traceback (most recent call last)").next().unwrap_or_default();
     let line = first.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-    let plain = line.chars().filter(|letter| !letter.is_control()).take(MAX_SAID);
+    let plain = line.chars().filter(|letter| !letter.is_control()).take(MAX_MESSAGE_CHARS);
     plain.collect::<String>().trim_end_matches(['.', ':', ' ']).to_owned()
 }
 
@@ -123,25 +123,26 @@ struct Logs {
     logs: String,
 }
 
-/// The log in a reply of which only the end was kept: from the first whole line on. `None` where it is no such reply.
-pub(super) fn logs(body: &[u8], most: usize) -> Option<String> {
+/// Parses a reply with a log, of which only the end was kept. Returns at most `max` bytes, from the first whole line
+/// on, or `None` if the reply has no log.
+pub(super) fn logs(body: &[u8], max: usize) -> Option<String> {
     let whole = serde_json::from_slice(body).map(|Logs { logs }| logs).ok();
     let logs = whole.or_else(|| {
         let begin = first_line(body)?;
         let rest = std::str::from_utf8(body.get(begin..)?).ok()?;
         serde_json::from_str(&format!("{{\"logs\":\"{rest}")).map(|Logs { logs }| logs).ok()
     })?;
-    let cut = (0..=most.min(logs.len())).rev().map(|kept| logs.len() - kept).find(|at| logs.is_char_boundary(*at));
+    let cut = (0..=max.min(logs.len())).rev().map(|kept| logs.len() - kept).find(|at| logs.is_char_boundary(*at));
     let kept = &logs[cut.unwrap_or_default()..];
     if kept.len() == logs.len() {
         return Some(logs);
     }
-    // The line that was cut through is no line.
+    // The first line is incomplete.
     Some(kept.split_once('\n').map_or("", |(_, rest)| rest).to_owned())
 }
 
-/// Where the first line begins in the end of a JSON string: after an `n` with an odd number of `\` before it, whose first is
-/// seen to be the first.
+/// Returns the position of the first whole line in the end of a JSON string: after an `n` with an odd number of `\`
+/// before it. All of these `\` must be in the text, or the number would be uncertain.
 fn first_line(text: &[u8]) -> Option<usize> {
     let mut slashes = 0;
     let mut sure = false;
@@ -164,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn every_status_and_every_type_of_error_is_understood() {
+    fn every_status_and_every_type_of_error_is_parsed() {
         let pending =
             r#"{"type": "SUBMISSION", "status": "PENDING", "message": "Job has not started yet.", "error_type": null}"#;
         assert_eq!(placed(pending), Placed::Pending("Job has not started yet".into()));
@@ -185,10 +186,10 @@ mod tests {
             let job = format!(r#"{{"status": "FAILED", "message": "m", "error_type": "{error}"}}"#);
             assert_eq!(placed(&job), Placed::Failed(expected, "m".into()), "{error}");
             let other = matches!(serde_json::from_str(&format!("\"{error}\"")).unwrap(), ErrorType::Other);
-            assert_eq!(other, error == "SOMETHING_NEW", "{error} is known by its own name");
+            assert_eq!(other, error == "SOMETHING_NEW", "{error} has its own variant");
         }
         assert!(serde_json::from_str::<Job>(r#"{"status": "ODD"}"#).is_err());
-        let said = "Job entrypoint command failed with exit code";
+        let message = "Job entrypoint command failed with exit code";
         for (code, error, expected) in [
             (78, r#""JOB_ENTRYPOINT_COMMAND_ERROR""#, PlacedFailure::Refused),
             (78, "null", PlacedFailure::Refused),
@@ -197,19 +198,19 @@ mod tests {
             (78, r#""JOB_SUPERVISOR_ACTOR_DIED""#, PlacedFailure::Died),
         ] {
             let job = format!(
-                r#"{{"status": "FAILED", "message": "{said} {code}, last available logs: x", "error_type": {error}}}"#
+                r#"{{"status": "FAILED", "message": "{message} {code}, last available logs: x", "error_type": {error}}}"#
             );
-            assert_eq!(placed(&job), Placed::Failed(expected, format!("{said} {code}")));
+            assert_eq!(placed(&job), Placed::Failed(expected, format!("{message} {code}")));
         }
     }
 
     #[test]
-    fn of_a_long_message_the_first_sentence_is_told() {
+    fn only_the_first_sentence_of_a_long_message_is_kept() {
         let long =
             "Job entrypoint command failed with exit code 7, last available logs (truncated to 20,000 chars):\nsecret";
-        assert_eq!(sentence(long), "Job entrypoint command failed with exit code 7");
-        assert_eq!(sentence("\nFailed: Traceback (most recent call last):\n  File"), "Failed");
-        assert_eq!(sentence(&"x".repeat(1_000)).len(), MAX_SAID);
+        assert_eq!(first_sentence(long), "Job entrypoint command failed with exit code 7");
+        assert_eq!(first_sentence("\nFailed: Traceback (most recent call last):\n  File"), "Failed");
+        assert_eq!(first_sentence(&"x".repeat(1_000)).len(), MAX_MESSAGE_CHARS);
     }
 
     #[test]

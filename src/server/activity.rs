@@ -1,4 +1,4 @@
-//! Whether a connection has anything to do.
+//! Tracks whether a connection is idle.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// What one connection is doing.
+/// The activity of one connection.
 #[derive(Debug)]
 pub(super) struct Activity {
     now: Mutex<Now>,
@@ -31,7 +31,7 @@ impl Default for Activity {
 }
 
 impl Activity {
-    /// For how long there has been no request and nothing to write; `None` if there is one.
+    /// Returns for how long there has been no request and nothing to write, or `None` if the connection is not idle.
     pub(super) fn idle_for(&self) -> Option<Duration> {
         let now = self.now();
         (now.requests == 0 && !now.blocked).then(|| now.since.elapsed())
@@ -55,12 +55,12 @@ impl Activity {
         }
     }
 
-    /// Asks for the end of the connection.
+    /// Requests that the connection is closed.
     pub(super) fn close(&self) {
         self.close.cancel();
     }
 
-    /// Waits until somebody asks for the end of the connection.
+    /// Waits until [`close`](Self::close) is called.
     pub(super) async fn closed(&self) {
         self.close.cancelled().await;
     }

@@ -1,4 +1,4 @@
-//! Whether a request waits for its own body.
+//! Tracks whether a request waits for its body.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,24 +10,24 @@ use axum::extract::Request;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Instant;
 
-/// How the body of a request arrives. It tells a client that is slow from a service that is slow.
+/// How the body of a request arrives. It distinguishes a slow client from a slow service.
 #[derive(Clone, Debug, Default)]
 pub struct Arrival(Arc<Mutex<Option<Instant>>>);
 
 impl Arrival {
-    /// Watches the body of a request.
+    /// Starts to track the body of a request. Returns the request with the tracked body.
     pub fn watch(request: Request) -> (Request, Self) {
         let arrival = Self::default();
         let watched = arrival.clone();
         (request.map(|body| Body::new(Watched { body, arrival: watched })), arrival)
     }
 
-    /// For how long the handler has been waiting for the next bytes; `None` if it is not waiting for any.
+    /// Returns for how long the handler has been waiting for the next bytes, or `None` if it is not waiting.
     pub fn waits_for(&self) -> Option<Duration> {
         self.waits_since().map(|since| since.elapsed())
     }
 
-    /// Ends once the handler has been waiting for the next bytes for so long.
+    /// Waits until the handler has been waiting for the next bytes for the time `longest`.
     pub async fn stands_still(&self, longest: Duration) {
         loop {
             let waited = self.waits_for().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! One connection: its bytes, and its end.
+//! One connection: reading, writing and closing it.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -19,10 +19,10 @@ use tokio_util::sync::CancellationToken;
 use super::activity::Activity;
 use super::{BoxError, ServerSettings};
 
-/// How long a connection may be idle once the server stops: its last reply is being written.
+/// How long a connection may be idle after the server begins to stop. In this time its last reply is written.
 const LAST_WRITE: Duration = Duration::from_millis(100);
 
-/// Drives a connection to its end.
+/// Serves a connection until it ends.
 pub(super) async fn attend<S, B>(
     connection: auto::Connection<'_, TokioIo<Connection>, S, TokioExecutor>,
     activity: &Activity,
@@ -44,7 +44,7 @@ pub(super) async fn attend<S, B>(
         tokio::select! {
             ended = connection.as_mut() => {
                 if let Err(error) = ended {
-                    tracing::debug!(server = settings.name, %error, "a connection broke off");
+                    tracing::debug!(server = settings.name, %error, "a connection ended with an error");
                 }
                 return;
             }

@@ -1,4 +1,5 @@
-//! The loop that accepts HTTP connections: bounded in their number and in the time that a client may take. Knows no routes.
+//! The loop that accepts HTTP connections. It limits their number and the time that a client may take. It has no
+//! routes.
 
 mod activity;
 mod arrival;
@@ -32,18 +33,18 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub struct ServerSettings {
     /// The name of the server in the log.
     pub name: &'static str,
-    /// Connections at once. One more closes the connection that has been idle for the longest time.
+    /// Maximum number of connections. One more closes the connection that has been idle for the longest time.
     pub max_connections: usize,
-    /// How long a connection may be without a request: the head of a request must arrive within this time.
+    /// How long a connection may be idle. The head of a request must arrive within this time.
     pub head_timeout: Duration,
-    /// How long a reply may wait for a client that reads nothing.
+    /// How long a reply waits for a client that reads nothing.
     pub stall_timeout: Duration,
-    /// Whether HTTP/2 without TLS is served beside HTTP/1.
+    /// Whether HTTP/2 without TLS is served in addition to HTTP/1.
     pub http2: bool,
 }
 
 impl ServerSettings {
-    /// The limits that every server of this program has.
+    /// Returns the limits of every server of this program.
     pub fn new(name: &'static str) -> Self {
         Self {
             name,
@@ -55,18 +56,20 @@ impl ServerSettings {
     }
 }
 
-/// The pause after a connection that could not be accepted (most likely no file handles are left), and between two attempts
-/// to make room for one.
-const PAUSE: Duration = Duration::from_millis(100);
-/// How long a connection must have been idle before it may be closed for a new one: its first request is on its way.
+/// The pause after a connection that could not be accepted (most likely no file handles are left), and between two
+/// attempts to make room for one.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
+/// How long a connection must have been idle before it may be closed for a new one: before that, its first request may
+/// still arrive.
 const MIN_IDLE: Duration = Duration::from_secs(1);
-/// HTTP/2 pings a client that is silent this often, and closes the connection if there is no answer within the same time.
-const PING: Duration = Duration::from_secs(20);
-/// Requests at once on one HTTP/2 connection.
+/// HTTP/2 pings a client that is silent this often, and closes the connection if there is no answer within the same
+/// time.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+/// Maximum number of concurrent requests on one HTTP/2 connection.
 const MAX_STREAMS: u32 = 100;
 
-/// Serves until `closing` is cancelled. Then nothing new is accepted, idle connections are closed, and requests under way
-/// are finished; the call returns once no connection is left. Dropping it cuts those that are left.
+/// Serves until `closing` is cancelled. Then nothing new is accepted, idle connections are closed, and requests under
+/// way are finished; the call returns once no connection is left. Dropping it cuts those that are left.
 ///
 /// The peer's address is in the extensions of each request, as `ConnectInfo<SocketAddr>`.
 pub async fn serve<S, B>(listener: TcpListener, service: S, settings: ServerSettings, closing: CancellationToken)
@@ -93,11 +96,11 @@ where
                 Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(server = settings.name, %error, "a connection could not be accepted");
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(RETRY_DELAY).await;
                     continue;
                 }
             },
-            () = tokio::time::sleep(PAUSE), if too_many => {
+            () = tokio::time::sleep(RETRY_DELAY), if too_many => {
                 close_longest_idle(&open);
                 continue;
             }
@@ -106,10 +109,10 @@ where
         let tracked = Tracked::new(service.clone(), activity.clone(), peer);
         let (builder, limits, closing) = (builder.clone(), settings.clone(), closing.clone());
         let io = TokioIo::new(Connection::new(tuned(stream), activity.clone(), settings.stall_timeout));
-        let of_connection = activity.clone();
+        let connection_activity = activity.clone();
         let task = tasks.spawn(async move {
             let connection = builder.serve_connection(io, tracked);
-            attend(connection, &of_connection, &limits, &closing).await;
+            attend(connection, &connection_activity, &limits, &closing).await;
         });
         open.insert(task.id(), activity);
         if open.len() > settings.max_connections {
@@ -127,21 +130,22 @@ fn builder(settings: &ServerSettings) -> Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(PING)
-        .keep_alive_timeout(PING)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_INTERVAL)
         .max_concurrent_streams(MAX_STREAMS);
     if settings.http2 { builder } else { builder.http1_only() }
 }
 
-/// Replies are whole when they are written: waiting to fill a packet costs 40 ms each. The kernel holds little that is not
-/// sent yet, so that a client that reads slowly can be told from one that reads nothing.
+/// Sets the options of a socket. `TCP_NODELAY`: replies are written as a whole, and waiting to fill a packet would cost
+/// 40 ms each. A small limit of unsent bytes in the kernel distinguishes a client that reads slowly from one that reads
+/// nothing.
 fn tuned(stream: TcpStream) -> TcpStream {
-    /// Bytes that the kernel takes beyond what it has sent.
+    /// Maximum number of unsent bytes in the kernel.
     #[cfg(target_os = "linux")]
-    const UNSENT: u32 = 128 * 1024;
+    const MAX_UNSENT_BYTES: u32 = 128 * 1024;
     drop(stream.set_nodelay(true));
     #[cfg(target_os = "linux")]
-    drop(socket2::SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT));
+    drop(socket2::SockRef::from(&stream).set_tcp_notsent_lowat(MAX_UNSENT_BYTES));
     stream
 }
 
@@ -149,7 +153,7 @@ fn id_of(ended: Result<(Id, ()), tokio::task::JoinError>) -> Id {
     ended.map_or_else(|panicked| panicked.id(), |(id, ())| id)
 }
 
-/// Makes room for a connection. If every connection has a request under way, the next one waits.
+/// Closes the longest idle connection to make room for a new one. If no connection is idle, the new one waits.
 fn close_longest_idle(open: &HashMap<Id, Arc<Activity>>) {
     let idle = open.values().filter_map(|activity| Some((activity.idle_for()?, activity)));
     let idle = idle.filter(|(idle, _)| *idle >= MIN_IDLE);

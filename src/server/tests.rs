@@ -10,7 +10,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::*;
 
-const GENEROUS: Duration = Duration::from_mins(1);
+const TEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 struct Running {
     addr: SocketAddr,
@@ -41,13 +41,13 @@ async fn connect(running: &Running, sent: &[u8]) -> TcpStream {
 /// Waits until the server closes the connection.
 async fn end_of(stream: &mut TcpStream) -> Vec<u8> {
     let mut all = Vec::new();
-    drop(timeout(GENEROUS, stream.read_to_end(&mut all)).await.expect("the connection stays open"));
+    drop(timeout(TEST_TIMEOUT, stream.read_to_end(&mut all)).await.expect("the connection stays open"));
     all
 }
 
-const WHOLE: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+const WHOLE_REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 /// Nothing, part of a head, part of an HTTP/2 preface, a preface alone, a preface with part of a frame.
-const HALF: [&[u8]; 5] = [
+const PARTIAL_REQUESTS: [&[u8]; 5] = [
     b"",
     b"GET / HTTP/1.1\r\nhos",
     b"PRI * HT",
@@ -58,26 +58,26 @@ const HALF: [&[u8]; 5] = [
 #[tokio::test]
 async fn a_head_that_does_not_arrive_in_time_ends_the_connection() {
     let running = start(10, |settings| settings.head_timeout = Duration::from_millis(300)).await;
-    for half in HALF {
-        let mut stream = connect(&running, half).await;
+    for partial in PARTIAL_REQUESTS {
+        let mut stream = connect(&running, partial).await;
         end_of(&mut stream).await;
     }
-    let mut kept_alive = connect(&running, WHOLE).await;
+    let mut kept_alive = connect(&running, WHOLE_REQUEST).await;
     assert!(end_of(&mut kept_alive).await.starts_with(b"HTTP/1.1 200"));
 }
 
 #[tokio::test]
-async fn no_idle_connection_delays_the_end() {
+async fn idle_connections_do_not_delay_the_end() {
     let running = start(10, |_| {}).await;
     let mut streams = Vec::new();
-    for half in HALF {
-        streams.push(connect(&running, half).await);
+    for partial in PARTIAL_REQUESTS {
+        streams.push(connect(&running, partial).await);
     }
-    let mut kept_alive = connect(&running, WHOLE).await;
+    let mut kept_alive = connect(&running, WHOLE_REQUEST).await;
     let mut reply = [0; 12];
     kept_alive.read_exact(&mut reply).await.unwrap();
     running.closing.cancel();
-    // Less than the time for a head, after which the connections would end by themselves.
+    // Less than the timeout for a head, after which the connections would end by themselves.
     timeout(Duration::from_secs(20), running.serving).await.unwrap().unwrap();
     for mut stream in streams {
         end_of(&mut stream).await;
@@ -85,7 +85,7 @@ async fn no_idle_connection_delays_the_end() {
 }
 
 #[tokio::test]
-async fn one_connection_too_many_closes_the_one_that_was_idle_for_longest() {
+async fn a_connection_beyond_the_limit_closes_the_one_that_was_idle_for_longest() {
     let running = start(10, |settings| settings.max_connections = 2).await;
     let mut first = connect(&running, b"").await;
     let mut later = Vec::new();
@@ -93,31 +93,31 @@ async fn one_connection_too_many_closes_the_one_that_was_idle_for_longest() {
         later.push(connect(&running, b"GET / HT").await);
     }
     end_of(&mut first).await;
-    let mut newest = connect(&running, WHOLE).await;
+    let mut newest = connect(&running, WHOLE_REQUEST).await;
     let mut reply = [0; 12];
-    timeout(GENEROUS, newest.read_exact(&mut reply)).await.unwrap().unwrap();
+    timeout(TEST_TIMEOUT, newest.read_exact(&mut reply)).await.unwrap().unwrap();
     assert_eq!(&reply, b"HTTP/1.1 200");
 }
 
 #[tokio::test]
-async fn a_client_that_reads_nothing_is_given_up_and_one_that_reads_slowly_is_not() {
+async fn a_client_that_reads_nothing_is_disconnected_and_one_that_reads_slowly_is_not() {
     const BYTES: usize = 32 << 20;
     let running = start(BYTES, |settings| {
         settings.stall_timeout = Duration::from_secs(2);
         settings.head_timeout = Duration::from_secs(1);
     })
     .await;
-    let mut slow = connect(&running, WHOLE).await;
-    let frozen = connect(&running, WHOLE).await;
-    let begun = Instant::now();
+    let mut slow = connect(&running, WHOLE_REQUEST).await;
+    let frozen = connect(&running, WHOLE_REQUEST).await;
+    let started = Instant::now();
     let mut part = vec![0; 256 * 1024];
-    while begun.elapsed() < Duration::from_secs(6) {
+    while started.elapsed() < Duration::from_secs(6) {
         slow.read_exact(&mut part).await.expect("it reads");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     end_of(&mut slow).await;
     running.closing.cancel();
-    // The frozen one is gone: nothing is left to wait for.
-    timeout(GENEROUS, running.serving).await.unwrap().unwrap();
+    // The connection of the frozen client is closed, so the server has nothing to wait for.
+    timeout(TEST_TIMEOUT, running.serving).await.unwrap().unwrap();
     drop(frozen);
 }

@@ -1,4 +1,4 @@
-//! A service whose requests are counted until their replies have ended.
+//! A service that counts its requests until their replies have ended.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -37,17 +37,17 @@ where
     type Future = BoxFuture<'static, Result<Self::Response, Self::Error>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let under_way = UnderWay::begin(self.activity.clone());
+        let in_progress = InProgress::begin(self.activity.clone());
         request.extensions_mut().insert(ConnectInfo(self.peer));
         let reply = self.service.call(request);
-        Box::pin(async move { Ok(reply.await?.map(|body| Reply { body: Box::pin(body), _under_way: under_way })) })
+        Box::pin(async move { Ok(reply.await?.map(|body| Reply { body: Box::pin(body), _in_progress: in_progress })) })
     }
 }
 
-/// The body of a reply. Its request is under way until it is dropped.
+/// The body of a reply. Its request is in progress until the body is dropped.
 pub(super) struct Reply<B> {
     body: Pin<Box<B>>,
-    _under_way: UnderWay,
+    _in_progress: InProgress,
 }
 
 impl<B: Body> Body for Reply<B> {
@@ -70,17 +70,17 @@ impl<B: Body> Body for Reply<B> {
     }
 }
 
-/// A request that counts as long as this lives.
-struct UnderWay(Arc<Activity>);
+/// Counts a request as in progress until it is dropped.
+struct InProgress(Arc<Activity>);
 
-impl UnderWay {
+impl InProgress {
     fn begin(activity: Arc<Activity>) -> Self {
         activity.begin();
         Self(activity)
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for InProgress {
     fn drop(&mut self) {
         self.0.end();
     }

@@ -1,5 +1,5 @@
-//! Logs: for people or as JSON lines, to standard error, so that standard output stays for results. What is counted is in
-//! [`metrics`].
+//! Logs, as text or as JSON lines. They go to standard error, because standard output is for results. [`metrics`] has
+//! the metrics.
 
 pub mod metrics;
 
@@ -13,7 +13,7 @@ use tracing_subscriber::fmt::writer::MakeWriterExt;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TelemetrySettings {
-    /// `GLIMPSE_LOG`: what is logged, as `info,glimpse=debug`; `info` by default.
+    /// `GLIMPSE_LOG`: what is logged, such as `info,glimpse=debug`; `info` by default.
     pub glimpse_log: String,
     /// `GLIMPSE_LOG_FORMAT`: `pretty` (default) or `json`.
     pub glimpse_log_format: String,
@@ -26,19 +26,21 @@ impl Default for TelemetrySettings {
 }
 
 impl TelemetrySettings {
-    /// Checks what can be checked without asking anyone.
+    /// Checks the settings.
     ///
     /// # Errors
-    /// A sentence that names the setting and what is allowed.
+    /// A message that names the setting and what is allowed.
     pub fn validate(&self) -> Result<(), String> {
-        EnvFilter::try_new(&self.glimpse_log).map_err(|error| format!("GLIMPSE_LOG: {error}"))?;
+        EnvFilter::try_new(&self.glimpse_log).map_err(|error| {
+            format!("GLIMPSE_LOG is `{}`: {error}; it must be a filter such as info,glimpse=debug", self.glimpse_log)
+        })?;
         match self.glimpse_log_format.as_str() {
             "pretty" | "json" => Ok(()),
             other => Err(format!("GLIMPSE_LOG_FORMAT is `{other}`; it must be `pretty` or `json`")),
         }
     }
 
-    /// Begins to log. A second call in one process changes nothing.
+    /// Starts logging. A second call in one process has no effect.
     pub fn begin(&self) {
         let filter = EnvFilter::try_new(&self.glimpse_log).unwrap_or_else(|_| EnvFilter::new("info"));
         let logs = tracing_subscriber::fmt()
@@ -48,7 +50,7 @@ impl TelemetrySettings {
             "json" => logs.json().flatten_event(true).try_init(),
             _ => logs.with_target(false).with_ansi(std::io::stderr().is_terminal()).try_init(),
         };
-        // Only tests begin twice.
+        // Only tests call this twice.
         drop(outcome);
     }
 }

@@ -1,4 +1,4 @@
-//! The work of a service elsewhere, for the pool in this process; and the way to its embedded index.
+//! Leases work from a service in another process for the pool in this process, and sends records to its embedded index.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,19 +15,19 @@ use crate::jobs::ledger::{Held, Report};
 use crate::jobs::wire::{JoinRequest, LeaseReply};
 use crate::resilience::Retryable;
 
-/// Hands out batches of one job by HTTP.
+/// Leases batches of one job over HTTP.
 #[derive(Debug)]
 pub struct ServiceBroker {
     client: Arc<ServiceClient>,
-    /// A service that was started again is told once more who the worker is; its leases are in the ledger still.
+    /// Sent again to a service that was restarted. The leases of the worker are still in the ledger.
     introduction: JoinRequest,
-    /// A third of a lease.
+    /// The interval of heartbeats: a third of the duration of a lease.
     renew_every: Duration,
     measures: Measures,
 }
 
 impl ServiceBroker {
-    /// A broker of the job that the client leads to, for the chain that is measured.
+    /// Creates a broker for the job of the client. `lease_seconds` is the duration of a lease.
     pub fn new(client: Arc<ServiceClient>, introduction: JoinRequest, lease_seconds: u64, measures: Measures) -> Self {
         Self { client, introduction, renew_every: Duration::from_secs(lease_seconds) / 3, measures }
     }
@@ -48,19 +48,19 @@ impl LeaseBroker for ServiceBroker {
     }
 
     async fn renew(&self, held: Vec<Held>) -> Result<LeaseStatus, LeaseError> {
-        // A heartbeat of a worker that the service does not know yet prolongs its leases all the same, so the heart goes on
-        // beating while the job's turn has not come.
+        // The service renews the leases of a worker even if the worker has not joined yet. So the heartbeats continue
+        // while the job waits for its turn.
         let pause = self.renew_every / 2;
         loop {
             match self.client.heartbeat(held.clone(), self.measures.now(), pause).await {
                 Err(LeaseError::NotJoined) => {}
-                standing => return standing,
+                status => return status,
             }
             match self.client.introduce(&self.introduction, pause).await {
                 Ok(None) => {}
                 Ok(Some(wait)) => tokio::time::sleep(wait.min(pause)).await,
                 Err(error) if error.is_retryable() => {
-                    tracing::debug!(%error, "the service knows this worker no more, and does not take it yet");
+                    tracing::debug!(%error, "the service does not know this worker any more and does not accept it yet");
                     tokio::time::sleep(pause).await;
                 }
                 Err(error) => return Err(error),
@@ -69,26 +69,26 @@ impl LeaseBroker for ServiceBroker {
     }
 
     async fn report(&self, reports: Vec<Report>, held: Vec<Held>) -> Result<LeaseStatus, LeaseError> {
-        let mut standing = LeaseStatus::default();
+        let mut total = LeaseStatus::default();
         for report in reports {
-            let said = loop {
+            let status = loop {
                 match self.client.report(report.clone(), held.clone(), self.measures.due()).await {
                     Err(LeaseError::NotJoined) => drop(self.client.join(&self.introduction).await?),
-                    said => break said?,
+                    status => break status?,
                 }
             };
-            standing.stop |= said.stop;
-            standing.lost.extend(said.lost);
-            standing.gone.extend(said.gone);
+            total.stop |= status.stop;
+            total.lost.extend(status.lost);
+            total.gone.extend(status.gone);
         }
-        Ok(standing)
+        Ok(total)
     }
 
     async fn log(&self, lines: Vec<String>) -> Result<(), LeaseError> {
         self.client.log(lines).await
     }
 
-    /// As one that leaves does; it introduces itself again before it takes anything.
+    /// Reports an exit. The worker joins again before it leases more work.
     async fn give_back(&self) -> Result<(), LeaseError> {
         self.client.exit(0).await
     }
@@ -103,7 +103,7 @@ impl RecordsDoor for ServiceClient {
     async fn ask(&self, request: RecordsRequest) -> Result<RecordsReply, DependencyError> {
         self.records(&request).await.map_err(|error| match error {
             LeaseError::Service(down) => down,
-            // Nothing that this worker could do would be taken: its leases tell it so in a moment.
+            // The service refuses everything from this worker. The worker learns this from its leases a moment later.
             error => DependencyError {
                 dependency: "embedded".to_owned(),
                 trouble: Trouble::Refused,

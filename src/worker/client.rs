@@ -1,4 +1,5 @@
-//! One request to the service, one reply; again and again while the service is away. Every request may come twice.
+//! The HTTP client of a worker. Requests are repeated while the service does not answer, so the service may receive a
+//! request twice.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -22,34 +23,34 @@ use crate::jobs::wire::{
 use crate::pipeline::Timings;
 use crate::resilience::{Guard, Retryable, WaitBoard, parse_retry_after};
 
-/// Its name among what a worker waits for.
+/// The name of the service in the list of dependencies that a worker waits for.
 const SERVICE: &str = "service";
 
-/// A service may be away for so long before a worker gives it up.
-const PATIENCE: Duration = Duration::from_mins(10);
-/// One request.
-const TIMEOUT: Duration = Duration::from_secs(30);
-/// A request for work: the service holds it for up to ten seconds while there is none.
+/// How long a worker retries while the service does not answer.
+const RETRY_WINDOW: Duration = Duration::from_mins(10);
+/// Timeout of one request.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Timeout of a request for work. The service holds it for up to ten seconds while there is none.
 const LEASE_TIMEOUT: Duration = Duration::from_secs(20);
-/// The shortest pause between two tries of a heartbeat: leases may last one second.
-const SHORTEST_BEAT: Duration = Duration::from_millis(150);
-/// Tries of one heartbeat that may be under way at once.
-const MAX_BEATS: u32 = 4;
-/// Bytes of a reply: the largest lease, with metadata.
+/// Minimum interval between two attempts of a heartbeat. A lease can be as short as one second.
+const MIN_HEARTBEAT_INTERVAL: Duration = Duration::from_millis(150);
+/// Maximum number of concurrent attempts of one heartbeat.
+const MAX_HEARTBEAT_ATTEMPTS: u32 = 4;
+/// Maximum size of a reply in bytes: the largest lease, with metadata.
 const MAX_REPLY: usize = 64 * 1024 * 1024;
 
-/// Where a worker belongs.
+/// The job and the identity of a worker.
 #[derive(Clone, Debug)]
 pub struct WorkerSettings {
-    /// Of the service.
+    /// The URL of the service.
     pub url: String,
-    /// Of the job.
+    /// The id of the job.
     pub job: String,
-    /// What it calls itself; no two of one job may have one name.
+    /// The name of the worker, unique within the job.
     pub name: String,
-    /// The job's.
+    /// The worker token of the job.
     pub token: Secret,
-    /// The machine that it is on, if whoever started it says.
+    /// The name of the machine of the worker, if known.
     pub node: Option<String>,
 }
 
@@ -63,7 +64,7 @@ pub struct ServiceClient {
     board: WaitBoard,
 }
 
-/// The service's words for a refusal.
+/// The error body of the service.
 #[derive(Deserialize)]
 struct Refusal {
     message: String,
@@ -71,65 +72,73 @@ struct Refusal {
 }
 
 impl ServiceClient {
-    /// A client for these settings; asks nobody yet. What it waits for stands on `board`.
+    /// Creates a client. Makes no network call yet. While it waits for the service, `board` has an entry.
     ///
     /// # Errors
-    /// A sentence that says what to set.
+    /// A message that says what to set.
     pub fn new(settings: WorkerSettings, board: &WaitBoard) -> Result<Self, String> {
-        let wrong = || format!("`{}` is no URL of a service, such as http://127.0.0.1:8080", settings.url);
+        let wrong = || {
+            format!(
+                "the address of the service is `{}`; set GLIMPSE_URL or --service to a URL such as http://127.0.0.1:8080",
+                settings.url
+            )
+        };
         let url: Url = settings.url.parse().map_err(|_| wrong())?;
         if url.cannot_be_a_base() || !matches!(url.scheme(), "http" | "https") {
             return Err(wrong());
         }
         if settings.token.is_empty() {
-            return Err("GLIMPSE_WORKER_TOKEN is not set: it is the `worker_token` of the job's submission".to_owned());
+            return Err(
+                "GLIMPSE_WORKER_TOKEN is not set; set it to the `worker_token` in the reply to the submitted job"
+                    .to_owned(),
+            );
         }
         let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(5));
         let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
         let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
         let http = if loopback { http.no_proxy() } else { http };
-        let http = http.build().map_err(|error| format!("the HTTP client cannot be made: {error}"))?;
+        let http = http.build().map_err(|error| format!("the HTTP client cannot be created: {error}"))?;
         Ok(Self { http, url, settings, guard: Guard::background(SERVICE, board.clone()), board: board.clone() })
     }
 
-    /// As the service knows the worker.
+    /// Returns the name of the worker.
     pub fn name(&self) -> &str {
         &self.settings.name
     }
 
-    /// The machine that the worker is on, if that was said.
+    /// Returns the name of the machine of the worker, if known.
     pub fn node(&self) -> Option<&str> {
         self.settings.node.as_deref()
     }
 
-    /// The job's id.
+    /// Returns the id of the job.
     pub fn job(&self) -> &str {
         &self.settings.job
     }
 
-    /// Of the service.
+    /// Returns the URL of the service.
     pub fn url(&self) -> &str {
         &self.settings.url
     }
 
-    /// Introduces the worker; waits for the job's turn.
+    /// Joins the job. Waits until the job has its turn.
     pub(super) async fn join(&self, request: &JoinRequest) -> Result<Joined, LeaseError> {
         loop {
-            match self.call(TIMEOUT, &["workers", self.name()], request).await? {
+            match self.call(REQUEST_TIMEOUT, &["workers", self.name()], request).await? {
                 JoinReply::Joined(joined) => return Ok(*joined),
                 JoinReply::Wait { wait_ms } => tokio::time::sleep(Duration::from_millis(wait_ms)).await,
             }
         }
     }
 
-    /// Introduces the worker once more, to a service that was started again. Asks once; says how long to wait if the job's
-    /// turn has not come.
+    /// Joins the job again after a restart of the service. Sends one request. Returns how long to wait if the job does
+    /// not have its turn yet, and `None` if the worker has joined.
     pub(super) async fn introduce(
         &self,
         request: &JoinRequest,
         timeout: Duration,
     ) -> Result<Option<Duration>, LeaseError> {
-        match self.once(timeout.max(SHORTEST_BEAT), &["workers", self.name()], request).await? {
+        match self.once(timeout.max(MIN_HEARTBEAT_INTERVAL), &["workers", self.name()], request).await? {
             JoinReply::Joined(_) => Ok(None),
             JoinReply::Wait { wait_ms } => Ok(Some(Duration::from_millis(wait_ms))),
         }
@@ -139,28 +148,33 @@ impl ServiceClient {
         self.call(LEASE_TIMEOUT, &["leases"], &LeaseRequest { worker: self.worker()?, held: Some(held) }).await
     }
 
-    /// A try that is not answered after `pause` is no longer relied upon: the next begins, and the first answer counts. So a
-    /// connection that hangs, a slow service, or one that was away for a moment, costs no lease.
+    /// Sends a heartbeat. If an attempt is not answered within `pause`, another one starts in parallel, and the first
+    /// answer counts. So no lease is lost if a connection hangs, or if the service is slow or does not answer for a
+    /// moment.
     pub(super) async fn heartbeat(
         &self,
         held: Vec<Held>,
         timings: Timings,
         pause: Duration,
     ) -> Result<LeaseStatus, LeaseError> {
-        // What it waits for but the service itself, which would not hear of it.
+        // A dependency other than the service, which could not receive the report.
         let waiting = self.board.all().into_iter().filter(|waiting| waiting.dependency != SERVICE);
         let waiting_on = waiting.min_by_key(|waiting| waiting.since).map(Into::into);
         let request = HeartbeatRequest { worker: self.worker()?, held, waiting_on, timings: Some(timings) };
-        let (pause, until) = (pause.max(SHORTEST_BEAT), Instant::now() + PATIENCE);
-        let mut tries = FuturesUnordered::new();
+        let (pause, until) = (pause.max(MIN_HEARTBEAT_INTERVAL), Instant::now() + RETRY_WINDOW);
+        let mut attempts = FuturesUnordered::new();
         loop {
-            if tries.len() < MAX_BEATS as usize {
-                tries.push(self.once::<_, LeaseStatusReply>(pause * MAX_BEATS, &["heartbeat"], &request));
+            if attempts.len() < MAX_HEARTBEAT_ATTEMPTS as usize {
+                attempts.push(self.once::<_, LeaseStatusReply>(
+                    pause * MAX_HEARTBEAT_ATTEMPTS,
+                    &["heartbeat"],
+                    &request,
+                ));
             }
             let next = Instant::now() + pause;
-            while let Ok(answer) = tokio::time::timeout_at(next, first_of(&mut tries)).await {
-                match answer {
-                    Ok(reply) => return Ok(reply.into()),
+            while let Ok(reply) = tokio::time::timeout_at(next, first_finished(&mut attempts)).await {
+                match reply {
+                    Ok(status) => return Ok(status.into()),
                     Err(error) if error.is_retryable() && Instant::now() < until => {
                         tracing::debug!(%error, "a heartbeat failed");
                     }
@@ -178,31 +192,32 @@ impl ServiceClient {
     ) -> Result<LeaseStatus, LeaseError> {
         let Report { batch, attempt, outcomes } = within_bounds(report);
         let request = ResultRequest { worker: self.worker()?, attempt, outcomes, held: Some(held), timings };
-        let reply: LeaseStatusReply = self.call(TIMEOUT, &["batches", &batch.to_string(), "result"], &request).await?;
+        let reply: LeaseStatusReply =
+            self.call(REQUEST_TIMEOUT, &["batches", &batch.to_string(), "result"], &request).await?;
         Ok(reply.into())
     }
 
     pub(super) async fn log(&self, lines: Vec<String>) -> Result<(), LeaseError> {
         let lines = lines.iter().take(MAX_LINES).map(|line| plain(line)).collect();
         let request = LogsRequest { worker: self.worker()?, lines };
-        self.call::<_, serde_json::Value>(TIMEOUT, &["logs"], &request).await.map(drop)
+        self.call::<_, serde_json::Value>(REQUEST_TIMEOUT, &["logs"], &request).await.map(drop)
     }
 
     pub(super) async fn operator_error(&self, problem: &str) -> Result<(), LeaseError> {
         let request = OperatorErrorRequest { worker: self.worker()?, problem: plain(problem) };
-        self.call::<_, serde_json::Value>(TIMEOUT, &["operator-error"], &request).await.map(drop)
+        self.call::<_, serde_json::Value>(REQUEST_TIMEOUT, &["operator-error"], &request).await.map(drop)
     }
 
     pub(super) async fn exit(&self, rc: i64) -> Result<(), LeaseError> {
         let path = ["workers", self.name(), "exit"];
-        self.call::<_, serde_json::Value>(TIMEOUT, &path, &ExitRequest { rc }).await.map(drop)
+        self.call::<_, serde_json::Value>(REQUEST_TIMEOUT, &path, &ExitRequest { rc }).await.map(drop)
     }
 
     pub(super) async fn records(&self, request: &RecordsRequest) -> Result<RecordsReply, LeaseError> {
-        self.call(TIMEOUT, &["records"], request).await
+        self.call(REQUEST_TIMEOUT, &["records"], request).await
     }
 
-    /// The name, as a service that takes the worker knows it.
+    /// Returns the validated name of the worker.
     fn worker(&self) -> Result<WorkerName, LeaseError> {
         WorkerName::parse(self.name()).map_err(|invalid| LeaseError::Refused(invalid.to_string()))
     }
@@ -213,7 +228,7 @@ impl ServiceClient {
         path: &[&str],
         body: &B,
     ) -> Result<R, LeaseError> {
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + RETRY_WINDOW;
         self.guard.call_while(|_| Instant::now() < until, || self.once(timeout, path, body)).await
     }
 
@@ -229,13 +244,13 @@ impl ServiceClient {
         }
         let request = self.http.request(Method::POST, url).timeout(timeout);
         let request = request.bearer_auth(self.settings.token.reveal()).json(body);
-        let response = request.send().await.map_err(away)?;
+        let response = request.send().await.map_err(connection_error)?;
         let status = response.status();
         let retry_after = retry_after(&response);
-        let bytes = bounded(response).await?;
+        let bytes = read_bounded(response).await?;
         if status.is_success() {
             return serde_json::from_slice(&bytes)
-                .map_err(|error| LeaseError::Refused(format!("what answers does not speak as Glimpse does: {error}")));
+                .map_err(|error| LeaseError::Refused(format!("the reply is not a reply of Glimpse: {error}")));
         }
         let refusal = serde_json::from_slice::<Refusal>(&bytes);
         let message = refusal.as_ref().map_or_else(|_| status.to_string(), |refusal| refusal.message.clone());
@@ -250,9 +265,9 @@ impl ServiceClient {
     }
 }
 
-/// The first that ends; never returns if there is none.
-async fn first_of<T>(tries: &mut FuturesUnordered<impl Future<Output = T>>) -> T {
-    match tries.next().await {
+/// Waits for the first attempt that ends. Never returns if there is none.
+async fn first_finished<T>(attempts: &mut FuturesUnordered<impl Future<Output = T>>) -> T {
+    match attempts.next().await {
         Some(ended) => ended,
         None => std::future::pending().await,
     }
@@ -262,19 +277,19 @@ fn trouble(trouble: Trouble, detail: String) -> LeaseError {
     DependencyError { dependency: SERVICE.to_owned(), trouble, detail }.into()
 }
 
-fn away(error: reqwest::Error) -> LeaseError {
+fn connection_error(error: reqwest::Error) -> LeaseError {
     let kind = if error.is_timeout() { Trouble::TimedOut } else { Trouble::Failed };
     trouble(kind, error.without_url().to_string())
 }
 
 fn retry_after(response: &Response) -> Duration {
-    let asked = response.headers().get("retry-after").and_then(|value| parse_retry_after(value.to_str().ok()?));
-    asked.unwrap_or(Duration::from_secs(1)).min(Duration::from_secs(10))
+    let requested = response.headers().get("retry-after").and_then(|value| parse_retry_after(value.to_str().ok()?));
+    requested.unwrap_or(Duration::from_secs(1)).min(Duration::from_secs(10))
 }
 
-async fn bounded(mut response: Response) -> Result<Vec<u8>, LeaseError> {
+async fn read_bounded(mut response: Response) -> Result<Vec<u8>, LeaseError> {
     let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(away)? {
+    while let Some(chunk) = response.chunk().await.map_err(connection_error)? {
         if bytes.len() + chunk.len() > MAX_REPLY {
             return Err(LeaseError::Refused(format!("the reply is larger than {MAX_REPLY} bytes")));
         }

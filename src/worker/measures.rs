@@ -1,4 +1,4 @@
-//! What the chain of a worker has counted, and when that is worth telling.
+//! The timings of the pipeline of a worker, and when to report them.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,14 +8,14 @@ use tokio::time::Instant;
 use crate::embed::ImageEmbeddingProvider;
 use crate::pipeline::{Stages, Timings};
 
-/// With reports of results it is told at most so often.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Minimum interval between timings that are sent with results.
+const MIN_REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The timings of one run of the chain.
+/// The timings of one run of the pipeline.
 pub struct Measures {
     stages: Arc<Stages>,
     provider: Arc<dyn ImageEmbeddingProvider>,
-    told: Mutex<Option<Instant>>,
+    last_report: Mutex<Option<Instant>>,
 }
 
 impl std::fmt::Debug for Measures {
@@ -25,19 +25,20 @@ impl std::fmt::Debug for Measures {
 }
 
 impl Measures {
-    /// Of the chain that counts in `stages` and embeds by `provider`.
+    /// Measures the pipeline that counts in `stages` and embeds with `provider`.
     pub fn new(stages: Arc<Stages>, provider: Arc<dyn ImageEmbeddingProvider>) -> Self {
-        Self { stages, provider, told: Mutex::default() }
+        Self { stages, provider, last_report: Mutex::default() }
     }
 
+    /// Returns the timings.
     pub(super) fn now(&self) -> Timings {
-        *self.told.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *self.last_report.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         self.stages.timings(self.provider.busy())
     }
 
-    /// As [`now`](Self::now), where it was not told a moment ago.
+    /// Returns the timings, or `None` if they were returned less than [`MIN_REPORT_INTERVAL`] ago.
     pub(super) fn due(&self) -> Option<Timings> {
-        let told = *self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.is_none_or(|at| at.elapsed() >= PAUSE).then(|| self.now())
+        let last_report = *self.last_report.lock().unwrap_or_else(PoisonError::into_inner);
+        last_report.is_none_or(|at| at.elapsed() >= MIN_REPORT_INTERVAL).then(|| self.now())
     }
 }

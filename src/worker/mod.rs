@@ -1,6 +1,6 @@
-//! A pool in another process or on another machine: it introduces itself to the service of its job, leases batches, runs
-//! the one chain, reports, and leaves when told. Its provider, bucket and stores are its own environment's; what they make
-//! must be what the job wants, or the service refuses it.
+//! A worker in another process or on another machine. It joins a job of a service, leases batches of images, runs the
+//! pipeline, reports the outcomes, and leaves when the job ends or when it is asked to stop. Its provider, bucket and
+//! stores come from its own environment. They must fit the job; otherwise the service refuses the worker.
 
 mod broker;
 mod client;
@@ -23,11 +23,11 @@ pub use broker::ServiceBroker;
 pub use client::{ServiceClient, WorkerSettings};
 pub use measures::Measures;
 
-/// What is in flight when the worker is told to leave may take so long to come to its end.
-const GRACE: Duration = Duration::from_secs(20);
+/// When the worker is asked to stop, the work in flight may take at most this long.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// After a run that a dependency broke off, the next begins after so long.
-const PAUSE: Duration = Duration::from_secs(5);
+/// The pause before the next run after a dependency ended a run.
+const RESTART_DELAY: Duration = Duration::from_secs(5);
 
 /// A worker of one job.
 #[derive(Debug)]
@@ -36,32 +36,32 @@ pub struct Worker {
     pipeline: Pipeline,
 }
 
-/// Why a worker could not go on.
+/// Why a worker could not continue.
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
-    /// The service says no, or is away for too long.
+    /// The service refused the worker, or did not answer for too long.
     #[error("the service at {url}: {source}")]
     Service {
-        /// Where.
+        /// The address of the service.
         url: String,
-        /// What it said.
+        /// The error.
         #[source]
         source: LeaseError,
     },
-    /// The embedding provider does not do what it says.
+    /// The embedding provider failed or cannot be used.
     #[error("embedding provider: {0}")]
     Provider(#[from] EmbedError),
-    /// A dependency that waiting does not help with.
+    /// A dependency failed in such a way that waiting does not help.
     #[error(transparent)]
     Dependency(#[from] DependencyError),
-    /// The chain.
+    /// The pipeline failed.
     #[error(transparent)]
     Chain(#[from] RunError),
 }
 
 impl WorkerError {
-    /// Whether the same worker, started again with the same settings, would fail in the same way: the service refuses it, or
-    /// something else refuses the worker's settings.
+    /// Whether the worker would fail again in the same way if it were started with the same settings: the service or a
+    /// dependency refuses the settings.
     pub fn is_of_settings(&self) -> bool {
         match self {
             Self::Service { source, .. } => match source {
@@ -80,35 +80,36 @@ impl WorkerError {
 }
 
 impl Worker {
-    /// A worker that runs this chain for the job that the client leads to.
+    /// Creates a worker that runs this pipeline for the job of the client.
     pub fn new(client: Arc<ServiceClient>, pipeline: Pipeline) -> Self {
         Self { client, pipeline }
     }
 
-    /// Works until the job is over or `drain` is cancelled: then what is in flight is finished, and the rest given back.
+    /// Works until the job ends or `drain` is cancelled. Then the work in flight is finished, and the other images are
+    /// given back to the service.
     ///
     /// # Errors
     /// [`WorkerError`]
     pub async fn run(&self, drain: &CancellationToken) -> Result<(), WorkerError> {
-        let worked = tokio::select! {
-            worked = self.work(drain) => worked,
-            () = async { drain.cancelled().await; tokio::time::sleep(GRACE).await } => Ok(()),
+        let outcome = tokio::select! {
+            outcome = self.work(drain) => outcome,
+            () = async { drain.cancelled().await; tokio::time::sleep(DRAIN_TIMEOUT).await } => Ok(()),
         };
-        if let Err(WorkerError::Service { .. }) = worked {
-            return worked;
+        if let Err(WorkerError::Service { .. }) = outcome {
+            return outcome;
         }
-        // Nobody died: what is left goes back as it was.
+        // An orderly exit: the service takes back the remaining images without counting a failure.
         let left = tokio::time::timeout(Duration::from_secs(5), self.client.exit(0)).await;
         match left {
             Ok(Ok(()) | Err(LeaseError::Over)) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the service was not told of the end; the leases run out"),
-            Err(_) => tracing::warn!("the service was not told of the end in time; the leases run out"),
+            Ok(Err(error)) => tracing::warn!(%error, "the exit could not be reported; the leases will expire"),
+            Err(_) => tracing::warn!("the exit could not be reported in time; the leases will expire"),
         }
-        worked
+        outcome
     }
 
     async fn work(&self, drain: &CancellationToken) -> Result<(), WorkerError> {
-        // One that is down is waited for; but not when it is time to go.
+        // Waits for a provider that is down, but not after the drain has begun.
         let space = tokio::select! {
             space = self.pipeline.provider().space() => space?,
             () = drain.cancelled() => return Ok(()),
@@ -127,41 +128,46 @@ impl Worker {
                 Err(LeaseError::Over) => return Ok(()),
                 Err(source) => return Err(self.service(source)),
             };
-            tracing::info!(worker = self.client.name(), job = self.client.job(), "begins");
+            tracing::info!(worker = self.client.name(), job = self.client.job(), "the worker starts");
             let stages = Arc::new(Stages::new(self.pipeline.lanes(), self.pipeline.provider().busy()));
             let measures = Measures::new(stages.clone(), self.pipeline.provider().clone());
             let (client, introduction) = (self.client.clone(), request.clone());
             let broker = Arc::new(ServiceBroker::new(client, introduction, joined.lease_seconds, measures));
             let threads = self.pipeline.lanes().prepare;
-            self.say(&broker, format!("begins: {threads} threads, version {VERSION}")).await;
+            self.log_to_job(&broker, format!("starts: {threads} threads, version {VERSION}")).await;
             let (collection, space) = (joined.collection, Arc::new(joined.space));
             let run = Run { collection, space, stages, leave: WriteLease::default() };
             match Pool::new(self.pipeline.clone(), broker.clone()).work(run, drain).await {
                 Ok(Ended::Over) | Err(PoolError::Lease(LeaseError::Over)) => return Ok(()),
                 Ok(Ended::Lost) => {
-                    self.say(&broker, "was away for longer than a lease; begins anew".to_owned()).await;
+                    self.log_to_job(&broker, "had no connection for longer than a lease; starts again".to_owned())
+                        .await;
                     self.give_back(&broker).await?;
                 }
                 Err(PoolError::Lease(source)) => return Err(self.service(source)),
                 Err(PoolError::Run(RunError::Dependency(down))) if down.trouble.may_pass() => {
-                    self.say(&broker, format!("{} {}; begins anew", down.dependency, down.trouble)).await;
+                    self.log_to_job(&broker, format!("{} {}; starts again", down.dependency, down.trouble)).await;
                     self.give_back(&broker).await?;
                     tokio::select! {
-                        () = tokio::time::sleep(PAUSE) => {}
+                        () = tokio::time::sleep(RESTART_DELAY) => {}
                         () = drain.cancelled() => return Ok(()),
                     }
                 }
                 Err(PoolError::Run(RunError::Bucket(error))) => {
                     tracing::error!(%error, detail = error.detail(), "the bucket cannot be read with these settings");
-                    // Every other image would come to the same: the service ends the job.
+                    // Every other image would fail in the same way, so the service ends the job.
                     if let Err(error) = self.client.operator_error(&error.to_string()).await {
-                        tracing::warn!(%error, "the service was not told why this worker leaves");
+                        tracing::warn!(%error, "the reason why this worker stops could not be reported to the service");
                     }
                     return Err(RunError::Bucket(error).into());
                 }
                 Err(PoolError::Run(error)) => {
-                    tracing::error!(%error, "the chain cannot go on");
-                    self.say(&broker, "leaves: its chain cannot go on; its own log says why".to_owned()).await;
+                    tracing::error!(%error, "the pipeline cannot continue");
+                    self.log_to_job(
+                        &broker,
+                        "stops: its pipeline cannot continue; the log of the worker has the reason".to_owned(),
+                    )
+                    .await;
                     return Err(error.into());
                 }
             }
@@ -175,10 +181,10 @@ impl Worker {
         }
     }
 
-    /// A line that does not arrive is no reason to stop.
-    async fn say(&self, broker: &ServiceBroker, line: String) {
+    /// Adds a line to the log of the job. A failure is not a reason to stop.
+    async fn log_to_job(&self, broker: &ServiceBroker, line: String) {
         if let Err(error) = broker.log(vec![line]).await {
-            tracing::debug!(%error, "a line did not reach the job's log");
+            tracing::debug!(%error, "a line could not be added to the log of the job");
         }
     }
 

@@ -215,7 +215,7 @@ async fn the_doctor_finds_nothing_wrong_where_nothing_is_and_changes_nothing() {
     let found = findings(&well);
     assert_eq!(found.keys().collect::<Vec<_>>(), ["bucket", "folder", "index", "provider", "service", "settings"]);
     assert!(found.values().all(|line| line.starts_with("ok ") && line.ends_with(" ms)")), "{found:?}");
-    assert!(found["provider"].contains("glimpse-mini-1/512/crop-260-bicubic from images and words"), "{found:?}");
+    assert!(found["provider"].contains("glimpse-mini-1/512/crop-260-bicubic from images and text"), "{found:?}");
     assert!(!data.exists());
 
     let begun = std::time::Instant::now();

@@ -96,7 +96,7 @@ async fn what_it_has_in_hand_is_not_written_over_the_newer() {
     let deadline = Instant::now() + Duration::from_mins(2);
     loop {
         let (_, logs) = app.get(&format!("/jobs/{}/logs", job.job_id)).await;
-        if logs["logs"].as_str().unwrap().contains("[one] was away for longer than a lease") {
+        if logs["logs"].as_str().unwrap().contains("[one] had no connection for longer than a lease") {
             break;
         }
         assert!(Instant::now() < deadline, "{} {:?}", logs["logs"].as_str().unwrap(), app.job(&job.job_id).await);

@@ -93,7 +93,7 @@ async fn finished_jobs_are_forgotten_in_time_and_on_demand() {
     assert_eq!(app.post("/jobs/prune", json!({"keep": 2})).await.1, json!({"removed": 1}));
     let at = [("GLIMPSE_URL", app.url.as_str())];
     let told = glimpse(&at, &["jobs", "--prune", "--keep", "1"]).await;
-    assert_eq!(stdout(&told).trim(), "1 jobs forgotten");
+    assert_eq!(stdout(&told).trim(), "deleted 1 finished jobs");
     assert_eq!(app.post("/jobs/prune", json!({"keep": 0})).await.1, json!({"removed": 1}));
     assert_eq!(app.get("/jobs").await.1["jobs"], json!([]));
     let (status, reply) = app.post("/jobs/prune", json!({"kept": 2})).await;

@@ -51,7 +51,7 @@ async fn the_start_says_who_makes_the_vectors_and_no_secret() {
         ),
         (
             vec![("IMAGE_EMBEDDING_PROVIDER", "ollama")],
-            "model    captions by llava, their words' vectors by nomic-embed-text, at http://127.0.0.1:11434",
+            "model    captions by llava, vectors of the captions by nomic-embed-text, at http://127.0.0.1:11434",
         ),
         (vec![], "model    glimpse-mini-1 in this process"),
     ] {

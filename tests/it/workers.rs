@@ -71,7 +71,7 @@ async fn one_worker_is_killed_and_one_frozen_and_the_index_is_that_of_an_undistu
     assert_eq!((failures.total, failures.failures[0].s3_key.as_str()), (1, "images/broken.jpg"));
     let (_, logs) = app.get(&format!("/jobs/{}/logs", job.job_id)).await;
     let logs = logs["logs"].as_str().unwrap();
-    assert!(logs.contains("worker one sent no request for") && logs.contains("[three] begins"), "{logs}");
+    assert!(logs.contains("worker one sent no request for") && logs.contains("[three] starts"), "{logs}");
     assert!(!logs.contains(job.worker_token.as_deref().unwrap()));
     let again = app.ingest_with(json!({"s3_prefix": "images/", "collection": "together"})).await;
     assert_eq!((again.counts.unchanged, again.counts.done), (150, 0), "the ledger knows all of it");
@@ -135,7 +135,7 @@ async fn who_does_not_fit_is_turned_away_with_the_reason() {
         }
     };
     let key = Some("door".to_owned());
-    for (executor, expected) in [("ray", "RAY_ADDRESS"), ("cloud", "`workers` and `ray`")] {
+    for (executor, expected) in [("ray", "RAY_ADDRESS"), ("cloud", "`workers` or `ray`")] {
         let (status, reply) = send("/jobs/images".into(), key.clone(), json!({"executor": executor})).await;
         assert!(status == 422 && reply["message"].as_str().unwrap().contains(expected), "{reply}");
     }

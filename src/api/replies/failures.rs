@@ -8,25 +8,25 @@ use crate::domain::{FailureClass, ItemFailure};
 /// Images that could not be indexed.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct FailuresReply {
-    /// In the order in which they failed.
+    /// The failures, in the order in which they happened.
     pub failures: Vec<FailureReply>,
-    /// Of the whole job.
+    /// Number of failures of the whole job.
     pub total: u64,
-    /// Give this as `after` for the next page; `null` at the end.
+    /// The value of `after` for the next page; `null` on the last page.
     pub next: Option<i64>,
 }
 
 /// One image that could not be indexed.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct FailureReply {
-    /// Its key.
+    /// The key of the image.
     pub s3_key: String,
-    /// `truncated`, `unsupported_format`…
+    /// The failure class: `truncated`, `unsupported_format`…
     #[schema(value_type = FailureClass)]
     pub class: String,
-    /// Why, in words.
+    /// Why the image could not be indexed.
     pub message: String,
-    /// How often it was tried.
+    /// Number of attempts.
     pub attempts: u32,
 }
 

@@ -8,82 +8,82 @@ use utoipa::ToSchema;
 use crate::domain::{CollectionName, ImageFormat, ImageId, ImageRecord};
 use crate::search::{Answer, Collections, Found};
 
-/// What was found.
+/// The results of a search.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct SearchReply {
-    /// The words that were searched for.
+    /// The text of the search.
     pub query: Option<String>,
-    /// The name of the image that was searched for.
+    /// The file name of the image of the search.
     pub file: Option<String>,
-    /// The id of the indexed image that was searched for.
+    /// The id of the indexed image of the search.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = Uuid)]
     pub like: Option<String>,
-    /// The model that made the query's vector.
+    /// The model that made the vector of the query.
     pub model: String,
     /// The collection that was searched.
     #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     pub collection: String,
-    /// The store that was asked, or `all`.
+    /// The store that was searched, or `all`.
     pub provider: String,
-    /// Best first.
+    /// The results, best first.
     pub results: Vec<ResultReply>,
-    /// Stores that were asked and are left out, and why.
+    /// Stores whose results are missing, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
-    /// How many results are here.
+    /// Number of results in this reply.
     pub total: usize,
-    /// Where the time went.
+    /// The time of each step.
     pub took_ms: TookReply,
 }
 
-/// Where a search's time went, in milliseconds.
+/// The time of each step of a search, in milliseconds.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 pub struct TookReply {
-    /// For the query's vector, decoding included.
+    /// Making the vector of the query, including decoding.
     pub embed: f64,
-    /// In the store.
+    /// Searching the store.
     pub search: f64,
 }
 
-/// One image that was found.
+/// One result of a search.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ResultReply {
-    /// The same in every store.
+    /// The id of the image, the same in every store.
     #[schema(format = Uuid)]
     pub id: String,
-    /// Cosine of query and image, -1 to 1.
+    /// Cosine similarity of query and image, -1 to 1.
     pub score: f32,
-    /// Its key.
+    /// The key of the object.
     pub s3_key: String,
-    /// `s3://bucket/key`
+    /// The URI of the object: `s3://bucket/key`.
     pub s3_uri: String,
-    /// `jpeg`, `png`, `webp` or `gif`.
+    /// The format: `jpeg`, `png`, `webp` or `gif`.
     #[schema(value_type = ImageFormat)]
     pub format: String,
-    /// Of the original, upright, in pixels.
+    /// Width of the upright original, in pixels.
     pub width: u32,
-    /// Of the original, upright, in pixels.
+    /// Height of the upright original, in pixels.
     pub height: u32,
-    /// Key of its thumbnail in the bucket, where one was written.
+    /// Key of the thumbnail in the bucket, if one was written.
     pub thumbnail_key: Option<String>,
-    /// Path of its thumbnail on this service, where it serves one.
+    /// Path of the thumbnail on this service.
     pub thumbnail: Option<String>,
     /// Path of the original on this service.
     pub original: String,
-    /// The stores that had it, where several were asked.
+    /// The stores that have the image, if several were searched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stores: Vec<String>,
-    /// Whether its bytes are those of the image that was named in `like`; only with that.
+    /// With `like`: whether the image has the same bytes as the image of `like`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identical: Option<bool>,
 }
 
-/// What a search was asked for, as far as it is said again.
+/// The input of a search that the reply repeats.
 pub(in crate::api) struct Asked {
-    /// Words.
+    /// The text.
     pub(in crate::api) query: Option<String>,
-    /// The name of a image.
+    /// The file name of an uploaded image.
     pub(in crate::api) file: Option<String>,
     /// The id of an indexed image.
     pub(in crate::api) like: Option<String>,
@@ -92,63 +92,63 @@ pub(in crate::api) struct Asked {
 /// One indexed image.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ImageReply {
-    /// The same in every store.
+    /// The id of the image, the same in every store.
     #[schema(format = Uuid)]
     pub id: String,
     /// The collection.
     #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     pub collection: String,
-    /// Its key.
+    /// The key of the object.
     pub s3_key: String,
-    /// `s3://bucket/key`
+    /// The URI of the object: `s3://bucket/key`.
     pub s3_uri: String,
-    /// Its bucket.
+    /// The bucket of the object.
     pub s3_bucket: String,
-    /// `jpeg`, `png`, `webp` or `gif`.
+    /// The format: `jpeg`, `png`, `webp` or `gif`.
     #[schema(value_type = ImageFormat)]
     pub format: String,
-    /// Of the original, upright, in pixels.
+    /// Width of the upright original, in pixels.
     pub width: u32,
-    /// Of the original, upright, in pixels.
+    /// Height of the upright original, in pixels.
     pub height: u32,
     /// Frames of an animation; 1 for a still image.
     pub frames: u32,
-    /// Key of its thumbnail in the bucket, where one was written.
+    /// Key of the thumbnail in the bucket, if one was written.
     pub thumbnail_key: Option<String>,
-    /// Path of its thumbnail on this service, where it serves one.
+    /// Path of the thumbnail on this service.
     pub thumbnail: Option<String>,
     /// Path of the original on this service.
     pub original: String,
-    /// ETag of the object that was read.
+    /// ETag of the object when it was indexed.
     pub etag: Option<String>,
-    /// Its size.
+    /// Size of the object in bytes.
     pub size_bytes: u64,
-    /// SHA-256 of its bytes.
+    /// SHA-256 of the object, in hexadecimal.
     pub content_sha256: String,
-    /// The space of its vector.
+    /// The vector space of the image.
     pub space: String,
-    /// RFC 3339.
+    /// When the image was indexed, in RFC 3339 format.
     #[schema(format = DateTime)]
     pub indexed_at: String,
-    /// The object's own metadata.
+    /// The metadata of the object and of the metadata file.
     pub meta: BTreeMap<String, String>,
 }
 
-/// A record that was removed.
+/// A record or a collection that was deleted.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct DeletedReply {
-    /// Its id, or the collection's name.
+    /// The id of the record, or the name of the collection.
     pub id: String,
     /// `deleted`
     pub status: String,
 }
 
-/// The collections.
+/// All collections.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct CollectionsReply {
-    /// The store that was asked, or `all`.
+    /// The store that was searched, or `all`.
     pub provider: String,
-    /// By name.
+    /// The collections, sorted by name.
     pub collections: Vec<CollectionReply>,
     /// Stores that did not answer, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -158,51 +158,51 @@ pub struct CollectionsReply {
 /// One collection.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct CollectionReply {
-    /// Its name.
+    /// The name of the collection.
     pub name: String,
-    /// Images in it, in the first store that has it.
+    /// Number of images in the first store that has the collection.
     pub count: u64,
-    /// Images in it, by store.
+    /// Number of images in each store.
     pub stores: BTreeMap<String, u64>,
-    /// The model of its vectors.
+    /// The model of the vectors.
     pub model: String,
-    /// Numbers in a vector.
+    /// Dimension of a vector.
     pub dimension: usize,
-    /// The whole space.
+    /// The name of the vector space.
     pub space: String,
 }
 
-/// The process answers.
+/// The result of `/healthz`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct HealthReply {
     /// `ok`
     pub status: String,
 }
 
-/// Searches can be answered.
+/// The result of `/readyz`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ReadyReply {
     /// `ready`
     pub status: String,
-    /// Stores that are not there, and why, where others are.
+    /// Stores that do not answer, and why, if other stores do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// The model.
     pub model: String,
-    /// The whole space.
+    /// The name of the vector space.
     pub space: String,
 }
 
 impl SearchReply {
-    pub(in crate::api) fn of(answer: Answer, asked: Asked) -> Self {
+    pub(in crate::api) fn of(answer: Answer, input: Asked) -> Self {
         let several = answer.provider == "all";
         let same_as = answer.same_as.as_deref();
         let reply = |found| ResultReply::of(&answer.collection, found, several, same_as);
         let mut results: Vec<_> = answer.hits.into_iter().map(reply).collect();
-        // The very same bytes before what only looks the same.
+        // Images with the same bytes come before images that only look the same.
         results.sort_by_key(|result| result.identical == Some(false));
         let ms = |time: std::time::Duration| (time.as_secs_f64() * 1e5).round() / 100.0;
-        let Asked { query, file, like } = asked;
+        let Asked { query, file, like } = input;
         Self {
             query,
             file,
@@ -238,7 +238,7 @@ impl ResultReply {
     }
 }
 
-/// Where this service serves a file of an image.
+/// Returns the path of a file of an image on this service.
 fn path_of(id: &ImageId, file: &str, collection: &CollectionName) -> String {
     format!("/images/{id}/{file}?collection={collection}")
 }

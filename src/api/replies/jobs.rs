@@ -1,4 +1,4 @@
-//! Bodies of `/jobs`: what is said of them. The command line reads them too.
+//! Bodies of the replies of `/jobs`. The command line reads them too.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -12,15 +12,15 @@ use crate::jobs::remote_workers::{WORKERS, WorkerView};
 /// A job.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct JobReply {
-    /// Its id.
+    /// The id of the job.
     #[schema(format = Uuid)]
     pub job_id: String,
-    /// `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `STOPPED`.
+    /// The state: `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `STOPPED`.
     #[schema(value_type = JobState)]
     pub status: String,
-    /// Why it failed, or what to know of its success.
+    /// Why the job failed, or a note on its success.
     pub message: Option<String>,
-    /// Who works: `local`, `workers` or `ray`.
+    /// What runs the job: `local`, `workers` or `ray`.
     #[schema(value_type = Executor)]
     pub executor: String,
     /// The bucket.
@@ -30,116 +30,117 @@ pub struct JobReply {
     /// The collection.
     #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     pub collection: String,
-    /// The metadata file, if it was given one.
+    /// The key of the metadata file, if the job has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metadata_key: Option<String>,
-    /// RFC 3339.
+    /// When the job was submitted, in RFC 3339 format.
     #[schema(format = DateTime)]
     pub submitted_at: String,
-    /// RFC 3339.
+    /// When the job started, in RFC 3339 format.
     #[schema(format = DateTime)]
     pub started_at: Option<String>,
-    /// RFC 3339.
+    /// When the job ended, in RFC 3339 format.
     #[schema(format = DateTime)]
     pub finished_at: Option<String>,
-    /// The job whose failed images, or whose unfinished work, this one takes.
+    /// The job whose failed images or unfinished work this job takes over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = Uuid)]
     pub retry_of: Option<String>,
-    /// Of a dry run: what the job would do.
+    /// For a dry run: what the job would do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanReply>,
-    /// How many keys are where.
+    /// Number of keys in each state.
     pub counts: CountsReply,
-    /// While it runs over the last half minute, at its end over the whole run; `null` before its turn.
+    /// Images per second: over the last 30 s while the job runs, over the whole run after its end; `null` before it
+    /// starts.
     pub images_per_second: Option<f64>,
-    /// The same over the whole of this run: since its turn, or since the service was started anew.
+    /// Images per second over the whole run, since the job started or since the service was restarted.
     #[serde(default)]
     pub images_per_second_overall: Option<f64>,
-    /// Seconds until nothing is left, where that can be told.
+    /// Estimated seconds until the end of the job, if known.
     pub eta_seconds: Option<u64>,
-    /// The stage that holds the others up.
+    /// The stage that limits the speed of the job.
     pub bottleneck: Option<String>,
-    /// A dependency that it waits for.
+    /// The dependency that the job waits for.
     pub waiting_on: Option<WaitingReply>,
-    /// Its workers, while it runs with `executor: workers` or `ray`.
+    /// The workers of the job, while it runs with the executor `workers` or `ray`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub workers: Vec<WorkerReply>,
-    /// Time per stage; `null` before its turn.
+    /// Time of each stage; `null` before the job starts.
     pub stages: Option<StagesReply>,
 }
 
-/// A job in the fields of the original's `GET /ray/jobs/{id}`.
+/// A job, with the fields of `GET /ray/jobs/{id}` of iNatInq.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct RayJobReply {
-    /// Its id.
+    /// The id of the job.
     #[schema(format = Uuid)]
     pub job_id: String,
-    /// `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `STOPPED`.
+    /// The state: `PENDING`, `RUNNING`, `SUCCEEDED`, `FAILED` or `STOPPED`.
     #[schema(value_type = JobState)]
     pub status: String,
-    /// Why it failed, or what to know of its success.
+    /// Why the job failed, or a note on its success.
     pub message: Option<String>,
 }
 
-/// What a dry run says that the job would do.
+/// What a job would do, according to a dry run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct PlanReply {
-    /// Images that the collection does not have.
+    /// Number of images that the collection does not have.
     pub new: u64,
-    /// Images that it has in another version, or not in every store.
+    /// Number of images that the collection has in another version, or not in every store.
     pub changed: u64,
-    /// Records that `sync` would remove.
+    /// Number of records that `sync` would remove.
     pub deleted: u64,
-    /// Some keys of each.
+    /// Some keys of each kind.
     pub examples: ExamplesReply,
 }
 
-/// Keys that a plan names, ten of each at most.
+/// Keys of a plan, at most ten of each kind.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct ExamplesReply {
-    /// Of new images.
+    /// Keys of new images.
     pub new: Vec<String>,
-    /// Of changed images.
+    /// Keys of changed images.
     pub changed: Vec<String>,
-    /// Of what would be removed.
+    /// Keys of images that would be removed.
     pub deleted: Vec<String>,
 }
 
-/// How many of a job's keys are where.
+/// Number of keys of a job in each state.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct CountsReply {
-    /// Keys that the listing has given.
+    /// Keys that were listed.
     pub listed: u64,
-    /// Of these, keys that are no images by their name.
+    /// Listed keys that do not have the name of an image.
     pub skipped: u64,
-    /// Of these, images that the collection has already, unchanged.
+    /// Listed images that the collection already has, unchanged.
     pub unchanged: u64,
-    /// Images indexed by this job.
+    /// Images that this job has indexed.
     pub done: u64,
-    /// Images that could not be; see `/jobs/{id}/failures`.
+    /// Images that could not be indexed; see `/jobs/{id}/failures`.
     pub failed: u64,
-    /// Records removed because their object has vanished.
+    /// Records that were removed because their object is no longer in the bucket.
     pub deleted: u64,
-    /// Images planned but not yet dealt with.
+    /// Images that the job still has to process.
     pub left: u64,
 }
 
 /// A worker of a job.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct WorkerReply {
-    /// As it calls itself.
+    /// The name of the worker.
     pub name: String,
-    /// The machine that it is on, where that was said.
+    /// The name of its machine, if the worker reported one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// Images that it holds at this moment.
+    /// Images that the worker processes at the moment.
     pub leased: u64,
-    /// Images that it has dealt with since it, or the service, began.
+    /// Images that the worker has processed since it or the service started.
     pub done: u64,
-    /// Over the last half minute.
+    /// Images per second over the last 30 s.
     pub images_per_second: f64,
-    /// RFC 3339.
+    /// When the worker last sent a request, in RFC 3339 format.
     #[schema(format = DateTime)]
     pub last_seen: String,
 }
@@ -147,25 +148,26 @@ pub struct WorkerReply {
 /// A dependency that a job waits for.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct WaitingReply {
-    /// `s3`, `clip`, `qdrant`…
+    /// The name of the dependency: `s3`, `clip`, `qdrant`…
     pub dependency: String,
-    /// RFC 3339.
+    /// Since when the job waits, in RFC 3339 format.
     #[schema(format = DateTime)]
     pub since: String,
-    /// RFC 3339. Absent if there is nothing to be tried: a job that waits for workers goes on when one comes.
+    /// When the next attempt is made, in RFC 3339 format. Absent if none is planned: a job that waits for workers
+    /// continues when one joins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub next_try: Option<String>,
-    /// What goes on, in words.
+    /// What the job waits for, as text.
     pub message: String,
 }
 
-/// Time per stage.
+/// Time of each stage.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct StagesReply {
-    /// Reading from the bucket.
+    /// Reading images from the bucket.
     pub fetch: StageReply,
-    /// Decoding and resizing.
+    /// Decoding and resizing images.
     pub prepare: StageReply,
     /// Calls of the embedding provider.
     pub embed: StageReply,
@@ -176,42 +178,42 @@ pub struct StagesReply {
 /// Time in one stage.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct StageReply {
-    /// Share of its lanes' time spent at work, 0 to 1.
+    /// Share of the time in which the lanes of the stage work, 0 to 1.
     pub busy: f64,
-    /// Median of one piece of work, in milliseconds.
+    /// Median time of one unit of work, in milliseconds.
     pub p50_ms: f64,
-    /// 95th percentile of one piece of work, in milliseconds.
+    /// 95th percentile of the time of one unit of work, in milliseconds.
     pub p95_ms: f64,
 }
 
-/// Jobs, the newest first.
+/// A page of jobs.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct JobsReply {
-    /// The newest first.
+    /// The jobs, newest first.
     pub jobs: Vec<JobReply>,
-    /// Give this as `before` for the next page; `null` at the end.
+    /// The value of `before` for the next page; `null` on the last page.
     #[schema(format = Uuid)]
     pub next: Option<String>,
 }
 
-/// A job's log.
+/// The log of a job.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LogsReply {
-    /// Its id.
+    /// The id of the job.
     #[schema(format = Uuid)]
     pub job_id: String,
-    /// One string with newlines.
+    /// The lines, as one string with newlines.
     pub logs: String,
-    /// Give this as `offset` for the lines that come after these.
+    /// The value of `offset` for the lines after these.
     pub next: i64,
-    /// Whether such lines are there already.
+    /// Whether there are more lines after these already.
     pub more: bool,
-    /// Whether lines before these are kept that this reply has no room for: `offset=0` begins with them.
+    /// Whether older lines exist that are not in this reply; `offset=0` returns the log from its beginning.
     pub older: bool,
 }
 
 impl LogsReply {
-    /// What was read after that offset.
+    /// Builds the reply from the lines that were read after `offset`.
     pub(in crate::api) fn new(job_id: String, page: LogPage, offset: Option<i64>) -> Self {
         let next = page.lines.last().map(|(number, _)| *number).or(offset).unwrap_or(0);
         let lines: Vec<String> = page.lines.into_iter().map(|(_, line)| line).collect();
@@ -222,7 +224,7 @@ impl LogsReply {
 /// A job that was stopped.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct StopReply {
-    /// Its id.
+    /// The id of the job.
     #[schema(format = Uuid)]
     pub job_id: String,
     /// `stopped`
@@ -230,7 +232,7 @@ pub struct StopReply {
 }
 
 impl JobReply {
-    /// Whether nothing more will happen to it.
+    /// Whether the job has ended.
     pub fn is_final(&self) -> bool {
         JobState::from_name(&self.status).is_none_or(JobState::is_final)
     }
@@ -240,7 +242,7 @@ impl From<JobView> for JobReply {
     fn from(view: JobView) -> Self {
         let JobView { job, pace, eta_seconds, waiting_on, workers } = view;
         let counts = CountsReply::from(job.counts);
-        // A dry run leaves nothing to be done: what it found is its plan.
+        // A dry run has no images left: they are in its plan.
         let counts = if job.spec.dry_run { CountsReply { left: 0, ..counts } } else { counts };
         let plan = job.plan.or_else(|| job.spec.dry_run.then(JobPlan::default));
         let overall = pace.as_ref().and_then(|pace| pace.overall);
@@ -255,9 +257,9 @@ impl From<JobView> for JobReply {
             collection: job.spec.collection.to_string(),
             metadata_key: job.spec.metadata_key,
             submitted_at: job.submitted_at.to_string(),
-            started_at: job.started_at.map(|moment| moment.to_string()),
-            finished_at: job.finished_at.map(|moment| moment.to_string()),
-            retry_of: job.spec.continues.or(job.spec.retry_of).map(|of| of.to_string()),
+            started_at: job.started_at.map(|time| time.to_string()),
+            finished_at: job.finished_at.map(|time| time.to_string()),
+            retry_of: job.spec.continues.or(job.spec.retry_of).map(|id| id.to_string()),
             plan: plan.map(PlanReply::from),
             counts,
             images_per_second: rate,
@@ -268,24 +270,24 @@ impl From<JobView> for JobReply {
                 message: match waiting.dependency.as_str() {
                     WORKERS => waiting.message,
                     "ledger" if !waiting.full => {
-                        "the ledger cannot be read or written (see the log); the job goes on when it can".to_owned()
+                        "the ledger cannot be read or written (see the log); the job continues when it can".to_owned()
                     }
-                    full if waiting.full => format!("{full} has no space left; the job goes on when there is some"),
-                    dependency => format!("{dependency} does not answer; the job goes on when it does"),
+                    full if waiting.full => format!("{full} has no space left; the job continues when there is space"),
+                    dependency => format!("{dependency} does not answer; the job continues when it does"),
                 },
                 dependency: waiting.dependency,
                 since: Timestamp::from(waiting.since).to_string(),
-                next_try: waiting.next_try.map(|moment| Timestamp::from(moment).to_string()),
+                next_try: waiting.next_try.map(|time| Timestamp::from(time).to_string()),
             }),
             workers: workers.into_iter().map(WorkerReply::from).collect(),
             stages: stages.map(|stages| {
-                let of =
+                let reply =
                     |stage: StageReport| StageReply { busy: stage.busy, p50_ms: stage.p50_ms, p95_ms: stage.p95_ms };
                 StagesReply {
-                    fetch: of(stages.fetch),
-                    prepare: of(stages.prepare),
-                    embed: of(stages.embed),
-                    upsert: of(stages.upsert),
+                    fetch: reply(stages.fetch),
+                    prepare: reply(stages.prepare),
+                    embed: reply(stages.embed),
+                    upsert: reply(stages.upsert),
                 }
             }),
         }

@@ -1,5 +1,5 @@
-//! The bodies of requests and replies, apart from their handlers: the command line, a client of this API, reads the same
-//! types.
+//! The bodies of requests and replies. They are separate from the handlers, because the command line uses the same
+//! types as a client.
 
 mod failures;
 mod images;

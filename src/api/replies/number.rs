@@ -1,14 +1,14 @@
-//! Whole numbers in JSON: `5.0` is one too (JSON Schema, `integer`), and some clients write it.
+//! Reads whole numbers from JSON. `5.0` is also a whole number (JSON Schema, `integer`), and some clients write it.
 
 use serde::{Deserialize, Deserializer};
 
-/// Reads a whole number, written with or without a fraction of zero.
+/// Reads a whole number, with or without a fraction of zero.
 pub(super) fn whole<'de, T: TryFrom<u64>, D: Deserializer<'de>>(json: D) -> Result<T, D::Error> {
     let number = serde_json::Number::deserialize(json)?;
     read(&number).ok_or_else(|| out_of_range(&number))
 }
 
-/// The same, or `null`.
+/// Reads a whole number or `null`.
 pub(super) fn maybe_whole<'de, T: TryFrom<u64>, D: Deserializer<'de>>(json: D) -> Result<Option<T>, D::Error> {
     let Some(number) = Option::<serde_json::Number>::deserialize(json)? else { return Ok(None) };
     read(&number).map(Some).ok_or_else(|| out_of_range(&number))
@@ -18,7 +18,7 @@ fn out_of_range<E: serde::de::Error>(number: &serde_json::Number) -> E {
     E::custom(format!("{number} is not a whole number within the range of this field"))
 }
 
-/// The largest whole number that every client can write: 2^53 - 1.
+/// The largest whole number that every client can represent: 2^53 - 1.
 pub(super) const MAX_WHOLE: u64 = 9_007_199_254_740_991;
 
 fn read<T: TryFrom<u64>>(number: &serde_json::Number) -> Option<T> {

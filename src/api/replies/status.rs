@@ -8,85 +8,86 @@ use crate::domain::Secret;
 use crate::jobs::cluster::{ClusterError, ClusterVersion};
 use crate::search::Status;
 
-/// What the service is made of.
+/// The parts of the service and their state.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct StatusReply {
-    /// Of this build.
+    /// The version of the service.
     pub version: String,
-    /// `ready`; `degraded`, where a store is not there; `unavailable`, where no search can be answered; `draining`.
+    /// `ready`; `degraded` if a store does not answer; `unavailable` if no search can be answered; `draining` while the
+    /// service stops.
     pub status: String,
-    /// Who makes the vectors.
+    /// The embedding provider.
     pub provider: ProviderReply,
-    /// Where they are, the default first.
+    /// The stores, the default store first.
     pub stores: Vec<StoreReply>,
-    /// The Ray cluster that places workers, if there is to be one.
+    /// The Ray cluster that runs workers, if one is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ray: Option<RayReply>,
-    /// The collection that is meant where none is named.
+    /// The default collection.
     #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     pub collection: String,
-    /// The bucket that is meant where none is named.
+    /// The default bucket.
     pub bucket: String,
-    /// Bytes of the largest image that is taken.
+    /// Maximum size of an image in bytes.
     pub max_image_bytes: usize,
 }
 
-/// Who makes the vectors.
+/// The embedding provider.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ProviderReply {
-    /// Of `IMAGE_EMBEDDING_PROVIDER`.
+    /// The name of the provider (`IMAGE_EMBEDDING_PROVIDER`).
     pub name: String,
-    /// Whether it answers, as far as is known.
+    /// Whether the provider answers, according to the last check.
     pub ready: bool,
-    /// Why not.
+    /// Why it does not answer.
     pub message: Option<String>,
-    /// Its model, once that was proven.
+    /// The model, once it is verified.
     pub model: Option<String>,
-    /// Numbers in a vector.
+    /// Dimension of a vector.
     pub dimension: Option<usize>,
-    /// The whole space.
+    /// The name of the vector space.
     pub space: Option<String>,
 }
 
 /// One store.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct StoreReply {
-    /// `embedded`, `qdrant` or `weaviate`.
+    /// The name of the store: `embedded`, `qdrant` or `weaviate`.
     pub name: String,
-    /// Whether it answers.
+    /// Whether the store answers.
     pub ready: bool,
-    /// Why not.
+    /// Why it does not answer.
     pub message: Option<String>,
-    /// Collections in it.
+    /// Number of collections.
     pub collections: Option<usize>,
-    /// Images in all of them.
+    /// Number of images in all collections.
     pub images: Option<u64>,
 }
 
 /// The Ray cluster.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct RayReply {
-    /// Whether it answers and takes our token.
+    /// Whether the cluster answers and accepts the token of the service.
     pub ready: bool,
-    /// Why not, or what to know of its version.
+    /// Why it does not, or a warning about its version.
     pub message: Option<String>,
-    /// Its name and version.
+    /// Name and version of the cluster.
     pub version: Option<String>,
 }
 
-/// Whether a key is needed, and whether the browser is signed in.
+/// Whether the service needs a key, and whether the browser is signed in.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 pub struct SessionReply {
-    /// Whether a key is needed at all.
+    /// Whether the service needs a key.
     pub required: bool,
-    /// Whether the request came with a session.
+    /// Whether the request has a session or a key.
     pub signed_in: bool,
 }
 
-/// The key.
+/// A sign-in.
 #[derive(Debug, Deserialize, ToSchema)]
 pub struct SessionRequest {
-    /// One of `GLIMPSE_API_KEY`.
+    /// One of the keys of `GLIMPSE_API_KEY`.
     #[schema(value_type = String)]
     pub key: Secret,
 }
@@ -104,7 +105,7 @@ impl StatusReply {
     pub(in crate::api) fn of(status: Status, ray: Option<RayReply>, draining: bool, defaults: &Defaults) -> Self {
         let (space, message) = match status.provider {
             Ok(space) => (Some(space), None),
-            Err(said) => (None, Some(said)),
+            Err(error) => (None, Some(error)),
         };
         let provider = ProviderReply {
             name: defaults.provider.to_owned(),
@@ -120,7 +121,7 @@ impl StatusReply {
             .map(|(name, answer)| {
                 let (infos, message) = match answer {
                     Ok(infos) => (Some(infos), None),
-                    Err(said) => (None, Some(said)),
+                    Err(error) => (None, Some(error)),
                 };
                 StoreReply {
                     name: name.to_owned(),
@@ -131,16 +132,16 @@ impl StatusReply {
                 }
             })
             .collect();
-        let there = stores.iter().filter(|store| store.ready).count();
-        let word = match (draining, provider.ready, there) {
+        let answering = stores.iter().filter(|store| store.ready).count();
+        let state = match (draining, provider.ready, answering) {
             (true, ..) => "draining",
-            (false, true, there) if there == stores.len() => "ready",
+            (false, true, answering) if answering == stores.len() => "ready",
             (false, true, 1..) => "degraded",
             (false, ..) => "unavailable",
         };
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            status: word.to_owned(),
+            status: state.to_owned(),
             provider,
             stores,
             ray,

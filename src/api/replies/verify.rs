@@ -8,13 +8,13 @@ use utoipa::ToSchema;
 use super::number::whole;
 use crate::jobs::{Difference, DifferenceKind, VerifyReport};
 
-/// How closely to look. Everything may be left out, and the body too.
+/// The options of the check. Every field is optional, and so is the body.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct VerifyRequest {
-    /// Repair what is found: by copies from the store that has it, without embedding again.
+    /// Repair differences: copy records from a store that has them, without embedding images again.
     pub repair: bool,
-    /// How many of the records that every store has are read and compared, 0 to 1,000,000.
+    /// Number of records to read and compare, of those that every store has; 0 to 1,000,000.
     #[serde(deserialize_with = "whole")]
     #[schema(maximum = 1_000_000)]
     pub sample: u64,
@@ -26,23 +26,23 @@ impl Default for VerifyRequest {
     }
 }
 
-/// Whether the stores and the ledger agree.
+/// The result of the check.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct VerifyReply {
     /// The collection.
     #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     pub collection: String,
-    /// Whether nothing differs, or all that did is repaired.
+    /// Whether there are no differences, or all of them were repaired.
     pub agrees: bool,
-    /// Images in each store.
+    /// Number of images in each store.
     pub stores: BTreeMap<String, u64>,
-    /// Objects that the ledger knows.
+    /// Number of objects in the ledger.
     pub ledger: u64,
-    /// Records that were read and compared.
+    /// Number of records that were read and compared.
     pub compared: u64,
-    /// Differences that were found.
+    /// Number of differences.
     pub total: u64,
-    /// How many of them were repaired.
+    /// Number of repaired differences.
     pub repaired: u64,
     /// The first 1,000 differences.
     pub differences: Vec<DifferenceReply>,
@@ -51,33 +51,33 @@ pub struct VerifyReply {
 /// One difference.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct DifferenceReply {
-    /// Of the image.
+    /// The id of the image.
     #[schema(format = Uuid)]
     pub id: String,
-    /// `s3://bucket/key`
+    /// The URI of the image: `s3://bucket/key`.
     pub s3_uri: Option<String>,
-    /// `missing`: these stores lack what another has. `unequal`: they have another vector or payload than its newest
-    /// record. `unknown`: the ledger does not know that they have it. `lost`: the ledger believes that they have it, and no
-    /// store does; once repaired, the next job indexes it again.
+    /// `missing`: these stores lack a record that another store has. `unequal`: their vector or payload differs from
+    /// that of the newest record. `unknown`: they have a record that is not in the ledger. `lost`: the record is in the
+    /// ledger, but in no store; after the repair, the next job indexes the image again.
     #[schema(value_type = DifferenceKind)]
     pub kind: String,
-    /// In which stores.
+    /// The stores that have the difference.
     pub stores: Vec<String>,
-    /// Whether it is no more.
+    /// Whether the difference was repaired.
     pub repaired: bool,
 }
 
 impl From<VerifyReport> for VerifyReply {
-    fn from(found: VerifyReport) -> Self {
+    fn from(report: VerifyReport) -> Self {
         Self {
-            collection: found.collection.to_string(),
-            agrees: found.total == found.repaired,
-            stores: found.stores.into_iter().map(|(store, count)| (store.to_owned(), count)).collect(),
-            ledger: found.ledger,
-            compared: found.compared,
-            total: found.total,
-            repaired: found.repaired,
-            differences: found.differences.into_iter().map(DifferenceReply::from).collect(),
+            collection: report.collection.to_string(),
+            agrees: report.total == report.repaired,
+            stores: report.stores.into_iter().map(|(store, count)| (store.to_owned(), count)).collect(),
+            ledger: report.ledger,
+            compared: report.compared,
+            total: report.total,
+            repaired: report.repaired,
+            differences: report.differences.into_iter().map(DifferenceReply::from).collect(),
         }
     }
 }

@@ -1,40 +1,43 @@
-//! The Ray cluster, where the settings name one: it answers, takes our token, and is of a version that will do.
+//! Checks the Ray cluster, if one is set: it answers, accepts the token, and has a supported version.
 
 use super::{Complaint, Doctor, Finding, finding};
 use crate::jobs::cluster::{Cluster, ClusterError};
 use crate::ray::RayCluster;
 
 impl Doctor {
-    /// The cluster of `RAY_ADDRESS`; `None` where there is none.
+    /// Checks the cluster of `RAY_ADDRESS`. Returns `None` if none is set.
     pub async fn ray(&self) -> Option<Finding> {
-        let of = &self.settings.ray;
-        if !of.is_set() {
+        let settings = &self.settings.ray;
+        if !settings.is_set() {
             return None;
         }
-        let look = async {
-            let wrong = |error: String| Complaint::new(&error, "set it as docs/settings.md says");
-            // No worker is sent anywhere: where they would find the service does not matter.
-            let cluster = RayCluster::new(of, String::new()).map_err(wrong)?;
+        let check = async {
+            let wrong =
+                |error: String| Complaint::new(&error, "set the setting to an allowed value; see docs/settings.md");
+            // No worker is started, so the address of the service is not needed.
+            let cluster = RayCluster::new(settings, String::new()).map_err(wrong)?;
             let version = cluster.check().await.map_err(|error| {
-                Complaint::new(&format!("{error} ({}): {}", of.ray_address, error.detail()), advice(&error))
+                Complaint::new(&format!("{error} ({}): {}", settings.ray_address, error.detail()), advice(&error))
             })?;
-            let warning = version.warning.map(|warning| format!("; BUT {warning}")).unwrap_or_default();
-            Ok(format!("{} at {} (RAY_ADDRESS){warning}", version.name, of.ray_address))
+            let warning = version.warning.map(|warning| format!("; WARNING: {warning}")).unwrap_or_default();
+            Ok(format!("{} at {} (RAY_ADDRESS){warning}", version.name, settings.ray_address))
         };
-        Some(finding("ray", look).await)
+        Some(finding("ray", check).await)
     }
 }
 
 fn advice(error: &ClusterError) -> &'static str {
     match error {
         ClusterError::Unreachable(_) | ClusterError::TimedOut(_) => {
-            "start the cluster, or set RAY_ADDRESS to where its dashboard is (port 8265, not 6379 or 10001)"
+            "start the cluster, or set RAY_ADDRESS to the address of its dashboard (port 8265, not 6379 or 10001)"
         }
-        ClusterError::Failed(_) | ClusterError::Refused(_) => "look into the dashboard's log on the cluster's head",
+        ClusterError::Failed(_) | ClusterError::Refused(_) => {
+            "read the log of the dashboard on the head node of the cluster"
+        }
         ClusterError::NoToken(_) | ClusterError::WrongToken(_) | ClusterError::TokenFile(_) => {
             "set RAY_AUTH_TOKEN, or RAY_AUTH_TOKEN_PATH to a file, to the token of the cluster"
         }
-        ClusterError::NotRay(_) => "set RAY_ADDRESS to the cluster's dashboard (port 8265)",
-        ClusterError::Version(_) => "use a version of Ray that speaks version 4, such as 2.60",
+        ClusterError::NotRay(_) => "set RAY_ADDRESS to the address of the cluster's dashboard (port 8265)",
+        ClusterError::Version(_) => "use a version of Ray with version 4 of the Jobs API, such as 2.60",
     }
 }

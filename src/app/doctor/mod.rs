@@ -1,5 +1,5 @@
-//! Whether what the settings name is there and does what it should, one check after the other. For an operator: what a
-//! dependency said itself is told. Changes nothing, and makes no data folder.
+//! Checks everything that the settings name, one check after the other. The results are for operators: they contain the
+//! messages of dependencies. The checks change nothing and create no data folder.
 
 mod cluster;
 mod stores;
@@ -16,24 +16,24 @@ use crate::domain::{Space, Trouble};
 use crate::embed::{EmbedError, ImageEmbeddingProvider, ProviderKind};
 use crate::source::{Endpoint, SourceError};
 
-/// How long one check may take.
-const LIMIT: Duration = Duration::from_mins(1);
+/// Maximum time of one check.
+const CHECK_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// What one check found, and how long it took.
+/// The result of one check.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// What was looked at.
+    /// What was checked.
     pub what: &'static str,
     /// How long it took.
     pub took: Duration,
-    /// What is there, or what is wrong.
+    /// A description of what was found, or the problem.
     pub outcome: Result<String, Complaint>,
 }
 
-/// What is wrong and what to do about it.
+/// A problem and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Complaint {
-    /// What was seen.
+    /// What is wrong.
     pub problem: String,
     /// What to do.
     pub advice: String,
@@ -45,27 +45,27 @@ impl Complaint {
     }
 }
 
-/// Runs one check and takes its time.
+/// Runs one check and measures its time.
 pub async fn finding(what: &'static str, check: impl Future<Output = Result<String, Complaint>>) -> Finding {
-    let begun = Instant::now();
-    let outcome = tokio::time::timeout(LIMIT, check).await.unwrap_or_else(|_| {
+    let started = Instant::now();
+    let outcome = tokio::time::timeout(CHECK_TIMEOUT, check).await.unwrap_or_else(|_| {
         Err(Complaint::new(
-            &format!("nothing came within {} s", LIMIT.as_secs()),
-            "look at what it waits for: its address, its load",
+            &format!("no answer within {} s", CHECK_TIMEOUT.as_secs()),
+            "check the address and the load of what it waits for",
         ))
     });
-    Finding { what, took: begun.elapsed(), outcome }
+    Finding { what, took: started.elapsed(), outcome }
 }
 
-/// Who has the data folder.
+/// The state of the data folder.
 enum Folder {
     Missing,
-    /// Locked by us while we look.
-    JobStance(#[expect(dead_code, reason = "held, not read")] File),
+    /// Locked by this process during the checks.
+    JobStance(#[expect(dead_code, reason = "the lock is held, not read")] File),
     Running,
 }
 
-/// The checks. They build on each other, so that their order is the one they stand in.
+/// The checks. They depend on each other, so they must be called in the order in which they are defined.
 pub struct Doctor {
     settings: Settings,
     folder: Folder,
@@ -79,70 +79,67 @@ impl std::fmt::Debug for Doctor {
 }
 
 impl Doctor {
-    /// Has looked at nothing yet.
+    /// Creates the checks. Nothing is checked yet.
     pub fn new(settings: Settings) -> Self {
         Self { settings, folder: Folder::Missing, space: None }
     }
 
-    /// The data folder: there, ours to write, or in use by a running service.
+    /// Checks the data folder: it is writable, or in use by a running service.
     pub async fn folder(&mut self) -> Finding {
         let folder = self.settings.place.glimpse_data_dir.clone();
-        let shown = folder.display().to_string();
-        let looked = if folder.exists() {
+        let path = folder.display().to_string();
+        let checked = if folder.exists() {
             match parts::lock(&folder) {
-                Ok(lock) => Ok((Folder::JobStance(lock), format!("{shown}, not in use"))),
+                Ok(lock) => Ok((Folder::JobStance(lock), format!("{path}, not in use"))),
                 Err(BuildError::FolderInUse(_)) => {
-                    Ok((Folder::Running, format!("{shown}, in use by a running service")))
+                    Ok((Folder::Running, format!("{path}, in use by a running service")))
                 }
-                Err(error) => Err(Complaint::new(&error, "make it writable for this user")),
+                Err(error) => Err(Complaint::new(&error, "make the folder writable for this user")),
             }
         } else {
-            Ok((Folder::Missing, format!("{shown} is made at the first start")))
+            Ok((Folder::Missing, format!("{path} will be created at the first start")))
         };
-        let outcome = looked.map(|(found, said)| {
-            self.folder = found;
-            said
+        let outcome = checked.map(|(state, description)| {
+            self.folder = state;
+            description
         });
         finding("folder", async { outcome }).await
     }
 
-    /// The bucket: it answers, and lets itself be listed.
+    /// Checks the bucket: it answers, and it can be listed.
     pub async fn bucket(&self) -> Finding {
-        finding("bucket", Box::pin(self.look_into_the_bucket())).await
+        finding("bucket", Box::pin(self.check_bucket())).await
     }
 
-    async fn look_into_the_bucket(&self) -> Result<String, Complaint> {
-        let of = &self.settings.source;
-        let endpoint = of.endpoint().map_err(|error| Complaint::new(&error, "set S3_ENDPOINT"))?;
+    async fn check_bucket(&self) -> Result<String, Complaint> {
+        let settings = &self.settings.source;
+        let endpoint = settings.endpoint().map_err(|error| Complaint::new(&error, "set S3_ENDPOINT"))?;
         if endpoint == Endpoint::Embedded && !matches!(self.folder, Folder::Running) {
-            return Ok("in the process of the service; it is there while the service runs (S3_ENDPOINT)".to_owned());
+            return Ok("embedded in the service; available while the service runs (S3_ENDPOINT)".to_owned());
         }
         let complaint = |error: &BuildError| match error {
             BuildError::Source(SourceError::Operator(error)) => Complaint::new(&error.problem, error.advice.clone()),
             BuildError::Source(SourceError::NoBucket(bucket)) => Complaint::new(
-                &format!("there is no bucket `{bucket}`"),
-                "make the bucket, or set S3_BUCKET to one that is there",
+                &format!("the bucket `{bucket}` does not exist"),
+                "create the bucket, or set S3_BUCKET to one that exists",
             ),
-            BuildError::Source(SourceError::Denied(_)) if of.s3_anonymous => Complaint::new(
+            BuildError::Source(SourceError::Denied(_)) if settings.s3_anonymous => Complaint::new(
                 error,
-                "not everyone may read the bucket: unset S3_ANONYMOUS and set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY",
+                "the bucket is not public: unset S3_ANONYMOUS and set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY",
             ),
-            BuildError::Source(SourceError::Denied(_) | SourceError::Refused { .. }) => Complaint::new(
-                error,
-                "check S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY and what the bucket's policy lets them do",
-            ),
-            BuildError::Source(_) => {
-                Complaint::new(error, "check S3_ENDPOINT, S3_REGION and whether the service behind it runs")
+            BuildError::Source(SourceError::Denied(_) | SourceError::Refused { .. }) => {
+                Complaint::new(error, "check S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY and the permissions of this key")
             }
+            BuildError::Source(_) => Complaint::new(error, "check S3_ENDPOINT, S3_REGION and whether the server runs"),
             _ => Complaint::new(error, "check the S3_ settings"),
         };
-        let listed = async { Bucket::open(&self.settings).await?.first_key(&of.s3_bucket).await }.await;
+        let listed = async { Bucket::open(&self.settings).await?.first_key(&settings.s3_bucket).await }.await;
         let first = listed.map_err(|error| complaint(&error))?;
         let first = first.map_or_else(|| "it is empty".to_owned(), |key| format!("its first key is {key}"));
-        Ok(format!("{} at {}: {first}", of.s3_bucket, of.s3_endpoint))
+        Ok(format!("{} at {}: {first}", settings.s3_bucket, settings.s3_endpoint))
     }
 
-    /// The embedding provider: both towers answer, and pass their probe.
+    /// Checks the embedding provider: both encoders (image and text) answer and pass their probe.
     pub async fn provider(&mut self) -> Finding {
         let settings = &self.settings;
         let name = settings.embed.image_embedding_provider.clone();
@@ -150,62 +147,65 @@ impl Doctor {
             let raw = providers::raw(settings)
                 .await
                 .map_err(|error| Complaint::new(&error, "check CLIP_MODEL and the IMAGE_ settings"))?;
-            let elsewhere = settings.embed.kind() != Ok(ProviderKind::Local);
-            proven(&*raw).await.map_err(|error| Complaint::new(&error, provider_advice(&error, elsewhere)))
+            let is_remote = settings.embed.kind() != Ok(ProviderKind::Local);
+            wait_for_space(&*raw).await.map_err(|error| Complaint::new(&error, provider_advice(&error, is_remote)))
         };
         let mut space = None;
-        let look = async {
-            let proven = probe.await?;
-            let towers = if proven.probes.iter().any(|probe| probe.name.starts_with("text:")) {
-                "images and words"
+        let check = async {
+            let verified = probe.await?;
+            let inputs = if verified.probes.iter().any(|probe| probe.name.starts_with("text:")) {
+                "images and text"
             } else {
                 "images only"
             };
-            let said = format!("{name} makes vectors of {} from {towers}", proven.name());
-            space = Some(proven);
-            Ok(said)
+            let description = format!("{name} makes vectors of {} from {inputs}", verified.name());
+            space = Some(verified);
+            Ok(description)
         };
-        let finding = finding("provider", look).await;
+        let finding = finding("provider", check).await;
         self.space = space;
         finding
     }
 }
 
-/// The space. A model that is on its way, from the hub above all, is waited for as long as there is time.
-async fn proven(provider: &dyn ImageEmbeddingProvider) -> Result<Arc<Space>, EmbedError> {
-    let begun = Instant::now();
+/// Returns the verified space. Waits for a model that is still being loaded or downloaded, for half of
+/// [`CHECK_TIMEOUT`].
+async fn wait_for_space(provider: &dyn ImageEmbeddingProvider) -> Result<Arc<Space>, EmbedError> {
+    let started = Instant::now();
     loop {
         match provider.space().await {
-            Err(error) if is_on_its_way(&error) && begun.elapsed() < LIMIT / 2 => {}
+            Err(error) if is_loading(&error) && started.elapsed() < CHECK_TIMEOUT / 2 => {}
             outcome => return outcome,
         }
     }
 }
 
-/// Of an adapter with nothing around it: its answer when it has waited for a while.
-fn is_on_its_way(error: &EmbedError) -> bool {
+/// Whether the model is still being loaded. This is the error of an adapter without retries after it has waited for a
+/// while.
+fn is_loading(error: &EmbedError) -> bool {
     matches!(error, EmbedError::Dependency(down) if matches!(down.trouble, Trouble::Unavailable { .. }))
 }
 
-fn provider_advice(error: &EmbedError, elsewhere: bool) -> &'static str {
+fn provider_advice(error: &EmbedError, is_remote: bool) -> &'static str {
     match error {
-        error if is_on_its_way(error) => {
-            "start the service, which goes on where this stopped, and wait for its /readyz"
+        error if is_loading(error) => {
+            "start the service, which continues the download, and wait until /readyz answers 200"
         }
-        EmbedError::Dependency(_) if !elsewhere => {
-            "check CLIP_MODEL and CLIP_PRECISION; for a model of the hub HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE and HF_TOKEN"
+        EmbedError::Dependency(_) if !is_remote => {
+            "check CLIP_MODEL and CLIP_PRECISION; for a model of the hub also HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE and \
+             HF_TOKEN"
         }
         EmbedError::Dependency(down) if down.trouble == Trouble::Refused => {
-            "check CLIP_URL and CLIP_MODEL, and the key if it wants one"
+            "check CLIP_URL, CLIP_MODEL and, if the server needs a key, CLIP_API_KEY"
         }
-        EmbedError::Dependency(_) => "start it, or set CLIP_URL to where it is",
+        EmbedError::Dependency(_) => "start the server, or set CLIP_URL to its address",
         EmbedError::ProbeFailed(_)
         | EmbedError::Invalid(_)
         | EmbedError::WrongCount { .. }
         | EmbedError::Rejected(_)
         | EmbedError::Failing { .. }
         | EmbedError::Unsupported => {
-            "its vectors are of no use: choose another server, or another model (IMAGE_EMBEDDING_PROVIDER, CLIP_MODEL)"
+            "its vectors cannot be used: choose another server or model (IMAGE_EMBEDDING_PROVIDER, CLIP_MODEL)"
         }
     }
 }

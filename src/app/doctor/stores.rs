@@ -1,4 +1,4 @@
-//! The stores: they are there, and their collections are of the provider's space.
+//! Checks the stores: they answer, and their collections have the vector space of the provider.
 
 use crate::app::stores::{embedded, qdrant, weaviate};
 use crate::domain::{CollectionInfo, Space, Trouble};
@@ -9,27 +9,27 @@ use crate::index::{ImageIndex, IndexError, StoreKind};
 use super::{Complaint, Doctor, Finding, Folder, finding};
 
 impl Doctor {
-    /// Each configured store.
+    /// Checks each configured store.
     pub async fn stores(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
         for kind in self.settings.index.kinds().unwrap_or_default() {
             findings.push(match kind {
-                StoreKind::Embedded => finding("index", self.look_into_the_index()).await,
+                StoreKind::Embedded => finding("index", self.check_embedded()).await,
                 StoreKind::Qdrant => {
                     let store = QdrantIndex::new(qdrant(&self.settings.index)).map_err(|error| error.to_string());
-                    finding(kind.name(), self.look_elsewhere(store, "QDRANT_URL", "QDRANT_API_KEY")).await
+                    finding(kind.name(), self.check_remote(store, "QDRANT_URL", "QDRANT_API_KEY")).await
                 }
                 StoreKind::Weaviate => {
                     let store = WeaviateIndex::new(weaviate(&self.settings.index)).map_err(|error| error.to_string());
                     let address = "WEAVIATE_URL and WEAVIATE_GRPC_URL";
-                    finding(kind.name(), self.look_elsewhere(store, address, "WEAVIATE_API_KEY")).await
+                    finding(kind.name(), self.check_remote(store, address, "WEAVIATE_API_KEY")).await
                 }
             });
         }
         findings
     }
 
-    async fn look_elsewhere(
+    async fn check_remote(
         &self,
         store: Result<impl ImageIndex, String>,
         address: &str,
@@ -39,40 +39,43 @@ impl Doctor {
         let advice = |error: &IndexError| match error {
             IndexError::Dependency(down) if down.trouble == Trouble::Refused => format!("check {key} and {address}"),
             IndexError::Dependency(down) if down.trouble == Trouble::Misconfigured => {
-                format!("change the server that {address} names, or name another one")
+                format!("change the configuration of the server, or set {address} to another server")
             }
-            _ => format!("start it, or set {address} to where it is"),
+            _ => format!("start the server, or set {address} to its address"),
         };
         let collections = async {
             store.ready().await?;
             store.collections().await
         };
         let collections = collections.await.map_err(|error| Complaint::new(&error, advice(&error)))?;
-        self.counted(&collections)
+        self.count_images(&collections)
     }
 
-    async fn look_into_the_index(&self) -> Result<String, Complaint> {
+    async fn check_embedded(&self) -> Result<String, Complaint> {
         match self.folder {
-            Folder::Running => return Ok("in use by the running service, which is asked below".to_owned()),
-            Folder::Missing => return Ok("embedded; it is made at the first start".to_owned()),
+            Folder::Running => return Ok("in use by the running service, which is checked below".to_owned()),
+            Folder::Missing => return Ok("embedded; will be created at the first start".to_owned()),
             Folder::JobStance(_) if !self.settings.place.glimpse_data_dir.join("index").exists() => {
-                return Ok("embedded; it is made with the first job".to_owned());
+                return Ok("embedded; will be created by the first job".to_owned());
             }
             Folder::JobStance(_) => {}
         }
         let broken = |error: String| {
-            Complaint::new(&error, "restore the data folder, or index again into a new one (GLIMPSE_DATA_DIR)")
+            Complaint::new(
+                &error,
+                "restore the data folder from a backup, or index again into a new folder (GLIMPSE_DATA_DIR)",
+            )
         };
         let index = embedded(&self.settings).await.map_err(|error| broken(error.to_string()))?;
         let collections = index.collections().await.map_err(|error| broken(error.to_string()))?;
         let lost = match index.lost().len() {
             0 => String::new(),
-            lost => format!("; {lost} were lost and are indexed again by the next job"),
+            lost => format!("; {lost} images were lost, and the next job indexes them again"),
         };
-        Ok(format!("embedded: {}{lost}", self.counted(&collections)?))
+        Ok(format!("embedded: {}{lost}", self.count_images(&collections)?))
     }
 
-    fn counted(&self, collections: &[CollectionInfo]) -> Result<String, Complaint> {
+    fn count_images(&self, collections: &[CollectionInfo]) -> Result<String, Complaint> {
         if let Some(space) = &self.space {
             same_space(collections, space)?;
         }
@@ -83,9 +86,10 @@ impl Doctor {
 
 fn same_space(collections: &[CollectionInfo], space: &Space) -> Result<(), Complaint> {
     for info in collections {
-        info.space.admits(space).map_err(|moved| {
-            let advice = "use another collection (VECTOR_DB_COLLECTION), or the provider that it was made with";
-            Complaint::new(&format!("collection {}: {moved}", info.name), advice)
+        info.space.admits(space).map_err(|mismatch| {
+            let advice =
+                "use another collection (VECTOR_DB_COLLECTION), or the provider that this collection was created with";
+            Complaint::new(&format!("collection {}: {mismatch}", info.name), advice)
         })?;
     }
     Ok(())

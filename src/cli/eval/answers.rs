@@ -1,24 +1,24 @@
-//! The file of known answers, in its two forms.
+//! Reads the file of known answers, which has two possible forms.
 
 use serde_json::{Map, Value};
 
-/// A query and the images that answer it.
+/// A query and the keys of the images that are right answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Known {
     pub(super) query: String,
     pub(super) answers: Vec<String>,
 }
 
-/// Reads one group of queries, or captions.
+/// Reads one group of queries, or a captions file.
 pub(super) fn read(text: &str, group: &str) -> Result<Vec<Known>, String> {
-    let file: Value = serde_json::from_str(text).map_err(|error| format!("it is no JSON: {error}"))?;
+    let file: Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
     let file = file.as_object().ok_or("it must be an object: {\"queries\": {\"a cat\": [\"cat.jpg\"]}}")?;
     let known = match file.get(group) {
         Some(Value::Object(queries)) => from_queries(queries)?,
         _ if file.values().all(Value::is_array) => from_captions(file)?,
         _ => return Err(no_group(file, group)),
     };
-    if known.is_empty() { Err("there is no query in it".to_owned()) } else { Ok(known) }
+    if known.is_empty() { Err("it contains no query".to_owned()) } else { Ok(known) }
 }
 
 fn from_queries(queries: &Map<String, Value>) -> Result<Vec<Known>, String> {
@@ -28,7 +28,7 @@ fn from_queries(queries: &Map<String, Value>) -> Result<Vec<Known>, String> {
     queries.iter().map(known).collect()
 }
 
-/// The other way round: each caption is a query that its file answers.
+/// Reads a captions file: each caption is a query, and its file is the right answer.
 fn from_captions(files: &Map<String, Value>) -> Result<Vec<Known>, String> {
     let mut known = Vec::new();
     for (file, captions) in files {
@@ -51,8 +51,8 @@ fn strings<'a>(name: &str, list: &'a Value) -> Result<impl Iterator<Item = &'a s
 fn no_group(file: &Map<String, Value>, group: &str) -> String {
     let groups = file.iter().filter(|(_, value)| value.is_object()).map(|(name, _)| name.as_str());
     match groups.collect::<Vec<_>>().as_slice() {
-        [] => format!("it has no `{group}` and is no captions file {{\"file\": [\"caption\", …]}} either"),
-        groups => format!("it has no group `{group}`; it has: {}", groups.join(", ")),
+        [] => format!("it has no group `{group}`, and it is not a captions file {{\"file\": [\"caption\", …]}}"),
+        groups => format!("it has no group `{group}`; its groups are: {}", groups.join(", ")),
     }
 }
 
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn both_forms_are_read() {
+    fn both_forms_can_be_read() {
         let queries = r#"{"note": "n", "queries": {"a cat": ["cat.jpg", "b/c.jpg"]}, "hard": {"an eye": ["e.jpg"]}}"#;
         assert_eq!(read(queries, "queries").unwrap(), [known("a cat", &["cat.jpg", "b/c.jpg"])]);
         assert_eq!(read(queries, "hard").unwrap(), [known("an eye", &["e.jpg"])]);
@@ -76,18 +76,18 @@ mod tests {
     }
 
     #[test]
-    fn what_is_neither_is_said_plainly() {
-        for (text, said) in [
-            ("[", "no JSON"),
+    fn other_files_are_refused_with_a_reason() {
+        for (text, expected) in [
+            ("[", "not JSON"),
             ("[]", "must be an object"),
             ("{}", "no query"),
             (r#"{"queries": {"a": "b"}}"#, "`a` must be a list of strings"),
             (r#"{"a.jpg": [1]}"#, "`a.jpg` must be a list of strings"),
-            (r#"{"hard": {}}"#, "it has: hard"),
-            (r#"{"note": "n"}"#, "no captions file"),
+            (r#"{"hard": {}}"#, "its groups are: hard"),
+            (r#"{"note": "n"}"#, "not a captions file"),
         ] {
             let error = read(text, "queries").unwrap_err();
-            assert!(error.contains(said), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
         }
     }
 }

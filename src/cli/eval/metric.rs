@@ -6,21 +6,21 @@ use serde::Serialize;
 
 use super::answers::Known;
 
-/// How well images were found.
+/// The quality of the search results.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Report {
-    /// Queries that were played.
+    /// Number of queries.
     pub(super) queries: usize,
-    /// By k: the share of queries with a right answer among the first k.
+    /// For each k: the share (0 to 1) of queries with a right answer among the first k results.
     pub(super) recall: BTreeMap<usize, f64>,
-    /// Mean of 1/rank of the first right answer, 0 where none was among the hits.
+    /// Mean of 1/rank of the first right answer, from 0 to 1. A query without a right answer counts as 0.
     pub(super) mrr: f64,
-    /// Queries without any right answer among the hits.
+    /// Queries without a right answer among the results.
     pub(super) missed: Vec<String>,
 }
 
 impl Report {
-    /// From the rank of each query's first right answer, counted from 1.
+    /// Computes the report from the rank of the first right answer of each query. Ranks start at 1.
     pub(super) fn of(known: &[Known], ranks: &[Option<usize>], cuts: &[usize]) -> Self {
         let queries = ranks.len();
         let share = |sum: f64| if queries == 0 { 0.0 } else { sum / float(queries) };
@@ -39,12 +39,12 @@ impl Report {
     }
 }
 
-/// The rank, counted from 1, of the first key that is one of the answers.
+/// Returns the rank, counted from 1, of the first key that matches one of the answers.
 pub(super) fn first_right(keys: &[&str], answers: &[String]) -> Option<usize> {
     keys.iter().position(|key| answers.iter().any(|answer| is_end(key, answer))).map(|at| at + 1)
 }
 
-/// Whether the answer's path segments are the last ones of the key.
+/// Whether the key ends with the path segments of the answer.
 fn is_end(key: &str, answer: &str) -> bool {
     let answer = answer.trim_start_matches('/');
     !answer.is_empty() && key.strip_suffix(answer).is_some_and(|rest| rest.is_empty() || rest.ends_with('/'))
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_the_end_of_a_key_by_whole_segments() {
+    fn an_answer_matches_whole_segments_at_the_end_of_a_key() {
         for (key, answer, right) in [
             ("cat.jpg", "cat.jpg", true),
             ("images/cat.jpg", "cat.jpg", true),
@@ -79,13 +79,13 @@ mod tests {
     }
 
     #[test]
-    fn recall_and_mrr_of_ranks_known_by_hand() {
+    fn recall_and_mrr_are_those_computed_by_hand() {
         let known: Vec<_> =
             ["p", "q", "r", "s"].map(|query| Known { query: query.to_owned(), answers: Vec::new() }).into();
         let report = Report::of(&known, &[Some(1), Some(4), None, Some(2)], &[1, 2, 5]);
         assert_eq!(report.recall, BTreeMap::from([(1, 0.25), (2, 0.5), (5, 0.75)]));
         assert!((report.mrr - (1.0 + 0.25 + 0.5) / 4.0).abs() < 1e-12);
         assert_eq!(report.missed, ["r"]);
-        assert!(Report::of(&[], &[], &[1]).mrr.abs() < 1e-12, "nothing asked is no error");
+        assert!(Report::of(&[], &[], &[1]).mrr.abs() < 1e-12, "no query is not an error");
     }
 }

@@ -1,4 +1,4 @@
-//! `glimpse eval`: how well images are found, against known answers. It is how one chooses a model.
+//! `glimpse eval`: measures the quality of search results with known answers. Use it to choose a model.
 
 mod answers;
 mod metric;
@@ -22,29 +22,29 @@ Examples:
   glimpse eval --queries demo/queries.json --group hard --at 1,5
   glimpse eval --queries captions.json --json
 
-The file is {\"queries\": {\"a cat\": [\"cat.jpg\", …], …}} or {\"cat.jpg\": [\"a cat\", …], …}. An answer is right where
-its path is the end of the key: `b/cat.jpg` means `x/b/cat.jpg` but not `x/bb/cat.jpg`.
-recall@k is the share of queries with a right answer among the first k; MRR is the mean of 1/rank of the first one.";
+The file has one of two forms: {\"queries\": {\"a cat\": [\"cat.jpg\", …], …}} or {\"cat.jpg\": [\"a cat\", …], …}. An
+answer matches a key that ends with its path: `b/cat.jpg` matches `x/b/cat.jpg` but not `x/bb/cat.jpg`. recall@k is the
+share of queries with a right answer among the first k results; MRR is the mean of 1/rank of the first right answer.";
 
-/// Searches at once.
-const LANES: usize = 4;
-/// Queries that are listed when they were missed.
-const SHOWN: usize = 10;
+/// Number of concurrent searches.
+const CONCURRENCY: usize = 4;
+/// At most this many queries without a right answer are printed.
+const MAX_MISSED_SHOWN: usize = 10;
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Eval {
-    /// What should be found
+    /// The file of queries and right answers
     #[arg(long, value_name = "FILE")]
     queries: PathBuf,
-    /// The collection; VECTOR_DB_COLLECTION of the service where it is left out
+    /// The collection [default: VECTOR_DB_COLLECTION of the service]
     #[arg(long)]
     collection: Option<String>,
-    /// The ranks to look at, 1 to 100
+    /// The values of k for recall@k, comma-separated, each 1 to 100
     #[arg(long, value_name = "K", value_delimiter = ',', default_value = "1,5,10",
         value_parser = clap::value_parser!(u8).range(1..=100))]
     at: Vec<u8>,
-    /// Which queries of the file
+    /// The group of queries in the file
     #[arg(long, default_value = "queries")]
     group: String,
     /// Print JSON instead of a table
@@ -69,7 +69,7 @@ impl Eval {
         Ok(Ending::Done)
     }
 
-    /// For each query, the rank of its first right answer.
+    /// Returns the rank of the first right answer of each query.
     async fn ranks(&self, client: &Client, known: &[Known], limit: usize) -> Result<Vec<Option<usize>>, CliError> {
         let bar = bars::bar("searching", known.len() as u64);
         let ranks = stream::iter(known)
@@ -78,7 +78,7 @@ impl Eval {
                 bar.inc(1);
                 rank
             })
-            .buffered(LANES)
+            .buffered(CONCURRENCY)
             .try_collect()
             .await;
         bar.finish_and_clear();
@@ -90,7 +90,7 @@ impl Eval {
         query.extend(self.collection.clone().map(|collection| ("collection", collection)));
         let reply = client.get_patiently(&["search", "images"], &query).await;
         let reply = reply.and_then(|reply| reply.read::<SearchReply>()).map_err(|error| match error {
-            // Only what the service says of this one query is about this query.
+            // Only a refusal by the service is about this query; other errors are about the connection.
             error @ CliError::Refused { .. } => CliError::Query { query: known.query.clone(), source: Box::new(error) },
             other => other,
         })?;
@@ -106,12 +106,12 @@ fn table(report: &Report) -> String {
     }
     table.add_row(["MRR".into(), out::number(format!("{:.4}", report.mrr))]);
     let deepest = report.recall.keys().next_back().copied().unwrap_or_default();
-    let mut said = format!("{table}\n{} queries", report.queries);
+    let mut text = format!("{table}\n{} queries", report.queries);
     if !report.missed.is_empty() {
-        let some: Vec<_> = report.missed.iter().take(SHOWN).map(|query| format!("\n  {query}")).collect();
-        let of = if report.missed.len() > SHOWN { ", such as" } else { "" };
-        write!(said, "; {} without a right answer among the first {deepest}{of}", report.missed.len()).ok();
-        said.extend(some);
+        let missed: Vec<_> = report.missed.iter().take(MAX_MISSED_SHOWN).map(|query| format!("\n  {query}")).collect();
+        let such_as = if report.missed.len() > MAX_MISSED_SHOWN { ", such as" } else { "" };
+        write!(text, "; {} without a right answer among the first {deepest}{such_as}", report.missed.len()).ok();
+        text.extend(missed);
     }
-    said
+    text
 }

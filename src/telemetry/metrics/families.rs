@@ -1,4 +1,4 @@
-//! Every metric by name. The table in `docs/metrics.md` says the same, and a test holds the two together.
+//! Defines every metric. `docs/metrics.md` has the same table, and a test compares the two.
 
 use ::metrics::Unit::{Bytes, Count, Seconds};
 
@@ -12,7 +12,7 @@ macro_rules! families {
                 Family::new($name, [$($label),*], $unit, $help);
         )*
 
-        /// Each of them.
+        /// Returns a description of every family.
         pub fn all() -> Vec<About> {
             vec![$($constant.about()),*]
         }
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_follow_the_conventions_and_no_name_is_there_twice() {
+    fn names_follow_the_conventions_and_are_unique() {
         let families = all();
         assert_eq!(families.iter().map(|about| about.name).collect::<BTreeSet<_>>().len(), families.len());
         for About { name, kind, labels, help, .. } in families {

@@ -1,17 +1,17 @@
-//! A name, what it means, and the series under it: one for each set of values of its labels.
+//! A metric family: a name, a description, and a series for each combination of label values.
 
 use ::metrics::{Counter, Gauge, Histogram, Label, SharedString, Unit, counter, gauge, histogram};
 use ::metrics::{describe_counter, describe_gauge, describe_histogram};
 
-/// What a series is.
+/// The type of a series: counter, gauge or histogram.
 pub trait Kind: Sized {
-    /// Prometheus' word for it.
+    /// The name of the type in Prometheus.
     const WORD: &'static str;
 
-    /// A handle on the series of that name with these labels.
+    /// Returns a handle of the series with this name and these labels.
     fn handle(name: &'static str, labels: Vec<Label>) -> Self;
 
-    /// Tells the recorder what the name means.
+    /// Registers the description of a name at the recorder.
     fn describe(name: &'static str, unit: Unit, help: &'static str);
 }
 
@@ -35,8 +35,8 @@ kind!(Counter, "counter", counter, describe_counter);
 kind!(Gauge, "gauge", gauge, describe_gauge);
 kind!(Histogram, "histogram", histogram, describe_histogram);
 
-/// A family of series with `N` labels. Values of labels come from a small, known set: never a key, a query's words, a path
-/// or anything else that a client makes up.
+/// A family of series with `N` labels. Label values come from a small, known set. They are never a key, the text of a
+/// query, a path or other input of a client.
 #[derive(Debug)]
 pub struct Family<K, const N: usize> {
     name: &'static str,
@@ -46,19 +46,19 @@ pub struct Family<K, const N: usize> {
     kind: std::marker::PhantomData<fn() -> K>,
 }
 
-/// A family as it is described and documented.
+/// The description of a family.
 #[derive(Clone, Copy, Debug)]
 pub struct About {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
     /// `counter`, `gauge` or `histogram`.
     pub kind: &'static str,
-    /// The names of its labels.
+    /// The names of the labels.
     pub labels: &'static [&'static str],
-    /// What it means.
+    /// The meaning of the metric.
     pub help: &'static str,
     unit: Unit,
-    tell: fn(&'static str, Unit, &'static str),
+    register: fn(&'static str, Unit, &'static str),
 }
 
 impl<K: Kind, const N: usize> Family<K, N> {
@@ -66,7 +66,8 @@ impl<K: Kind, const N: usize> Family<K, N> {
         Self { name, labels, unit, help, kind: std::marker::PhantomData }
     }
 
-    /// The series with these values of its labels, in their order. It is there from now on, a counter with 0.
+    /// Returns the series with these label values, in the order of the labels. The series exists from now on; a counter
+    /// starts at 0.
     pub fn labels<V: Into<SharedString>>(&self, values: [V; N]) -> K {
         let labels = self.labels.iter().zip(values).map(|(name, value)| Label::new(*name, value));
         K::handle(self.name, labels.collect())
@@ -74,12 +75,12 @@ impl<K: Kind, const N: usize> Family<K, N> {
 
     pub(super) const fn about(&'static self) -> About {
         let Self { name, labels, unit, help, .. } = self;
-        About { name, kind: K::WORD, labels, help, unit: *unit, tell: K::describe }
+        About { name, kind: K::WORD, labels, help, unit: *unit, register: K::describe }
     }
 }
 
 impl<K: Kind> Family<K, 0> {
-    /// The one series of a family without labels.
+    /// Returns the only series of a family without labels.
     pub fn one(&self) -> K {
         self.labels::<&'static str>([])
     }
@@ -87,6 +88,6 @@ impl<K: Kind> Family<K, 0> {
 
 impl About {
     pub(super) fn describe(self) {
-        (self.tell)(self.name, self.unit, self.help);
+        (self.register)(self.name, self.unit, self.help);
     }
 }

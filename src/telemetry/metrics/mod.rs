@@ -1,8 +1,8 @@
-//! What is counted and measured, for `GET /metrics`. A leaf: whoever counts may use it, as whoever logs uses `tracing`, and
-//! it knows nobody.
+//! The metrics of `GET /metrics`. Every module may use this one, as with `tracing` for logs; it depends on no other
+//! module.
 //!
-//! [`families`] has every name, once. A part that counts often keeps the handles that [`Family::of`] gives; where no
-//! recorder is installed (`glimpse worker`, `glimpse clip`, unit tests) a handle does nothing.
+//! [`families`] defines every metric. Code that counts often keeps the handles from [`Family::labels`]. If no recorder
+//! is installed (`glimpse worker`, `glimpse clip`, unit tests), a handle does nothing.
 
 pub mod families;
 mod family;
@@ -18,34 +18,35 @@ use tokio_util::sync::CancellationToken;
 pub use ::metrics::{Counter, Gauge, Histogram};
 pub use family::{About, Family, Kind};
 
-/// The content type of [`render`]: Prometheus' text format.
+/// The content type of [`render`]: the text format of Prometheus.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Upper bounds of the buckets of everything that is timed, in seconds: from a search in memory to a call that is given up.
+/// Upper bounds of the buckets of all histograms, in seconds: from a search in memory to a call that times out.
 const BUCKETS: [f64; 16] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0];
 
-/// Times are put into their buckets this often, whether anybody asks or not: until then each is held by itself.
-const UPKEEP: Duration = Duration::from_secs(5);
+/// How often measured times are added to their buckets. Until then each of them is kept in memory.
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 static INSTALLED: OnceLock<PrometheusHandle> = OnceLock::new();
 
-/// Begins to count. Before any part is built: a handle that was made earlier counts nothing. A second call in one process
-/// changes nothing.
+/// Installs the recorder. It must be called before any part is built, because a handle that was created earlier counts
+/// nothing. A second call in one process has no effect.
 pub fn install() {
     installed();
 }
 
-/// All of it in Prometheus' text format.
+/// Returns all metrics in the text format of Prometheus.
 pub fn render() -> String {
     process::observe();
     installed().render()
 }
 
-/// Keeps the memory of what is timed bounded, until `end`.
+/// Adds measured times to their buckets at regular intervals, until `end` is cancelled. This limits the memory for
+/// them.
 pub async fn upkeep(end: CancellationToken) {
-    let mut rounds = tokio::time::interval(UPKEEP);
-    while end.run_until_cancelled(rounds.tick()).await.is_some() {
+    let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
+    while end.run_until_cancelled(interval.tick()).await.is_some() {
         installed().run_upkeep();
     }
 }
@@ -53,14 +54,14 @@ pub async fn upkeep(end: CancellationToken) {
 fn installed() -> &'static PrometheusHandle {
     INSTALLED.get_or_init(|| {
         let builder = PrometheusBuilder::new();
-        // An error here is a list without bounds, and ours has some.
+        // This fails only for an empty list of bounds.
         let builder = builder
             .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &BUCKETS)
             .unwrap_or_else(|_| PrometheusBuilder::new());
         let recorder = builder.build_recorder();
         let handle = recorder.handle();
         if set_global_recorder(recorder).is_err() {
-            tracing::warn!("another recorder of metrics is installed in this process; /metrics stays empty");
+            tracing::warn!("another metrics recorder is installed in this process; /metrics stays empty");
         }
         for about in families::all() {
             about.describe();
@@ -75,22 +76,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_installation_changes_nothing_and_what_was_counted_stays() {
+    fn a_second_installation_has_no_effect_and_keeps_the_counts() {
         install();
         families::FETCHED_BYTES.one().increment(7);
         install();
         let text = render();
         let line = text.lines().find(|line| line.starts_with("glimpse_fetched_bytes_total ")).unwrap();
-        // Other tests of this process may count, too.
+        // Other tests of this process may count too.
         assert!(line.rsplit(' ').next().unwrap().parse::<u64>().unwrap() >= 7, "{line}");
         assert!(text.contains("# HELP glimpse_fetched_bytes_total ") && text.contains("glimpse_build_info{version="));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn upkeep_ends_when_it_is_told_to() {
+    async fn upkeep_ends_when_it_is_cancelled() {
         let end = CancellationToken::new();
         let ending = async {
-            tokio::time::sleep(UPKEEP * 3).await;
+            tokio::time::sleep(UPKEEP_INTERVAL * 3).await;
             end.cancel();
         };
         tokio::join!(upkeep(end.clone()), ending);

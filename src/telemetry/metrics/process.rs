@@ -1,10 +1,10 @@
-//! The process itself: since when it runs, what it is, how much memory it has.
+//! Metrics of the process: start time, version and memory.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::families;
 
-/// What Linux says of a process; there is none on other systems, and then there are no figures either.
+/// The status of the process on Linux. Other systems do not have this file; there the memory metrics are missing.
 const STATUS: &str = "/proc/self/status";
 
 pub(super) fn begin() {
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn memory_is_read_as_linux_writes_it() {
+    fn memory_is_parsed_from_the_status_of_linux() {
         let status = "Name:\tglimpse\nVmHWM:\t   20480 kB\nVmRSS:\t   10240 kB\nRssAnon:\t 1 kB\n";
         assert_eq!(bytes(status, "VmRSS:"), Some(10_485_760.0));
         assert_eq!(bytes(status, "VmHWM:"), Some(20_971_520.0));
