@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use glimpse::embed::local::LocalProvider;
-use glimpse::embed::{ImageEmbeddingProvider, Proof, TextCache, Verified};
+use glimpse::embed::{ImageEmbeddingProvider, TextCache, Verification, Verified};
 use glimpse::imaging::{Limits, PreparedImage, prepare};
 
 const LIMITS: Limits = Limits { max_bytes: 1 << 26, max_pixels: 1 << 26, max_decode_bytes: 1 << 29 };
@@ -36,7 +36,7 @@ fn embed(criterion: &mut Criterion) {
         });
     }
     let one: Arc<dyn ImageEmbeddingProvider> = Arc::new(one);
-    let proof = Arc::new(Proof::new(one.clone(), None));
+    let proof = Arc::new(Verification::new(one.clone(), None));
     let cached = TextCache::new(Arc::new(Verified::new(one, proof)), NonZeroUsize::MIN);
     runtime.block_on(cached.embed_text("a cat")).expect("a vector");
     criterion.bench_function("text/repeated", |bencher| {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use futures::stream::StreamExt;
 use glimpse::domain::{CollectionName, Secret, StoreSet};
-use glimpse::embed::{ClipProvider, ImageEmbeddingProvider, Proof, RemoteSettings, ServiceSettings, Verified};
+use glimpse::embed::{ClipProvider, ImageEmbeddingProvider, RemoteSettings, ServiceSettings, Verification, Verified};
 use glimpse::imaging::{ImagingSettings, Resize};
 use glimpse::index::Stores;
 use glimpse::index::embedded::EmbeddedIndex;
@@ -110,7 +110,7 @@ impl Bare {
         let raw = Arc::new(ClipProvider::new(settings).unwrap());
         // As in the service: asked once which space it is of, not with every batch.
         let provider: Arc<dyn ImageEmbeddingProvider> =
-            Arc::new(Verified::new(raw.clone(), Arc::new(Proof::new(raw, None))));
+            Arc::new(Verified::new(raw.clone(), Arc::new(Verification::new(raw, None))));
         provider.space().await.unwrap();
         let stores = Stores::new(vec![Arc::new(EmbeddedIndex::open(folder.path()).unwrap())]);
         let source = Arc::new(source(service).await);

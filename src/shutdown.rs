@@ -11,11 +11,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// Maximum time that tasks have to end. With [`LAST_REPLIES`] and the 2 s that the embedded S3 server waits, the
+/// Maximum time that tasks have to end. With [`REPLY_TIMEOUT`] and the 2 s that the embedded S3 server waits, the
 /// process ends within 25 s: before Kubernetes (30 s by default) and compose (`stop_grace_period`) kill it.
 pub const TASK_TIMEOUT: Duration = Duration::from_secs(18);
 /// Maximum time for replies in progress after all tasks have ended.
-pub const LAST_REPLIES: Duration = Duration::from_secs(5);
+pub const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The shutdown state of the process, shared by its parts. Clones share it.
 #[derive(Clone, Debug, Default)]

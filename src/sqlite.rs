@@ -26,12 +26,12 @@ pub struct Sqlite {
 pub struct SqliteError {
     path: PathBuf,
     source: rusqlite::Error,
-    disk: Option<DiskTrouble>,
+    disk: Option<DiskProblem>,
 }
 
 /// Why the disk of a SQLite file cannot be used at the moment. All of these can end without a change to the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DiskTrouble {
+pub enum DiskProblem {
     /// The disk or a quota is full.
     NoSpace,
     /// The file system or the file is read-only.
@@ -54,7 +54,7 @@ impl SqliteError {
     }
 
     /// Returns the problem with the disk, if the disk is the cause.
-    pub fn disk(&self) -> Option<DiskTrouble> {
+    pub fn disk(&self) -> Option<DiskProblem> {
         self.disk
     }
 }
@@ -62,16 +62,16 @@ impl SqliteError {
 /// Returns the problem with the disk that caused an error, if any. SQLite reports a full disk, but for a full quota or
 /// a file system that has become read-only it only reports that a write failed. Writing a small file next to the
 /// database returns the system's own error.
-fn disk_trouble(error: &rusqlite::Error, path: &Path) -> Option<DiskTrouble> {
+fn disk_trouble(error: &rusqlite::Error, path: &Path) -> Option<DiskProblem> {
     use rusqlite::ErrorCode;
     match error.sqlite_error_code()? {
-        ErrorCode::DiskFull => Some(DiskTrouble::NoSpace),
-        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some(DiskTrouble::Locked),
-        ErrorCode::ReadOnly => Some(DiskTrouble::ReadOnly),
+        ErrorCode::DiskFull => Some(DiskProblem::NoSpace),
+        ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Some(DiskProblem::Locked),
+        ErrorCode::ReadOnly => Some(DiskProblem::ReadOnly),
         ErrorCode::SystemIoFailure | ErrorCode::CannotOpen => match try_to_write(path) {
-            Err(full) if is_out_of_space(&full) => Some(DiskTrouble::NoSpace),
-            Err(other) if other.kind() == io::ErrorKind::ReadOnlyFilesystem => Some(DiskTrouble::ReadOnly),
-            Ok(()) | Err(_) => Some(DiskTrouble::Failing),
+            Err(full) if is_out_of_space(&full) => Some(DiskProblem::NoSpace),
+            Err(other) if other.kind() == io::ErrorKind::ReadOnlyFilesystem => Some(DiskProblem::ReadOnly),
+            Ok(()) | Err(_) => Some(DiskProblem::Failing),
         },
         _ => None,
     }
@@ -228,10 +228,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.sqlite");
         let disk_of = |error| SqliteError::new(&path, error).disk();
-        assert_eq!(disk_of(code(rusqlite::ffi::SQLITE_FULL)), Some(DiskTrouble::NoSpace));
-        assert_eq!(disk_of(code(rusqlite::ffi::SQLITE_BUSY)), Some(DiskTrouble::Locked));
-        assert_eq!(disk_of(code(rusqlite::ffi::SQLITE_READONLY)), Some(DiskTrouble::ReadOnly));
-        assert_eq!(disk_of(code(rusqlite::ffi::SQLITE_IOERR)), Some(DiskTrouble::Failing));
+        assert_eq!(disk_of(code(rusqlite::ffi::SQLITE_FULL)), Some(DiskProblem::NoSpace));
+        assert_eq!(disk_of(code(rusqlite::ffi::SQLITE_BUSY)), Some(DiskProblem::Locked));
+        assert_eq!(disk_of(code(rusqlite::ffi::SQLITE_READONLY)), Some(DiskProblem::ReadOnly));
+        assert_eq!(disk_of(code(rusqlite::ffi::SQLITE_IOERR)), Some(DiskProblem::Failing));
         assert_eq!(disk_of(code(rusqlite::ffi::SQLITE_CORRUPT)), None);
         assert_eq!(disk_of(rusqlite::Error::QueryReturnedNoRows), None);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no probe is left behind");

@@ -37,7 +37,7 @@ pub(super) struct Authenticator {
 }
 
 /// Paths that need no key: the health checks, the page, and the path where it sends the key.
-const OPEN: [&str; 4] = ["/healthz", "/readyz", "/", sessions::PATH];
+const OPEN: [&str; 4] = ["/healthz", "/readyz", "/", sessions::SESSION_PATH];
 
 /// Prefixes of paths that need no key. Workers authenticate with a token instead.
 const OPEN_BELOW: [&str; 2] = [super::internal::PREFIX, web::PREFIX];

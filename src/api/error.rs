@@ -19,7 +19,7 @@ use super::refusals::{Refusals, shortened_path};
 use crate::domain::{DependencyError, Trouble};
 use crate::images::ImagesError;
 use crate::jobs::cluster::ClusterError;
-use crate::jobs::{DiskTrouble, JobsError, RETRY_WHEN_FULL};
+use crate::jobs::{DiskProblem, JobsError, RETRY_WHEN_FULL};
 use crate::search::{RETRY_WHEN_BUSY, SearchError};
 
 /// The body of every error reply.
@@ -187,12 +187,12 @@ impl ApiError {
     }
 
     /// 503 while the disk of the ledger cannot be used. The request changed nothing, and may succeed later.
-    fn ledger(disk: Option<DiskTrouble>) -> Self {
+    fn ledger(disk: Option<DiskProblem>) -> Self {
         let (code, reason) = match disk {
-            Some(DiskTrouble::NoSpace) => ("ledger_full", "has no space left; free some space or raise its quota"),
-            Some(DiskTrouble::ReadOnly) => ("ledger_read_only", "is read-only; make it writable"),
-            Some(DiskTrouble::Locked) => ("ledger_locked", "is locked by another process; stop that process"),
-            Some(DiskTrouble::Failing) => ("ledger_failing", "cannot be read or written; see the log"),
+            Some(DiskProblem::NoSpace) => ("ledger_full", "has no space left; free some space or raise its quota"),
+            Some(DiskProblem::ReadOnly) => ("ledger_read_only", "is read-only; make it writable"),
+            Some(DiskProblem::Locked) => ("ledger_locked", "is locked by another process; stop that process"),
+            Some(DiskProblem::Failing) => ("ledger_failing", "cannot be read or written; see the log"),
             None => return Self::internal(),
         };
         let message =
@@ -239,7 +239,7 @@ impl From<JobsError> for ApiError {
             JobsError::TooManyWorkers(_) => {
                 Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_workers", message).after(RETRY_WHEN_FULL)
             }
-            JobsError::NotUnderWay => {
+            JobsError::NotRunning => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "not_under_way", message).after(Duration::from_secs(1))
             }
             JobsError::Invalid(field, _) => Self::invalid(field, message),
@@ -255,7 +255,9 @@ impl From<JobsError> for ApiError {
             }
             JobsError::Unknown(_) => Self::new(StatusCode::NOT_FOUND, "unknown_job", message),
             JobsError::AlreadyFinal(_) => Self::new(StatusCode::CONFLICT, "job_is_final", message),
-            JobsError::Space(_) | JobsError::Apart { .. } => Self::new(StatusCode::CONFLICT, "space_mismatch", message),
+            JobsError::Space(_) | JobsError::SpaceDiffers { .. } => {
+                Self::new(StatusCode::CONFLICT, "space_mismatch", message)
+            }
             JobsError::CollectionBusy(_) => Self::new(StatusCode::CONFLICT, "collection_busy", message),
             JobsError::Index(error) => SearchError::Index(error).into(),
             JobsError::Ledger(error) => {

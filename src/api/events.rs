@@ -22,7 +22,7 @@ pub(super) fn wanted(headers: &HeaderMap) -> bool {
 }
 
 /// Streams an event `job` with the body of `GET /jobs/{id}` whenever it changes. The stream ends when the job ends.
-pub(super) async fn of_job(jobs: Jobs, id: String) -> Result<Response, ApiError> {
+pub(super) async fn stream_job(jobs: Jobs, id: String) -> Result<Response, ApiError> {
     // Reads the job before the stream starts: for an unknown job the reply is a 404, not an empty stream.
     let first = Ok(jobs.get(&id).await?);
     let closing = jobs.closing();
@@ -56,7 +56,7 @@ fn compared_part(job: &JobReply) -> String {
 
 /// Streams an event `log` for each line, with the number of the line as the id of the event. The stream starts after
 /// the line of `Last-Event-ID`, or after `offset` if that header is missing. It ends when the job ends.
-pub(super) async fn of_logs(
+pub(super) async fn stream_logs(
     jobs: Jobs,
     id: String,
     headers: &HeaderMap,

@@ -36,7 +36,7 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
 }
 
 /// Reads the body of a request. Returns the request and the body.
-pub(super) async fn with_bytes(request: Request) -> Result<(Request, Bytes), ApiError> {
+pub(super) async fn read_body(request: Request) -> Result<(Request, Bytes), ApiError> {
     let (mut parts, body) = request.into_parts();
     let limit = Extension::<BodyLimit>::from_request_parts(&mut parts, &()).await;
     let limit = limit.map_or(super::MAX_JSON, |Extension(BodyLimit(limit))| limit);
@@ -63,7 +63,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = axum::response::Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
-        let (request, bytes) = with_bytes(request).await.map_err(IntoResponse::into_response)?;
+        let (request, bytes) = read_body(request).await.map_err(IntoResponse::into_response)?;
         if bytes.trim_ascii_start().starts_with(b"[") {
             return Err(ApiError::malformed("the body must be a JSON object, not an array").into_response());
         }
@@ -81,7 +81,7 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for MaybeJson
     type Rejection = axum::response::Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
-        let (request, bytes) = with_bytes(request).await.map_err(IntoResponse::into_response)?;
+        let (request, bytes) = read_body(request).await.map_err(IntoResponse::into_response)?;
         if bytes.is_empty() || bytes.trim_ascii() == b"null" {
             return Ok(Self(T::default()));
         }

@@ -22,33 +22,33 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 /// The query parameter of the routes of one image.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-pub(super) struct Where {
+pub(super) struct CollectionParam {
     /// The collection; `VECTOR_DB_COLLECTION` by default.
     #[param(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     collection: Option<String>,
 }
 
-impl Where {
+impl CollectionParam {
     pub(super) fn or(self, defaults: &Defaults) -> String {
         self.collection.unwrap_or_else(|| defaults.collection.to_string())
     }
 }
 
 /// Return the record of one indexed image.
-#[utoipa::path(get, path = "/images/{id}", tag = "images", params(("id" = String, Path, format = Uuid), Where),
+#[utoipa::path(get, path = "/images/{id}", tag = "images", params(("id" = String, Path, format = Uuid), CollectionParam),
     responses((status = 200, body = ImageReply), (status = 404, body = ErrorReply)))]
 async fn get_image(
     State(images): State<Images>,
     State(defaults): State<Defaults>,
     Path(id): Path<String>,
-    Query(place): Query<Where>,
+    Query(place): Query<CollectionParam>,
 ) -> Result<axum::Json<ImageReply>, ApiError> {
     let (collection, record) = images.get(&id, &place.or(&defaults)).await?;
     Ok(axum::Json(ImageReply::of(&collection, record)))
 }
 
 /// Return the thumbnail of an image: an upright JPEG of at most 256 x 256 pixels, without metadata.
-#[utoipa::path(get, path = "/images/{id}/thumbnail", tag = "images", params(("id" = String, Path, format = Uuid), Where),
+#[utoipa::path(get, path = "/images/{id}/thumbnail", tag = "images", params(("id" = String, Path, format = Uuid), CollectionParam),
     responses((status = 200, description = "the thumbnail", content_type = "image/jpeg", body = Vec<u8>),
         (status = 304, description = "not modified: the ETag is in `If-None-Match`"), (status = 404, body = ErrorReply),
         (status = 422, body = ErrorReply), (status = 429, body = ErrorReply), (status = 502, body = ErrorReply),
@@ -57,11 +57,11 @@ async fn get_thumbnail(
     State(images): State<Images>,
     State(defaults): State<Defaults>,
     Path(id): Path<String>,
-    Query(place): Query<Where>,
+    Query(place): Query<CollectionParam>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let (_, record) = images.get(&id, &place.or(&defaults)).await?;
-    let cached = |etag: &str| [(header::ETAG, format!("\"{etag}\"")), (header::CACHE_CONTROL, CACHE.to_owned())];
+    let cached = |etag: &str| [(header::ETAG, format!("\"{etag}\"")), (header::CACHE_CONTROL, CACHE_POLICY.to_owned())];
     let known = Thumbnails::etag(&record);
     if has(&headers, &known) {
         return Ok((StatusCode::NOT_MODIFIED, cached(&known)).into_response());
@@ -73,7 +73,7 @@ async fn get_thumbnail(
 
 /// `Cache-Control` of images. They are private, because a search needs a key. After 300 s the browser asks whether the
 /// image was changed.
-pub(super) const CACHE: &str = "private, max-age=300";
+pub(super) const CACHE_POLICY: &str = "private, max-age=300";
 
 /// Whether `If-None-Match` contains this ETag.
 pub(super) fn has(headers: &HeaderMap, etag: &str) -> bool {
@@ -85,14 +85,14 @@ pub(super) fn has(headers: &HeaderMap, etag: &str) -> bool {
 }
 
 /// Remove the record of one image. The object stays in the bucket, and the next job indexes it again.
-#[utoipa::path(delete, path = "/images/{id}", tag = "images", params(("id" = String, Path, format = Uuid), Where),
+#[utoipa::path(delete, path = "/images/{id}", tag = "images", params(("id" = String, Path, format = Uuid), CollectionParam),
     responses((status = 200, body = DeletedReply), (status = 404, body = ErrorReply)))]
 async fn delete_image(
     State(images): State<Images>,
     State(jobs): State<Jobs>,
     State(defaults): State<Defaults>,
     Path(id): Path<String>,
-    Query(place): Query<Where>,
+    Query(place): Query<CollectionParam>,
 ) -> Result<axum::Json<DeletedReply>, ApiError> {
     let (collection, record) = images.get(&id, &place.or(&defaults)).await?;
     // The ledger first: after a crash in between, the image is read again. The other order would leave a wrong ledger

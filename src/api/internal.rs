@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::AppState;
 use super::error::ApiError;
-use super::extract::{BodyLimit, Path, with_bytes};
+use super::extract::{BodyLimit, Path, read_body};
 use crate::domain::wire::{RecordsReply, RecordsRequest};
 use crate::jobs::wire::{
     ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, LeaseReply, LeaseRequest, LeaseStatusReply, LogsRequest,
@@ -74,7 +74,7 @@ impl<T: DeserializeOwned + Bounded, S: Send + Sync> FromRequest<S> for Checked<T
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
-        let (request, bytes) = with_bytes(request).await.map_err(IntoResponse::into_response)?;
+        let (request, bytes) = read_body(request).await.map_err(IntoResponse::into_response)?;
         if bytes.trim_ascii_start().starts_with(b"[") {
             return Err(ApiError::malformed("the body must be a JSON object, not an array").into_response());
         }

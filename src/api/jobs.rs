@@ -205,7 +205,7 @@ async fn list_jobs(
     responses((status = 200, content((JobReply = "application/json"), (String = "text/event-stream"))), (status = 404, body = ErrorReply)))]
 async fn get_job(State(jobs): State<Jobs>, Path(id): Path<String>, headers: HeaderMap) -> Result<Response, ApiError> {
     if events::wanted(&headers) {
-        return events::of_job(jobs, id).await;
+        return events::stream_job(jobs, id).await;
     }
     Ok(axum::Json(JobReply::from(jobs.get(&id).await?)).into_response())
 }
@@ -234,7 +234,7 @@ async fn get_job_logs(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     if events::wanted(&headers) {
-        return events::of_logs(jobs, id, &headers, offset).await;
+        return events::stream_logs(jobs, id, &headers, offset).await;
     }
     let page = jobs.logs(&id, offset).await?;
     Ok(axum::Json(LogsReply::new(id, page, offset)).into_response())

@@ -7,7 +7,7 @@ use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use super::sessions::NAME as SESSION_COOKIE;
+use super::sessions::COOKIE_NAME as SESSION_COOKIE;
 use super::{AppState, common_replies};
 
 #[derive(OpenApi)]

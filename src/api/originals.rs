@@ -9,7 +9,7 @@ use utoipa_axum::routes;
 
 use super::error::{ApiError, ErrorReply};
 use super::extract::{Path, Query};
-use super::images::{CACHE, Where, has};
+use super::images::{CACHE_POLICY, CollectionParam, has};
 use super::{AppState, Defaults, disposition};
 use crate::images::{Images, Originals};
 
@@ -24,7 +24,7 @@ const POLICY: &str = "default-src 'none'; sandbox; frame-ancestors 'none'";
 ///
 /// The content type depends on the first bytes of the file, not on the metadata in the bucket. If the file is no longer
 /// an image, the reply is 422. A request can ask for one range of bytes.
-#[utoipa::path(get, path = "/images/{id}/original", tag = "images", params(("id" = String, Path, format = Uuid), Where),
+#[utoipa::path(get, path = "/images/{id}/original", tag = "images", params(("id" = String, Path, format = Uuid), CollectionParam),
     responses((status = 200, description = "the file", content_type = "image/*", body = Vec<u8>),
         (status = 206, description = "the bytes that `Range` names", content_type = "image/*", body = Vec<u8>),
         (status = 304, description = "not modified: the ETag is in `If-None-Match`"), (status = 404, body = ErrorReply),
@@ -34,7 +34,7 @@ async fn get_original(
     State(images): State<Images>,
     State(defaults): State<Defaults>,
     Path(id): Path<String>,
-    Query(place): Query<Where>,
+    Query(place): Query<CollectionParam>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let (_, record) = images.get(&id, &place.or(&defaults)).await?;
@@ -74,7 +74,7 @@ async fn get_original(
 fn response_headers(etag: &str) -> [(HeaderName, String); 5] {
     [
         (header::ETAG, format!("\"{etag}\"")),
-        (header::CACHE_CONTROL, CACHE.to_owned()),
+        (header::CACHE_CONTROL, CACHE_POLICY.to_owned()),
         (header::ACCEPT_RANGES, "bytes".to_owned()),
         (header::CONTENT_SECURITY_POLICY, POLICY.to_owned()),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin".to_owned()),

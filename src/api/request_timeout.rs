@@ -58,6 +58,6 @@ impl RequestTimeout {
     /// Waits until the service stops and the client sends nothing more.
     async fn stops(&self, arrival: &Arrival) {
         self.jobs.closing().await;
-        arrival.stands_still(BODY_TIMEOUT_WHEN_STOPPING).await;
+        arrival.wait_until_stalled(BODY_TIMEOUT_WHEN_STOPPING).await;
     }
 }

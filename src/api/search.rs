@@ -15,7 +15,7 @@ use super::parameters::META_PREFIX;
 use super::replies::{Asked, SearchReply};
 use super::{AppState, Defaults};
 use crate::domain::{Filter, ImageFormat, Timestamp};
-use crate::search::{Question, Search, SearchOptions};
+use crate::search::{QueryInput, Search, SearchOptions};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     // The handler limits the size of each field of the form itself.
@@ -95,7 +95,7 @@ async fn search_by_text(
     Query(params): Query<SearchParams>,
     Query(pairs): Query<Pairs>,
 ) -> Result<axum::Json<SearchReply>, ApiError> {
-    let question = Question { text: params.q.clone(), image: None, like: params.like.clone() };
+    let question = QueryInput { text: params.q.clone(), image: None, like: params.like.clone() };
     let input = Asked { query: question.text.clone(), file: None, like: question.like.clone() };
     let options = options(params, &pairs, &defaults)?;
     let answer = search.search(question, options).await?;
@@ -159,7 +159,7 @@ async fn search_by_image(
     let Some(image) = image else {
         return Err(ApiError::malformed("the form has no field `file`"));
     };
-    let question = Question { text: params.q.clone(), image: Some(image), like: params.like.clone() };
+    let question = QueryInput { text: params.q.clone(), image: Some(image), like: params.like.clone() };
     let input = Asked { query: question.text.clone(), file: name, like: question.like.clone() };
     let options = options(params, &pairs, &defaults)?;
     let answer = search.search(question, options).await?;

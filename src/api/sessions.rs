@@ -22,9 +22,9 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 }
 
 /// The path of the sign-in. It needs no session.
-pub(super) const PATH: &str = "/session";
+pub(super) const SESSION_PATH: &str = "/session";
 
-pub(super) const NAME: &str = "glimpse_session";
+pub(super) const COOKIE_NAME: &str = "glimpse_session";
 /// How long a session lasts: a working day. After that the user enters the key again.
 const SESSION_TTL: Duration = Duration::from_hours(12);
 /// Maximum number of sessions. A new session beyond it ends the oldest one.
@@ -71,7 +71,10 @@ impl Sessions {
 
 fn session_token(headers: &HeaderMap) -> Option<String> {
     let all = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    all.flat_map(Cookie::split_parse).flatten().find(|cookie| cookie.name() == NAME).map(|one| one.value().to_owned())
+    all.flat_map(Cookie::split_parse)
+        .flatten()
+        .find(|cookie| cookie.name() == COOKIE_NAME)
+        .map(|one| one.value().to_owned())
 }
 
 /// Returns the cookie. Only pages of the service send it, scripts cannot read it, and it is sent only over TLS if the
@@ -79,7 +82,7 @@ fn session_token(headers: &HeaderMap) -> Option<String> {
 fn cookie(value: String, ttl: Duration, headers: &HeaderMap) -> [(HeaderName, String); 1] {
     let tls = headers.get(header::ORIGIN).is_some_and(|origin| origin.as_bytes().starts_with(b"https://"));
     let seconds = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
-    let cookie = Cookie::build((NAME, value))
+    let cookie = Cookie::build((COOKIE_NAME, value))
         .path("/")
         .http_only(true)
         .same_site(SameSite::Strict)
@@ -134,7 +137,7 @@ mod tests {
     use super::*;
 
     fn headers_with_cookie(token: &str) -> HeaderMap {
-        let cookies = format!("other=1; {NAME}={token}; more=2");
+        let cookies = format!("other=1; {COOKIE_NAME}={token}; more=2");
         HeaderMap::from_iter([(header::COOKIE, cookies.parse().unwrap())])
     }
 

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use super::{BuildError, providers, until_drained};
 use crate::clip::router;
 use crate::config::Settings;
-use crate::embed::{Proof, Verified};
+use crate::embed::{Verification, Verified};
 use crate::shutdown::Shutdown;
 
 /// A CLIP service that listens but does not answer requests yet.
@@ -42,7 +42,7 @@ impl ClipService {
         })?;
         let addr = listener.local_addr().map_err(|source| BuildError::Listen { addr: requested, source })?;
         let raw = providers::raw(&settings).await?;
-        let proof = Arc::new(Proof::new(raw.clone(), None));
+        let proof = Arc::new(Verification::new(raw.clone(), None));
         let provider = Arc::new(Verified::new(raw, proof.clone()));
         let end = shutdown.drain();
         shutdown.spawn("probe of the model", async move { proof.keep(end).await });

@@ -19,8 +19,8 @@ pub(super) fn placing(settings: &Settings, addr: SocketAddr) -> Result<Option<Pl
     let url = Some(settings.place.glimpse_url.as_str()).filter(|url| *url != Settings::default().place.glimpse_url);
     let advertised = ray.advertised(url, &local_url(addr)).map_err(BuildError::Settings)?;
     let cluster = RayCluster::new(ray, advertised).map_err(BuildError::Settings)?;
-    let (most_retries, timeout) = (ray.ray_task_max_retries, ray.timeout());
-    Ok(Some(Placing { cluster: Arc::new(cluster), most_retries, timeout }))
+    let (max_retries, timeout) = (ray.ray_task_max_retries, ray.timeout());
+    Ok(Some(Placing { cluster: Arc::new(cluster), max_retries, timeout }))
 }
 
 /// Returns the start line that describes where workers run and how to change that.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Settings;
-use crate::embed::{ImageEmbeddingProvider, Proof, ProviderKind, Resilient, TextCache, Verified};
+use crate::embed::{ImageEmbeddingProvider, ProviderKind, Resilient, TextCache, Verification, Verified};
 use crate::resilience::{Breaker, Guard, WaitBoard};
 
 /// Maximum number of concurrent calls of all jobs. One job alone makes at most as many as it has lanes.
@@ -20,7 +20,7 @@ const SEARCH_RETRIES: usize = 2;
 pub(super) struct Embedding {
     pub(super) jobs: Arc<dyn ImageEmbeddingProvider>,
     pub(super) searches: Arc<dyn ImageEmbeddingProvider>,
-    pub(super) proof: Arc<Proof>,
+    pub(super) proof: Arc<Verification>,
 }
 
 /// Adds these layers to the provider `raw`.
@@ -29,8 +29,8 @@ pub(super) fn around(raw: Arc<dyn ImageEmbeddingProvider>, settings: &Settings, 
     let name = embed.kind().map_or("local", ProviderKind::name);
     let (jobs, searches, proof) = if name == "local" {
         // A model in this process needs no retries. But it may still be downloading, and then a job waits for it.
-        let proof = Arc::new(Proof::new(raw.clone(), None));
-        let jobs = Verified::new(raw.clone(), proof.clone()).with_patience(Guard::background(name, board.clone()));
+        let proof = Arc::new(Verification::new(raw.clone(), None));
+        let jobs = Verified::new(raw.clone(), proof.clone()).with_guard(Guard::background(name, board.clone()));
         (Arc::new(jobs), Arc::new(Verified::new(raw, proof.clone())), proof)
     } else {
         let breaker = Arc::new(Breaker::new(embed.breaker()).of(name));
@@ -44,9 +44,9 @@ pub(super) fn around(raw: Arc<dyn ImageEmbeddingProvider>, settings: &Settings, 
         let search_timeout = timeout.min(Duration::from_secs(settings.api.glimpse_request_timeout) / 2);
         let guard = Guard::interactive(name, SEARCH_RETRIES).through(breaker.clone());
         let interactive = Arc::new(Resilient::new(raw, guard.with_permits(SEARCH_PERMITS).within(search_timeout)));
-        let proof = Arc::new(Proof::new(interactive.clone(), Some(breaker)));
+        let proof = Arc::new(Verification::new(interactive.clone(), Some(breaker)));
         let jobs =
-            Verified::new(Arc::new(background), proof.clone()).with_patience(Guard::background(name, board.clone()));
+            Verified::new(Arc::new(background), proof.clone()).with_guard(Guard::background(name, board.clone()));
         (Arc::new(jobs), Arc::new(Verified::new(interactive, proof.clone())), proof)
     };
     let searches: Arc<dyn ImageEmbeddingProvider> = match NonZeroUsize::new(embed.glimpse_text_cache) {

@@ -34,14 +34,14 @@ use crate::pipeline::Pipeline;
 use crate::resilience::{Retryable, WaitBoard};
 use crate::search::Search;
 use crate::server::{self, ServerSettings};
-use crate::shutdown::{LAST_REPLIES, Shutdown};
+use crate::shutdown::{REPLY_TIMEOUT, Shutdown};
 use crate::source::{EmbeddedS3, EmbeddedS3Error, InvalidS3Settings, S3Settings, SourceError};
 use crate::sqlite::SqliteError;
 use crate::telemetry::metrics;
 
 pub use bucket::Bucket;
 pub use clip::ClipService;
-pub use doctor::{Complaint, Doctor, Finding, finding};
+pub use doctor::{CheckResult, Doctor, Problem, finding};
 pub use unknown_settings::unknown_variables;
 
 pub use crate::worker::{WorkerError, WorkerSettings};
@@ -122,7 +122,7 @@ pub enum BuildError {
 
 impl BuildError {
     /// Whether the error persists until a setting is changed.
-    pub fn is_of_settings(&self) -> bool {
+    pub fn is_configuration_error(&self) -> bool {
         match self {
             Self::Settings(_) | Self::Bucket(_) | Self::Store(_) => true,
             Self::Provider(error) => !error.is_retryable(),
@@ -288,7 +288,7 @@ async fn until_drained(
     let outcome = match ended_early {
         Some(outcome) => Some(outcome),
         None if in_time => {
-            let ended = tokio::time::timeout(LAST_REPLIES, serving).await.ok();
+            let ended = tokio::time::timeout(REPLY_TIMEOUT, serving).await.ok();
             if ended.is_none() {
                 tracing::warn!("some replies did not end in time and were cancelled");
             }

@@ -10,7 +10,7 @@ use crate::config::Settings;
 use crate::domain::{CollectionName, ImageId};
 use crate::index::embedded::EmbeddedIndex;
 use crate::index::qdrant::{QdrantIndex, QdrantSettings, grpc_url};
-use crate::index::remote::{RecordsDoor, RemoteIndex};
+use crate::index::remote::{RecordsClient, RemoteIndex};
 use crate::index::weaviate::{WeaviateIndex, WeaviateSettings};
 use crate::index::{ImageIndex, IndexSettings, Resilient, StoreKind, Stores as StoreSet};
 use crate::resilience::{Breaker, Guard, WaitBoard};
@@ -65,7 +65,7 @@ pub(super) async fn open(settings: &Settings, board: &WaitBoard) -> Result<Store
 /// service can open it.
 pub(super) fn of_worker(
     settings: &Settings,
-    service: &Arc<dyn RecordsDoor>,
+    service: &Arc<dyn RecordsClient>,
     board: &WaitBoard,
 ) -> Result<Vec<Arc<dyn ImageIndex>>, BuildError> {
     let kinds = settings.index.kinds().map_err(BuildError::Settings)?.into_iter();

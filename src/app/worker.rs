@@ -7,7 +7,7 @@ use super::embedding::Embedding;
 use super::{BuildError, bucket, embedding, parts, providers, stores};
 use crate::config::Settings;
 use crate::index::Stores;
-use crate::index::remote::RecordsDoor;
+use crate::index::remote::RecordsClient;
 use crate::pipeline::Pipeline;
 use crate::resilience::WaitBoard;
 use crate::worker::{ServiceClient, Worker, WorkerError, WorkerSettings};
@@ -30,7 +30,7 @@ impl WorkerApp {
         let source = parts::source(settings, bucket::client_of(settings)?, &waiting).await?;
         let raw = providers::raw(settings).await?;
         let Embedding { jobs: provider, .. } = embedding::around(raw, settings, &waiting);
-        let service: Arc<dyn RecordsDoor> = client.clone();
+        let service: Arc<dyn RecordsClient> = client.clone();
         let stores = Stores::new(stores::of_worker(settings, &service, &waiting)?);
         let thumbnails = Some(settings.source.thumbnail_prefix.clone()).filter(|prefix| !prefix.is_empty());
         let pipeline = Pipeline::new(source, provider, stores, settings.imaging.limits(), &settings.pipeline)

@@ -22,7 +22,7 @@ pub(super) fn spinner(prefix: &'static str) -> ProgressBar {
 }
 
 /// Sets or corrects the length of a bar.
-pub(super) fn lengthen(bar: &ProgressBar, total: u64) {
+pub(super) fn set_total(bar: &ProgressBar, total: u64) {
     if bar.length() != Some(total) {
         bar.set_style(style(WITH_LENGTH));
         bar.set_length(total);

@@ -40,7 +40,7 @@ impl Reply {
     }
 
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, CliError> {
-        serde_json::from_str(&self.text).map_err(|source| CliError::Foreign { url: self.url.clone(), source })
+        serde_json::from_str(&self.text).map_err(|source| CliError::InvalidReply { url: self.url.clone(), source })
     }
 }
 
@@ -110,7 +110,7 @@ impl Client {
     }
 
     /// `GET path?query`; retries for [`RETRY_WINDOW`] while the service restarts or is busy.
-    pub(super) async fn get_patiently<Q: Serialize + Sync + ?Sized>(
+    pub(super) async fn get_with_retries<Q: Serialize + Sync + ?Sized>(
         &self,
         path: &[&str],
         query: &Q,

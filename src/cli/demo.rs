@@ -94,7 +94,7 @@ impl Tour {
         }
         let name = &self.settings.source.s3_bucket;
         self.bucket.ensure(name).await?;
-        let put = seed::pictures_into(&self.bucket, name, PREFIX, demo::count()).await?;
+        let put = seed::upload_demo_images(&self.bucket, name, PREFIX, demo::count()).await?;
         out::line(format!("\nseeded {put} images into {name}/{PREFIX}"))?;
 
         let request = SubmitRequest { s3_prefix: PREFIX.to_owned(), ..SubmitRequest::default() };

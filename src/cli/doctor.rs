@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::client::Client;
 use super::{CliError, Ending, out};
-use crate::app::{Complaint, Doctor as Checks, Finding, finding, unknown_variables};
+use crate::app::{CheckResult, Doctor as Checks, Problem, finding, unknown_variables};
 use crate::config::{Settings, SettingsError};
 
 const MORE: &str = "\
@@ -36,7 +36,7 @@ impl Doctor {
             Ok(settings) => (Some(settings), Ok("valid".to_owned())),
             Err(error) => {
                 let advice = "change or unset it; docs/settings.md lists the allowed values".to_owned();
-                (None, Err(Complaint { problem: error.to_string(), advice }))
+                (None, Err(Problem { problem: error.to_string(), advice }))
             }
         };
         if !self.quick || outcome.is_err() {
@@ -71,12 +71,12 @@ struct Report {
 }
 
 impl Report {
-    fn line(&mut self, finding: &Finding) -> Result<(), CliError> {
-        let Finding { what, took, outcome } = finding;
+    fn line(&mut self, finding: &CheckResult) -> Result<(), CliError> {
+        let CheckResult { what, took, outcome } = finding;
         let took = format!("{:.0} ms", took.as_secs_f64() * 1000.0);
         match outcome {
             Ok(detail) => out::line(format!("ok    {what:<9} {detail} ({took})")),
-            Err(Complaint { problem, advice }) => {
+            Err(Problem { problem, advice }) => {
                 self.all_passed = false;
                 out::line(format!("FAIL  {what:<9} {problem} ({took})\n      {:<9} to do: {advice}", ""))
             }
@@ -85,9 +85,9 @@ impl Report {
 }
 
 /// Checks whether the service of this machine is ready. A service that does not run is a problem only if `required`.
-async fn service(settings: &Settings, required: bool) -> Result<String, Complaint> {
+async fn service(settings: &Settings, required: bool) -> Result<String, Problem> {
     let url = url(settings);
-    let complain = |problem: String, advice: &str| Err(Complaint { problem, advice: advice.to_owned() });
+    let complain = |problem: String, advice: &str| Err(Problem { problem, advice: advice.to_owned() });
     let ready = match Client::at(&url, settings) {
         Ok(client) => tokio::time::timeout(READY_TIMEOUT, async move { client.get(&["readyz"], &()).await }).await,
         Err(error) => return complain(error.chain(), "set GLIMPSE_URL"),

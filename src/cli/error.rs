@@ -28,7 +28,7 @@ pub enum CliError {
     NotEmbedded(String),
     /// The settings of the worker are invalid or do not fit the job: starting it again without a change is of no use.
     #[error(transparent)]
-    Unfit(Box<CliError>),
+    InvalidWorkerSettings(Box<CliError>),
     /// No connection to the service is possible.
     #[error("no service answers at {url}; start it with `glimpse serve`, or set GLIMPSE_URL to its address")]
     Unreachable {
@@ -59,7 +59,7 @@ pub enum CliError {
     #[error(
         "the reply of {url} is not a reply of Glimpse; set GLIMPSE_URL to the address of a service of the same version"
     )]
-    Foreign {
+    InvalidReply {
         /// The address of the service.
         url: String,
         /// Why the reply cannot be parsed.
@@ -112,14 +112,14 @@ pub enum CliError {
     Signals(#[source] io::Error),
     /// A task panicked.
     #[error("a task panicked: {0}")]
-    Broken(String),
+    TaskPanicked(String),
 }
 
 impl CliError {
     /// Returns the exit code of a command that failed with this error.
     pub fn code(&self) -> u8 {
         match self {
-            Self::Unfit(_) => Self::EX_CONFIG,
+            Self::InvalidWorkerSettings(_) => Self::EX_CONFIG,
             _ => 1,
         }
     }
@@ -128,14 +128,14 @@ impl CliError {
     const EX_CONFIG: u8 = 78;
 
     /// Converts the error of a worker: the exit code must show its supervisor whether to start the worker again.
-    pub(super) fn of_worker(self) -> Self {
-        let is_of_settings = match &self {
+    pub(super) fn into_worker_error(self) -> Self {
+        let is_configuration_error = match &self {
             Self::Settings(_) => true,
-            Self::Service(error) => error.is_of_settings(),
-            Self::Worker(error) => error.is_of_settings(),
+            Self::Service(error) => error.is_configuration_error(),
+            Self::Worker(error) => error.is_configuration_error(),
             _ => false,
         };
-        if is_of_settings { Self::Unfit(Box::new(self)) } else { self }
+        if is_configuration_error { Self::InvalidWorkerSettings(Box::new(self)) } else { self }
     }
 
     /// Returns the message and its causes in one line, without repeating a text.

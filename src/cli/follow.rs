@@ -20,16 +20,16 @@ pub(super) fn leave(submitted: &Reply, json: bool) -> Result<Ending, CliError> {
 }
 
 /// Follows a submitted job to its end, and prints the result.
-pub(super) async fn to_the_end(client: &Client, submitted: &Reply, json: bool) -> Result<Ending, CliError> {
+pub(super) async fn follow_submitted(client: &Client, submitted: &Reply, json: bool) -> Result<Ending, CliError> {
     let id = submitted.read::<SubmitReply>()?.job_id;
     if !json {
         out::line(format!("job {id}"))?;
     }
-    rejoin(client, &id, json).await
+    follow_existing(client, &id, json).await
 }
 
 /// Follows an existing job to its end, and prints the result. If the command is interrupted, the job keeps running.
-pub(super) async fn rejoin(client: &Client, id: &str, json: bool) -> Result<Ending, CliError> {
+pub(super) async fn follow_existing(client: &Client, id: &str, json: bool) -> Result<Ending, CliError> {
     let (job, reply) = follow(client, id).await?;
     out::line(if json { reply.text().to_owned() } else { summary(&job) })?;
     Ok(ending(&job))
@@ -40,7 +40,7 @@ pub(super) async fn follow(client: &Client, id: &str) -> Result<(JobReply, Reply
     let bar = bars::spinner("ingesting");
     let mut interval = MIN_POLL_INTERVAL;
     let outcome = loop {
-        let reply = match client.get_patiently(&["jobs", id], &()).await {
+        let reply = match client.get_with_retries(&["jobs", id], &()).await {
             Ok(reply) => reply,
             Err(error) => break Err(error),
         };
@@ -64,7 +64,7 @@ fn show(bar: &ProgressBar, job: &JobReply) {
     let counts = job.counts;
     let total = counts.listed.saturating_sub(counts.skipped + counts.unchanged);
     if total > 0 {
-        bars::lengthen(bar, total);
+        bars::set_total(bar, total);
     }
     bar.set_position(counts.done + counts.failed);
     bar.set_message(progress_line(job));

@@ -106,6 +106,6 @@ impl Ingest {
         if self.no_wait {
             return follow::leave(&submitted, self.json);
         }
-        follow::to_the_end(&client, &submitted, self.json).await
+        follow::follow_submitted(&client, &submitted, self.json).await
     }
 }

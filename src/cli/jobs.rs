@@ -84,11 +84,11 @@ impl Jobs {
             return Ok(Ending::Done);
         }
         if self.follow {
-            return follow::rejoin(&client, id, self.json).await;
+            return follow::follow_existing(&client, id, self.json).await;
         }
         if self.retry {
             let submitted = client.post(&["jobs", id, "retry"], &()).await?;
-            return follow::to_the_end(&client, &submitted, self.json).await;
+            return follow::follow_submitted(&client, &submitted, self.json).await;
         }
         if let Some(executor) = self.move_to {
             let reply = client.post(&["jobs", id, "executor"], &MoveRequest { executor }).await?;

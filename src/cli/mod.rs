@@ -120,7 +120,7 @@ impl Cli {
             Command::Doctor(command) => Box::pin(command.run(settings)).await,
             Command::Worker(command) => {
                 let outcome = async { command.run(settings?).await };
-                Box::pin(outcome).await.map_err(CliError::of_worker)
+                Box::pin(outcome).await.map_err(CliError::into_worker_error)
             }
             command => Box::pin(command.run(settings?)).await,
         };

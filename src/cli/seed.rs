@@ -49,7 +49,7 @@ impl Seed {
         bucket.ensure(name).await?;
         let uploaded = match &self.from {
             Some(folder) => upload_folder(&bucket, name, &self.prefix, folder).await?,
-            None => pictures_into(&bucket, name, &self.prefix, self.count.unwrap_or_else(demo::count)).await?,
+            None => upload_demo_images(&bucket, name, &self.prefix, self.count.unwrap_or_else(demo::count)).await?,
         };
         out::line(format!("uploaded {uploaded} objects to {name}/{}", self.prefix))?;
         Ok(Ending::Done)
@@ -57,12 +57,17 @@ impl Seed {
 }
 
 /// Uploads demo images. Returns their number.
-pub(super) async fn pictures_into(bucket: &Bucket, name: &str, prefix: &str, count: usize) -> Result<u64, CliError> {
+pub(super) async fn upload_demo_images(
+    bucket: &Bucket,
+    name: &str,
+    prefix: &str,
+    count: usize,
+) -> Result<u64, CliError> {
     let images = stream::iter((0..count).map(Ok));
     put_all(bucket, name, images, count, async |n: usize| {
         // Variations are decoded and encoded, which would block the threads of the runtime.
         let made = tokio::task::spawn_blocking(move || demo::image(n)).await;
-        let (file, bytes) = made.map_err(|error| CliError::Broken(error.to_string()))??;
+        let (file, bytes) = made.map_err(|error| CliError::TaskPanicked(error.to_string()))??;
         Ok((format!("{prefix}{file}"), bytes))
     })
     .await
@@ -75,7 +80,7 @@ async fn upload_folder(bucket: &Bucket, name: &str, prefix: &str, folder: &Path)
     };
     let root = folder.to_owned();
     let listed = tokio::task::spawn_blocking(move || files(&root)).await;
-    let files = listed.map_err(|error| CliError::Broken(error.to_string()))?.map_err(unreadable(folder))?;
+    let files = listed.map_err(|error| CliError::TaskPanicked(error.to_string()))?.map_err(unreadable(folder))?;
     let count = files.len();
     put_all(bucket, name, stream::iter(files.into_iter().map(Ok)), count, async |file: PathBuf| {
         let bytes = tokio::fs::read(&file).await.map_err(unreadable(&file))?;

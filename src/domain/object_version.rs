@@ -21,13 +21,13 @@ pub fn etag(text: &str, size_bytes: Option<u64>) -> Option<String> {
 
 /// Returns the version of an object without an ETag. The time is cut to whole seconds because a header has no
 /// fractions.
-pub fn by_time(modified: Timestamp) -> String {
+pub fn from_last_modified(modified: Timestamp) -> String {
     let whole = Timestamp::from_unix_seconds(modified.unix_seconds()).unwrap_or(modified);
     format!("{TIME_PREFIX}{whole}")
 }
 
 /// Whether a version is a time. Two objects with the same time do not necessarily have the same bytes.
-pub fn is_by_time(version: &str) -> bool {
+pub fn is_last_modified(version: &str) -> bool {
     version.starts_with(TIME_PREFIX)
 }
 
@@ -57,7 +57,7 @@ mod tests {
     fn a_listing_and_a_header_give_the_same_version() {
         let listed = Timestamp::parse("2026-01-01T00:00:00.750Z").unwrap();
         let header = Timestamp::parse("2026-01-01T00:00:00Z").unwrap();
-        assert_eq!(by_time(listed), by_time(header));
-        assert!(is_by_time(&by_time(listed)) && !is_by_time("abc"));
+        assert_eq!(from_last_modified(listed), from_last_modified(header));
+        assert!(is_last_modified(&from_last_modified(listed)) && !is_last_modified("abc"));
     }
 }

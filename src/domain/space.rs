@@ -26,7 +26,7 @@ pub struct Probe {
 }
 
 /// Two spaces are the same if, for every probe that both have, the cosine of the two vectors is at least this.
-pub const SAME_COSINE: f32 = 0.999;
+pub const MIN_SAME_COSINE: f32 = 0.999;
 
 /// Two different spaces, whose vectors must not be in the same collection.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -70,7 +70,7 @@ impl Space {
             let Some(other) = offered.probes.iter().find(|other| other.name == probe.name) else { continue };
             compared += 1;
             let cosine: f32 = probe.vector.iter().zip(&other.vector).map(|(a, b)| a * b).sum();
-            let agrees = cosine >= SAME_COSINE && probe.vector.len() == other.vector.len();
+            let agrees = cosine >= MIN_SAME_COSINE && probe.vector.len() == other.vector.len();
             if !agrees {
                 return Some(format!("the probe {} has cosine {cosine:.4} between them", probe.name));
             }

@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 use tokio::time::Instant;
 
 use super::EmbedError;
-use super::http::NoAnswer;
+use super::http::RequestError;
 use crate::domain::{DependencyError, Trouble};
 
 /// Images in the first requests.
@@ -119,7 +119,7 @@ pub(super) struct Sent<'a> {
 
 impl Sent<'_> {
     /// Records the result. The refusal of an image, or a service that cannot be reached, does not change the size.
-    pub(super) fn ended<T>(mut self, outcome: &Result<T, NoAnswer>) {
+    pub(super) fn ended<T>(mut self, outcome: &Result<T, RequestError>) {
         self.pending = false;
         match outcome {
             Ok(_) => self.size.lock().record_success(self.images, self.since.elapsed(), self.size.max),
@@ -140,7 +140,7 @@ impl Drop for Sent<'_> {
     }
 }
 
-fn was_too_large(failure: &NoAnswer) -> bool {
+fn was_too_large(failure: &RequestError) -> bool {
     match (failure.status, &failure.error) {
         (Some(status), _) if status.is_success() => false,
         (Some(StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS), _) => true,

@@ -16,9 +16,9 @@ async fn succeed(size: &BatchSize, requests: u32, per_image: Duration) {
     }
 }
 
-fn failed(status: Option<u16>, trouble: Trouble) -> Result<(), NoAnswer> {
+fn failed(status: Option<u16>, trouble: Trouble) -> Result<(), RequestError> {
     let down = DependencyError { dependency: "clip".into(), trouble, detail: String::new() };
-    Err(NoAnswer { status: status.map(|status| StatusCode::from_u16(status).unwrap()), error: down.into() })
+    Err(RequestError { status: status.map(|status| StatusCode::from_u16(status).unwrap()), error: down.into() })
 }
 
 const FAST: Duration = Duration::from_millis(10);
@@ -79,7 +79,8 @@ async fn concurrent_failures_halve_the_size_once() {
 #[tokio::test(start_paused = true)]
 async fn failures_that_do_not_depend_on_the_size_do_not_change_it() {
     let size = batch_size(4);
-    let rejected = NoAnswer { status: Some(StatusCode::UNPROCESSABLE_ENTITY), error: EmbedError::Rejected("x".into()) };
+    let rejected =
+        RequestError { status: Some(StatusCode::UNPROCESSABLE_ENTITY), error: EmbedError::Rejected("x".into()) };
     size.begin(4).ended::<()>(&Err(rejected));
     size.begin(4).ended(&failed(None, Trouble::Failed));
     size.begin(4).ended(&failed(Some(200), Trouble::Failed));

@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::batch_size::BatchSize;
-use super::http::{NoAnswer, Service};
-use super::reading::{self, Numbers, Square, VECTOR_BYTES};
-use super::remote::USUAL_SIZE;
+use super::http::{RequestError, Service};
+use super::reading::{self, MAX_VECTOR_BYTES, Numbers, Square};
+use super::remote::DEFAULT_IMAGE_SIZE;
 use super::wire_image::{self, Form};
 use super::{EmbedError, ImageEmbeddingProvider, RemoteSettings, probe};
 use crate::domain::{Embedding, Space};
@@ -57,7 +57,7 @@ impl ClipProvider {
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("clip", &settings.service)?;
         let RemoteSettings { model, size, resize, max_batch, .. } = settings;
-        let square = Square::new(size.unwrap_or(USUAL_SIZE), resize);
+        let square = Square::new(size.unwrap_or(DEFAULT_IMAGE_SIZE), resize);
         let batch = BatchSize::new(max_batch, settings.service.timeout);
         Ok(Self { service, square, model, size, resize, batch })
     }
@@ -67,7 +67,7 @@ impl ClipProvider {
     async fn card(&self) -> Result<Card, EmbedError> {
         match self.service.get("/", MAX_CARD_BYTES).await {
             Ok(body) => Ok(serde_json::from_slice(&body).unwrap_or_default()),
-            Err(NoAnswer { status: Some(status), .. }) if matches!(status.as_u16(), 300..=400 | 404..=406 | 501) => {
+            Err(RequestError { status: Some(status), .. }) if matches!(status.as_u16(), 300..=400 | 404..=406 | 501) => {
                 Ok(Card::default())
             }
             Err(failure) => Err(failure.error),
@@ -86,7 +86,7 @@ impl ClipProvider {
             (Some(set), Some(reported)) if set != reported => Err(EmbedError::ProbeFailed(format!(
                 "IMAGE_TARGET_SIZE is {set}, but the service takes {reported}; leave IMAGE_TARGET_SIZE empty"
             ))),
-            (set, reported) => Ok(set.or(reported).unwrap_or(USUAL_SIZE)),
+            (set, reported) => Ok(set.or(reported).unwrap_or(DEFAULT_IMAGE_SIZE)),
         }
     }
 
@@ -97,18 +97,18 @@ impl ClipProvider {
         reported.filter(|_| crops.contains(&self.resize)).unwrap_or(self.resize)
     }
 
-    async fn images(&self, images: Vec<PreparedImage>) -> Result<Vec<Embedding>, NoAnswer> {
+    async fn images(&self, images: Vec<PreparedImage>) -> Result<Vec<Embedding>, RequestError> {
         let sent = images.len();
         let body = wire_image::body(images, Form::DataUri, r#"{"images":["#.to_owned(), "]}").await?;
-        let max_bytes = sent * VECTOR_BYTES + 2 * body.len();
+        let max_bytes = sent * MAX_VECTOR_BYTES + 2 * body.len();
         let items: Vec<Item> = self.service.post("/embedding/image", body, max_bytes).await?;
         Ok(reading::embeddings(items.into_iter().map(|item| item.vector).collect(), sent)?)
     }
 
-    async fn text(&self, text: &str) -> Result<Vec<Numbers>, NoAnswer> {
+    async fn text(&self, text: &str) -> Result<Vec<Numbers>, RequestError> {
         let body = serde_json::json!({ "texts": [text] });
         // A repeated input may have every character escaped.
-        let max_bytes = VECTOR_BYTES + 12 * text.len();
+        let max_bytes = MAX_VECTOR_BYTES + 12 * text.len();
         let items: Vec<Item> = self.service.post_small("/embedding/text", &body, max_bytes).await?;
         Ok(items.into_iter().map(|item| item.vector).collect())
     }
@@ -124,18 +124,18 @@ impl ImageEmbeddingProvider for ClipProvider {
         let card = self.card().await?;
         self.square.set(Preprocessing { size: self.size(&card)?, resize: self.resize(&card) });
         let model = card.model.as_deref().unwrap_or(&self.model);
-        let space = probe::space_of(self, model, card.dimension).await?;
+        let space = probe::probe_space(self, model, card.dimension).await?;
         reading::sees(self, Form::DataUri).await?;
         Ok(Arc::new(space))
     }
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         self.square.check(images)?;
-        wire_image::in_requests(images, &self.batch, |images| self.images(images)).await
+        wire_image::embed_in_requests(images, &self.batch, |images| self.images(images)).await
     }
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
-        reading::cut_to_fit(text, |text| self.text(text)).await
+        reading::embed_shortened(text, |text| self.text(text)).await
     }
 }
 

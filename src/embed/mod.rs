@@ -41,7 +41,7 @@ pub use kind::ProviderKind;
 pub use multi2vec::Multi2VecProvider;
 pub use ollama::{OllamaProvider, OllamaSettings};
 pub use openai::OpenAiProvider;
-pub use proof::Proof;
+pub use proof::Verification;
 pub use remote::RemoteSettings;
 pub use resilient::Resilient;
 pub use settings::EmbedSettings;
@@ -59,7 +59,7 @@ pub trait ImageEmbeddingProvider: Send + Sync + 'static {
 
     /// Probes again a provider that is in use and has shown no problem. A provider with an expensive full probe may
     /// omit the parts that are not likely to have changed.
-    async fn space_again(&self) -> Result<Arc<Space>, EmbedError> {
+    async fn recheck_space(&self) -> Result<Arc<Space>, EmbedError> {
         self.space().await
     }
 

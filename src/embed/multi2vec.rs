@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::batch_size::BatchSize;
-use super::http::{NoAnswer, Service};
-use super::reading::{self, Numbers, Square, VECTOR_BYTES};
-use super::remote::USUAL_SIZE;
+use super::http::{RequestError, Service};
+use super::reading::{self, MAX_VECTOR_BYTES, Numbers, Square};
+use super::remote::DEFAULT_IMAGE_SIZE;
 use super::wire_image::{self, Form};
 use super::{EmbedError, ImageEmbeddingProvider, RemoteSettings, probe};
 use crate::domain::{Embedding, Space, Trouble};
@@ -45,22 +45,22 @@ impl Multi2VecProvider {
     /// [`EmbedError::Dependency`] if the URL or the key cannot be used.
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("multi2vec", &settings.service)?;
-        let square = Square::new(settings.size.unwrap_or(USUAL_SIZE), settings.resize);
+        let square = Square::new(settings.size.unwrap_or(DEFAULT_IMAGE_SIZE), settings.resize);
         let batch = BatchSize::new(settings.max_batch, settings.service.timeout);
         Ok(Self { service, square, model: settings.model, batch })
     }
 
-    async fn images(&self, images: Vec<PreparedImage>) -> Result<Vec<Embedding>, NoAnswer> {
+    async fn images(&self, images: Vec<PreparedImage>) -> Result<Vec<Embedding>, RequestError> {
         let sent = images.len();
         let body = wire_image::body(images, Form::Bare, r#"{"texts":[],"images":["#.to_owned(), "]}").await?;
-        let max_bytes = sent * VECTOR_BYTES + 2 * body.len();
+        let max_bytes = sent * MAX_VECTOR_BYTES + 2 * body.len();
         let reply: Reply = self.service.post(PATH, body, max_bytes).await?;
         Ok(reading::embeddings(reply.image_vectors.ok_or_else(|| self.missing_list("imageVectors"))?, sent)?)
     }
 
-    async fn text(&self, text: &str) -> Result<Vec<Numbers>, NoAnswer> {
+    async fn text(&self, text: &str) -> Result<Vec<Numbers>, RequestError> {
         let body = serde_json::json!({ "texts": [text], "images": [] });
-        let reply: Reply = self.service.post_small(PATH, &body, VECTOR_BYTES + 12 * text.len()).await?;
+        let reply: Reply = self.service.post_small(PATH, &body, MAX_VECTOR_BYTES + 12 * text.len()).await?;
         Ok(reply.text_vectors.ok_or_else(|| self.missing_list("textVectors"))?)
     }
 
@@ -76,17 +76,17 @@ impl ImageEmbeddingProvider for Multi2VecProvider {
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
-        let space = probe::space_of(self, &self.model, None).await?;
+        let space = probe::probe_space(self, &self.model, None).await?;
         reading::sees(self, Form::Bare).await?;
         Ok(Arc::new(space))
     }
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         self.square.check(images)?;
-        wire_image::in_requests(images, &self.batch, |images| self.images(images)).await
+        wire_image::embed_in_requests(images, &self.batch, |images| self.images(images)).await
     }
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
-        reading::cut_to_fit(text, |text| self.text(text)).await
+        reading::embed_shortened(text, |text| self.text(text)).await
     }
 }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::http::{Service, ServiceSettings};
-use super::reading::{self, Numbers, Square, VECTOR_BYTES};
+use super::reading::{self, MAX_VECTOR_BYTES, Numbers, Square};
 use super::wire_image::{self, Form};
 use super::{EmbedError, ImageEmbeddingProvider, probe};
 use crate::domain::{Embedding, Space, Trouble};
@@ -170,7 +170,8 @@ impl OllamaProvider {
         let mut embeddings = Vec::with_capacity(texts.len());
         for input in texts.chunks(MAX_TEXTS) {
             let request = EmbedRequest { model: &self.text, input, truncate: true };
-            let reply: Embeddings = self.service.post_small("/api/embed", &request, input.len() * VECTOR_BYTES).await?;
+            let reply: Embeddings =
+                self.service.post_small("/api/embed", &request, input.len() * MAX_VECTOR_BYTES).await?;
             embeddings.extend(reading::embeddings(reply.embeddings, input.len())?);
         }
         Ok(embeddings)
@@ -185,17 +186,17 @@ impl ImageEmbeddingProvider for OllamaProvider {
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
         let version = self.check_models().await?;
-        let space = probe::space_of_captions(self, &self.model()).await?;
+        let space = probe::probe_caption_space(self, &self.model()).await?;
         *self.probed_version.lock().unwrap_or_else(PoisonError::into_inner) = Some(version);
         Ok(Arc::new(space))
     }
 
     /// Makes no captions if the vision model has not changed since its last successful probe: captions take a minute on
     /// a CPU and would keep the model in memory.
-    async fn space_again(&self) -> Result<Arc<Space>, EmbedError> {
+    async fn recheck_space(&self) -> Result<Arc<Space>, EmbedError> {
         let version = self.check_models().await?;
         let is_same = self.probed_version.lock().unwrap_or_else(PoisonError::into_inner).as_ref() == Some(&version);
-        if is_same { probe::space_of_texts(self, &self.model()).await.map(Arc::new) } else { self.space().await }
+        if is_same { probe::probe_text_space(self, &self.model()).await.map(Arc::new) } else { self.space().await }
     }
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {

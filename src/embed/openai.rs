@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::batch_size::BatchSize;
-use super::http::{NoAnswer, Service};
-use super::reading::{self, Numbers, Square, VECTOR_BYTES};
-use super::remote::USUAL_SIZE;
+use super::http::{RequestError, Service};
+use super::reading::{self, MAX_VECTOR_BYTES, Numbers, Square};
+use super::remote::DEFAULT_IMAGE_SIZE;
 use super::wire_image::{self, Form};
 use super::{EmbedError, ImageEmbeddingProvider, RemoteSettings, probe};
 use crate::domain::{Embedding, Space, Trouble};
@@ -70,7 +70,7 @@ impl OpenAiProvider {
     /// [`EmbedError::Dependency`] if the URL or the key cannot be used.
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("openai", &settings.service)?;
-        let square = Square::new(settings.size.unwrap_or(USUAL_SIZE), settings.resize);
+        let square = Square::new(settings.size.unwrap_or(DEFAULT_IMAGE_SIZE), settings.resize);
         let batch = BatchSize::new(settings.max_batch.min(MAX_IMAGES), settings.service.timeout);
         Ok(Self { service, square, model: settings.model, batch })
     }
@@ -92,12 +92,12 @@ impl OpenAiProvider {
         Err(self.service.failed(Trouble::Refused, detail))
     }
 
-    async fn images(&self, images: Vec<PreparedImage>) -> Result<Vec<Embedding>, NoAnswer> {
+    async fn images(&self, images: Vec<PreparedImage>) -> Result<Vec<Embedding>, RequestError> {
         let sent = images.len();
         let model = serde_json::json!(self.model);
         let before = format!(r#"{{"model":{model},"modality":"image","encoding_format":"float","input":["#);
         let body = wire_image::body(images, Form::DataUri, before, "]}").await?;
-        let max_bytes = sent * VECTOR_BYTES + 2 * body.len();
+        let max_bytes = sent * MAX_VECTOR_BYTES + 2 * body.len();
         let reply = self.service.post("/embeddings", body, max_bytes).await?;
         Ok(reading::embeddings(self.in_order(reply)?, sent)?)
     }
@@ -124,20 +124,20 @@ impl ImageEmbeddingProvider for OpenAiProvider {
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
         self.check_model().await?;
-        let space = probe::space_of(self, &self.model, None).await?;
+        let space = probe::probe_space(self, &self.model, None).await?;
         reading::sees(self, Form::DataUri).await?;
         Ok(Arc::new(space))
     }
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         self.square.check(images)?;
-        wire_image::in_requests(images, &self.batch, |images| self.images(images)).await
+        wire_image::embed_in_requests(images, &self.batch, |images| self.images(images)).await
     }
 
     /// The service truncates a long text itself.
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
         let request = TextRequest { model: &self.model, modality: "text", encoding_format: "float", input: [text] };
-        let reply = self.service.post_small("/embeddings", &request, VECTOR_BYTES + 12 * text.len()).await?;
+        let reply = self.service.post_small("/embeddings", &request, MAX_VECTOR_BYTES + 12 * text.len()).await?;
         reading::embedding(self.in_order(reply)?)
     }
 }

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::{EmbedError, ImageEmbeddingProvider};
-use crate::domain::space::SAME_COSINE;
+use crate::domain::space::MIN_SAME_COSINE;
 use crate::domain::{Embedding, Probe, Space};
 use crate::imaging::PreparedImage;
 
@@ -20,7 +20,7 @@ const DESCRIPTIONS: [(&str, &str); 2] =
     [("image:checkers", "a black and white checkerboard"), ("image:disc", "a red ball")];
 
 /// Maximum number of calls of the provider in one probe, including the calls that only an adapter makes.
-pub(super) const CALLS: u32 = 10;
+pub(super) const MAX_PROBE_CALLS: u32 = 10;
 
 /// Embeds the probes with `provider` and returns the space of its vectors. Uses only the `embed_*` calls and never
 /// `space`, which calls this function. `dimension` is the expected size of the vectors, if it is known.
@@ -28,7 +28,7 @@ pub(super) const CALLS: u32 = 10;
 /// # Errors
 /// [`EmbedError::ProbeFailed`] with the observation, if the provider ignores its input, mixes up a batch, or returns
 /// invalid vectors or vectors of another size; the provider's own error if it does not answer.
-pub async fn space_of(
+pub async fn probe_space(
     provider: &dyn ImageEmbeddingProvider,
     model: &str,
     dimension: Option<usize>,
@@ -87,13 +87,13 @@ fn space(
     Space { model: model.to_owned(), dimension, preprocessing, probes }
 }
 
-/// Like [`space_of`], for a provider that makes captions of images. Its space has only the probes of texts, because the
+/// Like [`probe_space`], for a provider that makes captions of images. Its space has only the probes of texts, because the
 /// caption of an image may differ between machines or days. The provider must still distinguish images.
 ///
 /// # Errors
-/// As [`space_of`].
-pub async fn space_of_captions(provider: &dyn ImageEmbeddingProvider, model: &str) -> Result<Space, EmbedError> {
-    let space = space_of_texts(provider, model).await?;
+/// As [`probe_space`].
+pub async fn probe_caption_space(provider: &dyn ImageEmbeddingProvider, model: &str) -> Result<Space, EmbedError> {
+    let space = probe_text_space(provider, model).await?;
     let [one, _, other] = images(provider.preprocessing().size);
     let vectors = provider.embed_image_batch(&[one.1, other.1]).await.map_err(as_probe_failure)?;
     if vectors.len() != 2 {
@@ -105,11 +105,11 @@ pub async fn space_of_captions(provider: &dyn ImageEmbeddingProvider, model: &st
     Ok(space)
 }
 
-/// Like [`space_of_captions`], without images, because captions take a long time.
+/// Like [`probe_caption_space`], without images, because captions take a long time.
 ///
 /// # Errors
-/// As [`space_of`].
-pub(super) async fn space_of_texts(provider: &dyn ImageEmbeddingProvider, model: &str) -> Result<Space, EmbedError> {
+/// As [`probe_space`].
+pub(super) async fn probe_text_space(provider: &dyn ImageEmbeddingProvider, model: &str) -> Result<Space, EmbedError> {
     let texts = texts(provider).await?;
     check_different(&texts)?;
     let Some((_, first)) = texts.first() else { return Err(EmbedError::Unsupported) };
@@ -159,18 +159,18 @@ async fn find_mismatch(
 
 fn check_same(name: &str, one: &Embedding, other: &Embedding, when: &str) -> Result<(), EmbedError> {
     let cosine = one.cosine(other);
-    if one.dimension() == other.dimension() && cosine >= SAME_COSINE {
+    if one.dimension() == other.dimension() && cosine >= MIN_SAME_COSINE {
         return Ok(());
     }
     Err(EmbedError::ProbeFailed(format!(
-        "{name} got different vectors {when}: their cosine is {cosine:.4}, and must be at least {SAME_COSINE}"
+        "{name} got different vectors {when}: their cosine is {cosine:.4}, and must be at least {MIN_SAME_COSINE}"
     )))
 }
 
 fn check_different(probes: &[(&str, Embedding)]) -> Result<(), EmbedError> {
     for (place, (name, vector)) in probes.iter().enumerate() {
         for (other_name, other) in &probes[..place] {
-            if vector.cosine(other) >= SAME_COSINE {
+            if vector.cosine(other) >= MIN_SAME_COSINE {
                 return Err(EmbedError::ProbeFailed(format!("{other_name} and {name} got the same vector")));
             }
         }

@@ -32,7 +32,7 @@ impl ImageEmbeddingProvider for Fake {
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
-        space_of(self, "fake", Some(4)).await.map(Arc::new)
+        probe_space(self, "fake", Some(4)).await.map(Arc::new)
     }
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
@@ -95,10 +95,10 @@ async fn a_provider_with_invalid_vectors_fails() {
 
 #[tokio::test]
 async fn a_space_of_captions_has_only_texts_but_images_must_differ() {
-    let space = space_of_captions(&CORRECT, "captions").await.unwrap();
+    let space = probe_caption_space(&CORRECT, "captions").await.unwrap();
     assert_eq!(space.name(), "captions/4/crop-64-bicubic");
     assert!(space.probes.len() == 3 && space.probes.iter().all(|probe| probe.name.starts_with("text:")));
-    let refused = async |fake: Fake| match space_of_captions(&fake, "captions").await {
+    let refused = async |fake: Fake| match probe_caption_space(&fake, "captions").await {
         Err(EmbedError::ProbeFailed(reason)) => reason,
         other => panic!("{other:?}"),
     };
@@ -111,7 +111,7 @@ async fn a_space_of_captions_has_only_texts_but_images_must_differ() {
     let drop_first = Fake { batch: |batch| batch[1..].to_vec(), ..CORRECT };
     assert!(refused(drop_first).await.contains("1 vectors for 2 images"));
     let without_texts = Fake { text: |_| Err(EmbedError::Unsupported), ..CORRECT };
-    assert_eq!(space_of_captions(&without_texts, "captions").await, Err(EmbedError::Unsupported));
+    assert_eq!(probe_caption_space(&without_texts, "captions").await, Err(EmbedError::Unsupported));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! [`Proof`]: the cached verification of a provider, shared by all its users.
+//! [`Verification`]: the cached verification of a provider, shared by all its users.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -36,7 +36,7 @@ enum State {
 
 /// Verifies that a provider works as required, and in which space. One caller probes for all. The provider is probed
 /// again after each outage, because it may return with another model.
-pub struct Proof {
+pub struct Verification {
     provider: Arc<dyn ImageEmbeddingProvider>,
     breaker: Option<Arc<Breaker>>,
     state: Mutex<State>,
@@ -46,7 +46,7 @@ pub struct Proof {
     needed: Notify,
 }
 
-impl Proof {
+impl Verification {
     /// Creates a verification of `provider`; makes no call. `provider` must not retry in the background, because all
     /// callers wait for its probe. `breaker` is the breaker of its calls.
     pub fn new(provider: Arc<dyn ImageEmbeddingProvider>, breaker: Option<Arc<Breaker>>) -> Self {
@@ -155,7 +155,7 @@ impl Proof {
                     self.renew(self.provider.space()).await;
                 }
             }
-            () = tokio::time::sleep(RENEWAL_INTERVAL), if is_remote => self.renew(self.provider.space_again()).await,
+            () = tokio::time::sleep(RENEWAL_INTERVAL), if is_remote => self.renew(self.provider.recheck_space()).await,
         }
     }
 
@@ -193,7 +193,7 @@ impl Proof {
     }
 }
 
-impl std::fmt::Debug for Proof {
+impl std::fmt::Debug for Verification {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Proof").field("space", &self.cached().map(|cached| cached.map(|space| space.name()))).finish()
     }

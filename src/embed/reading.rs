@@ -2,18 +2,18 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::http::NoAnswer;
+use super::http::RequestError;
 use super::wire_image::Form;
 use super::{EmbedError, ImageEmbeddingProvider};
 use crate::domain::Embedding;
-use crate::domain::space::SAME_COSINE;
+use crate::domain::space::MIN_SAME_COSINE;
 use crate::imaging::{PreparedImage, Preprocessing, Resize};
 
 /// A vector as received. JavaScript and orjson write a number that is not finite as `null`.
 pub(super) type Numbers = Vec<Option<f32>>;
 
 /// Maximum bytes of one vector in JSON: 8,192 numbers of 30 characters.
-pub(super) const VECTOR_BYTES: usize = 256 * 1024;
+pub(super) const MAX_VECTOR_BYTES: usize = 256 * 1024;
 
 /// How images are prepared for a service. The service itself may report it later.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ pub(super) async fn sees(provider: &dyn ImageEmbeddingProvider, form: Form) -> R
     let of_image = provider.embed_image(&image).await?;
     // A service that refuses this text does not read images as text.
     let Ok(of_text) = provider.embed_text(&form.text(&image)?).await else { return Ok(()) };
-    if of_image.dimension() == of_text.dimension() && of_image.cosine(&of_text) >= SAME_COSINE {
+    if of_image.dimension() == of_text.dimension() && of_image.cosine(&of_text) >= MIN_SAME_COSINE {
         let what = "the service embeds the base64 of an image as text; it does not look at images";
         return Err(EmbedError::ProbeFailed(what.to_owned()));
     }
@@ -87,10 +87,10 @@ pub(super) async fn sees(provider: &dyn ImageEmbeddingProvider, form: Form) -> R
 ///
 /// # Errors
 /// The error of `ask` for the whole text, if shorter texts fail too.
-pub(super) async fn cut_to_fit<'a, F, Fut>(text: &'a str, ask: F) -> Result<Embedding, EmbedError>
+pub(super) async fn embed_shortened<'a, F, Fut>(text: &'a str, ask: F) -> Result<Embedding, EmbedError>
 where
     F: Fn(&'a str) -> Fut + Send,
-    Fut: Future<Output = Result<Vec<Numbers>, NoAnswer>> + Send,
+    Fut: Future<Output = Result<Vec<Numbers>, RequestError>> + Send,
 {
     let mut first = None;
     for candidate in candidates(text) {

@@ -6,7 +6,7 @@ use super::http::ServiceSettings;
 use crate::imaging::Resize;
 
 /// Default side of the images in pixels; most CLIP models use it.
-pub(super) const USUAL_SIZE: u32 = 224;
+pub(super) const DEFAULT_IMAGE_SIZE: u32 = 224;
 
 /// A CLIP service and its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]

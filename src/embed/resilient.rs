@@ -32,11 +32,11 @@ impl ImageEmbeddingProvider for Resilient {
 
     /// One call for the guard, although a probe makes several: if one of them fails, the whole probe is retried.
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
-        self.guard.for_calls(probe::CALLS).call(|| self.inner.space()).await
+        self.guard.for_calls(probe::MAX_PROBE_CALLS).call(|| self.inner.space()).await
     }
 
-    async fn space_again(&self) -> Result<Arc<Space>, EmbedError> {
-        self.guard.for_calls(probe::CALLS).call(|| self.inner.space_again()).await
+    async fn recheck_space(&self) -> Result<Arc<Space>, EmbedError> {
+        self.guard.for_calls(probe::MAX_PROBE_CALLS).call(|| self.inner.recheck_space()).await
     }
 
     /// Background retries for one image are not endless: if the provider passes its probe, the image is the cause.

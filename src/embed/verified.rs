@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Busy, EmbedError, ImageEmbeddingProvider, Proof};
+use super::{Busy, EmbedError, ImageEmbeddingProvider, Verification};
 use crate::domain::{Embedding, InvalidEmbedding, Space, SpaceMismatch};
 use crate::imaging::{PreparedImage, Preprocessing};
 use crate::resilience::Guard;
@@ -13,20 +13,20 @@ use crate::resilience::Guard;
 /// A provider that answers only after its space is verified, and whose vectors have the size of that space.
 pub struct Verified {
     inner: Arc<dyn ImageEmbeddingProvider>,
-    proof: Arc<Proof>,
+    proof: Arc<Verification>,
     guard: Option<Guard>,
 }
 
 impl Verified {
     /// Wraps `inner`, whose verification is `proof`.
-    pub fn new(inner: Arc<dyn ImageEmbeddingProvider>, proof: Arc<Proof>) -> Self {
+    pub fn new(inner: Arc<dyn ImageEmbeddingProvider>, proof: Arc<Verification>) -> Self {
         Self { inner, proof, guard: None }
     }
 
     /// Waits with the retries of `guard` for the verification of a provider that is down. `guard` must not use the
     /// breaker that the verification itself uses.
     #[must_use]
-    pub fn with_patience(self, guard: Guard) -> Self {
+    pub fn with_guard(self, guard: Guard) -> Self {
         Self { guard: Some(guard), ..self }
     }
 

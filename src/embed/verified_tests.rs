@@ -88,8 +88,8 @@ impl ImageEmbeddingProvider for Fake {
     }
 }
 
-fn proof(fake: &Arc<Fake>) -> Arc<Proof> {
-    Arc::new(Proof::new(fake.clone(), None))
+fn proof(fake: &Arc<Fake>) -> Arc<Verification> {
+    Arc::new(Verification::new(fake.clone(), None))
 }
 
 fn image(first: u8) -> PreparedImage {
@@ -152,7 +152,7 @@ async fn a_provider_that_is_down_is_unavailable_until_the_next_probe() {
 async fn a_background_guard_waits_for_an_outage_but_not_for_a_failed_probe() {
     let fake = Fake::with_size(0);
     let board = WaitBoard::default();
-    let verified = Verified::new(fake.clone(), proof(&fake)).with_patience(Guard::background("clip", board.clone()));
+    let verified = Verified::new(fake.clone(), proof(&fake)).with_guard(Guard::background("clip", board.clone()));
     let begun = Instant::now();
     let comes_back = async {
         tokio::time::sleep(Duration::from_mins(1)).await;
@@ -168,7 +168,7 @@ async fn a_background_guard_waits_for_an_outage_but_not_for_a_failed_probe() {
     let wrong_provider = Fake::with_size(4);
     wrong_provider.fails_probe.store(true, Ordering::SeqCst);
     let verified =
-        Verified::new(wrong_provider.clone(), proof(&wrong_provider)).with_patience(Guard::background("clip", board));
+        Verified::new(wrong_provider.clone(), proof(&wrong_provider)).with_guard(Guard::background("clip", board));
     assert!(matches!(verified.space().await, Err(EmbedError::ProbeFailed(_))));
     assert_eq!(wrong_provider.probes(), 1);
 }
@@ -204,7 +204,7 @@ async fn a_vector_of_another_size_is_an_error_of_the_input_if_the_probe_passes()
 async fn a_provider_is_probed_again_after_an_outage() {
     let fake = Fake::with_size(4);
     let breaker = Arc::new(Breaker::new(BreakerSettings { threshold: 1, cool_down: COOL_DOWN }));
-    let proof = Arc::new(Proof::new(fake.clone(), Some(breaker.clone())));
+    let proof = Arc::new(Verification::new(fake.clone(), Some(breaker.clone())));
     let verified = Verified::new(fake.clone(), proof);
     let space = verified.space().await.unwrap();
     breaker.try_enter().unwrap().failed();
@@ -244,7 +244,7 @@ async fn keep_probes_until_verified_and_after_an_invalidation() {
 async fn a_remote_provider_is_probed_periodically_and_an_outage_does_not_invalidate_it() {
     let fake = Fake::with_size(4);
     let breaker = Arc::new(Breaker::new(BreakerSettings { threshold: 9, cool_down: COOL_DOWN }));
-    let (proof, end) = (Arc::new(Proof::new(fake.clone(), Some(breaker))), CancellationToken::new());
+    let (proof, end) = (Arc::new(Verification::new(fake.clone(), Some(breaker))), CancellationToken::new());
     let (kept_proof, stop) = (proof.clone(), end.clone());
     #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
     let task = tokio::spawn(async move { kept_proof.keep(stop).await });
@@ -269,7 +269,7 @@ async fn a_provider_needed_while_its_breaker_is_open_is_probed_until_it_is_back(
     let breaker = Arc::new(Breaker::new(BreakerSettings { threshold: 1, cool_down: COOL_DOWN }));
     let guard = Guard::interactive("clip", 0).through(breaker.clone());
     let resilient = Arc::new(crate::embed::Resilient::new(fake.clone(), guard));
-    let (proof, end) = (Arc::new(Proof::new(resilient.clone(), Some(breaker))), CancellationToken::new());
+    let (proof, end) = (Arc::new(Verification::new(resilient.clone(), Some(breaker))), CancellationToken::new());
     let cached =
         crate::embed::TextCache::new(Arc::new(Verified::new(resilient, proof.clone())), std::num::NonZeroUsize::MIN);
     let (kept_proof, stop) = (proof.clone(), end.clone());

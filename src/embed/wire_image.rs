@@ -10,7 +10,7 @@ use image::{ExtendedColorType, ImageEncoder};
 
 use super::EmbedError;
 use super::batch_size::BatchSize;
-use super::http::NoAnswer;
+use super::http::RequestError;
 use crate::domain::Embedding;
 use crate::imaging::PreparedImage;
 
@@ -105,14 +105,14 @@ fn max_images(size: u32) -> usize {
 ///
 /// # Errors
 /// The first error of `ask`, which must return one embedding per image.
-pub(super) async fn in_requests<F, Fut>(
+pub(super) async fn embed_in_requests<F, Fut>(
     images: &[PreparedImage],
     batch: &BatchSize,
     ask: F,
 ) -> Result<Vec<Embedding>, EmbedError>
 where
     F: Fn(Vec<PreparedImage>) -> Fut + Send,
-    Fut: Future<Output = Result<Vec<Embedding>, NoAnswer>> + Send,
+    Fut: Future<Output = Result<Vec<Embedding>, RequestError>> + Send,
 {
     let max_images = max_images(images.iter().map(|image| image.size).max().unwrap_or(1));
     let mut rest = images;

@@ -73,21 +73,21 @@ async fn requests_respect_the_batch_size_and_the_byte_limit() {
     };
     let batch = |most| BatchSize::new(NonZeroUsize::new(most).unwrap(), Duration::from_secs(9));
     let images: Vec<_> = (1..=7).map(|value| PreparedImage { size: 1, rgb: vec![value; 3].into() }).collect();
-    let answers = in_requests(&images, &batch(3), ask).await.unwrap();
+    let answers = embed_in_requests(&images, &batch(3), ask).await.unwrap();
     assert_eq!(*requests.lock().unwrap(), [3, 3, 1]);
     let slopes: Vec<f32> = answers.iter().map(|one| (one.as_slice()[0] / one.as_slice()[1]).round()).collect();
     assert_eq!(slopes, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
-    let nothing = in_requests(&[], &batch(3), |_| async { panic!("no request is expected") }).await;
+    let nothing = embed_in_requests(&[], &batch(3), |_| async { panic!("no request is expected") }).await;
     assert!(nothing.unwrap().is_empty());
 
     // The size grows during a call, up to the limit of bytes.
     requests.lock().unwrap().clear();
     let many: Vec<_> = (0..60).map(|_| images[0].clone()).collect();
-    in_requests(&many, &batch(16), ask).await.unwrap();
+    embed_in_requests(&many, &batch(16), ask).await.unwrap();
     let sizes = requests.lock().unwrap().clone();
     assert_eq!((sizes[..3].to_vec(), sizes.iter().sum::<usize>()), (vec![4; 3], 60));
     assert!(sizes.contains(&8) && sizes.iter().all(|&size| size <= 16), "{sizes:?}");
     requests.lock().unwrap().clear();
-    in_requests(&[plain(4000), plain(4000)], &batch(16), ask).await.unwrap();
+    embed_in_requests(&[plain(4000), plain(4000)], &batch(16), ask).await.unwrap();
     assert_eq!(*requests.lock().unwrap(), [1, 1]);
 }

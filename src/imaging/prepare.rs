@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::header::read_facts;
-use super::stored::{Least, Stored};
+use super::stored::{DecodeTarget, Stored};
 use super::{Decode, ImageError, Limits, Prepared, PreparedImage, Preprocessing, resize, thumbnail};
 
 /// The options of [`prepare_with`].
@@ -34,11 +34,11 @@ pub fn prepare_with(
     preprocessing: &Preprocessing,
     extras: Extras,
 ) -> Result<Prepared, ImageError> {
-    let target = Least::for_model(*preprocessing, extras);
+    let target = DecodeTarget::for_model(*preprocessing, extras);
     let stored = Stored::decode(bytes, limits, target, extras.decode)?;
     let square = resize::square(&stored, *preprocessing).map_err(|reason| stored.corrupt(reason))?;
     let image = PreparedImage { size: preprocessing.size, rgb: Bytes::from(square.into_raw()) };
-    let thumbnail = if extras.thumbnail { Some(thumbnail::of_stored(&stored, bytes)?) } else { None };
+    let thumbnail = if extras.thumbnail { Some(thumbnail::from_stored(&stored, bytes)?) } else { None };
     Ok(Prepared { image, meta: stored.meta, thumbnail })
 }
 
@@ -53,10 +53,15 @@ pub fn prepared_size(
     preprocessing: &Preprocessing,
     extras: Extras,
 ) -> Result<u64, ImageError> {
-    Least::for_model(*preprocessing, extras).memory_of(bytes, &read_facts(bytes, limits)?, limits, extras.decode)
+    DecodeTarget::for_model(*preprocessing, extras).required_bytes(
+        bytes,
+        &read_facts(bytes, limits)?,
+        limits,
+        extras.decode,
+    )
 }
 
-impl Least {
+impl DecodeTarget {
     fn for_model(preprocessing: Preprocessing, extras: Extras) -> Self {
         Self { model: Some(preprocessing), thumbnail: extras.thumbnail }
     }

@@ -30,17 +30,17 @@ pub(super) enum Pixels {
 
 /// What will be made from an image. This determines how many pixels must be decoded.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Least {
+pub(super) struct DecodeTarget {
     pub(super) model: Option<Preprocessing>,
     pub(super) thumbnail: bool,
 }
 
 impl Stored {
     /// Decodes a file. If `how` allows it, the result has only as many pixels as `target` needs.
-    pub(super) fn decode(bytes: &[u8], limits: &Limits, target: Least, how: Decode) -> Result<Self, ImageError> {
+    pub(super) fn decode(bytes: &[u8], limits: &Limits, target: DecodeTarget, how: Decode) -> Result<Self, ImageError> {
         let bytes = &*mend::colour_transform(bytes);
         let header = read_facts(bytes, limits)?;
-        target.memory_of(bytes, &header, limits, how)?;
+        target.required_bytes(bytes, &header, limits, how)?;
         let meta = header.meta;
         let must_be_reduced = header.decoded_bytes > limits.max_decode_bytes;
         let reduced = if how == Decode::Fast { target.reduced(bytes, &meta, must_be_reduced) } else { None };
@@ -123,7 +123,7 @@ fn times(share: f64) -> Option<u32> {
 /// not change the embedding measurably: measured in ADR 0006, checked by `tests/it/parity.rs`.
 const MIN_SIDE_RATIO: f64 = 2.75;
 
-impl Least {
+impl DecodeTarget {
     /// Decodes the image reduced. Returns `None` if no decoder can reduce it far enough to save time.
     fn reduced(self, bytes: &[u8], meta: &ImageMeta, must_be_reduced: bool) -> Option<Pixels> {
         let (width, height) = stored_size(meta);
@@ -134,7 +134,7 @@ impl Least {
         let share = self.share(meta);
         match meta.format {
             ImageFormat::Jpeg => {
-                let scale = Scale::least_of(share)?;
+                let scale = Scale::smallest_for_share(share)?;
                 let extent = (scale.extent(width), scale.extent(height));
                 Some(Pixels::Reduced { image: reduced::decode(bytes, scale)?, extent })
             }
@@ -160,7 +160,7 @@ impl Least {
     ///
     /// # Errors
     /// Returns [`ImageError::TooManyPixels`] if neither is within the limit.
-    pub(super) fn memory_of(
+    pub(super) fn required_bytes(
         self,
         bytes: &[u8],
         header: &Header,
@@ -183,7 +183,7 @@ impl Least {
         match meta.format {
             _ if is_strip => None,
             ImageFormat::Jpeg => {
-                let kept = u64::from(Scale::least_of(share)?.of_eight());
+                let kept = u64::from(Scale::smallest_for_share(share)?.pixels_per_block_side());
                 // The entropy-coded data is copied without its stuffing.
                 reduced::reads(bytes).then(|| pixels * BYTES_PER_PIXEL * kept * kept / 64 + bytes.len() as u64)
             }

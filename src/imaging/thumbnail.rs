@@ -6,7 +6,7 @@ use image::{DynamicImage, RgbImage};
 use jpeg_encoder::{ColorType, Encoder};
 
 use super::header::read_facts;
-use super::stored::{Least, Pixels, Stored};
+use super::stored::{DecodeTarget, Pixels, Stored};
 use super::{Decode, ImageError, Limits, cmyk, colour, resize};
 use crate::domain::ImageFormat;
 
@@ -21,7 +21,7 @@ const QUALITY: u8 = 80;
 /// # Errors
 /// Returns an [`ImageError`] that says what is wrong with the image.
 pub fn thumbnail(bytes: &[u8], limits: &Limits) -> Result<Bytes, ImageError> {
-    of_stored(&Stored::decode(bytes, limits, THUMBNAIL_ONLY, Decode::Fast)?, bytes)
+    from_stored(&Stored::decode(bytes, limits, THUMBNAIL_ONLY, Decode::Fast)?, bytes)
 }
 
 /// Returns approximately how many bytes [`thumbnail`] will allocate for this file.
@@ -30,13 +30,13 @@ pub fn thumbnail(bytes: &[u8], limits: &Limits) -> Result<Bytes, ImageError> {
 /// Returns an [`ImageError`] if the file is not an image, if its header is truncated or inconsistent, or if a limit is
 /// exceeded.
 pub fn decoded_size(bytes: &[u8], limits: &Limits) -> Result<u64, ImageError> {
-    THUMBNAIL_ONLY.memory_of(bytes, &read_facts(bytes, limits)?, limits, Decode::Fast)
+    THUMBNAIL_ONLY.required_bytes(bytes, &read_facts(bytes, limits)?, limits, Decode::Fast)
 }
 
-const THUMBNAIL_ONLY: Least = Least { model: None, thumbnail: true };
+const THUMBNAIL_ONLY: DecodeTarget = DecodeTarget { model: None, thumbnail: true };
 
 /// Makes the thumbnail of a decoded image. `bytes` is the file that it was decoded from.
-pub(super) fn of_stored(stored: &Stored, bytes: &[u8]) -> Result<Bytes, ImageError> {
+pub(super) fn from_stored(stored: &Stored, bytes: &[u8]) -> Result<Bytes, ImageError> {
     let small = match &stored.pixels {
         Pixels::All(image) if image.width().max(image.height()) <= THUMBNAIL_SIDE => image.clone(),
         Pixels::All(_) | Pixels::Reduced { .. } => {
@@ -104,7 +104,7 @@ mod tests {
             image.put_pixel(x, y, Rgb([0, 0, 0]));
         }
         // The orientation moves the stored top left corner to the top right.
-        let small = of_stored(&whole(&image, Orientation::Rotate90), b"").unwrap();
+        let small = from_stored(&whole(&image, Orientation::Rotate90), b"").unwrap();
         let small = image::load_from_memory(&small).unwrap().into_luma8();
         assert_eq!(small.dimensions(), (20, 40));
         assert!(small.get_pixel(15, 4).0[0] < 60 && small.get_pixel(4, 35).0[0] > 200);

@@ -10,9 +10,9 @@ const LIMIT_TTL: Duration = Duration::from_mins(10);
 
 /// The largest size that the server accepts, if it has recently refused a larger one.
 #[derive(Debug, Default)]
-pub(super) struct Learned(Mutex<Option<(usize, Instant)>>);
+pub(super) struct LearnedLimit(Mutex<Option<(usize, Instant)>>);
 
-impl Learned {
+impl LearnedLimit {
     /// Returns `usual`, or the learned limit if that is smaller.
     pub(super) fn cap(&self, usual: usize) -> usize {
         match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
@@ -58,7 +58,7 @@ mod tests {
 
     #[test]
     fn the_smallest_limit_applies_and_is_at_least_one() {
-        let learned = Learned::default();
+        let learned = LearnedLimit::default();
         assert_eq!(learned.cap(256), 256);
         learned.learn(100);
         assert_eq!((learned.cap(256), learned.cap(50)), (100, 50));
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_limit_expires() {
-        let learned = Learned(Mutex::new(Some((100, Instant::now()))));
+        let learned = LearnedLimit(Mutex::new(Some((100, Instant::now()))));
         assert_eq!(learned.cap(256), 256);
     }
 }

@@ -1,5 +1,5 @@
 //! The embedded index of a service, as a worker in another process uses it: only the service opens the index, and the
-//! worker sends its records to the service. The caller supplies the connection ([`RecordsDoor`]): this module knows
+//! worker sends its records to the service. The caller supplies the connection ([`RecordsClient`]): this module knows
 //! neither addresses nor tokens.
 
 use std::fmt;
@@ -16,14 +16,14 @@ use crate::domain::{
 
 /// The connection to the service: one request, one reply. Waits while the service is not reachable.
 #[async_trait]
-pub trait RecordsDoor: Send + Sync + 'static {
+pub trait RecordsClient: Send + Sync + 'static {
     /// Sends a request to the embedded index. The connection serves one collection.
     async fn ask(&self, request: RecordsRequest) -> Result<RecordsReply, DependencyError>;
 }
 
 /// The embedded index of a service, reached over a connection.
 pub struct RemoteIndex {
-    client: Arc<dyn RecordsDoor>,
+    client: Arc<dyn RecordsClient>,
 }
 
 /// Records in one request: with vectors of a few thousand numbers and full metadata they fit into one body.
@@ -31,7 +31,7 @@ const MAX_RECORDS: usize = 64;
 
 impl RemoteIndex {
     /// Creates an index that sends its requests over `client`.
-    pub fn new(client: Arc<dyn RecordsDoor>) -> Self {
+    pub fn new(client: Arc<dyn RecordsClient>) -> Self {
         Self { client }
     }
 }

@@ -11,7 +11,7 @@ use super::progress::RunningJob;
 use super::trouble::JobTrouble;
 use crate::domain::{JobId, JobRecord, JobState};
 use crate::pipeline::Stages;
-use crate::sqlite::{DiskTrouble, SqliteError};
+use crate::sqlite::{DiskProblem, SqliteError};
 
 impl JobService {
     /// Registers a job as running and runs it in its own task.
@@ -55,7 +55,7 @@ impl JobService {
             let mut attempt = Box::pin(self.attempt(job, live, is_repeat));
             let outcome = tokio::select! {
                 outcome = &mut attempt => outcome,
-                () = tokio::time::sleep(super::LEDGER_PAUSE) => {
+                () = tokio::time::sleep(super::LEDGER_RETRY_DELAY) => {
                     // The attempt has not failed by now, so the ledger works again.
                     note.clear();
                     attempt.await
@@ -66,10 +66,10 @@ impl JobService {
             if is_last {
                 return;
             }
-            note.wait(super::LEDGER_PAUSE, error.to_string());
-            note.lacks_room(error.of_ledger().and_then(SqliteError::disk) == Some(DiskTrouble::NoSpace));
+            note.wait(super::LEDGER_RETRY_DELAY, error.to_string());
+            note.lacks_room(error.ledger_error().and_then(SqliteError::disk) == Some(DiskProblem::NoSpace));
             // Prevents a busy loop while the ledger cannot be written.
-            let pause = tokio::time::sleep(super::LEDGER_PAUSE);
+            let pause = tokio::time::sleep(super::LEDGER_RETRY_DELAY);
             live.stop.run_until_cancelled(pause).await;
             is_repeat = true;
         }
@@ -87,7 +87,7 @@ impl JobService {
         let finish = Finish { state: JobState::Failed, message, summary: None };
         if let Err(error) = self.ledger.finish(id, finish).await {
             tracing::error!(job.id = %id, %error, "the end of a job could not be written to the ledger");
-            self.drain.run_until_cancelled(tokio::time::sleep(super::LEDGER_PAUSE)).await;
+            self.drain.run_until_cancelled(tokio::time::sleep(super::LEDGER_RETRY_DELAY)).await;
         }
     }
 

@@ -47,7 +47,7 @@ impl JobService {
     /// The ledger's rows are deleted first. After a crash in between, images are read again, but the ledger never
     /// claims that a store has a record that is gone.
     async fn finish_drop(&self, stores: &Stores, collection: &CollectionName) -> Result<bool, JobsError> {
-        while self.ledger.forget_some(collection.clone()).await? {
+        while self.ledger.forget_batch(collection.clone()).await? {
             if self.drain.is_cancelled() {
                 return Err(JobsError::Draining);
             }

@@ -43,7 +43,7 @@ pub enum JobsError {
     TooManyWorkers(usize),
     /// The job waits for its turn, or the service has only just started.
     #[error("the job is not running at this moment; send the request again")]
-    NotUnderWay,
+    NotRunning,
     /// The name of a field of a request, and what is wrong with its value.
     #[error("{1}")]
     Invalid(&'static str, String),
@@ -80,7 +80,7 @@ pub enum JobsError {
          store whose space is wrong",
         stores[1], stores[0]
     )]
-    Apart {
+    SpaceDiffers {
         /// The collection.
         collection: CollectionName,
         /// The two stores.

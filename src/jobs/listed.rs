@@ -12,7 +12,7 @@ impl JobService {
     ///
     /// # Errors
     /// [`JobsError::Invalid`]
-    pub(super) fn exclude_of(&self, patterns: Option<Vec<String>>) -> Result<Excludes, JobsError> {
+    pub(super) fn parse_exclude(&self, patterns: Option<Vec<String>>) -> Result<Excludes, JobsError> {
         let Some(patterns) = patterns else { return Ok(self.exclude.clone()) };
         Excludes::new(patterns).map_err(|error| JobsError::Invalid("exclude", error.to_string()))
     }
@@ -51,7 +51,7 @@ impl JobService {
     ///
     /// # Errors
     /// [`JobTrouble::TooMuchVanished`], [`JobTrouble::Ledger`]
-    pub(super) async fn sum_up_listing(&self, job: &JobRecord) -> Result<(), JobTrouble> {
+    pub(super) async fn log_listing(&self, job: &JobRecord) -> Result<(), JobTrouble> {
         let counts = self.ledger.job(job.id).await?.map(|job| job.counts).unwrap_or_default();
         let line = format!(
             "listing complete: {} keys, {} skipped, {} unchanged",
@@ -62,7 +62,7 @@ impl JobService {
         if let Some(line) = keys::unreadable(&self.ledger, job).await? {
             self.ledger.log(job.id, line).await?;
             if job.spec.dry_run {
-                self.ledger.keep_all(job.id).await?;
+                self.ledger.clear_planned_deletions(job.id).await?;
             }
             return Ok(());
         }

@@ -57,7 +57,7 @@ use clock::Clock;
 use ledger::Ledger;
 use progress::RunningJob;
 
-pub use crate::sqlite::DiskTrouble;
+pub use crate::sqlite::DiskProblem;
 pub use bounds::Bounded;
 pub use error::JobsError;
 pub use moving::Moved;
@@ -73,7 +73,7 @@ pub use workers::WorkerJob;
 const GRACE: Duration = Duration::from_secs(20);
 
 /// The pause after a failed ledger operation before the next attempt.
-const LEDGER_PAUSE: Duration = Duration::from_secs(5);
+const LEDGER_RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// The parts that the job service is made of.
 #[derive(Debug)]

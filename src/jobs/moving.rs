@@ -49,7 +49,7 @@ impl Jobs {
         // Cloned first, so that the lock is held only briefly.
         let live = self.0.live().get(&job.id).cloned();
         if let Some(live) = live {
-            live.go_to(executor);
+            live.move_to_executor(executor);
         }
         if let Some(submission) = placed {
             self.0.wind_up(job.id, submission, Duration::ZERO);

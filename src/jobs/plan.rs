@@ -41,7 +41,7 @@ impl Planner {
             return Ok(());
         }
         if let Some(of) = job.spec.retry_of {
-            return self.plan_again(job, of, stop).await;
+            return self.plan_retry(job, of, stop).await;
         }
         let (cursor, again) = self.ledger.cursor(job.id).await?.unzip();
         let mut keys = Keys::new(self.planning.owns.is_some(), listed_through.clone(), again == Some(true));

@@ -46,7 +46,7 @@ pub(super) struct RunningJob {
     /// job.
     pub(super) operator: SetOnce<(String, String)>,
     /// The executor that the job was moved to. This run then ends, and the next run begins.
-    goes_to: OnceLock<Executor>,
+    next_executor: OnceLock<Executor>,
     /// A warning about vectors that a search may still miss when the job ends.
     pub(super) unsettled: OnceLock<String>,
     begun: Instant,
@@ -65,7 +65,7 @@ impl RunningJob {
             remote_workers: RemoteWorkers::new(),
             placing: PlacingView::default(),
             operator: SetOnce::new(),
-            goes_to: OnceLock::new(),
+            next_executor: OnceLock::new(),
             unsettled: OnceLock::new(),
             begun: Instant::now(),
             before: dealt_with(before),
@@ -74,19 +74,19 @@ impl RunningJob {
     }
 
     /// Ends this run of the job, so that another executor continues it.
-    pub(super) fn go_to(&self, executor: Executor) {
-        self.goes_to.get_or_init(|| executor);
+    pub(super) fn move_to_executor(&self, executor: Executor) {
+        self.next_executor.get_or_init(|| executor);
         self.stop.cancel();
     }
 
     /// Returns the executor that continues the job, if it was moved.
-    pub(super) fn goes_to(&self) -> Option<Executor> {
-        self.goes_to.get().copied()
+    pub(super) fn next_executor(&self) -> Option<Executor> {
+        self.next_executor.get().copied()
     }
 
     /// Returns whether this run ends because the job was moved to another executor.
-    pub(super) fn goes_elsewhere(&self) -> bool {
-        self.goes_to().is_some()
+    pub(super) fn is_moved(&self) -> bool {
+        self.next_executor().is_some()
     }
 
     /// Records the current counts.

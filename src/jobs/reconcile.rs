@@ -33,7 +33,7 @@ pub(super) async fn reconcile(
             return Ok(());
         }
     };
-    if ledger.held_count(collection.clone(), store.name()).await? <= stored {
+    if ledger.count_in_store(collection.clone(), store.name()).await? <= stored {
         return Ok(());
     }
     let (parts, mut forgotten) = (stored.div_ceil(MAX_IDS_IN_MEMORY).max(1), 0);
@@ -43,7 +43,7 @@ pub(super) async fn reconcile(
         let scanned: Result<HashSet<ImageId>, IndexError> =
             store.scan(collection).try_filter_map(in_part).try_collect().await;
         match scanned {
-            Ok(ids) => forgotten += ledger.keep_only(collection.clone(), store.name(), part, ids).await?,
+            Ok(ids) => forgotten += ledger.forget_all_except(collection.clone(), store.name(), part, ids).await?,
             Err(error) => {
                 log_not_compared(store, collection, &error);
                 break;

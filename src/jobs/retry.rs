@@ -45,7 +45,7 @@ impl Jobs {
 
 impl Planner {
     /// Plans the failed images of another job, page by page, until `stop`.
-    pub(super) async fn plan_again(
+    pub(super) async fn plan_retry(
         &self,
         job: &JobRecord,
         of: JobId,

@@ -48,14 +48,14 @@ impl JobService {
         let work = until_stopped(live.stop.clone(), Box::pin(self.work(&job, live, again)));
         let worked = AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Err(JobTrouble::Panicked));
         if let Err(trouble) = &worked
-            && trouble.of_ledger().and_then(SqliteError::disk).is_some()
+            && trouble.ledger_error().and_then(SqliteError::disk).is_some()
         {
             return worked;
         }
         self.end(&job, live, worked).await?;
         let over = self.ledger.job(id).await?.is_some_and(|job| job.state.is_final());
         if over && let Some(placed) = self.ledger.placement(id).await? {
-            self.wind_up(id, placed.submission, WindUp::OF_ITSELF);
+            self.wind_up(id, placed.submission, WindUp::END_GRACE);
         }
         Ok(())
     }
@@ -127,7 +127,7 @@ impl JobService {
             self.within_grace(live, planner.plan(job, &live.stop)).await.unwrap_or(Ok(()))?;
             let (_, complete) = self.ledger.listing(job.id).await?;
             if complete {
-                self.sum_up_listing(job).await?;
+                self.log_listing(job).await?;
             }
             Ok(())
         };
@@ -236,7 +236,7 @@ impl JobService {
                 self.ledger.log(job.id, format!("stopped: {} done, {} failed", counts.done, counts.failed)).await?;
                 return Ok(self.ledger.summarise(job.id, summary).await?);
             }
-            _ if let Some(executor) = live.goes_to() => {
+            _ if let Some(executor) = live.next_executor() => {
                 let executor = executor.as_str();
                 tracing::info!(job.id = %job.id, counts.done, job.executor = executor, "job moves to another executor");
                 return Ok(self.ledger.log(job.id, format!("moves to another executor: {executor}")).await?);
@@ -252,7 +252,7 @@ impl JobService {
             Ok(()) if counts.left() > 0 && !job.spec.dry_run => {
                 let trouble = JobTrouble::Unfinished(counts.left());
                 tracing::error!(job.id = %job.id, error = %trouble, "job failed");
-                self.ledger.leave_unfinished(job.id).await?;
+                self.ledger.mark_unfinished(job.id).await?;
                 Finish { state: JobState::Failed, message: Some(trouble.said()), summary }
             }
             Ok(()) => {
@@ -268,7 +268,7 @@ impl JobService {
             Err(trouble) => {
                 tracing::error!(job.id = %job.id, error = %trouble, detail = trouble.detail(), "job failed");
                 if trouble.leaves_work() {
-                    self.ledger.leave_unfinished(job.id).await?;
+                    self.ledger.mark_unfinished(job.id).await?;
                 }
                 Finish { state: trouble.state(), message: Some(trouble.said()), summary }
             }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::{JobService, LEDGER_PAUSE};
+use super::{JobService, LEDGER_RETRY_DELAY};
 use crate::domain::{Executor, JobId, JobRecord};
 use crate::sqlite::SqliteError;
 
@@ -19,7 +19,7 @@ impl JobService {
                 () = self.wake.notified() => {}
                 () = self.drain.cancelled() => {}
                 // Tries again after a failure of the ledger.
-                () = tokio::time::sleep(LEDGER_PAUSE) => {}
+                () = tokio::time::sleep(LEDGER_RETRY_DELAY) => {}
             }
         }
     }

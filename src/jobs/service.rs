@@ -130,7 +130,7 @@ impl Jobs {
         if let Some(key) = submission.metadata_key.as_ref().filter(|key| FileKind::of(key).is_none()) {
             return Err(JobsError::MetadataKey(key.clone()));
         }
-        let exclude = self.0.exclude_of(submission.exclude)?;
+        let exclude = self.0.parse_exclude(submission.exclude)?;
         self.take(JobSpec {
             bucket: submission.bucket.unwrap_or_else(|| self.0.default_bucket.clone()),
             prefix: submission.prefix,

@@ -11,8 +11,8 @@ use crate::telemetry::metrics::families;
 const LEDGER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Label values for how the service noticed that a worker died: its exit was reported, or it sent no requests.
-pub(super) const SAID: &str = "said";
-pub(super) const SILENT: &str = "silent";
+pub(super) const EXIT_REPORTED: &str = "said";
+pub(super) const NO_REQUESTS: &str = "silent";
 
 /// The outcome of a key; the labels are the names of a job's counts.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +49,7 @@ pub(super) fn begin() {
     for class in FailureClass::ALL {
         families::ITEM_FAILURES.labels([class.as_str()]).increment(0);
     }
-    for detection in [SAID, SILENT] {
+    for detection in [EXIT_REPORTED, NO_REQUESTS] {
         families::WORKER_DEATHS.labels([detection]).increment(0);
     }
     families::LEASES_GRANTED.one().increment(0);

@@ -57,7 +57,7 @@ pub(super) enum JobTrouble {
 
 impl JobTrouble {
     /// Returns the error of the ledger, if this is one. If its cause is the disk, the job does not fail but waits.
-    pub(super) fn of_ledger(&self) -> Option<&SqliteError> {
+    pub(super) fn ledger_error(&self) -> Option<&SqliteError> {
         match self {
             Self::Ledger(error)
             | Self::Metadata(MetadataError::Ledger(error))

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::error::JobsError;
 use super::lease::LeaseStatus;
-use super::ledger::{Held, Leased, Prolong, Renewed, Report, Reported};
+use super::ledger::{Held, LeaseExtension, Leased, LostLeases, Report, Reported};
 use super::progress::RunningJob;
 use super::remote_workers::MAX_WORKERS;
 use super::service::Jobs;
@@ -22,7 +22,7 @@ use super::worker_name::WorkerName;
 use crate::domain::wire::{RecordsReply, RecordsRequest, WireRecord};
 use crate::domain::{ImageRecord, JobId, JobRecord, Secret};
 use crate::index::IndexError;
-use crate::resilience::{Waiting, on_its_own};
+use crate::resilience::{Waiting, spawn_owned};
 use crate::telemetry::metrics::families;
 
 /// Maximum characters of a node's name.
@@ -96,7 +96,7 @@ impl WorkerJob {
         let (status, left) = (self.job.state.as_str().to_owned(), self.job.counts.left());
         // Steps after the last image, such as the removal of vanished records, need no workers.
         let over = self.job.state.is_final() && self.live.is_none();
-        let terminal = over || self.jobs.0.ledger.is_worked_off(self.job.id).await?;
+        let terminal = over || self.jobs.0.ledger.is_complete(self.job.id).await?;
         Ok(SummaryReply { terminal, status, left })
     }
 
@@ -187,7 +187,7 @@ impl WorkerJob {
             match self.lease_now(live, &worker, held.as_deref()).await? {
                 Leased::Batch(batch) => return Ok(LeaseReply::Batch(batch)),
                 // Otherwise items that this worker holds may still be given back.
-                Leased::NothingLeft if ledger.is_worked_off(self.job.id).await? => {
+                Leased::NothingLeft if ledger.is_complete(self.job.id).await? => {
                     return Ok(LeaseReply::Stop { stop: true });
                 }
                 Leased::NothingLeft | Leased::NothingYet => {}
@@ -210,7 +210,7 @@ impl WorkerJob {
     ) -> Result<Leased, JobsError> {
         let (jobs, live, worker, job) = (self.jobs.clone(), live.clone(), worker.clone(), self.job.id);
         let (prolong, unanswered) = self.prolong(Some(&live), worker.as_str(), held);
-        let leased = on_its_own(async move {
+        let leased = spawn_owned(async move {
             let worker = worker.as_str();
             // Without a list of the leases that the worker holds, the service cannot know whether a reply was lost.
             let leased = jobs.0.ledger.lease_and_prolong(job, worker, unanswered, prolong).await?;
@@ -227,22 +227,27 @@ impl WorkerJob {
     }
 
     /// Returns the leases that a request renews, and the one among them that the worker does not list and may not know.
-    fn prolong(&self, live: Option<&Arc<RunningJob>>, worker: &str, held: Option<&[Held]>) -> (Prolong, Option<Held>) {
+    fn prolong(
+        &self,
+        live: Option<&Arc<RunningJob>>,
+        worker: &str,
+        held: Option<&[Held]>,
+    ) -> (LeaseExtension, Option<Held>) {
         let unanswered = live.zip(held).and_then(|(live, held)| live.remote_workers.unanswered(worker, held));
         let held = held.map(|held| held.iter().copied().chain(unanswered).collect());
-        (Prolong { held, until: self.jobs.0.clock.after(self.lease_time()) }, unanswered)
+        (LeaseExtension { held, until: self.jobs.0.clock.after(self.lease_time()) }, unanswered)
     }
 
     /// Records outcomes that a worker reports. A worker that has not joined must hold the batch.
     ///
     /// # Errors
-    /// [`JobsError::NotJoined`], [`JobsError::Over`], [`JobsError::NotUnderWay`], [`JobsError::Ledger`]
+    /// [`JobsError::NotJoined`], [`JobsError::Over`], [`JobsError::NotRunning`], [`JobsError::Ledger`]
     pub async fn report(&self, batch: i64, request: ResultRequest) -> Result<LeaseStatus, JobsError> {
         let ResultRequest { worker, attempt, outcomes, held, timings } = request;
         let worker = worker.as_str();
         self.check_not_ended()?;
-        let live = self.live.as_ref().ok_or(JobsError::NotUnderWay)?;
-        let space = live.space.get().ok_or(JobsError::NotUnderWay)?.name();
+        let live = self.live.as_ref().ok_or(JobsError::NotRunning)?;
+        let space = live.space.get().ok_or(JobsError::NotRunning)?.name();
         let (id, collection, ledger) = (self.job.id, self.job.spec.collection.clone(), &self.jobs.0.ledger);
         let joined = live.remote_workers.hear(worker, 0);
         if !joined && !ledger.holds(id, worker, Held { batch, attempt }).await? {
@@ -257,7 +262,7 @@ impl WorkerJob {
             live.remote_workers.timed(worker, timings);
         }
         live.more.notify_waiters();
-        let Renewed { lost: also_lost, gone } = only_listed(renewed, unanswered, held.as_deref());
+        let LostLeases { lost: also_lost, gone } = only_listed(renewed, unanswered, held.as_deref());
         lost.extend(also_lost);
         Ok(LeaseStatus { lost, gone, stop: self.must_stop() })
     }
@@ -270,9 +275,9 @@ impl WorkerJob {
         let HeartbeatRequest { worker, held, waiting_on, timings } = request;
         let worker = worker.as_str();
         self.check_not_ended()?;
-        let (Prolong { held: all, until }, unanswered) = self.prolong(self.live.as_ref(), worker, Some(&held));
+        let (LeaseExtension { held: all, until }, unanswered) = self.prolong(self.live.as_ref(), worker, Some(&held));
         let renewed = self.jobs.0.ledger.renew(self.job.id, worker, all.unwrap_or_default(), until).await?;
-        let Renewed { lost, gone } = only_listed(renewed, unanswered, Some(&held));
+        let LostLeases { lost, gone } = only_listed(renewed, unanswered, Some(&held));
         if let Some(live) = self.at_work() {
             record_request(live, worker)?;
             live.remote_workers.waits(worker, waiting_on.map(Waiting::from));
@@ -379,7 +384,7 @@ impl WorkerJob {
         let (mut own, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|record| self.is_own(record));
         if !others.is_empty() {
             let uris = others.iter().map(|record| record.uri.clone()).collect();
-            let possible_copies = self.jobs.0.ledger.twins_among(self.job.id, uris).await?;
+            let possible_copies = self.jobs.0.ledger.possible_copies_among(self.job.id, uris).await?;
             own.extend(others.into_iter().filter(|record| possible_copies.contains(&record.uri)));
         }
         Ok(own)
@@ -419,11 +424,11 @@ fn record_request(live: &RunningJob, worker: &str) -> Result<(), JobsError> {
 }
 
 /// Removes the unanswered lease from the reply, unless the worker listed it as held.
-fn only_listed(renewed: Renewed, unanswered: Option<Held>, held: Option<&[Held]>) -> Renewed {
+fn only_listed(renewed: LostLeases, unanswered: Option<Held>, held: Option<&[Held]>) -> LostLeases {
     let Some(Held { batch: unanswered, .. }) = unanswered else { return renewed };
     let is_listed = held.is_some_and(|held| held.iter().any(|held| held.batch == unanswered));
     let keep = |batches: Vec<i64>| batches.into_iter().filter(|batch| is_listed || *batch != unanswered).collect();
-    Renewed { lost: keep(renewed.lost), gone: keep(renewed.gone) }
+    LostLeases { lost: keep(renewed.lost), gone: keep(renewed.gone) }
 }
 
 fn millis(time: Duration) -> u64 {

@@ -50,7 +50,7 @@ impl Guard {
         loop {
             let mut failures = 0;
             let keep_trying = |error: &E| {
-                failures += u32::from(error.is_failure() && !error.is_of_input());
+                failures += u32::from(error.is_failure() && !error.is_caused_by_input());
                 let try_again = again(error);
                 if !try_again {
                     // The caller wants no further try, so no control call is made.

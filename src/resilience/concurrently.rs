@@ -13,7 +13,9 @@ use super::patience;
 
 /// Starts the work at once in its own task. The task continues even if the returned future is not polled; dropping the
 /// future aborts the task. A panic in the work is raised again in the task that awaits the future.
-pub fn on_its_own<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> impl Future<Output = T> + Send {
+pub fn spawn_owned<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> impl Future<Output = T> + Send {
     let stop = patience::stop_token();
     let work = async move {
         match stop {
@@ -46,7 +48,7 @@ pub trait Concurrently: Stream + Sized + Send {
         Fut: Future + Send + 'static,
         Fut::Output: Send + 'static,
     {
-        let spawned = self.map(move |item| on_its_own(work(item)));
+        let spawned = self.map(move |item| spawn_owned(work(item)));
         #[expect(clippy::disallowed_methods, reason = "what is buffered are handles of tasks that run on their own")]
         let buffered = spawned.buffer_unordered(lanes.get());
         buffered
@@ -107,7 +109,7 @@ mod tests {
         let stop = tokio_util::sync::CancellationToken::new();
         stop.cancel();
         let wait = patience::until_stopped(stop, async {
-            on_its_own(async { patience::unless_stopped(std::future::pending::<()>()).await }).await
+            spawn_owned(async { patience::unless_stopped(std::future::pending::<()>()).await }).await
         });
         assert_eq!(wait.await, None);
     }

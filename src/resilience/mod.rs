@@ -17,7 +17,7 @@ use std::time::Duration;
 
 pub use attribution::AttributedError;
 pub use breaker::{Breaker, BreakerSettings, CircuitOpen, Permit};
-pub use concurrently::{Concurrently, on_its_own};
+pub use concurrently::{Concurrently, spawn_owned};
 pub use effort::{WorkClock, measured};
 pub use guard::Guard;
 pub use patience::until_stopped;
@@ -41,7 +41,7 @@ pub trait Retryable {
     }
 
     /// Whether the input itself can be the cause. The callers count such failures themselves.
-    fn is_of_input(&self) -> bool {
+    fn is_caused_by_input(&self) -> bool {
         false
     }
 

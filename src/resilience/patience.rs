@@ -1,7 +1,7 @@
 //! When background callers stop waiting: a job that is stopped ends its waits at once, while a call that has begun is
 //! finished.
 //!
-//! The token belongs to the task, so that no port needs a parameter for it. [`on_its_own`](super::on_its_own) passes it on
+//! The token belongs to the task, so that no port needs a parameter for it. [`spawn_owned`](super::spawn_owned) passes it on
 //! to the tasks that it starts.
 
 use std::future::Future;

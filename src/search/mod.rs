@@ -22,7 +22,7 @@ use crate::pipeline::budget::{BudgetPermit, ByteBudget};
 pub use crate::index::stores::Found;
 pub use error::{Refusal, SearchError};
 use question::check;
-pub use question::{MAX_CHARACTERS, MAX_DEEP, MAX_HITS, Question, SearchOptions};
+pub use question::{MAX_CHARACTERS, MAX_HITS, MAX_PAGE_END, QueryInput, SearchOptions};
 
 /// The search service. Clones share its state.
 #[derive(Clone)]
@@ -107,7 +107,7 @@ struct StoreReplies {
 }
 
 /// The maximum number of concurrent searches. Further ones are refused with [`SearchError::Busy`].
-const AT_ONCE: usize = 64;
+const MAX_CONCURRENT_SEARCHES: usize = 64;
 /// The bytes of images that may be uploaded at the same time, but at least the maximum size of one image.
 const UPLOADS: u64 = 128 * MIN_UPLOAD;
 /// Bytes that every upload counts for at least: a small file may decode into many pixels.
@@ -130,7 +130,7 @@ impl Search {
             stores,
             limits,
             cores: Arc::new(Semaphore::new(cores)),
-            door: Arc::new(Semaphore::new(AT_ONCE)),
+            door: Arc::new(Semaphore::new(MAX_CONCURRENT_SEARCHES)),
             uploads: Arc::new(ByteBudget::new(UPLOADS.max(limits.max_bytes))),
             decoded: Arc::new(ByteBudget::new(DECODED)),
         }
@@ -153,7 +153,7 @@ impl Search {
     ///
     /// # Errors
     /// Returns a [`SearchError`] if an option is invalid, too many searches run, or the provider or every store fails.
-    pub async fn search(&self, question: Question, options: SearchOptions) -> Result<Answer, SearchError> {
+    pub async fn search(&self, question: QueryInput, options: SearchOptions) -> Result<Answer, SearchError> {
         check(&question, &options)?;
         let _permit = self.door.try_acquire().map_err(|_| SearchError::Busy)?;
         let collection = CollectionName::parse(&options.collection)?;
@@ -188,7 +188,7 @@ impl Search {
         &self,
         stores: &Stores,
         collection: &CollectionName,
-        question: Question,
+        question: QueryInput,
         options: &SearchOptions,
     ) -> Result<(Answers<Space>, StoreReplies), SearchError> {
         let spaces = std::pin::pin!(stores.spaces(collection));
@@ -204,7 +204,7 @@ impl Search {
         &self,
         stores: &Stores,
         collection: &CollectionName,
-        question: Question,
+        question: QueryInput,
         options: &SearchOptions,
     ) -> Result<StoreReplies, SearchError> {
         let space = self.provider.space().await?;

@@ -2,7 +2,7 @@
 
 use tokio::sync::Semaphore;
 
-use super::{AT_ONCE, Search};
+use super::{MAX_CONCURRENT_SEARCHES, Search};
 use crate::telemetry::metrics::families;
 
 #[expect(clippy::cast_precision_loss, reason = "permits are few")]
@@ -10,8 +10,8 @@ impl Search {
     /// Updates the gauges in `/metrics` with the current values.
     pub fn observe(&self) {
         let used = |limit: usize, permits: &Semaphore| limit.saturating_sub(permits.available_permits()) as f64;
-        families::SEARCH_PERMITS.one().set(used(AT_ONCE, &self.door));
-        families::SEARCH_PERMITS_LIMIT.one().set(AT_ONCE as f64);
+        families::SEARCH_PERMITS.one().set(used(MAX_CONCURRENT_SEARCHES, &self.door));
+        families::SEARCH_PERMITS_LIMIT.one().set(MAX_CONCURRENT_SEARCHES as f64);
         let (uploads, limit) = self.uploads.fill();
         families::SEARCH_UPLOADS.one().set(uploads);
         families::SEARCH_UPLOADS_LIMIT.one().set(limit);

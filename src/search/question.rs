@@ -7,7 +7,7 @@ use crate::domain::Filter;
 
 /// What to search for. At least one field must be set.
 #[derive(Clone, Debug, Default)]
-pub struct Question {
+pub struct QueryInput {
     /// A text.
     pub text: Option<String>,
     /// The bytes of an image.
@@ -21,7 +21,7 @@ pub struct Question {
 pub struct SearchOptions {
     /// The number of hits, 1 to [`MAX_HITS`].
     pub limit: usize,
-    /// The number of hits to skip; `offset + limit` is at most [`MAX_DEEP`].
+    /// The number of hits to skip; `offset + limit` is at most [`MAX_PAGE_END`].
     pub offset: usize,
     /// The name of the store; `None` for the default.
     pub provider: Option<String>,
@@ -36,12 +36,12 @@ pub struct SearchOptions {
 /// The maximum number of hits in one reply.
 pub const MAX_HITS: usize = 100;
 /// The maximum of `offset + limit`.
-pub const MAX_DEEP: usize = 10_000;
+pub const MAX_PAGE_END: usize = 10_000;
 /// The maximum number of characters of a text query.
 pub const MAX_CHARACTERS: usize = 1_000;
 
 /// The error for a query without a text, an image and an id.
-pub(super) fn nothing_asked() -> SearchError {
+pub(super) fn empty_query_error() -> SearchError {
     SearchError::Invalid {
         field: "q",
         message: "say what to look for: a text in `q`, the id of an image in `like`, or an image in `file`".to_owned(),
@@ -49,7 +49,7 @@ pub(super) fn nothing_asked() -> SearchError {
 }
 
 /// Fails if the query is empty or an option is out of its range.
-pub(super) fn check(question: &Question, options: &SearchOptions) -> Result<(), SearchError> {
+pub(super) fn check(question: &QueryInput, options: &SearchOptions) -> Result<(), SearchError> {
     let invalid = |field, message| Err(SearchError::Invalid { field, message });
     if let Some(text) = &question.text {
         let characters = text.trim().chars().count();
@@ -60,13 +60,13 @@ pub(super) fn check(question: &Question, options: &SearchOptions) -> Result<(), 
             );
         }
     } else if question.image.is_none() && question.like.is_none() {
-        return Err(nothing_asked());
+        return Err(empty_query_error());
     }
     if !(1..=MAX_HITS).contains(&options.limit) {
         return invalid("limit", format!("must be 1 to {MAX_HITS}, not {}", options.limit));
     }
-    if options.offset.saturating_add(options.limit) > MAX_DEEP {
-        return invalid("offset", format!("offset + limit must be at most {MAX_DEEP}"));
+    if options.offset.saturating_add(options.limit) > MAX_PAGE_END {
+        return invalid("offset", format!("offset + limit must be at most {MAX_PAGE_END}"));
     }
     if let Some(score) = options.min_score.filter(|score| !(-1.0..=1.0).contains(score)) {
         return invalid("min_score", format!("must be -1 to 1, not {score}"));
@@ -92,18 +92,18 @@ mod tests {
         }
     }
 
-    fn error_message(question: &Question, options: &SearchOptions) -> String {
+    fn error_message(question: &QueryInput, options: &SearchOptions) -> String {
         check(question, options).unwrap_err().to_string()
     }
 
     #[test]
     fn an_error_names_the_option_that_is_out_of_range() {
-        let text_query = |text: &str| Question { text: Some(text.to_owned()), ..Question::default() };
+        let text_query = |text: &str| QueryInput { text: Some(text.to_owned()), ..QueryInput::default() };
         check(&text_query("a cat"), &options()).unwrap();
         check(&text_query(&"ä".repeat(1000)), &options()).unwrap();
         assert!(error_message(&text_query(" \n "), &options()).starts_with("q:"));
         assert!(error_message(&text_query(&"a".repeat(1001)), &options()).starts_with("q:"));
-        assert!(error_message(&Question::default(), &options()).starts_with("q:"));
+        assert!(error_message(&QueryInput::default(), &options()).starts_with("q:"));
         assert!(error_message(&text_query("a"), &SearchOptions { limit: 0, ..options() }).starts_with("limit:"));
         assert!(error_message(&text_query("a"), &SearchOptions { limit: 101, ..options() }).starts_with("limit:"));
         assert!(error_message(&text_query("a"), &SearchOptions { offset: 9_991, ..options() }).starts_with("offset:"));

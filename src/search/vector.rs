@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::question::nothing_asked;
-use super::{Question, Search, SearchError};
+use super::question::empty_query_error;
+use super::{QueryInput, Search, SearchError};
 use crate::domain::{CollectionName, Embedding, ImageId, ImageRecord, Space};
 use crate::embed::EmbedError;
 use crate::imaging::{self, Extras};
@@ -20,7 +20,7 @@ impl Search {
     /// their unit vectors.
     pub(super) async fn embed(
         &self,
-        question: Question,
+        question: QueryInput,
         like: Option<&ImageRecord>,
         space: &Space,
     ) -> Result<Embedding, SearchError> {
@@ -31,7 +31,7 @@ impl Search {
         if let Some(text) = question.text.as_deref().map(str::trim) {
             parts.push(self.provider.embed_text(text).await?);
         }
-        let first = parts.pop().ok_or_else(nothing_asked)?;
+        let first = parts.pop().ok_or_else(empty_query_error)?;
         if parts.is_empty() {
             return Ok(first);
         }

@@ -28,7 +28,7 @@ impl Arrival {
     }
 
     /// Waits until the handler has been waiting for the next bytes for the time `longest`.
-    pub async fn stands_still(&self, longest: Duration) {
+    pub async fn wait_until_stalled(&self, longest: Duration) {
         loop {
             let waited = self.waits_for().unwrap_or_default();
             if waited >= longest {

@@ -23,7 +23,7 @@ use super::{BoxError, ServerSettings};
 const LAST_WRITE: Duration = Duration::from_millis(100);
 
 /// Serves a connection until it ends.
-pub(super) async fn attend<S, B>(
+pub(super) async fn drive_connection<S, B>(
     connection: auto::Connection<'_, TokioIo<Connection>, S, TokioExecutor>,
     activity: &Activity,
     settings: &ServerSettings,

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 pub use arrival::Arrival;
 
 use activity::Activity;
-use connection::{Connection, attend};
+use connection::{Connection, drive_connection};
 use tracked::Tracked;
 
 /// An error of a service or of a body.
@@ -112,7 +112,7 @@ where
         let connection_activity = activity.clone();
         let task = tasks.spawn(async move {
             let connection = builder.serve_connection(io, tracked);
-            attend(connection, &connection_activity, &limits, &closing).await;
+            drive_connection(connection, &connection_activity, &limits, &closing).await;
         });
         open.insert(task.id(), activity);
         if open.len() > settings.max_connections {
@@ -125,7 +125,7 @@ where
 
 fn builder(settings: &ServerSettings) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
-    // `attend` has its own timeout for heads: that of hyper also runs while the end of a reply is still being written.
+    // `drive_connection` has its own timeout for heads: that of hyper also runs while the end of a reply is still being written.
     builder.http1().timer(TokioTimer::new()).header_read_timeout(None);
     builder
         .http2()

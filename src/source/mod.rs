@@ -253,11 +253,13 @@ impl Fetched {
         let size = self.bytes.len() as u64;
         let same_etag = self.etag.is_some() && self.etag == listed.etag;
         let same_time = match (self.modified, listed.modified) {
-            (Some(read), Some(listed)) => object_version::by_time(read) == object_version::by_time(listed),
+            (Some(read), Some(listed)) => {
+                object_version::from_last_modified(read) == object_version::from_last_modified(listed)
+            }
             _ => size == listed.size_bytes,
         };
         let listed_version = same_etag || same_time;
-        let of_listing = |version: &&String| listed_version || object_version::is_by_time(version);
+        let of_listing = |version: &&String| listed_version || object_version::is_last_modified(version);
         let version = listed.etag.as_ref().filter(of_listing).or(self.etag.as_ref()).or(listed.etag.as_ref());
         (version.cloned(), if listed_version { listed.size_bytes } else { size })
     }
@@ -286,7 +288,7 @@ impl Retryable for SourceError {
         }
     }
 
-    fn is_of_input(&self) -> bool {
+    fn is_caused_by_input(&self) -> bool {
         matches!(self, Self::BrokenOff { .. })
     }
 

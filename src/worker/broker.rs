@@ -9,7 +9,7 @@ use super::ServiceClient;
 use super::measures::Measures;
 use crate::domain::wire::{RecordsReply, RecordsRequest};
 use crate::domain::{DependencyError, Trouble};
-use crate::index::remote::RecordsDoor;
+use crate::index::remote::RecordsClient;
 use crate::jobs::lease::{LeaseBroker, LeaseError, LeaseStatus, Offer};
 use crate::jobs::ledger::{Held, Report};
 use crate::jobs::wire::{JoinRequest, LeaseReply};
@@ -99,7 +99,7 @@ impl LeaseBroker for ServiceBroker {
 }
 
 #[async_trait]
-impl RecordsDoor for ServiceClient {
+impl RecordsClient for ServiceClient {
     async fn ask(&self, request: RecordsRequest) -> Result<RecordsReply, DependencyError> {
         self.records(&request).await.map_err(|error| match error {
             LeaseError::Service(down) => down,

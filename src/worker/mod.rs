@@ -62,7 +62,7 @@ pub enum WorkerError {
 impl WorkerError {
     /// Whether the worker would fail again in the same way if it were started with the same settings: the service or a
     /// dependency refuses the settings.
-    pub fn is_of_settings(&self) -> bool {
+    pub fn is_configuration_error(&self) -> bool {
         match self {
             Self::Service { source, .. } => match source {
                 LeaseError::Refused(_) => true,

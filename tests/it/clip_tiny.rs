@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use glimpse::domain::{Embedding, Trouble};
 use glimpse::embed::local::{LocalProvider, Precision, Source};
-use glimpse::embed::{EmbedError, ImageEmbeddingProvider, Proof, TextCache, Verified};
+use glimpse::embed::{EmbedError, ImageEmbeddingProvider, TextCache, Verification, Verified};
 use glimpse::imaging::{Limits, PreparedImage, prepare};
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -224,7 +224,7 @@ async fn the_service_runs_on_it() {
 async fn only_a_model_that_gains_by_company_asks_for_it() {
     let useful = |local: LocalProvider| {
         let local: Arc<dyn ImageEmbeddingProvider> = Arc::new(local);
-        let probed = Verified::new(local.clone(), Arc::new(Proof::new(local, None)));
+        let probed = Verified::new(local.clone(), Arc::new(Verification::new(local, None)));
         TextCache::new(Arc::new(probed), NonZeroUsize::MIN).useful_batch().get()
     };
     assert_eq!(useful(tiny(Precision::Fp32).await), 8);

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use glimpse::api::replies::{JobReply, SubmitReply};
 use glimpse::domain::{Embedding, Secret, Space};
 use glimpse::embed::local::LocalProvider;
-use glimpse::embed::{EmbedError, ImageEmbeddingProvider, Proof, Verified};
+use glimpse::embed::{EmbedError, ImageEmbeddingProvider, Verification, Verified};
 use glimpse::imaging::{Limits, PreparedImage, Preprocessing};
 use glimpse::index::Stores;
 use glimpse::index::remote::RemoteIndex;
@@ -71,7 +71,7 @@ async fn worker_process_of_the_poison_test() {
         timeout: std::time::Duration::from_secs(30),
     });
     let model: Arc<dyn ImageEmbeddingProvider> = Arc::new(LocalProvider::start(lanes(1)).unwrap());
-    let proof = Arc::new(Proof::new(model.clone(), None));
+    let proof = Arc::new(Verification::new(model.clone(), None));
     let provider = Arc::new(Deadly(Arc::new(Verified::new(model, proof))));
     let stores = Stores::new(vec![Arc::new(RemoteIndex::new(client.clone()))]);
     let limits = Limits { max_bytes: 1 << 24, max_pixels: 1 << 26, max_decode_bytes: 1 << 28 };

@@ -1,23 +1,23 @@
 //! Checks the Ray cluster, if one is set: it answers, accepts the token, and has a supported version.
 
-use super::{Complaint, Doctor, Finding, finding};
+use super::{CheckResult, Doctor, Problem, finding};
 use crate::jobs::cluster::{Cluster, ClusterError};
 use crate::ray::RayCluster;
 
 impl Doctor {
     /// Checks the cluster of `RAY_ADDRESS`. Returns `None` if none is set.
-    pub async fn ray(&self) -> Option<Finding> {
+    pub async fn ray(&self) -> Option<CheckResult> {
         let settings = &self.settings.ray;
         if !settings.is_set() {
             return None;
         }
         let check = async {
             let wrong =
-                |error: String| Complaint::new(&error, "set the setting to an allowed value; see docs/settings.md");
+                |error: String| Problem::new(&error, "set the setting to an allowed value; see docs/settings.md");
             // No worker is started, so the address of the service is not needed.
             let cluster = RayCluster::new(settings, String::new()).map_err(wrong)?;
             let version = cluster.check().await.map_err(|error| {
-                Complaint::new(&format!("{error} ({}): {}", settings.ray_address, error.detail()), advice(&error))
+                Problem::new(&format!("{error} ({}): {}", settings.ray_address, error.detail()), advice(&error))
             })?;
             let warning = version.warning.map(|warning| format!("; WARNING: {warning}")).unwrap_or_default();
             Ok(format!("{} at {} (RAY_ADDRESS){warning}", version.name, settings.ray_address))

@@ -21,47 +21,47 @@ const CHECK_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The result of one check.
 #[derive(Clone, Debug)]
-pub struct Finding {
+pub struct CheckResult {
     /// What was checked.
     pub what: &'static str,
     /// How long it took.
     pub took: Duration,
     /// A description of what was found, or the problem.
-    pub outcome: Result<String, Complaint>,
+    pub outcome: Result<String, Problem>,
 }
 
 /// A problem and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complaint {
+pub struct Problem {
     /// What is wrong.
     pub problem: String,
     /// What to do.
     pub advice: String,
 }
 
-impl Complaint {
+impl Problem {
     fn new(problem: &impl ToString, advice: impl Into<String>) -> Self {
         Self { problem: problem.to_string(), advice: advice.into() }
     }
 }
 
 /// Runs one check and measures its time.
-pub async fn finding(what: &'static str, check: impl Future<Output = Result<String, Complaint>>) -> Finding {
+pub async fn finding(what: &'static str, check: impl Future<Output = Result<String, Problem>>) -> CheckResult {
     let started = Instant::now();
     let outcome = tokio::time::timeout(CHECK_TIMEOUT, check).await.unwrap_or_else(|_| {
-        Err(Complaint::new(
+        Err(Problem::new(
             &format!("no answer within {} s", CHECK_TIMEOUT.as_secs()),
             "check the address and the load of what it waits for",
         ))
     });
-    Finding { what, took: started.elapsed(), outcome }
+    CheckResult { what, took: started.elapsed(), outcome }
 }
 
 /// The state of the data folder.
 enum Folder {
     Missing,
     /// Locked by this process during the checks.
-    JobStance(#[expect(dead_code, reason = "the lock is held, not read")] File),
+    Own(#[expect(dead_code, reason = "the lock is held, not read")] File),
     Running,
 }
 
@@ -85,16 +85,16 @@ impl Doctor {
     }
 
     /// Checks the data folder: it is writable, or in use by a running service.
-    pub async fn folder(&mut self) -> Finding {
+    pub async fn folder(&mut self) -> CheckResult {
         let folder = self.settings.place.glimpse_data_dir.clone();
         let path = folder.display().to_string();
         let checked = if folder.exists() {
             match parts::lock(&folder) {
-                Ok(lock) => Ok((Folder::JobStance(lock), format!("{path}, not in use"))),
+                Ok(lock) => Ok((Folder::Own(lock), format!("{path}, not in use"))),
                 Err(BuildError::FolderInUse(_)) => {
                     Ok((Folder::Running, format!("{path}, in use by a running service")))
                 }
-                Err(error) => Err(Complaint::new(&error, "make the folder writable for this user")),
+                Err(error) => Err(Problem::new(&error, "make the folder writable for this user")),
             }
         } else {
             Ok((Folder::Missing, format!("{path} will be created at the first start")))
@@ -107,31 +107,31 @@ impl Doctor {
     }
 
     /// Checks the bucket: it answers, and it can be listed.
-    pub async fn bucket(&self) -> Finding {
+    pub async fn bucket(&self) -> CheckResult {
         finding("bucket", Box::pin(self.check_bucket())).await
     }
 
-    async fn check_bucket(&self) -> Result<String, Complaint> {
+    async fn check_bucket(&self) -> Result<String, Problem> {
         let settings = &self.settings.source;
-        let endpoint = settings.endpoint().map_err(|error| Complaint::new(&error, "set S3_ENDPOINT"))?;
+        let endpoint = settings.endpoint().map_err(|error| Problem::new(&error, "set S3_ENDPOINT"))?;
         if endpoint == Endpoint::Embedded && !matches!(self.folder, Folder::Running) {
             return Ok("embedded in the service; available while the service runs (S3_ENDPOINT)".to_owned());
         }
         let complaint = |error: &BuildError| match error {
-            BuildError::Source(SourceError::Operator(error)) => Complaint::new(&error.problem, error.advice.clone()),
-            BuildError::Source(SourceError::NoBucket(bucket)) => Complaint::new(
+            BuildError::Source(SourceError::Operator(error)) => Problem::new(&error.problem, error.advice.clone()),
+            BuildError::Source(SourceError::NoBucket(bucket)) => Problem::new(
                 &format!("the bucket `{bucket}` does not exist"),
                 "create the bucket, or set S3_BUCKET to one that exists",
             ),
-            BuildError::Source(SourceError::Denied(_)) if settings.s3_anonymous => Complaint::new(
+            BuildError::Source(SourceError::Denied(_)) if settings.s3_anonymous => Problem::new(
                 error,
                 "the bucket is not public: unset S3_ANONYMOUS and set S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY",
             ),
             BuildError::Source(SourceError::Denied(_) | SourceError::Refused { .. }) => {
-                Complaint::new(error, "check S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY and the permissions of this key")
+                Problem::new(error, "check S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY and the permissions of this key")
             }
-            BuildError::Source(_) => Complaint::new(error, "check S3_ENDPOINT, S3_REGION and whether the server runs"),
-            _ => Complaint::new(error, "check the S3_ settings"),
+            BuildError::Source(_) => Problem::new(error, "check S3_ENDPOINT, S3_REGION and whether the server runs"),
+            _ => Problem::new(error, "check the S3_ settings"),
         };
         let listed = async { Bucket::open(&self.settings).await?.first_key(&settings.s3_bucket).await }.await;
         let first = listed.map_err(|error| complaint(&error))?;
@@ -140,15 +140,15 @@ impl Doctor {
     }
 
     /// Checks the embedding provider: both encoders (image and text) answer and pass their probe.
-    pub async fn provider(&mut self) -> Finding {
+    pub async fn provider(&mut self) -> CheckResult {
         let settings = &self.settings;
         let name = settings.embed.image_embedding_provider.clone();
         let probe = async {
             let raw = providers::raw(settings)
                 .await
-                .map_err(|error| Complaint::new(&error, "check CLIP_MODEL and the IMAGE_ settings"))?;
+                .map_err(|error| Problem::new(&error, "check CLIP_MODEL and the IMAGE_ settings"))?;
             let is_remote = settings.embed.kind() != Ok(ProviderKind::Local);
-            wait_for_space(&*raw).await.map_err(|error| Complaint::new(&error, provider_advice(&error, is_remote)))
+            wait_for_space(&*raw).await.map_err(|error| Problem::new(&error, provider_advice(&error, is_remote)))
         };
         let mut space = None;
         let check = async {

@@ -6,11 +6,11 @@ use crate::index::qdrant::QdrantIndex;
 use crate::index::weaviate::WeaviateIndex;
 use crate::index::{ImageIndex, IndexError, StoreKind};
 
-use super::{Complaint, Doctor, Finding, Folder, finding};
+use super::{CheckResult, Doctor, Folder, Problem, finding};
 
 impl Doctor {
     /// Checks each configured store.
-    pub async fn stores(&self) -> Vec<Finding> {
+    pub async fn stores(&self) -> Vec<CheckResult> {
         let mut findings = Vec::new();
         for kind in self.settings.index.kinds().unwrap_or_default() {
             findings.push(match kind {
@@ -34,8 +34,8 @@ impl Doctor {
         store: Result<impl ImageIndex, String>,
         address: &str,
         key: &str,
-    ) -> Result<String, Complaint> {
-        let store = store.map_err(|error| Complaint::new(&error, format!("set {address}")))?;
+    ) -> Result<String, Problem> {
+        let store = store.map_err(|error| Problem::new(&error, format!("set {address}")))?;
         let advice = |error: &IndexError| match error {
             IndexError::Dependency(down) if down.trouble == Trouble::Refused => format!("check {key} and {address}"),
             IndexError::Dependency(down) if down.trouble == Trouble::Misconfigured => {
@@ -47,21 +47,21 @@ impl Doctor {
             store.ready().await?;
             store.collections().await
         };
-        let collections = collections.await.map_err(|error| Complaint::new(&error, advice(&error)))?;
+        let collections = collections.await.map_err(|error| Problem::new(&error, advice(&error)))?;
         self.count_images(&collections)
     }
 
-    async fn check_embedded(&self) -> Result<String, Complaint> {
+    async fn check_embedded(&self) -> Result<String, Problem> {
         match self.folder {
             Folder::Running => return Ok("in use by the running service, which is checked below".to_owned()),
             Folder::Missing => return Ok("embedded; will be created at the first start".to_owned()),
-            Folder::JobStance(_) if !self.settings.place.glimpse_data_dir.join("index").exists() => {
+            Folder::Own(_) if !self.settings.place.glimpse_data_dir.join("index").exists() => {
                 return Ok("embedded; will be created by the first job".to_owned());
             }
-            Folder::JobStance(_) => {}
+            Folder::Own(_) => {}
         }
         let broken = |error: String| {
-            Complaint::new(
+            Problem::new(
                 &error,
                 "restore the data folder from a backup, or index again into a new folder (GLIMPSE_DATA_DIR)",
             )
@@ -75,7 +75,7 @@ impl Doctor {
         Ok(format!("embedded: {}{lost}", self.count_images(&collections)?))
     }
 
-    fn count_images(&self, collections: &[CollectionInfo]) -> Result<String, Complaint> {
+    fn count_images(&self, collections: &[CollectionInfo]) -> Result<String, Problem> {
         if let Some(space) = &self.space {
             same_space(collections, space)?;
         }
@@ -84,12 +84,12 @@ impl Doctor {
     }
 }
 
-fn same_space(collections: &[CollectionInfo], space: &Space) -> Result<(), Complaint> {
+fn same_space(collections: &[CollectionInfo], space: &Space) -> Result<(), Problem> {
     for info in collections {
         info.space.admits(space).map_err(|mismatch| {
             let advice =
                 "use another collection (VECTOR_DB_COLLECTION), or the provider that this collection was created with";
-            Complaint::new(&format!("collection {}: {mismatch}", info.name), advice)
+            Problem::new(&format!("collection {}: {mismatch}", info.name), advice)
         })?;
     }
     Ok(())

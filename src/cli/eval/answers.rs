@@ -4,13 +4,13 @@ use serde_json::{Map, Value};
 
 /// A query and the keys of the images that are right answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Known {
+pub(super) struct KnownAnswer {
     pub(super) query: String,
     pub(super) answers: Vec<String>,
 }
 
 /// Reads one group of queries, or a captions file.
-pub(super) fn read(text: &str, group: &str) -> Result<Vec<Known>, String> {
+pub(super) fn read(text: &str, group: &str) -> Result<Vec<KnownAnswer>, String> {
     let file: Value = serde_json::from_str(text).map_err(|error| format!("it is not JSON: {error}"))?;
     let file = file.as_object().ok_or("it must be an object: {\"queries\": {\"a cat\": [\"cat.jpg\"]}}")?;
     let known = match file.get(group) {
@@ -21,19 +21,19 @@ pub(super) fn read(text: &str, group: &str) -> Result<Vec<Known>, String> {
     if known.is_empty() { Err("it contains no query".to_owned()) } else { Ok(known) }
 }
 
-fn from_queries(queries: &Map<String, Value>) -> Result<Vec<Known>, String> {
+fn from_queries(queries: &Map<String, Value>) -> Result<Vec<KnownAnswer>, String> {
     let known = |(query, answers): (&String, &Value)| {
-        Ok(Known { query: query.clone(), answers: strings(query, answers)?.map(str::to_owned).collect() })
+        Ok(KnownAnswer { query: query.clone(), answers: strings(query, answers)?.map(str::to_owned).collect() })
     };
     queries.iter().map(known).collect()
 }
 
 /// Reads a captions file: each caption is a query, and its file is the right answer.
-fn from_captions(files: &Map<String, Value>) -> Result<Vec<Known>, String> {
+fn from_captions(files: &Map<String, Value>) -> Result<Vec<KnownAnswer>, String> {
     let mut known = Vec::new();
     for (file, captions) in files {
         for caption in strings(file, captions)? {
-            known.push(Known { query: caption.to_owned(), answers: vec![file.clone()] });
+            known.push(KnownAnswer { query: caption.to_owned(), answers: vec![file.clone()] });
         }
     }
     Ok(known)
@@ -60,8 +60,8 @@ fn no_group(file: &Map<String, Value>, group: &str) -> String {
 mod tests {
     use super::*;
 
-    fn known(query: &str, answers: &[&str]) -> Known {
-        Known { query: query.into(), answers: answers.iter().map(ToString::to_string).collect() }
+    fn known(query: &str, answers: &[&str]) -> KnownAnswer {
+        KnownAnswer { query: query.into(), answers: answers.iter().map(ToString::to_string).collect() }
     }
 
     #[test]

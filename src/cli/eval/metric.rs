@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::answers::Known;
+use super::answers::KnownAnswer;
 
 /// The quality of the search results.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -21,7 +21,7 @@ pub(super) struct Report {
 
 impl Report {
     /// Computes the report from the rank of the first right answer of each query. Ranks start at 1.
-    pub(super) fn of(known: &[Known], ranks: &[Option<usize>], cuts: &[usize]) -> Self {
+    pub(super) fn of(known: &[KnownAnswer], ranks: &[Option<usize>], cuts: &[usize]) -> Self {
         let queries = ranks.len();
         let share = |sum: f64| if queries == 0 { 0.0 } else { sum / float(queries) };
         let within = |cut: usize| ranks.iter().flatten().filter(|rank| **rank <= cut).count();
@@ -40,7 +40,7 @@ impl Report {
 }
 
 /// Returns the rank, counted from 1, of the first key that matches one of the answers.
-pub(super) fn first_right(keys: &[&str], answers: &[String]) -> Option<usize> {
+pub(super) fn rank_of_first_answer(keys: &[&str], answers: &[String]) -> Option<usize> {
     keys.iter().position(|key| answers.iter().any(|answer| is_end(key, answer))).map(|at| at + 1)
 }
 
@@ -74,14 +74,14 @@ mod tests {
             assert_eq!(is_end(key, answer), right, "{key} {answer}");
         }
         let answers = ["c.jpg".to_owned(), "b.jpg".to_owned()];
-        assert_eq!(first_right(&["a.jpg", "b.jpg", "c.jpg"], &answers), Some(2));
-        assert_eq!(first_right(&["a.jpg"], &answers), None);
+        assert_eq!(rank_of_first_answer(&["a.jpg", "b.jpg", "c.jpg"], &answers), Some(2));
+        assert_eq!(rank_of_first_answer(&["a.jpg"], &answers), None);
     }
 
     #[test]
     fn recall_and_mrr_are_those_computed_by_hand() {
         let known: Vec<_> =
-            ["p", "q", "r", "s"].map(|query| Known { query: query.to_owned(), answers: Vec::new() }).into();
+            ["p", "q", "r", "s"].map(|query| KnownAnswer { query: query.to_owned(), answers: Vec::new() }).into();
         let report = Report::of(&known, &[Some(1), Some(4), None, Some(2)], &[1, 2, 5]);
         assert_eq!(report.recall, BTreeMap::from([(1, 0.25), (2, 0.5), (5, 0.75)]));
         assert!((report.mrr - (1.0 + 0.25 + 0.5) / 4.0).abs() < 1e-12);

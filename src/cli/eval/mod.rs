@@ -13,8 +13,8 @@ use super::client::Client;
 use super::{CliError, Ending, bars, out};
 use crate::api::replies::SearchReply;
 use crate::config::Settings;
-use answers::Known;
-use metric::{Report, first_right};
+use answers::KnownAnswer;
+use metric::{Report, rank_of_first_answer};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -70,7 +70,12 @@ impl Eval {
     }
 
     /// Returns the rank of the first right answer of each query.
-    async fn ranks(&self, client: &Client, known: &[Known], limit: usize) -> Result<Vec<Option<usize>>, CliError> {
+    async fn ranks(
+        &self,
+        client: &Client,
+        known: &[KnownAnswer],
+        limit: usize,
+    ) -> Result<Vec<Option<usize>>, CliError> {
         let bar = bars::bar("searching", known.len() as u64);
         let ranks = stream::iter(known)
             .map(|known| async {
@@ -85,17 +90,17 @@ impl Eval {
         ranks
     }
 
-    async fn rank(&self, client: &Client, known: &Known, limit: usize) -> Result<Option<usize>, CliError> {
+    async fn rank(&self, client: &Client, known: &KnownAnswer, limit: usize) -> Result<Option<usize>, CliError> {
         let mut query = vec![("q", known.query.clone()), ("limit", limit.to_string())];
         query.extend(self.collection.clone().map(|collection| ("collection", collection)));
-        let reply = client.get_patiently(&["search", "images"], &query).await;
+        let reply = client.get_with_retries(&["search", "images"], &query).await;
         let reply = reply.and_then(|reply| reply.read::<SearchReply>()).map_err(|error| match error {
             // Only a refusal by the service is about this query; other errors are about the connection.
             error @ CliError::Refused { .. } => CliError::Query { query: known.query.clone(), source: Box::new(error) },
             other => other,
         })?;
         let keys: Vec<&str> = reply.results.iter().map(|hit| hit.s3_key.as_str()).collect();
-        Ok(first_right(&keys, &known.answers))
+        Ok(rank_of_first_answer(&keys, &known.answers))
     }
 }
 

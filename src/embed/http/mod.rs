@@ -48,18 +48,18 @@ pub(super) struct Service {
 
 /// A failed request: the error, and the status of the reply, if there was a reply.
 #[derive(Debug)]
-pub(super) struct NoAnswer {
+pub(super) struct RequestError {
     pub(super) status: Option<StatusCode>,
     pub(super) error: EmbedError,
 }
 
-impl From<NoAnswer> for EmbedError {
-    fn from(failure: NoAnswer) -> Self {
+impl From<RequestError> for EmbedError {
+    fn from(failure: RequestError) -> Self {
         failure.error
     }
 }
 
-impl From<EmbedError> for NoAnswer {
+impl From<EmbedError> for RequestError {
     fn from(error: EmbedError) -> Self {
         Self { status: None, error }
     }
@@ -119,12 +119,12 @@ impl Service {
     }
 
     /// Sends `GET path` and returns the body of the reply, of at most `max_bytes`.
-    pub(super) async fn get(&self, path: &str, max_bytes: usize) -> Result<Bytes, NoAnswer> {
+    pub(super) async fn get(&self, path: &str, max_bytes: usize) -> Result<Bytes, RequestError> {
         self.send(self.request(Method::GET, path), max_bytes).await
     }
 
     /// Sends `POST path` with a body that is already JSON, and parses the reply, of at most `max_bytes`, as `T`.
-    pub(super) async fn post<T>(&self, path: &str, body: Bytes, max_bytes: usize) -> Result<T, NoAnswer>
+    pub(super) async fn post<T>(&self, path: &str, body: Bytes, max_bytes: usize) -> Result<T, RequestError>
     where
         T: DeserializeOwned + Send + 'static,
     {
@@ -134,7 +134,7 @@ impl Service {
     }
 
     /// Sends `POST path` with a small body, which is serialized here.
-    pub(super) async fn post_small<B, T>(&self, path: &str, body: &B, max_bytes: usize) -> Result<T, NoAnswer>
+    pub(super) async fn post_small<B, T>(&self, path: &str, body: &B, max_bytes: usize) -> Result<T, RequestError>
     where
         B: Serialize + Sync,
         T: DeserializeOwned + Send + 'static,
@@ -160,18 +160,18 @@ impl Service {
         }
     }
 
-    async fn send(&self, request: RequestBuilder, max_bytes: usize) -> Result<Bytes, NoAnswer> {
+    async fn send(&self, request: RequestBuilder, max_bytes: usize) -> Result<Bytes, RequestError> {
         let response = request.send().await.map_err(|error| self.connection_error(&error))?;
         let status = response.status();
         if status.is_success() {
             let body = self.body(response, max_bytes).await;
-            return body.map_err(|error| NoAnswer { status: Some(status), error });
+            return body.map_err(|error| RequestError { status: Some(status), error });
         }
         let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
         let retry_after = header(RETRY_AFTER).and_then(parse_retry_after);
         // The status decides, even if the body cannot be read.
         let body = read_start(response, MAX_ERROR_BYTES).await;
-        Err(NoAnswer { status: Some(status), error: status::error(self.name, status, retry_after, &body) })
+        Err(RequestError { status: Some(status), error: status::error(self.name, status, retry_after, &body) })
     }
 
     async fn body(&self, mut response: Response, max_bytes: usize) -> Result<Bytes, EmbedError> {

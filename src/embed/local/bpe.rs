@@ -2,7 +2,7 @@
 
 use tokenizers::{Tokenizer, TruncationParams};
 
-use super::text::says_something;
+use super::text::has_visible_text;
 use crate::embed::EmbedError;
 
 /// Maximum characters that are tokenized. No model reads so many, so the rest of a text cannot change the tokens.
@@ -37,7 +37,7 @@ impl Bpe {
     /// because the model would return a meaningless vector for it.
     pub(super) fn tokens(&self, text: &str) -> Result<Vec<u32>, EmbedError> {
         let rejected = |reason: &str| EmbedError::Rejected(format!("the text cannot be embedded: {reason}"));
-        if !says_something(text) {
+        if !has_visible_text(text) {
             return Err(rejected("it has no visible characters"));
         }
         let text: String = text.trim_start().chars().take(MAX_CHARS).collect();
@@ -82,7 +82,7 @@ mod tests {
             tokens.truncate(tokens.iter().position(|&token| token == end).unwrap() + 1);
             match bpe.tokens(text) {
                 Ok(ours) => assert_eq!(ours.into_iter().map(u64::from).collect::<Vec<_>>(), tokens, "{text:?}"),
-                Err(error) => assert!(!says_something(text), "{text:?}: {error}"),
+                Err(error) => assert!(!has_visible_text(text), "{text:?}: {error}"),
             }
             compared += 1;
         }

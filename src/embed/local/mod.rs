@@ -28,7 +28,7 @@ use queue::Urgency;
 use towers::Towers;
 use workers::Workers;
 
-use super::remote::USUAL_SIZE;
+use super::remote::DEFAULT_IMAGE_SIZE;
 use super::{Busy, EmbedError, ImageEmbeddingProvider, probe};
 use crate::domain::{DependencyError, Embedding, Space, Trouble};
 use crate::imaging::{PreparedImage, Preprocessing, Resize};
@@ -109,13 +109,13 @@ impl ImageEmbeddingProvider for LocalProvider {
             Resize::Crop | Resize::CropFloor => self.opening.crop(),
             Resize::Pad(colour) => Resize::Pad(colour),
         };
-        Preprocessing { size: self.opening.size().unwrap_or(USUAL_SIZE), resize }
+        Preprocessing { size: self.opening.size().unwrap_or(DEFAULT_IMAGE_SIZE), resize }
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
         // The probes have the image size of the model, so it must be loaded first.
         let towers = self.opening.towers().await?;
-        probe::space_of(self, &towers.name, Some(towers.dimension)).await.map(Arc::new)
+        probe::probe_space(self, &towers.name, Some(towers.dimension)).await.map(Arc::new)
     }
 
     /// Divides the images into runs of the size that is fastest for the model, over all workers. A search waits for at

@@ -101,7 +101,7 @@ fn clean(text: &str) -> String {
 }
 
 /// Whether the text has a visible character.
-pub(super) fn says_something(text: &str) -> bool {
+pub(super) fn has_visible_text(text: &str) -> bool {
     text.chars().any(|character| !character.is_whitespace() && !is_dropped(character))
 }
 

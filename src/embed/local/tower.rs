@@ -19,7 +19,12 @@ pub(super) struct Tower {
 impl Tower {
     /// Loads a network from bytes in the binary. `prepack` rearranges the weights once for faster runs, and keeps them
     /// in memory twice.
-    pub(super) fn of_bytes(bytes: &'static [u8], prepack: bool, inputs: &[&str], output: &str) -> Result<Self, String> {
+    pub(super) fn from_bytes(
+        bytes: &'static [u8],
+        prepack: bool,
+        inputs: &[&str],
+        output: &str,
+    ) -> Result<Self, String> {
         let model = ModelOptions::with_all_ops().prepack_weights(prepack).load_static_slice(bytes);
         Self::from_model(model.map_err(|error| error.to_string())?, inputs, output)
     }
@@ -28,7 +33,7 @@ impl Tower {
     /// consist of matrix products: a ViT-B/32 then takes 53 ms per image instead of 68, and 9 ms per short query
     /// instead of 16 (int8: 20 instead of 40, and 3.5 instead of 13). The process needs 1.1 GB instead of 0.6 (int8:
     /// 0.37 instead of 0.25).
-    pub(super) fn of_file(path: &Path, inputs: &[&str], output: &str) -> Result<Self, String> {
+    pub(super) fn from_file(path: &Path, inputs: &[&str], output: &str) -> Result<Self, String> {
         Self::from_model(weights::load(path, ModelOptions::with_all_ops().prepack_weights(true))?, inputs, output)
     }
 

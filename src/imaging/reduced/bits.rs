@@ -104,7 +104,7 @@ impl<'a> Bits<'a> {
     }
 
     /// Returns whether the interval was read exactly to its end. Unused bits in the last byte are allowed.
-    pub(super) fn are_used_up(&self, interval: &Interval<'_>) -> bool {
+    pub(super) fn is_exhausted(&self, interval: &Interval<'_>) -> bool {
         let (used, own) = (self.at * 8 - self.count as usize, interval.own * 8);
         used <= own && own - used < 8
     }

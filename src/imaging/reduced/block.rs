@@ -3,7 +3,7 @@
 use super::bits::Bits;
 use super::frame::Component;
 use super::huffman::{Huffman, Step, step};
-use super::planes::{MOST, Planes, Shape};
+use super::planes::{MAX_BLOCK_SIDE, Planes, Shape};
 
 /// The position of each coefficient in its block, in zigzag order: row, then column (ITU-T T.81, figure A.6).
 #[rustfmt::skip]
@@ -12,7 +12,7 @@ const POSITIONS: [(u8, u8); 25] = [
     (1, 3), (0, 4), (0, 5), (1, 4), (2, 3), (3, 2), (4, 1), (5, 0), (6, 0), (5, 1), (4, 2), (3, 3),
 ];
 
-type Coefficients = [[f32; MOST]; MOST];
+type Coefficients = [[f32; MAX_BLOCK_SIDE]; MAX_BLOCK_SIDE];
 
 /// Decodes the blocks of one component.
 pub(super) struct Blocks<'a> {
@@ -28,7 +28,7 @@ pub(super) struct Blocks<'a> {
 }
 
 /// The weight of each frequency for each pixel of an axis.
-type Axis = [[f32; MOST]; MOST];
+type Axis = [[f32; MAX_BLOCK_SIDE]; MAX_BLOCK_SIDE];
 
 impl<'a> Blocks<'a> {
     pub(super) fn new((component, shape): (&'a Component, Shape)) -> Self {
@@ -94,7 +94,8 @@ impl<'a> Blocks<'a> {
                 let number = bits.signed(size);
                 if let (Some(&(row, column)), Some(factor)) = (POSITIONS.get(at), self.factors.get(at)) {
                     // Coefficients outside the kept ones have the factor 0.
-                    coefficients[usize::from(row) % MOST][usize::from(column) % MOST] += value(number) * factor;
+                    coefficients[usize::from(row) % MAX_BLOCK_SIDE][usize::from(column) % MAX_BLOCK_SIDE] +=
+                        value(number) * factor;
                 }
             }
             at += 1;
@@ -150,7 +151,7 @@ impl<'a> Blocks<'a> {
             }
         }
         for (y, weights) in self.down.iter().enumerate().take(down) {
-            let mut sums = [0.0; MOST];
+            let mut sums = [0.0; MAX_BLOCK_SIDE];
             for (row, weight) in rows.iter().zip(weights) {
                 for (sum, value) in sums.iter_mut().zip(row) {
                     *sum += value * weight;

@@ -31,12 +31,12 @@ pub(super) enum Scale {
 
 impl Scale {
     /// Returns the smallest scale that keeps this share of each side.
-    pub(super) fn least_of(share: f64) -> Option<Self> {
+    pub(super) fn smallest_for_share(share: f64) -> Option<Self> {
         [Self::Quarter, Self::Half].into_iter().find(|scale| scale.extent(1) >= share)
     }
 
     /// Returns the number of pixels per side that a block of 8 x 8 pixels keeps.
-    pub(super) fn of_eight(self) -> u8 {
+    pub(super) fn pixels_per_block_side(self) -> u8 {
         match self {
             Self::Quarter => 2,
             Self::Half => 4,
@@ -45,13 +45,13 @@ impl Scale {
 
     /// Returns the number of pixels that a side of an image keeps. A part of the last pixel can be outside the image.
     pub(super) fn side(self, full: u32) -> u32 {
-        let kept = (u64::from(full) * u64::from(self.of_eight())).div_ceil(8);
+        let kept = (u64::from(full) * u64::from(self.pixels_per_block_side())).div_ceil(8);
         u32::try_from(kept).unwrap_or(u32::MAX)
     }
 
     /// Returns the same as [`side`](Self::side), but with its fraction.
     pub(super) fn extent(self, full: u32) -> f64 {
-        f64::from(full) * f64::from(self.of_eight()) / 8.0
+        f64::from(full) * f64::from(self.pixels_per_block_side()) / 8.0
     }
 }
 
@@ -85,7 +85,7 @@ pub(super) fn decode(bytes: &[u8], scale: Scale) -> Option<Reduced> {
                 blocks.decode(&mut bits, before, &mut planes, component, (column, row))?;
             }
         }
-        if !bits.are_used_up(&interval) {
+        if !bits.is_exhausted(&interval) {
             return None;
         }
     }

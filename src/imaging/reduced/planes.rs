@@ -23,7 +23,7 @@ struct Plane {
 pub(super) struct Planes(Vec<Plane>);
 
 /// Maximum number of pixels per side that a block keeps.
-pub(super) const MOST: usize = 4;
+pub(super) const MAX_BLOCK_SIDE: usize = 4;
 
 impl Planes {
     pub(super) fn new(frame: &Frame<'_>, scale: Scale) -> Self {
@@ -33,8 +33,8 @@ impl Planes {
             // Colour is mostly stored at half the size. A larger share of it is kept, so that it does not have to be
             // enlarged.
             let kept = |luma: usize, own: usize| {
-                let all = usize::from(scale.of_eight()) * luma / own;
-                let kept = all.min(MOST);
+                let all = usize::from(scale.pixels_per_block_side()) * luma / own;
+                let kept = all.min(MAX_BLOCK_SIDE);
                 (kept, (all / kept).ilog2())
             };
             let (horizontal, vertical) = (kept(luma.across, component.across), kept(luma.down, component.down));

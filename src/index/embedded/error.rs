@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::domain::{CollectionName, DependencyError, Trouble};
 use crate::index::IndexError;
-use crate::sqlite::{DiskTrouble, SqliteError, is_full, is_out_of_space};
+use crate::sqlite::{DiskProblem, SqliteError, is_full, is_out_of_space};
 
 use super::NAME;
 
@@ -91,7 +91,7 @@ impl Fault {
     fn is_full(&self) -> bool {
         match self {
             Self::Rows(error) => is_full(error),
-            Self::Connection(error) => error.disk() == Some(DiskTrouble::NoSpace),
+            Self::Connection(error) => error.disk() == Some(DiskProblem::NoSpace),
             Self::Vectors(error) => is_out_of_space(error),
             Self::Dropped | Self::Damaged(_) | Self::Index(_) => false,
         }

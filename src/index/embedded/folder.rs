@@ -115,10 +115,10 @@ impl Folder {
     }
 
     /// Reclaims some of the space of dropped collections; see `room.rs`. Returns whether there is more to reclaim.
-    pub(super) fn make_room(&self, connection: &Connection) -> Result<bool, Fault> {
+    pub(super) fn reclaim_space(&self, connection: &Connection) -> Result<bool, Fault> {
         let more = room::step(connection)?;
         if more {
-            self.wrote(connection, 0);
+            self.record_writes(connection, 0);
         } else {
             // The checkpoint of the sync shortens the file.
             self.sync(connection)?;
@@ -127,13 +127,13 @@ impl Folder {
     }
 
     /// Returns whether there is space to reclaim from dropped collections.
-    pub(super) fn lacks_room(&self) -> bool {
+    pub(super) fn has_space_to_reclaim(&self) -> bool {
         let reader = self.readers.take();
         reader.is_ok_and(|reader| reader.connection().is_ok_and(|c| room::is_needed(c).unwrap_or(false)))
     }
 
     /// Counts the written records and syncs if a limit is reached.
-    pub(super) fn wrote(&self, connection: &Connection, records: usize) {
+    pub(super) fn record_writes(&self, connection: &Connection, records: usize) {
         let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
         synced.1 += records;
         if synced.1 < SYNC_RECORDS && synced.0.elapsed() < SYNC_AFTER {

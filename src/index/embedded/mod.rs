@@ -64,10 +64,10 @@ impl EmbeddedIndex {
     pub fn open(folder: &Path) -> Result<Self, OpenError> {
         let index = Self { folder: Arc::new(Folder::open(folder)?), reclaiming: Arc::default() };
         // The space of a collection may be left because the process ended before it was reclaimed.
-        if index.folder.lacks_room()
+        if index.folder.has_space_to_reclaim()
             && let Ok(runtime) = Handle::try_current()
         {
-            index.keep_task(AbortOnDropHandle::new(runtime.spawn(make_room(Arc::downgrade(&index.folder)))));
+            index.keep_task(AbortOnDropHandle::new(runtime.spawn(reclaim_space(Arc::downgrade(&index.folder)))));
         }
         Ok(index)
     }
@@ -110,10 +110,10 @@ impl EmbeddedIndex {
 
 /// Reclaims the space of dropped collections in steps, so that other writes can run in between. Ends when the index is
 /// closed; the next start continues.
-async fn make_room(folder: Weak<Folder>) {
+async fn reclaim_space(folder: Weak<Folder>) {
     while let Some(folder) = folder.upgrade() {
         let sqlite = folder.sqlite.clone();
-        match sqlite.call(move |connection| Ok(folder.make_room(connection))).await {
+        match sqlite.call(move |connection| Ok(folder.reclaim_space(connection))).await {
             Ok(Ok(true)) => {}
             Ok(Ok(false)) => return,
             Ok(Err(error)) => return tracing::warn!(%error, "{RECLAIM_FAILED}"),
@@ -149,7 +149,7 @@ impl ImageIndex for EmbeddedIndex {
         let (name, rows) = (collection.clone(), rows.map_err(|fault| fault.about(collection))?);
         self.write(collection, move |folder, connection| {
             folder.find(&name)?.upsert(connection, &rows)?;
-            folder.wrote(connection, rows.len());
+            folder.record_writes(connection, rows.len());
             Ok(())
         })
         .await
@@ -159,7 +159,7 @@ impl ImageIndex for EmbeddedIndex {
         let (name, ids) = (collection.clone(), ids.to_vec());
         self.write(collection, move |folder, connection| {
             folder.find(&name)?.delete(connection, &ids)?;
-            folder.wrote(connection, ids.len());
+            folder.record_writes(connection, ids.len());
             Ok(())
         })
         .await
@@ -193,9 +193,9 @@ impl ImageIndex for EmbeddedIndex {
         let name = collection.clone();
         self.write(collection, move |folder, connection| folder.drop_collection(connection, &name)).await?;
         // The collection is dropped. Reclaiming its space continues in the background if it takes longer.
-        let task = Handle::current().spawn(make_room(Arc::downgrade(&self.folder)));
+        let task = Handle::current().spawn(reclaim_space(Arc::downgrade(&self.folder)));
         let mut task = AbortOnDropHandle::new(task);
-        if tokio::time::timeout(room::AT_ONCE, &mut task).await.is_err() {
+        if tokio::time::timeout(room::RECLAIM_WAIT, &mut task).await.is_err() {
             self.keep_task(task);
         }
         Ok(())

@@ -18,7 +18,7 @@ const MAX_REWRITE_BYTES: i64 = 256 << 20;
 /// The write-ahead log is truncated to this number of bytes when it restarts.
 const WAL_BYTES: i64 = 64 << 20;
 /// How long the drop of a collection waits for its space to be reclaimed; the rest is done in the background.
-pub(super) const AT_ONCE: Duration = Duration::from_secs(1);
+pub(super) const RECLAIM_WAIT: Duration = Duration::from_secs(1);
 
 /// Prepares the file so that it can return pages to the disk. A file of version 0.1 is rewritten once for that. A large
 /// file is not rewritten until half of it is free, because searches are not possible during the rewrite.

@@ -81,7 +81,7 @@ fn a_snapshot_does_not_change_while_records_are_replaced() {
     let held = collection.snapshot().unwrap();
     let round = |writer: &mut Connection, edition| {
         collection.upsert(writer, &editions(edition)).unwrap();
-        folder.wrote(writer, usize::MAX / 4);
+        folder.record_writes(writer, usize::MAX / 4);
     };
     for edition in 1..20 {
         round(&mut writer, edition);

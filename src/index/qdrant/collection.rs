@@ -35,12 +35,12 @@ const INDEXES: [(&str, FieldType); 10] = [
 ];
 
 /// Returns the name of a collection in the server.
-pub(super) fn name_there(collection: &CollectionName) -> String {
+pub(super) fn server_name(collection: &CollectionName) -> String {
     format!("{collection}{SUFFIX}")
 }
 
 /// Returns the collection with this name in the server, if the name has our form.
-pub(super) fn name_here(server_name: &str) -> Option<CollectionName> {
+pub(super) fn parse_server_name(server_name: &str) -> Option<CollectionName> {
     CollectionName::parse(server_name.strip_suffix(SUFFIX)?).ok()
 }
 
@@ -53,7 +53,7 @@ pub(super) fn creation(collection: &CollectionName, space: &Space) -> Result<Cre
     metadata.insert(SPACE_KEY.to_owned(), json.into());
     metadata.insert(COMPLETE.to_owned(), false.into());
     let vectors = VectorParamsBuilder::new(space.dimension as u64, Distance::Cosine);
-    Ok(CreateCollectionBuilder::new(name_there(collection)).vectors_config(vectors).metadata(metadata))
+    Ok(CreateCollectionBuilder::new(server_name(collection)).vectors_config(vectors).metadata(metadata))
 }
 
 /// An existing collection.
@@ -114,7 +114,7 @@ impl Found {
     /// # Errors
     /// Returns an error with the difference.
     pub(super) fn space(&self, collection: &CollectionName) -> Result<&Space, IndexError> {
-        let server_name = name_there(collection);
+        let server_name = server_name(collection);
         let foreign = |what: &str| {
             let detail = format!("the collection `{server_name}` {what}; choose another name or remove the collection");
             IndexError::Dependency(trouble(Trouble::Refused, detail))
@@ -146,7 +146,7 @@ impl Found {
         match (self.space(collection), self.vectors) {
             (Ok(space), _) => Ok(space.admits(offered)?),
             (Err(_), Some((size, _))) if self.identity.is_none() && size != offered.dimension as u64 => {
-                let stored = format!("the collection `{}`, which this service did not create", name_there(collection));
+                let stored = format!("the collection `{}`, which this service did not create", server_name(collection));
                 let reason = format!("{size} numbers against {}", offered.dimension);
                 Err(SpaceMismatch { stored, offered: offered.name(), reason }.into())
             }
@@ -155,7 +155,7 @@ impl Found {
     }
 
     /// Returns the name and the space, if this service created the collection.
-    pub(super) fn into_ours(self) -> Option<(CollectionName, Space)> {
+    pub(super) fn into_identity(self) -> Option<(CollectionName, Space)> {
         let (name, _) = self.identity.as_ref()?;
         self.space(name).is_ok().then_some(self.identity)?
     }

@@ -6,7 +6,7 @@ use futures::StreamExt;
 use qdrant_client::qdrant::{CreateFieldIndexCollectionBuilder, UpdateCollectionBuilder};
 
 use super::QdrantIndex;
-use super::collection::{COMPLETE, Found, creation, name_here, name_there};
+use super::collection::{COMPLETE, Found, creation, parse_server_name, server_name};
 use super::error::{Fault, trouble};
 use super::version::keeps_no_metadata;
 use crate::domain::{CollectionName, Space, Trouble};
@@ -37,9 +37,9 @@ impl QdrantIndex {
         if created && found.is_without_metadata() {
             // The version of the server was unknown, and the new collection is unusable.
             if found.points == 0 {
-                self.drop_there(collection).await?;
+                self.remove_collection(collection).await?;
             }
-            return Err(keeps_no_metadata(&name_there(collection)).into());
+            return Err(keeps_no_metadata(&server_name(collection)).into());
         }
         self.finish(collection, &found, space).await
     }
@@ -54,13 +54,13 @@ impl QdrantIndex {
         // conflict. This second check finds it for at least one of them, which is removed again.
         if let Err(error) = self.refuse_name_conflict(collection).await {
             if matches!(error, IndexError::NameTaken { .. }) {
-                self.drop_there(collection).await?;
+                self.remove_collection(collection).await?;
             }
             return Err(error);
         }
         self.index(collection, found).await?;
         let metadata = HashMap::from([(COMPLETE.to_owned(), serde_json::Value::from(true))]);
-        let request = UpdateCollectionBuilder::new(name_there(collection)).metadata(metadata);
+        let request = UpdateCollectionBuilder::new(server_name(collection)).metadata(metadata);
         let marked = self.client.call(self.client.qdrant.update_collection(request)).await;
         marked.map_err(|fault| fault.about(collection))?;
         Ok(Ensured::Created)
@@ -69,7 +69,7 @@ impl QdrantIndex {
     /// Creates the missing indexes.
     async fn index(&self, collection: &CollectionName, found: &Found) -> Result<(), IndexError> {
         for (field, kind) in found.missing() {
-            let request = CreateFieldIndexCollectionBuilder::new(name_there(collection), field, kind).wait(true);
+            let request = CreateFieldIndexCollectionBuilder::new(server_name(collection), field, kind).wait(true);
             let created = self.client.write(self.client.qdrant.create_field_index(request)).await;
             created.map_err(|fault| fault.about(collection))?;
         }
@@ -88,7 +88,7 @@ impl QdrantIndex {
     }
 
     /// Returns every collection of ours with its space, sorted by name. One that is dropped meanwhile is left out.
-    pub(super) async fn all_ours(&self) -> Result<Vec<(CollectionName, Space)>, IndexError> {
+    pub(super) async fn own_collections(&self) -> Result<Vec<(CollectionName, Space)>, IndexError> {
         let names = self.names().await?;
         let requests = futures::stream::iter(names).map(|name| async move { self.find_own(&name).await });
         let mut all = Vec::new();
@@ -107,11 +107,11 @@ impl QdrantIndex {
             Fault::Server(error) => error,
             other => trouble(Trouble::Refused, format!("the server does not list its collections: {other:?}")),
         })?;
-        Ok(listed.collections.iter().filter_map(|there| name_here(&there.name)).collect())
+        Ok(listed.collections.iter().filter_map(|there| parse_server_name(&there.name)).collect())
     }
 
     async fn find_own(&self, name: &CollectionName) -> Result<Option<(CollectionName, Space)>, IndexError> {
-        let ours = self.find(name).await?.and_then(Found::into_ours);
+        let ours = self.find(name).await?.and_then(Found::into_identity);
         Ok(ours.filter(|(is, _)| is == name))
     }
 
@@ -127,7 +127,7 @@ impl QdrantIndex {
     }
 
     async fn collection_info(&self, collection: &CollectionName) -> Result<Option<Found>, IndexError> {
-        let reply = self.client.call(self.client.qdrant.collection_info(name_there(collection))).await;
+        let reply = self.client.call(self.client.qdrant.collection_info(server_name(collection))).await;
         match reply {
             Ok(answer) => {
                 let info = answer
@@ -141,8 +141,8 @@ impl QdrantIndex {
     }
 
     /// Removes the collection. Returns whether it existed.
-    pub(super) async fn drop_there(&self, collection: &CollectionName) -> Result<bool, IndexError> {
-        let reply = self.client.call(self.client.qdrant.delete_collection(name_there(collection))).await;
+    pub(super) async fn remove_collection(&self, collection: &CollectionName) -> Result<bool, IndexError> {
+        let reply = self.client.call(self.client.qdrant.delete_collection(server_name(collection))).await;
         match reply {
             Ok(answer) => Ok(answer.result),
             Err(Fault::Unknown) => Ok(false),

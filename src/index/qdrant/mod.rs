@@ -35,11 +35,11 @@ use qdrant_client::qdrant::{
 };
 
 use self::client::Client;
-use self::collection::name_there;
+use self::collection::server_name;
 use self::error::{Fault, trouble};
 use self::limit::{Bound, Limit};
 pub use self::url::grpc_url;
-use super::learned::Learned;
+use super::learned::LearnedLimit;
 use super::{Ensured, ImageIndex, IndexError, InvalidStore};
 use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Secret, Space, Trouble};
 
@@ -77,13 +77,13 @@ pub struct QdrantIndex {
 #[derive(Debug, Default)]
 struct Limits {
     /// The points of one write.
-    points: Learned,
+    points: LearnedLimit,
     /// The approximate bytes of one write.
-    bytes: Learned,
+    bytes: LearnedLimit,
     /// The points of one reply.
-    page: Learned,
+    page: LearnedLimit,
     /// The ids of one request.
-    ids: Learned,
+    ids: LearnedLimit,
 }
 
 impl QdrantIndex {
@@ -103,7 +103,7 @@ impl QdrantIndex {
     /// Counts the records: exactly, or approximately if the strict mode of the server does not allow exact counts.
     async fn count(&self, collection: &CollectionName) -> Result<u64, IndexError> {
         let ask = |exact| {
-            let request = CountPointsBuilder::new(name_there(collection)).exact(exact);
+            let request = CountPointsBuilder::new(server_name(collection)).exact(exact);
             self.client.call(self.client.qdrant.count(request))
         };
         let mut counted = ask(true).await;
@@ -121,7 +121,7 @@ impl QdrantIndex {
     ) -> Result<(Vec<ImageId>, Option<PointId>), IndexError> {
         let page = loop {
             let limit = self.limits.page.cap(SCAN_PAGE);
-            let mut request = ScrollPointsBuilder::new(name_there(collection))
+            let mut request = ScrollPointsBuilder::new(server_name(collection))
                 .limit(u32::try_from(limit).unwrap_or(u32::MAX))
                 .with_payload(false)
                 .with_vectors(false);
@@ -130,17 +130,17 @@ impl QdrantIndex {
             }
             match self.client.call(self.client.qdrant.scroll(request)).await {
                 Ok(page) => break page,
-                Err(Fault::Limit(refused)) if shrinks(&self.limits.page, &refused, limit) => {}
+                Err(Fault::Limit(refused)) if record_smaller_limit(&self.limits.page, &refused, limit) => {}
                 Err(fault) => return Err(self.about(collection, fault)),
             }
         };
-        let ids: Result<_, Fault> = page.result.into_iter().map(|point| points::id_here(point.id)).collect();
+        let ids: Result<_, Fault> = page.result.into_iter().map(|point| points::image_id(point.id)).collect();
         Ok((ids.map_err(|fault| fault.about(collection))?, page.next_page_offset))
     }
 }
 
 /// Returns whether a reply or an id list smaller than `requested` may be allowed, and records the smaller limit then.
-fn shrinks(learned: &Learned, refused: &Limit, requested: usize) -> bool {
+fn record_smaller_limit(learned: &LearnedLimit, refused: &Limit, requested: usize) -> bool {
     let smaller = match refused.bound {
         Bound::Page => refused.allowed.filter(|allowed| *allowed < requested).unwrap_or(requested / 2),
         // The number of points that fit into the allowed bytes is unknown.
@@ -190,7 +190,7 @@ impl ImageIndex for QdrantIndex {
     async fn collections(&self) -> Result<Vec<CollectionInfo>, IndexError> {
         self.check_version().await?;
         let mut all = Vec::new();
-        for (name, space) in self.all_ours().await? {
+        for (name, space) in self.own_collections().await? {
             match self.count(&name).await {
                 Ok(count) => all.push(CollectionInfo { name, space, count }),
                 Err(IndexError::UnknownCollection(_)) => {}
@@ -208,11 +208,11 @@ impl ImageIndex for QdrantIndex {
         let mut rest = ids;
         while !rest.is_empty() {
             let chunk = &rest[..self.limits.ids.cap(DELETE_PAGE).min(rest.len())];
-            let list = PointsIdsList { ids: chunk.iter().copied().map(points::id_there).collect() };
-            let request = DeletePointsBuilder::new(name_there(collection)).points(list).wait(true);
+            let list = PointsIdsList { ids: chunk.iter().copied().map(points::point_id).collect() };
+            let request = DeletePointsBuilder::new(server_name(collection)).points(list).wait(true);
             match self.client.write(self.client.qdrant.delete_points(request)).await {
                 Ok(()) => rest = &rest[chunk.len()..],
-                Err(Fault::Limit(refused)) if shrinks(&self.limits.ids, &refused, chunk.len()) => {}
+                Err(Fault::Limit(refused)) if record_smaller_limit(&self.limits.ids, &refused, chunk.len()) => {}
                 Err(fault) => return Err(self.about(collection, fault)),
             }
         }
@@ -239,8 +239,8 @@ impl ImageIndex for QdrantIndex {
         let (mut records, mut rest) = (Vec::with_capacity(ids.len()), ids);
         while !rest.is_empty() {
             let chunk = &rest[..self.limits.page.cap(GET_PAGE).min(rest.len())];
-            let list: Vec<PointId> = chunk.iter().copied().map(points::id_there).collect();
-            let request = GetPointsBuilder::new(name_there(collection), list).with_payload(true).with_vectors(true);
+            let list: Vec<PointId> = chunk.iter().copied().map(points::point_id).collect();
+            let request = GetPointsBuilder::new(server_name(collection), list).with_payload(true).with_vectors(true);
             match self.client.call(self.client.qdrant.get_points(request)).await {
                 Ok(got) => {
                     for point in got.result {
@@ -248,7 +248,7 @@ impl ImageIndex for QdrantIndex {
                     }
                     rest = &rest[chunk.len()..];
                 }
-                Err(Fault::Limit(refused)) if shrinks(&self.limits.page, &refused, chunk.len()) => {}
+                Err(Fault::Limit(refused)) if record_smaller_limit(&self.limits.page, &refused, chunk.len()) => {}
                 Err(fault) => return Err(self.about(collection, fault)),
             }
         }
@@ -281,7 +281,7 @@ impl ImageIndex for QdrantIndex {
         let unknown = || self.about(collection, Fault::Unknown);
         self.find(collection).await?.ok_or_else(unknown)?.space(collection)?;
         self.forget_size(collection);
-        if self.drop_there(collection).await? { Ok(()) } else { Err(unknown()) }
+        if self.remove_collection(collection).await? { Ok(()) } else { Err(unknown()) }
     }
 
     /// Lists the collections, which needs the key if the server has one, and checks the version of the server.

@@ -47,12 +47,12 @@ pub(super) fn weight(record: &ImageRecord) -> usize {
     POINT_OVERHEAD_BYTES + record.embedding.dimension() * size_of::<f32>() + 2 * s3_key.len() + folders + pairs + texts
 }
 
-pub(super) fn id_there(id: ImageId) -> PointId {
+pub(super) fn point_id(id: ImageId) -> PointId {
     PointId::from(id.to_string())
 }
 
 /// Returns the id of an image. Fails for numeric ids, which this service does not write.
-pub(super) fn id_here(id: Option<PointId>) -> Result<ImageId, Fault> {
+pub(super) fn image_id(id: Option<PointId>) -> Result<ImageId, Fault> {
     match id.and_then(|id| id.point_id_options) {
         Some(PointIdOptions::Uuid(text)) => {
             text.parse().map_err(|_| Fault::unreadable(format!("the id of a point is `{text}`, which is not a UUID")))
@@ -69,7 +69,7 @@ pub(super) fn id_here(id: Option<PointId>) -> Result<ImageId, Fault> {
 
 pub(super) fn point(record: &ImageRecord) -> PointStruct {
     PointStruct {
-        id: Some(id_there(record.id)),
+        id: Some(point_id(record.id)),
         payload: payload::write(&record.payload),
         vectors: Some(record.embedding.as_slice().into()),
     }
@@ -85,7 +85,7 @@ pub(super) fn dense(vectors: Option<&VectorsOutput>) -> Option<Vec<f32>> {
 
 /// Converts a point that was requested with its vector and payload.
 pub(super) fn record(point: RetrievedPoint) -> Result<ImageRecord, Fault> {
-    let id = id_here(point.id)?;
+    let id = image_id(point.id)?;
     let payload = payload_of(id, point.payload)?;
     let Some(dense) = dense(point.vectors.as_ref()) else {
         return Err(Fault::unreadable(format!("the point {id} has no vector")));
@@ -150,9 +150,9 @@ mod tests {
     #[test]
     fn a_point_of_another_application_is_refused_and_named() {
         let uuid = "E4512532-4A1B-52B4-9F9B-9F4FE8B5BF09";
-        assert_eq!(id_here(Some(PointId::from(uuid))).unwrap().to_string(), uuid.to_lowercase());
-        let error = id_here(Some(PointId::from(7))).unwrap_err();
+        assert_eq!(image_id(Some(PointId::from(uuid))).unwrap().to_string(), uuid.to_lowercase());
+        let error = image_id(Some(PointId::from(7))).unwrap_err();
         assert!(format!("{error:?}").contains("the point 7"), "{error:?}");
-        assert!(id_here(None).is_err());
+        assert!(image_id(None).is_err());
     }
 }

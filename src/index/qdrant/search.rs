@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use qdrant_client::qdrant::{QueryPointsBuilder, ScoredPoint};
 
-use super::collection::name_there;
+use super::collection::server_name;
 use super::error::Fault;
-use super::{QdrantIndex, filter, points, shrinks};
+use super::{QdrantIndex, filter, points, record_smaller_limit};
 use crate::domain::{CollectionName, Embedding, Hit, ImageId, SearchQuery};
 
 /// Points requested in addition to the page, so that the page rarely ends among equal scores.
@@ -62,7 +62,7 @@ async fn nearest(
     let mut found = Vec::new();
     loop {
         let page = index.limits.page.cap(requested - found.len());
-        let mut request = QueryPointsBuilder::new(name_there(collection))
+        let mut request = QueryPointsBuilder::new(server_name(collection))
             .query(query.embedding.as_slice().to_vec())
             .limit(page as u64)
             .offset(found.len() as u64)
@@ -79,7 +79,7 @@ async fn nearest(
                     return Ok(found);
                 }
             }
-            Err(Fault::Limit(refused)) if shrinks(&index.limits.page, &refused, page) => {}
+            Err(Fault::Limit(refused)) if record_smaller_limit(&index.limits.page, &refused, page) => {}
             Err(fault) => return Err(fault),
         }
     }
@@ -98,7 +98,7 @@ fn sorted(found: Vec<ScoredPoint>, query: &Embedding) -> Result<Vec<Candidate>, 
         if point.score.is_nan() {
             continue;
         }
-        let id = points::id_here(point.id.take())?;
+        let id = points::image_id(point.id.take())?;
         // Pages are read at different moments: a point that is replaced in between may be on two of them.
         if !ids.insert(id) {
             continue;

@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use qdrant_client::qdrant::UpsertPointsBuilder;
 
 use super::QdrantIndex;
-use super::collection::name_there;
+use super::collection::server_name;
 use super::error::Fault;
 use super::limit::{Bound, Limit};
 use super::points;
@@ -94,7 +94,7 @@ impl QdrantIndex {
 
     async fn send(&self, collection: &CollectionName, records: &[&ImageRecord]) -> Result<(), Fault> {
         let points: Vec<_> = records.iter().map(|record| points::point(record)).collect();
-        let request = UpsertPointsBuilder::new(name_there(collection), points).wait(true);
+        let request = UpsertPointsBuilder::new(server_name(collection), points).wait(true);
         self.client.write(self.client.qdrant.upsert_points(request)).await
     }
 

@@ -23,7 +23,7 @@ pub(super) fn failed(trouble: Trouble, detail: impl Into<String>) -> IndexError 
 }
 
 /// Converts the status of a failed gRPC call about `collection`.
-pub(super) fn of_status(status: &Status, collection: &CollectionName) -> IndexError {
+pub(super) fn from_status(status: &Status, collection: &CollectionName) -> IndexError {
     let message = status.message();
     if status.code() == Code::Unknown && reports_missing_class(message) {
         return IndexError::UnknownCollection(collection.clone());
@@ -130,7 +130,7 @@ pub(super) fn describe(status: &Status) -> String {
 }
 
 /// Converts a REST reply that is not a success, with its `Retry-After` and the beginning of its body.
-pub(super) fn of_http(status: StatusCode, wait: Option<&str>, body: &[u8]) -> IndexError {
+pub(super) fn from_http_reply(status: StatusCode, wait: Option<&str>, body: &[u8]) -> IndexError {
     let wait = wait.and_then(parse_retry_after);
     let trouble = match status {
         StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => Trouble::TimedOut,
@@ -144,7 +144,7 @@ pub(super) fn of_http(status: StatusCode, wait: Option<&str>, body: &[u8]) -> In
 }
 
 /// Converts the error of a REST call without a reply.
-pub(super) fn of_transport(error: &reqwest::Error) -> IndexError {
+pub(super) fn from_transport_error(error: &reqwest::Error) -> IndexError {
     let trouble = if error.is_timeout() { Trouble::TimedOut } else { Trouble::Failed };
     failed(trouble, with_causes(error))
 }

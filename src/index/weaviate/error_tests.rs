@@ -13,7 +13,7 @@ fn kind(error: IndexError) -> Trouble {
 
 #[test]
 fn each_grpc_code_has_one_kind_of_failure() {
-    let kind_of = |code: Code| kind(of_status(&Status::new(code, "words"), &name()));
+    let kind_of = |code: Code| kind(from_status(&Status::new(code, "words"), &name()));
     assert_eq!(kind_of(Code::DeadlineExceeded), Trouble::TimedOut);
     assert_eq!(kind_of(Code::ResourceExhausted), Trouble::Busy { retry_after: DEFAULT_RETRY_DELAY });
     for down in [Code::Unavailable, Code::Unknown, Code::Internal, Code::DataLoss, Code::Aborted, Code::Cancelled] {
@@ -35,7 +35,7 @@ fn each_grpc_code_has_one_kind_of_failure() {
 
 #[test]
 fn an_unspecific_code_is_classified_by_its_message() {
-    let error_of = |message: &str| of_status(&Status::unknown(message), &name());
+    let error_of = |message: &str| from_status(&Status::unknown(message), &name());
     for gone in [
         "could not find class DocumentsImages in schema",
         "aggregate: tried to browse non-existing index for DocumentsImages",
@@ -52,21 +52,21 @@ fn an_unspecific_code_is_classified_by_its_message() {
     }
     assert_eq!(kind(error_of("something else")), Trouble::Failed);
     assert_eq!(kind(error_of("search: context deadline exceeded")), Trouble::TimedOut);
-    assert_eq!(kind(of_status(&Status::cancelled("Timeout expired"), &name())), Trouble::TimedOut);
+    assert_eq!(kind(from_status(&Status::cancelled("Timeout expired"), &name())), Trouble::TimedOut);
     let large = Status::resource_exhausted("grpc: received message larger than max (5 vs. 4)");
-    assert_eq!(kind(of_status(&large, &name())), Trouble::Misconfigured);
+    assert_eq!(kind(from_status(&large, &name())), Trouble::Misconfigured);
     let many = "query maximum results exceeded: … exceeds the configured value for QUERY_MAXIMUM_RESULTS '100'.";
     let many = Status::unknown(many);
     assert_eq!(limit(&many).map(|limit| (limit.bound, limit.allowed)), Some((Bound::Results, Some(100))));
-    assert!(of_status(&many, &name()).to_string().contains("QUERY_MAXIMUM_RESULTS '100'"));
+    assert!(from_status(&many, &name()).to_string().contains("QUERY_MAXIMUM_RESULTS '100'"));
     let mut limited = Status::resource_exhausted("usage limit");
     limited.metadata_mut().insert("retry-after", "7".parse().unwrap());
-    assert_eq!(kind(of_status(&limited, &name())), Trouble::Busy { retry_after: Duration::from_secs(7) });
+    assert_eq!(kind(from_status(&limited, &name())), Trouble::Busy { retry_after: Duration::from_secs(7) });
 }
 
 #[test]
 fn each_http_status_has_one_kind_of_failure() {
-    let kind_of = |status: u16, wait| kind(of_http(StatusCode::from_u16(status).unwrap(), wait, b"words"));
+    let kind_of = |status: u16, wait| kind(from_http_reply(StatusCode::from_u16(status).unwrap(), wait, b"words"));
     for settings in [301, 400, 401, 403, 404, 405, 410, 422] {
         assert_eq!(kind_of(settings, None), Trouble::Refused, "{settings}");
     }

@@ -49,7 +49,7 @@ pub(super) fn filters(filter: &Filter) -> Option<Filters> {
 }
 
 /// Returns a filter that matches these ids.
-pub(super) fn of_ids(ids: &[ImageId]) -> Filters {
+pub(super) fn ids_filter(ids: &[ImageId]) -> Filters {
     let values = ids.iter().map(ToString::to_string).collect();
     condition(names::ID, Operator::ContainsAny, TestValue::TextArray(TextArray { values }))
 }

@@ -32,13 +32,13 @@ use futures::stream::BoxStream;
 use reqwest::header::HeaderValue;
 
 use self::class::Kept;
-use self::error::{describe, failed, of_status, trouble};
+use self::error::{describe, failed, from_status, trouble};
 use self::rest::Rest;
 use self::rpc::Rpc;
 use self::schema::Found;
 pub use self::settings::WeaviateSettings;
 use self::wire::AggregateRequest;
-use super::learned::Learned;
+use super::learned::LearnedLimit;
 use super::{Ensured, ImageIndex, IndexError, InvalidStore};
 use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Secret, Space, Trouble};
 
@@ -59,11 +59,11 @@ pub struct WeaviateIndex {
 #[derive(Debug, Default)]
 struct Limits {
     /// The objects of one reply.
-    results: Learned,
+    results: LearnedLimit,
     /// The bytes of one write.
-    bytes: Learned,
+    bytes: LearnedLimit,
     /// The ids of one request.
-    ids: Learned,
+    ids: LearnedLimit,
 }
 
 impl WeaviateIndex {
@@ -81,7 +81,7 @@ impl WeaviateIndex {
     async fn info(&self, kept: Kept) -> Result<CollectionInfo, IndexError> {
         let Kept { collection: name, space } = kept;
         let request = AggregateRequest { collection: name.weaviate_class(), objects_count: true };
-        let reply = self.rpc.aggregate(request).await.map_err(|status| of_status(&status, &name))?;
+        let reply = self.rpc.aggregate(request).await.map_err(|status| from_status(&status, &name))?;
         let count = reply.single_result.and_then(|single| u64::try_from(single.objects_count?).ok());
         let count = count.ok_or_else(|| failed(Trouble::Failed, "the server returned no object count"))?;
         Ok(CollectionInfo { name, space, count })
@@ -125,7 +125,7 @@ impl ImageIndex for WeaviateIndex {
     async fn describe(&self, collection: &CollectionName) -> Result<Option<CollectionInfo>, IndexError> {
         match schema::find(&self.rest, collection).await? {
             Found::Nothing | Found::Twin(_) => Ok(None),
-            Found::JobStance(kept) => none_if_dropped(self.info(kept).await),
+            Found::Own(kept) => none_if_dropped(self.info(kept).await),
             Found::Foreign(why) => Err(failed(Trouble::Refused, why)),
         }
     }

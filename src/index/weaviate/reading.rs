@@ -2,8 +2,8 @@
 
 use tonic::Status;
 
-use super::error::{Bound, Limit, failed, limit, of_status};
-use super::filter::{filters, of_ids};
+use super::error::{Bound, Limit, failed, from_status, limit};
+use super::filter::{filters, ids_filter};
 use super::objects;
 use super::wire::{MetadataRequest, NearVector, PropertiesRequest, SearchReply, SearchRequest};
 use super::{WeaviateIndex, names, schema, walk};
@@ -11,7 +11,7 @@ use crate::domain::{CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Spac
 use crate::index::IndexError;
 
 /// The maximum number of records that one search ranks: the default of the server (`QUERY_MAXIMUM_RESULTS`).
-pub(super) const MOST: usize = 10_000;
+pub(super) const MAX_RANKED: usize = 10_000;
 /// Records in one reply: about two megabytes for vectors of 512 numbers.
 const GET_PAGE: usize = 256;
 /// Hits that are converted before other tasks can run on this thread: one or two milliseconds.
@@ -21,7 +21,7 @@ const VECTOR_BYTES: usize = 32 << 20;
 
 /// Returns the nearest records. Equal scores are sorted by id on every page. The server ranks equal scores in any
 /// order, so more than the page is requested until the last hit is worse than the last hit of the page. If more than
-/// [`MOST`] scores are equal, the result has those that the server ranked first.
+/// [`MAX_RANKED`] scores are equal, the result has those that the server ranked first.
 pub(super) async fn search(
     index: &WeaviateIndex,
     collection: &CollectionName,
@@ -31,8 +31,8 @@ pub(super) async fn search(
         return Ok(Vec::new());
     }
     let needed = query.offset.saturating_add(query.limit);
-    if needed > MOST {
-        return Err(failed(Trouble::Refused, format!("offset + limit is {needed}; it must be at most {MOST}")));
+    if needed > MAX_RANKED {
+        return Err(failed(Trouble::Refused, format!("offset + limit is {needed}; it must be at most {MAX_RANKED}")));
     }
     // In parallel, because the class is rarely missing or different. If it is, the error of the class is returned.
     let (found, ranked) =
@@ -49,7 +49,7 @@ async fn ranked(
     needed: usize,
 ) -> Result<Vec<Hit>, IndexError> {
     let filters = filters(&query.filter);
-    let (mut max_requested, mut with_vectors) = (index.limits.results.cap(MOST).max(needed), true);
+    let (mut max_requested, mut with_vectors) = (index.limits.results.cap(MAX_RANKED).max(needed), true);
     let mut requested = (needed + 1).min(max_requested);
     loop {
         let vector = with_vectors && requested * query.embedding.dimension() * size_of::<f32>() <= VECTOR_BYTES;
@@ -62,7 +62,7 @@ async fn ranked(
         let reply = match try_ask(index, request).await {
             Ok(reply) => reply,
             Err(status) => match limit(&status) {
-                None => return Err(of_status(&status, collection)),
+                None => return Err(from_status(&status, collection)),
                 // Requests the same hits without their vectors, which are optional.
                 Some(Limit { bound: Bound::Bytes, .. }) if vector => {
                     with_vectors = false;
@@ -127,7 +127,7 @@ pub(super) async fn get(
     while !rest.is_empty() {
         let metadata = MetadataRequest { uuid: true, vector: true, distance: false };
         let page_request = |page| SearchRequest {
-            filters: Some(of_ids(&rest[..page])),
+            filters: Some(ids_filter(&rest[..page])),
             ..request(collection, &[names::PAYLOAD], metadata, page)
         };
         let (reply, page) = ask_page(index, collection, GET_PAGE.min(rest.len()), page_request).await?;
@@ -175,7 +175,7 @@ pub(super) async fn ask_page(
                 let allowed = limit.allowed.filter(|allowed| limit.bound == Bound::Results && *allowed < page);
                 index.limits.results.learn(allowed.unwrap_or(page / 2));
             }
-            Some(_) | None => return Err(of_status(&status, collection)),
+            Some(_) | None => return Err(from_status(&status, collection)),
         }
     }
 }

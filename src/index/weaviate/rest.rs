@@ -8,7 +8,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
-use super::error::{failed, of_http, of_transport};
+use super::error::{failed, from_http_reply, from_transport_error};
 use super::settings::is_loopback;
 use crate::domain::{Trouble, with_causes};
 use crate::index::{IndexError, InvalidStore};
@@ -78,7 +78,7 @@ impl Rest {
         if let Some(body) = body {
             request = request.header(reqwest::header::CONTENT_TYPE, "application/json").body(body);
         }
-        let response = request.send().await.map_err(|error| of_transport(&error))?;
+        let response = request.send().await.map_err(|error| from_transport_error(&error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(Reply { status, body: Ok(read_body(response, max_bytes).await?) });
@@ -86,7 +86,7 @@ impl Rest {
         let wait = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok()).map(str::to_owned);
         // If the body cannot be read, the status alone decides.
         let message = read_error_body(response).await;
-        Ok(Reply { status, body: Err(of_http(status, wait.as_deref(), &message)) })
+        Ok(Reply { status, body: Err(from_http_reply(status, wait.as_deref(), &message)) })
     }
 }
 
@@ -105,7 +105,7 @@ async fn read_body(mut response: Response, max_bytes: usize) -> Result<Bytes, In
         return Err(too_long());
     }
     let mut body = Vec::with_capacity(length);
-    while let Some(chunk) = response.chunk().await.map_err(|error| of_transport(&error))? {
+    while let Some(chunk) = response.chunk().await.map_err(|error| from_transport_error(&error))? {
         if body.len() + chunk.len() > max_bytes {
             return Err(too_long());
         }

@@ -20,7 +20,7 @@ const OTHER_REPLY_BYTES: usize = 1 << 20;
 pub(super) enum Found {
     Nothing,
     /// This collection.
-    JobStance(Kept),
+    Own(Kept),
     /// Another collection of Glimpse whose class has the same name.
     Twin(CollectionName),
     /// A class that Glimpse did not create or can no longer use, with the reason.
@@ -32,7 +32,7 @@ impl Found {
     /// or application.
     pub(super) fn known(self, collection: &CollectionName) -> Result<Kept, IndexError> {
         match self {
-            Self::JobStance(kept) => Ok(kept),
+            Self::Own(kept) => Ok(kept),
             Self::Nothing | Self::Twin(_) => Err(IndexError::UnknownCollection(collection.clone())),
             Self::Foreign(why) => Err(failed(Trouble::Refused, why)),
         }
@@ -41,7 +41,7 @@ impl Found {
 
 fn classify(class: Class, collection: &CollectionName) -> Found {
     match class.kept() {
-        Ok(kept) if kept.collection == *collection => Found::JobStance(kept),
+        Ok(kept) if kept.collection == *collection => Found::Own(kept),
         Ok(kept) => Found::Twin(kept.collection),
         Err(why) => Found::Foreign(why),
     }
@@ -95,7 +95,7 @@ pub(super) async fn ensure(rest: &Rest, collection: &CollectionName, space: &Spa
 fn check_existing(found: Found, collection: &CollectionName, space: &Space) -> Result<Option<Ensured>, IndexError> {
     match found {
         Found::Nothing => Ok(None),
-        Found::JobStance(kept) => {
+        Found::Own(kept) => {
             kept.space.admits(space)?;
             Ok(Some(Ensured::Existed))
         }

@@ -2,7 +2,7 @@
 
 use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
-use super::reading::{MOST, ask_page, request, sort};
+use super::reading::{MAX_RANKED, ask_page, request, sort};
 use super::wire::{MetadataRequest, SearchRequest};
 use super::{WeaviateIndex, names, objects, schema};
 use crate::domain::{CollectionName, Hit, ImageId, SearchQuery};
@@ -13,7 +13,7 @@ const PAGE_IDS: usize = 1_000;
 /// The bytes of vectors in one page of whole objects.
 const PAGE_BYTES: usize = 2 << 20;
 
-/// Returns every record as a hit, best first, or `None` if there are more than [`MOST`].
+/// Returns every record as a hit, best first, or `None` if there are more than [`MAX_RANKED`].
 ///
 /// Used for searches that request a whole collection. The graph that the server searches misses some equal vectors (of
 /// 300 one was never found) and all records that are being replaced (none of 64 was found). A walk finds all of them. A
@@ -36,7 +36,7 @@ pub(super) async fn every(
             hits.push(objects::hit(found, &query.embedding)?);
         }
         match hits.last() {
-            _ if hits.len() > MOST => return Ok(None),
+            _ if hits.len() > MAX_RANKED => return Ok(None),
             Some(last) if found.len() == page => after = last.id.to_string(),
             _ => break,
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::error::{Bound, Refusal, failed, limit, of_status, refusal, words};
+use super::error::{Bound, Refusal, failed, from_status, limit, refusal, words};
 use super::reading::{ask_page, request};
 use super::wire::{BatchDeleteRequest, BatchError, BatchObject, BatchObjectsRequest, MetadataRequest, SearchRequest};
 use super::{WeaviateIndex, filter, objects, schema};
@@ -91,7 +91,7 @@ async fn write(
                     index.limits.bytes.learn(smaller);
                     pending.push((ids, objects));
                 }
-                _ => return Err(of_status(&status, collection)),
+                _ => return Err(from_status(&status, collection)),
             },
         }
     }
@@ -159,7 +159,7 @@ async fn without_vector(
     }
     let metadata = MetadataRequest { uuid: true, vector: true, distance: false };
     let page_request = |page| SearchRequest {
-        filters: Some(filter::of_ids(&ids[..page])),
+        filters: Some(filter::ids_filter(&ids[..page])),
         ..request(collection, &[], metadata, page)
     };
     let (reply, _) = ask_page(index, collection, ids.len(), page_request).await?;
@@ -184,7 +184,7 @@ async fn remove(index: &WeaviateIndex, collection: &CollectionName, ids: &[Image
     let mut rest = ids;
     while !rest.is_empty() {
         let chunk = &rest[..index.limits.ids.cap(DELETE_PAGE).min(rest.len())];
-        let filters = Some(filter::of_ids(chunk));
+        let filters = Some(filter::ids_filter(chunk));
         let request = BatchDeleteRequest { collection: collection.weaviate_class(), filters };
         match index.rpc.delete(request).await {
             Ok(reply) if reply.failed > 0 => {
@@ -198,7 +198,7 @@ async fn remove(index: &WeaviateIndex, collection: &CollectionName, ids: &[Image
             Ok(_) => rest = &rest[chunk.len()..],
             Err(status) => match limit(&status) {
                 Some(_) if chunk.len() > 1 => index.limits.ids.learn(chunk.len() / 2),
-                Some(_) | None => return Err(of_status(&status, collection)),
+                Some(_) | None => return Err(from_status(&status, collection)),
             },
         }
     }

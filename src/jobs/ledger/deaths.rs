@@ -38,7 +38,7 @@ impl Ledger {
                 let failed = end_leases(&tx, &dead)?;
                 tx.commit()?;
                 tally::failures(&failed);
-                tally::deaths(tally::SAID, u64::from(!dead.is_empty()));
+                tally::deaths(tally::EXIT_REPORTED, u64::from(!dead.is_empty()));
                 Ok(dead.len())
             })
             .await
@@ -67,7 +67,7 @@ impl Ledger {
                 tx.commit()?;
                 tally::failures(&failed);
                 families::LEASES_EXPIRED.one().increment(expired.len() as u64);
-                tally::deaths(tally::SILENT, workers.len() as u64);
+                tally::deaths(tally::NO_REQUESTS, workers.len() as u64);
                 Ok(workers)
             })
             .await

@@ -49,7 +49,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Returns [`SqliteError`] if the database call fails.
-    pub async fn forget_some(&self, collection: CollectionName) -> Result<bool, SqliteError> {
+    pub async fn forget_batch(&self, collection: CollectionName) -> Result<bool, SqliteError> {
         self.db
             .call(move |db| {
                 let forgotten = db
@@ -121,7 +121,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Returns [`SqliteError`] if the database call fails.
-    pub async fn keep_only(
+    pub async fn forget_all_except(
         &self,
         collection: CollectionName,
         store: &'static str,
@@ -135,7 +135,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Returns [`SqliteError`] if the database call fails.
-    pub async fn held_count(&self, collection: CollectionName, store: &'static str) -> Result<u64, SqliteError> {
+    pub async fn count_in_store(&self, collection: CollectionName, store: &'static str) -> Result<u64, SqliteError> {
         let sql = format!(
             "SELECT max(uri), count(*) FILTER (WHERE {STORE_IS_IN_LIST}) FROM
              (SELECT uri, stores FROM objects WHERE collection = ?1 AND uri > ?3 ORDER BY uri LIMIT ?4)"

@@ -33,12 +33,12 @@ async fn count(ledger: &Ledger) -> u32 {
 async fn a_collection_is_forgotten_in_steps_and_its_mark_survives_a_crash() {
     let (folder, ledger) = ledger_with(OBJECTS, &["embedded"]).await;
     assert!(ledger.begin_drop(collection()).await.unwrap(), "its objects are known");
-    assert!(ledger.forget_some(collection()).await.unwrap());
+    assert!(ledger.forget_batch(collection()).await.unwrap());
     assert_eq!(count(&ledger).await, OBJECTS - ROWS_PER_STEP);
     drop(ledger);
     let ledger = Ledger::open(folder.path()).unwrap();
     assert_eq!(ledger.dropping().await.unwrap(), [collection()]);
-    while ledger.forget_some(collection()).await.unwrap() {}
+    while ledger.forget_batch(collection()).await.unwrap() {}
     assert_eq!(count(&ledger).await, 0);
     assert!(ledger.begin_drop(collection()).await.unwrap(), "the mark shows that the collection was known");
     ledger.end_drop(collection()).await.unwrap();
@@ -66,8 +66,8 @@ async fn other_calls_run_between_the_steps() {
     };
     tokio::join!(forget, other_calls);
     assert!(calls.load(Ordering::SeqCst) >= OBJECTS / ROWS_PER_STEP, "{calls:?}");
-    assert_eq!(ledger.held_count(collection(), "qdrant").await.unwrap(), 0);
-    assert_eq!(ledger.held_count(collection(), "embedded").await.unwrap(), u64::from(OBJECTS));
+    assert_eq!(ledger.count_in_store(collection(), "qdrant").await.unwrap(), 0);
+    assert_eq!(ledger.count_in_store(collection(), "embedded").await.unwrap(), u64::from(OBJECTS));
     let one = ledger.known(collection(), None, 1).await.unwrap().remove(0);
     assert_eq!(one.stores, StoreSet::parse("embedded"));
     ledger.forget_store(collection(), "embedded").await.unwrap();
@@ -82,7 +82,7 @@ async fn objects_that_a_store_lost_are_forgotten_part_by_part() {
     for number in 0..3 {
         let part = Part { number, of: 3 };
         let ids = kept.iter().copied().filter(|id| part.has(*id)).collect();
-        forgotten += ledger.keep_only(collection(), "embedded", part, ids).await.unwrap();
+        forgotten += ledger.forget_all_except(collection(), "embedded", part, ids).await.unwrap();
     }
     assert_eq!(forgotten, u64::from(OBJECTS / 2));
     let left = ledger.known(collection(), None, OBJECTS).await.unwrap();

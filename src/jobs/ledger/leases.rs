@@ -46,7 +46,7 @@ pub struct Held {
 
 /// The leases that a worker named as its own and that it does not hold any more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Renewed {
+pub struct LostLeases {
     /// Batches that another worker holds, or no worker.
     pub lost: Vec<i64>,
     /// Batches whose items are all done, by this worker's own reports or by another worker's.
@@ -55,7 +55,7 @@ pub struct Renewed {
 
 /// Which leases a worker's request extends.
 #[derive(Clone, Debug)]
-pub struct Prolong {
+pub struct LeaseExtension {
     /// The leases that the worker names; `None` for every lease that the worker holds according to the ledger.
     pub held: Option<Vec<Held>>,
     /// New end of the leases, in Unix milliseconds.
@@ -91,7 +91,7 @@ impl Ledger {
         job: JobId,
         worker: &str,
         unanswered: Option<Held>,
-        prolong: Prolong,
+        prolong: LeaseExtension,
     ) -> Result<Leased, SqliteError> {
         let worker = worker.to_owned();
         self.db
@@ -131,12 +131,18 @@ impl Ledger {
     ///
     /// # Errors
     /// Returns [`SqliteError`] if the database call fails.
-    pub async fn renew(&self, job: JobId, worker: &str, held: Vec<Held>, until: i64) -> Result<Renewed, SqliteError> {
+    pub async fn renew(
+        &self,
+        job: JobId,
+        worker: &str,
+        held: Vec<Held>,
+        until: i64,
+    ) -> Result<LostLeases, SqliteError> {
         let worker = worker.to_owned();
         self.db
             .call(move |db| {
                 let tx = db.transaction()?;
-                let prolong = Prolong { held: Some(held), until };
+                let prolong = LeaseExtension { held: Some(held), until };
                 let found = prolong_leases(&tx, &job.to_string(), &worker, &prolong)?;
                 tx.commit()?;
                 Ok(found)
@@ -148,7 +154,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Returns [`SqliteError`] if the database call fails.
-    pub async fn twins_among(&self, job: JobId, uris: Vec<ImageUri>) -> Result<Vec<ImageUri>, SqliteError> {
+    pub async fn possible_copies_among(&self, job: JobId, uris: Vec<ImageUri>) -> Result<Vec<ImageUri>, SqliteError> {
         self.db
             .call(move |db| {
                 let mut possible_copies = Vec::new();
@@ -236,7 +242,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Returns [`SqliteError`] if the database call fails.
-    pub async fn is_worked_off(&self, job: JobId) -> Result<bool, SqliteError> {
+    pub async fn is_complete(&self, job: JobId) -> Result<bool, SqliteError> {
         self.reader
             .call(move |db| {
                 db.prepare_cached(
@@ -316,9 +322,9 @@ pub(super) fn prolong_leases(
     tx: &Transaction<'_>,
     job: &str,
     worker: &str,
-    Prolong { held, until }: &Prolong,
-) -> rusqlite::Result<Renewed> {
-    let mut found = Renewed::default();
+    LeaseExtension { held, until }: &LeaseExtension,
+) -> rusqlite::Result<LostLeases> {
+    let mut found = LostLeases::default();
     let Some(held) = held else {
         tx.prepare_cached(
             "UPDATE batches SET until = ?3

@@ -98,7 +98,7 @@ impl World {
 
     /// Returns which leases a request of a remote worker extends. Worker 1 names the leases that it holds; the other
     /// does not.
-    fn prolong(&mut self, worker: usize) -> Prolong {
+    fn prolong(&mut self, worker: usize) -> LeaseExtension {
         let lease = |batch: &Batch| Held { batch: batch.id, attempt: batch.attempt };
         let held: Option<Vec<Held>> = (worker == 1).then(|| self.workers[worker].believes.iter().map(lease).collect());
         let until = self.now + LEASE;
@@ -108,7 +108,7 @@ impl World {
                 *ends = Some(until);
             }
         }
-        Prolong { held, until }
+        LeaseExtension { held, until }
     }
 
     pub(super) async fn apply(&mut self, step: Step) {
@@ -310,7 +310,7 @@ impl World {
             }
         }
         self.check().await;
-        assert!(self.ledger.is_worked_off(self.job).await.unwrap() && self.counts.left() == 0);
+        assert!(self.ledger.is_complete(self.job).await.unwrap() && self.counts.left() == 0);
         let known = self.ledger.known(collection(), None, 10_000).await.unwrap();
         let failed = self.ledger.failures(self.job, 0, 10_000).await.unwrap().failures;
         let mut all: Vec<String> = known.iter().map(|known| known.uri.to_string()).collect();

@@ -99,12 +99,12 @@ fn an_expired_lease_goes_to_another_worker_and_its_first_worker_is_informed() {
         assert_eq!((reported.counts.done, reported.counts.failed, reported.lost), (1, 0, vec![old.id]));
         let held = vec![Held { batch: old.id, attempt: old.attempt }];
         let renewed = world.ledger.renew(world.job, "a", held.clone(), world.now).await.unwrap();
-        assert_eq!(renewed, Renewed { lost: vec![old.id], gone: vec![] });
+        assert_eq!(renewed, LostLeases { lost: vec![old.id], gone: vec![] });
         let report = Report { batch: half.id, attempt: half.attempt, outcomes: vec![outcome(&half.tasks[1], true)] };
         let reported = world.ledger.report(world.job, collection(), "s".into(), "b", vec![report]).await.unwrap();
         assert_eq!((reported.counts.done, reported.counts.failed, reported.lost), (1, 1, vec![]));
         let renewed = world.ledger.renew(world.job, "a", held, world.now).await.unwrap();
-        assert_eq!(renewed, Renewed { lost: vec![], gone: vec![old.id] });
+        assert_eq!(renewed, LostLeases { lost: vec![], gone: vec![old.id] });
     });
 }
 
@@ -143,7 +143,7 @@ fn a_lease_whose_grant_was_lost_is_granted_again() {
         let Leased::Batch(lost) = world.lease(0).await else { panic!("nothing leased") };
         let unanswered = Held { batch: lost.id, attempt: lost.attempt };
         let ask = || {
-            let prolong = Prolong { held: Some(vec![]), until: world.now + LEASE };
+            let prolong = LeaseExtension { held: Some(vec![]), until: world.now + LEASE };
             world.ledger.lease_and_prolong(world.job, WORKERS[0], Some(unanswered), prolong)
         };
         let Leased::Batch(again) = ask().await.unwrap() else { panic!("nothing leased") };

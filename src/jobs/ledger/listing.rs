@@ -82,7 +82,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Returns [`SqliteError`] if the database call fails.
-    pub async fn keep_all(&self, job: JobId) -> Result<(), SqliteError> {
+    pub async fn clear_planned_deletions(&self, job: JobId) -> Result<(), SqliteError> {
         self.db
             .call(move |db| {
                 let job = job.to_string();
@@ -100,7 +100,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Returns [`SqliteError`] if the database call fails.
-    pub async fn leave_unfinished(&self, job: JobId) -> Result<(), SqliteError> {
+    pub async fn mark_unfinished(&self, job: JobId) -> Result<(), SqliteError> {
         let sql = "UPDATE jobs SET unfinished = 1 WHERE id = ?1";
         self.db.call(move |db| db.execute(sql, params![job.to_string()]).map(drop)).await
     }

@@ -32,7 +32,7 @@ use crate::sqlite::{Sqlite, SqliteError};
 pub use deaths::MAX_DEATHS_ALONE;
 pub use forget::Part;
 pub use jobs::Finish;
-pub use leases::{Batch, Held, Leased, Prolong, Renewed};
+pub use leases::{Batch, Held, LeaseExtension, Leased, LostLeases};
 pub use listing::Cursor;
 pub use logs::{FailurePage, LogPage};
 pub use metadata::Joined;

@@ -119,7 +119,7 @@ pub(super) fn possible_copy(
     space: &str,
     image: &ImageRef,
 ) -> rusqlite::Result<Option<String>> {
-    let Some(etag) = image.etag.as_ref().filter(|version| !object_version::is_by_time(version)) else {
+    let Some(etag) = image.etag.as_ref().filter(|version| !object_version::is_last_modified(version)) else {
         return Ok(None);
     };
     db.prepare_cached(

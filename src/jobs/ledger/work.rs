@@ -3,7 +3,7 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::leases::{Prolong, Renewed};
+use super::leases::{LeaseExtension, LostLeases};
 use super::{Ledger, jobs, leases, metadata, objects};
 use crate::domain::{CollectionName, ImageUri, ItemFailure, JobCounts, JobId, StoreSet};
 use crate::jobs::tally;
@@ -31,7 +31,7 @@ pub struct Reported {
     /// Batches in the report that the worker does not hold any more.
     pub lost: Vec<i64>,
     /// The leases that the worker named and does not hold any more.
-    pub renewed: Renewed,
+    pub renewed: LostLeases,
 }
 
 impl Ledger {
@@ -66,7 +66,7 @@ impl Ledger {
         space: String,
         worker: &str,
         reports: Vec<Report>,
-        prolong: Prolong,
+        prolong: LeaseExtension,
     ) -> Result<Reported, SqliteError> {
         self.record_reports(job, collection, space, worker, reports, Some(prolong)).await
     }
@@ -78,7 +78,7 @@ impl Ledger {
         space: String,
         worker: &str,
         reports: Vec<Report>,
-        prolong: Option<Prolong>,
+        prolong: Option<LeaseExtension>,
     ) -> Result<Reported, SqliteError> {
         let worker = worker.to_owned();
         self.db
@@ -89,7 +89,7 @@ impl Ledger {
                 // Before the reports, so that a batch which they finish is not returned as finished by others.
                 let renewed = match &prolong {
                     Some(prolong) => leases::prolong_leases(&tx, &job, &worker, prolong)?,
-                    None => Renewed::default(),
+                    None => LostLeases::default(),
                 };
                 for Report { batch, attempt, outcomes } in reports {
                     let held = leases::holds(&tx, &job, &worker, batch, attempt)?;

@@ -145,8 +145,8 @@ async fn the_ledger_records_which_store_lags() {
     ledger.plan(job, page(0..2), planning(10)).await.unwrap();
     let next = leased(&ledger, job).await;
     assert_eq!((next.len(), next[0].have.to_string()), (1, "embedded".into()));
-    assert_eq!(ledger.held_count(collection(), "embedded").await.unwrap(), 2);
-    assert_eq!(ledger.held_count(collection(), "qdrant").await.unwrap(), 1);
+    assert_eq!(ledger.count_in_store(collection(), "embedded").await.unwrap(), 2);
+    assert_eq!(ledger.count_in_store(collection(), "qdrant").await.unwrap(), 1);
 }
 
 #[tokio::test]
@@ -166,7 +166,10 @@ async fn a_store_that_was_created_again_holds_no_objects() {
     assert!(leased(&ledger, job).await.iter().all(|task| task.have.is_empty()), "nor does the store have leased items");
 
     let lost: HashSet<_> = [tasks[0].image.uri.id()].into();
-    assert_eq!(ledger.keep_only(collection(), "embedded", Part { number: 0, of: 1 }, lost.clone()).await.unwrap(), 1);
+    assert_eq!(
+        ledger.forget_all_except(collection(), "embedded", Part { number: 0, of: 1 }, lost.clone()).await.unwrap(),
+        1
+    );
     assert_eq!(ledger.forget_ids(collection(), "embedded", lost).await.unwrap(), 1);
     assert!(ledger.known(collection(), None, 10).await.unwrap().is_empty());
 }

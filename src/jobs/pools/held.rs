@@ -71,7 +71,7 @@ impl Holdings {
     }
 
     /// Returns whether any item of these batches is held whose report is not being sent.
-    pub(super) fn has_untold(&self, batches: &[i64]) -> bool {
+    pub(super) fn has_unreported(&self, batches: &[i64]) -> bool {
         let is_unreported = |item: &Item| !item.is_reporting && batches.contains(&item.held.batch);
         !batches.is_empty() && self.items().values().any(is_unreported)
     }
@@ -119,8 +119,11 @@ mod tests {
             }
         };
         holdings.tell(&finished(&[failure(1)]));
-        assert!(holdings.has_untold(&[7]) && !holdings.has_untold(&[8]), "another worker has done the second item");
+        assert!(
+            holdings.has_unreported(&[7]) && !holdings.has_unreported(&[8]),
+            "another worker has done the second item"
+        );
         holdings.tell(&finished(&[failure(2)]));
-        assert!(!holdings.has_untold(&[7]) && holdings.has_any(&[7]), "both reports are being sent");
+        assert!(!holdings.has_unreported(&[7]) && holdings.has_any(&[7]), "both reports are being sent");
     }
 }

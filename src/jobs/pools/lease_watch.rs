@@ -44,7 +44,7 @@ impl LeaseWatch {
                 self.live.count(&now.counts);
                 limit::within(&self.ledger, &self.job, &now.counts, false).await?;
             }
-            if self.ledger.is_worked_off(job).await? || self.drain.is_cancelled() || self.live.goes_elsewhere() {
+            if self.ledger.is_complete(job).await? || self.drain.is_cancelled() || self.live.is_moved() {
                 return Ok(());
             }
             if stop.is_cancelled() && self.ledger.held(job).await?.is_empty() {
@@ -72,7 +72,7 @@ impl LeaseWatch {
 mod tests {
     use super::*;
     use crate::domain::{Executor, ImageRef, ImageUri};
-    use crate::jobs::ledger::{Held, Leased, Page, Renewed, fixture};
+    use crate::jobs::ledger::{Held, Leased, LostLeases, Page, fixture};
     use crate::pipeline::{PipelineSettings, Stages};
 
     const LEASE: Duration = Duration::from_secs(30);
@@ -108,7 +108,7 @@ mod tests {
                 tokio::time::sleep(LEASE / 3).await;
                 let held = vec![Held { batch: batch.id, attempt: batch.attempt }];
                 until = clock.after(LEASE);
-                assert_eq!(ledger.renew(job, "one", held, until).await.unwrap(), Renewed::default());
+                assert_eq!(ledger.renew(job, "one", held, until).await.unwrap(), LostLeases::default());
             }
             while !ledger.held(job).await.unwrap().is_empty() {
                 tokio::time::sleep(Duration::from_millis(100)).await;

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::held::{Holdings, finished};
 use crate::jobs::lease::{LeaseBroker, LeaseError, LeaseStatus, Offer};
 use crate::pipeline::{Pipeline, Run, RunError, Task, TaskOutcome, Until, WriteLease};
-use crate::resilience::on_its_own;
+use crate::resilience::spawn_owned;
 
 /// Maximum outcomes that wait for their report.
 const MAX_QUEUED_OUTCOMES: usize = 256;
@@ -111,7 +111,7 @@ fn lease_duration(broker: &dyn LeaseBroker) -> Option<Duration> {
 fn batches(shared: Arc<Shared>) -> impl Stream<Item = Vec<Task>> + Send {
     stream::unfold(shared, |shared| async move {
         let state = shared.clone();
-        let offer = on_its_own(async move {
+        let offer = spawn_owned(async move {
             let offer = state.broker.lease(state.holdings.leases()).await;
             if let Ok(Offer::Batch(batch)) = &offer {
                 state.holdings.add(batch);
@@ -183,7 +183,7 @@ impl Shared {
         if status.stop {
             self.stop.cancel();
         }
-        if self.holdings.has_any(&status.lost) || self.holdings.has_untold(&status.gone) {
+        if self.holdings.has_any(&status.lost) || self.holdings.has_unreported(&status.gone) {
             tracing::warn!(
                 lost = ?status.lost, gone = ?status.gone,
                 "leases expired and went to other workers; the items in flight are given up"

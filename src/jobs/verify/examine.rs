@@ -6,7 +6,7 @@ use futures::StreamExt;
 
 use super::walk::{Mask, Place};
 use super::{CHUNK, Difference, DifferenceKind, MAX_NAMED, PAGE, VerifyReport};
-use crate::domain::space::SAME_COSINE;
+use crate::domain::space::MIN_SAME_COSINE;
 use crate::domain::{CollectionName, ImageId, ImageRecord, Payload, StoreSet};
 use crate::jobs::JobService;
 use crate::jobs::JobsError;
@@ -224,5 +224,5 @@ fn have_same_content(one: &ImageRecord, other: &ImageRecord) -> bool {
     let payload = Payload { indexed_at: other.payload.indexed_at, ..one.payload.clone() };
     payload == other.payload
         && one.embedding.dimension() == other.embedding.dimension()
-        && one.embedding.cosine(&other.embedding) >= SAME_COSINE
+        && one.embedding.cosine(&other.embedding) >= MIN_SAME_COSINE
 }

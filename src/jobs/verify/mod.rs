@@ -89,7 +89,7 @@ impl Jobs {
     ///
     /// # Errors
     /// [`JobsError::CollectionBusy`] if a job, a removal or another verification uses the collection;
-    /// [`JobsError::Index`] if a store does not answer; [`JobsError::Apart`] if the stores have the collection in
+    /// [`JobsError::Index`] if a store does not answer; [`JobsError::SpaceDiffers`] if the stores have the collection in
     /// different spaces.
     pub async fn verify(&self, name: &str, options: VerifyOptions) -> Result<VerifyReport, JobsError> {
         let collection = CollectionName::parse(name)?;
@@ -133,7 +133,7 @@ impl JobService {
         for (other, info) in described() {
             first.space.admits(&info.space).map_err(|mismatch| {
                 let (collection, reason) = (collection.clone(), mismatch.reason);
-                JobsError::Apart { collection, stores: [name, other], reason }
+                JobsError::SpaceDiffers { collection, stores: [name, other], reason }
             })?;
         }
         let first = first.clone();

@@ -15,16 +15,16 @@ pub(super) const SHA1: &str = "x-amz-checksum-sha1";
 pub(super) const SHA256: &str = "x-amz-checksum-sha256";
 
 /// The checksums in the headers of a request.
-pub(super) struct Announced {
+pub(super) struct DeclaredChecksums {
     pub(super) md5: Option<String>,
     pub(super) given: [(&'static str, Option<String>); 5],
 }
 
-/// Makes an [`Announced`] from any request with a body. It is a macro because these requests have common fields, but no
+/// Makes an [`DeclaredChecksums`] from any request with a body. It is a macro because these requests have common fields, but no
 /// common trait.
 macro_rules! announced {
     ($input:expr) => {
-        $crate::source::embedded::checksums::Announced {
+        $crate::source::embedded::checksums::DeclaredChecksums {
             md5: $input.content_md5.clone(),
             given: [
                 ($crate::source::embedded::checksums::CRC32, $input.checksum_crc32.clone()),
@@ -49,8 +49,12 @@ pub(super) struct Expected {
 
 impl Expected {
     /// Collects the checksums that a request declares for its body.
-    pub(super) fn from_request(sums: Announced, headers: &HeaderMap, trailing: Option<TrailingHeaders>) -> Self {
-        let Announced { md5, given } = sums;
+    pub(super) fn from_request(
+        sums: DeclaredChecksums,
+        headers: &HeaderMap,
+        trailing: Option<TrailingHeaders>,
+    ) -> Self {
+        let DeclaredChecksums { md5, given } = sums;
         let given: Vec<_> = given.into_iter().filter_map(|(name, sum)| Some((name, sum?))).collect();
         let trailers = headers.get("x-amz-trailer").and_then(|names| names.to_str().ok()).unwrap_or_default();
         let wanted = |name| {

@@ -5,7 +5,7 @@
 use rusqlite::{Connection, params};
 
 /// Maximum number of objects and common prefixes of one page, as in Amazon S3.
-pub(super) const MOST: usize = 1000;
+pub(super) const MAX_PAGE_ENTRIES: usize = 1000;
 
 /// The position where a page starts. It is sent as the continuation token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(super) struct PageRequest {
     pub(super) prefix: String,
     pub(super) delimiter: Option<String>,
     pub(super) after: Option<After>,
-    /// Maximum number of objects and common prefixes, at most [`MOST`].
+    /// Maximum number of objects and common prefixes, at most [`MAX_PAGE_ENTRIES`].
     pub(super) limit: usize,
 }
 

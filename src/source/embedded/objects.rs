@@ -57,10 +57,10 @@ impl Backend {
     }
 
     /// Writes a body to a new file that does not belong to an object yet.
-    pub(super) async fn write(&self, body: impl Body, mut expected: Expected) -> S3Result<(Loose, Written)> {
+    pub(super) async fn write(&self, body: impl Body, mut expected: Expected) -> S3Result<(UnreferencedFile, Written)> {
         let file = Files::new_name();
         self.catalogue.announce(file.clone()).await.map_err(internal)?;
-        let loose = Loose { files: self.files.clone(), file };
+        let loose = UnreferencedFile { files: self.files.clone(), file };
         let written = match self.files.write(&loose.file, body, self.max_object_bytes, &mut expected).await {
             Ok(written) => written,
             Err(WriteError::TooLarge) => return Err(s3_error!(EntityTooLarge)),
@@ -128,12 +128,12 @@ pub(super) fn stored_encoding(sent: Option<String>) -> Option<String> {
 
 /// A file without a row in the catalogue. It is removed on drop unless [`hand_over`](Self::hand_over) was called.
 #[derive(Debug)]
-pub(super) struct Loose {
+pub(super) struct UnreferencedFile {
     files: Files,
     file: String,
 }
 
-impl Loose {
+impl UnreferencedFile {
     /// Returns the name of the file.
     pub(super) fn name(&self) -> &str {
         &self.file
@@ -144,7 +144,7 @@ impl Loose {
     }
 }
 
-impl Drop for Loose {
+impl Drop for UnreferencedFile {
     fn drop(&mut self) {
         if !self.file.is_empty() {
             self.files.remove(&self.file);

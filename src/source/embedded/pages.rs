@@ -8,7 +8,7 @@ use s3s::dto::{
 };
 use s3s::{S3Result, s3_error};
 
-use super::listing::{After, Line, MOST, Page, PageRequest};
+use super::listing::{After, Line, MAX_PAGE_ENTRIES, Page, PageRequest};
 use super::objects::moment;
 
 /// The characters that `encoding-type=url` encodes.
@@ -49,8 +49,8 @@ impl Names {
 }
 
 fn limit(max_keys: Option<i32>) -> S3Result<usize> {
-    let max = max_keys.map_or(Ok(MOST), usize::try_from);
-    max.map(|max| max.min(MOST)).map_err(|_| s3_error!(InvalidArgument, "max-keys must not be negative"))
+    let max = max_keys.map_or(Ok(MAX_PAGE_ENTRIES), usize::try_from);
+    max.map(|max| max.min(MAX_PAGE_ENTRIES)).map_err(|_| s3_error!(InvalidArgument, "max-keys must not be negative"))
 }
 
 fn to_i32(number: usize) -> Option<i32> {
@@ -76,7 +76,7 @@ pub(super) fn reply_v2(input: ListObjectsV2Input, page: Page) -> ListObjectsV2Ou
         prefix: Some(names.write(input.prefix.unwrap_or_default())),
         delimiter: input.delimiter.map(|delimiter| names.write(delimiter)),
         start_after: input.start_after.map(|key| names.write(key)),
-        max_keys: input.max_keys.or(to_i32(MOST)),
+        max_keys: input.max_keys.or(to_i32(MAX_PAGE_ENTRIES)),
         key_count: to_i32(page.lines.len() + page.prefixes.len()),
         continuation_token: input.continuation_token,
         is_truncated: Some(page.next.is_some()),
@@ -109,7 +109,7 @@ pub(super) fn reply_v1(input: ListObjectsInput, page: Page) -> ListObjectsOutput
         prefix: Some(names.write(input.prefix.unwrap_or_default())),
         delimiter: input.delimiter.map(|delimiter| names.write(delimiter)),
         marker: Some(names.write(input.marker.unwrap_or_default())),
-        max_keys: input.max_keys.or(to_i32(MOST)),
+        max_keys: input.max_keys.or(to_i32(MAX_PAGE_ENTRIES)),
         is_truncated,
         next_marker,
         contents: Some(names.objects(page.lines)),

@@ -17,7 +17,7 @@ use s3s::{S3Request, S3Result, s3_error};
 
 use super::checksums::{Expected, announced};
 use super::files::chunks;
-use super::objects::{About, Backend, Loose, internal, stored_encoding};
+use super::objects::{About, Backend, UnreferencedFile, internal, stored_encoding};
 
 /// Maximum number of uploads in progress. A client that starts more gets the error `SlowDown`.
 const MAX_UPLOADS: usize = 1_000;
@@ -40,7 +40,7 @@ struct Upload {
 
 #[derive(Debug)]
 struct Part {
-    file: Loose,
+    file: UnreferencedFile,
     size: u64,
     md5: [u8; 16],
 }

@@ -245,7 +245,7 @@ fn image_ref(uri: ImageUri, object: &Object) -> ImageRef {
     let size = object.size.and_then(|size| u64::try_from(size).ok());
     let modified = object.last_modified.and_then(|moment| Timestamp::from_unix_seconds(moment.secs()));
     let etag = object.e_tag.as_deref().and_then(|etag| object_version::etag(etag, size));
-    let version = etag.or_else(|| modified.map(object_version::by_time));
+    let version = etag.or_else(|| modified.map(object_version::from_last_modified));
     ImageRef { uri, etag: version, size_bytes: size.unwrap_or(0), modified }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::json::{given, object, quoted, whole_of};
+use super::json::{given, object, quoted, whole_number};
 
 /// Defaults of CLIP, for values that a configuration omits.
 const DEFAULT_DIMENSION: u64 = 512;
@@ -35,7 +35,7 @@ impl Config {
             Some(other) => return Err(format!("model_type is {}; only \"clip\" is supported", quoted(other))),
             None => return Err("model_type is missing; only \"clip\" is supported".to_owned()),
         }
-        let dimension = whole_of(&file, "projection_dim")?.unwrap_or(DEFAULT_DIMENSION);
+        let dimension = whole_number(&file, "projection_dim")?.unwrap_or(DEFAULT_DIMENSION);
         let max_tokens = tower_number(&file, "text_config", "max_position_embeddings")?.unwrap_or(DEFAULT_TOKENS);
         let check_range = |name: &str, value: u64, min: u64, max: u64| {
             let usable = usize::try_from(value).ok().filter(|_| (min..=max).contains(&value));
@@ -53,7 +53,7 @@ impl Config {
 fn tower_number(file: &Map<String, Value>, tower: &str, key: &str) -> Result<Option<u64>, String> {
     for name in [&format!("{tower}_dict"), tower] {
         if let Some(values) = given(file, name).and_then(Value::as_object)
-            && let Some(number) = whole_of(values, key)?
+            && let Some(number) = whole_number(values, key)?
         {
             return Ok(Some(number));
         }

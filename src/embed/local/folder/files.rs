@@ -138,7 +138,7 @@ impl Wanted {
     pub(in crate::embed::local) fn missing(&self, folder: &Path) -> Result<Vec<String>, String> {
         let mut all = vec![self.config.clone(), self.tokenizer.clone()];
         all.extend(self.preprocessors.iter().cloned());
-        if preprocessor::is_elsewhere(folder, &self.preprocessors) {
+        if preprocessor::lacks_values(folder, &self.preprocessors) {
             all.push(preprocessor::OLD.to_owned());
         }
         for tower in [&self.image, &self.text] {

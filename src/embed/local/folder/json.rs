@@ -32,7 +32,7 @@ pub(super) fn whole(value: &Value) -> Option<u64> {
 ///
 /// # Errors
 /// A message with the key and its value if the value is not a whole number.
-pub(super) fn whole_of(object: &Map<String, Value>, key: &str) -> Result<Option<u64>, String> {
+pub(super) fn whole_number(object: &Map<String, Value>, key: &str) -> Result<Option<u64>, String> {
     let wrong = |value: &Value| format!("{key} is {}; it must be a whole number", quoted(value));
     given(object, key).map(|value| whole(value).ok_or_else(|| wrong(value))).transpose()
 }
@@ -53,11 +53,11 @@ mod tests {
     #[test]
     fn equal_keys_and_floats_are_accepted() {
         let read = object(b"{\"a\":1,\"a\":224.0,\"b\":null,\"c\":-1,\"d\":2.5}").unwrap();
-        assert_eq!(whole_of(&read, "a"), Ok(Some(224)));
-        assert_eq!(whole_of(&read, "b"), Ok(None));
-        assert_eq!(whole_of(&read, "absent"), Ok(None));
-        assert_eq!(whole_of(&read, "c"), Err("c is -1; it must be a whole number".to_owned()));
-        assert!(whole_of(&read, "d").is_err());
+        assert_eq!(whole_number(&read, "a"), Ok(Some(224)));
+        assert_eq!(whole_number(&read, "b"), Ok(None));
+        assert_eq!(whole_number(&read, "absent"), Ok(None));
+        assert_eq!(whole_number(&read, "c"), Err("c is -1; it must be a whole number".to_owned()));
+        assert!(whole_number(&read, "d").is_err());
     }
 
     #[test]

@@ -57,7 +57,7 @@ pub(super) fn load(folder: &Path, name: String, precision: Precision) -> Result<
     }
     let bpe = Bpe::parse(&read(&wanted.tokenizer)?, config.max_tokens).map_err(error_of)?;
     let tower = |file: &str, inputs: &[&str], output| {
-        Tower::of_file(&folder.join(file), inputs, output).map_err(|reason| error_of(format!("{file}: {reason}")))
+        Tower::from_file(&folder.join(file), inputs, output).map_err(|reason| error_of(format!("{file}: {reason}")))
     };
     Ok(Towers {
         image: tower(&wanted.image, &["pixel_values"], "image_embeds")?,

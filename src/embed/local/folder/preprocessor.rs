@@ -33,7 +33,7 @@ pub(super) fn pixels(folder: &Path, files: &[String]) -> Result<Pixels, String> 
 }
 
 /// Whether none of the existing files has the values: `processor_config.json` had other values before transformers 5.
-pub(super) fn is_elsewhere(folder: &Path, files: &[String]) -> bool {
+pub(super) fn lacks_values(folder: &Path, files: &[String]) -> bool {
     let read = |file: &String| -> io::Result<bool> {
         Ok(values(file, &read_json(&folder.join(file))?).is_ok_and(|values| values.is_none()))
     };
@@ -68,7 +68,7 @@ mod tests {
         let only_new = files.len() == 1 && files[0] == NEW;
         let found = pixels(folder.path(), &files).map(|pixels| pixels.size);
         let lacks = found.as_ref().is_err_and(|error| error.contains("no object"));
-        assert_eq!(is_elsewhere(folder.path(), &files), lacks && only_new);
+        assert_eq!(lacks_values(folder.path(), &files), lacks && only_new);
         found
     }
 

@@ -53,7 +53,7 @@ pub(super) enum Action {
     /// Ask the cluster to end the workers, if they have not ended by themselves.
     End,
     /// Nothing: the placement has ended.
-    WriteLease,
+    Done,
 }
 
 /// Returns the action from the table in `RAY.md`, section 7.
@@ -78,7 +78,7 @@ pub(super) fn decide(job: JobStance, placement: PlacementStatus) -> Action {
             | PlacementStatus::Refused
             | PlacementStatus::Died
             | PlacementStatus::Gone,
-        ) => Action::WriteLease,
+        ) => Action::Done,
     }
 }
 
@@ -103,18 +103,18 @@ mod tests {
 
     #[test]
     fn every_cell_of_the_table_gives_the_expected_action() {
-        use Action::{Again, Confirm, End, Fail, Refuse, Stop, Submit, Wait, WriteLease};
+        use Action::{Again, Confirm, Done, End, Fail, Refuse, Stop, Submit, Wait};
         use PlacementStatus::{Died, Gone, Hidden, Pending, Refused, Running, Stopped, Succeeded, Unfit};
         let table = [
             // JobStance:   Unsent   Open   Stopping Over
             (Pending, [Confirm, Wait, End, End]),
             (Running, [Confirm, Wait, End, End]),
-            (Succeeded, [Again, Again, WriteLease, WriteLease]),
-            (Stopped, [Stop, Stop, WriteLease, WriteLease]),
-            (Unfit, [Fail, Fail, WriteLease, WriteLease]),
-            (Refused, [Refuse, Refuse, WriteLease, WriteLease]),
-            (Died, [Again, Again, WriteLease, WriteLease]),
-            (Gone, [Submit, Again, WriteLease, WriteLease]),
+            (Succeeded, [Again, Again, Done, Done]),
+            (Stopped, [Stop, Stop, Done, Done]),
+            (Unfit, [Fail, Fail, Done, Done]),
+            (Refused, [Refuse, Refuse, Done, Done]),
+            (Died, [Again, Again, Done, Done]),
+            (Gone, [Submit, Again, Done, Done]),
             (Hidden, [Wait, Wait, Wait, Wait]),
         ];
         for (placement, expected) in table {

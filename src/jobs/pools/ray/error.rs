@@ -21,7 +21,7 @@ pub(in crate::jobs) enum PlaceError {
         "the job's workers ended {times} times in Ray without processing an image (RAY_TASK_MAX_RETRIES); the last \
          time: {reason}. The job's log has their output. Submit the job again: images that are done are kept"
     )]
-    Fruitless { times: u32, reason: String },
+    NoProgress { times: u32, reason: String },
     #[error(
         "every worker that Ray started was refused ({}); use the same version and settings on the cluster's nodes as in \
          the service. Submit the job again: images that are done are kept",

@@ -40,7 +40,7 @@ pub struct Placing {
     /// The cluster that places workers.
     pub cluster: Arc<dyn Cluster>,
     /// Maximum generations after the first that may end without progress.
-    pub most_retries: u32,
+    pub max_retries: u32,
     /// Maximum duration of a job; a job that takes longer fails.
     pub timeout: Option<Duration>,
 }
@@ -81,7 +81,7 @@ impl Ray {
         let mut stopping: Option<Instant> = None;
         loop {
             let stop = self.live.stop.is_cancelled();
-            if self.drain.is_cancelled() || self.live.goes_elsewhere() {
+            if self.drain.is_cancelled() || self.live.is_moved() {
                 return Ok(());
             }
             if stop {
@@ -89,7 +89,7 @@ impl Ray {
             }
             let stance = match (stop, &now.unsent) {
                 (true, _) => JobStance::Stopping,
-                (false, _) if self.ledger.is_worked_off(self.job.id).await? => JobStance::Over,
+                (false, _) if self.ledger.is_complete(self.job.id).await? => JobStance::Over,
                 (false, Some(_)) => JobStance::Unsent,
                 (false, None) => JobStance::Open,
             };
@@ -124,7 +124,7 @@ impl Ray {
                         self.end(&now.row).await;
                     }
                 }
-                Action::WriteLease => {
+                Action::Done => {
                     // No worker is left that could give back its leases.
                     self.ledger.recall(self.job.id).await?;
                     return Ok(());
@@ -171,7 +171,7 @@ impl Ray {
     async fn leave_to_another(&self) -> Result<(), PlaceError> {
         tracing::info!(job.id = %self.job.id, "the job was moved to another executor; no workers are placed");
         if let Some(job) = self.ledger.job(self.job.id).await? {
-            self.live.go_to(job.spec.executor);
+            self.live.move_to_executor(job.spec.executor);
         }
         Ok(())
     }
@@ -213,9 +213,9 @@ impl Ray {
         }
         let counts = self.ledger.job(self.job.id).await?.map(|job| job.counts).unwrap_or_default();
         let times = if dealt_with(&counts) > row.dealt_with { 0 } else { row.fruitless + 1 };
-        if times > self.placing.most_retries {
+        if times > self.placing.max_retries {
             self.report_end(row, reason).await?;
-            return Err(PlaceError::Fruitless { times, reason: reason.to_owned() });
+            return Err(PlaceError::NoProgress { times, reason: reason.to_owned() });
         }
         Ok(times)
     }

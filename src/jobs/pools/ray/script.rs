@@ -20,7 +20,7 @@ pub(super) struct Script {
 }
 
 impl Script {
-    pub(super) fn that_says(looks: impl IntoIterator<Item = Look>) -> Self {
+    pub(super) fn with_statuses(looks: impl IntoIterator<Item = Look>) -> Self {
         Self { looks: Mutex::new(looks.into_iter().collect()), ..Self::default() }
     }
 

@@ -31,8 +31,8 @@ impl Test {
         let job = ledger.job(job.id).await.unwrap().unwrap();
         let stages = Stages::new(PipelineSettings::default().lanes(), None);
         let live = Arc::new(RunningJob::new(stages, CancellationToken::new(), &job.counts));
-        let script = Arc::new(Script::that_says(looks));
-        let placing = Placing { cluster: script.clone(), most_retries: 3, timeout: None };
+        let script = Arc::new(Script::with_statuses(looks));
+        let placing = Placing { cluster: script.clone(), max_retries: 3, timeout: None };
         let ray = Ray { placing, ledger, job, live, drain: CancellationToken::new() };
         Self { ray, script, _folder: folder }
     }
@@ -118,7 +118,7 @@ async fn a_generation_with_progress_resets_the_count() {
         kept = test.ray.keep() => kept.unwrap_err(),
         () = progress => unreachable!(),
     };
-    assert!(matches!(error, PlaceError::Fruitless { times: 4, .. }), "{error}");
+    assert!(matches!(error, PlaceError::NoProgress { times: 4, .. }), "{error}");
     assert!(
         test.script.asked("submit").len() >= 9,
         "six with progress, and four without: {:?}",
@@ -161,7 +161,7 @@ async fn a_job_that_moves_to_another_executor_gets_no_new_workers() {
     kept.unwrap();
     assert_eq!(test.script.asked("submit"), ["submit g1"]);
     assert_eq!(test.ray.ledger.worker_token(test.id()).await.unwrap().as_deref(), Some("theirs"));
-    assert_eq!(test.ray.live.goes_to(), Some(Executor::Workers));
+    assert_eq!(test.ray.live.next_executor(), Some(Executor::Workers));
 }
 
 #[tokio::test(start_paused = true)]

@@ -31,7 +31,7 @@ pub(in crate::jobs) struct WindUp {
 
 impl WindUp {
     /// The grace period for workers of an ended job, which end by themselves within seconds.
-    pub(in crate::jobs) const OF_ITSELF: Duration = Duration::from_secs(10);
+    pub(in crate::jobs) const END_GRACE: Duration = Duration::from_secs(10);
 
     /// Runs until the placement has ended. Gives up after [`END_TIMEOUT`] if the cluster does not answer: the workers
     /// then end by themselves.
@@ -57,7 +57,7 @@ impl WindUp {
                 Action::End if !stop_requested && begun.elapsed() >= self.grace => {
                     stop_requested = self.placing.cluster.stop(&self.submission).await.is_ok();
                 }
-                Action::WriteLease => return take_logs(&self.placing, &self.ledger, self.job, &self.submission).await,
+                Action::Done => return take_logs(&self.placing, &self.ledger, self.job, &self.submission).await,
                 Action::End
                 | Action::Wait
                 | Action::Confirm

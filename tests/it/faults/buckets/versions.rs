@@ -24,7 +24,7 @@ async fn notices(mut script: Script, header: bool, overwrite: impl Fn(&mut Scrip
     assert_eq!(succeeded(&app, json!({})).await.counts.unchanged, 4, "{what}");
 }
 
-fn by_time(script: &mut Script) {
+fn from_last_modified(script: &mut Script) {
     "2026-01-01T00:00:09.000Z".clone_into(&mut script.object("b.jpg").modified);
     let header = &mut script.object("b.jpg").last_modified;
     *header = header.take().map(|_| "Thu, 01 Jan 2026 00:00:09 GMT".to_owned());
@@ -34,7 +34,7 @@ fn by_time(script: &mut Script) {
 async fn without_a_usable_etag_a_change_is_noticed_by_time_and_size() {
     for etags in [Etags::Empty, Etags::QuotedEmpty, Etags::AbsentInListing, Etags::Absent] {
         for header in [true, false] {
-            notices(Script { etags, ..Script::four() }, header, by_time).await;
+            notices(Script { etags, ..Script::four() }, header, from_last_modified).await;
         }
     }
     // What a MinIO server gives to files that were put into its folder.
@@ -42,7 +42,7 @@ async fn without_a_usable_etag_a_change_is_noticed_by_time_and_size() {
     for object in &mut script.objects {
         "00000000000000000000000000000000-1".clone_into(&mut object.etag);
     }
-    notices(script, true, by_time).await;
+    notices(script, true, from_last_modified).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,7 +75,7 @@ async fn an_empty_etag_is_none() {
         let bucket = ScriptedBucket::start(mode).await;
         let app = service(&bucket).await;
         succeeded(&app, json!({})).await;
-        bucket.change(by_time);
+        bucket.change(from_last_modified);
         assert_eq!(succeeded(&app, json!({})).await.counts.done, 1, "{mode:?}");
     }
 }

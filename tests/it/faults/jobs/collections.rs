@@ -65,7 +65,7 @@ async fn a_drop_that_a_crash_interrupted_is_finished_after_the_restart() {
     let ledger = ledger_of(folder.path()).await;
     // As a service that was killed in its middle leaves it.
     assert!(ledger.begin_drop(collection()).await.unwrap());
-    assert!(ledger.forget_some(collection()).await.unwrap());
+    assert!(ledger.forget_batch(collection()).await.unwrap());
     drop(ledger);
     let clip = CheapClip::start(Duration::ZERO).await;
     let process = Process::start(folder.path(), &clip);

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use axum::routing::post;
 use axum::{Json, Router};
 use glimpse::domain::{Embedding, Space};
-use glimpse::embed::{EmbedError, ImageEmbeddingProvider, Proof, ProviderKind};
+use glimpse::embed::{EmbedError, ImageEmbeddingProvider, ProviderKind, Verification};
 use glimpse::imaging::{PreparedImage, Preprocessing};
 use glimpse::resilience::{Breaker, BreakerSettings};
 use reqwest::StatusCode;
@@ -96,10 +96,10 @@ async fn the_renewal_of_a_captioners_probe_makes_no_captions() {
     let captions = || service.seen.lock().unwrap().bodies.iter().filter(|(path, _)| path == "/api/chat").count();
     let first = ollama.space().await.unwrap();
     assert_eq!(captions(), 2);
-    let again = ollama.space_again().await.unwrap();
+    let again = ollama.recheck_space().await.unwrap();
     assert_eq!((captions(), again), (2, first.clone()));
     let other = provider(ProviderKind::Ollama, &service.url, Some(64), Duration::from_mins(1));
-    assert_eq!(other.space_again().await.unwrap(), first);
+    assert_eq!(other.recheck_space().await.unwrap(), first);
     assert_eq!(captions(), 4, "one that has not passed yet is probed whole");
 }
 
@@ -125,7 +125,7 @@ impl ImageEmbeddingProvider for Counting {
         Ok(space())
     }
 
-    async fn space_again(&self) -> Result<Arc<Space>, EmbedError> {
+    async fn recheck_space(&self) -> Result<Arc<Space>, EmbedError> {
         self.again.fetch_add(1, Ordering::Relaxed);
         Ok(space())
     }
@@ -147,7 +147,7 @@ impl ImageEmbeddingProvider for Counting {
 async fn a_proven_provider_is_probed_whole_once_and_renewed_after_that() {
     let counting = Arc::new(Counting::default());
     let breaker = Arc::new(Breaker::new(BreakerSettings { threshold: 5, cool_down: Duration::from_secs(30) }));
-    let (proof, end) = (Arc::new(Proof::new(counting.clone(), Some(breaker))), CancellationToken::new());
+    let (proof, end) = (Arc::new(Verification::new(counting.clone(), Some(breaker))), CancellationToken::new());
     let (kept, until) = (proof.clone(), end.clone());
     let keeper = tokio::spawn(async move { kept.keep(until).await });
     tokio::time::sleep(Duration::from_mins(35)).await;
