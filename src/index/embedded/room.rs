@@ -39,7 +39,7 @@ pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<()> {
         Ok(()) => {}
         // The file is unchanged and still usable.
         Err(error) if is_full(&error) => {
-            tracing::warn!(%error, bytes, "not enough disk space to rewrite index.sqlite; the file is used as it is")
+            tracing::warn!(%error, bytes, "not enough disk space to rewrite index.sqlite; the file is used as it is");
         }
         Err(error) => return Err(error),
     }

@@ -77,7 +77,7 @@ impl QdrantIndex {
             }
             // The weight of a record is only about its size in a request.
             (Bound::Bytes, _) => {
-                self.limits.bytes.learn(limit.allowed.map_or(sent, |allowed| allowed / 4 * 3).min(sent / 2))
+                self.limits.bytes.learn(limit.allowed.map_or(sent, |allowed| allowed / 4 * 3).min(sent / 2));
             }
             (Bound::Points, [_, _, ..]) => {
                 let half = records.len() / 2;

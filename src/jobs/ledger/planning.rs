@@ -273,7 +273,7 @@ fn add_to_plan(
     let stores_with_collection = planning.dry_run.as_ref().unwrap_or(&planning.stores);
     match known {
         Some(stores) if !StoreSet::parse(&stores).common(stores_with_collection).is_empty() => {
-            found.add_changed(image.uri.key())
+            found.add_changed(image.uri.key());
         }
         Some(_) | None => found.add_new(image.uri.key()),
     }
