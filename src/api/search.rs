@@ -131,6 +131,9 @@ async fn search_by_image(
     let limit = defaults.max_image_bytes;
     while let Some(field) = form.next_field().await.map_err(|error| malformed_form(&error))? {
         match field.name() {
+            Some("file") if image.is_some() => {
+                return Err(ApiError::invalid("file", "it is given twice; send one image in each request"));
+            }
             Some("file") => {
                 name = field.file_name().map(str::to_owned);
                 image = Some(read_field(field, limit).await?.ok_or_else(|| ApiError::too_large(limit))?);

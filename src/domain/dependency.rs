@@ -94,7 +94,7 @@ pub enum Trouble {
     Failed,
     /// The dependency refuses every request: the key, the address or the model is wrong. A retry does not help, the
     /// settings must change.
-    #[error("refused us")]
+    #[error("refused the request")]
     Refused,
     /// The dependency cannot be used as it is configured: its version is too old, or one of its limits is too low. The
     /// error's `detail` is a sentence that says what the operator must change; it can be shown to a client.
@@ -140,7 +140,7 @@ mod tests {
     fn a_client_gets_the_detail_only_of_a_misconfiguration() {
         let error = |trouble| DependencyError { dependency: "q".into(), trouble, detail: "upgrade it".into() };
         assert_eq!(error(Trouble::Misconfigured).for_client(), "q cannot be used: upgrade it");
-        assert_eq!(error(Trouble::Refused).for_client(), "q refused us");
+        assert_eq!(error(Trouble::Refused).for_client(), "q refused the request");
         assert!(!Trouble::Misconfigured.may_pass() && !Trouble::Misconfigured.is_down());
     }
 }

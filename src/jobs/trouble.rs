@@ -213,7 +213,7 @@ fn dependency_message(down: &DependencyError) -> String {
         Trouble::Busy { .. } => "was busy",
         Trouble::Full => "had no space left",
         Trouble::Failed => "failed",
-        Trouble::Refused => "refused us: check its settings",
+        Trouble::Refused => "refused the request: check its settings",
         Trouble::Misconfigured => {
             return format!(
                 "{}. Submit the job again after you have changed this: images that are done are kept",

@@ -51,6 +51,7 @@ pub struct Task {
     /// without a new embedding.
     pub have: StoreSet,
     /// An image of the collection whose bytes are possibly the same: if they are, its vector is used again.
+    #[serde(rename = "twin")]
     pub possible_copy: Option<ImageUri>,
     /// Metadata of the image from a metadata file. It takes precedence over the metadata of the object itself.
     pub metadata: BTreeMap<String, String>,

@@ -47,7 +47,8 @@ struct Made {
 #[derive(Clone, Copy, PartialEq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Expect {
-    UprightImage,
+    #[serde(rename = "picture")]
+    Image,
     Error,
     /// Readers differ in good faith: the error, or any image.
     Either,
@@ -115,14 +116,14 @@ fn difference(
 ) -> Option<String> {
     match (expected.expect, ours) {
         (Expect::Error, Ok(UprightImage { meta, .. })) => {
-            Some(format!("a image of {} x {}, not {:?}", meta.width, meta.height, expected.class))
+            Some(format!("an image of {} x {}, not {:?}", meta.width, meta.height, expected.class))
         }
         (Expect::Either, Ok(_)) => None,
-        (Expect::UprightImage, Err((_, error))) => Some(format!("no image: {error}")),
+        (Expect::Image, Err((_, error))) => Some(format!("no image: {error}")),
         (_, Err((class, error))) => {
             (expected.class.as_deref() != Some(&class)).then(|| format!("not {:?} but {error}", expected.class))
         }
-        (Expect::UprightImage, Ok(ours)) => {
+        (Expect::Image, Ok(ours)) => {
             let (theirs, our_size) = ((expected.width, expected.height), (ours.meta.width, ours.meta.height));
             if (Some(our_size.0), Some(our_size.1)) != theirs {
                 return Some(format!("{our_size:?} and not {theirs:?}"));

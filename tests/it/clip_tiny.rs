@@ -202,7 +202,7 @@ async fn a_size_that_the_settings_insist_on_must_be_the_models() {
     assert!(said.contains("IMAGE_TARGET_SIZE is 224") && said.contains("takes 32"), "{said}");
 }
 
-/// From the setting to a hit: a image finds itself, in the space of the model that was set.
+/// From the setting to a hit: an image finds itself, in the space of the model that was set.
 #[tokio::test]
 async fn the_service_runs_on_it() {
     let folder = folder().display().to_string();

@@ -90,7 +90,7 @@ async fn the_clients_of_a_service_tell_by_their_exit_codes() {
     assert!(wrong.status.code() == Some(1) && stderr(&wrong).contains("s3_prefix"), "{}", stderr(&wrong));
     let not_here = glimpse(&at, &["search", "a cat", "--provider", "qdrant"]).await;
     assert_eq!(not_here.status.code(), Some(1));
-    assert!(stderr(&not_here).contains("not configured here"), "{}", stderr(&not_here));
+    assert!(stderr(&not_here).contains("`qdrant` is not configured"), "{}", stderr(&not_here));
 
     app.put("images/cut.jpg", demo_image("cat.jpg")[..3000].to_vec()).await;
     let some = glimpse(&at, &["ingest", "--prefix", "images/"]).await;

@@ -158,7 +158,7 @@ async fn more_images_than_may_come_in_at_once_are_told_to_come_back() {
     let app = TestApp::start().await;
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     app.ingest().await;
-    // Two that begin and never end, and do not say how large they are: each may be as large as a image may.
+    // Two that begin and never end, and do not say how large they are: each may be as large as an image may.
     let endless = || futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>();
     let begun = [(); 2].map(|()| tokio::spawn(of_unknown_size(&app, endless()).send()));
     let late = search_until(&app, StatusCode::TOO_MANY_REQUESTS).await;
@@ -170,7 +170,7 @@ async fn more_images_than_may_come_in_at_once_are_told_to_come_back() {
     search_until(&app, StatusCode::OK).await;
 }
 
-/// A search by a image of which nobody says how large it is.
+/// A search by an image of which nobody says how large it is.
 fn of_unknown_size(
     app: &TestApp,
     bytes: impl futures::Stream<Item = Result<bytes::Bytes, std::io::Error>> + Send + 'static,
@@ -180,7 +180,7 @@ fn of_unknown_size(
     app.client.post(format!("{}/search/images", app.url)).multipart(form)
 }
 
-/// Searches by such a image until the answer has this status.
+/// Searches by such an image until the answer has this status.
 async fn search_until(app: &TestApp, status: StatusCode) -> reqwest::Response {
     for _ in 0..100 {
         let cat = futures::stream::iter([Ok(demo_image("cat.jpg").into())]);

@@ -249,7 +249,7 @@ async fn the_command_line_mirrors_too() {
     remove(&app, &format!("images/{}", names[0])).await;
     let dry = glimpse(&at, &[&sync[..], &["--dry-run"]].concat()).await;
     let said = stdout(&dry);
-    assert!(said.contains("0 new, 0 changed, 1 to be removed"), "{said}");
+    assert!(said.contains("0 new, 0 changed, 1 to remove"), "{said}");
     assert!(said.contains(&format!("removed  images/{}", names[0])), "{said}");
     let refused = glimpse(&at, &[&sync[..], &["--max-delete-percent", "3"]].concat()).await;
     assert!(refused.status.code() == Some(1) && stdout(&refused).contains("1 of the 26"), "{}", stdout(&refused));

@@ -1,4 +1,4 @@
-//! A image that kills whoever embeds it: the process of its worker dies, again and again, and it alone fails.
+//! An image that kills whoever embeds it: the process of its worker dies, again and again, and it alone fails.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};

@@ -217,7 +217,7 @@ async fn a_service_that_refuses_us_ends_the_job_with_what_to_check() {
     let job = app.ingest().await;
     let said = job.message.unwrap();
     assert_eq!((job.status.as_str(), job.counts.failed), ("FAILED", 0));
-    assert!(said.starts_with("clip refused us: check its settings"), "{said}");
+    assert!(said.starts_with("clip refused the request: check its settings"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

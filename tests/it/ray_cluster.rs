@@ -14,7 +14,7 @@ use crate::support::cheap_clip::CheapClip;
 use crate::workers_service::{png, records};
 
 const IMAGES: u32 = 300;
-/// What a image costs the model.
+/// What an image costs the model.
 const TAKES: Duration = Duration::from_millis(20);
 
 struct Cluster {

@@ -106,10 +106,10 @@ async fn list(reply: &'static str) -> Vec<Result<String, SourceError>> {
 #[tokio::test]
 async fn keys_are_decoded_as_amazons_own_writes_them_and_only_if_they_are_encoded() {
     let encoded = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n<ListBucketResult><EncodingType>url</EncodingType>\
-         <Contents><Key>a+b%2B%C3%BC%25.jpg</Key></Contents></ListBucketResult>";
+         <IsTruncated>false</IsTruncated><Contents><Key>a+b%2B%C3%BC%25.jpg</Key></Contents></ListBucketResult>";
     assert_eq!(list(encoded).await, [Ok("a b+ü%.jpg".to_owned())]);
     let plain = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n<ListBucketResult>\
-         <Contents><Key>a+b%2B.jpg</Key></Contents></ListBucketResult>";
+         <IsTruncated>false</IsTruncated><Contents><Key>a+b%2B.jpg</Key></Contents></ListBucketResult>";
     assert_eq!(list(plain).await, [Ok("a+b%2B.jpg".to_owned())]);
 }
 

@@ -31,7 +31,7 @@ async fn a_image_over_which_the_model_fails_costs_itself_and_none_of_its_batch()
     assert_eq!((job.status.as_str(), job.counts.done, job.counts.failed), ("SUCCEEDED", 7, 1), "{job:?}");
     let failure = app.failures(&id).await.failures.remove(0);
     assert_eq!((failure.s3_key.as_str(), failure.class.as_str()), ("images/3 poison.png", "embed_rejected"));
-    assert!(failure.attempts == 6 && failure.message.contains("answered for others"), "{failure:?}");
+    assert!(failure.attempts == 6 && failure.message.contains("succeeded for other inputs"), "{failure:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -49,7 +49,7 @@ async fn a_hits_thumbnail_is_small_cached_and_known_by_its_etag() {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_prefix_the_pipeline_writes_them_into_the_bucket_without_metadata_and_never_indexes_them() {
     let app = TestApp::with(&[("THUMBNAIL_PREFIX", "thumbnails/")]).await;
-    // A image that says where it was taken: an EXIF block of our own behind the file's first two bytes.
+    // An image that says where it was taken: an EXIF block of our own behind the file's first two bytes.
     let mut bytes = demo_image("cat.jpg");
     let exif = b"\xff\xe1\x00\x1cExif\0\0MM\0*\0\0\0\x08\0\0GPS-SECRET";
     bytes.splice(2..2, exif.iter().copied());

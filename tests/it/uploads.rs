@@ -14,7 +14,7 @@ const MEGABYTE: u64 = 1024 * 1024;
 async fn as_many_bytes_come_in_at_once_as_there_is_room_for() {
     let stores = Stores::new(vec![Arc::new(MemoryIndex::default())]);
     let search = Search::new(Arc::new(MeanProvider::default()), stores, ImagingSettings::default().limits());
-    // 50 MB is what a image may have, and what one of unknown size is taken for.
+    // 50 MB is what an image may have, and what one of unknown size is taken for.
     let (one, unknown) = (search.admit(Some(50 * MEGABYTE)).await.unwrap(), search.admit(None).await.unwrap());
     let small: Vec<_> = futures::future::join_all((0..28).map(|_| search.admit(Some(1)))).await;
     assert!(small.iter().all(Result::is_ok), "128 MB are taken");

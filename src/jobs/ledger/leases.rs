@@ -162,7 +162,7 @@ impl Ledger {
                     let is_possible_copy = db
                         .prepare_cached(
                             "SELECT 1 FROM batches JOIN items ON items.batch = batches.id
-                             WHERE batches.job = ?1 AND state = 'leased' AND items.possible_copy = ?2 LIMIT 1",
+                             WHERE batches.job = ?1 AND state = 'leased' AND items.twin = ?2 LIMIT 1",
                         )?
                         .exists(params![job.to_string(), uri.as_str()])?;
                     possible_copies.extend(is_possible_copy.then_some(uri));
@@ -295,7 +295,7 @@ fn without_batch(tx: &Transaction<'_>, job: &str, worker: &str) -> rusqlite::Res
 }
 
 fn tasks(tx: &Transaction<'_>, job: &str, batch: i64) -> rusqlite::Result<Vec<Task>> {
-    tx.prepare_cached("SELECT id, uri, etag, size, have, possible_copy FROM items WHERE batch = ?1 ORDER BY id")?
+    tx.prepare_cached("SELECT id, uri, etag, size, have, twin FROM items WHERE batch = ?1 ORDER BY id")?
         .query_map([batch], |row| {
             let uri = jobs::parse_column(row, 1, |text| ImageUri::parse(text).ok())?;
             let image = ImageRef { uri, etag: row.get(2)?, size_bytes: row.get(3)?, modified: None };

@@ -293,7 +293,7 @@ fn insert_batch(tx: &Transaction<'_>, job: &str, images: &[Changed]) -> rusqlite
     tx.prepare_cached("INSERT INTO batches(job, state) VALUES (?1, 'todo')")?.execute([job])?;
     let batch = tx.last_insert_rowid();
     let mut insert = tx.prepare_cached(
-        "INSERT INTO items(job, batch, uri, etag, size, have, possible_copy) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO items(job, batch, uri, etag, size, have, twin) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     for Changed { image, have, possible_copy } in images {
         insert.execute(params![

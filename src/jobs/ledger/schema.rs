@@ -146,7 +146,7 @@ ALTER TABLE jobs ADD COLUMN owned INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE jobs ADD COLUMN plan TEXT;
 ALTER TABLE jobs ADD COLUMN logged INTEGER NOT NULL DEFAULT 0;
 UPDATE jobs SET logged = (SELECT count(*) FROM logs WHERE job = jobs.id);
-ALTER TABLE items ADD COLUMN possible_copy TEXT;
+ALTER TABLE items ADD COLUMN twin TEXT;
 CREATE INDEX objects_by_etag ON objects(etag);
 ";
 

@@ -121,7 +121,7 @@ mod tests {
             read,
             [
                 row("a.jpg", &[("taxon", "Felis catus"), ("note", "one, two")]),
-                row("b, c.jpg", &[("taxon", "said \"miau\""), ("note", "two\nlines")]),
+                row("b, c.jpg", &[("taxon", "message \"miau\""), ("note", "two\nlines")]),
                 row("c.jpg", &[]),
                 row("d.jpg", &[("note", "last without an end")]),
             ]

@@ -86,13 +86,13 @@ async fn a_misspelt_query_parameter_is_refused_on_every_route() {
     for (path, name, nearest) in [
         ("/search/images?q=a&formatt=png".to_owned(), "formatt", "`format`"),
         ("/search/images?q=a&min_widht=9".to_owned(), "min_widht", "`min_width`"),
-        ("/search/images?q=a&metaplace=x".to_owned(), "metaplace", "this route has"),
-        ("/jobs?status=FAILED".to_owned(), "status", "this route has"),
+        ("/search/images?q=a&metaplace=x".to_owned(), "metaplace", "of this route are"),
+        ("/jobs?status=FAILED".to_owned(), "status", "of this route are"),
         (format!("/jobs/{id}/logs?ofset=1"), "ofset", "`offset`"),
         (format!("/jobs/{id}/failures?Limit=1"), "Limit", "`limit`"),
         (format!("/images/{id}?colection=x"), "colection", "`collection`"),
         (format!("/images/{id}/original?collections=x"), "collections", "`collection`"),
-        ("/status?verbose".to_owned(), "verbose", "has none"),
+        ("/status?verbose".to_owned(), "verbose", "has no query parameters"),
         ("/collections?limit=1".to_owned(), "limit", ""),
     ] {
         let (status, body) = app.get(&path).await;

@@ -37,17 +37,15 @@ async fn those_who_make_it_at_one_moment_all_have_it() {
 async fn twins_that_are_made_at_one_moment_never_both_stay() {
     everywhere(async |place: &Place| {
         let (index, space) = (place.index(), space());
-        let possible_copies = [name("contract-possible_copy"), name("contract_twin")];
+        let conflicting = [name("contract-twin"), name("contract_twin")];
         for _ in 0..10 {
-            let made = join_all(
-                possible_copies.iter().map(|possible_copy| index.ensure_image_collection(possible_copy, &space)),
-            )
-            .await;
-            for (possible_copy, outcome) in possible_copies.iter().zip(&made) {
-                let there = index.describe(possible_copy).await.unwrap().is_some();
+            let made =
+                join_all(conflicting.iter().map(|collection| index.ensure_image_collection(collection, &space))).await;
+            for (collection, outcome) in conflicting.iter().zip(&made) {
+                let there = index.describe(collection).await.unwrap().is_some();
                 assert_eq!(there, outcome.is_ok(), "{made:?}");
                 if there {
-                    index.drop_collection(possible_copy).await.unwrap();
+                    index.drop_collection(collection).await.unwrap();
                 }
             }
             assert!(made.iter().any(Result::is_err), "{made:?}");

@@ -1,4 +1,4 @@
-//! A CLIP service that costs next to nothing: its vectors are the colours of a image's quarters. For tests in which
+//! A CLIP service that costs next to nothing: its vectors are the colours of an image's quarters. For tests in which
 //! images are many and the model is beside the point. It fails over images of [`POISON`].
 
 use std::time::Duration;
@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 /// Pixels a side.
 const SIDE: u32 = 16;
 
-/// The colour of a image's first pixel over which it fails, and all that came with it.
+/// The colour of an image's first pixel over which it fails, and all that came with it.
 pub(crate) const POISON: [u8; 3] = [255, 0, 255];
 
 /// A running service.

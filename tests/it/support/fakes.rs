@@ -137,7 +137,7 @@ impl ImageEmbeddingProvider for MeanProvider {
             return Err(EmbedError::Dependency(DependencyError { trouble: self.trouble, ..down("mean") }));
         }
         if images.iter().any(|image| image.rgb[0] == 0) {
-            return Err(EmbedError::Rejected("a image that begins black".into()));
+            return Err(EmbedError::Rejected("an image that begins black".into()));
         }
         let red = |image: &PreparedImage| f32::from(image.rgb[0]);
         images.iter().map(|image| Ok(Embedding::normalised(vec![red(image), 1.0], 2)?)).collect()

@@ -52,7 +52,7 @@ impl Scripted {
         provider(kind, &self.url, Some(SIDE), timeout)
     }
 
-    /// What every adapter makes of it, for a image and for a text.
+    /// What every adapter makes of it, for an image and for a text.
     pub(crate) async fn outcomes(&self, timeout: Duration) -> Vec<(String, EmbedError)> {
         let mut outcomes = Vec::new();
         for kind in ALL {

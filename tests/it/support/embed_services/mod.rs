@@ -64,7 +64,7 @@ impl Service {
         Self::start(kind, false).await
     }
 
-    /// One that reads what stands for a image as words.
+    /// One that reads what stands for an image as words.
     pub(crate) async fn blind(kind: ProviderKind) -> Self {
         Self::start(kind, true).await
     }
@@ -153,7 +153,7 @@ impl Shared {
         seen.clients.insert(client);
     }
 
-    /// The vector of a image, in the only form that the service takes.
+    /// The vector of an image, in the only form that the service takes.
     async fn image(&self, text: &str, prefix: &str) -> Result<Vec<f32>, String> {
         if self.is_blind {
             return words(text).await;
