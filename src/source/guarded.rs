@@ -1,4 +1,4 @@
-//! [`GuardedSource`]: a bucket that is waited for. While its service is down, calls wait; no item fails for it.
+//! [`GuardedSource`]: while the bucket's service is down, calls wait, and no image fails.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,11 +11,11 @@ use super::{Fetched, ImageSource, ListedPage, NewObject, NextPage, Scope, Source
 use crate::domain::{ImageRef, ImageUri, OperatorError};
 use crate::resilience::{AttributedError, Guard, Retryable};
 
-/// How often one object may break off before that is taken for the object's own trouble.
+/// The number of reads of one object that may break off before the object fails.
 pub(super) const BROKEN_OFF: u32 = 3;
 
-/// Wraps a source with the breaker that all callers of the bucket share. Waits for ever; whoever has waited
-/// long enough drops the call.
+/// Wraps a source with the breaker that all callers of the bucket share. Waits without a limit; a caller gives up by dropping
+/// the call.
 pub struct GuardedSource {
     inner: Arc<dyn ImageSource>,
     guard: Guard,
@@ -59,11 +59,9 @@ impl GuardedSource {
     /// Whether the bucket's service answers for something other than `image`: an object that was read before, else the
     /// listing. A service may list while it cannot read.
     async fn answers(&self, image: &ImageRef) -> Result<(), SourceError> {
-        let answer = if let Some(other) = self.other_than(image) {
-            self.inner.fetch(&other.image).await.map(drop)
-        } else {
-            let key = Scope { bucket: image.uri.bucket().into(), prefix: image.uri.key().into(), start_after: None };
-            self.inner.pages(&key, None).next().await.transpose().map(drop)
+        let answer = match self.other_than(image) {
+            Some(other) => self.inner.fetch(&other.image).await.map(drop),
+            None => self.is_listed(image).await.map(drop),
         };
         match answer {
             Err(error @ SourceError::Dependency(_)) => Err(error),
@@ -72,8 +70,14 @@ impl GuardedSource {
         }
     }
 
-    /// What a refusal of `image` means: the operator's error if an object that could be read before is refused in the
-    /// same way, else the image's own.
+    async fn is_listed(&self, image: &ImageRef) -> Result<bool, SourceError> {
+        let scope = Scope { bucket: image.uri.bucket().into(), prefix: image.uri.key().into(), start_after: None };
+        let page = self.inner.pages(&scope, None).next().await.transpose()?;
+        Ok(page.is_some_and(|page| page.images.iter().any(|listed| listed.uri == image.uri)))
+    }
+
+    /// Returns the operator's error if an object that could be read before is refused in the same way as `image`, else the
+    /// image's own error.
     async fn refused(&self, image: &ImageRef, error: SourceError) -> SourceError {
         if !matches!(error, SourceError::Denied(_) | SourceError::Missing(_) | SourceError::Refused { .. }) {
             return error;
@@ -85,6 +89,11 @@ impl GuardedSource {
         match self.inner.fetch(&other.image).await {
             Ok(_) => {
                 *self.readable() = Some(Readable { image: other.image, checked: Some(Instant::now()) });
+                error
+            }
+            // Both objects were deleted: that is not the bucket's failure.
+            Err(SourceError::Missing(_)) if !self.is_listed(&other.image).await.unwrap_or(false) => {
+                *self.readable() = None;
                 error
             }
             Err(now) if std::mem::discriminant(&now) == std::mem::discriminant(&error) => {
@@ -109,7 +118,7 @@ impl std::fmt::Debug for GuardedSource {
     }
 }
 
-/// Says whether to read an object again that broke off.
+/// Returns whether to read an object again after this error: not if its reads broke off [`BROKEN_OFF`] times.
 fn not_for_ever() -> impl FnMut(&SourceError) -> bool {
     let mut broken_off = 0;
     move |error| {

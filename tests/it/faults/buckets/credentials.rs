@@ -1,5 +1,8 @@
 //! What no image is to blame for ends the job once, names the setting, and is taken up by a retry.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::json;
 
 use super::plain::{refused, retried, service, service_with, succeeded};
@@ -78,6 +81,35 @@ async fn a_bucket_that_cannot_be_read_any_more_ends_the_job_and_no_image_fails()
         let rest = retried(&app, &job.job_id).await;
         assert_eq!((rest.counts.done + rest.counts.unchanged, rest.counts.failed), (4, 0), "{rest:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_that_are_deleted_during_a_job_fail_alone() {
+    let bucket = ScriptedBucket::start(Mode::Plain).await;
+    let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("GLIMPSE_LEASE_SIZE", "1")]).await;
+    // After two reads, all objects but the last one are deleted.
+    let reads = AtomicUsize::new(0);
+    bucket.change(|script| {
+        script.judge = Some(Arc::new(move |asked| {
+            let key = asked.key();
+            if asked.is_listing() {
+                return (reads.load(Ordering::SeqCst) > 2
+                    && asked.query.get("prefix").is_some_and(|key| !key.is_empty()))
+                .then(|| {
+                    Reply::new(
+                        200,
+                        "application/xml",
+                        "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>",
+                    )
+                });
+            }
+            let read = reads.fetch_add(1, Ordering::SeqCst);
+            (read >= 2 && key != b"e.jpg").then(|| Reply::error(404, "NoSuchKey", "The specified key does not exist."))
+        }));
+    });
+    let job = app.ingest_with(json!({})).await;
+    assert_eq!((job.status.as_str(), job.counts.done, job.counts.failed), ("SUCCEEDED", 3, 1), "{job:?}");
+    assert_eq!(app.failures(&job.job_id).await.failures[0].class, "fetch_missing");
 }
 
 #[tokio::test(flavor = "multi_thread")]
