@@ -76,7 +76,7 @@ pub struct Fetched {
     pub etag: Option<String>,
     /// When it was written, if the service says so.
     pub modified: Option<Timestamp>,
-    /// The type that whoever put it there claimed.
+    /// Its `Content-Type`, which the uploader may have set to anything.
     pub content_type: Option<String>,
     /// What its bytes were encoded with before they were stored, as it says itself.
     pub content_encoding: Option<String>,
@@ -202,12 +202,12 @@ pub enum SourceError {
     /// Nothing can be read before the operator has changed something.
     #[error(transparent)]
     Operator(#[from] OperatorError),
-    /// More bytes than allowed. `bytes` is what is known so far.
+    /// More bytes than allowed.
     #[error("{uri} has {bytes} bytes or more, {limit} are allowed (IMAGE_MAX_SIZE_MB)")]
     TooLarge {
         /// Which object.
         uri: ImageUri,
-        /// At least so many.
+        /// The bytes that are known so far.
         bytes: u64,
         /// The limit.
         limit: u64,
@@ -222,7 +222,7 @@ pub enum SourceError {
         /// Bytes promised.
         expected: u64,
     },
-    /// The service will not do that, whoever asks: a key that is too long, an unknown kind of request.
+    /// The service refuses this request from every client: a key that is too long, an unknown kind of request.
     #[error("{what} was refused by the bucket's service: {reason}")]
     Refused {
         /// Which bucket or object.

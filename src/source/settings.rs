@@ -138,7 +138,7 @@ impl SourceSettings {
         self.endpoint()?;
         self.excludes()?;
         if self.s3_bucket.is_empty() || self.s3_bucket.contains('/') {
-            return Err(format!("S3_BUCKET is `{}`, which is no bucket's name", self.s3_bucket));
+            return Err(format!("S3_BUCKET is `{}`; it must be the name of a bucket, without `/`", self.s3_bucket));
         }
         if self.s3_access_key_id.is_empty() != self.s3_secret_access_key.is_empty() {
             return Err("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY go together: set both or neither".to_owned());

@@ -1,5 +1,5 @@
 //! Values in a page of a listing, written as the SDK reads them. One time in another notation would make the whole page
-//! unreadable; here it is rewritten or, if nobody can read it, left out.
+//! unreadable; here it is rewritten or, if it cannot be parsed, left out.
 
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use bytes::{Bytes, BytesMut};
