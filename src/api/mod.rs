@@ -29,7 +29,6 @@ mod status;
 
 use std::any::Any;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, FromRef, Request};
 use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
@@ -90,7 +89,7 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub fn router(state: AppState, settings: &ApiSettings) -> Router {
     let (routes, _) = openapi::routes().split_for_parts();
     let (long_routes, _) = openapi::long_routes().split_for_parts();
-    let timeout = Duration::from_secs(settings.glimpse_request_timeout);
+    let timeout = settings.glimpse_request_timeout.duration();
     let limits = RequestTimeout { timeout, jobs: state.jobs.clone() };
     let authenticator = Arc::new(authenticator::Authenticator::new(settings));
     let parameters = Arc::new(parameters::Parameters::new(&document()));
@@ -114,7 +113,7 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::new(refusals::Refusals::default()), error::finish))
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
-    let router = match cors(&settings.origins()) {
+    let router = match cors(&settings.glimpse_cors_origins.as_strings()) {
         Some(layer) => router.layer(layer),
         None => router,
     };

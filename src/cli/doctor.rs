@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::client::Client;
 use super::{CliError, Ending, out};
-use crate::app::{CheckResult, Doctor as Checks, Problem, finding, unknown_variables};
+use crate::app::{CheckResult, Doctor as Checks, Problem, finding};
 use crate::config::{Settings, SettingsError};
 
 const MORE: &str = "\
@@ -43,7 +43,7 @@ impl Doctor {
             report.line(&finding("settings", async { outcome }).await)?;
         }
         if !self.quick {
-            for warning in unknown_variables() {
+            for warning in crate::config::warnings() {
                 out::line(format!("warn  {:<9} {warning}", "settings"))?;
             }
         }
@@ -116,15 +116,13 @@ async fn service(settings: &Settings, required: bool) -> Result<String, Problem>
 /// listen on.
 fn url(settings: &Settings) -> String {
     let url = &settings.place.glimpse_url;
-    let address = settings.api.glimpse_addr.parse::<SocketAddr>();
-    match address {
-        Ok(address) if *url == Settings::default().place.glimpse_url => {
-            let loopback = if address.is_ipv6() { "[::1]" } else { "127.0.0.1" };
-            let host = if address.ip().is_unspecified() { loopback.to_owned() } else { host(address) };
-            format!("http://{host}:{}", address.port())
-        }
-        _ => url.clone(),
+    if *url != Settings::default().place.glimpse_url {
+        return url.clone();
     }
+    let address = settings.api.glimpse_addr;
+    let loopback = if address.is_ipv6() { "[::1]" } else { "127.0.0.1" };
+    let host = if address.ip().is_unspecified() { loopback.to_owned() } else { host(address) };
+    format!("http://{host}:{}", address.port())
 }
 
 fn host(address: SocketAddr) -> String {

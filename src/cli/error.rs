@@ -120,10 +120,13 @@ impl CliError {
     pub fn code(&self) -> u8 {
         match self {
             Self::InvalidWorkerSettings(_) => Self::EX_CONFIG,
+            Self::Service(BuildError::Task(_) | BuildError::Serve(_)) => Self::EX_SOFTWARE,
             _ => 1,
         }
     }
 
+    /// `EX_SOFTWARE` of `sysexits.h`: a task that the process needs has ended unexpectedly.
+    const EX_SOFTWARE: u8 = 70;
     /// `EX_CONFIG` of `sysexits.h`.
     const EX_CONFIG: u8 = 78;
 

@@ -20,14 +20,13 @@ mod worker;
 
 use clap::{Parser, Subcommand};
 
-use crate::app::unknown_variables;
 use crate::config::Settings;
 
 pub use error::CliError;
 
-/// Logs a warning for each variable of the environment that looks like a setting and is not one.
+/// Logs a warning for each variable of the environment that is misspelt or has a former name.
 fn warn_of_unknown_variables() {
-    for warning in unknown_variables() {
+    for warning in crate::config::warnings() {
         tracing::warn!("{warning}");
     }
 }
@@ -66,8 +65,8 @@ Examples:
 Settings are environment variables; docs/settings.md describes them. Commands that need a running service connect to
 GLIMPSE_URL and send the first key of GLIMPSE_API_KEY.
 
-Exit codes: 0 done; 1 failed; 2 invalid command line; 3 done, but some images could not be indexed; 78 the service
-refuses the worker, or the settings of the worker are invalid.";
+Exit codes: 0 done; 1 failed; 2 invalid command line; 3 done, but some images could not be indexed; 70 a task that the
+service needs ended unexpectedly; 78 the service refuses the worker, or the settings of the worker are invalid.";
 
 /// Indexes the images of an S3 bucket and finds them by text or by image.
 #[derive(Debug, Parser)]

@@ -24,7 +24,7 @@ use crate::resilience::Retryable;
 
 pub use invalid::InvalidStore;
 pub use resilient::Resilient;
-pub use settings::{IndexSettings, StoreKind};
+pub use settings::{IndexSettings, StoreKind, StoreKinds};
 pub use stores::Stores;
 
 /// Whether a collection existed before the call.

@@ -11,7 +11,7 @@ use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 use super::settings::{RaySettings, is_here};
-use crate::domain::{Secret, with_causes};
+use crate::domain::{InvalidSetting, Secret, with_causes};
 use crate::jobs::cluster::ClusterError;
 
 /// An idle connection is closed after this time. The dashboard closes it after 75 s, and a request at that moment is
@@ -46,7 +46,7 @@ enum Token {
 }
 
 impl Http {
-    pub(super) fn new(settings: &RaySettings) -> Result<Self, String> {
+    pub(super) fn new(settings: &RaySettings) -> Result<Self, InvalidSetting> {
         let url = settings.address()?;
         // Ray refuses clients that look like a browser.
         let client = Client::builder()

@@ -57,7 +57,7 @@ impl Ways {
         let more = [
             ("IMAGE_EMBEDDING_PROVIDER", "clip"),
             ("CLIP_URL", url.as_str()),
-            ("IMAGE_BATCH_SIZE", "1"),
+            ("IMAGE_EMBED_BATCH_SIZE", "1"),
             ("GLIMPSE_EMBED_LANES", "1"),
         ];
         Worker::through(&self.service.url(), app, &job.job_id, token, name, &more)
@@ -71,7 +71,7 @@ async fn what_it_has_in_hand_is_not_written_over_the_newer() {
         ("IMAGE_EMBEDDING_PROVIDER", "clip"),
         ("CLIP_URL", clip.url.as_str()),
         ("GLIMPSE_LEASE_SECONDS", "3"),
-        ("GLIMPSE_LEASE_SIZE", "1"),
+        ("IMAGE_BATCH_SIZE", "1"),
     ])
     .await;
     let keys = ["images/1.jpg", "images/2.jpg", "images/3.jpg"];

@@ -12,7 +12,7 @@ use crate::support::scripted_bucket::{Fault, Mode, Reply, Script, ScriptedBucket
 #[tokio::test(flavor = "multi_thread")]
 async fn credentials_that_expire_end_the_job_once_and_its_retry_does_the_rest() {
     let bucket = ScriptedBucket::start(Mode::Expired).await;
-    let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("GLIMPSE_LEASE_SIZE", "1")]).await;
+    let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("IMAGE_BATCH_SIZE", "1")]).await;
     let (job, said) = refused(&app, json!({})).await;
     assert!(said.contains("S3_ACCESS_KEY_ID") && said.contains("ExpiredToken") && said.contains("retry"), "{said}");
     assert!(job.counts.done <= 2 && bucket.all_gets() <= 4, "{job:?}");
@@ -26,7 +26,7 @@ async fn credentials_that_expire_end_the_job_once_and_its_retry_does_the_rest() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_of_a_job_that_could_not_go_on_has_its_options_and_its_cap() {
     let bucket = ScriptedBucket::start(Mode::Expired).await;
-    let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("GLIMPSE_LEASE_SIZE", "1")]).await;
+    let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("IMAGE_BATCH_SIZE", "1")]).await;
     let (first, _) = refused(&app, json!({"image_max_items": 3})).await;
     bucket.set(Mode::Plain);
     let rest = retried(&app, &first.job_id).await;
@@ -73,7 +73,7 @@ async fn a_bucket_that_cannot_be_read_any_more_ends_the_job_and_no_image_fails()
     ] {
         let bucket = ScriptedBucket::start(Mode::Plain).await;
         bucket.change(|script| script.on_get = Some(Fault { reply: reply.clone(), after: 2, times: usize::MAX }));
-        let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("GLIMPSE_LEASE_SIZE", "1")]).await;
+        let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("IMAGE_BATCH_SIZE", "1")]).await;
         let (job, message) = refused(&app, json!({})).await;
         assert!(message.contains("can no longer be read") && message.contains("S3_ACCESS_KEY_ID"), "{message}");
         assert!(job.counts.done <= 2, "{job:?}");
@@ -86,7 +86,7 @@ async fn a_bucket_that_cannot_be_read_any_more_ends_the_job_and_no_image_fails()
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_that_are_deleted_during_a_job_fail_alone() {
     let bucket = ScriptedBucket::start(Mode::Plain).await;
-    let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("GLIMPSE_LEASE_SIZE", "1")]).await;
+    let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("IMAGE_BATCH_SIZE", "1")]).await;
     // After two reads, all objects but the last one are deleted.
     let reads = AtomicUsize::new(0);
     bucket.change(|script| {
@@ -117,7 +117,7 @@ async fn a_bucket_that_lists_and_cannot_read_is_waited_for() {
     let bucket = ScriptedBucket::start(Mode::Plain).await;
     let failure = Reply::error(500, "InternalError", "We encountered an internal error.");
     bucket.change(|script| script.on_get = Some(Fault { reply: failure, after: 2, times: 40 }));
-    let more = [("GLIMPSE_FETCH_LANES", "1"), ("GLIMPSE_LEASE_SIZE", "1"), ("S3_CIRCUIT_BREAKER_THRESHOLD", "100")];
+    let more = [("GLIMPSE_FETCH_LANES", "1"), ("IMAGE_BATCH_SIZE", "1"), ("S3_CIRCUIT_BREAKER_THRESHOLD", "100")];
     let app = service_with(&bucket, &more).await;
     let job = succeeded(&app, json!({})).await;
     assert_eq!((job.counts.done, job.counts.failed), (4, 0), "{job:?}");

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use glimpse::app::App;
+use glimpse::cli::CliError;
 use glimpse::config::Settings;
 use glimpse::domain::{Embedding, JobId, JobState, Space};
 use glimpse::embed::{Busy, EmbedError, ImageEmbeddingProvider};
@@ -145,6 +146,7 @@ async fn a_service_one_of_whose_tasks_panics_is_not_ready_and_ends_with_an_error
     let ready = reqwest::get(format!("{url}/readyz")).await.unwrap();
     assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
     drop(held);
-    let ended = serving.await.unwrap().unwrap_err().to_string();
-    assert!(ended.contains("scheduler of jobs"), "{ended}");
+    let error = CliError::from(serving.await.unwrap().unwrap_err());
+    assert!(error.to_string().contains("scheduler of jobs"), "{error}");
+    assert_eq!(error.code(), 70, "the exit code of the process");
 }
