@@ -14,12 +14,12 @@ use tokio::time::Instant;
 use crate::domain::wire::{RecordsReply, RecordsRequest};
 use crate::domain::{DependencyError, Secret, Trouble};
 use crate::jobs::WorkerName;
-use crate::jobs::lease::{LeaseError, LeaseStatus};
-use crate::jobs::ledger::{Held, Report};
-use crate::jobs::wire::{
+use crate::jobs::pool::broker::{LeaseError, LeaseStatus};
+use crate::jobs::remote::wire::{
     ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, Joined, LeaseReply, LeaseRequest, LeaseStatusReply,
     LogsRequest, MAX_LINES, OperatorErrorRequest, ResultRequest, plain, within_bounds,
 };
+use crate::ledger::{Held, Report};
 use crate::pipeline::Timings;
 use crate::resilience::{Guard, Retryable, WaitBoard, parse_retry_after};
 
