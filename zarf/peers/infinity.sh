@@ -29,4 +29,4 @@ until "$here/venv/bin/python" -c 'import sys, urllib.request as http; http.urlop
     fi
     sleep 1
 done
-GLIMPSE_INFINITY_URL=$url "${CARGO:-cargo}" test --locked --test it embed_peers::
+GLIMPSE_INFINITY_URL=$url "${CARGO:-cargo}" test --locked --test it contract::embed::peers::

@@ -31,4 +31,4 @@ export PATH=$venv/bin:$PATH GLIMPSE_WORKER_BIN=${CARGO_TARGET_DIR:-$PWD/target}/
 export S3_ENDPOINT=http://127.0.0.1:9100 S3_ACCESS_KEY_ID=ray-test S3_SECRET_ACCESS_KEY=ray-test-secret
 export IMAGE_EMBEDDING_PROVIDER=clip CLIP_URL=http://127.0.0.1:9200 GLIMPSE_EMBED_LANES=1
 exec unshare -n -p -f --mount-proc --kill-child zarf/ray/cluster.sh \
-    env -u S3_ENDPOINT "${CARGO:-cargo}" test --locked --offline --test it -- --nocapture ray_cluster::
+    env -u S3_ENDPOINT "${CARGO:-cargo}" test --locked --offline --test it -- --nocapture ray::cluster::

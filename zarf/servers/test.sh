@@ -15,8 +15,8 @@ cd "$(dirname "$0")/../.."
 filters=()
 for server in ${SERVERS-weaviate minio}; do
     case $server in
-    weaviate) install_weaviate && filters+=(index_weaviate:: v01::its_collection_in_weaviate) ;;
-    minio) install_minio && filters+=(source_contract::real source_contract::denied) ;;
+    weaviate) install_weaviate && filters+=(contract::index::weaviate:: deploy::v01::its_collection_in_weaviate) ;;
+    minio) install_minio && filters+=(contract::source::real contract::source::denied) ;;
     *) echo "SERVERS may hold weaviate and minio, not $server" >&2 && exit 2 ;;
     esac
 done
@@ -32,8 +32,8 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 for filter in "${filters[@]}"; do
     case $filter in
-    index_weaviate::) start_weaviate ;;
-    source_contract::real) start_minio ;;
+    contract::index::weaviate::) start_weaviate ;;
+    contract::source::real) start_minio ;;
     esac
 done
-"${CARGO:-cargo}" test --locked --test it -- "${filters[@]}" servers::
+"${CARGO:-cargo}" test --locked --test it -- "${filters[@]}" deploy::servers::

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::browser::Browser;
+use crate::page::browser::Browser;
 use crate::support::cheap_clip::CheapClip;
 use crate::support::proxy::Nginx;
 use crate::support::{TestApp, demo_image, root};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::json;
 
 use super::plain::{refused, retried, service, service_with, succeeded};
-use crate::browser::Browser;
+use crate::page::browser::Browser;
 use crate::support::scripted_bucket::{Fault, Mode, Reply, Script, ScriptedBucket};
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::plain::{refused, service, service_with};
-use crate::commands::{glimpse, stdout};
+use crate::cli::commands::{glimpse, stdout};
 use crate::support::scripted_bucket::{Fault, Mode, Reply, ScriptedBucket};
 
 /// What a job says, and then what `glimpse doctor` says.

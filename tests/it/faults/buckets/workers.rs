@@ -4,7 +4,7 @@ use glimpse::api::replies::JobReply;
 use serde_json::json;
 
 use super::plain::{retried, service};
-use crate::commands::glimpse;
+use crate::cli::commands::glimpse;
 use crate::support::scripted_bucket::{Asked, Mode, Reply, Script, ScriptedBucket};
 use crate::support::worker::submit;
 

@@ -10,8 +10,8 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::succeeded;
-use crate::commands::{glimpse, stdout};
-use crate::source_contract::settings;
+use crate::cli::commands::{glimpse, stdout};
+use crate::contract::source::settings;
 use crate::support::scripted_bucket::{BUCKET, Reply, Script, ScriptedBucket};
 use crate::support::{TestApp, demo_image};
 

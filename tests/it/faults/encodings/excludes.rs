@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use super::{keys, logs, succeeded};
-use crate::commands::glimpse;
+use crate::cli::commands::glimpse;
 use crate::support::{TestApp, demo_image};
 
 /// Leftovers beside two images; one of them is no image at all.

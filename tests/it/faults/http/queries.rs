@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::commands::{Staying, glimpse};
+use crate::cli::commands::{Staying, glimpse};
 use crate::support::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]

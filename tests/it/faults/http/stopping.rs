@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{connect, read_until};
-use crate::commands::Staying;
+use crate::cli::commands::Staying;
 
 /// No request of these keeps the service for longer than its replies may take.
 async fn stops_soon(service: Staying, halves: &[&str]) {

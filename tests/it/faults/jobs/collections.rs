@@ -7,7 +7,7 @@ use glimpse::domain::{CollectionName, ImageUri};
 use glimpse::jobs::ledger::{Known, Ledger};
 use reqwest::{Client, StatusCode};
 
-use crate::crash::{Process, put};
+use crate::jobs::crash::{Process, put};
 use crate::support::cheap_clip::CheapClip;
 
 const OBJECTS: u32 = 100_000;

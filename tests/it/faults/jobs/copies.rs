@@ -10,7 +10,7 @@ use glimpse::index::{ImageIndex, Resilient, Stores};
 use glimpse::pipeline::{ItemOutcome, Pipeline, PipelineSettings, Task};
 use glimpse::resilience::{Guard, WaitBoard};
 
-use crate::chain::{self, keyed};
+use crate::pipeline::chain::{self, keyed};
 use crate::support::fakes::{MeanProvider, MemoryIndex};
 use crate::support::named::NamedIndex;
 

@@ -6,8 +6,8 @@ use futures::stream::{self, StreamExt};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
-use crate::crash::{Process, is_final, put, succeeded};
-use crate::full::SmallDisk;
+use crate::jobs::crash::{Process, is_final, put, succeeded};
+use crate::jobs::full_disk::SmallDisk;
 use crate::support::cheap_clip::CheapClip;
 
 const IMAGES: u32 = 3_000;

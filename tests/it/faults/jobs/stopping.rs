@@ -8,7 +8,7 @@ use axum::http::Uri;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
-use crate::crash::{Process, put, succeeded};
+use crate::jobs::crash::{Process, put, succeeded};
 use crate::support::between::{Between, Verdict};
 use crate::support::cheap_clip::CheapClip;
 

@@ -19,7 +19,7 @@ use glimpse::resilience::WaitBoard;
 use glimpse::shutdown::Shutdown;
 use reqwest::StatusCode;
 
-use crate::chain::keyed;
+use crate::pipeline::chain::keyed;
 use crate::support::fakes::{MeanProvider, MemoryIndex};
 
 /// A provider that panics when it is asked for the nth time how busy it is. A job asks when it is started, by the

@@ -4,7 +4,7 @@ use glimpse::domain::Trouble;
 use glimpse::embed::EmbedError;
 
 use super::layouts::from_hub;
-use crate::clip_tiny::folder;
+use crate::contract::embed::clip_tiny::folder;
 use crate::support::hub::{FakeHub, Manner, Script};
 
 const IMAGE: &str = "onnx/vision_model.onnx";

@@ -14,7 +14,7 @@ use glimpse::imaging::PreparedImage;
 use tempfile::TempDir;
 
 use super::external::externalised;
-use crate::clip_tiny::{embedding, folder, golden, tiny};
+use crate::contract::embed::clip_tiny::{embedding, folder, golden, tiny};
 use crate::support::hub::{FakeHub, Script};
 
 const PREPROCESSOR: &str = "preprocessor_config.json";

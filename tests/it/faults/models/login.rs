@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::layouts::{copy, from_hub};
-use crate::clip_tiny::folder;
+use crate::contract::embed::clip_tiny::folder;
 use crate::support::hub::{FakeHub, Script, TOKEN};
 
 /// `glimpse clip` with these variables and no others of a user: whether it becomes ready, and its log.

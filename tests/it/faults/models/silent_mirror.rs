@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::clip_tiny::folder;
+use crate::contract::embed::clip_tiny::folder;
 use crate::support::hub::COMMIT;
 
 /// Files that are still to be cut once.

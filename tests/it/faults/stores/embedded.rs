@@ -8,7 +8,7 @@ use glimpse::index::embedded::EmbeddedIndex;
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::index_contract::support::{SIZE, count, fresh, ids, name, query, record, space};
+use crate::contract::index::support::{SIZE, count, fresh, ids, name, query, record, space};
 use crate::support::TestApp;
 
 const EAST: [f32; SIZE] = [1.0, 0.0, 0.0, 0.0];

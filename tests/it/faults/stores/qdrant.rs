@@ -8,8 +8,8 @@ use glimpse::index::{Ensured, ImageIndex, IndexError};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::commands::{glimpse, stdout};
-use crate::index_contract::support::{SIZE, count, fresh, ids, name, query, record, space};
+use crate::cli::commands::{glimpse, stdout};
+use crate::contract::index::support::{SIZE, count, fresh, ids, name, query, record, space};
 use crate::support::TestApp;
 use crate::support::qdrant::{Limits, QdrantServer};
 

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use glimpse::domain::{Filter, Trouble as Kind};
 use glimpse::index::{ImageIndex, IndexError};
 
-use crate::index_contract::support::{SIZE, ids, name, query, record};
-use crate::index_weaviate::fake::{Grpc, Running};
-use crate::index_weaviate::trouble::class;
+use crate::contract::index::support::{SIZE, ids, name, query, record};
+use crate::contract::index::weaviate::fake::{Grpc, Running};
+use crate::contract::index::weaviate::trouble::class;
 
 const EAST: [f32; SIZE] = [1.0, 0.0, 0.0, 0.0];
 

@@ -143,10 +143,10 @@ async fn who_has_the_token_and_holds_nothing_marks_nothing_as_done() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_reads_records_of_its_job_s_prefix_only() {
     let app = crate::support::TestApp::start().await;
-    app.put("images/a.png", crate::workers_service::png(1)).await;
-    app.put("others/b.png", crate::workers_service::png(2)).await;
+    app.put("images/a.png", crate::workers::service::png(1)).await;
+    app.put("others/b.png", crate::workers::service::png(2)).await;
     app.ingest_with(json!({"s3_prefix": ""})).await;
-    app.put("images/c.png", crate::workers_service::png(3)).await;
+    app.put("images/c.png", crate::workers::service::png(3)).await;
     let job = crate::support::worker::submit(&app, json!({"s3_prefix": "images/", "executor": "workers"})).await;
     let door = Door::of(&app, &job).await;
     let ids = ["images/a.png", "others/b.png"].map(|key| glimpse::domain::ImageUri::new("pipeline", key).id());

@@ -81,7 +81,7 @@ fn indexed(task: &Value) -> Value {
 async fn with_images(count: u32, variables: &[(&str, &str)]) -> (TestApp, SubmitReply) {
     let app = TestApp::with(variables).await;
     for number in 0..count {
-        app.put(&format!("images/{number:04}.png"), crate::workers_service::png(number)).await;
+        app.put(&format!("images/{number:04}.png"), crate::workers::service::png(number)).await;
     }
     let job = submit(&app, json!({"s3_prefix": "images/", "executor": "workers"})).await;
     (app, job)

@@ -4,7 +4,7 @@ use glimpse::api::replies::JobReply;
 use serde_json::json;
 
 use super::{Door, log, with_images};
-use crate::ray::{on_ray, put_images, with_ray};
+use crate::ray::jobs::{on_ray, put_images, with_ray};
 use crate::support::ray::Then;
 use crate::support::worker::Worker;
 

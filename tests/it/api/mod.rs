@@ -1,0 +1,10 @@
+//! What the API answers.
+
+mod errors;
+mod journey;
+mod metrics;
+mod openapi;
+mod originals;
+mod stores;
+mod thumbnails;
+mod uploads;

@@ -1,0 +1,4 @@
+//! The page.
+
+pub(crate) mod browser;
+mod files;
