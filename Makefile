@@ -68,7 +68,7 @@ install: ## build the optimised binary and copy it to ~/.cargo/bin
 
 ##@ Develop
 
-test: ## run all tests; says what it installs before it does so, INSTALL=no installs nothing
+test: ## run all tests; says what it installs before it does so, INSTALL=no installs nothing; REQUIRE=browser,nginx skips neither
 	zarf/proxy/install.sh
 	GLIMPSE_AXE="$$(zarf/browser/install.sh)" $(CARGO) test --locked
 

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::contract::index::support::run;
 use crate::contract::index::weaviate::Server;
+use crate::support::environment::variable;
 use crate::support::qdrant::QdrantServer;
 use crate::support::{TestApp, demo_image};
 
@@ -20,8 +21,7 @@ async fn three_stores_hold_and_find_the_same() {
     let Some(weaviate) = Server::real() else { return };
     let own = QdrantServer::start().await;
     let collection = format!("e2e{}", run());
-    #[expect(clippy::disallowed_methods, reason = "a test's own settings")]
-    let qdrant = std::env::var("QDRANT_URL").ok().filter(|url| !url.is_empty()).unwrap_or_else(|| own.url());
+    let qdrant = variable("QDRANT_URL").unwrap_or_else(|| own.url());
     let (url, grpc_url) = weaviate.addresses();
     let variables = [
         ("VECTOR_DB_PROVIDER", "all"),

@@ -1,12 +1,12 @@
 //! What version 0.1 wrote can be read: its data folder, and its collections in Qdrant and Weaviate (`tests/data/v0.1`).
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::cli::commands::Staying;
+use crate::support::environment::{skip, variable};
 use crate::support::qdrant::QdrantServer;
 
 /// The unfinished job of the fixture, and the first one, which failed on one image.
@@ -159,7 +159,7 @@ async fn its_collection_in_qdrant_is_searched_and_extended() {
 async fn its_collection_in_weaviate_is_searched_and_extended() {
     let [Some(url), Some(grpc), Some(key)] = ["WEAVIATE_URL", "WEAVIATE_GRPC_URL", "WEAVIATE_API_KEY"].map(variable)
     else {
-        std::io::stderr().write_all(b"skipped: set WEAVIATE_URL, WEAVIATE_GRPC_URL and WEAVIATE_API_KEY\n").unwrap();
+        skip("weaviate", "set WEAVIATE_URL, WEAVIATE_GRPC_URL and WEAVIATE_API_KEY");
         return;
     };
     let (client, dump) = (reqwest::Client::builder().build().unwrap(), json("weaviate.json"));
@@ -180,8 +180,4 @@ async fn its_collection_in_weaviate_is_searched_and_extended() {
     service.finds_what_version_0_1_found("weaviate").await;
     service.indexes_two_more().await;
     send(client.delete(format!("{url}/v1/schema/{class}"))).await;
-}
-
-fn variable(name: &str) -> Option<String> {
-    std::env::vars_os().find(|(known, _)| known == name)?.1.into_string().ok()
 }

@@ -2,7 +2,6 @@
 //! makes of it. It is no part of the repository: it lies beside it (`../shared/corpus`), or where `GLIMPSE_CORPUS` says.
 
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -11,6 +10,8 @@ use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use glimpse::imaging::{ImagingSettings, UprightImage, decode_upright};
 use serde::Deserialize;
+
+use crate::support::environment::{print, skip, variable};
 
 const MAX_TIME: Duration = Duration::from_secs(2);
 const MAX_MEMORY_KB: u64 = 256 * 1024;
@@ -54,16 +55,20 @@ enum Expect {
     Either,
 }
 
+pub(super) const CORPUS_IS_MISSING: &str = "set GLIMPSE_CORPUS to the folder that has awkward/expected.json";
+
+pub(super) fn corpus() -> PathBuf {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
+    variable("GLIMPSE_CORPUS").map_or(default, PathBuf::from).join("awkward")
+}
+
 /// In a process of its own: the peak of memory is a process', and other tests' peaks are higher.
 #[test]
 fn every_file_is_the_image_that_pillow_sees_or_its_error() {
-    #[expect(clippy::disallowed_methods, reason = "a test's own settings")]
-    let set = |name| std::env::var(name).ok();
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
-    let folder = set("GLIMPSE_CORPUS").map_or(beside, PathBuf::from).join("awkward");
+    let folder = corpus();
     if !folder.join("expected.json").exists() {
-        say("skipped: the awkward corpus is not here; set GLIMPSE_CORPUS");
-    } else if set("GLIMPSE_AWKWARD_ALONE").is_some() {
+        skip("corpus", CORPUS_IS_MISSING);
+    } else if variable("GLIMPSE_AWKWARD_ALONE").is_some() {
         hold(&folder);
     } else {
         let name = "imaging::awkward::every_file_is_the_image_that_pillow_sees_or_its_error";
@@ -71,7 +76,7 @@ fn every_file_is_the_image_that_pillow_sees_or_its_error() {
         alone.args([name, "--exact", "--nocapture"]).env("GLIMPSE_AWKWARD_ALONE", "1");
         let output = alone.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        say(String::from_utf8_lossy(&output.stderr).trim());
+        print(String::from_utf8_lossy(&output.stderr).trim());
     }
 }
 
@@ -106,7 +111,7 @@ fn hold(folder: &Path) {
         }
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), all.len(), wrong.join("\n"));
-    say(&format!("{} files; slowest {slowest:?}; most memory in KiB {largest:?}", all.len()));
+    print(&format!("{} files; slowest {slowest:?}; most memory in KiB {largest:?}", all.len()));
 }
 
 fn difference(
@@ -162,9 +167,4 @@ fn forget_peak() -> Option<u64> {
 fn of_status(name: &str) -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     status.lines().find_map(|line| line.strip_prefix(name)?.trim().trim_end_matches(" kB").parse().ok())
-}
-
-/// Past the test runner, which swallows what the printing macros write.
-fn say(text: &str) {
-    std::io::stderr().write_all(format!("{text}\n").as_bytes()).unwrap();
 }

@@ -1,9 +1,7 @@
 //! A JPEG or WebP of which only a part is decoded is embedded as if all of it had been: the bounds of ADR 0006, over images whose
 //! sizes lie where reducing begins and where each scale takes over, and over all images that are here.
 
-use std::io::Write as _;
 use std::num::NonZeroUsize;
-use std::path::Path;
 
 use glimpse::embed::ImageEmbeddingProvider;
 use glimpse::embed::local::LocalProvider;
@@ -11,7 +9,9 @@ use glimpse::imaging::{Decode, Extras, ImagingSettings, Preprocessing, Resize, p
 use image::imageops::FilterType;
 use image::{DynamicImage, GenericImage, RgbImage};
 
+use super::awkward::{CORPUS_IS_MISSING, corpus};
 use crate::support::demo_images;
+use crate::support::environment::skip;
 
 const MIN_COSINE: f32 = 0.999;
 const MEAN_COSINE: f32 = 0.9995;
@@ -100,9 +100,8 @@ async fn a_reduced_image_is_embedded_as_the_whole_one() {
 /// squares too: by their pixels, as no model here takes those.
 #[test]
 fn every_photograph_of_the_corpus_is_reduced_to_the_same_square() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus/awkward");
-    let Ok(entries) = std::fs::read_dir(&folder) else {
-        writeln!(std::io::stderr(), "skipped: the awkward corpus is not here").unwrap();
+    let Ok(entries) = std::fs::read_dir(corpus()) else {
+        skip("corpus", CORPUS_IS_MISSING);
         return;
     };
     let limits = ImagingSettings::default().limits();

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::cli::commands::Staying;
 use crate::support::cheap_clip::CheapClip;
+use crate::support::environment::variable;
 
 /// Kills in CI.
 const ROUNDS: u32 = 20;
@@ -168,8 +169,7 @@ pub(crate) async fn put(bucket: &Bucket, n: u32, seed: u32) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_is_killed_whenever_the_index_ends_up_as_if_nothing_had_happened() {
-    #[expect(clippy::disallowed_methods, reason = "a test's own setting")]
-    let rounds = std::env::var("ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
+    let rounds = variable("ROUNDS").and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
     let clip = CheapClip::start(Duration::from_millis(2)).await;
     let (folder, mut dice) = (tempfile::tempdir().unwrap(), Dice(0x9E37_79B9_7F4A_7C15));
     let first = Process::start(folder.path(), &clip);

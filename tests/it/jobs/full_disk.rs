@@ -1,6 +1,5 @@
 //! The data folder on a disk that is full: the job says so, and goes on once there is space.
 
-use std::io::Write as _;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -8,6 +7,7 @@ use serde_json::Value;
 
 use crate::jobs::crash::{Process, is_final, put, succeeded};
 use crate::support::cheap_clip::CheapClip;
+use crate::support::environment::skip;
 
 /// Kilobytes of the disk.
 const DISK: u32 = 16 * 1024;
@@ -24,8 +24,7 @@ impl SmallDisk {
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(folder.path()).output();
         let mounted = mount.is_ok_and(|mount| mount.status.success());
         if !mounted {
-            // Past the test runner, which swallows what the printing macros write.
-            std::io::stderr().write_all(b"skipped: run as a user who may mount a tmpfs\n").unwrap();
+            skip("mount", "run as a user who may mount a tmpfs");
         }
         mounted.then_some(Self(folder))
     }

@@ -1,6 +1,5 @@
 //! Jobs on a real Ray cluster, beside which `zarf/ray/test.sh` runs this: `make test-ray`. A head without CPUs, two nodes of one.
 
-use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -11,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cli::commands::Staying;
 use crate::support::cheap_clip::CheapClip;
+use crate::support::environment::{print, skip, variable};
 use crate::workers::service::{png, records};
 
 const IMAGES: u32 = 300;
@@ -24,10 +24,8 @@ struct Cluster {
 
 impl Cluster {
     fn here() -> Option<Self> {
-        #[expect(clippy::disallowed_methods, reason = "a test's own settings")]
-        let set = |name: &str| std::env::var(name).ok();
-        let Some((nodes, token)) = set("GLIMPSE_RAY_NODES").zip(set("RAY_AUTH_TOKEN")) else {
-            say("skipped: run make test-ray");
+        let Some((nodes, token)) = variable("GLIMPSE_RAY_NODES").zip(variable("RAY_AUTH_TOKEN")) else {
+            skip("ray", "run make test-ray");
             return None;
         };
         Some(Self { token, nodes: nodes.split(',').map(str::to_owned).collect() })
@@ -40,11 +38,6 @@ impl Cluster {
         let reply: Value = client.get(url).bearer_auth(&self.token).send().await.unwrap().json().await.unwrap();
         reply["status"].as_str().unwrap().to_owned()
     }
-}
-
-/// Past the test runner, which swallows what the printing macros write.
-fn say(words: &str) {
-    std::io::stderr().write_all(format!("{words}\n").as_bytes()).unwrap();
 }
 
 /// Processes of this namespace whose command line has all of these words.
@@ -159,7 +152,7 @@ async fn a_job_on_ray_ends_as_one_at_home_whatever_is_killed() {
     service.until(&plain, busy).await;
     let all = begun.elapsed();
     service.succeeds(&plain).await;
-    say(&format!(
+    print(&format!(
         "first image {first:.1?} after submission, both workers at work {all:.1?}, end {:.1?}",
         begun.elapsed()
     ));
@@ -168,13 +161,13 @@ async fn a_job_on_ray_ends_as_one_at_home_whatever_is_killed() {
     service.done(&id, 40).await;
     kill(processes(&["worker", "--job", &id])[0]);
     service.succeeds(&id).await;
-    say("a worker was killed: nothing lost");
+    print("a worker was killed: nothing lost");
 
     let id = service.submit("service", "ray").await;
     service.done(&id, 40).await;
     service.restart();
     service.succeeds(&id).await;
-    say("the service was killed: nothing lost");
+    print("the service was killed: nothing lost");
 
     let id = service.submit("stopped", "ray").await;
     service.done(&id, 20).await;
@@ -188,7 +181,7 @@ async fn a_job_on_ray_ends_as_one_at_home_whatever_is_killed() {
         assert!(Instant::now() < deadline, "stopped, and still at work");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    say("a job was stopped: nobody works on");
+    print("a job was stopped: nobody works on");
 
     let id = service.submit("node", "ray").await;
     service.until(&id, busy).await;
@@ -197,7 +190,7 @@ async fn a_job_on_ray_ends_as_one_at_home_whatever_is_killed() {
     assert!(!of_node.is_empty());
     of_node.into_iter().for_each(kill);
     service.succeeds(&id).await;
-    say(&format!("a node was killed: nothing lost, end {:.1?} later", killed.elapsed()));
+    print(&format!("a node was killed: nothing lost, end {:.1?} later", killed.elapsed()));
 
     drop(service);
     let index = EmbeddedIndex::open(&folder.path().join("index")).unwrap();

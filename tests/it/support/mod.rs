@@ -4,6 +4,7 @@ pub(crate) mod bent;
 pub(crate) mod between;
 pub(crate) mod cheap_clip;
 pub(crate) mod embed_services;
+pub(crate) mod environment;
 pub(crate) mod fakes;
 pub(crate) mod hub;
 pub(crate) mod named;

@@ -19,6 +19,7 @@ use glimpse::worker::{ServiceClient, Worker, WorkerSettings};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::environment::variable;
 use crate::support::fakes::lanes;
 use crate::support::{TestApp, demo_image};
 
@@ -50,7 +51,7 @@ impl ImageEmbeddingProvider for Deadly {
 /// The worker of the test below, in a process of its own. Where nobody started it as such, it does nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn worker_process_of_the_poison_test() {
-    let Ok(given) = std::env::var("POISONED_WORKER") else { return };
+    let Some(given) = variable("POISONED_WORKER") else { return };
     let words: Vec<&str> = given.split(' ').collect();
     let [url, job, token, name, bucket, access_key_id, secret_access_key] = words[..] else { panic!("{given}") };
     let board = WaitBoard::default();

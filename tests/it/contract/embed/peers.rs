@@ -13,10 +13,11 @@ use crate::contract::embed::clip_tiny::tiny;
 use crate::contract::embed::suite::{
     a_batch_is_its_images, calls_do_not_mix, images, texts_are_read, the_space_is_stable,
 };
+use crate::support::environment::{skip, variable};
 
 fn infinity() -> Option<OpenAiProvider> {
-    let Ok(url) = std::env::var("GLIMPSE_INFINITY_URL") else {
-        eprintln!("skipped: set GLIMPSE_INFINITY_URL, or run `make test-peers`");
+    let Some(url) = variable("GLIMPSE_INFINITY_URL") else {
+        skip("infinity", "set GLIMPSE_INFINITY_URL, or run make test-peers");
         return None;
     };
     let timeout = Duration::from_mins(1);

@@ -12,6 +12,7 @@ use glimpse::index::ImageIndex;
 use glimpse::index::embedded::{EmbeddedIndex, OpenError};
 
 use crate::contract::index::support::{count, fresh, ids, keys, name, query, record, space};
+use crate::support::environment::variable;
 
 const EAST: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
 const NORTH: [f32; 4] = [0.0, 1.0, 0.0, 0.0];
@@ -153,7 +154,7 @@ fn batch(n: u32) -> Vec<ImageRecord> {
 /// No test by itself: the process that the next one kills.
 #[tokio::test]
 async fn child_that_writes_until_it_is_killed() {
-    let Some(folder) = std::env::var_os(CHILD) else { return };
+    let Some(folder) = variable(CHILD) else { return };
     let index = open(Path::new(&folder));
     let collection = name("killed");
     index.ensure_image_collection(&collection, &space()).await.unwrap();

@@ -4,13 +4,17 @@
 use futures::TryStreamExt;
 use glimpse::source::{ImageSource, NewObject, S3Settings, S3Source, Scope, SourceError};
 
-use super::{World, say, set};
+use super::World;
+use crate::support::environment::{skip, variable};
 
 #[tokio::test]
 async fn a_bucket_that_denies_says_so_to_every_call() {
     let Some(world) = World::real().await else { return };
-    if set("S3_TEST_AMBIENT_IS_DENIED").is_none() {
-        say("skipped: set S3_TEST_AMBIENT_IS_DENIED, and credentials that may nothing as AWS_ACCESS_KEY_ID and so on");
+    if variable("S3_TEST_AMBIENT_IS_DENIED").is_none() {
+        skip(
+            "s3-denied",
+            "set S3_TEST_AMBIENT_IS_DENIED, and AWS_ACCESS_KEY_ID and so on to credentials without any permission",
+        );
         return;
     }
     world.put("k", b"x").await.unwrap();

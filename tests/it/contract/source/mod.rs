@@ -10,8 +10,6 @@ mod trouble;
 mod uploads;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
-use std::sync::Once;
 use std::time::Duration;
 
 use futures::{StreamExt, TryStreamExt};
@@ -24,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::pages::a_listing_has_every_key_once_in_order_over_many_pages;
 use self::uploads::an_upload_in_parts_is_one_object;
+use crate::support::environment::{print, skip, variable};
 
 /// A server and a bucket of one's own in it.
 struct World {
@@ -49,17 +48,6 @@ pub(crate) fn settings(endpoint: String, credentials: S3Credentials) -> S3Settin
     }
 }
 
-/// A variable of the tests, where it is set.
-fn set(name: &str) -> Option<String> {
-    #[expect(clippy::disallowed_methods, reason = "a test's own settings")]
-    std::env::var(name).ok().filter(|text| !text.is_empty())
-}
-
-/// Past the test runner, which swallows what the printing macros write.
-fn say(text: &str) {
-    std::io::stderr().write_all(format!("{text}\n").as_bytes()).unwrap();
-}
-
 impl World {
     async fn embedded() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -73,12 +61,11 @@ impl World {
     }
 
     async fn real() -> Option<Self> {
-        static SAY: Once = Once::new();
-        let Some(endpoint) = set("S3_TEST_ENDPOINT") else {
-            SAY.call_once(|| say("skipped: set S3_TEST_ENDPOINT"));
+        let Some(endpoint) = variable("S3_TEST_ENDPOINT") else {
+            skip("s3", "set S3_TEST_ENDPOINT");
             return None;
         };
-        let pair = S3Credentials::from_parts(set("S3_TEST_ACCESS_KEY_ID"), set("S3_TEST_SECRET_ACCESS_KEY"));
+        let pair = S3Credentials::from_parts(variable("S3_TEST_ACCESS_KEY_ID"), variable("S3_TEST_SECRET_ACCESS_KEY"));
         let settings = settings(endpoint, pair.unwrap().expect("S3_TEST_ACCESS_KEY_ID"));
         let source = S3Source::new(settings.clone()).await.unwrap();
         let bucket = format!("glimpse-test-{}", uuid::Uuid::now_v7().simple());
@@ -172,7 +159,7 @@ async fn awkward_keys_come_back_as_they_went_in(world: &World) {
     if world.any_key {
         taken.extend(NO_FILE_NAME);
     } else {
-        say(&format!("not asked of a real server: the keys {NO_FILE_NAME:?}"));
+        print(&format!("not asked of a real server: the keys {NO_FILE_NAME:?}"));
     }
     taken.sort_unstable();
     for key in &taken {

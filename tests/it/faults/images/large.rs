@@ -8,6 +8,7 @@ use image::{Rgb, RgbImage};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use super::files::{png_with, zlib_of_zeros};
+use crate::support::environment::variable;
 
 /// `GLIMPSE_MEMORY_MB`, which these images must share.
 const BUDGET: u64 = 512 << 20;
@@ -112,8 +113,7 @@ const ALONE: &str = "GLIMPSE_LARGE_ALONE";
 
 /// False in the process that runs all tests, once the other one has ended well.
 fn in_a_process_of_its_own(test: &str) -> bool {
-    #[expect(clippy::disallowed_methods, reason = "a test's own settings")]
-    if std::env::var(ALONE).is_ok() {
+    if variable(ALONE).is_some() {
         return true;
     }
     let mut alone = Command::new(std::env::current_exe().unwrap());

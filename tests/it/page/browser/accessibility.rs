@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Browser;
 use crate::support::TestApp;
+use crate::support::environment::{skip, variable};
 
 async fn demo() -> TestApp {
     let app = TestApp::start().await;
@@ -72,10 +73,9 @@ async fn shortcuts_and_arrow_keys_move_the_focus() {
 
 /// The source of axe-core; `GLIMPSE_AXE` is the path of its `axe.min.js`.
 pub(super) fn axe_source() -> Option<String> {
-    use std::io::Write;
-    let axe = std::env::var_os("GLIMPSE_AXE").and_then(|path| std::fs::read_to_string(path).ok());
+    let axe = variable("GLIMPSE_AXE").and_then(|path| std::fs::read_to_string(path).ok());
     if axe.is_none() {
-        std::io::stderr().write_all(b"skipped: set GLIMPSE_AXE to axe.min.js of axe-core\n").unwrap();
+        skip("axe", "set GLIMPSE_AXE to axe.min.js of axe-core");
     }
     axe
 }

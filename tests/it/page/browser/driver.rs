@@ -1,6 +1,5 @@
 //! Drives Chromium over WebDriver. Without Chromium a test prints `skipped` and passes.
 
-use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -10,6 +9,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use crate::support::environment::{find_program, skip};
 use crate::support::{TestApp, root};
 
 /// Tests use one browser at a time: two cores are enough for one browser and its service.
@@ -35,12 +35,8 @@ impl Browser {
 
     /// Opens a browser for the service at this URL. It accepts self-signed certificates.
     pub(crate) async fn open_at(app: &str, width: u32, height: u32) -> Option<Self> {
-        let found = |name: &str| {
-            std::env::split_paths(&std::env::var_os("PATH")?).map(|at| at.join(name)).find(|file| file.is_file())
-        };
-        let (Some(driver), Some(chromium)) = (found("chromedriver"), found("chromium")) else {
-            // The test runner captures the output of `println!`, but not this.
-            std::io::stderr().write_all(b"skipped: install chromium and chromium-driver\n").unwrap();
+        let (Some(driver), Some(chromium)) = (find_program("chromedriver"), find_program("chromium")) else {
+            skip("browser", "install chromium and chromium-driver");
             return None;
         };
         let permit = BROWSER_PERMIT.acquire().await.unwrap();

@@ -6,9 +6,7 @@ mod records;
 mod server;
 mod trouble;
 
-use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::sync::Once;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -17,6 +15,7 @@ use glimpse::index::qdrant::{QdrantIndex, QdrantSettings, grpc_url};
 use qdrant_client::Qdrant;
 
 use crate::contract::index::support::run;
+use crate::support::environment::{skip, variable};
 use crate::support::qdrant::QdrantServer;
 
 const EAST: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
@@ -75,15 +74,11 @@ async fn everywhere(test: impl AsyncFn(&Place)) {
 }
 
 fn real() -> Option<Place> {
-    static SAY: Once = Once::new();
-    #[expect(clippy::disallowed_methods, reason = "a test's own settings")]
-    let set = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
-    let Some(url) = set("QDRANT_URL") else {
-        // Past the test runner, which swallows what the printing macros write.
-        SAY.call_once(|| std::io::stderr().write_all(b"skipped: set QDRANT_URL\n").unwrap());
+    let Some(url) = variable("QDRANT_URL") else {
+        skip("qdrant", "set QDRANT_URL");
         return None;
     };
-    Some(Place { url, key: set("QDRANT_API_KEY").unwrap_or_default(), _own: None })
+    Some(Place { url, key: variable("QDRANT_API_KEY").unwrap_or_default(), _own: None })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -8,9 +8,7 @@ pub(crate) mod fake;
 mod real;
 pub(crate) mod trouble;
 
-use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, resume_unwind};
-use std::sync::Once;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -19,6 +17,7 @@ use glimpse::index::ImageIndex as _;
 use glimpse::index::weaviate::{WeaviateIndex, WeaviateSettings};
 
 use crate::contract::index::support::{name, run};
+use crate::support::environment::{skip, variable};
 
 /// A real server.
 pub(crate) struct Server {
@@ -30,17 +29,13 @@ pub(crate) struct Server {
 impl Server {
     /// The one that the environment names; or says that there is none.
     pub(crate) fn real() -> Option<Self> {
-        static SAY: Once = Once::new();
-        #[expect(clippy::disallowed_methods, reason = "a test's own settings")]
-        let set = |name| std::env::var(name).ok().filter(|text| !text.is_empty());
-        let Some(url) = set("WEAVIATE_URL") else {
-            // Past the test runner, which swallows what the printing macros write.
-            SAY.call_once(|| std::io::stderr().write_all(b"skipped: set WEAVIATE_URL\n").unwrap());
+        let Some(url) = variable("WEAVIATE_URL") else {
+            skip("weaviate", "set WEAVIATE_URL");
             return None;
         };
-        let api_key = Secret::new(set("WEAVIATE_API_KEY").unwrap_or_default());
+        let api_key = Secret::new(variable("WEAVIATE_API_KEY").unwrap_or_default());
         let timeout = Duration::from_mins(1);
-        let settings = WeaviateSettings { url, grpc_url: set("WEAVIATE_GRPC_URL"), api_key, timeout };
+        let settings = WeaviateSettings { url, grpc_url: variable("WEAVIATE_GRPC_URL"), api_key, timeout };
         let http = reqwest::Client::builder().no_proxy().timeout(timeout).build().unwrap();
         Some(Self { index: WeaviateIndex::new(settings.clone()).unwrap(), settings, http })
     }
