@@ -1,4 +1,4 @@
-//! One integration binary: links once, shares its support.
+//! The integration tests: one binary, which links once and shares its support.
 
 #![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
 #![expect(clippy::disallowed_methods, reason = "a test waits for what it spawns")]

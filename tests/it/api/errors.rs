@@ -1,11 +1,11 @@
-//! Bad input gets a clear error with the right status, and nothing else.
+//! Wrong requests get an error with the right status, code and message.
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::support::{TestApp, demo_image};
 
-/// Asks and gives status, code and message on one line.
+/// Sends a request and returns status, code and message as one line.
 async fn said(app: &TestApp, method: Method, path: &str, body: Option<Value>) -> String {
     let what = body.as_ref().map(|body| format!(" {body}")).unwrap_or_default();
     let name = method.to_string();
@@ -158,7 +158,7 @@ async fn more_images_than_may_come_in_at_once_are_told_to_come_back() {
     let app = TestApp::start().await;
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     app.ingest().await;
-    // Two that begin and never end, and do not say how large they are: each may be as large as an image may.
+    // Two uploads without a length that never end: each counts as an image of the largest size.
     let endless = || futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>();
     let begun = [(); 2].map(|()| tokio::spawn(of_unknown_size(&app, endless()).send()));
     let late = search_until(&app, StatusCode::TOO_MANY_REQUESTS).await;
@@ -166,11 +166,11 @@ async fn more_images_than_may_come_in_at_once_are_told_to_come_back() {
     for request in begun {
         request.abort();
     }
-    // Room again when they have gone.
+    // There is room again when they are gone.
     search_until(&app, StatusCode::OK).await;
 }
 
-/// A search by an image of which nobody says how large it is.
+/// A search by an image without a content length.
 fn of_unknown_size(
     app: &TestApp,
     bytes: impl futures::Stream<Item = Result<bytes::Bytes, std::io::Error>> + Send + 'static,
@@ -180,7 +180,7 @@ fn of_unknown_size(
     app.client.post(format!("{}/search/images", app.url)).multipart(form)
 }
 
-/// Searches by such an image until the answer has this status.
+/// Searches by such an image until the reply has this status.
 async fn search_until(app: &TestApp, status: StatusCode) -> reqwest::Response {
     for _ in 0..100 {
         let cat = futures::stream::iter([Ok(demo_image("cat.jpg").into())]);

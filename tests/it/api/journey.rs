@@ -1,4 +1,4 @@
-//! From a bucket to a hit, through the whole service.
+//! From a bucket to a search result, through the whole service.
 
 use std::collections::BTreeMap;
 
@@ -64,7 +64,7 @@ async fn what_a_store_has_lost_is_indexed_again() {
     app.seed_demo().await;
     app.ingest().await;
     let folder = app.stop().await;
-    // As after a loss of power: the store has lost its last commits, the ledger has not.
+    // As after a power loss: the store has lost its last commits, the ledger has not.
     let index = EmbeddedIndex::open(&folder.path().join("index")).unwrap();
     let lost = ["cat.jpg", "moose.jpg"].map(|name| ImageUri::new("pipeline", &format!("images/{name}")).id());
     index.delete(&CollectionName::parse("documents").unwrap(), &lost).await.unwrap();
@@ -154,7 +154,7 @@ async fn a_job_without_keys_succeeds_with_a_warning_and_items_are_bounded() {
     assert_eq!((rest.counts.unchanged, rest.counts.done), (5, 21));
 }
 
-/// The signature and header of a PNG that promises so many pixels.
+/// The signature and header of a PNG that claims this many pixels.
 fn png_header(width: u32, height: u32) -> Vec<u8> {
     let mut chunk = b"IHDR".to_vec();
     chunk.extend(width.to_be_bytes());

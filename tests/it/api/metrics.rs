@@ -1,4 +1,4 @@
-//! `GET /metrics` of the real binary, so that nobody else's counts are in it.
+//! `GET /metrics` of the real binary: a process of its own, so that other tests do not change its counts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -20,7 +20,7 @@ const METRICS_PAGE: &str = include_str!("../../../docs/metrics.md");
 const KEY: &str = "open-sesame";
 const BUCKET: &str = "hidden-bucket";
 
-/// A service behind a key.
+/// A service that requires an API key.
 struct Service {
     staying: Staying,
     client: Client,
@@ -28,7 +28,7 @@ struct Service {
     variables: Vec<(String, String)>,
 }
 
-/// A service's metrics: each family with its kind, and each series with its value.
+/// The metrics of a service: each family with its kind, and each series with its value.
 #[derive(Debug)]
 struct Scrape {
     text: String,
@@ -74,7 +74,7 @@ impl Service {
         reply.json().await.unwrap()
     }
 
-    /// Runs a job to its end, and gives its counts.
+    /// Runs a job to its end and returns its counts.
     async fn job(&self, body: Value) -> Value {
         let id = self.submit(body).await["job_id"].as_str().unwrap().to_owned();
         let deadline = Instant::now() + Duration::from_mins(2);
@@ -117,7 +117,7 @@ impl Service {
     }
 }
 
-/// A process that ends by SIGKILL.
+/// A process that is killed when this is dropped.
 struct Ends(Child);
 
 impl Drop for Ends {
@@ -147,13 +147,13 @@ impl Scrape {
         Self { text, kinds, series }
     }
 
-    /// The family that a series belongs to.
+    /// Returns the family that a series belongs to.
     fn family<'a>(&self, series: &'a str) -> &'a str {
         let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| series.strip_suffix(end));
         base.filter(|base| self.kinds.get(*base).is_some_and(|kind| kind == "histogram")).unwrap_or(series)
     }
 
-    /// The value of a series with these labels among its own, of all such together.
+    /// Returns the sum of all series of this name that have these labels.
     fn of(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
         let has = |own: &BTreeMap<String, String>| {
             labels.iter().all(|(key, value)| own.get(*key).is_some_and(|own| own == value))
@@ -258,7 +258,7 @@ async fn a_scrape_tells_what_was_done_and_nothing_that_a_client_made_up() {
         scrape.is(family, &[("state", "succeeded")], 2.0);
         scrape.is(family, &[], 2.0);
     }
-    // Four images in the first job, in the second the copy and the torn one again.
+    // Four images in the first job; the copy and the truncated one in the second.
     scrape.is("glimpse_stage_duration_seconds_count", &[("stage", "fetch")], 6.0);
     scrape.is("glimpse_stage_duration_seconds_bucket", &[("stage", "fetch"), ("le", "+Inf")], 6.0);
     let size = |name| f64::from(u32::try_from(demo_image(name).len()).unwrap());

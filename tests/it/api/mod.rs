@@ -1,4 +1,4 @@
-//! What the API answers.
+//! The HTTP API.
 
 mod errors;
 mod journey;

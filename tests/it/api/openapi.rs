@@ -1,4 +1,4 @@
-//! The description of the API changes only on purpose.
+//! The OpenAPI document changes only on purpose.
 
 #[test]
 fn the_description_is_as_reviewed() {

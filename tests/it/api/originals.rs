@@ -1,4 +1,4 @@
-//! Originals over HTTP, and searches for what is like an indexed image.
+//! Originals over HTTP, and searches for images that are similar to an indexed one.
 
 use glimpse::api::replies::SearchReply;
 use glimpse::domain::ImageUri;
@@ -43,7 +43,7 @@ async fn an_original_is_sent_as_the_image_that_it_is_and_as_nothing_else() {
     let same = ask("if-none-match", of("etag").to_owned()).await.unwrap();
     assert_eq!(same.status(), StatusCode::NOT_MODIFIED);
 
-    // What is in the bucket now may be anything: a page is not sent as one.
+    // The object may have any content now: an HTML page is not sent as one.
     app.put("images/cat.jpg", b"<html><script>alert(1)</script></html>".to_vec()).await;
     let page = app.client.get(&url).send().await.unwrap();
     assert_eq!(page.status(), StatusCode::UNPROCESSABLE_ENTITY);
@@ -67,7 +67,7 @@ async fn what_is_like_an_image_begins_with_its_copies_and_leaves_out_itself() {
     assert_eq!((first.s3_key.as_str(), first.identical), ("images/copy of cat.jpg", Some(true)));
     assert!(first.score > 0.999 && all.results[1].identical == Some(false));
 
-    // Pages have no gap and no repetition where the image itself was.
+    // Pages have no gap and no repetition at the place of the image itself.
     let mut paged = Vec::new();
     for offset in (0..26).step_by(4) {
         let page = search(&app, &[("like", &cat), ("limit", "4"), ("offset", &offset.to_string())]).await;
@@ -77,7 +77,7 @@ async fn what_is_like_an_image_begins_with_its_copies_and_leaves_out_itself() {
 
     let same = search(&app, &[("like", &cat), ("min_score", "0.99")]).await;
     assert_eq!((same.total, same.results[0].identical), (1, Some(true)));
-    // Together with words: between the two.
+    // With a text: the result is between the two.
     let both = search(&app, &[("like", &cat), ("q", "a rocket")]).await;
     assert!(both.results.iter().any(|hit| hit.s3_key.contains("rocket")), "{both:?}");
     let nobody = app.get("/search/images?like=00000000-0000-5000-8000-000000000000").await;

@@ -1,4 +1,4 @@
-//! One question to several stores.
+//! One query to several stores.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ impl Two {
         self.ask_in(query, &space()).await
     }
 
-    /// Keys and the stores that had them.
+    /// Returns the keys and the stores that have them.
     async fn ask_in(&self, query: &SearchQuery, space: &Space) -> Result<Merged<Vec<(String, String)>>, IndexError> {
         let spaces = self.stores.spaces(&self.collection).await?;
         let nearest = self.stores.nearest(&self.collection, query).await;
@@ -48,7 +48,7 @@ impl Two {
 async fn hits_are_merged_by_id_and_the_best_come_first_on_every_page() {
     let two = two().await;
     let records: Vec<_> = (0..9_u16).map(|n| record(&format!("{n}.jpg"), [1.0, f32::from(n), 0.0, 0.0])).collect();
-    // 0 to 5 in one, 3 to 8 in the other.
+    // 0 to 5 in one store, 3 to 8 in the other.
     two.a.upsert(&two.collection, &records[..6]).await.unwrap();
     two.b.upsert(&two.collection, &records[3..]).await.unwrap();
     let all = two.ask(&query(EAST, 20)).await.unwrap();
@@ -87,7 +87,7 @@ async fn what_one_store_cannot_say_is_a_warning_and_what_none_can_is_an_error() 
     let collections = two.stores.collections().await.unwrap();
     assert_eq!((collections.answer.len(), collections.warnings), (1, half.warnings));
     assert_eq!(two.stores.find(&two.collection, record("b.jpg", EAST).id).await.unwrap().unwrap().uri.key(), "b.jpg");
-    // The one that is down may have it.
+    // The unavailable store may have it.
     let nowhere = record("nowhere.jpg", EAST).id;
     assert!(matches!(two.stores.find(&two.collection, nowhere).await, Err(IndexError::Dependency(_))));
     two.b.switch(false);

@@ -1,11 +1,11 @@
-//! Thumbnails over HTTP: made on request and kept, or written by the pipeline.
+//! Thumbnails over HTTP: made on request and stored, or written by the pipeline.
 
 use glimpse::api::replies::SearchReply;
 use reqwest::StatusCode;
 
 use crate::support::{TestApp, demo_image};
 
-/// Path of the thumbnail of the first hit for these words.
+/// Path of the thumbnail of the first hit for this text.
 async fn first(app: &TestApp, words: &str) -> String {
     let request = app.client.get(format!("{}/search/images", app.url)).query(&[("q", words), ("limit", "1")]);
     let reply: SearchReply = request.send().await.unwrap().json().await.unwrap();
@@ -33,7 +33,7 @@ async fn a_hits_thumbnail_is_small_cached_and_known_by_its_etag() {
     let again = app.client.get(format!("{}{path}", app.url)).header("if-none-match", &etag).send().await.unwrap();
     assert_eq!(again.status(), StatusCode::NOT_MODIFIED);
 
-    // Kept: it outlives its object. What was never made does not.
+    // A stored thumbnail outlives its object; one that was never made does not.
     let other = first(&app, "a panda").await;
     let uri = |name: &str| glimpse::domain::ImageUri::new("pipeline", &format!("images/{name}"));
     app.bucket.remove(&uri("coffee.jpg")).await.unwrap();
@@ -49,7 +49,7 @@ async fn a_hits_thumbnail_is_small_cached_and_known_by_its_etag() {
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_prefix_the_pipeline_writes_them_into_the_bucket_without_metadata_and_never_indexes_them() {
     let app = TestApp::with(&[("THUMBNAIL_PREFIX", "thumbnails/")]).await;
-    // An image that says where it was taken: an EXIF block of our own behind the file's first two bytes.
+    // An image with a location: an EXIF block behind the first two bytes of the file.
     let mut bytes = demo_image("cat.jpg");
     let exif = b"\xff\xe1\x00\x1cExif\0\0MM\0*\0\0\0\x08\0\0GPS-SECRET";
     bytes.splice(2..2, exif.iter().copied());
@@ -65,7 +65,7 @@ async fn with_a_prefix_the_pipeline_writes_them_into_the_bucket_without_metadata
 
     let again = app.ingest_with(serde_json::json!({})).await;
     assert_eq!((again.counts.listed, again.counts.skipped, again.counts.unchanged), (2, 1, 1), "{again:?}");
-    // The written one is served even when the original is gone.
+    // The written one is served even if the original is gone.
     app.bucket.remove(&glimpse::domain::ImageUri::new("pipeline", "images/cat.jpg")).await.unwrap();
     assert_eq!(get(&app, &path).await.bytes().await.unwrap(), bytes);
 }

@@ -1,4 +1,4 @@
-//! The command line as a user types it: the real binary, its output, its exit codes.
+//! The command line as users type it: the real binary, its output, its exit codes.
 
 use std::io::BufRead;
 use std::net::TcpListener;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::support::{TestApp, demo_image, root};
 
-/// Runs `glimpse` with only these variables of ours set.
+/// Runs `glimpse` with these variables set.
 pub(crate) async fn glimpse(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
     command.args(arguments).current_dir(std::env::temp_dir()).envs(variables.iter().copied());
@@ -108,11 +108,11 @@ async fn the_clients_of_a_service_tell_by_their_exit_codes() {
     assert!(nobody.status.code() == Some(1) && stderr(&nobody).contains("glimpse serve"), "{}", stderr(&nobody));
 }
 
-/// A command that stays, and the URL that it prints after `word`. Ends with the test.
+/// A command that keeps running, and the URL that it prints after `word`. It is killed when this is dropped.
 pub(crate) struct Staying {
     child: std::process::Child,
     pub(crate) url: String,
-    /// Nobody to print to would end it.
+    /// Kept open: the command would end when nothing reads its output.
     output: Mutex<std::io::Lines<std::io::BufReader<std::process::ChildStdout>>>,
 }
 
@@ -121,7 +121,7 @@ impl Staying {
         Self::with_errors_to(std::process::Stdio::inherit(), variables, arguments, word)
     }
 
-    /// The same with its log in a file.
+    /// The same, with its log in a file.
     pub(crate) fn logging_to(log: &Path, variables: &[(&str, &str)], arguments: &[&str], word: &str) -> Self {
         Self::with_errors_to(std::fs::File::create(log).unwrap().into(), variables, arguments, word)
     }
@@ -138,13 +138,13 @@ impl Staying {
         Self { child, url, output: Mutex::new(output) }
     }
 
-    /// The next line that begins so.
+    /// Returns the next line that starts with this.
     pub(crate) fn line(&self, word: &str) -> String {
         let mut output = self.output.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         output.by_ref().map(Result::unwrap).find(|line| line.starts_with(word)).unwrap()
     }
 
-    /// Ends as an operator ends it.
+    /// Ends the command with SIGTERM and returns its exit code.
     pub(crate) fn stop(mut self) -> Option<i32> {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
@@ -192,12 +192,12 @@ async fn the_model_alone_serves_others_and_gives_what_it_gives_here() {
     assert_eq!(service.stop(), Some(0));
 }
 
-/// An address that nobody listens on at the moment.
+/// An address on which nothing listens at the moment.
 fn free() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
-/// The lines of a doctor's report by what they are about.
+/// The lines of a doctor report by the name of their check.
 fn findings(output: &Output) -> std::collections::BTreeMap<String, String> {
     let text = stdout(output);
     let lines = text.lines().filter(|line| line.starts_with("ok ") || line.starts_with("FAIL "));

@@ -1,4 +1,4 @@
-//! What every adapter of a port does.
+//! The contracts of the three ports, and the behaviour of each adapter.
 
 pub(crate) mod embed;
 pub(crate) mod index;

@@ -1,5 +1,5 @@
-//! The stack of containers, as far as it can be held without an engine: its file is read, its settings are checked as the
-//! service checks them, and what stands in two places is the same in both.
+//! The stack of containers, as far as it can be tested without a container engine: its file is parsed, its settings
+//! are checked as the service checks them, and values that exist in two places must be equal.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ fn variables(file: &str) -> BTreeMap<String, String> {
     lines.map(|line| line.split_once('=').unwrap()).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// What the pipeline's process finds in its environment: the image's variables, then the two files in their order.
+/// The environment of the pipeline's process: the variables of the image, then the two files in their order.
 fn environment() -> BTreeMap<String, String> {
     let mut all = image_variables();
     all.extend(variables(TUNING));
@@ -45,7 +45,7 @@ fn environment() -> BTreeMap<String, String> {
     all
 }
 
-/// `ENV` of the image that runs.
+/// `ENV` of the final image.
 fn image_variables() -> BTreeMap<String, String> {
     let runs = DOCKERFILE.rsplit("FROM ").next().unwrap();
     let env = runs.split("\nENV ").nth(1).unwrap();
@@ -157,7 +157,7 @@ fn every_service_that_stays_is_asked_for_its_health() {
         assert_eq!(words(&health["test"]).len() > 1, stays, "{name}");
         assert_eq!(health["disable"].as_bool() == Some(true), !stays, "{name}: no check of the image's either");
     }
-    // Where the images lack curl a check by curl would never pass.
+    // In images without curl, a health check with curl would never pass.
     assert!(!COMPOSE.lines().any(|line| !line.trim_start().starts_with('#') && line.contains("curl")));
     let quick = words(&service("pipeline")["healthcheck"]["test"])[1..].to_vec();
     assert!(DOCKERFILE.contains(&format!("CMD {}", serde_json::to_string(&quick).unwrap().replace(',', ", "))));
@@ -172,7 +172,7 @@ fn what_is_waited_for_is_healthy_or_done() {
             let ends = self::service(on)["restart"].as_str() == Some("no");
             let wanted = if ends { "service_completed_successfully" } else { "service_healthy" };
             assert_eq!(how["condition"].as_str(), Some(wanted), "{name} on {on}");
-            // A profile that is off would make the whole file invalid.
+            // A dependency on a service of an inactive profile would make the whole file invalid.
             assert!(self::service(on)["profiles"].is_badvalue(), "{name} on {on}");
             waits += 1;
         }

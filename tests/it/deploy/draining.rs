@@ -1,4 +1,4 @@
-//! A service that is asked to end lets what is in flight come to its end, and answers meanwhile.
+//! A service that is asked to stop completes requests in flight, and answers meanwhile.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn whoever_asks_while_it_drains_is_told_so() {
     let url = app.url.clone();
     let folder = app.stop().await;
     assert!(reqwest::get(format!("{url}/healthz")).await.is_err(), "and then it is gone");
-    // The job goes on where it stood.
+    // The job continues where it stopped.
     let app = TestApp::again_with(folder, &variables).await;
     let job = app.job_until(&id, glimpse::api::replies::JobReply::is_final).await;
     assert_eq!((job.status.as_str(), job.counts.done), ("SUCCEEDED", 26));

@@ -1,4 +1,4 @@
-//! What is deployed: containers, real servers, data of older versions, the end of a process.
+//! Deployments: containers, real servers, data of older versions, and the end of a process.
 
 mod compose;
 mod draining;

@@ -1,5 +1,5 @@
-//! The whole service with a real Weaviate beside the embedded index and Qdrant (a real one where `QDRANT_URL` is set):
-//! every way of searching, a store that is meddled with, and nothing left behind.
+//! The whole service with a real Weaviate, the embedded index and Qdrant (a real one if `QDRANT_URL` is set): every
+//! kind of search, and a store whose records were changed by hand. Nothing is left behind.
 
 use futures::{FutureExt as _, TryStreamExt as _};
 use glimpse::api::replies::{SearchReply, VerifyReply};

@@ -1,4 +1,4 @@
-//! What version 0.1 wrote can be read: its data folder, and its collections in Qdrant and Weaviate (`tests/data/v0.1`).
+//! Data of version 0.1 can be read: its data folder, and its collections in Qdrant and Weaviate (`tests/data/v0.1`).
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use crate::cli::commands::Staying;
 use crate::support::environment::{skip, variable};
 use crate::support::qdrant::QdrantServer;
 
-/// The unfinished job of the fixture, and the first one, which failed on one image.
+/// The unfinished job of the fixture, and its first job, in which one image failed.
 const UNFINISHED: &str = "01a220de-b067-7345-84e2-327482adfc2c";
 const FIRST: &str = "01a220de-a811-7589-ab35-6bf430acad78";
 
@@ -33,7 +33,7 @@ fn copy_folder(from: &Path, to: &Path) {
     }
 }
 
-/// A service of the present version over a copy of the fixture's folder.
+/// A service of the current version over a copy of the fixture's folder.
 struct Service {
     process: Staying,
     client: reqwest::Client,
@@ -71,7 +71,7 @@ impl Service {
         serde_json::from_str(&text).unwrap()
     }
 
-    /// The job, once it has ended.
+    /// Waits until the job has ended.
     async fn ended(&self, id: &str) -> Value {
         let deadline = Instant::now() + Duration::from_mins(2);
         loop {
@@ -84,7 +84,7 @@ impl Service {
         }
     }
 
-    /// Waits for the model, then searches as the fixture's search did, and compares the hits.
+    /// Waits for the model, then repeats the search of the fixture and compares the hits.
     async fn finds_what_version_0_1_found(&self, provider: &str) {
         let ready = format!("{}/readyz", self.process.url);
         let deadline = Instant::now() + Duration::from_mins(2);
@@ -108,7 +108,7 @@ impl Service {
         assert_eq!(image["etag"], "041cfe03dc04d1ad05bbb725129f3441");
     }
 
-    /// Stops the unfinished job, and indexes its two images by a new one.
+    /// Stops the unfinished job, and indexes its two images with a new one.
     async fn indexes_two_more(&self) {
         let stopped = self.client.delete(format!("{}/jobs/{UNFINISHED}", self.process.url)).send().await.unwrap();
         assert!(stopped.status().is_success(), "{stopped:?}");

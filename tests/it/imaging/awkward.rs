@@ -1,5 +1,5 @@
-//! The awkward corpus: a few hundred files of the test suites of image libraries, each held against what Pillow
-//! makes of it. It is no part of the repository: it lies beside it (`../shared/corpus`), or where `GLIMPSE_CORPUS` says.
+//! The awkward corpus: a few hundred files from the test suites of image libraries, each compared with the result of
+//! Pillow. It is not part of the repository: its folder is `../shared/corpus`, or `GLIMPSE_CORPUS`.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,10 +15,10 @@ use crate::support::environment::{print, skip, variable};
 
 const MAX_TIME: Duration = Duration::from_secs(2);
 const MAX_MEMORY_KB: u64 = 256 * 1024;
-/// The mean absolute difference of a grid, of 255.
+/// The mean absolute difference of a grid, out of 255.
 const MAX_APART: f64 = 2.0;
 
-/// Where Pillow is wrong, or right in a way that we do not want, and why.
+/// Files for which Pillow is wrong, or is right in a way that we do not want, and the reason.
 const DIFFERENT: [(&str, &str); 3] = [
     (
         "Pillow__hopper_bad_exif.jpg",
@@ -38,7 +38,7 @@ struct Expected {
     grid: Option<Vec<u8>>,
 }
 
-/// What `manifest.json` adds.
+/// Additional facts of `manifest.json`.
 #[derive(Deserialize)]
 struct Made {
     file: String,
@@ -51,7 +51,7 @@ enum Expect {
     #[serde(rename = "picture")]
     Image,
     Error,
-    /// Readers differ in good faith: the error, or any image.
+    /// Readers differ with good reason: the error, or any image.
     Either,
 }
 
@@ -62,7 +62,7 @@ pub(super) fn corpus() -> PathBuf {
     variable("GLIMPSE_CORPUS").map_or(default, PathBuf::from).join("awkward")
 }
 
-/// In a process of its own: the peak of memory is a process', and other tests' peaks are higher.
+/// Runs in a process of its own: the peak of memory belongs to a process, and other tests have higher peaks.
 #[test]
 fn every_file_is_the_image_that_pillow_sees_or_its_error() {
     let folder = corpus();
@@ -142,7 +142,7 @@ fn difference(
     }
 }
 
-/// The means of 16 x 16 cells, as Pillow's box filter takes them.
+/// The means of 16 x 16 cells, as Pillow's box filter computes them.
 fn grid(image: &UprightImage) -> Vec<u8> {
     let (width, height) = (image.meta.width, image.meta.height);
     let source = ImageRef::new(width, height, &image.rgb, PixelType::U8x3).unwrap();
@@ -158,7 +158,7 @@ fn apart(ours: &[u8], theirs: &[u8]) -> f64 {
     f64::from(sum) / f64::from(u32::try_from(ours.len()).unwrap())
 }
 
-/// Lets the kernel count the peak of memory anew, and says what is in use now; `None` where there is no such kernel.
+/// Resets the kernel's count of the peak of memory, and returns what is in use now; `None` if the kernel is not Linux.
 fn forget_peak() -> Option<u64> {
     std::fs::write("/proc/self/clear_refs", "5").ok()?;
     of_status("VmRSS:")

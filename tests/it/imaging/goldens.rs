@@ -1,4 +1,4 @@
-//! `tests/data`: small files of every kind, and what Pillow makes of them (`zarf/golden/make.py`).
+//! `tests/data`: small files of every kind, and the results of Pillow for them (`zarf/golden/make.py`).
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use serde::Deserialize;
 #[derive(Deserialize)]
 struct Expected {
     file: String,
-    /// The model's square of it, as a PNG.
+    /// The model's input for it, as a PNG.
     reference: String,
     /// `crop` or `pad`.
     resize: String,
@@ -16,7 +16,7 @@ struct Expected {
     height: u32,
     frames: u32,
     orientation: u8,
-    /// Whether every decoder makes the same pixels of it.
+    /// Whether every decoder gives the same pixels.
     lossless: bool,
 }
 
@@ -50,7 +50,7 @@ fn every_kind_of_image_becomes_pillows_square() {
         let apart = ours.image.rgb.iter().zip(&reference.rgb).map(|(a, b)| u32::from(a.abs_diff(*b)));
         let worst = apart.clone().max().unwrap();
         let mean = f64::from(apart.sum::<u32>()) / f64::from(u32::try_from(reference.rgb.len()).unwrap());
-        // Of equal pixels the resampler's rounding is all that is left; decoders differ in interpolating colours.
+        // With equal pixels only the rounding of the resampler differs; decoders differ in interpolating colours.
         if mean > 0.5 || (expected.lossless && worst > 2) {
             wrong.push(format!("{file} ({}): {mean:.3} apart on average, {worst} at the most", expected.resize));
         }

@@ -1,5 +1,5 @@
-//! Files broken at random: whatever comes of it, no panic reaches the caller and no decode takes long. And a file that
-//! is merely cut is refused, or it is the whole image: never one whose lower half is missing.
+//! Files that are changed at random: no panic reaches the caller, and no decode takes long. A truncated file is
+//! refused or gives the whole image, never one whose lower half is missing.
 
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,12 +10,12 @@ use image::codecs::gif::GifEncoder;
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, Frame, ImageFormat, Rgba, RgbaImage};
 
-/// Small images that promise to be large cost time and no insight.
+/// Small: images that claim to be large cost time and test nothing else.
 const LIMITS: Limits = Limits { max_bytes: 1 << 20, max_pixels: 1 << 22, max_decode_bytes: 1 << 26 };
 const MAX_TIME: Duration = Duration::from_secs(2);
 const MUTANTS: u64 = 1000;
 
-/// One name, one number: xorshift64*, so that every run breaks the same bytes.
+/// xorshift64*, seeded by a name, so that every run changes the same bytes.
 struct Dice(u64);
 
 impl Dice {
@@ -32,7 +32,7 @@ impl Dice {
     }
 }
 
-/// Edges and a gradient, so that every coder has something to do.
+/// Edges and a gradient, so that every coding is exercised.
 fn pattern() -> RgbaImage {
     RgbaImage::from_fn(67, 49, |x, y| {
         let [x, y] = [x, y].map(|it| u8::try_from(it).unwrap());
@@ -47,7 +47,7 @@ fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
     out.into_inner()
 }
 
-/// What can be made here, and what `zarf/golden/make.py` made.
+/// Files that are made here, and files of `zarf/golden/make.py`.
 fn subjects() -> Vec<(&'static str, Vec<u8>)> {
     let opaque = DynamicImage::ImageRgba8(pattern()).into_rgb8();
     let mut jpeg = Vec::new();
@@ -73,7 +73,7 @@ fn subjects() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Where the parts of a file begin, well enough to swap some: JPEG markers, PNG and WebP chunks, GIF blocks.
+/// Approximate positions at which parts of a file begin: JPEG markers, PNG and WebP chunks, GIF blocks.
 fn parts(bytes: &[u8]) -> Vec<usize> {
     let begins = |at: usize| match bytes[0] {
         0xFF => bytes[at] == 0xFF && !matches!(bytes[at + 1], 0 | 0xFF),
@@ -92,7 +92,7 @@ fn mutant(subject: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
                 bytes[dice.next(length)] ^= 1 << dice.next(8);
             }
         }
-        // Where the sizes and the tables are.
+        // The positions of sizes and tables.
         1 => {
             let head = length.min(200);
             for _ in 0..=dice.next(4) {
@@ -116,7 +116,7 @@ fn mutant(subject: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
             bytes[cuts[0]..cuts[2]].rotate_left(cuts[1] - cuts[0]);
         }
     }
-    // Half of the chunks' checksums are made good, else nothing behind them is ever reached.
+    // Corrects half of the checksums: otherwise nothing after them is reached.
     if bytes.starts_with(b"\x89PNG") && dice.next(2) == 0 {
         resum(&mut bytes);
     }
@@ -134,11 +134,11 @@ fn resum(png: &mut [u8]) {
     }
 }
 
-/// The image, if there is one; whether it is prepared or seen whole, a panic or a long wait is told.
+/// Returns the image, if there is one. Records a panic or a long wait, whether it is prepared or decoded completely.
 fn look(name: &str, bytes: &[u8], wrong: &mut Vec<String>) -> Option<UprightImage> {
     let begun = Instant::now();
     let seen = catch_unwind(AssertUnwindSafe(|| {
-        // A large square takes every pixel, small ones a half and a quarter of a JPEG's.
+        // A large square uses every pixel, small ones a half and a quarter of a JPEG.
         let prepared = [32, 8, 4].map(|size| prepare(bytes, &LIMITS, &Preprocessing::crop(size)).is_ok());
         (prepared, decode_upright(bytes, &LIMITS).ok())
     }));
@@ -178,7 +178,7 @@ fn a_file_that_is_cut_is_refused_or_whole() {
     let mut wrong = Vec::new();
     for (name, subject) in subjects() {
         let whole = look(name, &subject, &mut wrong).unwrap();
-        // Where a little is missing it matters most.
+        // A small missing part matters most.
         let end = subject.len() - 100;
         for cut in (0..end).step_by(5).chain(end..subject.len()) {
             let name = format!("{name}, the first {cut} of {} bytes", subject.len());

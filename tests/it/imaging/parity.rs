@@ -1,5 +1,5 @@
-//! A JPEG or WebP of which only a part is decoded is embedded as if all of it had been: the bounds of ADR 0006, over images whose
-//! sizes lie where reducing begins and where each scale takes over, and over all images that are here.
+//! A JPEG or WebP that is decoded at a reduced size gives the embedding of the full decode: the bounds of ADR 0006,
+//! for sizes at which reducing starts and each scale begins, and for all images of the demo.
 
 use std::num::NonZeroUsize;
 
@@ -53,7 +53,7 @@ fn collage(width: u32, height: u32, first: usize) -> RgbImage {
     collage
 }
 
-/// Whether it was reduced, and the cosine to the whole.
+/// The cosine with the full decode; `None` if the image was not reduced.
 async fn cosine(provider: &LocalProvider, file: &[u8], preprocessing: &Preprocessing) -> Option<f32> {
     let limits = ImagingSettings::default().limits();
     let fast = prepare(file, &limits, preprocessing).ok()?;
@@ -96,8 +96,8 @@ async fn a_reduced_image_is_embedded_as_the_whole_one() {
     assert_eq!(cosine(&provider, &small, &crop).await, None, "no pixel too many, or its parity is not known");
 }
 
-/// The awkward corpus has few images that are large enough for the model's 260 pixels, so they are held at smaller
-/// squares too: by their pixels, as no model here takes those.
+/// The corpus has few images that are large enough for the model's 260 pixels, so they are also compared at smaller
+/// squares: by their pixels, because no model here takes those sizes.
 #[test]
 fn every_photograph_of_the_corpus_is_reduced_to_the_same_square() {
     let Ok(entries) = std::fs::read_dir(corpus()) else {

@@ -1,6 +1,6 @@
-//! The promise: pull any plug, and the index ends up as if nothing had happened. The real binary, killed with SIGKILL at
-//! random moments while it lists, works and removes, started again each time; in the end index and ledger are those of a
-//! run that nobody disturbed.
+//! The index is the same after crashes as without them. The real binary is killed with SIGKILL at random moments while
+//! it lists, works and removes, and is started again each time; at the end index and ledger equal those of an
+//! undisturbed run.
 //!
 //! `make crash ROUNDS=100` kills more often than CI does.
 
@@ -26,7 +26,7 @@ const ROUNDS: u32 = 20;
 /// Images at the beginning.
 const IMAGES: u32 = 1_200;
 
-/// The same numbers in every run: a small xorshift.
+/// A small xorshift: the same numbers in every run.
 struct Dice(u64);
 
 impl Dice {
@@ -113,12 +113,12 @@ pub(crate) fn is_final(job: &Value) -> bool {
     matches!(job["status"].as_str(), Some("SUCCEEDED" | "FAILED" | "STOPPED"))
 }
 
-/// A kill from outside fails no job and no image.
+/// Asserts that the kill failed no job and no image.
 pub(crate) fn succeeded(job: &Value) {
     assert!(job["status"] == "SUCCEEDED" && job["counts"]["failed"] == 0, "{job}");
 }
 
-/// Every record but for when it was made, and everything that the ledger knows.
+/// Every record without its time of indexing, and everything in the ledger.
 type State = (BTreeMap<String, ImageRecord>, Vec<Known>);
 
 async fn state(folder: &Path) -> State {
@@ -134,7 +134,7 @@ async fn state(folder: &Path) -> State {
     (records.collect(), known)
 }
 
-/// Some objects change, some come, some go, some get other names.
+/// Changes, adds, removes and renames some objects.
 async fn meddle(bucket: &Bucket, dice: &mut Dice, there: &mut Vec<u32>, next: &mut u32) {
     for _ in 0..40 {
         let at = dice.throw(u32::try_from(there.len()).unwrap()) as usize;

@@ -1,5 +1,5 @@
-//! How jobs end and what comes after: failed images are taken again, too many end a job, old jobs are forgotten, and
-//! unfinished ones go on or do not.
+//! The ends of jobs and what follows: failed images are retried, too many failures end a job, old jobs are forgotten,
+//! and unfinished ones are resumed or not.
 
 use futures::stream::{self, StreamExt};
 use glimpse::api::replies::JobReply;
@@ -61,7 +61,7 @@ async fn a_job_that_goes_wrong_ends_early_and_says_why() {
     assert!((100..600).contains(&job.counts.failed), "{job:?}");
     let said = job.message.unwrap();
     assert!(said.contains("max_failures = 5% allows; the last: unsupported_format"), "{said}");
-    // Too few to judge a share before the end.
+    // Too few to compute a percentage before the end.
     app.put("few/1.jpg", demo_image("cat.jpg")).await;
     app.put("few/2.jpg", "no image").await;
     let few = app.ingest_with(json!({"s3_prefix": "few/", "max_failures": "50%"})).await;
@@ -78,7 +78,7 @@ async fn finished_jobs_are_forgotten_in_time_and_on_demand() {
     for _ in 0..5 {
         ids.push(app.ingest().await.job_id);
     }
-    // What ends a job forgets the oldest just after.
+    // The oldest job is forgotten just after another one ends.
     let mut known = 5;
     for _ in 0..100 {
         known = app.get("/jobs").await.1["jobs"].as_array().unwrap().len();

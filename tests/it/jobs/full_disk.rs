@@ -1,4 +1,4 @@
-//! The data folder on a disk that is full: the job says so, and goes on once there is space.
+//! The data folder on a full disk: the job reports it, and continues when there is space.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -13,11 +13,11 @@ use crate::support::environment::skip;
 const DISK: u32 = 16 * 1024;
 const IMAGES: u32 = 400;
 
-/// A small file system of its own, which goes with the test.
+/// A small file system that is unmounted when this is dropped.
 pub(crate) struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
-    /// `None` where this user may not mount.
+    /// `None` if this user cannot mount one.
     pub(crate) fn mount(kilobytes: u32) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let size = format!("size={kilobytes}k");
@@ -29,7 +29,7 @@ impl SmallDisk {
         mounted.then_some(Self(folder))
     }
 
-    /// A folder on it for a service.
+    /// Creates a data folder on it.
     pub(crate) fn data(&self) -> std::path::PathBuf {
         let data = self.0.path().join("data");
         std::fs::create_dir_all(&data).unwrap();
@@ -40,7 +40,7 @@ impl SmallDisk {
         self.0.path().join("filler")
     }
 
-    /// Leaves no room but for so many kilobytes.
+    /// Fills the disk except for `but` kilobytes.
     pub(crate) fn fill(&self, but: u64) {
         let df = Command::new("df").args(["--output=avail", "-k"]).arg(self.0.path()).output().unwrap();
         let free = String::from_utf8(df.stdout).unwrap().lines().nth(1).unwrap().trim().parse::<u64>().unwrap();
@@ -48,7 +48,7 @@ impl SmallDisk {
         std::fs::write(self.filler(), vec![0; bytes]).unwrap();
     }
 
-    /// Makes room again.
+    /// Frees the space again.
     pub(crate) fn free(&self) {
         std::fs::remove_file(self.filler()).unwrap();
     }

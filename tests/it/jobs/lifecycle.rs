@@ -1,4 +1,4 @@
-//! Jobs over HTTP: submit, follow, stop, survive.
+//! Jobs over HTTP: submit, follow, stop, resume.
 
 use glimpse::api::replies::JobReply;
 use reqwest::StatusCode;
@@ -19,7 +19,7 @@ async fn a_job_is_accepted_with_the_fields_of_the_original() {
     insta::assert_json_snapshot!(reply, {".job_id" => "[id]", ".submitted_at" => "[time]"});
 
     let job = app.job_until(reply["job_id"].as_str().unwrap(), JobReply::is_final).await;
-    // Whether a bottleneck is named hangs on how busy the machine is with other tests.
+    // Whether a bottleneck is named depends on the load of the machine.
     insta::assert_json_snapshot!(job, {".job_id" => "[id]", ".submitted_at" => "[time]", ".started_at" => "[time]",
         ".finished_at" => "[time]", ".stages" => "[stages]", ".images_per_second" => "[rate]",
         ".images_per_second_overall" => "[rate]", ".bottleneck" => "[bottleneck]"});
@@ -116,7 +116,7 @@ async fn records_and_collections_can_be_removed_and_come_back_with_the_next_job(
     assert_eq!(app.ingest().await.counts.done, 26);
 }
 
-/// The whole of a stream as text: it ends by itself.
+/// The whole text of a stream, which ends by itself.
 async fn stream(app: &TestApp, path: &str) -> String {
     let request = app.client.get(format!("{}{path}", app.url)).header("accept", "text/event-stream");
     let response = request.send().await.unwrap();
@@ -182,12 +182,12 @@ async fn a_job_that_is_stopped_at_once_does_no_more_than_it_says() {
     let mut ids = Vec::new();
     for turn in 0..12 {
         let id = app.submit(json!({"collection": format!("c{turn}")})).await;
-        // From not yet seen by the scheduler to well under way.
+        // Stops at several moments: before the scheduler starts the job, and while it runs.
         tokio::time::sleep(std::time::Duration::from_millis(turn * 3)).await;
         assert_eq!(app.delete(&format!("/jobs/{id}")).await.0, StatusCode::OK);
         ids.push(id);
     }
-    // What was in flight has ended when the service has.
+    // Work in flight has ended when the service has.
     let app = app.restart().await;
     let (_, reply) = app.get("/collections").await;
     for (turn, id) in ids.iter().enumerate() {
@@ -202,7 +202,7 @@ async fn a_job_that_is_stopped_at_once_does_no_more_than_it_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_waits_for_a_bucket_that_is_down_and_says_so() {
-    // Port 9 of loopback: nobody listens there.
+    // Nothing listens on port 9 of loopback.
     let down = [("S3_ENDPOINT", "http://127.0.0.1:9"), ("S3_ACCESS_KEY_ID", "k"), ("S3_SECRET_ACCESS_KEY", "hush")];
     let app = TestApp::with(&down).await;
     let id = app.submit(json!({})).await;

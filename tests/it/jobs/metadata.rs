@@ -1,4 +1,4 @@
-//! Metadata files: a table in the bucket, joined to the images by their keys, found again by both searches.
+//! Metadata files: a table in the bucket, joined to the images by their keys, and used as filters by both searches.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -33,7 +33,7 @@ async fn ingest_well(app: &TestApp, metadata_key: &str) -> JobReply {
     job
 }
 
-/// File names of what both searches find under these conditions, in order of names.
+/// File names of the hits of both searches with this filter, in order of names.
 async fn found(app: &TestApp, filter: &str) -> Vec<String> {
     let by_words = app.client.get(format!("{}/search/images?q=animal&{filter}", app.url)).send().await.unwrap();
     let by_image = app.search_file(demo_image("cat.jpg"), &format!("?{filter}")).await;
@@ -138,7 +138,7 @@ async fn a_corrected_file_changes_the_records_that_it_is_about_and_no_others() {
     assert_eq!(found(&app, "meta.taxon=Felis").await, [""; 0]);
     assert_eq!(found(&app, "meta.taxon=Alces").await, ["moose.jpg"]);
 
-    // A job without a file leaves what is there; one whose file has no row any more takes it away.
+    // A job without a file keeps the metadata; a file that has no row for an image any more removes it.
     assert_eq!(counts(&app.ingest().await), (0, 4));
     assert_eq!(found(&app, "meta.taxon=Alces").await, ["moose.jpg"]);
     write("images/cat.jpg,Felis catus\n").await;
@@ -204,7 +204,7 @@ async fn an_interrupted_job_goes_on_with_the_rows_that_it_read() {
     let id = app.submit(json!({"s3_prefix": "images/", "metadata_key": "numbers.csv"})).await;
     app.job_until(&id, |job| job.counts.done > 0).await;
     let app = app.restart().await;
-    // What it reads now would be of another listing than what is done.
+    // A listing that was read now would not match the finished part.
     app.put("numbers.csv", "s3_key,number\n").await;
     let job = app.job_until(&id, JobReply::is_final).await;
     assert_eq!((job.status.as_str(), job.counts.done), ("SUCCEEDED", 80), "{job:?}");

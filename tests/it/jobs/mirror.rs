@@ -27,7 +27,7 @@ async fn count(app: &TestApp) -> u64 {
     reply["collections"].as_array().unwrap().iter().map(|one| one["count"].as_u64().unwrap()).sum()
 }
 
-/// The keys that are in the index.
+/// The keys in the index.
 async fn keys(app: &TestApp) -> Vec<String> {
     let (_, reply) = app.get("/search/images?q=anything&limit=100").await;
     let mut keys: Vec<String> =
@@ -149,10 +149,10 @@ async fn a_prefix_owns_what_begins_so_and_nothing_else() {
     assert_eq!(succeeded(&app.ingest_with(mirror("im")).await).2, 2);
     assert_eq!(keys(&app).await, ["a/2.jpg", "a/raw.bin", "b/1.jpg", "b/2.jpg", "in/1.jpg"]);
     assert_eq!(succeeded(&app.ingest_with(json!({"s3_prefix": "b/"})).await).2, 0, "nothing goes unasked");
-    // What is no image by its name is there all the same.
+    // A key that is not an image by its name still exists.
     assert_eq!(succeeded(&app.ingest_with(mirror("")).await).2, 2);
     assert_eq!(keys(&app).await, ["a/2.jpg", "a/raw.bin", "b/2.jpg"]);
-    // Of another collection nothing is known, and nothing removed.
+    // The other collection is unknown, and nothing is removed.
     assert_eq!(
         succeeded(&app.ingest_with(json!({"collection": "other", "s3_prefix": "zz/", "sync": true})).await).2,
         0
@@ -187,7 +187,7 @@ async fn a_listing_that_breaks_removes_nothing() {
     for name in &names[..20] {
         remove(app, &format!("images/{name}")).await;
     }
-    // More than one page, all of it before the images that are left.
+    // More than one page, all before the images that stay.
     stream::iter(0..1_100)
         .for_each_concurrent(16, |at| async move { app.put(&format!("images/0/{at:04}.txt"), "no image").await })
         .await;
@@ -216,7 +216,7 @@ async fn a_store_that_is_down_while_records_go_is_waited_for_through_a_restart()
     for name in &names[..13] {
         remove(&app, &format!("images/{name}")).await;
     }
-    // It reads, and does not write.
+    // It reads and does not write.
     qdrant.fail(Trouble::WaitTimeout);
     let id = app.submit(json!({"s3_prefix": "images/", "sync": true, "max_delete_percent": 50})).await;
     let job = app.job_until(&id, |job| job.waiting_on.is_some() || job.is_final()).await;

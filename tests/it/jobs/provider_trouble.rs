@@ -1,5 +1,5 @@
-//! The whole service with an embedding provider in trouble: one that goes away and comes back, that lies, that changes
-//! its model, that refuses us.
+//! The whole service with a faulty embedding provider: one that stops and returns, sends wrong vectors, changes its
+//! model, or refuses access.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use crate::support::embed_services::serve;
 use crate::support::wire::Wire;
 use crate::support::{TestApp, demo_images};
 
-/// A service with its model at `url`, and a breaker that opens soon and not for long.
+/// A service with its model at `url`, and a breaker that opens soon and closes soon.
 async fn app(url: &str) -> TestApp {
     TestApp::with(&variables(url)).await
 }
@@ -29,7 +29,7 @@ fn variables(url: &str) -> [(&str, &str); 6] {
     ]
 }
 
-/// Uploads the demo images so often.
+/// Uploads the demo images `copies` times.
 async fn fill(app: &TestApp, copies: usize) -> u64 {
     for path in demo_images() {
         let bytes = std::fs::read(&path).unwrap();
@@ -46,7 +46,7 @@ fn all_done(job: &JobReply, images: u64) {
     assert_eq!(seen, ("SUCCEEDED", images, 0), "{:?}", job.message);
 }
 
-/// Asks again and again until a request is answered as wanted.
+/// Repeats a request until the status is `wanted`.
 async fn until(app: &TestApp, path: &str, wanted: StatusCode) -> serde_json::Value {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
@@ -192,7 +192,7 @@ async fn another_model_that_comes_back_after_an_outage_writes_into_no_collection
     app.job_until(&id, |job| job.counts.done > 8).await;
     wire.cut();
     app.job_until(&id, |job| job.waiting_on.is_some()).await;
-    // Nothing is in flight: what it answered before was written before.
+    // Nothing is in flight: everything that it answered was written before.
     let done = app.job(&id).await.counts.done;
     bent.becomes(TURNED);
     wire.mend().await;

@@ -1,4 +1,4 @@
-//! The whole service with its model elsewhere.
+//! The whole service with an external model.
 
 use axum::http::StatusCode;
 use glimpse::app::App;

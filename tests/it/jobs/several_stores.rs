@@ -1,4 +1,4 @@
-//! The whole service over several stores: the embedded one, and the Qdrant of the tests.
+//! The whole service with two stores: the embedded one, and the fake Qdrant.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use crate::cli::commands::{glimpse, stdout};
 use crate::support::TestApp;
 use crate::support::qdrant::QdrantServer;
 
-/// The collection's name in Qdrant.
+/// The name of the collection in Qdrant.
 const THERE: &str = "documents_images";
-/// Images of the demo.
+/// The number of demo images.
 const DEMO: u64 = 26;
 
-/// A service over both stores, whose Qdrant is soon asked again once it failed.
+/// A service with both stores, which retries Qdrant soon after a failure.
 async fn both(qdrant: &QdrantServer) -> TestApp {
     TestApp::with(&variables("embedded,qdrant", &qdrant.url())).await
 }
@@ -27,7 +27,7 @@ fn variables<'a>(stores: &'a str, url: &'a str) -> Vec<(&'static str, &'a str)> 
     vec![("VECTOR_DB_PROVIDER", stores), ("QDRANT_URL", url), ("VECTOR_DB_CIRCUIT_BREAKER_TIMEOUT", "1")]
 }
 
-/// The same server, for whoever meddles with it.
+/// The same server, for changes by hand.
 fn by_hand(qdrant: &QdrantServer) -> QdrantIndex {
     let timeout = Duration::from_secs(10);
     QdrantIndex::new(QdrantSettings { url: qdrant.url(), api_key: Secret::default(), timeout }).unwrap()
@@ -65,7 +65,7 @@ async fn one_store_that_is_down_makes_the_job_wait_and_the_counts_agree_in_the_e
     let waiting = job.waiting_on.expect("there was more to do than what two lanes hold");
     assert_eq!(waiting.dependency, "qdrant");
 
-    // What is there can be found meanwhile, and the service says that it is not all.
+    // Indexed images can be found meanwhile, and the service reports that the results are partial.
     let half = search(&app, "provider=all&limit=50").await;
     assert!(!half.results.is_empty() && half.results.iter().all(|hit| hit.stores == ["embedded"]), "{half:?}");
     assert!(half.warnings.len() == 1 && half.warnings[0].starts_with("qdrant "), "{:?}", half.warnings);
@@ -160,31 +160,31 @@ async fn a_store_that_joins_or_was_wiped_is_filled_by_copies() {
     app.seed_demo().await;
     assert_eq!(done(&app.ingest().await), (DEMO, 0, 0));
     let app = app.restart_with(&variables("qdrant,embedded", &url)).await;
-    // It has nothing yet, and that is said.
+    // The new store has no records yet, and this is reported.
     let half = search(&app, "provider=all").await;
     assert_eq!(half.warnings, ["qdrant is left out: there is no collection `documents`"]);
     assert_eq!(done(&app.ingest().await), (DEMO, 0, 0));
     assert_eq!(search(&app, "").await.provider, "qdrant", "the first answers where none is named");
     assert!(verify(&app, None).await.agrees);
 
-    // Wiped by hand: its collection is made anew, and what the ledger believed it to hold is forgotten.
+    // Wiped by hand: its collection is created again, and the ledger forgets its records there.
     let collection = CollectionName::parse("documents").unwrap();
     by_hand(&qdrant).drop_collection(&collection).await.unwrap();
     assert_eq!(done(&app.ingest().await), (DEMO, 0, 0));
     assert_eq!(qdrant.points(THERE).len() as u64, DEMO);
-    // Put back to an older state: it has fewer than the ledger believes.
+    // Restored from an older backup: it has fewer records than the ledger assumes.
     let ids: Vec<_> = qdrant.points(THERE).iter().take(3).map(|(id, _)| *id).collect();
     qdrant.delete_points(THERE, &ids);
     assert_eq!(done(&app.ingest().await), (3, DEMO - 3, 0));
     assert!(verify(&app, None).await.agrees);
 
-    // Removed everywhere, or nowhere.
+    // Removed from all stores, or from none.
     qdrant.stop().await;
     let (status, _) = app.delete("/collections/documents").await;
     assert!(status.is_server_error(), "{status}");
     assert_eq!(search(&app, "provider=embedded&limit=50").await.results.len() as u64, DEMO);
     qdrant.restart().await;
-    // Until its breaker lets somebody through again.
+    // Until its breaker lets a call through again.
     while app.get("/readyz").await.1.get("warnings").is_some() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -200,7 +200,7 @@ async fn what_only_the_ledger_or_only_the_stores_know_is_found_and_settled() {
     let app = both(&qdrant).await;
     let keys = app.seed_demo().await;
     assert_eq!(done(&app.ingest().await), (DEMO, 0, 0));
-    // Gone from both stores, behind the ledger's back.
+    // Removed from both stores, past the ledger.
     let hit = search(&app, "limit=1").await.results.remove(0);
     let id = hit.id.parse().unwrap();
     qdrant.delete_points(THERE, &[id]);
@@ -218,7 +218,7 @@ async fn what_only_the_ledger_or_only_the_stores_know_is_found_and_settled() {
     assert!(verify(&app, Some(json!({"repair": true}))).await.agrees);
     assert_eq!(done(&app.ingest().await), (1, DEMO - 1, 0), "what was forgotten is indexed again");
 
-    // A new ledger beside old stores: it learns what they hold, and reads nothing again.
+    // A new ledger with old stores: it learns what they have, and reads no image again.
     let folder = app.stop().await;
     for file in ["ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm"] {
         std::fs::remove_file(folder.path().join(file)).ok();

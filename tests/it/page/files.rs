@@ -1,5 +1,4 @@
-//! The page over HTTP: its files, their headers, what it asks before anybody has signed in. What people do with it is in
-//! `browser`.
+//! The page over HTTP: its files, their headers, and its requests before a user signs in. `browser` tests its use.
 
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
@@ -36,7 +35,7 @@ async fn every_file_comes_with_its_type_and_the_policy_and_is_known_by_its_etag(
     assert_eq!(app.get("/web/none.js").await.0, StatusCode::NOT_FOUND);
 }
 
-/// Sends the path as it is: an HTTP client would resolve `..` before it sends the request. Returns the whole reply.
+/// Sends the path unchanged (an HTTP client would resolve `..` first) and returns the whole reply.
 async fn raw_get(app: &TestApp, path: &str) -> String {
     let mut stream = TcpStream::connect(app.url.trim_start_matches("http://")).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
@@ -96,7 +95,7 @@ async fn a_browser_gives_the_key_once_and_its_session_opens_what_the_key_opens()
     assert_eq!(with(Method::GET, "/status").send().await.unwrap().status(), StatusCode::OK);
     let told: Value = with(Method::GET, "/session").send().await.unwrap().json().await.unwrap();
     assert_eq!(told, json!({"required": true, "signed_in": true}));
-    // A page of another site gets nothing changed, cookie or not.
+    // A page of another site cannot change anything, with or without the cookie.
     let foreign = with(Method::DELETE, "/session").header("origin", "https://evil.example").send().await.unwrap();
     assert_eq!(foreign.status(), StatusCode::FORBIDDEN);
     assert_eq!(with(Method::DELETE, "/session").send().await.unwrap().status(), StatusCode::OK);

@@ -1,4 +1,4 @@
-//! The page.
+//! The page: its files, and its use in a browser.
 
 pub(crate) mod browser;
 mod files;

@@ -1,4 +1,4 @@
-//! The chain alone, between ports that do what a test says.
+//! The chain alone, with scripted ports.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ impl Chain {
     }
 }
 
-/// Runs the chain to its end; outcomes in the order in which they came.
+/// Runs the chain to its end; returns the outcomes in order of arrival.
 pub(crate) async fn run(pipeline: &Pipeline, tasks: &[Task]) -> (Result<(), RunError>, Vec<TaskOutcome>) {
     let (outcomes, mut reports) = mpsc::channel(1);
     let stages = Arc::new(Stages::new(pipeline.lanes(), None));
@@ -128,7 +128,7 @@ async fn a_rejected_batch_is_halved_until_the_bad_one_stands_alone() {
         }
     }
     assert_eq!(chain.index.records.lock().unwrap().len(), 7);
-    // Where in the batch the bad one stands depends on who was decoded first.
+    // The position of the bad one in the batch depends on the order of decoding.
     let mut sizes = chain.provider.calls.lock().unwrap().clone();
     sizes.sort_unstable();
     assert_eq!(sizes, [1, 1, 2, 2, 4, 4, 8]);
@@ -256,7 +256,7 @@ async fn a_small_budget_slows_but_never_locks() {
     let chain = chain(keyed([9; 60]), MeanProvider::default(), MemoryIndex::default(), &settings);
     let mut tasks = chain.tasks();
     for task in &mut tasks {
-        // The listing says that each takes the whole budget for itself.
+        // The listing claims that each image needs the whole budget.
         task.image.size_bytes = 40 << 20;
     }
     let (ended, outcomes) = chain.run(tasks).await;

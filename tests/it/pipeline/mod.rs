@@ -1,4 +1,4 @@
-//! The chain from an object to its record, between ports that a test scripts.
+//! The chain from an object to its record, with scripted ports.
 
 pub(crate) mod chain;
 mod stores;

@@ -1,4 +1,4 @@
-//! The chain over several stores: an image is done when all have it, and whoever lags is known.
+//! The chain with several stores: an image is done when all stores have it, and stores that lag are recorded.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ struct Chain {
     board: WaitBoard,
 }
 
-/// Over these stores, each waited for as a job waits.
+/// A chain over these stores with the retry policy of a job.
 fn chain_over(stores: &[&Arc<MemoryIndex>]) -> Chain {
     let (source, provider) = (Arc::new(keyed([9; 6])), Arc::new(MeanProvider::default()));
     let board = WaitBoard::default();
@@ -51,7 +51,7 @@ impl Chain {
             .collect()
     }
 
-    /// Outcomes in the order in which they came.
+    /// Returns the outcomes in order of arrival.
     async fn run(&self, tasks: Vec<Task>) -> (Result<(), RunError>, Vec<TaskOutcome>) {
         chain::run(&self.pipeline, &tasks).await
     }
@@ -69,7 +69,7 @@ fn held(store: &MemoryIndex) -> usize {
     store.records.lock().unwrap().len()
 }
 
-/// Who has the images that are done, and who has those that are not.
+/// The stores that have the images that are done, and those that have the others.
 fn holders(outcomes: &[TaskOutcome]) -> (Vec<String>, Vec<String>) {
     let (mut done, mut lagging) = (Vec::new(), Vec::new());
     for outcome in outcomes {
@@ -94,7 +94,7 @@ async fn a_store_that_is_down_is_waited_for_and_known_to_lag() {
     ended.unwrap();
     let (done, lagging) = holders(&outcomes);
     assert_eq!(done, vec!["slow,up"; 6]);
-    // As many batches of two as there are lanes, each told once.
+    // As many batches of two as there are lanes, each reported once.
     assert_eq!(lagging, vec!["up"; 4]);
     assert_eq!((held(&up), held(&slow), chain.embedded()), (6, 6, 6));
     assert_eq!((waiting.unwrap().dependency.as_str(), meanwhile), ("slow", 4));
@@ -104,7 +104,7 @@ async fn a_store_that_is_down_is_waited_for_and_known_to_lag() {
 async fn what_one_store_has_is_copied_to_the_other_and_not_embedded_again() {
     let (full, empty) = (Arc::new(store("full")), Arc::new(store("empty")));
     chain_over(&[&full]).run(chain_over(&[&full]).tasks("")).await.0.unwrap();
-    // One is not there after all, one is of an older version: these are read from the bucket.
+    // One does not exist, one is an older version: these are read from the bucket.
     let both = chain_over(&[&full, &empty]);
     let mut tasks = both.tasks("full");
     full.records.lock().unwrap().remove(&tasks[0].image.uri.id());

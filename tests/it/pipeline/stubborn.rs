@@ -1,5 +1,4 @@
-//! Dependencies that are there, and fail over one image whenever it is asked for: it fails alone, after its last attempt, and
-//! the job goes on.
+//! Dependencies that work, except for one image: it alone fails, after its last attempt, and the job continues.
 
 use std::time::Duration;
 

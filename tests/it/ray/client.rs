@@ -1,4 +1,4 @@
-//! The client of Ray's Jobs REST API against a fake that speaks as Ray 2.60 was heard to.
+//! The client of Ray's Jobs REST API against a fake that answers as Ray 2.60 does.
 
 use std::time::Duration;
 

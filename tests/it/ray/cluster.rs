@@ -1,4 +1,5 @@
-//! Jobs on a real Ray cluster, beside which `zarf/ray/test.sh` runs this: `make test-ray`. A head without CPUs, two nodes of one.
+//! Jobs on a real Ray cluster, started by `zarf/ray/test.sh` (`make test-ray`): a head without CPUs, and two nodes
+//! with one CPU each.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use crate::support::environment::{print, skip, variable};
 use crate::workers::service::{png, records};
 
 const IMAGES: u32 = 300;
-/// What an image costs the model.
+/// The time that the model takes for an image.
 const TAKES: Duration = Duration::from_millis(20);
 
 struct Cluster {
@@ -31,7 +32,7 @@ impl Cluster {
         Some(Self { token, nodes: nodes.split(',').map(str::to_owned).collect() })
     }
 
-    /// How Ray calls the state of a submission.
+    /// The state of a submission in Ray.
     async fn state(&self, submission: &str) -> String {
         let url = format!("http://127.0.0.1:8265/api/jobs/{submission}");
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -40,7 +41,7 @@ impl Cluster {
     }
 }
 
-/// Processes of this namespace whose command line has all of these words.
+/// Processes of this namespace whose command line contains all of these words.
 fn processes(words: &[&str]) -> Vec<i32> {
     let all = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
     let has = |pid: &i32| {
@@ -79,7 +80,7 @@ impl Service {
     }
 
     fn restart(&mut self) {
-        // It is killed when it is dropped.
+        // Killed when it is dropped.
         self.process = None;
         self.process = Some(Self::process(&self.folder));
     }

@@ -1,4 +1,4 @@
-//! Jobs on a Ray cluster: its Jobs API is a fake of the tests, its workers are the real binary.
+//! Jobs on a Ray cluster: its Jobs API is a fake, its workers are the real binary.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -11,12 +11,12 @@ use crate::cli::commands::glimpse;
 use crate::support::ray::{FakeRay, Then};
 use crate::support::{TestApp, demo_image};
 
-/// An address that is free at this moment, and stays the same when a service on it is started again.
+/// A free address, which stays the same when a service on it is restarted.
 fn free() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
-/// A service with a cluster; both stay where they are when they are started again.
+/// A service with a cluster; both keep their addresses when they are restarted.
 pub(crate) async fn with_ray(more: &[(&str, &str)]) -> (TestApp, FakeRay) {
     let ray = FakeRay::start().await;
     let (url, addr, s3) = (ray.url(), free(), free());
@@ -132,7 +132,7 @@ async fn a_hundred_images_are_indexed_by_workers_that_the_cluster_places() {
     assert!(!said.contains(&job.env("GLIMPSE_WORKER_TOKEN")) && said.contains("asks Ray for 2 workers"), "{said}");
     assert_eq!(ray.asked("POST", &format!("/api/jobs/{submission}/stop")), 0, "it ended by itself");
 
-    // Nothing new: no cluster is asked for anything but whether it is there.
+    // Nothing else: a cluster gets no other request than that for its version.
     let again = app.ingest_with(on_ray()).await;
     assert_eq!((again.status.as_str(), again.counts.unchanged), ("SUCCEEDED", 100));
     assert_eq!(ray.ids().len(), 1);

@@ -1,4 +1,4 @@
-//! Jobs on a Ray cluster when something goes wrong: at the door, in the middle, on the way to an end.
+//! Jobs on a Ray cluster that fails: at the submission, during the job, or before its end.
 
 use std::time::Duration;
 
@@ -53,7 +53,7 @@ async fn a_job_that_waits_for_the_cluster_says_so_and_can_be_stopped_though_ray_
     let stopped = app.job_until(&id, JobReply::is_final).await;
     assert_eq!((stopped.status.as_str(), stopped.counts.left), ("STOPPED", 3));
     assert_eq!(ray.job(&submission).status, "PENDING");
-    // Whenever it begins, its workers are sent home.
+    // Its workers are dismissed whenever they start.
     let token = ray.job(&submission).env("GLIMPSE_WORKER_TOKEN");
     let summary = app.client.get(format!("{}/internal/jobs/{id}/summary", app.url)).bearer_auth(token);
     while summary.try_clone().unwrap().send().await.unwrap().json::<serde_json::Value>().await.unwrap()["terminal"]
@@ -72,7 +72,7 @@ async fn a_job_is_stopped_in_the_middle_and_its_workers_leave() {
     let id = app.submit(on_ray()).await;
     app.job_until(&id, |job| job.counts.done > 0).await;
     assert_eq!(app.delete(&format!("/jobs/{id}")).await.0, StatusCode::OK);
-    // The workers leave by themselves, or the service has Ray end them: both are right, and which it is is a matter of load.
+    // The workers leave by themselves, or the service stops them in Ray: both are right, and it depends on the load.
     let submission = ray.until(|_, job| matches!(job.status, "SUCCEEDED" | "STOPPED")).await;
     let stopped = app.job(&id).await;
     assert!(stopped.status == "STOPPED" && stopped.counts.left > 0, "{stopped:?}");
@@ -110,7 +110,7 @@ async fn the_cluster_dies_in_the_middle_and_the_job_goes_on_when_it_is_back() {
     let id = app.submit(on_ray()).await;
     app.job_until(&id, |job| job.counts.done > 0).await;
     ray.die();
-    // Twice the time of a lease without a word of any worker.
+    // Twice the time of a lease without a request of any worker.
     let waits = app.job_until(&id, |job| job.waiting_on.is_some()).await;
     assert!(waits.counts.left > 0 && waits.status == "RUNNING", "{waits:?}");
     let said = waits.waiting_on.unwrap().message;
@@ -204,7 +204,7 @@ async fn a_job_that_ray_ends_again_and_again_fails_with_one_sentence_of_ray_s() 
     assert!(!said.contains("boom") && !said.contains('\n'), "{said}");
     assert_eq!((ray.ids().len(), ended.counts.left), (2, 2));
     assert!(logs(&app, &ended.job_id).await.contains("[ray] the driver says"));
-    // What is left is there for the next job.
+    // The remaining images are left for the next job.
     let again = app.ingest_with(json!({"s3_prefix": "images/"})).await;
     assert_eq!((again.status.as_str(), again.counts.done), ("SUCCEEDED", 2));
     app.stop().await;

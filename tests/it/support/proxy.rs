@@ -1,10 +1,10 @@
-//! A real nginx in front of a service, with its defaults: another `Host`, buffered replies, HTTP/2 from the client.
+//! A real nginx with its defaults in front of a service: another `Host`, buffered replies, HTTP/2 for the client.
 
 use std::process::{Child, Command, Stdio};
 
 use super::environment::{find_program, skip};
 
-/// A running nginx, which ends with the test.
+/// A running nginx; it ends when this is dropped.
 pub(crate) struct Nginx {
     pub(crate) url: String,
     process: Child,
@@ -57,7 +57,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // SIGTERM, so that it ends its workers too.
+        // SIGTERM, so that it also ends its workers.
         Command::new("kill").arg(self.process.id().to_string()).status().ok();
         self.process.wait().ok();
     }

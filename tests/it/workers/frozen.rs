@@ -1,4 +1,5 @@
-//! A worker that was frozen with an older version of an object in hand, and wakes when another has written the newer.
+//! A worker that is frozen while it has an older version of an object, and wakes after another worker has written the
+//! newer one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,27 +16,27 @@ use crate::support::cheap_clip::CheapClip;
 use crate::support::worker::{Worker, points, submit};
 use crate::support::{TestApp, demo_image};
 
-/// A worker's ways to its provider and to its service, with somebody on both.
+/// The proxies between a worker and its provider, and between it and the service.
 struct Ways {
     provider: Between,
     service: Between,
-    /// Images that the provider was asked for since the worker came.
+    /// The number of images that the provider was asked for since the worker joined.
     asked: Arc<AtomicUsize>,
-    /// The provider answers all that it is asked for.
+    /// Whether the provider answers everything.
     answers: watch::Sender<bool>,
-    /// What the worker asks arrives after what it sends of itself.
+    /// Whether requests of the worker for leases arrive after what it reports.
     slow: Arc<AtomicBool>,
 }
 
 impl Ways {
-    /// The provider answers so many images, and the next ones only once it is let.
+    /// The provider answers this number of images, and the next ones only when it is released.
     async fn new(app: &TestApp, clip: &CheapClip, images: usize) -> Self {
         let (joined, slow) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let asked = Arc::new(AtomicUsize::new(0));
         let (answers, answered) = watch::channel(false);
         let (came, count) = (joined.clone(), asked.clone());
         let provider = Between::new(&clip.url, move |uri| {
-            // Before it comes it asks for probes.
+            // Before the worker joins, it requests probes.
             let image = came.load(Ordering::SeqCst) && uri.path() == "/embedding/image";
             let held = image && count.fetch_add(1, Ordering::SeqCst) >= images;
             if held { Verdict::PassesWhen(answered.clone()) } else { Verdict::Passes }
@@ -51,7 +52,7 @@ impl Ways {
         Self { provider, service, asked, answers, slow }
     }
 
-    /// A worker that goes these ways.
+    /// Starts a worker behind these proxies.
     fn start(&self, app: &TestApp, job: &SubmitReply, name: &str) -> Worker {
         let (url, token) = (self.provider.url(), job.worker_token.as_deref().unwrap());
         let more = [
@@ -92,7 +93,7 @@ async fn what_it_has_in_hand_is_not_written_over_the_newer() {
     app.job_until(&job.job_id, |job| job.counts.done == 2).await;
     ways.slow.store(true, Ordering::SeqCst);
     one.signal("-CONT");
-    // It has heard that its leases are others', and whatever harm it does is done.
+    // It knows now that its leases belong to another worker, and any harm is done.
     let deadline = Instant::now() + Duration::from_mins(2);
     loop {
         let (_, logs) = app.get(&format!("/jobs/{}/logs", job.job_id)).await;

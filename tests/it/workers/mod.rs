@@ -1,4 +1,4 @@
-//! Pools of workers, in the process and elsewhere.
+//! Pools of workers, in the process and remote.
 
 mod frozen;
 mod poison;

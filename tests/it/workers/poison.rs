@@ -1,4 +1,4 @@
-//! An image that kills whoever embeds it: the process of its worker dies, again and again, and it alone fails.
+//! An image that kills the process of every worker that embeds it: it alone fails.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
@@ -23,7 +23,7 @@ use crate::support::environment::variable;
 use crate::support::fakes::lanes;
 use crate::support::{TestApp, demo_image};
 
-/// Aborts the process over a black image, as a fault in a library that is not ours would.
+/// Aborts the process for a black image, as a fault in a native library would.
 struct Deadly(Arc<dyn ImageEmbeddingProvider>);
 
 #[async_trait]
@@ -48,7 +48,7 @@ impl ImageEmbeddingProvider for Deadly {
     }
 }
 
-/// The worker of the test below, in a process of its own. Where nobody started it as such, it does nothing.
+/// The worker process of the test below. Does nothing if it is not started by that test.
 #[tokio::test(flavor = "multi_thread")]
 async fn worker_process_of_the_poison_test() {
     let Some(given) = variable("POISONED_WORKER") else { return };
@@ -108,7 +108,7 @@ async fn a_image_that_kills_its_workers_fails_alone_as_crashed() {
         }
         assert_eq!(ended.signal(), Some(6), "it died of the image");
         deaths += 1;
-        // Whoever watches over workers says so.
+        // The supervisor of workers reports it.
         let exit = format!("{}/internal/jobs/{}/workers/{name}/exit", app.url, job.job_id);
         let told = app.client.post(exit).bearer_auth(&token).json(&json!({"rc": 134})).send().await.unwrap();
         assert!(told.status().is_success());

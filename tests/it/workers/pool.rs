@@ -1,4 +1,5 @@
-//! The pool between a broker and the chain, on paused time: it renews, it gives up what it has lost, it leaves when told.
+//! The pool between a broker and the chain, on paused time: it renews leases, gives up what it has lost, and leaves
+//! when it is asked to.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,11 +22,11 @@ use crate::support::fakes::{MeanProvider, MemoryIndex, MemorySource, mean_space}
 
 const EVERY: Duration = Duration::from_secs(10);
 
-/// Hands out every image in batches of two, and answers renewals as the test says.
+/// Hands out every image in batches of two, and answers renewals as the test wants.
 struct Scripted {
     source: Arc<MemorySource>,
     given: AtomicUsize,
-    /// Answers to renewals, one after the other; then all is well.
+    /// Successive answers to renewals; then all succeed.
     answers: Mutex<Vec<Result<LeaseStatus, LeaseError>>>,
     renewed: Mutex<Vec<Vec<Held>>>,
     reported: Mutex<Vec<i64>>,
@@ -55,7 +56,7 @@ impl Scripted {
 impl LeaseBroker for Scripted {
     async fn lease(&self, _: Vec<Held>) -> Result<Offer, LeaseError> {
         let at = self.given.fetch_add(2, Ordering::SeqCst);
-        // What was granted is on its way.
+        // What was granted arrives after a delay.
         tokio::time::sleep(Duration::from_millis(1)).await;
         let images = self.source.refs();
         let task = |(ticket, image): (usize, glimpse::domain::ImageRef)| Task {
@@ -142,13 +143,13 @@ async fn what_is_granted_while_the_chain_is_full_is_held_and_renewed_too() {
 #[tokio::test(start_paused = true)]
 async fn who_has_lost_a_lease_gives_up_what_is_in_flight() {
     let lost = |batch: i64| Ok(LeaseStatus { lost: vec![batch], ..LeaseStatus::default() });
-    // The first is of something that is not held any more: no reason to stop.
+    // The first is about a lease that is not held any more: not a reason to stop.
     let broker = Scripted::new(8, vec![lost(77), lost(3)]);
     let (worked, took) = work(&broker, Duration::from_secs(15)).await;
     assert_eq!(worked.unwrap(), Ended::Lost);
     assert_eq!((took.as_secs(), broker.reported()), (20, 2), "at the renewal that says so");
 
-    // What is in hand, and others have done, is not done once more.
+    // Images in flight that other workers have completed are not done again.
     let gone = |batch: i64| Ok(LeaseStatus { gone: vec![batch], ..LeaseStatus::default() });
     let broker = Scripted::new(8, vec![gone(77), gone(1)]);
     let (worked, took) = work(&broker, Duration::from_secs(15)).await;

@@ -1,4 +1,4 @@
-//! Jobs whose workers are elsewhere: the real binary as a worker, killed, frozen, sent away and turned away.
+//! Jobs with remote workers: the real binary as a worker, killed, frozen, dismissed and refused.
 
 use glimpse::api::replies::{JobReply, SubmitReply};
 use glimpse::domain::{ImageRecord, Payload};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::worker::{Worker, points, submit};
 use crate::support::{TestApp, demo_image};
 
-/// Images that differ, so that a record under the wrong name would be seen.
+/// Images that differ, so that a record under the wrong name is noticed.
 async fn put_images(app: &TestApp, count: usize) {
     let kinds = ["cat.jpg", "panda.jpg", "rocket.jpg", "coffee.jpg", "raccoon.jpg"];
     for number in 0..count {
@@ -19,7 +19,7 @@ async fn put_images(app: &TestApp, count: usize) {
     app.put("images/broken.jpg", demo_image("cat.jpg")[..2000].to_vec()).await;
 }
 
-/// Whether two runs made the same record: all but the moment, and but for what a model's sums differ by in other batches.
+/// Whether two runs made the same record, except for its time and the rounding of the model in other batches.
 fn same(one: &ImageRecord, other: &ImageRecord) -> bool {
     let moment = |record: &ImageRecord| Payload { indexed_at: one.payload.indexed_at, ..record.payload.clone() };
     one.id == other.id && moment(one) == moment(other) && one.embedding.cosine(&other.embedding) > 0.99999
@@ -45,7 +45,7 @@ async fn one_worker_is_killed_and_one_frozen_and_the_index_is_that_of_an_undistu
         }
     };
     app.job_until(&job.job_id, busy("one")).await;
-    // Stage times come at most once a second, so the first report of images can be without those of `embed`.
+    // Stage times are sent at most once a second, so the first report of images can lack those of `embed`.
     let timed = |job: &JobReply| {
         job.stages.as_ref().is_some_and(|stages| stages.embed.p50_ms > 0.0 && stages.fetch.p95_ms > 0.0)
     };
@@ -56,7 +56,7 @@ async fn one_worker_is_killed_and_one_frozen_and_the_index_is_that_of_an_undistu
     let held = app.job_until(&job.job_id, |job| job.workers.iter().any(|w| w.name == "two" && w.leased > 0)).await;
     assert!(held.counts.left > 0, "both were too fast: {held:?}");
     let three = Worker::start(&app, &job, "three", &[]);
-    // The frozen one's leases run out, and others have what it had.
+    // The leases of the frozen worker expire, and other workers take its images.
     app.job_until(&job.job_id, |job| job.workers.iter().all(|w| w.name == "three" || w.leased == 0)).await;
     two.signal("-CONT");
     let ended = app.job_until(&job.job_id, JobReply::is_final).await;

@@ -1,4 +1,4 @@
-//! The service of workers elsewhere: killed while they work, and what it lets them do to its index.
+//! The service with remote workers: it is killed while they work, and it limits what they can do to its index.
 
 use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
@@ -21,7 +21,7 @@ use crate::cli::commands::Staying;
 use crate::support::cheap_clip::CheapClip;
 use crate::support::{TestApp, demo_image};
 
-/// An address that is free at this moment, and stays the same when a service on it is started again.
+/// A free address, which stays the same when a service on it is restarted.
 fn free() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
@@ -160,7 +160,7 @@ async fn a_dependency_that_a_worker_waits_for_stands_in_the_job_s_status() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_whose_parent_is_gone_leaves() {
     let app = TestApp::start().await;
-    // A service that takes connections and never answers: only its parent can end the worker's wait.
+    // A service that accepts connections and never answers: only its parent can end the worker's wait.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", silent.local_addr().unwrap());
     let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));

@@ -1,5 +1,5 @@
-//! `tests/data/clip-tiny`: a CLIP of random weights in a folder, and what transformers makes of images and texts with
-//! it (`zarf/golden/clip_tiny.py`).
+//! `tests/data/clip-tiny`: a CLIP model of random weights in a folder, and the vectors that transformers makes of
+//! images and texts with it (`zarf/golden/clip_tiny.py`).
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -62,7 +62,7 @@ async fn the_size_and_the_dimension_are_the_models_own() {
     assert_eq!(tiny.space().await.unwrap().name(), "clip-tiny/24/crop-32-bicubic-floor");
 }
 
-/// Among them texts far over 77 tokens, where a padded one would read the wrong row (see `Towers::text`).
+/// Some texts have far more than 77 tokens: with padding, the wrong row would be read (see `Towers::text`).
 #[tokio::test]
 async fn texts_get_the_vectors_of_transformers() {
     let (golden, tiny) = (golden(), tiny(Precision::Fp32).await);
@@ -82,7 +82,7 @@ async fn texts_get_the_vectors_of_transformers() {
     assert_eq!(refused, 1, "only the one without a visible character");
 }
 
-/// The same pixels: what differs is the network's arithmetic, mean and deviation among it.
+/// The pixels are the same, so only the arithmetic of the network differs, including mean and deviation.
 #[tokio::test]
 async fn pixels_get_the_vectors_of_transformers() {
     let (golden, tiny) = (golden(), tiny(Precision::Fp32).await);
@@ -94,7 +94,7 @@ async fn pixels_get_the_vectors_of_transformers() {
     }
 }
 
-/// From the file's bytes on: our preprocessing is that of transformers.
+/// From the bytes of the file: our preprocessing equals that of transformers.
 #[tokio::test]
 async fn pictures_get_the_vectors_of_transformers() {
     let (golden, tiny) = (golden(), tiny(Precision::Fp32).await);
@@ -114,13 +114,13 @@ async fn int8_is_near_and_another_space() {
     let (full, small) = (tiny(Precision::Fp32).await, tiny(Precision::Int8).await);
     for text in ["a photo of a cat", "two people walking on a beach at sunset"] {
         let cosine = full.embed_text(text).await.unwrap().cosine(&small.embed_text(text).await.unwrap());
-        // Sums of int8 products are less exact on some x86 CPUs: 0.939 was seen on one with AVX2 and without VNNI.
+        // Sums of int8 products are less exact on some x86 CPUs: 0.939 on one with AVX2 and without VNNI.
         assert!((0.9..1.0).contains(&cosine), "{text}: {cosine}");
     }
     assert_eq!(small.space().await.unwrap().model, "clip-tiny (int8)");
 }
 
-/// Its activations are scaled by the run that they are in: none may be in a run with another.
+/// Its activations are scaled per run, so an image must not share a run with another.
 #[tokio::test]
 async fn an_int8_vector_does_not_depend_on_its_company() {
     let (golden, small) = (golden(), tiny(Precision::Int8).await);
@@ -180,7 +180,7 @@ async fn a_folder_that_is_no_such_model_is_refused_by_name() {
     assert!(nowhere.unwrap_err().to_string().contains("/no/such/folder"));
 }
 
-/// The size that the configuration promises is held against what the network gives.
+/// The size in the configuration is compared with the output of the network.
 #[tokio::test]
 async fn a_wrong_dimension_is_found_out() {
     let copy = tempfile::tempdir().unwrap();
@@ -202,7 +202,7 @@ async fn a_size_that_the_settings_insist_on_must_be_the_models() {
     assert!(said.contains("IMAGE_TARGET_SIZE is 224") && said.contains("takes 32"), "{said}");
 }
 
-/// From the setting to a hit: an image finds itself, in the space of the model that was set.
+/// From the setting to a hit: an image finds itself, in the space of the configured model.
 #[tokio::test]
 async fn the_service_runs_on_it() {
     let folder = folder().display().to_string();
@@ -219,7 +219,8 @@ async fn the_service_runs_on_it() {
     app.stop().await;
 }
 
-/// What `glimpse clip` gathers by: a full run of four for each worker, and none where company gains nothing.
+/// `glimpse clip` gathers requests by this: a full run of four for each worker, and none if larger runs are not
+/// faster.
 #[tokio::test]
 async fn only_a_model_that_gains_by_company_asks_for_it() {
     let useful = |local: LocalProvider| {

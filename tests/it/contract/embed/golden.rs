@@ -1,4 +1,4 @@
-//! `models/glimpse-mini-1/golden.json`: what Pillow and ONNX Runtime make of the demo images and of six texts.
+//! `models/glimpse-mini-1/golden.json`: the results of Pillow and ONNX Runtime for the demo images and six texts.
 
 use std::num::NonZeroUsize;
 use std::path::Path;
@@ -32,7 +32,7 @@ fn embedding(value: &Value) -> Embedding {
     Embedding::normalised(raw, size).unwrap()
 }
 
-/// The model's view of a pixel: `(pixel - 127) / 128`.
+/// A pixel as the model gets it: `(pixel - 127) / 128`.
 fn level(pixel: u8) -> f64 {
     (f64::from(pixel) - 127.0) / 128.0
 }
@@ -47,12 +47,12 @@ fn our_pixels_are_pillows() {
             let ours = image.rgb[channel..].iter().step_by(3).map(|&pixel| level(pixel));
             let count = f64::from(image.size * image.size);
             let apart = (ours.sum::<f64>() / count - mean).abs();
-            // Half a step of 1/128: decoders differ in how they interpolate colours.
+            // Half a step of 1/128: decoders interpolate colours differently.
             assert!(apart < 0.5 / 128.0, "{file}, channel {channel}: the mean is {apart} off");
         }
         for (place, red) in numbers(&expected["pixel_values_first_row_red"]).into_iter().enumerate() {
             let apart = (level(image.rgb[place * 3]) - red).abs();
-            // Decoders differ by a step or two of 1/128 in rounding the inverse transform and the colours.
+            // Decoders round the inverse transform and the colours differently, by a step or two of 1/128.
             assert!(apart < 4.0 / 128.0, "{file}, pixel {place}: {apart} off");
         }
     }
@@ -97,7 +97,7 @@ async fn texts_get_the_golden_vectors() {
     }
 }
 
-/// Rows are texts, columns images; a search ranks by these.
+/// Rows are texts, columns are images; a search ranks by these scores.
 #[tokio::test]
 async fn scores_are_the_golden_scores() {
     let (golden, local) = (golden(), LocalProvider::start(NonZeroUsize::new(2).unwrap()).unwrap());

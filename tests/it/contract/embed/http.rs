@@ -1,4 +1,4 @@
-//! The contract of embedding providers, held by every adapter of a service elsewhere.
+//! The contract of embedding providers, for every adapter of an external service.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::support::embed_services::{MODEL, SIZE, Service, provider};
 
 const PATIENT: Duration = Duration::from_mins(2);
 
-/// A service and its adapter, which knows what images it takes.
+/// A service and its adapter, which knows the image size that the service takes.
 async fn running(kind: ProviderKind) -> (Service, Box<dyn ImageEmbeddingProvider>) {
     let service = Service::of(kind).await;
     let is_told = kind == ProviderKind::Clip;
@@ -25,7 +25,7 @@ async fn running(kind: ProviderKind) -> (Service, Box<dyn ImageEmbeddingProvider
     (service, provider)
 }
 
-/// A service of the model that `local` has is `local`: the same space, and the same vectors.
+/// A service that runs the model of `local` has the same space and returns the same vectors.
 async fn is_local(provider: &dyn ImageEmbeddingProvider) {
     the_space_is_stable(provider, &*MODEL).await;
     let images = images(provider, 3);
@@ -38,7 +38,7 @@ async fn is_local(provider: &dyn ImageEmbeddingProvider) {
     assert!(there.cosine(&here) > 0.999_999, "{}", there.cosine(&here));
 }
 
-/// Images that were prepared for another model, or that are none, are refused before anyone is asked.
+/// Images that were prepared for another model, or are not images, are refused before a request is sent.
 async fn what_is_no_image_is_refused(service: &Service, provider: &dyn ImageEmbeddingProvider) {
     let asked = service.seen.lock().unwrap().bodies.len();
     let small = PreparedImage { size: 8, rgb: Bytes::from(vec![0; 8 * 8 * 3]) };
@@ -109,7 +109,7 @@ async fn requests_are_as_large_as_the_service_takes_and_come_over_few_connection
         for _ in 0..5 {
             provider.embed_text("a cat").await.unwrap();
         }
-        // Two requests of one call go side by side.
+        // Two requests of one call are sent at the same time.
         let clients = service.seen.lock().unwrap().clients.len();
         assert!(clients <= 2, "{} connections for {}", clients, kind.name());
     }
@@ -130,7 +130,7 @@ async fn requests_are_spelled_as_the_services_read_them() {
     insta::assert_snapshot!(without_images(&spelled.join("\n")));
 }
 
-/// Images cut to their first characters.
+/// Shortens images to their first characters.
 fn without_images(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;

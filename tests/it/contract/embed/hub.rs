@@ -1,4 +1,4 @@
-//! Models from the Hugging Face hub, against a fake of it: the real one cannot be reached where this was built.
+//! Models from the Hugging Face hub, against a fake: tests do not use the network.
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -63,7 +63,7 @@ fn bytes(name: &str) -> Vec<u8> {
     std::fs::read(folder().join(name)).unwrap()
 }
 
-/// Names of what lies in a folder.
+/// The names of all files in a folder.
 fn names(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).unwrap();
     let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -200,7 +200,7 @@ async fn a_hub_that_is_down_for_a_moment_is_asked_again() {
     Home::of(&hub).works().await;
 }
 
-/// Nobody listens there: the pauses between the tries pass at once.
+/// Nothing listens at this address; on paused time the delays between the attempts pass at once.
 #[tokio::test(start_paused = true)]
 async fn a_hub_that_cannot_be_reached_is_a_failure_that_may_pass() {
     let hub = FakeHub::of(&folder(), Script::default()).await;
@@ -211,7 +211,7 @@ async fn a_hub_that_cannot_be_reached_is_a_failure_that_may_pass() {
     assert!(said.contains("HF_ENDPOINT"), "{said}");
 }
 
-/// Two providers, as two processes would be: each has its own handle of the lock.
+/// Two providers act as two processes would: each has its own handle of the lock.
 #[tokio::test]
 async fn two_at_once_download_each_file_once() {
     let gate = Arc::new(Notify::new());
@@ -219,7 +219,7 @@ async fn two_at_once_download_each_file_once() {
     let hub = FakeHub::of(&folder(), script).await;
     let home = Home::of(&hub);
     let both = async { tokio::join!(home.open("org/clip", "fp32"), home.open("org/clip", "fp32")) };
-    // The permit waits for whoever comes first; a second download would wait for ever.
+    // The permit is kept for the next waiter; a second download would wait for ever.
     gate.notify_one();
     let (one, other) = both.await;
     one.unwrap();
@@ -231,7 +231,7 @@ async fn two_at_once_download_each_file_once() {
     }
 }
 
-/// The service must be able to say that it is not ready yet.
+/// The service must be able to report that it is not ready yet.
 #[tokio::test]
 async fn while_a_model_is_on_its_way_calls_are_told_to_come_again() {
     let gate = Arc::new(Notify::new());
@@ -255,7 +255,7 @@ async fn while_a_model_is_on_its_way_calls_are_told_to_come_again() {
     model.embed_text("a cat").await.unwrap();
 }
 
-/// A model that cannot be had does not end the service: it says that it is not ready.
+/// If a model cannot be loaded, the service keeps running and reports that it is not ready.
 #[tokio::test]
 async fn a_service_without_its_model_lives_and_is_not_ready() {
     let hub = FakeHub::of(&folder(), Script { private: true, ..Script::default() }).await;
@@ -268,12 +268,12 @@ async fn a_service_without_its_model_lives_and_is_not_ready() {
     app.stop().await;
 }
 
-/// One that is not there yet is no image's fault.
+/// A model that is not loaded yet is not a failure of an image.
 #[tokio::test]
 async fn a_job_waits_for_a_model_that_is_not_there_yet_and_says_so() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path().display().to_string();
-    // Nobody listens there.
+    // Nothing listens at this address.
     let nowhere = "http://127.0.0.1:9";
     let app = TestApp::with(&[("CLIP_MODEL", "org/clip"), ("HF_ENDPOINT", nowhere), ("HF_HOME", &home)]).await;
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;

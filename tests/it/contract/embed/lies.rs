@@ -1,4 +1,4 @@
-//! Embedding services that answer, but with something else than what was asked for. No reply is trusted.
+//! Embedding services that send a wrong answer: replies are always checked.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use glimpse::embed::{EmbedError, ProviderKind};
 use crate::support::embed_services::{Service, provider, refusal, serve};
 use crate::support::scripted::{ALL, PATIENT, Scripted, image, vectors};
 
-/// What each adapter makes of these vectors, for a text or for two images.
+/// The result of each adapter for a reply with these vectors, for a text or for two images.
 async fn made_of(raw: &'static [&'static str], images: bool) -> Vec<Result<Vec<Embedding>, EmbedError>> {
     let mut made = Vec::new();
     for kind in ALL {
@@ -109,7 +109,7 @@ async fn a_size_is_told_by_the_service_or_set_and_never_guessed_of_one_that_is_d
     let card = |status: u16, body: &'static str, size: Option<u32>| async move {
         let reply = move || (StatusCode::from_u16(status).unwrap(), body);
         let router = Router::new().route("/", get(move || std::future::ready(reply().into_response())));
-        // Everything else is too much for it, so that the probe ends at its first call.
+        // It refuses everything else as too large, so the probe ends at its first call.
         let router = router.fallback(|| std::future::ready(StatusCode::TOO_MANY_REQUESTS));
         let (url, _task) = serve(router).await;
         let clip = provider(ProviderKind::Clip, &url, size, PATIENT);

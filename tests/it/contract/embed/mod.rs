@@ -1,4 +1,4 @@
-//! Embedding providers: the contract, and what each adapter does besides.
+//! Embedding providers: the contract, and the behaviour of each adapter.
 
 pub(crate) mod clip_tiny;
 mod golden;

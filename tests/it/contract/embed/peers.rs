@@ -1,5 +1,5 @@
-//! The contract of embedding providers against a real peer: [infinity](https://github.com/michaelfeil/infinity) with
-//! `tests/data/clip-tiny`, where `GLIMPSE_INFINITY_URL` says that one runs (`make test-peers`).
+//! The contract of embedding providers against a real server, [infinity](https://github.com/michaelfeil/infinity) with
+//! `tests/data/clip-tiny`, at `GLIMPSE_INFINITY_URL` (`make test-peers`).
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -52,7 +52,7 @@ async fn infinity_side_by_side() {
     }
 }
 
-/// The same weights there and here are one space, and give the same vectors.
+/// The same weights in both processes are one space and give the same vectors.
 #[tokio::test]
 async fn infinity_is_the_space_of_the_same_model_in_this_process() {
     let Some(there) = infinity() else { return };

@@ -1,4 +1,4 @@
-//! What every embedding provider promises, as functions over the port; run here against `local`.
+//! The contract of every embedding provider, as functions over the port; run here with `local`.
 
 use std::num::NonZeroUsize;
 use std::sync::LazyLock;
@@ -10,7 +10,7 @@ use glimpse::embed::local::LocalProvider;
 use glimpse::embed::{EmbedError, ImageEmbeddingProvider};
 use glimpse::imaging::PreparedImage;
 
-/// Images that differ plainly: stripes of one colour each, `count` of them.
+/// `count` images that clearly differ: stripes of one colour each.
 pub(crate) fn images(provider: &dyn ImageEmbeddingProvider, count: u8) -> Vec<PreparedImage> {
     let size = provider.preprocessing().size;
     let image = |number: u8| {
@@ -27,10 +27,10 @@ fn length(embedding: &Embedding) -> f32 {
     embedding.as_slice().iter().map(|value| value * value).sum::<f32>().sqrt()
 }
 
-/// The space stays what it is, and two providers of one model share it.
+/// The space does not change, and two providers of one model share it.
 pub(crate) async fn the_space_is_stable(one: &dyn ImageEmbeddingProvider, other: &dyn ImageEmbeddingProvider) {
     let space = one.space().await.unwrap();
-    // Not to the last bit: a service's batches change with its other callers.
+    // Not bit by bit: the batches of a service depend on its other callers.
     let again = one.space().await.unwrap();
     space.admits(&again).unwrap();
     assert_eq!(space.name(), again.name());
@@ -39,7 +39,7 @@ pub(crate) async fn the_space_is_stable(one: &dyn ImageEmbeddingProvider, other:
     assert_eq!(space.preprocessing, one.preprocessing().to_string());
 }
 
-/// Order is kept, a batch gives what its images give alone, and every vector is an embedding of the space's size.
+/// The order is kept, a batch gives the vectors of its single images, and every vector has the dimension of the space.
 pub(crate) async fn a_batch_is_its_images(provider: &dyn ImageEmbeddingProvider) {
     let images = images(provider, 5);
     let dimension = provider.space().await.unwrap().dimension;
@@ -57,7 +57,7 @@ pub(crate) async fn a_batch_is_its_images(provider: &dyn ImageEmbeddingProvider)
     assert!(provider.embed_image_batch(&[]).await.unwrap().is_empty());
 }
 
-/// Texts differ, and an overlong one is cut, not refused.
+/// Texts differ; a text that is too long is truncated, not refused.
 pub(crate) async fn texts_are_read(provider: &dyn ImageEmbeddingProvider) {
     let (cat, ship) =
         (provider.embed_text("a cat").await.unwrap(), provider.embed_text("a ship at sea").await.unwrap());
@@ -73,7 +73,7 @@ pub(crate) async fn texts_are_read(provider: &dyn ImageEmbeddingProvider) {
     }
 }
 
-/// Calls side by side get their own answers.
+/// Concurrent calls get their own answers.
 pub(crate) async fn calls_do_not_mix(provider: &dyn ImageEmbeddingProvider) {
     let images = images(provider, 4);
     let expected = provider.embed_image_batch(&images).await.unwrap();

@@ -1,5 +1,4 @@
-//! Embedding services in trouble: they refuse, stall and break off. The adapters say what it is; whether to try again is
-//! decided around them.
+//! Embedding services that refuse, stall and break off. The adapters classify the error; retries are a decorator.
 
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -96,13 +95,13 @@ async fn what_is_no_answer_is_a_failure() {
 async fn an_endless_reply_is_not_read_to_its_end() {
     let endless = || Body::from_stream(stream::repeat_with(|| Ok::<_, io::Error>(Bytes::from_static(&[b' '; 8192]))));
     Scripted::answering(endless).await.is(Trouble::Failed, PATIENT).await;
-    // Nor is one begun that says beforehand how long it is.
+    // A reply that announces such a length is not read either.
     let announced = || {
         let stalls = Body::from_stream(stream::pending::<Result<Bytes, io::Error>>());
         Response::builder().header("content-length", u64::MAX / 2).body(stalls).unwrap()
     };
     Scripted::answering(announced).await.is(Trouble::Failed, PATIENT).await;
-    // An error's words are not needed.
+    // The text of an error is not needed.
     let grumbling = move || (StatusCode::BAD_GATEWAY, endless());
     Scripted::answering(grumbling).await.is(Trouble::Failed, PATIENT).await;
 }

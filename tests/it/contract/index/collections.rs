@@ -1,4 +1,4 @@
-//! Collections come, are checked, and go.
+//! Collections are created, checked and dropped.
 
 use futures::TryStreamExt;
 use glimpse::domain::{CollectionName, ImageId, Space};

@@ -1,4 +1,4 @@
-//! Readers beside writers.
+//! Readers and writers at the same time.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,8 +10,8 @@ use super::support::{fresh, query, record};
 const RECORDS: u32 = 64;
 const ROUNDS: u32 = 60;
 
-/// The `n`th record in its `round`th edition. Vector and payload tell the same round and the same record:
-/// if they ever disagree, a reader saw halves of two.
+/// The `n`th record in its `round`th version. Vector and payload both have the round and the record: if they disagree,
+/// a reader got halves of two versions.
 fn edition(n: u32, round: u32) -> ImageRecord {
     let mut record = record(&format!("{n}.jpg"), vector(n, round));
     (record.payload.width, record.payload.height) = (n, round);
@@ -24,7 +24,7 @@ fn vector(n: u32, round: u32) -> [f32; 4] {
     [angle.cos(), angle.sin(), 0.5, 0.0]
 }
 
-/// Of a networked store, too: the score is that of the vector which came with the payload (ADR 0011).
+/// For a networked store, too: the score is that of the vector that came with the payload (ADR 0011).
 pub(crate) async fn readers_see_whole_records_while_writers_replace_them(index: &dyn ImageIndex) {
     let collection = fresh(index, "contract-concurrent").await;
     let all = |round| (0..RECORDS).map(|n| edition(n, round)).collect::<Vec<_>>();

@@ -1,5 +1,5 @@
-//! The embedded index, held to the contract, and to what a store in the process owes besides: it is there
-//! again after a restart, after `kill -9`, and says what a loss of power took.
+//! The embedded index: the contract, and what only a store in the process must do: it survives a restart and `kill
+//! -9`, and names what a power loss destroyed.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
@@ -45,7 +45,7 @@ async fn everything_is_there_again_after_a_restart() {
     assert_eq!(index.collections().await.unwrap().len(), 1);
     assert_eq!((count(&index, &kept).await, ids(&index, &kept).await.len()), (1_499, 1_499));
     assert_eq!(keys(&index, &kept, &query(NORTH, 1)).await, ["7.jpg"]);
-    // The number of what was dropped is not given again, and the slot that was emptied is.
+    // The number of a dropped collection is not used again; an emptied slot is.
     fresh(&index, "another").await;
     index.upsert(&kept, &[record("new.jpg", [0.0, 0.0, 1.0, 0.0])]).await.unwrap();
     assert_eq!(keys(&index, &kept, &query([0.0, 0.0, 1.0, 0.0], 1)).await, ["new.jpg"]);
@@ -77,8 +77,8 @@ async fn vectors_that_the_disk_never_got_are_found_and_named_once() {
     let records: Vec<_> = (0..10).map(|n| record(&format!("{n}.jpg"), EAST)).collect();
     index.upsert(&collection, &records).await.unwrap();
     drop(index);
-    // Pages that were not written yet read as zeros (row 3) or as what the slot held before (row 5); those at
-    // the end are missing (row 9). A row is 256 bytes.
+    // Pages that were not written read as zeros (row 3) or as the previous content of the slot (row 5); pages at the
+    // end are missing (row 9). A row has 256 bytes.
     let mut file = OpenOptions::new().write(true).open(folder.path().join("1.vectors")).unwrap();
     for (row, bytes) in [(3, [0; 4]), (5, 0.5_f32.to_ne_bytes())] {
         file.seek(SeekFrom::Start(row * 256)).unwrap();
@@ -95,7 +95,7 @@ async fn vectors_that_the_disk_never_got_are_found_and_named_once() {
     assert_eq!(count(&index, &collection).await, 7);
     assert_eq!(index.search(&collection, &query(EAST, 20)).await.unwrap().len(), 7);
     assert!(index.get(&collection, &[records[3].id]).await.unwrap().is_empty());
-    // They are simply indexed again.
+    // They are indexed again.
     index.upsert(&collection, &records).await.unwrap();
     assert_eq!(index.search(&collection, &query(EAST, 20)).await.unwrap().len(), 10);
     drop(index);
@@ -125,7 +125,7 @@ async fn a_collection_can_be_dropped_while_it_is_read() {
         let records: Vec<_> = (0..300).map(|n| record(&format!("{n}.jpg"), EAST)).collect();
         index.upsert(&collection, &records).await.unwrap();
         let read = async {
-            // Until it is unknown, every answer is whole.
+            // Until the collection is unknown, every answer is complete.
             while let Ok(hits) = index.search(&collection, &query(EAST, 1_000)).await {
                 assert_eq!(hits.len(), 300);
             }
@@ -141,7 +141,7 @@ async fn a_collection_can_be_dropped_while_it_is_read() {
 const CHILD: &str = "GLIMPSE_TEST_CHILD_FOLDER";
 const BATCH: u32 = 8;
 
-/// Batch `n`: half new records, half new editions of the batch before.
+/// Batch `n`: half new records, half new versions of the previous batch.
 fn batch(n: u32) -> Vec<ImageRecord> {
     let of = |key: u32| {
         let mut record = record(&format!("{key}.jpg"), EAST);
@@ -151,7 +151,7 @@ fn batch(n: u32) -> Vec<ImageRecord> {
     (n * BATCH / 2..n * BATCH / 2 + BATCH).map(of).collect()
 }
 
-/// No test by itself: the process that the next one kills.
+/// Not a test: the process that the next test kills.
 #[tokio::test]
 async fn child_that_writes_until_it_is_killed() {
     let Some(folder) = variable(CHILD) else { return };
@@ -166,7 +166,7 @@ async fn child_that_writes_until_it_is_killed() {
 
 #[tokio::test]
 async fn what_was_acknowledged_survives_kill_9() {
-    // Killed after different numbers of batches, in the middle of whatever comes then.
+    // Killed after different numbers of batches, at any point of the next one.
     for enough in [1, 7, 60, 1_100] {
         let folder = tempfile::tempdir().unwrap();
         let mut child = Command::new(std::env::current_exe().unwrap())
@@ -181,7 +181,7 @@ async fn what_was_acknowledged_survives_kill_9() {
         lines.by_ref().filter_map(acknowledged).find(|n: &u32| *n >= enough).unwrap();
         child.kill().unwrap();
         child.wait().unwrap();
-        // What it wrote between our last line and its end counts, too.
+        // Batches that it wrote between the last line that we read and its end count, too.
         let last = lines.filter_map(acknowledged).last().unwrap_or(enough);
 
         let index = open(folder.path());
@@ -189,7 +189,7 @@ async fn what_was_acknowledged_survives_kill_9() {
         let collection = name("killed");
         let there = ids(&index, &collection).await;
         assert_eq!(count(&index, &collection).await, there.len() as u64);
-        // The batch that was under way is there as a whole or not at all.
+        // The batch in progress is written completely or not at all.
         let batches = u32::try_from(there.len()).unwrap() * 2 / BATCH - 1;
         assert!(batches == last + 1 || batches == last + 2, "{batches} batches, {last} was acknowledged");
         for record in index.get(&collection, &there).await.unwrap() {

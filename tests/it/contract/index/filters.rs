@@ -1,4 +1,4 @@
-//! A filter means in every store what [`Filter::matches`] says.
+//! A filter gives in every store what [`Filter::matches`] gives.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use glimpse::index::ImageIndex;
 
 use super::support::{fresh, query, record};
 
-/// The same numbers in every run: a small xorshift.
+/// A small xorshift: the same numbers in every run.
 struct Dice(u64);
 
 impl Dice {
@@ -68,7 +68,7 @@ pub(crate) async fn each_means_what_matches_means(index: &dyn ImageIndex) {
     let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
     let mut records: Vec<_> = (0..300).map(|n| any_record(&mut dice, n)).collect();
     index.upsert(&collection, &records).await.unwrap();
-    // Some are replaced, some deleted: filters must not remember what was.
+    // Some records are replaced, some deleted: filters must not use old values.
     for record in &mut records[..100] {
         let replaced = any_record(&mut dice, 0).payload;
         record.payload = glimpse::domain::Payload {

@@ -1,5 +1,5 @@
-//! The contract of the port [`ImageIndex`]: what every store does, held by the same suite. Each test gets an
-//! index that may hold collections of others, so each makes collections of its own names and drops them.
+//! The contract of the port [`ImageIndex`], one suite for every store. An index may hold other collections, so each
+//! test uses collections with names of its own and drops them.
 
 mod collections;
 mod concurrency;
@@ -13,7 +13,7 @@ pub(crate) mod weaviate;
 
 use glimpse::index::ImageIndex;
 
-/// Everything that any store must do.
+/// Runs the whole contract.
 pub(crate) async fn hold(index: &dyn ImageIndex) {
     collections::created_existed_mismatch_and_taken(index).await;
     collections::an_unknown_collection_is_said_to_be_unknown(index).await;

@@ -15,7 +15,7 @@ fn same(read: &ImageRecord, written: &ImageRecord) {
 
 pub(crate) async fn what_is_upserted_is_there_and_what_is_deleted_is_not(index: &dyn ImageIndex) {
     let collection = fresh(index, "contract-records").await;
-    // Keys that a careless store would change.
+    // Keys that a store could change by mistake.
     let keys = ["a.jpg", "a b/ü+%25.jpg", "/lead.jpg", "a//b.jpg", "quote'\".jpg"];
     let mut records: Vec<_> = keys.iter().map(|key| record(key, EAST)).collect();
     records[0].payload.meta.insert("camera".into(), "a=b".into());
@@ -77,7 +77,7 @@ pub(crate) async fn another_size_is_rejected_and_nothing_is_written(index: &dyn 
 pub(crate) async fn scan_gives_every_id_in_order(index: &dyn ImageIndex) {
     let collection = fresh(index, "contract-scanned").await;
     assert!(ids(index, &collection).await.is_empty());
-    // More than any store gives in one page.
+    // More than any store returns in one page.
     let records: Vec<_> = (0..2_500).map(|n| record(&format!("{n}.jpg"), EAST)).collect();
     for batch in records.chunks(500) {
         index.upsert(&collection, batch).await.unwrap();

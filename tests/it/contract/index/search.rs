@@ -1,4 +1,4 @@
-//! What is found, in which order, with which scores.
+//! Which records a search finds, in which order and with which scores.
 
 use glimpse::domain::SearchQuery;
 use glimpse::index::{ImageIndex, IndexError};

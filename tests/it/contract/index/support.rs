@@ -1,4 +1,4 @@
-//! Records to test with.
+//! Records and collections for the tests of stores.
 
 use std::sync::OnceLock;
 
@@ -10,10 +10,10 @@ use glimpse::domain::{
 use glimpse::index::{Ensured, ImageIndex};
 use uuid::Uuid;
 
-/// Numbers in a vector of these tests.
+/// The dimension of the vectors in these tests.
 pub(crate) const SIZE: usize = 4;
 
-/// What the names of this run's `contract…` collections end in, so that runs can share a server.
+/// The suffix of all collection names of this run, so that runs can share a server.
 pub(crate) fn run() -> &'static str {
     static RUN: OnceLock<String> = OnceLock::new();
     RUN.get_or_init(|| format!("-r{:x}", Uuid::now_v7().as_u128() & 0xffff_ffff))
@@ -37,7 +37,7 @@ pub(crate) fn unit(raw: [f32; SIZE]) -> Embedding {
     Embedding::normalised(raw.to_vec(), SIZE).unwrap()
 }
 
-/// A record whose payload follows from its key.
+/// A record whose payload is derived from its key.
 pub(crate) fn record(key: &str, raw: [f32; SIZE]) -> ImageRecord {
     let uri = ImageUri::new("bucket", key);
     let payload = Payload {
@@ -65,7 +65,7 @@ pub(crate) fn query(raw: [f32; SIZE], limit: usize) -> SearchQuery {
     SearchQuery { embedding: unit(raw), limit, offset: 0, filter: Filter::default() }
 }
 
-/// A new, empty collection.
+/// Creates an empty collection.
 pub(crate) async fn fresh(index: &dyn ImageIndex, text: &str) -> CollectionName {
     let collection = name(text);
     if index.describe(&collection).await.unwrap().is_some() {
@@ -83,7 +83,7 @@ pub(crate) async fn ids(index: &dyn ImageIndex, collection: &CollectionName) -> 
     index.scan(collection).try_collect().await.unwrap()
 }
 
-/// Keys of what a search finds.
+/// The keys of the hits of a search.
 pub(crate) async fn keys(index: &dyn ImageIndex, collection: &CollectionName, query: &SearchQuery) -> Vec<String> {
     index.search(collection, query).await.unwrap().into_iter().map(|hit| hit.payload.s3_key).collect()
 }

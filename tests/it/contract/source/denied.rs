@@ -1,5 +1,5 @@
-//! A bucket that denies: credentials that are good, for something else. `make test-servers` asks MinIO for such a pair
-//! and puts it into the environment (`AWS_…`), where a source without credentials of its own finds it.
+//! A bucket that denies access: the credentials are valid, but not for it. `make test-servers` gets such a pair from
+//! MinIO and sets it in the environment (`AWS_…`), where a source without credentials finds it.
 
 use futures::TryStreamExt;
 use glimpse::source::{ImageSource, NewObject, S3Settings, S3Source, Scope, SourceError};

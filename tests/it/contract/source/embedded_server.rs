@@ -1,4 +1,4 @@
-//! What the S3 server in the process does beyond the port's contract: for other clients of it, and over restarts.
+//! The embedded S3 server beyond the contract of the port: other clients, and restarts.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -25,7 +25,7 @@ async fn start(settings: EmbeddedS3Settings) -> EmbeddedS3 {
     EmbeddedS3::start(settings, &CancellationToken::new()).await.unwrap()
 }
 
-/// The SDK as it comes, default checksums and all.
+/// The SDK with its defaults, including checksums.
 fn client(server: &EmbeddedS3) -> Client {
     let pair = server.credentials();
     let credentials = Credentials::new(&pair.access_key_id, &pair.secret_access_key, None, None, "test");
@@ -42,7 +42,7 @@ async fn put(client: &Client, key: &str, body: &'static [u8]) {
     client.put_object().bucket(BUCKET).key(key).body(ByteStream::from_static(body)).send().await.unwrap();
 }
 
-/// The code of a call's error.
+/// The code of the error of a call.
 macro_rules! code {
     ($call:expr) => {
         $call.send().await.unwrap_err().code().map(str::to_owned).as_deref()
@@ -64,7 +64,7 @@ async fn a_restart_keeps_objects_and_credentials_and_sweeps_what_was_left_behind
     put(&client(&server), "removed", b"three").await;
     client(&server).delete_object().bucket(BUCKET).key("removed").send().await.unwrap();
     server.stop().await;
-    // A crash while writing: the name is noted, the file is there, no object has it.
+    // As after a crash while writing: the name is recorded and the file exists, but no object has it.
     let leftover = folder.path().join("objects/ff/0000ff");
     std::fs::write(&leftover, b"half").unwrap();
     let catalogue = rusqlite::Connection::open(folder.path().join("catalogue.sqlite")).unwrap();

@@ -1,7 +1,6 @@
-//! The contract of the port [`ImageSource`], held against the S3 server in the process and, where
-//! `S3_TEST_ENDPOINT` is set, against a real one: the same checks, by the same client. It makes buckets there
-//! (`glimpse-test-…`, `made-…`) and leaves them: give it a server of its own, as `make test-servers` does. Held so far by
-//! MinIO and by `versitygw` 1.8.0.
+//! The contract of the port [`ImageSource`], against the embedded S3 server and, if `S3_TEST_ENDPOINT` is set, against
+//! a real one, with the same checks and the same client. It creates buckets there (`glimpse-test-…`, `made-…`) and
+//! leaves them, so use a server for tests only, as `make test-servers` does. MinIO and `versitygw` 1.8.0 pass.
 
 mod denied;
 mod embedded_server;
@@ -24,12 +23,12 @@ use self::pages::a_listing_has_every_key_once_in_order_over_many_pages;
 use self::uploads::an_upload_in_parts_is_one_object;
 use crate::support::environment::{print, skip, variable};
 
-/// A server and a bucket of one's own in it.
+/// A server, and a bucket in it for this test.
 struct World {
     settings: S3Settings,
     source: S3Source,
     bucket: String,
-    /// Whether keys are asked of it that no file can be named by.
+    /// Whether it takes keys that cannot be names of files.
     any_key: bool,
     _server: Option<(EmbeddedS3, tempfile::TempDir)>,
 }
@@ -129,7 +128,7 @@ contract! {
     an_upload_in_parts_is_one_object
 }
 
-/// Keys that every service takes as they are.
+/// Keys that every service must take unchanged.
 const AWKWARD: [&str; 16] = [
     "k/a b.jpg",
     "k/a+b.jpg",
@@ -148,7 +147,7 @@ const AWKWARD: [&str; 16] = [
     "K/a",
     "k/a",
 ];
-/// Keys that Amazon's own takes, and ours; whoever keeps objects as files under their keys cannot.
+/// Keys that Amazon S3 and the embedded server take; a server that stores objects as files under their keys cannot.
 const NO_FILE_NAME: [&str; 9] =
     ["s3://k", "/lead.jpg", "k//two.jpg", "k/./x", "k/../x", "k/\u{1}", "k/a/b", "k/end/", ".."];
 
@@ -251,7 +250,7 @@ async fn too_large_is_refused_by_the_listing_and_by_the_reply(world: &World) {
     assert_eq!(small.fetch(&world.listed("big", 0)).await.unwrap_err(), too_large(10));
     let just = S3Source::new(S3Settings { max_bytes: 10, ..world.settings.clone() }).await.unwrap();
     assert_eq!(just.fetch(&world.listed("big", 10)).await.unwrap().bytes.len(), 10);
-    // What is no image has a bound of its own.
+    // A file that is not an image has another limit.
     assert_eq!(small.fetch_file(&world.uri("big"), 10).await.unwrap().bytes, "0123456789");
     assert_eq!(just.fetch_file(&world.uri("big"), 9).await.unwrap_err(), too_large(10));
     let gone = just.fetch_file(&world.uri("gone"), 9).await.unwrap_err();

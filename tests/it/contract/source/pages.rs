@@ -1,4 +1,4 @@
-//! Listings of more than one page, and what comes between pages.
+//! Listings of more than one page, and changes between pages.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use glimpse::source::{ImageSource, NewObject, S3Settings, S3Source, Scope, Sourc
 use super::World;
 use crate::support::between::{Between, Verdict};
 
-/// Keys in a page, with every service.
+/// Keys in a page of every service.
 const PAGE: usize = 1_000;
 
 pub(super) async fn a_listing_has_every_key_once_in_order_over_many_pages(world: &World) {
@@ -37,7 +37,7 @@ pub(super) async fn a_listing_has_every_key_once_in_order_over_many_pages(world:
     a_refusal_that_stays_ends_the_listing_with_an_error(world, &keys).await;
 }
 
-/// The same bucket by way of somebody who says `503 Slow Down` to pages behind the first: so many times.
+/// The same bucket through a proxy that answers `503 Slow Down` to pages after the first, `times` times.
 async fn slowed_down(world: &World, times: usize) -> (Vec<Result<String, SourceError>>, usize) {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();

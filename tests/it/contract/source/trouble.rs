@@ -1,4 +1,4 @@
-//! A bucket in trouble: servers that refuse, stall, lie and break off, and the patience that waits for them.
+//! Servers that refuse, stall, send wrong data and break off, and the retries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn image(key: &str) -> ImageRef {
     ImageRef { uri: ImageUri::new("pipeline", key), etag: None, size_bytes: 0, modified: None }
 }
 
-/// A server that answers every request with these bytes, then hangs up; or, with none, never answers.
+/// A server that answers every request with these bytes and closes the connection; without bytes, it never answers.
 struct Canned {
     endpoint: String,
     _task: AbortOnDropHandle<()>,

@@ -1,4 +1,4 @@
-//! Objects that came in parts, whose ETag is no MD5.
+//! Objects that were uploaded in parts, whose ETag is not an MD5.
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
@@ -6,7 +6,7 @@ use glimpse::source::{ImageSource, S3Settings, S3Source};
 
 use super::World;
 
-/// The least that a part may have which is not the last.
+/// The minimum size of a part that is not the last one.
 const PART: usize = 5 << 20;
 
 pub(super) async fn an_upload_in_parts_is_one_object(world: &World) {

@@ -1,4 +1,4 @@
-//! A worker elsewhere whose settings of the bucket are wrong: it ends the job, and counts no image.
+//! A remote worker with wrong settings of the bucket ends the job and fails no image.
 
 use glimpse::api::replies::JobReply;
 use serde_json::json;

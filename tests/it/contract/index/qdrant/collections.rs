@@ -1,4 +1,4 @@
-//! Collections: made once, finished if they were not, and other people's left alone.
+//! Collections: created once, completed after an interruption; collections of other applications are not touched.
 
 use std::time::Duration;
 
@@ -66,11 +66,11 @@ async fn what_was_cut_short_is_finished_and_only_then_said_to_be_made() {
     assert!(matches!(&cut, IndexError::Dependency(error) if error.trouble == Kind::TimedOut), "{cut}");
     assert_eq!((qdrant.calls("create"), qdrant.calls("create_field_index")), (1, 1));
     qdrant.fail(Trouble::None);
-    // It is known whose it is already…
+    // Its owner is known already…
     let other = Space { preprocessing: "pad".into(), ..space() };
     let refused = index.ensure_image_collection(&collection, &other).await.unwrap_err();
     assert!(matches!(refused, IndexError::Space(_)), "{refused}");
-    // …and nobody has been told that it was made.
+    // …but no caller has got the reply that it was created.
     assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), Ensured::Created);
     assert_eq!(qdrant.calls("create_field_index"), 1 + INDEXES);
     assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), Ensured::Existed);
@@ -103,7 +103,7 @@ async fn collections_of_others_are_refused_and_left_alone() {
             assert!(index.collections().await.unwrap().iter().all(|info| info.name != collection));
             assert!(client.delete_collection(there(&collection)).await.unwrap().result, "it is still there");
         }
-        // Nor does a stranger's collection take a name from us.
+        // A collection of another application does not take a name from us either.
         let stranger = there(&name("contract_foreign"));
         let creation = CreateCollectionBuilder::new(&stranger).vectors_config(vectors(4, Distance::Cosine));
         client.create_collection(creation).await.unwrap();

@@ -1,5 +1,5 @@
-//! Qdrant as a store: against the Qdrant of the tests, and against the real one that `QDRANT_URL` (and
-//! `QDRANT_API_KEY`) names. What is made there is removed, also where a test fails.
+//! Qdrant as a store: against the fake of the tests, and against a real one at `QDRANT_URL` (with `QDRANT_API_KEY`).
+//! Everything that a test creates there is removed, also if it fails.
 
 mod collections;
 mod records;
@@ -33,7 +33,7 @@ impl Place {
         index(&self.url, &self.key, Duration::from_mins(1))
     }
 
-    /// The crate's client, for what other people do.
+    /// The client of the crate, to act as another application.
     fn raw(&self) -> Qdrant {
         let client = Qdrant::from_url(&grpc_url(&self.url).unwrap().0).timeout(Duration::from_mins(1));
         let client = client.connect_timeout(Duration::from_secs(5)).skip_compatibility_check();
@@ -46,12 +46,12 @@ fn index(url: &str, key: &str, timeout: Duration) -> QdrantIndex {
     QdrantIndex::new(QdrantSettings { url: url.to_owned(), api_key: Secret::new(key), timeout }).unwrap()
 }
 
-/// What the collection is called in the server.
+/// The name of the collection in the server.
 fn there(collection: &CollectionName) -> String {
     format!("{collection}_images")
 }
 
-/// Runs the test against the Qdrant of the tests, and against the real one if there is one.
+/// Runs the test against the fake, and against the real server if there is one.
 async fn everywhere(test: impl AsyncFn(&Place)) {
     let own = QdrantServer::start().await;
     let own = Place { url: own.url(), key: String::new(), _own: Some(own) };
@@ -61,7 +61,7 @@ async fn everywhere(test: impl AsyncFn(&Place)) {
     if let Some(real) = real() {
         let outcome = AssertUnwindSafe(test(&real)).catch_unwind().await;
         if let Err(panic) = outcome {
-            // Only what this run made; other tests of this run are about to end as well.
+            // Only collections of this run; other tests of this run will fail as well.
             let client = real.raw();
             for collection in client.list_collections().await.unwrap().collections {
                 if collection.name.contains(run()) {

@@ -1,4 +1,4 @@
-//! Records and hits where it is Qdrant's ways that matter.
+//! Records and hits: behaviour that is specific to Qdrant.
 
 use std::collections::BTreeMap;
 
@@ -98,7 +98,7 @@ async fn another_size_behind_our_back_is_noticed() {
         let collection = fresh(&index, "contract-resized").await;
         let old = record("a.jpg", EAST);
         index.upsert(&collection, std::slice::from_ref(&old)).await.unwrap();
-        // Another process drops it and makes it anew.
+        // Another process drops it and creates it again.
         let (other, wide) = (place.index(), Space { dimension: 6, ..space() });
         other.drop_collection(&collection).await.unwrap();
         other.ensure_image_collection(&collection, &wide).await.unwrap();

@@ -1,4 +1,5 @@
-//! What the adapter relies on in a server. Held against both, so that the Qdrant of the tests stays like the real one.
+//! Behaviour of the server that the adapter relies on, tested with both servers, so that the fake stays like the real
+//! one.
 
 use glimpse::domain::ImageUri;
 use qdrant_client::qdrant::{

@@ -1,4 +1,4 @@
-//! A server that is down, slow, busy, full, or not for us.
+//! A server that is down, slow, busy or full, or refuses access.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use super::{EAST, index};
 use crate::contract::index::support::{count, fresh, name, query, record, space};
 use crate::support::qdrant::{QdrantServer, Trouble};
 
-/// What every method comes to.
+/// The result of every method.
 async fn outcomes(index: &dyn ImageIndex) -> Vec<IndexError> {
     let (collection, one) = (name("contract-trouble"), record("a.jpg", EAST));
     let scanned = async {
@@ -73,9 +73,9 @@ async fn the_time_limit_holds_for_both_attempts_together() {
     qdrant.fail(Trouble::Slow(Duration::from_mins(5)));
     let begun = Instant::now();
     assert_eq!(kind(&index.ready().await.unwrap_err()), Kind::TimedOut);
-    // The crate's own limit is at two seconds, and then it would try again.
+    // The client's own limit is two seconds, and then it would try again.
     assert!(begun.elapsed() < Duration::from_millis(1_900), "{:?}", begun.elapsed());
-    // Slow is not down, as long as it is within the limit.
+    // A slow server is not down, as long as it is within the limit.
     qdrant.fail(Trouble::Slow(Duration::from_millis(20)));
     index.ready().await.unwrap();
 }

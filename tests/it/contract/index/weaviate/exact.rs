@@ -1,4 +1,4 @@
-//! Nothing is changed or lost on the way to a real server and back, or left out of an answer.
+//! Records and answers are neither changed nor lost on the way to a real server and back.
 
 use glimpse::domain::{Embedding, Filter, ImageRecord, Probe, SearchQuery, Space, Timestamp};
 use glimpse::index::{Ensured, ImageIndex};
@@ -8,7 +8,7 @@ use crate::contract::index::support::{fresh, ids, keys, name, query, record, spa
 
 const EAST: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
 
-/// A record with everything that a careless adapter would change.
+/// A record with all values that an adapter could change by mistake.
 fn extreme(key: &str) -> ImageRecord {
     let mut record = record(key, [0.1, -0.2, 0.3, -0.4]);
     record.payload.size_bytes = u64::MAX - 1;
@@ -111,7 +111,7 @@ async fn equals_are_all_found_in_order_of_ids_page_by_page() {
         .cleaned("contracted-equals", async {
             let collection = fresh(&server.index, "contracted-equals").await;
             let mut records: Vec<_> = (0..700).map(|n| record(&format!("{n}.jpg"), EAST)).collect();
-            // Each request and reply is one of several.
+            // Each takes several requests and replies.
             server.index.upsert(&collection, &records).await.unwrap();
             let all: Vec<_> = records.iter().map(|record| record.id).collect();
             assert_eq!(server.index.get(&collection, &all).await.unwrap().len(), 700);

@@ -1,5 +1,5 @@
-//! A Weaviate that does as it is told, over real sockets: REST by HTTP/1.1, gRPC by HTTP/2. It also stands in for the
-//! REST half of a real server, to say that a class is there that is not.
+//! A fake Weaviate whose answers a test chooses, over real sockets: REST over HTTP/1.1, gRPC over HTTP/2. It can also
+//! replace the REST server of a real Weaviate, to show a class that does not exist.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -19,21 +19,21 @@ use prost::Message;
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
-/// How its REST half answers: status, a header, body; or not at all.
+/// How the REST server answers: status, a header and a body, or not at all.
 #[derive(Clone)]
 pub(crate) enum Rest {
     Says(u16, Option<(&'static str, &'static str)>, String),
     Silent,
 }
 
-/// How its gRPC half answers.
+/// How the gRPC server answers.
 #[derive(Clone)]
 pub(crate) enum Grpc {
-    /// This code, these words, and `retry-after` where there is one.
+    /// This code, this message, and `retry-after` if it is set.
     Status(u8, &'static str, Option<&'static str>),
-    /// Takes every call; of batches it refuses the objects at these places, with these words.
+    /// Accepts every call; refuses the objects at these positions of a batch, with these messages.
     Refuses(Vec<(i32, &'static str)>),
-    /// Takes every call with at most so many bytes, and searches for at most so many objects.
+    /// Accepts calls up to this many bytes, and searches up to this many objects.
     Limits {
         bytes: usize,
         results: u32,
@@ -42,17 +42,17 @@ pub(crate) enum Grpc {
 }
 
 pub(crate) struct Fake {
-    /// Lengths of the queue of vectors, one after the other; the last one stays.
+    /// Successive lengths of the queue of vectors; the last one stays.
     queue: Mutex<Vec<u64>>,
     rest: Mutex<Rest>,
     grpc: Mutex<Grpc>,
     /// Path and body of every gRPC call.
     calls: Mutex<Vec<(String, Bytes)>>,
-    /// `authorization` of every request, whichever half it was for.
+    /// `authorization` of every request, REST or gRPC.
     keys: Mutex<Vec<Option<String>>>,
 }
 
-/// A fake that listens.
+/// A running fake.
 pub(crate) struct Running {
     fake: Arc<Fake>,
     pub(crate) rest_url: String,
@@ -94,13 +94,13 @@ impl Running {
         WeaviateIndex::new(self.settings()).unwrap()
     }
 
-    /// Bodies of the calls of this method so far.
+    /// The bodies of all calls of this method.
     pub(crate) fn calls(&self, method: &str) -> Vec<Bytes> {
         let calls = self.fake.calls.lock().unwrap();
         calls.iter().filter(|(path, _)| path.ends_with(method)).map(|(_, body)| body.clone()).collect()
     }
 
-    /// Lengths of the queue of vectors that it tells, one after the other; the last one stays.
+    /// Sets successive lengths of the queue of vectors; the last one stays.
     pub(crate) fn queue(&self, lengths: Vec<u64>) {
         *self.fake.queue.lock().unwrap() = lengths;
     }
@@ -158,7 +158,7 @@ struct Refused {
     error: String,
 }
 
-/// `SearchRequest`, its limit.
+/// `SearchRequest`: its limit.
 #[derive(Clone, PartialEq, Message)]
 struct Search {
     #[prost(uint32, tag = "30")]
@@ -207,7 +207,7 @@ async fn answer_grpc(State(fake): State<Arc<Fake>>, request: Request) -> Respons
     }
 }
 
-/// One message, and the status that gRPC has behind it.
+/// One message, followed by the gRPC status.
 struct Ended {
     frame: Option<Bytes>,
     status: bool,

@@ -1,6 +1,6 @@
-//! Weaviate as a store: the contract and more against a real server, where `WEAVIATE_URL` (and `WEAVIATE_GRPC_URL`,
-//! `WEAVIATE_API_KEY`) say where one is (`make test-servers` starts one), and against a tiny one that misbehaves.
-//! What is made there is removed, also where a test fails.
+//! Weaviate as a store: the contract and more against a real server at `WEAVIATE_URL`, `WEAVIATE_GRPC_URL` and
+//! `WEAVIATE_API_KEY` (`make test-servers` starts one), and errors against a fake. Everything that a test creates
+//! there is removed, also if it fails.
 
 mod deceived;
 mod exact;
@@ -27,7 +27,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// The one that the environment names; or says that there is none.
+    /// The server that the environment names, if any.
     pub(crate) fn real() -> Option<Self> {
         let Some(url) = variable("WEAVIATE_URL") else {
             skip("weaviate", "set WEAVIATE_URL");
@@ -40,18 +40,18 @@ impl Server {
         Some(Self { index: WeaviateIndex::new(settings.clone()).unwrap(), settings, http })
     }
 
-    /// Its REST address and its gRPC address, as they were set.
+    /// Its REST address and its gRPC address.
     pub(crate) fn addresses(&self) -> (&str, &str) {
         (&self.settings.url, self.settings.grpc_url.as_deref().unwrap_or_default())
     }
 
-    /// Its key; empty for none.
+    /// Its key; empty if it has none.
     pub(crate) fn key(&self) -> &str {
         self.settings.api_key.reveal()
     }
 
-    /// Runs the test, then removes every collection of this run whose name begins so, and the class of that name whoever
-    /// made it.
+    /// Runs the test, then removes every collection of this run whose name starts with `prefix`, and the class of that
+    /// name.
     async fn cleaned(&self, prefix: &str, test: impl Future<Output = ()>) {
         let outcome = AssertUnwindSafe(test).catch_unwind().await;
         for info in self.index.collections().await.unwrap() {
@@ -67,7 +67,7 @@ impl Server {
         }
     }
 
-    /// A request of its REST API, as somebody else makes it.
+    /// Sends a REST request, to act as another application.
     async fn rest(
         &self,
         method: reqwest::Method,
@@ -83,7 +83,7 @@ impl Server {
         (status, response.json().await.unwrap_or_default())
     }
 
-    /// The class of `collection` as the server shows it.
+    /// The class of `collection` in the server.
     async fn class_of(&self, collection: &CollectionName) -> (u16, serde_json::Value) {
         self.rest(reqwest::Method::GET, &format!("schema/{}", collection.weaviate_class()), None).await
     }

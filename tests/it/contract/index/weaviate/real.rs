@@ -1,4 +1,4 @@
-//! Against a real server.
+//! A real server.
 
 use futures::TryStreamExt;
 use glimpse::domain::{ImageId, Secret, Trouble};
@@ -101,7 +101,7 @@ async fn a_collection_can_go_while_it_is_used() {
                 let collection = fresh(index, "contracted-going").await;
                 index.upsert(&collection, &records).await.unwrap();
                 let used = async || {
-                    // Until it is unknown, every answer is one.
+                    // Until the collection is unknown, every answer is complete.
                     for turn in 0.. {
                         let outcome = match turn % 3 {
                             0 => index.search(&collection, &query(EAST, 5)).await.map(drop),
@@ -125,7 +125,7 @@ async fn a_collection_can_go_while_it_is_used() {
         .await;
 }
 
-/// The `Trouble::Refused` that this is, in its words.
+/// The message of a `Trouble::Refused`.
 fn refused_with(error: IndexError) -> String {
     match error {
         IndexError::Dependency(down) if down.trouble == Trouble::Refused => down.detail,

@@ -1,4 +1,4 @@
-//! A Weaviate in trouble: what a real one cannot be made to do.
+//! Errors that a real Weaviate cannot be made to return.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::contract::index::support::{name, query, record, space};
 
 const EAST: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
 
-/// The class of the collection `documents`, as `GET /v1/schema/DocumentsImages` gives it.
+/// The class of the collection `documents`, as `GET /v1/schema/DocumentsImages` returns it.
 pub(crate) fn class() -> Rest {
     let types =
         [("text[]", &["s3_folders", "meta_kv", "terms"][..]), ("date", &["indexed_at"]), ("object", &["guard"])];
@@ -147,7 +147,7 @@ async fn a_server_without_room_is_not_the_records_fault() {
     let records = ["a.jpg", "b.jpg"].map(|key| record(key, EAST));
     let refused = server.index().upsert(&name("documents"), &records).await.unwrap_err();
     assert_eq!(trouble(refused), Trouble::Failed);
-    // A place that was not sent is no record's, either.
+    // A position that was not sent belongs to no record.
     server.grpc_becomes(Grpc::Refuses(vec![(-1, "what")]));
     let refused = server.index().upsert(&name("documents"), &records).await.unwrap_err();
     assert_eq!(trouble(refused), Trouble::Failed);
@@ -159,7 +159,7 @@ async fn large_writes_go_in_requests_of_bounded_size() {
     let mut records: Vec<_> = (0..600).map(|n| record(&format!("{n}.jpg"), EAST)).collect();
     server.index().upsert(&name("documents"), &records).await.unwrap();
     assert_eq!(server.calls("BatchObjects").len(), 3);
-    // Twice in the payload and once in a term: a dozen megabytes each.
+    // Twice in the payload and once in a term: about twelve megabytes each.
     for record in &mut records[..3] {
         record.payload.meta.insert("k".into(), "x".repeat(4 << 20));
     }
