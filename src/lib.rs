@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod domain;
+mod http;
 pub mod imaging;
 pub mod resilience;
 pub mod sqlite;

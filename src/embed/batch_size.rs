@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 use tokio::time::Instant;
 
 use super::EmbedError;
-use super::http::RequestError;
+use super::service::RequestError;
 use crate::domain::{DependencyError, Trouble};
 
 /// Images in the first requests.

@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::batch_size::BatchSize;
-use super::http::{RequestError, Service};
 use super::reading::{self, MAX_VECTOR_BYTES, Numbers, Square};
 use super::remote::DEFAULT_IMAGE_SIZE;
+use super::service::{RequestError, Service};
 use super::wire_image::{self, Form};
 use super::{EmbedError, ImageEmbeddingProvider, RemoteSettings, probe};
 use crate::domain::{Embedding, Space};

@@ -10,7 +10,7 @@ use image::{ExtendedColorType, ImageEncoder};
 
 use super::EmbedError;
 use super::batch_size::BatchSize;
-use super::http::RequestError;
+use super::service::RequestError;
 use crate::domain::Embedding;
 use crate::imaging::PreparedImage;
 

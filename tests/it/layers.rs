@@ -35,17 +35,18 @@ fn allowed(module: &str) -> Vec<&'static str> {
     match module {
         "resilience" => vec!["domain::DependencyError", "domain::Trouble"],
         "domain" | "sqlite" | "server" | "shutdown" | "telemetry" | "web" => vec![],
+        "http" => vec!["domain"],
         "imaging" => vec!["domain"],
-        "source" => vec!["domain", "resilience", "imaging", "sqlite", "server"],
-        "index" => vec!["domain", "resilience", "imaging", "sqlite"],
-        "embed" => vec!["domain", "resilience", "imaging"],
+        "source" => vec!["domain", "http", "resilience", "imaging", "sqlite", "server"],
+        "index" => vec!["domain", "http", "resilience", "imaging", "sqlite"],
+        "embed" => vec!["domain", "http", "resilience", "imaging"],
         "pipeline" => ports(&["domain", "imaging", "resilience"]),
         // To do (DESIGN.md wants domain and sqlite only): counters of jobs, rows of metadata files and the pipeline's tasks.
         "ledger" => ports(&["domain", "resilience", "pipeline", "sqlite", "jobs"]),
         "jobs" => ports(&["domain", "imaging", "resilience", "pipeline", "sqlite", "ledger"]),
         "collections" => ports(&["domain", "resilience", "pipeline", "sqlite", "ledger", "jobs"]),
-        "ray" => vec!["domain", "jobs::placing::cluster"],
-        "worker" => ports(&["domain", "imaging", "resilience", "pipeline", "ledger", "jobs", "index::remote"]),
+        "ray" => vec!["domain", "http", "jobs::placing::cluster"],
+        "worker" => ports(&["domain", "http", "imaging", "resilience", "pipeline", "ledger", "jobs", "index::remote"]),
         "search" | "images" => ports(&["domain", "imaging", "resilience", "pipeline"]),
         "api" => vec!["domain", "ledger", "jobs", "collections", "search", "images", "web", "server::Arrival"],
         "clip" => vec![

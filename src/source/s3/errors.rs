@@ -10,7 +10,7 @@ use super::codes::Kind;
 use super::operator::Setup;
 use super::reply::Facts;
 use crate::domain::{DependencyError, ImageUri, Trouble};
-use crate::resilience::parse_retry_after;
+use crate::http::parse_retry_after;
 use crate::source::SourceError;
 
 /// What a call was about.

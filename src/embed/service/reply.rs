@@ -6,29 +6,28 @@ use serde::de::DeserializeOwned;
 
 use super::{EmbedError, failed};
 use crate::domain::{InvalidEmbedding, Trouble};
+use crate::http::json_error;
 
 /// Up to this size, parsing takes less time than moving to another thread.
 const MAX_INLINE_BYTES: usize = 64 * 1024;
 
-pub(super) async fn parsed<T>(name: &'static str, body: Bytes) -> Result<T, EmbedError>
+pub(super) async fn parse<T>(name: &'static str, body: Bytes) -> Result<T, EmbedError>
 where
     T: DeserializeOwned + Send + 'static,
 {
     if body.len() <= MAX_INLINE_BYTES {
-        return read(name, &body);
+        return parse_now(name, &body);
     }
-    let read = tokio::task::spawn_blocking(move || read(name, &body)).await;
-    read.unwrap_or_else(|_| Err(failed(name, Trouble::Failed, "parsing the reply panicked".to_owned()).into()))
+    let parsed = tokio::task::spawn_blocking(move || parse_now(name, &body)).await;
+    parsed.unwrap_or_else(|_| Err(failed(name, Trouble::Failed, "parsing the reply panicked".to_owned())))
 }
 
-fn read<T: DeserializeOwned>(name: &str, body: &[u8]) -> Result<T, EmbedError> {
+fn parse_now<T: DeserializeOwned>(name: &str, body: &[u8]) -> Result<T, EmbedError> {
     serde_json::from_slice(body).map_err(|error| {
         if let Some(index) = not_finite(body, &error) {
             return InvalidEmbedding::NotFinite(index).into();
         }
-        let is_html = body.trim_ascii_start().starts_with(b"<");
-        let what = if is_html { "the reply is a page of HTML" } else { "the reply is not valid" };
-        failed(name, Trouble::Failed, format!("{what}: {error}")).into()
+        failed(name, Trouble::Failed, json_error(body, &error))
     })
 }
 
@@ -55,7 +54,7 @@ mod tests {
     use super::*;
 
     fn error(body: &str) -> EmbedError {
-        read::<Vec<Vec<Option<f32>>>>("clip", body.as_bytes()).unwrap_err()
+        parse_now::<Vec<Vec<Option<f32>>>>("clip", body.as_bytes()).unwrap_err()
     }
 
     #[test]
@@ -74,7 +73,7 @@ mod tests {
             let EmbedError::Dependency(down) = error(body) else { panic!("{body}") };
             assert_eq!(down.trouble, Trouble::Failed, "{body}");
         }
-        assert!(error(" <!doctype html>").to_string().contains("page of HTML"));
+        assert!(error(" <!doctype html>").to_string().contains("HTML page"));
     }
 
     #[tokio::test]
@@ -82,6 +81,6 @@ mod tests {
         let numbers = vec![vec![0.25_f32; 512]; 64];
         let body = Bytes::from(serde_json::to_vec(&numbers).unwrap());
         assert!(body.len() > MAX_INLINE_BYTES);
-        assert_eq!(parsed::<Vec<Vec<f32>>>("clip", body).await.unwrap(), numbers);
+        assert_eq!(parse::<Vec<Vec<f32>>>("clip", body).await.unwrap(), numbers);
     }
 }
