@@ -139,8 +139,6 @@ async fn a_service_that_takes_less_is_sent_less_from_then_on() {
     let provider = provider(ProviderKind::Clip, &url, Some(SIDE), PATIENT);
     let image = PreparedImage { size: SIDE, rgb: vec![7; (SIDE * SIDE * 3) as usize].into() };
     let four = vec![image; 4];
-    let refused = provider.embed_image_batch(&four).await;
-    assert!(matches!(refused, Err(EmbedError::Rejected(_))), "{refused:?}");
     for _ in 0..9 {
         assert_eq!(provider.embed_image_batch(&four).await.unwrap().len(), 4);
     }
