@@ -41,6 +41,7 @@ use crate::telemetry::metrics;
 
 pub use bucket::Bucket;
 pub use clip::ClipService;
+pub(crate) use cluster::local_url;
 pub use doctor::{CheckResult, Doctor, Problem, finding};
 pub use unknown_settings::unknown_variables;
 

@@ -25,7 +25,7 @@ pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
@@ -96,11 +96,11 @@ async fn the_clients_of_a_service_tell_by_their_exit_codes() {
     let some = glimpse(&at, &["ingest", "--prefix", "images/"]).await;
     assert_eq!(some.status.code(), Some(3), "{}", stdout(&some));
     let id = job["job_id"].as_str().unwrap();
-    let followed = glimpse(&at, &["jobs", id, "--follow"]).await;
+    let followed = glimpse(&at, &["jobs", "show", id, "--follow"]).await;
     assert!(followed.status.success() && stdout(&followed).contains("26"), "{}", stdout(&followed));
-    let logs = glimpse(&at, &["jobs", id, "--logs"]).await;
+    let logs = glimpse(&at, &["jobs", "logs", id]).await;
     assert!(stdout(&logs).contains("lists s3://") && stdout(&logs).contains("SUCCEEDED: "), "{}", stdout(&logs));
-    let list = glimpse(&at, &["jobs"]).await;
+    let list = glimpse(&at, &["jobs", "list"]).await;
     assert!(stdout(&list).contains("SUCCEEDED"), "{}", stdout(&list));
     assert_eq!(glimpse(&at, &["ingest", "--bucket", "other"]).await.status.code(), Some(1));
     assert_eq!(glimpse(&at, &["ingest", "--nonsense"]).await.status.code(), Some(2));

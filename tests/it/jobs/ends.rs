@@ -38,7 +38,7 @@ async fn failed_images_are_retried_alone_by_a_new_job() {
 
     remove(&app, "images/wrong.jpg").await;
     let at = [("GLIMPSE_URL", app.url.as_str())];
-    let told = glimpse(&at, &["jobs", &again.job_id, "--retry"]).await;
+    let told = glimpse(&at, &["jobs", "retry", &again.job_id]).await;
     assert_eq!(told.status.code(), Some(3), "{}", stdout(&told));
     let good = app.ingest().await;
     let (status, reply) = app.post(&format!("/jobs/{}/retry", good.job_id), Value::Null).await;
@@ -92,7 +92,7 @@ async fn finished_jobs_are_forgotten_in_time_and_on_demand() {
     assert_eq!(app.failures(&ids[2]).await.total, 1);
     assert_eq!(app.post("/jobs/prune", json!({"keep": 2})).await.1, json!({"removed": 1}));
     let at = [("GLIMPSE_URL", app.url.as_str())];
-    let told = glimpse(&at, &["jobs", "--prune", "--keep", "1"]).await;
+    let told = glimpse(&at, &["jobs", "prune", "--keep", "1"]).await;
     assert_eq!(stdout(&told).trim(), "deleted 1 finished jobs");
     assert_eq!(app.post("/jobs/prune", json!({"keep": 0})).await.1, json!({"removed": 1}));
     assert_eq!(app.get("/jobs").await.1["jobs"], json!([]));

@@ -2,10 +2,9 @@
 
 use clap::Args;
 
-use super::{CliError, Ending, out, warn_of_unknown_variables};
+use super::{CliError, Ending, out};
 use crate::app::App;
 use crate::config::Settings;
-use crate::shutdown::Shutdown;
 
 const MORE: &str = "\
 At start it prints what it uses and which variables change that. After the first SIGTERM or Ctrl-C it finishes running
@@ -13,13 +12,11 @@ work, for at most 25 s; the second one stops it at once. Unfinished jobs continu
 
 #[derive(Debug, Args)]
 #[command(after_help = MORE)]
-pub(super) struct Serve {}
+pub(in crate::cli) struct Serve {}
 
 impl Serve {
-    pub(super) async fn run(self, settings: Settings) -> Result<Ending, CliError> {
-        settings.telemetry.begin();
-        warn_of_unknown_variables();
-        let shutdown = Shutdown::on_signals().map_err(CliError::Signals)?;
+    pub(in crate::cli) async fn run(self, settings: Settings) -> Result<Ending, CliError> {
+        let shutdown = super::begin(&settings)?;
         let app = App::build(settings, &shutdown).await?;
         for line in app.lines() {
             out::line(line)?;

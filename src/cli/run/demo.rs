@@ -4,13 +4,12 @@ use bytes::Bytes;
 use clap::Args;
 use tokio::time::Instant;
 
-use super::client::Client;
-use super::{CliError, Ending, follow, out, search, seed, warn_of_unknown_variables};
+use super::{CliError, Ending, jobs::follow, jobs::text, out, search, seed};
 use crate::api::replies::{SearchReply, SubmitReply, SubmitRequest};
-use crate::app::{App, Bucket};
+use crate::app::{App, Bucket, local_url};
+use crate::cli::client::Client;
 use crate::config::Settings;
 use crate::demo;
-use crate::shutdown::Shutdown;
 
 const MORE: &str = "\
 Runs the service with its default settings (and those that the environment sets), uploads 26 images to its bucket,
@@ -24,32 +23,26 @@ const HITS: usize = 3;
 
 #[derive(Debug, Args)]
 #[command(after_help = MORE)]
-pub(super) struct Demo {
+pub(in crate::cli) struct Demo {
     /// Stop after the searches
     #[arg(long)]
     once: bool,
-    /// What is logged; by default only warnings
+    /// What is logged: the filter of GLIMPSE_LOG [default: warn]
     #[arg(long, env = "GLIMPSE_LOG", hide = true, default_value = "")]
     log: String,
 }
 
 impl Demo {
-    pub(super) async fn run(self, mut settings: Settings) -> Result<Ending, CliError> {
+    pub(in crate::cli) async fn run(self, mut settings: Settings) -> Result<Ending, CliError> {
         let started = Instant::now();
         refuse_other_servers(&settings)?;
         if self.log.is_empty() {
             "warn".clone_into(&mut settings.telemetry.glimpse_log);
         }
-        settings.telemetry.begin();
-        warn_of_unknown_variables();
-        let shutdown = Shutdown::on_signals().map_err(CliError::Signals)?;
+        let shutdown = super::begin(&settings)?;
         let app = App::build(settings.clone(), &shutdown).await?;
         let lines = app.lines().to_vec();
-        let address = app.addr();
-        // A service that listens on all addresses is reachable on the loopback address.
-        let host = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
-        let host = if host.contains(':') { format!("[{host}]") } else { host };
-        let url = format!("http://{host}:{}", address.port());
+        let url = local_url(app.addr());
         let tour = Tour { client: Client::at(&url, &settings)?, bucket: app.bucket().await?, settings, url };
 
         let drain = shutdown.drain();
@@ -99,8 +92,8 @@ impl Tour {
 
         let request = SubmitRequest { s3_prefix: PREFIX.to_owned(), ..SubmitRequest::default() };
         let id = self.client.post(&["jobs", "images"], &request).await?.read::<SubmitReply>()?.job_id;
-        let (job, _) = follow::follow(&self.client, &id).await?;
-        out::line(follow::summary(&job))?;
+        let job = follow::follow(&self.client, &id).await?.read()?;
+        out::line(text::summary(&job))?;
         let ending = follow::ending(&job);
         if ending == Ending::Failed {
             return Ok(ending);
@@ -110,12 +103,12 @@ impl Tour {
         for text in QUERIES {
             let query = [limit.clone(), ("q", text.to_owned())];
             let found: SearchReply = self.client.get(&["search", "images"], &query).await?.read()?;
-            out::line(format!("\n\"{text}\"\n{}", search::table(&found)))?;
+            out::line(format!("\n\"{text}\"\n{}", search::table(&found, 0)))?;
         }
         let image = demo::images().find(|(name, _)| *name == IMAGE).map_or(&[][..], |(_, bytes)| bytes);
         let query = [limit];
         let reply = search::by_image(&self.client, &query, IMAGE.to_owned(), Bytes::from_static(image)).await?;
-        out::line(format!("\nimages similar to {IMAGE}\n{}", search::table(&reply.read()?)))?;
+        out::line(format!("\nimages similar to {IMAGE}\n{}", search::table(&reply.read()?, 0)))?;
         out::line(format!(
             "\nfinished in {:.1} s; API documentation: {}/docs",
             started.elapsed().as_secs_f64(),
@@ -134,7 +127,7 @@ mod tests {
 
     #[test]
     fn the_queries_and_the_image_are_in_the_demo_files() {
-        let known: serde_json::Value = serde_json::from_str(include_str!("../../demo/queries.json")).unwrap();
+        let known: serde_json::Value = serde_json::from_str(include_str!("../../../demo/queries.json")).unwrap();
         assert!(QUERIES.iter().all(|query| known["queries"].get(query).is_some()));
         assert!(demo::images().any(|(name, _)| name == IMAGE));
     }

@@ -4,7 +4,7 @@ use std::io::Read;
 
 use clap::Args;
 
-use super::{CliError, Ending, warn_of_unknown_variables};
+use super::{CliError, Ending};
 use crate::app::{WorkerApp, WorkerSettings};
 use crate::config::Settings;
 use crate::shutdown::Shutdown;
@@ -23,7 +23,7 @@ start.";
 
 #[derive(Debug, Args)]
 #[command(after_help = MORE)]
-pub(super) struct Worker {
+pub(in crate::cli) struct Worker {
     /// The address of the service [default: GLIMPSE_URL]
     #[arg(long, value_name = "URL")]
     service: Option<String>,
@@ -42,10 +42,8 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) async fn run(self, settings: Settings) -> Result<Ending, CliError> {
-        settings.telemetry.begin();
-        warn_of_unknown_variables();
-        let shutdown = Shutdown::on_signals().map_err(CliError::Signals)?;
+    pub(in crate::cli) async fn run(self, settings: Settings) -> Result<Ending, CliError> {
+        let shutdown = super::begin(&settings)?;
         if self.with_parent {
             watch_parent(&shutdown)?;
         }
@@ -77,12 +75,6 @@ fn watch_parent(shutdown: &Shutdown) -> Result<(), CliError> {
         shutdown.begin();
     };
     std::thread::Builder::new().name("parent".to_owned()).spawn(watch).map(drop).map_err(CliError::Signals)
-}
-
-/// Returns the command line that starts a worker of a job.
-pub(super) fn command(token: &str, settings: &Settings, job: &str) -> String {
-    let url = &settings.place.glimpse_url;
-    format!("GLIMPSE_WORKER_TOKEN={token} glimpse worker --service {url} --job {job}")
 }
 
 fn random_name() -> String {

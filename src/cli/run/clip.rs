@@ -4,10 +4,9 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-use super::{CliError, Ending, out, warn_of_unknown_variables};
+use super::{CliError, Ending, out};
 use crate::app::ClipService;
 use crate::config::Settings;
-use crate::shutdown::Shutdown;
 
 const MORE: &str = "\
 The API is that of ai4all/clip: POST /embedding/image and POST /embedding/text; GET / returns the name of the model.
@@ -16,17 +15,15 @@ key: choose an address that only its users can reach.";
 
 #[derive(Debug, Args)]
 #[command(after_help = MORE)]
-pub(super) struct Clip {
+pub(in crate::cli) struct Clip {
     /// The address to listen on
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8000")]
     addr: SocketAddr,
 }
 
 impl Clip {
-    pub(super) async fn run(self, settings: Settings) -> Result<Ending, CliError> {
-        settings.telemetry.begin();
-        warn_of_unknown_variables();
-        let shutdown = Shutdown::on_signals().map_err(CliError::Signals)?;
+    pub(in crate::cli) async fn run(self, settings: Settings) -> Result<Ending, CliError> {
+        let shutdown = super::begin(&settings)?;
         let service = ClipService::build(settings, self.addr, &shutdown).await?;
         for line in service.lines() {
             out::line(line)?;
