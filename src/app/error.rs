@@ -77,6 +77,12 @@ pub enum BuildError {
 }
 
 impl BuildError {
+    /// Returns the exit code of a process that ends with this error: 70 (`EX_SOFTWARE` of `sysexits.h`) if a task that it
+    /// needs has ended unexpectedly, otherwise 1.
+    pub fn exit_code(&self) -> u8 {
+        if matches!(self, Self::Task(_) | Self::Serve(_)) { 70 } else { 1 }
+    }
+
     /// Whether the error persists until a setting is changed.
     pub fn is_configuration_error(&self) -> bool {
         match self {

@@ -24,8 +24,8 @@ use crate::api::{AppState, Defaults, router};
 use crate::config::Settings;
 use crate::images::Images;
 use crate::index::StoreKind;
-use crate::jobs::ledger::Ledger;
 use crate::jobs::{JobParts, Jobs};
+use crate::ledger::Ledger;
 use crate::pipeline::Pipeline;
 use crate::resilience::WaitBoard;
 use crate::search::Search;
@@ -35,6 +35,7 @@ use crate::telemetry::metrics;
 
 pub use bucket::Bucket;
 pub use clip::ClipService;
+pub(crate) use cluster::local_url;
 pub use doctor::{CheckResult, Doctor, Problem, finding};
 pub use error::BuildError;
 

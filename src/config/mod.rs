@@ -1,14 +1,14 @@
 //! The settings of all modules, read from environment variables. An empty variable counts as unset.
 
 mod former_names;
+mod place;
 mod secret_files;
 mod unknown;
 mod variables;
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::api::ApiSettings;
 use crate::embed::EmbedSettings;
@@ -22,23 +22,9 @@ use crate::ray::RaySettings;
 use crate::source::SourceSettings;
 use crate::telemetry::TelemetrySettings;
 
+pub use place::PlaceSettings;
+
 use variables::Variables;
-
-/// Where the service stores its data, and where its clients find it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct PlaceSettings {
-    /// `GLIMPSE_DATA_DIR`: the folder of the ledger, the embedded index and the embedded bucket; `./data` by default.
-    pub glimpse_data_dir: PathBuf,
-    /// `GLIMPSE_URL`: where the commands that are clients find the service; `http://127.0.0.1:8080` by default.
-    pub glimpse_url: String,
-}
-
-impl Default for PlaceSettings {
-    fn default() -> Self {
-        Self { glimpse_data_dir: "./data".into(), glimpse_url: "http://127.0.0.1:8080".to_owned() }
-    }
-}
 
 /// All settings. Each field has the settings of one module.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -204,7 +190,7 @@ mod tests {
         assert!(!settings.source.s3_path_style);
         assert_eq!(settings.imaging.limits().max_bytes, 7 * 1024 * 1024);
         assert_eq!(settings.api.keys().len(), 2);
-        assert_eq!(settings.place.glimpse_data_dir, PathBuf::from("/var/lib/glimpse"));
+        assert_eq!(settings.place.glimpse_data_dir, std::path::Path::new("/var/lib/glimpse"));
     }
 
     #[test]

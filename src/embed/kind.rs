@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::EmbedSettings;
-use super::http::{address, bearer};
 use super::local::BUILT_IN;
+use crate::http::{bearer, parse_base_url};
 
 /// The kind of embedding provider (`IMAGE_EMBEDDING_PROVIDER`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +93,7 @@ impl EmbedSettings {
                     .to_owned(),
             );
         }
-        address(url).map(drop).map_err(|what| format!("{name} {what}"))
+        parse_base_url(url, Some("CLIP_API_KEY")).map(drop).map_err(|what| format!("{name} {what}"))
     }
 
     /// Returns the model to request from the service, or the label of its space.

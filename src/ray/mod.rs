@@ -15,7 +15,7 @@ use bytes::Bytes;
 use reqwest::{Method, StatusCode};
 
 use crate::domain::InvalidSetting;
-use crate::jobs::cluster::{Cluster, ClusterError, ClusterVersion, MAX_LOGS, Placed, Placement};
+use crate::jobs::placing::cluster::{Cluster, ClusterError, ClusterVersion, MAX_LOGS, Placed, Placement};
 
 use http::Http;
 use package::Package;

@@ -1,4 +1,4 @@
-//! Tasks that panic: the process notices if it needs the task, and a job's collection is never left busy.
+//! Tasks that panic: the process notices it if the task is permanent, and the collection of a job is always released.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -7,24 +7,23 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use glimpse::app::App;
-use glimpse::cli::CliError;
 use glimpse::config::Settings;
 use glimpse::domain::{Embedding, JobId, JobState, Space};
 use glimpse::embed::{Busy, EmbedError, ImageEmbeddingProvider};
 use glimpse::imaging::{ImagingSettings, PreparedImage, Preprocessing};
 use glimpse::index::Stores;
-use glimpse::jobs::ledger::Ledger;
 use glimpse::jobs::{JobParts, JobSettings, Jobs, Submission};
+use glimpse::ledger::Ledger;
 use glimpse::pipeline::{Pipeline, PipelineSettings};
 use glimpse::resilience::WaitBoard;
 use glimpse::shutdown::Shutdown;
 use reqwest::StatusCode;
 
-use crate::chain::keyed;
+use crate::pipeline::chain::keyed;
 use crate::support::fakes::{MeanProvider, MemoryIndex};
 
-/// A provider that panics when it is asked for the nth time how busy it is. A job asks when it is started, by the
-/// scheduler, and when it ends, outside of its work.
+/// A provider that panics at the nth call of its load. A job calls it when it is started by the scheduler, and when it
+/// ends, outside of its work.
 struct Panics {
     inner: MeanProvider,
     asked: AtomicUsize,
@@ -146,7 +145,7 @@ async fn a_service_one_of_whose_tasks_panics_is_not_ready_and_ends_with_an_error
     let ready = reqwest::get(format!("{url}/readyz")).await.unwrap();
     assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
     drop(held);
-    let error = CliError::from(serving.await.unwrap().unwrap_err());
+    let error = serving.await.unwrap().unwrap_err();
     assert!(error.to_string().contains("scheduler of jobs"), "{error}");
-    assert_eq!(error.code(), 70, "the exit code of the process");
+    assert_eq!(error.exit_code(), 70, "the exit code of the process");
 }
