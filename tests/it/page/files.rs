@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use crate::support::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_file_comes_with_its_type_and_the_policy_and_is_known_by_its_etag() {
+async fn every_file_has_its_type_the_policy_and_an_etag() {
     let app = TestApp::start().await;
     let page = app.client.get(format!("{}/", app.url)).send().await.unwrap();
     assert_eq!(
@@ -74,7 +74,7 @@ async fn a_path_that_leaves_the_folder_of_the_page_is_not_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_browser_gives_the_key_once_and_its_session_opens_what_the_key_opens() {
+async fn a_browser_sends_the_key_once_and_its_session_has_the_same_access() {
     let app = TestApp::with(&[("GLIMPSE_API_KEY", "open-sesame")]).await;
     for open in ["/", "/web/main.js", "/session"] {
         assert_eq!(
