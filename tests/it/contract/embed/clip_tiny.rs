@@ -15,7 +15,9 @@ use glimpse::imaging::{Limits, PreparedImage, prepare};
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use crate::contract::embed::suite::{a_batch_equals_its_single_images, calls_do_not_mix, texts_get_different_vectors, the_space_is_stable};
+use crate::contract::embed::suite::{
+    a_batch_equals_its_single_images, calls_do_not_mix, texts_get_different_vectors, the_space_is_stable,
+};
 use crate::support::{TestApp, demo_image, names};
 
 const LIMITS: Limits = Limits { max_bytes: 1 << 26, max_pixels: 1 << 26, max_decode_bytes: 1 << 29 };
