@@ -9,6 +9,7 @@ mod chain;
 mod chain_stores;
 mod clip_tiny;
 mod commands;
+mod commands_jobs;
 mod compose;
 mod crash;
 mod draining;
