@@ -118,7 +118,7 @@ async fn images_and_collections_are_found_saved_and_removed() {
     assert!(copies.contains("s3://pipeline/images/a copy+1.jpg") && !copies.contains("panda"), "{copies}");
     let rest = cli.run(0, &["search", "a panda", "--offset", "2", "--min-score", "-1"]).await;
     assert!(!rest.contains("panda") && rest.lines().any(|line| line.trim().starts_with("3 ")), "{rest}");
-    assert!(cli.run(1, &["search", "a cat", "--min-score", "2"]).await.contains("min_score must be -1 to 1"));
+    assert!(cli.run(1, &["search", "a cat", "--min-score", "2"]).await.contains("min_score: must be -1 to 1"));
 
     let shown = cli.run(0, &["images", "show", uri]).await;
     assert!(
