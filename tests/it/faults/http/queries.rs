@@ -1,9 +1,9 @@
-//! Addresses and refusals.
+//! Query strings, and the log of refused keys.
 
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::commands::{Staying, glimpse};
+use crate::cli::commands::{Staying, glimpse};
 use crate::support::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,7 +26,7 @@ async fn an_address_that_is_not_utf8_is_400_on_every_route() {
     }
     let (status, _) = app.delete("/collections/%ff").await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
-    // Percent signs that encode nothing are themselves.
+    // Percent signs that do not start an escape are kept.
     assert_ne!(app.get("/search/images?q=100%").await.0, StatusCode::BAD_REQUEST);
 }
 
