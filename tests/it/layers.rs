@@ -20,7 +20,7 @@ const PORTS: [&str; 18] = [
     "embed::Busy",
     "index::ImageIndex",
     "index::IndexError",
-    "index::Ensured",
+    "index::EnsureOutcome",
     "index::Stores",
     "index::stores",
 ];

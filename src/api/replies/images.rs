@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::{CollectionName, ImageFormat, ImageId, ImageRecord};
-use crate::search::{Answer, Collections, Found};
+use crate::search::{Answer, Collections, MergedHit};
 
 /// The results of a search.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -219,7 +219,12 @@ impl SearchReply {
 }
 
 impl ResultReply {
-    fn of(collection: &CollectionName, Found { hit, stores }: Found, several: bool, same_as: Option<&str>) -> Self {
+    fn of(
+        collection: &CollectionName,
+        MergedHit { hit, stores }: MergedHit,
+        several: bool,
+        same_as: Option<&str>,
+    ) -> Self {
         let payload = hit.payload;
         Self {
             identical: same_as.map(|sha256| sha256 == payload.content_sha256),

@@ -3,7 +3,7 @@
 use futures::TryStreamExt;
 use glimpse::domain::{ImageId, Secret, Trouble};
 use glimpse::index::weaviate::{WeaviateIndex, WeaviateSettings};
-use glimpse::index::{Ensured, ImageIndex, IndexError};
+use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
 use reqwest::Method;
 use serde_json::json;
 
@@ -73,7 +73,7 @@ async fn of_those_who_make_a_collection_at_once_one_made_it() {
                 let space = space();
                 let ensures = (0..8).map(|_| server.index.ensure_image_collection(&collection, &space));
                 let outcomes = futures::future::try_join_all(ensures).await.unwrap();
-                let created = outcomes.iter().filter(|ensured| **ensured == Ensured::Created).count();
+                let created = outcomes.iter().filter(|ensured| **ensured == EnsureOutcome::Created).count();
                 assert_eq!(created, 1, "{outcomes:?}");
             }
         })

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::names;
+use super::record::property;
 use crate::domain::{CollectionName, Space};
 
 /// The JSON in the description of a class that Glimpse created. (Weaviate 1.39 returned 200,000 characters unchanged; a
 /// space of 512 numbers has about 30,000.)
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Description {
-    glimpse: Kept,
+    glimpse: StoredCollection,
 }
 
 /// The name of the collection as its creator wrote it, and its space.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Kept {
+pub(super) struct StoredCollection {
     pub(super) collection: CollectionName,
     pub(super) space: Space,
 }
@@ -65,7 +65,7 @@ pub(super) struct Classes {
 
 /// How a property is declared: its type and its index.
 #[derive(Clone, Copy)]
-enum Kind {
+enum PropertyKind {
     /// A text without an index.
     Text,
     /// A text that filters compare as a whole.
@@ -80,35 +80,35 @@ enum Kind {
     Range,
     /// A date without an index.
     Date,
-    /// See [`names::GUARD`].
+    /// See [`property::GUARD`].
     Guard,
 }
 
 /// All properties of a class that Glimpse creates. Auto-schema adds none.
-const PROPERTIES: [(&str, Kind); 20] = [
-    (names::S3_KEY, Kind::Text),
-    (names::S3_URI, Kind::Text),
-    (names::S3_BUCKET, Kind::Text),
-    (names::S3_FOLDERS, Kind::TextList),
-    (names::FORMAT, Kind::Keyword),
-    (names::WIDTH, Kind::Range),
-    (names::HEIGHT, Kind::Range),
-    (names::FRAMES, Kind::Number),
-    (names::THUMBNAIL_KEY, Kind::Text),
-    (names::ETAG, Kind::Text),
-    (names::SIZE_BYTES, Kind::Number),
-    (names::CONTENT_SHA256, Kind::Text),
-    (names::SPACE, Kind::Text),
-    (names::INDEXED_AT, Kind::Date),
-    (names::INDEXED_MICROS, Kind::Range),
-    (names::META, Kind::Text),
-    (names::META_KV, Kind::TextList),
-    (names::TERMS, Kind::KeywordList),
-    (names::PAYLOAD, Kind::Text),
-    (names::GUARD, Kind::Guard),
+const PROPERTIES: [(&str, PropertyKind); 20] = [
+    (property::S3_KEY, PropertyKind::Text),
+    (property::S3_URI, PropertyKind::Text),
+    (property::S3_BUCKET, PropertyKind::Text),
+    (property::S3_FOLDERS, PropertyKind::TextList),
+    (property::FORMAT, PropertyKind::Keyword),
+    (property::WIDTH, PropertyKind::Range),
+    (property::HEIGHT, PropertyKind::Range),
+    (property::FRAMES, PropertyKind::Number),
+    (property::THUMBNAIL_KEY, PropertyKind::Text),
+    (property::ETAG, PropertyKind::Text),
+    (property::SIZE_BYTES, PropertyKind::Number),
+    (property::CONTENT_SHA256, PropertyKind::Text),
+    (property::SPACE, PropertyKind::Text),
+    (property::INDEXED_AT, PropertyKind::Date),
+    (property::INDEXED_MICROS, PropertyKind::Range),
+    (property::META, PropertyKind::Text),
+    (property::META_KV, PropertyKind::TextList),
+    (property::TERMS, PropertyKind::KeywordList),
+    (property::PAYLOAD, PropertyKind::Text),
+    (property::GUARD, PropertyKind::Guard),
 ];
 
-impl Kind {
+impl PropertyKind {
     fn data_type(self) -> &'static str {
         match self {
             Self::Text | Self::Keyword => "text",
@@ -142,7 +142,8 @@ impl Kind {
 /// Returns the body of `POST /v1/schema` for this collection. It declares one unnamed vector, in the form that every
 /// version accepts and that matches `vector_bytes` in objects and searches.
 pub(super) fn new_class(collection: &CollectionName, space: &Space) -> serde_json::Result<Vec<u8>> {
-    let description = Description { glimpse: Kept { collection: collection.clone(), space: space.clone() } };
+    let description =
+        Description { glimpse: StoredCollection { collection: collection.clone(), space: space.clone() } };
     let properties: Vec<Value> = PROPERTIES.iter().map(|(name, kind)| kind.declaration(name)).collect();
     serde_json::to_vec(&json!({
         "class": collection.weaviate_class(),
@@ -161,15 +162,15 @@ impl Class {
     ///
     /// # Errors
     /// Returns a message with the reason if it cannot.
-    pub(super) fn kept(self) -> Result<Kept, String> {
+    pub(super) fn stored_collection(self) -> Result<StoredCollection, String> {
         let name = &self.name;
-        let Ok(Description { glimpse: kept }) = serde_json::from_str(&self.description) else {
+        let Ok(Description { glimpse: stored }) = serde_json::from_str(&self.description) else {
             return Err(format!("the class {name} was not created by Glimpse: its description has no Glimpse data"));
         };
-        if kept.collection.weaviate_class() != *name {
+        if stored.collection.weaviate_class() != *name {
             return Err(format!(
                 "the class {name} belongs to the collection `{}` according to its description",
-                kept.collection
+                stored.collection
             ));
         }
         if self.vector_index.as_ref().is_none_or(|index| index.distance != "cosine") {
@@ -185,10 +186,10 @@ impl Class {
                 return Err(format!("the class {name} has no property {property} of the type {}", kind.data_type()));
             }
         }
-        Ok(kept)
+        Ok(stored)
     }
 }
 
 #[cfg(test)]
-#[path = "class_tests.rs"]
+#[path = "collection_tests.rs"]
 mod tests;

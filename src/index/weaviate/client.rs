@@ -1,10 +1,11 @@
-//! A client of Weaviate's gRPC service: unary calls with hand-written messages over one lazy channel.
+//! The clients of Weaviate's two interfaces: REST for classes and readiness, gRPC for everything else.
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use reqwest::Url;
-use reqwest::header::HeaderValue;
+use bytes::Bytes;
+use reqwest::header::{CONTENT_TYPE, HeaderValue};
+use reqwest::{Method, RequestBuilder, Url};
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -12,12 +13,14 @@ use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 
+use super::NAME;
 use super::wire::{
     AggregateReply, AggregateRequest, BatchDeleteReply, BatchDeleteRequest, BatchObjectsReply, BatchObjectsRequest,
     HealthCheckRequest, HealthCheckResponse, SearchReply, SearchRequest,
 };
 use crate::domain::with_causes;
-use crate::index::InvalidStore;
+use crate::http::{HttpError, RestClient, client_builder};
+use crate::index::InvalidStoreSettings;
 
 /// The maximum bytes of a message in both directions: the default of the server.
 const MAX_MESSAGE_BYTES: usize = 104_858_000;
@@ -29,7 +32,39 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 /// The flow-control window of a reply in bytes. It is large because replies contain vectors.
 const WINDOW_BYTES: u32 = 4 << 20;
 
-/// The server and the connection to it.
+/// The used parts of the REST API: classes and readiness.
+#[derive(Clone, Debug)]
+pub(super) struct Rest(RestClient);
+
+impl Rest {
+    pub(super) fn new(url: Url, key: Option<HeaderValue>, timeout: Duration) -> Result<Self, InvalidStoreSettings> {
+        let builder = client_builder(&url).timeout(timeout);
+        let client = RestClient::new(NAME, url, key, builder);
+        Ok(Self(client.map_err(|error| InvalidStoreSettings(format!("WEAVIATE_URL: {error}")))?))
+    }
+
+    pub(super) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        self.0.request(method, ["v1"].into_iter().chain(path.iter().copied()))
+    }
+
+    /// Sends a request. Fails if the body of the reply has more than `max_bytes`.
+    pub(super) async fn send(&self, request: RequestBuilder, max_bytes: usize) -> Result<Bytes, HttpError> {
+        self.0.send(request, max_bytes).await
+    }
+
+    /// Sends a request without a body.
+    pub(super) async fn call(&self, method: Method, path: &[&str], max_bytes: usize) -> Result<Bytes, HttpError> {
+        self.send(self.request(method, path), max_bytes).await
+    }
+
+    /// Sends a request with a JSON body.
+    pub(super) async fn post(&self, path: &[&str], body: Vec<u8>, max_bytes: usize) -> Result<Bytes, HttpError> {
+        let request = self.request(Method::POST, path).header(CONTENT_TYPE, "application/json").body(body);
+        self.send(request, max_bytes).await
+    }
+}
+
+/// The gRPC service: unary calls with hand-written messages over one lazy channel.
 #[derive(Debug)]
 pub(super) struct Rpc {
     endpoint: Endpoint,
@@ -41,9 +76,9 @@ pub(super) struct Rpc {
 
 impl Rpc {
     /// Creates a client that connects at the first call.
-    pub(super) fn new(url: &Url, key: Option<&HeaderValue>, timeout: Duration) -> Result<Self, InvalidStore> {
+    pub(super) fn new(url: &Url, key: Option<&HeaderValue>, timeout: Duration) -> Result<Self, InvalidStoreSettings> {
         let invalid =
-            |error: &dyn std::error::Error| InvalidStore(format!("WEAVIATE_GRPC_URL: {}", with_causes(error)));
+            |error: &dyn std::error::Error| InvalidStoreSettings(format!("WEAVIATE_GRPC_URL: {}", with_causes(error)));
         let mut endpoint = Endpoint::from_shared(url.to_string())
             .and_then(|endpoint| endpoint.user_agent(concat!("glimpse/", env!("CARGO_PKG_VERSION"))))
             .map_err(|error| invalid(&error))?
