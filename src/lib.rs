@@ -10,8 +10,10 @@ pub mod embed;
 pub mod index;
 pub mod source;
 
+pub mod collections;
 pub mod images;
 pub mod jobs;
+pub mod ledger;
 pub mod pipeline;
 pub mod ray;
 pub mod search;

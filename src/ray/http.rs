@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use super::settings::RaySettings;
 use crate::domain::{Secret, with_causes};
 use crate::http::{BodyError, bearer, client_builder, join, parse_json, read_body, read_start};
-use crate::jobs::cluster::ClusterError;
+use crate::jobs::placing::cluster::ClusterError;
 
 /// An idle connection is closed after this time. The dashboard closes it after 75 s, and a request at that moment is
 /// lost.

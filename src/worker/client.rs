@@ -15,12 +15,12 @@ use crate::domain::wire::{RecordsReply, RecordsRequest};
 use crate::domain::{DependencyError, Secret, Trouble};
 use crate::http::{BodyError, client_builder, join, read_body, retry_after};
 use crate::jobs::WorkerName;
-use crate::jobs::lease::{LeaseError, LeaseStatus};
-use crate::jobs::ledger::{Held, Report};
-use crate::jobs::wire::{
+use crate::jobs::pool::broker::{LeaseError, LeaseStatus};
+use crate::jobs::remote::wire::{
     ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, Joined, LeaseReply, LeaseRequest, LeaseStatusReply,
     LogsRequest, MAX_LINES, OperatorErrorRequest, ResultRequest, plain, within_bounds,
 };
+use crate::ledger::{Held, Report};
 use crate::pipeline::Timings;
 use crate::resilience::{Guard, Retryable, WaitBoard};
 
