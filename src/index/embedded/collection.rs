@@ -159,21 +159,27 @@ impl Collection {
         check_dimensions(rows.iter().map(|row| (row.id, &row.embedding)), self.space.dimension)?;
         let mut writer = self.writer();
         let slots = writer.slots.take(rows.len());
-        let outcome = self.put(connection, &mut writer, rows, &slots);
+        let outcome = self.write_rows(connection, &mut writer, rows, &slots);
         if outcome.is_err() {
             writer.slots.return_unused(slots);
         }
         outcome
     }
 
-    fn put(&self, connection: &mut Connection, writer: &mut Writer, rows: &[Row], slots: &[u32]) -> Result<(), Fault> {
+    fn write_rows(
+        &self,
+        connection: &mut Connection,
+        writer: &mut Writer,
+        rows: &[Row],
+        slots: &[u32],
+    ) -> Result<(), Fault> {
         let end = writer.slots.end();
         writer.vectors.reserve(end)?;
         for (row, &slot) in rows.iter().zip(slots) {
             writer.vectors.write(slot, row.embedding.as_slice())?;
         }
         let tx = connection.transaction()?;
-        let emptied = rows::put(&tx, self.number, rows, slots)?;
+        let emptied = rows::write(&tx, self.number, rows, slots)?;
         self.commit(tx, writer, emptied, |version| {
             for (row, &slot) in rows.iter().zip(slots) {
                 version.set(slot, Some(row.id));

@@ -79,7 +79,7 @@ impl EmbeddedIndex {
 
     /// Returns the records that a power loss destroyed and that [`Self::open`] removed. Callers must discard what they
     /// had recorded about them. Empty unless there was a power loss.
-    pub fn lost(&self) -> &[(CollectionName, ImageId)] {
+    pub fn lost_records(&self) -> &[(CollectionName, ImageId)] {
         &self.folder.lost
     }
 

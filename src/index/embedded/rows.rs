@@ -108,7 +108,7 @@ pub(super) fn load(connection: &Connection, n: i64, mut each: impl FnMut(ImageId
 }
 
 /// Writes `rows` into `slots`. Returns the slots of the records that they replace.
-pub(super) fn put(tx: &Transaction<'_>, n: i64, rows: &[Row], slots: &[u32]) -> Result<Vec<u32>, Fault> {
+pub(super) fn write(tx: &Transaction<'_>, n: i64, rows: &[Row], slots: &[u32]) -> Result<Vec<u32>, Fault> {
     let mut cleaner = SlotCleaner::prepare(tx, n)?;
     let mut find = tx.prepare_cached(&format!("SELECT slot FROM records_{n} WHERE id = ?1"))?;
     let mut record = tx.prepare_cached(&format!("REPLACE INTO records_{n} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"))?;
@@ -172,7 +172,7 @@ impl<'c> SlotCleaner<'c> {
 
     fn clear(&mut self, slot: u32) -> Result<(), Fault> {
         let payload = self.payload.query_row((slot,), bytes).optional()?;
-        let labels = match payload.as_deref().map(|payload| read::<Labels>(slot, payload)) {
+        let labels = match payload.as_deref().map(|payload| parse_payload::<Labels>(slot, payload)) {
             Some(Ok(labels)) => labels,
             // Without the payload, the whole table must be read to find the terms. That is slow but rarely needed.
             damaged => {
@@ -194,7 +194,7 @@ impl<'c> SlotCleaner<'c> {
 pub(super) fn payload(connection: &Connection, n: i64, slot: u32) -> Result<Payload, Fault> {
     let mut select = connection.prepare_cached(&format!("SELECT payload FROM payloads_{n} WHERE slot = ?1"))?;
     let text = select.query_row((slot,), bytes).optional()?;
-    read(slot, &text.ok_or_else(|| Fault::Damaged(format!("slot {slot} has no payload")))?)
+    parse_payload(slot, &text.ok_or_else(|| Fault::Damaged(format!("slot {slot} has no payload")))?)
 }
 
 /// Returns the bytes of the first column, of any type: a damaged value may not be a text.
@@ -205,7 +205,7 @@ fn bytes(row: &rusqlite::Row<'_>) -> rusqlite::Result<Vec<u8>> {
     })
 }
 
-fn read<'t, T: Deserialize<'t>>(slot: u32, text: &'t [u8]) -> Result<T, Fault> {
+fn parse_payload<'t, T: Deserialize<'t>>(slot: u32, text: &'t [u8]) -> Result<T, Fault> {
     serde_json::from_slice(text).map_err(|error| Fault::Damaged(format!("the payload of slot {slot}: {error}")))
 }
 

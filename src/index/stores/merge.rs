@@ -105,7 +105,11 @@ impl Stores {
     ///
     /// # Errors
     /// Returns an [`IndexError`] if no store has it and at least one store failed.
-    pub async fn find(&self, collection: &CollectionName, id: ImageId) -> Result<Option<ImageRecord>, IndexError> {
+    pub async fn find_record(
+        &self,
+        collection: &CollectionName,
+        id: ImageId,
+    ) -> Result<Option<ImageRecord>, IndexError> {
         let mut results = Vec::new();
         for store in self.iter() {
             match store.get(collection, &[id]).await.map(|mut records| records.pop()) {

@@ -86,10 +86,13 @@ async fn what_one_store_cannot_say_is_a_warning_and_what_none_can_is_an_error() 
     assert_eq!(two.stores.ready().await.unwrap(), half.warnings);
     let collections = two.stores.collections().await.unwrap();
     assert_eq!((collections.value.len(), collections.warnings), (1, half.warnings));
-    assert_eq!(two.stores.find(&two.collection, record("b.jpg", EAST).id).await.unwrap().unwrap().uri.key(), "b.jpg");
+    assert_eq!(
+        two.stores.find_record(&two.collection, record("b.jpg", EAST).id).await.unwrap().unwrap().uri.key(),
+        "b.jpg"
+    );
     // The unavailable store may have it.
     let nowhere = record("nowhere.jpg", EAST).id;
-    assert!(matches!(two.stores.find(&two.collection, nowhere).await, Err(IndexError::Dependency(_))));
+    assert!(matches!(two.stores.find_record(&two.collection, nowhere).await, Err(IndexError::Dependency(_))));
     two.b.switch(false);
     assert!(matches!(two.ask(&query(EAST, 5)).await, Err(IndexError::Dependency(_))));
     assert!(two.stores.ready().await.is_err());
@@ -97,7 +100,7 @@ async fn what_one_store_cannot_say_is_a_warning_and_what_none_can_is_an_error() 
     for store in [&two.a, &two.b] {
         store.switch(true);
     }
-    assert_eq!(two.stores.find(&two.collection, nowhere).await.unwrap(), None);
+    assert_eq!(two.stores.find_record(&two.collection, nowhere).await.unwrap(), None);
     two.a.drop_collection(&two.collection).await.unwrap();
     let half = two.ask(&query(EAST, 5)).await.unwrap();
     assert_eq!((half.value.len(), half.warnings), (1, vec!["a is left out: there is no collection `merged`".into()]));
