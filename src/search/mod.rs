@@ -2,7 +2,7 @@
 
 mod error;
 mod observe;
-mod question;
+mod query_input;
 mod vector;
 
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use crate::pipeline::budget::{BudgetPermit, ByteBudget};
 
 pub use crate::index::stores::MergedHit;
 pub use error::{Refusal, SearchError};
-use question::check;
-pub use question::{MAX_CHARACTERS, MAX_HITS, MAX_PAGE_END, QueryInput, SearchOptions};
+use query_input::check;
+pub use query_input::{MAX_CHARACTERS, MAX_HITS, MAX_PAGE_END, QueryInput, SearchOptions};
 
 /// The search service. Clones share its state.
 #[derive(Clone)]
@@ -153,12 +153,12 @@ impl Search {
     ///
     /// # Errors
     /// Returns a [`SearchError`] if an option is invalid, too many searches run, or the provider or every store fails.
-    pub async fn search(&self, question: QueryInput, options: SearchOptions) -> Result<Answer, SearchError> {
-        check(&question, &options)?;
+    pub async fn search(&self, query: QueryInput, options: SearchOptions) -> Result<Answer, SearchError> {
+        check(&query, &options)?;
         let _permit = self.door.try_acquire().map_err(|_| SearchError::Busy)?;
         let collection = CollectionName::parse(&options.collection)?;
         let stores = self.choose(options.provider.as_deref())?;
-        let (spaces, replies) = self.ask_stores(&stores, &collection, question, &options).await?;
+        let (spaces, replies) = self.ask_stores(&stores, &collection, query, &options).await?;
         let Merged { value: mut hits, warnings } =
             stores.merge(spaces, replies.nearest, &replies.space, &replies.query)?;
         if let Some(like) = &replies.like {
@@ -188,11 +188,11 @@ impl Search {
         &self,
         stores: &Stores,
         collection: &CollectionName,
-        question: QueryInput,
+        query: QueryInput,
         options: &SearchOptions,
     ) -> Result<(StoreResults<Space>, StoreReplies), SearchError> {
         let spaces = std::pin::pin!(stores.spaces(collection));
-        let replies = std::pin::pin!(self.embed_and_search(stores, collection, question, options));
+        let replies = std::pin::pin!(self.embed_and_search(stores, collection, query, options));
         // An unknown collection is reported without waiting for the vector, and in preference to any other error.
         Ok(match select(spaces, replies).await {
             Either::Left((spaces, replies)) => (spaces?, replies.await?),
@@ -204,16 +204,16 @@ impl Search {
         &self,
         stores: &Stores,
         collection: &CollectionName,
-        question: QueryInput,
+        query: QueryInput,
         options: &SearchOptions,
     ) -> Result<StoreReplies, SearchError> {
         let space = self.provider.space().await?;
         let start = Instant::now();
-        let like = match &question.like {
+        let like = match &query.like {
             Some(id) => Some(self.known(collection, id).await?),
             None => None,
         };
-        let embedding = self.embed(question, like.as_ref(), &space).await?;
+        let embedding = self.embed(query, like.as_ref(), &space).await?;
         let embed = start.elapsed();
         // The image in `like` is left out of the hits, at any rank, so the page is cut afterwards.
         let (limit, offset) =

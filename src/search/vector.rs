@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::question::empty_query_error;
+use super::query_input::empty_query_error;
 use super::{QueryInput, Search, SearchError};
 use crate::domain::{CollectionName, Embedding, ImageId, ImageRecord, Space};
 use crate::embed::EmbedError;
@@ -20,15 +20,15 @@ impl Search {
     /// their unit vectors.
     pub(super) async fn embed(
         &self,
-        question: QueryInput,
+        query: QueryInput,
         like: Option<&ImageRecord>,
         space: &Space,
     ) -> Result<Embedding, SearchError> {
         let mut parts: Vec<Embedding> = like.map(|record| record.embedding.clone()).into_iter().collect();
-        if let Some(bytes) = question.image {
+        if let Some(bytes) = query.image {
             parts.push(self.embed_image(bytes).await?);
         }
-        if let Some(text) = question.text.as_deref().map(str::trim) {
+        if let Some(text) = query.text.as_deref().map(str::trim) {
             parts.push(self.provider.embed_text(text).await?);
         }
         let first = parts.pop().ok_or_else(empty_query_error)?;

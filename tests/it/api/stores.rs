@@ -76,7 +76,7 @@ async fn hits_are_merged_by_id_and_the_best_come_first_on_every_page() {
 }
 
 #[tokio::test]
-async fn what_one_store_cannot_say_is_a_warning_and_what_none_can_is_an_error() {
+async fn a_failure_of_one_store_is_a_warning_and_of_all_stores_an_error() {
     let two = two().await;
     two.b.upsert(&two.collection, &[record("b.jpg", EAST)]).await.unwrap();
     two.a.switch(false);

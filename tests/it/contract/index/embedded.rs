@@ -22,13 +22,13 @@ fn open(folder: &Path) -> EmbeddedIndex {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn holds_the_contract_of_a_store() {
+async fn passes_the_contract() {
     let folder = tempfile::tempdir().unwrap();
     crate::contract::index::hold(&open(folder.path())).await;
 }
 
 #[tokio::test]
-async fn everything_is_there_again_after_a_restart() {
+async fn all_records_survive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let index = open(folder.path());
     let (kept, dropped) = (fresh(&index, "kept").await, fresh(&index, "dropped").await);
@@ -60,7 +60,7 @@ fn vector_files(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_second_opener_is_told_why_it_may_not() {
+async fn a_folder_in_use_cannot_be_opened_again() {
     let folder = tempfile::tempdir().unwrap();
     let first = open(folder.path());
     let refused = EmbeddedIndex::open(folder.path()).unwrap_err();
@@ -70,7 +70,7 @@ async fn a_second_opener_is_told_why_it_may_not() {
 }
 
 #[tokio::test]
-async fn vectors_that_the_disk_never_got_are_found_and_named_once() {
+async fn vectors_that_were_not_written_are_found_and_reported_once() {
     let folder = tempfile::tempdir().unwrap();
     let index = open(folder.path());
     let collection = fresh(&index, "power").await;
@@ -103,7 +103,7 @@ async fn vectors_that_the_disk_never_got_are_found_and_named_once() {
 }
 
 #[tokio::test]
-async fn a_file_of_vectors_that_is_gone_costs_its_records_and_a_stray_one_is_removed() {
+async fn a_missing_vector_file_loses_its_records_and_an_unknown_one_is_removed() {
     let folder = tempfile::tempdir().unwrap();
     let index = open(folder.path());
     let collection = fresh(&index, "gone").await;
@@ -165,7 +165,7 @@ async fn child_that_writes_until_it_is_killed() {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_survives_kill_9() {
+async fn acknowledged_writes_survive_kill_9() {
     // Killed after different numbers of batches, at any point of the next one.
     for enough in [1, 7, 60, 1_100] {
         let folder = tempfile::tempdir().unwrap();

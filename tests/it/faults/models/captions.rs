@@ -144,7 +144,7 @@ impl ImageEmbeddingProvider for Counting {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_proven_provider_is_probed_whole_once_and_renewed_after_that() {
+async fn a_verified_provider_is_fully_probed_once_and_then_renewed() {
     let counting = Arc::new(Counting::default());
     let breaker = Arc::new(Breaker::new(BreakerSettings { threshold: 5, cool_down: Duration::from_secs(30) }));
     let (proof, end) = (Arc::new(Verification::new(counting.clone(), Some(breaker))), CancellationToken::new());

@@ -81,7 +81,7 @@ async fn open(mirror: &Mirror, home: PathBuf) -> LocalProvider {
 
 /// A5: a truncated file is not used, of whatever kind it is.
 #[tokio::test]
-async fn a_body_that_was_cut_without_a_word_is_not_complete() {
+async fn a_silently_truncated_file_is_not_used() {
     for cut in [&[][..], &["onnx/text_model.onnx", "tokenizer.json"]] {
         let mirror = mirror(cut).await;
         let home = tempfile::tempdir().unwrap();

@@ -15,7 +15,7 @@ use crate::support::qdrant::{QdrantServer, Trouble};
 const INDEXES: usize = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn those_who_make_it_at_one_moment_all_have_it() {
+async fn concurrent_creations_of_one_collection_all_succeed() {
     everywhere(async |place: &Place| {
         let (index, space) = (place.index(), space());
         for round in 0..5 {
@@ -34,7 +34,7 @@ async fn those_who_make_it_at_one_moment_all_have_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn twins_that_are_made_at_one_moment_never_both_stay() {
+async fn colliding_names_created_at_the_same_time_never_both_stay() {
     everywhere(async |place: &Place| {
         let (index, space) = (place.index(), space());
         let conflicting = [name("contract-twin"), name("contract_twin")];
@@ -57,7 +57,7 @@ async fn twins_that_are_made_at_one_moment_never_both_stay() {
 }
 
 #[tokio::test]
-async fn what_was_cut_short_is_finished_and_only_then_said_to_be_made() {
+async fn an_interrupted_creation_is_completed_and_only_then_reported() {
     let qdrant = QdrantServer::start().await;
     let index = index(&qdrant.url(), "", Duration::from_secs(5));
     let collection = name("contract-cut");
@@ -78,7 +78,7 @@ async fn what_was_cut_short_is_finished_and_only_then_said_to_be_made() {
 }
 
 #[tokio::test]
-async fn collections_of_others_are_refused_and_left_alone() {
+async fn collections_of_other_applications_are_refused_and_not_changed() {
     everywhere(async |place: &Place| {
         let (index, client) = (place.index(), place.raw());
         let vectors = |size, distance| VectorParamsBuilder::new(size, distance);

@@ -23,7 +23,7 @@ fn extreme(key: &str) -> ImageRecord {
 }
 
 #[tokio::test]
-async fn every_payload_comes_back_exactly() {
+async fn every_payload_is_returned_exactly() {
     let Some(server) = Server::real() else { return };
     server
         .cleaned("contracted-exact", async {
@@ -45,7 +45,7 @@ async fn every_payload_comes_back_exactly() {
 }
 
 #[tokio::test]
-async fn filters_are_exact_about_spaces_stop_words_and_microseconds() {
+async fn filters_distinguish_spaces_stop_words_and_microseconds() {
     let Some(server) = Server::real() else { return };
     server
         .cleaned("contracted-filtered", async {
@@ -108,7 +108,7 @@ async fn a_large_space_is_kept_with_its_collection() {
 }
 
 #[tokio::test]
-async fn equals_are_all_found_in_order_of_ids_page_by_page() {
+async fn ties_are_all_found_in_order_of_ids_page_by_page() {
     let Some(server) = Server::real() else { return };
     server
         .cleaned("contracted-equals", async {
