@@ -3,9 +3,8 @@
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use bytes::Bytes;
-use reqwest::header::{CONTENT_TYPE, HeaderValue};
-use reqwest::{Method, RequestBuilder, Url};
+use reqwest::Url;
+use reqwest::header::HeaderValue;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -19,7 +18,7 @@ use super::wire::{
     HealthCheckRequest, HealthCheckResponse, SearchReply, SearchRequest,
 };
 use crate::domain::with_causes;
-use crate::http::{HttpError, RestClient, client_builder};
+use crate::http::{RestClient, client_builder, join};
 use crate::index::InvalidStoreSettings;
 
 /// The maximum bytes of a message in both directions: the default of the server.
@@ -32,36 +31,14 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 /// The flow-control window of a reply in bytes. It is large because replies contain vectors.
 const WINDOW_BYTES: u32 = 4 << 20;
 
-/// The used parts of the REST API: classes and readiness.
-#[derive(Clone, Debug)]
-pub(super) struct Rest(RestClient);
-
-impl Rest {
-    pub(super) fn new(url: Url, key: Option<HeaderValue>, timeout: Duration) -> Result<Self, InvalidStoreSettings> {
-        let builder = client_builder(&url).timeout(timeout);
-        let client = RestClient::new(NAME, url, key, builder);
-        Ok(Self(client.map_err(|error| InvalidStoreSettings(format!("WEAVIATE_URL: {error}")))?))
-    }
-
-    pub(super) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
-        self.0.request(method, ["v1"].into_iter().chain(path.iter().copied()))
-    }
-
-    /// Sends a request. Fails if the body of the reply has more than `max_bytes`.
-    pub(super) async fn send(&self, request: RequestBuilder, max_bytes: usize) -> Result<Bytes, HttpError> {
-        self.0.send(request, max_bytes).await
-    }
-
-    /// Sends a request without a body.
-    pub(super) async fn call(&self, method: Method, path: &[&str], max_bytes: usize) -> Result<Bytes, HttpError> {
-        self.send(self.request(method, path), max_bytes).await
-    }
-
-    /// Sends a request with a JSON body.
-    pub(super) async fn post(&self, path: &[&str], body: Vec<u8>, max_bytes: usize) -> Result<Bytes, HttpError> {
-        let request = self.request(Method::POST, path).header(CONTENT_TYPE, "application/json").body(body);
-        self.send(request, max_bytes).await
-    }
+/// Creates the client of the REST API.
+pub(super) fn rest_client(
+    url: &Url,
+    key: Option<HeaderValue>,
+    timeout: Duration,
+) -> Result<RestClient, InvalidStoreSettings> {
+    let client = RestClient::new(NAME, join(url, ["v1"]), key, client_builder(url).timeout(timeout));
+    client.map_err(|error| InvalidStoreSettings(format!("WEAVIATE_URL: {error}")))
 }
 
 /// The gRPC service: unary calls with hand-written messages over one lazy channel.

@@ -63,80 +63,58 @@ pub(super) struct Classes {
     pub(super) classes: Vec<Class>,
 }
 
-/// How a property is declared: its type and its index.
-#[derive(Clone, Copy)]
-enum PropertyKind {
-    /// A text without an index.
-    Text,
-    /// A text that filters compare as a whole.
-    Keyword,
-    /// A list of texts without an index.
-    TextList,
-    /// A list of texts whose elements filters compare as a whole.
-    KeywordList,
-    /// A number without an index.
-    Number,
-    /// A number with an index for ranges.
+/// The index of a property.
+#[derive(Clone, Copy, PartialEq)]
+enum Index {
+    None,
+    /// Filters compare a text, or an element of a list of texts, as a whole.
+    Exact,
+    /// Filters compare a number with a range.
     Range,
-    /// A date without an index.
-    Date,
-    /// See [`property::GUARD`].
-    Guard,
 }
 
-/// All properties of a class that Glimpse creates. Auto-schema adds none.
-const PROPERTIES: [(&str, PropertyKind); 20] = [
-    (property::S3_KEY, PropertyKind::Text),
-    (property::S3_URI, PropertyKind::Text),
-    (property::S3_BUCKET, PropertyKind::Text),
-    (property::S3_FOLDERS, PropertyKind::TextList),
-    (property::FORMAT, PropertyKind::Keyword),
-    (property::WIDTH, PropertyKind::Range),
-    (property::HEIGHT, PropertyKind::Range),
-    (property::FRAMES, PropertyKind::Number),
-    (property::THUMBNAIL_KEY, PropertyKind::Text),
-    (property::ETAG, PropertyKind::Text),
-    (property::SIZE_BYTES, PropertyKind::Number),
-    (property::CONTENT_SHA256, PropertyKind::Text),
-    (property::SPACE, PropertyKind::Text),
-    (property::INDEXED_AT, PropertyKind::Date),
-    (property::INDEXED_MICROS, PropertyKind::Range),
-    (property::META, PropertyKind::Text),
-    (property::META_KV, PropertyKind::TextList),
-    (property::TERMS, PropertyKind::KeywordList),
-    (property::PAYLOAD, PropertyKind::Text),
-    (property::GUARD, PropertyKind::Guard),
+/// All properties of a class that Glimpse creates, with their types. Auto-schema adds none.
+const PROPERTIES: [(&str, &str, Index); 20] = [
+    (property::S3_KEY, "text", Index::None),
+    (property::S3_URI, "text", Index::None),
+    (property::S3_BUCKET, "text", Index::None),
+    (property::S3_FOLDERS, "text[]", Index::None),
+    (property::FORMAT, "text", Index::Exact),
+    (property::WIDTH, "int", Index::Range),
+    (property::HEIGHT, "int", Index::Range),
+    (property::FRAMES, "int", Index::None),
+    (property::THUMBNAIL_KEY, "text", Index::None),
+    (property::ETAG, "text", Index::None),
+    (property::SIZE_BYTES, "int", Index::None),
+    (property::CONTENT_SHA256, "text", Index::None),
+    (property::SPACE, "text", Index::None),
+    (property::INDEXED_AT, "date", Index::None),
+    (property::INDEXED_MICROS, "int", Index::Range),
+    (property::META, "text", Index::None),
+    (property::META_KV, "text[]", Index::None),
+    (property::TERMS, "text[]", Index::Exact),
+    (property::PAYLOAD, "text", Index::None),
+    (property::GUARD, "object", Index::None),
 ];
 
-impl PropertyKind {
-    fn data_type(self) -> &'static str {
-        match self {
-            Self::Text | Self::Keyword => "text",
-            Self::TextList | Self::KeywordList => "text[]",
-            Self::Number | Self::Range => "int",
-            Self::Date => "date",
-            Self::Guard => "object",
-        }
+fn declaration((name, data_type, index): (&str, &str, Index)) -> Value {
+    let mut declaration = json!({
+        "name": name,
+        "dataType": [data_type],
+        "indexFilterable": index == Index::Exact,
+        "indexSearchable": false,
+    });
+    if data_type.starts_with("text") {
+        declaration["tokenization"] = "field".into();
     }
-
-    fn declaration(self, name: &str) -> Value {
-        let filterable = matches!(self, Self::Keyword | Self::KeywordList);
-        let mut property = json!({
-            "name": name, "dataType": [self.data_type()], "indexFilterable": filterable, "indexSearchable": false,
-        });
-        match self {
-            Self::Text | Self::Keyword | Self::TextList | Self::KeywordList => {
-                property["tokenization"] = "field".into();
-            }
-            Self::Range => property["indexRangeFilters"] = true.into(),
-            Self::Guard => {
-                let nothing = json!({"name": "nothing", "dataType": ["boolean"], "indexFilterable": false});
-                property["nestedProperties"] = json!([nothing]);
-            }
-            Self::Number | Self::Date => {}
-        }
-        property
+    if index == Index::Range {
+        declaration["indexRangeFilters"] = true.into();
     }
+    if name == property::GUARD {
+        let nothing = json!({"name": "nothing", "dataType": ["boolean"], "indexFilterable": false});
+        declaration["nestedProperties"] = json!([nothing]);
+    }
+    declaration
 }
 
 /// Returns the body of `POST /v1/schema` for this collection. It declares one unnamed vector, in the form that every
@@ -144,7 +122,7 @@ impl PropertyKind {
 pub(super) fn new_class(collection: &CollectionName, space: &Space) -> serde_json::Result<Vec<u8>> {
     let description =
         Description { glimpse: StoredCollection { collection: collection.clone(), space: space.clone() } };
-    let properties: Vec<Value> = PROPERTIES.iter().map(|(name, kind)| kind.declaration(name)).collect();
+    let properties: Vec<Value> = PROPERTIES.into_iter().map(declaration).collect();
     serde_json::to_vec(&json!({
         "class": collection.weaviate_class(),
         "description": serde_json::to_string(&description)?,
@@ -181,9 +159,9 @@ impl Class {
         }
         let property_types: BTreeMap<&str, &[String]> =
             self.properties.iter().map(|property| (property.name.as_str(), &property.data_type[..])).collect();
-        for (property, kind) in PROPERTIES {
-            if property_types.get(property).is_none_or(|types| types != &[kind.data_type()]) {
-                return Err(format!("the class {name} has no property {property} of the type {}", kind.data_type()));
+        for (property, data_type, _) in PROPERTIES {
+            if property_types.get(property).is_none_or(|types| types != &[data_type]) {
+                return Err(format!("the class {name} has no property {property} of the type {data_type}"));
             }
         }
         Ok(stored)

@@ -29,7 +29,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use self::client::{Rest, Rpc};
+use self::client::{Rpc, rest_client};
 use self::collection::StoredCollection;
 pub use self::config::WeaviateSettings;
 use self::error::{describe, failed, failure_kind, from_status};
@@ -39,6 +39,7 @@ use super::shared::{none_if_dropped, paged_ids};
 use super::size_limit::SizeLimit;
 use super::{EnsureOutcome, ImageIndex, IndexError, InvalidStoreSettings};
 use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space, Trouble};
+use crate::http::RestClient;
 
 /// The name in `provider=`.
 const NAME: &str = "weaviate";
@@ -48,7 +49,7 @@ const SERVING: i32 = 1;
 /// A store in a Weaviate server.
 #[derive(Debug)]
 pub struct WeaviateIndex {
-    rest: Rest,
+    rest: RestClient,
     rpc: Rpc,
     limits: Limits,
 }
@@ -73,7 +74,7 @@ impl WeaviateIndex {
     pub fn new(settings: WeaviateSettings) -> Result<Self, InvalidStoreSettings> {
         let key = settings.bearer()?;
         let rpc = Rpc::new(&settings.grpc()?, key.as_ref(), settings.timeout)?;
-        Ok(Self { rest: Rest::new(settings.rest()?, key, settings.timeout)?, rpc, limits: Limits::default() })
+        Ok(Self { rest: rest_client(&settings.rest()?, key, settings.timeout)?, rpc, limits: Limits::default() })
     }
 
     async fn info(&self, stored: StoredCollection) -> Result<CollectionInfo, IndexError> {

@@ -6,9 +6,9 @@ use reqwest::Method;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::client::Rest;
 use super::error::parse_reply;
 use crate::domain::CollectionName;
+use crate::http::RestClient;
 use crate::index::IndexError;
 
 /// The interval between two checks of the queue: the first one, and the maximum.
@@ -49,7 +49,7 @@ impl Nodes {
 
 /// Waits until the queue of the collection's class is empty, at most `within`. Returns what is left of the queue.
 pub(super) async fn wait_until_empty(
-    rest: &Rest,
+    rest: &RestClient,
     collection: &CollectionName,
     within: Duration,
 ) -> Result<Option<u64>, IndexError> {

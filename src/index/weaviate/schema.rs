@@ -2,10 +2,10 @@
 
 use reqwest::{Method, StatusCode};
 
-use super::client::Rest;
 use super::collection::{Class, Classes, StoredCollection, new_class};
 use super::error::{failed, parse_reply};
 use crate::domain::{CollectionName, Space, Trouble};
+use crate::http::RestClient;
 use crate::index::{EnsureOutcome, IndexError};
 
 /// The maximum bytes of a class. With its description it has some tens of kilobytes.
@@ -48,27 +48,27 @@ fn classify(class: Class, collection: &CollectionName) -> FoundClass {
 }
 
 /// Finds the class of a collection.
-pub(super) async fn find(rest: &Rest, collection: &CollectionName) -> Result<FoundClass, IndexError> {
-    let path = ["schema", &collection.weaviate_class()];
-    match rest.call(Method::GET, &path, MAX_CLASS_BYTES).await {
+pub(super) async fn find(rest: &RestClient, collection: &CollectionName) -> Result<FoundClass, IndexError> {
+    let class = collection.weaviate_class();
+    match rest.get(&["schema", &class], MAX_CLASS_BYTES).await {
         Err(error) if error.status == Some(StatusCode::NOT_FOUND) => Ok(FoundClass::Missing),
         reply => Ok(classify(parse_reply(&reply?)?, collection)),
     }
 }
 
 /// Returns every collection of Glimpse. Classes of other applications are left out.
-pub(super) async fn own_collections(rest: &Rest) -> Result<Vec<StoredCollection>, IndexError> {
+pub(super) async fn own_collections(rest: &RestClient) -> Result<Vec<StoredCollection>, IndexError> {
     let classes = classes(rest).await?;
     Ok(classes.into_iter().filter_map(|class| class.stored_collection().ok()).collect())
 }
 
-async fn classes(rest: &Rest) -> Result<Vec<Class>, IndexError> {
-    Ok(parse_reply::<Classes>(&rest.call(Method::GET, &["schema"], MAX_CLASSES_BYTES).await?)?.classes)
+async fn classes(rest: &RestClient) -> Result<Vec<Class>, IndexError> {
+    Ok(parse_reply::<Classes>(&rest.get(&["schema"], MAX_CLASSES_BYTES).await?)?.classes)
 }
 
 /// Creates the class of a collection, or compares the existing one with `space`.
 pub(super) async fn ensure(
-    rest: &Rest,
+    rest: &RestClient,
     collection: &CollectionName,
     space: &Space,
 ) -> Result<EnsureOutcome, IndexError> {
@@ -76,7 +76,7 @@ pub(super) async fn ensure(
         return Ok(existed);
     }
     let body = new_class(collection, space).map_err(|error| failed(Trouble::Failed, error.to_string()))?;
-    let refusal = match rest.post(&["schema"], body, MAX_CLASS_BYTES).await {
+    let refusal = match rest.post(&["schema"], body.into(), MAX_CLASS_BYTES).await {
         Ok(_) => return Ok(EnsureOutcome::Created),
         Err(error) if error.status == Some(StatusCode::UNPROCESSABLE_ENTITY) => error,
         Err(error) => return Err(error.into()),
@@ -112,10 +112,10 @@ fn check_existing(
 }
 
 /// Removes the class of a collection and its content.
-pub(super) async fn remove(rest: &Rest, collection: &CollectionName) -> Result<(), IndexError> {
+pub(super) async fn remove(rest: &RestClient, collection: &CollectionName) -> Result<(), IndexError> {
     find(rest, collection).await?.require_own(collection)?;
-    let path = ["schema", &collection.weaviate_class()];
-    match rest.call(Method::DELETE, &path, MAX_OTHER_REPLY_BYTES).await {
+    let class = collection.weaviate_class();
+    match rest.send(rest.request(Method::DELETE, &["schema", &class]), MAX_OTHER_REPLY_BYTES).await {
         Ok(_) => Ok(()),
         Err(error) if error.status == Some(StatusCode::NOT_FOUND) => {
             Err(IndexError::UnknownCollection(collection.clone()))
@@ -125,8 +125,8 @@ pub(super) async fn remove(rest: &Rest, collection: &CollectionName) -> Result<(
 }
 
 /// Checks that the server is ready and accepts the key.
-pub(super) async fn ready(rest: &Rest) -> Result<(), IndexError> {
-    rest.call(Method::GET, &[".well-require_own", "ready"], MAX_OTHER_REPLY_BYTES).await?;
-    rest.call(Method::GET, &["meta"], MAX_OTHER_REPLY_BYTES).await?;
+pub(super) async fn ready(rest: &RestClient) -> Result<(), IndexError> {
+    rest.get(&[".well-known", "ready"], MAX_OTHER_REPLY_BYTES).await?;
+    rest.get(&["meta"], MAX_OTHER_REPLY_BYTES).await?;
     Ok(())
 }
