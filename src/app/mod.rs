@@ -27,7 +27,7 @@ use crate::config::Settings;
 use crate::embed::{EmbedError, ProviderKind};
 use crate::images::Images;
 use crate::index::embedded::OpenError;
-use crate::index::{InvalidStore, StoreKind};
+use crate::index::{InvalidStoreSettings, StoreKind};
 use crate::jobs::{JobParts, Jobs};
 use crate::ledger::Ledger;
 use crate::pipeline::Pipeline;
@@ -106,7 +106,7 @@ pub enum BuildError {
     Index(#[from] OpenError),
     /// The settings of a remote store are invalid.
     #[error(transparent)]
-    Store(#[from] InvalidStore),
+    Store(#[from] InvalidStoreSettings),
     /// The ledger cannot be opened.
     #[error(transparent)]
     Ledger(#[from] SqliteError),

@@ -1,6 +1,5 @@
 //! The HTTP client of the commands: one request, one reply.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +13,7 @@ use super::CliError;
 use crate::api::replies::ErrorReply;
 use crate::config::Settings;
 use crate::domain::Secret;
+use crate::http::is_this_machine;
 
 /// How long a command that waits for a job retries requests. It is long enough for a restart of the service.
 const RETRY_WINDOW: Duration = Duration::from_secs(30);
@@ -78,7 +78,7 @@ impl Client {
         if let Some(timeout) = timeout {
             http = http.timeout(timeout);
         }
-        if is_loopback(&url) {
+        if is_this_machine(&url) {
             http = http.no_proxy();
         }
         let http = http.build().map_err(CliError::Client)?;
@@ -175,12 +175,6 @@ impl Client {
     fn address(&self) -> String {
         self.url.as_str().trim_end_matches('/').to_owned()
     }
-}
-
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]

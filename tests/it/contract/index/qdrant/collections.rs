@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use glimpse::domain::{Space, Trouble as Kind};
-use glimpse::index::{Ensured, ImageIndex, IndexError};
+use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
 use qdrant_client::qdrant::{CreateCollectionBuilder, Distance, VectorParamsBuilder};
 
 use super::{EAST, Place, everywhere, index, there};
@@ -22,11 +22,11 @@ async fn concurrent_creations_of_one_collection_all_succeed() {
             let collection = name(&format!("contract-race{round}"));
             let all = join_all((0..8).map(|_| index.ensure_image_collection(&collection, &space))).await;
             let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
-            assert!(all.contains(&Ensured::Created), "{all:?}");
+            assert!(all.contains(&EnsureOutcome::Created), "{all:?}");
             let info = place.raw().collection_info(there(&collection)).await.unwrap().result.unwrap();
             assert_eq!(info.payload_schema.len(), INDEXES);
             let again = index.ensure_image_collection(&collection, &space).await.unwrap();
-            assert_eq!(again, Ensured::Existed);
+            assert_eq!(again, EnsureOutcome::Existed);
             index.drop_collection(&collection).await.unwrap();
         }
     })
@@ -71,9 +71,9 @@ async fn an_interrupted_creation_is_completed_and_only_then_reported() {
     let refused = index.ensure_image_collection(&collection, &other).await.unwrap_err();
     assert!(matches!(refused, IndexError::Space(_)), "{refused}");
     // …but no caller has got the reply that it was created.
-    assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), Ensured::Created);
+    assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), EnsureOutcome::Created);
     assert_eq!(qdrant.calls("create_field_index"), 1 + INDEXES);
-    assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), Ensured::Existed);
+    assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), EnsureOutcome::Existed);
     assert_eq!(qdrant.calls("create_field_index"), 1 + INDEXES);
 }
 
@@ -108,7 +108,7 @@ async fn collections_of_other_applications_are_refused_and_not_changed() {
         let creation = CreateCollectionBuilder::new(&stranger).vectors_config(vectors(4, Distance::Cosine));
         client.create_collection(creation).await.unwrap();
         let ours = name("contract-foreign");
-        assert_eq!(index.ensure_image_collection(&ours, &space()).await.unwrap(), Ensured::Created);
+        assert_eq!(index.ensure_image_collection(&ours, &space()).await.unwrap(), EnsureOutcome::Created);
         assert_eq!(count(&index, &ours).await, 0);
         index.drop_collection(&ours).await.unwrap();
         client.delete_collection(stranger).await.unwrap();

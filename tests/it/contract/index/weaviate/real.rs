@@ -3,7 +3,7 @@
 use futures::TryStreamExt;
 use glimpse::domain::{ImageId, Secret, Trouble};
 use glimpse::index::weaviate::{WeaviateIndex, WeaviateSettings};
-use glimpse::index::{Ensured, ImageIndex, IndexError};
+use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
 use reqwest::Method;
 use serde_json::json;
 
@@ -72,7 +72,7 @@ async fn one_of_several_concurrent_creations_reports_created() {
                 let space = space();
                 let ensures = (0..8).map(|_| server.index.ensure_image_collection(&collection, &space));
                 let outcomes = futures::future::try_join_all(ensures).await.unwrap();
-                let created = outcomes.iter().filter(|ensured| **ensured == Ensured::Created).count();
+                let created = outcomes.iter().filter(|ensured| **ensured == EnsureOutcome::Created).count();
                 assert_eq!(created, 1, "{outcomes:?}");
             }
         })

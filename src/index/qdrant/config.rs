@@ -1,23 +1,37 @@
-//! Derives the address of Qdrant's gRPC port from `QDRANT_URL`.
+//! The settings of a Qdrant server, and the address of its gRPC port.
+
+use std::time::Duration;
 
 use tonic::transport::Uri;
 
-use crate::index::InvalidStore;
+use crate::domain::Secret;
+use crate::index::InvalidStoreSettings;
 
 /// Qdrant's gRPC port. Its Rust client supports no other protocol.
 const GRPC_PORT: u16 = 6334;
 /// Qdrant's REST port, which its documentation and most settings use.
 const REST_PORT: u16 = 6333;
 
+/// The address of the server and how it is called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QdrantSettings {
+    /// `QDRANT_URL`; see [`grpc_url`].
+    pub url: String,
+    /// `QDRANT_API_KEY`; if empty, no key is sent.
+    pub api_key: Secret,
+    /// `VECTOR_DB_TIMEOUT`: the time limit of one call.
+    pub timeout: Duration,
+}
+
 /// Returns the address of the gRPC port, and whether it was derived from the REST port.
 ///
 /// # Errors
-/// Returns [`InvalidStore`] if `url` is not a valid address. The error does not contain the URL, which may have a
-/// password.
-pub fn grpc_url(url: &str) -> Result<(String, bool), InvalidStore> {
+/// Returns [`InvalidStoreSettings`] if `url` is not a valid address. The error does not contain the URL, which may have
+/// a password.
+pub fn grpc_url(url: &str) -> Result<(String, bool), InvalidStoreSettings> {
     let invalid = |why: &str| {
         let message = format!("QDRANT_URL {why}; it must have the form http://HOST:6334 or https://HOST:6334");
-        InvalidStore(message)
+        InvalidStoreSettings(message)
     };
     let uri: Uri = url.trim().parse().map_err(|_| invalid("is not a URL"))?;
     let scheme = uri.scheme_str().filter(|scheme| matches!(*scheme, "http" | "https"));

@@ -1,4 +1,4 @@
-//! A client of Weaviate's gRPC service: unary calls with hand-written messages over one lazy channel.
+//! The clients of Weaviate's two interfaces: REST for classes and readiness, gRPC for everything else.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -12,12 +12,14 @@ use tonic::transport::{Channel, ClientTlsConfig, Endpoint};
 use tonic::{Request, Status};
 use tonic_prost::ProstCodec;
 
+use super::NAME;
 use super::wire::{
     AggregateReply, AggregateRequest, BatchDeleteReply, BatchDeleteRequest, BatchObjectsReply, BatchObjectsRequest,
     HealthCheckRequest, HealthCheckResponse, SearchReply, SearchRequest,
 };
 use crate::domain::with_causes;
-use crate::index::InvalidStore;
+use crate::http::{RestClient, client_builder, join};
+use crate::index::InvalidStoreSettings;
 
 /// The maximum bytes of a message in both directions: the default of the server.
 const MAX_MESSAGE_BYTES: usize = 104_858_000;
@@ -29,7 +31,17 @@ const TCP_KEEPALIVE: Duration = Duration::from_secs(30);
 /// The flow-control window of a reply in bytes. It is large because replies contain vectors.
 const WINDOW_BYTES: u32 = 4 << 20;
 
-/// The server and the connection to it.
+/// Creates the client of the REST API.
+pub(super) fn rest_client(
+    url: &Url,
+    key: Option<HeaderValue>,
+    timeout: Duration,
+) -> Result<RestClient, InvalidStoreSettings> {
+    let client = RestClient::new(NAME, join(url, ["v1"]), key, client_builder(url).timeout(timeout));
+    client.map_err(|error| InvalidStoreSettings(format!("WEAVIATE_URL: {error}")))
+}
+
+/// The gRPC service: unary calls with hand-written messages over one lazy channel.
 #[derive(Debug)]
 pub(super) struct Rpc {
     endpoint: Endpoint,
@@ -41,9 +53,9 @@ pub(super) struct Rpc {
 
 impl Rpc {
     /// Creates a client that connects at the first call.
-    pub(super) fn new(url: &Url, key: Option<&HeaderValue>, timeout: Duration) -> Result<Self, InvalidStore> {
+    pub(super) fn new(url: &Url, key: Option<&HeaderValue>, timeout: Duration) -> Result<Self, InvalidStoreSettings> {
         let invalid =
-            |error: &dyn std::error::Error| InvalidStore(format!("WEAVIATE_GRPC_URL: {}", with_causes(error)));
+            |error: &dyn std::error::Error| InvalidStoreSettings(format!("WEAVIATE_GRPC_URL: {}", with_causes(error)));
         let mut endpoint = Endpoint::from_shared(url.to_string())
             .and_then(|endpoint| endpoint.user_agent(concat!("glimpse/", env!("CARGO_PKG_VERSION"))))
             .map_err(|error| invalid(&error))?

@@ -5,19 +5,19 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::names;
+use super::record::property;
 use crate::domain::{CollectionName, Space};
 
 /// The JSON in the description of a class that Glimpse created. (Weaviate 1.39 returned 200,000 characters unchanged; a
 /// space of 512 numbers has about 30,000.)
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Description {
-    glimpse: Kept,
+    glimpse: StoredCollection,
 }
 
 /// The name of the collection as its creator wrote it, and its space.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Kept {
+pub(super) struct StoredCollection {
     pub(super) collection: CollectionName,
     pub(super) space: Space,
 }
@@ -63,87 +63,66 @@ pub(super) struct Classes {
     pub(super) classes: Vec<Class>,
 }
 
-/// How a property is declared: its type and its index.
-#[derive(Clone, Copy)]
-enum Kind {
-    /// A text without an index.
-    Text,
-    /// A text that filters compare as a whole.
-    Keyword,
-    /// A list of texts without an index.
-    TextList,
-    /// A list of texts whose elements filters compare as a whole.
-    KeywordList,
-    /// A number without an index.
-    Number,
-    /// A number with an index for ranges.
+/// The index of a property.
+#[derive(Clone, Copy, PartialEq)]
+enum Index {
+    None,
+    /// Filters compare a text, or an element of a list of texts, as a whole.
+    Exact,
+    /// Filters compare a number with a range.
     Range,
-    /// A date without an index.
-    Date,
-    /// See [`names::GUARD`].
-    Guard,
 }
 
-/// All properties of a class that Glimpse creates. Auto-schema adds none.
-const PROPERTIES: [(&str, Kind); 20] = [
-    (names::S3_KEY, Kind::Text),
-    (names::S3_URI, Kind::Text),
-    (names::S3_BUCKET, Kind::Text),
-    (names::S3_FOLDERS, Kind::TextList),
-    (names::FORMAT, Kind::Keyword),
-    (names::WIDTH, Kind::Range),
-    (names::HEIGHT, Kind::Range),
-    (names::FRAMES, Kind::Number),
-    (names::THUMBNAIL_KEY, Kind::Text),
-    (names::ETAG, Kind::Text),
-    (names::SIZE_BYTES, Kind::Number),
-    (names::CONTENT_SHA256, Kind::Text),
-    (names::SPACE, Kind::Text),
-    (names::INDEXED_AT, Kind::Date),
-    (names::INDEXED_MICROS, Kind::Range),
-    (names::META, Kind::Text),
-    (names::META_KV, Kind::TextList),
-    (names::TERMS, Kind::KeywordList),
-    (names::PAYLOAD, Kind::Text),
-    (names::GUARD, Kind::Guard),
+/// All properties of a class that Glimpse creates, with their types. Auto-schema adds none.
+const PROPERTIES: [(&str, &str, Index); 20] = [
+    (property::S3_KEY, "text", Index::None),
+    (property::S3_URI, "text", Index::None),
+    (property::S3_BUCKET, "text", Index::None),
+    (property::S3_FOLDERS, "text[]", Index::None),
+    (property::FORMAT, "text", Index::Exact),
+    (property::WIDTH, "int", Index::Range),
+    (property::HEIGHT, "int", Index::Range),
+    (property::FRAMES, "int", Index::None),
+    (property::THUMBNAIL_KEY, "text", Index::None),
+    (property::ETAG, "text", Index::None),
+    (property::SIZE_BYTES, "int", Index::None),
+    (property::CONTENT_SHA256, "text", Index::None),
+    (property::SPACE, "text", Index::None),
+    (property::INDEXED_AT, "date", Index::None),
+    (property::INDEXED_MICROS, "int", Index::Range),
+    (property::META, "text", Index::None),
+    (property::META_KV, "text[]", Index::None),
+    (property::TERMS, "text[]", Index::Exact),
+    (property::PAYLOAD, "text", Index::None),
+    (property::GUARD, "object", Index::None),
 ];
 
-impl Kind {
-    fn data_type(self) -> &'static str {
-        match self {
-            Self::Text | Self::Keyword => "text",
-            Self::TextList | Self::KeywordList => "text[]",
-            Self::Number | Self::Range => "int",
-            Self::Date => "date",
-            Self::Guard => "object",
-        }
+fn declaration((name, data_type, index): (&str, &str, Index)) -> Value {
+    let mut declaration = json!({
+        "name": name,
+        "dataType": [data_type],
+        "indexFilterable": index == Index::Exact,
+        "indexSearchable": false,
+    });
+    if data_type.starts_with("text") {
+        declaration["tokenization"] = "field".into();
     }
-
-    fn declaration(self, name: &str) -> Value {
-        let filterable = matches!(self, Self::Keyword | Self::KeywordList);
-        let mut property = json!({
-            "name": name, "dataType": [self.data_type()], "indexFilterable": filterable, "indexSearchable": false,
-        });
-        match self {
-            Self::Text | Self::Keyword | Self::TextList | Self::KeywordList => {
-                property["tokenization"] = "field".into();
-            }
-            Self::Range => property["indexRangeFilters"] = true.into(),
-            Self::Guard => {
-                let nothing = json!({"name": "nothing", "dataType": ["boolean"], "indexFilterable": false});
-                property["nestedProperties"] = json!([nothing]);
-            }
-            Self::Number | Self::Date => {}
-        }
-        property
+    if index == Index::Range {
+        declaration["indexRangeFilters"] = true.into();
     }
+    if name == property::GUARD {
+        let nothing = json!({"name": "nothing", "dataType": ["boolean"], "indexFilterable": false});
+        declaration["nestedProperties"] = json!([nothing]);
+    }
+    declaration
 }
 
 /// Returns the body of `POST /v1/schema` for this collection. It declares one unnamed vector, in the form that every
 /// version accepts and that matches `vector_bytes` in objects and searches.
 pub(super) fn new_class(collection: &CollectionName, space: &Space) -> serde_json::Result<Vec<u8>> {
-    let description = Description { glimpse: Kept { collection: collection.clone(), space: space.clone() } };
-    let properties: Vec<Value> = PROPERTIES.iter().map(|(name, kind)| kind.declaration(name)).collect();
+    let description =
+        Description { glimpse: StoredCollection { collection: collection.clone(), space: space.clone() } };
+    let properties: Vec<Value> = PROPERTIES.into_iter().map(declaration).collect();
     serde_json::to_vec(&json!({
         "class": collection.weaviate_class(),
         "description": serde_json::to_string(&description)?,
@@ -161,15 +140,15 @@ impl Class {
     ///
     /// # Errors
     /// Returns a message with the reason if it cannot.
-    pub(super) fn kept(self) -> Result<Kept, String> {
+    pub(super) fn stored_collection(self) -> Result<StoredCollection, String> {
         let name = &self.name;
-        let Ok(Description { glimpse: kept }) = serde_json::from_str(&self.description) else {
+        let Ok(Description { glimpse: stored }) = serde_json::from_str(&self.description) else {
             return Err(format!("the class {name} was not created by Glimpse: its description has no Glimpse data"));
         };
-        if kept.collection.weaviate_class() != *name {
+        if stored.collection.weaviate_class() != *name {
             return Err(format!(
                 "the class {name} belongs to the collection `{}` according to its description",
-                kept.collection
+                stored.collection
             ));
         }
         if self.vector_index.as_ref().is_none_or(|index| index.distance != "cosine") {
@@ -180,15 +159,15 @@ impl Class {
         }
         let property_types: BTreeMap<&str, &[String]> =
             self.properties.iter().map(|property| (property.name.as_str(), &property.data_type[..])).collect();
-        for (property, kind) in PROPERTIES {
-            if property_types.get(property).is_none_or(|types| types != &[kind.data_type()]) {
-                return Err(format!("the class {name} has no property {property} of the type {}", kind.data_type()));
+        for (property, data_type, _) in PROPERTIES {
+            if property_types.get(property).is_none_or(|types| types != &[data_type]) {
+                return Err(format!("the class {name} has no property {property} of the type {data_type}"));
             }
         }
-        Ok(kept)
+        Ok(stored)
     }
 }
 
 #[cfg(test)]
-#[path = "class_tests.rs"]
+#[path = "collection_tests.rs"]
 mod tests;

@@ -6,6 +6,7 @@ use std::collections::BinaryHeap;
 use super::filter::SlotSet;
 use super::version::Version;
 use crate::domain::ImageId;
+use crate::index::shared::shown_score;
 
 /// A record and its cosine with the query.
 #[derive(Clone, Copy, Debug)]
@@ -56,9 +57,7 @@ pub(super) fn best(version: &Version, allowed: Option<&SlotSet>, query: &[f32], 
         }
         version.map().dots(&slots, &query, &mut dots);
         for (&slot, &dot) in slots.iter().zip(&dots) {
-            // Rounding can exceed -1..=1 slightly, and adding zero turns -0 into 0. Both are done before the
-            // comparison, so that scores that are shown as equal also compare as equal.
-            let score = dot.clamp(-1.0, 1.0) + 0.0;
+            let score = shown_score(dot);
             if heap.len() == keep && heap.peek().is_some_and(|worst: &Scored| score < worst.score) {
                 continue;
             }

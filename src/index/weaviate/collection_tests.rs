@@ -11,17 +11,17 @@ fn class_json() -> Value {
     serde_json::from_slice(&new_class(&CollectionName::parse("my-photos").unwrap(), &space).unwrap()).unwrap()
 }
 
-fn read(class: Value) -> Result<Kept, String> {
-    serde_json::from_value::<Class>(class).unwrap().kept()
+fn read(class: Value) -> Result<StoredCollection, String> {
+    serde_json::from_value::<Class>(class).unwrap().stored_collection()
 }
 
 #[test]
 fn the_name_and_space_in_a_class_are_read_back() {
     let class = class_json();
     assert_eq!((&class["class"], &class["vectorizer"]), (&json!("MyPhotosImages"), &json!("none")));
-    let kept = read(class).unwrap();
-    assert_eq!((kept.collection.as_str(), kept.space.dimension), ("my-photos", 2));
-    assert_eq!(kept.space.probes[0].vector, [0.1, -1e-9]);
+    let stored = read(class).unwrap();
+    assert_eq!((stored.collection.as_str(), stored.space.dimension), ("my-photos", 2));
+    assert_eq!(stored.space.probes[0].vector, [0.1, -1e-9]);
 }
 
 #[test]

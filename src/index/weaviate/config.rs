@@ -7,7 +7,7 @@ use reqwest::header::HeaderValue;
 
 use crate::domain::Secret;
 use crate::http::{bearer, parse_base_url};
-use crate::index::InvalidStore;
+use crate::index::InvalidStoreSettings;
 
 /// Weaviate's gRPC port without TLS.
 const GRPC_PORT: u16 = 50_051;
@@ -27,21 +27,21 @@ pub struct WeaviateSettings {
 
 impl WeaviateSettings {
     /// Returns the REST address.
-    pub(super) fn rest(&self) -> Result<Url, InvalidStore> {
+    pub(super) fn rest(&self) -> Result<Url, InvalidStoreSettings> {
         parse_address("WEAVIATE_URL", &self.url)
     }
 
     /// Returns the header with the key, if there is a key.
-    pub(super) fn bearer(&self) -> Result<Option<HeaderValue>, InvalidStore> {
-        bearer(&self.api_key).map_err(|problem| InvalidStore(format!("WEAVIATE_API_KEY {problem}")))
+    pub(super) fn bearer(&self) -> Result<Option<HeaderValue>, InvalidStoreSettings> {
+        bearer(&self.api_key).map_err(|problem| InvalidStoreSettings(format!("WEAVIATE_API_KEY {problem}")))
     }
 
     /// Returns the gRPC address.
-    pub(super) fn grpc(&self) -> Result<Url, InvalidStore> {
+    pub(super) fn grpc(&self) -> Result<Url, InvalidStoreSettings> {
         if let Some(url) = self.grpc_url.as_deref().filter(|url| !url.is_empty()) {
             let url = parse_address("WEAVIATE_GRPC_URL", url)?;
             if url.path() != "/" {
-                return Err(InvalidStore(
+                return Err(InvalidStoreSettings(
                     "WEAVIATE_GRPC_URL has a path; remove it, because gRPC does not use paths".to_owned(),
                 ));
             }
@@ -50,20 +50,21 @@ impl WeaviateSettings {
         let mut url = self.rest()?;
         url.set_path("");
         let port = if url.scheme() == "https" { None } else { Some(GRPC_PORT) };
-        url.set_port(port).map_err(|()| InvalidStore("WEAVIATE_URL has no host".to_owned()))?;
+        url.set_port(port).map_err(|()| InvalidStoreSettings("WEAVIATE_URL has no host".to_owned()))?;
         Ok(url)
     }
 }
 
-fn parse_address(setting: &str, url: &str) -> Result<Url, InvalidStore> {
-    parse_base_url(url, Some("WEAVIATE_API_KEY")).map_err(|problem| InvalidStore(format!("{setting} {problem}")))
+fn parse_address(setting: &str, url: &str) -> Result<Url, InvalidStoreSettings> {
+    parse_base_url(url, Some("WEAVIATE_API_KEY"))
+        .map_err(|problem| InvalidStoreSettings(format!("{setting} {problem}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn grpc_address(url: &str, grpc: Option<&str>) -> Result<String, InvalidStore> {
+    fn grpc_address(url: &str, grpc: Option<&str>) -> Result<String, InvalidStoreSettings> {
         let settings = WeaviateSettings {
             url: url.to_owned(),
             grpc_url: grpc.map(str::to_owned),

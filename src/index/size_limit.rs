@@ -1,19 +1,19 @@
-//! Limits on the size of requests, learned from what a server refused.
+//! Limits on the size of requests that a server has shown by refusing a larger one.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tonic::{Code, Status};
 
-/// How long a learned limit applies. After that larger requests are tried again: the limit may have been raised.
+/// How long a limit applies. After that larger requests are tried again: the limit may have been raised.
 const LIMIT_TTL: Duration = Duration::from_mins(10);
 
 /// The largest size that the server accepts, if it has recently refused a larger one.
 #[derive(Debug, Default)]
-pub(super) struct LearnedLimit(Mutex<Option<(usize, Instant)>>);
+pub(super) struct SizeLimit(Mutex<Option<(usize, Instant)>>);
 
-impl LearnedLimit {
-    /// Returns `usual`, or the learned limit if that is smaller.
+impl SizeLimit {
+    /// Returns `usual`, or the limit if that is smaller.
     pub(super) fn cap(&self, usual: usize) -> usize {
         match *self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             Some((limit, until)) if Instant::now() < until => usual.min(limit),
@@ -21,8 +21,8 @@ impl LearnedLimit {
         }
     }
 
-    /// Records that the server refuses more than `limit`. If a limit is known already, the smaller of the two applies.
-    pub(super) fn learn(&self, limit: usize) {
+    /// Records that the server refuses more than `limit`. If there is a limit already, the smaller of the two applies.
+    pub(super) fn lower(&self, limit: usize) {
         let limit = self.cap(limit).max(1);
         let until = Instant::now() + LIMIT_TTL;
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((limit, until));
@@ -58,19 +58,19 @@ mod tests {
 
     #[test]
     fn the_smallest_limit_applies_and_is_at_least_one() {
-        let learned = LearnedLimit::default();
-        assert_eq!(learned.cap(256), 256);
-        learned.learn(100);
-        assert_eq!((learned.cap(256), learned.cap(50)), (100, 50));
-        learned.learn(200);
-        assert_eq!(learned.cap(256), 100);
-        learned.learn(0);
-        assert_eq!(learned.cap(256), 1);
+        let size_limit = SizeLimit::default();
+        assert_eq!(size_limit.cap(256), 256);
+        size_limit.lower(100);
+        assert_eq!((size_limit.cap(256), size_limit.cap(50)), (100, 50));
+        size_limit.lower(200);
+        assert_eq!(size_limit.cap(256), 100);
+        size_limit.lower(0);
+        assert_eq!(size_limit.cap(256), 1);
     }
 
     #[test]
     fn a_limit_expires() {
-        let learned = LearnedLimit(Mutex::new(Some((100, Instant::now()))));
-        assert_eq!(learned.cap(256), 256);
+        let size_limit = SizeLimit(Mutex::new(Some((100, Instant::now()))));
+        assert_eq!(size_limit.cap(256), 256);
     }
 }

@@ -10,31 +10,32 @@ use super::Stores;
 use crate::domain::{CollectionName, ImageId, ImageRecord, StoreSet};
 use crate::index::IndexError;
 
-/// How long a store may take before the next one is asked as well. Under the background retry policy, a store that is
-/// down does not fail.
+/// How long a store may take before the request is also sent to the next one. Under the background retry policy, a
+/// store that is down does not fail.
 const NEXT_STORE_DELAY: Duration = Duration::from_secs(1);
 
 impl Stores {
-    /// Returns the records of these images, read from the stores in `have`. The stores are asked in order: the next
-    /// one at once if a store fails or lacks a record, and otherwise after one second, so that a store that is down
-    /// does not delay the result of another. A record is left out if none of the stores that replied has it.
+    /// Returns the records of these images, read from the stores in `stored_in`. The request is sent to the stores in
+    /// order: to the next one at once if a store fails or does not have a record, and otherwise after one second, so
+    /// that a store that is down does not delay the result of another. A record is left out if none of the stores that
+    /// replied has it.
     ///
     /// # Errors
     /// Returns the last error and the name of its store, if no store replies.
     pub async fn get_from_any(
         &self,
-        have: &StoreSet,
+        stored_in: &StoreSet,
         collection: &CollectionName,
         ids: &[ImageId],
     ) -> Result<Vec<ImageRecord>, (&'static str, IndexError)> {
-        let stores: Vec<_> = self.iter().filter(|store| have.contains(store.name())).collect();
+        let stores: Vec<_> = self.iter().filter(|store| stored_in.contains(store.name())).collect();
         let mut stores = stores.into_iter();
         let mut pending = FuturesUnordered::new();
         let (mut found, mut missing): (Vec<ImageRecord>, HashSet<ImageId>) =
             (Vec::new(), ids.iter().copied().collect());
-        let (mut any_replied, mut last_error, mut ask_next) = (false, None, true);
+        let (mut any_replied, mut last_error, mut try_next) = (false, None, true);
         loop {
-            if std::mem::take(&mut ask_next)
+            if std::mem::take(&mut try_next)
                 && let Some(store) = stores.next()
             {
                 pending.push(async move { (store.name(), store.get(collection, ids).await) });
@@ -52,15 +53,15 @@ impl Stores {
                     if missing.is_empty() {
                         return Ok(found);
                     }
-                    ask_next = true;
+                    try_next = true;
                 }
                 Ok(Some((store, Err(error)))) => {
                     last_error = Some((store, error));
-                    ask_next = true;
+                    try_next = true;
                 }
                 Ok(None) => {}
                 Err(_) if any_replied && stores.len() == 0 => return Ok(found),
-                Err(_) => ask_next = true,
+                Err(_) => try_next = true,
             }
         }
     }
