@@ -72,7 +72,7 @@ pub(crate) async fn from_hub(hub: &FakeHub, home: &Path, offline: bool) -> Resul
         hf_hub_offline: offline,
         ..HubSettings::default()
     };
-    LocalProvider::open(Source::of(&settings, &hub)?, NonZeroUsize::MIN).await
+    LocalProvider::open(Source::from_settings(&settings, &hub)?, NonZeroUsize::MIN).await
 }
 
 /// The vectors that transformers makes, and the space of the model as it lies in the tree.
