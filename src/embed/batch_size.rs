@@ -7,7 +7,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use reqwest::StatusCode;
 
 use super::EmbedError;
-use super::http::RequestError;
+use super::service::RequestError;
 use super::wire_image::max_images;
 use crate::domain::Embedding;
 use crate::imaging::PreparedImage;

@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::batch_size::BatchSize;
-use super::http::{RequestError, Service};
 use super::remote::DEFAULT_IMAGE_SIZE;
 use super::response::{self, MAX_VECTOR_BYTES, Numbers, SharedPreprocessing};
+use super::service::{RequestError, Service};
 use super::wire_image::{self, ImageEncoding};
 use super::{EmbedError, ImageEmbeddingProvider, RemoteSettings, probe};
 use crate::domain::{Embedding, Space, Trouble};

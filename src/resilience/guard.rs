@@ -101,7 +101,7 @@ impl Guard {
     }
 
     /// Whether the guard waits without a limit.
-    pub(super) fn is_background(&self) -> bool {
+    pub(crate) fn is_background(&self) -> bool {
         match self.policy {
             RetryPolicy::Background(_) => true,
             RetryPolicy::Interactive { .. } => false,

@@ -21,7 +21,6 @@ pub use concurrently::{Concurrently, spawn_owned};
 pub use effort::{WorkClock, measured};
 pub use guard::Guard;
 pub use patience::until_stopped;
-pub use retry_after::parse_retry_after;
 pub use waiting::{Note, WaitBoard, Waiting};
 
 /// Implemented by the error of every port: says whether the same call can succeed later. This is decided where the

@@ -1,4 +1,4 @@
-//! Which bucket, at which server, with which credentials.
+//! The settings of the bucket: its name, its service and the credentials.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,7 +32,7 @@ pub struct SourceSettings {
     pub s3_circuit_breaker_timeout: u64,
     /// `S3_ALLOWED_BUCKETS`: comma-separated buckets that a job may name besides `S3_BUCKET`; none by default.
     pub s3_allowed_buckets: String,
-    /// `S3_EXCLUDE`: comma-separated globs of keys that are not indexed, where a job does not say; `none` for none. By
+    /// `S3_EXCLUDE`: comma-separated globs of keys that are not indexed, if a job does not set it; `none` for none. By
     /// default what file servers, backups and desktops leave ([`Excludes::DEFAULT`]).
     pub s3_exclude: String,
     /// `THUMBNAIL_PREFIX`: a thumbnail of each indexed image is written under it, and keys under it are not indexed;
@@ -67,22 +67,22 @@ impl Default for SourceSettings {
     }
 }
 
-/// Where the objects are.
+/// The service of the bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Endpoint {
-    /// In this process.
+    /// The server in this process.
     Embedded,
-    /// Amazon's own.
+    /// Amazon S3.
     Aws,
-    /// At this URL.
+    /// The service at this URL.
     Url(String),
 }
 
 impl SourceSettings {
-    /// What `S3_ENDPOINT` means.
+    /// Parses `S3_ENDPOINT`.
     ///
     /// # Errors
-    /// A sentence that says what is allowed.
+    /// Returns a message with the allowed values.
     pub fn endpoint(&self) -> Result<Endpoint, String> {
         match self.s3_endpoint.as_str() {
             "embedded" => Ok(Endpoint::Embedded),
@@ -92,48 +92,48 @@ impl SourceSettings {
         }
     }
 
-    /// The buckets that a job may name: `S3_BUCKET` and those of `S3_ALLOWED_BUCKETS`.
+    /// Returns the buckets that a job can name: `S3_BUCKET` and those of `S3_ALLOWED_BUCKETS`.
     pub fn allowed_buckets(&self) -> Vec<String> {
         let named: Vec<String> = crate::domain::words(&self.s3_allowed_buckets);
         if named.contains(&self.s3_bucket) {
             return named;
         }
-        // A job that names no bucket reads this one.
+        // A job that does not name a bucket reads this one.
         std::iter::once(self.s3_bucket.clone()).chain(named).collect()
     }
 
-    /// The keys that are not indexed, where a job does not say.
+    /// The keys that are not indexed, if a job does not set it.
     ///
     /// # Errors
-    /// A sentence that names the setting and what is wrong.
+    /// Returns a message with the setting and the problem.
     pub fn excludes(&self) -> Result<Excludes, String> {
         Excludes::parse(&self.s3_exclude).map_err(|error| format!("S3_EXCLUDE cannot be used: {error}"))
     }
 
-    /// What cannot go together with requests that are not signed.
+    /// Fails if a setting cannot be combined with requests that are not signed.
     fn check_anonymous(&self) -> Result<(), String> {
-        let refused = |what: &str| Err(format!("S3_ANONYMOUS=true does not go with {what}"));
+        let refused = |what: &str| Err(format!("S3_ANONYMOUS=true cannot be combined with {what}"));
         if !self.s3_access_key_id.is_empty() {
             return refused("S3_ACCESS_KEY_ID: unset one of them");
         }
         if !self.thumbnail_prefix.is_empty() {
-            return refused("THUMBNAIL_PREFIX: a bucket is not written to without credentials; unset one of them");
+            return refused("THUMBNAIL_PREFIX: credentials are required to write to a bucket; unset one of them");
         }
         match self.endpoint()? {
             Endpoint::Embedded => {
-                refused("S3_ENDPOINT=embedded: set S3_ENDPOINT to the URL of the bucket's service, or to `aws`")
+                refused("S3_ENDPOINT=embedded: set S3_ENDPOINT to the URL of the service of the bucket, or to `aws`")
             }
-            Endpoint::Aws if !self.s3_request_payer.is_empty() => {
-                refused("S3_REQUEST_PAYER on Amazon's own service, which must know who pays: unset one of them")
-            }
+            Endpoint::Aws if !self.s3_request_payer.is_empty() => refused(
+                "S3_REQUEST_PAYER on Amazon S3, which charges the account of the credentials: unset one of them",
+            ),
             Endpoint::Aws | Endpoint::Url(_) => Ok(()),
         }
     }
 
-    /// Checks what can be checked without asking anyone.
+    /// Checks the settings. Makes no network call.
     ///
     /// # Errors
-    /// A sentence that names the setting and what is allowed.
+    /// Returns a message with the setting and the allowed values.
     pub fn validate(&self) -> Result<(), String> {
         self.endpoint()?;
         self.excludes()?;
@@ -141,7 +141,7 @@ impl SourceSettings {
             return Err(format!("S3_BUCKET is `{}`; it must be the name of a bucket, without `/`", self.s3_bucket));
         }
         if self.s3_access_key_id.is_empty() != self.s3_secret_access_key.is_empty() {
-            return Err("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY go together: set both or neither".to_owned());
+            return Err("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY belong together: set both or neither".to_owned());
         }
         if !matches!(self.s3_request_payer.as_str(), "" | "requester") {
             let payer = &self.s3_request_payer;

@@ -5,14 +5,14 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::browser::Browser;
+use crate::page::browser::Browser;
 use crate::support::cheap_clip::CheapClip;
 use crate::support::proxy::Nginx;
 use crate::support::{TestApp, demo_image, root};
 
 const KEY: &str = "key-of-the-test";
 
-/// What a page of `origin` sends to sign in.
+/// The request that a page of `origin` sends to sign in.
 async fn sign_in(app: &TestApp, host: &str, headers: &[(&str, &str)]) -> (StatusCode, String) {
     let mut request = app.client.post(format!("{}/session", app.url)).json(&json!({"key": KEY})).header("host", host);
     for (name, value) in headers {
@@ -55,7 +55,7 @@ async fn the_page_works_through_nginx_with_its_defaults_over_http_2() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_is_recognised_by_the_public_url_or_by_what_the_browser_says() {
+async fn a_page_is_recognised_by_the_public_url_or_by_headers_of_the_browser() {
     let app = TestApp::with(&[("GLIMPSE_API_KEY", KEY)]).await;
     let origin = ("origin", "http://photos.example");
     let (status, body) = sign_in(&app, "upstream", &[origin]).await;

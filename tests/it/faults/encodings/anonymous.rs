@@ -1,4 +1,4 @@
-//! Buckets of other people: read without credentials, or paid for by the reader.
+//! Buckets of other owners: read without credentials, or at the reader's expense.
 
 use std::net::TcpListener;
 
@@ -10,12 +10,12 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::succeeded;
-use crate::commands::{glimpse, stdout};
-use crate::source_contract::settings;
+use crate::cli::commands::{glimpse, stdout};
+use crate::contract::source::settings;
 use crate::support::scripted_bucket::{BUCKET, Reply, Script, ScriptedBucket};
 use crate::support::{TestApp, demo_image};
 
-/// Answers requests without a signature only.
+/// Answers only requests without a signature.
 async fn public() -> ScriptedBucket {
     let denied = || Reply::error(403, "AccessDenied", "Access Denied");
     let signed = |asked: &crate::support::scripted_bucket::Asked| {
@@ -24,7 +24,7 @@ async fn public() -> ScriptedBucket {
     ScriptedBucket::with(Script::four().judged(move |asked| signed(asked).then(denied))).await
 }
 
-/// Answers signed requests that say who pays.
+/// Answers only signed requests with the requester-pays header.
 async fn requester_pays() -> ScriptedBucket {
     let denied = || Reply::error(403, "AccessDenied", "Access Denied");
     let pays = |asked: &crate::support::scripted_bucket::Asked| {
@@ -33,7 +33,7 @@ async fn requester_pays() -> ScriptedBucket {
     ScriptedBucket::with(Script::four().judged(move |asked| (!pays(asked)).then(denied))).await
 }
 
-/// Whether the doctor finds the bucket well.
+/// Whether the doctor's check of the bucket passes, and its output.
 async fn doctor(variables: &[(&str, &str)]) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
@@ -45,9 +45,9 @@ async fn doctor(variables: &[(&str, &str)]) -> (bool, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_public_bucket_is_read_without_a_signature_and_no_credentials_are_looked_for() {
+async fn a_public_bucket_is_read_without_looking_for_credentials() {
     let bucket = public().await;
-    // Where a machine in a cloud would offer its role.
+    // The address at which a cloud machine would offer its role.
     let cloud = TcpListener::bind("127.0.0.1:0").unwrap();
     cloud.set_nonblocking(true).unwrap();
     let cloud_url = format!("http://{}", cloud.local_addr().unwrap());
@@ -88,7 +88,7 @@ async fn a_requester_pays_bucket_is_read_if_the_reader_pays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_embedded_server_lets_everyone_read_only_if_it_is_told_to() {
+async fn the_embedded_server_allows_anonymous_reads_only_if_configured() {
     for public_read in [true, false] {
         let folder = tempfile::tempdir().unwrap();
         let mut at = EmbeddedS3Settings::in_folder(folder.path());
@@ -118,7 +118,7 @@ async fn the_embedded_server_lets_everyone_read_only_if_it_is_told_to() {
 }
 
 #[test]
-fn what_does_not_go_with_anonymous_is_refused_by_name() {
+fn settings_that_contradict_anonymous_are_refused_by_name() {
     let url = ("S3_ENDPOINT", "http://127.0.0.1:9");
     let pair = [("S3_ACCESS_KEY_ID", "a"), ("S3_SECRET_ACCESS_KEY", "b")];
     let anonymous = ("S3_ANONYMOUS", "true");

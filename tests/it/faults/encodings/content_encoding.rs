@@ -1,4 +1,4 @@
-//! Objects that were compressed before they were stored, and say so, or say so wrongly.
+//! Objects that were compressed before the upload, with a right or a wrong `Content-Encoding`.
 
 use std::io::Write;
 
@@ -50,7 +50,7 @@ fn object(key: &str, encoding: &str, bytes: Vec<u8>) -> Object {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn compressed_objects_are_indexed_shown_and_left_alone_the_next_time() {
+async fn compressed_objects_are_indexed_shown_and_then_unchanged() {
     let cat = demo_image("cat.jpg");
     let objects = vec![
         object("aws.jpg", "aws-chunked,gzip", gzip(&cat)),
@@ -99,7 +99,7 @@ async fn a_bucket_of_gzip_is_indexed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_hold_for_what_comes_out_and_an_encoding_that_fails_is_named() {
+async fn limits_apply_to_decompressed_bytes_and_a_failing_encoding_is_named() {
     let cat = demo_image("cat.jpg");
     let large = [&cat[..], &vec![0; 2 << 20]].concat();
     let cut = gzip(&cat);
@@ -111,7 +111,7 @@ async fn limits_hold_for_what_comes_out_and_an_encoding_that_fails_is_named() {
         object("twice.jpg", "gzip, gzip", gzip(&gzip(&vec![0; 64 << 20]))),
     ];
     let bucket = ScriptedBucket::with(Script { objects, ..Script::default() }).await;
-    // The budget for files is smaller than what comes out.
+    // The budget for files is smaller than the decompressed object.
     let app = over(&bucket, &[("IMAGE_MAX_SIZE_MB", "1"), ("GLIMPSE_MEMORY_MB", "16")]).await;
     let job = app.ingest_with(json!({})).await;
     assert_eq!((job.counts.done, job.counts.failed), (1, 4), "{job:?}");
@@ -132,7 +132,7 @@ async fn limits_hold_for_what_comes_out_and_an_encoding_that_fails_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_embedded_bucket_keeps_the_encoding_and_a_table_may_have_one() {
+async fn the_embedded_bucket_keeps_the_encoding_also_of_metadata_files() {
     let app = TestApp::start().await;
     let cat = demo_image("cat.jpg");
     let client = super::uploads::client(&app);

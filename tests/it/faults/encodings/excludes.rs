@@ -1,4 +1,4 @@
-//! Keys that are not indexed: leftovers of file servers and desktops, and what a job says.
+//! Keys that are excluded: leftovers of file servers and desktops.
 
 use glimpse::api::replies::JobReply;
 use glimpse::domain::ImageUri;
@@ -6,10 +6,10 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use super::{keys, logs, succeeded};
-use crate::commands::glimpse;
+use crate::cli::commands::glimpse;
 use crate::support::{TestApp, demo_image};
 
-/// Leftovers beside two images; one of them is no image at all.
+/// Leftovers beside two images; one of them is not an image.
 async fn seed_leftovers(app: &TestApp) {
     for key in
         ["images/a.jpg", "images/deep/b.jpg", "images/@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "images/#recycle/c.jpg"]
@@ -54,7 +54,7 @@ async fn the_list_of_a_job_and_the_setting_replace_the_default_and_a_retry_keeps
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn excludes_that_cannot_be_used_are_refused_by_name() {
+async fn invalid_excludes_are_refused_by_name() {
     let app = TestApp::start().await;
     let long = "x".repeat(257);
     for (list, words) in [
@@ -89,14 +89,14 @@ async fn sync_removes_records_of_excluded_keys_and_does_not_count_them_as_losses
     assert!(
         logs(&app, &job).await.contains("0 of 2 objects have vanished; 2 records of excluded keys are removed, too")
     );
-    // What has vanished and is not excluded still counts.
+    // A vanished object that is not excluded still counts.
     app.bucket.remove(&ImageUri::new("pipeline", "images/a.jpg")).await.unwrap();
     let job = app.ingest_with(with(json!(["@eaDir/", "#recycle/", ".*"]), false)).await;
     assert_eq!((job.status.as_str(), job.counts.deleted), ("FAILED", 0), "{job:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_line_excludes_what_it_is_told() {
+async fn the_command_line_has_an_option_for_excludes() {
     let app = TestApp::start().await;
     seed_leftovers(&app).await;
     let args = ["ingest", "--prefix", "images/", "--json", "--exclude", "._*,.@__thumb/", "--exclude", "*.{tmp,bak}"];

@@ -8,12 +8,12 @@ use axum::http::Uri;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
-use crate::crash::{Process, put, succeeded};
+use crate::jobs::crash::{Process, put, succeeded};
 use crate::support::between::{Between, Verdict};
 use crate::support::cheap_clip::CheapClip;
 
 const IMAGES: u32 = 400;
-/// What is in flight has 20 s to end. A job that waits for a dependency must need none of it.
+/// Work in flight has 20 s to complete. A job that waits for a dependency must not need any of it.
 const AT_ONCE: Duration = Duration::from_secs(12);
 
 /// A CLIP service that can be switched off.
@@ -36,7 +36,7 @@ impl Clip {
     }
 }
 
-/// A service whose job waits for a CLIP service that went down in its middle.
+/// A service whose job waits for a CLIP service that stopped during the job.
 async fn waiting(folder: &std::path::Path, clip: &Clip) -> Process {
     let process = Process::start_with(folder, &clip.between.url());
     let bucket = process.bucket().await;
@@ -63,7 +63,7 @@ async fn until(process: &Process, wanted: impl Fn(&Value) -> bool) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_job_that_waits_for_its_provider_leaves_its_collection_to_the_next_at_once() {
+async fn a_stopped_job_that_waits_for_its_provider_releases_its_collection_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let clip = Clip::start().await;
     let process = waiting(folder.path(), &clip).await;
@@ -84,7 +84,7 @@ async fn a_stopped_job_that_waits_for_its_provider_leaves_its_collection_to_the_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_whose_job_waits_for_its_provider_stops_at_once_and_goes_on_at_its_next_start() {
+async fn a_service_whose_job_waits_for_its_provider_stops_at_once_and_continues_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let clip = Clip::start().await;
     let process = waiting(folder.path(), &clip).await;

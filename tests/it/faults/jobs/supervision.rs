@@ -1,4 +1,4 @@
-//! Tasks that panic: the process notices if it needs the task, and a job's collection is never left busy.
+//! Tasks that panic: the process notices it if the task is permanent, and the collection of a job is always released.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,18 +11,18 @@ use glimpse::domain::{Embedding, JobId, JobState, Space};
 use glimpse::embed::{Busy, EmbedError, ImageEmbeddingProvider};
 use glimpse::imaging::{ImagingSettings, PreparedImage, Preprocessing};
 use glimpse::index::Stores;
-use glimpse::jobs::ledger::Ledger;
 use glimpse::jobs::{JobParts, JobSettings, Jobs, Submission};
+use glimpse::ledger::Ledger;
 use glimpse::pipeline::{Pipeline, PipelineSettings};
 use glimpse::resilience::WaitBoard;
 use glimpse::shutdown::Shutdown;
 use reqwest::StatusCode;
 
-use crate::chain::keyed;
+use crate::pipeline::chain::keyed;
 use crate::support::fakes::{MeanProvider, MemoryIndex};
 
-/// A provider that panics when it is asked for the nth time how busy it is. A job asks when it is started, by the
-/// scheduler, and when it ends, outside of its work.
+/// A provider that panics at the nth call of its load. A job calls it when it is started by the scheduler, and when it
+/// ends, outside of its work.
 struct Panics {
     inner: MeanProvider,
     asked: AtomicUsize,
@@ -107,7 +107,7 @@ async fn a_job_whose_end_panics_fails_and_its_collection_is_free_for_the_next() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scheduler_that_panics_stops_the_service_and_its_jobs_go_on_at_the_next_start() {
+async fn a_scheduler_that_panics_stops_the_service_and_its_jobs_continue_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let (jobs, ledger, shutdown) = service(folder.path(), 1).await;
     let job = submit(&jobs).await;
@@ -123,7 +123,7 @@ async fn a_scheduler_that_panics_stops_the_service_and_its_jobs_go_on_at_the_nex
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_one_of_whose_tasks_panics_is_not_ready_and_ends_with_an_error() {
+async fn a_service_with_a_panicked_task_is_not_ready_and_ends_with_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let variables = [
         ("GLIMPSE_DATA_DIR", folder.path().to_str().unwrap()),

@@ -1,10 +1,10 @@
-//! Hubs behind mirrors and proxies: without sizes, with other redirects.
+//! Hubs behind mirrors and proxies: without sizes, or with other redirects.
 
 use glimpse::domain::Trouble;
 use glimpse::embed::EmbedError;
 
 use super::layouts::from_hub;
-use crate::clip_tiny::folder;
+use crate::contract::embed::clip_tiny::folder;
 use crate::support::hub::{FakeHub, Manner, Script};
 
 const IMAGE: &str = "onnx/vision_model.onnx";
@@ -13,9 +13,9 @@ fn bare() -> Script {
     Script { manner: Manner::Bare, ..Script::default() }
 }
 
-/// A5: chunked replies, no `X-Linked-*`, no etag, `HEAD` answered with a length of 0, refused or not allowed.
+/// A5: chunked replies, no `X-Linked-*`, no etag; `HEAD` has a length of 0, is refused, or is not allowed.
 #[tokio::test]
-async fn a_mirror_that_says_no_sizes_finishes() {
+async fn a_download_from_a_mirror_without_sizes_completes() {
     for manner in [Manner::Bare, Manner::BareWithoutHead, Manner::WithoutHead] {
         let hub = FakeHub::of(&folder(), Script { manner, ..Script::default() }).await;
         let home = tempfile::tempdir().unwrap();
@@ -28,9 +28,9 @@ async fn a_mirror_that_says_no_sizes_finishes() {
     }
 }
 
-/// A5: the end of a chunked reply is known, so that one that breaks off is gone on with.
+/// A5: the end of a chunked reply is known, so a download that breaks off is resumed.
 #[tokio::test]
-async fn what_a_mirror_without_sizes_breaks_off_is_gone_on_with() {
+async fn an_interrupted_download_from_a_mirror_without_sizes_is_resumed() {
     for no_ranges in [false, true] {
         let hub = FakeHub::of(&folder(), Script { cut: Some((IMAGE.to_owned(), 50_000)), no_ranges, ..bare() }).await;
         let home = tempfile::tempdir().unwrap();
@@ -40,9 +40,9 @@ async fn what_a_mirror_without_sizes_breaks_off_is_gone_on_with() {
     }
 }
 
-/// A5: redirects have an end.
+/// A5: redirects have a limit.
 #[tokio::test]
-async fn redirects_in_a_circle_are_an_error_that_says_so() {
+async fn circular_redirects_are_a_clear_error() {
     let hub = FakeHub::of(&folder(), Script { manner: Manner::Circle, ..Script::default() }).await;
     let home = tempfile::tempdir().unwrap();
     match from_hub(&hub, home.path(), false).await {

@@ -1,4 +1,4 @@
-//! D8: what waits costs little: requests for work are held, streams say nothing while nothing changes.
+//! D8: waiting costs little: requests for work are held, and streams send nothing while nothing changes.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{Door, with_images};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_for_work_is_held_until_there_is_some() {
+async fn a_request_for_work_waits_until_there_is_some() {
     let (app, job) = with_images(4, &[("GLIMPSE_LEASE_SIZE", "4")]).await;
     let door = Door::of(&app, &job).await;
     door.join("one").await;
@@ -18,7 +18,7 @@ async fn a_request_for_work_is_held_until_there_is_some() {
     let batch = door.lease("one").await;
     let waiting = async { door.ask("leases", &json!({"worker": "two", "held": []})).await };
     let gives_back = async {
-        // Long enough for one that polls to have asked several times.
+        // Long enough for a polling worker to send several requests.
         tokio::time::sleep(Duration::from_secs(2)).await;
         door.ask("workers/one/exit", &json!({"rc": 0})).await
     };
@@ -26,7 +26,7 @@ async fn a_request_for_work_is_held_until_there_is_some() {
     let ((status, got), _) = tokio::join!(waiting, gives_back);
     assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
     assert!(status == 200 && got["batch"] == batch["batch"], "the request itself brings the work: {got}");
-    // A stop ends such a request at once, too.
+    // A stop also ends such a request at once.
     let waiting = async { door.ask("leases", &json!({"worker": "two"})).await };
     let stops = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -38,7 +38,7 @@ async fn a_request_for_work_is_held_until_there_is_some() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_ends_at_once_although_workers_wait_for_work() {
+async fn the_service_stops_at_once_while_workers_wait_for_work() {
     let (app, job) = with_images(4, &[("GLIMPSE_LEASE_SIZE", "4")]).await;
     let door = Door::of(&app, &job).await;
     door.join("one").await;
@@ -55,7 +55,7 @@ async fn the_service_ends_at_once_although_workers_wait_for_work() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_of_a_job_that_waits_for_workers_says_nothing_while_nothing_changes() {
+async fn the_stream_of_a_waiting_job_sends_nothing_while_nothing_changes() {
     let (app, job) = with_images(2, &[]).await;
     Door::of(&app, &job).await;
     let request = app.client.get(format!("{}/jobs/{}", app.url, job.job_id)).header("accept", "text/event-stream");
