@@ -43,7 +43,7 @@ impl Home {
             clip_precision: precision.to_owned(),
             ..EmbedSettings::default()
         };
-        LocalProvider::open(Source::of(&settings, &self.settings)?, NonZeroUsize::MIN).await
+        LocalProvider::open(Source::from_settings(&settings, &self.settings)?, NonZeroUsize::MIN).await
     }
 
     async fn works(&self) {
@@ -239,7 +239,7 @@ async fn calls_during_a_download_are_told_to_retry() {
     let hub = FakeHub::of(&folder(), script).await;
     let home = Home::of(&hub);
     let settings = EmbedSettings { clip_model: "org/clip".to_owned(), ..EmbedSettings::default() };
-    let source = Source::of(&settings, &home.settings).unwrap();
+    let source = Source::from_settings(&settings, &home.settings).unwrap();
     let model = LocalProvider::new(source, None, NonZeroUsize::MIN).unwrap();
     tokio::time::pause();
     match model.embed_text("a cat").await {

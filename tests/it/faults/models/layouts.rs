@@ -72,7 +72,7 @@ pub(crate) async fn from_hub(hub: &FakeHub, home: &Path, offline: bool) -> Resul
         hf_hub_offline: offline,
         ..HubSettings::default()
     };
-    LocalProvider::open(Source::of(&settings, &hub)?, NonZeroUsize::MIN).await
+    LocalProvider::open(Source::from_settings(&settings, &hub)?, NonZeroUsize::MIN).await
 }
 
 /// Compares with the vectors of transformers, and with the space of the model in the repository.

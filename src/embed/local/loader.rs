@@ -24,21 +24,21 @@ type Outcome = Result<Arc<Towers>, (EmbedError, Instant)>;
 type Attempt = Shared<BoxFuture<'static, Outcome>>;
 
 /// A model that is loaded or loading.
-pub(super) struct Opening {
+pub(super) struct ModelLoader {
     source: Arc<Source>,
     /// Side of an image in pixels from the settings, if set.
     size: Option<u32>,
     attempt: Mutex<Option<Attempt>>,
 }
 
-impl Opening {
+impl ModelLoader {
     /// Creates the loader; loading starts with the first call.
     pub(super) fn new(source: Source, size: Option<u32>) -> Self {
         Self { source: Arc::new(source), size, attempt: Mutex::new(None) }
     }
 
     /// Creates a loader whose model is already loaded.
-    pub(super) fn done(source: Source, towers: Arc<Towers>) -> Self {
+    pub(super) fn with_model(source: Source, towers: Arc<Towers>) -> Self {
         let done: Attempt = futures::future::ready(Ok(towers)).boxed().shared();
         // A shared future can be peeked into once it has been polled.
         done.clone().now_or_never();

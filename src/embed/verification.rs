@@ -102,7 +102,7 @@ impl Verification {
     }
 
     /// Invalidates the verification of `space`, because a reply contradicts it.
-    pub(super) fn doubt(&self, space: &Arc<Space>) {
+    pub(super) fn invalidate(&self, space: &Arc<Space>) {
         let mut state = self.lock();
         if matches!(&*state, State::Verified { space: verified, .. } if Arc::ptr_eq(verified, space)) {
             *state = State::Unknown;
@@ -112,7 +112,7 @@ impl Verification {
 
     /// Records that a caller needs the provider while the breaker is open, so that [`keep`](Self::keep) checks when the
     /// provider is back. Otherwise a service that gets no searches while it is not ready would never become ready.
-    pub(super) fn miss(&self) {
+    pub(super) fn request_recheck(&self) {
         self.needed.notify_one();
     }
 
@@ -195,7 +195,9 @@ impl Verification {
 
 impl std::fmt::Debug for Verification {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Proof").field("space", &self.cached().map(|cached| cached.map(|space| space.name()))).finish()
+        f.debug_struct("Verification")
+            .field("space", &self.cached().map(|cached| cached.map(|space| space.name())))
+            .finish()
     }
 }
 
