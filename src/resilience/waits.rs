@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::waiting::Note;
-use super::{CircuitOpen, Guard, Retryable, patience, retry_after};
+use super::{CircuitOpen, Guard, Retryable, retry_after, stopping};
 use crate::domain::{DependencyError, Trouble};
 
 /// The pauses of one call.
@@ -57,7 +57,7 @@ impl Waits<'_> {
     /// # Errors
     /// Returns [`Trouble::Unavailable`] if the caller was stopped.
     async fn sleep<E: From<DependencyError>>(&self, pause: Duration) -> Result<(), E> {
-        match patience::unless_stopped(tokio::time::sleep(pause)).await {
+        match stopping::unless_stopped(tokio::time::sleep(pause)).await {
             Some(()) => Ok(()),
             None => Err(self.guard.given_up(self.last_error.as_deref()).into()),
         }

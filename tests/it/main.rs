@@ -31,6 +31,7 @@ mod index_weaviate;
 mod job_ends;
 mod jobs;
 mod journey;
+mod language;
 mod layers;
 mod metadata;
 mod metrics;

@@ -58,7 +58,7 @@ impl Body {
     }
 
     fn min_bytes(&self) -> u64 {
-        self.window.as_secs().max(1).saturating_mul(MIN_BYTES_PER_SECOND)
+        u64::try_from(self.window.as_millis()).unwrap_or(u64::MAX).saturating_mul(MIN_BYTES_PER_SECOND) / 1000
     }
 
     fn too_slow(&self) -> SourceError {
