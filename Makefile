@@ -68,7 +68,7 @@ install: ## build the optimised binary and copy it to ~/.cargo/bin
 
 ##@ Develop
 
-test: ## run all tests; says what it installs before it does so, INSTALL=no installs nothing
+test: ## run all tests; says what it installs before it does so, INSTALL=no installs nothing; REQUIRE=browser,nginx skips neither
 	zarf/proxy/install.sh
 	GLIMPSE_AXE="$$(zarf/browser/install.sh)" $(CARGO) test --locked
 
@@ -86,7 +86,7 @@ $(DENY): Makefile
 	@touch $@
 
 crash: ## kill the service ROUNDS=100 times while it works, and compare the index at the end
-	ROUNDS="$${ROUNDS:-100}" $(CARGO) test --locked --test it -- --nocapture crash::
+	ROUNDS="$${ROUNDS:-100}" $(CARGO) test --locked --test it -- --nocapture jobs::crash::
 
 test-api: ## test the running service against its OpenAPI document with schemathesis (python3; PyPI, under target/api)
 	CARGO="$(CARGO)" zarf/api/test.sh
@@ -118,7 +118,7 @@ bench-peers: target/peers/clip-b32 ## compare with Pillow, libvips and ONNX Runt
 
 screenshot: ## make the screenshot of the README (chromium, chromium-driver)
 	zarf/browser/install.sh >/dev/null
-	$(CARGO) test --locked --test it browser::search::text
+	$(CARGO) test --locked --test it page::browser::search::text
 	cp target/screens/search.jpg zarf/browser/page.jpg
 
 ##@ Stack

@@ -1,5 +1,5 @@
-//! One side of `zarf/peers/decode.py`: prepares files as it is told on standard input, and nothing else, so that the script
-//! can hold the CPU time of it against a peer's on the same core. By itself it does nothing.
+//! One side of `zarf/peers/decode.py`: prepares files as it is asked on standard input, and nothing else, so that the
+//! script can compare its CPU time with that of another library on the same core. It does nothing by itself.
 //!
 //! `decode_peer prepare`, then lines `SIDE fast|full|thumbnail PATH`; each is answered with one line when it is done.
 

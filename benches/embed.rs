@@ -1,7 +1,7 @@
-//! What the model costs, through the provider: one image and one query on one worker, and a batch over all cores.
+//! The time of the model, through the provider: one image and one query on one worker, and a batch over all cores.
 //!
-//! The limit to hold the image tower against is the core's multiply-add rate, measured by an FMA loop on the same
-//! machine; the tower is nearly all convolutions (97 % of its time).
+//! The limit of the image tower is the multiply-add rate of the core, measured by an FMA loop on the same machine; the
+//! tower is nearly all convolutions (97 % of its time).
 
 use std::hint::black_box;
 use std::num::NonZeroUsize;

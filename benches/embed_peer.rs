@@ -1,8 +1,8 @@
-//! One side of `zarf/peers/embed.py`: runs a model in a folder as it is told on standard input, and nothing else, so that
-//! the script can hold the CPU time of it against a peer's on the same core. By itself it does nothing.
+//! One side of `zarf/peers/embed.py`: runs a model in a folder as it is asked on standard input, and nothing else, so
+//! that the script can compare its CPU time with that of another library on the same core. It does nothing by itself.
 //!
-//! `embed_peer FOLDER fp32|int8 THREADS`, then lines `image N`, `batch N` or `text N THE TEXT`; each is answered with one
-//! line when it is done.
+//! `embed_peer FOLDER fp32|int8 THREADS`, then lines `image N`, `batch N` or `text N THE TEXT`; each is answered with
+//! one line when it is done.
 
 use std::hint::black_box;
 use std::io::{BufRead, Write};

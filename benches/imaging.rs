@@ -1,5 +1,5 @@
-//! What one image costs before the model sees it. The limit to hold it against is the model itself
-//! (`benches/embed.rs`, one image on one core): preparing should stay below a twentieth of it.
+//! The time of preparing one image for the model. Its limit is the model itself (`benches/embed.rs`, one image on one
+//! core): preparing should stay below a twentieth of it.
 
 use std::hint::black_box;
 use std::path::Path;

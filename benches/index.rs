@@ -1,6 +1,6 @@
-//! The embedded index at 100,000 x 512: writes a second, and a search against two peers in the same run: a
-//! plain sum over as many numbers (what the memory gives), and, where `NUMPY_PYTHON` names a Python that has
-//! numpy, its matrix-vector product. Pin it to one core (`taskset -c 1`) to compare like with like.
+//! The embedded index at 100,000 x 512: writes per second, and a search compared with two references in the same run:
+//! a plain sum over as many numbers (the speed of the memory), and, if `NUMPY_PYTHON` names a Python that has numpy,
+//! its matrix-vector product. Pin it to one core (`taskset -c 1`) for a fair comparison.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark may panic, and prints what it finds")]
 
@@ -38,7 +38,7 @@ impl Dice {
     }
 }
 
-/// As a camera's images in folders by month would be described.
+/// A record with the metadata of a camera whose images are in folders by month.
 fn record(n: usize, dice: &mut Dice) -> ImageRecord {
     let key = format!("images/2025/{:02}/IMG_{n:06}.jpg", n % 12 + 1);
     let uri = ImageUri::new("pipeline", &key);
@@ -64,7 +64,7 @@ fn record(n: usize, dice: &mut Dice) -> ImageRecord {
     ImageRecord { id: uri.id(), uri, embedding: dice.embedding(), payload }
 }
 
-/// Records a second, over all of them in batches.
+/// Records per second, over all of them in batches.
 fn write_all(runtime: &Runtime, index: &EmbeddedIndex, collection: &CollectionName, dice: &mut Dice) -> f64 {
     let mut spent = Duration::ZERO;
     for first in (0..COUNT).step_by(BATCH) {
@@ -76,7 +76,7 @@ fn write_all(runtime: &Runtime, index: &EmbeddedIndex, collection: &CollectionNa
     f64::from(u32::try_from(COUNT).unwrap()) / spent.as_secs_f64()
 }
 
-/// A Python that multiplies a matrix of the same size by a vector, once for each line that it is sent.
+/// A Python process that multiplies a matrix of the same size by a vector, once for each line that it gets.
 struct Numpy(Child, ChildStdin, BufReader<ChildStdout>);
 
 impl Numpy {
@@ -126,7 +126,7 @@ fn timed(work: impl FnOnce()) -> f64 {
     start.elapsed().as_secs_f64()
 }
 
-/// The best and the median, in milliseconds. On a machine that does other work the best is the one to trust.
+/// The best and the median, in milliseconds. On a machine that does other work, use the best.
 struct Times(f64, f64);
 
 impl Times {
@@ -165,7 +165,7 @@ fn benchmark(criterion: &mut Criterion) {
     let numbers = vec![0.5_f32; COUNT * SIZE];
     let mut numpy = Numpy::start();
     let (mut searches, mut sums, mut products) = (vec![], vec![], vec![]);
-    // In turn, so that what else the machine does is shared fairly.
+    // In turn, so that other load on the machine affects all alike.
     for _ in 0..ROUNDS {
         searches.push(timed(|| search(&query)));
         sums.push(timed(|| _ = black_box(sum(&numbers))));

@@ -1,7 +1,8 @@
-//! The chain fed with 12-megapixel images and a provider that costs nothing: how near to cores ÷ CPU seconds an image
-//! it comes, where decoding is all that there is to do. The bucket is in memory, the index is the embedded one.
+//! The chain with 12-megapixel images and a provider that costs nothing: how near its throughput is to cores ÷ CPU
+//! seconds per image if decoding is the only work. The bucket is in memory, the index is the embedded one.
 //!
-//! No criterion: one pass takes long enough to be a measurement. `GLIMPSE_BENCH_IMAGES` (default 200) says how many.
+//! Without criterion: one pass takes long enough for a measurement. `GLIMPSE_BENCH_IMAGES` (default 200) is the number
+//! of images.
 
 #![expect(clippy::unwrap_used, reason = "a bench may panic")]
 #![expect(clippy::print_stdout, reason = "a bench prints")]
@@ -54,7 +55,7 @@ impl ImageSource for Memory {
     }
 }
 
-/// Its vectors are a image's first bytes.
+/// Its vectors are the first bytes of an image.
 struct Nothing;
 
 #[async_trait]

@@ -1,8 +1,8 @@
-//! What a job costs beside its work, and what it does to others: the ledger against the same chain without one, with a
-//! provider that costs 1 ms an image; a search's time while a job runs against that of an idle service, with a provider that
-//! waits and with the model in the process.
+//! The overhead of a job, and its effect on searches: the ledger compared with the same chain without one, with a
+//! provider that takes 1 ms per image; the time of a search while a job runs compared with an idle service, with a
+//! provider that waits and with the model in the process.
 //!
-//! `GLIMPSE_BENCH_IMAGES` (default 5,000) says how many images the ledger is measured over.
+//! `GLIMPSE_BENCH_IMAGES` (default 5,000) is the number of images for the ledger.
 
 #![expect(clippy::unwrap_used, reason = "a bench may panic")]
 #![expect(clippy::print_stdout, reason = "a bench prints")]
@@ -72,7 +72,7 @@ async fn ledger(images: usize) {
     service.stop().await;
 }
 
-/// Searches beside a job, against the same searches of the idle service.
+/// Searches while a job runs, compared with searches of an idle service.
 async fn searches(what: &str, variables: &[(&str, &str)], wanted: &str) {
     let service = Service::start(variables).await;
     service.seed("images/", 2_000, tiny_png).await;
@@ -91,7 +91,7 @@ async fn searches(what: &str, variables: &[(&str, &str)], wanted: &str) {
     service.stop().await;
 }
 
-/// The chain alone, with parts of its own and the service's bucket.
+/// The chain alone, with its own parts and the service's bucket.
 struct Bare {
     pipeline: Pipeline,
     provider: Arc<dyn ImageEmbeddingProvider>,
@@ -108,7 +108,7 @@ impl Bare {
         let resize = Resize::CropFloor;
         let settings = RemoteSettings { service: remote, model: String::new(), max_batch, size: None, resize };
         let raw = Arc::new(ClipProvider::new(settings).unwrap());
-        // As in the service: asked once which space it is of, not with every batch.
+        // As in the service: the space is read once, not with every batch.
         let provider: Arc<dyn ImageEmbeddingProvider> =
             Arc::new(Verified::new(raw.clone(), Arc::new(Verification::new(raw, None))));
         provider.space().await.unwrap();
@@ -167,12 +167,12 @@ async fn source(service: &Service) -> S3Source {
     S3Source::new(settings).await.unwrap()
 }
 
-/// The id of a new job.
+/// Submits a job and returns its id.
 async fn submit(service: &Service, body: Value) -> String {
     service.submit(body).await["job_id"].as_str().unwrap().to_owned()
 }
 
-/// A job from its submission to its end.
+/// Runs a job to its end.
 async fn job(service: &Service, body: Value) -> Value {
     let id = submit(service, body).await;
     loop {
@@ -185,7 +185,7 @@ async fn job(service: &Service, body: Value) -> Value {
     }
 }
 
-/// Milliseconds at p95 that a client waits, one search after the other, no two alike.
+/// The time of a search for a client, in milliseconds at p95; one search after the other, no two alike.
 async fn search_p95(service: &Service) -> f64 {
     let mut times = Vec::new();
     for _ in 0..200 {

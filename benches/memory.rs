@@ -1,5 +1,6 @@
-//! The peak of a service's memory during a job over many keys, against one over a hundredth of them: the service is a process
-//! of its own, its bucket, provider and store (a Qdrant) are elsewhere. `GLIMPSE_BENCH_KEYS` (default 200,000) says how many.
+//! The peak of a service's memory during a job over many keys, compared with a job over a hundredth of them. The
+//! service is a process of its own; its bucket, provider and store (a Qdrant) are external. `GLIMPSE_BENCH_KEYS`
+//! (default 200,000) is the number of keys.
 
 #![expect(clippy::unwrap_used, reason = "a bench may panic")]
 #![expect(clippy::print_stdout, reason = "a bench prints")]
@@ -83,11 +84,11 @@ impl Service {
         service
     }
 
-    /// Peak resident memory in MB during a job over so many keys.
+    /// Peak resident memory in MB during a job over `keys` keys.
     async fn peak_of(&self, prefix: &str, keys: usize, bucket: &EmbeddedS3) -> f64 {
         seed(bucket, prefix, keys).await;
         let proc = format!("/proc/{}", self.process.id());
-        // Linux: from here on the peak is counted anew.
+        // Linux: resets the count of the peak.
         std::fs::write(format!("{proc}/clear_refs"), "5").unwrap();
         let post = self.client.post(format!("{}/jobs/images", self.url)).json(&json!({"s3_prefix": prefix}));
         let submitted: Value = post.send().await.unwrap().json().await.unwrap();

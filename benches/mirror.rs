@@ -1,5 +1,5 @@
-//! A job over a prefix that has not changed, against the bare listing through the same client: what comparing with the ledger
-//! costs. `GLIMPSE_BENCH_KEYS` (default 100,000) says how many keys.
+//! A job over an unchanged prefix, compared with the bare listing through the same client: the cost of comparing with
+//! the ledger. `GLIMPSE_BENCH_KEYS` (default 100,000) is the number of keys.
 
 #![expect(clippy::unwrap_used, reason = "a bench may panic")]
 #![expect(clippy::print_stdout, reason = "a bench prints")]
@@ -22,7 +22,7 @@ use glimpse::embed::ImageEmbeddingProvider;
 use glimpse::embed::local::LocalProvider;
 use glimpse::index::ImageIndex;
 use glimpse::index::embedded::EmbeddedIndex;
-use glimpse::jobs::ledger::{Known, Ledger};
+use glimpse::ledger::{Known, Ledger};
 use glimpse::shutdown::Shutdown;
 use glimpse::source::{EmbeddedS3, EmbeddedS3Settings, ImageSource, NewObject, S3Settings, S3Source, Scope};
 use serde_json::{Value, json};
@@ -83,7 +83,7 @@ async fn client(server: &EmbeddedS3) -> S3Source {
     S3Source::new(settings).await.unwrap()
 }
 
-/// Index and ledger as a job over all of it would have left them.
+/// Writes index and ledger as a job over all keys would have left them.
 async fn remember(folder: &Path, listed: &[ImageRef]) {
     let provider = LocalProvider::start(NonZeroUsize::MIN).unwrap();
     let space: Arc<Space> = provider.space().await.unwrap();
@@ -149,7 +149,7 @@ async fn serve(server: &EmbeddedS3, folder: &Path) -> (String, Shutdown, tokio::
     (url, shutdown, tokio::spawn(async move { app.serve().await.unwrap() }))
 }
 
-/// Seconds from the first listing to the end of a job, as the service tells them.
+/// Seconds from the first listing to the end of a job, as the service reports them.
 async fn sync(url: &str, keys: u64) -> f64 {
     let client = reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
     let body = json!({"s3_prefix": "images/", "sync": true});

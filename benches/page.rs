@@ -1,7 +1,8 @@
-//! The page in a real Chromium, over demo images and with the model in the process: first contentful paint, from Enter to
-//! the last of 50 thumbnails, and a thousand results scrolled through to their end, with the page's memory.
+//! The page in a real Chromium, over demo images and with the model in the process: first contentful paint, the time
+//! from Enter to the last of 50 thumbnails, and scrolling through a thousand results, with the page's memory.
 //!
-//! Without `chromium` and `chromedriver` it says so and ends. `GLIMPSE_BENCH_IMAGES` (default 1,000) says how many images.
+//! Without `chromium` and `chromedriver` it prints a message and ends. `GLIMPSE_BENCH_IMAGES` (default 1,000) is the
+//! number of images.
 
 #![expect(clippy::unwrap_used, reason = "a bench may panic")]
 #![expect(clippy::print_stdout, reason = "a bench prints")]
@@ -23,7 +24,7 @@ mod service;
 
 use service::Service;
 
-/// Once 50 hits are there: when anything was painted first, when they were, and the bytes of the page's own code.
+/// Once 50 hits are shown: the time of the first paint, the time of the hits, and the bytes of the page's own code.
 const PAINTED: &str = "
     const done = arguments[arguments.length - 1];
     (function look() {
@@ -35,7 +36,7 @@ const PAINTED: &str = "
         done({ms: paint.startTime, hits: performance.now(), bytes});
     })();";
 
-/// Asks for words as Enter does, and says after how many milliseconds the last of 50 thumbnails was there.
+/// Searches as Enter does, and returns the milliseconds until the last of 50 thumbnails is shown.
 const THUMBNAILS: &str = "
     (function ask() {
     const done = arguments[arguments.length - 1];
@@ -46,14 +47,14 @@ const THUMBNAILS: &str = "
     document.querySelector('form.search').requestSubmit();
     (function look() {
         const images = [...document.querySelectorAll('.hit img')].slice(0, 50);
-        // Those below the window, too.
+        // Also those below the window.
         for (const image of images) image.loading = 'eager';
         const there = images.length === 50 && images.every((image) => image.complete && image.naturalWidth);
         if (there) done(performance.now() - begun); else requestAnimationFrame(look);
     })();
     })(...arguments);";
 
-/// Scrolls on by 60 pixels with every frame until so many hits are passed.
+/// Scrolls by 60 pixels with every frame until this number of hits are passed.
 const SCROLL: &str = "
     const [most, done] = arguments;
     const begun = performance.now();
@@ -91,7 +92,7 @@ async fn main() {
         let painted = browser.ask(PAINTED, json!(null)).await;
         paints.push(painted["ms"].as_f64().unwrap());
         hits.push(painted["hits"].as_f64().unwrap());
-        // What comes from the browser's cache is told as nothing.
+        // Files from the browser's cache are reported with 0 bytes.
         bytes = f64::max(bytes, painted["bytes"].as_f64().unwrap());
     }
     println!(
@@ -197,8 +198,8 @@ fn median(times: &[f64]) -> f64 {
     times[times.len() / 2]
 }
 
-/// Megabytes of the largest of the browser's pages, with its share of what it shares; and of these, those of decoded
-/// images, which the browser keeps while nobody else wants the memory, and gives back when somebody does.
+/// Megabytes of the largest process of the browser, with its part of shared memory; and those of decoded images, which
+/// the browser keeps while no other process needs the memory.
 fn renderer_megabytes() -> (f64, f64) {
     let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
     let of = |process: PathBuf| {

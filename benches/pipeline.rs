@@ -1,8 +1,9 @@
-//! The whole way against its own limits, in one run: throughput against the slowest stage alone and against the CPU
-//! seconds that an image costs; what a search costs over embedding and scan; memory over the number of keys.
+//! The whole service compared with its own limits, in one run: throughput with that of the slowest stage alone and
+//! with the CPU seconds of an image; the time of a search with that of embedding and scan; memory with the number of
+//! keys.
 //!
-//! No criterion: one pass takes long enough to be a measurement, and what counts are the ratios. `GLIMPSE_BENCH_IMAGES`
-//! (default 400) says how many images one pass takes.
+//! Without criterion: one pass takes long enough for a measurement, and the ratios matter. `GLIMPSE_BENCH_IMAGES`
+//! (default 400) is the number of images of one pass.
 
 #![expect(clippy::unwrap_used, reason = "a bench may panic")]
 #![expect(clippy::print_stdout, reason = "a bench prints")]
@@ -47,7 +48,7 @@ async fn main() {
     service.stop().await;
 }
 
-/// The slowest stage with nothing around it.
+/// The slowest stage alone.
 async fn embed_alone(threads: NonZeroUsize, images: usize) -> f64 {
     let provider = Arc::new(LocalProvider::start(threads).unwrap());
     provider.space().await.unwrap();
@@ -131,7 +132,7 @@ impl Service {
         }
     }
 
-    /// Milliseconds at p95 between what a client waits and what the reply says of embedding and scan.
+    /// Milliseconds at p95 between the time of the client and that of embedding and scan in the reply.
     async fn search_overhead(&self) -> f64 {
         let mut over = Vec::new();
         for at in 0..200 {
@@ -148,7 +149,7 @@ impl Service {
         over[over.len() * 95 / 100]
     }
 
-    /// Peak resident memory, in MB, during a job over so many keys. Files that are no images: they pass listing,
+    /// Peak resident memory, in MB, during a job over `keys` keys. The files are not images: they pass listing,
     /// ledger, fetch and prepare, and 10,000 of them take seconds.
     async fn peak_of(&self, prefix: &str, keys: usize) -> f64 {
         let image = Bytes::from(demo_images()[0][..20_000].to_vec());
@@ -158,7 +159,7 @@ impl Service {
                 async move { self.bucket.put("pipeline", &key, bytes, "image/jpeg").await.unwrap() }
             })
             .await;
-        // Linux: from here on the peak is counted anew.
+        // Linux: resets the count of the peak.
         std::fs::write("/proc/self/clear_refs", "5").unwrap();
         let job = self.job(json!({"s3_prefix": prefix})).await;
         assert_eq!(job["counts"]["failed"], keys, "{job}");

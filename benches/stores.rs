@@ -1,9 +1,9 @@
-//! What several stores cost: writing to all against the slowest alone, asking all against the slowest alone, and how many
-//! records a second each takes.
+//! The cost of several stores: writing to all compared with the slowest alone, searching all compared with the slowest
+//! alone, and records per second for each.
 //!
-//! The Qdrant is that of the tests, in this process, on threads of its own, so that it takes from the same cores; Weaviate is
-//! the real one that `WEAVIATE_URL` and `WEAVIATE_GRPC_URL` name, where they do. Two stores that only wait (20 ms a call)
-//! show what is left where the stores' work is done elsewhere.
+//! Qdrant is the fake of the tests, in this process with threads of its own, so it uses the same cores; Weaviate is a
+//! real one at `WEAVIATE_URL` and `WEAVIATE_GRPC_URL`, if they are set. Two stores that only wait (20 ms per call)
+//! show the result if the stores run on other machines.
 
 #![expect(clippy::unwrap_used, reason = "a bench may panic")]
 #![expect(clippy::print_stdout, reason = "a bench prints")]
@@ -34,7 +34,7 @@ use qdrant::{QdrantServer, Trouble};
 const SIZE: usize = 512;
 const RECORDS: usize = 4_000;
 const SEARCHES: usize = 200;
-/// As many calls at once as `GLIMPSE_UPSERT_LANES` has by default.
+/// Concurrent calls: the default of `GLIMPSE_UPSERT_LANES`.
 const LANES: usize = 2;
 const TIMEOUT: Duration = Duration::from_mins(1);
 
@@ -79,7 +79,7 @@ async fn main() {
     elsewhere(&collection, &records[..512]).await;
 }
 
-/// Two stores whose work is done elsewhere.
+/// Two stores that run on other machines.
 async fn elsewhere(collection: &CollectionName, records: &[ImageRecord]) {
     let servers = [QdrantServer::start().await, QdrantServer::start().await];
     let stores: Vec<Arc<dyn ImageIndex>> = servers.iter().map(|server| Arc::new(client(server)) as _).collect();
@@ -95,7 +95,7 @@ async fn elsewhere(collection: &CollectionName, records: &[ImageRecord]) {
     println!("search in both:      {over:.2} ms over one of them at p95  (wanted: 2 or less)");
 }
 
-/// Writes the records into an empty collection; in seconds.
+/// Writes the records into an empty collection; returns seconds.
 async fn write(stores: &Stores, collection: &CollectionName, records: &[ImageRecord], batch: usize) -> f64 {
     for store in stores.iter() {
         store.drop_collection(collection).await.ok();
@@ -120,7 +120,7 @@ async fn write(stores: &Stores, collection: &CollectionName, records: &[ImageRec
     begun.elapsed().as_secs_f64()
 }
 
-/// What a search takes at p95, as `search` asks: what the collections are, and what is nearest, side by side.
+/// The time of a search at p95, with the calls of `search`: the collections and the nearest records at the same time.
 async fn ask(stores: &Stores, collection: &CollectionName, records: &[ImageRecord]) -> Duration {
     let mut times = Vec::with_capacity(SEARCHES);
     for at in 0..SEARCHES {

@@ -38,7 +38,7 @@ fn png(out: &mut Vec<u8>, rgb: &[u8], size: u32) {
         .expect("a PNG");
 }
 
-/// With full chroma: this encoder knows no other.
+/// With full chroma: this encoder supports no other.
 fn jpeg(quality: u8) -> impl Fn(&mut Vec<u8>, &[u8], u32) {
     move |out, rgb, size| {
         JpegEncoder::new_with_quality(out, quality)
@@ -47,7 +47,7 @@ fn jpeg(quality: u8) -> impl Fn(&mut Vec<u8>, &[u8], u32) {
     }
 }
 
-/// Prints what a lossy format costs in cosine, over the demo images.
+/// Prints the cosine that a lossy format costs, over the demo images.
 #[expect(clippy::print_stdout, reason = "what a benchmark finds is for whoever runs it")]
 fn loss(provider: &LocalProvider, images: &[PreparedImage]) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");

@@ -1,7 +1,7 @@
-//! Workers elsewhere: how much faster two processes are than one where the provider only waits (30 ms an image), and what
-//! leases and reports over HTTP cost an image at ten in a batch, both sides together.
+//! Remote workers: how much faster two processes are than one if the provider only waits (30 ms per image), and the
+//! cost of leases and reports over HTTP per image, both sides together.
 //!
-//! `GLIMPSE_BENCH_IMAGES` (default 400) says how many images one pass takes; leases alone are asked for ten times as many.
+//! `GLIMPSE_BENCH_IMAGES` (default 400) is the number of images of one pass; ten times as many for leases alone.
 
 #![expect(clippy::unwrap_used, reason = "a bench may panic")]
 #![expect(clippy::print_stdout, reason = "a bench prints")]
@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use glimpse::domain::{Secret, StoreSet};
 use glimpse::embed::{ClipProvider, ImageEmbeddingProvider, RemoteSettings, ServiceSettings};
 use glimpse::imaging::Resize;
-use glimpse::jobs::lease::{LeaseBroker, LeaseError, Offer};
-use glimpse::jobs::ledger::Report;
-use glimpse::jobs::wire::{JoinRequest, PROTOCOL, VERSION};
+use glimpse::jobs::pool::broker::{LeaseBroker, LeaseError, Offer};
+use glimpse::jobs::remote::wire::{JoinRequest, PROTOCOL, VERSION};
+use glimpse::ledger::Report;
 use glimpse::pipeline::{Indexed, ItemOutcome, PipelineSettings, Stages, TaskOutcome};
 use glimpse::resilience::WaitBoard;
 use glimpse::worker::{Measures, ServiceBroker, ServiceClient, WorkerSettings};
@@ -52,7 +52,7 @@ async fn main() {
     bench.service.stop().await;
 }
 
-/// A service and whatever its workers need.
+/// A service and everything that its workers need.
 struct Bench {
     service: Service,
     clip: String,
@@ -75,7 +75,7 @@ impl Bench {
         self.service.get(&format!("/jobs/{}", job.id)).await
     }
 
-    /// Images per second of so many worker processes, from the moment that all of them work to the last image.
+    /// Images per second of `workers` worker processes, from the moment at which all of them work to the last image.
     async fn pace(&self, collection: &str, workers: usize) -> f64 {
         let job = self.submit("images/", collection).await;
         let mut children: Vec<Child> = (0..workers).map(|number| self.worker(&job, &format!("w{number}"))).collect();
@@ -111,7 +111,7 @@ impl Bench {
         command.env("THUMBNAIL_PREFIX", "").stdout(Stdio::null()).spawn().unwrap()
     }
 
-    /// CPU of leases and reports alone, of both sides: nothing is read, embedded or stored.
+    /// CPU time of leases and reports alone, of both sides: nothing is read, embedded or stored.
     async fn leases(&self, clip: &CheapClip, images: usize) {
         let job = self.submit("keys/", "leases").await;
         while self.job(&job).await["counts"]["listed"] != images {

@@ -1,4 +1,4 @@
-//! A service in the bench's own process, with a bucket and a folder of its own.
+//! A service in the process of the bench, with a bucket and a folder of its own.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// With these settings besides.
+    /// Starts it with these additional settings.
     pub(crate) async fn start(more: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().display().to_string();
@@ -47,7 +47,7 @@ impl Service {
         self.served.await.unwrap();
     }
 
-    /// Of its bucket.
+    /// The credentials of its bucket.
     pub(crate) fn credentials(&self) -> S3Credentials {
         EmbeddedS3::stored_credentials(&self.folder.path().join("s3")).unwrap().unwrap()
     }
@@ -65,7 +65,7 @@ impl Service {
         self.client.get(format!("{}{path}", self.url)).send().await.unwrap().json().await.unwrap()
     }
 
-    /// What the service replies to a job's submission.
+    /// Submits a job and returns the reply.
     pub(crate) async fn submit(&self, body: Value) -> Value {
         let request = self.client.post(format!("{}/jobs/images", self.url)).json(&body);
         request.send().await.unwrap().json().await.unwrap()

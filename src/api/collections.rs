@@ -8,7 +8,8 @@ use super::AppState;
 use super::error::{ApiError, ErrorReply};
 use super::extract::{MaybeJson, Path};
 use super::replies::{CollectionsReply, DeletedReply, VerifyReply, VerifyRequest};
-use crate::jobs::{Jobs, MAX_SAMPLED, VerifyOptions};
+use crate::collections::{MAX_SAMPLED, VerifyOptions};
+use crate::jobs::Jobs;
 use crate::search::Search;
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {

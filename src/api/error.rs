@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use super::refusals::{Refusals, shortened_path};
 use crate::domain::{DependencyError, Trouble};
 use crate::images::ImagesError;
-use crate::jobs::cluster::ClusterError;
+use crate::jobs::placing::cluster::ClusterError;
 use crate::jobs::{DiskProblem, JobsError, RETRY_WHEN_FULL};
 use crate::search::{RETRY_WHEN_BUSY, SearchError};
 

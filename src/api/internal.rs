@@ -14,7 +14,7 @@ use super::AppState;
 use super::error::ApiError;
 use super::extract::{BodyLimit, Path, read_body};
 use crate::domain::wire::{RecordsReply, RecordsRequest};
-use crate::jobs::wire::{
+use crate::jobs::remote::wire::{
     ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, LeaseReply, LeaseRequest, LeaseStatusReply, LogsRequest,
     OperatorErrorRequest, ResultRequest, SummaryReply,
 };

@@ -28,8 +28,8 @@ use crate::embed::{EmbedError, ProviderKind};
 use crate::images::Images;
 use crate::index::embedded::OpenError;
 use crate::index::{InvalidStore, StoreKind};
-use crate::jobs::ledger::Ledger;
 use crate::jobs::{JobParts, Jobs};
+use crate::ledger::Ledger;
 use crate::pipeline::Pipeline;
 use crate::resilience::{Retryable, WaitBoard};
 use crate::search::Search;
@@ -41,6 +41,7 @@ use crate::telemetry::metrics;
 
 pub use bucket::Bucket;
 pub use clip::ClipService;
+pub(crate) use cluster::local_url;
 pub use doctor::{CheckResult, Doctor, Problem, finding};
 pub use unknown_settings::unknown_variables;
 

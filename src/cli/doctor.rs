@@ -1,13 +1,12 @@
 //! `glimpse doctor`: checks everything that the settings name, and prints what to do about each failed check.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::client::Client;
 use super::{CliError, Ending, out};
-use crate::app::{CheckResult, Doctor as Checks, Problem, finding, unknown_variables};
+use crate::app::{CheckResult, Doctor as Checks, Problem, finding, local_url, unknown_variables};
 use crate::config::{Settings, SettingsError};
 
 const MORE: &str = "\
@@ -116,19 +115,10 @@ async fn service(settings: &Settings, required: bool) -> Result<String, Problem>
 /// listen on.
 fn url(settings: &Settings) -> String {
     let url = &settings.place.glimpse_url;
-    let address = settings.api.glimpse_addr.parse::<SocketAddr>();
-    match address {
-        Ok(address) if *url == Settings::default().place.glimpse_url => {
-            let loopback = if address.is_ipv6() { "[::1]" } else { "127.0.0.1" };
-            let host = if address.ip().is_unspecified() { loopback.to_owned() } else { host(address) };
-            format!("http://{host}:{}", address.port())
-        }
+    match settings.api.glimpse_addr.parse() {
+        Ok(address) if *url == Settings::default().place.glimpse_url => local_url(address),
         _ => url.clone(),
     }
-}
-
-fn host(address: SocketAddr) -> String {
-    if address.is_ipv6() { format!("[{}]", address.ip()) } else { address.ip().to_string() }
 }
 
 #[cfg(test)]

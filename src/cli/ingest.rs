@@ -3,8 +3,10 @@
 use clap::Args;
 
 use super::client::Client;
-use super::{CliError, Ending, follow, out};
-use crate::api::replies::{MaxFailures, SubmitReply, SubmitRequest};
+use super::jobs::{executors, follow};
+use super::out::Output;
+use super::{CliError, Ending, client_help};
+use crate::api::replies::{MaxFailures, SubmitRequest};
 use crate::config::Settings;
 use crate::domain::{Excludes, FailureLimit};
 
@@ -18,22 +20,22 @@ Examples:
   glimpse ingest --no-wait --json         submit the job and return at once, for scripts
 
 Exit codes: 0 done; 1 failed or stopped; 2 usage; 3 done, but some images could not be indexed.
-Ctrl-C ends this command, but not the job: use `glimpse jobs ID --stop` to stop the job.";
+Ctrl-C ends this command, but not the job: use `glimpse jobs stop ID` to stop the job.";
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag on the command line")]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = client_help(EXAMPLES))]
 pub(super) struct Ingest {
     /// The bucket [default: S3_BUCKET of the service]
     #[arg(long)]
     bucket: Option<String>,
-    /// Index only keys that start with this prefix
-    #[arg(long, default_value = "")]
+    /// Index only keys that start with this prefix [default: all keys]
+    #[arg(long, default_value = "", hide_default_value = true)]
     prefix: String,
     /// The collection for the vectors [default: VECTOR_DB_COLLECTION of the service]
     #[arg(long)]
     collection: Option<String>,
-    /// Index at most this many new or changed images
+    /// Index at most this many new or changed images [default: all]
     #[arg(long, value_name = "N")]
     max_items: Option<u64>,
     /// Also read keys without an image extension; the content decides whether they are indexed
@@ -43,9 +45,9 @@ pub(super) struct Ingest {
     /// searched with `search --meta COLUMN=VALUE`
     #[arg(long, value_name = "KEY")]
     metadata_key: Option<String>,
-    /// What runs the job: `local` (the service), `ray` (its Ray cluster) or `workers` (workers that you start; the
-    /// command to start one is printed, and with --json the reply that contains their token)
-    #[arg(long, value_name = "NAME")]
+    /// What runs the job: `local` (the service, the default), `ray` (its Ray cluster) or `workers` (workers that you
+    /// start; the command to start one is printed, and with --json the reply that contains their token)
+    #[arg(long, value_parser = executors())]
     executor: Option<String>,
     /// Also remove from the index the images under the prefix that are no longer in the bucket
     #[arg(long, conflicts_with = "max_items")]
@@ -61,15 +63,15 @@ pub(super) struct Ingest {
     /// [default: 10]
     #[arg(long, value_name = "N", requires = "sync", value_parser = clap::value_parser!(u8).range(0..=100))]
     max_delete_percent: Option<u8>,
-    /// The job fails if more images than this fail: a number, or a percentage such as 5%
+    /// The job fails if more images than this fail: a number, or a percentage of the processed images such as 5%
+    /// [default: no limit]
     #[arg(long, value_name = "N|N%")]
     max_failures: Option<FailureLimit>,
     /// Do not wait for the end of the job
     #[arg(long)]
     no_wait: bool,
-    /// Print the service's last reply instead of a summary
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Ingest {
@@ -94,18 +96,6 @@ impl Ingest {
             ..SubmitRequest::default()
         };
         let submitted = client.post(&["jobs", "images"], &request).await?;
-        let SubmitReply { job_id: id, worker_token, .. } = submitted.read()?;
-        // The service sends the token only once, so it must be printed now.
-        match worker_token {
-            Some(_) if self.json && !self.no_wait => out::line(submitted.text())?,
-            Some(token) if !self.json => {
-                out::line(super::worker::command(&token, settings, &id))?;
-            }
-            Some(_) | None => {}
-        }
-        if self.no_wait {
-            return follow::leave(&submitted, self.json);
-        }
-        follow::follow_submitted(&client, &submitted, self.json).await
+        follow::submitted(&client, &submitted, settings, self.no_wait, self.output).await
     }
 }

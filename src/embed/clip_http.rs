@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::batch_size::BatchSize;
-use super::http::{RequestError, Service};
 use super::reading::{self, MAX_VECTOR_BYTES, Numbers, Square};
 use super::remote::DEFAULT_IMAGE_SIZE;
+use super::service::{RequestError, Service};
 use super::wire_image::{self, Form};
 use super::{EmbedError, ImageEmbeddingProvider, RemoteSettings, probe};
 use crate::domain::{Embedding, Space};
@@ -58,7 +58,7 @@ impl ClipProvider {
         let service = Service::new("clip", &settings.service)?;
         let RemoteSettings { model, size, resize, max_batch, .. } = settings;
         let square = Square::new(size.unwrap_or(DEFAULT_IMAGE_SIZE), resize);
-        let batch = BatchSize::new(max_batch, settings.service.timeout);
+        let batch = BatchSize::new(max_batch);
         Ok(Self { service, square, model, size, resize, batch })
     }
 
@@ -131,7 +131,7 @@ impl ImageEmbeddingProvider for ClipProvider {
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         self.square.check(images)?;
-        wire_image::embed_in_requests(images, &self.batch, |images| self.images(images)).await
+        self.batch.embed(images, |images| self.images(images)).await
     }
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {

@@ -3,8 +3,8 @@
 use std::num::NonZeroUsize;
 
 use super::EmbedSettings;
-use super::http::{address, bearer};
 use super::local::BUILT_IN;
+use crate::http::{bearer, parse_base_url};
 
 /// Upper limit of `CLIP_MAX_BATCH_SIZE`; no known service is faster with more images in a request.
 const MAX_IMAGES: usize = 1024;
@@ -66,7 +66,7 @@ impl EmbedSettings {
             ProviderKind::Ollama => ("OLLAMA_BASE_URL", &self.ollama_base_url),
             ProviderKind::Clip | ProviderKind::OpenAi | ProviderKind::Multi2Vec => self.clip_url(kind)?,
         };
-        address(url).map(|_| Some(url.as_str())).map_err(|what| format!("{name} {what}"))
+        parse_base_url(url, Some("CLIP_API_KEY")).map(|_| Some(url.as_str())).map_err(|what| format!("{name} {what}"))
     }
 
     fn clip_url(&self, kind: ProviderKind) -> Result<(&'static str, &String), String> {

@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::batch_size::BatchSize;
-use super::http::{RequestError, Service};
 use super::reading::{self, MAX_VECTOR_BYTES, Numbers, Square};
 use super::remote::DEFAULT_IMAGE_SIZE;
+use super::service::{RequestError, Service};
 use super::wire_image::{self, Form};
 use super::{EmbedError, ImageEmbeddingProvider, RemoteSettings, probe};
 use crate::domain::{Embedding, Space, Trouble};
@@ -46,7 +46,7 @@ impl Multi2VecProvider {
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("multi2vec", &settings.service)?;
         let square = Square::new(settings.size.unwrap_or(DEFAULT_IMAGE_SIZE), settings.resize);
-        let batch = BatchSize::new(settings.max_batch, settings.service.timeout);
+        let batch = BatchSize::new(settings.max_batch);
         Ok(Self { service, square, model: settings.model, batch })
     }
 
@@ -83,7 +83,7 @@ impl ImageEmbeddingProvider for Multi2VecProvider {
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         self.square.check(images)?;
-        wire_image::embed_in_requests(images, &self.batch, |images| self.images(images)).await
+        self.batch.embed(images, |images| self.images(images)).await
     }
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {

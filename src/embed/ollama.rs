@@ -13,8 +13,8 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::http::{Service, ServiceSettings};
 use super::reading::{self, MAX_VECTOR_BYTES, Numbers, Square};
+use super::service::{Service, ServiceSettings};
 use super::wire_image::{self, Form};
 use super::{EmbedError, ImageEmbeddingProvider, probe};
 use crate::domain::{Embedding, Space, Trouble};

@@ -11,9 +11,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::batch_size::BatchSize;
-use super::http::{RequestError, Service};
 use super::reading::{self, MAX_VECTOR_BYTES, Numbers, Square};
 use super::remote::DEFAULT_IMAGE_SIZE;
+use super::service::{RequestError, Service};
 use super::wire_image::{self, Form};
 use super::{EmbedError, ImageEmbeddingProvider, RemoteSettings, probe};
 use crate::domain::{Embedding, Space, Trouble};
@@ -71,7 +71,7 @@ impl OpenAiProvider {
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("openai", &settings.service)?;
         let square = Square::new(settings.size.unwrap_or(DEFAULT_IMAGE_SIZE), settings.resize);
-        let batch = BatchSize::new(settings.max_batch.min(MAX_IMAGES), settings.service.timeout);
+        let batch = BatchSize::new(settings.max_batch.min(MAX_IMAGES));
         Ok(Self { service, square, model: settings.model, batch })
     }
 
@@ -131,7 +131,7 @@ impl ImageEmbeddingProvider for OpenAiProvider {
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         self.square.check(images)?;
-        wire_image::embed_in_requests(images, &self.batch, |images| self.images(images)).await
+        self.batch.embed(images, |images| self.images(images)).await
     }
 
     /// The service truncates a long text itself.

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::http::RequestError;
+use super::service::RequestError;
 use super::wire_image::Form;
 use super::{EmbedError, ImageEmbeddingProvider};
 use crate::domain::Embedding;

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use super::http::ServiceSettings;
+use super::service::ServiceSettings;
 use crate::imaging::Resize;
 
 /// Default side of the images in pixels; most CLIP models use it.

@@ -35,7 +35,7 @@ pub struct EmbedSettings {
     /// `CLIP_API_KEY`: sent to the service as a bearer token; empty (default): none is sent.
     pub clip_api_key: Secret,
     /// `CLIP_MAX_BATCH_SIZE`: maximum number of images in one request to a service, between 1 and 1024; 8 by default,
-    /// at most 32 for `openai`. Requests begin with 4 images and adapt to the replies.
+    /// at most 32 for `openai`. A request that the service refuses for its size (413) is sent again in halves.
     pub clip_max_batch_size: usize,
     /// `OLLAMA_BASE_URL`: URL of Ollama; `http://127.0.0.1:11434` by default.
     pub ollama_base_url: String,

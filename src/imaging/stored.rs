@@ -122,7 +122,7 @@ fn times(share: f64) -> Option<u32> {
 }
 
 /// The minimum side of a reduced image, as a multiple of the side of the square. With this margin, the reduction does
-/// not change the embedding measurably: measured in ADR 0006, checked by `tests/it/parity.rs`.
+/// not change the embedding measurably: measured in ADR 0006, checked by `tests/it/imaging/parity.rs`.
 const MIN_SIDE_RATIO: f64 = 2.75;
 
 impl DecodeTarget {

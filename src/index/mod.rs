@@ -20,6 +20,7 @@ use crate::domain::{
     CollectionInfo, CollectionName, DependencyError, Hit, ImageId, ImageRecord, SearchQuery, Space, SpaceMismatch,
     Trouble,
 };
+use crate::http::HttpError;
 use crate::resilience::Retryable;
 
 pub use invalid::InvalidStore;
@@ -108,6 +109,12 @@ pub enum IndexError {
     /// The store itself failed.
     #[error(transparent)]
     Dependency(#[from] DependencyError),
+}
+
+impl From<HttpError> for IndexError {
+    fn from(failure: HttpError) -> Self {
+        failure.error.into()
+    }
 }
 
 impl Retryable for IndexError {

@@ -1,11 +1,12 @@
 //! Why a job could not continue.
 
-use super::lease::LeaseError;
-use super::metadata::MetadataError;
-use super::pools::{PlaceError, PoolError};
 use crate::domain::{DependencyError, FailureAttribution, JobState, SpaceMismatch, Trouble};
 use crate::embed::EmbedError;
 use crate::index::IndexError;
+use crate::jobs::placing::error::PlaceError;
+use crate::jobs::pool::PoolError;
+use crate::jobs::pool::broker::LeaseError;
+use crate::jobs::run::metadata::MetadataError;
 use crate::pipeline::RunError;
 use crate::source::SourceError;
 use crate::sqlite::SqliteError;
@@ -15,7 +16,7 @@ const RETRY_ADVICE: &str = "Then retry the job: images that are done are kept";
 
 /// Why a job could not continue. [`JobTrouble::said`] returns the job's message.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum JobTrouble {
+pub(crate) enum JobTrouble {
     #[error("listing the bucket: {0}")]
     Listing(#[source] SourceError),
     #[error("reading the bucket: {0}")]

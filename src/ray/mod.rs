@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::{Method, StatusCode};
 
-use crate::jobs::cluster::{Cluster, ClusterError, ClusterVersion, MAX_LOGS, Placed, Placement};
+use crate::jobs::placing::cluster::{Cluster, ClusterError, ClusterVersion, MAX_LOGS, Placed, Placement};
 
 use http::Http;
 use package::Package;

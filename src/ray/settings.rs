@@ -1,6 +1,5 @@
 //! The settings of the Ray cluster.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +7,7 @@ use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::Secret;
+use crate::http::{is_this_machine, parse_base_url};
 
 /// The settings of Ray.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ impl RaySettings {
     /// # Errors
     /// A message that names the setting.
     pub fn address(&self) -> Result<Url, String> {
-        address("RAY_ADDRESS", &self.ray_address, "the dashboard's address, such as http://ray-head:8265")
+        address("RAY_ADDRESS", &self.ray_address, Some("RAY_AUTH_TOKEN"), "http://ray-head:8265")
     }
 
     /// Returns the time after which a job on Ray fails, or `None` for no limit.
@@ -79,9 +79,8 @@ impl RaySettings {
     pub fn advertised(&self, url: Option<&str>, listens: &str) -> Result<String, String> {
         let given = Some(self.glimpse_advertised_url.as_str()).filter(|url| !url.is_empty());
         let advertised = given.or(url).unwrap_or(listens);
-        let parsed =
-            address("GLIMPSE_ADVERTISED_URL", advertised, "the address of this service, such as http://glimpse:8080")?;
-        if is_here(&parsed) && !is_here(&self.address()?) {
+        let parsed = address("GLIMPSE_ADVERTISED_URL", advertised, None, "http://glimpse:8080")?;
+        if is_this_machine(&parsed) && !is_this_machine(&self.address()?) {
             return Err(format!(
                 "GLIMPSE_ADVERTISED_URL: the workers of RAY_ADDRESS ({}) cannot reach this service at {advertised}; \
                  set it to an address of this service that they can reach",
@@ -123,24 +122,8 @@ impl RaySettings {
     }
 }
 
-fn address(name: &str, text: &str, like: &str) -> Result<Url, String> {
-    let wrong = |what: &str| format!("{name} {what}; it must be {like}");
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let url = url.ok_or_else(|| wrong("is not an http:// or https:// URL"))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("contains a user name or a password"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("contains `?` or `#`"));
-    }
-    Ok(url)
-}
-
-/// Whether the host of the URL is loopback or unspecified.
-pub(super) fn is_here(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified())
+fn address(name: &str, text: &str, key_setting: Option<&str>, example: &str) -> Result<Url, String> {
+    parse_base_url(text, key_setting).map_err(|problem| format!("{name} {problem}; an example is {example}"))
 }
 
 #[cfg(test)]

@@ -21,7 +21,6 @@ pub use breaker::{Breaker, BreakerSettings, CircuitOpen, Permit};
 pub use concurrently::{Concurrently, spawn_owned};
 pub use effort::{WorkClock, measured};
 pub use guard::Guard;
-pub use retry_after::parse_retry_after;
 pub use stopping::until_stopped;
 pub use waiting::{Note, WaitBoard, Waiting};
 

@@ -10,9 +10,9 @@ use super::measures::Measures;
 use crate::domain::wire::{RecordsReply, RecordsRequest};
 use crate::domain::{DependencyError, Trouble};
 use crate::index::remote::RecordsClient;
-use crate::jobs::lease::{LeaseBroker, LeaseError, LeaseStatus, Offer};
-use crate::jobs::ledger::{Held, Report};
-use crate::jobs::wire::{JoinRequest, LeaseReply};
+use crate::jobs::pool::broker::{LeaseBroker, LeaseError, LeaseStatus, Offer};
+use crate::jobs::remote::wire::{JoinRequest, LeaseReply};
+use crate::ledger::{Held, Report};
 use crate::resilience::Retryable;
 
 /// Leases batches of one job over HTTP.

@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::DependencyError;
 use crate::embed::EmbedError;
-use crate::jobs::lease::{LeaseBroker, LeaseError};
-use crate::jobs::wire::{JoinRequest, PROTOCOL, VERSION};
+use crate::jobs::pool::broker::{LeaseBroker, LeaseError};
+use crate::jobs::remote::wire::{JoinRequest, PROTOCOL, VERSION};
 use crate::jobs::{Ended, Pool, PoolError};
 use crate::pipeline::{Pipeline, Run, RunError, Stages, WriteLease};
 use crate::resilience::Retryable;

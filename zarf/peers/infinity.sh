@@ -1,7 +1,7 @@
 #!/bin/sh
-# The contract of embedding providers against infinity from PyPI, which serves tests/data/clip-tiny: `make test-peers`.
-# Its Python is put into target/peers/infinity once (about 6 GB: its torch comes with CUDA); the network is needed for that
-# alone. Versions are those that were seen to work together.
+# Runs the contract of embedding providers against infinity from PyPI, which serves tests/data/clip-tiny: `make test-peers`.
+# Installs infinity into target/peers/infinity once (about 6 GB: its torch includes CUDA); only this needs the network. The pinned
+# versions work together.
 set -eu
 
 here=target/peers/infinity
@@ -29,4 +29,4 @@ until "$here/venv/bin/python" -c 'import sys, urllib.request as http; http.urlop
     fi
     sleep 1
 done
-GLIMPSE_INFINITY_URL=$url "${CARGO:-cargo}" test --locked --test it embed_peers::
+GLIMPSE_INFINITY_URL=$url REQUIRE=infinity "${CARGO:-cargo}" test --locked --test it contract::embed::peers::

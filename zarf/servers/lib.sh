@@ -1,11 +1,11 @@
-# What the servers have in common. Sourced by test.sh.
+# Functions for all servers. Sourced by test.sh.
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/glimpse/servers
 folder=
 pids=()
 
 # install NAME PACKAGE MODULE VERSION: puts the program NAME into the cache, unless this version is there.
-# 1 where it cannot be had.
+# Returns 1 if it cannot be installed.
 install() {
     local name=$1 package=$2 module=$3 version=$4 here
     if ! command -v go >/dev/null; then

@@ -1,22 +1,44 @@
 #!/usr/bin/env bash
-# The tests that want a real server, against real servers: `make test-servers`. Installs what is missing into a cache
-# folder (`go install`: Weaviate takes some ten minutes of one core, MinIO twelve; the network is needed for that alone),
-# starts it on free ports with its data in a temporary folder, and stops and removes all of it, however this ends.
+# Runs the tests that need a real server: `make test-servers`. Installs missing servers into the user's cache (`go install`:
+# Weaviate takes about ten minutes on one core, MinIO twelve; only this needs the network), starts them on free ports with their
+# data in a temporary folder, and always stops and removes them at the end.
 #
-#   SERVERS="weaviate minio"   which of them
-#
-# Without `go` it says so and is content; a test that fails makes it fail.
+#   SERVERS="weaviate minio"   the servers to test with
+#   REQUIRE=weaviate,s3        fail if a server of this comma-separated list cannot be installed; otherwise its tests are skipped
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . zarf/servers/lib.sh
 . zarf/servers/weaviate.sh
 . zarf/servers/minio.sh
 
+# check_required NAME: fails if REQUIRE has the name of a server that cannot be installed.
+check_required() {
+    if [[ ,${REQUIRE:-}, == *,$1,* ]]; then
+        echo "REQUIRE has $1, which could not be installed" >&2
+        exit 1
+    fi
+}
+
 filters=()
+installed=
 for server in ${SERVERS-weaviate minio}; do
     case $server in
-    weaviate) install_weaviate && filters+=(index_weaviate:: v01::its_collection_in_weaviate) ;;
-    minio) install_minio && filters+=(source_contract::real source_contract::denied) ;;
+    weaviate)
+        if install_weaviate; then
+            filters+=(contract::index::weaviate:: deploy::v01::its_collection_in_weaviate deploy::servers::)
+            installed+=,weaviate
+        else
+            check_required weaviate
+        fi
+        ;;
+    minio)
+        if install_minio; then
+            filters+=(contract::source::real contract::source::denied)
+            installed+=,s3
+        else
+            check_required s3
+        fi
+        ;;
     *) echo "SERVERS may hold weaviate and minio, not $server" >&2 && exit 2 ;;
     esac
 done
@@ -24,16 +46,13 @@ if [ ${#filters[@]} -eq 0 ]; then
     exit 0
 fi
 
-# Before the servers start, so that they need not wait for the compiler.
+# Compiles before the servers start.
 "${CARGO:-cargo}" test --locked --test it --no-run
 folder=$(mktemp -d)
 trap stop_all EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
-for filter in "${filters[@]}"; do
-    case $filter in
-    index_weaviate::) start_weaviate ;;
-    source_contract::real) start_minio ;;
-    esac
-done
-"${CARGO:-cargo}" test --locked --test it -- "${filters[@]}" servers::
+if [[ $installed == *,weaviate* ]]; then start_weaviate; fi
+if [[ $installed == *,s3* ]]; then start_minio; fi
+# A test that does not find a server that was started must fail.
+REQUIRE=${installed#,} "${CARGO:-cargo}" test --locked --test it -- "${filters[@]}"

@@ -5,9 +5,9 @@ use utoipa::ToSchema;
 
 use crate::domain::{Executor, JobCounts, JobPlan, JobState, Timestamp};
 use crate::jobs::JobView;
-use crate::jobs::ledger::LogPage;
-use crate::jobs::progress::StageReport;
-use crate::jobs::remote_workers::{WORKERS, WorkerView};
+use crate::jobs::remote::remote_workers::{WORKERS, WorkerView};
+use crate::jobs::run::progress::StageReport;
+use crate::ledger::LogPage;
 
 /// A job.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

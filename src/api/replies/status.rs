@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::super::Defaults;
 use crate::domain::Secret;
-use crate::jobs::cluster::{ClusterError, ClusterVersion};
+use crate::jobs::placing::cluster::{ClusterError, ClusterVersion};
 use crate::search::Status;
 
 /// The parts of the service and their state.

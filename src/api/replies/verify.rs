@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::number::whole;
-use crate::jobs::{Difference, DifferenceKind, VerifyReport};
+use crate::collections::{Difference, DifferenceKind, VerifyReport};
 
 /// The options of the check. Every field is optional, and so is the body.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]

@@ -1,7 +1,7 @@
 //! Checks the Ray cluster, if one is set: it answers, accepts the token, and has a supported version.
 
 use super::{CheckResult, Doctor, Problem, finding};
-use crate::jobs::cluster::{Cluster, ClusterError};
+use crate::jobs::placing::cluster::{Cluster, ClusterError};
 use crate::ray::RayCluster;
 
 impl Doctor {

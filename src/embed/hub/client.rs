@@ -6,7 +6,7 @@ use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, LOCATION, RANGE,
     TRANSFER_ENCODING,
 };
-use reqwest::{Method, Response, StatusCode, Url, Version, redirect};
+use reqwest::{Method, Response, StatusCode, Url, Version};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
@@ -14,6 +14,7 @@ use super::cache::is_commit;
 use super::facts::{Facts, Size, Told, limit, plain_etag};
 use super::{HubError, HubSettings, Repo, token};
 use crate::domain::Secret;
+use crate::http::{BodyError, client_builder, join, parse_json, read_body};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout of a reply, and of each next part of a file.
@@ -65,15 +66,8 @@ struct Sibling {
 impl Client {
     pub(super) fn new(settings: &HubSettings) -> Result<Self, HubError> {
         let endpoint = settings.endpoint().map_err(HubError::Settings)?;
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("glimpse/", env!("CARGO_PKG_VERSION")));
-        let loopback = matches!(endpoint.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-        let http = if loopback { http.no_proxy() } else { http };
-        let http =
-            http.build().map_err(|error| HubError::Settings(format!("cannot create the HTTP client: {error}")))?;
+        let http = client_builder(&endpoint).connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
+        let http = http.map_err(|error| HubError::Settings(format!("cannot create the HTTP client: {error}")))?;
         Ok(Self { http, endpoint, token: token::token(settings) })
     }
 
@@ -83,9 +77,11 @@ impl Client {
         let url = self.url(&["api", "models"], repo, &["revision", repo.revision()], "");
         let reply = self.send_checked(repo, what, Method::GET, url, HeaderMap::new()).await?;
         let failed = |reason: String| unreachable(repo, what, reason);
-        let body = read_bounded(reply).await.map_err(failed)?;
-        let reply: RepoReply =
-            serde_json::from_slice(&body).map_err(|error| failed(format!("it is not a list of files: {error}")))?;
+        let body = read_body(reply, MAX_LISTING_BYTES).await.map_err(|error| match error {
+            BodyError::Connection(error) => failed(chain(&error)),
+            BodyError::TooLong(_) => failed(error.to_string()),
+        })?;
+        let reply: RepoReply = parse_json(&body).map_err(failed)?;
         if !is_commit(&reply.sha) {
             return Err(failed("the reply does not contain a commit".to_owned()));
         }
@@ -226,12 +222,9 @@ impl Client {
 
     /// Builds `{endpoint}/{before}/{repo}/{after}/{file}` with each part escaped. Slashes in `file` separate folders.
     fn url(&self, before: &[&str], repo: &Repo, after: &[&str], file: &str) -> Url {
-        let mut url = self.endpoint.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(before).extend(repo.id().split('/')).extend(after);
-            path.extend(file.split('/').filter(|part| !part.is_empty()));
-        }
-        url
+        let repo = repo.id().split('/');
+        let file = file.split('/').filter(|part| !part.is_empty());
+        join(&self.endpoint, before.iter().copied().chain(repo).chain(after.iter().copied()).chain(file))
     }
 }
 
@@ -259,17 +252,6 @@ pub(super) fn chain(error: &reqwest::Error) -> String {
         cause = inner.source();
     }
     messages.join(": ")
-}
-
-async fn read_bounded(mut reply: Response) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    while let Some(part) = reply.chunk().await.map_err(|error| chain(&error))? {
-        if body.len() + part.len() > MAX_LISTING_BYTES {
-            return Err(format!("the reply has more than {MAX_LISTING_BYTES} bytes"));
-        }
-        body.extend_from_slice(&part);
-    }
-    Ok(body)
 }
 
 #[cfg(test)]

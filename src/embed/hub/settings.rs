@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::token::is_token;
 use crate::domain::Secret;
+use crate::http::parse_base_url;
 
 /// The settings of the hub.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,12 +92,7 @@ impl HubSettings {
     /// # Errors
     /// A message that names the setting and the allowed values.
     pub fn endpoint(&self) -> Result<reqwest::Url, String> {
-        // The value is not repeated: a password may be in it.
-        let wrong = || "HF_ENDPOINT is not a URL such as https://host, without user, password and query".to_owned();
-        let url = reqwest::Url::parse(&self.hf_endpoint).map_err(|_| wrong())?;
-        let is_valid = matches!(url.scheme(), "http" | "https") && url.host().is_some() && url.query().is_none();
-        let has_no_user = url.username().is_empty() && url.password().is_none();
-        if is_valid && has_no_user { Ok(url) } else { Err(wrong()) }
+        parse_base_url(&self.hf_endpoint, Some("HF_TOKEN")).map_err(|problem| format!("HF_ENDPOINT {problem}"))
     }
 
     /// Checks the settings without a network call.

@@ -3,14 +3,12 @@
 //!
 //! Depends on rten, tokenizers and the description files of models, not on the source of images or the use of vectors.
 
-mod bpe;
-mod card;
-mod files;
+mod built_in;
 mod folder;
 mod opening;
 mod queue;
 mod source;
-mod text;
+mod tokenizer;
 mod tower;
 mod towers;
 mod weights;
@@ -22,6 +20,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::future::try_join_all;
+use tokio::sync::OnceCell;
 
 use opening::Opening;
 use queue::Urgency;
@@ -63,7 +62,7 @@ impl LocalProvider {
     /// # Errors
     /// [`EmbedError::Dependency`] if the built-in files cannot be loaded or a thread cannot be started.
     pub fn start(threads: NonZeroUsize) -> Result<Self, EmbedError> {
-        let opening = Opening::done(Source::built_in(), Towers::built_in()?);
+        let opening = Opening::done(Source::built_in(), built_in::towers()?);
         Ok(Self { workers: Workers::start(threads)?, opening, resize: Resize::Crop })
     }
 
@@ -115,7 +114,15 @@ impl ImageEmbeddingProvider for LocalProvider {
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
         // The probes have the image size of the model, so it must be loaded first.
         let towers = self.opening.towers().await?;
-        probe::probe_space(self, &towers.name, Some(towers.dimension)).await.map(Arc::new)
+        let probe = || probe::probe_space(self, &towers.name, Some(towers.dimension));
+        if !self.opening.is_built_in() {
+            return probe().await.map(Arc::new);
+        }
+        // The built-in model cannot change while the process runs, so it is probed once for all its providers.
+        static PROBED: OnceCell<Space> = OnceCell::const_new();
+        let probed = PROBED.get_or_try_init(probe).await?.clone();
+        // The probe images are squares of the model's size, so their vectors do not depend on the resize.
+        Ok(Arc::new(Space { preprocessing: self.preprocessing().to_string(), ..probed }))
     }
 
     /// Divides the images into runs of the size that is fastest for the model, over all workers. A search waits for at

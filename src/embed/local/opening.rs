@@ -38,8 +38,8 @@ impl Opening {
     }
 
     /// Creates a loader whose model is already loaded.
-    pub(super) fn done(source: Source, towers: Towers) -> Self {
-        let done: Attempt = futures::future::ready(Ok(Arc::new(towers))).boxed().shared();
+    pub(super) fn done(source: Source, towers: Arc<Towers>) -> Self {
+        let done: Attempt = futures::future::ready(Ok(towers)).boxed().shared();
         // A shared future can be peeked into once it has been polled.
         done.clone().now_or_never();
         Self { attempt: Mutex::new(Some(done)), ..Self::new(source, None) }
@@ -49,6 +49,10 @@ impl Opening {
         self.source.name()
     }
 
+    pub(super) fn is_built_in(&self) -> bool {
+        self.source.is_built_in()
+    }
+
     /// Returns the side of an image in pixels: that of the model if it is loaded, or else of the settings.
     pub(super) fn size(&self) -> Option<u32> {
         self.loaded().map(|towers| towers.size).or(self.size)
@@ -56,7 +60,7 @@ impl Opening {
 
     /// Returns how the model's own preprocessing crops an image. The built-in model differs from CLIP.
     pub(super) fn crop(&self) -> Resize {
-        if self.source.is_built_in() { Resize::Crop } else { Resize::CropFloor }
+        if self.is_built_in() { Resize::Crop } else { Resize::CropFloor }
     }
 
     /// Returns the model if it is loaded, without waiting.
@@ -93,7 +97,7 @@ fn begin(source: Arc<Source>, size: Option<u32>) -> Attempt {
     let load = async move {
         let towers = source.load().await?;
         match size.filter(|&size| size != towers.size) {
-            None => Ok(Arc::new(towers)),
+            None => Ok(towers),
             Some(size) => Err(super::unusable(format!(
                 "IMAGE_TARGET_SIZE is {size}, but the model {} takes {}; leave IMAGE_TARGET_SIZE empty",
                 towers.name, towers.size

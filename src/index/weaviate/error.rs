@@ -3,23 +3,26 @@
 
 use std::time::Duration;
 
-use reqwest::StatusCode;
+use serde::de::DeserializeOwned;
 use tonic::{Code, Status};
 
 use super::NAME;
-use crate::domain::{CollectionName, DependencyError, Trouble, with_causes};
+use crate::domain::{CollectionName, DependencyError, Trouble};
+use crate::http::{one_line, parse_json, parse_retry_after};
 use crate::index::IndexError;
 use crate::index::learned::{message_limit, number};
-use crate::resilience::parse_retry_after;
 
 /// The delay before the next attempt if a busy server does not state one.
 const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(1);
-/// The maximum number of characters of a server message that are used.
-const MAX_MESSAGE_CHARS: usize = 300;
 
 /// Returns the error for a failure of the store itself.
 pub(super) fn failed(trouble: Trouble, detail: impl Into<String>) -> IndexError {
     IndexError::Dependency(DependencyError { dependency: NAME.to_owned(), trouble, detail: detail.into() })
+}
+
+/// Parses the body of a REST reply.
+pub(super) fn parse_reply<T: DeserializeOwned>(body: &[u8]) -> Result<T, IndexError> {
+    parse_json(body).map_err(|error| failed(Trouble::Failed, error))
 }
 
 /// Converts the status of a failed gRPC call about `collection`.
@@ -54,7 +57,7 @@ pub(super) enum Bound {
 
 /// Returns the limit because of which a call was refused, if there is one.
 pub(super) fn limit(status: &Status) -> Option<Limit> {
-    let message = words(status.message().as_bytes());
+    let message = one_line(status.message().as_bytes());
     if let Some(allowed) = message_limit(status) {
         return Some(Limit { bound: Bound::Bytes, allowed, message });
     }
@@ -126,27 +129,7 @@ fn retry_delay(status: &Status) -> Duration {
 
 /// Returns a status as a line for the log, without its metadata.
 pub(super) fn describe(status: &Status) -> String {
-    format!("{:?}: {}", status.code(), words(status.message().as_bytes()))
-}
-
-/// Converts a REST reply that is not a success, with its `Retry-After` and the beginning of its body.
-pub(super) fn from_http_reply(status: StatusCode, wait: Option<&str>, body: &[u8]) -> IndexError {
-    let wait = wait.and_then(parse_retry_after);
-    let trouble = match status {
-        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => Trouble::TimedOut,
-        StatusCode::TOO_MANY_REQUESTS => Trouble::Busy { retry_after: wait.unwrap_or(DEFAULT_RETRY_DELAY) },
-        StatusCode::SERVICE_UNAVAILABLE => wait.map_or(Trouble::Failed, |retry_after| Trouble::Busy { retry_after }),
-        status if status.is_server_error() => Trouble::Failed,
-        // A wrong key, a wrong address, a redirect or another kind of service: the settings are wrong.
-        _ => Trouble::Refused,
-    };
-    failed(trouble, format!("{status}: {}", words(body)))
-}
-
-/// Converts the error of a REST call without a reply.
-pub(super) fn from_transport_error(error: &reqwest::Error) -> IndexError {
-    let trouble = if error.is_timeout() { Trouble::TimedOut } else { Trouble::Failed };
-    failed(trouble, with_causes(error))
+    format!("{:?}: {}", status.code(), one_line(status.message().as_bytes()))
 }
 
 /// Why an object of a batch was not stored.
@@ -307,18 +290,6 @@ const NO_CLASS_PHRASES: [&str; 8] = [
     "non-existing index",
     "class not found",
 ];
-
-/// Returns a body as one short line for the log.
-pub(super) fn words(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(&body[..body.len().min(16 * MAX_MESSAGE_CHARS)]);
-    let plain: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let line = plain.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= MAX_MESSAGE_CHARS {
-        line
-    } else {
-        format!("{}…", line.chars().take(MAX_MESSAGE_CHARS).collect::<String>())
-    }
-}
 
 #[cfg(test)]
 #[path = "error_tests.rs"]

@@ -65,25 +65,6 @@ fn an_unspecific_code_is_classified_by_its_message() {
 }
 
 #[test]
-fn each_http_status_has_one_kind_of_failure() {
-    let kind_of = |status: u16, wait| kind(from_http_reply(StatusCode::from_u16(status).unwrap(), wait, b"words"));
-    for settings in [301, 400, 401, 403, 404, 405, 410, 422] {
-        assert_eq!(kind_of(settings, None), Trouble::Refused, "{settings}");
-    }
-    for down in [500, 502, 503, 507] {
-        assert_eq!(kind_of(down, None), Trouble::Failed, "{down}");
-    }
-    for late in [408, 504] {
-        assert_eq!(kind_of(late, None), Trouble::TimedOut, "{late}");
-    }
-    assert_eq!(kind_of(429, None), Trouble::Busy { retry_after: DEFAULT_RETRY_DELAY });
-    for busy in [429, 503] {
-        assert_eq!(kind_of(busy, Some("7")), Trouble::Busy { retry_after: Duration::from_secs(7) }, "{busy}");
-        assert_eq!(kind_of(busy, Some("999999")), Trouble::Busy { retry_after: Duration::from_mins(5) }, "{busy}");
-    }
-}
-
-#[test]
 fn refusals_of_an_object_differ_from_errors_of_the_server() {
     for (message, expected) in [
         (
@@ -121,10 +102,4 @@ fn refusals_of_an_object_differ_from_errors_of_the_server() {
     ] {
         assert_eq!(refusal(message, "TimeoutImages", &["shutdown notice.jpg"]), expected, "{message}");
     }
-}
-
-#[test]
-fn a_server_message_becomes_one_short_line() {
-    assert_eq!(words(b"  a\r\n\tb\x1b[31m "), "a b [31m");
-    assert_eq!(words("ä".repeat(9_000).as_bytes()).chars().count(), MAX_MESSAGE_CHARS + 1);
 }

@@ -29,7 +29,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
-use reqwest::header::HeaderValue;
 
 use self::class::Kept;
 use self::error::{describe, failed, from_status, trouble};
@@ -40,7 +39,7 @@ pub use self::settings::WeaviateSettings;
 use self::wire::AggregateRequest;
 use super::learned::LearnedLimit;
 use super::{Ensured, ImageIndex, IndexError, InvalidStore};
-use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Secret, Space, Trouble};
+use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space, Trouble};
 
 /// The name in `provider=`.
 const NAME: &str = "weaviate";
@@ -73,7 +72,7 @@ impl WeaviateIndex {
     /// Returns [`InvalidStore`] if an address or the key cannot be used. The message names the variable.
     #[expect(clippy::needless_pass_by_value, reason = "every store takes its settings by value")]
     pub fn new(settings: WeaviateSettings) -> Result<Self, InvalidStore> {
-        let key = bearer_header(&settings.api_key)?;
+        let key = settings.bearer()?;
         let rpc = Rpc::new(&settings.grpc()?, key.as_ref(), settings.timeout)?;
         Ok(Self { rest: Rest::new(settings.rest()?, key, settings.timeout)?, rpc, limits: Limits::default() })
     }
@@ -86,22 +85,6 @@ impl WeaviateIndex {
         let count = count.ok_or_else(|| failed(Trouble::Failed, "the server returned no object count"))?;
         Ok(CollectionInfo { name, space, count })
     }
-}
-
-/// Returns `key` as the value of a header. The error does not contain the key.
-fn bearer_header(key: &Secret) -> Result<Option<HeaderValue>, InvalidStore> {
-    if key.is_empty() {
-        return Ok(None);
-    }
-    let value = HeaderValue::from_str(&format!("Bearer {}", key.reveal())).ok();
-    // gRPC allows fewer characters than HTTP.
-    let value = value.filter(|value| value.to_str().is_ok());
-    let invalid = || {
-        InvalidStore("WEAVIATE_API_KEY contains characters that are not allowed in a header; remove them".to_owned())
-    };
-    let mut value = value.ok_or_else(invalid)?;
-    value.set_sensitive(true);
-    Ok(Some(value))
 }
 
 /// Returns `None` for a collection that was dropped while it was read.

@@ -6,7 +6,8 @@ use reqwest::Method;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::rest::{Rest, parsed};
+use super::error::parse_reply;
+use super::rest::Rest;
 use crate::domain::CollectionName;
 use crate::index::IndexError;
 
@@ -55,8 +56,8 @@ pub(super) async fn settled(
     let (deadline, mut pause) = (Instant::now() + within, FIRST_POLL_INTERVAL);
     let class = collection.weaviate_class();
     loop {
-        let reply = rest.ask(Method::GET, &["nodes", &class], Some("output=verbose"), None, NODES_BYTES).await?;
-        let queued = parsed::<Nodes>(&reply.body?)?.queued();
+        let request = rest.request(Method::GET, &["nodes", &class]).query(&[("output", "verbose")]);
+        let queued = parse_reply::<Nodes>(&rest.send(request, NODES_BYTES).await?)?.queued();
         if queued == 0 {
             return Ok(None);
         }

@@ -3,8 +3,8 @@
 use reqwest::{Method, StatusCode};
 
 use super::class::{Class, Classes, Kept, new_class};
-use super::error::failed;
-use super::rest::{Rest, parsed};
+use super::error::{failed, parse_reply};
+use super::rest::Rest;
 use crate::domain::{CollectionName, Space, Trouble};
 use crate::index::{Ensured, IndexError};
 
@@ -50,11 +50,10 @@ fn classify(class: Class, collection: &CollectionName) -> Found {
 /// Finds the class of a collection.
 pub(super) async fn find(rest: &Rest, collection: &CollectionName) -> Result<Found, IndexError> {
     let path = ["schema", &collection.weaviate_class()];
-    let reply = rest.call(Method::GET, &path, None, CLASS_BYTES).await?;
-    if reply.status == StatusCode::NOT_FOUND {
-        return Ok(Found::Nothing);
+    match rest.call(Method::GET, &path, CLASS_BYTES).await {
+        Err(error) if error.status == Some(StatusCode::NOT_FOUND) => Ok(Found::Nothing),
+        reply => Ok(classify(parse_reply(&reply?)?, collection)),
     }
-    Ok(classify(parsed(&reply.body?)?, collection))
 }
 
 /// Returns every collection of Glimpse. Classes of other applications are left out.
@@ -64,8 +63,7 @@ pub(super) async fn all(rest: &Rest) -> Result<Vec<Kept>, IndexError> {
 }
 
 async fn classes(rest: &Rest) -> Result<Vec<Class>, IndexError> {
-    let reply = rest.call(Method::GET, &["schema"], None, CLASSES_BYTES).await?;
-    Ok(parsed::<Classes>(&reply.body?)?.classes)
+    Ok(parse_reply::<Classes>(&rest.call(Method::GET, &["schema"], CLASSES_BYTES).await?)?.classes)
 }
 
 /// Creates the class of a collection, or compares the existing one with `space`.
@@ -74,10 +72,11 @@ pub(super) async fn ensure(rest: &Rest, collection: &CollectionName, space: &Spa
         return Ok(existed);
     }
     let body = new_class(collection, space).map_err(|error| failed(Trouble::Failed, error.to_string()))?;
-    let reply = rest.call(Method::POST, &["schema"], Some(body), CLASS_BYTES).await?;
-    if reply.status != StatusCode::UNPROCESSABLE_ENTITY {
-        return reply.body.map(|_| Ensured::Created);
-    }
+    let refusal = match rest.post(&["schema"], body, CLASS_BYTES).await {
+        Ok(_) => return Ok(Ensured::Created),
+        Err(error) if error.status == Some(StatusCode::UNPROCESSABLE_ENTITY) => error,
+        Err(error) => return Err(error.into()),
+    };
     // Another caller has created the class in the meantime, or a class exists whose name differs only in case, or the
     // server refuses the class for another reason.
     if let Some(existed) = check_existing(find(rest, collection).await?, collection, space)? {
@@ -88,7 +87,7 @@ pub(super) async fn ensure(rest: &Rest, collection: &CollectionName, space: &Spa
     match similar.map(Class::kept) {
         Some(Ok(kept)) => Err(IndexError::NameTaken { wanted: collection.clone(), existing: kept.collection }),
         Some(Err(why)) => Err(failed(Trouble::Refused, why)),
-        None => reply.body.map(|_| Ensured::Created),
+        None => Err(refusal.into()),
     }
 }
 
@@ -108,15 +107,18 @@ fn check_existing(found: Found, collection: &CollectionName, space: &Space) -> R
 pub(super) async fn remove(rest: &Rest, collection: &CollectionName) -> Result<(), IndexError> {
     find(rest, collection).await?.known(collection)?;
     let path = ["schema", &collection.weaviate_class()];
-    let reply = rest.call(Method::DELETE, &path, None, OTHER_REPLY_BYTES).await?;
-    if reply.status == StatusCode::NOT_FOUND {
-        return Err(IndexError::UnknownCollection(collection.clone()));
+    match rest.call(Method::DELETE, &path, OTHER_REPLY_BYTES).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.status == Some(StatusCode::NOT_FOUND) => {
+            Err(IndexError::UnknownCollection(collection.clone()))
+        }
+        Err(error) => Err(error.into()),
     }
-    reply.body.map(drop)
 }
 
 /// Checks that the server is ready and accepts the key.
 pub(super) async fn ready(rest: &Rest) -> Result<(), IndexError> {
-    rest.call(Method::GET, &[".well-known", "ready"], None, OTHER_REPLY_BYTES).await?.body?;
-    rest.call(Method::GET, &["meta"], None, OTHER_REPLY_BYTES).await?.body.map(drop)
+    rest.call(Method::GET, &[".well-known", "ready"], OTHER_REPLY_BYTES).await?;
+    rest.call(Method::GET, &["meta"], OTHER_REPLY_BYTES).await?;
+    Ok(())
 }

@@ -1,11 +1,12 @@
 //! The addresses of a Weaviate server: REST for schema and readiness, gRPC for everything else.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use reqwest::Url;
+use reqwest::header::HeaderValue;
 
 use crate::domain::Secret;
+use crate::http::{bearer, parse_base_url};
 use crate::index::InvalidStore;
 
 /// Weaviate's gRPC port without TLS.
@@ -30,6 +31,11 @@ impl WeaviateSettings {
         parse_address("WEAVIATE_URL", &self.url)
     }
 
+    /// Returns the header with the key, if there is a key.
+    pub(super) fn bearer(&self) -> Result<Option<HeaderValue>, InvalidStore> {
+        bearer(&self.api_key).map_err(|problem| InvalidStore(format!("WEAVIATE_API_KEY {problem}")))
+    }
+
     /// Returns the gRPC address.
     pub(super) fn grpc(&self) -> Result<Url, InvalidStore> {
         if let Some(url) = self.grpc_url.as_deref().filter(|url| !url.is_empty()) {
@@ -49,25 +55,8 @@ impl WeaviateSettings {
     }
 }
 
-/// Parses the address of a server. A user name or a password is refused, because URLs are logged and shown.
-fn parse_address(variable: &str, url: &str) -> Result<Url, InvalidStore> {
-    let invalid = |what: &str| InvalidStore(format!("{variable} {what}"));
-    let address = Url::parse(url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let address = address.ok_or_else(|| invalid("is not a valid URL; it must begin with http:// or https://"))?;
-    if !address.username().is_empty() || address.password().is_some() {
-        return Err(invalid("contains a user name or a password; set WEAVIATE_API_KEY instead"));
-    }
-    if address.query().is_some() || address.fragment().is_some() {
-        return Err(invalid("must be an address without `?` and `#`"));
-    }
-    Ok(address)
-}
-
-/// Returns whether `url` is on this machine, for which no proxy is used.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+fn parse_address(setting: &str, url: &str) -> Result<Url, InvalidStore> {
+    parse_base_url(url, Some("WEAVIATE_API_KEY")).map_err(|problem| InvalidStore(format!("{setting} {problem}")))
 }
 
 #[cfg(test)]

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use super::error::{Bound, Refusal, failed, from_status, limit, refusal, words};
+use super::error::{Bound, Refusal, failed, from_status, limit, refusal};
 use super::reading::{ask_page, request};
 use super::wire::{BatchDeleteRequest, BatchError, BatchObject, BatchObjectsRequest, MetadataRequest, SearchRequest};
 use super::{WeaviateIndex, filter, objects, schema};
 use crate::domain::{CollectionName, ImageId, ImageRecord, Trouble};
+use crate::http::one_line;
 use crate::index::IndexError;
 
 /// Objects in one request. A server writes a few thousand each second, so a request takes well under a second.
@@ -118,7 +119,7 @@ async fn handle_errors(
         let (id, object) =
             sent.ok_or_else(|| failed(Trouble::Failed, "the reply refuses an object that was not sent"))?;
         let why = refusal(&error.error, &class, &objects::texts(object));
-        refused.push((at, *id, why, words(error.error.as_bytes())));
+        refused.push((at, *id, why, one_line(error.error.as_bytes())));
     }
     refused.sort_by_key(|(at, ..)| *at);
     // If none of several objects was stored, the reason is not a single object.

@@ -11,7 +11,7 @@ use super::codes::Kind;
 use super::operator::Setup;
 use super::reply::ReplyFacts;
 use crate::domain::{DependencyError, ImageUri, Trouble};
-use crate::resilience::parse_retry_after;
+use crate::http::parse_retry_after;
 use crate::source::SourceError;
 
 /// The bucket or object of a call.

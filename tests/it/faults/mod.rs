@@ -1,4 +1,4 @@
-//! Faults that trials outside this repository found, one test for each, named by the right behaviour.
+//! Faults that were found by trials outside this repository: one test for each, named by the right behaviour.
 
 mod buckets;
 mod encodings;

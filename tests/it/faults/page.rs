@@ -5,14 +5,14 @@ use std::time::Duration;
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use crate::browser::Browser;
+use crate::page::browser::Browser;
 use crate::support::cheap_clip::CheapClip;
 use crate::support::proxy::Nginx;
 use crate::support::{TestApp, demo_image, root};
 
 const KEY: &str = "key-of-the-test";
 
-/// What a page of `origin` sends to sign in.
+/// The request that a page of `origin` sends to sign in.
 async fn sign_in(app: &TestApp, host: &str, headers: &[(&str, &str)]) -> (StatusCode, String) {
     let mut request = app.client.post(format!("{}/session", app.url)).json(&json!({"key": KEY})).header("host", host);
     for (name, value) in headers {

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::json;
 
-use crate::commands::glimpse;
+use crate::cli::commands::glimpse;
 use crate::support::TestApp;
 
 fn text(output: &Output) -> String {

@@ -1,4 +1,4 @@
-//! A CLIP service that lies as it is told.
+//! A CLIP service that sends wrong vectors.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use glimpse::domain::{DependencyError, Embedding, Space, Trouble};
 use glimpse::embed::{EmbedError, ImageEmbeddingProvider, local::LocalProvider};
 use glimpse::imaging::{ImagingSettings, PreparedImage, Preprocessing};
 
-/// The built-in model behind `glimpse clip`'s own routes, and what is done to its answers.
+/// The built-in model behind the routes of `glimpse clip`, with changed answers.
 pub(crate) struct Bent {
     model: LocalProvider,
     how: AtomicU8,
@@ -20,7 +20,7 @@ pub(crate) struct Bent {
 pub(crate) const HONEST: u8 = 0;
 /// Always the same vector.
 pub(crate) const CONSTANT: u8 = 1;
-/// Half as many numbers.
+/// Half of the numbers.
 pub(crate) const HALF: u8 = 2;
 /// The same size, another model.
 pub(crate) const TURNED: u8 = 3;
@@ -58,7 +58,7 @@ impl ImageEmbeddingProvider for Bent {
         self.model.preprocessing()
     }
 
-    /// Its card, as the router shows it; no probe stands in the way of its lies.
+    /// Its card, as the router shows it, without probes that would reveal the change.
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
         let dimension = if self.how.load(Ordering::SeqCst) == HALF { 256 } else { 512 };
         let preprocessing = self.preprocessing().to_string();

@@ -1,4 +1,4 @@
-//! Somebody between a client and an HTTP service, who passes requests on as they are, or answers them himself.
+//! A proxy between a client and an HTTP service, which passes requests on or answers them itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-/// What becomes of a request.
+/// What the proxy does with a request.
 pub(crate) enum Verdict {
     /// The service answers it.
     Passes,
-    /// The same, after so long.
+    /// The same, after this time.
     PassesAfter(Duration),
-    /// The same, once that is true.
+    /// The same, as soon as the value is true.
     PassesWhen(watch::Receiver<bool>),
-    /// The service answers it, and the answer arrives after so long.
+    /// The service answers it, and the answer arrives after this time.
     AnswersAfter(Duration),
-    /// This status and this body.
+    /// The proxy answers it with this status and body.
     Says(u16, &'static str),
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct Between {
 }
 
 impl Between {
-    /// In front of the service at `to`.
+    /// Starts a proxy for the service at `to`.
     pub(crate) async fn new(to: &str, judge: impl Fn(&Uri) -> Verdict + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -51,7 +51,7 @@ impl Between {
     }
 }
 
-/// With all its headers, `Host` too: it is part of what is signed.
+/// Passes all headers on, also `Host`: it is part of the signature.
 async fn pass(State((http, to, judge)): State<(reqwest::Client, String, Judge)>, request: Request) -> Response {
     let mut late = Duration::ZERO;
     match judge(request.uri()) {
@@ -67,7 +67,7 @@ async fn pass(State((http, to, judge)): State<(reqwest::Client, String, Judge)>,
     let target = format!("{to}{}", head.uri.path_and_query().map_or("/", |path| path.as_str()));
     let body = axum::body::to_bytes(body, 64 << 20).await.unwrap();
     let reply = http.request(head.method, target).headers(head.headers).body(body).send().await;
-    // As a proxy does whose upstream is being started again.
+    // As a proxy does while its upstream is restarted.
     let Ok(reply) = reply else { return axum::http::StatusCode::BAD_GATEWAY.into_response() };
     tokio::time::sleep(late).await;
     let mut response = Response::builder().status(reply.status());

@@ -1,5 +1,5 @@
-//! A CLIP service that costs next to nothing: its vectors are the colours of an image's quarters. For tests in which
-//! images are many and the model is beside the point. It fails over images of [`POISON`].
+//! A CLIP service that takes almost no time: its vectors are the colours of the quarters of an image. For tests with
+//! many images in which the model does not matter. It fails for images of the colour [`POISON`].
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use sha2::{Digest, Sha256};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
-/// Pixels a side.
+/// Pixels per side.
 const SIDE: u32 = 16;
 
-/// The colour of an image's first pixel over which it fails, and all that came with it.
+/// The colour of the first pixel of an image for which it fails, with all images of the same request.
 pub(crate) const POISON: [u8; 3] = [255, 0, 255];
 
 /// A running service.
@@ -28,7 +28,7 @@ pub(crate) struct CheapClip {
 }
 
 impl CheapClip {
-    /// Each image takes so long.
+    /// Starts it; each image takes this time.
     pub(crate) async fn start(takes: Duration) -> Self {
         Self::at("127.0.0.1:0", takes).await
     }

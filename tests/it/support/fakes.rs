@@ -1,4 +1,4 @@
-//! Ports that do what a test says: for the chain alone.
+//! Scripted ports for tests of the chain.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -79,16 +79,16 @@ impl ImageSource for MemorySource {
     }
 }
 
-/// A model of two numbers: the mean of red, and one. Refuses images whose first byte is 0, and batches with them.
+/// A model of two numbers: the mean of red, and one. It refuses images whose first byte is 0, and batches with them.
 pub(crate) struct MeanProvider {
     pub(crate) calls: Mutex<Vec<usize>>,
-    /// Fails as a dependency after so many calls…
+    /// Fails as a dependency after this number of calls…
     pub(crate) breaks_after: usize,
-    /// …until so many have been made.
+    /// …until this number of calls.
     pub(crate) heals_after: usize,
     /// How it fails.
     pub(crate) trouble: Trouble,
-    /// Serves another model after so many calls.
+    /// Serves another model after this number of calls.
     pub(crate) moves_after: usize,
     pub(crate) takes: Duration,
 }
@@ -154,11 +154,11 @@ pub(crate) struct MemoryIndex {
     pub(crate) records: Mutex<BTreeMap<ImageId, ImageRecord>>,
     pub(crate) refuses: Vec<ImageId>,
     pub(crate) is_down: bool,
-    /// `memory` where there is none.
+    /// `memory` if it is `None`.
     pub(crate) named: Option<&'static str>,
-    /// So many upserts fail before the first succeeds.
+    /// The number of upserts that fail before the first succeeds.
     pub(crate) fails: AtomicUsize,
-    /// What is wrong when it fails.
+    /// Whether it fails because it refuses access.
     pub(crate) refuses_us: bool,
 }
 

@@ -1,5 +1,5 @@
-//! A Hugging Face hub that answers as the real one does, and goes wrong as the test says. Its storage is another server,
-//! which notes whether anybody brings it the token.
+//! A fake of the Hugging Face hub, with faults that a test chooses. Its storage is another server, which records
+//! whether a client sends it the token.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -20,36 +20,36 @@ use tokio::task::JoinHandle;
 pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 pub(crate) const TOKEN: &str = "hf_hush";
 
-/// What goes wrong, once each unless it says otherwise.
+/// The faults; each happens once if it does not say otherwise.
 #[derive(Default)]
 pub(crate) struct Script {
-    /// The storage breaks off after so many bytes of this file.
+    /// The storage breaks off after this number of bytes of this file.
     pub(crate) cut: Option<(String, usize)>,
-    /// The storage sends this file with a byte changed, so many times.
+    /// The storage sends this file with one changed byte, this number of times.
     pub(crate) spoil: Option<(String, usize)>,
-    /// The storage knows no ranges.
+    /// The storage does not support ranges.
     pub(crate) no_ranges: bool,
-    /// Only whoever brings the token is let in.
+    /// Only clients with the token are let in.
     pub(crate) private: bool,
-    /// So many requests are answered with 503 first.
+    /// This number of requests are answered with 503 first.
     pub(crate) down: usize,
-    /// How it differs from the hub itself.
+    /// How it differs from the real hub.
     pub(crate) manner: Manner,
     /// The storage waits for this before it sends this file.
     pub(crate) hold: Option<(String, Arc<tokio::sync::Notify>)>,
 }
 
-/// How a mirror answers for files.
+/// How a mirror answers requests for files.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// As the hub does.
+    /// Like the hub.
     #[default]
     Hub,
-    /// Says no sizes and no hashes: its replies are chunked.
+    /// Sends no sizes and no hashes: its replies are chunked.
     Bare,
-    /// The same, and allows no `HEAD`.
+    /// The same, and does not allow `HEAD`.
     BareWithoutHead,
-    /// Allows no `HEAD`.
+    /// Does not allow `HEAD`.
     WithoutHead,
     /// Redirects every file to itself.
     Circle,
@@ -85,7 +85,7 @@ impl Drop for FakeHub {
 }
 
 impl FakeHub {
-    /// Serves the files of `folder` and of the folders in it as every repository.
+    /// Serves the files of `folder` and its subfolders as every repository.
     pub(crate) async fn of(folder: &Path, script: Script) -> Self {
         let mut files = HashMap::new();
         let mut places = vec![String::new()];
@@ -112,12 +112,12 @@ impl FakeHub {
         Self { url, inner, servers: vec![first, second] }
     }
 
-    /// What was asked for since the last time this was called.
+    /// Returns the requests since the last call.
     pub(crate) fn asked(&self) -> Vec<String> {
         std::mem::take(&mut self.inner.asked.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether the storage was shown the token.
+    /// Whether a client sent the token to the storage.
     pub(crate) fn leaked(&self) -> bool {
         *self.inner.leaked.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -129,7 +129,7 @@ async fn serve(router: Router) -> (String, JoinHandle<()>) {
     (url, tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }))
 }
 
-/// Notes the request, and says what stands in its way.
+/// Records the request, and returns the reply of a fault, if any.
 fn door(inner: &Inner, line: String, headers: &HeaderMap) -> Option<Response<Body>> {
     inner.asked.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     let mut script = inner.script.lock().unwrap_or_else(PoisonError::into_inner);
@@ -156,7 +156,7 @@ async fn listing(
     axum::Json(serde_json::json!({"id": "org/name", "sha": COMMIT, "siblings": siblings})).into_response()
 }
 
-/// Small files from here, large ones (the towers) by a redirect to the storage.
+/// Sends small files directly, and redirects to the storage for large ones (the towers).
 async fn resolve(
     State(inner): State<Arc<Inner>>,
     Params((_org, _name, commit, file)): Params<(String, String, String, String)>,
@@ -180,10 +180,10 @@ async fn resolve(
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
     if !file.starts_with("onnx/") {
-        // The name of a small file's blob is git's; any forty digits do.
+        // The blob name of a small file comes from git; any forty digits are valid.
         let etag = hex::encode(&Sha256::digest(bytes)[..20]);
         if file == "config.json" && !uri.path().starts_with("/cache/") {
-            // As the real hub does: to a place of its own, said without a host, in a reply that has a length itself.
+            // As the real hub does: to a relative location, in a reply that has a length itself.
             let to = format!("/cache{}", uri.path());
             let reply = reply.status(StatusCode::TEMPORARY_REDIRECT).header(LOCATION, to);
             return reply.body(if method == Method::HEAD { Body::empty() } else { "moved".into() }).unwrap();
@@ -212,7 +212,7 @@ fn chunked(bytes: Bytes) -> Body {
     Body::from_stream(futures::stream::iter([Ok::<_, std::io::Error>(bytes)]))
 }
 
-/// The storage: ranges, and all that goes wrong.
+/// The storage: ranges, and the faults.
 async fn blob(
     State(inner): State<Arc<Inner>>,
     Params(file): Params<String>,
@@ -221,7 +221,7 @@ async fn blob(
 ) -> Response<Body> {
     if method == Method::HEAD {
         *inner.leaked.lock().unwrap_or_else(PoisonError::into_inner) |= headers.contains_key(AUTHORIZATION);
-        // As a storage that signs its URLs for `GET` alone.
+        // As a storage that signs its URLs for `GET` only.
         return StatusCode::FORBIDDEN.into_response();
     }
     let range = headers.get(RANGE).map(|range| range.to_str().unwrap().to_owned());
@@ -259,10 +259,10 @@ async fn blob(
         None => reply.body(part.into()).unwrap(),
         Some(after) => {
             part.truncate(after);
-            // The connection breaks before all of the promised length has come.
+            // The connection breaks before the announced length was sent.
             let sent = futures::stream::iter([Ok(Bytes::from(part))]);
             let broken = futures::stream::once(async {
-                // What was sent leaves while the stream waits.
+                // Waits until the sent bytes have left.
                 tokio::task::yield_now().await;
                 Err(std::io::Error::other("pulled the plug"))
             });

@@ -1,9 +1,10 @@
-//! The whole service in a temporary folder, asked over real HTTP, in the words of a user.
+//! The whole service in a temporary folder, used over real HTTP.
 
 pub(crate) mod bent;
 pub(crate) mod between;
 pub(crate) mod cheap_clip;
 pub(crate) mod embed_services;
+pub(crate) mod environment;
 pub(crate) mod fakes;
 pub(crate) mod hub;
 pub(crate) mod named;
@@ -31,8 +32,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-/// What is in a lock, even if a test panicked while it held it: a destructor must not panic as well, which would end the tests
-/// of everybody.
+/// Returns the content of a lock, even if a test panicked while it held it: a panic in a destructor would end all
+/// tests.
 pub(crate) fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -54,13 +55,13 @@ impl TestApp {
         Self::with(&[]).await
     }
 
-    /// With these variables set.
+    /// Starts it with these variables set.
     pub(crate) async fn with(variables: &[(&str, &str)]) -> Self {
         let own = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Self::in_folder(tempfile::tempdir().unwrap(), own).await
     }
 
-    /// Over a folder that a service has left.
+    /// Starts it over the folder of a stopped service.
     pub(crate) async fn again(folder: TempDir) -> Self {
         Self::in_folder(folder, Vec::new()).await
     }
@@ -91,19 +92,19 @@ impl TestApp {
         Self { url, client, bucket, bucket_url, folder, variables, shutdown, served }
     }
 
-    /// Is told to end, as by SIGTERM.
+    /// Asks it to stop, as SIGTERM does.
     pub(crate) fn begin_to_stop(&self) {
         self.shutdown.begin();
     }
 
-    /// Ends as SIGTERM does.
+    /// Stops it as SIGTERM does; returns its folder.
     pub(crate) async fn stop(self) -> TempDir {
         self.shutdown.begin();
         self.served.await.unwrap();
         self.folder
     }
 
-    /// Ends, and starts again over the same folder.
+    /// Stops it, and starts it again over the same folder.
     pub(crate) async fn restart(self) -> Self {
         self.stop_but_remember().await.start().await
     }
@@ -115,7 +116,7 @@ impl TestApp {
         Self::in_folder(folder, own).await
     }
 
-    /// Ends, and can be started again as it was.
+    /// Stops it; it can be started again with the same settings.
     pub(crate) async fn stop_but_remember(self) -> Stopped {
         let variables = self.variables.clone();
         Stopped { variables, folder: self.stop().await }
@@ -125,7 +126,7 @@ impl TestApp {
         self.folder.path()
     }
 
-    /// Where other processes find the bucket.
+    /// The URL of the bucket for other processes.
     pub(crate) fn bucket_url(&self) -> &str {
         &self.bucket_url
     }
@@ -188,7 +189,7 @@ impl TestApp {
         serde_json::from_value(reply).unwrap()
     }
 
-    /// Asks again and again until the job is as wanted.
+    /// Polls the job until the condition is true.
     pub(crate) async fn job_until(&self, id: &str, wanted: impl Fn(&JobReply) -> bool) -> JobReply {
         let deadline = std::time::Instant::now() + std::time::Duration::from_mins(5);
         loop {
@@ -201,7 +202,7 @@ impl TestApp {
         }
     }
 
-    /// Submits a job over `images/` and follows it to its end.
+    /// Runs a job over `images/` to its end.
     pub(crate) async fn ingest(&self) -> JobReply {
         self.ingest_with(json!({"s3_prefix": "images/"})).await
     }
@@ -217,7 +218,7 @@ impl TestApp {
         serde_json::from_value(reply).unwrap()
     }
 
-    /// File names of the hits for words, best first.
+    /// File names of the hits for a text, best first.
     pub(crate) async fn find(&self, words: &str, limit: usize) -> Vec<String> {
         let request = self.client.get(format!("{}/search/images", self.url));
         let response = request.query(&[("q", words), ("limit", &limit.to_string())]).send().await.unwrap();
@@ -238,7 +239,7 @@ impl TestApp {
     }
 }
 
-/// A service that has ended.
+/// A stopped service.
 pub(crate) struct Stopped {
     folder: TempDir,
     variables: Vec<(String, String)>,
@@ -269,7 +270,7 @@ pub(crate) fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The demo images, by name.
+/// The demo images, in order of their names.
 pub(crate) fn demo_images() -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> = std::fs::read_dir(root().join("demo"))
         .unwrap()

@@ -1,4 +1,4 @@
-//! A store under another name, which can be switched off.
+//! A store with another name, which can be switched off.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use super::fakes::down;
 
-/// An embedded index of its own folder, as if it were another store.
+/// An embedded index with a folder of its own, as if it were another store.
 pub(crate) struct NamedIndex {
     name: &'static str,
     inner: EmbeddedIndex,

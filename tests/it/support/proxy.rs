@@ -1,9 +1,10 @@
-//! A real nginx in front of a service, with its defaults: another `Host`, buffered replies, HTTP/2 from the client.
+//! A real nginx with its defaults in front of a service: another `Host`, buffered replies, HTTP/2 for the client.
 
-use std::io::Write;
 use std::process::{Child, Command, Stdio};
 
-/// A running nginx, which ends with the test.
+use super::environment::{find_program, skip};
+
+/// A running nginx; it ends when this is dropped.
 pub(crate) struct Nginx {
     pub(crate) url: String,
     process: Child,
@@ -20,12 +21,8 @@ impl Nginx {
         openssl.args(["-keyout", &format!("{path}/key.pem"), "-out", &format!("{path}/certificate.pem")]);
         let certified =
             openssl.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success());
-        let program = ["/usr/sbin/nginx", "/usr/bin/nginx", "/usr/local/sbin/nginx"]
-            .into_iter()
-            .find(|path| std::path::Path::new(path).exists());
-        let Some(program) = program.filter(|_| certified) else {
-            // Past the test runner, which swallows what the printing macros write.
-            std::io::stderr().write_all(b"skipped: install nginx and openssl\n").unwrap();
+        let Some(program) = find_program("nginx").filter(|_| certified) else {
+            skip("nginx", "install nginx and openssl");
             return None;
         };
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -60,7 +57,7 @@ impl Nginx {
 
 impl Drop for Nginx {
     fn drop(&mut self) {
-        // SIGTERM, so that it ends its workers too.
+        // SIGTERM, so that it also ends its workers.
         Command::new("kill").arg(self.process.id().to_string()).status().ok();
         self.process.wait().ok();
     }

@@ -1,4 +1,4 @@
-//! A service that gives every request one answer, whatever it is.
+//! A service that gives every request the same answer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::embed_services::{provider, serve};
 
-/// Every adapter of a service.
+/// Every adapter of an external service.
 pub(crate) const ALL: [ProviderKind; 4] =
     [ProviderKind::Clip, ProviderKind::OpenAi, ProviderKind::Multi2Vec, ProviderKind::Ollama];
 /// Longer than any answer takes.
@@ -24,7 +24,7 @@ pub(crate) const PATIENT: Duration = Duration::from_secs(20);
 /// The side of [`image`].
 pub(crate) const SIDE: u32 = 16;
 
-/// A server that gives every request the same answer, and counts them.
+/// A server that gives every request the same answer, and counts the requests.
 pub(crate) struct Scripted {
     pub(crate) url: String,
     pub(crate) asked: Arc<AtomicUsize>,
@@ -35,7 +35,7 @@ impl Scripted {
     pub(crate) async fn answering<R: IntoResponse>(reply: impl Fn() -> R + Clone + Send + Sync + 'static) -> Self {
         let asked = Arc::new(AtomicUsize::new(0));
         let count = asked.clone();
-        // The body is read whole: a server that hangs up in the middle of it is another trouble.
+        // The whole body is read: closing the connection in the middle of it would be another error.
         let router = Router::new().fallback(move |_: Bytes| {
             count.fetch_add(1, Ordering::SeqCst);
             std::future::ready(reply().into_response())
@@ -52,7 +52,7 @@ impl Scripted {
         provider(kind, &self.url, Some(SIDE), timeout)
     }
 
-    /// What every adapter makes of it, for an image and for a text.
+    /// The error of every adapter, for an image and for a text.
     pub(crate) async fn outcomes(&self, timeout: Duration) -> Vec<(String, EmbedError)> {
         let mut outcomes = Vec::new();
         for kind in ALL {
@@ -66,7 +66,7 @@ impl Scripted {
         outcomes
     }
 
-    /// Every adapter says that this is the trouble.
+    /// Asserts that every adapter reports this trouble.
     pub(crate) async fn is(&self, trouble: Trouble, timeout: Duration) {
         for (what, error) in self.outcomes(timeout).await {
             let EmbedError::Dependency(down) = error else { panic!("{what}: {error}") };
@@ -79,7 +79,7 @@ pub(crate) fn image(level: u8) -> PreparedImage {
     PreparedImage { size: SIDE, rgb: vec![level; (SIDE * SIDE * 3) as usize].into() }
 }
 
-/// A reply with these vectors in the words of the service.
+/// A reply with these vectors in the JSON of the service.
 pub(crate) fn vectors(kind: ProviderKind, vectors: &[&str]) -> String {
     let list = |item: &dyn Fn(usize, &str) -> String| {
         vectors.iter().enumerate().map(|(place, vector)| item(place, vector)).collect::<Vec<_>>().join(",")

@@ -1,4 +1,4 @@
-//! A service whose bucket is elsewhere, and somebody between them.
+//! A service whose bucket is external, with a proxy between them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 use super::TestApp;
 use super::between::{Between, Verdict};
 
-/// A service whose bucket is elsewhere, with somebody between who counts what is read.
+/// A service whose bucket is external, with a proxy that counts the reads.
 pub(crate) struct Watched {
     pub(crate) app: TestApp,
-    /// Requests for objects, of any kind.
+    /// The number of requests for objects, of any kind.
     objects: Arc<AtomicUsize>,
-    /// Pages of listings that are answered before the bucket refuses to list.
+    /// The number of pages of listings that are answered before the bucket refuses to list.
     pub(crate) pages: Arc<AtomicUsize>,
     pub(crate) refuses: Arc<AtomicBool>,
     _between: Between,
@@ -23,7 +23,7 @@ pub(crate) struct Watched {
     _folder: TempDir,
 }
 
-/// The name of an object over which the bucket's service fails whenever it is read.
+/// The name of an object for which the bucket always fails.
 pub(crate) const CURSED: &str = "/cursed.jpg";
 
 const DENIED: &str = "<?xml version=\"1.0\"?><Error><Code>AccessDenied</Code><Message>no</Message></Error>";
@@ -68,7 +68,7 @@ impl Watched {
         Self { app, objects, pages, refuses, _between: between, _server: server, _folder: folder }
     }
 
-    /// Requests for objects since the last look.
+    /// The number of requests for objects since the last call.
     pub(crate) fn read(&self) -> usize {
         self.objects.swap(0, Ordering::SeqCst)
     }

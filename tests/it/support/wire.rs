@@ -1,9 +1,9 @@
-//! A wire to a service, that a test cuts and mends.
+//! A connection to a service, which a test cuts and restores.
 
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
-/// A wire to a service, that can be cut with all that is on it.
+/// A TCP proxy for a service that can be cut, with all its connections.
 pub(crate) struct Wire {
     addr: std::net::SocketAddr,
     to: String,
@@ -11,7 +11,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// To the service at `url`; up or not yet.
+    /// Starts it for the service at `url`, connected or not.
     pub(crate) async fn to(url: &str, is_up: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();

@@ -1,4 +1,4 @@
-//! `glimpse worker` as a process of its own, and what it leaves in the index.
+//! `glimpse worker` as a process, and its records in the index.
 
 use std::process::{Child, Command, Stdio};
 
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::TestApp;
 
-/// A worker process; ends with the test.
+/// A worker process; it is killed when this is dropped.
 pub(crate) struct Worker {
     child: Child,
 }
@@ -27,7 +27,7 @@ impl Worker {
         Self::through(&app.url, app, job, token, name, more)
     }
 
-    /// Of the service that is reached at that URL.
+    /// Starts a worker that reaches the service at that URL.
     pub(crate) fn through(url: &str, app: &TestApp, job: &str, token: &str, name: &str, more: &[(&str, &str)]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
         command.args(["worker", "--service", url, "--job", job, "--name", name]);
@@ -43,7 +43,7 @@ impl Worker {
         assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
     }
 
-    /// Its exit code and what it said.
+    /// Waits for its end; returns its exit code and its output.
     pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
         let stderr = self.child.stderr.take().unwrap();
         tokio::task::spawn_blocking(move || {
@@ -62,7 +62,7 @@ impl Drop for Worker {
     }
 }
 
-/// A job whose workers are elsewhere.
+/// Submits a job with remote workers.
 pub(crate) async fn submit(app: &TestApp, body: Value) -> SubmitReply {
     let (status, reply) = app.post("/jobs/images", body).await;
     assert_eq!(status, StatusCode::ACCEPTED, "{reply}");

@@ -1,4 +1,4 @@
-//! Objects in an archive: a class of their own, and no request for what cannot be read.
+//! Archived objects have a failure class of their own, and are not requested if they cannot be read.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What no image is to blame for ends the job once, names the setting, and is taken up by a retry.
+//! An error that no image caused ends the job once, names the setting, and can be retried.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::json;
 
 use super::plain::{refused, retried, service, service_with, succeeded};
-use crate::browser::Browser;
+use crate::page::browser::Browser;
 use crate::support::scripted_bucket::{Fault, Mode, Reply, Script, ScriptedBucket};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -87,7 +87,7 @@ async fn a_bucket_that_cannot_be_read_any_more_ends_the_job_and_no_image_fails()
 async fn objects_that_are_deleted_during_a_job_fail_alone() {
     let bucket = ScriptedBucket::start(Mode::Plain).await;
     let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("GLIMPSE_LEASE_SIZE", "1")]).await;
-    // After two reads, all objects but the last one are deleted.
+    // After two reads, all objects except the last one are deleted.
     let reads = AtomicUsize::new(0);
     bucket.change(|script| {
         script.judge = Some(Arc::new(move |asked| {
@@ -123,7 +123,7 @@ async fn a_bucket_that_lists_and_cannot_read_is_waited_for() {
     assert_eq!((job.counts.done, job.counts.failed), (4, 0), "{job:?}");
 }
 
-/// Status, code, message and the word that must be in what the job says.
+/// Status, code, message, and the text that the message of the job must contain.
 const OPERATORS: [(u16, &str, &str, &str); 24] = [
     (400, "ExpiredToken", "", "S3_ACCESS_KEY_ID"),
     (403, "ExpiredTokenException", "", "S3_ACCESS_KEY_ID"),

@@ -1,4 +1,4 @@
-//! Listings that would never end, or that cannot be read on.
+//! Listings that would never end, or that cannot be continued.
 
 use std::sync::Arc;
 

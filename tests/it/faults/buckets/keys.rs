@@ -1,4 +1,4 @@
-//! Keys that are not UTF-8, or that XML cannot hold.
+//! Keys that are not UTF-8, or that XML cannot represent.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Buckets that misbehave: whose failure it is, what is said, and that nothing is lost or removed by it.
+//! Faulty buckets: how the failure is classified and reported, and that nothing is lost or removed.
 
 mod archive;
 mod bodies;

@@ -1,4 +1,4 @@
-//! Listings that are not in the order of their keys, with pages that fail in between and services that are started again.
+//! Listings that are not in the order of their keys, with failing pages and restarts of the service.
 
 use glimpse::api::replies::JobReply;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! The scripted bucket without a fault: what the other tests of this folder differ from.
+//! The scripted bucket without a fault, and helpers of this folder.
 
 use glimpse::api::replies::JobReply;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ pub(super) async fn service(bucket: &ScriptedBucket) -> TestApp {
     service_with(bucket, &[]).await
 }
 
-/// The same with other variables.
+/// The same with more variables.
 pub(super) async fn service_with(bucket: &ScriptedBucket, more: &[(&str, &str)]) -> TestApp {
     let own = bucket.variables();
     let mut all: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -20,7 +20,7 @@ pub(super) async fn service_with(bucket: &ScriptedBucket, more: &[(&str, &str)])
     TestApp::with(&all).await
 }
 
-/// Runs a job that must fail without a failed image, and gives what it says.
+/// Runs a job that must fail without a failed image, and returns it and its message.
 pub(super) async fn refused(app: &TestApp, body: Value) -> (JobReply, String) {
     let job = app.ingest_with(body).await;
     assert_eq!((job.status.as_str(), job.counts.failed), ("FAILED", 0), "{job:?}");
@@ -36,7 +36,7 @@ pub(super) async fn succeeded(app: &TestApp, body: Value) -> JobReply {
     job
 }
 
-/// The job that retries another, at its end.
+/// Retries a job and waits for the end of the new one.
 pub(super) async fn retried(app: &TestApp, id: &str) -> JobReply {
     let (status, reply) = app.post(&format!("/jobs/{id}/retry"), Value::Null).await;
     assert_eq!(status, 202, "{reply}");

@@ -1,12 +1,12 @@
-//! Settings that are wrong: the job and `glimpse doctor` say which.
+//! Wrong settings: the job and `glimpse doctor` name them.
 
 use serde_json::json;
 
 use super::plain::{refused, service, service_with};
-use crate::commands::{glimpse, stdout};
+use crate::cli::commands::{glimpse, stdout};
 use crate::support::scripted_bucket::{Fault, Mode, Reply, ScriptedBucket};
 
-/// What a job says, and then what `glimpse doctor` says.
+/// Returns the message of a job, and then that of `glimpse doctor`.
 async fn told(bucket: &ScriptedBucket, more: &[(&str, &str)]) -> [String; 2] {
     let app = service_with(bucket, more).await;
     let (_, job) = refused(&app, json!({})).await;
@@ -90,7 +90,7 @@ async fn a_reply_that_is_not_a_listing_is_told_with_what_it_is() {
         let (_, said) = refused(&app, json!({})).await;
         assert!(said.contains("cannot be read"), "{cut}: {said}");
     }
-    // An error with a good status is that error.
+    // An error with a success status is still that error.
     let expired = Reply::new(200, "application/xml", "<Error><Code>ExpiredToken</Code><Message>x</Message></Error>");
     bucket.change(|script| script.on_any = Some(Fault::always(expired)));
     let (_, said) = refused(&app, json!({})).await;

@@ -1,11 +1,11 @@
-//! Which objects have changed, in buckets whose ETags say much or nothing.
+//! How changed objects are recognised in buckets with unusual ETags.
 
 use serde_json::json;
 
 use super::plain::{service, succeeded};
 use crate::support::scripted_bucket::{Etags, Mode, Script, ScriptedBucket};
 
-/// Indexes, finds nothing changed, and then one object that was overwritten with as many bytes.
+/// Indexes, finds nothing changed, and then finds one object that was overwritten with the same number of bytes.
 async fn notices(mut script: Script, header: bool, overwrite: impl Fn(&mut Script)) {
     if header {
         for object in &mut script.objects {
@@ -37,7 +37,7 @@ async fn without_a_usable_etag_a_change_is_noticed_by_time_and_size() {
             notices(Script { etags, ..Script::four() }, header, from_last_modified).await;
         }
     }
-    // What a MinIO server gives to files that were put into its folder.
+    // The ETag that a MinIO server gives to files that were copied into its folder.
     let mut script = Script::four();
     for object in &mut script.objects {
         "00000000000000000000000000000000-1".clone_into(&mut object.etag);

@@ -1,10 +1,10 @@
-//! A worker elsewhere whose settings of the bucket are wrong: it ends the job, and counts no image.
+//! A remote worker with wrong settings of the bucket ends the job and fails no image.
 
 use glimpse::api::replies::JobReply;
 use serde_json::json;
 
 use super::plain::{retried, service};
-use crate::commands::glimpse;
+use crate::cli::commands::glimpse;
 use crate::support::scripted_bucket::{Asked, Mode, Reply, Script, ScriptedBucket};
 use crate::support::worker::submit;
 

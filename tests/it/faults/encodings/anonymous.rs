@@ -1,4 +1,4 @@
-//! Buckets of other people: read without credentials, or paid for by the reader.
+//! Buckets of other owners: read without credentials, or at the reader's expense.
 
 use std::net::TcpListener;
 
@@ -10,12 +10,12 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use super::succeeded;
-use crate::commands::{glimpse, stdout};
-use crate::source_contract::settings;
+use crate::cli::commands::{glimpse, stdout};
+use crate::contract::source::settings;
 use crate::support::scripted_bucket::{BUCKET, Reply, Script, ScriptedBucket};
 use crate::support::{TestApp, demo_image};
 
-/// Answers requests without a signature only.
+/// Answers only requests without a signature.
 async fn public() -> ScriptedBucket {
     let denied = || Reply::error(403, "AccessDenied", "Access Denied");
     let signed = |asked: &crate::support::scripted_bucket::Asked| {
@@ -24,7 +24,7 @@ async fn public() -> ScriptedBucket {
     ScriptedBucket::with(Script::four().judged(move |asked| signed(asked).then(denied))).await
 }
 
-/// Answers signed requests that say who pays.
+/// Answers only signed requests with the requester-pays header.
 async fn requester_pays() -> ScriptedBucket {
     let denied = || Reply::error(403, "AccessDenied", "Access Denied");
     let pays = |asked: &crate::support::scripted_bucket::Asked| {
@@ -33,7 +33,7 @@ async fn requester_pays() -> ScriptedBucket {
     ScriptedBucket::with(Script::four().judged(move |asked| (!pays(asked)).then(denied))).await
 }
 
-/// Whether the doctor finds the bucket well.
+/// Whether the doctor's check of the bucket passes, and its output.
 async fn doctor(variables: &[(&str, &str)]) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
@@ -47,7 +47,7 @@ async fn doctor(variables: &[(&str, &str)]) -> (bool, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_public_bucket_is_read_without_a_signature_and_no_credentials_are_looked_for() {
     let bucket = public().await;
-    // Where a machine in a cloud would offer its role.
+    // The address at which a cloud machine would offer its role.
     let cloud = TcpListener::bind("127.0.0.1:0").unwrap();
     cloud.set_nonblocking(true).unwrap();
     let cloud_url = format!("http://{}", cloud.local_addr().unwrap());

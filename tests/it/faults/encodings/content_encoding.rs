@@ -1,4 +1,4 @@
-//! Objects that were compressed before they were stored, and say so, or say so wrongly.
+//! Objects that were compressed before the upload, with a right or a wrong `Content-Encoding`.
 
 use std::io::Write;
 
@@ -111,7 +111,7 @@ async fn limits_hold_for_what_comes_out_and_an_encoding_that_fails_is_named() {
         object("twice.jpg", "gzip, gzip", gzip(&gzip(&vec![0; 64 << 20]))),
     ];
     let bucket = ScriptedBucket::with(Script { objects, ..Script::default() }).await;
-    // The budget for files is smaller than what comes out.
+    // The budget for files is smaller than the decompressed object.
     let app = over(&bucket, &[("IMAGE_MAX_SIZE_MB", "1"), ("GLIMPSE_MEMORY_MB", "16")]).await;
     let job = app.ingest_with(json!({})).await;
     assert_eq!((job.counts.done, job.counts.failed), (1, 4), "{job:?}");

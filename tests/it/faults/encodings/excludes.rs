@@ -1,4 +1,4 @@
-//! Keys that are not indexed: leftovers of file servers and desktops, and what a job says.
+//! Keys that are excluded: leftovers of file servers and desktops.
 
 use glimpse::api::replies::JobReply;
 use glimpse::domain::ImageUri;
@@ -6,10 +6,10 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use super::{keys, logs, succeeded};
-use crate::commands::glimpse;
+use crate::cli::commands::glimpse;
 use crate::support::{TestApp, demo_image};
 
-/// Leftovers beside two images; one of them is no image at all.
+/// Leftovers beside two images; one of them is not an image.
 async fn seed_leftovers(app: &TestApp) {
     for key in
         ["images/a.jpg", "images/deep/b.jpg", "images/@eaDir/a.jpg/SYNOPHOTO_THUMB_M.jpg", "images/#recycle/c.jpg"]
@@ -89,7 +89,7 @@ async fn sync_removes_records_of_excluded_keys_and_does_not_count_them_as_losses
     assert!(
         logs(&app, &job).await.contains("0 of 2 objects have vanished; 2 records of excluded keys are removed, too")
     );
-    // What has vanished and is not excluded still counts.
+    // A vanished object that is not excluded still counts.
     app.bucket.remove(&ImageUri::new("pipeline", "images/a.jpg")).await.unwrap();
     let job = app.ingest_with(with(json!(["@eaDir/", "#recycle/", ".*"]), false)).await;
     assert_eq!((job.status.as_str(), job.counts.deleted), ("FAILED", 0), "{job:?}");

@@ -1,4 +1,4 @@
-//! Objects whose headers are not as S3 has them.
+//! Objects with headers that S3 does not send.
 
 use serde_json::json;
 

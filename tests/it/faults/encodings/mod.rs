@@ -30,7 +30,7 @@ fn succeeded(job: &JobReply) {
     assert_eq!((job.status.as_str(), job.counts.failed), ("SUCCEEDED", 0), "{job:?}");
 }
 
-/// A service that reads this bucket, with these variables beside.
+/// A service that reads this bucket, with these additional variables.
 async fn over(bucket: &ScriptedBucket, more: &[(&str, &str)]) -> TestApp {
     let variables = bucket.variables();
     let mut all: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();

@@ -18,7 +18,7 @@ async fn a_table_typed_in_another_normal_form_finds_its_images_and_the_log_count
     app.put(&format!("{FOLDER_NFC}panda.jpg"), demo_image("panda.jpg")).await;
     let table =
         format!("s3_key,taxon\n{FOLDER_NFC}caf\u{e9}.jpg,Felis\n{FOLDER_NFD}moose.jpg,Alces\n{FOLDER_NFC}gone.jpg,x\n");
-    // The table's own key is typed in the other form, too.
+    // The key of the metadata file is typed in the other form, too.
     app.put("tableau-e\u{301}.csv", table).await;
     let job = app.ingest_with(json!({"metadata_key": "tableau-\u{e9}.csv"})).await;
     succeeded(&job);
@@ -30,7 +30,7 @@ async fn a_table_typed_in_another_normal_form_finds_its_images_and_the_log_count
     let said = logs(&app, &job).await;
     let line = format!("2 of 3 images found a row; 1 rows found no image: `{FOLDER_NFC}gone.jpg`");
     assert!(said.contains(&line), "{said}");
-    // What was joined is known: nothing is done again.
+    // The rows are known: nothing is done again.
     let again = app.ingest_with(json!({"metadata_key": "tableau-\u{e9}.csv"})).await;
     assert_eq!((again.counts.unchanged, again.counts.done), (3, 0), "{again:?}");
     assert!(logs(&app, &again).await.contains("2 of 3 images found a row"));
@@ -49,7 +49,7 @@ async fn a_prefix_typed_in_another_normal_form_is_found() {
     assert_eq!((job.counts.done, job.s3_prefix.as_str()), (2, FOLDER_NFC));
     let said = logs(&app, &job).await;
     assert!(said.contains("its NFD form, which is used") && said.contains("1 of 2 images found a row"), "{said}");
-    // Under `sync` it owns what is under the form that is used.
+    // With `sync`, the prefix covers the keys in the stored form.
     app.bucket.remove(&ImageUri::new("pipeline", &key("b"))).await.unwrap();
     let mut body = body;
     body["max_delete_percent"] = json!(50);

@@ -1,4 +1,4 @@
-//! Uploads in parts to the embedded S3 server that fail at their end.
+//! Uploads in parts to the embedded S3 server that fail when they are completed.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 
 use crate::support::TestApp;
 
-/// A client of the service's embedded bucket that can do what this service does not.
+/// A client of the embedded bucket, for calls that the service itself does not make.
 pub(super) fn client(app: &TestApp) -> Client {
     let [(_, id), (_, secret)] = app.bucket_pair();
     let config = aws_sdk_s3::Config::builder()
@@ -30,7 +30,7 @@ struct Upload {
 }
 
 impl Upload {
-    /// With one part.
+    /// Starts an upload with one part.
     async fn begin(app: &TestApp, key: &'static str) -> Self {
         let client = client(app);
         let begun = client.create_multipart_upload().bucket("pipeline").key(key).send().await.unwrap();
@@ -75,14 +75,14 @@ async fn an_upload_survives_a_completion_that_fails() {
     let upload = Upload::begin(&app, "in parts.jpg").await;
     assert_eq!(upload.complete("\"0\"", false).await, Err("InvalidPart".to_owned()));
 
-    // The disk fails over the part, and is well again.
+    // Writing the part fails once, then works again.
     let part = files(app.data()).remove(0);
     let away = app.data().join("away");
     std::fs::rename(&part, &away).unwrap();
     assert_eq!(upload.complete(&upload.etag, false).await, Err("InternalError".to_owned()));
     std::fs::rename(&away, &part).unwrap();
 
-    // Somebody else was faster, and it was not to be replaced.
+    // Another client was faster, and the object must not be replaced.
     app.put("in parts.jpg", "another").await;
     assert_eq!(upload.complete(&upload.etag, true).await, Err("PreconditionFailed".to_owned()));
     assert_eq!(upload.read().await, b"another");

@@ -1,4 +1,4 @@
-//! The HTTP API under unusual clients and loads.
+//! The HTTP API with unusual clients and loads.
 
 mod bodies;
 mod originals;
@@ -13,17 +13,17 @@ use tokio::net::TcpStream;
 
 use crate::support::TestApp;
 
-/// Longer than anything takes on a busy machine.
+/// Longer than any request takes on a busy machine.
 const GENEROUS: Duration = Duration::from_mins(1);
 
-/// A connection to the service on which this was sent.
+/// Connects to the service and sends this text.
 async fn connect(url: &str, sent: &str) -> TcpStream {
     let mut stream = TcpStream::connect(url.trim_start_matches("http://")).await.unwrap();
     stream.write_all(sent.as_bytes()).await.unwrap();
     stream
 }
 
-/// What comes until it contains `word`.
+/// Reads until the reply contains `word`.
 async fn read_until(stream: &mut TcpStream, word: &str) -> String {
     let mut all = Vec::new();
     let mut part = vec![0; 4096];
@@ -45,7 +45,7 @@ fn id(key: &str) -> String {
     glimpse::domain::ImageUri::new("pipeline", key).id().to_string()
 }
 
-/// A service with one image that has grown since it was indexed.
+/// A service with one image that has become larger since it was indexed.
 async fn grown(key: &str, bytes: usize, variables: &[(&str, &str)]) -> (TestApp, Vec<u8>) {
     let app = TestApp::with(variables).await;
     let cat = crate::support::demo_image("cat.jpg");

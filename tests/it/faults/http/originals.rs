@@ -62,7 +62,7 @@ async fn an_original_that_is_replaced_while_a_slow_client_reads_is_cut_off() {
     let mut slow = client.get(&url).send().await.unwrap().bytes_stream();
     let first = slow.next().await.unwrap().unwrap();
     app.put(KEY, crate::support::demo_image("panda.jpg")).await;
-    // Longer than the bucket is kept waiting for a client: it is asked again for the rest, and that is another file.
+    // Longer than the bucket's connection waits for a client: the rest is requested again, and is now of another file.
     tokio::time::sleep(std::time::Duration::from_secs(10)).await;
     let mut got = first.len();
     let failed = tokio::time::timeout(GENEROUS, async {

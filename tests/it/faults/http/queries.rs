@@ -1,9 +1,9 @@
-//! Addresses and refusals.
+//! Query strings, and the log of refused keys.
 
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::commands::{Staying, glimpse};
+use crate::cli::commands::{Staying, glimpse};
 use crate::support::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -26,7 +26,7 @@ async fn an_address_that_is_not_utf8_is_400_on_every_route() {
     }
     let (status, _) = app.delete("/collections/%ff").await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
-    // Percent signs that encode nothing are themselves.
+    // Percent signs that do not start an escape are kept.
     assert_ne!(app.get("/search/images?q=100%").await.0, StatusCode::BAD_REQUEST);
 }
 
@@ -37,7 +37,7 @@ async fn pruning_without_keep_forgets_nothing() {
     let (status, reply) = app.post("/jobs/prune", json!({})).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{reply}");
     assert!(reply["message"].as_str().unwrap().contains("keep"), "{reply}");
-    let refused = glimpse(&[("GLIMPSE_URL", app.url.as_str())], &["jobs", "--prune"]).await;
+    let refused = glimpse(&[("GLIMPSE_URL", app.url.as_str())], &["jobs", "prune"]).await;
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("--keep"));
     assert_eq!(app.get("/jobs").await.1["jobs"].as_array().unwrap().len(), 1);

@@ -3,15 +3,15 @@
 use std::time::{Duration, Instant};
 
 use super::{connect, read_until};
-use crate::commands::Staying;
+use crate::cli::commands::Staying;
 
-/// No request of these keeps the service for longer than its replies may take.
+/// None of these requests delays the service for longer than its replies may take.
 async fn stops_soon(service: Staying, halves: &[&str]) {
     let mut open = Vec::new();
     for half in halves {
         open.push(connect(&service.url, half).await);
     }
-    // All that was sent before has arrived when this is answered.
+    // Everything that was sent before has arrived when this is answered.
     let mut kept_alive = connect(&service.url, "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert!(read_until(&mut kept_alive, "ok").await.contains("200"));
     let begun = Instant::now();

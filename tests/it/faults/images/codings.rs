@@ -4,7 +4,7 @@ use super::{assert_red_blue_green, data, decoded};
 
 #[test]
 fn several_scans_and_unusual_sampling_give_the_image() {
-    // Encoded with little room for colour: libjpeg-turbo is up to 12 from the original too.
+    // The encoding has little room for colour: libjpeg-turbo differs from the original by up to 12, too.
     for name in [
         "three-scans-420.jpg",
         "two-scans-422.jpg",

@@ -10,7 +10,7 @@ fn small(name: &str, file: &[u8]) -> RgbImage {
     image::load_from_memory(&jpeg).unwrap().into_rgb8()
 }
 
-/// Left, right and above.
+/// The colours on the left, on the right and above.
 fn colours(image: &RgbImage) -> [[u8; 3]; 3] {
     let (width, height) = image.dimensions();
     [(width / 4, height * 3 / 4), (width * 3 / 4, height * 3 / 4), (width / 2, height / 16)]
@@ -62,7 +62,7 @@ fn thumbnails_are_in_srgb_whatever_the_profile() {
 
 #[test]
 fn gamma_and_gray_profiles_are_converted() {
-    // Linear samples: 30, 200 and 220 of 255 are so bright in sRGB.
+    // Linear samples: 30, 200 and 220 of 255 are this bright in sRGB.
     let [dark, green, bright] = [96, 229, 239];
     let linear = png_with(*b"gAMA", &100_000_u32.to_be_bytes());
     assert_colours("gAMA", &linear, [[bright, dark, dark], [dark, dark, bright], [dark, green, dark]]);
@@ -103,7 +103,7 @@ fn without_a_usable_profile_thumbnails_stay_as_they_are() {
 #[test]
 fn the_inks_of_cmyk_are_converted_by_their_profile() {
     let cmyk = data("cmyk-profile.jpg");
-    // Its profile makes red of cyan; without it, cyan would be shown.
+    // Its profile maps cyan to red; without it, cyan would be shown.
     let [left, ..] = colours(&small("CMYK", &cmyk));
     assert_near("CMYK", left, [255, 0, 0], 12);
 }

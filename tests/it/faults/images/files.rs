@@ -1,4 +1,4 @@
-//! Files made by hand: PNG chunks, JPEG segments, EXIF blocks.
+//! Handmade files: PNG chunks, JPEG segments, EXIF blocks.
 
 use std::io::{Cursor, Write as _};
 
@@ -27,7 +27,7 @@ pub(super) fn zlib(data: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// Zeros in a thousandth of their bytes.
+/// Zeros, compressed to a thousandth.
 pub(super) fn zlib_of_zeros(megabytes: usize) -> Vec<u8> {
     let mut encoder = ZlibEncoder::new(Vec::new(), Compression::best());
     for _ in 0..megabytes {
@@ -61,7 +61,7 @@ pub(super) fn png_of(chunks: &[([u8; 4], Vec<u8>)]) -> Vec<u8> {
 /// The test image with another chunk before its pixels.
 pub(super) fn png_with(kind: [u8; 4], data: &[u8]) -> Vec<u8> {
     let mut png = encoded(ImageFormat::Png);
-    // Behind the signature and the header.
+    // After the signature and the header.
     png.splice(33..33, chunk(kind, data));
     png
 }
@@ -78,7 +78,7 @@ pub(super) fn jpeg_with(segments: &[u8]) -> Vec<u8> {
     jpeg
 }
 
-/// An EXIF block without `Exif\0\0`: orientation 6 as this type of number, little-endian.
+/// An EXIF block without `Exif\0\0`: orientation 6 as a number of this type, little-endian.
 pub(super) fn exif(kind: u16) -> Vec<u8> {
     let mut block = b"II*\0\x08\0\0\0\x01\0\x12\x01".to_vec();
     block.extend(kind.to_le_bytes());

@@ -1,5 +1,5 @@
-//! Images whose pixels, or whose metadata, are far larger than the memory that is there for them. Each test runs in a process
-//! of its own, since the peak of memory is a process'.
+//! Images whose pixels or metadata are far larger than the available memory. Each test runs in a process of its own,
+//! because the peak of memory belongs to a process.
 
 use std::process::Command;
 
@@ -8,11 +8,12 @@ use image::{Rgb, RgbImage};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use super::files::{png_with, zlib_of_zeros};
+use crate::support::environment::variable;
 
 /// `GLIMPSE_MEMORY_MB`, which these images must share.
 const BUDGET: u64 = 512 << 20;
 
-/// A JPEG as phones write it, of as many rows of blocks: those of one strip, repeated between restart markers.
+/// A JPEG as phones write it, with `rows` rows of blocks: those of one strip, repeated between restart markers.
 pub(super) fn phone_jpeg(width: u16, rows: u16) -> Vec<u8> {
     let strip = RgbImage::from_fn(width.into(), 32, |x, _| {
         if x < u32::from(width) / 2 { Rgb([220, 30, 30]) } else { Rgb([30, 30, 220]) }
@@ -76,7 +77,7 @@ fn images_of_108_and_200_megapixels_are_read_within_the_budget() {
         let limits = ImagingSettings::default().limits();
         assert_prepared("JPEG of 108 megapixels", &phone_jpeg(12_000, 563), (12_000, 9_008), &limits);
         assert_prepared("JPEG of 200 megapixels", &phone_jpeg(16_320, 765), (16_320, 12_240), &limits);
-        // The same of fewer pixels, which an unoptimised build decodes in seconds.
+        // The same with fewer pixels, which an unoptimised build decodes in seconds.
         let narrow = Limits { max_decode_bytes: 16 << 20, ..limits };
         assert_prepared("PNG that must be reduced", &large_png(4_000, 3_000), (4_000, 3_000), &narrow);
     }
@@ -110,10 +111,10 @@ fn twenty_inflating_profiles_and_texts_at_once_stay_within_the_budget() {
 
 const ALONE: &str = "GLIMPSE_LARGE_ALONE";
 
-/// False in the process that runs all tests, once the other one has ended well.
+/// Returns true in a process that runs this test alone. Otherwise starts that process, waits for its success, and
+/// returns false.
 pub(super) fn in_a_process_of_its_own(test: &str) -> bool {
-    #[expect(clippy::disallowed_methods, reason = "a test's own settings")]
-    if std::env::var(ALONE).is_ok() {
+    if variable(ALONE).is_some() {
         return true;
     }
     let mut alone = Command::new(std::env::current_exe().unwrap());
@@ -125,7 +126,7 @@ pub(super) fn in_a_process_of_its_own(test: &str) -> bool {
     false
 }
 
-/// Lets the kernel count the peak of memory anew; `None` on another kernel than Linux.
+/// Resets the kernel's count of the peak of memory; `None` if the kernel is not Linux.
 pub(super) fn forget_peak() -> Option<u64> {
     std::fs::write("/proc/self/clear_refs", "5").ok()?;
     of_status("VmRSS:")

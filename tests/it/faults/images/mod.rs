@@ -1,4 +1,4 @@
-//! Images that other decoders read: the right image, or an error that says what it is.
+//! Images that other decoders read: they give the right image, or an error that names the reason.
 
 mod codings;
 mod colours;

@@ -6,7 +6,7 @@ use super::{assert_near, decoded, pixel};
 fn assert_six(name: &str, file: &[u8]) {
     let image = decoded(file).unwrap_or_else(|error| panic!("{name}: {error}"));
     assert_eq!((image.meta.width, image.meta.height, image.meta.orientation), (200, 320, 6), "{name}");
-    // What was stored on the left is above, and what was stored above is on the right.
+    // The stored left side is above, and the stored top is on the right.
     assert_near(name, pixel(&image, 50, 40), [220, 30, 30], 30);
     assert_near(name, pixel(&image, 50, 280), [30, 30, 220], 30);
     assert_near(name, pixel(&image, 190, 160), [30, 200, 30], 30);

@@ -1,4 +1,4 @@
-//! The same through the service: what a job makes of such a bucket, and the thumbnails that it shows.
+//! The same through the service: the result of a job over such a bucket, and its thumbnails.
 
 use serde_json::json;
 

@@ -1,13 +1,13 @@
-//! Large collections are dropped without keeping anybody waiting.
+//! Large collections are dropped without delaying other requests.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use glimpse::domain::{CollectionName, ImageUri};
-use glimpse::jobs::ledger::{Known, Ledger};
+use glimpse::ledger::{Known, Ledger};
 use reqwest::{Client, StatusCode};
 
-use crate::crash::{Process, put};
+use crate::jobs::crash::{Process, put};
 use crate::support::cheap_clip::CheapClip;
 
 const OBJECTS: u32 = 100_000;
@@ -63,7 +63,7 @@ async fn others_are_answered_while_a_large_collection_is_dropped_and_the_answer_
 async fn a_drop_that_a_crash_interrupted_is_finished_after_the_restart() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = ledger_of(folder.path()).await;
-    // As a service that was killed in its middle leaves it.
+    // The state that a service leaves if it is killed during a drop.
     assert!(ledger.begin_drop(collection()).await.unwrap());
     assert!(ledger.forget_batch(collection()).await.unwrap());
     drop(ledger);
@@ -79,7 +79,7 @@ async fn a_drop_that_a_crash_interrupted_is_finished_after_the_restart() {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // Another collection never noticed.
+    // Another collection is not affected.
     put(&process.bucket().await, 1, 1).await;
     process.submit().await;
     process.finish().await;

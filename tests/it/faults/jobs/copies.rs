@@ -10,7 +10,7 @@ use glimpse::index::{ImageIndex, Resilient, Stores};
 use glimpse::pipeline::{ItemOutcome, Pipeline, PipelineSettings, Task};
 use glimpse::resilience::{Guard, WaitBoard};
 
-use crate::chain::{self, keyed};
+use crate::pipeline::chain::{self, keyed};
 use crate::support::fakes::{MeanProvider, MemoryIndex};
 use crate::support::named::NamedIndex;
 
@@ -18,7 +18,7 @@ fn store(name: &'static str) -> Arc<MemoryIndex> {
     Arc::new(MemoryIndex { named: Some(name), ..MemoryIndex::default() })
 }
 
-/// Each store waited for as a job waits.
+/// Stores with the retry policy of a job.
 fn patient(stores: &[Arc<dyn ImageIndex>]) -> Stores {
     let guarded = stores.iter().map(|store| {
         let guard = Guard::background(store.name(), WaitBoard::default());
@@ -72,7 +72,7 @@ async fn only_where_no_store_answers_the_read_fails() {
     assert_eq!(store, "two");
     let nobody = stores.get_from_any(&StoreSet::default(), &name, &ids).await;
     assert!(nobody.unwrap().is_empty(), "nobody is asked");
-    // A store that has the collection and lacks the record has answered.
+    // A store that has the collection but not the record has answered.
     two.switch(true);
     two.ensure_image_collection(&name, &crate::support::fakes::mean_space()).await.unwrap();
     assert!(stores.get_from_any(&all, &name, &ids).await.unwrap().is_empty());

@@ -1,4 +1,4 @@
-//! A disk without room fails no job and no image: the job waits, and requests that would write say so.
+//! A full disk fails no job and no image: the job waits, and requests that would write return an error.
 
 use std::time::{Duration, Instant};
 
@@ -6,13 +6,13 @@ use futures::stream::{self, StreamExt};
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
-use crate::crash::{Process, is_final, put, succeeded};
-use crate::full::SmallDisk;
+use crate::jobs::crash::{Process, is_final, put, succeeded};
+use crate::jobs::full_disk::SmallDisk;
 use crate::support::cheap_clip::CheapClip;
 
 const IMAGES: u32 = 3_000;
 
-/// Waits until the newest job says that it waits for room, and for another try than that one.
+/// Waits until the newest job reports that it waits for space, with another retry time than `not_for`.
 async fn until_it_waits(process: &Process, not_for: Option<&Value>) -> Value {
     let deadline = Instant::now() + Duration::from_mins(2);
     loop {
@@ -35,7 +35,7 @@ async fn a_job_whose_large_transaction_finds_no_room_waits_and_completes() {
     let process = Process::start(&disk.data(), &clip);
     let bucket = process.bucket().await;
     stream::iter(0..IMAGES).for_each_concurrent(16, |n| put(&bucket, n, n)).await;
-    // Room for the job's state and its log, but not for a page of its listing.
+    // Enough space for the job's state and its log, but not for a page of its listing.
     disk.fill(150);
     process.submit().await;
     let first = until_it_waits(&process, None).await;

@@ -1,4 +1,4 @@
-//! Jobs on full disks, over large ledgers and while they are stopped.
+//! Jobs on full disks, over large ledgers, and jobs that are stopped.
 
 mod collections;
 mod copies;

@@ -8,12 +8,12 @@ use axum::http::Uri;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
-use crate::crash::{Process, put, succeeded};
+use crate::jobs::crash::{Process, put, succeeded};
 use crate::support::between::{Between, Verdict};
 use crate::support::cheap_clip::CheapClip;
 
 const IMAGES: u32 = 400;
-/// What is in flight has 20 s to end. A job that waits for a dependency must need none of it.
+/// Work in flight has 20 s to complete. A job that waits for a dependency must not need any of it.
 const AT_ONCE: Duration = Duration::from_secs(12);
 
 /// A CLIP service that can be switched off.
@@ -36,7 +36,7 @@ impl Clip {
     }
 }
 
-/// A service whose job waits for a CLIP service that went down in its middle.
+/// A service whose job waits for a CLIP service that stopped during the job.
 async fn waiting(folder: &std::path::Path, clip: &Clip) -> Process {
     let process = Process::start_with(folder, &clip.between.url());
     let bucket = process.bucket().await;

@@ -1,4 +1,4 @@
-//! Tasks that panic: the process notices if it needs the task, and a job's collection is never left busy.
+//! Tasks that panic: the process notices it if the task is permanent, and the collection of a job is always released.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -12,18 +12,18 @@ use glimpse::domain::{Embedding, JobId, JobState, Space};
 use glimpse::embed::{Busy, EmbedError, ImageEmbeddingProvider};
 use glimpse::imaging::{ImagingSettings, PreparedImage, Preprocessing};
 use glimpse::index::Stores;
-use glimpse::jobs::ledger::Ledger;
 use glimpse::jobs::{JobParts, JobSettings, Jobs, Submission};
+use glimpse::ledger::Ledger;
 use glimpse::pipeline::{Pipeline, PipelineSettings};
 use glimpse::resilience::WaitBoard;
 use glimpse::shutdown::Shutdown;
 use reqwest::StatusCode;
 
-use crate::chain::keyed;
+use crate::pipeline::chain::keyed;
 use crate::support::fakes::{MeanProvider, MemoryIndex};
 
-/// A provider that panics when it is asked for the nth time how busy it is. A job asks when it is started, by the
-/// scheduler, and when it ends, outside of its work.
+/// A provider that panics at the nth call of its load. A job calls it when it is started by the scheduler, and when it
+/// ends, outside of its work.
 struct Panics {
     inner: MeanProvider,
     asked: AtomicUsize,

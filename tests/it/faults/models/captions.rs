@@ -38,7 +38,7 @@ async fn slow() -> (String, AbortOnDropHandle<()>, Arc<AtomicU32>) {
             Json(json!({"message": {"role": "assistant", "content": format!("caption {number}")}, "done": true}))
         }
     };
-    // A vector that differs from text to text.
+    // A vector that differs between texts.
     let vector = |text: &Value| {
         let mut vector = vec![0.1_f32; 64];
         text.as_str().unwrap().bytes().for_each(|byte| vector[usize::from(byte) % 64] += 1.0);
@@ -61,7 +61,7 @@ async fn slow() -> (String, AbortOnDropHandle<()>, Arc<AtomicU32>) {
     (url, task, made)
 }
 
-/// A7: ten images take 15 s together and each call has 6: no call is given up, and no caption is made twice.
+/// A7: ten images take 15 s together and each call has 6 s: no call times out, and no caption is made twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_captioner_finishes_with_the_defaults() {
     let (url, _task, made) = slow().await;
@@ -88,7 +88,7 @@ async fn a_slow_captioner_finishes_with_the_defaults() {
     app.stop().await;
 }
 
-/// A7: a captioner is shown images when it is probed first, and not every ten minutes again.
+/// A7: a captioner gets images in its first probe, but not every ten minutes again.
 #[tokio::test]
 async fn the_renewal_of_a_captioners_probe_makes_no_captions() {
     let service = Service::of(ProviderKind::Ollama).await;
@@ -103,7 +103,7 @@ async fn the_renewal_of_a_captioners_probe_makes_no_captions() {
     assert_eq!(captions(), 4, "one that has not passed yet is probed whole");
 }
 
-/// Counts how it is probed.
+/// Counts its probes.
 #[derive(Default)]
 struct Counting {
     whole: AtomicU32,

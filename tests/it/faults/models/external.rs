@@ -1,5 +1,4 @@
-//! An ONNX file that keeps its weights elsewhere, made out of one that has them: `tensor.raw_data` becomes
-//! `external_data`.
+//! Moves the weights of an ONNX file into other files: `tensor.raw_data` becomes `external_data`.
 
 /// Appends a field with a length.
 fn put(out: &mut Vec<u8>, field: u64, body: &[u8]) {
@@ -8,7 +7,7 @@ fn put(out: &mut Vec<u8>, field: u64, body: &[u8]) {
     out.extend_from_slice(body);
 }
 
-/// The fields of a message: number, wire type, body of one with a length, all of its bytes.
+/// The fields of a message: number, wire type, body if it has a length, all bytes.
 fn fields(mut rest: &[u8]) -> Vec<(u64, u64, &[u8], &[u8])> {
     let mut found = Vec::new();
     while !rest.is_empty() {
@@ -30,7 +29,7 @@ fn fields(mut rest: &[u8]) -> Vec<(u64, u64, &[u8], &[u8])> {
     found
 }
 
-/// The model whose initializers are in the files `names`, in turn, and the bytes of each of these.
+/// The model with its initializers in the files `names`, in turn, and the content of each of these files.
 pub(crate) fn externalised(onnx: &[u8], names: &[&str]) -> (Vec<u8>, Vec<Vec<u8>>) {
     let mut files = vec![Vec::new(); names.len()];
     let (mut model, mut turn) = (Vec::new(), 0);

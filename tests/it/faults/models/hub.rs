@@ -1,10 +1,10 @@
-//! Hubs behind mirrors and proxies: without sizes, with other redirects.
+//! Hubs behind mirrors and proxies: without sizes, or with other redirects.
 
 use glimpse::domain::Trouble;
 use glimpse::embed::EmbedError;
 
 use super::layouts::from_hub;
-use crate::clip_tiny::folder;
+use crate::contract::embed::clip_tiny::folder;
 use crate::support::hub::{FakeHub, Manner, Script};
 
 const IMAGE: &str = "onnx/vision_model.onnx";
@@ -13,7 +13,7 @@ fn bare() -> Script {
     Script { manner: Manner::Bare, ..Script::default() }
 }
 
-/// A5: chunked replies, no `X-Linked-*`, no etag, `HEAD` answered with a length of 0, refused or not allowed.
+/// A5: chunked replies, no `X-Linked-*`, no etag; `HEAD` has a length of 0, is refused, or is not allowed.
 #[tokio::test]
 async fn a_mirror_that_says_no_sizes_finishes() {
     for manner in [Manner::Bare, Manner::BareWithoutHead, Manner::WithoutHead] {
@@ -28,7 +28,7 @@ async fn a_mirror_that_says_no_sizes_finishes() {
     }
 }
 
-/// A5: the end of a chunked reply is known, so that one that breaks off is gone on with.
+/// A5: the end of a chunked reply is known, so a download that breaks off is resumed.
 #[tokio::test]
 async fn what_a_mirror_without_sizes_breaks_off_is_gone_on_with() {
     for no_ranges in [false, true] {
@@ -40,7 +40,7 @@ async fn what_a_mirror_without_sizes_breaks_off_is_gone_on_with() {
     }
 }
 
-/// A5: redirects have an end.
+/// A5: redirects have a limit.
 #[tokio::test]
 async fn redirects_in_a_circle_are_an_error_that_says_so() {
     let hub = FakeHub::of(&folder(), Script { manner: Manner::Circle, ..Script::default() }).await;

@@ -1,4 +1,4 @@
-//! Layouts of one model as they are published: each gives the vectors and the space of `tests/data/clip-tiny`, from a
+//! Layouts in which one model is published: each gives the vectors and the space of `tests/data/clip-tiny`, from a
 //! folder and from a hub.
 
 use std::num::NonZeroUsize;
@@ -14,13 +14,13 @@ use glimpse::imaging::PreparedImage;
 use tempfile::TempDir;
 
 use super::external::externalised;
-use crate::clip_tiny::{embedding, folder, golden, tiny};
+use crate::contract::embed::clip_tiny::{embedding, folder, golden, tiny};
 use crate::support::hub::{FakeHub, Script};
 
 const PREPROCESSOR: &str = "preprocessor_config.json";
 const TOWERS: [&str; 2] = ["vision_model", "text_model"];
 
-/// A copy of the model; the towers are under `onnx`.
+/// A copy of the model with its towers in `onnx/`.
 pub(crate) fn copy() -> TempDir {
     let copy = tempfile::tempdir().unwrap();
     std::fs::create_dir(copy.path().join("onnx")).unwrap();
@@ -42,7 +42,7 @@ fn rewrite(folder: &Path, name: &str, change: impl FnOnce(String) -> String) {
     std::fs::write(path, after).unwrap();
 }
 
-/// Both towers keep their weights in these files; `{}` is the tower's name.
+/// A copy in which both towers keep their weights in these files; `{}` is the name of the tower.
 pub(crate) fn with_weights_in(names: &[&str]) -> TempDir {
     let copy = copy();
     for tower in TOWERS {
@@ -75,7 +75,7 @@ pub(crate) async fn from_hub(hub: &FakeHub, home: &Path, offline: bool) -> Resul
     LocalProvider::open(Source::of(&settings, &hub)?, NonZeroUsize::MIN).await
 }
 
-/// The vectors that transformers makes, and the space of the model as it lies in the tree.
+/// Compares with the vectors of transformers, and with the space of the model in the repository.
 async fn is_the_same(model: &LocalProvider, what: &str) {
     let golden = golden();
     for expected in golden["texts"].as_array().unwrap().iter().take(6) {
@@ -111,7 +111,7 @@ fn refused(opened: Result<LocalProvider, EmbedError>) -> String {
     }
 }
 
-/// A1: transformers from 4.26 on writes both.
+/// A1: transformers writes both from 4.26 on.
 #[tokio::test]
 async fn a_preprocessor_with_both_type_keys_loads() {
     let kind = "\"image_processor_type\": \"CLIPImageProcessor\"";
@@ -129,7 +129,7 @@ async fn a_preprocessor_with_both_type_keys_loads() {
     }
 }
 
-/// A1: what other editors and writers make of the same values.
+/// A1: the same values as other editors and libraries write them.
 #[tokio::test]
 async fn descriptions_with_a_byte_order_mark_and_floats_load() {
     let copy = copy();
@@ -140,7 +140,7 @@ async fn descriptions_with_a_byte_order_mark_and_floats_load() {
     is_the_same_everywhere(copy.path(), "byte order mark").await;
 }
 
-/// A2: names of exporters, and names that only the ONNX file gives.
+/// A2: names that exporters use, and names that only the ONNX file contains.
 #[tokio::test]
 async fn weights_outside_the_onnx_file_load_under_any_name() {
     for names in [
@@ -156,7 +156,7 @@ async fn weights_outside_the_onnx_file_load_under_any_name() {
     }
 }
 
-/// A2: a cache that another tool filled, or an older version of this one, without the weights.
+/// A2: a cache without the weights, filled by another tool or an older version.
 #[tokio::test]
 async fn a_cache_without_the_weights_is_completed_or_refused_with_the_files_name() {
     let whole = with_weights_in(&["{}.bin"]);
@@ -178,7 +178,7 @@ async fn a_cache_without_the_weights_is_completed_or_refused_with_the_files_name
     assert!(said.contains("it needs the file onnx/text_model.bin"), "{said}");
 }
 
-/// A2: a model from elsewhere must not read other files of this machine.
+/// A2: a downloaded model must not read other files of this machine.
 #[tokio::test]
 async fn weights_outside_the_models_folder_are_refused() {
     for name in ["../{}.bin", "/tmp/glimpse-no-such-folder/{}.bin", "a/../../{}.bin"] {
@@ -198,7 +198,7 @@ async fn weights_outside_the_models_folder_are_refused() {
     }
 }
 
-/// A3: in one file the inputs and outputs are of 16 bits too, in the other only what is inside.
+/// A3: in one file the inputs and outputs have 16 bits, too; in the other only the inside.
 #[tokio::test]
 async fn a_folder_with_fp16_towers_alone_loads() {
     let copy = copy();
@@ -211,7 +211,7 @@ async fn a_folder_with_fp16_towers_alone_loads() {
     is_the_same(&tiny(Precision::Fp16).await, "CLIP_PRECISION=fp16").await;
 }
 
-/// A3: what cannot be run is named.
+/// A3: the error names the files that cannot be used.
 #[tokio::test]
 async fn a_folder_with_other_onnx_files_is_told_which_there_are() {
     let copy = copy();

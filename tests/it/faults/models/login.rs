@@ -1,4 +1,4 @@
-//! Where Hugging Face's own tools keep models and logins, through the real binary.
+//! The places in which the tools of Hugging Face keep models and logins, with the real binary.
 
 use std::io::Read;
 use std::path::Path;
@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::layouts::{copy, from_hub};
-use crate::clip_tiny::folder;
+use crate::contract::embed::clip_tiny::folder;
 use crate::support::hub::{FakeHub, Script, TOKEN};
 
-/// `glimpse clip` with these variables and no others of a user: whether it becomes ready, and its log.
+/// Runs `glimpse clip` with these variables and no others of the user; returns whether it becomes ready, and its log.
 async fn clip(home: &Path, variables: &[(&str, &str)]) -> (Option<Value>, String) {
     let log = home.join("log");
     let mut child = Command::new(env!("CARGO_BIN_EXE_glimpse"))
@@ -32,7 +32,7 @@ async fn clip(home: &Path, variables: &[(&str, &str)]) -> (Option<Value>, String
         while !text.ends_with(b"\n") && output.read(&mut byte).unwrap() == 1 {
             text.push(byte[0]);
         }
-        // Nobody to print to would end it.
+        // Kept open: the command would end when nothing reads its output.
         (String::from_utf8(text).unwrap().split_whitespace().nth(1).map(str::to_owned), output)
     });
     let mut ready = None;
@@ -60,7 +60,7 @@ fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
 }
 
-/// A6: the login of `hf auth login` opens a private repository, wherever it is stored, and no log repeats it.
+/// A6: the login of `hf auth login` opens a private repository, wherever it is stored, and is not in the log.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stored_login_is_shown_to_the_hub_alone() {
     let token = format!("{TOKEN}\n");
@@ -81,7 +81,7 @@ async fn a_stored_login_is_shown_to_the_hub_alone() {
     }
 }
 
-/// A6: a login that cannot be used is said once, with its path, and one that must not be used is not.
+/// A6: a login that cannot be used is reported once, with its path; one that is not needed is not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_cannot_be_read_is_a_warning_with_its_path() {
     let hub = FakeHub::of(&folder(), Script { private: true, ..Script::default() }).await;

@@ -1,4 +1,4 @@
-//! Model folders, hubs and captioners as they are in use elsewhere.
+//! Model folders, hubs and captioners as they are used in practice.
 
 mod captions;
 mod external;

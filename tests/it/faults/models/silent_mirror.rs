@@ -1,4 +1,4 @@
-//! A mirror whose replies end when it closes the connection: nothing tells a whole body from one that broke off.
+//! A mirror whose replies end when it closes the connection, so that the client cannot see whether a body is complete.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::clip_tiny::folder;
+use crate::contract::embed::clip_tiny::folder;
 use crate::support::hub::COMMIT;
 
 /// Files that are still to be cut once.
@@ -36,7 +36,7 @@ async fn mirror(cut: &[&'static str]) -> Mirror {
     Mirror { url, cut, _task: AbortOnDropHandle::new(task) }
 }
 
-/// One reply, without a length, and the end of the connection. Knows no ranges.
+/// Sends one reply without a length, and closes the connection. Does not support ranges.
 async fn answer(stream: TcpStream, cut: Cut) {
     let mut stream = BufReader::new(stream);
     let mut head = Vec::new();
@@ -68,7 +68,7 @@ async fn answer(stream: TcpStream, cut: Cut) {
     }
     stream.write_all(&reply).await.unwrap();
     stream.shutdown().await.unwrap();
-    // Until the client has read it: what is unread at a close would reset the connection.
+    // Waits until the client has read it: closing with unread bytes would reset the connection.
     stream.read_to_end(&mut Vec::new()).await.ok();
 }
 
@@ -79,7 +79,7 @@ async fn open(mirror: &Mirror, home: PathBuf) -> LocalProvider {
     LocalProvider::open(Source::of(&settings, &hub).unwrap(), std::num::NonZeroUsize::MIN).await.unwrap()
 }
 
-/// A5: a body that was cut is not taken for the whole one, whatever kind of file it is.
+/// A5: a truncated file is not used, of whatever kind it is.
 #[tokio::test]
 async fn a_body_that_was_cut_without_a_word_is_not_complete() {
     for cut in [&[][..], &["onnx/text_model.onnx", "tokenizer.json"]] {

@@ -1,4 +1,4 @@
-//! An embedded index with a damaged row, and the space that it takes.
+//! An embedded index with a damaged row, and its disk space.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use glimpse::index::embedded::EmbeddedIndex;
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::index_contract::support::{SIZE, count, fresh, ids, name, query, record, space};
+use crate::contract::index::support::{SIZE, count, fresh, ids, name, query, record, space};
 use crate::support::TestApp;
 
 const EAST: [f32; SIZE] = [1.0, 0.0, 0.0, 0.0];
@@ -17,7 +17,7 @@ fn catalogue(folder: &Path) -> std::path::PathBuf {
     folder.join("index.sqlite")
 }
 
-/// Runs statements on the catalogue behind everyone's back.
+/// Runs statements on the catalogue, past the index.
 fn meddle(folder: &Path, sql: &str) {
     Connection::open(catalogue(folder)).unwrap().execute_batch(sql).unwrap();
 }
@@ -55,7 +55,7 @@ async fn a_record_whose_payload_is_damaged_is_left_out_and_can_be_replaced_and_r
             (5, 5),
             "{damage}"
         );
-        // The slots are used again, and nothing of the damaged ones is in the way.
+        // The slots are used again, and the damaged ones do not interfere.
         for _ in 0..3 {
             index.upsert(&collection, &records).await.unwrap();
         }
@@ -109,7 +109,7 @@ async fn a_catalogue_of_version_0_1_gives_its_space_back_too() {
     fill(&index, &dropped).await;
     index.upsert(&kept, &[folders(0)]).await.unwrap();
     drop(index);
-    // As version 0.1 made it; and a drop that was cut short.
+    // A catalogue of version 0.1; and a drop that was interrupted.
     meddle(folder.path(), "PRAGMA auto_vacuum = NONE; VACUUM; DELETE FROM collections WHERE name = 'dropped'");
     let before = size(folder.path());
     let index = EmbeddedIndex::open(folder.path()).unwrap();

@@ -1,4 +1,4 @@
-//! Stores that are too old, limited, late or damaged.
+//! Stores that are too old, limited, slow or damaged.
 
 mod embedded;
 mod qdrant;

@@ -1,4 +1,4 @@
-//! A Qdrant that is too old, or limits requests, or gives scores of another edition.
+//! A Qdrant that is too old, limits requests, or returns scores of another version of a record.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use glimpse::index::{Ensured, ImageIndex, IndexError};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::commands::{glimpse, stdout};
-use crate::index_contract::support::{SIZE, count, fresh, ids, name, query, record, space};
+use crate::cli::commands::{glimpse, stdout};
+use crate::contract::index::support::{SIZE, count, fresh, ids, name, query, record, space};
 use crate::support::TestApp;
 use crate::support::qdrant::{Limits, QdrantServer};
 
@@ -24,7 +24,7 @@ async fn app(qdrant: &QdrantServer) -> TestApp {
     TestApp::with(&[("VECTOR_DB_PROVIDER", "qdrant"), ("QDRANT_URL", &qdrant.url())]).await
 }
 
-/// The sentence of a server that must be changed.
+/// The message of a server that must be changed.
 fn sentence(error: &IndexError) -> String {
     match error {
         IndexError::Dependency(down) if down.trouble == Kind::Misconfigured => down.for_client(),
@@ -59,7 +59,7 @@ async fn a_qdrant_before_1_16_is_refused_with_both_versions_before_anything_is_m
     has_both(&stdout(&glimpse(&variables, &["doctor"]).await));
     assert_eq!((qdrant.calls("create"), qdrant.calls("upsert")), (0, 0), "nothing is made");
 
-    // Upgraded: the same process uses it.
+    // After an upgrade the same process uses it.
     qdrant.becomes(Some("1.16.0"));
     let job = app.ingest().await;
     assert_eq!((job.status.as_str(), job.counts.done), ("SUCCEEDED", 26), "{job:?}");
@@ -145,7 +145,7 @@ async fn pages_that_strict_mode_cuts_are_the_same_as_one() {
     let cut = index(&qdrant);
     assert_eq!(cut.search(&collection, &asked).await.unwrap(), expected);
     assert_eq!(ids(&cut, &collection).await, all);
-    // The limit is remembered: it is not met a second time.
+    // The limit is remembered: it is not exceeded a second time.
     let before = qdrant.calls("query");
     cut.search(&collection, &query(EAST, 1)).await.unwrap();
     assert_eq!(qdrant.calls("query") - before, 2, "9 points in pages of 7");
@@ -166,7 +166,7 @@ async fn a_limit_that_nothing_can_keep_to_ends_the_job_with_its_own_words() {
         assert_eq!((job.status.as_str(), job.counts.failed), ("FAILED", 0), "{job:?}");
         let message = job.message.clone().unwrap_or_default();
         assert!(message.contains(said) && message.contains("strict mode"), "{message}");
-        // Raised: what is done is kept.
+        // After the limit is raised, finished work is kept.
         qdrant.limit(Limits::default());
         let job = app.ingest().await;
         assert_eq!((job.status.as_str(), job.counts.done + job.counts.unchanged), ("SUCCEEDED", 26), "{job:?}");
@@ -198,7 +198,7 @@ async fn a_score_is_the_cosine_with_the_vector_that_came_with_the_hit() {
     let collection = fresh(&index, "editions").await;
     let records = [record("a.jpg", [0.8, 0.6, 0.0, 0.0]), record("b.jpg", [0.6, 0.8, 0.0, 0.0])];
     index.upsert(&collection, &records).await.unwrap();
-    // As in the moment in which points are replaced: the scores are of another edition.
+    // As during a replacement of points: the scores are of the previous version.
     qdrant.limit(Limits { stale_scores: true, ..Limits::default() });
     let asked = query(EAST, 2);
     for (hit, record) in index.search(&collection, &asked).await.unwrap().iter().zip(&records) {

@@ -1,13 +1,13 @@
-//! A Weaviate that cannot take an object, limits requests, or indexes later.
+//! A Weaviate that cannot take an object, limits requests, or indexes late.
 
 use std::time::{Duration, Instant};
 
 use glimpse::domain::{Filter, Trouble as Kind};
 use glimpse::index::{ImageIndex, IndexError};
 
-use crate::index_contract::support::{SIZE, ids, name, query, record};
-use crate::index_weaviate::fake::{Grpc, Running};
-use crate::index_weaviate::trouble::class;
+use crate::contract::index::support::{SIZE, ids, name, query, record};
+use crate::contract::index::weaviate::fake::{Grpc, Running};
+use crate::contract::index::weaviate::trouble::class;
 
 const EAST: [f32; SIZE] = [1.0, 0.0, 0.0, 0.0];
 
@@ -46,7 +46,7 @@ async fn what_a_refusal_quotes_does_not_decide_whose_it_is() {
     for (said, deleted) in [
         ("invalid text property 's3_key' on class 'DocumentsImages': not a string: 'timeout.jpg'", 1),
         ("invalid text property 's3_key' on class 'DocumentsImages': a/read-only/no space left.jpg", 1),
-        // Nobody knows whose that is, and nothing is stored without a vector: it stays.
+        // Its owner is unknown, and it stores nothing without a vector: it stays.
         ("no luck with a/read-only/no space left.jpg", 0),
         ("no luck with timeout.jpg", 0),
     ] {

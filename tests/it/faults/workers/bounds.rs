@@ -1,21 +1,21 @@
-//! D4: whatever a worker sends, each text and each list of it has a bound, and nothing above it reaches the ledger.
+//! D4: every text and list that a worker sends has a limit, and nothing above it reaches the ledger.
 
 use std::path::Path;
 
-use glimpse::jobs::wire::{PROTOCOL, VERSION};
+use glimpse::jobs::remote::wire::{PROTOCOL, VERSION};
 use serde_json::{Value, json};
 
 use super::{Door, indexed, log, with_images};
 
 const MB: usize = 1 << 20;
 
-/// Bytes of the ledger with what is not checkpointed yet.
+/// Bytes of the ledger, including the write-ahead log.
 fn ledger_size(data: &Path) -> u64 {
     let size = |name: &str| std::fs::metadata(data.join(name)).map_or(0, |file| file.len());
     size("ledger.sqlite") + size("ledger.sqlite-wal")
 }
 
-/// Places of every text and of every list in a body.
+/// Adds the paths of every text and every list in a body.
 fn places(at: &str, value: &Value, found: &mut Vec<String>) {
     match value {
         Value::String(_) => found.push(at.to_owned()),
@@ -72,7 +72,7 @@ async fn a_megabyte_in_any_text_and_a_huge_list_in_any_place_are_refused_by_name
             let mut wrong = body.clone();
             let value = wrong.pointer_mut(&place).unwrap();
             *value = match &*value {
-                // As much as it can be of the form that is expected there.
+                // The maximum that the expected format allows there.
                 Value::String(text) if text.starts_with("s3://") => json!(format!("s3://pipeline/{}", "a".repeat(MB))),
                 Value::String(_) => json!("a".repeat(MB)),
                 Value::Array(items) => {
@@ -118,7 +118,7 @@ async fn a_name_of_a_worker_writes_no_line_of_its_own() {
     }
     let (status, _) = door.ask("workers/w", &door.introduction().await).await;
     assert_eq!(status.as_u16(), 200);
-    // What it says itself is one line, whatever is in it.
+    // Its own message is one line, whatever it contains.
     let lines = json!({"worker": "w", "lines": ["one\n2026-01-01T00:00:00Z SUCCEEDED: 80 done"]});
     assert_eq!(door.ask("logs", &lines).await.0.as_u16(), 200);
     let said = log(&app, &job.job_id).await;
@@ -143,10 +143,10 @@ async fn who_has_the_token_and_holds_nothing_marks_nothing_as_done() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_reads_records_of_its_job_s_prefix_only() {
     let app = crate::support::TestApp::start().await;
-    app.put("images/a.png", crate::workers_service::png(1)).await;
-    app.put("others/b.png", crate::workers_service::png(2)).await;
+    app.put("images/a.png", crate::workers::service::png(1)).await;
+    app.put("others/b.png", crate::workers::service::png(2)).await;
     app.ingest_with(json!({"s3_prefix": ""})).await;
-    app.put("images/c.png", crate::workers_service::png(3)).await;
+    app.put("images/c.png", crate::workers::service::png(3)).await;
     let job = crate::support::worker::submit(&app, json!({"s3_prefix": "images/", "executor": "workers"})).await;
     let door = Door::of(&app, &job).await;
     let ids = ["images/a.png", "others/b.png"].map(|key| glimpse::domain::ImageUri::new("pipeline", key).id());

@@ -1,4 +1,4 @@
-//! D8: what waits costs little: requests for work are held, streams say nothing while nothing changes.
+//! D8: waiting costs little: requests for work are held, and streams send nothing while nothing changes.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn a_request_for_work_is_held_until_there_is_some() {
     let batch = door.lease("one").await;
     let waiting = async { door.ask("leases", &json!({"worker": "two", "held": []})).await };
     let gives_back = async {
-        // Long enough for one that polls to have asked several times.
+        // Long enough for a polling worker to send several requests.
         tokio::time::sleep(Duration::from_secs(2)).await;
         door.ask("workers/one/exit", &json!({"rc": 0})).await
     };
@@ -26,7 +26,7 @@ async fn a_request_for_work_is_held_until_there_is_some() {
     let ((status, got), _) = tokio::join!(waiting, gives_back);
     assert!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
     assert!(status == 200 && got["batch"] == batch["batch"], "the request itself brings the work: {got}");
-    // A stop ends such a request at once, too.
+    // A stop also ends such a request at once.
     let waiting = async { door.ask("leases", &json!({"worker": "two"})).await };
     let stops = async {
         tokio::time::sleep(Duration::from_millis(500)).await;

@@ -1,4 +1,4 @@
-//! D2: every request of a worker prolongs what it holds, and one request that hangs costs nothing.
+//! D2: every request of a worker renews its leases, and a request that hangs costs nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,7 +31,7 @@ async fn a_worker_that_reports_and_sends_no_heartbeat_keeps_all_that_it_holds() 
     assert_eq!(standing["lost"], json!([]), "reports of the first batch kept the second");
     assert!(!log(&app, &job.job_id).await.contains("sent no request for"));
 
-    // One that says nothing at all still loses it.
+    // A worker that sends nothing still loses its lease.
     let lost = app.job_until(&job.job_id, |job| job.workers.iter().all(|worker| worker.leased == 0)).await;
     assert_eq!(lost.counts.done, 6);
     let (_, standing) = door.ask("heartbeat", &body).await;
@@ -39,7 +39,7 @@ async fn a_worker_that_reports_and_sends_no_heartbeat_keeps_all_that_it_holds() 
     app.stop().await;
 }
 
-/// The `at`th request of that kind is treated so, and all others pass.
+/// Applies the verdict to the `at`th request of this kind, and passes all others.
 fn one_of(kind: &'static str, at: usize, verdict: impl Fn() -> Verdict + Send + Sync + 'static) -> (Judge, Counter) {
     let count: Counter = Arc::default();
     let counted = count.clone();
@@ -53,7 +53,7 @@ fn one_of(kind: &'static str, at: usize, verdict: impl Fn() -> Verdict + Send + 
 type Judge = Box<dyn Fn(&str) -> Verdict + Send + Sync>;
 type Counter = Arc<AtomicUsize>;
 
-/// A real worker goes through somebody who holds one of its requests, or the answer to it, for longer than two leases.
+/// A real worker behind a proxy that holds one of its requests, or the answer, for longer than two leases.
 async fn one_hangs(kind: &'static str, at: usize, verdict: impl Fn() -> Verdict + Send + Sync + 'static) {
     let clip = CheapClip::start(Duration::from_millis(60)).await;
     let provider = [("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str()), ("IMAGE_BATCH_SIZE", "1")];

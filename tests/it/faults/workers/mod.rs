@@ -1,4 +1,4 @@
-//! Jobs whose workers are elsewhere: rows D2, D4, D5 and D8 of the table of faults.
+//! Jobs with remote workers: rows D2, D4, D5 and D8 of the table of faults.
 
 mod bounds;
 mod idle;
@@ -6,14 +6,14 @@ mod leases;
 mod refusals;
 
 use glimpse::api::replies::{JobReply, SubmitReply};
-use glimpse::jobs::wire::{PROTOCOL, VERSION};
+use glimpse::jobs::remote::wire::{PROTOCOL, VERSION};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
 use crate::support::TestApp;
 use crate::support::worker::submit;
 
-/// The internal API of one job, asked by hand.
+/// A client of the internal API of one job.
 struct Door {
     client: reqwest::Client,
     base: String,
@@ -21,7 +21,7 @@ struct Door {
 }
 
 impl Door {
-    /// Of a job that the service has planned.
+    /// Creates one for a job that the service has planned.
     async fn of(app: &TestApp, job: &SubmitReply) -> Self {
         let door = Self {
             client: app.client.clone(),
@@ -39,7 +39,7 @@ impl Door {
         (status, reply.json().await.unwrap_or_default())
     }
 
-    /// What a worker says of itself that fits the job.
+    /// The introduction of a worker that fits the job.
     async fn introduction(&self) -> Value {
         loop {
             let (status, described) = self.ask("records", &json!({"op": "describe"})).await;
@@ -57,7 +57,7 @@ impl Door {
         assert!(status == StatusCode::OK && reply["collection"].is_string(), "{reply}");
     }
 
-    /// A batch, and the answer that has it.
+    /// A batch, and the answer that contains it.
     async fn lease(&self, worker: &str) -> Value {
         loop {
             let (status, reply) = self.ask("leases", &json!({"worker": worker})).await;
@@ -77,11 +77,11 @@ fn indexed(task: &Value) -> Value {
     }}})
 }
 
-/// A service with so many small images, and a job over them whose workers are elsewhere.
+/// A service with `count` small images, and a job over them with remote workers.
 async fn with_images(count: u32, variables: &[(&str, &str)]) -> (TestApp, SubmitReply) {
     let app = TestApp::with(variables).await;
     for number in 0..count {
-        app.put(&format!("images/{number:04}.png"), crate::workers_service::png(number)).await;
+        app.put(&format!("images/{number:04}.png"), crate::workers::service::png(number)).await;
     }
     let job = submit(&app, json!({"s3_prefix": "images/", "executor": "workers"})).await;
     (app, job)
@@ -92,7 +92,7 @@ async fn log(app: &TestApp, job: &str) -> String {
     page["logs"].as_str().unwrap().to_owned()
 }
 
-/// Nobody was taken for dead, and nobody gave up what it had.
+/// Asserts that no worker was taken for dead, and that no worker gave up a lease.
 async fn nobody_lost_anything(app: &TestApp, job: &JobReply, done: u64) {
     let said = log(app, &job.job_id).await;
     assert_eq!((job.status.as_str(), job.counts.done, job.counts.failed), ("SUCCEEDED", done, 0), "{said}");

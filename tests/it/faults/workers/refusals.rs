@@ -1,14 +1,14 @@
-//! D5: a worker that is refused says so where an operator looks, and is not started again without end.
+//! D5: a refused worker reports it where an operator looks, and is not restarted without end.
 
 use glimpse::api::replies::JobReply;
 use serde_json::json;
 
 use super::{Door, log, with_images};
-use crate::ray::{on_ray, put_images, with_ray};
+use crate::ray::jobs::{on_ray, put_images, with_ray};
 use crate::support::ray::Then;
 use crate::support::worker::Worker;
 
-/// Settings of a worker that writes to another store than the job's.
+/// Settings of a worker that writes to another store than the job.
 const OTHER_STORE: [(&str, &str); 2] = [("VECTOR_DB_PROVIDER", "qdrant"), ("QDRANT_URL", "http://127.0.0.1:1")];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -39,7 +39,7 @@ async fn a_refused_worker_ends_with_78_and_the_job_says_why_once() {
     assert_eq!(refusals.len(), 4, "one line for each reason: {said}");
     assert!(!said.lines().any(|line| line.starts_with("2026-01-01")), "{said}");
 
-    // A worker that cannot use its settings at all says so with the same code.
+    // A worker that cannot use its settings at all exits with the same code.
     let (code, said) = Worker::start(&app, &job, "four", &[("IMAGE_BATCH_SIZE", "none")]).ended().await;
     assert!(code == Some(78) && said.contains("IMAGE_BATCH_SIZE"), "{code:?} {said}");
     assert_eq!(Worker::start(&app, &job, "five", &[]).ended().await.0, Some(0));

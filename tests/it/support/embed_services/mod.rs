@@ -1,5 +1,5 @@
-//! Embedding services over real HTTP, in the JSON of REFERENCE.md, as strict as the real ones, with real vectors from the
-//! built-in model.
+//! Embedding services over real HTTP, in the JSON of REFERENCE.md, as strict as the real ones, with real vectors of
+//! the built-in model.
 
 mod routes;
 
@@ -27,17 +27,17 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The model behind all of them.
+/// The model of all of them.
 pub(crate) static MODEL: LazyLock<LocalProvider> =
     LazyLock::new(|| LocalProvider::start(NonZeroUsize::new(2).unwrap()).unwrap());
 
-/// The side that it takes.
+/// The side of the images that it takes.
 pub(crate) const SIZE: u32 = 260;
 
-/// What OpenAI's clients must ask for.
+/// The model that clients of OpenAI must request.
 pub(crate) const OPENAI_MODEL: &str = "glimpse/mini-1";
 
-/// What a fake has seen of its clients.
+/// Requests that a fake has received.
 #[derive(Default)]
 pub(crate) struct Seen {
     pub(crate) bodies: Vec<(String, Value)>,
@@ -51,11 +51,11 @@ pub(crate) struct Service {
     _task: AbortOnDropHandle<()>,
 }
 
-/// What the handlers share.
+/// The state of the handlers.
 #[derive(Clone)]
 struct Shared {
     seen: Arc<Mutex<Seen>>,
-    /// Reads images as words, as a service does that does not know `modality`.
+    /// Treats images as text, as a service does that does not know `modality`.
     is_blind: bool,
 }
 
@@ -64,7 +64,7 @@ impl Service {
         Self::start(kind, false).await
     }
 
-    /// One that reads what stands for an image as words.
+    /// Starts one that treats images as text.
     pub(crate) async fn blind(kind: ProviderKind) -> Self {
         Self::start(kind, true).await
     }
@@ -92,7 +92,7 @@ impl Service {
         Self { url, seen, _task: task }
     }
 
-    /// The images that each request brought.
+    /// The number of images in each request.
     pub(crate) fn batches(&self) -> Vec<usize> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let images = |body: &Value| ["images", "input"].iter().find_map(|name| Some(body[name].as_array()?.len()));
@@ -111,7 +111,7 @@ pub(crate) async fn serve(router: Router) -> (String, AbortOnDropHandle<()>) {
     (url, AbortOnDropHandle::new(task))
 }
 
-/// The adapter of this kind for the service at `url`, prepared for images of `size` where it must be told.
+/// The adapter of this kind for the service at `url`, prepared for images of `size` if it must be set.
 pub(crate) fn provider(
     kind: ProviderKind,
     url: &str,
@@ -167,7 +167,7 @@ async fn words(text: &str) -> Result<Vec<f32>, String> {
     MODEL.embed_text(text).await.map(|one| one.as_slice().to_vec()).map_err(|error| error.to_string())
 }
 
-/// A PNG in base64 behind exactly this prefix.
+/// Decodes a PNG in base64 after exactly this prefix.
 fn image(text: &str, prefix: &str) -> Result<PreparedImage, String> {
     let base64 = text.strip_prefix(prefix).ok_or("no data URI")?;
     let png = STANDARD.decode(base64).map_err(|error| error.to_string())?;
@@ -182,7 +182,7 @@ fn strings(list: &Value) -> Vec<String> {
     list.as_array().into_iter().flatten().map(text).collect()
 }
 
-/// What a provider refused, in words.
+/// The message with which a provider refused.
 pub(crate) fn refusal<T>(outcome: Result<T, EmbedError>) -> String {
     match outcome {
         Err(EmbedError::ProbeFailed(reason)) => reason,

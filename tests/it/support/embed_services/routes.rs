@@ -1,4 +1,4 @@
-//! What each service answers, in its own JSON.
+//! The answers of each service, in its own JSON.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Answer, OPENAI_MODEL, SIZE, Shared, image, strings, words};
 
-/// Text of more words than this is an error at multi2vec, whose model reads 77 tokens.
+/// A text of more words is an error at multi2vec, whose model reads 77 tokens.
 const MAX_WORDS: usize = 60;
 
 const DATA_URI: &str = "data:image/png;base64,";
@@ -79,12 +79,12 @@ pub(super) async fn openai(
     }
     let mut data = Vec::new();
     for (index, text) in input.iter().enumerate() {
-        // Without `modality` all is text.
+        // Without `modality` everything is text.
         let vector = if images { shared.image(text, DATA_URI).await } else { words(text).await };
         let vector = vector.map_err(|reason| refuse(StatusCode::BAD_REQUEST, reason))?;
         data.push(json!({"object": "embedding", "embedding": vector, "index": index}));
     }
-    // In any order: that is what `index` is for.
+    // In any order: `index` has the position.
     data.reverse();
     let usage = json!({"prompt_tokens": 0, "total_tokens": 0});
     Ok(Json(
@@ -105,7 +105,7 @@ pub(super) async fn multi2vec(
         if is_long && !shared.is_blind {
             return Err(failed("index out of range in self".to_owned()));
         }
-        // Some of its kinds give vectors that are not of unit length.
+        // Some of its models return vectors that do not have unit length.
         let vector: Vec<f32> = words(&text).await.map_err(failed)?.iter().map(|value| value * 11.0).collect();
         texts.push(vector);
     }
@@ -127,7 +127,7 @@ pub(super) async fn ollama_show(Json(body): Json<Value>) -> Answer {
     Ok(Json(json!({"modelfile": "…", "capabilities": capabilities})))
 }
 
-/// Captions that differ from image to image: words chosen by the pixels.
+/// Captions that differ between images: words chosen by the pixels.
 pub(super) async fn ollama_chat(
     State(shared): State<Shared>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,

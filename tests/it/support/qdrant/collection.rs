@@ -1,5 +1,5 @@
-//! One collection: rows of vectors end to end, and who is in which row. Inner loops are plain, because they are
-//! compiled without optimisation when tests run.
+//! One collection: vectors in rows, and the point of each row. Inner loops are plain, because tests are compiled
+//! without optimisation.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use tonic::Status;
 use uuid::Uuid;
 
-/// A point's id. Numbers come before UUIDs, as in a scroll.
+/// The id of a point. Numbers come before UUIDs, as in a scroll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
     Num(u64),
@@ -41,7 +41,7 @@ pub(super) struct Collection {
     pub(super) size: usize,
     pub(super) distance: Distance,
     pub(super) metadata: HashMap<String, Value>,
-    /// Field and the number of its type.
+    /// Each field with the number of its type.
     pub(super) indexes: BTreeMap<String, i32>,
     rows: BTreeMap<Key, usize>,
     keys: Vec<Key>,
@@ -128,7 +128,7 @@ impl Collection {
         (got != wanted).then(|| Status::invalid_argument(said))
     }
 
-    /// Writes a point of the right size whole. Its vector is made of unit length, unless it has none.
+    /// Writes a whole point of the right size. Its vector is normalised, unless it has none.
     pub(super) fn put(&mut self, key: Key, mut vector: Vec<f32>, payload: HashMap<String, Value>) {
         if self.distance == Distance::Cosine {
             let length = dot(&vector, &vector).sqrt();
@@ -162,14 +162,15 @@ impl Collection {
         true
     }
 
-    /// Rows and scores of what `may` match, best first; NaN before all, equals in no order, zero vectors never.
+    /// Rows and scores of the points that match `may`, best first; NaN before all, ties in any order, zero vectors
+    /// never.
     pub(super) fn nearest(&self, query: &[f32], may: impl Fn(usize) -> bool) -> Vec<(usize, f32)> {
         let length = dot(query, query).sqrt();
         let mut found = Vec::new();
         for row in 0..self.len() {
             let vector = self.vector(row);
             let score = dot(vector, query) / length;
-            // Only what scores nothing can be a zero vector.
+            // Only vectors with a score of 0 can be zero vectors.
             if may(row) && (score != 0.0 || vector.iter().any(|number| *number != 0.0)) {
                 found.push((row, score));
             }
@@ -179,13 +180,13 @@ impl Collection {
     }
 }
 
-/// An object's fields as values of Qdrant.
+/// The fields of an object as values of Qdrant.
 fn payload(object: &serde_json::Value) -> HashMap<String, Value> {
     let object = object.as_object().unwrap();
     object.iter().map(|(name, value)| (name.clone(), Value::from(value.clone()))).collect()
 }
 
-/// Four sums side by side; the sizes are equal.
+/// Four sums in parallel; the sizes are equal.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut sums = [0.0_f32; 4];
     let mut at = 0;

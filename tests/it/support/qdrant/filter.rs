@@ -1,4 +1,4 @@
-//! Which payloads a filter lets through: keywords, ranges and moments, on fields, elements of lists and nested keys.
+//! Which payloads match a filter: keywords, ranges and times, on fields, elements of lists and nested keys.
 
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ use tonic::Status;
 
 type Payload = HashMap<String, Value>;
 
-/// Refuses what [`matches`] has no meaning for.
+/// Refuses filters that [`matches`] does not support.
 pub(super) fn check(filter: &Filter) -> Result<(), Status> {
     let all = filter.must.iter().chain(&filter.should).chain(&filter.must_not);
     let known = |condition: &Condition| match &condition.condition_one_of {
@@ -85,7 +85,7 @@ fn in_range(range: &Range, kind: &Kind) -> bool {
         && range.lte.is_none_or(|limit| number <= limit)
 }
 
-/// In whole microseconds, as the server keeps moments.
+/// In whole microseconds, as the server stores times.
 fn in_time(range: &DatetimeRange, kind: &Kind) -> bool {
     let Kind::StringValue(text) = kind else { return false };
     let Ok(moment) = Timestamp::parse(text) else { return false };

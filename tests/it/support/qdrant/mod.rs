@@ -1,12 +1,12 @@
-//! A Qdrant for tests: the crate's own service traits on a real socket, everything in memory, searched by brute
-//! force. It answers as a real 1.19 was seen to answer, word for word where a word matters, and fails on demand.
+//! A Qdrant for tests: the crate's own service traits on a real socket, everything in memory, brute-force search. It
+//! answers as a real 1.19 does, with the same texts if a text matters, and fails on demand.
 //!
 //! ```ignore
 //! let qdrant = QdrantServer::start().await;
 //! let index = QdrantIndex::new(QdrantSettings { url: qdrant.url(), … })?;
-//! qdrant.fail(Trouble::Unavailable);        // until qdrant.fail(Trouble::None)
-//! qdrant.stop().await;                      // connections are refused
-//! qdrant.restart().await;                   // the same port, the same points
+//! qdrant.fail(Trouble::Unavailable); // until qdrant.fail(Trouble::None)
+//! qdrant.stop().await; // connections are refused
+//! qdrant.restart().await; // the same port, the same points
 //! qdrant.delete_points("documents_images", &ids);
 //! ```
 
@@ -33,26 +33,26 @@ use uuid::Uuid;
 use self::collection::Key;
 use self::state::State;
 
-/// What every call comes to until it is something else.
+/// The result of every call, until another one is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trouble {
-    /// The answer.
+    /// The normal answer.
     None,
-    /// `UNAVAILABLE`, as of a shard that is not there.
+    /// `UNAVAILABLE`, as for a shard that does not exist.
     Unavailable,
     /// `RESOURCE_EXHAUSTED` with this many seconds in `retry-after`.
     Exhausted(u64),
-    /// `RESOURCE_EXHAUSTED`, the disk is full.
+    /// `RESOURCE_EXHAUSTED`: the disk is full.
     Full,
-    /// The answer, after this time.
+    /// The normal answer, after this time.
     Slow(Duration),
-    /// Writes are answered OK with the status `WaitTimeout` and do not happen; reads are as ever.
+    /// Writes are answered OK with the status `WaitTimeout` and do not happen; reads are normal.
     WaitTimeout,
     /// `INVALID_ARGUMENT` for every upsert with a point of this `s3_key`.
     Refused(&'static str),
 }
 
-/// What the server limits; by default nothing.
+/// Limits of the server; none by default.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a setting of a server")]
 pub(crate) struct Limits {
@@ -72,7 +72,7 @@ pub(crate) struct Limits {
     pub(crate) forbids: bool,
     /// Metadata of collections is dropped, whatever the version.
     pub(crate) no_metadata: bool,
-    /// A query gives the scores of the edition before the last.
+    /// A query returns the scores of the previous version of a point.
     pub(crate) stale_scores: bool,
 }
 
@@ -84,12 +84,12 @@ pub(crate) struct QdrantServer {
 }
 
 impl QdrantServer {
-    /// On a free port of this machine, empty, for everyone.
+    /// Starts it on a free port, empty, without a key.
     pub(crate) async fn start() -> Self {
         Self::with_key("").await
     }
 
-    /// For those who bring this key only.
+    /// The same; clients must send this key.
     pub(crate) async fn with_key(key: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let server =
@@ -103,7 +103,7 @@ impl QdrantServer {
         format!("http://{}", self.addr)
     }
 
-    /// Cuts every connection and refuses new ones. What it holds it keeps.
+    /// Cuts every connection and refuses new ones. The points are kept.
     pub(crate) async fn stop(&self) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(runtime) = running {
@@ -118,32 +118,33 @@ impl QdrantServer {
         self.serve(TcpListener::bind(self.addr).unwrap()).await;
     }
 
-    /// From now on, calls come to this.
+    /// Sets the result of all calls from now on.
     pub(crate) fn fail(&self, trouble: Trouble) {
         *self.state.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 
-    /// From now on, it is of this version; `None`: a proxy hides it.
+    /// Sets the version; `None` if a proxy hides it.
     pub(crate) fn becomes(&self, version: Option<&'static str>) {
         *self.state.version.lock().unwrap_or_else(PoisonError::into_inner) = version;
     }
 
-    /// From now on, it limits this.
+    /// Sets the limits.
     pub(crate) fn limit(&self, limits: Limits) {
         *self.state.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 
-    /// The largest value that a limit of strict mode let pass: `upsert limit`, `limit`.
+    /// The largest value that a limit of strict mode accepted: `upsert limit`, `limit`.
     pub(crate) fn largest(&self, name: &str) -> usize {
         self.state.largest.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied().unwrap_or_default()
     }
 
-    /// How often a method was called since the start: `upsert`, `query`, `create`… with or without success.
+    /// The number of calls of a method since the start (`upsert`, `query`, `create`…), successful or not.
     pub(crate) fn calls(&self, method: &str) -> usize {
         self.state.calls.lock().unwrap_or_else(PoisonError::into_inner).get(method).copied().unwrap_or_default()
     }
 
-    /// Ids and vectors of a collection by its name here (`documents_images`), ascending; empty if there is none.
+    /// Ids and vectors of a collection by its name in the server (`documents_images`), in order of ids; empty if it
+    /// does not exist.
     pub(crate) fn points(&self, collection: &str) -> Vec<(Uuid, Vec<f32>)> {
         let Ok(collection) = self.state.collection(collection) else { return Vec::new() };
         let collection = collection.read().unwrap_or_else(PoisonError::into_inner);
@@ -154,14 +155,14 @@ impl QdrantServer {
         uuids.collect()
     }
 
-    /// Removes points behind everyone's back; answers with how many there were.
+    /// Removes points past all clients; returns their number.
     pub(crate) fn delete_points(&self, collection: &str, ids: &[Uuid]) -> usize {
         let collection = self.state.collection(collection).unwrap();
         let mut collection = collection.write().unwrap_or_else(PoisonError::into_inner);
         ids.iter().filter(|id| collection.remove(Key::Uuid(**id))).count()
     }
 
-    /// Everything that it holds, as JSON: collections with their settings, and points with vectors and payloads.
+    /// Its whole content as JSON: collections with their settings, and points with vectors and payloads.
     pub(crate) fn dump(&self) -> serde_json::Value {
         let collections = self.state.collections.read().unwrap_or_else(PoisonError::into_inner);
         let dumps = collections
@@ -170,7 +171,7 @@ impl QdrantServer {
         serde_json::Value::Object(dumps.collect())
     }
 
-    /// Holds what [`Self::dump`] returned, from now on.
+    /// Replaces its content by that of a [`Self::dump`].
     pub(crate) fn restore(&self, dump: &serde_json::Value) {
         let mut collections = self.state.collections.write().unwrap_or_else(PoisonError::into_inner);
         for (name, dump) in dump.as_object().unwrap() {

@@ -1,4 +1,4 @@
-//! The service `Points`: what an index needs of it.
+//! The service `Points`: the methods that an index needs.
 
 use std::collections::HashMap;
 use std::sync::PoisonError;
@@ -20,7 +20,7 @@ use super::state::State;
 
 type Answer<T> = Result<Response<T>, Status>;
 
-/// A write was done, or not in time.
+/// The reply to a write: done, or not done in time.
 fn written(done: bool, wait: Option<bool>) -> Response<PointsOperationResponse> {
     let status = match (done, wait) {
         (false, _) => UpdateStatus::WaitTimeout,
@@ -31,7 +31,7 @@ fn written(done: bool, wait: Option<bool>) -> Response<PointsOperationResponse> 
     Response::new(PointsOperationResponse { result, time: 0.0, usage: None })
 }
 
-/// Its id and its vector, both checked.
+/// Reads and checks the id and the vector.
 fn read(collection: &Collection, point: &mut PointStruct) -> Result<(Key, Vec<f32>), Status> {
     let key = Key::of(point.id.as_ref())?;
     let vector = match point.vectors.take().and_then(|vectors| vectors.vectors_options) {

@@ -1,4 +1,4 @@
-//! What the services share, and the door that every call comes through.
+//! The shared state of the services, and the checks of every call.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -10,10 +10,10 @@ use tonic::metadata::MetadataMap;
 use super::collection::Collection;
 use super::{Limits, Trouble};
 
-/// Everything in the server.
+/// The content of the server.
 pub(super) struct State {
     key: String,
-    /// `None`: hidden by a proxy.
+    /// `None` if a proxy hides it.
     pub(super) version: Mutex<Option<&'static str>>,
     pub(super) limits: Mutex<Limits>,
     /// The largest request and the largest `limit` that were answered.
@@ -36,8 +36,8 @@ impl State {
         }
     }
 
-    /// Counts the call, looks at its key, and does what was asked for instead of an answer. Says whether a write is
-    /// to be done.
+    /// Counts the call, checks its key, and applies the trouble that a test has set. Returns whether a write is to be
+    /// done.
     pub(super) async fn enter(&self, method: &'static str, metadata: &MetadataMap) -> Result<bool, Status> {
         *self.calls.lock().unwrap_or_else(PoisonError::into_inner).entry(method).or_default() += 1;
         if !self.key.is_empty() && metadata.get("api-key").is_none_or(|key| key != self.key.as_str()) {
@@ -65,14 +65,14 @@ impl State {
         }
     }
 
-    /// Whether it keeps the metadata of collections: not before 1.16, whether it tells its version or not.
+    /// Whether it stores metadata of collections: not before 1.16, even if the version is hidden.
     pub(super) fn keeps_metadata(&self) -> bool {
         let old = |version: &str| version.starts_with("1.15") || version.starts_with("1.9");
         !self.limits.lock().unwrap_or_else(PoisonError::into_inner).no_metadata
             && !self.version.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(old)
     }
 
-    /// Refuses what is more than a limit of strict mode, in the words of 1.19.
+    /// Refuses a value above a limit of strict mode, with the text of 1.19.
     pub(super) fn within(&self, name: &'static str, value: usize, most: Option<usize>) -> Result<(), Status> {
         if let Some(most) = most.filter(|most| value > *most) {
             return Err(self.strict(&format!(
@@ -85,7 +85,7 @@ impl State {
         Ok(())
     }
 
-    /// A sentence of strict mode. It was `PermissionDenied` in the first versions that had it.
+    /// An error of strict mode. It was `PermissionDenied` in the first versions.
     pub(super) fn strict(&self, said: &str) -> Status {
         if self.limits.lock().unwrap_or_else(PoisonError::into_inner).forbids {
             Status::permission_denied(format!("Forbidden: {said}"))
@@ -94,7 +94,7 @@ impl State {
         }
     }
 
-    /// Refuses the points if one is to be refused.
+    /// Refuses the points if one of them is to be refused.
     pub(super) fn accept(&self, points: &[PointStruct]) -> Result<(), Status> {
         let Trouble::Refused(key) = *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) else { return Ok(()) };
         if points.iter().any(|point| point.payload.get("s3_key") == Some(&key.into())) {

@@ -1,5 +1,5 @@
-//! What the driver does on a cluster, as processes on this machine: starts workers, starts again those that die, tells the
-//! service, ends when the service says so.
+//! The driver on a cluster, as processes on this machine: starts workers, restarts those that die, reports to the
+//! service, and ends when the service asks for it.
 
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use super::{RayJob, State};
 use crate::support::locked;
 
-/// A worker; ends with the driver.
+/// A worker; it ends with the driver.
 struct Pool {
     name: String,
     child: Child,
-    /// It ended with [`REFUSED`], and is not started again.
+    /// It ended with [`REFUSED`], and is not restarted.
     refused: bool,
 }
 
@@ -37,14 +37,14 @@ impl Pool {
         command.args(["worker", "--service", &job.env("GLIMPSE_SERVICE_URL"), "--job", &job.env("GLIMPSE_JOB_ID")]);
         command.args(["--name", &name, "--node", &format!("node{slot}"), "--with-parent"]);
         command.env("GLIMPSE_WORKER_TOKEN", job.env("GLIMPSE_WORKER_TOKEN")).envs(node.iter().cloned());
-        // As on a node, where the name stands for the address of the cluster's store.
+        // As on a node, on which the name means the address of the cluster's store.
         command.env("RAY_ADDRESS", "10.0.0.5:6379");
         command.current_dir(std::env::temp_dir()).stdout(Stdio::null()).stderr(Stdio::null()).stdin(Stdio::piped());
         Self { name, child: command.spawn().unwrap(), refused: false }
     }
 }
 
-/// One job of the cluster, until it ends.
+/// Runs one job of the cluster to its end.
 pub(super) async fn drive(state: Arc<Mutex<State>>, id: String, job: RayJob, node: Vec<(String, String)>) {
     let wanted: usize = job.env("GLIMPSE_RAY_WORKERS").parse().unwrap();
     let mut pools: Vec<Pool> = (0..wanted).map(|slot| Pool::start(&job, &node, slot, 0)).collect();

@@ -1,5 +1,5 @@
-//! A Ray cluster as its Jobs REST API shows it (RAY.md, section 3): the same JSON, the same texts where something is wrong,
-//! over real HTTP. What a test wants of it is set beside; where it is told to, it starts real workers as the driver does.
+//! A fake Ray cluster with the Jobs REST API (RAY.md, section 3): the same JSON and error texts over real HTTP. A test
+//! sets its behaviour; it can start real workers as the driver does.
 
 mod cluster;
 mod routes;
@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use crate::support::{TestApp, locked};
 
-/// A job as the head has it.
+/// A job of the head.
 #[derive(Clone, Debug)]
 pub(crate) struct RayJob {
     pub(crate) status: &'static str,
@@ -26,7 +26,7 @@ pub(crate) struct RayJob {
     pub(crate) logs: String,
 }
 
-/// What the head does with what it is sent.
+/// What the head does with a submission.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Then {
     /// It stays PENDING.
@@ -45,17 +45,17 @@ pub(crate) enum Then {
 pub(crate) enum Mood {
     #[default]
     Well,
-    /// 500 with a traceback, whatever is asked.
+    /// 500 with a traceback for every request.
     Broken,
     /// No answer.
     Hangs,
-    /// It takes a submission, and answers it with 500.
+    /// It accepts a submission, and answers it with 500.
     TakesAndBreaks,
-    /// It takes a submission, and hangs up.
+    /// It accepts a submission, and closes the connection.
     TakesAndHangsUp,
-    /// It takes no submission, and answers it with 500.
+    /// It refuses a submission with 500.
     Refuses500,
-    /// It takes no submission, and answers it with 400.
+    /// It refuses a submission with 400.
     Refuses400,
 }
 
@@ -63,7 +63,7 @@ pub(crate) enum Mood {
 pub(crate) struct State {
     pub(crate) version: String,
     pub(crate) api: String,
-    /// Wanted of whoever asks.
+    /// Required of every client.
     pub(crate) token: Option<String>,
     pub(crate) then: Then,
     pub(crate) mood: Mood,
@@ -71,11 +71,11 @@ pub(crate) struct State {
     pub(crate) packages: BTreeSet<String>,
     /// `METHOD path`, in order.
     pub(crate) asked: Vec<String>,
-    /// What a node's environment holds beside what a submission brings.
+    /// Variables of a node besides those of a submission.
     node: Vec<(String, String)>,
-    /// Workers that drivers have started.
+    /// The number of workers that drivers have started.
     started: usize,
-    /// Drivers at work.
+    /// Running drivers.
     drivers: Vec<JoinHandle<()>>,
 }
 
@@ -118,7 +118,7 @@ impl FakeRay {
         self.state().mood = mood;
     }
 
-    /// Its nodes have what workers of that service need.
+    /// Gives its nodes the variables that workers of this service need.
     pub(crate) fn nodes_of(&self, app: &TestApp) {
         let mut node = vec![
             ("S3_ENDPOINT".to_owned(), app.bucket_url().to_owned()),
@@ -130,17 +130,17 @@ impl FakeRay {
         self.state().node = node;
     }
 
-    /// Its nodes have these variables as well.
+    /// Gives its nodes these variables as well.
     pub(crate) fn nodes_have(&self, more: &[(&str, &str)]) {
         self.state().node.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     }
 
-    /// Workers that were started.
+    /// The number of started workers.
     pub(crate) fn started(&self) -> usize {
         self.state().started
     }
 
-    /// The ids that were submitted, in their order.
+    /// The ids of the submissions, in order.
     pub(crate) fn ids(&self) -> Vec<String> {
         self.state().jobs.keys().cloned().collect()
     }
@@ -149,11 +149,11 @@ impl FakeRay {
         self.state().jobs.get(id).cloned().unwrap_or_else(|| panic!("Ray has no {id}"))
     }
 
-    /// The newest job that it has, when it has one that is wanted.
+    /// Waits until a job fulfils the condition; returns the newest such job.
     pub(crate) async fn until(&self, wanted: impl Fn(&str, &RayJob) -> bool) -> String {
         let begun = std::time::Instant::now();
         loop {
-            // Copied first: what is wanted may panic, and the lock must not be held then.
+            // Copied first: the condition may panic, and the lock must not be held then.
             let jobs = self.state().jobs.clone();
             if let Some((id, _)) = jobs.iter().rev().find(|(id, job)| wanted(id, job)) {
                 return id.clone();
@@ -169,7 +169,7 @@ impl FakeRay {
         }
     }
 
-    /// The head dies, and with it what it knew and everything that it had started.
+    /// The head dies, with its state and everything that it had started.
     pub(crate) fn die(&self) {
         if let Some(served) = locked(&self.served).take() {
             served.abort();
@@ -180,14 +180,14 @@ impl FakeRay {
         state.packages.clear();
     }
 
-    /// The head cannot be reached, and what it had started goes on.
+    /// The head cannot be reached, and everything that it had started continues.
     pub(crate) fn cut_off(&self) {
         if let Some(served) = locked(&self.served).take() {
             served.abort();
         }
     }
 
-    /// It can be reached again, where it was.
+    /// It can be reached again, at the same address.
     pub(crate) async fn come_back(&self) {
         let listener = loop {
             match TcpListener::bind(self.addr).await {
@@ -222,7 +222,7 @@ impl RayJob {
         })
     }
 
-    /// A variable that it was submitted with.
+    /// A variable of its submission.
     pub(crate) fn env(&self, name: &str) -> String {
         self.submitted["runtime_env"]["env_vars"][name].as_str().unwrap_or_default().to_owned()
     }

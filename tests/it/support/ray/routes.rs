@@ -124,7 +124,7 @@ async fn submit(Of(state): Of<Shared>, headers: HeaderMap, body: Bytes) -> Respo
         Mood::TakesAndBreaks => traceback("TimeoutError"),
         Mood::TakesAndHangsUp => {
             drop(of);
-            // The connection breaks off: a handler that panics has no reply.
+            // The connection breaks: a handler that panics sends no reply.
             panic!("hangs up, as it was told");
         }
         Mood::Well | Mood::Broken | Mood::Hangs | Mood::Refuses500 | Mood::Refuses400 => {
@@ -144,7 +144,7 @@ async fn job(Of(state): Of<Shared>, Path(id): Path<String>) -> Response {
     }
 }
 
-/// One that is PENDING stays so, whatever the answer says.
+/// A PENDING job stays so, whatever the answer says.
 async fn stop(Of(state): Of<Shared>, Path(id): Path<String>) -> Response {
     let mut state = locked(&state);
     let Some(job) = state.jobs.get_mut(&id) else { return unknown(&id) };

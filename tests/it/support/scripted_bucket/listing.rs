@@ -45,7 +45,7 @@ impl Script {
         Reply::new(200, "application/xml", body)
     }
 
-    /// Where the page begins and ends, and the token of the next; `Some(None)` for the right one.
+    /// The start and end of the page, and the token of the next one; `Some(None)` means the right one.
     #[expect(clippy::option_option, reason = "another token than the right one, the right one, or none")]
     fn page_of(&self, at: usize, most: usize, all: usize) -> (usize, usize, Option<Option<String>>) {
         let end = |begin: usize| (begin + most).min(all);
@@ -96,7 +96,7 @@ impl Script {
     }
 }
 
-/// Where a listing goes on: the number of the next key among those after `after`.
+/// Where a listing continues: the number of the next key among those after `after`.
 struct Token {
     at: usize,
     after: String,

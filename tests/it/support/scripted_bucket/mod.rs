@@ -1,5 +1,5 @@
-//! An S3 bucket that misbehaves as a test says: it speaks HTTP, counts what is read, and can be changed while it runs.
-//! `modes` names the usual faults; a test that needs another one changes the [`Script`] itself.
+//! A faulty S3 bucket: it speaks HTTP, counts requests, and can be changed while it runs. `modes` names the usual
+//! faults; a test that needs another one changes the [`Script`] itself.
 
 mod listing;
 mod modes;
@@ -25,7 +25,7 @@ pub(crate) use script::{Etags, Fault, Object, Script, Tokens};
 /// The name of the bucket.
 pub(crate) const BUCKET: &str = "photos";
 
-/// A request as a script judges it.
+/// A request, for the function of a script.
 pub(crate) struct Asked {
     pub(crate) method: Method,
     /// Percent-decoded, without the leading slash.
@@ -51,7 +51,7 @@ impl Asked {
         self.query.contains_key("list-type")
     }
 
-    /// The key of the object that is asked for; the bucket's name is cut off.
+    /// The key of the requested object, without the name of the bucket.
     pub(crate) fn key(&self) -> Vec<u8> {
         self.path.strip_prefix(format!("{BUCKET}/").as_bytes()).unwrap_or_default().to_vec()
     }
@@ -62,14 +62,14 @@ impl Asked {
     }
 }
 
-/// What the bucket does and what was asked of it.
+/// The script, and the requests so far.
 struct Inner {
     script: Script,
     lists: usize,
     gets: BTreeMap<Vec<u8>, usize>,
 }
 
-/// A running bucket. Its credentials are anything.
+/// A running bucket. It accepts any credentials.
 #[derive(Clone)]
 pub(crate) struct ScriptedBucket {
     pub(crate) url: String,
@@ -104,17 +104,17 @@ impl ScriptedBucket {
         change(&mut lock(&self.inner).script);
     }
 
-    /// GET requests for that key so far.
+    /// The number of GET requests for this key.
     pub(crate) fn gets(&self, key: &str) -> usize {
         lock(&self.inner).gets.get(key.as_bytes()).copied().unwrap_or(0)
     }
 
-    /// GET requests for any key so far.
+    /// The number of GET requests for all keys.
     pub(crate) fn all_gets(&self) -> usize {
         lock(&self.inner).gets.values().sum()
     }
 
-    /// Pages of listings that were asked for so far.
+    /// The number of requests for pages of listings.
     pub(crate) fn lists(&self) -> usize {
         lock(&self.inner).lists
     }
@@ -144,7 +144,7 @@ async fn answer(State(inner): State<Arc<Mutex<Inner>>>, request: Request) -> Res
     reply.into_response()
 }
 
-/// A test that failed with the lock in its hands must not take its neighbours along.
+/// A test that panics while it holds the lock must not fail other tests.
 fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
     inner.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use super::reply::Reply;
 use super::script::{Etags, Fault, Object, Script, Tokens};
 
-/// One way of a bucket to misbehave.
+/// A fault of a bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// No fault.
     Plain,
-    /// Keys come out of order, and a client that gives up on a page and begins after a key misses some: the second page is
-    /// refused as often as the SDK asks for it.
+    /// Keys are listed out of order, and a client that gives up on a page and continues after a key misses some: the
+    /// second page is refused as often as the SDK requests it.
     Unordered,
     EmptyEtag,
     NoEtag,
@@ -23,11 +23,12 @@ pub(crate) enum Mode {
     /// The credentials expire after two reads.
     Expired,
     Glacier,
-    /// The bucket's name is in the endpoint: it is taken for the bucket and the client's bucket for a key.
+    /// The bucket's name is part of the endpoint: the endpoint is taken for the bucket, and the client's bucket for a
+    /// key.
     Endpoint,
     /// A listing is answered with the list of buckets.
     Buckets,
-    /// Every object is compressed, and says so.
+    /// Every object is compressed, with `Content-Encoding`.
     Gzip,
     Latin1Meta,
 }
@@ -105,7 +106,7 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Answers by a function of the test, before anything else.
+/// A function that may answer a request before anything else does.
 impl Script {
     pub(crate) fn judged(mut self, judge: impl Fn(&super::Asked) -> Option<Reply> + Send + Sync + 'static) -> Self {
         self.judge = Some(Arc::new(judge));

@@ -47,7 +47,7 @@ impl Reply {
         Self::new(status, "application/xml", body)
     }
 
-    /// A status and nothing else.
+    /// A status without a body.
     pub(crate) fn bare(status: u16) -> Self {
         Self { status, headers: Vec::new(), body: Bytes::new(), delivery: Delivery::Whole }
     }

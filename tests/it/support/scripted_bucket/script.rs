@@ -1,4 +1,4 @@
-//! What a bucket holds and how it answers.
+//! The content of a bucket, and how it answers.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::support::demo_image;
 /// One object of the bucket.
 #[derive(Clone, Debug)]
 pub(crate) struct Object {
-    /// Any bytes, also what is not UTF-8.
+    /// Any bytes, also if they are not UTF-8.
     pub(crate) key: Vec<u8>,
     pub(crate) bytes: Bytes,
     /// Without quotes.
@@ -22,9 +22,9 @@ pub(crate) struct Object {
     /// `Last-Modified` of the reply to a GET, if it has one.
     pub(crate) last_modified: Option<String>,
     pub(crate) class: String,
-    /// `RestoreStatus` of the listing, for a client that asks for it.
+    /// `RestoreStatus` of the listing, if the client requests it.
     pub(crate) restore: Option<String>,
-    /// More headers of the reply to a GET.
+    /// Additional headers of the reply to a GET.
     pub(crate) headers: Vec<(String, Vec<u8>)>,
     pub(crate) delivery: Delivery,
 }
@@ -90,22 +90,22 @@ impl Etags {
 /// How one page leads to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Tokens {
-    /// As S3 does it.
+    /// Like S3.
     #[default]
     Right,
     /// Every page is the first one, and has the same token.
     Same,
-    /// So many tokens in a circle, and the pages with them.
+    /// This number of tokens in a circle, and the pages with them.
     Cycle(usize),
     /// Every page is the first one, each with a token of its own.
     FirstPageAgain,
-    /// A truncated page has no token, but a marker as version 1 of the call has it.
+    /// A truncated page has no token, but a marker, as in version 1 of the call.
     Missing,
     /// A truncated page has an empty token.
     Empty,
-    /// So many empty pages, each with a token of its own, before the first key.
+    /// This number of empty pages, each with a token of its own, before the first key.
     EmptyPagesFirst(usize),
-    /// Every page begins with so many keys of the page before.
+    /// Every page begins with this number of keys of the previous page.
     Overlapping(usize),
     /// `IsTruncated` is false on every page, but a page that is not the last one has a token.
     Contradicting,
@@ -113,13 +113,13 @@ pub(crate) enum Tokens {
     ContradictingMarker,
 }
 
-/// Requests that are answered with this reply instead.
+/// A reply that is sent in place of the normal one.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
     pub(crate) reply: Reply,
-    /// So many are answered as they should be, before.
+    /// The number of requests that are answered normally before.
     pub(crate) after: usize,
-    /// So many are answered so.
+    /// The number of requests that are answered with it.
     pub(crate) times: usize,
 }
 
@@ -141,14 +141,14 @@ impl Fault {
 
 type Judge = Arc<dyn Fn(&Asked) -> Option<Reply> + Send + Sync>;
 
-/// What a bucket holds and how it answers. The default is an empty bucket without a fault.
+/// The content of a bucket and how it answers. The default is an empty bucket without a fault.
 #[derive(Clone)]
 pub(crate) struct Script {
     /// In the order in which they are listed.
     pub(crate) objects: Vec<Object>,
     /// Keys of one page.
     pub(crate) page: usize,
-    /// Whether keys are percent-encoded if the client asks for it.
+    /// Whether keys are percent-encoded if the client requests it.
     pub(crate) encodes: bool,
     /// Whether objects of an archive class can be read.
     pub(crate) archive_is_read: bool,
@@ -162,7 +162,7 @@ pub(crate) struct Script {
     pub(crate) on_next: Option<Fault>,
     /// Reads of objects.
     pub(crate) on_get: Option<Fault>,
-    /// Asked first; whatever it does not answer is answered by the rest.
+    /// Called first; requests that it does not answer are answered by the rest.
     pub(crate) judge: Option<Judge>,
 }
 
@@ -215,7 +215,7 @@ impl Script {
         {
             return reply;
         }
-        // With a slash at its end or without: the bucket itself.
+        // With or without a slash at its end: the bucket itself.
         match asked.path.strip_suffix(b"/").unwrap_or(&asked.path) {
             path if path == BUCKET.as_bytes() => self.list(asked),
             _ => Reply::error(404, "NoSuchKey", "The specified key does not exist."),

@@ -1,0 +1,21 @@
+//! Commands that run until they are asked to stop.
+
+pub(super) mod clip;
+pub(super) mod demo;
+pub(super) mod serve;
+pub(super) mod worker;
+
+use super::{CliError, Ending, jobs, out, search, seed};
+use crate::app::unknown_variables;
+use crate::config::Settings;
+use crate::shutdown::Shutdown;
+
+/// Starts logging and the handling of signals. Logs a warning for each variable of the environment that looks like a
+/// setting and is not one.
+fn begin(settings: &Settings) -> Result<Shutdown, CliError> {
+    settings.telemetry.begin();
+    for warning in unknown_variables() {
+        tracing::warn!("{warning}");
+    }
+    Shutdown::on_signals().map_err(CliError::Signals)
+}

@@ -1,0 +1,193 @@
+//! Wrong requests get an error with the right status, code and message.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::{TestApp, demo_image};
+
+/// Sends a request and returns status, code and message as one line.
+async fn said(app: &TestApp, method: Method, path: &str, body: Option<Value>) -> String {
+    let what = body.as_ref().map(|body| format!(" {body}")).unwrap_or_default();
+    let name = method.to_string();
+    let response = app.send(method, path, body).await;
+    let status = response.status();
+    assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+    let id = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let reply: Value = response.json().await.unwrap();
+    assert_eq!(reply["request_id"], id, "{reply}");
+    assert_eq!(reply["error"], status.canonical_reason().unwrap());
+    format!(
+        "{name} {path}{what}\n  {} {}: {}",
+        status.as_u16(),
+        reply["code"].as_str().unwrap(),
+        reply["message"].as_str().unwrap()
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_wrong_request_is_told_what_is_wrong() {
+    let app = TestApp::start().await;
+    app.put("images/cat.jpg", demo_image("cat.jpg")).await;
+    app.ingest().await;
+    let mut replies = Vec::new();
+    let long = format!("/search/images?q={}", "a".repeat(1001));
+    for path in [
+        "/nowhere",
+        "/jobs/nonsense",
+        "/jobs/00000000-0000-7000-8000-000000000000",
+        "/jobs/nonsense/logs",
+        "/jobs/nonsense/failures",
+        "/jobs?limit=0",
+        "/jobs?limit=many",
+        "/images/nonsense",
+        "/images/00000000-0000-5000-8000-000000000000",
+        "/images/00000000-0000-5000-8000-000000000000?collection=none",
+        "/search/images",
+        "/search/images?q=%20",
+        "/search/images?q=a&limit=0",
+        "/search/images?q=a&limit=101",
+        "/search/images?q=a&limit=ten",
+        "/search/images?q=a&offset=10000",
+        "/search/images?q=a&provider=qdrant",
+        "/search/images?q=a&provider=pinecone",
+        "/search/images?q=a&collection=none",
+        "/search/images?q=a&collection=a/b",
+        "/search/images?q=a&format=tiff",
+        "/search/images?q=a&s3_prefix=images",
+        "/search/images?q=a&indexed_after=yesterday",
+        "/search/images?q=a&min_width=-1",
+        "/search/images?q=a&min_score=2",
+        "/search/images?like=nonsense",
+        "/images/nonsense/original",
+    ] {
+        replies.push(said(&app, Method::GET, path, None).await);
+    }
+    let long = said(&app, Method::GET, &long, None).await;
+    assert!(long.contains("422 invalid_q") && long.contains("not 1001"), "{long}");
+    for body in [
+        json!({"s3_bucket": "secrets"}),
+        json!({"collection": "a b"}),
+        json!({"s3_prefix": 7}),
+        json!({"prefix": "images/"}),
+        json!({"image_max_items": -1}),
+        json!([]),
+    ] {
+        replies.push(said(&app, Method::POST, "/jobs/images", Some(body)).await);
+    }
+    for (method, path) in [
+        (Method::PUT, "/jobs/images"),
+        (Method::POST, "/healthz"),
+        (Method::DELETE, "/jobs/nonsense"),
+        (Method::DELETE, "/collections/none"),
+        (Method::DELETE, "/collections/a%20b"),
+        (Method::DELETE, "/images/nonsense"),
+    ] {
+        replies.push(said(&app, method, path, None).await);
+    }
+    insta::assert_snapshot!(replies.join("\n"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_that_cannot_be_read_are_told_so() {
+    let app = TestApp::with(&[("IMAGE_MAX_SIZE_MB", "1")]).await;
+    app.put("images/cat.jpg", demo_image("cat.jpg")).await;
+    app.ingest().await;
+    let post = |path: &str| app.client.post(format!("{}{path}", app.url));
+    let code = async |response: reqwest::Response| {
+        let status = response.status();
+        let reply: Value = response.json().await.unwrap();
+        (status.as_u16(), reply["code"].as_str().unwrap().to_owned())
+    };
+    let json = "application/json";
+    let broken = post("/jobs/images").header("content-type", json).body("{").send().await.unwrap();
+    assert_eq!(code(broken).await, (400, "malformed_body".to_owned()));
+    let plain = post("/jobs/images").body("{}").send().await.unwrap();
+    assert_eq!(code(plain).await, (415, "not_json".to_owned()));
+    let no_form = post("/search/images").header("content-type", json).body("{}").send().await.unwrap();
+    assert_eq!(code(no_form).await, (415, "not_multipart".to_owned()));
+    let no_file = reqwest::multipart::Form::new().text("q", "a cat");
+    let no_file = post("/search/images").multipart(no_file).send().await.unwrap();
+    assert_eq!(code(no_file).await, (400, "malformed_body".to_owned()));
+    let other = reqwest::multipart::Form::new().text("image", "x");
+    let other = post("/search/images").multipart(other).send().await.unwrap();
+    assert_eq!(code(other).await, (400, "malformed_body".to_owned()));
+
+    let cat = demo_image("cat.jpg");
+    let of = async |bytes: Vec<u8>| code(app.search_file(bytes, "").await).await;
+    assert_eq!(of(b"no image".to_vec()).await, (415, "unsupported_format".to_owned()));
+    assert_eq!(of(Vec::new()).await, (415, "unsupported_format".to_owned()));
+    assert_eq!(of(cat[..cat.len() / 2].to_vec()).await, (422, "truncated".to_owned()));
+    assert_eq!(of([cat.clone(), vec![0; 1 << 20]].concat()).await, (413, "too_large".to_owned()));
+    assert_eq!(of(vec![0; 4 << 20]).await, (413, "too_large".to_owned()));
+    let wrong_limit = app.search_file(cat, "?limit=1000").await;
+    assert_eq!(code(wrong_limit).await, (422, "invalid_limit".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_door_is_kept_over_http() {
+    let app = TestApp::with(&[("GLIMPSE_API_KEY", "open-sesame")]).await;
+    assert_eq!(app.get("/jobs").await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(app.get("/openapi.json").await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(app.get("/nowhere").await.0, StatusCode::UNAUTHORIZED);
+    assert_eq!(app.get("/healthz").await.0, StatusCode::OK);
+    assert_eq!(app.get("/readyz").await.0, StatusCode::OK);
+    let asked = app.client.get(format!("{}/jobs", app.url)).bearer_auth("open-sesame").send().await.unwrap();
+    assert_eq!(asked.status(), StatusCode::OK);
+
+    let open = TestApp::start().await;
+    let foreign = open.client.post(format!("{}/jobs/images", open.url)).header("origin", "https://evil.example");
+    assert_eq!(foreign.json(&json!({})).send().await.unwrap().status(), StatusCode::FORBIDDEN);
+    let bent = open.client.get(format!("{}/jobs", open.url)).header("host", "evil.example").send().await.unwrap();
+    assert_eq!(bent.status(), StatusCode::FORBIDDEN);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_viewer_is_in_the_binary() {
+    let app = TestApp::start().await;
+    let page = app.client.get(format!("{}/docs/", app.url)).send().await.unwrap();
+    assert_eq!(page.status(), StatusCode::OK);
+    let html = page.text().await.unwrap();
+    assert!(html.contains("swagger-ui-bundle.js"), "{html}");
+    assert!(!html.contains("https://"), "asks another host: {html}");
+    let (status, document) = app.get("/openapi.json").await;
+    assert_eq!((status, document["info"]["title"].as_str().unwrap()), (StatusCode::OK, "Glimpse"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_images_than_may_come_in_at_once_are_told_to_come_back() {
+    let app = TestApp::start().await;
+    app.put("images/cat.jpg", demo_image("cat.jpg")).await;
+    app.ingest().await;
+    // Two uploads without a length that never end: each counts as an image of the largest size.
+    let endless = || futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>();
+    let begun = [(); 2].map(|()| tokio::spawn(of_unknown_size(&app, endless()).send()));
+    let late = search_until(&app, StatusCode::TOO_MANY_REQUESTS).await;
+    assert!(late.headers().contains_key("retry-after"));
+    for request in begun {
+        request.abort();
+    }
+    // There is room again when they are gone.
+    search_until(&app, StatusCode::OK).await;
+}
+
+/// A search by an image without a content length.
+fn of_unknown_size(
+    app: &TestApp,
+    bytes: impl futures::Stream<Item = Result<bytes::Bytes, std::io::Error>> + Send + 'static,
+) -> reqwest::RequestBuilder {
+    let part = reqwest::multipart::Part::stream(reqwest::Body::wrap_stream(bytes)).file_name("slow.jpg");
+    let form = reqwest::multipart::Form::new().part("file", part);
+    app.client.post(format!("{}/search/images", app.url)).multipart(form)
+}
+
+/// Searches by such an image until the reply has this status.
+async fn search_until(app: &TestApp, status: StatusCode) -> reqwest::Response {
+    for _ in 0..100 {
+        let cat = futures::stream::iter([Ok(demo_image("cat.jpg").into())]);
+        let response = of_unknown_size(app, cat).send().await.unwrap();
+        if response.status() == status {
+            return response;
+        }
+    }
+    panic!("never {status}");
+}

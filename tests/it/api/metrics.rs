@@ -1,0 +1,342 @@
+//! `GET /metrics` of the real binary: a process of its own, so that other tests do not change its counts.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use glimpse::app::Bucket;
+use glimpse::config::Settings;
+use glimpse::domain::ImageUri;
+use glimpse::telemetry::metrics::families;
+use reqwest::{Client, Method, Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::cli::commands::Staying;
+use crate::support::cheap_clip::CheapClip;
+use crate::support::demo_image;
+
+const METRICS_PAGE: &str = include_str!("../../../docs/metrics.md");
+const KEY: &str = "open-sesame";
+const BUCKET: &str = "hidden-bucket";
+
+/// A service that requires an API key.
+struct Service {
+    staying: Staying,
+    client: Client,
+    bucket: Bucket,
+    variables: Vec<(String, String)>,
+}
+
+/// The metrics of a service: each family with its kind, and each series with its value.
+#[derive(Debug)]
+struct Scrape {
+    text: String,
+    kinds: BTreeMap<String, String>,
+    series: Vec<(String, BTreeMap<String, String>, f64)>,
+}
+
+impl Service {
+    async fn start(folder: &Path, more: &[(&str, &str)]) -> Self {
+        let mut variables = vec![
+            ("GLIMPSE_DATA_DIR", folder.to_str().unwrap()),
+            ("GLIMPSE_ADDR", "127.0.0.1:0"),
+            ("GLIMPSE_S3_ADDR", "127.0.0.1:0"),
+            ("GLIMPSE_API_KEY", KEY),
+            ("GLIMPSE_LOG", "error"),
+            ("S3_BUCKET", BUCKET),
+        ];
+        variables.extend(more);
+        let staying = Staying::start(&variables, &["serve"], "service ");
+        let line = staying.line("bucket ");
+        let s3 = line.split_once("http://").unwrap().1.split_whitespace().next().unwrap().to_owned();
+        variables.retain(|(name, _)| *name != "GLIMPSE_S3_ADDR");
+        variables.push(("GLIMPSE_S3_ADDR", &s3));
+        let bucket = Bucket::open(&Settings::from_variables(variables.clone()).unwrap()).await.unwrap();
+        let client = Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self { staying, client, bucket, variables }
+    }
+
+    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Response {
+        let request = self.client.request(method, format!("{}{path}", self.staying.url)).bearer_auth(KEY);
+        let request = if let Some(body) = body { request.json(&body) } else { request };
+        request.send().await.unwrap()
+    }
+
+    async fn get(&self, path: &str) -> Response {
+        self.ask(Method::GET, path, None).await
+    }
+
+    async fn submit(&self, body: Value) -> Value {
+        let reply = self.ask(Method::POST, "/jobs/images", Some(body)).await;
+        assert_eq!(reply.status(), StatusCode::ACCEPTED);
+        reply.json().await.unwrap()
+    }
+
+    /// Runs a job to its end and returns its counts.
+    async fn job(&self, body: Value) -> Value {
+        let id = self.submit(body).await["job_id"].as_str().unwrap().to_owned();
+        let deadline = Instant::now() + Duration::from_mins(2);
+        loop {
+            let job: Value = self.get(&format!("/jobs/{id}")).await.json().await.unwrap();
+            if job["status"] == "SUCCEEDED" {
+                return job["counts"].clone();
+            }
+            assert!(Instant::now() < deadline, "still {job}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn scrape(&self) -> Scrape {
+        let reply = self.get("/metrics").await;
+        assert_eq!(reply.status(), StatusCode::OK);
+        assert_eq!(reply.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+        Scrape::parse(reply.text().await.unwrap())
+    }
+
+    async fn scrape_until(&self, wanted: impl Fn(&Scrape) -> bool) -> Scrape {
+        let deadline = Instant::now() + Duration::from_mins(1);
+        loop {
+            let scrape = self.scrape().await;
+            if wanted(&scrape) {
+                return scrape;
+            }
+            assert!(Instant::now() < deadline, "still {}", scrape.text);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    fn worker(&self, job: &Value, name: &str) -> Ends {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
+        let id = job["job_id"].as_str().unwrap();
+        command.args(["worker", "--service", &self.staying.url, "--job", id, "--name", name, "--with-parent"]);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.env("GLIMPSE_WORKER_TOKEN", job["worker_token"].as_str().unwrap());
+        Ends(command.stdin(Stdio::piped()).spawn().unwrap())
+    }
+}
+
+/// A process that is killed when this is dropped.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+impl Scrape {
+    fn parse(text: String) -> Self {
+        let (mut kinds, mut series) = (BTreeMap::new(), Vec::new());
+        for line in text.lines().filter(|line| !line.is_empty()) {
+            if let Some(typed) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = typed.split_once(' ').unwrap();
+                assert!(kinds.insert(name.to_owned(), kind.to_owned()).is_none(), "{name} twice");
+            } else if !line.starts_with('#') {
+                let (name, value) = line.rsplit_once(' ').unwrap();
+                let (name, labels) = name.split_once('{').unwrap_or((name, ""));
+                let labels = labels.trim_end_matches('}').split("\",").filter(|label| !label.is_empty()).map(|label| {
+                    let (key, value) = label.split_once("=\"").unwrap();
+                    (key.to_owned(), value.trim_end_matches('"').to_owned())
+                });
+                series.push((name.to_owned(), labels.collect(), value.parse().unwrap()));
+            }
+        }
+        Self { text, kinds, series }
+    }
+
+    /// Returns the family that a series belongs to.
+    fn family<'a>(&self, series: &'a str) -> &'a str {
+        let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| series.strip_suffix(end));
+        base.filter(|base| self.kinds.get(*base).is_some_and(|kind| kind == "histogram")).unwrap_or(series)
+    }
+
+    /// Returns the sum of all series of this name that have these labels.
+    fn of(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let has = |own: &BTreeMap<String, String>| {
+            labels.iter().all(|(key, value)| own.get(*key).is_some_and(|own| own == value))
+        };
+        let mut found = self.series.iter().filter(|(own, labels, _)| own == name && has(labels)).peekable();
+        found.peek()?;
+        Some(found.map(|(_, _, value)| value).sum())
+    }
+
+    fn is(&self, name: &str, labels: &[(&str, &str)], expected: f64) {
+        let found = self.of(name, labels);
+        assert!(found.is_some_and(|found| (found - expected).abs() < 1e-9), "{name}{labels:?}: {found:?}");
+    }
+}
+
+/// Kind and labels of each metric in docs/metrics.md.
+fn documented() -> BTreeMap<String, (String, BTreeSet<String>)> {
+    let rows = METRICS_PAGE.lines().skip_while(|line| !line.starts_with("| Metric | Type | Labels |")).skip(2);
+    rows.take_while(|line| line.starts_with('|'))
+        .map(|line| {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            assert!(cells.len() == 6 && !cells[4].is_empty(), "four cells: {line}");
+            let labels = cells[3].split_whitespace().map(|label| label.trim_matches('`').to_owned()).collect();
+            (cells[1].trim_matches('`').to_owned(), (cells[2].to_owned(), labels))
+        })
+        .collect()
+}
+
+#[test]
+fn the_metrics_page_has_every_metric_with_its_kind_and_labels() {
+    let there = families::all().into_iter().map(|about| {
+        let labels = about.labels.iter().map(|label| (*label).to_owned()).collect();
+        (about.name.to_owned(), (about.kind.to_owned(), labels))
+    });
+    assert_eq!(documented(), there.collect());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scrape_tells_what_was_done_and_nothing_that_a_client_made_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::start(folder.path(), &[]).await;
+    let cat = demo_image("cat.jpg");
+    for (name, bytes) in [
+        ("velvet-cat.jpg", cat.clone()),
+        ("coffee.jpg", demo_image("coffee.jpg")),
+        ("panda.jpg", demo_image("panda.jpg")),
+        ("torn-heart.jpg", cat[..3000].to_vec()),
+        ("notes.txt", b"no image".to_vec()),
+    ] {
+        service.bucket.put(BUCKET, &format!("images/{name}"), bytes.into(), "").await.unwrap();
+    }
+    let first = service.job(json!({"s3_prefix": "images/"})).await;
+    let counts =
+        |counts: &Value| ["skipped", "unchanged", "done", "failed", "deleted"].map(|fate| counts[fate].as_u64());
+    assert_eq!(counts(&first), [1, 0, 3, 1, 0].map(Some));
+    service.bucket.put(BUCKET, "images/same-again.jpg", cat.into(), "").await.unwrap();
+    service.bucket.remove(&ImageUri::new(BUCKET, "images/panda.jpg")).await.unwrap();
+    let second = service.job(json!({"s3_prefix": "images/", "sync": true, "max_delete_percent": 100})).await;
+    assert_eq!(counts(&second), [1, 2, 1, 1, 1].map(Some));
+
+    let mut thumbnail = String::new();
+    for _ in 0..2 {
+        let found: Value = service.get("/search/images?q=zebra%20crossing").await.json().await.unwrap();
+        thumbnail = found["results"][0]["thumbnail"].as_str().unwrap().to_owned();
+    }
+    for _ in 0..2 {
+        assert_eq!(service.get(&thumbnail).await.status(), StatusCode::OK);
+    }
+    assert_eq!(service.get("/made/up/path-of-mine").await.status(), StatusCode::NOT_FOUND);
+    service.ask(Method::from_bytes(b"BREW").unwrap(), "/jobs", None).await;
+    let plain = service.client.get(format!("{}/metrics", service.staying.url));
+    assert_eq!(plain.send().await.unwrap().status(), StatusCode::UNAUTHORIZED, "it is behind the key");
+    service.scrape().await;
+
+    let scrape = service.scrape().await;
+    let documented = documented();
+    let kinds = documented.iter().map(|(name, (kind, _))| (name.clone(), kind.clone()));
+    assert_eq!(scrape.kinds, kinds.collect(), "what is there is documented, and the other way round");
+    for (name, labels, value) in &scrape.series {
+        let (kind, expected) = &documented[scrape.family(name)];
+        let own: BTreeSet<_> = labels.keys().filter(|key| kind != "histogram" || *key != "le").cloned().collect();
+        assert_eq!(&own, expected, "{name}");
+        assert!(value.is_finite() && *value >= 0.0, "{name}{labels:?} is {value}");
+    }
+    for name in documented.keys() {
+        assert!(scrape.text.contains(&format!("# HELP {name} ")), "{name}");
+    }
+    let ids = Some(thumbnail.split('/').nth(2).unwrap());
+    let made_up = ["velvet", "torn-heart", "same-again", "notes", "zebra", "made/up", "BREW", KEY, BUCKET];
+    for secret in made_up.into_iter().chain(ids) {
+        assert!(!scrape.text.contains(secret), "{secret} in {}", scrape.text);
+    }
+
+    for (fate, count) in [("skipped", 2.0), ("unchanged", 2.0), ("done", 4.0), ("failed", 2.0), ("deleted", 1.0)] {
+        scrape.is("glimpse_items_total", &[("fate", fate)], count);
+    }
+    scrape.is("glimpse_item_failures_total", &[("class", "truncated")], 2.0);
+    scrape.is("glimpse_item_failures_total", &[], 2.0);
+    scrape.is("glimpse_vectors_reused_total", &[("way", "same_bytes")], 1.0);
+    scrape.is("glimpse_vectors_reused_total", &[("way", "copied")], 0.0);
+    for family in ["glimpse_jobs", "glimpse_jobs_finished_total"] {
+        scrape.is(family, &[("state", "succeeded")], 2.0);
+        scrape.is(family, &[], 2.0);
+    }
+    // Four images in the first job; the copy and the truncated one in the second.
+    scrape.is("glimpse_stage_duration_seconds_count", &[("stage", "fetch")], 6.0);
+    scrape.is("glimpse_stage_duration_seconds_bucket", &[("stage", "fetch"), ("le", "+Inf")], 6.0);
+    let size = |name| f64::from(u32::try_from(demo_image(name).len()).unwrap());
+    let by_jobs = 2.0 * size("cat.jpg") + size("coffee.jpg") + size("panda.jpg") + 2.0 * 3000.0;
+    let fetched = scrape.of("glimpse_fetched_bytes_total", &[]).unwrap();
+    let shown = ["cat.jpg", "coffee.jpg"].map(|name| (fetched - by_jobs - size(name)).abs() < 0.5);
+    assert!(shown.contains(&true), "and one original was read for its thumbnail: {fetched} - {by_jobs}");
+    for (cache, outcome) in [("text", "hit"), ("text", "miss"), ("thumbnail", "hit"), ("thumbnail", "miss")] {
+        scrape.is("glimpse_cache_requests_total", &[("cache", cache), ("outcome", outcome)], 1.0);
+    }
+    let requests = |route, method, status| [("route", route), ("method", method), ("status", status)];
+    scrape.is("glimpse_http_requests_total", &requests("/search/images", "GET", "2xx"), 2.0);
+    scrape.is("glimpse_http_requests_total", &requests("/images/{id}/thumbnail", "GET", "2xx"), 2.0);
+    scrape.is("glimpse_http_requests_total", &requests("unmatched", "GET", "4xx"), 1.0);
+    scrape.is("glimpse_http_requests_total", &requests("/jobs", "other", "4xx"), 1.0);
+    scrape.is("glimpse_http_requests_total", &requests("/metrics", "GET", "4xx"), 1.0);
+    scrape.is("glimpse_http_requests_total", &requests("/metrics", "GET", "2xx"), 1.0);
+    scrape.is("glimpse_http_request_duration_seconds_count", &[("route", "/jobs/images"), ("method", "POST")], 2.0);
+    scrape.is("glimpse_breaker_state", &[("dependency", "s3")], 0.0);
+    scrape.is("glimpse_pipeline_memory_bytes", &[], 0.0);
+    scrape.is("glimpse_pipeline_memory_limit_bytes", &[], 512.0 * 1024.0 * 1024.0);
+    scrape.is("glimpse_search_permits_in_use", &[], 0.0);
+    scrape.is("glimpse_search_upload_bytes", &[], 0.0);
+    scrape.is("glimpse_embed_queue", &[], 0.0);
+    scrape.is("glimpse_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    let memory = |name| scrape.of(name, &[]).unwrap();
+    let (now, peak) = (memory("process_resident_memory_bytes"), memory("glimpse_process_resident_memory_peak_bytes"));
+    assert!(now > 10e6 && now <= peak, "{now} of {peak}");
+    assert_eq!(service.staying.stop(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn outages_and_deaths_are_counted() {
+    let clip = CheapClip::start(Duration::from_millis(100)).await;
+    let folder = tempfile::tempdir().unwrap();
+    let variables = [
+        ("IMAGE_EMBEDDING_PROVIDER", "clip"),
+        ("CLIP_URL", clip.url.as_str()),
+        ("CLIP_CIRCUIT_BREAKER_THRESHOLD", "2"),
+        ("CLIP_CIRCUIT_BREAKER_TIMEOUT", "600"),
+        ("GLIMPSE_LEASE_SECONDS", "1"),
+        ("GLIMPSE_LEASE_SIZE", "16"),
+    ];
+    let service = Service::start(folder.path(), &variables).await;
+    for copy in 0..32 {
+        let key = format!("images/{copy}.jpg");
+        service.bucket.put(BUCKET, &key, demo_image("coffee.jpg").into(), "").await.unwrap();
+    }
+    let job = service.submit(json!({"s3_prefix": "images/", "executor": "workers"})).await;
+    let before = service.scrape().await;
+    for name in ["glimpse_worker_leases_granted_total", "glimpse_worker_leases_expired_total"] {
+        before.is(name, &[], 0.0);
+    }
+    let worker = service.worker(&job, "one");
+    let granted = |scrape: &Scrape| scrape.of("glimpse_worker_leases_granted_total", &[]);
+    service.scrape_until(|scrape| granted(scrape) > Some(0.0)).await;
+    drop(worker);
+    let expired = |scrape: &Scrape| scrape.of("glimpse_worker_leases_expired_total", &[]);
+    let after = service.scrape_until(|scrape| expired(scrape) > Some(0.0)).await;
+    assert!(expired(&after) <= granted(&after), "{}", after.text);
+    after.is("glimpse_worker_deaths_total", &[("seen", "silent")], 1.0);
+    after.is("glimpse_worker_deaths_total", &[("seen", "said")], 0.0);
+    after.is("glimpse_jobs", &[("state", "running")], 1.0);
+    let stopped = service.ask(Method::DELETE, &format!("/jobs/{}", job["job_id"].as_str().unwrap()), None).await;
+    assert_eq!(stopped.status(), StatusCode::OK);
+
+    after.is("glimpse_breaker_state", &[("dependency", "clip")], 0.0);
+    drop(clip);
+    for _ in 0..2 {
+        let refused = service.get("/search/images?q=a%20cat").await;
+        assert!(refused.status().is_server_error(), "{}", refused.status());
+    }
+    let scrape = service.scrape().await;
+    scrape.is("glimpse_breaker_state", &[("dependency", "clip")], 2.0);
+    scrape.is("glimpse_breaker_state", &[("dependency", "s3")], 0.0);
+    scrape.is("glimpse_breaker_opens_total", &[("dependency", "clip")], 1.0);
+    assert!(scrape.of("glimpse_dependency_retries_total", &[("dependency", "clip")]) > Some(0.0), "{}", scrape.text);
+    scrape.is("glimpse_jobs_finished_total", &[("state", "stopped")], 1.0);
+    scrape.is("glimpse_cache_requests_total", &[("cache", "text"), ("outcome", "hit")], 0.0);
+    assert_eq!(service.staying.stop(), Some(0));
+}

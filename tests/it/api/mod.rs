@@ -1,0 +1,10 @@
+//! The HTTP API.
+
+mod errors;
+mod journey;
+mod metrics;
+mod openapi;
+mod originals;
+mod stores;
+mod thumbnails;
+mod uploads;

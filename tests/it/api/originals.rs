@@ -1,0 +1,85 @@
+//! Originals over HTTP, and searches for images that are similar to an indexed one.
+
+use glimpse::api::replies::SearchReply;
+use glimpse::domain::ImageUri;
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use crate::support::{TestApp, demo_image};
+
+fn id(key: &str) -> String {
+    ImageUri::new("pipeline", key).id().to_string()
+}
+
+async fn search(app: &TestApp, query: &[(&str, &str)]) -> SearchReply {
+    let reply = app.client.get(format!("{}/search/images", app.url)).query(query).send().await.unwrap();
+    assert_eq!(reply.status(), StatusCode::OK);
+    reply.json().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_original_is_sent_as_the_image_that_it_is_and_as_nothing_else() {
+    let app = TestApp::start().await;
+    let cat = demo_image("cat.jpg");
+    app.put("images/cat.jpg", cat.clone()).await;
+    app.ingest().await;
+    let url = format!("{}/images/{}/original", app.url, id("images/cat.jpg"));
+    let whole = app.client.get(&url).send().await.unwrap();
+    assert_eq!(whole.status(), StatusCode::OK);
+    let said = whole.headers().clone();
+    let of = |name: &str| said[name].to_str().unwrap();
+    assert_eq!((of("content-type"), of("x-content-type-options")), ("image/jpeg", "nosniff"));
+    assert!(of("content-security-policy").contains("default-src 'none'; sandbox"));
+    assert_eq!((of("accept-ranges"), of("cross-origin-resource-policy")), ("bytes", "same-origin"));
+    assert_eq!(whole.bytes().await.unwrap(), cat);
+
+    let ask = |name: &'static str, value: String| app.client.get(&url).header(name, value).send();
+    let part = ask("range", "bytes=10-19".into()).await.unwrap();
+    assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
+    assert_eq!(part.headers()["content-range"].to_str().unwrap(), format!("bytes 10-19/{}", cat.len()));
+    assert_eq!(part.bytes().await.unwrap(), cat[10..20]);
+    let beyond = ask("range", format!("bytes={}-", cat.len())).await.unwrap();
+    assert_eq!(beyond.status(), StatusCode::RANGE_NOT_SATISFIABLE);
+    let same = ask("if-none-match", of("etag").to_owned()).await.unwrap();
+    assert_eq!(same.status(), StatusCode::NOT_MODIFIED);
+
+    // The object may have any content now: an HTML page is not sent as one.
+    app.put("images/cat.jpg", b"<html><script>alert(1)</script></html>".to_vec()).await;
+    let page = app.client.get(&url).send().await.unwrap();
+    assert_eq!(page.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    assert_eq!(page.json::<Value>().await.unwrap()["code"], "unsupported_format");
+    app.put("secrets/none.jpg", cat).await;
+    let (status, none) = app.get(&format!("/images/{}/original", id("secrets/none.jpg"))).await;
+    assert_eq!((status, none["code"].as_str()), (StatusCode::NOT_FOUND, Some("unknown_image")), "not indexed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_like_an_image_begins_with_its_copies_and_leaves_out_itself() {
+    let app = TestApp::start().await;
+    app.seed_demo().await;
+    app.put("images/copy of cat.jpg", demo_image("cat.jpg")).await;
+    app.ingest_with(serde_json::json!({})).await;
+    let cat = id("images/cat.jpg");
+    let all = search(&app, &[("like", &cat), ("limit", "100")]).await;
+    assert_eq!((all.total, all.like.as_deref()), (26, Some(cat.as_str())));
+    assert!(all.results.iter().all(|hit| hit.id != cat));
+    let first = &all.results[0];
+    assert_eq!((first.s3_key.as_str(), first.identical), ("images/copy of cat.jpg", Some(true)));
+    assert!(first.score > 0.999 && all.results[1].identical == Some(false));
+
+    // Pages have no gap and no repetition at the place of the image itself.
+    let mut paged = Vec::new();
+    for offset in (0..26).step_by(4) {
+        let page = search(&app, &[("like", &cat), ("limit", "4"), ("offset", &offset.to_string())]).await;
+        paged.extend(page.results.into_iter().map(|hit| hit.id));
+    }
+    assert_eq!(paged, all.results.iter().map(|hit| hit.id.clone()).collect::<Vec<_>>());
+
+    let same = search(&app, &[("like", &cat), ("min_score", "0.99")]).await;
+    assert_eq!((same.total, same.results[0].identical), (1, Some(true)));
+    // With a text: the result is between the two.
+    let both = search(&app, &[("like", &cat), ("q", "a rocket")]).await;
+    assert!(both.results.iter().any(|hit| hit.s3_key.contains("rocket")), "{both:?}");
+    let nobody = app.get("/search/images?like=00000000-0000-5000-8000-000000000000").await;
+    assert_eq!((nobody.0, nobody.1["code"].as_str()), (StatusCode::NOT_FOUND, Some("unknown_image")));
+}

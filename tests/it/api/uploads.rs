@@ -1,0 +1,26 @@
+//! The bytes of all images that are uploaded at one time have a limit.
+
+use std::sync::Arc;
+
+use glimpse::imaging::ImagingSettings;
+use glimpse::index::Stores;
+use glimpse::search::{Search, SearchError};
+
+use crate::support::fakes::{MeanProvider, MemoryIndex};
+
+const MEGABYTE: u64 = 1024 * 1024;
+
+#[tokio::test(start_paused = true)]
+async fn as_many_bytes_come_in_at_once_as_there_is_room_for() {
+    let stores = Stores::new(vec![Arc::new(MemoryIndex::default())]);
+    let search = Search::new(Arc::new(MeanProvider::default()), stores, ImagingSettings::default().limits());
+    // 50 MB is the limit of one image; an image of unknown size counts as that.
+    let (one, unknown) = (search.admit(Some(50 * MEGABYTE)).await.unwrap(), search.admit(None).await.unwrap());
+    let small: Vec<_> = futures::future::join_all((0..28).map(|_| search.admit(Some(1)))).await;
+    assert!(small.iter().all(Result::is_ok), "128 MB are taken");
+    assert!(matches!(search.admit(Some(1)).await, Err(SearchError::Busy)));
+    drop(one);
+    // One that claims more than the limit is refused later, when its bytes arrive.
+    drop(search.admit(Some(u64::MAX)).await.unwrap());
+    drop((unknown, small));
+}

@@ -1,0 +1,279 @@
+//! The command line as users type it: the real binary, its output, its exit codes.
+
+use std::io::BufRead;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::Mutex;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use glimpse::embed::ImageEmbeddingProvider;
+use glimpse::embed::local::LocalProvider;
+use serde_json::{Value, json};
+
+use crate::support::{TestApp, demo_image, root};
+
+/// Runs `glimpse` with these variables set.
+pub(crate) async fn glimpse(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
+    command.args(arguments).current_dir(std::env::temp_dir()).envs(variables.iter().copied());
+    tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap()
+}
+
+pub(crate) fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_demo_goes_all_the_way_and_leaves() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().to_str().unwrap();
+    let free = [("GLIMPSE_DATA_DIR", data), ("GLIMPSE_ADDR", "127.0.0.1:0"), ("GLIMPSE_S3_ADDR", "127.0.0.1:0")];
+    let shown = glimpse(&free, &["demo", "--once"]).await;
+    assert_eq!(shown.status.code(), Some(0), "{}", stderr(&shown));
+    let text = stdout(&shown);
+    for expected in ["26 indexed", "images/rocket.jpg", "images/coffee.jpg", "images/raccoon.jpg", "1.0000", "/docs"] {
+        assert!(text.contains(expected), "no {expected} in {text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_port_is_said_plainly_with_what_to_set() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let data = ("GLIMPSE_DATA_DIR", folder.path().to_str().unwrap());
+    let free = "127.0.0.1:0";
+    for (variable, other) in [("GLIMPSE_ADDR", "GLIMPSE_S3_ADDR"), ("GLIMPSE_S3_ADDR", "GLIMPSE_ADDR")] {
+        let refused = glimpse(&[data, (variable, &addr), (other, free)], &["serve"]).await;
+        assert_eq!(refused.status.code(), Some(1));
+        let said = stderr(&refused);
+        assert!(said.contains(&addr) && said.contains(variable) && said.lines().count() == 1, "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_clients_of_a_service_tell_by_their_exit_codes() {
+    let app = TestApp::start().await;
+    app.seed_demo().await;
+    let at = [("GLIMPSE_URL", app.url.as_str())];
+    let indexed = glimpse(&at, &["ingest", "--prefix", "images/", "--json"]).await;
+    assert_eq!(indexed.status.code(), Some(0), "{}", stderr(&indexed));
+    let job: Value = serde_json::from_str(&stdout(&indexed)).unwrap();
+    assert_eq!((job["status"].as_str(), job["counts"]["done"].as_u64()), (Some("SUCCEEDED"), Some(26)));
+
+    let queries = root().join("demo/queries.json");
+    let measured = glimpse(&at, &["eval", "--queries", queries.to_str().unwrap(), "--json"]).await;
+    let measured: Value = serde_json::from_str(&stdout(&measured)).unwrap();
+    assert_eq!((measured["queries"].as_u64(), measured["recall"]["1"].as_f64()), (Some(32), Some(1.0)));
+
+    let found = glimpse(&at, &["search", "a cat", "--limit", "1"]).await;
+    assert!(found.status.success() && stdout(&found).contains("images/cat.jpg"), "{}", stdout(&found));
+    let file = root().join("demo/panda.jpg");
+    let found = glimpse(&at, &["search", "--file", file.to_str().unwrap(), "--json"]).await;
+    let found: Value = serde_json::from_str(&stdout(&found)).unwrap();
+    assert_eq!(found["results"][0]["s3_key"], "images/panda.jpg");
+    app.put("rows.csv", "s3_key,taxon\nimages/panda.jpg,Ailuropoda melanoleuca\n").await;
+    let joined = glimpse(&at, &["ingest", "--prefix", "images/", "--metadata-key", "rows.csv", "--json"]).await;
+    let job: Value = serde_json::from_str(&stdout(&joined)).unwrap();
+    assert_eq!((job["counts"]["done"].as_u64(), job["metadata_key"].as_str()), (Some(1), Some("rows.csv")));
+    let filters = ["--meta", "taxon=Ailuropoda melanoleuca", "--format", "jpeg", "--s3-prefix", "images/"];
+    let found = glimpse(&at, &[&["search", "a cat", "--min-width", "10", "--json"], &filters[..]].concat()).await;
+    let found: Value = serde_json::from_str(&stdout(&found)).unwrap();
+    assert_eq!((found["total"].as_u64(), found["results"][0]["s3_key"].as_str()), (Some(1), Some("images/panda.jpg")));
+    let wrong = glimpse(&at, &["search", "a cat", "--s3-prefix", "images"]).await;
+    assert!(wrong.status.code() == Some(1) && stderr(&wrong).contains("s3_prefix"), "{}", stderr(&wrong));
+    let not_here = glimpse(&at, &["search", "a cat", "--provider", "qdrant"]).await;
+    assert_eq!(not_here.status.code(), Some(1));
+    assert!(stderr(&not_here).contains("`qdrant` is not configured"), "{}", stderr(&not_here));
+
+    app.put("images/cut.jpg", demo_image("cat.jpg")[..3000].to_vec()).await;
+    let some = glimpse(&at, &["ingest", "--prefix", "images/"]).await;
+    assert_eq!(some.status.code(), Some(3), "{}", stdout(&some));
+    let id = job["job_id"].as_str().unwrap();
+    let followed = glimpse(&at, &["jobs", "show", id, "--follow"]).await;
+    assert!(followed.status.success() && stdout(&followed).contains("26"), "{}", stdout(&followed));
+    let logs = glimpse(&at, &["jobs", "logs", id]).await;
+    assert!(stdout(&logs).contains("lists s3://") && stdout(&logs).contains("SUCCEEDED: "), "{}", stdout(&logs));
+    let list = glimpse(&at, &["jobs", "list"]).await;
+    assert!(stdout(&list).contains("SUCCEEDED"), "{}", stdout(&list));
+    assert_eq!(glimpse(&at, &["ingest", "--bucket", "other"]).await.status.code(), Some(1));
+    assert_eq!(glimpse(&at, &["ingest", "--nonsense"]).await.status.code(), Some(2));
+    let nobody = glimpse(&[("GLIMPSE_URL", "http://127.0.0.1:9")], &["search", "a cat"]).await;
+    assert!(nobody.status.code() == Some(1) && stderr(&nobody).contains("glimpse serve"), "{}", stderr(&nobody));
+}
+
+/// A command that keeps running, and the URL that it prints after `word`. It is killed when this is dropped.
+pub(crate) struct Staying {
+    child: std::process::Child,
+    pub(crate) url: String,
+    /// Kept open: the command would end when nothing reads its output.
+    output: Mutex<std::io::Lines<std::io::BufReader<std::process::ChildStdout>>>,
+}
+
+impl Staying {
+    pub(crate) fn start(variables: &[(&str, &str)], arguments: &[&str], word: &str) -> Self {
+        Self::with_errors_to(std::process::Stdio::inherit(), variables, arguments, word)
+    }
+
+    /// The same, with its log in a file.
+    pub(crate) fn logging_to(log: &Path, variables: &[(&str, &str)], arguments: &[&str], word: &str) -> Self {
+        Self::with_errors_to(std::fs::File::create(log).unwrap().into(), variables, arguments, word)
+    }
+
+    fn with_errors_to(log: std::process::Stdio, variables: &[(&str, &str)], arguments: &[&str], word: &str) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
+        command.stderr(log);
+        command.args(arguments).envs(variables.iter().copied());
+        command.current_dir(std::env::temp_dir()).stdout(std::process::Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut output = std::io::BufReader::new(child.stdout.take().unwrap()).lines();
+        let line = output.by_ref().map(Result::unwrap).find(|line| line.starts_with(word));
+        let url = line.expect("a line with its address").split_whitespace().nth(1).unwrap().to_owned();
+        Self { child, url, output: Mutex::new(output) }
+    }
+
+    /// Returns the next line that starts with this.
+    pub(crate) fn line(&self, word: &str) -> String {
+        let mut output = self.output.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        output.by_ref().map(Result::unwrap).find(|line| line.starts_with(word)).unwrap()
+    }
+
+    /// Ends the command with SIGTERM and returns its exit code.
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Staying {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_model_alone_serves_others_and_gives_what_it_gives_here() {
+    let service = Staying::start(&[], &["clip", "--addr", "127.0.0.1:0"], "clip ");
+    let client = reqwest::Client::builder().timeout(std::time::Duration::from_mins(1)).build().unwrap();
+    let card: Value = client.get(&service.url).send().await.unwrap().json().await.unwrap();
+    assert_eq!(card, json!({"model": "glimpse-mini-1", "dimension": 512, "image_size": 260, "resize": "crop"}));
+
+    let healthy = glimpse(&[("GLIMPSE_URL", service.url.as_str())], &["doctor", "--quick"]).await;
+    assert_eq!(healthy.status.code(), Some(0), "{}", stdout(&healthy));
+
+    let local = LocalProvider::start(std::num::NonZeroUsize::MIN).unwrap();
+    let limits = glimpse::imaging::ImagingSettings::default().limits();
+    let here = glimpse::imaging::prepare(&demo_image("cat.jpg"), &limits, &local.preprocessing()).unwrap().image;
+    let mut png = std::io::Cursor::new(Vec::new());
+    let square = image::RgbImage::from_raw(here.size, here.size, here.rgb.to_vec()).unwrap();
+    square.write_to(&mut png, image::ImageFormat::Png).unwrap();
+    let image = format!("data:image/png;base64,{}", STANDARD.encode(png.into_inner()));
+    let ask = async |path: &str, body: Value| {
+        let reply = client.post(format!("{}/embedding/{path}", service.url)).json(&body).send().await.unwrap();
+        let reply: Value = reply.json().await.unwrap();
+        serde_json::from_value::<Vec<f32>>(reply[0]["vector"].clone()).unwrap()
+    };
+    let there = ask("image", json!({"images": [image]})).await;
+    assert_eq!(there, local.embed_image(&here).await.unwrap().as_slice(), "one space to the last bit");
+    let there = ask("text", json!({"texts": ["a cat"]})).await;
+    assert_eq!(there, local.embed_text("a cat").await.unwrap().as_slice());
+
+    let addr = service.url.trim_start_matches("http://").to_owned();
+    let taken = glimpse(&[], &["clip", "--addr", &addr]).await;
+    assert!(taken.status.code() == Some(1) && stderr(&taken).contains("--addr"), "{}", stderr(&taken));
+    assert_eq!(service.stop(), Some(0));
+}
+
+/// An address on which nothing listens at the moment.
+fn free() -> String {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// The lines of a doctor report by the name of their check.
+fn findings(output: &Output) -> std::collections::BTreeMap<String, String> {
+    let text = stdout(output);
+    let lines = text.lines().filter(|line| line.starts_with("ok ") || line.starts_with("FAIL "));
+    lines.map(|line| (line.split_whitespace().nth(1).unwrap().to_owned(), line.to_owned())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_finds_nothing_wrong_where_nothing_is_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let addr = free();
+    let variables = [("GLIMPSE_DATA_DIR", data.to_str().unwrap()), ("GLIMPSE_ADDR", addr.as_str())];
+    let well = glimpse(&variables, &["doctor"]).await;
+    assert_eq!(well.status.code(), Some(0), "{}{}", stdout(&well), stderr(&well));
+    let found = findings(&well);
+    assert_eq!(found.keys().collect::<Vec<_>>(), ["bucket", "folder", "index", "provider", "service", "settings"]);
+    assert!(found.values().all(|line| line.starts_with("ok ") && line.ends_with(" ms)")), "{found:?}");
+    assert!(found["provider"].contains("glimpse-mini-1/512/crop-260-bicubic from images and text"), "{found:?}");
+    assert!(!data.exists());
+
+    let begun = std::time::Instant::now();
+    let quick = glimpse(&variables, &["doctor", "--quick"]).await;
+    assert!(quick.status.code() == Some(1) && stdout(&quick).contains("to do: start it"), "{}", stdout(&quick));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_says_what_to_do_about_what_fails_and_prints_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, s3) = (folder.path().to_str().unwrap(), format!("http://{}", free()));
+    let secrets = [("S3_ACCESS_KEY_ID", "me"), ("S3_SECRET_ACCESS_KEY", "hush1"), ("GLIMPSE_API_KEY", "hush2")];
+    let addr = free();
+    let variables =
+        [&secrets[..], &[("GLIMPSE_DATA_DIR", data), ("S3_ENDPOINT", s3.as_str()), ("GLIMPSE_ADDR", &addr)]];
+    let ill = glimpse(&variables.concat(), &["doctor"]).await;
+    let found = findings(&ill);
+    assert_eq!(ill.status.code(), Some(1));
+    assert!(
+        found["bucket"].starts_with("FAIL") && stdout(&ill).contains("to do: check S3_ENDPOINT"),
+        "{}",
+        stdout(&ill)
+    );
+    assert_eq!(found.values().filter(|line| line.starts_with("FAIL")).count(), 1, "{found:?}");
+    assert!(!format!("{}{}", stdout(&ill), stderr(&ill)).contains("hush"), "{}{}", stdout(&ill), stderr(&ill));
+
+    for arguments in [&["doctor"][..], &["doctor", "--quick"]] {
+        let wrong = glimpse(&[("IMAGE_BATCH_SIZE", "many")], arguments).await;
+        assert_eq!(wrong.status.code(), Some(1));
+        let found = findings(&wrong);
+        assert!(found.len() == 1 && found["settings"].contains("IMAGE_BATCH_SIZE"), "{found:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_doctor_looks_at_a_running_service_and_at_what_it_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, addr, s3) = (folder.path().to_str().unwrap(), free(), free());
+    let variables = [("GLIMPSE_DATA_DIR", data), ("GLIMPSE_ADDR", addr.as_str()), ("GLIMPSE_S3_ADDR", s3.as_str())];
+    let service = Staying::start(&variables, &["serve"], "service ");
+    let seeded = glimpse(&variables, &["seed", "--count", "2"]).await;
+    assert_eq!(seeded.status.code(), Some(0), "{}", stderr(&seeded));
+    let indexed = glimpse(&[("GLIMPSE_URL", service.url.as_str())], &["ingest", "--prefix", "images/"]).await;
+    assert_eq!(indexed.status.code(), Some(0), "{}", stderr(&indexed));
+    let quick = glimpse(&variables, &["doctor", "--quick"]).await;
+    assert!(quick.status.success() && stdout(&quick).lines().count() == 1, "{}", stdout(&quick));
+    let well = glimpse(&variables, &["doctor"]).await;
+    let found = findings(&well);
+    assert_eq!(well.status.code(), Some(0), "{}", stdout(&well));
+    assert!(found["bucket"].contains("its first key is images/") && found["service"].contains("ready at"), "{found:?}");
+
+    assert_eq!(service.stop(), Some(0));
+    let well = findings(&glimpse(&variables, &["doctor"]).await);
+    assert!(well["index"].contains("1 collections, 2 images"), "{well:?}");
+    let moved = glimpse(&[&variables[..], &[("IMAGE_RESIZE", "pad")]].concat(), &["doctor"]).await;
+    let found = findings(&moved);
+    assert_eq!(moved.status.code(), Some(1));
+    let line = &found["index"];
+    assert!(line.contains("/crop-260-bicubic`") && line.contains("/pad-260-bicubic-000000`"), "{line}");
+}

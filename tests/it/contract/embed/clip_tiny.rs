@@ -1,0 +1,234 @@
+//! `tests/data/clip-tiny`: a CLIP model of random weights in a folder, and the vectors that transformers makes of
+//! images and texts with it (`zarf/golden/clip_tiny.py`).
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use glimpse::domain::{Embedding, Trouble};
+use glimpse::embed::local::{LocalProvider, Precision, Source};
+use glimpse::embed::{EmbedError, ImageEmbeddingProvider, TextCache, Verification, Verified};
+use glimpse::imaging::{Limits, PreparedImage, prepare};
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use crate::contract::embed::suite::{a_batch_is_its_images, calls_do_not_mix, texts_are_read, the_space_is_stable};
+use crate::support::{TestApp, demo_image, names};
+
+const LIMITS: Limits = Limits { max_bytes: 1 << 26, max_pixels: 1 << 26, max_decode_bytes: 1 << 29 };
+const TWO: NonZeroUsize = NonZeroUsize::new(2).unwrap();
+
+pub(crate) fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/clip-tiny")
+}
+
+pub(crate) async fn tiny(precision: Precision) -> LocalProvider {
+    LocalProvider::open(Source::folder(folder(), precision), TWO).await.unwrap()
+}
+
+pub(crate) fn golden() -> Value {
+    serde_json::from_slice(&std::fs::read(folder().join("golden.json")).unwrap()).unwrap()
+}
+
+pub(crate) fn embedding(value: &Value) -> Embedding {
+    #[expect(clippy::cast_possible_truncation, reason = "they were f32")]
+    let raw: Vec<f32> = value.as_array().unwrap().iter().map(|it| it.as_f64().unwrap() as f32).collect();
+    let size = raw.len();
+    Embedding::normalised(raw, size).unwrap()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap()
+}
+
+#[tokio::test]
+async fn clip_tiny_keeps_the_contract() {
+    for precision in [Precision::Fp32, Precision::Int8] {
+        let (one, other) = (tiny(precision).await, tiny(precision).await);
+        the_space_is_stable(&one, &other).await;
+        a_batch_is_its_images(&one).await;
+        texts_are_read(&one).await;
+        calls_do_not_mix(&one).await;
+    }
+}
+
+#[tokio::test]
+async fn the_size_and_the_dimension_are_the_models_own() {
+    let tiny = tiny(Precision::Fp32).await;
+    assert_eq!(tiny.preprocessing().to_string(), "crop-32-bicubic-floor");
+    assert_eq!(tiny.space().await.unwrap().name(), "clip-tiny/24/crop-32-bicubic-floor");
+}
+
+/// Some texts have far more than 77 tokens: with padding, the wrong row would be read (see `Towers::text`).
+#[tokio::test]
+async fn texts_get_the_vectors_of_transformers() {
+    let (golden, tiny) = (golden(), tiny(Precision::Fp32).await);
+    let (mut compared, mut refused) = (0, 0);
+    for expected in golden["texts"].as_array().unwrap() {
+        match tiny.embed_text(text(&expected["text"])).await {
+            Ok(ours) => {
+                let cosine = ours.cosine(&embedding(&expected["embedding"]));
+                assert!(cosine >= 0.9999, "{}: {cosine}", expected["text"]);
+                compared += 1;
+            }
+            Err(EmbedError::Rejected(_)) => refused += 1,
+            Err(error) => panic!("{}: {error}", expected["text"]),
+        }
+    }
+    assert!(compared > 30);
+    assert_eq!(refused, 1, "only the one without a visible character");
+}
+
+/// The pixels are the same, so only the arithmetic of the network differs, including mean and deviation.
+#[tokio::test]
+async fn pixels_get_the_vectors_of_transformers() {
+    let (golden, tiny) = (golden(), tiny(Precision::Fp32).await);
+    for expected in golden["images"].as_array().unwrap() {
+        let rgb = Bytes::from(STANDARD.decode(text(&expected["rgb"])).unwrap());
+        let ours = tiny.embed_image(&PreparedImage { size: 32, rgb }).await.unwrap();
+        let cosine = ours.cosine(&embedding(&expected["embedding"]));
+        assert!(cosine >= 0.9999, "{}: {cosine}", expected["file"]);
+    }
+}
+
+/// From the bytes of the file: our preprocessing equals that of transformers.
+#[tokio::test]
+async fn pictures_get_the_vectors_of_transformers() {
+    let (golden, tiny) = (golden(), tiny(Precision::Fp32).await);
+    for expected in golden["images"].as_array().unwrap() {
+        let file = text(&expected["file"]);
+        let bytes = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+        let prepared = prepare(&bytes, &LIMITS, &tiny.preprocessing()).unwrap().image;
+        let theirs = STANDARD.decode(text(&expected["rgb"])).unwrap();
+        let apart = prepared.rgb.iter().zip(&theirs).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+        let cosine = tiny.embed_image(&prepared).await.unwrap().cosine(&embedding(&expected["embedding"]));
+        assert!(cosine >= 0.9999, "{file}: {apart} of 255 off, cosine {cosine}");
+    }
+}
+
+#[tokio::test]
+async fn int8_is_near_and_another_space() {
+    let (full, small) = (tiny(Precision::Fp32).await, tiny(Precision::Int8).await);
+    for text in ["a photo of a cat", "two people walking on a beach at sunset"] {
+        let cosine = full.embed_text(text).await.unwrap().cosine(&small.embed_text(text).await.unwrap());
+        // Sums of int8 products are less exact on some x86 CPUs: 0.939 on one with AVX2 and without VNNI.
+        assert!((0.9..1.0).contains(&cosine), "{text}: {cosine}");
+    }
+    assert_eq!(small.space().await.unwrap().model, "clip-tiny (int8)");
+}
+
+/// Its activations are scaled per run, so an image must not share a run with another.
+#[tokio::test]
+async fn an_int8_vector_does_not_depend_on_its_company() {
+    let (golden, small) = (golden(), tiny(Precision::Int8).await);
+    let images: Vec<_> = golden["images"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|image| PreparedImage { size: 32, rgb: STANDARD.decode(text(&image["rgb"])).unwrap().into() })
+        .collect();
+    let together = small.embed_image_batch(&images).await.unwrap();
+    for (image, vector) in images.iter().zip(together) {
+        assert_eq!(small.embed_image(image).await.unwrap(), vector);
+    }
+}
+
+async fn refusal(change: impl FnOnce(&Path)) -> String {
+    let copy = tempfile::tempdir().unwrap();
+    for name in
+        ["config.json", "preprocessor_config.json", "tokenizer.json", "onnx/vision_model.onnx", "onnx/text_model.onnx"]
+    {
+        let to = copy.path().join(name);
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(folder().join(name), to).unwrap();
+    }
+    change(copy.path());
+    match LocalProvider::open(Source::folder(copy.path(), Precision::Fp32), NonZeroUsize::MIN).await {
+        Err(EmbedError::Dependency(down)) if down.trouble == Trouble::Refused => down.detail,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn replace(path: &Path, from: &str, to: &str) {
+    let text = std::fs::read_to_string(path).unwrap();
+    assert!(text.contains(from), "{from}");
+    std::fs::write(path, text.replace(from, to)).unwrap();
+}
+
+#[tokio::test]
+async fn a_folder_that_is_no_such_model_is_refused_by_name() {
+    let gone = refusal(|folder| std::fs::remove_file(folder.join("onnx/text_model.onnx")).unwrap()).await;
+    assert!(gone.contains("text_model.onnx"), "{gone}");
+    let other =
+        refusal(|folder| replace(&folder.join("preprocessor_config.json"), "\"resample\": 3", "\"resample\": 2"));
+    assert!(other.await.contains("resample is 2"));
+    let sizes =
+        refusal(|folder| replace(&folder.join("config.json"), "\"image_size\": 32", "\"image_size\": 64")).await;
+    assert!(sizes.contains("64") && sizes.contains("32"), "{sizes}");
+    let swapped = refusal(|folder| {
+        std::fs::copy(folder.join("onnx/text_model.onnx"), folder.join("onnx/vision_model.onnx")).unwrap();
+    });
+    let swapped = swapped.await;
+    assert!(swapped.contains("vision_model.onnx") && swapped.contains("`input_ids`"), "{swapped}");
+    let torn =
+        refusal(|folder| std::fs::write(folder.join("onnx/vision_model.onnx"), b"\x08\x07garbage").unwrap()).await;
+    assert!(torn.contains("does not load"), "{torn}");
+    let nowhere = LocalProvider::open(Source::folder("/no/such/folder", Precision::Fp32), NonZeroUsize::MIN).await;
+    assert!(nowhere.unwrap_err().to_string().contains("/no/such/folder"));
+}
+
+/// The size in the configuration is compared with the output of the network.
+#[tokio::test]
+async fn a_wrong_dimension_is_found_out() {
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["config.json", "preprocessor_config.json", "tokenizer.json", "vision_model.onnx", "text_model.onnx"] {
+        let from = if name.contains("_model.") { folder().join("onnx").join(name) } else { folder().join(name) };
+        std::fs::copy(from, copy.path().join(name)).unwrap();
+    }
+    replace(&copy.path().join("config.json"), "\"projection_dim\": 24", "\"projection_dim\": 32");
+    let lying = LocalProvider::open(Source::folder(copy.path(), Precision::Fp32), NonZeroUsize::MIN).await.unwrap();
+    let said = lying.space().await.unwrap_err().to_string();
+    assert!(said.contains("24") && said.contains("32"), "{said}");
+}
+
+#[tokio::test]
+async fn a_size_that_the_settings_insist_on_must_be_the_models() {
+    let source = Source::folder(folder(), Precision::Fp32);
+    let other = LocalProvider::new(source, Some(224), NonZeroUsize::MIN).unwrap();
+    let said = other.space().await.unwrap_err().to_string();
+    assert!(said.contains("IMAGE_TARGET_SIZE is 224") && said.contains("takes 32"), "{said}");
+}
+
+/// From the setting to a hit: an image finds itself, in the space of the configured model.
+#[tokio::test]
+async fn the_service_runs_on_it() {
+    let folder = folder().display().to_string();
+    let app = TestApp::with(&[("CLIP_MODEL", &folder), ("CLIP_PRECISION", "int8")]).await;
+    let (status, ready) = app.get("/readyz").await;
+    assert_eq!((status, text(&ready["space"])), (StatusCode::OK, "clip-tiny (int8)/24/crop-32-bicubic-floor"));
+    for name in ["cat.jpg", "rocket.jpg", "wrench.jpg"] {
+        app.put(&format!("images/{name}"), demo_image(name)).await;
+    }
+    assert_eq!(app.ingest().await.counts.done, 3);
+    let found = app.find_like(demo_image("rocket.jpg")).await;
+    assert_eq!(names(&found)[0], "rocket.jpg");
+    assert_eq!(app.find("a cat", 10).await.len(), 3);
+    app.stop().await;
+}
+
+/// `glimpse clip` gathers requests by this: a full run of four for each worker, and none if larger runs are not
+/// faster.
+#[tokio::test]
+async fn only_a_model_that_gains_by_company_asks_for_it() {
+    let useful = |local: LocalProvider| {
+        let local: Arc<dyn ImageEmbeddingProvider> = Arc::new(local);
+        let probed = Verified::new(local.clone(), Arc::new(Verification::new(local, None)));
+        TextCache::new(Arc::new(probed), NonZeroUsize::MIN).useful_batch().get()
+    };
+    assert_eq!(useful(tiny(Precision::Fp32).await), 8);
+    assert_eq!(useful(tiny(Precision::Int8).await), 1);
+    assert_eq!(useful(LocalProvider::start(TWO).unwrap()), 1);
+}

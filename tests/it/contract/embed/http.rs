@@ -1,0 +1,144 @@
+//! The contract of embedding providers, for every adapter of an external service.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use glimpse::embed::{EmbedError, ImageEmbeddingProvider, ProviderKind};
+use glimpse::imaging::PreparedImage;
+
+use crate::contract::embed::suite::{
+    a_batch_is_its_images, calls_do_not_mix, images, texts_are_read, the_space_is_stable,
+};
+use crate::support::embed_services::{MODEL, SIZE, Service, provider};
+
+const PATIENT: Duration = Duration::from_mins(2);
+
+/// A service and its adapter, which knows the image size that the service takes.
+async fn running(kind: ProviderKind) -> (Service, Box<dyn ImageEmbeddingProvider>) {
+    let service = Service::of(kind).await;
+    let is_told = kind == ProviderKind::Clip;
+    let provider = provider(kind, &service.url, (!is_told).then_some(SIZE), PATIENT);
+    if is_told {
+        provider.space().await.unwrap();
+    }
+    assert_eq!(provider.preprocessing().size, SIZE);
+    (service, provider)
+}
+
+/// A service that runs the model of `local` has the same space and returns the same vectors.
+async fn is_local(provider: &dyn ImageEmbeddingProvider) {
+    the_space_is_stable(provider, &*MODEL).await;
+    let images = images(provider, 3);
+    let there = provider.embed_image_batch(&images).await.unwrap();
+    let here = MODEL.embed_image_batch(&images).await.unwrap();
+    for (there, here) in there.iter().zip(&here) {
+        assert!(there.cosine(here) > 0.999_999, "{}", there.cosine(here));
+    }
+    let (there, here) = (provider.embed_text("a cat").await.unwrap(), MODEL.embed_text("a cat").await.unwrap());
+    assert!(there.cosine(&here) > 0.999_999, "{}", there.cosine(&here));
+}
+
+/// Images that were prepared for another model, or are not images, are refused before a request is sent.
+async fn what_is_no_image_is_refused(service: &Service, provider: &dyn ImageEmbeddingProvider) {
+    let asked = service.seen.lock().unwrap().bodies.len();
+    let small = PreparedImage { size: 8, rgb: Bytes::from(vec![0; 8 * 8 * 3]) };
+    assert!(matches!(provider.embed_image(&small).await, Err(EmbedError::Rejected(_))));
+    let lying = PreparedImage { size: SIZE, rgb: Bytes::new() };
+    assert!(matches!(provider.embed_image(&lying).await, Err(EmbedError::Rejected(_))));
+    assert_eq!(service.seen.lock().unwrap().bodies.len(), asked);
+    provider.embed_text(" \u{200B} ").await.unwrap_err();
+    provider.embed_image(&images(provider, 1)[0]).await.unwrap();
+}
+
+macro_rules! contract {
+    ($name:ident, $kind:expr) => {
+        mod $name {
+            use super::*;
+
+            #[tokio::test]
+            async fn batches() {
+                let (service, provider) = running($kind).await;
+                a_batch_is_its_images(&*provider).await;
+                what_is_no_image_is_refused(&service, &*provider).await;
+            }
+
+            #[tokio::test]
+            async fn texts() {
+                let (_service, provider) = running($kind).await;
+                texts_are_read(&*provider).await;
+            }
+
+            #[tokio::test]
+            async fn side_by_side() {
+                let (_service, provider) = running($kind).await;
+                calls_do_not_mix(&*provider).await;
+            }
+        }
+    };
+}
+
+contract!(clip, ProviderKind::Clip);
+contract!(openai, ProviderKind::OpenAi);
+contract!(multi2vec, ProviderKind::Multi2Vec);
+contract!(ollama, ProviderKind::Ollama);
+
+#[tokio::test]
+async fn one_model_is_one_space_wherever_it_runs() {
+    for kind in [ProviderKind::Clip, ProviderKind::OpenAi, ProviderKind::Multi2Vec] {
+        let (_service, provider) = running(kind).await;
+        is_local(&*provider).await;
+    }
+}
+
+#[tokio::test]
+async fn ollama_has_a_space_of_texts_alone() {
+    let (service, one) = running(ProviderKind::Ollama).await;
+    the_space_is_stable(&*one, &*provider(ProviderKind::Ollama, &service.url, Some(SIZE), PATIENT)).await;
+    let space = one.space().await.unwrap();
+    assert_eq!(space.model, "llava+nomic-embed-text");
+    assert!(space.probes.iter().all(|probe| probe.name.starts_with("text:")));
+}
+
+#[tokio::test]
+async fn requests_are_as_large_as_the_service_takes_and_come_over_few_connections() {
+    for kind in [ProviderKind::Clip, ProviderKind::OpenAi, ProviderKind::Multi2Vec] {
+        let (service, provider) = running(kind).await;
+        service.seen.lock().unwrap().bodies.clear();
+        provider.embed_image_batch(&images(&*provider, 7)).await.unwrap();
+        assert_eq!(service.batches(), [4, 3], "{}", kind.name());
+        for _ in 0..5 {
+            provider.embed_text("a cat").await.unwrap();
+        }
+        // Two requests of one call are sent at the same time.
+        let clients = service.seen.lock().unwrap().clients.len();
+        assert!(clients <= 2, "{} connections for {}", clients, kind.name());
+    }
+}
+
+#[tokio::test]
+async fn requests_are_spelled_as_the_services_read_them() {
+    let mut spelled = Vec::new();
+    for kind in [ProviderKind::Clip, ProviderKind::OpenAi, ProviderKind::Multi2Vec, ProviderKind::Ollama] {
+        let (service, provider) = running(kind).await;
+        service.seen.lock().unwrap().bodies.clear();
+        provider.embed_image(&images(&*provider, 1)[0]).await.unwrap();
+        provider.embed_text("a \"cat\"\n").await.unwrap();
+        for (path, body) in &service.seen.lock().unwrap().bodies {
+            spelled.push(format!("{} {path} {body}", kind.name()));
+        }
+    }
+    insta::assert_snapshot!(without_images(&spelled.join("\n")));
+}
+
+/// Shortens images to their first characters.
+fn without_images(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some(at) = rest.find("iVBORw0KGgo") {
+        let end = rest[at..].find('"').map_or(rest.len(), |end| at + end);
+        out.push_str(&rest[..at]);
+        out.push_str("iVBORw0KGgo…");
+        rest = &rest[end..];
+    }
+    out + rest
+}

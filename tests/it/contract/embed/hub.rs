@@ -1,0 +1,285 @@
+//! Models from the Hugging Face hub, against a fake: tests do not use the network.
+
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use glimpse::domain::{Secret, Trouble};
+use glimpse::embed::hub::HubSettings;
+use glimpse::embed::local::{LocalProvider, Source};
+use glimpse::embed::{EmbedError, EmbedSettings, ImageEmbeddingProvider};
+use reqwest::StatusCode;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::sync::Notify;
+
+use crate::contract::embed::clip_tiny::folder;
+use crate::support::hub::{COMMIT, FakeHub, Script, TOKEN};
+use crate::support::{TestApp, demo_image};
+
+const IMAGE: &str = "onnx/vision_model.onnx";
+const TEXT: &str = "onnx/text_model.onnx";
+
+struct Home {
+    folder: TempDir,
+    settings: HubSettings,
+}
+
+impl Home {
+    fn of(hub: &FakeHub) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let hf_home = folder.path().display().to_string();
+        let settings = HubSettings { hf_endpoint: hub.url.clone(), hf_home, ..HubSettings::default() };
+        Self { folder, settings }
+    }
+
+    fn repo(&self) -> PathBuf {
+        self.folder.path().join("hub/models--org--clip")
+    }
+
+    async fn open(&self, model: &str, precision: &str) -> Result<LocalProvider, EmbedError> {
+        let settings = EmbedSettings {
+            clip_model: model.to_owned(),
+            clip_precision: precision.to_owned(),
+            ..EmbedSettings::default()
+        };
+        LocalProvider::open(Source::of(&settings, &self.settings)?, NonZeroUsize::MIN).await
+    }
+
+    async fn works(&self) {
+        let model = self.open("org/clip", "fp32").await.unwrap();
+        assert_eq!(model.space().await.unwrap().name(), "org/clip/24/crop-32-bicubic-floor");
+    }
+
+    async fn refused(&self, model: &str) -> (Trouble, String) {
+        match self.open(model, "fp32").await {
+            Err(EmbedError::Dependency(down)) => (down.trouble, down.detail),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn bytes(name: &str) -> Vec<u8> {
+    std::fs::read(folder().join(name)).unwrap()
+}
+
+/// The names of all files in a folder.
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_model_is_downloaded_once_and_then_nobody_is_asked() {
+    let hub = FakeHub::of(&folder(), Script::default()).await;
+    let home = Home::of(&hub);
+    home.works().await;
+    let asked = hub.asked();
+    assert_eq!(asked[0], "GET org/clip main");
+    assert_eq!(asked.iter().filter(|line| line.starts_with("STORAGE")).count(), 2, "{asked:?}");
+    assert!(!asked.iter().any(|line| line.contains("int8") || line.contains("golden")), "{asked:?}");
+
+    let repo = home.repo();
+    assert_eq!(std::fs::read_to_string(repo.join("refs/main")).unwrap(), COMMIT);
+    let snapshot = repo.join("snapshots").join(COMMIT);
+    assert_eq!(std::fs::read(snapshot.join(IMAGE)).unwrap(), bytes(IMAGE));
+    assert_eq!(names(&snapshot), ["config.json", "onnx", "preprocessor_config.json", "tokenizer.json"]);
+    assert_eq!(names(&repo.join("blobs")).len(), 5);
+
+    home.works().await;
+    assert!(hub.asked().is_empty());
+    let offline = HubSettings { hf_hub_offline: true, ..home.settings.clone() };
+    Home { settings: offline, ..home }.works().await;
+    assert!(hub.asked().is_empty());
+}
+
+#[tokio::test]
+async fn another_precision_fetches_only_what_is_missing() {
+    let hub = FakeHub::of(&folder(), Script::default()).await;
+    let home = Home::of(&hub);
+    home.works().await;
+    hub.asked();
+    home.open("org/clip", "int8").await.unwrap();
+    let fetched: Vec<_> = hub.asked().into_iter().filter(|line| line.starts_with("GET ")).collect();
+    let expected = ["GET org/clip main", "GET onnx/vision_model_int8.onnx", "GET onnx/text_model_int8.onnx"];
+    assert_eq!(fetched, expected);
+}
+
+#[tokio::test]
+async fn a_download_that_broke_off_goes_on_where_it_stopped() {
+    let script = Script { cut: Some((IMAGE.to_owned(), 50_000)), ..Script::default() };
+    let hub = FakeHub::of(&folder(), script).await;
+    let home = Home::of(&hub);
+    home.works().await;
+    let storage: Vec<_> = hub.asked().into_iter().filter(|line| line.contains("STORAGE onnx/vision")).collect();
+    assert_eq!(storage, [format!("STORAGE {IMAGE} all"), format!("STORAGE {IMAGE} bytes=50000-")]);
+}
+
+#[tokio::test]
+async fn half_a_file_of_an_earlier_process_is_gone_on_with() {
+    for no_ranges in [false, true] {
+        let hub = FakeHub::of(&folder(), Script { no_ranges, ..Script::default() }).await;
+        let home = Home::of(&hub);
+        let etag = {
+            use sha2::{Digest, Sha256};
+            hex::encode(Sha256::digest(bytes(TEXT)))
+        };
+        std::fs::create_dir_all(home.repo().join("blobs")).unwrap();
+        let part = home.repo().join("blobs").join(format!("{etag}.incomplete"));
+        std::fs::write(&part, &bytes(TEXT)[..10_000]).unwrap();
+        home.works().await;
+        assert!(hub.asked().contains(&format!("STORAGE {TEXT} bytes=10000-")));
+        assert!(!part.exists());
+    }
+}
+
+#[tokio::test]
+async fn what_came_broken_is_fetched_again_and_never_used() {
+    let once = Script { spoil: Some((TEXT.to_owned(), 1)), ..Script::default() };
+    let hub = FakeHub::of(&folder(), once).await;
+    Home::of(&hub).works().await;
+
+    let always = Script { spoil: Some((TEXT.to_owned(), usize::MAX)), ..Script::default() };
+    let hub = FakeHub::of(&folder(), always).await;
+    let home = Home::of(&hub);
+    let (trouble, said) = home.refused("org/clip").await;
+    assert_eq!(trouble, Trouble::Failed);
+    assert!(said.contains(TEXT) && said.contains("SHA-256"), "{said}");
+    assert!(!home.repo().join("refs/main").exists());
+    assert!(!home.repo().join("snapshots").join(COMMIT).join(TEXT).exists());
+}
+
+#[tokio::test]
+async fn a_private_model_wants_the_token_which_only_the_hub_sees() {
+    let hub = FakeHub::of(&folder(), Script { private: true, ..Script::default() }).await;
+    let home = Home::of(&hub);
+    let (trouble, said) = home.refused("org/clip").await;
+    assert_eq!(trouble, Trouble::Refused);
+    assert!(said.contains("HF_TOKEN") && said.contains("401"), "{said}");
+
+    let settings = HubSettings { hf_token: Secret::new(TOKEN), ..home.settings.clone() };
+    assert!(!format!("{settings:?}").contains(TOKEN));
+    Home { settings, ..home }.works().await;
+    assert!(!hub.leaked(), "the storage was shown the token");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_named() {
+    let hub = FakeHub::of(&folder(), Script::default()).await;
+    let home = Home::of(&hub);
+    for model in ["org/missing", "org/clip@other"] {
+        let (trouble, said) = home.refused(model).await;
+        assert_eq!(trouble, Trouble::Refused);
+        assert!(said.contains(model) && said.contains("CLIP_MODEL"), "{said}");
+    }
+    let bare = tempfile::tempdir().unwrap();
+    std::fs::create_dir(bare.path().join("onnx")).unwrap();
+    std::fs::write(bare.path().join("model.safetensors"), "weights").unwrap();
+    let hub = FakeHub::of(bare.path(), Script::default()).await;
+    let (trouble, said) = Home::of(&hub).refused("org/clip").await;
+    assert_eq!(trouble, Trouble::Refused);
+    assert!(said.contains("no towers exported to ONNX"), "{said}");
+}
+
+#[tokio::test]
+async fn offline_without_the_files_says_what_to_do_and_asks_nobody() {
+    let hub = FakeHub::of(&folder(), Script::default()).await;
+    let home = Home::of(&hub);
+    let settings = HubSettings { hf_hub_offline: true, ..home.settings.clone() };
+    let (trouble, said) = Home { settings, ..home }.refused("org/clip").await;
+    assert_eq!(trouble, Trouble::Refused);
+    assert!(said.contains("HF_HUB_OFFLINE") && said.contains("models--org--clip"), "{said}");
+    assert!(hub.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_hub_that_is_down_for_a_moment_is_asked_again() {
+    let hub = FakeHub::of(&folder(), Script { down: 1, ..Script::default() }).await;
+    Home::of(&hub).works().await;
+}
+
+/// Nothing listens at this address; on paused time the delays between the attempts pass at once.
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_cannot_be_reached_is_a_failure_that_may_pass() {
+    let hub = FakeHub::of(&folder(), Script::default()).await;
+    let mut home = Home::of(&hub);
+    home.settings.hf_endpoint = "http://127.0.0.1:1".to_owned();
+    let (trouble, said) = home.refused("org/clip").await;
+    assert_eq!(trouble, Trouble::Failed);
+    assert!(said.contains("HF_ENDPOINT"), "{said}");
+}
+
+/// Two providers act as two processes would: each has its own handle of the lock.
+#[tokio::test]
+async fn two_at_once_download_each_file_once() {
+    let gate = Arc::new(Notify::new());
+    let script = Script { hold: Some((IMAGE.to_owned(), gate.clone())), ..Script::default() };
+    let hub = FakeHub::of(&folder(), script).await;
+    let home = Home::of(&hub);
+    let both = async { tokio::join!(home.open("org/clip", "fp32"), home.open("org/clip", "fp32")) };
+    // The permit is kept for the next waiter; a second download would wait for ever.
+    gate.notify_one();
+    let (one, other) = both.await;
+    one.unwrap();
+    other.unwrap();
+    let asked = hub.asked();
+    for file in [IMAGE, TEXT] {
+        let times = asked.iter().filter(|line| line.starts_with(&format!("STORAGE {file}"))).count();
+        assert_eq!(times, 1, "{file}: {asked:?}");
+    }
+}
+
+/// The service must be able to report that it is not ready yet.
+#[tokio::test]
+async fn while_a_model_is_on_its_way_calls_are_told_to_come_again() {
+    let gate = Arc::new(Notify::new());
+    let script = Script { hold: Some((IMAGE.to_owned(), gate.clone())), ..Script::default() };
+    let hub = FakeHub::of(&folder(), script).await;
+    let home = Home::of(&hub);
+    let settings = EmbedSettings { clip_model: "org/clip".to_owned(), ..EmbedSettings::default() };
+    let source = Source::of(&settings, &home.settings).unwrap();
+    let model = LocalProvider::new(source, None, NonZeroUsize::MIN).unwrap();
+    tokio::time::pause();
+    match model.embed_text("a cat").await {
+        Err(EmbedError::Dependency(down)) => {
+            assert!(matches!(down.trouble, Trouble::Unavailable { .. }), "{down}");
+            assert!(down.detail.contains("org/clip"), "{down}");
+        }
+        other => panic!("{other:?}"),
+    }
+    tokio::time::resume();
+    gate.notify_one();
+    model.ready().await.unwrap();
+    model.embed_text("a cat").await.unwrap();
+}
+
+/// If a model cannot be loaded, the service keeps running and reports that it is not ready.
+#[tokio::test]
+async fn a_service_without_its_model_lives_and_is_not_ready() {
+    let hub = FakeHub::of(&folder(), Script { private: true, ..Script::default() }).await;
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path().display().to_string();
+    let app = TestApp::with(&[("CLIP_MODEL", "org/clip"), ("HF_ENDPOINT", &hub.url), ("HF_HOME", &home)]).await;
+    assert_eq!(app.get("/healthz").await.0, StatusCode::OK);
+    assert_eq!(app.get("/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(hub.asked(), ["GET org/clip main"], "a refusal is not asked for again at once");
+    app.stop().await;
+}
+
+/// A model that is not loaded yet is not a failure of an image.
+#[tokio::test]
+async fn a_job_waits_for_a_model_that_is_not_there_yet_and_says_so() {
+    let home = tempfile::tempdir().unwrap();
+    let home = home.path().display().to_string();
+    // Nothing listens at this address.
+    let nowhere = "http://127.0.0.1:9";
+    let app = TestApp::with(&[("CLIP_MODEL", "org/clip"), ("HF_ENDPOINT", nowhere), ("HF_HOME", &home)]).await;
+    app.put("images/cat.jpg", demo_image("cat.jpg")).await;
+    let id = app.submit(json!({"s3_prefix": "images/"})).await;
+    let job = app.job_until(&id, |job| job.waiting_on.is_some()).await;
+    assert_eq!((job.status.as_str(), job.waiting_on.unwrap().dependency.as_str()), ("RUNNING", "local"));
+    assert_eq!(job.counts.failed, 0);
+    app.stop().await;
+}

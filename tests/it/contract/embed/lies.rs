@@ -1,0 +1,180 @@
+//! Embedding services that send a wrong answer: replies are always checked.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use glimpse::domain::{Embedding, InvalidEmbedding, Trouble};
+use glimpse::embed::{EmbedError, ProviderKind};
+
+use crate::support::embed_services::{Service, provider, refusal, serve};
+use crate::support::scripted::{ALL, PATIENT, Scripted, image, vectors};
+
+/// The result of each adapter for a reply with these vectors, for a text or for two images.
+async fn made_of(raw: &'static [&'static str], images: bool) -> Vec<Result<Vec<Embedding>, EmbedError>> {
+    let mut made = Vec::new();
+    for kind in ALL {
+        let server = Scripted::answering(move || vectors(kind, raw)).await;
+        let provider = server.provider(kind, PATIENT);
+        made.push(if images {
+            provider.embed_image_batch(&[image(1), image(2)]).await
+        } else {
+            provider.embed_text("a cat").await.map(|one| vec![one])
+        });
+    }
+    made
+}
+
+async fn all_say(raw: &'static [&'static str], images: bool, expected: &EmbedError) {
+    for (kind, made) in ALL.iter().zip(made_of(raw, images).await) {
+        assert_eq!(made.as_ref(), Err(expected), "{} of {raw:?}", kind.name());
+    }
+}
+
+#[tokio::test]
+async fn another_number_of_vectors_is_seen() {
+    all_say(&[], false, &EmbedError::WrongCount { sent: 1, got: 0 }).await;
+    all_say(&["[1,2]", "[2,1]"], false, &EmbedError::WrongCount { sent: 1, got: 2 }).await;
+    all_say(&["[1,2]"], true, &EmbedError::WrongCount { sent: 2, got: 1 }).await;
+}
+
+#[tokio::test]
+async fn a_vector_that_is_none_is_its_inputs_trouble() {
+    let invalid = EmbedError::Invalid;
+    all_say(&["[]"], false, &invalid(InvalidEmbedding::Zero)).await;
+    all_say(&["[0,0.0,-0]"], false, &invalid(InvalidEmbedding::Zero)).await;
+    for raw in [&["[1,NaN]"], &["[1,null]"], &["[1, Infinity]"], &["[1,-Infinity]"], &["[1,1e39]"]] {
+        all_say(raw, false, &invalid(InvalidEmbedding::NotFinite(1))).await;
+    }
+    all_say(&["[1,2]", "[1,2,3]"], true, &invalid(InvalidEmbedding::WrongSize { expected: 2, actual: 3 })).await;
+    for raw in [&["[1,\"2\"]"], &["\"1,2\""], &["null"], &["[[1,2]]"]] {
+        for made in made_of(raw, false).await {
+            assert!(matches!(&made, Err(EmbedError::Dependency(down)) if down.trouble == Trouble::Failed), "{made:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_order_is_what_the_index_says_and_a_wrong_index_is_seen() {
+    let ask = |body: &'static str| async move {
+        let server = Scripted::saying(200, body).await;
+        let two = [image(1), image(2)];
+        server.provider(ProviderKind::OpenAi, PATIENT).embed_image_batch(&two).await
+    };
+    let turned = ask(r#"{"data":[{"index":1,"embedding":[0,1]},{"index":0,"embedding":[1,0]}]}"#).await.unwrap();
+    assert_eq!([turned[0].as_slice(), turned[1].as_slice()], [[1.0, 0.0], [0.0, 1.0]]);
+    let bare = ask(r#"{"data":[{"embedding":[1,0]},{"embedding":[0,1]}]}"#).await.unwrap();
+    assert_eq!(bare, turned);
+    for twice in [
+        r#"{"data":[{"index":0,"embedding":[0,1]},{"index":0,"embedding":[1,0]}]}"#,
+        r#"{"data":[{"index":1,"embedding":[0,1]},{"index":2,"embedding":[1,0]}]}"#,
+        r#"{"data":[{"index":0,"embedding":[0,1]},{"embedding":[1,0]}]}"#,
+    ] {
+        assert!(matches!(ask(twice).await, Err(EmbedError::Dependency(_))), "{twice}");
+    }
+}
+
+#[tokio::test]
+async fn one_that_ignores_its_input_or_reads_images_as_words_is_refused() {
+    for kind in ALL {
+        let server = Scripted::answering(move || vectors(kind, &["[1,2]"])).await;
+        let error = server.provider(kind, PATIENT).space().await.unwrap_err();
+        assert!(matches!(error, EmbedError::ProbeFailed(_)), "{}: {error}", kind.name());
+    }
+    for kind in [ProviderKind::Clip, ProviderKind::OpenAi, ProviderKind::Multi2Vec] {
+        let service = Service::blind(kind).await;
+        let size = (kind != ProviderKind::Clip).then_some(64);
+        let said = refusal(provider(kind, &service.url, size, Duration::from_mins(1)).space().await);
+        assert!(said.contains("does not look at images"), "{}: {said}", kind.name());
+    }
+}
+
+#[tokio::test]
+async fn a_text_that_is_too_long_for_the_service_is_cut_and_a_service_that_is_down_is_not_asked_for_ever() {
+    let text = "a cat that sits on a mat ".repeat(50);
+    for kind in [ProviderKind::Clip, ProviderKind::Multi2Vec] {
+        for (status, trouble) in [(500, true), (503, false), (404, false)] {
+            let server = Scripted::saying(status, "{\"error\":\"index out of range\"}").await;
+            server.provider(kind, PATIENT).embed_text(&text).await.unwrap_err();
+            assert_eq!(server.asked.load(Ordering::SeqCst), if trouble { 3 } else { 1 }, "{status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_size_is_told_by_the_service_or_set_and_never_guessed_of_one_that_is_down() {
+    let card = |status: u16, body: &'static str, size: Option<u32>| async move {
+        let reply = move || (StatusCode::from_u16(status).unwrap(), body);
+        let router = Router::new().route("/", get(move || std::future::ready(reply().into_response())));
+        // It refuses everything else as too large, so the probe ends at its first call.
+        let router = router.fallback(|| std::future::ready(StatusCode::TOO_MANY_REQUESTS));
+        let (url, _task) = serve(router).await;
+        let clip = provider(ProviderKind::Clip, &url, size, PATIENT);
+        (clip.space().await.unwrap_err(), clip.preprocessing())
+    };
+    let busy = Trouble::Busy { retry_after: Duration::from_secs(1) };
+    let probed = |error: &EmbedError| matches!(error, EmbedError::Dependency(down) if down.trouble == busy);
+    for (status, body, set, size) in [
+        (200, r#"{"model":"m","dimension":512,"image_size":336,"resize":"crop"}"#, None, 336),
+        (200, r#"{"image_size":336}"#, Some(336), 336),
+        (200, r#"{"message":"CLIP as a service"}"#, None, 224),
+        (200, "<html>docs</html>", Some(288), 288),
+        (200, r#"{"image_size":"large"}"#, None, 224),
+        (404, "", None, 224),
+        (405, "", Some(288), 288),
+        (307, "", None, 224),
+    ] {
+        let (error, got) = card(status, body, set).await;
+        assert!(probed(&error) && got.size == size, "{status} {body}: {error}, {got}");
+    }
+    for (told, expected) in
+        [("crop", "crop-224"), ("crop-floor", "crop-224-bicubic-floor"), ("pad", "crop-224"), ("x", "crop-224")]
+    {
+        let body: &'static str = Box::leak(format!(r#"{{"resize":"{told}"}}"#).into_boxed_str());
+        let (_, got) = card(200, body, None).await;
+        assert_eq!(got.to_string().trim_end_matches("-bicubic"), expected, "{told}");
+    }
+    let (error, _) = card(200, r#"{"image_size":336}"#, Some(224)).await;
+    assert!(error.to_string().contains("IMAGE_TARGET_SIZE is 224, but the service takes 336"), "{error}");
+    for absurd in [r#"{"image_size":0}"#, r#"{"image_size":100000}"#] {
+        assert!(refusal(Err::<(), _>(card(200, absurd, None).await.0)).contains("between 16 and 2048"));
+    }
+    for (status, trouble) in [(500, Trouble::Failed), (503, Trouble::Failed), (401, Trouble::Refused)] {
+        let (error, _) = card(status, "", None).await;
+        assert!(matches!(&error, EmbedError::Dependency(down) if down.trouble == trouble), "{status}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_is_not_there_or_cannot_do_it_is_named() {
+    let down = |outcome: Result<_, EmbedError>| match outcome {
+        Err(EmbedError::Dependency(down)) if down.trouble == Trouble::Refused => down.detail,
+        Err(other) => panic!("{other}"),
+        Ok(()) => panic!("accepted"),
+    };
+    let has = r#"{"data":[{"id":"a/b"},{"id":"c"}]}"#;
+    let server = Scripted::saying(200, has).await;
+    let said = down(server.provider(ProviderKind::OpenAi, PATIENT).space().await.map(|_| ()));
+    assert!(said.contains("a/b, c") && said.contains("CLIP_MODEL"), "{said}");
+
+    let ollama = |status, body| async move {
+        let server = Scripted::saying(status, body).await;
+        server.provider(ProviderKind::Ollama, PATIENT).space().await.map(|_| ())
+    };
+    let said = down(ollama(404, r#"{"error":"model 'llava' not found"}"#).await);
+    assert!(said.contains("ollama pull llava"), "{said}");
+    let said = down(ollama(200, r#"{"capabilities":["completion"]}"#).await);
+    assert!(said.contains("OLLAMA_VISION_MODEL"), "{said}");
+    let said = down(ollama(200, r#"{"capabilities":["vision"]}"#).await);
+    assert!(said.contains("OLLAMA_MODEL"), "{said}");
+}
+
+#[tokio::test]
+async fn a_caption_without_words_is_the_images_trouble() {
+    let server = Scripted::saying(200, r#"{"message":{"content":" \n"},"done":true}"#).await;
+    let outcome = server.provider(ProviderKind::Ollama, PATIENT).embed_image(&image(1)).await;
+    assert!(matches!(outcome, Err(EmbedError::Rejected(_))), "{outcome:?}");
+}

@@ -1,0 +1,10 @@
+//! Embedding providers: the contract, and the behaviour of each adapter.
+
+pub(crate) mod clip_tiny;
+mod golden;
+mod http;
+mod hub;
+mod lies;
+mod peers;
+mod suite;
+mod trouble;

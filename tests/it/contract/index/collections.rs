@@ -1,0 +1,56 @@
+//! Collections are created, checked and dropped.
+
+use futures::TryStreamExt;
+use glimpse::domain::{CollectionName, ImageId, Space};
+use glimpse::index::{Ensured, ImageIndex, IndexError};
+
+use super::support::{count, fresh, name, query, record, space};
+
+pub(crate) async fn created_existed_mismatch_and_taken(index: &dyn ImageIndex) {
+    let collection = fresh(index, "contract-ensure").await;
+    assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), Ensured::Existed);
+
+    let other = Space { preprocessing: "pad".into(), ..space() };
+    let refused = index.ensure_image_collection(&collection, &other).await.unwrap_err();
+    assert!(matches!(refused, IndexError::Space(_)), "{refused}");
+
+    let possible_copy = name("contract_ensure");
+    let refused = index.ensure_image_collection(&possible_copy, &space()).await.unwrap_err();
+    assert_eq!(refused, IndexError::NameTaken { wanted: possible_copy.clone(), existing: collection.clone() });
+    assert_eq!(index.describe(&possible_copy).await.unwrap(), None);
+
+    let info = index.describe(&collection).await.unwrap().unwrap();
+    assert_eq!((info.name.clone(), info.space.clone(), info.count), (collection.clone(), space(), 0));
+    let before = fresh(index, "contract-earlier").await;
+    let all = index.collections().await.unwrap();
+    assert!(all.contains(&info) && all.is_sorted_by_key(|info| info.name.clone()), "{all:?}");
+    index.drop_collection(&before).await.unwrap();
+    index.drop_collection(&collection).await.unwrap();
+}
+
+pub(crate) async fn an_unknown_collection_is_said_to_be_unknown(index: &dyn ImageIndex) {
+    fn is_unknown<T: std::fmt::Debug>(name: &CollectionName, outcome: Result<T, IndexError>) {
+        assert_eq!(outcome.unwrap_err(), IndexError::UnknownCollection(name.clone()));
+    }
+    let nowhere = name("contract-nowhere");
+    let one = record("a.jpg", [1.0, 0.0, 0.0, 0.0]);
+    assert_eq!(index.describe(&nowhere).await.unwrap(), None);
+    is_unknown(&nowhere, index.upsert(&nowhere, std::slice::from_ref(&one)).await);
+    is_unknown(&nowhere, index.delete(&nowhere, &[one.id]).await);
+    is_unknown(&nowhere, index.search(&nowhere, &query([1.0, 0.0, 0.0, 0.0], 1)).await);
+    is_unknown(&nowhere, index.get(&nowhere, &[one.id]).await);
+    is_unknown(&nowhere, index.scan(&nowhere).try_collect::<Vec<ImageId>>().await);
+    is_unknown(&nowhere, index.drop_collection(&nowhere).await);
+}
+
+pub(crate) async fn a_dropped_collection_is_gone_and_can_be_made_again(index: &dyn ImageIndex) {
+    let collection = fresh(index, "contract-dropped").await;
+    let one = record("a.jpg", [1.0, 0.0, 0.0, 0.0]);
+    index.upsert(&collection, &[one]).await.unwrap();
+    index.drop_collection(&collection).await.unwrap();
+    assert_eq!(index.describe(&collection).await.unwrap(), None);
+    assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), Ensured::Created);
+    assert_eq!(count(index, &collection).await, 0);
+    assert!(index.search(&collection, &query([1.0, 0.0, 0.0, 0.0], 1)).await.unwrap().is_empty());
+    index.drop_collection(&collection).await.unwrap();
+}

@@ -1,0 +1,121 @@
+//! Collections: created once, completed after an interruption; collections of other applications are not touched.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use glimpse::domain::{Space, Trouble as Kind};
+use glimpse::index::{Ensured, ImageIndex, IndexError};
+use qdrant_client::qdrant::{CreateCollectionBuilder, Distance, VectorParamsBuilder};
+
+use super::{EAST, Place, everywhere, index, there};
+use crate::contract::index::support::{count, name, record, space};
+use crate::support::qdrant::{QdrantServer, Trouble};
+
+/// Indexes that a collection has.
+const INDEXES: usize = 10;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn those_who_make_it_at_one_moment_all_have_it() {
+    everywhere(async |place: &Place| {
+        let (index, space) = (place.index(), space());
+        for round in 0..5 {
+            let collection = name(&format!("contract-race{round}"));
+            let all = join_all((0..8).map(|_| index.ensure_image_collection(&collection, &space))).await;
+            let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
+            assert!(all.contains(&Ensured::Created), "{all:?}");
+            let info = place.raw().collection_info(there(&collection)).await.unwrap().result.unwrap();
+            assert_eq!(info.payload_schema.len(), INDEXES);
+            let again = index.ensure_image_collection(&collection, &space).await.unwrap();
+            assert_eq!(again, Ensured::Existed);
+            index.drop_collection(&collection).await.unwrap();
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn twins_that_are_made_at_one_moment_never_both_stay() {
+    everywhere(async |place: &Place| {
+        let (index, space) = (place.index(), space());
+        let conflicting = [name("contract-twin"), name("contract_twin")];
+        for _ in 0..10 {
+            let made =
+                join_all(conflicting.iter().map(|collection| index.ensure_image_collection(collection, &space))).await;
+            for (collection, outcome) in conflicting.iter().zip(&made) {
+                let there = index.describe(collection).await.unwrap().is_some();
+                assert_eq!(there, outcome.is_ok(), "{made:?}");
+                if there {
+                    index.drop_collection(collection).await.unwrap();
+                }
+            }
+            assert!(made.iter().any(Result::is_err), "{made:?}");
+            let taken = |error: &IndexError| matches!(error, IndexError::NameTaken { .. });
+            assert!(made.iter().filter_map(|outcome| outcome.as_ref().err()).all(taken), "{made:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_was_cut_short_is_finished_and_only_then_said_to_be_made() {
+    let qdrant = QdrantServer::start().await;
+    let index = index(&qdrant.url(), "", Duration::from_secs(5));
+    let collection = name("contract-cut");
+    qdrant.fail(Trouble::WaitTimeout);
+    let cut = index.ensure_image_collection(&collection, &space()).await.unwrap_err();
+    assert!(matches!(&cut, IndexError::Dependency(error) if error.trouble == Kind::TimedOut), "{cut}");
+    assert_eq!((qdrant.calls("create"), qdrant.calls("create_field_index")), (1, 1));
+    qdrant.fail(Trouble::None);
+    // Its owner is known already…
+    let other = Space { preprocessing: "pad".into(), ..space() };
+    let refused = index.ensure_image_collection(&collection, &other).await.unwrap_err();
+    assert!(matches!(refused, IndexError::Space(_)), "{refused}");
+    // …but no caller has got the reply that it was created.
+    assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), Ensured::Created);
+    assert_eq!(qdrant.calls("create_field_index"), 1 + INDEXES);
+    assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), Ensured::Existed);
+    assert_eq!(qdrant.calls("create_field_index"), 1 + INDEXES);
+}
+
+#[tokio::test]
+async fn collections_of_others_are_refused_and_left_alone() {
+    everywhere(async |place: &Place| {
+        let (index, client) = (place.index(), place.raw());
+        let vectors = |size, distance| VectorParamsBuilder::new(size, distance);
+        for (text, vectors) in [
+            ("contract-foreign-size", vectors(7, Distance::Cosine)),
+            ("contract-foreign-dot", vectors(4, Distance::Dot)),
+            ("contract-foreign-plain", vectors(4, Distance::Cosine)),
+        ] {
+            let collection = name(text);
+            let creation = CreateCollectionBuilder::new(there(&collection)).vectors_config(vectors);
+            client.create_collection(creation).await.unwrap();
+            let refused = index.ensure_image_collection(&collection, &space()).await.unwrap_err();
+            if text.ends_with("size") {
+                assert!(matches!(&refused, IndexError::Space(error) if error.reason == "7 numbers against 4"));
+            } else {
+                assert!(is_refused(&refused) && refused.to_string().contains(&there(&collection)), "{refused}");
+            }
+            let one = record("a.jpg", EAST);
+            assert!(is_refused(&index.upsert(&collection, &[one]).await.unwrap_err()));
+            assert!(is_refused(&index.describe(&collection).await.unwrap_err()));
+            assert!(is_refused(&index.drop_collection(&collection).await.unwrap_err()));
+            assert!(index.collections().await.unwrap().iter().all(|info| info.name != collection));
+            assert!(client.delete_collection(there(&collection)).await.unwrap().result, "it is still there");
+        }
+        // A collection of another application does not take a name from us either.
+        let stranger = there(&name("contract_foreign"));
+        let creation = CreateCollectionBuilder::new(&stranger).vectors_config(vectors(4, Distance::Cosine));
+        client.create_collection(creation).await.unwrap();
+        let ours = name("contract-foreign");
+        assert_eq!(index.ensure_image_collection(&ours, &space()).await.unwrap(), Ensured::Created);
+        assert_eq!(count(&index, &ours).await, 0);
+        index.drop_collection(&ours).await.unwrap();
+        client.delete_collection(stranger).await.unwrap();
+    })
+    .await;
+}
+
+fn is_refused(error: &IndexError) -> bool {
+    matches!(error, IndexError::Dependency(error) if error.trouble == Kind::Refused)
+}

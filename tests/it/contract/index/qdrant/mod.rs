@@ -1,0 +1,87 @@
+//! Qdrant as a store: against the fake of the tests, and against a real one at `QDRANT_URL` (with `QDRANT_API_KEY`).
+//! Everything that a test creates there is removed, also if it fails.
+
+mod collections;
+mod records;
+mod server;
+mod trouble;
+
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use glimpse::domain::{CollectionName, Secret};
+use glimpse::index::qdrant::{QdrantIndex, QdrantSettings, grpc_url};
+use qdrant_client::Qdrant;
+
+use crate::contract::index::support::run;
+use crate::support::environment::{skip, variable};
+use crate::support::qdrant::QdrantServer;
+
+const EAST: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
+const NORTH: [f32; 4] = [0.0, 1.0, 0.0, 0.0];
+
+/// A server to test with.
+struct Place {
+    url: String,
+    key: String,
+    _own: Option<QdrantServer>,
+}
+
+impl Place {
+    fn index(&self) -> QdrantIndex {
+        index(&self.url, &self.key, Duration::from_mins(1))
+    }
+
+    /// The client of the crate, to act as another application.
+    fn raw(&self) -> Qdrant {
+        let client = Qdrant::from_url(&grpc_url(&self.url).unwrap().0).timeout(Duration::from_mins(1));
+        let client = client.connect_timeout(Duration::from_secs(5)).skip_compatibility_check();
+        let key = Some(self.key.clone()).filter(|key| !key.is_empty());
+        client.api_key(key).build().unwrap()
+    }
+}
+
+fn index(url: &str, key: &str, timeout: Duration) -> QdrantIndex {
+    QdrantIndex::new(QdrantSettings { url: url.to_owned(), api_key: Secret::new(key), timeout }).unwrap()
+}
+
+/// The name of the collection in the server.
+fn there(collection: &CollectionName) -> String {
+    format!("{collection}_images")
+}
+
+/// Runs the test against the fake, and against the real server if there is one.
+async fn everywhere(test: impl AsyncFn(&Place)) {
+    let own = QdrantServer::start().await;
+    let own = Place { url: own.url(), key: String::new(), _own: Some(own) };
+    test(&own).await;
+    let left = own.raw().list_collections().await.unwrap().collections;
+    assert!(left.is_empty(), "a real server would be left with {left:?}");
+    if let Some(real) = real() {
+        let outcome = AssertUnwindSafe(test(&real)).catch_unwind().await;
+        if let Err(panic) = outcome {
+            // Only collections of this run; other tests of this run will fail as well.
+            let client = real.raw();
+            for collection in client.list_collections().await.unwrap().collections {
+                if collection.name.contains(run()) {
+                    client.delete_collection(collection.name).await.ok();
+                }
+            }
+            resume_unwind(panic);
+        }
+    }
+}
+
+fn real() -> Option<Place> {
+    let Some(url) = variable("QDRANT_URL") else {
+        skip("qdrant", "set QDRANT_URL");
+        return None;
+    };
+    Some(Place { url, key: variable("QDRANT_API_KEY").unwrap_or_default(), _own: None })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn holds_the_contract_of_a_store() {
+    everywhere(async |place| crate::contract::index::hold(&place.index()).await).await;
+}

@@ -1,0 +1,181 @@
+//! A server that is down, slow, busy or full, or refuses access.
+
+use std::time::{Duration, Instant};
+
+use glimpse::domain::{ImageId, Trouble as Kind};
+use glimpse::index::{ImageIndex, IndexError};
+use glimpse::resilience::Retryable;
+
+use super::{EAST, index};
+use crate::contract::index::support::{count, fresh, name, query, record, space};
+use crate::support::qdrant::{QdrantServer, Trouble};
+
+/// The result of every method.
+async fn outcomes(index: &dyn ImageIndex) -> Vec<IndexError> {
+    let (collection, one) = (name("contract-trouble"), record("a.jpg", EAST));
+    let scanned = async {
+        let ids: Result<Vec<ImageId>, _> = futures::TryStreamExt::try_collect(index.scan(&collection)).await;
+        ids.map(|_| ())
+    };
+    let asked = query(EAST, 1);
+    let results = [
+        index.ready().await,
+        index.ensure_image_collection(&collection, &space()).await.map(|_| ()),
+        index.describe(&collection).await.map(|_| ()),
+        index.collections().await.map(|_| ()),
+        index.upsert(&collection, std::slice::from_ref(&one)).await,
+        index.delete(&collection, &[one.id]).await,
+        index.search(&collection, &asked).await.map(|_| ()),
+        index.get(&collection, &[one.id]).await.map(|_| ()),
+        scanned.await,
+        index.drop_collection(&collection).await,
+    ];
+    results.into_iter().map(Result::unwrap_err).collect()
+}
+
+fn kind(error: &IndexError) -> Kind {
+    match error {
+        IndexError::Dependency(error) => {
+            assert_eq!(error.dependency, "qdrant");
+            error.trouble
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn each_trouble_is_told_apart_in_every_method() {
+    let qdrant = QdrantServer::start().await;
+    let (patient, hasty) =
+        (index(&qdrant.url(), "", Duration::from_mins(1)), index(&qdrant.url(), "", Duration::from_millis(300)));
+    let collection = fresh(&patient, "contract-trouble").await;
+    let busy = Kind::Busy { retry_after: Duration::from_secs(7) };
+    for (trouble, index, expected) in [
+        (Trouble::Unavailable, &patient, Kind::Failed),
+        (Trouble::Exhausted(7), &patient, busy),
+        (Trouble::Full, &patient, Kind::Full),
+        (Trouble::Slow(Duration::from_mins(5)), &hasty, Kind::TimedOut),
+    ] {
+        qdrant.fail(trouble);
+        for error in outcomes(index).await {
+            assert_eq!(kind(&error), expected, "{trouble:?}: {error}");
+            assert!(error.is_retryable());
+        }
+    }
+    qdrant.fail(Trouble::None);
+    patient.upsert(&collection, &[record("a.jpg", EAST)]).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_time_limit_holds_for_both_attempts_together() {
+    let qdrant = QdrantServer::start().await;
+    let index = index(&qdrant.url(), "", Duration::from_secs(1));
+    qdrant.fail(Trouble::Slow(Duration::from_mins(5)));
+    let begun = Instant::now();
+    assert_eq!(kind(&index.ready().await.unwrap_err()), Kind::TimedOut);
+    // The client's own limit is two seconds, and then it would try again.
+    assert!(begun.elapsed() < Duration::from_millis(1_900), "{:?}", begun.elapsed());
+    // A slow server is not down, as long as it is within the limit.
+    qdrant.fail(Trouble::Slow(Duration::from_millis(20)));
+    index.ready().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_went_away_is_failed_and_is_used_again_when_it_is_back() {
+    let qdrant = QdrantServer::start().await;
+    let index = index(&qdrant.url(), "", Duration::from_secs(10));
+    let collection = fresh(&index, "contract-trouble").await;
+    index.upsert(&collection, &[record("a.jpg", EAST)]).await.unwrap();
+    for _ in 0..3 {
+        qdrant.stop().await;
+        for error in outcomes(&index).await {
+            assert_eq!(kind(&error), Kind::Failed, "{error}");
+            assert!(error.is_retryable());
+        }
+        qdrant.restart().await;
+        index.ready().await.unwrap();
+        assert_eq!(count(&index, &collection).await, 1, "what it held it holds");
+    }
+    index.upsert(&collection, &[record("b.jpg", EAST)]).await.unwrap();
+    assert_eq!(qdrant.points(&super::there(&collection)).len(), 2);
+}
+
+#[tokio::test]
+async fn a_server_that_was_never_there_blocks_nothing_and_fails() {
+    let qdrant = QdrantServer::start().await;
+    let url = qdrant.url();
+    drop(qdrant);
+    let index = index(&url, "", Duration::from_secs(5));
+    for error in outcomes(&index).await {
+        assert_eq!(kind(&error), Kind::Failed, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_speaks_no_tls_fails_where_tls_is_asked_for() {
+    let qdrant = QdrantServer::start().await;
+    let index = index(&qdrant.url().replace("http://", "https://"), "", Duration::from_secs(5));
+    let error = index.ready().await.unwrap_err();
+    assert!(kind(&error) == Kind::Failed && error.to_string().contains("Failed to connect"), "{error}");
+}
+
+#[tokio::test]
+async fn a_write_that_may_never_happen_is_no_success() {
+    let qdrant = QdrantServer::start().await;
+    let index = index(&qdrant.url(), "", Duration::from_secs(5));
+    let collection = fresh(&index, "contract-waits").await;
+    let one = record("a.jpg", EAST);
+    qdrant.fail(Trouble::WaitTimeout);
+    let error = index.upsert(&collection, std::slice::from_ref(&one)).await.unwrap_err();
+    assert!(kind(&error) == Kind::TimedOut && error.is_retryable(), "{error}");
+    assert_eq!(kind(&index.delete(&collection, &[one.id]).await.unwrap_err()), Kind::TimedOut);
+    assert!(index.search(&collection, &query(EAST, 1)).await.unwrap().is_empty());
+    qdrant.fail(Trouble::None);
+    index.upsert(&collection, &[one]).await.unwrap();
+    assert_eq!(count(&index, &collection).await, 1);
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_refused_for_good_and_never_repeated() {
+    let qdrant = QdrantServer::with_key("right").await;
+    for wrong in ["", "hunter2"] {
+        for error in outcomes(&index(&qdrant.url(), wrong, Duration::from_secs(5))).await {
+            assert!(kind(&error) == Kind::Refused && !error.is_retryable(), "{error}");
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+        }
+    }
+    let index = index(&qdrant.url(), "right", Duration::from_secs(5));
+    index.ready().await.unwrap();
+    fresh(&index, "contract-key").await;
+}
+
+#[tokio::test]
+async fn the_rest_port_means_the_grpc_port() {
+    let index = index("http://127.0.0.1:6333", "", Duration::from_secs(5));
+    assert!(format!("{index:?}").contains("http://127.0.0.1:6334"), "{index:?}");
+}
+
+#[tokio::test]
+async fn nothing_is_asked_for_where_nothing_is_wanted() {
+    let qdrant = QdrantServer::start().await;
+    let index = index(&qdrant.url(), "", Duration::from_secs(5));
+    let nowhere = name("contract-nothing");
+    assert!(index.search(&nowhere, &query(EAST, 0)).await.unwrap().is_empty());
+    index.upsert(&nowhere, &[]).await.unwrap();
+    index.delete(&nowhere, &[]).await.unwrap();
+    assert!(index.get(&nowhere, &[]).await.unwrap().is_empty());
+    for method in ["info", "query", "upsert", "delete", "get"] {
+        assert_eq!(qdrant.calls(method), 0, "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_point_that_someone_removed_is_simply_gone() {
+    let qdrant = QdrantServer::start().await;
+    let index = index(&qdrant.url(), "", Duration::from_secs(5));
+    let collection = fresh(&index, "contract-tampered").await;
+    let records = ["a.jpg", "b.jpg"].map(|key| record(key, EAST));
+    index.upsert(&collection, &records).await.unwrap();
+    assert_eq!(qdrant.delete_points(&super::there(&collection), &[records[0].id.0]), 1);
+    assert_eq!(crate::contract::index::support::ids(&index, &collection).await, [records[1].id]);
+}

@@ -1,0 +1,187 @@
+//! Errors that a real Weaviate cannot be made to return.
+
+use std::time::Duration;
+
+use glimpse::domain::{Secret, Trouble};
+use glimpse::index::weaviate::{WeaviateIndex, WeaviateSettings};
+use glimpse::index::{ImageIndex, IndexError};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use super::fake::{Grpc, Rest, Running};
+use crate::contract::index::support::{name, query, record, space};
+
+const EAST: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
+
+/// The class of the collection `documents`, as `GET /v1/schema/DocumentsImages` returns it.
+pub(crate) fn class() -> Rest {
+    let types =
+        [("text[]", &["s3_folders", "meta_kv", "terms"][..]), ("date", &["indexed_at"]), ("object", &["guard"])];
+    let numbers = ["width", "height", "frames", "size_bytes", "indexed_micros"];
+    let texts = [
+        "s3_key",
+        "s3_uri",
+        "s3_bucket",
+        "format",
+        "thumbnail_key",
+        "etag",
+        "content_sha256",
+        "space",
+        "meta",
+        "payload",
+    ];
+    let all = types.into_iter().chain([("int", &numbers[..]), ("text", &texts[..])]);
+    let properties = all.flat_map(|(of, names)| names.iter().map(move |name| json!({"name": name, "dataType": [of]})));
+    let mark = json!({"glimpse": {"collection": "documents", "space": space()}}).to_string();
+    let class = json!({
+        "class": "DocumentsImages", "description": mark, "properties": properties.collect::<Vec<_>>(),
+        "vectorIndexConfig": {"distance": "cosine"},
+    });
+    Rest::Says(200, None, class.to_string())
+}
+
+fn trouble(error: IndexError) -> Trouble {
+    match error {
+        IndexError::Dependency(down) => {
+            assert_eq!(down.dependency, "weaviate");
+            assert!(!format!("{down:?}").contains("sesame"), "{down:?}");
+            down.trouble
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn it_is_made_without_a_runtime_and_without_a_connection() {
+    let settings = WeaviateSettings {
+        url: "http://127.0.0.1:1".to_owned(),
+        grpc_url: None,
+        api_key: Secret::new("open sesame"),
+        timeout: Duration::from_secs(1),
+    };
+    let index = WeaviateIndex::new(settings.clone()).unwrap();
+    assert!(!format!("{index:?}").contains("sesame"), "{index:?}");
+    let wrong = WeaviateIndex::new(WeaviateSettings { api_key: Secret::new("open\nsesame"), ..settings }).unwrap_err();
+    assert!(wrong.to_string().starts_with("WEAVIATE_API_KEY") && !wrong.to_string().contains("sesame"), "{wrong}");
+}
+
+#[tokio::test]
+async fn what_its_rest_half_says_is_understood() {
+    let busy = |seconds| Trouble::Busy { retry_after: Duration::from_secs(seconds) };
+    for (rest, means) in [
+        (Rest::Says(503, None, "not ready".into()), Trouble::Failed),
+        (Rest::Says(503, Some(("retry-after", "7")), String::new()), busy(7)),
+        (Rest::Says(429, Some(("retry-after", "9")), String::new()), busy(9)),
+        (Rest::Says(401, None, r#"{"error":[]}"#.into()), Trouble::Refused),
+        (Rest::Says(307, Some(("location", "/elsewhere")), String::new()), Trouble::Refused),
+        (Rest::Says(200, None, "<html>a proxy</html>".into()), Trouble::Failed),
+        (Rest::Says(200, None, " ".repeat((4 << 20) + 1)), Trouble::Failed),
+        (Rest::Silent, Trouble::TimedOut),
+    ] {
+        let server = Running::new(rest, Grpc::Refuses(vec![])).await;
+        let (index, documents) = (server.index(), name("documents"));
+        assert_eq!(trouble(index.describe(&documents).await.unwrap_err()), means);
+        assert_eq!(trouble(index.ensure_image_collection(&documents, &space()).await.unwrap_err()), means);
+        assert_eq!(trouble(index.search(&documents, &query(EAST, 1)).await.unwrap_err()), means);
+        assert_eq!(trouble(index.upsert(&documents, &[record("a.jpg", EAST)]).await.unwrap_err()), means);
+        assert!(server.calls("BatchObjects").is_empty(), "nothing is written into the unknown");
+    }
+}
+
+#[tokio::test]
+async fn what_its_grpc_half_says_is_understood() {
+    let wait = Duration::from_secs(7);
+    let server = Running::new(class(), Grpc::Silent).await;
+    let (index, documents) = (server.index(), name("documents"));
+    for (grpc, means) in [
+        (Grpc::Status(14, "maintenance", None), Trouble::Failed),
+        (Grpc::Status(8, "usage limit", Some("7")), Trouble::Busy { retry_after: wait }),
+        (Grpc::Status(16, "wrong key", None), Trouble::Refused),
+        (Grpc::Status(12, "no such service", None), Trouble::Refused),
+        (Grpc::Status(2, "something", None), Trouble::Failed),
+        (Grpc::Silent, Trouble::TimedOut),
+    ] {
+        server.grpc_becomes(grpc);
+        assert_eq!(trouble(index.upsert(&documents, &[record("a.jpg", EAST)]).await.unwrap_err()), means);
+        assert_eq!(trouble(index.search(&documents, &query(EAST, 1)).await.unwrap_err()), means);
+        assert_eq!(trouble(index.describe(&documents).await.unwrap_err()), means);
+        assert_eq!(trouble(index.ready().await.unwrap_err()), means);
+    }
+    server.grpc_becomes(Grpc::Status(2, "could not find class DocumentsImages in schema", None));
+    let gone = index.search(&documents, &query(EAST, 1)).await.unwrap_err();
+    assert_eq!(gone, IndexError::UnknownCollection(documents.clone()));
+    assert_eq!(index.describe(&documents).await.unwrap(), None);
+    let keys = server.keys();
+    assert!(keys.len() > 20 && keys.iter().all(|key| key.as_deref() == Some("Bearer open sesame")), "{keys:?}");
+}
+
+#[tokio::test]
+async fn a_search_that_panicked_there_is_asked_once_more() {
+    let server =
+        Running::new(class(), Grpc::Status(2, "panic occurred: index out of range [7] with length 5", None)).await;
+    let refused = server.index().search(&name("documents"), &query(EAST, 1)).await.unwrap_err();
+    assert_eq!(trouble(refused), Trouble::Failed);
+    assert_eq!(server.calls("Search").len(), 2);
+}
+
+#[tokio::test]
+async fn a_refused_object_is_named_and_deleted() {
+    let said = "new node has a vector with length 2. Existing nodes have vectors with length 4";
+    let server = Running::new(class(), Grpc::Refuses(vec![(2, said), (1, said)])).await;
+    let records = ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg", "g.jpg", "h.jpg"].map(|key| record(key, EAST));
+    let refused = server.index().upsert(&name("documents"), &records).await.unwrap_err();
+    let IndexError::Rejected { id, reason } = refused else { panic!("{refused}") };
+    assert_eq!(id, records[1].id, "the first of those that were refused");
+    assert!(!reason.contains("node"), "its own words are for the log: {reason}");
+    let deleted = server.calls("BatchDelete");
+    assert_eq!(deleted.len(), 1);
+    let deleted = String::from_utf8_lossy(&deleted[0]).into_owned();
+    for (at, record) in records.iter().enumerate() {
+        assert_eq!(deleted.contains(&record.id.to_string()), at == 1 || at == 2, "{at}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_without_room_is_not_the_records_fault() {
+    let server = Running::new(class(), Grpc::Refuses(vec![(0, "store is read-only due to: disk usage")])).await;
+    let records = ["a.jpg", "b.jpg"].map(|key| record(key, EAST));
+    let refused = server.index().upsert(&name("documents"), &records).await.unwrap_err();
+    assert_eq!(trouble(refused), Trouble::Failed);
+    // A position that was not sent belongs to no record.
+    server.grpc_becomes(Grpc::Refuses(vec![(-1, "what")]));
+    let refused = server.index().upsert(&name("documents"), &records).await.unwrap_err();
+    assert_eq!(trouble(refused), Trouble::Failed);
+}
+
+#[tokio::test]
+async fn large_writes_go_in_requests_of_bounded_size() {
+    let server = Running::new(class(), Grpc::Refuses(vec![])).await;
+    let mut records: Vec<_> = (0..600).map(|n| record(&format!("{n}.jpg"), EAST)).collect();
+    server.index().upsert(&name("documents"), &records).await.unwrap();
+    assert_eq!(server.calls("BatchObjects").len(), 3);
+    // Twice in the payload and once in a term: about twelve megabytes each.
+    for record in &mut records[..3] {
+        record.payload.meta.insert("k".into(), "x".repeat(4 << 20));
+    }
+    server.index().upsert(&name("documents"), &records[..3]).await.unwrap();
+    let sizes: Vec<_> = server.calls("BatchObjects")[3..].iter().map(bytes::Bytes::len).collect();
+    assert!(sizes.len() == 3 && sizes.iter().all(|size| *size < 16 << 20), "{sizes:?}");
+    records[0].payload.meta.insert("k".into(), "x".repeat(32 << 20));
+    let refused = server.index().upsert(&name("documents"), &records[..1]).await.unwrap_err();
+    assert!(matches!(&refused, IndexError::Rejected { id, .. } if *id == records[0].id), "{refused}");
+    assert_eq!(server.calls("BatchObjects").len(), 6, "it was not sent");
+}
+
+#[tokio::test]
+async fn nobody_listening_is_a_store_that_failed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let server = Running::new(class(), Grpc::Refuses(vec![])).await;
+    let no_rest = WeaviateIndex::new(WeaviateSettings { url: nobody.clone(), ..server.settings() }).unwrap();
+    assert_eq!(trouble(no_rest.ready().await.unwrap_err()), Trouble::Failed);
+    let no_grpc = WeaviateIndex::new(WeaviateSettings { grpc_url: Some(nobody), ..server.settings() }).unwrap();
+    assert_eq!(trouble(no_grpc.ready().await.unwrap_err()), Trouble::Failed);
+    let refused = no_grpc.search(&name("documents"), &query(EAST, 1)).await.unwrap_err();
+    assert_eq!(trouble(refused), Trouble::Failed);
+}

@@ -1,0 +1,71 @@
+//! Listings of more than one page, and changes between pages.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::StreamExt;
+use glimpse::domain::ImageUri;
+use glimpse::resilience::Concurrently;
+use glimpse::source::{ImageSource, NewObject, S3Settings, S3Source, Scope, SourceError};
+
+use super::World;
+use crate::support::between::{Between, Verdict};
+
+/// Keys in a page of every service.
+const PAGE: usize = 1_000;
+
+pub(super) async fn a_listing_has_every_key_once_in_order_over_many_pages(world: &World) {
+    let keys: Vec<String> = (0..2_600).map(|n| format!("many/{n:05} é")).collect();
+    let lanes = NonZeroUsize::new(32).unwrap();
+    let (source, bucket) = (world.source.clone(), world.bucket.clone());
+    futures::stream::iter(keys.clone())
+        .concurrently(lanes, move |key| {
+            let (source, uri) = (source.clone(), ImageUri::new(&bucket, &key));
+            async move { source.put(&uri, NewObject { bytes: "x".into(), ..NewObject::default() }).await.unwrap() }
+        })
+        .collect::<Vec<()>>()
+        .await;
+    world.put("before", b"x").await.unwrap();
+    world.put("manz", b"x").await.unwrap();
+    assert_eq!(world.keys("many/", None).await, keys);
+    assert_eq!(world.keys("many/", Some(&keys[1_233])).await, keys[1_234..]);
+    assert_eq!(world.keys("many/00", Some("many/00998")).await, keys[998..1_000]);
+    assert_eq!(world.keys("many/", Some("n")).await, [""; 0]);
+    assert_eq!(world.keys("", None).await.len(), 2_602);
+    one_refusal_between_pages_is_nothing(world, &keys).await;
+    a_refusal_that_stays_ends_the_listing_with_an_error(world, &keys).await;
+}
+
+/// The same bucket through a proxy that answers `503 Slow Down` to pages after the first, `times` times.
+async fn slowed_down(world: &World, times: usize) -> (Vec<Result<String, SourceError>>, usize) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let between = Between::new(world.settings.endpoint.as_deref().unwrap(), move |request| {
+        let later = request.query().is_some_and(|query| query.contains("continuation-token="));
+        if later && count.fetch_add(1, Ordering::SeqCst) < times {
+            let body = "<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>";
+            return Verdict::Says(503, body);
+        }
+        Verdict::Passes
+    })
+    .await;
+    let settings = S3Settings { endpoint: Some(between.url()), ..world.settings.clone() };
+    let source = S3Source::new(settings).await.unwrap();
+    let scope = Scope { bucket: world.bucket.clone(), prefix: "many/".to_owned(), start_after: None };
+    let listed = source.list(&scope).map(|image| image.map(|image| image.uri.key().to_owned())).collect().await;
+    (listed, asked.load(Ordering::SeqCst))
+}
+
+async fn one_refusal_between_pages_is_nothing(world: &World, keys: &[String]) {
+    let (listed, asked) = slowed_down(world, 1).await;
+    assert_eq!(asked, 3, "two later pages, one of them twice");
+    assert_eq!(listed.into_iter().collect::<Result<Vec<_>, _>>().unwrap(), keys);
+}
+
+async fn a_refusal_that_stays_ends_the_listing_with_an_error(world: &World, keys: &[String]) {
+    let (mut listed, _) = slowed_down(world, usize::MAX).await;
+    let error = listed.pop().unwrap().unwrap_err();
+    assert!(matches!(&error, SourceError::Dependency(down) if down.trouble.may_pass()), "{error}");
+    assert_eq!(listed.into_iter().collect::<Result<Vec<_>, _>>().unwrap(), keys[..PAGE]);
+}

@@ -1,0 +1,215 @@
+//! Servers that refuse, stall, send wrong data and break off, and the retries.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use glimpse::domain::{ImageRef, ImageUri, Trouble};
+use glimpse::resilience::{Breaker, BreakerSettings, Guard, WaitBoard};
+use glimpse::source::{
+    EmbeddedS3, EmbeddedS3Settings, GuardedSource, ImageSource, NewObject, S3Credentials, S3Settings, S3Source, Scope,
+    SourceError,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::contract::source::settings;
+
+fn anyone() -> S3Credentials {
+    S3Credentials { access_key_id: "anyone".to_owned(), secret_access_key: "secret".to_owned() }
+}
+
+fn image(key: &str) -> ImageRef {
+    ImageRef { uri: ImageUri::new("pipeline", key), etag: None, size_bytes: 0, modified: None }
+}
+
+/// A server that answers every request with these bytes and closes the connection; without bytes, it never answers.
+struct Canned {
+    endpoint: String,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl Canned {
+    async fn answering(reply: &'static str) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let serve = async move {
+            let mut held = Vec::new();
+            while let Ok((mut stream, _)) = listener.accept().await {
+                read_head(&mut stream).await;
+                stream.write_all(reply.as_bytes()).await.unwrap();
+                if reply.is_empty() {
+                    held.push(stream);
+                }
+            }
+        };
+        #[expect(clippy::disallowed_methods, reason = "the handle aborts it with the test")]
+        let task = AbortOnDropHandle::new(tokio::spawn(serve));
+        Self { endpoint, _task: task }
+    }
+
+    async fn source(&self) -> S3Source {
+        let settings = S3Settings { max_bytes: 9, ..settings(self.endpoint.clone(), anyone()) };
+        S3Source::new(S3Settings { timeout: Duration::from_millis(200), ..settings }).await.unwrap()
+    }
+
+    async fn fetch(&self) -> Result<Vec<u8>, SourceError> {
+        self.source().await.fetch(&image("k")).await.map(|fetched| fetched.bytes.to_vec())
+    }
+}
+
+async fn read_head(stream: &mut TcpStream) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") && stream.read_buf(&mut head).await.unwrap_or(0) > 0 {}
+}
+
+fn trouble(error: SourceError) -> Trouble {
+    match error {
+        SourceError::Dependency(error) => error.trouble,
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_breaks_off_is_no_short_image() {
+    let server = Canned::answering("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nabc").await;
+    let uri = image("k").uri;
+    assert_eq!(server.fetch().await, Err(SourceError::BrokenOff { uri, got: 3, expected: 8 }));
+}
+
+#[tokio::test]
+async fn too_large_is_noticed_while_reading_too() {
+    let server = Canned::answering(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n6\r\nabcdef\r\n6\r\nghijkl\r\n0\r\n\r\n",
+    )
+    .await;
+    let uri = image("k").uri;
+    assert!(matches!(server.fetch().await, Err(SourceError::TooLarge { uri: of, bytes: 10.., limit: 9 }) if of == uri));
+}
+
+#[tokio::test]
+async fn too_large_is_noticed_in_the_replys_header_before_its_body() {
+    let server = Canned::answering("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nabc").await;
+    let uri = image("k").uri;
+    assert_eq!(server.fetch().await, Err(SourceError::TooLarge { uri, bytes: 100, limit: 9 }));
+}
+
+async fn list(reply: &'static str) -> Vec<Result<String, SourceError>> {
+    let server = Canned::answering(reply).await;
+    let scope = Scope { bucket: "pipeline".to_owned(), prefix: String::new(), start_after: None };
+    let listing = server.source().await.list(&scope);
+    listing.map(|image| image.map(|image| image.uri.key().to_owned())).collect().await
+}
+
+#[tokio::test]
+async fn keys_are_decoded_as_amazons_own_writes_them_and_only_if_they_are_encoded() {
+    let encoded = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n<ListBucketResult><EncodingType>url</EncodingType>\
+         <IsTruncated>false</IsTruncated><Contents><Key>a+b%2B%C3%BC%25.jpg</Key></Contents></ListBucketResult>";
+    assert_eq!(list(encoded).await, [Ok("a b+ü%.jpg".to_owned())]);
+    let plain = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n<ListBucketResult>\
+         <IsTruncated>false</IsTruncated><Contents><Key>a+b%2B.jpg</Key></Contents></ListBucketResult>";
+    assert_eq!(list(plain).await, [Ok("a+b%2B.jpg".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_listing_that_stops_short_is_not_taken_for_a_whole_one() {
+    let reply = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n<ListBucketResult><IsTruncated>true</IsTruncated>\
+         <Contents><Key>a.jpg</Key></Contents></ListBucketResult>";
+    let error = list(reply).await.remove(0).unwrap_err();
+    assert!(matches!(&error, SourceError::Operator(_)) && error.to_string().contains("ListObjectsV2"), "{error}");
+}
+
+#[tokio::test]
+async fn a_chunked_body_without_a_length_is_read() {
+    let server =
+        Canned::answering("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n6\r\nabcdef\r\n0\r\n\r\n").await;
+    assert_eq!(server.fetch().await.unwrap(), b"abcdef");
+}
+
+#[tokio::test]
+async fn a_busy_service_says_when_to_come_back() {
+    let server = Canned::answering(
+        "HTTP/1.1 503 Slow Down\r\nretry-after: 7\r\ncontent-length: 50\r\nconnection: close\r\n\r\n\
+         <Error><Code>SlowDown</Code><Message/></Error>    ",
+    )
+    .await;
+    let retry_after = Duration::from_secs(7);
+    assert_eq!(trouble(server.fetch().await.unwrap_err()), Trouble::Busy { retry_after });
+}
+
+#[tokio::test]
+async fn a_service_that_fails_or_stalls_is_the_trouble_not_the_image() {
+    let failing = Canned::answering("HTTP/1.1 500 Oh\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+    assert_eq!(trouble(failing.fetch().await.unwrap_err()), Trouble::Failed);
+    let silent = Canned::answering("").await;
+    assert_eq!(trouble(silent.fetch().await.unwrap_err()), Trouble::TimedOut);
+    let no_http = Canned::answering("SSH-2.0-OpenSSH\r\n").await;
+    assert_eq!(trouble(no_http.fetch().await.unwrap_err()), Trouble::Failed);
+}
+
+#[tokio::test]
+async fn a_body_that_stands_still_times_out() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = S3Settings {
+        timeout: Duration::from_millis(300),
+        ..settings(format!("http://{}", listener.local_addr().unwrap()), anyone())
+    };
+    let source = S3Source::new(settings).await.unwrap();
+    let server = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_head(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nabc").await.unwrap();
+        std::future::pending::<()>().await;
+    };
+    let wanted = image("k");
+    tokio::select! {
+        fetched = source.fetch(&wanted) => assert_eq!(trouble(fetched.unwrap_err()), Trouble::TimedOut),
+        () = server => {}
+    }
+}
+
+#[tokio::test]
+async fn nobody_listening_is_a_dependency_that_failed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let source = S3Source::new(settings(endpoint, anyone())).await.unwrap();
+    assert_eq!(trouble(source.fetch(&image("k")).await.unwrap_err()), Trouble::Failed);
+    assert_eq!(trouble(source.ensure_bucket("pipeline").await.unwrap_err()), Trouble::Failed);
+}
+
+#[tokio::test]
+async fn settings_that_cannot_be_are_refused() {
+    let endpoint = settings("minio:9000".to_owned(), anyone());
+    assert!(S3Source::new(endpoint).await.unwrap_err().to_string().contains("http://"));
+    let region = S3Settings { region: String::new(), ..settings("http://x".to_owned(), anyone()) };
+    S3Source::new(region).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_guarded_source_waits_for_a_server_that_is_down_and_goes_on_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut at = EmbeddedS3Settings::in_folder(folder.path());
+    at.addr.set_port(0);
+    let server = EmbeddedS3::start(at.clone(), &CancellationToken::new()).await.unwrap();
+    at.addr = server.addr();
+    let inner = S3Source::new(settings(server.endpoint(), server.credentials().clone())).await.unwrap();
+    let breaker = Breaker::new(BreakerSettings { threshold: 1, cool_down: Duration::from_millis(20) });
+    let board = WaitBoard::default();
+    let source = GuardedSource::new(Arc::new(inner), Guard::background("s3", board.clone()).through(Arc::new(breaker)));
+    source.put(&image("k").uri, NewObject { bytes: "x".into(), ..NewObject::default() }).await.unwrap();
+    server.stop().await;
+
+    let fetch = async { assert_eq!(&source.fetch(&image("k")).await.unwrap().bytes[..], b"x") };
+    let mut fetch = Box::pin(fetch);
+    while board.snapshot().is_none() {
+        assert!(futures::poll!(fetch.as_mut()).is_pending(), "there is nobody to answer");
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(board.snapshot().unwrap().dependency, "s3");
+    let _server = EmbeddedS3::start(at, &CancellationToken::new()).await.unwrap();
+    fetch.await;
+    assert_eq!(board.snapshot(), None);
+}

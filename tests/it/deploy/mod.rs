@@ -1,0 +1,6 @@
+//! Deployments: containers, real servers, data of older versions, and the end of a process.
+
+mod compose;
+mod draining;
+mod servers;
+mod v01;

@@ -1,0 +1,170 @@
+//! The awkward corpus: a few hundred files from the test suites of image libraries, each compared with the result of
+//! Pillow. It is not part of the repository: its folder is `../shared/corpus`, or `GLIMPSE_CORPUS`.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use glimpse::imaging::{ImagingSettings, UprightImage, decode_upright};
+use serde::Deserialize;
+
+use crate::support::environment::{print, skip, variable};
+
+const MAX_TIME: Duration = Duration::from_secs(2);
+const MAX_MEMORY_KB: u64 = 256 * 1024;
+/// The mean absolute difference of a grid, out of 255.
+const MAX_APART: f64 = 2.0;
+
+/// Files for which Pillow is wrong, or is right in a way that we do not want, and the reason.
+const DIFFERENT: [(&str, &str); 3] = [
+    (
+        "Pillow__hopper_bad_exif.jpg",
+        "its pixel data is broken in nearly every row: Pillow gives stripes and black blots",
+    ),
+    ("Pillow__i_trns.png", "by its tRNS the sample 255 is transparent, and so white over white; Pillow leaves it dark"),
+    ("Pillow__unknown_compression_method.png", "only its colour profile is broken: every browser shows the image"),
+];
+
+#[derive(Deserialize)]
+struct Expected {
+    file: String,
+    expect: Expect,
+    class: Option<String>,
+    width: Option<u32>,
+    height: Option<u32>,
+    grid: Option<Vec<u8>>,
+}
+
+/// Additional facts of `manifest.json`.
+#[derive(Deserialize)]
+struct Made {
+    file: String,
+    frames: Option<u32>,
+}
+
+#[derive(Clone, Copy, PartialEq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Expect {
+    #[serde(rename = "picture")]
+    Image,
+    Error,
+    /// Readers differ with good reason: the error, or any image.
+    Either,
+}
+
+pub(super) const CORPUS_IS_MISSING: &str = "set GLIMPSE_CORPUS to the folder that has awkward/expected.json";
+
+pub(super) fn corpus() -> PathBuf {
+    let default = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/corpus");
+    variable("GLIMPSE_CORPUS").map_or(default, PathBuf::from).join("awkward")
+}
+
+/// Runs in a process of its own: the peak of memory belongs to a process, and other tests have higher peaks.
+#[test]
+fn every_file_is_the_image_that_pillow_sees_or_its_error() {
+    let folder = corpus();
+    if !folder.join("expected.json").exists() {
+        skip("corpus", CORPUS_IS_MISSING);
+    } else if variable("GLIMPSE_AWKWARD_ALONE").is_some() {
+        hold(&folder);
+    } else {
+        let name = "imaging::awkward::every_file_is_the_image_that_pillow_sees_or_its_error";
+        let mut alone = Command::new(std::env::current_exe().unwrap());
+        alone.args([name, "--exact", "--nocapture"]).env("GLIMPSE_AWKWARD_ALONE", "1");
+        let output = alone.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        print(String::from_utf8_lossy(&output.stderr).trim());
+    }
+}
+
+fn hold(folder: &Path) {
+    let read = |file: &str| std::fs::read(folder.join(file)).unwrap();
+    let all: Vec<Expected> = serde_json::from_slice(&read("expected.json")).unwrap();
+    let made: Vec<Made> = serde_json::from_slice(&read("manifest.json")).unwrap();
+    let frames: HashMap<String, Option<u32>> = made.into_iter().map(|made| (made.file, made.frames)).collect();
+    let (mut wrong, mut slowest, mut largest) = (Vec::new(), (Duration::ZERO, ""), (None, ""));
+    for expected in &all {
+        let file = expected.file.as_str();
+        let bytes = read(file);
+        let before = forget_peak();
+        let begun = Instant::now();
+        let ours = decode_upright(&bytes, &ImagingSettings::default().limits());
+        let took = begun.elapsed();
+        let memory = before.and_then(|before| Some(of_status("VmHWM:")?.saturating_sub(before)));
+        slowest = slowest.max((took, file));
+        largest = largest.max((memory, file));
+        if took > MAX_TIME {
+            wrong.push(format!("{file}: {took:?}"));
+        }
+        if memory.is_some_and(|memory| memory > MAX_MEMORY_KB) {
+            wrong.push(format!("{file}: {memory:?} KiB"));
+        }
+        let ours = ours.map_err(|error| (error.class().to_string(), error.to_string()));
+        let apart = difference(expected, frames.get(file).copied().flatten(), ours);
+        match (apart, DIFFERENT.iter().find(|(name, _)| *name == file)) {
+            (Some(what), None) => wrong.push(format!("{file}: {what}")),
+            (None, Some(_)) => wrong.push(format!("{file}: no longer different, take it off the list")),
+            _ => {}
+        }
+    }
+    assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), all.len(), wrong.join("\n"));
+    print(&format!("{} files; slowest {slowest:?}; most memory in KiB {largest:?}", all.len()));
+}
+
+fn difference(
+    expected: &Expected,
+    frames: Option<u32>,
+    ours: Result<UprightImage, (String, String)>,
+) -> Option<String> {
+    match (expected.expect, ours) {
+        (Expect::Error, Ok(UprightImage { meta, .. })) => {
+            Some(format!("an image of {} x {}, not {:?}", meta.width, meta.height, expected.class))
+        }
+        (Expect::Either, Ok(_)) => None,
+        (Expect::Image, Err((_, error))) => Some(format!("no image: {error}")),
+        (_, Err((class, error))) => {
+            (expected.class.as_deref() != Some(&class)).then(|| format!("not {:?} but {error}", expected.class))
+        }
+        (Expect::Image, Ok(ours)) => {
+            let (theirs, our_size) = ((expected.width, expected.height), (ours.meta.width, ours.meta.height));
+            if (Some(our_size.0), Some(our_size.1)) != theirs {
+                return Some(format!("{our_size:?} and not {theirs:?}"));
+            }
+            if frames.is_some_and(|frames| frames != ours.meta.frames) {
+                return Some(format!("{} frames and not {frames:?}", ours.meta.frames));
+            }
+            let apart = apart(&grid(&ours), expected.grid.as_deref().unwrap());
+            (apart > MAX_APART).then(|| format!("{apart:.2} apart, orientation {}", ours.meta.orientation))
+        }
+    }
+}
+
+/// The means of 16 x 16 cells, as Pillow's box filter computes them.
+fn grid(image: &UprightImage) -> Vec<u8> {
+    let (width, height) = (image.meta.width, image.meta.height);
+    let source = ImageRef::new(width, height, &image.rgb, PixelType::U8x3).unwrap();
+    let mut cells = Image::new(16, 16, PixelType::U8x3);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Box));
+    Resizer::new().resize(&source, &mut cells, &options).unwrap();
+    cells.into_vec()
+}
+
+fn apart(ours: &[u8], theirs: &[u8]) -> f64 {
+    assert_eq!(ours.len(), theirs.len());
+    let sum: u32 = ours.iter().zip(theirs).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
+    f64::from(sum) / f64::from(u32::try_from(ours.len()).unwrap())
+}
+
+/// Resets the kernel's count of the peak of memory, and returns what is in use now; `None` if the kernel is not Linux.
+fn forget_peak() -> Option<u64> {
+    std::fs::write("/proc/self/clear_refs", "5").ok()?;
+    of_status("VmRSS:")
+}
+
+fn of_status(name: &str) -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| line.strip_prefix(name)?.trim().trim_end_matches(" kB").parse().ok())
+}

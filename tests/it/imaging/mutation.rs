@@ -1,0 +1,192 @@
+//! Files that are changed at random: no panic reaches the caller, and no decode takes long. A truncated file is
+//! refused or gives the whole image, never one whose lower half is missing.
+
+use std::io::Cursor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use glimpse::imaging::{Limits, Preprocessing, UprightImage, decode_upright, prepare};
+use image::codecs::gif::GifEncoder;
+use image::codecs::jpeg::JpegEncoder;
+use image::{DynamicImage, Frame, ImageFormat, Rgba, RgbaImage};
+
+/// Small: images that claim to be large cost time and test nothing else.
+const LIMITS: Limits = Limits { max_bytes: 1 << 20, max_pixels: 1 << 22, max_decode_bytes: 1 << 26 };
+const MAX_TIME: Duration = Duration::from_secs(2);
+const MUTANTS: u64 = 1000;
+
+/// xorshift64*, seeded by a name, so that every run changes the same bytes.
+struct Dice(u64);
+
+impl Dice {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let number = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33;
+        usize::try_from(number).unwrap() % below.max(1)
+    }
+
+    fn byte(&mut self) -> u8 {
+        u8::try_from(self.next(256)).unwrap()
+    }
+}
+
+/// Edges and a gradient, so that every coding is exercised.
+fn pattern() -> RgbaImage {
+    RgbaImage::from_fn(67, 49, |x, y| {
+        let [x, y] = [x, y].map(|it| u8::try_from(it).unwrap());
+        let edge = if (x / 9 + y / 7) % 2 == 0 { 200 } else { 30 };
+        Rgba([x * 3, y * 5, edge, 255 - x])
+    })
+}
+
+fn encoded(image: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
+    let mut out = Cursor::new(Vec::new());
+    image.into().write_to(&mut out, format).unwrap();
+    out.into_inner()
+}
+
+/// Files that are made here, and files of `zarf/golden/make.py`.
+fn subjects() -> Vec<(&'static str, Vec<u8>)> {
+    let opaque = DynamicImage::ImageRgba8(pattern()).into_rgb8();
+    let mut jpeg = Vec::new();
+    JpegEncoder::new_with_quality(&mut jpeg, 80).encode_image(&opaque).unwrap();
+    let mut animation = Vec::new();
+    let mut gif = GifEncoder::new(&mut animation);
+    gif.encode_frames([pattern(), pattern()].map(Frame::new)).unwrap();
+    drop(gif);
+    vec![
+        ("baseline.jpg", jpeg),
+        ("plain.png", encoded(pattern(), ImageFormat::Png)),
+        ("lossless.webp", encoded(pattern(), ImageFormat::WebP)),
+        ("animation.gif", animation),
+        ("progressive.jpg", include_bytes!("../../data/mutation/progressive.jpg").to_vec()),
+        ("restarts.jpg", include_bytes!("../../data/mutation/restarts.jpg").to_vec()),
+        ("cmyk.jpg", include_bytes!("../../data/mutation/cmyk.jpg").to_vec()),
+        ("interlaced.png", include_bytes!("../../data/mutation/interlaced.png").to_vec()),
+        ("palette.png", include_bytes!("../../data/mutation/palette.png").to_vec()),
+        ("animated.png", include_bytes!("../../data/mutation/animated.png").to_vec()),
+        ("lossy.webp", include_bytes!("../../data/mutation/lossy.webp").to_vec()),
+        ("alpha.webp", include_bytes!("../../data/mutation/alpha.webp").to_vec()),
+        ("animated.webp", include_bytes!("../../data/mutation/animated.webp").to_vec()),
+    ]
+}
+
+/// Approximate positions at which parts of a file begin: JPEG markers, PNG and WebP chunks, GIF blocks.
+fn parts(bytes: &[u8]) -> Vec<usize> {
+    let begins = |at: usize| match bytes[0] {
+        0xFF => bytes[at] == 0xFF && !matches!(bytes[at + 1], 0 | 0xFF),
+        b'G' => matches!(bytes[at], 0x21 | 0x2C),
+        _ => bytes[at..at + 4].iter().all(u8::is_ascii_alphabetic),
+    };
+    (2..bytes.len() - 4).filter(|&at| begins(at)).collect()
+}
+
+fn mutant(subject: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
+    let mut bytes = subject.to_vec();
+    let length = bytes.len();
+    match dice.next(6) {
+        0 => {
+            for _ in 0..=dice.next(8) {
+                bytes[dice.next(length)] ^= 1 << dice.next(8);
+            }
+        }
+        // The positions of sizes and tables.
+        1 => {
+            let head = length.min(200);
+            for _ in 0..=dice.next(4) {
+                bytes[dice.next(head)] = [0, 1, 0x7F, 0x80, 0xFF, dice.byte()][dice.next(6)];
+            }
+        }
+        2 => bytes.truncate(dice.next(length)),
+        3 => {
+            let (from, size) = (dice.next(length), dice.next(64));
+            bytes.drain(from..(from + size).min(length));
+        }
+        4 => {
+            let (at, from) = (dice.next(length), dice.next(other.len()));
+            let until = (from + dice.next(512)).min(other.len());
+            bytes.splice(at..(at + dice.next(64)).min(length), other[from..until].iter().copied());
+        }
+        _ => {
+            let parts = parts(&bytes);
+            let mut cuts = [0; 3].map(|_| parts[dice.next(parts.len())]);
+            cuts.sort_unstable();
+            bytes[cuts[0]..cuts[2]].rotate_left(cuts[1] - cuts[0]);
+        }
+    }
+    // Corrects half of the checksums: otherwise nothing after them is reached.
+    if bytes.starts_with(b"\x89PNG") && dice.next(2) == 0 {
+        resum(&mut bytes);
+    }
+    bytes
+}
+
+fn resum(png: &mut [u8]) {
+    let mut at = 8;
+    while let Some(length) = png.get(at..at + 4) {
+        let length = u32::from_be_bytes(length.try_into().unwrap()) as usize;
+        let Some(sum) = png.get(at + 4..at + 8 + length).map(crc32fast::hash) else { return };
+        let Some(place) = png.get_mut(at + 8 + length..at + 12 + length) else { return };
+        place.copy_from_slice(&sum.to_be_bytes());
+        at += 12 + length;
+    }
+}
+
+/// Returns the image, if there is one. Records a panic or a long wait, whether it is prepared or decoded completely.
+fn look(name: &str, bytes: &[u8], wrong: &mut Vec<String>) -> Option<UprightImage> {
+    let begun = Instant::now();
+    let seen = catch_unwind(AssertUnwindSafe(|| {
+        // A large square uses every pixel, small ones a half and a quarter of a JPEG.
+        let prepared = [32, 8, 4].map(|size| prepare(bytes, &LIMITS, &Preprocessing::crop(size)).is_ok());
+        (prepared, decode_upright(bytes, &LIMITS).ok())
+    }));
+    let took = begun.elapsed();
+    if took > MAX_TIME {
+        wrong.push(format!("{name}: {took:?}"));
+    }
+    let Ok((prepared, image)) = seen else {
+        wrong.push(format!("{name}: a panic"));
+        return None;
+    };
+    if prepared != [image.is_some(); 3] {
+        wrong.push(format!("{name}: prepared: {prepared:?}, decoded: {}", image.is_some()));
+    }
+    image
+}
+
+#[test]
+fn no_broken_file_panics_or_takes_long() {
+    let (subjects, mut wrong, mut survivors) = (subjects(), Vec::new(), 0);
+    for (place, (name, subject)) in subjects.iter().enumerate() {
+        let mut own = Vec::new();
+        assert!(look(name, subject, &mut own).is_some(), "{name}: {own:?}");
+        for seed in 1..=MUTANTS {
+            let mut dice = Dice(seed << 8 | u64::try_from(place + 1).unwrap());
+            let other = &subjects[dice.next(subjects.len())].1;
+            let bytes = mutant(subject, other, &mut dice);
+            survivors += usize::from(look(&format!("{name}, seed {seed}"), &bytes, &mut wrong).is_some());
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(survivors > 100, "hardly a mutant was decoded: {survivors}");
+}
+
+#[test]
+fn a_file_that_is_cut_is_refused_or_whole() {
+    let mut wrong = Vec::new();
+    for (name, subject) in subjects() {
+        let whole = look(name, &subject, &mut wrong).unwrap();
+        // A small missing part matters most.
+        let end = subject.len() - 100;
+        for cut in (0..end).step_by(5).chain(end..subject.len()) {
+            let name = format!("{name}, the first {cut} of {} bytes", subject.len());
+            let seen = look(&name, &subject[..cut], &mut wrong);
+            if seen.is_some_and(|seen| seen.rgb != whole.rgb) {
+                wrong.push(format!("{name}: another image"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}

@@ -1,0 +1,11 @@
+//! Jobs of the whole service.
+
+pub(crate) mod crash;
+mod ends;
+pub(crate) mod full_disk;
+mod lifecycle;
+mod metadata;
+mod mirror;
+mod provider_trouble;
+mod providers;
+mod several_stores;

@@ -1,0 +1,233 @@
+//! The whole service with two stores: the embedded one, and the fake Qdrant.
+
+use std::time::Duration;
+
+use glimpse::api::replies::{JobReply, SearchReply, VerifyReply};
+use glimpse::domain::{CollectionName, ImageId, Secret, Timestamp};
+use glimpse::index::ImageIndex;
+use glimpse::index::qdrant::{QdrantIndex, QdrantSettings};
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::cli::commands::{glimpse, stdout};
+use crate::support::TestApp;
+use crate::support::qdrant::QdrantServer;
+
+/// The name of the collection in Qdrant.
+const THERE: &str = "documents_images";
+/// The number of demo images.
+const DEMO: u64 = 26;
+
+/// A service with both stores, which retries Qdrant soon after a failure.
+async fn both(qdrant: &QdrantServer) -> TestApp {
+    TestApp::with(&variables("embedded,qdrant", &qdrant.url())).await
+}
+
+fn variables<'a>(stores: &'a str, url: &'a str) -> Vec<(&'static str, &'a str)> {
+    vec![("VECTOR_DB_PROVIDER", stores), ("QDRANT_URL", url), ("VECTOR_DB_CIRCUIT_BREAKER_TIMEOUT", "1")]
+}
+
+/// The same server, for changes by hand.
+fn by_hand(qdrant: &QdrantServer) -> QdrantIndex {
+    let timeout = Duration::from_secs(10);
+    QdrantIndex::new(QdrantSettings { url: qdrant.url(), api_key: Secret::default(), timeout }).unwrap()
+}
+
+async fn verify(app: &TestApp, body: Option<Value>) -> VerifyReply {
+    let response = app.send(Method::POST, "/collections/documents/verify", body).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    response.json().await.unwrap()
+}
+
+async fn search(app: &TestApp, options: &str) -> SearchReply {
+    let (status, reply) = app.get(&format!("/search/images?q=an+animal&{options}")).await;
+    assert_eq!(status, StatusCode::OK, "{reply}");
+    serde_json::from_value(reply).unwrap()
+}
+
+fn done(job: &JobReply) -> (u64, u64, u64) {
+    assert_eq!(job.status, "SUCCEEDED", "{job:?}");
+    (job.counts.done, job.counts.unchanged, job.counts.failed)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_store_that_is_down_makes_the_job_wait_and_the_counts_agree_in_the_end() {
+    let qdrant = QdrantServer::start().await;
+    let app = both(&qdrant).await;
+    let keys = app.seed_demo().await;
+    let seeded = keys.len() as u64;
+    assert_eq!(seeded, DEMO);
+    // Down from the middle of the first job on.
+    let id = app.submit(json!({"s3_prefix": "images/"})).await;
+    app.job_until(&id, |job| job.counts.done > 0).await;
+    qdrant.stop().await;
+    let job = app.job_until(&id, |job| job.waiting_on.is_some() || job.is_final()).await;
+    let waiting = job.waiting_on.expect("there was more to do than what two lanes hold");
+    assert_eq!(waiting.dependency, "qdrant");
+
+    // Indexed images can be found meanwhile, and the service reports that the results are partial.
+    let half = search(&app, "provider=all&limit=50").await;
+    assert!(!half.results.is_empty() && half.results.iter().all(|hit| hit.stores == ["embedded"]), "{half:?}");
+    assert!(half.warnings.len() == 1 && half.warnings[0].starts_with("qdrant "), "{:?}", half.warnings);
+    assert!(search(&app, "provider=embedded").await.warnings.is_empty());
+    let (status, _) = app.get("/search/images?q=a&provider=qdrant").await;
+    assert!(matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE), "{status}");
+    let (status, ready) = app.get("/readyz").await;
+    assert_eq!((status, ready["warnings"].as_array().unwrap().len()), (StatusCode::OK, 1), "{ready}");
+    let (status, _) = app.post("/collections/documents/verify", json!({})).await;
+    assert_eq!(status, StatusCode::CONFLICT, "a job is at work there");
+
+    qdrant.restart().await;
+    let job = app.job_until(&id, JobReply::is_final).await;
+    assert_eq!(done(&job), (seeded, 0, 0));
+    assert_eq!(qdrant.points(THERE).len(), keys.len());
+    let agrees = verify(&app, None).await;
+    assert!(agrees.agrees && agrees.total == 0 && agrees.compared == seeded, "{agrees:?}");
+    assert_eq!(agrees.stores.values().copied().collect::<Vec<_>>(), [seeded; 2]);
+
+    let all = search(&app, "provider=all&limit=50").await;
+    assert_eq!((all.provider.as_str(), all.results.len(), all.warnings.len()), ("all", keys.len(), 0));
+    assert!(all.results.iter().all(|hit| hit.stores == ["embedded", "qdrant"]), "{all:?}");
+    let (one, other) = (search(&app, "provider=embedded").await, search(&app, "provider=qdrant").await);
+    for ((one, other), both) in one.results.iter().zip(&other.results).zip(&all.results) {
+        assert!(one.id == other.id && one.id == both.id && (one.score - other.score).abs() < 1e-5, "{one:?} {other:?}");
+        assert!(one.stores.is_empty(), "where one was asked, it is the one");
+    }
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn points_that_were_deleted_by_hand_are_named_and_come_back_without_embedding() {
+    let qdrant = QdrantServer::start().await;
+    let app = both(&qdrant).await;
+    app.seed_demo().await;
+    assert_eq!(done(&app.ingest().await), (DEMO, 0, 0));
+    let before = qdrant.points(THERE);
+    let gone: Vec<_> = before.iter().take(10).map(|(id, _)| *id).collect();
+    assert_eq!(qdrant.delete_points(THERE, &gone), 10);
+
+    let found = verify(&app, Some(json!({"repair": false}))).await;
+    assert!(!found.agrees && found.total == 10 && found.repaired == 0, "{found:?}");
+    let mut named: Vec<_> = found.differences.iter().map(|difference| difference.id.clone()).collect();
+    named.sort();
+    assert_eq!(named, gone.iter().map(ToString::to_string).collect::<Vec<_>>());
+    assert!(found.differences.iter().all(|one| one.kind == "missing" && one.stores == ["qdrant"]), "{found:?}");
+    assert!(found.differences[0].s3_uri.as_ref().unwrap().starts_with("s3://pipeline/images/"));
+    assert_eq!(qdrant.points(THERE).len(), before.len() - 10, "nothing is repaired unasked");
+
+    let mended = verify(&app, Some(json!({"repair": true}))).await;
+    assert!(mended.agrees && mended.total == 10 && mended.repaired == 10, "{mended:?}");
+    assert_eq!(qdrant.points(THERE), before, "the vectors themselves are back");
+    assert_eq!(verify(&app, None).await.total, 0);
+    // Nothing is left for a job to do.
+    assert_eq!(done(&app.ingest().await), (0, DEMO, 0));
+
+    // Another vector under the same id, older than the record itself.
+    let by_hand = by_hand(&qdrant);
+    let collection = CollectionName::parse("documents").unwrap();
+    let ids = [ImageId(gone[0]), ImageId(gone[1])];
+    let mut records = by_hand.get(&collection, &ids).await.unwrap();
+    records[0].embedding = records[1].embedding.clone();
+    records[0].payload.indexed_at = Timestamp::parse("2020-01-01T00:00:00Z").unwrap();
+    by_hand.upsert(&collection, &records[..1]).await.unwrap();
+    let at = [("GLIMPSE_URL", app.url.as_str())];
+    let told = glimpse(&at, &["verify"]).await;
+    assert_eq!(told.status.code(), Some(1), "{}", stdout(&told));
+    assert!(
+        stdout(&told).contains("unequal") && stdout(&told).contains("1 difference, 0 repaired"),
+        "{}",
+        stdout(&told)
+    );
+    let told = glimpse(&at, &["verify", "--repair", "--json", "--collection", "documents"]).await;
+    assert_eq!(told.status.code(), Some(0), "{}", stdout(&told));
+    assert_eq!(serde_json::from_slice::<VerifyReply>(&told.stdout).unwrap().repaired, 1);
+    let told = glimpse(&at, &["verify"]).await;
+    assert!(told.status.success() && stdout(&told).contains("no differences"), "{}", stdout(&told));
+    assert_eq!(qdrant.points(THERE), before);
+
+    let (status, reply) = app.post("/collections/documents/verify", json!({"sample": 2_000_000})).await;
+    assert_eq!((status, reply["code"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some("invalid_sample")));
+    let (status, _) = app.post("/collections/nowhere/verify", json!({})).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_joins_or_was_wiped_is_filled_by_copies() {
+    let qdrant = QdrantServer::start().await;
+    let url = qdrant.url();
+    let app = TestApp::with(&variables("embedded", &url)).await;
+    app.seed_demo().await;
+    assert_eq!(done(&app.ingest().await), (DEMO, 0, 0));
+    let app = app.restart_with(&variables("qdrant,embedded", &url)).await;
+    // The new store has no records yet, and this is reported.
+    let half = search(&app, "provider=all").await;
+    assert_eq!(half.warnings, ["qdrant is left out: there is no collection `documents`"]);
+    assert_eq!(done(&app.ingest().await), (DEMO, 0, 0));
+    assert_eq!(search(&app, "").await.provider, "qdrant", "the first answers where none is named");
+    assert!(verify(&app, None).await.agrees);
+
+    // Wiped by hand: its collection is created again, and the ledger forgets its records there.
+    let collection = CollectionName::parse("documents").unwrap();
+    by_hand(&qdrant).drop_collection(&collection).await.unwrap();
+    assert_eq!(done(&app.ingest().await), (DEMO, 0, 0));
+    assert_eq!(qdrant.points(THERE).len() as u64, DEMO);
+    // Restored from an older backup: it has fewer records than the ledger assumes.
+    let ids: Vec<_> = qdrant.points(THERE).iter().take(3).map(|(id, _)| *id).collect();
+    qdrant.delete_points(THERE, &ids);
+    assert_eq!(done(&app.ingest().await), (3, DEMO - 3, 0));
+    assert!(verify(&app, None).await.agrees);
+
+    // Removed from all stores, or from none.
+    qdrant.stop().await;
+    let (status, _) = app.delete("/collections/documents").await;
+    assert!(status.is_server_error(), "{status}");
+    assert_eq!(search(&app, "provider=embedded&limit=50").await.results.len() as u64, DEMO);
+    qdrant.restart().await;
+    // Until its breaker lets a call through again.
+    while app.get("/readyz").await.1.get("warnings").is_some() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(app.delete("/collections/documents").await.0, StatusCode::OK);
+    assert!(qdrant.points(THERE).is_empty());
+    assert_eq!(app.delete("/collections/documents").await.0, StatusCode::NOT_FOUND);
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_the_ledger_or_only_the_stores_know_is_found_and_settled() {
+    let qdrant = QdrantServer::start().await;
+    let app = both(&qdrant).await;
+    let keys = app.seed_demo().await;
+    assert_eq!(done(&app.ingest().await), (DEMO, 0, 0));
+    // Removed from both stores, past the ledger.
+    let hit = search(&app, "limit=1").await.results.remove(0);
+    let id = hit.id.parse().unwrap();
+    qdrant.delete_points(THERE, &[id]);
+    let folder = app.stop().await;
+    {
+        let index = glimpse::index::embedded::EmbeddedIndex::open(&folder.path().join("index")).unwrap();
+        let collection = CollectionName::parse("documents").unwrap();
+        index.delete(&collection, &[ImageId(id)]).await.unwrap();
+    }
+    let url = qdrant.url();
+    let app = TestApp::again_with(folder, &variables("embedded,qdrant", &url)).await;
+    let found = verify(&app, None).await;
+    let kinds: Vec<_> = found.differences.iter().map(|one| (one.kind.as_str(), one.s3_uri.clone())).collect();
+    assert_eq!(kinds, [("lost", Some(hit.s3_uri.clone()))]);
+    assert!(verify(&app, Some(json!({"repair": true}))).await.agrees);
+    assert_eq!(done(&app.ingest().await), (1, DEMO - 1, 0), "what was forgotten is indexed again");
+
+    // A new ledger with old stores: it learns what they have, and reads no image again.
+    let folder = app.stop().await;
+    for file in ["ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm"] {
+        std::fs::remove_file(folder.path().join(file)).ok();
+    }
+    let app = TestApp::again_with(folder, &variables("embedded,qdrant", &url)).await;
+    let found = verify(&app, None).await;
+    assert_eq!((found.total, found.ledger), (keys.len() as u64, 0));
+    assert!(found.differences.iter().all(|one| one.kind == "unknown"), "{found:?}");
+    assert!(verify(&app, Some(json!({"repair": true}))).await.agrees);
+    assert_eq!(done(&app.ingest().await), (0, DEMO, 0));
+    app.stop().await;
+}

@@ -1,0 +1,290 @@
+//! The chain alone, with scripted ports.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{self, Stream, StreamExt};
+use glimpse::domain::{CollectionName, DependencyError, FailureClass, ImageUri, ItemFailure, StoreSet, Trouble};
+use glimpse::embed::{EmbedError, ImageEmbeddingProvider, Resilient};
+use glimpse::imaging::ImagingSettings;
+use glimpse::index::Stores;
+use glimpse::pipeline::{
+    ItemOutcome, Pipeline, PipelineSettings, Run, RunError, Stages, Task, TaskOutcome, WriteLease,
+};
+use glimpse::resilience::{Breaker, BreakerSettings, Guard, WaitBoard};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::fakes::{MeanProvider, MemoryIndex, MemorySource, down, mean_space};
+
+/// A PNG of one colour.
+fn png(red: u8) -> Vec<u8> {
+    let mut bytes = std::io::Cursor::new(Vec::new());
+    let image = image::RgbImage::from_pixel(8, 8, image::Rgb([red, 0, 0]));
+    image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    bytes.into_inner()
+}
+
+struct Chain {
+    source: Arc<MemorySource>,
+    provider: Arc<MeanProvider>,
+    index: Arc<MemoryIndex>,
+    pipeline: Pipeline,
+}
+
+fn chain(source: MemorySource, provider: MeanProvider, index: MemoryIndex, settings: &PipelineSettings) -> Chain {
+    chain_around(source, provider, index, settings, |provider| provider)
+}
+
+fn chain_around(
+    source: MemorySource,
+    provider: MeanProvider,
+    index: MemoryIndex,
+    settings: &PipelineSettings,
+    around: impl FnOnce(Arc<dyn ImageEmbeddingProvider>) -> Arc<dyn ImageEmbeddingProvider>,
+) -> Chain {
+    let (source, provider, index) = (Arc::new(source), Arc::new(provider), Arc::new(index));
+    let stores = Stores::new(vec![index.clone()]);
+    let limits = ImagingSettings::default().limits();
+    let pipeline = Pipeline::new(source.clone(), around(provider.clone()), stores, limits, settings);
+    Chain { source, provider, index, pipeline }
+}
+
+impl Chain {
+    fn tasks(&self) -> Vec<Task> {
+        (0..)
+            .zip(self.source.refs())
+            .map(|(ticket, image)| Task {
+                ticket,
+                image,
+                have: StoreSet::default(),
+                possible_copy: None,
+                metadata: BTreeMap::new(),
+            })
+            .collect()
+    }
+
+    async fn run(&self, tasks: Vec<Task>) -> (Result<(), RunError>, Vec<TaskOutcome>) {
+        let (ended, mut outcomes) = run(&self.pipeline, &tasks).await;
+        outcomes.sort_by_key(|outcome| outcome.ticket);
+        (ended, outcomes)
+    }
+}
+
+/// Runs the chain to its end; returns the outcomes in order of arrival.
+pub(crate) async fn run(pipeline: &Pipeline, tasks: &[Task]) -> (Result<(), RunError>, Vec<TaskOutcome>) {
+    let (outcomes, mut reports) = mpsc::channel(1);
+    let stages = Arc::new(Stages::new(pipeline.lanes(), None));
+    let run = Run {
+        collection: CollectionName::parse("c").unwrap(),
+        space: Arc::new(mean_space()),
+        stages,
+        leave: WriteLease::default(),
+    };
+    let chain = pipeline.run(run, batches(tasks), outcomes, CancellationToken::new());
+    let collect = async {
+        let mut all = Vec::new();
+        while let Some(outcome) = reports.recv().await {
+            all.push(outcome);
+        }
+        all
+    };
+    tokio::join!(chain, collect)
+}
+
+/// Tasks in leases of four.
+pub(crate) fn batches(tasks: &[Task]) -> impl Stream<Item = Vec<Task>> + Send + use<> {
+    stream::iter(tasks.chunks(4).map(<[Task]>::to_vec).collect::<Vec<_>>())
+}
+
+fn failure(outcome: &TaskOutcome) -> Option<&ItemFailure> {
+    match &outcome.fate {
+        ItemOutcome::Failed(failure) => Some(failure),
+        ItemOutcome::Indexed(_) | ItemOutcome::Lags(_) => None,
+    }
+}
+
+fn is_indexed(outcome: &TaskOutcome) -> bool {
+    matches!(outcome.fate, ItemOutcome::Indexed(_))
+}
+
+pub(crate) fn keyed(reds: impl IntoIterator<Item = u8>) -> MemorySource {
+    MemorySource::of(reds.into_iter().enumerate().map(|(at, red)| (format!("{at:04}.png"), png(red))))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rejected_batch_is_halved_until_the_bad_one_stands_alone() {
+    let settings = PipelineSettings { image_batch_size: 8, ..PipelineSettings::default() };
+    let reds = [9, 9, 9, 0, 9, 9, 9, 9];
+    let chain = chain(keyed(reds), MeanProvider::default(), MemoryIndex::default(), &settings);
+    let (ended, outcomes) = chain.run(chain.tasks()).await;
+    ended.unwrap();
+    assert_eq!(outcomes.len(), 8);
+    for outcome in outcomes {
+        match failure(&outcome) {
+            None => assert_ne!(outcome.ticket, 3),
+            Some(failure) => assert_eq!((outcome.ticket, failure.class), (3, FailureClass::EmbedRejected)),
+        }
+    }
+    assert_eq!(chain.index.records.lock().unwrap().len(), 7);
+    // The position of the bad one in the batch depends on the order of decoding.
+    let mut sizes = chain.provider.calls.lock().unwrap().clone();
+    sizes.sort_unstable();
+    assert_eq!(sizes, [1, 1, 2, 2, 4, 4, 8]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_record_leaves_its_batch_and_the_rest_is_written() {
+    let index = MemoryIndex { refuses: vec![ImageUri::new("b", "0002.png").id()], ..MemoryIndex::default() };
+    let chain = chain(keyed([9; 6]), MeanProvider::default(), index, &PipelineSettings::default());
+    let (ended, outcomes) = chain.run(chain.tasks()).await;
+    ended.unwrap();
+    let failed: Vec<_> = outcomes.iter().filter_map(failure).collect();
+    assert_eq!((failed.len(), failed[0].class), (1, FailureClass::IndexRejected));
+    assert_eq!(failed[0].uri.key(), "0002.png");
+    assert_eq!(chain.index.records.lock().unwrap().len(), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dependency_that_breaks_is_no_items_failure() {
+    let settings = PipelineSettings { image_batch_size: 2, ..PipelineSettings::default() };
+    let provider = MeanProvider { breaks_after: 3, ..MeanProvider::default() };
+    let broken = chain(keyed([9; 100]), provider, MemoryIndex::default(), &settings);
+    let (ended, outcomes) = broken.run(broken.tasks()).await;
+    assert_eq!(ended, Err(EmbedError::Dependency(down("mean")).into()));
+    assert!(outcomes.iter().all(is_indexed), "{outcomes:?}");
+    assert_eq!(outcomes.len(), 6);
+
+    let index = MemoryIndex { is_down: true, ..MemoryIndex::default() };
+    let broken = chain(keyed([9; 10]), MeanProvider::default(), index, &PipelineSettings::default());
+    let (ended, outcomes) = broken.run(broken.tasks()).await;
+    assert_eq!((ended, outcomes.len()), (Err(down("memory").into()), 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_is_down_in_the_middle_costs_time_and_no_image() {
+    let settings = PipelineSettings { image_batch_size: 2, ..PipelineSettings::default() };
+    let provider = MeanProvider { breaks_after: 3, heals_after: 12, ..MeanProvider::default() };
+    let board = WaitBoard::default();
+    let breaker = BreakerSettings { threshold: 5, cool_down: Duration::from_secs(30) };
+    let guard = Guard::background("mean", board.clone()).through(Arc::new(Breaker::new(breaker)));
+    let patient = |provider| Arc::new(Resilient::new(provider, guard)) as Arc<dyn ImageEmbeddingProvider>;
+    let chain = chain_around(keyed([9; 100]), provider, MemoryIndex::default(), &settings, patient);
+    let begun = tokio::time::Instant::now();
+    let seen = async {
+        tokio::time::sleep(Duration::from_secs(45)).await;
+        board.snapshot()
+    };
+    let ((ended, outcomes), waiting) = tokio::join!(chain.run(chain.tasks()), seen);
+    ended.unwrap();
+    assert_eq!(outcomes.iter().filter(|outcome| is_indexed(outcome)).count(), 100);
+    assert_eq!(chain.index.records.lock().unwrap().len(), 100);
+    assert!(waiting.unwrap().dependency == "mean" && board.snapshot().is_none());
+    assert!(begun.elapsed() > Duration::from_mins(1), "{:?}", begun.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_refuses_us_is_not_asked_again() {
+    let settings = PipelineSettings { image_batch_size: 2, glimpse_embed_lanes: 1, ..PipelineSettings::default() };
+    let provider = MeanProvider { breaks_after: 3, trouble: Trouble::Refused, ..MeanProvider::default() };
+    let guard = Guard::background("mean", WaitBoard::default());
+    let patient = |provider| Arc::new(Resilient::new(provider, guard)) as Arc<dyn ImageEmbeddingProvider>;
+    let chain = chain_around(keyed([9; 100]), provider, MemoryIndex::default(), &settings, patient);
+    let (ended, outcomes) = chain.run(chain.tasks()).await;
+    let refused = DependencyError { trouble: Trouble::Refused, ..down("mean") };
+    assert_eq!(ended, Err(EmbedError::Dependency(refused).into()));
+    assert!(outcomes.iter().all(is_indexed), "{outcomes:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn vectors_of_another_space_never_reach_a_store() {
+    let settings = PipelineSettings { image_batch_size: 2, ..PipelineSettings::default() };
+    let provider = MeanProvider { moves_after: 3, ..MeanProvider::default() };
+    let chain = chain(keyed([9; 100]), provider, MemoryIndex::default(), &settings);
+    let (ended, outcomes) = chain.run(chain.tasks()).await;
+    let said = ended.unwrap_err().to_string();
+    assert!(said.contains("`mean/2/crop-8-bicubic`") && said.contains("`another/2/crop-8-bicubic`"), "{said}");
+    assert!(outcomes.iter().all(is_indexed) && outcomes.len() <= 6, "{outcomes:?}");
+    assert_eq!(chain.index.records.lock().unwrap().len(), outcomes.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_vanished_is_named_and_lanes_are_never_exceeded() {
+    let settings = PipelineSettings { glimpse_fetch_lanes: 3, ..PipelineSettings::default() };
+    let chain = chain(keyed([9; 50]), MeanProvider::default(), MemoryIndex::default(), &settings);
+    let mut tasks = chain.tasks();
+    tasks[7].image.uri = ImageUri::new("b", "gone.png");
+    let (ended, outcomes) = chain.run(tasks).await;
+    ended.unwrap();
+    let failure = failure(&outcomes[7]).unwrap();
+    assert_eq!((failure.class, failure.uri.key()), (FailureClass::FetchMissing, "gone.png"));
+    assert_eq!(chain.source.most_fetching.load(std::sync::atomic::Ordering::SeqCst), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_takes_nothing_new_and_finishes_what_is_in_flight() {
+    let provider = MeanProvider { takes: Duration::from_secs(1), ..MeanProvider::default() };
+    let chain = chain(keyed([9; 200]), provider, MemoryIndex::default(), &PipelineSettings::default());
+    let (outcomes, mut reports) = mpsc::channel(1);
+    let stages = Arc::new(Stages::new(chain.pipeline.lanes(), None));
+    let run = Run {
+        collection: CollectionName::parse("c").unwrap(),
+        space: Arc::new(mean_space()),
+        stages,
+        leave: WriteLease::default(),
+    };
+    let stop = CancellationToken::new();
+    let work = chain.pipeline.run(run, batches(&chain.tasks()), outcomes, stop.clone());
+    let collect = async {
+        let mut count = 0;
+        while reports.recv().await.is_some() {
+            stop.cancel();
+            count += 1;
+        }
+        count
+    };
+    let (ended, count) = tokio::join!(work, collect);
+    ended.unwrap();
+    assert!((1..150).contains(&count), "{count}");
+    assert_eq!(chain.index.records.lock().unwrap().len(), count, "every record is reported");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_small_budget_slows_but_never_locks() {
+    let settings = PipelineSettings { glimpse_memory_mb: 1, ..PipelineSettings::default() };
+    let chain = chain(keyed([9; 60]), MeanProvider::default(), MemoryIndex::default(), &settings);
+    let mut tasks = chain.tasks();
+    for task in &mut tasks {
+        // The listing claims that each image needs the whole budget.
+        task.image.size_bytes = 40 << 20;
+    }
+    let (ended, outcomes) = chain.run(tasks).await;
+    ended.unwrap();
+    assert_eq!(outcomes.iter().filter(|outcome| is_indexed(outcome)).count(), 60);
+    assert_eq!(chain.source.most_fetching.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listing_that_ebbs_does_not_hold_a_part_of_a_chunk() {
+    let chain = chain(keyed([9; 3]), MeanProvider::default(), MemoryIndex::default(), &PipelineSettings::default());
+    let (outcomes, mut reports) = mpsc::channel(16);
+    let stages = Arc::new(Stages::new(chain.pipeline.lanes(), None));
+    let run = Run {
+        collection: CollectionName::parse("c").unwrap(),
+        space: Arc::new(mean_space()),
+        stages,
+        leave: WriteLease::default(),
+    };
+    let endless = batches(&chain.tasks()).chain(stream::pending());
+    let work = chain.pipeline.run(run, endless, outcomes, CancellationToken::new());
+    let three = async {
+        for _ in 0..3 {
+            reports.recv().await.unwrap();
+        }
+    };
+    tokio::select! {
+        ended = work => panic!("ended: {ended:?}"),
+        () = three => {}
+    }
+}

@@ -1,0 +1,5 @@
+//! The chain from an object to its record, with scripted ports.
+
+pub(crate) mod chain;
+mod stores;
+mod stubborn;

@@ -1,0 +1,170 @@
+//! The pool between a broker and the chain, on paused time: it renews leases, gives up what it has lost, and leaves
+//! when it is asked to.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use glimpse::domain::{CollectionName, StoreSet};
+use glimpse::imaging::Limits;
+use glimpse::index::Stores;
+use glimpse::jobs::pool::broker::{LeaseBroker, LeaseError, LeaseStatus, Offer};
+use glimpse::jobs::{Ended, Pool, PoolError};
+use glimpse::ledger::{Batch, Held, Report};
+use glimpse::pipeline::{Pipeline, PipelineSettings, Run, Stages, Task, WriteLease};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::pipeline::chain::keyed;
+use crate::support::fakes::{MeanProvider, MemoryIndex, MemorySource, mean_space};
+
+const EVERY: Duration = Duration::from_secs(10);
+
+/// Hands out every image in batches of two, and answers renewals as the test wants.
+struct Scripted {
+    source: Arc<MemorySource>,
+    given: AtomicUsize,
+    /// Successive answers to renewals; then all succeed.
+    answers: Mutex<Vec<Result<LeaseStatus, LeaseError>>>,
+    renewed: Mutex<Vec<Vec<Held>>>,
+    reported: Mutex<Vec<i64>>,
+}
+
+impl Scripted {
+    fn new(images: usize, answers: Vec<Result<LeaseStatus, LeaseError>>) -> Arc<Self> {
+        let source = Arc::new(keyed(vec![9; images]));
+        let (renewed, reported) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { source, given: AtomicUsize::new(0), answers: Mutex::new(answers), renewed, reported })
+    }
+
+    fn pool(self: &Arc<Self>, takes: Duration) -> Pool {
+        let provider = Arc::new(MeanProvider { takes, ..MeanProvider::default() });
+        let stores = Stores::new(vec![Arc::new(MemoryIndex::default())]);
+        let limits = Limits { max_bytes: 1 << 20, max_pixels: 1 << 20, max_decode_bytes: 1 << 24 };
+        let settings = PipelineSettings { image_batch_size: 2, glimpse_embed_lanes: 1, ..PipelineSettings::default() };
+        Pool::new(Pipeline::new(self.source.clone(), provider, stores, limits, &settings), self.clone())
+    }
+
+    fn reported(&self) -> usize {
+        self.reported.lock().unwrap().len()
+    }
+}
+
+#[async_trait]
+impl LeaseBroker for Scripted {
+    async fn lease(&self, _: Vec<Held>) -> Result<Offer, LeaseError> {
+        let at = self.given.fetch_add(2, Ordering::SeqCst);
+        // What was granted arrives after a delay.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let images = self.source.refs();
+        let task = |(ticket, image): (usize, glimpse::domain::ImageRef)| Task {
+            ticket: i64::try_from(ticket).unwrap(),
+            image,
+            have: StoreSet::default(),
+            possible_copy: None,
+            metadata: BTreeMap::new(),
+        };
+        let tasks: Vec<Task> = images.into_iter().enumerate().skip(at).take(2).map(task).collect();
+        if tasks.is_empty() {
+            return Ok(Offer::Over);
+        }
+        Ok(Offer::Batch(Batch { id: i64::try_from(at / 2).unwrap(), attempt: 1, tasks }))
+    }
+
+    async fn renew(&self, held: Vec<Held>) -> Result<LeaseStatus, LeaseError> {
+        self.renewed.lock().unwrap().push(held);
+        let mut answers = self.answers.lock().unwrap();
+        if answers.is_empty() { Ok(LeaseStatus::default()) } else { answers.remove(0) }
+    }
+
+    async fn report(&self, reports: Vec<Report>, held: Vec<Held>) -> Result<LeaseStatus, LeaseError> {
+        assert!(reports.iter().all(|report| held.iter().any(|held| held.batch == report.batch)), "{held:?}");
+        let tickets = reports.iter().flat_map(|report| {
+            assert!(report.outcomes.iter().all(|outcome| outcome.ticket / 2 == report.batch), "{report:?}");
+            report.outcomes.iter().map(|outcome| outcome.ticket)
+        });
+        self.reported.lock().unwrap().extend(tickets);
+        Ok(LeaseStatus::default())
+    }
+
+    async fn log(&self, _: Vec<String>) -> Result<(), LeaseError> {
+        Ok(())
+    }
+
+    async fn give_back(&self) -> Result<(), LeaseError> {
+        Ok(())
+    }
+
+    fn renew_every(&self) -> Option<Duration> {
+        Some(EVERY)
+    }
+}
+
+async fn work(broker: &Arc<Scripted>, takes: Duration) -> (Result<Ended, PoolError>, Duration) {
+    let pool = broker.pool(takes);
+    let stages = Arc::new(Stages::new(PipelineSettings::default().lanes(), None));
+    let collection = CollectionName::parse("c").unwrap();
+    let begun = Instant::now();
+    let worked = pool
+        .work(
+            Run { collection, space: Arc::new(mean_space()), stages, leave: WriteLease::default() },
+            &CancellationToken::new(),
+        )
+        .await;
+    (worked, begun.elapsed())
+}
+
+#[tokio::test(start_paused = true)]
+async fn leases_are_renewed_while_work_takes_its_time_and_everything_is_reported_once() {
+    let broker = Scripted::new(8, vec![]);
+    let (worked, took) = work(&broker, Duration::from_secs(15)).await;
+    assert_eq!(worked.unwrap(), Ended::Over);
+    assert!((60..70).contains(&took.as_secs()), "{took:?}");
+    let mut reported = broker.reported.lock().unwrap().clone();
+    reported.sort_unstable();
+    assert_eq!(reported, (0..8).collect::<Vec<i64>>());
+    let renewed = broker.renewed.lock().unwrap();
+    assert_eq!(renewed.len(), 6, "every ten seconds of a minute");
+    assert!(renewed[0].len() >= 3, "what the chain has taken is held: {renewed:?}");
+    assert!(renewed[5].len() <= 2, "what was reported is not renewed: {renewed:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_granted_while_the_chain_is_full_is_held_and_renewed_too() {
+    let broker = Scripted::new(400, vec![Err(LeaseError::Over)]);
+    let (worked, _) = work(&broker, Duration::from_secs(15)).await;
+    assert!(matches!(worked, Err(PoolError::Lease(LeaseError::Over))));
+    let (held, granted) = (broker.renewed.lock().unwrap()[0].len(), broker.given.load(Ordering::SeqCst) / 2);
+    assert!(held == granted && granted < 200, "{held} of {granted}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_lost_a_lease_gives_up_what_is_in_flight() {
+    let lost = |batch: i64| Ok(LeaseStatus { lost: vec![batch], ..LeaseStatus::default() });
+    // The first is about a lease that is not held any more: not a reason to stop.
+    let broker = Scripted::new(8, vec![lost(77), lost(3)]);
+    let (worked, took) = work(&broker, Duration::from_secs(15)).await;
+    assert_eq!(worked.unwrap(), Ended::Lost);
+    assert_eq!((took.as_secs(), broker.reported()), (20, 2), "at the renewal that says so");
+
+    // Images in flight that other workers have completed are not done again.
+    let gone = |batch: i64| Ok(LeaseStatus { gone: vec![batch], ..LeaseStatus::default() });
+    let broker = Scripted::new(8, vec![gone(77), gone(1)]);
+    let (worked, took) = work(&broker, Duration::from_secs(15)).await;
+    assert_eq!((worked.unwrap(), took.as_secs(), broker.reported()), (Ended::Lost, 20, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_is_told_to_stop_finishes_what_it_has_and_who_is_refused_does_not() {
+    let broker = Scripted::new(8, vec![Ok(LeaseStatus { stop: true, ..LeaseStatus::default() })]);
+    let (worked, _) = work(&broker, Duration::from_secs(15)).await;
+    assert_eq!(worked.unwrap(), Ended::Over);
+    assert!(broker.reported() >= 2);
+
+    let broker = Scripted::new(8, vec![Err(LeaseError::Over)]);
+    let (worked, took) = work(&broker, Duration::from_secs(15)).await;
+    assert!(matches!(worked, Err(PoolError::Lease(LeaseError::Over))));
+    assert_eq!((took.as_secs(), broker.reported()), (10, 0));
+}
