@@ -16,7 +16,7 @@ use tower_http::request_id::RequestId;
 use utoipa::ToSchema;
 
 use super::refusals::{Refusals, shortened_path};
-use crate::domain::{DependencyError, Trouble};
+use crate::domain::{DependencyError, FailureKind};
 use crate::images::ImagesError;
 use crate::jobs::placing::cluster::ClusterError;
 use crate::jobs::{DiskProblem, JobsError, RETRY_WHEN_FULL};
@@ -203,15 +203,15 @@ impl ApiError {
     fn dependency(down: &DependencyError) -> Self {
         tracing::error!(dependency = %down.dependency, error = %down, "dependency failed");
         let (status, code, text) = match down.trouble {
-            Trouble::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "is unavailable"),
-            Trouble::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy", "is busy"),
-            Trouble::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "dependency_timed_out", "did not answer in time"),
-            Trouble::Full => (StatusCode::SERVICE_UNAVAILABLE, "dependency_full", "has no space left"),
-            Trouble::Failed => (StatusCode::BAD_GATEWAY, "dependency_failed", "failed"),
-            Trouble::Refused => {
+            FailureKind::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "is unavailable"),
+            FailureKind::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy", "is busy"),
+            FailureKind::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "dependency_timed_out", "did not answer in time"),
+            FailureKind::Full => (StatusCode::SERVICE_UNAVAILABLE, "dependency_full", "has no space left"),
+            FailureKind::Failed => (StatusCode::BAD_GATEWAY, "dependency_failed", "failed"),
+            FailureKind::Refused => {
                 (StatusCode::BAD_GATEWAY, "dependency_refused", "refused the request: check its settings")
             }
-            Trouble::Misconfigured => {
+            FailureKind::Misconfigured => {
                 return Self::new(StatusCode::BAD_GATEWAY, "dependency_misconfigured", down.for_client());
             }
         };

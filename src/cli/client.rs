@@ -95,7 +95,7 @@ impl Client {
         let until = Instant::now() + self.retry_window;
         loop {
             match self.read(self.request(Method::GET, path).query(query)).await {
-                Err(error) if error.may_pass() && Instant::now() < until => {
+                Err(error) if error.is_temporary() && Instant::now() < until => {
                     tokio::time::sleep(RETRY_INTERVAL).await;
                 }
                 outcome => return outcome,
@@ -210,7 +210,7 @@ mod tests {
     #[tokio::test]
     async fn an_unreachable_service_and_an_invalid_url_are_reported() {
         let error = at("http://127.0.0.1:1").unwrap().get(&["jobs"], &()).await.unwrap_err();
-        assert!(error.may_pass());
+        assert!(error.is_temporary());
         assert!(error.chain().contains("`glimpse serve`"), "{}", error.chain());
         assert!(matches!(at("localhost:8080").unwrap_err(), CliError::Url { .. }));
     }

@@ -5,7 +5,7 @@ use futures::poll;
 use tokio::time::Instant;
 
 use super::*;
-use crate::domain::{DependencyError, Space, Trouble};
+use crate::domain::{DependencyError, FailureKind, Space};
 use crate::imaging::Preprocessing;
 
 /// Duration of a run.
@@ -37,7 +37,7 @@ impl ImageEmbeddingProvider for Fake {
         let has = |byte| images.iter().any(|image| image.rgb[0] == byte);
         if has(FAILS_MODEL) {
             let (dependency, detail) = ("local".into(), String::new());
-            return Err(DependencyError { dependency, trouble: Trouble::Failed, detail }.into());
+            return Err(DependencyError { dependency, trouble: FailureKind::Failed, detail }.into());
         }
         if has(REFUSED) {
             return Err(EmbedError::Rejected("a bad image".into()));

@@ -48,7 +48,11 @@ impl BatchSize {
     }
 
     /// Sends one request, and two with half of the images each if the service refuses it for its size.
-    async fn embed_halving<F, Fut>(&self, images: Vec<PreparedImage>, request: &F) -> Result<Vec<Embedding>, RequestError>
+    async fn embed_halving<F, Fut>(
+        &self,
+        images: Vec<PreparedImage>,
+        request: &F,
+    ) -> Result<Vec<Embedding>, RequestError>
     where
         F: Fn(Vec<PreparedImage>) -> Fut + Send + Sync,
         Fut: Future<Output = Result<Vec<Embedding>, RequestError>> + Send,

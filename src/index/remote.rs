@@ -11,7 +11,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use super::{Ensured, ImageIndex, IndexError};
 use crate::domain::wire::{RecordsReply, RecordsRequest, WireRecord};
 use crate::domain::{
-    CollectionInfo, CollectionName, DependencyError, Hit, ImageId, ImageRecord, SearchQuery, Space, Trouble,
+    CollectionInfo, CollectionName, DependencyError, FailureKind, Hit, ImageId, ImageRecord, SearchQuery, Space,
 };
 
 /// The connection to the service: one request, one reply. Waits while the service is not reachable.
@@ -39,12 +39,12 @@ impl RemoteIndex {
 /// The error for operations that only the service performs.
 fn unsupported<T>(what: &str) -> Result<T, IndexError> {
     let detail = format!("{what} is not available to workers; only the service can do it");
-    Err(DependencyError { dependency: "embedded".to_owned(), trouble: Trouble::Refused, detail }.into())
+    Err(DependencyError { dependency: "embedded".to_owned(), trouble: FailureKind::Refused, detail }.into())
 }
 
 fn invalid(detail: impl fmt::Display) -> IndexError {
     let detail = detail.to_string();
-    DependencyError { dependency: "embedded".to_owned(), trouble: Trouble::Failed, detail }.into()
+    DependencyError { dependency: "embedded".to_owned(), trouble: FailureKind::Failed, detail }.into()
 }
 
 #[async_trait]

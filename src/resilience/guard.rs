@@ -18,7 +18,7 @@ use super::effort::CallTimer;
 use super::waiting::Note;
 use super::waits::Waits;
 use super::{Breaker, Retryable, WaitBoard};
-use crate::domain::{DependencyError, Trouble};
+use crate::domain::{DependencyError, FailureKind};
 use crate::telemetry::metrics::{Counter, families};
 
 /// The first pause of a background guard; pauses double from call to call. Once the breaker is open, its pause applies.
@@ -106,12 +106,12 @@ impl Guard {
     /// Checks whether a call would be made now, which is not the case while the breaker is open. Makes no network call.
     ///
     /// # Errors
-    /// Returns [`Trouble::Unavailable`] with the time until a call can be tried.
+    /// Returns [`FailureKind::Unavailable`] with the time until a call can be tried.
     pub fn reachable(&self) -> Result<(), DependencyError> {
         match self.breaker.as_ref().and_then(|breaker| breaker.open_for()) {
             None => Ok(()),
             Some(left) => {
-                let trouble = Trouble::Unavailable { retry_after: left.max(RETRY_AFTER_PROBE) };
+                let trouble = FailureKind::Unavailable { retry_after: left.max(RETRY_AFTER_PROBE) };
                 Err(self.trouble(trouble, "not called: its breaker is open".to_owned()))
             }
         }
@@ -196,7 +196,7 @@ impl Guard {
     /// Returns the error of a caller that was stopped while it waited. An outer guard would wait in turn, and gives up
     /// as well.
     pub(super) fn given_up(&self, last_error: Option<&str>) -> DependencyError {
-        let trouble = Trouble::Unavailable { retry_after: RETRY_AFTER_PROBE };
+        let trouble = FailureKind::Unavailable { retry_after: RETRY_AFTER_PROBE };
         let detail = match last_error {
             Some(error) => format!("no longer waited for, because the work was stopped; last error: {error}"),
             None => "no longer waited for, because the work was stopped".to_owned(),
@@ -214,7 +214,7 @@ impl Guard {
         match tokio::time::timeout_at(end, call).await {
             Ok(outcome) => outcome,
             Err(_) => {
-                Err(self.trouble(Trouble::TimedOut, format!("no answer within {} s", timeout.as_secs_f64())).into())
+                Err(self.trouble(FailureKind::TimedOut, format!("no answer within {} s", timeout.as_secs_f64())).into())
             }
         }
     }
@@ -239,7 +239,7 @@ impl Guard {
         }
     }
 
-    pub(super) fn trouble(&self, trouble: Trouble, detail: String) -> DependencyError {
+    pub(super) fn trouble(&self, trouble: FailureKind, detail: String) -> DependencyError {
         DependencyError { dependency: self.dependency.to_string(), trouble, detail }
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::effort::CallTimer;
 use super::guard::RetryPolicy;
 use super::{Guard, stopping};
-use crate::domain::{DependencyError, Trouble};
+use crate::domain::{DependencyError, FailureKind};
 
 /// When a caller that got no permit should try again.
 const RETRY_AFTER_NO_PERMIT: Duration = Duration::from_secs(1);
@@ -26,7 +26,7 @@ impl Guard {
         if let Ok(permit) = permits.try_acquire() {
             return Ok(Some(permit));
         }
-        let trouble = Trouble::Busy { retry_after: RETRY_AFTER_NO_PERMIT };
+        let trouble = FailureKind::Busy { retry_after: RETRY_AFTER_NO_PERMIT };
         let full = || {
             E::from(self.trouble(trouble, "not called: the maximum number of concurrent calls is reached".to_owned()))
         };

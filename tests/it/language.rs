@@ -28,7 +28,7 @@ const fn rule(pattern: Pattern, instead: &'static str) -> Rule {
 }
 
 const RULES: &[Rule] = &[
-    rule(Word("Trouble"), "FailureKind"),
+    rule(Word("Trouble"), "FailureKind, or what it is"),
     rule(Word("Blame"), "FailureAttribution"),
     rule(Word("Temper"), "RetryPolicy"),
     rule(Word("Purse"), "ByteBudget"),

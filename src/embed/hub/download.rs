@@ -37,7 +37,7 @@ where
     let mut delays = RETRY_DELAYS.iter();
     loop {
         match call().await {
-            Err(error) if error.may_pass() => match delays.next() {
+            Err(error) if error.is_temporary() => match delays.next() {
                 Some(delay) => sleep(*delay).await,
                 None => return Err(error),
             },
@@ -153,7 +153,7 @@ impl Download<'_> {
             if length(part).await > before {
                 delays = RETRY_DELAYS.iter();
             }
-            match delays.next().filter(|_| error.may_pass()) {
+            match delays.next().filter(|_| error.is_temporary()) {
                 Some(delay) => {
                     if ended_at.is_none() {
                         tracing::warn!(file = self.name, %error, "a download was interrupted; it continues");

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::domain::{CollectionName, DependencyError, Trouble};
+use crate::domain::{CollectionName, DependencyError, FailureKind};
 use crate::index::IndexError;
 use crate::sqlite::{DiskProblem, SqliteError, is_full, is_out_of_space};
 
@@ -61,14 +61,14 @@ impl Fault {
             Self::Index(error) => error,
             full if full.is_full() => {
                 let (dependency, detail) = (NAME.to_owned(), full.to_string());
-                DependencyError { dependency, trouble: Trouble::Full, detail }.into()
+                DependencyError { dependency, trouble: FailureKind::Full, detail }.into()
             }
             damaged if damaged.is_damage() => {
                 let detail = format!(
                     "a file of the index in GLIMPSE_DATA_DIR is damaged ({damaged}); restore it from a backup, or drop \
                      the collection `{collection}` and index it again"
                 );
-                DependencyError { dependency: NAME.to_owned(), trouble: Trouble::Misconfigured, detail }.into()
+                DependencyError { dependency: NAME.to_owned(), trouble: FailureKind::Misconfigured, detail }.into()
             }
             other => failed(&other),
         }
@@ -101,7 +101,7 @@ impl Fault {
 /// Returns the error for a failure of the store itself.
 pub(super) fn failed(error: &dyn std::fmt::Display) -> IndexError {
     let dependency =
-        DependencyError { dependency: NAME.to_owned(), trouble: Trouble::Failed, detail: error.to_string() };
+        DependencyError { dependency: NAME.to_owned(), trouble: FailureKind::Failed, detail: error.to_string() };
     IndexError::Dependency(dependency)
 }
 
@@ -122,6 +122,6 @@ mod tests {
     #[test]
     fn a_full_disk_has_its_own_kind_of_error() {
         let full = Fault::Vectors(io::ErrorKind::StorageFull.into()).about(&CollectionName::parse("c").unwrap());
-        assert!(matches!(full, IndexError::Dependency(down) if down.trouble == Trouble::Full));
+        assert!(matches!(full, IndexError::Dependency(down) if down.trouble == FailureKind::Full));
     }
 }

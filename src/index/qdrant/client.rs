@@ -9,7 +9,7 @@ use qdrant_client::{Qdrant, QdrantError};
 use super::QdrantSettings;
 use super::error::{Fault, trouble};
 use super::url::grpc_url;
-use crate::domain::Trouble;
+use crate::domain::FailureKind;
 use crate::index::InvalidStore;
 
 /// The time limit for connecting.
@@ -75,8 +75,8 @@ impl Client {
         let kind = match result.status() {
             UpdateStatus::Completed => return Ok(()),
             // These are successes in the protocol, but the write may never complete.
-            UpdateStatus::WaitTimeout | UpdateStatus::Acknowledged => Trouble::TimedOut,
-            UpdateStatus::ClockRejected | UpdateStatus::UnknownUpdateStatus => Trouble::Failed,
+            UpdateStatus::WaitTimeout | UpdateStatus::Acknowledged => FailureKind::TimedOut,
+            UpdateStatus::ClockRejected | UpdateStatus::UnknownUpdateStatus => FailureKind::Failed,
         };
         Err(Fault::Server(trouble(kind, format!("a write ended with the status {}", result.status().as_str_name()))))
     }

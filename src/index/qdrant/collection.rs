@@ -8,7 +8,7 @@ use qdrant_client::qdrant::{
     CollectionInfo, CreateCollectionBuilder, Distance, FieldType, Value, VectorParams, VectorParamsBuilder,
 };
 
-use crate::domain::{CollectionName, Space, SpaceMismatch, Trouble};
+use crate::domain::{CollectionName, FailureKind, Space, SpaceMismatch};
 use crate::index::IndexError;
 
 use super::error::trouble;
@@ -47,7 +47,7 @@ pub(super) fn parse_server_name(server_name: &str) -> Option<CollectionName> {
 /// Returns the request that creates a collection. It contains the metadata, so the collection is ours from the start.
 pub(super) fn creation(collection: &CollectionName, space: &Space) -> Result<CreateCollectionBuilder, IndexError> {
     let json = serde_json::to_string(space)
-        .map_err(|error| trouble(Trouble::Refused, format!("cannot write the space as JSON: {error}")))?;
+        .map_err(|error| trouble(FailureKind::Refused, format!("cannot write the space as JSON: {error}")))?;
     let mut metadata = HashMap::new();
     metadata.insert(COLLECTION_KEY.to_owned(), serde_json::Value::from(collection.as_str()));
     metadata.insert(SPACE_KEY.to_owned(), json.into());
@@ -117,7 +117,7 @@ impl Found {
         let server_name = server_name(collection);
         let foreign = |what: &str| {
             let detail = format!("the collection `{server_name}` {what}; choose another name or remove the collection");
-            IndexError::Dependency(trouble(Trouble::Refused, detail))
+            IndexError::Dependency(trouble(FailureKind::Refused, detail))
         };
         let Some((size, distance)) = self.vectors else {
             return Err(foreign("does not have exactly one unnamed vector"));

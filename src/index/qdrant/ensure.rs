@@ -9,7 +9,7 @@ use super::QdrantIndex;
 use super::collection::{COMPLETE, Found, creation, parse_server_name, server_name};
 use super::error::{Fault, trouble};
 use super::version::keeps_no_metadata;
-use crate::domain::{CollectionName, Space, Trouble};
+use crate::domain::{CollectionName, FailureKind, Space};
 use crate::index::{Ensured, IndexError};
 
 /// The maximum number of collections that are requested at the same time.
@@ -32,7 +32,7 @@ impl QdrantIndex {
             Err(Fault::Exists) => false,
             Err(fault) => return Err(fault.about(collection)),
         };
-        let vanished = || trouble(Trouble::Failed, "a collection that was just created does not exist any more");
+        let vanished = || trouble(FailureKind::Failed, "a collection that was just created does not exist any more");
         let found = self.collection_info(collection).await?.ok_or_else(vanished)?;
         if created && found.is_without_metadata() {
             // The version of the server was unknown, and the new collection is unusable.
@@ -105,7 +105,7 @@ impl QdrantIndex {
         let listed = self.client.call(self.client.qdrant.list_collections()).await;
         let listed = listed.map_err(|fault| match fault {
             Fault::Server(error) => error,
-            other => trouble(Trouble::Refused, format!("the server does not list its collections: {other:?}")),
+            other => trouble(FailureKind::Refused, format!("the server does not list its collections: {other:?}")),
         })?;
         Ok(listed.collections.iter().filter_map(|there| parse_server_name(&there.name)).collect())
     }
@@ -130,9 +130,9 @@ impl QdrantIndex {
         let reply = self.client.call(self.client.qdrant.collection_info(server_name(collection))).await;
         match reply {
             Ok(answer) => {
-                let info = answer
-                    .result
-                    .ok_or_else(|| trouble(Trouble::Failed, "the server returned no information about a collection"))?;
+                let info = answer.result.ok_or_else(|| {
+                    trouble(FailureKind::Failed, "the server returned no information about a collection")
+                })?;
                 Ok(Some(Found::read(info)))
             }
             Err(Fault::Unknown) => Ok(None),

@@ -41,7 +41,9 @@ use self::limit::{Bound, Limit};
 pub use self::url::grpc_url;
 use super::learned::LearnedLimit;
 use super::{Ensured, ImageIndex, IndexError, InvalidStore};
-use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Secret, Space, Trouble};
+use crate::domain::{
+    CollectionInfo, CollectionName, FailureKind, Hit, ImageId, ImageRecord, SearchQuery, Secret, Space,
+};
 
 /// The name in `provider=`.
 const NAME: &str = "qdrant";
@@ -229,7 +231,7 @@ impl ImageIndex for QdrantIndex {
                 // The collection may have been dropped and created again with another dimension.
                 self.forget_size(collection);
                 self.check_query(collection, query).await?;
-                Err(trouble(Trouble::Refused, detail).into())
+                Err(trouble(FailureKind::Refused, detail).into())
             }
             answer => answer.map_err(|fault| self.about(collection, fault)),
         }
@@ -291,7 +293,7 @@ impl ImageIndex for QdrantIndex {
         listed.map_err(|fault| match fault {
             Fault::Server(error) => error.into(),
             other => IndexError::from(trouble(
-                Trouble::Refused,
+                FailureKind::Refused,
                 format!("the server does not list its collections: {other:?}"),
             )),
         })?;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::QdrantIndex;
 use super::error::trouble;
-use crate::domain::{DependencyError, Trouble};
+use crate::domain::{DependencyError, FailureKind};
 use crate::index::IndexError;
 
 /// The first version that stores metadata: major and minor.
@@ -36,7 +36,7 @@ fn too_old(version: &str) -> Option<DependencyError> {
         "the server is Qdrant {version}, but Qdrant {major}.{minor} or newer is required (older versions do not store \
          the metadata of a collection); upgrade the server"
     );
-    Some(trouble(Trouble::Misconfigured, detail))
+    Some(trouble(FailureKind::Misconfigured, detail))
 }
 
 /// Returns the error for a server that did not store the metadata of a collection.
@@ -46,7 +46,7 @@ pub(super) fn keeps_no_metadata(collection: &str) -> DependencyError {
         "the server did not store the metadata of the new collection `{collection}` and does not report its version; \
          Qdrant {major}.{minor} or newer is required: upgrade the server"
     );
-    trouble(Trouble::Misconfigured, detail)
+    trouble(FailureKind::Misconfigured, detail)
 }
 
 impl QdrantIndex {

@@ -39,7 +39,7 @@ pub use self::settings::WeaviateSettings;
 use self::wire::AggregateRequest;
 use super::learned::LearnedLimit;
 use super::{Ensured, ImageIndex, IndexError, InvalidStore};
-use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space, Trouble};
+use crate::domain::{CollectionInfo, CollectionName, FailureKind, Hit, ImageId, ImageRecord, SearchQuery, Space};
 
 /// The name in `provider=`.
 const NAME: &str = "weaviate";
@@ -82,7 +82,7 @@ impl WeaviateIndex {
         let request = AggregateRequest { collection: name.weaviate_class(), objects_count: true };
         let reply = self.rpc.aggregate(request).await.map_err(|status| from_status(&status, &name))?;
         let count = reply.single_result.and_then(|single| u64::try_from(single.objects_count?).ok());
-        let count = count.ok_or_else(|| failed(Trouble::Failed, "the server returned no object count"))?;
+        let count = count.ok_or_else(|| failed(FailureKind::Failed, "the server returned no object count"))?;
         Ok(CollectionInfo { name, space, count })
     }
 }
@@ -109,7 +109,7 @@ impl ImageIndex for WeaviateIndex {
         match schema::find(&self.rest, collection).await? {
             Found::Nothing | Found::Twin(_) => Ok(None),
             Found::Own(kept) => none_if_dropped(self.info(kept).await),
-            Found::Foreign(why) => Err(failed(Trouble::Refused, why)),
+            Found::Foreign(why) => Err(failed(FailureKind::Refused, why)),
         }
     }
 
@@ -159,6 +159,6 @@ impl ImageIndex for WeaviateIndex {
         if health.status == SERVING {
             return Ok(());
         }
-        Err(failed(Trouble::Failed, "the gRPC service of Weaviate reports that it is not serving"))
+        Err(failed(FailureKind::Failed, "the gRPC service of Weaviate reports that it is not serving"))
     }
 }

@@ -7,7 +7,7 @@ use super::filter::{filters, ids_filter};
 use super::objects;
 use super::wire::{MetadataRequest, NearVector, PropertiesRequest, SearchReply, SearchRequest};
 use super::{WeaviateIndex, names, schema, walk};
-use crate::domain::{CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space, SpaceMismatch, Trouble};
+use crate::domain::{CollectionName, FailureKind, Hit, ImageId, ImageRecord, SearchQuery, Space, SpaceMismatch};
 use crate::index::IndexError;
 
 /// The maximum number of records that one search ranks: the default of the server (`QUERY_MAXIMUM_RESULTS`).
@@ -32,7 +32,10 @@ pub(super) async fn search(
     }
     let needed = query.offset.saturating_add(query.limit);
     if needed > MAX_RANKED {
-        return Err(failed(Trouble::Refused, format!("offset + limit is {needed}; it must be at most {MAX_RANKED}")));
+        return Err(failed(
+            FailureKind::Refused,
+            format!("offset + limit is {needed}; it must be at most {MAX_RANKED}"),
+        ));
     }
     // In parallel, because the class is rarely missing or different. If it is, the error of the class is returned.
     let (found, ranked) =

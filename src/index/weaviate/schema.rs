@@ -5,7 +5,7 @@ use reqwest::{Method, StatusCode};
 use super::class::{Class, Classes, Kept, new_class};
 use super::error::{failed, parse_reply};
 use super::rest::Rest;
-use crate::domain::{CollectionName, Space, Trouble};
+use crate::domain::{CollectionName, FailureKind, Space};
 use crate::index::{Ensured, IndexError};
 
 /// The maximum bytes of a class. With its description it has some tens of kilobytes.
@@ -34,7 +34,7 @@ impl Found {
         match self {
             Self::Own(kept) => Ok(kept),
             Self::Nothing | Self::Twin(_) => Err(IndexError::UnknownCollection(collection.clone())),
-            Self::Foreign(why) => Err(failed(Trouble::Refused, why)),
+            Self::Foreign(why) => Err(failed(FailureKind::Refused, why)),
         }
     }
 }
@@ -71,7 +71,7 @@ pub(super) async fn ensure(rest: &Rest, collection: &CollectionName, space: &Spa
     if let Some(existed) = check_existing(find(rest, collection).await?, collection, space)? {
         return Ok(existed);
     }
-    let body = new_class(collection, space).map_err(|error| failed(Trouble::Failed, error.to_string()))?;
+    let body = new_class(collection, space).map_err(|error| failed(FailureKind::Failed, error.to_string()))?;
     let refusal = match rest.post(&["schema"], body, CLASS_BYTES).await {
         Ok(_) => return Ok(Ensured::Created),
         Err(error) if error.status == Some(StatusCode::UNPROCESSABLE_ENTITY) => error,
@@ -86,7 +86,7 @@ pub(super) async fn ensure(rest: &Rest, collection: &CollectionName, space: &Spa
     let similar = classes(rest).await?.into_iter().find(|class| class.name.eq_ignore_ascii_case(&name));
     match similar.map(Class::kept) {
         Some(Ok(kept)) => Err(IndexError::NameTaken { wanted: collection.clone(), existing: kept.collection }),
-        Some(Err(why)) => Err(failed(Trouble::Refused, why)),
+        Some(Err(why)) => Err(failed(FailureKind::Refused, why)),
         None => Err(refusal.into()),
     }
 }
@@ -99,7 +99,7 @@ fn check_existing(found: Found, collection: &CollectionName, space: &Space) -> R
             Ok(Some(Ensured::Existed))
         }
         Found::Twin(existing) => Err(IndexError::NameTaken { wanted: collection.clone(), existing }),
-        Found::Foreign(why) => Err(failed(Trouble::Refused, why)),
+        Found::Foreign(why) => Err(failed(FailureKind::Refused, why)),
     }
 }
 

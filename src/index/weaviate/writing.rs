@@ -6,7 +6,7 @@ use super::error::{Bound, Refusal, failed, from_status, limit, refusal};
 use super::reading::{ask_page, request};
 use super::wire::{BatchDeleteRequest, BatchError, BatchObject, BatchObjectsRequest, MetadataRequest, SearchRequest};
 use super::{WeaviateIndex, filter, objects, schema};
-use crate::domain::{CollectionName, ImageId, ImageRecord, Trouble};
+use crate::domain::{CollectionName, FailureKind, ImageId, ImageRecord};
 use crate::http::one_line;
 use crate::index::IndexError;
 
@@ -117,7 +117,7 @@ async fn handle_errors(
         let at = usize::try_from(error.index).unwrap_or(usize::MAX);
         let sent = ids.get(at).zip(objects.get(at));
         let (id, object) =
-            sent.ok_or_else(|| failed(Trouble::Failed, "the reply refuses an object that was not sent"))?;
+            sent.ok_or_else(|| failed(FailureKind::Failed, "the reply refuses an object that was not sent"))?;
         let why = refusal(&error.error, &class, &objects::texts(object));
         refused.push((at, *id, why, one_line(error.error.as_bytes())));
     }
@@ -134,14 +134,14 @@ async fn handle_errors(
         return Err(IndexError::UnknownCollection(collection.clone()));
     }
     if let Some((.., message)) = first_of(Refusal::OtherClass) {
-        return Err(failed(Trouble::Refused, format!("the class was replaced during the write: {message}")));
+        return Err(failed(FailureKind::Refused, format!("the class was replaced during the write: {message}")));
     }
     let ids_of = |kind| refused.iter().filter(move |(_, _, why, _)| *why == kind).map(|(_, id, ..)| *id);
     let mut to_delete: Vec<ImageId> = ids_of(Refusal::Object).collect();
     to_delete.extend(without_vector(index, collection, &ids_of(Refusal::Unknown).collect::<Vec<_>>()).await?);
     let deleted = remove(index, collection, &to_delete).await;
     if let Some((.., message)) = first_of(Refusal::Server) {
-        return Err(failed(Trouble::Failed, format!("{} objects were not stored: {message}", refused.len())));
+        return Err(failed(FailureKind::Failed, format!("{} objects were not stored: {message}", refused.len())));
     }
     deleted?;
     let Some((_, id, _, message)) = refused.into_iter().next() else { return Ok(()) };
@@ -189,12 +189,18 @@ async fn remove(index: &WeaviateIndex, collection: &CollectionName, ids: &[Image
         let request = BatchDeleteRequest { collection: collection.weaviate_class(), filters };
         match index.rpc.delete(request).await {
             Ok(reply) if reply.failed > 0 => {
-                return Err(failed(Trouble::Failed, format!("the server could not delete {} objects", reply.failed)));
+                return Err(failed(
+                    FailureKind::Failed,
+                    format!("the server could not delete {} objects", reply.failed),
+                ));
             }
             // The server deletes at most its limit of results in one request: the next one deletes the others.
             Ok(reply) if reply.matches > reply.successful && reply.successful > 0 => {}
             Ok(reply) if reply.matches > reply.successful => {
-                return Err(failed(Trouble::Failed, format!("the server deleted none of {} objects", reply.matches)));
+                return Err(failed(
+                    FailureKind::Failed,
+                    format!("the server deleted none of {} objects", reply.matches),
+                ));
             }
             Ok(_) => rest = &rest[chunk.len()..],
             Err(status) => match limit(&status) {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
 use super::errors::dependency;
-use crate::domain::{ImageUri, Trouble};
+use crate::domain::{FailureKind, ImageUri};
 use crate::source::SourceError;
 
 /// The minimum speed of a body, in bytes per second. The SDK has a check of its own, but it lets a body pass that sends
@@ -63,7 +63,7 @@ impl Body {
 
     fn too_slow(&self) -> SourceError {
         dependency(
-            Trouble::TimedOut,
+            FailureKind::TimedOut,
             format!(
                 "the body of {} is too slow: {} bytes arrived in {} s, at least {MIN_BYTES_PER_SECOND} bytes per second are \
                  expected (S3_TIMEOUT sets the time)",
@@ -78,7 +78,7 @@ impl Body {
         let detail = format!("{}", aws_sdk_s3::error::DisplayErrorContext(error));
         // The type of the SDK's own error for a stalled body is private.
         if detail.contains("minimum throughput") || detail.contains("timed out") {
-            return dependency(Trouble::TimedOut, detail);
+            return dependency(FailureKind::TimedOut, detail);
         }
         SourceError::BrokenOff { uri: self.uri.clone(), got: self.read, expected: self.length.unwrap_or(self.read + 1) }
     }

@@ -15,7 +15,7 @@ use super::errors::{Target, dependency, error_for_reply, source_error};
 use super::page::{self, SharedEtags};
 use super::page_body::RepairPage;
 use super::reply::ReplyFacts;
-use crate::domain::{ImageRef, OperatorError, Trouble};
+use crate::domain::{FailureKind, ImageRef, OperatorError};
 use crate::source::{ListedPage, NextPage, Scope, SourceError};
 
 /// Maximum number of consecutive pages without a key.
@@ -162,7 +162,7 @@ impl Listing {
             }
             tokio::time::sleep(RETRY_DELAY).await;
         }
-        Err(dependency(Trouble::Failed, "no attempt was made".to_owned()))
+        Err(dependency(FailureKind::Failed, "no attempt was made".to_owned()))
     }
 
     /// Returns the error for a reply with an error status, or for no reply.
