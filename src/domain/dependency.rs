@@ -13,13 +13,14 @@ pub struct DependencyError {
     pub dependency: String,
     /// The kind of failure.
     pub trouble: FailureKind,
-    /// The dependency's own error text, for the log. For [`FailureKind::Misconfigured`], a sentence that can be shown to a
-    /// client.
+    /// The dependency's own error text, for the log. For [`FailureKind::Misconfigured`], a sentence that can be shown
+    /// to a client.
     pub detail: String,
 }
 
 impl DependencyError {
-    /// Returns the text for a client: the kind of failure and, for [`FailureKind::Misconfigured`], what has to be changed.
+    /// Returns the text for a client: the kind of failure and, for [`FailureKind::Misconfigured`], what has to be
+    /// changed.
     pub fn for_client(&self) -> String {
         match self.trouble {
             FailureKind::Misconfigured => self.to_string(),

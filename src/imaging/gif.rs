@@ -9,8 +9,8 @@ use super::repair;
 use crate::domain::ImageFormat;
 
 /// Decodes the first frame and replaces each square of `times` x `times` pixels by its mean. Transparent pixels, and
-/// pixels outside the frame, are white. `size` is the size of the image in pixels. Returns `None` if the file is invalid
-/// or truncated.
+/// pixels outside the frame, are white. `size` is the size of the image in pixels. Returns `None` if the file is
+/// invalid or truncated.
 pub(super) fn decode_reduced(bytes: &[u8], size: (u32, u32), times: u32) -> Option<Reduced> {
     let decoded = decode_as_is(bytes, size, times);
     decoded.or_else(|| decode_as_is(&repair::after(bytes, ImageFormat::Gif, false)?, size, times))

@@ -108,10 +108,11 @@ fn stored_size(meta: &ImageMeta) -> (u32, u32) {
     if meta.orientation < 5 { (meta.width, meta.height) } else { (meta.height, meta.width) }
 }
 
-/// A PNG or GIF image with more pixels than this is reduced to the means of squares of pixels. Smaller images are decoded
-/// whole, so that their embeddings stay the same as before.
+/// A PNG or GIF image with more pixels than this is reduced to the means of squares of pixels. Smaller images are
+/// decoded whole, so that their embeddings stay the same as before.
 const MAX_WHOLE_PIXELS: u64 = 40_000_000;
-/// The same if only a thumbnail is made, which needs no exact pixels: below this number, decoding takes less than 64 MB.
+/// The same if only a thumbnail is made, which needs no exact pixels: below this number, decoding takes less than 64
+/// MB.
 const MAX_WHOLE_THUMBNAIL_PIXELS: u64 = 8_000_000;
 
 /// Returns how many pixels per side are reduced to one if only this share of each side must be kept, or `None` if all

@@ -20,8 +20,8 @@ pub(super) struct DeclaredChecksums {
     pub(super) given: [(&'static str, Option<String>); 5],
 }
 
-/// Makes an [`DeclaredChecksums`] from any request with a body. It is a macro because these requests have common fields, but no
-/// common trait.
+/// Makes an [`DeclaredChecksums`] from any request with a body. It is a macro because these requests have common
+/// fields, but no common trait.
 macro_rules! declared_checksums {
     ($input:expr) => {
         $crate::source::embedded::checksums::DeclaredChecksums {

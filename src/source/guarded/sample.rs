@@ -75,7 +75,8 @@ pub(super) fn evenly_spaced(keys: &[ImageUri]) -> impl Iterator<Item = &ImageUri
     (0..=steps).filter_map(move |step| keys.get(keys.len().saturating_sub(1) * step / steps))
 }
 
-/// Returns the key after which the objects outside the top-level folder of `first` begin; without a folder, the last key.
+/// Returns the key after which the objects outside the top-level folder of `first` begin; without a folder, the last
+/// key.
 pub(super) fn after_folder(first: &str, keys: &[ImageUri]) -> String {
     match first.split_once('/') {
         // `0` is the character after `/`.

@@ -65,8 +65,8 @@ impl Body {
         dependency(
             FailureKind::TimedOut,
             format!(
-                "the body of {} is too slow: {} bytes arrived in {} s, at least {MIN_BYTES_PER_SECOND} bytes per second are \
-                 expected (S3_TIMEOUT sets the time)",
+                "the body of {} is too slow: {} bytes arrived in {} s, at least {MIN_BYTES_PER_SECOND} bytes per second \
+                 are expected (S3_TIMEOUT sets the time)",
                 self.uri,
                 self.read_in_window,
                 self.window.as_secs()

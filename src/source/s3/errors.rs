@@ -1,5 +1,5 @@
-//! Converts the errors of the SDK to the errors of the port. Who is responsible for an error decides whether the call is
-//! repeated.
+//! Converts the errors of the SDK to the errors of the port. Who is responsible for an error decides whether the call
+//! is repeated.
 
 use std::error::Error;
 use std::time::Duration;
@@ -95,8 +95,8 @@ pub(super) fn error_for_reply(
     }
 }
 
-/// Whether the machine does not provide credentials, or their service refuses the request. A service for credentials that
-/// is down is not such a case.
+/// Whether the machine does not provide credentials, or their service refuses the request. A service for credentials
+/// that is down is not such a case.
 fn no_credentials(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {

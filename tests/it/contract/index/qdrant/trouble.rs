@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use glimpse::domain::{ImageId, FailureKind as Kind};
+use glimpse::domain::{FailureKind as Kind, ImageId};
 use glimpse::index::{ImageIndex, IndexError};
 use glimpse::resilience::Retryable;
 
