@@ -114,7 +114,7 @@ fn for_jobs_and_searches(
     board: &WaitBoard,
 ) -> (Arc<dyn ImageIndex>, Arc<dyn ImageIndex>) {
     let timeout = settings.index.timeout();
-    let breaker = Arc::new(Breaker::new(settings.index.breaker()).of(raw.name()));
+    let breaker = Arc::new(Breaker::new(settings.index.breaker()).with_metrics(raw.name()));
     let background = Guard::background(raw.name(), board.clone()).through(breaker.clone());
     // Half of the timeout of the request, so that the client still gets the reason of a failure.
     let search_timeout = timeout.min(Duration::from_secs(settings.api.glimpse_request_timeout) / 2);

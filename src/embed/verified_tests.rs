@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::domain::{DependencyError, Probe, Trouble};
+use crate::domain::{DependencyError, FailureKind, Probe};
 use crate::embed::verification::OUTAGE_TTL;
 use crate::resilience::{Breaker, BreakerSettings, WaitBoard};
 
@@ -42,7 +42,7 @@ impl Fake {
 
     fn size(&self) -> Result<u32, EmbedError> {
         match self.size.load(Ordering::SeqCst) {
-            0 => Err(down(Trouble::Failed)),
+            0 => Err(down(FailureKind::Failed)),
             size => Ok(size),
         }
     }
@@ -52,7 +52,7 @@ impl Fake {
     }
 }
 
-fn down(trouble: Trouble) -> EmbedError {
+fn down(trouble: FailureKind) -> EmbedError {
     EmbedError::Dependency(DependencyError { dependency: "clip".into(), trouble, detail: "refused".into() })
 }
 
@@ -139,9 +139,9 @@ async fn a_failed_probe_is_cached_for_30_seconds() {
 async fn a_provider_that_is_down_is_unavailable_until_the_next_probe() {
     let fake = Fake::with_size(0);
     let verification = verification(&fake);
-    assert_eq!(verification.space().await, Err(down(Trouble::Unavailable { retry_after: OUTAGE_TTL })));
+    assert_eq!(verification.space().await, Err(down(FailureKind::Unavailable { retry_after: OUTAGE_TTL })));
     tokio::time::advance(Duration::from_secs(2)).await;
-    assert_eq!(verification.space().await, Err(down(Trouble::Unavailable { retry_after: Duration::from_secs(3) })));
+    assert_eq!(verification.space().await, Err(down(FailureKind::Unavailable { retry_after: Duration::from_secs(3) })));
     assert_eq!(fake.probes(), 1);
     fake.set_size(4);
     tokio::time::advance(Duration::from_secs(3)).await;
@@ -288,7 +288,7 @@ async fn a_provider_needed_while_its_breaker_is_open_is_probed_until_it_is_back(
 
     let calls = fake.calls.load(Ordering::SeqCst);
     for _ in 0..9 {
-        let trouble = Trouble::Unavailable { retry_after: Duration::from_secs(1) };
+        let trouble = FailureKind::Unavailable { retry_after: Duration::from_secs(1) };
         let error = cached.reachable().unwrap_err();
         let EmbedError::Dependency(DependencyError { trouble: actual, .. }) = error else { panic!("{error}") };
         assert_eq!(actual, trouble);

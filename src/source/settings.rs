@@ -24,7 +24,8 @@ pub struct SourceSettings {
     pub s3_region: String,
     /// `S3_PATH_STYLE`: `true` (default) puts the bucket into the path, `false` into the host's name.
     pub s3_path_style: bool,
-    /// `S3_TIMEOUT`: seconds until a reply must begin, and that a body may stand still; 30 by default.
+    /// `S3_TIMEOUT`: seconds within which a reply must begin, and over which the minimum speed of a body is measured;
+    /// 30 by default.
     pub s3_timeout: u64,
     /// `S3_CIRCUIT_BREAKER_THRESHOLD`: failed calls in a row after which the bucket is left alone; 5 by default.
     pub s3_circuit_breaker_threshold: u32,

@@ -33,7 +33,7 @@ const ANYBODY: &str = "telemetry::metrics";
 fn allowed(module: &str) -> Vec<&'static str> {
     let ports = |more: &[&'static str]| [&PORTS[..], more].concat();
     match module {
-        "resilience" => vec!["domain::DependencyError", "domain::Trouble"],
+        "resilience" => vec!["domain::DependencyError", "domain::FailureKind"],
         "domain" | "sqlite" | "server" | "shutdown" | "telemetry" | "web" => vec![],
         "http" => vec!["domain"],
         "imaging" => vec!["domain"],

@@ -3,22 +3,22 @@
 use axum::http::StatusCode;
 
 use super::ApiError;
-use crate::domain::{DependencyError, Trouble};
+use crate::domain::{DependencyError, FailureKind};
 
 impl ApiError {
     /// The reply for a failure of a dependency, which is logged.
     pub(in crate::api) fn dependency(down: &DependencyError) -> Self {
         tracing::error!(dependency = %down.dependency, error = %down, "dependency failed");
         let (status, code, text) = match down.trouble {
-            Trouble::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "is unavailable"),
-            Trouble::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy", "is busy"),
-            Trouble::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "dependency_timed_out", "did not answer in time"),
-            Trouble::Full => (StatusCode::SERVICE_UNAVAILABLE, "dependency_full", "has no space left"),
-            Trouble::Failed => (StatusCode::BAD_GATEWAY, "dependency_failed", "failed"),
-            Trouble::Refused => {
+            FailureKind::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "is unavailable"),
+            FailureKind::Busy { .. } => (StatusCode::TOO_MANY_REQUESTS, "busy", "is busy"),
+            FailureKind::TimedOut => (StatusCode::GATEWAY_TIMEOUT, "dependency_timed_out", "did not answer in time"),
+            FailureKind::Full => (StatusCode::SERVICE_UNAVAILABLE, "dependency_full", "has no space left"),
+            FailureKind::Failed => (StatusCode::BAD_GATEWAY, "dependency_failed", "failed"),
+            FailureKind::Refused => {
                 (StatusCode::BAD_GATEWAY, "dependency_refused", "refused the request: check its settings")
             }
-            Trouble::Misconfigured => {
+            FailureKind::Misconfigured => {
                 return Self::new(StatusCode::BAD_GATEWAY, "dependency_misconfigured", down.for_client());
             }
         };
