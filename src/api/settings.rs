@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::origin::parse_origin;
+use super::auth::parse_origin;
 use crate::domain::{Secret, words};
 
 /// The settings of the HTTP API.

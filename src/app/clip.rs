@@ -42,10 +42,10 @@ impl ClipService {
         })?;
         let addr = listener.local_addr().map_err(|source| BuildError::Listen { addr: requested, source })?;
         let raw = providers::raw(&settings).await?;
-        let proof = Arc::new(Verification::new(raw.clone(), None));
-        let provider = Arc::new(Verified::new(raw, proof.clone()));
+        let verification = Arc::new(Verification::new(raw.clone(), None));
+        let provider = Arc::new(Verified::new(raw, verification.clone()));
         let end = shutdown.drain();
-        shutdown.spawn("probe of the model", async move { proof.keep(end).await });
+        shutdown.spawn("probe of the model", async move { verification.keep(end).await });
         let mut lines = vec![
             format!(
                 "clip     http://{addr}  (--addr); to use it: IMAGE_EMBEDDING_PROVIDER=clip CLIP_URL=http://{addr}"

@@ -20,18 +20,18 @@ const SEARCH_RETRIES: usize = 2;
 pub(super) struct Embedding {
     pub(super) jobs: Arc<dyn ImageEmbeddingProvider>,
     pub(super) searches: Arc<dyn ImageEmbeddingProvider>,
-    pub(super) proof: Arc<Verification>,
+    pub(super) verification: Arc<Verification>,
 }
 
 /// Adds these layers to the provider `raw`.
 pub(super) fn around(raw: Arc<dyn ImageEmbeddingProvider>, settings: &Settings, board: &WaitBoard) -> Embedding {
     let embed = &settings.embed;
     let name = embed.kind().map_or("local", ProviderKind::name);
-    let (jobs, searches, proof) = if name == "local" {
+    let (jobs, searches, verification) = if name == "local" {
         // A model in this process needs no retries. But it may still be downloading, and then a job waits for it.
-        let proof = Arc::new(Verification::new(raw.clone(), None));
-        let jobs = Verified::new(raw.clone(), proof.clone()).with_guard(Guard::background(name, board.clone()));
-        (Arc::new(jobs), Arc::new(Verified::new(raw, proof.clone())), proof)
+        let verification = Arc::new(Verification::new(raw.clone(), None));
+        let jobs = Verified::new(raw.clone(), verification.clone()).with_guard(Guard::background(name, board.clone()));
+        (Arc::new(jobs), Arc::new(Verified::new(raw, verification.clone())), verification)
     } else {
         let breaker = Arc::new(Breaker::new(embed.breaker()).with_metrics(name));
         let timeout = Duration::from_secs(embed.clip_timeout);
@@ -44,14 +44,14 @@ pub(super) fn around(raw: Arc<dyn ImageEmbeddingProvider>, settings: &Settings, 
         let search_timeout = timeout.min(Duration::from_secs(settings.api.glimpse_request_timeout) / 2);
         let guard = Guard::interactive(name, SEARCH_RETRIES).through(breaker.clone());
         let interactive = Arc::new(Resilient::new(raw, guard.with_permits(SEARCH_PERMITS).within(search_timeout)));
-        let proof = Arc::new(Verification::new(interactive.clone(), Some(breaker)));
-        let jobs =
-            Verified::new(Arc::new(background), proof.clone()).with_guard(Guard::background(name, board.clone()));
-        (Arc::new(jobs), Arc::new(Verified::new(interactive, proof.clone())), proof)
+        let verification = Arc::new(Verification::new(interactive.clone(), Some(breaker)));
+        let jobs = Verified::new(Arc::new(background), verification.clone())
+            .with_guard(Guard::background(name, board.clone()));
+        (Arc::new(jobs), Arc::new(Verified::new(interactive, verification.clone())), verification)
     };
     let searches: Arc<dyn ImageEmbeddingProvider> = match NonZeroUsize::new(embed.glimpse_text_cache) {
         Some(entries) => Arc::new(TextCache::new(searches, entries)),
         None => searches,
     };
-    Embedding { jobs, searches, proof }
+    Embedding { jobs, searches, verification }
 }

@@ -27,7 +27,7 @@ use crate::config::Settings;
 use crate::embed::{EmbedError, ProviderKind};
 use crate::images::Images;
 use crate::index::embedded::OpenError;
-use crate::index::{InvalidStore, StoreKind};
+use crate::index::{InvalidStoreSettings, StoreKind};
 use crate::jobs::{JobParts, Jobs};
 use crate::ledger::Ledger;
 use crate::pipeline::Pipeline;
@@ -106,7 +106,7 @@ pub enum BuildError {
     Index(#[from] OpenError),
     /// The settings of a remote store are invalid.
     #[error(transparent)]
-    Store(#[from] InvalidStore),
+    Store(#[from] InvalidStoreSettings),
     /// The ledger cannot be opened.
     #[error(transparent)]
     Ledger(#[from] SqliteError),
@@ -167,7 +167,7 @@ impl App {
         let (client, bucket_server) = parts::bucket(&settings).await?;
         let source = parts::source(&settings, client.clone(), &waiting).await?;
         let raw = providers::raw(&settings).await?;
-        let Embedding { jobs: provider, searches, proof } = embedding::around(raw, &settings, &waiting);
+        let Embedding { jobs: provider, searches, verification } = embedding::around(raw, &settings, &waiting);
         let stores = stores::open(&settings, &waiting).await?;
         let ledger = Ledger::open(&folder)?;
         for (collection, ids) in stores.lost {
@@ -200,7 +200,7 @@ impl App {
         .await?;
         shutdown.spawn("scheduler of jobs", jobs.scheduler());
         let end = shutdown.drain();
-        shutdown.spawn("probe of the embedding provider", async move { proof.keep(end).await });
+        shutdown.spawn("probe of the embedding provider", async move { verification.keep(end).await });
         shutdown.spawn("upkeep of metrics", metrics::upkeep(shutdown.drain()));
         if let Some(server) = &bucket_server {
             // The server keeps running during the drain, because jobs that end still read from it.

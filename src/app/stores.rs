@@ -40,7 +40,7 @@ pub(super) async fn open(settings: &Settings, board: &WaitBoard) -> Result<Store
         let (background, interactive) = match kind {
             StoreKind::Embedded => {
                 let index = embedded(settings).await?;
-                for (collection, id) in index.lost() {
+                for (collection, id) in index.lost_records() {
                     lost.entry(collection.clone()).or_default().insert(*id);
                 }
                 let index: Arc<dyn ImageIndex> = Arc::new(index);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Method, RequestBuilder, StatusCode, Url};
 
@@ -56,12 +56,23 @@ impl RestClient {
         Ok(Self { name, client: builder.build().map_err(|error| with_causes(&error))?, base, bearer })
     }
 
-    pub(crate) fn request<'a>(&self, method: Method, path: impl IntoIterator<Item = &'a str>) -> RequestBuilder {
-        let request = self.client.request(method, join(&self.base, path));
+    pub(crate) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let request = self.client.request(method, join(&self.base, path.iter().copied()));
         match &self.bearer {
             Some(bearer) => request.header(AUTHORIZATION, bearer.clone()),
             None => request,
         }
+    }
+
+    /// Sends `GET path`; see [`Self::send`].
+    pub(crate) async fn get(&self, path: &[&str], max_bytes: usize) -> Result<Bytes, HttpError> {
+        self.send(self.request(Method::GET, path), max_bytes).await
+    }
+
+    /// Sends `POST path` with a body that is already JSON; see [`Self::send`].
+    pub(crate) async fn post(&self, path: &[&str], body: Bytes, max_bytes: usize) -> Result<Bytes, HttpError> {
+        let request = self.request(Method::POST, path).header(CONTENT_TYPE, "application/json").body(body);
+        self.send(request, max_bytes).await
     }
 
     /// Sends a request. Returns the body of a success, of at most `max_bytes`.
@@ -110,7 +121,7 @@ mod tests {
     #[test]
     fn the_key_is_sent_and_never_printed() {
         let client = client();
-        let request = client.request(Method::GET, ["a"]).build().unwrap();
+        let request = client.request(Method::GET, &["a"]).build().unwrap();
         assert_eq!(request.headers()[AUTHORIZATION], "Bearer hush");
         assert!(!format!("{client:?}{request:?}").contains("hush"));
     }
@@ -118,7 +129,7 @@ mod tests {
     #[tokio::test]
     async fn a_refused_connection_is_a_failure_with_its_cause() {
         let client = client();
-        let HttpError { status, error } = client.send(client.request(Method::GET, []), 9).await.unwrap_err();
+        let HttpError { status, error } = client.get(&[], 9).await.unwrap_err();
         assert_eq!((error.trouble, status), (FailureKind::Failed, None));
         assert!(error.detail.to_lowercase().contains("refused"), "{}", error.detail);
     }

@@ -2,12 +2,12 @@
 //! HTTP replies.
 
 pub mod embedded;
-mod invalid;
-mod learned;
 pub mod qdrant;
 pub mod remote;
 mod resilient;
 mod settings;
+mod shared;
+mod size_limit;
 pub mod stores;
 pub mod weaviate;
 
@@ -23,17 +23,16 @@ use crate::domain::{
 use crate::http::HttpError;
 use crate::resilience::Retryable;
 
-pub use invalid::InvalidStore;
 pub use resilient::Resilient;
-pub use settings::{IndexSettings, StoreKind};
+pub use settings::{IndexSettings, InvalidStoreSettings, StoreKind};
 pub use stores::Stores;
 
-/// Whether a collection existed before the call.
+/// The result of [`ImageIndex::ensure_image_collection`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ensured {
-    /// The call created it. Callers must discard what they had recorded about its content.
+pub enum EnsureOutcome {
+    /// The call created the collection. Callers must discard what they had recorded about its content.
     Created,
-    /// It existed, with the same space.
+    /// The collection existed, with the same space.
     Existed,
 }
 
@@ -44,7 +43,11 @@ pub trait ImageIndex: Send + Sync + 'static {
     fn name(&self) -> &'static str;
 
     /// Creates the collection with this space, or checks that the existing one has the same space.
-    async fn ensure_image_collection(&self, collection: &CollectionName, space: &Space) -> Result<Ensured, IndexError>;
+    async fn ensure_image_collection(
+        &self,
+        collection: &CollectionName,
+        space: &Space,
+    ) -> Result<EnsureOutcome, IndexError>;
 
     /// Returns the space and the number of records of a collection, or `None` if it does not exist.
     async fn describe(&self, collection: &CollectionName) -> Result<Option<CollectionInfo>, IndexError>;
@@ -72,7 +75,11 @@ pub trait ImageIndex: Send + Sync + 'static {
 
     /// Waits until a search finds everything that was written, but not longer than `within`. Returns the number of
     /// records that a search may still miss; `None` if it misses none, as in every store that indexes while it writes.
-    async fn settled(&self, collection: &CollectionName, within: Duration) -> Result<Option<u64>, IndexError> {
+    async fn wait_until_indexed(
+        &self,
+        collection: &CollectionName,
+        within: Duration,
+    ) -> Result<Option<u64>, IndexError> {
         let _ = (collection, within);
         Ok(None)
     }
@@ -140,6 +147,11 @@ impl Retryable for IndexError {
 }
 
 impl IndexError {
+    /// Returns the error for a failure of the store itself; `detail` is for the log.
+    fn store_failed(store: &str, trouble: FailureKind, detail: impl Into<String>) -> Self {
+        Self::Dependency(DependencyError { dependency: store.to_owned(), trouble, detail: detail.into() })
+    }
+
     fn dependency(&self) -> Option<&DependencyError> {
         match self {
             Self::Dependency(down) => Some(down),

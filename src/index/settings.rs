@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::stores::ALL;
+use super::stores::ALL_STORES;
 use crate::domain::{CollectionName, Secret, words};
 use crate::resilience::BreakerSettings;
 
@@ -55,6 +55,11 @@ impl Default for IndexSettings {
     }
 }
 
+/// The settings of a store cannot be used. The message names the setting and says what is allowed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidStoreSettings(pub String);
+
 /// A kind of store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreKind {
@@ -87,7 +92,7 @@ impl IndexSettings {
     /// Returns a message that names the setting and the allowed values.
     pub fn kinds(&self) -> Result<Vec<StoreKind>, String> {
         let named = words(&self.vector_db_provider);
-        if named == [ALL] {
+        if named == [ALL_STORES] {
             return Ok(StoreKind::ALL.to_vec());
         }
         let mut kinds = Vec::new();

@@ -100,7 +100,7 @@ impl LeaseBroker for ServiceBroker {
 
 #[async_trait]
 impl RecordsClient for ServiceClient {
-    async fn ask(&self, request: RecordsRequest) -> Result<RecordsReply, DependencyError> {
+    async fn send(&self, request: RecordsRequest) -> Result<RecordsReply, DependencyError> {
         self.records(&request).await.map_err(|error| match error {
             LeaseError::Service(down) => down,
             // The service refuses everything from this worker. The worker learns this from its leases a moment later.

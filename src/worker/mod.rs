@@ -114,7 +114,7 @@ impl Worker {
             space = self.pipeline.provider().space() => space?,
             () = drain.cancelled() => return Ok(()),
         };
-        let stores = self.pipeline.stores().all();
+        let stores = self.pipeline.stores().name_set();
         let (version, space) = (VERSION.to_owned(), space.as_ref().clone());
         let node = self.client.node().map(str::to_owned);
         let request = JoinRequest { version, protocol: PROTOCOL, space, stores, node };

@@ -70,7 +70,7 @@ impl Doctor {
         };
         let index = embedded(&self.settings).await.map_err(|error| broken(error.to_string()))?;
         let collections = index.collections().await.map_err(|error| broken(error.to_string()))?;
-        let lost = match index.lost().len() {
+        let lost = match index.lost_records().len() {
             0 => String::new(),
             lost => format!("; {lost} images were lost, and the next job indexes them again"),
         };

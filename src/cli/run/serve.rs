@@ -2,16 +2,17 @@
 
 use clap::Args;
 
-use super::{CliError, Ending, out};
 use crate::app::App;
+use crate::cli::{CliError, Ending, out};
 use crate::config::Settings;
 
-const MORE: &str = "\
-At start it prints what it uses and which variables change that. After the first SIGTERM or Ctrl-C it finishes running
-work, for at most 25 s; the second one stops it at once. Unfinished jobs continue at the next start.";
+const NOTES: &str = "\
+Settings are environment variables; docs/settings.md describes them. At start the service prints what it uses and which
+variables change that. After the first SIGTERM or Ctrl-C it finishes running work, for at most 25 s; the second one
+stops it at once. Unfinished jobs continue at the next start.";
 
 #[derive(Debug, Args)]
-#[command(after_help = MORE)]
+#[command(after_help = NOTES)]
 pub(in crate::cli) struct Serve {}
 
 impl Serve {

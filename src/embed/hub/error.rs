@@ -91,7 +91,7 @@ pub enum HubError {
 
 impl HubError {
     /// Whether an immediate retry may succeed: yes after a broken connection, no for a wrong name.
-    pub(super) fn is_temporary(&self) -> bool {
+    pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
             Self::Settings(_)

@@ -5,8 +5,7 @@ mod reply;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::CONTENT_TYPE;
-use reqwest::{Method, RequestBuilder, StatusCode};
+use reqwest::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -101,7 +100,7 @@ impl Service {
 
     /// Sends `GET path` and returns the body of the reply, of at most `max_bytes`.
     pub(super) async fn get(&self, path: &str, max_bytes: usize) -> Result<Bytes, RequestError> {
-        Ok(self.client.send(self.request(Method::GET, path), max_bytes).await?)
+        Ok(self.client.get(&segments(path), max_bytes).await?)
     }
 
     /// Sends `POST path` with a body that is already JSON, and parses the reply, of at most `max_bytes`, as `T`.
@@ -109,9 +108,8 @@ impl Service {
     where
         T: DeserializeOwned + Send + 'static,
     {
-        let request = self.request(Method::POST, path).header(CONTENT_TYPE, "application/json").body(body);
-        let bytes = self.client.send(request, max_bytes).await?;
-        Ok(reply::parse(self.name, bytes).await?)
+        let reply = self.client.post(&segments(path), body, max_bytes).await?;
+        Ok(reply::parse(self.name, reply).await?)
     }
 
     /// Sends `POST path` with a small body, which is serialized here.
@@ -128,10 +126,10 @@ impl Service {
     pub(super) fn failed(&self, trouble: FailureKind, detail: String) -> EmbedError {
         failed(self.name, trouble, detail)
     }
+}
 
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, path.split('/').filter(|segment| !segment.is_empty()))
-    }
+fn segments(path: &str) -> Vec<&str> {
+    path.split('/').filter(|segment| !segment.is_empty()).collect()
 }
 
 fn failed(name: &str, trouble: FailureKind, detail: String) -> EmbedError {
@@ -154,8 +152,8 @@ mod tests {
             ("http://h:1/", "/", "http://h:1/"),
             ("https://h/v1/", "/embeddings", "https://h/v1/embeddings"),
         ] {
-            let request = service(base, "").unwrap().request(Method::GET, path).build().unwrap();
-            assert_eq!(request.url().as_str(), expected);
+            let request = service(base, "").unwrap().client.request(reqwest::Method::GET, &segments(path));
+            assert_eq!(request.build().unwrap().url().as_str(), expected);
         }
     }
 

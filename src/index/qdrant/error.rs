@@ -38,14 +38,14 @@ pub(super) enum Fault {
 
 impl Fault {
     /// Converts this into the error of the port for a call about `collection`.
-    pub(super) fn about(self, collection: &CollectionName) -> IndexError {
+    pub(super) fn into_index_error(self, collection: &CollectionName) -> IndexError {
         match self {
             Self::Unknown => IndexError::UnknownCollection(collection.clone()),
-            Self::Exists => IndexError::Dependency(trouble(
+            Self::Exists => IndexError::Dependency(dependency_error(
                 FailureKind::Failed,
                 "the server reports that the collection exists already",
             )),
-            Self::Invalid(detail) => IndexError::Dependency(trouble(FailureKind::Refused, detail)),
+            Self::Invalid(detail) => IndexError::Dependency(dependency_error(FailureKind::Refused, detail)),
             Self::Limit(limit) => IndexError::Dependency(limit.into()),
             Self::Server(error) => IndexError::Dependency(error),
         }
@@ -53,7 +53,7 @@ impl Fault {
 
     /// Returns the error for a call without a reply within `limit`.
     pub(super) fn timed_out(limit: Duration) -> Self {
-        Self::Server(trouble(
+        Self::Server(dependency_error(
             FailureKind::TimedOut,
             format!("no reply within {} s (VECTOR_DB_TIMEOUT)", limit.as_secs_f64()),
         ))
@@ -61,30 +61,30 @@ impl Fault {
 
     /// Returns the error for a reply that cannot be read. A retry does not change it.
     pub(super) fn unreadable(detail: impl Into<String>) -> Self {
-        Self::Server(trouble(FailureKind::Refused, detail))
+        Self::Server(dependency_error(FailureKind::Refused, detail))
     }
 }
 
 /// Converts a limit to which requests cannot be adapted: the operator of the server must raise it.
 impl From<Limit> for DependencyError {
-    fn from(Limit { bound, said: message, .. }: Limit) -> Self {
-        if bound == Bound::Room {
-            return trouble(FailureKind::Full, message);
+    fn from(Limit { bound, message, .. }: Limit) -> Self {
+        if bound == Bound::Capacity {
+            return dependency_error(FailureKind::Full, message);
         }
         let quoted: String =
             message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_QUOTED_CHARS).collect();
         let what = match bound {
             Bound::Bytes => "the maximum message size of the server, or of a proxy in front of it",
-            Bound::Points | Bound::Page | Bound::Exact | Bound::Room | Bound::Fixed => {
+            Bound::Points | Bound::Page | Bound::Exact | Bound::Capacity | Bound::Fixed => {
                 "the limit in the server's strict mode"
             }
         };
-        trouble(FailureKind::Misconfigured, format!("raise {what}; Qdrant's message: {quoted}"))
+        dependency_error(FailureKind::Misconfigured, format!("raise {what}; Qdrant's message: {quoted}"))
     }
 }
 
 /// Returns the error of the server. `detail` is the server's own message, for the log.
-pub(super) fn trouble(trouble: FailureKind, detail: impl Into<String>) -> DependencyError {
+pub(super) fn dependency_error(trouble: FailureKind, detail: impl Into<String>) -> DependencyError {
     DependencyError { dependency: NAME.to_owned(), trouble, detail: detail.into() }
 }
 
@@ -93,7 +93,7 @@ impl From<QdrantError> for Fault {
         let (kind, detail) = match error {
             QdrantError::ResponseError { status } => return Self::from(&status),
             QdrantError::ResourceExhaustedError { status, retry_after_seconds } => {
-                if let Some(limit) = Limit::read(&status) {
+                if let Some(limit) = Limit::from_status(&status) {
                     return Self::Limit(limit);
                 }
                 let retry_after = Duration::from_secs(retry_after_seconds).clamp(DEFAULT_RETRY_DELAY, MAX_RETRY_DELAY);
@@ -106,7 +106,7 @@ impl From<QdrantError> for Fault {
             QdrantError::JsonToPayload(_) => (FailureKind::Refused, "a payload is not a JSON object".to_owned()),
             QdrantError::PayloadDeserialization(error) => (FailureKind::Refused, error.to_string()),
         };
-        Self::Server(trouble(kind, detail))
+        Self::Server(dependency_error(kind, detail))
     }
 }
 
@@ -115,7 +115,7 @@ impl From<QdrantError> for Fault {
 /// a person can free space in the meantime.
 impl From<&Status> for Fault {
     fn from(status: &Status) -> Self {
-        if let Some(limit) = Limit::read(status) {
+        if let Some(limit) = Limit::from_status(status) {
             return Self::Limit(limit);
         }
         let kind = match status.code() {
@@ -144,7 +144,7 @@ impl From<&Status> for Fault {
             ),
             _ => {}
         }
-        Self::Server(trouble(kind, status_text(status)))
+        Self::Server(dependency_error(kind, status_text(status)))
     }
 }
 
@@ -218,9 +218,9 @@ mod tests {
         assert_eq!(fault(Status::already_exists("x")), Fault::Exists);
         let invalid = fault(Status::invalid_argument("x"));
         assert_eq!(invalid, Fault::Invalid("InvalidArgument: x".to_owned()));
-        assert_eq!(Fault::Unknown.about(&collection), IndexError::UnknownCollection(collection.clone()));
-        assert!(!invalid.about(&collection).is_retryable());
-        assert!(Fault::timed_out(DEFAULT_RETRY_DELAY).about(&collection).is_retryable());
-        assert!(!Fault::unreadable("x").about(&collection).is_retryable());
+        assert_eq!(Fault::Unknown.into_index_error(&collection), IndexError::UnknownCollection(collection.clone()));
+        assert!(!invalid.into_index_error(&collection).is_retryable());
+        assert!(Fault::timed_out(DEFAULT_RETRY_DELAY).into_index_error(&collection).is_retryable());
+        assert!(!Fault::unreadable("x").into_index_error(&collection).is_retryable());
     }
 }

@@ -25,7 +25,7 @@ async fn said(app: &TestApp, method: Method, path: &str, body: Option<Value>) ->
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_wrong_request_is_told_what_is_wrong() {
+async fn each_wrong_request_gets_a_clear_error() {
     let app = TestApp::start().await;
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     app.ingest().await;
@@ -88,7 +88,7 @@ async fn each_wrong_request_is_told_what_is_wrong() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bodies_that_cannot_be_read_are_told_so() {
+async fn unreadable_bodies_get_a_clear_error() {
     let app = TestApp::with(&[("IMAGE_MAX_SIZE_MB", "1")]).await;
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     app.ingest().await;
@@ -124,7 +124,7 @@ async fn bodies_that_cannot_be_read_are_told_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_door_is_kept_over_http() {
+async fn requests_without_the_key_or_from_other_origins_are_refused() {
     let app = TestApp::with(&[("GLIMPSE_API_KEY", "open-sesame")]).await;
     assert_eq!(app.get("/jobs").await.0, StatusCode::UNAUTHORIZED);
     assert_eq!(app.get("/openapi.json").await.0, StatusCode::UNAUTHORIZED);
@@ -142,7 +142,7 @@ async fn the_door_is_kept_over_http() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_viewer_is_in_the_binary() {
+async fn the_api_viewer_makes_no_request_to_other_hosts() {
     let app = TestApp::start().await;
     let page = app.client.get(format!("{}/docs/", app.url)).send().await.unwrap();
     assert_eq!(page.status(), StatusCode::OK);
@@ -154,7 +154,7 @@ async fn the_viewer_is_in_the_binary() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_images_than_may_come_in_at_once_are_told_to_come_back() {
+async fn uploads_above_the_shared_limit_get_429_with_retry_after() {
     let app = TestApp::start().await;
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     app.ingest().await;

@@ -43,7 +43,7 @@ async fn every_demo_query_finds_its_image() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_indexed_is_there_after_a_restart_and_is_not_read_again() {
+async fn indexed_images_survive_a_restart_and_are_not_read_again() {
     let app = TestApp::start().await;
     app.seed_demo().await;
     app.ingest().await;
@@ -59,7 +59,7 @@ async fn what_was_indexed_is_there_after_a_restart_and_is_not_read_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_store_has_lost_is_indexed_again() {
+async fn records_that_a_store_has_lost_are_indexed_again() {
     let app = TestApp::start().await;
     app.seed_demo().await;
     app.ingest().await;
@@ -76,7 +76,7 @@ async fn what_a_store_has_lost_is_indexed_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_image_and_words_together_lie_between_the_two() {
+async fn an_image_and_a_text_together_give_a_query_between_both() {
     let app = TestApp::start().await;
     app.seed_demo().await;
     app.ingest().await;
@@ -90,7 +90,7 @@ async fn a_image_and_words_together_lie_between_the_two() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_bad_image_costs_one_image_and_is_named() {
+async fn a_bad_image_fails_alone_with_its_class() {
     let app = TestApp::with(&[("IMAGE_MAX_SIZE_MB", "1"), ("IMAGE_MAX_PIXELS", "1000000")]).await;
     let good = demo_image("cat.jpg");
     app.put("images/good.jpg", good.clone()).await;
@@ -127,7 +127,7 @@ async fn one_bad_image_costs_one_image_and_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn too_many_failures_fail_the_job_and_any_extension_lets_the_bytes_decide() {
+async fn too_many_failures_fail_the_job_and_any_extension_reads_every_file() {
     let app = TestApp::start().await;
     app.put("images/a.bin", demo_image("cat.jpg")).await;
     app.put("images/b.bin", "no image").await;
@@ -140,7 +140,7 @@ async fn too_many_failures_fail_the_job_and_any_extension_lets_the_bytes_decide(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_without_keys_succeeds_with_a_warning_and_items_are_bounded() {
+async fn a_job_without_keys_succeeds_with_a_warning_and_max_items_limits_a_job() {
     let app = TestApp::start().await;
     let nothing = app.ingest_with(json!({"s3_prefix": "nowhere/"})).await;
     assert_eq!(nothing.status, "SUCCEEDED");

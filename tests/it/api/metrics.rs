@@ -192,7 +192,7 @@ fn the_metrics_page_has_every_metric_with_its_kind_and_labels() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scrape_tells_what_was_done_and_nothing_that_a_client_made_up() {
+async fn a_scrape_has_all_counts_and_no_text_from_clients() {
     let folder = tempfile::tempdir().unwrap();
     let service = Service::start(folder.path(), &[]).await;
     let cat = demo_image("cat.jpg");
@@ -291,7 +291,7 @@ async fn a_scrape_tells_what_was_done_and_nothing_that_a_client_made_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn outages_and_deaths_are_counted() {
+async fn outages_and_dead_workers_are_counted() {
     let clip = CheapClip::start(Duration::from_millis(100)).await;
     let folder = tempfile::tempdir().unwrap();
     let variables = [

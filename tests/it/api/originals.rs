@@ -18,7 +18,7 @@ async fn search(app: &TestApp, query: &[(&str, &str)]) -> SearchReply {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_original_is_sent_as_the_image_that_it_is_and_as_nothing_else() {
+async fn an_original_is_sent_only_as_an_image() {
     let app = TestApp::start().await;
     let cat = demo_image("cat.jpg");
     app.put("images/cat.jpg", cat.clone()).await;
@@ -54,7 +54,7 @@ async fn an_original_is_sent_as_the_image_that_it_is_and_as_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_like_an_image_begins_with_its_copies_and_leaves_out_itself() {
+async fn similar_images_start_with_copies_and_leave_out_the_image_itself() {
     let app = TestApp::start().await;
     app.seed_demo().await;
     app.put("images/copy of cat.jpg", demo_image("cat.jpg")).await;

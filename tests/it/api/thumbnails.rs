@@ -17,7 +17,7 @@ async fn get(app: &TestApp, path: &str) -> reqwest::Response {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_hits_thumbnail_is_small_cached_and_known_by_its_etag() {
+async fn the_thumbnail_of_a_hit_is_small_stored_and_has_an_etag() {
     let app = TestApp::start().await;
     app.seed_demo().await;
     app.ingest().await;
@@ -47,7 +47,7 @@ async fn a_hits_thumbnail_is_small_cached_and_known_by_its_etag() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_prefix_the_pipeline_writes_them_into_the_bucket_without_metadata_and_never_indexes_them() {
+async fn with_a_prefix_thumbnails_are_written_to_the_bucket_without_metadata_and_never_indexed() {
     let app = TestApp::with(&[("THUMBNAIL_PREFIX", "thumbnails/")]).await;
     // An image with a location: an EXIF block behind the first two bytes of the file.
     let mut bytes = demo_image("cat.jpg");
@@ -71,7 +71,7 @@ async fn with_a_prefix_the_pipeline_writes_them_into_the_bucket_without_metadata
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pad_is_another_space_and_does_not_mix_with_crop() {
+async fn pad_and_crop_are_different_spaces() {
     let app = TestApp::start().await;
     app.seed_demo().await;
     app.ingest().await;

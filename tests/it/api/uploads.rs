@@ -11,7 +11,7 @@ use crate::support::fakes::{MeanProvider, MemoryIndex};
 const MEGABYTE: u64 = 1024 * 1024;
 
 #[tokio::test(start_paused = true)]
-async fn as_many_bytes_come_in_at_once_as_there_is_room_for() {
+async fn concurrent_uploads_share_a_limit_of_bytes() {
     let stores = Stores::new(vec![Arc::new(MemoryIndex::default())]);
     let search = Search::new(Arc::new(MeanProvider::default()), stores, ImagingSettings::default().limits());
     // 50 MB is the limit of one image; an image of unknown size counts as that.

@@ -30,7 +30,7 @@ pub(crate) fn stderr(output: &Output) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demo_goes_all_the_way_and_leaves() {
+async fn the_demo_indexes_searches_and_exits() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_str().unwrap();
     let free = [("GLIMPSE_DATA_DIR", data), ("GLIMPSE_ADDR", "127.0.0.1:0"), ("GLIMPSE_S3_ADDR", "127.0.0.1:0")];
@@ -43,7 +43,7 @@ async fn the_demo_goes_all_the_way_and_leaves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_taken_port_is_said_plainly_with_what_to_set() {
+async fn a_port_in_use_is_reported_with_the_setting_to_change() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
     let folder = tempfile::tempdir().unwrap();
@@ -58,7 +58,7 @@ async fn a_taken_port_is_said_plainly_with_what_to_set() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_clients_of_a_service_tell_by_their_exit_codes() {
+async fn client_commands_report_their_result_by_exit_code() {
     let app = TestApp::start().await;
     app.seed_demo().await;
     let at = [("GLIMPSE_URL", app.url.as_str())];
@@ -160,7 +160,7 @@ impl Drop for Staying {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_model_alone_serves_others_and_gives_what_it_gives_here() {
+async fn the_model_service_returns_the_vectors_of_the_local_model() {
     let service = Staying::start(&[], &["clip", "--addr", "127.0.0.1:0"], "clip ");
     let client = reqwest::Client::builder().timeout(std::time::Duration::from_mins(1)).build().unwrap();
     let card: Value = client.get(&service.url).send().await.unwrap().json().await.unwrap();
@@ -205,7 +205,7 @@ fn findings(output: &Output) -> std::collections::BTreeMap<String, String> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_doctor_finds_nothing_wrong_where_nothing_is_and_changes_nothing() {
+async fn the_doctor_passes_with_default_settings_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let addr = free();
@@ -225,7 +225,7 @@ async fn the_doctor_finds_nothing_wrong_where_nothing_is_and_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_doctor_says_what_to_do_about_what_fails_and_prints_no_secret() {
+async fn the_doctor_says_how_to_fix_a_failure_and_prints_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let (data, s3) = (folder.path().to_str().unwrap(), format!("http://{}", free()));
     let secrets = [("S3_ACCESS_KEY_ID", "me"), ("S3_SECRET_ACCESS_KEY", "hush1"), ("GLIMPSE_API_KEY", "hush2")];
@@ -252,7 +252,7 @@ async fn the_doctor_says_what_to_do_about_what_fails_and_prints_no_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_doctor_looks_at_a_running_service_and_at_what_it_left() {
+async fn the_doctor_checks_a_running_service_and_its_data_folder() {
     let folder = tempfile::tempdir().unwrap();
     let (data, addr, s3) = (folder.path().to_str().unwrap(), free(), free());
     let variables = [("GLIMPSE_DATA_DIR", data), ("GLIMPSE_ADDR", addr.as_str()), ("GLIMPSE_S3_ADDR", s3.as_str())];

@@ -55,7 +55,7 @@ fn image_variables() -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_stack_names_only_settings_that_there_are() {
+fn the_stack_names_only_existing_settings() {
     let known: BTreeMap<_, _> = Settings::defaults().into_iter().collect();
     assert_eq!(words(&service("pipeline")["env_file"]), ["pipeline.env", "../../../.env.local"]);
     let mut named: Vec<String> = environment().into_keys().collect();
@@ -70,7 +70,7 @@ fn the_stack_names_only_settings_that_there_are() {
 }
 
 #[test]
-fn the_settings_of_the_stack_can_be_used() {
+fn the_settings_of_the_stack_are_valid() {
     let settings = Settings::from_variables(environment()).unwrap();
     assert_eq!(settings.embed.clip_url, "http://clip:8000");
     assert_eq!(settings.index.vector_db_provider, "qdrant,weaviate");
@@ -96,7 +96,7 @@ fn addresses_are_those_of_the_services_of_the_stack() {
 }
 
 #[test]
-fn keys_are_those_that_the_services_of_the_stack_take() {
+fn keys_are_those_of_the_services_of_the_stack() {
     let all = environment();
     let of = |name: &str, variable: &str| service(name)["environment"][variable].as_str().unwrap().to_owned();
     assert_eq!(of("minio", "MINIO_ROOT_USER"), all["S3_ACCESS_KEY_ID"]);
@@ -112,7 +112,7 @@ fn keys_are_those_that_the_services_of_the_stack_take() {
 }
 
 #[test]
-fn a_ray_node_is_what_was_tested_and_finds_what_the_pipeline_finds() {
+fn a_ray_node_has_the_tested_version_and_the_pipelines_environment() {
     let version =
         |text: &str, before: &str| text.split(before).nth(1).unwrap().split(['"', '\n']).next().unwrap().to_owned();
     assert_eq!(version(RAY_DOCKERFILE, "ray[default]=="), version(RAY_TEST, "\nversion="));
@@ -150,7 +150,7 @@ fn images_are_pinned() {
 }
 
 #[test]
-fn every_service_that_stays_is_asked_for_its_health() {
+fn every_permanent_service_has_a_health_check() {
     for (name, service) in services() {
         let health = &service["healthcheck"];
         let stays = service["restart"].as_str() != Some("no");
@@ -164,7 +164,7 @@ fn every_service_that_stays_is_asked_for_its_health() {
 }
 
 #[test]
-fn what_is_waited_for_is_healthy_or_done() {
+fn services_wait_for_dependencies_that_are_healthy_or_completed() {
     let mut waits = 0;
     for (name, service) in services() {
         for (on, how) in service["depends_on"].as_hash().cloned().unwrap_or_default() {
@@ -181,7 +181,7 @@ fn what_is_waited_for_is_healthy_or_done() {
 }
 
 #[test]
-fn nothing_is_open_beyond_this_machine_and_no_port_is_taken_twice() {
+fn ports_are_open_on_loopback_only_and_used_once() {
     let mut taken = BTreeMap::new();
     for (name, service) in services() {
         for port in words(&service["ports"]) {
@@ -196,7 +196,7 @@ fn nothing_is_open_beyond_this_machine_and_no_port_is_taken_twice() {
 }
 
 #[test]
-fn ours_run_without_rights_and_with_a_root_that_is_read_only() {
+fn our_services_run_without_privileges_and_with_a_read_only_root() {
     for ours in ["pipeline", "clip-glimpse"] {
         let service = service(ours);
         assert_eq!(service["read_only"].as_bool(), Some(true), "{ours}");
@@ -208,7 +208,7 @@ fn ours_run_without_rights_and_with_a_root_that_is_read_only() {
 }
 
 #[test]
-fn the_image_is_built_of_files_that_reach_the_engine() {
+fn all_files_of_the_image_are_in_the_build_context() {
     let ignored = include_str!("../../../.dockerignore");
     let mut let_in: Vec<&str> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
     let copied =

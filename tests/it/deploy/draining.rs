@@ -9,7 +9,7 @@ use crate::support::TestApp;
 use crate::support::cheap_clip::CheapClip;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whoever_asks_while_it_drains_is_told_so() {
+async fn requests_during_draining_get_an_answer() {
     let clip = CheapClip::start(Duration::from_millis(400)).await;
     let variables = [("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str())];
     let app = TestApp::with(&variables).await;

@@ -17,7 +17,7 @@ use crate::support::{TestApp, demo_image};
 const STORES: [&str; 3] = ["embedded", "qdrant", "weaviate"];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn three_stores_hold_and_find_the_same() {
+async fn three_stores_hold_and_find_the_same_records() {
     let Some(weaviate) = Server::real() else { return };
     let own = QdrantServer::start().await;
     let collection = format!("e2e{}", run());

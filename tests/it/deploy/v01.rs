@@ -119,7 +119,7 @@ impl Service {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn its_data_folder_is_searched_and_its_unfinished_job_goes_on() {
+async fn its_data_folder_is_searched_and_its_unfinished_job_continues() {
     let service = Service::start(&[]);
     service.finds_what_version_0_1_found("embedded").await;
 

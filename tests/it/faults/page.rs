@@ -55,7 +55,7 @@ async fn the_page_works_through_nginx_with_its_defaults_over_http_2() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_page_is_recognised_by_the_public_url_or_by_what_the_browser_says() {
+async fn a_page_is_recognised_by_the_public_url_or_by_headers_of_the_browser() {
     let app = TestApp::with(&[("GLIMPSE_API_KEY", KEY)]).await;
     let origin = ("origin", "http://photos.example");
     let (status, body) = sign_in(&app, "upstream", &[origin]).await;

@@ -14,7 +14,7 @@ fn text(output: &Output) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn variables_and_folders_that_are_not_utf_8_stop_no_command() {
+async fn variables_and_folders_that_are_not_utf_8_do_not_stop_a_command() {
     let folder = tempfile::tempdir().unwrap();
     let odd = folder.path().join(OsStr::from_bytes(b"m\xfcll"));
     std::fs::create_dir(&odd).unwrap();
@@ -59,7 +59,7 @@ async fn the_default_bucket_is_always_allowed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_demo_writes_into_nothing_but_its_own_process() {
+async fn the_demo_writes_only_to_its_own_stores() {
     for (name, value) in
         [("S3_ENDPOINT", "http://127.0.0.1:9"), ("S3_ENDPOINT", "aws"), ("VECTOR_DB_PROVIDER", "qdrant")]
     {

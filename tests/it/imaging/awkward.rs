@@ -64,14 +64,14 @@ pub(super) fn corpus() -> PathBuf {
 
 /// Runs in a process of its own: the peak of memory belongs to a process, and other tests have higher peaks.
 #[test]
-fn every_file_is_the_image_that_pillow_sees_or_its_error() {
+fn every_file_gives_the_image_or_error_of_pillow() {
     let folder = corpus();
     if !folder.join("expected.json").exists() {
         skip("corpus", CORPUS_IS_MISSING);
     } else if variable("GLIMPSE_AWKWARD_ALONE").is_some() {
         hold(&folder);
     } else {
-        let name = "imaging::awkward::every_file_is_the_image_that_pillow_sees_or_its_error";
+        let name = "imaging::awkward::every_file_gives_the_image_or_error_of_pillow";
         let mut alone = Command::new(std::env::current_exe().unwrap());
         alone.args([name, "--exact", "--nocapture"]).env("GLIMPSE_AWKWARD_ALONE", "1");
         let output = alone.output().unwrap();

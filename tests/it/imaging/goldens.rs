@@ -25,7 +25,7 @@ fn data() -> PathBuf {
 }
 
 #[test]
-fn every_kind_of_image_becomes_pillows_square() {
+fn every_kind_of_image_becomes_the_square_of_pillow() {
     let limits = ImagingSettings::default().limits();
     let all: Vec<Expected> = serde_json::from_slice(&std::fs::read(data().join("expected.json")).unwrap()).unwrap();
     let mut wrong = Vec::new();

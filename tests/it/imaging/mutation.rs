@@ -174,7 +174,7 @@ fn no_broken_file_panics_or_takes_long() {
 }
 
 #[test]
-fn a_file_that_is_cut_is_refused_or_whole() {
+fn a_truncated_file_is_refused_or_complete() {
     let mut wrong = Vec::new();
     for (name, subject) in subjects() {
         let whole = look(name, &subject, &mut wrong).unwrap();

@@ -69,7 +69,7 @@ async fn cosine(provider: &LocalProvider, file: &[u8], preprocessing: &Preproces
 }
 
 #[tokio::test]
-async fn a_reduced_image_is_embedded_as_the_whole_one() {
+async fn an_image_decoded_at_reduced_size_has_the_same_embedding() {
     let provider = LocalProvider::start(NonZeroUsize::new(2).unwrap()).unwrap();
     let crop = provider.preprocessing();
     let pad = Preprocessing { resize: Resize::Pad([0; 3]), ..crop };
@@ -99,7 +99,7 @@ async fn a_reduced_image_is_embedded_as_the_whole_one() {
 /// The corpus has few images that are large enough for the model's 260 pixels, so they are also compared at smaller
 /// squares: by their pixels, because no model here takes those sizes.
 #[test]
-fn every_photograph_of_the_corpus_is_reduced_to_the_same_square() {
+fn every_image_of_the_corpus_is_reduced_to_the_same_square() {
     let Ok(entries) = std::fs::read_dir(corpus()) else {
         skip("corpus", CORPUS_IS_MISSING);
         return;

@@ -168,7 +168,7 @@ pub(crate) async fn put(bucket: &Bucket, n: u32, seed: u32) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn whatever_is_killed_whenever_the_index_ends_up_as_if_nothing_had_happened() {
+async fn the_index_after_kills_equals_that_of_an_undisturbed_run() {
     let rounds = variable("ROUNDS").and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
     let clip = CheapClip::start(Duration::from_millis(2)).await;
     let (folder, mut dice) = (tempfile::tempdir().unwrap(), Dice(0x9E37_79B9_7F4A_7C15));

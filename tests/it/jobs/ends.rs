@@ -48,7 +48,7 @@ async fn failed_images_are_retried_alone_by_a_new_job() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_goes_wrong_ends_early_and_says_why() {
+async fn a_job_with_too_many_failures_ends_early_with_the_reason() {
     let app = TestApp::with(&[("GLIMPSE_LEASE_SIZE", "16"), ("GLIMPSE_FETCH_LANES", "2")]).await;
     stream::iter(0..600)
         .for_each_concurrent(16, |at| {
@@ -71,7 +71,7 @@ async fn a_job_that_goes_wrong_ends_early_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn finished_jobs_are_forgotten_in_time_and_on_demand() {
+async fn finished_jobs_are_forgotten_automatically_and_on_request() {
     let app = TestApp::with(&[("GLIMPSE_JOBS_KEPT", "3")]).await;
     app.put("images/wrong.jpg", "no image").await;
     let mut ids = Vec::new();
@@ -101,7 +101,7 @@ async fn finished_jobs_are_forgotten_in_time_and_on_demand() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unfinished_jobs_do_not_go_on_where_that_is_turned_off() {
+async fn unfinished_jobs_are_not_resumed_if_that_is_turned_off() {
     let app = TestApp::with(&[("GLIMPSE_LEASE_SIZE", "4")]).await;
     for copy in 0..80 {
         app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;

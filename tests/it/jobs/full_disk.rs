@@ -61,7 +61,7 @@ impl Drop for SmallDisk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_on_a_full_disk_says_so_and_goes_on_once_there_is_space() {
+async fn a_job_on_a_full_disk_reports_it_and_continues_when_there_is_space() {
     let Some(disk) = SmallDisk::mount(DISK) else { return };
     let clip = CheapClip::start(Duration::from_millis(3)).await;
     let process = Process::start(&disk.data(), &clip);

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::{TestApp, demo_image};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_is_accepted_with_the_fields_of_the_original() {
+async fn a_job_is_accepted_with_inatinq_compatible_fields() {
     let app = TestApp::start().await;
     let body = json!({"s3_bucket": "pipeline", "s3_prefix": "images/", "collection": "documents", "image_max_items": 100,
         "image_page_size": 1000});
@@ -32,7 +32,7 @@ async fn a_job_is_accepted_with_the_fields_of_the_original() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_running_job_can_be_stopped_and_what_it_did_stays() {
+async fn a_running_job_can_be_stopped_and_its_records_stay() {
     let app = TestApp::with(&[("GLIMPSE_LEASE_SIZE", "4"), ("IMAGE_BATCH_SIZE", "2")]).await;
     for copy in 0..120 {
         app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
@@ -59,7 +59,7 @@ async fn a_running_job_can_be_stopped_and_what_it_did_stays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_job_goes_on_at_the_next_start() {
+async fn an_interrupted_job_continues_at_the_next_start() {
     let app = TestApp::with(&[("GLIMPSE_LEASE_SIZE", "8")]).await;
     for copy in 0..80 {
         app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
@@ -76,7 +76,7 @@ async fn an_interrupted_job_goes_on_at_the_next_start() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_queue_says_so_and_a_waiting_job_can_be_stopped() {
+async fn a_full_queue_refuses_jobs_and_a_waiting_job_can_be_stopped() {
     let app = TestApp::with(&[("GLIMPSE_JOB_QUEUE", "1"), ("GLIMPSE_LEASE_SIZE", "2")]).await;
     for copy in 0..60 {
         app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
@@ -94,7 +94,7 @@ async fn a_full_queue_says_so_and_a_waiting_job_can_be_stopped() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn records_and_collections_can_be_removed_and_come_back_with_the_next_job() {
+async fn removed_records_and_collections_return_with_the_next_job() {
     let app = TestApp::start().await;
     app.seed_demo().await;
     app.ingest().await;
@@ -148,7 +148,7 @@ async fn a_job_and_its_log_can_be_followed_as_streams_to_their_end() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_log_is_read_on_from_where_the_reply_before_ended() {
+async fn a_log_is_read_on_from_the_end_of_the_previous_reply() {
     let app = TestApp::start().await;
     app.seed_demo().await;
     let id = app.submit(json!({})).await;
@@ -174,7 +174,7 @@ async fn a_log_is_read_on_from_where_the_reply_before_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_that_is_stopped_at_once_does_no_more_than_it_says() {
+async fn a_job_that_is_stopped_at_once_does_only_what_it_reports() {
     let app = TestApp::with(&[("GLIMPSE_JOBS_AT_ONCE", "4")]).await;
     for copy in 0..40 {
         app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
@@ -201,7 +201,7 @@ async fn a_job_that_is_stopped_at_once_does_no_more_than_it_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_waits_for_a_bucket_that_is_down_and_says_so() {
+async fn a_job_waits_for_a_bucket_that_is_down_and_reports_it() {
     // Nothing listens on port 9 of loopback.
     let down = [("S3_ENDPOINT", "http://127.0.0.1:9"), ("S3_ACCESS_KEY_ID", "k"), ("S3_SECRET_ACCESS_KEY", "hush")];
     let app = TestApp::with(&down).await;

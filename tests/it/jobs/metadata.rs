@@ -105,7 +105,7 @@ async fn the_columns_of_a_csv_are_found_by_both_searches() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_fields_of_an_ndjson_are_found_as_well() {
+async fn the_fields_of_an_ndjson_are_found_by_both_searches() {
     let app = app().await;
     let rows = [
         json!({"s3_key": "images/cat.jpg", "taxon": {"genus": "Felis"}, "month": 5, "wild": false, "place": null}),
@@ -125,7 +125,7 @@ async fn the_fields_of_an_ndjson_are_found_as_well() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_corrected_file_changes_the_records_that_it_is_about_and_no_others() {
+async fn a_corrected_file_changes_only_its_records() {
     let app = app().await;
     let write = async |rows: &str| app.put("taxa.csv", format!("s3_key,taxon\n{rows}")).await;
     let counts = |job: &JobReply| (job.counts.done, job.counts.unchanged);
@@ -168,7 +168,7 @@ async fn rows_and_their_corrections_reach_every_store() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_cannot_be_used_fails_the_job_and_says_why() {
+async fn an_unusable_file_fails_the_job_with_the_reason() {
     let app = app().await;
     app.put("empty.csv", "").await;
     app.put("other.csv", "key,taxon\nimages/cat.jpg,Felis\n").await;
@@ -193,7 +193,7 @@ async fn a_file_that_cannot_be_used_fails_the_job_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_interrupted_job_goes_on_with_the_rows_that_it_read() {
+async fn an_interrupted_job_continues_with_the_rows_that_it_read() {
     let app = TestApp::with(&[("GLIMPSE_LEASE_SIZE", "8")]).await;
     let mut file = "s3_key,number\n".to_owned();
     for copy in 0..80 {
@@ -214,7 +214,7 @@ async fn an_interrupted_job_goes_on_with_the_rows_that_it_read() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn many_rows_are_read_in_parts() {
+async fn many_rows_are_read_in_batches() {
     let app = app().await;
     let mut file = "s3_key,number,taxon\n".to_owned();
     for number in 0..5_000 {
@@ -228,7 +228,7 @@ async fn many_rows_are_read_in_parts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_of_an_earlier_body_has_no_file() {
+async fn a_job_without_a_metadata_key_has_no_file() {
     let app = app().await;
     let job = app.ingest().await;
     let shown: Value = serde_json::to_value(&job).unwrap();

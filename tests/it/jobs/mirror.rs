@@ -42,7 +42,7 @@ fn succeeded(job: &JobReply) -> (u64, u64, u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dry_run_says_what_a_sync_then_does() {
+async fn a_dry_run_reports_what_a_sync_then_does() {
     let watched = Watched::start(&[]).await;
     let app = &watched.app;
     let dry = json!({"s3_prefix": "images/", "dry_run": true});
@@ -106,7 +106,7 @@ async fn a_dry_run_says_what_a_sync_then_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_renamed_is_read_and_not_embedded() {
+async fn a_renamed_image_is_read_but_not_embedded() {
     let watched = Watched::start(&[("THUMBNAIL_PREFIX", "thumbs/")]).await;
     let app = &watched.app;
     let names = app.seed_demo().await;
@@ -132,7 +132,7 @@ async fn what_was_renamed_is_read_and_not_embedded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_prefix_owns_what_begins_so_and_nothing_else() {
+async fn a_sync_removes_only_records_under_its_prefix() {
     let app = TestApp::start().await;
     let images: Vec<_> = demo_images().iter().take(8).map(|path| std::fs::read(path).unwrap()).collect();
     let all = ["a/1.jpg", "a/2.jpg", "a/raw.bin", "b/1.jpg", "b/2.jpg", "im/1.jpg", "im2/1.jpg", "in/1.jpg"];
@@ -160,7 +160,7 @@ async fn a_prefix_owns_what_begins_so_and_nothing_else() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_does_not_go_together_is_refused_at_the_door() {
+async fn contradictory_options_are_refused_at_submission() {
     let app = TestApp::start().await;
     for (body, code) in [
         (json!({"sync": true, "image_max_items": 5}), "invalid_image_max_items"),
@@ -179,7 +179,7 @@ async fn what_does_not_go_together_is_refused_at_the_door() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listing_that_breaks_removes_nothing() {
+async fn a_failed_listing_removes_nothing() {
     let watched = Watched::start(&[]).await;
     let app = &watched.app;
     let names = app.seed_demo().await;
@@ -202,7 +202,7 @@ async fn a_listing_that_breaks_removes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_is_down_while_records_go_is_waited_for_through_a_restart() {
+async fn removal_waits_for_a_store_that_is_down_also_after_a_restart() {
     let qdrant = QdrantServer::start().await;
     let url = qdrant.url();
     let variables = [

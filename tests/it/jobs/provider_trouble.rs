@@ -60,7 +60,7 @@ async fn until(app: &TestApp, path: &str, wanted: StatusCode) -> serde_json::Val
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_model_that_goes_away_in_the_middle_of_a_job_costs_time_and_no_image() {
+async fn an_outage_of_the_model_during_a_job_costs_no_image() {
     let (url, _serving) = serve(Bent::new().router()).await;
     let mut wire = Wire::to(&url, true).await;
     let app = app(&wire.url()).await;
@@ -90,7 +90,7 @@ async fn a_model_that_goes_away_in_the_middle_of_a_job_costs_time_and_no_image()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_whose_model_went_away_is_not_ready_and_is_ready_again_without_a_search() {
+async fn a_service_is_not_ready_during_an_outage_and_becomes_ready_without_a_search() {
     let (url, _serving) = serve(Bent::new().router()).await;
     let mut wire = Wire::to(&url, true).await;
     let app = app(&wire.url()).await;
@@ -110,7 +110,7 @@ async fn a_service_whose_model_went_away_is_not_ready_and_is_ready_again_without
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_model_that_is_not_there_yet_is_waited_for_and_a_job_that_waits_can_be_stopped() {
+async fn a_job_waits_for_a_missing_model_and_can_be_stopped() {
     let (url, _serving) = serve(Bent::new().router()).await;
     let mut wire = Wire::to(&url, false).await;
     let app = app(&wire.url()).await;
@@ -135,7 +135,7 @@ async fn a_model_that_is_not_there_yet_is_waited_for_and_a_job_that_waits_can_be
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_model_that_ignores_its_input_is_refused_with_what_was_seen_by_all_who_ask() {
+async fn a_model_that_ignores_its_input_is_refused_with_the_reason_everywhere() {
     let bent = Bent::new();
     let (url, _serving) = serve(bent.router()).await;
     let app = app(&url).await;
@@ -182,7 +182,7 @@ async fn a_model_that_changes_its_size_ends_the_job_and_fails_no_image() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_model_that_comes_back_after_an_outage_writes_into_no_collection_of_the_old() {
+async fn another_model_after_an_outage_never_writes_into_an_old_collection() {
     let bent = Bent::new();
     let (url, _serving) = serve(bent.router()).await;
     let mut wire = Wire::to(&url, true).await;
@@ -206,7 +206,7 @@ async fn another_model_that_comes_back_after_an_outage_writes_into_no_collection
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_refuses_us_ends_the_job_with_what_to_check() {
+async fn a_service_that_refuses_access_ends_the_job_with_advice() {
     let unauthorised = || async { (StatusCode::UNAUTHORIZED, axum::Json(json!({"detail": "no key"}))) };
     let (url, _serving) = serve(Router::new().fallback(unauthorised)).await;
     let app = app(&url).await;
@@ -221,7 +221,7 @@ async fn a_service_that_refuses_us_ends_the_job_with_what_to_check() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_model_that_is_busy_is_no_model_that_is_down() {
+async fn a_busy_model_does_not_count_as_down() {
     let (url, _serving) = serve(Bent::new().router()).await;
     let app = app(&url).await;
     fill(&app, 1).await;

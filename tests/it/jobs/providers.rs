@@ -10,7 +10,7 @@ use crate::support::embed_services::Service;
 use crate::support::{TestApp, demo_image};
 
 #[tokio::test]
-async fn a_collection_made_through_a_service_is_searched_by_the_model_itself() {
+async fn a_collection_of_a_model_service_is_searched_with_the_local_model() {
     let clip = Service::of(ProviderKind::Clip).await;
     let app = TestApp::with(&[("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_ENDPOINT", &clip.url)]).await;
     for name in ["cat.jpg", "rocket.jpg", "coffee.jpg"] {
@@ -27,7 +27,7 @@ async fn a_collection_made_through_a_service_is_searched_by_the_model_itself() {
 }
 
 #[tokio::test]
-async fn a_collection_of_images_is_not_searched_in_a_space_of_captions() {
+async fn a_collection_of_images_is_not_searched_with_captions() {
     let app = TestApp::start().await;
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     app.ingest().await;
@@ -43,7 +43,7 @@ async fn a_collection_of_images_is_not_searched_in_a_space_of_captions() {
 }
 
 #[tokio::test]
-async fn the_start_says_who_makes_the_vectors_and_no_secret() {
+async fn the_start_prints_the_provider_and_no_secret() {
     for (variables, expected) in [
         (
             vec![("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", "http://clip:8000"), ("CLIP_MODEL", "ViT-B/32")],

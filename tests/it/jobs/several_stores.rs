@@ -51,7 +51,7 @@ fn done(job: &JobReply) -> (u64, u64, u64) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_store_that_is_down_makes_the_job_wait_and_the_counts_agree_in_the_end() {
+async fn a_job_waits_for_a_store_that_is_down_and_the_counts_agree_at_the_end() {
     let qdrant = QdrantServer::start().await;
     let app = both(&qdrant).await;
     let keys = app.seed_demo().await;
@@ -97,7 +97,7 @@ async fn one_store_that_is_down_makes_the_job_wait_and_the_counts_agree_in_the_e
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn points_that_were_deleted_by_hand_are_named_and_come_back_without_embedding() {
+async fn points_deleted_by_hand_are_reported_and_restored_without_embedding() {
     let qdrant = QdrantServer::start().await;
     let app = both(&qdrant).await;
     app.seed_demo().await;
@@ -153,7 +153,7 @@ async fn points_that_were_deleted_by_hand_are_named_and_come_back_without_embedd
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_joins_or_was_wiped_is_filled_by_copies() {
+async fn a_new_or_wiped_store_is_filled_by_copies() {
     let qdrant = QdrantServer::start().await;
     let url = qdrant.url();
     let app = TestApp::with(&variables("embedded", &url)).await;
@@ -195,7 +195,7 @@ async fn a_store_that_joins_or_was_wiped_is_filled_by_copies() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_only_the_ledger_or_only_the_stores_know_is_found_and_settled() {
+async fn differences_between_ledger_and_stores_are_found_and_repaired() {
     let qdrant = QdrantServer::start().await;
     let app = both(&qdrant).await;
     let keys = app.seed_demo().await;

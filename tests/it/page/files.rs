@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use crate::support::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_file_comes_with_its_type_and_the_policy_and_is_known_by_its_etag() {
+async fn every_file_has_its_type_the_policy_and_an_etag() {
     let app = TestApp::start().await;
     let page = app.client.get(format!("{}/", app.url)).send().await.unwrap();
     assert_eq!(
@@ -74,7 +74,7 @@ async fn a_path_that_leaves_the_folder_of_the_page_is_not_served() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_browser_gives_the_key_once_and_its_session_opens_what_the_key_opens() {
+async fn a_browser_sends_the_key_once_and_its_session_has_the_same_access() {
     let app = TestApp::with(&[("GLIMPSE_API_KEY", "open-sesame")]).await;
     for open in ["/", "/web/main.js", "/session"] {
         assert_eq!(
@@ -103,7 +103,12 @@ async fn a_browser_gives_the_key_once_and_its_session_opens_what_the_key_opens()
 
     let free = TestApp::start().await;
     assert_eq!(free.get("/session").await.1, json!({"required": false, "signed_in": false}));
-    let (_, status) = free.get("/status").await;
+    let (_, mut status) = free.get("/status").await;
+    // On a busy machine the first verification of the model takes longer than a request waits.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_mins(2);
+    while status["status"] != "ready" && std::time::Instant::now() < deadline {
+        (_, status) = free.get("/status").await;
+    }
     let said = (&status["status"], &status["provider"]["name"], &status["stores"][0]["name"], &status["bucket"]);
     assert_eq!(said, (&json!("ready"), &json!("local"), &json!("embedded"), &json!("pipeline")), "{status}");
     assert_eq!(status["provider"]["dimension"], 512);

@@ -114,7 +114,7 @@ pub(crate) fn keyed(reds: impl IntoIterator<Item = u8>) -> MemorySource {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rejected_batch_is_halved_until_the_bad_one_stands_alone() {
+async fn a_rejected_batch_is_halved_until_the_bad_image_is_alone() {
     let settings = PipelineSettings { image_batch_size: 8, ..PipelineSettings::default() };
     let reds = [9, 9, 9, 0, 9, 9, 9, 9];
     let chain = chain(keyed(reds), MeanProvider::default(), MemoryIndex::default(), &settings);
@@ -135,7 +135,7 @@ async fn a_rejected_batch_is_halved_until_the_bad_one_stands_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_record_leaves_its_batch_and_the_rest_is_written() {
+async fn a_refused_record_fails_and_the_rest_of_its_batch_is_written() {
     let index = MemoryIndex { refuses: vec![ImageUri::new("b", "0002.png").id()], ..MemoryIndex::default() };
     let chain = chain(keyed([9; 6]), MeanProvider::default(), index, &PipelineSettings::default());
     let (ended, outcomes) = chain.run(chain.tasks()).await;
@@ -147,7 +147,7 @@ async fn a_refused_record_leaves_its_batch_and_the_rest_is_written() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dependency_that_breaks_is_no_items_failure() {
+async fn an_outage_of_a_dependency_fails_no_item() {
     let settings = PipelineSettings { image_batch_size: 2, ..PipelineSettings::default() };
     let provider = MeanProvider { breaks_after: 3, ..MeanProvider::default() };
     let broken = chain(keyed([9; 100]), provider, MemoryIndex::default(), &settings);
@@ -163,7 +163,7 @@ async fn a_dependency_that_breaks_is_no_items_failure() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_is_down_in_the_middle_costs_time_and_no_image() {
+async fn an_outage_of_the_provider_costs_no_image() {
     let settings = PipelineSettings { image_batch_size: 2, ..PipelineSettings::default() };
     let provider = MeanProvider { breaks_after: 3, heals_after: 12, ..MeanProvider::default() };
     let board = WaitBoard::default();
@@ -185,7 +185,7 @@ async fn a_provider_that_is_down_in_the_middle_costs_time_and_no_image() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_provider_that_refuses_us_is_not_asked_again() {
+async fn a_provider_that_refuses_access_is_not_called_again() {
     let settings = PipelineSettings { image_batch_size: 2, glimpse_embed_lanes: 1, ..PipelineSettings::default() };
     let provider = MeanProvider { breaks_after: 3, trouble: FailureKind::Refused, ..MeanProvider::default() };
     let guard = Guard::background("mean", WaitBoard::default());
@@ -210,7 +210,7 @@ async fn vectors_of_another_space_never_reach_a_store() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_vanished_is_named_and_lanes_are_never_exceeded() {
+async fn vanished_objects_are_reported_and_lanes_are_never_exceeded() {
     let settings = PipelineSettings { glimpse_fetch_lanes: 3, ..PipelineSettings::default() };
     let chain = chain(keyed([9; 50]), MeanProvider::default(), MemoryIndex::default(), &settings);
     let mut tasks = chain.tasks();
@@ -223,7 +223,7 @@ async fn what_vanished_is_named_and_lanes_are_never_exceeded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stop_takes_nothing_new_and_finishes_what_is_in_flight() {
+async fn a_stop_takes_no_new_work_and_completes_work_in_flight() {
     let provider = MeanProvider { takes: Duration::from_secs(1), ..MeanProvider::default() };
     let chain = chain(keyed([9; 200]), provider, MemoryIndex::default(), &PipelineSettings::default());
     let (outcomes, mut reports) = mpsc::channel(1);
@@ -251,7 +251,7 @@ async fn a_stop_takes_nothing_new_and_finishes_what_is_in_flight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_small_budget_slows_but_never_locks() {
+async fn a_small_budget_slows_but_never_deadlocks() {
     let settings = PipelineSettings { glimpse_memory_mb: 1, ..PipelineSettings::default() };
     let chain = chain(keyed([9; 60]), MeanProvider::default(), MemoryIndex::default(), &settings);
     let mut tasks = chain.tasks();
@@ -266,7 +266,7 @@ async fn a_small_budget_slows_but_never_locks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_listing_that_ebbs_does_not_hold_a_part_of_a_chunk() {
+async fn a_slow_listing_does_not_hold_back_a_partial_chunk() {
     let chain = chain(keyed([9; 3]), MeanProvider::default(), MemoryIndex::default(), &PipelineSettings::default());
     let (outcomes, mut reports) = mpsc::channel(16);
     let stages = Arc::new(Stages::new(chain.pipeline.lanes(), None));

@@ -83,7 +83,7 @@ fn holders(outcomes: &[TaskOutcome]) -> (Vec<String>, Vec<String>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_is_down_is_waited_for_and_known_to_lag() {
+async fn the_chain_waits_for_a_store_that_is_down_and_records_that_it_lags() {
     let (up, slow) = (Arc::new(store("up")), Arc::new(MemoryIndex { fails: AtomicUsize::new(20), ..store("slow") }));
     let chain = chain_over(&[&up, &slow]);
     let seen = async {
@@ -101,7 +101,7 @@ async fn a_store_that_is_down_is_waited_for_and_known_to_lag() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_one_store_has_is_copied_to_the_other_and_not_embedded_again() {
+async fn a_record_of_one_store_is_copied_to_the_other_and_not_embedded_again() {
     let (full, empty) = (Arc::new(store("full")), Arc::new(store("empty")));
     chain_over(&[&full]).run(chain_over(&[&full]).tasks("")).await.0.unwrap();
     // One does not exist, one is an older version: these are read from the bucket.
@@ -118,7 +118,7 @@ async fn what_one_store_has_is_copied_to_the_other_and_not_embedded_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_one_store_refuses_fails_and_is_known_to_be_in_the_other() {
+async fn an_image_that_one_store_refuses_fails_and_is_recorded_in_the_other() {
     let takes_all = Arc::new(store("takes"));
     let id = keyed([9; 6]).refs()[2].uri.id();
     let refuses = Arc::new(MemoryIndex { refuses: vec![id], ..store("refuses") });
@@ -134,7 +134,7 @@ async fn what_one_store_refuses_fails_and_is_known_to_be_in_the_other() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_store_that_refuses_us_ends_the_run_and_nothing_is_called_done() {
+async fn a_store_that_refuses_access_ends_the_run_and_no_image_is_done() {
     let (up, refuses) = (Arc::new(store("up")), Arc::new(MemoryIndex { refuses_us: true, ..store("refuses") }));
     let chain = chain_over(&[&up, &refuses]);
     let (ended, outcomes) = chain.run(chain.tasks("")).await;

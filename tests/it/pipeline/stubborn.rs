@@ -17,7 +17,7 @@ fn png(colour: [u8; 3]) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_image_over_which_the_model_fails_costs_itself_and_none_of_its_batch() {
+async fn an_image_on_which_the_model_fails_does_not_fail_its_batch() {
     let clip = CheapClip::start(Duration::ZERO).await;
     let variables = [("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str()), ("IMAGE_BATCH_SIZE", "4")];
     let app = TestApp::with(&variables).await;
@@ -34,7 +34,7 @@ async fn a_image_over_which_the_model_fails_costs_itself_and_none_of_its_batch()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_over_which_the_bucket_fails_costs_itself() {
+async fn an_object_that_the_bucket_cannot_read_fails_alone() {
     let watched = Watched::start(&[]).await;
     let app = &watched.app;
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;

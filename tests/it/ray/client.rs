@@ -49,7 +49,7 @@ async fn every_status_is_read_and_an_unknown_id_is_gone() {
 }
 
 #[tokio::test]
-async fn the_driver_is_brought_once_and_again_to_a_head_that_was_started_again() {
+async fn the_driver_is_uploaded_once_and_again_after_a_restart_of_the_head() {
     let ray = FakeRay::start().await;
     let cluster = client(&settings(&ray));
     for generation in 1..=3 {
@@ -70,7 +70,7 @@ async fn the_driver_is_brought_once_and_again_to_a_head_that_was_started_again()
 }
 
 #[tokio::test]
-async fn whatever_becomes_of_the_answer_a_job_is_submitted_once() {
+async fn a_job_is_submitted_once_even_if_the_answer_is_lost() {
     let ray = FakeRay::start().await;
     let cluster = client(&settings(&ray));
     for mood in [Mood::Well, Mood::TakesAndBreaks, Mood::TakesAndHangsUp] {
@@ -92,7 +92,7 @@ async fn whatever_becomes_of_the_answer_a_job_is_submitted_once() {
 }
 
 #[tokio::test]
-async fn each_trouble_is_told_in_a_sentence_and_what_ray_said_is_for_the_log() {
+async fn each_trouble_has_a_short_message_and_rays_text_is_for_the_log() {
     let ray = FakeRay::start().await;
     let trouble = async |settings: &RaySettings| client(settings).check().await.unwrap_err();
     let of = settings(&ray);
@@ -127,7 +127,7 @@ async fn each_trouble_is_told_in_a_sentence_and_what_ray_said_is_for_the_log() {
 }
 
 #[tokio::test]
-async fn a_web_server_that_is_not_ray_says_nothing_of_a_job() {
+async fn an_answer_that_is_not_from_ray_does_not_change_a_job() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let page = Router::new().route("/api/version", axum::routing::get(|| async { Html("<html>") }));
@@ -139,7 +139,7 @@ async fn a_web_server_that_is_not_ray_says_nothing_of_a_job() {
 }
 
 #[tokio::test]
-async fn of_a_long_log_the_last_whole_lines_are_taken() {
+async fn the_last_complete_lines_of_a_long_log_are_kept() {
     let ray = FakeRay::start().await;
     let cluster = client(&settings(&ray));
     ray.then(Then::Runs);

@@ -130,7 +130,7 @@ impl Service {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_on_ray_ends_as_one_at_home_whatever_is_killed() {
+async fn a_job_on_ray_ends_like_a_local_one_after_kills() {
     let Some(cluster) = Cluster::here() else { return };
     let _clip = CheapClip::at("127.0.0.1:9200", TAKES).await;
     let folder = tempfile::tempdir().unwrap();

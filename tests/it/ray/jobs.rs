@@ -49,7 +49,7 @@ pub(crate) fn on_ray() -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn jobs_can_be_read_and_stopped_in_the_fields_of_the_original() {
+async fn jobs_are_read_and_stopped_with_inatinq_compatible_fields() {
     let app = TestApp::start().await;
     app.seed_demo().await;
     let job = app.ingest().await;
@@ -140,7 +140,7 @@ async fn a_hundred_images_are_indexed_by_workers_that_the_cluster_places() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_doctor_and_the_commands_know_of_ray() {
+async fn the_doctor_and_the_commands_support_ray() {
     let (app, ray) = with_ray(&[]).await;
     let (address, folder) = (ray.url(), tempfile::tempdir().unwrap());
     let folder = folder.path().display().to_string();

@@ -15,7 +15,7 @@ use glimpse::domain::{
 };
 use glimpse::embed::{EmbedError, ImageEmbeddingProvider};
 use glimpse::imaging::{PreparedImage, Preprocessing};
-use glimpse::index::{Ensured, ImageIndex, IndexError};
+use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
 use glimpse::source::{Fetched, ImageSource, NewObject, Scope, SourceError};
 
 pub(crate) fn down(dependency: &str) -> DependencyError {
@@ -168,8 +168,8 @@ impl ImageIndex for MemoryIndex {
         self.named.unwrap_or("memory")
     }
 
-    async fn ensure_image_collection(&self, _: &CollectionName, _: &Space) -> Result<Ensured, IndexError> {
-        Ok(Ensured::Existed)
+    async fn ensure_image_collection(&self, _: &CollectionName, _: &Space) -> Result<EnsureOutcome, IndexError> {
+        Ok(EnsureOutcome::Existed)
     }
 
     async fn describe(&self, _: &CollectionName) -> Result<Option<CollectionInfo>, IndexError> {

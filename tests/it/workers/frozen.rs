@@ -66,7 +66,7 @@ impl Ways {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_it_has_in_hand_is_not_written_over_the_newer() {
+async fn an_old_version_is_not_written_over_a_newer_one() {
     let clip = CheapClip::start(Duration::ZERO).await;
     let app = TestApp::with(&[
         ("IMAGE_EMBEDDING_PROVIDER", "clip"),

@@ -50,7 +50,7 @@ impl ImageEmbeddingProvider for Deadly {
 
 /// The worker process of the test below. Does nothing if it is not started by that test.
 #[tokio::test(flavor = "multi_thread")]
-async fn worker_process_of_the_poison_test() {
+async fn worker_process_of_the_test_below() {
     let Some(given) = variable("POISONED_WORKER") else { return };
     let words: Vec<&str> = given.split(' ').collect();
     let [url, job, token, name, bucket, access_key_id, secret_access_key] = words[..] else { panic!("{given}") };
@@ -72,8 +72,8 @@ async fn worker_process_of_the_poison_test() {
         timeout: std::time::Duration::from_secs(30),
     });
     let model: Arc<dyn ImageEmbeddingProvider> = Arc::new(LocalProvider::start(lanes(1)).unwrap());
-    let proof = Arc::new(Verification::new(model.clone(), None));
-    let provider = Arc::new(Deadly(Arc::new(Verified::new(model, proof))));
+    let verification = Arc::new(Verification::new(model.clone(), None));
+    let provider = Arc::new(Deadly(Arc::new(Verified::new(model, verification))));
     let stores = Stores::new(vec![Arc::new(RemoteIndex::new(client.clone()))]);
     let limits = Limits { max_bytes: 1 << 24, max_pixels: 1 << 26, max_decode_bytes: 1 << 28 };
     let settings = PipelineSettings { image_batch_size: 4, ..PipelineSettings::default() };
@@ -82,7 +82,7 @@ async fn worker_process_of_the_poison_test() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_image_that_kills_its_workers_fails_alone_as_crashed() {
+async fn an_image_that_kills_its_workers_fails_alone_as_crashed() {
     let app = TestApp::with(&[("GLIMPSE_LEASE_SIZE", "8"), ("THUMBNAIL_PREFIX", "")]).await;
     for number in 0..23 {
         app.put(&format!("images/{number:02}.jpg"), demo_image("cat.jpg")).await;
@@ -100,7 +100,7 @@ async fn a_image_that_kills_its_workers_fails_alone_as_crashed() {
         let name = format!("w{number}");
         let given = [&app.url, &job.job_id, &token, &name, app.bucket_url(), &id, &secret].join(" ");
         let mut worker = Command::new(std::env::current_exe().unwrap());
-        worker.args(["--exact", "workers::poison::worker_process_of_the_poison_test"]).env("POISONED_WORKER", given);
+        worker.args(["--exact", "workers::poison::worker_process_of_the_test_below"]).env("POISONED_WORKER", given);
         worker.stdout(Stdio::null()).stderr(Stdio::null());
         let ended = tokio::task::spawn_blocking(move || worker.status().unwrap()).await.unwrap();
         if ended.success() {

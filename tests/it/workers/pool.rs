@@ -117,7 +117,7 @@ async fn work(broker: &Arc<Scripted>, takes: Duration) -> (Result<Ended, PoolErr
 }
 
 #[tokio::test(start_paused = true)]
-async fn leases_are_renewed_while_work_takes_its_time_and_everything_is_reported_once() {
+async fn leases_are_renewed_during_long_work_and_everything_is_reported_once() {
     let broker = Scripted::new(8, vec![]);
     let (worked, took) = work(&broker, Duration::from_secs(15)).await;
     assert_eq!(worked.unwrap(), Ended::Over);
@@ -132,7 +132,7 @@ async fn leases_are_renewed_while_work_takes_its_time_and_everything_is_reported
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_granted_while_the_chain_is_full_is_held_and_renewed_too() {
+async fn leases_granted_while_the_chain_is_full_are_renewed_too() {
     let broker = Scripted::new(400, vec![Err(LeaseError::Over)]);
     let (worked, _) = work(&broker, Duration::from_secs(15)).await;
     assert!(matches!(worked, Err(PoolError::Lease(LeaseError::Over))));
@@ -141,7 +141,7 @@ async fn what_is_granted_while_the_chain_is_full_is_held_and_renewed_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_has_lost_a_lease_gives_up_what_is_in_flight() {
+async fn work_in_flight_is_given_up_after_its_lease_is_lost() {
     let lost = |batch: i64| Ok(LeaseStatus { lost: vec![batch], ..LeaseStatus::default() });
     // The first is about a lease that is not held any more: not a reason to stop.
     let broker = Scripted::new(8, vec![lost(77), lost(3)]);
@@ -157,7 +157,7 @@ async fn who_has_lost_a_lease_gives_up_what_is_in_flight() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_is_told_to_stop_finishes_what_it_has_and_who_is_refused_does_not() {
+async fn a_stopped_worker_completes_its_work_and_a_refused_one_does_not() {
     let broker = Scripted::new(8, vec![Ok(LeaseStatus { stop: true, ..LeaseStatus::default() })]);
     let (worked, _) = work(&broker, Duration::from_secs(15)).await;
     assert_eq!(worked.unwrap(), Ended::Over);

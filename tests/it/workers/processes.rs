@@ -29,7 +29,7 @@ const SHORT: [(&str, &str); 3] =
     [("GLIMPSE_LEASE_SECONDS", "3"), ("GLIMPSE_LEASE_SIZE", "4"), ("GLIMPSE_JOBS_AT_ONCE", "2")];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_worker_is_killed_and_one_frozen_and_the_index_is_that_of_an_undisturbed_run() {
+async fn the_index_after_a_killed_and_a_frozen_worker_equals_that_of_an_undisturbed_run() {
     let app = TestApp::with(&SHORT).await;
     put_images(&app, 150).await;
     let alone = app.ingest_with(json!({"s3_prefix": "images/", "collection": "alone"})).await;
@@ -86,7 +86,7 @@ async fn one_worker_is_killed_and_one_frozen_and_the_index_is_that_of_an_undistu
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_is_asked_to_leave_gives_back_and_another_goes_on_after_a_restart_of_the_service() {
+async fn a_leaving_worker_returns_its_leases_and_another_continues_after_a_restart() {
     let app = TestApp::with(&SHORT).await;
     put_images(&app, 60).await;
     let job = submit(&app, json!({"s3_prefix": "images/", "executor": "workers"})).await;
@@ -105,7 +105,7 @@ async fn a_worker_that_is_asked_to_leave_gives_back_and_another_goes_on_after_a_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_job_sends_its_workers_home() {
+async fn a_stopped_job_dismisses_its_workers() {
     let app = TestApp::with(&SHORT).await;
     put_images(&app, 100).await;
     let job = submit(&app, json!({"s3_prefix": "images/", "executor": "workers"})).await;
@@ -121,7 +121,7 @@ async fn a_stopped_job_sends_its_workers_home() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_does_not_fit_is_turned_away_with_the_reason() {
+async fn a_worker_that_does_not_fit_is_refused_with_the_reason() {
     let app = TestApp::with(&[("GLIMPSE_API_KEY", "door")]).await;
     let send = |path: String, token: Option<String>, body: Value| {
         let request = app.client.post(format!("{}{path}", app.url)).json(&body);

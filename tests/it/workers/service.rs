@@ -12,7 +12,7 @@ use glimpse::config::Settings;
 use glimpse::domain::{CollectionName, Embedding, ImageRecord, ImageUri, Secret, Timestamp};
 use glimpse::index::embedded::EmbeddedIndex;
 use glimpse::index::remote::RemoteIndex;
-use glimpse::index::{Ensured, ImageIndex, IndexError};
+use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
 use glimpse::resilience::WaitBoard;
 use glimpse::worker::{ServiceClient, WorkerSettings};
 use serde_json::{Value, json};
@@ -57,7 +57,7 @@ impl Drop for Ends {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_is_killed_twice_and_its_workers_go_on_where_they_were() {
+async fn workers_continue_after_the_service_is_killed_twice() {
     const IMAGES: u32 = 300;
     let clip = CheapClip::start(Duration::from_millis(20)).await;
     let folder = tempfile::tempdir().unwrap();
@@ -133,7 +133,7 @@ async fn the_service_is_killed_twice_and_its_workers_go_on_where_they_were() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dependency_that_a_worker_waits_for_stands_in_the_job_s_status() {
+async fn the_jobs_status_names_a_dependency_that_a_worker_waits_for() {
     let clip = CheapClip::start(Duration::from_millis(20)).await;
     let variables =
         [("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str()), ("GLIMPSE_LEASE_SECONDS", "3")];
@@ -158,7 +158,7 @@ async fn a_dependency_that_a_worker_waits_for_stands_in_the_job_s_status() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_whose_parent_is_gone_leaves() {
+async fn a_worker_leaves_when_its_parent_has_ended() {
     let app = TestApp::start().await;
     // A service that accepts connections and never answers: only its parent can end the worker's wait.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -173,7 +173,7 @@ async fn a_worker_whose_parent_is_gone_leaves() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_reaches_the_records_of_its_own_job_and_no_others() {
+async fn a_worker_reaches_only_the_records_of_its_own_job() {
     let app = TestApp::start().await;
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     app.put("others/panda.jpg", demo_image("panda.jpg")).await;
@@ -189,7 +189,7 @@ async fn a_worker_reaches_the_records_of_its_own_job_and_no_others() {
     let documents = CollectionName::parse("documents").unwrap();
 
     let space = index.describe(&documents).await.unwrap().unwrap().space;
-    assert_eq!(index.ensure_image_collection(&documents, &space).await.unwrap(), Ensured::Existed);
+    assert_eq!(index.ensure_image_collection(&documents, &space).await.unwrap(), EnsureOutcome::Existed);
     let [cat, panda] = ["images/cat.jpg", "images/panda.jpg"].map(|key| ImageUri::new("pipeline", key));
     let found = index.get(&documents, &[cat.id(), panda.id()]).await.unwrap();
     assert_eq!(found.iter().map(|record| &record.uri).collect::<Vec<_>>(), [&cat]);

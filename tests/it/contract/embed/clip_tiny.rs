@@ -3,19 +3,20 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use glimpse::domain::{Embedding, FailureKind};
 use glimpse::embed::local::{LocalProvider, Precision, Source};
-use glimpse::embed::{EmbedError, ImageEmbeddingProvider, TextCache, Verification, Verified};
+use glimpse::embed::{EmbedError, ImageEmbeddingProvider};
 use glimpse::imaging::{Limits, PreparedImage, prepare};
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use crate::contract::embed::suite::{a_batch_is_its_images, calls_do_not_mix, texts_are_read, the_space_is_stable};
+use crate::contract::embed::suite::{
+    a_batch_equals_its_single_images, calls_do_not_mix, texts_get_different_vectors, the_space_is_stable,
+};
 use crate::support::{TestApp, demo_image, names};
 
 const LIMITS: Limits = Limits { max_bytes: 1 << 26, max_pixels: 1 << 26, max_decode_bytes: 1 << 29 };
@@ -45,18 +46,18 @@ fn text(value: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn clip_tiny_keeps_the_contract() {
+async fn clip_tiny_passes_the_contract() {
     for precision in [Precision::Fp32, Precision::Int8] {
         let (one, other) = (tiny(precision).await, tiny(precision).await);
         the_space_is_stable(&one, &other).await;
-        a_batch_is_its_images(&one).await;
-        texts_are_read(&one).await;
+        a_batch_equals_its_single_images(&one).await;
+        texts_get_different_vectors(&one).await;
         calls_do_not_mix(&one).await;
     }
 }
 
 #[tokio::test]
-async fn the_size_and_the_dimension_are_the_models_own() {
+async fn size_and_dimension_come_from_the_model() {
     let tiny = tiny(Precision::Fp32).await;
     assert_eq!(tiny.preprocessing().to_string(), "crop-32-bicubic-floor");
     assert_eq!(tiny.space().await.unwrap().name(), "clip-tiny/24/crop-32-bicubic-floor");
@@ -96,7 +97,7 @@ async fn pixels_get_the_vectors_of_transformers() {
 
 /// From the bytes of the file: our preprocessing equals that of transformers.
 #[tokio::test]
-async fn pictures_get_the_vectors_of_transformers() {
+async fn images_get_the_vectors_of_transformers() {
     let (golden, tiny) = (golden(), tiny(Precision::Fp32).await);
     for expected in golden["images"].as_array().unwrap() {
         let file = text(&expected["file"]);
@@ -110,7 +111,7 @@ async fn pictures_get_the_vectors_of_transformers() {
 }
 
 #[tokio::test]
-async fn int8_is_near_and_another_space() {
+async fn int8_vectors_are_close_and_in_another_space() {
     let (full, small) = (tiny(Precision::Fp32).await, tiny(Precision::Int8).await);
     for text in ["a photo of a cat", "two people walking on a beach at sunset"] {
         let cosine = full.embed_text(text).await.unwrap().cosine(&small.embed_text(text).await.unwrap());
@@ -122,7 +123,7 @@ async fn int8_is_near_and_another_space() {
 
 /// Its activations are scaled per run, so an image must not share a run with another.
 #[tokio::test]
-async fn an_int8_vector_does_not_depend_on_its_company() {
+async fn an_int8_vector_does_not_depend_on_its_batch() {
     let (golden, small) = (golden(), tiny(Precision::Int8).await);
     let images: Vec<_> = golden["images"]
         .as_array()
@@ -159,7 +160,7 @@ fn replace(path: &Path, from: &str, to: &str) {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_no_such_model_is_refused_by_name() {
+async fn a_folder_without_a_clip_model_is_refused_with_the_reason() {
     let gone = refusal(|folder| std::fs::remove_file(folder.join("onnx/text_model.onnx")).unwrap()).await;
     assert!(gone.contains("text_model.onnx"), "{gone}");
     let other =
@@ -182,7 +183,7 @@ async fn a_folder_that_is_no_such_model_is_refused_by_name() {
 
 /// The size in the configuration is compared with the output of the network.
 #[tokio::test]
-async fn a_wrong_dimension_is_found_out() {
+async fn a_wrong_dimension_is_detected() {
     let copy = tempfile::tempdir().unwrap();
     for name in ["config.json", "preprocessor_config.json", "tokenizer.json", "vision_model.onnx", "text_model.onnx"] {
         let from = if name.contains("_model.") { folder().join("onnx").join(name) } else { folder().join(name) };
@@ -195,7 +196,7 @@ async fn a_wrong_dimension_is_found_out() {
 }
 
 #[tokio::test]
-async fn a_size_that_the_settings_insist_on_must_be_the_models() {
+async fn a_size_in_the_settings_must_be_that_of_the_model() {
     let source = Source::folder(folder(), Precision::Fp32);
     let other = LocalProvider::new(source, Some(224), NonZeroUsize::MIN).unwrap();
     let said = other.space().await.unwrap_err().to_string();
@@ -217,18 +218,4 @@ async fn the_service_runs_on_it() {
     assert_eq!(names(&found)[0], "rocket.jpg");
     assert_eq!(app.find("a cat", 10).await.len(), 3);
     app.stop().await;
-}
-
-/// `glimpse clip` gathers requests by this: a full run of four for each worker, and none if larger runs are not
-/// faster.
-#[tokio::test]
-async fn only_a_model_that_gains_by_company_asks_for_it() {
-    let useful = |local: LocalProvider| {
-        let local: Arc<dyn ImageEmbeddingProvider> = Arc::new(local);
-        let probed = Verified::new(local.clone(), Arc::new(Verification::new(local, None)));
-        TextCache::new(Arc::new(probed), NonZeroUsize::MIN).useful_batch().get()
-    };
-    assert_eq!(useful(tiny(Precision::Fp32).await), 8);
-    assert_eq!(useful(tiny(Precision::Int8).await), 1);
-    assert_eq!(useful(LocalProvider::start(TWO).unwrap()), 1);
 }

@@ -38,7 +38,7 @@ fn level(pixel: u8) -> f64 {
 }
 
 #[test]
-fn our_pixels_are_pillows() {
+fn pixels_equal_those_of_pillow() {
     for expected in golden()["images"].as_array().unwrap() {
         let file = expected["file"].as_str().unwrap();
         let image = demo(file);
@@ -59,7 +59,7 @@ fn our_pixels_are_pillows() {
 }
 
 #[tokio::test]
-async fn pictures_get_the_golden_vectors() {
+async fn images_get_the_golden_vectors() {
     let (golden, local) = (golden(), LocalProvider::start(NonZeroUsize::new(2).unwrap()).unwrap());
     let mut compared = 0;
     for (file, expected) in golden["full"]["images"].as_object().unwrap() {

@@ -7,7 +7,7 @@ use glimpse::embed::{EmbedError, ImageEmbeddingProvider, ProviderKind};
 use glimpse::imaging::PreparedImage;
 
 use crate::contract::embed::suite::{
-    a_batch_is_its_images, calls_do_not_mix, images, texts_are_read, the_space_is_stable,
+    a_batch_equals_its_single_images, calls_do_not_mix, images, texts_get_different_vectors, the_space_is_stable,
 };
 use crate::support::embed_services::{MODEL, SIZE, Service, provider};
 
@@ -39,7 +39,7 @@ async fn is_local(provider: &dyn ImageEmbeddingProvider) {
 }
 
 /// Images that were prepared for another model, or are not images, are refused before a request is sent.
-async fn what_is_no_image_is_refused(service: &Service, provider: &dyn ImageEmbeddingProvider) {
+async fn unusable_images_are_refused(service: &Service, provider: &dyn ImageEmbeddingProvider) {
     let asked = service.seen.lock().unwrap().bodies.len();
     let small = PreparedImage { size: 8, rgb: Bytes::from(vec![0; 8 * 8 * 3]) };
     assert!(matches!(provider.embed_image(&small).await, Err(EmbedError::Rejected(_))));
@@ -58,14 +58,14 @@ macro_rules! contract {
             #[tokio::test]
             async fn batches() {
                 let (service, provider) = running($kind).await;
-                a_batch_is_its_images(&*provider).await;
-                what_is_no_image_is_refused(&service, &*provider).await;
+                a_batch_equals_its_single_images(&*provider).await;
+                unusable_images_are_refused(&service, &*provider).await;
             }
 
             #[tokio::test]
             async fn texts() {
                 let (_service, provider) = running($kind).await;
-                texts_are_read(&*provider).await;
+                texts_get_different_vectors(&*provider).await;
             }
 
             #[tokio::test]
@@ -83,7 +83,7 @@ contract!(multi2vec, ProviderKind::Multi2Vec);
 contract!(ollama, ProviderKind::Ollama);
 
 #[tokio::test]
-async fn one_model_is_one_space_wherever_it_runs() {
+async fn one_model_is_one_space_in_every_service() {
     for kind in [ProviderKind::Clip, ProviderKind::OpenAi, ProviderKind::Multi2Vec] {
         let (_service, provider) = running(kind).await;
         is_local(&*provider).await;
@@ -91,7 +91,7 @@ async fn one_model_is_one_space_wherever_it_runs() {
 }
 
 #[tokio::test]
-async fn ollama_has_a_space_of_texts_alone() {
+async fn ollama_has_a_space_of_texts_only() {
     let (service, one) = running(ProviderKind::Ollama).await;
     the_space_is_stable(&*one, &*provider(ProviderKind::Ollama, &service.url, Some(SIZE), PATIENT)).await;
     let space = one.space().await.unwrap();
@@ -100,7 +100,7 @@ async fn ollama_has_a_space_of_texts_alone() {
 }
 
 #[tokio::test]
-async fn requests_are_as_large_as_the_service_takes_and_come_over_few_connections() {
+async fn requests_fit_the_service_and_use_few_connections() {
     for kind in [ProviderKind::Clip, ProviderKind::OpenAi, ProviderKind::Multi2Vec] {
         let (service, provider) = running(kind).await;
         service.seen.lock().unwrap().bodies.clear();
@@ -116,7 +116,7 @@ async fn requests_are_as_large_as_the_service_takes_and_come_over_few_connection
 }
 
 #[tokio::test]
-async fn requests_are_spelled_as_the_services_read_them() {
+async fn requests_have_the_json_of_each_service() {
     let mut spelled = Vec::new();
     for kind in [ProviderKind::Clip, ProviderKind::OpenAi, ProviderKind::Multi2Vec, ProviderKind::Ollama] {
         let (service, provider) = running(kind).await;

@@ -43,7 +43,7 @@ impl Home {
             clip_precision: precision.to_owned(),
             ..EmbedSettings::default()
         };
-        LocalProvider::open(Source::of(&settings, &self.settings)?, NonZeroUsize::MIN).await
+        LocalProvider::open(Source::from_settings(&settings, &self.settings)?, NonZeroUsize::MIN).await
     }
 
     async fn works(&self) {
@@ -72,7 +72,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_model_is_downloaded_once_and_then_nobody_is_asked() {
+async fn a_model_is_downloaded_once_and_then_needs_no_network() {
     let hub = FakeHub::of(&folder(), Script::default()).await;
     let home = Home::of(&hub);
     home.works().await;
@@ -96,7 +96,7 @@ async fn a_model_is_downloaded_once_and_then_nobody_is_asked() {
 }
 
 #[tokio::test]
-async fn another_precision_fetches_only_what_is_missing() {
+async fn another_precision_downloads_only_missing_files() {
     let hub = FakeHub::of(&folder(), Script::default()).await;
     let home = Home::of(&hub);
     home.works().await;
@@ -108,7 +108,7 @@ async fn another_precision_fetches_only_what_is_missing() {
 }
 
 #[tokio::test]
-async fn a_download_that_broke_off_goes_on_where_it_stopped() {
+async fn an_interrupted_download_is_resumed() {
     let script = Script { cut: Some((IMAGE.to_owned(), 50_000)), ..Script::default() };
     let hub = FakeHub::of(&folder(), script).await;
     let home = Home::of(&hub);
@@ -118,7 +118,7 @@ async fn a_download_that_broke_off_goes_on_where_it_stopped() {
 }
 
 #[tokio::test]
-async fn half_a_file_of_an_earlier_process_is_gone_on_with() {
+async fn a_partial_file_of_an_earlier_process_is_resumed() {
     for no_ranges in [false, true] {
         let hub = FakeHub::of(&folder(), Script { no_ranges, ..Script::default() }).await;
         let home = Home::of(&hub);
@@ -136,7 +136,7 @@ async fn half_a_file_of_an_earlier_process_is_gone_on_with() {
 }
 
 #[tokio::test]
-async fn what_came_broken_is_fetched_again_and_never_used() {
+async fn a_corrupt_file_is_downloaded_again_and_never_used() {
     let once = Script { spoil: Some((TEXT.to_owned(), 1)), ..Script::default() };
     let hub = FakeHub::of(&folder(), once).await;
     Home::of(&hub).works().await;
@@ -152,7 +152,7 @@ async fn what_came_broken_is_fetched_again_and_never_used() {
 }
 
 #[tokio::test]
-async fn a_private_model_wants_the_token_which_only_the_hub_sees() {
+async fn a_private_model_needs_the_token_which_only_the_hub_receives() {
     let hub = FakeHub::of(&folder(), Script { private: true, ..Script::default() }).await;
     let home = Home::of(&hub);
     let (trouble, said) = home.refused("org/clip").await;
@@ -166,7 +166,7 @@ async fn a_private_model_wants_the_token_which_only_the_hub_sees() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_named() {
+async fn missing_models_and_files_are_named() {
     let hub = FakeHub::of(&folder(), Script::default()).await;
     let home = Home::of(&hub);
     for model in ["org/missing", "org/clip@other"] {
@@ -184,7 +184,7 @@ async fn what_is_not_there_is_named() {
 }
 
 #[tokio::test]
-async fn offline_without_the_files_says_what_to_do_and_asks_nobody() {
+async fn offline_without_the_files_is_an_error_with_a_remedy_and_no_request() {
     let hub = FakeHub::of(&folder(), Script::default()).await;
     let home = Home::of(&hub);
     let settings = HubSettings { hf_hub_offline: true, ..home.settings.clone() };
@@ -195,14 +195,14 @@ async fn offline_without_the_files_says_what_to_do_and_asks_nobody() {
 }
 
 #[tokio::test]
-async fn a_hub_that_is_down_for_a_moment_is_asked_again() {
+async fn a_request_is_repeated_if_the_hub_is_down_for_a_moment() {
     let hub = FakeHub::of(&folder(), Script { down: 1, ..Script::default() }).await;
     Home::of(&hub).works().await;
 }
 
 /// Nothing listens at this address; on paused time the delays between the attempts pass at once.
 #[tokio::test(start_paused = true)]
-async fn a_hub_that_cannot_be_reached_is_a_failure_that_may_pass() {
+async fn an_unreachable_hub_is_a_retryable_failure() {
     let hub = FakeHub::of(&folder(), Script::default()).await;
     let mut home = Home::of(&hub);
     home.settings.hf_endpoint = "http://127.0.0.1:1".to_owned();
@@ -213,7 +213,7 @@ async fn a_hub_that_cannot_be_reached_is_a_failure_that_may_pass() {
 
 /// Two providers act as two processes would: each has its own handle of the lock.
 #[tokio::test]
-async fn two_at_once_download_each_file_once() {
+async fn two_concurrent_downloads_fetch_each_file_once() {
     let gate = Arc::new(Notify::new());
     let script = Script { hold: Some((IMAGE.to_owned(), gate.clone())), ..Script::default() };
     let hub = FakeHub::of(&folder(), script).await;
@@ -233,13 +233,13 @@ async fn two_at_once_download_each_file_once() {
 
 /// The service must be able to report that it is not ready yet.
 #[tokio::test]
-async fn while_a_model_is_on_its_way_calls_are_told_to_come_again() {
+async fn calls_during_a_download_are_told_to_retry() {
     let gate = Arc::new(Notify::new());
     let script = Script { hold: Some((IMAGE.to_owned(), gate.clone())), ..Script::default() };
     let hub = FakeHub::of(&folder(), script).await;
     let home = Home::of(&hub);
     let settings = EmbedSettings { clip_model: "org/clip".to_owned(), ..EmbedSettings::default() };
-    let source = Source::of(&settings, &home.settings).unwrap();
+    let source = Source::from_settings(&settings, &home.settings).unwrap();
     let model = LocalProvider::new(source, None, NonZeroUsize::MIN).unwrap();
     tokio::time::pause();
     match model.embed_text("a cat").await {
@@ -257,7 +257,7 @@ async fn while_a_model_is_on_its_way_calls_are_told_to_come_again() {
 
 /// If a model cannot be loaded, the service keeps running and reports that it is not ready.
 #[tokio::test]
-async fn a_service_without_its_model_lives_and_is_not_ready() {
+async fn a_service_without_its_model_runs_and_is_not_ready() {
     let hub = FakeHub::of(&folder(), Script { private: true, ..Script::default() }).await;
     let home = tempfile::tempdir().unwrap();
     let home = home.path().display().to_string();
@@ -270,7 +270,7 @@ async fn a_service_without_its_model_lives_and_is_not_ready() {
 
 /// A model that is not loaded yet is not a failure of an image.
 #[tokio::test]
-async fn a_job_waits_for_a_model_that_is_not_there_yet_and_says_so() {
+async fn a_job_waits_for_a_missing_model_and_reports_it() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path().display().to_string();
     // Nothing listens at this address.

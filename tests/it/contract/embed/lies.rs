@@ -35,14 +35,14 @@ async fn all_say(raw: &'static [&'static str], images: bool, expected: &EmbedErr
 }
 
 #[tokio::test]
-async fn another_number_of_vectors_is_seen() {
+async fn a_wrong_number_of_vectors_is_detected() {
     all_say(&[], false, &EmbedError::WrongCount { sent: 1, got: 0 }).await;
     all_say(&["[1,2]", "[2,1]"], false, &EmbedError::WrongCount { sent: 1, got: 2 }).await;
     all_say(&["[1,2]"], true, &EmbedError::WrongCount { sent: 2, got: 1 }).await;
 }
 
 #[tokio::test]
-async fn a_vector_that_is_none_is_its_inputs_trouble() {
+async fn an_unusable_vector_is_a_failure_of_its_input() {
     let invalid = EmbedError::Invalid;
     all_say(&["[]"], false, &invalid(InvalidEmbedding::Zero)).await;
     all_say(&["[0,0.0,-0]"], false, &invalid(InvalidEmbedding::Zero)).await;
@@ -61,7 +61,7 @@ async fn a_vector_that_is_none_is_its_inputs_trouble() {
 }
 
 #[tokio::test]
-async fn the_order_is_what_the_index_says_and_a_wrong_index_is_seen() {
+async fn vectors_are_ordered_by_index_and_a_wrong_index_is_detected() {
     let ask = |body: &'static str| async move {
         let server = Scripted::saying(200, body).await;
         let two = [image(1), image(2)];
@@ -81,7 +81,7 @@ async fn the_order_is_what_the_index_says_and_a_wrong_index_is_seen() {
 }
 
 #[tokio::test]
-async fn one_that_ignores_its_input_or_reads_images_as_words_is_refused() {
+async fn a_service_that_ignores_its_input_or_reads_images_as_text_is_refused() {
     for kind in ALL {
         let server = Scripted::answering(move || vectors(kind, &["[1,2]"])).await;
         let error = server.provider(kind, PATIENT).space().await.unwrap_err();
@@ -96,7 +96,7 @@ async fn one_that_ignores_its_input_or_reads_images_as_words_is_refused() {
 }
 
 #[tokio::test]
-async fn a_text_that_is_too_long_for_the_service_is_cut_and_a_service_that_is_down_is_not_asked_for_ever() {
+async fn a_text_that_is_too_long_is_shortened_with_a_limited_number_of_requests() {
     let text = "a cat that sits on a mat ".repeat(50);
     for kind in [ProviderKind::Clip, ProviderKind::Multi2Vec] {
         for (status, trouble) in [(500, true), (503, false), (404, false)] {
@@ -108,7 +108,7 @@ async fn a_text_that_is_too_long_for_the_service_is_cut_and_a_service_that_is_do
 }
 
 #[tokio::test]
-async fn a_size_is_told_by_the_service_or_set_and_never_guessed_of_one_that_is_down() {
+async fn the_image_size_comes_from_the_service_or_the_settings_and_is_never_guessed() {
     let card = |status: u16, body: &'static str, size: Option<u32>| async move {
         let reply = move || (StatusCode::from_u16(status).unwrap(), body);
         let router = Router::new().route("/", get(move || std::future::ready(reply().into_response())));
@@ -152,7 +152,7 @@ async fn a_size_is_told_by_the_service_or_set_and_never_guessed_of_one_that_is_d
 }
 
 #[tokio::test]
-async fn a_model_that_is_not_there_or_cannot_do_it_is_named() {
+async fn a_missing_or_unsuitable_model_is_named() {
     let down = |outcome: Result<_, EmbedError>| match outcome {
         Err(EmbedError::Dependency(down)) if down.trouble == FailureKind::Refused => down.detail,
         Err(other) => panic!("{other}"),
@@ -176,7 +176,7 @@ async fn a_model_that_is_not_there_or_cannot_do_it_is_named() {
 }
 
 #[tokio::test]
-async fn a_caption_without_words_is_the_images_trouble() {
+async fn an_empty_caption_is_a_failure_of_the_image() {
     let server = Scripted::saying(200, r#"{"message":{"content":" \n"},"done":true}"#).await;
     let outcome = server.provider(ProviderKind::Ollama, PATIENT).embed_image(&image(1)).await;
     assert!(matches!(outcome, Err(EmbedError::Rejected(_))), "{outcome:?}");

@@ -11,7 +11,7 @@ use glimpse::imaging::Resize;
 
 use crate::contract::embed::clip_tiny::tiny;
 use crate::contract::embed::suite::{
-    a_batch_is_its_images, calls_do_not_mix, images, texts_are_read, the_space_is_stable,
+    a_batch_equals_its_single_images, calls_do_not_mix, images, texts_get_different_vectors, the_space_is_stable,
 };
 use crate::support::environment::{skip, variable};
 
@@ -34,14 +34,14 @@ fn infinity() -> Option<OpenAiProvider> {
 #[tokio::test]
 async fn infinity_batches() {
     if let Some(provider) = infinity() {
-        a_batch_is_its_images(&provider).await;
+        a_batch_equals_its_single_images(&provider).await;
     }
 }
 
 #[tokio::test]
 async fn infinity_texts() {
     if let Some(provider) = infinity() {
-        texts_are_read(&provider).await;
+        texts_get_different_vectors(&provider).await;
     }
 }
 

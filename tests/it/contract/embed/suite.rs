@@ -41,7 +41,7 @@ pub(crate) async fn the_space_is_stable(one: &dyn ImageEmbeddingProvider, other:
 }
 
 /// The order is kept, a batch gives the vectors of its single images, and every vector has the dimension of the space.
-pub(crate) async fn a_batch_is_its_images(provider: &dyn ImageEmbeddingProvider) {
+pub(crate) async fn a_batch_equals_its_single_images(provider: &dyn ImageEmbeddingProvider) {
     let images = images(provider, 5);
     let dimension = provider.space().await.unwrap().dimension;
     let batch = provider.embed_image_batch(&images).await.unwrap();
@@ -59,7 +59,7 @@ pub(crate) async fn a_batch_is_its_images(provider: &dyn ImageEmbeddingProvider)
 }
 
 /// Texts differ; a text that is too long is truncated, not refused.
-pub(crate) async fn texts_are_read(provider: &dyn ImageEmbeddingProvider) {
+pub(crate) async fn texts_get_different_vectors(provider: &dyn ImageEmbeddingProvider) {
     let (cat, ship) =
         (provider.embed_text("a cat").await.unwrap(), provider.embed_text("a ship at sea").await.unwrap());
     assert!(cat.cosine(&ship) < 0.99);
@@ -101,12 +101,12 @@ async fn local_space() {
 
 #[tokio::test]
 async fn local_batches() {
-    a_batch_is_its_images(&*ONE).await;
+    a_batch_equals_its_single_images(&*ONE).await;
 }
 
 #[tokio::test]
 async fn local_texts() {
-    texts_are_read(&*ONE).await;
+    texts_get_different_vectors(&*ONE).await;
 }
 
 #[tokio::test]

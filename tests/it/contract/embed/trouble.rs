@@ -21,7 +21,7 @@ use crate::support::scripted::{ALL, PATIENT, SIDE, Scripted};
 const SHORT: Duration = Duration::from_millis(300);
 
 #[tokio::test]
-async fn each_status_is_the_inputs_the_settings_or_the_services_trouble() {
+async fn each_status_is_classified_as_input_settings_or_service_error() {
     for content in [400, 413, 415, 422] {
         for (what, error) in Scripted::saying(content, "{\"error\":\"/srv/secret\"}").await.outcomes(PATIENT).await {
             assert!(matches!(error, EmbedError::Rejected(_)), "{content}, {what}: {error}");
@@ -44,7 +44,7 @@ async fn each_status_is_the_inputs_the_settings_or_the_services_trouble() {
 }
 
 #[tokio::test]
-async fn a_busy_service_says_when_to_come_back_in_seconds_or_as_a_date() {
+async fn retry_after_is_read_in_seconds_and_as_a_date() {
     for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE] {
         let server = Scripted::answering(move || (status, [("retry-after", "7")])).await;
         server.is(FailureKind::Busy { retry_after: Duration::from_secs(7) }, PATIENT).await;
@@ -62,7 +62,7 @@ async fn a_busy_service_says_when_to_come_back_in_seconds_or_as_a_date() {
 }
 
 #[tokio::test]
-async fn who_does_not_answer_or_stops_in_the_middle_is_late() {
+async fn a_missing_or_stalled_answer_times_out() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let router = Router::new().fallback(move || {
@@ -85,14 +85,14 @@ async fn a_connection_cut_in_the_middle_of_a_body_is_a_failure() {
 }
 
 #[tokio::test]
-async fn what_is_no_answer_is_a_failure() {
+async fn an_unreadable_answer_is_a_failure() {
     for body in ["", "<!doctype html><title>Sign in</title>", "[{\"vector\":[1,", "{\"error\":\"x\"}", "7", "null"] {
         Scripted::saying(200, body).await.is(FailureKind::Failed, PATIENT).await;
     }
 }
 
 #[tokio::test]
-async fn an_endless_reply_is_not_read_to_its_end() {
+async fn an_endless_reply_is_cut_off() {
     let endless = || Body::from_stream(stream::repeat_with(|| Ok::<_, io::Error>(Bytes::from_static(&[b' '; 8192]))));
     Scripted::answering(endless).await.is(FailureKind::Failed, PATIENT).await;
     // A reply that announces such a length is not read either.
@@ -118,7 +118,7 @@ async fn a_redirection_is_not_followed() {
 }
 
 #[tokio::test]
-async fn nobody_there_is_a_failure() {
+async fn a_refused_connection_is_a_failure() {
     for kind in ALL {
         let error = provider(kind, "http://127.0.0.1:9", Some(SIDE), PATIENT).space().await.unwrap_err();
         assert!(matches!(&error, EmbedError::Dependency(down) if down.trouble == FailureKind::Failed), "{error}");
@@ -126,7 +126,7 @@ async fn nobody_there_is_a_failure() {
 }
 
 #[tokio::test]
-async fn a_service_that_takes_less_is_sent_less_from_then_on() {
+async fn batches_stay_small_after_a_service_refused_a_large_one() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let sent = seen.clone();
     let router = Router::new().fallback(move |Json(body): Json<Value>| {

@@ -25,7 +25,7 @@ fn vector(n: u32, round: u32) -> [f32; 4] {
 }
 
 /// For a networked store, too: the score is that of the vector that came with the payload (ADR 0011).
-pub(crate) async fn readers_see_whole_records_while_writers_replace_them(index: &dyn ImageIndex) {
+pub(crate) async fn readers_get_whole_records_while_writers_replace_them(index: &dyn ImageIndex) {
     let collection = fresh(index, "contract-concurrent").await;
     let all = |round| (0..RECORDS).map(|n| edition(n, round)).collect::<Vec<_>>();
     index.upsert(&collection, &all(0)).await.unwrap();

@@ -22,13 +22,13 @@ fn open(folder: &Path) -> EmbeddedIndex {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn holds_the_contract_of_a_store() {
+async fn passes_the_contract() {
     let folder = tempfile::tempdir().unwrap();
     crate::contract::index::hold(&open(folder.path())).await;
 }
 
 #[tokio::test]
-async fn everything_is_there_again_after_a_restart() {
+async fn all_records_survive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let index = open(folder.path());
     let (kept, dropped) = (fresh(&index, "kept").await, fresh(&index, "dropped").await);
@@ -41,7 +41,7 @@ async fn everything_is_there_again_after_a_restart() {
     drop(index);
 
     let index = open(folder.path());
-    assert!(index.lost().is_empty());
+    assert!(index.lost_records().is_empty());
     assert_eq!(index.collections().await.unwrap().len(), 1);
     assert_eq!((count(&index, &kept).await, ids(&index, &kept).await.len()), (1_499, 1_499));
     assert_eq!(keys(&index, &kept, &query(NORTH, 1)).await, ["7.jpg"]);
@@ -60,7 +60,7 @@ fn vector_files(folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_second_opener_is_told_why_it_may_not() {
+async fn a_folder_in_use_cannot_be_opened_again() {
     let folder = tempfile::tempdir().unwrap();
     let first = open(folder.path());
     let refused = EmbeddedIndex::open(folder.path()).unwrap_err();
@@ -70,7 +70,7 @@ async fn a_second_opener_is_told_why_it_may_not() {
 }
 
 #[tokio::test]
-async fn vectors_that_the_disk_never_got_are_found_and_named_once() {
+async fn vectors_that_were_not_written_are_found_and_reported_once() {
     let folder = tempfile::tempdir().unwrap();
     let index = open(folder.path());
     let collection = fresh(&index, "power").await;
@@ -89,7 +89,7 @@ async fn vectors_that_the_disk_never_got_are_found_and_named_once() {
     let index = open(folder.path());
     let mut expected: Vec<_> = [3, 5, 9].map(|row| (collection.clone(), records[row].id)).into();
     expected.sort();
-    let mut lost = index.lost().to_vec();
+    let mut lost = index.lost_records().to_vec();
     lost.sort();
     assert_eq!(lost, expected);
     assert_eq!(count(&index, &collection).await, 7);
@@ -99,11 +99,11 @@ async fn vectors_that_the_disk_never_got_are_found_and_named_once() {
     index.upsert(&collection, &records).await.unwrap();
     assert_eq!(index.search(&collection, &query(EAST, 20)).await.unwrap().len(), 10);
     drop(index);
-    assert!(open(folder.path()).lost().is_empty());
+    assert!(open(folder.path()).lost_records().is_empty());
 }
 
 #[tokio::test]
-async fn a_file_of_vectors_that_is_gone_costs_its_records_and_a_stray_one_is_removed() {
+async fn a_missing_vector_file_loses_its_records_and_an_unknown_one_is_removed() {
     let folder = tempfile::tempdir().unwrap();
     let index = open(folder.path());
     let collection = fresh(&index, "gone").await;
@@ -111,7 +111,7 @@ async fn a_file_of_vectors_that_is_gone_costs_its_records_and_a_stray_one_is_rem
     drop(index);
     std::fs::rename(folder.path().join("1.vectors"), folder.path().join("9.vectors")).unwrap();
     let index = open(folder.path());
-    assert_eq!(index.lost(), [(collection.clone(), record("a.jpg", EAST).id)]);
+    assert_eq!(index.lost_records(), [(collection.clone(), record("a.jpg", EAST).id)]);
     assert_eq!(count(&index, &collection).await, 0);
     assert_eq!(vector_files(folder.path()), ["1.vectors"]);
 }
@@ -165,7 +165,7 @@ async fn child_that_writes_until_it_is_killed() {
 }
 
 #[tokio::test]
-async fn what_was_acknowledged_survives_kill_9() {
+async fn acknowledged_writes_survive_kill_9() {
     // Killed after different numbers of batches, at any point of the next one.
     for enough in [1, 7, 60, 1_100] {
         let folder = tempfile::tempdir().unwrap();
@@ -185,7 +185,7 @@ async fn what_was_acknowledged_survives_kill_9() {
         let last = lines.filter_map(acknowledged).last().unwrap_or(enough);
 
         let index = open(folder.path());
-        assert!(index.lost().is_empty(), "kill -9 loses nothing: {:?}", index.lost());
+        assert!(index.lost_records().is_empty(), "kill -9 loses nothing: {:?}", index.lost_records());
         let collection = name("killed");
         let there = ids(&index, &collection).await;
         assert_eq!(count(&index, &collection).await, there.len() as u64);

@@ -63,7 +63,7 @@ fn any_filter(dice: &mut Dice) -> Filter {
     }
 }
 
-pub(crate) async fn each_means_what_matches_means(index: &dyn ImageIndex) {
+pub(crate) async fn each_filter_gives_what_matches_gives(index: &dyn ImageIndex) {
     let collection = fresh(index, "contract-filters").await;
     let mut dice = Dice(0x9E37_79B9_7F4A_7C15);
     let mut records: Vec<_> = (0..300).map(|n| any_record(&mut dice, n)).collect();

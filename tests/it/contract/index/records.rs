@@ -13,7 +13,7 @@ fn same(read: &ImageRecord, written: &ImageRecord) {
     assert!(read.embedding.cosine(&written.embedding) > 0.999_999, "{:?}", read.embedding);
 }
 
-pub(crate) async fn what_is_upserted_is_there_and_what_is_deleted_is_not(index: &dyn ImageIndex) {
+pub(crate) async fn upserted_records_are_found_and_deleted_ones_are_not(index: &dyn ImageIndex) {
     let collection = fresh(index, "contract-records").await;
     // Keys that a store could change by mistake.
     let keys = ["a.jpg", "a b/ü+%25.jpg", "/lead.jpg", "a//b.jpg", "quote'\".jpg"];
@@ -37,7 +37,7 @@ pub(crate) async fn what_is_upserted_is_there_and_what_is_deleted_is_not(index: 
     index.drop_collection(&collection).await.unwrap();
 }
 
-pub(crate) async fn a_record_is_replaced_whole(index: &dyn ImageIndex) {
+pub(crate) async fn a_record_is_replaced_completely(index: &dyn ImageIndex) {
     let collection = fresh(index, "contract-replaced").await;
     let (mut one, other) = (record("a.jpg", EAST), record("b.jpg", EAST));
     index.upsert(&collection, &[one.clone(), other]).await.unwrap();
@@ -54,7 +54,7 @@ pub(crate) async fn a_record_is_replaced_whole(index: &dyn ImageIndex) {
     index.drop_collection(&collection).await.unwrap();
 }
 
-pub(crate) async fn the_last_of_a_batch_counts(index: &dyn ImageIndex) {
+pub(crate) async fn the_last_record_of_a_batch_counts(index: &dyn ImageIndex) {
     let collection = fresh(index, "contract-twice").await;
     let mut last = record("a.jpg", NORTH);
     last.payload.width = 9;
@@ -64,7 +64,7 @@ pub(crate) async fn the_last_of_a_batch_counts(index: &dyn ImageIndex) {
     index.drop_collection(&collection).await.unwrap();
 }
 
-pub(crate) async fn another_size_is_rejected_and_nothing_is_written(index: &dyn ImageIndex) {
+pub(crate) async fn a_wrong_dimension_is_rejected_and_nothing_is_written(index: &dyn ImageIndex) {
     let collection = fresh(index, "contract-sizes").await;
     let mut bad = record("bad.jpg", EAST);
     bad.embedding = Embedding::normalised(vec![1.0, 0.0], 2).unwrap();

@@ -7,7 +7,7 @@ use super::support::{fresh, keys, query, record};
 
 const EAST: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
 
-pub(crate) async fn an_empty_collection_answers_with_nothing(index: &dyn ImageIndex) {
+pub(crate) async fn an_empty_collection_has_no_hits(index: &dyn ImageIndex) {
     let collection = fresh(index, "contract-empty").await;
     assert!(index.search(&collection, &query(EAST, 10)).await.unwrap().is_empty());
     let beyond = SearchQuery { offset: 5, ..query(EAST, 10) };

@@ -8,7 +8,7 @@ use super::World;
 use crate::support::environment::{skip, variable};
 
 #[tokio::test]
-async fn a_bucket_that_denies_says_so_to_every_call() {
+async fn a_denied_bucket_is_an_error_of_every_call() {
     let Some(world) = World::real().await else { return };
     if variable("S3_TEST_AMBIENT_IS_DENIED").is_none() {
         skip(

@@ -55,7 +55,7 @@ async fn body(client: &Client, key: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_restart_keeps_objects_and_credentials_and_sweeps_what_was_left_behind() {
+async fn a_restart_keeps_objects_and_credentials_and_removes_leftovers() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(at(folder.path())).await;
     let pair = server.credentials().clone();
@@ -85,7 +85,7 @@ fn files(folder: &Path) -> usize {
 }
 
 #[tokio::test]
-async fn parts_and_conditions_of_an_object() {
+async fn ranges_and_conditions_of_an_object() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(at(folder.path())).await;
     let client = client(&server);
@@ -117,7 +117,7 @@ async fn parts_and_conditions_of_an_object() {
 }
 
 #[tokio::test]
-async fn every_way_to_vouch_for_a_body_is_checked() {
+async fn every_kind_of_checksum_is_verified() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(at(folder.path())).await;
     let client = client(&server);
@@ -187,7 +187,7 @@ async fn copies_deletions_and_buckets() {
 }
 
 #[tokio::test]
-async fn an_upload_in_parts_is_one_object_and_an_aborted_one_is_none() {
+async fn a_completed_multipart_upload_is_one_object_and_an_aborted_one_is_removed() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(at(folder.path())).await;
     let client = client(&server);
@@ -233,7 +233,7 @@ async fn an_upload_over_the_limit_is_refused_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn an_address_that_cannot_be_used_is_said_plainly() {
+async fn an_unusable_address_is_a_clear_error() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(at(folder.path())).await;
     let taken = EmbeddedS3Settings { addr: server.addr(), ..at(tempfile::tempdir().unwrap().path()) };
@@ -245,7 +245,7 @@ async fn an_address_that_cannot_be_used_is_said_plainly() {
 }
 
 #[tokio::test]
-async fn cancelling_the_token_ends_it_even_with_open_connections() {
+async fn cancelling_the_token_stops_it_even_with_open_connections() {
     let folder = tempfile::tempdir().unwrap();
     let token = CancellationToken::new();
     let server = EmbeddedS3::start(at(folder.path()), &token).await.unwrap();

@@ -115,16 +115,16 @@ macro_rules! contract {
 }
 
 contract! {
-    awkward_keys_come_back_as_they_went_in
+    unusual_keys_are_returned_unchanged
     a_listing_has_every_key_once_in_order_over_many_pages
     an_object_has_its_bytes_etag_type_and_metadata
     an_empty_object_is_an_object
     writing_again_replaces
-    what_is_not_there_is_missing
+    a_missing_object_is_missing
     a_wrong_secret_is_denied
     too_large_is_refused_by_the_listing_and_by_the_reply
-    a_key_that_is_too_long_is_nobodys_retry
-    a_bucket_is_made_once
+    a_key_that_is_too_long_is_not_retried
+    a_bucket_is_created_once
     an_upload_in_parts_is_one_object
 }
 
@@ -151,7 +151,7 @@ const AWKWARD: [&str; 16] = [
 const NO_FILE_NAME: [&str; 9] =
     ["s3://k", "/lead.jpg", "k//two.jpg", "k/./x", "k/../x", "k/\u{1}", "k/a/b", "k/end/", ".."];
 
-async fn awkward_keys_come_back_as_they_went_in(world: &World) {
+async fn unusual_keys_are_returned_unchanged(world: &World) {
     let long = format!("k/{}.jpg", "y".repeat(200));
     let mut taken: Vec<&str> = AWKWARD.to_vec();
     taken.push(&long);
@@ -209,7 +209,7 @@ async fn writing_again_replaces(world: &World) {
     assert_eq!(&world.source.fetch(&listed[0]).await.unwrap().bytes[..], b"second");
 }
 
-async fn what_is_not_there_is_missing(world: &World) {
+async fn a_missing_object_is_missing(world: &World) {
     let uri = world.uri("nothing here.jpg");
     assert_eq!(world.source.fetch(&world.listed(uri.key(), 1)).await.unwrap_err(), SourceError::Missing(uri));
     let nowhere = ImageRef { uri: ImageUri::new("no-such-bucket-here", "k"), ..world.listed("k", 1) };
@@ -257,7 +257,7 @@ async fn too_large_is_refused_by_the_listing_and_by_the_reply(world: &World) {
     assert!(matches!(gone, SourceError::Missing(_)), "{gone}");
 }
 
-async fn a_key_that_is_too_long_is_nobodys_retry(world: &World) {
+async fn a_key_that_is_too_long_is_not_retried(world: &World) {
     let key = "x/".repeat(520);
     for error in
         [world.put(&key, b"x").await.unwrap_err(), world.source.fetch(&world.listed(&key, 1)).await.unwrap_err()]
@@ -266,7 +266,7 @@ async fn a_key_that_is_too_long_is_nobodys_retry(world: &World) {
     }
 }
 
-async fn a_bucket_is_made_once(world: &World) {
+async fn a_bucket_is_created_once(world: &World) {
     let bucket = format!("made-{}", uuid::Uuid::now_v7().simple());
     assert!(!world.source.bucket_exists(&bucket).await.unwrap());
     world.source.ensure_bucket(&bucket).await.unwrap();

@@ -33,8 +33,8 @@ pub(super) async fn a_listing_has_every_key_once_in_order_over_many_pages(world:
     assert_eq!(world.keys("many/00", Some("many/00998")).await, keys[998..1_000]);
     assert_eq!(world.keys("many/", Some("n")).await, [""; 0]);
     assert_eq!(world.keys("", None).await.len(), 2_602);
-    one_refusal_between_pages_is_nothing(world, &keys).await;
-    a_refusal_that_stays_ends_the_listing_with_an_error(world, &keys).await;
+    one_refusal_between_pages_is_retried(world, &keys).await;
+    a_permanent_refusal_ends_the_listing_with_an_error(world, &keys).await;
 }
 
 /// The same bucket through a proxy that answers `503 Slow Down` to pages after the first, `times` times.
@@ -57,13 +57,13 @@ async fn slowed_down(world: &World, times: usize) -> (Vec<Result<String, SourceE
     (listed, asked.load(Ordering::SeqCst))
 }
 
-async fn one_refusal_between_pages_is_nothing(world: &World, keys: &[String]) {
+async fn one_refusal_between_pages_is_retried(world: &World, keys: &[String]) {
     let (listed, asked) = slowed_down(world, 1).await;
     assert_eq!(asked, 3, "two later pages, one of them twice");
     assert_eq!(listed.into_iter().collect::<Result<Vec<_>, _>>().unwrap(), keys);
 }
 
-async fn a_refusal_that_stays_ends_the_listing_with_an_error(world: &World, keys: &[String]) {
+async fn a_permanent_refusal_ends_the_listing_with_an_error(world: &World, keys: &[String]) {
     let (mut listed, _) = slowed_down(world, usize::MAX).await;
     let error = listed.pop().unwrap().unwrap_err();
     assert!(matches!(&error, SourceError::Dependency(down) if down.trouble.is_temporary()), "{error}");

@@ -73,14 +73,14 @@ fn trouble(error: SourceError) -> FailureKind {
 }
 
 #[tokio::test]
-async fn a_body_that_breaks_off_is_no_short_image() {
+async fn a_truncated_body_is_not_an_image() {
     let server = Canned::answering("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nabc").await;
     let uri = image("k").uri;
     assert_eq!(server.fetch().await, Err(SourceError::BrokenOff { uri, got: 3, expected: 8 }));
 }
 
 #[tokio::test]
-async fn too_large_is_noticed_while_reading_too() {
+async fn too_large_is_noticed_while_reading() {
     let server = Canned::answering(
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n6\r\nabcdef\r\n6\r\nghijkl\r\n0\r\n\r\n",
     )
@@ -90,7 +90,7 @@ async fn too_large_is_noticed_while_reading_too() {
 }
 
 #[tokio::test]
-async fn too_large_is_noticed_in_the_replys_header_before_its_body() {
+async fn too_large_is_noticed_in_the_header_before_the_body() {
     let server = Canned::answering("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nabc").await;
     let uri = image("k").uri;
     assert_eq!(server.fetch().await, Err(SourceError::TooLarge { uri, bytes: 100, limit: 9 }));
@@ -104,7 +104,7 @@ async fn list(reply: &'static str) -> Vec<Result<String, SourceError>> {
 }
 
 #[tokio::test]
-async fn keys_are_decoded_as_amazons_own_writes_them_and_only_if_they_are_encoded() {
+async fn keys_are_decoded_as_amazon_encodes_them_and_only_if_they_are_encoded() {
     let encoded = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n<ListBucketResult><EncodingType>url</EncodingType>\
          <IsTruncated>false</IsTruncated><Contents><Key>a+b%2B%C3%BC%25.jpg</Key></Contents></ListBucketResult>";
     assert_eq!(list(encoded).await, [Ok("a b+ü%.jpg".to_owned())]);
@@ -114,7 +114,7 @@ async fn keys_are_decoded_as_amazons_own_writes_them_and_only_if_they_are_encode
 }
 
 #[tokio::test]
-async fn a_listing_that_stops_short_is_not_taken_for_a_whole_one() {
+async fn a_truncated_listing_is_not_taken_as_complete() {
     let reply = "HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n<ListBucketResult><IsTruncated>true</IsTruncated>\
          <Contents><Key>a.jpg</Key></Contents></ListBucketResult>";
     let error = list(reply).await.remove(0).unwrap_err();
@@ -129,7 +129,7 @@ async fn a_chunked_body_without_a_length_is_read() {
 }
 
 #[tokio::test]
-async fn a_busy_service_says_when_to_come_back() {
+async fn a_busy_service_sends_retry_after() {
     let server = Canned::answering(
         "HTTP/1.1 503 Slow Down\r\nretry-after: 7\r\ncontent-length: 50\r\nconnection: close\r\n\r\n\
          <Error><Code>SlowDown</Code><Message/></Error>    ",
@@ -140,7 +140,7 @@ async fn a_busy_service_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_service_that_fails_or_stalls_is_the_trouble_not_the_image() {
+async fn a_failing_or_stalled_service_is_not_a_failure_of_the_image() {
     let failing = Canned::answering("HTTP/1.1 500 Oh\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
     assert_eq!(trouble(failing.fetch().await.unwrap_err()), FailureKind::Failed);
     let silent = Canned::answering("").await;
@@ -150,7 +150,7 @@ async fn a_service_that_fails_or_stalls_is_the_trouble_not_the_image() {
 }
 
 #[tokio::test]
-async fn a_body_that_stands_still_times_out() {
+async fn a_stalled_body_times_out() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let settings = S3Settings {
         timeout: Duration::from_millis(300),
@@ -171,7 +171,7 @@ async fn a_body_that_stands_still_times_out() {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_a_dependency_that_failed() {
+async fn a_refused_connection_is_a_failure_of_the_dependency() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
@@ -181,7 +181,7 @@ async fn nobody_listening_is_a_dependency_that_failed() {
 }
 
 #[tokio::test]
-async fn settings_that_cannot_be_are_refused() {
+async fn impossible_settings_are_refused() {
     let endpoint = settings("minio:9000".to_owned(), anyone());
     assert!(S3Source::new(endpoint).await.unwrap_err().to_string().contains("http://"));
     let region = S3Settings { region: String::new(), ..settings("http://x".to_owned(), anyone()) };
@@ -189,7 +189,7 @@ async fn settings_that_cannot_be_are_refused() {
 }
 
 #[tokio::test]
-async fn a_guarded_source_waits_for_a_server_that_is_down_and_goes_on_by_itself() {
+async fn a_guarded_source_waits_for_a_server_that_is_down_and_continues() {
     let folder = tempfile::tempdir().unwrap();
     let mut at = EmbeddedS3Settings::in_folder(folder.path());
     at.addr.set_port(0);

@@ -6,7 +6,7 @@ use super::plain::{service, succeeded};
 use crate::support::scripted_bucket::{Asked, Mode, Reply, Script, ScriptedBucket};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn archived_objects_fail_as_such_without_a_request_on_every_run() {
+async fn archived_objects_fail_in_every_run_without_a_request() {
     let bucket = ScriptedBucket::start(Mode::Glacier).await;
     bucket.change(|script| "DEEP_ARCHIVE".clone_into(&mut script.object("b.jpg").class));
     let app = service(&bucket).await;
@@ -23,7 +23,7 @@ async fn archived_objects_fail_as_such_without_a_request_on_every_run() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_restored_or_read_at_once_is_indexed_and_what_was_indexed_stays() {
+async fn restored_objects_are_indexed_and_archived_records_stay() {
     let bucket = ScriptedBucket::start(Mode::Glacier).await;
     let date = "2030-01-01T00:00:00.000Z";
     bucket.change(|script| {
@@ -43,7 +43,7 @@ async fn what_is_restored_or_read_at_once_is_indexed_and_what_was_indexed_stays(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_only_its_reply_tells_to_be_archived_has_the_same_class() {
+async fn an_object_whose_reply_says_archived_has_the_same_class() {
     let tier = "<StorageClass>INTELLIGENT_TIERING</StorageClass><AccessTier>ARCHIVE_ACCESS</AccessTier>";
     let archived = Reply::error_with(403, "InvalidObjectState", "not valid for the object's access tier", tier);
     let judge = move |asked: &Asked| (!asked.is_listing() && asked.key() == b"b.jpg").then(|| archived.clone());

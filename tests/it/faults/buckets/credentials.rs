@@ -10,7 +10,7 @@ use crate::page::browser::Browser;
 use crate::support::scripted_bucket::{Fault, Mode, Reply, Script, ScriptedBucket};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn credentials_that_expire_end_the_job_once_and_its_retry_does_the_rest() {
+async fn expired_credentials_end_the_job_once_and_a_retry_completes_it() {
     let bucket = ScriptedBucket::start(Mode::Expired).await;
     let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("GLIMPSE_LEASE_SIZE", "1")]).await;
     let (job, said) = refused(&app, json!({})).await;
@@ -24,7 +24,7 @@ async fn credentials_that_expire_end_the_job_once_and_its_retry_does_the_rest() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_retry_of_a_job_that_could_not_go_on_has_its_options_and_its_cap() {
+async fn a_retry_of_an_ended_job_has_its_options_and_its_limit() {
     let bucket = ScriptedBucket::start(Mode::Expired).await;
     let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("GLIMPSE_LEASE_SIZE", "1")]).await;
     let (first, _) = refused(&app, json!({"image_max_items": 3})).await;
@@ -48,7 +48,7 @@ async fn a_retry_of_a_job_that_could_not_go_on_has_its_options_and_its_cap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_offers_to_continue_a_job_that_could_not_go_on() {
+async fn the_page_offers_to_continue_an_ended_job() {
     let bucket = ScriptedBucket::start(Mode::Expired).await;
     let app = service(&bucket).await;
     let (job, _) = refused(&app, json!({})).await;
@@ -64,7 +64,7 @@ async fn the_page_offers_to_continue_a_job_that_could_not_go_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_that_cannot_be_read_any_more_ends_the_job_and_no_image_fails() {
+async fn a_bucket_that_becomes_unreadable_ends_the_job_and_fails_no_image() {
     for reply in [
         Reply::error(403, "AccessDenied", "Access Denied"),
         Reply::new(403, "text/html", "<html>blocked</html>"),
@@ -113,7 +113,7 @@ async fn objects_that_are_deleted_during_a_job_fail_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_that_lists_and_cannot_read_is_waited_for() {
+async fn a_job_waits_for_a_bucket_that_lists_but_does_not_read() {
     let bucket = ScriptedBucket::start(Mode::Plain).await;
     let failure = Reply::error(500, "InternalError", "We encountered an internal error.");
     bucket.change(|script| script.on_get = Some(Fault { reply: failure, after: 2, times: 40 }));
@@ -156,7 +156,7 @@ fn reply(status: u16, code: &str, message: &str) -> Reply {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_refusal_of_the_service_is_the_operators_when_objects_are_read_and_when_they_are_listed() {
+async fn every_refusal_of_the_service_ends_the_job_while_reading_and_while_listing() {
     let bucket = ScriptedBucket::start(Mode::Plain).await;
     let app = service(&bucket).await;
     for (status, code, message, word) in OPERATORS {
@@ -179,7 +179,7 @@ async fn every_refusal_of_the_service_is_the_operators_when_objects_are_read_and
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_that_is_denied_is_that_objects_failure() {
+async fn a_denied_object_fails_alone() {
     for denied in [
         Reply::error(403, "AccessDenied", "Access Denied"),
         Reply::bare(403),

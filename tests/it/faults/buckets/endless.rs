@@ -19,7 +19,7 @@ async fn fails_with(tokens: Tokens, words: &str, most_pages: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_listing_that_goes_round_fails_the_job_and_names_the_stores_fault() {
+async fn a_circular_listing_fails_the_job_with_the_reason() {
     fails_with(Tokens::Same, "the same continuation token again", 2).await;
     fails_with(Tokens::Cycle(2), "again, so that the listing would never end", 8).await;
     fails_with(Tokens::FirstPageAgain, "the same page again", 4).await;
@@ -29,7 +29,7 @@ async fn a_listing_that_goes_round_fails_the_job_and_names_the_stores_fault() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_truncated_page_without_a_token_fails_the_job_with_a_word_on_listobjectsv2() {
+async fn a_truncated_page_without_a_token_fails_the_job_and_names_listobjectsv2() {
     fails_with(Tokens::Missing, "without a continuation token", 1).await;
     fails_with(Tokens::Empty, "without a continuation token", 1).await;
     let bucket = ScriptedBucket::start(Mode::NoToken).await;
@@ -38,7 +38,7 @@ async fn a_truncated_page_without_a_token_fails_the_job_with_a_word_on_listobjec
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn empty_pages_are_passed_over_but_not_without_end() {
+async fn empty_pages_are_skipped_up_to_a_limit() {
     let bucket = ScriptedBucket::with(Script { tokens: Tokens::EmptyPagesFirst(5), ..Script::four() }).await;
     let app = service(&bucket).await;
     assert_eq!(succeeded(&app, json!({"sync": true})).await.counts.done, 4);
@@ -85,7 +85,7 @@ async fn a_listing_that_may_be_incomplete_removes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn values_in_another_notation_do_not_fail_the_listing() {
+async fn unusual_values_do_not_fail_the_listing() {
     let bucket = ScriptedBucket::start(Mode::Plain).await;
     let app = service(&bucket).await;
     for (time, size) in

@@ -31,7 +31,7 @@ async fn a_key_that_is_not_utf8_is_skipped_and_named_and_the_others_are_indexed(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_with_control_characters_hold_up_nothing() {
+async fn keys_with_control_characters_do_not_stop_a_job() {
     let image = demo_image("cat.jpg");
     let keys: [&[u8]; 5] = [b"a\x01b.jpg", b"line\nbreak.jpg", b"nul\x00.jpg", b"tab\t.jpg", b"plain.jpg"];
     for encodes in [true, false] {

@@ -21,7 +21,7 @@ fn listed_as(keys: [&str; 4]) -> Script {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_image_of_an_unordered_listing_is_indexed_though_a_page_fails() {
+async fn every_image_of_an_unordered_listing_is_indexed_even_if_a_page_fails() {
     let bucket = ScriptedBucket::start(Mode::Unordered).await;
     let app = service(&bucket).await;
     assert_eq!(succeeded(&app, json!({})).await.counts.done, 4);
@@ -39,7 +39,7 @@ async fn every_image_of_an_unordered_listing_is_indexed_though_a_page_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_unordered_listing_goes_on_after_a_restart_where_it_stood() {
+async fn an_unordered_listing_continues_after_a_restart() {
     let bucket = ScriptedBucket::with(listed_as(["d.jpg", "e.jpg", "a.jpg", "b.jpg"])).await;
     bucket.change(|script| script.on_next = Some(Fault::always(busy())));
     let app = service_with(&bucket, &[("S3_CIRCUIT_BREAKER_TIMEOUT", "1")]).await;
@@ -70,7 +70,7 @@ async fn a_token_that_is_refused_after_a_restart_fails_the_job_instead_of_losing
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sync_removes_nothing_on_the_word_of_an_unordered_listing() {
+async fn sync_removes_nothing_after_an_unordered_listing() {
     let bucket = ScriptedBucket::start(Mode::Plain).await;
     let app = service(&bucket).await;
     succeeded(&app, json!({})).await;
@@ -84,7 +84,7 @@ async fn sync_removes_nothing_on_the_word_of_an_unordered_listing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sync_removes_nothing_though_the_order_breaks_where_a_restart_was() {
+async fn sync_removes_nothing_if_the_order_breaks_at_a_restart() {
     let bucket = ScriptedBucket::start(Mode::Plain).await;
     let app = service_with(&bucket, &[("S3_CIRCUIT_BREAKER_TIMEOUT", "1")]).await;
     succeeded(&app, json!({})).await;
@@ -104,7 +104,7 @@ async fn sync_removes_nothing_though_the_order_breaks_where_a_restart_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn keys_that_two_pages_have_count_once() {
+async fn keys_on_two_pages_count_once() {
     for overlap in [1, 2] {
         let mut script = Script::four();
         script.objects.push(Object::new("f.jpg", script.objects[0].bytes.clone()));

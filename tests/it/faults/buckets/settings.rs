@@ -20,7 +20,7 @@ async fn told(bucket: &ScriptedBucket, more: &[(&str, &str)]) -> [String; 2] {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_region_is_told_with_the_one_that_is_expected() {
+async fn a_wrong_region_is_reported_with_the_expected_one() {
     let bucket = ScriptedBucket::start(Mode::Region).await;
     for said in told(&bucket, &[]).await {
         assert!(said.contains("S3_REGION") && said.contains("us-east-1") && said.contains("eu-central-1"), "{said}");
@@ -36,7 +36,7 @@ async fn a_wrong_region_is_told_with_the_one_that_is_expected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_clock_is_told_as_such() {
+async fn a_wrong_clock_is_reported() {
     let bucket = ScriptedBucket::start(Mode::Skew).await;
     for said in told(&bucket, &[]).await {
         assert!(said.contains("clock"), "{said}");
@@ -48,7 +48,7 @@ async fn a_wrong_clock_is_told_as_such() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_endpoint_that_ends_in_the_buckets_name_is_told_as_such() {
+async fn an_endpoint_that_ends_with_the_bucket_name_is_reported() {
     let bucket = ScriptedBucket::start(Mode::Plain).await;
     for end in ["/photos", "/photos/"] {
         let endpoint = format!("{}{end}", bucket.url);
@@ -63,7 +63,7 @@ async fn an_endpoint_that_ends_in_the_buckets_name_is_told_as_such() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_reply_that_is_not_a_listing_is_told_with_what_it_is() {
+async fn a_reply_that_is_not_a_listing_is_reported_with_its_kind() {
     let bucket = ScriptedBucket::start(Mode::Buckets).await;
     for said in told(&bucket, &[]).await {
         assert!(said.contains("a list of buckets") && said.contains("S3_PATH_STYLE"), "{said}");
@@ -98,7 +98,7 @@ async fn a_reply_that_is_not_a_listing_is_told_with_what_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_bad_page_is_asked_for_again() {
+async fn one_bad_page_is_requested_again() {
     let bucket = ScriptedBucket::start(Mode::Plain).await;
     let page = Reply::new(200, "text/html", "<html>one moment</html>");
     bucket.change(|script| script.on_next = Some(Fault { reply: page, after: 0, times: 2 }));

@@ -46,7 +46,7 @@ async fn without_a_usable_etag_a_change_is_noticed_by_time_and_size() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_etag_is_one_and_the_same_however_it_is_written() {
+async fn an_etag_is_the_same_in_every_notation() {
     for etags in [Etags::Weak, Etags::Unquoted, Etags::Quoted] {
         let overwrite = |script: &mut Script| "2".clone_into(&mut script.object("b.jpg").etag);
         notices(Script { etags, ..Script::four() }, true, overwrite).await;
@@ -70,7 +70,7 @@ async fn an_etag_that_differs_between_listing_and_reading_changes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_empty_etag_is_none() {
+async fn an_empty_etag_counts_as_missing() {
     for mode in [Mode::EmptyEtag, Mode::NoEtag] {
         let bucket = ScriptedBucket::start(mode).await;
         let app = service(&bucket).await;

@@ -44,7 +44,7 @@ async fn a_worker_with_expired_credentials_ends_the_job_and_counts_no_image() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_that_goes_in_the_middle_ends_the_job() {
+async fn a_bucket_that_is_removed_during_a_job_ends_it() {
     let bucket = ScriptedBucket::start(Mode::Plain).await;
     let gone = Reply::error(404, "NoSuchBucket", "The specified bucket does not exist");
     bucket.change(|script| {

@@ -45,7 +45,7 @@ async fn doctor(variables: &[(&str, &str)]) -> (bool, String) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_public_bucket_is_read_without_a_signature_and_no_credentials_are_looked_for() {
+async fn a_public_bucket_is_read_without_looking_for_credentials() {
     let bucket = public().await;
     // The address at which a cloud machine would offer its role.
     let cloud = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -88,7 +88,7 @@ async fn a_requester_pays_bucket_is_read_if_the_reader_pays() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_embedded_server_lets_everyone_read_only_if_it_is_told_to() {
+async fn the_embedded_server_allows_anonymous_reads_only_if_configured() {
     for public_read in [true, false] {
         let folder = tempfile::tempdir().unwrap();
         let mut at = EmbeddedS3Settings::in_folder(folder.path());
@@ -118,7 +118,7 @@ async fn the_embedded_server_lets_everyone_read_only_if_it_is_told_to() {
 }
 
 #[test]
-fn what_does_not_go_with_anonymous_is_refused_by_name() {
+fn settings_that_contradict_anonymous_are_refused_by_name() {
     let url = ("S3_ENDPOINT", "http://127.0.0.1:9");
     let pair = [("S3_ACCESS_KEY_ID", "a"), ("S3_SECRET_ACCESS_KEY", "b")];
     let anonymous = ("S3_ANONYMOUS", "true");

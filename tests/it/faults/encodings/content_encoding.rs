@@ -50,7 +50,7 @@ fn object(key: &str, encoding: &str, bytes: Vec<u8>) -> Object {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn compressed_objects_are_indexed_shown_and_left_alone_the_next_time() {
+async fn compressed_objects_are_indexed_shown_and_then_unchanged() {
     let cat = demo_image("cat.jpg");
     let objects = vec![
         object("aws.jpg", "aws-chunked,gzip", gzip(&cat)),
@@ -99,7 +99,7 @@ async fn a_bucket_of_gzip_is_indexed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn limits_hold_for_what_comes_out_and_an_encoding_that_fails_is_named() {
+async fn limits_apply_to_decompressed_bytes_and_a_failing_encoding_is_named() {
     let cat = demo_image("cat.jpg");
     let large = [&cat[..], &vec![0; 2 << 20]].concat();
     let cut = gzip(&cat);
@@ -132,7 +132,7 @@ async fn limits_hold_for_what_comes_out_and_an_encoding_that_fails_is_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_embedded_bucket_keeps_the_encoding_and_a_table_may_have_one() {
+async fn the_embedded_bucket_keeps_the_encoding_also_of_metadata_files() {
     let app = TestApp::start().await;
     let cat = demo_image("cat.jpg");
     let client = super::uploads::client(&app);

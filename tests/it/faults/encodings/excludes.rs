@@ -54,7 +54,7 @@ async fn the_list_of_a_job_and_the_setting_replace_the_default_and_a_retry_keeps
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn excludes_that_cannot_be_used_are_refused_by_name() {
+async fn invalid_excludes_are_refused_by_name() {
     let app = TestApp::start().await;
     let long = "x".repeat(257);
     for (list, words) in [
@@ -96,7 +96,7 @@ async fn sync_removes_records_of_excluded_keys_and_does_not_count_them_as_losses
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_command_line_excludes_what_it_is_told() {
+async fn the_command_line_has_an_option_for_excludes() {
     let app = TestApp::start().await;
     seed_leftovers(&app).await;
     let args = ["ingest", "--prefix", "images/", "--json", "--exclude", "._*,.@__thumb/", "--exclude", "*.{tmp,bak}"];

@@ -6,7 +6,7 @@ use super::{image_facts, over, succeeded};
 use crate::support::scripted_bucket::{Mode, ScriptedBucket};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_is_not_lost_over_an_odd_header() {
+async fn an_unusual_header_does_not_fail_an_object() {
     let bucket = ScriptedBucket::start(Mode::Latin1Meta).await;
     bucket.change(|script| {
         let mut add = |key: &str, name: &str, value: &[u8]| {

@@ -9,7 +9,7 @@ const KEY: &str = "images/Caf\u{e9} \u{202e}2024.jpg";
 const MB: usize = 1 << 20;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_that_do_not_read_keep_nobody_from_the_originals() {
+async fn clients_that_do_not_read_do_not_block_other_clients() {
     let (app, large) = grown(KEY, 45 * MB, &[]).await;
     let path = format!("/images/{}/original", id(KEY));
     let mut stuck = Vec::new();
@@ -26,7 +26,7 @@ async fn clients_that_do_not_read_keep_nobody_from_the_originals() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_original_that_grew_is_sent_in_ranges_and_under_its_own_name() {
+async fn an_original_that_grew_is_sent_in_ranges_and_with_its_file_name() {
     let (app, large) = grown(KEY, 3 * MB, &[]).await;
     let url = format!("{}/images/{}/original", app.url, id(KEY));
     let head = app.client.head(&url).send().await.unwrap();

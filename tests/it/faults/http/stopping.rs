@@ -27,7 +27,7 @@ const HALF_BODY: &str =
     "POST /jobs/images HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn half_sent_requests_do_not_delay_the_end_of_the_service() {
+async fn incomplete_requests_do_not_delay_the_end_of_the_service() {
     let folder = tempfile::tempdir().unwrap();
     let variables = [
         ("GLIMPSE_DATA_DIR", folder.path().to_str().unwrap()),
@@ -42,7 +42,7 @@ async fn half_sent_requests_do_not_delay_the_end_of_the_service() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn half_sent_requests_do_not_delay_the_end_of_the_model() {
+async fn incomplete_requests_do_not_delay_the_end_of_the_model() {
     let service = Staying::start(&[], &["clip", "--addr", "127.0.0.1:0"], "clip ");
     let body = "POST /embedding/text HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{";
     stops_soon(service, &["", HALF_HEAD, HALF_HTTP2, body]).await;

@@ -19,7 +19,7 @@ fn several_scans_and_unusual_sampling_give_the_image() {
 }
 
 #[test]
-fn a_jfif_header_counts_for_more_than_an_adobe_segment() {
+fn a_jfif_header_has_precedence_over_an_adobe_segment() {
     for name in ["plain.jpg", "three-scans-420.jpg", "progressive-restarts.jpg"] {
         let file = data(name);
         let jfif = file.starts_with(&[0xFF, 0xD8, 0xFF, 0xE0]) && file[6..].starts_with(b"JFIF");
@@ -41,7 +41,7 @@ fn progressive_with_restart_markers_is_the_same_image() {
 }
 
 #[test]
-fn a_scan_that_is_cut_or_missing_is_truncated() {
+fn an_incomplete_or_missing_scan_is_truncated() {
     let whole = data("three-scans-420.jpg");
     let scans: Vec<usize> = (0..whole.len() - 1).filter(|&at| whole[at..at + 2] == [0xFF, 0xDA]).collect();
     assert_eq!(scans.len(), 3);
@@ -66,7 +66,7 @@ fn a_scan_that_is_cut_or_missing_is_truncated() {
 }
 
 #[test]
-fn a_coding_that_is_not_read_is_named() {
+fn an_unsupported_coding_is_named() {
     let no_height = {
         let mut file = data("plain.jpg");
         let frame = file.windows(2).position(|two| two == [0xFF, 0xC0]).unwrap();

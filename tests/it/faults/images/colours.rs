@@ -101,7 +101,7 @@ fn without_a_usable_profile_thumbnails_stay_as_they_are() {
 }
 
 #[test]
-fn the_inks_of_cmyk_are_converted_by_their_profile() {
+fn cmyk_is_converted_by_its_profile() {
     let cmyk = data("cmyk-profile.jpg");
     // Its profile maps cyan to red; without it, cyan would be shown.
     let [left, ..] = colours(&small("CMYK", &cmyk));

@@ -5,7 +5,7 @@ use super::files::{chunks, encoded, png_of, png_with};
 use super::{assert_red_blue_green, decoded};
 
 #[test]
-fn wrong_checksums_and_what_is_behind_the_pixels_do_not_cost_the_image() {
+fn wrong_checksums_and_data_after_the_pixels_do_not_fail_the_image() {
     let png = encoded(ImageFormat::Png);
     let all = chunks(&png);
     let with_checksum_of_zero = |kind: &[u8; 4]| {
@@ -46,7 +46,7 @@ fn wrong_checksums_and_what_is_behind_the_pixels_do_not_cost_the_image() {
 }
 
 #[test]
-fn pixels_that_are_missing_are_an_error() {
+fn missing_pixels_are_an_error() {
     let png = encoded(ImageFormat::Png);
     for share in [30, 60, 90] {
         let cut = &png[..png.len() * share / 100];

@@ -8,7 +8,7 @@ use super::large::phone_jpeg;
 use crate::support::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_indexes_what_can_be_read_and_names_what_cannot() {
+async fn a_job_indexes_readable_images_and_names_the_others() {
     let app = TestApp::start().await;
     let orientation = segment(0xE1, &[b"Exif\0\0", &exif(4)[..]].concat());
     let bomb = png_with(*b"iCCP", &[b"x\0\0", &zlib_of_zeros(64)[..]].concat());

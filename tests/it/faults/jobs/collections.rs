@@ -36,7 +36,7 @@ async fn is_empty(folder: &Path) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn others_are_answered_while_a_large_collection_is_dropped_and_the_answer_is_right() {
+async fn requests_are_answered_while_a_large_collection_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
     drop(ledger_of(folder.path()).await);
     let clip = CheapClip::start(Duration::ZERO).await;
@@ -60,7 +60,7 @@ async fn others_are_answered_while_a_large_collection_is_dropped_and_the_answer_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_drop_that_a_crash_interrupted_is_finished_after_the_restart() {
+async fn a_drop_interrupted_by_a_crash_is_completed_after_the_restart() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = ledger_of(folder.path()).await;
     // The state that a service leaves if it is killed during a drop.

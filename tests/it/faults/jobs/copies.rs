@@ -28,7 +28,7 @@ fn patient(stores: &[Arc<dyn ImageIndex>]) -> Stores {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_two_stores_have_is_copied_from_the_one_that_answers() {
+async fn a_record_of_two_stores_is_copied_from_the_one_that_answers() {
     let (source, provider) = (Arc::new(keyed([9; 6])), Arc::new(MeanProvider::default()));
     let (gone, full, empty) = (NamedIndex::new("gone"), store("full"), store("empty"));
     let (limits, settings) = (ImagingSettings::default().limits(), PipelineSettings::default());
@@ -60,12 +60,12 @@ async fn what_two_stores_have_is_copied_from_the_one_that_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn only_where_no_store_answers_the_read_fails() {
+async fn a_read_fails_only_if_no_store_answers() {
     let name = CollectionName::parse("documents").unwrap();
     let (one, two) = (NamedIndex::new("one"), NamedIndex::new("two"));
     let stores = Stores::new(vec![one.clone(), two.clone()]);
     let ids = [keyed([9; 1]).refs()[0].uri.id()];
-    let all = stores.all();
+    let all = stores.name_set();
     one.switch(false);
     two.switch(false);
     let (store, _) = stores.get_from_any(&all, &name, &ids).await.unwrap_err();

@@ -29,7 +29,7 @@ async fn until_it_waits(process: &Process, not_for: Option<&Value>) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_job_whose_large_transaction_finds_no_room_waits_and_completes() {
+async fn a_job_whose_large_transaction_finds_no_space_waits_and_completes() {
     let clip = CheapClip::start(Duration::ZERO).await;
     let Some(disk) = SmallDisk::mount(64 * 1024) else { return };
     let process = Process::start(&disk.data(), &clip);
@@ -50,7 +50,7 @@ async fn a_job_whose_large_transaction_finds_no_room_waits_and_completes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_would_write_on_a_full_disk_is_refused_with_the_reason_and_succeeds_later() {
+async fn writes_to_a_full_disk_are_refused_with_the_reason_and_succeed_later() {
     let Some(disk) = SmallDisk::mount(16 * 1024) else { return };
     let clip = CheapClip::start(Duration::ZERO).await;
     let process = Process::start(&disk.data(), &clip);

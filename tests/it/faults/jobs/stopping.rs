@@ -63,7 +63,7 @@ async fn until(process: &Process, wanted: impl Fn(&Value) -> bool) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stopped_job_that_waits_for_its_provider_leaves_its_collection_to_the_next_at_once() {
+async fn a_stopped_job_that_waits_for_its_provider_releases_its_collection_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let clip = Clip::start().await;
     let process = waiting(folder.path(), &clip).await;
@@ -84,7 +84,7 @@ async fn a_stopped_job_that_waits_for_its_provider_leaves_its_collection_to_the_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_whose_job_waits_for_its_provider_stops_at_once_and_goes_on_at_its_next_start() {
+async fn a_service_whose_job_waits_for_its_provider_stops_at_once_and_continues_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let clip = Clip::start().await;
     let process = waiting(folder.path(), &clip).await;

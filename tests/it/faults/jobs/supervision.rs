@@ -1,6 +1,5 @@
 //! Tasks that panic: the process notices it if the task is permanent, and the collection of a job is always released.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -43,9 +42,6 @@ impl ImageEmbeddingProvider for Panics {
     }
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
         self.inner.embed_text(text).await
-    }
-    fn useful_batch(&self) -> NonZeroUsize {
-        self.inner.useful_batch()
     }
     fn busy(&self) -> Option<Busy> {
         assert!(self.asked.fetch_add(1, Ordering::SeqCst) + 1 != self.at, "on purpose");
@@ -111,7 +107,7 @@ async fn a_job_whose_end_panics_fails_and_its_collection_is_free_for_the_next() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_scheduler_that_panics_stops_the_service_and_its_jobs_go_on_at_the_next_start() {
+async fn a_scheduler_that_panics_stops_the_service_and_its_jobs_continue_at_the_next_start() {
     let folder = tempfile::tempdir().unwrap();
     let (jobs, ledger, shutdown) = service(folder.path(), 1).await;
     let job = submit(&jobs).await;
@@ -127,7 +123,7 @@ async fn a_scheduler_that_panics_stops_the_service_and_its_jobs_go_on_at_the_nex
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_one_of_whose_tasks_panics_is_not_ready_and_ends_with_an_error() {
+async fn a_service_with_a_panicked_task_is_not_ready_and_ends_with_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let variables = [
         ("GLIMPSE_DATA_DIR", folder.path().to_str().unwrap()),

@@ -15,7 +15,7 @@ fn bare() -> Script {
 
 /// A5: chunked replies, no `X-Linked-*`, no etag; `HEAD` has a length of 0, is refused, or is not allowed.
 #[tokio::test]
-async fn a_mirror_that_says_no_sizes_finishes() {
+async fn a_download_from_a_mirror_without_sizes_completes() {
     for manner in [Manner::Bare, Manner::BareWithoutHead, Manner::WithoutHead] {
         let hub = FakeHub::of(&folder(), Script { manner, ..Script::default() }).await;
         let home = tempfile::tempdir().unwrap();
@@ -30,7 +30,7 @@ async fn a_mirror_that_says_no_sizes_finishes() {
 
 /// A5: the end of a chunked reply is known, so a download that breaks off is resumed.
 #[tokio::test]
-async fn what_a_mirror_without_sizes_breaks_off_is_gone_on_with() {
+async fn an_interrupted_download_from_a_mirror_without_sizes_is_resumed() {
     for no_ranges in [false, true] {
         let hub = FakeHub::of(&folder(), Script { cut: Some((IMAGE.to_owned(), 50_000)), no_ranges, ..bare() }).await;
         let home = tempfile::tempdir().unwrap();
@@ -42,7 +42,7 @@ async fn what_a_mirror_without_sizes_breaks_off_is_gone_on_with() {
 
 /// A5: redirects have a limit.
 #[tokio::test]
-async fn redirects_in_a_circle_are_an_error_that_says_so() {
+async fn circular_redirects_are_a_clear_error() {
     let hub = FakeHub::of(&folder(), Script { manner: Manner::Circle, ..Script::default() }).await;
     let home = tempfile::tempdir().unwrap();
     match from_hub(&hub, home.path(), false).await {

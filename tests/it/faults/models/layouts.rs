@@ -72,7 +72,7 @@ pub(crate) async fn from_hub(hub: &FakeHub, home: &Path, offline: bool) -> Resul
         hf_hub_offline: offline,
         ..HubSettings::default()
     };
-    LocalProvider::open(Source::of(&settings, &hub)?, NonZeroUsize::MIN).await
+    LocalProvider::open(Source::from_settings(&settings, &hub)?, NonZeroUsize::MIN).await
 }
 
 /// Compares with the vectors of transformers, and with the space of the model in the repository.
@@ -200,7 +200,7 @@ async fn weights_outside_the_models_folder_are_refused() {
 
 /// A3: in one file the inputs and outputs have 16 bits, too; in the other only the inside.
 #[tokio::test]
-async fn a_folder_with_fp16_towers_alone_loads() {
+async fn a_folder_with_only_fp16_towers_loads() {
     let copy = copy();
     for tower in TOWERS {
         std::fs::remove_file(copy.path().join(format!("onnx/{tower}.onnx"))).unwrap();
@@ -213,7 +213,7 @@ async fn a_folder_with_fp16_towers_alone_loads() {
 
 /// A3: the error names the files that cannot be used.
 #[tokio::test]
-async fn a_folder_with_other_onnx_files_is_told_which_there_are() {
+async fn a_folder_with_other_onnx_files_is_refused_with_their_names() {
     let copy = copy();
     for tower in TOWERS {
         let onnx = copy.path().join("onnx");

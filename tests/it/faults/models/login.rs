@@ -62,7 +62,7 @@ fn write(path: &Path, text: &str) {
 
 /// A6: the login of `hf auth login` opens a private repository, wherever it is stored, and is not in the log.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stored_login_is_shown_to_the_hub_alone() {
+async fn a_stored_login_is_sent_only_to_the_hub() {
     let token = format!("{TOKEN}\n");
     for (stored, variables) in [
         (".cache/huggingface/token", &[][..]),

@@ -76,12 +76,12 @@ async fn open(mirror: &Mirror, home: PathBuf) -> LocalProvider {
     let settings = EmbedSettings { clip_model: "org/clip".to_owned(), ..EmbedSettings::default() };
     let hub =
         HubSettings { hf_endpoint: mirror.url.clone(), hf_home: home.display().to_string(), ..HubSettings::default() };
-    LocalProvider::open(Source::of(&settings, &hub).unwrap(), std::num::NonZeroUsize::MIN).await.unwrap()
+    LocalProvider::open(Source::from_settings(&settings, &hub).unwrap(), std::num::NonZeroUsize::MIN).await.unwrap()
 }
 
 /// A5: a truncated file is not used, of whatever kind it is.
 #[tokio::test]
-async fn a_body_that_was_cut_without_a_word_is_not_complete() {
+async fn a_silently_truncated_file_is_not_used() {
     for cut in [&[][..], &["onnx/text_model.onnx", "tokenizer.json"]] {
         let mirror = mirror(cut).await;
         let home = tempfile::tempdir().unwrap();

@@ -85,7 +85,7 @@ async fn a_job_over_a_damaged_record_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_dropped_collection_gives_its_space_back_while_others_are_written() {
+async fn a_dropped_collection_frees_its_disk_space_while_others_are_written() {
     let folder = tempfile::tempdir().unwrap();
     let index = EmbeddedIndex::open(folder.path()).unwrap();
     let (kept, dropped) = (fresh(&index, "kept").await, fresh(&index, "dropped").await);
@@ -102,7 +102,7 @@ async fn a_dropped_collection_gives_its_space_back_while_others_are_written() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_catalogue_of_version_0_1_gives_its_space_back_too() {
+async fn a_catalogue_of_version_0_1_frees_its_disk_space_too() {
     let folder = tempfile::tempdir().unwrap();
     let index = EmbeddedIndex::open(folder.path()).unwrap();
     let (kept, dropped) = (fresh(&index, "kept").await, fresh(&index, "dropped").await);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use glimpse::domain::{FailureKind as Kind, Secret};
 use glimpse::index::qdrant::{QdrantIndex, QdrantSettings};
-use glimpse::index::{Ensured, ImageIndex, IndexError};
+use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
 use reqwest::StatusCode;
 use serde_json::json;
 
@@ -68,7 +68,7 @@ async fn a_qdrant_before_1_16_is_refused_with_both_versions_before_anything_is_m
 }
 
 #[tokio::test]
-async fn a_qdrant_whose_version_is_hidden_is_judged_by_what_it_keeps() {
+async fn a_qdrant_with_a_hidden_version_is_checked_by_a_trial() {
     let qdrant = QdrantServer::start().await;
     let collection = name("hidden-version");
     for version in [None, Some(""), Some("dev")] {
@@ -79,16 +79,16 @@ async fn a_qdrant_whose_version_is_hidden_is_judged_by_what_it_keeps() {
         qdrant.limit(Limits::default());
         assert_eq!(index(&qdrant).describe(&collection).await.unwrap(), None, "what was made is removed");
         let made = index(&qdrant).ensure_image_collection(&collection, &space()).await.unwrap();
-        assert_eq!(made, Ensured::Created, "{version:?}");
+        assert_eq!(made, EnsureOutcome::Created, "{version:?}");
         index(&qdrant).ready().await.unwrap();
         index(&qdrant).drop_collection(&collection).await.unwrap();
     }
     qdrant.becomes(Some("1.16.0-dev"));
-    assert_eq!(index(&qdrant).ensure_image_collection(&collection, &space()).await.unwrap(), Ensured::Created);
+    assert_eq!(index(&qdrant).ensure_image_collection(&collection, &space()).await.unwrap(), EnsureOutcome::Created);
 }
 
 #[tokio::test]
-async fn a_qdrant_that_was_replaced_by_an_older_one_is_named_and_nobody_is_told_to_remove_a_collection() {
+async fn a_qdrant_that_was_replaced_by_an_older_one_is_named_without_advice_to_remove_a_collection() {
     let qdrant = QdrantServer::start().await;
     let collection = fresh(&index(&qdrant), "downgraded").await;
     index(&qdrant).upsert(&collection, &[record("a.jpg", EAST)]).await.unwrap();
@@ -111,7 +111,7 @@ async fn a_qdrant_that_was_replaced_by_an_older_one_is_named_and_nobody_is_told_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strict_mode_makes_requests_smaller_and_everything_is_indexed_and_found() {
+async fn in_strict_mode_requests_become_smaller_and_everything_is_indexed() {
     for forbids in [false, true] {
         let qdrant = QdrantServer::start().await;
         let limits = Limits { upsert: Some(1), query: Some(5), no_exact: true, forbids, ..Limits::default() };
@@ -130,7 +130,7 @@ async fn strict_mode_makes_requests_smaller_and_everything_is_indexed_and_found(
 }
 
 #[tokio::test]
-async fn pages_that_strict_mode_cuts_are_the_same_as_one() {
+async fn smaller_pages_in_strict_mode_give_the_same_results() {
     let qdrant = QdrantServer::start().await;
     let whole = index(&qdrant);
     let collection = fresh(&whole, "paged").await;
@@ -152,7 +152,7 @@ async fn pages_that_strict_mode_cuts_are_the_same_as_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_limit_that_nothing_can_keep_to_ends_the_job_with_its_own_words() {
+async fn a_limit_that_cannot_be_met_ends_the_job_with_the_servers_message() {
     for (limits, said) in [
         (Limits { points: Some(10), upsert: Some(5), ..Limits::default() }, "Max points count limit of 10"),
         (Limits { indexes: Some(2), ..Limits::default() }, "maximum number of payload indices (2)"),
@@ -175,7 +175,7 @@ async fn a_limit_that_nothing_can_keep_to_ends_the_job_with_its_own_words() {
 }
 
 #[tokio::test]
-async fn messages_that_are_too_large_are_cut_and_only_a_record_that_is_too_large_alone_is_refused() {
+async fn too_large_messages_are_split_and_only_a_too_large_record_is_refused() {
     let qdrant = QdrantServer::start().await;
     let index = index(&qdrant);
     let collection = fresh(&index, "messages").await;
@@ -192,7 +192,7 @@ async fn messages_that_are_too_large_are_cut_and_only_a_record_that_is_too_large
 }
 
 #[tokio::test]
-async fn a_score_is_the_cosine_with_the_vector_that_came_with_the_hit() {
+async fn a_score_is_the_cosine_with_the_vector_of_the_hit() {
     let qdrant = QdrantServer::start().await;
     let index = index(&qdrant);
     let collection = fresh(&index, "editions").await;

@@ -19,7 +19,7 @@ fn kind(error: &IndexError) -> Option<Kind> {
 }
 
 #[tokio::test]
-async fn an_object_that_a_sick_server_could_not_take_is_not_removed() {
+async fn an_object_that_a_failing_server_could_not_write_is_not_removed() {
     let documents = name("documents");
     let records = ["a.jpg", "b.jpg", "c.jpg", "d.jpg"].map(|key| record(key, EAST));
     for said in [
@@ -40,7 +40,7 @@ async fn an_object_that_a_sick_server_could_not_take_is_not_removed() {
 }
 
 #[tokio::test]
-async fn what_a_refusal_quotes_does_not_decide_whose_it_is() {
+async fn quoted_values_in_an_error_do_not_decide_its_class() {
     let documents = name("documents");
     let records = ["timeout.jpg", "a/read-only/no space left.jpg", "c.jpg", "d.jpg"].map(|key| record(key, EAST));
     for (said, deleted) in [
@@ -58,7 +58,7 @@ async fn what_a_refusal_quotes_does_not_decide_whose_it_is() {
 }
 
 #[tokio::test]
-async fn nothing_taken_of_several_in_words_that_nobody_knows_is_the_servers() {
+async fn an_unknown_error_for_all_objects_is_a_failure_of_the_server() {
     let server = Running::new(class(), Grpc::Refuses(vec![(0, "odd"), (1, "odd")])).await;
     let records = ["a.jpg", "b.jpg", "c.jpg", "d.jpg"].map(|key| record(key, EAST));
     let refused = server.index().upsert(&name("documents"), &records).await.unwrap_err();
@@ -67,7 +67,7 @@ async fn nothing_taken_of_several_in_words_that_nobody_knows_is_the_servers() {
 }
 
 #[tokio::test]
-async fn messages_that_are_too_large_are_cut_and_only_an_object_that_is_too_large_alone_is_refused() {
+async fn too_large_messages_are_split_and_only_a_too_large_object_is_refused() {
     let server = Running::new(class(), Grpc::Limits { bytes: 20_000, results: 10_000 }).await;
     let (index, documents) = (server.index(), name("documents"));
     let mut records: Vec<_> = (0..60).map(|n| record(&format!("{n}.jpg"), EAST)).collect();
@@ -80,7 +80,7 @@ async fn messages_that_are_too_large_are_cut_and_only_an_object_that_is_too_larg
 }
 
 #[tokio::test]
-async fn a_small_limit_of_results_makes_pages_smaller_or_is_quoted() {
+async fn a_small_limit_of_results_makes_pages_smaller_or_is_reported() {
     let server = Running::new(class(), Grpc::Limits { bytes: usize::MAX, results: 4 }).await;
     let (index, documents) = (server.index(), name("documents"));
     assert!(index.search(&documents, &query(EAST, 4)).await.unwrap().is_empty());
@@ -94,13 +94,13 @@ async fn a_small_limit_of_results_makes_pages_smaller_or_is_quoted() {
 }
 
 #[tokio::test]
-async fn the_queue_of_vectors_is_waited_for_but_not_without_end() {
+async fn the_queue_of_vectors_is_waited_for_up_to_a_limit() {
     let server = Running::new(class(), Grpc::Refuses(vec![])).await;
     let (index, documents) = (server.index(), name("documents"));
     server.queue(vec![300, 2, 0]);
-    assert_eq!(index.settled(&documents, Duration::from_mins(1)).await.unwrap(), None);
+    assert_eq!(index.wait_until_indexed(&documents, Duration::from_mins(1)).await.unwrap(), None);
     server.queue(vec![5]);
     let begun = Instant::now();
-    assert_eq!(index.settled(&documents, Duration::from_millis(200)).await.unwrap(), Some(5));
+    assert_eq!(index.wait_until_indexed(&documents, Duration::from_millis(200)).await.unwrap(), Some(5));
     assert!(begun.elapsed() >= Duration::from_millis(200));
 }

@@ -98,7 +98,7 @@ async fn a_megabyte_in_any_text_and_a_huge_list_in_any_place_are_refused_by_name
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_name_of_a_worker_writes_no_line_of_its_own() {
+async fn the_name_of_a_worker_cannot_add_a_line_to_the_log() {
     let (app, job) = with_images(1, &[]).await;
     let door = Door::of(&app, &job).await;
     let forged = "w\n2026-01-01T00:00:00Z SUCCEEDED: 80 done, 0 failed";
@@ -127,7 +127,7 @@ async fn a_name_of_a_worker_writes_no_line_of_its_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_has_the_token_and_holds_nothing_marks_nothing_as_done() {
+async fn a_worker_without_a_lease_cannot_complete_images() {
     let (app, job) = with_images(4, &[("GLIMPSE_LEASE_SIZE", "4")]).await;
     let door = Door::of(&app, &job).await;
     door.join("one").await;
@@ -141,7 +141,7 @@ async fn who_has_the_token_and_holds_nothing_marks_nothing_as_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_reads_records_of_its_job_s_prefix_only() {
+async fn a_worker_reads_only_records_of_the_jobs_prefix() {
     let app = crate::support::TestApp::start().await;
     app.put("images/a.png", crate::workers::service::png(1)).await;
     app.put("others/b.png", crate::workers::service::png(2)).await;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::{Door, with_images};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_for_work_is_held_until_there_is_some() {
+async fn a_request_for_work_waits_until_there_is_some() {
     let (app, job) = with_images(4, &[("GLIMPSE_LEASE_SIZE", "4")]).await;
     let door = Door::of(&app, &job).await;
     door.join("one").await;
@@ -38,7 +38,7 @@ async fn a_request_for_work_is_held_until_there_is_some() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_ends_at_once_although_workers_wait_for_work() {
+async fn the_service_stops_at_once_while_workers_wait_for_work() {
     let (app, job) = with_images(4, &[("GLIMPSE_LEASE_SIZE", "4")]).await;
     let door = Door::of(&app, &job).await;
     door.join("one").await;
@@ -55,7 +55,7 @@ async fn the_service_ends_at_once_although_workers_wait_for_work() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_of_a_job_that_waits_for_workers_says_nothing_while_nothing_changes() {
+async fn the_stream_of_a_waiting_job_sends_nothing_while_nothing_changes() {
     let (app, job) = with_images(2, &[]).await;
     Door::of(&app, &job).await;
     let request = app.client.get(format!("{}/jobs/{}", app.url, job.job_id)).header("accept", "text/event-stream");

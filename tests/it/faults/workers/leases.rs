@@ -14,7 +14,7 @@ use crate::support::cheap_clip::CheapClip;
 use crate::support::worker::Worker;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_worker_that_reports_and_sends_no_heartbeat_keeps_all_that_it_holds() {
+async fn a_worker_that_reports_without_heartbeats_keeps_its_leases() {
     const LEASE: Duration = Duration::from_secs(4);
     let (app, job) = with_images(12, &[("GLIMPSE_LEASE_SECONDS", "4"), ("GLIMPSE_LEASE_SIZE", "6")]).await;
     let door = Door::of(&app, &job).await;
@@ -84,12 +84,12 @@ async fn a_report_whose_answer_hangs_costs_no_lease() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lease_whose_grant_hangs_is_not_taken_for_a_death() {
+async fn a_delayed_grant_is_not_taken_for_a_dead_worker() {
     Box::pin(one_hangs("/leases", 4, || Verdict::AnswersAfter(LONG))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_restart_of_the_service_that_is_longer_than_a_short_lease_costs_none() {
+async fn a_restart_of_the_service_longer_than_a_lease_costs_no_lease() {
     let clip = CheapClip::start(Duration::from_millis(40)).await;
     let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let (addr, s3) = (free(), free());
@@ -115,7 +115,7 @@ async fn a_restart_of_the_service_that_is_longer_than_a_short_lease_costs_none()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn leases_of_a_clock_that_was_ahead_end_when_the_service_starts_with_the_right_time() {
+async fn leases_of_a_clock_that_was_ahead_end_at_the_next_start() {
     let (app, job) = with_images(4, &[("GLIMPSE_LEASE_SECONDS", "2")]).await;
     let door = Door::of(&app, &job).await;
     door.join("one").await;

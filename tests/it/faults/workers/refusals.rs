@@ -12,7 +12,7 @@ use crate::support::worker::Worker;
 const OTHER_STORE: [(&str, &str); 2] = [("VECTOR_DB_PROVIDER", "qdrant"), ("QDRANT_URL", "http://127.0.0.1:1")];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_worker_ends_with_78_and_the_job_says_why_once() {
+async fn a_refused_worker_exits_with_78_and_the_job_reports_it_once() {
     let (app, job) = with_images(3, &[]).await;
     let door = Door::of(&app, &job).await;
     let mut other = door.introduction().await;
@@ -49,7 +49,7 @@ async fn a_refused_worker_ends_with_78_and_the_job_says_why_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_log_keeps_few_refusals_however_many_reasons_there_are() {
+async fn the_log_keeps_a_limited_number_of_refusals() {
     let (app, job) = with_images(1, &[]).await;
     let door = Door::of(&app, &job).await;
     let mut other = door.introduction().await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use glimpse::domain::{FailureKind as Kind, Space};
-use glimpse::index::{Ensured, ImageIndex, IndexError};
+use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
 use qdrant_client::qdrant::{CreateCollectionBuilder, Distance, VectorParamsBuilder};
 
 use super::{EAST, Place, everywhere, index, there};
@@ -15,18 +15,18 @@ use crate::support::qdrant::{QdrantServer, ServerFault};
 const INDEXES: usize = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn those_who_make_it_at_one_moment_all_have_it() {
+async fn concurrent_creations_of_one_collection_all_succeed() {
     everywhere(async |place: &Place| {
         let (index, space) = (place.index(), space());
         for round in 0..5 {
             let collection = name(&format!("contract-race{round}"));
             let all = join_all((0..8).map(|_| index.ensure_image_collection(&collection, &space))).await;
             let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
-            assert!(all.contains(&Ensured::Created), "{all:?}");
+            assert!(all.contains(&EnsureOutcome::Created), "{all:?}");
             let info = place.raw().collection_info(there(&collection)).await.unwrap().result.unwrap();
             assert_eq!(info.payload_schema.len(), INDEXES);
             let again = index.ensure_image_collection(&collection, &space).await.unwrap();
-            assert_eq!(again, Ensured::Existed);
+            assert_eq!(again, EnsureOutcome::Existed);
             index.drop_collection(&collection).await.unwrap();
         }
     })
@@ -34,7 +34,7 @@ async fn those_who_make_it_at_one_moment_all_have_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn twins_that_are_made_at_one_moment_never_both_stay() {
+async fn colliding_names_created_at_the_same_time_never_both_stay() {
     everywhere(async |place: &Place| {
         let (index, space) = (place.index(), space());
         let conflicting = [name("contract-twin"), name("contract_twin")];
@@ -57,7 +57,7 @@ async fn twins_that_are_made_at_one_moment_never_both_stay() {
 }
 
 #[tokio::test]
-async fn what_was_cut_short_is_finished_and_only_then_said_to_be_made() {
+async fn an_interrupted_creation_is_completed_and_only_then_reported() {
     let qdrant = QdrantServer::start().await;
     let index = index(&qdrant.url(), "", Duration::from_secs(5));
     let collection = name("contract-cut");
@@ -71,14 +71,14 @@ async fn what_was_cut_short_is_finished_and_only_then_said_to_be_made() {
     let refused = index.ensure_image_collection(&collection, &other).await.unwrap_err();
     assert!(matches!(refused, IndexError::Space(_)), "{refused}");
     // …but no caller has got the reply that it was created.
-    assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), Ensured::Created);
+    assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), EnsureOutcome::Created);
     assert_eq!(qdrant.calls("create_field_index"), 1 + INDEXES);
-    assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), Ensured::Existed);
+    assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), EnsureOutcome::Existed);
     assert_eq!(qdrant.calls("create_field_index"), 1 + INDEXES);
 }
 
 #[tokio::test]
-async fn collections_of_others_are_refused_and_left_alone() {
+async fn collections_of_other_applications_are_refused_and_not_changed() {
     everywhere(async |place: &Place| {
         let (index, client) = (place.index(), place.raw());
         let vectors = |size, distance| VectorParamsBuilder::new(size, distance);
@@ -108,7 +108,7 @@ async fn collections_of_others_are_refused_and_left_alone() {
         let creation = CreateCollectionBuilder::new(&stranger).vectors_config(vectors(4, Distance::Cosine));
         client.create_collection(creation).await.unwrap();
         let ours = name("contract-foreign");
-        assert_eq!(index.ensure_image_collection(&ours, &space()).await.unwrap(), Ensured::Created);
+        assert_eq!(index.ensure_image_collection(&ours, &space()).await.unwrap(), EnsureOutcome::Created);
         assert_eq!(count(&index, &ours).await, 0);
         index.drop_collection(&ours).await.unwrap();
         client.delete_collection(stranger).await.unwrap();

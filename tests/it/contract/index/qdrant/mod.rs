@@ -82,6 +82,6 @@ fn real() -> Option<Place> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn holds_the_contract_of_a_store() {
+async fn passes_the_contract() {
     everywhere(async |place| crate::contract::index::hold(&place.index()).await).await;
 }

@@ -13,7 +13,7 @@ use crate::contract::index::support::{count, fresh, ids, query, record, space};
 use crate::support::qdrant::{QdrantServer, ServerFault};
 
 #[tokio::test]
-async fn odd_payloads_come_back_as_they_went() {
+async fn unusual_payloads_are_returned_unchanged() {
     everywhere(async |place: &Place| {
         let index = place.index();
         let collection = fresh(&index, "contract-payloads").await;
@@ -38,7 +38,7 @@ async fn odd_payloads_come_back_as_they_went() {
 }
 
 #[tokio::test]
-async fn equals_beyond_the_end_of_a_page_are_in_order_of_ids() {
+async fn ties_beyond_the_end_of_a_page_are_in_order_of_ids() {
     everywhere(async |place: &Place| {
         let index = place.index();
         let collection = fresh(&index, "contract-equals").await;
@@ -58,7 +58,7 @@ async fn equals_beyond_the_end_of_a_page_are_in_order_of_ids() {
 }
 
 #[tokio::test]
-async fn many_records_are_written_read_and_removed_in_requests_of_bounded_size() {
+async fn many_records_are_written_read_and_removed_in_limited_requests() {
     let qdrant = QdrantServer::start().await;
     let index = super::index(&qdrant.url(), "", std::time::Duration::from_secs(30));
     let collection = fresh(&index, "contract-many").await;
@@ -76,7 +76,7 @@ async fn many_records_are_written_read_and_removed_in_requests_of_bounded_size()
 }
 
 #[tokio::test]
-async fn of_a_refused_request_the_refused_record_is_named_and_the_others_are_written() {
+async fn a_refused_record_is_named_and_the_others_are_written() {
     let qdrant = QdrantServer::start().await;
     let index = super::index(&qdrant.url(), "", std::time::Duration::from_secs(30));
     let collection = fresh(&index, "contract-refused").await;
@@ -92,7 +92,7 @@ async fn of_a_refused_request_the_refused_record_is_named_and_the_others_are_wri
 }
 
 #[tokio::test]
-async fn another_size_behind_our_back_is_noticed() {
+async fn a_size_that_another_client_changed_is_noticed() {
     everywhere(async |place: &Place| {
         let index = place.index();
         let collection = fresh(&index, "contract-resized").await;
@@ -116,7 +116,7 @@ async fn another_size_behind_our_back_is_noticed() {
 }
 
 #[tokio::test]
-async fn what_others_wrote_into_a_collection_of_ours_is_no_hit() {
+async fn points_of_other_applications_are_not_hits() {
     everywhere(async |place: &Place| {
         let index = place.index();
         let collection = fresh(&index, "contract-strangers").await;

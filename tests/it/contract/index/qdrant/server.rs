@@ -54,7 +54,7 @@ async fn found(client: &Qdrant, collection: &str, offset: u64) -> Vec<f32> {
 }
 
 #[tokio::test]
-async fn a_collection_that_exists_and_one_that_does_not_are_said_so() {
+async fn existing_and_missing_collections_have_known_errors() {
     everywhere(async |place: &Place| {
         let client = place.raw();
         let collection = made(&client, "contract-server-names").await;
@@ -79,7 +79,7 @@ async fn a_collection_that_exists_and_one_that_does_not_are_said_so() {
 }
 
 #[tokio::test]
-async fn one_bad_point_refuses_the_whole_upsert() {
+async fn one_bad_point_fails_the_whole_upsert() {
     everywhere(async |place: &Place| {
         let client = place.raw();
         let collection = made(&client, "contract-server-bad").await;
@@ -111,7 +111,7 @@ async fn one_bad_point_refuses_the_whole_upsert() {
 }
 
 #[tokio::test]
-async fn odd_vectors_are_stored_and_pages_end() {
+async fn unusual_vectors_are_stored_and_pages_end() {
     everywhere(async |place: &Place| {
         let client = place.raw();
         let collection = made(&client, "contract-server-odd").await;

@@ -44,7 +44,7 @@ fn kind(error: &IndexError) -> Kind {
 }
 
 #[tokio::test]
-async fn each_trouble_is_told_apart_in_every_method() {
+async fn each_trouble_is_distinguished_in_every_method() {
     let qdrant = QdrantServer::start().await;
     let (patient, hasty) =
         (index(&qdrant.url(), "", Duration::from_mins(1)), index(&qdrant.url(), "", Duration::from_millis(300)));
@@ -81,7 +81,7 @@ async fn the_time_limit_holds_for_both_attempts_together() {
 }
 
 #[tokio::test]
-async fn a_server_that_went_away_is_failed_and_is_used_again_when_it_is_back() {
+async fn a_stopped_server_fails_and_is_used_again_after_its_restart() {
     let qdrant = QdrantServer::start().await;
     let index = index(&qdrant.url(), "", Duration::from_secs(10));
     let collection = fresh(&index, "contract-trouble").await;
@@ -101,7 +101,7 @@ async fn a_server_that_went_away_is_failed_and_is_used_again_when_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_server_that_was_never_there_blocks_nothing_and_fails() {
+async fn an_unreachable_server_blocks_nothing_and_fails() {
     let qdrant = QdrantServer::start().await;
     let url = qdrant.url();
     drop(qdrant);
@@ -112,7 +112,7 @@ async fn a_server_that_was_never_there_blocks_nothing_and_fails() {
 }
 
 #[tokio::test]
-async fn a_server_that_speaks_no_tls_fails_where_tls_is_asked_for() {
+async fn https_to_a_server_without_tls_fails() {
     let qdrant = QdrantServer::start().await;
     let index = index(&qdrant.url().replace("http://", "https://"), "", Duration::from_secs(5));
     let error = index.ready().await.unwrap_err();
@@ -120,7 +120,7 @@ async fn a_server_that_speaks_no_tls_fails_where_tls_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_write_that_may_never_happen_is_no_success() {
+async fn an_unfinished_write_is_not_a_success() {
     let qdrant = QdrantServer::start().await;
     let index = index(&qdrant.url(), "", Duration::from_secs(5));
     let collection = fresh(&index, "contract-waits").await;
@@ -136,7 +136,7 @@ async fn a_write_that_may_never_happen_is_no_success() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_refused_for_good_and_never_repeated() {
+async fn a_wrong_key_is_refused_and_never_retried() {
     let qdrant = QdrantServer::with_key("right").await;
     for wrong in ["", "hunter2"] {
         for error in outcomes(&index(&qdrant.url(), wrong, Duration::from_secs(5))).await {
@@ -150,13 +150,13 @@ async fn a_wrong_key_is_refused_for_good_and_never_repeated() {
 }
 
 #[tokio::test]
-async fn the_rest_port_means_the_grpc_port() {
+async fn the_rest_port_is_replaced_by_the_grpc_port() {
     let index = index("http://127.0.0.1:6333", "", Duration::from_secs(5));
     assert!(format!("{index:?}").contains("http://127.0.0.1:6334"), "{index:?}");
 }
 
 #[tokio::test]
-async fn nothing_is_asked_for_where_nothing_is_wanted() {
+async fn empty_requests_are_not_sent() {
     let qdrant = QdrantServer::start().await;
     let index = index(&qdrant.url(), "", Duration::from_secs(5));
     let nowhere = name("contract-nothing");
@@ -170,7 +170,7 @@ async fn nothing_is_asked_for_where_nothing_is_wanted() {
 }
 
 #[tokio::test]
-async fn a_point_that_someone_removed_is_simply_gone() {
+async fn a_point_that_another_client_removed_is_not_an_error() {
     let qdrant = QdrantServer::start().await;
     let index = index(&qdrant.url(), "", Duration::from_secs(5));
     let collection = fresh(&index, "contract-tampered").await;

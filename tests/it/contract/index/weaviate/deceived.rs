@@ -21,7 +21,7 @@ async fn deceived(server: &Server, class: &serde_json::Value) -> (WeaviateIndex,
 }
 
 #[tokio::test]
-async fn no_write_makes_a_class_or_a_property_by_auto_schema() {
+async fn writes_create_no_class_or_property_by_auto_schema() {
     let Some(server) = Server::real() else { return };
     server
         .cleaned("contracted-auto", async {
@@ -49,7 +49,7 @@ async fn no_write_makes_a_class_or_a_property_by_auto_schema() {
 }
 
 #[tokio::test]
-async fn an_object_that_the_server_refuses_is_gone() {
+async fn a_refused_object_is_removed() {
     let Some(server) = Server::real() else { return };
     server
         .cleaned("contracted-refused", async {

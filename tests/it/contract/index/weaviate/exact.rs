@@ -1,7 +1,7 @@
 //! Records and answers are neither changed nor lost on the way to a real server and back.
 
 use glimpse::domain::{Embedding, Filter, ImageRecord, Probe, SearchQuery, Space, Timestamp};
-use glimpse::index::{Ensured, ImageIndex};
+use glimpse::index::{EnsureOutcome, ImageIndex};
 
 use super::Server;
 use crate::contract::index::support::{fresh, ids, keys, name, query, record, space};
@@ -23,7 +23,7 @@ fn extreme(key: &str) -> ImageRecord {
 }
 
 #[tokio::test]
-async fn every_payload_comes_back_exactly() {
+async fn every_payload_is_returned_exactly() {
     let Some(server) = Server::real() else { return };
     server
         .cleaned("contracted-exact", async {
@@ -45,7 +45,7 @@ async fn every_payload_comes_back_exactly() {
 }
 
 #[tokio::test]
-async fn filters_are_exact_about_spaces_stop_words_and_microseconds() {
+async fn filters_distinguish_spaces_stop_words_and_microseconds() {
     let Some(server) = Server::real() else { return };
     server
         .cleaned("contracted-filtered", async {
@@ -99,13 +99,16 @@ async fn a_large_space_is_kept_with_its_collection() {
             server.index.ensure_image_collection(&collection, &large).await.unwrap();
             let info = server.index.describe(&collection).await.unwrap().unwrap();
             assert_eq!(info.space, large, "to the last bit");
-            assert_eq!(server.index.ensure_image_collection(&collection, &large).await.unwrap(), Ensured::Existed);
+            assert_eq!(
+                server.index.ensure_image_collection(&collection, &large).await.unwrap(),
+                EnsureOutcome::Existed
+            );
         })
         .await;
 }
 
 #[tokio::test]
-async fn equals_are_all_found_in_order_of_ids_page_by_page() {
+async fn ties_are_all_found_in_order_of_ids_page_by_page() {
     let Some(server) = Server::real() else { return };
     server
         .cleaned("contracted-equals", async {

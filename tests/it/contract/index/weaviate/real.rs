@@ -3,7 +3,7 @@
 use futures::TryStreamExt;
 use glimpse::domain::{FailureKind, ImageId, Secret};
 use glimpse::index::weaviate::{WeaviateIndex, WeaviateSettings};
-use glimpse::index::{Ensured, ImageIndex, IndexError};
+use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
 use reqwest::Method;
 use serde_json::json;
 
@@ -14,13 +14,13 @@ use crate::support::wire::Wire;
 const EAST: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn holds_the_contract_of_a_store() {
+async fn passes_the_contract() {
     let Some(server) = Server::real() else { return };
     server.cleaned("contract-", crate::contract::index::hold(&server.index)).await;
 }
 
 #[tokio::test]
-async fn a_class_of_somebody_else_is_left_alone() {
+async fn a_class_of_another_application_is_not_changed() {
     let Some(server) = Server::real() else { return };
     let (index, collection) = (&server.index, name("contracted-foreign"));
     let class = collection.weaviate_class();
@@ -50,7 +50,7 @@ async fn a_class_of_somebody_else_is_left_alone() {
 }
 
 #[tokio::test]
-async fn names_that_differ_in_case_alone_are_taken() {
+async fn names_that_differ_only_in_case_collide() {
     let Some(server) = Server::real() else { return };
     server
         .cleaned("contracted-ca", async {
@@ -63,7 +63,7 @@ async fn names_that_differ_in_case_alone_are_taken() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn of_those_who_make_a_collection_at_once_one_made_it() {
+async fn one_of_several_concurrent_creations_reports_created() {
     let Some(server) = Server::real() else { return };
     server
         .cleaned("contracted-raced", async {
@@ -72,7 +72,7 @@ async fn of_those_who_make_a_collection_at_once_one_made_it() {
                 let space = space();
                 let ensures = (0..8).map(|_| server.index.ensure_image_collection(&collection, &space));
                 let outcomes = futures::future::try_join_all(ensures).await.unwrap();
-                let created = outcomes.iter().filter(|ensured| **ensured == Ensured::Created).count();
+                let created = outcomes.iter().filter(|ensured| **ensured == EnsureOutcome::Created).count();
                 assert_eq!(created, 1, "{outcomes:?}");
             }
         })
@@ -80,7 +80,7 @@ async fn of_those_who_make_a_collection_at_once_one_made_it() {
 }
 
 #[tokio::test]
-async fn a_wrong_key_is_a_matter_of_settings() {
+async fn a_wrong_key_is_an_error_of_the_settings() {
     let Some(server) = Server::real() else { return };
     let settings = WeaviateSettings { api_key: Secret::new("wrong"), ..server.settings.clone() };
     let index = WeaviateIndex::new(settings).unwrap();
@@ -92,7 +92,7 @@ async fn a_wrong_key_is_a_matter_of_settings() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_collection_can_go_while_it_is_used() {
+async fn a_collection_can_be_dropped_while_it_is_used() {
     let Some(server) = Server::real() else { return };
     server
         .cleaned("contracted-going", async {
@@ -134,7 +134,7 @@ fn refused_with(error: IndexError) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn it_is_there_again_when_the_connection_is() {
+async fn it_works_again_after_the_connection_is_restored() {
     let Some(server) = Server::real() else { return };
     let grpc_url = server.settings.grpc_url.clone().expect("WEAVIATE_GRPC_URL goes with WEAVIATE_URL in this test");
     let mut wires = [Wire::to(&server.settings.url, true).await, Wire::to(&grpc_url, true).await];

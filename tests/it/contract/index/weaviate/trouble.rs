@@ -52,7 +52,7 @@ fn trouble(error: IndexError) -> FailureKind {
 }
 
 #[test]
-fn it_is_made_without_a_runtime_and_without_a_connection() {
+fn it_is_created_without_a_runtime_or_a_connection() {
     let settings = WeaviateSettings {
         url: "http://127.0.0.1:1".to_owned(),
         grpc_url: None,
@@ -66,7 +66,7 @@ fn it_is_made_without_a_runtime_and_without_a_connection() {
 }
 
 #[tokio::test]
-async fn what_its_rest_half_says_is_understood() {
+async fn rest_replies_are_classified() {
     let busy = |seconds| FailureKind::Busy { retry_after: Duration::from_secs(seconds) };
     for (rest, means) in [
         (Rest::Says(503, None, "not ready".into()), FailureKind::Failed),
@@ -89,7 +89,7 @@ async fn what_its_rest_half_says_is_understood() {
 }
 
 #[tokio::test]
-async fn what_its_grpc_half_says_is_understood() {
+async fn grpc_replies_are_classified() {
     let wait = Duration::from_secs(7);
     let server = Running::new(class(), Grpc::Silent).await;
     let (index, documents) = (server.index(), name("documents"));
@@ -116,7 +116,7 @@ async fn what_its_grpc_half_says_is_understood() {
 }
 
 #[tokio::test]
-async fn a_search_that_panicked_there_is_asked_once_more() {
+async fn a_search_that_panicked_in_the_server_is_repeated_once() {
     let server =
         Running::new(class(), Grpc::Status(2, "panic occurred: index out of range [7] with length 5", None)).await;
     let refused = server.index().search(&name("documents"), &query(EAST, 1)).await.unwrap_err();
@@ -142,7 +142,7 @@ async fn a_refused_object_is_named_and_deleted() {
 }
 
 #[tokio::test]
-async fn a_server_without_room_is_not_the_records_fault() {
+async fn a_full_server_is_not_a_failure_of_the_record() {
     let server = Running::new(class(), Grpc::Refuses(vec![(0, "store is read-only due to: disk usage")])).await;
     let records = ["a.jpg", "b.jpg"].map(|key| record(key, EAST));
     let refused = server.index().upsert(&name("documents"), &records).await.unwrap_err();
@@ -154,7 +154,7 @@ async fn a_server_without_room_is_not_the_records_fault() {
 }
 
 #[tokio::test]
-async fn large_writes_go_in_requests_of_bounded_size() {
+async fn large_writes_are_sent_in_limited_requests() {
     let server = Running::new(class(), Grpc::Refuses(vec![])).await;
     let mut records: Vec<_> = (0..600).map(|n| record(&format!("{n}.jpg"), EAST)).collect();
     server.index().upsert(&name("documents"), &records).await.unwrap();
@@ -173,7 +173,7 @@ async fn large_writes_go_in_requests_of_bounded_size() {
 }
 
 #[tokio::test]
-async fn nobody_listening_is_a_store_that_failed() {
+async fn a_refused_connection_is_a_failure_of_the_store() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let nobody = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
