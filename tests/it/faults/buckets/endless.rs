@@ -10,10 +10,10 @@ use crate::support::scripted_bucket::{Mode, Reply, Script, ScriptedBucket, Token
 async fn fails_with(tokens: Tokens, words: &str, most_pages: usize) {
     let bucket = ScriptedBucket::with(Script { tokens, ..Script::four() }).await;
     let app = service(&bucket).await;
-    let (_, said) = refused(&app, json!({})).await;
+    let (_, text) = refused(&app, json!({})).await;
     assert!(
-        said.contains(words) && said.contains("ListObjectsV2") && said.contains("S3_ENDPOINT"),
-        "{tokens:?}: {said}"
+        text.contains(words) && text.contains("ListObjectsV2") && text.contains("S3_ENDPOINT"),
+        "{tokens:?}: {text}"
     );
     assert!(bucket.lists() <= most_pages, "{tokens:?}: {} pages", bucket.lists());
 }
