@@ -194,7 +194,7 @@ async fn a_denied_object_fails_alone() {
                 (!asked.is_listing() && asked.key() == b"b.jpg").then(|| denied.clone())
             }
         };
-        let bucket = ScriptedBucket::with(Script::four().judged(judge)).await;
+        let bucket = ScriptedBucket::start_with(Script::four().judged(judge)).await;
         let app = service(&bucket).await;
         let job = succeeded(&app, json!({})).await;
         assert_eq!((job.counts.done, job.counts.failed), (3, 1), "{denied:?}");

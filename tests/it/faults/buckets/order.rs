@@ -31,7 +31,7 @@ async fn every_image_of_an_unordered_listing_is_indexed_even_if_a_page_fails() {
         ["\u{1F600}.jpg", "\u{FF21}.jpg", "a.jpg", "\u{E000}.jpg"],
         ["z.jpg", "a.jpg", "y.jpg", "b.jpg"],
     ] {
-        let bucket = ScriptedBucket::with(listed_as(keys)).await;
+        let bucket = ScriptedBucket::start_with(listed_as(keys)).await;
         let app = service(&bucket).await;
         let job = succeeded(&app, json!({})).await;
         assert_eq!((job.counts.done, job.counts.listed), (4, 4), "{keys:?}");
@@ -40,7 +40,7 @@ async fn every_image_of_an_unordered_listing_is_indexed_even_if_a_page_fails() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unordered_listing_continues_after_a_restart() {
-    let bucket = ScriptedBucket::with(listed_as(["d.jpg", "e.jpg", "a.jpg", "b.jpg"])).await;
+    let bucket = ScriptedBucket::start_with(listed_as(["d.jpg", "e.jpg", "a.jpg", "b.jpg"])).await;
     bucket.change(|script| script.on_next = Some(Fault::always(busy())));
     let app = service_with(&bucket, &[("S3_CIRCUIT_BREAKER_TIMEOUT", "1")]).await;
     let id = app.submit(json!({})).await;
@@ -53,7 +53,7 @@ async fn an_unordered_listing_continues_after_a_restart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_is_refused_after_a_restart_fails_the_job_instead_of_losing_images() {
-    let bucket = ScriptedBucket::with(listed_as(["d.jpg", "e.jpg", "a.jpg", "b.jpg"])).await;
+    let bucket = ScriptedBucket::start_with(listed_as(["d.jpg", "e.jpg", "a.jpg", "b.jpg"])).await;
     bucket.change(|script| script.on_next = Some(Fault::always(busy())));
     let app = service_with(&bucket, &[("S3_CIRCUIT_BREAKER_TIMEOUT", "1")]).await;
     let id = app.submit(json!({})).await;
@@ -109,7 +109,7 @@ async fn keys_on_two_pages_count_once() {
         let mut script = Script::four();
         script.objects.push(Object::new("f.jpg", script.objects[0].bytes.clone()));
         (script.page, script.tokens) = (3, Tokens::Overlapping(overlap));
-        let bucket = ScriptedBucket::with(script).await;
+        let bucket = ScriptedBucket::start_with(script).await;
         let app = service(&bucket).await;
         let job = succeeded(&app, json!({"sync": true})).await;
         assert_eq!((job.counts.listed, job.counts.done), (5, 5), "{overlap} keys twice");
