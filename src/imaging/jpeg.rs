@@ -24,7 +24,8 @@ pub(super) const END: [u8; 2] = [0xFF, 0xD9];
 ///
 /// Codings that zune-jpeg is known to decode to a wrong image go to another decoder: see [`coding`].
 pub(super) fn decode(bytes: &[u8]) -> Result<DynamicImage, ImageError> {
-    if coding::read(bytes).is_some_and(|coding| !coding.is_read_by_zune()) {
+    let coding = coding::read(bytes);
+    if coding.as_ref().is_some_and(|coding| !coding.is_read_by_zune()) {
         return jpeg_other::decode(bytes).map(DynamicImage::ImageRgb8);
     }
     let image = match ending(bytes) {
@@ -33,7 +34,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DynamicImage, ImageError> {
             strict(&tidied).or_else(|error| lenient(&tidied).ok().filter(has_last_row).ok_or(error))
         }),
         Ending::Cut => Err(ImageError::truncated(ImageFormat::Jpeg)),
-        Ending::Unmarked => decode_if_complete(bytes),
+        Ending::Unmarked => decode_if_complete(bytes, coding.is_some_and(|coding| coding.is_progressive())),
     };
     image.map(DynamicImage::ImageRgb8)
 }
@@ -134,8 +135,12 @@ impl ProgressiveScans {
 }
 
 /// Decodes a file without an end marker, which some writers omit. To check that the data is complete, the file is
-/// decoded with two different continuations: if the decoder needs more data, the two results differ.
-fn decode_if_complete(bytes: &[u8]) -> Result<RgbImage, ImageError> {
+/// decoded with two different continuations: if the decoder needs more data, the two results differ. In a progressive
+/// image, zune-jpeg ignores the rest of a truncated scan, so the other decoder checks it first.
+fn decode_if_complete(bytes: &[u8], is_progressive: bool) -> Result<RgbImage, ImageError> {
+    if is_progressive && jpeg_other::decode(bytes).is_err() {
+        return Err(ImageError::truncated(ImageFormat::Jpeg));
+    }
     let end = bytes.iter().rposition(|&byte| byte != 0xFF).map_or(0, |at| at + 1);
     let data = &bytes[..end];
     let image = lenient(&[data, &END].concat())?;

@@ -205,7 +205,7 @@ async fn a_guarded_source_waits_for_a_server_that_is_down_and_continues() {
     let fetch = async { assert_eq!(&source.fetch(&image("k")).await.unwrap().bytes[..], b"x") };
     let mut fetch = Box::pin(fetch);
     while board.snapshot().is_none() {
-        assert!(futures::poll!(fetch.as_mut()).is_pending(), "there is nobody to answer");
+        assert!(futures::poll!(fetch.as_mut()).is_pending(), "no server answers");
         tokio::task::yield_now().await;
     }
     assert_eq!(board.snapshot().unwrap().dependency, "s3");

@@ -37,7 +37,7 @@ async fn objects_with_a_denying_policy_of_their_own_fail_alone_although_they_com
         let denied =
             move |asked: &Asked| (!asked.is_listing() && asked.key().as_slice() < &b"05"[..]).then(|| reply.clone());
         let script = Script { objects, page: 20, ..Script::default() }.judged(denied);
-        let bucket = ScriptedBucket::with(script).await;
+        let bucket = ScriptedBucket::start_with(script).await;
         let app = service(&bucket).await;
         let job = succeeded(&app, json!({})).await;
         assert_eq!((job.counts.done, job.counts.failed), (35, 5), "{job:?}");

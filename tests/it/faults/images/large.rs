@@ -121,8 +121,8 @@ pub(super) fn in_a_process_of_its_own(test: &str) -> bool {
     let folder = module_path!().split_once("::").unwrap().1.trim_end_matches("large");
     alone.args([&format!("{folder}{test}"), "--exact", "--nocapture"]).env(ALONE, "1");
     let output = alone.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    let message = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && message.contains("1 passed"), "{message}");
     false
 }
 
