@@ -61,7 +61,7 @@ impl Client {
     pub(super) fn for_url(url: &str, settings: &Settings) -> Result<Self, CliError> {
         // The service has its own timeout (GLIMPSE_REQUEST_TIMEOUT) and reports it. This one is for a service that
         // hangs.
-        let timeout = Duration::from_secs(settings.api.glimpse_request_timeout + 10);
+        let timeout = settings.api.glimpse_request_timeout.duration() + Duration::from_secs(10);
         Self::build(url, settings, Some(timeout))
     }
 

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::client::Client;
 use super::{CliError, Ending, out};
-use crate::app::{CheckResult, Doctor as Checks, Problem, finding, local_url, unknown_variables};
+use crate::app::{CheckResult, Doctor as Checks, Problem, finding, local_url};
 use crate::config::{Settings, SettingsError};
 
 const NOTES: &str = "\
@@ -42,7 +42,7 @@ impl Doctor {
             report.line(&finding("settings", async { outcome }).await)?;
         }
         if !self.quick {
-            for warning in unknown_variables() {
+            for warning in crate::config::warnings() {
                 out::line(format!("warn  {:<9} {warning}", "settings"))?;
             }
         }
@@ -115,10 +115,8 @@ async fn service(settings: &Settings, required: bool) -> Result<String, Problem>
 /// listen on.
 fn url(settings: &Settings) -> String {
     let url = &settings.place.glimpse_url;
-    match settings.api.glimpse_addr.parse() {
-        Ok(address) if *url == Settings::default().place.glimpse_url => local_url(address),
-        _ => url.clone(),
-    }
+    let is_default = *url == Settings::default().place.glimpse_url;
+    if is_default { local_url(settings.api.glimpse_addr) } else { url.clone() }
 }
 
 #[cfg(test)]

@@ -71,6 +71,7 @@ impl CliError {
     pub(super) fn code(&self) -> u8 {
         match self {
             Self::InvalidWorkerSettings(_) => Self::EX_CONFIG,
+            Self::Service(error) => error.exit_code(),
             _ => 1,
         }
     }

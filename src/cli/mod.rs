@@ -69,8 +69,8 @@ Examples:
 Settings are environment variables; docs/settings.md describes them. Commands that need a running service connect to
 GLIMPSE_URL (http://127.0.0.1:8080 by default) and send the first key of GLIMPSE_API_KEY.
 
-Exit codes: 0 done; 1 failed; 2 invalid command line; 3 done, but some images could not be indexed; 78 the service
-refuses the worker, or the settings of the worker are invalid.";
+Exit codes: 0 done; 1 failed; 2 invalid command line; 3 done, but some images could not be indexed; 70 a task that the
+service needs ended unexpectedly; 78 the service refuses the worker, or the settings of the worker are invalid.";
 
 /// Indexes the images of an S3 bucket and finds them by text or by image.
 #[derive(Debug, Parser)]

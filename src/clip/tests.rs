@@ -65,7 +65,9 @@ fn uri(bytes: &[u8]) -> String {
 
 fn service() -> (Router, Arc<Fake>) {
     let fake = Arc::new(Fake::default());
-    let limits = ImagingSettings { image_max_size_mb: 1, ..ImagingSettings::default() }.limits();
+    let limits =
+        ImagingSettings { image_max_size_mb: crate::domain::ByteSize::megabytes(1), ..ImagingSettings::default() }
+            .limits();
     (router(fake.clone(), limits), fake)
 }
 

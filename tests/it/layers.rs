@@ -95,7 +95,7 @@ fn may(module: &str, import: &str) -> bool {
         .iter()
         .chain(counts.then_some(&ANYBODY))
         .any(|allowed| import.strip_prefix(allowed).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")));
-    let settings = module != "config" || import.ends_with("Settings");
+    let settings = module != "config" || import.ends_with("Settings") || import.starts_with("domain::");
     own || (listed && settings)
 }
 

@@ -113,8 +113,7 @@ impl Doctor {
 
     async fn check_bucket(&self) -> Result<String, Problem> {
         let settings = &self.settings.source;
-        let endpoint = settings.endpoint().map_err(|error| Problem::new(&error, "set S3_ENDPOINT"))?;
-        if endpoint == Endpoint::Embedded && !matches!(self.folder, Folder::Running) {
+        if settings.s3_endpoint == Endpoint::Embedded && !matches!(self.folder, Folder::Running) {
             return Ok("embedded in the service; available while the service runs (S3_ENDPOINT)".to_owned());
         }
         let complaint = |error: &BuildError| match error {
@@ -142,12 +141,12 @@ impl Doctor {
     /// Checks the embedding provider: both encoders (image and text) answer and pass their probe.
     pub async fn provider(&mut self) -> CheckResult {
         let settings = &self.settings;
-        let name = settings.embed.image_embedding_provider.clone();
+        let name = settings.embed.image_embedding_provider.name();
         let probe = async {
             let raw = providers::raw(settings)
                 .await
                 .map_err(|error| Problem::new(&error, "check CLIP_MODEL and the IMAGE_ settings"))?;
-            let is_remote = settings.embed.kind() != Ok(ProviderKind::Local);
+            let is_remote = settings.embed.image_embedding_provider != ProviderKind::Local;
             wait_for_space(&*raw).await.map_err(|error| Problem::new(&error, provider_advice(&error, is_remote)))
         };
         let mut space = None;

@@ -12,7 +12,7 @@ impl Doctor {
     /// Checks each configured store.
     pub async fn stores(&self) -> Vec<CheckResult> {
         let mut findings = Vec::new();
-        for kind in self.settings.index.kinds().unwrap_or_default() {
+        for kind in self.settings.index.vector_db_provider.as_slice() {
             findings.push(match kind {
                 StoreKind::Embedded => finding("index", self.check_embedded()).await,
                 StoreKind::Qdrant => {

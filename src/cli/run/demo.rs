@@ -11,6 +11,7 @@ use crate::cli::jobs::{follow, text};
 use crate::cli::{CliError, Ending, out, search, seed};
 use crate::config::Settings;
 use crate::demo;
+use crate::telemetry::LogFilter;
 
 const NOTES: &str = "\
 Runs the service with its default settings (and those that the environment sets), uploads 26 images to its bucket,
@@ -38,7 +39,7 @@ impl Demo {
         let started = Instant::now();
         refuse_other_servers(&settings)?;
         if self.log.is_empty() {
-            "warn".clone_into(&mut settings.telemetry.glimpse_log);
+            settings.telemetry.glimpse_log = LogFilter::warn();
         }
         let shutdown = super::begin(&settings)?;
         let app = App::build(settings.clone(), &shutdown).await?;
@@ -65,13 +66,15 @@ impl Demo {
 
 /// The demo writes images and vectors. It must not write into a bucket or a store that the environment happens to name.
 fn refuse_other_servers(settings: &Settings) -> Result<(), CliError> {
-    let (endpoint, stores) = (&settings.source.s3_endpoint, &settings.index.vector_db_provider);
-    let conflict = match (endpoint.as_str(), stores.as_str()) {
-        ("embedded", "embedded") => return Ok(()),
-        ("embedded", stores) => format!("VECTOR_DB_PROVIDER is `{stores}`"),
-        (endpoint, _) => format!("S3_ENDPOINT is `{endpoint}`"),
-    };
-    Err(CliError::NotEmbedded(conflict))
+    // By default both are embedded.
+    let default = Settings::default();
+    if settings.source.s3_endpoint != default.source.s3_endpoint {
+        return Err(CliError::NotEmbedded(format!("S3_ENDPOINT is `{}`", settings.source.s3_endpoint)));
+    }
+    if settings.index.vector_db_provider != default.index.vector_db_provider {
+        return Err(CliError::NotEmbedded(format!("VECTOR_DB_PROVIDER is `{}`", settings.index.vector_db_provider)));
+    }
+    Ok(())
 }
 
 struct DemoRun {

@@ -31,7 +31,7 @@ fn chain_over(stores: &[&Arc<MemoryIndex>]) -> Chain {
     });
     let stores = Stores::new(guarded.collect());
     let limits = ImagingSettings::default().limits();
-    let settings = PipelineSettings { image_batch_size: 2, ..PipelineSettings::default() };
+    let settings = PipelineSettings { image_embed_batch_size: 2, ..PipelineSettings::default() };
     let pipeline = Pipeline::new(source.clone(), provider.clone(), stores, limits, &settings);
     Chain { source, provider, pipeline, board }
 }

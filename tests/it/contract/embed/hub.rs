@@ -40,7 +40,7 @@ impl Home {
     async fn open(&self, model: &str, precision: &str) -> Result<LocalProvider, EmbedError> {
         let settings = EmbedSettings {
             clip_model: model.to_owned(),
-            clip_precision: precision.to_owned(),
+            clip_precision: precision.to_owned().try_into().unwrap(),
             ..EmbedSettings::default()
         };
         LocalProvider::open(Source::from_settings(&settings, &self.settings)?, NonZeroUsize::MIN).await
