@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::origin::{Origin, Origins};
+use super::auth::{Origin, Origins};
 use crate::domain::setting::{socket_addr, within};
 use crate::domain::{Seconds, Secret, words};
 

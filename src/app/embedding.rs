@@ -32,7 +32,7 @@ pub(super) fn add_layers(raw: Arc<dyn ImageEmbeddingProvider>, settings: &Settin
         let jobs = Verified::new(raw.clone(), verification.clone()).with_guard(Guard::background(name, board.clone()));
         (Arc::new(jobs), Arc::new(Verified::new(raw, verification.clone())), verification)
     } else {
-        let breaker = Arc::new(Breaker::new(embed.breaker()).of(name));
+        let breaker = Arc::new(Breaker::new(embed.breaker()).with_metrics(name));
         let timeout = embed.clip_timeout.duration();
         // A slow provider embeds the images of one call one after the other.
         let (permits, images) = raw.max_per_call().map_or((JOB_PERMITS, 1), |max| (1, max.get()));

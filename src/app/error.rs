@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::config::SettingsError;
 use crate::domain::InvalidSetting;
 use crate::embed::EmbedError;
-use crate::index::InvalidStore;
+use crate::index::InvalidStoreSettings;
 use crate::index::embedded::OpenError;
 use crate::resilience::Retryable;
 use crate::source::{EmbeddedS3Error, InvalidS3Settings, SourceError};
@@ -58,7 +58,7 @@ pub enum BuildError {
     Index(#[from] OpenError),
     /// The settings of a remote store are invalid.
     #[error(transparent)]
-    Store(#[from] InvalidStore),
+    Store(#[from] InvalidStoreSettings),
     /// The ledger cannot be opened.
     #[error(transparent)]
     Ledger(#[from] SqliteError),

@@ -50,7 +50,7 @@ pub(super) async fn source(
         threshold: settings.source.s3_circuit_breaker_threshold,
         cool_down: settings.source.s3_circuit_breaker_timeout.duration(),
     });
-    let guard = Guard::background("s3", waiting.clone()).through(Arc::new(breaker.of("s3")));
+    let guard = Guard::background("s3", waiting.clone()).through(Arc::new(breaker.with_metrics("s3")));
     Ok(Arc::new(GuardedSource::new(Arc::new(S3Source::new(client).await?), guard)))
 }
 

@@ -58,7 +58,7 @@ pub(super) fn start_line(settings: &Settings) -> String {
 }
 
 async fn local(settings: &Settings) -> Result<Arc<dyn ImageEmbeddingProvider>, BuildError> {
-    let source = Source::of(&settings.embed, &settings.hub)?;
+    let source = Source::from_settings(&settings.embed, &settings.hub)?;
     // Only the built-in model is loaded now. Another one may take long, above all a download: it is loaded while the
     // service runs and reports that it is not ready.
     let is_built_in = source.is_built_in();

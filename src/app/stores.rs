@@ -39,7 +39,7 @@ pub(super) async fn open(settings: &Settings, board: &WaitBoard) -> Result<Store
         let (background, interactive) = match kind {
             StoreKind::Embedded => {
                 let index = embedded(settings).await?;
-                for (collection, id) in index.lost() {
+                for (collection, id) in index.lost_records() {
                     lost.entry(collection.clone()).or_default().insert(*id);
                 }
                 let index: Arc<dyn ImageIndex> = Arc::new(index);
@@ -112,7 +112,7 @@ fn for_jobs_and_searches(
     board: &WaitBoard,
 ) -> (Arc<dyn ImageIndex>, Arc<dyn ImageIndex>) {
     let timeout = settings.index.vector_db_timeout.duration();
-    let breaker = Arc::new(Breaker::new(settings.index.breaker()).of(raw.name()));
+    let breaker = Arc::new(Breaker::new(settings.index.breaker()).with_metrics(raw.name()));
     let background = Guard::background(raw.name(), board.clone()).through(breaker.clone());
     // Half of the timeout of the request, so that the client still gets the reason of a failure.
     let search_timeout = timeout.min(settings.api.glimpse_request_timeout.duration() / 2);

@@ -107,7 +107,7 @@ impl CliError {
     }
 
     /// Whether the same request may succeed a moment later.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(super) fn is_temporary(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Lost { .. } => true,
             Self::Refused { status, .. } => matches!(status, 429 | 502..=504),

@@ -23,7 +23,7 @@ pub mod timestamp;
 pub mod wire;
 
 pub use collection::{CollectionInfo, CollectionName, InvalidCollectionName};
-pub use dependency::{DependencyError, FailureAttribution, OperatorError, Trouble, with_causes};
+pub use dependency::{DependencyError, FailureAttribution, FailureKind, OperatorError, with_causes};
 pub use embedding::{Embedding, InvalidEmbedding};
 pub use exclude::{Excludes, InvalidExclude};
 pub use failure::{FailureClass, ItemFailure};

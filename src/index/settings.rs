@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::stores::ALL;
+use super::stores::ALL_STORES;
 use crate::domain::setting::within;
 use crate::domain::{CollectionName, Seconds, Secret, words};
 use crate::resilience::BreakerSettings;
@@ -59,6 +59,11 @@ impl Default for IndexSettings {
     }
 }
 
+/// The settings of a store cannot be used. The message names the setting and says what is allowed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidStoreSettings(pub String);
+
 /// A kind of store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreKind {
@@ -103,7 +108,7 @@ impl TryFrom<String> for StoreKinds {
         const ALLOWED: &str = "it must be `embedded`, `qdrant`, `weaviate`, a comma-separated list of them (each once), \
             or `all`";
         let names = words(&list);
-        if names == [ALL] {
+        if names == [ALL_STORES] {
             return Ok(Self(StoreKind::ALL.to_vec()));
         }
         let mut kinds = Vec::new();

@@ -17,20 +17,21 @@ pub struct SourceSettings {
     pub s3_endpoint: Endpoint,
     /// `S3_ACCESS_KEY_ID`: empty (default) for the ambient credentials, or a pair made once for `embedded`.
     pub s3_access_key_id: String,
-    /// `S3_SECRET_ACCESS_KEY`: goes with it.
+    /// `S3_SECRET_ACCESS_KEY`: the secret of that key.
     pub s3_secret_access_key: Secret,
-    /// `S3_ANONYMOUS`: with `true`, requests are not signed, for buckets that everyone may read; `false` by default.
+    /// `S3_ANONYMOUS`: with `true`, requests are not signed, for public buckets; `false` by default.
     pub s3_anonymous: bool,
     /// `S3_REQUEST_PAYER`: `requester` for buckets whose readers pay for the transfer; empty (default): the owner pays.
     pub s3_request_payer: Option<RequestPayer>,
-    /// `S3_BUCKET`: where a job that names no bucket looks; `pipeline` by default.
+    /// `S3_BUCKET`: the bucket of a job that does not name one; `pipeline` by default.
     #[serde(deserialize_with = "bucket_name")]
     pub s3_bucket: String,
     /// `S3_REGION`: `us-east-1` by default.
     pub s3_region: String,
     /// `S3_PATH_STYLE`: `true` (default) puts the bucket into the path, `false` into the host's name.
     pub s3_path_style: bool,
-    /// `S3_TIMEOUT`: seconds until a reply must begin, and that a body may stand still; 30 by default.
+    /// `S3_TIMEOUT`: seconds within which a reply must begin, and over which the minimum speed of a body is measured;
+    /// 30 by default.
     #[serde(deserialize_with = "within::<_, _, 1, 3600>")]
     pub s3_timeout: Seconds,
     /// `S3_CIRCUIT_BREAKER_THRESHOLD`: failed calls in a row after which the bucket is left alone; 5 by default.
@@ -39,7 +40,7 @@ pub struct SourceSettings {
     /// `S3_CIRCUIT_BREAKER_TIMEOUT`: seconds for which it is left alone; 30 by default.
     #[serde(deserialize_with = "within::<_, _, 1, 3600>")]
     pub s3_circuit_breaker_timeout: Seconds,
-    /// `S3_ALLOWED_BUCKETS`: comma-separated buckets that a job may name besides `S3_BUCKET`; none by default.
+    /// `S3_ALLOWED_BUCKETS`: comma-separated buckets that a job can name in addition to `S3_BUCKET`; none by default.
     pub s3_allowed_buckets: String,
     /// `S3_EXCLUDE`: comma-separated globs of keys that are not indexed, if a job does not set it; `none` for none. By
     /// default what file servers, backups and desktops leave ([`Excludes::DEFAULT`]).
@@ -47,7 +48,7 @@ pub struct SourceSettings {
     /// `THUMBNAIL_PREFIX`: a thumbnail of each indexed image is written under it, and keys under it are not indexed;
     /// empty (default): the bucket is never written to.
     pub thumbnail_prefix: String,
-    /// `GLIMPSE_S3_ADDR`: where the embedded S3 server listens; `127.0.0.1:9100` by default.
+    /// `GLIMPSE_S3_ADDR`: the address of the embedded S3 server; `127.0.0.1:9100` by default.
     #[serde(deserialize_with = "socket_addr")]
     pub glimpse_s3_addr: SocketAddr,
     /// `GLIMPSE_S3_ALLOW_REMOTE`: lets it listen on an address that is not loopback; `false` by default.

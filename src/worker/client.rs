@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::domain::wire::{RecordsReply, RecordsRequest};
-use crate::domain::{DependencyError, InvalidSetting, Secret, Trouble};
+use crate::domain::{DependencyError, FailureKind, InvalidSetting, Secret};
 use crate::http::{BodyError, client_builder, join, read_body, retry_after};
 use crate::jobs::WorkerName;
 use crate::jobs::pool::broker::{LeaseError, LeaseStatus};
@@ -258,9 +258,9 @@ impl ServiceClient {
         Err(match status {
             StatusCode::GONE => LeaseError::Over,
             StatusCode::CONFLICT if refusal.is_ok_and(|refusal| refusal.code == "not_joined") => LeaseError::NotJoined,
-            StatusCode::TOO_MANY_REQUESTS => trouble(Trouble::Busy { retry_after }, message),
-            StatusCode::SERVICE_UNAVAILABLE => trouble(Trouble::Unavailable { retry_after }, message),
-            status if status.is_server_error() => trouble(Trouble::Failed, message),
+            StatusCode::TOO_MANY_REQUESTS => trouble(FailureKind::Busy { retry_after }, message),
+            StatusCode::SERVICE_UNAVAILABLE => trouble(FailureKind::Unavailable { retry_after }, message),
+            status if status.is_server_error() => trouble(FailureKind::Failed, message),
             _ => LeaseError::Refused(message),
         })
     }
@@ -274,11 +274,11 @@ async fn first_finished<T>(attempts: &mut FuturesUnordered<impl Future<Output = 
     }
 }
 
-fn trouble(trouble: Trouble, detail: String) -> LeaseError {
+fn trouble(trouble: FailureKind, detail: String) -> LeaseError {
     DependencyError { dependency: SERVICE.to_owned(), trouble, detail }.into()
 }
 
 fn connection_error(error: reqwest::Error) -> LeaseError {
-    let kind = if error.is_timeout() { Trouble::TimedOut } else { Trouble::Failed };
+    let kind = if error.is_timeout() { FailureKind::TimedOut } else { FailureKind::Failed };
     trouble(kind, error.without_url().to_string())
 }

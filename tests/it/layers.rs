@@ -20,7 +20,7 @@ const PORTS: [&str; 18] = [
     "embed::Busy",
     "index::ImageIndex",
     "index::IndexError",
-    "index::Ensured",
+    "index::EnsureOutcome",
     "index::Stores",
     "index::stores",
 ];
@@ -33,7 +33,7 @@ const ANYBODY: &str = "telemetry::metrics";
 fn allowed(module: &str) -> Vec<&'static str> {
     let ports = |more: &[&'static str]| [&PORTS[..], more].concat();
     match module {
-        "resilience" => vec!["domain::DependencyError", "domain::Trouble"],
+        "resilience" => vec!["domain::DependencyError", "domain::FailureKind"],
         "domain" | "sqlite" | "server" | "shutdown" | "telemetry" | "web" => vec![],
         "http" => vec!["domain"],
         "imaging" => vec!["domain"],
@@ -58,7 +58,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
             "server::Arrival",
         ],
         "demo" => vec!["domain", "imaging"],
-        "cli" => vec!["domain", "app", "config", "telemetry", "shutdown", "demo", "api::replies"],
+        "cli" => vec!["domain", "http", "app", "config", "telemetry", "shutdown", "demo", "api::replies"],
         // `config` may import only settings, see below.
         "app" | "config" => vec![
             "domain",

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{Bucket, BuildError, parts, providers};
 use crate::config::Settings;
-use crate::domain::{Space, Trouble};
+use crate::domain::{FailureKind, Space};
 use crate::embed::{EmbedError, ImageEmbeddingProvider, ProviderKind};
 use crate::source::{Endpoint, SourceError};
 
@@ -182,7 +182,7 @@ async fn wait_for_space(provider: &dyn ImageEmbeddingProvider) -> Result<Arc<Spa
 /// Whether the model is still being loaded. This is the error of an adapter without retries after it has waited for a
 /// while.
 fn is_loading(error: &EmbedError) -> bool {
-    matches!(error, EmbedError::Dependency(down) if matches!(down.trouble, Trouble::Unavailable { .. }))
+    matches!(error, EmbedError::Dependency(down) if matches!(down.trouble, FailureKind::Unavailable { .. }))
 }
 
 fn provider_advice(error: &EmbedError, is_remote: bool) -> &'static str {
@@ -194,7 +194,7 @@ fn provider_advice(error: &EmbedError, is_remote: bool) -> &'static str {
             "check CLIP_MODEL and CLIP_PRECISION; for a model of the hub also HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE and \
              HF_TOKEN"
         }
-        EmbedError::Dependency(down) if down.trouble == Trouble::Refused => {
+        EmbedError::Dependency(down) if down.trouble == FailureKind::Refused => {
             "check CLIP_URL, CLIP_MODEL and, if the server needs a key, CLIP_API_KEY"
         }
         EmbedError::Dependency(_) => "start the server, or set CLIP_URL to its address",

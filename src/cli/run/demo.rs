@@ -4,15 +4,16 @@ use bytes::Bytes;
 use clap::Args;
 use tokio::time::Instant;
 
-use super::{CliError, Ending, jobs::follow, jobs::text, out, search, seed};
 use crate::api::replies::{SearchReply, SubmitReply, SubmitRequest};
 use crate::app::{App, Bucket, local_url};
 use crate::cli::client::Client;
+use crate::cli::jobs::{follow, text};
+use crate::cli::{CliError, Ending, out, search, seed};
 use crate::config::Settings;
 use crate::demo;
 use crate::telemetry::LogFilter;
 
-const MORE: &str = "\
+const NOTES: &str = "\
 Runs the service with its default settings (and those that the environment sets), uploads 26 images to its bucket,
 indexes them, and searches them by text and by image. Then the service keeps running: try `glimpse search \"a cat\"` in
 another terminal.";
@@ -23,7 +24,7 @@ const PREFIX: &str = "images/";
 const HITS: usize = 3;
 
 #[derive(Debug, Args)]
-#[command(after_help = MORE)]
+#[command(after_help = NOTES)]
 pub(in crate::cli) struct Demo {
     /// Stop after the searches
     #[arg(long)]
@@ -44,12 +45,12 @@ impl Demo {
         let app = App::build(settings.clone(), &shutdown).await?;
         let lines = app.lines().to_vec();
         let url = local_url(app.addr());
-        let tour = Tour { client: Client::at(&url, &settings)?, bucket: app.bucket().await?, settings, url };
+        let demo = DemoRun { client: Client::for_url(&url, &settings)?, bucket: app.bucket().await?, settings, url };
 
         let drain = shutdown.drain();
-        let tour = async {
+        let demo = async {
             let ending = tokio::select! {
-                ending = tour.show(&lines, started, self.once) => ending,
+                ending = demo.run(&lines, started, self.once) => ending,
                 () = drain.cancelled() => Ok(Ending::Done),
             };
             if self.once || matches!(ending, Ok(Ending::Failed) | Err(_)) {
@@ -57,7 +58,7 @@ impl Demo {
             }
             ending
         };
-        let (served, ending) = tokio::join!(app.serve(), tour);
+        let (served, ending) = tokio::join!(app.serve(), demo);
         served?;
         ending
     }
@@ -76,15 +77,15 @@ fn refuse_other_servers(settings: &Settings) -> Result<(), CliError> {
     Ok(())
 }
 
-struct Tour {
+struct DemoRun {
     client: Client,
     bucket: Bucket,
     settings: Settings,
     url: String,
 }
 
-impl Tour {
-    async fn show(&self, lines: &[String], started: Instant, once: bool) -> Result<Ending, CliError> {
+impl DemoRun {
+    async fn run(&self, lines: &[String], started: Instant, once: bool) -> Result<Ending, CliError> {
         for line in lines {
             out::line(line)?;
         }

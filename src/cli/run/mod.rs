@@ -5,7 +5,7 @@ pub(super) mod demo;
 pub(super) mod serve;
 pub(super) mod worker;
 
-use super::{CliError, Ending, jobs, out, search, seed};
+use super::CliError;
 use crate::config::{self, Settings};
 use crate::shutdown::Shutdown;
 

@@ -143,7 +143,7 @@ impl WorkerJob {
         if service != other {
             return Err(JobsError::WorkerRefused(format!("the worker has {other}, the service has {service}")));
         }
-        let stores = self.jobs.0.pipeline.stores().all();
+        let stores = self.jobs.0.pipeline.stores().name_set();
         if request.stores != stores {
             let reason =
                 format!("the worker writes to {}, the job's stores are {stores} (VECTOR_DB_PROVIDER)", request.stores);

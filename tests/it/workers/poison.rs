@@ -72,8 +72,8 @@ async fn worker_process_of_the_test_below() {
         timeout: std::time::Duration::from_secs(30),
     });
     let model: Arc<dyn ImageEmbeddingProvider> = Arc::new(LocalProvider::start(lanes(1)).unwrap());
-    let proof = Arc::new(Verification::new(model.clone(), None));
-    let provider = Arc::new(Deadly(Arc::new(Verified::new(model, proof))));
+    let verification = Arc::new(Verification::new(model.clone(), None));
+    let provider = Arc::new(Deadly(Arc::new(Verified::new(model, verification))));
     let stores = Stores::new(vec![Arc::new(RemoteIndex::new(client.clone()))]);
     let limits = Limits { max_bytes: 1 << 24, max_pixels: 1 << 26, max_decode_bytes: 1 << 28 };
     let settings = PipelineSettings { image_embed_batch_size: 4, ..PipelineSettings::default() };

@@ -12,7 +12,7 @@ use glimpse::config::Settings;
 use glimpse::domain::{CollectionName, Embedding, ImageRecord, ImageUri, Secret, Timestamp};
 use glimpse::index::embedded::EmbeddedIndex;
 use glimpse::index::remote::RemoteIndex;
-use glimpse::index::{Ensured, ImageIndex, IndexError};
+use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
 use glimpse::resilience::WaitBoard;
 use glimpse::worker::{ServiceClient, WorkerSettings};
 use serde_json::{Value, json};
@@ -189,7 +189,7 @@ async fn a_worker_reaches_only_the_records_of_its_own_job() {
     let documents = CollectionName::parse("documents").unwrap();
 
     let space = index.describe(&documents).await.unwrap().unwrap().space;
-    assert_eq!(index.ensure_image_collection(&documents, &space).await.unwrap(), Ensured::Existed);
+    assert_eq!(index.ensure_image_collection(&documents, &space).await.unwrap(), EnsureOutcome::Existed);
     let [cat, panda] = ["images/cat.jpg", "images/panda.jpg"].map(|key| ImageUri::new("pipeline", key));
     let found = index.get(&documents, &[cat.id(), panda.id()]).await.unwrap();
     assert_eq!(found.iter().map(|record| &record.uri).collect::<Vec<_>>(), [&cat]);

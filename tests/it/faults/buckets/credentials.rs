@@ -162,18 +162,18 @@ async fn every_refusal_of_the_service_ends_the_job_while_reading_and_while_listi
     for (status, code, message, word) in OPERATORS {
         bucket.set(Mode::Plain);
         bucket.change(|script| script.on_get = Some(Fault::always(reply(status, code, message))));
-        let (_, said) = refused(&app, json!({})).await;
-        assert!(said.contains(word), "a read that gives {status} {code}: {said}");
+        let (_, sentence) = refused(&app, json!({})).await;
+        assert!(sentence.contains(word), "a read that gives {status} {code}: {sentence}");
         bucket.set(Mode::Plain);
         bucket.change(|script| script.on_list = Some(Fault::always(reply(status, code, message))));
-        let (_, said) = refused(&app, json!({})).await;
-        assert!(said.contains(word), "a listing that gives {status} {code}: {said}");
+        let (_, sentence) = refused(&app, json!({})).await;
+        assert!(sentence.contains(word), "a listing that gives {status} {code}: {sentence}");
     }
     assert!(bucket.all_gets() <= 4 * OPERATORS.len(), "nothing is asked again and again: {}", bucket.all_gets());
     bucket.set(Mode::Plain);
     bucket.change(|script| script.on_list = Some(Fault::always(Reply::error(403, "AccessDenied", "Access Denied"))));
-    let (_, said) = refused(&app, json!({})).await;
-    assert!(said.contains("s3:ListBucket") && said.contains("S3_ACCESS_KEY_ID"), "{said}");
+    let (_, sentence) = refused(&app, json!({})).await;
+    assert!(sentence.contains("s3:ListBucket") && sentence.contains("S3_ACCESS_KEY_ID"), "{sentence}");
     bucket.set(Mode::Plain);
     assert_eq!(succeeded(&app, json!({})).await.counts.done, 4);
 }
@@ -191,7 +191,7 @@ async fn a_denied_object_fails_alone() {
                 (!asked.is_listing() && asked.key() == b"b.jpg").then(|| denied.clone())
             }
         };
-        let bucket = ScriptedBucket::with(Script::four().judged(judge)).await;
+        let bucket = ScriptedBucket::start_with(Script::four().judged(judge)).await;
         let app = service(&bucket).await;
         let job = succeeded(&app, json!({})).await;
         assert_eq!((job.counts.done, job.counts.failed), (3, 1), "{denied:?}");
