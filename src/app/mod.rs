@@ -25,6 +25,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::api::{AppState, Defaults, router};
 use crate::config::Settings;
 use crate::embed::{EmbedError, ProviderKind};
+use crate::health::Health;
 use crate::images::Images;
 use crate::index::embedded::OpenError;
 use crate::index::{InvalidStore, StoreKind};
@@ -211,6 +212,7 @@ impl App {
         }
         let lines = parts::lines(&settings, addr, bucket_server.as_ref());
         let state = AppState {
+            health: Health::new(searches.clone(), stores.searches.clone(), jobs.clone()),
             jobs,
             search: Search::new(searches, stores.searches.clone(), limits),
             images: Images::new(stores.searches, thumbnails, originals),
