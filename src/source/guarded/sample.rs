@@ -4,7 +4,7 @@ use crate::domain::{DependencyError, FailureKind, ImageUri, OperatorError};
 use crate::source::SourceError;
 
 /// Maximum number of objects that are read before the bucket counts as unreadable.
-const MAX_SAMPLE: usize = 12;
+const MAX_SAMPLE: usize = 40;
 /// Number of objects of one part of the listing that are read.
 const SAMPLE_PER_SCOPE: usize = 4;
 /// Number of objects for which the service fails before it counts as failing for all of them.
