@@ -161,7 +161,7 @@ impl Retryable for EmbedError {
             | Self::WrongCount { .. }
             | Self::Invalid(_)
             | Self::ProbeFailed(_) => false,
-            Self::Dependency(down) => down.trouble.may_pass(),
+            Self::Dependency(down) => down.trouble.is_temporary(),
         }
     }
 

@@ -16,7 +16,7 @@ use super::response::{self, MAX_VECTOR_BYTES, Numbers, SharedPreprocessing};
 use super::service::{RequestError, Service};
 use super::wire_image::{self, ImageEncoding};
 use super::{EmbedError, ImageEmbeddingProvider, RemoteSettings, probe};
-use crate::domain::{Embedding, Space, Trouble};
+use crate::domain::{Embedding, FailureKind, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
 
 const PATH: &str = "/vectorize";
@@ -65,7 +65,7 @@ impl Multi2VecProvider {
     }
 
     fn missing_list(&self, list: &str) -> EmbedError {
-        self.service.failed(Trouble::Failed, format!("its reply has no {list}"))
+        self.service.failed(FailureKind::Failed, format!("its reply has no {list}"))
     }
 }
 

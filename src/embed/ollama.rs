@@ -17,7 +17,7 @@ use super::response::{self, MAX_VECTOR_BYTES, Numbers, SharedPreprocessing};
 use super::service::{Service, ServiceSettings};
 use super::wire_image::{self, ImageEncoding};
 use super::{EmbedError, ImageEmbeddingProvider, probe};
-use crate::domain::{Embedding, Space, Trouble};
+use crate::domain::{Embedding, FailureKind, Space};
 use crate::imaging::{PreparedImage, Preprocessing, Resize};
 
 /// The prompt for each image. Another prompt gives other captions, so a change of it changes what is indexed.
@@ -122,7 +122,7 @@ impl OllamaProvider {
             Err(failure) if failure.status.is_some_and(|status| status.as_u16() == 404) => {
                 let detail =
                     format!("there is no model `{model}`; run `ollama pull {model}` or set {setting} to another model");
-                return Err(self.service.failed(Trouble::Refused, detail));
+                return Err(self.service.failed(FailureKind::Refused, detail));
             }
             Err(failure) => return Err(failure.error),
         };
@@ -133,7 +133,7 @@ impl OllamaProvider {
                     "the model `{model}` does not have the capability {capability}, only {capabilities}; set {setting} \
                      to another model"
                 );
-                Err(self.service.failed(Trouble::Refused, detail))
+                Err(self.service.failed(FailureKind::Refused, detail))
             }
             Some(_) | None => Ok(show.modified_at),
         }

@@ -16,7 +16,7 @@ use super::response::{self, MAX_VECTOR_BYTES, Numbers, SharedPreprocessing};
 use super::service::{RequestError, Service};
 use super::wire_image::{self, ImageEncoding};
 use super::{EmbedError, ImageEmbeddingProvider, RemoteSettings, probe};
-use crate::domain::{Embedding, Space, Trouble};
+use crate::domain::{Embedding, FailureKind, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
 
 /// Maximum number of images in one request; infinity refuses more with 422.
@@ -89,7 +89,7 @@ impl OpenAiProvider {
             self.model,
             names.join(", ")
         );
-        Err(self.service.failed(Trouble::Refused, detail))
+        Err(self.service.failed(FailureKind::Refused, detail))
     }
 
     async fn images(&self, images: Vec<PreparedImage>) -> Result<Vec<Embedding>, RequestError> {
@@ -109,7 +109,7 @@ impl OpenAiProvider {
             if let Some((place, item)) = data.iter().enumerate().find(|(place, item)| item.index != Some(*place)) {
                 let detail =
                     format!("the reply has index {:?} at place {place}; each index must occur once", item.index);
-                return Err(self.service.failed(Trouble::Failed, detail));
+                return Err(self.service.failed(FailureKind::Failed, detail));
             }
         }
         Ok(data.into_iter().map(|item| item.embedding).collect())

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{EmbedError, ImageEmbeddingProvider};
-use crate::domain::{Space, Trouble};
+use crate::domain::{FailureKind, Space};
 use crate::resilience::{Breaker, Retryable};
 
 /// How long a failed probe is cached and returned to all callers.
@@ -212,9 +212,9 @@ fn failure_ttl(error: &EmbedError) -> Duration {
 /// Returns the error for callers. For an outage it has the time until the next probe.
 fn client_error(error: &EmbedError, left: Duration) -> EmbedError {
     match error {
-        EmbedError::Dependency(down) if down.trouble.may_pass() => {
+        EmbedError::Dependency(down) if down.trouble.is_temporary() => {
             let mut down = down.clone();
-            down.trouble = Trouble::Unavailable { retry_after: left };
+            down.trouble = FailureKind::Unavailable { retry_after: left };
             EmbedError::Dependency(down)
         }
         other => other.clone(),

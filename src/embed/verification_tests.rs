@@ -30,9 +30,9 @@ async fn the_next_caller_probes_if_a_caller_is_cancelled() {
 async fn a_provider_that_is_down_is_unavailable_until_the_next_probe() {
     let fake = Fake::with_size(0);
     let verification = verification(&fake);
-    assert_eq!(verification.space().await, Err(down(Trouble::Unavailable { retry_after: OUTAGE_TTL })));
+    assert_eq!(verification.space().await, Err(down(FailureKind::Unavailable { retry_after: OUTAGE_TTL })));
     tokio::time::advance(Duration::from_secs(2)).await;
-    assert_eq!(verification.space().await, Err(down(Trouble::Unavailable { retry_after: Duration::from_secs(3) })));
+    assert_eq!(verification.space().await, Err(down(FailureKind::Unavailable { retry_after: Duration::from_secs(3) })));
     assert_eq!(fake.probes(), 1);
     fake.set_size(4);
     tokio::time::advance(Duration::from_secs(3)).await;

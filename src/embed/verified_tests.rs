@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::domain::{DependencyError, Probe, Trouble};
+use crate::domain::{DependencyError, FailureKind, Probe};
 use crate::resilience::{Breaker, BreakerSettings, WaitBoard};
 
 pub(in crate::embed) const COOL_DOWN: Duration = Duration::from_secs(20);
@@ -41,7 +41,7 @@ impl Fake {
 
     fn size(&self) -> Result<u32, EmbedError> {
         match self.size.load(Ordering::SeqCst) {
-            0 => Err(down(Trouble::Failed)),
+            0 => Err(down(FailureKind::Failed)),
             size => Ok(size),
         }
     }
@@ -51,7 +51,7 @@ impl Fake {
     }
 }
 
-pub(in crate::embed) fn down(trouble: Trouble) -> EmbedError {
+pub(in crate::embed) fn down(trouble: FailureKind) -> EmbedError {
     EmbedError::Dependency(DependencyError { dependency: "clip".into(), trouble, detail: "refused".into() })
 }
 
@@ -216,7 +216,7 @@ async fn a_provider_needed_while_its_breaker_is_open_is_probed_until_it_is_back(
 
     let calls = fake.calls.load(Ordering::SeqCst);
     for _ in 0..9 {
-        let trouble = Trouble::Unavailable { retry_after: Duration::from_secs(1) };
+        let trouble = FailureKind::Unavailable { retry_after: Duration::from_secs(1) };
         let error = cached.reachable().unwrap_err();
         let EmbedError::Dependency(DependencyError { trouble: actual, .. }) = error else { panic!("{error}") };
         assert_eq!(actual, trouble);

@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::source::Source;
 use super::towers::Towers;
 use super::{DEPENDENCY, failed};
-use crate::domain::{DependencyError, Trouble};
+use crate::domain::{DependencyError, FailureKind};
 use crate::embed::EmbedError;
 use crate::imaging::Resize;
 
@@ -69,13 +69,13 @@ impl ModelLoader {
         attempt.as_ref().and_then(Shared::peek).and_then(|outcome| outcome.as_ref().ok()).cloned()
     }
 
-    /// Waits for the model for at most [`MAX_WAIT`], and then returns [`Trouble::Unavailable`]; loading continues.
+    /// Waits for the model for at most [`MAX_WAIT`], and then returns [`FailureKind::Unavailable`]; loading continues.
     pub(super) async fn towers(&self) -> Result<Arc<Towers>, EmbedError> {
         if let Ok(outcome) = timeout(MAX_WAIT, self.attempt()).await {
             return outcome.map_err(|(error, _)| error);
         }
         let detail = format!("the model {} is being downloaded and loaded; the log shows the progress", self.name());
-        let trouble = Trouble::Unavailable { retry_after: MAX_WAIT };
+        let trouble = FailureKind::Unavailable { retry_after: MAX_WAIT };
         Err(DependencyError { dependency: DEPENDENCY.to_owned(), trouble, detail }.into())
     }
 

@@ -29,7 +29,7 @@ use workers::Workers;
 
 use super::remote::DEFAULT_IMAGE_SIZE;
 use super::{Busy, EmbedError, ImageEmbeddingProvider, probe};
-use crate::domain::{DependencyError, Embedding, Space, Trouble};
+use crate::domain::{DependencyError, Embedding, FailureKind, Space};
 use crate::imaging::{PreparedImage, Preprocessing, Resize};
 
 pub use folder::Precision;
@@ -47,7 +47,7 @@ pub struct LocalProvider {
 
 impl LocalProvider {
     /// Creates a provider whose model is downloaded and loaded in the background, from the first call on. Until it is
-    /// loaded, calls return [`Trouble::Unavailable`]. It has `threads` workers; one for each core is best. If `size` is
+    /// loaded, calls return [`FailureKind::Unavailable`]. It has `threads` workers; one for each core is best. If `size` is
     /// set, a model with another image size is refused.
     ///
     /// # Errors
@@ -163,14 +163,14 @@ impl fmt::Debug for LocalProvider {
 
 /// Returns an error of the provider itself, not of the input.
 fn failed(detail: String) -> EmbedError {
-    dependency(Trouble::Failed, detail)
+    dependency(FailureKind::Failed, detail)
 }
 
 /// Returns an error of the model or of the settings. A retry does not help.
 fn unusable(detail: String) -> EmbedError {
-    dependency(Trouble::Refused, detail)
+    dependency(FailureKind::Refused, detail)
 }
 
-fn dependency(trouble: Trouble, detail: String) -> EmbedError {
+fn dependency(trouble: FailureKind, detail: String) -> EmbedError {
     EmbedError::Dependency(DependencyError { dependency: DEPENDENCY.to_owned(), trouble, detail })
 }

@@ -52,7 +52,7 @@ impl Source {
     /// # Errors
     /// [`EmbedError::Dependency`] with a message that names the setting.
     pub fn from_settings(settings: &EmbedSettings, hub: &HubSettings) -> Result<Self, EmbedError> {
-        let precision = settings.precision().map_err(unusable)?;
+        let precision = settings.clip_precision;
         let model = settings.clip_model.as_str();
         if model == BUILT_IN {
             return Ok(Self::built_in());

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use glimpse::domain::{Embedding, Trouble};
+use glimpse::domain::{Embedding, FailureKind};
 use glimpse::embed::local::{LocalProvider, Precision, Source};
 use glimpse::embed::{EmbedError, ImageEmbeddingProvider};
 use glimpse::imaging::{Limits, PreparedImage, prepare};
@@ -148,7 +148,7 @@ async fn refusal(change: impl FnOnce(&Path)) -> String {
     }
     change(copy.path());
     match LocalProvider::open(Source::folder(copy.path(), Precision::Fp32), NonZeroUsize::MIN).await {
-        Err(EmbedError::Dependency(down)) if down.trouble == Trouble::Refused => down.detail,
+        Err(EmbedError::Dependency(down)) if down.trouble == FailureKind::Refused => down.detail,
         other => panic!("{other:?}"),
     }
 }

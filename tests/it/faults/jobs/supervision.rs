@@ -141,6 +141,7 @@ async fn a_service_with_a_panicked_task_is_not_ready_and_ends_with_an_error() {
     let ready = reqwest::get(format!("{url}/readyz")).await.unwrap();
     assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
     drop(held);
-    let ended = serving.await.unwrap().unwrap_err().to_string();
-    assert!(ended.contains("scheduler of jobs"), "{ended}");
+    let error = serving.await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("scheduler of jobs"), "{error}");
+    assert_eq!(error.exit_code(), 70, "the exit code of the process");
 }
