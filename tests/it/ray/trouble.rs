@@ -204,7 +204,7 @@ async fn a_job_that_ray_ends_repeatedly_fails_with_rays_message() {
     assert!(ended.status == "FAILED" && said.contains("2 times") && said.contains("exit code 70"), "{said}");
     assert!(!said.contains("boom") && !said.contains('\n'), "{said}");
     assert_eq!((ray.ids().len(), ended.counts.left), (2, 2));
-    assert!(logs(&app, &ended.job_id).await.contains("[ray] the driver says"));
+    assert!(logs(&app, &ended.job_id).await.contains("[ray] boom"));
     // The remaining images are left for the next job.
     let again = app.ingest_with(json!({"s3_prefix": "images/"})).await;
     assert_eq!((again.status.as_str(), again.counts.done), ("SUCCEEDED", 2));

@@ -22,8 +22,6 @@ pub(super) fn router(state: Shared) -> Router {
         .route("/api/jobs/", post(submit))
         .route("/api/jobs/{id}", get(job))
         .route("/api/jobs/{id}/stop", post(stop))
-        .route("/api/jobs/{id}/logs", get(logs))
-        .route("/api/packages/gcs/{name}", get(package).put(store))
         .layer(from_fn_with_state(state.clone(), door))
         .with_state(state)
 }
@@ -99,10 +97,6 @@ async fn submit(Of(state): Of<Shared>, headers: HeaderMap, body: Bytes) -> Respo
             "ValueError: Job with submission_id {id} already exists. Please use a different submission_id."
         ));
     }
-    if let Some(uri) = body["runtime_env"]["working_dir"].as_str() {
-        let name = uri.strip_prefix("gcs://").unwrap();
-        assert!(of.packages.contains(name), "{name} was never brought");
-    }
     let (status, message, error_type) = match of.then {
         Then::Waits => ("PENDING", "Job has not started yet. It may be waiting for resources.".to_owned(), None),
         Then::Runs | Then::Works => ("RUNNING", "Job is currently running.".to_owned(), None),
@@ -113,8 +107,7 @@ async fn submit(Of(state): Of<Shared>, headers: HeaderMap, body: Bytes) -> Respo
             ("FAILED", said, Some("JOB_ENTRYPOINT_COMMAND_ERROR"))
         }
     };
-    let logs = "the driver says\n(pool pid=1) a line of a worker\n".to_owned();
-    let job = RayJob { status, message, error_type, submitted: body, logs };
+    let job = RayJob { status, message, error_type, submitted: body };
     of.jobs.insert(id.clone(), job.clone());
     if of.then == Then::Works {
         let node = of.node.clone();
@@ -153,23 +146,4 @@ async fn stop(Of(state): Of<Shared>, Path(id): Path<String>) -> Response {
         (job.status, job.message) = ("STOPPED", "Job was intentionally stopped.".to_owned());
     }
     axum::Json(json!({"stopped": stopped})).into_response()
-}
-
-async fn logs(Of(state): Of<Shared>, Path(id): Path<String>) -> Response {
-    match locked(&state).jobs.get(&id) {
-        Some(job) => axum::Json(json!({"logs": job.logs})).into_response(),
-        None => unknown(&id),
-    }
-}
-
-async fn package(Of(state): Of<Shared>, Path(name): Path<String>) -> Response {
-    let there = locked(&state).packages.contains(&name);
-    if there { StatusCode::OK.into_response() } else { text(404, format!("Package gcs://{name} does not exist.")) }
-}
-
-async fn store(Of(state): Of<Shared>, Path(name): Path<String>, body: Bytes) -> Response {
-    let hash = name.strip_prefix("_ray_pkg_").and_then(|name| name.strip_suffix(".zip"));
-    assert!(hash.is_some() && body.starts_with(b"PK"), "{name}");
-    locked(&state).packages.insert(name);
-    StatusCode::OK.into_response()
 }
