@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::domain::{CollectionInfo, Space};
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
-use crate::index::stores::Answered;
+use crate::index::stores::StoreStatuses;
 use crate::index::{IndexError, Stores};
 use crate::jobs::Jobs;
 use crate::jobs::placing::cluster::{ClusterError, ClusterVersion};
@@ -56,7 +56,7 @@ pub struct Status {
     /// The space of the provider's vectors, or an error message for the client.
     pub provider: Result<Arc<Space>, String>,
     /// The collections of each store, or an error message for the client.
-    pub stores: Answered<Vec<CollectionInfo>>,
+    pub stores: StoreStatuses<Vec<CollectionInfo>>,
     /// The Ray cluster, if one is configured.
     pub cluster: Option<Result<ClusterVersion, ClusterError>>,
     /// Whether the service stops.

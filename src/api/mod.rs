@@ -17,7 +17,6 @@ mod settings;
 
 use std::any::Any;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, FromRef, Request};
 use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
@@ -80,7 +79,7 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub fn router(state: AppState, settings: &ApiSettings) -> Router {
     let (routes, _) = openapi::routes().split_for_parts();
     let (long_routes, _) = openapi::long_routes().split_for_parts();
-    let timeout = Duration::from_secs(settings.glimpse_request_timeout);
+    let timeout = settings.glimpse_request_timeout.duration();
     let limits = RequestTimeout { timeout, jobs: state.jobs.clone() };
     let authenticator = Arc::new(auth::Authenticator::new(settings));
     let parameters = Arc::new(parameters::Parameters::new(&document()));
@@ -105,7 +104,7 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
         .layer(from_fn_with_state(Arc::new(auth::RefusalLog::default()), auth::log_refusals))
         .layer(from_fn(http::complete_errors))
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
-    let router = match cors::layer(&settings.origins()) {
+    let router = match cors::layer(&settings.glimpse_cors_origins.as_strings()) {
         Some(layer) => router.layer(layer),
         None => router,
     };

@@ -42,8 +42,8 @@ pub(crate) fn is_this_machine(url: &Url) -> bool {
     host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified())
 }
 
-/// Returns the value of the `Authorization` header for `key`; `None` if the key is empty. Only ASCII is allowed, because
-/// gRPC allows nothing else.
+/// Returns the value of the `Authorization` header for `key`; `None` if the key is empty. Only ASCII is allowed,
+/// because gRPC allows nothing else.
 ///
 /// # Errors
 /// A message that continues the name of the setting. It does not repeat the key.

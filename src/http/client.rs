@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Method, RequestBuilder, StatusCode, Url};
 
 use super::{BodyError, failure_kind, is_this_machine, join, one_line, read_body, read_start, retry_after};
-use crate::domain::{DependencyError, Trouble, with_causes};
+use crate::domain::{DependencyError, FailureKind, with_causes};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum bytes that are read of an error reply, enough for its message.
@@ -56,12 +56,23 @@ impl RestClient {
         Ok(Self { name, client: builder.build().map_err(|error| with_causes(&error))?, base, bearer })
     }
 
-    pub(crate) fn request<'a>(&self, method: Method, path: impl IntoIterator<Item = &'a str>) -> RequestBuilder {
-        let request = self.client.request(method, join(&self.base, path));
+    pub(crate) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let request = self.client.request(method, join(&self.base, path.iter().copied()));
         match &self.bearer {
             Some(bearer) => request.header(AUTHORIZATION, bearer.clone()),
             None => request,
         }
+    }
+
+    /// Sends `GET path`; see [`Self::send`].
+    pub(crate) async fn get(&self, path: &[&str], max_bytes: usize) -> Result<Bytes, HttpError> {
+        self.send(self.request(Method::GET, path), max_bytes).await
+    }
+
+    /// Sends `POST path` with a body that is already JSON; see [`Self::send`].
+    pub(crate) async fn post(&self, path: &[&str], body: Bytes, max_bytes: usize) -> Result<Bytes, HttpError> {
+        let request = self.request(Method::POST, path).header(CONTENT_TYPE, "application/json").body(body);
+        self.send(request, max_bytes).await
     }
 
     /// Sends a request. Returns the body of a success, of at most `max_bytes`.
@@ -73,7 +84,7 @@ impl RestClient {
             match read_body(response, max_bytes).await {
                 Ok(body) => return Ok(body),
                 Err(BodyError::Connection(error)) => self.connection_error(&error),
-                Err(error @ BodyError::TooLong(_)) => self.error(Trouble::Failed, error.to_string()),
+                Err(error @ BodyError::TooLong(_)) => self.error(FailureKind::Failed, error.to_string()),
             }
         } else {
             let kind = failure_kind(status, retry_after(response.headers()));
@@ -85,12 +96,12 @@ impl RestClient {
     }
 
     /// Returns an error of the server; `detail` is for the log.
-    pub(crate) fn error(&self, trouble: Trouble, detail: String) -> DependencyError {
+    pub(crate) fn error(&self, trouble: FailureKind, detail: String) -> DependencyError {
         DependencyError { dependency: self.name.to_owned(), trouble, detail }
     }
 
     fn connection_error(&self, error: &reqwest::Error) -> DependencyError {
-        let kind = if error.is_timeout() { Trouble::TimedOut } else { Trouble::Failed };
+        let kind = if error.is_timeout() { FailureKind::TimedOut } else { FailureKind::Failed };
         self.error(kind, with_causes(error))
     }
 }
@@ -110,7 +121,7 @@ mod tests {
     #[test]
     fn the_key_is_sent_and_never_printed() {
         let client = client();
-        let request = client.request(Method::GET, ["a"]).build().unwrap();
+        let request = client.request(Method::GET, &["a"]).build().unwrap();
         assert_eq!(request.headers()[AUTHORIZATION], "Bearer hush");
         assert!(!format!("{client:?}{request:?}").contains("hush"));
     }
@@ -118,8 +129,8 @@ mod tests {
     #[tokio::test]
     async fn a_refused_connection_is_a_failure_with_its_cause() {
         let client = client();
-        let HttpError { status, error } = client.send(client.request(Method::GET, []), 9).await.unwrap_err();
-        assert_eq!((error.trouble, status), (Trouble::Failed, None));
+        let HttpError { status, error } = client.get(&[], 9).await.unwrap_err();
+        assert_eq!((error.trouble, status), (FailureKind::Failed, None));
         assert!(error.detail.to_lowercase().contains("refused"), "{}", error.detail);
     }
 }

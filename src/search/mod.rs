@@ -17,10 +17,10 @@ use crate::domain::{CollectionInfo, CollectionName, Hit, ImageRecord, SearchQuer
 use crate::embed::ImageEmbeddingProvider;
 use crate::imaging::Limits;
 use crate::index::Stores;
-use crate::index::stores::{ALL, Answers, KNOWN, Merged};
+use crate::index::stores::{ALL_STORES, Merged, STORE_NAMES, StoreResults};
 use crate::pipeline::budget::{BudgetPermit, ByteBudget};
 
-pub use crate::index::stores::Found;
+pub use crate::index::stores::MergedHit;
 use decoder::Decoder;
 pub use error::{SearchError, SearchErrorKind};
 use query_input::validate;
@@ -62,7 +62,7 @@ pub struct SearchResults {
     /// The model that made the query's vector.
     pub model: String,
     /// The hits, best first.
-    pub hits: Vec<Found>,
+    pub hits: Vec<MergedHit>,
     /// The SHA-256 of the image in `like`, if the query has one.
     pub same_as: Option<String>,
     /// One message for each store that is left out, with the reason.
@@ -90,7 +90,7 @@ struct StoreReplies {
     /// The indexed image in `like`.
     like: Option<ImageRecord>,
     query: SearchQuery,
-    nearest: Answers<Vec<Hit>>,
+    nearest: StoreResults<Vec<Hit>>,
     embed: Duration,
     search: Duration,
 }
@@ -142,7 +142,7 @@ impl Search {
         let collection = CollectionName::parse(&options.collection)?;
         let stores = self.choose_stores(options.provider.as_deref())?;
         let (spaces, replies) = self.search_stores(&stores, &collection, query, &options).await?;
-        let Merged { answer: mut hits, warnings } =
+        let Merged { value: mut hits, warnings } =
             stores.merge(spaces, replies.nearest, &replies.space, &replies.query)?;
         if let Some(like) = &replies.like {
             hits.retain(|found| found.hit.id != like.id);
@@ -173,7 +173,7 @@ impl Search {
         collection: &CollectionName,
         query: QueryInput,
         options: &SearchOptions,
-    ) -> Result<(Answers<Space>, StoreReplies), SearchError> {
+    ) -> Result<(StoreResults<Space>, StoreReplies), SearchError> {
         let spaces = std::pin::pin!(stores.spaces(collection));
         let replies = std::pin::pin!(self.embed_and_search(stores, collection, query, options));
         // An unknown collection is reported without waiting for the vector, and in preference to any other error.
@@ -212,7 +212,7 @@ impl Search {
     /// # Errors
     /// Returns a [`SearchError`] if no store replies.
     pub async fn collections(&self) -> Result<Collections, SearchError> {
-        let Merged { answer: collections, warnings } = self.stores.collections().await?;
+        let Merged { value: collections, warnings } = self.stores.collections().await?;
         Ok(Collections { provider: self.stores.name(), collections, warnings })
     }
 
@@ -220,16 +220,19 @@ impl Search {
     fn choose_stores(&self, named: Option<&str>) -> Result<Stores, SearchError> {
         let name = match named {
             None => return Ok(Stores::only(self.stores.default_store())),
-            Some(ALL) => return Ok(self.stores.clone()),
+            Some(ALL_STORES) => return Ok(self.stores.clone()),
             Some(name) => name,
         };
         let invalid = |message| SearchError::Invalid { field: "provider", message };
         self.stores.named(name).map(Stores::only).ok_or_else(|| {
             let configured = self.stores.names();
-            if KNOWN.contains(&name) {
+            if STORE_NAMES.contains(&name) {
                 invalid(format!("`{name}` is not configured; configured stores: {configured} (VECTOR_DB_PROVIDER)"))
             } else {
-                invalid(format!("`{name}` is not a store; allowed: {}; configured: {configured}", KNOWN.join(", ")))
+                invalid(format!(
+                    "`{name}` is not a store; allowed: {}; configured: {configured}",
+                    STORE_NAMES.join(", ")
+                ))
             }
         })
     }

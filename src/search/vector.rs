@@ -10,7 +10,7 @@ impl Search {
     pub(super) async fn find_image(&self, collection: &CollectionName, id: &str) -> Result<ImageRecord, SearchError> {
         let unknown = || SearchError::UnknownImage { id: id.to_owned(), collection: collection.clone() };
         let parsed = id.parse::<ImageId>().map_err(|_| unknown())?;
-        self.stores.find(collection, parsed).await?.ok_or_else(unknown)
+        self.stores.find_record(collection, parsed).await?.ok_or_else(unknown)
     }
 
     /// Embeds the query. If it combines a text, an image and an indexed image, the result is the normalised sum of

@@ -20,7 +20,7 @@ const PORTS: [&str; 18] = [
     "embed::Busy",
     "index::ImageIndex",
     "index::IndexError",
-    "index::Ensured",
+    "index::EnsureOutcome",
     "index::Stores",
     "index::stores",
 ];
@@ -33,7 +33,7 @@ const ANYBODY: &str = "telemetry::metrics";
 fn allowed(module: &str) -> Vec<&'static str> {
     let ports = |more: &[&'static str]| [&PORTS[..], more].concat();
     match module {
-        "resilience" => vec!["domain::DependencyError", "domain::Trouble"],
+        "resilience" => vec!["domain::DependencyError", "domain::FailureKind"],
         "domain" | "sqlite" | "server" | "shutdown" | "telemetry" | "web" => vec![],
         "http" => vec!["domain"],
         "imaging" => vec!["domain"],
@@ -61,7 +61,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
             "server::BodyProgress",
         ],
         "demo" => vec!["domain", "imaging"],
-        "cli" => vec!["domain", "app", "config", "telemetry", "shutdown", "demo", "api::replies"],
+        "cli" => vec!["domain", "http", "app", "config", "telemetry", "shutdown", "demo", "api::replies"],
         // `config` may import only settings, see below.
         "app" | "config" => vec![
             "domain",
@@ -99,7 +99,7 @@ fn may(module: &str, import: &str) -> bool {
         .iter()
         .chain(counts.then_some(&ANYBODY))
         .any(|allowed| import.strip_prefix(allowed).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")));
-    let settings = module != "config" || import.ends_with("Settings");
+    let settings = module != "config" || import.ends_with("Settings") || import.starts_with("domain::");
     own || (listed && settings)
 }
 

@@ -46,10 +46,10 @@ impl Authenticator {
     pub(in crate::api) fn new(settings: &ApiSettings) -> Self {
         let keys: Vec<_> = settings.keys().iter().map(|key| digest(key.reveal())).collect();
         let loopback_names = keys.is_empty() && !settings.glimpse_allow_anonymous;
-        let public = settings.public_origin();
+        let public = settings.glimpse_public_url.as_ref().map(|origin| origin.as_str().to_owned());
         let public_host =
             public.as_deref().and_then(|origin| origin.split_once("://")).map(|(_, host)| host.to_owned());
-        let origins = settings.origins().into_iter().chain(public).collect();
+        let origins = settings.glimpse_cors_origins.as_strings().into_iter().chain(public).collect();
         Self { keys, origins, public_host, loopback_names, sessions: Sessions::default() }
     }
 
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn requests_of_other_sites_that_change_something_are_refused() {
         let authenticator = Authenticator::new(&ApiSettings {
-            glimpse_cors_origins: "https://ok.example".into(),
+            glimpse_cors_origins: "https://ok.example".to_owned().try_into().unwrap(),
             ..ApiSettings::default()
         });
         let host = ("host", "localhost:8080");

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::api::images::image_path;
 use crate::domain::{CollectionName, ImageFormat};
-use crate::search::{Found, SearchResults};
+use crate::search::{MergedHit, SearchResults};
 
 /// The results of a search.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -114,7 +114,12 @@ impl SearchReply {
 }
 
 impl ResultReply {
-    fn new(collection: &CollectionName, Found { hit, stores }: Found, several: bool, same_as: Option<&str>) -> Self {
+    fn new(
+        collection: &CollectionName,
+        MergedHit { hit, stores }: MergedHit,
+        several: bool,
+        same_as: Option<&str>,
+    ) -> Self {
         let payload = hit.payload;
         Self {
             identical: same_as.map(|sha256| sha256 == payload.content_sha256),

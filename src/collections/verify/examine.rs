@@ -169,7 +169,7 @@ impl<'a> Examiner<'a> {
             }
             drop(replies);
             for (record, stores) in records.into_iter().zip(written_stores) {
-                if stores.cover(&self.jobs.stores.all()) {
+                if stores.cover(&self.jobs.stores.name_set()) {
                     repaired.insert(record.id);
                 }
                 let Payload { etag, size_bytes, space, .. } = record.payload;

@@ -5,13 +5,12 @@ mod reply;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::CONTENT_TYPE;
-use reqwest::{Method, RequestBuilder, StatusCode};
+use reqwest::StatusCode;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::EmbedError;
-use crate::domain::{DependencyError, Secret, Trouble};
+use crate::domain::{DependencyError, FailureKind, Secret};
 use crate::http::{HttpError, RestClient, bearer, client_builder, parse_base_url};
 
 /// Idle connections are closed after this time. Most of these services run under uvicorn, which closes a connection
@@ -75,7 +74,7 @@ impl From<HttpError> for RequestError {
             _ => {
                 // A retry does not help: Ollama replies this for a model that makes no embeddings.
                 if status == Some(StatusCode::NOT_IMPLEMENTED) {
-                    error.trouble = Trouble::Refused;
+                    error.trouble = FailureKind::Refused;
                 }
                 Self { status, error: error.into() }
             }
@@ -87,7 +86,7 @@ impl Service {
     /// Creates the client; makes no network call. `name` is the name in errors: `clip`, `ollama`…
     ///
     /// # Errors
-    /// [`Trouble::Refused`] if the settings cannot be used.
+    /// [`FailureKind::Refused`] if the settings cannot be used.
     pub(super) fn new(name: &'static str, settings: &ServiceSettings) -> Result<Self, EmbedError> {
         let client = || {
             let url = parse_base_url(&settings.url, Some("CLIP_API_KEY"))
@@ -96,12 +95,12 @@ impl Service {
             let builder = client_builder(&url).pool_idle_timeout(IDLE_TIMEOUT).timeout(settings.timeout);
             RestClient::new(name, url, key, builder)
         };
-        Ok(Self { name, client: client().map_err(|detail| failed(name, Trouble::Refused, detail))? })
+        Ok(Self { name, client: client().map_err(|detail| failed(name, FailureKind::Refused, detail))? })
     }
 
     /// Sends `GET path` and returns the body of the reply, of at most `max_bytes`.
     pub(super) async fn get(&self, path: &str, max_bytes: usize) -> Result<Bytes, RequestError> {
-        Ok(self.client.send(self.request(Method::GET, path), max_bytes).await?)
+        Ok(self.client.get(&segments(path), max_bytes).await?)
     }
 
     /// Sends `POST path` with a body that is already JSON, and parses the reply, of at most `max_bytes`, as `T`.
@@ -109,9 +108,8 @@ impl Service {
     where
         T: DeserializeOwned + Send + 'static,
     {
-        let request = self.request(Method::POST, path).header(CONTENT_TYPE, "application/json").body(body);
-        let bytes = self.client.send(request, max_bytes).await?;
-        Ok(reply::parse(self.name, bytes).await?)
+        let reply = self.client.post(&segments(path), body, max_bytes).await?;
+        Ok(reply::parse(self.name, reply).await?)
     }
 
     /// Sends `POST path` with a small body, which is serialized here.
@@ -120,21 +118,21 @@ impl Service {
         B: Serialize + Sync,
         T: DeserializeOwned + Send + 'static,
     {
-        let body = serde_json::to_vec(body).map_err(|error| self.failed(Trouble::Failed, error.to_string()))?;
+        let body = serde_json::to_vec(body).map_err(|error| self.failed(FailureKind::Failed, error.to_string()))?;
         self.post(path, body.into(), max_bytes).await
     }
 
     /// Returns an error of the service itself; `detail` is for the log.
-    pub(super) fn failed(&self, trouble: Trouble, detail: String) -> EmbedError {
+    pub(super) fn failed(&self, trouble: FailureKind, detail: String) -> EmbedError {
         failed(self.name, trouble, detail)
-    }
-
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, path.split('/').filter(|segment| !segment.is_empty()))
     }
 }
 
-fn failed(name: &str, trouble: Trouble, detail: String) -> EmbedError {
+fn segments(path: &str) -> Vec<&str> {
+    path.split('/').filter(|segment| !segment.is_empty()).collect()
+}
+
+fn failed(name: &str, trouble: FailureKind, detail: String) -> EmbedError {
     DependencyError { dependency: name.to_owned(), trouble, detail }.into()
 }
 
@@ -154,8 +152,8 @@ mod tests {
             ("http://h:1/", "/", "http://h:1/"),
             ("https://h/v1/", "/embeddings", "https://h/v1/embeddings"),
         ] {
-            let request = service(base, "").unwrap().request(Method::GET, path).build().unwrap();
-            assert_eq!(request.url().as_str(), expected);
+            let request = service(base, "").unwrap().client.request(reqwest::Method::GET, &segments(path));
+            assert_eq!(request.build().unwrap().url().as_str(), expected);
         }
     }
 
@@ -164,15 +162,18 @@ mod tests {
         for (url, key) in [("http://u:hush@h", ""), ("http://h", "hush\n")] {
             let error = service(url, key).unwrap_err();
             assert!(!error.to_string().contains("hush"), "{error}");
-            assert!(matches!(error, EmbedError::Dependency(down) if down.trouble == Trouble::Refused));
+            assert!(matches!(error, EmbedError::Dependency(down) if down.trouble == FailureKind::Refused));
         }
     }
 
     #[test]
     fn a_status_can_be_about_the_input_or_the_model() {
         let error = |status: u16| {
-            let error =
-                DependencyError { dependency: "clip".to_owned(), trouble: Trouble::Failed, detail: "/srv".to_owned() };
+            let error = DependencyError {
+                dependency: "clip".to_owned(),
+                trouble: FailureKind::Failed,
+                detail: "/srv".to_owned(),
+            };
             RequestError::from(HttpError { status: StatusCode::from_u16(status).ok(), error }).error
         };
         for input in [400, 413, 415, 422] {
@@ -182,6 +183,6 @@ mod tests {
             EmbedError::Dependency(down) => down.trouble,
             other => panic!("{other}"),
         };
-        assert_eq!((trouble(501), trouble(500)), (Trouble::Refused, Trouble::Failed));
+        assert_eq!((trouble(501), trouble(500)), (FailureKind::Refused, FailureKind::Failed));
     }
 }

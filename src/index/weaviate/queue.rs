@@ -7,15 +7,15 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::error::parse_reply;
-use super::rest::Rest;
 use crate::domain::CollectionName;
+use crate::http::RestClient;
 use crate::index::IndexError;
 
 /// The interval between two checks of the queue: the first one, and the maximum.
 const FIRST_POLL_INTERVAL: Duration = Duration::from_millis(50);
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// The maximum bytes of the reply, which has an entry for each shard of the class.
-const NODES_BYTES: usize = 4 << 20;
+const MAX_NODES_BYTES: usize = 4 << 20;
 
 /// The parts of the reply to `GET /v1/nodes/{class}?output=verbose` that are read.
 #[derive(Debug, Deserialize)]
@@ -48,8 +48,8 @@ impl Nodes {
 }
 
 /// Waits until the queue of the collection's class is empty, at most `within`. Returns what is left of the queue.
-pub(super) async fn settled(
-    rest: &Rest,
+pub(super) async fn wait_until_empty(
+    rest: &RestClient,
     collection: &CollectionName,
     within: Duration,
 ) -> Result<Option<u64>, IndexError> {
@@ -57,7 +57,7 @@ pub(super) async fn settled(
     let class = collection.weaviate_class();
     loop {
         let request = rest.request(Method::GET, &["nodes", &class]).query(&[("output", "verbose")]);
-        let queued = parse_reply::<Nodes>(&rest.send(request, NODES_BYTES).await?)?.queued();
+        let queued = parse_reply::<Nodes>(&rest.send(request, MAX_NODES_BYTES).await?)?.queued();
         if queued == 0 {
             return Ok(None);
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::FutureExt;
 
 use crate::domain::{Executor, JobRecord, JobState, Space};
-use crate::index::{Ensured, ImageIndex};
+use crate::index::{EnsureOutcome, ImageIndex};
 use crate::jobs::JobService;
 use crate::jobs::placing::wind_up::WindUp;
 use crate::jobs::pool::broker::LeaseBroker;
@@ -103,8 +103,8 @@ impl JobService {
             planning: Planning {
                 collection: spec.collection.clone(),
                 space: space.name(),
-                stores: stores.all(),
-                lease_size: self.settings.glimpse_lease_size,
+                stores: stores.name_set(),
+                lease_size: self.settings.image_batch_size,
                 max_items: spec.max_items.map(|max| max.saturating_sub(spec.taken)),
                 metadata: spec.metadata_key.is_some(),
                 owns: sync::owns(spec),
@@ -172,7 +172,7 @@ impl JobService {
     async fn wait_for_indexing(&self, job: &JobRecord, live: &RunningJob) {
         let collection = &job.spec.collection;
         let pending = |store: Arc<dyn ImageIndex>| async move {
-            match store.settled(collection, INDEXING_TIMEOUT).await {
+            match store.wait_until_indexed(collection, INDEXING_TIMEOUT).await {
                 Ok(None) => None,
                 Ok(Some(left)) => Some(format!(
                     "{} has not indexed {left} vectors yet (ASYNC_INDEXING); until then a search may miss them",
@@ -216,11 +216,11 @@ impl JobService {
         let collection = &job.spec.collection;
         let ensured = store.ensure_image_collection(collection, space).await.map_err(JobTrouble::Store)?;
         match ensured {
-            Ensured::Created => {
+            EnsureOutcome::Created => {
                 self.ledger.forget_store(collection.clone(), store.name()).await?;
                 self.ledger.log(job.id, format!("created collection {collection} in {}", store.name())).await?;
             }
-            Ensured::Existed => reconcile::reconcile(&self.ledger, store, collection).await?,
+            EnsureOutcome::Existed => reconcile::reconcile(&self.ledger, store, collection).await?,
         }
         Ok(())
     }
