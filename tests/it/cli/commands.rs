@@ -52,8 +52,8 @@ async fn a_port_in_use_is_reported_with_the_setting_to_change() {
     for (variable, other) in [("GLIMPSE_ADDR", "GLIMPSE_S3_ADDR"), ("GLIMPSE_S3_ADDR", "GLIMPSE_ADDR")] {
         let refused = glimpse(&[data, (variable, &addr), (other, free)], &["serve"]).await;
         assert_eq!(refused.status.code(), Some(1));
-        let said = stderr(&refused);
-        assert!(said.contains(&addr) && said.contains(variable) && said.lines().count() == 1, "{said}");
+        let message = stderr(&refused);
+        assert!(message.contains(&addr) && message.contains(variable) && message.lines().count() == 1, "{message}");
     }
 }
 
@@ -104,8 +104,12 @@ async fn client_commands_report_their_result_by_exit_code() {
     assert!(stdout(&list).contains("SUCCEEDED"), "{}", stdout(&list));
     assert_eq!(glimpse(&at, &["ingest", "--bucket", "other"]).await.status.code(), Some(1));
     assert_eq!(glimpse(&at, &["ingest", "--nonsense"]).await.status.code(), Some(2));
-    let nobody = glimpse(&[("GLIMPSE_URL", "http://127.0.0.1:9")], &["search", "a cat"]).await;
-    assert!(nobody.status.code() == Some(1) && stderr(&nobody).contains("glimpse serve"), "{}", stderr(&nobody));
+    let unreachable = glimpse(&[("GLIMPSE_URL", "http://127.0.0.1:9")], &["search", "a cat"]).await;
+    assert!(
+        unreachable.status.code() == Some(1) && stderr(&unreachable).contains("glimpse serve"),
+        "{}",
+        stderr(&unreachable)
+    );
 }
 
 /// A command that keeps running, and the URL that it prints after `word`. It is killed when this is dropped.
