@@ -143,7 +143,7 @@ fn keys_are_those_of_the_services_of_the_stack() {
     assert!(of("bucket", "MC_HOST_store").contains(&pair));
     assert_eq!(words(&service("bucket")["entrypoint"]).pop().unwrap(), format!("store/{}", all["S3_BUCKET"]));
     for (name, value) in all.iter().filter(|(name, _)| name.ends_with("_KEY") || name.ends_with("_KEY_ID")) {
-        assert!(value.contains("development"), "{name} must say that it is no real key");
+        assert!(value.contains("development"), "{name} must say that it is not a real key");
     }
 }
 
