@@ -38,8 +38,7 @@ use tiny_png::tiny_png;
 async fn main() {
     let images: usize = std::env::var("GLIMPSE_BENCH_IMAGES").ok().and_then(|text| text.parse().ok()).unwrap_or(400);
     let clip = CheapClip::start(Duration::from_millis(30)).await;
-    let settings =
-        [("GLIMPSE_LEASE_SIZE", "10"), ("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str())];
+    let settings = [("IMAGE_BATCH_SIZE", "10"), ("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str())];
     let service = Service::start(&settings).await;
     service.seed("images/", images, tiny_png).await;
     service.seed("keys/", images * 10, |_| b"x".to_vec()).await;

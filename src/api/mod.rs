@@ -17,7 +17,6 @@ mod settings;
 
 use std::any::Any;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, FromRef, Request};
 use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
@@ -30,6 +29,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 
 use crate::domain::CollectionName;
+use crate::health::Health;
 use crate::images::Images;
 use crate::jobs::Jobs;
 use crate::search::Search;
@@ -52,6 +52,8 @@ pub struct AppState {
     pub search: Search,
     /// The indexed images.
     pub images: Images,
+    /// The state of the service.
+    pub health: Health,
     /// Defaults of requests.
     pub defaults: Defaults,
 }
@@ -77,15 +79,15 @@ static REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub fn router(state: AppState, settings: &ApiSettings) -> Router {
     let (routes, _) = openapi::routes().split_for_parts();
     let (long_routes, _) = openapi::long_routes().split_for_parts();
-    let timeout = Duration::from_secs(settings.glimpse_request_timeout);
+    let timeout = settings.glimpse_request_timeout.duration();
     let limits = RequestTimeout { timeout, jobs: state.jobs.clone() };
     let authenticator = Arc::new(auth::Authenticator::new(settings));
     let parameters = Arc::new(parameters::Parameters::new(&document()));
     let router = routes
-        .layer(from_fn_with_state(limits.clone(), RequestTimeout::whole))
-        .merge(internal::routes().layer(from_fn_with_state(limits.clone(), RequestTimeout::whole)))
-        .merge(long_routes.layer(from_fn_with_state(limits.clone(), RequestTimeout::body)))
-        .merge(internal::long_routes().layer(from_fn_with_state(limits, RequestTimeout::body)))
+        .layer(from_fn_with_state(limits.clone(), RequestTimeout::limit_request))
+        .merge(internal::routes().layer(from_fn_with_state(limits.clone(), RequestTimeout::limit_request)))
+        .merge(long_routes.layer(from_fn_with_state(limits.clone(), RequestTimeout::limit_body)))
+        .merge(internal::long_routes().layer(from_fn_with_state(limits, RequestTimeout::limit_body)))
         .with_state(state)
         .merge(openapi::viewer(document()))
         .merge(web::routes())
@@ -96,13 +98,13 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
         .layer(from_fn_with_state(parameters, parameters::refuse_unknown))
         .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
         .layer(Extension(authenticator.clone()))
-        .layer(from_fn_with_state(authenticator, auth::guard))
+        .layer(from_fn_with_state(authenticator, auth::authenticate))
         .layer(from_fn(encoding::refuse_invalid_utf8))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::new(auth::RefusalLog::default()), auth::log_refusals))
         .layer(from_fn(http::complete_errors))
         .layer(SetResponseHeaderLayer::overriding(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")));
-    let router = match cors::layer(&settings.origins()) {
+    let router = match cors::layer(&settings.glimpse_cors_origins.as_strings()) {
         Some(layer) => router.layer(layer),
         None => router,
     };

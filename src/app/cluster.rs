@@ -15,16 +15,16 @@ pub(super) fn placing(settings: &Settings, addr: SocketAddr) -> Result<Option<Pl
     if !ray.is_set() {
         return Ok(None);
     }
-    ray.check().map_err(BuildError::Settings)?;
+    ray.check()?;
     let url = Some(settings.place.glimpse_url.as_str()).filter(|url| *url != Settings::default().place.glimpse_url);
-    let advertised = ray.advertised(url, &local_url(addr)).map_err(BuildError::Settings)?;
-    let cluster = RayCluster::new(ray, advertised).map_err(BuildError::Settings)?;
+    let advertised = ray.advertised(url, &local_url(addr))?;
+    let cluster = RayCluster::new(ray, advertised)?;
     let (max_retries, timeout) = (ray.ray_task_max_retries, ray.timeout());
     Ok(Some(Placing { cluster: Arc::new(cluster), max_retries, timeout }))
 }
 
 /// Returns the start line that describes where workers run and how to change that.
-pub(super) fn line(settings: &Settings) -> Option<String> {
+pub(super) fn start_line(settings: &Settings) -> Option<String> {
     let ray = &settings.ray;
     let workers = ray.ray_num_workers;
     ray.is_set()

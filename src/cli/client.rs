@@ -49,7 +49,7 @@ impl Reply {
 impl Client {
     /// Returns a client of the service at `GLIMPSE_URL`.
     pub(super) fn new(settings: &Settings) -> Result<Self, CliError> {
-        Self::at(&settings.place.glimpse_url, settings)
+        Self::for_url(&settings.place.glimpse_url, settings)
     }
 
     /// Returns a client of the service at `GLIMPSE_URL` without a request timeout.
@@ -58,18 +58,18 @@ impl Client {
     }
 
     /// Returns a client of the service at this address.
-    pub(super) fn at(url: &str, settings: &Settings) -> Result<Self, CliError> {
+    pub(super) fn for_url(url: &str, settings: &Settings) -> Result<Self, CliError> {
         // The service has its own timeout (GLIMPSE_REQUEST_TIMEOUT) and reports it. This one is for a service that
         // hangs.
-        let timeout = Duration::from_secs(settings.api.glimpse_request_timeout + 10);
+        let timeout = settings.api.glimpse_request_timeout.duration() + Duration::from_secs(10);
         Self::build(url, settings, Some(timeout))
     }
 
     fn build(url: &str, settings: &Settings, timeout: Option<Duration>) -> Result<Self, CliError> {
-        let wrong = || CliError::Url { url: url.to_owned() };
-        let url: Url = url.parse().map_err(|_| wrong())?;
+        let invalid = || CliError::Url { url: url.to_owned() };
+        let url: Url = url.parse().map_err(|_| invalid())?;
         if url.cannot_be_a_base() || !matches!(url.scheme(), "http" | "https") {
-            return Err(wrong());
+            return Err(invalid());
         }
         let mut http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
@@ -95,7 +95,7 @@ impl Client {
         let until = Instant::now() + self.retry_window;
         loop {
             match self.read(self.request(Method::GET, path).query(query)).await {
-                Err(error) if error.may_pass() && Instant::now() < until => {
+                Err(error) if error.is_temporary() && Instant::now() < until => {
                     tokio::time::sleep(RETRY_INTERVAL).await;
                 }
                 outcome => return outcome,
@@ -106,7 +106,7 @@ impl Client {
     /// `GET path?query`, if the reply is a file.
     pub(super) async fn download(&self, path: &[&str], query: &impl Serialize) -> Result<Bytes, CliError> {
         let response = self.send(self.request(Method::GET, path).query(query)).await?;
-        response.bytes().await.map_err(|error| self.broken(error))
+        response.bytes().await.map_err(|error| self.connection_error(error))
     }
 
     /// `POST path` with a JSON body.
@@ -145,28 +145,29 @@ impl Client {
     }
 
     async fn read(&self, request: RequestBuilder) -> Result<Reply, CliError> {
-        let text = self.send(request).await?.text().await.map_err(|error| self.broken(error))?;
+        let text = self.send(request).await?.text().await.map_err(|error| self.connection_error(error))?;
         Ok(Reply { text, url: self.address() })
     }
 
     /// Sends a request. If the service refuses it, its message is the error.
     async fn send(&self, request: RequestBuilder) -> Result<Response, CliError> {
-        let response = request.send().await.map_err(|error| self.broken(error))?;
+        let response = request.send().await.map_err(|error| self.connection_error(error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
-        let text = response.text().await.map_err(|error| self.broken(error))?;
-        let message = serde_json::from_str::<ErrorReply>(&text).map(|reply| reply.message).unwrap_or_else(|_| {
-            format!(
+        let text = response.text().await.map_err(|error| self.connection_error(error))?;
+        let message = match serde_json::from_str::<ErrorReply>(&text) {
+            Ok(reply) => reply.message,
+            Err(_) => format!(
                 "{} answers {status}, but not with an error of Glimpse; set GLIMPSE_URL to the address of a service",
                 self.address()
-            )
-        });
+            ),
+        };
         Err(CliError::Refused { status: status.as_u16(), message })
     }
 
-    fn broken(&self, error: reqwest::Error) -> CliError {
+    fn connection_error(&self, error: reqwest::Error) -> CliError {
         let (url, connect, source) = (self.address(), error.is_connect(), error.without_url());
         if connect { CliError::Unreachable { url, source } } else { CliError::Lost { url, source } }
     }
@@ -181,7 +182,7 @@ mod tests {
     use super::*;
 
     fn at(url: &str) -> Result<Client, CliError> {
-        Client::at(url, &Settings::default())
+        Client::for_url(url, &Settings::default())
     }
 
     #[test]
@@ -204,7 +205,7 @@ mod tests {
     #[tokio::test]
     async fn an_unreachable_service_and_an_invalid_url_are_reported() {
         let error = at("http://127.0.0.1:1").unwrap().get(&["jobs"], &()).await.unwrap_err();
-        assert!(error.may_pass());
+        assert!(error.is_temporary());
         assert!(error.chain().contains("`glimpse serve`"), "{}", error.chain());
         assert!(matches!(at("localhost:8080").unwrap_err(), CliError::Url { .. }));
     }

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::client::Client;
 use super::out::{self, Output};
-use super::{CliError, Ending, client_help};
+use super::{CliError, Ending, SERVICE, client_help};
 use crate::api::replies::{CollectionReply, CollectionsReply, DeletedReply, StatusReply};
 use crate::config::Settings;
 
@@ -18,7 +18,7 @@ Examples:
 `glimpse verify` compares the stores of a collection and repairs differences.";
 
 #[derive(Debug, Args)]
-#[command(after_help = client_help(EXAMPLES))]
+#[command(after_help = client_help(EXAMPLES), mut_subcommands = |command| command.after_help(SERVICE))]
 pub(super) struct Collections {
     #[command(subcommand)]
     command: Command,
@@ -69,7 +69,8 @@ impl Collections {
                     let CollectionReply { count, stores, .. } = find(&client, &name).await?;
                     let stores: Vec<_> = stores.into_keys().collect();
                     let stores = stores.join(", ");
-                    if !out::confirm(&format!("drop the collection `{name}` with {count} images from {stores}?"))? {
+                    let question = format!("Drop the collection `{name}` with {count} images from {stores}?");
+                    if !out::confirm(&format!("{question} The objects stay in their bucket."))? {
                         out::line("nothing was dropped")?;
                         return Ok(Ending::Failed);
                     }

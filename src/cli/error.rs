@@ -71,6 +71,7 @@ impl CliError {
     pub(super) fn code(&self) -> u8 {
         match self {
             Self::InvalidWorkerSettings(_) => Self::EX_CONFIG,
+            Self::Service(error) => error.exit_code(),
             _ => 1,
         }
     }
@@ -106,7 +107,7 @@ impl CliError {
     }
 
     /// Whether the same request may succeed a moment later.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(super) fn is_temporary(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Lost { .. } => true,
             Self::Refused { status, .. } => matches!(status, 429 | 502..=504),

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::client::Client;
 use super::out::{self, Output};
-use super::{CliError, Ending, client_help};
+use super::{CliError, Ending, SERVICE, client_help};
 use crate::api::replies::{DeletedReply, ImageReply};
 use crate::config::Settings;
 use crate::domain::{ImageId, ImageUri};
@@ -22,7 +22,7 @@ Examples:
 `glimpse search` prints the URI of each image, and with --json its id too.";
 
 #[derive(Debug, Args)]
-#[command(after_help = client_help(EXAMPLES))]
+#[command(after_help = client_help(EXAMPLES), mut_subcommands = |command| command.after_help(SERVICE))]
 pub(super) struct Images {
     #[command(subcommand)]
     command: Command,
@@ -63,7 +63,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct Image {
     /// The URI (s3://bucket/key) or the id of the image
-    #[arg(value_name = "URI|ID", value_parser = parse_id)]
+    #[arg(value_name = "URI_OR_ID", value_parser = parse_id)]
     id: ImageId,
     /// The collection [default: VECTOR_DB_COLLECTION of the service]
     #[arg(long, value_name = "NAME")]

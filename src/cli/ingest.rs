@@ -19,6 +19,9 @@ Examples:
   glimpse ingest --sync                   also remove from the index what is no longer in the bucket
   glimpse ingest --no-wait --json         submit the job and return at once, for scripts
 
+The columns of the object --metadata-key can be searched with `glimpse search --meta COLUMN=VALUE`. With --executor
+workers --json, the first line is the reply that contains the token of the workers.
+
 Exit codes: 0 done; 1 failed or stopped; 2 usage; 3 done, but some images could not be indexed.
 Ctrl-C ends this command, but not the job: use `glimpse jobs stop ID` to stop the job.";
 
@@ -41,30 +44,26 @@ pub(super) struct Ingest {
     /// Also read keys without an image extension; the content decides whether they are indexed
     #[arg(long)]
     any_extension: bool,
-    /// The key of a CSV or NDJSON object in the bucket; its rows are joined on `s3_key`, and its columns can be
-    /// searched with `search --meta COLUMN=VALUE`
+    /// The key of a CSV or NDJSON object in the bucket, with a column `s3_key` and the metadata of the images
     #[arg(long, value_name = "KEY")]
     metadata_key: Option<String>,
-    /// What runs the job: `local` (the service, the default), `ray` (its Ray cluster) or `workers` (workers that you
-    /// start; the command to start one is printed, and with --json the reply that contains their token)
-    #[arg(long, value_parser = executors())]
+    /// `local` (the service, the default), `workers` (that you start with the printed command) or `ray` (the Ray
+    /// cluster)
+    #[arg(long, value_parser = executors(), hide_possible_values = true)]
     executor: Option<String>,
     /// Also remove from the index the images under the prefix that are no longer in the bucket
     #[arg(long, conflicts_with = "max_items")]
     sync: bool,
-    /// Globs of keys that are not indexed, instead of S3_EXCLUDE of the service; comma-separated, or repeat the option;
-    /// `none` excludes nothing
+    /// Globs of keys that are not indexed, comma-separated; `none` for no globs [default: S3_EXCLUDE of the service]
     #[arg(long, value_name = "GLOBS")]
     exclude: Option<Vec<String>>,
     /// Only report what would be done; change nothing
     #[arg(long)]
     dry_run: bool,
-    /// With --sync: fail and remove nothing if more than this percentage of the indexed images would be removed
-    /// [default: 10]
+    /// With --sync: fail if more than this percentage of the indexed images would be removed [default: 10]
     #[arg(long, value_name = "N", requires = "sync", value_parser = clap::value_parser!(u8).range(0..=100))]
     max_delete_percent: Option<u8>,
-    /// The job fails if more images than this fail: a number, or a percentage of the processed images such as 5%
-    /// [default: no limit]
+    /// The job fails if more images than this fail, or more than this percentage of them [default: no limit]
     #[arg(long, value_name = "N|N%")]
     max_failures: Option<FailureLimit>,
     /// Do not wait for the end of the job

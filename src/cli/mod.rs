@@ -47,12 +47,13 @@ impl Ending {
     }
 }
 
-/// Returns the last part of the help of a command that needs a running service.
+/// The end of the help of a command that needs a running service.
+const SERVICE: &str = "\
+The command connects to the service at GLIMPSE_URL (http://127.0.0.1:8080 by default) and sends the first key of
+GLIMPSE_API_KEY, if one is set.";
+
 fn client_help(examples: &str) -> String {
-    format!(
-        "{examples}\n\nThe command connects to the service at GLIMPSE_URL (http://127.0.0.1:8080 by default) and sends \
-         the first key of GLIMPSE_API_KEY, if it is set."
-    )
+    format!("{examples}\n\n{SERVICE}")
 }
 
 const EXAMPLES: &str = "\
@@ -63,16 +64,17 @@ Examples:
   glimpse ingest --prefix images/                index the images in the bucket under images/
   glimpse search \"a cat\"                         find images by text
   glimpse search --file cat.jpg --limit 3        find images that are similar to this one
+  glimpse jobs list                              see what was indexed
 
 Settings are environment variables; docs/settings.md describes them. Commands that need a running service connect to
 GLIMPSE_URL (http://127.0.0.1:8080 by default) and send the first key of GLIMPSE_API_KEY.
 
-Exit codes: 0 done; 1 failed; 2 invalid command line; 3 done, but some images could not be indexed; 78 the service
-refuses the worker, or the settings of the worker are invalid.";
+Exit codes: 0 done; 1 failed; 2 invalid command line; 3 done, but some images could not be indexed; 70 a task that the
+service needs ended unexpectedly; 78 the service refuses the worker, or the settings of the worker are invalid.";
 
 /// Indexes the images of an S3 bucket and finds them by text or by image.
 #[derive(Debug, Parser)]
-#[command(name = "glimpse", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "glimpse", version, after_help = EXAMPLES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde::Serialize;
 
 use super::client::{Client, Reply};
@@ -29,16 +29,15 @@ The score is the cosine similarity of query and image. A text and an image that 
 with the built-in model, so that a minimum score is more useful for searches by image.";
 
 #[derive(Debug, Args)]
-#[command(after_help = client_help(EXAMPLES))]
+#[command(after_help = client_help(EXAMPLES), group = inputs())]
 pub(super) struct Search {
     /// The text to search for, 1 to 1,000 characters
-    #[arg(required_unless_present_any = ["file", "like"])]
     text: Option<String>,
     /// An image to search for: JPEG, PNG, WebP or GIF, at most IMAGE_MAX_SIZE_MB of the service
     #[arg(long)]
     file: Option<PathBuf>,
     /// An indexed image to search for: its URI (s3://bucket/key) or its id, as in the results
-    #[arg(long, value_name = "URI|ID", value_parser = parse_id)]
+    #[arg(long, value_name = "URI_OR_ID", value_parser = parse_id)]
     like: Option<ImageId>,
     /// The store to search: embedded, qdrant or weaviate, or all [default: the first store of the service]
     #[arg(long, value_name = "STORE")]
@@ -56,9 +55,14 @@ pub(super) struct Search {
     #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
     min_score: Option<f32>,
     #[command(flatten)]
-    filter: Filter,
-    #[command(flatten)]
     output: Output,
+    #[command(flatten)]
+    filter: Filter,
+}
+
+/// The options of which at least one is required.
+fn inputs() -> ArgGroup {
+    ArgGroup::new("input").required(true).multiple(true).args(["text", "file", "like"])
 }
 
 /// Conditions that a result must all meet. The service validates them.

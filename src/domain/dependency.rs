@@ -12,24 +12,40 @@ pub struct DependencyError {
     /// `s3`, `local`, `clip`, `qdrant`, `embedded`…
     pub dependency: String,
     /// The kind of failure.
-    pub trouble: Trouble,
-    /// The dependency's own error text, for the log. For [`Trouble::Misconfigured`], a sentence that can be shown to a
-    /// client.
+    pub trouble: FailureKind,
+    /// The dependency's own error text, for the log. For [`FailureKind::Misconfigured`], a sentence that can be shown
+    /// to a client.
     pub detail: String,
 }
 
 impl DependencyError {
-    /// Returns the text for a client: the kind of failure and, for [`Trouble::Misconfigured`], what has to be changed.
+    /// Returns the text for a client: the kind of failure and, if the operator must change something, what it is.
     pub fn for_client(&self) -> String {
         match self.trouble {
-            Trouble::Misconfigured => self.to_string(),
-            Trouble::Unavailable { .. }
-            | Trouble::TimedOut
-            | Trouble::Busy { .. }
-            | Trouble::Full
-            | Trouble::Failed
-            | Trouble::Refused => format!("{} {}", self.dependency, self.trouble),
+            FailureKind::Misconfigured => self.to_string(),
+            FailureKind::Refused => {
+                let settings = settings_of(&self.dependency);
+                format!("{} {}: check {settings}", self.dependency, self.trouble)
+            }
+            FailureKind::Unavailable { .. }
+            | FailureKind::TimedOut
+            | FailureKind::Busy { .. }
+            | FailureKind::Full
+            | FailureKind::Failed => format!("{} {}", self.dependency, self.trouble),
         }
+    }
+}
+
+/// Returns the settings to check if a dependency refuses the requests of this service.
+fn settings_of(dependency: &str) -> &'static str {
+    match dependency {
+        "local" => "CLIP_MODEL and, for a model of the hub, HF_ENDPOINT and HF_TOKEN",
+        "clip" | "openai" | "multi2vec" => "CLIP_URL, CLIP_MODEL and CLIP_API_KEY",
+        "ollama" => "OLLAMA_BASE_URL, OLLAMA_VISION_MODEL, OLLAMA_MODEL and CLIP_API_KEY",
+        "qdrant" => "QDRANT_URL and QDRANT_API_KEY",
+        "weaviate" => "WEAVIATE_URL, WEAVIATE_GRPC_URL and WEAVIATE_API_KEY",
+        "s3" => "S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY",
+        _ => "its settings",
     }
 }
 
@@ -70,7 +86,7 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
 
 /// The kinds of failure that a client can distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
+pub enum FailureKind {
     /// The dependency is known to be down: its breaker is open, or it has not passed its probe.
     #[error("is unavailable")]
     Unavailable {
@@ -105,9 +121,9 @@ pub enum Trouble {
 /// Delay before the next try of a dependency whose disk is full.
 const FULL_DISK_RETRY_DELAY: Duration = Duration::from_secs(5);
 
-impl Trouble {
+impl FailureKind {
     /// Whether the same call can succeed later.
-    pub fn may_pass(self) -> bool {
+    pub fn is_temporary(self) -> bool {
         match self {
             Self::Unavailable { .. } | Self::TimedOut | Self::Busy { .. } | Self::Full | Self::Failed => true,
             Self::Refused | Self::Misconfigured => false,
@@ -139,8 +155,10 @@ mod tests {
     #[test]
     fn a_client_gets_the_detail_only_of_a_misconfiguration() {
         let error = |trouble| DependencyError { dependency: "q".into(), trouble, detail: "upgrade it".into() };
-        assert_eq!(error(Trouble::Misconfigured).for_client(), "q cannot be used: upgrade it");
-        assert_eq!(error(Trouble::Refused).for_client(), "q refused the request");
-        assert!(!Trouble::Misconfigured.may_pass() && !Trouble::Misconfigured.is_down());
+        assert_eq!(error(FailureKind::Misconfigured).for_client(), "q cannot be used: upgrade it");
+        assert_eq!(error(FailureKind::Refused).for_client(), "q refused the request: check its settings");
+        let qdrant = DependencyError { dependency: "qdrant".into(), ..error(FailureKind::Refused) };
+        assert_eq!(qdrant.for_client(), "qdrant refused the request: check QDRANT_URL and QDRANT_API_KEY");
+        assert!(!FailureKind::Misconfigured.is_temporary() && !FailureKind::Misconfigured.is_down());
     }
 }

@@ -13,16 +13,16 @@ use crate::imaging::PreparedImage;
 /// Maximum bytes of a request body, unless a single image is larger.
 const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
 
-/// The form of an image in JSON. Some services refuse the wrong form, others read it as text.
+/// The encoding of an image in JSON. Some services refuse the wrong encoding, others read it as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum ImageEncoding {
     /// `data:image/png;base64,…`
     DataUri,
     /// Base64 without a prefix.
     Bare,
 }
 
-impl Form {
+impl ImageEncoding {
     fn prefix(self) -> &'static str {
         match self {
             Self::DataUri => "data:image/png;base64,",
@@ -44,7 +44,7 @@ impl Form {
 /// [`EmbedError::Rejected`] if the number of bytes of an image does not match its size.
 pub(super) async fn body(
     images: Vec<PreparedImage>,
-    form: Form,
+    encoding: ImageEncoding,
     before: String,
     after: &'static str,
 ) -> Result<Bytes, EmbedError> {
@@ -54,7 +54,7 @@ pub(super) async fn body(
         for (place, image) in images.iter().enumerate() {
             // No character of base64 or of the prefix needs an escape in JSON.
             body.push_str(if place == 0 { "\"" } else { ",\"" });
-            body.push_str(form.prefix());
+            body.push_str(encoding.prefix());
             STANDARD.encode_string(png(image)?, &mut body);
             body.push('"');
         }

@@ -28,7 +28,7 @@ fn png_is_lossless() {
 fn no_encoded_image_is_longer_than_the_bound() {
     for size in [1, 2, 3, 8, 33, 224, 337] {
         for image in [noise(size), plain(size)] {
-            let text = Form::DataUri.text(&image).unwrap();
+            let text = ImageEncoding::DataUri.text(&image).unwrap();
             assert!(text.len() + 3 <= max_encoded_len(size), "{size}: {} of {}", text.len(), max_encoded_len(size));
         }
     }
@@ -36,13 +36,13 @@ fn no_encoded_image_is_longer_than_the_bound() {
 
 #[tokio::test]
 async fn the_body_is_json_in_either_form() {
-    for form in [Form::DataUri, Form::Bare] {
+    for encoding in [ImageEncoding::DataUri, ImageEncoding::Bare] {
         let images = vec![noise(4), plain(5)];
-        let expected: Vec<_> = images.iter().map(|image| form.text(image).unwrap()).collect();
-        let body = body(images, form, r#"{"images":["#.to_owned(), "]}").await.unwrap();
+        let expected: Vec<_> = images.iter().map(|image| encoding.text(image).unwrap()).collect();
+        let body = body(images, encoding, r#"{"images":["#.to_owned(), "]}").await.unwrap();
         let read: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(read, serde_json::json!({"images": expected}));
-        assert_eq!(expected[0].starts_with("data:image/png;base64,iVBORw0KGgo"), form == Form::DataUri);
+        assert_eq!(expected[0].starts_with("data:image/png;base64,iVBORw0KGgo"), encoding == ImageEncoding::DataUri);
         assert!(expected.iter().all(|text| !text.contains(char::is_whitespace)));
     }
 }
@@ -51,7 +51,7 @@ async fn the_body_is_json_in_either_form() {
 async fn an_image_with_the_wrong_number_of_bytes_is_refused() {
     for rgb in [vec![], vec![0; 11], vec![0; 13]] {
         let odd = PreparedImage { size: 2, rgb: rgb.into() };
-        let outcome = body(vec![noise(2), odd], Form::Bare, String::new(), "").await;
+        let outcome = body(vec![noise(2), odd], ImageEncoding::Bare, String::new(), "").await;
         assert!(matches!(outcome, Err(EmbedError::Rejected(_))), "{outcome:?}");
     }
 }

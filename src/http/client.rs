@@ -8,7 +8,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, ClientBuilder, Method, RequestBuilder, StatusCode, Url};
 
 use super::{BodyError, failure_kind, is_this_machine, join, one_line, read_body, read_start, retry_after};
-use crate::domain::{DependencyError, Trouble, with_causes};
+use crate::domain::{DependencyError, FailureKind, with_causes};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Maximum bytes that are read of an error reply, enough for its message.
@@ -84,7 +84,7 @@ impl RestClient {
             match read_body(response, max_bytes).await {
                 Ok(body) => return Ok(body),
                 Err(BodyError::Connection(error)) => self.connection_error(&error),
-                Err(error @ BodyError::TooLong(_)) => self.error(Trouble::Failed, error.to_string()),
+                Err(error @ BodyError::TooLong(_)) => self.error(FailureKind::Failed, error.to_string()),
             }
         } else {
             let kind = failure_kind(status, retry_after(response.headers()));
@@ -96,12 +96,12 @@ impl RestClient {
     }
 
     /// Returns an error of the server; `detail` is for the log.
-    pub(crate) fn error(&self, trouble: Trouble, detail: String) -> DependencyError {
+    pub(crate) fn error(&self, trouble: FailureKind, detail: String) -> DependencyError {
         DependencyError { dependency: self.name.to_owned(), trouble, detail }
     }
 
     fn connection_error(&self, error: &reqwest::Error) -> DependencyError {
-        let kind = if error.is_timeout() { Trouble::TimedOut } else { Trouble::Failed };
+        let kind = if error.is_timeout() { FailureKind::TimedOut } else { FailureKind::Failed };
         self.error(kind, with_causes(error))
     }
 }
@@ -130,7 +130,7 @@ mod tests {
     async fn a_refused_connection_is_a_failure_with_its_cause() {
         let client = client();
         let HttpError { status, error } = client.get(&[], 9).await.unwrap_err();
-        assert_eq!((error.trouble, status), (Trouble::Failed, None));
+        assert_eq!((error.trouble, status), (FailureKind::Failed, None));
         assert!(error.detail.to_lowercase().contains("refused"), "{}", error.detail);
     }
 }

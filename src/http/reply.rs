@@ -6,7 +6,7 @@ use bytes::Bytes;
 use reqwest::{Response, StatusCode};
 use serde::de::DeserializeOwned;
 
-use crate::domain::Trouble;
+use crate::domain::FailureKind;
 
 /// Retry delay for a busy server that does not send `Retry-After`.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -67,16 +67,16 @@ pub(crate) fn json_error(body: &[u8], error: &serde_json::Error) -> String {
 }
 
 /// Returns the kind of failure that the status of an error reply reports.
-pub(crate) fn failure_kind(status: StatusCode, retry_after: Option<Duration>) -> Trouble {
+pub(crate) fn failure_kind(status: StatusCode, retry_after: Option<Duration>) -> FailureKind {
     match status {
-        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => Trouble::TimedOut,
-        StatusCode::TOO_MANY_REQUESTS => Trouble::Busy { retry_after: retry_after.unwrap_or(DEFAULT_RETRY_AFTER) },
+        StatusCode::REQUEST_TIMEOUT | StatusCode::GATEWAY_TIMEOUT => FailureKind::TimedOut,
+        StatusCode::TOO_MANY_REQUESTS => FailureKind::Busy { retry_after: retry_after.unwrap_or(DEFAULT_RETRY_AFTER) },
         StatusCode::SERVICE_UNAVAILABLE => {
-            retry_after.map_or(Trouble::Failed, |retry_after| Trouble::Busy { retry_after })
+            retry_after.map_or(FailureKind::Failed, |retry_after| FailureKind::Busy { retry_after })
         }
-        status if status.is_server_error() => Trouble::Failed,
+        status if status.is_server_error() => FailureKind::Failed,
         // A wrong key, a wrong address, a redirect or another kind of server: an error of the settings.
-        _ => Trouble::Refused,
+        _ => FailureKind::Refused,
     }
 }
 
@@ -100,18 +100,18 @@ mod tests {
     fn each_status_has_one_kind_of_failure() {
         let kind = |status: u16, retry_after| failure_kind(StatusCode::from_u16(status).unwrap(), retry_after);
         for settings in [301, 307, 400, 401, 403, 404, 405, 410, 418, 422] {
-            assert_eq!(kind(settings, None), Trouble::Refused, "{settings}");
+            assert_eq!(kind(settings, None), FailureKind::Refused, "{settings}");
         }
         for down in [500, 501, 502, 503, 507, 599] {
-            assert_eq!(kind(down, None), Trouble::Failed, "{down}");
+            assert_eq!(kind(down, None), FailureKind::Failed, "{down}");
         }
         for late in [408, 504] {
-            assert_eq!(kind(late, None), Trouble::TimedOut, "{late}");
+            assert_eq!(kind(late, None), FailureKind::TimedOut, "{late}");
         }
-        assert_eq!(kind(429, None), Trouble::Busy { retry_after: DEFAULT_RETRY_AFTER });
+        assert_eq!(kind(429, None), FailureKind::Busy { retry_after: DEFAULT_RETRY_AFTER });
         let retry_after = Duration::from_secs(7);
         for busy in [429, 503] {
-            assert_eq!(kind(busy, Some(retry_after)), Trouble::Busy { retry_after }, "{busy}");
+            assert_eq!(kind(busy, Some(retry_after)), FailureKind::Busy { retry_after }, "{busy}");
         }
     }
 

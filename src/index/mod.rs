@@ -17,14 +17,14 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use crate::domain::{
-    CollectionInfo, CollectionName, DependencyError, Hit, ImageId, ImageRecord, SearchQuery, Space, SpaceMismatch,
-    Trouble,
+    CollectionInfo, CollectionName, DependencyError, FailureKind, Hit, ImageId, ImageRecord, SearchQuery, Space,
+    SpaceMismatch,
 };
 use crate::http::HttpError;
 use crate::resilience::Retryable;
 
 pub use resilient::Resilient;
-pub use settings::{IndexSettings, InvalidStoreSettings, StoreKind};
+pub use settings::{IndexSettings, InvalidStoreSettings, StoreKind, StoreKinds};
 pub use stores::Stores;
 
 /// The result of [`ImageIndex::ensure_image_collection`].
@@ -128,7 +128,7 @@ impl Retryable for IndexError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::UnknownCollection(_) | Self::Space(_) | Self::NameTaken { .. } | Self::Rejected { .. } => false,
-            Self::Dependency(down) => down.trouble.may_pass(),
+            Self::Dependency(down) => down.trouble.is_temporary(),
         }
     }
 
@@ -137,7 +137,7 @@ impl Retryable for IndexError {
     }
 
     fn is_full(&self) -> bool {
-        self.dependency().is_some_and(|down| down.trouble == Trouble::Full)
+        self.dependency().is_some_and(|down| down.trouble == FailureKind::Full)
     }
 
     /// A store that is busy or refuses a request is still reachable.
@@ -148,7 +148,7 @@ impl Retryable for IndexError {
 
 impl IndexError {
     /// Returns the error for a failure of the store itself; `detail` is for the log.
-    fn store_failed(store: &str, trouble: Trouble, detail: impl Into<String>) -> Self {
+    fn store_failed(store: &str, trouble: FailureKind, detail: impl Into<String>) -> Self {
         Self::Dependency(DependencyError { dependency: store.to_owned(), trouble, detail: detail.into() })
     }
 
@@ -169,12 +169,12 @@ mod error_tests {
         let error =
             |trouble| IndexError::from(DependencyError { dependency: "q".into(), trouble, detail: String::new() });
         let wait = Duration::from_secs(7);
-        let busy = error(Trouble::Busy { retry_after: wait });
+        let busy = error(FailureKind::Busy { retry_after: wait });
         assert!(busy.is_retryable() && !busy.is_failure() && busy.retry_after() == Some(wait));
-        assert!(error(Trouble::Failed).is_failure() && error(Trouble::TimedOut).is_failure());
-        let full = error(Trouble::Full);
+        assert!(error(FailureKind::Failed).is_failure() && error(FailureKind::TimedOut).is_failure());
+        let full = error(FailureKind::Full);
         assert!(full.is_retryable() && !full.is_failure() && full.is_full() && full.retry_after().is_some());
-        let refused = error(Trouble::Refused);
+        let refused = error(FailureKind::Refused);
         assert!(!refused.is_retryable() && !refused.is_failure());
         let unknown = IndexError::UnknownCollection(CollectionName::parse("c").unwrap());
         assert!(!unknown.is_retryable() && !unknown.is_failure() && unknown.retry_after().is_none());

@@ -11,7 +11,7 @@ use futures::stream::{self, BoxStream, StreamExt};
 use super::{EnsureOutcome, ImageIndex, IndexError};
 use crate::domain::wire::{RecordsReply, RecordsRequest, WireRecord};
 use crate::domain::{
-    CollectionInfo, CollectionName, DependencyError, Hit, ImageId, ImageRecord, SearchQuery, Space, Trouble,
+    CollectionInfo, CollectionName, DependencyError, FailureKind, Hit, ImageId, ImageRecord, SearchQuery, Space,
 };
 
 /// The connection to the service: one request, one reply. Waits while the service is not reachable.
@@ -40,7 +40,7 @@ impl RemoteIndex {
 /// The error for operations that only the service performs.
 fn unsupported<T>(what: &str) -> Result<T, IndexError> {
     let detail = format!("{what} is not available to workers; only the service can do it");
-    Err(IndexError::store_failed(NAME, Trouble::Refused, detail))
+    Err(IndexError::store_failed(NAME, FailureKind::Refused, detail))
 }
 
 #[async_trait]
@@ -95,7 +95,7 @@ impl ImageIndex for RemoteIndex {
             for record in reply.records {
                 found.push(
                     ImageRecord::try_from(record)
-                        .map_err(|error| IndexError::store_failed(NAME, Trouble::Failed, error.to_string()))?,
+                        .map_err(|error| IndexError::store_failed(NAME, FailureKind::Failed, error.to_string()))?,
                 );
             }
         }

@@ -1,6 +1,6 @@
 //! Why a job could not continue.
 
-use crate::domain::{DependencyError, FailureAttribution, JobState, SpaceMismatch, Trouble};
+use crate::domain::{DependencyError, FailureAttribution, FailureKind, JobState, SpaceMismatch};
 use crate::embed::EmbedError;
 use crate::index::IndexError;
 use crate::jobs::placing::error::PlaceError;
@@ -209,13 +209,13 @@ impl From<PoolError> for JobTrouble {
 
 fn dependency_message(down: &DependencyError) -> String {
     let what = match down.trouble {
-        Trouble::Unavailable { .. } => "was unavailable",
-        Trouble::TimedOut => "did not answer in time",
-        Trouble::Busy { .. } => "was busy",
-        Trouble::Full => "had no space left",
-        Trouble::Failed => "failed",
-        Trouble::Refused => "refused the request: check its settings",
-        Trouble::Misconfigured => {
+        FailureKind::Unavailable { .. } => "was unavailable",
+        FailureKind::TimedOut => "did not answer in time",
+        FailureKind::Busy { .. } => "was busy",
+        FailureKind::Full => "had no space left",
+        FailureKind::Failed => "failed",
+        FailureKind::Refused => "refused the request: check its settings",
+        FailureKind::Misconfigured => {
             return format!(
                 "{}. Submit the job again after you have changed this: images that are done are kept",
                 down.for_client()

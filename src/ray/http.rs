@@ -10,7 +10,7 @@ use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
 use super::settings::RaySettings;
-use crate::domain::{Secret, with_causes};
+use crate::domain::{InvalidSetting, Secret, with_causes};
 use crate::http::{BodyError, bearer, client_builder, join, parse_json, read_body, read_start};
 use crate::jobs::placing::cluster::ClusterError;
 
@@ -45,7 +45,7 @@ enum Token {
 }
 
 impl Http {
-    pub(super) fn new(settings: &RaySettings) -> Result<Self, String> {
+    pub(super) fn new(settings: &RaySettings) -> Result<Self, InvalidSetting> {
         let url = settings.address()?;
         // Ray refuses clients that look like a browser.
         let client = client_builder(&url).pool_idle_timeout(IDLE_TIMEOUT).timeout(LOGS_TIMEOUT).build();

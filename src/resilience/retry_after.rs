@@ -8,7 +8,8 @@ const MIN_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause, even if the dependency asked for a longer one.
 pub(super) const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
 
-/// Returns how long to wait if the dependency asked for `requested` and the caller's own growing pause would be `pause`.
+/// Returns how long to wait if the dependency asked for `requested` and the caller's own growing pause would be
+/// `pause`.
 pub(super) fn limited_wait(requested: Duration, pause: Duration) -> Duration {
     requested.clamp(pause.min(MIN_PAUSE), MAX_RETRY_AFTER)
 }

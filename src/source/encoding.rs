@@ -1,5 +1,5 @@
-//! Decodes objects that were stored compressed (`Content-Encoding`). Sizes and ETags are those of the stored bytes; limits
-//! apply to the decoded bytes.
+//! Decodes objects that were stored compressed (`Content-Encoding`). Sizes and ETags are those of the stored bytes;
+//! limits apply to the decoded bytes.
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 
@@ -18,7 +18,8 @@ use crate::imaging::sniff;
 pub enum EncodingError {
     /// The encoding is not supported, and the stored bytes are not an image.
     #[error(
-        "its Content-Encoding is `{0}`, which is not supported; supported are gzip, deflate, br and zstd, at most {MAX_LAYERS} of them in a row"
+        "its Content-Encoding is `{0}`, which is not supported; supported are gzip, deflate, br and zstd, and at most \
+         {MAX_LAYERS} of them in a row"
     )]
     Unsupported(String),
     /// The bytes are not valid in their encoding.
@@ -34,7 +35,8 @@ pub enum EncodingError {
     Truncated(String),
     /// The decoded bytes exceed the limit.
     #[error(
-        "it has more than {limit} bytes after decoding its Content-Encoding `{encoding}`; at most {limit} bytes are allowed (IMAGE_MAX_SIZE_MB)"
+        "it has more than {limit} bytes after decoding its Content-Encoding `{encoding}`; at most {limit} bytes are \
+         allowed (IMAGE_MAX_SIZE_MB)"
     )]
     TooLarge {
         /// The header of the object.
@@ -112,8 +114,8 @@ impl Fetched {
     }
 }
 
-/// Returns `None` for a name that does not change the bytes: `aws-chunked` is the coding of an upload, and the others are not
-/// encodings.
+/// Returns `None` for a name that does not change the bytes: `aws-chunked` is the coding of an upload, and the others
+/// are not encodings.
 fn parse_coding(name: &str) -> Option<Coding> {
     match name.trim().to_ascii_lowercase().as_str() {
         "" | "identity" | "aws-chunked" | "none" | "binary" | "7bit" | "8bit" | "utf-8" | "utf8" => None,
@@ -186,7 +188,8 @@ fn remove_layer<'a>(coding: Coding, mut inner: Box<dyn Read + 'a>, limit: u64) -
     let mut head = Vec::new();
     inner.by_ref().take(HEAD_BYTES).read_to_end(&mut head)?;
     let image = sniff(&head).is_ok();
-    let zlib = matches!(head[..], [method, check, ..] if method & 0x0F == 8 && (u16::from(method) << 8 | u16::from(check)).is_multiple_of(31));
+    let zlib = matches!(head[..], [method, check, ..]
+        if method & 0x0F == 8 && (u16::from(method) << 8 | u16::from(check)).is_multiple_of(31));
     let (gzip, zstd) = (is_gzip(&head), is_zstd(&head));
     let mut whole = BufReader::new(Cursor::new(head).chain(inner));
     let decoder: Box<dyn Read + 'a> = match coding {

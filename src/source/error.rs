@@ -84,7 +84,7 @@ impl Retryable for SourceError {
             | Self::Refused { .. }
             | Self::Failing { .. } => false,
             Self::BrokenOff { .. } => true,
-            Self::Dependency(error) => error.trouble.may_pass(),
+            Self::Dependency(error) => error.trouble.is_temporary(),
         }
     }
 

@@ -1,4 +1,5 @@
-//! Decodes compressed data that consists of several consecutive parts: gzip members (RFC 1952) and zstd frames (RFC 8878).
+//! Decodes compressed data that consists of several consecutive parts: gzip members (RFC 1952) and zstd frames (RFC
+//! 8878).
 
 use std::io::{self, BufRead, Read};
 
@@ -13,7 +14,8 @@ pub(super) fn is_gzip(head: &[u8]) -> bool {
     head.starts_with(&GZIP_MAGIC)
 }
 
-/// Whether these bytes are the beginning of a zstd frame, or of a skippable frame, which parallel compressors write first.
+/// Whether these bytes are the beginning of a zstd frame, or of a skippable frame, which parallel compressors write
+/// first.
 pub(super) fn is_zstd(head: &[u8]) -> bool {
     head.starts_with(&ZSTD_MAGIC) || is_skippable(head)
 }
@@ -24,8 +26,8 @@ fn is_skippable(head: &[u8]) -> bool {
 
 /// A decoder of one part.
 pub(super) trait Member<R: BufRead>: Read + Sized {
-    /// Returns the decoder of the part that begins at the next byte; `None` if no part begins there. `window` is the maximum
-    /// size in bytes of the window of a part.
+    /// Returns the decoder of the part that begins at the next byte; `None` if no part begins there. `window` is the
+    /// maximum size in bytes of the window of a part.
     fn begin(source: Lookahead<R>, window: u64) -> io::Result<Option<Self>>;
     /// Returns the source, at the position after the part.
     fn into_source(self) -> Lookahead<R>;
@@ -89,8 +91,8 @@ impl<R: BufRead, M: Member<R>> Read for Members<R, M> {
     }
 }
 
-/// A reader that can return the next bytes without consuming them. `BufRead` alone is not sufficient, because its buffer can
-/// end in the middle of these bytes.
+/// A reader that can return the next bytes without consuming them. `BufRead` alone is not sufficient, because its
+/// buffer can end in the middle of these bytes.
 pub(super) struct Lookahead<R> {
     source: R,
     head: Vec<u8>,

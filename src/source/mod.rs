@@ -129,12 +129,12 @@ pub struct NewObject {
 /// A bucket. The callers do not depend on which service has it.
 #[async_trait]
 pub trait ImageSource: Send + Sync + 'static {
-    /// Returns every object of the scope, including those that are not images. Reads page by page, so the keys are never
-    /// all in memory. Ends after the first error.
+    /// Returns every object of the scope, including those that are not images. Reads page by page, so the keys are
+    /// never all in memory. Ends after the first error.
     fn list(&self, scope: &Scope) -> BoxStream<'static, Result<ImageRef, SourceError>>;
 
-    /// Returns the pages of the listing, starting at the token `from` of an earlier page if there is one. Ends after the
-    /// first error.
+    /// Returns the pages of the listing, starting at the token `from` of an earlier page if there is one. Ends after
+    /// the first error.
     fn pages(&self, scope: &Scope, from: Option<String>) -> BoxStream<'static, Result<ListedPage, SourceError>> {
         drop(from);
         let pages = self.list(scope).ready_chunks(PAGE_KEYS).map(|chunk| {

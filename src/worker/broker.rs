@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use super::ServiceClient;
 use super::measures::Measures;
 use crate::domain::wire::{RecordsReply, RecordsRequest};
-use crate::domain::{DependencyError, Trouble};
+use crate::domain::{DependencyError, FailureKind};
 use crate::index::remote::RecordsClient;
 use crate::jobs::pool::broker::{LeaseBroker, LeaseError, LeaseStatus, Offer};
 use crate::jobs::remote::wire::{JoinRequest, LeaseReply};
@@ -106,7 +106,7 @@ impl RecordsClient for ServiceClient {
             // The service refuses everything from this worker. The worker learns this from its leases a moment later.
             error => DependencyError {
                 dependency: "embedded".to_owned(),
-                trouble: Trouble::Refused,
+                trouble: FailureKind::Refused,
                 detail: error.to_string(),
             },
         })

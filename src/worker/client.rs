@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::domain::wire::{RecordsReply, RecordsRequest};
-use crate::domain::{DependencyError, Secret, Trouble};
+use crate::domain::{DependencyError, FailureKind, InvalidSetting, Secret};
 use crate::http::{BodyError, client_builder, join, read_body, retry_after};
 use crate::jobs::WorkerName;
 use crate::jobs::pool::broker::{LeaseError, LeaseStatus};
@@ -80,7 +80,7 @@ impl ServiceClient {
     ///
     /// # Errors
     /// A message that says what to set.
-    pub fn new(settings: WorkerSettings, board: &WaitBoard) -> Result<Self, String> {
+    pub fn new(settings: WorkerSettings, board: &WaitBoard) -> Result<Self, InvalidSetting> {
         let wrong = || {
             format!(
                 "the address of the service is `{}`; set GLIMPSE_URL or --service to a URL such as http://127.0.0.1:8080",
@@ -89,13 +89,12 @@ impl ServiceClient {
         };
         let url: Url = settings.url.parse().map_err(|_| wrong())?;
         if url.cannot_be_a_base() || !matches!(url.scheme(), "http" | "https") {
-            return Err(wrong());
+            return Err(wrong().into());
         }
         if settings.token.is_empty() {
-            return Err(
-                "GLIMPSE_WORKER_TOKEN is not set; set it to the `worker_token` in the reply to the submitted job"
-                    .to_owned(),
-            );
+            let missing =
+                "GLIMPSE_WORKER_TOKEN is not set; set it to the `worker_token` in the reply to the submitted job";
+            return Err(missing.to_owned().into());
         }
         // A proxy in front of the service may redirect to another path.
         let http = client_builder(&url).redirect(Policy::default()).build();
@@ -259,9 +258,9 @@ impl ServiceClient {
         Err(match status {
             StatusCode::GONE => LeaseError::Over,
             StatusCode::CONFLICT if refusal.is_ok_and(|refusal| refusal.code == "not_joined") => LeaseError::NotJoined,
-            StatusCode::TOO_MANY_REQUESTS => trouble(Trouble::Busy { retry_after }, message),
-            StatusCode::SERVICE_UNAVAILABLE => trouble(Trouble::Unavailable { retry_after }, message),
-            status if status.is_server_error() => trouble(Trouble::Failed, message),
+            StatusCode::TOO_MANY_REQUESTS => trouble(FailureKind::Busy { retry_after }, message),
+            StatusCode::SERVICE_UNAVAILABLE => trouble(FailureKind::Unavailable { retry_after }, message),
+            status if status.is_server_error() => trouble(FailureKind::Failed, message),
             _ => LeaseError::Refused(message),
         })
     }
@@ -275,11 +274,11 @@ async fn first_finished<T>(attempts: &mut FuturesUnordered<impl Future<Output = 
     }
 }
 
-fn trouble(trouble: Trouble, detail: String) -> LeaseError {
+fn trouble(trouble: FailureKind, detail: String) -> LeaseError {
     DependencyError { dependency: SERVICE.to_owned(), trouble, detail }.into()
 }
 
 fn connection_error(error: reqwest::Error) -> LeaseError {
-    let kind = if error.is_timeout() { Trouble::TimedOut } else { Trouble::Failed };
+    let kind = if error.is_timeout() { FailureKind::TimedOut } else { FailureKind::Failed };
     trouble(kind, error.without_url().to_string())
 }

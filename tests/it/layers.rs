@@ -33,7 +33,7 @@ const ANYBODY: &str = "telemetry::metrics";
 fn allowed(module: &str) -> Vec<&'static str> {
     let ports = |more: &[&'static str]| [&PORTS[..], more].concat();
     match module {
-        "resilience" => vec!["domain::DependencyError", "domain::Trouble"],
+        "resilience" => vec!["domain::DependencyError", "domain::FailureKind"],
         "domain" | "sqlite" | "server" | "shutdown" | "telemetry" | "web" => vec![],
         "http" => vec!["domain"],
         "imaging" => vec!["domain"],
@@ -48,14 +48,17 @@ fn allowed(module: &str) -> Vec<&'static str> {
         "ray" => vec!["domain", "http", "jobs::placing::cluster"],
         "worker" => ports(&["domain", "http", "imaging", "resilience", "pipeline", "ledger", "jobs", "index::remote"]),
         "search" | "images" => ports(&["domain", "imaging", "resilience", "pipeline"]),
-        "api" => vec!["domain", "ledger", "jobs", "collections", "search", "images", "web", "server::Arrival"],
+        "health" => ports(&["domain", "jobs"]),
+        "api" => {
+            vec!["domain", "ledger", "jobs", "collections", "search", "images", "health", "web", "server::BodyProgress"]
+        }
         "clip" => vec![
             "domain",
             "imaging",
             "resilience",
             "embed::ImageEmbeddingProvider",
             "embed::EmbedError",
-            "server::Arrival",
+            "server::BodyProgress",
         ],
         "demo" => vec!["domain", "imaging"],
         "cli" => vec!["domain", "http", "app", "config", "telemetry", "shutdown", "demo", "api::replies"],
@@ -74,6 +77,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
             "collections",
             "search",
             "images",
+            "health",
             "worker",
             "ray",
             "api",
@@ -95,7 +99,7 @@ fn may(module: &str, import: &str) -> bool {
         .iter()
         .chain(counts.then_some(&ANYBODY))
         .any(|allowed| import.strip_prefix(allowed).is_some_and(|rest| rest.is_empty() || rest.starts_with("::")));
-    let settings = module != "config" || import.ends_with("Settings");
+    let settings = module != "config" || import.ends_with("Settings") || import.starts_with("domain::");
     own || (listed && settings)
 }
 

@@ -1,12 +1,68 @@
 //! Web origins (`scheme://host[:port]`), written as browsers write them in `Origin`.
 
+use serde::{Deserialize, Serialize};
 use url::Url;
+
+use crate::domain::words;
+
+/// The origin of a website.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Origin(String);
+
+impl Origin {
+    /// Returns the origin as browsers write it in `Origin`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Origin {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        parse_origin(&text).map(Self)
+    }
+}
+
+impl From<Origin> for String {
+    fn from(origin: Origin) -> Self {
+        origin.0
+    }
+}
+
+/// A comma-separated list of origins.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Origins(Vec<Origin>);
+
+impl Origins {
+    /// Returns the origins as browsers write them in `Origin`.
+    pub fn as_strings(&self) -> Vec<String> {
+        self.0.iter().map(|origin| origin.0.clone()).collect()
+    }
+}
+
+impl TryFrom<String> for Origins {
+    type Error = String;
+
+    fn try_from(list: String) -> Result<Self, String> {
+        let parse = |text: String| parse_origin(&text).map(Origin).map_err(|reason| format!("`{text}`: {reason}"));
+        words(&list).into_iter().map(parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl From<Origins> for String {
+    fn from(origins: Origins) -> Self {
+        origins.as_strings().join(",")
+    }
+}
 
 /// Parses an origin from a setting. A trailing slash and a default port are allowed.
 ///
 /// # Errors
 /// The reason why the text is not an origin.
-pub(in crate::api) fn parse_origin(text: &str) -> Result<String, &'static str> {
+fn parse_origin(text: &str) -> Result<String, &'static str> {
     if text == "*" {
         return Err("`*` would let every website use this service from a visitor's browser; list the origins instead");
     }

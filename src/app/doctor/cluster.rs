@@ -12,8 +12,7 @@ impl Doctor {
             return None;
         }
         let check = async {
-            let wrong =
-                |error: String| Problem::new(&error, "set the setting to an allowed value; see docs/settings.md");
+            let wrong = |error| Problem::new(&error, "set the setting to an allowed value; see docs/settings.md");
             // No worker is started, so the address of the service is not needed.
             let cluster = RayCluster::new(settings, String::new()).map_err(wrong)?;
             let version = cluster.check().await.map_err(|error| {

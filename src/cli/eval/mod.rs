@@ -64,7 +64,7 @@ impl Eval {
         cuts.dedup();
         let limit = cuts.last().copied().unwrap_or(1);
         let ranks = self.ranks(&client, &known, limit).await?;
-        let report = Report::of(&known, &ranks, &cuts);
+        let report = Report::from_ranks(&known, &ranks, &cuts);
         self.output.value(&report, table)?;
         Ok(Ending::Done)
     }

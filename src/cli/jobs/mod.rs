@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::client::Client;
 use super::out::Output;
-use super::{CliError, Ending, client_help};
+use super::{CliError, Ending, SERVICE, client_help};
 use crate::api::replies::{JobReply, MoveReply, MoveRequest, PruneReply, PruneRequest, StopReply};
 use crate::config::Settings;
 use crate::domain::Executor;
@@ -26,7 +26,7 @@ Commands that wait for the end of a job exit with 0 if every image was indexed, 
 job failed or was stopped. Ctrl-C ends the command, but not the job.";
 
 #[derive(Debug, Args)]
-#[command(after_help = client_help(EXAMPLES))]
+#[command(after_help = client_help(EXAMPLES), mut_subcommands = |command| command.after_help(SERVICE))]
 pub(super) struct Jobs {
     #[command(subcommand)]
     command: Command,
@@ -39,7 +39,7 @@ enum Command {
         /// Number of jobs, 1 to 100 [default: 20]
         #[arg(long, value_name = "N")]
         limit: Option<u32>,
-        /// Continue an earlier list: the value that it printed, which is the id of its last job
+        /// Continue an earlier list: the value that it printed (the id of its last job)
         #[arg(long, value_name = "ID")]
         cursor: Option<String>,
         #[command(flatten)]
@@ -62,8 +62,8 @@ enum Command {
         /// Print new lines until the job ends
         #[arg(long, conflicts_with = "json")]
         follow: bool,
-        /// Print only the lines after this one: the `next` of an earlier reply (--json)
-        #[arg(long, value_name = "N", default_value_t = 0)]
+        /// Print only the lines after this one: the `next` of an earlier --json [default: all lines]
+        #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
         cursor: i64,
         #[command(flatten)]
         output: Output,
@@ -76,7 +76,7 @@ enum Command {
         #[arg(long, value_name = "N")]
         limit: Option<u32>,
         /// Continue an earlier list: the value that it printed
-        #[arg(long, value_name = "N", default_value_t = 0)]
+        #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
         cursor: i64,
         #[command(flatten)]
         output: Output,
@@ -88,12 +88,11 @@ enum Command {
         #[command(flatten)]
         output: Output,
     },
-    /// Index the failed images of a job again in a new job, and wait for its end; a job that failed before it was
-    /// complete is continued
+    /// Index the failed images of a job again, or continue a job that failed before its end
     Retry {
         /// The id of the job
         id: String,
-        /// Do not wait for the end of the new job
+        /// Only submit the new job; do not wait for its end
         #[arg(long)]
         no_wait: bool,
         #[command(flatten)]
@@ -103,9 +102,8 @@ enum Command {
     Move {
         /// The id of the job
         id: String,
-        /// `local` (the service), `workers` (workers that you start; the command to start one is printed) or `ray` (the
-        /// Ray cluster of the service)
-        #[arg(value_parser = executors())]
+        /// `local` (the service), `workers` (that you start with the printed command) or `ray` (the Ray cluster)
+        #[arg(value_parser = executors(), hide_possible_values = true)]
         executor: String,
         #[command(flatten)]
         output: Output,

@@ -4,17 +4,18 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-use super::{CliError, Ending, out};
 use crate::app::ClipService;
+use crate::cli::{CliError, Ending, out};
 use crate::config::Settings;
 
-const MORE: &str = "\
+const NOTES: &str = "\
 The API is that of ai4all/clip: POST /embedding/image and POST /embedding/text; GET / returns the name of the model.
-Another Glimpse uses this service with IMAGE_EMBEDDING_PROVIDER=clip and CLIP_URL. The service does not check an API
-key: choose an address that only its users can reach.";
+CLIP_MODEL names the model; it is the built-in one by default. Another Glimpse uses this service with
+IMAGE_EMBEDDING_PROVIDER=clip and CLIP_URL. The service does not check an API key: choose an address that only its users
+can reach.";
 
 #[derive(Debug, Args)]
-#[command(after_help = MORE)]
+#[command(after_help = NOTES)]
 pub(in crate::cli) struct Clip {
     /// The address to listen on
     #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8000")]

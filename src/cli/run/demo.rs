@@ -4,14 +4,16 @@ use bytes::Bytes;
 use clap::Args;
 use tokio::time::Instant;
 
-use super::{CliError, Ending, jobs::follow, jobs::text, out, search, seed};
 use crate::api::replies::{SearchReply, SubmitReply, SubmitRequest};
 use crate::app::{App, Bucket, local_url};
 use crate::cli::client::Client;
+use crate::cli::jobs::{follow, text};
+use crate::cli::{CliError, Ending, out, search, seed};
 use crate::config::Settings;
 use crate::demo;
+use crate::telemetry::LogFilter;
 
-const MORE: &str = "\
+const NOTES: &str = "\
 Runs the service with its default settings (and those that the environment sets), uploads 26 images to its bucket,
 indexes them, and searches them by text and by image. Then the service keeps running: try `glimpse search \"a cat\"` in
 another terminal.";
@@ -22,7 +24,7 @@ const PREFIX: &str = "images/";
 const HITS: usize = 3;
 
 #[derive(Debug, Args)]
-#[command(after_help = MORE)]
+#[command(after_help = NOTES)]
 pub(in crate::cli) struct Demo {
     /// Stop after the searches
     #[arg(long)]
@@ -37,18 +39,18 @@ impl Demo {
         let started = Instant::now();
         refuse_other_servers(&settings)?;
         if self.log.is_empty() {
-            "warn".clone_into(&mut settings.telemetry.glimpse_log);
+            settings.telemetry.glimpse_log = LogFilter::warn();
         }
         let shutdown = super::begin(&settings)?;
         let app = App::build(settings.clone(), &shutdown).await?;
         let lines = app.lines().to_vec();
         let url = local_url(app.addr());
-        let tour = Tour { client: Client::at(&url, &settings)?, bucket: app.bucket().await?, settings, url };
+        let demo = DemoRun { client: Client::for_url(&url, &settings)?, bucket: app.bucket().await?, settings, url };
 
         let drain = shutdown.drain();
-        let tour = async {
+        let demo = async {
             let ending = tokio::select! {
-                ending = tour.show(&lines, started, self.once) => ending,
+                ending = demo.run(&lines, started, self.once) => ending,
                 () = drain.cancelled() => Ok(Ending::Done),
             };
             if self.once || matches!(ending, Ok(Ending::Failed) | Err(_)) {
@@ -56,7 +58,7 @@ impl Demo {
             }
             ending
         };
-        let (served, ending) = tokio::join!(app.serve(), tour);
+        let (served, ending) = tokio::join!(app.serve(), demo);
         served?;
         ending
     }
@@ -64,24 +66,26 @@ impl Demo {
 
 /// The demo writes images and vectors. It must not write into a bucket or a store that the environment happens to name.
 fn refuse_other_servers(settings: &Settings) -> Result<(), CliError> {
-    let (endpoint, stores) = (&settings.source.s3_endpoint, &settings.index.vector_db_provider);
-    let conflict = match (endpoint.as_str(), stores.as_str()) {
-        ("embedded", "embedded") => return Ok(()),
-        ("embedded", stores) => format!("VECTOR_DB_PROVIDER is `{stores}`"),
-        (endpoint, _) => format!("S3_ENDPOINT is `{endpoint}`"),
-    };
-    Err(CliError::NotEmbedded(conflict))
+    // By default both are embedded.
+    let default = Settings::default();
+    if settings.source.s3_endpoint != default.source.s3_endpoint {
+        return Err(CliError::NotEmbedded(format!("S3_ENDPOINT is `{}`", settings.source.s3_endpoint)));
+    }
+    if settings.index.vector_db_provider != default.index.vector_db_provider {
+        return Err(CliError::NotEmbedded(format!("VECTOR_DB_PROVIDER is `{}`", settings.index.vector_db_provider)));
+    }
+    Ok(())
 }
 
-struct Tour {
+struct DemoRun {
     client: Client,
     bucket: Bucket,
     settings: Settings,
     url: String,
 }
 
-impl Tour {
-    async fn show(&self, lines: &[String], started: Instant, once: bool) -> Result<Ending, CliError> {
+impl DemoRun {
+    async fn run(&self, lines: &[String], started: Instant, once: bool) -> Result<Ending, CliError> {
         for line in lines {
             out::line(line)?;
         }

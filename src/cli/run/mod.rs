@@ -5,16 +5,15 @@ pub(super) mod demo;
 pub(super) mod serve;
 pub(super) mod worker;
 
-use super::{CliError, Ending, jobs, out, search, seed};
-use crate::app::unknown_variables;
-use crate::config::Settings;
+use super::CliError;
+use crate::config::{self, Settings};
 use crate::shutdown::Shutdown;
 
-/// Starts logging and the handling of signals. Logs a warning for each variable of the environment that looks like a
-/// setting and is not one.
+/// Starts logging and the handling of signals. Logs a warning for each variable of the environment that is
+/// misspelt or has a former name.
 fn begin(settings: &Settings) -> Result<Shutdown, CliError> {
     settings.telemetry.begin();
-    for warning in unknown_variables() {
+    for warning in config::warnings() {
         tracing::warn!("{warning}");
     }
     Shutdown::on_signals().map_err(CliError::Signals)

@@ -2,16 +2,18 @@
 
 use clap::Args;
 
-use super::{CliError, Ending, out};
 use crate::app::App;
+use crate::cli::{CliError, Ending, out};
 use crate::config::Settings;
 
-const MORE: &str = "\
+const NOTES: &str = "\
 At start it prints what it uses and which variables change that. After the first SIGTERM or Ctrl-C it finishes running
-work, for at most 25 s; the second one stops it at once. Unfinished jobs continue at the next start.";
+work, for at most 25 s; the second one stops it at once. Unfinished jobs continue at the next start.
+
+Exit codes: 0 it was asked to stop; 1 it cannot start; 70 a task that it needs ended unexpectedly.";
 
 #[derive(Debug, Args)]
-#[command(after_help = MORE)]
+#[command(after_help = NOTES)]
 pub(in crate::cli) struct Serve {}
 
 impl Serve {

@@ -4,12 +4,12 @@ use std::io::Read;
 
 use clap::Args;
 
-use super::{CliError, Ending};
 use crate::app::{WorkerApp, WorkerSettings};
+use crate::cli::{CliError, Ending};
 use crate::config::Settings;
 use crate::shutdown::Shutdown;
 
-const MORE: &str = "\
+const NOTES: &str = "\
 The job must be submitted with \"executor\": \"workers\". The reply contains the worker_token of the job; set
 GLIMPSE_WORKER_TOKEN to it. (With \"ray\" the cluster starts the workers.) The worker reads its bucket, model and stores
 from its own environment. They must be those of the service: the service refuses a worker of another version or model.
@@ -22,7 +22,7 @@ refuses the worker (its version, stores, model or name), or its settings are inv
 start.";
 
 #[derive(Debug, Args)]
-#[command(after_help = MORE)]
+#[command(after_help = NOTES)]
 pub(in crate::cli) struct Worker {
     /// The address of the service [default: GLIMPSE_URL]
     #[arg(long, value_name = "URL")]

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::cache::is_commit;
-use super::facts::{Facts, Size, Told, limit, plain_etag};
+use super::facts::{FileFacts, LinkedHeaders, Size, limit, plain_etag};
 use super::{HubError, HubSettings, Repo, token};
 use crate::domain::Secret;
 use crate::http::{BodyError, client_builder, join, parse_json, read_body};
@@ -89,9 +89,9 @@ impl Client {
     }
 
     /// Returns the etag and size of a file without downloading it. The size may be unknown.
-    pub(super) async fn facts(&self, repo: &Repo, commit: &str, file: &str) -> Result<Facts, HubError> {
+    pub(super) async fn facts(&self, repo: &Repo, commit: &str, file: &str) -> Result<FileFacts, HubError> {
         let url = self.url(&[], repo, &["resolve", commit], file);
-        let mut linked = Told::default();
+        let mut linked = LinkedHeaders::default();
         let reply = self.follow(repo, file, Method::HEAD, url, HeaderMap::new(), &mut linked).await?;
         let status = reply.status();
         // A storage may not support `HEAD`, and signed URLs may be valid for `GET` only.
@@ -117,7 +117,7 @@ impl Client {
         }
         // The content of a file at a commit never changes, so commit and file identify it like an etag.
         let derived_etag = || hex::encode(&Sha256::digest(format!("{commit}/{file}"))[..20]);
-        Ok(Facts { etag: linked.linked_etag.or(etag).unwrap_or_else(derived_etag), size })
+        Ok(FileFacts { etag: linked.linked_etag.or(etag).unwrap_or_else(derived_etag), size })
     }
 
     /// Downloads the file from byte `from`; `None` if the server replies that no bytes follow.
@@ -133,7 +133,7 @@ impl Client {
         if from > 0 {
             headers.insert(RANGE, HeaderValue::try_from(format!("bytes={from}-")).unwrap_or(WHOLE_FILE));
         }
-        let reply = self.follow(repo, file, Method::GET, url, headers, &mut Told::default()).await?;
+        let reply = self.follow(repo, file, Method::GET, url, headers, &mut LinkedHeaders::default()).await?;
         if from > 0 && reply.status() == StatusCode::RANGE_NOT_SATISFIABLE {
             return Ok(None);
         }
@@ -167,7 +167,7 @@ impl Client {
         url: Url,
         headers: HeaderMap,
     ) -> Result<Response, HubError> {
-        let reply = self.follow(repo, what, method, url, headers, &mut Told::default()).await?;
+        let reply = self.follow(repo, what, method, url, headers, &mut LinkedHeaders::default()).await?;
         check_status(repo, what, reply.status())?;
         Ok(reply)
     }
@@ -181,7 +181,7 @@ impl Client {
         method: Method,
         mut url: Url,
         headers: HeaderMap,
-        linked: &mut Told,
+        linked: &mut LinkedHeaders,
     ) -> Result<Response, HubError> {
         for _ in 0..=MAX_REDIRECTS {
             let request = self.http.request(method.clone(), url.clone()).headers(headers.clone());
@@ -193,7 +193,7 @@ impl Client {
                 request
             };
             let sent = request.send().await.map_err(|error| unreachable(repo, what, chain(&error)))?;
-            linked.hear(sent.headers());
+            linked.record(sent.headers());
             // For a large file the redirect already contains the facts, and the storage may not answer `HEAD`. For a
             // small file the redirect leads to another route of the hub, which returns the facts.
             let is_enough = method == Method::HEAD && linked.linked_etag.is_some();

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::EmbedError;
-use crate::domain::{DependencyError, Secret, Trouble};
+use crate::domain::{DependencyError, FailureKind, Secret};
 use crate::http::{HttpError, RestClient, bearer, client_builder, parse_base_url};
 
 /// Idle connections are closed after this time. Most of these services run under uvicorn, which closes a connection
@@ -74,7 +74,7 @@ impl From<HttpError> for RequestError {
             _ => {
                 // A retry does not help: Ollama replies this for a model that makes no embeddings.
                 if status == Some(StatusCode::NOT_IMPLEMENTED) {
-                    error.trouble = Trouble::Refused;
+                    error.trouble = FailureKind::Refused;
                 }
                 Self { status, error: error.into() }
             }
@@ -86,7 +86,7 @@ impl Service {
     /// Creates the client; makes no network call. `name` is the name in errors: `clip`, `ollama`…
     ///
     /// # Errors
-    /// [`Trouble::Refused`] if the settings cannot be used.
+    /// [`FailureKind::Refused`] if the settings cannot be used.
     pub(super) fn new(name: &'static str, settings: &ServiceSettings) -> Result<Self, EmbedError> {
         let client = || {
             let url = parse_base_url(&settings.url, Some("CLIP_API_KEY"))
@@ -95,7 +95,7 @@ impl Service {
             let builder = client_builder(&url).pool_idle_timeout(IDLE_TIMEOUT).timeout(settings.timeout);
             RestClient::new(name, url, key, builder)
         };
-        Ok(Self { name, client: client().map_err(|detail| failed(name, Trouble::Refused, detail))? })
+        Ok(Self { name, client: client().map_err(|detail| failed(name, FailureKind::Refused, detail))? })
     }
 
     /// Sends `GET path` and returns the body of the reply, of at most `max_bytes`.
@@ -118,12 +118,12 @@ impl Service {
         B: Serialize + Sync,
         T: DeserializeOwned + Send + 'static,
     {
-        let body = serde_json::to_vec(body).map_err(|error| self.failed(Trouble::Failed, error.to_string()))?;
+        let body = serde_json::to_vec(body).map_err(|error| self.failed(FailureKind::Failed, error.to_string()))?;
         self.post(path, body.into(), max_bytes).await
     }
 
     /// Returns an error of the service itself; `detail` is for the log.
-    pub(super) fn failed(&self, trouble: Trouble, detail: String) -> EmbedError {
+    pub(super) fn failed(&self, trouble: FailureKind, detail: String) -> EmbedError {
         failed(self.name, trouble, detail)
     }
 }
@@ -132,7 +132,7 @@ fn segments(path: &str) -> Vec<&str> {
     path.split('/').filter(|segment| !segment.is_empty()).collect()
 }
 
-fn failed(name: &str, trouble: Trouble, detail: String) -> EmbedError {
+fn failed(name: &str, trouble: FailureKind, detail: String) -> EmbedError {
     DependencyError { dependency: name.to_owned(), trouble, detail }.into()
 }
 
@@ -162,15 +162,18 @@ mod tests {
         for (url, key) in [("http://u:hush@h", ""), ("http://h", "hush\n")] {
             let error = service(url, key).unwrap_err();
             assert!(!error.to_string().contains("hush"), "{error}");
-            assert!(matches!(error, EmbedError::Dependency(down) if down.trouble == Trouble::Refused));
+            assert!(matches!(error, EmbedError::Dependency(down) if down.trouble == FailureKind::Refused));
         }
     }
 
     #[test]
     fn a_status_can_be_about_the_input_or_the_model() {
         let error = |status: u16| {
-            let error =
-                DependencyError { dependency: "clip".to_owned(), trouble: Trouble::Failed, detail: "/srv".to_owned() };
+            let error = DependencyError {
+                dependency: "clip".to_owned(),
+                trouble: FailureKind::Failed,
+                detail: "/srv".to_owned(),
+            };
             RequestError::from(HttpError { status: StatusCode::from_u16(status).ok(), error }).error
         };
         for input in [400, 413, 415, 422] {
@@ -180,6 +183,6 @@ mod tests {
             EmbedError::Dependency(down) => down.trouble,
             other => panic!("{other}"),
         };
-        assert_eq!((trouble(501), trouble(500)), (Trouble::Refused, Trouble::Failed));
+        assert_eq!((trouble(501), trouble(500)), (FailureKind::Refused, FailureKind::Failed));
     }
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::{EmbedError, failed};
-use crate::domain::{InvalidEmbedding, Trouble};
+use crate::domain::{FailureKind, InvalidEmbedding};
 use crate::http::json_error;
 
 /// Up to this size, parsing takes less time than moving to another thread.
@@ -19,7 +19,7 @@ where
         return parse_now(name, &body);
     }
     let parsed = tokio::task::spawn_blocking(move || parse_now(name, &body)).await;
-    parsed.unwrap_or_else(|_| Err(failed(name, Trouble::Failed, "parsing the reply panicked".to_owned())))
+    parsed.unwrap_or_else(|_| Err(failed(name, FailureKind::Failed, "parsing the reply panicked".to_owned())))
 }
 
 fn parse_now<T: DeserializeOwned>(name: &str, body: &[u8]) -> Result<T, EmbedError> {
@@ -27,7 +27,7 @@ fn parse_now<T: DeserializeOwned>(name: &str, body: &[u8]) -> Result<T, EmbedErr
         if let Some(index) = not_finite(body, &error) {
             return InvalidEmbedding::NotFinite(index).into();
         }
-        failed(name, Trouble::Failed, json_error(body, &error))
+        failed(name, FailureKind::Failed, json_error(body, &error))
     })
 }
 
@@ -71,7 +71,7 @@ mod tests {
     fn invalid_json_is_an_error_of_the_service() {
         for body in ["", "<html>NaN</html>", "[[1,", "[[\"1\"]]", "[[nan]]", "[[1]] NaN", "{\"error\":\"NaN\"}"] {
             let EmbedError::Dependency(down) = error(body) else { panic!("{body}") };
-            assert_eq!(down.trouble, Trouble::Failed, "{body}");
+            assert_eq!(down.trouble, FailureKind::Failed, "{body}");
         }
         assert!(error(" <!doctype html>").to_string().contains("HTML page"));
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::domain::{CollectionName, Trouble};
+use crate::domain::{CollectionName, FailureKind};
 use crate::index::IndexError;
 use crate::sqlite::{DiskProblem, SqliteError, is_full, is_out_of_space};
 
@@ -59,13 +59,13 @@ impl Fault {
         match self {
             Self::Dropped => IndexError::UnknownCollection(collection.clone()),
             Self::Index(error) => error,
-            full if full.is_full() => IndexError::store_failed(NAME, Trouble::Full, full.to_string()),
+            full if full.is_full() => IndexError::store_failed(NAME, FailureKind::Full, full.to_string()),
             damaged if damaged.is_damage() => {
                 let detail = format!(
                     "a file of the index in GLIMPSE_DATA_DIR is damaged ({damaged}); restore it from a backup, or drop \
                      the collection `{collection}` and index it again"
                 );
-                IndexError::store_failed(NAME, Trouble::Misconfigured, detail)
+                IndexError::store_failed(NAME, FailureKind::Misconfigured, detail)
             }
             other => failed(&other),
         }
@@ -97,7 +97,7 @@ impl Fault {
 
 /// Returns the error for a failure of the store itself.
 pub(super) fn failed(error: &dyn std::fmt::Display) -> IndexError {
-    IndexError::store_failed(NAME, Trouble::Failed, error.to_string())
+    IndexError::store_failed(NAME, FailureKind::Failed, error.to_string())
 }
 
 #[cfg(test)]
@@ -118,6 +118,6 @@ mod tests {
     fn a_full_disk_has_its_own_kind_of_error() {
         let full =
             Fault::Vectors(io::ErrorKind::StorageFull.into()).into_index_error(&CollectionName::parse("c").unwrap());
-        assert!(matches!(full, IndexError::Dependency(down) if down.trouble == Trouble::Full));
+        assert!(matches!(full, IndexError::Dependency(down) if down.trouble == FailureKind::Full));
     }
 }

@@ -13,7 +13,7 @@ use qdrant_client::{Qdrant, QdrantError};
 
 use super::config::{QdrantSettings, grpc_url};
 use super::error::{Fault, dependency_error};
-use crate::domain::{DependencyError, Trouble};
+use crate::domain::{DependencyError, FailureKind};
 use crate::index::InvalidStoreSettings;
 
 /// The time limit for connecting.
@@ -84,8 +84,8 @@ impl Client {
         let kind = match result.status() {
             UpdateStatus::Completed => return Ok(()),
             // These are successes in the protocol, but the write may never complete.
-            UpdateStatus::WaitTimeout | UpdateStatus::Acknowledged => Trouble::TimedOut,
-            UpdateStatus::ClockRejected | UpdateStatus::UnknownUpdateStatus => Trouble::Failed,
+            UpdateStatus::WaitTimeout | UpdateStatus::Acknowledged => FailureKind::TimedOut,
+            UpdateStatus::ClockRejected | UpdateStatus::UnknownUpdateStatus => FailureKind::Failed,
         };
         let detail = format!("a write ended with the status {}", result.status().as_str_name());
         Err(Fault::Server(dependency_error(kind, detail)))
@@ -135,7 +135,7 @@ fn too_old_error(version: &str) -> Option<DependencyError> {
         "the server is Qdrant {version}, but Qdrant {major}.{minor} or newer is required (older versions do not store \
          the metadata of a collection); upgrade the server"
     );
-    Some(dependency_error(Trouble::Misconfigured, detail))
+    Some(dependency_error(FailureKind::Misconfigured, detail))
 }
 
 /// Returns the error for a server that did not store the metadata of a collection.
@@ -145,7 +145,7 @@ pub(super) fn no_metadata_error(collection: &str) -> DependencyError {
         "the server did not store the metadata of the new collection `{collection}` and does not report its version; \
          Qdrant {major}.{minor} or newer is required: upgrade the server"
     );
-    dependency_error(Trouble::Misconfigured, detail)
+    dependency_error(FailureKind::Misconfigured, detail)
 }
 
 #[cfg(test)]

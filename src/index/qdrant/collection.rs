@@ -8,7 +8,7 @@ use qdrant_client::qdrant::{
     CollectionInfo, CreateCollectionBuilder, Distance, FieldType, Value, VectorParams, VectorParamsBuilder,
 };
 
-use crate::domain::{CollectionName, Space, SpaceMismatch, Trouble};
+use crate::domain::{CollectionName, FailureKind, Space, SpaceMismatch};
 use crate::index::IndexError;
 
 use super::error::dependency_error;
@@ -51,7 +51,7 @@ pub(super) fn creation_request(
     space: &Space,
 ) -> Result<CreateCollectionBuilder, IndexError> {
     let json = serde_json::to_string(space)
-        .map_err(|error| dependency_error(Trouble::Refused, format!("cannot write the space as JSON: {error}")))?;
+        .map_err(|error| dependency_error(FailureKind::Refused, format!("cannot write the space as JSON: {error}")))?;
     let mut metadata = HashMap::new();
     metadata.insert(COLLECTION_KEY.to_owned(), serde_json::Value::from(collection.as_str()));
     metadata.insert(SPACE_KEY.to_owned(), json.into());
@@ -119,7 +119,7 @@ impl FoundCollection {
         let server_name = server_name(collection);
         let unusable = |what: &str| {
             let detail = format!("the collection `{server_name}` {what}; choose another name or remove the collection");
-            IndexError::Dependency(dependency_error(Trouble::Refused, detail))
+            IndexError::Dependency(dependency_error(FailureKind::Refused, detail))
         };
         let Some((size, distance)) = self.vectors else {
             return Err(unusable("does not have exactly one unnamed vector"));

@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 
 use super::NAME;
 use super::limit::{Bound, Limit};
-use crate::domain::{CollectionName, DependencyError, Trouble};
+use crate::domain::{CollectionName, DependencyError, FailureKind};
 use crate::index::IndexError;
 
 /// The metadata key of a refusal because the server has no disk space or memory left.
@@ -42,10 +42,10 @@ impl Fault {
         match self {
             Self::Unknown => IndexError::UnknownCollection(collection.clone()),
             Self::Exists => IndexError::Dependency(dependency_error(
-                Trouble::Failed,
+                FailureKind::Failed,
                 "the server reports that the collection exists already",
             )),
-            Self::Invalid(detail) => IndexError::Dependency(dependency_error(Trouble::Refused, detail)),
+            Self::Invalid(detail) => IndexError::Dependency(dependency_error(FailureKind::Refused, detail)),
             Self::Limit(limit) => IndexError::Dependency(limit.into()),
             Self::Server(error) => IndexError::Dependency(error),
         }
@@ -54,14 +54,14 @@ impl Fault {
     /// Returns the error for a call without a reply within `limit`.
     pub(super) fn timed_out(limit: Duration) -> Self {
         Self::Server(dependency_error(
-            Trouble::TimedOut,
+            FailureKind::TimedOut,
             format!("no reply within {} s (VECTOR_DB_TIMEOUT)", limit.as_secs_f64()),
         ))
     }
 
     /// Returns the error for a reply that cannot be read. A retry does not change it.
     pub(super) fn unreadable(detail: impl Into<String>) -> Self {
-        Self::Server(dependency_error(Trouble::Refused, detail))
+        Self::Server(dependency_error(FailureKind::Refused, detail))
     }
 }
 
@@ -69,7 +69,7 @@ impl Fault {
 impl From<Limit> for DependencyError {
     fn from(Limit { bound, message, .. }: Limit) -> Self {
         if bound == Bound::Capacity {
-            return dependency_error(Trouble::Full, message);
+            return dependency_error(FailureKind::Full, message);
         }
         let quoted: String =
             message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_QUOTED_CHARS).collect();
@@ -79,12 +79,12 @@ impl From<Limit> for DependencyError {
                 "the limit in the server's strict mode"
             }
         };
-        dependency_error(Trouble::Misconfigured, format!("raise {what}; Qdrant's message: {quoted}"))
+        dependency_error(FailureKind::Misconfigured, format!("raise {what}; Qdrant's message: {quoted}"))
     }
 }
 
 /// Returns the error of the server. `detail` is the server's own message, for the log.
-pub(super) fn dependency_error(trouble: Trouble, detail: impl Into<String>) -> DependencyError {
+pub(super) fn dependency_error(trouble: FailureKind, detail: impl Into<String>) -> DependencyError {
     DependencyError { dependency: NAME.to_owned(), trouble, detail: detail.into() }
 }
 
@@ -97,14 +97,14 @@ impl From<QdrantError> for Fault {
                     return Self::Limit(limit);
                 }
                 let retry_after = Duration::from_secs(retry_after_seconds).clamp(DEFAULT_RETRY_DELAY, MAX_RETRY_DELAY);
-                (Trouble::Busy { retry_after }, status_text(&status))
+                (FailureKind::Busy { retry_after }, status_text(&status))
             }
-            QdrantError::Io(error) => (Trouble::Failed, error.to_string()),
-            QdrantError::NoSnapshotFound(name) => (Trouble::Refused, format!("no snapshot `{name}`")),
-            QdrantError::ConversionError(what) => (Trouble::Refused, what),
-            QdrantError::InvalidUri(error) => (Trouble::Refused, error.to_string()),
-            QdrantError::JsonToPayload(_) => (Trouble::Refused, "a payload is not a JSON object".to_owned()),
-            QdrantError::PayloadDeserialization(error) => (Trouble::Refused, error.to_string()),
+            QdrantError::Io(error) => (FailureKind::Failed, error.to_string()),
+            QdrantError::NoSnapshotFound(name) => (FailureKind::Refused, format!("no snapshot `{name}`")),
+            QdrantError::ConversionError(what) => (FailureKind::Refused, what),
+            QdrantError::InvalidUri(error) => (FailureKind::Refused, error.to_string()),
+            QdrantError::JsonToPayload(_) => (FailureKind::Refused, "a payload is not a JSON object".to_owned()),
+            QdrantError::PayloadDeserialization(error) => (FailureKind::Refused, error.to_string()),
         };
         Self::Server(dependency_error(kind, detail))
     }
@@ -123,16 +123,18 @@ impl From<&Status> for Fault {
             Code::AlreadyExists => return Self::Exists,
             Code::InvalidArgument => return Self::Invalid(status_text(status)),
             Code::Unavailable | Code::Internal | Code::Aborted | Code::Unknown | Code::DataLoss | Code::Ok => {
-                Trouble::Failed
+                FailureKind::Failed
             }
-            Code::DeadlineExceeded => Trouble::TimedOut,
+            Code::DeadlineExceeded => FailureKind::TimedOut,
             // The client itself reports this when its own time limit has passed.
-            Code::Cancelled if status.message().contains("Timeout expired") => Trouble::TimedOut,
-            Code::Cancelled => Trouble::Failed,
-            Code::ResourceExhausted if status.metadata().contains_key(INSUFFICIENT_STORAGE) => Trouble::Full,
-            Code::ResourceExhausted => Trouble::Busy { retry_after: DEFAULT_RETRY_DELAY },
-            Code::FailedPrecondition => Trouble::Busy { retry_after: LOCKED_RETRY_DELAY },
-            Code::OutOfRange | Code::Unimplemented | Code::Unauthenticated | Code::PermissionDenied => Trouble::Refused,
+            Code::Cancelled if status.message().contains("Timeout expired") => FailureKind::TimedOut,
+            Code::Cancelled => FailureKind::Failed,
+            Code::ResourceExhausted if status.metadata().contains_key(INSUFFICIENT_STORAGE) => FailureKind::Full,
+            Code::ResourceExhausted => FailureKind::Busy { retry_after: DEFAULT_RETRY_DELAY },
+            Code::FailedPrecondition => FailureKind::Busy { retry_after: LOCKED_RETRY_DELAY },
+            Code::OutOfRange | Code::Unimplemented | Code::Unauthenticated | Code::PermissionDenied => {
+                FailureKind::Refused
+            }
         };
         match status.code() {
             Code::Unauthenticated => tracing::error!(reply = status.message(), "Qdrant refuses QDRANT_API_KEY"),
@@ -160,7 +162,7 @@ mod tests {
         Fault::from(QdrantError::from(status))
     }
 
-    fn kind(status: Status) -> Trouble {
+    fn kind(status: Status) -> FailureKind {
         match fault(status) {
             Fault::Server(error) => error.trouble,
             other => panic!("{other:?}"),
@@ -192,21 +194,21 @@ mod tests {
             (Code::PermissionDenied, false, false),
         ] {
             let trouble = kind(Status::new(code, "x"));
-            assert_eq!((trouble.may_pass(), trouble.is_down()), (retry, counts), "{code:?}");
+            assert_eq!((trouble.is_temporary(), trouble.is_down()), (retry, counts), "{code:?}");
         }
-        assert_eq!(kind(Status::deadline_exceeded("x")), Trouble::TimedOut);
-        assert_eq!(kind(Status::cancelled("Timeout expired")), Trouble::TimedOut);
-        assert_eq!(kind(Status::internal("Failed to connect to http://qdrant:6334/: …")), Trouble::Failed);
+        assert_eq!(kind(Status::deadline_exceeded("x")), FailureKind::TimedOut);
+        assert_eq!(kind(Status::cancelled("Timeout expired")), FailureKind::TimedOut);
+        assert_eq!(kind(Status::internal("Failed to connect to http://qdrant:6334/: …")), FailureKind::Failed);
     }
 
     #[test]
     fn the_retry_delay_of_a_busy_server_is_used_within_bounds() {
-        let busy = |seconds| Trouble::Busy { retry_after: Duration::from_secs(seconds) };
+        let busy = |seconds| FailureKind::Busy { retry_after: Duration::from_secs(seconds) };
         assert_eq!(kind(exhausted("retry-after", "7")), busy(7));
         assert_eq!(kind(exhausted("retry-after", "0")), busy(1));
         assert_eq!(kind(exhausted("retry-after", "86400")), busy(300));
         assert_eq!(kind(exhausted("retry-after", "soon")), busy(1));
-        assert_eq!(kind(exhausted(INSUFFICIENT_STORAGE, "true")), Trouble::Full);
+        assert_eq!(kind(exhausted(INSUFFICIENT_STORAGE, "true")), FailureKind::Full);
     }
 
     #[test]

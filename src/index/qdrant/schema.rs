@@ -8,7 +8,7 @@ use qdrant_client::qdrant::{CreateFieldIndexCollectionBuilder, UpdateCollectionB
 use super::client::{Client, no_metadata_error};
 use super::collection::{COMPLETE_KEY, FoundCollection, creation_request, parse_server_name, server_name};
 use super::error::{Fault, dependency_error};
-use crate::domain::{CollectionName, Space, Trouble};
+use crate::domain::{CollectionName, FailureKind, Space};
 use crate::index::{EnsureOutcome, IndexError};
 
 /// The maximum number of collections that are requested at the same time.
@@ -34,7 +34,8 @@ pub(super) async fn ensure(
         Err(Fault::Exists) => false,
         Err(fault) => return Err(fault.into_index_error(collection)),
     };
-    let vanished = || dependency_error(Trouble::Failed, "a collection that was just created does not exist any more");
+    let vanished =
+        || dependency_error(FailureKind::Failed, "a collection that was just created does not exist any more");
     let found = collection_info(client, collection).await?.ok_or_else(vanished)?;
     if created && found.has_no_metadata() {
         // The version of the server was unknown, and the new collection is unusable.
@@ -117,7 +118,7 @@ pub(super) async fn names(client: &Client) -> Result<Vec<CollectionName>, IndexE
     let listed = client.call(client.qdrant.list_collections()).await;
     let listed = listed.map_err(|fault| match fault {
         Fault::Server(error) => error,
-        other => dependency_error(Trouble::Refused, format!("the server does not list its collections: {other:?}")),
+        other => dependency_error(FailureKind::Refused, format!("the server does not list its collections: {other:?}")),
     })?;
     Ok(listed.collections.iter().filter_map(|collection| parse_server_name(&collection.name)).collect())
 }
@@ -141,7 +142,8 @@ pub(super) async fn find(client: &Client, collection: &CollectionName) -> Result
 async fn collection_info(client: &Client, collection: &CollectionName) -> Result<Option<FoundCollection>, IndexError> {
     match client.call(client.qdrant.collection_info(server_name(collection))).await {
         Ok(reply) => {
-            let missing = || dependency_error(Trouble::Failed, "the server returned no information about a collection");
+            let missing =
+                || dependency_error(FailureKind::Failed, "the server returned no information about a collection");
             Ok(Some(FoundCollection::from_info(reply.result.ok_or_else(missing)?)))
         }
         Err(Fault::Unknown) => Ok(None),

@@ -10,7 +10,7 @@ use super::collection::server_name;
 use super::error::{Fault, dependency_error};
 use super::limit::Bound;
 use super::{QdrantIndex, filter, lower_limit, record};
-use crate::domain::{CollectionName, Embedding, Hit, ImageId, ImageRecord, SearchQuery, Trouble};
+use crate::domain::{CollectionName, Embedding, FailureKind, Hit, ImageId, ImageRecord, SearchQuery};
 use crate::index::IndexError;
 use crate::index::shared::{self, shown_score};
 
@@ -47,7 +47,7 @@ pub(super) async fn search(
             // The collection may have been dropped and created again with another dimension.
             index.forget_dimension(collection);
             check_query(index, collection, query).await?;
-            Err(dependency_error(Trouble::Refused, detail).into())
+            Err(dependency_error(FailureKind::Refused, detail).into())
         }
         hits => hits.map_err(|fault| index.index_error(collection, fault)),
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::{Store, Stores};
-use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space, Trouble};
+use crate::domain::{CollectionInfo, CollectionName, FailureKind, Hit, ImageId, ImageRecord, SearchQuery, Space};
 use crate::index::IndexError;
 
 /// A hit and the stores that returned it.
@@ -179,7 +179,7 @@ fn merged<T>(results: StoreResults<T>) -> Merged<Vec<(&'static str, T)>> {
 /// Returns the message for the client about a store that is left out. The store's own error message goes to the log.
 fn warning(store: &str, error: &IndexError) -> String {
     match error {
-        IndexError::Dependency(down) if down.trouble == Trouble::Misconfigured => {
+        IndexError::Dependency(down) if down.trouble == FailureKind::Misconfigured => {
             format!("{store} is left out: {}", down.for_client())
         }
         IndexError::Dependency(down) => format!("{store} {} and is left out", down.trouble),

@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 
 use super::NAME;
 use super::limit::find_limit;
-use crate::domain::{CollectionName, Trouble};
+use crate::domain::{CollectionName, FailureKind};
 use crate::http::{one_line, parse_json, parse_retry_after};
 use crate::index::IndexError;
 
@@ -16,13 +16,13 @@ use crate::index::IndexError;
 const DEFAULT_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Returns the error for a failure of the store itself.
-pub(super) fn failed(trouble: Trouble, detail: impl Into<String>) -> IndexError {
+pub(super) fn failed(trouble: FailureKind, detail: impl Into<String>) -> IndexError {
     IndexError::store_failed(NAME, trouble, detail)
 }
 
 /// Parses the body of a REST reply.
 pub(super) fn parse_reply<T: DeserializeOwned>(body: &[u8]) -> Result<T, IndexError> {
-    parse_json(body).map_err(|error| failed(Trouble::Failed, error))
+    parse_json(body).map_err(|error| failed(FailureKind::Failed, error))
 }
 
 /// Converts the status of a failed gRPC call about `collection`.
@@ -38,17 +38,17 @@ pub(super) fn from_status(status: &Status, collection: &CollectionName) -> Index
 }
 
 /// Returns the kind of failure of a call that failed.
-pub(super) fn failure_kind(status: &Status) -> Trouble {
+pub(super) fn failure_kind(status: &Status) -> FailureKind {
     let message = status.message();
     match status.code() {
-        Code::DeadlineExceeded => Trouble::TimedOut,
+        Code::DeadlineExceeded => FailureKind::TimedOut,
         // Our own deadline: as tonic reports it if it notices first, and as Go reports it in the server.
         Code::Cancelled | Code::Unknown if TIMEOUT_PHRASES.iter().any(|phrase| message.contains(phrase)) => {
-            Trouble::TimedOut
+            FailureKind::TimedOut
         }
         // Limits of messages and results have the codes of other errors, and a retry does not help.
-        _ if find_limit(status).is_some() => Trouble::Misconfigured,
-        Code::ResourceExhausted => Trouble::Busy { retry_after: retry_delay(status) },
+        _ if find_limit(status).is_some() => FailureKind::Misconfigured,
+        Code::ResourceExhausted => FailureKind::Busy { retry_after: retry_delay(status) },
         // A wrong key, a restriction of this server, a server that is not Weaviate, or a request that it never accepts.
         Code::Unauthenticated
         | Code::PermissionDenied
@@ -57,10 +57,10 @@ pub(super) fn failure_kind(status: &Status) -> Trouble {
         | Code::NotFound
         | Code::AlreadyExists
         | Code::OutOfRange
-        | Code::Unimplemented => Trouble::Refused,
+        | Code::Unimplemented => FailureKind::Refused,
         // Older versions report a wrong key like this, and every version reports requests like this that it never
         // accepts.
-        Code::Unknown if REFUSAL_PHRASES.iter().any(|phrase| message.contains(phrase)) => Trouble::Refused,
+        Code::Unknown if REFUSAL_PHRASES.iter().any(|phrase| message.contains(phrase)) => FailureKind::Refused,
         // `Unavailable` is reported for a failed connection, and in maintenance and read-only mode.
         Code::Ok
         | Code::Unknown
@@ -68,7 +68,7 @@ pub(super) fn failure_kind(status: &Status) -> Trouble {
         | Code::DataLoss
         | Code::Aborted
         | Code::Cancelled
-        | Code::Unavailable => Trouble::Failed,
+        | Code::Unavailable => FailureKind::Failed,
     }
 }
 

@@ -3,7 +3,7 @@
 use tonic::Status;
 
 use super::error::failed;
-use crate::domain::Trouble;
+use crate::domain::FailureKind;
 use crate::http::one_line;
 use crate::index::IndexError;
 use crate::index::size_limit::{message_limit, number};
@@ -44,7 +44,7 @@ impl From<Limit> for IndexError {
             Bound::Results => "QUERY_MAXIMUM_RESULTS of the server",
             Bound::Bytes => "GRPC_MAX_MESSAGE_SIZE of the server, or the limit of a proxy in front of it",
         };
-        failed(Trouble::Misconfigured, format!("raise {what}; Weaviate's message: {message}"))
+        failed(FailureKind::Misconfigured, format!("raise {what}; Weaviate's message: {message}"))
     }
 }
 

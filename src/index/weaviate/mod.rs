@@ -38,7 +38,7 @@ use self::wire::AggregateRequest;
 use super::shared::{none_if_dropped, paged_ids};
 use super::size_limit::SizeLimit;
 use super::{EnsureOutcome, ImageIndex, IndexError, InvalidStoreSettings};
-use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space, Trouble};
+use crate::domain::{CollectionInfo, CollectionName, FailureKind, Hit, ImageId, ImageRecord, SearchQuery, Space};
 use crate::http::RestClient;
 
 /// The name in `provider=`.
@@ -82,7 +82,7 @@ impl WeaviateIndex {
         let request = AggregateRequest { collection: name.weaviate_class(), objects_count: true };
         let reply = self.rpc.aggregate(request).await.map_err(|status| from_status(&status, &name))?;
         let count = reply.single_result.and_then(|single| u64::try_from(single.objects_count?).ok());
-        let count = count.ok_or_else(|| failed(Trouble::Failed, "the server returned no object count"))?;
+        let count = count.ok_or_else(|| failed(FailureKind::Failed, "the server returned no object count"))?;
         Ok(CollectionInfo { name, space, count })
     }
 }
@@ -105,7 +105,7 @@ impl ImageIndex for WeaviateIndex {
         match schema::find(&self.rest, collection).await? {
             FoundClass::Missing | FoundClass::NameConflict(_) => Ok(None),
             FoundClass::Own(stored) => none_if_dropped(self.info(stored).await),
-            FoundClass::Unusable(reason) => Err(failed(Trouble::Refused, reason)),
+            FoundClass::Unusable(reason) => Err(failed(FailureKind::Refused, reason)),
         }
     }
 
@@ -164,6 +164,6 @@ impl ImageIndex for WeaviateIndex {
         if health.status == SERVING {
             return Ok(());
         }
-        Err(failed(Trouble::Failed, "the gRPC service of Weaviate reports that it is not serving"))
+        Err(failed(FailureKind::Failed, "the gRPC service of Weaviate reports that it is not serving"))
     }
 }

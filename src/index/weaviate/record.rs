@@ -8,7 +8,7 @@ use prost_types::{Struct, Value};
 use super::error::failed;
 use super::filter::{folder_term, meta_term, micros};
 use super::wire::{BatchObject, EmptyObject, ObjectProperties, ObjectProperty, SearchResult, TextArrayProperty};
-use crate::domain::{Embedding, Hit, ImageId, ImageRecord, Payload, Trouble};
+use crate::domain::{Embedding, FailureKind, Hit, ImageId, ImageRecord, Payload};
 use crate::index::IndexError;
 use crate::index::shared::shown_score;
 
@@ -145,7 +145,7 @@ pub(super) fn texts(object: &BatchObject) -> Vec<&str> {
 /// Returns the id of a found object.
 pub(super) fn id(found: &SearchResult) -> Result<ImageId, IndexError> {
     let id = found.metadata.as_ref().and_then(|metadata| metadata.id.parse().ok());
-    id.ok_or_else(|| failed(Trouble::Failed, "the reply has an object without an id"))
+    id.ok_or_else(|| failed(FailureKind::Failed, "the reply has an object without an id"))
 }
 
 /// Converts a found object into a hit. The score is the cosine with the vector that came with the object: while an
@@ -160,7 +160,7 @@ pub(super) fn hit(found: &SearchResult, query: &Embedding) -> Result<Hit, IndexE
         let distance = metadata.filter(|metadata| metadata.distance_present).map(|metadata| metadata.distance);
         let distance = distance.filter(|distance| distance.is_finite());
         1.0 - distance
-            .ok_or_else(|| failed(Trouble::Failed, format!("the reply has no distance for the object {id}")))?
+            .ok_or_else(|| failed(FailureKind::Failed, format!("the reply has no distance for the object {id}")))?
     };
     Ok(Hit { id, score: shown_score(score), payload: payload(id, found)? })
 }
@@ -177,13 +177,13 @@ fn vector(id: ImageId, found: &SearchResult, dimension: usize) -> Result<Embeddi
     let (numbers, _) = raw.as_chunks::<4>();
     let vector = numbers.iter().map(|number| f32::from_le_bytes(*number)).collect();
     Embedding::normalised(vector, dimension)
-        .map_err(|error| failed(Trouble::Failed, format!("the object {id}: {error}")))
+        .map_err(|error| failed(FailureKind::Failed, format!("the object {id}: {error}")))
 }
 
 fn payload(id: ImageId, found: &SearchResult) -> Result<Payload, IndexError> {
     let properties = found.properties.as_ref().and_then(|properties| properties.non_ref_props.as_ref());
     let text = properties.and_then(|properties| properties.fields.get(property::PAYLOAD)?.text_value.as_deref());
-    let text = text.ok_or_else(|| failed(Trouble::Failed, format!("the object {id} has no payload")))?;
+    let text = text.ok_or_else(|| failed(FailureKind::Failed, format!("the object {id} has no payload")))?;
     serde_json::from_str(text)
-        .map_err(|error| failed(Trouble::Failed, format!("the payload of the object {id}: {error}")))
+        .map_err(|error| failed(FailureKind::Failed, format!("the payload of the object {id}: {error}")))
 }

@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode};
 
 use super::collection::{Class, Classes, StoredCollection, new_class};
 use super::error::{failed, parse_reply};
-use crate::domain::{CollectionName, Space, Trouble};
+use crate::domain::{CollectionName, FailureKind, Space};
 use crate::http::RestClient;
 use crate::index::{EnsureOutcome, IndexError};
 
@@ -34,7 +34,7 @@ impl FoundClass {
         match self {
             Self::Own(stored) => Ok(stored),
             Self::Missing | Self::NameConflict(_) => Err(IndexError::UnknownCollection(collection.clone())),
-            Self::Unusable(reason) => Err(failed(Trouble::Refused, reason)),
+            Self::Unusable(reason) => Err(failed(FailureKind::Refused, reason)),
         }
     }
 }
@@ -75,7 +75,7 @@ pub(super) async fn ensure(
     if let Some(existed) = check_existing(find(rest, collection).await?, collection, space)? {
         return Ok(existed);
     }
-    let body = new_class(collection, space).map_err(|error| failed(Trouble::Failed, error.to_string()))?;
+    let body = new_class(collection, space).map_err(|error| failed(FailureKind::Failed, error.to_string()))?;
     let refusal = match rest.post(&["schema"], body.into(), MAX_CLASS_BYTES).await {
         Ok(_) => return Ok(EnsureOutcome::Created),
         Err(error) if error.status == Some(StatusCode::UNPROCESSABLE_ENTITY) => error,
@@ -90,7 +90,7 @@ pub(super) async fn ensure(
     let similar = classes(rest).await?.into_iter().find(|class| class.name.eq_ignore_ascii_case(&name));
     match similar.map(Class::stored_collection) {
         Some(Ok(stored)) => Err(IndexError::NameTaken { wanted: collection.clone(), existing: stored.collection }),
-        Some(Err(reason)) => Err(failed(Trouble::Refused, reason)),
+        Some(Err(reason)) => Err(failed(FailureKind::Refused, reason)),
         None => Err(refusal.into()),
     }
 }
@@ -107,7 +107,7 @@ fn check_existing(
             Ok(Some(EnsureOutcome::Existed))
         }
         FoundClass::NameConflict(existing) => Err(IndexError::NameTaken { wanted: collection.clone(), existing }),
-        FoundClass::Unusable(reason) => Err(failed(Trouble::Refused, reason)),
+        FoundClass::Unusable(reason) => Err(failed(FailureKind::Refused, reason)),
     }
 }
 

@@ -8,7 +8,7 @@ use super::limit::{Bound, Limit, find_limit};
 use super::record::{self, property};
 use super::wire::{MetadataRequest, NearVector, PropertiesRequest, SearchReply, SearchRequest};
 use super::{WeaviateIndex, schema};
-use crate::domain::{CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Trouble};
+use crate::domain::{CollectionName, FailureKind, Hit, ImageId, ImageRecord, SearchQuery};
 use crate::index::IndexError;
 use crate::index::shared::{check_query, sort_hits};
 
@@ -38,7 +38,10 @@ pub(super) async fn search(
     }
     let needed = query.offset.saturating_add(query.limit);
     if needed > MAX_RANKED {
-        return Err(failed(Trouble::Refused, format!("offset + limit is {needed}; it must be at most {MAX_RANKED}")));
+        return Err(failed(
+            FailureKind::Refused,
+            format!("offset + limit is {needed}; it must be at most {MAX_RANKED}"),
+        ));
     }
     // In parallel, because the class is rarely missing or different. If it is, the error of the class is returned.
     let (found, ranked) =

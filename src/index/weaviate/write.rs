@@ -8,7 +8,7 @@ use super::refusal::{self, Refusal};
 use super::search::{request_page, search_request};
 use super::wire::{BatchDeleteRequest, BatchError, BatchObject, BatchObjectsRequest, MetadataRequest, SearchRequest};
 use super::{WeaviateIndex, filter, record, schema};
-use crate::domain::{CollectionName, ImageId, ImageRecord, Trouble};
+use crate::domain::{CollectionName, FailureKind, ImageId, ImageRecord};
 use crate::http::one_line;
 use crate::index::IndexError;
 use crate::index::shared::{check_dimensions, last_of_each_id};
@@ -124,7 +124,7 @@ async fn handle_errors(
         let position = usize::try_from(error.index).unwrap_or(usize::MAX);
         let (id, object) = request
             .get(position)
-            .ok_or_else(|| failed(Trouble::Failed, "the reply refuses an object that was not sent"))?;
+            .ok_or_else(|| failed(FailureKind::Failed, "the reply refuses an object that was not sent"))?;
         let refusal = refusal::classify(&error.error, &class, &record::texts(object));
         refused.push(RefusedObject { position, id: *id, refusal, message: one_line(error.error.as_bytes()) });
     }
@@ -141,14 +141,14 @@ async fn handle_errors(
         return Err(IndexError::UnknownCollection(collection.clone()));
     }
     if let Some(RefusedObject { message, .. }) = first(Refusal::OtherClass) {
-        return Err(failed(Trouble::Refused, format!("the class was replaced during the write: {message}")));
+        return Err(failed(FailureKind::Refused, format!("the class was replaced during the write: {message}")));
     }
     let ids_with = |refusal| refused.iter().filter(move |object| object.refusal == refusal).map(|object| object.id);
     let mut to_delete: Vec<ImageId> = ids_with(Refusal::Object).collect();
     to_delete.extend(without_vector(index, collection, &ids_with(Refusal::Unknown).collect::<Vec<_>>()).await?);
     let deleted = remove(index, collection, &to_delete).await;
     if let Some(RefusedObject { message, .. }) = first(Refusal::Server) {
-        return Err(failed(Trouble::Failed, format!("{} objects were not stored: {message}", refused.len())));
+        return Err(failed(FailureKind::Failed, format!("{} objects were not stored: {message}", refused.len())));
     }
     deleted?;
     let Some(RefusedObject { id, message, .. }) = refused.into_iter().next() else { return Ok(()) };
@@ -196,12 +196,18 @@ async fn remove(index: &WeaviateIndex, collection: &CollectionName, ids: &[Image
         let request = BatchDeleteRequest { collection: collection.weaviate_class(), filters };
         match index.rpc.delete(request).await {
             Ok(reply) if reply.failed > 0 => {
-                return Err(failed(Trouble::Failed, format!("the server could not delete {} objects", reply.failed)));
+                return Err(failed(
+                    FailureKind::Failed,
+                    format!("the server could not delete {} objects", reply.failed),
+                ));
             }
             // The server deletes at most its limit of results in one request: the next one deletes the others.
             Ok(reply) if reply.matches > reply.successful && reply.successful > 0 => {}
             Ok(reply) if reply.matches > reply.successful => {
-                return Err(failed(Trouble::Failed, format!("the server deleted none of {} objects", reply.matches)));
+                return Err(failed(
+                    FailureKind::Failed,
+                    format!("the server deleted none of {} objects", reply.matches),
+                ));
             }
             Ok(_) => rest = &rest[chunk.len()..],
             Err(status) => match find_limit(&status) {

@@ -144,7 +144,7 @@ impl ClusterError {
     }
 
     /// Returns whether a running job waits until the error goes away: the cluster is down, or an operator can fix it.
-    pub fn may_pass(&self) -> bool {
+    pub fn is_temporary(&self) -> bool {
         match self {
             Self::Unreachable(_)
             | Self::TimedOut(_)

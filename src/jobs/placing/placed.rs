@@ -55,7 +55,7 @@ impl JobService {
             job: job.clone(),
             live: live.clone(),
             clock: self.clock,
-            lease: self.settings.lease(),
+            lease: self.settings.glimpse_lease_seconds.duration(),
             drain: self.drain.clone(),
         };
         let watched = async { lease_watch.watch().await.map_err(JobTrouble::Lease) };
@@ -93,7 +93,7 @@ impl JobService {
 
     /// Returns what a job with remote workers waits for: a dependency of its workers, or the workers themselves.
     pub(crate) fn waits_for_workers(&self, job: &JobRecord, live: &RunningJob) -> Option<Waiting> {
-        let waiting = || live.remote_workers.waiting_on(2 * self.settings.lease());
+        let waiting = || live.remote_workers.waiting_on(2 * self.settings.glimpse_lease_seconds.duration());
         match job.spec.executor {
             Executor::Local => None,
             Executor::Workers => waiting(),

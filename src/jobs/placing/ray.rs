@@ -183,7 +183,7 @@ impl Ray {
                     "the cluster did not accept the placement"
                 );
                 self.live.placing.note(Err(&error));
-                if error.may_pass() { Ok(()) } else { Err(PlaceError::Cluster(error)) }
+                if error.is_temporary() { Ok(()) } else { Err(PlaceError::Cluster(error)) }
             }
         }
     }

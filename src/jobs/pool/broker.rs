@@ -88,7 +88,7 @@ pub enum LeaseError {
 impl Retryable for LeaseError {
     fn is_retryable(&self) -> bool {
         match self {
-            Self::Service(down) => down.trouble.may_pass(),
+            Self::Service(down) => down.trouble.is_temporary(),
             Self::Ledger(_) | Self::TooManyFailures { .. } | Self::Refused(_) | Self::NotJoined | Self::Over => false,
         }
     }

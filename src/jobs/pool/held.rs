@@ -3,12 +3,18 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
 use crate::ledger::{Batch, Held, Report};
 use crate::pipeline::{ItemOutcome, TaskOutcome};
 
 /// Items under lease. An item is removed when the service has accepted its report.
 #[derive(Debug, Default)]
-pub(crate) struct Holdings(Mutex<HashMap<i64, Item>>);
+pub(crate) struct Holdings {
+    items: Mutex<HashMap<i64, Item>>,
+    /// Notified when items are removed.
+    removed: Notify,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Item {
@@ -22,6 +28,18 @@ impl Holdings {
     pub(crate) fn add(&self, batch: &Batch) {
         let held = Held { batch: batch.id, attempt: batch.attempt };
         self.items().extend(batch.tasks.iter().map(|task| (task.ticket, Item { held, is_reporting: false })));
+    }
+
+    /// Waits until fewer than `max` items are held.
+    pub(super) async fn wait_below(&self, max: usize) {
+        loop {
+            // Subscribed before the check, so that a removal in between is not missed.
+            let removed = self.removed.notified();
+            if self.items().len() < max {
+                return;
+            }
+            removed.await;
+        }
     }
 
     /// Returns each lease once, in ascending order.
@@ -63,6 +81,8 @@ impl Holdings {
         for ticket in tickets {
             items.remove(ticket);
         }
+        drop(items);
+        self.removed.notify_waiters();
     }
 
     /// Returns whether any item of these batches is held.
@@ -77,7 +97,7 @@ impl Holdings {
     }
 
     fn items(&self) -> MutexGuard<'_, HashMap<i64, Item>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.items.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -94,7 +94,8 @@ impl Pool {
             trouble: Mutex::new(None),
         });
         let run = Run { leave: shared.leave.clone(), ..run };
-        let pipeline = self.pipeline.run(run, batches(shared.clone()), outcomes, shared.stop.clone());
+        let max_held = self.pipeline.lanes().images_in_flight();
+        let pipeline = self.pipeline.run(run, batches(shared.clone(), max_held), outcomes, shared.stop.clone());
         let (worked, ()) = tokio::select! {
             ended = async { tokio::join!(pipeline, shared.report(reports)) } => ended,
             () = shared.renew() => (Ok(()), ()),
@@ -114,9 +115,11 @@ fn lease_duration(broker: &dyn LeaseBroker) -> Option<Duration> {
 }
 
 /// Returns a stream that leases a batch whenever the pipeline takes one. A pipeline that is full may not poll this
-/// stream for a long time; a batch that is granted meanwhile is recorded as held and is renewed.
-fn batches(shared: Arc<Shared>) -> impl Stream<Item = Vec<Task>> + Send {
-    stream::unfold(shared, |shared| async move {
+/// stream for a long time; a batch that is granted meanwhile is recorded as held and is renewed. While `max_held` images
+/// are held, no more are leased: they are left to other pools.
+fn batches(shared: Arc<Shared>, max_held: usize) -> impl Stream<Item = Vec<Task>> + Send {
+    stream::unfold(shared, move |shared| async move {
+        shared.holdings.wait_below(max_held).await;
         let state = shared.clone();
         let offer = spawn_owned(async move {
             let offer = state.broker.lease(state.holdings.leases()).await;

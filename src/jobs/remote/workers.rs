@@ -161,7 +161,7 @@ impl WorkerJob {
         Ok(JoinReply::Joined(Box::new(Joined {
             collection: self.job.spec.collection.clone(),
             space: space.as_ref().clone(),
-            lease_seconds: self.jobs.0.settings.glimpse_lease_seconds,
+            lease_seconds: self.jobs.0.settings.glimpse_lease_seconds.duration().as_secs(),
         })))
     }
 
@@ -415,7 +415,7 @@ impl WorkerJob {
     }
 
     fn lease_time(&self) -> Duration {
-        self.jobs.0.settings.lease()
+        self.jobs.0.settings.glimpse_lease_seconds.duration()
     }
 }
 

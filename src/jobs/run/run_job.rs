@@ -104,7 +104,7 @@ impl JobService {
                 collection: spec.collection.clone(),
                 space: space.name(),
                 stores: stores.name_set(),
-                lease_size: self.settings.glimpse_lease_size,
+                lease_size: self.settings.image_batch_size,
                 max_items: spec.max_items.map(|max| max.saturating_sub(spec.taken)),
                 metadata: spec.metadata_key.is_some(),
                 owns: sync::owns(spec),

@@ -98,7 +98,9 @@ impl ImageSource for GuardedSource {
                 }
                 Err(AttributedError::Call(error)) => return Err(error),
                 Err(AttributedError::Input { tries, error }) => {
-                    tracing::warn!(image.uri = %image.uri, tries, %error, "the service of the bucket fails for one object only");
+                    tracing::warn!(
+                        image.uri = %image.uri, tries, %error, "the service of the bucket fails for one object only"
+                    );
                     return Err(SourceError::Failing { uri: image.uri.clone(), tries });
                 }
             }

@@ -1,6 +1,6 @@
 //! A sample of the objects of a bucket: which of them are read, and what the results mean.
 
-use crate::domain::{DependencyError, ImageUri, OperatorError, Trouble};
+use crate::domain::{DependencyError, FailureKind, ImageUri, OperatorError};
 use crate::source::SourceError;
 
 /// Maximum number of objects that are read before the bucket counts as unreadable.
@@ -75,7 +75,8 @@ pub(super) fn evenly_spaced(keys: &[ImageUri]) -> impl Iterator<Item = &ImageUri
     (0..=steps).filter_map(move |step| keys.get(keys.len().saturating_sub(1) * step / steps))
 }
 
-/// Returns the key after which the objects outside the top-level folder of `first` begin; without a folder, the last key.
+/// Returns the key after which the objects outside the top-level folder of `first` begin; without a folder, the last
+/// key.
 pub(super) fn after_folder(first: &str, keys: &[ImageUri]) -> String {
     match first.split_once('/') {
         // `0` is the character after `/`.
@@ -86,7 +87,7 @@ pub(super) fn after_folder(first: &str, keys: &[ImageUri]) -> String {
 
 fn bodies_break_off(uri: &ImageUri, got: u64, expected: u64) -> DependencyError {
     let detail = format!("the bodies of several objects end too early; {uri} ended after {got} of {expected} bytes");
-    DependencyError { dependency: "s3".to_owned(), trouble: Trouble::Failed, detail }
+    DependencyError { dependency: "s3".to_owned(), trouble: FailureKind::Failed, detail }
 }
 
 pub(super) fn no_longer_readable(bucket: &str, error: &SourceError) -> SourceError {

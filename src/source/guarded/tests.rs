@@ -6,11 +6,11 @@ use futures::TryStreamExt;
 use tokio::time::Instant;
 
 use super::*;
-use crate::domain::{DependencyError, Trouble};
+use crate::domain::{DependencyError, FailureKind};
 use crate::resilience::{Breaker, BreakerSettings, WaitBoard};
 
 fn down() -> SourceError {
-    let trouble = Trouble::Failed;
+    let trouble = FailureKind::Failed;
     SourceError::Dependency(DependencyError { dependency: "s3".to_owned(), trouble, detail: "refused".to_owned() })
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
 use super::errors::dependency;
-use crate::domain::{ImageUri, Trouble};
+use crate::domain::{FailureKind, ImageUri};
 use crate::source::SourceError;
 
 /// The minimum speed of a body, in bytes per second. The SDK has a check of its own, but it lets a body pass that sends
@@ -58,15 +58,15 @@ impl Body {
     }
 
     fn min_bytes(&self) -> u64 {
-        self.window.as_secs().max(1).saturating_mul(MIN_BYTES_PER_SECOND)
+        u64::try_from(self.window.as_millis()).unwrap_or(u64::MAX).saturating_mul(MIN_BYTES_PER_SECOND) / 1000
     }
 
     fn too_slow(&self) -> SourceError {
         dependency(
-            Trouble::TimedOut,
+            FailureKind::TimedOut,
             format!(
-                "the body of {} is too slow: {} bytes arrived in {} s, at least {MIN_BYTES_PER_SECOND} bytes per second are \
-                 expected (S3_TIMEOUT sets the time)",
+                "the body of {} is too slow: {} bytes arrived in {} s, at least {MIN_BYTES_PER_SECOND} bytes per second \
+                 are expected (S3_TIMEOUT sets the time)",
                 self.uri,
                 self.read_in_window,
                 self.window.as_secs()
@@ -78,7 +78,7 @@ impl Body {
         let detail = format!("{}", aws_sdk_s3::error::DisplayErrorContext(error));
         // The type of the SDK's own error for a stalled body is private.
         if detail.contains("minimum throughput") || detail.contains("timed out") {
-            return dependency(Trouble::TimedOut, detail);
+            return dependency(FailureKind::TimedOut, detail);
         }
         SourceError::BrokenOff { uri: self.uri.clone(), got: self.read, expected: self.length.unwrap_or(self.read + 1) }
     }

@@ -185,8 +185,8 @@ impl Kind {
         }
     }
 
-    /// Returns the meaning of `AccessDenied`: it concerns one object, unless its message says that nothing can be read with
-    /// these credentials.
+    /// Returns the meaning of `AccessDenied`: it concerns one object, unless its message says that nothing can be read
+    /// with these credentials.
     fn from_denial(message: &str) -> Self {
         let message = message.to_lowercase();
         let says = |text: &str| message.contains(text);

@@ -1,5 +1,5 @@
-//! Converts the errors of the SDK to the errors of the port. Who is responsible for an error decides whether the call is
-//! repeated.
+//! Converts the errors of the SDK to the errors of the port. Who is responsible for an error decides whether the call
+//! is repeated.
 
 use std::error::Error;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use super::codes::Kind;
 use super::operator::Setup;
 use super::reply::ReplyFacts;
-use crate::domain::{DependencyError, ImageUri, Trouble};
+use crate::domain::{DependencyError, FailureKind, ImageUri};
 use crate::http::parse_retry_after;
 use crate::source::SourceError;
 
@@ -36,8 +36,8 @@ where
             let facts = ReplyFacts::read(service.raw(), service.err().code(), service.err().message());
             error_for_reply(&facts, retry_after.unwrap_or(BUSY_RETRY_DELAY), target, setup)
         }
-        SdkError::TimeoutError(_) => dependency(Trouble::TimedOut, detail()),
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => dependency(Trouble::TimedOut, detail()),
+        SdkError::TimeoutError(_) => dependency(FailureKind::TimedOut, detail()),
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => dependency(FailureKind::TimedOut, detail()),
         // These did not reach the service: there are no credentials, or the request cannot be written.
         SdkError::DispatchFailure(_) if no_credentials(error) => SourceError::Operator(Setup::no_credentials(detail())),
         SdkError::ConstructionFailure(_) if no_credentials(error) => {
@@ -45,12 +45,12 @@ where
         }
         SdkError::ConstructionFailure(_) => SourceError::Refused { what: target.to_string(), reason: detail() },
         // The reply is not from an S3 service, or the connection failed.
-        _ => dependency(Trouble::Failed, detail()),
+        _ => dependency(FailureKind::Failed, detail()),
     }
 }
 
 /// Returns the error for a failure of the service itself.
-pub(super) fn dependency(trouble: Trouble, detail: String) -> SourceError {
+pub(super) fn dependency(trouble: FailureKind, detail: String) -> SourceError {
     SourceError::Dependency(DependencyError { dependency: "s3".to_owned(), trouble, detail })
 }
 
@@ -64,9 +64,9 @@ pub(super) fn error_for_reply(
     let kind = Kind::from_reply(facts.status, facts.code.as_deref(), facts.message.as_deref());
     let bucket = target.bucket();
     match (kind, target) {
-        (Kind::Busy, _) => dependency(Trouble::Busy { retry_after: busy_delay }, facts.detail()),
-        (Kind::TimedOut, _) => dependency(Trouble::TimedOut, facts.detail()),
-        (Kind::Failed, _) => dependency(Trouble::Failed, facts.detail()),
+        (Kind::Busy, _) => dependency(FailureKind::Busy { retry_after: busy_delay }, facts.detail()),
+        (Kind::TimedOut, _) => dependency(FailureKind::TimedOut, facts.detail()),
+        (Kind::Failed, _) => dependency(FailureKind::Failed, facts.detail()),
         (
             Kind::Expired
             | Kind::UnknownKey
@@ -95,8 +95,8 @@ pub(super) fn error_for_reply(
     }
 }
 
-/// Whether the machine does not provide credentials, or their service refuses the request. A service for credentials that
-/// is down is not such a case.
+/// Whether the machine does not provide credentials, or their service refuses the request. A service for credentials
+/// that is down is not such a case.
 fn no_credentials(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -216,10 +216,10 @@ mod tests {
             SourceError::Dependency(error) => error.trouble,
             other => panic!("{other}"),
         };
-        assert_eq!(trouble(503, Some("SlowDown")), Trouble::Busy { retry_after: BUSY_RETRY_DELAY });
-        assert_eq!(trouble(429, None), Trouble::Busy { retry_after: BUSY_RETRY_DELAY });
-        assert_eq!(trouble(400, Some("RequestTimeout")), Trouble::TimedOut);
-        assert_eq!(trouble(500, Some("InternalError")), Trouble::Failed);
-        assert_eq!(trouble(502, None), Trouble::Failed);
+        assert_eq!(trouble(503, Some("SlowDown")), FailureKind::Busy { retry_after: BUSY_RETRY_DELAY });
+        assert_eq!(trouble(429, None), FailureKind::Busy { retry_after: BUSY_RETRY_DELAY });
+        assert_eq!(trouble(400, Some("RequestTimeout")), FailureKind::TimedOut);
+        assert_eq!(trouble(500, Some("InternalError")), FailureKind::Failed);
+        assert_eq!(trouble(502, None), FailureKind::Failed);
     }
 }

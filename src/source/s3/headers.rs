@@ -1,6 +1,6 @@
-//! Repairs the headers of replies before the SDK reads them. The SDK reads every header that S3 can send, although most are
-//! not used here, and refuses the whole reply if one is not UTF-8, is repeated, or is not a valid date or number. Such a
-//! header must not make an object unreadable: the headers that are used are repaired, the others are removed.
+//! Repairs the headers of replies before the SDK reads them. The SDK reads every header that S3 can send, although most
+//! are not used here, and refuses the whole reply if one is not UTF-8, is repeated, or is not a valid date or number.
+//! Such a header must not make an object unreadable: the headers that are used are repaired, the others are removed.
 
 use std::collections::BTreeMap;
 
@@ -53,7 +53,8 @@ impl Intercept for ReadableHeaders {
             headers.remove(name);
         }
         for (name, value) in readable {
-            // The name was valid before, and the value is UTF-8. If the value is still not valid, the header is removed.
+            // The name was valid before, and the value is UTF-8. If the value is still not valid, the header is
+            // removed.
             drop(headers.try_insert(name, value));
         }
         Ok(())

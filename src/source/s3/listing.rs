@@ -1,5 +1,5 @@
-//! Lists a bucket page by page with continuation tokens, which are valid in whatever order the keys come. A fault of the
-//! service ends the listing with a message about it, so that no listing is endless.
+//! Lists a bucket page by page with continuation tokens, which are valid in whatever order the keys come. A fault of
+//! the service ends the listing with a message about it, so that no listing is endless.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::errors::{Target, dependency, error_for_reply, source_error};
 use super::page::{self, SharedEtags};
 use super::page_body::RepairPage;
 use super::reply::ReplyFacts;
-use crate::domain::{ImageRef, OperatorError, Trouble};
+use crate::domain::{FailureKind, ImageRef, OperatorError};
 use crate::source::{ListedPage, NextPage, Scope, SourceError};
 
 /// Maximum number of consecutive pages without a key.
@@ -97,7 +97,7 @@ impl Listing {
         if page.images.is_empty() && page.unreadable.is_empty() {
             self.empty_pages += 1;
             if self.empty_pages >= MAX_EMPTY_PAGES {
-                return Err(self.broken("returned 1,000 consecutive pages without a key,"));
+                return Err(self.broken("returned 1,000 pages without a key in a row,"));
             }
         } else {
             self.empty_pages = 0;
@@ -154,7 +154,8 @@ impl Listing {
             }
             if attempt == MAX_ATTEMPTS {
                 return Err(if facts.is_listing() {
-                    tracing::warn!(s3.bucket = bucket, error = %aws_sdk_s3::error::DisplayErrorContext(&error), "a page cannot be read");
+                    let error = aws_sdk_s3::error::DisplayErrorContext(&error);
+                    tracing::warn!(s3.bucket = bucket, %error, "a page cannot be read");
                     self.broken("returned a page that cannot be read (it is not a well-formed ListBucketResult)")
                 } else {
                     setup.not_a_listing(bucket, &facts).into()
@@ -162,7 +163,7 @@ impl Listing {
             }
             tokio::time::sleep(RETRY_DELAY).await;
         }
-        Err(dependency(Trouble::Failed, "no attempt was made".to_owned()))
+        Err(dependency(FailureKind::Failed, "no attempt was made".to_owned()))
     }
 
     /// Returns the error for a reply with an error status, or for no reply.
@@ -174,9 +175,10 @@ impl Listing {
         {
             return SourceError::Operator(OperatorError {
                 problem: format!(
-                    "the service of the bucket no longer accepts the token with which its listing of `{bucket}` continues"
+                    "the service of the bucket no longer accepts the token with which the listing of `{bucket}` continues"
                 ),
-                advice: "the listing cannot be resumed; start a new job, which lists the bucket (S3_BUCKET) from the beginning".to_owned(),
+                advice: "the listing cannot be resumed; start a new job, which lists the bucket (S3_BUCKET) again"
+                    .to_owned(),
                 detail: service.err().meta().message().unwrap_or_default().to_owned(),
             });
         }

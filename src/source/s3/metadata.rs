@@ -1,6 +1,6 @@
-//! User metadata as S3 headers. The value of a header is printable ASCII, so other text is sent as RFC 2047 encoded words
-//! (`=?UTF-8?B?…?=`), as documented for Amazon S3, and decoded when it is read. Names are lower-case, as in every S3
-//! service; characters that are not allowed in the name of a header become `-`.
+//! User metadata as S3 headers. The value of a header is printable ASCII, so other text is sent as RFC 2047 encoded
+//! words (`=?UTF-8?B?…?=`), as documented for Amazon S3, and decoded when it is read. Names are lower-case, as in every
+//! S3 service; characters that are not allowed in the name of a header become `-`.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,8 +11,8 @@ const OPEN: &str = "=?UTF-8?B?";
 const CLOSE: &str = "?=";
 /// Prefix of the headers of user metadata.
 pub(super) const PREFIX: &str = "x-amz-meta-";
-/// Maximum number of names of one object, and maximum number of bytes of a name and of a value. Amazon S3 allows 2 KB in
-/// total; other services do not document a limit, and records contain this data.
+/// Maximum number of names of one object, and maximum number of bytes of a name and of a value. Amazon S3 allows 2 KB
+/// in total; other services do not document a limit, and records contain this data.
 const MAX_NAMES: usize = 64;
 const MAX_NAME_BYTES: usize = 128;
 const MAX_VALUE_BYTES: usize = 2_048;
@@ -24,8 +24,8 @@ pub(super) fn to_headers(metadata: &BTreeMap<String, String>) -> HashMap<String,
     metadata.iter().map(|(name, value)| (header_name(name), encode(value))).collect()
 }
 
-/// Reads the metadata from headers, within limits: a value that is too long is truncated, an entry whose name is too long
-/// is ignored.
+/// Reads the metadata from headers, within limits: a value that is too long is truncated, an entry whose name is too
+/// long is ignored.
 pub(super) fn from_headers(headers: Option<&HashMap<String, String>>) -> BTreeMap<String, String> {
     let fits = |name: &str| !name.is_empty() && name.len() <= MAX_NAME_BYTES;
     let all = headers.into_iter().flatten().filter(|(name, _)| fits(name));

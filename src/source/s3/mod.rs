@@ -1,5 +1,5 @@
-//! [`S3Source`]: reads from any S3 service with the AWS SDK: from Amazon S3, from `MinIO`, and from the S3 server in this
-//! process.
+//! [`S3Source`]: reads from any S3 service with the AWS SDK: from Amazon S3, from `MinIO`, and from the S3 server in
+//! this process.
 
 mod body;
 mod codes;

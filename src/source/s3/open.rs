@@ -30,7 +30,7 @@ pub(super) async fn open(source: &S3Source, uri: &ImageUri, part: Option<&Part>)
         modified: reply.last_modified.and_then(|moment| Timestamp::from_unix_seconds(moment.secs())),
         size_bytes: if is_part { None } else { length },
         is_part,
-        // `aws-chunked` is the coding of the upload, which some services keep although the stored object does not have it.
+        // `aws-chunked` is the coding of the upload, which some services keep although the stored object is not encoded.
         is_encoded: !matches!(encoding.trim(), "" | "identity" | "aws-chunked"),
         body: pieces(Body::new(uri.clone(), reply.body, length, source.timeout), source.fetched.clone()),
     })

@@ -35,8 +35,8 @@ impl Setup {
             Kind::Signature => (
                 format!("the signature of the requests is wrong ({answer})"),
                 format!(
-                    "{}; if they are correct, check S3_REGION (`{}`), and check that a proxy in front of S3_ENDPOINT does not \
-                     change the Host header or the path",
+                    "{}; if they are correct, check S3_REGION (`{}`), and check that a proxy in front of S3_ENDPOINT does \
+                     not change the Host header or the path",
                     self.set_key("a pair that belongs together"),
                     self.region
                 ),
@@ -80,8 +80,8 @@ impl Setup {
         OperatorError { problem, advice, detail: facts.detail() }
     }
 
-    /// Returns the error for a failed listing. An endpoint that contains the name of the bucket fails in many ways, so this
-    /// is checked first.
+    /// Returns the error for a failed listing. An endpoint that contains the name of the bucket fails in many ways, so
+    /// this is checked first.
     pub(super) fn listing_error(&self, kind: Kind, bucket: &str, facts: &ReplyFacts) -> OperatorError {
         if let Some(error) = self.bucket_in_endpoint(bucket, facts) {
             return error;
@@ -97,7 +97,8 @@ impl Setup {
         self.operator_error(kind, bucket, facts)
     }
 
-    /// Returns the error if the endpoint ends in the name of the bucket, or begins with it like the addresses of Amazon S3.
+    /// Returns the error if the endpoint ends in the name of the bucket, or begins with it like the addresses of Amazon
+    /// S3.
     pub(super) fn bucket_in_endpoint(&self, bucket: &str, facts: &ReplyFacts) -> Option<OperatorError> {
         let endpoint = self.endpoint.as_deref()?.trim_end_matches('/');
         let (scheme, rest) = endpoint.split_once("://")?;

@@ -1,5 +1,5 @@
-//! Repairs the body of a listing page before the SDK reads it. For the SDK, one key that is not UTF-8, or one character that
-//! XML does not allow, makes the whole page unreadable. After the repair, only that key is unreadable.
+//! Repairs the body of a listing page before the SDK reads it. For the SDK, one key that is not UTF-8, or one character
+//! that XML does not allow, makes the whole page unreadable. After the repair, only that key is unreadable.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -95,8 +95,8 @@ impl Body for WholeBody {
     }
 }
 
-/// Whether a listing is truncated, is not well-formed, or contains an error. The SDK would treat the part before that as the
-/// whole page, and `sync` would remove the records of all objects that are not in it.
+/// Whether a listing is truncated, is not well-formed, or contains an error. The SDK would treat the part before that
+/// as the whole page, and `sync` would remove the records of all objects that are not in it.
 fn is_truncated_or_invalid(bytes: &[u8]) -> bool {
     if memchr::memmem::find(bytes, b"<ListBucketResult").is_none() {
         return false;

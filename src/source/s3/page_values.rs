@@ -1,5 +1,5 @@
-//! Rewrites values of a listing so that the SDK can read them. For the SDK, one time in another notation makes the whole
-//! page unreadable. Here it is rewritten or, if it cannot be parsed, removed.
+//! Rewrites values of a listing so that the SDK can read them. For the SDK, one time in another notation makes the
+//! whole page unreadable. Here it is rewritten or, if it cannot be parsed, removed.
 
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use bytes::{Bytes, BytesMut};
@@ -63,8 +63,8 @@ fn repair_element(page: Bytes, name: &str, rewrite: Rewrite) -> Bytes {
     out.freeze()
 }
 
-/// Keeps a time that the SDK can read. Rewrites other notations of S3-like services: the one of HTTP headers, seconds since
-/// 1970, and a date and time with a space between them or without a time zone, which then is UTC.
+/// Keeps a time that the SDK can read. Rewrites other notations of S3-like services: the one of HTTP headers, seconds
+/// since 1970, and a date and time with a space between them or without a time zone, which then is UTC.
 fn time(value: &str) -> Option<String> {
     let parse = |value: &str, format| DateTime::from_str(value, format).ok();
     if parse(value, DateTimeFormat::DateTimeWithOffset).is_some() {

@@ -15,14 +15,14 @@ use crate::source::S3Credentials;
 /// The settings of the S3 client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct S3Settings {
-    /// `S3_ENDPOINT`: the URL of the service; `None` for Amazon S3 (`aws`). For `embedded`, the URL of the embedded server.
+    /// `S3_ENDPOINT`: the URL of the service; `None` for Amazon S3 (`aws`). For `embedded`, the URL of that server.
     pub endpoint: Option<String>,
     /// `S3_REGION` (`us-east-1`).
     pub region: String,
     /// `S3_PATH_STYLE` (`true`): `host/bucket/key` instead of `bucket.host/key`. Ignored for Amazon S3.
     pub path_style: bool,
-    /// `S3_ACCESS_KEY_ID`, `S3_SECRET_ACCESS_KEY`. If unset, the credentials of the machine: the environment, a profile, or
-    /// the role of the container or instance.
+    /// `S3_ACCESS_KEY_ID`, `S3_SECRET_ACCESS_KEY`. If unset, the credentials of the machine: the environment, a
+    /// profile, or the role of the container or instance.
     pub credentials: Option<S3Credentials>,
     /// `S3_ANONYMOUS` (`false`): requests are not signed, and credentials are not searched for.
     pub anonymous: bool,
@@ -30,8 +30,8 @@ pub struct S3Settings {
     pub request_payer: bool,
     /// `IMAGE_MAX_SIZE_MB` (`50`), in bytes: larger objects are not read.
     pub max_bytes: u64,
-    /// `S3_TIMEOUT` (`30`), in seconds: the maximum time until a reply begins, and the time over which the minimum speed of a
-    /// body is measured.
+    /// `S3_TIMEOUT` (`30`), in seconds: the maximum time until a reply begins, and the time over which the minimum
+    /// speed of a body is measured.
     pub timeout: Duration,
 }
 
@@ -52,7 +52,8 @@ const MAX_ATTEMPTS: u32 = 3;
 /// Maximum pause before the second attempt; the next pause is twice as long. The guard makes longer pauses.
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 
-/// Returns the client: with time limits, with the retries of the SDK, and without checksums that only Amazon S3 supports.
+/// Returns the client: with time limits, with the retries of the SDK, and without checksums that only Amazon S3
+/// supports.
 pub(super) async fn client(settings: &S3Settings) -> Result<Client, InvalidS3Settings> {
     if settings.region.is_empty() {
         return Err(InvalidS3Settings::Region);

@@ -244,10 +244,10 @@ async fn the_doctor_says_how_to_fix_a_failure_and_prints_no_secret() {
     assert!(!format!("{}{}", stdout(&ill), stderr(&ill)).contains("hush"), "{}{}", stdout(&ill), stderr(&ill));
 
     for arguments in [&["doctor"][..], &["doctor", "--quick"]] {
-        let wrong = glimpse(&[("IMAGE_BATCH_SIZE", "many")], arguments).await;
+        let wrong = glimpse(&[("IMAGE_EMBED_BATCH_SIZE", "many")], arguments).await;
         assert_eq!(wrong.status.code(), Some(1));
         let found = findings(&wrong);
-        assert!(found.len() == 1 && found["settings"].contains("IMAGE_BATCH_SIZE"), "{found:?}");
+        assert!(found.len() == 1 && found["settings"].contains("IMAGE_EMBED_BATCH_SIZE"), "{found:?}");
     }
 }
 

@@ -13,7 +13,7 @@ use crate::support::{TestApp, demo_image};
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_images_are_retried_alone_by_a_new_job() {
     let app =
-        TestApp::with(&[("GLIMPSE_LEASE_SIZE", "2"), ("IMAGE_BATCH_SIZE", "2"), ("IMAGE_MAX_SIZE_MB", "1")]).await;
+        TestApp::with(&[("IMAGE_BATCH_SIZE", "2"), ("IMAGE_EMBED_BATCH_SIZE", "2"), ("IMAGE_MAX_SIZE_MB", "1")]).await;
     app.seed_demo().await;
     app.put("images/cut.jpg", demo_image("cat.jpg")[..2_000].to_vec()).await;
     app.put("images/huge.jpg", vec![0; 2 << 20]).await;
@@ -49,7 +49,7 @@ async fn failed_images_are_retried_alone_by_a_new_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_with_too_many_failures_ends_early_with_the_reason() {
-    let app = TestApp::with(&[("GLIMPSE_LEASE_SIZE", "16"), ("GLIMPSE_FETCH_LANES", "2")]).await;
+    let app = TestApp::with(&[("IMAGE_BATCH_SIZE", "16"), ("GLIMPSE_FETCH_LANES", "2")]).await;
     stream::iter(0..600)
         .for_each_concurrent(16, |at| {
             let app = &app;
@@ -102,7 +102,7 @@ async fn finished_jobs_are_forgotten_automatically_and_on_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unfinished_jobs_are_not_resumed_if_that_is_turned_off() {
-    let app = TestApp::with(&[("GLIMPSE_LEASE_SIZE", "4")]).await;
+    let app = TestApp::with(&[("IMAGE_BATCH_SIZE", "4")]).await;
     for copy in 0..80 {
         app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
     }

@@ -24,8 +24,8 @@ fn variables(url: &str) -> [(&str, &str); 6] {
         ("CLIP_URL", url),
         ("CLIP_CIRCUIT_BREAKER_THRESHOLD", "2"),
         ("CLIP_CIRCUIT_BREAKER_TIMEOUT", "1"),
-        ("IMAGE_BATCH_SIZE", "2"),
-        ("GLIMPSE_LEASE_SIZE", "8"),
+        ("IMAGE_EMBED_BATCH_SIZE", "2"),
+        ("IMAGE_BATCH_SIZE", "8"),
     ]
 }
 
@@ -213,7 +213,7 @@ async fn a_service_that_refuses_access_ends_the_job_with_advice() {
     fill(&app, 1).await;
     let (status, reply) = app.get("/readyz").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(reply["message"], "clip refused the request: check its settings");
+    assert_eq!(reply["message"], "clip refused the request: check CLIP_URL, CLIP_MODEL and CLIP_API_KEY");
     let job = app.ingest().await;
     let said = job.message.unwrap();
     assert_eq!((job.status.as_str(), job.counts.failed), ("FAILED", 0));

@@ -25,7 +25,7 @@ pub(crate) async fn with_ray(more: &[(&str, &str)]) -> (TestApp, FakeRay) {
         ("GLIMPSE_ADDR", &addr),
         ("GLIMPSE_S3_ADDR", &s3),
         ("GLIMPSE_LEASE_SECONDS", "3"),
-        ("GLIMPSE_LEASE_SIZE", "4"),
+        ("IMAGE_BATCH_SIZE", "4"),
     ];
     variables.extend_from_slice(more);
     let app = TestApp::with(&variables).await;

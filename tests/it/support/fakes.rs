@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use glimpse::domain::{
-    CollectionInfo, CollectionName, DependencyError, Embedding, Hit, ImageId, ImageRecord, ImageRef, ImageUri, Probe,
-    SearchQuery, Space, Trouble,
+    CollectionInfo, CollectionName, DependencyError, Embedding, FailureKind, Hit, ImageId, ImageRecord, ImageRef,
+    ImageUri, Probe, SearchQuery, Space,
 };
 use glimpse::embed::{EmbedError, ImageEmbeddingProvider};
 use glimpse::imaging::{PreparedImage, Preprocessing};
@@ -19,7 +19,7 @@ use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
 use glimpse::source::{Fetched, ImageSource, NewObject, Scope, SourceError};
 
 pub(crate) fn down(dependency: &str) -> DependencyError {
-    DependencyError { dependency: dependency.into(), trouble: Trouble::Failed, detail: "on purpose".into() }
+    DependencyError { dependency: dependency.into(), trouble: FailureKind::Failed, detail: "on purpose".into() }
 }
 
 /// A bucket in memory.
@@ -87,7 +87,7 @@ pub(crate) struct MeanProvider {
     /// …until this number of calls.
     pub(crate) heals_after: usize,
     /// How it fails.
-    pub(crate) trouble: Trouble,
+    pub(crate) trouble: FailureKind,
     /// Serves another model after this number of calls.
     pub(crate) moves_after: usize,
     pub(crate) takes: Duration,
@@ -99,7 +99,7 @@ impl Default for MeanProvider {
             calls: Mutex::default(),
             breaks_after: usize::MAX,
             heals_after: usize::MAX,
-            trouble: Trouble::Failed,
+            trouble: FailureKind::Failed,
             moves_after: usize::MAX,
             takes: Duration::ZERO,
         }
@@ -186,7 +186,7 @@ impl ImageIndex for MemoryIndex {
             return Err(IndexError::Dependency(down(self.name())));
         }
         if self.refuses_us {
-            return Err(IndexError::Dependency(DependencyError { trouble: Trouble::Refused, ..down(self.name()) }));
+            return Err(IndexError::Dependency(DependencyError { trouble: FailureKind::Refused, ..down(self.name()) }));
         }
         if let Some(refused) = records.iter().find(|record| self.refuses.contains(&record.id)) {
             return Err(IndexError::Rejected { id: refused.id, reason: "on purpose".into() });

@@ -66,7 +66,7 @@ async fn workers_continue_after_the_service_is_killed_twice() {
         ("GLIMPSE_DATA_DIR", folder.path().to_str().unwrap()),
         ("GLIMPSE_ADDR", &addr),
         ("GLIMPSE_S3_ADDR", &s3),
-        ("GLIMPSE_LEASE_SIZE", "8"),
+        ("IMAGE_BATCH_SIZE", "8"),
         ("IMAGE_EMBEDDING_PROVIDER", "clip"),
         ("CLIP_URL", &clip.url),
         ("GLIMPSE_EMBED_LANES", "1"),
@@ -137,7 +137,7 @@ async fn the_jobs_status_names_a_dependency_that_a_worker_waits_for() {
     let clip = CheapClip::start(Duration::from_millis(20)).await;
     let variables =
         [("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str()), ("GLIMPSE_LEASE_SECONDS", "3")];
-    let app = TestApp::with(&[&variables[..], &[("GLIMPSE_LEASE_SIZE", "4")]].concat()).await;
+    let app = TestApp::with(&[&variables[..], &[("IMAGE_BATCH_SIZE", "4")]].concat()).await;
     for number in 0..200 {
         app.put(&format!("images/{number:03}.png"), png(number)).await;
     }

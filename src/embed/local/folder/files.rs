@@ -3,13 +3,15 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 use super::preprocessor;
 use crate::embed::local::weights;
 
 /// Precision of the numbers of the networks. Another precision gives another space, which the probes detect.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", try_from = "String")]
 pub enum Precision {
     /// 32 bits, as in the training of the model.
     #[default]
@@ -41,15 +43,15 @@ impl Precision {
     }
 }
 
-impl FromStr for Precision {
-    type Err = String;
+impl TryFrom<String> for Precision {
+    type Error = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
+    fn try_from(name: String) -> Result<Self, &'static str> {
+        match name.as_str() {
             "fp32" => Ok(Self::Fp32),
             "fp16" => Ok(Self::Fp16),
             "int8" => Ok(Self::Int8),
-            other => Err(format!("CLIP_PRECISION is `{other}`; it must be `fp32`, `fp16` or `int8`")),
+            _ => Err("it must be `fp32`, `fp16` or `int8`"),
         }
     }
 }

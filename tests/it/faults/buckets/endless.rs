@@ -8,12 +8,12 @@ use super::plain::{refused, service, succeeded};
 use crate::support::scripted_bucket::{Mode, Reply, Script, ScriptedBucket, Tokens};
 
 async fn fails_with(tokens: Tokens, words: &str, most_pages: usize) {
-    let bucket = ScriptedBucket::with(Script { tokens, ..Script::four() }).await;
+    let bucket = ScriptedBucket::start_with(Script { tokens, ..Script::four() }).await;
     let app = service(&bucket).await;
-    let (_, said) = refused(&app, json!({})).await;
+    let (_, text) = refused(&app, json!({})).await;
     assert!(
-        said.contains(words) && said.contains("ListObjectsV2") && said.contains("S3_ENDPOINT"),
-        "{tokens:?}: {said}"
+        text.contains(words) && text.contains("ListObjectsV2") && text.contains("S3_ENDPOINT"),
+        "{tokens:?}: {text}"
     );
     assert!(bucket.lists() <= most_pages, "{tokens:?}: {} pages", bucket.lists());
 }
@@ -39,7 +39,7 @@ async fn a_truncated_page_without_a_token_fails_the_job_and_names_listobjectsv2(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn empty_pages_are_skipped_up_to_a_limit() {
-    let bucket = ScriptedBucket::with(Script { tokens: Tokens::EmptyPagesFirst(5), ..Script::four() }).await;
+    let bucket = ScriptedBucket::start_with(Script { tokens: Tokens::EmptyPagesFirst(5), ..Script::four() }).await;
     let app = service(&bucket).await;
     assert_eq!(succeeded(&app, json!({"sync": true})).await.counts.done, 4);
     fails_with(Tokens::EmptyPagesFirst(5_000), "1,000 pages without a key", 1_000).await;

@@ -36,7 +36,7 @@ async fn keys_with_control_characters_do_not_stop_a_job() {
     let keys: [&[u8]; 5] = [b"a\x01b.jpg", b"line\nbreak.jpg", b"nul\x00.jpg", b"tab\t.jpg", b"plain.jpg"];
     for encodes in [true, false] {
         let objects = keys.iter().map(|key| Object::new(key, image.clone())).collect();
-        let bucket = ScriptedBucket::with(Script { objects, encodes, page: 10, ..Script::default() }).await;
+        let bucket = ScriptedBucket::start_with(Script { objects, encodes, page: 10, ..Script::default() }).await;
         let app = service(&bucket).await;
         let job = succeeded(&app, json!({})).await;
         let counts = job.counts;
@@ -59,7 +59,7 @@ async fn many_keys_that_are_not_utf8_do_not_flood_the_log() {
     script
         .objects
         .extend((0..150_u8).map(|at| Object::new([&[b'z', 0xE9, at][..], &[b'x'; 900]].concat(), image.clone())));
-    let bucket = ScriptedBucket::with(script).await;
+    let bucket = ScriptedBucket::start_with(script).await;
     let app = service(&bucket).await;
     let job = succeeded(&app, json!({})).await;
     assert_eq!((job.counts.skipped, job.counts.done), (150, 4));

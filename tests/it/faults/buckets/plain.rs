@@ -25,8 +25,8 @@ pub(super) async fn refused(app: &TestApp, body: Value) -> (JobReply, String) {
     let job = app.ingest_with(body).await;
     assert_eq!((job.status.as_str(), job.counts.failed), ("FAILED", 0), "{job:?}");
     assert_eq!(app.failures(&job.job_id).await.total, 0);
-    let said = job.message.clone().unwrap();
-    (job, said)
+    let text = job.message.clone().unwrap();
+    (job, text)
 }
 
 /// Runs a job that must succeed.

@@ -13,7 +13,7 @@ async fn notices(mut script: Script, header: bool, overwrite: impl Fn(&mut Scrip
         }
     }
     let what = format!("{:?}, {header}", script.etags);
-    let bucket = ScriptedBucket::with(script).await;
+    let bucket = ScriptedBucket::start_with(script).await;
     let app = service(&bucket).await;
     assert_eq!(succeeded(&app, json!({})).await.counts.done, 4, "{what}");
     let same = succeeded(&app, json!({})).await;

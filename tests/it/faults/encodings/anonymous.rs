@@ -21,7 +21,7 @@ async fn public() -> ScriptedBucket {
     let signed = |asked: &crate::support::scripted_bucket::Asked| {
         asked.header("authorization").is_some() || asked.query.contains_key("X-Amz-Signature")
     };
-    ScriptedBucket::with(Script::four().judged(move |asked| signed(asked).then(denied))).await
+    ScriptedBucket::start_with(Script::four().judged(move |asked| signed(asked).then(denied))).await
 }
 
 /// Answers only signed requests with the requester-pays header.
@@ -30,7 +30,7 @@ async fn requester_pays() -> ScriptedBucket {
     let pays = |asked: &crate::support::scripted_bucket::Asked| {
         asked.header("authorization").is_some() && asked.header("x-amz-request-payer").as_deref() == Some("requester")
     };
-    ScriptedBucket::with(Script::four().judged(move |asked| (!pays(asked)).then(denied))).await
+    ScriptedBucket::start_with(Script::four().judged(move |asked| (!pays(asked)).then(denied))).await
 }
 
 /// Whether the doctor's check of the bucket passes, and its output.

@@ -63,7 +63,7 @@ async fn compressed_objects_are_indexed_shown_and_then_unchanged() {
         object("zstd.jpg", "zstd", compress_to_vec(&cat[..], CompressionLevel::Fastest)),
     ];
     let names: Vec<String> = objects.iter().map(|object| String::from_utf8(object.key.clone()).unwrap()).collect();
-    let bucket = ScriptedBucket::with(Script { objects, ..Script::default() }).await;
+    let bucket = ScriptedBucket::start_with(Script { objects, ..Script::default() }).await;
     let app = over(&bucket, &[]).await;
     let job = app.ingest_with(json!({})).await;
     succeeded(&job);
@@ -110,7 +110,7 @@ async fn limits_apply_to_decompressed_bytes_and_a_failing_encoding_is_named() {
         object("ok.jpg", "gzip", gzip(&cat)),
         object("twice.jpg", "gzip, gzip", gzip(&gzip(&vec![0; 64 << 20]))),
     ];
-    let bucket = ScriptedBucket::with(Script { objects, ..Script::default() }).await;
+    let bucket = ScriptedBucket::start_with(Script { objects, ..Script::default() }).await;
     // The budget for files is smaller than the decompressed object.
     let app = over(&bucket, &[("IMAGE_MAX_SIZE_MB", "1"), ("GLIMPSE_MEMORY_MB", "16")]).await;
     let job = app.ingest_with(json!({})).await;

@@ -73,7 +73,7 @@ fn assert_prepared(name: &str, file: &[u8], size: (u32, u32), limits: &Limits) {
 
 #[test]
 fn images_of_108_and_200_megapixels_are_read_within_the_budget() {
-    if in_a_process_of_its_own("images_of_108_and_200_megapixels_are_read_within_the_budget") {
+    if in_a_process_of_its_own("large::images_of_108_and_200_megapixels_are_read_within_the_budget") {
         let limits = ImagingSettings::default().limits();
         assert_prepared("JPEG of 108 megapixels", &phone_jpeg(12_000, 563), (12_000, 9_008), &limits);
         assert_prepared("JPEG of 200 megapixels", &phone_jpeg(16_320, 765), (16_320, 12_240), &limits);
@@ -85,7 +85,7 @@ fn images_of_108_and_200_megapixels_are_read_within_the_budget() {
 
 #[test]
 fn twenty_inflating_profiles_and_texts_at_once_stay_within_the_budget() {
-    if in_a_process_of_its_own("twenty_inflating_profiles_and_texts_at_once_stay_within_the_budget") {
+    if in_a_process_of_its_own("large::twenty_inflating_profiles_and_texts_at_once_stay_within_the_budget") {
         let zeros = zlib_of_zeros(64);
         for (kind, head) in [
             (b"iCCP", &b"x\0\0"[..]),
@@ -113,26 +113,26 @@ const ALONE: &str = "GLIMPSE_LARGE_ALONE";
 
 /// Returns true in a process that runs this test alone. Otherwise starts that process, waits for its success, and
 /// returns false.
-fn in_a_process_of_its_own(test: &str) -> bool {
+pub(super) fn in_a_process_of_its_own(test: &str) -> bool {
     if variable(ALONE).is_some() {
         return true;
     }
     let mut alone = Command::new(std::env::current_exe().unwrap());
-    let module = module_path!().split_once("::").unwrap().1;
-    alone.args([&format!("{module}::{test}"), "--exact", "--nocapture"]).env(ALONE, "1");
+    let folder = module_path!().split_once("::").unwrap().1.trim_end_matches("large");
+    alone.args([&format!("{folder}{test}"), "--exact", "--nocapture"]).env(ALONE, "1");
     let output = alone.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("1 passed"), "{said}");
+    let message = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && message.contains("1 passed"), "{message}");
     false
 }
 
 /// Resets the kernel's count of the peak of memory; `None` if the kernel is not Linux.
-fn forget_peak() -> Option<u64> {
+pub(super) fn forget_peak() -> Option<u64> {
     std::fs::write("/proc/self/clear_refs", "5").ok()?;
     of_status("VmRSS:")
 }
 
-fn peak_since(before: Option<u64>) -> Option<u64> {
+pub(super) fn peak_since(before: Option<u64>) -> Option<u64> {
     Some(of_status("VmHWM:")?.saturating_sub(before?))
 }
 

@@ -1,6 +1,5 @@
 //! Tasks that panic: the process notices it if the task is permanent, and the collection of a job is always released.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -43,9 +42,6 @@ impl ImageEmbeddingProvider for Panics {
     }
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
         self.inner.embed_text(text).await
-    }
-    fn useful_batch(&self) -> NonZeroUsize {
-        self.inner.useful_batch()
     }
     fn busy(&self) -> Option<Busy> {
         assert!(self.asked.fetch_add(1, Ordering::SeqCst) + 1 != self.at, "on purpose");
@@ -145,6 +141,7 @@ async fn a_service_with_a_panicked_task_is_not_ready_and_ends_with_an_error() {
     let ready = reqwest::get(format!("{url}/readyz")).await.unwrap();
     assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
     drop(held);
-    let ended = serving.await.unwrap().unwrap_err().to_string();
-    assert!(ended.contains("scheduler of jobs"), "{ended}");
+    let error = serving.await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("scheduler of jobs"), "{error}");
+    assert_eq!(error.exit_code(), 70, "the exit code of the process");
 }

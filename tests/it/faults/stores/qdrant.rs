@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use glimpse::domain::{Secret, Trouble as Kind};
+use glimpse::domain::{FailureKind as Kind, Secret};
 use glimpse::index::qdrant::{QdrantIndex, QdrantSettings};
 use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
 use reqwest::StatusCode;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use glimpse::domain::{Filter, Trouble as Kind};
+use glimpse::domain::{FailureKind as Kind, Filter};
 use glimpse::index::{ImageIndex, IndexError};
 
 use crate::contract::index::support::{SIZE, ids, name, query, record};

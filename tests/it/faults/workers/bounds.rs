@@ -30,7 +30,7 @@ fn places(at: &str, value: &Value, found: &mut Vec<String>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_megabyte_in_any_text_and_a_huge_list_in_any_place_are_refused_by_name() {
-    let (app, job) = with_images(4, &[("GLIMPSE_LEASE_SIZE", "4")]).await;
+    let (app, job) = with_images(4, &[("IMAGE_BATCH_SIZE", "4")]).await;
     let door = Door::of(&app, &job).await;
     door.join("one").await;
     let batch = door.lease("one").await;
@@ -128,7 +128,7 @@ async fn the_name_of_a_worker_cannot_add_a_line_to_the_log() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_without_a_lease_cannot_complete_images() {
-    let (app, job) = with_images(4, &[("GLIMPSE_LEASE_SIZE", "4")]).await;
+    let (app, job) = with_images(4, &[("IMAGE_BATCH_SIZE", "4")]).await;
     let door = Door::of(&app, &job).await;
     door.join("one").await;
     let batch = door.lease("one").await;

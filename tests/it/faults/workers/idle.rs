@@ -11,7 +11,7 @@ use super::{Door, with_images};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_for_work_waits_until_there_is_some() {
-    let (app, job) = with_images(4, &[("GLIMPSE_LEASE_SIZE", "4")]).await;
+    let (app, job) = with_images(4, &[("IMAGE_BATCH_SIZE", "4")]).await;
     let door = Door::of(&app, &job).await;
     door.join("one").await;
     door.join("two").await;
@@ -39,7 +39,7 @@ async fn a_request_for_work_waits_until_there_is_some() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_service_stops_at_once_while_workers_wait_for_work() {
-    let (app, job) = with_images(4, &[("GLIMPSE_LEASE_SIZE", "4")]).await;
+    let (app, job) = with_images(4, &[("IMAGE_BATCH_SIZE", "4")]).await;
     let door = Door::of(&app, &job).await;
     door.join("one").await;
     door.join("two").await;

@@ -16,7 +16,7 @@ use crate::support::worker::Worker;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_reports_without_heartbeats_keeps_its_leases() {
     const LEASE: Duration = Duration::from_secs(4);
-    let (app, job) = with_images(12, &[("GLIMPSE_LEASE_SECONDS", "4"), ("GLIMPSE_LEASE_SIZE", "6")]).await;
+    let (app, job) = with_images(12, &[("GLIMPSE_LEASE_SECONDS", "4"), ("IMAGE_BATCH_SIZE", "6")]).await;
     let door = Door::of(&app, &job).await;
     door.join("one").await;
     let (first, second) = (door.lease("one").await, door.lease("one").await);
@@ -56,8 +56,9 @@ type Counter = Arc<AtomicUsize>;
 /// A real worker behind a proxy that holds one of its requests, or the answer, for longer than two leases.
 async fn one_hangs(kind: &'static str, at: usize, verdict: impl Fn() -> Verdict + Send + Sync + 'static) {
     let clip = CheapClip::start(Duration::from_millis(60)).await;
-    let provider = [("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str()), ("IMAGE_BATCH_SIZE", "1")];
-    let service = [&provider[..], &[("GLIMPSE_LEASE_SECONDS", "6"), ("GLIMPSE_LEASE_SIZE", "8")]].concat();
+    let provider =
+        [("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str()), ("IMAGE_EMBED_BATCH_SIZE", "1")];
+    let service = [&provider[..], &[("GLIMPSE_LEASE_SECONDS", "6"), ("IMAGE_BATCH_SIZE", "8")]].concat();
     let (app, job) = with_images(250, &service).await;
     let (judge, count) = one_of(kind, at, verdict);
     let between = Between::new(&app.url, move |uri| judge(uri.path())).await;
@@ -96,9 +97,9 @@ async fn a_restart_of_the_service_longer_than_a_lease_costs_no_lease() {
     let variables = [
         ("IMAGE_EMBEDDING_PROVIDER", "clip"),
         ("CLIP_URL", clip.url.as_str()),
-        ("IMAGE_BATCH_SIZE", "1"),
+        ("IMAGE_EMBED_BATCH_SIZE", "1"),
         ("GLIMPSE_LEASE_SECONDS", "2"),
-        ("GLIMPSE_LEASE_SIZE", "4"),
+        ("IMAGE_BATCH_SIZE", "4"),
         ("GLIMPSE_ADDR", &addr),
         ("GLIMPSE_S3_ADDR", &s3),
     ];

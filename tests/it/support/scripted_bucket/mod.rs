@@ -19,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::embed_services::serve;
 
 pub(crate) use modes::Mode;
-pub(crate) use reply::Reply;
+pub(crate) use reply::{Delivery, Reply};
 pub(crate) use script::{Etags, Fault, Object, Script, Tokens};
 
 /// The name of the bucket.
@@ -82,10 +82,10 @@ impl ScriptedBucket {
     pub(crate) async fn start(mode: Mode) -> Self {
         let mut script = Script::four();
         mode.apply(&mut script);
-        Self::with(script).await
+        Self::start_with(script).await
     }
 
-    pub(crate) async fn with(script: Script) -> Self {
+    pub(crate) async fn start_with(script: Script) -> Self {
         let inner = Arc::new(Mutex::new(Inner { script, lists: 0, gets: BTreeMap::new() }));
         let (url, task) = serve(Router::new().fallback(answer).with_state(inner.clone())).await;
         Self { url, inner, _task: Arc::new(task) }

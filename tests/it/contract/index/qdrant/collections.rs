@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use glimpse::domain::{Space, Trouble as Kind};
+use glimpse::domain::{FailureKind as Kind, Space};
 use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
 use qdrant_client::qdrant::{CreateCollectionBuilder, Distance, VectorParamsBuilder};
 
 use super::{EAST, Place, everywhere, index, there};
 use crate::contract::index::support::{count, name, record, space};
-use crate::support::qdrant::{QdrantServer, Trouble};
+use crate::support::qdrant::{QdrantServer, ServerFault};
 
 /// Indexes that a collection has.
 const INDEXES: usize = 10;
@@ -61,11 +61,11 @@ async fn an_interrupted_creation_is_completed_and_only_then_reported() {
     let qdrant = QdrantServer::start().await;
     let index = index(&qdrant.url(), "", Duration::from_secs(5));
     let collection = name("contract-cut");
-    qdrant.fail(Trouble::WaitTimeout);
+    qdrant.fail(ServerFault::WaitTimeout);
     let cut = index.ensure_image_collection(&collection, &space()).await.unwrap_err();
     assert!(matches!(&cut, IndexError::Dependency(error) if error.trouble == Kind::TimedOut), "{cut}");
     assert_eq!((qdrant.calls("create"), qdrant.calls("create_field_index")), (1, 1));
-    qdrant.fail(Trouble::None);
+    qdrant.fail(ServerFault::None);
     // Its owner is known already…
     let other = Space { preprocessing: "pad".into(), ..space() };
     let refused = index.ensure_image_collection(&collection, &other).await.unwrap_err();

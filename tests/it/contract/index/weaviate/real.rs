@@ -1,7 +1,7 @@
 //! A real server.
 
 use futures::TryStreamExt;
-use glimpse::domain::{ImageId, Secret, Trouble};
+use glimpse::domain::{FailureKind, ImageId, Secret};
 use glimpse::index::weaviate::{WeaviateIndex, WeaviateSettings};
 use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
 use reqwest::Method;
@@ -125,10 +125,10 @@ async fn a_collection_can_be_dropped_while_it_is_used() {
         .await;
 }
 
-/// The message of a `Trouble::Refused`.
+/// The message of a `FailureKind::Refused`.
 fn refused_with(error: IndexError) -> String {
     match error {
-        IndexError::Dependency(down) if down.trouble == Trouble::Refused => down.detail,
+        IndexError::Dependency(down) if down.trouble == FailureKind::Refused => down.detail,
         other => panic!("{other}"),
     }
 }
@@ -154,7 +154,7 @@ async fn it_works_again_after_the_connection_is_restored() {
                     index.ready().await.unwrap_err(),
                 ] {
                     assert!(
-                        matches!(&error, IndexError::Dependency(down) if down.trouble == Trouble::Failed),
+                        matches!(&error, IndexError::Dependency(down) if down.trouble == FailureKind::Failed),
                         "wire {at}: {error}"
                     );
                 }

@@ -1,8 +1,8 @@
 //! When background callers stop waiting: a job that is stopped ends its waits at once, while a call that has begun is
 //! finished.
 //!
-//! The token belongs to the task, so that no port needs a parameter for it. [`spawn_owned`](super::spawn_owned) passes it on
-//! to the tasks that it starts.
+//! The token belongs to the task, so that no port needs a parameter for it. [`spawn_owned`](super::spawn_owned) passes
+//! it on to the tasks that it starts.
 
 use std::future::Future;
 

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::service::RequestError;
-use super::wire_image::Form;
+use super::wire_image::ImageEncoding;
 use super::{EmbedError, ImageEmbeddingProvider};
 use crate::domain::Embedding;
 use crate::domain::space::MIN_SAME_COSINE;
@@ -17,9 +17,9 @@ pub(super) const MAX_VECTOR_BYTES: usize = 256 * 1024;
 
 /// How images are prepared for a service. The service itself may report it later.
 #[derive(Debug)]
-pub(super) struct Square(Mutex<Preprocessing>);
+pub(super) struct SharedPreprocessing(Mutex<Preprocessing>);
 
-impl Square {
+impl SharedPreprocessing {
     pub(super) fn new(size: u32, resize: Resize) -> Self {
         Self(Mutex::new(Preprocessing { size, resize }))
     }
@@ -28,13 +28,13 @@ impl Square {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = preprocessing;
     }
 
-    pub(super) fn preprocessing(&self) -> Preprocessing {
+    pub(super) fn get(&self) -> Preprocessing {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Refuses images that were prepared for another size, because a service would resize them in its own way.
     pub(super) fn check(&self, images: &[PreparedImage]) -> Result<(), EmbedError> {
-        let wanted = self.preprocessing().size;
+        let wanted = self.get().size;
         match images.iter().find(|image| image.size != wanted) {
             Some(image) => {
                 let given = image.size;
@@ -68,13 +68,16 @@ pub(super) fn embedding(vectors: Vec<Numbers>) -> Result<Embedding, EmbedError> 
 ///
 /// # Errors
 /// [`EmbedError::ProbeFailed`], or the provider's own error if it cannot embed the image.
-pub(super) async fn sees(provider: &dyn ImageEmbeddingProvider, form: Form) -> Result<(), EmbedError> {
+pub(super) async fn check_reads_images(
+    provider: &dyn ImageEmbeddingProvider,
+    encoding: ImageEncoding,
+) -> Result<(), EmbedError> {
     let size = provider.preprocessing().size;
     // An image of one colour has a short base64 text.
     let image = PreparedImage { size, rgb: vec![128; size as usize * size as usize * 3].into() };
     let of_image = provider.embed_image(&image).await?;
     // A service that refuses this text does not read images as text.
-    let Ok(of_text) = provider.embed_text(&form.text(&image)?).await else { return Ok(()) };
+    let Ok(of_text) = provider.embed_text(&encoding.text(&image)?).await else { return Ok(()) };
     if of_image.dimension() == of_text.dimension() && of_image.cosine(&of_text) >= MIN_SAME_COSINE {
         let what = "the service embeds the base64 of an image as text; it does not look at images";
         return Err(EmbedError::ProbeFailed(what.to_owned()));

@@ -1,6 +1,7 @@
 //! Warns of environment variables that look like settings but are not: a misspelt setting has no effect.
 
-use crate::config::Settings;
+use std::collections::BTreeSet;
+
 use crate::domain::nearest;
 
 /// Only Glimpse uses variables with this prefix.
@@ -19,21 +20,16 @@ const OTHER_PROGRAMS: [&str; 6] = [
 /// Maximum number of warnings, so that an unusual environment does not fill the log.
 const MAX_WARNINGS: usize = 20;
 
-/// Returns a warning for each variable of this process that looks like a setting and is not one.
-pub fn unknown_variables() -> Vec<String> {
-    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    warnings(names)
-}
-
-fn warnings(names: impl Iterator<Item = String>) -> Vec<String> {
-    let known: Vec<String> = Settings::defaults().into_iter().map(|(name, _)| name).collect();
+/// Returns a warning for each variable that looks like a setting and is not one.
+pub(super) fn warnings(names: impl Iterator<Item = String>) -> Vec<String> {
+    let known = super::names();
     let mut warnings: Vec<String> = names.filter_map(|name| warning(&name, &known)).collect();
     warnings.sort();
     warnings.truncate(MAX_WARNINGS);
     warnings
 }
 
-fn warning(name: &str, known: &[String]) -> Option<String> {
+fn warning(name: &str, known: &BTreeSet<String>) -> Option<String> {
     let upper = name.to_uppercase();
     if known.contains(&upper) || OTHER_PROGRAMS.contains(&upper.as_str()) || is_kubernetes_link(&upper) {
         return None;

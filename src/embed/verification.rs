@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{EmbedError, ImageEmbeddingProvider};
-use crate::domain::{Space, Trouble};
+use crate::domain::{FailureKind, Space};
 use crate::resilience::{Breaker, Retryable};
 
 /// How long a failed probe is cached and returned to all callers.
@@ -102,7 +102,7 @@ impl Verification {
     }
 
     /// Invalidates the verification of `space`, because a reply contradicts it.
-    pub(super) fn doubt(&self, space: &Arc<Space>) {
+    pub(super) fn invalidate(&self, space: &Arc<Space>) {
         let mut state = self.lock();
         if matches!(&*state, State::Verified { space: verified, .. } if Arc::ptr_eq(verified, space)) {
             *state = State::Unknown;
@@ -112,7 +112,7 @@ impl Verification {
 
     /// Records that a caller needs the provider while the breaker is open, so that [`keep`](Self::keep) checks when the
     /// provider is back. Otherwise a service that gets no searches while it is not ready would never become ready.
-    pub(super) fn miss(&self) {
+    pub(super) fn request_recheck(&self) {
         self.needed.notify_one();
     }
 
@@ -195,7 +195,9 @@ impl Verification {
 
 impl std::fmt::Debug for Verification {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Proof").field("space", &self.cached().map(|cached| cached.map(|space| space.name()))).finish()
+        f.debug_struct("Verification")
+            .field("space", &self.cached().map(|cached| cached.map(|space| space.name())))
+            .finish()
     }
 }
 
@@ -210,11 +212,15 @@ fn failure_ttl(error: &EmbedError) -> Duration {
 /// Returns the error for callers. For an outage it has the time until the next probe.
 fn client_error(error: &EmbedError, left: Duration) -> EmbedError {
     match error {
-        EmbedError::Dependency(down) if down.trouble.may_pass() => {
+        EmbedError::Dependency(down) if down.trouble.is_temporary() => {
             let mut down = down.clone();
-            down.trouble = Trouble::Unavailable { retry_after: left };
+            down.trouble = FailureKind::Unavailable { retry_after: left };
             EmbedError::Dependency(down)
         }
         other => other.clone(),
     }
 }
+
+#[cfg(test)]
+#[path = "verification_tests.rs"]
+mod tests;

@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::source::Source;
 use super::towers::Towers;
 use super::{DEPENDENCY, failed};
-use crate::domain::{DependencyError, Trouble};
+use crate::domain::{DependencyError, FailureKind};
 use crate::embed::EmbedError;
 use crate::imaging::Resize;
 
@@ -24,21 +24,21 @@ type Outcome = Result<Arc<Towers>, (EmbedError, Instant)>;
 type Attempt = Shared<BoxFuture<'static, Outcome>>;
 
 /// A model that is loaded or loading.
-pub(super) struct Opening {
+pub(super) struct ModelLoader {
     source: Arc<Source>,
     /// Side of an image in pixels from the settings, if set.
     size: Option<u32>,
     attempt: Mutex<Option<Attempt>>,
 }
 
-impl Opening {
+impl ModelLoader {
     /// Creates the loader; loading starts with the first call.
     pub(super) fn new(source: Source, size: Option<u32>) -> Self {
         Self { source: Arc::new(source), size, attempt: Mutex::new(None) }
     }
 
     /// Creates a loader whose model is already loaded.
-    pub(super) fn done(source: Source, towers: Arc<Towers>) -> Self {
+    pub(super) fn with_model(source: Source, towers: Arc<Towers>) -> Self {
         let done: Attempt = futures::future::ready(Ok(towers)).boxed().shared();
         // A shared future can be peeked into once it has been polled.
         done.clone().now_or_never();
@@ -69,13 +69,13 @@ impl Opening {
         attempt.as_ref().and_then(Shared::peek).and_then(|outcome| outcome.as_ref().ok()).cloned()
     }
 
-    /// Waits for the model for at most [`MAX_WAIT`], and then returns [`Trouble::Unavailable`]; loading continues.
+    /// Waits for the model for at most [`MAX_WAIT`], and then returns [`FailureKind::Unavailable`]; loading continues.
     pub(super) async fn towers(&self) -> Result<Arc<Towers>, EmbedError> {
         if let Ok(outcome) = timeout(MAX_WAIT, self.attempt()).await {
             return outcome.map_err(|(error, _)| error);
         }
         let detail = format!("the model {} is being downloaded and loaded; the log shows the progress", self.name());
-        let trouble = Trouble::Unavailable { retry_after: MAX_WAIT };
+        let trouble = FailureKind::Unavailable { retry_after: MAX_WAIT };
         Err(DependencyError { dependency: DEPENDENCY.to_owned(), trouble, detail }.into())
     }
 
