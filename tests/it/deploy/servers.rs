@@ -31,7 +31,7 @@ async fn three_stores_hold_and_find_the_same_records() {
         ("WEAVIATE_GRPC_URL", grpc_url),
         ("WEAVIATE_API_KEY", weaviate.key()),
     ];
-    let app = TestApp::with(&variables).await;
+    let app = TestApp::start_with(&variables).await;
     let outcome = std::panic::AssertUnwindSafe(all_of_it(&app, &weaviate, &collection)).catch_unwind().await;
     let (dropped, _) = app.delete(&format!("/collections/{collection}")).await;
     if let Err(panic) = outcome {

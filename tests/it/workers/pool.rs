@@ -20,27 +20,27 @@ use tokio_util::sync::CancellationToken;
 use crate::pipeline::chain::keyed;
 use crate::support::fakes::{MeanProvider, MemoryIndex, MemorySource, mean_space};
 
-const EVERY: Duration = Duration::from_secs(10);
+const RENEW_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Hands out every image in batches of two, and answers renewals as the test wants.
-struct Scripted {
+struct ScriptedBroker {
     source: Arc<MemorySource>,
-    given: AtomicUsize,
+    granted_images: AtomicUsize,
     /// Successive answers to renewals; then all succeed.
     answers: Mutex<Vec<Result<LeaseStatus, LeaseError>>>,
     renewed: Mutex<Vec<Vec<Held>>>,
     reported: Mutex<Vec<i64>>,
 }
 
-impl Scripted {
+impl ScriptedBroker {
     fn new(images: usize, answers: Vec<Result<LeaseStatus, LeaseError>>) -> Arc<Self> {
         let source = Arc::new(keyed(vec![9; images]));
         let (renewed, reported) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { source, given: AtomicUsize::new(0), answers: Mutex::new(answers), renewed, reported })
+        Arc::new(Self { source, granted_images: AtomicUsize::new(0), answers: Mutex::new(answers), renewed, reported })
     }
 
-    fn pool(self: &Arc<Self>, takes: Duration) -> Pool {
-        let provider = Arc::new(MeanProvider { takes, ..MeanProvider::default() });
+    fn pool(self: &Arc<Self>, delay: Duration) -> Pool {
+        let provider = Arc::new(MeanProvider { delay, ..MeanProvider::default() });
         let stores = Stores::new(vec![Arc::new(MemoryIndex::default())]);
         let limits = Limits { max_bytes: 1 << 20, max_pixels: 1 << 20, max_decode_bytes: 1 << 24 };
         let settings = PipelineSettings { image_batch_size: 2, glimpse_embed_lanes: 1, ..PipelineSettings::default() };
@@ -53,9 +53,9 @@ impl Scripted {
 }
 
 #[async_trait]
-impl LeaseBroker for Scripted {
+impl LeaseBroker for ScriptedBroker {
     async fn lease(&self, _: Vec<Held>) -> Result<Offer, LeaseError> {
-        let at = self.given.fetch_add(2, Ordering::SeqCst);
+        let at = self.granted_images.fetch_add(2, Ordering::SeqCst);
         // What was granted arrives after a delay.
         tokio::time::sleep(Duration::from_millis(1)).await;
         let images = self.source.refs();
@@ -73,14 +73,17 @@ impl LeaseBroker for Scripted {
         Ok(Offer::Batch(Batch { id: i64::try_from(at / 2).unwrap(), attempt: 1, tasks }))
     }
 
-    async fn renew(&self, held: Vec<Held>) -> Result<LeaseStatus, LeaseError> {
-        self.renewed.lock().unwrap().push(held);
+    async fn renew(&self, renewed_count: Vec<Held>) -> Result<LeaseStatus, LeaseError> {
+        self.renewed.lock().unwrap().push(renewed_count);
         let mut answers = self.answers.lock().unwrap();
         if answers.is_empty() { Ok(LeaseStatus::default()) } else { answers.remove(0) }
     }
 
-    async fn report(&self, reports: Vec<Report>, held: Vec<Held>) -> Result<LeaseStatus, LeaseError> {
-        assert!(reports.iter().all(|report| held.iter().any(|held| held.batch == report.batch)), "{held:?}");
+    async fn report(&self, reports: Vec<Report>, renewed_count: Vec<Held>) -> Result<LeaseStatus, LeaseError> {
+        assert!(
+            reports.iter().all(|report| renewed_count.iter().any(|renewed_count| renewed_count.batch == report.batch)),
+            "{renewed_count:?}"
+        );
         let tickets = reports.iter().flat_map(|report| {
             assert!(report.outcomes.iter().all(|outcome| outcome.ticket / 2 == report.batch), "{report:?}");
             report.outcomes.iter().map(|outcome| outcome.ticket)
@@ -98,27 +101,27 @@ impl LeaseBroker for Scripted {
     }
 
     fn renew_every(&self) -> Option<Duration> {
-        Some(EVERY)
+        Some(RENEW_INTERVAL)
     }
 }
 
-async fn work(broker: &Arc<Scripted>, takes: Duration) -> (Result<Ended, PoolError>, Duration) {
-    let pool = broker.pool(takes);
+async fn work(broker: &Arc<ScriptedBroker>, duration: Duration) -> (Result<Ended, PoolError>, Duration) {
+    let pool = broker.pool(duration);
     let stages = Arc::new(Stages::new(PipelineSettings::default().lanes(), None));
     let collection = CollectionName::parse("c").unwrap();
-    let begun = Instant::now();
+    let started = Instant::now();
     let worked = pool
         .work(
             Run { collection, space: Arc::new(mean_space()), stages, leave: WriteLease::default() },
             &CancellationToken::new(),
         )
         .await;
-    (worked, begun.elapsed())
+    (worked, started.elapsed())
 }
 
 #[tokio::test(start_paused = true)]
 async fn leases_are_renewed_during_long_work_and_everything_is_reported_once() {
-    let broker = Scripted::new(8, vec![]);
+    let broker = ScriptedBroker::new(8, vec![]);
     let (worked, took) = work(&broker, Duration::from_secs(15)).await;
     assert_eq!(worked.unwrap(), Ended::Over);
     assert!((60..70).contains(&took.as_secs()), "{took:?}");
@@ -127,43 +130,44 @@ async fn leases_are_renewed_during_long_work_and_everything_is_reported_once() {
     assert_eq!(reported, (0..8).collect::<Vec<i64>>());
     let renewed = broker.renewed.lock().unwrap();
     assert_eq!(renewed.len(), 6, "every ten seconds of a minute");
-    assert!(renewed[0].len() >= 3, "what the chain has taken is held: {renewed:?}");
-    assert!(renewed[5].len() <= 2, "what was reported is not renewed: {renewed:?}");
+    assert!(renewed[0].len() >= 3, "leases of images in the chain are held: {renewed:?}");
+    assert!(renewed[5].len() <= 2, "leases of reported images are not renewed: {renewed:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn leases_granted_while_the_chain_is_full_are_renewed_too() {
-    let broker = Scripted::new(400, vec![Err(LeaseError::Over)]);
+    let broker = ScriptedBroker::new(400, vec![Err(LeaseError::Over)]);
     let (worked, _) = work(&broker, Duration::from_secs(15)).await;
     assert!(matches!(worked, Err(PoolError::Lease(LeaseError::Over))));
-    let (held, granted) = (broker.renewed.lock().unwrap()[0].len(), broker.given.load(Ordering::SeqCst) / 2);
-    assert!(held == granted && granted < 200, "{held} of {granted}");
+    let (renewed_count, granted) =
+        (broker.renewed.lock().unwrap()[0].len(), broker.granted_images.load(Ordering::SeqCst) / 2);
+    assert!(renewed_count == granted && granted < 200, "{renewed_count} of {granted}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn work_in_flight_is_given_up_after_its_lease_is_lost() {
     let lost = |batch: i64| Ok(LeaseStatus { lost: vec![batch], ..LeaseStatus::default() });
     // The first is about a lease that is not held any more: not a reason to stop.
-    let broker = Scripted::new(8, vec![lost(77), lost(3)]);
+    let broker = ScriptedBroker::new(8, vec![lost(77), lost(3)]);
     let (worked, took) = work(&broker, Duration::from_secs(15)).await;
     assert_eq!(worked.unwrap(), Ended::Lost);
-    assert_eq!((took.as_secs(), broker.reported()), (20, 2), "at the renewal that says so");
+    assert_eq!((took.as_secs(), broker.reported()), (20, 2), "at the renewal that reports it");
 
     // Images in flight that other workers have completed are not done again.
-    let gone = |batch: i64| Ok(LeaseStatus { gone: vec![batch], ..LeaseStatus::default() });
-    let broker = Scripted::new(8, vec![gone(77), gone(1)]);
+    let lost = |batch: i64| Ok(LeaseStatus { lost: vec![batch], ..LeaseStatus::default() });
+    let broker = ScriptedBroker::new(8, vec![lost(77), lost(1)]);
     let (worked, took) = work(&broker, Duration::from_secs(15)).await;
     assert_eq!((worked.unwrap(), took.as_secs(), broker.reported()), (Ended::Lost, 20, 2));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stopped_worker_completes_its_work_and_a_refused_one_does_not() {
-    let broker = Scripted::new(8, vec![Ok(LeaseStatus { stop: true, ..LeaseStatus::default() })]);
+    let broker = ScriptedBroker::new(8, vec![Ok(LeaseStatus { stop: true, ..LeaseStatus::default() })]);
     let (worked, _) = work(&broker, Duration::from_secs(15)).await;
     assert_eq!(worked.unwrap(), Ended::Over);
     assert!(broker.reported() >= 2);
 
-    let broker = Scripted::new(8, vec![Err(LeaseError::Over)]);
+    let broker = ScriptedBroker::new(8, vec![Err(LeaseError::Over)]);
     let (worked, took) = work(&broker, Duration::from_secs(15)).await;
     assert!(matches!(worked, Err(PoolError::Lease(LeaseError::Over))));
     assert_eq!((took.as_secs(), broker.reported()), (10, 0));

@@ -31,7 +31,7 @@ async fn every_image_of_an_unordered_listing_is_indexed_even_if_a_page_fails() {
         ["\u{1F600}.jpg", "\u{FF21}.jpg", "a.jpg", "\u{E000}.jpg"],
         ["z.jpg", "a.jpg", "y.jpg", "b.jpg"],
     ] {
-        let bucket = ScriptedBucket::with(listed_as(keys)).await;
+        let bucket = ScriptedBucket::start_with(listed_as(keys)).await;
         let app = service(&bucket).await;
         let job = succeeded(&app, json!({})).await;
         assert_eq!((job.counts.done, job.counts.listed), (4, 4), "{keys:?}");
@@ -40,7 +40,7 @@ async fn every_image_of_an_unordered_listing_is_indexed_even_if_a_page_fails() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unordered_listing_continues_after_a_restart() {
-    let bucket = ScriptedBucket::with(listed_as(["d.jpg", "e.jpg", "a.jpg", "b.jpg"])).await;
+    let bucket = ScriptedBucket::start_with(listed_as(["d.jpg", "e.jpg", "a.jpg", "b.jpg"])).await;
     bucket.change(|script| script.on_next = Some(Fault::always(busy())));
     let app = service_with(&bucket, &[("S3_CIRCUIT_BREAKER_TIMEOUT", "1")]).await;
     let id = app.submit(json!({})).await;
@@ -53,17 +53,17 @@ async fn an_unordered_listing_continues_after_a_restart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_that_is_refused_after_a_restart_fails_the_job_instead_of_losing_images() {
-    let bucket = ScriptedBucket::with(listed_as(["d.jpg", "e.jpg", "a.jpg", "b.jpg"])).await;
+    let bucket = ScriptedBucket::start_with(listed_as(["d.jpg", "e.jpg", "a.jpg", "b.jpg"])).await;
     bucket.change(|script| script.on_next = Some(Fault::always(busy())));
     let app = service_with(&bucket, &[("S3_CIRCUIT_BREAKER_TIMEOUT", "1")]).await;
     let id = app.submit(json!({})).await;
     app.job_until(&id, |job| job.counts.listed == 2 && job.waiting_on.is_some()).await;
     let app = app.restart().await;
-    let gone = Reply::error(400, "InvalidArgument", "The continuation token provided is incorrect");
-    bucket.change(|script| script.on_next = Some(Fault::always(gone)));
+    let token_refused = Reply::error(400, "InvalidArgument", "The continuation token provided is incorrect");
+    bucket.change(|script| script.on_next = Some(Fault::always(token_refused)));
     let job = app.job_until(&id, JobReply::is_final).await;
-    let said = job.message.unwrap_or_default();
-    assert!(job.status == "FAILED" && said.contains("cannot be resumed"), "{said}");
+    let text = job.message.unwrap_or_default();
+    assert!(job.status == "FAILED" && text.contains("cannot be resumed"), "{text}");
     bucket.change(|script| script.on_next = None);
     let rest = super::plain::retried(&app, &id).await;
     assert_eq!((rest.status.as_str(), rest.counts.done + rest.counts.unchanged), ("SUCCEEDED", 4), "{rest:?}");
@@ -75,8 +75,8 @@ async fn sync_removes_nothing_after_an_unordered_listing() {
     let app = service(&bucket).await;
     succeeded(&app, json!({})).await;
     bucket.change(|script| script.objects.rotate_left(2));
-    let (job, said) = refused(&app, json!({"sync": true, "max_delete_percent": 100})).await;
-    assert!(said.contains("out of order") && said.contains("without sync"), "{said}");
+    let (job, text) = refused(&app, json!({"sync": true, "max_delete_percent": 100})).await;
+    assert!(text.contains("out of order") && text.contains("without sync"), "{text}");
     assert_eq!(job.counts.deleted, 0);
     bucket.change(|script| script.objects.rotate_left(2));
     let again = succeeded(&app, json!({"sync": true})).await;
@@ -109,7 +109,7 @@ async fn keys_on_two_pages_count_once() {
         let mut script = Script::four();
         script.objects.push(Object::new("f.jpg", script.objects[0].bytes.clone()));
         (script.page, script.tokens) = (3, Tokens::Overlapping(overlap));
-        let bucket = ScriptedBucket::with(script).await;
+        let bucket = ScriptedBucket::start_with(script).await;
         let app = service(&bucket).await;
         let job = succeeded(&app, json!({"sync": true})).await;
         assert_eq!((job.counts.listed, job.counts.done), (5, 5), "{overlap} keys twice");

@@ -7,44 +7,44 @@ use crate::cli::commands::{glimpse, stdout};
 use crate::support::scripted_bucket::{Fault, Mode, Reply, ScriptedBucket};
 
 /// Returns the message of a job, and then that of `glimpse doctor`.
-async fn told(bucket: &ScriptedBucket, more: &[(&str, &str)]) -> [String; 2] {
+async fn messages(bucket: &ScriptedBucket, more: &[(&str, &str)]) -> [String; 2] {
     let app = service_with(bucket, more).await;
     let (_, job) = refused(&app, json!({})).await;
     let folder = tempfile::tempdir().unwrap();
-    let own = bucket.variables();
-    let mut all = vec![("GLIMPSE_DATA_DIR", folder.path().to_str().unwrap())];
-    all.extend(own.iter().map(|(name, value)| (*name, value.as_str())));
-    all.extend(more);
-    let doctor = glimpse(&all, &["doctor"]).await;
+    let variables = bucket.variables();
+    let mut all_variables = vec![("GLIMPSE_DATA_DIR", folder.path().to_str().unwrap())];
+    all_variables.extend(variables.iter().map(|(name, value)| (*name, value.as_str())));
+    all_variables.extend(more);
+    let doctor = glimpse(&all_variables, &["doctor"]).await;
     [job, stdout(&doctor)]
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_region_is_reported_with_the_expected_one() {
     let bucket = ScriptedBucket::start(Mode::Region).await;
-    for said in told(&bucket, &[]).await {
-        assert!(said.contains("S3_REGION") && said.contains("us-east-1") && said.contains("eu-central-1"), "{said}");
+    for text in messages(&bucket, &[]).await {
+        assert!(text.contains("S3_REGION") && text.contains("us-east-1") && text.contains("eu-central-1"), "{text}");
     }
     let header = Reply::bare(301).header("x-amz-bucket-region", "ap-south-1");
     let endpoint = "<Endpoint>photos.s3.ap-south-1.amazonaws.com</Endpoint>";
     let message = "The bucket you are attempting to access must be addressed using the specified endpoint.";
     for reply in [header, Reply::error_with(301, "PermanentRedirect", message, endpoint)] {
         bucket.change(|script| script.on_any = Some(Fault::always(reply)));
-        let (_, said) = refused(&service(&bucket).await, json!({})).await;
-        assert!(said.contains("S3_REGION") && said.contains("ap-south-1"), "{said}");
+        let (_, text) = refused(&service(&bucket).await, json!({})).await;
+        assert!(text.contains("S3_REGION") && text.contains("ap-south-1"), "{text}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_clock_is_reported() {
     let bucket = ScriptedBucket::start(Mode::Skew).await;
-    for said in told(&bucket, &[]).await {
-        assert!(said.contains("clock"), "{said}");
+    for text in messages(&bucket, &[]).await {
+        assert!(text.contains("clock"), "{text}");
     }
     let late = Reply::error(403, "RequestTimeTooSkewed", "too large").header("date", "Thu, 01 Jan 2026 00:00:00 GMT");
     bucket.change(|script| script.on_any = Some(Fault::always(late)));
-    let (_, said) = refused(&service(&bucket).await, json!({})).await;
-    assert!(said.contains("differ by "), "{said}");
+    let (_, text) = refused(&service(&bucket).await, json!({})).await;
+    assert!(text.contains("differ by "), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -52,21 +52,21 @@ async fn an_endpoint_that_ends_with_the_bucket_name_is_reported() {
     let bucket = ScriptedBucket::start(Mode::Plain).await;
     for end in ["/photos", "/photos/"] {
         let endpoint = format!("{}{end}", bucket.url);
-        for said in told(&bucket, &[("S3_ENDPOINT", &endpoint)]).await {
-            assert!(said.contains("ends in the bucket's name"), "{said}");
-            assert!(said.contains(&format!("set S3_ENDPOINT to `{}`", bucket.url)), "{said}");
+        for text in messages(&bucket, &[("S3_ENDPOINT", &endpoint)]).await {
+            assert!(text.contains("ends in the bucket's name"), "{text}");
+            assert!(text.contains(&format!("set S3_ENDPOINT to `{}`", bucket.url)), "{text}");
         }
     }
     bucket.set(Mode::Endpoint);
-    let (_, said) = refused(&service(&bucket).await, json!({})).await;
-    assert!(said.contains("S3_ENDPOINT") && said.contains("S3_PATH_STYLE"), "{said}");
+    let (_, text) = refused(&service(&bucket).await, json!({})).await;
+    assert!(text.contains("S3_ENDPOINT") && text.contains("S3_PATH_STYLE"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reply_that_is_not_a_listing_is_reported_with_its_kind() {
     let bucket = ScriptedBucket::start(Mode::Buckets).await;
-    for said in told(&bucket, &[]).await {
-        assert!(said.contains("a list of buckets") && said.contains("S3_PATH_STYLE"), "{said}");
+    for text in messages(&bucket, &[]).await {
+        assert!(text.contains("a list of buckets") && text.contains("S3_PATH_STYLE"), "{text}");
     }
     let app = service(&bucket).await;
     for (reply, what) in [
@@ -78,8 +78,8 @@ async fn a_reply_that_is_not_a_listing_is_reported_with_its_kind() {
         (Reply::new(200, "application/xml", "<feed/>"), "XML of another kind (feed)"),
     ] {
         bucket.change(|script| script.on_any = Some(Fault::always(reply)));
-        let (_, said) = refused(&app, json!({})).await;
-        assert!(said.contains(what) && said.contains("S3_PATH_STYLE") && said.contains("S3_ENDPOINT"), "{said}");
+        let (_, text) = refused(&app, json!({})).await;
+        assert!(text.contains(what) && text.contains("S3_PATH_STYLE") && text.contains("S3_ENDPOINT"), "{text}");
     }
     for cut in [
         "<ListBucketResult><Contents><Key>a.jpg</Key>",
@@ -87,14 +87,14 @@ async fn a_reply_that_is_not_a_listing_is_reported_with_its_kind() {
         "<ListBucketResult><Contents><Key>a<b.jpg</Key></Contents></ListBucketResult>",
     ] {
         bucket.change(|script| script.on_any = Some(Fault::always(Reply::new(200, "application/xml", cut))));
-        let (_, said) = refused(&app, json!({})).await;
-        assert!(said.contains("cannot be read"), "{cut}: {said}");
+        let (_, text) = refused(&app, json!({})).await;
+        assert!(text.contains("cannot be read"), "{cut}: {text}");
     }
     // An error with a success status is still that error.
     let expired = Reply::new(200, "application/xml", "<Error><Code>ExpiredToken</Code><Message>x</Message></Error>");
     bucket.change(|script| script.on_any = Some(Fault::always(expired)));
-    let (_, said) = refused(&app, json!({})).await;
-    assert!(said.contains("have expired"), "{said}");
+    let (_, text) = refused(&app, json!({})).await;
+    assert!(text.contains("have expired"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
