@@ -72,12 +72,12 @@ test: ## run all tests; says what it installs before it does so, INSTALL=no inst
 	zarf/proxy/install.sh
 	GLIMPSE_AXE="$$(zarf/browser/install.sh)" $(CARGO) test --locked
 
-check: $(DENY) ## check format, lints, documentation, dependencies, layers and the page's JavaScript (node)
+check: $(DENY) ## check format, lints, documentation, dependencies, layers, language and the page's JavaScript (node)
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	RUSTDOCFLAGS=-Dwarnings $(CARGO) doc --locked --no-deps
 	$(DENY) --locked --config zarf/deny.toml check bans licenses sources
-	$(CARGO) test --locked --test it layers::
+	$(CARGO) test --locked --test it -- layers:: language::
 	zarf/page/check.sh
 
 # The file's name does not contain the version, so a changed Makefile installs it again.

@@ -36,8 +36,8 @@ fn embed(criterion: &mut Criterion) {
         });
     }
     let one: Arc<dyn ImageEmbeddingProvider> = Arc::new(one);
-    let proof = Arc::new(Verification::new(one.clone(), None));
-    let cached = TextCache::new(Arc::new(Verified::new(one, proof)), NonZeroUsize::MIN);
+    let verification = Arc::new(Verification::new(one.clone(), None));
+    let cached = TextCache::new(Arc::new(Verified::new(one, verification)), NonZeroUsize::MIN);
     runtime.block_on(cached.embed_text("a cat")).expect("a vector");
     criterion.bench_function("text/repeated", |bencher| {
         bencher.to_async(&runtime).iter(|| cached.embed_text(black_box("a cat")));

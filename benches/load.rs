@@ -53,7 +53,7 @@ async fn ledger(images: usize) {
         ("IMAGE_EMBEDDING_PROVIDER", "clip"),
         ("CLIP_URL", clip.url.as_str()),
         ("GLIMPSE_EMBED_LANES", "1"),
-        ("IMAGE_BATCH_SIZE", "8"),
+        ("IMAGE_EMBED_BATCH_SIZE", "8"),
     ];
     let service = Service::start(&one_lane).await;
     service.seed("images/", images, tiny_png).await;
@@ -114,7 +114,8 @@ impl Bare {
         provider.space().await.unwrap();
         let stores = Stores::new(vec![Arc::new(EmbeddedIndex::open(folder.path()).unwrap())]);
         let source = Arc::new(source(service).await);
-        let settings = PipelineSettings { glimpse_embed_lanes: 1, image_batch_size: 8, ..PipelineSettings::default() };
+        let settings =
+            PipelineSettings { glimpse_embed_lanes: 1, image_embed_batch_size: 8, ..PipelineSettings::default() };
         let limits = ImagingSettings::default().limits();
         let pipeline = Pipeline::new(source, provider.clone(), stores.clone(), limits, &settings);
         Self { pipeline, provider, stores, _folder: folder }

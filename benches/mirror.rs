@@ -22,7 +22,7 @@ use glimpse::embed::ImageEmbeddingProvider;
 use glimpse::embed::local::LocalProvider;
 use glimpse::index::ImageIndex;
 use glimpse::index::embedded::EmbeddedIndex;
-use glimpse::jobs::ledger::{Known, Ledger};
+use glimpse::ledger::{Known, Ledger};
 use glimpse::shutdown::Shutdown;
 use glimpse::source::{EmbeddedS3, EmbeddedS3Settings, ImageSource, NewObject, S3Settings, S3Source, Scope};
 use serde_json::{Value, json};

@@ -29,7 +29,7 @@ use glimpse::resilience::WorkClock;
 #[expect(dead_code, reason = "the tests use more of it")]
 mod qdrant;
 
-use qdrant::{QdrantServer, Trouble};
+use qdrant::{FailureKind, QdrantServer};
 
 const SIZE: usize = 512;
 const RECORDS: usize = 4_000;
@@ -84,7 +84,7 @@ async fn remote_stores(collection: &CollectionName, records: &[ImageRecord]) {
     let servers = [QdrantServer::start().await, QdrantServer::start().await];
     let stores: Vec<Arc<dyn ImageIndex>> = servers.iter().map(|server| Arc::new(client(server)) as _).collect();
     for server in &servers {
-        server.fail(Trouble::Slow(Duration::from_millis(20)));
+        server.fail(FailureKind::Slow(Duration::from_millis(20)));
     }
     let one = write(&Stores::only(&stores[0]), collection, records, 8).await;
     let both = write(&Stores::new(stores.clone()), collection, records, 8).await;

@@ -15,9 +15,9 @@ use std::time::{Duration, Instant};
 use glimpse::domain::{Secret, StoreSet};
 use glimpse::embed::{ClipProvider, ImageEmbeddingProvider, RemoteSettings, ServiceSettings};
 use glimpse::imaging::Resize;
-use glimpse::jobs::lease::{LeaseBroker, LeaseError, Offer};
-use glimpse::jobs::ledger::Report;
-use glimpse::jobs::wire::{JoinRequest, PROTOCOL, VERSION};
+use glimpse::jobs::pool::broker::{LeaseBroker, LeaseError, Offer};
+use glimpse::jobs::remote::wire::{JoinRequest, PROTOCOL, VERSION};
+use glimpse::ledger::Report;
 use glimpse::pipeline::{Indexed, ItemOutcome, PipelineSettings, Stages, TaskOutcome};
 use glimpse::resilience::WaitBoard;
 use glimpse::worker::{Measures, ServiceBroker, ServiceClient, WorkerSettings};
@@ -38,8 +38,7 @@ use tiny_png::tiny_png;
 async fn main() {
     let images: usize = std::env::var("GLIMPSE_BENCH_IMAGES").ok().and_then(|text| text.parse().ok()).unwrap_or(400);
     let clip = CheapClip::start(Duration::from_millis(30)).await;
-    let settings =
-        [("GLIMPSE_LEASE_SIZE", "10"), ("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str())];
+    let settings = [("IMAGE_BATCH_SIZE", "10"), ("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str())];
     let service = Service::start(&settings).await;
     service.seed("images/", images, tiny_png).await;
     service.seed("keys/", images * 10, |_| b"x".to_vec()).await;

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod domain;
+mod http;
 pub mod imaging;
 pub mod resilience;
 pub mod sqlite;
@@ -9,8 +10,10 @@ pub mod embed;
 pub mod index;
 pub mod source;
 
+pub mod collections;
 pub mod images;
 pub mod jobs;
+pub mod ledger;
 pub mod pipeline;
 pub mod ray;
 pub mod search;

@@ -1,5 +1,4 @@
-//! The entry point of the process: parses the command line, runs the command, prints the error and returns the exit
-//! code.
+//! The entry point of the process: parses the command line, runs the command and returns the exit code.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -15,14 +14,8 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let outcome = runtime.block_on(cli.run());
+    let code = runtime.block_on(cli.run());
     // Everything that must finish has finished. Abandoned tasks must not keep the process alive.
     runtime.shutdown_timeout(Duration::from_millis(500));
-    match outcome {
-        Ok(ending) => ExitCode::from(ending.code()),
-        Err(error) => {
-            eprintln!("glimpse: {}", error.chain());
-            ExitCode::from(error.code())
-        }
-    }
+    ExitCode::from(code)
 }

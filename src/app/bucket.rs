@@ -5,7 +5,7 @@ use futures::StreamExt;
 
 use super::{BuildError, parts};
 use crate::config::Settings;
-use crate::domain::ImageUri;
+use crate::domain::{ImageUri, InvalidSetting};
 use crate::source::{EmbeddedS3, Endpoint, ImageSource, NewObject, S3Settings, S3Source, Scope};
 
 /// A client of the bucket that the settings name.
@@ -21,10 +21,10 @@ impl Bucket {
     /// # Errors
     /// [`BuildError`] if the settings are invalid or the credentials cannot be read.
     pub async fn open(settings: &Settings) -> Result<Self, BuildError> {
-        Self::of(client_of(settings)?).await
+        Self::connect(client_settings(settings)?).await
     }
 
-    pub(super) async fn of(client: S3Settings) -> Result<Self, BuildError> {
+    pub(super) async fn connect(client: S3Settings) -> Result<Self, BuildError> {
         Ok(Self { client: S3Source::new(client).await? })
     }
 
@@ -73,18 +73,17 @@ impl Bucket {
 }
 
 /// Returns the settings of a client. For `embedded`, the server is in the process that has the same data folder.
-pub(super) fn client_of(settings: &Settings) -> Result<S3Settings, BuildError> {
-    let mut client = parts::s3_settings(settings)?;
-    let endpoint = settings.source.endpoint().map_err(BuildError::Settings)?;
-    if endpoint == Endpoint::Embedded && client.credentials.is_none() {
+pub(super) fn client_settings(settings: &Settings) -> Result<S3Settings, BuildError> {
+    let mut client = parts::s3_settings(settings);
+    if settings.source.s3_endpoint == Endpoint::Embedded && client.credentials.is_none() {
         let folder = parts::bucket_folder(settings);
         let stored = EmbeddedS3::stored_credentials(&folder);
         client.credentials = stored.map_err(|source| BuildError::Folder { folder: folder.clone(), source })?;
         if client.credentials.is_none() {
-            return Err(BuildError::Settings(format!(
+            return Err(BuildError::Setting(InvalidSetting(format!(
                 "there is no embedded bucket in {} (GLIMPSE_DATA_DIR) yet; start `glimpse serve`, or set S3_ENDPOINT",
                 settings.place.glimpse_data_dir.display()
-            )));
+            ))));
         }
     }
     Ok(client)

@@ -7,10 +7,12 @@ use std::sync::Arc;
 use axum::Router;
 use tokio::net::TcpListener;
 
-use super::{BuildError, providers, until_drained};
+use super::serve::serve_until_drained;
+use super::{BuildError, providers};
 use crate::clip::router;
 use crate::config::Settings;
-use crate::embed::{Verification, Verified};
+use crate::domain::InvalidSetting;
+use crate::embed::{ProviderKind, Verification, Verified};
 use crate::shutdown::Shutdown;
 
 /// A CLIP service that listens but does not answer requests yet.
@@ -30,22 +32,21 @@ impl ClipService {
     /// # Errors
     /// [`BuildError`]
     pub async fn build(mut settings: Settings, requested: SocketAddr, shutdown: &Shutdown) -> Result<Self, BuildError> {
-        "local".clone_into(&mut settings.embed.image_embedding_provider);
-        settings.validate().map_err(|error| BuildError::Settings(error.to_string()))?;
-        let listener = TcpListener::bind(requested).await.map_err(|source| match source.kind() {
-            io::ErrorKind::AddrInUse => BuildError::Settings(format!(
-                "{requested} is in use by another process; choose another address with --addr"
-            )),
-            _ => BuildError::Settings(format!(
-                "cannot listen on {requested}: {source}; choose another address with --addr"
-            )),
+        settings.embed.image_embedding_provider = ProviderKind::Local;
+        settings.validate()?;
+        let listener = TcpListener::bind(requested).await.map_err(|source| {
+            let problem = match source.kind() {
+                io::ErrorKind::AddrInUse => format!("{requested} is in use by another process"),
+                _ => format!("cannot listen on {requested}: {source}"),
+            };
+            BuildError::Setting(InvalidSetting(format!("{problem}; choose another address with --addr")))
         })?;
         let addr = listener.local_addr().map_err(|source| BuildError::Listen { addr: requested, source })?;
         let raw = providers::raw(&settings).await?;
-        let proof = Arc::new(Verification::new(raw.clone(), None));
-        let provider = Arc::new(Verified::new(raw, proof.clone()));
+        let verification = Arc::new(Verification::new(raw.clone(), None));
+        let provider = Arc::new(Verified::new(raw, verification.clone()));
         let end = shutdown.drain();
-        shutdown.spawn("probe of the model", async move { proof.keep(end).await });
+        shutdown.spawn("probe of the model", async move { verification.keep(end).await });
         let mut lines = vec![
             format!(
                 "clip     http://{addr}  (--addr); to use it: IMAGE_EMBEDDING_PROVIDER=clip CLIP_URL=http://{addr}"
@@ -78,6 +79,6 @@ impl ClipService {
     /// # Errors
     /// [`BuildError::Serve`] if the HTTP server ends by itself.
     pub async fn serve(self) -> Result<(), BuildError> {
-        until_drained(self.listener, self.router, &self.shutdown, async {}).await
+        serve_until_drained(self.listener, self.router, &self.shutdown, async {}).await
     }
 }

@@ -1,6 +1,6 @@
 //! The Ray cluster that runs the workers of jobs, if the settings name one.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use super::BuildError;
@@ -15,16 +15,16 @@ pub(super) fn placing(settings: &Settings, addr: SocketAddr) -> Result<Option<Pl
     if !ray.is_set() {
         return Ok(None);
     }
-    ray.check().map_err(BuildError::Settings)?;
+    ray.check()?;
     let url = Some(settings.place.glimpse_url.as_str()).filter(|url| *url != Settings::default().place.glimpse_url);
-    let advertised = ray.advertised(url, &local_url(addr)).map_err(BuildError::Settings)?;
-    let cluster = RayCluster::new(ray, advertised).map_err(BuildError::Settings)?;
+    let advertised = ray.advertised(url, &local_url(addr))?;
+    let cluster = RayCluster::new(ray, advertised)?;
     let (max_retries, timeout) = (ray.ray_task_max_retries, ray.timeout());
     Ok(Some(Placing { cluster: Arc::new(cluster), max_retries, timeout }))
 }
 
 /// Returns the start line that describes where workers run and how to change that.
-pub(super) fn line(settings: &Settings) -> Option<String> {
+pub(super) fn start_line(settings: &Settings) -> Option<String> {
     let ray = &settings.ray;
     let workers = ray.ray_num_workers;
     ray.is_set()
@@ -32,12 +32,11 @@ pub(super) fn line(settings: &Settings) -> Option<String> {
 }
 
 /// Returns the URL at which a process on this machine reaches a server that listens at `addr`.
-fn local_url(addr: SocketAddr) -> String {
-    let host = match (addr.ip().is_unspecified(), addr.is_ipv6()) {
-        (true, true) => "[::1]".to_owned(),
-        (true, false) => "127.0.0.1".to_owned(),
-        (false, true) => format!("[{}]", addr.ip()),
-        (false, false) => addr.ip().to_string(),
+pub(crate) fn local_url(addr: SocketAddr) -> String {
+    let ip = match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
     };
-    format!("http://{host}:{}", addr.port())
+    format!("http://{}", SocketAddr::new(ip, addr.port()))
 }

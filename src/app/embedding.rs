@@ -3,7 +3,6 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::config::Settings;
 use crate::embed::{ImageEmbeddingProvider, ProviderKind, Resilient, TextCache, Verification, Verified};
@@ -20,38 +19,38 @@ const SEARCH_RETRIES: usize = 2;
 pub(super) struct Embedding {
     pub(super) jobs: Arc<dyn ImageEmbeddingProvider>,
     pub(super) searches: Arc<dyn ImageEmbeddingProvider>,
-    pub(super) proof: Arc<Verification>,
+    pub(super) verification: Arc<Verification>,
 }
 
 /// Adds these layers to the provider `raw`.
-pub(super) fn around(raw: Arc<dyn ImageEmbeddingProvider>, settings: &Settings, board: &WaitBoard) -> Embedding {
+pub(super) fn add_layers(raw: Arc<dyn ImageEmbeddingProvider>, settings: &Settings, board: &WaitBoard) -> Embedding {
     let embed = &settings.embed;
-    let name = embed.kind().map_or("local", ProviderKind::name);
-    let (jobs, searches, proof) = if name == "local" {
+    let name = embed.image_embedding_provider.name();
+    let (jobs, searches, verification) = if embed.image_embedding_provider == ProviderKind::Local {
         // A model in this process needs no retries. But it may still be downloading, and then a job waits for it.
-        let proof = Arc::new(Verification::new(raw.clone(), None));
-        let jobs = Verified::new(raw.clone(), proof.clone()).with_guard(Guard::background(name, board.clone()));
-        (Arc::new(jobs), Arc::new(Verified::new(raw, proof.clone())), proof)
+        let verification = Arc::new(Verification::new(raw.clone(), None));
+        let jobs = Verified::new(raw.clone(), verification.clone()).with_guard(Guard::background(name, board.clone()));
+        (Arc::new(jobs), Arc::new(Verified::new(raw, verification.clone())), verification)
     } else {
-        let breaker = Arc::new(Breaker::new(embed.breaker()).of(name));
-        let timeout = Duration::from_secs(embed.clip_timeout);
+        let breaker = Arc::new(Breaker::new(embed.breaker()).with_metrics(name));
+        let timeout = embed.clip_timeout.duration();
         // A slow provider embeds the images of one call one after the other.
         let (permits, images) = raw.max_per_call().map_or((JOB_PERMITS, 1), |max| (1, max.get()));
         let job_timeout = timeout.saturating_mul(u32::try_from(images).unwrap_or(u32::MAX));
         let guard = Guard::background(name, board.clone()).through(breaker.clone());
         let background = Resilient::new(raw.clone(), guard.with_permits(permits).within(job_timeout));
         // Half of the timeout of the request, so that the client still gets the reason of a failure.
-        let search_timeout = timeout.min(Duration::from_secs(settings.api.glimpse_request_timeout) / 2);
+        let search_timeout = timeout.min(settings.api.glimpse_request_timeout.duration() / 2);
         let guard = Guard::interactive(name, SEARCH_RETRIES).through(breaker.clone());
         let interactive = Arc::new(Resilient::new(raw, guard.with_permits(SEARCH_PERMITS).within(search_timeout)));
-        let proof = Arc::new(Verification::new(interactive.clone(), Some(breaker)));
-        let jobs =
-            Verified::new(Arc::new(background), proof.clone()).with_guard(Guard::background(name, board.clone()));
-        (Arc::new(jobs), Arc::new(Verified::new(interactive, proof.clone())), proof)
+        let verification = Arc::new(Verification::new(interactive.clone(), Some(breaker)));
+        let jobs = Verified::new(Arc::new(background), verification.clone())
+            .with_guard(Guard::background(name, board.clone()));
+        (Arc::new(jobs), Arc::new(Verified::new(interactive, verification.clone())), verification)
     };
     let searches: Arc<dyn ImageEmbeddingProvider> = match NonZeroUsize::new(embed.glimpse_text_cache) {
         Some(entries) => Arc::new(TextCache::new(searches, entries)),
         None => searches,
     };
-    Embedding { jobs, searches, proof }
+    Embedding { jobs, searches, verification }
 }

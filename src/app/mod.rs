@@ -5,44 +5,39 @@ mod clip;
 mod cluster;
 mod doctor;
 mod embedding;
+mod error;
 mod parts;
 mod providers;
+mod serve;
+mod start_lines;
 mod stores;
-mod unknown_settings;
 mod worker;
 
 use std::fs::File;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use axum::Router;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::api::{AppState, Defaults, router};
 use crate::config::Settings;
-use crate::embed::{EmbedError, ProviderKind};
 use crate::images::Images;
-use crate::index::embedded::OpenError;
-use crate::index::{InvalidStore, StoreKind};
-use crate::jobs::ledger::Ledger;
+use crate::index::StoreKind;
 use crate::jobs::{JobParts, Jobs};
+use crate::ledger::Ledger;
 use crate::pipeline::Pipeline;
-use crate::resilience::{Retryable, WaitBoard};
+use crate::resilience::WaitBoard;
 use crate::search::Search;
-use crate::server::{self, ServerSettings};
-use crate::shutdown::{REPLY_TIMEOUT, Shutdown};
-use crate::source::{EmbeddedS3, EmbeddedS3Error, InvalidS3Settings, S3Settings, SourceError};
-use crate::sqlite::SqliteError;
+use crate::shutdown::Shutdown;
+use crate::source::{EmbeddedS3, S3Settings};
 use crate::telemetry::metrics;
 
 pub use bucket::Bucket;
 pub use clip::ClipService;
+pub(crate) use cluster::local_url;
 pub use doctor::{CheckResult, Doctor, Problem, finding};
-pub use unknown_settings::unknown_variables;
+pub use error::BuildError;
 
 pub use crate::worker::{WorkerError, WorkerSettings};
 pub use worker::WorkerApp;
@@ -63,83 +58,6 @@ pub struct App {
     _lock: File,
 }
 
-/// Why the service cannot start. The messages say what to set.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// A setting is invalid, or contradicts another setting or the model.
-    #[error("{0}")]
-    Settings(String),
-    /// The address is in use.
-    #[error("{0} is in use by another process; set GLIMPSE_ADDR to another address, such as 127.0.0.1:8081")]
-    AddressInUse(SocketAddr),
-    /// The address cannot be used.
-    #[error("cannot listen on {addr}: {source}; set GLIMPSE_ADDR to another address")]
-    Listen {
-        /// The address.
-        addr: SocketAddr,
-        /// The error of the operating system.
-        source: io::Error,
-    },
-    /// Another service uses the data folder.
-    #[error("another service uses the data folder {}; stop it or set GLIMPSE_DATA_DIR to another folder", .0.display())]
-    FolderInUse(PathBuf),
-    /// The data folder cannot be used.
-    #[error("the data folder {} cannot be used: {source}; set GLIMPSE_DATA_DIR to another folder", folder.display())]
-    Folder {
-        /// The folder.
-        folder: PathBuf,
-        /// The error of the operating system.
-        source: io::Error,
-    },
-    /// The embedded S3 server cannot start.
-    #[error("embedded S3 server: {0}")]
-    BucketServer(#[from] EmbeddedS3Error),
-    /// The settings of the bucket are invalid.
-    #[error(transparent)]
-    Bucket(#[from] InvalidS3Settings),
-    /// The bucket cannot be used.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The embedded index cannot be opened.
-    #[error(transparent)]
-    Index(#[from] OpenError),
-    /// The settings of a remote store are invalid.
-    #[error(transparent)]
-    Store(#[from] InvalidStore),
-    /// The ledger cannot be opened.
-    #[error(transparent)]
-    Ledger(#[from] SqliteError),
-    /// The embedding provider cannot be used.
-    #[error(transparent)]
-    Provider(#[from] EmbedError),
-    /// The HTTP server ended by itself.
-    #[error("the HTTP server ended: {0}")]
-    Serve(io::Error),
-    /// A task that must run as long as the service has ended.
-    #[error("the {0} ended unexpectedly; the log has the reason. Unfinished jobs continue at the next start")]
-    Task(&'static str),
-}
-
-impl BuildError {
-    /// Whether the error persists until a setting is changed.
-    pub fn is_configuration_error(&self) -> bool {
-        match self {
-            Self::Settings(_) | Self::Bucket(_) | Self::Store(_) => true,
-            Self::Provider(error) => !error.is_retryable(),
-            Self::Source(error) => !error.is_retryable(),
-            Self::AddressInUse(_)
-            | Self::Listen { .. }
-            | Self::FolderInUse(_)
-            | Self::Folder { .. }
-            | Self::BucketServer(_)
-            | Self::Index(_)
-            | Self::Ledger(_)
-            | Self::Serve(_)
-            | Self::Task(_) => false,
-        }
-    }
-}
-
 impl App {
     /// Builds every part and binds every address. No request is answered before [`App::serve`].
     ///
@@ -151,9 +69,9 @@ impl App {
     }
 
     async fn assemble(settings: Settings, shutdown: &Shutdown) -> Result<Self, BuildError> {
-        settings.validate().map_err(|error| BuildError::Settings(error.to_string()))?;
+        settings.validate()?;
         // The address first: if this fails, no file has been changed.
-        let requested = settings.api.addr().map_err(BuildError::Settings)?;
+        let requested = settings.api.glimpse_addr;
         let listener = TcpListener::bind(requested).await.map_err(|source| match source.kind() {
             io::ErrorKind::AddrInUse => BuildError::AddressInUse(requested),
             _ => BuildError::Listen { addr: requested, source },
@@ -166,7 +84,7 @@ impl App {
         let (client, bucket_server) = parts::bucket(&settings).await?;
         let source = parts::source(&settings, client.clone(), &waiting).await?;
         let raw = providers::raw(&settings).await?;
-        let Embedding { jobs: provider, searches, proof } = embedding::around(raw, &settings, &waiting);
+        let Embedding { jobs: provider, searches, verification } = embedding::add_layers(raw, &settings, &waiting);
         let stores = stores::open(&settings, &waiting).await?;
         let ledger = Ledger::open(&folder)?;
         for (collection, ids) in stores.lost {
@@ -190,7 +108,7 @@ impl App {
             default_bucket: settings.source.s3_bucket.clone(),
             allowed_buckets: settings.source.allowed_buckets(),
             thumbnail_prefix,
-            exclude: settings.source.excludes().map_err(BuildError::Settings)?,
+            exclude: settings.source.s3_exclude.clone(),
             placing: cluster::placing(&settings, addr)?,
             waiting,
             drain: shutdown.drain(),
@@ -199,7 +117,7 @@ impl App {
         .await?;
         shutdown.spawn("scheduler of jobs", jobs.scheduler());
         let end = shutdown.drain();
-        shutdown.spawn("probe of the embedding provider", async move { proof.keep(end).await });
+        shutdown.spawn("probe of the embedding provider", async move { verification.keep(end).await });
         shutdown.spawn("upkeep of metrics", metrics::upkeep(shutdown.drain()));
         if let Some(server) = &bucket_server {
             // The server keeps running during the drain, because jobs that end still read from it.
@@ -208,17 +126,17 @@ impl App {
                 drain.run_until_cancelled(ended).await;
             });
         }
-        let lines = parts::lines(&settings, addr, bucket_server.as_ref());
+        let lines = start_lines::start_lines(&settings, addr, bucket_server.as_ref());
         let state = AppState {
             jobs,
             search: Search::new(searches, stores.searches.clone(), limits),
             images: Images::new(stores.searches, thumbnails, originals),
             defaults: Defaults {
-                collection: settings.index.collection().map_err(BuildError::Settings)?,
+                collection: settings.index.vector_db_collection.clone(),
                 namespace: settings.api.k8s_namespace.clone().into(),
                 max_image_bytes: usize::try_from(limits.max_bytes).unwrap_or(usize::MAX),
                 bucket: settings.source.s3_bucket.clone().into(),
-                provider: settings.embed.kind().map_or("local", ProviderKind::name),
+                provider: settings.embed.image_embedding_provider.name(),
             },
         };
         let router = router(state, &settings.api);
@@ -236,7 +154,7 @@ impl App {
     /// # Errors
     /// [`BuildError::Bucket`]
     pub async fn bucket(&self) -> Result<Bucket, BuildError> {
-        Bucket::of(self.client.clone()).await
+        Bucket::connect(self.client.clone()).await
     }
 
     /// Returns the start lines: what the service uses and which settings change it.
@@ -256,52 +174,6 @@ impl App {
                 server.stop().await;
             }
         };
-        until_drained(listener, router, &shutdown, last).await
-    }
-}
-
-/// Answers requests until the shutdown begins and all work in flight has ended, and then awaits `last`. During the
-/// drain it still answers: `/readyz` reports it, and new work is refused.
-async fn until_drained(
-    listener: TcpListener,
-    router: Router,
-    shutdown: &Shutdown,
-    last: impl Future<Output = ()>,
-) -> Result<(), BuildError> {
-    let (drain, closing) = (shutdown.drain(), CancellationToken::new());
-    let service = TowerToHyperService::new(router);
-    let server = server::serve(listener, service, ServerSettings::new("the service"), closing.clone());
-    #[expect(clippy::disallowed_methods, reason = "the handle aborts on drop; draining must not wait for it")]
-    let mut serving = AbortOnDropHandle::new(tokio::spawn(server));
-    let ended_early = tokio::select! {
-        () = drain.cancelled() => None,
-        // The server ends by itself only if it panics. Then the process ends too.
-        outcome = &mut serving => Some(outcome),
-    };
-    drain.cancel();
-    tracing::info!("draining: no new work is accepted, work in flight is finished");
-    let in_time = shutdown.finished().await;
-    if !in_time {
-        tracing::warn!("some work did not end in time and was cancelled; unfinished jobs continue at the next start");
-    }
-    closing.cancel();
-    let outcome = match ended_early {
-        Some(outcome) => Some(outcome),
-        None if in_time => {
-            let ended = tokio::time::timeout(REPLY_TIMEOUT, serving).await.ok();
-            if ended.is_none() {
-                tracing::warn!("some replies did not end in time and were cancelled");
-            }
-            ended
-        }
-        None => None,
-    };
-    last.await;
-    if let Some(name) = shutdown.failed() {
-        return Err(BuildError::Task(name));
-    }
-    match outcome {
-        Some(Err(panicked)) => Err(BuildError::Serve(io::Error::other(panicked))),
-        Some(Ok(())) | None => Ok(()),
+        serve::serve_until_drained(listener, router, &shutdown, last).await
     }
 }

@@ -1,12 +1,10 @@
 //! Builds each part of the service from its settings.
 
 use std::fs::{File, TryLockError};
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::{BuildError, cluster, providers, stores};
+use super::BuildError;
 use crate::config::Settings;
 use crate::images::{Originals, Thumbnails};
 use crate::resilience::{Breaker, BreakerSettings, Guard, WaitBoard};
@@ -28,14 +26,14 @@ pub(super) fn lock(folder: &Path) -> Result<File, BuildError> {
 
 /// Returns the settings of clients of the bucket, and the embedded S3 server if the bucket is in this process.
 pub(super) async fn bucket(settings: &Settings) -> Result<(S3Settings, Option<EmbeddedS3>), BuildError> {
-    match settings.source.endpoint().map_err(BuildError::Settings)? {
-        Endpoint::Aws | Endpoint::Url(_) => Ok((s3_settings(settings)?, None)),
+    match settings.source.s3_endpoint {
+        Endpoint::Aws | Endpoint::Url(_) => Ok((s3_settings(settings), None)),
         Endpoint::Embedded => {
             let server = start_bucket_server(settings).await?;
             let client = S3Settings {
                 endpoint: Some(server.endpoint()),
                 credentials: Some(server.credentials().clone()),
-                ..s3_settings(settings)?
+                ..s3_settings(settings)
             };
             Ok((client, Some(server)))
         }
@@ -50,9 +48,9 @@ pub(super) async fn source(
 ) -> Result<Arc<dyn ImageSource>, BuildError> {
     let breaker = Breaker::new(BreakerSettings {
         threshold: settings.source.s3_circuit_breaker_threshold,
-        cool_down: Duration::from_secs(settings.source.s3_circuit_breaker_timeout),
+        cool_down: settings.source.s3_circuit_breaker_timeout.duration(),
     });
-    let guard = Guard::background("s3", waiting.clone()).through(Arc::new(breaker.of("s3")));
+    let guard = Guard::background("s3", waiting.clone()).through(Arc::new(breaker.with_metrics("s3")));
     Ok(Arc::new(GuardedSource::new(Arc::new(S3Source::new(client).await?), guard)))
 }
 
@@ -61,29 +59,30 @@ pub(super) async fn images(settings: &Settings, client: S3Settings) -> Result<(T
     let source = Arc::new(S3Source::new(client).await?);
     let folder = settings.place.glimpse_data_dir.join("thumbnails");
     let limits = settings.imaging.limits();
-    let thumbnails = Thumbnails::open(source.clone(), &folder, settings.images.cache_bytes(), limits)
-        .map_err(|source| BuildError::Folder { folder, source })?;
+    let thumbnails =
+        Thumbnails::open(source.clone(), &folder, settings.images.glimpse_thumbnail_cache_mb.bytes(), limits)
+            .map_err(|source| BuildError::Folder { folder, source })?;
     Ok((thumbnails, Originals::new(source, limits)))
 }
 
 /// Returns the settings of a client of the bucket.
-pub(super) fn s3_settings(settings: &Settings) -> Result<S3Settings, BuildError> {
+pub(super) fn s3_settings(settings: &Settings) -> S3Settings {
     let source_settings = &settings.source;
-    Ok(S3Settings {
-        endpoint: match source_settings.endpoint().map_err(BuildError::Settings)? {
+    S3Settings {
+        endpoint: match &source_settings.s3_endpoint {
             Endpoint::Embedded => Some(format!("http://{}", source_settings.glimpse_s3_addr)),
             Endpoint::Aws => None,
-            Endpoint::Url(url) => Some(url),
+            Endpoint::Url(url) => Some(url.clone()),
         },
         region: source_settings.s3_region.clone(),
         // A host name made of a bucket name and a loopback address does not resolve.
-        path_style: source_settings.s3_path_style || source_settings.endpoint() == Ok(Endpoint::Embedded),
+        path_style: source_settings.s3_path_style || source_settings.s3_endpoint == Endpoint::Embedded,
         credentials: credentials(settings),
         anonymous: source_settings.s3_anonymous,
-        request_payer: !source_settings.s3_request_payer.is_empty(),
+        request_payer: source_settings.s3_request_payer.is_some(),
         max_bytes: settings.imaging.limits().max_bytes,
-        timeout: Duration::from_secs(source_settings.s3_timeout),
-    })
+        timeout: source_settings.s3_timeout.duration(),
+    }
 }
 
 fn credentials(settings: &Settings) -> Option<S3Credentials> {
@@ -96,11 +95,8 @@ fn credentials(settings: &Settings) -> Option<S3Credentials> {
 
 async fn start_bucket_server(settings: &Settings) -> Result<EmbeddedS3, BuildError> {
     let source_settings = &settings.source;
-    let wrong = |_| {
-        BuildError::Settings(format!("GLIMPSE_S3_ADDR is `{}`; it must be IP:PORT", source_settings.glimpse_s3_addr))
-    };
     let server = EmbeddedS3Settings {
-        addr: source_settings.glimpse_s3_addr.parse::<SocketAddr>().map_err(wrong)?,
+        addr: source_settings.glimpse_s3_addr,
         allow_remote: source_settings.glimpse_s3_allow_remote,
         credentials: credentials(settings),
         bucket: source_settings.s3_bucket.clone(),
@@ -113,30 +109,4 @@ async fn start_bucket_server(settings: &Settings) -> Result<EmbeddedS3, BuildErr
 /// Returns the folder in which the embedded S3 server stores its objects and its credentials.
 pub(super) fn bucket_folder(settings: &Settings) -> std::path::PathBuf {
     settings.place.glimpse_data_dir.join("s3")
-}
-
-/// Returns the start lines: what the service uses and which settings change it.
-pub(super) fn lines(settings: &Settings, addr: SocketAddr, server: Option<&EmbeddedS3>) -> Vec<String> {
-    let source_settings = &settings.source;
-    let bucket = match server {
-        Some(server) => format!("{} (embedded; S3_ENDPOINT, GLIMPSE_S3_ADDR)", server.endpoint()),
-        None => format!("{} (S3_ENDPOINT)", source_settings.s3_endpoint),
-    };
-    let auth = match (settings.api.keys().len(), settings.api.glimpse_allow_anonymous) {
-        (0, false) => "no key, only for this machine (GLIMPSE_API_KEY)".to_owned(),
-        (0, true) => "no key, OPEN TO EVERYONE (GLIMPSE_API_KEY, GLIMPSE_ALLOW_ANONYMOUS)".to_owned(),
-        (keys, _) => format!("{keys} API keys (GLIMPSE_API_KEY)"),
-    };
-    let folder = settings.place.glimpse_data_dir.display();
-    let mut lines = vec![
-        format!("service  http://{addr}  (GLIMPSE_ADDR)"),
-        format!("docs     http://{addr}/docs"),
-        format!("auth     {auth}"),
-        format!("bucket   {} at {bucket}", source_settings.s3_bucket),
-        providers::line(settings),
-        stores::line(&settings.index),
-        format!("data     {folder}  (GLIMPSE_DATA_DIR)"),
-    ];
-    lines.extend(cluster::line(settings));
-    lines
 }

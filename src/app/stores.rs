@@ -3,7 +3,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::BuildError;
 use crate::config::Settings;
@@ -36,11 +35,11 @@ pub(super) struct Stores {
 /// Opens the stores. Makes no network call to remote stores yet: a store that is down now may be up when it is needed.
 pub(super) async fn open(settings: &Settings, board: &WaitBoard) -> Result<Stores, BuildError> {
     let (mut jobs, mut searches, mut lost) = (Vec::new(), Vec::new(), Lost::new());
-    for kind in settings.index.kinds().map_err(BuildError::Settings)? {
+    for kind in settings.index.vector_db_provider.as_slice() {
         let (background, interactive) = match kind {
             StoreKind::Embedded => {
                 let index = embedded(settings).await?;
-                for (collection, id) in index.lost() {
+                for (collection, id) in index.lost_records() {
                     lost.entry(collection.clone()).or_default().insert(*id);
                 }
                 let index: Arc<dyn ImageIndex> = Arc::new(index);
@@ -63,13 +62,12 @@ pub(super) async fn open(settings: &Settings, board: &WaitBoard) -> Result<Store
 
 /// Returns the stores for a remote worker. It writes to the embedded store through the service, because only the
 /// service can open it.
-pub(super) fn of_worker(
+pub(super) fn open_for_worker(
     settings: &Settings,
     service: &Arc<dyn RecordsClient>,
     board: &WaitBoard,
 ) -> Result<Vec<Arc<dyn ImageIndex>>, BuildError> {
-    let kinds = settings.index.kinds().map_err(BuildError::Settings)?.into_iter();
-    let store = |kind| -> Result<Arc<dyn ImageIndex>, BuildError> {
+    let store = |kind: &StoreKind| -> Result<Arc<dyn ImageIndex>, BuildError> {
         Ok(match kind {
             StoreKind::Embedded => Arc::new(RemoteIndex::new(service.clone())),
             StoreKind::Qdrant => {
@@ -80,20 +78,20 @@ pub(super) fn of_worker(
             }
         })
     };
-    kinds.map(store).collect()
+    settings.index.vector_db_provider.as_slice().iter().map(store).collect()
 }
 
 pub(super) async fn embedded(settings: &Settings) -> Result<EmbeddedIndex, BuildError> {
     let folder = settings.place.glimpse_data_dir.join("index");
     let opened = tokio::task::spawn_blocking(move || EmbeddedIndex::open(&folder)).await;
-    Ok(opened.map_err(|_| BuildError::Settings("opening the embedded index panicked; see the log".to_owned()))??)
+    Ok(opened.map_err(|_| BuildError::Panicked("opening the embedded index"))??)
 }
 
 pub(super) fn qdrant(settings: &IndexSettings) -> QdrantSettings {
     QdrantSettings {
         url: settings.qdrant_url.clone(),
         api_key: settings.qdrant_api_key.clone(),
-        timeout: settings.timeout(),
+        timeout: settings.vector_db_timeout.duration(),
     }
 }
 
@@ -102,7 +100,7 @@ pub(super) fn weaviate(settings: &IndexSettings) -> WeaviateSettings {
         url: settings.weaviate_url.clone(),
         grpc_url: Some(settings.weaviate_grpc_url.clone()).filter(|url| !url.is_empty()),
         api_key: settings.weaviate_api_key.clone(),
-        timeout: settings.timeout(),
+        timeout: settings.vector_db_timeout.duration(),
     }
 }
 
@@ -113,11 +111,11 @@ fn for_jobs_and_searches(
     settings: &Settings,
     board: &WaitBoard,
 ) -> (Arc<dyn ImageIndex>, Arc<dyn ImageIndex>) {
-    let timeout = settings.index.timeout();
-    let breaker = Arc::new(Breaker::new(settings.index.breaker()).of(raw.name()));
+    let timeout = settings.index.vector_db_timeout.duration();
+    let breaker = Arc::new(Breaker::new(settings.index.breaker()).with_metrics(raw.name()));
     let background = Guard::background(raw.name(), board.clone()).through(breaker.clone());
     // Half of the timeout of the request, so that the client still gets the reason of a failure.
-    let search_timeout = timeout.min(Duration::from_secs(settings.api.glimpse_request_timeout) / 2);
+    let search_timeout = timeout.min(settings.api.glimpse_request_timeout.duration() / 2);
     let interactive = Guard::interactive(raw.name(), SEARCH_RETRIES).through(breaker);
     (
         Arc::new(Resilient::new(raw.clone(), background.with_permits(JOB_PERMITS).within(timeout))),
@@ -126,8 +124,8 @@ fn for_jobs_and_searches(
 }
 
 /// Returns the start line: where vectors are stored, and which settings change it.
-pub(super) fn line(settings: &IndexSettings) -> String {
-    let descriptions = settings.kinds().unwrap_or_default().into_iter().map(|kind| match kind {
+pub(super) fn start_line(settings: &IndexSettings) -> String {
+    let descriptions = settings.vector_db_provider.as_slice().iter().map(|kind| match kind {
         StoreKind::Embedded => "embedded".to_owned(),
         // The settings have been validated, so the URLs contain no password.
         StoreKind::Qdrant => match grpc_url(&settings.qdrant_url) {

@@ -26,12 +26,12 @@ impl WorkerApp {
     /// [`BuildError`]
     pub async fn build(settings: &Settings, worker: WorkerSettings) -> Result<Self, BuildError> {
         let waiting = WaitBoard::default();
-        let client = Arc::new(ServiceClient::new(worker, &waiting).map_err(BuildError::Settings)?);
-        let source = parts::source(settings, bucket::client_of(settings)?, &waiting).await?;
+        let client = Arc::new(ServiceClient::new(worker, &waiting)?);
+        let source = parts::source(settings, bucket::client_settings(settings)?, &waiting).await?;
         let raw = providers::raw(settings).await?;
-        let Embedding { jobs: provider, .. } = embedding::around(raw, settings, &waiting);
+        let Embedding { jobs: provider, .. } = embedding::add_layers(raw, settings, &waiting);
         let service: Arc<dyn RecordsClient> = client.clone();
-        let stores = Stores::new(stores::of_worker(settings, &service, &waiting)?);
+        let stores = Stores::new(stores::open_for_worker(settings, &service, &waiting)?);
         let thumbnails = Some(settings.source.thumbnail_prefix.clone()).filter(|prefix| !prefix.is_empty());
         let pipeline = Pipeline::new(source, provider, stores, settings.imaging.limits(), &settings.pipeline)
             .with_thumbnails(thumbnails);

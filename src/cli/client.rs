@@ -1,11 +1,10 @@
-//! The HTTP client of the commands: one request, one reply. If the service refuses a request, its message is the error.
+//! The HTTP client of the commands: one request, one reply.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::multipart::{Form, Part};
-use reqwest::{Method, RequestBuilder, Url};
+use reqwest::{Method, RequestBuilder, Response, Url};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
@@ -14,9 +13,11 @@ use super::CliError;
 use crate::api::replies::ErrorReply;
 use crate::config::Settings;
 use crate::domain::Secret;
+use crate::http::is_this_machine;
 
-/// How long a command waits for a service that does not answer. It is long enough for a restart of the service.
+/// How long a command that waits for a job retries requests. It is long enough for a restart of the service.
 const RETRY_WINDOW: Duration = Duration::from_secs(30);
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// A client of one service. Its clones share the connections.
 #[derive(Clone, Debug)]
@@ -24,6 +25,7 @@ pub(super) struct Client {
     http: reqwest::Client,
     url: Url,
     key: Option<Secret>,
+    retry_window: Duration,
 }
 
 /// A successful reply, as text or parsed.
@@ -34,7 +36,7 @@ pub(super) struct Reply {
 }
 
 impl Reply {
-    /// The body as it was received.
+    /// Returns the body as it was received.
     pub(super) fn text(&self) -> &str {
         &self.text
     }
@@ -47,7 +49,7 @@ impl Reply {
 impl Client {
     /// Returns a client of the service at `GLIMPSE_URL`.
     pub(super) fn new(settings: &Settings) -> Result<Self, CliError> {
-        Self::at(&settings.place.glimpse_url, settings)
+        Self::for_url(&settings.place.glimpse_url, settings)
     }
 
     /// Returns a client of the service at `GLIMPSE_URL` without a request timeout.
@@ -56,74 +58,77 @@ impl Client {
     }
 
     /// Returns a client of the service at this address.
-    pub(super) fn at(url: &str, settings: &Settings) -> Result<Self, CliError> {
+    pub(super) fn for_url(url: &str, settings: &Settings) -> Result<Self, CliError> {
         // The service has its own timeout (GLIMPSE_REQUEST_TIMEOUT) and reports it. This one is for a service that
         // hangs.
-        let timeout = Duration::from_secs(settings.api.glimpse_request_timeout + 10);
+        let timeout = settings.api.glimpse_request_timeout.duration() + Duration::from_secs(10);
         Self::build(url, settings, Some(timeout))
     }
 
     fn build(url: &str, settings: &Settings, timeout: Option<Duration>) -> Result<Self, CliError> {
-        let wrong = || CliError::Url { url: url.to_owned() };
-        let url: Url = url.parse().map_err(|_| wrong())?;
+        let invalid = || CliError::Url { url: url.to_owned() };
+        let url: Url = url.parse().map_err(|_| invalid())?;
         if url.cannot_be_a_base() || !matches!(url.scheme(), "http" | "https") {
-            return Err(wrong());
+            return Err(invalid());
         }
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(5))
             // Detects a service that disappeared without closing the connection.
             .tcp_keepalive(Duration::from_secs(30));
-        let http = match timeout {
-            Some(timeout) => http.timeout(timeout),
-            None => http,
-        };
-        let http = if is_loopback(&url) { http.no_proxy() } else { http };
+        if let Some(timeout) = timeout {
+            http = http.timeout(timeout);
+        }
+        if is_this_machine(&url) {
+            http = http.no_proxy();
+        }
         let http = http.build().map_err(CliError::Client)?;
-        Ok(Self { http, url, key: settings.api.keys().into_iter().next() })
+        Ok(Self { http, url, key: settings.api.keys().into_iter().next(), retry_window: Duration::ZERO })
+    }
+
+    /// Returns a client that retries `GET` for [`RETRY_WINDOW`] while the service restarts or is busy.
+    pub(super) fn with_retries(&self) -> Self {
+        Self { retry_window: RETRY_WINDOW, ..self.clone() }
     }
 
     /// `GET path?query`
-    pub(super) async fn get<Q: Serialize + Sync + ?Sized>(&self, path: &[&str], query: &Q) -> Result<Reply, CliError> {
-        self.send(self.request(Method::GET, path).query(query)).await
-    }
-
-    /// `POST path` with a JSON body.
-    pub(super) async fn post<B: Serialize + Sync>(&self, path: &[&str], body: &B) -> Result<Reply, CliError> {
-        self.send(self.request(Method::POST, path).json(body)).await
-    }
-
-    /// `POST path?query` with a file.
-    pub(super) async fn upload<Q: Serialize + Sync + ?Sized>(
-        &self,
-        path: &[&str],
-        query: &Q,
-        name: String,
-        bytes: Bytes,
-    ) -> Result<Reply, CliError> {
-        let form = Form::new().part("file", Part::stream(bytes).file_name(name));
-        self.send(self.request(Method::POST, path).query(query).multipart(form)).await
-    }
-
-    /// `DELETE path`
-    pub(super) async fn delete(&self, path: &[&str]) -> Result<Reply, CliError> {
-        self.send(self.request(Method::DELETE, path)).await
-    }
-
-    /// `GET path?query`; retries for [`RETRY_WINDOW`] while the service restarts or is busy.
-    pub(super) async fn get_with_retries<Q: Serialize + Sync + ?Sized>(
-        &self,
-        path: &[&str],
-        query: &Q,
-    ) -> Result<Reply, CliError> {
-        let until = Instant::now() + RETRY_WINDOW;
+    pub(super) async fn get(&self, path: &[&str], query: &impl Serialize) -> Result<Reply, CliError> {
+        let until = Instant::now() + self.retry_window;
         loop {
-            match self.get(path, query).await {
-                Err(error) if error.may_pass() && Instant::now() < until => {
-                    tokio::time::sleep(Duration::from_millis(500)).await;
+            match self.read(self.request(Method::GET, path).query(query)).await {
+                Err(error) if error.is_temporary() && Instant::now() < until => {
+                    tokio::time::sleep(RETRY_INTERVAL).await;
                 }
                 outcome => return outcome,
             }
         }
+    }
+
+    /// `GET path?query`, if the reply is a file.
+    pub(super) async fn download(&self, path: &[&str], query: &impl Serialize) -> Result<Bytes, CliError> {
+        let response = self.send(self.request(Method::GET, path).query(query)).await?;
+        response.bytes().await.map_err(|error| self.connection_error(error))
+    }
+
+    /// `POST path` with a JSON body.
+    pub(super) async fn post(&self, path: &[&str], body: &impl Serialize) -> Result<Reply, CliError> {
+        self.read(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// `POST path?query` with a file.
+    pub(super) async fn upload(
+        &self,
+        path: &[&str],
+        query: &impl Serialize,
+        name: String,
+        bytes: Bytes,
+    ) -> Result<Reply, CliError> {
+        let form = Form::new().part("file", Part::stream(bytes).file_name(name));
+        self.read(self.request(Method::POST, path).query(query).multipart(form)).await
+    }
+
+    /// `DELETE path?query`
+    pub(super) async fn delete(&self, path: &[&str], query: &impl Serialize) -> Result<Reply, CliError> {
+        self.read(self.request(Method::DELETE, path).query(query)).await
     }
 
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
@@ -139,32 +144,37 @@ impl Client {
         }
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<Reply, CliError> {
-        let url = self.url.as_str().trim_end_matches('/').to_owned();
-        let broken = |source: reqwest::Error| {
-            let (url, connect, source) = (url.clone(), source.is_connect(), source.without_url());
-            if connect { CliError::Unreachable { url, source } } else { CliError::Lost { url, source } }
-        };
-        let response = request.send().await.map_err(broken)?;
+    async fn read(&self, request: RequestBuilder) -> Result<Reply, CliError> {
+        let text = self.send(request).await?.text().await.map_err(|error| self.connection_error(error))?;
+        Ok(Reply { text, url: self.address() })
+    }
+
+    /// Sends a request. If the service refuses it, its message is the error.
+    async fn send(&self, request: RequestBuilder) -> Result<Response, CliError> {
+        let response = request.send().await.map_err(|error| self.connection_error(error))?;
         let status = response.status();
-        let text = response.text().await.map_err(broken)?;
         if status.is_success() {
-            return Ok(Reply { text, url });
+            return Ok(response);
         }
-        let message = serde_json::from_str::<ErrorReply>(&text).map(|reply| reply.message);
-        let message = message.unwrap_or_else(|_| {
-            format!(
-                "{url} answers {status}, but not with an error of Glimpse; set GLIMPSE_URL to the address of a service"
-            )
-        });
+        let text = response.text().await.map_err(|error| self.connection_error(error))?;
+        let message = match serde_json::from_str::<ErrorReply>(&text) {
+            Ok(reply) => reply.message,
+            Err(_) => format!(
+                "{} answers {status}, but not with an error of Glimpse; set GLIMPSE_URL to the address of a service",
+                self.address()
+            ),
+        };
         Err(CliError::Refused { status: status.as_u16(), message })
     }
-}
 
-fn is_loopback(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    fn connection_error(&self, error: reqwest::Error) -> CliError {
+        let (url, connect, source) = (self.address(), error.is_connect(), error.without_url());
+        if connect { CliError::Unreachable { url, source } } else { CliError::Lost { url, source } }
+    }
+
+    fn address(&self) -> String {
+        self.url.as_str().trim_end_matches('/').to_owned()
+    }
 }
 
 #[cfg(test)]
@@ -172,7 +182,7 @@ mod tests {
     use super::*;
 
     fn at(url: &str) -> Result<Client, CliError> {
-        Client::at(url, &Settings::default())
+        Client::for_url(url, &Settings::default())
     }
 
     #[test]
@@ -195,7 +205,7 @@ mod tests {
     #[tokio::test]
     async fn an_unreachable_service_and_an_invalid_url_are_reported() {
         let error = at("http://127.0.0.1:1").unwrap().get(&["jobs"], &()).await.unwrap_err();
-        assert!(error.may_pass());
+        assert!(error.is_temporary());
         assert!(error.chain().contains("`glimpse serve`"), "{}", error.chain());
         assert!(matches!(at("localhost:8080").unwrap_err(), CliError::Url { .. }));
     }

@@ -1,16 +1,15 @@
 //! `glimpse doctor`: checks everything that the settings name, and prints what to do about each failed check.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::client::Client;
 use super::{CliError, Ending, out};
-use crate::app::{CheckResult, Doctor as Checks, Problem, finding, unknown_variables};
+use crate::app::{CheckResult, Doctor as Checks, Problem, finding, local_url};
 use crate::config::{Settings, SettingsError};
 
-const MORE: &str = "\
+const NOTES: &str = "\
 Checks the settings, the data folder, the bucket, the embedding provider (images and text), the stores, the Ray cluster
 (if one is set) and the running service, and prints a line for each. Exit code 0 only if every check passes. Secrets are
 not printed. With --quick it only requests /readyz from the service on this machine and waits at most two seconds. Use
@@ -22,7 +21,7 @@ does not repair a missing dependency.";
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
-#[command(after_help = MORE)]
+#[command(after_help = NOTES)]
 pub(super) struct Doctor {
     /// Only check whether the running service is ready
     #[arg(long)]
@@ -43,7 +42,7 @@ impl Doctor {
             report.line(&finding("settings", async { outcome }).await)?;
         }
         if !self.quick {
-            for warning in unknown_variables() {
+            for warning in crate::config::warnings() {
                 out::line(format!("warn  {:<9} {warning}", "settings"))?;
             }
         }
@@ -87,25 +86,25 @@ impl Report {
 /// Checks whether the service of this machine is ready. A service that does not run is a problem only if `required`.
 async fn service(settings: &Settings, required: bool) -> Result<String, Problem> {
     let url = url(settings);
-    let complain = |problem: String, advice: &str| Err(Problem { problem, advice: advice.to_owned() });
-    let ready = match Client::at(&url, settings) {
+    let failed = |problem: String, advice: &str| Err(Problem { problem, advice: advice.to_owned() });
+    let ready = match Client::for_url(&url, settings) {
         Ok(client) => tokio::time::timeout(READY_TIMEOUT, async move { client.get(&["readyz"], &()).await }).await,
-        Err(error) => return complain(error.chain(), "set GLIMPSE_URL"),
+        Err(error) => return failed(error.chain(), "set GLIMPSE_URL"),
     };
     match ready {
         Ok(Ok(_)) => Ok(format!("ready at {url}")),
         Ok(Err(CliError::Unreachable { .. })) if !required => {
             Ok(format!("not running at {url}; `glimpse serve` starts it (GLIMPSE_ADDR, GLIMPSE_URL)"))
         }
-        Ok(Err(CliError::Unreachable { .. })) => complain(
+        Ok(Err(CliError::Unreachable { .. })) => failed(
             format!("no service answers at {url}"),
             "start it with `glimpse serve`, or set GLIMPSE_URL to its address",
         ),
-        Ok(Err(error)) => complain(
+        Ok(Err(error)) => failed(
             format!("the service at {url} is not ready: {}", error.chain()),
             "its log has the details; it checks its dependencies again by itself",
         ),
-        Err(_) => complain(
+        Err(_) => failed(
             format!("the service at {url} did not answer /readyz within {} s", READY_TIMEOUT.as_secs()),
             "it may be starting or waiting for a dependency: its log has the details",
         ),
@@ -116,19 +115,8 @@ async fn service(settings: &Settings, required: bool) -> Result<String, Problem>
 /// listen on.
 fn url(settings: &Settings) -> String {
     let url = &settings.place.glimpse_url;
-    let address = settings.api.glimpse_addr.parse::<SocketAddr>();
-    match address {
-        Ok(address) if *url == Settings::default().place.glimpse_url => {
-            let loopback = if address.is_ipv6() { "[::1]" } else { "127.0.0.1" };
-            let host = if address.ip().is_unspecified() { loopback.to_owned() } else { host(address) };
-            format!("http://{host}:{}", address.port())
-        }
-        _ => url.clone(),
-    }
-}
-
-fn host(address: SocketAddr) -> String {
-    if address.is_ipv6() { format!("[{}]", address.ip()) } else { address.ip().to_string() }
+    let is_default = *url == Settings::default().place.glimpse_url;
+    if is_default { local_url(settings.api.glimpse_addr) } else { url.clone() }
 }
 
 #[cfg(test)]

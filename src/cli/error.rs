@@ -1,6 +1,6 @@
 //! The errors of the commands.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::io;
 use std::path::PathBuf;
 
@@ -10,116 +10,68 @@ use crate::demo::VaryError;
 
 /// Why a command failed. The message is a sentence; the causes are its sources.
 #[derive(Debug, thiserror::Error)]
-pub enum CliError {
-    /// The settings cannot be used.
+pub(super) enum CliError {
     #[error(transparent)]
     Settings(#[from] SettingsError),
     /// The service could not start or ended with an error, or the bucket refused a request.
     #[error(transparent)]
     Service(#[from] BuildError),
-    /// The worker could not continue.
     #[error(transparent)]
     Worker(#[from] WorkerError),
-    /// The settings name a bucket or a store outside the process of the demo.
-    #[error(
-        "{0}: the demo uploads and indexes images, and writes only to the embedded bucket and store; \
-             unset S3_ENDPOINT and VECTOR_DB_PROVIDER, or use `glimpse serve` and `glimpse seed`"
-    )]
-    NotEmbedded(String),
     /// The settings of the worker are invalid or do not fit the job: starting it again without a change is of no use.
     #[error(transparent)]
     InvalidWorkerSettings(Box<CliError>),
-    /// No connection to the service is possible.
+    #[error(
+        "{0}: the demo uploads and indexes images, and writes only to the embedded bucket and store; unset S3_ENDPOINT \
+         and VECTOR_DB_PROVIDER, or use `glimpse serve` and `glimpse seed`"
+    )]
+    NotEmbedded(String),
     #[error("no service answers at {url}; start it with `glimpse serve`, or set GLIMPSE_URL to its address")]
-    Unreachable {
-        /// The address of the service.
-        url: String,
-        /// The network error.
-        #[source]
-        source: reqwest::Error,
-    },
-    /// The connection broke before the reply was complete.
+    Unreachable { url: String, source: reqwest::Error },
     #[error("the service at {url} did not finish its reply")]
-    Lost {
-        /// The address of the service.
-        url: String,
-        /// The network error.
-        #[source]
-        source: reqwest::Error,
-    },
+    Lost { url: String, source: reqwest::Error },
     /// The service refused the request. The message is that of the service.
     #[error("{message}")]
-    Refused {
-        /// The HTTP status.
-        status: u16,
-        /// The message of the service.
-        message: String,
-    },
-    /// The reply is not one of Glimpse.
+    Refused { status: u16, message: String },
     #[error(
         "the reply of {url} is not a reply of Glimpse; set GLIMPSE_URL to the address of a service of the same version"
     )]
-    InvalidReply {
-        /// The address of the service.
-        url: String,
-        /// Why the reply cannot be parsed.
-        #[source]
-        source: serde_json::Error,
-    },
-    /// `GLIMPSE_URL` is not a URL.
+    InvalidReply { url: String, source: serde_json::Error },
     #[error("GLIMPSE_URL is `{url}`; it must be a URL such as http://127.0.0.1:8080")]
-    Url {
-        /// The value that was set.
-        url: String,
-    },
-    /// The HTTP client cannot be created.
+    Url { url: String },
     #[error("the HTTP client cannot be created")]
     Client(#[source] reqwest::Error),
-    /// A file cannot be read.
     #[error("{} cannot be read", path.display())]
-    File {
-        /// The path of the file.
-        path: PathBuf,
-        /// The error of the operating system.
-        #[source]
-        source: io::Error,
-    },
-    /// The content of a file is invalid.
+    File { path: PathBuf, source: io::Error },
+    #[error("{} cannot be written", path.display())]
+    Write { path: PathBuf, source: io::Error },
     #[error("{}: {problem}", path.display())]
-    Content {
-        /// The path of the file.
-        path: PathBuf,
-        /// What is wrong, and what is allowed.
-        problem: String,
-    },
+    Content { path: PathBuf, problem: String },
     /// One of many searches failed.
     #[error("the search for `{query}` failed")]
-    Query {
-        /// The text of the search.
-        query: String,
-        /// Why it failed.
-        #[source]
-        source: Box<CliError>,
-    },
-    /// A variation of a demo image cannot be created.
+    Query { query: String, source: Box<CliError> },
+    #[error("there is no collection `{0}`; `glimpse collections list` shows all")]
+    NoCollection(String),
     #[error(transparent)]
     Vary(#[from] VaryError),
-    /// Writing to standard output failed.
     #[error("cannot write to standard output")]
     Print(#[source] io::Error),
-    /// The signal handlers cannot be installed.
+    #[error("cannot read the answer from standard input")]
+    Input(#[source] io::Error),
+    #[error("the command asks for confirmation, but standard input is not a terminal; add --yes")]
+    NoTerminal,
     #[error("the signal handlers cannot be installed")]
     Signals(#[source] io::Error),
-    /// A task panicked.
     #[error("a task panicked: {0}")]
     TaskPanicked(String),
 }
 
 impl CliError {
     /// Returns the exit code of a command that failed with this error.
-    pub fn code(&self) -> u8 {
+    pub(super) fn code(&self) -> u8 {
         match self {
             Self::InvalidWorkerSettings(_) => Self::EX_CONFIG,
+            Self::Service(error) => error.exit_code(),
             _ => 1,
         }
     }
@@ -139,7 +91,7 @@ impl CliError {
     }
 
     /// Returns the message and its causes in one line, without repeating a text.
-    pub fn chain(&self) -> String {
+    pub(super) fn chain(&self) -> String {
         let mut chain = self.to_string();
         let mut cause = std::error::Error::source(self);
         while let Some(error) = cause {
@@ -155,7 +107,7 @@ impl CliError {
     }
 
     /// Whether the same request may succeed a moment later.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(super) fn is_temporary(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Lost { .. } => true,
             Self::Refused { status, .. } => matches!(status, 429 | 502..=504),

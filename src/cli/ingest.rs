@@ -3,8 +3,10 @@
 use clap::Args;
 
 use super::client::Client;
-use super::{CliError, Ending, follow, out};
-use crate::api::replies::{MaxFailures, SubmitReply, SubmitRequest};
+use super::jobs::{executors, follow};
+use super::out::Output;
+use super::{CliError, Ending, client_help};
+use crate::api::replies::{MaxFailures, SubmitRequest};
 use crate::config::Settings;
 use crate::domain::{Excludes, FailureLimit};
 
@@ -17,59 +19,58 @@ Examples:
   glimpse ingest --sync                   also remove from the index what is no longer in the bucket
   glimpse ingest --no-wait --json         submit the job and return at once, for scripts
 
+The columns of the object --metadata-key can be searched with `glimpse search --meta COLUMN=VALUE`. With --executor
+workers --json, the first line is the reply that contains the token of the workers.
+
 Exit codes: 0 done; 1 failed or stopped; 2 usage; 3 done, but some images could not be indexed.
-Ctrl-C ends this command, but not the job: use `glimpse jobs ID --stop` to stop the job.";
+Ctrl-C ends this command, but not the job: use `glimpse jobs stop ID` to stop the job.";
 
 #[derive(Debug, Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag on the command line")]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = client_help(EXAMPLES))]
 pub(super) struct Ingest {
     /// The bucket [default: S3_BUCKET of the service]
     #[arg(long)]
     bucket: Option<String>,
-    /// Index only keys that start with this prefix
-    #[arg(long, default_value = "")]
+    /// Index only keys that start with this prefix [default: all keys]
+    #[arg(long, default_value = "", hide_default_value = true)]
     prefix: String,
     /// The collection for the vectors [default: VECTOR_DB_COLLECTION of the service]
     #[arg(long)]
     collection: Option<String>,
-    /// Index at most this many new or changed images
+    /// Index at most this many new or changed images [default: all]
     #[arg(long, value_name = "N")]
     max_items: Option<u64>,
     /// Also read keys without an image extension; the content decides whether they are indexed
     #[arg(long)]
     any_extension: bool,
-    /// The key of a CSV or NDJSON object in the bucket; its rows are joined on `s3_key`, and its columns can be
-    /// searched with `search --meta COLUMN=VALUE`
+    /// The key of a CSV or NDJSON object in the bucket, with a column `s3_key` and the metadata of the images
     #[arg(long, value_name = "KEY")]
     metadata_key: Option<String>,
-    /// What runs the job: `local` (the service), `ray` (its Ray cluster) or `workers` (workers that you start; the
-    /// command to start one is printed, and with --json the reply that contains their token)
-    #[arg(long, value_name = "NAME")]
+    /// `local` (the service, the default), `workers` (that you start with the printed command) or `ray` (the Ray
+    /// cluster)
+    #[arg(long, value_parser = executors(), hide_possible_values = true)]
     executor: Option<String>,
     /// Also remove from the index the images under the prefix that are no longer in the bucket
     #[arg(long, conflicts_with = "max_items")]
     sync: bool,
-    /// Globs of keys that are not indexed, instead of S3_EXCLUDE of the service; comma-separated, or repeat the option;
-    /// `none` excludes nothing
+    /// Globs of keys that are not indexed, comma-separated; `none` for no globs [default: S3_EXCLUDE of the service]
     #[arg(long, value_name = "GLOBS")]
     exclude: Option<Vec<String>>,
     /// Only report what would be done; change nothing
     #[arg(long)]
     dry_run: bool,
-    /// With --sync: fail and remove nothing if more than this percentage of the indexed images would be removed
-    /// [default: 10]
+    /// With --sync: fail if more than this percentage of the indexed images would be removed [default: 10]
     #[arg(long, value_name = "N", requires = "sync", value_parser = clap::value_parser!(u8).range(0..=100))]
     max_delete_percent: Option<u8>,
-    /// The job fails if more images than this fail: a number, or a percentage such as 5%
+    /// The job fails if more images than this fail, or more than this percentage of them [default: no limit]
     #[arg(long, value_name = "N|N%")]
     max_failures: Option<FailureLimit>,
     /// Do not wait for the end of the job
     #[arg(long)]
     no_wait: bool,
-    /// Print the service's last reply instead of a summary
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Ingest {
@@ -94,18 +95,6 @@ impl Ingest {
             ..SubmitRequest::default()
         };
         let submitted = client.post(&["jobs", "images"], &request).await?;
-        let SubmitReply { job_id: id, worker_token, .. } = submitted.read()?;
-        // The service sends the token only once, so it must be printed now.
-        match worker_token {
-            Some(_) if self.json && !self.no_wait => out::line(submitted.text())?,
-            Some(token) if !self.json => {
-                out::line(super::worker::command(&token, settings, &id))?;
-            }
-            Some(_) | None => {}
-        }
-        if self.no_wait {
-            return follow::leave(&submitted, self.json);
-        }
-        follow::follow_submitted(&client, &submitted, self.json).await
+        follow::submitted(&client, &submitted, settings, self.no_wait, self.output).await
     }
 }

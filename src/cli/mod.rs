@@ -1,40 +1,34 @@
-//! The command line. `serve`, `demo`, `seed`, `clip` and `worker` do their work in this process; the other commands are
-//! clients of a running service.
+//! The command line. `serve`, `demo`, `clip`, `worker`, `seed` and `doctor` do their work in this process; the other
+//! commands are clients of a running service.
 
-mod bars;
 mod client;
-mod clip;
-mod demo;
+mod collections;
 mod doctor;
 mod error;
 mod eval;
-mod follow;
+mod images;
 mod ingest;
 mod jobs;
 mod out;
+mod run;
 mod search;
 mod seed;
-mod serve;
 mod verify;
-mod worker;
 
+use std::ffi::OsString;
+use std::io::ErrorKind;
+
+use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
-use crate::app::unknown_variables;
-use crate::config::Settings;
+use crate::config::{Settings, SettingsError};
 
-pub use error::CliError;
-
-/// Logs a warning for each variable of the environment that looks like a setting and is not one.
-fn warn_of_unknown_variables() {
-    for warning in unknown_variables() {
-        tracing::warn!("{warning}");
-    }
-}
+use error::CliError;
+use run::{clip, demo, serve, worker};
 
 /// The result of a command, as an exit code. Code 2, an invalid command line, is returned by clap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+enum Ending {
     /// 0
     Done,
     /// 1
@@ -44,14 +38,22 @@ pub enum Ending {
 }
 
 impl Ending {
-    /// Returns the exit code.
-    pub fn code(self) -> u8 {
+    fn code(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::Failed => 1,
             Self::DoneWithFailures => 3,
         }
     }
+}
+
+/// The end of the help of a command that needs a running service.
+const SERVICE: &str = "\
+The command connects to the service at GLIMPSE_URL (http://127.0.0.1:8080 by default) and sends the first key of
+GLIMPSE_API_KEY, if one is set.";
+
+fn client_help(examples: &str) -> String {
+    format!("{examples}\n\n{SERVICE}")
 }
 
 const EXAMPLES: &str = "\
@@ -62,16 +64,17 @@ Examples:
   glimpse ingest --prefix images/                index the images in the bucket under images/
   glimpse search \"a cat\"                         find images by text
   glimpse search --file cat.jpg --limit 3        find images that are similar to this one
+  glimpse jobs list                              see what was indexed
 
 Settings are environment variables; docs/settings.md describes them. Commands that need a running service connect to
-GLIMPSE_URL and send the first key of GLIMPSE_API_KEY.
+GLIMPSE_URL (http://127.0.0.1:8080 by default) and send the first key of GLIMPSE_API_KEY.
 
-Exit codes: 0 done; 1 failed; 2 invalid command line; 3 done, but some images could not be indexed; 78 the service
-refuses the worker, or the settings of the worker are invalid.";
+Exit codes: 0 done; 1 failed; 2 invalid command line; 3 done, but some images could not be indexed; 70 a task that the
+service needs ended unexpectedly; 78 the service refuses the worker, or the settings of the worker are invalid.";
 
 /// Indexes the images of an S3 bucket and finds them by text or by image.
 #[derive(Debug, Parser)]
-#[command(name = "glimpse", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "glimpse", version, after_help = EXAMPLES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -95,6 +98,10 @@ enum Command {
     Search(search::Search),
     /// List jobs; show, follow, stop, retry, move or delete them
     Jobs(jobs::Jobs),
+    /// Show one indexed image, save its thumbnail or original, or remove it from the index
+    Images(images::Images),
+    /// List, show or drop collections
+    Collections(collections::Collections),
     /// Check the settings and everything that they name, and print what to do about each problem
     Doctor(doctor::Doctor),
     /// Compare the stores with each other and with the ledger, and repair differences
@@ -106,46 +113,54 @@ enum Command {
 impl Cli {
     /// Parses the command line of this process. If it is invalid, the process ends with exit code 2.
     pub fn read() -> Self {
-        Self::parse()
+        Self::parse_arguments(std::env::args_os()).unwrap_or_else(|error| error.exit())
     }
 
-    /// Runs the command.
-    ///
-    /// # Errors
-    /// [`CliError`] if the command fails.
-    pub async fn run(self) -> Result<Ending, CliError> {
-        let settings = Settings::load();
-        let ending = match self.command {
+    fn parse_arguments(arguments: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, clap::Error> {
+        let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
+        Self::try_parse_from(&arguments).map_err(|mut error| {
+            let arguments: Vec<_> = arguments.iter().map(|argument| argument.to_string_lossy().into_owned()).collect();
+            if let Some(tip) = jobs::tip(&arguments) {
+                error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+            }
+            error
+        })
+    }
+
+    /// Runs the command, and prints the error if it fails. Returns the exit code.
+    pub async fn run(self) -> u8 {
+        match self.command.run(Settings::load()).await {
+            Ok(ending) => ending.code(),
+            // The reader of the output closed it: `glimpse jobs list | head -1` is not a failure.
+            Err(CliError::Print(error)) if error.kind() == ErrorKind::BrokenPipe => Ending::Done.code(),
+            Err(error) => {
+                eprintln!("glimpse: {}", error.chain());
+                error.code()
+            }
+        }
+    }
+}
+
+impl Command {
+    async fn run(self, settings: Result<Settings, SettingsError>) -> Result<Ending, CliError> {
+        match self {
             // This command reports invalid settings itself.
             Command::Doctor(command) => Box::pin(command.run(settings)).await,
             Command::Worker(command) => {
                 let outcome = async { command.run(settings?).await };
                 Box::pin(outcome).await.map_err(CliError::into_worker_error)
             }
-            command => Box::pin(command.run(settings?)).await,
-        };
-        match ending {
-            // The reader of the output closed it: `glimpse jobs | head -1` is not a failure.
-            Err(CliError::Print(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Ending::Done),
-            ending => ending,
-        }
-    }
-}
-
-impl Command {
-    async fn run(self, settings: Settings) -> Result<Ending, CliError> {
-        match self {
-            Command::Doctor(command) => Box::pin(command.run(Ok(settings))).await,
-            Command::Serve(command) => Box::pin(command.run(settings)).await,
-            Command::Demo(command) => Box::pin(command.run(settings)).await,
-            Command::Clip(command) => command.run(settings).await,
-            Command::Worker(command) => Box::pin(command.run(settings)).await,
-            Command::Seed(command) => command.run(&settings).await,
-            Command::Ingest(command) => command.run(&settings).await,
-            Command::Search(command) => command.run(&settings).await,
-            Command::Jobs(command) => command.run(&settings).await,
-            Command::Verify(command) => command.run(&settings).await,
-            Command::Eval(command) => command.run(&settings).await,
+            Command::Serve(command) => Box::pin(command.run(settings?)).await,
+            Command::Demo(command) => Box::pin(command.run(settings?)).await,
+            Command::Clip(command) => command.run(settings?).await,
+            Command::Seed(command) => command.run(&settings?).await,
+            Command::Ingest(command) => command.run(&settings?).await,
+            Command::Search(command) => command.run(&settings?).await,
+            Command::Jobs(command) => command.run(&settings?).await,
+            Command::Images(command) => command.run(&settings?).await,
+            Command::Collections(command) => command.run(&settings?).await,
+            Command::Verify(command) => command.run(&settings?).await,
+            Command::Eval(command) => command.run(&settings?).await,
         }
     }
 }
@@ -156,27 +171,63 @@ mod tests {
 
     use super::*;
 
+    fn parse(line: &str) -> Result<Cli, clap::Error> {
+        Cli::parse_arguments(line.split(' '))
+    }
+
     #[test]
     fn the_definition_of_the_command_line_is_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn contradicting_options_are_refused() {
+    fn contradicting_and_missing_options_are_refused() {
         for line in [
             "glimpse search",
-            "glimpse jobs --logs",
-            "glimpse jobs 1 --logs --stop",
+            "glimpse jobs",
+            "glimpse jobs logs",
+            "glimpse jobs logs 1 --follow --json",
+            "glimpse jobs move 1 elsewhere",
+            "glimpse jobs prune",
+            "glimpse images thumbnail s3://b/cat.jpg",
+            "glimpse images show cat.jpg",
+            "glimpse collections drop",
             "glimpse eval",
             "glimpse eval --queries q --at 0",
             "glimpse eval --queries q --at 1,101",
             "glimpse seed --from d --count 3",
         ] {
-            let refused = Cli::try_parse_from(line.split(' ')).unwrap_err();
-            assert_eq!(refused.exit_code(), 2, "{line}");
+            assert_eq!(parse(line).unwrap_err().exit_code(), 2, "{line}");
         }
-        for line in ["glimpse search cat", "glimpse search --file f cat", "glimpse jobs", "glimpse jobs 1 --failures"] {
-            Cli::try_parse_from(line.split(' ')).unwrap();
+        for line in [
+            "glimpse search cat",
+            "glimpse search --file f cat",
+            "glimpse search --like s3://b/cat.jpg --min-score -0.5 --offset 10",
+            "glimpse jobs list",
+            "glimpse jobs failures 1 --limit 3",
+            "glimpse collections drop birds --yes",
+        ] {
+            parse(line).unwrap();
+        }
+    }
+
+    #[test]
+    fn the_flags_of_version_0_1_are_refused_with_the_subcommand() {
+        const ID: &str = "019b8d36-0000-7000-8000-000000000000";
+        for (line, expected) in [
+            (format!("glimpse jobs {ID}"), "glimpse jobs show ID"),
+            (format!("glimpse jobs {ID} --json"), "glimpse jobs show ID"),
+            (format!("glimpse jobs {ID} --follow"), "glimpse jobs show ID --follow"),
+            (format!("glimpse jobs --logs {ID}"), "glimpse jobs logs ID"),
+            (format!("glimpse jobs {ID} --failures"), "glimpse jobs failures ID"),
+            (format!("glimpse jobs {ID} --stop"), "glimpse jobs stop ID"),
+            (format!("glimpse jobs {ID} --retry"), "glimpse jobs retry ID"),
+            (format!("glimpse jobs {ID} --move=local"), "glimpse jobs move ID EXECUTOR"),
+            ("glimpse jobs --prune --keep 2".to_owned(), "glimpse jobs prune --keep N"),
+        ] {
+            let refused = parse(&line).unwrap_err();
+            let message = refused.to_string();
+            assert!(refused.exit_code() == 2 && message.contains(&format!("tip: use `{expected}`")), "{message}");
         }
     }
 }

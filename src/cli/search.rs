@@ -3,45 +3,66 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use serde::Serialize;
 
 use super::client::{Client, Reply};
-use super::{CliError, Ending, out};
+use super::images::parse_id;
+use super::out::{self, Output};
+use super::{CliError, Ending, client_help};
 use crate::api::replies::SearchReply;
 use crate::config::Settings;
+use crate::domain::ImageId;
 
 const EXAMPLES: &str = "\
 Examples:
   glimpse search \"a cat\"
   glimpse search --file cat.jpg --limit 3
-  glimpse search --file cat.jpg \"at night\"     similar to both
+  glimpse search --file cat.jpg \"at night\"                similar to both
+  glimpse search --like s3://photos/cat.jpg               similar to an indexed image
+  glimpse search --like ID --min-score 0.99               copies of it
+  glimpse search \"a cat\" --limit 100 --offset 100         the second hundred results
   glimpse search \"a cat\" --s3-prefix images/2026/ --min-width 1024 --meta place=CH
-  glimpse search \"a cat\" --json | jq .results";
+  glimpse search \"a cat\" --json | jq .results
+
+The score is the cosine similarity of query and image. A text and an image that match have a score of about 0.1 to 0.35
+with the built-in model, so that a minimum score is more useful for searches by image.";
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = client_help(EXAMPLES), group = inputs())]
 pub(super) struct Search {
-    /// The text to search for
-    #[arg(required_unless_present = "file")]
+    /// The text to search for, 1 to 1,000 characters
     text: Option<String>,
-    /// An image to search for: JPEG, PNG, WebP or GIF
+    /// An image to search for: JPEG, PNG, WebP or GIF, at most IMAGE_MAX_SIZE_MB of the service
     #[arg(long)]
     file: Option<PathBuf>,
-    /// The store to search [default: the first store of the service]
-    #[arg(long)]
+    /// An indexed image to search for: its URI (s3://bucket/key) or its id, as in the results
+    #[arg(long, value_name = "URI_OR_ID", value_parser = parse_id)]
+    like: Option<ImageId>,
+    /// The store to search: embedded, qdrant or weaviate, or all [default: the first store of the service]
+    #[arg(long, value_name = "STORE")]
     provider: Option<String>,
     /// The collection [default: VECTOR_DB_COLLECTION of the service]
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     collection: Option<String>,
     /// Number of results, 1 to 100
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, value_name = "N", default_value_t = 10)]
     limit: usize,
+    /// Number of results to skip; the sum of offset and limit is at most 10,000
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    offset: usize,
+    /// Only results with at least this score, -1 to 1 [default: all]
+    #[arg(long, value_name = "SCORE", allow_negative_numbers = true)]
+    min_score: Option<f32>,
+    #[command(flatten)]
+    output: Output,
     #[command(flatten)]
     filter: Filter,
-    /// Print the service's reply instead of a table
-    #[arg(long)]
-    json: bool,
+}
+
+/// The options of which at least one is required.
+fn inputs() -> ArgGroup {
+    ArgGroup::new("input").required(true).multiple(true).args(["text", "file", "like"])
 }
 
 /// Conditions that a result must all meet. The service validates them.
@@ -49,7 +70,7 @@ pub(super) struct Search {
 #[command(next_help_heading = "Filters")]
 struct Filter {
     /// Only images of this format: jpeg, png, webp or gif
-    #[arg(long)]
+    #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
     /// Only keys in this folder; it must end with /
     #[arg(long, value_name = "FOLDER/")]
@@ -60,7 +81,7 @@ struct Filter {
     /// Only images whose original is at least this high
     #[arg(long, value_name = "PIXELS")]
     min_height: Option<u32>,
-    /// Only images indexed after this time, such as 2026-05-01T00:00:00Z
+    /// Only images indexed after this time, in RFC 3339 format, such as 2026-05-01T00:00:00Z
     #[arg(long, value_name = "TIME")]
     indexed_after: Option<String>,
     /// Only images with this metadata, from the object or from the metadata file of the job; repeat it for more
@@ -95,8 +116,15 @@ impl Search {
     pub(super) async fn run(self, settings: &Settings) -> Result<Ending, CliError> {
         let client = Client::new(settings)?;
         let mut query = self.filter.query();
-        query.push(("limit".to_owned(), self.limit.to_string()));
-        let given = [("q", self.text), ("provider", self.provider), ("collection", self.collection)];
+        let given = [
+            ("q", self.text),
+            ("like", self.like.map(|id| id.to_string())),
+            ("provider", self.provider),
+            ("collection", self.collection),
+            ("limit", Some(self.limit.to_string())),
+            ("offset", Some(self.offset.to_string())),
+            ("min_score", self.min_score.map(|score| score.to_string())),
+        ];
         query.extend(given.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
         let reply = match &self.file {
             None => client.get(&["search", "images"], &query).await?,
@@ -106,37 +134,42 @@ impl Search {
                 by_image(&client, &query, file_name(file), bytes.into()).await?
             }
         };
-        if self.json {
-            out::line(reply.text())?;
-        } else {
-            out::line(table(&reply.read()?))?;
-        }
+        let found = self.output.reply(&reply, |found: &SearchReply| table(found, self.offset))?;
+        out::warnings(&found.warnings);
         Ok(Ending::Done)
     }
 }
 
-pub(super) async fn by_image<Q: Serialize + Sync + ?Sized>(
+pub(super) async fn by_image(
     client: &Client,
-    query: &Q,
+    query: &impl Serialize,
     name: String,
     bytes: Bytes,
 ) -> Result<Reply, CliError> {
     client.upload(&["search", "images"], query, name, bytes).await
 }
 
-/// Formats the results as a table.
-pub(super) fn table(reply: &SearchReply) -> String {
+/// Formats the results as a table. Their ranks start after `offset`.
+pub(super) fn table(reply: &SearchReply, offset: usize) -> String {
     if reply.results.is_empty() {
         return format!("nothing found in the collection `{}`", reply.collection);
     }
-    let mut table = out::table(&["rank", "score", "key", "size"]);
-    for (rank, hit) in reply.results.iter().enumerate() {
-        table.add_row([
-            out::number(rank + 1),
+    let like = reply.like.is_some();
+    let several = reply.results.iter().any(|hit| !hit.stores.is_empty());
+    let mut headers = vec!["rank", "score", "image", "size"];
+    headers.extend(like.then_some("identical"));
+    headers.extend(several.then_some("stores"));
+    let mut table = out::table(&headers);
+    for (rank, hit) in (offset + 1..).zip(&reply.results) {
+        let mut row = vec![
+            out::number(rank),
             out::number(format!("{:.4}", hit.score)),
-            hit.s3_key.clone().into(),
+            hit.s3_uri.clone().into(),
             out::number(format!("{}x{}", hit.width, hit.height)),
-        ]);
+        ];
+        row.extend(like.then(|| if hit.identical == Some(true) { "yes" } else { "no" }.into()));
+        row.extend(several.then(|| hit.stores.join(", ").into()));
+        table.add_row(row);
     }
     table.to_string()
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use futures::stream::{self, Stream, TryStreamExt};
 use indicatif::ProgressBar;
 
-use super::{CliError, Ending, bars, out};
+use super::{CliError, Ending, out};
 use crate::app::Bucket;
 use crate::config::Settings;
 use crate::demo;
@@ -19,8 +19,8 @@ Examples:
   glimpse seed --count 1000                             upload the demo images and variations of them
   glimpse seed --from ~/Pictures --prefix holidays/     upload a folder, with its subfolders
 
-The bucket is created if it does not exist. The embedded bucket (S3_ENDPOINT=embedded) is available while the service
-runs.";
+The bucket is created if it does not exist. It is the one at S3_ENDPOINT, with the credentials that the settings name.
+The embedded bucket (S3_ENDPOINT=embedded, the default) is available while the service runs.";
 
 /// Number of concurrent uploads.
 const CONCURRENCY: usize = 16;
@@ -96,7 +96,7 @@ async fn put_all<T>(
     count: usize,
     make: impl AsyncFn(T) -> Result<(String, Bytes), CliError>,
 ) -> Result<u64, CliError> {
-    let bar: ProgressBar = bars::bar("seeding", count as u64);
+    let bar: ProgressBar = out::bar("seeding", count as u64);
     let (bar, make) = (&bar, &make);
     let outcome = items
         .try_for_each_concurrent(CONCURRENCY, |item| async move {

@@ -3,8 +3,9 @@
 use clap::Args;
 
 use super::client::Client;
-use super::{CliError, Ending, out};
-use crate::api::replies::{StatusReply, VerifyReply, VerifyRequest};
+use super::out::{self, Output};
+use super::{CliError, Ending, client_help, collections};
+use crate::api::replies::{VerifyReply, VerifyRequest};
 use crate::config::Settings;
 
 const EXAMPLES: &str = "\
@@ -16,38 +17,28 @@ Examples:
 Exit codes: 0 no difference, or all are repaired; 1 unrepaired differences, or the check failed.";
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = client_help(EXAMPLES))]
 pub(super) struct Verify {
     /// The collection [default: VECTOR_DB_COLLECTION of the service]
-    #[arg(long)]
+    #[arg(long, value_name = "NAME")]
     collection: Option<String>,
     /// Copy records that a store lacks from a store that has them
     #[arg(long)]
     repair: bool,
-    /// Number of records to compare, of those that every store has
-    #[arg(long, default_value_t = VerifyRequest::default().sample)]
+    /// Number of records to compare, of those that every store has: 0 to 1,000,000
+    #[arg(long, value_name = "N", default_value_t = VerifyRequest::default().sample)]
     sample: u64,
-    /// Print the service's reply instead of a table
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Verify {
     pub(super) async fn run(self, settings: &Settings) -> Result<Ending, CliError> {
         let request = VerifyRequest { repair: self.repair, sample: self.sample };
         let client = Client::without_timeout(settings)?;
-        // The default is a setting of the service, as for every other command.
-        let collection = match self.collection {
-            Some(collection) => collection,
-            None => client.get(&["status"], &()).await?.read::<StatusReply>()?.collection,
-        };
+        let collection = collections::name_or_default(&client, self.collection).await?;
         let reply = client.post(&["collections", &collection, "verify"], &request).await?;
-        let read: VerifyReply = reply.read()?;
-        if self.json {
-            out::line(reply.text())?;
-        } else {
-            out::line(report(&read))?;
-        }
+        let read: VerifyReply = self.output.reply(&reply, report)?;
         Ok(if read.agrees { Ending::Done } else { Ending::Failed })
     }
 }

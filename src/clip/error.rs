@@ -7,7 +7,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use crate::domain::{DependencyError, Trouble};
+use crate::domain::{DependencyError, FailureKind};
 use crate::embed::EmbedError;
 
 /// `Retry-After` if the error does not say a time.
@@ -63,7 +63,7 @@ impl ClipError {
             Self::TooSlow => StatusCode::GATEWAY_TIMEOUT,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::Embed(EmbedError::Dependency(DependencyError { trouble: Trouble::Busy { .. }, .. })) => {
+            Self::Embed(EmbedError::Dependency(DependencyError { trouble: FailureKind::Busy { .. }, .. })) => {
                 StatusCode::TOO_MANY_REQUESTS
             }
             Self::Embed(

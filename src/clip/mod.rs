@@ -10,12 +10,10 @@
 //! | `GET /readyz` | `{"status": "ready"}` after both towers have passed their probe |
 //!
 //! Replies are in the order of the inputs. The reply does not repeat an image, only the text before its data.
-//! A request with one image has priority over a request with several. Images of concurrent requests are gathered into
-//! one run if the model is faster that way: a ViT-B/32 in fp32 gains a sixth; the built-in model and int8 gain nothing
-//! (`zarf/adr/0005`), so their images do not wait for others.
+//! A request with one image has priority over a request with several. Images of concurrent requests are not put
+//! together into one run of the model: it gains too little (`zarf/adr/0012`).
 
 mod error;
-mod gather;
 mod wire;
 
 use std::sync::Arc;
@@ -39,11 +37,14 @@ use crate::imaging::{self, Limits, PreparedImage, Preprocessing};
 use crate::server::Arrival;
 
 use error::ClipError;
-use gather::Gather;
-use wire::{Card, ImageVector, Images, TextVector, Texts};
+use wire::{ImageVector, Images, ModelInfo, TextVector, Texts};
 
 /// Maximum number of images or texts in one request.
 const MAX_INPUTS: usize = 64;
+/// Maximum number of requests with one image that are embedded at the same time; further ones get 429.
+const MAX_SINGLE_IMAGES: usize = 256;
+/// `Retry-After` of a request that was refused because of a limit.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// Maximum duration of a request, including its body.
 const REQUEST_TIMEOUT: Duration = Duration::from_mins(2);
 /// Maximum total size in kilobytes of the bodies in memory, over all requests.
@@ -55,8 +56,9 @@ const BUDGET_WAIT: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 struct ClipState {
     provider: Arc<dyn ImageEmbeddingProvider>,
-    gather: Arc<Gather>,
     limits: Limits,
+    /// Limits the requests with one image.
+    single_images: Arc<Semaphore>,
     /// One permit for each core, because decoding competes with the threads of the model.
     cores: Arc<Semaphore>,
 }
@@ -64,15 +66,15 @@ struct ClipState {
 /// Returns the router of the service for `provider`, with all routes and layers.
 pub fn router(provider: Arc<dyn ImageEmbeddingProvider>, limits: Limits) -> Router {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
-    let gather = Arc::new(Gather::new(provider.clone()));
-    let clip = ClipState { provider, gather, limits, cores: Arc::new(Semaphore::new(cores)) };
+    let single_images = Arc::new(Semaphore::new(MAX_SINGLE_IMAGES));
+    let clip = ClipState { provider, limits, single_images, cores: Arc::new(Semaphore::new(cores)) };
     let max_bytes = max_body_bytes(&limits);
     let budget = Arc::new(BodyBudget { permits: Arc::new(Semaphore::new(MAX_BODIES_KB as usize)), max_bytes });
     Router::new()
         .route("/embedding/image", post(images))
         .route("/embedding/text", post(texts))
         .layer(from_fn_with_state(budget, BodyBudget::admit))
-        .route("/", get(card))
+        .route("/", get(model_info))
         .route("/readyz", get(readyz))
         .route("/healthz", get(|| async { Json(json!({"status": "ok"})) }))
         .with_state(clip)
@@ -92,10 +94,15 @@ fn max_body_bytes(limits: &Limits) -> usize {
     usize::try_from(max_bytes.min(u64::from(MAX_BODIES_KB) * 1024)).unwrap_or(usize::MAX)
 }
 
-async fn card(State(clip): State<ClipState>) -> Result<Json<Card>, ClipError> {
+async fn model_info(State(clip): State<ClipState>) -> Result<Json<ModelInfo>, ClipError> {
     let space = clip.provider.space().await?;
     let Preprocessing { size, resize } = clip.provider.preprocessing();
-    Ok(Json(Card { model: space.model.clone(), dimension: space.dimension, image_size: size, resize: resize.name() }))
+    Ok(Json(ModelInfo {
+        model: space.model.clone(),
+        dimension: space.dimension,
+        image_size: size,
+        resize: resize.name(),
+    }))
 }
 
 async fn readyz(State(clip): State<ClipState>) -> Result<Json<serde_json::Value>, ClipError> {
@@ -116,7 +123,10 @@ async fn images(State(clip): State<ClipState>, body: Bytes) -> Result<Json<Vec<I
         prepared.await.map_err(|_| ClipError::Panicked)??.into_iter().unzip();
     let vectors = match (prepared.len(), prepared.pop()) {
         // A single image: a search, or a client that sends its images one after the other.
-        (1, Some(one)) => vec![clip.gather.embed(one).await?],
+        (1, Some(one)) => {
+            let _permit = clip.single_images.try_acquire().map_err(|_| ClipError::Busy(RETRY_AFTER))?;
+            vec![clip.provider.embed_image(&one).await?]
+        }
         (_, last) => {
             prepared.extend(last);
             clip.provider.embed_image_batch(&prepared).await?
@@ -177,7 +187,7 @@ impl BodyBudget {
         let kilobytes = u32::try_from(bytes / 1024 + 1).unwrap_or(MAX_BODIES_KB).min(MAX_BODIES_KB);
         match tokio::time::timeout(BUDGET_WAIT, budget.permits.acquire_many(kilobytes)).await {
             Ok(Ok(_permit)) => next.run(request).await,
-            Ok(Err(_)) | Err(_) => ClipError::Busy(Duration::from_secs(1)).into_response(),
+            Ok(Err(_)) | Err(_) => ClipError::Busy(RETRY_AFTER).into_response(),
         }
     }
 }

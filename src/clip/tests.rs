@@ -8,7 +8,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::*;
-use crate::domain::{DependencyError, Space, Trouble};
+use crate::domain::{DependencyError, FailureKind, Space};
 use crate::imaging::ImagingSettings;
 
 /// Makes a vector from the first pixel, or from the length of a text. Records its calls.
@@ -40,8 +40,9 @@ impl ImageEmbeddingProvider for Fake {
         match text {
             "" => Err(EmbedError::Rejected("empty text".into())),
             "busy" | "broken" => {
-                let (busy, detail) = (Trouble::Busy { retry_after: Duration::from_secs(1) }, "secret detail".into());
-                let trouble = if text == "busy" { busy } else { Trouble::Failed };
+                let (busy, detail) =
+                    (FailureKind::Busy { retry_after: Duration::from_secs(1) }, "secret detail".into());
+                let trouble = if text == "busy" { busy } else { FailureKind::Failed };
                 Err(EmbedError::Dependency(DependencyError { dependency: "local".into(), trouble, detail }))
             }
             "panic" => panic!("on purpose"),
@@ -64,7 +65,9 @@ fn uri(bytes: &[u8]) -> String {
 
 fn service() -> (Router, Arc<Fake>) {
     let fake = Arc::new(Fake::default());
-    let limits = ImagingSettings { image_max_size_mb: 1, ..ImagingSettings::default() }.limits();
+    let limits =
+        ImagingSettings { image_max_size_mb: crate::domain::ByteSize::megabytes(1), ..ImagingSettings::default() }
+            .limits();
     (router(fake.clone(), limits), fake)
 }
 

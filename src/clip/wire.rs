@@ -54,7 +54,7 @@ impl Serialize for Vector {
 
 /// Describes the model, so that clients can prepare images as the service does.
 #[derive(Debug, Serialize)]
-pub(super) struct Card {
+pub(super) struct ModelInfo {
     pub(super) model: String,
     pub(super) dimension: usize,
     /// Side of the model's square in pixels. An image of exactly this size is not resized.

@@ -47,6 +47,13 @@ impl CollectionName {
     }
 }
 
+impl Default for CollectionName {
+    /// Returns the name that is used if nothing else is set.
+    fn default() -> Self {
+        Self("documents".to_owned())
+    }
+}
+
 impl TryFrom<String> for CollectionName {
     type Error = InvalidCollectionName;
     fn try_from(text: String) -> Result<Self, InvalidCollectionName> {

@@ -12,23 +12,24 @@ pub struct DependencyError {
     /// `s3`, `local`, `clip`, `qdrant`, `embedded`…
     pub dependency: String,
     /// The kind of failure.
-    pub trouble: Trouble,
-    /// The dependency's own error text, for the log. For [`Trouble::Misconfigured`], a sentence that can be shown to a
-    /// client.
+    pub trouble: FailureKind,
+    /// The dependency's own error text, for the log. For [`FailureKind::Misconfigured`], a sentence that can be shown
+    /// to a client.
     pub detail: String,
 }
 
 impl DependencyError {
-    /// Returns the text for a client: the kind of failure and, for [`Trouble::Misconfigured`], what has to be changed.
+    /// Returns the text for a client: the kind of failure and, for [`FailureKind::Misconfigured`], what has to be
+    /// changed.
     pub fn for_client(&self) -> String {
         match self.trouble {
-            Trouble::Misconfigured => self.to_string(),
-            Trouble::Unavailable { .. }
-            | Trouble::TimedOut
-            | Trouble::Busy { .. }
-            | Trouble::Full
-            | Trouble::Failed
-            | Trouble::Refused => format!("{} {}", self.dependency, self.trouble),
+            FailureKind::Misconfigured => self.to_string(),
+            FailureKind::Unavailable { .. }
+            | FailureKind::TimedOut
+            | FailureKind::Busy { .. }
+            | FailureKind::Full
+            | FailureKind::Failed
+            | FailureKind::Refused => format!("{} {}", self.dependency, self.trouble),
         }
     }
 }
@@ -70,7 +71,7 @@ pub fn with_causes(error: &dyn std::error::Error) -> String {
 
 /// The kinds of failure that a client can distinguish.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
+pub enum FailureKind {
     /// The dependency is known to be down: its breaker is open, or it has not passed its probe.
     #[error("is unavailable")]
     Unavailable {
@@ -105,9 +106,9 @@ pub enum Trouble {
 /// Delay before the next try of a dependency whose disk is full.
 const FULL_DISK_RETRY_DELAY: Duration = Duration::from_secs(5);
 
-impl Trouble {
+impl FailureKind {
     /// Whether the same call can succeed later.
-    pub fn may_pass(self) -> bool {
+    pub fn is_temporary(self) -> bool {
         match self {
             Self::Unavailable { .. } | Self::TimedOut | Self::Busy { .. } | Self::Full | Self::Failed => true,
             Self::Refused | Self::Misconfigured => false,
@@ -139,8 +140,8 @@ mod tests {
     #[test]
     fn a_client_gets_the_detail_only_of_a_misconfiguration() {
         let error = |trouble| DependencyError { dependency: "q".into(), trouble, detail: "upgrade it".into() };
-        assert_eq!(error(Trouble::Misconfigured).for_client(), "q cannot be used: upgrade it");
-        assert_eq!(error(Trouble::Refused).for_client(), "q refused the request");
-        assert!(!Trouble::Misconfigured.may_pass() && !Trouble::Misconfigured.is_down());
+        assert_eq!(error(FailureKind::Misconfigured).for_client(), "q cannot be used: upgrade it");
+        assert_eq!(error(FailureKind::Refused).for_client(), "q refused the request");
+        assert!(!FailureKind::Misconfigured.is_temporary() && !FailureKind::Misconfigured.is_down());
     }
 }

@@ -1,6 +1,9 @@
 //! Keys that are not indexed: files that file servers, backup tools and desktops leave next to images.
 
+use std::sync::LazyLock;
+
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use serde::{Deserialize, Serialize};
 
 use super::normal_form::nfc;
 
@@ -15,7 +18,8 @@ use super::normal_form::nfc;
 ///   character literally.
 ///
 /// Patterns are case-sensitive, as keys are. The Unicode normal form (NFC or NFD) makes no difference.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Excludes {
     patterns: Vec<String>,
     set: GlobSet,
@@ -55,6 +59,16 @@ impl Excludes {
         .TemporaryItems/,Temporary Items/,Network Trash Folder/,.Trash*,.trashed-*,.pending-*,.dtrash/,.thumbnails/,.thumbs/,\
         [Tt]humbs.db,ehthumbs*.db,[Dd]esktop.ini,$RECYCLE.BIN/,$Recycle.Bin/,RECYCLER/,System Volume Information/,.nfs*,\
         .fuse_hidden*,.stversions/,.stfolder/,.sync/,.dropbox.cache/,.tmp.drivedownload/,.tmp.driveupload/";
+
+    /// Returns the list of [`Excludes::DEFAULT`].
+    ///
+    /// # Panics
+    /// Never: the patterns are valid.
+    pub fn built_in() -> Self {
+        static BUILT_IN: LazyLock<Excludes> =
+            LazyLock::new(|| Excludes::parse(Excludes::DEFAULT).expect("the patterns are valid"));
+        BUILT_IN.clone()
+    }
 
     /// Builds a list from its patterns; an empty list excludes nothing.
     ///
@@ -124,6 +138,20 @@ impl Excludes {
     }
 }
 
+impl TryFrom<String> for Excludes {
+    type Error = InvalidExclude;
+
+    fn try_from(list: String) -> Result<Self, InvalidExclude> {
+        Self::parse(&list)
+    }
+}
+
+impl From<Excludes> for String {
+    fn from(excludes: Excludes) -> Self {
+        if excludes.patterns.is_empty() { EXCLUDE_NOTHING.to_owned() } else { excludes.patterns.join(",") }
+    }
+}
+
 impl Default for Excludes {
     /// Returns a list that excludes nothing.
     fn default() -> Self {
@@ -136,6 +164,8 @@ impl std::fmt::Debug for Excludes {
         f.debug_tuple("Excludes").field(&self.patterns).finish()
     }
 }
+
+impl Eq for Excludes {}
 
 impl PartialEq for Excludes {
     fn eq(&self, other: &Self) -> bool {

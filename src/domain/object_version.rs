@@ -6,8 +6,8 @@ use super::Timestamp;
 /// Prefix of a version that is a time and not an ETag.
 const TIME_PREFIX: &str = "last-modified:";
 
-/// Parses an ETag from a listing or a header: removes the quotes and the mark of a weak ETag. Returns `None` if there
-/// is no ETag, or if it does not identify a version: some services give every object the same ETag.
+/// Parses an ETag from a listing or a header: removes the quotes and the mark of a weak ETag. Returns `None` if it
+/// is empty, or if it does not identify a version: some services give every object the same ETag.
 pub fn etag(text: &str, size_bytes: Option<u64>) -> Option<String> {
     let text = text.trim();
     let text = text.strip_prefix("W/").or_else(|| text.strip_prefix("w/")).unwrap_or(text).trim_matches('"').trim();

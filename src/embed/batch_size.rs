@@ -1,155 +1,155 @@
-//! [`BatchSize`]: adapts the number of images in one request to a service, from the duration and result of earlier
-//! requests.
+//! [`BatchSize`]: the number of images in one request to a service.
 
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
+use futures::stream::{self, StreamExt, TryStreamExt};
 use reqwest::StatusCode;
-use tokio::time::Instant;
 
 use super::EmbedError;
-use super::http::RequestError;
-use crate::domain::{DependencyError, Trouble};
+use super::service::RequestError;
+use super::wire_image::max_images;
+use crate::domain::Embedding;
+use crate::imaging::PreparedImage;
 
-/// Images in the first requests.
-const INITIAL_SIZE: usize = 4;
-/// Number of full requests after which a size is judged by the fastest of them, because one request may be slow by
-/// chance.
-const MIN_SAMPLES: u32 = 3;
-/// Additional full requests before the size grows again after it was reduced. The number doubles each time, up to
-/// [`MAX_EXTRA_SAMPLES`].
-const INITIAL_EXTRA_SAMPLES: u32 = 32;
-const MAX_EXTRA_SAMPLES: u32 = 4096;
+/// Number of concurrent requests of one call: one is encoded while another is in progress.
+const MAX_CONCURRENT: usize = 2;
 
-/// Doubles the size while full requests succeed and the time per image does not increase by more than a quarter.
-/// Halves it if a request with several images was too large for the service. All calls of a provider share one.
+/// The maximum number of images in one request. All calls of a provider share it.
 #[derive(Debug)]
-pub(super) struct BatchSize {
-    max: usize,
-    timeout: Duration,
-    state: Mutex<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    now: usize,
-    /// Successful full requests of this size.
-    samples: u32,
-    /// The shortest time per image in these requests.
-    fastest: Duration,
-    /// The shortest time per image with the previous, smaller size.
-    fastest_smaller: Option<Duration>,
-    /// Samples required in addition to [`MIN_SAMPLES`].
-    extra_samples: u32,
-    /// The next value of `extra_samples`.
-    next_extra_samples: u32,
-}
+pub(super) struct BatchSize(AtomicUsize);
 
 impl BatchSize {
-    /// Creates a size of at most `max` images. `timeout` is the time after which callers give a request up.
-    pub(super) fn new(max: NonZeroUsize, timeout: Duration) -> Self {
-        let (max, now) = (max.get(), INITIAL_SIZE.min(max.get()));
-        let state = State {
-            now,
-            samples: 0,
-            fastest: Duration::MAX,
-            fastest_smaller: None,
-            extra_samples: 0,
-            next_extra_samples: INITIAL_EXTRA_SAMPLES,
-        };
-        Self { max, timeout, state: Mutex::new(state) }
+    pub(super) fn new(max: NonZeroUsize) -> Self {
+        Self(AtomicUsize::new(max.get()))
     }
 
-    /// Returns the number of images for the next request.
-    pub(super) fn now(&self) -> usize {
-        self.lock().now
+    /// Embeds all images in several requests and returns the embeddings in order. `request` must return one embedding
+    /// per image.
+    ///
+    /// # Errors
+    /// The first error of a request.
+    pub(super) async fn embed<F, Fut>(&self, images: &[PreparedImage], request: F) -> Result<Vec<Embedding>, EmbedError>
+    where
+        F: Fn(Vec<PreparedImage>) -> Fut + Send + Sync,
+        Fut: Future<Output = Result<Vec<Embedding>, RequestError>> + Send,
+    {
+        let max_by_bytes = max_images(images.iter().map(|image| image.size).max().unwrap_or(1));
+        let mut rest = images;
+        let requests = std::iter::from_fn(|| {
+            let max = self.0.load(Ordering::Relaxed).min(max_by_bytes);
+            let (now, later) = rest.split_at(max.min(rest.len()));
+            rest = later;
+            (!now.is_empty()).then(|| self.embed_halving(now.to_vec(), &request))
+        });
+        // `buffered` is safe here: there is no later stage, and the server continues while a result is not yet polled.
+        let vectors: Vec<Vec<Embedding>> = stream::iter(requests).buffered(MAX_CONCURRENT).try_collect().await?;
+        Ok(vectors.into_iter().flatten().collect())
     }
 
-    /// Records the start of a request with `sent` images.
-    pub(super) fn begin(&self, sent: usize) -> Sent<'_> {
-        Sent { size: self, images: sent, since: Instant::now(), pending: true }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
-    fn record_success(&mut self, sent: usize, duration: Duration, max: usize) {
-        // Only a request of exactly the current size is a sample of it.
-        if sent != self.now {
-            return;
+    /// Sends one request, and two with half of the images each if the service refuses it for its size.
+    async fn embed_halving<F, Fut>(
+        &self,
+        images: Vec<PreparedImage>,
+        request: &F,
+    ) -> Result<Vec<Embedding>, RequestError>
+    where
+        F: Fn(Vec<PreparedImage>) -> Fut + Send + Sync,
+        Fut: Future<Output = Result<Vec<Embedding>, RequestError>> + Send,
+    {
+        match request(images.clone()).await {
+            Err(RequestError { status: Some(StatusCode::PAYLOAD_TOO_LARGE), .. }) if images.len() > 1 => {}
+            outcome => return outcome,
         }
-        self.samples += 1;
-        self.fastest = self.fastest.min(duration / u32::try_from(sent).unwrap_or(u32::MAX));
-        if self.samples < MIN_SAMPLES.saturating_add(self.extra_samples) {
-            return;
+        let half = images.len().div_ceil(2);
+        let mut vectors = Vec::with_capacity(images.len());
+        for half in images.chunks(half) {
+            vectors.extend(Box::pin(self.embed_halving(half.to_vec(), request)).await?);
         }
-        let fastest = self.fastest;
-        if self.fastest_smaller.is_some_and(|fastest_smaller| fastest > fastest_smaller + fastest_smaller / 4) {
-            self.shrink(sent);
-        } else {
-            if self.now < max {
-                self.fastest_smaller = Some(fastest);
-                self.now = max.min(self.now * 2);
-            }
-            (self.samples, self.fastest, self.extra_samples) = (0, Duration::MAX, 0);
-        }
-    }
-
-    /// Sets the size to half of `sent`. Several failures of the same size halve it only once.
-    fn shrink(&mut self, sent: usize) {
-        if sent > 1 && sent / 2 < self.now {
-            (self.now, self.samples, self.fastest, self.fastest_smaller) = (sent / 2, 0, Duration::MAX, None);
-            self.extra_samples = self.next_extra_samples;
-            self.next_extra_samples = MAX_EXTRA_SAMPLES.min(self.next_extra_samples * 2);
-        }
-    }
-}
-
-/// A request in progress.
-pub(super) struct Sent<'a> {
-    size: &'a BatchSize,
-    images: usize,
-    since: Instant,
-    pending: bool,
-}
-
-impl Sent<'_> {
-    /// Records the result. The refusal of an image, or a service that cannot be reached, does not change the size.
-    pub(super) fn ended<T>(mut self, outcome: &Result<T, RequestError>) {
-        self.pending = false;
-        match outcome {
-            Ok(_) => self.size.lock().record_success(self.images, self.since.elapsed(), self.size.max),
-            Err(failure) if was_too_large(failure) => self.size.lock().shrink(self.images),
-            Err(_) => {}
-        }
-    }
-}
-
-impl Drop for Sent<'_> {
-    /// A caller gives up by dropping the request. If that happens late, the service did not answer in time, so the
-    /// request was too large. An earlier drop has other reasons: another request of the call failed, or the job was
-    /// stopped.
-    fn drop(&mut self) {
-        if self.pending && self.since.elapsed() >= self.size.timeout / 2 {
-            self.size.lock().shrink(self.images);
-        }
-    }
-}
-
-fn was_too_large(failure: &RequestError) -> bool {
-    match (failure.status, &failure.error) {
-        (Some(status), _) if status.is_success() => false,
-        (Some(StatusCode::PAYLOAD_TOO_LARGE | StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS), _) => true,
-        (Some(status), _) => status.is_server_error(),
-        (None, EmbedError::Dependency(DependencyError { trouble, .. })) => *trouble == Trouble::TimedOut,
-        (None, _) => false,
+        // The halves are accepted, so the number of images was the cause. The limit is part of the configuration of the
+        // service or of its proxy, so it is remembered.
+        self.0.fetch_min(half, Ordering::Relaxed);
+        Ok(vectors)
     }
 }
 
 #[cfg(test)]
-#[path = "batch_size_tests.rs"]
-mod tests;
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    fn image(value: u8) -> PreparedImage {
+        PreparedImage { size: 1, rgb: vec![value; 3].into() }
+    }
+
+    /// A service that takes at most `max` images in one request and no image with the value 13.
+    struct Service {
+        max: usize,
+        requests: Mutex<Vec<usize>>,
+    }
+
+    impl Service {
+        fn new(max: usize) -> Self {
+            Self { max, requests: Mutex::default() }
+        }
+
+        async fn embed(&self, batch: &BatchSize, images: &[PreparedImage]) -> Result<Vec<f32>, EmbedError> {
+            self.requests.lock().unwrap().clear();
+            let vectors = batch
+                .embed(images, |images: Vec<PreparedImage>| async move {
+                    self.requests.lock().unwrap().push(images.len());
+                    if images.len() > self.max || images.iter().any(|image| image.rgb[0] == 13) {
+                        let error = EmbedError::Rejected("too large".into());
+                        return Err(RequestError { status: Some(StatusCode::PAYLOAD_TOO_LARGE), error });
+                    }
+                    let vector = |image: PreparedImage| Embedding::normalised(vec![f32::from(image.rgb[0]), 1.0], 2);
+                    Ok(images.into_iter().map(vector).collect::<Result<_, _>>().map_err(EmbedError::from)?)
+                })
+                .await?;
+            Ok(vectors.iter().map(|vector| (vector.as_slice()[0] / vector.as_slice()[1]).round()).collect())
+        }
+
+        fn requests(&self) -> Vec<usize> {
+            self.requests.lock().unwrap().clone()
+        }
+    }
+
+    fn batch_size(max: usize) -> BatchSize {
+        BatchSize::new(NonZeroUsize::new(max).unwrap())
+    }
+
+    #[tokio::test]
+    async fn requests_respect_the_batch_size_and_the_byte_limit() {
+        let service = Service::new(16);
+        let images: Vec<_> = (1..=7).map(image).collect();
+        let vectors = service.embed(&batch_size(3), &images).await.unwrap();
+        assert_eq!(vectors, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+        assert_eq!(service.requests(), [3, 3, 1]);
+        assert!(service.embed(&batch_size(3), &[]).await.unwrap().is_empty());
+        assert!(service.requests().is_empty());
+        let large = PreparedImage { size: 4000, rgb: vec![7; 3].into() };
+        service.embed(&batch_size(16), &[large.clone(), large]).await.unwrap();
+        assert_eq!(service.requests(), [1, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_is_refused_for_its_size_succeeds_in_halves_and_the_size_is_remembered() {
+        let (service, batch) = (Service::new(2), batch_size(8));
+        let images: Vec<_> = (1..=5).map(image).collect();
+        for requests in [vec![5, 3, 2, 1, 2], vec![2, 2, 1]] {
+            assert_eq!(service.embed(&batch, &images).await.unwrap(), [1.0, 2.0, 3.0, 4.0, 5.0]);
+            assert_eq!(service.requests(), requests);
+        }
+    }
+
+    #[tokio::test]
+    async fn one_image_that_is_too_large_fails_alone_and_does_not_change_the_size() {
+        let (service, batch) = (Service::new(4), batch_size(4));
+        let outcome = service.embed(&batch, &[1, 2, 13, 4].map(image)).await;
+        assert!(matches!(outcome, Err(EmbedError::Rejected(_))), "{outcome:?}");
+        assert_eq!(service.requests(), [4, 2, 2, 1]);
+        service.embed(&batch, &[1, 2, 3, 4].map(image)).await.unwrap();
+        assert_eq!(service.requests(), [4]);
+    }
+}

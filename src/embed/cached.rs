@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use lru::LruCache;
 
-use super::{Busy, EmbedError, ImageEmbeddingProvider};
+use super::{EmbedError, ImageEmbeddingProvider};
 use crate::domain::{Embedding, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
 use crate::telemetry::metrics::{Counter, families};
@@ -77,20 +77,8 @@ impl ImageEmbeddingProvider for TextCache {
         Ok(vector)
     }
 
-    fn reachable(&self) -> Result<(), EmbedError> {
-        self.inner.reachable()
-    }
-
-    fn useful_batch(&self) -> NonZeroUsize {
-        self.inner.useful_batch()
-    }
-
-    fn max_per_call(&self) -> Option<NonZeroUsize> {
-        self.inner.max_per_call()
-    }
-
-    fn busy(&self) -> Option<Busy> {
-        self.inner.busy()
+    fn inner(&self) -> Option<&dyn ImageEmbeddingProvider> {
+        Some(&*self.inner)
     }
 }
 

@@ -11,22 +11,22 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::batch_size::BatchSize;
-use super::http::{RequestError, Service};
-use super::reading::{self, MAX_VECTOR_BYTES, Numbers, Square};
 use super::remote::DEFAULT_IMAGE_SIZE;
-use super::wire_image::{self, Form};
+use super::response::{self, MAX_VECTOR_BYTES, Numbers, SharedPreprocessing};
+use super::service::{RequestError, Service};
+use super::wire_image::{self, ImageEncoding};
 use super::{EmbedError, ImageEmbeddingProvider, RemoteSettings, probe};
 use crate::domain::{Embedding, Space};
 use crate::imaging::{PreparedImage, Preprocessing, Resize, SIDES};
 
 /// Maximum bytes of the reply to `GET /`, which may be any page.
-const MAX_CARD_BYTES: usize = 64 * 1024;
+const MAX_INFO_BYTES: usize = 64 * 1024;
 
 /// A service with the API of `ai4all/clip`.
 #[derive(Debug)]
 pub struct ClipProvider {
     service: Service,
-    square: Square,
+    preprocessing: SharedPreprocessing,
     model: String,
     size: Option<u32>,
     resize: Resize,
@@ -35,7 +35,7 @@ pub struct ClipProvider {
 
 /// The reply to `GET /` of `glimpse clip`. Replies of other servers may have none of these fields.
 #[derive(Debug, Default, Deserialize)]
-struct Card {
+struct ModelInfo {
     model: Option<String>,
     dimension: Option<usize>,
     image_size: Option<u32>,
@@ -57,25 +57,25 @@ impl ClipProvider {
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("clip", &settings.service)?;
         let RemoteSettings { model, size, resize, max_batch, .. } = settings;
-        let square = Square::new(size.unwrap_or(DEFAULT_IMAGE_SIZE), resize);
-        let batch = BatchSize::new(max_batch, settings.service.timeout);
-        Ok(Self { service, square, model, size, resize, batch })
+        let preprocessing = SharedPreprocessing::new(size.unwrap_or(DEFAULT_IMAGE_SIZE), resize);
+        let batch = BatchSize::new(max_batch);
+        Ok(Self { service, preprocessing, model, size, resize, batch })
     }
 
-    /// Reads the card of the service. An outage is an error and not an empty card, because a wrong default size would
+    /// Reads the info of the service. An outage is an error and not an empty info, because a wrong default size would
     /// give a wrong space.
-    async fn card(&self) -> Result<Card, EmbedError> {
-        match self.service.get("/", MAX_CARD_BYTES).await {
+    async fn model_info(&self) -> Result<ModelInfo, EmbedError> {
+        match self.service.get("/", MAX_INFO_BYTES).await {
             Ok(body) => Ok(serde_json::from_slice(&body).unwrap_or_default()),
             Err(RequestError { status: Some(status), .. }) if matches!(status.as_u16(), 300..=400 | 404..=406 | 501) => {
-                Ok(Card::default())
+                Ok(ModelInfo::default())
             }
             Err(failure) => Err(failure.error),
         }
     }
 
-    fn size(&self, card: &Card) -> Result<u32, EmbedError> {
-        let reported = card.image_size;
+    fn size(&self, info: &ModelInfo) -> Result<u32, EmbedError> {
+        let reported = info.image_size;
         match (self.size, reported) {
             (_, Some(reported)) if !SIDES.contains(&reported) => {
                 let (min, max) = (SIDES.start(), SIDES.end());
@@ -91,18 +91,18 @@ impl ClipProvider {
     }
 
     /// The model decides how a crop rounds fractions of a pixel. Our settings decide whether to crop.
-    fn resize(&self, card: &Card) -> Resize {
+    fn resize(&self, info: &ModelInfo) -> Resize {
         let crops = [Resize::Crop, Resize::CropFloor];
-        let reported = crops.into_iter().find(|crop| card.resize.as_deref() == Some(crop.name()));
+        let reported = crops.into_iter().find(|crop| info.resize.as_deref() == Some(crop.name()));
         reported.filter(|_| crops.contains(&self.resize)).unwrap_or(self.resize)
     }
 
     async fn images(&self, images: Vec<PreparedImage>) -> Result<Vec<Embedding>, RequestError> {
         let sent = images.len();
-        let body = wire_image::body(images, Form::DataUri, r#"{"images":["#.to_owned(), "]}").await?;
+        let body = wire_image::body(images, ImageEncoding::DataUri, r#"{"images":["#.to_owned(), "]}").await?;
         let max_bytes = sent * MAX_VECTOR_BYTES + 2 * body.len();
         let items: Vec<Item> = self.service.post("/embedding/image", body, max_bytes).await?;
-        Ok(reading::embeddings(items.into_iter().map(|item| item.vector).collect(), sent)?)
+        Ok(response::embeddings(items.into_iter().map(|item| item.vector).collect(), sent)?)
     }
 
     async fn text(&self, text: &str) -> Result<Vec<Numbers>, RequestError> {
@@ -117,25 +117,25 @@ impl ClipProvider {
 #[async_trait]
 impl ImageEmbeddingProvider for ClipProvider {
     fn preprocessing(&self) -> Preprocessing {
-        self.square.preprocessing()
+        self.preprocessing.get()
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
-        let card = self.card().await?;
-        self.square.set(Preprocessing { size: self.size(&card)?, resize: self.resize(&card) });
-        let model = card.model.as_deref().unwrap_or(&self.model);
-        let space = probe::probe_space(self, model, card.dimension).await?;
-        reading::sees(self, Form::DataUri).await?;
+        let info = self.model_info().await?;
+        self.preprocessing.set(Preprocessing { size: self.size(&info)?, resize: self.resize(&info) });
+        let model = info.model.as_deref().unwrap_or(&self.model);
+        let space = probe::probe_space(self, model, info.dimension).await?;
+        response::check_reads_images(self, ImageEncoding::DataUri).await?;
         Ok(Arc::new(space))
     }
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
-        self.square.check(images)?;
-        wire_image::embed_in_requests(images, &self.batch, |images| self.images(images)).await
+        self.preprocessing.check(images)?;
+        self.batch.embed(images, |images| self.images(images)).await
     }
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
-        reading::embed_shortened(text, |text| self.text(text)).await
+        response::embed_shortened(text, |text| self.text(text)).await
     }
 }
 
@@ -155,7 +155,7 @@ mod tests {
                 ServiceSettings { url: "http://h".into(), key: Secret::default(), timeout: Duration::from_secs(1) };
             let (model, max_batch) = ("m".to_owned(), NonZeroUsize::MIN);
             let clip = ClipProvider::new(RemoteSettings { service, model, max_batch, size: None, resize }).unwrap();
-            clip.resize(&Card { resize: reported.map(str::to_owned), ..Card::default() })
+            clip.resize(&ModelInfo { resize: reported.map(str::to_owned), ..ModelInfo::default() })
         };
         for configured in [Resize::Crop, Resize::CropFloor] {
             assert_eq!(resize_for(configured, Some("crop")), Resize::Crop);

@@ -1,16 +1,14 @@
 //! The embedding providers by name, and the settings that each of them uses.
 
-use std::num::NonZeroUsize;
+use serde::{Deserialize, Serialize};
 
 use super::EmbedSettings;
-use super::http::{address, bearer};
 use super::local::BUILT_IN;
-
-/// Upper limit of `CLIP_MAX_BATCH_SIZE`; no known service is faster with more images in a request.
-const MAX_IMAGES: usize = 1024;
+use crate::http::{bearer, parse_base_url};
 
 /// The kind of embedding provider (`IMAGE_EMBEDDING_PROVIDER`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "&'static str")]
 pub enum ProviderKind {
     /// A model in this process.
     Local,
@@ -37,78 +35,82 @@ impl ProviderKind {
     }
 }
 
+impl TryFrom<String> for ProviderKind {
+    type Error = &'static str;
+
+    fn try_from(name: String) -> Result<Self, &'static str> {
+        match name.as_str() {
+            "local" => Ok(Self::Local),
+            "clip" => Ok(Self::Clip),
+            "openai" => Ok(Self::OpenAi),
+            "multi2vec" => Ok(Self::Multi2Vec),
+            "ollama" | "llava" => Ok(Self::Ollama),
+            _ => Err("it must be `local`, `clip`, `openai`, `multi2vec` or `ollama`"),
+        }
+    }
+}
+
+impl From<ProviderKind> for &'static str {
+    fn from(kind: ProviderKind) -> Self {
+        kind.name()
+    }
+}
+
 impl EmbedSettings {
-    /// Parses `IMAGE_EMBEDDING_PROVIDER`.
-    ///
-    /// # Errors
-    /// A message with the allowed values.
-    pub fn kind(&self) -> Result<ProviderKind, String> {
-        match self.image_embedding_provider.as_str() {
-            "local" => Ok(ProviderKind::Local),
-            "clip" => Ok(ProviderKind::Clip),
-            "openai" => Ok(ProviderKind::OpenAi),
-            "multi2vec" => Ok(ProviderKind::Multi2Vec),
-            "ollama" | "llava" => Ok(ProviderKind::Ollama),
-            other => Err(format!(
-                "IMAGE_EMBEDDING_PROVIDER is `{other}`; it must be `local`, `clip`, `openai`, `multi2vec` or `ollama`"
-            )),
+    /// Returns the URL of the service; empty for a model in this process.
+    pub fn service_url(&self) -> &str {
+        self.named_url().1
+    }
+
+    fn named_url(&self) -> (&'static str, &str) {
+        match self.image_embedding_provider {
+            ProviderKind::Local => ("CLIP_URL", ""),
+            ProviderKind::Ollama => ("OLLAMA_BASE_URL", &self.ollama_base_url),
+            ProviderKind::Clip | ProviderKind::OpenAi | ProviderKind::Multi2Vec if self.clip_url.is_empty() => {
+                ("CLIP_ENDPOINT", &self.clip_endpoint)
+            }
+            ProviderKind::Clip | ProviderKind::OpenAi | ProviderKind::Multi2Vec => ("CLIP_URL", &self.clip_url),
         }
     }
 
-    /// Returns the URL of the service; `None` for a model in this process.
-    ///
-    /// # Errors
-    /// A message that names the variable to set.
-    pub fn service_url(&self) -> Result<Option<&str>, String> {
-        let kind = self.kind()?;
-        let (name, url) = match kind {
-            ProviderKind::Local => return Ok(None),
-            ProviderKind::Ollama => ("OLLAMA_BASE_URL", &self.ollama_base_url),
-            ProviderKind::Clip | ProviderKind::OpenAi | ProviderKind::Multi2Vec => self.clip_url(kind)?,
-        };
-        address(url).map(|_| Some(url.as_str())).map_err(|what| format!("{name} {what}"))
-    }
-
-    fn clip_url(&self, kind: ProviderKind) -> Result<(&'static str, &String), String> {
-        match (self.clip_url.is_empty(), self.clip_endpoint.is_empty()) {
-            (false, false) if self.clip_url != self.clip_endpoint => {
-                Err("CLIP_URL and CLIP_ENDPOINT are one setting, but have different values; set CLIP_URL and leave \
-                     CLIP_ENDPOINT empty"
-                    .to_owned())
-            }
-            (false, _) => Ok(("CLIP_URL", &self.clip_url)),
-            (true, false) => Ok(("CLIP_ENDPOINT", &self.clip_endpoint)),
-            (true, true) => Err(format!(
+    fn validate_url(&self) -> Result<(), String> {
+        let kind = self.image_embedding_provider;
+        let (name, url) = self.named_url();
+        if kind == ProviderKind::Local {
+            return Ok(());
+        }
+        if url.is_empty() {
+            return Err(format!(
                 "IMAGE_EMBEDDING_PROVIDER is `{}`, but CLIP_URL is empty; set it to the URL of the service, such as \
                  http://127.0.0.1:8000",
                 kind.name()
-            )),
+            ));
         }
+        if name == "CLIP_URL" && !self.clip_endpoint.is_empty() && self.clip_endpoint != self.clip_url {
+            return Err(
+                "CLIP_URL and CLIP_ENDPOINT are one setting, but have different values; set CLIP_URL and leave \
+                        CLIP_ENDPOINT empty"
+                    .to_owned(),
+            );
+        }
+        parse_base_url(url, Some("CLIP_API_KEY")).map(drop).map_err(|what| format!("{name} {what}"))
     }
 
     /// Returns the model to request from the service, or the label of its space.
     pub fn service_model(&self) -> String {
-        match self.kind() {
-            // The default names the built-in model, which is not used here.
-            Ok(kind) if self.clip_model == BUILT_IN => kind.name().to_owned(),
-            Ok(_) | Err(_) => self.clip_model.clone(),
-        }
+        // The default names the built-in model, which a service does not have.
+        let is_default = self.clip_model == BUILT_IN;
+        if is_default { self.image_embedding_provider.name().to_owned() } else { self.clip_model.clone() }
     }
 
-    /// Returns the maximum number of images in one request.
-    pub fn service_batch(&self) -> NonZeroUsize {
-        NonZeroUsize::new(self.clip_max_batch_size).unwrap_or(NonZeroUsize::MIN)
-    }
-
-    /// Checks the settings of a remote service.
-    pub(super) fn validate_service(&self) -> Result<(), String> {
-        self.service_url()?;
+    /// Checks that the settings do not contradict each other.
+    ///
+    /// # Errors
+    /// A message that names the setting and the allowed values.
+    pub fn validate(&self) -> Result<(), String> {
+        self.validate_url()?;
         bearer(&self.clip_api_key).map_err(|what| format!("CLIP_API_KEY {what}"))?;
-        if !(1..=MAX_IMAGES).contains(&self.clip_max_batch_size) {
-            let size = self.clip_max_batch_size;
-            return Err(format!("CLIP_MAX_BATCH_SIZE is {size}; it must be between 1 and {MAX_IMAGES}"));
-        }
-        if self.kind()? == ProviderKind::OpenAi && self.clip_model == BUILT_IN {
+        if self.image_embedding_provider == ProviderKind::OpenAi && self.clip_model == BUILT_IN {
             return Err(
                 "IMAGE_EMBEDDING_PROVIDER is `openai`, but CLIP_MODEL is not set; set CLIP_MODEL to the name of a \
                  model of the service, such as openai/clip-vit-base-patch32"
@@ -132,7 +134,7 @@ mod tests {
 
     fn settings(provider: &str, url: &str, endpoint: &str) -> EmbedSettings {
         EmbedSettings {
-            image_embedding_provider: provider.to_owned(),
+            image_embedding_provider: provider.to_owned().try_into().unwrap(),
             clip_model: if provider == "local" { BUILT_IN } else { "ViT-B/32" }.to_owned(),
             clip_url: url.to_owned(),
             clip_endpoint: endpoint.to_owned(),
@@ -149,16 +151,16 @@ mod tests {
                 settings(provider, "http://h", "http://h"),
             ] {
                 settings.validate().unwrap();
-                assert_eq!(settings.service_url(), Ok(Some("http://h")));
-                assert_eq!(settings.kind().unwrap().name(), provider);
+                assert_eq!(settings.service_url(), "http://h");
+                assert_eq!(settings.image_embedding_provider.name(), provider);
                 assert_eq!(settings.service_model(), "ViT-B/32");
             }
         }
         for provider in ["ollama", "llava"] {
-            assert_eq!(settings(provider, "", "").service_url(), Ok(Some("http://127.0.0.1:11434")));
-            assert_eq!(settings(provider, "", "").kind(), Ok(ProviderKind::Ollama));
+            assert_eq!(settings(provider, "", "").service_url(), "http://127.0.0.1:11434");
+            assert_eq!(settings(provider, "", "").image_embedding_provider, ProviderKind::Ollama);
         }
-        assert_eq!(settings("local", "nonsense", "").service_url(), Ok(None));
+        settings("local", "nonsense", "").validate().unwrap();
     }
 
     #[test]
@@ -172,13 +174,10 @@ mod tests {
         assert!(error(settings("clip", "", "clip:8000")).starts_with("CLIP_ENDPOINT is not a URL"));
         assert!(error(settings("clip", "http://me:hush@h", "")).contains("CLIP_API_KEY"));
         assert!(!error(settings("clip", "http://me:hush@h", "")).contains("hush"));
-        assert!(error(settings("torch", "", "")).contains("`multi2vec`"));
         let unnamed = EmbedSettings { clip_model: BUILT_IN.to_owned(), ..settings("openai", "http://h", "") };
         assert!(error(unnamed).contains("CLIP_MODEL is not set"));
         let key = EmbedSettings { clip_api_key: Secret::new("hush\n"), ..settings("clip", "http://h", "") };
         assert!(error(key.clone()).contains("CLIP_API_KEY") && !error(key).contains("hush"));
-        let batch = |size| EmbedSettings { clip_max_batch_size: size, ..settings("clip", "http://h", "") };
-        assert!(error(batch(0)).contains("CLIP_MAX_BATCH_SIZE") && batch(1).validate().is_ok());
         let nameless = EmbedSettings { ollama_model: " ".to_owned(), ..settings("ollama", "", "") };
         assert!(error(nameless).contains("OLLAMA_MODEL"));
     }

@@ -11,16 +11,16 @@ pub mod probe;
 mod batch_size;
 mod cached;
 mod clip_http;
-mod http;
 mod kind;
 mod multi2vec;
 mod ollama;
 mod openai;
-mod proof;
-mod reading;
 mod remote;
 mod resilient;
+mod response;
+mod service;
 mod settings;
+mod verification;
 mod verified;
 mod wire_image;
 
@@ -36,15 +36,15 @@ use crate::resilience::Retryable;
 
 pub use cached::TextCache;
 pub use clip_http::ClipProvider;
-pub use http::ServiceSettings;
 pub use kind::ProviderKind;
 pub use multi2vec::Multi2VecProvider;
 pub use ollama::{OllamaProvider, OllamaSettings};
 pub use openai::OpenAiProvider;
-pub use proof::Verification;
 pub use remote::RemoteSettings;
 pub use resilient::Resilient;
+pub use service::ServiceSettings;
 pub use settings::EmbedSettings;
+pub use verification::Verification;
 pub use verified::Verified;
 
 /// An embedding model in this process or in a remote service.
@@ -78,29 +78,29 @@ pub trait ImageEmbeddingProvider: Send + Sync + 'static {
     /// Embeds a text, truncated to the maximum length of the model.
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError>;
 
+    /// Returns the provider that this one wraps, if it wraps one. The methods below return by default what that provider
+    /// returns.
+    fn inner(&self) -> Option<&dyn ImageEmbeddingProvider> {
+        None
+    }
+
     /// Checks whether a call would be made now, without making one.
     ///
     /// # Errors
     /// [`EmbedError::Dependency`] while the circuit breaker is open, with the time until the next call is allowed.
     fn reachable(&self) -> Result<(), EmbedError> {
-        Ok(())
-    }
-
-    /// Returns the number of images for which one batch is faster than single calls; 1 if batches are not faster, or if
-    /// that is not known.
-    fn useful_batch(&self) -> NonZeroUsize {
-        NonZeroUsize::MIN
+        self.inner().map_or(Ok(()), |inner| inner.reachable())
     }
 
     /// Returns the maximum number of images in one call, for a provider that needs seconds for each image. Jobs send no
     /// more images in a call, make one call at a time, and allow it the time of that many requests.
     fn max_per_call(&self) -> Option<NonZeroUsize> {
-        None
+        self.inner()?.max_per_call()
     }
 
     /// Returns how long its threads have worked, if it has threads in this process.
     fn busy(&self) -> Option<Busy> {
-        None
+        self.inner()?.busy()
     }
 }
 
@@ -161,7 +161,7 @@ impl Retryable for EmbedError {
             | Self::WrongCount { .. }
             | Self::Invalid(_)
             | Self::ProbeFailed(_) => false,
-            Self::Dependency(down) => down.trouble.may_pass(),
+            Self::Dependency(down) => down.trouble.is_temporary(),
         }
     }
 

@@ -11,12 +11,12 @@ use async_trait::async_trait;
 use serde::Deserialize;
 
 use super::batch_size::BatchSize;
-use super::http::{RequestError, Service};
-use super::reading::{self, MAX_VECTOR_BYTES, Numbers, Square};
 use super::remote::DEFAULT_IMAGE_SIZE;
-use super::wire_image::{self, Form};
+use super::response::{self, MAX_VECTOR_BYTES, Numbers, SharedPreprocessing};
+use super::service::{RequestError, Service};
+use super::wire_image::{self, ImageEncoding};
 use super::{EmbedError, ImageEmbeddingProvider, RemoteSettings, probe};
-use crate::domain::{Embedding, Space, Trouble};
+use crate::domain::{Embedding, FailureKind, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
 
 const PATH: &str = "/vectorize";
@@ -25,7 +25,7 @@ const PATH: &str = "/vectorize";
 #[derive(Debug)]
 pub struct Multi2VecProvider {
     service: Service,
-    square: Square,
+    preprocessing: SharedPreprocessing,
     model: String,
     batch: BatchSize,
 }
@@ -45,17 +45,17 @@ impl Multi2VecProvider {
     /// [`EmbedError::Dependency`] if the URL or the key cannot be used.
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("multi2vec", &settings.service)?;
-        let square = Square::new(settings.size.unwrap_or(DEFAULT_IMAGE_SIZE), settings.resize);
-        let batch = BatchSize::new(settings.max_batch, settings.service.timeout);
-        Ok(Self { service, square, model: settings.model, batch })
+        let preprocessing = SharedPreprocessing::new(settings.size.unwrap_or(DEFAULT_IMAGE_SIZE), settings.resize);
+        let batch = BatchSize::new(settings.max_batch);
+        Ok(Self { service, preprocessing, model: settings.model, batch })
     }
 
     async fn images(&self, images: Vec<PreparedImage>) -> Result<Vec<Embedding>, RequestError> {
         let sent = images.len();
-        let body = wire_image::body(images, Form::Bare, r#"{"texts":[],"images":["#.to_owned(), "]}").await?;
+        let body = wire_image::body(images, ImageEncoding::Bare, r#"{"texts":[],"images":["#.to_owned(), "]}").await?;
         let max_bytes = sent * MAX_VECTOR_BYTES + 2 * body.len();
         let reply: Reply = self.service.post(PATH, body, max_bytes).await?;
-        Ok(reading::embeddings(reply.image_vectors.ok_or_else(|| self.missing_list("imageVectors"))?, sent)?)
+        Ok(response::embeddings(reply.image_vectors.ok_or_else(|| self.missing_list("imageVectors"))?, sent)?)
     }
 
     async fn text(&self, text: &str) -> Result<Vec<Numbers>, RequestError> {
@@ -65,28 +65,28 @@ impl Multi2VecProvider {
     }
 
     fn missing_list(&self, list: &str) -> EmbedError {
-        self.service.failed(Trouble::Failed, format!("its reply has no {list}"))
+        self.service.failed(FailureKind::Failed, format!("its reply has no {list}"))
     }
 }
 
 #[async_trait]
 impl ImageEmbeddingProvider for Multi2VecProvider {
     fn preprocessing(&self) -> Preprocessing {
-        self.square.preprocessing()
+        self.preprocessing.get()
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
         let space = probe::probe_space(self, &self.model, None).await?;
-        reading::sees(self, Form::Bare).await?;
+        response::check_reads_images(self, ImageEncoding::Bare).await?;
         Ok(Arc::new(space))
     }
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
-        self.square.check(images)?;
-        wire_image::embed_in_requests(images, &self.batch, |images| self.images(images)).await
+        self.preprocessing.check(images)?;
+        self.batch.embed(images, |images| self.images(images)).await
     }
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
-        reading::embed_shortened(text, |text| self.text(text)).await
+        response::embed_shortened(text, |text| self.text(text)).await
     }
 }

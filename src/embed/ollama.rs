@@ -13,11 +13,11 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::http::{Service, ServiceSettings};
-use super::reading::{self, MAX_VECTOR_BYTES, Numbers, Square};
-use super::wire_image::{self, Form};
+use super::response::{self, MAX_VECTOR_BYTES, Numbers, SharedPreprocessing};
+use super::service::{Service, ServiceSettings};
+use super::wire_image::{self, ImageEncoding};
 use super::{EmbedError, ImageEmbeddingProvider, probe};
-use crate::domain::{Embedding, Space, Trouble};
+use crate::domain::{Embedding, FailureKind, Space};
 use crate::imaging::{PreparedImage, Preprocessing, Resize};
 
 /// The prompt for each image. Another prompt gives other captions, so a change of it changes what is indexed.
@@ -55,7 +55,7 @@ pub struct OllamaSettings {
 #[derive(Debug)]
 pub struct OllamaProvider {
     service: Service,
-    square: Square,
+    preprocessing: SharedPreprocessing,
     vision: String,
     text: String,
     /// Version of the vision model at its last successful probe.
@@ -103,10 +103,10 @@ impl OllamaProvider {
         let concurrent = u32::try_from(MAX_CONCURRENT.get()).unwrap_or(u32::MAX);
         let timeout = settings.service.timeout.saturating_mul(concurrent);
         let service = Service::new("ollama", &ServiceSettings { timeout, ..settings.service })?;
-        let square = Square::new(settings.size.unwrap_or(DEFAULT_SIZE), settings.resize);
+        let preprocessing = SharedPreprocessing::new(settings.size.unwrap_or(DEFAULT_SIZE), settings.resize);
         Ok(Self {
             service,
-            square,
+            preprocessing,
             vision: settings.vision_model,
             text: settings.text_model,
             probed_version: Mutex::default(),
@@ -122,7 +122,7 @@ impl OllamaProvider {
             Err(failure) if failure.status.is_some_and(|status| status.as_u16() == 404) => {
                 let detail =
                     format!("there is no model `{model}`; run `ollama pull {model}` or set {setting} to another model");
-                return Err(self.service.failed(Trouble::Refused, detail));
+                return Err(self.service.failed(FailureKind::Refused, detail));
             }
             Err(failure) => return Err(failure.error),
         };
@@ -133,7 +133,7 @@ impl OllamaProvider {
                     "the model `{model}` does not have the capability {capability}, only {capabilities}; set {setting} \
                      to another model"
                 );
-                Err(self.service.failed(Trouble::Refused, detail))
+                Err(self.service.failed(FailureKind::Refused, detail))
             }
             Some(_) | None => Ok(show.modified_at),
         }
@@ -157,7 +157,7 @@ impl OllamaProvider {
         let before = format!(
             r#"{{"model":{model},"stream":false,"options":{options},"messages":[{{"role":"user","content":{prompt},"images":["#
         );
-        let body = wire_image::body(vec![image], Form::Bare, before, "]}]}").await?;
+        let body = wire_image::body(vec![image], ImageEncoding::Bare, before, "]}]}").await?;
         let chat: Chat = self.service.post("/api/chat", body, MAX_CAPTION_BYTES).await?;
         let caption = chat.message.content.split_whitespace().collect::<Vec<_>>().join(" ");
         if caption.is_empty() {
@@ -172,7 +172,7 @@ impl OllamaProvider {
             let request = EmbedRequest { model: &self.text, input, truncate: true };
             let reply: Embeddings =
                 self.service.post_small("/api/embed", &request, input.len() * MAX_VECTOR_BYTES).await?;
-            embeddings.extend(reading::embeddings(reply.embeddings, input.len())?);
+            embeddings.extend(response::embeddings(reply.embeddings, input.len())?);
         }
         Ok(embeddings)
     }
@@ -181,7 +181,7 @@ impl OllamaProvider {
 #[async_trait]
 impl ImageEmbeddingProvider for OllamaProvider {
     fn preprocessing(&self) -> Preprocessing {
-        self.square.preprocessing()
+        self.preprocessing.get()
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
@@ -200,7 +200,7 @@ impl ImageEmbeddingProvider for OllamaProvider {
     }
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
-        self.square.check(images)?;
+        self.preprocessing.check(images)?;
         let captions = stream::iter(images.to_vec()).map(|image| self.caption(image)).buffered(MAX_CONCURRENT.get());
         let captions: Vec<String> = captions.try_collect().await?;
         self.vectors(&captions).await

@@ -11,12 +11,12 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::batch_size::BatchSize;
-use super::http::{RequestError, Service};
-use super::reading::{self, MAX_VECTOR_BYTES, Numbers, Square};
 use super::remote::DEFAULT_IMAGE_SIZE;
-use super::wire_image::{self, Form};
+use super::response::{self, MAX_VECTOR_BYTES, Numbers, SharedPreprocessing};
+use super::service::{RequestError, Service};
+use super::wire_image::{self, ImageEncoding};
 use super::{EmbedError, ImageEmbeddingProvider, RemoteSettings, probe};
-use crate::domain::{Embedding, Space, Trouble};
+use crate::domain::{Embedding, FailureKind, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
 
 /// Maximum number of images in one request; infinity refuses more with 422.
@@ -29,7 +29,7 @@ const MAX_NAMES: usize = 5;
 #[derive(Debug)]
 pub struct OpenAiProvider {
     service: Service,
-    square: Square,
+    preprocessing: SharedPreprocessing,
     model: String,
     batch: BatchSize,
 }
@@ -70,9 +70,9 @@ impl OpenAiProvider {
     /// [`EmbedError::Dependency`] if the URL or the key cannot be used.
     pub fn new(settings: RemoteSettings) -> Result<Self, EmbedError> {
         let service = Service::new("openai", &settings.service)?;
-        let square = Square::new(settings.size.unwrap_or(DEFAULT_IMAGE_SIZE), settings.resize);
-        let batch = BatchSize::new(settings.max_batch.min(MAX_IMAGES), settings.service.timeout);
-        Ok(Self { service, square, model: settings.model, batch })
+        let preprocessing = SharedPreprocessing::new(settings.size.unwrap_or(DEFAULT_IMAGE_SIZE), settings.resize);
+        let batch = BatchSize::new(settings.max_batch.min(MAX_IMAGES));
+        Ok(Self { service, preprocessing, model: settings.model, batch })
     }
 
     /// Checks the list of models of the service, because the error for a model that does not exist looks like the error
@@ -89,17 +89,17 @@ impl OpenAiProvider {
             self.model,
             names.join(", ")
         );
-        Err(self.service.failed(Trouble::Refused, detail))
+        Err(self.service.failed(FailureKind::Refused, detail))
     }
 
     async fn images(&self, images: Vec<PreparedImage>) -> Result<Vec<Embedding>, RequestError> {
         let sent = images.len();
         let model = serde_json::json!(self.model);
         let before = format!(r#"{{"model":{model},"modality":"image","encoding_format":"float","input":["#);
-        let body = wire_image::body(images, Form::DataUri, before, "]}").await?;
+        let body = wire_image::body(images, ImageEncoding::DataUri, before, "]}").await?;
         let max_bytes = sent * MAX_VECTOR_BYTES + 2 * body.len();
         let reply = self.service.post("/embeddings", body, max_bytes).await?;
-        Ok(reading::embeddings(self.in_order(reply)?, sent)?)
+        Ok(response::embeddings(self.in_order(reply)?, sent)?)
     }
 
     /// Returns the vectors in the order of the inputs. The list of the reply may have another order.
@@ -109,7 +109,7 @@ impl OpenAiProvider {
             if let Some((place, item)) = data.iter().enumerate().find(|(place, item)| item.index != Some(*place)) {
                 let detail =
                     format!("the reply has index {:?} at place {place}; each index must occur once", item.index);
-                return Err(self.service.failed(Trouble::Failed, detail));
+                return Err(self.service.failed(FailureKind::Failed, detail));
             }
         }
         Ok(data.into_iter().map(|item| item.embedding).collect())
@@ -119,25 +119,25 @@ impl OpenAiProvider {
 #[async_trait]
 impl ImageEmbeddingProvider for OpenAiProvider {
     fn preprocessing(&self) -> Preprocessing {
-        self.square.preprocessing()
+        self.preprocessing.get()
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
         self.check_model().await?;
         let space = probe::probe_space(self, &self.model, None).await?;
-        reading::sees(self, Form::DataUri).await?;
+        response::check_reads_images(self, ImageEncoding::DataUri).await?;
         Ok(Arc::new(space))
     }
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
-        self.square.check(images)?;
-        wire_image::embed_in_requests(images, &self.batch, |images| self.images(images)).await
+        self.preprocessing.check(images)?;
+        self.batch.embed(images, |images| self.images(images)).await
     }
 
     /// The service truncates a long text itself.
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
         let request = TextRequest { model: &self.model, modality: "text", encoding_format: "float", input: [text] };
         let reply = self.service.post_small("/embeddings", &request, MAX_VECTOR_BYTES + 12 * text.len()).await?;
-        reading::embedding(self.in_order(reply)?)
+        response::embedding(self.in_order(reply)?)
     }
 }

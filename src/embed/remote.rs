@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use super::http::ServiceSettings;
+use super::service::ServiceSettings;
 use crate::imaging::Resize;
 
 /// Default side of the images in pixels; most CLIP models use it.
@@ -16,7 +16,7 @@ pub struct RemoteSettings {
     /// `CLIP_MODEL`: the model's name. If requests do not name a model, it is a label, and a name that the service
     /// reports replaces it.
     pub model: String,
-    /// `CLIP_MAX_BATCH_SIZE`: maximum number of images in one request.
+    /// `IMAGE_EMBED_BATCH_SIZE`: maximum number of images in one request.
     pub max_batch: NonZeroUsize,
     /// `IMAGE_TARGET_SIZE`: side of the model's square in pixels. If not set: the size reported by the service, or 224.
     pub size: Option<u32>,

@@ -1,11 +1,10 @@
 //! [`Resilient`]: makes every call of a provider through one guard.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Busy, EmbedError, ImageEmbeddingProvider, probe};
+use super::{EmbedError, ImageEmbeddingProvider, probe};
 use crate::domain::{Embedding, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
 use crate::resilience::{AttributedError, Guard};
@@ -66,16 +65,8 @@ impl ImageEmbeddingProvider for Resilient {
         Ok(self.guard.reachable()?)
     }
 
-    fn useful_batch(&self) -> NonZeroUsize {
-        self.inner.useful_batch()
-    }
-
-    fn max_per_call(&self) -> Option<NonZeroUsize> {
-        self.inner.max_per_call()
-    }
-
-    fn busy(&self) -> Option<Busy> {
-        self.inner.busy()
+    fn inner(&self) -> Option<&dyn ImageEmbeddingProvider> {
+        Some(&*self.inner)
     }
 }
 

@@ -1,11 +1,10 @@
 //! [`Verified`]: a provider that is used only while its space is verified.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Busy, EmbedError, ImageEmbeddingProvider, Verification};
+use super::{EmbedError, ImageEmbeddingProvider, Verification};
 use crate::domain::{Embedding, InvalidEmbedding, Space, SpaceMismatch};
 use crate::imaging::{PreparedImage, Preprocessing};
 use crate::resilience::Guard;
@@ -13,14 +12,14 @@ use crate::resilience::Guard;
 /// A provider that answers only after its space is verified, and whose vectors have the size of that space.
 pub struct Verified {
     inner: Arc<dyn ImageEmbeddingProvider>,
-    proof: Arc<Verification>,
+    verification: Arc<Verification>,
     guard: Option<Guard>,
 }
 
 impl Verified {
-    /// Wraps `inner`, whose verification is `proof`.
-    pub fn new(inner: Arc<dyn ImageEmbeddingProvider>, proof: Arc<Verification>) -> Self {
-        Self { inner, proof, guard: None }
+    /// Wraps `inner`, which `verification` verifies.
+    pub fn new(inner: Arc<dyn ImageEmbeddingProvider>, verification: Arc<Verification>) -> Self {
+        Self { inner, verification, guard: None }
     }
 
     /// Waits with the retries of `guard` for the verification of a provider that is down. `guard` must not use the
@@ -50,7 +49,7 @@ impl Verified {
         };
         if let Err(wrong) = &answer {
             tracing::warn!(%wrong, "a vector has the wrong size; the embedding provider is probed again");
-            self.proof.doubt(&space);
+            self.verification.invalidate(&space);
         }
         let now = self.space().await?;
         if !Arc::ptr_eq(&space, &now) {
@@ -74,8 +73,8 @@ impl ImageEmbeddingProvider for Verified {
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
         match &self.guard {
-            Some(guard) => guard.call(|| self.proof.space()).await,
-            None => self.proof.space().await,
+            Some(guard) => guard.call(|| self.verification.space()).await,
+            None => self.verification.space().await,
         }
     }
 
@@ -94,27 +93,19 @@ impl ImageEmbeddingProvider for Verified {
     fn reachable(&self) -> Result<(), EmbedError> {
         let reachable = self.inner.reachable();
         if reachable.is_err() {
-            self.proof.miss();
+            self.verification.request_recheck();
         }
         reachable
     }
 
-    fn useful_batch(&self) -> NonZeroUsize {
-        self.inner.useful_batch()
-    }
-
-    fn max_per_call(&self) -> Option<NonZeroUsize> {
-        self.inner.max_per_call()
-    }
-
-    fn busy(&self) -> Option<Busy> {
-        self.inner.busy()
+    fn inner(&self) -> Option<&dyn ImageEmbeddingProvider> {
+        Some(&*self.inner)
     }
 }
 
 impl std::fmt::Debug for Verified {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Verified").field("proof", &self.proof).finish_non_exhaustive()
+        f.debug_struct("Verified").field("verification", &self.verification).finish_non_exhaustive()
     }
 }
 

@@ -5,8 +5,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::*;
-use crate::domain::{DependencyError, Probe, Trouble};
-use crate::embed::proof::OUTAGE_TTL;
+use crate::domain::{DependencyError, FailureKind, Probe};
+use crate::embed::verification::OUTAGE_TTL;
 use crate::resilience::{Breaker, BreakerSettings, WaitBoard};
 
 const COOL_DOWN: Duration = Duration::from_secs(20);
@@ -42,7 +42,7 @@ impl Fake {
 
     fn size(&self) -> Result<u32, EmbedError> {
         match self.size.load(Ordering::SeqCst) {
-            0 => Err(down(Trouble::Failed)),
+            0 => Err(down(FailureKind::Failed)),
             size => Ok(size),
         }
     }
@@ -52,7 +52,7 @@ impl Fake {
     }
 }
 
-fn down(trouble: Trouble) -> EmbedError {
+fn down(trouble: FailureKind) -> EmbedError {
     EmbedError::Dependency(DependencyError { dependency: "clip".into(), trouble, detail: "refused".into() })
 }
 
@@ -88,7 +88,7 @@ impl ImageEmbeddingProvider for Fake {
     }
 }
 
-fn proof(fake: &Arc<Fake>) -> Arc<Verification> {
+fn verification(fake: &Arc<Fake>) -> Arc<Verification> {
     Arc::new(Verification::new(fake.clone(), None))
 }
 
@@ -99,21 +99,21 @@ fn image(first: u8) -> PreparedImage {
 #[tokio::test(start_paused = true)]
 async fn one_probe_serves_all_callers_and_is_cached() {
     let fake = Fake::with_size(4);
-    let proof = proof(&fake);
-    let results = futures::future::join_all((0..20).map(|_| proof.space())).await;
+    let verification = verification(&fake);
+    let results = futures::future::join_all((0..20).map(|_| verification.space())).await;
     let first = results[0].clone().unwrap();
     assert!(results.iter().all(|space| Arc::ptr_eq(space.as_ref().unwrap(), &first)));
     tokio::time::advance(Duration::from_hours(9)).await;
-    assert!(Arc::ptr_eq(&proof.space().await.unwrap(), &first));
+    assert!(Arc::ptr_eq(&verification.space().await.unwrap(), &first));
     assert_eq!(fake.probes(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_next_caller_probes_if_a_caller_is_cancelled() {
     let fake = Fake::with_size(4);
-    let proof = proof(&fake);
-    let cancelled = tokio::time::timeout(Duration::from_millis(500), proof.space());
-    let (cancelled, next) = tokio::join!(cancelled, proof.space());
+    let verification = verification(&fake);
+    let cancelled = tokio::time::timeout(Duration::from_millis(500), verification.space());
+    let (cancelled, next) = tokio::join!(cancelled, verification.space());
     assert!(cancelled.is_err());
     next.unwrap();
 }
@@ -122,7 +122,7 @@ async fn the_next_caller_probes_if_a_caller_is_cancelled() {
 async fn a_failed_probe_is_cached_for_30_seconds() {
     let fake = Fake::with_size(4);
     fake.fails_probe.store(true, Ordering::SeqCst);
-    let verified = Verified::new(fake.clone(), proof(&fake));
+    let verified = Verified::new(fake.clone(), verification(&fake));
     let error = EmbedError::ProbeFailed("two images got the same vector".into());
     assert_eq!(verified.space().await, Err(error.clone()));
     fake.fails_probe.store(false, Ordering::SeqCst);
@@ -138,21 +138,22 @@ async fn a_failed_probe_is_cached_for_30_seconds() {
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_is_down_is_unavailable_until_the_next_probe() {
     let fake = Fake::with_size(0);
-    let proof = proof(&fake);
-    assert_eq!(proof.space().await, Err(down(Trouble::Unavailable { retry_after: OUTAGE_TTL })));
+    let verification = verification(&fake);
+    assert_eq!(verification.space().await, Err(down(FailureKind::Unavailable { retry_after: OUTAGE_TTL })));
     tokio::time::advance(Duration::from_secs(2)).await;
-    assert_eq!(proof.space().await, Err(down(Trouble::Unavailable { retry_after: Duration::from_secs(3) })));
+    assert_eq!(verification.space().await, Err(down(FailureKind::Unavailable { retry_after: Duration::from_secs(3) })));
     assert_eq!(fake.probes(), 1);
     fake.set_size(4);
     tokio::time::advance(Duration::from_secs(3)).await;
-    proof.space().await.unwrap();
+    verification.space().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_background_guard_waits_for_an_outage_but_not_for_a_failed_probe() {
     let fake = Fake::with_size(0);
     let board = WaitBoard::default();
-    let verified = Verified::new(fake.clone(), proof(&fake)).with_guard(Guard::background("clip", board.clone()));
+    let verified =
+        Verified::new(fake.clone(), verification(&fake)).with_guard(Guard::background("clip", board.clone()));
     let begun = Instant::now();
     let comes_back = async {
         tokio::time::sleep(Duration::from_mins(1)).await;
@@ -167,8 +168,8 @@ async fn a_background_guard_waits_for_an_outage_but_not_for_a_failed_probe() {
 
     let wrong_provider = Fake::with_size(4);
     wrong_provider.fails_probe.store(true, Ordering::SeqCst);
-    let verified =
-        Verified::new(wrong_provider.clone(), proof(&wrong_provider)).with_guard(Guard::background("clip", board));
+    let verified = Verified::new(wrong_provider.clone(), verification(&wrong_provider))
+        .with_guard(Guard::background("clip", board));
     assert!(matches!(verified.space().await, Err(EmbedError::ProbeFailed(_))));
     assert_eq!(wrong_provider.probes(), 1);
 }
@@ -176,7 +177,7 @@ async fn a_background_guard_waits_for_an_outage_but_not_for_a_failed_probe() {
 #[tokio::test(start_paused = true)]
 async fn a_changed_size_is_an_error_of_the_provider() {
     let fake = Fake::with_size(4);
-    let verified = Verified::new(fake.clone(), proof(&fake));
+    let verified = Verified::new(fake.clone(), verification(&fake));
     verified.embed_image_batch(&[image(0)]).await.unwrap();
     fake.set_size(6);
     let error = verified.embed_image_batch(&[image(0), image(0)]).await.unwrap_err();
@@ -193,7 +194,7 @@ async fn a_changed_size_is_an_error_of_the_provider() {
 async fn a_vector_of_another_size_is_an_error_of_the_input_if_the_probe_passes() {
     let fake = Fake::with_size(4);
     fake.other_size.store(5, Ordering::SeqCst);
-    let verified = Verified::new(fake.clone(), proof(&fake));
+    let verified = Verified::new(fake.clone(), verification(&fake));
     let wrong = EmbedError::Invalid(InvalidEmbedding::WrongSize { expected: 4, actual: 5 });
     assert_eq!(verified.embed_image_batch(&[image(0), image(1)]).await, Err(wrong));
     assert_eq!(fake.probes(), 2);
@@ -204,8 +205,8 @@ async fn a_vector_of_another_size_is_an_error_of_the_input_if_the_probe_passes()
 async fn a_provider_is_probed_again_after_an_outage() {
     let fake = Fake::with_size(4);
     let breaker = Arc::new(Breaker::new(BreakerSettings { threshold: 1, cool_down: COOL_DOWN }));
-    let proof = Arc::new(Verification::new(fake.clone(), Some(breaker.clone())));
-    let verified = Verified::new(fake.clone(), proof);
+    let verification = Arc::new(Verification::new(fake.clone(), Some(breaker.clone())));
+    let verified = Verified::new(fake.clone(), verification);
     let space = verified.space().await.unwrap();
     breaker.try_enter().unwrap().failed();
     assert!(Arc::ptr_eq(&space, &verified.space().await.unwrap()), "an outage does not change the space");
@@ -224,16 +225,16 @@ async fn a_provider_is_probed_again_after_an_outage() {
 async fn keep_probes_until_verified_and_after_an_invalidation() {
     let fake = Fake::with_size(4);
     fake.fails_probe.store(true, Ordering::SeqCst);
-    let (proof, end) = (proof(&fake), CancellationToken::new());
-    let (kept_proof, stop) = (proof.clone(), end.clone());
+    let (verification, end) = (verification(&fake), CancellationToken::new());
+    let (kept_verification, stop) = (verification.clone(), end.clone());
     #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
-    let task = tokio::spawn(async move { kept_proof.keep(stop).await });
+    let task = tokio::spawn(async move { kept_verification.keep(stop).await });
     tokio::time::sleep(Duration::from_secs(100)).await;
     assert_eq!(fake.probes(), 4, "every 30 s, and each probe takes one second");
     fake.fails_probe.store(false, Ordering::SeqCst);
     tokio::time::sleep(Duration::from_secs(100)).await;
     assert_eq!(fake.probes(), 5);
-    proof.doubt(&proof.space().await.unwrap());
+    verification.invalidate(&verification.space().await.unwrap());
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(fake.probes(), 6);
     end.cancel();
@@ -244,21 +245,21 @@ async fn keep_probes_until_verified_and_after_an_invalidation() {
 async fn a_remote_provider_is_probed_periodically_and_an_outage_does_not_invalidate_it() {
     let fake = Fake::with_size(4);
     let breaker = Arc::new(Breaker::new(BreakerSettings { threshold: 9, cool_down: COOL_DOWN }));
-    let (proof, end) = (Arc::new(Verification::new(fake.clone(), Some(breaker))), CancellationToken::new());
-    let (kept_proof, stop) = (proof.clone(), end.clone());
+    let (verification, end) = (Arc::new(Verification::new(fake.clone(), Some(breaker))), CancellationToken::new());
+    let (kept_verification, stop) = (verification.clone(), end.clone());
     #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
-    let task = tokio::spawn(async move { kept_proof.keep(stop).await });
+    let task = tokio::spawn(async move { kept_verification.keep(stop).await });
     let minutes = |count| tokio::time::sleep(Duration::from_mins(count));
     minutes(5).await;
     fake.set_size(0);
     minutes(10).await;
-    assert_eq!((fake.probes(), proof.space().await.unwrap().dimension), (2, 4));
+    assert_eq!((fake.probes(), verification.space().await.unwrap().dimension), (2, 4));
     fake.set_size(6);
     minutes(10).await;
-    assert_eq!((fake.probes(), proof.space().await.unwrap().dimension), (3, 6));
+    assert_eq!((fake.probes(), verification.space().await.unwrap().dimension), (3, 6));
     fake.fails_probe.store(true, Ordering::SeqCst);
     minutes(10).await;
-    assert!(matches!(proof.space().await, Err(EmbedError::ProbeFailed(_))));
+    assert!(matches!(verification.space().await, Err(EmbedError::ProbeFailed(_))));
     end.cancel();
     task.await.unwrap();
 }
@@ -269,12 +270,14 @@ async fn a_provider_needed_while_its_breaker_is_open_is_probed_until_it_is_back(
     let breaker = Arc::new(Breaker::new(BreakerSettings { threshold: 1, cool_down: COOL_DOWN }));
     let guard = Guard::interactive("clip", 0).through(breaker.clone());
     let resilient = Arc::new(crate::embed::Resilient::new(fake.clone(), guard));
-    let (proof, end) = (Arc::new(Verification::new(resilient.clone(), Some(breaker))), CancellationToken::new());
-    let cached =
-        crate::embed::TextCache::new(Arc::new(Verified::new(resilient, proof.clone())), std::num::NonZeroUsize::MIN);
-    let (kept_proof, stop) = (proof.clone(), end.clone());
+    let (verification, end) = (Arc::new(Verification::new(resilient.clone(), Some(breaker))), CancellationToken::new());
+    let cached = crate::embed::TextCache::new(
+        Arc::new(Verified::new(resilient, verification.clone())),
+        std::num::NonZeroUsize::MIN,
+    );
+    let (kept_verification, stop) = (verification.clone(), end.clone());
     #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
-    let task = tokio::spawn(async move { kept_proof.keep(stop).await });
+    let task = tokio::spawn(async move { kept_verification.keep(stop).await });
     let space = cached.space().await.unwrap();
     assert_eq!(cached.reachable(), Ok(()));
     fake.set_size(0);
@@ -285,7 +288,7 @@ async fn a_provider_needed_while_its_breaker_is_open_is_probed_until_it_is_back(
 
     let calls = fake.calls.load(Ordering::SeqCst);
     for _ in 0..9 {
-        let trouble = Trouble::Unavailable { retry_after: Duration::from_secs(1) };
+        let trouble = FailureKind::Unavailable { retry_after: Duration::from_secs(1) };
         let error = cached.reachable().unwrap_err();
         let EmbedError::Dependency(DependencyError { trouble: actual, .. }) = error else { panic!("{error}") };
         assert_eq!(actual, trouble);

@@ -4,31 +4,25 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use futures::stream::{self, StreamExt, TryStreamExt};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 
 use super::EmbedError;
-use super::batch_size::BatchSize;
-use super::http::RequestError;
-use crate::domain::Embedding;
 use crate::imaging::PreparedImage;
 
 /// Maximum bytes of a request body, unless a single image is larger.
 const MAX_BODY_BYTES: usize = 8 * 1024 * 1024;
-/// Number of concurrent requests of one call: one is encoded while another is in progress.
-const MAX_CONCURRENT: usize = 2;
 
-/// The form of an image in JSON. Some services refuse the wrong form, others read it as text.
+/// The encoding of an image in JSON. Some services refuse the wrong encoding, others read it as text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum ImageEncoding {
     /// `data:image/png;base64,…`
     DataUri,
     /// Base64 without a prefix.
     Bare,
 }
 
-impl Form {
+impl ImageEncoding {
     fn prefix(self) -> &'static str {
         match self {
             Self::DataUri => "data:image/png;base64,",
@@ -50,7 +44,7 @@ impl Form {
 /// [`EmbedError::Rejected`] if the number of bytes of an image does not match its size.
 pub(super) async fn body(
     images: Vec<PreparedImage>,
-    form: Form,
+    encoding: ImageEncoding,
     before: String,
     after: &'static str,
 ) -> Result<Bytes, EmbedError> {
@@ -60,7 +54,7 @@ pub(super) async fn body(
         for (place, image) in images.iter().enumerate() {
             // No character of base64 or of the prefix needs an escape in JSON.
             body.push_str(if place == 0 { "\"" } else { ",\"" });
-            body.push_str(form.prefix());
+            body.push_str(encoding.prefix());
             STANDARD.encode_string(png(image)?, &mut body);
             body.push('"');
         }
@@ -96,43 +90,8 @@ fn max_encoded_len(size: u32) -> usize {
 }
 
 /// Maximum number of images of this size in a body of [`MAX_BODY_BYTES`].
-fn max_images(size: u32) -> usize {
+pub(super) fn max_images(size: u32) -> usize {
     (MAX_BODY_BYTES / max_encoded_len(size)).max(1)
-}
-
-/// Embeds all images in several requests, each with the number of images that `batch` returns at that time. Returns the
-/// embeddings in order.
-///
-/// # Errors
-/// The first error of `ask`, which must return one embedding per image.
-pub(super) async fn embed_in_requests<F, Fut>(
-    images: &[PreparedImage],
-    batch: &BatchSize,
-    ask: F,
-) -> Result<Vec<Embedding>, EmbedError>
-where
-    F: Fn(Vec<PreparedImage>) -> Fut + Send,
-    Fut: Future<Output = Result<Vec<Embedding>, RequestError>> + Send,
-{
-    let max_images = max_images(images.iter().map(|image| image.size).max().unwrap_or(1));
-    let mut rest = images;
-    let requests = std::iter::from_fn(|| {
-        let (now, later) = rest.split_at(batch.now().min(max_images).min(rest.len()));
-        rest = later;
-        (!now.is_empty()).then(|| now.to_vec())
-    });
-    let responses = requests.map(|images| {
-        let (sent, response) = (images.len(), ask(images));
-        async move {
-            let request = batch.begin(sent);
-            let outcome = response.await;
-            request.ended(&outcome);
-            outcome
-        }
-    });
-    // `buffered` is safe here: there is no later stage, and the server continues while a result is not yet polled.
-    let answers: Vec<Vec<Embedding>> = stream::iter(responses).buffered(MAX_CONCURRENT).try_collect().await?;
-    Ok(answers.into_iter().flatten().collect())
 }
 
 #[cfg(test)]

@@ -1,7 +1,3 @@
-use std::num::NonZeroUsize;
-use std::sync::Mutex;
-use std::time::Duration;
-
 use super::*;
 
 /// Random pixels, which no encoder can compress.
@@ -32,7 +28,7 @@ fn png_is_lossless() {
 fn no_encoded_image_is_longer_than_the_bound() {
     for size in [1, 2, 3, 8, 33, 224, 337] {
         for image in [noise(size), plain(size)] {
-            let text = Form::DataUri.text(&image).unwrap();
+            let text = ImageEncoding::DataUri.text(&image).unwrap();
             assert!(text.len() + 3 <= max_encoded_len(size), "{size}: {} of {}", text.len(), max_encoded_len(size));
         }
     }
@@ -40,13 +36,13 @@ fn no_encoded_image_is_longer_than_the_bound() {
 
 #[tokio::test]
 async fn the_body_is_json_in_either_form() {
-    for form in [Form::DataUri, Form::Bare] {
+    for encoding in [ImageEncoding::DataUri, ImageEncoding::Bare] {
         let images = vec![noise(4), plain(5)];
-        let expected: Vec<_> = images.iter().map(|image| form.text(image).unwrap()).collect();
-        let body = body(images, form, r#"{"images":["#.to_owned(), "]}").await.unwrap();
+        let expected: Vec<_> = images.iter().map(|image| encoding.text(image).unwrap()).collect();
+        let body = body(images, encoding, r#"{"images":["#.to_owned(), "]}").await.unwrap();
         let read: serde_json::Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(read, serde_json::json!({"images": expected}));
-        assert_eq!(expected[0].starts_with("data:image/png;base64,iVBORw0KGgo"), form == Form::DataUri);
+        assert_eq!(expected[0].starts_with("data:image/png;base64,iVBORw0KGgo"), encoding == ImageEncoding::DataUri);
         assert!(expected.iter().all(|text| !text.contains(char::is_whitespace)));
     }
 }
@@ -55,39 +51,13 @@ async fn the_body_is_json_in_either_form() {
 async fn an_image_with_the_wrong_number_of_bytes_is_refused() {
     for rgb in [vec![], vec![0; 11], vec![0; 13]] {
         let odd = PreparedImage { size: 2, rgb: rgb.into() };
-        let outcome = body(vec![noise(2), odd], Form::Bare, String::new(), "").await;
+        let outcome = body(vec![noise(2), odd], ImageEncoding::Bare, String::new(), "").await;
         assert!(matches!(outcome, Err(EmbedError::Rejected(_))), "{outcome:?}");
     }
 }
 
-#[tokio::test]
-async fn requests_respect_the_batch_size_and_the_byte_limit() {
+#[test]
+fn a_body_has_at_most_8_mb() {
     assert_eq!([max_images(224), max_images(4000)], [39, 1]);
     assert!(max_images(224) * max_encoded_len(224) <= MAX_BODY_BYTES);
-
-    let requests = Mutex::new(Vec::new());
-    let ask = |images: Vec<PreparedImage>| {
-        requests.lock().unwrap().push(images.len());
-        let one = |image: PreparedImage| Ok(Embedding::normalised(vec![f32::from(image.rgb[0]), 1.0], 2)?);
-        async move { Ok(images.into_iter().map(one).collect::<Result<_, EmbedError>>()?) }
-    };
-    let batch = |most| BatchSize::new(NonZeroUsize::new(most).unwrap(), Duration::from_secs(9));
-    let images: Vec<_> = (1..=7).map(|value| PreparedImage { size: 1, rgb: vec![value; 3].into() }).collect();
-    let answers = embed_in_requests(&images, &batch(3), ask).await.unwrap();
-    assert_eq!(*requests.lock().unwrap(), [3, 3, 1]);
-    let slopes: Vec<f32> = answers.iter().map(|one| (one.as_slice()[0] / one.as_slice()[1]).round()).collect();
-    assert_eq!(slopes, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
-    let nothing = embed_in_requests(&[], &batch(3), |_| async { panic!("no request is expected") }).await;
-    assert!(nothing.unwrap().is_empty());
-
-    // The size grows during a call, up to the limit of bytes.
-    requests.lock().unwrap().clear();
-    let many: Vec<_> = (0..60).map(|_| images[0].clone()).collect();
-    embed_in_requests(&many, &batch(16), ask).await.unwrap();
-    let sizes = requests.lock().unwrap().clone();
-    assert_eq!((sizes[..3].to_vec(), sizes.iter().sum::<usize>()), (vec![4; 3], 60));
-    assert!(sizes.contains(&8) && sizes.iter().all(|&size| size <= 16), "{sizes:?}");
-    requests.lock().unwrap().clear();
-    embed_in_requests(&[plain(4000), plain(4000)], &batch(16), ask).await.unwrap();
-    assert_eq!(*requests.lock().unwrap(), [1, 1]);
 }

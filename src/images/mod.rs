@@ -82,7 +82,7 @@ impl Images {
     pub async fn get(&self, id: &str, collection: &str) -> Result<(CollectionName, ImageRecord), ImagesError> {
         let collection = CollectionName::parse(collection)?;
         let found = match id.parse::<ImageId>() {
-            Ok(id) => self.stores.find(&collection, id).await?,
+            Ok(id) => self.stores.find_record(&collection, id).await?,
             Err(_) => None,
         };
         match found {

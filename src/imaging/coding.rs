@@ -104,6 +104,11 @@ impl Coding {
         !self.several_scans && has_supported_factors && self.sampling.first() == Some(&(across, down))
     }
 
+    /// Returns whether the image is progressive.
+    pub(super) fn is_progressive(&self) -> bool {
+        self.progressive
+    }
+
     /// Returns whether the image is in CMYK (four components).
     pub(super) fn is_cmyk(&self) -> bool {
         self.components == 4

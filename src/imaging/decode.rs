@@ -7,7 +7,7 @@ use image::codecs::webp::WebPDecoder;
 use image::error::ImageError as LibraryError;
 use image::{DynamicImage, ImageDecoder};
 
-use super::{ImageError, Limits, jpeg, mend, png, webp};
+use super::{ImageError, Limits, jpeg, png, repair, webp};
 use crate::domain::{ImageFormat, ImageMeta};
 
 /// Decodes the first frame. The header was already checked against `limits`; here they limit the memory that a decoder
@@ -16,10 +16,10 @@ pub(super) fn decode(bytes: &[u8], meta: &ImageMeta, limits: &Limits) -> Result<
     if is_shorter_than_declared(bytes, meta.format) {
         return Err(ImageError::truncated(meta.format));
     }
-    let bytes = &*mend::before(bytes, meta);
+    let bytes = &*repair::before(bytes, meta);
     decode_as_is(bytes, meta, limits).or_else(|error| {
         let cut = matches!(error, ImageError::Truncated { .. });
-        let repaired = mend::after(bytes, meta.format, cut).ok_or_else(|| error.clone())?;
+        let repaired = repair::after(bytes, meta.format, cut).ok_or_else(|| error.clone())?;
         decode_as_is(&repaired, meta, limits).map_err(|_| error)
     })
 }

@@ -145,6 +145,9 @@ fn png(bytes: &[u8]) -> Result<Raw, ImageError> {
                 raw = Some(Raw { width, height, frames: 0, orientation: None, decoded_bytes });
             }
             (_, None, _) => return Err(ImageError::corrupt(ImageFormat::Png, "its header chunk is too short")),
+            (b"IHDR", Some(raw), _) if raw.frames == 0 => {
+                return Err(ImageError::corrupt(ImageFormat::Png, "it has more than one header chunk"));
+            }
             // A second declaration makes both invalid.
             (b"acTL", Some(_), &[n3, n2, n1, n0, ..]) => {
                 declared = if declared == 0 { u32::from_be_bytes([n3, n2, n1, n0]) } else { 0 };

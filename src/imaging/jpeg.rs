@@ -1,6 +1,8 @@
 //! Decodes JPEG with zune-jpeg. The lenient mode of zune-jpeg accepts incomplete files, so this module also checks that
 //! the data is complete.
 
+use std::collections::BTreeMap;
+
 use image::{DynamicImage, RgbImage};
 use zune_jpeg::JpegDecoder;
 use zune_jpeg::errors::DecodeErrors;
@@ -22,7 +24,8 @@ pub(super) const END: [u8; 2] = [0xFF, 0xD9];
 ///
 /// Codings that zune-jpeg is known to decode to a wrong image go to another decoder: see [`coding`].
 pub(super) fn decode(bytes: &[u8]) -> Result<DynamicImage, ImageError> {
-    if coding::read(bytes).is_some_and(|coding| !coding.is_read_by_zune()) {
+    let coding = coding::read(bytes);
+    if coding.as_ref().is_some_and(|coding| !coding.is_read_by_zune()) {
         return jpeg_other::decode(bytes).map(DynamicImage::ImageRgb8);
     }
     let image = match ending(bytes) {
@@ -31,7 +34,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<DynamicImage, ImageError> {
             strict(&tidied).or_else(|error| lenient(&tidied).ok().filter(has_last_row).ok_or(error))
         }),
         Ending::Cut => Err(ImageError::truncated(ImageFormat::Jpeg)),
-        Ending::Unmarked => decode_if_complete(bytes),
+        Ending::Unmarked => decode_if_complete(bytes, coding.is_some_and(|coding| coding.is_progressive())),
     };
     image.map(DynamicImage::ImageRgb8)
 }
@@ -69,7 +72,7 @@ pub(super) enum Ending {
     Marked,
     /// All scans have started, but the data ends without an end marker. The data can still be complete.
     Unmarked,
-    /// A segment is truncated, a scan is missing, or a progressive image has no end marker.
+    /// A segment is truncated, or a scan is missing.
     Cut,
 }
 
@@ -78,7 +81,7 @@ pub(super) fn ending(bytes: &[u8]) -> Ending {
     if bytes.ends_with(&END) {
         return Ending::Marked;
     }
-    let (mut components, mut started, mut progressive) = (0, 0, false);
+    let (mut components, mut started, mut progressive) = (0, 0, None);
     let mut at = 2;
     while let Some(segment) = jpeg_segment(bytes, at) {
         at = segment.end;
@@ -86,19 +89,58 @@ pub(super) fn ending(bytes: &[u8]) -> Ending {
             (0xD9, _) => return Ending::Marked,
             (0xC4 | 0xC8 | 0xCC, _) => {}
             (kind @ 0xC0..=0xCF, &[_, _, _, _, _, count, ..]) => {
-                progressive = !matches!(kind, 0xC0 | 0xC1);
+                progressive = (!matches!(kind, 0xC0 | 0xC1)).then(ProgressiveScans::default);
                 components = count;
             }
-            (0xDA, &[count, ..]) => started = u8::saturating_add(started, count),
+            (0xDA, &[count, ref scan @ ..]) => {
+                started = u8::saturating_add(started, count);
+                if let Some(scans) = &mut progressive {
+                    scans.add(count, scan);
+                }
+            }
             _ => {}
         }
     }
-    if progressive || components == 0 || started < components { Ending::Cut } else { Ending::Unmarked }
+    let has_all_scans = match progressive {
+        Some(scans) => scans.are_complete(components),
+        None => started >= components,
+    };
+    if components > 0 && has_all_scans { Ending::Unmarked } else { Ending::Cut }
+}
+
+/// The scans of a progressive image: for each component, the lowest bit that was stored of each coefficient.
+#[derive(Default)]
+struct ProgressiveScans(BTreeMap<u8, [u8; 64]>);
+
+impl ProgressiveScans {
+    const NOT_STORED: u8 = u8::MAX;
+
+    /// Adds a scan from its header, without the number of components.
+    fn add(&mut self, components: u8, scan: &[u8]) {
+        let Some((selectors, &[first, last, bits, ..])) = scan.split_at_checked(usize::from(components) * 2) else {
+            return;
+        };
+        for &[component, _] in selectors.as_chunks::<2>().0 {
+            let lowest = self.0.entry(component).or_insert([Self::NOT_STORED; 64]);
+            if let Some(coefficients) = lowest.get_mut(usize::from(first)..=usize::from(last)) {
+                coefficients.fill(bits & 0x0F);
+            }
+        }
+    }
+
+    /// Whether every coefficient of every component is stored with all of its bits.
+    fn are_complete(&self, components: u8) -> bool {
+        self.0.len() == usize::from(components) && self.0.values().flatten().all(|&lowest| lowest == 0)
+    }
 }
 
 /// Decodes a file without an end marker, which some writers omit. To check that the data is complete, the file is
-/// decoded with two different continuations: if the decoder needs more data, the two results differ.
-fn decode_if_complete(bytes: &[u8]) -> Result<RgbImage, ImageError> {
+/// decoded with two different continuations: if the decoder needs more data, the two results differ. In a progressive
+/// image, zune-jpeg ignores the rest of a truncated scan, so the other decoder checks it first.
+fn decode_if_complete(bytes: &[u8], is_progressive: bool) -> Result<RgbImage, ImageError> {
+    if is_progressive && jpeg_other::decode(bytes).is_err() {
+        return Err(ImageError::truncated(ImageFormat::Jpeg));
+    }
     let end = bytes.iter().rposition(|&byte| byte != 0xFF).map_or(0, |at| at + 1);
     let data = &bytes[..end];
     let image = lenient(&[data, &END].concat())?;

@@ -5,8 +5,8 @@ use image::{DynamicImage, RgbImage};
 
 use super::reduced::{self, Reduced, Scale};
 use super::{
-    Decode, Header, ImageError, Limits, Preprocessing, Resize, decode::decode, flatten::over_white, header::read_facts,
-    jpeg, mend, png, read_header, thumbnail, webp,
+    Decode, Header, ImageError, Limits, Preprocessing, Resize, decode::decode, flatten::over_white, gif,
+    header::read_facts, jpeg, png, read_header, repair, thumbnail, webp,
 };
 use crate::domain::{ImageFormat, ImageMeta};
 
@@ -38,7 +38,7 @@ pub(super) struct DecodeTarget {
 impl Stored {
     /// Decodes a file. If `how` allows it, the result has only as many pixels as `target` needs.
     pub(super) fn decode(bytes: &[u8], limits: &Limits, target: DecodeTarget, how: Decode) -> Result<Self, ImageError> {
-        let bytes = &*mend::colour_transform(bytes);
+        let bytes = &*repair::colour_transform(bytes);
         let header = read_facts(bytes, limits)?;
         target.required_bytes(bytes, &header, limits, how)?;
         let meta = header.meta;
@@ -89,7 +89,7 @@ fn all_pixels(bytes: &[u8], meta: &ImageMeta, limits: &Limits) -> Result<RgbImag
 
 /// Decodes every pixel to RGB, upright.
 pub(super) fn upright(bytes: &[u8], limits: &Limits) -> Result<(RgbImage, ImageMeta), ImageError> {
-    let bytes = &*mend::colour_transform(bytes);
+    let bytes = &*repair::colour_transform(bytes);
     let meta = read_header(bytes, limits)?.meta;
     let mut image = DynamicImage::ImageRgb8(all_pixels(bytes, &meta, limits)?);
     image.apply_orientation(orientation_of(&meta));
@@ -108,9 +108,12 @@ fn stored_size(meta: &ImageMeta) -> (u32, u32) {
     if meta.orientation < 5 { (meta.width, meta.height) } else { (meta.height, meta.width) }
 }
 
-/// A PNG image with more pixels than this is reduced to the means of squares of pixels. Smaller images are decoded
-/// whole, so that their embeddings stay the same as before.
-const MAX_WHOLE_PNG_PIXELS: u64 = 40_000_000;
+/// A PNG or GIF image with more pixels than this is reduced to the means of squares of pixels. Smaller images are
+/// decoded whole, so that their embeddings stay the same as before.
+const MAX_WHOLE_PIXELS: u64 = 40_000_000;
+/// The same if only a thumbnail is made, which needs no exact pixels: below this number, decoding takes less than 64
+/// MB.
+const MAX_WHOLE_THUMBNAIL_PIXELS: u64 = 8_000_000;
 
 /// Returns how many pixels per side are reduced to one if only this share of each side must be kept, or `None` if all
 /// pixels must be kept.
@@ -144,11 +147,14 @@ impl DecodeTarget {
                 let image = webp::decode_reduced(bytes, kept_width, kept_height)?;
                 Some(Pixels::Reduced { image, extent: (f64::from(kept_width), f64::from(kept_height)) })
             }
-            ImageFormat::Png if must_be_reduced || pixel_count(meta) > MAX_WHOLE_PNG_PIXELS => {
+            ImageFormat::Png | ImageFormat::Gif if must_be_reduced || pixel_count(meta) > self.max_whole_pixels() => {
                 let times = times(share)?;
                 let extent = (f64::from(width) / f64::from(times), f64::from(height) / f64::from(times));
                 // On an error, the full decoder or the limit reports what is wrong.
-                let image = png::decode_reduced(bytes, times).ok().flatten()?;
+                let image = match meta.format {
+                    ImageFormat::Gif => gif::decode_reduced(bytes, (width, height), times)?,
+                    _ => png::decode_reduced(bytes, times).ok().flatten()?,
+                };
                 Some(Pixels::Reduced { image, extent })
             }
             ImageFormat::Webp | ImageFormat::Png | ImageFormat::Gif => None,
@@ -188,7 +194,7 @@ impl DecodeTarget {
                 reduced::reads(bytes).then(|| pixels * BYTES_PER_PIXEL * kept * kept / 64 + bytes.len() as u64)
             }
             ImageFormat::Png if png::is_interlaced(bytes) => None,
-            ImageFormat::Png => {
+            ImageFormat::Png | ImageFormat::Gif => {
                 let times = u64::from(times(share)?);
                 Some(pixels / (times * times) * BYTES_PER_PIXEL + u64::from(meta.width.max(meta.height)) * 64)
             }
@@ -197,8 +203,13 @@ impl DecodeTarget {
                 let (kept_width, kept_height) = kept_size(meta, share);
                 Some(planes + u64::from(kept_width) * u64::from(kept_height) * BYTES_PER_PIXEL)
             }
-            ImageFormat::Webp | ImageFormat::Gif => None,
+            ImageFormat::Webp => None,
         }
+    }
+
+    /// Returns the number of pixels above which a PNG or GIF image is reduced.
+    fn max_whole_pixels(self) -> u64 {
+        if self.model.is_some() { MAX_WHOLE_PIXELS } else { MAX_WHOLE_THUMBNAIL_PIXELS }
     }
 
     /// Returns the share of each side that must be kept.

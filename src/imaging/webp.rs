@@ -13,7 +13,7 @@ use libwebp_sys::{
     WebPGetFeatures, WebPRGBABuffer,
 };
 
-use super::reduced::{Reduced, upper};
+use super::reduced::{Reduced, to_high_bytes};
 
 /// Decodes every pixel. Returns `None` if the file is animated, truncated or damaged.
 pub(super) fn decode(bytes: &[u8]) -> Option<DynamicImage> {
@@ -36,7 +36,7 @@ pub(super) fn decode_reduced(bytes: &[u8], width: u32, height: u32) -> Option<Re
     config.options.scaled_width = i32::try_from(width).ok()?;
     config.options.scaled_height = i32::try_from(height).ok()?;
     let pixels = decode_pixels::<3>(bytes, config, width, height)?;
-    TypedImage::from_pixels(width, height, pixels.as_chunks::<3>().0.iter().copied().map(upper).collect()).ok()
+    TypedImage::from_pixels(width, height, pixels.as_chunks::<3>().0.iter().copied().map(to_high_bytes).collect()).ok()
 }
 
 /// Returns whether the image is lossless. A lossless image is decoded whole before it is reduced. Returns `None` if the

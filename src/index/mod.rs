@@ -2,12 +2,12 @@
 //! HTTP replies.
 
 pub mod embedded;
-mod invalid;
-mod learned;
 pub mod qdrant;
 pub mod remote;
 mod resilient;
 mod settings;
+mod shared;
+mod size_limit;
 pub mod stores;
 pub mod weaviate;
 
@@ -17,22 +17,22 @@ use async_trait::async_trait;
 use futures::stream::BoxStream;
 
 use crate::domain::{
-    CollectionInfo, CollectionName, DependencyError, Hit, ImageId, ImageRecord, SearchQuery, Space, SpaceMismatch,
-    Trouble,
+    CollectionInfo, CollectionName, DependencyError, FailureKind, Hit, ImageId, ImageRecord, SearchQuery, Space,
+    SpaceMismatch,
 };
+use crate::http::HttpError;
 use crate::resilience::Retryable;
 
-pub use invalid::InvalidStore;
 pub use resilient::Resilient;
-pub use settings::{IndexSettings, StoreKind};
+pub use settings::{IndexSettings, InvalidStoreSettings, StoreKind, StoreKinds};
 pub use stores::Stores;
 
-/// Whether a collection existed before the call.
+/// The result of [`ImageIndex::ensure_image_collection`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ensured {
-    /// The call created it. Callers must discard what they had recorded about its content.
+pub enum EnsureOutcome {
+    /// The call created the collection. Callers must discard what they had recorded about its content.
     Created,
-    /// It existed, with the same space.
+    /// The collection existed, with the same space.
     Existed,
 }
 
@@ -43,7 +43,11 @@ pub trait ImageIndex: Send + Sync + 'static {
     fn name(&self) -> &'static str;
 
     /// Creates the collection with this space, or checks that the existing one has the same space.
-    async fn ensure_image_collection(&self, collection: &CollectionName, space: &Space) -> Result<Ensured, IndexError>;
+    async fn ensure_image_collection(
+        &self,
+        collection: &CollectionName,
+        space: &Space,
+    ) -> Result<EnsureOutcome, IndexError>;
 
     /// Returns the space and the number of records of a collection, or `None` if it does not exist.
     async fn describe(&self, collection: &CollectionName) -> Result<Option<CollectionInfo>, IndexError>;
@@ -71,7 +75,11 @@ pub trait ImageIndex: Send + Sync + 'static {
 
     /// Waits until a search finds everything that was written, but not longer than `within`. Returns the number of
     /// records that a search may still miss; `None` if it misses none, as in every store that indexes while it writes.
-    async fn settled(&self, collection: &CollectionName, within: Duration) -> Result<Option<u64>, IndexError> {
+    async fn wait_until_indexed(
+        &self,
+        collection: &CollectionName,
+        within: Duration,
+    ) -> Result<Option<u64>, IndexError> {
         let _ = (collection, within);
         Ok(None)
     }
@@ -110,11 +118,17 @@ pub enum IndexError {
     Dependency(#[from] DependencyError),
 }
 
+impl From<HttpError> for IndexError {
+    fn from(failure: HttpError) -> Self {
+        failure.error.into()
+    }
+}
+
 impl Retryable for IndexError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::UnknownCollection(_) | Self::Space(_) | Self::NameTaken { .. } | Self::Rejected { .. } => false,
-            Self::Dependency(down) => down.trouble.may_pass(),
+            Self::Dependency(down) => down.trouble.is_temporary(),
         }
     }
 
@@ -123,7 +137,7 @@ impl Retryable for IndexError {
     }
 
     fn is_full(&self) -> bool {
-        self.dependency().is_some_and(|down| down.trouble == Trouble::Full)
+        self.dependency().is_some_and(|down| down.trouble == FailureKind::Full)
     }
 
     /// A store that is busy or refuses a request is still reachable.
@@ -133,6 +147,11 @@ impl Retryable for IndexError {
 }
 
 impl IndexError {
+    /// Returns the error for a failure of the store itself; `detail` is for the log.
+    fn store_failed(store: &str, trouble: FailureKind, detail: impl Into<String>) -> Self {
+        Self::Dependency(DependencyError { dependency: store.to_owned(), trouble, detail: detail.into() })
+    }
+
     fn dependency(&self) -> Option<&DependencyError> {
         match self {
             Self::Dependency(down) => Some(down),
@@ -150,12 +169,12 @@ mod error_tests {
         let error =
             |trouble| IndexError::from(DependencyError { dependency: "q".into(), trouble, detail: String::new() });
         let wait = Duration::from_secs(7);
-        let busy = error(Trouble::Busy { retry_after: wait });
+        let busy = error(FailureKind::Busy { retry_after: wait });
         assert!(busy.is_retryable() && !busy.is_failure() && busy.retry_after() == Some(wait));
-        assert!(error(Trouble::Failed).is_failure() && error(Trouble::TimedOut).is_failure());
-        let full = error(Trouble::Full);
+        assert!(error(FailureKind::Failed).is_failure() && error(FailureKind::TimedOut).is_failure());
+        let full = error(FailureKind::Full);
         assert!(full.is_retryable() && !full.is_failure() && full.is_full() && full.retry_after().is_some());
-        let refused = error(Trouble::Refused);
+        let refused = error(FailureKind::Refused);
         assert!(!refused.is_retryable() && !refused.is_failure());
         let unknown = IndexError::UnknownCollection(CollectionName::parse("c").unwrap());
         assert!(!unknown.is_retryable() && !unknown.is_failure() && unknown.retry_after().is_none());

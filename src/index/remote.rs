@@ -8,24 +8,25 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 
-use super::{Ensured, ImageIndex, IndexError};
+use super::{EnsureOutcome, ImageIndex, IndexError};
 use crate::domain::wire::{RecordsReply, RecordsRequest, WireRecord};
 use crate::domain::{
-    CollectionInfo, CollectionName, DependencyError, Hit, ImageId, ImageRecord, SearchQuery, Space, Trouble,
+    CollectionInfo, CollectionName, DependencyError, FailureKind, Hit, ImageId, ImageRecord, SearchQuery, Space,
 };
 
 /// The connection to the service: one request, one reply. Waits while the service is not reachable.
 #[async_trait]
 pub trait RecordsClient: Send + Sync + 'static {
-    /// Sends a request to the embedded index. The connection serves one collection.
-    async fn ask(&self, request: RecordsRequest) -> Result<RecordsReply, DependencyError>;
+    /// Sends a request about the collection of the connection.
+    async fn send(&self, request: RecordsRequest) -> Result<RecordsReply, DependencyError>;
 }
 
-/// The embedded index of a service, reached over a connection.
+/// The embedded index of a service, used over a connection.
 pub struct RemoteIndex {
     client: Arc<dyn RecordsClient>,
 }
 
+const NAME: &str = "embedded";
 /// Records in one request: with vectors of a few thousand numbers and full metadata they fit into one body.
 const MAX_RECORDS: usize = 64;
 
@@ -39,30 +40,29 @@ impl RemoteIndex {
 /// The error for operations that only the service performs.
 fn unsupported<T>(what: &str) -> Result<T, IndexError> {
     let detail = format!("{what} is not available to workers; only the service can do it");
-    Err(DependencyError { dependency: "embedded".to_owned(), trouble: Trouble::Refused, detail }.into())
-}
-
-fn invalid(detail: impl fmt::Display) -> IndexError {
-    let detail = detail.to_string();
-    DependencyError { dependency: "embedded".to_owned(), trouble: Trouble::Failed, detail }.into()
+    Err(IndexError::store_failed(NAME, FailureKind::Refused, detail))
 }
 
 #[async_trait]
 impl ImageIndex for RemoteIndex {
     fn name(&self) -> &'static str {
-        "embedded"
+        NAME
     }
 
-    /// Creates nothing: the service creates the collection before it gives out work.
-    async fn ensure_image_collection(&self, collection: &CollectionName, space: &Space) -> Result<Ensured, IndexError> {
+    /// Creates nothing: the service creates the collection before a worker gets work.
+    async fn ensure_image_collection(
+        &self,
+        collection: &CollectionName,
+        space: &Space,
+    ) -> Result<EnsureOutcome, IndexError> {
         let info = self.describe(collection).await?;
         let info = info.ok_or_else(|| IndexError::UnknownCollection(collection.clone()))?;
         info.space.admits(space)?;
-        Ok(Ensured::Existed)
+        Ok(EnsureOutcome::Existed)
     }
 
     async fn describe(&self, _: &CollectionName) -> Result<Option<CollectionInfo>, IndexError> {
-        Ok(self.client.ask(RecordsRequest::Describe).await?.collection)
+        Ok(self.client.send(RecordsRequest::Describe).await?.collection)
     }
 
     async fn collections(&self) -> Result<Vec<CollectionInfo>, IndexError> {
@@ -72,7 +72,7 @@ impl ImageIndex for RemoteIndex {
     async fn upsert(&self, _: &CollectionName, records: &[ImageRecord]) -> Result<(), IndexError> {
         for chunk in records.chunks(MAX_RECORDS) {
             let records = chunk.iter().map(WireRecord::from).collect();
-            let reply = self.client.ask(RecordsRequest::Upsert { records }).await?;
+            let reply = self.client.send(RecordsRequest::Upsert { records }).await?;
             if let Some((id, reason)) = reply.refused {
                 return Err(IndexError::Rejected { id, reason });
             }
@@ -91,9 +91,12 @@ impl ImageIndex for RemoteIndex {
     async fn get(&self, _: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError> {
         let mut found = Vec::with_capacity(ids.len());
         for chunk in ids.chunks(MAX_RECORDS) {
-            let reply = self.client.ask(RecordsRequest::Get { ids: chunk.to_vec() }).await?;
+            let reply = self.client.send(RecordsRequest::Get { ids: chunk.to_vec() }).await?;
             for record in reply.records {
-                found.push(ImageRecord::try_from(record).map_err(invalid)?);
+                found.push(
+                    ImageRecord::try_from(record)
+                        .map_err(|error| IndexError::store_failed(NAME, FailureKind::Failed, error.to_string()))?,
+                );
             }
         }
         Ok(found)
@@ -108,7 +111,7 @@ impl ImageIndex for RemoteIndex {
     }
 
     async fn ready(&self) -> Result<(), IndexError> {
-        self.client.ask(RecordsRequest::Describe).await?;
+        self.client.send(RecordsRequest::Describe).await?;
         Ok(())
     }
 }

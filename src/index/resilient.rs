@@ -7,12 +7,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 
-use super::{Ensured, ImageIndex, IndexError};
+use super::{EnsureOutcome, ImageIndex, IndexError};
 use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space};
 use crate::resilience::Guard;
 
-/// A store whose calls are retried as its guard says. Jobs and searches have one each, with different retry policies,
-/// over the same adapter and the same circuit breaker.
+/// A store whose calls are retried by the policy of its guard. Jobs and searches each have one, over the same adapter
+/// and the same circuit breaker.
 pub struct Resilient {
     inner: Arc<dyn ImageIndex>,
     guard: Guard,
@@ -31,7 +31,11 @@ impl ImageIndex for Resilient {
         self.inner.name()
     }
 
-    async fn ensure_image_collection(&self, collection: &CollectionName, space: &Space) -> Result<Ensured, IndexError> {
+    async fn ensure_image_collection(
+        &self,
+        collection: &CollectionName,
+        space: &Space,
+    ) -> Result<EnsureOutcome, IndexError> {
         self.guard.call(|| self.inner.ensure_image_collection(collection, space)).await
     }
 
@@ -69,9 +73,13 @@ impl ImageIndex for Resilient {
     }
 
     /// Not guarded: it makes many calls, and may take longer than the time limit of one call.
-    async fn settled(&self, collection: &CollectionName, within: Duration) -> Result<Option<u64>, IndexError> {
+    async fn wait_until_indexed(
+        &self,
+        collection: &CollectionName,
+        within: Duration,
+    ) -> Result<Option<u64>, IndexError> {
         self.guard.reachable()?;
-        self.inner.settled(collection, within).await
+        self.inner.wait_until_indexed(collection, within).await
     }
 
     /// One attempt: the caller needs the state at this moment.

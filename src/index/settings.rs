@@ -1,11 +1,12 @@
 //! Which stores are used, their addresses, and the default collection.
 
-use std::time::Duration;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::stores::ALL;
-use crate::domain::{CollectionName, Secret, words};
+use super::stores::ALL_STORES;
+use crate::domain::setting::within;
+use crate::domain::{CollectionName, Seconds, Secret, words};
 use crate::resilience::BreakerSettings;
 
 /// The settings of the stores.
@@ -14,16 +15,19 @@ use crate::resilience::BreakerSettings;
 pub struct IndexSettings {
     /// `VECTOR_DB_PROVIDER`: `embedded` (default), `qdrant`, `weaviate`, a comma-separated list of them, or `all`. The
     /// first store answers searches that do not name one.
-    pub vector_db_provider: String,
+    pub vector_db_provider: StoreKinds,
     /// `VECTOR_DB_COLLECTION`: the collection that is used if a request names none; `documents` by default.
-    pub vector_db_collection: String,
+    pub vector_db_collection: CollectionName,
     /// `VECTOR_DB_TIMEOUT`: time limit for one call of a store outside this process, in seconds; 30 by default.
-    pub vector_db_timeout: u64,
+    #[serde(deserialize_with = "within::<_, _, 1, 3600>")]
+    pub vector_db_timeout: Seconds,
     /// `VECTOR_DB_CIRCUIT_BREAKER_THRESHOLD`: the number of consecutive failed calls that opens a store's circuit
     /// breaker; 5 by default.
+    #[serde(deserialize_with = "within::<_, _, 1, 1000>")]
     pub vector_db_circuit_breaker_threshold: u32,
     /// `VECTOR_DB_CIRCUIT_BREAKER_TIMEOUT`: how long the breaker stays open, in seconds; 10 by default.
-    pub vector_db_circuit_breaker_timeout: u64,
+    #[serde(deserialize_with = "within::<_, _, 1, 3600>")]
+    pub vector_db_circuit_breaker_timeout: Seconds,
     /// `QDRANT_URL`: Qdrant's gRPC address; `http://127.0.0.1:6334` by default. If it has the REST port, 6333, the gRPC
     /// port is used instead.
     pub qdrant_url: String,
@@ -41,11 +45,11 @@ pub struct IndexSettings {
 impl Default for IndexSettings {
     fn default() -> Self {
         Self {
-            vector_db_provider: StoreKind::Embedded.name().to_owned(),
-            vector_db_collection: "documents".to_owned(),
-            vector_db_timeout: 30,
+            vector_db_provider: StoreKinds(vec![StoreKind::Embedded]),
+            vector_db_collection: CollectionName::default(),
+            vector_db_timeout: Seconds::new(30),
             vector_db_circuit_breaker_threshold: 5,
-            vector_db_circuit_breaker_timeout: 10,
+            vector_db_circuit_breaker_timeout: Seconds::new(10),
             qdrant_url: "http://127.0.0.1:6334".to_owned(),
             qdrant_api_key: Secret::default(),
             weaviate_url: "http://127.0.0.1:8081".to_owned(),
@@ -54,6 +58,11 @@ impl Default for IndexSettings {
         }
     }
 }
+
+/// The settings of a store cannot be used. The message names the setting and says what is allowed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidStoreSettings(pub String);
 
 /// A kind of store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,71 +89,57 @@ impl StoreKind {
     }
 }
 
-impl IndexSettings {
-    /// Returns the configured stores without repetition, the default first.
-    ///
-    /// # Errors
-    /// Returns a message that names the setting and the allowed values.
-    pub fn kinds(&self) -> Result<Vec<StoreKind>, String> {
-        let named = words(&self.vector_db_provider);
-        if named == [ALL] {
-            return Ok(StoreKind::ALL.to_vec());
+/// The value of `VECTOR_DB_PROVIDER`: at least one store, each once, the default first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct StoreKinds(Vec<StoreKind>);
+
+impl StoreKinds {
+    /// Returns the stores.
+    pub fn as_slice(&self) -> &[StoreKind] {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for StoreKinds {
+    type Error = &'static str;
+
+    fn try_from(list: String) -> Result<Self, &'static str> {
+        const ALLOWED: &str = "it must be `embedded`, `qdrant`, `weaviate`, a comma-separated list of them (each once), \
+            or `all`";
+        let names = words(&list);
+        if names == [ALL_STORES] {
+            return Ok(Self(StoreKind::ALL.to_vec()));
         }
         let mut kinds = Vec::new();
-        for name in &named {
+        for name in &names {
             let kind = StoreKind::ALL.into_iter().find(|kind| kind.name() == name);
-            let kind = kind.filter(|kind| !kinds.contains(kind)).ok_or_else(|| self.invalid_provider())?;
-            kinds.push(kind);
+            kinds.push(kind.filter(|kind| !kinds.contains(kind)).ok_or(ALLOWED)?);
         }
-        if kinds.is_empty() { Err(self.invalid_provider()) } else { Ok(kinds) }
+        if kinds.is_empty() { Err(ALLOWED) } else { Ok(Self(kinds)) }
     }
+}
 
-    fn invalid_provider(&self) -> String {
-        format!(
-            "VECTOR_DB_PROVIDER is `{}`; it must be `embedded`, `qdrant`, `weaviate`, a comma-separated list of \
-             them (each once), or `all`",
-            self.vector_db_provider
-        )
+impl From<StoreKinds> for String {
+    fn from(kinds: StoreKinds) -> Self {
+        kinds.to_string()
     }
+}
 
-    /// Returns the collection that is used if a request names none.
-    ///
-    /// # Errors
-    /// Returns a message that names the setting and the allowed values.
-    pub fn collection(&self) -> Result<CollectionName, String> {
-        CollectionName::parse(&self.vector_db_collection).map_err(|error| format!("VECTOR_DB_COLLECTION: {error}"))
+impl fmt::Display for StoreKinds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.0.iter().map(|kind| kind.name()).collect();
+        f.write_str(&names.join(","))
     }
+}
 
-    /// Returns the time limit for one call of a store outside this process.
-    pub fn timeout(&self) -> Duration {
-        Duration::from_secs(self.vector_db_timeout)
-    }
-
+impl IndexSettings {
     /// Returns the settings of the circuit breaker of a store outside this process.
     pub fn breaker(&self) -> BreakerSettings {
         BreakerSettings {
             threshold: self.vector_db_circuit_breaker_threshold,
-            cool_down: Duration::from_secs(self.vector_db_circuit_breaker_timeout),
+            cool_down: self.vector_db_circuit_breaker_timeout.duration(),
         }
-    }
-
-    /// Checks what can be checked without a network call.
-    ///
-    /// # Errors
-    /// Returns a message that names the setting and the allowed values.
-    pub fn validate(&self) -> Result<(), String> {
-        self.collection()?;
-        self.kinds()?;
-        for (name, value, max) in [
-            ("VECTOR_DB_TIMEOUT", self.vector_db_timeout, 3_600),
-            ("VECTOR_DB_CIRCUIT_BREAKER_THRESHOLD", self.vector_db_circuit_breaker_threshold.into(), 1_000),
-            ("VECTOR_DB_CIRCUIT_BREAKER_TIMEOUT", self.vector_db_circuit_breaker_timeout, 3_600),
-        ] {
-            if !(1..=max).contains(&value) {
-                return Err(format!("{name} is {value}; it must be between 1 and {max}"));
-            }
-        }
-        Ok(())
     }
 }
 
@@ -152,18 +147,14 @@ impl IndexSettings {
 mod tests {
     use super::*;
 
-    fn kinds(provider: &str) -> Result<Vec<StoreKind>, String> {
-        IndexSettings { vector_db_provider: provider.to_owned(), ..IndexSettings::default() }.kinds()
-    }
-
     #[test]
     fn vector_db_provider_accepts_one_several_or_all_stores() {
-        assert_eq!(kinds("qdrant").unwrap(), [StoreKind::Qdrant]);
-        assert_eq!(kinds("weaviate, embedded").unwrap(), [StoreKind::Weaviate, StoreKind::Embedded]);
-        assert_eq!(kinds("all").unwrap(), StoreKind::ALL);
+        let kinds = |list: &str| StoreKinds::try_from(list.to_owned());
+        assert_eq!(kinds("qdrant").unwrap().as_slice(), [StoreKind::Qdrant]);
+        assert_eq!(kinds("weaviate, embedded").unwrap().to_string(), "weaviate,embedded");
+        assert_eq!(kinds("all").unwrap().as_slice(), StoreKind::ALL);
         for wrong in ["pinecone", "qdrant,qdrant", "qdrant,all", ",", "Qdrant"] {
-            let message = kinds(wrong).unwrap_err();
-            assert!(message.contains("VECTOR_DB_PROVIDER") && message.contains("weaviate"), "{message}");
+            assert!(kinds(wrong).unwrap_err().contains("weaviate"), "{wrong}");
         }
     }
 }

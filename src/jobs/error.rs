@@ -1,9 +1,9 @@
 //! Why a request about jobs is refused.
 
-use super::cluster::ClusterError;
-use super::worker_name::InvalidWorkerName;
 use crate::domain::{CollectionName, InvalidCollectionName, JobId, JobState, SpaceMismatch};
 use crate::index::IndexError;
+use crate::jobs::placing::cluster::ClusterError;
+use crate::jobs::remote::worker_name::InvalidWorkerName;
 use crate::sqlite::SqliteError;
 
 /// Why a request about jobs is refused.

@@ -1,44 +1,18 @@
 //! Jobs: the service keeps the state (jobs, batches, leases, results, the stop flag), and pools do the work. This
 //! module uses the traits of the ports and the pipeline; it does not use HTTP.
 //!
-//! A job is planned (`plan`: list keys, filter them, make batches), executed (`pools`: lease, run the pipeline, report)
-//! and recorded at each step (`ledger`), so that it continues after a restart from its last step.
+//! `service` answers clients, `run` plans a job (list keys, filter them, make batches) and executes it, a `pool` leases
+//! batches and runs the pipeline, `remote` serves pools of other processes, and `placing` lets a cluster start those.
+//! Each step is recorded in the ledger, so that a job continues after a restart from its last step.
 
-mod attempts;
-mod bounds;
-mod clock;
-pub mod cluster;
-mod collections;
-mod dry_run;
-mod error;
-mod keys;
-pub mod lease;
-pub mod ledger;
-mod limit;
-mod listed;
-mod metadata;
-mod moving;
-mod placed;
-mod plan;
-mod pools;
-mod prefix;
-pub mod progress;
-mod reconcile;
-pub mod remote_workers;
-mod retry;
-mod run;
-mod schedule;
-mod service;
+pub(crate) mod error;
+pub mod placing;
+pub mod pool;
+pub mod remote;
+pub mod run;
+pub(crate) mod service;
 mod settings;
-mod sync;
-mod tally;
-mod token;
-mod trouble;
-mod verify;
-pub mod wire;
-mod worker_name;
-mod worker_timings;
-mod workers;
+pub(crate) mod trouble;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -53,27 +27,26 @@ use crate::index::Stores;
 use crate::pipeline::Pipeline;
 use crate::resilience::WaitBoard;
 
-use clock::Clock;
-use ledger::Ledger;
-use progress::RunningJob;
+use crate::ledger::Ledger;
+use remote::clock::Clock;
+use run::progress::RunningJob;
 
 pub use crate::sqlite::DiskProblem;
-pub use bounds::Bounded;
 pub use error::JobsError;
-pub use moving::Moved;
-pub use pools::{Ended, Placing, Pool, PoolError};
-pub use service::{JobView, Jobs, RETRY_WHEN_FULL, Submission};
+pub use placing::Placing;
+pub use pool::{Ended, Pool, PoolError};
+pub use remote::bounds::Bounded;
+pub use remote::worker_name::{InvalidWorkerName, WorkerName};
+pub use remote::workers::WorkerJob;
+pub use service::{JobView, Jobs, Moved, RETRY_WHEN_FULL, Submission};
 pub use settings::JobSettings;
-pub use verify::{Difference, DifferenceKind, MAX_NAMED, MAX_SAMPLED, VerifyOptions, VerifyReport};
-pub use worker_name::{InvalidWorkerName, WorkerName};
-pub use workers::WorkerJob;
 
 /// How long a stopped job may take to finish the items in flight. Shorter than the time that the whole process has for
 /// stopping.
-const GRACE: Duration = Duration::from_secs(20);
+pub(crate) const GRACE: Duration = Duration::from_secs(20);
 
 /// The pause after a failed ledger operation before the next attempt.
-const LEDGER_RETRY_DELAY: Duration = Duration::from_secs(5);
+pub(crate) const LEDGER_RETRY_DELAY: Duration = Duration::from_secs(5);
 
 /// The parts that the job service is made of.
 #[derive(Debug)]
@@ -105,29 +78,29 @@ pub struct JobParts {
 }
 
 #[derive(Debug)]
-struct JobService {
-    ledger: Ledger,
-    pipeline: Pipeline,
-    stores: Stores,
-    settings: JobSettings,
-    default_bucket: String,
-    allowed_buckets: Vec<String>,
-    thumbnail_prefix: String,
-    exclude: Excludes,
-    placing: Option<Placing>,
-    waiting: WaitBoard,
-    drain: CancellationToken,
-    tasks: TaskTracker,
-    clock: Clock,
-    live: Mutex<HashMap<JobId, Arc<RunningJob>>>,
+pub(crate) struct JobService {
+    pub(crate) ledger: Ledger,
+    pub(crate) pipeline: Pipeline,
+    pub(crate) stores: Stores,
+    pub(crate) settings: JobSettings,
+    pub(crate) default_bucket: String,
+    pub(crate) allowed_buckets: Vec<String>,
+    pub(crate) thumbnail_prefix: String,
+    pub(crate) exclude: Excludes,
+    pub(crate) placing: Option<Placing>,
+    pub(crate) waiting: WaitBoard,
+    pub(crate) drain: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) clock: Clock,
+    pub(crate) live: Mutex<HashMap<JobId, Arc<RunningJob>>>,
     /// Collections that no job may start on, because a verification or a removal uses them.
-    reserved: Mutex<HashSet<CollectionName>>,
+    pub(crate) reserved: Mutex<HashSet<CollectionName>>,
     /// Notified when a job was submitted or has ended.
-    wake: Notify,
+    pub(crate) wake: Notify,
 }
 
 impl JobService {
-    fn live(&self) -> MutexGuard<'_, HashMap<JobId, Arc<RunningJob>>> {
+    pub(crate) fn live(&self) -> MutexGuard<'_, HashMap<JobId, Arc<RunningJob>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,11 +1,12 @@
 //! Why a job could not continue.
 
-use super::lease::LeaseError;
-use super::metadata::MetadataError;
-use super::pools::{PlaceError, PoolError};
-use crate::domain::{DependencyError, FailureAttribution, JobState, SpaceMismatch, Trouble};
+use crate::domain::{DependencyError, FailureAttribution, FailureKind, JobState, SpaceMismatch};
 use crate::embed::EmbedError;
 use crate::index::IndexError;
+use crate::jobs::placing::error::PlaceError;
+use crate::jobs::pool::PoolError;
+use crate::jobs::pool::broker::LeaseError;
+use crate::jobs::run::metadata::MetadataError;
 use crate::pipeline::RunError;
 use crate::source::SourceError;
 use crate::sqlite::SqliteError;
@@ -15,7 +16,7 @@ const RETRY_ADVICE: &str = "Then retry the job: images that are done are kept";
 
 /// Why a job could not continue. [`JobTrouble::said`] returns the job's message.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum JobTrouble {
+pub(crate) enum JobTrouble {
     #[error("listing the bucket: {0}")]
     Listing(#[source] SourceError),
     #[error("reading the bucket: {0}")]
@@ -208,13 +209,13 @@ impl From<PoolError> for JobTrouble {
 
 fn dependency_message(down: &DependencyError) -> String {
     let what = match down.trouble {
-        Trouble::Unavailable { .. } => "was unavailable",
-        Trouble::TimedOut => "did not answer in time",
-        Trouble::Busy { .. } => "was busy",
-        Trouble::Full => "had no space left",
-        Trouble::Failed => "failed",
-        Trouble::Refused => "refused the request: check its settings",
-        Trouble::Misconfigured => {
+        FailureKind::Unavailable { .. } => "was unavailable",
+        FailureKind::TimedOut => "did not answer in time",
+        FailureKind::Busy { .. } => "was busy",
+        FailureKind::Full => "had no space left",
+        FailureKind::Failed => "failed",
+        FailureKind::Refused => "refused the request: check its settings",
+        FailureKind::Misconfigured => {
             return format!(
                 "{}. Submit the job again after you have changed this: images that are done are kept",
                 down.for_client()

@@ -18,6 +18,7 @@ mod timings;
 mod write_lease;
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -175,7 +176,7 @@ impl Pipeline {
             stores,
             limits,
             lanes,
-            budget: Arc::new(MemoryBudget::new(settings.memory_bytes())),
+            budget: Arc::new(MemoryBudget::new(settings.glimpse_memory_mb.bytes())),
             cores: Arc::new(Semaphore::new(lanes.prepare.get())),
             thumbnail_prefix: None,
             reused: families::VECTORS_REUSED.labels(["same_bytes"]),
@@ -256,14 +257,24 @@ impl Pipeline {
             .filter_map(std::future::ready)
             .concurrently(self.lanes.fetch, move |ready| thumbnail.clone().thumbnail(ready))
             .filter_map(std::future::ready);
-        let mut stored = Box::pin(
-            tokio_stream::StreamExt::chunks_timeout(ready, self.lanes.batch.get(), CHUNK_WAIT)
-                .concurrently(self.lanes.embed, move |chunk| embed.clone().embed(chunk))
-                .filter(|records| std::future::ready(!records.is_empty()))
-                .concurrently(self.lanes.upsert, move |records| upsert.clone().upsert(records)),
-        );
-        while stored.next().await.is_some() {}
-        drop(stored);
+        // While all calls of the provider are in use, the images of the next batch collect here. Without it, a batch that
+        // is larger than what the stages above hold would never be full.
+        let (sender, next_batch) = mpsc::channel(self.lanes.batch.get());
+        let collect = Box::pin(async move {
+            let mut ready = pin!(ready);
+            while let Some(image) = ready.next().await {
+                if sender.send(image).await.is_err() {
+                    break;
+                }
+            }
+        });
+        let next_batch = tokio_stream::wrappers::ReceiverStream::new(next_batch);
+        let stored = tokio_stream::StreamExt::chunks_timeout(next_batch, self.lanes.batch.get(), CHUNK_WAIT)
+            .concurrently(self.lanes.embed, move |chunk| embed.clone().embed(chunk))
+            .filter(|records| std::future::ready(!records.is_empty()))
+            .concurrently(self.lanes.upsert, move |records| upsert.clone().upsert(records))
+            .for_each(|()| std::future::ready(()));
+        tokio::join!(collect, Box::pin(stored));
         steps.result()
     }
 }

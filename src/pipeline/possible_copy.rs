@@ -18,7 +18,7 @@ impl Steps {
         let (Some(possible_copy), run) = (&task.possible_copy, self.current_run()) else { return Ok(None) };
         let space = run.space.name();
         let stores = &self.pipeline().stores;
-        let found = stores.get_from_any(&stores.all(), &run.collection, &[possible_copy.id()]).await;
+        let found = stores.get_from_any(&stores.name_set(), &run.collection, &[possible_copy.id()]).await;
         let found = found.map_err(|(store, error)| as_dependency(store, error))?;
         let is_candidate =
             |record: &ImageRecord| record.payload.size_bytes == size_bytes && record.payload.space == space;

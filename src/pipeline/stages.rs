@@ -106,7 +106,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::domain::{DependencyError, Trouble};
+    use crate::domain::{DependencyError, FailureKind};
     use crate::embed::EmbedError;
     use crate::resilience::{Guard, WaitBoard, measured};
 
@@ -135,7 +135,7 @@ mod tests {
             let call = guard.call(|| async {
                 if outage.contains(&Instant::now()) {
                     let (dependency, detail) = ("clip".to_owned(), String::new());
-                    return Err(EmbedError::from(DependencyError { dependency, trouble: Trouble::Failed, detail }));
+                    return Err(EmbedError::from(DependencyError { dependency, trouble: FailureKind::Failed, detail }));
                 }
                 tokio::time::sleep(second).await;
                 Ok(())

@@ -11,7 +11,7 @@ use futures::StreamExt;
 
 use super::steps::Steps;
 use super::{Indexed, ItemOutcome, Task};
-use crate::domain::{DependencyError, FailureClass, ImageId, ImageRecord, ItemFailure, StoreSet, Trouble};
+use crate::domain::{DependencyError, FailureClass, FailureKind, ImageId, ImageRecord, ItemFailure, StoreSet};
 use crate::index::IndexError;
 
 /// A record that is to be written to the stores.
@@ -164,6 +164,8 @@ impl Item {
 pub(super) fn as_dependency(store: &str, error: IndexError) -> DependencyError {
     match error {
         IndexError::Dependency(down) => down,
-        other => DependencyError { dependency: store.to_owned(), trouble: Trouble::Failed, detail: other.to_string() },
+        other => {
+            DependencyError { dependency: store.to_owned(), trouble: FailureKind::Failed, detail: other.to_string() }
+        }
     }
 }

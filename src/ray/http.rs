@@ -6,18 +6,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde::de::DeserializeOwned;
 
-use super::settings::{RaySettings, is_here};
-use crate::domain::{Secret, with_causes};
-use crate::jobs::cluster::ClusterError;
+use super::settings::RaySettings;
+use crate::domain::{InvalidSetting, Secret, with_causes};
+use crate::http::{BodyError, bearer, client_builder, join, parse_json, read_body, read_start};
+use crate::jobs::placing::cluster::ClusterError;
 
 /// An idle connection is closed after this time. The dashboard closes it after 75 s, and a request at that moment is
 /// lost.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Timeout of one request. Ray needs 5 to 40 ms.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout for the whole log of a driver, because Ray cannot return a part of it. 44 MB took 1.9 s.
@@ -46,20 +45,11 @@ enum Token {
 }
 
 impl Http {
-    pub(super) fn new(settings: &RaySettings) -> Result<Self, String> {
+    pub(super) fn new(settings: &RaySettings) -> Result<Self, InvalidSetting> {
         let url = settings.address()?;
         // Ray refuses clients that look like a browser.
-        let client = Client::builder()
-            .http1_only()
-            .user_agent(concat!("glimpse/", env!("CARGO_PKG_VERSION")))
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(LOGS_TIMEOUT)
-            // A redirected POST loses its body, and the token must not be sent to another host.
-            .redirect(Policy::none())
-            .retry(reqwest::retry::never());
-        let client = if is_here(&url) { client.no_proxy() } else { client };
-        let client = client.build().map_err(|error| format!("RAY_ADDRESS: {}", with_causes(&error)))?;
+        let client = client_builder(&url).pool_idle_timeout(IDLE_TIMEOUT).timeout(LOGS_TIMEOUT).build();
+        let client = client.map_err(|error| format!("RAY_ADDRESS: {}", with_causes(&error)))?;
         let path = &settings.ray_auth_token_path;
         let token = match (settings.ray_auth_token.is_empty(), path.as_os_str().is_empty()) {
             (false, _) => Token::Given(settings.ray_auth_token.clone()),
@@ -92,8 +82,7 @@ impl Http {
         path: &str,
         body: Option<(&'static str, Bytes)>,
     ) -> Result<Response, ClusterError> {
-        let mut url = self.url.clone();
-        url.set_path(&format!("{}/{path}", self.url.path().trim_end_matches('/')));
+        let url = join(&self.url, path.split('/'));
         let mut request = self.client.request(method, url).timeout(timeout);
         if let Some(bearer) = self.bearer().await? {
             request = request.header(AUTHORIZATION, bearer);
@@ -107,18 +96,14 @@ impl Http {
     async fn bearer(&self) -> Result<Option<HeaderValue>, ClusterError> {
         let token = match &self.token {
             Token::None => return Ok(None),
-            Token::Given(token) => token.reveal().to_owned(),
+            Token::Given(token) => token.clone(),
             Token::InFile(path) => {
                 let read = tokio::fs::read_to_string(path).await;
-                read.map_err(|error| ClusterError::TokenFile(format!("{}: {error}", path.display())))?
+                let token = read.map_err(|error| ClusterError::TokenFile(format!("{}: {error}", path.display())))?;
+                Secret::new(token.trim())
             }
         };
-        let value = HeaderValue::from_str(&format!("Bearer {}", token.trim()));
-        let mut value = value.map_err(|_| {
-            ClusterError::TokenFile("it contains characters that are not allowed in an HTTP header".to_owned())
-        })?;
-        value.set_sensitive(true);
-        Ok(Some(value))
+        bearer(&token).map_err(|problem| ClusterError::TokenFile(format!("it {problem}")))
     }
 
     /// Reads the whole log of a job, and returns at least its last `max` bytes.
@@ -144,30 +129,16 @@ pub(super) async fn checked(response: Response) -> Result<Response, ClusterError
 
 /// Parses the JSON body of a success.
 pub(super) async fn parsed<T: DeserializeOwned>(response: Response) -> Result<T, ClusterError> {
-    let mut response = checked(response).await?;
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| transport_error(&error))? {
-        if body.len() + chunk.len() > MAX_REPLY {
-            return Err(ClusterError::NotRay(format!("its reply is larger than {MAX_REPLY} bytes")));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    serde_json::from_slice(&body).map_err(|error| {
-        let what = if body.trim_ascii_start().starts_with(b"<") { "its reply is an HTML page" } else { "its reply" };
-        ClusterError::NotRay(format!("{what}: {error}"))
-    })
+    let body = read_body(checked(response).await?, MAX_REPLY).await.map_err(|error| match error {
+        BodyError::Connection(error) => transport_error(&error),
+        BodyError::TooLong(_) => ClusterError::NotRay(error.to_string()),
+    })?;
+    parse_json(&body).map_err(ClusterError::NotRay)
 }
 
 /// Reads the text of an error reply, at most [`MAX_ERROR_BYTES`], as far as it arrives.
-pub(super) async fn words(mut response: Response) -> String {
-    let mut body = Vec::new();
-    while body.len() < MAX_ERROR_BYTES
-        && let Ok(Some(chunk)) = response.chunk().await
-    {
-        body.extend_from_slice(&chunk);
-    }
-    body.truncate(MAX_ERROR_BYTES);
-    String::from_utf8_lossy(&body).trim().to_owned()
+pub(super) async fn words(response: Response) -> String {
+    String::from_utf8_lossy(&read_start(response, MAX_ERROR_BYTES).await).trim().to_owned()
 }
 
 /// Returns the error for a status, with the text of the reply.

@@ -14,7 +14,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use reqwest::{Method, StatusCode};
 
-use crate::jobs::cluster::{Cluster, ClusterError, ClusterVersion, MAX_LOGS, Placed, Placement};
+use crate::domain::InvalidSetting;
+use crate::jobs::placing::cluster::{Cluster, ClusterError, ClusterVersion, MAX_LOGS, Placed, Placement};
 
 use http::Http;
 use package::Package;
@@ -45,7 +46,7 @@ impl RayCluster {
     ///
     /// # Errors
     /// A message that names the invalid setting.
-    pub fn new(settings: &RaySettings, service: String) -> Result<Self, String> {
+    pub fn new(settings: &RaySettings, service: String) -> Result<Self, InvalidSetting> {
         settings.check()?;
         let driver = match settings.ray_driver.as_str() {
             "" => Driver::Uploaded(Package::of_driver()?),

@@ -1,13 +1,13 @@
 //! The settings of the Ray cluster.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
-use crate::domain::Secret;
+use crate::domain::{InvalidSetting, Secret};
+use crate::http::{is_this_machine, parse_base_url};
 
 /// The settings of Ray.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,8 +62,8 @@ impl RaySettings {
     ///
     /// # Errors
     /// A message that names the setting.
-    pub fn address(&self) -> Result<Url, String> {
-        address("RAY_ADDRESS", &self.ray_address, "the dashboard's address, such as http://ray-head:8265")
+    pub fn address(&self) -> Result<Url, InvalidSetting> {
+        address("RAY_ADDRESS", &self.ray_address, Some("RAY_AUTH_TOKEN"), "http://ray-head:8265")
     }
 
     /// Returns the time after which a job on Ray fails, or `None` for no limit.
@@ -76,17 +76,16 @@ impl RaySettings {
     /// # Errors
     /// A message that names the setting, for example if the URL is a loopback address but the cluster is on another
     /// machine.
-    pub fn advertised(&self, url: Option<&str>, listens: &str) -> Result<String, String> {
+    pub fn advertised(&self, url: Option<&str>, listens: &str) -> Result<String, InvalidSetting> {
         let given = Some(self.glimpse_advertised_url.as_str()).filter(|url| !url.is_empty());
         let advertised = given.or(url).unwrap_or(listens);
-        let parsed =
-            address("GLIMPSE_ADVERTISED_URL", advertised, "the address of this service, such as http://glimpse:8080")?;
-        if is_here(&parsed) && !is_here(&self.address()?) {
-            return Err(format!(
+        let parsed = address("GLIMPSE_ADVERTISED_URL", advertised, None, "http://glimpse:8080")?;
+        if is_this_machine(&parsed) && !is_this_machine(&self.address()?) {
+            return Err(InvalidSetting(format!(
                 "GLIMPSE_ADVERTISED_URL: the workers of RAY_ADDRESS ({}) cannot reach this service at {advertised}; \
                  set it to an address of this service that they can reach",
                 self.ray_address
-            ));
+            )));
         }
         Ok(advertised.trim_end_matches('/').to_owned())
     }
@@ -96,7 +95,7 @@ impl RaySettings {
     ///
     /// # Errors
     /// A message that names the setting and what is allowed.
-    pub fn check(&self) -> Result<(), String> {
+    pub fn check(&self) -> Result<(), InvalidSetting> {
         if !self.is_set() {
             return Ok(());
         }
@@ -107,40 +106,26 @@ impl RaySettings {
             ("RAY_TASK_MAX_RETRIES", self.ray_task_max_retries, 0, 1_000),
         ] {
             if !(min..=max).contains(&value) {
-                return Err(format!("{name} is {value}; it must be between {min} and {max}"));
+                return Err(InvalidSetting(format!("{name} is {value}; it must be between {min} and {max}")));
             }
         }
         // The path becomes part of a shell command.
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
         if !self.ray_driver.bytes().all(plain) || self.ray_driver.starts_with('-') {
             let allowed = "it must be a path of letters, digits, `/`, `.`, `_` and `-` that does not start with `-`";
-            return Err(format!("RAY_DRIVER is `{}`; {allowed}", self.ray_driver));
+            return Err(InvalidSetting(format!("RAY_DRIVER is `{}`; {allowed}", self.ray_driver)));
         }
         if !self.ray_auth_token.is_empty() && !self.ray_auth_token_path.as_os_str().is_empty() {
-            return Err("RAY_AUTH_TOKEN and RAY_AUTH_TOKEN_PATH are both set; set one of them".to_owned());
+            let both = "RAY_AUTH_TOKEN and RAY_AUTH_TOKEN_PATH are both set; set one of them";
+            return Err(InvalidSetting(both.to_owned()));
         }
         Ok(())
     }
 }
 
-fn address(name: &str, text: &str, like: &str) -> Result<Url, String> {
-    let wrong = |what: &str| format!("{name} {what}; it must be {like}");
-    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    let url = url.ok_or_else(|| wrong("is not an http:// or https:// URL"))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(wrong("contains a user name or a password"));
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err(wrong("contains `?` or `#`"));
-    }
-    Ok(url)
-}
-
-/// Whether the host of the URL is loopback or unspecified.
-pub(super) fn is_here(url: &Url) -> bool {
-    let host = url.host_str().unwrap_or_default();
-    let ip = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
-    host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback() || ip.is_unspecified())
+fn address(name: &str, text: &str, key_setting: Option<&str>, example: &str) -> Result<Url, InvalidSetting> {
+    parse_base_url(text, key_setting)
+        .map_err(|problem| InvalidSetting(format!("{name} {problem}; an example is {example}")))
 }
 
 #[cfg(test)]
@@ -155,7 +140,7 @@ mod tests {
     fn remote_workers_do_not_get_a_loopback_url() {
         let local = "http://127.0.0.1:8080";
         assert_eq!(at("http://127.0.0.1:8265").advertised(None, local).unwrap(), local);
-        let error = at("http://head:8265").advertised(None, local).unwrap_err();
+        let error = at("http://head:8265").advertised(None, local).unwrap_err().to_string();
         assert!(error.contains("GLIMPSE_ADVERTISED_URL") && error.contains("head"), "{error}");
         assert!(at("http://head:8265").advertised(None, "http://0.0.0.0:8080").is_err());
         let by_url = at("http://head:8265").advertised(Some("http://glimpse:8080/"), local).unwrap();
@@ -177,10 +162,10 @@ mod tests {
             (RaySettings { ray_driver: "-c".into(), ..at("http://h") }, "RAY_DRIVER"),
         ];
         for (settings, name) in wrong {
-            assert!(settings.check().unwrap_err().contains(name), "{settings:?}");
+            assert!(settings.check().unwrap_err().to_string().contains(name), "{settings:?}");
         }
         assert_eq!(at("http://head:8265").check(), Ok(()));
         let both = RaySettings { ray_auth_token: Secret::new("t"), ray_auth_token_path: "f".into(), ..at("http://h") };
-        assert!(both.check().unwrap_err().contains("RAY_AUTH_TOKEN_PATH"));
+        assert!(both.check().unwrap_err().to_string().contains("RAY_AUTH_TOKEN_PATH"));
     }
 }

@@ -1,7 +1,7 @@
 //! Checks the version of Ray.
 
 use super::wire::Version;
-use crate::jobs::cluster::{ClusterError, ClusterVersion};
+use crate::jobs::placing::cluster::{ClusterError, ClusterVersion};
 
 /// The supported version of the Jobs REST API.
 const API_VERSION: &str = "4";

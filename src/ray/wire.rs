@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::jobs::cluster::{Placed, PlacedFailure};
+use crate::jobs::placing::cluster::{Placed, PlacedFailure};
 
 /// `GET /api/version`
 #[derive(Debug, Deserialize)]

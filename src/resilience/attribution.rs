@@ -88,7 +88,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::domain::Trouble;
+    use crate::domain::FailureKind;
     use crate::resilience::{Breaker, BreakerSettings, WaitBoard};
 
     #[derive(Clone, Debug, PartialEq, thiserror::Error)]
@@ -170,7 +170,8 @@ mod tests {
         let failing = || std::future::ready(Err::<(), _>(TestError::Failed));
         let outcome = guard.call_attributed(|_| true, failing, control).await;
         assert_eq!((outcome, control_calls.get()), (Err(AttributedError::Call(TestError::Failed)), 0));
-        let unavailable = DependencyError { dependency: "c".into(), trouble: Trouble::Failed, detail: String::new() };
+        let unavailable =
+            DependencyError { dependency: "c".into(), trouble: FailureKind::Failed, detail: String::new() };
         assert!(TestError::from(unavailable).is_retryable());
     }
 }

@@ -57,7 +57,7 @@ impl Breaker {
 
     /// Publishes the state of the breaker in `/metrics`, under the name of its dependency.
     #[must_use]
-    pub fn of(self, dependency: &str) -> Self {
+    pub fn with_metrics(self, dependency: &str) -> Self {
         let name = || [dependency.to_owned()];
         let (state_gauge, opens_counter) =
             (families::BREAKER_STATE.labels(name()), families::BREAKER_OPENS.labels(name()));

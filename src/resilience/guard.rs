@@ -11,15 +11,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBuilder};
-use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::effort::CallTimer;
-use super::patience;
 use super::waiting::Note;
 use super::waits::Waits;
 use super::{Breaker, Retryable, WaitBoard};
-use crate::domain::{DependencyError, Trouble};
+use crate::domain::{DependencyError, FailureKind};
 use crate::telemetry::metrics::{Counter, families};
 
 /// The first pause of a background guard; pauses double from call to call. Once the breaker is open, its pause applies.
@@ -28,15 +27,11 @@ const BACKGROUND_FIRST_PAUSE: Duration = Duration::from_millis(300);
 const MAX_PAUSE: Duration = Duration::from_secs(10);
 /// The first pause of an interactive guard.
 const INTERACTIVE_FIRST_PAUSE: Duration = Duration::from_millis(50);
-/// When a caller that got no permit should try again.
-const RETRY_AFTER_NO_PERMIT: Duration = Duration::from_secs(1);
 /// When a caller should try again while the dependency is being probed.
 const RETRY_AFTER_PROBE: Duration = Duration::from_secs(1);
-/// How often a caller that was stopped while it waits for a permit checks whether the dependency is down.
-const DOWN_POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 #[derive(Clone, Debug)]
-enum RetryPolicy {
+pub(super) enum RetryPolicy {
     Background(WaitBoard),
     Interactive { retries: usize },
 }
@@ -46,9 +41,9 @@ enum RetryPolicy {
 #[derive(Clone, Debug)]
 pub struct Guard {
     pub(super) dependency: Arc<str>,
-    policy: RetryPolicy,
-    permits: Option<Arc<Semaphore>>,
-    breaker: Option<Arc<Breaker>>,
+    pub(super) policy: RetryPolicy,
+    pub(super) permits: Option<Arc<Semaphore>>,
+    pub(super) breaker: Option<Arc<Breaker>>,
     timeout: Option<Duration>,
     pub(super) retries: Counter,
 }
@@ -101,7 +96,7 @@ impl Guard {
     }
 
     /// Whether the guard waits without a limit.
-    pub(super) fn is_background(&self) -> bool {
+    pub(crate) fn is_background(&self) -> bool {
         match self.policy {
             RetryPolicy::Background(_) => true,
             RetryPolicy::Interactive { .. } => false,
@@ -111,12 +106,12 @@ impl Guard {
     /// Checks whether a call would be made now, which is not the case while the breaker is open. Makes no network call.
     ///
     /// # Errors
-    /// Returns [`Trouble::Unavailable`] with the time until a call can be tried.
+    /// Returns [`FailureKind::Unavailable`] with the time until a call can be tried.
     pub fn reachable(&self) -> Result<(), DependencyError> {
         match self.breaker.as_ref().and_then(|breaker| breaker.open_for()) {
             None => Ok(()),
             Some(left) => {
-                let trouble = Trouble::Unavailable { retry_after: left.max(RETRY_AFTER_PROBE) };
+                let trouble = FailureKind::Unavailable { retry_after: left.max(RETRY_AFTER_PROBE) };
                 Err(self.trouble(trouble, "not called: its breaker is open".to_owned()))
             }
         }
@@ -198,61 +193,10 @@ impl Guard {
         }
     }
 
-    async fn permit<E: From<DependencyError>>(
-        &self,
-        deadline: Option<Instant>,
-        timer: &CallTimer,
-    ) -> Result<Option<SemaphorePermit<'_>>, E> {
-        let Some(permits) = &self.permits else { return Ok(None) };
-        if let Ok(permit) = permits.try_acquire() {
-            return Ok(Some(permit));
-        }
-        let trouble = Trouble::Busy { retry_after: RETRY_AFTER_NO_PERMIT };
-        let full = || {
-            E::from(self.trouble(trouble, "not called: the maximum number of concurrent calls is reached".to_owned()))
-        };
-        let got = match deadline {
-            Some(deadline) => tokio::time::timeout_at(deadline, permits.acquire()).await.map_err(|_| full())?,
-            // The callers with permits can be waiting for the dependency themselves.
-            None => timer.pause(self.permit_unless_down(permits)).await?,
-        };
-        got.map(Some).map_err(|_| full())
-    }
-
-    /// Waits for a permit. A caller that was stopped still gets its turn, unless the callers before it wait for a
-    /// dependency that is down.
-    async fn permit_unless_down<'a, E: From<DependencyError>>(
-        &self,
-        permits: &'a Semaphore,
-    ) -> Result<Result<SemaphorePermit<'a>, AcquireError>, E> {
-        let acquire = permits.acquire();
-        tokio::pin!(acquire);
-        if let Some(permit) = patience::unless_stopped(&mut acquire).await {
-            return Ok(permit);
-        }
-        loop {
-            if self.is_waited_for() {
-                return Err(self.given_up(None).into());
-            }
-            if let Ok(permit) = tokio::time::timeout(DOWN_POLL_INTERVAL, &mut acquire).await {
-                return Ok(permit);
-            }
-        }
-    }
-
-    /// Whether the dependency is known to be down.
-    fn is_waited_for(&self) -> bool {
-        let on_board = match &self.policy {
-            RetryPolicy::Background(board) => board.has(&self.dependency),
-            RetryPolicy::Interactive { .. } => false,
-        };
-        on_board || self.breaker.as_ref().is_some_and(|breaker| breaker.open_for().is_some())
-    }
-
     /// Returns the error of a caller that was stopped while it waited. An outer guard would wait in turn, and gives up
     /// as well.
     pub(super) fn given_up(&self, last_error: Option<&str>) -> DependencyError {
-        let trouble = Trouble::Unavailable { retry_after: RETRY_AFTER_PROBE };
+        let trouble = FailureKind::Unavailable { retry_after: RETRY_AFTER_PROBE };
         let detail = match last_error {
             Some(error) => format!("no longer waited for, because the work was stopped; last error: {error}"),
             None => "no longer waited for, because the work was stopped".to_owned(),
@@ -270,7 +214,7 @@ impl Guard {
         match tokio::time::timeout_at(end, call).await {
             Ok(outcome) => outcome,
             Err(_) => {
-                Err(self.trouble(Trouble::TimedOut, format!("no answer within {} s", timeout.as_secs_f64())).into())
+                Err(self.trouble(FailureKind::TimedOut, format!("no answer within {} s", timeout.as_secs_f64())).into())
             }
         }
     }
@@ -295,7 +239,7 @@ impl Guard {
         }
     }
 
-    pub(super) fn trouble(&self, trouble: Trouble, detail: String) -> DependencyError {
+    pub(super) fn trouble(&self, trouble: FailureKind, detail: String) -> DependencyError {
         DependencyError { dependency: self.dependency.to_string(), trouble, detail }
     }
 }

@@ -50,7 +50,7 @@ fn failing(times: u32, error: TestError) -> impl FnMut() -> std::future::Ready<R
     }
 }
 
-fn trouble<T>(outcome: Result<T, TestError>) -> Trouble {
+fn trouble<T>(outcome: Result<T, TestError>) -> FailureKind {
     match outcome {
         Err(TestError::Dependency(down)) => down.trouble,
         Err(other) => panic!("{other}"),
@@ -154,7 +154,7 @@ async fn an_interactive_guard_fails_at_once_on_an_open_breaker() {
     breaker.try_enter().unwrap().failed();
     let begun = Instant::now();
     let open = guard.call(|| async { panic!("called through an open breaker") as Result<(), TestError> }).await;
-    assert_eq!((trouble(open), begun.elapsed()), (Trouble::Unavailable { retry_after: COOL_DOWN }, Duration::ZERO));
+    assert_eq!((trouble(open), begun.elapsed()), (FailureKind::Unavailable { retry_after: COOL_DOWN }, Duration::ZERO));
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,7 +176,7 @@ async fn a_call_without_an_answer_times_out_and_counts_as_a_failure() {
     let guard = Guard::interactive("clip", 9).through(breaker.clone()).within(five);
     let begun = Instant::now();
     let silent = guard.call(std::future::pending::<Result<(), TestError>>).await;
-    assert_eq!((trouble(silent), begun.elapsed()), (Trouble::TimedOut, five));
+    assert_eq!((trouble(silent), begun.elapsed()), (FailureKind::TimedOut, five));
     assert!(breaker.open_for().is_some());
 
     let (guard, ..) = background_guard(9);
@@ -206,7 +206,7 @@ async fn permits_limit_the_calls_and_an_interactive_guard_does_not_wait_forever(
     };
     let (first, second) = tokio::join!(slow(guard.for_calls(2)), slow(guard));
     assert_eq!(first, Ok(()));
-    assert_eq!(trouble(second), Trouble::Busy { retry_after: RETRY_AFTER_NO_PERMIT });
+    assert_eq!(trouble(second), FailureKind::Busy { retry_after: crate::resilience::permits::RETRY_AFTER_NO_PERMIT });
 }
 
 #[tokio::test(start_paused = true)]
@@ -216,7 +216,7 @@ async fn an_open_breaker_is_reported_without_a_call() {
     assert_eq!(guard.reachable(), Ok(()));
     assert_eq!(guard.call(failing(1, TestError::Down)).await, Err(TestError::Down));
     let left = |guard: &Guard| guard.reachable().map_err(|down| (down.dependency, down.trouble));
-    let unavailable = |retry_after| Err(("clip".to_owned(), Trouble::Unavailable { retry_after }));
+    let unavailable = |retry_after| Err(("clip".to_owned(), FailureKind::Unavailable { retry_after }));
     tokio::time::advance(COOL_DOWN / 4).await;
     assert_eq!(left(&guard), unavailable(COOL_DOWN / 4 * 3));
     tokio::time::advance(COOL_DOWN).await;

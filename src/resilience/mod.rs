@@ -8,8 +8,9 @@ pub mod breaker;
 pub mod concurrently;
 pub mod effort;
 pub mod guard;
-pub mod patience;
+mod permits;
 pub mod retry_after;
+pub mod stopping;
 pub mod waiting;
 mod waits;
 
@@ -20,8 +21,7 @@ pub use breaker::{Breaker, BreakerSettings, CircuitOpen, Permit};
 pub use concurrently::{Concurrently, spawn_owned};
 pub use effort::{WorkClock, measured};
 pub use guard::Guard;
-pub use patience::until_stopped;
-pub use retry_after::parse_retry_after;
+pub use stopping::until_stopped;
 pub use waiting::{Note, WaitBoard, Waiting};
 
 /// Implemented by the error of every port: says whether the same call can succeed later. This is decided where the

@@ -43,7 +43,7 @@ impl WaitBoard {
     }
 
     /// Whether a task waits for `dependency`.
-    pub fn has(&self, dependency: &str) -> bool {
+    pub fn is_waiting_for(&self, dependency: &str) -> bool {
         self.lock().contains_key(dependency)
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::waiting::Note;
-use super::{CircuitOpen, Guard, Retryable, patience, retry_after};
-use crate::domain::{DependencyError, Trouble};
+use super::{CircuitOpen, Guard, Retryable, retry_after, stopping};
+use crate::domain::{DependencyError, FailureKind};
 
 /// The pauses of one call.
 pub(super) struct Waits<'a> {
@@ -22,7 +22,7 @@ impl Waits<'_> {
     /// Waits until the breaker allows a call. An interactive guard fails at once.
     pub(super) async fn for_breaker<E: From<DependencyError>>(&mut self, open: CircuitOpen) -> Result<(), E> {
         let Some(note) = &mut self.note else {
-            let trouble = Trouble::Unavailable { retry_after: open.retry_after };
+            let trouble = FailureKind::Unavailable { retry_after: open.retry_after };
             return Err(self.guard.trouble(trouble, open.to_string()).into());
         };
         note.wait(open.retry_after, self.last_error.clone().unwrap_or_else(|| open.to_string()));
@@ -55,9 +55,9 @@ impl Waits<'_> {
     }
 
     /// # Errors
-    /// Returns [`Trouble::Unavailable`] if the caller was stopped.
+    /// Returns [`FailureKind::Unavailable`] if the caller was stopped.
     async fn sleep<E: From<DependencyError>>(&self, pause: Duration) -> Result<(), E> {
-        match patience::unless_stopped(tokio::time::sleep(pause)).await {
+        match stopping::unless_stopped(tokio::time::sleep(pause)).await {
             Some(()) => Ok(()),
             None => Err(self.guard.given_up(self.last_error.as_deref()).into()),
         }

@@ -2,7 +2,7 @@
 
 mod error;
 mod observe;
-mod question;
+mod query_input;
 mod vector;
 
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::domain::{CollectionInfo, CollectionName, Hit, ImageRecord, SearchQuer
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
 use crate::imaging::Limits;
 use crate::index::Stores;
-use crate::index::stores::{ALL, Answered, Answers, KNOWN, Merged};
+use crate::index::stores::{ALL_STORES, Merged, STORE_NAMES, StoreResults, StoreStatuses};
 use crate::pipeline::budget::{BudgetPermit, ByteBudget};
 
-pub use crate::index::stores::Found;
+pub use crate::index::stores::MergedHit;
 pub use error::{Refusal, SearchError};
-use question::check;
-pub use question::{MAX_CHARACTERS, MAX_HITS, MAX_PAGE_END, QueryInput, SearchOptions};
+use query_input::check;
+pub use query_input::{MAX_CHARACTERS, MAX_HITS, MAX_PAGE_END, QueryInput, SearchOptions};
 
 /// The search service. Clones share its state.
 #[derive(Clone)]
@@ -64,7 +64,7 @@ pub struct Answer {
     /// The model that made the query's vector.
     pub model: String,
     /// The hits, best first.
-    pub hits: Vec<Found>,
+    pub hits: Vec<MergedHit>,
     /// The SHA-256 of the image in `like`, if the query has one.
     pub same_as: Option<String>,
     /// One message for each store that is left out, with the reason.
@@ -92,7 +92,7 @@ pub struct Status {
     /// The space of the provider's vectors, or an error message for the client.
     pub provider: Result<Arc<Space>, String>,
     /// The collections of each store, or an error message for the client.
-    pub stores: Answered<Vec<CollectionInfo>>,
+    pub stores: StoreStatuses<Vec<CollectionInfo>>,
 }
 
 /// The results of the stores before merging, with the timings.
@@ -101,7 +101,7 @@ struct StoreReplies {
     /// The indexed image in `like`.
     like: Option<ImageRecord>,
     query: SearchQuery,
-    nearest: Answers<Vec<Hit>>,
+    nearest: StoreResults<Vec<Hit>>,
     embed: Duration,
     search: Duration,
 }
@@ -153,13 +153,13 @@ impl Search {
     ///
     /// # Errors
     /// Returns a [`SearchError`] if an option is invalid, too many searches run, or the provider or every store fails.
-    pub async fn search(&self, question: QueryInput, options: SearchOptions) -> Result<Answer, SearchError> {
-        check(&question, &options)?;
+    pub async fn search(&self, query: QueryInput, options: SearchOptions) -> Result<Answer, SearchError> {
+        check(&query, &options)?;
         let _permit = self.door.try_acquire().map_err(|_| SearchError::Busy)?;
         let collection = CollectionName::parse(&options.collection)?;
         let stores = self.choose(options.provider.as_deref())?;
-        let (spaces, replies) = self.ask_stores(&stores, &collection, question, &options).await?;
-        let Merged { answer: mut hits, warnings } =
+        let (spaces, replies) = self.ask_stores(&stores, &collection, query, &options).await?;
+        let Merged { value: mut hits, warnings } =
             stores.merge(spaces, replies.nearest, &replies.space, &replies.query)?;
         if let Some(like) = &replies.like {
             hits.retain(|found| found.hit.id != like.id);
@@ -188,11 +188,11 @@ impl Search {
         &self,
         stores: &Stores,
         collection: &CollectionName,
-        question: QueryInput,
+        query: QueryInput,
         options: &SearchOptions,
-    ) -> Result<(Answers<Space>, StoreReplies), SearchError> {
+    ) -> Result<(StoreResults<Space>, StoreReplies), SearchError> {
         let spaces = std::pin::pin!(stores.spaces(collection));
-        let replies = std::pin::pin!(self.embed_and_search(stores, collection, question, options));
+        let replies = std::pin::pin!(self.embed_and_search(stores, collection, query, options));
         // An unknown collection is reported without waiting for the vector, and in preference to any other error.
         Ok(match select(spaces, replies).await {
             Either::Left((spaces, replies)) => (spaces?, replies.await?),
@@ -204,16 +204,16 @@ impl Search {
         &self,
         stores: &Stores,
         collection: &CollectionName,
-        question: QueryInput,
+        query: QueryInput,
         options: &SearchOptions,
     ) -> Result<StoreReplies, SearchError> {
         let space = self.provider.space().await?;
         let start = Instant::now();
-        let like = match &question.like {
+        let like = match &query.like {
             Some(id) => Some(self.known(collection, id).await?),
             None => None,
         };
-        let embedding = self.embed(question, like.as_ref(), &space).await?;
+        let embedding = self.embed(query, like.as_ref(), &space).await?;
         let embed = start.elapsed();
         // The image in `like` is left out of the hits, at any rank, so the page is cut afterwards.
         let (limit, offset) =
@@ -229,7 +229,7 @@ impl Search {
     /// # Errors
     /// Returns a [`SearchError`] if no store replies.
     pub async fn collections(&self) -> Result<Collections, SearchError> {
-        let Merged { answer: collections, warnings } = self.stores.collections().await?;
+        let Merged { value: collections, warnings } = self.stores.collections().await?;
         Ok(Collections { provider: self.stores.name(), collections, warnings })
     }
 
@@ -264,16 +264,19 @@ impl Search {
     fn choose(&self, named: Option<&str>) -> Result<Stores, SearchError> {
         let name = match named {
             None => return Ok(Stores::only(self.stores.default_store())),
-            Some(ALL) => return Ok(self.stores.clone()),
+            Some(ALL_STORES) => return Ok(self.stores.clone()),
             Some(name) => name,
         };
         let invalid = |message| SearchError::Invalid { field: "provider", message };
         self.stores.named(name).map(Stores::only).ok_or_else(|| {
             let configured = self.stores.names();
-            if KNOWN.contains(&name) {
+            if STORE_NAMES.contains(&name) {
                 invalid(format!("`{name}` is not configured; configured stores: {configured} (VECTOR_DB_PROVIDER)"))
             } else {
-                invalid(format!("`{name}` is not a store; allowed: {}; configured: {configured}", KNOWN.join(", ")))
+                invalid(format!(
+                    "`{name}` is not a store; allowed: {}; configured: {configured}",
+                    STORE_NAMES.join(", ")
+                ))
             }
         })
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::question::empty_query_error;
+use super::query_input::empty_query_error;
 use super::{QueryInput, Search, SearchError};
 use crate::domain::{CollectionName, Embedding, ImageId, ImageRecord, Space};
 use crate::embed::EmbedError;
@@ -13,22 +13,22 @@ impl Search {
     pub(super) async fn known(&self, collection: &CollectionName, id: &str) -> Result<ImageRecord, SearchError> {
         let unknown = || SearchError::UnknownImage { id: id.to_owned(), collection: collection.clone() };
         let parsed = id.parse::<ImageId>().map_err(|_| unknown())?;
-        self.stores.find(collection, parsed).await?.ok_or_else(unknown)
+        self.stores.find_record(collection, parsed).await?.ok_or_else(unknown)
     }
 
     /// Embeds the query. If it combines a text, an image and an indexed image, the result is the normalised sum of
     /// their unit vectors.
     pub(super) async fn embed(
         &self,
-        question: QueryInput,
+        query: QueryInput,
         like: Option<&ImageRecord>,
         space: &Space,
     ) -> Result<Embedding, SearchError> {
         let mut parts: Vec<Embedding> = like.map(|record| record.embedding.clone()).into_iter().collect();
-        if let Some(bytes) = question.image {
+        if let Some(bytes) = query.image {
             parts.push(self.embed_image(bytes).await?);
         }
-        if let Some(text) = question.text.as_deref().map(str::trim) {
+        if let Some(text) = query.text.as_deref().map(str::trim) {
             parts.push(self.provider.embed_text(text).await?);
         }
         let first = parts.pop().ok_or_else(empty_query_error)?;

@@ -1,10 +1,10 @@
-//! The pair that signs requests to a bucket's service.
+//! The credentials that sign requests to the service of a bucket.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// An access key and its secret. Prints without the secret.
+/// An access key and its secret. `Debug` does not print the secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct S3Credentials {
     /// `S3_ACCESS_KEY_ID`.
@@ -13,16 +13,16 @@ pub struct S3Credentials {
     pub secret_access_key: String,
 }
 
-/// Only one half of the pair is set.
+/// Only one of the two settings is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY belong together: {0} is missing")]
 pub struct HalfCredentials(&'static str);
 
 impl S3Credentials {
-    /// A pair from two settings that may be unset; an empty one counts as unset.
+    /// Returns the credentials from two settings. An empty setting counts as unset.
     ///
     /// # Errors
-    /// [`HalfCredentials`] where only one of them is set.
+    /// Returns [`HalfCredentials`] if only one of them is set.
     pub fn from_parts(id: Option<String>, secret: Option<String>) -> Result<Option<Self>, HalfCredentials> {
         let set = |part: Option<String>| part.filter(|text| !text.is_empty());
         match (set(id), set(secret)) {
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_half_pair_is_refused_and_names_what_is_missing() {
+    fn one_setting_without_the_other_is_refused() {
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(S3Credentials::from_parts(None, some("")).unwrap(), None);
         let error = S3Credentials::from_parts(some("id"), some("")).unwrap_err();
@@ -54,7 +54,7 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_is_never_printed() {
+    fn debug_output_does_not_contain_the_secret() {
         let pair = S3Credentials::from_parts(Some("id".to_owned()), Some("hidden".to_owned())).unwrap().unwrap();
         assert!(!format!("{pair:?}").contains("hidden"));
     }

@@ -1,5 +1,5 @@
-//! `Content-Encoding`: what an object's bytes were compressed with before they were stored. Everything that reads an object
-//! decodes it here. Sizes and ETags stay those of the stored bytes; limits hold for what comes out.
+//! Decodes objects that were stored compressed (`Content-Encoding`). Sizes and ETags are those of the stored bytes;
+//! limits apply to the decoded bytes.
 
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 
@@ -13,42 +13,44 @@ use super::members::{Members, is_gzip, is_zstd};
 use crate::domain::FailureClass;
 use crate::imaging::sniff;
 
-/// An object whose stored bytes cannot be decoded. Each message names the encoding.
+/// The stored bytes of an object cannot be decoded. Each message names the encoding.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EncodingError {
-    /// An encoding that is not known, over bytes that are not an image as they are.
+    /// The encoding is not supported, and the stored bytes are not an image.
     #[error(
-        "its Content-Encoding is `{0}`, which is not supported; gzip, deflate, br and zstd are, at most {MAX_LAYERS} over each other"
+        "its Content-Encoding is `{0}`, which is not supported; supported are gzip, deflate, br and zstd, and at most \
+         {MAX_LAYERS} of them in a row"
     )]
     Unsupported(String),
-    /// The bytes contradict their encoding.
+    /// The bytes are not valid in their encoding.
     #[error("its Content-Encoding is `{encoding}`, but it cannot be decoded: {reason}")]
     Corrupt {
-        /// As the object has it.
+        /// The header of the object.
         encoding: String,
-        /// What the decoder said.
+        /// The message of the decoder.
         reason: String,
     },
-    /// The bytes end too early.
-    #[error("its Content-Encoding is `{0}`, but the encoded bytes end too early")]
+    /// The bytes are truncated.
+    #[error("its Content-Encoding is `{0}`, but the encoded bytes are truncated")]
     Truncated(String),
-    /// More bytes come out than are allowed.
+    /// The decoded bytes exceed the limit.
     #[error(
-        "decoded from its Content-Encoding `{encoding}` it has more than {limit} bytes, which are allowed (IMAGE_MAX_SIZE_MB)"
+        "it has more than {limit} bytes after decoding its Content-Encoding `{encoding}`; at most {limit} bytes are \
+         allowed (IMAGE_MAX_SIZE_MB)"
     )]
     TooLarge {
-        /// As the object has it.
+        /// The header of the object.
         encoding: String,
         /// The limit.
         limit: u64,
     },
     /// The decoder panicked.
-    #[error("its Content-Encoding is `{0}`; the decoder panicked over it")]
+    #[error("its Content-Encoding is `{0}`, and the decoder panicked")]
     Panicked(String),
 }
 
 impl EncodingError {
-    /// The class of the failure.
+    /// Returns the class under which a job reports this error.
     pub fn class(&self) -> FailureClass {
         match self {
             Self::Unsupported(_) => FailureClass::UnsupportedFormat,
@@ -60,14 +62,14 @@ impl EncodingError {
     }
 }
 
-/// Encodings over each other.
+/// Maximum number of encodings of one object.
 const MAX_LAYERS: usize = 4;
-/// Bytes of which a layer says what it is.
-const HEAD: u64 = 32;
-/// The window of zstd that every decoder should allow (RFC 8878).
+/// Number of bytes that are read to detect the encoding.
+const HEAD_BYTES: u64 = 32;
+/// The zstd window that every decoder should support (RFC 8878).
 const ZSTD_WINDOW: u64 = 8 << 20;
-/// Characters of an encoding that an error names.
-const NAMED: usize = 64;
+/// Maximum number of characters of the encoding in a message.
+const MAX_NAME_CHARS: usize = 64;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Coding {
@@ -78,33 +80,33 @@ enum Coding {
     Unknown,
 }
 
-/// The stored bytes of an object and what they were encoded with.
+/// The stored bytes of an object and their encodings.
 #[derive(Clone, Debug)]
 pub struct Encoded {
     bytes: Bytes,
-    /// As the object has it, for messages.
+    /// The header of the object, for messages.
     header: String,
-    /// The last was applied last.
+    /// In the order in which they were applied.
     codings: Vec<Coding>,
 }
 
 impl Fetched {
-    /// The object's bytes as what must be decoded; `None` if they are as they were before they were stored.
+    /// Returns the bytes that must be decoded; `None` if they are not encoded.
     pub fn encoded(&self) -> Option<Encoded> {
         let header = self.content_encoding.as_deref()?;
-        let codings: Vec<Coding> = header.split(',').filter_map(coding).collect();
-        // What says that it is encoded and is an image is plain: the header was set by mistake.
+        let codings: Vec<Coding> = header.split(',').filter_map(parse_coding).collect();
+        // If the stored bytes are an image, the header is wrong.
         if codings.is_empty() || sniff(&self.bytes).is_ok() {
             return None;
         }
-        let header = header.chars().take(NAMED).flat_map(char::escape_debug).collect();
+        let header = header.chars().take(MAX_NAME_CHARS).flat_map(char::escape_debug).collect();
         Some(Encoded { bytes: self.bytes.clone(), header, codings })
     }
 
-    /// The object's bytes as they were before they were stored, at most `limit`.
+    /// Returns the decoded bytes of the object, at most `limit`.
     ///
     /// # Errors
-    /// [`EncodingError`]
+    /// Returns [`EncodingError`] if they cannot be decoded.
     pub async fn decoded(&self, limit: u64) -> Result<Bytes, EncodingError> {
         let Some(encoded) = self.encoded() else { return Ok(self.bytes.clone()) };
         let size = encoded.clone().size(limit).await?;
@@ -112,8 +114,9 @@ impl Fetched {
     }
 }
 
-/// `None` for what changes nothing: `aws-chunked` is how an SDK sent it, the others are no encodings.
-fn coding(name: &str) -> Option<Coding> {
+/// Returns `None` for a name that does not change the bytes: `aws-chunked` is the coding of an upload, and the others
+/// are not encodings.
+fn parse_coding(name: &str) -> Option<Coding> {
     match name.trim().to_ascii_lowercase().as_str() {
         "" | "identity" | "aws-chunked" | "none" | "binary" | "7bit" | "8bit" | "utf-8" | "utf8" => None,
         "gzip" | "x-gzip" => Some(Coding::Gzip),
@@ -125,18 +128,18 @@ fn coding(name: &str) -> Option<Coding> {
 }
 
 impl Encoded {
-    /// How many bytes come out: decodes all and keeps nothing. Runs on a thread for blocking work.
+    /// Returns the number of decoded bytes, without keeping them. Runs on a thread for blocking work.
     ///
     /// # Errors
-    /// [`EncodingError`], also if it is more than `limit`.
+    /// Returns [`EncodingError`], also if there are more than `limit` bytes.
     pub async fn size(self, limit: u64) -> Result<u64, EncodingError> {
         self.blocking(move |encoded| encoded.copy(limit, &mut io::sink())).await
     }
 
-    /// The bytes, of which there are `size`. Runs on a thread for blocking work.
+    /// Returns the decoded bytes, whose number is `size`. Runs on a thread for blocking work.
     ///
     /// # Errors
-    /// [`EncodingError`]
+    /// Returns [`EncodingError`] if they cannot be decoded.
     pub async fn decode(self, size: u64) -> Result<Bytes, EncodingError> {
         let decode = move |encoded: &Self| {
             let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
@@ -151,8 +154,8 @@ impl Encoded {
         work: impl FnOnce(&Self) -> Result<T, EncodingError> + Send + 'static,
     ) -> Result<T, EncodingError> {
         let header = self.header.clone();
-        let worked = tokio::task::spawn_blocking(move || work(&self)).await;
-        worked.unwrap_or_else(|panic| {
+        let result = tokio::task::spawn_blocking(move || work(&self)).await;
+        result.unwrap_or_else(|panic| {
             tracing::error!(%panic, encoding = header, "a decoder of a Content-Encoding panicked");
             Err(EncodingError::Panicked(header))
         })
@@ -170,7 +173,7 @@ impl Encoded {
         };
         let mut reader: Box<dyn Read + '_> = Box::new(&self.bytes[..]);
         for coding in self.codings.iter().rev() {
-            reader = layer(*coding, reader, limit).map_err(failed)?;
+            reader = remove_layer(*coding, reader, limit).map_err(failed)?;
         }
         let copied = io::copy(&mut reader.take(limit + 1), to).map_err(failed)?;
         if copied > limit {
@@ -180,12 +183,13 @@ impl Encoded {
     }
 }
 
-/// One encoding taken off. What is not encoded as it says stays as it is, if that can be seen.
-fn layer<'a>(coding: Coding, mut inner: Box<dyn Read + 'a>, limit: u64) -> io::Result<Box<dyn Read + 'a>> {
+/// Removes one encoding. If the bytes are visibly not in this encoding, they are returned unchanged.
+fn remove_layer<'a>(coding: Coding, mut inner: Box<dyn Read + 'a>, limit: u64) -> io::Result<Box<dyn Read + 'a>> {
     let mut head = Vec::new();
-    inner.by_ref().take(HEAD).read_to_end(&mut head)?;
+    inner.by_ref().take(HEAD_BYTES).read_to_end(&mut head)?;
     let image = sniff(&head).is_ok();
-    let zlib = matches!(head[..], [method, check, ..] if method & 0x0F == 8 && (u16::from(method) << 8 | u16::from(check)).is_multiple_of(31));
+    let zlib = matches!(head[..], [method, check, ..]
+        if method & 0x0F == 8 && (u16::from(method) << 8 | u16::from(check)).is_multiple_of(31));
     let (gzip, zstd) = (is_gzip(&head), is_zstd(&head));
     let mut whole = BufReader::new(Cursor::new(head).chain(inner));
     let decoder: Box<dyn Read + 'a> = match coding {
@@ -198,11 +202,11 @@ fn layer<'a>(coding: Coding, mut inner: Box<dyn Read + 'a>, limit: u64) -> io::R
             Box::new(Members::<_, StreamingDecoder<_, FrameDecoder>>::new(whole, ZSTD_WINDOW.max(limit))?)
         }
         Coding::Gzip | Coding::Zstd => Box::new(whole),
-        // Nothing is nothing, whatever it was encoded with.
+        // No bytes are valid in every encoding.
         Coding::Unknown if whole.fill_buf()?.is_empty() => Box::new(whole),
         Coding::Unknown => return Err(io::ErrorKind::Unsupported.into()),
     };
-    // A layer below must not give without end what the one above takes little from.
+    // An inner layer must not produce endless data of which the outer layer uses only a little.
     Ok(Box::new(decoder.take(limit.saturating_mul(2).saturating_add(1))))
 }
 

@@ -1,4 +1,4 @@
-//! What was encoded comes out as it went in, or says which encoding it is that fails.
+//! Tests that every encoding is decoded, and that every error names the encoding.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -64,7 +64,7 @@ fn image() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn every_encoding_and_their_combinations_come_out_as_they_went_in() {
+async fn every_encoding_and_their_combinations_are_decoded() {
     let image = image();
     let padded = [gzip(&image), vec![0; 512]].concat();
     // Many small parts: some begin at the last byte of a reader's buffer.
@@ -87,7 +87,7 @@ async fn every_encoding_and_their_combinations_come_out_as_they_went_in() {
         ("identity", image.clone()),
         ("aws-chunked", image.clone()),
         ("", image.clone()),
-        // Named, and not done.
+        // Declared, but not applied.
         ("gzip", image.clone()),
         ("deflate", image.clone()),
         ("br", image.clone()),
@@ -106,12 +106,16 @@ async fn every_encoding_and_their_combinations_come_out_as_they_went_in() {
             decoded.map(|bytes| bytes.len())
         );
     }
-    assert_eq!(fetched(None, gzip(&image)).decoded(LIMIT).await.unwrap(), gzip(&image), "nothing is guessed");
+    assert_eq!(
+        fetched(None, gzip(&image)).decoded(LIMIT).await.unwrap(),
+        gzip(&image),
+        "nothing is decoded without a header"
+    );
     assert_eq!(fetched(Some("gzip"), "s3_key,taxon\n").decoded(LIMIT).await.unwrap(), "s3_key,taxon\n");
 }
 
 #[tokio::test]
-async fn what_cannot_be_decoded_names_its_encoding() {
+async fn an_error_names_the_encoding() {
     let image = image();
     for (header, encode) in [
         ("gzip", gzip as fn(&[u8]) -> Vec<u8>),
@@ -122,9 +126,9 @@ async fn what_cannot_be_decoded_names_its_encoding() {
     ] {
         let stored = encode(&image);
         let cut = fetched(Some(header), stored[..stored.len() / 2].to_vec()).decoded(LIMIT).await.unwrap_err();
-        let said = cut.to_string();
-        assert!(matches!(cut, EncodingError::Truncated(_) | EncodingError::Corrupt { .. }), "{header}: {said}");
-        assert!(said.contains(&format!("`{header}`")), "{said}");
+        let message = cut.to_string();
+        assert!(matches!(cut, EncodingError::Truncated(_) | EncodingError::Corrupt { .. }), "{header}: {message}");
+        assert!(message.contains(&format!("`{header}`")), "{message}");
         let limit = image.len() as u64;
         assert!(fetched(Some(header), stored.clone()).decoded(limit).await.is_ok(), "{header}");
         let over = fetched(Some(header), stored).decoded(limit - 1).await.unwrap_err();
@@ -141,7 +145,7 @@ async fn what_cannot_be_decoded_names_its_encoding() {
 }
 
 #[tokio::test]
-async fn a_bomb_is_not_unpacked() {
+async fn a_decompression_bomb_is_refused() {
     let zeros = vec![0; 64 << 20];
     let bomb = gzip(&gzip(&zeros));
     assert!(bomb.len() < 10_000, "{}", bomb.len());

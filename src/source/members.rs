@@ -1,4 +1,5 @@
-//! Compressed data that consists of several parts, one after the other: gzip members (RFC 1952) and zstd frames (RFC 8878).
+//! Decodes compressed data that consists of several consecutive parts: gzip members (RFC 1952) and zstd frames (RFC
+//! 8878).
 
 use std::io::{self, BufRead, Read};
 
@@ -8,12 +9,13 @@ use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 const GZIP_MAGIC: [u8; 2] = [0x1F, 0x8B];
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xB5, 0x2F, 0xFD];
 
-/// Whether these first bytes begin a gzip member.
+/// Whether these bytes are the beginning of a gzip member.
 pub(super) fn is_gzip(head: &[u8]) -> bool {
     head.starts_with(&GZIP_MAGIC)
 }
 
-/// Whether these first bytes begin a zstd frame, or a frame to skip, which parallel compressors write first.
+/// Whether these bytes are the beginning of a zstd frame, or of a skippable frame, which parallel compressors write
+/// first.
 pub(super) fn is_zstd(head: &[u8]) -> bool {
     head.starts_with(&ZSTD_MAGIC) || is_skippable(head)
 }
@@ -24,10 +26,10 @@ fn is_skippable(head: &[u8]) -> bool {
 
 /// A decoder of one part.
 pub(super) trait Member<R: BufRead>: Read + Sized {
-    /// The decoder of the part that begins at the next byte; `None` if none begins there. `window` is the largest window, in
-    /// bytes, that a part may ask for.
+    /// Returns the decoder of the part that begins at the next byte; `None` if no part begins there. `window` is the
+    /// maximum size in bytes of the window of a part.
     fn begin(source: Lookahead<R>, window: u64) -> io::Result<Option<Self>>;
-    /// Returns what follows the part.
+    /// Returns the source, at the position after the part.
     fn into_source(self) -> Lookahead<R>;
 }
 
@@ -61,7 +63,7 @@ impl<R: BufRead> Member<R> for StreamingDecoder<Lookahead<R>, FrameDecoder> {
     }
 }
 
-/// Reads all parts. Bytes after them that do not begin a part, such as padding, are left out.
+/// Reads all parts. Ignores bytes after them that are not a part, such as padding.
 pub(super) struct Members<R, M> {
     member: Option<M>,
     window: u64,
@@ -89,14 +91,15 @@ impl<R: BufRead, M: Member<R>> Read for Members<R, M> {
     }
 }
 
-/// A reader whose next bytes can be looked at: the buffer of `BufRead` may end in the middle of them.
+/// A reader that can return the next bytes without consuming them. `BufRead` alone is not sufficient, because its
+/// buffer can end in the middle of these bytes.
 pub(super) struct Lookahead<R> {
     source: R,
     head: Vec<u8>,
 }
 
 impl<R: BufRead> Lookahead<R> {
-    /// The next `length` bytes, fewer only at the end.
+    /// Returns the next `length` bytes without consuming them; fewer only at the end.
     fn peek(&mut self, length: usize) -> io::Result<&[u8]> {
         let missing = length.saturating_sub(self.head.len());
         self.source.by_ref().take(missing as u64).read_to_end(&mut self.head)?;

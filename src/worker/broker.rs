@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use super::ServiceClient;
 use super::measures::Measures;
 use crate::domain::wire::{RecordsReply, RecordsRequest};
-use crate::domain::{DependencyError, Trouble};
+use crate::domain::{DependencyError, FailureKind};
 use crate::index::remote::RecordsClient;
-use crate::jobs::lease::{LeaseBroker, LeaseError, LeaseStatus, Offer};
-use crate::jobs::ledger::{Held, Report};
-use crate::jobs::wire::{JoinRequest, LeaseReply};
+use crate::jobs::pool::broker::{LeaseBroker, LeaseError, LeaseStatus, Offer};
+use crate::jobs::remote::wire::{JoinRequest, LeaseReply};
+use crate::ledger::{Held, Report};
 use crate::resilience::Retryable;
 
 /// Leases batches of one job over HTTP.
@@ -100,13 +100,13 @@ impl LeaseBroker for ServiceBroker {
 
 #[async_trait]
 impl RecordsClient for ServiceClient {
-    async fn ask(&self, request: RecordsRequest) -> Result<RecordsReply, DependencyError> {
+    async fn send(&self, request: RecordsRequest) -> Result<RecordsReply, DependencyError> {
         self.records(&request).await.map_err(|error| match error {
             LeaseError::Service(down) => down,
             // The service refuses everything from this worker. The worker learns this from its leases a moment later.
             error => DependencyError {
                 dependency: "embedded".to_owned(),
-                trouble: Trouble::Refused,
+                trouble: FailureKind::Refused,
                 detail: error.to_string(),
             },
         })

@@ -1,27 +1,28 @@
 //! The HTTP client of a worker. Requests are repeated while the service does not answer, so the service may receive a
 //! request twice.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
-use reqwest::{Method, Response, StatusCode, Url};
+use reqwest::redirect::Policy;
+use reqwest::{Method, StatusCode, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use crate::domain::wire::{RecordsReply, RecordsRequest};
-use crate::domain::{DependencyError, Secret, Trouble};
+use crate::domain::{DependencyError, FailureKind, InvalidSetting, Secret};
+use crate::http::{BodyError, client_builder, join, read_body, retry_after};
 use crate::jobs::WorkerName;
-use crate::jobs::lease::{LeaseError, LeaseStatus};
-use crate::jobs::ledger::{Held, Report};
-use crate::jobs::wire::{
+use crate::jobs::pool::broker::{LeaseError, LeaseStatus};
+use crate::jobs::remote::wire::{
     ExitRequest, HeartbeatRequest, JoinReply, JoinRequest, Joined, LeaseReply, LeaseRequest, LeaseStatusReply,
     LogsRequest, MAX_LINES, OperatorErrorRequest, ResultRequest, plain, within_bounds,
 };
+use crate::ledger::{Held, Report};
 use crate::pipeline::Timings;
-use crate::resilience::{Guard, Retryable, WaitBoard, parse_retry_after};
+use crate::resilience::{Guard, Retryable, WaitBoard};
 
 /// The name of the service in the list of dependencies that a worker waits for.
 const SERVICE: &str = "service";
@@ -36,6 +37,9 @@ const LEASE_TIMEOUT: Duration = Duration::from_secs(20);
 const MIN_HEARTBEAT_INTERVAL: Duration = Duration::from_millis(150);
 /// Maximum number of concurrent attempts of one heartbeat.
 const MAX_HEARTBEAT_ATTEMPTS: u32 = 4;
+/// Retry delay of a busy service that does not send `Retry-After`, and the maximum delay.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(10);
 /// Maximum size of a reply in bytes: the largest lease, with metadata.
 const MAX_REPLY: usize = 64 * 1024 * 1024;
 
@@ -76,7 +80,7 @@ impl ServiceClient {
     ///
     /// # Errors
     /// A message that says what to set.
-    pub fn new(settings: WorkerSettings, board: &WaitBoard) -> Result<Self, String> {
+    pub fn new(settings: WorkerSettings, board: &WaitBoard) -> Result<Self, InvalidSetting> {
         let wrong = || {
             format!(
                 "the address of the service is `{}`; set GLIMPSE_URL or --service to a URL such as http://127.0.0.1:8080",
@@ -85,19 +89,16 @@ impl ServiceClient {
         };
         let url: Url = settings.url.parse().map_err(|_| wrong())?;
         if url.cannot_be_a_base() || !matches!(url.scheme(), "http" | "https") {
-            return Err(wrong());
+            return Err(wrong().into());
         }
         if settings.token.is_empty() {
-            return Err(
-                "GLIMPSE_WORKER_TOKEN is not set; set it to the `worker_token` in the reply to the submitted job"
-                    .to_owned(),
-            );
+            let missing =
+                "GLIMPSE_WORKER_TOKEN is not set; set it to the `worker_token` in the reply to the submitted job";
+            return Err(missing.to_owned().into());
         }
-        let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(5));
-        let host = url.host_str().unwrap_or_default().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let loopback = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-        let http = if loopback { http.no_proxy() } else { http };
-        let http = http.build().map_err(|error| format!("the HTTP client cannot be created: {error}"))?;
+        // A proxy in front of the service may redirect to another path.
+        let http = client_builder(&url).redirect(Policy::default()).build();
+        let http = http.map_err(|error| format!("the HTTP client cannot be created: {error}"))?;
         Ok(Self { http, url, settings, guard: Guard::background(SERVICE, board.clone()), board: board.clone() })
     }
 
@@ -238,16 +239,16 @@ impl ServiceClient {
         path: &[&str],
         body: &B,
     ) -> Result<R, LeaseError> {
-        let mut url = self.url.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(["internal", "jobs", self.job()]).extend(path);
-        }
+        let url = join(&self.url, ["internal", "jobs", self.job()].into_iter().chain(path.iter().copied()));
         let request = self.http.request(Method::POST, url).timeout(timeout);
         let request = request.bearer_auth(self.settings.token.reveal()).json(body);
         let response = request.send().await.map_err(connection_error)?;
         let status = response.status();
-        let retry_after = retry_after(&response);
-        let bytes = read_bounded(response).await?;
+        let retry_after = retry_after(response.headers()).unwrap_or(DEFAULT_RETRY_AFTER).min(MAX_RETRY_AFTER);
+        let bytes = read_body(response, MAX_REPLY).await.map_err(|error| match error {
+            BodyError::Connection(error) => connection_error(error),
+            BodyError::TooLong(_) => LeaseError::Refused(error.to_string()),
+        })?;
         if status.is_success() {
             return serde_json::from_slice(&bytes)
                 .map_err(|error| LeaseError::Refused(format!("the reply is not a reply of Glimpse: {error}")));
@@ -257,9 +258,9 @@ impl ServiceClient {
         Err(match status {
             StatusCode::GONE => LeaseError::Over,
             StatusCode::CONFLICT if refusal.is_ok_and(|refusal| refusal.code == "not_joined") => LeaseError::NotJoined,
-            StatusCode::TOO_MANY_REQUESTS => trouble(Trouble::Busy { retry_after }, message),
-            StatusCode::SERVICE_UNAVAILABLE => trouble(Trouble::Unavailable { retry_after }, message),
-            status if status.is_server_error() => trouble(Trouble::Failed, message),
+            StatusCode::TOO_MANY_REQUESTS => trouble(FailureKind::Busy { retry_after }, message),
+            StatusCode::SERVICE_UNAVAILABLE => trouble(FailureKind::Unavailable { retry_after }, message),
+            status if status.is_server_error() => trouble(FailureKind::Failed, message),
             _ => LeaseError::Refused(message),
         })
     }
@@ -273,27 +274,11 @@ async fn first_finished<T>(attempts: &mut FuturesUnordered<impl Future<Output = 
     }
 }
 
-fn trouble(trouble: Trouble, detail: String) -> LeaseError {
+fn trouble(trouble: FailureKind, detail: String) -> LeaseError {
     DependencyError { dependency: SERVICE.to_owned(), trouble, detail }.into()
 }
 
 fn connection_error(error: reqwest::Error) -> LeaseError {
-    let kind = if error.is_timeout() { Trouble::TimedOut } else { Trouble::Failed };
+    let kind = if error.is_timeout() { FailureKind::TimedOut } else { FailureKind::Failed };
     trouble(kind, error.without_url().to_string())
-}
-
-fn retry_after(response: &Response) -> Duration {
-    let requested = response.headers().get("retry-after").and_then(|value| parse_retry_after(value.to_str().ok()?));
-    requested.unwrap_or(Duration::from_secs(1)).min(Duration::from_secs(10))
-}
-
-async fn read_bounded(mut response: Response) -> Result<Vec<u8>, LeaseError> {
-    let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(connection_error)? {
-        if bytes.len() + chunk.len() > MAX_REPLY {
-            return Err(LeaseError::Refused(format!("the reply is larger than {MAX_REPLY} bytes")));
-        }
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok(bytes)
 }

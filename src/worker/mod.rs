@@ -13,8 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::domain::DependencyError;
 use crate::embed::EmbedError;
-use crate::jobs::lease::{LeaseBroker, LeaseError};
-use crate::jobs::wire::{JoinRequest, PROTOCOL, VERSION};
+use crate::jobs::pool::broker::{LeaseBroker, LeaseError};
+use crate::jobs::remote::wire::{JoinRequest, PROTOCOL, VERSION};
 use crate::jobs::{Ended, Pool, PoolError};
 use crate::pipeline::{Pipeline, Run, RunError, Stages, WriteLease};
 use crate::resilience::Retryable;
@@ -73,7 +73,7 @@ impl WorkerError {
                 | LeaseError::Over => false,
             },
             Self::Provider(error) | Self::Chain(RunError::Provider(error)) => !error.is_retryable(),
-            Self::Dependency(down) | Self::Chain(RunError::Dependency(down)) => !down.trouble.may_pass(),
+            Self::Dependency(down) | Self::Chain(RunError::Dependency(down)) => !down.trouble.is_temporary(),
             Self::Chain(RunError::Space(_) | RunError::Bucket(_)) => true,
         }
     }
@@ -114,7 +114,7 @@ impl Worker {
             space = self.pipeline.provider().space() => space?,
             () = drain.cancelled() => return Ok(()),
         };
-        let stores = self.pipeline.stores().all();
+        let stores = self.pipeline.stores().name_set();
         let (version, space) = (VERSION.to_owned(), space.as_ref().clone());
         let node = self.client.node().map(str::to_owned);
         let request = JoinRequest { version, protocol: PROTOCOL, space, stores, node };
@@ -145,7 +145,7 @@ impl Worker {
                     self.give_back(&broker).await?;
                 }
                 Err(PoolError::Lease(source)) => return Err(self.service(source)),
-                Err(PoolError::Run(RunError::Dependency(down))) if down.trouble.may_pass() => {
+                Err(PoolError::Run(RunError::Dependency(down))) if down.trouble.is_temporary() => {
                     self.log_to_job(&broker, format!("{} {}; starts again", down.dependency, down.trouble)).await;
                     self.give_back(&broker).await?;
                     tokio::select! {

@@ -10,6 +10,7 @@ mod deploy;
 mod faults;
 mod imaging;
 mod jobs;
+mod language;
 mod layers;
 mod page;
 mod pipeline;

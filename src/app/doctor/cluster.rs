@@ -1,7 +1,7 @@
 //! Checks the Ray cluster, if one is set: it answers, accepts the token, and has a supported version.
 
 use super::{CheckResult, Doctor, Problem, finding};
-use crate::jobs::cluster::{Cluster, ClusterError};
+use crate::jobs::placing::cluster::{Cluster, ClusterError};
 use crate::ray::RayCluster;
 
 impl Doctor {
@@ -12,8 +12,7 @@ impl Doctor {
             return None;
         }
         let check = async {
-            let wrong =
-                |error: String| Problem::new(&error, "set the setting to an allowed value; see docs/settings.md");
+            let wrong = |error| Problem::new(&error, "set the setting to an allowed value; see docs/settings.md");
             // No worker is started, so the address of the service is not needed.
             let cluster = RayCluster::new(settings, String::new()).map_err(wrong)?;
             let version = cluster.check().await.map_err(|error| {

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{Bucket, BuildError, parts, providers};
 use crate::config::Settings;
-use crate::domain::{Space, Trouble};
+use crate::domain::{FailureKind, Space};
 use crate::embed::{EmbedError, ImageEmbeddingProvider, ProviderKind};
 use crate::source::{Endpoint, SourceError};
 
@@ -113,8 +113,7 @@ impl Doctor {
 
     async fn check_bucket(&self) -> Result<String, Problem> {
         let settings = &self.settings.source;
-        let endpoint = settings.endpoint().map_err(|error| Problem::new(&error, "set S3_ENDPOINT"))?;
-        if endpoint == Endpoint::Embedded && !matches!(self.folder, Folder::Running) {
+        if settings.s3_endpoint == Endpoint::Embedded && !matches!(self.folder, Folder::Running) {
             return Ok("embedded in the service; available while the service runs (S3_ENDPOINT)".to_owned());
         }
         let complaint = |error: &BuildError| match error {
@@ -142,12 +141,12 @@ impl Doctor {
     /// Checks the embedding provider: both encoders (image and text) answer and pass their probe.
     pub async fn provider(&mut self) -> CheckResult {
         let settings = &self.settings;
-        let name = settings.embed.image_embedding_provider.clone();
+        let name = settings.embed.image_embedding_provider.name();
         let probe = async {
             let raw = providers::raw(settings)
                 .await
                 .map_err(|error| Problem::new(&error, "check CLIP_MODEL and the IMAGE_ settings"))?;
-            let is_remote = settings.embed.kind() != Ok(ProviderKind::Local);
+            let is_remote = settings.embed.image_embedding_provider != ProviderKind::Local;
             wait_for_space(&*raw).await.map_err(|error| Problem::new(&error, provider_advice(&error, is_remote)))
         };
         let mut space = None;
@@ -183,7 +182,7 @@ async fn wait_for_space(provider: &dyn ImageEmbeddingProvider) -> Result<Arc<Spa
 /// Whether the model is still being loaded. This is the error of an adapter without retries after it has waited for a
 /// while.
 fn is_loading(error: &EmbedError) -> bool {
-    matches!(error, EmbedError::Dependency(down) if matches!(down.trouble, Trouble::Unavailable { .. }))
+    matches!(error, EmbedError::Dependency(down) if matches!(down.trouble, FailureKind::Unavailable { .. }))
 }
 
 fn provider_advice(error: &EmbedError, is_remote: bool) -> &'static str {
@@ -195,7 +194,7 @@ fn provider_advice(error: &EmbedError, is_remote: bool) -> &'static str {
             "check CLIP_MODEL and CLIP_PRECISION; for a model of the hub also HF_ENDPOINT, HF_HOME, HF_HUB_OFFLINE and \
              HF_TOKEN"
         }
-        EmbedError::Dependency(down) if down.trouble == Trouble::Refused => {
+        EmbedError::Dependency(down) if down.trouble == FailureKind::Refused => {
             "check CLIP_URL, CLIP_MODEL and, if the server needs a key, CLIP_API_KEY"
         }
         EmbedError::Dependency(_) => "start the server, or set CLIP_URL to its address",

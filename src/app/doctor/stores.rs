@@ -1,7 +1,7 @@
 //! Checks the stores: they answer, and their collections have the vector space of the provider.
 
 use crate::app::stores::{embedded, qdrant, weaviate};
-use crate::domain::{CollectionInfo, Space, Trouble};
+use crate::domain::{CollectionInfo, FailureKind, Space};
 use crate::index::qdrant::QdrantIndex;
 use crate::index::weaviate::WeaviateIndex;
 use crate::index::{ImageIndex, IndexError, StoreKind};
@@ -12,7 +12,7 @@ impl Doctor {
     /// Checks each configured store.
     pub async fn stores(&self) -> Vec<CheckResult> {
         let mut findings = Vec::new();
-        for kind in self.settings.index.kinds().unwrap_or_default() {
+        for kind in self.settings.index.vector_db_provider.as_slice() {
             findings.push(match kind {
                 StoreKind::Embedded => finding("index", self.check_embedded()).await,
                 StoreKind::Qdrant => {
@@ -37,8 +37,10 @@ impl Doctor {
     ) -> Result<String, Problem> {
         let store = store.map_err(|error| Problem::new(&error, format!("set {address}")))?;
         let advice = |error: &IndexError| match error {
-            IndexError::Dependency(down) if down.trouble == Trouble::Refused => format!("check {key} and {address}"),
-            IndexError::Dependency(down) if down.trouble == Trouble::Misconfigured => {
+            IndexError::Dependency(down) if down.trouble == FailureKind::Refused => {
+                format!("check {key} and {address}")
+            }
+            IndexError::Dependency(down) if down.trouble == FailureKind::Misconfigured => {
                 format!("change the configuration of the server, or set {address} to another server")
             }
             _ => format!("start the server, or set {address} to its address"),
@@ -68,7 +70,7 @@ impl Doctor {
         };
         let index = embedded(&self.settings).await.map_err(|error| broken(error.to_string()))?;
         let collections = index.collections().await.map_err(|error| broken(error.to_string()))?;
-        let lost = match index.lost().len() {
+        let lost = match index.lost_records().len() {
             0 => String::new(),
             lost => format!("; {lost} images were lost, and the next job indexes them again"),
         };

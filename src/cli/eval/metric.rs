@@ -21,7 +21,7 @@ pub(super) struct Report {
 
 impl Report {
     /// Computes the report from the rank of the first right answer of each query. Ranks start at 1.
-    pub(super) fn of(known: &[KnownAnswer], ranks: &[Option<usize>], cuts: &[usize]) -> Self {
+    pub(super) fn from_ranks(known: &[KnownAnswer], ranks: &[Option<usize>], cuts: &[usize]) -> Self {
         let queries = ranks.len();
         let share = |sum: f64| if queries == 0 { 0.0 } else { sum / float(queries) };
         let within = |cut: usize| ranks.iter().flatten().filter(|rank| **rank <= cut).count();
@@ -82,10 +82,10 @@ mod tests {
     fn recall_and_mrr_are_those_computed_by_hand() {
         let known: Vec<_> =
             ["p", "q", "r", "s"].map(|query| KnownAnswer { query: query.to_owned(), answers: Vec::new() }).into();
-        let report = Report::of(&known, &[Some(1), Some(4), None, Some(2)], &[1, 2, 5]);
+        let report = Report::from_ranks(&known, &[Some(1), Some(4), None, Some(2)], &[1, 2, 5]);
         assert_eq!(report.recall, BTreeMap::from([(1, 0.25), (2, 0.5), (5, 0.75)]));
         assert!((report.mrr - (1.0 + 0.25 + 0.5) / 4.0).abs() < 1e-12);
         assert_eq!(report.missed, ["r"]);
-        assert!(Report::of(&[], &[], &[1]).mrr.abs() < 1e-12, "no query is not an error");
+        assert!(Report::from_ranks(&[], &[], &[1]).mrr.abs() < 1e-12, "no query is not an error");
     }
 }

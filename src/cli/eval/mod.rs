@@ -10,7 +10,8 @@ use clap::Args;
 use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::client::Client;
-use super::{CliError, Ending, bars, out};
+use super::out::{self, Output};
+use super::{CliError, Ending, client_help};
 use crate::api::replies::SearchReply;
 use crate::config::Settings;
 use answers::KnownAnswer;
@@ -32,9 +33,9 @@ const CONCURRENCY: usize = 4;
 const MAX_MISSED_SHOWN: usize = 10;
 
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_help = client_help(EXAMPLES))]
 pub(super) struct Eval {
-    /// The file of queries and right answers
+    /// The JSON file of queries and right answers
     #[arg(long, value_name = "FILE")]
     queries: PathBuf,
     /// The collection [default: VECTOR_DB_COLLECTION of the service]
@@ -47,9 +48,8 @@ pub(super) struct Eval {
     /// The group of queries in the file
     #[arg(long, default_value = "queries")]
     group: String,
-    /// Print JSON instead of a table
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Eval {
@@ -58,14 +58,14 @@ impl Eval {
         let text = text.map_err(|source| CliError::File { path: self.queries.clone(), source })?;
         let known = answers::read(&text, &self.group)
             .map_err(|problem| CliError::Content { path: self.queries.clone(), problem })?;
-        let client = Client::new(settings)?;
+        let client = Client::new(settings)?.with_retries();
         let mut cuts: Vec<usize> = self.at.iter().map(|k| usize::from(*k)).collect();
         cuts.sort_unstable();
         cuts.dedup();
         let limit = cuts.last().copied().unwrap_or(1);
         let ranks = self.ranks(&client, &known, limit).await?;
-        let report = Report::of(&known, &ranks, &cuts);
-        out::line(if self.json { serde_json::to_string(&report).unwrap_or_default() } else { table(&report) })?;
+        let report = Report::from_ranks(&known, &ranks, &cuts);
+        self.output.value(&report, table)?;
         Ok(Ending::Done)
     }
 
@@ -76,7 +76,7 @@ impl Eval {
         known: &[KnownAnswer],
         limit: usize,
     ) -> Result<Vec<Option<usize>>, CliError> {
-        let bar = bars::bar("searching", known.len() as u64);
+        let bar = out::bar("searching", known.len() as u64);
         let ranks = stream::iter(known)
             .map(|known| async {
                 let rank = self.rank(client, known, limit).await;
@@ -93,7 +93,7 @@ impl Eval {
     async fn rank(&self, client: &Client, known: &KnownAnswer, limit: usize) -> Result<Option<usize>, CliError> {
         let mut query = vec![("q", known.query.clone()), ("limit", limit.to_string())];
         query.extend(self.collection.clone().map(|collection| ("collection", collection)));
-        let reply = client.get_with_retries(&["search", "images"], &query).await;
+        let reply = client.get(&["search", "images"], &query).await;
         let reply = reply.and_then(|reply| reply.read::<SearchReply>()).map_err(|error| match error {
             // Only a refusal by the service is about this query; other errors are about the connection.
             error @ CliError::Refused { .. } => CliError::Query { query: known.query.clone(), source: Box::new(error) },

@@ -44,7 +44,7 @@ impl Cache {
     }
 
     /// Writes the commit of the revision.
-    pub(super) fn refer(&self, repo: &Repo, commit: &str) -> io::Result<()> {
+    pub(super) fn write_ref(&self, repo: &Repo, commit: &str) -> io::Result<()> {
         if is_commit(repo.revision()) {
             return Ok(());
         }
@@ -85,7 +85,7 @@ impl Cache {
         }
     }
 
-    pub(super) fn trouble(&self, repo: &Repo, source: io::Error) -> HubError {
+    pub(super) fn cache_error(&self, repo: &Repo, source: io::Error) -> HubError {
         HubError::Cache { folder: self.folder(repo), source }
     }
 }
@@ -156,7 +156,7 @@ mod tests {
         std::fs::write(&blob, "weights").unwrap();
         cache.link(&repo, COMMIT, "onnx/model.onnx", "abc").unwrap();
         cache.link(&repo, COMMIT, "onnx/model.onnx", "abc").unwrap();
-        cache.refer(&repo, COMMIT).unwrap();
+        cache.write_ref(&repo, COMMIT).unwrap();
         let root = folder.path().join("hub/models--org--name");
         assert_eq!(std::fs::read_to_string(root.join("refs/main")).unwrap(), COMMIT);
         let file = root.join("snapshots").join(COMMIT).join("onnx/model.onnx");
@@ -170,7 +170,7 @@ mod tests {
     fn a_reference_that_is_not_a_commit_is_ignored() {
         let (_folder, cache, repo) = cache();
         assert_eq!(cache.commit(&repo), None);
-        cache.refer(&repo, "../../elsewhere").unwrap();
+        cache.write_ref(&repo, "../../elsewhere").unwrap();
         assert_eq!(cache.commit(&repo), None);
         let pinned: Repo = format!("org/name@{COMMIT}").parse().unwrap();
         assert_eq!(cache.commit(&pinned).as_deref(), Some(COMMIT));

@@ -6,14 +6,15 @@ use reqwest::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, HeaderValue, LOCATION, RANGE,
     TRANSFER_ENCODING,
 };
-use reqwest::{Method, Response, StatusCode, Url, Version, redirect};
+use reqwest::{Method, Response, StatusCode, Url, Version};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
 use super::cache::is_commit;
-use super::facts::{Facts, Size, Told, limit, plain_etag};
+use super::facts::{FileFacts, LinkedHeaders, Size, limit, plain_etag};
 use super::{HubError, HubSettings, Repo, token};
 use crate::domain::Secret;
+use crate::http::{BodyError, client_builder, join, parse_json, read_body};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Timeout of a reply, and of each next part of a file.
@@ -65,15 +66,8 @@ struct Sibling {
 impl Client {
     pub(super) fn new(settings: &HubSettings) -> Result<Self, HubError> {
         let endpoint = settings.endpoint().map_err(HubError::Settings)?;
-        let http = reqwest::Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("glimpse/", env!("CARGO_PKG_VERSION")));
-        let loopback = matches!(endpoint.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
-        let http = if loopback { http.no_proxy() } else { http };
-        let http =
-            http.build().map_err(|error| HubError::Settings(format!("cannot create the HTTP client: {error}")))?;
+        let http = client_builder(&endpoint).connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT).build();
+        let http = http.map_err(|error| HubError::Settings(format!("cannot create the HTTP client: {error}")))?;
         Ok(Self { http, endpoint, token: token::token(settings) })
     }
 
@@ -83,9 +77,11 @@ impl Client {
         let url = self.url(&["api", "models"], repo, &["revision", repo.revision()], "");
         let reply = self.send_checked(repo, what, Method::GET, url, HeaderMap::new()).await?;
         let failed = |reason: String| unreachable(repo, what, reason);
-        let body = read_bounded(reply).await.map_err(failed)?;
-        let reply: RepoReply =
-            serde_json::from_slice(&body).map_err(|error| failed(format!("it is not a list of files: {error}")))?;
+        let body = read_body(reply, MAX_LISTING_BYTES).await.map_err(|error| match error {
+            BodyError::Connection(error) => failed(chain(&error)),
+            BodyError::TooLong(_) => failed(error.to_string()),
+        })?;
+        let reply: RepoReply = parse_json(&body).map_err(failed)?;
         if !is_commit(&reply.sha) {
             return Err(failed("the reply does not contain a commit".to_owned()));
         }
@@ -93,9 +89,9 @@ impl Client {
     }
 
     /// Returns the etag and size of a file without downloading it. The size may be unknown.
-    pub(super) async fn facts(&self, repo: &Repo, commit: &str, file: &str) -> Result<Facts, HubError> {
+    pub(super) async fn facts(&self, repo: &Repo, commit: &str, file: &str) -> Result<FileFacts, HubError> {
         let url = self.url(&[], repo, &["resolve", commit], file);
-        let mut linked = Told::default();
+        let mut linked = LinkedHeaders::default();
         let reply = self.follow(repo, file, Method::HEAD, url, HeaderMap::new(), &mut linked).await?;
         let status = reply.status();
         // A storage may not support `HEAD`, and signed URLs may be valid for `GET` only.
@@ -121,7 +117,7 @@ impl Client {
         }
         // The content of a file at a commit never changes, so commit and file identify it like an etag.
         let derived_etag = || hex::encode(&Sha256::digest(format!("{commit}/{file}"))[..20]);
-        Ok(Facts { etag: linked.linked_etag.or(etag).unwrap_or_else(derived_etag), size })
+        Ok(FileFacts { etag: linked.linked_etag.or(etag).unwrap_or_else(derived_etag), size })
     }
 
     /// Downloads the file from byte `from`; `None` if the server replies that no bytes follow.
@@ -137,7 +133,7 @@ impl Client {
         if from > 0 {
             headers.insert(RANGE, HeaderValue::try_from(format!("bytes={from}-")).unwrap_or(WHOLE_FILE));
         }
-        let reply = self.follow(repo, file, Method::GET, url, headers, &mut Told::default()).await?;
+        let reply = self.follow(repo, file, Method::GET, url, headers, &mut LinkedHeaders::default()).await?;
         if from > 0 && reply.status() == StatusCode::RANGE_NOT_SATISFIABLE {
             return Ok(None);
         }
@@ -171,7 +167,7 @@ impl Client {
         url: Url,
         headers: HeaderMap,
     ) -> Result<Response, HubError> {
-        let reply = self.follow(repo, what, method, url, headers, &mut Told::default()).await?;
+        let reply = self.follow(repo, what, method, url, headers, &mut LinkedHeaders::default()).await?;
         check_status(repo, what, reply.status())?;
         Ok(reply)
     }
@@ -185,7 +181,7 @@ impl Client {
         method: Method,
         mut url: Url,
         headers: HeaderMap,
-        linked: &mut Told,
+        linked: &mut LinkedHeaders,
     ) -> Result<Response, HubError> {
         for _ in 0..=MAX_REDIRECTS {
             let request = self.http.request(method.clone(), url.clone()).headers(headers.clone());
@@ -197,7 +193,7 @@ impl Client {
                 request
             };
             let sent = request.send().await.map_err(|error| unreachable(repo, what, chain(&error)))?;
-            linked.hear(sent.headers());
+            linked.record(sent.headers());
             // For a large file the redirect already contains the facts, and the storage may not answer `HEAD`. For a
             // small file the redirect leads to another route of the hub, which returns the facts.
             let is_enough = method == Method::HEAD && linked.linked_etag.is_some();
@@ -226,12 +222,9 @@ impl Client {
 
     /// Builds `{endpoint}/{before}/{repo}/{after}/{file}` with each part escaped. Slashes in `file` separate folders.
     fn url(&self, before: &[&str], repo: &Repo, after: &[&str], file: &str) -> Url {
-        let mut url = self.endpoint.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(before).extend(repo.id().split('/')).extend(after);
-            path.extend(file.split('/').filter(|part| !part.is_empty()));
-        }
-        url
+        let repo = repo.id().split('/');
+        let file = file.split('/').filter(|part| !part.is_empty());
+        join(&self.endpoint, before.iter().copied().chain(repo).chain(after.iter().copied()).chain(file))
     }
 }
 
@@ -259,17 +252,6 @@ pub(super) fn chain(error: &reqwest::Error) -> String {
         cause = inner.source();
     }
     messages.join(": ")
-}
-
-async fn read_bounded(mut reply: Response) -> Result<Vec<u8>, String> {
-    let mut body = Vec::new();
-    while let Some(part) = reply.chunk().await.map_err(|error| chain(&error))? {
-        if body.len() + part.len() > MAX_LISTING_BYTES {
-            return Err(format!("the reply has more than {MAX_LISTING_BYTES} bytes"));
-        }
-        body.extend_from_slice(&part);
-    }
-    Ok(body)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::cache::Cache;
 use super::client::{Client, chain, unreachable};
-use super::facts::{Facts, Size, limit};
+use super::facts::{FileFacts, Size, limit};
 use super::progress::Progress;
 use super::{HubError, Repo};
 
@@ -30,14 +30,14 @@ const MIN_BYTES_PER_SECOND: u64 = 16 * 1024;
 const GRACE_PERIOD: Duration = Duration::from_mins(10);
 
 /// Retries `call` until it succeeds, fails with a permanent error, or has failed too often.
-pub(super) async fn in_background<T, F>(call: impl Fn() -> F) -> Result<T, HubError>
+pub(super) async fn retry<T, F>(call: impl Fn() -> F) -> Result<T, HubError>
 where
     F: Future<Output = Result<T, HubError>>,
 {
     let mut delays = RETRY_DELAYS.iter();
     loop {
         match call().await {
-            Err(error) if error.may_pass() => match delays.next() {
+            Err(error) if error.is_transient() => match delays.next() {
                 Some(delay) => sleep(*delay).await,
                 None => return Err(error),
             },
@@ -57,7 +57,7 @@ pub(super) async fn file(
     if cache.snapshot(repo, commit).join(name).is_file() {
         return Ok(());
     }
-    let facts = in_background(|| client.facts(repo, commit, name)).await?;
+    let facts = retry(|| client.facts(repo, commit, name)).await?;
     // If the size is not known, `append` stops a slow download earlier.
     let bytes = facts.size.number().unwrap_or_else(|| limit(name));
     let limit = GRACE_PERIOD + Duration::from_secs(bytes / MIN_BYTES_PER_SECOND);
@@ -66,7 +66,7 @@ pub(super) async fn file(
         .await
         .map_err(|_| unreachable(repo, name, format!("it took more than {} minutes", limit.as_secs() / 60)))??;
     let linked = cache.link(repo, commit, name, &download.facts.etag);
-    linked.map_err(|source| cache.trouble(repo, source))
+    linked.map_err(|source| cache.cache_error(repo, source))
 }
 
 /// How a download ended.
@@ -84,7 +84,7 @@ struct Download<'a> {
     repo: &'a Repo,
     commit: &'a str,
     name: &'a str,
-    facts: Facts,
+    facts: FileFacts,
 }
 
 impl Download<'_> {
@@ -97,17 +97,17 @@ impl Download<'_> {
         }
         let part = with_suffix(&blob, ".incomplete");
         if let Some(folder) = blob.parent() {
-            fs::create_dir_all(folder).await.map_err(|source| self.trouble(source))?;
+            fs::create_dir_all(folder).await.map_err(|source| self.cache_error(source))?;
         }
         let mut broken = String::new();
         for _ in 0..2 {
             self.complete(&part).await?;
             match self.check(&part).await? {
-                None => return fs::rename(&part, &blob).await.map_err(|source| self.trouble(source)),
+                None => return fs::rename(&part, &blob).await.map_err(|source| self.cache_error(source)),
                 Some(reason) => broken = reason,
             }
             tracing::warn!(file = self.name, broken, "the download has the wrong checksum and is deleted");
-            fs::remove_file(&part).await.map_err(|source| self.trouble(source))?;
+            fs::remove_file(&part).await.map_err(|source| self.cache_error(source))?;
         }
         Err(HubError::Broken { repo: self.repo.clone(), file: self.name.to_owned(), reason: broken })
     }
@@ -116,7 +116,7 @@ impl Download<'_> {
     async fn lock(&self) -> Result<std::fs::File, HubError> {
         let mut reported = false;
         loop {
-            let held = self.cache.try_lock(self.repo, &self.facts.etag).map_err(|source| self.trouble(source))?;
+            let held = self.cache.try_lock(self.repo, &self.facts.etag).map_err(|source| self.cache_error(source))?;
             if let Some(held) = held {
                 return Ok(held);
             }
@@ -153,7 +153,7 @@ impl Download<'_> {
             if length(part).await > before {
                 delays = RETRY_DELAYS.iter();
             }
-            match delays.next().filter(|_| error.may_pass()) {
+            match delays.next().filter(|_| error.is_transient()) {
                 Some(delay) => {
                     if ended_at.is_none() {
                         tracing::warn!(file = self.name, %error, "a download was interrupted; it continues");
@@ -192,7 +192,7 @@ impl Download<'_> {
             let reason = format!("{} has {total} bytes; the limit is {max_bytes}", self.name);
             return Err(HubError::Unfit { repo: self.repo.clone(), reason });
         }
-        let mut file = self.open(part, bytes.from).await.map_err(|source| self.trouble(source))?;
+        let mut file = self.open(part, bytes.from).await.map_err(|source| self.cache_error(source))?;
         let mut progress = Progress::begin(self.name, bytes.from, total);
         let (begun, mut have) = (Instant::now(), bytes.from);
         let written = loop {
@@ -205,7 +205,7 @@ impl Download<'_> {
                         break Err(unreachable(self.repo, self.name, format!("more than {total} bytes were received")));
                     }
                     if have > max_bytes {
-                        file.set_len(0).await.map_err(|source| self.trouble(source))?;
+                        file.set_len(0).await.map_err(|source| self.cache_error(source))?;
                         let reason = format!("{} has more bytes than the limit of {max_bytes}", self.name);
                         break Err(HubError::Unfit { repo: self.repo.clone(), reason });
                     }
@@ -214,15 +214,15 @@ impl Download<'_> {
                         break Err(unreachable(self.repo, self.name, "the download is too slow".to_owned()));
                     }
                     if let Err(source) = file.write_all(&chunk).await {
-                        break Err(self.trouble(source));
+                        break Err(self.cache_error(source));
                     }
-                    progress.tell(have);
+                    progress.update(have);
                 }
             }
         };
         // Received bytes are kept after an error too, so that the next attempt continues there.
-        file.flush().await.map_err(|source| self.trouble(source))?;
-        file.sync_all().await.map_err(|source| self.trouble(source))?;
+        file.flush().await.map_err(|source| self.cache_error(source))?;
+        file.sync_all().await.map_err(|source| self.cache_error(source))?;
         written?;
         if let Some(total) = total.filter(|total| have < *total) {
             return Err(unreachable(self.repo, self.name, format!("the reply ended after {have} of {total} bytes")));
@@ -243,12 +243,12 @@ impl Download<'_> {
         let Some(wanted) = self.facts.sha256() else { return Ok(None) };
         let path = part.to_owned();
         let checksum = tokio::task::spawn_blocking(move || sha256_of(&path)).await;
-        let got = checksum.map_err(io::Error::other).flatten().map_err(|source| self.trouble(source))?;
+        let got = checksum.map_err(io::Error::other).flatten().map_err(|source| self.cache_error(source))?;
         Ok((!got.eq_ignore_ascii_case(wanted)).then(|| format!("its SHA-256 is {got}; expected {wanted}")))
     }
 
-    fn trouble(&self, source: io::Error) -> HubError {
-        self.cache.trouble(self.repo, source)
+    fn cache_error(&self, source: io::Error) -> HubError {
+        self.cache.cache_error(self.repo, source)
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use super::Repo;
-use crate::domain::{DependencyError, Trouble};
+use crate::domain::{DependencyError, FailureKind};
 use crate::embed::EmbedError;
 
 /// The alternative that each message names.
@@ -91,7 +91,7 @@ pub enum HubError {
 
 impl HubError {
     /// Whether an immediate retry may succeed: yes after a broken connection, no for a wrong name.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(super) fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
             Self::Settings(_)
@@ -112,9 +112,9 @@ impl From<HubError> for EmbedError {
             | HubError::Offline { .. }
             | HubError::Denied { .. }
             | HubError::Missing { .. }
-            | HubError::Unfit { .. } => Trouble::Refused,
+            | HubError::Unfit { .. } => FailureKind::Refused,
             // A full disk may have space later.
-            HubError::Unreachable { .. } | HubError::Broken { .. } | HubError::Cache { .. } => Trouble::Failed,
+            HubError::Unreachable { .. } | HubError::Broken { .. } | HubError::Cache { .. } => FailureKind::Failed,
         };
         let dependency = "hugging face".to_owned();
         Self::Dependency(DependencyError { dependency, trouble, detail: error.to_string() })

@@ -7,7 +7,7 @@ const MAX_FILE_BYTES: u64 = 16 * 1024 * 1024 * 1024;
 const MAX_JSON_BYTES: u64 = 64 * 1024 * 1024;
 
 /// Facts about a file.
-pub(super) struct Facts {
+pub(super) struct FileFacts {
     /// Etag; it is the name of the blob.
     pub(super) etag: String,
     pub(super) size: Size,
@@ -33,7 +33,7 @@ impl Size {
     }
 }
 
-impl Facts {
+impl FileFacts {
     /// Returns the expected SHA-256; only large files have it, as their etag.
     pub(super) fn sha256(&self) -> Option<&str> {
         Some(&*self.etag).filter(|etag| etag.len() == 64 && etag.bytes().all(|byte| byte.is_ascii_hexdigit()))
@@ -45,16 +45,16 @@ pub(super) fn limit(file: &str) -> u64 {
     if file.to_ascii_lowercase().ends_with(".json") { MAX_JSON_BYTES } else { MAX_FILE_BYTES }
 }
 
-/// Facts from the replies to one `HEAD`: that of the hub first, then those of the targets of its redirects. The first
+/// Values of the replies to one `HEAD`: that of the hub first, then those of the targets of its redirects. The first
 /// value counts.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct LinkedHeaders {
     pub(super) linked_etag: Option<String>,
     pub(super) linked_size: Option<u64>,
 }
 
-impl Told {
-    pub(super) fn hear(&mut self, headers: &HeaderMap) {
+impl LinkedHeaders {
+    pub(super) fn record(&mut self, headers: &HeaderMap) {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         self.linked_etag = self.linked_etag.take().or_else(|| text("x-linked-etag").and_then(plain_etag));
         self.linked_size = self.linked_size.or_else(|| text("x-linked-size").and_then(|size| size.trim().parse().ok()));

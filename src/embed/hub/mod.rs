@@ -22,7 +22,7 @@ use client::Client;
 pub use error::HubError;
 pub use repo::Repo;
 pub use settings::HubSettings;
-pub(super) use settings::expanded;
+pub(super) use settings::expand_path;
 
 /// A client of the hub with its cache on this machine.
 #[derive(Debug)]
@@ -65,13 +65,13 @@ impl Hub {
             return self.offline(repo, missing);
         }
         let unfit = |reason| HubError::Unfit { repo: repo.clone(), reason };
-        let listing = download::in_background(|| self.client.listing(repo)).await?;
+        let listing = download::retry(|| self.client.listing(repo)).await?;
         let folder = self.cache.snapshot(repo, &listing.commit);
         for _ in 0..MAX_ROUNDS {
             let files = missing(&listing.names, &folder).map_err(unfit)?;
             if files.is_empty() {
                 // The reference is written last, so that its readers find every file.
-                self.cache.refer(repo, &listing.commit).map_err(|source| self.cache.trouble(repo, source))?;
+                self.cache.write_ref(repo, &listing.commit).map_err(|source| self.cache.cache_error(repo, source))?;
                 return Ok(folder);
             }
             for file in &files {

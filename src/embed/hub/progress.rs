@@ -48,7 +48,7 @@ impl<'a> Progress<'a> {
     }
 
     /// Reports progress. `have`: bytes that exist now.
-    pub(super) fn tell(&mut self, have: u64) {
+    pub(super) fn update(&mut self, have: u64) {
         if let Some(Bar(bar)) = &self.bar {
             bar.set_position(have);
             return;

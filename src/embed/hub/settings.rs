@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::token::is_token;
 use crate::domain::Secret;
+use crate::http::parse_base_url;
 
 /// The settings of the hub.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,10 +59,10 @@ impl HubSettings {
     /// A message that names the setting, if the home folder is not known.
     pub fn home(&self) -> Result<PathBuf, String> {
         if !self.hf_home.is_empty() {
-            return Ok(expanded(&self.hf_home));
+            return Ok(expand_path(&self.hf_home));
         }
         if !self.xdg_cache_home.is_empty() {
-            return Ok(expanded(&self.xdg_cache_home).join("huggingface"));
+            return Ok(expand_path(&self.xdg_cache_home).join("huggingface"));
         }
         let home = home().ok_or("no home folder is known for downloaded models; set HF_HOME to a folder")?;
         Ok(home.join(".cache").join("huggingface"))
@@ -73,7 +74,7 @@ impl HubSettings {
     /// As [`HubSettings::home`].
     pub fn cache(&self) -> Result<PathBuf, String> {
         match [&self.hf_hub_cache, &self.huggingface_hub_cache].into_iter().find(|folder| !folder.is_empty()) {
-            Some(folder) => Ok(expanded(folder)),
+            Some(folder) => Ok(expand_path(folder)),
             None => Ok(self.home()?.join("hub")),
         }
     }
@@ -83,7 +84,11 @@ impl HubSettings {
     /// # Errors
     /// As [`HubSettings::home`].
     pub fn token_path(&self) -> Result<PathBuf, String> {
-        if self.hf_token_path.is_empty() { Ok(self.home()?.join("token")) } else { Ok(expanded(&self.hf_token_path)) }
+        if self.hf_token_path.is_empty() {
+            Ok(self.home()?.join("token"))
+        } else {
+            Ok(expand_path(&self.hf_token_path))
+        }
     }
 
     /// Returns the URL of the hub.
@@ -91,12 +96,7 @@ impl HubSettings {
     /// # Errors
     /// A message that names the setting and the allowed values.
     pub fn endpoint(&self) -> Result<reqwest::Url, String> {
-        // The value is not repeated: a password may be in it.
-        let wrong = || "HF_ENDPOINT is not a URL such as https://host, without user, password and query".to_owned();
-        let url = reqwest::Url::parse(&self.hf_endpoint).map_err(|_| wrong())?;
-        let is_valid = matches!(url.scheme(), "http" | "https") && url.host().is_some() && url.query().is_none();
-        let has_no_user = url.username().is_empty() && url.password().is_none();
-        if is_valid && has_no_user { Ok(url) } else { Err(wrong()) }
+        parse_base_url(&self.hf_endpoint, Some("HF_TOKEN")).map_err(|problem| format!("HF_ENDPOINT {problem}"))
     }
 
     /// Checks the settings without a network call.
@@ -115,7 +115,7 @@ impl HubSettings {
 
 /// Expands a path like a shell: `~` is the home folder, `$NAME` and `${NAME}` are environment variables. Unknown
 /// variables are not changed. Needed because no shell reads the environment files of service managers and compose.
-pub(in crate::embed) fn expanded(path: &str) -> PathBuf {
+pub(in crate::embed) fn expand_path(path: &str) -> PathBuf {
     expand(path, home().as_deref(), |name| std::env::var_os(name)?.into_string().ok())
 }
 

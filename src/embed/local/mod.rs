@@ -3,14 +3,12 @@
 //!
 //! Depends on rten, tokenizers and the description files of models, not on the source of images or the use of vectors.
 
-mod bpe;
-mod card;
-mod files;
+mod built_in;
 mod folder;
-mod opening;
+mod loader;
 mod queue;
 mod source;
-mod text;
+mod tokenizer;
 mod tower;
 mod towers;
 mod weights;
@@ -22,15 +20,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::future::try_join_all;
+use tokio::sync::OnceCell;
 
-use opening::Opening;
+use loader::ModelLoader;
 use queue::Urgency;
 use towers::Towers;
 use workers::Workers;
 
 use super::remote::DEFAULT_IMAGE_SIZE;
 use super::{Busy, EmbedError, ImageEmbeddingProvider, probe};
-use crate::domain::{DependencyError, Embedding, Space, Trouble};
+use crate::domain::{DependencyError, Embedding, FailureKind, Space};
 use crate::imaging::{PreparedImage, Preprocessing, Resize};
 
 pub use folder::Precision;
@@ -42,20 +41,20 @@ const DEPENDENCY: &str = "local";
 /// A model in this process.
 pub struct LocalProvider {
     workers: Workers,
-    opening: Opening,
+    loader: ModelLoader,
     resize: Resize,
 }
 
 impl LocalProvider {
     /// Creates a provider whose model is downloaded and loaded in the background, from the first call on. Until it is
-    /// loaded, calls return [`Trouble::Unavailable`]. It has `threads` workers; one for each core is best. If `size` is
+    /// loaded, calls return [`FailureKind::Unavailable`]. It has `threads` workers; one for each core is best. If `size` is
     /// set, a model with another image size is refused.
     ///
     /// # Errors
     /// [`EmbedError::Dependency`] if a thread cannot be started.
     pub fn new(source: Source, size: Option<u32>, threads: NonZeroUsize) -> Result<Self, EmbedError> {
-        let (workers, opening) = (Workers::start(threads)?, Opening::new(source, size));
-        Ok(Self { workers, opening, resize: Resize::Crop })
+        let (workers, loader) = (Workers::start(threads)?, ModelLoader::new(source, size));
+        Ok(Self { workers, loader, resize: Resize::Crop })
     }
 
     /// Loads the built-in model and starts `threads` workers. Blocks for about a quarter of a second of CPU.
@@ -63,8 +62,8 @@ impl LocalProvider {
     /// # Errors
     /// [`EmbedError::Dependency`] if the built-in files cannot be loaded or a thread cannot be started.
     pub fn start(threads: NonZeroUsize) -> Result<Self, EmbedError> {
-        let opening = Opening::done(Source::built_in(), Towers::built_in()?);
-        Ok(Self { workers: Workers::start(threads)?, opening, resize: Resize::Crop })
+        let loader = ModelLoader::with_model(Source::built_in(), built_in::towers()?);
+        Ok(Self { workers: Workers::start(threads)?, loader, resize: Resize::Crop })
     }
 
     /// Creates a provider and waits until its model is loaded.
@@ -82,7 +81,7 @@ impl LocalProvider {
     /// # Errors
     /// As [`LocalProvider::open`].
     pub async fn ready(&self) -> Result<(), EmbedError> {
-        self.opening.wait().await.map(|_| ())
+        self.loader.wait().await.map(|_| ())
     }
 
     /// Changes how images are made square. This gives another space.
@@ -106,45 +105,46 @@ impl ImageEmbeddingProvider for LocalProvider {
     fn preprocessing(&self) -> Preprocessing {
         let resize = match self.resize {
             // The model decides between the two kinds of crop.
-            Resize::Crop | Resize::CropFloor => self.opening.crop(),
+            Resize::Crop | Resize::CropFloor => self.loader.crop(),
             Resize::Pad(colour) => Resize::Pad(colour),
         };
-        Preprocessing { size: self.opening.size().unwrap_or(DEFAULT_IMAGE_SIZE), resize }
+        Preprocessing { size: self.loader.size().unwrap_or(DEFAULT_IMAGE_SIZE), resize }
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
         // The probes have the image size of the model, so it must be loaded first.
-        let towers = self.opening.towers().await?;
-        probe::probe_space(self, &towers.name, Some(towers.dimension)).await.map(Arc::new)
+        let towers = self.loader.towers().await?;
+        let probe = || probe::probe_space(self, &towers.name, Some(towers.dimension));
+        if !self.loader.is_built_in() {
+            return probe().await.map(Arc::new);
+        }
+        // The built-in model cannot change while the process runs, so it is probed once for all its providers.
+        static PROBED: OnceCell<Space> = OnceCell::const_new();
+        let probed = PROBED.get_or_try_init(probe).await?.clone();
+        // The probe images are squares of the model's size, so their vectors do not depend on the resize.
+        Ok(Arc::new(Space { preprocessing: self.preprocessing().to_string(), ..probed }))
     }
 
     /// Divides the images into runs of the size that is fastest for the model, over all workers. A search waits for at
     /// most one run.
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
-        let towers = self.opening.towers().await?;
+        let towers = self.loader.towers().await?;
         let share = images.len().div_ceil(self.workers.busy().threads.get());
         let runs = images.chunks(towers.run.get().min(share).max(1));
-        let vectors = try_join_all(runs.map(|run| self.images(towers.clone(), run.to_vec(), Urgency::Bulk))).await?;
+        let vectors =
+            try_join_all(runs.map(|run| self.images(towers.clone(), run.to_vec(), Urgency::Background))).await?;
         Ok(vectors.into_iter().flatten().collect())
     }
 
     async fn embed_image(&self, image: &PreparedImage) -> Result<Embedding, EmbedError> {
-        let towers = self.opening.towers().await?;
-        let mut one = self.images(towers, vec![image.clone()], Urgency::Now).await?;
+        let towers = self.loader.towers().await?;
+        let mut one = self.images(towers, vec![image.clone()], Urgency::Interactive).await?;
         one.pop().ok_or(EmbedError::WrongCount { sent: 1, got: 0 })
     }
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
-        let (towers, text) = (self.opening.towers().await?, text.to_owned());
-        self.workers.run(Urgency::Now, move |threads| towers.text(&text, threads)).await
-    }
-
-    /// One full run for each worker, if runs of several images are faster.
-    fn useful_batch(&self) -> NonZeroUsize {
-        match self.opening.loaded().map_or(NonZeroUsize::MIN, |towers| towers.run) {
-            NonZeroUsize::MIN => NonZeroUsize::MIN,
-            run => run.saturating_mul(self.workers.busy().threads),
-        }
+        let (towers, text) = (self.loader.towers().await?, text.to_owned());
+        self.workers.run(Urgency::Interactive, move |threads| towers.text(&text, threads)).await
     }
 
     fn busy(&self) -> Option<Busy> {
@@ -155,7 +155,7 @@ impl ImageEmbeddingProvider for LocalProvider {
 impl fmt::Debug for LocalProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LocalProvider")
-            .field("model", &self.opening.name())
+            .field("model", &self.loader.name())
             .field("busy", &self.workers.busy())
             .finish_non_exhaustive()
     }
@@ -163,14 +163,14 @@ impl fmt::Debug for LocalProvider {
 
 /// Returns an error of the provider itself, not of the input.
 fn failed(detail: String) -> EmbedError {
-    dependency(Trouble::Failed, detail)
+    dependency(FailureKind::Failed, detail)
 }
 
 /// Returns an error of the model or of the settings. A retry does not help.
 fn unusable(detail: String) -> EmbedError {
-    dependency(Trouble::Refused, detail)
+    dependency(FailureKind::Refused, detail)
 }
 
-fn dependency(trouble: Trouble, detail: String) -> EmbedError {
+fn dependency(trouble: FailureKind, detail: String) -> EmbedError {
     EmbedError::Dependency(DependencyError { dependency: DEPENDENCY.to_owned(), trouble, detail })
 }

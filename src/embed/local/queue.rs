@@ -9,9 +9,9 @@ use crate::telemetry::metrics::{Gauge, families};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Urgency {
     /// A search, for which a client waits.
-    Now,
+    Interactive,
     /// Part of a batch of ingestion.
-    Bulk,
+    Background,
 }
 
 /// Two FIFO queues with one condition variable. The callers limit their length (`Workers`).
@@ -23,14 +23,14 @@ pub(super) struct Queue<T> {
 }
 
 struct Queues<T> {
-    now: VecDeque<T>,
-    bulk: VecDeque<T>,
+    interactive: VecDeque<T>,
+    background: VecDeque<T>,
     closed: bool,
 }
 
 impl<T> Queue<T> {
     pub(super) fn new() -> Self {
-        let queues = Queues { now: VecDeque::new(), bulk: VecDeque::new(), closed: false };
+        let queues = Queues { interactive: VecDeque::new(), background: VecDeque::new(), closed: false };
         let queue = Self {
             queues: Mutex::new(queues),
             available: Condvar::new(),
@@ -43,8 +43,8 @@ impl<T> Queue<T> {
     pub(super) fn push(&self, item: T, urgency: Urgency) {
         let mut queues = self.lock();
         match urgency {
-            Urgency::Now => queues.now.push_back(item),
-            Urgency::Bulk => queues.bulk.push_back(item),
+            Urgency::Interactive => queues.interactive.push_back(item),
+            Urgency::Background => queues.background.push_back(item),
         }
         self.update_gauges(&queues);
         self.available.notify_one();
@@ -57,8 +57,8 @@ impl<T> Queue<T> {
             if queues.closed {
                 return None;
             }
-            let Queues { now, bulk, .. } = &mut *queues;
-            if let Some(item) = now.pop_front().or_else(|| bulk.pop_front()) {
+            let Queues { interactive, background, .. } = &mut *queues;
+            if let Some(item) = interactive.pop_front().or_else(|| background.pop_front()) {
                 self.update_gauges(&queues);
                 return Some(item);
             }
@@ -70,17 +70,17 @@ impl<T> Queue<T> {
     pub(super) fn close(&self) {
         let mut queues = self.lock();
         queues.closed = true;
-        queues.now.clear();
-        queues.bulk.clear();
+        queues.interactive.clear();
+        queues.background.clear();
         self.update_gauges(&queues);
         self.available.notify_all();
     }
 
     #[expect(clippy::cast_precision_loss, reason = "the callers limit the length of the queues")]
     fn update_gauges(&self, queues: &Queues<T>) {
-        let [now, bulk] = &self.lengths;
-        now.set(queues.now.len() as f64);
-        bulk.set(queues.bulk.len() as f64);
+        let [interactive, background] = &self.lengths;
+        interactive.set(queues.interactive.len() as f64);
+        background.set(queues.background.len() as f64);
     }
 
     fn lock(&self) -> MutexGuard<'_, Queues<T>> {
@@ -95,12 +95,14 @@ mod tests {
     #[test]
     fn urgent_items_go_first_and_the_rest_in_order() {
         let queue = Queue::new();
-        for (item, urgency) in [(1, Urgency::Bulk), (2, Urgency::Bulk), (3, Urgency::Now), (4, Urgency::Now)] {
+        for (item, urgency) in
+            [(1, Urgency::Background), (2, Urgency::Background), (3, Urgency::Interactive), (4, Urgency::Interactive)]
+        {
             queue.push(item, urgency);
         }
         let served: Vec<_> = std::iter::from_fn(|| queue.next()).take(4).collect();
         assert_eq!(served, [3, 4, 1, 2]);
-        queue.push(5, Urgency::Bulk);
+        queue.push(5, Urgency::Background);
         queue.close();
         assert_eq!(queue.next(), None);
     }

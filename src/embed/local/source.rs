@@ -1,11 +1,13 @@
 //! Source of the model: the binary, a folder or the hub.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::folder::{self, Precision, Wanted};
+use super::built_in;
+use super::folder::{self, ModelFiles, Precision};
 use super::towers::Towers;
 use super::unusable;
-use crate::embed::hub::{Hub, HubSettings, Repo, expanded};
+use crate::embed::hub::{Hub, HubSettings, Repo, expand_path};
 use crate::embed::{EmbedError, EmbedSettings};
 
 /// The name of the built-in model.
@@ -49,14 +51,14 @@ impl Source {
     ///
     /// # Errors
     /// [`EmbedError::Dependency`] with a message that names the setting.
-    pub fn of(settings: &EmbedSettings, hub: &HubSettings) -> Result<Self, EmbedError> {
-        let precision = settings.precision().map_err(unusable)?;
+    pub fn from_settings(settings: &EmbedSettings, hub: &HubSettings) -> Result<Self, EmbedError> {
+        let precision = settings.clip_precision;
         let model = settings.clip_model.as_str();
         if model == BUILT_IN {
             return Ok(Self::built_in());
         }
         // The name of a repository cannot contain `~` or `$`.
-        let path = expanded(model);
+        let path = expand_path(model);
         if is_path(model) || model.contains('$') || path.is_dir() {
             return Ok(Self::folder(path, precision));
         }
@@ -87,10 +89,10 @@ impl Source {
     }
 
     /// Downloads missing files and loads the model on a blocking thread.
-    pub(super) async fn load(&self) -> Result<Towers, EmbedError> {
+    pub(super) async fn load(&self) -> Result<Arc<Towers>, EmbedError> {
         let (name, precision) = (self.name(), self.precision);
         let folder = match &self.place {
-            Place::BuiltIn => return blocking(Towers::built_in).await,
+            Place::BuiltIn => return blocking(built_in::towers).await,
             Place::Folder(path) => path.clone(),
             Place::Hub { hub, repo, model } => {
                 if *model != repo.to_string() {
@@ -99,20 +101,20 @@ impl Source {
                 self.fetch(hub, repo).await?
             }
         };
-        blocking(move || folder::load(&folder, name, precision)).await
+        blocking(move || folder::load(&folder, name, precision).map(Arc::new)).await
     }
 
     /// Returns the folder in the cache, and downloads missing files. Makes no network call if all files exist.
     async fn fetch(&self, hub: &Hub, repo: &Repo) -> Result<PathBuf, EmbedError> {
         let complete = |folder: &PathBuf| {
             let names = folder::list(folder).unwrap_or_default();
-            let wanted = Wanted::exactly(&names, self.precision);
-            wanted.and_then(|wanted| wanted.missing(folder)).is_ok_and(|missing| missing.is_empty())
+            let files = ModelFiles::find_exact(&names, self.precision);
+            files.and_then(|files| files.missing(folder)).is_ok_and(|missing| missing.is_empty())
         };
         if let Some(folder) = hub.cached(repo).filter(complete) {
             return Ok(folder);
         }
-        let missing = |names: &[String], folder: &Path| Wanted::among(names, self.precision)?.missing(folder);
+        let missing = |names: &[String], folder: &Path| ModelFiles::find(names, self.precision)?.missing(folder);
         Ok(hub.fetch(repo, missing).await?)
     }
 }
@@ -145,7 +147,7 @@ mod tests {
 
     fn source(model: &str) -> Result<Source, EmbedError> {
         let settings = EmbedSettings { clip_model: model.to_owned(), ..EmbedSettings::default() };
-        Source::of(&settings, &HubSettings { hf_home: "/nowhere".to_owned(), ..HubSettings::default() })
+        Source::from_settings(&settings, &HubSettings { hf_home: "/nowhere".to_owned(), ..HubSettings::default() })
     }
 
     fn repo(model: &str) -> String {

@@ -9,6 +9,18 @@ use rten_tensor::Tensor;
 use super::weights;
 use crate::embed::EmbedError;
 
+/// Names of the inputs and of the output of a network.
+pub(super) struct Signature {
+    /// The network must have the first input; the others are optional.
+    inputs: &'static [&'static str],
+    output: &'static str,
+}
+
+/// The image tower, in all exports.
+pub(super) const IMAGE: Signature = Signature { inputs: &["pixel_values"], output: "image_embeds" };
+/// The text tower, in all exports.
+pub(super) const TEXT: Signature = Signature { inputs: &["input_ids", "attention_mask"], output: "text_embeds" };
+
 /// A loaded network with the inputs and the output that are used.
 pub(super) struct Tower {
     model: Model,
@@ -19,26 +31,20 @@ pub(super) struct Tower {
 impl Tower {
     /// Loads a network from bytes in the binary. `prepack` rearranges the weights once for faster runs, and keeps them
     /// in memory twice.
-    pub(super) fn from_bytes(
-        bytes: &'static [u8],
-        prepack: bool,
-        inputs: &[&str],
-        output: &str,
-    ) -> Result<Self, String> {
+    pub(super) fn from_bytes(bytes: &'static [u8], prepack: bool, signature: &Signature) -> Result<Self, String> {
         let model = ModelOptions::with_all_ops().prepack_weights(prepack).load_static_slice(bytes);
-        Self::from_model(model.map_err(|error| error.to_string())?, inputs, output)
+        Self::from_model(model.map_err(|error| error.to_string())?, signature)
     }
 
     /// Loads a network from a file, including weights in other files. Prepacks the weights, because transformers
     /// consist of matrix products: a ViT-B/32 then takes 53 ms per image instead of 68, and 9 ms per short query
     /// instead of 16 (int8: 20 instead of 40, and 3.5 instead of 13). The process needs 1.1 GB instead of 0.6 (int8:
     /// 0.37 instead of 0.25).
-    pub(super) fn from_file(path: &Path, inputs: &[&str], output: &str) -> Result<Self, String> {
-        Self::from_model(weights::load(path, ModelOptions::with_all_ops().prepack_weights(true))?, inputs, output)
+    pub(super) fn from_file(path: &Path, signature: &Signature) -> Result<Self, String> {
+        Self::from_model(weights::load(path, ModelOptions::with_all_ops().prepack_weights(true))?, signature)
     }
 
-    /// The network must have the first of `inputs`; the others are optional.
-    fn from_model(model: Model, inputs: &[&str], output: &str) -> Result<Self, String> {
+    fn from_model(model: Model, &Signature { inputs, output }: &Signature) -> Result<Self, String> {
         let name = |id: NodeId| model.node_info(id).and_then(|node| node.name().map(str::to_owned)).unwrap_or_default();
         let names: Vec<_> = model.input_ids().iter().map(|&id| name(id)).collect();
         if let Some(other) = names.iter().find(|name| !inputs.contains(&name.as_str())) {

@@ -7,12 +7,8 @@ use rten::ThreadPool;
 use rten_tensor::Tensor;
 use rten_tensor::prelude::*;
 
-use super::bpe::Bpe;
-use super::card::Card;
-use super::files;
-use super::text::Words;
+use super::tokenizer::TextTokenizer;
 use super::tower::Tower;
-use super::unusable;
 use crate::domain::Embedding;
 use crate::embed::EmbedError;
 use crate::imaging::PreparedImage;
@@ -28,23 +24,6 @@ pub(super) fn levels(mean: [f32; 3], std: [f32; 3]) -> Levels {
     std::array::from_fn(level)
 }
 
-/// The tokenizer of a model.
-pub(super) enum Tokenizer {
-    /// For the built-in model.
-    WordPiece(Words),
-    /// For a CLIP.
-    Bpe(Box<Bpe>),
-}
-
-impl Tokenizer {
-    fn tokens(&self, text: &str) -> Result<Vec<u32>, EmbedError> {
-        match self {
-            Self::WordPiece(tokenizer) => tokenizer.tokens(text),
-            Self::Bpe(tokenizer) => tokenizer.tokens(text),
-        }
-    }
-}
-
 /// A loaded model, shared by all workers and never changed.
 pub(super) struct Towers {
     pub(super) name: String,
@@ -57,31 +36,10 @@ pub(super) struct Towers {
     pub(super) run: NonZeroUsize,
     pub(super) image: Tower,
     pub(super) text: Tower,
-    pub(super) tokenizer: Tokenizer,
+    pub(super) tokenizer: TextTokenizer,
 }
 
 impl Towers {
-    /// Loads the built-in model, which takes about a quarter of a second.
-    pub(super) fn built_in() -> Result<Self, EmbedError> {
-        let card = Card::parse(files::CARD)?;
-        let [ids, mask] = &card.text.inputs;
-        let loaded = |reason: String| unusable(format!("the built-in model: {reason}"));
-        Ok(Self {
-            // Prepacked weights reduce a short query from 3.4 to 1.8 ms and cost 50 ms at the start and 45 MB. They
-            // make no difference for the convolutions of the image tower.
-            image: Tower::from_bytes(files::IMAGE, false, &[&card.image.input], &card.image.output).map_err(loaded)?,
-            text: Tower::from_bytes(files::TEXT, true, &[ids, mask], &card.text.output).map_err(loaded)?,
-            tokenizer: Tokenizer::WordPiece(Words::parse(files::TOKENIZER, card.text.max_tokens)?),
-            levels: levels(card.image.mean, card.image.std),
-            size: card.image.image_size,
-            // Convolutions take 52 ms for a single image, 58 ms each in runs of four and 60 ms in runs of eight,
-            // because the activations do not fit into the cache.
-            run: NonZeroUsize::MIN,
-            dimension: card.dimension,
-            name: card.name,
-        })
-    }
-
     /// Returns one embedding per image.
     pub(super) fn images(
         &self,

@@ -37,8 +37,8 @@ struct Shared {
 pub(super) struct Workers {
     shared: Arc<Shared>,
     threads: NonZeroUsize,
-    now: Arc<Semaphore>,
-    bulk: Arc<Semaphore>,
+    interactive: Arc<Semaphore>,
+    background: Arc<Semaphore>,
     handles: Vec<JoinHandle<()>>,
 }
 
@@ -48,8 +48,8 @@ impl Workers {
         let mut workers = Self {
             shared: shared.clone(),
             threads,
-            now: Arc::new(Semaphore::new(MAX_QUEUED_SEARCHES)),
-            bulk: Arc::new(Semaphore::new(MAX_QUEUED_IMAGES_PER_WORKER.saturating_mul(threads.get()))),
+            interactive: Arc::new(Semaphore::new(MAX_QUEUED_SEARCHES)),
+            background: Arc::new(Semaphore::new(MAX_QUEUED_IMAGES_PER_WORKER.saturating_mul(threads.get()))),
             handles: Vec::new(),
         };
         for number in 0..threads.get() {
@@ -72,8 +72,8 @@ impl Workers {
     {
         let ended = || failed("the inference workers have ended".to_owned());
         let permits = match urgency {
-            Urgency::Now => &self.now,
-            Urgency::Bulk => &self.bulk,
+            Urgency::Interactive => &self.interactive,
+            Urgency::Background => &self.background,
         };
         let permit = permits.clone().acquire_owned().await.map_err(|_| ended())?;
         let (reply, answer) = oneshot::channel();
@@ -124,9 +124,9 @@ mod tests {
     #[tokio::test]
     async fn a_panic_fails_only_its_own_call() {
         let workers = Workers::start(ONE).unwrap();
-        let error = workers.run::<(), _>(Urgency::Now, |_| panic!("bad {}", "image")).await.unwrap_err();
+        let error = workers.run::<(), _>(Urgency::Interactive, |_| panic!("bad {}", "image")).await.unwrap_err();
         assert_eq!(error, EmbedError::Rejected("inference panicked: bad image".into()));
-        assert_eq!(workers.run(Urgency::Bulk, |_| Ok(7)).await, Ok(7));
+        assert_eq!(workers.run(Urgency::Background, |_| Ok(7)).await, Ok(7));
     }
 
     #[tokio::test]
@@ -150,26 +150,27 @@ mod tests {
             let served = served.clone();
             move |_: &Arc<ThreadPool>| served.send(name).map_err(|_| EmbedError::Unsupported)
         };
-        let mut first = Box::pin(workers.run(Urgency::Bulk, move |_| {
+        let mut first = Box::pin(workers.run(Urgency::Background, move |_| {
             signal_begin.send(()).map_err(|_| EmbedError::Unsupported)?;
             gate.recv().map_err(|_| EmbedError::Unsupported)
         }));
         assert!(futures::poll!(&mut first).is_pending());
         begun.recv().unwrap();
-        let mut cancelled = Box::pin(workers.run(Urgency::Now, record("forgotten")));
+        let mut cancelled = Box::pin(workers.run(Urgency::Interactive, record("forgotten")));
         assert!(futures::poll!(&mut cancelled).is_pending());
         drop(cancelled);
-        let (bulk, search) = (workers.run(Urgency::Bulk, record("bulk")), workers.run(Urgency::Now, record("search")));
+        let batch = workers.run(Urgency::Background, record("batch"));
+        let search = workers.run(Urgency::Interactive, record("search"));
         let opener = async { open_gate.send(()).map_err(|_| EmbedError::Unsupported) };
-        assert_eq!(futures::join!(first, bulk, search, opener), (Ok(()), Ok(()), Ok(()), Ok(())));
-        assert_eq!(order.try_iter().collect::<Vec<_>>(), ["search", "bulk"]);
+        assert_eq!(futures::join!(first, batch, search, opener), (Ok(()), Ok(()), Ok(()), Ok(())));
+        assert_eq!(order.try_iter().collect::<Vec<_>>(), ["search", "batch"]);
     }
 
     #[tokio::test]
     async fn busy_time_adds_up() {
         let workers = Workers::start(ONE).unwrap();
-        workers.run(Urgency::Now, |_| Ok(())).await.unwrap();
-        workers.run(Urgency::Now, |_| Ok(())).await.unwrap();
+        workers.run(Urgency::Interactive, |_| Ok(())).await.unwrap();
+        workers.run(Urgency::Interactive, |_| Ok(())).await.unwrap();
         assert!(workers.busy().worked > Duration::ZERO);
         assert_eq!(workers.busy().threads, ONE);
     }

@@ -19,7 +19,7 @@ use block::Blocks;
 use frame::Frame;
 use planes::Planes;
 
-pub(super) use planes::upper;
+pub(super) use planes::to_high_bytes;
 
 /// The share of each side that is kept. An eighth is not supported, because its result differs too much
 /// from a full decode (ADR 0006).

@@ -75,7 +75,7 @@ impl Planes {
                         ),
                     }
                 }
-                [gray, ..] => pixels.extend(gray.line(y)[..width].iter().map(|&gray| upper([gray; 3]))),
+                [gray, ..] => pixels.extend(gray.line(y)[..width].iter().map(|&gray| to_high_bytes([gray; 3]))),
                 [] => {}
             }
         }
@@ -83,7 +83,7 @@ impl Planes {
     }
 }
 
-pub(in crate::imaging) fn upper(pixel: [u8; 3]) -> U16x3 {
+pub(in crate::imaging) fn to_high_bytes(pixel: [u8; 3]) -> U16x3 {
     U16x3::new(pixel.map(|value| u16::from(value) << 8))
 }
 

@@ -19,11 +19,11 @@ use super::slots::Slots;
 use super::snapshot::{Readers, Snapshot};
 use super::vectors::{Vectors, checksum};
 use super::version::Version;
-use super::{filter, scan};
+use super::{filter, search};
 use crate::domain::{
-    CollectionInfo, CollectionName, Embedding, Hit, ImageId, ImageRecord, Payload, SearchQuery, Space, SpaceMismatch,
+    CollectionInfo, CollectionName, Embedding, Hit, ImageId, ImageRecord, Payload, SearchQuery, Space,
 };
-use crate::index::IndexError;
+use crate::index::shared::{check_dimensions, check_query};
 
 #[derive(Debug)]
 pub(super) struct Collection {
@@ -71,7 +71,7 @@ impl Collection {
                 lost.push(id);
             }
         }
-        let writer = Mutex::new(Writer { vectors, slots: Slots::of(&version) });
+        let writer = Mutex::new(Writer { vectors, slots: Slots::from_version(&version) });
         let current = RwLock::new(Some(Arc::new(version)));
         let damage_logged = AtomicU32::new(0);
         Ok((Self { name, space, number, path, current, writer, readers, damage_logged }, lost))
@@ -106,14 +106,14 @@ impl Collection {
     }
 
     pub(super) fn search(&self, query: &SearchQuery) -> Result<Vec<Hit>, Fault> {
-        self.check_size(query)?;
+        check_query(query, &self.space)?;
         let snapshot = self.snapshot()?;
         let allowed = filter::slots(snapshot.rows()?, self.number, &query.filter)?;
         let keep = query.offset.saturating_add(query.limit);
-        let best = scan::best(&snapshot.version, allowed.as_ref(), query.embedding.as_slice(), keep);
+        let best = search::best(&snapshot.version, allowed.as_ref(), query.embedding.as_slice(), keep);
         let page = best.into_iter().skip(query.offset).take(query.limit);
         let mut hits = Vec::new();
-        for scan::Scored { score, id, slot } in page {
+        for search::Scored { score, id, slot } in page {
             if let Some(payload) = self.payload(&snapshot, id, slot)? {
                 hits.push(Hit { id, score, payload });
             }
@@ -133,16 +133,6 @@ impl Collection {
             }
             payload => payload.map(Some),
         }
-    }
-
-    fn check_size(&self, query: &SearchQuery) -> Result<(), Fault> {
-        let (actual, expected) = (query.embedding.dimension(), self.space.dimension);
-        if actual == expected {
-            return Ok(());
-        }
-        let (stored, offered) = (self.space.name(), format!("a query of {actual} numbers"));
-        let reason = format!("{expected} numbers against {actual}");
-        Err(IndexError::Space(SpaceMismatch { stored, offered, reason }).into())
     }
 
     pub(super) fn get(&self, ids: &[ImageId]) -> Result<Vec<ImageRecord>, Fault> {
@@ -166,28 +156,30 @@ impl Collection {
 
     /// Writes all rows or none. Their ids must be distinct.
     pub(super) fn upsert(&self, connection: &mut Connection, rows: &[Row]) -> Result<(), Fault> {
-        if let Some(row) = rows.iter().find(|row| row.embedding.dimension() != self.space.dimension) {
-            let (actual, expected) = (row.embedding.dimension(), self.space.dimension);
-            let reason = format!("its vector has {actual} numbers; the vectors of the collection have {expected}");
-            return Err(IndexError::Rejected { id: row.id, reason }.into());
-        }
+        check_dimensions(rows.iter().map(|row| (row.id, &row.embedding)), self.space.dimension)?;
         let mut writer = self.writer();
         let slots = writer.slots.take(rows.len());
-        let outcome = self.put(connection, &mut writer, rows, &slots);
+        let outcome = self.write_rows(connection, &mut writer, rows, &slots);
         if outcome.is_err() {
-            writer.slots.give_back(slots);
+            writer.slots.return_unused(slots);
         }
         outcome
     }
 
-    fn put(&self, connection: &mut Connection, writer: &mut Writer, rows: &[Row], slots: &[u32]) -> Result<(), Fault> {
+    fn write_rows(
+        &self,
+        connection: &mut Connection,
+        writer: &mut Writer,
+        rows: &[Row],
+        slots: &[u32],
+    ) -> Result<(), Fault> {
         let end = writer.slots.end();
         writer.vectors.reserve(end)?;
         for (row, &slot) in rows.iter().zip(slots) {
             writer.vectors.write(slot, row.embedding.as_slice())?;
         }
         let tx = connection.transaction()?;
-        let emptied = rows::put(&tx, self.number, rows, slots)?;
+        let emptied = rows::write(&tx, self.number, rows, slots)?;
         self.commit(tx, writer, emptied, |version| {
             for (row, &slot) in rows.iter().zip(slots) {
                 version.set(slot, Some(row.id));
@@ -220,14 +212,14 @@ impl Collection {
             version.set(slot, None);
         }
         fill(version);
-        writer.slots.emptied(before, emptied);
+        writer.slots.add_emptied(before, emptied);
         Ok(())
     }
 
     /// Drops the collection. Its rows and its file still exist; a reader that holds a snapshot can continue to read.
     pub(super) fn drop_all(&self, connection: &mut Connection) -> Result<(), Fault> {
         let tx = connection.transaction()?;
-        rows::forget(&tx, self.number)?;
+        rows::delete_collection(&tx, self.number)?;
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
         tx.commit()?;
         *current = None;
@@ -240,8 +232,8 @@ impl Collection {
     }
 
     /// Records that every commit so far is on the disk.
-    pub(super) fn commits_on_disk(&self) {
-        self.writer().slots.on_disk();
+    pub(super) fn mark_synced(&self) {
+        self.writer().slots.mark_synced();
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::domain::{CollectionName, DependencyError, Trouble};
+use crate::domain::{CollectionName, FailureKind};
 use crate::index::IndexError;
 use crate::sqlite::{DiskProblem, SqliteError, is_full, is_out_of_space};
 
@@ -55,20 +55,17 @@ pub(super) enum Fault {
 
 impl Fault {
     /// Converts this into the error of the port for a call about `collection`.
-    pub(super) fn about(self, collection: &CollectionName) -> IndexError {
+    pub(super) fn into_index_error(self, collection: &CollectionName) -> IndexError {
         match self {
             Self::Dropped => IndexError::UnknownCollection(collection.clone()),
             Self::Index(error) => error,
-            full if full.is_full() => {
-                let (dependency, detail) = (NAME.to_owned(), full.to_string());
-                DependencyError { dependency, trouble: Trouble::Full, detail }.into()
-            }
+            full if full.is_full() => IndexError::store_failed(NAME, FailureKind::Full, full.to_string()),
             damaged if damaged.is_damage() => {
                 let detail = format!(
                     "a file of the index in GLIMPSE_DATA_DIR is damaged ({damaged}); restore it from a backup, or drop \
                      the collection `{collection}` and index it again"
                 );
-                DependencyError { dependency: NAME.to_owned(), trouble: Trouble::Misconfigured, detail }.into()
+                IndexError::store_failed(NAME, FailureKind::Misconfigured, detail)
             }
             other => failed(&other),
         }
@@ -100,9 +97,7 @@ impl Fault {
 
 /// Returns the error for a failure of the store itself.
 pub(super) fn failed(error: &dyn std::fmt::Display) -> IndexError {
-    let dependency =
-        DependencyError { dependency: NAME.to_owned(), trouble: Trouble::Failed, detail: error.to_string() };
-    IndexError::Dependency(dependency)
+    IndexError::store_failed(NAME, FailureKind::Failed, error.to_string())
 }
 
 #[cfg(test)]
@@ -114,14 +109,15 @@ mod tests {
     fn damage_is_not_retryable() {
         let corrupt = rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT), None);
         for fault in [Fault::Damaged("slot 7".to_owned()), Fault::Rows(corrupt)] {
-            let error = fault.about(&CollectionName::parse("c").unwrap());
+            let error = fault.into_index_error(&CollectionName::parse("c").unwrap());
             assert!(!error.is_retryable() && error.to_string().contains("damaged"), "{error}");
         }
     }
 
     #[test]
     fn a_full_disk_has_its_own_kind_of_error() {
-        let full = Fault::Vectors(io::ErrorKind::StorageFull.into()).about(&CollectionName::parse("c").unwrap());
-        assert!(matches!(full, IndexError::Dependency(down) if down.trouble == Trouble::Full));
+        let full =
+            Fault::Vectors(io::ErrorKind::StorageFull.into()).into_index_error(&CollectionName::parse("c").unwrap());
+        assert!(matches!(full, IndexError::Dependency(down) if down.trouble == FailureKind::Full));
     }
 }

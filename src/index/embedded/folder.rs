@@ -11,11 +11,11 @@ use rusqlite::Connection;
 
 use super::collection::Collection;
 use super::error::{Fault, OpenError};
-use super::room;
+use super::reclaim;
 use super::rows;
 use super::snapshot::Readers;
 use crate::domain::{CollectionName, ImageId, Space};
-use crate::index::{Ensured, IndexError};
+use crate::index::{EnsureOutcome, IndexError};
 use crate::sqlite::Sqlite;
 
 /// After this number of records, or after `SYNC_AFTER`, the next write syncs vectors and rows to the disk.
@@ -49,7 +49,7 @@ impl Folder {
             TryLockError::Error(error) => io(error),
         })?;
         let sqlite = Sqlite::open(&path.join("index.sqlite"), |connection| {
-            room::prepare(connection)?;
+            reclaim::prepare(connection)?;
             connection.execute_batch(rows::SCHEMA)?;
             // `sync` makes the checkpoints, after the vectors are on the disk. The checkpoint here brings what an
             // earlier process committed to the disk before the slots that it emptied are written again.
@@ -81,10 +81,10 @@ impl Folder {
         connection: &mut Connection,
         name: CollectionName,
         space: Space,
-    ) -> Result<Ensured, Fault> {
+    ) -> Result<EnsureOutcome, Fault> {
         if let Ok(found) = self.find(&name) {
             found.space().admits(&space).map_err(IndexError::Space)?;
-            return Ok(Ensured::Existed);
+            return Ok(EnsureOutcome::Existed);
         }
         let class_name = name.weaviate_class();
         if let Some(existing) = self.all().iter().find(|other| other.name().weaviate_class() == class_name) {
@@ -97,7 +97,7 @@ impl Folder {
         let (collection, _) = Collection::open((number, name.clone(), space), path, &tx, Arc::clone(&self.readers))?;
         tx.commit()?;
         self.open.write().unwrap_or_else(PoisonError::into_inner).insert(name, Arc::new(collection));
-        Ok(Ensured::Created)
+        Ok(EnsureOutcome::Created)
     }
 
     pub(super) fn drop_collection(&self, connection: &mut Connection, name: &CollectionName) -> Result<(), Fault> {
@@ -114,9 +114,9 @@ impl Folder {
         Ok(())
     }
 
-    /// Reclaims some of the space of dropped collections; see `room.rs`. Returns whether there is more to reclaim.
+    /// Reclaims some of the space of dropped collections; see `reclaim.rs`. Returns whether there is more to reclaim.
     pub(super) fn reclaim_space(&self, connection: &Connection) -> Result<bool, Fault> {
-        let more = room::step(connection)?;
+        let more = reclaim::step(connection)?;
         if more {
             self.record_writes(connection, 0);
         } else {
@@ -129,7 +129,7 @@ impl Folder {
     /// Returns whether there is space to reclaim from dropped collections.
     pub(super) fn has_space_to_reclaim(&self) -> bool {
         let reader = self.readers.take();
-        reader.is_ok_and(|reader| reader.connection().is_ok_and(|c| room::is_needed(c).unwrap_or(false)))
+        reader.is_ok_and(|reader| reader.connection().is_ok_and(|c| reclaim::is_needed(c).unwrap_or(false)))
     }
 
     /// Counts the written records and syncs if a limit is reached.
@@ -156,7 +156,7 @@ impl Folder {
         }
         File::open(self.path.join(WAL_FILE))?.sync_data()?;
         for collection in &all {
-            collection.commits_on_disk();
+            collection.mark_synced();
         }
         let checkpoint = |sql| connection.query_row(sql, (), |row| row.get::<_, i64>(1));
         if checkpoint("PRAGMA wal_checkpoint(PASSIVE)")? > MAX_WAL_PAGES {
@@ -186,15 +186,15 @@ fn open_all(folder: &Path, connection: &mut Connection, readers: &Arc<Readers>) 
         files.push(path);
         open.insert(name, Arc::new(collection));
     }
-    remove_strays(folder, &files)?;
+    remove_unused_files(folder, &files)?;
     Ok((open, all_lost))
 }
 
 /// Removes vectors files without a collection: a crash between writing the file and its row can leave one.
-fn remove_strays(folder: &Path, known: &[PathBuf]) -> io::Result<()> {
+fn remove_unused_files(folder: &Path, used: &[PathBuf]) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path.extension().is_some_and(|extension| extension == VECTORS_EXTENSION) && !known.contains(&path) {
+        if path.extension().is_some_and(|extension| extension == VECTORS_EXTENSION) && !used.contains(&path) {
             fs::remove_file(path)?;
         }
     }

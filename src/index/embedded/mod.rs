@@ -12,9 +12,9 @@ mod collection;
 mod error;
 mod filter;
 mod folder;
-mod room;
+mod reclaim;
 mod rows;
-mod scan;
+mod search;
 mod slots;
 mod snapshot;
 #[cfg(test)]
@@ -22,12 +22,11 @@ mod tests;
 mod vectors;
 mod version;
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use async_trait::async_trait;
-use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
+use futures::stream::BoxStream;
 use rusqlite::Connection;
 use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
@@ -37,7 +36,8 @@ pub use self::error::OpenError;
 use self::error::{Fault, failed};
 use self::folder::Folder;
 use self::rows::Row;
-use super::{Ensured, ImageIndex, IndexError};
+use super::shared::{last_of_each_id, paged_ids};
+use super::{EnsureOutcome, ImageIndex, IndexError};
 use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space};
 
 /// The name in `provider=`.
@@ -45,7 +45,7 @@ const NAME: &str = "embedded";
 /// The log message if the space of a dropped collection cannot be reclaimed.
 const RECLAIM_FAILED: &str = "cannot reclaim the space of a dropped collection; the next start tries again";
 /// Ids in one page of `scan`.
-const SCAN_PAGE: u32 = 1_000;
+const IDS_PER_PAGE: u32 = 1_000;
 
 /// The embedded store. Clones share its state.
 #[derive(Clone, Debug)]
@@ -79,7 +79,7 @@ impl EmbeddedIndex {
 
     /// Returns the records that a power loss destroyed and that [`Self::open`] removed. Callers must discard what they
     /// had recorded about them. Empty unless there was a power loss.
-    pub fn lost(&self) -> &[(CollectionName, ImageId)] {
+    pub fn lost_records(&self) -> &[(CollectionName, ImageId)] {
         &self.folder.lost
     }
 
@@ -89,11 +89,11 @@ impl EmbeddedIndex {
         name: &CollectionName,
         work: impl FnOnce(&Collection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, IndexError> {
-        let collection = self.folder.find(name).map_err(|fault| fault.about(name))?;
+        let collection = self.folder.find(name).map_err(|fault| fault.into_index_error(name))?;
         // `work` holds a reference to the folder, so that the lock is kept until it ends even if the caller is dropped.
         let folder = Arc::clone(&self.folder);
         let done = tokio::task::spawn_blocking(move || (work(&collection), folder).0).await;
-        done.map_err(|panic| failed(&panic))?.map_err(|fault| fault.about(name))
+        done.map_err(|panic| failed(&panic))?.map_err(|fault| fault.into_index_error(name))
     }
 
     /// Runs `work` on the writer thread, to its end even if the caller is dropped.
@@ -104,7 +104,7 @@ impl EmbeddedIndex {
     ) -> Result<T, IndexError> {
         let folder = Arc::clone(&self.folder);
         let done = self.folder.sqlite.call(move |connection| Ok(work(&folder, connection))).await;
-        done.map_err(|error| failed(&error))?.map_err(|fault| fault.about(name))
+        done.map_err(|error| failed(&error))?.map_err(|fault| fault.into_index_error(name))
     }
 }
 
@@ -128,7 +128,11 @@ impl ImageIndex for EmbeddedIndex {
         NAME
     }
 
-    async fn ensure_image_collection(&self, collection: &CollectionName, space: &Space) -> Result<Ensured, IndexError> {
+    async fn ensure_image_collection(
+        &self,
+        collection: &CollectionName,
+        space: &Space,
+    ) -> Result<EnsureOutcome, IndexError> {
         let (name, space) = (collection.clone(), space.clone());
         self.write(collection, move |folder, connection| folder.ensure(connection, name, space)).await
     }
@@ -142,11 +146,8 @@ impl ImageIndex for EmbeddedIndex {
     }
 
     async fn upsert(&self, collection: &CollectionName, records: &[ImageRecord]) -> Result<(), IndexError> {
-        // Of several records with the same id, the last one is written.
-        let place: HashMap<ImageId, usize> = records.iter().map(|record| record.id).zip(0..).collect();
-        let last = records.iter().enumerate().filter(|(at, record)| place.get(&record.id) == Some(at));
-        let rows: Result<Vec<Row>, Fault> = last.map(|(_, record)| Row::of(record)).collect();
-        let (name, rows) = (collection.clone(), rows.map_err(|fault| fault.about(collection))?);
+        let rows: Result<Vec<Row>, Fault> = last_of_each_id(records).map(Row::new).collect();
+        let (name, rows) = (collection.clone(), rows.map_err(|fault| fault.into_index_error(collection))?);
         self.write(collection, move |folder, connection| {
             folder.find(&name)?.upsert(connection, &rows)?;
             folder.record_writes(connection, rows.len());
@@ -178,15 +179,14 @@ impl ImageIndex for EmbeddedIndex {
     /// Reads in pages: an id that is written during the scan may be included or not.
     fn scan(&self, collection: &CollectionName) -> BoxStream<'_, Result<ImageId, IndexError>> {
         let name = collection.clone();
-        let pages = stream::try_unfold((name, None, false), move |(name, after, ended)| async move {
-            if ended {
-                return Ok::<_, IndexError>(None);
+        paged_ids(move |after| {
+            let name = name.clone();
+            async move {
+                let ids = self.read(&name, move |collection| collection.ids(after, IDS_PER_PAGE)).await?;
+                let last = ids.last().filter(|_| ids.len() == IDS_PER_PAGE as usize).copied();
+                Ok((ids, last))
             }
-            let page = self.read(&name, move |collection| collection.ids(after, SCAN_PAGE)).await?;
-            let state = (name, page.last().copied(), page.len() < SCAN_PAGE as usize);
-            Ok(Some((stream::iter(page.into_iter().map(Ok)), state)))
-        });
-        pages.try_flatten().boxed()
+        })
     }
 
     async fn drop_collection(&self, collection: &CollectionName) -> Result<(), IndexError> {
@@ -195,7 +195,7 @@ impl ImageIndex for EmbeddedIndex {
         // The collection is dropped. Reclaiming its space continues in the background if it takes longer.
         let task = Handle::current().spawn(reclaim_space(Arc::downgrade(&self.folder)));
         let mut task = AbortOnDropHandle::new(task);
-        if tokio::time::timeout(room::RECLAIM_WAIT, &mut task).await.is_err() {
+        if tokio::time::timeout(reclaim::RECLAIM_WAIT, &mut task).await.is_err() {
             self.keep_task(task);
         }
         Ok(())

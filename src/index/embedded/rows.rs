@@ -32,7 +32,7 @@ pub(super) struct Row {
 
 impl Row {
     /// Converts a record, outside the writer thread.
-    pub(super) fn of(record: &ImageRecord) -> Result<Self, Fault> {
+    pub(super) fn new(record: &ImageRecord) -> Result<Self, Fault> {
         let payload = &record.payload;
         Ok(Self {
             id: record.id,
@@ -92,8 +92,8 @@ pub(super) fn collections(connection: &Connection) -> Result<Vec<(i64, Collectio
     .collect()
 }
 
-/// Removes the row of a collection. Its tables are removed in steps; see `room.rs`.
-pub(super) fn forget(tx: &Transaction<'_>, n: i64) -> rusqlite::Result<()> {
+/// Removes the row of a collection. Its tables are removed in steps; see `reclaim.rs`.
+pub(super) fn delete_collection(tx: &Transaction<'_>, n: i64) -> rusqlite::Result<()> {
     tx.execute("DELETE FROM collections WHERE number = ?1", (n,)).map(drop)
 }
 
@@ -108,8 +108,8 @@ pub(super) fn load(connection: &Connection, n: i64, mut each: impl FnMut(ImageId
 }
 
 /// Writes `rows` into `slots`. Returns the slots of the records that they replace.
-pub(super) fn put(tx: &Transaction<'_>, n: i64, rows: &[Row], slots: &[u32]) -> Result<Vec<u32>, Fault> {
-    let mut remove = SlotCleaner::prepare(tx, n)?;
+pub(super) fn write(tx: &Transaction<'_>, n: i64, rows: &[Row], slots: &[u32]) -> Result<Vec<u32>, Fault> {
+    let mut cleaner = SlotCleaner::prepare(tx, n)?;
     let mut find = tx.prepare_cached(&format!("SELECT slot FROM records_{n} WHERE id = ?1"))?;
     let mut record = tx.prepare_cached(&format!("REPLACE INTO records_{n} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)"))?;
     // A damaged record may have left a payload or terms in a free slot.
@@ -119,7 +119,7 @@ pub(super) fn put(tx: &Transaction<'_>, n: i64, rows: &[Row], slots: &[u32]) -> 
     for (row, slot) in rows.iter().zip(slots) {
         let id = row.id.0.as_bytes();
         if let Some(old) = find.query_row((id,), |found| found.get(0)).optional()? {
-            remove.payload_and_terms(old)?;
+            cleaner.clear(old)?;
             replaced.push(old);
         }
         record.execute(params![id, slot, row.checksum, row.format, row.width, row.height, row.indexed_at])?;
@@ -133,12 +133,12 @@ pub(super) fn put(tx: &Transaction<'_>, n: i64, rows: &[Row], slots: &[u32]) -> 
 
 /// Removes records. Returns the slots that they had.
 pub(super) fn delete(tx: &Transaction<'_>, n: i64, ids: &[ImageId]) -> Result<Vec<u32>, Fault> {
-    let mut remove = SlotCleaner::prepare(tx, n)?;
+    let mut cleaner = SlotCleaner::prepare(tx, n)?;
     let mut delete = tx.prepare_cached(&format!("DELETE FROM records_{n} WHERE id = ?1 RETURNING slot"))?;
     let mut emptied = Vec::new();
     for id in ids {
         if let Some(slot) = delete.query_row((id.0.as_bytes(),), |row| row.get(0)).optional()? {
-            remove.payload_and_terms(slot)?;
+            cleaner.clear(slot)?;
             emptied.push(slot);
         }
     }
@@ -170,9 +170,9 @@ impl<'c> SlotCleaner<'c> {
         })
     }
 
-    fn payload_and_terms(&mut self, slot: u32) -> Result<(), Fault> {
+    fn clear(&mut self, slot: u32) -> Result<(), Fault> {
         let payload = self.payload.query_row((slot,), bytes).optional()?;
-        let labels = match payload.as_deref().map(|payload| read::<Labels>(slot, payload)) {
+        let labels = match payload.as_deref().map(|payload| parse_payload::<Labels>(slot, payload)) {
             Some(Ok(labels)) => labels,
             // Without the payload, the whole table must be read to find the terms. That is slow but rarely needed.
             damaged => {
@@ -194,7 +194,7 @@ impl<'c> SlotCleaner<'c> {
 pub(super) fn payload(connection: &Connection, n: i64, slot: u32) -> Result<Payload, Fault> {
     let mut select = connection.prepare_cached(&format!("SELECT payload FROM payloads_{n} WHERE slot = ?1"))?;
     let text = select.query_row((slot,), bytes).optional()?;
-    read(slot, &text.ok_or_else(|| Fault::Damaged(format!("slot {slot} has no payload")))?)
+    parse_payload(slot, &text.ok_or_else(|| Fault::Damaged(format!("slot {slot} has no payload")))?)
 }
 
 /// Returns the bytes of the first column, of any type: a damaged value may not be a text.
@@ -205,7 +205,7 @@ fn bytes(row: &rusqlite::Row<'_>) -> rusqlite::Result<Vec<u8>> {
     })
 }
 
-fn read<'t, T: Deserialize<'t>>(slot: u32, text: &'t [u8]) -> Result<T, Fault> {
+fn parse_payload<'t, T: Deserialize<'t>>(slot: u32, text: &'t [u8]) -> Result<T, Fault> {
     serde_json::from_slice(text).map_err(|error| Fault::Damaged(format!("the payload of slot {slot}: {error}")))
 }
 

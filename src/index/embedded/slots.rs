@@ -32,7 +32,7 @@ struct Emptied {
 
 impl Slots {
     /// Creates the free list for a version that was just read from the disk.
-    pub(super) fn of(version: &Version) -> Self {
+    pub(super) fn from_version(version: &Version) -> Self {
         let (mut free, end) = version.vacant();
         free.reverse();
         Self { free, end, waiting: VecDeque::new() }
@@ -51,7 +51,7 @@ impl Slots {
     }
 
     /// Returns the slots of a failed write. No reader has used them.
-    pub(super) fn give_back(&mut self, slots: Vec<u32>) {
+    pub(super) fn return_unused(&mut self, slots: Vec<u32>) {
         self.free.extend(slots);
     }
 
@@ -61,12 +61,12 @@ impl Slots {
     }
 
     /// Must be called after every commit, with the version before it and the slots that it emptied.
-    pub(super) fn emptied(&mut self, before: Weak<Version>, slots: Vec<u32>) {
+    pub(super) fn add_emptied(&mut self, before: Weak<Version>, slots: Vec<u32>) {
         self.waiting.push_back(Emptied { before, slots, on_disk: false });
     }
 
     /// Records that every commit so far is on the disk.
-    pub(super) fn on_disk(&mut self) {
+    pub(super) fn mark_synced(&mut self) {
         for emptied in &mut self.waiting {
             emptied.on_disk = true;
         }
@@ -96,16 +96,16 @@ mod tests {
 
         // A reader holds the first version; the commit after it empties nothing, the next one slot 0.
         let held = version();
-        slots.emptied(Arc::downgrade(&held), vec![]);
-        slots.emptied(Arc::downgrade(&version()), vec![0]);
+        slots.add_emptied(Arc::downgrade(&held), vec![]);
+        slots.add_emptied(Arc::downgrade(&version()), vec![0]);
         assert_eq!(slots.take(1), [2], "not on the disk, and the reader may still use slot 0");
-        slots.on_disk();
+        slots.mark_synced();
         assert_eq!(slots.take(1), [3], "the reader may still use slot 0");
         drop(held);
         assert_eq!(slots.take(2), [0, 4]);
-        slots.emptied(Arc::downgrade(&version()), vec![1]);
+        slots.add_emptied(Arc::downgrade(&version()), vec![1]);
         assert_eq!(slots.take(1), [5], "not on the disk");
-        slots.give_back(vec![5]);
+        slots.return_unused(vec![5]);
         assert_eq!(slots.take(2), [5, 6]);
     }
 }

@@ -10,9 +10,8 @@ use super::collection::Collection;
 use super::folder::Folder;
 use super::rows::{self, Row};
 use super::snapshot::Snapshot;
-use crate::domain::{
-    CollectionName, Embedding, ImageFormat, ImageId, ImageRecord, ImageUri, Payload, Probe, Space, Timestamp,
-};
+use crate::domain::{CollectionName, Embedding, ImageId, Probe, Space};
+use crate::index::shared::example_record;
 
 const NUMBER: i64 = 1;
 
@@ -29,27 +28,9 @@ fn open(folder: &Path) -> (Folder, Connection, Arc<Collection>) {
 
 /// Returns record `n`, whose vector and payload both contain the edition.
 fn row(n: u32, edition: u32) -> Row {
-    let uri = ImageUri::new("b", &format!("{n}.jpg"));
-    let payload = Payload {
-        s3_key: uri.key().to_owned(),
-        s3_uri: uri.clone(),
-        s3_bucket: "b".into(),
-        s3_folders: vec![],
-        format: ImageFormat::Png,
-        width: edition,
-        height: 1,
-        frames: 1,
-        thumbnail_key: None,
-        etag: None,
-        size_bytes: 1,
-        content_sha256: String::new(),
-        space: String::new(),
-        indexed_at: Timestamp::parse("2026-01-31T12:00:00Z").unwrap(),
-        meta: std::collections::BTreeMap::new(),
-        meta_kv: vec![],
-    };
-    let embedding = Embedding::normalised(direction(edition).to_vec(), 2).unwrap();
-    Row::of(&ImageRecord { id: uri.id(), uri, embedding, payload }).unwrap()
+    let mut record = example_record(&format!("{n}.jpg"), direction(edition).to_vec());
+    record.payload.width = edition;
+    Row::new(&record).unwrap()
 }
 
 fn direction(edition: u32) -> [f32; 2] {

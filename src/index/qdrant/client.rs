@@ -1,28 +1,42 @@
-//! The connection to Qdrant: the client of the crate, with our own time limit for each call.
+//! The connection to Qdrant: the client of the crate, with our own time limit for each call, and the check of the
+//! server's version.
+//!
+//! Before version 1.16 Qdrant silently drops the metadata of a collection, which records that this service created it
+//! and which space its vectors have. Such a server is refused before a collection is created.
 
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
 use qdrant_client::qdrant::{PointsOperationResponse, UpdateStatus};
 use qdrant_client::{Qdrant, QdrantError};
 
-use super::QdrantSettings;
-use super::error::{Fault, trouble};
-use super::url::grpc_url;
-use crate::domain::Trouble;
-use crate::index::InvalidStore;
+use super::config::{QdrantSettings, grpc_url};
+use super::error::{Fault, dependency_error};
+use crate::domain::{DependencyError, FailureKind};
+use crate::index::InvalidStoreSettings;
 
 /// The time limit for connecting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The first version that stores metadata: major and minor.
+const MIN_VERSION: (u32, u32) = (1, 16);
+/// The time limit for the version request. A proxy may leave it without a reply.
+const VERSION_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a known version is not checked again during writes. A server can be replaced by an older one.
+const KNOWN_VERSION_TTL: Duration = Duration::from_secs(5);
+/// How long an unknown version is not checked again.
+const UNKNOWN_VERSION_TTL: Duration = Duration::from_mins(5);
 
 /// A client of one server. It connects at the first call and reconnects when needed.
 pub(super) struct Client {
     pub(super) qdrant: Qdrant,
-    limit: Duration,
+    timeout: Duration,
+    /// Until when the version of the server is not checked again.
+    version_valid_until: Mutex<Option<Instant>>,
 }
 
 impl Client {
-    pub(super) fn new(settings: QdrantSettings) -> Result<Self, InvalidStore> {
+    pub(super) fn new(settings: QdrantSettings) -> Result<Self, InvalidStoreSettings> {
         let QdrantSettings { url, api_key, timeout } = settings;
         let (url, derived) = grpc_url(&url)?;
         if derived {
@@ -32,7 +46,7 @@ impl Client {
         // The error message of the crate would contain a key that is not a valid header value.
         if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
             let message = "QDRANT_API_KEY contains a space, a line break or a non-ASCII character; remove it";
-            return Err(InvalidStore(message.to_owned()));
+            return Err(InvalidStoreSettings(message.to_owned()));
         }
         let mut config = Qdrant::from_url(&url)
             // `call` enforces the time limit of a call, over both attempts that the crate may make.
@@ -43,13 +57,8 @@ impl Client {
         if !key.is_empty() {
             config.set_api_key(key);
         }
-        let invalid = |error: QdrantError| InvalidStore(format!("QDRANT_URL cannot be used: {error}"));
-        Ok(Self { qdrant: config.build().map_err(invalid)?, limit: timeout })
-    }
-
-    /// Returns the time limit of one call.
-    pub(super) fn limit(&self) -> Duration {
-        self.limit
+        let invalid = |error: QdrantError| InvalidStoreSettings(format!("QDRANT_URL cannot be used: {error}"));
+        Ok(Self { qdrant: config.build().map_err(invalid)?, timeout, version_valid_until: Mutex::default() })
     }
 
     /// Waits for the reply, up to the time limit. Boxed, because the futures of the crate have many kilobytes.
@@ -57,11 +66,11 @@ impl Client {
         &self,
         reply: impl Future<Output = Result<T, QdrantError>> + Send + 'a,
     ) -> BoxFuture<'a, Result<T, Fault>> {
-        let limit = self.limit;
+        let timeout = self.timeout;
         Box::pin(async move {
-            match tokio::time::timeout(limit, reply).await {
+            match tokio::time::timeout(timeout, reply).await {
                 Ok(reply) => reply.map_err(Fault::from),
-                Err(_) => Err(Fault::timed_out(limit)),
+                Err(_) => Err(Fault::timed_out(timeout)),
             }
         })
     }
@@ -75,11 +84,68 @@ impl Client {
         let kind = match result.status() {
             UpdateStatus::Completed => return Ok(()),
             // These are successes in the protocol, but the write may never complete.
-            UpdateStatus::WaitTimeout | UpdateStatus::Acknowledged => Trouble::TimedOut,
-            UpdateStatus::ClockRejected | UpdateStatus::UnknownUpdateStatus => Trouble::Failed,
+            UpdateStatus::WaitTimeout | UpdateStatus::Acknowledged => FailureKind::TimedOut,
+            UpdateStatus::ClockRejected | UpdateStatus::UnknownUpdateStatus => FailureKind::Failed,
         };
-        Err(Fault::Server(trouble(kind, format!("a write ended with the status {}", result.status().as_str_name()))))
+        let detail = format!("a write ended with the status {}", result.status().as_str_name());
+        Err(Fault::Server(dependency_error(kind, detail)))
     }
+
+    /// Fails if the server reports a version that is too old. A server that does not report its version is accepted
+    /// here.
+    pub(super) async fn check_version(&self) -> Result<(), DependencyError> {
+        // Boxed, because the futures of the crate have many kilobytes. Does not use `call`, because that logs a refusal
+        // as an error, and a refusal is harmless here.
+        let request = Box::pin(self.qdrant.health_check());
+        let version = match tokio::time::timeout(VERSION_TIMEOUT.min(self.timeout), request).await {
+            Ok(Ok(reply)) => parse_version(&reply.version).map(|_| reply.version),
+            // If the server is down, the next call reports it. A server behind a proxy may hide its version.
+            Ok(Err(_)) | Err(_) => None,
+        };
+        let too_old = version.as_deref().and_then(too_old_error);
+        let until = Instant::now() + if version.is_some() { KNOWN_VERSION_TTL } else { UNKNOWN_VERSION_TTL };
+        *self.version_valid_until.lock().unwrap_or_else(PoisonError::into_inner) = too_old.is_none().then_some(until);
+        too_old.map_or(Ok(()), Err)
+    }
+
+    /// Does the same, unless the version was checked recently.
+    pub(super) async fn recheck_version(&self) -> Result<(), DependencyError> {
+        let valid_until = *self.version_valid_until.lock().unwrap_or_else(PoisonError::into_inner);
+        match valid_until {
+            Some(until) if Instant::now() < until => Ok(()),
+            Some(_) | None => self.check_version().await,
+        }
+    }
+}
+
+/// Returns the major and minor part of a version and ignores the rest: `1.16.0-dev` is 1.16.
+fn parse_version(version: &str) -> Option<(u32, u32)> {
+    let version = version.trim().trim_start_matches(['v', 'V']);
+    let (major, rest) = version.split_once('.')?;
+    let minor = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Returns the error for a version that is too old; `None` if it is new enough or cannot be parsed.
+fn too_old_error(version: &str) -> Option<DependencyError> {
+    let (major, minor) = MIN_VERSION;
+    parse_version(version).filter(|found| *found < MIN_VERSION)?;
+    let version: String = version.chars().filter(|c| !c.is_control()).take(40).collect();
+    let detail = format!(
+        "the server is Qdrant {version}, but Qdrant {major}.{minor} or newer is required (older versions do not store \
+         the metadata of a collection); upgrade the server"
+    );
+    Some(dependency_error(FailureKind::Misconfigured, detail))
+}
+
+/// Returns the error for a server that did not store the metadata of a collection.
+pub(super) fn no_metadata_error(collection: &str) -> DependencyError {
+    let (major, minor) = MIN_VERSION;
+    let detail = format!(
+        "the server did not store the metadata of the new collection `{collection}` and does not report its version; \
+         Qdrant {major}.{minor} or newer is required: upgrade the server"
+    );
+    dependency_error(FailureKind::Misconfigured, detail)
 }
 
 #[cfg(test)]
@@ -102,6 +168,17 @@ mod tests {
         for key in ["hunter2\n", "hunter 2", "hünter2"] {
             let message = Client::new(settings("http://127.0.0.1:1", key)).err().unwrap().to_string();
             assert!(message.contains("QDRANT_API_KEY") && !message.contains(key), "{message}");
+        }
+    }
+
+    #[test]
+    fn versions_before_1_16_are_too_old_and_unknown_ones_are_accepted() {
+        for old in ["1.15.4", "v1.15.4", "1.9.0", "0.11.7", "1.15.0-dev", "1.15"] {
+            let message = too_old_error(old).unwrap().to_string();
+            assert!(message.contains(old) && message.contains("1.16"), "{message}");
+        }
+        for fine in ["1.16.0", "1.16.0-dev", "1.16", "v1.19.0", "2.0.0", "1.100.0", "", "dev", "1", "unknown", "1.x"] {
+            assert_eq!(too_old_error(fine), None, "{fine}");
         }
     }
 }

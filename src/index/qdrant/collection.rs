@@ -8,24 +8,25 @@ use qdrant_client::qdrant::{
     CollectionInfo, CreateCollectionBuilder, Distance, FieldType, Value, VectorParams, VectorParamsBuilder,
 };
 
-use crate::domain::{CollectionName, Space, SpaceMismatch, Trouble};
+use crate::domain::{CollectionName, FailureKind, Space, SpaceMismatch};
 use crate::index::IndexError;
 
-use super::error::trouble;
+use super::error::dependency_error;
+use super::record::META_PAIRS;
 
 /// The suffix of the names of our collections.
 const SUFFIX: &str = "_images";
 /// Metadata keys of a collection: its name as the user wrote it, its space, and whether its creation was completed.
 const COLLECTION_KEY: &str = "glimpse_collection";
 const SPACE_KEY: &str = "glimpse_space";
-pub(super) const COMPLETE: &str = "glimpse_complete";
+pub(super) const COMPLETE_KEY: &str = "glimpse_complete";
 
-/// The indexed fields: those that filters use, and those that people look up by hand.
+/// The indexed fields: those that filters use, and those that people search for by hand.
 const INDEXES: [(&str, FieldType); 10] = [
     ("s3_folders", FieldType::Keyword),
     ("format", FieldType::Keyword),
     ("meta_kv", FieldType::Keyword),
-    (super::payload::META_PAIRS, FieldType::Keyword),
+    (META_PAIRS, FieldType::Keyword),
     ("s3_key", FieldType::Keyword),
     ("s3_bucket", FieldType::Keyword),
     ("content_sha256", FieldType::Keyword),
@@ -39,26 +40,29 @@ pub(super) fn server_name(collection: &CollectionName) -> String {
     format!("{collection}{SUFFIX}")
 }
 
-/// Returns the collection with this name in the server, if the name has our form.
+/// Returns the collection with this name in the server, if the name has the suffix of our collections.
 pub(super) fn parse_server_name(server_name: &str) -> Option<CollectionName> {
     CollectionName::parse(server_name.strip_suffix(SUFFIX)?).ok()
 }
 
 /// Returns the request that creates a collection. It contains the metadata, so the collection is ours from the start.
-pub(super) fn creation(collection: &CollectionName, space: &Space) -> Result<CreateCollectionBuilder, IndexError> {
+pub(super) fn creation_request(
+    collection: &CollectionName,
+    space: &Space,
+) -> Result<CreateCollectionBuilder, IndexError> {
     let json = serde_json::to_string(space)
-        .map_err(|error| trouble(Trouble::Refused, format!("cannot write the space as JSON: {error}")))?;
+        .map_err(|error| dependency_error(FailureKind::Refused, format!("cannot write the space as JSON: {error}")))?;
     let mut metadata = HashMap::new();
     metadata.insert(COLLECTION_KEY.to_owned(), serde_json::Value::from(collection.as_str()));
     metadata.insert(SPACE_KEY.to_owned(), json.into());
-    metadata.insert(COMPLETE.to_owned(), false.into());
+    metadata.insert(COMPLETE_KEY.to_owned(), false.into());
     let vectors = VectorParamsBuilder::new(space.dimension as u64, Distance::Cosine);
     Ok(CreateCollectionBuilder::new(server_name(collection)).vectors_config(vectors).metadata(metadata))
 }
 
 /// An existing collection.
 #[derive(Debug, PartialEq)]
-pub(super) struct Found {
+pub(super) struct FoundCollection {
     /// The dimension and distance of its single unnamed vector; `None` if it has several or named vectors.
     vectors: Option<(u64, Distance)>,
     /// The name and the space; `None` if this service did not create the collection.
@@ -71,8 +75,8 @@ pub(super) struct Found {
     pub(super) points: u64,
 }
 
-impl Found {
-    pub(super) fn read(info: CollectionInfo) -> Self {
+impl FoundCollection {
+    pub(super) fn from_info(info: CollectionInfo) -> Self {
         let config = info.config.unwrap_or_default();
         let vectors = config.params.and_then(|params| params.vectors_config).and_then(|vectors| vectors.config);
         let vectors = match vectors {
@@ -88,7 +92,7 @@ impl Found {
         };
         let name = text(COLLECTION_KEY).and_then(|name| CollectionName::parse(name).ok());
         let space = text(SPACE_KEY).and_then(|json| serde_json::from_str(json).ok());
-        let incomplete = config.metadata.get(COMPLETE) == Some(&Value::from(false));
+        let incomplete = config.metadata.get(COMPLETE_KEY) == Some(&Value::from(false));
         Self {
             vectors,
             identity: name.zip(space),
@@ -98,13 +102,11 @@ impl Found {
         }
     }
 
-    /// Returns whether the collection has no metadata of this service.
-    pub(super) fn is_without_metadata(&self) -> bool {
+    pub(super) fn has_no_metadata(&self) -> bool {
         self.identity.is_none()
     }
 
-    /// Returns the indexes that are missing.
-    pub(super) fn missing(&self) -> impl Iterator<Item = (&'static str, FieldType)> {
+    pub(super) fn missing_indexes(&self) -> impl Iterator<Item = (&'static str, FieldType)> {
         INDEXES.into_iter().filter(|(field, _)| !self.indexed.contains(*field))
     }
 
@@ -115,25 +117,25 @@ impl Found {
     /// Returns an error with the difference.
     pub(super) fn space(&self, collection: &CollectionName) -> Result<&Space, IndexError> {
         let server_name = server_name(collection);
-        let foreign = |what: &str| {
+        let unusable = |what: &str| {
             let detail = format!("the collection `{server_name}` {what}; choose another name or remove the collection");
-            IndexError::Dependency(trouble(Trouble::Refused, detail))
+            IndexError::Dependency(dependency_error(FailureKind::Refused, detail))
         };
         let Some((size, distance)) = self.vectors else {
-            return Err(foreign("does not have exactly one unnamed vector"));
+            return Err(unusable("does not have exactly one unnamed vector"));
         };
         let Some((name, space)) = &self.identity else {
-            return Err(foreign("was not created by this service: its metadata has no space"));
+            return Err(unusable("was not created by this service: its metadata has no space"));
         };
         if name != collection {
-            return Err(foreign(&format!("belongs to the collection `{name}` according to its metadata")));
+            return Err(unusable(&format!("belongs to the collection `{name}` according to its metadata")));
         }
         if size != space.dimension as u64 {
-            return Err(foreign(&format!("has vectors of {size} numbers, but its space has {}", space.dimension)));
+            return Err(unusable(&format!("has vectors of {size} numbers, but its space has {}", space.dimension)));
         }
         match distance {
             Distance::Cosine => Ok(space),
-            other => Err(foreign(&format!("uses the distance {} instead of cosine", other.as_str_name()))),
+            other => Err(unusable(&format!("uses the distance {} instead of cosine", other.as_str_name()))),
         }
     }
 

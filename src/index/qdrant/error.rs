@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 
 use super::NAME;
 use super::limit::{Bound, Limit};
-use crate::domain::{CollectionName, DependencyError, Trouble};
+use crate::domain::{CollectionName, DependencyError, FailureKind};
 use crate::index::IndexError;
 
 /// The metadata key of a refusal because the server has no disk space or memory left.
@@ -38,14 +38,14 @@ pub(super) enum Fault {
 
 impl Fault {
     /// Converts this into the error of the port for a call about `collection`.
-    pub(super) fn about(self, collection: &CollectionName) -> IndexError {
+    pub(super) fn into_index_error(self, collection: &CollectionName) -> IndexError {
         match self {
             Self::Unknown => IndexError::UnknownCollection(collection.clone()),
-            Self::Exists => IndexError::Dependency(trouble(
-                Trouble::Failed,
+            Self::Exists => IndexError::Dependency(dependency_error(
+                FailureKind::Failed,
                 "the server reports that the collection exists already",
             )),
-            Self::Invalid(detail) => IndexError::Dependency(trouble(Trouble::Refused, detail)),
+            Self::Invalid(detail) => IndexError::Dependency(dependency_error(FailureKind::Refused, detail)),
             Self::Limit(limit) => IndexError::Dependency(limit.into()),
             Self::Server(error) => IndexError::Dependency(error),
         }
@@ -53,38 +53,38 @@ impl Fault {
 
     /// Returns the error for a call without a reply within `limit`.
     pub(super) fn timed_out(limit: Duration) -> Self {
-        Self::Server(trouble(
-            Trouble::TimedOut,
+        Self::Server(dependency_error(
+            FailureKind::TimedOut,
             format!("no reply within {} s (VECTOR_DB_TIMEOUT)", limit.as_secs_f64()),
         ))
     }
 
     /// Returns the error for a reply that cannot be read. A retry does not change it.
     pub(super) fn unreadable(detail: impl Into<String>) -> Self {
-        Self::Server(trouble(Trouble::Refused, detail))
+        Self::Server(dependency_error(FailureKind::Refused, detail))
     }
 }
 
 /// Converts a limit to which requests cannot be adapted: the operator of the server must raise it.
 impl From<Limit> for DependencyError {
-    fn from(Limit { bound, said: message, .. }: Limit) -> Self {
-        if bound == Bound::Room {
-            return trouble(Trouble::Full, message);
+    fn from(Limit { bound, message, .. }: Limit) -> Self {
+        if bound == Bound::Capacity {
+            return dependency_error(FailureKind::Full, message);
         }
         let quoted: String =
             message.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_QUOTED_CHARS).collect();
         let what = match bound {
             Bound::Bytes => "the maximum message size of the server, or of a proxy in front of it",
-            Bound::Points | Bound::Page | Bound::Exact | Bound::Room | Bound::Fixed => {
+            Bound::Points | Bound::Page | Bound::Exact | Bound::Capacity | Bound::Fixed => {
                 "the limit in the server's strict mode"
             }
         };
-        trouble(Trouble::Misconfigured, format!("raise {what}; Qdrant's message: {quoted}"))
+        dependency_error(FailureKind::Misconfigured, format!("raise {what}; Qdrant's message: {quoted}"))
     }
 }
 
 /// Returns the error of the server. `detail` is the server's own message, for the log.
-pub(super) fn trouble(trouble: Trouble, detail: impl Into<String>) -> DependencyError {
+pub(super) fn dependency_error(trouble: FailureKind, detail: impl Into<String>) -> DependencyError {
     DependencyError { dependency: NAME.to_owned(), trouble, detail: detail.into() }
 }
 
@@ -93,20 +93,20 @@ impl From<QdrantError> for Fault {
         let (kind, detail) = match error {
             QdrantError::ResponseError { status } => return Self::from(&status),
             QdrantError::ResourceExhaustedError { status, retry_after_seconds } => {
-                if let Some(limit) = Limit::read(&status) {
+                if let Some(limit) = Limit::from_status(&status) {
                     return Self::Limit(limit);
                 }
                 let retry_after = Duration::from_secs(retry_after_seconds).clamp(DEFAULT_RETRY_DELAY, MAX_RETRY_DELAY);
-                (Trouble::Busy { retry_after }, status_text(&status))
+                (FailureKind::Busy { retry_after }, status_text(&status))
             }
-            QdrantError::Io(error) => (Trouble::Failed, error.to_string()),
-            QdrantError::NoSnapshotFound(name) => (Trouble::Refused, format!("no snapshot `{name}`")),
-            QdrantError::ConversionError(what) => (Trouble::Refused, what),
-            QdrantError::InvalidUri(error) => (Trouble::Refused, error.to_string()),
-            QdrantError::JsonToPayload(_) => (Trouble::Refused, "a payload is not a JSON object".to_owned()),
-            QdrantError::PayloadDeserialization(error) => (Trouble::Refused, error.to_string()),
+            QdrantError::Io(error) => (FailureKind::Failed, error.to_string()),
+            QdrantError::NoSnapshotFound(name) => (FailureKind::Refused, format!("no snapshot `{name}`")),
+            QdrantError::ConversionError(what) => (FailureKind::Refused, what),
+            QdrantError::InvalidUri(error) => (FailureKind::Refused, error.to_string()),
+            QdrantError::JsonToPayload(_) => (FailureKind::Refused, "a payload is not a JSON object".to_owned()),
+            QdrantError::PayloadDeserialization(error) => (FailureKind::Refused, error.to_string()),
         };
-        Self::Server(trouble(kind, detail))
+        Self::Server(dependency_error(kind, detail))
     }
 }
 
@@ -115,7 +115,7 @@ impl From<QdrantError> for Fault {
 /// a person can free space in the meantime.
 impl From<&Status> for Fault {
     fn from(status: &Status) -> Self {
-        if let Some(limit) = Limit::read(status) {
+        if let Some(limit) = Limit::from_status(status) {
             return Self::Limit(limit);
         }
         let kind = match status.code() {
@@ -123,16 +123,18 @@ impl From<&Status> for Fault {
             Code::AlreadyExists => return Self::Exists,
             Code::InvalidArgument => return Self::Invalid(status_text(status)),
             Code::Unavailable | Code::Internal | Code::Aborted | Code::Unknown | Code::DataLoss | Code::Ok => {
-                Trouble::Failed
+                FailureKind::Failed
             }
-            Code::DeadlineExceeded => Trouble::TimedOut,
+            Code::DeadlineExceeded => FailureKind::TimedOut,
             // The client itself reports this when its own time limit has passed.
-            Code::Cancelled if status.message().contains("Timeout expired") => Trouble::TimedOut,
-            Code::Cancelled => Trouble::Failed,
-            Code::ResourceExhausted if status.metadata().contains_key(INSUFFICIENT_STORAGE) => Trouble::Full,
-            Code::ResourceExhausted => Trouble::Busy { retry_after: DEFAULT_RETRY_DELAY },
-            Code::FailedPrecondition => Trouble::Busy { retry_after: LOCKED_RETRY_DELAY },
-            Code::OutOfRange | Code::Unimplemented | Code::Unauthenticated | Code::PermissionDenied => Trouble::Refused,
+            Code::Cancelled if status.message().contains("Timeout expired") => FailureKind::TimedOut,
+            Code::Cancelled => FailureKind::Failed,
+            Code::ResourceExhausted if status.metadata().contains_key(INSUFFICIENT_STORAGE) => FailureKind::Full,
+            Code::ResourceExhausted => FailureKind::Busy { retry_after: DEFAULT_RETRY_DELAY },
+            Code::FailedPrecondition => FailureKind::Busy { retry_after: LOCKED_RETRY_DELAY },
+            Code::OutOfRange | Code::Unimplemented | Code::Unauthenticated | Code::PermissionDenied => {
+                FailureKind::Refused
+            }
         };
         match status.code() {
             Code::Unauthenticated => tracing::error!(reply = status.message(), "Qdrant refuses QDRANT_API_KEY"),
@@ -142,7 +144,7 @@ impl From<&Status> for Fault {
             ),
             _ => {}
         }
-        Self::Server(trouble(kind, status_text(status)))
+        Self::Server(dependency_error(kind, status_text(status)))
     }
 }
 
@@ -160,7 +162,7 @@ mod tests {
         Fault::from(QdrantError::from(status))
     }
 
-    fn kind(status: Status) -> Trouble {
+    fn kind(status: Status) -> FailureKind {
         match fault(status) {
             Fault::Server(error) => error.trouble,
             other => panic!("{other:?}"),
@@ -192,21 +194,21 @@ mod tests {
             (Code::PermissionDenied, false, false),
         ] {
             let trouble = kind(Status::new(code, "x"));
-            assert_eq!((trouble.may_pass(), trouble.is_down()), (retry, counts), "{code:?}");
+            assert_eq!((trouble.is_temporary(), trouble.is_down()), (retry, counts), "{code:?}");
         }
-        assert_eq!(kind(Status::deadline_exceeded("x")), Trouble::TimedOut);
-        assert_eq!(kind(Status::cancelled("Timeout expired")), Trouble::TimedOut);
-        assert_eq!(kind(Status::internal("Failed to connect to http://qdrant:6334/: …")), Trouble::Failed);
+        assert_eq!(kind(Status::deadline_exceeded("x")), FailureKind::TimedOut);
+        assert_eq!(kind(Status::cancelled("Timeout expired")), FailureKind::TimedOut);
+        assert_eq!(kind(Status::internal("Failed to connect to http://qdrant:6334/: …")), FailureKind::Failed);
     }
 
     #[test]
     fn the_retry_delay_of_a_busy_server_is_used_within_bounds() {
-        let busy = |seconds| Trouble::Busy { retry_after: Duration::from_secs(seconds) };
+        let busy = |seconds| FailureKind::Busy { retry_after: Duration::from_secs(seconds) };
         assert_eq!(kind(exhausted("retry-after", "7")), busy(7));
         assert_eq!(kind(exhausted("retry-after", "0")), busy(1));
         assert_eq!(kind(exhausted("retry-after", "86400")), busy(300));
         assert_eq!(kind(exhausted("retry-after", "soon")), busy(1));
-        assert_eq!(kind(exhausted(INSUFFICIENT_STORAGE, "true")), Trouble::Full);
+        assert_eq!(kind(exhausted(INSUFFICIENT_STORAGE, "true")), FailureKind::Full);
     }
 
     #[test]
@@ -216,9 +218,9 @@ mod tests {
         assert_eq!(fault(Status::already_exists("x")), Fault::Exists);
         let invalid = fault(Status::invalid_argument("x"));
         assert_eq!(invalid, Fault::Invalid("InvalidArgument: x".to_owned()));
-        assert_eq!(Fault::Unknown.about(&collection), IndexError::UnknownCollection(collection.clone()));
-        assert!(!invalid.about(&collection).is_retryable());
-        assert!(Fault::timed_out(DEFAULT_RETRY_DELAY).about(&collection).is_retryable());
-        assert!(!Fault::unreadable("x").about(&collection).is_retryable());
+        assert_eq!(Fault::Unknown.into_index_error(&collection), IndexError::UnknownCollection(collection.clone()));
+        assert!(!invalid.into_index_error(&collection).is_retryable());
+        assert!(Fault::timed_out(DEFAULT_RETRY_DELAY).into_index_error(&collection).is_retryable());
+        assert!(!Fault::unreadable("x").into_index_error(&collection).is_retryable());
     }
 }

@@ -4,7 +4,7 @@
 use qdrant_client::qdrant::r#match::MatchValue;
 use qdrant_client::qdrant::{self, Condition, DatetimeRange, Range};
 
-use super::payload::{META_PAIRS, is_ambiguous, pair};
+use super::record::{META_PAIRS, is_ambiguous, unambiguous_pair};
 use crate::domain::{Filter, Timestamp};
 
 /// Returns the conditions, or `None` if the filter has no condition.
@@ -18,7 +18,7 @@ pub(super) fn conditions(filter: &Filter) -> Option<qdrant::Filter> {
     must.extend(indexed_after.map(|moment| Condition::datetime_range("indexed_at", after(moment))));
     must.extend(meta.iter().map(|(key, value)| {
         if is_ambiguous(key, value) {
-            keyword(META_PAIRS, pair(key, value))
+            keyword(META_PAIRS, unambiguous_pair(key, value))
         } else {
             keyword("meta_kv", format!("{key}={value}"))
         }

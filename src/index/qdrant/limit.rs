@@ -3,7 +3,7 @@
 
 use tonic::{Code, Status};
 
-use crate::index::learned::{message_limit, number};
+use crate::index::size_limit::{message_limit, number};
 
 /// A request was refused because of a limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,7 +12,7 @@ pub(super) struct Limit {
     /// The largest value that is allowed, if the server names it.
     pub(super) allowed: Option<usize>,
     /// The message of the server.
-    pub(super) said: String,
+    pub(super) message: String,
 }
 
 /// What is limited. It decides how a request can be adapted.
@@ -26,17 +26,16 @@ pub(super) enum Bound {
     Page,
     /// Exact counts are not allowed.
     Exact,
-    /// Memory or disk of the server. Passes when space is free again.
-    Room,
+    /// Memory or disk of the server. Applies until space is free again.
+    Capacity,
     /// A limit that a smaller request does not avoid.
     Fixed,
 }
 
 impl Limit {
-    /// Returns the limit that `status` reports, if it reports one.
-    ///
-    /// Only the beginning of the message is decisive, because the rest may quote a record.
-    pub(super) fn read(status: &Status) -> Option<Self> {
+    /// Returns the limit that `status` reports, if it reports one. Reads only the beginning of the message, because the
+    /// rest may quote a record.
+    pub(super) fn from_status(status: &Status) -> Option<Self> {
         let message = status.message();
         let (bound, allowed) = match status.code() {
             Code::OutOfRange | Code::ResourceExhausted | Code::Unknown => size_limit(status)?,
@@ -44,7 +43,7 @@ impl Limit {
             Code::InvalidArgument | Code::PermissionDenied => strict_mode_limit(strip_error_kind(message))?,
             _ => return None,
         };
-        Some(Self { bound, allowed, said: message.to_owned() })
+        Some(Self { bound, allowed, message: message.to_owned() })
     }
 }
 
@@ -74,7 +73,7 @@ fn strict_mode_limit(message: &str) -> Option<(Bound, Option<usize>)> {
     }
     let starts_with_any = |prefixes: &[&str]| prefixes.iter().any(|prefix| message.starts_with(prefix));
     if starts_with_any(&["Resident memory usage is at", "Disk usage is at"]) {
-        return Some((Bound::Room, None));
+        return Some((Bound::Capacity, None));
     }
     // Messages of future versions are expected to end in the same way.
     let help =
@@ -115,12 +114,12 @@ mod tests {
     use super::*;
 
     fn read(code: Code, message: &str) -> Option<(Bound, Option<usize>)> {
-        Limit::read(&Status::new(code, message)).map(|limit| (limit.bound, limit.allowed))
+        Limit::from_status(&Status::new(code, message)).map(|limit| (limit.bound, limit.allowed))
     }
 
     #[test]
     fn each_limit_is_recognised_by_its_message() {
-        use Bound::{Bytes, Exact, Fixed, Page, Points, Room};
+        use Bound::{Bytes, Capacity, Exact, Fixed, Page, Points};
         let refused = Code::InvalidArgument;
         for (code, message, bound, allowed) in [
             (
@@ -139,7 +138,7 @@ mod tests {
             (refused, "Bad request: Something new. Help: Set something=false.", Fixed, None),
             (refused, "Bad request: Max vector storage size limit of 1MB reached!", Fixed, None),
             (refused, "Bad request: Collection already has the maximum number of payload indices (2)", Fixed, None),
-            (refused, "Bad request: Resident memory usage is at 91% of total memory", Room, None),
+            (refused, "Bad request: Resident memory usage is at 91% of total memory", Capacity, None),
             (
                 Code::OutOfRange,
                 "Error, decoded message length too large: found 5 bytes, the limit is: 4 bytes",

@@ -12,149 +12,108 @@
 
 mod client;
 mod collection;
-mod ensure;
+mod config;
 mod error;
 mod filter;
 mod limit;
-mod payload;
-mod points;
+mod record;
+mod schema;
 mod search;
-mod url;
-mod version;
 mod write;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use futures::stream::{self, BoxStream, StreamExt, TryStreamExt};
-use qdrant_client::qdrant::{
-    CountPointsBuilder, DeletePointsBuilder, GetPointsBuilder, PointId, PointsIdsList, ScrollPointsBuilder,
-};
+use futures::stream::BoxStream;
 
 use self::client::Client;
-use self::collection::server_name;
-use self::error::{Fault, trouble};
+pub use self::config::{QdrantSettings, grpc_url};
+use self::error::Fault;
 use self::limit::{Bound, Limit};
-pub use self::url::grpc_url;
-use super::learned::LearnedLimit;
-use super::{Ensured, ImageIndex, IndexError, InvalidStore};
-use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Secret, Space, Trouble};
+use super::shared::{none_if_dropped, paged_ids};
+use super::size_limit::SizeLimit;
+use super::{EnsureOutcome, ImageIndex, IndexError, InvalidStoreSettings};
+use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space};
 
 /// The name in `provider=`.
 const NAME: &str = "qdrant";
-/// Ids in one page of `scan`.
-const SCAN_PAGE: usize = 1_000;
-/// Records in one request of `get`: a few megabytes.
-const GET_PAGE: usize = 500;
-/// Ids in one delete request.
-const DELETE_PAGE: usize = 10_000;
-
-/// The address of the server and how it is called.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct QdrantSettings {
-    /// `QDRANT_URL`; see [`grpc_url`].
-    pub url: String,
-    /// `QDRANT_API_KEY`; if empty, no key is sent.
-    pub api_key: Secret,
-    /// `VECTOR_DB_TIMEOUT`: the time limit of one call.
-    pub timeout: Duration,
-}
 
 /// A store in a Qdrant server.
 pub struct QdrantIndex {
     client: Client,
-    /// The dimension of the vectors of each collection when it was last requested; see `write.rs`.
-    sizes: Mutex<HashMap<CollectionName, usize>>,
+    /// The dimension of the vectors of each collection when it was last requested. It may only be used to accept a
+    /// vector: the server checks again, and before a vector is refused the dimension is requested anew.
+    dimensions: Mutex<HashMap<CollectionName, usize>>,
     limits: Limits,
-    /// Until when the version of the server is not checked again; see `version.rs`.
-    version_checked: Mutex<Option<Instant>>,
 }
 
-/// The limits of the server that were learned.
+/// Limits of the server that it has shown by refusing a request.
 #[derive(Debug, Default)]
 struct Limits {
     /// The points of one write.
-    points: LearnedLimit,
+    points: SizeLimit,
     /// The approximate bytes of one write.
-    bytes: LearnedLimit,
+    bytes: SizeLimit,
     /// The points of one reply.
-    page: LearnedLimit,
+    page: SizeLimit,
     /// The ids of one request.
-    ids: LearnedLimit,
+    ids: SizeLimit,
 }
 
 impl QdrantIndex {
     /// Creates a store that connects at the first call. Must be called inside a Tokio runtime.
     ///
     /// # Errors
-    /// Returns [`InvalidStore`] if the settings are invalid. A server that cannot be reached is not an error here.
-    pub fn new(settings: QdrantSettings) -> Result<Self, InvalidStore> {
-        Ok(Self {
-            client: Client::new(settings)?,
-            sizes: Mutex::default(),
-            limits: Limits::default(),
-            version_checked: Mutex::default(),
-        })
+    /// Returns [`InvalidStoreSettings`] if the settings are invalid. A server that cannot be reached is not an error
+    /// here.
+    pub fn new(settings: QdrantSettings) -> Result<Self, InvalidStoreSettings> {
+        Ok(Self { client: Client::new(settings)?, dimensions: Mutex::default(), limits: Limits::default() })
     }
 
-    /// Counts the records: exactly, or approximately if the strict mode of the server does not allow exact counts.
-    async fn count(&self, collection: &CollectionName) -> Result<u64, IndexError> {
-        let ask = |exact| {
-            let request = CountPointsBuilder::new(server_name(collection)).exact(exact);
-            self.client.call(self.client.qdrant.count(request))
-        };
-        let mut counted = ask(true).await;
-        if matches!(&counted, Err(Fault::Limit(limit)) if limit.bound == Bound::Exact) {
-            counted = ask(false).await;
+    /// Requests the space of the collection from the server.
+    async fn space(&self, collection: &CollectionName) -> Result<Space, IndexError> {
+        let found = schema::find(&self.client, collection).await?;
+        let found = found.ok_or_else(|| self.index_error(collection, Fault::Unknown))?;
+        let space = found.space(collection)?.clone();
+        self.dimensions().insert(collection.clone(), space.dimension);
+        Ok(space)
+    }
+
+    fn cached_dimension(&self, collection: &CollectionName) -> Option<usize> {
+        self.dimensions().get(collection).copied()
+    }
+
+    fn forget_dimension(&self, collection: &CollectionName) {
+        self.dimensions().remove(collection);
+    }
+
+    fn dimensions(&self) -> MutexGuard<'_, HashMap<CollectionName, usize>> {
+        self.dimensions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Converts an error into an error of the port. Forgets the dimension of a collection that does not exist any more.
+    fn index_error(&self, collection: &CollectionName, fault: Fault) -> IndexError {
+        if fault == Fault::Unknown {
+            self.forget_dimension(collection);
         }
-        Ok(counted.map_err(|fault| self.about(collection, fault))?.result.unwrap_or_default().count)
-    }
-
-    /// Returns one page of ids from `from` on, ascending, and the start of the next page.
-    async fn ids(
-        &self,
-        collection: &CollectionName,
-        from: Option<PointId>,
-    ) -> Result<(Vec<ImageId>, Option<PointId>), IndexError> {
-        let page = loop {
-            let limit = self.limits.page.cap(SCAN_PAGE);
-            let mut request = ScrollPointsBuilder::new(server_name(collection))
-                .limit(u32::try_from(limit).unwrap_or(u32::MAX))
-                .with_payload(false)
-                .with_vectors(false);
-            if let Some(from) = &from {
-                request = request.offset(from.clone());
-            }
-            match self.client.call(self.client.qdrant.scroll(request)).await {
-                Ok(page) => break page,
-                Err(Fault::Limit(refused)) if record_smaller_limit(&self.limits.page, &refused, limit) => {}
-                Err(fault) => return Err(self.about(collection, fault)),
-            }
-        };
-        let ids: Result<_, Fault> = page.result.into_iter().map(|point| points::image_id(point.id)).collect();
-        Ok((ids.map_err(|fault| fault.about(collection))?, page.next_page_offset))
+        fault.into_index_error(collection)
     }
 }
 
-/// Returns whether a reply or an id list smaller than `requested` may be allowed, and records the smaller limit then.
-fn record_smaller_limit(learned: &LearnedLimit, refused: &Limit, requested: usize) -> bool {
-    let smaller = match refused.bound {
-        Bound::Page => refused.allowed.filter(|allowed| *allowed < requested).unwrap_or(requested / 2),
+/// Returns whether a reply or an id list smaller than `requested` may be allowed, and lowers the limit then.
+fn lower_limit(size_limit: &SizeLimit, refusal: &Limit, requested: usize) -> bool {
+    let smaller = match refusal.bound {
+        Bound::Page => refusal.allowed.filter(|allowed| *allowed < requested).unwrap_or(requested / 2),
         // The number of points that fit into the allowed bytes is unknown.
         Bound::Bytes | Bound::Points => requested / 2,
-        Bound::Exact | Bound::Room | Bound::Fixed => 0,
+        Bound::Exact | Bound::Capacity | Bound::Fixed => 0,
     };
     if smaller > 0 {
-        tracing::info!(
-            requested,
-            smaller,
-            reply = refused.said,
-            "Qdrant limits the size of requests; smaller ones are sent"
-        );
-        learned.learn(smaller);
+        let reply = &refusal.message;
+        tracing::info!(requested, smaller, reply, "Qdrant limits the size of requests; smaller ones are sent");
+        size_limit.lower(smaller);
     }
     smaller > 0
 }
@@ -171,130 +130,69 @@ impl ImageIndex for QdrantIndex {
         NAME
     }
 
-    async fn ensure_image_collection(&self, collection: &CollectionName, space: &Space) -> Result<Ensured, IndexError> {
-        self.forget_size(collection);
-        self.ensure(collection, space).await
+    async fn ensure_image_collection(
+        &self,
+        collection: &CollectionName,
+        space: &Space,
+    ) -> Result<EnsureOutcome, IndexError> {
+        self.forget_dimension(collection);
+        schema::ensure(&self.client, collection, space).await
     }
 
     async fn describe(&self, collection: &CollectionName) -> Result<Option<CollectionInfo>, IndexError> {
-        let Some(found) = self.find(collection).await? else { return Ok(None) };
+        let Some(found) = schema::find(&self.client, collection).await? else { return Ok(None) };
         let space = found.space(collection)?.clone();
-        match self.count(collection).await {
-            Ok(count) => Ok(Some(CollectionInfo { name: collection.clone(), space, count })),
-            // The collection was dropped in between.
-            Err(IndexError::UnknownCollection(_)) => Ok(None),
-            Err(error) => Err(error),
-        }
+        let count = none_if_dropped(search::count(self, collection).await)?;
+        Ok(count.map(|count| CollectionInfo { name: collection.clone(), space, count }))
     }
 
     async fn collections(&self) -> Result<Vec<CollectionInfo>, IndexError> {
-        self.check_version().await?;
+        self.client.check_version().await?;
         let mut all = Vec::new();
-        for (name, space) in self.own_collections().await? {
-            match self.count(&name).await {
-                Ok(count) => all.push(CollectionInfo { name, space, count }),
-                Err(IndexError::UnknownCollection(_)) => {}
-                Err(error) => return Err(error),
-            }
+        for (name, space) in schema::own_collections(&self.client).await? {
+            let count = none_if_dropped(search::count(self, &name).await)?;
+            all.extend(count.map(|count| CollectionInfo { name, space, count }));
         }
         Ok(all)
     }
 
     async fn upsert(&self, collection: &CollectionName, records: &[ImageRecord]) -> Result<(), IndexError> {
-        self.put(collection, records).await
+        write::upsert(self, collection, records).await
     }
 
     async fn delete(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<(), IndexError> {
-        let mut rest = ids;
-        while !rest.is_empty() {
-            let chunk = &rest[..self.limits.ids.cap(DELETE_PAGE).min(rest.len())];
-            let list = PointsIdsList { ids: chunk.iter().copied().map(points::point_id).collect() };
-            let request = DeletePointsBuilder::new(server_name(collection)).points(list).wait(true);
-            match self.client.write(self.client.qdrant.delete_points(request)).await {
-                Ok(()) => rest = &rest[chunk.len()..],
-                Err(Fault::Limit(refused)) if record_smaller_limit(&self.limits.ids, &refused, chunk.len()) => {}
-                Err(fault) => return Err(self.about(collection, fault)),
-            }
-        }
-        Ok(())
+        write::delete(self, collection, ids).await
     }
 
     async fn search(&self, collection: &CollectionName, query: &SearchQuery) -> Result<Vec<Hit>, IndexError> {
-        if query.limit == 0 {
-            return Ok(Vec::new());
-        }
-        self.check_query(collection, query).await?;
-        match search::search(self, collection, query).await {
-            Err(Fault::Invalid(detail)) => {
-                // The collection may have been dropped and created again with another dimension.
-                self.forget_size(collection);
-                self.check_query(collection, query).await?;
-                Err(trouble(Trouble::Refused, detail).into())
-            }
-            answer => answer.map_err(|fault| self.about(collection, fault)),
-        }
+        search::search(self, collection, query).await
     }
 
     async fn get(&self, collection: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError> {
-        let (mut records, mut rest) = (Vec::with_capacity(ids.len()), ids);
-        while !rest.is_empty() {
-            let chunk = &rest[..self.limits.page.cap(GET_PAGE).min(rest.len())];
-            let list: Vec<PointId> = chunk.iter().copied().map(points::point_id).collect();
-            let request = GetPointsBuilder::new(server_name(collection), list).with_payload(true).with_vectors(true);
-            match self.client.call(self.client.qdrant.get_points(request)).await {
-                Ok(got) => {
-                    for point in got.result {
-                        records.push(points::record(point).map_err(|fault| fault.about(collection))?);
-                    }
-                    rest = &rest[chunk.len()..];
-                }
-                Err(Fault::Limit(refused)) if record_smaller_limit(&self.limits.page, &refused, chunk.len()) => {}
-                Err(fault) => return Err(self.about(collection, fault)),
-            }
-        }
-        Ok(records)
+        search::get(self, collection, ids).await
     }
 
     /// Reads in pages: an id that is written during the scan may be included or not.
     fn scan(&self, collection: &CollectionName) -> BoxStream<'_, Result<ImageId, IndexError>> {
-        /// The start of the next page.
-        enum Next {
-            First,
-            From(PointId),
-            End,
-        }
-        let name = collection.clone();
-        let pages = stream::try_unfold((name, Next::First), move |(name, next)| async move {
-            let from = match next {
-                Next::First => None,
-                Next::From(id) => Some(id),
-                Next::End => return Ok::<_, IndexError>(None),
-            };
-            let (ids, next) = self.ids(&name, from).await?;
-            Ok(Some((stream::iter(ids.into_iter().map(Ok)), (name, next.map_or(Next::End, Next::From)))))
-        });
-        pages.try_flatten().boxed()
+        let collection = collection.clone();
+        paged_ids(move |from| {
+            let collection = collection.clone();
+            async move { search::ids(self, &collection, from).await }
+        })
     }
 
     /// Fails if this service did not create the collection.
     async fn drop_collection(&self, collection: &CollectionName) -> Result<(), IndexError> {
-        let unknown = || self.about(collection, Fault::Unknown);
-        self.find(collection).await?.ok_or_else(unknown)?.space(collection)?;
-        self.forget_size(collection);
-        if self.remove_collection(collection).await? { Ok(()) } else { Err(unknown()) }
+        let unknown = || self.index_error(collection, Fault::Unknown);
+        schema::find(&self.client, collection).await?.ok_or_else(unknown)?.space(collection)?;
+        self.forget_dimension(collection);
+        if schema::remove(&self.client, collection).await? { Ok(()) } else { Err(unknown()) }
     }
 
     /// Lists the collections, which needs the key if the server has one, and checks the version of the server.
     async fn ready(&self) -> Result<(), IndexError> {
-        let (listed, version) =
-            futures::join!(self.client.call(self.client.qdrant.list_collections()), self.check_version());
-        listed.map_err(|fault| match fault {
-            Fault::Server(error) => error.into(),
-            other => IndexError::from(trouble(
-                Trouble::Refused,
-                format!("the server does not list its collections: {other:?}"),
-            )),
-        })?;
-        version
+        let (names, version) = futures::join!(schema::names(&self.client), self.client.check_version());
+        names?;
+        Ok(version?)
     }
 }

@@ -1,21 +1,29 @@
-//! Searches, with an order of hits that does not depend on the server.
+//! Searches, with an order of hits that does not depend on the server, and other reads.
 
 use std::collections::HashSet;
 
-use qdrant_client::qdrant::{QueryPointsBuilder, ScoredPoint};
+use qdrant_client::qdrant::{
+    CountPointsBuilder, GetPointsBuilder, PointId, QueryPointsBuilder, ScoredPoint, ScrollPointsBuilder,
+};
 
 use super::collection::server_name;
-use super::error::Fault;
-use super::{QdrantIndex, filter, points, record_smaller_limit};
-use crate::domain::{CollectionName, Embedding, Hit, ImageId, SearchQuery};
+use super::error::{Fault, dependency_error};
+use super::limit::Bound;
+use super::{QdrantIndex, filter, lower_limit, record};
+use crate::domain::{CollectionName, Embedding, FailureKind, Hit, ImageId, ImageRecord, SearchQuery};
+use crate::index::IndexError;
+use crate::index::shared::{self, shown_score};
 
 /// Points requested in addition to the page, so that the page rarely ends among equal scores.
 const INITIAL_EXTRA: usize = 8;
 /// The maximum number of additional points that are requested because of equal scores.
 const MAX_EXTRA: usize = 4_096;
-
 /// The maximum bytes of vectors that a search requests with its hits.
-const VECTOR_BYTES: usize = 32 << 20;
+const MAX_VECTOR_BYTES: usize = 32 << 20;
+/// Ids in one page of `scan`.
+const IDS_PER_PAGE: usize = 1_000;
+/// Records in one request of `get`: a few megabytes.
+const RECORDS_PER_PAGE: usize = 500;
 
 /// A point that was found, with its payload not yet parsed.
 struct Candidate {
@@ -24,11 +32,40 @@ struct Candidate {
     point: ScoredPoint,
 }
 
+/// Returns the hits of one page; see [`page_of_hits`].
+pub(super) async fn search(
+    index: &QdrantIndex,
+    collection: &CollectionName,
+    query: &SearchQuery,
+) -> Result<Vec<Hit>, IndexError> {
+    if query.limit == 0 {
+        return Ok(Vec::new());
+    }
+    check_query(index, collection, query).await?;
+    match page_of_hits(index, collection, query).await {
+        Err(Fault::Invalid(detail)) => {
+            // The collection may have been dropped and created again with another dimension.
+            index.forget_dimension(collection);
+            check_query(index, collection, query).await?;
+            Err(dependency_error(FailureKind::Refused, detail).into())
+        }
+        hits => hits.map_err(|fault| index.index_error(collection, fault)),
+    }
+}
+
+/// Fails if the vector of the query has the wrong dimension.
+async fn check_query(index: &QdrantIndex, collection: &CollectionName, query: &SearchQuery) -> Result<(), IndexError> {
+    if index.cached_dimension(collection) == Some(query.embedding.dimension()) {
+        return Ok(());
+    }
+    shared::check_query(query, &index.space(collection).await?)
+}
+
 /// Returns the hits of one page, sorted by score and then by id. The server sorts by score alone. So all hits up to the
 /// end of the page are requested, and more while the last of them has the same score as the last hit of the page. The
 /// result is exact unless more than 4,096 vectors have that score; then the server decides which of them are on the
 /// page.
-pub(super) async fn search(
+async fn page_of_hits(
     index: &QdrantIndex,
     collection: &CollectionName,
     query: &SearchQuery,
@@ -40,9 +77,10 @@ pub(super) async fn search(
         let found = nearest(index, collection, query, requested).await?;
         let complete = found.len() < requested;
         let candidates = sorted(found, &query.embedding)?;
-        let last = needed.checked_sub(1).and_then(|last| candidates.get(last));
-        let ends_among_equals =
-            last.zip(candidates.last()).is_none_or(|(last, end)| last.score.total_cmp(&end.score).is_eq());
+        let ends_among_equals = match (candidates.get(needed - 1), candidates.last()) {
+            (Some(last_of_page), Some(last)) => last_of_page.score.total_cmp(&last.score).is_eq(),
+            _ => true,
+        };
         if complete || extra >= MAX_EXTRA || !ends_among_equals {
             return candidates.into_iter().skip(query.offset).take(query.limit).map(hit).collect();
         }
@@ -57,7 +95,7 @@ async fn nearest(
     query: &SearchQuery,
     requested: usize,
 ) -> Result<Vec<ScoredPoint>, Fault> {
-    let vectors = requested.saturating_mul(query.embedding.dimension() * size_of::<f32>()) <= VECTOR_BYTES;
+    let with_vectors = requested.saturating_mul(query.embedding.dimension() * size_of::<f32>()) <= MAX_VECTOR_BYTES;
     let conditions = filter::conditions(&query.filter);
     let mut found = Vec::new();
     loop {
@@ -67,19 +105,19 @@ async fn nearest(
             .limit(page as u64)
             .offset(found.len() as u64)
             .with_payload(true)
-            .with_vectors(vectors);
+            .with_vectors(with_vectors);
         if let Some(conditions) = &conditions {
             request = request.filter(conditions.clone());
         }
         match index.client.call(index.client.qdrant.query(request)).await {
             Ok(reply) => {
-                let got = reply.result.len();
+                let received = reply.result.len();
                 found.extend(reply.result);
-                if got < page || found.len() >= requested {
+                if received < page || found.len() >= requested {
                     return Ok(found);
                 }
             }
-            Err(Fault::Limit(refused)) if record_smaller_limit(&index.limits.page, &refused, page) => {}
+            Err(Fault::Limit(limit)) if lower_limit(&index.limits.page, &limit, page) => {}
             Err(fault) => return Err(fault),
         }
     }
@@ -98,17 +136,14 @@ fn sorted(found: Vec<ScoredPoint>, query: &Embedding) -> Result<Vec<Candidate>, 
         if point.score.is_nan() {
             continue;
         }
-        let id = points::image_id(point.id.take())?;
+        let id = record::image_id(point.id.take())?;
         // Pages are read at different moments: a point that is replaced in between may be on two of them.
         if !ids.insert(id) {
             continue;
         }
-        let vector = points::dense(point.vectors.take().as_ref());
+        let vector = record::dense_vector(point.vectors.take().as_ref());
         let vector = vector.and_then(|vector| Embedding::normalised(vector, query.dimension()).ok());
-        let score = vector.map_or(point.score, |vector| vector.cosine(query));
-        // The cosine can exceed -1..=1 slightly, and adding zero turns -0 into 0. Both are done before the comparison,
-        // so that scores that are shown as equal also compare as equal.
-        let score = score.clamp(-1.0, 1.0) + 0.0;
+        let score = shown_score(vector.map_or(point.score, |vector| vector.cosine(query)));
         candidates.push(Candidate { score, id, point });
     }
     candidates.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.id.cmp(&b.id)));
@@ -116,5 +151,68 @@ fn sorted(found: Vec<ScoredPoint>, query: &Embedding) -> Result<Vec<Candidate>, 
 }
 
 fn hit(Candidate { score, id, point }: Candidate) -> Result<Hit, Fault> {
-    Ok(Hit { id, score, payload: points::payload_of(id, point.payload)? })
+    Ok(Hit { id, score, payload: record::payload(id, point.payload)? })
+}
+
+/// Returns the records with these ids that exist.
+pub(super) async fn get(
+    index: &QdrantIndex,
+    collection: &CollectionName,
+    ids: &[ImageId],
+) -> Result<Vec<ImageRecord>, IndexError> {
+    let (mut records, mut rest) = (Vec::with_capacity(ids.len()), ids);
+    while !rest.is_empty() {
+        let chunk = &rest[..index.limits.page.cap(RECORDS_PER_PAGE).min(rest.len())];
+        let list: Vec<PointId> = chunk.iter().copied().map(record::point_id).collect();
+        let request = GetPointsBuilder::new(server_name(collection), list).with_payload(true).with_vectors(true);
+        match index.client.call(index.client.qdrant.get_points(request)).await {
+            Ok(reply) => {
+                for point in reply.result {
+                    records.push(record::record(point).map_err(|fault| fault.into_index_error(collection))?);
+                }
+                rest = &rest[chunk.len()..];
+            }
+            Err(Fault::Limit(limit)) if lower_limit(&index.limits.page, &limit, chunk.len()) => {}
+            Err(fault) => return Err(index.index_error(collection, fault)),
+        }
+    }
+    Ok(records)
+}
+
+/// Counts the records: exactly, or approximately if the strict mode of the server does not allow exact counts.
+pub(super) async fn count(index: &QdrantIndex, collection: &CollectionName) -> Result<u64, IndexError> {
+    let count = |exact| {
+        let request = CountPointsBuilder::new(server_name(collection)).exact(exact);
+        index.client.call(index.client.qdrant.count(request))
+    };
+    let mut counted = count(true).await;
+    if matches!(&counted, Err(Fault::Limit(limit)) if limit.bound == Bound::Exact) {
+        counted = count(false).await;
+    }
+    Ok(counted.map_err(|fault| index.index_error(collection, fault))?.result.unwrap_or_default().count)
+}
+
+/// Returns one page of ids from `from` on, ascending, and the start of the next page.
+pub(super) async fn ids(
+    index: &QdrantIndex,
+    collection: &CollectionName,
+    from: Option<PointId>,
+) -> Result<(Vec<ImageId>, Option<PointId>), IndexError> {
+    let page = loop {
+        let size = index.limits.page.cap(IDS_PER_PAGE);
+        let mut request = ScrollPointsBuilder::new(server_name(collection))
+            .limit(u32::try_from(size).unwrap_or(u32::MAX))
+            .with_payload(false)
+            .with_vectors(false);
+        if let Some(from) = &from {
+            request = request.offset(from.clone());
+        }
+        match index.client.call(index.client.qdrant.scroll(request)).await {
+            Ok(page) => break page,
+            Err(Fault::Limit(limit)) if lower_limit(&index.limits.page, &limit, size) => {}
+            Err(fault) => return Err(index.index_error(collection, fault)),
+        }
+    };
+    let ids: Result<_, Fault> = page.result.into_iter().map(|point| record::image_id(point.id)).collect();
+    Ok((ids.map_err(|fault| fault.into_index_error(collection))?, page.next_page_offset))
 }

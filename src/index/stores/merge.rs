@@ -6,12 +6,12 @@ use std::time::Duration;
 use futures::future::join_all;
 
 use super::{Store, Stores};
-use crate::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space, Trouble};
+use crate::domain::{CollectionInfo, CollectionName, FailureKind, Hit, ImageId, ImageRecord, SearchQuery, Space};
 use crate::index::IndexError;
 
 /// A hit and the stores that returned it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Found {
+pub struct MergedHit {
     /// The hit, with the best score among the stores.
     pub hit: Hit,
     /// The stores that returned it, in the order of the configuration.
@@ -22,32 +22,32 @@ pub struct Found {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Merged<T> {
     /// The results of the stores that replied.
-    pub answer: T,
+    pub value: T,
     /// One message for the client for each store that is left out, with the reason.
     pub warnings: Vec<String>,
 }
 
 /// One result for each store, with the name of the store.
-pub type Answers<T> = Vec<(&'static str, Result<T, IndexError>)>;
+pub type StoreResults<T> = Vec<(&'static str, Result<T, IndexError>)>;
 
-/// As [`Answers`], with error messages for the client.
-pub type Answered<T> = Vec<(&'static str, Result<T, String>)>;
+/// As [`StoreResults`], with error messages for the client.
+pub type StoreStatuses<T> = Vec<(&'static str, Result<T, String>)>;
 
 impl Stores {
     /// Returns the collections of each store, or a message if it did not reply within `within`.
-    pub async fn statuses(&self, within: Duration) -> Answered<Vec<CollectionInfo>> {
+    pub async fn statuses(&self, within: Duration) -> StoreStatuses<Vec<CollectionInfo>> {
         let requests = self.iter().map(|store| async move {
             let request = async {
                 store.ready().await?;
                 store.collections().await
             };
-            let answer = match tokio::time::timeout(within, request).await {
+            let value = match tokio::time::timeout(within, request).await {
                 Ok(Ok(infos)) => Ok(infos),
                 Ok(Err(IndexError::Dependency(down))) => Err(down.for_client()),
                 Ok(Err(error)) => Err(error.to_string()),
                 Err(_) => Err(format!("{} did not reply in time", store.name())),
             };
-            (store.name(), answer)
+            (store.name(), value)
         });
         join_all(requests).await
     }
@@ -56,22 +56,22 @@ impl Stores {
     ///
     /// # Errors
     /// Returns an [`IndexError`] if no store has the collection, or every store fails.
-    pub async fn spaces(&self, collection: &CollectionName) -> Result<Answers<Space>, IndexError> {
+    pub async fn spaces(&self, collection: &CollectionName) -> Result<StoreResults<Space>, IndexError> {
         let unknown = || IndexError::UnknownCollection(collection.clone());
-        let ask = |store: Store| async move {
+        let request = |store: Store| async move {
             let info = store.describe(collection).await.and_then(|info| info.ok_or_else(unknown));
             (store.name(), info.map(|info| info.space))
         };
-        unless_all_failed(join_all(self.iter().cloned().map(ask)).await)
+        unless_all_failed(join_all(self.iter().cloned().map(request)).await)
     }
 
     /// Returns the nearest records of every store. If there are several stores, each starts at its first hit.
-    pub async fn nearest(&self, collection: &CollectionName, query: &SearchQuery) -> Answers<Vec<Hit>> {
+    pub async fn nearest(&self, collection: &CollectionName, query: &SearchQuery) -> StoreResults<Vec<Hit>> {
         // A record on a later page of one store can be on the first page of another, so several are paged after
         // merging.
-        let several = self.iter().nth(1).is_some();
+        let has_several = self.iter().nth(1).is_some();
         let whole = SearchQuery { limit: query.offset + query.limit, offset: 0, ..query.clone() };
-        let query = if several { &whole } else { query };
+        let query = if has_several { &whole } else { query };
         join_all(self.iter().map(|store| async move { (store.name(), store.search(collection, query).await) })).await
     }
 
@@ -82,42 +82,46 @@ impl Stores {
     /// Returns an [`IndexError`] if no store is left.
     pub fn merge(
         &self,
-        spaces: Answers<Space>,
-        nearest: Answers<Vec<Hit>>,
+        spaces: StoreResults<Space>,
+        nearest: StoreResults<Vec<Hit>>,
         space: &Space,
         query: &SearchQuery,
-    ) -> Result<Merged<Vec<Found>>, IndexError> {
-        let answers = spaces.into_iter().zip(nearest).map(|((store, stored), (_, hits))| {
+    ) -> Result<Merged<Vec<MergedHit>>, IndexError> {
+        let results = spaces.into_iter().zip(nearest).map(|((store, stored), (_, hits))| {
             let same = stored.and_then(|stored| Ok(stored.admits(space)?));
             (store, same.and(hits))
         });
-        let several = self.iter().nth(1).is_some();
-        let Merged { answer, warnings } = merged(unless_all_failed(answers.collect())?);
-        let mut found = by_id(answer);
-        if several {
+        let has_several = self.iter().nth(1).is_some();
+        let Merged { value, warnings } = merged(unless_all_failed(results.collect())?);
+        let mut found = by_id(value);
+        if has_several {
             found.sort_by(|a, b| b.hit.score.total_cmp(&a.hit.score).then(a.hit.id.cmp(&b.hit.id)));
             found = found.into_iter().skip(query.offset).take(query.limit).collect();
         }
-        Ok(Merged { answer: found, warnings })
+        Ok(Merged { value: found, warnings })
     }
 
     /// Returns the record of an image from the first store that has it.
     ///
     /// # Errors
-    /// Returns an [`IndexError`] if no store has it and at least one store could not be asked.
-    pub async fn find(&self, collection: &CollectionName, id: ImageId) -> Result<Option<ImageRecord>, IndexError> {
-        let mut answers = Vec::new();
+    /// Returns an [`IndexError`] if no store has it and at least one store failed.
+    pub async fn find_record(
+        &self,
+        collection: &CollectionName,
+        id: ImageId,
+    ) -> Result<Option<ImageRecord>, IndexError> {
+        let mut results = Vec::new();
         for store in self.iter() {
             match store.get(collection, &[id]).await.map(|mut records| records.pop()) {
                 Ok(Some(record)) => return Ok(Some(record)),
-                other => answers.push((store.name(), other)),
+                other => results.push((store.name(), other)),
             }
         }
         // A store that is down may have the record, so the image is not reported as unknown then.
-        let down = answers.iter().find(|(_, answer)| matches!(answer, Err(IndexError::Dependency(_))));
+        let down = results.iter().find(|(_, value)| matches!(value, Err(IndexError::Dependency(_))));
         match down {
             Some((_, Err(error))) => Err(error.clone()),
-            _ => unless_all_failed(answers).map(|_| None),
+            _ => unless_all_failed(results).map(|_| None),
         }
     }
 
@@ -127,15 +131,15 @@ impl Stores {
     /// Returns an [`IndexError`] if no store replies.
     pub async fn collections(&self) -> Result<Merged<Vec<(CollectionInfo, Vec<(&'static str, u64)>)>>, IndexError> {
         let requests = self.iter().map(|store| async move { (store.name(), store.collections().await) });
-        let Merged { answer, warnings } = merged(unless_all_failed(join_all(requests).await)?);
+        let Merged { value, warnings } = merged(unless_all_failed(join_all(requests).await)?);
         let mut all: BTreeMap<CollectionName, (CollectionInfo, Vec<_>)> = BTreeMap::new();
-        for (store, infos) in answer {
+        for (store, infos) in value {
             for info in infos {
                 let count = info.count;
                 all.entry(info.name.clone()).or_insert_with(|| (info, Vec::new())).1.push((store, count));
             }
         }
-        Ok(Merged { answer: all.into_values().collect(), warnings })
+        Ok(Merged { value: all.into_values().collect(), warnings })
     }
 
     /// Checks that at least one store can serve requests. Returns one warning for each store that cannot.
@@ -149,33 +153,33 @@ impl Stores {
 }
 
 /// Fails if every store failed. Prefers the error of a store that is down: that store may have what the others lack.
-fn unless_all_failed<T>(answers: Answers<T>) -> Result<Answers<T>, IndexError> {
-    if answers.iter().any(|(_, answer)| answer.is_ok()) {
-        return Ok(answers);
+fn unless_all_failed<T>(results: StoreResults<T>) -> Result<StoreResults<T>, IndexError> {
+    if results.iter().any(|(_, value)| value.is_ok()) {
+        return Ok(results);
     }
-    let mut errors: Vec<IndexError> = answers.into_iter().filter_map(|(_, answer)| answer.err()).collect();
+    let mut errors: Vec<IndexError> = results.into_iter().filter_map(|(_, value)| value.err()).collect();
     let preferred = errors.iter().position(|error| matches!(error, IndexError::Dependency(_))).unwrap_or(0);
     Err(errors.swap_remove(preferred))
 }
 
-fn merged<T>(answers: Answers<T>) -> Merged<Vec<(&'static str, T)>> {
-    let (mut answer, mut warnings) = (Vec::new(), Vec::new());
-    for (store, outcome) in answers {
+fn merged<T>(results: StoreResults<T>) -> Merged<Vec<(&'static str, T)>> {
+    let (mut value, mut warnings) = (Vec::new(), Vec::new());
+    for (store, outcome) in results {
         match outcome {
-            Ok(good) => answer.push((store, good)),
+            Ok(good) => value.push((store, good)),
             Err(error) => {
                 tracing::warn!(store, %error, "a store failed and is left out of a reply");
                 warnings.push(warning(store, &error));
             }
         }
     }
-    Merged { answer, warnings }
+    Merged { value, warnings }
 }
 
 /// Returns the message for the client about a store that is left out. The store's own error message goes to the log.
 fn warning(store: &str, error: &IndexError) -> String {
     match error {
-        IndexError::Dependency(down) if down.trouble == Trouble::Misconfigured => {
+        IndexError::Dependency(down) if down.trouble == FailureKind::Misconfigured => {
             format!("{store} is left out: {}", down.for_client())
         }
         IndexError::Dependency(down) => format!("{store} {} and is left out", down.trouble),
@@ -186,18 +190,18 @@ fn warning(store: &str, error: &IndexError) -> String {
     }
 }
 
-fn by_id(answers: Vec<(&'static str, Vec<Hit>)>) -> Vec<Found> {
-    let mut places: HashMap<ImageId, usize> = HashMap::new();
-    let mut found: Vec<Found> = Vec::new();
-    for (store, hits) in answers {
+fn by_id(results: Vec<(&'static str, Vec<Hit>)>) -> Vec<MergedHit> {
+    let mut positions: HashMap<ImageId, usize> = HashMap::new();
+    let mut found: Vec<MergedHit> = Vec::new();
+    for (store, hits) in results {
         for hit in hits {
-            let place = *places.entry(hit.id).or_insert(found.len());
-            match found.get_mut(place) {
-                None => found.push(Found { hit, stores: vec![store] }),
-                Some(known) => {
-                    known.stores.push(store);
-                    if hit.score > known.hit.score {
-                        known.hit = hit;
+            let position = *positions.entry(hit.id).or_insert(found.len());
+            match found.get_mut(position) {
+                None => found.push(MergedHit { hit, stores: vec![store] }),
+                Some(merged) => {
+                    merged.stores.push(store);
+                    if hit.score > merged.hit.score {
+                        merged.hit = hit;
                     }
                 }
             }

@@ -1,6 +1,6 @@
 //! The configured stores, by name. They are written and searched in parallel.
 
-mod any;
+mod get;
 mod merge;
 
 use std::fmt;
@@ -14,13 +14,14 @@ use super::{ImageIndex, IndexError, StoreKind};
 use crate::domain::{CollectionInfo, CollectionName, ImageId, ImageRecord, StoreSet};
 use crate::resilience::{WorkClock, measured};
 
-pub use merge::{Answered, Answers, Found, Merged};
+pub use merge::{Merged, MergedHit, StoreResults, StoreStatuses};
 
 /// Every name that `provider=` accepts, including stores that are not configured.
-pub const KNOWN: [&str; 4] = [StoreKind::Embedded.name(), StoreKind::Qdrant.name(), StoreKind::Weaviate.name(), ALL];
+pub const STORE_NAMES: [&str; 4] =
+    [StoreKind::Embedded.name(), StoreKind::Qdrant.name(), StoreKind::Weaviate.name(), ALL_STORES];
 
 /// The name for all stores, in `provider=`, `VECTOR_DB_PROVIDER` and replies.
-pub const ALL: &str = "all";
+pub const ALL_STORES: &str = "all";
 
 /// A shared store.
 pub(super) type Store = Arc<dyn ImageIndex>;
@@ -80,32 +81,33 @@ impl Stores {
     pub fn name(&self) -> &'static str {
         match self.0.as_slice() {
             [one] => one.name(),
-            _ => ALL,
+            _ => ALL_STORES,
         }
     }
 
     /// Returns their names as a set.
-    pub fn all(&self) -> StoreSet {
+    pub fn name_set(&self) -> StoreSet {
         self.0.iter().map(|store| store.name()).collect()
     }
 
     /// Describes a collection in each store that has it and replies within `within`.
     pub async fn describe_all(&self, collection: &CollectionName, within: Duration) -> Vec<CollectionInfo> {
         let requests = self.0.iter().map(|store| tokio::time::timeout(within, store.describe(collection)));
-        let answers = join_all(requests).await;
-        answers.into_iter().filter_map(|answer| answer.ok()?.ok()?).collect()
+        let replies = join_all(requests).await;
+        replies.into_iter().filter_map(|reply| reply.ok()?.ok()?).collect()
     }
 
-    /// Writes records to every store except those in `have`, in parallel. The stream yields each store's result as soon
-    /// as it is complete. If a store refuses a record, the others are still written. `clock` stops during waits.
+    /// Writes records to every store except those in `stored_in`, in parallel. The stream returns the result of each
+    /// store as soon as it is complete. If a store refuses a record, the others are still written. `clock` stops during
+    /// waits.
     pub fn upsert<'a>(
         &'a self,
         collection: &'a CollectionName,
         records: &'a [ImageRecord],
-        have: &StoreSet,
+        stored_in: &StoreSet,
         clock: &'a WorkClock,
     ) -> impl Stream<Item = Written> + Unpin + Send + 'a {
-        let targets = self.0.iter().filter(|store| !have.contains(store.name()));
+        let targets = self.0.iter().filter(|store| !stored_in.contains(store.name()));
         targets
             .map(|store| async move {
                 let (outcome, worked) = measured(clock, upsert_accepted(store.as_ref(), collection, records)).await;

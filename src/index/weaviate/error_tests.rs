@@ -1,10 +1,11 @@
 use super::*;
+use crate::index::weaviate::limit::Bound;
 
 fn name() -> CollectionName {
     CollectionName::parse("documents").unwrap()
 }
 
-fn kind(error: IndexError) -> Trouble {
+fn kind(error: IndexError) -> FailureKind {
     match error {
         IndexError::Dependency(down) => down.trouble,
         other => panic!("{other}"),
@@ -14,10 +15,10 @@ fn kind(error: IndexError) -> Trouble {
 #[test]
 fn each_grpc_code_has_one_kind_of_failure() {
     let kind_of = |code: Code| kind(from_status(&Status::new(code, "words"), &name()));
-    assert_eq!(kind_of(Code::DeadlineExceeded), Trouble::TimedOut);
-    assert_eq!(kind_of(Code::ResourceExhausted), Trouble::Busy { retry_after: DEFAULT_RETRY_DELAY });
+    assert_eq!(kind_of(Code::DeadlineExceeded), FailureKind::TimedOut);
+    assert_eq!(kind_of(Code::ResourceExhausted), FailureKind::Busy { retry_after: DEFAULT_RETRY_DELAY });
     for down in [Code::Unavailable, Code::Unknown, Code::Internal, Code::DataLoss, Code::Aborted, Code::Cancelled] {
-        assert_eq!(kind_of(down), Trouble::Failed, "{down:?}");
+        assert_eq!(kind_of(down), FailureKind::Failed, "{down:?}");
     }
     for settings in [
         Code::Unauthenticated,
@@ -29,7 +30,7 @@ fn each_grpc_code_has_one_kind_of_failure() {
         Code::OutOfRange,
         Code::Unimplemented,
     ] {
-        assert_eq!(kind_of(settings), Trouble::Refused, "{settings:?}");
+        assert_eq!(kind_of(settings), FailureKind::Refused, "{settings:?}");
     }
 }
 
@@ -48,83 +49,18 @@ fn an_unspecific_code_is_classified_by_its_message() {
         "extract auth: anonymous access not enabled",
         "explorer: get class: vector search: … vector lengths don't match: 4 vs 2",
     ] {
-        assert_eq!(kind(error_of(refused)), Trouble::Refused, "{refused}");
+        assert_eq!(kind(error_of(refused)), FailureKind::Refused, "{refused}");
     }
-    assert_eq!(kind(error_of("something else")), Trouble::Failed);
-    assert_eq!(kind(error_of("search: context deadline exceeded")), Trouble::TimedOut);
-    assert_eq!(kind(from_status(&Status::cancelled("Timeout expired"), &name())), Trouble::TimedOut);
+    assert_eq!(kind(error_of("something else")), FailureKind::Failed);
+    assert_eq!(kind(error_of("search: context deadline exceeded")), FailureKind::TimedOut);
+    assert_eq!(kind(from_status(&Status::cancelled("Timeout expired"), &name())), FailureKind::TimedOut);
     let large = Status::resource_exhausted("grpc: received message larger than max (5 vs. 4)");
-    assert_eq!(kind(from_status(&large, &name())), Trouble::Misconfigured);
+    assert_eq!(kind(from_status(&large, &name())), FailureKind::Misconfigured);
     let many = "query maximum results exceeded: … exceeds the configured value for QUERY_MAXIMUM_RESULTS '100'.";
     let many = Status::unknown(many);
-    assert_eq!(limit(&many).map(|limit| (limit.bound, limit.allowed)), Some((Bound::Results, Some(100))));
+    assert_eq!(find_limit(&many).map(|limit| (limit.bound, limit.allowed)), Some((Bound::Results, Some(100))));
     assert!(from_status(&many, &name()).to_string().contains("QUERY_MAXIMUM_RESULTS '100'"));
     let mut limited = Status::resource_exhausted("usage limit");
     limited.metadata_mut().insert("retry-after", "7".parse().unwrap());
-    assert_eq!(kind(from_status(&limited, &name())), Trouble::Busy { retry_after: Duration::from_secs(7) });
-}
-
-#[test]
-fn each_http_status_has_one_kind_of_failure() {
-    let kind_of = |status: u16, wait| kind(from_http_reply(StatusCode::from_u16(status).unwrap(), wait, b"words"));
-    for settings in [301, 400, 401, 403, 404, 405, 410, 422] {
-        assert_eq!(kind_of(settings, None), Trouble::Refused, "{settings}");
-    }
-    for down in [500, 502, 503, 507] {
-        assert_eq!(kind_of(down, None), Trouble::Failed, "{down}");
-    }
-    for late in [408, 504] {
-        assert_eq!(kind_of(late, None), Trouble::TimedOut, "{late}");
-    }
-    assert_eq!(kind_of(429, None), Trouble::Busy { retry_after: DEFAULT_RETRY_DELAY });
-    for busy in [429, 503] {
-        assert_eq!(kind_of(busy, Some("7")), Trouble::Busy { retry_after: Duration::from_secs(7) }, "{busy}");
-        assert_eq!(kind_of(busy, Some("999999")), Trouble::Busy { retry_after: Duration::from_mins(5) }, "{busy}");
-    }
-}
-
-#[test]
-fn refusals_of_an_object_differ_from_errors_of_the_server() {
-    for (message, expected) in [
-        (
-            "auto-schema: create collection: property 'guard': At least one nested property is required",
-            Refusal::NoClass,
-        ),
-        ("class 'DocumentsImages' not present in schema", Refusal::NoClass),
-        ("import into non-existing index for DocumentsImages", Refusal::NoClass),
-        ("auto-schema: update collection: property 'guard': At least one nested property", Refusal::OtherClass),
-        ("store is read-only due to: disk usage too high", Refusal::Server),
-        ("put local object: shard=\"a1\": store is read-only", Refusal::Server),
-        ("shard read-only: STATUS_READONLY", Refusal::Server),
-        ("put object: not enough memory", Refusal::Server),
-        ("cannot process batch: not enough memory mappings", Refusal::Server),
-        ("write /var/lib/weaviate/x/lsm/objects/segment.wal: no space left on device", Refusal::Server),
-        ("context deadline exceeded", Refusal::Server),
-        ("cannot achieve consistency level \"QUORUM\": cannot reach enough replicas", Refusal::Server),
-        ("dial tcp 10.0.0.1:7001: i/o timeout", Refusal::Server),
-        ("broadcast: unexpected status code 503 ()", Refusal::Server),
-        ("server is shutting down", Refusal::Server),
-        ("shard busy: structural vector op in progress", Refusal::Server),
-        // Names and quoted values are ignored.
-        ("invalid date property 'indexed_at' on class 'A': the given value is 'timeout.jpg'", Refusal::Object),
-        ("invalid text property 's3_key' on class 'Timeout': read-only, but it's a replica", Refusal::Object),
-        (
-            "replica \"node2\": new node has a vector with length 2. Existing nodes have vectors with length 4",
-            Refusal::Object,
-        ),
-        ("import into TimeoutImages: timeout.jpg is odd", Refusal::Unknown),
-        ("'no space left' is no value for a/timeout/b.jpg, read-only_copy.png or x.timeout", Refusal::Unknown),
-        ("the value of a shutdown notice.jpg is odd", Refusal::Unknown),
-        ("an unexpected error occurred: index out of range", Refusal::Unknown),
-        ("new node has a vector with length 2. Existing nodes have vectors with length 4", Refusal::Object),
-        ("invalid text property 's3_key' on class 'A': not a string, but float64", Refusal::Object),
-    ] {
-        assert_eq!(refusal(message, "TimeoutImages", &["shutdown notice.jpg"]), expected, "{message}");
-    }
-}
-
-#[test]
-fn a_server_message_becomes_one_short_line() {
-    assert_eq!(words(b"  a\r\n\tb\x1b[31m "), "a b [31m");
-    assert_eq!(words("ä".repeat(9_000).as_bytes()).chars().count(), MAX_MESSAGE_CHARS + 1);
+    assert_eq!(kind(from_status(&limited, &name())), FailureKind::Busy { retry_after: Duration::from_secs(7) });
 }

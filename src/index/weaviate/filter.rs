@@ -1,23 +1,23 @@
 //! Converts a [`Filter`] into filters of Weaviate.
 
-use super::names;
+use super::record::property;
 use super::wire::{FilterTarget, Filters, Operator, TestValue, TextArray};
 use crate::domain::{Filter, ImageId, Timestamp};
 
 /// The largest exact integer: requests carry numbers as doubles. In microseconds since 1970 it is the year 2255.
 const MAX_EXACT_INTEGER: i64 = (1 << 53) - 1;
 
-/// Returns the value of a moment in [`names::INDEXED_MICROS`], as it is stored and compared.
+/// Returns the value of a moment in [`property::INDEXED_MICROS`], as it is stored and compared.
 pub(super) fn micros(moment: Timestamp) -> i64 {
     moment.unix_micros().clamp(-MAX_EXACT_INTEGER, MAX_EXACT_INTEGER)
 }
 
-/// Returns the term of a folder in [`names::TERMS`]. Like a metadata term, it does not end with a space.
+/// Returns the term of a folder in [`property::TERMS`]. Like a metadata term, it does not end with a space.
 pub(super) fn folder_term(folder: &str) -> String {
     format!("folder:{folder};")
 }
 
-/// Returns the term of a metadata pair in [`names::TERMS`]. It has the length of the key, so that different pairs
+/// Returns the term of a metadata pair in [`property::TERMS`]. It has the length of the key, so that different pairs
 /// differ.
 pub(super) fn meta_term(key: &str, value: &str) -> String {
     format!("meta:{}:{key}={value};", key.len())
@@ -29,18 +29,18 @@ pub(super) fn filters(filter: &Filter) -> Option<Filters> {
     let Filter { format, s3_prefix, min_width, min_height, indexed_after, meta } = filter;
     let text = |text: &str| TestValue::Text(text.to_owned());
     let mut conditions = Vec::new();
-    conditions.extend(format.map(|format| condition(names::FORMAT, Operator::Equal, text(format.as_str()))));
+    conditions.extend(format.map(|format| condition(property::FORMAT, Operator::Equal, text(format.as_str()))));
     let folder = s3_prefix.iter().map(|folder| folder_term(folder));
     for term in folder.chain(meta.iter().map(|(key, value)| meta_term(key, value))) {
         // On a list property, `Equal` matches any element.
-        conditions.push(condition(names::TERMS, Operator::Equal, TestValue::Text(term)));
+        conditions.push(condition(property::TERMS, Operator::Equal, TestValue::Text(term)));
     }
-    for (name, minimum) in [(names::WIDTH, min_width), (names::HEIGHT, min_height)] {
+    for (name, minimum) in [(property::WIDTH, min_width), (property::HEIGHT, min_height)] {
         conditions
             .extend(minimum.map(|minimum| condition(name, Operator::GreaterThanEqual, TestValue::Int(minimum.into()))));
     }
     let after = indexed_after.map(|moment| TestValue::Int(micros(moment)));
-    conditions.extend(after.map(|after| condition(names::INDEXED_MICROS, Operator::GreaterThan, after)));
+    conditions.extend(after.map(|after| condition(property::INDEXED_MICROS, Operator::GreaterThan, after)));
     match conditions.len() {
         0 => None,
         1 => conditions.pop(),
@@ -51,7 +51,7 @@ pub(super) fn filters(filter: &Filter) -> Option<Filters> {
 /// Returns a filter that matches these ids.
 pub(super) fn ids_filter(ids: &[ImageId]) -> Filters {
     let values = ids.iter().map(ToString::to_string).collect();
-    condition(names::ID, Operator::ContainsAny, TestValue::TextArray(TextArray { values }))
+    condition(property::ID, Operator::ContainsAny, TestValue::TextArray(TextArray { values }))
 }
 
 fn condition(property: &str, operator: Operator, value: TestValue) -> Filters {

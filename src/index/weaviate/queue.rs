@@ -6,15 +6,16 @@ use reqwest::Method;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use super::rest::{Rest, parsed};
+use super::error::parse_reply;
 use crate::domain::CollectionName;
+use crate::http::RestClient;
 use crate::index::IndexError;
 
 /// The interval between two checks of the queue: the first one, and the maximum.
 const FIRST_POLL_INTERVAL: Duration = Duration::from_millis(50);
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(2);
 /// The maximum bytes of the reply, which has an entry for each shard of the class.
-const NODES_BYTES: usize = 4 << 20;
+const MAX_NODES_BYTES: usize = 4 << 20;
 
 /// The parts of the reply to `GET /v1/nodes/{class}?output=verbose` that are read.
 #[derive(Debug, Deserialize)]
@@ -47,16 +48,16 @@ impl Nodes {
 }
 
 /// Waits until the queue of the collection's class is empty, at most `within`. Returns what is left of the queue.
-pub(super) async fn settled(
-    rest: &Rest,
+pub(super) async fn wait_until_empty(
+    rest: &RestClient,
     collection: &CollectionName,
     within: Duration,
 ) -> Result<Option<u64>, IndexError> {
     let (deadline, mut pause) = (Instant::now() + within, FIRST_POLL_INTERVAL);
     let class = collection.weaviate_class();
     loop {
-        let reply = rest.ask(Method::GET, &["nodes", &class], Some("output=verbose"), None, NODES_BYTES).await?;
-        let queued = parsed::<Nodes>(&reply.body?)?.queued();
+        let request = rest.request(Method::GET, &["nodes", &class]).query(&[("output", "verbose")]);
+        let queued = parse_reply::<Nodes>(&rest.send(request, MAX_NODES_BYTES).await?)?.queued();
         if queued == 0 {
             return Ok(None);
         }

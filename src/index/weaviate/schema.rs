@@ -2,82 +2,85 @@
 
 use reqwest::{Method, StatusCode};
 
-use super::class::{Class, Classes, Kept, new_class};
-use super::error::failed;
-use super::rest::{Rest, parsed};
-use crate::domain::{CollectionName, Space, Trouble};
-use crate::index::{Ensured, IndexError};
+use super::collection::{Class, Classes, StoredCollection, new_class};
+use super::error::{failed, parse_reply};
+use crate::domain::{CollectionName, FailureKind, Space};
+use crate::http::RestClient;
+use crate::index::{EnsureOutcome, IndexError};
 
 /// The maximum bytes of a class. With its description it has some tens of kilobytes.
-const CLASS_BYTES: usize = 4 << 20;
+const MAX_CLASS_BYTES: usize = 4 << 20;
 /// The maximum bytes of all classes of a server.
-const CLASSES_BYTES: usize = 64 << 20;
+const MAX_CLASSES_BYTES: usize = 64 << 20;
 /// The maximum bytes of replies whose content is not read.
-const OTHER_REPLY_BYTES: usize = 1 << 20;
+const MAX_OTHER_REPLY_BYTES: usize = 1 << 20;
 
 /// What exists under the class name of a collection.
 #[derive(Debug)]
-pub(super) enum Found {
-    Nothing,
+pub(super) enum FoundClass {
+    Missing,
     /// This collection.
-    Own(Kept),
+    Own(StoredCollection),
     /// Another collection of Glimpse whose class has the same name.
-    Twin(CollectionName),
+    NameConflict(CollectionName),
     /// A class that Glimpse did not create or can no longer use, with the reason.
-    Foreign(String),
+    Unusable(String),
 }
 
-impl Found {
+impl FoundClass {
     /// Returns the name and the space of `collection`. Fails if the class is missing, or belongs to another collection
     /// or application.
-    pub(super) fn known(self, collection: &CollectionName) -> Result<Kept, IndexError> {
+    pub(super) fn require_own(self, collection: &CollectionName) -> Result<StoredCollection, IndexError> {
         match self {
-            Self::Own(kept) => Ok(kept),
-            Self::Nothing | Self::Twin(_) => Err(IndexError::UnknownCollection(collection.clone())),
-            Self::Foreign(why) => Err(failed(Trouble::Refused, why)),
+            Self::Own(stored) => Ok(stored),
+            Self::Missing | Self::NameConflict(_) => Err(IndexError::UnknownCollection(collection.clone())),
+            Self::Unusable(reason) => Err(failed(FailureKind::Refused, reason)),
         }
     }
 }
 
-fn classify(class: Class, collection: &CollectionName) -> Found {
-    match class.kept() {
-        Ok(kept) if kept.collection == *collection => Found::Own(kept),
-        Ok(kept) => Found::Twin(kept.collection),
-        Err(why) => Found::Foreign(why),
+fn classify(class: Class, collection: &CollectionName) -> FoundClass {
+    match class.stored_collection() {
+        Ok(stored) if stored.collection == *collection => FoundClass::Own(stored),
+        Ok(stored) => FoundClass::NameConflict(stored.collection),
+        Err(reason) => FoundClass::Unusable(reason),
     }
 }
 
 /// Finds the class of a collection.
-pub(super) async fn find(rest: &Rest, collection: &CollectionName) -> Result<Found, IndexError> {
-    let path = ["schema", &collection.weaviate_class()];
-    let reply = rest.call(Method::GET, &path, None, CLASS_BYTES).await?;
-    if reply.status == StatusCode::NOT_FOUND {
-        return Ok(Found::Nothing);
+pub(super) async fn find(rest: &RestClient, collection: &CollectionName) -> Result<FoundClass, IndexError> {
+    let class = collection.weaviate_class();
+    match rest.get(&["schema", &class], MAX_CLASS_BYTES).await {
+        Err(error) if error.status == Some(StatusCode::NOT_FOUND) => Ok(FoundClass::Missing),
+        reply => Ok(classify(parse_reply(&reply?)?, collection)),
     }
-    Ok(classify(parsed(&reply.body?)?, collection))
 }
 
 /// Returns every collection of Glimpse. Classes of other applications are left out.
-pub(super) async fn all(rest: &Rest) -> Result<Vec<Kept>, IndexError> {
+pub(super) async fn own_collections(rest: &RestClient) -> Result<Vec<StoredCollection>, IndexError> {
     let classes = classes(rest).await?;
-    Ok(classes.into_iter().filter_map(|class| class.kept().ok()).collect())
+    Ok(classes.into_iter().filter_map(|class| class.stored_collection().ok()).collect())
 }
 
-async fn classes(rest: &Rest) -> Result<Vec<Class>, IndexError> {
-    let reply = rest.call(Method::GET, &["schema"], None, CLASSES_BYTES).await?;
-    Ok(parsed::<Classes>(&reply.body?)?.classes)
+async fn classes(rest: &RestClient) -> Result<Vec<Class>, IndexError> {
+    Ok(parse_reply::<Classes>(&rest.get(&["schema"], MAX_CLASSES_BYTES).await?)?.classes)
 }
 
 /// Creates the class of a collection, or compares the existing one with `space`.
-pub(super) async fn ensure(rest: &Rest, collection: &CollectionName, space: &Space) -> Result<Ensured, IndexError> {
+pub(super) async fn ensure(
+    rest: &RestClient,
+    collection: &CollectionName,
+    space: &Space,
+) -> Result<EnsureOutcome, IndexError> {
     if let Some(existed) = check_existing(find(rest, collection).await?, collection, space)? {
         return Ok(existed);
     }
-    let body = new_class(collection, space).map_err(|error| failed(Trouble::Failed, error.to_string()))?;
-    let reply = rest.call(Method::POST, &["schema"], Some(body), CLASS_BYTES).await?;
-    if reply.status != StatusCode::UNPROCESSABLE_ENTITY {
-        return reply.body.map(|_| Ensured::Created);
-    }
+    let body = new_class(collection, space).map_err(|error| failed(FailureKind::Failed, error.to_string()))?;
+    let refusal = match rest.post(&["schema"], body.into(), MAX_CLASS_BYTES).await {
+        Ok(_) => return Ok(EnsureOutcome::Created),
+        Err(error) if error.status == Some(StatusCode::UNPROCESSABLE_ENTITY) => error,
+        Err(error) => return Err(error.into()),
+    };
     // Another caller has created the class in the meantime, or a class exists whose name differs only in case, or the
     // server refuses the class for another reason.
     if let Some(existed) = check_existing(find(rest, collection).await?, collection, space)? {
@@ -85,38 +88,45 @@ pub(super) async fn ensure(rest: &Rest, collection: &CollectionName, space: &Spa
     }
     let name = collection.weaviate_class();
     let similar = classes(rest).await?.into_iter().find(|class| class.name.eq_ignore_ascii_case(&name));
-    match similar.map(Class::kept) {
-        Some(Ok(kept)) => Err(IndexError::NameTaken { wanted: collection.clone(), existing: kept.collection }),
-        Some(Err(why)) => Err(failed(Trouble::Refused, why)),
-        None => reply.body.map(|_| Ensured::Created),
+    match similar.map(Class::stored_collection) {
+        Some(Ok(stored)) => Err(IndexError::NameTaken { wanted: collection.clone(), existing: stored.collection }),
+        Some(Err(reason)) => Err(failed(FailureKind::Refused, reason)),
+        None => Err(refusal.into()),
     }
 }
 
-fn check_existing(found: Found, collection: &CollectionName, space: &Space) -> Result<Option<Ensured>, IndexError> {
+fn check_existing(
+    found: FoundClass,
+    collection: &CollectionName,
+    space: &Space,
+) -> Result<Option<EnsureOutcome>, IndexError> {
     match found {
-        Found::Nothing => Ok(None),
-        Found::Own(kept) => {
-            kept.space.admits(space)?;
-            Ok(Some(Ensured::Existed))
+        FoundClass::Missing => Ok(None),
+        FoundClass::Own(stored) => {
+            stored.space.admits(space)?;
+            Ok(Some(EnsureOutcome::Existed))
         }
-        Found::Twin(existing) => Err(IndexError::NameTaken { wanted: collection.clone(), existing }),
-        Found::Foreign(why) => Err(failed(Trouble::Refused, why)),
+        FoundClass::NameConflict(existing) => Err(IndexError::NameTaken { wanted: collection.clone(), existing }),
+        FoundClass::Unusable(reason) => Err(failed(FailureKind::Refused, reason)),
     }
 }
 
 /// Removes the class of a collection and its content.
-pub(super) async fn remove(rest: &Rest, collection: &CollectionName) -> Result<(), IndexError> {
-    find(rest, collection).await?.known(collection)?;
-    let path = ["schema", &collection.weaviate_class()];
-    let reply = rest.call(Method::DELETE, &path, None, OTHER_REPLY_BYTES).await?;
-    if reply.status == StatusCode::NOT_FOUND {
-        return Err(IndexError::UnknownCollection(collection.clone()));
+pub(super) async fn remove(rest: &RestClient, collection: &CollectionName) -> Result<(), IndexError> {
+    find(rest, collection).await?.require_own(collection)?;
+    let class = collection.weaviate_class();
+    match rest.send(rest.request(Method::DELETE, &["schema", &class]), MAX_OTHER_REPLY_BYTES).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.status == Some(StatusCode::NOT_FOUND) => {
+            Err(IndexError::UnknownCollection(collection.clone()))
+        }
+        Err(error) => Err(error.into()),
     }
-    reply.body.map(drop)
 }
 
 /// Checks that the server is ready and accepts the key.
-pub(super) async fn ready(rest: &Rest) -> Result<(), IndexError> {
-    rest.call(Method::GET, &[".well-known", "ready"], None, OTHER_REPLY_BYTES).await?.body?;
-    rest.call(Method::GET, &["meta"], None, OTHER_REPLY_BYTES).await?.body.map(drop)
+pub(super) async fn ready(rest: &RestClient) -> Result<(), IndexError> {
+    rest.get(&[".well-known", "ready"], MAX_OTHER_REPLY_BYTES).await?;
+    rest.get(&["meta"], MAX_OTHER_REPLY_BYTES).await?;
+    Ok(())
 }

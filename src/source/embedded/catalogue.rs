@@ -106,7 +106,7 @@ impl Catalogue {
     }
 
     /// Registers a file before it is written, so that the next start removes it after a crash.
-    pub(super) async fn announce(&self, file: String) -> Result<(), SqliteError> {
+    pub(super) async fn register_file(&self, file: String) -> Result<(), SqliteError> {
         self.db.call(move |connection| connection.execute("INSERT INTO loose VALUES (?1)", [file])).await.map(drop)
     }
 

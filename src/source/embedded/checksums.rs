@@ -20,9 +20,9 @@ pub(super) struct DeclaredChecksums {
     pub(super) given: [(&'static str, Option<String>); 5],
 }
 
-/// Makes an [`DeclaredChecksums`] from any request with a body. It is a macro because these requests have common fields, but no
-/// common trait.
-macro_rules! announced {
+/// Makes an [`DeclaredChecksums`] from any request with a body. It is a macro because these requests have common
+/// fields, but no common trait.
+macro_rules! declared_checksums {
     ($input:expr) => {
         $crate::source::embedded::checksums::DeclaredChecksums {
             md5: $input.content_md5.clone(),
@@ -36,7 +36,7 @@ macro_rules! announced {
         }
     };
 }
-pub(super) use announced;
+pub(super) use declared_checksums;
 
 /// The checksums that one body must have, and their computation.
 #[derive(Default)]

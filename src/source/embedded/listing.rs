@@ -9,7 +9,7 @@ pub(super) const MAX_PAGE_ENTRIES: usize = 1000;
 
 /// The position where a page starts. It is sent as the continuation token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum After {
+pub(super) enum PagePosition {
     /// The page contains keys that are greater than this one.
     Key(String),
     /// The page contains keys that are greater than all keys with this prefix.
@@ -21,14 +21,14 @@ pub(super) enum After {
 pub(super) struct PageRequest {
     pub(super) prefix: String,
     pub(super) delimiter: Option<String>,
-    pub(super) after: Option<After>,
+    pub(super) after: Option<PagePosition>,
     /// Maximum number of objects and common prefixes, at most [`MAX_PAGE_ENTRIES`].
     pub(super) limit: usize,
 }
 
 /// One object of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct ListedObject {
     pub(super) key: String,
     pub(super) size: i64,
     pub(super) etag: String,
@@ -38,13 +38,13 @@ pub(super) struct Line {
 /// One page of a listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Page {
-    pub(super) lines: Vec<Line>,
+    pub(super) objects: Vec<ListedObject>,
     pub(super) prefixes: Vec<String>,
     /// The position where the next page starts; `None` if this is the last page.
-    pub(super) next: Option<After>,
+    pub(super) next: Option<PagePosition>,
 }
 
-impl After {
+impl PagePosition {
     /// Returns the position as a token. It is hexadecimal, so that every client returns it unchanged.
     pub(super) fn to_token(&self) -> String {
         match self {
@@ -96,12 +96,12 @@ pub(super) fn list(connection: &Connection, bucket: &str, request: &PageRequest)
     )?;
     let end = after_prefix(&request.prefix);
     let mut from = request.prefix.clone().into_bytes();
-    from = from.max(request.after.as_ref().map(After::bound).unwrap_or_default());
+    from = from.max(request.after.as_ref().map(PagePosition::bound).unwrap_or_default());
     let mut last = None;
     'seek: loop {
         let mut rows = range.query(params![bucket, from, end])?;
         while let Some(row) = rows.next()? {
-            if page.lines.len() + page.prefixes.len() == request.limit {
+            if page.objects.len() + page.prefixes.len() == request.limit {
                 page.next = last;
                 return Ok(page);
             }
@@ -111,12 +111,12 @@ pub(super) fn list(connection: &Connection, bucket: &str, request: &PageRequest)
             })?;
             if let Some(folder) = common_prefix(&key, request) {
                 from = after_prefix(folder);
-                last = Some(After::Prefix(folder.to_owned()));
+                last = Some(PagePosition::Prefix(folder.to_owned()));
                 page.prefixes.push(folder.to_owned());
                 continue 'seek;
             }
-            last = Some(After::Key(key.clone()));
-            page.lines.push(Line { key, size: row.get(1)?, etag: row.get(2)?, modified: row.get(3)? });
+            last = Some(PagePosition::Key(key.clone()));
+            page.objects.push(ListedObject { key, size: row.get(1)?, etag: row.get(2)?, modified: row.get(3)? });
         }
         return Ok(page);
     }
@@ -152,11 +152,11 @@ mod tests {
         let mut out = Vec::new();
         loop {
             let page = list(connection, "b", &request).unwrap();
-            let mut names: Vec<String> = page.lines.into_iter().map(|line| line.key).collect();
+            let mut names: Vec<String> = page.objects.into_iter().map(|object| object.key).collect();
             names.extend(page.prefixes.into_iter().map(|prefix| format!("[{prefix}]")));
             out.push(names.join(" "));
             let Some(next) = page.next else { return out.join("|") };
-            request.after = After::from_token(&next.to_token());
+            request.after = PagePosition::from_token(&next.to_token());
             assert_eq!(request.after, Some(next));
         }
     }
@@ -194,14 +194,14 @@ mod tests {
         let connection = connection_with(&["a1", "b1", "b2", "c1"]);
         let from = |key: &str| PageRequest {
             prefix: "b".to_owned(),
-            after: Some(After::Key(key.to_owned())),
+            after: Some(PagePosition::Key(key.to_owned())),
             limit: 9,
             ..PageRequest::default()
         };
         assert_eq!(list_all_pages(&connection, from("a")), "b1 b2");
         assert_eq!(list_all_pages(&connection, from("b1")), "b2");
         assert_eq!(list_all_pages(&connection, from("c")), "");
-        assert_eq!(After::from_token("k6"), None);
-        assert_eq!(After::from_token(""), None);
+        assert_eq!(PagePosition::from_token("k6"), None);
+        assert_eq!(PagePosition::from_token(""), None);
     }
 }

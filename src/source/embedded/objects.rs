@@ -59,7 +59,7 @@ impl Backend {
     /// Writes a body to a new file that does not belong to an object yet.
     pub(super) async fn write(&self, body: impl Body, mut expected: Expected) -> S3Result<(UnreferencedFile, Written)> {
         let file = Files::new_name();
-        self.catalogue.announce(file.clone()).await.map_err(internal)?;
+        self.catalogue.register_file(file.clone()).await.map_err(internal)?;
         let loose = UnreferencedFile { files: self.files.clone(), file };
         let written = match self.files.write(&loose.file, body, self.max_object_bytes, &mut expected).await {
             Ok(written) => written,
@@ -77,7 +77,7 @@ impl Backend {
         bucket: String,
         key: String,
         body: impl Body,
-        about: About,
+        attributes: ObjectAttributes,
         expected: Expected,
     ) -> S3Result<Entry> {
         let (loose, written) = self.write(body, expected).await?;
@@ -85,13 +85,13 @@ impl Backend {
             // From here on the catalogue owns the file, even if the client disconnects.
             file: loose.hand_over(),
             size: written.size,
-            etag: about.etag.unwrap_or_else(|| hex::encode(written.md5)),
+            etag: attributes.etag.unwrap_or_else(|| hex::encode(written.md5)),
             modified: now_millis(),
-            content_type: about.content_type,
-            content_encoding: about.content_encoding,
-            metadata: about.metadata,
+            content_type: attributes.content_type,
+            content_encoding: attributes.content_encoding,
+            metadata: attributes.metadata,
         };
-        match self.catalogue.commit(bucket, key, entry.clone(), about.only_new).await.map_err(internal)? {
+        match self.catalogue.commit(bucket, key, entry.clone(), attributes.only_new).await.map_err(internal)? {
             Change::Done => Ok(entry),
             Change::Exists => Err(s3_error!(PreconditionFailed)),
             Change::NoBucket | Change::NotEmpty => Err(s3_error!(NoSuchBucket)),
@@ -108,7 +108,7 @@ pub(super) struct Opened {
 
 /// The attributes of an object.
 #[derive(Clone, Debug, Default)]
-pub(super) struct About {
+pub(super) struct ObjectAttributes {
     pub(super) content_type: Option<String>,
     pub(super) content_encoding: Option<String>,
     pub(super) metadata: BTreeMap<String, String>,
@@ -167,7 +167,7 @@ fn body_error(error: Box<dyn std::error::Error + Send + Sync>) -> S3Error {
 }
 
 /// Converts milliseconds since 1970 to a timestamp of S3.
-pub(super) fn moment(millis: i64) -> Timestamp {
+pub(super) fn to_timestamp(millis: i64) -> Timestamp {
     let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000);
     time.unwrap_or(OffsetDateTime::UNIX_EPOCH).into()
 }

@@ -14,9 +14,9 @@ use s3s::dto::{
 use s3s::{S3, S3Request, S3Response, S3Result, s3_error};
 
 use super::catalogue::{Change, Entry};
-use super::checksums::{Expected, announced};
+use super::checksums::{Expected, declared_checksums};
 use super::files::chunks;
-use super::objects::{About, Backend, Opened, internal, moment, stored_encoding};
+use super::objects::{Backend, ObjectAttributes, Opened, internal, stored_encoding, to_timestamp};
 use super::{pages, uploads};
 
 /// Checks the `If-Match` and `If-None-Match` headers of a read.
@@ -43,8 +43,11 @@ fn to_i64(number: u64) -> Option<i64> {
 impl S3 for Backend {
     async fn list_buckets(&self, _: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
         let all = self.catalogue.buckets().await.map_err(internal)?;
-        let bucket =
-            |(name, created)| Bucket { name: Some(name), creation_date: Some(moment(created)), ..Bucket::default() };
+        let bucket = |(name, created)| Bucket {
+            name: Some(name),
+            creation_date: Some(to_timestamp(created)),
+            ..Bucket::default()
+        };
         let buckets = Some(all.into_iter().map(bucket).collect());
         Ok(S3Response::new(ListBucketsOutput { buckets, ..ListBucketsOutput::default() }))
     }
@@ -104,7 +107,7 @@ impl S3 for Backend {
             content_type: entry.content_type,
             content_encoding: entry.content_encoding,
             e_tag: Some(ETag::Strong(entry.etag)),
-            last_modified: Some(moment(entry.modified)),
+            last_modified: Some(to_timestamp(entry.modified)),
             metadata: Some(entry.metadata.into_iter().collect()),
             ..GetObjectOutput::default()
         }))
@@ -120,7 +123,7 @@ impl S3 for Backend {
             content_encoding: entry.content_encoding,
             content_type: entry.content_type,
             e_tag: Some(ETag::Strong(entry.etag)),
-            last_modified: Some(moment(entry.modified)),
+            last_modified: Some(to_timestamp(entry.modified)),
             metadata: Some(entry.metadata.into_iter().collect()),
             ..HeadObjectOutput::default()
         }))
@@ -132,16 +135,17 @@ impl S3 for Backend {
             return Err(s3_error!(EntityTooLarge));
         }
         self.need_bucket(&req.input.bucket).await?;
-        let expected = Expected::from_request(announced!(req.input), &req.headers, req.trailing_headers.take());
+        let expected =
+            Expected::from_request(declared_checksums!(req.input), &req.headers, req.trailing_headers.take());
         let body = req.input.body.take().ok_or_else(|| s3_error!(IncompleteBody))?;
-        let about = About {
+        let attributes = ObjectAttributes {
             content_type: req.input.content_type,
             content_encoding: stored_encoding(req.input.content_encoding),
             metadata: req.input.metadata.unwrap_or_default().into_iter().collect(),
             only_new: req.input.if_none_match.is_some_and(|condition| condition.is_any()),
             etag: None,
         };
-        let entry = self.store(req.input.bucket, req.input.key, body, about, expected).await?;
+        let entry = self.store(req.input.bucket, req.input.key, body, attributes, expected).await?;
         Ok(S3Response::new(PutObjectOutput { e_tag: Some(ETag::Strong(entry.etag)), ..PutObjectOutput::default() }))
     }
 
@@ -152,27 +156,27 @@ impl S3 for Backend {
         self.need_bucket(&req.input.bucket).await?;
         let Opened { entry: from, range, file } = self.open(bucket, key, None).await?;
         let replace = req.input.metadata_directive.is_some_and(|d| d.as_str() == MetadataDirective::REPLACE);
-        let about = if replace {
+        let attributes = if replace {
             let metadata = req.input.metadata.unwrap_or_default().into_iter().collect();
-            About {
+            ObjectAttributes {
                 content_type: req.input.content_type,
                 content_encoding: stored_encoding(req.input.content_encoding),
                 metadata,
-                ..About::default()
+                ..ObjectAttributes::default()
             }
         } else {
-            About {
+            ObjectAttributes {
                 content_type: from.content_type,
                 content_encoding: from.content_encoding,
                 metadata: from.metadata,
-                ..About::default()
+                ..ObjectAttributes::default()
             }
         };
         let body = StreamingBlob::wrap(chunks(file, range.end));
-        let entry = self.store(req.input.bucket, req.input.key, body, about, Expected::default()).await?;
+        let entry = self.store(req.input.bucket, req.input.key, body, attributes, Expected::default()).await?;
         let result = CopyObjectResult {
             e_tag: Some(ETag::Strong(entry.etag)),
-            last_modified: Some(moment(entry.modified)),
+            last_modified: Some(to_timestamp(entry.modified)),
             ..CopyObjectResult::default()
         };
         Ok(S3Response::new(CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() }))

@@ -8,8 +8,8 @@ use s3s::dto::{
 };
 use s3s::{S3Result, s3_error};
 
-use super::listing::{After, Line, MAX_PAGE_ENTRIES, Page, PageRequest};
-use super::objects::moment;
+use super::listing::{ListedObject, MAX_PAGE_ENTRIES, Page, PagePosition, PageRequest};
+use super::objects::to_timestamp;
 
 /// The characters that `encoding-type=url` encodes.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
@@ -28,19 +28,19 @@ impl Names {
         if self.encoded { utf8_percent_encode(&name, ENCODED).to_string() } else { name }
     }
 
-    fn object(&self, line: Line) -> Object {
+    fn object(&self, object: ListedObject) -> Object {
         Object {
-            key: Some(self.write(line.key)),
-            size: Some(line.size),
-            e_tag: Some(ETag::Strong(line.etag)),
-            last_modified: Some(moment(line.modified)),
+            key: Some(self.write(object.key)),
+            size: Some(object.size),
+            e_tag: Some(ETag::Strong(object.etag)),
+            last_modified: Some(to_timestamp(object.modified)),
             storage_class: Some(ObjectStorageClass::from_static(ObjectStorageClass::STANDARD)),
             ..Object::default()
         }
     }
 
-    fn objects(&self, lines: Vec<Line>) -> Vec<Object> {
-        lines.into_iter().map(|line| self.object(line)).collect()
+    fn objects(&self, objects: Vec<ListedObject>) -> Vec<Object> {
+        objects.into_iter().map(|object| self.object(object)).collect()
     }
 
     fn prefixes(&self, prefixes: Vec<String>) -> Vec<CommonPrefix> {
@@ -60,10 +60,10 @@ fn to_i32(number: usize) -> Option<i32> {
 pub(super) fn request_v2(input: &ListObjectsV2Input) -> S3Result<PageRequest> {
     let after = match (&input.continuation_token, &input.start_after) {
         (Some(token), _) => Some(
-            After::from_token(token)
+            PagePosition::from_token(token)
                 .ok_or_else(|| s3_error!(InvalidArgument, "the continuation token is not valid"))?,
         ),
-        (None, start) => start.clone().filter(|key| !key.is_empty()).map(After::Key),
+        (None, start) => start.clone().filter(|key| !key.is_empty()).map(PagePosition::Key),
     };
     let prefix = input.prefix.clone().unwrap_or_default();
     Ok(PageRequest { prefix, delimiter: input.delimiter.clone(), after, limit: limit(input.max_keys)? })
@@ -77,11 +77,11 @@ pub(super) fn reply_v2(input: ListObjectsV2Input, page: Page) -> ListObjectsV2Ou
         delimiter: input.delimiter.map(|delimiter| names.write(delimiter)),
         start_after: input.start_after.map(|key| names.write(key)),
         max_keys: input.max_keys.or(to_i32(MAX_PAGE_ENTRIES)),
-        key_count: to_i32(page.lines.len() + page.prefixes.len()),
+        key_count: to_i32(page.objects.len() + page.prefixes.len()),
         continuation_token: input.continuation_token,
         is_truncated: Some(page.next.is_some()),
-        next_continuation_token: page.next.as_ref().map(After::to_token),
-        contents: Some(names.objects(page.lines)),
+        next_continuation_token: page.next.as_ref().map(PagePosition::to_token),
+        contents: Some(names.objects(page.objects)),
         common_prefixes: Some(names.prefixes(page.prefixes)),
         encoding_type: input.encoding_type,
         ..ListObjectsV2Output::default()
@@ -94,7 +94,7 @@ pub(super) fn request_v1(input: &ListObjectsInput) -> S3Result<PageRequest> {
         // If a page ended with a common prefix, its marker is that prefix.
         let is_prefix =
             delimiter.as_ref().is_some_and(|delimiter| !delimiter.is_empty() && marker.ends_with(delimiter));
-        if is_prefix { After::Prefix(marker) } else { After::Key(marker) }
+        if is_prefix { PagePosition::Prefix(marker) } else { PagePosition::Key(marker) }
     });
     let prefix = input.prefix.clone().unwrap_or_default();
     Ok(PageRequest { prefix, delimiter, after, limit: limit(input.max_keys)? })
@@ -103,7 +103,7 @@ pub(super) fn request_v1(input: &ListObjectsInput) -> S3Result<PageRequest> {
 pub(super) fn reply_v1(input: ListObjectsInput, page: Page) -> ListObjectsOutput {
     let names = Names::from_encoding_type(input.encoding_type.as_ref());
     let is_truncated = Some(page.next.is_some());
-    let next_marker = page.next.map(|(After::Key(name) | After::Prefix(name))| names.write(name));
+    let next_marker = page.next.map(|(PagePosition::Key(name) | PagePosition::Prefix(name))| names.write(name));
     ListObjectsOutput {
         name: Some(input.bucket),
         prefix: Some(names.write(input.prefix.unwrap_or_default())),
@@ -112,7 +112,7 @@ pub(super) fn reply_v1(input: ListObjectsInput, page: Page) -> ListObjectsOutput
         max_keys: input.max_keys.or(to_i32(MAX_PAGE_ENTRIES)),
         is_truncated,
         next_marker,
-        contents: Some(names.objects(page.lines)),
+        contents: Some(names.objects(page.objects)),
         common_prefixes: Some(names.prefixes(page.prefixes)),
         encoding_type: input.encoding_type,
         ..ListObjectsOutput::default()

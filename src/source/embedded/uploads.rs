@@ -15,9 +15,9 @@ use s3s::dto::{
 };
 use s3s::{S3Request, S3Result, s3_error};
 
-use super::checksums::{Expected, announced};
+use super::checksums::{Expected, declared_checksums};
 use super::files::chunks;
-use super::objects::{About, Backend, UnreferencedFile, internal, stored_encoding};
+use super::objects::{Backend, ObjectAttributes, UnreferencedFile, internal, stored_encoding};
 
 /// Maximum number of uploads in progress. A client that starts more gets the error `SlowDown`.
 const MAX_UPLOADS: usize = 1_000;
@@ -32,7 +32,7 @@ pub(super) struct Uploads(Mutex<HashMap<String, Upload>>);
 struct Upload {
     bucket: String,
     key: String,
-    about: About,
+    attributes: ObjectAttributes,
     parts: BTreeMap<i32, Arc<Part>>,
     /// Whether a request is completing this upload now.
     completing: bool,
@@ -66,7 +66,7 @@ struct Completing<'a> {
     uploads: &'a Uploads,
     id: &'a str,
     parts: Vec<Arc<Part>>,
-    about: About,
+    attributes: ObjectAttributes,
     etag: String,
 }
 
@@ -82,9 +82,9 @@ impl<'a> Completing<'a> {
         }
         let part = |part: &CompletedPart| upload.parts.get(&part.part_number.unwrap_or_default()).cloned();
         let parts = requested.iter().filter_map(part).collect();
-        let about = upload.about.clone();
+        let attributes = upload.attributes.clone();
         upload.completing = true;
-        Ok(Self { uploads: &backend.uploads, id: &input.upload_id, parts, about, etag })
+        Ok(Self { uploads: &backend.uploads, id: &input.upload_id, parts, attributes, etag })
     }
 
     /// Removes the upload and its parts after the object was stored.
@@ -112,11 +112,11 @@ pub(super) async fn begin(
     input: CreateMultipartUploadInput,
 ) -> S3Result<CreateMultipartUploadOutput> {
     backend.need_bucket(&input.bucket).await?;
-    let about = About {
+    let attributes = ObjectAttributes {
         content_type: input.content_type,
         content_encoding: stored_encoding(input.content_encoding),
         metadata: input.metadata.unwrap_or_default().into_iter().collect(),
-        ..About::default()
+        ..ObjectAttributes::default()
     };
     let id = uuid::Uuid::now_v7().simple().to_string();
     let (bucket, key) = (input.bucket.clone(), input.key.clone());
@@ -127,7 +127,7 @@ pub(super) async fn begin(
             "{MAX_UPLOADS} uploads are in progress, which is the maximum: complete or abort some"
         ));
     }
-    all.insert(id.clone(), Upload { bucket, key, about, parts: BTreeMap::new(), completing: false });
+    all.insert(id.clone(), Upload { bucket, key, attributes, parts: BTreeMap::new(), completing: false });
     Ok(CreateMultipartUploadOutput {
         bucket: Some(input.bucket),
         key: Some(input.key),
@@ -145,7 +145,7 @@ pub(super) async fn part(backend: &Backend, mut req: S3Request<UploadPartInput>)
         return Err(s3_error!(NoSuchUpload));
     }
     let body = input.body.take().ok_or_else(|| s3_error!(IncompleteBody))?;
-    let expected = Expected::from_request(announced!(input), &req.headers, req.trailing_headers.take());
+    let expected = Expected::from_request(declared_checksums!(input), &req.headers, req.trailing_headers.take());
     let (file, written) = backend.write(body, expected).await?;
     let part = Part { file, size: written.size, md5: written.md5 };
     let e_tag = Some(ETag::Strong(hex::encode(part.md5)));
@@ -169,13 +169,13 @@ pub(super) async fn complete(
     // If a part cannot be read, it is an error of the server, not of the client.
     let failed = |error: io::Error| -> Box<dyn std::error::Error + Send + Sync> { Box::new(internal(error)) };
     let joined = stream::iter(completing.parts.clone()).then(open).try_flatten().map_err(failed);
-    let about = About {
+    let attributes = ObjectAttributes {
         only_new: input.if_none_match.as_ref().is_some_and(ETagCondition::is_any),
         etag: Some(completing.etag.clone()),
-        ..completing.about.clone()
+        ..completing.attributes.clone()
     };
     let (bucket, key) = (input.bucket.clone(), input.key.clone());
-    let entry = backend.store(bucket, key, Box::pin(joined), about, Expected::default()).await?;
+    let entry = backend.store(bucket, key, Box::pin(joined), attributes, Expected::default()).await?;
     completing.done();
     Ok(CompleteMultipartUploadOutput {
         location: Some(format!("/{}/{}", input.bucket, input.key)),

@@ -1,67 +1,67 @@
-//! What an S3 service's error codes and statuses mean. The one place that decides whose failure a reply is.
+//! The meaning of the error codes and statuses of S3 services. Only this module decides who is responsible for a reply.
 
-/// What an error's code or status comes down to.
+/// The meaning of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    // The operator's.
+    // The operator is responsible.
     /// The credentials have expired.
     Expired,
-    /// The credentials are unknown, or there are none.
+    /// The credentials are unknown or missing.
     UnknownKey,
-    /// The secret is wrong, or the request was changed on its way.
+    /// The secret is wrong, or a proxy changed the request.
     Signature,
     /// The clocks differ.
     Clock,
     /// The bucket is in another region.
     Region,
-    /// The endpoint sends clients elsewhere.
+    /// The endpoint redirects to another address.
     Redirect,
     /// The account cannot be used.
     Account,
-    /// There is no such bucket.
+    /// The bucket does not exist.
     NoBucket,
-    // The object's.
-    /// There is no such object.
+    // The object is responsible.
+    /// The object does not exist.
     Gone,
-    /// The object may not be read.
+    /// Reading the object is not allowed.
     Denied,
     /// The object is in an archive.
     Archived,
     /// The request is refused for another reason.
     Refused,
-    // The service's own.
+    // The service is responsible.
     /// Too many requests.
     Busy,
-    /// No answer in time.
+    /// The service did not answer in time.
     TimedOut,
-    /// A failure.
+    /// The service failed.
     Failed,
 }
 
 impl Kind {
-    /// By the code and, if that does not settle it, the message or the status.
-    pub(super) fn read(status: u16, code: Option<&str>, message: Option<&str>) -> Self {
+    /// Reads the code and, if it is not sufficient, the message or the status.
+    pub(super) fn from_reply(status: u16, code: Option<&str>, message: Option<&str>) -> Self {
         match code {
-            Some("AccessDenied" | "AccessForbidden" | "Forbidden") => Self::of_denial(message.unwrap_or_default()),
-            // An old signature, for example.
+            Some("AccessDenied" | "AccessForbidden" | "Forbidden") => Self::from_denial(message.unwrap_or_default()),
+            // For example, the service requires another version of the signature.
             Some("InvalidRequest")
                 if message.is_some_and(|message| message.to_lowercase().contains("authorization")) =>
             {
                 Self::Signature
             }
-            Some("AuthorizationHeaderMalformed") => Self::of_malformed_header(message.unwrap_or_default()),
-            Some(code) => Self::of_code(code).unwrap_or_else(|| match status {
-                // Something is not there, and it is not known what: not an object that is gone.
+            Some("AuthorizationHeaderMalformed") => Self::from_malformed_header(message.unwrap_or_default()),
+            Some(code) => Self::from_code(code).unwrap_or_else(|| match status {
+                // Something does not exist, but an unknown code does not mean that it is the object.
                 404 | 410 => Self::Refused,
-                status => Self::of_status(status),
+                status => Self::from_status(status),
             }),
-            None => Self::of_status(status),
+            None => Self::from_status(status),
         }
     }
 
-    /// By the service's code; `None` for one that is not known.
+    /// Returns the meaning of a code; `None` if the code is unknown.
     #[expect(clippy::too_many_lines, reason = "a table of codes")]
-    fn of_code(code: &str) -> Option<Self> {
+    fn from_code(code: &str) -> Option<Self> {
         Some(match code {
             "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "SecurityTokenExpired" => Self::Expired,
             "InvalidAccessKeyId"
@@ -157,19 +157,19 @@ impl Kind {
             "InternalError"
             | "InternalFailure"
             | "OperationAborted"
-            // The bucket was made a moment ago; its name is not known everywhere yet.
+            // The bucket is new, and its name is not known in all regions yet.
             | "TemporaryRedirect"
             | "KMS.KMSInternalException"
             | "KMS.KeyUnavailableException" => Self::Failed,
-            // A key that is disabled or gone belongs to the objects that it encrypted: others may have another.
+            // A disabled or deleted key concerns only the objects that it encrypted; others can have another key.
             code if code.starts_with("KMS.") => Self::Denied,
             "NotImplemented" => Self::Refused,
             _ => return None,
         })
     }
 
-    /// By the status, if there is no code (the reply to a `HEAD` has no body) or none that is known.
-    fn of_status(status: u16) -> Self {
+    /// Returns the meaning of a status, for a reply without a known code.
+    fn from_status(status: u16) -> Self {
         match status {
             300..=399 | 421 => Self::Redirect,
             401 | 407 => Self::UnknownKey,
@@ -178,19 +178,19 @@ impl Kind {
             404 | 410 => Self::Gone,
             408 | 504 => Self::TimedOut,
             429 | 503 => Self::Busy,
-            // It will not be implemented tomorrow either.
+            // Not implemented: a retry does not help.
             501 => Self::Refused,
             500.. => Self::Failed,
             _ => Self::Refused,
         }
     }
 
-    /// `AccessDenied` is about one object, except if its message says that nothing at all can be read with these
-    /// credentials.
-    fn of_denial(message: &str) -> Self {
+    /// Returns the meaning of `AccessDenied`: it concerns one object, unless its message says that nothing can be read
+    /// with these credentials.
+    fn from_denial(message: &str) -> Self {
         let message = message.to_lowercase();
-        let says = |words: &str| message.contains(words);
-        // It names the user and the object, in whose names any of the words below may be.
+        let says = |text: &str| message.contains(text);
+        // This message contains the names of the user and of the object, which can contain any of the texts below.
         if says("not authorized to perform") {
             return Self::Denied;
         }
@@ -215,8 +215,8 @@ impl Kind {
         Self::Denied
     }
 
-    /// A header that is malformed because of the region, as most services mean it, or because of the key.
-    fn of_malformed_header(message: &str) -> Self {
+    /// Returns the meaning of a malformed header: most services mean the region, some the access key.
+    fn from_malformed_header(message: &str) -> Self {
         let message = message.to_lowercase();
         if message.contains("access key") || message.contains("akid") { Self::UnknownKey } else { Self::Region }
     }
@@ -227,14 +227,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_denial_is_the_objects_own_unless_it_speaks_of_the_credentials() {
+    fn a_denial_concerns_the_object_unless_its_message_mentions_the_credentials() {
         for message in [
             "",
             "Access Denied",
             "User: arn:aws:iam::1:user/expired is not authorized to perform: s3:GetObject on resource: arn:aws:s3:::b/has expired.jpg",
             "The ciphertext refers to a customer master key that you may not use",
         ] {
-            assert_eq!(Kind::of_denial(message), Kind::Denied, "{message}");
+            assert_eq!(Kind::from_denial(message), Kind::Denied, "{message}");
         }
         for (message, kind) in [
             ("The security token included in the request has expired", Kind::Expired),
@@ -247,7 +247,7 @@ mod tests {
             ("Your account is suspended", Kind::Account),
             ("Cannot download file, transaction (Class B) cap exceeded.", Kind::Account),
         ] {
-            assert_eq!(Kind::of_denial(message), kind, "{message}");
+            assert_eq!(Kind::from_denial(message), kind, "{message}");
         }
     }
 
@@ -264,10 +264,10 @@ mod tests {
             (501, Kind::Refused),
             (503, Kind::Busy),
         ] {
-            assert_eq!(Kind::read(status, None, None), kind, "{status}");
+            assert_eq!(Kind::from_reply(status, None, None), kind, "{status}");
         }
-        assert_eq!(Kind::read(404, Some("SomethingElse"), None), Kind::Refused);
-        assert_eq!(Kind::read(403, Some("SomethingElse"), None), Kind::Denied);
-        assert_eq!(Kind::read(400, Some("KMS.DisabledException"), None), Kind::Denied);
+        assert_eq!(Kind::from_reply(404, Some("SomethingElse"), None), Kind::Refused);
+        assert_eq!(Kind::from_reply(403, Some("SomethingElse"), None), Kind::Denied);
+        assert_eq!(Kind::from_reply(400, Some("KMS.DisabledException"), None), Kind::Denied);
     }
 }

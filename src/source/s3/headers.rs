@@ -1,6 +1,6 @@
-//! Headers of replies, before the SDK reads them. It reads all that S3 may send, most of which is not used here, and refuses
-//! the whole reply if one of them is not UTF-8, comes twice, or is not the date or number that it should be. An object must not
-//! be lost over that: what is used is made readable, and the rest is left out.
+//! Repairs the headers of replies before the SDK reads them. The SDK reads every header that S3 can send, although most
+//! are not used here, and refuses the whole reply if one is not UTF-8, is repeated, or is not a valid date or number.
+//! Such a header must not make an object unreadable: the headers that are used are repaired, the others are removed.
 
 use std::collections::BTreeMap;
 
@@ -10,11 +10,11 @@ use aws_sdk_s3::error::BoxError;
 
 use super::metadata::PREFIX;
 
-/// Makes the headers of successful replies readable.
+/// Repairs the headers of successful replies.
 #[derive(Debug)]
 pub(super) struct ReadableHeaders;
 
-/// Headers that are used, by this service or by the SDK itself.
+/// The headers that this service or the SDK uses.
 const USED: [&str; 9] = [
     "content-encoding",
     "content-length",
@@ -26,8 +26,8 @@ const USED: [&str; 9] = [
     "x-amz-id-2",
     "x-amz-request-id",
 ];
-/// Most bytes of metadata values with one name that are looked at, and most names.
-const MAX_VALUE: usize = 64 * 1024;
+/// Maximum number of bytes of the values with one name, and maximum number of names.
+const MAX_VALUE_BYTES: usize = 64 * 1024;
 const MAX_NAMES: usize = 256;
 
 impl Intercept for ReadableHeaders {
@@ -42,7 +42,7 @@ impl Intercept for ReadableHeaders {
         _: &mut ConfigBag,
     ) -> Result<(), BoxError> {
         let response = context.response_mut();
-        // What an error says is read elsewhere, by its own means.
+        // The replies with an error are read by `reply`.
         if !response.status().is_success() {
             return Ok(());
         }
@@ -53,35 +53,38 @@ impl Intercept for ReadableHeaders {
             headers.remove(name);
         }
         for (name, value) in readable {
-            // A name was one before, and a text is UTF-8: what cannot be put back is left out.
+            // The name was valid before, and the value is UTF-8. If the value is still not valid, the header is
+            // removed.
             drop(headers.try_insert(name, value));
         }
         Ok(())
     }
 }
 
-/// What is used of these headers, one value for each name.
+/// Returns the headers that are used, with one value for each name.
 fn readable<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> BTreeMap<String, String> {
     let mut kept: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in headers {
         let name = name.to_ascii_lowercase();
         let metadata = name.starts_with(PREFIX);
-        if !(metadata || USED.contains(&name.as_str())) || value.len() > MAX_VALUE {
+        if !(metadata || USED.contains(&name.as_str())) || value.len() > MAX_VALUE_BYTES {
             continue;
         }
         let value = text(value);
-        let sound = match name.as_str() {
+        let is_valid = match name.as_str() {
             "content-length" => value.parse::<u64>().is_ok_and(|length| i64::try_from(length).is_ok()),
             "last-modified" => httpdate::parse_http_date(&value).is_ok(),
             _ => true,
         };
-        if !sound || (kept.len() >= MAX_NAMES && !kept.contains_key(&name)) {
+        if !is_valid || (kept.len() >= MAX_NAMES && !kept.contains_key(&name)) {
             continue;
         }
         match kept.get_mut(&name) {
             None => drop(kept.insert(name, value)),
-            // As RFC 9110 has it for fields that come twice; of the others the first counts.
-            Some(before) if (metadata || name == "content-encoding") && before.len() + value.len() < MAX_VALUE => {
+            // Repeated fields are joined as in RFC 9110; of all other headers the first value is used.
+            Some(before)
+                if (metadata || name == "content-encoding") && before.len() + value.len() < MAX_VALUE_BYTES =>
+            {
                 before.push_str(", ");
                 before.push_str(&value);
             }
@@ -91,7 +94,7 @@ fn readable<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> BTreeMap<
     kept
 }
 
-/// A value as text: UTF-8, else Latin-1, of which every byte is a character.
+/// Returns a value as text. If it is not UTF-8, it is read as Latin-1, in which every byte is a character.
 fn text(value: &[u8]) -> String {
     std::str::from_utf8(value).map_or_else(|_| value.iter().copied().map(char::from).collect(), str::to_owned)
 }
@@ -101,8 +104,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_used_is_readable_and_the_rest_is_left_out() {
-        let long = vec![b'x'; MAX_VALUE + 1];
+    fn used_headers_are_repaired_and_others_removed() {
+        let long = vec![b'x'; MAX_VALUE_BYTES + 1];
         let headers: Vec<(&str, &[u8])> = vec![
             ("x-amz-meta-latin", b"M\xfcller"),
             ("x-amz-meta-utf8", "M\u{fc}ller".as_bytes()),
@@ -131,7 +134,7 @@ mod tests {
                 ("x-amz-meta-utf8", "M\u{fc}ller"),
             ]
         );
-        let sound = [("last-modified", &b"Thu, 01 Jan 2026 00:00:00 GMT"[..])];
-        assert_eq!(readable(sound.into_iter()).len(), 1);
+        let valid = [("last-modified", &b"Thu, 01 Jan 2026 00:00:00 GMT"[..])];
+        assert_eq!(readable(valid.into_iter()).len(), 1);
     }
 }

@@ -1,55 +1,65 @@
-//! A listing, page by page, by its continuation tokens: these hold in whatever order a service gives its keys. What the
-//! service gives wrong ends the listing with a sentence about it; nothing is listed without end.
+//! Lists a bucket page by page with continuation tokens, which are valid in whatever order the keys come. A fault of
+//! the service ends the listing with a message about it, so that no listing is endless.
 
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::list_objects_v2::{ListObjectsV2Error, ListObjectsV2Output};
-use aws_sdk_s3::types::{EncodingType, Object, ObjectStorageClass, OptionalObjectAttributes};
+use aws_sdk_s3::types::{EncodingType, OptionalObjectAttributes};
 use futures::stream::{BoxStream, StreamExt};
-use percent_encoding::percent_decode_str;
 
 use super::S3Source;
-use super::errors::{Target, answered, dependency, source_error};
-use super::page_body::{RepairPage, UNREADABLE};
-use super::reply::Facts;
-use crate::domain::{ImageRef, ImageUri, OperatorError, Timestamp, Trouble, object_version};
+use super::cycle::CycleDetector;
+use super::errors::{Target, dependency, error_for_reply, source_error};
+use super::page::{self, SharedEtags};
+use super::page_body::RepairPage;
+use super::reply::ReplyFacts;
+use crate::domain::{FailureKind, ImageRef, OperatorError};
 use crate::source::{ListedPage, NextPage, Scope, SourceError};
 
-/// Pages without a key, one after the other.
+/// Maximum number of consecutive pages without a key.
 const MAX_EMPTY_PAGES: u32 = 1_000;
-/// Bytes of a continuation token.
-const MAX_TOKEN: usize = 16 * 1024;
-/// How often a page is asked for whose reply is not a listing, and the pause before the next time.
-const ATTEMPTS: u32 = 3;
+/// Maximum size of a continuation token in bytes.
+const MAX_TOKEN_BYTES: usize = 16 * 1024;
+/// Maximum number of requests for a page whose reply is not a listing, and the pause between them.
+const MAX_ATTEMPTS: u32 = 3;
 const RETRY_DELAY: Duration = Duration::from_millis(250);
 
-/// Where a listing stands.
+/// A listing between two pages.
 struct Listing {
     source: S3Source,
     scope: Scope,
-    /// Of the page to be asked for; `None` for the first.
+    /// The token of the next page; `None` for the first page.
     token: Option<String>,
-    /// Whether a page had objects of an archive: from then on it is asked which of them are restored.
-    archive: bool,
+    /// Whether a page had archived objects. The following requests ask which objects are restored.
+    has_archived: bool,
     empty_pages: u32,
-    tokens: Circle,
-    contents: Circle,
+    tokens: CycleDetector,
+    contents: CycleDetector,
+    shared_etags: SharedEtags,
 }
 
-/// The pages of a scope, from the page of that token on.
+/// Returns the pages of a scope, starting at `token` if there is one.
 pub(super) fn pages(
     source: S3Source,
     scope: Scope,
     token: Option<String>,
 ) -> BoxStream<'static, Result<ListedPage, SourceError>> {
-    let mut tokens = Circle::default();
+    let mut tokens = CycleDetector::default();
     if let Some(token) = &token {
-        tokens.closes(token);
+        tokens.is_repeated(token);
     }
-    let start = Listing { source, scope, token, archive: false, empty_pages: 0, tokens, contents: Circle::default() };
+    let start = Listing {
+        source,
+        scope,
+        token,
+        has_archived: false,
+        empty_pages: 0,
+        tokens,
+        contents: CycleDetector::default(),
+        shared_etags: SharedEtags::default(),
+    };
     futures::stream::unfold(Some(start), |listing| async move {
         let mut listing = listing?;
         let page = listing.next().await;
@@ -59,7 +69,7 @@ pub(super) fn pages(
     .boxed()
 }
 
-/// The objects of a scope, one by one.
+/// Returns the objects of a scope one by one.
 pub(super) fn objects(source: S3Source, scope: Scope) -> BoxStream<'static, Result<ImageRef, SourceError>> {
     let pages = pages(source, scope, None).map(|page| match page {
         Ok(page) => page.images.into_iter().map(Ok).collect::<VecDeque<_>>(),
@@ -70,51 +80,55 @@ pub(super) fn objects(source: S3Source, scope: Scope) -> BoxStream<'static, Resu
 
 impl Listing {
     async fn next(&mut self) -> Result<ListedPage, SourceError> {
-        let reply = self.ask().await?;
-        let page = read(&self.scope.bucket, reply).map_err(|what| self.broken(what))?;
+        let reply = self.request_page().await?;
+        let page = page::read(&self.scope.bucket, reply, &mut self.shared_etags);
+        let page = page.map_err(|fault| self.broken(fault))?;
         if let NextPage::Token(token) = &page.next {
-            if token.len() > MAX_TOKEN {
-                return Err(self.broken("gave a continuation token of more than 16 KiB"));
+            if token.len() > MAX_TOKEN_BYTES {
+                return Err(self.broken("returned a continuation token of more than 16 KiB"));
             }
-            if self.tokens.closes(token) {
-                return Err(self.broken("gave the same continuation token again, so that the listing would never end,"));
+            if self.tokens.is_repeated(token) {
+                return Err(
+                    self.broken("returned the same continuation token again, so that the listing would never end,")
+                );
             }
             self.token = Some(token.clone());
         }
         if page.images.is_empty() && page.unreadable.is_empty() {
             self.empty_pages += 1;
             if self.empty_pages >= MAX_EMPTY_PAGES {
-                return Err(self.broken("gave 1,000 pages without a key, one after the other,"));
+                return Err(self.broken("returned 1,000 pages without a key in a row,"));
             }
         } else {
             self.empty_pages = 0;
             let keys: Vec<&str> = page.images.iter().map(|image| image.uri.as_str()).collect();
-            if self.contents.closes(&(keys, &page.unreadable)) {
-                return Err(self.broken("gave the same page again, so that the listing would never end,"));
+            if self.contents.is_repeated(&(keys, &page.unreadable)) {
+                return Err(self.broken("returned the same page again, so that the listing would never end,"));
             }
         }
         Ok(page)
     }
 
-    /// The reply to this page's request.
-    async fn ask(&mut self) -> Result<ListObjectsV2Output, SourceError> {
-        let reply = self.ask_with(self.archive).await?;
-        let archived = reply.contents().iter().any(|object| archive_class(object).is_some());
-        if !archived || self.archive {
+    /// Requests the next page. If it has archived objects, requests it again with their restore status.
+    async fn request_page(&mut self) -> Result<ListObjectsV2Output, SourceError> {
+        let reply = self.send_request(self.has_archived).await?;
+        let archived = reply.contents().iter().any(|object| page::archive_class(object).is_some());
+        if !archived || self.has_archived {
             return Ok(reply);
         }
-        // Only if there is a need: not every service knows this header. One that refuses it has restored nothing.
-        self.archive = true;
-        match self.ask_with(true).await {
+        // Only if it is needed, because not every service supports this header. If the service refuses it, no object
+        // counts as restored.
+        self.has_archived = true;
+        match self.send_request(true).await {
             Err(error @ SourceError::Dependency(_)) => Err(error),
-            asked => Ok(asked.unwrap_or(reply)),
+            with_status => Ok(with_status.unwrap_or(reply)),
         }
     }
 
-    async fn ask_with(&self, restores: bool) -> Result<ListObjectsV2Output, SourceError> {
+    async fn send_request(&self, with_restore_status: bool) -> Result<ListObjectsV2Output, SourceError> {
         let (bucket, setup) = (&self.scope.bucket, &self.source.setup);
         for attempt in 1.. {
-            // A token says where to go on; `start_after` is for the first page.
+            // `start_after` is only for the first page; the others have a token.
             let start_after = if self.token.is_none() { self.scope.start_after.clone() } else { None };
             let request = self
                 .source
@@ -125,32 +139,35 @@ impl Listing {
                 .set_start_after(start_after)
                 .set_continuation_token(self.token.clone())
                 .set_request_payer(self.source.payer.clone())
-                .set_optional_object_attributes(restores.then(|| vec![OptionalObjectAttributes::RestoreStatus]))
-                // Without it, a key with a control character is not valid XML.
+                .set_optional_object_attributes(
+                    with_restore_status.then(|| vec![OptionalObjectAttributes::RestoreStatus]),
+                )
+                // Without this encoding, a key with a control character makes the XML invalid.
                 .encoding_type(EncodingType::Url);
             let error = match request.customize().interceptor(RepairPage).send().await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => error,
             };
-            let Some(facts) = good_status(&error) else { return Err(self.refused(&error)) };
+            let Some(facts) = successful_reply(&error) else { return Err(self.to_source_error(&error)) };
             if facts.code.is_some() {
-                return Err(answered(&facts, RETRY_DELAY, Target::Bucket(bucket), setup));
+                return Err(error_for_reply(&facts, RETRY_DELAY, Target::Bucket(bucket), setup));
             }
-            if attempt == ATTEMPTS {
+            if attempt == MAX_ATTEMPTS {
                 return Err(if facts.is_listing() {
-                    tracing::warn!(s3.bucket = bucket, error = %aws_sdk_s3::error::DisplayErrorContext(&error), "a page cannot be read");
-                    self.broken("gave a page that cannot be read (it is not a well-formed ListBucketResult)")
+                    let error = aws_sdk_s3::error::DisplayErrorContext(&error);
+                    tracing::warn!(s3.bucket = bucket, %error, "a page cannot be read");
+                    self.broken("returned a page that cannot be read (it is not a well-formed ListBucketResult)")
                 } else {
                     setup.not_a_listing(bucket, &facts).into()
                 });
             }
             tokio::time::sleep(RETRY_DELAY).await;
         }
-        Err(dependency(Trouble::Failed, "no attempt was made".to_owned()))
+        Err(dependency(FailureKind::Failed, "no attempt was made".to_owned()))
     }
 
-    /// The error of a reply with an error's status, or of none.
-    fn refused(&self, error: &SdkError<ListObjectsV2Error>) -> SourceError {
+    /// Returns the error for a reply with an error status, or for no reply.
+    fn to_source_error(&self, error: &SdkError<ListObjectsV2Error>) -> SourceError {
         let (bucket, setup) = (&self.scope.bucket, &self.source.setup);
         if let (Some(_), SdkError::ServiceError(service)) = (&self.token, error)
             && service.raw().status().as_u16() == 400
@@ -158,146 +175,25 @@ impl Listing {
         {
             return SourceError::Operator(OperatorError {
                 problem: format!(
-                    "the bucket's service no longer takes the token at which its listing of `{bucket}` goes on"
+                    "the service of the bucket no longer accepts the token with which the listing of `{bucket}` continues"
                 ),
-                advice: "the listing cannot be resumed; a new job lists from the start (S3_BUCKET)".to_owned(),
+                advice: "the listing cannot be resumed; start a new job, which lists the bucket (S3_BUCKET) again"
+                    .to_owned(),
                 detail: service.err().meta().message().unwrap_or_default().to_owned(),
             });
         }
         source_error(error, Target::Bucket(bucket), setup)
     }
 
-    fn broken(&self, what: &str) -> SourceError {
-        self.source.setup.broken_listing(&self.scope.bucket, what).into()
+    fn broken(&self, fault: &str) -> SourceError {
+        self.source.setup.broken_listing(&self.scope.bucket, fault).into()
     }
 }
 
-/// What a reply says that has a good status and is not a listing; `None` for any other failure.
-fn good_status(error: &SdkError<ListObjectsV2Error>) -> Option<Facts> {
+/// Returns the facts of a reply that has a success status but is not a listing; `None` for any other failure.
+fn successful_reply(error: &SdkError<ListObjectsV2Error>) -> Option<ReplyFacts> {
     let raw = error.raw_response().filter(|raw| raw.status().is_success())?;
-    // Only of a body that came to its end.
+    // Only if the body arrived completely.
     raw.body().bytes()?;
-    Some(Facts::read(raw, None, None))
-}
-
-/// The class of an object that cannot be read before it is restored.
-fn archive_class(object: &Object) -> Option<&'static str> {
-    let restored = object
-        .restore_status()
-        .is_some_and(|status| status.is_restore_in_progress() != Some(true) && status.restore_expiry_date().is_some());
-    match object.storage_class() {
-        Some(ObjectStorageClass::Glacier) if !restored => Some("GLACIER"),
-        Some(ObjectStorageClass::DeepArchive) if !restored => Some("DEEP_ARCHIVE"),
-        // Others are read at once, or only the reply to a GET tells.
-        _ => None,
-    }
-}
-
-/// What a page has; else what is wrong with it.
-fn read(bucket: &str, reply: ListObjectsV2Output) -> Result<ListedPage, &'static str> {
-    let encoded = reply.encoding_type == Some(EncodingType::Url);
-    let token = reply.next_continuation_token.filter(|token| !token.is_empty());
-    let next = match (reply.is_truncated, token) {
-        (Some(true) | None, Some(token)) => NextPage::Token(token),
-        (Some(false), _) => NextPage::End,
-        (None, None) => {
-            return Err("gave a page without IsTruncated, as if it did not know ListObjectsV2,");
-        }
-        // To end here would look like a complete listing; `sync` would then delete the rest.
-        (Some(true), None) => {
-            return Err("gave a truncated page without a continuation token, as if it did not know ListObjectsV2,");
-        }
-    };
-    if reply.common_prefixes.is_some_and(|prefixes| !prefixes.is_empty()) {
-        return Err("grouped keys (CommonPrefixes) though the request has no delimiter,");
-    }
-    let mut page = ListedPage { next, ..ListedPage::default() };
-    for object in reply.contents.unwrap_or_default() {
-        let Some(written) = object.key.as_deref().filter(|key| !key.is_empty()) else {
-            page.unreadable.push("(an entry without a key)".to_owned());
-            continue;
-        };
-        match key(written, encoded) {
-            Ok(key) => {
-                let uri = ImageUri::new(bucket, &key);
-                page.archived.extend(archive_class(&object).map(|class| (uri.clone(), class.to_owned())));
-                page.images.push(image_ref(uri, &object));
-            }
-            Err(lossy) => page.unreadable.push(lossy),
-        }
-    }
-    Ok(page)
-}
-
-/// The key as it is; else as much of it as can be told.
-fn key(written: &str, encoded: bool) -> Result<String, String> {
-    // A form's encoding: a space may come as `+`, a plus never comes as itself.
-    let decoded: Vec<u8> =
-        if encoded { percent_decode_str(&written.replace('+', " ")).collect() } else { written.as_bytes().to_vec() };
-    match String::from_utf8(decoded) {
-        Ok(key) if !key.contains(UNREADABLE) => Ok(key),
-        Ok(key) => Err(key.replace(UNREADABLE, "\u{FFFD}")),
-        Err(error) => Err(String::from_utf8_lossy(error.as_bytes()).into_owned()),
-    }
-}
-
-fn image_ref(uri: ImageUri, object: &Object) -> ImageRef {
-    let size = object.size.and_then(|size| u64::try_from(size).ok());
-    let modified = object.last_modified.and_then(|moment| Timestamp::from_unix_seconds(moment.secs()));
-    let etag = object.e_tag.as_deref().and_then(|etag| object_version::etag(etag, size));
-    let version = etag.or_else(|| modified.map(object_version::from_last_modified));
-    ImageRef { uri, etag: version, size_bytes: size.unwrap_or(0), modified }
-}
-
-/// Finds out that a sequence goes round in a circle, with one value remembered (Brent's algorithm).
-#[derive(Debug, Default)]
-struct Circle {
-    remembered: Option<u64>,
-    steps: u64,
-    length: u64,
-}
-
-impl Circle {
-    /// Whether the sequence has come back to a value with this one.
-    fn closes(&mut self, value: &(impl Hash + ?Sized)) -> bool {
-        let mut hasher = DefaultHasher::new();
-        value.hash(&mut hasher);
-        let value = hasher.finish();
-        if self.remembered == Some(value) {
-            return true;
-        }
-        self.steps += 1;
-        if self.steps >= self.length {
-            (self.remembered, self.steps, self.length) = (Some(value), 0, (self.length * 2).max(1));
-        }
-        false
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_circle_of_any_length_is_found_and_a_straight_line_is_not() {
-        for (lead, length) in [(0, 1), (0, 2), (0, 3), (5, 1), (7, 4), (100, 37)] {
-            let mut circle = Circle::default();
-            let found = (0..10 * (lead + length)).position(|at| {
-                let value = if at < lead { at } else { lead + (at - lead) % length };
-                circle.closes(&value)
-            });
-            assert!(found.is_some(), "{lead} and then {length}");
-        }
-        let mut circle = Circle::default();
-        assert!((0..100_000).all(|at| !circle.closes(&at)));
-    }
-
-    #[test]
-    fn a_key_that_is_not_utf8_is_told_as_far_as_it_can_be() {
-        assert_eq!(key("a+b%2B%C3%BC%25.jpg", true), Ok("a b+ü%.jpg".to_owned()));
-        assert_eq!(key("a+b%2B.jpg", false), Ok("a+b%2B.jpg".to_owned()));
-        assert_eq!(key("caf%E9.jpg", true), Err("caf\u{FFFD}.jpg".to_owned()));
-        assert_eq!(key(&format!("caf{UNREADABLE}.jpg"), true), Err("caf\u{FFFD}.jpg".to_owned()));
-        assert_eq!(key("line%0Abreak%01.jpg", true), Ok("line\nbreak\u{1}.jpg".to_owned()));
-    }
+    Some(ReplyFacts::read(raw, None, None))
 }

@@ -1,15 +1,16 @@
-//! Objects that are read piece by piece.
+//! Reads objects piece by piece.
 
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 
+use super::S3Source;
+use super::body::Body;
 use super::errors::{Target, source_error};
-use super::{S3Source, broken};
 use crate::domain::{ImageUri, Timestamp, object_version};
 use crate::source::{Opened, Part, SourceError};
 use crate::telemetry::metrics::Counter;
 
-/// Opens an object, whole or in part.
+/// Opens an object or a part of it.
 pub(super) async fn open(source: &S3Source, uri: &ImageUri, part: Option<&Part>) -> Result<Opened, SourceError> {
     let mut request =
         source.client.get_object().bucket(uri.bucket()).key(uri.key()).set_request_payer(source.payer.clone());
@@ -29,29 +30,22 @@ pub(super) async fn open(source: &S3Source, uri: &ImageUri, part: Option<&Part>)
         modified: reply.last_modified.and_then(|moment| Timestamp::from_unix_seconds(moment.secs())),
         size_bytes: if is_part { None } else { length },
         is_part,
-        // `aws-chunked` is the coding of an upload that some services keep.
+        // `aws-chunked` is the coding of the upload, which some services keep although the stored object is not encoded.
         is_encoded: !matches!(encoding.trim(), "" | "identity" | "aws-chunked"),
-        body: pieces(uri.clone(), reply.body, length, source.fetched.clone()),
+        body: pieces(Body::new(uri.clone(), reply.body, length, source.timeout), source.fetched.clone()),
     })
 }
 
-/// The body. It ends after its first error.
-fn pieces(
-    uri: ImageUri,
-    body: aws_sdk_s3::primitives::ByteStream,
-    length: Option<u64>,
-    fetched: Counter,
-) -> BoxStream<'static, Result<Bytes, SourceError>> {
-    let start = Some((uri, body, 0_u64, fetched));
-    stream::unfold(start, move |state| async move {
-        let (uri, mut body, got, fetched) = state?;
+/// Returns the body as a stream, which ends after its first error.
+fn pieces(body: Body, fetched: Counter) -> BoxStream<'static, Result<Bytes, SourceError>> {
+    stream::unfold(Some((body, fetched)), |state| async move {
+        let (mut body, fetched) = state?;
         match body.next().await? {
             Ok(bytes) => {
-                let size = bytes.len() as u64;
-                fetched.increment(size);
-                Some((Ok(bytes), Some((uri, body, got + size, fetched))))
+                fetched.increment(bytes.len() as u64);
+                Some((Ok(bytes), Some((body, fetched))))
             }
-            Err(error) => Some((Err(broken(&uri, &error, got, length)), None)),
+            Err(error) => Some((Err(error), None)),
         }
     })
     .boxed()

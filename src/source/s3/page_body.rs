@@ -1,5 +1,5 @@
-//! The body of a page of a listing, made readable for the SDK. One key that is not UTF-8, or a character that XML forbids,
-//! would make the whole page unreadable; here it makes that key unreadable and no other.
+//! Repairs the body of a listing page before the SDK reads it. For the SDK, one key that is not UTF-8, or one character
+//! that XML does not allow, makes the whole page unreadable. After the repair, only that key is unreadable.
 
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -15,14 +15,14 @@ use hyper::body::{Body, Frame};
 
 use super::page_values;
 
-/// Stands for what could not be read. Unicode promises that no text has this character.
+/// Replaces what cannot be read. Unicode guarantees that this code point is never a character.
 pub(super) const UNREADABLE: char = '\u{FDD0}';
 
-/// Bytes of one page.
-const MAX_PAGE: usize = 64 * 1024 * 1024;
+/// Maximum size of a page in bytes.
+const MAX_PAGE_BYTES: usize = 64 * 1024 * 1024;
 
-/// Stands for a page that is cut off: the beginning of one, which no reader takes for a whole one.
-const BROKEN: &[u8] = b"<ListBucketResult ";
+/// Replaces a truncated page: the beginning of a page, which every parser refuses.
+const TRUNCATED_PAGE: &[u8] = b"<ListBucketResult ";
 
 /// Repairs the body of a reply before the SDK reads it.
 #[derive(Debug)]
@@ -41,19 +41,19 @@ impl Intercept for RepairPage {
     ) -> Result<(), BoxError> {
         let body = context.response_mut().body_mut();
         let inner = std::mem::replace(body, SdkBody::taken());
-        *body = SdkBody::from_body_1_x(Whole { inner, read: BytesMut::new(), done: false });
+        *body = SdkBody::from_body_1_x(WholeBody { inner, read: BytesMut::new(), done: false });
         Ok(())
     }
 }
 
-/// A body that is read whole and then given in one piece.
-struct Whole {
+/// A body that is read completely and then returned in one piece.
+struct WholeBody {
     inner: SdkBody,
     read: BytesMut,
     done: bool,
 }
 
-impl Body for Whole {
+impl Body for WholeBody {
     type Data = Bytes;
     type Error = BoxError;
 
@@ -65,11 +65,12 @@ impl Body for Whole {
             match ready!(Pin::new(&mut self.inner).poll_frame(cx)) {
                 Some(Ok(frame)) => {
                     let Ok(data) = frame.into_data() else { continue };
-                    if self.read.len() + data.len() > MAX_PAGE {
+                    if self.read.len() + data.len() > MAX_PAGE_BYTES {
                         self.done = true;
-                        return Poll::Ready(Some(Err(
-                            format!("a page of a listing has more than {MAX_PAGE} bytes").into()
-                        )));
+                        return Poll::Ready(Some(Err(format!(
+                            "a page of the listing has more than {MAX_PAGE_BYTES} bytes"
+                        )
+                        .into())));
                     }
                     self.read.extend_from_slice(&data);
                 }
@@ -85,7 +86,8 @@ impl Body for Whole {
                         Cow::Owned(repaired) => repaired.into(),
                     };
                     let repaired = page_values::repair(repaired);
-                    let readable = if is_cut_or_broken(&repaired) { Bytes::from_static(BROKEN) } else { repaired };
+                    let readable =
+                        if is_truncated_or_invalid(&repaired) { Bytes::from_static(TRUNCATED_PAGE) } else { repaired };
                     return Poll::Ready(Some(Ok(Frame::data(readable))));
                 }
             }
@@ -93,17 +95,16 @@ impl Body for Whole {
     }
 }
 
-/// Whether a listing ends before its last element does, its elements do not fit into each other, or it has an error in it.
-/// The SDK would take
-/// what it has read until then for the whole page, and `sync` would remove what the page does not name.
-fn is_cut_or_broken(bytes: &[u8]) -> bool {
+/// Whether a listing is truncated, is not well-formed, or contains an error. The SDK would treat the part before that
+/// as the whole page, and `sync` would remove the records of all objects that are not in it.
+fn is_truncated_or_invalid(bytes: &[u8]) -> bool {
     if memchr::memmem::find(bytes, b"<ListBucketResult").is_none() {
         return false;
     }
     let (mut reader, mut depth) = (quick_xml::Reader::from_reader(bytes), 0_usize);
     loop {
         match reader.read_event() {
-            // A service that fails while it writes the listing.
+            // The service failed while it wrote the listing.
             Ok(quick_xml::events::Event::Start(tag)) if depth == 1 && tag.local_name().as_ref() == b"Error" => {
                 return true;
             }
@@ -116,9 +117,10 @@ fn is_cut_or_broken(bytes: &[u8]) -> bool {
     }
 }
 
-/// The same bytes if an XML reader takes every one of them; else [`UNREADABLE`] in the place of those that it refuses.
+/// Returns the bytes with [`UNREADABLE`] in place of everything that an XML parser refuses.
 fn repair(bytes: &[u8]) -> Cow<'_, [u8]> {
-    let good = std::str::from_utf8(bytes).is_ok_and(|text| text.chars().all(is_allowed) && references_are_right(text));
+    let good =
+        std::str::from_utf8(bytes).is_ok_and(|text| text.chars().all(is_allowed) && has_only_valid_references(text));
     if good {
         return Cow::Borrowed(bytes);
     }
@@ -132,27 +134,27 @@ fn repair(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(repair_references(&text).into_bytes())
 }
 
-/// Whether a character may stand in XML 1.0.
+/// Whether XML 1.0 allows a character.
 fn is_allowed(letter: char) -> bool {
     matches!(letter, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..)
 }
 
-/// What follows an ampersand.
+/// The text after an ampersand.
 enum Reference {
-    /// A correct one; its length in bytes.
-    Right(usize),
-    /// A number that is not a character; the length of the reference in bytes.
-    NoCharacter(usize),
-    /// Not a reference: the ampersand was not escaped.
+    /// A valid reference, with its length in bytes.
+    Valid(usize),
+    /// A number that is not a character, with the length of the reference in bytes.
+    NotACharacter(usize),
+    /// No reference: the ampersand was not escaped.
     None,
 }
 
-/// Reads what follows an ampersand.
-fn reference(rest: &str) -> Reference {
+/// Parses the text after an ampersand.
+fn parse_reference(rest: &str) -> Reference {
     let Some(end) = rest.as_bytes().iter().take(12).position(|byte| *byte == b';') else { return Reference::None };
     let name = &rest[..end];
     let number = match name.strip_prefix('#') {
-        None if matches!(name, "amp" | "lt" | "gt" | "quot" | "apos") => return Reference::Right(end + 1),
+        None if matches!(name, "amp" | "lt" | "gt" | "quot" | "apos") => return Reference::Valid(end + 1),
         None => return Reference::None,
         Some(digits) => match digits.strip_prefix(['x', 'X']) {
             Some(digits) => u32::from_str_radix(digits, 16),
@@ -160,14 +162,14 @@ fn reference(rest: &str) -> Reference {
         },
     };
     match number {
-        Ok(number) if char::from_u32(number).is_some() => Reference::Right(end + 1),
-        Ok(_) => Reference::NoCharacter(end + 1),
+        Ok(number) if char::from_u32(number).is_some() => Reference::Valid(end + 1),
+        Ok(_) => Reference::NotACharacter(end + 1),
         Err(_) => Reference::None,
     }
 }
 
-fn references_are_right(text: &str) -> bool {
-    text.match_indices('&').all(|(at, _)| matches!(reference(&text[at + 1..]), Reference::Right(_)))
+fn has_only_valid_references(text: &str) -> bool {
+    text.match_indices('&').all(|(at, _)| matches!(parse_reference(&text[at + 1..]), Reference::Valid(_)))
 }
 
 fn repair_references(text: &str) -> String {
@@ -175,12 +177,12 @@ fn repair_references(text: &str) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('&') {
         out.push_str(before);
-        let taken = match reference(after) {
-            Reference::Right(length) => {
+        let length = match parse_reference(after) {
+            Reference::Valid(length) => {
                 write!(out, "&{}", &after[..length]).ok();
                 length
             }
-            Reference::NoCharacter(length) => {
+            Reference::NotACharacter(length) => {
                 out.push(UNREADABLE);
                 length
             }
@@ -189,7 +191,7 @@ fn repair_references(text: &str) -> String {
                 0
             }
         };
-        rest = &after[taken..];
+        rest = &after[length..];
     }
     out.push_str(rest);
     out
@@ -200,14 +202,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_xml_allows_is_left_as_it_is() {
+    fn valid_xml_is_not_changed() {
         for text in ["<Key>a&amp;b &#x1F600; \u{1F600}\n</Key>", "", "<Key>\u{FFFD}</Key>", "&quot;1&quot;&#10;"] {
             assert!(matches!(repair(text.as_bytes()), Cow::Borrowed(_)), "{text}");
         }
     }
 
     #[test]
-    fn what_it_forbids_is_marked_and_the_rest_is_kept() {
+    fn invalid_characters_are_marked_and_the_rest_is_kept() {
         let repaired = |bytes: &[u8]| String::from_utf8(repair(bytes).into_owned()).unwrap();
         assert_eq!(repaired(b"<Key>caf\xE9.jpg</Key>"), format!("<Key>caf{UNREADABLE}.jpg</Key>"));
         assert_eq!(repaired(b"<Key>a\x01b</Key><Key>c</Key>"), format!("<Key>a{UNREADABLE}b</Key><Key>c</Key>"));

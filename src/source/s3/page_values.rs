@@ -1,5 +1,5 @@
-//! Values in a page of a listing, written as the SDK reads them. One time in another notation would make the whole page
-//! unreadable; here it is rewritten or, if it cannot be parsed, left out.
+//! Rewrites values of a listing so that the SDK can read them. For the SDK, one time in another notation makes the
+//! whole page unreadable. Here it is rewritten or, if it cannot be parsed, removed.
 
 use aws_sdk_s3::primitives::{DateTime, DateTimeFormat};
 use bytes::{Bytes, BytesMut};
@@ -7,7 +7,7 @@ use memchr::memmem;
 
 type Rewrite = fn(&str) -> Option<String>;
 
-/// Elements and what makes their value readable.
+/// The elements, and the function that rewrites the value of each.
 const VALUES: [(&str, Rewrite); 5] = [
     ("LastModified", time),
     ("Size", whole_number),
@@ -16,9 +16,25 @@ const VALUES: [(&str, Rewrite); 5] = [
     ("MaxKeys", whole_number),
 ];
 
-/// The page with each of these values as the SDK reads it. A value that cannot be read is left out with its element.
+/// Returns the page with readable values. If a value cannot be parsed, its element is removed.
 pub(super) fn repair(page: Bytes) -> Bytes {
-    VALUES.iter().fold(page, |page, (name, rewrite)| repair_element(page, name, *rewrite))
+    let page = VALUES.iter().fold(page, |page, (name, rewrite)| repair_element(page, name, *rewrite));
+    show_contradicting_marker(page)
+}
+
+/// Renames the marker of ListObjects (version 1) in a page that claims to be the last one, so that the page is refused
+/// like one with a token: the SDK ignores this element.
+fn show_contradicting_marker(page: Bytes) -> Bytes {
+    let position = |text: &str| memmem::find(&page, text.as_bytes());
+    let is_last = position("<IsTruncated>false</IsTruncated>").is_some();
+    let has_token = position("<NextContinuationToken>").is_some();
+    let (Some(start), Some(end)) = (position("<NextMarker>"), position("</NextMarker>")) else { return page };
+    let value = page.get(start + "<NextMarker>".len()..end).unwrap_or_default();
+    if !is_last || has_token || value.trim_ascii().is_empty() {
+        return page;
+    }
+    let after = &page[end + "</NextMarker>".len()..];
+    [&page[..start], b"<NextContinuationToken>", value, b"</NextContinuationToken>", after].concat().into()
 }
 
 fn repair_element(page: Bytes, name: &str, rewrite: Rewrite) -> Bytes {
@@ -47,8 +63,8 @@ fn repair_element(page: Bytes, name: &str, rewrite: Rewrite) -> Bytes {
     out.freeze()
 }
 
-/// Keeps what the SDK reads. Otherwise rewrites the other notations of S3-like services: of HTTP headers, seconds since 1970,
-/// and a date and a time with a space between them or without a zone, which is taken for UTC.
+/// Keeps a time that the SDK can read. Rewrites other notations of S3-like services: the one of HTTP headers, seconds
+/// since 1970, and a date and time with a space between them or without a time zone, which then is UTC.
 fn time(value: &str) -> Option<String> {
     let parse = |value: &str, format| DateTime::from_str(value, format).ok();
     if parse(value, DateTimeFormat::DateTimeWithOffset).is_some() {
@@ -63,10 +79,10 @@ fn time(value: &str) -> Option<String> {
         None if spaced.ends_with('Z') => {}
         None => spaced.push('Z'),
     }
-    let moment = parse(&spaced, DateTimeFormat::DateTimeWithOffset)
+    let time = parse(&spaced, DateTimeFormat::DateTimeWithOffset)
         .or_else(|| parse(value, DateTimeFormat::HttpDate))
         .or_else(|| parse(value, DateTimeFormat::EpochSeconds))?;
-    moment.fmt(DateTimeFormat::DateTime).ok()
+    time.fmt(DateTimeFormat::DateTime).ok()
 }
 
 fn whole_number(value: &str) -> Option<String> {
@@ -84,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_that_the_sdk_reads_are_not_changed() {
+    fn values_that_the_sdk_can_read_are_not_changed() {
         let page = Bytes::from_static(
             b"<IsTruncated>false</IsTruncated><LastModified>2026-01-01T00:00:00.000Z</LastModified><Size>7</Size>",
         );
@@ -112,10 +128,24 @@ mod tests {
     }
 
     #[test]
-    fn values_that_cannot_be_read_are_left_out() {
+    fn values_that_cannot_be_parsed_are_removed() {
         let page = "<a><LastModified>soon</LastModified><Size></Size><KeyCount>many</KeyCount><Key>k</Key>\
                     <Size>1.0</Size><IsTruncated> TRUE </IsTruncated></a>";
         let repaired = repair(Bytes::from_static(page.as_bytes()));
         assert_eq!(repaired, "<a><Key>k</Key><Size>1</Size><IsTruncated>true</IsTruncated></a>");
+    }
+
+    #[test]
+    fn a_marker_of_a_last_page_becomes_a_token() {
+        let page = |last: &str, marker: &str| format!("<a><IsTruncated>{last}</IsTruncated>{marker}</a>");
+        let contradiction = page("false", "<NextMarker>k</NextMarker>");
+        let expected = page("false", "<NextContinuationToken>k</NextContinuationToken>");
+        assert_eq!(repair(contradiction.into()), expected);
+        for (last, marker) in
+            [("true", "<NextMarker>k</NextMarker>"), ("false", "<NextMarker></NextMarker>"), ("false", "")]
+        {
+            let page = page(last, marker);
+            assert_eq!(repair(page.clone().into()), page);
+        }
     }
 }

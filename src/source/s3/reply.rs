@@ -1,15 +1,15 @@
-//! What is read from a reply that is not what was asked for. All of it comes from outside: it is bounded and in one line.
+//! Reads facts from an unexpected reply. Its text comes from outside, so every value is bounded and in one line.
 
 use aws_sdk_s3::config::http::HttpResponse;
 
-/// Characters of one value.
-const MAX_VALUE: usize = 200;
-/// Bytes of a body that are looked at.
-const MAX_BODY: usize = 16 * 1024;
+/// Maximum number of characters of one value.
+const MAX_VALUE_CHARS: usize = 200;
+/// Maximum number of bytes of a body that are read.
+const MAX_BODY_BYTES: usize = 16 * 1024;
 
-/// What a reply says of itself.
+/// The facts of a reply.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Facts {
+pub(super) struct ReplyFacts {
     pub(super) status: u16,
     pub(super) code: Option<String>,
     pub(super) message: Option<String>,
@@ -19,16 +19,16 @@ pub(super) struct Facts {
     pub(super) location: Option<String>,
     /// `x-amz-bucket-region`
     pub(super) region: Option<String>,
-    /// Its beginning.
+    /// The beginning of the body.
     pub(super) body: String,
 }
 
-impl Facts {
-    /// Of a reply, with code and message as the SDK has read them.
+impl ReplyFacts {
+    /// Reads a reply. `code` and `message` are those that the SDK found.
     pub(super) fn read(response: &HttpResponse, code: Option<&str>, message: Option<&str>) -> Self {
         let header = |name: &str| response.headers().get(name).map(line);
         let body = response.body().bytes().unwrap_or_default();
-        let body = String::from_utf8_lossy(&body[..body.len().min(MAX_BODY)]).into_owned();
+        let body = String::from_utf8_lossy(&body[..body.len().min(MAX_BODY_BYTES)]).into_owned();
         Self {
             status: response.status().as_u16(),
             code: code.map(line).or_else(|| element(&body, "Code")),
@@ -40,7 +40,7 @@ impl Facts {
         }
     }
 
-    /// Code and status, in short.
+    /// Returns code and status as a short text.
     pub(super) fn answer(&self) -> String {
         match (&self.code, self.status) {
             (Some(code), status) => format!("{code}, {status}"),
@@ -49,19 +49,19 @@ impl Facts {
         }
     }
 
-    /// The service's own words, for the log.
+    /// Returns the message of the service, for the log.
     pub(super) fn detail(&self) -> String {
         let code = self.code.as_deref().unwrap_or("no code");
-        let words = self.message.as_deref().unwrap_or("no message");
-        format!("{code} ({}): {words}", self.status)
+        let message = self.message.as_deref().unwrap_or("no message");
+        format!("{code} ({}): {message}", self.status)
     }
 
-    /// An element of the body.
+    /// Returns the value of an element of the body.
     pub(super) fn element(&self, name: &str) -> Option<String> {
         element(&self.body, name)
     }
 
-    /// The region that the service expects, from wherever it says so.
+    /// Returns the region that the service expects, if any part of the reply contains it.
     pub(super) fn expected_region(&self) -> Option<String> {
         let message = self.message.as_deref().unwrap_or_default();
         let quoted = message.split_once("expecting ").map(|(_, rest)| rest.trim_start_matches(['\'', '"', '`']));
@@ -78,7 +78,7 @@ impl Facts {
             .find_map(region)
     }
 
-    /// What was answered instead of a listing.
+    /// Describes the reply that came instead of a listing.
     pub(super) fn describe(&self) -> String {
         let text = self.body.trim_start_matches('\u{feff}').trim();
         let head = text.get(..text.floor_char_boundary(1024)).unwrap_or_default().to_lowercase();
@@ -99,13 +99,13 @@ impl Facts {
         }
     }
 
-    /// Whether the reply is a listing, though one that cannot be read.
+    /// Whether the reply is a listing that cannot be read.
     pub(super) fn is_listing(&self) -> bool {
         root(self.body.trim_start_matches('\u{feff}').trim()).as_deref() == Some("ListBucketResult")
     }
 }
 
-/// The name of the outermost element.
+/// Returns the name of the outermost element.
 fn root(text: &str) -> Option<String> {
     let mut rest = text;
     loop {
@@ -129,46 +129,46 @@ fn element(text: &str, name: &str) -> Option<String> {
     rest.split_once('<').map(|(value, _)| line(value.trim())).filter(|value| !value.is_empty())
 }
 
-/// The region at the beginning of a text.
+/// Returns the region at the beginning of a text.
 fn region(text: &str) -> Option<String> {
     let region: String =
         text.chars().take_while(|letter| letter.is_ascii_alphanumeric() || "-_".contains(*letter)).take(40).collect();
     Some(region).filter(|region| !region.is_empty())
 }
 
-/// A text from outside as one short line.
+/// Returns a text from outside as one short line.
 pub(super) fn line(text: &str) -> String {
-    text.chars().take(MAX_VALUE).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+    text.chars().take(MAX_VALUE_CHARS).map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn saying(message: &str, body: &str) -> Facts {
-        Facts { message: Some(message.to_owned()), body: body.to_owned(), ..Facts::default() }
+    fn reply_with(message: &str, body: &str) -> ReplyFacts {
+        ReplyFacts { message: Some(message.to_owned()), body: body.to_owned(), ..ReplyFacts::default() }
     }
 
     #[test]
-    fn the_expected_region_is_found_wherever_it_is_said() {
+    fn the_expected_region_is_found_in_every_part_of_a_reply() {
         let endpoint = "<Error><Endpoint>photos.s3.eu-central-1.amazonaws.com</Endpoint></Error>";
         let dashed = "<Error><Endpoint>photos.s3-eu-central-1.amazonaws.com</Endpoint></Error>";
         for facts in [
-            saying("", "<Error><Region>eu-central-1</Region></Error>"),
-            saying("the region 'us-east-1' is wrong; expecting 'eu-central-1'", ""),
-            saying("The eu-central-1 location constraint is incompatible for the endpoint", ""),
-            saying("", endpoint),
-            saying("", dashed),
-            Facts { region: Some("eu-central-1".to_owned()), ..Facts::default() },
+            reply_with("", "<Error><Region>eu-central-1</Region></Error>"),
+            reply_with("the region 'us-east-1' is wrong; expecting 'eu-central-1'", ""),
+            reply_with("The eu-central-1 location constraint is incompatible for the endpoint", ""),
+            reply_with("", endpoint),
+            reply_with("", dashed),
+            ReplyFacts { region: Some("eu-central-1".to_owned()), ..ReplyFacts::default() },
         ] {
             assert_eq!(facts.expected_region().as_deref(), Some("eu-central-1"), "{facts:?}");
         }
-        assert_eq!(saying("Access Denied", "").expected_region(), None);
+        assert_eq!(reply_with("Access Denied", "").expected_region(), None);
     }
 
     #[test]
-    fn what_was_answered_is_told_in_a_few_words() {
-        for (body, said) in [
+    fn an_unexpected_reply_is_described() {
+        for (body, description) in [
             ("", "an empty body"),
             ("<!DOCTYPE html><html></html>", "an HTML page"),
             ("{\"buckets\": []}", "JSON"),
@@ -177,7 +177,7 @@ mod tests {
             ("<feed xmlns='x'/>", "XML of another kind (feed)"),
             ("It works!", "text that is not XML"),
         ] {
-            assert_eq!(saying("", body).describe(), said, "{body}");
+            assert_eq!(reply_with("", body).describe(), description, "{body}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where the bucket is and how to reach it, and the client made from that.
+//! The settings of the S3 client, and the client.
 
 use std::time::Duration;
 
@@ -12,56 +12,57 @@ use aws_sdk_s3::config::{
 use super::headers::ReadableHeaders;
 use crate::source::S3Credentials;
 
-/// Where the bucket's service is, and what may be read from it.
+/// The settings of the S3 client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct S3Settings {
-    /// `S3_ENDPOINT`: the service's URL; `None` for Amazon's own (`aws`). Where it is `embedded`, the
-    /// composition root puts the embedded server's URL here.
+    /// `S3_ENDPOINT`: the URL of the service; `None` for Amazon S3 (`aws`). For `embedded`, the URL of that server.
     pub endpoint: Option<String>,
     /// `S3_REGION` (`us-east-1`).
     pub region: String,
-    /// `S3_PATH_STYLE` (`true`): `host/bucket/key` instead of `bucket.host/key`. Ignored for Amazon's own.
+    /// `S3_PATH_STYLE` (`true`): `host/bucket/key` instead of `bucket.host/key`. Ignored for Amazon S3.
     pub path_style: bool,
-    /// `S3_ACCESS_KEY_ID`, `S3_SECRET_ACCESS_KEY` (unset): else what the machine offers: the environment, a
-    /// profile, the role of the container or the instance.
+    /// `S3_ACCESS_KEY_ID`, `S3_SECRET_ACCESS_KEY`. If unset, the credentials of the machine: the environment, a
+    /// profile, or the role of the container or instance.
     pub credentials: Option<S3Credentials>,
-    /// `S3_ANONYMOUS` (`false`): requests are not signed, and no credentials are looked for.
+    /// `S3_ANONYMOUS` (`false`): requests are not signed, and credentials are not searched for.
     pub anonymous: bool,
-    /// `S3_REQUEST_PAYER` (unset): with `requester`, the caller pays for reading, and each request says so.
+    /// `S3_REQUEST_PAYER` (unset): with `requester`, each request declares that the caller pays for it.
     pub request_payer: bool,
     /// `IMAGE_MAX_SIZE_MB` (`50`), in bytes: larger objects are not read.
     pub max_bytes: u64,
-    /// `S3_TIMEOUT` (`30`), in seconds: how long a reply may take to begin, and a body may stand still.
+    /// `S3_TIMEOUT` (`30`), in seconds: the maximum time until a reply begins, and the time over which the minimum
+    /// speed of a body is measured.
     pub timeout: Duration,
 }
 
 /// The settings cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidS3Settings {
-    /// The endpoint is no URL.
-    #[error("S3_ENDPOINT `{0}` is no URL: it must begin with http:// or https://")]
+    /// The endpoint is not a URL.
+    #[error("S3_ENDPOINT is `{0}`; it must be a URL that begins with http:// or https://")]
     Endpoint(String),
     /// The region is empty.
-    #[error("S3_REGION is empty")]
+    #[error("S3_REGION is empty; it must be the region of the bucket, such as us-east-1")]
     Region,
 }
 
-const CONNECT: Duration = Duration::from_secs(5);
-/// Attempts in all; the SDK backs off between them, with jitter.
-const ATTEMPTS: u32 = 3;
-/// The longest first pause between them, doubled for the second. Long waits are the breaker's.
-const BACKOFF: Duration = Duration::from_millis(250);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum number of attempts of one call; the SDK waits between them, with jitter.
+const MAX_ATTEMPTS: u32 = 3;
+/// Maximum pause before the second attempt; the next pause is twice as long. The guard makes longer pauses.
+const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 
-/// The client: time limits on everything, retries by the SDK, and no checksums that only Amazon understands.
+/// Returns the client: with time limits, with the retries of the SDK, and without checksums that only Amazon S3
+/// supports.
 pub(super) async fn client(settings: &S3Settings) -> Result<Client, InvalidS3Settings> {
     if settings.region.is_empty() {
         return Err(InvalidS3Settings::Region);
     }
     let region = Region::new(settings.region.clone());
     let mut builder = match &settings.credentials {
-        // Nothing of the machine's AWS profile, no metadata service.
+        // Neither the AWS profile of the machine nor the metadata service is used.
         _ if settings.anonymous => Builder::new().allow_no_auth(),
-        // With a pair of our own nothing of the machine's AWS profile may leak in.
+        // With own credentials, nothing from the AWS profile of the machine must be used.
         Some(pair) => Builder::new().credentials_provider(Credentials::new(
             &pair.access_key_id,
             &pair.secret_access_key,
@@ -78,16 +79,16 @@ pub(super) async fn client(settings: &S3Settings) -> Result<Client, InvalidS3Set
         builder = builder.endpoint_url(endpoint.trim_end_matches('/')).force_path_style(settings.path_style);
     }
     let timeouts = TimeoutConfig::builder()
-        .connect_timeout(CONNECT)
+        .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(settings.timeout)
-        // An attempt includes sending the body, which may be as large as `max_bytes` on a slow line.
+        // An attempt includes sending the body, which can be as large as `max_bytes`, over a slow connection.
         .operation_attempt_timeout(settings.timeout * 4)
         .build();
     let stalled = StalledStreamProtectionConfig::enabled().grace_period(settings.timeout).build();
     let config = builder
         .behavior_version_latest()
         .region(region)
-        .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS).with_initial_backoff(BACKOFF))
+        .retry_config(RetryConfig::standard().with_max_attempts(MAX_ATTEMPTS).with_initial_backoff(FIRST_BACKOFF))
         .timeout_config(timeouts)
         .stalled_stream_protection(stalled)
         .interceptor(ReadableHeaders)

@@ -37,8 +37,8 @@ impl TwoStores {
         let spaces = self.stores.spaces(&self.collection).await?;
         let nearest = self.stores.nearest(&self.collection, query).await;
         let merged = self.stores.merge(spaces, nearest, space, query)?;
-        let answer = merged.answer.into_iter().map(|found| (found.hit.payload.s3_key, found.stores.join(",")));
-        Ok(Merged { answer: answer.collect(), warnings: merged.warnings })
+        let value = merged.value.into_iter().map(|found| (found.hit.payload.s3_key, found.stores.join(",")));
+        Ok(Merged { value: value.collect(), warnings: merged.warnings })
     }
 }
 
@@ -65,10 +65,10 @@ async fn hits_are_merged_by_id_and_the_best_come_first_on_every_page() {
             )
         })
         .collect();
-    assert_eq!((all.answer, all.warnings), (expected.clone(), vec![]));
+    assert_eq!((all.value, all.warnings), (expected.clone(), vec![]));
     let mut paged = Vec::new();
     for offset in [0, 4, 8, 12] {
-        paged.extend(two.search(&SearchQuery { offset, ..query(EAST, 4) }).await.unwrap().answer);
+        paged.extend(two.ask(&SearchQuery { offset, ..query(EAST, 4) }).await.unwrap().value);
     }
     assert_eq!(paged, expected);
 }
@@ -78,16 +78,19 @@ async fn a_failure_of_one_store_is_a_warning_and_of_all_stores_an_error() {
     let two = two_stores().await;
     two.b.upsert(&two.collection, &[record("b.jpg", EAST)]).await.unwrap();
     two.a.switch(false);
-    let half = two.search(&query(EAST, 5)).await.unwrap();
-    assert_eq!(half.answer, [("b.jpg".into(), "b".into())]);
-    assert_eq!(half.warnings, ["a failed and is left out"], "the text of the error is not repeated");
+    let half = two.ask(&query(EAST, 5)).await.unwrap();
+    assert_eq!(half.value, [("b.jpg".into(), "b".into())]);
+    assert_eq!(half.warnings, ["a failed and is left out"], "what it said itself is not told");
     assert_eq!(two.stores.ready().await.unwrap(), half.warnings);
     let collections = two.stores.collections().await.unwrap();
-    assert_eq!((collections.answer.len(), collections.warnings), (1, half.warnings));
-    assert_eq!(two.stores.find(&two.collection, record("b.jpg", EAST).id).await.unwrap().unwrap().uri.key(), "b.jpg");
+    assert_eq!((collections.value.len(), collections.warnings), (1, half.warnings));
+    assert_eq!(
+        two.stores.find_record(&two.collection, record("b.jpg", EAST).id).await.unwrap().unwrap().uri.key(),
+        "b.jpg"
+    );
     // The unavailable store may have it.
     let nowhere = record("nowhere.jpg", EAST).id;
-    assert!(matches!(two.stores.find(&two.collection, nowhere).await, Err(IndexError::Dependency(_))));
+    assert!(matches!(two.stores.find_record(&two.collection, nowhere).await, Err(IndexError::Dependency(_))));
     two.b.switch(false);
     assert!(matches!(two.search(&query(EAST, 5)).await, Err(IndexError::Dependency(_))));
     assert!(two.stores.ready().await.is_err());
@@ -95,10 +98,10 @@ async fn a_failure_of_one_store_is_a_warning_and_of_all_stores_an_error() {
     for store in [&two.a, &two.b] {
         store.switch(true);
     }
-    assert_eq!(two.stores.find(&two.collection, nowhere).await.unwrap(), None);
+    assert_eq!(two.stores.find_record(&two.collection, nowhere).await.unwrap(), None);
     two.a.drop_collection(&two.collection).await.unwrap();
-    let half = two.search(&query(EAST, 5)).await.unwrap();
-    assert_eq!((half.answer.len(), half.warnings), (1, vec!["a is left out: there is no collection `merged`".into()]));
+    let half = two.ask(&query(EAST, 5)).await.unwrap();
+    assert_eq!((half.value.len(), half.warnings), (1, vec!["a is left out: there is no collection `merged`".into()]));
     two.b.switch(false);
     let message = two.search(&query(EAST, 5)).await.unwrap_err();
     assert!(matches!(message, IndexError::Dependency(_)), "the unavailable store may have it: {message}");
@@ -116,8 +119,8 @@ async fn a_store_of_another_space_never_answers() {
     for store in [&two.a, &two.b] {
         store.upsert(&two.collection, &[record("x.jpg", EAST)]).await.unwrap();
     }
-    let half = two.search(&query(EAST, 5)).await.unwrap();
-    assert_eq!(half.answer, [("x.jpg".into(), "a".into())]);
+    let half = two.ask(&query(EAST, 5)).await.unwrap();
+    assert_eq!(half.value, [("x.jpg".into(), "a".into())]);
     assert!(half.warnings.len() == 1 && half.warnings[0].starts_with("b is left out: "), "{:?}", half.warnings);
     let third = Space { preprocessing: "third".into(), ..space() };
     assert!(matches!(two.search_in(&query(EAST, 5), &third).await, Err(IndexError::Space(_))));

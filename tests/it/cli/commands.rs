@@ -25,7 +25,7 @@ pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
@@ -96,11 +96,11 @@ async fn client_commands_report_their_result_by_exit_code() {
     let some = glimpse(&at, &["ingest", "--prefix", "images/"]).await;
     assert_eq!(some.status.code(), Some(3), "{}", stdout(&some));
     let id = job["job_id"].as_str().unwrap();
-    let followed = glimpse(&at, &["jobs", id, "--follow"]).await;
+    let followed = glimpse(&at, &["jobs", "show", id, "--follow"]).await;
     assert!(followed.status.success() && stdout(&followed).contains("26"), "{}", stdout(&followed));
-    let logs = glimpse(&at, &["jobs", id, "--logs"]).await;
+    let logs = glimpse(&at, &["jobs", "logs", id]).await;
     assert!(stdout(&logs).contains("lists s3://") && stdout(&logs).contains("SUCCEEDED: "), "{}", stdout(&logs));
-    let list = glimpse(&at, &["jobs"]).await;
+    let list = glimpse(&at, &["jobs", "list"]).await;
     assert!(stdout(&list).contains("SUCCEEDED"), "{}", stdout(&list));
     assert_eq!(glimpse(&at, &["ingest", "--bucket", "other"]).await.status.code(), Some(1));
     assert_eq!(glimpse(&at, &["ingest", "--nonsense"]).await.status.code(), Some(2));
@@ -244,10 +244,10 @@ async fn the_doctor_says_how_to_fix_a_failure_and_prints_no_secret() {
     );
 
     for arguments in [&["doctor"][..], &["doctor", "--quick"]] {
-        let wrong = glimpse(&[("IMAGE_BATCH_SIZE", "many")], arguments).await;
+        let wrong = glimpse(&[("IMAGE_EMBED_BATCH_SIZE", "many")], arguments).await;
         assert_eq!(wrong.status.code(), Some(1));
         let found = findings(&wrong);
-        assert!(found.len() == 1 && found["settings"].contains("IMAGE_BATCH_SIZE"), "{found:?}");
+        assert!(found.len() == 1 && found["settings"].contains("IMAGE_EMBED_BATCH_SIZE"), "{found:?}");
     }
 }
 

@@ -73,8 +73,44 @@ fn the_stack_names_only_existing_settings() {
 fn the_settings_of_the_stack_are_valid() {
     let settings = Settings::from_variables(environment()).unwrap();
     assert_eq!(settings.embed.clip_url, "http://clip:8000");
-    assert_eq!(settings.index.vector_db_provider, "qdrant,weaviate");
-    assert_eq!(settings.api.addr().unwrap().port(), 8080);
+    assert_eq!(settings.index.vector_db_provider.to_string(), "qdrant,weaviate");
+    assert_eq!(settings.api.glimpse_addr.port(), 8080);
+}
+
+#[test]
+fn pipeline_env_has_the_settings_of_the_image_pipeline_with_their_defaults() {
+    let defaults: BTreeMap<_, _> = Settings::defaults().into_iter().collect();
+    let names = [
+        "IMAGE_EMBEDDING_PROVIDER",
+        "CLIP_MODEL",
+        "CLIP_ENDPOINT",
+        "IMAGE_BATCH_SIZE",
+        "IMAGE_EMBED_BATCH_SIZE",
+        "IMAGE_MAX_SIZE_MB",
+        "IMAGE_TARGET_SIZE",
+    ];
+    for name in names {
+        let line = format!("{name}={}", defaults[name]);
+        let is_there = TUNING.lines().any(|one| one.trim_start_matches('#') == line);
+        assert!(is_there, "pipeline.env lacks {line}");
+    }
+    assert_eq!((&*defaults["IMAGE_BATCH_SIZE"], &*defaults["IMAGE_EMBED_BATCH_SIZE"]), ("10", "8"));
+}
+
+#[test]
+fn env_local_is_also_found_beside_the_compose_file() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let link = std::fs::read_link(root.join("zarf/compose/dev/.env.local")).unwrap();
+    assert_eq!(link, std::path::Path::new("../../../.env.local"));
+}
+
+#[test]
+fn the_clip_service_has_its_name_and_port_on_the_host_too() {
+    let clip = service("clip");
+    assert_eq!(clip["container_name"].as_str(), Some("clip"));
+    for name in ["clip", "clip-glimpse"] {
+        assert_eq!(words(&service(name)["ports"]), ["127.0.0.1:8000:8000"], "{name}");
+    }
 }
 
 #[test]
@@ -191,8 +227,8 @@ fn ports_are_open_on_loopback_only_and_used_once() {
             assert_eq!(ports_in_use.entry(host).or_insert_with(|| group.clone()), &group, "{port}");
         }
     }
-    let ports: Vec<_> = ports_in_use.keys().map(String::as_str).collect();
-    assert_eq!(ports, ["50051", "6333", "6334", "8001", "8080", "8081", "9000", "9001"]);
+    let ports: Vec<_> = taken.keys().map(String::as_str).collect();
+    assert_eq!(ports, ["50051", "6333", "6334", "8000", "8080", "8081", "9000", "9001"]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use glimpse::config::Settings;
 use glimpse::domain::{CollectionName, ImageRecord, ImageUri, Timestamp};
 use glimpse::index::ImageIndex;
 use glimpse::index::embedded::EmbeddedIndex;
-use glimpse::jobs::ledger::{Known, Ledger};
+use glimpse::ledger::{Known, Ledger};
 use serde_json::{Value, json};
 
 use crate::cli::commands::RunningCommand;

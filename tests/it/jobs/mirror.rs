@@ -9,8 +9,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use crate::cli::commands::{glimpse, stdout};
-use crate::support::proxied_bucket::ProxiedBucketApp;
-use crate::support::qdrant::{QdrantServer, Trouble};
+use crate::support::qdrant::{QdrantServer, ServerFault};
+use crate::support::watched::Watched;
 use crate::support::{TestApp, demo_image, demo_images};
 
 pub(crate) async fn remove(app: &TestApp, key: &str) {
@@ -217,7 +217,7 @@ async fn removal_waits_for_a_store_that_is_down_also_after_a_restart() {
         remove(&app, &format!("images/{name}")).await;
     }
     // It reads and does not write.
-    qdrant.fail(Trouble::WaitTimeout);
+    qdrant.fail(ServerFault::WaitTimeout);
     let id = app.submit(json!({"s3_prefix": "images/", "sync": true, "max_delete_percent": 50})).await;
     let job = app.job_until(&id, |job| job.waiting_on.is_some() || job.is_final()).await;
     assert_eq!(job.waiting_on.map(|waiting| waiting.dependency), Some("qdrant".to_owned()));
@@ -230,7 +230,7 @@ async fn removal_waits_for_a_store_that_is_down_also_after_a_restart() {
     let app = app.restart().await;
     app.job_until(&id, |job| job.waiting_on.is_some()).await;
     assert_eq!(app.job(&id).await.counts.deleted, 0);
-    qdrant.fail(Trouble::None);
+    qdrant.fail(ServerFault::None);
     let job = app.job_until(&id, JobReply::is_final).await;
     assert_eq!(succeeded(&job), (0, 13, 13));
     assert_eq!(qdrant.points("documents_images").len(), 13);

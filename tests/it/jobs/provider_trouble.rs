@@ -24,8 +24,8 @@ fn variables(url: &str) -> [(&str, &str); 6] {
         ("CLIP_URL", url),
         ("CLIP_CIRCUIT_BREAKER_THRESHOLD", "2"),
         ("CLIP_CIRCUIT_BREAKER_TIMEOUT", "1"),
-        ("IMAGE_BATCH_SIZE", "2"),
-        ("GLIMPSE_LEASE_SIZE", "8"),
+        ("IMAGE_EMBED_BATCH_SIZE", "2"),
+        ("IMAGE_BATCH_SIZE", "8"),
     ]
 }
 

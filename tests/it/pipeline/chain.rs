@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::{self, Stream, StreamExt};
-use glimpse::domain::{CollectionName, DependencyError, FailureClass, ImageUri, ItemFailure, StoreSet, Trouble};
+use glimpse::domain::{
+    ByteSize, CollectionName, DependencyError, FailureClass, FailureKind, ImageUri, ItemFailure, StoreSet,
+};
 use glimpse::embed::{EmbedError, ImageEmbeddingProvider, Resilient};
 use glimpse::imaging::ImagingSettings;
 use glimpse::index::Stores;
@@ -113,7 +115,7 @@ pub(crate) fn keyed(reds: impl IntoIterator<Item = u8>) -> MemorySource {
 
 #[tokio::test(start_paused = true)]
 async fn a_rejected_batch_is_halved_until_the_bad_image_is_alone() {
-    let settings = PipelineSettings { image_batch_size: 8, ..PipelineSettings::default() };
+    let settings = PipelineSettings { image_embed_batch_size: 8, ..PipelineSettings::default() };
     let reds = [9, 9, 9, 0, 9, 9, 9, 9];
     let chain = chain(keyed(reds), MeanProvider::default(), MemoryIndex::default(), &settings);
     let (ended, outcomes) = chain.run(chain.tasks()).await;
@@ -146,8 +148,8 @@ async fn a_refused_record_fails_and_the_rest_of_its_batch_is_written() {
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_of_a_dependency_fails_no_item() {
-    let settings = PipelineSettings { image_batch_size: 2, ..PipelineSettings::default() };
-    let provider = MeanProvider { fails_after: 3, ..MeanProvider::default() };
+    let settings = PipelineSettings { image_embed_batch_size: 2, ..PipelineSettings::default() };
+    let provider = MeanProvider { breaks_after: 3, ..MeanProvider::default() };
     let broken = chain(keyed([9; 100]), provider, MemoryIndex::default(), &settings);
     let (ended, outcomes) = broken.run(broken.tasks()).await;
     assert_eq!(ended, Err(EmbedError::Dependency(down("mean")).into()));
@@ -162,8 +164,8 @@ async fn an_outage_of_a_dependency_fails_no_item() {
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_of_the_provider_costs_no_image() {
-    let settings = PipelineSettings { image_batch_size: 2, ..PipelineSettings::default() };
-    let provider = MeanProvider { fails_after: 3, recovers_after: 12, ..MeanProvider::default() };
+    let settings = PipelineSettings { image_embed_batch_size: 2, ..PipelineSettings::default() };
+    let provider = MeanProvider { breaks_after: 3, heals_after: 12, ..MeanProvider::default() };
     let board = WaitBoard::default();
     let breaker = BreakerSettings { threshold: 5, cool_down: Duration::from_secs(30) };
     let guard = Guard::background("mean", board.clone()).through(Arc::new(Breaker::new(breaker)));
@@ -184,21 +186,22 @@ async fn an_outage_of_the_provider_costs_no_image() {
 
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_refuses_access_is_not_called_again() {
-    let settings = PipelineSettings { image_batch_size: 2, glimpse_embed_lanes: 1, ..PipelineSettings::default() };
-    let provider = MeanProvider { fails_after: 3, trouble: Trouble::Refused, ..MeanProvider::default() };
+    let settings =
+        PipelineSettings { image_embed_batch_size: 2, glimpse_embed_lanes: 1, ..PipelineSettings::default() };
+    let provider = MeanProvider { breaks_after: 3, trouble: FailureKind::Refused, ..MeanProvider::default() };
     let guard = Guard::background("mean", WaitBoard::default());
     let patient = |provider| Arc::new(Resilient::new(provider, guard)) as Arc<dyn ImageEmbeddingProvider>;
     let chain = chain_with(keyed([9; 100]), provider, MemoryIndex::default(), &settings, patient);
     let (ended, outcomes) = chain.run(chain.tasks()).await;
-    let refused = DependencyError { trouble: Trouble::Refused, ..down("mean") };
+    let refused = DependencyError { trouble: FailureKind::Refused, ..down("mean") };
     assert_eq!(ended, Err(EmbedError::Dependency(refused).into()));
     assert!(outcomes.iter().all(is_indexed), "{outcomes:?}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn vectors_of_another_space_never_reach_a_store() {
-    let settings = PipelineSettings { image_batch_size: 2, ..PipelineSettings::default() };
-    let provider = MeanProvider { changes_model_after: 3, ..MeanProvider::default() };
+    let settings = PipelineSettings { image_embed_batch_size: 2, ..PipelineSettings::default() };
+    let provider = MeanProvider { moves_after: 3, ..MeanProvider::default() };
     let chain = chain(keyed([9; 100]), provider, MemoryIndex::default(), &settings);
     let (ended, outcomes) = chain.run(chain.tasks()).await;
     let message = ended.unwrap_err().to_string();
@@ -250,7 +253,7 @@ async fn a_stop_takes_no_new_work_and_completes_work_in_flight() {
 
 #[tokio::test(start_paused = true)]
 async fn a_small_budget_slows_but_never_deadlocks() {
-    let settings = PipelineSettings { glimpse_memory_mb: 1, ..PipelineSettings::default() };
+    let settings = PipelineSettings { glimpse_memory_mb: ByteSize::megabytes(1), ..PipelineSettings::default() };
     let chain = chain(keyed([9; 60]), MeanProvider::default(), MemoryIndex::default(), &settings);
     let mut tasks = chain.tasks();
     for task in &mut tasks {

@@ -17,8 +17,9 @@ fn png(colour: [u8; 3]) -> Vec<u8> {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_on_which_the_model_fails_does_not_fail_its_batch() {
     let clip = CheapClip::start(Duration::ZERO).await;
-    let variables = [("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str()), ("IMAGE_BATCH_SIZE", "4")];
-    let app = TestApp::start_with(&variables).await;
+    let variables =
+        [("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str()), ("IMAGE_EMBED_BATCH_SIZE", "4")];
+    let app = TestApp::with(&variables).await;
     for level in 0..7 {
         app.put(&format!("images/{level}.png"), png([level * 30, 10, 20])).await;
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use glimpse::domain::{DependencyError, FailureClass, StoreSet, Trouble};
+use glimpse::domain::{DependencyError, FailureClass, FailureKind, StoreSet};
 use glimpse::imaging::ImagingSettings;
 use glimpse::index::{ImageIndex, Resilient, Stores};
 use glimpse::pipeline::{ItemOutcome, Pipeline, PipelineSettings, RunError, Task, TaskOutcome};
@@ -31,7 +31,7 @@ fn chain_over(stores: &[&Arc<MemoryIndex>]) -> Chain {
     });
     let stores = Stores::new(guarded.collect());
     let limits = ImagingSettings::default().limits();
-    let settings = PipelineSettings { image_batch_size: 2, ..PipelineSettings::default() };
+    let settings = PipelineSettings { image_embed_batch_size: 2, ..PipelineSettings::default() };
     let pipeline = Pipeline::new(source.clone(), provider.clone(), stores, limits, &settings);
     Chain { source, provider, pipeline, board }
 }
@@ -138,7 +138,7 @@ async fn a_store_that_refuses_access_ends_the_run_and_no_image_is_done() {
     let (up, refuses) = (Arc::new(store("up")), Arc::new(MemoryIndex { refuses_access: true, ..store("refuses") }));
     let chain = chain_over(&[&up, &refuses]);
     let (ended, outcomes) = chain.run(chain.tasks("")).await;
-    let refused = DependencyError { trouble: Trouble::Refused, ..down("refuses") };
+    let refused = DependencyError { trouble: FailureKind::Refused, ..down("refuses") };
     assert_eq!(ended, Err(refused.into()));
     let (done, lagging) = holders(&outcomes);
     assert!(done.is_empty() && lagging.len() == record_count(&up), "{lagging:?}");

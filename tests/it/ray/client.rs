@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::response::Html;
 use glimpse::domain::{JobId, Secret};
-use glimpse::jobs::cluster::{Cluster, ClusterError, MAX_LOGS, Placed, PlacedFailure, Placement};
+use glimpse::jobs::placing::cluster::{Cluster, ClusterError, MAX_LOGS, Placed, PlacedFailure, Placement};
 use glimpse::ray::{RayCluster, RaySettings};
 
 use crate::support::ray::{Answers, FakeRay, OnSubmit};

@@ -73,7 +73,7 @@ impl Service {
             ("GLIMPSE_DATA_DIR", folder),
             ("GLIMPSE_ADDR", "127.0.0.1:8080"),
             ("GLIMPSE_S3_ADDR", "127.0.0.1:9100"),
-            ("GLIMPSE_LEASE_SIZE", "8"),
+            ("IMAGE_BATCH_SIZE", "8"),
             ("GLIMPSE_LEASE_SECONDS", "6"),
             ("GLIMPSE_LOG", "error"),
         ];

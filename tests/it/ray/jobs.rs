@@ -19,7 +19,7 @@ pub(crate) async fn with_ray(more: &[(&str, &str)]) -> (TestApp, FakeRay) {
         ("GLIMPSE_ADDR", &addr),
         ("GLIMPSE_S3_ADDR", &s3),
         ("GLIMPSE_LEASE_SECONDS", "3"),
-        ("GLIMPSE_LEASE_SIZE", "4"),
+        ("IMAGE_BATCH_SIZE", "4"),
     ];
     variables.extend_from_slice(more);
     let app = TestApp::start_with(&variables).await;
@@ -152,7 +152,7 @@ async fn the_doctor_and_the_commands_support_ray() {
     assert!(refused.starts_with("FAIL") && refused.contains("to do: set RAY_AUTH_TOKEN"), "{refused}");
     assert!(!refused.contains("hush-hush"), "{refused}");
     let wrong = doctor(&[("RAY_ADDRESS", "auto")]).await;
-    assert!(wrong.starts_with("FAIL") && wrong.contains("RAY_ADDRESS is not an http"), "{wrong}");
+    assert!(wrong.starts_with("FAIL") && wrong.contains("RAY_ADDRESS is not a URL"), "{wrong}");
     let (_, status) = app.get("/status").await;
     assert!(status["ray"]["ready"] == false && status["ray"]["message"].as_str().unwrap().contains("RAY_AUTH_TOKEN"));
     ray.state().token = None;
@@ -165,15 +165,15 @@ async fn the_doctor_and_the_commands_support_ray() {
     let submitted = glimpse(&service, &["ingest", "--executor", "ray", "--no-wait", "--json"]).await;
     let reply: Value = serde_json::from_slice(&submitted.stdout).unwrap();
     let id = reply["job_id"].as_str().unwrap();
-    ray.wait_for(|_, job| job.status == "RUNNING").await;
-    let moved = glimpse(&service, &["jobs", id, "--move", "workers"]).await;
-    let text = String::from_utf8(moved.stdout).unwrap();
-    assert!(text.contains("`workers`") && text.contains("GLIMPSE_WORKER_TOKEN=") && text.contains(id), "{text}");
-    let moved = glimpse(&service, &["jobs", id, "--move", "local"]).await;
+    ray.until(|_, job| job.status == "RUNNING").await;
+    let moved = glimpse(&here, &["jobs", "move", id, "workers"]).await;
+    let said = String::from_utf8(moved.stdout).unwrap();
+    assert!(said.contains("`workers`") && said.contains("GLIMPSE_WORKER_TOKEN=") && said.contains(id), "{said}");
+    let moved = glimpse(&here, &["jobs", "move", id, "local"]).await;
     assert!(moved.status.success(), "{moved:?}");
     let ended = app.job_until(id, JobReply::is_final).await;
     assert_eq!((ended.status.as_str(), ended.counts.done), ("SUCCEEDED", 5));
-    let late = glimpse(&service, &["jobs", id, "--move", "ray"]).await;
+    let late = glimpse(&here, &["jobs", "move", id, "ray"]).await;
     assert!(!late.status.success() && String::from_utf8_lossy(&late.stderr).contains("already ended"), "{late:?}");
     app.stop().await;
 }

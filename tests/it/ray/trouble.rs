@@ -111,11 +111,12 @@ async fn the_cluster_dies_during_a_job_which_continues_when_it_is_back() {
     app.job_until(&id, |job| job.counts.done > 0).await;
     ray.die();
     // Twice the time of a lease without a request of any worker.
-    let waits = app.job_until(&id, |job| job.waiting_on.is_some()).await;
+    // On a busy machine the job may first wait for another reason.
+    let message = "waiting for the cluster: 0 of 2 workers: Ray cannot be reached at RAY_ADDRESS";
+    let is_waiting = |job: &JobReply| job.waiting_on.as_ref().is_some_and(|waiting| waiting.message == message);
+    let waits = app.job_until(&id, |job| is_waiting(job) || job.is_final()).await;
     assert!(waits.counts.left > 0 && waits.status == "RUNNING", "{waits:?}");
-    let text = waits.waiting_on.unwrap().message;
-    assert_eq!(text, "waiting for the cluster: 0 of 2 workers: Ray cannot be reached at RAY_ADDRESS");
-    ray.reconnect().await;
+    ray.come_back().await;
     let ended = app.job_until(&id, JobReply::is_final).await;
     assert_eq!((ended.status.as_str(), ended.counts.done, ended.counts.failed), ("SUCCEEDED", 150, 0), "{ended:?}");
     assert_eq!(ray.ids(), [format!("glimpse-{id}-g2")], "the head had lost the first submission");

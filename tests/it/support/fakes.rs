@@ -10,18 +10,18 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt};
 use glimpse::domain::{
-    CollectionInfo, CollectionName, DependencyError, Embedding, Hit, ImageId, ImageRecord, ImageRef, ImageUri, Probe,
-    SearchQuery, Space, Trouble,
+    CollectionInfo, CollectionName, DependencyError, Embedding, FailureKind, Hit, ImageId, ImageRecord, ImageRef,
+    ImageUri, Probe, SearchQuery, Space,
 };
 use glimpse::embed::{EmbedError, ImageEmbeddingProvider};
 use glimpse::imaging::{PreparedImage, Preprocessing};
-use glimpse::index::{Ensured, ImageIndex, IndexError};
+use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
 use glimpse::source::{Fetched, ImageSource, NewObject, Scope, SourceError};
 
 use super::locked;
 
 pub(crate) fn down(dependency: &str) -> DependencyError {
-    DependencyError { dependency: dependency.into(), trouble: Trouble::Failed, detail: "on purpose".into() }
+    DependencyError { dependency: dependency.into(), trouble: FailureKind::Failed, detail: "on purpose".into() }
 }
 
 /// A bucket in memory.
@@ -87,9 +87,9 @@ pub(crate) struct MeanProvider {
     /// Fails as a dependency after this number of calls…
     pub(crate) fails_after: usize,
     /// …until this number of calls.
-    pub(crate) recovers_after: usize,
-    /// How it failures.
-    pub(crate) trouble: Trouble,
+    pub(crate) heals_after: usize,
+    /// How it fails.
+    pub(crate) trouble: FailureKind,
     /// Serves another model after this number of calls.
     pub(crate) changes_model_after: usize,
     pub(crate) delay: Duration,
@@ -99,11 +99,11 @@ impl Default for MeanProvider {
     fn default() -> Self {
         Self {
             calls: Mutex::default(),
-            fails_after: usize::MAX,
-            recovers_after: usize::MAX,
-            trouble: Trouble::Failed,
-            changes_model_after: usize::MAX,
-            delay: Duration::ZERO,
+            breaks_after: usize::MAX,
+            heals_after: usize::MAX,
+            trouble: FailureKind::Failed,
+            moves_after: usize::MAX,
+            takes: Duration::ZERO,
         }
     }
 }
@@ -170,8 +170,8 @@ impl ImageIndex for MemoryIndex {
         self.name_override.unwrap_or("memory")
     }
 
-    async fn ensure_image_collection(&self, _: &CollectionName, _: &Space) -> Result<Ensured, IndexError> {
-        Ok(Ensured::Existed)
+    async fn ensure_image_collection(&self, _: &CollectionName, _: &Space) -> Result<EnsureOutcome, IndexError> {
+        Ok(EnsureOutcome::Existed)
     }
 
     async fn describe(&self, _: &CollectionName) -> Result<Option<CollectionInfo>, IndexError> {
@@ -187,8 +187,8 @@ impl ImageIndex for MemoryIndex {
         if self.is_down || fails {
             return Err(IndexError::Dependency(down(self.name())));
         }
-        if self.refuses_access {
-            return Err(IndexError::Dependency(DependencyError { trouble: Trouble::Refused, ..down(self.name()) }));
+        if self.refuses_us {
+            return Err(IndexError::Dependency(DependencyError { trouble: FailureKind::Refused, ..down(self.name()) }));
         }
         if let Some(refused) = records.iter().find(|record| self.refuses.contains(&record.id)) {
             return Err(IndexError::Rejected { id: refused.id, reason: "on purpose".into() });

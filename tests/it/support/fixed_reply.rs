@@ -9,7 +9,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use bytes::Bytes;
-use glimpse::domain::Trouble;
+use glimpse::domain::FailureKind;
 use glimpse::embed::{EmbedError, ImageEmbeddingProvider, ProviderKind};
 use glimpse::imaging::PreparedImage;
 use tokio_util::task::AbortOnDropHandle;
@@ -68,8 +68,8 @@ impl FixedReply {
     }
 
     /// Asserts that every adapter reports this trouble.
-    pub(crate) async fn assert_trouble(&self, trouble: Trouble, timeout: Duration) {
-        for (what, error) in self.errors(timeout).await {
+    pub(crate) async fn is(&self, trouble: FailureKind, timeout: Duration) {
+        for (what, error) in self.outcomes(timeout).await {
             let EmbedError::Dependency(down) = error else { panic!("{what}: {error}") };
             assert_eq!(down.trouble, trouble, "{what}: {}", down.detail);
         }

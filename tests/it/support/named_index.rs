@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use futures::stream::{self, BoxStream, StreamExt};
 use glimpse::domain::{CollectionInfo, CollectionName, Hit, ImageId, ImageRecord, SearchQuery, Space};
 use glimpse::index::embedded::EmbeddedIndex;
-use glimpse::index::{Ensured, ImageIndex, IndexError};
+use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
 use tempfile::TempDir;
 
 use super::fakes::down;
@@ -42,7 +42,11 @@ impl ImageIndex for NamedIndex {
         self.name
     }
 
-    async fn ensure_image_collection(&self, collection: &CollectionName, space: &Space) -> Result<Ensured, IndexError> {
+    async fn ensure_image_collection(
+        &self,
+        collection: &CollectionName,
+        space: &Space,
+    ) -> Result<EnsureOutcome, IndexError> {
         self.up()?.ensure_image_collection(collection, space).await
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use axum::Router;
-use glimpse::domain::{DependencyError, Embedding, Space, Trouble};
+use glimpse::domain::{DependencyError, Embedding, FailureKind, Space};
 use glimpse::embed::{EmbedError, ImageEmbeddingProvider, local::LocalProvider};
 use glimpse::imaging::{ImagingSettings, PreparedImage, Preprocessing};
 
@@ -71,7 +71,7 @@ impl ImageEmbeddingProvider for WrongClip {
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
         if text == "sold out" {
-            let trouble = Trouble::Busy { retry_after: Duration::from_secs(1) };
+            let trouble = FailureKind::Busy { retry_after: Duration::from_secs(1) };
             return Err(DependencyError { dependency: "local".into(), trouble, detail: String::new() }.into());
         }
         Ok(self.distort(&self.model.embed_text(text).await?))

@@ -58,7 +58,7 @@ impl WorkerProxies {
         let more = [
             ("IMAGE_EMBEDDING_PROVIDER", "clip"),
             ("CLIP_URL", url.as_str()),
-            ("IMAGE_BATCH_SIZE", "1"),
+            ("IMAGE_EMBED_BATCH_SIZE", "1"),
             ("GLIMPSE_EMBED_LANES", "1"),
         ];
         Worker::start_through(&self.service.url(), app, &job.job_id, token, name, &more)
@@ -72,7 +72,7 @@ async fn an_old_version_is_not_written_over_a_newer_one() {
         ("IMAGE_EMBEDDING_PROVIDER", "clip"),
         ("CLIP_URL", clip.url.as_str()),
         ("GLIMPSE_LEASE_SECONDS", "3"),
-        ("GLIMPSE_LEASE_SIZE", "1"),
+        ("IMAGE_BATCH_SIZE", "1"),
     ])
     .await;
     let keys = ["images/1.jpg", "images/2.jpg", "images/3.jpg"];

@@ -10,9 +10,9 @@ use async_trait::async_trait;
 use glimpse::domain::{CollectionName, StoreSet};
 use glimpse::imaging::Limits;
 use glimpse::index::Stores;
-use glimpse::jobs::lease::{LeaseBroker, LeaseError, LeaseStatus, Offer};
-use glimpse::jobs::ledger::{Batch, Held, Report};
+use glimpse::jobs::pool::broker::{LeaseBroker, LeaseError, LeaseStatus, Offer};
 use glimpse::jobs::{Ended, Pool, PoolError};
+use glimpse::ledger::{Batch, Held, Report};
 use glimpse::pipeline::{Pipeline, PipelineSettings, Run, Stages, Task, WriteLease};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -22,10 +22,14 @@ use crate::support::fakes::{MeanProvider, MemoryIndex, MemorySource, mean_space}
 
 const RENEW_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Hands out every image in batches of two, and answers renewals as the test wants.
-struct ScriptedBroker {
+/// Grants every image in batches, and answers renewals as the test wants.
+struct Scripted {
     source: Arc<MemorySource>,
-    granted_images: AtomicUsize,
+    /// Images in one batch.
+    batch: usize,
+    /// How long a request for a batch takes.
+    latency: Duration,
+    given: AtomicUsize,
     /// Successive answers to renewals; then all succeed.
     answers: Mutex<Vec<Result<LeaseStatus, LeaseError>>>,
     renewed: Mutex<Vec<Vec<Held>>>,
@@ -34,17 +38,31 @@ struct ScriptedBroker {
 
 impl ScriptedBroker {
     fn new(images: usize, answers: Vec<Result<LeaseStatus, LeaseError>>) -> Arc<Self> {
-        let source = Arc::new(keyed(vec![9; images]));
-        let (renewed, reported) = (Mutex::default(), Mutex::default());
-        Arc::new(Self { source, granted_images: AtomicUsize::new(0), answers: Mutex::new(answers), renewed, reported })
+        Arc::new(Self::scripted(images, answers))
     }
 
-    fn pool(self: &Arc<Self>, delay: Duration) -> Pool {
-        let provider = Arc::new(MeanProvider { delay, ..MeanProvider::default() });
+    fn scripted(images: usize, answers: Vec<Result<LeaseStatus, LeaseError>>) -> Self {
+        let source = Arc::new(keyed(vec![9; images]));
+        let (renewed, reported) = (Mutex::default(), Mutex::default());
+        Self {
+            source,
+            batch: 2,
+            latency: Duration::from_millis(1),
+            given: AtomicUsize::new(0),
+            answers: Mutex::new(answers),
+            renewed,
+            reported,
+        }
+    }
+
+    fn pool(self: &Arc<Self>, provider: Arc<MeanProvider>, settings: &PipelineSettings) -> Pool {
         let stores = Stores::new(vec![Arc::new(MemoryIndex::default())]);
         let limits = Limits { max_bytes: 1 << 20, max_pixels: 1 << 20, max_decode_bytes: 1 << 24 };
-        let settings = PipelineSettings { image_batch_size: 2, glimpse_embed_lanes: 1, ..PipelineSettings::default() };
-        Pool::new(Pipeline::new(self.source.clone(), provider, stores, limits, &settings), self.clone())
+        Pool::new(Pipeline::new(self.source.clone(), provider, stores, limits, settings), self.clone())
+    }
+
+    fn batch_of(&self, ticket: i64) -> i64 {
+        ticket / i64::try_from(self.batch).unwrap()
     }
 
     fn reported(&self) -> usize {
@@ -55,9 +73,9 @@ impl ScriptedBroker {
 #[async_trait]
 impl LeaseBroker for ScriptedBroker {
     async fn lease(&self, _: Vec<Held>) -> Result<Offer, LeaseError> {
-        let at = self.granted_images.fetch_add(2, Ordering::SeqCst);
+        let at = self.given.fetch_add(self.batch, Ordering::SeqCst);
         // What was granted arrives after a delay.
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        tokio::time::sleep(self.latency).await;
         let images = self.source.refs();
         let task = |(ticket, image): (usize, glimpse::domain::ImageRef)| Task {
             ticket: i64::try_from(ticket).unwrap(),
@@ -66,11 +84,11 @@ impl LeaseBroker for ScriptedBroker {
             possible_copy: None,
             metadata: BTreeMap::new(),
         };
-        let tasks: Vec<Task> = images.into_iter().enumerate().skip(at).take(2).map(task).collect();
+        let tasks: Vec<Task> = images.into_iter().enumerate().skip(at).take(self.batch).map(task).collect();
         if tasks.is_empty() {
             return Ok(Offer::Over);
         }
-        Ok(Offer::Batch(Batch { id: i64::try_from(at / 2).unwrap(), attempt: 1, tasks }))
+        Ok(Offer::Batch(Batch { id: self.batch_of(i64::try_from(at).unwrap()), attempt: 1, tasks }))
     }
 
     async fn renew(&self, renewed_count: Vec<Held>) -> Result<LeaseStatus, LeaseError> {
@@ -85,7 +103,7 @@ impl LeaseBroker for ScriptedBroker {
             "{renewed_count:?}"
         );
         let tickets = reports.iter().flat_map(|report| {
-            assert!(report.outcomes.iter().all(|outcome| outcome.ticket / 2 == report.batch), "{report:?}");
+            assert!(report.outcomes.iter().all(|outcome| self.batch_of(outcome.ticket) == report.batch), "{report:?}");
             report.outcomes.iter().map(|outcome| outcome.ticket)
         });
         self.reported.lock().unwrap().extend(tickets);
@@ -105,18 +123,37 @@ impl LeaseBroker for ScriptedBroker {
     }
 }
 
-async fn work(broker: &Arc<ScriptedBroker>, duration: Duration) -> (Result<Ended, PoolError>, Duration) {
-    let pool = broker.pool(duration);
+async fn work(broker: &Arc<Scripted>, takes: Duration) -> (Result<Ended, PoolError>, Duration) {
+    let provider = Arc::new(MeanProvider { takes, ..MeanProvider::default() });
+    let settings =
+        PipelineSettings { image_embed_batch_size: 2, glimpse_embed_lanes: 1, ..PipelineSettings::default() };
+    let begun = Instant::now();
+    (run(broker.pool(provider, &settings)).await, begun.elapsed())
+}
+
+async fn run(pool: Pool) -> Result<Ended, PoolError> {
     let stages = Arc::new(Stages::new(PipelineSettings::default().lanes(), None));
     let collection = CollectionName::parse("c").unwrap();
-    let started = Instant::now();
-    let worked = pool
-        .work(
-            Run { collection, space: Arc::new(mean_space()), stages, leave: WriteLease::default() },
-            &CancellationToken::new(),
-        )
-        .await;
-    (worked, started.elapsed())
+    let run = Run { collection, space: Arc::new(mean_space()), stages, leave: WriteLease::default() };
+    pool.work(run, &CancellationToken::new()).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn leases_of_ten_images_fill_batches_of_64_and_no_more_are_held_than_that_needs() {
+    let (lanes, batch, images) = (2, 64, 1_000);
+    let settings =
+        PipelineSettings { image_embed_batch_size: batch, glimpse_embed_lanes: lanes, ..PipelineSettings::default() };
+    let latency = Duration::from_millis(20);
+    let broker = Arc::new(Scripted { batch: 10, latency, ..Scripted::scripted(images, vec![]) });
+    let provider = Arc::new(MeanProvider { takes: Duration::from_secs(15), ..MeanProvider::default() });
+    assert_eq!(run(broker.pool(provider.clone(), &settings)).await.unwrap(), Ended::Over);
+    assert_eq!(broker.reported(), images);
+    let calls = provider.calls.lock().unwrap().clone();
+    let full = calls.iter().filter(|size| **size == batch).count();
+    assert!(full + lanes + 1 >= calls.len(), "only the first call of a lane and the last call are smaller: {calls:?}");
+    let needed = settings.lanes().images_in_flight();
+    let held = broker.renewed.lock().unwrap().iter().map(Vec::len).max().unwrap() * 10;
+    assert!((needed - 10..needed + 20).contains(&held), "{held} images are held, {needed} are needed");
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,7 +3,7 @@
 use glimpse::api::replies::{JobReply, SubmitReply};
 use glimpse::domain::{ImageRecord, Payload};
 use glimpse::index::embedded::EmbeddedIndex;
-use glimpse::jobs::wire::PROTOCOL;
+use glimpse::jobs::remote::wire::PROTOCOL;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ fn same(first: &ImageRecord, other: &ImageRecord) -> bool {
 }
 
 const SHORT: [(&str, &str); 3] =
-    [("GLIMPSE_LEASE_SECONDS", "3"), ("GLIMPSE_LEASE_SIZE", "4"), ("GLIMPSE_JOBS_AT_ONCE", "2")];
+    [("GLIMPSE_LEASE_SECONDS", "3"), ("IMAGE_BATCH_SIZE", "4"), ("GLIMPSE_JOBS_AT_ONCE", "2")];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_index_after_a_killed_and_a_frozen_worker_equals_that_of_an_undisturbed_run() {

@@ -12,7 +12,7 @@ use glimpse::config::Settings;
 use glimpse::domain::{CollectionName, Embedding, ImageRecord, ImageUri, Secret, Timestamp};
 use glimpse::index::embedded::EmbeddedIndex;
 use glimpse::index::remote::RemoteIndex;
-use glimpse::index::{Ensured, ImageIndex, IndexError};
+use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
 use glimpse::resilience::WaitBoard;
 use glimpse::worker::{ServiceClient, WorkerSettings};
 use serde_json::{Value, json};
@@ -51,7 +51,7 @@ async fn workers_continue_after_the_service_is_killed_twice() {
         ("GLIMPSE_DATA_DIR", folder.path().to_str().unwrap()),
         ("GLIMPSE_ADDR", &addr),
         ("GLIMPSE_S3_ADDR", &s3),
-        ("GLIMPSE_LEASE_SIZE", "8"),
+        ("IMAGE_BATCH_SIZE", "8"),
         ("IMAGE_EMBEDDING_PROVIDER", "clip"),
         ("CLIP_URL", &clip.url),
         ("GLIMPSE_EMBED_LANES", "1"),
@@ -122,7 +122,7 @@ async fn the_jobs_status_names_a_dependency_that_a_worker_waits_for() {
     let clip = CheapClip::start(Duration::from_millis(20)).await;
     let variables =
         [("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str()), ("GLIMPSE_LEASE_SECONDS", "3")];
-    let app = TestApp::start_with(&[&variables[..], &[("GLIMPSE_LEASE_SIZE", "4")]].concat()).await;
+    let app = TestApp::with(&[&variables[..], &[("IMAGE_BATCH_SIZE", "4")]].concat()).await;
     for number in 0..200 {
         app.put(&format!("images/{number:03}.png"), quarters_png(number)).await;
     }
@@ -174,7 +174,7 @@ async fn a_worker_reaches_only_the_records_of_its_own_job() {
     let documents = CollectionName::parse("documents").unwrap();
 
     let space = index.describe(&documents).await.unwrap().unwrap().space;
-    assert_eq!(index.ensure_image_collection(&documents, &space).await.unwrap(), Ensured::Existed);
+    assert_eq!(index.ensure_image_collection(&documents, &space).await.unwrap(), EnsureOutcome::Existed);
     let [cat, panda] = ["images/cat.jpg", "images/panda.jpg"].map(|key| ImageUri::new("pipeline", key));
     let found = index.get(&documents, &[cat.id(), panda.id()]).await.unwrap();
     assert_eq!(found.iter().map(|record| &record.uri).collect::<Vec<_>>(), [&cat]);

@@ -3,13 +3,15 @@
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
 
 use super::preprocessor;
 use crate::embed::local::weights;
 
 /// Precision of the numbers of the networks. Another precision gives another space, which the probes detect.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", try_from = "String")]
 pub enum Precision {
     /// 32 bits, as in the training of the model.
     #[default]
@@ -41,15 +43,15 @@ impl Precision {
     }
 }
 
-impl FromStr for Precision {
-    type Err = String;
+impl TryFrom<String> for Precision {
+    type Error = &'static str;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
+    fn try_from(name: String) -> Result<Self, &'static str> {
+        match name.as_str() {
             "fp32" => Ok(Self::Fp32),
             "fp16" => Ok(Self::Fp16),
             "int8" => Ok(Self::Int8),
-            other => Err(format!("CLIP_PRECISION is `{other}`; it must be `fp32`, `fp16` or `int8`")),
+            _ => Err("it must be `fp32`, `fp16` or `int8`"),
         }
     }
 }
@@ -66,7 +68,7 @@ impl fmt::Display for Precision {
 
 /// The files of one model, as paths in its folder or repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::embed::local) struct Wanted {
+pub(in crate::embed::local) struct ModelFiles {
     /// The image tower.
     pub(super) image: String,
     /// The text tower.
@@ -88,21 +90,21 @@ const MAX_NAMED_FILES: usize = 12;
 /// Maximum characters of a file name in an error.
 const MAX_NAME_CHARS: usize = 100;
 
-impl Wanted {
+impl ModelFiles {
     /// Finds the model among these paths. Towers of the fallback precision are accepted too.
     ///
     /// # Errors
     /// A message with what is missing and what exists instead.
-    pub(in crate::embed::local) fn among(names: &[String], precision: Precision) -> Result<Self, String> {
+    pub(in crate::embed::local) fn find(names: &[String], precision: Precision) -> Result<Self, String> {
         let fallback = precision.fallback().filter(|_| towers(names, precision).is_none());
-        Self::exactly(names, fallback.filter(|other| towers(names, *other).is_some()).unwrap_or(precision))
+        Self::find_exact(names, fallback.filter(|other| towers(names, *other).is_some()).unwrap_or(precision))
     }
 
     /// Finds the model with exactly this precision.
     ///
     /// # Errors
-    /// As [`Wanted::among`].
-    pub(in crate::embed::local) fn exactly(names: &[String], precision: Precision) -> Result<Self, String> {
+    /// As [`ModelFiles::find`].
+    pub(in crate::embed::local) fn find_exact(names: &[String], precision: Precision) -> Result<Self, String> {
         let has = |name: &str| names.iter().any(|other| other == name);
         let required = |name: &str| has(name).then(|| name.to_owned()).ok_or_else(|| format!("there is no {name}"));
         let (image, text) = towers(names, precision).ok_or_else(|| {
@@ -139,7 +141,7 @@ impl Wanted {
         let mut all = vec![self.config.clone(), self.tokenizer.clone()];
         all.extend(self.preprocessors.iter().cloned());
         if preprocessor::lacks_values(folder, &self.preprocessors) {
-            all.push(preprocessor::OLD.to_owned());
+            all.push(preprocessor::OLD_FILE.to_owned());
         }
         for tower in [&self.image, &self.text] {
             let file = folder.join(tower);
@@ -221,9 +223,9 @@ mod tests {
     #[test]
     fn towers_are_found_in_onnx_or_beside_the_other_files() {
         let hub = names(&["onnx/vision_model.onnx", "onnx/text_model.onnx", "onnx/model.onnx", "vision_model.onnx"]);
-        assert_eq!(Wanted::among(&hub, Precision::Fp32).unwrap().image, "onnx/vision_model.onnx");
+        assert_eq!(ModelFiles::find(&hub, Precision::Fp32).unwrap().image, "onnx/vision_model.onnx");
         let flat = names(&["vision_model.onnx", "text_model.onnx"]);
-        assert_eq!(Wanted::among(&flat, Precision::Fp32).unwrap().text, "text_model.onnx");
+        assert_eq!(ModelFiles::find(&flat, Precision::Fp32).unwrap().text, "text_model.onnx");
     }
 
     #[test]
@@ -233,12 +235,12 @@ mod tests {
             "onnx/text_model_quantized.onnx",
             "onnx/vision_model_int8.onnx",
         ]);
-        let found = Wanted::among(&both, Precision::Int8).unwrap();
+        let found = ModelFiles::find(&both, Precision::Int8).unwrap();
         assert_eq!(
             (&*found.image, &*found.text),
             ("onnx/vision_model_quantized.onnx", "onnx/text_model_quantized.onnx")
         );
-        let error = Wanted::among(&both, Precision::Fp32).unwrap_err();
+        let error = ModelFiles::find(&both, Precision::Fp32).unwrap_err();
         assert!(error.contains("set CLIP_PRECISION=int8"), "{error}");
     }
 
@@ -247,18 +249,18 @@ mod tests {
         let fp16 = ["vision_model_fp16.onnx", "text_model_fp16.onnx"];
         let fp32 = ["onnx/vision_model.onnx", "onnx/text_model.onnx"];
         let only = names(&fp16);
-        let found = Wanted::among(&only, Precision::Fp32).unwrap();
+        let found = ModelFiles::find(&only, Precision::Fp32).unwrap();
         assert_eq!((&*found.image, found.precision), (fp16[0], Precision::Fp16));
-        assert!(Wanted::exactly(&only, Precision::Fp32).unwrap_err().contains("set CLIP_PRECISION=fp16"));
-        assert!(Wanted::among(&only, Precision::Int8).unwrap_err().contains("set CLIP_PRECISION=fp16"));
+        assert!(ModelFiles::find_exact(&only, Precision::Fp32).unwrap_err().contains("set CLIP_PRECISION=fp16"));
+        assert!(ModelFiles::find(&only, Precision::Int8).unwrap_err().contains("set CLIP_PRECISION=fp16"));
         let both = names(&[fp16, fp32].concat());
-        assert_eq!(Wanted::among(&both, Precision::Fp32).unwrap().image, fp32[0]);
-        assert_eq!(Wanted::among(&both, Precision::Fp16).unwrap().image, fp16[0]);
+        assert_eq!(ModelFiles::find(&both, Precision::Fp32).unwrap().image, fp32[0]);
+        assert_eq!(ModelFiles::find(&both, Precision::Fp16).unwrap().image, fp16[0]);
     }
 
     #[test]
     fn an_error_names_the_missing_and_the_existing_files() {
-        let error = |names: &[String]| Wanted::among(names, Precision::Fp32).unwrap_err();
+        let error = |names: &[String]| ModelFiles::find(names, Precision::Fp32).unwrap_err();
         let none = error(&names(&["model.safetensors"]));
         assert!(none.contains("no towers exported to ONNX") && none.contains("no ONNX files at all"), "{none}");
         let other = error(&names(&["onnx/vision_model_q4.onnx", "onnx/text_model_q4.onnx", "onnx/model_bnb4.onnx"]));

@@ -11,11 +11,11 @@ use super::pixels::Pixels;
 use super::read_json;
 
 /// File of transformers 4.
-pub(super) const OLD: &str = "preprocessor_config.json";
-const NEW: &str = "processor_config.json";
+pub(super) const OLD_FILE: &str = "preprocessor_config.json";
+const NEW_FILE: &str = "processor_config.json";
 const NESTED_KEY: &str = "image_processor";
 /// The files in order of precedence.
-pub(super) const FILES: [&str; 2] = [NEW, OLD];
+pub(super) const FILES: [&str; 2] = [NEW_FILE, OLD_FILE];
 
 /// Reads the pixel values of the model in `folder`; `files` are the existing files of [`FILES`].
 ///
@@ -29,7 +29,7 @@ pub(super) fn pixels(folder: &Path, files: &[String]) -> Result<Pixels, String> 
             return Pixels::read(&values).map_err(named);
         }
     }
-    Err(format!("{NEW} has no object {NESTED_KEY}, and there is no {OLD}"))
+    Err(format!("{NEW_FILE} has no object {NESTED_KEY}, and there is no {OLD_FILE}"))
 }
 
 /// Whether none of the existing files has the values: `processor_config.json` had other values before transformers 5.
@@ -42,7 +42,7 @@ pub(super) fn lacks_values(folder: &Path, files: &[String]) -> bool {
 
 fn values(file: &str, json: &[u8]) -> Result<Option<Map<String, Value>>, String> {
     let mut values = object(json)?;
-    if file != NEW {
+    if file != NEW_FILE {
         return Ok(Some(values));
     }
     if given(&values, NESTED_KEY).is_none() {
@@ -65,7 +65,7 @@ mod tests {
         }
         let files = FILES.iter().filter(|name| folder.path().join(name).is_file());
         let files: Vec<_> = files.map(|name| (*name).to_owned()).collect();
-        let only_new = files.len() == 1 && files[0] == NEW;
+        let only_new = files.len() == 1 && files[0] == NEW_FILE;
         let found = pixels(folder.path(), &files).map(|pixels| pixels.size);
         let lacks = found.as_ref().is_err_and(|error| error.contains("no object"));
         assert_eq!(lacks_values(folder.path(), &files), lacks && only_new);
@@ -75,20 +75,22 @@ mod tests {
     #[test]
     fn nested_values_override_the_older_file() {
         let (nested, old) = (r#"{"image_processor":{"size":336}}"#, r#"{"size":224}"#);
-        assert_eq!(size(&[(NEW, nested)]), Ok(336));
-        assert_eq!(size(&[(NEW, nested), (OLD, old)]), Ok(336));
+        assert_eq!(size(&[(NEW_FILE, nested)]), Ok(336));
+        assert_eq!(size(&[(NEW_FILE, nested), (OLD_FILE, old)]), Ok(336));
         for without in [r#"{"processor_class":"CLIPProcessor"}"#, r#"{"image_processor":null}"#] {
-            assert_eq!(size(&[(NEW, without), (OLD, old)]), Ok(224));
-            let error = size(&[(NEW, without)]).unwrap_err();
-            assert!(error.contains("no object image_processor") && error.contains(OLD), "{error}");
+            assert_eq!(size(&[(NEW_FILE, without), (OLD_FILE, old)]), Ok(224));
+            let error = size(&[(NEW_FILE, without)]).unwrap_err();
+            assert!(error.contains("no object image_processor") && error.contains(OLD_FILE), "{error}");
         }
     }
 
     #[test]
     fn an_error_names_its_file() {
-        let error = size(&[(NEW, r#"{"image_processor":{"resample":2}}"#)]).unwrap_err();
+        let error = size(&[(NEW_FILE, r#"{"image_processor":{"resample":2}}"#)]).unwrap_err();
         assert!(error.starts_with("processor_config.json: resample is 2"), "{error}");
-        assert!(size(&[(NEW, r#"{"image_processor":"CLIP"}"#)]).unwrap_err().contains("must be a JSON object"));
-        assert!(size(&[(OLD, "<html>")]).unwrap_err().starts_with("preprocessor_config.json: it is not valid JSON"));
+        assert!(size(&[(NEW_FILE, r#"{"image_processor":"CLIP"}"#)]).unwrap_err().contains("must be a JSON object"));
+        assert!(
+            size(&[(OLD_FILE, "<html>")]).unwrap_err().starts_with("preprocessor_config.json: it is not valid JSON")
+        );
     }
 }

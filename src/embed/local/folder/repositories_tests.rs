@@ -85,7 +85,7 @@ fn the_image_processor_of_another_family_is_refused_with_its_name() {
         ("google--siglip2-base-patch16-naflex", "image_processor_type is \"Siglip2ImageProcessor\""),
         ("jinaai--jina-clip-v1", "image_processor_type is \"JinaCLIPImageProcessor\""),
     ] {
-        let json = read_json(&folder().join(name).join(preprocessor::OLD)).unwrap();
+        let json = read_json(&folder().join(name).join(preprocessor::OLD_FILE)).unwrap();
         let error = Pixels::read(&json::object(&json).unwrap()).unwrap_err();
         assert!(error.starts_with(message) && error.contains("CLIPImageProcessor"), "{error}");
     }

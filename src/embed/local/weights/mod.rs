@@ -119,7 +119,7 @@ pub(super) fn load(onnx: &Path, options: &mut ModelOptions) -> Result<Model, Str
         aliases.insert(location, alias);
     }
     let onnx = std::fs::read(onnx).map_err(|error| does_not_load(&error))?;
-    let onnx = rewrite::renamed(&onnx, &aliases).map_err(|error| error.to_string())?;
+    let onnx = rewrite::rename_locations(&onnx, &aliases).map_err(|error| error.to_string())?;
     options.load(onnx).map_err(|error| does_not_load(&error))
 }
 

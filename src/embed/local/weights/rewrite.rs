@@ -16,7 +16,7 @@ pub(super) struct Alias {
 
 /// Returns the message with each location replaced by its alias. Always writes `offset` and `length`, which are
 /// optional in a file; other entries are removed.
-pub(super) fn renamed(onnx: &[u8], aliases: &HashMap<String, Alias>) -> Result<Vec<u8>, Error> {
+pub(super) fn rename_locations(onnx: &[u8], aliases: &HashMap<String, Alias>) -> Result<Vec<u8>, Error> {
     rewrite_message(Kind::Model, onnx, aliases)
 }
 

@@ -91,7 +91,7 @@ fn missing_offsets_and_lengths_are_written() {
     let aliases = HashMap::from([("w".to_owned(), rewrite::Alias { name: "0.data".to_owned(), size: 100 })]);
     let renamed = |entries: &[(&str, &str)]| {
         let model = field(7, &[field(2, b"name"), graph(&tensor(entries, true))].concat());
-        rewrite::renamed(&model, &aliases).map_err(|error| error.to_string())
+        rewrite::rename_locations(&model, &aliases).map_err(|error| error.to_string())
     };
     let expected = |offset: &str, length: &str| {
         let flag = vec![14 << 3, 1];

@@ -257,7 +257,7 @@ async fn outages_and_dead_workers_are_counted() {
         ("CLIP_CIRCUIT_BREAKER_THRESHOLD", "2"),
         ("CLIP_CIRCUIT_BREAKER_TIMEOUT", "600"),
         ("GLIMPSE_LEASE_SECONDS", "1"),
-        ("GLIMPSE_LEASE_SIZE", "16"),
+        ("IMAGE_BATCH_SIZE", "16"),
     ];
     let service = Service::start(folder.path(), &variables).await;
     for copy in 0..32 {

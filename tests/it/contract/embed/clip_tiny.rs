@@ -3,14 +3,13 @@
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use glimpse::domain::{Embedding, Trouble};
+use glimpse::domain::{Embedding, FailureKind};
 use glimpse::embed::local::{LocalProvider, Precision, Source};
-use glimpse::embed::{EmbedError, ImageEmbeddingProvider, TextCache, Verification, Verified};
+use glimpse::embed::{EmbedError, ImageEmbeddingProvider};
 use glimpse::imaging::{Limits, PreparedImage, prepare};
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -149,7 +148,7 @@ async fn refusal(change: impl FnOnce(&Path)) -> String {
     }
     change(copy.path());
     match LocalProvider::open(Source::folder(copy.path(), Precision::Fp32), NonZeroUsize::MIN).await {
-        Err(EmbedError::Dependency(down)) if down.trouble == Trouble::Refused => down.detail,
+        Err(EmbedError::Dependency(down)) if down.trouble == FailureKind::Refused => down.detail,
         other => panic!("{other:?}"),
     }
 }
@@ -219,18 +218,4 @@ async fn the_service_runs_on_it() {
     assert_eq!(names(&found)[0], "rocket.jpg");
     assert_eq!(app.find("a cat", 10).await.len(), 3);
     app.stop().await;
-}
-
-/// `glimpse clip` gathers requests by this: a full run of four for each worker, and none if larger runs are not
-/// faster.
-#[tokio::test]
-async fn only_a_model_that_is_faster_in_batches_gathers_requests() {
-    let useful = |local: LocalProvider| {
-        let local: Arc<dyn ImageEmbeddingProvider> = Arc::new(local);
-        let probed = Verified::new(local.clone(), Arc::new(Verification::new(local, None)));
-        TextCache::new(Arc::new(probed), NonZeroUsize::MIN).useful_batch().get()
-    };
-    assert_eq!(useful(tiny(Precision::Fp32).await), 8);
-    assert_eq!(useful(tiny(Precision::Int8).await), 1);
-    assert_eq!(useful(LocalProvider::start(TWO).unwrap()), 1);
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use glimpse::domain::{Secret, Trouble};
+use glimpse::domain::{FailureKind, Secret};
 use glimpse::embed::hub::HubSettings;
 use glimpse::embed::local::{LocalProvider, Source};
 use glimpse::embed::{EmbedError, EmbedSettings, ImageEmbeddingProvider};
@@ -40,10 +40,10 @@ impl Home {
     async fn open(&self, model: &str, precision: &str) -> Result<LocalProvider, EmbedError> {
         let settings = EmbedSettings {
             clip_model: model.to_owned(),
-            clip_precision: precision.to_owned(),
+            clip_precision: precision.to_owned().try_into().unwrap(),
             ..EmbedSettings::default()
         };
-        LocalProvider::open(Source::of(&settings, &self.settings)?, NonZeroUsize::MIN).await
+        LocalProvider::open(Source::from_settings(&settings, &self.settings)?, NonZeroUsize::MIN).await
     }
 
     async fn works(&self) {
@@ -51,7 +51,7 @@ impl Home {
         assert_eq!(model.space().await.unwrap().name(), "org/clip/24/crop-32-bicubic-floor");
     }
 
-    async fn refused(&self, model: &str) -> (Trouble, String) {
+    async fn refused(&self, model: &str) -> (FailureKind, String) {
         match self.open(model, "fp32").await {
             Err(EmbedError::Dependency(down)) => (down.trouble, down.detail),
             second => panic!("{second:?}"),
@@ -141,23 +141,23 @@ async fn a_corrupt_file_is_downloaded_again_and_never_used() {
     let hub = FakeHub::start(&folder(), once).await;
     Home::new(&hub).works().await;
 
-    let always = Script { corrupt: Some((TEXT.to_owned(), usize::MAX)), ..Script::default() };
-    let hub = FakeHub::start(&folder(), always).await;
-    let home = Home::new(&hub);
-    let (trouble, message) = home.refused("org/clip").await;
-    assert_eq!(trouble, Trouble::Failed);
-    assert!(message.contains(TEXT) && message.contains("SHA-256"), "{message}");
+    let always = Script { spoil: Some((TEXT.to_owned(), usize::MAX)), ..Script::default() };
+    let hub = FakeHub::of(&folder(), always).await;
+    let home = Home::of(&hub);
+    let (trouble, said) = home.refused("org/clip").await;
+    assert_eq!(trouble, FailureKind::Failed);
+    assert!(said.contains(TEXT) && said.contains("SHA-256"), "{said}");
     assert!(!home.repo().join("refs/main").exists());
     assert!(!home.repo().join("snapshots").join(COMMIT).join(TEXT).exists());
 }
 
 #[tokio::test]
 async fn a_private_model_needs_the_token_which_only_the_hub_receives() {
-    let hub = FakeHub::start(&folder(), Script { private: true, ..Script::default() }).await;
-    let home = Home::new(&hub);
-    let (trouble, message) = home.refused("org/clip").await;
-    assert_eq!(trouble, Trouble::Refused);
-    assert!(message.contains("HF_TOKEN") && message.contains("401"), "{message}");
+    let hub = FakeHub::of(&folder(), Script { private: true, ..Script::default() }).await;
+    let home = Home::of(&hub);
+    let (trouble, said) = home.refused("org/clip").await;
+    assert_eq!(trouble, FailureKind::Refused);
+    assert!(said.contains("HF_TOKEN") && said.contains("401"), "{said}");
 
     let settings = HubSettings { hf_token: Secret::new(TOKEN), ..home.settings.clone() };
     assert!(!format!("{settings:?}").contains(TOKEN));
@@ -170,17 +170,17 @@ async fn missing_models_and_files_are_named() {
     let hub = FakeHub::start(&folder(), Script::default()).await;
     let home = Home::new(&hub);
     for model in ["org/missing", "org/clip@other"] {
-        let (trouble, message) = home.refused(model).await;
-        assert_eq!(trouble, Trouble::Refused);
-        assert!(message.contains(model) && message.contains("CLIP_MODEL"), "{message}");
+        let (trouble, said) = home.refused(model).await;
+        assert_eq!(trouble, FailureKind::Refused);
+        assert!(said.contains(model) && said.contains("CLIP_MODEL"), "{said}");
     }
     let bare = tempfile::tempdir().unwrap();
     std::fs::create_dir(bare.path().join("onnx")).unwrap();
     std::fs::write(bare.path().join("model.safetensors"), "weights").unwrap();
-    let hub = FakeHub::start(bare.path(), Script::default()).await;
-    let (trouble, message) = Home::new(&hub).refused("org/clip").await;
-    assert_eq!(trouble, Trouble::Refused);
-    assert!(message.contains("no towers exported to ONNX"), "{message}");
+    let hub = FakeHub::of(bare.path(), Script::default()).await;
+    let (trouble, said) = Home::of(&hub).refused("org/clip").await;
+    assert_eq!(trouble, FailureKind::Refused);
+    assert!(said.contains("no towers exported to ONNX"), "{said}");
 }
 
 #[tokio::test]
@@ -188,10 +188,10 @@ async fn offline_without_the_files_is_an_error_with_a_remedy_and_no_request() {
     let hub = FakeHub::start(&folder(), Script::default()).await;
     let home = Home::new(&hub);
     let settings = HubSettings { hf_hub_offline: true, ..home.settings.clone() };
-    let (trouble, message) = Home { settings, ..home }.refused("org/clip").await;
-    assert_eq!(trouble, Trouble::Refused);
-    assert!(message.contains("HF_HUB_OFFLINE") && message.contains("models--org--clip"), "{message}");
-    assert!(hub.requests().is_empty());
+    let (trouble, said) = Home { settings, ..home }.refused("org/clip").await;
+    assert_eq!(trouble, FailureKind::Refused);
+    assert!(said.contains("HF_HUB_OFFLINE") && said.contains("models--org--clip"), "{said}");
+    assert!(hub.asked().is_empty());
 }
 
 #[tokio::test]
@@ -206,9 +206,9 @@ async fn an_unreachable_hub_is_a_retryable_failure() {
     let hub = FakeHub::start(&folder(), Script::default()).await;
     let mut home = Home::new(&hub);
     home.settings.hf_endpoint = "http://127.0.0.1:1".to_owned();
-    let (trouble, message) = home.refused("org/clip").await;
-    assert_eq!(trouble, Trouble::Failed);
-    assert!(message.contains("HF_ENDPOINT"), "{message}");
+    let (trouble, said) = home.refused("org/clip").await;
+    assert_eq!(trouble, FailureKind::Failed);
+    assert!(said.contains("HF_ENDPOINT"), "{said}");
 }
 
 /// Two providers act as two processes would: each has its own handle of the lock.
@@ -239,12 +239,12 @@ async fn calls_during_a_download_are_told_to_retry() {
     let hub = FakeHub::start(&folder(), script).await;
     let home = Home::new(&hub);
     let settings = EmbedSettings { clip_model: "org/clip".to_owned(), ..EmbedSettings::default() };
-    let source = Source::of(&settings, &home.settings).unwrap();
+    let source = Source::from_settings(&settings, &home.settings).unwrap();
     let model = LocalProvider::new(source, None, NonZeroUsize::MIN).unwrap();
     tokio::time::pause();
     match model.embed_text("a cat").await {
         Err(EmbedError::Dependency(down)) => {
-            assert!(matches!(down.trouble, Trouble::Unavailable { .. }), "{down}");
+            assert!(matches!(down.trouble, FailureKind::Unavailable { .. }), "{down}");
             assert!(down.detail.contains("org/clip"), "{down}");
         }
         second => panic!("{second:?}"),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::future::{join_all, try_join_all};
 use glimpse::domain::Embedding;
 use glimpse::embed::local::LocalProvider;
+use glimpse::embed::probe::probe_space;
 use glimpse::embed::{EmbedError, ImageEmbeddingProvider};
 use glimpse::imaging::PreparedImage;
 
@@ -91,7 +92,11 @@ static ONE: LazyLock<LocalProvider> = LazyLock::new(|| LocalProvider::start(NonZ
 
 #[tokio::test]
 async fn local_space() {
-    the_space_is_stable(&*ONE, &LocalProvider::start(NonZeroUsize::MIN).unwrap()).await;
+    let other = LocalProvider::start(NonZeroUsize::MIN).unwrap();
+    the_space_is_stable(&*ONE, &other).await;
+    // Both have the cached space of the process; a new probe gives the same.
+    let space = ONE.space().await.unwrap();
+    space.admits(&probe_space(&other, &space.model, Some(space.dimension)).await.unwrap()).unwrap();
 }
 
 #[tokio::test]

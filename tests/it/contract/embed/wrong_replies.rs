@@ -7,7 +7,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use glimpse::domain::{Embedding, InvalidEmbedding, Trouble};
+use glimpse::domain::{Embedding, FailureKind, InvalidEmbedding};
 use glimpse::embed::{EmbedError, ProviderKind};
 
 use crate::support::embed_services::{Service, provider, refusal};
@@ -53,10 +53,10 @@ async fn an_unusable_vector_is_a_failure_of_its_input() {
     assert_all_report(&["[1,2]", "[1,2,3]"], true, &invalid(InvalidEmbedding::WrongSize { expected: 2, actual: 3 }))
         .await;
     for raw in [&["[1,\"2\"]"], &["\"1,2\""], &["null"], &["[[1,2]]"]] {
-        for results in results_for(raw, false).await {
+        for made in made_of(raw, false).await {
             assert!(
-                matches!(&results, Err(EmbedError::Dependency(down)) if down.trouble == Trouble::Failed),
-                "{results:?}"
+                matches!(&made, Err(EmbedError::Dependency(down)) if down.trouble == FailureKind::Failed),
+                "{made:?}"
             );
         }
     }
@@ -121,7 +121,7 @@ async fn the_image_size_comes_from_the_service_or_the_settings_and_is_never_gues
         let clip = provider(ProviderKind::Clip, &url, size, TIMEOUT);
         (clip.space().await.unwrap_err(), clip.preprocessing())
     };
-    let busy = Trouble::Busy { retry_after: Duration::from_secs(1) };
+    let busy = FailureKind::Busy { retry_after: Duration::from_secs(1) };
     let probed = |error: &EmbedError| matches!(error, EmbedError::Dependency(down) if down.trouble == busy);
     for (status, body, set, size) in [
         (200, r#"{"model":"m","dimension":512,"image_size":336,"resize":"crop"}"#, None, 336),
@@ -148,7 +148,7 @@ async fn the_image_size_comes_from_the_service_or_the_settings_and_is_never_gues
     for absurd in [r#"{"image_size":0}"#, r#"{"image_size":100000}"#] {
         assert!(refusal(Err::<(), _>(card(200, absurd, None).await.0)).contains("between 16 and 2048"));
     }
-    for (status, trouble) in [(500, Trouble::Failed), (503, Trouble::Failed), (401, Trouble::Refused)] {
+    for (status, trouble) in [(500, FailureKind::Failed), (503, FailureKind::Failed), (401, FailureKind::Refused)] {
         let (error, _) = card(status, "", None).await;
         assert!(matches!(&error, EmbedError::Dependency(down) if down.trouble == trouble), "{status}: {error}");
     }
@@ -157,7 +157,7 @@ async fn the_image_size_comes_from_the_service_or_the_settings_and_is_never_gues
 #[tokio::test]
 async fn a_missing_or_unsuitable_model_is_named() {
     let down = |outcome: Result<_, EmbedError>| match outcome {
-        Err(EmbedError::Dependency(down)) if down.trouble == Trouble::Refused => down.detail,
+        Err(EmbedError::Dependency(down)) if down.trouble == FailureKind::Refused => down.detail,
         Err(other) => panic!("{other}"),
         Ok(()) => panic!("accepted"),
     };

@@ -2,13 +2,13 @@
 
 use futures::TryStreamExt;
 use glimpse::domain::{CollectionName, ImageId, Space};
-use glimpse::index::{Ensured, ImageIndex, IndexError};
+use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
 
 use super::support::{count, fresh, name, query, record, space};
 
 pub(crate) async fn collections_are_created_found_or_refused(index: &dyn ImageIndex) {
     let collection = fresh(index, "contract-ensure").await;
-    assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), Ensured::Existed);
+    assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), EnsureOutcome::Existed);
 
     let other = Space { preprocessing: "pad".into(), ..space() };
     let refused = index.ensure_image_collection(&collection, &other).await.unwrap_err();
@@ -49,7 +49,7 @@ pub(crate) async fn a_dropped_collection_can_be_created_again(index: &dyn ImageI
     index.upsert(&collection, &[one]).await.unwrap();
     index.drop_collection(&collection).await.unwrap();
     assert_eq!(index.describe(&collection).await.unwrap(), None);
-    assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), Ensured::Created);
+    assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), EnsureOutcome::Created);
     assert_eq!(count(index, &collection).await, 0);
     assert!(index.search(&collection, &query([1.0, 0.0, 0.0, 0.0], 1)).await.unwrap().is_empty());
     index.drop_collection(&collection).await.unwrap();

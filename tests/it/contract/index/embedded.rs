@@ -39,7 +39,7 @@ async fn all_records_survive_a_restart() {
     drop(index);
 
     let index = open(folder.path());
-    assert!(index.lost().is_empty());
+    assert!(index.lost_records().is_empty());
     assert_eq!(index.collections().await.unwrap().len(), 1);
     assert_eq!((count(&index, &kept).await, ids(&index, &kept).await.len()), (1_499, 1_499));
     assert_eq!(keys(&index, &kept, &query(NORTH, 1)).await, ["7.jpg"]);
@@ -87,7 +87,7 @@ async fn vectors_that_were_not_written_are_found_and_reported_once() {
     let index = open(folder.path());
     let mut expected: Vec<_> = [3, 5, 9].map(|row| (collection.clone(), records[row].id)).into();
     expected.sort();
-    let mut lost = index.lost().to_vec();
+    let mut lost = index.lost_records().to_vec();
     lost.sort();
     assert_eq!(lost, expected);
     assert_eq!(count(&index, &collection).await, 7);
@@ -97,7 +97,7 @@ async fn vectors_that_were_not_written_are_found_and_reported_once() {
     index.upsert(&collection, &records).await.unwrap();
     assert_eq!(index.search(&collection, &query(EAST, 20)).await.unwrap().len(), 10);
     drop(index);
-    assert!(open(folder.path()).lost().is_empty());
+    assert!(open(folder.path()).lost_records().is_empty());
 }
 
 #[tokio::test]
@@ -109,7 +109,7 @@ async fn a_missing_vector_file_loses_its_records_and_an_unknown_one_is_removed()
     drop(index);
     std::fs::rename(folder.path().join("1.vectors"), folder.path().join("9.vectors")).unwrap();
     let index = open(folder.path());
-    assert_eq!(index.lost(), [(collection.clone(), record("a.jpg", EAST).id)]);
+    assert_eq!(index.lost_records(), [(collection.clone(), record("a.jpg", EAST).id)]);
     assert_eq!(count(&index, &collection).await, 0);
     assert_eq!(vector_files(folder.path()), ["1.vectors"]);
 }
@@ -182,7 +182,7 @@ async fn acknowledged_writes_survive_kill_9() {
         let last = lines.filter_map(acknowledged).last().unwrap_or(enough);
 
         let index = open(folder.path());
-        assert!(index.lost().is_empty(), "kill -9 loses nothing: {:?}", index.lost());
+        assert!(index.lost_records().is_empty(), "kill -9 loses nothing: {:?}", index.lost_records());
         let collection = name("killed");
         let found = ids(&index, &collection).await;
         assert_eq!(count(&index, &collection).await, found.len() as u64);

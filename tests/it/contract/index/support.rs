@@ -7,7 +7,7 @@ use glimpse::domain::{
     CollectionName, Embedding, Filter, ImageFormat, ImageId, ImageRecord, ImageUri, Payload, Probe, SearchQuery, Space,
     Timestamp,
 };
-use glimpse::index::{Ensured, ImageIndex};
+use glimpse::index::{EnsureOutcome, ImageIndex};
 use uuid::Uuid;
 
 /// The dimension of the vectors in these tests.
@@ -73,7 +73,7 @@ pub(crate) async fn fresh(index: &dyn ImageIndex, text: &str) -> CollectionName 
     if index.describe(&collection).await.unwrap().is_some() {
         index.drop_collection(&collection).await.unwrap();
     }
-    assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), Ensured::Created);
+    assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), EnsureOutcome::Created);
     collection
 }
 

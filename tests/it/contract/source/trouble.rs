@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt;
-use glimpse::domain::{ImageRef, ImageUri, Trouble};
+use glimpse::domain::{FailureKind, ImageRef, ImageUri};
 use glimpse::resilience::{Breaker, BreakerSettings, Guard, WaitBoard};
 use glimpse::source::{
     EmbeddedS3, EmbeddedS3Settings, GuardedSource, ImageSource, NewObject, S3Credentials, S3Settings, S3Source, Scope,
@@ -65,7 +65,7 @@ async fn read_head(stream: &mut TcpStream) {
     while !head.ends_with(b"\r\n\r\n") && stream.read_buf(&mut head).await.unwrap_or(0) > 0 {}
 }
 
-fn trouble(error: SourceError) -> Trouble {
+fn trouble(error: SourceError) -> FailureKind {
     match error {
         SourceError::Dependency(error) => error.trouble,
         other => panic!("{other}"),
@@ -136,17 +136,17 @@ async fn a_busy_service_sends_retry_after() {
     )
     .await;
     let retry_after = Duration::from_secs(7);
-    assert_eq!(trouble(server.fetch().await.unwrap_err()), Trouble::Busy { retry_after });
+    assert_eq!(trouble(server.fetch().await.unwrap_err()), FailureKind::Busy { retry_after });
 }
 
 #[tokio::test]
 async fn a_failing_or_stalled_service_is_not_a_failure_of_the_image() {
-    let failing = FixedServer::start("HTTP/1.1 500 Oh\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
-    assert_eq!(trouble(failing.fetch().await.unwrap_err()), Trouble::Failed);
-    let silent = FixedServer::start("").await;
-    assert_eq!(trouble(silent.fetch().await.unwrap_err()), Trouble::TimedOut);
-    let no_http = FixedServer::start("SSH-2.0-OpenSSH\r\n").await;
-    assert_eq!(trouble(no_http.fetch().await.unwrap_err()), Trouble::Failed);
+    let failing = Canned::answering("HTTP/1.1 500 Oh\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+    assert_eq!(trouble(failing.fetch().await.unwrap_err()), FailureKind::Failed);
+    let silent = Canned::answering("").await;
+    assert_eq!(trouble(silent.fetch().await.unwrap_err()), FailureKind::TimedOut);
+    let no_http = Canned::answering("SSH-2.0-OpenSSH\r\n").await;
+    assert_eq!(trouble(no_http.fetch().await.unwrap_err()), FailureKind::Failed);
 }
 
 #[tokio::test]
@@ -165,7 +165,7 @@ async fn a_stalled_body_times_out() {
     };
     let expected = image("k");
     tokio::select! {
-        fetched = source.fetch(&expected) => assert_eq!(trouble(fetched.unwrap_err()), Trouble::TimedOut),
+        fetched = source.fetch(&wanted) => assert_eq!(trouble(fetched.unwrap_err()), FailureKind::TimedOut),
         () = server => {}
     }
 }
@@ -176,8 +176,8 @@ async fn a_refused_connection_is_a_failure_of_the_dependency() {
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let source = S3Source::new(settings(endpoint, anyone())).await.unwrap();
-    assert_eq!(trouble(source.fetch(&image("k")).await.unwrap_err()), Trouble::Failed);
-    assert_eq!(trouble(source.ensure_bucket("pipeline").await.unwrap_err()), Trouble::Failed);
+    assert_eq!(trouble(source.fetch(&image("k")).await.unwrap_err()), FailureKind::Failed);
+    assert_eq!(trouble(source.ensure_bucket("pipeline").await.unwrap_err()), FailureKind::Failed);
 }
 
 #[tokio::test]
@@ -205,7 +205,7 @@ async fn a_guarded_source_waits_for_a_server_that_is_down_and_continues() {
     let fetch = async { assert_eq!(&source.fetch(&image("k")).await.unwrap().bytes[..], b"x") };
     let mut fetch = Box::pin(fetch);
     while board.snapshot().is_none() {
-        assert!(futures::poll!(fetch.as_mut()).is_pending(), "there is no server");
+        assert!(futures::poll!(fetch.as_mut()).is_pending(), "no server answers");
         tokio::task::yield_now().await;
     }
     assert_eq!(board.snapshot().unwrap().dependency, "s3");

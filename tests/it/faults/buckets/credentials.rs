@@ -12,9 +12,9 @@ use crate::support::scripted_bucket::{Fault, Mode, Reply, Script, ScriptedBucket
 #[tokio::test(flavor = "multi_thread")]
 async fn expired_credentials_end_the_job_once_and_a_retry_completes_it() {
     let bucket = ScriptedBucket::start(Mode::Expired).await;
-    let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("GLIMPSE_LEASE_SIZE", "1")]).await;
-    let (job, text) = refused(&app, json!({})).await;
-    assert!(text.contains("S3_ACCESS_KEY_ID") && text.contains("ExpiredToken") && text.contains("retry"), "{text}");
+    let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("IMAGE_BATCH_SIZE", "1")]).await;
+    let (job, said) = refused(&app, json!({})).await;
+    assert!(said.contains("S3_ACCESS_KEY_ID") && said.contains("ExpiredToken") && said.contains("retry"), "{said}");
     assert!(job.counts.done <= 2 && bucket.all_gets() <= 4, "{job:?}");
     bucket.set(Mode::Plain);
     let rest = retried(&app, &job.job_id).await;
@@ -26,7 +26,7 @@ async fn expired_credentials_end_the_job_once_and_a_retry_completes_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_retry_of_an_ended_job_has_its_options_and_its_limit() {
     let bucket = ScriptedBucket::start(Mode::Expired).await;
-    let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("GLIMPSE_LEASE_SIZE", "1")]).await;
+    let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("IMAGE_BATCH_SIZE", "1")]).await;
     let (first, _) = refused(&app, json!({"image_max_items": 3})).await;
     bucket.set(Mode::Plain);
     let rest = retried(&app, &first.job_id).await;
@@ -73,7 +73,7 @@ async fn a_bucket_that_becomes_unreadable_ends_the_job_and_fails_no_image() {
     ] {
         let bucket = ScriptedBucket::start(Mode::Plain).await;
         bucket.change(|script| script.on_get = Some(Fault { reply: reply.clone(), after: 2, times: usize::MAX }));
-        let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("GLIMPSE_LEASE_SIZE", "1")]).await;
+        let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("IMAGE_BATCH_SIZE", "1")]).await;
         let (job, message) = refused(&app, json!({})).await;
         assert!(message.contains("can no longer be read") && message.contains("S3_ACCESS_KEY_ID"), "{message}");
         assert!(job.counts.done <= 2, "{job:?}");
@@ -86,7 +86,7 @@ async fn a_bucket_that_becomes_unreadable_ends_the_job_and_fails_no_image() {
 #[tokio::test(flavor = "multi_thread")]
 async fn objects_that_are_deleted_during_a_job_fail_alone() {
     let bucket = ScriptedBucket::start(Mode::Plain).await;
-    let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("GLIMPSE_LEASE_SIZE", "1")]).await;
+    let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("IMAGE_BATCH_SIZE", "1")]).await;
     // After two reads, all objects except the last one are deleted.
     let reads = AtomicUsize::new(0);
     bucket.change(|script| {
@@ -117,7 +117,7 @@ async fn a_job_waits_for_a_bucket_that_lists_but_does_not_read() {
     let bucket = ScriptedBucket::start(Mode::Plain).await;
     let failure = Reply::error(500, "InternalError", "We encountered an internal error.");
     bucket.change(|script| script.on_get = Some(Fault { reply: failure, after: 2, times: 40 }));
-    let more = [("GLIMPSE_FETCH_LANES", "1"), ("GLIMPSE_LEASE_SIZE", "1"), ("S3_CIRCUIT_BREAKER_THRESHOLD", "100")];
+    let more = [("GLIMPSE_FETCH_LANES", "1"), ("IMAGE_BATCH_SIZE", "1"), ("S3_CIRCUIT_BREAKER_THRESHOLD", "100")];
     let app = service_with(&bucket, &more).await;
     let job = succeeded(&app, json!({})).await;
     assert_eq!((job.counts.done, job.counts.failed), (4, 0), "{job:?}");
@@ -162,18 +162,18 @@ async fn every_refusal_of_the_service_ends_the_job_while_reading_and_while_listi
     for (status, code, message, word) in OPERATORS {
         bucket.set(Mode::Plain);
         bucket.change(|script| script.on_get = Some(Fault::always(reply(status, code, message))));
-        let (_, text) = refused(&app, json!({})).await;
-        assert!(text.contains(word), "a read that gives {status} {code}: {text}");
+        let (_, sentence) = refused(&app, json!({})).await;
+        assert!(sentence.contains(word), "a read that gives {status} {code}: {sentence}");
         bucket.set(Mode::Plain);
         bucket.change(|script| script.on_list = Some(Fault::always(reply(status, code, message))));
-        let (_, text) = refused(&app, json!({})).await;
-        assert!(text.contains(word), "a listing that gives {status} {code}: {text}");
+        let (_, sentence) = refused(&app, json!({})).await;
+        assert!(sentence.contains(word), "a listing that gives {status} {code}: {sentence}");
     }
     assert!(bucket.all_gets() <= 4 * OPERATORS.len(), "no request is repeated: {}", bucket.all_gets());
     bucket.set(Mode::Plain);
     bucket.change(|script| script.on_list = Some(Fault::always(Reply::error(403, "AccessDenied", "Access Denied"))));
-    let (_, text) = refused(&app, json!({})).await;
-    assert!(text.contains("s3:ListBucket") && text.contains("S3_ACCESS_KEY_ID"), "{text}");
+    let (_, sentence) = refused(&app, json!({})).await;
+    assert!(sentence.contains("s3:ListBucket") && sentence.contains("S3_ACCESS_KEY_ID"), "{sentence}");
     bucket.set(Mode::Plain);
     assert_eq!(succeeded(&app, json!({})).await.counts.done, 4);
 }
@@ -191,7 +191,7 @@ async fn a_denied_object_fails_alone() {
                 (!request.is_listing() && request.key() == b"b.jpg").then(|| denied.clone())
             }
         };
-        let bucket = ScriptedBucket::start_with(Script::four().with_handler(handler)).await;
+        let bucket = ScriptedBucket::start_with(Script::four().judged(judge)).await;
         let app = service(&bucket).await;
         let job = succeeded(&app, json!({})).await;
         assert_eq!((job.counts.done, job.counts.failed), (3, 1), "{denied:?}");

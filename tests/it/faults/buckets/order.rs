@@ -62,8 +62,8 @@ async fn a_token_that_is_refused_after_a_restart_fails_the_job_instead_of_losing
     let token_refused = Reply::error(400, "InvalidArgument", "The continuation token provided is incorrect");
     bucket.change(|script| script.on_next = Some(Fault::always(token_refused)));
     let job = app.job_until(&id, JobReply::is_final).await;
-    let text = job.message.unwrap_or_default();
-    assert!(job.status == "FAILED" && text.contains("cannot be resumed"), "{text}");
+    let message = job.message.unwrap_or_default();
+    assert!(job.status == "FAILED" && message.contains("cannot be resumed"), "{message}");
     bucket.change(|script| script.on_next = None);
     let rest = super::plain::retried(&app, &id).await;
     assert_eq!((rest.status.as_str(), rest.counts.done + rest.counts.unchanged), ("SUCCEEDED", 4), "{rest:?}");
@@ -75,8 +75,8 @@ async fn sync_removes_nothing_after_an_unordered_listing() {
     let app = service(&bucket).await;
     succeeded(&app, json!({})).await;
     bucket.change(|script| script.objects.rotate_left(2));
-    let (job, text) = refused(&app, json!({"sync": true, "max_delete_percent": 100})).await;
-    assert!(text.contains("out of order") && text.contains("without sync"), "{text}");
+    let (job, message) = refused(&app, json!({"sync": true, "max_delete_percent": 100})).await;
+    assert!(message.contains("out of order") && message.contains("without sync"), "{message}");
     assert_eq!(job.counts.deleted, 0);
     bucket.change(|script| script.objects.rotate_left(2));
     let again = succeeded(&app, json!({"sync": true})).await;

@@ -17,7 +17,7 @@ async fn a_worker_with_expired_credentials_ends_the_job_and_counts_no_image() {
             .is_some_and(|value| value.contains("Credential=stale/"))
             .then(|| expired.clone())
     };
-    let bucket = ScriptedBucket::start_with(Script::four().with_handler(handler)).await;
+    let bucket = ScriptedBucket::start_with(Script::four().judged(judge)).await;
     let app = service(&bucket).await;
     let job = submit(&app, json!({"executor": "workers"})).await;
     let folder = tempfile::tempdir().unwrap();
@@ -34,8 +34,8 @@ async fn a_worker_with_expired_credentials_ends_the_job_and_counts_no_image() {
     assert!(!worker.status.success());
     let ended = app.job_until(&job.job_id, JobReply::is_final).await;
     assert_eq!((ended.status.as_str(), ended.counts.done, ended.counts.failed), ("FAILED", 0, 0), "{ended:?}");
-    let text = ended.message.unwrap();
-    assert!(text.contains("worker w1") && text.contains("S3_ACCESS_KEY_ID"), "{text}");
+    let message = ended.message.unwrap();
+    assert!(message.contains("worker w1") && message.contains("S3_ACCESS_KEY_ID"), "{message}");
 
     let (status, moved) = app.post(&format!("/jobs/{}/retry", job.job_id), json!(null)).await;
     assert_eq!(status, 202, "{moved}");
@@ -54,8 +54,8 @@ async fn a_bucket_that_is_removed_during_a_job_ends_it() {
         script.on_get = Some(crate::support::scripted_bucket::Fault { reply: no_bucket, after: 1, times: usize::MAX });
     });
     let app = service(&bucket).await;
-    let (job, text) = super::plain::refused(&app, json!({})).await;
-    assert!(text.contains("S3_BUCKET"), "{text}");
+    let (job, message) = super::plain::refused(&app, json!({})).await;
+    assert!(message.contains("S3_BUCKET"), "{message}");
     bucket.set(Mode::Plain);
     let rest = retried(&app, &job.job_id).await;
     assert_eq!((rest.status.as_str(), rest.counts.done + rest.counts.unchanged), ("SUCCEEDED", 4), "{rest:?}");

@@ -21,7 +21,7 @@ async fn public() -> ScriptedBucket {
     let signed = |request: &crate::support::scripted_bucket::BucketRequest| {
         request.header("authorization").is_some() || request.query.contains_key("X-Amz-Signature")
     };
-    ScriptedBucket::start_with(Script::four().with_handler(move |request| signed(request).then(denied))).await
+    ScriptedBucket::start_with(Script::four().judged(move |asked| signed(asked).then(denied))).await
 }
 
 /// Answers only signed requests with the requester-pays header.
@@ -31,7 +31,7 @@ async fn requester_pays() -> ScriptedBucket {
         request.header("authorization").is_some()
             && request.header("x-amz-request-payer").as_deref() == Some("requester")
     };
-    ScriptedBucket::start_with(Script::four().with_handler(move |request| (!pays(request)).then(denied))).await
+    ScriptedBucket::start_with(Script::four().judged(move |asked| (!pays(asked)).then(denied))).await
 }
 
 /// Whether the doctor's check of the bucket passes, and its output.

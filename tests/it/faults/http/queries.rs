@@ -37,7 +37,7 @@ async fn pruning_without_keep_forgets_nothing() {
     let (status, reply) = app.post("/jobs/prune", json!({})).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{reply}");
     assert!(reply["message"].as_str().unwrap().contains("keep"), "{reply}");
-    let refused = glimpse(&[("GLIMPSE_URL", app.url.as_str())], &["jobs", "--prune"]).await;
+    let refused = glimpse(&[("GLIMPSE_URL", app.url.as_str())], &["jobs", "prune"]).await;
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("--keep"));
     assert_eq!(app.get("/jobs").await.1["jobs"].as_array().unwrap().len(), 1);

@@ -3,9 +3,13 @@
 mod codings;
 mod colours;
 mod files;
+mod gammas;
+mod gifs;
 mod large;
 mod orientation;
 mod pngs;
+mod progressive;
+mod repeated_header;
 mod service;
 
 use glimpse::imaging::{ImageError, ImagingSettings, UprightImage, decode_upright};

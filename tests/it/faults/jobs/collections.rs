@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use glimpse::domain::{CollectionName, ImageUri};
-use glimpse::jobs::ledger::{Known, Ledger};
+use glimpse::ledger::{Known, Ledger};
 use reqwest::{Client, StatusCode};
 
 use crate::jobs::crash::{Process, put};

@@ -65,7 +65,7 @@ async fn a_read_fails_only_if_no_store_answers() {
     let (one, two) = (NamedIndex::new("one"), NamedIndex::new("two"));
     let stores = Stores::new(vec![one.clone(), two.clone()]);
     let ids = [keyed([9; 1]).refs()[0].uri.id()];
-    let all = stores.all();
+    let all = stores.name_set();
     one.switch(false);
     two.switch(false);
     let (store, _) = stores.get_from_any(&all, &name, &ids).await.unwrap_err();

@@ -1,6 +1,5 @@
 //! Tasks that panic: the process notices it if the task is permanent, and the collection of a job is always released.
 
-use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -12,8 +11,8 @@ use glimpse::domain::{Embedding, JobId, JobState, Space};
 use glimpse::embed::{Busy, EmbedError, ImageEmbeddingProvider};
 use glimpse::imaging::{ImagingSettings, PreparedImage, Preprocessing};
 use glimpse::index::Stores;
-use glimpse::jobs::ledger::Ledger;
 use glimpse::jobs::{JobParts, JobSettings, Jobs, Submission};
+use glimpse::ledger::Ledger;
 use glimpse::pipeline::{Pipeline, PipelineSettings};
 use glimpse::resilience::WaitBoard;
 use glimpse::shutdown::Shutdown;
@@ -43,9 +42,6 @@ impl ImageEmbeddingProvider for Panics {
     }
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
         self.inner.embed_text(text).await
-    }
-    fn useful_batch(&self) -> NonZeroUsize {
-        self.inner.useful_batch()
     }
     fn busy(&self) -> Option<Busy> {
         assert!(self.calls.fetch_add(1, Ordering::SeqCst) + 1 != self.at, "on purpose");
@@ -144,7 +140,8 @@ async fn a_service_with_a_panicked_task_is_not_ready_and_ends_with_an_error() {
     shutdown.drain().cancelled().await;
     let ready = reqwest::get(format!("{url}/readyz")).await.unwrap();
     assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
-    drop(task_token);
-    let ended = serving.await.unwrap().unwrap_err().to_string();
-    assert!(ended.contains("scheduler of jobs"), "{ended}");
+    drop(held);
+    let error = serving.await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("scheduler of jobs"), "{error}");
+    assert_eq!(error.exit_code(), 70, "the exit code of the process");
 }

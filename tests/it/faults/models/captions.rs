@@ -148,8 +148,8 @@ impl ImageEmbeddingProvider for Counting {
 async fn a_verified_provider_is_fully_probed_once_and_then_renewed() {
     let counting = Arc::new(Counting::default());
     let breaker = Arc::new(Breaker::new(BreakerSettings { threshold: 5, cool_down: Duration::from_secs(30) }));
-    let (proof, end) = (Arc::new(Verification::new(counting.clone(), Some(breaker))), CancellationToken::new());
-    let (kept, until) = (proof.clone(), end.clone());
+    let (verification, end) = (Arc::new(Verification::new(counting.clone(), Some(breaker))), CancellationToken::new());
+    let (kept, until) = (verification.clone(), end.clone());
     let keeper = tokio::spawn(async move { kept.keep(until).await });
     tokio::time::sleep(Duration::from_mins(35)).await;
     end.cancel();

@@ -1,6 +1,6 @@
 //! Hubs behind mirrors and proxies: without sizes, or with other redirects.
 
-use glimpse::domain::Trouble;
+use glimpse::domain::FailureKind;
 use glimpse::embed::EmbedError;
 
 use super::layouts::from_hub;
@@ -48,7 +48,7 @@ async fn circular_redirects_are_a_clear_error() {
     let home = tempfile::tempdir().unwrap();
     match from_hub(&hub, home.path(), false).await {
         Err(EmbedError::Dependency(down)) => {
-            assert_eq!(down.trouble, Trouble::Failed);
+            assert_eq!(down.trouble, FailureKind::Failed);
             assert!(down.detail.contains("redirected more than 10 times"), "{down}");
         }
         other => panic!("{other:?}"),

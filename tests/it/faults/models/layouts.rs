@@ -6,7 +6,7 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use glimpse::domain::Trouble;
+use glimpse::domain::FailureKind;
 use glimpse::embed::hub::HubSettings;
 use glimpse::embed::local::{LocalProvider, Precision, Source};
 use glimpse::embed::{EmbedError, EmbedSettings, ImageEmbeddingProvider};
@@ -72,7 +72,7 @@ pub(crate) async fn from_hub(hub: &FakeHub, home: &Path, offline: bool) -> Resul
         hf_hub_offline: offline,
         ..HubSettings::default()
     };
-    LocalProvider::open(Source::of(&settings, &hub)?, NonZeroUsize::MIN).await
+    LocalProvider::open(Source::from_settings(&settings, &hub)?, NonZeroUsize::MIN).await
 }
 
 /// Compares with the vectors of transformers, and with the space of the model in the repository.
@@ -106,7 +106,7 @@ async fn assert_same_from_everywhere(copy: &Path, what: &str) {
 
 fn refused(opened: Result<LocalProvider, EmbedError>) -> String {
     match opened {
-        Err(EmbedError::Dependency(down)) if down.trouble == Trouble::Refused => down.detail,
+        Err(EmbedError::Dependency(down)) if down.trouble == FailureKind::Refused => down.detail,
         other => panic!("{other:?}"),
     }
 }

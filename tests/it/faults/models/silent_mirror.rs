@@ -76,7 +76,7 @@ async fn open(mirror: &Mirror, home: PathBuf) -> LocalProvider {
     let settings = EmbedSettings { clip_model: "org/clip".to_owned(), ..EmbedSettings::default() };
     let hub =
         HubSettings { hf_endpoint: mirror.url.clone(), hf_home: home.display().to_string(), ..HubSettings::default() };
-    LocalProvider::open(Source::of(&settings, &hub).unwrap(), std::num::NonZeroUsize::MIN).await.unwrap()
+    LocalProvider::open(Source::from_settings(&settings, &hub).unwrap(), std::num::NonZeroUsize::MIN).await.unwrap()
 }
 
 /// A5: a truncated file is not used, of whatever kind it is.

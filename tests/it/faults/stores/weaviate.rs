@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use glimpse::domain::{Filter, Trouble as Kind};
+use glimpse::domain::{FailureKind as Kind, Filter};
 use glimpse::index::{ImageIndex, IndexError};
 
 use crate::contract::index::support::{EAST, ids, name, query, record};
@@ -96,9 +96,9 @@ async fn the_queue_of_vectors_is_waited_for_up_to_a_limit() {
     let server = Running::new(class(), Grpc::Refuses(vec![])).await;
     let (index, documents) = (server.index(), name("documents"));
     server.queue(vec![300, 2, 0]);
-    assert_eq!(index.settled(&documents, Duration::from_mins(1)).await.unwrap(), None);
+    assert_eq!(index.wait_until_indexed(&documents, Duration::from_mins(1)).await.unwrap(), None);
     server.queue(vec![5]);
-    let started = Instant::now();
-    assert_eq!(index.settled(&documents, Duration::from_millis(200)).await.unwrap(), Some(5));
-    assert!(started.elapsed() >= Duration::from_millis(200));
+    let begun = Instant::now();
+    assert_eq!(index.wait_until_indexed(&documents, Duration::from_millis(200)).await.unwrap(), Some(5));
+    assert!(begun.elapsed() >= Duration::from_millis(200));
 }

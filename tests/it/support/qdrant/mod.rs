@@ -4,7 +4,7 @@
 //! ```ignore
 //! let qdrant = QdrantServer::start().await;
 //! let index = QdrantIndex::new(QdrantSettings { url: qdrant.url(), … })?;
-//! qdrant.fail(Trouble::Unavailable); // until qdrant.fail(Trouble::None)
+//! qdrant.fail(ServerFault::Unavailable); // until qdrant.fail(ServerFault::None)
 //! qdrant.stop().await; // connections are refused
 //! qdrant.restart().await; // the same port, the same points
 //! qdrant.delete_points("documents_images", &ids);
@@ -35,7 +35,7 @@ use self::state::State;
 
 /// The result of every call, until another one is set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
+pub(crate) enum ServerFault {
     /// The normal answer.
     None,
     /// `UNAVAILABLE`, as for a shard that does not exist.
@@ -119,7 +119,7 @@ impl QdrantServer {
     }
 
     /// Sets the result of all calls from now on.
-    pub(crate) fn fail(&self, trouble: Trouble) {
+    pub(crate) fn fail(&self, trouble: ServerFault) {
         *self.state.trouble.lock().unwrap_or_else(PoisonError::into_inner) = trouble;
     }
 

@@ -8,7 +8,7 @@ use tonic::Status;
 use tonic::metadata::MetadataMap;
 
 use super::collection::Collection;
-use super::{Limits, Trouble};
+use super::{Limits, ServerFault};
 
 /// The content of the server.
 pub(super) struct State {
@@ -18,7 +18,7 @@ pub(super) struct State {
     pub(super) limits: Mutex<Limits>,
     /// The largest request and the largest `limit` that were answered.
     pub(super) largest: Mutex<HashMap<&'static str, usize>>,
-    pub(super) trouble: Mutex<Trouble>,
+    pub(super) trouble: Mutex<ServerFault>,
     pub(super) calls: Mutex<HashMap<&'static str, usize>>,
     pub(super) collections: RwLock<BTreeMap<String, Arc<RwLock<Collection>>>>,
 }
@@ -30,7 +30,7 @@ impl State {
             version: Mutex::new(Some("1.19.0")),
             limits: Mutex::default(),
             largest: Mutex::default(),
-            trouble: Mutex::new(Trouble::None),
+            trouble: Mutex::new(ServerFault::None),
             calls: Mutex::default(),
             collections: RwLock::default(),
         }
@@ -45,20 +45,20 @@ impl State {
         }
         let trouble = *self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         match trouble {
-            Trouble::None | Trouble::Refused(_) => Ok(true),
-            Trouble::WaitTimeout => Ok(false),
-            Trouble::Unavailable => Err(Status::unavailable("Service unavailable: shard 0 is not there")),
-            Trouble::Exhausted(seconds) => {
+            ServerFault::None | ServerFault::Refused(_) => Ok(true),
+            ServerFault::WaitTimeout => Ok(false),
+            ServerFault::Unavailable => Err(Status::unavailable("Service unavailable: shard 0 is not there")),
+            ServerFault::Exhausted(seconds) => {
                 let mut status = Status::resource_exhausted("Rate limit exceeded: Retry later");
                 status.metadata_mut().insert("retry-after", seconds.into());
                 Err(status)
             }
-            Trouble::Full => {
+            ServerFault::Full => {
                 let mut status = Status::resource_exhausted("No space left on device");
                 status.metadata_mut().insert("qdrant-insufficient-storage", "true".parse().unwrap());
                 Err(status)
             }
-            Trouble::Slow(time) => {
+            ServerFault::Slow(time) => {
                 tokio::time::sleep(time).await;
                 Ok(true)
             }
@@ -96,7 +96,9 @@ impl State {
 
     /// Refuses the points if one of them is to be refused.
     pub(super) fn accept(&self, points: &[PointStruct]) -> Result<(), Status> {
-        let Trouble::Refused(key) = *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) else { return Ok(()) };
+        let ServerFault::Refused(key) = *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) else {
+            return Ok(());
+        };
         if points.iter().any(|point| point.payload.get("s3_key") == Some(&key.into())) {
             return Err(Status::invalid_argument("Wrong input: Payload is too large"));
         }

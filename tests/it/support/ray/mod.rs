@@ -124,7 +124,7 @@ impl FakeRay {
             ("S3_ENDPOINT".to_owned(), app.bucket_url().to_owned()),
             ("GLIMPSE_DATA_DIR".to_owned(), app.data().display().to_string()),
             ("GLIMPSE_EMBED_THREADS".to_owned(), "1".to_owned()),
-            ("IMAGE_BATCH_SIZE".to_owned(), "2".to_owned()),
+            ("IMAGE_EMBED_BATCH_SIZE".to_owned(), "2".to_owned()),
         ];
         node.extend(app.bucket_credentials().map(|(name, value)| (name.to_owned(), value)));
         self.state().node = node;

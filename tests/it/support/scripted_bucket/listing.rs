@@ -28,9 +28,12 @@ impl Script {
         if encodes {
             head.push_str("<EncodingType>url</EncodingType>");
         }
-        write!(head, "<IsTruncated>{}</IsTruncated>", next.is_some()).unwrap();
+        let contradicts = matches!(self.tokens, Tokens::Contradicting | Tokens::ContradictingMarker);
+        write!(head, "<IsTruncated>{}</IsTruncated>", next.is_some() && !contradicts).unwrap();
         match next {
-            Some(_) if self.tokens == Tokens::Missing => head.push_str("<NextMarker>b.jpg</NextMarker>"),
+            Some(_) if matches!(self.tokens, Tokens::Missing | Tokens::ContradictingMarker) => {
+                head.push_str("<NextMarker>b.jpg</NextMarker>")
+            }
             Some(next) => write!(head, "<NextContinuationToken>{next}</NextContinuationToken>").unwrap(),
             None => {}
         }
@@ -47,7 +50,9 @@ impl Script {
     fn page_of(&self, at: usize, most: usize, all: usize) -> (usize, usize, Option<Option<String>>) {
         let end = |begin: usize| (begin + most).min(all);
         match self.tokens {
-            Tokens::Right | Tokens::Missing => (at, end(at), (end(at) < all).then_some(None)),
+            Tokens::Right | Tokens::Missing | Tokens::Contradicting | Tokens::ContradictingMarker => {
+                (at, end(at), (end(at) < all).then_some(None))
+            }
             Tokens::Empty => (at, end(at), (end(at) < all).then(|| Some(String::new()))),
             Tokens::Same => (0, end(0), Some(Some("same".to_owned()))),
             Tokens::FirstPageAgain => (0, end(0), Some(Some(Token { at: at + 1, after: String::new() }.write()))),

@@ -19,7 +19,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::{locked, serve};
 
 pub(crate) use modes::Mode;
-pub(crate) use reply::Reply;
+pub(crate) use reply::{Delivery, Reply};
 pub(crate) use script::{Etags, Fault, Object, Script, Tokens};
 
 /// The name of the bucket.

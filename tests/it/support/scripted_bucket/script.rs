@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::http::Method;
 use bytes::Bytes;
 
-use super::reply::Reply;
-use super::{BUCKET, BucketRequest};
+use super::reply::{Delivery, Reply};
+use super::{Asked, BUCKET};
 use crate::support::demo_image;
 
 /// One object of the bucket.
@@ -26,19 +26,22 @@ pub(crate) struct Object {
     pub(crate) restore: Option<String>,
     /// Additional headers of the reply to a GET.
     pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) delivery: Delivery,
 }
 
 impl Object {
     pub(crate) fn new(key: impl AsRef<[u8]>, bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
         Self {
             key: key.as_ref().to_vec(),
-            bytes: bytes.into(),
-            etag: "1".to_owned(),
+            etag: format!("{:08x}", crc32fast::hash(&bytes)),
+            bytes,
             modified: "2026-01-01T00:00:00.000Z".to_owned(),
             last_modified: None,
             class: "STANDARD".to_owned(),
             restore: None,
             headers: Vec::new(),
+            delivery: Delivery::default(),
         }
     }
 }
@@ -104,6 +107,10 @@ pub(crate) enum Tokens {
     EmptyPagesFirst(usize),
     /// Every page begins with this number of keys of the previous page.
     Overlapping(usize),
+    /// `IsTruncated` is false on every page, but a page that is not the last one has a token.
+    Contradicting,
+    /// The same with the marker of version 1 of the call.
+    ContradictingMarker,
 }
 
 /// A reply that is sent in place of the normal one.
@@ -234,6 +241,7 @@ impl Script {
             return Reply::error_with(403, "InvalidObjectState", message, &class);
         }
         let mut reply = Reply::new(200, "image/jpeg", object.bytes.clone());
+        reply.delivery = object.delivery;
         if let Some(etag) = self.etags.in_reply(&object.etag) {
             reply = reply.header("etag", etag);
         }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use glimpse::domain::{Space, Trouble as Kind};
-use glimpse::index::{Ensured, ImageIndex, IndexError};
+use glimpse::domain::{FailureKind as Kind, Space};
+use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
 use qdrant_client::qdrant::{CreateCollectionBuilder, Distance, VectorParamsBuilder};
 
 use super::{EAST, TestServer, collection_in_qdrant, index, on_every_server};
 use crate::contract::index::support::{count, name, record, space};
-use crate::support::qdrant::{QdrantServer, Trouble};
+use crate::support::qdrant::{QdrantServer, ServerFault};
 
 /// Indexes that a collection has.
 const INDEXES: usize = 10;
@@ -22,12 +22,11 @@ async fn concurrent_creations_of_one_collection_all_succeed() {
             let collection = name(&format!("contract-race{round}"));
             let all = join_all((0..8).map(|_| index.ensure_image_collection(&collection, &space))).await;
             let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
-            assert!(all.contains(&Ensured::Created), "{all:?}");
-            let info =
-                server.raw_client().collection_info(collection_in_qdrant(&collection)).await.unwrap().result.unwrap();
+            assert!(all.contains(&EnsureOutcome::Created), "{all:?}");
+            let info = place.raw().collection_info(there(&collection)).await.unwrap().result.unwrap();
             assert_eq!(info.payload_schema.len(), INDEXES);
             let again = index.ensure_image_collection(&collection, &space).await.unwrap();
-            assert_eq!(again, Ensured::Existed);
+            assert_eq!(again, EnsureOutcome::Existed);
             index.drop_collection(&collection).await.unwrap();
         }
     })
@@ -62,19 +61,19 @@ async fn an_interrupted_creation_is_completed_and_only_then_reported() {
     let qdrant = QdrantServer::start().await;
     let index = index(&qdrant.url(), "", Duration::from_secs(5));
     let collection = name("contract-cut");
-    qdrant.fail(Trouble::WaitTimeout);
+    qdrant.fail(ServerFault::WaitTimeout);
     let cut = index.ensure_image_collection(&collection, &space()).await.unwrap_err();
     assert!(matches!(&cut, IndexError::Dependency(error) if error.trouble == Kind::TimedOut), "{cut}");
     assert_eq!((qdrant.calls("create"), qdrant.calls("create_field_index")), (1, 1));
-    qdrant.fail(Trouble::None);
+    qdrant.fail(ServerFault::None);
     // Its owner is known already…
     let other = Space { preprocessing: "pad".into(), ..space() };
     let refused = index.ensure_image_collection(&collection, &other).await.unwrap_err();
     assert!(matches!(refused, IndexError::Space(_)), "{refused}");
     // …but no caller has got the reply that it was created.
-    assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), Ensured::Created);
+    assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), EnsureOutcome::Created);
     assert_eq!(qdrant.calls("create_field_index"), 1 + INDEXES);
-    assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), Ensured::Existed);
+    assert_eq!(index.ensure_image_collection(&collection, &space()).await.unwrap(), EnsureOutcome::Existed);
     assert_eq!(qdrant.calls("create_field_index"), 1 + INDEXES);
 }
 
@@ -115,7 +114,7 @@ async fn collections_of_other_applications_are_refused_and_not_changed() {
         let creation = CreateCollectionBuilder::new(&foreign).vectors_config(vectors(4, Distance::Cosine));
         client.create_collection(creation).await.unwrap();
         let ours = name("contract-foreign");
-        assert_eq!(index.ensure_image_collection(&ours, &space()).await.unwrap(), Ensured::Created);
+        assert_eq!(index.ensure_image_collection(&ours, &space()).await.unwrap(), EnsureOutcome::Created);
         assert_eq!(count(&index, &ours).await, 0);
         index.drop_collection(&ours).await.unwrap();
         client.delete_collection(foreign).await.unwrap();

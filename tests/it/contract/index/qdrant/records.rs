@@ -10,7 +10,7 @@ use qdrant_client::qdrant::{PointStruct, UpsertPointsBuilder};
 
 use super::{EAST, NORTH, TestServer, collection_in_qdrant, on_every_server};
 use crate::contract::index::support::{count, fresh, ids, query, record, space};
-use crate::support::qdrant::{QdrantServer, Trouble};
+use crate::support::qdrant::{QdrantServer, ServerFault};
 
 #[tokio::test]
 async fn unusual_payloads_are_returned_unchanged() {
@@ -81,7 +81,7 @@ async fn a_refused_record_is_named_and_the_others_are_written() {
     let index = super::index(&qdrant.url(), "", std::time::Duration::from_secs(30));
     let collection = fresh(&index, "contract-refused").await;
     let records: Vec<_> = (0..300).map(|n| record(&format!("{n}.jpg"), EAST)).collect();
-    qdrant.fail(Trouble::Refused("42.jpg"));
+    qdrant.fail(ServerFault::Refused("42.jpg"));
     let refused = index.upsert(&collection, &records).await.unwrap_err();
     let IndexError::Rejected { id, reason } = refused else { panic!("{refused}") };
     assert!(id == records[42].id && reason.contains("too large"), "{id}: {reason}");

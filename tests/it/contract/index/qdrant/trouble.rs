@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use glimpse::domain::{ImageId, Trouble as Kind};
+use glimpse::domain::{FailureKind as Kind, ImageId};
 use glimpse::index::{ImageIndex, IndexError};
 use glimpse::resilience::Retryable;
 
 use super::{EAST, index};
 use crate::contract::index::support::{count, fresh, name, query, record, space};
-use crate::support::qdrant::{QdrantServer, Trouble};
+use crate::support::qdrant::{QdrantServer, ServerFault};
 
 /// The result of every method.
 async fn outcomes(index: &dyn ImageIndex) -> Vec<IndexError> {
@@ -51,10 +51,10 @@ async fn each_trouble_is_distinguished_in_every_method() {
     let collection = fresh(&slow_client, "contract-trouble").await;
     let busy = Kind::Busy { retry_after: Duration::from_secs(7) };
     for (trouble, index, expected) in [
-        (Trouble::Unavailable, &slow_client, Kind::Failed),
-        (Trouble::Exhausted(7), &slow_client, busy),
-        (Trouble::Full, &slow_client, Kind::Full),
-        (Trouble::Slow(Duration::from_mins(5)), &quick_client, Kind::TimedOut),
+        (ServerFault::Unavailable, &patient, Kind::Failed),
+        (ServerFault::Exhausted(7), &patient, busy),
+        (ServerFault::Full, &patient, Kind::Full),
+        (ServerFault::Slow(Duration::from_mins(5)), &hasty, Kind::TimedOut),
     ] {
         qdrant.fail(trouble);
         for error in outcomes(index).await {
@@ -62,21 +62,21 @@ async fn each_trouble_is_distinguished_in_every_method() {
             assert!(error.is_retryable());
         }
     }
-    qdrant.fail(Trouble::None);
-    slow_client.upsert(&collection, &[record("a.jpg", EAST)]).await.unwrap();
+    qdrant.fail(ServerFault::None);
+    patient.upsert(&collection, &[record("a.jpg", EAST)]).await.unwrap();
 }
 
 #[tokio::test]
 async fn the_time_limit_holds_for_both_attempts_together() {
     let qdrant = QdrantServer::start().await;
     let index = index(&qdrant.url(), "", Duration::from_secs(1));
-    qdrant.fail(Trouble::Slow(Duration::from_mins(5)));
-    let started = Instant::now();
+    qdrant.fail(ServerFault::Slow(Duration::from_mins(5)));
+    let begun = Instant::now();
     assert_eq!(kind(&index.ready().await.unwrap_err()), Kind::TimedOut);
     // The client's own limit is two seconds, and then it would try again.
     assert!(started.elapsed() < Duration::from_millis(1_900), "{:?}", started.elapsed());
     // A slow server is not down, as long as it is within the limit.
-    qdrant.fail(Trouble::Slow(Duration::from_millis(20)));
+    qdrant.fail(ServerFault::Slow(Duration::from_millis(20)));
     index.ready().await.unwrap();
 }
 
@@ -125,12 +125,12 @@ async fn an_unfinished_write_is_not_a_success() {
     let index = index(&qdrant.url(), "", Duration::from_secs(5));
     let collection = fresh(&index, "contract-waits").await;
     let one = record("a.jpg", EAST);
-    qdrant.fail(Trouble::WaitTimeout);
+    qdrant.fail(ServerFault::WaitTimeout);
     let error = index.upsert(&collection, std::slice::from_ref(&one)).await.unwrap_err();
     assert!(kind(&error) == Kind::TimedOut && error.is_retryable(), "{error}");
     assert_eq!(kind(&index.delete(&collection, &[one.id]).await.unwrap_err()), Kind::TimedOut);
     assert!(index.search(&collection, &query(EAST, 1)).await.unwrap().is_empty());
-    qdrant.fail(Trouble::None);
+    qdrant.fail(ServerFault::None);
     index.upsert(&collection, &[one]).await.unwrap();
     assert_eq!(count(&index, &collection).await, 1);
 }

@@ -1,7 +1,7 @@
 //! Records and answers are neither changed nor lost on the way to a real server and back.
 
 use glimpse::domain::{Embedding, Filter, ImageRecord, Probe, SearchQuery, Space, Timestamp};
-use glimpse::index::{Ensured, ImageIndex};
+use glimpse::index::{EnsureOutcome, ImageIndex};
 
 use super::Server;
 use crate::contract::index::support::{EAST, fresh, ids, keys, name, query, record, space};
@@ -97,7 +97,10 @@ async fn a_large_space_is_kept_with_its_collection() {
             server.index.ensure_image_collection(&collection, &large).await.unwrap();
             let info = server.index.describe(&collection).await.unwrap().unwrap();
             assert_eq!(info.space, large, "to the last bit");
-            assert_eq!(server.index.ensure_image_collection(&collection, &large).await.unwrap(), Ensured::Existed);
+            assert_eq!(
+                server.index.ensure_image_collection(&collection, &large).await.unwrap(),
+                EnsureOutcome::Existed
+            );
         })
         .await;
 }

@@ -1,9 +1,9 @@
 //! A real server.
 
 use futures::TryStreamExt;
-use glimpse::domain::{ImageId, Secret, Trouble};
+use glimpse::domain::{FailureKind, ImageId, Secret};
 use glimpse::index::weaviate::{WeaviateIndex, WeaviateSettings};
-use glimpse::index::{Ensured, ImageIndex, IndexError};
+use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
 use reqwest::Method;
 use serde_json::json;
 
@@ -70,7 +70,7 @@ async fn one_of_several_concurrent_creations_reports_created() {
                 let space = space();
                 let ensures = (0..8).map(|_| server.index.ensure_image_collection(&collection, &space));
                 let outcomes = futures::future::try_join_all(ensures).await.unwrap();
-                let created = outcomes.iter().filter(|ensured| **ensured == Ensured::Created).count();
+                let created = outcomes.iter().filter(|ensured| **ensured == EnsureOutcome::Created).count();
                 assert_eq!(created, 1, "{outcomes:?}");
             }
         })
@@ -123,10 +123,10 @@ async fn a_collection_can_be_dropped_while_it_is_used() {
         .await;
 }
 
-/// The message of a `Trouble::Refused`.
+/// The message of a `FailureKind::Refused`.
 fn refused_with(error: IndexError) -> String {
     match error {
-        IndexError::Dependency(down) if down.trouble == Trouble::Refused => down.detail,
+        IndexError::Dependency(down) if down.trouble == FailureKind::Refused => down.detail,
         other => panic!("{other}"),
     }
 }
@@ -152,7 +152,7 @@ async fn it_works_again_after_the_connection_is_restored() {
                     index.ready().await.unwrap_err(),
                 ] {
                     assert!(
-                        matches!(&error, IndexError::Dependency(down) if down.trouble == Trouble::Failed),
+                        matches!(&error, IndexError::Dependency(down) if down.trouble == FailureKind::Failed),
                         "wire {at}: {error}"
                     );
                 }

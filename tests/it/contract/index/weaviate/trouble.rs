@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use glimpse::domain::{Secret, Trouble};
+use glimpse::domain::{FailureKind, Secret};
 use glimpse::index::weaviate::{WeaviateIndex, WeaviateSettings};
 use glimpse::index::{ImageIndex, IndexError};
 use serde_json::json;
@@ -39,7 +39,7 @@ pub(crate) fn class() -> Rest {
     Rest::Says(200, None, class.to_string())
 }
 
-fn trouble(error: IndexError) -> Trouble {
+fn trouble(error: IndexError) -> FailureKind {
     match error {
         IndexError::Dependency(down) => {
             assert_eq!(down.dependency, "weaviate");
@@ -66,16 +66,16 @@ fn it_is_created_without_a_runtime_or_a_connection() {
 
 #[tokio::test]
 async fn rest_replies_are_classified() {
-    let busy = |seconds| Trouble::Busy { retry_after: Duration::from_secs(seconds) };
+    let busy = |seconds| FailureKind::Busy { retry_after: Duration::from_secs(seconds) };
     for (rest, means) in [
-        (Rest::Says(503, None, "not ready".into()), Trouble::Failed),
+        (Rest::Says(503, None, "not ready".into()), FailureKind::Failed),
         (Rest::Says(503, Some(("retry-after", "7")), String::new()), busy(7)),
         (Rest::Says(429, Some(("retry-after", "9")), String::new()), busy(9)),
-        (Rest::Says(401, None, r#"{"error":[]}"#.into()), Trouble::Refused),
-        (Rest::Says(307, Some(("location", "/elsewhere")), String::new()), Trouble::Refused),
-        (Rest::Says(200, None, "<html>a proxy</html>".into()), Trouble::Failed),
-        (Rest::Says(200, None, " ".repeat((4 << 20) + 1)), Trouble::Failed),
-        (Rest::Silent, Trouble::TimedOut),
+        (Rest::Says(401, None, r#"{"error":[]}"#.into()), FailureKind::Refused),
+        (Rest::Says(307, Some(("location", "/elsewhere")), String::new()), FailureKind::Refused),
+        (Rest::Says(200, None, "<html>a proxy</html>".into()), FailureKind::Failed),
+        (Rest::Says(200, None, " ".repeat((4 << 20) + 1)), FailureKind::Failed),
+        (Rest::Silent, FailureKind::TimedOut),
     ] {
         let server = Running::new(rest, Grpc::Refuses(vec![])).await;
         let (index, documents) = (server.index(), name("documents"));
@@ -93,12 +93,12 @@ async fn grpc_replies_are_classified() {
     let server = Running::new(class(), Grpc::Silent).await;
     let (index, documents) = (server.index(), name("documents"));
     for (grpc, means) in [
-        (Grpc::Status(14, "maintenance", None), Trouble::Failed),
-        (Grpc::Status(8, "usage limit", Some("7")), Trouble::Busy { retry_after: wait }),
-        (Grpc::Status(16, "wrong key", None), Trouble::Refused),
-        (Grpc::Status(12, "no such service", None), Trouble::Refused),
-        (Grpc::Status(2, "something", None), Trouble::Failed),
-        (Grpc::Silent, Trouble::TimedOut),
+        (Grpc::Status(14, "maintenance", None), FailureKind::Failed),
+        (Grpc::Status(8, "usage limit", Some("7")), FailureKind::Busy { retry_after: wait }),
+        (Grpc::Status(16, "wrong key", None), FailureKind::Refused),
+        (Grpc::Status(12, "no such service", None), FailureKind::Refused),
+        (Grpc::Status(2, "something", None), FailureKind::Failed),
+        (Grpc::Silent, FailureKind::TimedOut),
     ] {
         server.grpc_becomes(grpc);
         assert_eq!(trouble(index.upsert(&documents, &[record("a.jpg", EAST)]).await.unwrap_err()), means);
@@ -119,7 +119,7 @@ async fn a_search_that_panicked_in_the_server_is_repeated_once() {
     let server =
         Running::new(class(), Grpc::Status(2, "panic occurred: index out of range [7] with length 5", None)).await;
     let refused = server.index().search(&name("documents"), &query(EAST, 1)).await.unwrap_err();
-    assert_eq!(trouble(refused), Trouble::Failed);
+    assert_eq!(trouble(refused), FailureKind::Failed);
     assert_eq!(server.calls("Search").len(), 2);
 }
 
@@ -145,11 +145,11 @@ async fn a_full_server_is_not_a_failure_of_the_record() {
     let server = Running::new(class(), Grpc::Refuses(vec![(0, "store is read-only due to: disk usage")])).await;
     let records = ["a.jpg", "b.jpg"].map(|key| record(key, EAST));
     let refused = server.index().upsert(&name("documents"), &records).await.unwrap_err();
-    assert_eq!(trouble(refused), Trouble::Failed);
+    assert_eq!(trouble(refused), FailureKind::Failed);
     // A position that was not sent belongs to no record.
     server.grpc_becomes(Grpc::Refuses(vec![(-1, "what")]));
     let refused = server.index().upsert(&name("documents"), &records).await.unwrap_err();
-    assert_eq!(trouble(refused), Trouble::Failed);
+    assert_eq!(trouble(refused), FailureKind::Failed);
 }
 
 #[tokio::test]
@@ -178,9 +178,9 @@ async fn a_refused_connection_is_a_failure_of_the_store() {
     drop(listener);
     let server = Running::new(class(), Grpc::Refuses(vec![])).await;
     let no_rest = WeaviateIndex::new(WeaviateSettings { url: nobody.clone(), ..server.settings() }).unwrap();
-    assert_eq!(trouble(no_rest.ready().await.unwrap_err()), Trouble::Failed);
+    assert_eq!(trouble(no_rest.ready().await.unwrap_err()), FailureKind::Failed);
     let no_grpc = WeaviateIndex::new(WeaviateSettings { grpc_url: Some(nobody), ..server.settings() }).unwrap();
-    assert_eq!(trouble(no_grpc.ready().await.unwrap_err()), Trouble::Failed);
+    assert_eq!(trouble(no_grpc.ready().await.unwrap_err()), FailureKind::Failed);
     let refused = no_grpc.search(&name("documents"), &query(EAST, 1)).await.unwrap_err();
-    assert_eq!(trouble(refused), Trouble::Failed);
+    assert_eq!(trouble(refused), FailureKind::Failed);
 }

@@ -1,0 +1,148 @@
+//! Web origins (`scheme://host[:port]`), written as browsers write them in `Origin`.
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::domain::words;
+
+/// The origin of a website.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Origin(String);
+
+impl Origin {
+    /// Returns the origin as browsers write it in `Origin`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Origin {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        parse_origin(&text).map(Self)
+    }
+}
+
+impl From<Origin> for String {
+    fn from(origin: Origin) -> Self {
+        origin.0
+    }
+}
+
+/// A comma-separated list of origins.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Origins(Vec<Origin>);
+
+impl Origins {
+    /// Returns the origins as browsers write them in `Origin`.
+    pub fn as_strings(&self) -> Vec<String> {
+        self.0.iter().map(|origin| origin.0.clone()).collect()
+    }
+}
+
+impl TryFrom<String> for Origins {
+    type Error = String;
+
+    fn try_from(list: String) -> Result<Self, String> {
+        let parse = |text: String| parse_origin(&text).map(Origin).map_err(|reason| format!("`{text}`: {reason}"));
+        words(&list).into_iter().map(parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+impl From<Origins> for String {
+    fn from(origins: Origins) -> Self {
+        origins.as_strings().join(",")
+    }
+}
+
+/// Parses an origin from a setting. A trailing slash and a default port are allowed.
+///
+/// # Errors
+/// The reason why the text is not an origin.
+fn parse_origin(text: &str) -> Result<String, &'static str> {
+    if text == "*" {
+        return Err("`*` would let every website use this service from a visitor's browser; list the origins instead");
+    }
+    let url = Url::parse(text).map_err(|_| "write scheme://host[:port], such as https://photos.example")?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err("the scheme must be http or https");
+    }
+    if text.contains('*') {
+        return Err("wildcards are not supported; list each origin");
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err("an origin has no path: write scheme://host[:port]");
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("an origin has no user name or password");
+    }
+    Ok(url.origin().ascii_serialization())
+}
+
+/// Whether a request for `host` (its `Host` header or HTTP/2 `:authority`) was sent by a page of the same origin. The
+/// scheme is not compared, because a proxy may terminate TLS. Either side may omit the default port of the scheme.
+pub(super) fn is_same_host(origin: &str, host: &str) -> bool {
+    let Ok(origin) = Url::parse(origin) else { return false };
+    let Ok(requested) = Url::parse(&format!("{}://{host}", origin.scheme())) else { return false };
+    origin.has_host()
+        && origin.host() == requested.host()
+        && origin.port_or_known_default() == requested.port_or_known_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn origins_are_normalised_as_browsers_write_them() {
+        for (text, expected) in [
+            ("https://ok.example", "https://ok.example"),
+            ("https://ok.example/", "https://ok.example"),
+            ("https://OK.example:443", "https://ok.example"),
+            ("http://localhost:3000", "http://localhost:3000"),
+            ("http://[::1]:80/", "http://[::1]"),
+            ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ] {
+            assert_eq!(parse_origin(text).as_deref(), Ok(expected), "{text}");
+        }
+        for text in [
+            "*",
+            "null",
+            "nonsense",
+            "ok.example",
+            "ftp://a.example",
+            "https://",
+            "https://a.example/p",
+            "https://a.example?x",
+            "https://u:p@a.example",
+            "https://*.example",
+            "file:///x",
+        ] {
+            assert!(parse_origin(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_default_port_can_be_omitted() {
+        for (origin, host) in [
+            ("https://a.example", "a.example"),
+            ("https://a.example", "a.example:443"),
+            ("http://a.example:80", "A.example"),
+            ("http://localhost:8080", "localhost:8080"),
+            ("http://[::1]:8080", "[::1]:8080"),
+        ] {
+            assert!(is_same_host(origin, host), "{origin} {host}");
+        }
+        for (origin, host) in [
+            ("https://a.example", "a.example:80"),
+            ("http://a.example:9", "a.example"),
+            ("null", "a"),
+            ("https://b.example", "a.example"),
+        ] {
+            assert!(!is_same_host(origin, host), "{origin} {host}");
+        }
+    }
+}

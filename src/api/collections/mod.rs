@@ -1,0 +1,92 @@
+//! `/collections`.
+
+mod verify;
+
+use std::collections::BTreeMap;
+
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::AppState;
+use super::http::{ApiError, ErrorReply, Path};
+use super::images::DeletedReply;
+use crate::jobs::Jobs;
+use crate::search::{Collections, Search};
+
+pub use verify::{DifferenceReply, VerifyReply, VerifyRequest};
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(list_collections))
+}
+
+/// Routes without a timeout: the time depends on the size of the collection.
+pub(super) fn long_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(drop_collection)).merge(verify::routes())
+}
+
+/// All collections.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CollectionsReply {
+    /// The store that was searched, or `all`.
+    pub provider: String,
+    /// The collections, sorted by name.
+    pub collections: Vec<CollectionReply>,
+    /// Stores that did not answer, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// One collection.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct CollectionReply {
+    /// The name of the collection.
+    pub name: String,
+    /// Number of images in the first store that has the collection.
+    pub count: u64,
+    /// Number of images in each store.
+    pub stores: BTreeMap<String, u64>,
+    /// The model of the vectors.
+    pub model: String,
+    /// Dimension of a vector.
+    pub dimension: usize,
+    /// The name of the vector space.
+    pub space: String,
+}
+
+impl CollectionsReply {
+    fn of(all: Collections) -> Self {
+        let collections = all.collections.into_iter().map(|(info, stores)| CollectionReply {
+            name: info.name.to_string(),
+            count: info.count,
+            stores: stores.into_iter().map(|(store, count)| (store.to_owned(), count)).collect(),
+            space: info.space.name(),
+            model: info.space.model,
+            dimension: info.space.dimension,
+        });
+        Self { provider: all.provider.to_owned(), collections: collections.collect(), warnings: all.warnings }
+    }
+}
+
+/// List every collection with its number of images and its space.
+#[utoipa::path(get, path = "/collections", tag = "images", responses((status = 200, body = CollectionsReply)))]
+async fn list_collections(State(search): State<Search>) -> Result<axum::Json<CollectionsReply>, ApiError> {
+    Ok(axum::Json(CollectionsReply::of(search.collections().await?)))
+}
+
+/// Delete a collection and all its records. The objects stay in their bucket.
+///
+/// This can take long for a large collection. Meanwhile no job starts on it. The deletion continues if the client
+/// disconnects.
+#[utoipa::path(delete, path = "/collections/{name}", tag = "images", params(("name" = String, Path, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")),
+    responses((status = 200, body = DeletedReply), (status = 404, body = ErrorReply), (status = 409, body = ErrorReply),
+        (status = 503, body = ErrorReply)))]
+async fn drop_collection(
+    State(jobs): State<Jobs>,
+    Path(name): Path<String>,
+) -> Result<axum::Json<DeletedReply>, ApiError> {
+    let collection = jobs.drop_collection(&name).await?;
+    Ok(axum::Json(DeletedReply { id: collection.to_string(), status: "deleted".to_owned() }))
+}

@@ -1,0 +1,65 @@
+//! The health checks: `/healthz`, `/readyz` and `/status`.
+
+mod status;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::AppState;
+use super::http::{ApiError, ErrorReply};
+use crate::jobs::{Jobs, JobsError};
+use crate::search::Search;
+
+pub use status::{ProviderReply, RayReply, StatusReply, StoreReply};
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(healthz)).routes(routes!(readyz)).merge(status::routes())
+}
+
+/// The result of `/healthz`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct HealthReply {
+    /// `ok`
+    pub status: String,
+}
+
+/// The result of `/readyz`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ReadyReply {
+    /// `ready`
+    pub status: String,
+    /// Stores that do not answer, and why, if other stores do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// The model.
+    pub model: String,
+    /// The name of the vector space.
+    pub space: String,
+}
+
+/// Check that the process answers. Checks no dependency, because a restart would not repair one.
+#[utoipa::path(get, path = "/healthz", tag = "health", security(()), responses((status = 200, body = HealthReply)))]
+async fn healthz() -> axum::Json<HealthReply> {
+    axum::Json(HealthReply { status: "ok".to_owned() })
+}
+
+/// Check that searches can be answered: both encoders of the model (image and text) answer and passed their probe, and
+/// at least one store answers. If other stores do not answer, the reply has a warning. A service that stops is not
+/// ready.
+#[utoipa::path(get, path = "/readyz", tag = "health", security(()),
+    responses((status = 200, body = ReadyReply), (status = 503, body = ErrorReply)))]
+async fn readyz(State(search): State<Search>, State(jobs): State<Jobs>) -> Result<axum::Json<ReadyReply>, ApiError> {
+    if jobs.is_draining() {
+        return Err(JobsError::Draining.into());
+    }
+    let (space, warnings) = search
+        .ready()
+        .await
+        .map_err(|error| ApiError::from(error).with_status(StatusCode::SERVICE_UNAVAILABLE, "not_ready"))?;
+    let status = "ready".to_owned();
+    Ok(axum::Json(ReadyReply { status, warnings, model: space.model.clone(), space: space.name() }))
+}

@@ -1,0 +1,17 @@
+//! What every route uses: extractors, errors, and the middleware that is not about authentication.
+
+pub(in crate::api) mod caching;
+pub(in crate::api) mod cors;
+pub(in crate::api) mod disposition;
+pub(in crate::api) mod encoding;
+mod error;
+pub(in crate::api) mod extract;
+pub(in crate::api) mod parameters;
+mod request_id;
+pub(in crate::api) mod request_timeout;
+pub(in crate::api) mod whole_number;
+
+pub use error::ErrorReply;
+pub(super) use error::{ApiError, UnauthorizedReason};
+pub(super) use extract::{Json, MaybeJson, Path, Query};
+pub(super) use request_id::complete_errors;

@@ -1,0 +1,70 @@
+//! `/images`.
+
+mod error;
+mod original;
+mod reply;
+mod thumbnail;
+
+use axum::extract::State;
+use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::http::{ApiError, ErrorReply, Path, Query};
+use super::{AppState, Defaults};
+use crate::images::Images;
+use crate::jobs::Jobs;
+
+pub(super) use reply::image_path;
+pub use reply::{DeletedReply, ImageReply};
+
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().routes(routes!(get_image, delete_image)).merge(thumbnail::routes()).merge(original::routes())
+}
+
+/// The query parameter of the routes of one image.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+struct CollectionParam {
+    /// The collection; `VECTOR_DB_COLLECTION` by default.
+    #[param(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+    collection: Option<String>,
+}
+
+impl CollectionParam {
+    fn or(self, defaults: &Defaults) -> String {
+        self.collection.unwrap_or_else(|| defaults.collection.to_string())
+    }
+}
+
+/// Return the record of one indexed image.
+#[utoipa::path(get, path = "/images/{id}", tag = "images", params(("id" = String, Path, format = Uuid), CollectionParam),
+    responses((status = 200, body = ImageReply), (status = 404, body = ErrorReply)))]
+async fn get_image(
+    State(images): State<Images>,
+    State(defaults): State<Defaults>,
+    Path(id): Path<String>,
+    Query(place): Query<CollectionParam>,
+) -> Result<axum::Json<ImageReply>, ApiError> {
+    let (collection, record) = images.get(&id, &place.or(&defaults)).await?;
+    Ok(axum::Json(ImageReply::of(&collection, record)))
+}
+
+/// Remove the record of one image. The object stays in the bucket, and the next job indexes it again.
+#[utoipa::path(delete, path = "/images/{id}", tag = "images", params(("id" = String, Path, format = Uuid), CollectionParam),
+    responses((status = 200, body = DeletedReply), (status = 404, body = ErrorReply)))]
+async fn delete_image(
+    State(images): State<Images>,
+    State(jobs): State<Jobs>,
+    State(defaults): State<Defaults>,
+    Path(id): Path<String>,
+    Query(place): Query<CollectionParam>,
+) -> Result<axum::Json<DeletedReply>, ApiError> {
+    let (collection, record) = images.get(&id, &place.or(&defaults)).await?;
+    // The ledger first: after a crash in between, the image is read again. The other order would leave a wrong ledger
+    // entry.
+    jobs.forget(&collection, &record.uri).await?;
+    images.delete(record.id, &collection).await?;
+    Ok(axum::Json(DeletedReply { id: record.id.to_string(), status: "deleted".to_owned() }))
+}

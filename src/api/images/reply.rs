@@ -1,0 +1,93 @@
+//! One indexed image.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::domain::{CollectionName, ImageFormat, ImageId, ImageRecord};
+
+/// One indexed image.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ImageReply {
+    /// The id of the image, the same in every store.
+    #[schema(format = Uuid)]
+    pub id: String,
+    /// The collection.
+    #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+    pub collection: String,
+    /// The key of the object.
+    pub s3_key: String,
+    /// The URI of the object: `s3://bucket/key`.
+    pub s3_uri: String,
+    /// The bucket of the object.
+    pub s3_bucket: String,
+    /// The format: `jpeg`, `png`, `webp` or `gif`.
+    #[schema(value_type = ImageFormat)]
+    pub format: String,
+    /// Width of the upright original, in pixels.
+    pub width: u32,
+    /// Height of the upright original, in pixels.
+    pub height: u32,
+    /// Frames of an animation; 1 for a still image.
+    pub frames: u32,
+    /// Key of the thumbnail in the bucket, if one was written.
+    pub thumbnail_key: Option<String>,
+    /// Path of the thumbnail on this service.
+    pub thumbnail: Option<String>,
+    /// Path of the original on this service.
+    pub original: String,
+    /// ETag of the object when it was indexed.
+    pub etag: Option<String>,
+    /// Size of the object in bytes.
+    pub size_bytes: u64,
+    /// SHA-256 of the object, in hexadecimal.
+    pub content_sha256: String,
+    /// The vector space of the image.
+    pub space: String,
+    /// When the image was indexed, in RFC 3339 format.
+    #[schema(format = DateTime)]
+    pub indexed_at: String,
+    /// The metadata of the object and of the metadata file.
+    pub meta: BTreeMap<String, String>,
+}
+
+/// A record or a collection that was deleted.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct DeletedReply {
+    /// The id of the record, or the name of the collection.
+    pub id: String,
+    /// `deleted`
+    pub status: String,
+}
+
+impl ImageReply {
+    pub(super) fn of(collection: &CollectionName, record: ImageRecord) -> Self {
+        let payload = record.payload;
+        Self {
+            id: record.id.to_string(),
+            collection: collection.to_string(),
+            s3_key: payload.s3_key,
+            s3_uri: payload.s3_uri.to_string(),
+            s3_bucket: payload.s3_bucket,
+            format: payload.format.to_string(),
+            width: payload.width,
+            height: payload.height,
+            frames: payload.frames,
+            thumbnail_key: payload.thumbnail_key,
+            thumbnail: Some(image_path(&record.id, "thumbnail", collection)),
+            original: image_path(&record.id, "original", collection),
+            etag: payload.etag,
+            size_bytes: payload.size_bytes,
+            content_sha256: payload.content_sha256,
+            space: payload.space,
+            indexed_at: payload.indexed_at.to_string(),
+            meta: payload.meta,
+        }
+    }
+}
+
+/// Returns the path of a file of an image on this service.
+pub(in crate::api) fn image_path(id: &ImageId, file: &str, collection: &CollectionName) -> String {
+    format!("/images/{id}/{file}?collection={collection}")
+}

@@ -1,0 +1,61 @@
+//! Extracts the body of a request of a worker.
+
+use axum::extract::{FromRequest, Request};
+use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::api::http::ApiError;
+use crate::api::http::extract::read_body;
+use crate::jobs::Bounded;
+
+/// Extracts a JSON object and checks the bounds of its fields.
+pub(super) struct Checked<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Bounded, S: Send + Sync> FromRequest<S> for Checked<T> {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
+        let (request, bytes) = read_body(request).await.map_err(IntoResponse::into_response)?;
+        if bytes.trim_ascii_start().starts_with(b"[") {
+            return Err(ApiError::malformed("the body must be a JSON object, not an array").into_response());
+        }
+        let body = match axum::Json::<T>::from_request(request, state).await {
+            Ok(axum::Json(body)) => body,
+            Err(rejected) => {
+                let error = too_long(&bytes).unwrap_or_else(|| ApiError::from(rejected));
+                return Err(error.into_response());
+            }
+        };
+        body.check().map_err(|error| ApiError::from(error).into_response())?;
+        Ok(Self(body))
+    }
+}
+
+/// If a body cannot be parsed, a text of more bytes than this, or a list of more entries than [`LONG_LIST`], is
+/// reported as the reason.
+const LONG_TEXT: usize = 64 * 1024;
+const LONG_LIST: usize = 10_000;
+
+/// Returns the error for the first field that is too long, in a body that cannot be parsed. The type of the body may
+/// not have this field.
+fn too_long(bytes: &[u8]) -> Option<ApiError> {
+    let body: Value = serde_json::from_slice(bytes).ok()?;
+    let (field, problem) = too_long_field("body", &body)?;
+    let plain: String = field.chars().filter(char::is_ascii_graphic).take(64).collect();
+    Some(ApiError::invalid(&plain, problem))
+}
+
+fn too_long_field<'a>(name: &'a str, value: &'a Value) -> Option<(&'a str, String)> {
+    match value {
+        Value::String(text) if text.len() > LONG_TEXT => {
+            Some((name, format!("has {} bytes; at most {LONG_TEXT} are allowed", text.len())))
+        }
+        Value::Array(items) if items.len() > LONG_LIST => {
+            Some((name, format!("has {} entries; at most {LONG_LIST} are allowed", items.len())))
+        }
+        Value::Array(items) => items.iter().find_map(|item| too_long_field(name, item)),
+        Value::Object(fields) => fields.iter().find_map(|(name, value)| too_long_field(name, value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+    }
+}

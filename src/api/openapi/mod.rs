@@ -1,0 +1,76 @@
+//! The OpenAPI document, and the page that shows it.
+
+mod common_replies;
+
+use axum::Router;
+use utoipa::openapi::OpenApi as Document;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use super::AppState;
+use super::auth::COOKIE_NAME;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Glimpse",
+        description = "Indexes the images of an S3 bucket and finds them by text or by image.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    modifiers(&Keys),
+    security(("bearer" = []), ("api_key" = []), ("session" = [])),
+    tags(
+        (name = "jobs", description = "Index a bucket and follow the progress"),
+        (name = "search", description = "Find images"),
+        (name = "images", description = "Indexed images and collections"),
+        (name = "health", description = "Status, metrics and sessions, for operators")
+    )
+)]
+struct Header;
+
+struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, document: &mut Document) {
+        let components = document.components.get_or_insert_default();
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+        let header = ApiKey::Header(ApiKeyValue::new("X-API-Key"));
+        components.add_security_scheme("api_key", SecurityScheme::ApiKey(header));
+        let cookie = ApiKey::Cookie(ApiKeyValue::with_description(COOKIE_NAME, "set by `POST /session`"));
+        components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
+    }
+}
+
+/// Returns the routes with a timeout, and their descriptions.
+pub(super) fn routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(Header::openapi())
+        .merge(super::jobs::routes())
+        .merge(super::search::routes())
+        .merge(super::images::routes())
+        .merge(super::collections::routes())
+        .merge(super::health::routes())
+        .merge(super::session::routes())
+        .merge(super::metrics::routes())
+}
+
+/// Returns the routes without a timeout, and their descriptions.
+pub(super) fn long_routes() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new().merge(super::collections::long_routes())
+}
+
+/// Returns the OpenAPI document, as served at `/openapi.json`.
+pub fn document() -> Document {
+    let mut document = routes().merge(long_routes()).split_for_parts().1;
+    common_replies::describe(&mut document);
+    document
+}
+
+/// Serves `/openapi.json` and `/docs` from this binary. The page sends no request to another host.
+pub(super) fn viewer(document: Document) -> Router {
+    // By default the viewer sends the document to a validator on another host.
+    let config = Config::default().validator_url("none");
+    SwaggerUi::new("/docs").url("/openapi.json", document).config(config).into()
+}

@@ -1,0 +1,13 @@
+//! The bodies of requests and replies, for clients such as the command line.
+
+pub use super::collections::{CollectionReply, CollectionsReply, DifferenceReply, VerifyReply, VerifyRequest};
+pub use super::health::{HealthReply, ProviderReply, RayReply, ReadyReply, StatusReply, StoreReply};
+pub use super::http::ErrorReply;
+pub use super::images::{DeletedReply, ImageReply};
+pub use super::jobs::{
+    CountsReply, ExamplesReply, FailureReply, FailuresReply, JobReply, JobsReply, LogsReply, MaxFailures, MoveReply,
+    MoveRequest, PlanReply, PruneReply, PruneRequest, RayJobReply, RaySubmitRequest, StageReply, StagesReply,
+    StopReply, SubmitReply, SubmitRequest, WaitingReply, WorkerReply,
+};
+pub use super::search::{ResultReply, SearchReply, TookReply};
+pub use super::session::{SessionReply, SessionRequest};

@@ -1,0 +1,104 @@
+//! Reads the multipart form of a search by an uploaded image.
+
+use axum::extract::multipart::{Field, Multipart, MultipartError};
+use axum::extract::{FromRequest, Request};
+use axum::http::{HeaderMap, StatusCode, header};
+use bytes::{Bytes, BytesMut};
+
+use crate::api::http::ApiError;
+
+/// The connection is closed if a field is larger than this many times its limit.
+const DISCARD_FACTOR: usize = 8;
+/// Maximum size of the text in bytes: [`crate::search::MAX_CHARACTERS`] of four bytes each, and room for spaces around
+/// them.
+const MAX_TEXT_BYTES: usize = 16 * 1024;
+
+/// The fields of the form.
+pub(super) struct ImageForm {
+    pub(super) image: Bytes,
+    pub(super) file_name: Option<String>,
+    pub(super) text: Option<String>,
+}
+
+/// Fails if the content type is not that of a form.
+pub(super) fn check_content_type(headers: &HeaderMap) -> Result<(), ApiError> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("multipart/form-data")) {
+        return Ok(());
+    }
+    let message = "expected a request with `Content-Type: multipart/form-data` and a field `file`";
+    Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_multipart", message))
+}
+
+/// Reads a form with an image of at most `max_image_bytes`. `has_text` says whether the query string has the text, so
+/// that the form must not have it too.
+pub(super) async fn read(request: Request, max_image_bytes: usize, has_text: bool) -> Result<ImageForm, ApiError> {
+    let mut form = Multipart::from_request(request, &())
+        .await
+        .map_err(|rejected| ApiError::malformed(format!("{}: send multipart/form-data", rejected.body_text())))?;
+    let (mut image, mut file_name, mut text) = (None, None, None);
+    let mut has_text = has_text;
+    while let Some(field) = form.next_field().await.map_err(|error| malformed_form(&error))? {
+        match field.name() {
+            Some("file") if image.is_some() => {
+                return Err(ApiError::invalid("file", "it is given twice; send one image in each request"));
+            }
+            Some("file") => {
+                file_name = field.file_name().map(str::to_owned);
+                image = Some(read_field(field, max_image_bytes).await?.ok_or_else(|| file_too_large(max_image_bytes))?);
+            }
+            Some("q") if has_text => {
+                let message = "it is given twice; send it either in the form or in the query string";
+                return Err(ApiError::invalid("q", message));
+            }
+            Some("q") => {
+                text = read_text(field).await?;
+                has_text = text.is_some();
+            }
+            other => {
+                let other = other.unwrap_or("(without a name)");
+                return Err(ApiError::malformed(format!(
+                    "the field `{other}` is not known; the fields are `file` (required) and `q` (optional)"
+                )));
+            }
+        }
+    }
+    let image = image.ok_or_else(|| ApiError::malformed("the form has no field `file`"))?;
+    Ok(ImageForm { image, file_name, text })
+}
+
+/// Reads the field `q`. A blank text is the same as no text.
+async fn read_text(field: Field<'_>) -> Result<Option<String>, ApiError> {
+    let bytes = read_field(field, MAX_TEXT_BYTES).await?.ok_or_else(|| {
+        let message = format!("the field `q` is too large; at most {MAX_TEXT_BYTES} bytes are allowed");
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    })?;
+    let text = String::from_utf8(bytes.into()).map_err(|_| ApiError::malformed("`q` is not UTF-8"))?;
+    Ok(Some(text).filter(|text| !text.trim().is_empty()))
+}
+
+/// Reads a field of at most `limit` bytes. Returns `None` if it is larger: then the rest is read and discarded, up to
+/// [`DISCARD_FACTOR`] times the limit, because a client that is still sending does not see the reply if the connection
+/// is closed.
+async fn read_field(mut field: Field<'_>, limit: usize) -> Result<Option<Bytes>, ApiError> {
+    let mut bytes = BytesMut::new();
+    let mut size = 0;
+    while let Some(chunk) = field.chunk().await.map_err(|error| malformed_form(&error))? {
+        size += chunk.len();
+        if size <= limit {
+            bytes.extend_from_slice(&chunk);
+        } else if size > limit.saturating_mul(DISCARD_FACTOR) {
+            break;
+        }
+    }
+    Ok((size <= limit).then(|| bytes.freeze()))
+}
+
+fn file_too_large(limit: usize) -> ApiError {
+    let message = format!("the file is too large; at most {limit} bytes are allowed (IMAGE_MAX_SIZE_MB)");
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+}
+
+fn malformed_form(error: &MultipartError) -> ApiError {
+    ApiError::malformed(error.body_text())
+}

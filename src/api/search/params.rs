@@ -1,0 +1,93 @@
+//! The query parameters of a search.
+
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::api::Defaults;
+use crate::api::http::ApiError;
+use crate::api::http::parameters::META_PREFIX;
+use crate::domain::{Filter, ImageFormat, Timestamp};
+use crate::search::SearchOptions;
+
+/// The query parameters of a search. In addition, `meta.KEY=value` finds only images with that metadata.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct SearchParams {
+    /// Text to search for; 1 to 1,000 characters after trimming.
+    #[param(max_length = 1000)]
+    pub(super) q: Option<String>,
+    /// Id of an image of the collection; finds other images that are similar to it.
+    #[param(format = Uuid)]
+    pub(super) like: Option<String>,
+    /// Only results with at least this score, -1 to 1.
+    #[param(minimum = -1, maximum = 1)]
+    min_score: Option<f32>,
+    /// Number of results, 1 to 100.
+    #[serde(default = "ten")]
+    #[param(default = 10, minimum = 1, maximum = 100)]
+    limit: usize,
+    /// Number of results to skip; `offset` + `limit` is at most 10,000.
+    #[serde(default)]
+    #[param(default = 0, maximum = 9999)]
+    offset: usize,
+    /// The store to search, or `all`; the first configured store by default.
+    provider: Option<String>,
+    /// The collection; `VECTOR_DB_COLLECTION` by default.
+    #[param(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+    collection: Option<String>,
+    /// Only images of this format: `jpeg`, `png`, `webp` or `gif`.
+    #[param(value_type = Option<ImageFormat>)]
+    format: Option<String>,
+    /// Only keys in this folder; it must end with `/`.
+    #[param(pattern = "/$")]
+    s3_prefix: Option<String>,
+    /// Only images whose original is at least this wide, in pixels.
+    #[param(maximum = 4_294_967_295_i64)]
+    min_width: Option<u32>,
+    /// Only images whose original is at least this high, in pixels.
+    #[param(maximum = 4_294_967_295_i64)]
+    min_height: Option<u32>,
+    /// Only images indexed after this time, in RFC 3339 format.
+    #[param(format = DateTime)]
+    indexed_after: Option<String>,
+}
+
+fn ten() -> usize {
+    10
+}
+
+/// The query string as pairs, for parameters with names that are not fixed (`meta.KEY`).
+pub(super) type Pairs = Vec<(String, String)>;
+
+impl SearchParams {
+    /// Returns the options of the search. `pairs` are all parameters of the query string.
+    pub(super) fn into_options(self, pairs: &Pairs, defaults: &Defaults) -> Result<SearchOptions, ApiError> {
+        let format = self.format.as_deref().map(parse_format).transpose()?;
+        let indexed_after = self.indexed_after.as_deref().map(Timestamp::parse).transpose();
+        let indexed_after = indexed_after.map_err(|error| ApiError::invalid("indexed_after", error.to_string()))?;
+        let meta = pairs
+            .iter()
+            .filter_map(|(name, value)| name.strip_prefix(META_PREFIX).map(|key| (key.to_owned(), value.clone())))
+            .collect();
+        Ok(SearchOptions {
+            limit: self.limit,
+            offset: self.offset,
+            provider: self.provider,
+            collection: self.collection.unwrap_or_else(|| defaults.collection.to_string()),
+            filter: Filter {
+                format,
+                s3_prefix: self.s3_prefix,
+                min_width: self.min_width,
+                min_height: self.min_height,
+                indexed_after,
+                meta,
+            },
+            min_score: self.min_score,
+        })
+    }
+}
+
+fn parse_format(name: &str) -> Result<ImageFormat, ApiError> {
+    ImageFormat::from_name(name)
+        .ok_or_else(|| ApiError::invalid("format", format!("must be jpeg, png, webp or gif, not `{name}`")))
+}

@@ -1,0 +1,139 @@
+//! The results of a search.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::api::images::image_path;
+use crate::domain::{CollectionName, ImageFormat};
+use crate::search::{Answer, MergedHit};
+
+/// The results of a search.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct SearchReply {
+    /// The text of the search.
+    pub query: Option<String>,
+    /// The file name of the image of the search.
+    pub file: Option<String>,
+    /// The id of the indexed image of the search.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = Uuid)]
+    pub like: Option<String>,
+    /// The model that made the vector of the query.
+    pub model: String,
+    /// The collection that was searched.
+    #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+    pub collection: String,
+    /// The store that was searched, or `all`.
+    pub provider: String,
+    /// The results, best first.
+    pub results: Vec<ResultReply>,
+    /// Stores whose results are missing, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// Number of results in this reply.
+    pub total: usize,
+    /// The time of each step.
+    pub took_ms: TookReply,
+}
+
+/// The time of each step of a search, in milliseconds.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+pub struct TookReply {
+    /// Making the vector of the query, including decoding.
+    pub embed: f64,
+    /// Searching the store.
+    pub search: f64,
+}
+
+/// One result of a search.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ResultReply {
+    /// The id of the image, the same in every store.
+    #[schema(format = Uuid)]
+    pub id: String,
+    /// Cosine similarity of query and image, -1 to 1.
+    pub score: f32,
+    /// The key of the object.
+    pub s3_key: String,
+    /// The URI of the object: `s3://bucket/key`.
+    pub s3_uri: String,
+    /// The format: `jpeg`, `png`, `webp` or `gif`.
+    #[schema(value_type = ImageFormat)]
+    pub format: String,
+    /// Width of the upright original, in pixels.
+    pub width: u32,
+    /// Height of the upright original, in pixels.
+    pub height: u32,
+    /// Key of the thumbnail in the bucket, if one was written.
+    pub thumbnail_key: Option<String>,
+    /// Path of the thumbnail on this service.
+    pub thumbnail: Option<String>,
+    /// Path of the original on this service.
+    pub original: String,
+    /// The stores that have the image, if several were searched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stores: Vec<String>,
+    /// With `like`: whether the image has the same bytes as the image of `like`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identical: Option<bool>,
+}
+
+/// The input of a search that the reply repeats.
+pub(super) struct SearchInput {
+    /// The text.
+    pub(super) query: Option<String>,
+    /// The file name of an uploaded image.
+    pub(super) file: Option<String>,
+    /// The id of an indexed image.
+    pub(super) like: Option<String>,
+}
+
+impl SearchReply {
+    pub(super) fn new(answer: Answer, input: SearchInput) -> Self {
+        let several = answer.provider == "all";
+        let same_as = answer.same_as.as_deref();
+        let reply = |found| ResultReply::new(&answer.collection, found, several, same_as);
+        let mut results: Vec<_> = answer.hits.into_iter().map(reply).collect();
+        // Images with the same bytes come before images that only look the same.
+        results.sort_by_key(|result| result.identical == Some(false));
+        let ms = |time: std::time::Duration| (time.as_secs_f64() * 1e5).round() / 100.0;
+        let SearchInput { query, file, like } = input;
+        Self {
+            query,
+            file,
+            like,
+            model: answer.model,
+            collection: answer.collection.to_string(),
+            provider: answer.provider.to_owned(),
+            total: results.len(),
+            results,
+            warnings: answer.warnings,
+            took_ms: TookReply { embed: ms(answer.embed), search: ms(answer.search) },
+        }
+    }
+}
+
+impl ResultReply {
+    fn new(
+        collection: &CollectionName,
+        MergedHit { hit, stores }: MergedHit,
+        several: bool,
+        same_as: Option<&str>,
+    ) -> Self {
+        let payload = hit.payload;
+        Self {
+            identical: same_as.map(|sha256| sha256 == payload.content_sha256),
+            thumbnail: Some(image_path(&hit.id, "thumbnail", collection)),
+            original: image_path(&hit.id, "original", collection),
+            id: hit.id.to_string(),
+            score: hit.score,
+            s3_key: payload.s3_key,
+            s3_uri: payload.s3_uri.to_string(),
+            format: payload.format.to_string(),
+            width: payload.width,
+            height: payload.height,
+            thumbnail_key: payload.thumbnail_key,
+            stores: if several { stores.into_iter().map(str::to_owned).collect() } else { Vec::new() },
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! The lines that the service prints at its start.
+
+use std::net::SocketAddr;
+
+use super::{cluster, providers, stores};
+use crate::config::Settings;
+use crate::source::EmbeddedS3;
+
+/// Returns the start lines: what the service uses and which settings change it.
+pub(super) fn start_lines(settings: &Settings, addr: SocketAddr, server: Option<&EmbeddedS3>) -> Vec<String> {
+    let source_settings = &settings.source;
+    let bucket = match server {
+        Some(server) => format!("{} (embedded; S3_ENDPOINT, GLIMPSE_S3_ADDR)", server.endpoint()),
+        None => format!("{} (S3_ENDPOINT)", source_settings.s3_endpoint),
+    };
+    let auth = match (settings.api.keys().len(), settings.api.glimpse_allow_anonymous) {
+        (0, false) => "no key, only for this machine (GLIMPSE_API_KEY)".to_owned(),
+        (0, true) => "no key, OPEN TO EVERYONE (GLIMPSE_API_KEY, GLIMPSE_ALLOW_ANONYMOUS)".to_owned(),
+        (keys, _) => format!("{keys} API keys (GLIMPSE_API_KEY)"),
+    };
+    let folder = settings.place.glimpse_data_dir.display();
+    let mut lines = vec![
+        format!("service  http://{addr}  (GLIMPSE_ADDR)"),
+        format!("docs     http://{addr}/docs"),
+        format!("auth     {auth}"),
+        format!("bucket   {} at {bucket}", source_settings.s3_bucket),
+        providers::start_line(settings),
+        stores::start_line(&settings.index),
+        format!("data     {folder}  (GLIMPSE_DATA_DIR)"),
+    ];
+    lines.extend(cluster::start_line(settings));
+    lines
+}

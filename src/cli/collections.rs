@@ -1,0 +1,136 @@
+//! `glimpse collections`: lists, shows and drops collections.
+
+use clap::{Args, Subcommand};
+
+use super::client::Client;
+use super::out::{self, Output};
+use super::{CliError, Ending, SERVICE, client_help};
+use crate::api::replies::{CollectionReply, CollectionsReply, DeletedReply, StatusReply};
+use crate::config::Settings;
+
+const EXAMPLES: &str = "\
+Examples:
+  glimpse collections list
+  glimpse collections show birds
+  glimpse collections drop birds         asks first
+  glimpse collections drop birds --yes   for scripts
+
+`glimpse verify` compares the stores of a collection and repairs differences.";
+
+#[derive(Debug, Args)]
+#[command(after_help = client_help(EXAMPLES), mut_subcommands = |command| command.after_help(SERVICE))]
+pub(super) struct Collections {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// List all collections with their number of images and their model
+    List {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show one collection: its images in each store, its model and its vector space
+    Show {
+        /// The name of the collection [default: VECTOR_DB_COLLECTION of the service]
+        name: Option<String>,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Drop a collection with all its records from every store; the objects stay in their bucket
+    Drop {
+        /// The name of the collection
+        name: String,
+        /// Do not ask for confirmation; required if standard input is not a terminal
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+impl Collections {
+    pub(super) async fn run(self, settings: &Settings) -> Result<Ending, CliError> {
+        // The time that a drop takes depends on the size of the collection.
+        let client = Client::without_timeout(settings)?;
+        match self.command {
+            Command::List { output } => {
+                let reply = client.get(&["collections"], &()).await?;
+                let listed = output.reply(&reply, list)?;
+                out::warnings(&listed.warnings);
+            }
+            Command::Show { name, output } => {
+                let name = name_or_default(&client, name).await?;
+                output.value(&find(&client, &name).await?, details)?;
+            }
+            Command::Drop { name, yes, output } => {
+                if !yes {
+                    let CollectionReply { count, stores, .. } = find(&client, &name).await?;
+                    let stores: Vec<_> = stores.into_keys().collect();
+                    let stores = stores.join(", ");
+                    let question = format!("Drop the collection `{name}` with {count} images from {stores}?");
+                    if !out::confirm(&format!("{question} The objects stay in their bucket."))? {
+                        out::line("nothing was dropped")?;
+                        return Ok(Ending::Failed);
+                    }
+                }
+                let reply = client.delete(&["collections", &name], &()).await?;
+                output.reply(&reply, |deleted: &DeletedReply| format!("dropped the collection `{}`", deleted.id))?;
+            }
+        }
+        Ok(Ending::Done)
+    }
+}
+
+/// Returns the name or, without one, the default collection of the service.
+pub(super) async fn name_or_default(client: &Client, name: Option<String>) -> Result<String, CliError> {
+    match name {
+        Some(name) => Ok(name),
+        None => Ok(client.get(&["status"], &()).await?.read::<StatusReply>()?.collection),
+    }
+}
+
+async fn find(client: &Client, name: &str) -> Result<CollectionReply, CliError> {
+    let CollectionsReply { collections, warnings, .. } = client.get(&["collections"], &()).await?.read()?;
+    out::warnings(&warnings);
+    let found = collections.into_iter().find(|collection| collection.name == name);
+    found.ok_or_else(|| CliError::NoCollection(name.to_owned()))
+}
+
+fn list(reply: &CollectionsReply) -> String {
+    if reply.collections.is_empty() {
+        return "there are no collections; `glimpse ingest` creates one".to_owned();
+    }
+    let mut table = out::table(&["collection", "images", "stores", "model"]);
+    for collection in &reply.collections {
+        table.add_row([
+            collection.name.clone().into(),
+            out::number(collection.count),
+            counts(collection).into(),
+            collection.model.clone().into(),
+        ]);
+    }
+    table.to_string()
+}
+
+fn details(collection: &CollectionReply) -> String {
+    let mut table = out::table(&["property", "value"]);
+    for (name, value) in [
+        ("collection", collection.name.clone()),
+        ("images", collection.count.to_string()),
+        ("stores", counts(collection)),
+        ("model", collection.model.clone()),
+        ("dimension", collection.dimension.to_string()),
+        ("space", collection.space.clone()),
+    ] {
+        table.add_row([name.to_owned(), value]);
+    }
+    table.to_string()
+}
+
+/// Returns the number of images in each store.
+fn counts(collection: &CollectionReply) -> String {
+    let counts: Vec<_> = collection.stores.iter().map(|(store, count)| format!("{store} {count}")).collect();
+    counts.join(", ")
+}

@@ -1,0 +1,160 @@
+//! `glimpse images`: one indexed image.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+
+use super::client::Client;
+use super::out::{self, Output};
+use super::{CliError, Ending, SERVICE, client_help};
+use crate::api::replies::{DeletedReply, ImageReply};
+use crate::config::Settings;
+use crate::domain::{ImageId, ImageUri};
+
+const EXAMPLES: &str = "\
+Examples:
+  glimpse images show s3://photos/cat.jpg                       its record, with metadata
+  glimpse images thumbnail s3://photos/cat.jpg --output t.jpg   an upright JPEG of at most 256 x 256 pixels
+  glimpse images original ID --output cat.jpg                   the file as it is in the bucket
+  glimpse images original ID --output - | file -
+  glimpse images delete ID                                      remove its record; the object stays in the bucket
+
+`glimpse search` prints the URI of each image, and with --json its id too.";
+
+#[derive(Debug, Args)]
+#[command(after_help = client_help(EXAMPLES), mut_subcommands = |command| command.after_help(SERVICE))]
+pub(super) struct Images {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the record of an image: format, size in pixels and bytes, metadata and more
+    Show {
+        #[command(flatten)]
+        image: Image,
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Save the thumbnail: an upright JPEG of at most 256 x 256 pixels
+    Thumbnail {
+        #[command(flatten)]
+        image: Image,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Save the original file, as it is in the bucket now
+    Original {
+        #[command(flatten)]
+        image: Image,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Remove the record from every store; the object stays in the bucket, and the next job indexes it again
+    Delete {
+        #[command(flatten)]
+        image: Image,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Image {
+    /// The URI (s3://bucket/key) or the id of the image
+    #[arg(value_name = "URI_OR_ID", value_parser = parse_id)]
+    id: ImageId,
+    /// The collection [default: VECTOR_DB_COLLECTION of the service]
+    #[arg(long, value_name = "NAME")]
+    collection: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Target {
+    /// The file to write, which is replaced if it exists; `-` for standard output
+    #[arg(long, short, value_name = "FILE")]
+    output: PathBuf,
+}
+
+/// Parses the id of an image. The id of a URI is the same in every service.
+pub(super) fn parse_id(text: &str) -> Result<ImageId, String> {
+    match ImageUri::parse(text) {
+        Ok(uri) => Ok(uri.id()),
+        Err(_) => text.parse().map_err(|_| "it must be a URI (s3://bucket/key) or an id (a UUID)".to_owned()),
+    }
+}
+
+impl Images {
+    pub(super) async fn run(self, settings: &Settings) -> Result<Ending, CliError> {
+        let client = Client::new(settings)?;
+        match self.command {
+            Command::Show { image, output } => {
+                let reply = client.get(&["images", &image.id.to_string()], &image.query()).await?;
+                output.reply(&reply, record)?;
+            }
+            Command::Thumbnail { image, target } => image.save(&client, "thumbnail", &target.output).await?,
+            Command::Original { image, target } => image.save(&client, "original", &target.output).await?,
+            Command::Delete { image, output } => {
+                let reply = client.delete(&["images", &image.id.to_string()], &image.query()).await?;
+                output.reply(&reply, |deleted: &DeletedReply| {
+                    format!("removed the record {}; the object stays in the bucket", deleted.id)
+                })?;
+            }
+        }
+        Ok(Ending::Done)
+    }
+}
+
+impl Image {
+    fn query(&self) -> [(&'static str, Option<&str>); 1] {
+        [("collection", self.collection.as_deref())]
+    }
+
+    async fn save(&self, client: &Client, kind: &str, path: &Path) -> Result<(), CliError> {
+        let bytes = client.download(&["images", &self.id.to_string(), kind], &self.query()).await?;
+        if path == Path::new("-") {
+            return out::bytes(&bytes);
+        }
+        let written = tokio::fs::write(path, &bytes).await;
+        written.map_err(|source| CliError::Write { path: path.to_owned(), source })?;
+        out::line(format!("wrote {} bytes to {}", bytes.len(), path.display()))
+    }
+}
+
+fn record(image: &ImageReply) -> String {
+    let mut table = out::table(&["property", "value"]);
+    for (name, value) in [
+        ("URI", image.s3_uri.clone()),
+        ("id", image.id.clone()),
+        ("collection", image.collection.clone()),
+        ("format", image.format.clone()),
+        ("size", format!("{}x{} pixels, {} bytes", image.width, image.height, image.size_bytes)),
+        ("frames", image.frames.to_string()),
+        ("SHA-256", image.content_sha256.clone()),
+        ("ETag", image.etag.clone().unwrap_or_else(|| "-".to_owned())),
+        ("thumbnail key", image.thumbnail_key.clone().unwrap_or_else(|| "-".to_owned())),
+        ("space", image.space.clone()),
+        ("indexed", image.indexed_at.clone()),
+    ] {
+        table.add_row([name.to_owned(), value]);
+    }
+    for (key, value) in &image.meta {
+        table.add_row([format!("meta.{key}"), value.clone()]);
+    }
+    table.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uri_and_its_id_name_the_same_image() {
+        let id = parse_id("s3://b/a cat+1%.jpg").unwrap();
+        assert_eq!(parse_id(&id.to_string()), Ok(id));
+        for wrong in ["cat.jpg", "s3://b", "s3://b/", ""] {
+            assert!(parse_id(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! `glimpse clip`: serves the model of this binary as a CLIP service, until it is asked to stop.
+
+use std::net::SocketAddr;
+
+use clap::Args;
+
+use crate::app::ClipService;
+use crate::cli::{CliError, Ending, out};
+use crate::config::Settings;
+
+const NOTES: &str = "\
+The API is that of ai4all/clip: POST /embedding/image and POST /embedding/text; GET / returns the name of the model.
+CLIP_MODEL names the model; it is the built-in one by default. Another Glimpse uses this service with
+IMAGE_EMBEDDING_PROVIDER=clip and CLIP_URL. The service does not check an API key: choose an address that only its users
+can reach.";
+
+#[derive(Debug, Args)]
+#[command(after_help = NOTES)]
+pub(in crate::cli) struct Clip {
+    /// The address to listen on
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:8000")]
+    addr: SocketAddr,
+}
+
+impl Clip {
+    pub(in crate::cli) async fn run(self, settings: Settings) -> Result<Ending, CliError> {
+        let shutdown = super::begin(&settings)?;
+        let service = ClipService::build(settings, self.addr, &shutdown).await?;
+        for line in service.lines() {
+            out::line(line)?;
+        }
+        service.serve().await?;
+        Ok(Ending::Done)
+    }
+}

@@ -1,0 +1,29 @@
+//! `glimpse serve`: runs the service until it is asked to stop.
+
+use clap::Args;
+
+use crate::app::App;
+use crate::cli::{CliError, Ending, out};
+use crate::config::Settings;
+
+const NOTES: &str = "\
+At start it prints what it uses and which variables change that. After the first SIGTERM or Ctrl-C it finishes running
+work, for at most 25 s; the second one stops it at once. Unfinished jobs continue at the next start.
+
+Exit codes: 0 it was asked to stop; 1 it cannot start; 70 a task that it needs ended unexpectedly.";
+
+#[derive(Debug, Args)]
+#[command(after_help = NOTES)]
+pub(in crate::cli) struct Serve {}
+
+impl Serve {
+    pub(in crate::cli) async fn run(self, settings: Settings) -> Result<Ending, CliError> {
+        let shutdown = super::begin(&settings)?;
+        let app = App::build(settings, &shutdown).await?;
+        for line in app.lines() {
+            out::line(line)?;
+        }
+        app.serve().await?;
+        Ok(Ending::Done)
+    }
+}

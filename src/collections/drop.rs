@@ -1,0 +1,139 @@
+//! Operations on a whole collection, in every store and in the ledger.
+
+use std::sync::{Arc, PoisonError};
+
+use futures::future::{join_all, try_join_all};
+use tokio::sync::oneshot;
+
+use crate::domain::{CollectionName, JobRecord};
+use crate::index::{IndexError, Stores};
+use crate::jobs::JobService;
+use crate::jobs::error::JobsError;
+use crate::jobs::service::Jobs;
+use crate::jobs::trouble::JobTrouble;
+use crate::sqlite::SqliteError;
+
+impl Jobs {
+    /// Drops a collection from every store and deletes its rows from the ledger. Continues if the caller stops waiting.
+    ///
+    /// # Errors
+    /// [`JobsError::CollectionBusy`] while a job writes to it; [`JobsError::Index`] if neither a store nor the ledger
+    /// knows the collection, or if a store does not answer; [`JobsError::Draining`] if the service stops meanwhile.
+    pub async fn drop_collection(&self, name: &str) -> Result<CollectionName, JobsError> {
+        let collection = CollectionName::parse(name)?;
+        let (answer, answered) = oneshot::channel();
+        let jobs = self.0.clone();
+        self.0.tasks.spawn(async move {
+            // Sending fails if the client has gone away, which is not an error.
+            drop(answer.send(jobs.drop_now(&collection).await.map(|()| collection)));
+        });
+        // Only a panic of the task leaves no answer; the panic is in the log.
+        answered.await.unwrap_or(Err(JobsError::Draining))
+    }
+}
+
+impl JobService {
+    async fn drop_now(&self, collection: &CollectionName) -> Result<(), JobsError> {
+        let _reserved = self.reserve(collection).await?;
+        // A store that is down now and comes back later would still have its old records.
+        try_join_all(self.stores.iter().map(|store| store.ready())).await?;
+        let known = self.ledger.begin_drop(collection.clone()).await?;
+        let dropped = self.finish_drop(&self.stores, collection).await?;
+        if known || dropped { Ok(()) } else { Err(IndexError::UnknownCollection(collection.clone()).into()) }
+    }
+
+    /// Finishes a drop that has begun. Returns whether any store had the collection.
+    ///
+    /// The ledger's rows are deleted first. After a crash in between, images are read again, but the ledger never
+    /// claims that a store has a record that is gone.
+    async fn finish_drop(&self, stores: &Stores, collection: &CollectionName) -> Result<bool, JobsError> {
+        while self.ledger.forget_batch(collection.clone()).await? {
+            if self.drain.is_cancelled() {
+                return Err(JobsError::Draining);
+            }
+        }
+        let results = join_all(stores.iter().map(|store| store.drop_collection(collection))).await;
+        let mut dropped_any = false;
+        for result in results {
+            match result {
+                Ok(()) => dropped_any = true,
+                Err(IndexError::UnknownCollection(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.ledger.end_drop(collection.clone()).await?;
+        Ok(dropped_any)
+    }
+
+    /// Finishes an interrupted drop of the job's collection before the job begins. Waits for a store that is down.
+    pub(crate) async fn finish_drop_before(&self, job: &JobRecord) -> Result<(), JobTrouble> {
+        let collection = &job.spec.collection;
+        if !self.ledger.dropping().await?.contains(collection) {
+            return Ok(());
+        }
+        self.ledger.log(job.id, format!("finishes the interrupted removal of collection {collection} first")).await?;
+        match self.finish_drop(self.pipeline.stores(), collection).await {
+            // If the service stops, the job stops too.
+            Ok(_) | Err(JobsError::Draining) => Ok(()),
+            Err(JobsError::Ledger(error)) => Err(JobTrouble::Ledger(error)),
+            Err(JobsError::Index(error)) => Err(JobTrouble::Store(error)),
+            Err(other) => {
+                tracing::error!(job.id = %job.id, error = %other, "a collection could not be dropped");
+                Ok(())
+            }
+        }
+    }
+
+    /// Continues the drops that the previous process did not finish, each in its own task.
+    ///
+    /// # Errors
+    /// [`SqliteError`]
+    pub(crate) async fn resume_drops(self: &Arc<Self>) -> Result<(), SqliteError> {
+        for collection in self.ledger.dropping().await? {
+            let jobs = self.clone();
+            self.tasks.spawn(async move {
+                match jobs.drop_now(&collection).await {
+                    // A job that has started on the collection meanwhile finishes the removal itself.
+                    Ok(()) | Err(JobsError::CollectionBusy(_)) => {}
+                    Err(error) => {
+                        tracing::warn!(
+                            %collection, %error,
+                            "the removal of the collection is not finished; delete it again"
+                        );
+                    }
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Keeps jobs from starting on a collection until it is dropped.
+pub(crate) struct Reserved<'a> {
+    jobs: &'a JobService,
+    collection: CollectionName,
+}
+
+impl JobService {
+    /// Keeps jobs from starting on a collection.
+    ///
+    /// # Errors
+    /// [`JobsError::CollectionBusy`] if a job runs on it or if it is already reserved.
+    pub(crate) async fn reserve(&self, collection: &CollectionName) -> Result<Reserved<'_>, JobsError> {
+        let busy = || JobsError::CollectionBusy(collection.clone());
+        if !self.reserved.lock().unwrap_or_else(PoisonError::into_inner).insert(collection.clone()) {
+            return Err(busy());
+        }
+        // Reserved first and checked afterwards, so that no job can start in between (`start_next`).
+        let reserved = Reserved { jobs: self, collection: collection.clone() };
+        let running = self.running().await?;
+        if running.iter().any(|job| job.spec.collection == *collection) { Err(busy()) } else { Ok(reserved) }
+    }
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.jobs.reserved.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.collection);
+        self.jobs.wake.notify_one();
+    }
+}

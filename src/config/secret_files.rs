@@ -1,0 +1,52 @@
+//! Secrets from files: `NAME_FILE` names a file that has the value of `NAME`, as container platforms mount secrets.
+
+use std::path::Path;
+
+use super::variables::Variables;
+
+/// Every setting that is a secret.
+pub(super) const SECRETS: [&str; 9] = [
+    "CLIP_API_KEY",
+    "GLIMPSE_API_KEY",
+    "GLIMPSE_WORKER_TOKEN",
+    "HF_TOKEN",
+    "HUGGING_FACE_HUB_TOKEN",
+    "QDRANT_API_KEY",
+    "RAY_AUTH_TOKEN",
+    "S3_SECRET_ACCESS_KEY",
+    "WEAVIATE_API_KEY",
+];
+
+/// Maximum size of such a file: a larger one is the wrong file.
+const MAX_BYTES: usize = 64 * 1024;
+
+/// Returns the names of the variables that name files.
+pub(super) fn names() -> impl Iterator<Item = String> {
+    SECRETS.iter().map(|name| format!("{name}_FILE"))
+}
+
+/// Replaces each `NAME_FILE` by `NAME` with the content of the file. Line breaks at its end do not belong to the secret.
+/// Appends a message to `errors` for each file that cannot be used.
+pub(super) fn read(variables: &mut Variables, errors: &mut Vec<String>) {
+    for (secret, file) in SECRETS.iter().zip(names()) {
+        let Some(path) = variables.remove(&file.to_lowercase()) else { continue };
+        if variables.contains_key(&secret.to_lowercase()) {
+            errors.push(format!("{secret} and {file} are both set; set one of them"));
+            continue;
+        }
+        match content(Path::new(&path)) {
+            Ok(value) => drop(variables.insert(secret.to_lowercase(), value)),
+            Err(reason) => errors.push(format!("{file} is `{path}`, which cannot be used: {reason}")),
+        }
+    }
+}
+
+fn content(path: &Path) -> Result<String, String> {
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    if bytes.len() > MAX_BYTES {
+        return Err(format!("the file has {} bytes; a secret has at most {MAX_BYTES}", bytes.len()));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| "the file is not UTF-8 text".to_owned())?;
+    let value = text.trim_end_matches(['\r', '\n']);
+    if value.is_empty() { Err("the file is empty".to_owned()) } else { Ok(value.to_owned()) }
+}

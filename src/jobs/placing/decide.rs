@@ -1,0 +1,126 @@
+//! Decides what to do about a placement, from its status on the cluster and the state of the job in this service. The
+//! ledger is authoritative; the cluster's status only shows whether workers are alive.
+
+use crate::jobs::placing::cluster::{Placed, PlacedFailure};
+
+/// The state of the job in this service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum JobStance {
+    /// There is work. The placement is recorded, but the cluster has not confirmed it.
+    Unsent,
+    /// There is work, and the cluster has confirmed the placement.
+    Open,
+    /// The job was stopped or moved to another executor, so its workers must end.
+    Stopping,
+    /// No work is left.
+    Over,
+}
+
+/// The status of the placement, without the cluster's message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PlacementStatus {
+    Pending,
+    Running,
+    Succeeded,
+    Stopped,
+    /// The placement could not be started.
+    Unfit,
+    /// The service refused every worker of the placement.
+    Refused,
+    Died,
+    Gone,
+    /// The status is unknown, since the cluster does not answer.
+    Hidden,
+}
+
+/// What to do about a placement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    /// Check again later.
+    Wait,
+    /// Record that the cluster has the placement.
+    Confirm,
+    /// Send the same placement again.
+    Submit,
+    /// Place a new generation, if one is allowed: the workers have ended and work is left.
+    Again,
+    /// Fail the job, since a new generation would fail in the same way.
+    Fail,
+    /// Fail the job, since the service would refuse the workers of a new generation too.
+    Refuse,
+    /// Stop the job, since a user stopped its workers on the cluster.
+    Stop,
+    /// Ask the cluster to end the workers, if they have not ended by themselves.
+    End,
+    /// Nothing: the placement has ended.
+    Done,
+}
+
+/// Returns the action from the table in `RAY.md`, section 7.
+pub(crate) fn decide(job: JobStance, placement: PlacementStatus) -> Action {
+    match (job, placement) {
+        // The workers may still run; the service relies on their reports.
+        (JobStance::Unsent | JobStance::Open | JobStance::Stopping | JobStance::Over, PlacementStatus::Hidden)
+        | (JobStance::Open, PlacementStatus::Pending | PlacementStatus::Running) => Action::Wait,
+        (JobStance::Unsent, PlacementStatus::Pending | PlacementStatus::Running) => Action::Confirm,
+        (JobStance::Unsent, PlacementStatus::Gone) => Action::Submit,
+        (JobStance::Open, PlacementStatus::Gone)
+        | (JobStance::Unsent | JobStance::Open, PlacementStatus::Succeeded | PlacementStatus::Died) => Action::Again,
+        (JobStance::Unsent | JobStance::Open, PlacementStatus::Unfit) => Action::Fail,
+        (JobStance::Unsent | JobStance::Open, PlacementStatus::Refused) => Action::Refuse,
+        (JobStance::Unsent | JobStance::Open, PlacementStatus::Stopped) => Action::Stop,
+        (JobStance::Stopping | JobStance::Over, PlacementStatus::Pending | PlacementStatus::Running) => Action::End,
+        (
+            JobStance::Stopping | JobStance::Over,
+            PlacementStatus::Succeeded
+            | PlacementStatus::Stopped
+            | PlacementStatus::Unfit
+            | PlacementStatus::Refused
+            | PlacementStatus::Died
+            | PlacementStatus::Gone,
+        ) => Action::Done,
+    }
+}
+
+impl From<&Placed> for PlacementStatus {
+    fn from(placed: &Placed) -> Self {
+        match placed {
+            Placed::Pending(_) => Self::Pending,
+            Placed::Running(_) => Self::Running,
+            Placed::Succeeded => Self::Succeeded,
+            Placed::Stopped => Self::Stopped,
+            Placed::Failed(PlacedFailure::Setup, _) => Self::Unfit,
+            Placed::Failed(PlacedFailure::Refused, _) => Self::Refused,
+            Placed::Failed(PlacedFailure::Died, _) => Self::Died,
+            Placed::Gone => Self::Gone,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cell_of_the_table_gives_the_expected_action() {
+        use Action::{Again, Confirm, Done, End, Fail, Refuse, Stop, Submit, Wait};
+        use PlacementStatus::{Died, Gone, Hidden, Pending, Refused, Running, Stopped, Succeeded, Unfit};
+        let table = [
+            // JobStance:   Unsent   Open   Stopping Over
+            (Pending, [Confirm, Wait, End, End]),
+            (Running, [Confirm, Wait, End, End]),
+            (Succeeded, [Again, Again, Done, Done]),
+            (Stopped, [Stop, Stop, Done, Done]),
+            (Unfit, [Fail, Fail, Done, Done]),
+            (Refused, [Refuse, Refuse, Done, Done]),
+            (Died, [Again, Again, Done, Done]),
+            (Gone, [Submit, Again, Done, Done]),
+            (Hidden, [Wait, Wait, Wait, Wait]),
+        ];
+        for (placement, expected) in table {
+            let actions = [JobStance::Unsent, JobStance::Open, JobStance::Stopping, JobStance::Over]
+                .map(|job| decide(job, placement));
+            assert_eq!(actions, expected, "{placement:?}");
+        }
+    }
+}

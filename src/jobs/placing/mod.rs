@@ -1,0 +1,14 @@
+//! Placing the workers of a job on a cluster. The cluster only places them: they lease batches over HTTP as any other
+//! remote worker does (`jobs::remote`).
+
+pub mod cluster;
+pub(crate) mod decide;
+pub(crate) mod error;
+pub(crate) mod placed;
+pub(crate) mod ray;
+#[cfg(test)]
+mod script;
+pub(crate) mod view;
+pub(crate) mod wind_up;
+
+pub use ray::Placing;

@@ -1,0 +1,69 @@
+//! A cluster with scripted replies, for tests.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+
+use crate::jobs::placing::cluster::{Cluster, ClusterError, ClusterVersion, Placed, Placement};
+
+pub(crate) type Look = Result<Placed, ClusterError>;
+
+/// Returns these statuses one after the other, and then always the last one.
+#[derive(Debug, Default)]
+pub(crate) struct Script {
+    looks: Mutex<VecDeque<Look>>,
+    pub(crate) submits: Mutex<VecDeque<Result<(), ClusterError>>>,
+    /// The calls, in order.
+    asked: Mutex<Vec<String>>,
+    pub(crate) tokens: Mutex<Vec<String>>,
+}
+
+impl Script {
+    pub(crate) fn with_statuses(looks: impl IntoIterator<Item = Look>) -> Self {
+        Self { looks: Mutex::new(looks.into_iter().collect()), ..Self::default() }
+    }
+
+    fn note(&self, what: &str, submission: &str) {
+        let generation = submission.rsplit('-').next().unwrap_or_default();
+        self.asked.lock().unwrap().push(format!("{what} {generation}"));
+    }
+
+    pub(crate) fn asked(&self, what: &str) -> Vec<String> {
+        let matches = |call: &&String| call.starts_with(what);
+        self.asked.lock().unwrap().iter().filter(matches).cloned().collect()
+    }
+}
+
+#[async_trait]
+impl Cluster for Script {
+    fn workers(&self) -> u32 {
+        4
+    }
+
+    async fn check(&self) -> Result<ClusterVersion, ClusterError> {
+        Ok(ClusterVersion { name: "script".into(), warning: None })
+    }
+
+    async fn submit(&self, placement: &Placement) -> Result<(), ClusterError> {
+        self.note("submit", &placement.submission);
+        self.tokens.lock().unwrap().push(placement.token.reveal().to_owned());
+        self.submits.lock().unwrap().pop_front().unwrap_or(Ok(()))
+    }
+
+    async fn look(&self, submission: &str) -> Look {
+        self.note("look", submission);
+        let mut looks = self.looks.lock().unwrap();
+        if looks.len() > 1 { looks.pop_front().unwrap() } else { looks[0].clone() }
+    }
+
+    async fn stop(&self, submission: &str) -> Result<(), ClusterError> {
+        self.note("stop", submission);
+        Ok(())
+    }
+
+    async fn logs(&self, submission: &str) -> Result<String, ClusterError> {
+        self.note("logs", submission);
+        Ok("said \u{1b}[31mred\n\n  \nand more".to_owned())
+    }
+}

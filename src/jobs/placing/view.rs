@@ -1,0 +1,126 @@
+//! The status of a placement, for the status of its job.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use crate::domain::Timestamp;
+use crate::jobs::placing::cluster::{ClusterError, Placed};
+use crate::resilience::Waiting;
+
+/// If the cluster takes longer than this to start workers, the status includes its message.
+const MESSAGE_SHOWN_AFTER: Duration = Duration::from_secs(30);
+
+/// The status of a placement, for the job's status.
+#[derive(Debug, Default)]
+pub(crate) struct PlacingView(Mutex<ClusterStatus>);
+
+#[derive(Debug, Default)]
+struct ClusterStatus {
+    /// Number of workers that the cluster was asked for.
+    wanted: u32,
+    /// When this generation was placed.
+    since: Option<SystemTime>,
+    /// The cluster's message about this generation.
+    message: Option<String>,
+    /// Since when the cluster does not answer, and the error.
+    trouble: Option<(SystemTime, String)>,
+}
+
+impl PlacingView {
+    /// Records that a new generation is placed.
+    pub(crate) fn begin(&self, wanted: u32) {
+        let mut status = self.status();
+        (status.wanted, status.since, status.message) = (wanted, Some(SystemTime::now()), None);
+    }
+
+    /// Records the cluster's status of the placement, or the error of the request.
+    pub(crate) fn note(&self, look: Result<&Placed, &ClusterError>) {
+        let mut status = self.status();
+        match look {
+            Ok(placed) => {
+                status.trouble = None;
+                status.message = match placed {
+                    Placed::Pending(message) | Placed::Running(message) | Placed::Failed(_, message) => {
+                        Some(message.clone())
+                    }
+                    Placed::Succeeded | Placed::Stopped | Placed::Gone => None,
+                };
+            }
+            Err(error) => {
+                let since = status.trouble.as_ref().map_or_else(SystemTime::now, |(since, _)| *since);
+                status.trouble = Some((since, error.to_string()));
+            }
+        }
+    }
+
+    /// Adds the cluster's message, and the reason why workers were refused, to the status of a job that waits for
+    /// workers.
+    pub(crate) fn waiting(&self, waiting: Waiting, refusal: Option<String>) -> Waiting {
+        let status = self.status();
+        let late = status.since.is_some_and(|since| since.elapsed().unwrap_or_default() >= MESSAGE_SHOWN_AFTER);
+        let why = match (&status.trouble, &status.message) {
+            (Some((_, trouble)), _) => Some(trouble),
+            (None, Some(message)) if late => Some(message),
+            (None, _) => None,
+        };
+        let message = match (status.wanted, why) {
+            (0, None) => "waiting for the cluster".to_owned(),
+            (0, Some(why)) => format!("waiting for the cluster: {why}"),
+            (wanted, None) => format!("waiting for the cluster: 0 of {wanted} workers"),
+            (wanted, Some(why)) => format!("waiting for the cluster: 0 of {wanted} workers: {why}"),
+        };
+        let message = match refusal {
+            Some(refusal) => format!("{message}; {refusal}"),
+            None => message,
+        };
+        Waiting { message, ..waiting }
+    }
+
+    /// Returns a warning about a job whose workers run, if the cluster does not answer.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let status = self.status();
+        let (since, trouble) = status.trouble.as_ref()?;
+        Some(format!("{trouble}, since {}; the job's workers continue", Timestamp::from(*since)))
+    }
+
+    fn status(&self) -> MutexGuard<'_, ClusterStatus> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(view: &PlacingView) -> String {
+        let now = SystemTime::now();
+        let none =
+            Waiting { dependency: "workers".into(), since: now, next_try: None, message: "none".into(), full: false };
+        view.waiting(none, None).message
+    }
+
+    #[test]
+    fn the_cluster_s_message_is_shown_after_a_delay_and_errors_at_once() {
+        let view = PlacingView::default();
+        assert_eq!(message(&view), "waiting for the cluster");
+        view.begin(4);
+        view.note(Ok(&Placed::Pending("no room".into())));
+        assert_eq!(message(&view), "waiting for the cluster: 0 of 4 workers");
+        view.status().since = SystemTime::now().checked_sub(MESSAGE_SHOWN_AFTER);
+        assert_eq!(message(&view), "waiting for the cluster: 0 of 4 workers: no room");
+        assert_eq!(view.warning(), None);
+
+        view.note(Err(&ClusterError::Unreachable("refused".into())));
+        let message = message(&view);
+        assert!(message.ends_with("0 of 4 workers: Ray cannot be reached at RAY_ADDRESS"), "{message}");
+        let since = view.status().trouble.as_ref().unwrap().0;
+        view.note(Err(&ClusterError::TimedOut(String::new())));
+        let warning = view.warning().unwrap();
+        assert!(
+            warning.starts_with("Ray at RAY_ADDRESS did not answer in time, since ") && !warning.contains("refused")
+        );
+        assert_eq!(view.status().trouble.as_ref().unwrap().0, since, "the start of the trouble is kept");
+        view.note(Ok(&Placed::Running(String::new())));
+        assert_eq!(view.warning(), None);
+    }
+}

@@ -1,0 +1,70 @@
+//! The broker for the pool in this process: it leases from this process's own ledger.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+
+use crate::domain::JobRecord;
+use crate::jobs::pool::LOCAL;
+use crate::jobs::pool::broker::{LeaseBroker, LeaseError, LeaseStatus, Offer};
+use crate::jobs::run::limit;
+use crate::jobs::run::progress::RunningJob;
+use crate::ledger::{Held, Leased, Ledger, Report};
+
+/// Hands out batches of one job by function calls.
+pub(crate) struct LocalBroker {
+    pub(crate) ledger: Ledger,
+    pub(crate) job: JobRecord,
+    /// The name of the job's space.
+    pub(crate) space: String,
+    pub(crate) live: Arc<RunningJob>,
+    /// Notified when there may be more work to lease.
+    pub(crate) more: Arc<Notify>,
+}
+
+#[async_trait]
+impl LeaseBroker for LocalBroker {
+    async fn lease(&self, _: Vec<Held>) -> Result<Offer, LeaseError> {
+        loop {
+            // Subscribed before asking, so that a page that is planned in between is not missed.
+            let more = self.more.notified();
+            match self.ledger.lease(self.job.id, LOCAL, None).await? {
+                Leased::Batch(batch) => return Ok(Offer::Batch(batch)),
+                Leased::NothingYet => more.await,
+                Leased::NothingLeft => return Ok(Offer::Over),
+            }
+        }
+    }
+
+    async fn renew(&self, _: Vec<Held>) -> Result<LeaseStatus, LeaseError> {
+        Ok(LeaseStatus::default())
+    }
+
+    async fn report(&self, reports: Vec<Report>, _: Vec<Held>) -> Result<LeaseStatus, LeaseError> {
+        let (job, collection) = (self.job.id, self.job.spec.collection.clone());
+        let reported = self.ledger.report(job, collection, self.space.clone(), LOCAL, reports).await?;
+        self.live.count(&reported.counts);
+        // A suspect can be leased when its worker has done the other items.
+        self.more.notify_waiters();
+        limit::within(&self.ledger, &self.job, &reported.counts, false).await?;
+        Ok(LeaseStatus { lost: reported.lost, ..LeaseStatus::default() })
+    }
+
+    async fn log(&self, lines: Vec<String>) -> Result<(), LeaseError> {
+        for line in lines {
+            self.ledger.log(self.job.id, line).await?;
+        }
+        Ok(())
+    }
+
+    async fn give_back(&self) -> Result<(), LeaseError> {
+        self.ledger.give_back(self.job.id, LOCAL).await?;
+        Ok(())
+    }
+
+    fn renew_every(&self) -> Option<Duration> {
+        None
+    }
+}

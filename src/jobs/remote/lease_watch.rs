@@ -1,0 +1,147 @@
+//! The service's side of a job with remote workers. The workers lease and report by themselves; this module ends
+//! expired leases and notices the end of the job.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::JobRecord;
+use crate::jobs::pool::broker::LeaseError;
+use crate::jobs::remote::clock::Clock;
+use crate::jobs::run::limit;
+use crate::jobs::run::progress::RunningJob;
+use crate::ledger::Ledger;
+
+/// How often expired leases are ended.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// After a start of the service every lease lasts at least this long, since its workers may need some time to notice
+/// that the service is back.
+const MIN_LEASE_AFTER_START: Duration = Duration::from_secs(10);
+
+/// Watches the leases of one job.
+pub(crate) struct LeaseWatch {
+    pub(crate) ledger: Ledger,
+    pub(crate) job: JobRecord,
+    pub(crate) live: Arc<RunningJob>,
+    pub(crate) clock: Clock,
+    /// How long a lease lasts.
+    pub(crate) lease: Duration,
+    /// Cancelled when the process stops. The workers continue and find the job again after the next start.
+    pub(crate) drain: CancellationToken,
+}
+
+impl LeaseWatch {
+    /// Watches until no work is left; after a stop until the workers have reported or given back all items.
+    pub(crate) async fn watch(&self) -> Result<(), LeaseError> {
+        let (job, stop) = (self.job.id, &self.live.stop);
+        self.ledger.prolong(job, self.clock.after(self.lease.max(MIN_LEASE_AFTER_START))).await?;
+        loop {
+            // Subscribed before checking, so that a report in between is not missed.
+            let reported = self.live.more.notified();
+            if let Some(now) = self.ledger.job(job).await? {
+                self.live.count(&now.counts);
+                limit::within(&self.ledger, &self.job, &now.counts, false).await?;
+            }
+            if self.ledger.is_complete(job).await? || self.drain.is_cancelled() || self.live.is_moved() {
+                return Ok(());
+            }
+            if stop.is_cancelled() && self.ledger.held(job).await?.is_empty() {
+                return Ok(());
+            }
+            tokio::select! {
+                () = reported => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
+                () = stop.cancelled(), if !stop.is_cancelled() => {}
+            }
+            for worker in self.ledger.expire(job, self.clock.now()).await? {
+                tracing::warn!(job.id = %job, worker, "the worker sent no request; its leases go to other workers");
+                let line = format!(
+                    "worker {worker} sent no request for {} s; its images go to other workers",
+                    self.lease.as_secs()
+                );
+                self.ledger.log(job, line).await?;
+                self.live.more.notify_waiters();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Executor, ImageRef, ImageUri};
+    use crate::ledger::{Held, Leased, LostLeases, Page, fixture};
+    use crate::pipeline::{PipelineSettings, Stages};
+
+    const LEASE: Duration = Duration::from_secs(30);
+
+    async fn watch_of_four_images(folder: &std::path::Path) -> LeaseWatch {
+        let ledger = Ledger::open(folder).unwrap();
+        let job = fixture::job(Executor::Workers);
+        ledger.enqueue(&job, 1).await.unwrap();
+        ledger.begin(job.id).await.unwrap();
+        let image = |key: u32| {
+            let uri = ImageUri::new("b", &format!("{key}.jpg"));
+            ImageRef { uri, etag: None, size_bytes: 1, modified: None }
+        };
+        let page = Page { listed: 4, images: (0..4).map(image).collect(), ..Page::default() };
+        ledger.plan(job.id, page, fixture::planning(4)).await.unwrap();
+        let stages = Stages::new(PipelineSettings::default().lanes(), None);
+        let live = Arc::new(RunningJob::new(stages, CancellationToken::new(), &job.counts));
+        LeaseWatch { ledger, job, live, clock: Clock::start(), lease: LEASE, drain: CancellationToken::new() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_expires_only_if_it_is_not_renewed() {
+        let folder = tempfile::tempdir().unwrap();
+        let lease_watch = watch_of_four_images(folder.path()).await;
+        let (ledger, job, clock) = (&lease_watch.ledger, lease_watch.job.id, lease_watch.clock);
+        let begun = clock.now();
+        let Leased::Batch(batch) = ledger.lease(job, "one", Some(clock.after(LEASE))).await.unwrap() else {
+            panic!("nothing to lease")
+        };
+        let renewals = async {
+            let mut until = 0;
+            for _ in 0..4 {
+                tokio::time::sleep(LEASE / 3).await;
+                let held = vec![Held { batch: batch.id, attempt: batch.attempt }];
+                until = clock.after(LEASE);
+                assert_eq!(ledger.renew(job, "one", held, until).await.unwrap(), LostLeases::default());
+            }
+            while !ledger.held(job).await.unwrap().is_empty() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            let ended = clock.now();
+            while ledger.logs(job, None).await.unwrap().lines.is_empty() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            (until, ended)
+        };
+        let (until, ended) = tokio::select! {
+            watched = lease_watch.watch() => panic!("there is work left: {watched:?}"),
+            times = renewals => times,
+        };
+        assert!(until - begun >= 70_000, "renewed for longer than a lease: {}", until - begun);
+        // Paused time advances while the test waits for SQLite's thread: half a second for each poll.
+        assert!((0..5_000).contains(&(ended - until)), "{}", ended - until);
+        let logs = ledger.logs(job, None).await.unwrap().lines;
+        assert!(logs.iter().any(|(_, line)| line.contains("worker one sent no request for 30 s")), "{logs:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_stop_the_watch_ends_when_all_items_were_given_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let lease_watch = watch_of_four_images(folder.path()).await;
+        let (ledger, job) = (&lease_watch.ledger, lease_watch.job.id);
+        ledger.lease(job, "one", Some(lease_watch.clock.after(LEASE))).await.unwrap();
+        lease_watch.live.stop.cancel();
+        let mut watch = Box::pin(lease_watch.watch());
+        let early = tokio::time::timeout(Duration::from_secs(10), &mut watch).await;
+        assert!(early.is_err(), "a worker still has work in flight");
+        ledger.give_back(job, "one").await.unwrap();
+        watch.await.unwrap();
+        assert!(ledger.failures(job, 0, 1).await.unwrap().failures.is_empty());
+    }
+}

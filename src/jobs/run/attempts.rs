@@ -1,0 +1,116 @@
+//! The task of one job: it repeats a job whose ledger cannot be read or written, and ends a job whose run panics.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures::FutureExt;
+
+use crate::domain::{JobId, JobRecord, JobState};
+use crate::jobs::JobService;
+use crate::jobs::run::progress::RunningJob;
+use crate::jobs::trouble::JobTrouble;
+use crate::ledger::Finish;
+use crate::pipeline::Stages;
+use crate::sqlite::{DiskProblem, SqliteError};
+
+impl JobService {
+    /// Registers a job as running and runs it in its own task.
+    pub(crate) fn launch(self: &Arc<Self>, job: JobRecord) {
+        let stop = self.drain.child_token();
+        let provider = self.pipeline.provider().busy();
+        let live = Arc::new(RunningJob::new(Stages::new(self.pipeline.lanes(), provider), stop, &job.counts));
+        // Registered before it begins: the scheduler must count it at its next check, and a stop request must find it.
+        self.live().insert(job.id, live.clone());
+        self.tasks.spawn(self.clone().run(job, live));
+    }
+
+    /// Runs a job and records its end. A job that is interrupted because the service stops keeps its state and
+    /// continues at the next start.
+    async fn run(self: Arc<Self>, job: JobRecord, live: Arc<RunningJob>) {
+        let id = job.id;
+        let slot = RunSlot { jobs: &self, id };
+        let run = AssertUnwindSafe(Box::pin(self.run_while_ledger_fails(&job, &live)));
+        if run.catch_unwind().await.is_err() {
+            self.panicked(id).await;
+        }
+        drop(slot);
+        // After the slot is free, since this may delete millions of rows. They belong to this job only, so another job
+        // may already use its collection.
+        if let Err(error) = self.remove_leftovers(id).await {
+            tracing::warn!(
+                job.id = %id, %error,
+                "the rows of the ended job could not be removed; they are removed at the next start"
+            );
+        }
+    }
+
+    /// Runs a job and repeats it after a pause while the ledger cannot be read or written. A failing ledger is not a
+    /// failure of the job, whichever transaction failed.
+    async fn run_while_ledger_fails(&self, job: &JobRecord, live: &Arc<RunningJob>) {
+        let mut note = self.waiting.note("ledger");
+        let mut is_repeat = false;
+        loop {
+            // A job that is stopped meanwhile gets one more attempt, to record the stop.
+            let is_last = live.stop.is_cancelled();
+            let mut attempt = Box::pin(self.attempt(job, live, is_repeat));
+            let outcome = tokio::select! {
+                outcome = &mut attempt => outcome,
+                () = tokio::time::sleep(crate::jobs::LEDGER_RETRY_DELAY) => {
+                    // The attempt has not failed by now, so the ledger works again.
+                    note.clear();
+                    attempt.await
+                }
+            };
+            let Err(error) = outcome else { return };
+            tracing::error!(job.id = %job.id, %error, "the ledger cannot be read or written; the job is tried again");
+            if is_last {
+                return;
+            }
+            note.wait(crate::jobs::LEDGER_RETRY_DELAY, error.to_string());
+            note.lacks_room(error.ledger_error().and_then(SqliteError::disk) == Some(DiskProblem::NoSpace));
+            // Prevents a busy loop while the ledger cannot be written.
+            let pause = tokio::time::sleep(crate::jobs::LEDGER_RETRY_DELAY);
+            live.stop.run_until_cancelled(pause).await;
+            is_repeat = true;
+        }
+    }
+
+    async fn attempt(&self, job: &JobRecord, live: &Arc<RunningJob>, is_repeat: bool) -> Result<(), JobTrouble> {
+        // `false` means that the job was stopped before it began.
+        if self.ledger.begin(job.id).await? { self.run_begun(job, live, is_repeat).await } else { Ok(()) }
+    }
+
+    /// Ends a job whose run panicked outside of its work. If that fails too, the job is tried again after a pause.
+    async fn panicked(&self, id: JobId) {
+        tracing::error!(job.id = %id, "the run of a job panicked");
+        let message = Some(JobTrouble::Panicked.said());
+        let finish = Finish { state: JobState::Failed, message, summary: None };
+        if let Err(error) = self.ledger.finish(id, finish).await {
+            tracing::error!(job.id = %id, %error, "the end of a job could not be written to the ledger");
+            self.drain.run_until_cancelled(tokio::time::sleep(crate::jobs::LEDGER_RETRY_DELAY)).await;
+        }
+    }
+
+    /// Removes the temporary rows of an ended job, and the oldest jobs above `GLIMPSE_JOBS_KEPT`. If the process
+    /// crashes meanwhile, the next start removes the rest.
+    async fn remove_leftovers(&self, id: JobId) -> Result<(), SqliteError> {
+        if self.ledger.job(id).await?.is_some_and(|job| job.state.is_final()) {
+            self.ledger.clear(id).await?;
+            self.ledger.prune(self.settings.glimpse_jobs_kept).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The slot of a running job in this process. Dropping it frees the slot, also if the run panics.
+struct RunSlot<'a> {
+    jobs: &'a JobService,
+    id: JobId,
+}
+
+impl Drop for RunSlot<'_> {
+    fn drop(&mut self) {
+        self.jobs.live().remove(&self.id);
+        self.jobs.wake.notify_one();
+    }
+}

@@ -1,0 +1,37 @@
+//! A dry run lists and compares like the job itself, but changes nothing: it creates no collection, plans no batch and
+//! removes no record. Its result is the job's `plan`.
+
+use crate::domain::{CollectionName, JobId, Space, StoreSet};
+use crate::index::Stores;
+use crate::jobs::trouble::JobTrouble;
+use crate::ledger::{Ledger, Losses};
+
+/// Returns the stores that have the collection. Waits for a store that is down.
+///
+/// # Errors
+/// [`JobTrouble::Space`] if a store has the collection in another space, [`JobTrouble::Store`]
+pub(crate) async fn look(stores: &Stores, collection: &CollectionName, space: &Space) -> Result<StoreSet, JobTrouble> {
+    let mut found = StoreSet::default();
+    for store in stores.iter() {
+        if let Some(described) = store.describe(collection).await.map_err(JobTrouble::Store)? {
+            described.space.admits(space).map_err(JobTrouble::Space)?;
+            found.insert(store.name());
+        }
+    }
+    Ok(found)
+}
+
+/// Returns the warning of a dry run at its end, if the job without `dry_run` would remove too much.
+///
+/// # Errors
+/// [`JobTrouble::Ledger`]
+pub(crate) async fn warning(ledger: &Ledger, id: JobId) -> Result<Option<String>, JobTrouble> {
+    let Some(job) = ledger.job(id).await? else { return Ok(None) };
+    let plan = job.plan.unwrap_or_default();
+    let (vanished, percent) = (plan.deleted.saturating_sub(plan.excluded), job.spec.max_delete_percent);
+    let losses = Losses { vanished, ..ledger.losses(id).await? };
+    Ok(losses.exceed(percent, 0).then(|| {
+        let refused = JobTrouble::TooMuchVanished { vanished, owned: losses.owned, percent };
+        format!("without dry_run, this job would fail: {}", refused.said())
+    }))
+}

@@ -1,0 +1,139 @@
+//! Checks the keys of a listing page by page: it finds repeated keys and keys that are out of order.
+
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use crate::domain::JobRecord;
+use crate::jobs::trouble::JobTrouble;
+use crate::ledger::Ledger;
+use crate::sqlite::SqliteError;
+
+/// Maximum characters of a key in a message.
+const MAX_KEY_CHARS: usize = 200;
+
+/// The state of a listing whose keys are being read.
+pub(crate) struct Keys {
+    /// Whether keys must be in byte order. `sync` needs this order to find the objects that have vanished.
+    ordered: bool,
+    last: String,
+    /// Keys up to this one were recorded before the job was interrupted in the middle of the page that is listed again.
+    recorded: Option<String>,
+    /// Hashes of the keys of this page and of the page before.
+    pages: [HashSet<u64>; 2],
+}
+
+impl Keys {
+    /// Starts after the key `last`. `again` means that the listing starts with the page that contains this key.
+    pub(crate) fn new(ordered: bool, last: Option<String>, again: bool) -> Self {
+        let recorded = last.clone().filter(|_| ordered && again);
+        Self { ordered, last: last.unwrap_or_default(), recorded, pages: [HashSet::new(), HashSet::new()] }
+    }
+
+    /// Returns whether the key is new. Some services begin a page with keys of the page before.
+    ///
+    /// # Errors
+    /// [`JobTrouble::Unordered`]
+    pub(crate) fn is_new(&mut self, key: &str) -> Result<bool, JobTrouble> {
+        if self.recorded.as_deref().is_some_and(|recorded| key <= recorded) {
+            return Ok(false);
+        }
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        let hash = hasher.finish();
+        if self.last.as_str() >= key {
+            if self.pages.iter().any(|page| page.contains(&hash)) {
+                return Ok(false);
+            }
+            if self.ordered && !self.last.is_empty() {
+                return Err(JobTrouble::Unordered { before: shown(&self.last), key: shown(key) });
+            }
+        }
+        self.pages[0].insert(hash);
+        self.last.clear();
+        self.last.push_str(key);
+        Ok(true)
+    }
+
+    /// Ends the current page.
+    pub(crate) fn turn(&mut self) {
+        self.pages.swap(0, 1);
+        self.pages[0].clear();
+        self.recorded = None;
+    }
+
+    /// Returns the last key, if there is one.
+    pub(crate) fn last(&self) -> Option<String> {
+        Some(self.last.clone()).filter(|last| !last.is_empty())
+    }
+}
+
+/// Formats a key for a log or a message: on one line, and at most [`MAX_KEY_CHARS`] characters of it.
+pub(crate) fn shown(key: &str) -> String {
+    let mut text: String = key.chars().take(MAX_KEY_CHARS).flat_map(escape_control).collect();
+    if key.chars().nth(MAX_KEY_CHARS).is_some() {
+        text.push('…');
+    }
+    text
+}
+
+fn escape_control(character: char) -> Vec<char> {
+    if character.is_control() { character.escape_default().collect() } else { vec![character] }
+}
+
+/// Returns the warning of a job about keys that are not UTF-8, if there are any.
+///
+/// # Errors
+/// [`SqliteError`]
+pub(crate) async fn unreadable(ledger: &Ledger, job: &JobRecord) -> Result<Option<String>, SqliteError> {
+    let keys = ledger.unreadable(job.id).await?;
+    let kept = if job.spec.sync {
+        "; sync removes no record in this run, because an object that seems to have vanished may have such a key"
+    } else {
+        ""
+    };
+    Ok((keys > 0).then(|| format!("{keys} keys are not UTF-8 and were skipped{kept}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn new_keys(keys: &mut Keys, page: &[&str]) -> Vec<String> {
+        let new = page.iter().filter(|key| keys.is_new(key).unwrap()).map(|key| (*key).to_owned()).collect();
+        keys.turn();
+        new
+    }
+
+    #[test]
+    fn a_key_that_two_neighbouring_pages_list_counts_once() {
+        for ordered in [true, false] {
+            let mut keys = Keys::new(ordered, None, false);
+            assert_eq!(new_keys(&mut keys, &["a", "b", "c"]), ["a", "b", "c"]);
+            assert_eq!(new_keys(&mut keys, &["b", "c", "c", "d"]), ["d"]);
+            assert_eq!(keys.last().as_deref(), Some("d"));
+        }
+    }
+
+    #[test]
+    fn keys_out_of_order_are_an_error_only_if_order_is_required() {
+        let mut keys = Keys::new(false, None, false);
+        assert_eq!(new_keys(&mut keys, &["d", "e", "a", "b"]), ["d", "e", "a", "b"]);
+        let mut keys = Keys::new(true, None, false);
+        assert!(keys.is_new("d").unwrap());
+        assert!(matches!(keys.is_new("a"), Err(JobTrouble::Unordered { .. })));
+    }
+
+    #[test]
+    fn a_page_that_is_listed_again_continues_after_the_last_recorded_key() {
+        let mut keys = Keys::new(true, Some("b".to_owned()), true);
+        assert_eq!(new_keys(&mut keys, &["a", "b", "c"]), ["c"]);
+        let mut keys = Keys::new(true, Some("b".to_owned()), false);
+        assert!(matches!(keys.is_new("a"), Err(JobTrouble::Unordered { .. })));
+    }
+
+    #[test]
+    fn a_key_is_shown_in_one_short_line() {
+        assert_eq!(shown("a\nb\u{1}.jpg"), "a\\nb\\u{1}.jpg");
+        assert_eq!(shown(&"x".repeat(5_000)).chars().count(), MAX_KEY_CHARS + 1);
+    }
+}

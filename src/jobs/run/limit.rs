@@ -1,0 +1,20 @@
+//! Ends a job early if too many of its images fail.
+
+use crate::domain::{JobCounts, JobRecord};
+use crate::jobs::pool::broker::LeaseError;
+use crate::ledger::Ledger;
+
+/// Checks a job's failures against its `max_failures`. `over` means that the job has no work left.
+///
+/// # Errors
+/// [`LeaseError::TooManyFailures`], [`LeaseError::Ledger`]
+pub(crate) async fn within(ledger: &Ledger, job: &JobRecord, counts: &JobCounts, over: bool) -> Result<(), LeaseError> {
+    match job.spec.max_failures {
+        Some(most) if most.is_exceeded(counts, over) => {
+            let last = ledger.last_failure(job.id).await?.unwrap_or_else(|| "unknown".to_owned());
+            let dealt_with = counts.done + counts.failed;
+            Err(LeaseError::TooManyFailures { failed: counts.failed, dealt_with, most, last })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,82 @@
+//! The scope of a job's listing (its prefix and its excluded keys), and the log lines after the listing is complete.
+
+use crate::domain::{Excludes, JobRecord};
+use crate::jobs::JobService;
+use crate::jobs::error::JobsError;
+use crate::jobs::run::progress::RunningJob;
+use crate::jobs::run::{keys, metadata, prefix, sync};
+use crate::jobs::trouble::JobTrouble;
+
+impl JobService {
+    /// Returns the exclude patterns of a submission: its own list, or else the list of the service.
+    ///
+    /// # Errors
+    /// [`JobsError::Invalid`]
+    pub(crate) fn parse_exclude(&self, patterns: Option<Vec<String>>) -> Result<Excludes, JobsError> {
+        let Some(patterns) = patterns else { return Ok(self.exclude.clone()) };
+        Excludes::new(patterns).map_err(|error| JobsError::Invalid("exclude", error.to_string()))
+    }
+
+    /// Returns the exclude patterns of a job.
+    pub(crate) fn excludes(&self, job: &JobRecord) -> Excludes {
+        let Some(patterns) = &job.spec.exclude else { return self.exclude.clone() };
+        Excludes::new(patterns.clone()).unwrap_or_else(|error| {
+            tracing::warn!(
+                job.id = %job.id, %error,
+                "the job's `exclude` patterns cannot be used; the patterns of S3_EXCLUDE are used"
+            );
+            self.exclude.clone()
+        })
+    }
+
+    /// Returns the job with its prefix in the normal form that the bucket has; `None` if the job was stopped meanwhile.
+    ///
+    /// # Errors
+    /// [`JobTrouble::Ledger`]
+    pub(crate) async fn with_prefix(
+        &self,
+        job: &JobRecord,
+        live: &RunningJob,
+    ) -> Result<Option<JobRecord>, JobTrouble> {
+        let resolved = tokio::select! {
+            resolved = prefix::resolve(&self.ledger, self.pipeline.source().as_ref(), job) => resolved?,
+            () = live.stop.cancelled() => return Ok(None),
+        };
+        let Some((job, line)) = resolved else { return Ok(Some(job.clone())) };
+        self.ledger.log(job.id, line).await?;
+        Ok(Some(job))
+    }
+
+    /// Writes the result of the complete listing of a job into its log.
+    ///
+    /// # Errors
+    /// [`JobTrouble::TooMuchVanished`], [`JobTrouble::Ledger`]
+    pub(crate) async fn log_listing(&self, job: &JobRecord) -> Result<(), JobTrouble> {
+        let counts = self.ledger.job(job.id).await?.map(|job| job.counts).unwrap_or_default();
+        let line = format!(
+            "listing complete: {} keys, {} skipped, {} unchanged",
+            counts.listed, counts.skipped, counts.unchanged
+        );
+        self.ledger.log(job.id, line).await?;
+        metadata::log_joined(&self.ledger, job, counts.listed.saturating_sub(counts.skipped)).await?;
+        if let Some(line) = keys::unreadable(&self.ledger, job).await? {
+            self.ledger.log(job.id, line).await?;
+            if job.spec.dry_run {
+                self.ledger.clear_planned_deletions(job.id).await?;
+            }
+            return Ok(());
+        }
+        if !job.spec.sync || job.spec.dry_run {
+            return Ok(());
+        }
+        let losses = sync::judge(&self.ledger, job).await?;
+        let (excluded, _) = self.ledger.excluded(job.id).await?;
+        let vanished = format!("{} of {} objects have vanished", losses.vanished, losses.owned);
+        let line = match excluded {
+            0 => vanished,
+            _ => format!("{vanished}; {excluded} records of excluded keys are removed, too"),
+        };
+        self.ledger.log(job.id, line).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,59 @@
+//! Finds the Unicode normal form of a job's prefix that the bucket uses. A prefix in another form would match no key.
+
+use futures::StreamExt;
+
+use crate::domain::normal_form::other_forms;
+use crate::domain::{JobRecord, JobSpec};
+use crate::jobs::run::sync;
+use crate::jobs::trouble::JobTrouble;
+use crate::ledger::Ledger;
+use crate::source::{ImageSource, Scope};
+
+/// If the prefix as typed has no keys and another normal form of it has some, returns the job with that form, and a
+/// line for its log.
+///
+/// # Errors
+/// [`JobTrouble::Ledger`]
+pub(crate) async fn resolve(
+    ledger: &Ledger,
+    source: &dyn ImageSource,
+    job: &JobRecord,
+) -> Result<Option<(JobRecord, String)>, JobTrouble> {
+    let typed = &job.spec.prefix;
+    let forms = other_forms(typed);
+    if forms.is_empty() {
+        return Ok(None);
+    }
+    let job_with = |prefix: String| JobRecord { spec: JobSpec { prefix, ..job.spec.clone() }, ..job.clone() };
+    if let (Some(last), _) = ledger.listing(job.id).await? {
+        // A continued job keeps the form that it started with.
+        let form = forms.into_iter().find(|(_, form)| last.starts_with(form) && !last.starts_with(typed));
+        return Ok(form.map(|(name, form)| (job_with(form), log_line(typed, name))));
+    }
+    if has_keys(source, job, typed).await {
+        return Ok(None);
+    }
+    // If there are records under the prefix as typed, `sync` must remove them.
+    if let Some(owns) = sync::owns(&job.spec)
+        && ledger.has_objects(job.spec.collection.clone(), owns).await?
+    {
+        return Ok(None);
+    }
+    for (name, form) in forms {
+        if has_keys(source, job, &form).await {
+            return Ok(Some((job_with(form), log_line(typed, name))));
+        }
+    }
+    Ok(None)
+}
+
+fn log_line(typed: &str, form: &str) -> String {
+    let typed = format!("`{}`", super::keys::shown(typed));
+    format!("no key begins with the prefix {typed} as typed; some keys begin with its {form} form, which is used")
+}
+
+/// Returns `false` on an error: the job's own listing will fail with the same error and report it.
+async fn has_keys(source: &dyn ImageSource, job: &JobRecord, prefix: &str) -> bool {
+    let scope = Scope { bucket: job.spec.bucket.clone(), prefix: prefix.to_owned(), start_after: None };
+    matches!(source.list(&scope).next().await, Some(Ok(_)))
+}

@@ -1,0 +1,157 @@
+//! The progress of a running job: its rate, its timings and its remote workers.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Notify, SetOnce};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{Executor, JobCounts, Space};
+use crate::embed::Busy;
+use crate::jobs::placing::view::PlacingView;
+use crate::jobs::remote::remote_workers::RemoteWorkers;
+use crate::pipeline::Stages;
+pub(crate) use crate::pipeline::{StageReport, StagesReport};
+
+/// Rate and timings of a job, as the API shows them and as the ledger keeps them after the job's end.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Pace {
+    /// Images per second: over the last 30 seconds while the job runs, over the whole run after its end.
+    pub images_per_second: f64,
+    /// Images per second over the whole run. Summaries of earlier versions do not have it.
+    #[serde(default)]
+    pub overall: Option<f64>,
+    /// The time per stage.
+    pub stages: StagesReport,
+}
+
+/// A job that runs in this process.
+#[derive(Debug)]
+pub(crate) struct RunningJob {
+    pub(crate) stages: Arc<Stages>,
+    /// Cancelled to stop this job.
+    pub(crate) stop: CancellationToken,
+    /// Notified when there may be more work to lease and when outcomes were reported.
+    pub(crate) more: Arc<Notify>,
+    /// The space of its collection, as soon as it is known.
+    pub(crate) space: OnceLock<Arc<Space>>,
+    /// Its remote workers.
+    pub(crate) remote_workers: RemoteWorkers,
+    /// What the cluster reports about these workers.
+    pub(crate) placing: PlacingView,
+    /// The name of a remote worker that met a problem which only the operator can fix, and the problem. This ends the
+    /// job.
+    pub(crate) operator: SetOnce<(String, String)>,
+    /// The executor that the job was moved to. This run then ends, and the next run begins.
+    next_executor: OnceLock<Executor>,
+    /// A warning about vectors that a search may still miss when the job ends.
+    pub(crate) unsettled: OnceLock<String>,
+    begun: Instant,
+    /// Images that were done or had failed when this run began.
+    before: u64,
+    samples: Mutex<Samples>,
+}
+
+impl RunningJob {
+    pub(crate) fn new(stages: Stages, stop: CancellationToken, before: &JobCounts) -> Self {
+        Self {
+            stages: Arc::new(stages),
+            stop,
+            more: Arc::default(),
+            space: OnceLock::new(),
+            remote_workers: RemoteWorkers::new(),
+            placing: PlacingView::default(),
+            operator: SetOnce::new(),
+            next_executor: OnceLock::new(),
+            unsettled: OnceLock::new(),
+            begun: Instant::now(),
+            before: dealt_with(before),
+            samples: Mutex::new(Samples::new(dealt_with(before))),
+        }
+    }
+
+    /// Ends this run of the job, so that another executor continues it.
+    pub(crate) fn move_to_executor(&self, executor: Executor) {
+        self.next_executor.get_or_init(|| executor);
+        self.stop.cancel();
+    }
+
+    /// Returns the executor that continues the job, if it was moved.
+    pub(crate) fn next_executor(&self) -> Option<Executor> {
+        self.next_executor.get().copied()
+    }
+
+    /// Returns whether this run ends because the job was moved to another executor.
+    pub(crate) fn is_moved(&self) -> bool {
+        self.next_executor().is_some()
+    }
+
+    /// Records the current counts.
+    pub(crate) fn count(&self, counts: &JobCounts) {
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner).count(dealt_with(counts));
+    }
+
+    /// Returns images per second over the last 30 seconds.
+    pub(crate) fn rate(&self) -> f64 {
+        self.samples.lock().unwrap_or_else(PoisonError::into_inner).rate()
+    }
+
+    /// Returns the time per stage, in this process or on the remote workers. `provider` is the busy time of this
+    /// process's own embedding provider.
+    pub(crate) fn stages(&self, executor: Executor, provider: Option<Busy>) -> StagesReport {
+        match executor {
+            Executor::Local => self.stages.timings(provider).report(None),
+            Executor::Workers | Executor::Ray => self.remote_workers.stages(),
+        }
+    }
+
+    /// Returns images per second since this run began.
+    pub(crate) fn overall(&self, counts: &JobCounts) -> f64 {
+        per_second(dealt_with(counts).saturating_sub(self.before), self.begun.elapsed())
+    }
+}
+
+/// Counts of processed images with their times, over the last [`WINDOW`].
+#[derive(Debug)]
+pub(crate) struct Samples(VecDeque<(Instant, u64)>);
+
+const WINDOW: Duration = Duration::from_secs(30);
+
+impl Samples {
+    /// Starts with the number of images that were processed before.
+    pub(crate) fn new(before: u64) -> Self {
+        Self(VecDeque::from([(Instant::now(), before)]))
+    }
+
+    /// Records the current count.
+    pub(crate) fn count(&mut self, dealt_with: u64) {
+        let now = Instant::now();
+        self.0.push_back((now, dealt_with));
+        // Keeps one sample that is older than the window, as the start of the measurement.
+        while self.0.len() > 2 && self.0.get(1).is_some_and(|(at, _)| now.duration_since(*at) > WINDOW) {
+            self.0.pop_front();
+        }
+    }
+
+    /// Returns images per second over the window.
+    pub(crate) fn rate(&self) -> f64 {
+        match (self.0.front(), self.0.back()) {
+            (Some((since, before)), Some((_, now))) => per_second(now - before, since.elapsed()),
+            _ => 0.0,
+        }
+    }
+}
+
+/// Returns the number of images that are done or have failed.
+pub(crate) fn dealt_with(counts: &JobCounts) -> u64 {
+    counts.done + counts.failed
+}
+
+fn per_second(count: u64, time: Duration) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53 images")]
+    let rate = count as f64 / time.as_secs_f64().max(1e-3);
+    (rate * 10.0).round() / 10.0
+}

@@ -1,0 +1,314 @@
+//! Runs one job from its first listing to its end. Planning and work run concurrently.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt;
+
+use crate::domain::{Executor, JobRecord, JobState, Space};
+use crate::index::{EnsureOutcome, ImageIndex};
+use crate::jobs::JobService;
+use crate::jobs::placing::wind_up::WindUp;
+use crate::jobs::pool::broker::LeaseBroker;
+use crate::jobs::pool::local::LocalBroker;
+use crate::jobs::pool::{Ended, LOCAL, Pool};
+use crate::jobs::run::dry_run;
+use crate::jobs::run::keys;
+use crate::jobs::run::limit;
+use crate::jobs::run::metadata;
+use crate::jobs::run::plan::Planner;
+use crate::jobs::run::progress::{Pace, RunningJob};
+use crate::jobs::run::reconcile;
+use crate::jobs::run::sync;
+use crate::jobs::trouble::JobTrouble;
+use crate::ledger::{Finish, Planning};
+use crate::pipeline::{Run, WriteLease};
+use crate::resilience::until_stopped;
+use crate::sqlite::SqliteError;
+
+/// How long a job waits at its end for a store that indexes vectors asynchronously.
+const INDEXING_TIMEOUT: Duration = Duration::from_mins(1);
+
+impl JobService {
+    /// Runs a job whose turn it is and records its end. `again` means that an earlier attempt of this run has begun it.
+    ///
+    /// # Errors
+    /// Fails only if the ledger fails. Any other error ends the job and is recorded.
+    pub(crate) async fn run_begun(
+        &self,
+        job: &JobRecord,
+        live: &Arc<RunningJob>,
+        again: bool,
+    ) -> Result<(), JobTrouble> {
+        let id = job.id;
+        // Read after the job is registered as running: a move to another executor just before did not find it running.
+        let Some(JobRecord { spec, .. }) = self.ledger.job(id).await? else { return Ok(()) };
+        let job = JobRecord { spec, ..job.clone() };
+        let executor = job.spec.executor.as_str();
+        tracing::info!(job.id = %id, job.collection = %job.spec.collection, job.executor = executor, "job begins");
+        let work = until_stopped(live.stop.clone(), Box::pin(self.work(&job, live, again)));
+        let worked = AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Err(JobTrouble::Panicked));
+        if let Err(trouble) = &worked
+            && trouble.ledger_error().and_then(SqliteError::disk).is_some()
+        {
+            return worked;
+        }
+        self.end(&job, live, worked).await?;
+        let over = self.ledger.job(id).await?.is_some_and(|job| job.state.is_final());
+        if over && let Some(placed) = self.ledger.placement(id).await? {
+            self.wind_up(id, placed.submission, WindUp::END_GRACE);
+        }
+        Ok(())
+    }
+
+    async fn work(&self, job: &JobRecord, live: &Arc<RunningJob>, again: bool) -> Result<(), JobTrouble> {
+        // Waits for a provider that is down. A provider that fails its verification ends the job.
+        let space = tokio::select! {
+            space = self.pipeline.provider().space() => space.map_err(JobTrouble::Provider)?,
+            () = live.stop.cancelled() => return Ok(()),
+        };
+        live.space.get_or_init(|| space.clone());
+        // These stores wait too while they are down.
+        let stores = self.pipeline.stores();
+        // Leases that an earlier attempt in this process could not give back because the ledger failed.
+        self.ledger.give_back(job.id, LOCAL).await?;
+        if job.spec.executor == Executor::Local {
+            // Leases of remote workers that had the job before. In a local run nothing checks whether they expire.
+            self.ledger.recall(job.id).await?;
+        }
+        let spec = &job.spec;
+        let ready = async {
+            self.finish_drop_before(job).await?;
+            if spec.dry_run {
+                return dry_run::look(stores, &spec.collection, &space).await.map(Some);
+            }
+            let ensured = stores.iter().map(|store| self.ensure_collection(job, store.as_ref(), &space));
+            futures::future::try_join_all(ensured).await.map(|_| None)
+        };
+        let dry_run = tokio::select! {
+            ready = ready => ready?,
+            () = live.stop.cancelled() => return Ok(()),
+        };
+        let prefixed = self.with_prefix(job, live).await?;
+        let Some(job) = &prefixed else { return Ok(()) };
+        let spec = &job.spec;
+        if !again {
+            self.ledger.log(job.id, first_line(job)).await?;
+        }
+        metadata::load(&self.ledger, self.pipeline.source().as_ref(), job, &live.stop).await?;
+        let planner = Planner {
+            ledger: self.ledger.clone(),
+            source: self.pipeline.source().clone(),
+            planning: Planning {
+                collection: spec.collection.clone(),
+                space: space.name(),
+                stores: stores.name_set(),
+                lease_size: self.settings.image_batch_size,
+                max_items: spec.max_items.map(|max| max.saturating_sub(spec.taken)),
+                metadata: spec.metadata_key.is_some(),
+                owns: sync::owns(spec),
+                exclude: self.excludes(job),
+                dry_run,
+            },
+            thumbnail_prefix: self.thumbnail_prefix.clone(),
+            max_bytes: self.pipeline.limits().max_bytes,
+            planned: live.more.clone(),
+        };
+        let broker = Arc::new(LocalBroker {
+            ledger: self.ledger.clone(),
+            job: job.clone(),
+            space: space.name(),
+            live: live.clone(),
+            more: live.more.clone(),
+        });
+        let pool = Pool::new(self.pipeline.clone(), broker.clone());
+        let (collection, stages) = (spec.collection.clone(), live.stages.clone());
+        let run = Run { collection, space: space.clone(), stages, leave: WriteLease::default() };
+        let plan = async {
+            self.within_grace(live, planner.plan(job, &live.stop)).await.unwrap_or(Ok(()))?;
+            let (_, complete) = self.ledger.listing(job.id).await?;
+            if complete {
+                self.log_listing(job).await?;
+            }
+            Ok(())
+        };
+        let work = async {
+            match spec.executor {
+                Executor::Local => {}
+                Executor::Workers | Executor::Ray => {
+                    return self.within_grace(live, self.watch_over(job, live)).await.unwrap_or(Ok(()));
+                }
+            }
+            let worked = self.within_grace(live, pool.work(run, &live.stop)).await;
+            // Items that are not done are given back. They do not count as lost, since no worker died.
+            broker.give_back().await.map_err(JobTrouble::Lease)?;
+            worked.unwrap_or(Ok(Ended::Over)).map(drop).map_err(JobTrouble::from)
+        };
+        tokio::select! {
+            done = async { tokio::try_join!(plan, work) } => drop(done?),
+            (worker, problem) = live.operator.wait() => {
+                return Err(JobTrouble::Worker { worker: worker.clone(), problem: problem.clone() });
+            }
+        }
+        if live.stop.is_cancelled() {
+            return Ok(());
+        }
+        let counts = self.ledger.job(job.id).await?.map(|job| job.counts).unwrap_or_default();
+        limit::within(&self.ledger, job, &counts, true).await.map_err(JobTrouble::Lease)?;
+        // A dry run has recorded nothing to remove. If some keys could not be read, an object that seems to have
+        // vanished may have such a key.
+        if self.ledger.unreadable(job.id).await? == 0 {
+            self.within_grace(live, sync::remove(&self.ledger, stores, job, &live.stop)).await.unwrap_or(Ok(()))?;
+        }
+        if !spec.dry_run {
+            self.wait_for_indexing(job, live).await;
+        }
+        Ok(())
+    }
+
+    /// Waits up to [`INDEXING_TIMEOUT`] until searches find all written vectors. A store that does not report this does
+    /// not fail the job.
+    async fn wait_for_indexing(&self, job: &JobRecord, live: &RunningJob) {
+        let collection = &job.spec.collection;
+        let pending = |store: Arc<dyn ImageIndex>| async move {
+            match store.wait_until_indexed(collection, INDEXING_TIMEOUT).await {
+                Ok(None) => None,
+                Ok(Some(left)) => Some(format!(
+                    "{} has not indexed {left} vectors yet (ASYNC_INDEXING); until then a search may miss them",
+                    store.name()
+                )),
+                Err(error) => {
+                    tracing::warn!(
+                        job.id = %job.id, store = store.name(), %error,
+                        "the length of the store's indexing queue is unknown"
+                    );
+                    None
+                }
+            }
+        };
+        let reports = futures::future::join_all(self.pipeline.stores().iter().cloned().map(pending));
+        let warnings = tokio::select! {
+            warnings = reports => warnings,
+            () = live.stop.cancelled() => return,
+        };
+        let warnings: Vec<String> = warnings.into_iter().flatten().collect();
+        if !warnings.is_empty() {
+            live.unsettled.get_or_init(|| warnings.join("; "));
+        }
+    }
+
+    /// Runs `work`. Returns `None` if the job was stopped and `work` did not end within the grace period.
+    async fn within_grace<T>(&self, live: &RunningJob, work: impl Future<Output = T>) -> Option<T> {
+        tokio::pin!(work);
+        tokio::select! {
+            done = &mut work => Some(done),
+            () = live.stop.cancelled() => tokio::time::timeout(crate::jobs::GRACE, work).await.ok(),
+        }
+    }
+
+    async fn ensure_collection(
+        &self,
+        job: &JobRecord,
+        store: &dyn ImageIndex,
+        space: &Space,
+    ) -> Result<(), JobTrouble> {
+        let collection = &job.spec.collection;
+        let ensured = store.ensure_image_collection(collection, space).await.map_err(JobTrouble::Store)?;
+        match ensured {
+            EnsureOutcome::Created => {
+                self.ledger.forget_store(collection.clone(), store.name()).await?;
+                self.ledger.log(job.id, format!("created collection {collection} in {}", store.name())).await?;
+            }
+            EnsureOutcome::Existed => reconcile::reconcile(&self.ledger, store, collection).await?,
+        }
+        Ok(())
+    }
+
+    async fn end(&self, job: &JobRecord, live: &RunningJob, worked: Result<(), JobTrouble>) -> Result<(), JobTrouble> {
+        let Some(now) = self.ledger.job(job.id).await? else { return Ok(()) };
+        let stages = live.stages(job.spec.executor, self.pipeline.provider().busy());
+        let overall = live.overall(&now.counts);
+        let pace = Pace { images_per_second: overall, overall: Some(overall), stages };
+        let summary = serde_json::to_string(&pace).ok();
+        let counts = now.counts;
+        let finish = match worked {
+            // A client stopped the job, so its state is already final.
+            _ if now.state.is_final() => {
+                self.ledger.log(job.id, format!("stopped: {} done, {} failed", counts.done, counts.failed)).await?;
+                return Ok(self.ledger.summarise(job.id, summary).await?);
+            }
+            _ if let Some(executor) = live.next_executor() => {
+                let executor = executor.as_str();
+                tracing::info!(job.id = %job.id, counts.done, job.executor = executor, "job moves to another executor");
+                return Ok(self.ledger.log(job.id, format!("moves to another executor: {executor}")).await?);
+            }
+            // Also with an error: waiting for a dependency ends with one, and any other error occurs again at the next
+            // start.
+            worked if live.stop.is_cancelled() => {
+                let error = worked.err().map(tracing::field::display);
+                tracing::info!(job.id = %job.id, counts.done, error, "job interrupted; it continues at the next start");
+                let line = "interrupted: the service stops; the job continues at its next start".to_owned();
+                return Ok(self.ledger.log(job.id, line).await?);
+            }
+            Ok(()) if counts.left() > 0 && !job.spec.dry_run => {
+                let trouble = JobTrouble::Unfinished(counts.left());
+                tracing::error!(job.id = %job.id, error = %trouble, "job failed");
+                self.ledger.mark_unfinished(job.id).await?;
+                Finish { state: JobState::Failed, message: Some(trouble.said()), summary }
+            }
+            Ok(()) => {
+                let nothing = (counts.listed == counts.skipped)
+                    .then(|| format!("no image keys under s3://{}/{}", job.spec.bucket, job.spec.prefix));
+                let refused = if job.spec.dry_run { dry_run::warning(&self.ledger, job.id).await? } else { None };
+                let unreadable = keys::unreadable(&self.ledger, job).await?;
+                let warnings: Vec<String> =
+                    nothing.into_iter().chain(refused).chain(unreadable).chain(live.unsettled.get().cloned()).collect();
+                let message = (!warnings.is_empty()).then(|| warnings.join("; "));
+                Finish { state: JobState::Succeeded, message, summary }
+            }
+            Err(trouble) => {
+                tracing::error!(job.id = %job.id, error = %trouble, detail = trouble.detail(), "job failed");
+                if trouble.leaves_work() {
+                    self.ledger.mark_unfinished(job.id).await?;
+                }
+                Finish { state: trouble.state(), message: Some(trouble.said()), summary }
+            }
+        };
+        tracing::info!(
+            job.id = %job.id, job.state = finish.state.as_str(), counts.done, counts.failed,
+            images_per_second = pace.images_per_second, "job ended"
+        );
+        let line = format!(
+            "{}: {} done, {} failed, {} deleted, {} unchanged, {} skipped, {} images/s{}",
+            finish.state.as_str(),
+            counts.done,
+            counts.failed,
+            counts.deleted,
+            counts.unchanged,
+            counts.skipped,
+            pace.images_per_second,
+            finish.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default()
+        );
+        self.ledger.log(job.id, line).await?;
+        self.ledger.finish(job.id, finish).await?;
+        Ok(())
+    }
+}
+
+/// Returns the first log line of a job's run.
+fn first_line(job: &JobRecord) -> String {
+    let spec = &job.spec;
+    let (from, to) = (format!("s3://{}/{}", spec.bucket, spec.prefix), &spec.collection);
+    match (job.started_at, spec.retry_of) {
+        (None, _) if let Some(previous) = spec.continues => {
+            format!("continues job {previous}: {from} into collection {to}")
+        }
+        (Some(_), _) => format!("continues with {from} into collection {to}"),
+        (None, Some(previous)) => {
+            format!("retries the failed images of job {previous}: {from} into collection {to}")
+        }
+        (None, None) if spec.dry_run => format!("lists {from} and compares it with collection {to}, as a dry run"),
+        (None, None) => format!("lists {from} into collection {to}"),
+    }
+}

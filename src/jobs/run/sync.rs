@@ -1,0 +1,90 @@
+//! `sync`: makes a collection a mirror of its bucket. Records under the job's bucket and prefix whose objects are not
+//! in the listing any more are removed from every store, and then from the ledger.
+//!
+//! Records are removed only after a complete listing ([`super::ledger`] finds the vanished objects), and only up to
+//! `max_delete_percent`. Removal is the job's last step and works in batches, first in the stores and then in the
+//! ledger: a crash in between repeats a batch, which changes nothing. Thumbnails stay, since the service removes
+//! nothing from a bucket.
+
+use futures::future::try_join_all;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{FailureLimit, ImageId, ImageUri, JobRecord, JobSpec};
+use crate::index::Stores;
+use crate::jobs::error::JobsError;
+use crate::jobs::service::Submission;
+use crate::jobs::trouble::JobTrouble;
+use crate::ledger::{Ledger, Losses};
+
+/// Records of one batch: one call to each store and one transaction of the ledger.
+const BATCH: u32 = 500;
+
+/// Returns the URI prefix of the objects that a `sync` job may remove; `None` without `sync`.
+pub(crate) fn owns(spec: &JobSpec) -> Option<String> {
+    // Not an `ImageUri`, since it may have no key.
+    spec.sync.then(|| format!("s3://{}/{}", spec.bucket, spec.prefix))
+}
+
+/// Returns the objects that have vanished according to the listing, if the job may remove that many.
+///
+/// # Errors
+/// [`JobTrouble::TooMuchVanished`], [`JobTrouble::Ledger`]
+pub(crate) async fn judge(ledger: &Ledger, job: &JobRecord) -> Result<Losses, JobTrouble> {
+    let losses = ledger.losses(job.id).await?;
+    // A continued job may have removed some records already.
+    let (_, excluded) = ledger.excluded(job.id).await?;
+    let deleted = ledger.job(job.id).await?.map_or(0, |job| job.counts.deleted.saturating_sub(excluded));
+    if losses.exceed(job.spec.max_delete_percent, deleted) {
+        return Err(JobTrouble::TooMuchVanished {
+            vanished: losses.vanished + deleted,
+            owned: losses.owned,
+            percent: job.spec.max_delete_percent,
+        });
+    }
+    Ok(losses)
+}
+
+/// Removes the records of vanished objects until none is left or until `stop`. Waits for a store that is down.
+pub(crate) async fn remove(
+    ledger: &Ledger,
+    stores: &Stores,
+    job: &JobRecord,
+    stop: &CancellationToken,
+) -> Result<(), JobTrouble> {
+    let collection = &job.spec.collection;
+    while !stop.is_cancelled() {
+        let uris = ledger.vanished(job.id, BATCH).await?;
+        if uris.is_empty() {
+            return Ok(());
+        }
+        let ids: Vec<ImageId> = uris.iter().map(ImageUri::id).collect();
+        let removed = try_join_all(stores.iter().map(|store| store.delete(collection, &ids)));
+        tokio::select! {
+            removed = removed => drop(removed.map_err(JobTrouble::Store)?),
+            () = stop.cancelled() => return Ok(()),
+        }
+        ledger.removed(job.id, collection.clone(), uris).await?;
+    }
+    Ok(())
+}
+
+/// Checks the fields of a submission that depend on each other. Returns the parsed `max_failures`.
+///
+/// # Errors
+/// [`JobsError::Invalid`], which names the field.
+pub(crate) fn check(submission: &Submission) -> Result<Option<FailureLimit>, JobsError> {
+    let invalid = |field, reason: &str| Err(JobsError::Invalid(field, reason.to_owned()));
+    if submission.sync && submission.max_items.is_some() {
+        let reason = "cannot be used together with sync: objects beyond the limit would look as if they had vanished";
+        return invalid("image_max_items", reason);
+    }
+    match submission.max_delete_percent {
+        Some(_) if !submission.sync => {
+            return invalid("max_delete_percent", "needs sync: set sync to true or leave max_delete_percent out");
+        }
+        Some(percent) if percent > 100 => return invalid("max_delete_percent", "must be between 0 and 100"),
+        Some(_) | None => {}
+    }
+    let limit = submission.max_failures.as_deref().map(str::parse::<FailureLimit>).transpose();
+    limit.or_else(|error| invalid("max_failures", &error.to_string()))
+}

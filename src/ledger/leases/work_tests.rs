@@ -1,0 +1,224 @@
+//! Tests of leases, reports and plans of the ledger.
+
+use std::collections::HashSet;
+
+use crate::domain::{Executor, FailureClass, ImageRef};
+use crate::jobs::run::metadata::Row;
+use crate::ledger::fixture;
+use crate::ledger::fixture::collection;
+use crate::ledger::leases::work::*;
+use crate::ledger::{Leased, Page, Part, Planning};
+use crate::pipeline::Task;
+
+pub(in crate::ledger) async fn ledger_with_job() -> (tempfile::TempDir, Ledger, JobId) {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = Ledger::open(folder.path()).unwrap();
+    let job = fixture::job(Executor::Local);
+    assert!(ledger.enqueue(&job, 1).await.unwrap());
+    assert!(ledger.begin(job.id).await.unwrap());
+    (folder, ledger, job.id)
+}
+
+fn page(keys: std::ops::Range<u32>) -> Page {
+    let image = |key: u32| ImageRef {
+        uri: ImageUri::new("b", &format!("{key}.jpg")),
+        etag: Some(format!("e{key}")),
+        size_bytes: 10,
+        modified: None,
+    };
+    let listed_through = Some(format!("{}.jpg", keys.end - 1));
+    let listed = u64::from(keys.end - keys.start);
+    Page { listed_through, listed, images: keys.map(image).collect(), ..Page::default() }
+}
+
+async fn leased(ledger: &Ledger, job: JobId) -> Vec<Task> {
+    match ledger.lease(job, "w", None).await.unwrap() {
+        Leased::Batch(batch) => batch.tasks,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Reports the items for the worker that holds them.
+async fn report(ledger: &Ledger, job: JobId, outcomes: Vec<TaskOutcome>) -> JobCounts {
+    let tickets: Vec<i64> = outcomes.iter().map(|outcome| outcome.ticket).collect();
+    let find = move |db: &mut rusqlite::Connection| {
+        let select = "SELECT batches.id, attempt FROM items JOIN batches ON batches.id = batch WHERE items.id = ?1";
+        tickets
+            .iter()
+            .map(|ticket| db.query_row(select, [ticket], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+            .collect::<rusqlite::Result<Vec<Option<(i64, u32)>>>>()
+    };
+    let found = ledger.db.call(find).await.unwrap();
+    let reports = outcomes.into_iter().zip(found).map(|(outcome, found)| {
+        let (batch, attempt) = found.unwrap_or_default();
+        Report { batch, attempt, outcomes: vec![outcome] }
+    });
+    let reported = ledger.report(job, collection(), "s".into(), "w", reports.collect()).await.unwrap();
+    assert!(reported.lost.is_empty());
+    reported.counts
+}
+
+/// Every configured store.
+const ALL_STORES: &str = "embedded,qdrant";
+
+pub(in crate::ledger) fn planning(lease_size: usize) -> Planning {
+    Planning { stores: StoreSet::parse(ALL_STORES), ..fixture::planning(lease_size) }
+}
+
+fn indexed_in(task: &Task, stores: &str) -> Indexed {
+    let (etag, size_bytes) = (task.image.etag.clone(), task.image.size_bytes);
+    Indexed { etag, size_bytes, stores: StoreSet::parse(stores), copied: false }
+}
+
+fn done(task: &Task) -> TaskOutcome {
+    TaskOutcome { ticket: task.ticket, fate: ItemOutcome::Indexed(indexed_in(task, ALL_STORES)) }
+}
+
+#[tokio::test]
+async fn an_interrupted_lease_keeps_the_reports_and_the_rest_is_leased_again() {
+    let (_folder, ledger, job) = ledger_with_job().await;
+    assert!(ledger.plan(job, page(0..5), planning(3)).await.unwrap());
+    let tasks = leased(&ledger, job).await;
+    assert_eq!(tasks.len(), 3);
+    report(&ledger, job, vec![done(&tasks[0])]).await;
+    assert_eq!(ledger.give_back(job, "another").await.unwrap(), 0);
+    assert_eq!(ledger.give_back(job, "w").await.unwrap(), 1);
+    let again = leased(&ledger, job).await;
+    assert_eq!(again.iter().map(|task| task.ticket).collect::<Vec<_>>(), [tasks[1].ticket, tasks[2].ticket]);
+    assert_eq!(leased(&ledger, job).await.len(), 2);
+    assert!(matches!(ledger.lease(job, "w", None).await.unwrap(), Leased::NothingYet));
+    ledger.planned(job, planning(3), true).await.unwrap();
+    assert!(matches!(ledger.lease(job, "w", None).await.unwrap(), Leased::NothingLeft));
+}
+
+#[tokio::test]
+async fn a_report_that_arrives_twice_counts_once() {
+    let (_folder, ledger, job) = ledger_with_job().await;
+    ledger.plan(job, page(0..2), planning(10)).await.unwrap();
+    let tasks = leased(&ledger, job).await;
+    let failure = ItemFailure {
+        uri: tasks[1].image.uri.clone(),
+        class: FailureClass::Truncated,
+        message: "cut".into(),
+        attempts: 1,
+    };
+    let outcomes = vec![done(&tasks[0]), TaskOutcome { ticket: tasks[1].ticket, fate: ItemOutcome::Failed(failure) }];
+    for _ in 0..2 {
+        let counts = report(&ledger, job, outcomes.clone()).await;
+        assert_eq!((counts.done, counts.failed, counts.left()), (1, 1, 0));
+    }
+    assert_eq!(ledger.failures(job, 0, 10).await.unwrap().total, 1);
+}
+
+#[tokio::test]
+async fn only_new_and_changed_objects_are_planned_up_to_the_limit() {
+    let (_folder, ledger, job) = ledger_with_job().await;
+    ledger.plan(job, page(0..3), planning(10)).await.unwrap();
+    let tasks = leased(&ledger, job).await;
+    report(&ledger, job, tasks.iter().map(done).collect()).await;
+
+    let mut changed = page(0..6);
+    changed.images[1].etag = Some("other".into());
+    assert!(!ledger.plan(job, changed.clone(), Planning { max_items: Some(5), ..planning(10) }).await.unwrap());
+    let uris: Vec<_> = leased(&ledger, job).await.into_iter().map(|task| task.image.uri.key().to_owned()).collect();
+    assert_eq!(uris, ["1.jpg", "3.jpg"], "two of five places were left");
+    ledger.forget(collection(), ImageUri::new("b", "0.jpg")).await.unwrap();
+    ledger.plan(job, page(2..3), Planning { space: "another space".into(), ..planning(10) }).await.unwrap();
+    assert_eq!(leased(&ledger, job).await.len(), 1, "another space needs another vector");
+}
+
+#[tokio::test]
+async fn the_ledger_records_which_store_lags() {
+    let (_folder, ledger, job) = ledger_with_job().await;
+    ledger.plan(job, page(0..3), planning(10)).await.unwrap();
+    let tasks = leased(&ledger, job).await;
+    assert!(tasks.iter().all(|task| task.have.is_empty()), "a new item is in no store");
+    let lags = TaskOutcome { ticket: tasks[1].ticket, fate: ItemOutcome::Lags(indexed_in(&tasks[1], "embedded")) };
+    let counts = report(&ledger, job, vec![done(&tasks[0]), lags]).await;
+    assert_eq!((counts.done, counts.left()), (1, 2), "an item that one store lacks is not done");
+
+    // After a restart of the process the item is still there, with the stores that have it.
+    ledger.give_back(job, "w").await.unwrap();
+    let again = leased(&ledger, job).await;
+    let had: Vec<_> = again.iter().map(|task| (task.ticket, task.have.to_string())).collect();
+    assert_eq!(had, [(tasks[1].ticket, "embedded".into()), (tasks[2].ticket, String::new())]);
+    // The next job plans it as a lagging item, too.
+    ledger.plan(job, page(0..2), planning(10)).await.unwrap();
+    let next = leased(&ledger, job).await;
+    assert_eq!((next.len(), next[0].have.to_string()), (1, "embedded".into()));
+    assert_eq!(ledger.count_in_store(collection(), "embedded").await.unwrap(), 2);
+    assert_eq!(ledger.count_in_store(collection(), "qdrant").await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_store_that_was_created_again_holds_no_objects() {
+    let (_folder, ledger, job) = ledger_with_job().await;
+    ledger.plan(job, page(0..4), planning(2)).await.unwrap();
+    let tasks = leased(&ledger, job).await;
+    report(&ledger, job, tasks.iter().map(done).collect()).await;
+    let second = leased(&ledger, job).await;
+    let lags = TaskOutcome { ticket: second[0].ticket, fate: ItemOutcome::Lags(indexed_in(&second[0], "qdrant")) };
+    report(&ledger, job, vec![lags]).await;
+
+    ledger.forget_store(collection(), "qdrant").await.unwrap();
+    let known = ledger.known(collection(), None, 10).await.unwrap();
+    assert_eq!(known.iter().map(|known| known.stores.to_string()).collect::<Vec<_>>(), ["embedded", "embedded"]);
+    ledger.give_back(job, "w").await.unwrap();
+    assert!(leased(&ledger, job).await.iter().all(|task| task.have.is_empty()), "nor does the store have leased items");
+
+    let lost: HashSet<_> = [tasks[0].image.uri.id()].into();
+    assert_eq!(
+        ledger.forget_all_except(collection(), "embedded", Part { number: 0, of: 1 }, lost.clone()).await.unwrap(),
+        1
+    );
+    assert_eq!(ledger.forget_ids(collection(), "embedded", lost).await.unwrap(), 1);
+    assert!(ledger.known(collection(), None, 10).await.unwrap().is_empty());
+}
+
+/// Stores rows of a metadata file: a key and its taxon.
+async fn put_rows(ledger: &Ledger, job: JobId, rows: &[(&str, &str)]) {
+    let row = |(key, taxon): &(&str, &str)| Row {
+        key: (*key).to_owned(),
+        columns: [("taxon".to_owned(), (*taxon).to_owned())].into(),
+    };
+    ledger.forget_metadata(job).await.unwrap();
+    ledger.put_metadata(job, "b".into(), rows.iter().map(row).collect()).await.unwrap();
+    assert_eq!(ledger.metadata_is_read(job).await.unwrap(), rows.len() as u64);
+    assert!(ledger.has_metadata(job).await.unwrap());
+}
+
+#[tokio::test]
+async fn a_changed_row_is_a_change_and_a_copy_keeps_its_row() {
+    let (_folder, ledger, job) = ledger_with_job().await;
+    let with_file = || Planning { metadata: true, ..planning(10) };
+    put_rows(&ledger, job, &[("0.jpg", "x"), ("1.jpg", "x")]).await;
+    ledger.plan(job, page(0..3), with_file()).await.unwrap();
+    let tasks = leased(&ledger, job).await;
+    let taxa: Vec<_> = tasks.iter().map(|task| task.metadata.get("taxon").map(String::as_str)).collect();
+    assert_eq!(taxa, [Some("x"), Some("x"), None]);
+    let lags = TaskOutcome { ticket: tasks[1].ticket, fate: ItemOutcome::Lags(indexed_in(&tasks[1], "embedded")) };
+    report(&ledger, job, vec![done(&tasks[0]), lags, done(&tasks[2])]).await;
+
+    // A lagging item is copied with the row that it has, by any job.
+    ledger.plan(job, page(0..3), planning(10)).await.unwrap();
+    let lagging = leased(&ledger, job).await;
+    assert_eq!((lagging.len(), lagging[0].have.to_string()), (1, "embedded".into()));
+    let copied = Indexed { copied: true, ..indexed_in(&lagging[0], ALL_STORES) };
+    let copied = TaskOutcome { ticket: lagging[0].ticket, fate: ItemOutcome::Indexed(copied) };
+    report(&ledger, job, vec![copied]).await;
+    ledger.plan(job, page(0..3), with_file()).await.unwrap();
+    assert!(matches!(ledger.lease(job, "w", None).await.unwrap(), Leased::NothingYet), "no row has changed");
+
+    put_rows(&ledger, job, &[("0.jpg", "y"), ("1.jpg", "x"), ("2.jpg", "new")]).await;
+    ledger.plan(job, page(0..3), with_file()).await.unwrap();
+    let changed = leased(&ledger, job).await;
+    let keys: Vec<_> = changed.iter().map(|task| (task.image.uri.key(), task.have.to_string())).collect();
+    assert_eq!(keys, [("0.jpg", String::new()), ("2.jpg", String::new())], "created again in every store");
+
+    ledger.clear(job).await.unwrap();
+    ledger.plan(job, page(0..1), planning(10)).await.unwrap();
+    ledger.forget_store(collection(), "embedded").await.unwrap();
+    ledger.forget_store(collection(), "qdrant").await.unwrap();
+    ledger.plan(job, page(0..1), planning(10)).await.unwrap();
+    assert!(leased(&ledger, job).await[0].metadata.is_empty(), "rows are removed with their job");
+}

@@ -1,0 +1,214 @@
+//! Finds the objects that a job owns in the ledger and that its listing no longer contains. The listing is in the order
+//! of its keys, and so are the objects: each page is compared with the objects of the same range, in the transaction
+//! that records the page. So nothing is kept in memory, and a listing that continues after a crash has missed nothing.
+//! A whole folder can have vanished: such a range is processed in several steps. Each step is a transaction that also
+//! records how far the listing has got, so that other calls can use the ledger in between.
+
+use std::collections::HashSet;
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use crate::domain::{CollectionName, ImageUri, JobId, JobPlan};
+use crate::jobs::service::tally;
+use crate::ledger::jobs::parse_column;
+use crate::ledger::{Ledger, Page, Planning};
+use crate::sqlite::SqliteError;
+
+/// How many of the objects that a job owns have vanished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Losses {
+    /// Objects below the job's prefix that the collection had when the listing passed them.
+    pub owned: u64,
+    /// Objects among them that have vanished and are not yet removed.
+    pub vanished: u64,
+}
+
+impl Losses {
+    /// Whether the vanished objects, together with the `deleted` ones that the job has removed already, are more than
+    /// `percent` percent of the objects that the job owns.
+    pub fn exceed(self, percent: u8, deleted: u64) -> bool {
+        u128::from(self.vanished + deleted) * 100 > u128::from(percent) * u128::from(self.owned)
+    }
+}
+
+/// Maximum number of vanished objects that one transaction records.
+const MAX_VANISHED_PER_STEP: u64 = 5_000;
+
+/// Records the objects that vanished between the previous page and the last key of this page. If there are more than
+/// fit into one step, returns the last key that was processed: only the page up to this key is compared.
+pub(crate) fn record_page(
+    tx: &Transaction<'_>,
+    job: &str,
+    planning: &Planning,
+    page: &Page,
+    dry_run: Option<&mut JobPlan>,
+) -> rusqlite::Result<Option<String>> {
+    let (Some(owns), Some(through)) = (&planning.owns, &page.listed_through) else { return Ok(None) };
+    let listed = page.images.iter().map(|image| image.uri.as_str());
+    let listed = listed.chain(page.others.iter().map(ImageUri::as_str)).collect();
+    // The first possible text after that key.
+    let before = format!("{}{through}\0", bucket_of(owns));
+    record_vanished(tx, job, planning, owns, &before, &listed, dry_run)
+}
+
+/// Records the objects that vanished after the last key of the whole listing. If there are more than fit into one step,
+/// returns the last key that was processed.
+pub(crate) fn record_rest(
+    tx: &Transaction<'_>,
+    job: &str,
+    planning: &Planning,
+    dry_run: Option<&mut JobPlan>,
+) -> rusqlite::Result<Option<String>> {
+    let Some(owns) = &planning.owns else { return Ok(None) };
+    record_vanished(tx, job, planning, owns, &end_of_prefix(owns), &HashSet::new(), dry_run)
+}
+
+/// Reads the objects that the job owns, from the last key of its listing so far up to `before`, or until a step is
+/// full: then it returns the key of the last object that it has read.
+fn record_vanished(
+    tx: &Transaction<'_>,
+    job: &str,
+    planning: &Planning,
+    owns: &str,
+    before: &str,
+    listed: &HashSet<&str>,
+    mut dry_run: Option<&mut JobPlan>,
+) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT listed_through FROM jobs WHERE id = ?1";
+    let after: Option<String> = tx.prepare_cached(sql)?.query_row([job], |row| row.get(0))?;
+    let after = after.map(|key| format!("{}{key}", bucket_of(owns)));
+    let start = after.as_deref().unwrap_or(owns);
+    let mut insert = tx.prepare_cached("INSERT OR IGNORE INTO vanished(job, uri, excluded) VALUES (?1, ?2, ?3)")?;
+    let mut statement = tx.prepare_cached(
+        "SELECT uri FROM objects WHERE collection = ?1 AND uri >= ?2 AND uri < ?3 AND uri IS NOT ?4 ORDER BY uri",
+    )?;
+    let mut rows = statement.query(params![planning.collection.as_str(), start, before, after])?;
+    let (mut owned, mut vanished, mut reached) = (0_u64, 0_u64, None);
+    while let Some(row) = rows.next()? {
+        let uri = row.get_ref(0)?.as_str()?;
+        if listed.contains(uri) {
+            owned += 1;
+            continue;
+        }
+        let key = uri.strip_prefix(bucket_of(owns)).unwrap_or(uri);
+        // The record is removed because of a setting, even if its object exists: this is not a loss that must be
+        // limited.
+        let excluded = planning.exclude.matches(key);
+        owned += u64::from(!excluded);
+        match dry_run.as_mut() {
+            Some(plan) => {
+                plan.add_deleted(key);
+                plan.excluded += u64::from(excluded);
+            }
+            None => drop(insert.execute(params![job, uri, excluded])?),
+        }
+        vanished += 1;
+        if vanished == MAX_VANISHED_PER_STEP {
+            reached = Some(key.to_owned());
+            break;
+        }
+    }
+    tx.prepare_cached("UPDATE jobs SET owned = owned + ?2 WHERE id = ?1")?.execute(params![job, owned])?;
+    Ok(reached)
+}
+
+/// Returns `s3://bucket/` for a URI, which can be without a key.
+fn bucket_of(uri: &str) -> &str {
+    let rest = uri.find("://").map_or(0, |at| at + 3);
+    uri[rest..].find('/').map_or(uri, |at| &uri[..=rest + at])
+}
+
+/// Returns the first text after all texts that begin with `prefix`, in the order of UTF-8 bytes, which is that of code
+/// points.
+fn end_of_prefix(prefix: &str) -> String {
+    let mut end = prefix.to_owned();
+    while let Some(last) = end.pop() {
+        // Skip the surrogates, which are not characters.
+        let next = if last == '\u{D7FF}' { Some('\u{E000}') } else { char::from_u32(last as u32 + 1) };
+        if let Some(next) = next {
+            end.push(next);
+            break;
+        }
+    }
+    end
+}
+
+impl Ledger {
+    /// Returns how many of the objects that a job owns have vanished and are still to be removed. Records of excluded
+    /// keys are not counted.
+    ///
+    /// # Errors
+    /// Returns [`SqliteError`] if the database call fails.
+    pub async fn losses(&self, job: JobId) -> Result<Losses, SqliteError> {
+        let sql = "SELECT owned FROM jobs WHERE id = ?1";
+        let owned = self.reader.call(move |db| db.query_row(sql, [job.to_string()], |row| row.get(0))).await?;
+        Ok(Losses { owned, vanished: self.count_uris("vanished", "excluded = 0", job).await? })
+    }
+
+    /// Returns the numbers of records of excluded keys: how many are still to be removed, and how many were removed.
+    ///
+    /// # Errors
+    /// Returns [`SqliteError`] if the database call fails.
+    pub async fn excluded(&self, job: JobId) -> Result<(u64, u64), SqliteError> {
+        let sql = "SELECT excluded_deleted FROM jobs WHERE id = ?1";
+        let deleted = self.reader.call(move |db| db.query_row(sql, [job.to_string()], |row| row.get(0))).await?;
+        Ok((self.count_uris("vanished", "excluded = 1", job).await?, deleted))
+    }
+
+    /// Returns at most `limit` vanished objects, in the order of their URIs.
+    ///
+    /// # Errors
+    /// Returns [`SqliteError`] if the database call fails.
+    pub async fn vanished(&self, job: JobId, limit: u32) -> Result<Vec<ImageUri>, SqliteError> {
+        self.db
+            .call(move |db| {
+                db.prepare_cached("SELECT uri FROM vanished WHERE job = ?1 ORDER BY uri LIMIT ?2")?
+                    .query_map(params![job.to_string(), limit], |row| {
+                        parse_column(row, 0, |text| ImageUri::parse(text).ok())
+                    })?
+                    .collect()
+            })
+            .await
+    }
+
+    /// Records that every store has removed these objects: the collection no longer has them, and they count as deleted
+    /// by the job.
+    ///
+    /// # Errors
+    /// Returns [`SqliteError`] if the database call fails.
+    pub async fn removed(
+        &self,
+        job: JobId,
+        collection: CollectionName,
+        uris: Vec<ImageUri>,
+    ) -> Result<(), SqliteError> {
+        self.db
+            .call(move |db| {
+                let job = job.to_string();
+                let tx = db.transaction()?;
+                let (mut deleted, mut excluded) = (0_u64, 0_u64);
+                for uri in uris {
+                    let gone: Option<u64> = tx
+                        .prepare_cached("DELETE FROM vanished WHERE job = ?1 AND uri = ?2 RETURNING excluded")?
+                        .query_row(params![job, uri.as_str()], |row| row.get(0))
+                        .optional()?;
+                    deleted += u64::from(gone.is_some());
+                    excluded += gone.unwrap_or(0);
+                    tx.prepare_cached("DELETE FROM objects WHERE collection = ?1 AND uri = ?2")?
+                        .execute(params![collection.as_str(), uri.as_str()])?;
+                }
+                tx.execute(
+                    "UPDATE jobs SET deleted = deleted + ?2, excluded_deleted = excluded_deleted + ?3 WHERE id = ?1",
+                    params![job, deleted, excluded],
+                )?;
+                tx.commit()?;
+                tally::items(tally::CountedOutcome::Deleted, deleted);
+                Ok(())
+            })
+            .await
+    }
+}
+
+#[cfg(test)]
+#[path = "vanished_tests.rs"]
+mod tests;

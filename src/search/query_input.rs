@@ -1,0 +1,117 @@
+//! A query (text and/or image) and its options: collection, store, filter and page.
+
+use bytes::Bytes;
+
+use super::SearchError;
+use crate::domain::Filter;
+
+/// What to search for. At least one field must be set.
+#[derive(Clone, Debug, Default)]
+pub struct QueryInput {
+    /// A text.
+    pub text: Option<String>,
+    /// The bytes of an image.
+    pub image: Option<Bytes>,
+    /// The id of an indexed image of the collection. The image itself is left out of the hits.
+    pub like: Option<String>,
+}
+
+/// Where to search, and how many hits to return.
+#[derive(Clone, Debug)]
+pub struct SearchOptions {
+    /// The number of hits, 1 to [`MAX_HITS`].
+    pub limit: usize,
+    /// The number of hits to skip; `offset + limit` is at most [`MAX_PAGE_END`].
+    pub offset: usize,
+    /// The name of the store; `None` for the default.
+    pub provider: Option<String>,
+    /// The name of the collection.
+    pub collection: String,
+    /// The records that may be hits.
+    pub filter: Filter,
+    /// The minimum score of a hit.
+    pub min_score: Option<f32>,
+}
+
+/// The maximum number of hits in one reply.
+pub const MAX_HITS: usize = 100;
+/// The maximum of `offset + limit`.
+pub const MAX_PAGE_END: usize = 10_000;
+/// The maximum number of characters of a text query.
+pub const MAX_CHARACTERS: usize = 1_000;
+
+/// The error for a query without a text, an image and an id.
+pub(super) fn empty_query_error() -> SearchError {
+    SearchError::Invalid {
+        field: "q",
+        message: "say what to look for: a text in `q`, the id of an image in `like`, or an image in `file`".to_owned(),
+    }
+}
+
+/// Fails if the query is empty or an option is out of its range.
+pub(super) fn check(query: &QueryInput, options: &SearchOptions) -> Result<(), SearchError> {
+    let invalid = |field, message| Err(SearchError::Invalid { field, message });
+    if let Some(text) = &query.text {
+        let characters = text.trim().chars().count();
+        if !(1..=MAX_CHARACTERS).contains(&characters) {
+            return invalid(
+                "q",
+                format!("must have 1 to {MAX_CHARACTERS} characters after trimming, not {characters}"),
+            );
+        }
+    } else if query.image.is_none() && query.like.is_none() {
+        return Err(empty_query_error());
+    }
+    if !(1..=MAX_HITS).contains(&options.limit) {
+        return invalid("limit", format!("must be 1 to {MAX_HITS}, not {}", options.limit));
+    }
+    if options.offset.saturating_add(options.limit) > MAX_PAGE_END {
+        return invalid("offset", format!("offset + limit must be at most {MAX_PAGE_END}"));
+    }
+    if let Some(score) = options.min_score.filter(|score| !(-1.0..=1.0).contains(score)) {
+        return invalid("min_score", format!("must be -1 to 1, not {score}"));
+    }
+    match &options.filter.s3_prefix {
+        Some(prefix) if !prefix.ends_with('/') => invalid("s3_prefix", format!("must end in `/`, not `{prefix}`")),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options() -> SearchOptions {
+        SearchOptions {
+            limit: 10,
+            offset: 0,
+            provider: None,
+            collection: "c".into(),
+            filter: Filter::default(),
+            min_score: None,
+        }
+    }
+
+    fn error_message(query: &QueryInput, options: &SearchOptions) -> String {
+        check(query, options).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn an_error_names_the_option_that_is_out_of_range() {
+        let text_query = |text: &str| QueryInput { text: Some(text.to_owned()), ..QueryInput::default() };
+        check(&text_query("a cat"), &options()).unwrap();
+        check(&text_query(&"ä".repeat(1000)), &options()).unwrap();
+        assert!(error_message(&text_query(" \n "), &options()).starts_with("q:"));
+        assert!(error_message(&text_query(&"a".repeat(1001)), &options()).starts_with("q:"));
+        assert!(error_message(&QueryInput::default(), &options()).starts_with("q:"));
+        assert!(error_message(&text_query("a"), &SearchOptions { limit: 0, ..options() }).starts_with("limit:"));
+        assert!(error_message(&text_query("a"), &SearchOptions { limit: 101, ..options() }).starts_with("limit:"));
+        assert!(error_message(&text_query("a"), &SearchOptions { offset: 9_991, ..options() }).starts_with("offset:"));
+        for score in [1.1, -1.1, f32::NAN] {
+            let options = SearchOptions { min_score: Some(score), ..options() };
+            assert!(error_message(&text_query("a"), &options).starts_with("min_score:"));
+        }
+        let filter = Filter { s3_prefix: Some("images".into()), ..Filter::default() };
+        assert!(error_message(&text_query("a"), &SearchOptions { filter, ..options() }).starts_with("s3_prefix:"));
+    }
+}

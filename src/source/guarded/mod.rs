@@ -1,0 +1,120 @@
+//! [`GuardedSource`]: while the service of the bucket is down, calls wait and no image fails.
+
+mod listing;
+mod others;
+mod sample;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::stream::{self, BoxStream, StreamExt};
+
+use self::others::OtherObjects;
+use super::{Fetched, ImageSource, ListedPage, NewObject, Scope, SourceError};
+use crate::domain::{ImageRef, ImageUri};
+use crate::resilience::{AttributedError, Guard, Retryable};
+
+/// The number of reads of one object that may break off before another object is read to find the cause.
+pub(super) const MAX_BROKEN_READS: u32 = 3;
+
+/// Wraps a source with the breaker that all callers of the bucket share. Waits without a limit; a caller gives up by
+/// dropping the call.
+pub struct GuardedSource {
+    inner: Arc<dyn ImageSource>,
+    guard: Guard,
+    others: OtherObjects,
+}
+
+type Listing = BoxStream<'static, Result<ImageRef, SourceError>>;
+
+type Pages = BoxStream<'static, Result<ListedPage, SourceError>>;
+
+impl GuardedSource {
+    /// Guards `inner`.
+    pub fn new(inner: Arc<dyn ImageSource>, guard: Guard) -> Self {
+        Self { guard, others: OtherObjects::new(inner.clone()), inner }
+    }
+
+    /// Decides about an object whose body broke off repeatedly. Returns `true` if other objects broke off too; they can
+    /// be read again when this returns.
+    async fn waited_for_whole_bodies(&self, image: &ImageRef) -> Result<bool, SourceError> {
+        let check = || self.others.check_service(&image.uri);
+        match self.guard.call_while(|_| false, check).await {
+            Ok(()) => Ok(false),
+            Err(error) if error.is_retryable() && self.guard.is_background() => {
+                self.guard.call(check).await?;
+                Ok(true)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl std::fmt::Debug for GuardedSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("GuardedSource").field("guard", &self.guard).finish_non_exhaustive()
+    }
+}
+
+/// Returns whether to read an object again after this error: not if its reads broke off [`MAX_BROKEN_READS`] times.
+fn below_max_broken_reads() -> impl FnMut(&SourceError) -> bool {
+    let mut broken = 0;
+    move |error| {
+        broken += u32::from(matches!(error, SourceError::BrokenOff { .. }));
+        broken < MAX_BROKEN_READS
+    }
+}
+
+#[async_trait]
+impl ImageSource for GuardedSource {
+    fn list(&self, scope: &Scope) -> Listing {
+        let images = self.pages(scope, None).map(|page| match page {
+            Ok(page) => page.images.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        });
+        images.flat_map(stream::iter).boxed()
+    }
+
+    fn pages(&self, scope: &Scope, from: Option<String>) -> Pages {
+        listing::pages(self.inner.clone(), self.guard.clone(), scope.clone(), from)
+    }
+
+    async fn fetch(&self, image: &ImageRef) -> Result<Fetched, SourceError> {
+        loop {
+            let control = || self.others.check_service(&image.uri);
+            match self.guard.call_attributed(below_max_broken_reads(), || self.inner.fetch(image), control).await {
+                Ok(fetched) => {
+                    self.others.remember(&image.uri);
+                    return Ok(fetched);
+                }
+                Err(AttributedError::Call(error @ SourceError::BrokenOff { .. })) => {
+                    if !self.waited_for_whole_bodies(image).await? {
+                        return Err(error);
+                    }
+                }
+                Err(AttributedError::Call(error)) if sample::is_refusal(&error) => {
+                    let cause = || self.others.cause_of_refusal(&image.uri, &error);
+                    return Err(self.guard.call(cause).await?.unwrap_or(error));
+                }
+                Err(AttributedError::Call(error)) => return Err(error),
+                Err(AttributedError::Input { tries, error }) => {
+                    tracing::warn!(
+                        image.uri = %image.uri, tries, %error, "the service of the bucket fails for one object only"
+                    );
+                    return Err(SourceError::Failing { uri: image.uri.clone(), tries });
+                }
+            }
+        }
+    }
+
+    async fn fetch_file(&self, uri: &ImageUri, max_bytes: u64) -> Result<Fetched, SourceError> {
+        self.guard.call_while(below_max_broken_reads(), || self.inner.fetch_file(uri, max_bytes)).await
+    }
+
+    async fn put(&self, uri: &ImageUri, object: NewObject) -> Result<(), SourceError> {
+        self.guard.call(|| self.inner.put(uri, object.clone())).await
+    }
+}
+
+#[cfg(test)]
+mod tests;
