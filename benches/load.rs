@@ -25,7 +25,7 @@ use glimpse::source::{S3Settings, S3Source, Scope};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-#[path = "../tests/it/support/cheap_clip.rs"]
+#[path = "../tests/it/support/services/cheap_clip.rs"]
 mod cheap_clip;
 #[path = "support/service.rs"]
 mod service;

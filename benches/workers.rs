@@ -23,7 +23,7 @@ use glimpse::resilience::WaitBoard;
 use glimpse::worker::{Measures, ServiceBroker, ServiceClient, WorkerSettings};
 use serde_json::{Value, json};
 
-#[path = "../tests/it/support/cheap_clip.rs"]
+#[path = "../tests/it/support/services/cheap_clip.rs"]
 mod cheap_clip;
 #[path = "support/service.rs"]
 mod service;

@@ -75,6 +75,6 @@ async fn similar_images_start_with_copies_and_leave_out_the_image_itself() {
     // With a text: the result is between the two.
     let both = search(&app, &[("like", &cat), ("q", "a rocket")]).await;
     assert!(both.results.iter().any(|hit| hit.s3_key.contains("rocket")), "{both:?}");
-    let nobody = app.get("/search/images?like=00000000-0000-5000-8000-000000000000").await;
-    assert_eq!((nobody.0, nobody.1["code"].as_str()), (StatusCode::NOT_FOUND, Some("unknown_image")));
+    let unknown = app.get("/search/images?like=00000000-0000-5000-8000-000000000000").await;
+    assert_eq!((unknown.0, unknown.1["code"].as_str()), (StatusCode::NOT_FOUND, Some("unknown_image")));
 }

@@ -68,7 +68,7 @@ async fn hits_are_merged_by_id_and_the_best_come_first_on_every_page() {
     assert_eq!((all.value, all.warnings), (expected.clone(), vec![]));
     let mut paged = Vec::new();
     for offset in [0, 4, 8, 12] {
-        paged.extend(two.ask(&SearchQuery { offset, ..query(EAST, 4) }).await.unwrap().value);
+        paged.extend(two.search(&SearchQuery { offset, ..query(EAST, 4) }).await.unwrap().value);
     }
     assert_eq!(paged, expected);
 }
@@ -78,9 +78,9 @@ async fn a_failure_of_one_store_is_a_warning_and_of_all_stores_an_error() {
     let two = two_stores().await;
     two.b.upsert(&two.collection, &[record("b.jpg", EAST)]).await.unwrap();
     two.a.switch(false);
-    let half = two.ask(&query(EAST, 5)).await.unwrap();
+    let half = two.search(&query(EAST, 5)).await.unwrap();
     assert_eq!(half.value, [("b.jpg".into(), "b".into())]);
-    assert_eq!(half.warnings, ["a failed and is left out"], "what it said itself is not told");
+    assert_eq!(half.warnings, ["a failed and is left out"], "the text of the error is not repeated");
     assert_eq!(two.stores.ready().await.unwrap(), half.warnings);
     let collections = two.stores.collections().await.unwrap();
     assert_eq!((collections.value.len(), collections.warnings), (1, half.warnings));
@@ -100,7 +100,7 @@ async fn a_failure_of_one_store_is_a_warning_and_of_all_stores_an_error() {
     }
     assert_eq!(two.stores.find_record(&two.collection, nowhere).await.unwrap(), None);
     two.a.drop_collection(&two.collection).await.unwrap();
-    let half = two.ask(&query(EAST, 5)).await.unwrap();
+    let half = two.search(&query(EAST, 5)).await.unwrap();
     assert_eq!((half.value.len(), half.warnings), (1, vec!["a is left out: there is no collection `merged`".into()]));
     two.b.switch(false);
     let message = two.search(&query(EAST, 5)).await.unwrap_err();
@@ -119,7 +119,7 @@ async fn a_store_of_another_space_never_answers() {
     for store in [&two.a, &two.b] {
         store.upsert(&two.collection, &[record("x.jpg", EAST)]).await.unwrap();
     }
-    let half = two.ask(&query(EAST, 5)).await.unwrap();
+    let half = two.search(&query(EAST, 5)).await.unwrap();
     assert_eq!(half.value, [("x.jpg".into(), "a".into())]);
     assert!(half.warnings.len() == 1 && half.warnings[0].starts_with("b is left out: "), "{:?}", half.warnings);
     let third = Space { preprocessing: "third".into(), ..space() };

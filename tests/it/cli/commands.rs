@@ -104,8 +104,12 @@ async fn client_commands_report_their_result_by_exit_code() {
     assert!(stdout(&list).contains("SUCCEEDED"), "{}", stdout(&list));
     assert_eq!(glimpse(&at, &["ingest", "--bucket", "other"]).await.status.code(), Some(1));
     assert_eq!(glimpse(&at, &["ingest", "--nonsense"]).await.status.code(), Some(2));
-    let nobody = glimpse(&[("GLIMPSE_URL", "http://127.0.0.1:9")], &["search", "a cat"]).await;
-    assert!(nobody.status.code() == Some(1) && stderr(&nobody).contains("glimpse serve"), "{}", stderr(&nobody));
+    let unreachable = glimpse(&[("GLIMPSE_URL", "http://127.0.0.1:9")], &["search", "a cat"]).await;
+    assert!(
+        unreachable.status.code() == Some(1) && stderr(&unreachable).contains("glimpse serve"),
+        "{}",
+        stderr(&unreachable)
+    );
 }
 
 /// A command that keeps running, and the URL that it prints after `word`. It is killed when this is dropped.

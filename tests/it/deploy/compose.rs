@@ -109,7 +109,7 @@ fn the_clip_service_has_its_name_and_port_on_the_host_too() {
     let clip = service("clip");
     assert_eq!(clip["container_name"].as_str(), Some("clip"));
     for name in ["clip", "clip-glimpse"] {
-        assert_eq!(words(&service(name)["ports"]), ["127.0.0.1:8000:8000"], "{name}");
+        assert_eq!(strings(&service(name)["ports"]), ["127.0.0.1:8000:8000"], "{name}");
     }
 }
 
@@ -227,7 +227,7 @@ fn ports_are_open_on_loopback_only_and_used_once() {
             assert_eq!(ports_in_use.entry(host).or_insert_with(|| group.clone()), &group, "{port}");
         }
     }
-    let ports: Vec<_> = taken.keys().map(String::as_str).collect();
+    let ports: Vec<_> = ports_in_use.keys().map(String::as_str).collect();
     assert_eq!(ports, ["50051", "6333", "6334", "8000", "8080", "8081", "9000", "9001"]);
 }
 

@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use crate::support::TestApp;
-use crate::support::cheap_clip::CheapClip;
+use crate::support::services::cheap_clip::CheapClip;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_during_draining_get_an_answer() {

@@ -6,8 +6,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use crate::page::browser::Browser;
-use crate::support::cheap_clip::CheapClip;
-use crate::support::nginx::Nginx;
+use crate::support::proxies::nginx::Nginx;
+use crate::support::services::cheap_clip::CheapClip;
 use crate::support::{TestApp, demo_image, root};
 
 const KEY: &str = "key-of-the-test";

@@ -18,9 +18,9 @@ use glimpse::ledger::{Known, Ledger};
 use serde_json::{Value, json};
 
 use crate::cli::commands::RunningCommand;
-use crate::support::cheap_clip::CheapClip;
 use crate::support::environment::variable;
 use crate::support::quarters_png;
+use crate::support::services::cheap_clip::CheapClip;
 
 /// Kills in CI.
 const ROUNDS: u32 = 20;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::jobs::crash::{Process, is_final, put, succeeded};
-use crate::support::cheap_clip::CheapClip;
 use crate::support::environment::skip;
+use crate::support::services::cheap_clip::CheapClip;
 
 /// Kilobytes of the disk.
 const DISK: u32 = 16 * 1024;

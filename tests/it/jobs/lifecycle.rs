@@ -33,7 +33,7 @@ async fn a_job_is_accepted_with_inatinq_compatible_fields() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_job_can_be_stopped_and_its_records_stay() {
-    let app = TestApp::with(&[("IMAGE_BATCH_SIZE", "4"), ("IMAGE_EMBED_BATCH_SIZE", "2")]).await;
+    let app = TestApp::start_with(&[("IMAGE_BATCH_SIZE", "4"), ("IMAGE_EMBED_BATCH_SIZE", "2")]).await;
     for copy in 0..120 {
         app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
     }
@@ -60,7 +60,7 @@ async fn a_running_job_can_be_stopped_and_its_records_stay() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_job_continues_at_the_next_start() {
-    let app = TestApp::with(&[("IMAGE_BATCH_SIZE", "8")]).await;
+    let app = TestApp::start_with(&[("IMAGE_BATCH_SIZE", "8")]).await;
     for copy in 0..80 {
         app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
     }
@@ -77,7 +77,7 @@ async fn an_interrupted_job_continues_at_the_next_start() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_refuses_jobs_and_a_waiting_job_can_be_stopped() {
-    let app = TestApp::with(&[("GLIMPSE_JOB_QUEUE", "1"), ("IMAGE_BATCH_SIZE", "2")]).await;
+    let app = TestApp::start_with(&[("GLIMPSE_JOB_QUEUE", "1"), ("IMAGE_BATCH_SIZE", "2")]).await;
     for copy in 0..60 {
         app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
     }

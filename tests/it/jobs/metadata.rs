@@ -190,7 +190,7 @@ async fn an_unusable_file_fails_the_job_with_the_reason() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_job_continues_with_the_rows_that_it_read() {
-    let app = TestApp::with(&[("IMAGE_BATCH_SIZE", "8")]).await;
+    let app = TestApp::start_with(&[("IMAGE_BATCH_SIZE", "8")]).await;
     let mut file = "s3_key,number\n".to_owned();
     for copy in 0..80 {
         app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;

@@ -9,8 +9,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use crate::cli::commands::{glimpse, stdout};
+use crate::support::proxies::bucket::ProxiedBucketApp;
 use crate::support::qdrant::{QdrantServer, ServerFault};
-use crate::support::watched::Watched;
 use crate::support::{TestApp, demo_image, demo_images};
 
 pub(crate) async fn remove(app: &TestApp, key: &str) {

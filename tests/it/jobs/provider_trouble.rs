@@ -8,9 +8,9 @@ use axum::http::StatusCode;
 use glimpse::api::replies::JobReply;
 use serde_json::json;
 
+use crate::support::proxies::tcp::TcpProxy;
 use crate::support::serve;
-use crate::support::tcp_proxy::TcpProxy;
-use crate::support::wrong_clip::{CONSTANT, CORRECT, HALF, REVERSED, WrongClip};
+use crate::support::services::wrong_clip::{CONSTANT, CORRECT, HALF, REVERSED, WrongClip};
 use crate::support::{TestApp, demo_images};
 
 /// A service with its model at `url`, and a breaker that opens soon and closes soon.

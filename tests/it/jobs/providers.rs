@@ -6,7 +6,7 @@ use glimpse::config::Settings;
 use glimpse::embed::ProviderKind;
 use glimpse::shutdown::Shutdown;
 
-use crate::support::embed_services::Service;
+use crate::support::services::embed_services::Service;
 use crate::support::{TestApp, demo_image};
 
 #[tokio::test]

@@ -125,8 +125,8 @@ async fn points_deleted_by_hand_are_reported_and_restored_without_embedding() {
     assert!(found.differences[0].s3_uri.as_ref().unwrap().starts_with("s3://pipeline/images/"));
     assert_eq!(qdrant.points(QDRANT_COLLECTION).len(), before.len() - 10, "nothing is repaired without --repair");
 
-    let mended = verify(&app, Some(json!({"repair": true}))).await;
-    assert!(mended.agrees && mended.total == 10 && mended.repaired == 10, "{mended:?}");
+    let report = verify(&app, Some(json!({"repair": true}))).await;
+    assert!(report.agrees && report.total == 10 && report.repaired == 10, "{report:?}");
     assert_eq!(qdrant.points(QDRANT_COLLECTION), before, "the same vectors are restored");
     assert_eq!(verify(&app, None).await.total, 0);
     // Nothing is left for a job to do.

@@ -111,7 +111,7 @@ async fn a_browser_sends_the_key_once_and_its_session_has_the_same_access() {
     while status["status"] != "ready" && std::time::Instant::now() < deadline {
         (_, status) = free.get("/status").await;
     }
-    let said = (&status["status"], &status["provider"]["name"], &status["stores"][0]["name"], &status["bucket"]);
-    assert_eq!(said, (&json!("ready"), &json!("local"), &json!("embedded"), &json!("pipeline")), "{status}");
+    let shown = (&status["status"], &status["provider"]["name"], &status["stores"][0]["name"], &status["bucket"]);
+    assert_eq!(shown, (&json!("ready"), &json!("local"), &json!("embedded"), &json!("pipeline")), "{status}");
     assert_eq!(status["provider"]["dimension"], 512);
 }

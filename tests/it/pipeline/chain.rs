@@ -149,7 +149,7 @@ async fn a_refused_record_fails_and_the_rest_of_its_batch_is_written() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_of_a_dependency_fails_no_item() {
     let settings = PipelineSettings { image_embed_batch_size: 2, ..PipelineSettings::default() };
-    let provider = MeanProvider { breaks_after: 3, ..MeanProvider::default() };
+    let provider = MeanProvider { fails_after: 3, ..MeanProvider::default() };
     let broken = chain(keyed([9; 100]), provider, MemoryIndex::default(), &settings);
     let (ended, outcomes) = broken.run(broken.tasks()).await;
     assert_eq!(ended, Err(EmbedError::Dependency(down("mean")).into()));
@@ -165,7 +165,7 @@ async fn an_outage_of_a_dependency_fails_no_item() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_of_the_provider_costs_no_image() {
     let settings = PipelineSettings { image_embed_batch_size: 2, ..PipelineSettings::default() };
-    let provider = MeanProvider { breaks_after: 3, heals_after: 12, ..MeanProvider::default() };
+    let provider = MeanProvider { fails_after: 3, recovers_after: 12, ..MeanProvider::default() };
     let board = WaitBoard::default();
     let breaker = BreakerSettings { threshold: 5, cool_down: Duration::from_secs(30) };
     let guard = Guard::background("mean", board.clone()).through(Arc::new(Breaker::new(breaker)));
@@ -188,7 +188,7 @@ async fn an_outage_of_the_provider_costs_no_image() {
 async fn a_provider_that_refuses_access_is_not_called_again() {
     let settings =
         PipelineSettings { image_embed_batch_size: 2, glimpse_embed_lanes: 1, ..PipelineSettings::default() };
-    let provider = MeanProvider { breaks_after: 3, trouble: FailureKind::Refused, ..MeanProvider::default() };
+    let provider = MeanProvider { fails_after: 3, trouble: FailureKind::Refused, ..MeanProvider::default() };
     let guard = Guard::background("mean", WaitBoard::default());
     let patient = |provider| Arc::new(Resilient::new(provider, guard)) as Arc<dyn ImageEmbeddingProvider>;
     let chain = chain_with(keyed([9; 100]), provider, MemoryIndex::default(), &settings, patient);
@@ -201,7 +201,7 @@ async fn a_provider_that_refuses_access_is_not_called_again() {
 #[tokio::test(start_paused = true)]
 async fn vectors_of_another_space_never_reach_a_store() {
     let settings = PipelineSettings { image_embed_batch_size: 2, ..PipelineSettings::default() };
-    let provider = MeanProvider { moves_after: 3, ..MeanProvider::default() };
+    let provider = MeanProvider { changes_model_after: 3, ..MeanProvider::default() };
     let chain = chain(keyed([9; 100]), provider, MemoryIndex::default(), &settings);
     let (ended, outcomes) = chain.run(chain.tasks()).await;
     let message = ended.unwrap_err().to_string();

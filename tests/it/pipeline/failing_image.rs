@@ -6,8 +6,8 @@ use glimpse::api::replies::JobReply;
 use image::{Rgb, RgbImage};
 use serde_json::json;
 
-use crate::support::cheap_clip::{CheapClip, POISON};
-use crate::support::proxied_bucket::{BROKEN_OBJECT, ProxiedBucketApp};
+use crate::support::proxies::bucket::{BROKEN_OBJECT, ProxiedBucketApp};
+use crate::support::services::cheap_clip::{CheapClip, POISON};
 use crate::support::{TestApp, demo_image, encode_png};
 
 fn png(colour: [u8; 3]) -> Vec<u8> {
@@ -19,7 +19,7 @@ async fn an_image_on_which_the_model_fails_does_not_fail_its_batch() {
     let clip = CheapClip::start(Duration::ZERO).await;
     let variables =
         [("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str()), ("IMAGE_EMBED_BATCH_SIZE", "4")];
-    let app = TestApp::with(&variables).await;
+    let app = TestApp::start_with(&variables).await;
     for level in 0..7 {
         app.put(&format!("images/{level}.png"), png([level * 30, 10, 20])).await;
     }

@@ -10,9 +10,9 @@ use glimpse::index::embedded::EmbeddedIndex;
 use serde_json::{Value, json};
 
 use crate::cli::commands::RunningCommand;
-use crate::support::cheap_clip::CheapClip;
 use crate::support::environment::{print, skip, variable};
 use crate::support::quarters_png;
+use crate::support::services::cheap_clip::CheapClip;
 use crate::workers::service::records;
 
 const IMAGES: u32 = 300;

@@ -165,15 +165,18 @@ async fn the_doctor_and_the_commands_support_ray() {
     let submitted = glimpse(&service, &["ingest", "--executor", "ray", "--no-wait", "--json"]).await;
     let reply: Value = serde_json::from_slice(&submitted.stdout).unwrap();
     let id = reply["job_id"].as_str().unwrap();
-    ray.until(|_, job| job.status == "RUNNING").await;
-    let moved = glimpse(&here, &["jobs", "move", id, "workers"]).await;
-    let said = String::from_utf8(moved.stdout).unwrap();
-    assert!(said.contains("`workers`") && said.contains("GLIMPSE_WORKER_TOKEN=") && said.contains(id), "{said}");
-    let moved = glimpse(&here, &["jobs", "move", id, "local"]).await;
+    ray.wait_for(|_, job| job.status == "RUNNING").await;
+    let moved = glimpse(&service, &["jobs", "move", id, "workers"]).await;
+    let output = String::from_utf8(moved.stdout).unwrap();
+    assert!(
+        output.contains("`workers`") && output.contains("GLIMPSE_WORKER_TOKEN=") && output.contains(id),
+        "{output}"
+    );
+    let moved = glimpse(&service, &["jobs", "move", id, "local"]).await;
     assert!(moved.status.success(), "{moved:?}");
     let ended = app.job_until(id, JobReply::is_final).await;
     assert_eq!((ended.status.as_str(), ended.counts.done), ("SUCCEEDED", 5));
-    let late = glimpse(&here, &["jobs", "move", id, "ray"]).await;
+    let late = glimpse(&service, &["jobs", "move", id, "ray"]).await;
     assert!(!late.status.success() && String::from_utf8_lossy(&late.stderr).contains("already ended"), "{late:?}");
     app.stop().await;
 }

@@ -116,7 +116,7 @@ async fn the_cluster_dies_during_a_job_which_continues_when_it_is_back() {
     let is_waiting = |job: &JobReply| job.waiting_on.as_ref().is_some_and(|waiting| waiting.message == message);
     let waits = app.job_until(&id, |job| is_waiting(job) || job.is_final()).await;
     assert!(waits.counts.left > 0 && waits.status == "RUNNING", "{waits:?}");
-    ray.come_back().await;
+    ray.reconnect().await;
     let ended = app.job_until(&id, JobReply::is_final).await;
     assert_eq!((ended.status.as_str(), ended.counts.done, ended.counts.failed), ("SUCCEEDED", 150, 0), "{ended:?}");
     assert_eq!(ray.ids(), [format!("glimpse-{id}-g2")], "the head had lost the first submission");

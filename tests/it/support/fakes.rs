@@ -87,7 +87,7 @@ pub(crate) struct MeanProvider {
     /// Fails as a dependency after this number of calls…
     pub(crate) fails_after: usize,
     /// …until this number of calls.
-    pub(crate) heals_after: usize,
+    pub(crate) recovers_after: usize,
     /// How it fails.
     pub(crate) trouble: FailureKind,
     /// Serves another model after this number of calls.
@@ -99,11 +99,11 @@ impl Default for MeanProvider {
     fn default() -> Self {
         Self {
             calls: Mutex::default(),
-            breaks_after: usize::MAX,
-            heals_after: usize::MAX,
+            fails_after: usize::MAX,
+            recovers_after: usize::MAX,
             trouble: FailureKind::Failed,
-            moves_after: usize::MAX,
-            takes: Duration::ZERO,
+            changes_model_after: usize::MAX,
+            delay: Duration::ZERO,
         }
     }
 }
@@ -160,7 +160,7 @@ pub(crate) struct MemoryIndex {
     pub(crate) name_override: Option<&'static str>,
     /// The number of upserts that fail before the first succeeds.
     pub(crate) failures: AtomicUsize,
-    /// Whether it failures because it refuses access.
+    /// Whether it fails because it refuses access.
     pub(crate) refuses_access: bool,
 }
 
@@ -187,7 +187,7 @@ impl ImageIndex for MemoryIndex {
         if self.is_down || fails {
             return Err(IndexError::Dependency(down(self.name())));
         }
-        if self.refuses_us {
+        if self.refuses_access {
             return Err(IndexError::Dependency(DependencyError { trouble: FailureKind::Refused, ..down(self.name()) }));
         }
         if let Some(refused) = records.iter().find(|record| self.refuses.contains(&record.id)) {

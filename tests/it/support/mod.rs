@@ -1,23 +1,16 @@
 //! The whole service in a temporary folder, used over real HTTP.
 
-pub(crate) mod cheap_clip;
-pub(crate) mod embed_services;
 pub(crate) mod environment;
 pub(crate) mod fakes;
-pub(crate) mod fixed_reply;
-pub(crate) mod http_proxy;
-pub(crate) mod hub;
 mod images;
 pub(crate) mod named_index;
-pub(crate) mod nginx;
 pub(crate) mod process;
-pub(crate) mod proxied_bucket;
+pub(crate) mod proxies;
 pub(crate) mod qdrant;
 pub(crate) mod ray;
 pub(crate) mod scripted_bucket;
-pub(crate) mod tcp_proxy;
+pub(crate) mod services;
 pub(crate) mod worker;
-pub(crate) mod wrong_clip;
 
 use std::net::SocketAddr;
 use std::path::Path;

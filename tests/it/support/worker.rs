@@ -39,7 +39,7 @@ impl Worker {
         let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
         command.args(["worker", "--service", url, "--job", job, "--name", name]);
         command.env("GLIMPSE_WORKER_TOKEN", token).env("GLIMPSE_DATA_DIR", app.data());
-        command.env("S3_ENDPOINT", app.bucket_url()).envs(app.bucket_pair());
+        command.env("S3_ENDPOINT", app.bucket_url()).envs(app.bucket_credentials());
         command.envs([("GLIMPSE_EMBED_THREADS", "1"), ("IMAGE_EMBED_BATCH_SIZE", "2")]).envs(more.iter().copied());
         command.current_dir(std::env::temp_dir()).stdout(Stdio::null()).stderr(Stdio::piped()).stdin(Stdio::null());
         Self { child: command.spawn().unwrap() }

@@ -74,7 +74,7 @@ async fn worker_process_of_the_test_below() {
     });
     let model: Arc<dyn ImageEmbeddingProvider> = Arc::new(LocalProvider::start(lanes(1)).unwrap());
     let verification = Arc::new(Verification::new(model.clone(), None));
-    let provider = Arc::new(Deadly(Arc::new(Verified::new(model, verification))));
+    let provider = Arc::new(CrashingProvider(Arc::new(Verified::new(model, verification))));
     let stores = Stores::new(vec![Arc::new(RemoteIndex::new(client.clone()))]);
     let limits = Limits { max_bytes: 1 << 24, max_pixels: 1 << 26, max_decode_bytes: 1 << 28 };
     let settings = PipelineSettings { image_embed_batch_size: 4, ..PipelineSettings::default() };
@@ -84,7 +84,7 @@ async fn worker_process_of_the_test_below() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_kills_its_workers_fails_alone_as_crashed() {
-    let app = TestApp::with(&[("IMAGE_BATCH_SIZE", "8"), ("THUMBNAIL_PREFIX", "")]).await;
+    let app = TestApp::start_with(&[("IMAGE_BATCH_SIZE", "8"), ("THUMBNAIL_PREFIX", "")]).await;
     for number in 0..23 {
         app.put(&format!("images/{number:02}.jpg"), demo_image("cat.jpg")).await;
     }

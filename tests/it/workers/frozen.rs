@@ -11,8 +11,8 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use crate::support::cheap_clip::CheapClip;
-use crate::support::http_proxy::{HttpProxy, ProxyAction};
+use crate::support::proxies::http::{HttpProxy, ProxyAction};
+use crate::support::services::cheap_clip::CheapClip;
 use crate::support::worker::{Worker, points, submit};
 use crate::support::{TestApp, demo_image};
 

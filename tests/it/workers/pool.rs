@@ -23,13 +23,13 @@ use crate::support::fakes::{MeanProvider, MemoryIndex, MemorySource, mean_space}
 const RENEW_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Grants every image in batches, and answers renewals as the test wants.
-struct Scripted {
+struct ScriptedBroker {
     source: Arc<MemorySource>,
     /// Images in one batch.
     batch: usize,
     /// How long a request for a batch takes.
     latency: Duration,
-    given: AtomicUsize,
+    granted_images: AtomicUsize,
     /// Successive answers to renewals; then all succeed.
     answers: Mutex<Vec<Result<LeaseStatus, LeaseError>>>,
     renewed: Mutex<Vec<Vec<Held>>>,
@@ -48,7 +48,7 @@ impl ScriptedBroker {
             source,
             batch: 2,
             latency: Duration::from_millis(1),
-            given: AtomicUsize::new(0),
+            granted_images: AtomicUsize::new(0),
             answers: Mutex::new(answers),
             renewed,
             reported,
@@ -73,7 +73,7 @@ impl ScriptedBroker {
 #[async_trait]
 impl LeaseBroker for ScriptedBroker {
     async fn lease(&self, _: Vec<Held>) -> Result<Offer, LeaseError> {
-        let at = self.given.fetch_add(self.batch, Ordering::SeqCst);
+        let at = self.granted_images.fetch_add(self.batch, Ordering::SeqCst);
         // What was granted arrives after a delay.
         tokio::time::sleep(self.latency).await;
         let images = self.source.refs();
@@ -123,12 +123,12 @@ impl LeaseBroker for ScriptedBroker {
     }
 }
 
-async fn work(broker: &Arc<Scripted>, takes: Duration) -> (Result<Ended, PoolError>, Duration) {
-    let provider = Arc::new(MeanProvider { takes, ..MeanProvider::default() });
+async fn work(broker: &Arc<ScriptedBroker>, delay: Duration) -> (Result<Ended, PoolError>, Duration) {
+    let provider = Arc::new(MeanProvider { delay, ..MeanProvider::default() });
     let settings =
         PipelineSettings { image_embed_batch_size: 2, glimpse_embed_lanes: 1, ..PipelineSettings::default() };
-    let begun = Instant::now();
-    (run(broker.pool(provider, &settings)).await, begun.elapsed())
+    let started = Instant::now();
+    (run(broker.pool(provider, &settings)).await, started.elapsed())
 }
 
 async fn run(pool: Pool) -> Result<Ended, PoolError> {
@@ -144,16 +144,19 @@ async fn leases_of_ten_images_fill_batches_of_64_and_no_more_are_held_than_that_
     let settings =
         PipelineSettings { image_embed_batch_size: batch, glimpse_embed_lanes: lanes, ..PipelineSettings::default() };
     let latency = Duration::from_millis(20);
-    let broker = Arc::new(Scripted { batch: 10, latency, ..Scripted::scripted(images, vec![]) });
-    let provider = Arc::new(MeanProvider { takes: Duration::from_secs(15), ..MeanProvider::default() });
+    let broker = Arc::new(ScriptedBroker { batch: 10, latency, ..ScriptedBroker::scripted(images, vec![]) });
+    let provider = Arc::new(MeanProvider { delay: Duration::from_secs(15), ..MeanProvider::default() });
     assert_eq!(run(broker.pool(provider.clone(), &settings)).await.unwrap(), Ended::Over);
     assert_eq!(broker.reported(), images);
     let calls = provider.calls.lock().unwrap().clone();
     let full = calls.iter().filter(|size| **size == batch).count();
     assert!(full + lanes + 1 >= calls.len(), "only the first call of a lane and the last call are smaller: {calls:?}");
     let needed = settings.lanes().images_in_flight();
-    let held = broker.renewed.lock().unwrap().iter().map(Vec::len).max().unwrap() * 10;
-    assert!((needed - 10..needed + 20).contains(&held), "{held} images are held, {needed} are needed");
+    let renewed_count = broker.renewed.lock().unwrap().iter().map(Vec::len).max().unwrap() * 10;
+    assert!(
+        (needed - 10..needed + 20).contains(&renewed_count),
+        "{renewed_count} images are held, {needed} are needed"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -123,7 +123,7 @@ async fn a_stopped_job_dismisses_its_workers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_does_not_fit_is_refused_with_the_reason() {
-    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", "door")]).await;
+    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", "api-key")]).await;
     let send = |path: String, token: Option<String>, body: Value| {
         let request = app.client.post(format!("{}{path}", app.url)).json(&body);
         let request = match token {
@@ -135,7 +135,7 @@ async fn a_worker_that_does_not_fit_is_refused_with_the_reason() {
             (response.status().as_u16(), response.json::<Value>().await.unwrap())
         }
     };
-    let key = Some("door".to_owned());
+    let key = Some("api-key".to_owned());
     for (executor, expected) in [("ray", "RAY_ADDRESS"), ("cloud", "`workers` or `ray`")] {
         let (status, reply) = send("/jobs/images".into(), key.clone(), json!({"executor": executor})).await;
         assert!(status == 422 && reply["message"].as_str().unwrap().contains(expected), "{reply}");
@@ -173,7 +173,7 @@ async fn a_worker_that_does_not_fit_is_refused_with_the_reason() {
     same["stores"] = "qdrant".into();
     let (status, reply) = joined(same).await;
     assert!(status == 409 && reply["message"].as_str().unwrap().contains("qdrant"), "{reply}");
-    let (status, reply) = send(inner("leases"), Some(token.clone()), json!({"worker": "nobody"})).await;
+    let (status, reply) = send(inner("leases"), Some(token.clone()), json!({"worker": "unknown"})).await;
     assert_eq!((status, reply["code"].as_str().unwrap()), (409, "not_joined"));
 
     let worker = Worker::start_with_token(&app, &job.job_id, "wrong", "one", &[]);

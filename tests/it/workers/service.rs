@@ -18,7 +18,7 @@ use glimpse::worker::{ServiceClient, WorkerSettings};
 use serde_json::{Value, json};
 
 use crate::cli::commands::RunningCommand;
-use crate::support::cheap_clip::CheapClip;
+use crate::support::services::cheap_clip::CheapClip;
 use crate::support::{TestApp, demo_image, free_address, quarters_png};
 
 pub(crate) async fn records(index: &EmbeddedIndex, collection: &str) -> Vec<ImageRecord> {
@@ -122,7 +122,7 @@ async fn the_jobs_status_names_a_dependency_that_a_worker_waits_for() {
     let clip = CheapClip::start(Duration::from_millis(20)).await;
     let variables =
         [("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str()), ("GLIMPSE_LEASE_SECONDS", "3")];
-    let app = TestApp::with(&[&variables[..], &[("IMAGE_BATCH_SIZE", "4")]].concat()).await;
+    let app = TestApp::start_with(&[&variables[..], &[("IMAGE_BATCH_SIZE", "4")]].concat()).await;
     for number in 0..200 {
         app.put(&format!("images/{number:03}.png"), quarters_png(number)).await;
     }

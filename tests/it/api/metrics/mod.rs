@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 
 use self::scrape::Scrape;
 use crate::cli::commands::RunningCommand;
-use crate::support::cheap_clip::CheapClip;
 use crate::support::demo_image;
+use crate::support::services::cheap_clip::CheapClip;
 
 const METRICS_PAGE: &str = include_str!("../../../../docs/metrics.md");
 const KEY: &str = "open-sesame";

@@ -9,7 +9,7 @@ use glimpse::imaging::PreparedImage;
 use crate::contract::embed::suite::{
     a_batch_equals_its_single_images, calls_do_not_mix, images, texts_get_different_vectors, the_space_is_stable,
 };
-use crate::support::embed_services::{MODEL, SIZE, Service, provider};
+use crate::support::services::embed_services::{MODEL, SIZE, Service, provider};
 
 const TIMEOUT: Duration = Duration::from_mins(2);
 

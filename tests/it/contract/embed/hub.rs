@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 
 use crate::contract::embed::clip_tiny::folder;
-use crate::support::hub::{COMMIT, FakeHub, Script, TOKEN};
+use crate::support::services::hub::{COMMIT, FakeHub, Script, TOKEN};
 use crate::support::{TestApp, demo_image};
 
 const IMAGE: &str = "onnx/vision_model.onnx";
@@ -141,23 +141,23 @@ async fn a_corrupt_file_is_downloaded_again_and_never_used() {
     let hub = FakeHub::start(&folder(), once).await;
     Home::new(&hub).works().await;
 
-    let always = Script { spoil: Some((TEXT.to_owned(), usize::MAX)), ..Script::default() };
-    let hub = FakeHub::of(&folder(), always).await;
-    let home = Home::of(&hub);
-    let (trouble, said) = home.refused("org/clip").await;
+    let always = Script { corrupt: Some((TEXT.to_owned(), usize::MAX)), ..Script::default() };
+    let hub = FakeHub::start(&folder(), always).await;
+    let home = Home::new(&hub);
+    let (trouble, message) = home.refused("org/clip").await;
     assert_eq!(trouble, FailureKind::Failed);
-    assert!(said.contains(TEXT) && said.contains("SHA-256"), "{said}");
+    assert!(message.contains(TEXT) && message.contains("SHA-256"), "{message}");
     assert!(!home.repo().join("refs/main").exists());
     assert!(!home.repo().join("snapshots").join(COMMIT).join(TEXT).exists());
 }
 
 #[tokio::test]
 async fn a_private_model_needs_the_token_which_only_the_hub_receives() {
-    let hub = FakeHub::of(&folder(), Script { private: true, ..Script::default() }).await;
-    let home = Home::of(&hub);
-    let (trouble, said) = home.refused("org/clip").await;
+    let hub = FakeHub::start(&folder(), Script { private: true, ..Script::default() }).await;
+    let home = Home::new(&hub);
+    let (trouble, message) = home.refused("org/clip").await;
     assert_eq!(trouble, FailureKind::Refused);
-    assert!(said.contains("HF_TOKEN") && said.contains("401"), "{said}");
+    assert!(message.contains("HF_TOKEN") && message.contains("401"), "{message}");
 
     let settings = HubSettings { hf_token: Secret::new(TOKEN), ..home.settings.clone() };
     assert!(!format!("{settings:?}").contains(TOKEN));
@@ -170,17 +170,17 @@ async fn missing_models_and_files_are_named() {
     let hub = FakeHub::start(&folder(), Script::default()).await;
     let home = Home::new(&hub);
     for model in ["org/missing", "org/clip@other"] {
-        let (trouble, said) = home.refused(model).await;
+        let (trouble, message) = home.refused(model).await;
         assert_eq!(trouble, FailureKind::Refused);
-        assert!(said.contains(model) && said.contains("CLIP_MODEL"), "{said}");
+        assert!(message.contains(model) && message.contains("CLIP_MODEL"), "{message}");
     }
     let bare = tempfile::tempdir().unwrap();
     std::fs::create_dir(bare.path().join("onnx")).unwrap();
     std::fs::write(bare.path().join("model.safetensors"), "weights").unwrap();
-    let hub = FakeHub::of(bare.path(), Script::default()).await;
-    let (trouble, said) = Home::of(&hub).refused("org/clip").await;
+    let hub = FakeHub::start(bare.path(), Script::default()).await;
+    let (trouble, message) = Home::new(&hub).refused("org/clip").await;
     assert_eq!(trouble, FailureKind::Refused);
-    assert!(said.contains("no towers exported to ONNX"), "{said}");
+    assert!(message.contains("no towers exported to ONNX"), "{message}");
 }
 
 #[tokio::test]
@@ -188,10 +188,10 @@ async fn offline_without_the_files_is_an_error_with_a_remedy_and_no_request() {
     let hub = FakeHub::start(&folder(), Script::default()).await;
     let home = Home::new(&hub);
     let settings = HubSettings { hf_hub_offline: true, ..home.settings.clone() };
-    let (trouble, said) = Home { settings, ..home }.refused("org/clip").await;
+    let (trouble, message) = Home { settings, ..home }.refused("org/clip").await;
     assert_eq!(trouble, FailureKind::Refused);
-    assert!(said.contains("HF_HUB_OFFLINE") && said.contains("models--org--clip"), "{said}");
-    assert!(hub.asked().is_empty());
+    assert!(message.contains("HF_HUB_OFFLINE") && message.contains("models--org--clip"), "{message}");
+    assert!(hub.requests().is_empty());
 }
 
 #[tokio::test]
@@ -206,9 +206,9 @@ async fn an_unreachable_hub_is_a_retryable_failure() {
     let hub = FakeHub::start(&folder(), Script::default()).await;
     let mut home = Home::new(&hub);
     home.settings.hf_endpoint = "http://127.0.0.1:1".to_owned();
-    let (trouble, said) = home.refused("org/clip").await;
+    let (trouble, message) = home.refused("org/clip").await;
     assert_eq!(trouble, FailureKind::Failed);
-    assert!(said.contains("HF_ENDPOINT"), "{said}");
+    assert!(message.contains("HF_ENDPOINT"), "{message}");
 }
 
 /// Two providers act as two processes would: each has its own handle of the lock.

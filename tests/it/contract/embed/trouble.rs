@@ -15,9 +15,9 @@ use glimpse::embed::{EmbedError, ProviderKind};
 use glimpse::imaging::PreparedImage;
 use serde_json::{Value, json};
 
-use crate::support::embed_services::provider;
-use crate::support::fixed_reply::{ALL, FixedReply, SIDE, TIMEOUT};
 use crate::support::serve;
+use crate::support::services::embed_services::provider;
+use crate::support::services::fixed_reply::{ALL, FixedReply, SIDE, TIMEOUT};
 
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -48,9 +48,9 @@ async fn each_status_is_classified_as_input_settings_or_service_error() {
 #[tokio::test]
 async fn retry_after_is_read_in_seconds_and_as_a_date() {
     for status in [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE] {
-        let server = Scripted::answering(move || (status, [("retry-after", "7")])).await;
-        server.is(FailureKind::Busy { retry_after: Duration::from_secs(7) }, PATIENT).await;
-        let server = Scripted::answering(move || {
+        let server = FixedReply::start(move || (status, [("retry-after", "7")])).await;
+        server.assert_trouble(FailureKind::Busy { retry_after: Duration::from_secs(7) }, TIMEOUT).await;
+        let server = FixedReply::start(move || {
             let when = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(40));
             (status, [("retry-after", when)])
         });
@@ -60,7 +60,10 @@ async fn retry_after_is_read_in_seconds_and_as_a_date() {
             assert!((30..=40).contains(&retry_after.as_secs()), "{what}: {retry_after:?}");
         }
     }
-    Scripted::saying(429, "").await.is(FailureKind::Busy { retry_after: Duration::from_secs(1) }, PATIENT).await;
+    FixedReply::start_with(429, "")
+        .await
+        .assert_trouble(FailureKind::Busy { retry_after: Duration::from_secs(1) }, TIMEOUT)
+        .await;
 }
 
 #[tokio::test]
@@ -72,40 +75,40 @@ async fn a_missing_or_stalled_answer_times_out() {
         std::future::pending::<StatusCode>()
     });
     let (url, task) = serve(router).await;
-    let silent = Scripted { url, asked, _task: task };
-    silent.is(FailureKind::TimedOut, SHORT).await;
-    assert_eq!(silent.asked.load(Ordering::SeqCst), 8, "asked once each: adapters do not retry");
+    let silent = FixedReply { url, requests, _task: task };
+    silent.assert_trouble(FailureKind::TimedOut, SHORT).await;
+    assert_eq!(silent.requests.load(Ordering::SeqCst), 8, "one request each: adapters do not retry");
 
     let stalled = || Body::from_stream(stream::iter([Ok::<_, io::Error>("[{\"vec")]).chain(stream::pending()));
-    Scripted::answering(stalled).await.is(FailureKind::TimedOut, SHORT).await;
+    FixedReply::start(stalled).await.assert_trouble(FailureKind::TimedOut, SHORT).await;
 }
 
 #[tokio::test]
 async fn a_connection_cut_in_the_middle_of_a_body_is_a_failure() {
     let cut = || Body::from_stream(stream::iter([Ok("[{\"vector\":[1,2"), Err(io::Error::other("cut"))]));
-    Scripted::answering(cut).await.is(FailureKind::Failed, PATIENT).await;
+    FixedReply::start(cut).await.assert_trouble(FailureKind::Failed, TIMEOUT).await;
 }
 
 #[tokio::test]
 async fn an_unreadable_answer_is_a_failure() {
     for body in ["", "<!doctype html><title>Sign in</title>", "[{\"vector\":[1,", "{\"error\":\"x\"}", "7", "null"] {
-        Scripted::saying(200, body).await.is(FailureKind::Failed, PATIENT).await;
+        FixedReply::start_with(200, body).await.assert_trouble(FailureKind::Failed, TIMEOUT).await;
     }
 }
 
 #[tokio::test]
 async fn an_endless_reply_is_cut_off() {
     let endless = || Body::from_stream(stream::repeat_with(|| Ok::<_, io::Error>(Bytes::from_static(&[b' '; 8192]))));
-    Scripted::answering(endless).await.is(FailureKind::Failed, PATIENT).await;
+    FixedReply::start(endless).await.assert_trouble(FailureKind::Failed, TIMEOUT).await;
     // A reply that announces such a length is not read either.
     let announced = || {
         let stalls = Body::from_stream(stream::pending::<Result<Bytes, io::Error>>());
         Response::builder().header("content-length", u64::MAX / 2).body(stalls).unwrap()
     };
-    Scripted::answering(announced).await.is(FailureKind::Failed, PATIENT).await;
+    FixedReply::start(announced).await.assert_trouble(FailureKind::Failed, TIMEOUT).await;
     // The text of an error is not needed.
     let grumbling = move || (StatusCode::BAD_GATEWAY, endless());
-    Scripted::answering(grumbling).await.is(FailureKind::Failed, PATIENT).await;
+    FixedReply::start(grumbling).await.assert_trouble(FailureKind::Failed, TIMEOUT).await;
 }
 
 #[tokio::test]
@@ -114,7 +117,7 @@ async fn a_redirection_is_not_followed() {
     for status in [301, 302, 307, 308] {
         let to = target.url.clone();
         let away = move || (StatusCode::from_u16(status).unwrap(), [("location", to.clone())]);
-        Scripted::answering(away).await.is(FailureKind::Refused, PATIENT).await;
+        FixedReply::start(away).await.assert_trouble(FailureKind::Refused, TIMEOUT).await;
     }
     assert_eq!(target.requests.load(Ordering::SeqCst), 0, "a key must not be sent to another host");
 }
@@ -122,7 +125,7 @@ async fn a_redirection_is_not_followed() {
 #[tokio::test]
 async fn a_refused_connection_is_a_failure() {
     for kind in ALL {
-        let error = provider(kind, "http://127.0.0.1:9", Some(SIDE), PATIENT).space().await.unwrap_err();
+        let error = provider(kind, "http://127.0.0.1:9", Some(SIDE), TIMEOUT).space().await.unwrap_err();
         assert!(matches!(&error, EmbedError::Dependency(down) if down.trouble == FailureKind::Failed), "{error}");
     }
 }

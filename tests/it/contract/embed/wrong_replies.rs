@@ -10,9 +10,9 @@ use axum::routing::get;
 use glimpse::domain::{Embedding, FailureKind, InvalidEmbedding};
 use glimpse::embed::{EmbedError, ProviderKind};
 
-use crate::support::embed_services::{Service, provider, refusal};
-use crate::support::fixed_reply::{ALL, FixedReply, TIMEOUT, image, vectors};
 use crate::support::serve;
+use crate::support::services::embed_services::{Service, provider, refusal};
+use crate::support::services::fixed_reply::{ALL, FixedReply, TIMEOUT, image, vectors};
 
 /// The result of each adapter for a reply with these vectors, for a text or for two images.
 async fn results_for(raw: &'static [&'static str], images: bool) -> Vec<Result<Vec<Embedding>, EmbedError>> {
@@ -53,10 +53,10 @@ async fn an_unusable_vector_is_a_failure_of_its_input() {
     assert_all_report(&["[1,2]", "[1,2,3]"], true, &invalid(InvalidEmbedding::WrongSize { expected: 2, actual: 3 }))
         .await;
     for raw in [&["[1,\"2\"]"], &["\"1,2\""], &["null"], &["[[1,2]]"]] {
-        for made in made_of(raw, false).await {
+        for results in results_for(raw, false).await {
             assert!(
-                matches!(&made, Err(EmbedError::Dependency(down)) if down.trouble == FailureKind::Failed),
-                "{made:?}"
+                matches!(&results, Err(EmbedError::Dependency(down)) if down.trouble == FailureKind::Failed),
+                "{results:?}"
             );
         }
     }

@@ -10,7 +10,7 @@ use glimpse::resilience::Concurrently;
 use glimpse::source::{ImageSource, NewObject, S3Settings, S3Source, Scope, SourceError};
 
 use super::Fixture;
-use crate::support::http_proxy::{HttpProxy, ProxyAction};
+use crate::support::proxies::http::{HttpProxy, ProxyAction};
 
 /// Keys in a page of every service.
 const PAGE: usize = 1_000;

@@ -141,11 +141,11 @@ async fn a_busy_service_sends_retry_after() {
 
 #[tokio::test]
 async fn a_failing_or_stalled_service_is_not_a_failure_of_the_image() {
-    let failing = Canned::answering("HTTP/1.1 500 Oh\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+    let failing = FixedServer::start("HTTP/1.1 500 Oh\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
     assert_eq!(trouble(failing.fetch().await.unwrap_err()), FailureKind::Failed);
-    let silent = Canned::answering("").await;
+    let silent = FixedServer::start("").await;
     assert_eq!(trouble(silent.fetch().await.unwrap_err()), FailureKind::TimedOut);
-    let no_http = Canned::answering("SSH-2.0-OpenSSH\r\n").await;
+    let no_http = FixedServer::start("SSH-2.0-OpenSSH\r\n").await;
     assert_eq!(trouble(no_http.fetch().await.unwrap_err()), FailureKind::Failed);
 }
 
@@ -165,7 +165,7 @@ async fn a_stalled_body_times_out() {
     };
     let expected = image("k");
     tokio::select! {
-        fetched = source.fetch(&wanted) => assert_eq!(trouble(fetched.unwrap_err()), FailureKind::TimedOut),
+        fetched = source.fetch(&expected) => assert_eq!(trouble(fetched.unwrap_err()), FailureKind::TimedOut),
         () = server => {}
     }
 }

@@ -13,8 +13,8 @@ use crate::support::scripted_bucket::{Fault, Mode, Reply, Script, ScriptedBucket
 async fn expired_credentials_end_the_job_once_and_a_retry_completes_it() {
     let bucket = ScriptedBucket::start(Mode::Expired).await;
     let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("IMAGE_BATCH_SIZE", "1")]).await;
-    let (job, said) = refused(&app, json!({})).await;
-    assert!(said.contains("S3_ACCESS_KEY_ID") && said.contains("ExpiredToken") && said.contains("retry"), "{said}");
+    let (job, text) = refused(&app, json!({})).await;
+    assert!(text.contains("S3_ACCESS_KEY_ID") && text.contains("ExpiredToken") && text.contains("retry"), "{text}");
     assert!(job.counts.done <= 2 && bucket.all_gets() <= 4, "{job:?}");
     bucket.set(Mode::Plain);
     let rest = retried(&app, &job.job_id).await;
@@ -191,7 +191,7 @@ async fn a_denied_object_fails_alone() {
                 (!request.is_listing() && request.key() == b"b.jpg").then(|| denied.clone())
             }
         };
-        let bucket = ScriptedBucket::start_with(Script::four().judged(judge)).await;
+        let bucket = ScriptedBucket::start_with(Script::four().with_handler(handler)).await;
         let app = service(&bucket).await;
         let job = succeeded(&app, json!({})).await;
         assert_eq!((job.counts.done, job.counts.failed), (3, 1), "{denied:?}");

@@ -7,12 +7,12 @@ use serde_json::json;
 use super::plain::{refused, service, succeeded};
 use crate::support::scripted_bucket::{Mode, Reply, Script, ScriptedBucket, Tokens};
 
-async fn fails_with(tokens: Tokens, words: &str, most_pages: usize) {
+async fn fails_with(tokens: Tokens, reason: &str, most_pages: usize) {
     let bucket = ScriptedBucket::start_with(Script { tokens, ..Script::four() }).await;
     let app = service(&bucket).await;
     let (_, text) = refused(&app, json!({})).await;
     assert!(
-        text.contains(words) && text.contains("ListObjectsV2") && text.contains("S3_ENDPOINT"),
+        text.contains(reason) && text.contains("ListObjectsV2") && text.contains("S3_ENDPOINT"),
         "{tokens:?}: {text}"
     );
     assert!(bucket.lists() <= most_pages, "{tokens:?}: {} pages", bucket.lists());

@@ -12,7 +12,7 @@ async fn assert_change_is_noticed(mut script: Script, header: bool, overwrite: i
             object.last_modified = Some("Thu, 01 Jan 2026 00:00:00 GMT".to_owned());
         }
     }
-    let what = format!("{:?}, {header}", script.etags);
+    let label = format!("{:?}, {header}", script.etags);
     let bucket = ScriptedBucket::start_with(script).await;
     let app = service(&bucket).await;
     assert_eq!(succeeded(&app, json!({})).await.counts.done, 4, "{label}");

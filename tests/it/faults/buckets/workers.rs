@@ -17,7 +17,7 @@ async fn a_worker_with_expired_credentials_ends_the_job_and_counts_no_image() {
             .is_some_and(|value| value.contains("Credential=stale/"))
             .then(|| expired.clone())
     };
-    let bucket = ScriptedBucket::start_with(Script::four().judged(judge)).await;
+    let bucket = ScriptedBucket::start_with(Script::four().with_handler(handler)).await;
     let app = service(&bucket).await;
     let job = submit(&app, json!({"executor": "workers"})).await;
     let folder = tempfile::tempdir().unwrap();

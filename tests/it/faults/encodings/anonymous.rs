@@ -21,7 +21,7 @@ async fn public() -> ScriptedBucket {
     let signed = |request: &crate::support::scripted_bucket::BucketRequest| {
         request.header("authorization").is_some() || request.query.contains_key("X-Amz-Signature")
     };
-    ScriptedBucket::start_with(Script::four().judged(move |asked| signed(asked).then(denied))).await
+    ScriptedBucket::start_with(Script::four().with_handler(move |request| signed(request).then(denied))).await
 }
 
 /// Answers only signed requests with the requester-pays header.
@@ -31,7 +31,7 @@ async fn requester_pays() -> ScriptedBucket {
         request.header("authorization").is_some()
             && request.header("x-amz-request-payer").as_deref() == Some("requester")
     };
-    ScriptedBucket::start_with(Script::four().judged(move |asked| (!pays(asked)).then(denied))).await
+    ScriptedBucket::start_with(Script::four().with_handler(move |request| (!pays(request)).then(denied))).await
 }
 
 /// Whether the doctor's check of the bucket passes, and its output.
@@ -79,7 +79,7 @@ async fn a_requester_pays_bucket_is_read_if_the_reader_pays() {
     let bucket = requester_pays().await;
     let variables = bucket.variables();
     let mut all: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    assert!(!doctor(&all).await.0, "nobody pays");
+    assert!(!doctor(&all).await.0, "the reader does not pay");
     all.push(("S3_REQUEST_PAYER", "requester"));
     let (passes, message) = doctor(&all).await;
     assert!(passes, "{message}");

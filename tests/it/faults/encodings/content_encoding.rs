@@ -64,7 +64,7 @@ async fn compressed_objects_are_indexed_shown_and_then_unchanged() {
     ];
     let names: Vec<String> = objects.iter().map(|object| String::from_utf8(object.key.clone()).unwrap()).collect();
     let bucket = ScriptedBucket::start_with(Script { objects, ..Script::default() }).await;
-    let app = over(&bucket, &[]).await;
+    let app = start_over(&bucket, &[]).await;
     let job = app.ingest_with(json!({})).await;
     succeeded(&job);
     assert_eq!(job.counts.done, 8);

@@ -71,7 +71,7 @@ fn assert_prepared(name: &str, file: &[u8], size: (u32, u32), limits: &Limits) {
 
 #[test]
 fn images_of_108_and_200_megapixels_are_read_within_the_budget() {
-    if in_a_process_of_its_own("large::images_of_108_and_200_megapixels_are_read_within_the_budget") {
+    if runs_alone(module_path!(), "images_of_108_and_200_megapixels_are_read_within_the_budget") {
         let limits = ImagingSettings::default().limits();
         assert_prepared("JPEG of 108 megapixels", &phone_jpeg(12_000, 563), (12_000, 9_008), &limits);
         assert_prepared("JPEG of 200 megapixels", &phone_jpeg(16_320, 765), (16_320, 12_240), &limits);
@@ -83,7 +83,7 @@ fn images_of_108_and_200_megapixels_are_read_within_the_budget() {
 
 #[test]
 fn twenty_inflating_profiles_and_texts_at_once_stay_within_the_budget() {
-    if in_a_process_of_its_own("large::twenty_inflating_profiles_and_texts_at_once_stay_within_the_budget") {
+    if runs_alone(module_path!(), "twenty_inflating_profiles_and_texts_at_once_stay_within_the_budget") {
         let zeros = zlib_of_zeros(64);
         for (kind, head) in [
             (b"iCCP", &b"x\0\0"[..]),
@@ -105,38 +105,4 @@ fn twenty_inflating_profiles_and_texts_at_once_stay_within_the_budget() {
             assert!(peak <= BUDGET, "{}: {peak} bytes", String::from_utf8_lossy(kind));
         }
     }
-}
-
-const ALONE: &str = "GLIMPSE_LARGE_ALONE";
-
-/// Returns true in a process that runs this test alone. Otherwise starts that process, waits for its success, and
-/// returns false.
-pub(super) fn in_a_process_of_its_own(test: &str) -> bool {
-    if variable(ALONE).is_some() {
-        return true;
-    }
-    let mut alone = Command::new(std::env::current_exe().unwrap());
-    let folder = module_path!().split_once("::").unwrap().1.trim_end_matches("large");
-    alone.args([&format!("{folder}{test}"), "--exact", "--nocapture"]).env(ALONE, "1");
-    let output = alone.output().unwrap();
-    let message = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && message.contains("1 passed"), "{message}");
-    false
-}
-
-/// Resets the kernel's count of the peak of memory; `None` if the kernel is not Linux.
-pub(super) fn forget_peak() -> Option<u64> {
-    std::fs::write("/proc/self/clear_refs", "5").ok()?;
-    of_status("VmRSS:")
-}
-
-pub(super) fn peak_since(before: Option<u64>) -> Option<u64> {
-    Some(of_status("VmHWM:")?.saturating_sub(before?))
-}
-
-fn of_status(name: &str) -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kilobytes =
-        status.lines().find_map(|line| line.strip_prefix(name)?.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kilobytes.map(|kilobytes| kilobytes * 1024)
 }

@@ -8,7 +8,7 @@ use glimpse::ledger::{Known, Ledger};
 use reqwest::{Client, StatusCode};
 
 use crate::jobs::crash::{Process, put};
-use crate::support::cheap_clip::CheapClip;
+use crate::support::services::cheap_clip::CheapClip;
 
 const OBJECTS: u32 = 100_000;
 

@@ -70,8 +70,8 @@ async fn a_read_fails_only_if_no_store_answers() {
     two.switch(false);
     let (store, _) = stores.get_from_any(&all, &name, &ids).await.unwrap_err();
     assert_eq!(store, "two");
-    let nobody = stores.get_from_any(&StoreSet::default(), &name, &ids).await;
-    assert!(nobody.unwrap().is_empty(), "no store is called");
+    let from_none = stores.get_from_any(&StoreSet::default(), &name, &ids).await;
+    assert!(from_none.unwrap().is_empty(), "no store is called");
     // A store that has the collection but not the record has answered.
     two.switch(true);
     two.ensure_image_collection(&name, &crate::support::fakes::mean_space()).await.unwrap();

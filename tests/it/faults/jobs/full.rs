@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::jobs::crash::{Process, is_final, put, succeeded};
 use crate::jobs::full_disk::SmallDisk;
-use crate::support::cheap_clip::CheapClip;
+use crate::support::services::cheap_clip::CheapClip;
 
 const IMAGES: u32 = 3_000;
 

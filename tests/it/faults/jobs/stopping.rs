@@ -9,8 +9,8 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
 use crate::jobs::crash::{Process, put, succeeded};
-use crate::support::cheap_clip::CheapClip;
-use crate::support::http_proxy::{HttpProxy, ProxyAction};
+use crate::support::proxies::http::{HttpProxy, ProxyAction};
+use crate::support::services::cheap_clip::CheapClip;
 
 const IMAGES: u32 = 400;
 /// Work in flight has 20 s to complete. A job that waits for a dependency must not need any of it.

@@ -140,7 +140,7 @@ async fn a_service_with_a_panicked_task_is_not_ready_and_ends_with_an_error() {
     shutdown.drain().cancelled().await;
     let ready = reqwest::get(format!("{url}/readyz")).await.unwrap();
     assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
-    drop(held);
+    drop(task_token);
     let error = serving.await.unwrap().unwrap_err();
     assert!(error.to_string().contains("scheduler of jobs"), "{error}");
     assert_eq!(error.exit_code(), 70, "the exit code of the process");

@@ -18,8 +18,8 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::support::embed_services::{Service, provider};
 use crate::support::serve;
+use crate::support::services::embed_services::{Service, provider};
 use crate::support::{TestApp, demo_images};
 
 /// A quarter of `CLIP_TIMEOUT`, as 30 s are of 120.

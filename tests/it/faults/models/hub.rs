@@ -5,7 +5,7 @@ use glimpse::embed::EmbedError;
 
 use super::layouts::from_hub;
 use crate::contract::embed::clip_tiny::folder;
-use crate::support::hub::{FakeHub, MirrorKind, Script};
+use crate::support::services::hub::{FakeHub, MirrorKind, Script};
 
 const IMAGE: &str = "onnx/vision_model.onnx";
 

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::external::externalised;
 use crate::contract::embed::clip_tiny::{embedding, folder, golden, tiny};
-use crate::support::hub::{FakeHub, Script};
+use crate::support::services::hub::{FakeHub, Script};
 
 const PREPROCESSOR: &str = "preprocessor_config.json";
 const TOWERS: [&str; 2] = ["vision_model", "text_model"];

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::layouts::{copy, from_hub};
 use crate::contract::embed::clip_tiny::folder;
-use crate::support::hub::{FakeHub, Script, TOKEN};
+use crate::support::services::hub::{FakeHub, Script, TOKEN};
 
 /// Runs `glimpse clip` with these variables and no others of the user; returns whether it becomes ready, and its log.
 async fn clip(home: &Path, variables: &[(&str, &str)]) -> (Option<Value>, String) {

@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::contract::embed::clip_tiny::folder;
-use crate::support::hub::COMMIT;
+use crate::support::services::hub::COMMIT;
 
 /// Files that are still to be cut once.
 type Cut = Arc<Mutex<Vec<&'static str>>>;

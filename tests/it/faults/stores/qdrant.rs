@@ -74,14 +74,14 @@ async fn a_qdrant_with_a_hidden_version_is_checked_by_a_trial() {
         qdrant.set_limits(Limits { no_metadata: true, ..Limits::default() });
         let refused = index(&qdrant).ensure_image_collection(&collection, &space()).await.unwrap_err();
         assert!(sentence(&refused).contains("1.16"), "{refused}");
-        qdrant.limit(Limits::default());
-        assert_eq!(index(&qdrant).describe(&collection).await.unwrap(), None, "what was made is removed");
-        let made = index(&qdrant).ensure_image_collection(&collection, &space()).await.unwrap();
-        assert_eq!(made, EnsureOutcome::Created, "{version:?}");
+        qdrant.set_limits(Limits::default());
+        assert_eq!(index(&qdrant).describe(&collection).await.unwrap(), None, "the created collection is removed");
+        let created = index(&qdrant).ensure_image_collection(&collection, &space()).await.unwrap();
+        assert_eq!(created, EnsureOutcome::Created, "{version:?}");
         index(&qdrant).ready().await.unwrap();
         index(&qdrant).drop_collection(&collection).await.unwrap();
     }
-    qdrant.becomes(Some("1.16.0-dev"));
+    qdrant.set_version(Some("1.16.0-dev"));
     assert_eq!(index(&qdrant).ensure_image_collection(&collection, &space()).await.unwrap(), EnsureOutcome::Created);
 }
 

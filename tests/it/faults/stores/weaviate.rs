@@ -98,7 +98,7 @@ async fn the_queue_of_vectors_is_waited_for_up_to_a_limit() {
     server.queue(vec![300, 2, 0]);
     assert_eq!(index.wait_until_indexed(&documents, Duration::from_mins(1)).await.unwrap(), None);
     server.queue(vec![5]);
-    let begun = Instant::now();
+    let started = Instant::now();
     assert_eq!(index.wait_until_indexed(&documents, Duration::from_millis(200)).await.unwrap(), Some(5));
-    assert!(begun.elapsed() >= Duration::from_millis(200));
+    assert!(started.elapsed() >= Duration::from_millis(200));
 }

@@ -30,11 +30,11 @@ fn places(at: &str, value: &Value, found: &mut Vec<String>) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_megabyte_in_any_text_and_a_huge_list_in_any_place_are_refused_by_name() {
-    let (app, job) = with_images(4, &[("IMAGE_BATCH_SIZE", "4")]).await;
-    let door = Door::of(&app, &job).await;
-    door.join("one").await;
-    let batch = door.lease("one").await;
-    let held = json!([{"batch": batch["batch"], "attempt": batch["attempt"]}]);
+    let (app, job) = start_with_images(4, &[("IMAGE_BATCH_SIZE", "4")]).await;
+    let api = JobApi::new(&app, &job).await;
+    api.join("one").await;
+    let batch = api.lease("one").await;
+    let leases = json!([{"batch": batch["batch"], "attempt": batch["attempt"]}]);
     let stage = json!({"lanes": 1, "threads": true, "worked_us": 1, "available_us": 2, "took": [[1, 1]]});
     let timings = json!({"fetch": stage, "prepare": stage, "embed": stage, "upsert": stage});
     let task = &batch["tasks"][0];
@@ -134,10 +134,10 @@ async fn the_name_of_a_worker_cannot_add_a_line_to_the_log() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_without_a_lease_cannot_complete_images() {
-    let (app, job) = with_images(4, &[("IMAGE_BATCH_SIZE", "4")]).await;
-    let door = Door::of(&app, &job).await;
-    door.join("one").await;
-    let batch = door.lease("one").await;
+    let (app, job) = start_with_images(4, &[("IMAGE_BATCH_SIZE", "4")]).await;
+    let api = JobApi::new(&app, &job).await;
+    api.join("one").await;
+    let batch = api.lease("one").await;
     let outcomes: Vec<Value> = batch["tasks"].as_array().unwrap().iter().map(indexed).collect();
     let body = json!({"worker": "stranger", "attempt": batch["attempt"], "outcomes": outcomes});
     let (status, reply) = api.post(&format!("batches/{}/result", batch["batch"]), &body).await;

@@ -11,12 +11,12 @@ use super::{JobApi, start_with_images};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_for_work_waits_until_there_is_some() {
-    let (app, job) = with_images(4, &[("IMAGE_BATCH_SIZE", "4")]).await;
-    let door = Door::of(&app, &job).await;
-    door.join("one").await;
-    door.join("two").await;
-    let batch = door.lease("one").await;
-    let waiting = async { door.ask("leases", &json!({"worker": "two", "held": []})).await };
+    let (app, job) = start_with_images(4, &[("IMAGE_BATCH_SIZE", "4")]).await;
+    let api = JobApi::new(&app, &job).await;
+    api.join("one").await;
+    api.join("two").await;
+    let batch = api.lease("one").await;
+    let waiting = async { api.post("leases", &json!({"worker": "two", "held": []})).await };
     let gives_back = async {
         // Long enough for a polling worker to send several requests.
         tokio::time::sleep(Duration::from_secs(2)).await;
@@ -39,12 +39,12 @@ async fn a_request_for_work_waits_until_there_is_some() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_service_stops_at_once_while_workers_wait_for_work() {
-    let (app, job) = with_images(4, &[("IMAGE_BATCH_SIZE", "4")]).await;
-    let door = Door::of(&app, &job).await;
-    door.join("one").await;
-    door.join("two").await;
-    door.lease("one").await;
-    let waiting = async { door.ask("leases", &json!({"worker": "two"})).await };
+    let (app, job) = start_with_images(4, &[("IMAGE_BATCH_SIZE", "4")]).await;
+    let api = JobApi::new(&app, &job).await;
+    api.join("one").await;
+    api.join("two").await;
+    api.lease("one").await;
+    let waiting = async { api.post("leases", &json!({"worker": "two"})).await };
     let ends = async {
         tokio::time::sleep(Duration::from_millis(500)).await;
         app.request_stop();

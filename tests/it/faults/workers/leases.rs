@@ -8,18 +8,18 @@ use glimpse::api::replies::JobReply;
 use serde_json::{Value, json};
 
 use super::{JobApi, assert_no_lease_was_lost, indexed, start_with_images};
-use crate::support::cheap_clip::CheapClip;
-use crate::support::http_proxy::{HttpProxy, ProxyAction};
+use crate::support::proxies::http::{HttpProxy, ProxyAction};
+use crate::support::services::cheap_clip::CheapClip;
 use crate::support::worker::Worker;
 use crate::support::{TestApp, free_address};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_that_reports_without_heartbeats_keeps_its_leases() {
     const LEASE: Duration = Duration::from_secs(4);
-    let (app, job) = with_images(12, &[("GLIMPSE_LEASE_SECONDS", "4"), ("IMAGE_BATCH_SIZE", "6")]).await;
-    let door = Door::of(&app, &job).await;
-    door.join("one").await;
-    let (first, second) = (door.lease("one").await, door.lease("one").await);
+    let (app, job) = start_with_images(12, &[("GLIMPSE_LEASE_SECONDS", "4"), ("IMAGE_BATCH_SIZE", "6")]).await;
+    let api = JobApi::new(&app, &job).await;
+    api.join("one").await;
+    let (first, second) = (api.lease("one").await, api.lease("one").await);
     for task in first["tasks"].as_array().unwrap() {
         tokio::time::sleep(LEASE / 4).await;
         let body = json!({"worker": "one", "attempt": first["attempt"], "outcomes": [indexed(task)]});
@@ -67,9 +67,9 @@ async fn run_with_a_hanging_request(
     let provider =
         [("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str()), ("IMAGE_EMBED_BATCH_SIZE", "1")];
     let service = [&provider[..], &[("GLIMPSE_LEASE_SECONDS", "6"), ("IMAGE_BATCH_SIZE", "8")]].concat();
-    let (app, job) = with_images(250, &service).await;
-    let (judge, count) = one_of(kind, at, verdict);
-    let between = Between::new(&app.url, move |uri| judge(uri.path())).await;
+    let (app, job) = start_with_images(250, &service).await;
+    let (handler, count) = one_of(kind, at, verdict);
+    let http_proxy = HttpProxy::new(&app.url, move |uri| handler(uri.path())).await;
     let token = job.worker_token.as_deref().unwrap();
     let more = [&provider[..], &[("GLIMPSE_EMBED_LANES", "1")]].concat();
     let worker = Worker::start_through(&http_proxy.url(), &app, &job.job_id, token, "one", &more);

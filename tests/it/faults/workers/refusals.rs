@@ -40,9 +40,9 @@ async fn a_refused_worker_exits_with_78_and_the_job_reports_it_once() {
     assert!(!text.lines().any(|line| line.starts_with("2026-01-01")), "{text}");
 
     // A worker that cannot use its settings at all exits with the same code.
-    let (code, said) = Worker::start(&app, &job, "four", &[("IMAGE_EMBED_BATCH_SIZE", "none")]).ended().await;
-    assert!(code == Some(78) && said.contains("IMAGE_EMBED_BATCH_SIZE"), "{code:?} {said}");
-    assert_eq!(Worker::start(&app, &job, "five", &[]).ended().await.0, Some(0));
+    let (code, output) = Worker::start(&app, &job, "four", &[("IMAGE_EMBED_BATCH_SIZE", "none")]).wait().await;
+    assert!(code == Some(78) && output.contains("IMAGE_EMBED_BATCH_SIZE"), "{code:?} {output}");
+    assert_eq!(Worker::start(&app, &job, "five", &[]).wait().await.0, Some(0));
     let ended = app.job_until(&job.job_id, JobReply::is_final).await;
     assert_eq!((ended.status.as_str(), ended.counts.done), ("SUCCEEDED", 3), "{ended:?}");
     app.stop().await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Browser;
-use crate::support::cheap_clip::CheapClip;
+use crate::support::services::cheap_clip::CheapClip;
 use crate::support::{TestApp, demo_image, free_address};
 
 /// A service with a slow embedding provider. It keeps its port when it is started again.

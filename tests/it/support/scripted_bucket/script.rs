@@ -6,7 +6,7 @@ use axum::http::Method;
 use bytes::Bytes;
 
 use super::reply::{Delivery, Reply};
-use super::{Asked, BUCKET};
+use super::{BUCKET, BucketRequest};
 use crate::support::demo_image;
 
 /// One object of the bucket.

@@ -23,7 +23,8 @@ async fn concurrent_creations_of_one_collection_all_succeed() {
             let all = join_all((0..8).map(|_| index.ensure_image_collection(&collection, &space))).await;
             let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
             assert!(all.contains(&EnsureOutcome::Created), "{all:?}");
-            let info = place.raw().collection_info(there(&collection)).await.unwrap().result.unwrap();
+            let info =
+                server.raw_client().collection_info(collection_in_qdrant(&collection)).await.unwrap().result.unwrap();
             assert_eq!(info.payload_schema.len(), INDEXES);
             let again = index.ensure_image_collection(&collection, &space).await.unwrap();
             assert_eq!(again, EnsureOutcome::Existed);
@@ -37,7 +38,7 @@ async fn concurrent_creations_of_one_collection_all_succeed() {
 async fn colliding_names_created_at_the_same_time_never_both_stay() {
     on_every_server(async |server: &TestServer| {
         let (index, space) = (server.index(), space());
-        let conflicting = [name("contract-twin"), name("contract_twin")];
+        let conflicting = [name("contract-same"), name("contract_same")];
         for _ in 0..10 {
             let outcomes =
                 join_all(conflicting.iter().map(|collection| index.ensure_image_collection(collection, &space))).await;

@@ -51,10 +51,10 @@ async fn each_trouble_is_distinguished_in_every_method() {
     let collection = fresh(&slow_client, "contract-trouble").await;
     let busy = Kind::Busy { retry_after: Duration::from_secs(7) };
     for (trouble, index, expected) in [
-        (ServerFault::Unavailable, &patient, Kind::Failed),
-        (ServerFault::Exhausted(7), &patient, busy),
-        (ServerFault::Full, &patient, Kind::Full),
-        (ServerFault::Slow(Duration::from_mins(5)), &hasty, Kind::TimedOut),
+        (ServerFault::Unavailable, &slow_client, Kind::Failed),
+        (ServerFault::Exhausted(7), &slow_client, busy),
+        (ServerFault::Full, &slow_client, Kind::Full),
+        (ServerFault::Slow(Duration::from_mins(5)), &quick_client, Kind::TimedOut),
     ] {
         qdrant.fail(trouble);
         for error in outcomes(index).await {
@@ -63,7 +63,7 @@ async fn each_trouble_is_distinguished_in_every_method() {
         }
     }
     qdrant.fail(ServerFault::None);
-    patient.upsert(&collection, &[record("a.jpg", EAST)]).await.unwrap();
+    slow_client.upsert(&collection, &[record("a.jpg", EAST)]).await.unwrap();
 }
 
 #[tokio::test]
@@ -71,7 +71,7 @@ async fn the_time_limit_holds_for_both_attempts_together() {
     let qdrant = QdrantServer::start().await;
     let index = index(&qdrant.url(), "", Duration::from_secs(1));
     qdrant.fail(ServerFault::Slow(Duration::from_mins(5)));
-    let begun = Instant::now();
+    let started = Instant::now();
     assert_eq!(kind(&index.ready().await.unwrap_err()), Kind::TimedOut);
     // The client's own limit is two seconds, and then it would try again.
     assert!(started.elapsed() < Duration::from_millis(1_900), "{:?}", started.elapsed());

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::Server;
 use crate::contract::index::support::{EAST, fresh, ids, keys, name, query, record, space};
-use crate::support::tcp_proxy::TcpProxy;
+use crate::support::proxies::tcp::TcpProxy;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn passes_the_contract() {

@@ -174,12 +174,12 @@ async fn large_writes_are_sent_in_limited_requests() {
 #[tokio::test]
 async fn a_refused_connection_is_a_failure_of_the_store() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = format!("http://{}", listener.local_addr().unwrap());
+    let closed = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let server = Running::new(class(), Grpc::Refuses(vec![])).await;
-    let no_rest = WeaviateIndex::new(WeaviateSettings { url: nobody.clone(), ..server.settings() }).unwrap();
+    let no_rest = WeaviateIndex::new(WeaviateSettings { url: closed.clone(), ..server.settings() }).unwrap();
     assert_eq!(trouble(no_rest.ready().await.unwrap_err()), FailureKind::Failed);
-    let no_grpc = WeaviateIndex::new(WeaviateSettings { grpc_url: Some(nobody), ..server.settings() }).unwrap();
+    let no_grpc = WeaviateIndex::new(WeaviateSettings { grpc_url: Some(closed), ..server.settings() }).unwrap();
     assert_eq!(trouble(no_grpc.ready().await.unwrap_err()), FailureKind::Failed);
     let refused = no_grpc.search(&name("documents"), &query(EAST, 1)).await.unwrap_err();
     assert_eq!(trouble(refused), FailureKind::Failed);

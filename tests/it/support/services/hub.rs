@@ -16,7 +16,7 @@ use futures::StreamExt;
 use sha2::{Digest, Sha256};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{locked, serve};
+use crate::support::{locked, serve};
 
 pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 pub(crate) const TOKEN: &str = "hf_hush";

@@ -7,8 +7,8 @@ use glimpse::source::{EmbeddedS3, EmbeddedS3Settings};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-use super::TestApp;
-use super::http_proxy::{HttpProxy, ProxyAction};
+use super::http::{HttpProxy, ProxyAction};
+use crate::support::TestApp;
 
 /// A service whose bucket is external, with a proxy that counts the reads.
 pub(crate) struct ProxiedBucketApp {

@@ -15,7 +15,7 @@ use glimpse::imaging::PreparedImage;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::embed_services::provider;
-use super::serve;
+use crate::support::serve;
 
 /// Every adapter of an external service.
 pub(crate) const ALL: [ProviderKind; 4] =

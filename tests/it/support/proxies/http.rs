@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::serve;
+use crate::support::serve;
 
 /// What the proxy does with a request.
 pub(crate) enum ProxyAction {
