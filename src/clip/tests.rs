@@ -1,7 +1,7 @@
 use std::io::Cursor;
 
 use async_trait::async_trait;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -16,6 +16,7 @@ use crate::imaging::ImagingSettings;
 struct Fake {
     batches: std::sync::Mutex<Vec<usize>>,
     images: std::sync::Mutex<Vec<PreparedImage>>,
+    hangs: std::sync::atomic::AtomicBool,
 }
 
 #[async_trait]
@@ -31,6 +32,9 @@ impl ImageEmbeddingProvider for Fake {
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
         self.batches.lock().unwrap().push(images.len());
+        if self.hangs.load(std::sync::atomic::Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         self.images.lock().unwrap().extend(images.iter().cloned());
         let first = |image: &PreparedImage| image.rgb[..3].iter().map(|&value| f32::from(value) + 1.0).collect();
         images.iter().map(|image| Ok(Embedding::normalised(first(image), 3)?)).collect()
@@ -72,7 +76,10 @@ fn service() -> (Router, Arc<Fake>) {
 }
 
 async fn send(router: &Router, method: &str, path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
-    let request = Request::builder().method(method).uri(path).body(body.into()).unwrap();
+    let body = body.into();
+    let length = body.size_hint().exact().unwrap();
+    let request =
+        Request::builder().method(method).uri(path).header(header::CONTENT_LENGTH, length).body(body).unwrap();
     let reply = router.clone().oneshot(request).await.unwrap();
     let status = reply.status();
     let body = axum::body::to_bytes(reply.into_body(), usize::MAX).await.unwrap();
@@ -164,6 +171,17 @@ async fn an_internal_error_is_not_a_client_error_and_hides_its_details() {
     assert_eq!((status("busy").await, status("broken").await, status("panic").await), (429, 503, 500));
     assert_eq!(send(&router, "GET", "/nothing", "").await.0, StatusCode::NOT_FOUND);
     assert_eq!(send(&router, "GET", "/embedding/text", "").await.0, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn too_many_requests_with_one_image_get_429() {
+    let (router, fake) = service();
+    fake.hangs.store(true, std::sync::atomic::Ordering::SeqCst);
+    let body = json!({"images": [uri(&png(4, 4, [1, 2, 3]))]}).to_string();
+    let requests = (0..=MAX_SINGLE_IMAGES).map(|_| Box::pin(send(&router, "POST", "/embedding/image", body.clone())));
+    let ((status, _), ..) = futures::future::select_all(requests).await;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(fake.batches.lock().unwrap().len(), MAX_SINGLE_IMAGES);
 }
 
 #[tokio::test(start_paused = true)]

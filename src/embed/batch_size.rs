@@ -63,8 +63,8 @@ impl BatchSize {
         }
         let half = images.len().div_ceil(2);
         let mut vectors = Vec::with_capacity(images.len());
-        for half in images.chunks(half) {
-            vectors.extend(Box::pin(self.embed_halving(half.to_vec(), request)).await?);
+        for part in images.chunks(half) {
+            vectors.extend(Box::pin(self.embed_halving(part.to_vec(), request)).await?);
         }
         // The halves are accepted, so the number of images was the cause. The limit is part of the configuration of the
         // service or of its proxy, so it is remembered.

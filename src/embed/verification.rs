@@ -220,3 +220,7 @@ fn client_error(error: &EmbedError, left: Duration) -> EmbedError {
         other => other.clone(),
     }
 }
+
+#[cfg(test)]
+#[path = "verification_tests.rs"]
+mod tests;

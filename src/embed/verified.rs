@@ -111,4 +111,4 @@ impl std::fmt::Debug for Verified {
 
 #[cfg(test)]
 #[path = "verified_tests.rs"]
-mod tests;
+pub(super) mod tests;

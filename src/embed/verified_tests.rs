@@ -6,19 +6,18 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::domain::{DependencyError, FailureKind, Probe};
-use crate::embed::verification::OUTAGE_TTL;
 use crate::resilience::{Breaker, BreakerSettings, WaitBoard};
 
-const COOL_DOWN: Duration = Duration::from_secs(20);
+pub(in crate::embed) const COOL_DOWN: Duration = Duration::from_secs(20);
 
 /// A provider whose model can be changed by the test.
 #[derive(Default)]
-struct Fake {
+pub(in crate::embed) struct Fake {
     /// Size of its vectors; 0: it is down.
     size: AtomicU32,
     /// Size of the vectors of images whose first byte is not 0.
     other_size: AtomicU32,
-    fails_probe: std::sync::atomic::AtomicBool,
+    pub(in crate::embed) fails_probe: std::sync::atomic::AtomicBool,
     probes: AtomicU32,
     calls: AtomicU32,
 }
@@ -28,14 +27,14 @@ fn vector(size: u32) -> Embedding {
 }
 
 impl Fake {
-    fn with_size(size: u32) -> Arc<Self> {
+    pub(in crate::embed) fn with_size(size: u32) -> Arc<Self> {
         let fake = Self::default();
         fake.size.store(size, Ordering::SeqCst);
         fake.other_size.store(size, Ordering::SeqCst);
         Arc::new(fake)
     }
 
-    fn set_size(&self, size: u32) {
+    pub(in crate::embed) fn set_size(&self, size: u32) {
         self.size.store(size, Ordering::SeqCst);
         self.other_size.store(size, Ordering::SeqCst);
     }
@@ -47,12 +46,12 @@ impl Fake {
         }
     }
 
-    fn probes(&self) -> u32 {
+    pub(in crate::embed) fn probes(&self) -> u32 {
         self.probes.load(Ordering::SeqCst)
     }
 }
 
-fn down(trouble: FailureKind) -> EmbedError {
+pub(in crate::embed) fn down(trouble: FailureKind) -> EmbedError {
     EmbedError::Dependency(DependencyError { dependency: "clip".into(), trouble, detail: "refused".into() })
 }
 
@@ -88,34 +87,21 @@ impl ImageEmbeddingProvider for Fake {
     }
 }
 
-fn verification(fake: &Arc<Fake>) -> Arc<Verification> {
+pub(in crate::embed) fn verification(fake: &Arc<Fake>) -> Arc<Verification> {
     Arc::new(Verification::new(fake.clone(), None))
+}
+
+/// Starts [`Verification::keep`], which ends when the token is cancelled.
+pub(in crate::embed) fn keep(verification: &Arc<Verification>) -> (CancellationToken, tokio::task::JoinHandle<()>) {
+    let (verification, end) = (verification.clone(), CancellationToken::new());
+    let until = end.clone();
+    #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
+    let task = tokio::spawn(async move { verification.keep(until).await });
+    (end, task)
 }
 
 fn image(first: u8) -> PreparedImage {
     PreparedImage { size: 1, rgb: vec![first, 0, 0].into() }
-}
-
-#[tokio::test(start_paused = true)]
-async fn one_probe_serves_all_callers_and_is_cached() {
-    let fake = Fake::with_size(4);
-    let verification = verification(&fake);
-    let results = futures::future::join_all((0..20).map(|_| verification.space())).await;
-    let first = results[0].clone().unwrap();
-    assert!(results.iter().all(|space| Arc::ptr_eq(space.as_ref().unwrap(), &first)));
-    tokio::time::advance(Duration::from_hours(9)).await;
-    assert!(Arc::ptr_eq(&verification.space().await.unwrap(), &first));
-    assert_eq!(fake.probes(), 1);
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_next_caller_probes_if_a_caller_is_cancelled() {
-    let fake = Fake::with_size(4);
-    let verification = verification(&fake);
-    let cancelled = tokio::time::timeout(Duration::from_millis(500), verification.space());
-    let (cancelled, next) = tokio::join!(cancelled, verification.space());
-    assert!(cancelled.is_err());
-    next.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -133,19 +119,6 @@ async fn a_failed_probe_is_cached_for_30_seconds() {
     tokio::time::advance(Duration::from_secs(1)).await;
     verified.embed_text("a cat").await.unwrap();
     assert_eq!(fake.probes(), 2);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_provider_that_is_down_is_unavailable_until_the_next_probe() {
-    let fake = Fake::with_size(0);
-    let verification = verification(&fake);
-    assert_eq!(verification.space().await, Err(down(FailureKind::Unavailable { retry_after: OUTAGE_TTL })));
-    tokio::time::advance(Duration::from_secs(2)).await;
-    assert_eq!(verification.space().await, Err(down(FailureKind::Unavailable { retry_after: Duration::from_secs(3) })));
-    assert_eq!(fake.probes(), 1);
-    fake.set_size(4);
-    tokio::time::advance(Duration::from_secs(3)).await;
-    verification.space().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -222,62 +195,17 @@ async fn a_provider_is_probed_again_after_an_outage() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn keep_probes_until_verified_and_after_an_invalidation() {
-    let fake = Fake::with_size(4);
-    fake.fails_probe.store(true, Ordering::SeqCst);
-    let (verification, end) = (verification(&fake), CancellationToken::new());
-    let (kept_verification, stop) = (verification.clone(), end.clone());
-    #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
-    let task = tokio::spawn(async move { kept_verification.keep(stop).await });
-    tokio::time::sleep(Duration::from_secs(100)).await;
-    assert_eq!(fake.probes(), 4, "every 30 s, and each probe takes one second");
-    fake.fails_probe.store(false, Ordering::SeqCst);
-    tokio::time::sleep(Duration::from_secs(100)).await;
-    assert_eq!(fake.probes(), 5);
-    verification.invalidate(&verification.space().await.unwrap());
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(fake.probes(), 6);
-    end.cancel();
-    task.await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_remote_provider_is_probed_periodically_and_an_outage_does_not_invalidate_it() {
-    let fake = Fake::with_size(4);
-    let breaker = Arc::new(Breaker::new(BreakerSettings { threshold: 9, cool_down: COOL_DOWN }));
-    let (verification, end) = (Arc::new(Verification::new(fake.clone(), Some(breaker))), CancellationToken::new());
-    let (kept_verification, stop) = (verification.clone(), end.clone());
-    #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
-    let task = tokio::spawn(async move { kept_verification.keep(stop).await });
-    let minutes = |count| tokio::time::sleep(Duration::from_mins(count));
-    minutes(5).await;
-    fake.set_size(0);
-    minutes(10).await;
-    assert_eq!((fake.probes(), verification.space().await.unwrap().dimension), (2, 4));
-    fake.set_size(6);
-    minutes(10).await;
-    assert_eq!((fake.probes(), verification.space().await.unwrap().dimension), (3, 6));
-    fake.fails_probe.store(true, Ordering::SeqCst);
-    minutes(10).await;
-    assert!(matches!(verification.space().await, Err(EmbedError::ProbeFailed(_))));
-    end.cancel();
-    task.await.unwrap();
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_provider_needed_while_its_breaker_is_open_is_probed_until_it_is_back() {
     let fake = Fake::with_size(4);
     let breaker = Arc::new(Breaker::new(BreakerSettings { threshold: 1, cool_down: COOL_DOWN }));
     let guard = Guard::interactive("clip", 0).through(breaker.clone());
     let resilient = Arc::new(crate::embed::Resilient::new(fake.clone(), guard));
-    let (verification, end) = (Arc::new(Verification::new(resilient.clone(), Some(breaker))), CancellationToken::new());
+    let verification = Arc::new(Verification::new(resilient.clone(), Some(breaker)));
     let cached = crate::embed::TextCache::new(
         Arc::new(Verified::new(resilient, verification.clone())),
         std::num::NonZeroUsize::MIN,
     );
-    let (kept_verification, stop) = (verification.clone(), end.clone());
-    #[expect(clippy::disallowed_methods, reason = "the test waits for it")]
-    let task = tokio::spawn(async move { kept_verification.keep(stop).await });
+    let (end, task) = keep(&verification);
     let space = cached.space().await.unwrap();
     assert_eq!(cached.reachable(), Ok(()));
     fake.set_size(0);

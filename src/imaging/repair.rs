@@ -17,8 +17,8 @@ pub(super) fn before<'a>(bytes: &'a [u8], meta: &ImageMeta) -> Cow<'a, [u8]> {
     }
 }
 
-/// A JPEG with a JFIF header is in YCbCr, whatever its Adobe segment says: so libjpeg reads it, and so it was written.
-/// Decoders that believe the Adobe segment would give wrong colours; in the copy it agrees with the header.
+/// Repairs the Adobe segment of a JPEG with a JFIF header: such an image is in YCbCr, even if its Adobe segment says RGB.
+/// libjpeg ignores the segment in this case; other decoders would return wrong colours.
 pub(super) fn colour_transform(bytes: &[u8]) -> Cow<'_, [u8]> {
     let (mut jfif, mut says_rgb, mut from) = (false, None, 2);
     while bytes.starts_with(&[0xFF, 0xD8])

@@ -48,14 +48,17 @@ fn allowed(module: &str) -> Vec<&'static str> {
         "ray" => vec!["domain", "http", "jobs::placing::cluster"],
         "worker" => ports(&["domain", "http", "imaging", "resilience", "pipeline", "ledger", "jobs", "index::remote"]),
         "search" | "images" => ports(&["domain", "imaging", "resilience", "pipeline"]),
-        "api" => vec!["domain", "ledger", "jobs", "collections", "search", "images", "web", "server::Arrival"],
+        "health" => ports(&["domain", "jobs"]),
+        "api" => {
+            vec!["domain", "ledger", "jobs", "collections", "search", "images", "health", "web", "server::BodyProgress"]
+        }
         "clip" => vec![
             "domain",
             "imaging",
             "resilience",
             "embed::ImageEmbeddingProvider",
             "embed::EmbedError",
-            "server::Arrival",
+            "server::BodyProgress",
         ],
         "demo" => vec!["domain", "imaging"],
         "cli" => vec!["domain", "http", "app", "config", "telemetry", "shutdown", "demo", "api::replies"],
@@ -74,6 +77,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
             "collections",
             "search",
             "images",
+            "health",
             "worker",
             "ray",
             "api",

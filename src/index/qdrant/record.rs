@@ -173,7 +173,8 @@ mod tests {
             changed(name, Some(true.into()));
         }
         changed("width", Some((i64::from(u32::MAX) + 1).into()));
-        assert!(changed("format", Some("bmp".into())).contains("bmp"));
+        let error = changed("format", Some("bmp".into()));
+        assert!(error.contains("bmp"), "{error}");
         assert!(changed("size_bytes", Some("many".into())).contains("many"));
         assert!(changed("content_sha256", None).contains("content_sha256"));
     }

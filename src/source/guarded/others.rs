@@ -12,7 +12,7 @@ use super::sample::{Results, Sample, after_folder, evenly_spaced, never_readable
 use crate::domain::{ImageUri, OperatorError};
 use crate::source::{ImageSource, NextPage, Scope, SourceError};
 
-/// How long a result counts, so that a folder of objects that may not be read does not double the requests.
+/// How long a result is used, so that a folder of unreadable objects does not double the number of requests.
 const CHECK_TTL: Duration = Duration::from_secs(1);
 /// Maximum number of top-level folders from which objects are read.
 const MAX_FOLDERS: usize = 8;

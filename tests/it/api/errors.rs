@@ -57,7 +57,13 @@ async fn each_wrong_request_gets_a_clear_error() {
         "/search/images?q=a&indexed_after=yesterday",
         "/search/images?q=a&min_width=-1",
         "/search/images?q=a&min_score=2",
+        "/search/images?q=a&meta.=1",
         "/search/images?like=nonsense",
+        "/healthz?x=1",
+        "/readyz?x=1",
+        "/metrics?x=1",
+        "/session?x=1",
+        "/images/nonsense?x=1",
         "/images/nonsense/original",
     ] {
         replies.push(error_line(&app, Method::GET, path, None).await);

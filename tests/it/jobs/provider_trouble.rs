@@ -219,7 +219,7 @@ async fn a_service_that_refuses_access_ends_the_job_with_advice() {
     fill(&app, 1).await;
     let (status, reply) = app.get("/readyz").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(reply["message"], "clip refused the request: check its settings");
+    assert_eq!(reply["message"], "clip refused the request: check CLIP_URL, CLIP_MODEL and CLIP_API_KEY");
     let job = app.ingest().await;
     let output = job.message.unwrap();
     assert_eq!((job.status.as_str(), job.counts.failed), ("FAILED", 0));
