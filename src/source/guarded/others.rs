@@ -165,7 +165,13 @@ impl OtherObjects {
     async fn some_keys(&self, scope: &Scope) -> Result<Vec<ImageUri>, SourceError> {
         let mut keys = Vec::new();
         let mut pages = self.inner.pages(scope, None).take(MAX_SCOPE_PAGES);
-        while let Some(page) = pages.next().await.transpose()? {
+        while let Some(page) = pages.next().await {
+            let page = match page {
+                Ok(page) => page,
+                Err(error) if keys.is_empty() => return Err(error),
+                // The keys of the first pages are enough.
+                Err(_) => break,
+            };
             let archived: HashSet<&ImageUri> = page.archived.iter().map(|(uri, _)| uri).collect();
             let readable = page.images.iter().filter(|image| image.size_bytes > 0 && !archived.contains(&image.uri));
             keys.extend(readable.map(|image| image.uri.clone()));
