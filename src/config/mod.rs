@@ -65,8 +65,7 @@ impl Settings {
     pub fn from_variables<N: Into<String>, V: Into<String>>(
         variables: impl IntoIterator<Item = (N, V)>,
     ) -> Result<Self, SettingsError> {
-        let variables = variables.into_iter().map(|(name, value)| (name.into().to_lowercase(), value.into()));
-        let mut variables: Variables = variables.filter(|(_, value)| !value.is_empty()).collect();
+        let mut variables = variables::collect(variables)?;
         let mut errors = Vec::new();
         let renamed = former_names::replace(&mut variables);
         secret_files::read(&mut variables, &mut errors);
@@ -132,9 +131,7 @@ impl Settings {
 pub fn warnings() -> Vec<String> {
     let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     let mut warnings = unknown::warnings(names);
-    let variables = environment().unwrap_or_default().into_iter();
-    let mut variables =
-        variables.filter(|(_, value)| !value.is_empty()).map(|(name, value)| (name.to_lowercase(), value)).collect();
+    let mut variables = environment().and_then(variables::collect).unwrap_or_default();
     warnings.extend(former_names::replace(&mut variables));
     warnings
 }

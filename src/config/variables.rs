@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use config::{Config, Environment};
 use serde::de::value::{Error, MapDeserializer};
 use serde::de::{DeserializeOwned, Deserializer, Error as _, IntoDeserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
+use super::SettingsError;
 use super::secret_files::SECRETS;
 
 /// Maximum number of characters of a value that a message repeats.
@@ -13,6 +15,21 @@ const MAX_SHOWN_CHARS: usize = 200;
 
 /// Settings by the names of their fields, which are the names of the variables in lower case.
 pub(super) type Variables = BTreeMap<String, String>;
+
+/// Returns the variables of the environment with their names in lower case and without empty ones.
+pub(super) fn collect<N: Into<String>, V: Into<String>>(
+    variables: impl IntoIterator<Item = (N, V)>,
+) -> Result<Variables, SettingsError> {
+    let variables = variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+    let environment = Environment::default().ignore_empty(true).source(Some(variables));
+    let values: BTreeMap<String, config::Value> = Config::builder()
+        .add_source(environment)
+        .build()
+        .and_then(Config::try_deserialize)
+        .map_err(|error| SettingsError(error.to_string()))?;
+    // A name with a dot becomes a table; it is not a setting.
+    Ok(values.into_iter().filter_map(|(name, value)| Some((name, value.into_string().ok()?))).collect())
+}
 
 /// Returns the settings of one module. Appends a message to `errors` for each value that cannot be used, and then uses the
 /// default in its place.

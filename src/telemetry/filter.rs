@@ -34,11 +34,12 @@ impl TryFrom<String> for LogFilter {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let directives = text.split(',').map(str::trim).filter(|directive| !directive.is_empty());
+        let directives: Vec<&str> = text.split(',').map(str::trim).filter(|directive| !directive.is_empty()).collect();
         // The parser would take a misspelt level for a target: nothing else would be logged.
-        if let Some(wrong) = directives.clone().find(|directive| !is_level(directive) && !names_target(directive)) {
+        if let Some(wrong) = directives.iter().find(|directive| !is_level(directive) && !names_target(directive)) {
             return Err(format!("`{wrong}` is not a level; it must be {}, or TARGET=LEVEL", LEVELS.join(", ")));
         }
+        let text = directives.join(",");
         EnvFilter::try_new(&text)
             .map_err(|error| format!("{error}; it must be a filter such as info,glimpse=debug"))?;
         Ok(Self(text))
