@@ -36,7 +36,7 @@ impl Operation {
 }
 
 async fn start() -> (TestApp, Vec<Operation>) {
-    let app = TestApp::with(&[("GLIMPSE_API_KEY", KEY)]).await;
+    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", KEY)]).await;
     let reply = app.client.get(format!("{}/openapi.json", app.url)).bearer_auth(KEY).send().await.unwrap();
     let operations = read_operations(&reply.json().await.unwrap());
     assert!(operations.len() > 20, "the document has only {} operations", operations.len());
