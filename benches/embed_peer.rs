@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 
 use bytes::Bytes;
 use glimpse::embed::ImageEmbeddingProvider;
-use glimpse::embed::local::{LocalProvider, Precision, Source};
+use glimpse::embed::local::{LocalProvider, Source};
 use glimpse::imaging::PreparedImage;
 
 type Failed = Box<dyn std::error::Error>;
@@ -23,7 +23,7 @@ fn main() -> Result<(), Failed> {
     };
     let threads: NonZeroUsize = threads.parse()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(Source::folder(folder, Precision::try_from(precision.clone())?), threads))
+    runtime.block_on(serve(Source::folder(folder, precision.clone().try_into()?), threads))
 }
 
 async fn serve(source: Source, threads: NonZeroUsize) -> Result<(), Failed> {

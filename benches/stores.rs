@@ -29,7 +29,7 @@ use glimpse::resilience::WorkClock;
 #[expect(dead_code, reason = "the tests use more of it")]
 mod qdrant;
 
-use qdrant::{FailureKind, QdrantServer};
+use qdrant::{QdrantServer, ServerFault};
 
 const SIZE: usize = 512;
 const RECORDS: usize = 4_000;
@@ -84,7 +84,7 @@ async fn remote_stores(collection: &CollectionName, records: &[ImageRecord]) {
     let servers = [QdrantServer::start().await, QdrantServer::start().await];
     let stores: Vec<Arc<dyn ImageIndex>> = servers.iter().map(|server| Arc::new(client(server)) as _).collect();
     for server in &servers {
-        server.fail(FailureKind::Slow(Duration::from_millis(20)));
+        server.fail(ServerFault::Slow(Duration::from_millis(20)));
     }
     let one = write(&Stores::only(&stores[0]), collection, records, 8).await;
     let both = write(&Stores::new(stores.clone()), collection, records, 8).await;
@@ -129,7 +129,7 @@ async fn search_time(stores: &Stores, collection: &CollectionName, records: &[Im
         let started = Instant::now();
         let (spaces, nearest) = tokio::join!(stores.spaces(collection), stores.nearest(collection, &query));
         let merged = stores.merge(spaces.unwrap(), nearest, &space(), &query).unwrap();
-        assert!(merged.answer.len() == 10 && merged.warnings.is_empty());
+        assert!(merged.value.len() == 10 && merged.warnings.is_empty());
         times.push(started.elapsed());
     }
     times.sort();

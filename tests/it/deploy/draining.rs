@@ -11,11 +11,12 @@ use crate::support::services::cheap_clip::CheapClip;
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_during_draining_get_an_answer() {
     let clip = CheapClip::start(Duration::from_millis(400)).await;
-    let variables = [("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str())];
+    let variables =
+        [("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str()), ("GLIMPSE_EMBED_LANES", "1")];
     let app = TestApp::start_with(&variables).await;
     app.seed_demo().await;
     let id = app.submit(json!({"s3_prefix": "images/"})).await;
-    app.job_until(&id, |job| job.counts.listed > 0).await;
+    app.job_until(&id, |job| job.counts.done > 0).await;
     app.request_stop();
     let (status, reply) = app.get("/readyz").await;
     assert_eq!((status, reply["code"].as_str()), (StatusCode::SERVICE_UNAVAILABLE, Some("draining")), "{reply}");

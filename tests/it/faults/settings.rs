@@ -19,13 +19,17 @@ async fn variables_and_folders_that_are_not_utf_8_do_not_stop_a_command() {
     let not_utf8 = folder.path().join(OsStr::from_bytes(b"m\xfcll"));
     std::fs::create_dir(&not_utf8).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
-    command.args(["jobs"]).current_dir(&not_utf8).env("PWD", &not_utf8).env("LS_COLORS", OsStr::from_bytes(b"\xff"));
+    command
+        .args(["jobs", "list"])
+        .current_dir(&not_utf8)
+        .env("PWD", &not_utf8)
+        .env("LS_COLORS", OsStr::from_bytes(b"\xff"));
     command.env(OsStr::from_bytes(b"ODD\xff"), "1").env("GLIMPSE_URL", "http://127.0.0.1:9");
     let output = command.output().unwrap();
     assert!(text(&output).contains("no service answers at http://127.0.0.1:9"), "{}", text(&output));
 
     let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
-    let output = command.args(["jobs"]).env("S3_BUCKET", OsStr::from_bytes(b"\xff")).output().unwrap();
+    let output = command.args(["jobs", "list"]).env("S3_BUCKET", OsStr::from_bytes(b"\xff")).output().unwrap();
     assert!(text(&output).contains("S3_BUCKET is not UTF-8"), "a setting is named: {}", text(&output));
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::response::Html;
 use glimpse::domain::{JobId, Secret};
-use glimpse::jobs::placing::cluster::{Cluster, ClusterError, MAX_LOGS, Placed, PlacedFailure, Placement};
+use glimpse::jobs::placing::cluster::{Cluster, ClusterError, Placed, PlacedFailure, Placement};
 use glimpse::ray::{RayCluster, RaySettings};
 
-use crate::support::ray::{Answers, FakeRay, OnSubmit};
+use crate::support::ray::{Answers, FakeRay};
 
 fn settings(ray: &FakeRay) -> RaySettings {
     RaySettings { ray_address: ray.url(), ..RaySettings::default() }
@@ -40,33 +40,32 @@ async fn every_status_is_read_and_an_unknown_id_is_gone() {
     assert_eq!(state().await, Placed::Succeeded);
     let long = "runtime_env setup failed: no such package\nTraceback (most recent call last):\n  secret";
     ray.set("glimpse-1-g1", "FAILED", Some("RUNTIME_ENV_SETUP_FAILURE"), long);
-    assert_eq!(state().await, Placed::Failed(PlacedFailure::Setup, "runtime_env setup failed: no such package".into()));
+    assert_eq!(state().await, failed(PlacedFailure::Setup, "runtime_env setup failed: no such package"));
     ray.set("glimpse-1-g1", "FAILED", Some("JOB_SUPERVISOR_ACTOR_DIED"), "died");
-    assert_eq!(state().await, Placed::Failed(PlacedFailure::Died, "died".into()));
+    assert_eq!(state().await, failed(PlacedFailure::Died, "died"));
     ray.die();
     ray.reconnect().await;
     assert_eq!(state().await, Placed::Gone, "the head was restarted");
 }
 
+fn failed(failure: PlacedFailure, message: &str) -> Placed {
+    Placed::Failed { failure, message: message.to_owned(), lines: Vec::new() }
+}
+
 #[tokio::test]
-async fn the_driver_is_uploaded_once_and_again_after_a_restart_of_the_head() {
+async fn the_driver_is_sent_with_the_job_unless_the_cluster_has_it() {
     let ray = FakeRay::start().await;
-    let cluster = client(&settings(&ray));
-    for generation in 1..=3 {
-        cluster.submit(&placement(&format!("glimpse-1-g{generation}"))).await.unwrap();
-    }
-    let put = |ray: &FakeRay| ray.state().requests.iter().filter(|request| request.starts_with("PUT ")).count();
-    assert_eq!(put(&ray), 1);
-    ray.die();
-    ray.reconnect().await;
-    cluster.submit(&placement("glimpse-1-g4")).await.unwrap();
-    assert_eq!(put(&ray), 2);
+    client(&settings(&ray)).submit(&placement("glimpse-1-g1")).await.unwrap();
+    let job = ray.job("glimpse-1-g1");
+    let command = "python3 -c \"import os; exec(os.environ['GLIMPSE_RAY_DRIVER'])\"";
+    assert_eq!(job.submitted["entrypoint"], command);
+    assert_eq!(job.env("GLIMPSE_RAY_DRIVER"), include_str!("../../../zarf/ray/driver.py"));
 
     let with_path = RaySettings { ray_driver: "/opt/glimpse/ray_driver.py".into(), ..settings(&ray) };
     client(&with_path).submit(&placement("glimpse-2-g1")).await.unwrap();
     let job = ray.job("glimpse-2-g1");
     assert_eq!(job.submitted["entrypoint"], "python3 /opt/glimpse/ray_driver.py");
-    assert!(job.submitted["runtime_env"].get("working_dir").is_none());
+    assert_eq!(job.env("GLIMPSE_RAY_DRIVER"), "");
 }
 
 #[tokio::test]
@@ -136,19 +135,4 @@ async fn an_answer_that_is_not_from_ray_does_not_change_a_job() {
     assert!(matches!(cluster.check().await, Err(ClusterError::NotRay(_))));
     assert!(matches!(cluster.look("glimpse-1-g1").await, Err(ClusterError::NotRay(_))), "its 404 is not from Ray");
     served.abort();
-}
-
-#[tokio::test]
-async fn the_last_complete_lines_of_a_long_log_are_kept() {
-    let ray = FakeRay::start().await;
-    let cluster = client(&settings(&ray));
-    ray.set_on_submit(OnSubmit::Runs);
-    cluster.submit(&placement("one")).await.unwrap();
-    assert_eq!(cluster.logs("one").await.unwrap(), "the driver says\n(pool pid=1) a line of a worker\n");
-    let log = "a line of \"many\" \\n ü\n".repeat(200_000);
-    ray.state().jobs.get_mut("one").unwrap().logs.clone_from(&log);
-    let tail = cluster.logs("one").await.unwrap();
-    assert!(tail.len() <= MAX_LOGS && tail.len() > MAX_LOGS - 100, "{}", tail.len());
-    assert!(log.ends_with(&format!("\n{tail}")) && tail.starts_with("a line "));
-    assert!(cluster.logs("none").await.is_err());
 }

@@ -204,7 +204,7 @@ async fn a_job_that_ray_ends_repeatedly_fails_with_rays_message() {
     assert!(ended.status == "FAILED" && text.contains("2 times") && text.contains("exit code 70"), "{text}");
     assert!(!text.contains("boom") && !text.contains('\n'), "{text}");
     assert_eq!((ray.ids().len(), ended.counts.left), (2, 2));
-    assert!(app.log(&ended.job_id).await.contains("[ray] the driver says"));
+    assert!(app.log(&ended.job_id).await.contains("[ray] boom"));
     // The remaining images are left for the next job.
     let again = app.ingest_with(json!({"s3_prefix": "images/"})).await;
     assert_eq!((again.status.as_str(), again.counts.done), ("SUCCEEDED", 2));

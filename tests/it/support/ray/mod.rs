@@ -4,7 +4,7 @@
 mod cluster;
 mod routes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -23,7 +23,6 @@ pub(crate) struct RayJob {
     pub(crate) error_type: Option<&'static str>,
     /// The body of its submission.
     pub(crate) submitted: Value,
-    pub(crate) logs: String,
 }
 
 /// What the head does with a submission.
@@ -68,7 +67,6 @@ pub(crate) struct State {
     pub(crate) on_submit: OnSubmit,
     pub(crate) answers: Answers,
     pub(crate) jobs: BTreeMap<String, RayJob>,
-    pub(crate) packages: BTreeSet<String>,
     /// `METHOD path`, in order.
     pub(crate) requests: Vec<String>,
     /// Variables of a node besides those of a submission.
@@ -177,7 +175,6 @@ impl FakeRay {
         let mut state = self.state();
         state.drivers.drain(..).for_each(|driver| driver.abort());
         state.jobs.clear();
-        state.packages.clear();
     }
 
     /// The head cannot be reached, and everything that it had started continues.

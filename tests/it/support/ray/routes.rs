@@ -22,8 +22,6 @@ pub(super) fn router(state: Shared) -> Router {
         .route("/api/jobs/", post(submit))
         .route("/api/jobs/{id}", get(job))
         .route("/api/jobs/{id}/stop", post(stop))
-        .route("/api/jobs/{id}/logs", get(logs))
-        .route("/api/packages/gcs/{name}", get(package).put(store))
         .layer(from_fn_with_state(state.clone(), check_request))
         .with_state(state)
 }
@@ -100,10 +98,6 @@ async fn submit(Extract(state): Extract<Shared>, headers: HeaderMap, body: Bytes
             "ValueError: Job with submission_id {id} already exists. Please use a different submission_id."
         ));
     }
-    if let Some(uri) = body["runtime_env"]["working_dir"].as_str() {
-        let name = uri.strip_prefix("gcs://").unwrap();
-        assert!(locked_state.packages.contains(name), "{name} was not uploaded");
-    }
     let (status, message, error_type) = match locked_state.on_submit {
         OnSubmit::Waits => ("PENDING", "Job has not started yet. It may be waiting for resources.".to_owned(), None),
         OnSubmit::Runs | OnSubmit::StartsWorkers => ("RUNNING", "Job is currently running.".to_owned(), None),
@@ -114,8 +108,7 @@ async fn submit(Extract(state): Extract<Shared>, headers: HeaderMap, body: Bytes
             ("FAILED", message, Some("JOB_ENTRYPOINT_COMMAND_ERROR"))
         }
     };
-    let logs = "the driver says\n(pool pid=1) a line of a worker\n".to_owned();
-    let job = RayJob { status, message, error_type, submitted: body, logs };
+    let job = RayJob { status, message, error_type, submitted: body };
     locked_state.jobs.insert(id.clone(), job.clone());
     if locked_state.on_submit == OnSubmit::StartsWorkers {
         let node = locked_state.node.clone();
@@ -154,23 +147,4 @@ async fn stop(Extract(state): Extract<Shared>, Path(id): Path<String>) -> Respon
         (job.status, job.message) = ("STOPPED", "Job was intentionally stopped.".to_owned());
     }
     axum::Json(json!({"stopped": stopped})).into_response()
-}
-
-async fn logs(Extract(state): Extract<Shared>, Path(id): Path<String>) -> Response {
-    match locked(&state).jobs.get(&id) {
-        Some(job) => axum::Json(json!({"logs": job.logs})).into_response(),
-        None => unknown(&id),
-    }
-}
-
-async fn package(Extract(state): Extract<Shared>, Path(name): Path<String>) -> Response {
-    let exists = locked(&state).packages.contains(&name);
-    if exists { StatusCode::OK.into_response() } else { text(404, format!("Package gcs://{name} does not exist.")) }
-}
-
-async fn store(Extract(state): Extract<Shared>, Path(name): Path<String>, body: Bytes) -> Response {
-    let hash = name.strip_prefix("_ray_pkg_").and_then(|name| name.strip_suffix(".zip"));
-    assert!(hash.is_some() && body.starts_with(b"PK"), "{name}");
-    locked(&state).packages.insert(name);
-    StatusCode::OK.into_response()
 }

@@ -68,8 +68,8 @@ impl FixedReply {
     }
 
     /// Asserts that every adapter reports this trouble.
-    pub(crate) async fn is(&self, trouble: FailureKind, timeout: Duration) {
-        for (what, error) in self.outcomes(timeout).await {
+    pub(crate) async fn assert_trouble(&self, trouble: FailureKind, timeout: Duration) {
+        for (what, error) in self.errors(timeout).await {
             let EmbedError::Dependency(down) = error else { panic!("{what}: {error}") };
             assert_eq!(down.trouble, trouble, "{what}: {}", down.detail);
         }
