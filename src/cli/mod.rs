@@ -129,7 +129,7 @@ impl Cli {
 
     /// Runs the command, and prints the error if it fails. Returns the exit code.
     pub async fn run(self) -> u8 {
-        match self.command.run(Settings::load()).await {
+        match Box::pin(self.command.run(Settings::load())).await {
             Ok(ending) => ending.code(),
             // The reader of the output closed it: `glimpse jobs list | head -1` is not a failure.
             Err(CliError::Print(error)) if error.kind() == ErrorKind::BrokenPipe => Ending::Done.code(),

@@ -1,5 +1,7 @@
 //! Settings that have a new name. The former name is still read, with a warning.
 
+use std::collections::btree_map::Entry;
+
 use super::variables::Variables;
 
 /// Former names and the names that replace them.
@@ -16,11 +18,14 @@ pub(super) fn replace(variables: &mut Variables) -> Vec<String> {
     let mut warnings = Vec::new();
     for (former, new) in FORMER_NAMES {
         let Some(value) = variables.remove(&former.to_lowercase()) else { continue };
-        if variables.contains_key(&new.to_lowercase()) {
-            warnings.push(format!("{former} has no effect, because {new}, its new name, is set; unset {former}"));
-        } else {
-            warnings.push(format!("{former} is the former name of {new}; set {new} instead"));
-            variables.insert(new.to_lowercase(), value);
+        match variables.entry(new.to_lowercase()) {
+            Entry::Occupied(_) => {
+                warnings.push(format!("{former} has no effect, because {new}, its new name, is set; unset {former}"));
+            }
+            Entry::Vacant(entry) => {
+                warnings.push(format!("{former} is the former name of {new}; set {new} instead"));
+                entry.insert(value);
+            }
         }
     }
     warnings

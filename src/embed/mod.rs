@@ -89,7 +89,10 @@ pub trait ImageEmbeddingProvider: Send + Sync + 'static {
     /// # Errors
     /// [`EmbedError::Dependency`] while the circuit breaker is open, with the time until the next call is allowed.
     fn reachable(&self) -> Result<(), EmbedError> {
-        self.inner().map_or(Ok(()), |inner| inner.reachable())
+        match self.inner() {
+            Some(inner) => inner.reachable(),
+            None => Ok(()),
+        }
     }
 
     /// Returns the maximum number of images in one call, for a provider that needs seconds for each image. Jobs send no

@@ -193,7 +193,7 @@ mod tests {
     fn the_last_lines_of_the_output_are_kept() {
         let message =
             "Job entrypoint command failed with exit code 1, last available logs (truncated to 20,000 chars):\n";
-        let output: String = (0..30).map(|number| format!("line {number}\n\n")).collect();
+        let output = (0..30).map(|number| format!("line {number}\n")).collect::<Vec<_>>().join("\n");
         let lines = last_lines(&(message.to_owned() + &output));
         assert_eq!((lines.len(), lines[0].as_str(), lines[19].as_str()), (20, "line 10", "line 29"));
         assert_eq!(last_lines("Job has not started yet.\nsecret"), Vec::<String>::new());

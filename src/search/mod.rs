@@ -33,7 +33,7 @@ pub struct Search {
     stores: Stores,
     decoder: Arc<Decoder>,
     /// One permit for each concurrent search.
-    search_permits: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     max_image_bytes: u64,
     /// The bytes of images that may be uploaded at the same time.
     uploads: Arc<ByteBudget>,
@@ -113,7 +113,7 @@ impl Search {
             provider,
             stores,
             decoder: Arc::new(Decoder::new(limits)),
-            search_permits: Arc::new(Semaphore::new(MAX_CONCURRENT_SEARCHES)),
+            permits: Arc::new(Semaphore::new(MAX_CONCURRENT_SEARCHES)),
             max_image_bytes: limits.max_bytes,
             uploads: Arc::new(ByteBudget::new(MAX_UPLOADED_BYTES.max(limits.max_bytes))),
         }
@@ -138,7 +138,7 @@ impl Search {
     /// Returns a [`SearchError`] if an option is invalid, too many searches run, or the provider or every store fails.
     pub async fn search(&self, query: QueryInput, options: SearchOptions) -> Result<SearchResults, SearchError> {
         validate(&query, &options)?;
-        let _permit = self.search_permits.try_acquire().map_err(|_| SearchError::Busy)?;
+        let _permit = self.permits.try_acquire().map_err(|_| SearchError::Busy)?;
         let collection = CollectionName::parse(&options.collection)?;
         let stores = self.choose_stores(options.provider.as_deref())?;
         let (spaces, replies) = self.search_stores(&stores, &collection, query, &options).await?;

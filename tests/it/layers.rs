@@ -35,8 +35,7 @@ fn allowed(module: &str) -> Vec<&'static str> {
     match module {
         "resilience" => vec!["domain::DependencyError", "domain::FailureKind"],
         "domain" | "sqlite" | "server" | "shutdown" | "telemetry" | "web" => vec![],
-        "http" => vec!["domain"],
-        "imaging" => vec!["domain"],
+        "http" | "imaging" => vec!["domain"],
         "source" => vec!["domain", "http", "resilience", "imaging", "sqlite", "server"],
         "index" => vec!["domain", "http", "resilience", "imaging", "sqlite"],
         "embed" => vec!["domain", "http", "resilience", "imaging"],

@@ -112,14 +112,14 @@ impl ImageEmbeddingProvider for LocalProvider {
     }
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
+        // The built-in model cannot change while the process runs, so it is probed once for all its providers.
+        static PROBED: OnceCell<Space> = OnceCell::const_new();
         // The probes have the image size of the model, so it must be loaded first.
         let towers = self.loader.towers().await?;
         let probe = || probe::probe_space(self, &towers.name, Some(towers.dimension));
         if !self.loader.is_built_in() {
             return probe().await.map(Arc::new);
         }
-        // The built-in model cannot change while the process runs, so it is probed once for all its providers.
-        static PROBED: OnceCell<Space> = OnceCell::const_new();
         let probed = PROBED.get_or_try_init(probe).await?.clone();
         // The probe images are squares of the model's size, so their vectors do not depend on the resize.
         Ok(Arc::new(Space { preprocessing: self.preprocessing().to_string(), ..probed }))

@@ -58,27 +58,24 @@ impl From<EmbedError> for RequestError {
 /// Some statuses are about the input, and 501 is about the model.
 impl From<HttpError> for RequestError {
     fn from(HttpError { status, mut error }: HttpError) -> Self {
-        match status {
-            Some(
-                refusal @ (StatusCode::BAD_REQUEST
-                | StatusCode::PAYLOAD_TOO_LARGE
-                | StatusCode::UNSUPPORTED_MEDIA_TYPE
-                | StatusCode::UNPROCESSABLE_ENTITY),
-            ) => {
-                let DependencyError { dependency, detail, .. } = error;
-                // The body may show internals of the service or repeat the input, so only the log gets it.
-                tracing::warn!(provider = dependency, detail, "the embedding provider refused an input");
-                let message = format!("{dependency} replied {refusal}; the log has the details");
-                Self { status, error: EmbedError::Rejected(message) }
-            }
-            _ => {
-                // A retry does not help: Ollama replies this for a model that makes no embeddings.
-                if status == Some(StatusCode::NOT_IMPLEMENTED) {
-                    error.trouble = FailureKind::Refused;
-                }
-                Self { status, error: error.into() }
-            }
+        if let Some(
+            refusal @ (StatusCode::BAD_REQUEST
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+            | StatusCode::UNPROCESSABLE_ENTITY),
+        ) = status
+        {
+            let DependencyError { dependency, detail, .. } = error;
+            // The body may show internals of the service or repeat the input, so only the log gets it.
+            tracing::warn!(provider = dependency, detail, "the embedding provider refused an input");
+            let message = format!("{dependency} replied {refusal}; the log has the details");
+            return Self { status, error: EmbedError::Rejected(message) };
         }
+        // A retry does not help: Ollama replies this for a model that makes no embeddings.
+        if status == Some(StatusCode::NOT_IMPLEMENTED) {
+            error.trouble = FailureKind::Refused;
+        }
+        Self { status, error: error.into() }
     }
 }
 

@@ -57,10 +57,9 @@ impl OtherObjects {
     pub(super) async fn check_service(&self, uri: &ImageUri) -> Result<(), SourceError> {
         if let Some(other) = self.readable_other_than(uri) {
             match self.read(&other).await {
-                Ok(()) => return Ok(()),
                 Err(error @ SourceError::Dependency(_)) => return Err(error),
                 Err(SourceError::BrokenOff { .. }) => {}
-                Err(_) => return Ok(()),
+                Ok(()) | Err(_) => return Ok(()),
             }
         }
         match self.sample(uri).await? {

@@ -127,7 +127,7 @@ async fn every_operation_with_security_refuses_requests_without_a_valid_key() {
             let reply = request.send().await.unwrap();
             if operation.needs_key {
                 assert_eq!(
-                    reply.headers().get("www-authenticate").map(|value| value.as_bytes()),
+                    reply.headers().get("www-authenticate").map(reqwest::header::HeaderValue::as_bytes),
                     Some(&b"Bearer"[..]),
                     "{case}"
                 );

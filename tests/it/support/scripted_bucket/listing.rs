@@ -32,7 +32,7 @@ impl Script {
         write!(head, "<IsTruncated>{}</IsTruncated>", next.is_some() && !contradicts).unwrap();
         match next {
             Some(_) if matches!(self.tokens, Tokens::Missing | Tokens::ContradictingMarker) => {
-                head.push_str("<NextMarker>b.jpg</NextMarker>")
+                head.push_str("<NextMarker>b.jpg</NextMarker>");
             }
             Some(next) => write!(head, "<NextContinuationToken>{next}</NextContinuationToken>").unwrap(),
             None => {}
