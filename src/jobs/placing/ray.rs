@@ -11,7 +11,8 @@ use crate::domain::{JobRecord, Secret, Timestamp};
 use crate::jobs::placing::cluster::{Cluster, ClusterError, Placed, Placement};
 use crate::jobs::remote::token;
 use crate::jobs::run::progress::{RunningJob, dealt_with};
-use crate::ledger::{Ledger, PlacementRow};
+use crate::ledger::placements::{self, PlacementRow};
+use crate::ledger::{Ledger, leases};
 
 use super::decide::{Action, JobStance, PlacementStatus, decide};
 use super::error::PlaceError;
@@ -57,8 +58,9 @@ impl Ray {
     pub(crate) async fn keep(&self) -> Result<(), PlaceError> {
         self.live.placing.begin(self.placing.cluster.workers());
         // Read first: `place` then notices if the job is moved to another executor after this.
-        let generation = self.ledger.generation(self.job.id).await?;
-        let mut now = match self.ledger.placement(self.job.id).await? {
+        let id = self.job.id;
+        let generation = self.ledger.read(move |db| placements::generation(db, id)).await?;
+        let mut now = match self.ledger.read(move |db| placements::find(db, id)).await? {
             Some(row) => Generation { row, unsent: None },
             None if self.wait_for_work().await? => match self.place_generation(0, generation).await? {
                 Some(now) => now,
@@ -78,7 +80,7 @@ impl Ray {
             }
             let stance = match (stop, &now.unsent) {
                 (true, _) => JobStance::Stopping,
-                (false, _) if self.ledger.is_complete(self.job.id).await? => JobStance::Over,
+                (false, _) if self.ledger.read(move |db| leases::is_complete(db, id)).await? => JobStance::Over,
                 (false, Some(_)) => JobStance::Unsent,
                 (false, None) => JobStance::Open,
             };
@@ -115,7 +117,7 @@ impl Ray {
                 }
                 Action::Done => {
                     // No worker is left that could give back its leases.
-                    self.ledger.recall(self.job.id).await?;
+                    self.ledger.write(move |tx| leases::recall(tx, id)).await?;
                     return Ok(());
                 }
             }
@@ -133,7 +135,8 @@ impl Ray {
         loop {
             // Subscribed before checking, so that a page that is planned in between is not missed.
             let planned = self.live.more.notified();
-            if self.ledger.has_work(self.job.id).await? {
+            let id = self.job.id;
+            if self.ledger.read(move |db| leases::has_work(db, id)).await? {
                 return Ok(true);
             }
             tokio::select! {
@@ -148,7 +151,8 @@ impl Ray {
     /// to another executor meanwhile.
     async fn place_generation(&self, fruitless: u32, after: u32) -> Result<Option<Generation>, PlaceError> {
         let token = token::fresh().ok_or(PlaceError::NoToken)?;
-        let placed = self.ledger.place(self.job.id, token::digest(token.reveal()), fruitless, after).await?;
+        let (id, digest) = (self.job.id, token::digest(token.reveal()));
+        let placed = self.ledger.write(move |tx| placements::place(tx, id, &digest, fruitless, after)).await?;
         let Some(row) = placed else { return Ok(None) };
         self.live.placing.begin(self.placing.cluster.workers());
         let mut now = Generation { row, unsent: Some(token) };
@@ -191,7 +195,8 @@ impl Ray {
     async fn confirm(&self, now: &mut Generation) -> Result<(), PlaceError> {
         now.unsent = None;
         now.row.submitted = true;
-        Ok(self.ledger.placed(self.job.id).await?)
+        let id = self.job.id;
+        Ok(self.ledger.write(move |tx| placements::set_submitted(tx, id)).await?)
     }
 
     /// Returns the number of consecutive generations without progress, including the one that has just ended.

@@ -9,8 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::JobId;
 use crate::jobs::placing::decide::{Action, JobStance, PlacementStatus, decide};
 use crate::jobs::placing::ray::{POLL, Placing};
-use crate::ledger::Ledger;
-use crate::sqlite::SqliteError;
+use crate::ledger::{Ledger, LedgerError, logs};
 
 /// How long the service waits for the end of a placement.
 const END_TIMEOUT: Duration = Duration::from_mins(1);
@@ -49,7 +48,7 @@ impl WindUp {
         }
     }
 
-    async fn end(&self) -> Result<(), SqliteError> {
+    async fn end(&self) -> Result<(), LedgerError> {
         let (begun, mut stop_requested) = (Instant::now(), false);
         while begun.elapsed() < END_TIMEOUT {
             let look = self.placing.cluster.look(&self.submission).await;
@@ -83,7 +82,7 @@ pub(crate) async fn take_logs(
     ledger: &Ledger,
     job: JobId,
     submission: &str,
-) -> Result<(), SqliteError> {
+) -> Result<(), LedgerError> {
     let text = match placing.cluster.logs(submission).await {
         Ok(text) => text,
         Err(error) => {
@@ -101,5 +100,6 @@ pub(crate) async fn take_logs(
             .collect()
     };
     let lines = text.lines().filter(|line| !line.trim().is_empty());
-    ledger.log_all(job, lines.map(|line| format!("[ray] {}", plain(line))).collect()).await
+    let lines: Vec<_> = lines.map(|line| format!("[ray] {}", plain(line))).collect();
+    ledger.write(move |tx| logs::add(tx, job, &lines)).await
 }
