@@ -23,7 +23,7 @@ fn main() -> Result<(), Failed> {
     };
     let threads: NonZeroUsize = threads.parse()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(Source::folder(folder, precision.parse()?), threads))
+    runtime.block_on(serve(Source::folder(folder, precision.clone().try_into()?), threads))
 }
 
 async fn serve(source: Source, threads: NonZeroUsize) -> Result<(), Failed> {

@@ -24,9 +24,9 @@ const SIZE: usize = 512;
 const BATCH: usize = 256;
 const ROUNDS: usize = 41;
 
-struct Dice(u64);
+struct Rng(u64);
 
-impl Dice {
+impl Rng {
     fn embedding(&mut self) -> Embedding {
         let raw = (0..SIZE).map(|_| {
             self.0 ^= self.0 << 13;
@@ -39,7 +39,7 @@ impl Dice {
 }
 
 /// A record with the metadata of a camera whose images are in folders by month.
-fn record(n: usize, dice: &mut Dice) -> ImageRecord {
+fn record(n: usize, rng: &mut Rng) -> ImageRecord {
     let key = format!("images/2025/{:02}/IMG_{n:06}.jpg", n % 12 + 1);
     let uri = ImageUri::new("pipeline", &key);
     let meta = BTreeMap::from([("camera".into(), format!("model-{}", n % 40)), ("owner".into(), "u-17".into())]);
@@ -61,14 +61,14 @@ fn record(n: usize, dice: &mut Dice) -> ImageRecord {
         meta_kv: meta.iter().map(|(key, value)| format!("{key}={value}")).collect(),
         meta,
     };
-    ImageRecord { id: uri.id(), uri, embedding: dice.embedding(), payload }
+    ImageRecord { id: uri.id(), uri, embedding: rng.embedding(), payload }
 }
 
 /// Records per second, over all of them in batches.
-fn write_all(runtime: &Runtime, index: &EmbeddedIndex, collection: &CollectionName, dice: &mut Dice) -> f64 {
+fn write_all(runtime: &Runtime, index: &EmbeddedIndex, collection: &CollectionName, rng: &mut Rng) -> f64 {
     let mut spent = Duration::ZERO;
     for first in (0..COUNT).step_by(BATCH) {
-        let batch: Vec<_> = (first..COUNT.min(first + BATCH)).map(|n| record(n, dice)).collect();
+        let batch: Vec<_> = (first..COUNT.min(first + BATCH)).map(|n| record(n, rng)).collect();
         let start = Instant::now();
         runtime.block_on(index.upsert(collection, &batch)).unwrap();
         spent += start.elapsed();
@@ -130,7 +130,7 @@ fn timed(work: impl FnOnce()) -> f64 {
 struct Times(f64, f64);
 
 impl Times {
-    fn of(mut seconds: Vec<f64>) -> Self {
+    fn from_seconds(mut seconds: Vec<f64>) -> Self {
         seconds.sort_by(f64::total_cmp);
         Self(seconds[0] * 1e3, seconds[seconds.len() / 2] * 1e3)
     }
@@ -150,15 +150,15 @@ fn benchmark(criterion: &mut Criterion) {
     let space = Space { model: "m".into(), dimension: SIZE, preprocessing: "crop".into(), probes };
     runtime.block_on(index.ensure_image_collection(&collection, &space)).unwrap();
 
-    let mut dice = Dice(7);
-    println!("inserted {:.0} records a second", write_all(&runtime, &index, &collection, &mut dice));
-    println!("replaced {:.0} records a second", write_all(&runtime, &index, &collection, &mut dice));
+    let mut rng = Rng(7);
+    println!("inserted {:.0} records a second", write_all(&runtime, &index, &collection, &mut rng));
+    println!("replaced {:.0} records a second", write_all(&runtime, &index, &collection, &mut rng));
     drop(index);
     let start = Instant::now();
     let index = EmbeddedIndex::open(folder.path()).unwrap();
     println!("opened in {:.0} ms, every vector's checksum read", start.elapsed().as_secs_f64() * 1e3);
 
-    let query = SearchQuery { embedding: dice.embedding(), limit: 10, offset: 0, filter: Filter::default() };
+    let query = SearchQuery { embedding: rng.embedding(), limit: 10, offset: 0, filter: Filter::default() };
     let search = |query: &SearchQuery| {
         black_box(runtime.block_on(index.search(&collection, query)).unwrap());
     };
@@ -171,10 +171,10 @@ fn benchmark(criterion: &mut Criterion) {
         sums.push(timed(|| _ = black_box(sum(&numbers))));
         products.extend(numpy.as_mut().map(Numpy::product));
     }
-    let searches = Times::of(searches);
-    searches.against("a plain sum", &Times::of(sums));
+    let searches = Times::from_seconds(searches);
+    searches.against("a plain sum", &Times::from_seconds(sums));
     if numpy.is_some() {
-        searches.against("numpy's product", &Times::of(products));
+        searches.against("numpy's product", &Times::from_seconds(products));
     }
 
     let mut group = criterion.benchmark_group("embedded index, 100,000 x 512");

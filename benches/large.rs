@@ -7,7 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a bench may panic")]
 #![expect(clippy::print_stdout, reason = "a bench prints")]
 #![expect(clippy::disallowed_methods, reason = "a bench reads its own variable")]
-#![expect(clippy::cast_precision_loss, reason = "figures for people")]
+#![expect(clippy::cast_precision_loss, reason = "prints figures")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -71,8 +71,8 @@ impl ImageEmbeddingProvider for Nothing {
     }
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
-        let of = |image: &PreparedImage| image.rgb[..512].iter().map(|&value| f32::from(value) + 1.0).collect();
-        images.iter().map(|image| Ok(Embedding::normalised(of(image), 512)?)).collect()
+        let vector = |image: &PreparedImage| image.rgb[..512].iter().map(|&value| f32::from(value) + 1.0).collect();
+        images.iter().map(|image| Ok(Embedding::normalised(vector(image), 512)?)).collect()
     }
 
     async fn embed_text(&self, _: &str) -> Result<Embedding, EmbedError> {
@@ -84,10 +84,10 @@ fn image() -> Bytes {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/raccoon.jpg");
     let image = image::open(path).unwrap().resize_exact(4000, 3000, FilterType::Lanczos3).into_rgb8();
     let mut grainy = image;
-    let mut dice = 1_u32;
+    let mut rng = 1_u32;
     for value in grainy.iter_mut() {
-        dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        *value = value.saturating_add_signed(i8::try_from(dice >> 28).unwrap() - 8);
+        rng = rng.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        *value = value.saturating_add_signed(i8::try_from(rng >> 28).unwrap() - 8);
     }
     let mut jpeg = Vec::new();
     jpeg_encoder::Encoder::new(&mut jpeg, 90).encode(&grainy, 4000, 3000, jpeg_encoder::ColorType::Rgb).unwrap();
@@ -123,7 +123,7 @@ async fn main() {
         vec![Task { ticket, image, have: StoreSet::default(), possible_copy: None, metadata: BTreeMap::new() }]
     }));
     let (outcomes, mut arrived) = tokio::sync::mpsc::channel(64);
-    let (before, begun) = (cpu_seconds(), Instant::now());
+    let (before, started) = (cpu_seconds(), Instant::now());
     let work = pipeline.run(run, tasks, outcomes, CancellationToken::new());
     let count = async {
         let mut done = 0;
@@ -136,7 +136,7 @@ async fn main() {
     let (worked, done) = tokio::join!(work, count);
     worked.unwrap();
     assert_eq!(done, images);
-    let (wall, cpu) = (begun.elapsed().as_secs_f64(), cpu_seconds() - before);
+    let (wall, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - before);
     let (rate, limit) = (images as f64 / wall, cores * images as f64 / cpu);
     println!("bottleneck             {}", stages.timings(None).report(None).bottleneck.unwrap_or_default());
     println!("12 megapixels          {rate:8.1} images/s, {:.1} ms CPU an image", cpu * 1000.0 / images as f64);

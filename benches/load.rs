@@ -7,7 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a bench may panic")]
 #![expect(clippy::print_stdout, reason = "a bench prints")]
 #![expect(clippy::disallowed_methods, reason = "a bench reads its own variable and spawns what it waits for")]
-#![expect(clippy::cast_precision_loss, reason = "figures for people")]
+#![expect(clippy::cast_precision_loss, reason = "prints figures")]
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -25,7 +25,7 @@ use glimpse::source::{S3Settings, S3Source, Scope};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-#[path = "../tests/it/support/cheap_clip.rs"]
+#[path = "../tests/it/support/services/cheap_clip.rs"]
 mod cheap_clip;
 #[path = "support/service.rs"]
 mod service;
@@ -61,9 +61,9 @@ async fn ledger(images: usize) {
     let mut best = [f64::MAX; 2];
     for turn in 0..3 {
         best[0] = best[0].min(bare.run(turn, images).await);
-        let begun = Instant::now();
+        let started = Instant::now();
         let done = job(&service, json!({"s3_prefix": "images/", "collection": format!("turn{turn}")})).await;
-        best[1] = best[1].min(begun.elapsed().as_secs_f64());
+        best[1] = best[1].min(started.elapsed().as_secs_f64());
         assert_eq!(done["counts"]["done"], images, "{done}");
     }
     let [bare, job] = best.map(|seconds| seconds * 1e3 / images as f64);
@@ -127,7 +127,7 @@ impl Bare {
         let space = self.provider.space().await.unwrap();
         self.stores.default_store().ensure_image_collection(&collection, &space).await.unwrap();
         let stages = Arc::new(Stages::new(self.pipeline.lanes(), None));
-        let begun = Instant::now();
+        let started = Instant::now();
         let scope = Scope { bucket: "pipeline".into(), prefix: "images/".into(), start_after: None };
         let tasks = self.pipeline.source().list(&scope).enumerate().map(|(ticket, image)| Task {
             ticket: i64::try_from(ticket).unwrap(),
@@ -149,7 +149,7 @@ impl Bare {
         let (worked, done) = tokio::join!(work, count);
         worked.unwrap();
         assert_eq!(done, images);
-        begun.elapsed().as_secs_f64()
+        started.elapsed().as_secs_f64()
     }
 }
 
@@ -190,13 +190,13 @@ async fn job(service: &Service, body: Value) -> Value {
 async fn search_p95(service: &Service) -> f64 {
     let mut times = Vec::new();
     for _ in 0..200 {
-        let words = format!("a cat on {:?}", Instant::now());
-        let begun = Instant::now();
-        let request = service.client.get(format!("{}/search/images", service.url)).query(&[("q", words)]);
+        let text = format!("a cat on {:?}", Instant::now());
+        let started = Instant::now();
+        let request = service.client.get(format!("{}/search/images", service.url)).query(&[("q", text)]);
         let reply = request.send().await.unwrap();
         assert!(reply.status().is_success());
         reply.bytes().await.unwrap();
-        times.push(begun.elapsed().as_secs_f64() * 1e3);
+        times.push(started.elapsed().as_secs_f64() * 1e3);
     }
     times.sort_by(f64::total_cmp);
     times[times.len() * 95 / 100]

@@ -57,9 +57,9 @@ async fn main() {
     let (url, shutdown, served) = serve(&server, folder.path()).await;
     let mut best = [f64::MAX; 2];
     for _ in 0..3 {
-        let begun = Instant::now();
+        let started = Instant::now();
         assert_eq!(source.list(&scope).map(Result::unwrap).count().await, keys as usize);
-        best[0] = best[0].min(begun.elapsed().as_secs_f64());
+        best[0] = best[0].min(started.elapsed().as_secs_f64());
         best[1] = best[1].min(sync(&url, u64::from(keys)).await);
     }
     println!("bare listing   {:8.2} s", best[0]);
@@ -154,14 +154,14 @@ async fn serve(server: &EmbeddedS3, folder: &Path) -> (String, Shutdown, tokio::
 async fn sync(url: &str, keys: u64) -> f64 {
     let client = reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
     let body = json!({"s3_prefix": "images/", "sync": true});
-    let begun = Instant::now();
+    let started = Instant::now();
     let reply = client.post(format!("{url}/jobs/images")).json(&body).send().await.unwrap();
     let id = reply.json::<Value>().await.unwrap()["job_id"].as_str().unwrap().to_owned();
     loop {
         let job: Value = client.get(format!("{url}/jobs/{id}")).send().await.unwrap().json().await.unwrap();
         if job["finished_at"].is_string() {
             assert!(job["status"] == "SUCCEEDED" && job["counts"]["unchanged"] == keys, "{job}");
-            return begun.elapsed().as_secs_f64();
+            return started.elapsed().as_secs_f64();
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -89,7 +89,7 @@ async fn main() {
     let (mut paints, mut hits, mut bytes) = (Vec::new(), Vec::new(), 0.0);
     for _ in 0..7 {
         browser.client.goto(&format!("{url}/?q=a+cat")).await.unwrap();
-        let painted = browser.ask(PAINTED, json!(null)).await;
+        let painted = browser.run_script(PAINTED, json!(null)).await;
         paints.push(painted["ms"].as_f64().unwrap());
         hits.push(painted["hits"].as_f64().unwrap());
         // Files from the browser's cache are reported with 0 bytes.
@@ -106,7 +106,7 @@ async fn main() {
     let mut times = Vec::new();
     for words in ["a rocket at night", "an old building", "a cup of coffee", "a red car", "fur"] {
         browser.client.goto(&format!("{url}/")).await.unwrap();
-        times.push(browser.ask(THUMBNAILS, json!(words)).await.as_f64().unwrap());
+        times.push(browser.run_script(THUMBNAILS, json!(words)).await.as_f64().unwrap());
     }
     let worst = times.iter().copied().fold(0.0, f64::max);
     println!(
@@ -115,18 +115,18 @@ async fn main() {
     );
 
     browser.client.goto(&format!("{url}/?q=an+animal")).await.unwrap();
-    let scrolled = browser.ask(SCROLL, json!(images)).await;
-    let of = |name: &str| scrolled[name].as_f64().unwrap();
+    let scrolled = browser.run_script(SCROLL, json!(images)).await;
+    let memory = |name: &str| scrolled[name].as_f64().unwrap();
     println!(
         "scrolling {} results  {:6.1} frames/s over {:.0} s, a frame {:.1} ms at p95  (wanted: 50 frames/s or more)",
-        of("hits"),
-        of("fps"),
-        of("seconds"),
-        of("p95")
+        memory("hits"),
+        memory("fps"),
+        memory("seconds"),
+        memory("p95")
     );
     let (all, images) = renderer_megabytes();
     println!(
-        "the page's memory       {:6.0} MB, and {images:.0} MB of decoded images until others want it  (wanted: less than 200)",
+        "the page's memory       {:6.0} MB, and {images:.0} MB of decoded images that it can free  (wanted: less than 200)",
         all - images
     );
     browser.close().await;
@@ -181,7 +181,7 @@ impl Browser {
         Self { client, driver }
     }
 
-    async fn ask(&self, script: &str, argument: Value) -> Value {
+    async fn run_script(&self, script: &str, argument: Value) -> Value {
         self.client.execute_async(script, vec![argument]).await.unwrap()
     }
 
@@ -202,7 +202,7 @@ fn median(times: &[f64]) -> f64 {
 /// the browser keeps while no other process needs the memory.
 fn renderer_megabytes() -> (f64, f64) {
     let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
-    let of = |process: PathBuf| {
+    let memory = |process: PathBuf| {
         let line = std::fs::read(process.join("cmdline")).ok()?;
         String::from_utf8_lossy(&line).contains("--type=renderer").then_some(())?;
         let memory = std::fs::read_to_string(process.join("smaps_rollup")).ok()?;
@@ -212,5 +212,5 @@ fn renderer_megabytes() -> (f64, f64) {
         };
         Some((share("Pss:")?, share("Pss_Shmem:")?))
     };
-    processes.filter_map(of).fold((0.0, 0.0), |one, other| if other.0 > one.0 { other } else { one })
+    processes.filter_map(memory).fold((0.0, 0.0), |one, other| if other.0 > one.0 { other } else { one })
 }

@@ -8,7 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a bench may panic")]
 #![expect(clippy::print_stdout, reason = "a bench prints")]
 #![expect(clippy::disallowed_methods, reason = "a bench reads its own variable and spawns what it waits for")]
-#![expect(clippy::cast_precision_loss, reason = "figures for people")]
+#![expect(clippy::cast_precision_loss, reason = "prints figures")]
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -58,7 +58,7 @@ async fn embed_alone(threads: NonZeroUsize, images: usize) -> f64 {
         .map(|bytes| imaging::prepare(bytes, &limits, &provider.preprocessing()).unwrap().image)
         .collect();
     let batches = (0..images / 8).map(|at| (0..8).map(|i| prepared[(at * 8 + i) % prepared.len()].clone()).collect());
-    let begun = Instant::now();
+    let started = Instant::now();
     stream::iter(batches)
         .map(|batch: Vec<_>| {
             let provider = provider.clone();
@@ -67,7 +67,7 @@ async fn embed_alone(threads: NonZeroUsize, images: usize) -> f64 {
         .buffer_unordered(threads.get() + 1)
         .for_each(|_| async {})
         .await;
-    images as f64 / begun.elapsed().as_secs_f64()
+    images as f64 / started.elapsed().as_secs_f64()
 }
 
 struct Service {
@@ -109,9 +109,9 @@ impl Service {
     /// Wall and CPU seconds of one job over the seeded images.
     async fn ingest(&self, images: usize) -> (f64, f64) {
         let before = cpu_seconds();
-        let begun = Instant::now();
+        let started = Instant::now();
         let job = self.job(json!({"s3_prefix": "images/"})).await;
-        let (wall, cpu) = (begun.elapsed().as_secs_f64(), cpu_seconds() - before);
+        let (wall, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - before);
         assert_eq!(job["counts"]["done"], images, "{job}");
         println!("bottleneck              {}", job["bottleneck"].as_str().unwrap_or("-"));
         println!("stages                  {}", job["stages"]);
@@ -136,11 +136,11 @@ impl Service {
     async fn search_overhead(&self) -> f64 {
         let mut over = Vec::new();
         for at in 0..200 {
-            let words = ["a cat", "a rocket", "a building", "an orange flower"][at % 4];
-            let begun = Instant::now();
-            let request = self.client.get(format!("{}/search/images", self.url)).query(&[("q", words)]);
+            let text = ["a cat", "a rocket", "a building", "an orange flower"][at % 4];
+            let started = Instant::now();
+            let request = self.client.get(format!("{}/search/images", self.url)).query(&[("q", text)]);
             let reply: Value = request.send().await.unwrap().json().await.unwrap();
-            let took = begun.elapsed().as_secs_f64() * 1000.0;
+            let took = started.elapsed().as_secs_f64() * 1000.0;
             over.push(
                 took - reply["took_ms"]["embed"].as_f64().unwrap() - reply["took_ms"]["search"].as_f64().unwrap(),
             );

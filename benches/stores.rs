@@ -8,7 +8,7 @@
 #![expect(clippy::unwrap_used, reason = "a bench may panic")]
 #![expect(clippy::print_stdout, reason = "a bench prints")]
 #![expect(clippy::disallowed_methods, reason = "a bench reads its own variables and spawns what it waits for")]
-#![expect(clippy::cast_precision_loss, reason = "figures for people")]
+#![expect(clippy::cast_precision_loss, reason = "prints figures")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ use glimpse::resilience::WorkClock;
 #[expect(dead_code, reason = "the tests use more of it")]
 mod qdrant;
 
-use qdrant::{FailureKind, QdrantServer};
+use qdrant::{QdrantServer, ServerFault};
 
 const SIZE: usize = 512;
 const RECORDS: usize = 4_000;
@@ -63,11 +63,11 @@ async fn main() {
     // The last pass left the records in every store.
     let mut slowest = Duration::ZERO;
     for store in &stores {
-        let p95 = ask(&Stores::only(store), &collection, &records).await;
+        let p95 = search_time(&Stores::only(store), &collection, &records).await;
         println!("search {:<9} {:8.2} ms at p95", store.name(), p95.as_secs_f64() * 1e3);
         slowest = slowest.max(p95);
     }
-    let p95 = ask(&Stores::new(stores.clone()), &collection, &records).await;
+    let p95 = search_time(&Stores::new(stores.clone()), &collection, &records).await;
     let over = (p95.as_secs_f64() - slowest.as_secs_f64()) * 1e3;
     println!(
         "search all       {:8.2} ms at p95, {over:.2} ms over the slowest  (wanted: 2 or less)",
@@ -76,21 +76,21 @@ async fn main() {
     for store in &stores {
         store.drop_collection(&collection).await.unwrap();
     }
-    elsewhere(&collection, &records[..512]).await;
+    remote_stores(&collection, &records[..512]).await;
 }
 
 /// Two stores that run on other machines.
-async fn elsewhere(collection: &CollectionName, records: &[ImageRecord]) {
+async fn remote_stores(collection: &CollectionName, records: &[ImageRecord]) {
     let servers = [QdrantServer::start().await, QdrantServer::start().await];
     let stores: Vec<Arc<dyn ImageIndex>> = servers.iter().map(|server| Arc::new(client(server)) as _).collect();
     for server in &servers {
-        server.fail(FailureKind::Slow(Duration::from_millis(20)));
+        server.fail(ServerFault::Slow(Duration::from_millis(20)));
     }
     let one = write(&Stores::only(&stores[0]), collection, records, 8).await;
     let both = write(&Stores::new(stores.clone()), collection, records, 8).await;
     println!("two that wait 20 ms: {:.3} x one of them  (wanted: 1.1 or less)", both / one);
-    let one = ask(&Stores::only(&stores[0]), collection, records).await;
-    let both = ask(&Stores::new(stores), collection, records).await;
+    let one = search_time(&Stores::only(&stores[0]), collection, records).await;
+    let both = search_time(&Stores::new(stores), collection, records).await;
     let over = (both.as_secs_f64() - one.as_secs_f64()) * 1e3;
     println!("search in both:      {over:.2} ms over one of them at p95  (wanted: 2 or less)");
 }
@@ -102,7 +102,7 @@ async fn write(stores: &Stores, collection: &CollectionName, records: &[ImageRec
         store.ensure_image_collection(collection, &space()).await.unwrap();
     }
     let have = StoreSet::default();
-    let begun = Instant::now();
+    let started = Instant::now();
     stream::iter(records.chunks(batch))
         .map(|batch| {
             let have = &have;
@@ -117,20 +117,20 @@ async fn write(stores: &Stores, collection: &CollectionName, records: &[ImageRec
         .buffer_unordered(LANES)
         .for_each(|()| async {})
         .await;
-    begun.elapsed().as_secs_f64()
+    started.elapsed().as_secs_f64()
 }
 
 /// The time of a search at p95, with the calls of `search`: the collections and the nearest records at the same time.
-async fn ask(stores: &Stores, collection: &CollectionName, records: &[ImageRecord]) -> Duration {
+async fn search_time(stores: &Stores, collection: &CollectionName, records: &[ImageRecord]) -> Duration {
     let mut times = Vec::with_capacity(SEARCHES);
     for at in 0..SEARCHES {
         let embedding = records[at % records.len()].embedding.clone();
         let query = SearchQuery { embedding, limit: 10, offset: 0, filter: Filter::default() };
-        let begun = Instant::now();
+        let started = Instant::now();
         let (spaces, nearest) = tokio::join!(stores.spaces(collection), stores.nearest(collection, &query));
         let merged = stores.merge(spaces.unwrap(), nearest, &space(), &query).unwrap();
-        assert!(merged.answer.len() == 10 && merged.warnings.is_empty());
-        times.push(begun.elapsed());
+        assert!(merged.value.len() == 10 && merged.warnings.is_empty());
+        times.push(started.elapsed());
     }
     times.sort();
     times[SEARCHES * 95 / 100]
@@ -163,7 +163,7 @@ fn space() -> Space {
 }
 
 fn records() -> Vec<ImageRecord> {
-    let of = |n: usize| {
+    let record = |n: usize| {
         let uri = ImageUri::new("bench", &format!("images/birds/{n}.jpg"));
         let raw = (0..SIZE).map(|at| ((n * 31 + at * 17) % 1_009) as f32 - 504.0).collect();
         let payload = Payload {
@@ -186,5 +186,5 @@ fn records() -> Vec<ImageRecord> {
         };
         ImageRecord { id: uri.id(), uri, embedding: Embedding::normalised(raw, SIZE).unwrap(), payload }
     };
-    (0..RECORDS).map(of).collect()
+    (0..RECORDS).map(record).collect()
 }

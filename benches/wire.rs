@@ -48,7 +48,7 @@ fn jpeg(quality: u8) -> impl Fn(&mut Vec<u8>, &[u8], u32) {
 }
 
 /// Prints the cosine that a lossy format costs, over the demo images.
-#[expect(clippy::print_stdout, reason = "what a benchmark finds is for whoever runs it")]
+#[expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 fn loss(provider: &LocalProvider, images: &[PreparedImage]) {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     let embed = |image: &PreparedImage| runtime.block_on(provider.embed_image(image)).expect("a vector");
@@ -62,7 +62,7 @@ fn loss(provider: &LocalProvider, images: &[PreparedImage]) {
         let mut cosines: Vec<f32> = cosines.collect();
         cosines.sort_by(f32::total_cmp);
         let (worst, median) = (cosines[0], cosines[cosines.len() / 2]);
-        println!("{name:12} {kilobytes:4} kB a image, cosine {worst:.5} at worst, {median:.5} in the median");
+        println!("{name:12} {kilobytes:4} kB an image, cosine {worst:.5} at worst, {median:.5} in the median");
     };
     row("png", images.iter().map(|image| encoded(image, png)).collect());
     for quality in [90, 95, 98, 100] {

@@ -6,7 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a bench may panic")]
 #![expect(clippy::print_stdout, reason = "a bench prints")]
 #![expect(clippy::disallowed_methods, reason = "a bench reads its own variable and spawns what it waits for")]
-#![expect(clippy::cast_precision_loss, reason = "figures for people")]
+#![expect(clippy::cast_precision_loss, reason = "prints figures")]
 
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use glimpse::resilience::WaitBoard;
 use glimpse::worker::{Measures, ServiceBroker, ServiceClient, WorkerSettings};
 use serde_json::{Value, json};
 
-#[path = "../tests/it/support/cheap_clip.rs"]
+#[path = "../tests/it/support/services/cheap_clip.rs"]
 mod cheap_clip;
 #[path = "support/service.rs"]
 mod service;
@@ -78,17 +78,17 @@ impl Bench {
     async fn pace(&self, collection: &str, workers: usize) -> f64 {
         let job = self.submit("images/", collection).await;
         let mut children: Vec<Child> = (0..workers).map(|number| self.worker(&job, &format!("w{number}"))).collect();
-        let mut begun = None;
+        let mut started = None;
         let pace = loop {
             let now = self.job(&job).await;
             let done = now["counts"]["done"].as_u64().unwrap();
             let at_work = |worker: &Value| worker["done"].as_u64().unwrap() > 0;
             let all = now["workers"].as_array().is_some_and(|all| all.len() == workers && all.iter().all(at_work));
-            if begun.is_none() && all {
-                begun = Some((Instant::now(), done));
+            if started.is_none() && all {
+                started = Some((Instant::now(), done));
             }
             if now["status"] == "SUCCEEDED" {
-                let (since, before) = begun.expect("more images: it was over before all worked");
+                let (since, before) = started.expect("more images: it was over before all worked");
                 break (done - before) as f64 / since.elapsed().as_secs_f64();
             }
             assert!(now["status"] == "PENDING" || now["status"] == "RUNNING", "{now}");
@@ -130,7 +130,7 @@ impl Bench {
         let introduction = JoinRequest { version: VERSION.to_owned(), protocol: PROTOCOL, space, stores, node: None };
         let stages = Arc::new(Stages::new(PipelineSettings::default().lanes(), None));
         let broker = ServiceBroker::new(client, introduction, 30, Measures::new(stages, provider));
-        let (cpu, begun, mut batches) = (cpu_seconds(), Instant::now(), 0);
+        let (cpu, started, mut batches) = (cpu_seconds(), Instant::now(), 0);
         loop {
             match broker.lease(Vec::new()).await {
                 Ok(Offer::Batch(batch)) => {
@@ -149,7 +149,7 @@ impl Bench {
                 Err(error) => panic!("{error}"),
             }
         }
-        let (cpu, wall) = (cpu_seconds() - cpu, begun.elapsed().as_secs_f64());
+        let (cpu, wall) = (cpu_seconds() - cpu, started.elapsed().as_secs_f64());
         println!(
             "leases and reports      {batches} batches of ten in {wall:.2} s: {:.0} batches/s",
             f64::from(batches) / wall

@@ -11,6 +11,7 @@ pub mod index;
 pub mod source;
 
 pub mod collections;
+pub mod health;
 pub mod images;
 pub mod jobs;
 pub mod ledger;

@@ -29,6 +29,7 @@ use tower_http::set_header::SetResponseHeaderLayer;
 use tower_http::trace::TraceLayer;
 
 use crate::domain::CollectionName;
+use crate::health::Health;
 use crate::images::Images;
 use crate::jobs::Jobs;
 use crate::search::Search;
@@ -51,6 +52,8 @@ pub struct AppState {
     pub search: Search,
     /// The indexed images.
     pub images: Images,
+    /// The state of the service.
+    pub health: Health,
     /// Defaults of requests.
     pub defaults: Defaults,
 }
@@ -81,10 +84,10 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
     let authenticator = Arc::new(auth::Authenticator::new(settings));
     let parameters = Arc::new(parameters::Parameters::new(&document()));
     let router = routes
-        .layer(from_fn_with_state(limits.clone(), RequestTimeout::whole))
-        .merge(internal::routes().layer(from_fn_with_state(limits.clone(), RequestTimeout::whole)))
-        .merge(long_routes.layer(from_fn_with_state(limits.clone(), RequestTimeout::body)))
-        .merge(internal::long_routes().layer(from_fn_with_state(limits, RequestTimeout::body)))
+        .layer(from_fn_with_state(limits.clone(), RequestTimeout::limit_request))
+        .merge(internal::routes().layer(from_fn_with_state(limits.clone(), RequestTimeout::limit_request)))
+        .merge(long_routes.layer(from_fn_with_state(limits.clone(), RequestTimeout::limit_body)))
+        .merge(internal::long_routes().layer(from_fn_with_state(limits, RequestTimeout::limit_body)))
         .with_state(state)
         .merge(openapi::viewer(document()))
         .merge(web::routes())
@@ -95,7 +98,7 @@ pub fn router(state: AppState, settings: &ApiSettings) -> Router {
         .layer(from_fn_with_state(parameters, parameters::refuse_unknown))
         .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
         .layer(Extension(authenticator.clone()))
-        .layer(from_fn_with_state(authenticator, auth::guard))
+        .layer(from_fn_with_state(authenticator, auth::authenticate))
         .layer(from_fn(encoding::refuse_invalid_utf8))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(from_fn_with_state(Arc::new(auth::RefusalLog::default()), auth::log_refusals))

@@ -58,7 +58,7 @@ async fn sign_in(
     headers: HeaderMap,
     Json(request): Json<SessionRequest>,
 ) -> Result<([(HeaderName, String); 1], axum::Json<SessionReply>), ApiError> {
-    if authenticator.needs_key() && !authenticator.knows(request.key.reveal().trim()) {
+    if authenticator.needs_key() && !authenticator.is_valid_key(request.key.reveal().trim()) {
         return Err(ApiError::unauthorized("the API key is not valid; use one of GLIMPSE_API_KEY of the service"));
     }
     let reply = SessionReply { required: authenticator.needs_key(), signed_in: true };

@@ -22,6 +22,7 @@ use tokio::net::TcpListener;
 
 use crate::api::{AppState, Defaults, router};
 use crate::config::Settings;
+use crate::health::Health;
 use crate::images::Images;
 use crate::index::StoreKind;
 use crate::jobs::{JobParts, Jobs};
@@ -128,6 +129,7 @@ impl App {
         }
         let lines = start_lines::start_lines(&settings, addr, bucket_server.as_ref());
         let state = AppState {
+            health: Health::new(searches.clone(), stores.searches.clone(), jobs.clone()),
             jobs,
             search: Search::new(searches, stores.searches.clone(), limits),
             images: Images::new(stores.searches, thumbnails, originals),

@@ -34,7 +34,7 @@ use tower_http::trace::TraceLayer;
 use crate::domain::Embedding;
 use crate::embed::{EmbedError, ImageEmbeddingProvider};
 use crate::imaging::{self, Limits, PreparedImage, Preprocessing};
-use crate::server::Arrival;
+use crate::server::BodyProgress;
 
 use error::ClipError;
 use wire::{ImageVector, Images, ModelInfo, TextVector, Texts};
@@ -193,9 +193,9 @@ impl BodyBudget {
 }
 
 async fn limit_time(request: Request, next: Next) -> Response {
-    let (request, arrival) = Arrival::watch(request);
+    let (request, progress) = BodyProgress::track(request);
     let response = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await;
-    let response = response.unwrap_or_else(|_| match arrival.waits_for() {
+    let response = response.unwrap_or_else(|_| match progress.waiting_time() {
         Some(_) => ClipError::BodyTooSlow.into_response(),
         None => ClipError::TooSlow.into_response(),
     });

@@ -1,7 +1,7 @@
 use std::io::Cursor;
 
 use async_trait::async_trait;
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -76,7 +76,10 @@ fn service() -> (Router, Arc<Fake>) {
 }
 
 async fn send(router: &Router, method: &str, path: &str, body: impl Into<Body>) -> (StatusCode, Value) {
-    let request = Request::builder().method(method).uri(path).body(body.into()).unwrap();
+    let body = body.into();
+    let length = body.size_hint().exact().unwrap();
+    let request =
+        Request::builder().method(method).uri(path).header(header::CONTENT_LENGTH, length).body(body).unwrap();
     let reply = router.clone().oneshot(request).await.unwrap();
     let status = reply.status();
     let body = axum::body::to_bytes(reply.into_body(), usize::MAX).await.unwrap();

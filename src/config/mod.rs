@@ -271,8 +271,8 @@ mod tests {
             assert_eq!(redacted(&settings), [name]);
             let both = error_of(&[(name, "a"), (&named, file)]);
             assert!(both.contains(&format!("{name} and {named} are both set")), "{both}");
-            let missing = error_of(&[(&named, "/no/such/file")]);
-            assert!(missing.contains(&format!("{named} is `/no/such/file`, which")), "{missing}");
+            let missing = error_of(&[(&named, "/missing/file")]);
+            assert!(missing.contains(&format!("{named} is `/missing/file`, which")), "{missing}");
             assert!(missing.contains("No such file"), "{missing}");
         }
         let settings = Settings::from_variables([("GLIMPSE_API_KEY_FILE", file)]).unwrap();

@@ -19,18 +19,33 @@ pub struct DependencyError {
 }
 
 impl DependencyError {
-    /// Returns the text for a client: the kind of failure and, for [`FailureKind::Misconfigured`], what has to be
-    /// changed.
+    /// Returns the text for a client: the kind of failure and, if the operator must change something, what it is.
     pub fn for_client(&self) -> String {
         match self.trouble {
             FailureKind::Misconfigured => self.to_string(),
+            FailureKind::Refused => {
+                let settings = settings_of(&self.dependency);
+                format!("{} {}: check {settings}", self.dependency, self.trouble)
+            }
             FailureKind::Unavailable { .. }
             | FailureKind::TimedOut
             | FailureKind::Busy { .. }
             | FailureKind::Full
-            | FailureKind::Failed
-            | FailureKind::Refused => format!("{} {}", self.dependency, self.trouble),
+            | FailureKind::Failed => format!("{} {}", self.dependency, self.trouble),
         }
+    }
+}
+
+/// Returns the settings to check if a dependency refuses the requests of this service.
+fn settings_of(dependency: &str) -> &'static str {
+    match dependency {
+        "local" => "CLIP_MODEL and, for a model of the hub, HF_ENDPOINT and HF_TOKEN",
+        "clip" | "openai" | "multi2vec" => "CLIP_URL, CLIP_MODEL and CLIP_API_KEY",
+        "ollama" => "OLLAMA_BASE_URL, OLLAMA_VISION_MODEL, OLLAMA_MODEL and CLIP_API_KEY",
+        "qdrant" => "QDRANT_URL and QDRANT_API_KEY",
+        "weaviate" => "WEAVIATE_URL, WEAVIATE_GRPC_URL and WEAVIATE_API_KEY",
+        "s3" => "S3_ENDPOINT, S3_BUCKET, S3_ACCESS_KEY_ID and S3_SECRET_ACCESS_KEY",
+        _ => "its settings",
     }
 }
 
@@ -141,7 +156,9 @@ mod tests {
     fn a_client_gets_the_detail_only_of_a_misconfiguration() {
         let error = |trouble| DependencyError { dependency: "q".into(), trouble, detail: "upgrade it".into() };
         assert_eq!(error(FailureKind::Misconfigured).for_client(), "q cannot be used: upgrade it");
-        assert_eq!(error(FailureKind::Refused).for_client(), "q refused the request");
+        assert_eq!(error(FailureKind::Refused).for_client(), "q refused the request: check its settings");
+        let qdrant = DependencyError { dependency: "qdrant".into(), ..error(FailureKind::Refused) };
+        assert_eq!(qdrant.for_client(), "qdrant refused the request: check QDRANT_URL and QDRANT_API_KEY");
         assert!(!FailureKind::Misconfigured.is_temporary() && !FailureKind::Misconfigured.is_down());
     }
 }

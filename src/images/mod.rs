@@ -2,7 +2,7 @@
 //! the bucket is never changed.
 
 mod cache;
-mod flights;
+mod in_progress;
 mod objects;
 mod originals;
 mod reader;

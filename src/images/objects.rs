@@ -23,18 +23,18 @@ impl Objects {
                 Err(error) => Err(ImagesError::Encoding(error)),
             },
             Err(SourceError::TooLarge { .. }) => Ok(None),
-            Err(error) => Err(refused(uri, error)),
+            Err(error) => Err(to_client_error(uri, error)),
         }
     }
 
     /// Opens an object or a part of it.
     pub(super) async fn open(&self, uri: &ImageUri, part: Option<&Part>) -> Result<Opened, ImagesError> {
-        self.0.open(uri, part).await.map_err(|error| refused(uri, error))
+        self.0.open(uri, part).await.map_err(|error| to_client_error(uri, error))
     }
 }
 
 /// Converts an error of the source to the error that the client gets. The details are written to the log.
-pub(super) fn refused(uri: &ImageUri, error: SourceError) -> ImagesError {
+pub(super) fn to_client_error(uri: &ImageUri, error: SourceError) -> ImagesError {
     match error {
         SourceError::Missing(uri) => ImagesError::Vanished(uri),
         SourceError::Dependency(error) => ImagesError::Dependency(error),

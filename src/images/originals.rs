@@ -11,7 +11,7 @@ use super::ImagesError;
 use super::objects::Objects;
 use super::reader::Reader;
 use super::stream;
-use super::thumbnails::etag_of;
+use super::thumbnails::short_etag;
 use crate::domain::{ImageFormat, ImageRecord};
 use crate::imaging::{self, Limits};
 use crate::pipeline::budget::{BudgetPermit, ByteBudget};
@@ -67,7 +67,7 @@ impl Originals {
 
     /// Returns the ETag of the original of this record, without reading the object.
     pub fn etag(record: &ImageRecord) -> String {
-        etag_of(&record.payload.content_sha256)
+        short_etag(&record.payload.content_sha256)
     }
 
     pub(super) async fn open(&self, record: &ImageRecord) -> Result<Original, ImagesError> {
@@ -77,7 +77,7 @@ impl Originals {
             drop((opened, permit));
             return self.read_decompressed(record).await;
         }
-        let (etag, size_bytes) = (etag(record, &opened), opened.size_bytes);
+        let (etag, size_bytes) = (current_etag(record, &opened), opened.size_bytes);
         permit.keep(size_bytes.unwrap_or(STREAM_BUFFER_BYTES).min(STREAM_BUFFER_BYTES));
         let mut reader = Reader::new(self.objects.clone(), record.uri.clone(), opened);
         // The record only shows that the object was an image when it was indexed.
@@ -93,7 +93,7 @@ impl Originals {
         let format = imaging::sniff(&bytes).map_err(ImagesError::Image)?;
         let hashed_bytes = bytes.clone();
         let digest = tokio::task::spawn_blocking(move || hex::encode(Sha256::digest(&hashed_bytes))).await;
-        let etag = etag_of(&digest.map_err(|_| ImagesError::Panicked)?);
+        let etag = short_etag(&digest.map_err(|_| ImagesError::Panicked)?);
         Ok(Original { format, etag, size_bytes: Some(bytes.len() as u64), content: Content::Whole(bytes), permit })
     }
 
@@ -130,7 +130,7 @@ impl Original {
 
 /// Returns the ETag of the record if the object is unchanged since it was indexed, or else one of the object's own
 /// facts.
-fn etag(record: &ImageRecord, opened: &Opened) -> String {
+fn current_etag(record: &ImageRecord, opened: &Opened) -> String {
     let payload = &record.payload;
     let is_unchanged =
         opened.etag.is_some() && opened.etag == payload.etag && opened.size_bytes == Some(payload.size_bytes);
@@ -139,5 +139,5 @@ fn etag(record: &ImageRecord, opened: &Opened) -> String {
     }
     let modified = opened.modified.map(crate::domain::Timestamp::unix_micros);
     let facts = format!("{:?} {modified:?} {:?}", opened.etag, opened.size_bytes);
-    etag_of(&hex::encode(Sha256::digest(facts)))
+    short_etag(&hex::encode(Sha256::digest(facts)))
 }

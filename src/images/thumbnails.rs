@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::ImagesError;
 use super::cache::Cache;
-use super::flights::Flights;
+use super::in_progress::InProgress;
 use super::objects::Objects;
 use crate::domain::{ImageFormat, ImageRecord, ImageUri};
 use crate::imaging::{self, Limits};
@@ -42,7 +42,7 @@ pub struct Thumbnails {
     /// original) and then one of `pixels` (before it decodes), never in the other order.
     files: Arc<ByteBudget>,
     pixels: Arc<ByteBudget>,
-    flights: Flights,
+    in_progress: InProgress,
 }
 
 impl std::fmt::Debug for Thumbnails {
@@ -61,7 +61,7 @@ pub struct Thumbnail {
 }
 
 /// The facts of the record that are needed to make a thumbnail.
-struct Original {
+struct ThumbnailSource {
     uri: ImageUri,
     thumbnail_key: Option<String>,
     size_bytes: u64,
@@ -84,19 +84,19 @@ impl Thumbnails {
             cores: Arc::new(Semaphore::new(cores)),
             files: Arc::new(ByteBudget::new(MAX_ORIGINAL_BYTES)),
             pixels: Arc::new(ByteBudget::new(MAX_DECODE_BYTES)),
-            flights: Flights::default(),
+            in_progress: InProgress::default(),
         })
     }
 
     /// Returns the ETag of the thumbnail of this record, without making the thumbnail.
     pub fn etag(record: &ImageRecord) -> String {
-        etag_of(&record.payload.content_sha256)
+        short_etag(&record.payload.content_sha256)
     }
 
     /// Returns the thumbnail of a record. Requests for the same thumbnail share the work.
     pub(super) async fn get(&self, record: &ImageRecord) -> Result<Thumbnail, ImagesError> {
         let payload = &record.payload;
-        let original = Original {
+        let original = ThumbnailSource {
             uri: record.uri.clone(),
             thumbnail_key: payload.thumbnail_key.clone(),
             size_bytes: payload.size_bytes,
@@ -104,18 +104,18 @@ impl Thumbnails {
         };
         let key = format!("{} {}", original.sha256, original.uri);
         let thumbnails = self.clone();
-        self.flights.join(key, || async move { thumbnails.make(original).await })?.await
+        self.in_progress.join_or_start(key, || async move { thumbnails.make(original).await })?.await
     }
 
-    async fn make(self, original: Original) -> Result<Thumbnail, ImagesError> {
+    async fn make(self, original: ThumbnailSource) -> Result<Thumbnail, ImagesError> {
         let deadline = Instant::now() + PERMIT_TIMEOUT;
-        let etag = etag_of(&original.sha256);
+        let etag = short_etag(&original.sha256);
         if let Some(key) = &original.thumbnail_key
-            && let Some(bytes) = self.stored(&ImageUri::new(original.uri.bucket(), key), deadline).await?
+            && let Some(bytes) = self.fetch_stored(&ImageUri::new(original.uri.bucket(), key), deadline).await?
         {
             return Ok(Thumbnail { bytes, etag });
         }
-        let (cache, wanted) = (self.cache.clone(), file_name(&original.sha256));
+        let (cache, wanted) = (self.cache.clone(), cache_file_name(&original.sha256));
         // If the cached file cannot be read, the thumbnail is made again.
         if let Ok(Some(bytes)) = tokio::task::spawn_blocking(move || cache.get(&wanted)).await {
             return Ok(Thumbnail { bytes, etag });
@@ -132,18 +132,18 @@ impl Thumbnails {
             let thumbnail = imaging::thumbnail(&bytes, &limits)?;
             let sha256 = hex::encode(Sha256::digest(&bytes));
             drop(bytes);
-            if let Err(error) = cache.put(&file_name(&sha256), &thumbnail) {
+            if let Err(error) = cache.put(&cache_file_name(&sha256), &thumbnail) {
                 tracing::warn!(%error, "a thumbnail could not be stored in the cache");
             }
             Ok((thumbnail, sha256))
         });
         let (bytes, sha256) = made.await.map_err(|_| ImagesError::Panicked)?.map_err(ImagesError::Image)?;
         // If the object has changed since it was indexed, this is the thumbnail of the current object.
-        Ok(Thumbnail { bytes, etag: etag_of(&sha256) })
+        Ok(Thumbnail { bytes, etag: short_etag(&sha256) })
     }
 
     /// Returns the thumbnail that the pipeline wrote, if it exists and is a JPEG.
-    async fn stored(&self, uri: &ImageUri, deadline: Instant) -> Result<Option<Bytes>, ImagesError> {
+    async fn fetch_stored(&self, uri: &ImageUri, deadline: Instant) -> Result<Option<Bytes>, ImagesError> {
         let _permit = wait_until(deadline, self.files.take(MAX_STORED_BYTES)).await?;
         let fetched = self.objects.fetch(uri, MAX_STORED_BYTES).await.ok().flatten();
         Ok(fetched.filter(|bytes| matches!(imaging::sniff(bytes), Ok(ImageFormat::Jpeg))))
@@ -151,7 +151,7 @@ impl Thumbnails {
 
     /// Returns the bytes of an object and their permit. The permit is taken first, for the size that the object had
     /// when it was indexed. If the object is larger now, a permit for the maximum size is taken.
-    async fn fetch(&self, original: &Original, deadline: Instant) -> Result<(BudgetPermit, Bytes), ImagesError> {
+    async fn fetch(&self, original: &ThumbnailSource, deadline: Instant) -> Result<(BudgetPermit, Bytes), ImagesError> {
         for limit in [original.size_bytes.clamp(1, self.limits.max_bytes), self.limits.max_bytes] {
             let mut permit = wait_until(deadline, self.files.take(limit)).await?;
             if let Some(bytes) = self.objects.fetch(&original.uri, limit).await? {
@@ -171,11 +171,11 @@ async fn wait_until<T>(deadline: Instant, permit: impl Future<Output = T>) -> Re
 }
 
 /// Returns the ETag: half of the digest is sufficient to distinguish images.
-pub(super) fn etag_of(sha256: &str) -> String {
+pub(super) fn short_etag(sha256: &str) -> String {
     sha256.chars().take(32).collect()
 }
 
 /// Returns the name of the cached file. It depends only on the content, so copies of an image share one file.
-fn file_name(sha256: &str) -> String {
+fn cache_file_name(sha256: &str) -> String {
     format!("{sha256}.jpg")
 }

@@ -19,11 +19,9 @@ use crate::jobs::placing::cluster::ClusterError;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Timeout of one request. Ray needs 5 to 40 ms.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// Timeout for the whole log of a driver, because Ray cannot return a part of it. 44 MB took 1.9 s.
-const LOGS_TIMEOUT: Duration = Duration::from_mins(1);
 /// Maximum number of bytes that are read of an error reply. Few tracebacks are longer.
 const MAX_ERROR_BYTES: usize = 16 * 1024;
-/// Maximum size of a reply other than a log, in bytes.
+/// Maximum size of a reply, in bytes.
 const MAX_REPLY: usize = 1024 * 1024;
 
 /// A client of the dashboard, with its connections.
@@ -48,7 +46,7 @@ impl Http {
     pub(super) fn new(settings: &RaySettings) -> Result<Self, InvalidSetting> {
         let url = settings.address()?;
         // Ray refuses clients that look like a browser.
-        let client = client_builder(&url).pool_idle_timeout(IDLE_TIMEOUT).timeout(LOGS_TIMEOUT).build();
+        let client = client_builder(&url).pool_idle_timeout(IDLE_TIMEOUT).build();
         let client = client.map_err(|error| format!("RAY_ADDRESS: {}", with_causes(&error)))?;
         let path = &settings.ray_auth_token_path;
         let token = match (settings.ray_auth_token.is_empty(), path.as_os_str().is_empty()) {
@@ -72,18 +70,8 @@ impl Http {
         path: &str,
         body: Option<(&'static str, Bytes)>,
     ) -> Result<Response, ClusterError> {
-        self.send_within(self.timeout, method, path, body).await
-    }
-
-    async fn send_within(
-        &self,
-        timeout: Duration,
-        method: Method,
-        path: &str,
-        body: Option<(&'static str, Bytes)>,
-    ) -> Result<Response, ClusterError> {
         let url = join(&self.url, path.split('/'));
-        let mut request = self.client.request(method, url).timeout(timeout);
+        let mut request = self.client.request(method, url).timeout(self.timeout);
         if let Some(bearer) = self.bearer().await? {
             request = request.header(AUTHORIZATION, bearer);
         }
@@ -104,20 +92,6 @@ impl Http {
             }
         };
         bearer(&token).map_err(|problem| ClusterError::TokenFile(format!("it {problem}")))
-    }
-
-    /// Reads the whole log of a job, and returns at least its last `max` bytes.
-    pub(super) async fn tail(&self, path: &str, max: usize) -> Result<Vec<u8>, ClusterError> {
-        let mut response = checked(self.send_within(LOGS_TIMEOUT, Method::GET, path, None).await?).await?;
-        let mut tail = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| transport_error(&error))? {
-            tail.extend_from_slice(&chunk);
-            // In large steps, because each step moves the remaining bytes.
-            if tail.len() > 4 * max {
-                tail.drain(..tail.len() - max);
-            }
-        }
-        Ok(tail)
     }
 }
 

@@ -2,7 +2,6 @@
 //! `jobs::cluster` and depends on nothing else of the jobs, which decide how to react to the state of the cluster.
 
 mod http;
-mod package;
 mod settings;
 mod version;
 mod wire;
@@ -15,10 +14,9 @@ use bytes::Bytes;
 use reqwest::{Method, StatusCode};
 
 use crate::domain::InvalidSetting;
-use crate::jobs::placing::cluster::{Cluster, ClusterError, ClusterVersion, MAX_LOGS, Placed, Placement};
+use crate::jobs::placing::cluster::{Cluster, ClusterError, ClusterVersion, Placed, Placement};
 
 use http::Http;
-use package::Package;
 pub use settings::RaySettings;
 
 /// A client of one cluster.
@@ -32,13 +30,26 @@ pub struct RayCluster {
     driver: Driver,
 }
 
-/// The program that starts the workers.
+/// The program that runs on the cluster: it starts workers, restarts those that die, and ends when the job ends.
+const DRIVER: &str = include_str!("../../zarf/ray/driver.py");
+
+/// Where the driver is.
 #[derive(Debug)]
 enum Driver {
-    /// Uploaded by this service.
-    Uploaded(Package),
-    /// Already on the cluster: the command that runs it.
+    /// In the environment of the job.
+    Sent,
+    /// In a file on the cluster: the command that runs it.
     Preinstalled(String),
+}
+
+impl Driver {
+    /// Returns the shell command that runs the driver. It contains only constants and a validated setting.
+    fn command(&self) -> &str {
+        match self {
+            Self::Sent => "python3 -c \"import os; exec(os.environ['GLIMPSE_RAY_DRIVER'])\"",
+            Self::Preinstalled(command) => command,
+        }
+    }
 }
 
 impl RayCluster {
@@ -49,7 +60,7 @@ impl RayCluster {
     pub fn new(settings: &RaySettings, service: String) -> Result<Self, InvalidSetting> {
         settings.check()?;
         let driver = match settings.ray_driver.as_str() {
-            "" => Driver::Uploaded(Package::of_driver()?),
+            "" => Driver::Sent,
             path => Driver::Preinstalled(format!("python3 {path}")),
         };
         let (workers, cpus) = (settings.ray_num_workers, settings.ray_task_num_cpus);
@@ -66,7 +77,7 @@ impl RayCluster {
     /// the URL of the service, and a token for one generation of one job. The settings of buckets, stores and keys come
     /// from the nodes themselves.
     fn env_vars(&self, placement: &Placement) -> BTreeMap<&'static str, String> {
-        BTreeMap::from([
+        let mut variables = BTreeMap::from([
             ("GLIMPSE_SERVICE_URL", self.service.clone()),
             ("GLIMPSE_JOB_ID", placement.job.to_string()),
             ("GLIMPSE_WORKER_TOKEN", placement.token.reveal().to_owned()),
@@ -78,19 +89,11 @@ impl RayCluster {
             ("RAY_SCHEDULER_EVENTS", "0".to_owned()),
             // Time for a worker that is asked to stop to finish the work in flight.
             ("RAY_JOB_STOP_WAIT_TIME_S", "10".to_owned()),
-        ])
-    }
-
-    /// Uploads the driver to the cluster if it is missing. The head node keeps it only in memory, so a restart loses
-    /// it.
-    async fn upload(&self, package: &Package) -> Result<(), ClusterError> {
-        let path = format!("api/packages/gcs/{}", package.name);
-        let there = self.http.send(Method::GET, &path, None).await?;
-        if there.status() != StatusCode::NOT_FOUND {
-            return http::checked(there).await.map(drop);
+        ]);
+        if matches!(self.driver, Driver::Sent) {
+            variables.insert("GLIMPSE_RAY_DRIVER", DRIVER.to_owned());
         }
-        let body = Some(("application/octet-stream", package.bytes.clone()));
-        http::checked(self.http.send(Method::PUT, &path, body).await?).await.map(drop)
+        variables
     }
 }
 
@@ -110,18 +113,11 @@ impl Cluster for RayCluster {
     }
 
     async fn submit(&self, placement: &Placement) -> Result<(), ClusterError> {
-        let (entrypoint, working_dir) = match &self.driver {
-            Driver::Uploaded(package) => {
-                self.upload(package).await?;
-                (format!("python3 {}", package::FILE), Some(package.uri()))
-            }
-            Driver::Preinstalled(command) => (command.clone(), None),
-        };
         let body = wire::Submit {
-            entrypoint: &entrypoint,
+            entrypoint: self.driver.command(),
             submission_id: &placement.submission,
             metadata: BTreeMap::from([("glimpse_job", placement.job.to_string())]),
-            runtime_env: wire::RuntimeEnv { env_vars: self.env_vars(placement), working_dir },
+            runtime_env: wire::RuntimeEnv { env_vars: self.env_vars(placement) },
         };
         let body = serde_json::to_vec(&body).map_err(|error| ClusterError::Refused(error.to_string()))?;
         let body = Some(("application/json", Bytes::from(body)));
@@ -142,7 +138,7 @@ impl Cluster for RayCluster {
                         | Placed::Running(_)
                         | Placed::Succeeded
                         | Placed::Stopped
-                        | Placed::Failed(..),
+                        | Placed::Failed { .. },
                     ) => Ok(()),
                 }
             }
@@ -170,11 +166,23 @@ impl Cluster for RayCluster {
         let path = format!("{}/stop", job_path(submission));
         http::checked(self.http.send(Method::POST, &path, None).await?).await.map(drop)
     }
+}
 
-    async fn logs(&self, submission: &str) -> Result<String, ClusterError> {
-        // A line can be longer in JSON, because characters are escaped.
-        let tail = self.http.tail(&format!("{}/logs", job_path(submission)), 2 * MAX_LOGS).await?;
-        let wrong = || ClusterError::NotRay("its reply is not a log".to_owned());
-        wire::logs(&tail, MAX_LOGS).ok_or_else(wrong)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_driver_is_short_and_needs_only_python_and_ray() {
+        assert!(DRIVER.lines().count() < 100);
+        // Ray replaces variables in the environment of a job.
+        assert!(!DRIVER.contains('$'), "the driver travels in an environment variable");
+        let modules =
+            ["http", "json", "os", "signal", "subprocess", "sys", "time", "traceback", "urllib", "uuid", "ray"];
+        let imports = DRIVER.lines().filter_map(|line| line.strip_prefix("import ").or(line.strip_prefix("from ")));
+        for import in imports {
+            let module = import.split([' ', '.']).next().unwrap();
+            assert!(modules.contains(&module), "{import}");
+        }
     }
 }

@@ -29,8 +29,6 @@ pub(super) struct Submit<'a> {
 #[derive(Debug, Serialize)]
 pub(super) struct RuntimeEnv {
     pub(super) env_vars: BTreeMap<&'static str, String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) working_dir: Option<String>,
 }
 
 /// `GET /api/jobs/{id}`
@@ -87,7 +85,8 @@ impl ErrorType {
 
 impl From<Job> for Placed {
     fn from(job: Job) -> Self {
-        let message = first_sentence(job.message.as_deref().unwrap_or_default());
+        let text = job.message.unwrap_or_default();
+        let message = first_sentence(&text);
         match job.status {
             Status::Pending => Self::Pending(message),
             Status::Running => Self::Running(message),
@@ -96,7 +95,7 @@ impl From<Job> for Placed {
             Status::Failed => {
                 // Older versions do not report the type of a failure, but use the same text.
                 let error = job.error_type.unwrap_or(ErrorType::JobEntrypointCommandError);
-                Self::Failed(error.failure(&message), message)
+                Self::Failed { failure: error.failure(&message), message, lines: last_lines(&text) }
             }
         }
     }
@@ -105,7 +104,10 @@ impl From<Job> for Placed {
 /// How the message ends if the service refuses every worker: the driver exits with `EX_CONFIG`.
 const REFUSED: &str = "exit code 78";
 
-/// Maximum number of characters of a message.
+/// Maximum number of output lines that are kept of a message. Ray sends ten.
+const MAX_LINES: usize = 20;
+
+/// Maximum number of characters of a message, and of a line of output.
 const MAX_MESSAGE_CHARS: usize = 300;
 
 /// Returns the first sentence of a message of Ray, without the log lines and the traceback that may follow.
@@ -117,43 +119,13 @@ fn first_sentence(message: &str) -> String {
     plain.collect::<String>().trim_end_matches(['.', ':', ' ']).to_owned()
 }
 
-/// `GET /api/jobs/{id}/logs`
-#[derive(Debug, Deserialize)]
-struct Logs {
-    logs: String,
-}
-
-/// Parses a reply with a log, of which only the end was kept. Returns at most `max` bytes, from the first whole line
-/// on, or `None` if the reply has no log.
-pub(super) fn logs(body: &[u8], max: usize) -> Option<String> {
-    let whole = serde_json::from_slice(body).map(|Logs { logs }| logs).ok();
-    let logs = whole.or_else(|| {
-        let begin = first_line(body)?;
-        let rest = std::str::from_utf8(body.get(begin..)?).ok()?;
-        serde_json::from_str(&format!("{{\"logs\":\"{rest}")).map(|Logs { logs }| logs).ok()
-    })?;
-    let cut = (0..=max.min(logs.len())).rev().map(|kept| logs.len() - kept).find(|at| logs.is_char_boundary(*at));
-    let kept = &logs[cut.unwrap_or_default()..];
-    if kept.len() == logs.len() {
-        return Some(logs);
-    }
-    // The first line is incomplete.
-    Some(kept.split_once('\n').map_or("", |(_, rest)| rest).to_owned())
-}
-
-/// Returns the position of the first whole line in the end of a JSON string: after an `n` with an odd number of `\`
-/// before it. All of these `\` must be in the text, or the number would be uncertain.
-fn first_line(text: &[u8]) -> Option<usize> {
-    let mut slashes = 0;
-    let mut sure = false;
-    for (at, byte) in text.iter().enumerate() {
-        match byte {
-            b'\\' => slashes += 1,
-            b'n' if sure && slashes % 2 == 1 => return Some(at + 1),
-            _ => (slashes, sure) = (0, true),
-        }
-    }
-    None
+/// Returns the last lines of the driver's output that a message of Ray contains, at most [`MAX_LINES`].
+fn last_lines(message: &str) -> Vec<String> {
+    let output = message.split_once(", last available logs").and_then(|(_, rest)| rest.split_once('\n'));
+    let lines: Vec<&str> =
+        output.map_or("", |(_, output)| output).lines().filter(|line| !line.trim().is_empty()).collect();
+    let skipped = lines.len().saturating_sub(MAX_LINES);
+    lines[skipped..].iter().map(|line| line.chars().take(MAX_MESSAGE_CHARS).collect()).collect()
 }
 
 #[cfg(test)]
@@ -162,6 +134,10 @@ mod tests {
 
     fn placed(json: &str) -> Placed {
         serde_json::from_str::<Job>(json).unwrap().into()
+    }
+
+    fn failed(failure: PlacedFailure, message: &str) -> Placed {
+        Placed::Failed { failure, message: message.to_owned(), lines: Vec::new() }
     }
 
     #[test]
@@ -184,7 +160,7 @@ mod tests {
             ("SOMETHING_NEW", PlacedFailure::Died),
         ] {
             let job = format!(r#"{{"status": "FAILED", "message": "m", "error_type": "{error}"}}"#);
-            assert_eq!(placed(&job), Placed::Failed(expected, "m".into()), "{error}");
+            assert_eq!(placed(&job), failed(expected, "m"), "{error}");
             let other = matches!(serde_json::from_str(&format!("\"{error}\"")).unwrap(), ErrorType::Other);
             assert_eq!(other, error == "SOMETHING_NEW", "{error} has its own variant");
         }
@@ -200,7 +176,7 @@ mod tests {
             let job = format!(
                 r#"{{"status": "FAILED", "message": "{message} {code}, last available logs: x", "error_type": {error}}}"#
             );
-            assert_eq!(placed(&job), Placed::Failed(expected, format!("{message} {code}")));
+            assert_eq!(placed(&job), failed(expected, &format!("{message} {code}")));
         }
     }
 
@@ -214,16 +190,12 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_long_log_begins_with_a_whole_line() {
-        let log = "one \\n no line\ntwo \"quoted\"\nthree ü\n";
-        let body = serde_json::to_vec(&serde_json::json!({ "logs": log })).unwrap();
-        assert_eq!(logs(&body, 1_000).as_deref(), Some(log));
-        assert_eq!(logs(&body, 14).as_deref(), Some("three ü\n"));
-        for cut in 1..body.len() - 30 {
-            let kept = logs(&body[cut..], 1_000).unwrap_or_default();
-            assert!(kept.is_empty() || log.ends_with(&format!("\n{kept}")), "{cut}: {kept:?}");
-        }
-        assert_eq!(logs(&body[20..], 1_000).as_deref(), Some("two \"quoted\"\nthree ü\n"));
-        assert_eq!(logs(b"Traceback", 10), None);
+    fn the_last_lines_of_the_output_are_kept() {
+        let message =
+            "Job entrypoint command failed with exit code 1, last available logs (truncated to 20,000 chars):\n";
+        let output: String = (0..30).map(|number| format!("line {number}\n\n")).collect();
+        let lines = last_lines(&(message.to_owned() + &output));
+        assert_eq!((lines.len(), lines[0].as_str(), lines[19].as_str()), (20, "line 10", "line 29"));
+        assert_eq!(last_lines("Job has not started yet.\nsecret"), Vec::<String>::new());
     }
 }

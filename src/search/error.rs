@@ -49,7 +49,7 @@ pub enum SearchError {
 
 /// The kind of an error, for callers that reply to a client and must not depend on the ports.
 #[derive(Clone, Copy, Debug)]
-pub enum Refusal<'a> {
+pub enum SearchErrorKind<'a> {
     /// The option with this name is invalid.
     Invalid(&'static str),
     /// The collection name is invalid.
@@ -80,30 +80,32 @@ pub enum Refusal<'a> {
 
 impl SearchError {
     /// Returns the kind of the error.
-    pub fn refusal(&self) -> Refusal<'_> {
+    pub fn kind(&self) -> SearchErrorKind<'_> {
         match self {
-            Self::Invalid { field, .. } => Refusal::Invalid(field),
-            Self::Collection(_) => Refusal::Collection,
-            Self::UnknownImage { .. } => Refusal::UnknownImage,
-            Self::Image(ImageError::TooLarge { .. }) => Refusal::TooLarge,
-            Self::Image(ImageError::UnsupportedFormat(_) | ImageError::UnsupportedCoding(_)) => Refusal::NotAnImage,
+            Self::Invalid { field, .. } => SearchErrorKind::Invalid(field),
+            Self::Collection(_) => SearchErrorKind::Collection,
+            Self::UnknownImage { .. } => SearchErrorKind::UnknownImage,
+            Self::Image(ImageError::TooLarge { .. }) => SearchErrorKind::TooLarge,
+            Self::Image(ImageError::UnsupportedFormat(_) | ImageError::UnsupportedCoding(_)) => {
+                SearchErrorKind::NotAnImage
+            }
             Self::Image(
                 bad @ (ImageError::Corrupt { .. } | ImageError::Truncated { .. } | ImageError::TooManyPixels { .. }),
-            ) => Refusal::BadImage(bad.class()),
-            Self::Busy => Refusal::Busy,
-            Self::Space(_) | Self::Index(IndexError::Space(_)) => Refusal::Conflict("space_mismatch"),
-            Self::Index(IndexError::NameTaken { .. }) => Refusal::Conflict("name_taken"),
-            Self::Index(IndexError::UnknownCollection(_)) => Refusal::UnknownCollection,
+            ) => SearchErrorKind::BadImage(bad.class()),
+            Self::Busy => SearchErrorKind::Busy,
+            Self::Space(_) | Self::Index(IndexError::Space(_)) => SearchErrorKind::Conflict("space_mismatch"),
+            Self::Index(IndexError::NameTaken { .. }) => SearchErrorKind::Conflict("name_taken"),
+            Self::Index(IndexError::UnknownCollection(_)) => SearchErrorKind::UnknownCollection,
             Self::Embed(EmbedError::Unsupported | EmbedError::Rejected(_) | EmbedError::Failing { .. }) => {
-                Refusal::RejectedInput
+                SearchErrorKind::RejectedInput
             }
             Self::Embed(EmbedError::WrongCount { .. } | EmbedError::Invalid(_) | EmbedError::ProbeFailed(_)) => {
-                Refusal::BadProvider
+                SearchErrorKind::BadProvider
             }
             Self::Embed(EmbedError::Dependency(down)) | Self::Index(IndexError::Dependency(down)) => {
-                Refusal::Dependency(down)
+                SearchErrorKind::Dependency(down)
             }
-            Self::Index(IndexError::Rejected { .. }) | Self::Panicked => Refusal::Internal,
+            Self::Index(IndexError::Rejected { .. }) | Self::Panicked => SearchErrorKind::Internal,
         }
     }
 }

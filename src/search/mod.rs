@@ -1,5 +1,6 @@
 //! Text and/or image → vector → hits. Depends on the traits of the ports, and not on HTTP.
 
+mod decoder;
 mod error;
 mod observe;
 mod query_input;
@@ -13,38 +14,35 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::domain::{CollectionInfo, CollectionName, Hit, ImageRecord, SearchQuery, Space};
-use crate::embed::{EmbedError, ImageEmbeddingProvider};
+use crate::embed::ImageEmbeddingProvider;
 use crate::imaging::Limits;
 use crate::index::Stores;
-use crate::index::stores::{ALL_STORES, Merged, STORE_NAMES, StoreResults, StoreStatuses};
+use crate::index::stores::{ALL_STORES, Merged, STORE_NAMES, StoreResults};
 use crate::pipeline::budget::{BudgetPermit, ByteBudget};
 
 pub use crate::index::stores::MergedHit;
-pub use error::{Refusal, SearchError};
-use query_input::check;
-pub use query_input::{MAX_CHARACTERS, MAX_HITS, MAX_PAGE_END, QueryInput, SearchOptions};
+use decoder::Decoder;
+pub use error::{SearchError, SearchErrorKind};
+use query_input::validate;
+pub use query_input::{MAX_CHARACTERS, MAX_HITS, MAX_PAGE_END, QueryImage, QueryInput, SearchOptions};
 
 /// The search service. Clones share its state.
 #[derive(Clone)]
 pub struct Search {
     provider: Arc<dyn ImageEmbeddingProvider>,
     stores: Stores,
-    limits: Limits,
-    /// One permit for each core: images of searches are decoded in parallel with those of jobs and do not queue behind
-    /// them.
-    cores: Arc<Semaphore>,
+    decoder: Arc<Decoder>,
     /// One permit for each concurrent search.
-    door: Arc<Semaphore>,
+    search_permits: Arc<Semaphore>,
+    max_image_bytes: u64,
     /// The bytes of images that may be uploaded at the same time.
     uploads: Arc<ByteBudget>,
-    /// The bytes that the decoders of uploaded images may allocate at the same time.
-    decoded: Arc<ByteBudget>,
 }
 
 /// A permit to upload an image. Dropping it releases the permit.
 #[derive(Debug)]
 #[must_use = "hold it until the image is no longer needed"]
-pub struct Upload {
+pub struct UploadPermit {
     _bytes: BudgetPermit,
 }
 
@@ -56,7 +54,7 @@ impl std::fmt::Debug for Search {
 
 /// The result of a search.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct SearchResults {
     /// The store that was searched, or `all`.
     pub provider: &'static str,
     /// The collection that was searched.
@@ -86,15 +84,6 @@ pub struct Collections {
     pub warnings: Vec<String>,
 }
 
-/// The state of the embedding provider and of the stores.
-#[derive(Clone, Debug)]
-pub struct Status {
-    /// The space of the provider's vectors, or an error message for the client.
-    pub provider: Result<Arc<Space>, String>,
-    /// The collections of each store, or an error message for the client.
-    pub stores: StoreStatuses<Vec<CollectionInfo>>,
-}
-
 /// The results of the stores before merging, with the timings.
 struct StoreReplies {
     space: Arc<Space>,
@@ -109,30 +98,24 @@ struct StoreReplies {
 /// The maximum number of concurrent searches. Further ones are refused with [`SearchError::Busy`].
 const MAX_CONCURRENT_SEARCHES: usize = 64;
 /// The bytes of images that may be uploaded at the same time, but at least the maximum size of one image.
-const UPLOADS: u64 = 128 * MIN_UPLOAD;
+const MAX_UPLOADED_BYTES: u64 = 128 * MIN_UPLOAD_BYTES;
 /// Bytes that every upload counts for at least: a small file may decode into many pixels.
-const MIN_UPLOAD: u64 = 1024 * 1024;
-/// The bytes that decoders may allocate at the same time. An image that needs more is decoded alone.
-const DECODED: u64 = 128 * 1024 * 1024;
+const MIN_UPLOAD_BYTES: u64 = 1024 * 1024;
 /// How long an upload waits for a permit.
-const UPLOAD_WAIT: Duration = Duration::from_secs(2);
-/// How long the status waits for the provider and for each store.
-const STATUS_WAIT: Duration = Duration::from_secs(3);
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a client should wait after [`SearchError::Busy`].
 pub const RETRY_WHEN_BUSY: Duration = Duration::from_secs(1);
 
 impl Search {
     /// Creates the search service.
     pub fn new(provider: Arc<dyn ImageEmbeddingProvider>, stores: Stores, limits: Limits) -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
         Self {
             provider,
             stores,
-            limits,
-            cores: Arc::new(Semaphore::new(cores)),
-            door: Arc::new(Semaphore::new(MAX_CONCURRENT_SEARCHES)),
-            uploads: Arc::new(ByteBudget::new(UPLOADS.max(limits.max_bytes))),
-            decoded: Arc::new(ByteBudget::new(DECODED)),
+            decoder: Arc::new(Decoder::new(limits)),
+            search_permits: Arc::new(Semaphore::new(MAX_CONCURRENT_SEARCHES)),
+            max_image_bytes: limits.max_bytes,
+            uploads: Arc::new(ByteBudget::new(MAX_UPLOADED_BYTES.max(limits.max_bytes))),
         }
     }
 
@@ -141,11 +124,11 @@ impl Search {
     ///
     /// # Errors
     /// Returns [`SearchError::Busy`] if no permit becomes free within 2 seconds.
-    pub async fn admit(&self, bytes: Option<u64>) -> Result<Upload, SearchError> {
-        let max_bytes = self.limits.max_bytes;
-        let share = bytes.map_or(max_bytes, |bytes| bytes.min(max_bytes)).max(MIN_UPLOAD);
-        let permit = tokio::time::timeout(UPLOAD_WAIT, self.uploads.take(share)).await;
-        permit.map(|bytes| Upload { _bytes: bytes }).map_err(|_| SearchError::Busy)
+    pub async fn admit_upload(&self, bytes: Option<u64>) -> Result<UploadPermit, SearchError> {
+        let max_bytes = self.max_image_bytes;
+        let share = bytes.map_or(max_bytes, |bytes| bytes.min(max_bytes)).max(MIN_UPLOAD_BYTES);
+        let permit = tokio::time::timeout(UPLOAD_TIMEOUT, self.uploads.take(share)).await;
+        permit.map(|bytes| UploadPermit { _bytes: bytes }).map_err(|_| SearchError::Busy)
     }
 
     /// Returns the nearest images to a query. Each store is asked for the space of its collection while the query is
@@ -153,12 +136,12 @@ impl Search {
     ///
     /// # Errors
     /// Returns a [`SearchError`] if an option is invalid, too many searches run, or the provider or every store fails.
-    pub async fn search(&self, query: QueryInput, options: SearchOptions) -> Result<Answer, SearchError> {
-        check(&query, &options)?;
-        let _permit = self.door.try_acquire().map_err(|_| SearchError::Busy)?;
+    pub async fn search(&self, query: QueryInput, options: SearchOptions) -> Result<SearchResults, SearchError> {
+        validate(&query, &options)?;
+        let _permit = self.search_permits.try_acquire().map_err(|_| SearchError::Busy)?;
         let collection = CollectionName::parse(&options.collection)?;
-        let stores = self.choose(options.provider.as_deref())?;
-        let (spaces, replies) = self.ask_stores(&stores, &collection, query, &options).await?;
+        let stores = self.choose_stores(options.provider.as_deref())?;
+        let (spaces, replies) = self.search_stores(&stores, &collection, query, &options).await?;
         let Merged { value: mut hits, warnings } =
             stores.merge(spaces, replies.nearest, &replies.space, &replies.query)?;
         if let Some(like) = &replies.like {
@@ -171,7 +154,7 @@ impl Search {
         }
         let same_as = replies.like.map(|like| like.payload.content_sha256);
         let (provider, model) = (stores.name(), replies.space.model.clone());
-        Ok(Answer {
+        Ok(SearchResults {
             provider,
             collection,
             model,
@@ -184,7 +167,7 @@ impl Search {
     }
 
     /// Asks each store for the space of the collection and, in parallel, for the nearest records in it.
-    async fn ask_stores(
+    async fn search_stores(
         &self,
         stores: &Stores,
         collection: &CollectionName,
@@ -210,7 +193,7 @@ impl Search {
         let space = self.provider.space().await?;
         let start = Instant::now();
         let like = match &query.like {
-            Some(id) => Some(self.known(collection, id).await?),
+            Some(id) => Some(self.find_image(collection, id).await?),
             None => None,
         };
         let embedding = self.embed(query, like.as_ref(), &space).await?;
@@ -233,35 +216,8 @@ impl Search {
         Ok(Collections { provider: self.stores.name(), collections, warnings })
     }
 
-    /// Checks whether searches can be answered: both towers of the provider have passed their probe and are not
-    /// reported as down, and at least one store is ready. Returns the space, and one warning for each store that is not
-    /// ready.
-    ///
-    /// # Errors
-    /// Returns a [`SearchError`] for the first check that fails.
-    pub async fn ready(&self) -> Result<(Arc<Space>, Vec<String>), SearchError> {
-        let space = self.provider.space().await?;
-        self.provider.reachable()?;
-        Ok((space, self.stores.ready().await?))
-    }
-
-    /// Returns the state of the embedding provider and of the stores.
-    pub async fn status(&self) -> Status {
-        let provider = async {
-            let space = tokio::time::timeout(STATUS_WAIT, self.provider.space()).await;
-            let space = space.map_err(|_| "did not reply in time".to_owned())?;
-            let reachable = space.and_then(|space| self.provider.reachable().map(|()| space));
-            reachable.map_err(|error| match error {
-                EmbedError::Dependency(down) => format!("{} {}", down.dependency, down.trouble),
-                other => other.to_string(),
-            })
-        };
-        let (provider, stores) = tokio::join!(provider, self.stores.statuses(STATUS_WAIT));
-        Status { provider, stores }
-    }
-
     /// Returns the stores that `provider=` names.
-    fn choose(&self, named: Option<&str>) -> Result<Stores, SearchError> {
+    fn choose_stores(&self, named: Option<&str>) -> Result<Stores, SearchError> {
         let name = match named {
             None => return Ok(Stores::only(self.stores.default_store())),
             Some(ALL_STORES) => return Ok(self.stores.clone()),

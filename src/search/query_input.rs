@@ -2,18 +2,27 @@
 
 use bytes::Bytes;
 
-use super::SearchError;
+use super::{SearchError, UploadPermit};
 use crate::domain::Filter;
 
 /// What to search for. At least one field must be set.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct QueryInput {
     /// A text.
     pub text: Option<String>,
-    /// The bytes of an image.
-    pub image: Option<Bytes>,
+    /// An image.
+    pub image: Option<QueryImage>,
     /// The id of an indexed image of the collection. The image itself is left out of the hits.
     pub like: Option<String>,
+}
+
+/// An uploaded image.
+#[derive(Debug)]
+pub struct QueryImage {
+    /// The bytes of the file.
+    pub bytes: Bytes,
+    /// The permit to hold the bytes in memory.
+    pub permit: Option<UploadPermit>,
 }
 
 /// Where to search, and how many hits to return.
@@ -49,7 +58,7 @@ pub(super) fn empty_query_error() -> SearchError {
 }
 
 /// Fails if the query is empty or an option is out of its range.
-pub(super) fn check(query: &QueryInput, options: &SearchOptions) -> Result<(), SearchError> {
+pub(super) fn validate(query: &QueryInput, options: &SearchOptions) -> Result<(), SearchError> {
     let invalid = |field, message| Err(SearchError::Invalid { field, message });
     if let Some(text) = &query.text {
         let characters = text.trim().chars().count();
@@ -93,14 +102,14 @@ mod tests {
     }
 
     fn error_message(query: &QueryInput, options: &SearchOptions) -> String {
-        check(query, options).unwrap_err().to_string()
+        validate(query, options).unwrap_err().to_string()
     }
 
     #[test]
     fn an_error_names_the_option_that_is_out_of_range() {
         let text_query = |text: &str| QueryInput { text: Some(text.to_owned()), ..QueryInput::default() };
-        check(&text_query("a cat"), &options()).unwrap();
-        check(&text_query(&"ä".repeat(1000)), &options()).unwrap();
+        validate(&text_query("a cat"), &options()).unwrap();
+        validate(&text_query(&"ä".repeat(1000)), &options()).unwrap();
         assert!(error_message(&text_query(" \n "), &options()).starts_with("q:"));
         assert!(error_message(&text_query(&"a".repeat(1001)), &options()).starts_with("q:"));
         assert!(error_message(&QueryInput::default(), &options()).starts_with("q:"));

@@ -9,12 +9,12 @@ use tokio_util::sync::CancellationToken;
 /// The activity of one connection.
 #[derive(Debug)]
 pub(super) struct Activity {
-    now: Mutex<Now>,
+    state: Mutex<State>,
     close: CancellationToken,
 }
 
 #[derive(Debug)]
-struct Now {
+struct State {
     /// Requests whose reply has not ended.
     requests: usize,
     /// Whether bytes wait until the client reads.
@@ -25,33 +25,33 @@ struct Now {
 
 impl Default for Activity {
     fn default() -> Self {
-        let now = Now { requests: 0, blocked: false, since: Instant::now() };
-        Self { now: Mutex::new(now), close: CancellationToken::new() }
+        let state = State { requests: 0, blocked: false, since: Instant::now() };
+        Self { state: Mutex::new(state), close: CancellationToken::new() }
     }
 }
 
 impl Activity {
     /// Returns for how long there has been no request and nothing to write, or `None` if the connection is not idle.
     pub(super) fn idle_for(&self) -> Option<Duration> {
-        let now = self.now();
-        (now.requests == 0 && !now.blocked).then(|| now.since.elapsed())
+        let state = self.state();
+        (state.requests == 0 && !state.blocked).then(|| state.since.elapsed())
     }
 
-    pub(super) fn begin(&self) {
-        self.now().requests += 1;
+    pub(super) fn begin_request(&self) {
+        self.state().requests += 1;
     }
 
-    pub(super) fn end(&self) {
-        let mut now = self.now();
-        now.requests = now.requests.saturating_sub(1);
-        now.since = Instant::now();
+    pub(super) fn end_request(&self) {
+        let mut state = self.state();
+        state.requests = state.requests.saturating_sub(1);
+        state.since = Instant::now();
     }
 
     pub(super) fn set_blocked(&self, blocked: bool) {
-        let mut now = self.now();
-        if now.blocked != blocked {
-            now.blocked = blocked;
-            now.since = Instant::now();
+        let mut state = self.state();
+        if state.blocked != blocked {
+            state.blocked = blocked;
+            state.since = Instant::now();
         }
     }
 
@@ -65,7 +65,7 @@ impl Activity {
         self.close.cancelled().await;
     }
 
-    fn now(&self) -> MutexGuard<'_, Now> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -20,7 +20,7 @@ use super::activity::Activity;
 use super::{BoxError, ServerSettings};
 
 /// How long a connection may be idle after the server begins to stop. In this time its last reply is written.
-const LAST_WRITE: Duration = Duration::from_millis(100);
+const LAST_WRITE_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Serves a connection until it ends.
 pub(super) async fn drive_connection<S, B>(
@@ -39,7 +39,7 @@ pub(super) async fn drive_connection<S, B>(
     let mut connection = pin!(connection);
     let mut stopping = false;
     loop {
-        let allowed = if stopping { LAST_WRITE } else { settings.head_timeout };
+        let allowed = if stopping { LAST_WRITE_TIMEOUT } else { settings.head_timeout };
         let left = activity.idle_for().map_or(allowed, |idle| allowed.saturating_sub(idle));
         tokio::select! {
             ended = connection.as_mut() => {

@@ -2,7 +2,7 @@
 //! routes.
 
 mod activity;
-mod arrival;
+mod body_progress;
 mod connection;
 mod tracked;
 
@@ -19,7 +19,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-pub use arrival::Arrival;
+pub use body_progress::BodyProgress;
 
 use activity::Activity;
 use connection::{Connection, drive_connection};
@@ -89,7 +89,7 @@ where
         let (stream, peer) = tokio::select! {
             () = closing.cancelled() => break,
             Some(ended) = tasks.join_next_with_id(), if !tasks.is_empty() => {
-                open.remove(&id_of(ended));
+                open.remove(&task_id(ended));
                 continue;
             }
             accepted = listener.accept(), if !too_many => match accepted {
@@ -108,7 +108,7 @@ where
         let activity = Arc::new(Activity::default());
         let tracked = Tracked::new(service.clone(), activity.clone(), peer);
         let (builder, limits, closing) = (builder.clone(), settings.clone(), closing.clone());
-        let io = TokioIo::new(Connection::new(tuned(stream), activity.clone(), settings.stall_timeout));
+        let io = TokioIo::new(Connection::new(with_socket_options(stream), activity.clone(), settings.stall_timeout));
         let connection_activity = activity.clone();
         let task = tasks.spawn(async move {
             let connection = builder.serve_connection(io, tracked);
@@ -139,7 +139,7 @@ fn builder(settings: &ServerSettings) -> Builder<TokioExecutor> {
 /// Sets the options of a socket. `TCP_NODELAY`: replies are written as a whole, and waiting to fill a packet would cost
 /// 40 ms each. A small limit of unsent bytes in the kernel distinguishes a client that reads slowly from one that reads
 /// nothing.
-fn tuned(stream: TcpStream) -> TcpStream {
+fn with_socket_options(stream: TcpStream) -> TcpStream {
     /// Maximum number of unsent bytes in the kernel.
     #[cfg(target_os = "linux")]
     const MAX_UNSENT_BYTES: u32 = 128 * 1024;
@@ -149,7 +149,7 @@ fn tuned(stream: TcpStream) -> TcpStream {
     stream
 }
 
-fn id_of(ended: Result<(Id, ()), tokio::task::JoinError>) -> Id {
+fn task_id(ended: Result<(Id, ()), tokio::task::JoinError>) -> Id {
     ended.map_or_else(|panicked| panicked.id(), |(id, ())| id)
 }
 

@@ -75,13 +75,13 @@ struct InProgress(Arc<Activity>);
 
 impl InProgress {
     fn begin(activity: Arc<Activity>) -> Self {
-        activity.begin();
+        activity.begin_request();
         Self(activity)
     }
 }
 
 impl Drop for InProgress {
     fn drop(&mut self) {
-        self.0.end();
+        self.0.end_request();
     }
 }

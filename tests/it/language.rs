@@ -120,6 +120,7 @@ fn each_rule_finds_its_words_and_no_others() {
     for line in [
         "// There is no directory, and it is no longer needed.",
         "const ALMOST_KEYS: usize = 1;",
+        "assert!(text.contains(\"NAME is `/no/such/file`\"));",
         "fn of_status(status: u16) {",
         "fn within(&self) {",
         "let last_said_message = DiskTrouble;",
@@ -156,7 +157,7 @@ impl Pattern {
                         && at > 0
                         && !all[at - 1].eq_ignore_ascii_case("there")
                 };
-                (0..all.len()).any(is_no).then_some("is no")
+                (line.contains(" is no ") && (0..all.len()).any(is_no)).then_some("is no")
             }
         }
     }

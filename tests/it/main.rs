@@ -1,7 +1,7 @@
 //! The integration tests: one binary, which links once and shares its support.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic, and so may what it calls")]
-#![expect(clippy::disallowed_methods, reason = "a test waits for what it spawns")]
+#![expect(clippy::unwrap_used, reason = "a test may panic, and so may its helpers")]
+#![expect(clippy::disallowed_methods, reason = "a test waits for the tasks that it spawns")]
 
 mod api;
 mod cli;

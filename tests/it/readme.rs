@@ -68,7 +68,7 @@ fn links_between_pages_lead_to_files_and_headings() {
             }
         }
     }
-    assert!(wrong.is_empty(), "links that lead nowhere:\n{}", wrong.join("\n"));
+    assert!(wrong.is_empty(), "broken links:\n{}", wrong.join("\n"));
 }
 
 #[test]

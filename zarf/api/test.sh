@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The running service against its own OpenAPI document, by schemathesis (from PyPI, into target/api): `make test-api`.
-# The same requests each time, so that a build does not fail by chance: SEED=2 makes others, EXAMPLES=500 more of them.
-# Says so and ends well if there is no python3 or no PyPI.
+# Tests the running service against its OpenAPI document with schemathesis (from PyPI, into target/api): `make test-api`.
+# The requests are the same in each run, so that a build does not fail by chance: SEED=2 makes others, EXAMPLES=500 more.
+# Prints the reason and succeeds if python3 is missing or PyPI cannot be reached.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 version=4.32.5

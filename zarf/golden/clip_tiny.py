@@ -1,12 +1,12 @@
-"""Makes tests/data/clip-tiny: a CLIP of random weights, exported to ONNX as the hub's exports are, and what transformers
-makes of pictures and texts with it.
+"""Makes tests/data/clip-tiny: a CLIP of random weights, exported to ONNX like the models of the hub, and the
+vectors that transformers makes of images and texts with it.
 
     python -m venv /some/venv
     /some/venv/bin/pip install torch transformers onnx onnxconverter-common onnxruntime pillow numpy
     /some/venv/bin/python zarf/golden/clip_tiny.py
 
-With `--transformers FOLDER` it makes nothing but a folder of the committed model as transformers itself loads it, and runs on
-older transformers too (`make test-peers`).
+With `--transformers FOLDER` it only makes a folder of the committed model that transformers itself can load; this also works
+with older versions of transformers (`make test-peers`).
 """
 
 import base64
@@ -70,22 +70,22 @@ TEXTS = [
     "🦀" * 100,
     "!?" * 200,
 ]
-# What Pillow makes of alpha and orientation is in tests/data/reference, made by make.py.
-PICTURES = [f"tests/data/reference/{name}-png.png" for name in ("alpha", "palette", "gray", "orientation-6")]
-PICTURES += ["demo/cat.jpg", "demo/rocket.jpg", "demo/leaning-tower.jpg", "demo/wrench.jpg"]
+# The results of Pillow for alpha and orientation are in tests/data/reference, written by make.py.
+IMAGES = [f"tests/data/reference/{name}-png.png" for name in ("alpha", "palette", "gray", "orientation-6")]
+IMAGES += ["demo/cat.jpg", "demo/rocket.jpg", "demo/leaning-tower.jpg", "demo/wrench.jpg"]
 
 
 def bytes_as_letters():
-    """The printable letter of each byte, by GPT-2's rule."""
+    """The printable letter of each byte, by the rule of GPT-2."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     rest = [byte for byte in range(256) if byte not in printable]
     return {**{byte: chr(byte) for byte in printable}, **{byte: chr(256 + at) for at, byte in enumerate(rest)}}
 
 
 def vocabulary():
-    """A byte pair encoding like CLIP's, learnt from our own words: every byte, every byte at a word's end, merges."""
+    """A byte pair encoding like CLIP's, learnt from our own texts: every byte, every byte at a word's end, merges."""
     letters = bytes_as_letters()
-    # README.md as it was when the committed tokenizer was made: a later text would give another vocabulary.
+    # The README.md from which the committed tokenizer was made: another text would give another vocabulary.
     readme = subprocess.check_output(["git", "-C", ROOT, "show", "03b7a18:README.md"], text=True)
     text = readme + (ROOT / "demo" / "captions.json").read_text() * 3
     words = collections.Counter()
@@ -130,7 +130,7 @@ def model(size):
             num_attention_heads=4,
             max_position_embeddings=77,
             bos_token_id=size - 2,
-            # What the configuration of OpenAI's checkpoints says: the tower then looks for the highest id, by ArgMax.
+            # As in the configuration of OpenAI's checkpoints: the tower then finds the highest id with ArgMax.
             eos_token_id=2,
         ),
         vision_config=dict(
@@ -148,9 +148,9 @@ def model(size):
     clip = CLIPModel(config).eval()
     with torch.no_grad():
         for name, weight in clip.named_parameters():
-            # Biases and norms too, or a parity test would not see them.
+            # Also biases and norms: a parity test would not cover them otherwise.
             centre = 1.0 if "norm" in name and name.endswith("weight") else 0.0
-            # Enough attention that the one row that is read knows of the others: pictures and texts must differ.
+            # Enough attention that the row that is read depends on the others: images and texts must differ.
             attended = any(part in name for part in ("v_proj", "out_proj")) and name.endswith("weight")
             spread = 0.6 if attended else 0.5 if "embedding" in name else 0.25
             weight.copy_(centre + spread * torch.randn_like(weight))
@@ -188,7 +188,7 @@ def export(clip, folder):
             opset_version=17,
             dynamo=False,
         )
-        # Exports of both kinds exist: with inputs and outputs in 16 bits, and with 16 bits inside alone.
+        # Both kinds of exports exist: with inputs and outputs in 16 bits, and with 16 bits only inside.
         half = float16.convert_float_to_float16(onnx.load(path), keep_io_types=name == "text")
         onnx.save(half, folder / f"{name}_model_fp16.onnx")
         quantize_dynamic(
@@ -226,11 +226,11 @@ def main():
             tokens = tokenizer(text, truncation=True, return_tensors="pt").input_ids
             vector = clip.get_text_features(input_ids=tokens).pooler_output[0]
             golden["texts"].append({"text": text, "tokens": tokens[0].tolist(), "embedding": rounded(vector)})
-        for file in PICTURES:
-            picture = Image.open(ROOT / file).convert("RGB")
-            pixels = processor(picture, do_normalize=False, do_rescale=False, return_tensors="np").pixel_values[0]
+        for file in IMAGES:
+            image = Image.open(ROOT / file).convert("RGB")
+            pixels = processor(image, do_normalize=False, do_rescale=False, return_tensors="np").pixel_values[0]
             rgb = numpy.asarray(pixels).round().astype(numpy.uint8).transpose(1, 2, 0)
-            values = processor(picture, return_tensors="pt").pixel_values
+            values = processor(image, return_tensors="pt").pixel_values
             vector = clip.get_image_features(pixel_values=values).pooler_output[0]
             golden["images"].append(
                 {
@@ -242,19 +242,19 @@ def main():
             )
     (OUT / "golden.json").write_text(json.dumps(golden, ensure_ascii=True, indent=1))
     for kind in ("texts", "images"):
-        # Texts of the same tokens up to the first end have the same vector, and 75 times `a` is much like 74 times.
+        # Texts with the same tokens up to the first end have the same vector, and 75 times `a` is similar to 74 times.
         end = len(vocab) - 1
         seen = [(one["tokens"] if kind == "texts" else [one["rgb"]], one["embedding"]) for one in golden[kind]]
         seen = [(given, vector) for given, vector in seen if len(given) < 77]
         rows = {json.dumps(given[: given.index(end)] if end in given else given): vector for given, vector in seen}
         vectors = torch.nn.functional.normalize(torch.tensor(list(rows.values())))
         alike = (vectors @ vectors.T - torch.eye(len(vectors))).max().item()
-        print(f"{kind}: {len(vectors)} different, the two most alike have a cosine of {alike:.4f}")
-        assert alike < 0.99, "a tower that hardly looks at its input would pass"
+        print(f"{kind}: {len(vectors)} different, the most similar two have a cosine of {alike:.4f}")
+        assert alike < 0.99, "a tower that ignores most of its input would pass"
 
 
 def committed():
-    """The weights of the exported towers, under the names that they had."""
+    """The weights of the exported towers, under their original names."""
     import onnx
 
     weights = {}
@@ -265,7 +265,7 @@ def committed():
             if name.startswith("clip."):
                 weights[name.removeprefix("clip.")] = tensor
         for node in graph.node:
-            # The exporter has turned the matrices of products, and named them anew.
+            # The exporter transposes the matrices of products and renames them.
             given = [name for name in node.input if name.startswith("onnx::")]
             if node.op_type == "MatMul" and given:
                 name = node.name.removesuffix("/MatMul").strip("/").replace("/", ".")
@@ -286,7 +286,7 @@ def for_transformers(folder):
     missing = [name for name in missing if not name.endswith(("logit_scale", "position_ids"))]
     assert not missing and not unknown, (missing, unknown)
     clip.save_pretrained(folder)
-    # infinity cuts texts to this; older transformers say 20 where the file says nothing, which is for generated texts.
+    # infinity truncates texts to this; older transformers default to 20, which is for generated texts.
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"max_length": 77}))
 

@@ -1,5 +1,5 @@
-"""Makes a CLIP ViT-B/32 of random weights in a folder, exported to ONNX in fp32 and in int8: the published sizes, so that it
-costs what the published model costs. Nothing of it is kept in the repository (600 MB).
+"""Makes a CLIP ViT-B/32 of random weights in a folder, exported to ONNX in fp32 and in int8: with the published sizes, so that
+it takes the time of the published model. It is not kept in the repository (600 MB).
 
     target/peers/bin/python zarf/peers/clip_b32.py target/peers/clip-b32
 """
@@ -36,7 +36,7 @@ class Text(torch.nn.Module):
 def main(out):
     folder = Path(out)
     (folder / "onnx").mkdir(parents=True, exist_ok=True)
-    # The tiny model's tokenizer: a small vocabulary of the same kind. The tower keeps its 49,408 rows.
+    # The tokenizer of the tiny model: a small vocabulary of the same kind. The tower keeps its 49,408 rows.
     tokenizer = (ROOT / "tests/data/clip-tiny/tokenizer.json").read_text()
     (folder / "tokenizer.json").write_text(tokenizer)
     end = json.loads(tokenizer)["added_tokens"][-1]["id"]
@@ -68,7 +68,7 @@ def main(out):
             opset_version=17,
             dynamo=False,
         )
-        # Signed, by channel, matrix products only: another way loses more and is no faster.
+        # Signed, per channel, only matrix products: other ways lose more and are not faster.
         quantize_dynamic(
             path,
             folder / "onnx" / f"{name}_model_int8.onnx",

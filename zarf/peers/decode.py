@@ -1,10 +1,10 @@
-"""What a file costs from its bytes to a model's square, with ours and with what people use: Pillow, Pillow with `draft`, and
-libvips. One core, CPU time, the least of many runs in turns, one table.
+"""The time from the bytes of a file to a model's square, with our decoder and with Pillow, Pillow with `draft`, and libvips.
+One core, CPU time, the minimum of many alternating runs, one table.
 
     make bench-peers
 
-The files are made out of demo/ where they are not there yet: a photograph of 640 x 480 and one of 12 megapixels, with the
-grain of a camera, as JPEG, WebP and PNG.
+Missing files are made from demo/: a photo of 640 x 480 and one of 12 megapixels, with the grain of a camera, as JPEG, WebP
+and PNG.
 """
 
 import io
@@ -21,8 +21,8 @@ from ours import ROOT, Ours
 from PIL import Image
 
 SIDE, SECONDS, CORE = 224, 6, 0
-# Of each file: how many times the faster of Pillow's full path and libvips is asked for, and of Pillow alone.
-WANTED = {
+# For each file: the target, compared with Pillow's full path and libvips.
+TARGETS = {
     "12mp.jpg": ("6 x pillow, 1.25 x libvips", lambda pillow, vips: min(pillow / 6, vips / 1.25)),
     "640.jpg": ("3 x the faster", lambda pillow, vips: min(pillow, vips) / 3),
     "12mp.png": ("1.5 x the faster", lambda pillow, vips: min(pillow, vips) / 1.5),
@@ -34,26 +34,26 @@ WANTED = {
 
 def make(folder):
     folder.mkdir(parents=True, exist_ok=True)
-    photograph = Image.open(ROOT / "demo" / "raccoon.jpg").convert("RGB")
-    dice = numpy.random.default_rng(1)
+    photo = Image.open(ROOT / "demo" / "raccoon.jpg").convert("RGB")
+    rng = numpy.random.default_rng(1)
     for name, size, grain in [("12mp", (4000, 3000), 4), ("640", (640, 480), 3)]:
-        pixels = numpy.asarray(photograph.resize(size, Image.Resampling.LANCZOS)).astype(numpy.float32)
-        pixels += dice.normal(0, grain, pixels.shape[:2])[..., None] + dice.normal(0, grain / 2, pixels.shape)
-        picture = Image.fromarray(numpy.clip(pixels, 0, 255).astype(numpy.uint8))
-        picture.save(folder / f"{name}.jpg", quality=90)
-        picture.save(folder / f"{name}.webp", quality=90)
-        picture.save(folder / f"{name}.png")
+        pixels = numpy.asarray(photo.resize(size, Image.Resampling.LANCZOS)).astype(numpy.float32)
+        pixels += rng.normal(0, grain, pixels.shape[:2])[..., None] + rng.normal(0, grain / 2, pixels.shape)
+        image = Image.fromarray(numpy.clip(pixels, 0, 255).astype(numpy.uint8))
+        image.save(folder / f"{name}.jpg", quality=90)
+        image.save(folder / f"{name}.webp", quality=90)
+        image.save(folder / f"{name}.png")
 
 
-def square(picture):
+def square(image):
     """Shortest side to SIDE, antialiased bicubic, centre crop: the rule of CLIP."""
-    picture = picture.convert("RGB")
-    width, height = picture.size
+    image = image.convert("RGB")
+    width, height = image.size
     shortest = min(width, height)
     width, height = round(width * SIDE / shortest), round(height * SIDE / shortest)
-    picture = picture.resize((width, height), Image.Resampling.BICUBIC)
+    image = image.resize((width, height), Image.Resampling.BICUBIC)
     left, top = (width - SIDE) // 2, (height - SIDE) // 2
-    return numpy.asarray(picture.crop((left, top, left + SIDE, top + SIDE)))
+    return numpy.asarray(image.crop((left, top, left + SIDE, top + SIDE)))
 
 
 def pillow(data):
@@ -61,10 +61,10 @@ def pillow(data):
 
 
 def draft(data):
-    picture = Image.open(io.BytesIO(data))
-    # The least that is no smaller than the square on either side.
-    picture.draft("RGB", (SIDE, SIDE))
-    return square(picture)
+    image = Image.open(io.BytesIO(data))
+    # The smallest scale that is at least as large as the square on both sides.
+    image.draft("RGB", (SIDE, SIDE))
+    return square(image)
 
 
 def libvips(data):
@@ -73,10 +73,10 @@ def libvips(data):
 
 def timed(work, data):
     def once():
-        begun = time.process_time()
-        made = work(data)
-        took = time.process_time() - begun
-        assert made.shape[:2] == (SIDE, SIDE), made.shape
+        started = time.process_time()
+        result = work(data)
+        took = time.process_time() - started
+        assert result.shape[:2] == (SIDE, SIDE), result.shape
         return took
 
     return once
@@ -84,15 +84,15 @@ def timed(work, data):
 
 def main():
     folder = Path(sys.argv[1])
-    if not all((folder / name).exists() for name in WANTED):
+    if not all((folder / name).exists() for name in TARGETS):
         make(folder)
     os.sched_setaffinity(0, {CORE})
     pyvips.cache_set_max(0)
     ours = Ours("decode_peer", "prepare", cores={CORE})
     ways = ["pillow", "draft", "libvips", "ours", "whole", "with thumbnail"]
-    print(f"CPU ms to {SIDE} x {SIDE}, one core, least of {SECONDS} s; load {os.getloadavg()[0]:.1f}")
-    print(f"{'':10}" + "".join(f"{way:>16}" for way in ways) + "   wanted")
-    for name, (words, bound) in WANTED.items():
+    print(f"CPU ms to {SIDE} x {SIDE}, one core, minimum of {SECONDS} s; load {os.getloadavg()[0]:.1f}")
+    print(f"{'':10}" + "".join(f"{way:>16}" for way in ways) + "   target")
+    for name, (text, bound) in TARGETS.items():
         path = folder / name
         data = path.read_bytes()
         work = {
@@ -112,7 +112,7 @@ def main():
         row = "".join(f"{least[way]:16.2f}" if way in least else f"{'':16}" for way in ways)
         ratio = bound(least["pillow"], least["libvips"]) / least["ours"]
         more = least["with thumbnail"] / least["ours"]
-        print(f"{name:10}{row}   {words}: {ratio:.2f} of it; thumbnail {more:.2f} x (1.15)", flush=True)
+        print(f"{name:10}{row}   {text}: {ratio:.2f} of it; thumbnail {more:.2f} x (1.15)", flush=True)
     ours.end()
 
 

@@ -1,9 +1,9 @@
-"""What a picture and a query cost with our engine and with ONNX Runtime, on one core, a ViT-B/32 of random weights.
+"""The time of an image and of a query with our engine and with ONNX Runtime, on one core, with a ViT-B/32 of random weights.
 
     make bench-peers
 
-CPU time, not time on the clock: others may use the machine. Five rounds, our side and the peer in turns; medians.
-The peer takes a batch in eights, ours in runs of its own choice.
+CPU time, not wall time: other processes may use the machine. Five rounds, alternating; medians.
+The peer runs a batch in eights, our engine in sizes of its own choice.
 """
 
 import os
@@ -29,10 +29,10 @@ class Engine:
         self.ours = Ours("embed_peer", folder, precision, threads, cores=cores)
 
     def run(self, what, count, text=""):
-        """CPU and clock seconds for each of `count`."""
-        begun = time.perf_counter()
+        """CPU and wall seconds for each of `count`."""
+        started = time.perf_counter()
         cpu = self.ours.run(f"{what} {count} {text}")
-        return cpu / count, (time.perf_counter() - begun) / count
+        return cpu / count, (time.perf_counter() - started) / count
 
 
 class Peer:
@@ -53,7 +53,7 @@ class Peer:
         self.pixels = numpy.random.default_rng(1).standard_normal((8, 3, 224, 224), dtype=numpy.float32)
 
     def run(self, what, count, text=""):
-        begun, clock = time.process_time(), time.perf_counter()
+        started, clock = time.process_time(), time.perf_counter()
         if what == "text":
             for _ in range(count):
                 ids = numpy.array([self.tokenizer.encode(text).ids], dtype=numpy.int64)
@@ -62,7 +62,7 @@ class Peer:
             batch = 8 if what == "batch" else 1
             for _ in range(count // batch):
                 self.image.run(None, {"pixel_values": self.pixels[:batch]})
-        return (time.process_time() - begun) / count, (time.perf_counter() - clock) / count
+        return (time.process_time() - started) / count, (time.perf_counter() - clock) / count
 
 
 def busy():
@@ -79,41 +79,41 @@ def main(folder):
     peers = {precision: Peer(folder, precision) for precision in ("fp32", "int8")}
     work = []
     for precision, count in (("fp32", 16), ("int8", 32)):
-        work += [(f"{precision} picture, ours", ours[precision], ("image", count))]
-        work += [(f"{precision} picture, peer", peers[precision], ("image", count))]
-        work += [(f"{precision} picture of a batch, ours", ours[precision], ("batch", count))]
-        work += [(f"{precision} picture of a batch, peer", peers[precision], ("batch", count))]
-        work += [(f"{precision} picture of a batch, ours, two workers", two[precision], ("batch", 2 * count))]
+        work += [(f"{precision} image, ours", ours[precision], ("image", count))]
+        work += [(f"{precision} image, peer", peers[precision], ("image", count))]
+        work += [(f"{precision} image of a batch, ours", ours[precision], ("batch", count))]
+        work += [(f"{precision} image of a batch, peer", peers[precision], ("batch", count))]
+        work += [(f"{precision} image of a batch, ours, two workers", two[precision], ("batch", 2 * count))]
         for length, text in TEXTS.items():
             work += [(f"{precision} {length} query, ours", ours[precision], ("text", count * 2, text))]
             work += [(f"{precision} {length} query, peer", peers[precision], ("text", count * 2, text))]
-    seen = {name: [] for name, _, _ in work}
+    times = {name: [] for name, _, _ in work}
     for name, side, (what, _, *text) in work:
         side.run(what, 8, *text)
     for _ in range(ROUNDS):
         for name, side, order in work:
-            seen[name].append(side.run(*order))
-    print(f"after: {busy()}\n\nCPU ms each: median (least to most), ms on the clock")
-    cpu = {name: median(cpu for cpu, _ in rounds) for name, rounds in seen.items()}
-    clock = {name: median(clock for _, clock in rounds) for name, rounds in seen.items()}
-    for name, rounds in seen.items():
+            times[name].append(side.run(*order))
+    print(f"after: {busy()}\n\nCPU ms each: median (min to max), wall ms")
+    cpu = {name: median(cpu for cpu, _ in rounds) for name, rounds in times.items()}
+    clock = {name: median(clock for _, clock in rounds) for name, rounds in times.items()}
+    for name, rounds in times.items():
         least, most = min(cpu for cpu, _ in rounds), max(cpu for cpu, _ in rounds)
         print(f"{name:46} {cpu[name] * 1e3:7.1f} ({least * 1e3:.1f} to {most * 1e3:.1f}), {clock[name] * 1e3:.1f}")
     print("\nratios")
     for precision in ("fp32", "int8"):
-        for what in ("picture", "picture of a batch"):
+        for what in ("image", "image of a batch"):
             speed = cpu[f"{precision} {what}, peer"] / cpu[f"{precision} {what}, ours"]
-            print(f"{precision} {what}: {speed:.2f} x the peer's speed", "(wanted: 0.9)" if precision == "fp32" else "")
-        one = f"{precision} picture of a batch, ours"
+            print(f"{precision} {what}: {speed:.2f} x the peer's speed", "(target: 0.9)" if precision == "fp32" else "")
+        one = f"{precision} image of a batch, ours"
         twice = f"{one}, two workers"
         print(f"{precision} two workers: {2 * cpu[one] / cpu[twice]:.2f} x one by CPU,", end=" ")
-        print(f"{clock[one] / clock[twice]:.2f} x by the clock (wanted: 1.9 on two free cores)")
+        print(f"{clock[one] / clock[twice]:.2f} x by wall time (target: 1.9 on two free cores)")
         for length in TEXTS:
             cost = cpu[f"{precision} {length} query, ours"] / cpu[f"{precision} {length} query, peer"]
-            print(f"{precision} {length} query: {cost:.2f} x the peer's cost (wanted: at most 1.1)")
-    for what in ("picture", "picture of a batch"):
+            print(f"{precision} {length} query: {cost:.2f} x the peer's cost (target: at most 1.1)")
+    for what in ("image", "image of a batch"):
         faster = cpu[f"fp32 {what}, ours"] / cpu[f"int8 {what}, ours"]
-        print(f"int8 {what}: {faster:.2f} x fp32's speed (wanted: 2)")
+        print(f"int8 {what}: {faster:.2f} x fp32's speed (target: 2)")
 
 
 main(sys.argv[1])

@@ -1,4 +1,4 @@
-"""Our side of a comparison: a bench binary that does what it is told, line by line, and whose CPU time is read."""
+"""Our side of a comparison: a bench binary that runs commands, line by line, and whose CPU time is measured."""
 
 import glob
 import os
@@ -13,7 +13,7 @@ def binary(bench):
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     found = [path for path in glob.glob(str(target / f"release/deps/{bench}-*")) if not path.endswith(".d")]
     if not found:
-        sys.exit(f"there is no {bench}: cargo bench --locked --bench {bench} --no-run")
+        sys.exit(f"{bench} is not built: run cargo bench --locked --bench {bench} --no-run")
     return max(found, key=os.path.getmtime)
 
 
@@ -34,11 +34,11 @@ class Ours:
         return sum(int(Path(task).read_text().split()[0]) for task in tasks) / 1e9
 
     def run(self, line):
-        """Does one line; gives the CPU seconds that it took."""
+        """Runs one line and returns its CPU seconds."""
         before = self.cpu()
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
-        assert self.process.stdout.readline().strip() == "done", f"{line}: it ended"
+        assert self.process.stdout.readline().strip() == "done", f"{line}: the process has ended"
         return self.cpu() - before
 
     def end(self):

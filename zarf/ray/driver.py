@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 import urllib.request
 import uuid
 
@@ -40,6 +41,11 @@ def tell(path: str, body: object) -> None:
             return
         except AWAY:
             time.sleep(pause)
+
+
+def log(*lines: str) -> None:
+    print(*lines, sep="\n", flush=True)
+    tell("/logs", {"worker": "ray", "lines": lines})
 
 
 @ray.remote(num_cpus=CPUS, max_retries=-1, scheduling_strategy="SPREAD")
@@ -80,10 +86,14 @@ def main() -> int:
         if not ray.wait(pools, num_returns=len(pools), timeout=0)[1]:
             if ended:
                 refused = set(ray.get(pools)) == {REFUSED}
-                print("the service refused every worker" if refused else "no worker is left", flush=True)
+                log("the service refused every worker" if refused else "no worker is left")
                 return REFUSED if refused else 70
             ended = True  # the last report may still be on its way: asked once more
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except Exception:
+        log(*traceback.format_exc().splitlines()[-20:])
+        raise

@@ -1,10 +1,10 @@
-# Functions for all servers. Sourced by test.sh.
+# Functions for all servers. test.sh sources this file.
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/glimpse/servers
 folder=
 pids=()
 
-# install NAME PACKAGE MODULE VERSION: puts the program NAME into the cache, unless this version is there.
+# install NAME PACKAGE MODULE VERSION: installs the program NAME into the cache, unless it has this version.
 # Returns 1 if it cannot be installed.
 install() {
     local name=$1 package=$2 module=$3 version=$4 here
@@ -12,16 +12,16 @@ install() {
         if [ -x "$cache/$name" ]; then
             return 0
         fi
-        echo "skipped: install go, from which $name is built" >&2
+        echo "skipped: install go, which builds $name" >&2
         return 1
     fi
     if go version -m "$cache/$name" 2>/dev/null | grep -qF "$module	$version"; then
         return 0
     fi
-    echo "building $name $version, once: some minutes" >&2
+    echo "building $name $version once, which takes some minutes" >&2
     mkdir -p "$cache"
     here=$(mktemp -d "$cache/install.XXXXXX")
-    # The moving at the end makes it whole or not there.
+    # Moved at the end, so that the cache never has a partial file.
     if (cd "$here" && GOBIN=$here GOFLAGS= nice -n 10 go install "$package@$version") && mv "$here/$name" "$cache/$name"; then
         rm -rf "$here"
         return 0
@@ -31,7 +31,7 @@ install() {
     return 1
 }
 
-# free_ports COUNT: so many free ports in a row; prints the first.
+# free_ports COUNT: prints the first of COUNT consecutive free ports.
 free_ports() {
     local count=$1 first port tries
     for tries in {1..50}; do
@@ -44,11 +44,11 @@ free_ports() {
         echo "$first"
         return 0
     done
-    echo "no $count free ports in a row" >&2
+    echo "there are no $count consecutive free ports" >&2
     return 1
 }
 
-# run_server NAME COMMAND...: in the background, what it says into a file.
+# run_server NAME COMMAND...: runs it in the background, with its output in a file.
 run_server() {
     local name=$1
     shift
@@ -57,7 +57,7 @@ run_server() {
     pids+=($!)
 }
 
-# await NAME PORT PATH: until it answers 200 there.
+# await NAME PORT PATH: waits until it answers 200 to a request for PATH.
 await() {
     local name=$1 port=$2 path=$3 pid=${pids[-1]} try line
     for ((try = 0; try < 240; try++)); do
@@ -71,11 +71,11 @@ await() {
         sleep 0.5
     done
     tail -n 30 "$folder/$name.log" >&2
-    echo "$name did not get ready" >&2
+    echo "$name did not become ready" >&2
     return 1
 }
 
-# Asks all to end, and ends those that have not after ten seconds.
+# Asks all servers to end, and kills those that have not ended after ten seconds.
 stop_all() {
     local pid try
     for pid in ${pids[@]+"${pids[@]}"}; do

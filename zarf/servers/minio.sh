@@ -1,6 +1,6 @@
-# MinIO: an S3 service that has nothing in common with the one in the process. Sourced by test.sh.
+# MinIO: an S3 service that shares no code with the embedded one. test.sh sources this file.
 
-# It has no release after the tags of 2025; this is what @latest was when it was chosen.
+# There is no release after the tags of 2025; this was @latest when it was chosen.
 minio_version=v0.0.0-20260212201848-7aac2a2c5b7c
 
 install_minio() {
@@ -18,21 +18,21 @@ start_minio() {
     ask_for_denied_credentials
 }
 
-# A pair of credentials that is good and may nothing in any bucket of the tests, from MinIO's own STS.
+# Gets valid credentials without permissions for the buckets of the tests, from the STS of MinIO.
 ask_for_denied_credentials() {
     local policy='{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:GetObject"],"Resource":["arn:aws:s3:::elsewhere/*"]}]}'
     local reply key secret token
     if ! reply=$(curl --silent --fail --noproxy '*' --aws-sigv4 aws:amz:us-east-1:sts \
         --user "$S3_TEST_ACCESS_KEY_ID:$S3_TEST_SECRET_ACCESS_KEY" "$S3_TEST_ENDPOINT/" \
         --data-urlencode Action=AssumeRole --data-urlencode Version=2011-06-15 --data-urlencode "Policy=$policy"); then
-        echo "no curl that signs (7.75), so no bucket will deny" >&2
+        echo "curl cannot sign requests (7.75 or later can): the tests with denied credentials are skipped" >&2
         return 0
     fi
     key=$(between AccessKeyId "$reply") secret=$(between SecretAccessKey "$reply") token=$(between SessionToken "$reply")
     export AWS_ACCESS_KEY_ID=$key AWS_SECRET_ACCESS_KEY=$secret AWS_SESSION_TOKEN=$token S3_TEST_AMBIENT_IS_DENIED=1
 }
 
-# between TAG XML: what stands in the element.
+# between TAG XML: prints the content of the element.
 between() {
     local rest=${2#*<"$1">}
     echo "${rest%%</"$1">*}"

@@ -1,4 +1,4 @@
-# Weaviate, alone on this machine. Sourced by test.sh.
+# A single Weaviate node. test.sh sources this file.
 
 weaviate_version=v1.39.0
 
@@ -9,8 +9,8 @@ install_weaviate() {
 start_weaviate() {
     local port
     port=$(free_ports 6)
-    # Auto-schema is on, as it is where nobody turned it off: the tests see that nothing is made by it. A key is asked for.
-    # A disk of 90 % would make it read-only, and builders' disks are full.
+    # Auto-schema is on, which is the default: the tests check that it creates nothing. Clients need a key.
+    # By default it would become read-only on a disk that is 90 % full, as disks of build machines can be.
     export WEAVIATE_API_KEY=nothing-is-secret-here
     run_server weaviate env \
         PERSISTENCE_DATA_PATH="$folder/weaviate/data" AUTOSCHEMA_ENABLED=true \

@@ -37,10 +37,10 @@ pub(in crate::api) struct Authenticator {
 }
 
 /// Paths that need no key: the health checks, the page, and the path where it sends the key.
-const OPEN: [&str; 4] = ["/healthz", "/readyz", "/", SESSION_PATH];
+const OPEN_PATHS: [&str; 4] = ["/healthz", "/readyz", "/", SESSION_PATH];
 
 /// Prefixes of paths that need no key. Workers authenticate with a token instead.
-const OPEN_BELOW: [&str; 2] = [internal::PREFIX, web::PREFIX];
+const OPEN_PREFIXES: [&str; 2] = [internal::PREFIX, web::PREFIX];
 
 impl Authenticator {
     pub(in crate::api) fn new(settings: &ApiSettings) -> Self {
@@ -53,7 +53,7 @@ impl Authenticator {
         Self { keys, origins, public_host, loopback_names, sessions: Sessions::default() }
     }
 
-    fn admit(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+    fn authorize(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
         let path = uri.path();
         // HTTP/2 has `:authority` instead of the header.
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
@@ -71,7 +71,7 @@ impl Authenticator {
         if !method.is_safe() {
             self.check_origin(headers, host)?;
         }
-        let open = OPEN.contains(&path) || OPEN_BELOW.iter().any(|prefix| path.starts_with(prefix));
+        let open = OPEN_PATHS.contains(&path) || OPEN_PREFIXES.iter().any(|prefix| path.starts_with(prefix));
         if open || self.is_signed_in(headers) {
             return Ok(());
         }
@@ -89,7 +89,7 @@ impl Authenticator {
     pub(in crate::api) fn is_signed_in(&self, headers: &HeaderMap) -> bool {
         self.keys.is_empty()
             || self.sessions.is_valid(headers)
-            || presented_key(headers).is_some_and(|key| self.knows(key))
+            || presented_key(headers).is_some_and(|key| self.is_valid_key(key))
     }
 
     /// Whether requests need a key or a session.
@@ -98,9 +98,9 @@ impl Authenticator {
     }
 
     /// Whether the key is valid. Compares every key, so that the time does not depend on which one matches.
-    pub(in crate::api) fn knows(&self, key: &str) -> bool {
+    pub(in crate::api) fn is_valid_key(&self, key: &str) -> bool {
         let given = digest(key);
-        self.keys.iter().fold(Choice::from(0), |known, key| known | key.ct_eq(&given)).into()
+        self.keys.iter().fold(Choice::from(0), |valid, key| valid | key.ct_eq(&given)).into()
     }
 
     fn check_origin(&self, headers: &HeaderMap, host: Option<&str>) -> Result<(), ApiError> {
@@ -122,12 +122,12 @@ impl Authenticator {
 }
 
 /// Middleware that refuses requests without a valid key, and requests from pages of other sites.
-pub(in crate::api) async fn guard(
+pub(in crate::api) async fn authenticate(
     State(authenticator): State<Arc<Authenticator>>,
     request: Request,
     next: Next,
 ) -> Response {
-    match authenticator.admit(request.method(), request.uri(), request.headers()) {
+    match authenticator.authorize(request.method(), request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(refused) => refused.into_response(),
     }
@@ -175,15 +175,16 @@ mod tests {
     fn only_a_valid_key_is_accepted() {
         let authenticator =
             Authenticator::new(&ApiSettings { glimpse_api_key: Secret::new("one, two"), ..ApiSettings::default() });
-        let get = |headers: &HeaderMap| authenticator.admit(&Method::GET, &Uri::from_static("/jobs"), headers).is_ok();
+        let get =
+            |headers: &HeaderMap| authenticator.authorize(&Method::GET, &Uri::from_static("/jobs"), headers).is_ok();
         assert!(get(&headers(&[("authorization", "Bearer one")])));
         assert!(get(&headers(&[("authorization", "bearer two")])));
         assert!(get(&headers(&[("x-api-key", "two")])));
         for wrong in [&[][..], &[("x-api-key", "onetwo")], &[("x-api-key", "")], &[("authorization", "Basic one")]] {
             assert!(!get(&headers(wrong)), "{wrong:?}");
         }
-        for open in OPEN {
-            authenticator.admit(&Method::GET, &Uri::from_static(open), &HeaderMap::new()).unwrap();
+        for open in OPEN_PATHS {
+            authenticator.authorize(&Method::GET, &Uri::from_static(open), &HeaderMap::new()).unwrap();
         }
     }
 
@@ -196,12 +197,12 @@ mod tests {
         let host = ("host", "localhost:8080");
         let post = |origin| {
             authenticator
-                .admit(&Method::POST, &Uri::from_static("/jobs/images"), &headers(&[host, ("origin", origin)]))
+                .authorize(&Method::POST, &Uri::from_static("/jobs/images"), &headers(&[host, ("origin", origin)]))
                 .is_ok()
         };
         assert!(post("http://localhost:8080") && post("https://ok.example"));
         assert!(!post("https://evil.example") && !post("null") && !post("http://localhost:9"));
-        let get = authenticator.admit(
+        let get = authenticator.authorize(
             &Method::GET,
             &Uri::from_static("/jobs"),
             &headers(&[host, ("origin", "https://evil.example")]),
@@ -212,13 +213,14 @@ mod tests {
     #[test]
     fn other_names_that_resolve_to_loopback_are_refused() {
         let authenticator = Authenticator::new(&ApiSettings::default());
-        let is_admitted =
-            |host| authenticator.admit(&Method::GET, &Uri::from_static("/jobs"), &headers(&[("host", host)])).is_ok();
+        let is_authorized = |host| {
+            authenticator.authorize(&Method::GET, &Uri::from_static("/jobs"), &headers(&[("host", host)])).is_ok()
+        };
         for good in ["localhost", "localhost:8080", "127.0.0.1:8080", "[::1]:8080", "127.1.2.3"] {
-            assert!(is_admitted(good), "{good}");
+            assert!(is_authorized(good), "{good}");
         }
         for bad in ["evil.example:8080", "localhost.evil.example", "10.0.0.1", ""] {
-            assert!(!is_admitted(bad), "{bad}");
+            assert!(!is_authorized(bad), "{bad}");
         }
     }
 }

@@ -6,8 +6,8 @@ mod refusal_log;
 mod sessions;
 mod worker_token;
 
-pub(super) use authenticator::{Authenticator, guard};
+pub(super) use authenticator::{Authenticator, authenticate};
 pub(crate) use origin::{Origin, Origins};
 pub(super) use refusal_log::{RefusalLog, log_refusals, shortened_path};
 pub(super) use sessions::{COOKIE_NAME, SESSION_TTL, session_cookie};
-pub(super) use worker_token::WorkerToken;
+pub(super) use worker_token::AuthorizedJob;

@@ -9,9 +9,9 @@ use crate::api::http::ApiError;
 use crate::jobs::{Jobs, WorkerJob};
 
 /// Extracts the job of the path, if the request has its token. The token is checked before the body is read.
-pub(in crate::api) struct WorkerToken(pub(in crate::api) WorkerJob);
+pub(in crate::api) struct AuthorizedJob(pub(in crate::api) WorkerJob);
 
-impl FromRequestParts<AppState> for WorkerToken {
+impl FromRequestParts<AppState> for AuthorizedJob {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &AppState) -> Result<Self, ApiError> {

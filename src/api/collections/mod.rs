@@ -57,7 +57,7 @@ pub struct CollectionReply {
 }
 
 impl CollectionsReply {
-    fn of(all: Collections) -> Self {
+    fn new(all: Collections) -> Self {
         let collections = all.collections.into_iter().map(|(info, stores)| CollectionReply {
             name: info.name.to_string(),
             count: info.count,
@@ -73,7 +73,7 @@ impl CollectionsReply {
 /// List every collection with its number of images and its space.
 #[utoipa::path(get, path = "/collections", tag = "images", responses((status = 200, body = CollectionsReply)))]
 async fn list_collections(State(search): State<Search>) -> Result<axum::Json<CollectionsReply>, ApiError> {
-    Ok(axum::Json(CollectionsReply::of(search.collections().await?)))
+    Ok(axum::Json(CollectionsReply::new(search.collections().await?)))
 }
 
 /// Delete a collection and all its records. The objects stay in their bucket.

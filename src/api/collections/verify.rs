@@ -9,7 +9,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::AppState;
-use crate::api::http::whole_number::whole;
+use crate::api::http::whole_number::whole_number;
 use crate::api::http::{ApiError, ErrorReply, MaybeJson, Path};
 use crate::collections::{Difference, DifferenceKind, MAX_SAMPLED, VerifyOptions, VerifyReport};
 use crate::jobs::Jobs;
@@ -25,7 +25,7 @@ pub struct VerifyRequest {
     /// Repair differences: copy records from a store that has them, without embedding images again.
     pub repair: bool,
     /// Number of records to read and compare, of those that every store has; 0 to 1,000,000.
-    #[serde(deserialize_with = "whole")]
+    #[serde(deserialize_with = "whole_number")]
     #[schema(maximum = 1_000_000)]
     pub sample: u64,
 }

@@ -11,8 +11,9 @@ use utoipa_axum::routes;
 
 use super::AppState;
 use super::http::{ApiError, ErrorReply};
-use crate::jobs::{Jobs, JobsError};
-use crate::search::Search;
+use crate::health::{Health, NotReady, Readiness};
+use crate::jobs::JobsError;
+use crate::search::SearchError;
 
 pub use status::{ProviderReply, RayReply, StatusReply, StoreReply};
 
@@ -52,14 +53,17 @@ async fn healthz() -> axum::Json<HealthReply> {
 /// ready.
 #[utoipa::path(get, path = "/readyz", tag = "health", security(()),
     responses((status = 200, body = ReadyReply), (status = 503, body = ErrorReply)))]
-async fn readyz(State(search): State<Search>, State(jobs): State<Jobs>) -> Result<axum::Json<ReadyReply>, ApiError> {
-    if jobs.is_draining() {
-        return Err(JobsError::Draining.into());
-    }
-    let (space, warnings) = search
-        .ready()
-        .await
-        .map_err(|error| ApiError::from(error).with_status(StatusCode::SERVICE_UNAVAILABLE, "not_ready"))?;
+async fn readyz(State(health): State<Health>) -> Result<axum::Json<ReadyReply>, ApiError> {
+    let Readiness { space, warnings } = health.ready().await.map_err(not_ready)?;
     let status = "ready".to_owned();
     Ok(axum::Json(ReadyReply { status, warnings, model: space.model.clone(), space: space.name() }))
+}
+
+fn not_ready(error: NotReady) -> ApiError {
+    let error: SearchError = match error {
+        NotReady::Draining => return JobsError::Draining.into(),
+        NotReady::Provider(error) => error.into(),
+        NotReady::Stores(error) => error.into(),
+    };
+    ApiError::from(error).with_status(StatusCode::SERVICE_UNAVAILABLE, "not_ready")
 }

@@ -7,9 +7,8 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::{AppState, Defaults};
-use crate::jobs::Jobs;
+use crate::health::{Health, Status};
 use crate::jobs::placing::cluster::{ClusterError, ClusterVersion};
-use crate::search::{Search, Status};
 
 pub(super) fn routes() -> OpenApiRouter<AppState> {
     OpenApiRouter::new().routes(routes!(get_status))
@@ -92,7 +91,7 @@ impl From<Result<ClusterVersion, ClusterError>> for RayReply {
 }
 
 impl StatusReply {
-    fn of(status: Status, ray: Option<RayReply>, draining: bool, defaults: &Defaults) -> Self {
+    fn new(status: Status, defaults: &Defaults) -> Self {
         let (space, message) = match status.provider {
             Ok(space) => (Some(space), None),
             Err(error) => (None, Some(error)),
@@ -123,7 +122,7 @@ impl StatusReply {
             })
             .collect();
         let answering = stores.iter().filter(|store| store.ready).count();
-        let state = match (draining, provider.ready, answering) {
+        let state = match (status.is_draining, provider.ready, answering) {
             (true, ..) => "draining",
             (false, true, answering) if answering == stores.len() => "ready",
             (false, true, 1..) => "degraded",
@@ -134,7 +133,7 @@ impl StatusReply {
             status: state.to_owned(),
             provider,
             stores,
-            ray,
+            ray: status.cluster.map(RayReply::from),
             collection: defaults.collection.to_string(),
             bucket: defaults.bucket.to_string(),
             max_image_bytes: defaults.max_image_bytes,
@@ -145,11 +144,6 @@ impl StatusReply {
 /// Return the provider and its space, each store with its contents, and versions. The reply is 200 even if a dependency
 /// is down.
 #[utoipa::path(get, path = "/status", tag = "health", responses((status = 200, body = StatusReply)))]
-async fn get_status(
-    State(search): State<Search>,
-    State(jobs): State<Jobs>,
-    State(defaults): State<Defaults>,
-) -> axum::Json<StatusReply> {
-    let (status, cluster) = futures::join!(search.status(), jobs.cluster());
-    axum::Json(StatusReply::of(status, cluster.map(RayReply::from), jobs.is_draining(), &defaults))
+async fn get_status(State(health): State<Health>, State(defaults): State<Defaults>) -> axum::Json<StatusReply> {
+    axum::Json(StatusReply::new(health.status().await, &defaults))
 }

@@ -20,7 +20,7 @@ pub(in crate::api) struct BodyLimit(pub(in crate::api) usize);
 
 /// Bytes that are read and discarded of a body that is too large. A client that is still sending does not see the reply
 /// if the connection is closed earlier.
-pub(in crate::api) const READ_BEYOND: usize = 8 * MAX_JSON_BYTES;
+pub(in crate::api) const MAX_DISCARDED_BYTES: usize = 8 * MAX_JSON_BYTES;
 
 /// Reads the whole body of a request. Fails if it is larger than `limit` bytes.
 async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
@@ -32,7 +32,7 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, ApiError> {
         size += chunk.len();
         if size <= limit {
             bytes.extend_from_slice(&chunk);
-        } else if size > limit + READ_BEYOND {
+        } else if size > limit + MAX_DISCARDED_BYTES {
             break;
         }
     }

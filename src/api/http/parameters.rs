@@ -13,11 +13,11 @@ use utoipa::openapi::path::{Operation, ParameterIn};
 use super::error::ApiError;
 use crate::domain::nearest;
 
-/// Parameters with this prefix are filters by metadata, on the path [`FREE_NAMES`].
+/// Parameters with this prefix are filters by metadata, on the path [`META_FILTER_PATH`].
 pub(in crate::api) const META_PREFIX: &str = "meta.";
 
 /// The path whose operations accept `meta.KEY` for any key.
-const FREE_NAMES: &str = "/search/images";
+const META_FILTER_PATH: &str = "/search/images";
 
 /// The names of the query parameters of each operation of the OpenAPI document.
 #[derive(Debug)]
@@ -39,12 +39,12 @@ impl Parameters {
 
     fn check(&self, method: &Method, path: &str, query: &str) -> Result<(), ApiError> {
         let method = if method == Method::HEAD { Method::GET } else { method.clone() };
-        let Some(known) = self.0.get(&(method, path.to_owned())) else { return Ok(()) };
+        let Some(names) = self.0.get(&(method, path.to_owned())) else { return Ok(()) };
         for (name, _) in url::form_urlencoded::parse(query.as_bytes()) {
-            let free = path == FREE_NAMES && name.starts_with(META_PREFIX);
-            if !free && !known.iter().any(|known| *known == name) {
-                let known = known.iter().map(String::as_str);
-                return Err(unknown_parameter(&name, nearest(&name, known.clone()), known));
+            let is_meta_filter = path == META_FILTER_PATH && name.starts_with(META_PREFIX);
+            if !is_meta_filter && !names.iter().any(|known| *known == name) {
+                let names = names.iter().map(String::as_str);
+                return Err(unknown_parameter(&name, nearest(&name, names.clone()), names));
             }
         }
         Ok(())
@@ -52,13 +52,13 @@ impl Parameters {
 }
 
 /// 422 for a query parameter that the route does not have.
-fn unknown_parameter<'a>(name: &str, nearest: Option<&str>, known: impl Iterator<Item = &'a str>) -> ApiError {
+fn unknown_parameter<'a>(name: &str, nearest: Option<&str>, names: impl Iterator<Item = &'a str>) -> ApiError {
     let name: String = name.chars().take(100).collect();
-    let known = known.collect::<Vec<_>>().join(", ");
+    let names = names.collect::<Vec<_>>().join(", ");
     let advice = match nearest {
         Some(nearest) => format!("did you mean `{nearest}`?"),
-        None if known.is_empty() => "this route has no query parameters".to_owned(),
-        None => format!("the parameters of this route are: {known}"),
+        None if names.is_empty() => "this route has no query parameters".to_owned(),
+        None => format!("the parameters of this route are: {names}"),
     };
     let message = format!("the query parameter `{name}` is not known; {advice}");
     ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, "unknown_parameter", message)

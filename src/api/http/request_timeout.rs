@@ -9,9 +9,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::error::ApiError;
-use super::extract::{MAX_JSON_BYTES, READ_BEYOND, body_too_large, is_too_long};
+use super::extract::{MAX_DISCARDED_BYTES, MAX_JSON_BYTES, body_too_large, is_too_long};
 use crate::jobs::Jobs;
-use crate::server::Arrival;
+use crate::server::BodyProgress;
 
 /// While the service stops, a request is cancelled if no byte of its body arrives for this long.
 const BODY_TIMEOUT_WHEN_STOPPING: Duration = Duration::from_secs(2);
@@ -27,12 +27,12 @@ pub(in crate::api) struct RequestTimeout {
 impl RequestTimeout {
     /// Middleware that cancels a request that takes too long: 408 if its body has not arrived, 504 if the service did
     /// not finish.
-    pub(in crate::api) async fn whole(State(limits): State<Self>, request: Request, next: Next) -> Response {
-        let (request, arrival) = Arrival::watch(request);
+    pub(in crate::api) async fn limit_request(State(limits): State<Self>, request: Request, next: Next) -> Response {
+        let (request, progress) = BodyProgress::track(request);
         tokio::select! {
             response = next.run(request) => response,
-            () = limits.stops(&arrival) => body_too_slow(BODY_TIMEOUT_WHEN_STOPPING).into_response(),
-            () = tokio::time::sleep(limits.timeout) => match arrival.waits_for() {
+            () = limits.stalls_while_stopping(&progress) => body_too_slow(BODY_TIMEOUT_WHEN_STOPPING).into_response(),
+            () = tokio::time::sleep(limits.timeout) => match progress.waiting_time() {
                 Some(_) => body_too_slow(limits.timeout).into_response(),
                 None => timed_out().into_response(),
             }
@@ -40,12 +40,12 @@ impl RequestTimeout {
     }
 
     /// Middleware that limits only the time for the body. The request itself has no time limit.
-    pub(in crate::api) async fn body(State(limits): State<Self>, request: Request, next: Next) -> Response {
-        let (request, arrival) = Arrival::watch(request);
+    pub(in crate::api) async fn limit_body(State(limits): State<Self>, request: Request, next: Next) -> Response {
+        let (request, progress) = BodyProgress::track(request);
         let (head, body) = request.into_parts();
         let read = tokio::select! {
-            read = tokio::time::timeout(limits.timeout, to_bytes(body, READ_BEYOND)) => read,
-            () = limits.stops(&arrival) => return body_too_slow(BODY_TIMEOUT_WHEN_STOPPING).into_response(),
+            read = tokio::time::timeout(limits.timeout, to_bytes(body, MAX_DISCARDED_BYTES)) => read,
+            () = limits.stalls_while_stopping(&progress) => return body_too_slow(BODY_TIMEOUT_WHEN_STOPPING).into_response(),
         };
         match read {
             Ok(Ok(bytes)) => next.run(Request::from_parts(head, Body::from(bytes))).await,
@@ -56,9 +56,9 @@ impl RequestTimeout {
     }
 
     /// Waits until the service stops and the client sends nothing more.
-    async fn stops(&self, arrival: &Arrival) {
+    async fn stalls_while_stopping(&self, progress: &BodyProgress) {
         self.jobs.closing().await;
-        arrival.wait_until_stalled(BODY_TIMEOUT_WHEN_STOPPING).await;
+        progress.wait_until_stalled(BODY_TIMEOUT_WHEN_STOPPING).await;
     }
 }
 

@@ -3,13 +3,15 @@
 use serde::{Deserialize, Deserializer};
 
 /// Reads a whole number, with or without a fraction of zero.
-pub(in crate::api) fn whole<'de, T: TryFrom<u64>, D: Deserializer<'de>>(json: D) -> Result<T, D::Error> {
+pub(in crate::api) fn whole_number<'de, T: TryFrom<u64>, D: Deserializer<'de>>(json: D) -> Result<T, D::Error> {
     let number = serde_json::Number::deserialize(json)?;
     read(&number).ok_or_else(|| out_of_range(&number))
 }
 
 /// Reads a whole number or `null`.
-pub(in crate::api) fn maybe_whole<'de, T: TryFrom<u64>, D: Deserializer<'de>>(json: D) -> Result<Option<T>, D::Error> {
+pub(in crate::api) fn optional_whole_number<'de, T: TryFrom<u64>, D: Deserializer<'de>>(
+    json: D,
+) -> Result<Option<T>, D::Error> {
     let Some(number) = Option::<serde_json::Number>::deserialize(json)? else { return Ok(None) };
     read(&number).map(Some).ok_or_else(|| out_of_range(&number))
 }
@@ -19,7 +21,7 @@ fn out_of_range<E: serde::de::Error>(number: &serde_json::Number) -> E {
 }
 
 /// The largest whole number that every client can represent: 2^53 - 1.
-pub(in crate::api) const MAX_WHOLE: u64 = 9_007_199_254_740_991;
+pub(in crate::api) const MAX_WHOLE_NUMBER: u64 = 9_007_199_254_740_991;
 
 fn read<T: TryFrom<u64>>(number: &serde_json::Number) -> Option<T> {
     let whole = number.as_u64().or_else(|| {
@@ -31,7 +33,7 @@ fn read<T: TryFrom<u64>>(number: &serde_json::Number) -> Option<T> {
         )]
         Some(number as u64)
     })?;
-    T::try_from(whole).ok().filter(|_| whole <= MAX_WHOLE)
+    T::try_from(whole).ok().filter(|_| whole <= MAX_WHOLE_NUMBER)
 }
 
 #[cfg(test)]
@@ -44,6 +46,6 @@ mod tests {
         assert_eq!([read("5"), read("5.0"), read("0"), read("255.0")], [Some(5), Some(5), Some(0), Some(255)]);
         assert_eq!([read("5.5"), read("-1"), read("256"), read("1e30"), read("-0.5")], [None; 5]);
         let read = |text: &str| super::read::<u64>(&serde_json::from_str(text).unwrap());
-        assert_eq!([read("9007199254740991"), read("9007199254740992")], [Some(MAX_WHOLE), None]);
+        assert_eq!([read("9007199254740991"), read("9007199254740992")], [Some(MAX_WHOLE_NUMBER), None]);
     }
 }

@@ -33,7 +33,7 @@ struct CollectionParam {
 }
 
 impl CollectionParam {
-    fn or(self, defaults: &Defaults) -> String {
+    fn or_default(self, defaults: &Defaults) -> String {
         self.collection.unwrap_or_else(|| defaults.collection.to_string())
     }
 }
@@ -45,10 +45,10 @@ async fn get_image(
     State(images): State<Images>,
     State(defaults): State<Defaults>,
     Path(id): Path<String>,
-    Query(place): Query<CollectionParam>,
+    Query(params): Query<CollectionParam>,
 ) -> Result<axum::Json<ImageReply>, ApiError> {
-    let (collection, record) = images.get(&id, &place.or(&defaults)).await?;
-    Ok(axum::Json(ImageReply::of(&collection, record)))
+    let (collection, record) = images.get(&id, &params.or_default(&defaults)).await?;
+    Ok(axum::Json(ImageReply::new(&collection, record)))
 }
 
 /// Remove the record of one image. The object stays in the bucket, and the next job indexes it again.
@@ -59,9 +59,9 @@ async fn delete_image(
     State(jobs): State<Jobs>,
     State(defaults): State<Defaults>,
     Path(id): Path<String>,
-    Query(place): Query<CollectionParam>,
+    Query(params): Query<CollectionParam>,
 ) -> Result<axum::Json<DeletedReply>, ApiError> {
-    let (collection, record) = images.get(&id, &place.or(&defaults)).await?;
+    let (collection, record) = images.get(&id, &params.or_default(&defaults)).await?;
     // The ledger first: after a crash in between, the image is read again. The other order would leave a wrong ledger
     // entry.
     jobs.forget(&collection, &record.uri).await?;

@@ -34,13 +34,13 @@ async fn get_original(
     State(images): State<Images>,
     State(defaults): State<Defaults>,
     Path(id): Path<String>,
-    Query(place): Query<CollectionParam>,
+    Query(params): Query<CollectionParam>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let (_, record) = images.get(&id, &place.or(&defaults)).await?;
-    let known = Originals::etag(&record);
-    if if_none_match(&headers, &known) {
-        return Ok((StatusCode::NOT_MODIFIED, response_headers(&known)).into_response());
+    let (_, record) = images.get(&id, &params.or_default(&defaults)).await?;
+    let indexed_etag = Originals::etag(&record);
+    if if_none_match(&headers, &indexed_etag) {
+        return Ok((StatusCode::NOT_MODIFIED, response_headers(&indexed_etag)).into_response());
     }
     let original = images.original(&record).await?;
     let (etag, size) = (original.etag.clone(), original.size_bytes);

@@ -62,7 +62,7 @@ pub struct DeletedReply {
 }
 
 impl ImageReply {
-    pub(super) fn of(collection: &CollectionName, record: ImageRecord) -> Self {
+    pub(super) fn new(collection: &CollectionName, record: ImageRecord) -> Self {
         let payload = record.payload;
         Self {
             id: record.id.to_string(),

@@ -26,14 +26,14 @@ async fn get_thumbnail(
     State(images): State<Images>,
     State(defaults): State<Defaults>,
     Path(id): Path<String>,
-    Query(place): Query<CollectionParam>,
+    Query(params): Query<CollectionParam>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let (_, record) = images.get(&id, &place.or(&defaults)).await?;
+    let (_, record) = images.get(&id, &params.or_default(&defaults)).await?;
     let cached = |etag: &str| [(header::ETAG, format!("\"{etag}\"")), (header::CACHE_CONTROL, CACHE_POLICY.to_owned())];
-    let known = Thumbnails::etag(&record);
-    if if_none_match(&headers, &known) {
-        return Ok((StatusCode::NOT_MODIFIED, cached(&known)).into_response());
+    let indexed_etag = Thumbnails::etag(&record);
+    if if_none_match(&headers, &indexed_etag) {
+        return Ok((StatusCode::NOT_MODIFIED, cached(&indexed_etag)).into_response());
     }
     let thumbnail = images.thumbnail(&record).await?;
     let kind = [(header::CONTENT_TYPE, "image/jpeg")];

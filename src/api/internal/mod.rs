@@ -9,7 +9,7 @@ use axum::{Extension, Router};
 use serde_json::{Value, json};
 
 use super::AppState;
-use super::auth::WorkerToken;
+use super::auth::AuthorizedJob;
 use super::http::extract::BodyLimit;
 use super::http::{ApiError, Path};
 use crate::domain::wire::{RecordsReply, RecordsRequest};
@@ -50,7 +50,7 @@ pub(super) fn long_routes() -> Router<AppState> {
 }
 
 async fn join(
-    WorkerToken(job): WorkerToken,
+    AuthorizedJob(job): AuthorizedJob,
     Path((_, worker)): Path<(String, String)>,
     Checked(request): Checked<JoinRequest>,
 ) -> Result<axum::Json<JoinReply>, ApiError> {
@@ -58,14 +58,14 @@ async fn join(
 }
 
 async fn lease(
-    WorkerToken(job): WorkerToken,
+    AuthorizedJob(job): AuthorizedJob,
     Checked(request): Checked<LeaseRequest>,
 ) -> Result<axum::Json<LeaseReply>, ApiError> {
     Ok(axum::Json(job.lease(request).await?))
 }
 
 async fn report(
-    WorkerToken(job): WorkerToken,
+    AuthorizedJob(job): AuthorizedJob,
     Path((_, batch)): Path<(String, i64)>,
     Checked(request): Checked<ResultRequest>,
 ) -> Result<axum::Json<LeaseStatusReply>, ApiError> {
@@ -73,14 +73,14 @@ async fn report(
 }
 
 async fn heartbeat(
-    WorkerToken(job): WorkerToken,
+    AuthorizedJob(job): AuthorizedJob,
     Checked(request): Checked<HeartbeatRequest>,
 ) -> Result<axum::Json<LeaseStatusReply>, ApiError> {
     Ok(axum::Json(job.renew(request).await?.into()))
 }
 
 async fn exit(
-    WorkerToken(job): WorkerToken,
+    AuthorizedJob(job): AuthorizedJob,
     Path((_, worker)): Path<(String, String)>,
     Checked(ExitRequest { rc }): Checked<ExitRequest>,
 ) -> Result<axum::Json<Value>, ApiError> {
@@ -90,7 +90,7 @@ async fn exit(
 }
 
 async fn logs(
-    WorkerToken(job): WorkerToken,
+    AuthorizedJob(job): AuthorizedJob,
     Checked(LogsRequest { worker, lines }): Checked<LogsRequest>,
 ) -> Result<axum::Json<Value>, ApiError> {
     job.log(&worker, lines).await?;
@@ -98,7 +98,7 @@ async fn logs(
 }
 
 async fn operator_error(
-    WorkerToken(job): WorkerToken,
+    AuthorizedJob(job): AuthorizedJob,
     Checked(OperatorErrorRequest { worker, problem }): Checked<OperatorErrorRequest>,
 ) -> Result<axum::Json<Value>, ApiError> {
     job.operator_error(&worker, &problem).await?;
@@ -106,12 +106,12 @@ async fn operator_error(
 }
 
 async fn records(
-    WorkerToken(job): WorkerToken,
+    AuthorizedJob(job): AuthorizedJob,
     Checked(request): Checked<RecordsRequest>,
 ) -> Result<axum::Json<RecordsReply>, ApiError> {
     Ok(axum::Json(job.records(request).await?))
 }
 
-async fn summary(WorkerToken(job): WorkerToken) -> Result<axum::Json<SummaryReply>, ApiError> {
+async fn summary(AuthorizedJob(job): AuthorizedJob) -> Result<axum::Json<SummaryReply>, ApiError> {
     Ok(axum::Json(job.summary().await?))
 }

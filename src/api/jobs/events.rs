@@ -30,9 +30,9 @@ pub(super) async fn stream_job(jobs: Jobs, id: String) -> Result<Response, ApiEr
         let (jobs, id, result, before) = state?;
         let job: JobReply = match result {
             Ok(view) => view.into(),
-            Err(error) => return Some((Some(broken_off(error)), None)),
+            Err(error) => return Some((Some(error_event(error)), None)),
         };
-        let now = compared_part(&job);
+        let now = comparable_json(&job);
         let event = (now != before).then(|| {
             let whole = serde_json::to_string(&job).unwrap_or_default();
             Event::default().event("job").data(whole)
@@ -49,7 +49,7 @@ pub(super) async fn stream_job(jobs: Jobs, id: String) -> Result<Response, ApiEr
 
 /// Returns the part of a job that must change for a new event. Averages over the whole run change at each reading, even
 /// if nothing happens.
-fn compared_part(job: &JobReply) -> String {
+fn comparable_json(job: &JobReply) -> String {
     let compared = JobReply { images_per_second_overall: None, stages: None, bottleneck: None, ..job.clone() };
     serde_json::to_string(&compared).unwrap_or_default()
 }
@@ -68,9 +68,9 @@ pub(super) async fn stream_logs(
     let position = last.or(offset).unwrap_or(0);
     let lines = stream::unfold(Some((jobs, id, position)), |state| async move {
         let (jobs, id, position) = state?;
-        let (over, lines) = match lines_after(&jobs, &id, position).await {
+        let (over, lines) = match read_lines_after(&jobs, &id, position).await {
             Ok(read) => read,
-            Err(error) => return Some((vec![broken_off(error)], None)),
+            Err(error) => return Some((vec![error_event(error)], None)),
         };
         let last = lines.last().map_or(position, |(number, _)| *number);
         let next = if lines.is_empty() && over { None } else { Some((jobs, id, last)) };
@@ -85,13 +85,13 @@ pub(super) async fn stream_logs(
 
 /// Returns whether the job is over, and its log lines after that position. The state is read first, so that the lines
 /// of a job that is over are complete.
-async fn lines_after(jobs: &Jobs, id: &str, position: i64) -> Result<(bool, Vec<(i64, String)>), JobsError> {
+async fn read_lines_after(jobs: &Jobs, id: &str, position: i64) -> Result<(bool, Vec<(i64, String)>), JobsError> {
     let over = jobs.get(id).await?.job.state.is_final();
     Ok((over, jobs.logs(id, Some(position)).await?.lines))
 }
 
 /// Returns an event `broken_off` with the body of an error. It ends a stream before the job ends.
-fn broken_off(error: JobsError) -> Event {
+fn error_event(error: JobsError) -> Event {
     let body = serde_json::to_string(&ApiError::from(error).into_body()).unwrap_or_default();
     Event::default().event("broken_off").data(body)
 }

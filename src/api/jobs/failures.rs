@@ -20,7 +20,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[into_params(parameter_in = Query)]
 struct FailureParams {
     /// Number of failures, 1 to 1,000.
-    #[serde(default = "hundred")]
+    #[serde(default = "default_limit")]
     #[param(default = 100, minimum = 1, maximum = 1000)]
     limit: u32,
     /// `next` of the previous page.
@@ -28,7 +28,7 @@ struct FailureParams {
     after: i64,
 }
 
-fn hundred() -> u32 {
+fn default_limit() -> u32 {
     100
 }
 

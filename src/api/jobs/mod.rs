@@ -49,7 +49,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[into_params(parameter_in = Query)]
 struct ListParams {
     /// Number of jobs, 1 to 100.
-    #[serde(default = "twenty")]
+    #[serde(default = "default_limit")]
     #[param(default = 20, minimum = 1, maximum = 100)]
     limit: u32,
     /// Only jobs that were submitted before this one.
@@ -57,7 +57,7 @@ struct ListParams {
     before: Option<String>,
 }
 
-fn twenty() -> u32 {
+fn default_limit() -> u32 {
     20
 }
 

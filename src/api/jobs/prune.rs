@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::api::AppState;
-use crate::api::http::whole_number::whole;
+use crate::api::http::whole_number::whole_number;
 use crate::api::http::{ApiError, ErrorReply, Json};
 use crate::jobs::Jobs;
 
@@ -20,7 +20,7 @@ pub(super) fn routes() -> OpenApiRouter<AppState> {
 #[serde(deny_unknown_fields)]
 pub struct PruneRequest {
     /// Number of finished jobs to keep, newest first; 0 deletes all of them.
-    #[serde(deserialize_with = "whole")]
+    #[serde(deserialize_with = "whole_number")]
     #[schema(maximum = 9_007_199_254_740_991_i64)]
     pub keep: u64,
 }

@@ -6,9 +6,9 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::submit::{Accepted, SubmitReply, accepted};
+use super::submit::{Accepted, SubmitReply, accepted_reply};
 use super::{LogsReply, StopReply};
-use crate::api::http::whole_number::maybe_whole;
+use crate::api::http::whole_number::optional_whole_number;
 use crate::api::http::{ApiError, ErrorReply, Json, Path};
 use crate::api::{AppState, Defaults};
 use crate::domain::{Executor, JobState};
@@ -34,11 +34,11 @@ pub struct RaySubmitRequest {
     #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     pub collection: String,
     /// Index at most this many new or changed images.
-    #[serde(default, deserialize_with = "maybe_whole")]
+    #[serde(default, deserialize_with = "optional_whole_number")]
     #[schema(maximum = 9_007_199_254_740_991_i64)]
     pub image_max_items: Option<u64>,
     /// Accepted for compatibility with older clients, but without effect: the bucket decides the size of the pages.
-    #[serde(default, deserialize_with = "maybe_whole")]
+    #[serde(default, deserialize_with = "optional_whole_number")]
     #[schema(maximum = 9_007_199_254_740_991_i64)]
     pub image_page_size: Option<u64>,
 }
@@ -77,7 +77,7 @@ async fn submit_ray_job(
             ..Submission::default()
         })
         .await?;
-    accepted(&jobs, job, &defaults).await
+    accepted_reply(&jobs, job, &defaults).await
 }
 
 /// Return the status of a job.

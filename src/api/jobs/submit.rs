@@ -9,7 +9,7 @@ use utoipa::openapi::schema::{ObjectBuilder, OneOfBuilder, Schema, Type};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::http::whole_number::{MAX_WHOLE, maybe_whole, whole};
+use crate::api::http::whole_number::{MAX_WHOLE_NUMBER, optional_whole_number, whole_number};
 use crate::api::http::{ApiError, ErrorReply, Json, Path};
 use crate::api::{AppState, Defaults};
 use crate::domain::{Executor, JobRecord};
@@ -34,11 +34,11 @@ pub struct SubmitRequest {
     #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
     pub collection: Option<String>,
     /// Index at most this many new or changed images.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "maybe_whole")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_whole_number")]
     #[schema(maximum = 9_007_199_254_740_991_i64)]
     pub image_max_items: Option<u64>,
     /// Accepted for compatibility with older clients, but without effect: the bucket decides the size of the pages.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "maybe_whole")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_whole_number")]
     #[schema(maximum = 9_007_199_254_740_991_i64)]
     pub image_page_size: Option<u64>,
     /// Also read keys without an image extension; the first bytes of the object decide whether it is an image.
@@ -75,14 +75,14 @@ pub struct SubmitRequest {
     pub dry_run: bool,
     /// With `sync`: the job fails and removes nothing if more than this percentage of the indexed images of the prefix
     /// is no longer in the bucket. 0 to 100; 10 by default.
-    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "maybe_whole")]
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "optional_whole_number")]
     #[schema(maximum = 100)]
     pub max_delete_percent: Option<u8>,
 }
 
 /// Returns the schema: a whole number, or a percentage from 0 to 100.
 fn max_failures_schema() -> impl Into<RefOr<Schema>> {
-    let count = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(MAX_WHOLE));
+    let count = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).maximum(Some(MAX_WHOLE_NUMBER));
     let share = ObjectBuilder::new().schema_type(Type::String).pattern(Some(r"^(100|[0-9]{1,2}(\.[0-9]{1,2})?)%$"));
     OneOfBuilder::new().item(count).item(share).item(ObjectBuilder::new().schema_type(Type::Null))
 }
@@ -92,7 +92,7 @@ fn max_failures_schema() -> impl Into<RefOr<Schema>> {
 #[serde(untagged)]
 pub enum MaxFailures {
     /// A number of images.
-    Count(#[serde(deserialize_with = "whole")] u64),
+    Count(#[serde(deserialize_with = "whole_number")] u64),
     /// A percentage of the processed images.
     Share(String),
 }
@@ -158,12 +158,12 @@ async fn submit_images_job(
             exclude: request.exclude,
         })
         .await?;
-    accepted(&jobs, job, &defaults).await
+    accepted_reply(&jobs, job, &defaults).await
 }
 
 pub(super) type Accepted = (StatusCode, [(HeaderName, String); 1], axum::Json<SubmitReply>);
 
-pub(super) async fn accepted(jobs: &Jobs, job: JobRecord, defaults: &Defaults) -> Result<Accepted, ApiError> {
+pub(super) async fn accepted_reply(jobs: &Jobs, job: JobRecord, defaults: &Defaults) -> Result<Accepted, ApiError> {
     let worker_token = match job.spec.executor {
         Executor::Local | Executor::Ray => None,
         Executor::Workers => Some(jobs.new_worker_token(job.id).await?.reveal().to_owned()),
@@ -196,7 +196,7 @@ async fn retry_job(
     Path(id): Path<String>,
 ) -> Result<Accepted, ApiError> {
     let job = jobs.retry(&id).await?;
-    accepted(&jobs, job, &defaults).await
+    accepted_reply(&jobs, job, &defaults).await
 }
 
 pub(super) fn parse_executor(name: Option<&str>) -> Result<Executor, ApiError> {

@@ -7,7 +7,7 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder};
 
 /// Adds the common replies and their headers.
-pub(super) fn describe(document: &mut OpenApi) {
+pub(super) fn add_common_replies(document: &mut OpenApi) {
     for (path, item) in &mut document.paths.paths {
         let operations = [(&mut item.get, true), (&mut item.post, false), (&mut item.delete, false)];
         for (operation, safe) in operations {

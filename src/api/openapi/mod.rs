@@ -64,7 +64,7 @@ pub(super) fn long_routes() -> OpenApiRouter<AppState> {
 /// Returns the OpenAPI document, as served at `/openapi.json`.
 pub fn document() -> Document {
     let mut document = routes().merge(long_routes()).split_for_parts().1;
-    common_replies::describe(&mut document);
+    common_replies::add_common_replies(&mut document);
     document
 }
 

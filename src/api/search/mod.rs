@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 
 use super::http::{ApiError, ErrorReply, Query};
 use super::{AppState, Defaults};
-use crate::search::{QueryInput, Search};
+use crate::search::{QueryImage, QueryInput, Search};
 
 use form::ImageForm;
 use params::{Pairs, SearchParams};
@@ -76,11 +76,15 @@ async fn search_by_image(
     form::check_content_type(request.headers())?;
     // Before the body is read, so that waiting uploads use no memory.
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    let _upload = search.admit(length).await?;
+    let permit = search.admit_upload(length).await?;
     let ImageForm { image, file_name, text } =
         form::read(request, defaults.max_image_bytes, params.q.is_some()).await?;
     let text = text.or_else(|| params.q.clone());
-    let query = QueryInput { text: text.clone(), image: Some(image), like: params.like.clone() };
+    let query = QueryInput {
+        text: text.clone(),
+        image: Some(QueryImage { bytes: image, permit: Some(permit) }),
+        like: params.like.clone(),
+    };
     let input = SearchInput { query: text, file: file_name, like: params.like.clone() };
     let options = params.into_options(&pairs, &defaults)?;
     let answer = search.search(query, options).await?;

@@ -1,5 +1,7 @@
 //! The query parameters of a search.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -23,7 +25,7 @@ pub(super) struct SearchParams {
     #[param(minimum = -1, maximum = 1)]
     min_score: Option<f32>,
     /// Number of results, 1 to 100.
-    #[serde(default = "ten")]
+    #[serde(default = "default_limit")]
     #[param(default = 10, minimum = 1, maximum = 100)]
     limit: usize,
     /// Number of results to skip; `offset` + `limit` is at most 10,000.
@@ -52,7 +54,7 @@ pub(super) struct SearchParams {
     indexed_after: Option<String>,
 }
 
-fn ten() -> usize {
+fn default_limit() -> usize {
     10
 }
 
@@ -65,10 +67,13 @@ impl SearchParams {
         let format = self.format.as_deref().map(parse_format).transpose()?;
         let indexed_after = self.indexed_after.as_deref().map(Timestamp::parse).transpose();
         let indexed_after = indexed_after.map_err(|error| ApiError::invalid("indexed_after", error.to_string()))?;
-        let meta = pairs
+        let meta: BTreeMap<String, String> = pairs
             .iter()
             .filter_map(|(name, value)| name.strip_prefix(META_PREFIX).map(|key| (key.to_owned(), value.clone())))
             .collect();
+        if meta.contains_key("") {
+            return Err(ApiError::invalid("meta", "the parameter `meta.` has no name; write `meta.NAME=value`"));
+        }
         Ok(SearchOptions {
             limit: self.limit,
             offset: self.offset,

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::api::images::image_path;
 use crate::domain::{CollectionName, ImageFormat};
-use crate::search::{Answer, MergedHit};
+use crate::search::{MergedHit, SearchResults};
 
 /// The results of a search.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -89,7 +89,7 @@ pub(super) struct SearchInput {
 }
 
 impl SearchReply {
-    pub(super) fn new(answer: Answer, input: SearchInput) -> Self {
+    pub(super) fn new(answer: SearchResults, input: SearchInput) -> Self {
         let several = answer.provider == "all";
         let same_as = answer.same_as.as_deref();
         let reply = |found| ResultReply::new(&answer.collection, found, several, same_as);

@@ -8,7 +8,7 @@ use qdrant_client::qdrant::vector_output::Vector;
 use qdrant_client::qdrant::{PointId, PointStruct, RetrievedPoint, Value, VectorsOutput};
 
 use super::error::Fault;
-use crate::domain::{Embedding, ImageId, ImageRecord, Payload};
+use crate::domain::{Embedding, ImageId, ImageRecord, Payload, with_causes};
 
 /// An additional field with an unambiguous text for each metadata pair that is ambiguous in `meta_kv`, such as `a` =
 /// `b=c` and `a=b` = `c`.
@@ -102,7 +102,7 @@ fn read_payload(mut fields: HashMap<String, Value>) -> Result<Payload, String> {
         large_size = Some(digits.parse().map_err(|_| format!("{SIZE_BYTES} is `{digits}`, which is not a number"))?);
         fields.insert(SIZE_BYTES.to_owned(), 0.into());
     }
-    let payload: Payload = qdrant_client::Payload::from(fields).deserialize().map_err(|error| error.to_string())?;
+    let payload: Payload = qdrant_client::Payload::from(fields).deserialize().map_err(|error| with_causes(&error))?;
     Ok(Payload { size_bytes: large_size.unwrap_or(payload.size_bytes), ..payload })
 }
 
@@ -173,7 +173,8 @@ mod tests {
             changed(name, Some(true.into()));
         }
         changed("width", Some((i64::from(u32::MAX) + 1).into()));
-        assert!(changed("format", Some("bmp".into())).contains("bmp"));
+        let error = changed("format", Some("bmp".into()));
+        assert!(error.contains("bmp"), "{error}");
         assert!(changed("size_bytes", Some("many".into())).contains("many"));
         assert!(changed("content_sha256", None).contains("content_sha256"));
     }

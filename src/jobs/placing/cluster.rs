@@ -35,16 +35,7 @@ pub trait Cluster: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`ClusterError`]
     async fn stop(&self, submission: &str) -> Result<(), ClusterError>;
-
-    /// Returns the last lines that the placement wrote, at most [`MAX_LOGS`] bytes.
-    ///
-    /// # Errors
-    /// [`ClusterError`]
-    async fn logs(&self, submission: &str) -> Result<String, ClusterError>;
 }
-
-/// Maximum bytes of a placement's log that are copied into the job's log.
-pub const MAX_LOGS: usize = 256 * 1024;
 
 /// One generation of a job's workers.
 #[derive(Clone, Debug)]
@@ -68,8 +59,15 @@ pub enum Placed {
     Succeeded,
     /// A user of the cluster stopped it.
     Stopped,
-    /// Ended with an error; with the cluster's message.
-    Failed(PlacedFailure, String),
+    /// Ended with an error.
+    Failed {
+        /// Whether a new one may succeed.
+        failure: PlacedFailure,
+        /// The cluster's message.
+        message: String,
+        /// The last lines of its output.
+        lines: Vec<String>,
+    },
     /// The cluster does not know it: the request never arrived, or the head node was restarted.
     Gone,
 }

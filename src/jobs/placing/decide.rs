@@ -89,9 +89,9 @@ impl From<&Placed> for PlacementStatus {
             Placed::Running(_) => Self::Running,
             Placed::Succeeded => Self::Succeeded,
             Placed::Stopped => Self::Stopped,
-            Placed::Failed(PlacedFailure::Setup, _) => Self::Unfit,
-            Placed::Failed(PlacedFailure::Refused, _) => Self::Refused,
-            Placed::Failed(PlacedFailure::Died, _) => Self::Died,
+            Placed::Failed { failure: PlacedFailure::Setup, .. } => Self::Unfit,
+            Placed::Failed { failure: PlacedFailure::Refused, .. } => Self::Refused,
+            Placed::Failed { failure: PlacedFailure::Died, .. } => Self::Died,
             Placed::Gone => Self::Gone,
         }
     }

@@ -79,8 +79,8 @@ impl JobService {
     /// Starts a task that ends workers on the cluster that are not needed any more.
     pub(crate) fn wind_up(&self, job: JobId, submission: String, grace: Duration) {
         let Some(placing) = self.placing.clone() else { return };
-        let (ledger, drain) = (self.ledger.clone(), self.drain.clone());
-        self.tasks.spawn(WindUp { placing, ledger, job, submission, grace, drain }.run());
+        let drain = self.drain.clone();
+        self.tasks.spawn(WindUp { placing, job, submission, grace, drain }.run());
     }
 
     /// Returns the remote workers of a running job.

@@ -10,9 +10,10 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::{JobRecord, Secret, Timestamp};
 use crate::jobs::placing::cluster::{Cluster, ClusterError, Placed, Placement};
 use crate::jobs::remote::token;
+use crate::jobs::remote::wire::plain;
 use crate::jobs::run::progress::{RunningJob, dealt_with};
 use crate::ledger::placements::{self, PlacementRow};
-use crate::ledger::{Ledger, leases};
+use crate::ledger::{Ledger, leases, logs};
 
 use super::decide::{Action, JobStance, PlacementStatus, decide};
 use super::error::PlaceError;
@@ -34,6 +35,9 @@ pub struct Placing {
     /// Maximum duration of a job; a job that takes longer fails.
     pub timeout: Option<Duration>,
 }
+
+/// The cluster's reply about a placement.
+type Look<'a> = Result<&'a Placed, &'a ClusterError>;
 
 /// Keeps workers placed for one job.
 pub(crate) struct Ray {
@@ -93,8 +97,8 @@ impl Ray {
                 Action::Submit => self.submit(&mut now).await?,
                 Action::Again => {
                     let reason = end_reason(look.as_ref());
-                    let fruitless = self.count_fruitless(&now.row, &reason).await?;
-                    self.report_end(&now.row, &reason).await?;
+                    let fruitless = self.count_fruitless(&now.row, look.as_ref(), &reason).await?;
+                    self.report_end(&now.row, look.as_ref(), &reason).await?;
                     now = match self.place_generation(fruitless, now.row.generation).await? {
                         Some(now) => now,
                         None => return self.leave_to_another().await,
@@ -102,11 +106,11 @@ impl Ray {
                     pause = (POLL * 2_u32.saturating_pow(fruitless.min(8))).min(MAX_PAUSE);
                 }
                 Action::Fail => {
-                    self.take_logs(&now.row).await?;
+                    self.log_output(look.as_ref()).await?;
                     return Err(PlaceError::Unfit(end_reason(look.as_ref())));
                 }
                 Action::Refuse => {
-                    self.report_end(&now.row, &end_reason(look.as_ref())).await?;
+                    self.report_end(&now.row, look.as_ref(), &end_reason(look.as_ref())).await?;
                     return Err(PlaceError::Refused(self.live.remote_workers.refusal()));
                 }
                 Action::Stop => return Err(PlaceError::Stopped),
@@ -200,7 +204,7 @@ impl Ray {
     }
 
     /// Returns the number of consecutive generations without progress, including the one that has just ended.
-    async fn count_fruitless(&self, row: &PlacementRow, reason: &str) -> Result<u32, PlaceError> {
+    async fn count_fruitless(&self, row: &PlacementRow, look: Look<'_>, reason: &str) -> Result<u32, PlaceError> {
         // A generation that the cluster never had does not count.
         if !row.submitted {
             return Ok(row.fruitless);
@@ -208,24 +212,29 @@ impl Ray {
         let counts = self.ledger.job(self.job.id).await?.map(|job| job.counts).unwrap_or_default();
         let times = if dealt_with(&counts) > row.dealt_with { 0 } else { row.fruitless + 1 };
         if times > self.placing.max_retries {
-            self.report_end(row, reason).await?;
+            self.report_end(row, look, reason).await?;
             return Err(PlaceError::NoProgress { times, reason: reason.to_owned() });
         }
         Ok(times)
     }
 
     /// Writes into the job's log how a generation ended.
-    async fn report_end(&self, row: &PlacementRow, reason: &str) -> Result<(), PlaceError> {
+    async fn report_end(&self, row: &PlacementRow, look: Look<'_>, reason: &str) -> Result<(), PlaceError> {
         tracing::warn!(
             job.id = %self.job.id, submission = row.submission, reason,
             "the job's workers ended on the cluster"
         );
-        self.take_logs(row).await?;
+        self.log_output(look).await?;
         Ok(self.ledger.log(self.job.id, format!("Ray ended {}: {reason}", row.submission)).await?)
     }
 
-    async fn take_logs(&self, row: &PlacementRow) -> Result<(), PlaceError> {
-        Ok(super::wind_up::take_logs(&self.placing, &self.ledger, self.job.id, &row.submission).await?)
+    /// Writes the last lines of a generation that failed into the job's log. Earlier lines were sent by the generation
+    /// itself.
+    async fn log_output(&self, look: Look<'_>) -> Result<(), PlaceError> {
+        let Ok(Placed::Failed { lines, .. }) = look else { return Ok(()) };
+        let lines: Vec<_> = lines.iter().map(|line| format!("[ray] {}", plain(line))).collect();
+        let id = self.job.id;
+        Ok(self.ledger.write(move |tx| logs::add(tx, id, &lines)).await?)
     }
 
     async fn end(&self, row: &PlacementRow) {
@@ -245,9 +254,9 @@ impl Ray {
 }
 
 /// Returns a sentence that says how a placement ended.
-fn end_reason(look: Result<&Placed, &ClusterError>) -> String {
+fn end_reason(look: Look<'_>) -> String {
     match look {
-        Ok(Placed::Pending(message) | Placed::Running(message) | Placed::Failed(_, message)) => message.clone(),
+        Ok(Placed::Pending(message) | Placed::Running(message) | Placed::Failed { message, .. }) => message.clone(),
         Ok(Placed::Succeeded) => "it ended while images were left".to_owned(),
         Ok(Placed::Stopped) => "it was stopped".to_owned(),
         Ok(Placed::Gone) => "Ray does not know it any more; its head node may have been restarted".to_owned(),

@@ -61,9 +61,4 @@ impl Cluster for Script {
         self.note("stop", submission);
         Ok(())
     }
-
-    async fn logs(&self, submission: &str) -> Result<String, ClusterError> {
-        self.note("logs", submission);
-        Ok("said \u{1b}[31mred\n\n  \nand more".to_owned())
-    }
 }

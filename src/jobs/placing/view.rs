@@ -40,7 +40,7 @@ impl PlacingView {
             Ok(placed) => {
                 status.trouble = None;
                 status.message = match placed {
-                    Placed::Pending(message) | Placed::Running(message) | Placed::Failed(_, message) => {
+                    Placed::Pending(message) | Placed::Running(message) | Placed::Failed { message, .. } => {
                         Some(message.clone())
                     }
                     Placed::Succeeded | Placed::Stopped | Placed::Gone => None,

@@ -1,5 +1,4 @@
-//! Ends a placement that is not needed any more: it ends by itself or is stopped, and its output goes into the job's
-//! log.
+//! Ends a placement that is not needed any more: it ends by itself or is stopped.
 
 use std::time::Duration;
 
@@ -9,18 +8,13 @@ use tokio_util::sync::CancellationToken;
 use crate::domain::JobId;
 use crate::jobs::placing::decide::{Action, JobStance, PlacementStatus, decide};
 use crate::jobs::placing::ray::{POLL, Placing};
-use crate::ledger::{Ledger, LedgerError, logs};
 
 /// How long the service waits for the end of a placement.
 const END_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Maximum characters that are kept of a line.
-const MAX_LINE_CHARS: usize = 2_000;
-
 /// A placement that must end.
 pub(crate) struct WindUp {
     pub(crate) placing: Placing,
-    pub(crate) ledger: Ledger,
     pub(crate) job: JobId,
     pub(crate) submission: String,
     /// How long it may take to end by itself.
@@ -36,19 +30,12 @@ impl WindUp {
     /// then end by themselves.
     pub(crate) async fn run(self) {
         tokio::select! {
-            ended = self.end() => {
-                if let Err(error) = ended {
-                    tracing::error!(
-                        job.id = %self.job, %error,
-                        "the log of the workers could not be written to the ledger"
-                    );
-                }
-            }
+            () = self.end() => {}
             () = self.drain.cancelled() => {}
         }
     }
 
-    async fn end(&self) -> Result<(), LedgerError> {
+    async fn end(&self) {
         let (begun, mut stop_requested) = (Instant::now(), false);
         while begun.elapsed() < END_TIMEOUT {
             let look = self.placing.cluster.look(&self.submission).await;
@@ -56,7 +43,7 @@ impl WindUp {
                 Action::End if !stop_requested && begun.elapsed() >= self.grace => {
                     stop_requested = self.placing.cluster.stop(&self.submission).await.is_ok();
                 }
-                Action::Done => return take_logs(&self.placing, &self.ledger, self.job, &self.submission).await,
+                Action::Done => return,
                 Action::End
                 | Action::Wait
                 | Action::Confirm
@@ -72,34 +59,5 @@ impl WindUp {
             job.id = %self.job, submission = self.submission,
             "the cluster has not ended the job's workers in time"
         );
-        Ok(())
     }
-}
-
-/// Copies the output of a placement into the job's log. If the cluster does not return it, the job is not affected.
-pub(crate) async fn take_logs(
-    placing: &Placing,
-    ledger: &Ledger,
-    job: JobId,
-    submission: &str,
-) -> Result<(), LedgerError> {
-    let text = match placing.cluster.logs(submission).await {
-        Ok(text) => text,
-        Err(error) => {
-            tracing::debug!(
-                job.id = %job, submission, %error, detail = error.detail(),
-                "the log of the placement could not be read"
-            );
-            return Ok(());
-        }
-    };
-    let plain = |line: &str| -> String {
-        line.chars()
-            .take(MAX_LINE_CHARS)
-            .map(|character| if character.is_control() { ' ' } else { character })
-            .collect()
-    };
-    let lines = text.lines().filter(|line| !line.trim().is_empty());
-    let lines: Vec<_> = lines.map(|line| format!("[ray] {}", plain(line))).collect();
-    ledger.write(move |tx| logs::add(tx, job, &lines)).await
 }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use crate::support::{TestApp, demo_image};
 
 /// Sends a request and returns status, code and message as one line.
-async fn said(app: &TestApp, method: Method, path: &str, body: Option<Value>) -> String {
-    let what = body.as_ref().map(|body| format!(" {body}")).unwrap_or_default();
+async fn error_line(app: &TestApp, method: Method, path: &str, body: Option<Value>) -> String {
+    let body_text = body.as_ref().map(|body| format!(" {body}")).unwrap_or_default();
     let name = method.to_string();
     let response = app.send(method, path, body).await;
     let status = response.status();
@@ -17,7 +17,7 @@ async fn said(app: &TestApp, method: Method, path: &str, body: Option<Value>) ->
     assert_eq!(reply["request_id"], id, "{reply}");
     assert_eq!(reply["error"], status.canonical_reason().unwrap());
     format!(
-        "{name} {path}{what}\n  {} {}: {}",
+        "{name} {path}{body_text}\n  {} {}: {}",
         status.as_u16(),
         reply["code"].as_str().unwrap(),
         reply["message"].as_str().unwrap()
@@ -57,12 +57,18 @@ async fn each_wrong_request_gets_a_clear_error() {
         "/search/images?q=a&indexed_after=yesterday",
         "/search/images?q=a&min_width=-1",
         "/search/images?q=a&min_score=2",
+        "/search/images?q=a&meta.=1",
         "/search/images?like=nonsense",
+        "/healthz?x=1",
+        "/readyz?x=1",
+        "/metrics?x=1",
+        "/session?x=1",
+        "/images/nonsense?x=1",
         "/images/nonsense/original",
     ] {
-        replies.push(said(&app, Method::GET, path, None).await);
+        replies.push(error_line(&app, Method::GET, path, None).await);
     }
-    let long = said(&app, Method::GET, &long, None).await;
+    let long = error_line(&app, Method::GET, &long, None).await;
     assert!(long.contains("422 invalid_q") && long.contains("not 1001"), "{long}");
     for body in [
         json!({"s3_bucket": "secrets"}),
@@ -72,7 +78,7 @@ async fn each_wrong_request_gets_a_clear_error() {
         json!({"image_max_items": -1}),
         json!([]),
     ] {
-        replies.push(said(&app, Method::POST, "/jobs/images", Some(body)).await);
+        replies.push(error_line(&app, Method::POST, "/jobs/images", Some(body)).await);
     }
     for (method, path) in [
         (Method::PUT, "/jobs/images"),
@@ -82,14 +88,14 @@ async fn each_wrong_request_gets_a_clear_error() {
         (Method::DELETE, "/collections/a%20b"),
         (Method::DELETE, "/images/nonsense"),
     ] {
-        replies.push(said(&app, method, path, None).await);
+        replies.push(error_line(&app, method, path, None).await);
     }
     insta::assert_snapshot!(replies.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unreadable_bodies_get_a_clear_error() {
-    let app = TestApp::with(&[("IMAGE_MAX_SIZE_MB", "1")]).await;
+    let app = TestApp::start_with(&[("IMAGE_MAX_SIZE_MB", "1")]).await;
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     app.ingest().await;
     let post = |path: &str| app.client.post(format!("{}{path}", app.url));
@@ -113,32 +119,32 @@ async fn unreadable_bodies_get_a_clear_error() {
     assert_eq!(code(other).await, (400, "malformed_body".to_owned()));
 
     let cat = demo_image("cat.jpg");
-    let of = async |bytes: Vec<u8>| code(app.search_file(bytes, "").await).await;
-    assert_eq!(of(b"no image".to_vec()).await, (415, "unsupported_format".to_owned()));
-    assert_eq!(of(Vec::new()).await, (415, "unsupported_format".to_owned()));
-    assert_eq!(of(cat[..cat.len() / 2].to_vec()).await, (422, "truncated".to_owned()));
-    assert_eq!(of([cat.clone(), vec![0; 1 << 20]].concat()).await, (413, "too_large".to_owned()));
-    assert_eq!(of(vec![0; 4 << 20]).await, (413, "too_large".to_owned()));
+    let file_code = async |bytes: Vec<u8>| code(app.search_file(bytes, "").await).await;
+    assert_eq!(file_code(b"no image".to_vec()).await, (415, "unsupported_format".to_owned()));
+    assert_eq!(file_code(Vec::new()).await, (415, "unsupported_format".to_owned()));
+    assert_eq!(file_code(cat[..cat.len() / 2].to_vec()).await, (422, "truncated".to_owned()));
+    assert_eq!(file_code([cat.clone(), vec![0; 1 << 20]].concat()).await, (413, "too_large".to_owned()));
+    assert_eq!(file_code(vec![0; 4 << 20]).await, (413, "too_large".to_owned()));
     let wrong_limit = app.search_file(cat, "?limit=1000").await;
     assert_eq!(code(wrong_limit).await, (422, "invalid_limit".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_without_the_key_or_from_other_origins_are_refused() {
-    let app = TestApp::with(&[("GLIMPSE_API_KEY", "open-sesame")]).await;
+    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", "open-sesame")]).await;
     assert_eq!(app.get("/jobs").await.0, StatusCode::UNAUTHORIZED);
     assert_eq!(app.get("/openapi.json").await.0, StatusCode::UNAUTHORIZED);
     assert_eq!(app.get("/nowhere").await.0, StatusCode::UNAUTHORIZED);
     assert_eq!(app.get("/healthz").await.0, StatusCode::OK);
     assert_eq!(app.get("/readyz").await.0, StatusCode::OK);
-    let asked = app.client.get(format!("{}/jobs", app.url)).bearer_auth("open-sesame").send().await.unwrap();
-    assert_eq!(asked.status(), StatusCode::OK);
+    let with_key = app.client.get(format!("{}/jobs", app.url)).bearer_auth("open-sesame").send().await.unwrap();
+    assert_eq!(with_key.status(), StatusCode::OK);
 
     let open = TestApp::start().await;
     let foreign = open.client.post(format!("{}/jobs/images", open.url)).header("origin", "https://evil.example");
     assert_eq!(foreign.json(&json!({})).send().await.unwrap().status(), StatusCode::FORBIDDEN);
-    let bent = open.client.get(format!("{}/jobs", open.url)).header("host", "evil.example").send().await.unwrap();
-    assert_eq!(bent.status(), StatusCode::FORBIDDEN);
+    let wrong_host = open.client.get(format!("{}/jobs", open.url)).header("host", "evil.example").send().await.unwrap();
+    assert_eq!(wrong_host.status(), StatusCode::FORBIDDEN);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -160,10 +166,10 @@ async fn uploads_above_the_shared_limit_get_429_with_retry_after() {
     app.ingest().await;
     // Two uploads without a length that never end: each counts as an image of the largest size.
     let endless = || futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>();
-    let begun = [(); 2].map(|()| tokio::spawn(of_unknown_size(&app, endless()).send()));
+    let started = [(); 2].map(|()| tokio::spawn(of_unknown_size(&app, endless()).send()));
     let late = search_until(&app, StatusCode::TOO_MANY_REQUESTS).await;
     assert!(late.headers().contains_key("retry-after"));
-    for request in begun {
+    for request in started {
         request.abort();
     }
     // There is room again when they are gone.

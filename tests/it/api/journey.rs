@@ -27,13 +27,13 @@ async fn every_demo_query_finds_its_image() {
     let file = std::fs::read(root().join("demo/queries.json")).unwrap();
     let Queries { queries, hard } = serde_json::from_slice(&file).unwrap();
     assert_eq!((queries.len(), hard.len()), (32, 17));
-    for (words, right) in &queries {
-        let found = app.find(words, 1).await;
-        assert!(right.contains(&found[0]), "{words}: {found:?}");
+    for (text, right) in &queries {
+        let found = app.find(text, 1).await;
+        assert!(right.contains(&found[0]), "{text}: {found:?}");
     }
-    for (words, right) in &hard {
-        let found = app.find(words, 5).await;
-        assert!(found.iter().any(|name| right.contains(name)), "{words}: {found:?}");
+    for (text, right) in &hard {
+        let found = app.find(text, 5).await;
+        assert!(found.iter().any(|name| right.contains(name)), "{text}: {found:?}");
     }
     for image in images {
         let reply = app.find_like(demo_image(&image)).await;
@@ -69,7 +69,7 @@ async fn records_that_a_store_has_lost_are_indexed_again() {
     let lost = ["cat.jpg", "moose.jpg"].map(|name| ImageUri::new("pipeline", &format!("images/{name}")).id());
     index.delete(&CollectionName::parse("documents").unwrap(), &lost).await.unwrap();
     drop(index);
-    let app = TestApp::again(folder).await;
+    let app = TestApp::start_in(folder, &[]).await;
     let again = app.ingest().await;
     assert_eq!((again.counts.unchanged, again.counts.done), (24, 2), "{again:?}");
     assert_eq!(app.find("a cat", 1).await, ["cat.jpg"]);
@@ -91,7 +91,7 @@ async fn an_image_and_a_text_together_give_a_query_between_both() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_image_fails_alone_with_its_class() {
-    let app = TestApp::with(&[("IMAGE_MAX_SIZE_MB", "1"), ("IMAGE_MAX_PIXELS", "1000000")]).await;
+    let app = TestApp::start_with(&[("IMAGE_MAX_SIZE_MB", "1"), ("IMAGE_MAX_PIXELS", "1000000")]).await;
     let good = demo_image("cat.jpg");
     app.put("images/good.jpg", good.clone()).await;
     app.put("images/ünï cödé +%25.JPG", good.clone()).await;

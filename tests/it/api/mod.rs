@@ -1,5 +1,6 @@
 //! The HTTP API.
 
+mod auth_matrix;
 mod errors;
 mod journey;
 mod metrics;

@@ -1,15 +1,10 @@
 //! Originals over HTTP, and searches for images that are similar to an indexed one.
 
 use glimpse::api::replies::SearchReply;
-use glimpse::domain::ImageUri;
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use crate::support::{TestApp, demo_image};
-
-fn id(key: &str) -> String {
-    ImageUri::new("pipeline", key).id().to_string()
-}
+use crate::support::{TestApp, demo_image, image_id};
 
 async fn search(app: &TestApp, query: &[(&str, &str)]) -> SearchReply {
     let reply = app.client.get(format!("{}/search/images", app.url)).query(query).send().await.unwrap();
@@ -23,24 +18,24 @@ async fn an_original_is_sent_only_as_an_image() {
     let cat = demo_image("cat.jpg");
     app.put("images/cat.jpg", cat.clone()).await;
     app.ingest().await;
-    let url = format!("{}/images/{}/original", app.url, id("images/cat.jpg"));
+    let url = format!("{}/images/{}/original", app.url, image_id("images/cat.jpg"));
     let whole = app.client.get(&url).send().await.unwrap();
     assert_eq!(whole.status(), StatusCode::OK);
-    let said = whole.headers().clone();
-    let of = |name: &str| said[name].to_str().unwrap();
-    assert_eq!((of("content-type"), of("x-content-type-options")), ("image/jpeg", "nosniff"));
-    assert!(of("content-security-policy").contains("default-src 'none'; sandbox"));
-    assert_eq!((of("accept-ranges"), of("cross-origin-resource-policy")), ("bytes", "same-origin"));
+    let headers = whole.headers().clone();
+    let header = |name: &str| headers[name].to_str().unwrap();
+    assert_eq!((header("content-type"), header("x-content-type-options")), ("image/jpeg", "nosniff"));
+    assert!(header("content-security-policy").contains("default-src 'none'; sandbox"));
+    assert_eq!((header("accept-ranges"), header("cross-origin-resource-policy")), ("bytes", "same-origin"));
     assert_eq!(whole.bytes().await.unwrap(), cat);
 
-    let ask = |name: &'static str, value: String| app.client.get(&url).header(name, value).send();
-    let part = ask("range", "bytes=10-19".into()).await.unwrap();
+    let get_with = |name: &'static str, value: String| app.client.get(&url).header(name, value).send();
+    let part = get_with("range", "bytes=10-19".into()).await.unwrap();
     assert_eq!(part.status(), StatusCode::PARTIAL_CONTENT);
     assert_eq!(part.headers()["content-range"].to_str().unwrap(), format!("bytes 10-19/{}", cat.len()));
     assert_eq!(part.bytes().await.unwrap(), cat[10..20]);
-    let beyond = ask("range", format!("bytes={}-", cat.len())).await.unwrap();
+    let beyond = get_with("range", format!("bytes={}-", cat.len())).await.unwrap();
     assert_eq!(beyond.status(), StatusCode::RANGE_NOT_SATISFIABLE);
-    let same = ask("if-none-match", of("etag").to_owned()).await.unwrap();
+    let same = get_with("if-none-match", header("etag").to_owned()).await.unwrap();
     assert_eq!(same.status(), StatusCode::NOT_MODIFIED);
 
     // The object may have any content now: an HTML page is not sent as one.
@@ -49,7 +44,7 @@ async fn an_original_is_sent_only_as_an_image() {
     assert_eq!(page.status(), StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(page.json::<Value>().await.unwrap()["code"], "unsupported_format");
     app.put("secrets/none.jpg", cat).await;
-    let (status, none) = app.get(&format!("/images/{}/original", id("secrets/none.jpg"))).await;
+    let (status, none) = app.get(&format!("/images/{}/original", image_id("secrets/none.jpg"))).await;
     assert_eq!((status, none["code"].as_str()), (StatusCode::NOT_FOUND, Some("unknown_image")), "not indexed");
 }
 
@@ -59,7 +54,7 @@ async fn similar_images_start_with_copies_and_leave_out_the_image_itself() {
     app.seed_demo().await;
     app.put("images/copy of cat.jpg", demo_image("cat.jpg")).await;
     app.ingest_with(serde_json::json!({})).await;
-    let cat = id("images/cat.jpg");
+    let cat = image_id("images/cat.jpg");
     let all = search(&app, &[("like", &cat), ("limit", "100")]).await;
     assert_eq!((all.total, all.like.as_deref()), (26, Some(cat.as_str())));
     assert!(all.results.iter().all(|hit| hit.id != cat));
@@ -80,6 +75,6 @@ async fn similar_images_start_with_copies_and_leave_out_the_image_itself() {
     // With a text: the result is between the two.
     let both = search(&app, &[("like", &cat), ("q", "a rocket")]).await;
     assert!(both.results.iter().any(|hit| hit.s3_key.contains("rocket")), "{both:?}");
-    let nobody = app.get("/search/images?like=00000000-0000-5000-8000-000000000000").await;
-    assert_eq!((nobody.0, nobody.1["code"].as_str()), (StatusCode::NOT_FOUND, Some("unknown_image")));
+    let unknown = app.get("/search/images?like=00000000-0000-5000-8000-000000000000").await;
+    assert_eq!((unknown.0, unknown.1["code"].as_str()), (StatusCode::NOT_FOUND, Some("unknown_image")));
 }

@@ -6,12 +6,10 @@ use glimpse::domain::{CollectionName, SearchQuery, Space};
 use glimpse::index::stores::{Merged, Stores};
 use glimpse::index::{ImageIndex, IndexError};
 
-use crate::contract::index::support::{name, query, record, space};
-use crate::support::named::NamedIndex;
+use crate::contract::index::support::{EAST, name, query, record, space};
+use crate::support::named_index::NamedIndex;
 
-const EAST: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
-
-struct Two {
+struct TwoStores {
     a: Arc<NamedIndex>,
     b: Arc<NamedIndex>,
     stores: Stores,
@@ -19,23 +17,23 @@ struct Two {
 }
 
 /// Two stores that have the collection.
-async fn two() -> Two {
+async fn two_stores() -> TwoStores {
     let (a, b) = (NamedIndex::new("a"), NamedIndex::new("b"));
     let collection = name("merged");
     for store in [&a, &b] {
         store.ensure_image_collection(&collection, &space()).await.unwrap();
     }
     let stores = Stores::new(vec![a.clone(), b.clone()]);
-    Two { a, b, stores, collection }
+    TwoStores { a, b, stores, collection }
 }
 
-impl Two {
-    async fn ask(&self, query: &SearchQuery) -> Result<Merged<Vec<(String, String)>>, IndexError> {
-        self.ask_in(query, &space()).await
+impl TwoStores {
+    async fn search(&self, query: &SearchQuery) -> Result<Merged<Vec<(String, String)>>, IndexError> {
+        self.search_in(query, &space()).await
     }
 
     /// Returns the keys and the stores that have them.
-    async fn ask_in(&self, query: &SearchQuery, space: &Space) -> Result<Merged<Vec<(String, String)>>, IndexError> {
+    async fn search_in(&self, query: &SearchQuery, space: &Space) -> Result<Merged<Vec<(String, String)>>, IndexError> {
         let spaces = self.stores.spaces(&self.collection).await?;
         let nearest = self.stores.nearest(&self.collection, query).await;
         let merged = self.stores.merge(spaces, nearest, space, query)?;
@@ -46,12 +44,12 @@ impl Two {
 
 #[tokio::test]
 async fn hits_are_merged_by_id_and_the_best_come_first_on_every_page() {
-    let two = two().await;
+    let two = two_stores().await;
     let records: Vec<_> = (0..9_u16).map(|n| record(&format!("{n}.jpg"), [1.0, f32::from(n), 0.0, 0.0])).collect();
     // 0 to 5 in one store, 3 to 8 in the other.
     two.a.upsert(&two.collection, &records[..6]).await.unwrap();
     two.b.upsert(&two.collection, &records[3..]).await.unwrap();
-    let all = two.ask(&query(EAST, 20)).await.unwrap();
+    let all = two.search(&query(EAST, 20)).await.unwrap();
     let expected: Vec<_> = (0..9)
         .map(|n| {
             (
@@ -70,19 +68,19 @@ async fn hits_are_merged_by_id_and_the_best_come_first_on_every_page() {
     assert_eq!((all.value, all.warnings), (expected.clone(), vec![]));
     let mut paged = Vec::new();
     for offset in [0, 4, 8, 12] {
-        paged.extend(two.ask(&SearchQuery { offset, ..query(EAST, 4) }).await.unwrap().value);
+        paged.extend(two.search(&SearchQuery { offset, ..query(EAST, 4) }).await.unwrap().value);
     }
     assert_eq!(paged, expected);
 }
 
 #[tokio::test]
 async fn a_failure_of_one_store_is_a_warning_and_of_all_stores_an_error() {
-    let two = two().await;
+    let two = two_stores().await;
     two.b.upsert(&two.collection, &[record("b.jpg", EAST)]).await.unwrap();
     two.a.switch(false);
-    let half = two.ask(&query(EAST, 5)).await.unwrap();
+    let half = two.search(&query(EAST, 5)).await.unwrap();
     assert_eq!(half.value, [("b.jpg".into(), "b".into())]);
-    assert_eq!(half.warnings, ["a failed and is left out"], "what it said itself is not told");
+    assert_eq!(half.warnings, ["a failed and is left out"], "the text of the error is not repeated");
     assert_eq!(two.stores.ready().await.unwrap(), half.warnings);
     let collections = two.stores.collections().await.unwrap();
     assert_eq!((collections.value.len(), collections.warnings), (1, half.warnings));
@@ -94,7 +92,7 @@ async fn a_failure_of_one_store_is_a_warning_and_of_all_stores_an_error() {
     let nowhere = record("nowhere.jpg", EAST).id;
     assert!(matches!(two.stores.find_record(&two.collection, nowhere).await, Err(IndexError::Dependency(_))));
     two.b.switch(false);
-    assert!(matches!(two.ask(&query(EAST, 5)).await, Err(IndexError::Dependency(_))));
+    assert!(matches!(two.search(&query(EAST, 5)).await, Err(IndexError::Dependency(_))));
     assert!(two.stores.ready().await.is_err());
 
     for store in [&two.a, &two.b] {
@@ -102,28 +100,28 @@ async fn a_failure_of_one_store_is_a_warning_and_of_all_stores_an_error() {
     }
     assert_eq!(two.stores.find_record(&two.collection, nowhere).await.unwrap(), None);
     two.a.drop_collection(&two.collection).await.unwrap();
-    let half = two.ask(&query(EAST, 5)).await.unwrap();
+    let half = two.search(&query(EAST, 5)).await.unwrap();
     assert_eq!((half.value.len(), half.warnings), (1, vec!["a is left out: there is no collection `merged`".into()]));
     two.b.switch(false);
-    let said = two.ask(&query(EAST, 5)).await.unwrap_err();
-    assert!(matches!(said, IndexError::Dependency(_)), "one that is down may have what the other lacks: {said}");
+    let message = two.search(&query(EAST, 5)).await.unwrap_err();
+    assert!(matches!(message, IndexError::Dependency(_)), "the unavailable store may have it: {message}");
     two.b.switch(true);
     two.b.drop_collection(&two.collection).await.unwrap();
-    assert_eq!(two.ask(&query(EAST, 5)).await, Err(IndexError::UnknownCollection(two.collection.clone())));
+    assert_eq!(two.search(&query(EAST, 5)).await, Err(IndexError::UnknownCollection(two.collection.clone())));
 }
 
 #[tokio::test]
 async fn a_store_of_another_space_never_answers() {
-    let two = two().await;
+    let two = two_stores().await;
     two.b.drop_collection(&two.collection).await.unwrap();
     let other = Space { preprocessing: "another".into(), ..space() };
     two.b.ensure_image_collection(&two.collection, &other).await.unwrap();
     for store in [&two.a, &two.b] {
         store.upsert(&two.collection, &[record("x.jpg", EAST)]).await.unwrap();
     }
-    let half = two.ask(&query(EAST, 5)).await.unwrap();
+    let half = two.search(&query(EAST, 5)).await.unwrap();
     assert_eq!(half.value, [("x.jpg".into(), "a".into())]);
     assert!(half.warnings.len() == 1 && half.warnings[0].starts_with("b is left out: "), "{:?}", half.warnings);
     let third = Space { preprocessing: "third".into(), ..space() };
-    assert!(matches!(two.ask_in(&query(EAST, 5), &third).await, Err(IndexError::Space(_))));
+    assert!(matches!(two.search_in(&query(EAST, 5), &third).await, Err(IndexError::Space(_))));
 }

@@ -6,8 +6,8 @@ use reqwest::StatusCode;
 use crate::support::{TestApp, demo_image};
 
 /// Path of the thumbnail of the first hit for this text.
-async fn first(app: &TestApp, words: &str) -> String {
-    let request = app.client.get(format!("{}/search/images", app.url)).query(&[("q", words), ("limit", "1")]);
+async fn first(app: &TestApp, text: &str) -> String {
+    let request = app.client.get(format!("{}/search/images", app.url)).query(&[("q", text), ("limit", "1")]);
     let reply: SearchReply = request.send().await.unwrap().json().await.unwrap();
     reply.results[0].thumbnail.clone().unwrap()
 }
@@ -22,12 +22,12 @@ async fn the_thumbnail_of_a_hit_is_small_stored_and_has_an_etag() {
     app.seed_demo().await;
     app.ingest().await;
     let path = first(&app, "a cup of coffee").await;
-    let made = get(&app, &path).await;
-    assert_eq!(made.status(), StatusCode::OK);
-    assert_eq!(made.headers()["content-type"], "image/jpeg");
-    assert!(made.headers()["cache-control"].to_str().unwrap().starts_with("private"));
-    let etag = made.headers()["etag"].to_str().unwrap().to_owned();
-    let bytes = made.bytes().await.unwrap();
+    let thumbnail = get(&app, &path).await;
+    assert_eq!(thumbnail.status(), StatusCode::OK);
+    assert_eq!(thumbnail.headers()["content-type"], "image/jpeg");
+    assert!(thumbnail.headers()["cache-control"].to_str().unwrap().starts_with("private"));
+    let etag = thumbnail.headers()["etag"].to_str().unwrap().to_owned();
+    let bytes = thumbnail.bytes().await.unwrap();
     let small = image::load_from_memory(&bytes).unwrap();
     assert_eq!((small.width(), small.height()), (256, 170), "512 x 341, fitted, half to even");
     let again = app.client.get(format!("{}{path}", app.url)).header("if-none-match", &etag).send().await.unwrap();
@@ -39,16 +39,16 @@ async fn the_thumbnail_of_a_hit_is_small_stored_and_has_an_etag() {
     app.bucket.remove(&uri("coffee.jpg")).await.unwrap();
     app.bucket.remove(&uri("panda.jpg")).await.unwrap();
     assert_eq!(get(&app, &path).await.bytes().await.unwrap(), bytes);
-    let gone = get(&app, &other).await;
-    assert_eq!(gone.status(), StatusCode::NOT_FOUND);
-    let gone: serde_json::Value = gone.json().await.unwrap();
-    assert_eq!(gone["code"], "object_vanished", "{gone}");
+    let missing = get(&app, &other).await;
+    assert_eq!(missing.status(), StatusCode::NOT_FOUND);
+    let missing: serde_json::Value = missing.json().await.unwrap();
+    assert_eq!(missing["code"], "object_vanished", "{missing}");
     assert_eq!(get(&app, "/images/nonsense/thumbnail").await.status(), StatusCode::NOT_FOUND);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn with_a_prefix_thumbnails_are_written_to_the_bucket_without_metadata_and_never_indexed() {
-    let app = TestApp::with(&[("THUMBNAIL_PREFIX", "thumbnails/")]).await;
+    let app = TestApp::start_with(&[("THUMBNAIL_PREFIX", "thumbnails/")]).await;
     // An image with a location: an EXIF block behind the first two bytes of the file.
     let mut bytes = demo_image("cat.jpg");
     let exif = b"\xff\xe1\x00\x1cExif\0\0MM\0*\0\0\0\x08\0\0GPS-SECRET";
@@ -79,8 +79,8 @@ async fn pad_and_crop_are_different_spaces() {
     let app = app.restart_with(&padded).await;
     let (status, refused) = app.get("/search/images?q=a+cat").await;
     assert_eq!((status, refused["code"].as_str().unwrap()), (StatusCode::CONFLICT, "space_mismatch"));
-    let said = refused["message"].as_str().unwrap();
-    assert!(said.contains("crop-260-bicubic") && said.contains("pad-260-bicubic-ffffff"), "{said}");
+    let message = refused["message"].as_str().unwrap();
+    assert!(message.contains("crop-260-bicubic") && message.contains("pad-260-bicubic-ffffff"), "{message}");
     let (status, _) = app.post("/jobs/images", serde_json::json!({})).await;
     assert_eq!(status, StatusCode::CONFLICT);
     let other = app.ingest_with(serde_json::json!({"collection": "padded"})).await;

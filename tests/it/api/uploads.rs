@@ -15,12 +15,13 @@ async fn concurrent_uploads_share_a_limit_of_bytes() {
     let stores = Stores::new(vec![Arc::new(MemoryIndex::default())]);
     let search = Search::new(Arc::new(MeanProvider::default()), stores, ImagingSettings::default().limits());
     // 50 MB is the limit of one image; an image of unknown size counts as that.
-    let (one, unknown) = (search.admit(Some(50 * MEGABYTE)).await.unwrap(), search.admit(None).await.unwrap());
-    let small: Vec<_> = futures::future::join_all((0..28).map(|_| search.admit(Some(1)))).await;
+    let (one, unknown) =
+        (search.admit_upload(Some(50 * MEGABYTE)).await.unwrap(), search.admit_upload(None).await.unwrap());
+    let small: Vec<_> = futures::future::join_all((0..28).map(|_| search.admit_upload(Some(1)))).await;
     assert!(small.iter().all(Result::is_ok), "128 MB are taken");
-    assert!(matches!(search.admit(Some(1)).await, Err(SearchError::Busy)));
+    assert!(matches!(search.admit_upload(Some(1)).await, Err(SearchError::Busy)));
     drop(one);
     // One that claims more than the limit is refused later, when its bytes arrive.
-    drop(search.admit(Some(u64::MAX)).await.unwrap());
+    drop(search.admit_upload(Some(u64::MAX)).await.unwrap());
     drop((unknown, small));
 }

@@ -12,7 +12,7 @@ use glimpse::embed::ImageEmbeddingProvider;
 use glimpse::embed::local::LocalProvider;
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, demo_image, root};
+use crate::support::{TestApp, demo_image, free_address, locked, root};
 
 /// Runs `glimpse` with these variables set.
 pub(crate) async fn glimpse(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
@@ -33,10 +33,10 @@ pub(crate) fn stderr(output: &Output) -> String {
 async fn the_demo_indexes_searches_and_exits() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_str().unwrap();
-    let free = [("GLIMPSE_DATA_DIR", data), ("GLIMPSE_ADDR", "127.0.0.1:0"), ("GLIMPSE_S3_ADDR", "127.0.0.1:0")];
-    let shown = glimpse(&free, &["demo", "--once"]).await;
-    assert_eq!(shown.status.code(), Some(0), "{}", stderr(&shown));
-    let text = stdout(&shown);
+    let variables = [("GLIMPSE_DATA_DIR", data), ("GLIMPSE_ADDR", "127.0.0.1:0"), ("GLIMPSE_S3_ADDR", "127.0.0.1:0")];
+    let output = glimpse(&variables, &["demo", "--once"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
     for expected in ["26 indexed", "images/rocket.jpg", "images/coffee.jpg", "images/raccoon.jpg", "1.0000", "/docs"] {
         assert!(text.contains(expected), "no {expected} in {text}");
     }
@@ -44,16 +44,16 @@ async fn the_demo_indexes_searches_and_exits() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_port_in_use_is_reported_with_the_setting_to_change() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = taken.local_addr().unwrap().to_string();
+    let in_use = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = in_use.local_addr().unwrap().to_string();
     let folder = tempfile::tempdir().unwrap();
     let data = ("GLIMPSE_DATA_DIR", folder.path().to_str().unwrap());
     let free = "127.0.0.1:0";
     for (variable, other) in [("GLIMPSE_ADDR", "GLIMPSE_S3_ADDR"), ("GLIMPSE_S3_ADDR", "GLIMPSE_ADDR")] {
         let refused = glimpse(&[data, (variable, &addr), (other, free)], &["serve"]).await;
         assert_eq!(refused.status.code(), Some(1));
-        let said = stderr(&refused);
-        assert!(said.contains(&addr) && said.contains(variable) && said.lines().count() == 1, "{said}");
+        let message = stderr(&refused);
+        assert!(message.contains(&addr) && message.contains(variable) && message.lines().count() == 1, "{message}");
     }
 }
 
@@ -104,29 +104,33 @@ async fn client_commands_report_their_result_by_exit_code() {
     assert!(stdout(&list).contains("SUCCEEDED"), "{}", stdout(&list));
     assert_eq!(glimpse(&at, &["ingest", "--bucket", "other"]).await.status.code(), Some(1));
     assert_eq!(glimpse(&at, &["ingest", "--nonsense"]).await.status.code(), Some(2));
-    let nobody = glimpse(&[("GLIMPSE_URL", "http://127.0.0.1:9")], &["search", "a cat"]).await;
-    assert!(nobody.status.code() == Some(1) && stderr(&nobody).contains("glimpse serve"), "{}", stderr(&nobody));
+    let unreachable = glimpse(&[("GLIMPSE_URL", "http://127.0.0.1:9")], &["search", "a cat"]).await;
+    assert!(
+        unreachable.status.code() == Some(1) && stderr(&unreachable).contains("glimpse serve"),
+        "{}",
+        stderr(&unreachable)
+    );
 }
 
 /// A command that keeps running, and the URL that it prints after `word`. It is killed when this is dropped.
-pub(crate) struct Staying {
+pub(crate) struct RunningCommand {
     child: std::process::Child,
     pub(crate) url: String,
     /// Kept open: the command would end when nothing reads its output.
     output: Mutex<std::io::Lines<std::io::BufReader<std::process::ChildStdout>>>,
 }
 
-impl Staying {
+impl RunningCommand {
     pub(crate) fn start(variables: &[(&str, &str)], arguments: &[&str], word: &str) -> Self {
-        Self::with_errors_to(std::process::Stdio::inherit(), variables, arguments, word)
+        Self::start_with_stderr(std::process::Stdio::inherit(), variables, arguments, word)
     }
 
     /// The same, with its log in a file.
-    pub(crate) fn logging_to(log: &Path, variables: &[(&str, &str)], arguments: &[&str], word: &str) -> Self {
-        Self::with_errors_to(std::fs::File::create(log).unwrap().into(), variables, arguments, word)
+    pub(crate) fn start_with_log(log: &Path, variables: &[(&str, &str)], arguments: &[&str], word: &str) -> Self {
+        Self::start_with_stderr(std::fs::File::create(log).unwrap().into(), variables, arguments, word)
     }
 
-    fn with_errors_to(log: std::process::Stdio, variables: &[(&str, &str)], arguments: &[&str], word: &str) -> Self {
+    fn start_with_stderr(log: std::process::Stdio, variables: &[(&str, &str)], arguments: &[&str], word: &str) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
         command.stderr(log);
         command.args(arguments).envs(variables.iter().copied());
@@ -140,7 +144,7 @@ impl Staying {
 
     /// Returns the next line that starts with this.
     pub(crate) fn line(&self, word: &str) -> String {
-        let mut output = self.output.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut output = locked(&self.output);
         output.by_ref().map(Result::unwrap).find(|line| line.starts_with(word)).unwrap()
     }
 
@@ -152,7 +156,7 @@ impl Staying {
     }
 }
 
-impl Drop for Staying {
+impl Drop for RunningCommand {
     fn drop(&mut self) {
         self.child.kill().ok();
         self.child.wait().ok();
@@ -161,7 +165,7 @@ impl Drop for Staying {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_model_service_returns_the_vectors_of_the_local_model() {
-    let service = Staying::start(&[], &["clip", "--addr", "127.0.0.1:0"], "clip ");
+    let service = RunningCommand::start(&[], &["clip", "--addr", "127.0.0.1:0"], "clip ");
     let client = reqwest::Client::builder().timeout(std::time::Duration::from_mins(1)).build().unwrap();
     let card: Value = client.get(&service.url).send().await.unwrap().json().await.unwrap();
     assert_eq!(card, json!({"model": "glimpse-mini-1", "dimension": 512, "image_size": 260, "resize": "crop"}));
@@ -171,30 +175,25 @@ async fn the_model_service_returns_the_vectors_of_the_local_model() {
 
     let local = LocalProvider::start(std::num::NonZeroUsize::MIN).unwrap();
     let limits = glimpse::imaging::ImagingSettings::default().limits();
-    let here = glimpse::imaging::prepare(&demo_image("cat.jpg"), &limits, &local.preprocessing()).unwrap().image;
+    let prepared = glimpse::imaging::prepare(&demo_image("cat.jpg"), &limits, &local.preprocessing()).unwrap().image;
     let mut png = std::io::Cursor::new(Vec::new());
-    let square = image::RgbImage::from_raw(here.size, here.size, here.rgb.to_vec()).unwrap();
+    let square = image::RgbImage::from_raw(prepared.size, prepared.size, prepared.rgb.to_vec()).unwrap();
     square.write_to(&mut png, image::ImageFormat::Png).unwrap();
     let image = format!("data:image/png;base64,{}", STANDARD.encode(png.into_inner()));
-    let ask = async |path: &str, body: Value| {
+    let embed = async |path: &str, body: Value| {
         let reply = client.post(format!("{}/embedding/{path}", service.url)).json(&body).send().await.unwrap();
         let reply: Value = reply.json().await.unwrap();
         serde_json::from_value::<Vec<f32>>(reply[0]["vector"].clone()).unwrap()
     };
-    let there = ask("image", json!({"images": [image]})).await;
-    assert_eq!(there, local.embed_image(&here).await.unwrap().as_slice(), "one space to the last bit");
-    let there = ask("text", json!({"texts": ["a cat"]})).await;
-    assert_eq!(there, local.embed_text("a cat").await.unwrap().as_slice());
+    let remote = embed("image", json!({"images": [image]})).await;
+    assert_eq!(remote, local.embed_image(&prepared).await.unwrap().as_slice(), "equal bit by bit");
+    let remote = embed("text", json!({"texts": ["a cat"]})).await;
+    assert_eq!(remote, local.embed_text("a cat").await.unwrap().as_slice());
 
     let addr = service.url.trim_start_matches("http://").to_owned();
-    let taken = glimpse(&[], &["clip", "--addr", &addr]).await;
-    assert!(taken.status.code() == Some(1) && stderr(&taken).contains("--addr"), "{}", stderr(&taken));
+    let in_use = glimpse(&[], &["clip", "--addr", &addr]).await;
+    assert!(in_use.status.code() == Some(1) && stderr(&in_use).contains("--addr"), "{}", stderr(&in_use));
     assert_eq!(service.stop(), Some(0));
-}
-
-/// An address on which nothing listens at the moment.
-fn free() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
 /// The lines of a doctor report by the name of their check.
@@ -208,40 +207,45 @@ fn findings(output: &Output) -> std::collections::BTreeMap<String, String> {
 async fn the_doctor_passes_with_default_settings_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let addr = free();
+    let addr = free_address();
     let variables = [("GLIMPSE_DATA_DIR", data.to_str().unwrap()), ("GLIMPSE_ADDR", addr.as_str())];
-    let well = glimpse(&variables, &["doctor"]).await;
-    assert_eq!(well.status.code(), Some(0), "{}{}", stdout(&well), stderr(&well));
-    let found = findings(&well);
+    let report = glimpse(&variables, &["doctor"]).await;
+    assert_eq!(report.status.code(), Some(0), "{}{}", stdout(&report), stderr(&report));
+    let found = findings(&report);
     assert_eq!(found.keys().collect::<Vec<_>>(), ["bucket", "folder", "index", "provider", "service", "settings"]);
     assert!(found.values().all(|line| line.starts_with("ok ") && line.ends_with(" ms)")), "{found:?}");
     assert!(found["provider"].contains("glimpse-mini-1/512/crop-260-bicubic from images and text"), "{found:?}");
     assert!(!data.exists());
 
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     let quick = glimpse(&variables, &["doctor", "--quick"]).await;
     assert!(quick.status.code() == Some(1) && stdout(&quick).contains("to do: start it"), "{}", stdout(&quick));
-    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(started.elapsed() < std::time::Duration::from_secs(5), "{:?}", started.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_says_how_to_fix_a_failure_and_prints_no_secret() {
     let folder = tempfile::tempdir().unwrap();
-    let (data, s3) = (folder.path().to_str().unwrap(), format!("http://{}", free()));
+    let (data, s3) = (folder.path().to_str().unwrap(), format!("http://{}", free_address()));
     let secrets = [("S3_ACCESS_KEY_ID", "me"), ("S3_SECRET_ACCESS_KEY", "hush1"), ("GLIMPSE_API_KEY", "hush2")];
-    let addr = free();
+    let addr = free_address();
     let variables =
         [&secrets[..], &[("GLIMPSE_DATA_DIR", data), ("S3_ENDPOINT", s3.as_str()), ("GLIMPSE_ADDR", &addr)]];
-    let ill = glimpse(&variables.concat(), &["doctor"]).await;
-    let found = findings(&ill);
-    assert_eq!(ill.status.code(), Some(1));
+    let report = glimpse(&variables.concat(), &["doctor"]).await;
+    let found = findings(&report);
+    assert_eq!(report.status.code(), Some(1));
     assert!(
-        found["bucket"].starts_with("FAIL") && stdout(&ill).contains("to do: check S3_ENDPOINT"),
+        found["bucket"].starts_with("FAIL") && stdout(&report).contains("to do: check S3_ENDPOINT"),
         "{}",
-        stdout(&ill)
+        stdout(&report)
     );
     assert_eq!(found.values().filter(|line| line.starts_with("FAIL")).count(), 1, "{found:?}");
-    assert!(!format!("{}{}", stdout(&ill), stderr(&ill)).contains("hush"), "{}{}", stdout(&ill), stderr(&ill));
+    assert!(
+        !format!("{}{}", stdout(&report), stderr(&report)).contains("hush"),
+        "{}{}",
+        stdout(&report),
+        stderr(&report)
+    );
 
     for arguments in [&["doctor"][..], &["doctor", "--quick"]] {
         let wrong = glimpse(&[("IMAGE_EMBED_BATCH_SIZE", "many")], arguments).await;
@@ -254,23 +258,23 @@ async fn the_doctor_says_how_to_fix_a_failure_and_prints_no_secret() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_doctor_checks_a_running_service_and_its_data_folder() {
     let folder = tempfile::tempdir().unwrap();
-    let (data, addr, s3) = (folder.path().to_str().unwrap(), free(), free());
+    let (data, addr, s3) = (folder.path().to_str().unwrap(), free_address(), free_address());
     let variables = [("GLIMPSE_DATA_DIR", data), ("GLIMPSE_ADDR", addr.as_str()), ("GLIMPSE_S3_ADDR", s3.as_str())];
-    let service = Staying::start(&variables, &["serve"], "service ");
+    let service = RunningCommand::start(&variables, &["serve"], "service ");
     let seeded = glimpse(&variables, &["seed", "--count", "2"]).await;
     assert_eq!(seeded.status.code(), Some(0), "{}", stderr(&seeded));
     let indexed = glimpse(&[("GLIMPSE_URL", service.url.as_str())], &["ingest", "--prefix", "images/"]).await;
     assert_eq!(indexed.status.code(), Some(0), "{}", stderr(&indexed));
     let quick = glimpse(&variables, &["doctor", "--quick"]).await;
     assert!(quick.status.success() && stdout(&quick).lines().count() == 1, "{}", stdout(&quick));
-    let well = glimpse(&variables, &["doctor"]).await;
-    let found = findings(&well);
-    assert_eq!(well.status.code(), Some(0), "{}", stdout(&well));
+    let report = glimpse(&variables, &["doctor"]).await;
+    let found = findings(&report);
+    assert_eq!(report.status.code(), Some(0), "{}", stdout(&report));
     assert!(found["bucket"].contains("its first key is images/") && found["service"].contains("ready at"), "{found:?}");
 
     assert_eq!(service.stop(), Some(0));
-    let well = findings(&glimpse(&variables, &["doctor"]).await);
-    assert!(well["index"].contains("1 collections, 2 images"), "{well:?}");
+    let report = findings(&glimpse(&variables, &["doctor"]).await);
+    assert!(report["index"].contains("1 collections, 2 images"), "{report:?}");
     let moved = glimpse(&[&variables[..], &[("IMAGE_RESIZE", "pad")]].concat(), &["doctor"]).await;
     let found = findings(&moved);
     assert_eq!(moved.status.code(), Some(1));

@@ -27,7 +27,7 @@ fn service(name: &str) -> Yaml {
     compose()["services"][name].clone()
 }
 
-fn words(list: &Yaml) -> Vec<String> {
+fn strings(list: &Yaml) -> Vec<String> {
     list.as_vec().into_iter().flatten().map(|word| word.as_str().unwrap().to_owned()).collect()
 }
 
@@ -57,7 +57,7 @@ fn image_variables() -> BTreeMap<String, String> {
 #[test]
 fn the_stack_names_only_existing_settings() {
     let known: BTreeMap<_, _> = Settings::defaults().into_iter().collect();
-    assert_eq!(words(&service("pipeline")["env_file"]), ["pipeline.env", "../../../.env.local"]);
+    assert_eq!(strings(&service("pipeline")["env_file"]), ["pipeline.env", "../../../.env.local"]);
     let mut named: Vec<String> = environment().into_keys().collect();
     for ours in ["pipeline", "clip-glimpse"] {
         let own = service(ours)["environment"].as_hash().cloned().unwrap_or_default();
@@ -109,7 +109,7 @@ fn the_clip_service_has_its_name_and_port_on_the_host_too() {
     let clip = service("clip");
     assert_eq!(clip["container_name"].as_str(), Some("clip"));
     for name in ["clip", "clip-glimpse"] {
-        assert_eq!(words(&service(name)["ports"]), ["127.0.0.1:8000:8000"], "{name}");
+        assert_eq!(strings(&service(name)["ports"]), ["127.0.0.1:8000:8000"], "{name}");
     }
 }
 
@@ -127,23 +127,23 @@ fn addresses_are_those_of_the_services_of_the_stack() {
     for variable in ["S3_ENDPOINT", "QDRANT_URL", "WEAVIATE_URL", "WEAVIATE_GRPC_URL", "CLIP_URL"] {
         assert!(names.contains(&inside(variable)), "{variable}={}", all[variable]);
     }
-    let aliases = words(&service("clip-glimpse")["networks"]["default"]["aliases"]);
-    assert_eq!(aliases, [inside("CLIP_URL")], "ours takes the other's place");
+    let aliases = strings(&service("clip-glimpse")["networks"]["default"]["aliases"]);
+    assert_eq!(aliases, [inside("CLIP_URL")], "our variable replaces the other");
 }
 
 #[test]
 fn keys_are_those_of_the_services_of_the_stack() {
     let all = environment();
-    let of = |name: &str, variable: &str| service(name)["environment"][variable].as_str().unwrap().to_owned();
-    assert_eq!(of("minio", "MINIO_ROOT_USER"), all["S3_ACCESS_KEY_ID"]);
-    assert_eq!(of("minio", "MINIO_ROOT_PASSWORD"), all["S3_SECRET_ACCESS_KEY"]);
-    assert_eq!(of("qdrant", "QDRANT__SERVICE__API_KEY"), all["QDRANT_API_KEY"]);
-    assert_eq!(of("weaviate", "AUTHENTICATION_APIKEY_ALLOWED_KEYS"), all["WEAVIATE_API_KEY"]);
+    let variable = |name: &str, variable: &str| service(name)["environment"][variable].as_str().unwrap().to_owned();
+    assert_eq!(variable("minio", "MINIO_ROOT_USER"), all["S3_ACCESS_KEY_ID"]);
+    assert_eq!(variable("minio", "MINIO_ROOT_PASSWORD"), all["S3_SECRET_ACCESS_KEY"]);
+    assert_eq!(variable("qdrant", "QDRANT__SERVICE__API_KEY"), all["QDRANT_API_KEY"]);
+    assert_eq!(variable("weaviate", "AUTHENTICATION_APIKEY_ALLOWED_KEYS"), all["WEAVIATE_API_KEY"]);
     let pair = format!("{}:{}@minio", all["S3_ACCESS_KEY_ID"], all["S3_SECRET_ACCESS_KEY"]);
-    assert!(of("bucket", "MC_HOST_store").contains(&pair));
-    assert_eq!(words(&service("bucket")["entrypoint"]).pop().unwrap(), format!("store/{}", all["S3_BUCKET"]));
+    assert!(variable("bucket", "MC_HOST_store").contains(&pair));
+    assert_eq!(strings(&service("bucket")["entrypoint"]).pop().unwrap(), format!("store/{}", all["S3_BUCKET"]));
     for (name, value) in all.iter().filter(|(name, _)| name.ends_with("_KEY") || name.ends_with("_KEY_ID")) {
-        assert!(value.contains("development"), "{name} must say that it is no real key");
+        assert!(value.contains("development"), "{name} must say that it is not a real key");
     }
 }
 
@@ -155,17 +155,17 @@ fn a_ray_node_has_the_tested_version_and_the_pipelines_environment() {
     let build = DOCKERFILE.lines().find_map(|line| line.strip_prefix("FROM debian:")).unwrap();
     let debian = build.split('-').next().unwrap();
     assert!(RAY_DOCKERFILE.contains(&format!("-slim-{debian}\n")), "the binary's C library is that of {debian}");
-    assert_eq!(words(&service("ray-node")["env_file"]), words(&service("pipeline")["env_file"]));
+    assert_eq!(strings(&service("ray-node")["env_file"]), strings(&service("pipeline")["env_file"]));
     assert!(RAY_DOCKERFILE.contains("RAY_AUTH_MODE=token") && environment()["RAY_AUTH_TOKEN"].contains("development"));
     for node in ["ray-head", "ray-node"] {
-        assert!(service(node)["ports"].is_badvalue() && words(&service(node)["profiles"]) == ["ray"], "{node}");
+        assert!(service(node)["ports"].is_badvalue() && strings(&service(node)["profiles"]) == ["ray"], "{node}");
     }
     let near: Vec<String> = services()
         .into_iter()
         .map(|(name, _)| name)
-        .filter(|name| words(&service(name)["networks"]).contains(&"ray".to_owned()))
+        .filter(|name| strings(&service(name)["networks"]).contains(&"ray".to_owned()))
         .collect();
-    assert_eq!(near, ["pipeline", "ray-head", "ray-node"], "the others do not reach it");
+    assert_eq!(near, ["pipeline", "ray-head", "ray-node"], "the others cannot reach it");
     assert_eq!(environment()["GLIMPSE_ADVERTISED_URL"], "http://pipeline:8080", "as its workers reach it");
 }
 
@@ -190,12 +190,12 @@ fn every_permanent_service_has_a_health_check() {
     for (name, service) in services() {
         let health = &service["healthcheck"];
         let stays = service["restart"].as_str() != Some("no");
-        assert_eq!(words(&health["test"]).len() > 1, stays, "{name}");
-        assert_eq!(health["disable"].as_bool() == Some(true), !stays, "{name}: no check of the image's either");
+        assert_eq!(strings(&health["test"]).len() > 1, stays, "{name}");
+        assert_eq!(health["disable"].as_bool() == Some(true), !stays, "{name}: the image has no check either");
     }
     // In images without curl, a health check with curl would never pass.
     assert!(!COMPOSE.lines().any(|line| !line.trim_start().starts_with('#') && line.contains("curl")));
-    let quick = words(&service("pipeline")["healthcheck"]["test"])[1..].to_vec();
+    let quick = strings(&service("pipeline")["healthcheck"]["test"])[1..].to_vec();
     assert!(DOCKERFILE.contains(&format!("CMD {}", serde_json::to_string(&quick).unwrap().replace(',', ", "))));
 }
 
@@ -206,8 +206,8 @@ fn services_wait_for_dependencies_that_are_healthy_or_completed() {
         for (on, how) in service["depends_on"].as_hash().cloned().unwrap_or_default() {
             let on = on.as_str().unwrap();
             let ends = self::service(on)["restart"].as_str() == Some("no");
-            let wanted = if ends { "service_completed_successfully" } else { "service_healthy" };
-            assert_eq!(how["condition"].as_str(), Some(wanted), "{name} on {on}");
+            let expected = if ends { "service_completed_successfully" } else { "service_healthy" };
+            assert_eq!(how["condition"].as_str(), Some(expected), "{name} on {on}");
             // A dependency on a service of an inactive profile would make the whole file invalid.
             assert!(self::service(on)["profiles"].is_badvalue(), "{name} on {on}");
             waits += 1;
@@ -218,16 +218,16 @@ fn services_wait_for_dependencies_that_are_healthy_or_completed() {
 
 #[test]
 fn ports_are_open_on_loopback_only_and_used_once() {
-    let mut taken = BTreeMap::new();
+    let mut ports_in_use = BTreeMap::new();
     for (name, service) in services() {
-        for port in words(&service["ports"]) {
+        for port in strings(&service["ports"]) {
             let host = port.strip_prefix("127.0.0.1:").unwrap_or_else(|| panic!("{name}: {port}"));
             let host = host.split(':').next().unwrap().to_owned();
             let group = if service["profiles"].is_badvalue() { name.clone() } else { "clip".to_owned() };
-            assert_eq!(taken.entry(host).or_insert_with(|| group.clone()), &group, "{port}");
+            assert_eq!(ports_in_use.entry(host).or_insert_with(|| group.clone()), &group, "{port}");
         }
     }
-    let ports: Vec<_> = taken.keys().map(String::as_str).collect();
+    let ports: Vec<_> = ports_in_use.keys().map(String::as_str).collect();
     assert_eq!(ports, ["50051", "6333", "6334", "8000", "8080", "8081", "9000", "9001"]);
 }
 
@@ -236,8 +236,11 @@ fn our_services_run_without_privileges_and_with_a_read_only_root() {
     for ours in ["pipeline", "clip-glimpse"] {
         let service = service(ours);
         assert_eq!(service["read_only"].as_bool(), Some(true), "{ours}");
-        assert_eq!(words(&service["cap_drop"]), ["ALL"], "{ours}");
-        assert!(words(&service["volumes"])[0].ends_with(&format!(":{}", environment()["GLIMPSE_DATA_DIR"])), "{ours}");
+        assert_eq!(strings(&service["cap_drop"]), ["ALL"], "{ours}");
+        assert!(
+            strings(&service["volumes"])[0].ends_with(&format!(":{}", environment()["GLIMPSE_DATA_DIR"])),
+            "{ours}"
+        );
     }
     let user = DOCKERFILE.lines().find_map(|line| line.strip_prefix("USER ")).unwrap();
     assert!(user.split(':').all(|id| id.parse::<u32>().is_ok_and(|id| id > 0)), "{user}");
@@ -249,8 +252,8 @@ fn all_files_of_the_image_are_in_the_build_context() {
     let mut let_in: Vec<&str> = ignored.lines().filter_map(|line| line.strip_prefix('!')).collect();
     let copied =
         DOCKERFILE.lines().filter_map(|line| line.strip_prefix("COPY ")).filter(|line| !line.starts_with("--"));
-    let mut wanted: Vec<&str> = copied.flat_map(|line| line.split(' ').rev().skip(1)).collect();
-    wanted.sort_unstable();
+    let mut expected: Vec<&str> = copied.flat_map(|line| line.split(' ').rev().skip(1)).collect();
+    expected.sort_unstable();
     let_in.sort_unstable();
-    assert_eq!(wanted, let_in);
+    assert_eq!(expected, let_in);
 }

@@ -31,7 +31,7 @@ async fn three_stores_hold_and_find_the_same_records() {
         ("WEAVIATE_GRPC_URL", grpc_url),
         ("WEAVIATE_API_KEY", weaviate.key()),
     ];
-    let app = TestApp::with(&variables).await;
+    let app = TestApp::start_with(&variables).await;
     let outcome = std::panic::AssertUnwindSafe(all_of_it(&app, &weaviate, &collection)).catch_unwind().await;
     let (dropped, _) = app.delete(&format!("/collections/{collection}")).await;
     if let Err(panic) = outcome {
@@ -77,8 +77,8 @@ async fn all_of_it(app: &TestApp, weaviate: &Server, collection: &str) {
     let named: Vec<_> = found.differences.iter().map(|one| one.id.clone()).collect();
     assert_eq!(named, ids[..10].iter().map(ToString::to_string).collect::<Vec<_>>());
     assert!(found.differences.iter().all(|one| one.kind == "missing" && one.stores == ["weaviate"]), "{found:?}");
-    let mended = verify(app, collection, true).await;
-    assert!(mended.agrees && mended.repaired == 10, "{mended:?}");
+    let report = verify(app, collection, true).await;
+    assert!(report.agrees && report.repaired == 10, "{report:?}");
     let after = verify(app, collection, false).await;
     assert!(after.total == 0 && after.compared == count, "{after:?}");
 }

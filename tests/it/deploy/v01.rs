@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::cli::commands::Staying;
+use crate::cli::commands::RunningCommand;
 use crate::support::environment::{skip, variable};
 use crate::support::qdrant::QdrantServer;
 
@@ -35,7 +35,7 @@ fn copy_folder(from: &Path, to: &Path) {
 
 /// A service of the current version over a copy of the fixture's folder.
 struct Service {
-    process: Staying,
+    process: RunningCommand,
     client: reqwest::Client,
     _folder: tempfile::TempDir,
 }
@@ -52,7 +52,7 @@ impl Service {
             ("GLIMPSE_LOG", "error"),
         ];
         variables.extend(more);
-        let process = Staying::start(&variables, &["serve"], "service ");
+        let process = RunningCommand::start(&variables, &["serve"], "service ");
         let client = reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
         Self { process, client, _folder: folder }
     }
@@ -151,7 +151,7 @@ async fn its_collection_in_qdrant_is_searched_and_extended() {
     let written = json("qdrant.json")["documents_images"]["points"].as_array().unwrap().clone();
     for point in written {
         let kept = points.iter().find(|kept| kept["id"] == point["id"]).unwrap();
-        assert_eq!(kept["payload"], point["payload"], "what 0.1 wrote is as it was");
+        assert_eq!(kept["payload"], point["payload"], "the records of version 0.1 are unchanged");
     }
 }
 

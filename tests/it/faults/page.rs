@@ -6,8 +6,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use crate::page::browser::Browser;
-use crate::support::cheap_clip::CheapClip;
-use crate::support::proxy::Nginx;
+use crate::support::proxies::nginx::Nginx;
+use crate::support::services::cheap_clip::CheapClip;
 use crate::support::{TestApp, demo_image, root};
 
 const KEY: &str = "key-of-the-test";
@@ -26,7 +26,7 @@ async fn sign_in(app: &TestApp, host: &str, headers: &[(&str, &str)]) -> (Status
 async fn the_page_works_through_nginx_with_its_defaults_over_http_2() {
     let clip = CheapClip::start(Duration::from_millis(200)).await;
     let variables = [("GLIMPSE_API_KEY", KEY), ("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", &clip.url)];
-    let app = TestApp::with(&variables).await;
+    let app = TestApp::start_with(&variables).await;
     for copy in 0..100 {
         let bytes: Vec<u8> = demo_image("cat.jpg").into_iter().chain([copy]).collect();
         app.put(&format!("images/{copy}.jpg"), bytes).await;
@@ -56,7 +56,7 @@ async fn the_page_works_through_nginx_with_its_defaults_over_http_2() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_is_recognised_by_the_public_url_or_by_headers_of_the_browser() {
-    let app = TestApp::with(&[("GLIMPSE_API_KEY", KEY)]).await;
+    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", KEY)]).await;
     let origin = ("origin", "http://photos.example");
     let (status, body) = sign_in(&app, "upstream", &[origin]).await;
     assert_eq!(status, 403);
@@ -76,7 +76,7 @@ async fn a_page_is_recognised_by_the_public_url_or_by_headers_of_the_browser() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_that_adds_the_key_has_signed_in() {
-    let app = TestApp::with(&[("GLIMPSE_API_KEY", KEY)]).await;
+    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", KEY)]).await;
     let session = async |key: &str| {
         let request = app.client.get(format!("{}/session", app.url)).bearer_auth(key);
         request.send().await.unwrap().json::<serde_json::Value>().await.unwrap()
@@ -106,7 +106,7 @@ async fn other_origins_are_allowed_as_browsers_write_them() {
         let settings = glimpse::config::Settings::from_variables([("GLIMPSE_CORS_ORIGINS", wrong)]);
         assert!(settings.unwrap_err().to_string().contains("GLIMPSE_CORS_ORIGINS has `"), "{wrong}");
     }
-    let app = TestApp::with(&[("GLIMPSE_CORS_ORIGINS", "https://OK.example/, http://dev.example:80")]).await;
+    let app = TestApp::start_with(&[("GLIMPSE_CORS_ORIGINS", "https://OK.example/, http://dev.example:80")]).await;
     for (origin, allowed) in [
         ("https://ok.example", true),
         ("http://dev.example", true),

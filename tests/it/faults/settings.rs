@@ -16,16 +16,20 @@ fn text(output: &Output) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn variables_and_folders_that_are_not_utf_8_do_not_stop_a_command() {
     let folder = tempfile::tempdir().unwrap();
-    let odd = folder.path().join(OsStr::from_bytes(b"m\xfcll"));
-    std::fs::create_dir(&odd).unwrap();
+    let not_utf8 = folder.path().join(OsStr::from_bytes(b"m\xfcll"));
+    std::fs::create_dir(&not_utf8).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
-    command.args(["jobs"]).current_dir(&odd).env("PWD", &odd).env("LS_COLORS", OsStr::from_bytes(b"\xff"));
+    command
+        .args(["jobs", "list"])
+        .current_dir(&not_utf8)
+        .env("PWD", &not_utf8)
+        .env("LS_COLORS", OsStr::from_bytes(b"\xff"));
     command.env(OsStr::from_bytes(b"ODD\xff"), "1").env("GLIMPSE_URL", "http://127.0.0.1:9");
     let output = command.output().unwrap();
     assert!(text(&output).contains("no service answers at http://127.0.0.1:9"), "{}", text(&output));
 
     let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
-    let output = command.args(["jobs"]).env("S3_BUCKET", OsStr::from_bytes(b"\xff")).output().unwrap();
+    let output = command.args(["jobs", "list"]).env("S3_BUCKET", OsStr::from_bytes(b"\xff")).output().unwrap();
     assert!(text(&output).contains("S3_BUCKET is not UTF-8"), "a setting is named: {}", text(&output));
 }
 
@@ -34,22 +38,25 @@ async fn a_misspelt_setting_is_a_warning_with_the_nearest_name() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().to_str().unwrap();
     let output = glimpse(&[("GLIMPSE_DATA_DIR", data), ("GLIMPSE_APIKEY", "hush")], &["doctor"]).await;
-    let said = text(&output);
+    let reply_text = text(&output);
     assert!(
-        said.contains("GLIMPSE_APIKEY is not a setting and has no effect; did you mean GLIMPSE_API_KEY?"),
-        "{said}"
+        reply_text.contains("GLIMPSE_APIKEY is not a setting and has no effect; did you mean GLIMPSE_API_KEY?"),
+        "{reply_text}"
     );
-    assert!(!said.contains("hush"));
-    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let addr = taken.local_addr().unwrap().to_string();
+    assert!(!reply_text.contains("hush"));
+    let in_use = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = in_use.local_addr().unwrap().to_string();
     let variables = [("GLIMPSE_ADDR", addr.as_str()), ("S3_BUKCET", "x"), ("GLIMPSE_DATA_DIR", data)];
-    let said = text(&glimpse(&variables, &["serve"]).await);
-    assert!(said.contains("WARN") && said.contains("S3_BUKCET") && said.contains("S3_BUCKET?"), "{said}");
+    let reply_text = text(&glimpse(&variables, &["serve"]).await);
+    assert!(
+        reply_text.contains("WARN") && reply_text.contains("S3_BUKCET") && reply_text.contains("S3_BUCKET?"),
+        "{reply_text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_default_bucket_is_always_allowed() {
-    let app = TestApp::with(&[("S3_ALLOWED_BUCKETS", "archive")]).await;
+    let app = TestApp::start_with(&[("S3_ALLOWED_BUCKETS", "archive")]).await;
     app.seed_demo().await;
     let job = app.ingest_with(json!({"s3_prefix": "images/c"})).await;
     assert!(job.status == "SUCCEEDED" && job.counts.done > 0, "{job:?}");
@@ -64,8 +71,11 @@ async fn the_demo_writes_only_to_its_own_stores() {
         [("S3_ENDPOINT", "http://127.0.0.1:9"), ("S3_ENDPOINT", "aws"), ("VECTOR_DB_PROVIDER", "qdrant")]
     {
         let output = glimpse(&[(name, value)], &["demo", "--once"]).await;
-        let said = text(&output);
-        assert!(output.status.code() == Some(1) && said.contains(name) && said.contains("embedded"), "{said}");
+        let reply_text = text(&output);
+        assert!(
+            output.status.code() == Some(1) && reply_text.contains(name) && reply_text.contains("embedded"),
+            "{reply_text}"
+        );
     }
 }
 

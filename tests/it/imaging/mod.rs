@@ -1,6 +1,6 @@
 //! Decoding and resizing, compared with other libraries.
 
-mod awkward;
-mod goldens;
+mod corpus;
 mod mutation;
 mod parity;
+mod reference_images;

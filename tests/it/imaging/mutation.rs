@@ -16,9 +16,9 @@ const MAX_TIME: Duration = Duration::from_secs(2);
 const MUTANTS: u64 = 1000;
 
 /// xorshift64*, seeded by a name, so that every run changes the same bytes.
-struct Dice(u64);
+struct Rng(u64);
 
-impl Dice {
+impl Rng {
     fn next(&mut self, below: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -83,41 +83,41 @@ fn parts(bytes: &[u8]) -> Vec<usize> {
     (2..bytes.len() - 4).filter(|&at| begins(at)).collect()
 }
 
-fn mutant(subject: &[u8], other: &[u8], dice: &mut Dice) -> Vec<u8> {
+fn mutant(subject: &[u8], other: &[u8], rng: &mut Rng) -> Vec<u8> {
     let mut bytes = subject.to_vec();
     let length = bytes.len();
-    match dice.next(6) {
+    match rng.next(6) {
         0 => {
-            for _ in 0..=dice.next(8) {
-                bytes[dice.next(length)] ^= 1 << dice.next(8);
+            for _ in 0..=rng.next(8) {
+                bytes[rng.next(length)] ^= 1 << rng.next(8);
             }
         }
         // The positions of sizes and tables.
         1 => {
             let head = length.min(200);
-            for _ in 0..=dice.next(4) {
-                bytes[dice.next(head)] = [0, 1, 0x7F, 0x80, 0xFF, dice.byte()][dice.next(6)];
+            for _ in 0..=rng.next(4) {
+                bytes[rng.next(head)] = [0, 1, 0x7F, 0x80, 0xFF, rng.byte()][rng.next(6)];
             }
         }
-        2 => bytes.truncate(dice.next(length)),
+        2 => bytes.truncate(rng.next(length)),
         3 => {
-            let (from, size) = (dice.next(length), dice.next(64));
+            let (from, size) = (rng.next(length), rng.next(64));
             bytes.drain(from..(from + size).min(length));
         }
         4 => {
-            let (at, from) = (dice.next(length), dice.next(other.len()));
-            let until = (from + dice.next(512)).min(other.len());
-            bytes.splice(at..(at + dice.next(64)).min(length), other[from..until].iter().copied());
+            let (at, from) = (rng.next(length), rng.next(other.len()));
+            let until = (from + rng.next(512)).min(other.len());
+            bytes.splice(at..(at + rng.next(64)).min(length), other[from..until].iter().copied());
         }
         _ => {
             let parts = parts(&bytes);
-            let mut cuts = [0; 3].map(|_| parts[dice.next(parts.len())]);
+            let mut cuts = [0; 3].map(|_| parts[rng.next(parts.len())]);
             cuts.sort_unstable();
             bytes[cuts[0]..cuts[2]].rotate_left(cuts[1] - cuts[0]);
         }
     }
     // Corrects half of the checksums: otherwise nothing after them is reached.
-    if bytes.starts_with(b"\x89PNG") && dice.next(2) == 0 {
+    if bytes.starts_with(b"\x89PNG") && rng.next(2) == 0 {
         resum(&mut bytes);
     }
     bytes
@@ -135,18 +135,18 @@ fn resum(png: &mut [u8]) {
 }
 
 /// Returns the image, if there is one. Records a panic or a long wait, whether it is prepared or decoded completely.
-fn look(name: &str, bytes: &[u8], wrong: &mut Vec<String>) -> Option<UprightImage> {
-    let begun = Instant::now();
-    let seen = catch_unwind(AssertUnwindSafe(|| {
+fn check(name: &str, bytes: &[u8], wrong: &mut Vec<String>) -> Option<UprightImage> {
+    let started = Instant::now();
+    let image = catch_unwind(AssertUnwindSafe(|| {
         // A large square uses every pixel, small ones a half and a quarter of a JPEG.
         let prepared = [32, 8, 4].map(|size| prepare(bytes, &LIMITS, &Preprocessing::crop(size)).is_ok());
         (prepared, decode_upright(bytes, &LIMITS).ok())
     }));
-    let took = begun.elapsed();
+    let took = started.elapsed();
     if took > MAX_TIME {
         wrong.push(format!("{name}: {took:?}"));
     }
-    let Ok((prepared, image)) = seen else {
+    let Ok((prepared, image)) = image else {
         wrong.push(format!("{name}: a panic"));
         return None;
     };
@@ -161,29 +161,29 @@ fn no_broken_file_panics_or_takes_long() {
     let (subjects, mut wrong, mut survivors) = (subjects(), Vec::new(), 0);
     for (place, (name, subject)) in subjects.iter().enumerate() {
         let mut own = Vec::new();
-        assert!(look(name, subject, &mut own).is_some(), "{name}: {own:?}");
+        assert!(check(name, subject, &mut own).is_some(), "{name}: {own:?}");
         for seed in 1..=MUTANTS {
-            let mut dice = Dice(seed << 8 | u64::try_from(place + 1).unwrap());
-            let other = &subjects[dice.next(subjects.len())].1;
-            let bytes = mutant(subject, other, &mut dice);
-            survivors += usize::from(look(&format!("{name}, seed {seed}"), &bytes, &mut wrong).is_some());
+            let mut rng = Rng(seed << 8 | u64::try_from(place + 1).unwrap());
+            let other = &subjects[rng.next(subjects.len())].1;
+            let bytes = mutant(subject, other, &mut rng);
+            survivors += usize::from(check(&format!("{name}, seed {seed}"), &bytes, &mut wrong).is_some());
         }
     }
     assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(survivors > 100, "hardly a mutant was decoded: {survivors}");
+    assert!(survivors > 100, "only few mutants were decoded: {survivors}");
 }
 
 #[test]
 fn a_truncated_file_is_refused_or_complete() {
     let mut wrong = Vec::new();
     for (name, subject) in subjects() {
-        let whole = look(name, &subject, &mut wrong).unwrap();
+        let whole = check(name, &subject, &mut wrong).unwrap();
         // A small missing part matters most.
         let end = subject.len() - 100;
         for cut in (0..end).step_by(5).chain(end..subject.len()) {
             let name = format!("{name}, the first {cut} of {} bytes", subject.len());
-            let seen = look(&name, &subject[..cut], &mut wrong);
-            if seen.is_some_and(|seen| seen.rgb != whole.rgb) {
+            let image = check(&name, &subject[..cut], &mut wrong);
+            if image.is_some_and(|image| image.rgb != whole.rgb) {
                 wrong.push(format!("{name}: another image"));
             }
         }

@@ -9,7 +9,7 @@ use glimpse::imaging::{Decode, Extras, ImagingSettings, Preprocessing, Resize, p
 use image::imageops::FilterType;
 use image::{DynamicImage, GenericImage, RgbImage};
 
-use super::awkward::{CORPUS_IS_MISSING, corpus};
+use super::corpus::{CORPUS_IS_MISSING, corpus};
 use crate::support::demo_images;
 use crate::support::environment::skip;
 
@@ -91,9 +91,9 @@ async fn an_image_decoded_at_reduced_size_has_the_same_embedding() {
             cosines.push((format!("{what} {shortest}"), cosine.expect("it is large enough to be reduced")));
         }
     }
-    hold(&cosines);
+    assert_close(&cosines);
     let small = jpeg(&collage(1800, 1429, 1), 90);
-    assert_eq!(cosine(&provider, &small, &crop).await, None, "no pixel too many, or its parity is not known");
+    assert_eq!(cosine(&provider, &small, &crop).await, None, "it has no spare pixels for a reduced decode");
 }
 
 /// The corpus has few images that are large enough for the model's 260 pixels, so they are also compared at smaller
@@ -120,8 +120,8 @@ fn every_image_of_the_corpus_is_reduced_to_the_same_square() {
                     break;
                 }
             };
-            let apart = fast.image.rgb.iter().zip(&full.image.rgb).map(|(a, b)| u32::from(a.abs_diff(*b)));
-            let mean = f64::from(apart.sum::<u32>()) / f64::from(size * size * 3);
+            let difference = fast.image.rgb.iter().zip(&full.image.rgb).map(|(a, b)| u32::from(a.abs_diff(*b)));
+            let mean = f64::from(difference.sum::<u32>()) / f64::from(size * size * 3);
             reduced += usize::from(fast.image != full.image);
             if mean > 1.0 {
                 wrong.push(format!("{} at {size}: {mean:.2} of 255 apart", path.display()));
@@ -132,7 +132,7 @@ fn every_image_of_the_corpus_is_reduced_to_the_same_square() {
     assert!(reduced > 40, "only {reduced} were reduced");
 }
 
-fn hold(cosines: &[(String, f32)]) {
+fn assert_close(cosines: &[(String, f32)]) {
     #[expect(clippy::cast_precision_loss, reason = "a handful")]
     let mean = cosines.iter().map(|(_, cosine)| cosine).sum::<f32>() / cosines.len() as f32;
     assert!(cosines.iter().all(|(_, cosine)| *cosine >= MIN_COSINE), "{cosines:?}");

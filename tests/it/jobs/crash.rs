@@ -17,9 +17,10 @@ use glimpse::index::embedded::EmbeddedIndex;
 use glimpse::ledger::{Ledger, ObjectRow, objects};
 use serde_json::{Value, json};
 
-use crate::cli::commands::Staying;
-use crate::support::cheap_clip::CheapClip;
+use crate::cli::commands::RunningCommand;
 use crate::support::environment::variable;
+use crate::support::quarters_png;
+use crate::support::services::cheap_clip::CheapClip;
 
 /// Kills in CI.
 const ROUNDS: u32 = 20;
@@ -27,10 +28,10 @@ const ROUNDS: u32 = 20;
 const IMAGES: u32 = 1_200;
 
 /// A small xorshift: the same numbers in every run.
-struct Dice(u64);
+struct Rng(u64);
 
-impl Dice {
-    fn throw(&mut self, sides: u32) -> u32 {
+impl Rng {
+    fn next(&mut self, sides: u32) -> u32 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -38,19 +39,9 @@ impl Dice {
     }
 }
 
-fn png(seed: u32) -> Vec<u8> {
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    let image = image::RgbImage::from_fn(16, 16, |x, y| {
-        let value = (seed.wrapping_mul(2_654_435_761) >> ((x / 8 + 2 * (y / 8)) * 6)).to_le_bytes();
-        image::Rgb([value[0], value[1], value[2]])
-    });
-    image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
-    bytes.into_inner()
-}
-
 /// A service as a process, over a folder that outlives it.
 pub(crate) struct Process {
-    pub(crate) service: Staying,
+    pub(crate) service: RunningCommand,
     client: reqwest::Client,
     folder: String,
 }
@@ -71,7 +62,7 @@ impl Process {
             ("CLIP_URL", clip_url),
             ("GLIMPSE_LOG", "error"),
         ];
-        let service = Staying::start(&variables, &["serve"], "service ");
+        let service = RunningCommand::start(&variables, &["serve"], "service ");
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
         Self { service, client, folder }
     }
@@ -131,31 +122,31 @@ async fn state(folder: &Path) -> State {
         (record.payload.s3_key.clone(), record)
     });
     let ledger = Ledger::open(folder).unwrap();
-    let known = ledger.read(move |db| objects::page(db, &collection, None, 1_000_000)).await.unwrap();
-    (records.collect(), known)
+    let rows = ledger.read(move |db| objects::page(db, &collection, None, 1_000_000)).await.unwrap();
+    (records.collect(), rows)
 }
 
 /// Changes, adds, removes and renames some objects.
-async fn meddle(bucket: &Bucket, dice: &mut Dice, there: &mut Vec<u32>, next: &mut u32) {
+async fn change_objects(bucket: &Bucket, rng: &mut Rng, present: &mut Vec<u32>, next: &mut u32) {
     for _ in 0..40 {
-        let at = dice.throw(u32::try_from(there.len()).unwrap()) as usize;
-        put(bucket, there[at], *next + dice.throw(1_000)).await;
+        let at = rng.next(u32::try_from(present.len()).unwrap()) as usize;
+        put(bucket, present[at], *next + rng.next(1_000)).await;
         put(bucket, *next, *next).await;
-        there.push(*next);
+        present.push(*next);
         *next += 1;
     }
     for _ in 0..20 {
-        let at = dice.throw(u32::try_from(there.len()).unwrap()) as usize;
-        let gone = there.swap_remove(at);
-        bucket.remove(&ImageUri::new("pipeline", &key(gone))).await.unwrap();
+        let at = rng.next(u32::try_from(present.len()).unwrap()) as usize;
+        let removed = present.swap_remove(at);
+        bucket.remove(&ImageUri::new("pipeline", &key(removed))).await.unwrap();
     }
     for _ in 0..5 {
         // Renamed: the same bytes under another key.
-        let at = dice.throw(u32::try_from(there.len()).unwrap()) as usize;
-        let (old, new) = (there[at], *next);
-        bucket.put("pipeline", &key(new), png(old).into(), "image/png").await.unwrap();
+        let at = rng.next(u32::try_from(present.len()).unwrap()) as usize;
+        let (old, new) = (present[at], *next);
+        bucket.put("pipeline", &key(new), quarters_png(old), "image/png").await.unwrap();
         bucket.remove(&ImageUri::new("pipeline", &key(old))).await.unwrap();
-        there[at] = new;
+        present[at] = new;
         *next += 1;
     }
 }
@@ -165,32 +156,32 @@ fn key(n: u32) -> String {
 }
 
 pub(crate) async fn put(bucket: &Bucket, n: u32, seed: u32) {
-    bucket.put("pipeline", &key(n), png(seed).into(), "image/png").await.unwrap();
+    bucket.put("pipeline", &key(n), quarters_png(seed), "image/png").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_index_after_kills_equals_that_of_an_undisturbed_run() {
     let rounds = variable("ROUNDS").and_then(|text| text.parse().ok()).unwrap_or(ROUNDS);
     let clip = CheapClip::start(Duration::from_millis(2)).await;
-    let (folder, mut dice) = (tempfile::tempdir().unwrap(), Dice(0x9E37_79B9_7F4A_7C15));
+    let (folder, mut rng) = (tempfile::tempdir().unwrap(), Rng(0x9E37_79B9_7F4A_7C15));
     let first = Process::start(folder.path(), &clip);
     let bucket = first.bucket().await;
     for n in 0..IMAGES {
         put(&bucket, n, n).await;
     }
     first.submit().await;
-    let (mut there, mut next) = ((0..IMAGES).collect::<Vec<_>>(), IMAGES);
+    let (mut present, mut next) = ((0..IMAGES).collect::<Vec<_>>(), IMAGES);
     drop(first);
 
-    let (mut kills, mut jobs, begun) = (1, 1, Instant::now());
+    let (mut kills, mut jobs, started) = (1, 1, Instant::now());
     while kills < rounds {
         let process = Process::start(folder.path(), &clip);
         if process.newest_job().await.is_none_or(|job| is_final(&job).then(|| succeeded(&job)).is_some()) {
-            meddle(&process.bucket().await, &mut dice, &mut there, &mut next).await;
+            change_objects(&process.bucket().await, &mut rng, &mut present, &mut next).await;
             process.submit().await;
             jobs += 1;
         }
-        tokio::time::sleep(Duration::from_millis(dice.throw(700).into())).await;
+        tokio::time::sleep(Duration::from_millis(rng.next(700).into())).await;
         // SIGKILL.
         drop(process);
         kills += 1;
@@ -198,7 +189,7 @@ async fn the_index_after_kills_equals_that_of_an_undisturbed_run() {
     let last = Process::start(folder.path(), &clip);
     last.finish().await;
     assert_eq!(last.service.stop(), Some(0));
-    eprintln!("{kills} kills over {jobs} jobs in {:?}", begun.elapsed());
+    eprintln!("{kills} kills over {jobs} jobs in {:?}", started.elapsed());
 
     let quiet = tempfile::tempdir().unwrap();
     let copied = std::process::Command::new("cp").arg("-r").arg(folder.path().join("s3")).arg(quiet.path()).status();
@@ -207,11 +198,11 @@ async fn the_index_after_kills_equals_that_of_an_undisturbed_run() {
     undisturbed.submit().await;
     undisturbed.finish().await;
     assert_eq!(undisturbed.service.stop(), Some(0));
-    let ((records, known), (expected, beliefs)) = (state(folder.path()).await, state(quiet.path()).await);
-    assert_eq!(records.len(), there.len());
+    let ((records, ledger_rows), (expected, beliefs)) = (state(folder.path()).await, state(quiet.path()).await);
+    assert_eq!(records.len(), present.len());
     assert!(records.keys().eq(expected.keys()), "the same keys");
     for (key, record) in &records {
         assert_eq!(record, &expected[key], "{key}");
     }
-    assert_eq!(known, beliefs);
+    assert_eq!(ledger_rows, beliefs);
 }

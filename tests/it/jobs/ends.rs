@@ -13,7 +13,8 @@ use crate::support::{TestApp, demo_image};
 #[tokio::test(flavor = "multi_thread")]
 async fn failed_images_are_retried_alone_by_a_new_job() {
     let app =
-        TestApp::with(&[("IMAGE_BATCH_SIZE", "2"), ("IMAGE_EMBED_BATCH_SIZE", "2"), ("IMAGE_MAX_SIZE_MB", "1")]).await;
+        TestApp::start_with(&[("IMAGE_BATCH_SIZE", "2"), ("IMAGE_EMBED_BATCH_SIZE", "2"), ("IMAGE_MAX_SIZE_MB", "1")])
+            .await;
     app.seed_demo().await;
     app.put("images/cut.jpg", demo_image("cat.jpg")[..2_000].to_vec()).await;
     app.put("images/huge.jpg", vec![0; 2 << 20]).await;
@@ -34,12 +35,12 @@ async fn failed_images_are_retried_alone_by_a_new_job() {
     assert_eq!(again.retry_of.as_deref(), Some(first.as_str()));
     assert_eq!((again.counts.listed, again.counts.done, again.counts.failed), (3, 2, 1), "{again:?}");
     assert_eq!(app.failures(&again.job_id).await.failures[0].s3_key, "images/wrong.jpg");
-    assert_eq!(app.ingest().await.counts.unchanged, 28, "what was retried is known");
+    assert_eq!(app.ingest().await.counts.unchanged, 28, "a retried job is known");
 
     remove(&app, "images/wrong.jpg").await;
     let at = [("GLIMPSE_URL", app.url.as_str())];
-    let told = glimpse(&at, &["jobs", "retry", &again.job_id]).await;
-    assert_eq!(told.status.code(), Some(3), "{}", stdout(&told));
+    let output = glimpse(&at, &["jobs", "retry", &again.job_id]).await;
+    assert_eq!(output.status.code(), Some(3), "{}", stdout(&output));
     let good = app.ingest().await;
     let (status, reply) = app.post(&format!("/jobs/{}/retry", good.job_id), Value::Null).await;
     assert_eq!((status, reply["code"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some("nothing_failed")), "{reply}");
@@ -49,7 +50,7 @@ async fn failed_images_are_retried_alone_by_a_new_job() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_with_too_many_failures_ends_early_with_the_reason() {
-    let app = TestApp::with(&[("IMAGE_BATCH_SIZE", "16"), ("GLIMPSE_FETCH_LANES", "2")]).await;
+    let app = TestApp::start_with(&[("IMAGE_BATCH_SIZE", "16"), ("GLIMPSE_FETCH_LANES", "2")]).await;
     stream::iter(0..600)
         .for_each_concurrent(16, |at| {
             let app = &app;
@@ -59,8 +60,8 @@ async fn a_job_with_too_many_failures_ends_early_with_the_reason() {
     let job = app.ingest_with(json!({"s3_prefix": "images/", "max_failures": "5%"})).await;
     assert_eq!(job.status, "FAILED");
     assert!((100..600).contains(&job.counts.failed), "{job:?}");
-    let said = job.message.unwrap();
-    assert!(said.contains("max_failures = 5% allows; the last: unsupported_format"), "{said}");
+    let text = job.message.unwrap();
+    assert!(text.contains("max_failures = 5% allows; the last: unsupported_format"), "{text}");
     // Too few to compute a percentage before the end.
     app.put("few/1.jpg", demo_image("cat.jpg")).await;
     app.put("few/2.jpg", "no image").await;
@@ -72,7 +73,7 @@ async fn a_job_with_too_many_failures_ends_early_with_the_reason() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn finished_jobs_are_forgotten_automatically_and_on_request() {
-    let app = TestApp::with(&[("GLIMPSE_JOBS_KEPT", "3")]).await;
+    let app = TestApp::start_with(&[("GLIMPSE_JOBS_KEPT", "3")]).await;
     app.put("images/wrong.jpg", "no image").await;
     let mut ids = Vec::new();
     for _ in 0..5 {
@@ -92,8 +93,8 @@ async fn finished_jobs_are_forgotten_automatically_and_on_request() {
     assert_eq!(app.failures(&ids[2]).await.total, 1);
     assert_eq!(app.post("/jobs/prune", json!({"keep": 2})).await.1, json!({"removed": 1}));
     let at = [("GLIMPSE_URL", app.url.as_str())];
-    let told = glimpse(&at, &["jobs", "prune", "--keep", "1"]).await;
-    assert_eq!(stdout(&told).trim(), "deleted 1 finished jobs");
+    let output = glimpse(&at, &["jobs", "prune", "--keep", "1"]).await;
+    assert_eq!(stdout(&output).trim(), "deleted 1 finished jobs");
     assert_eq!(app.post("/jobs/prune", json!({"keep": 0})).await.1, json!({"removed": 1}));
     assert_eq!(app.get("/jobs").await.1["jobs"], json!([]));
     let (status, reply) = app.post("/jobs/prune", json!({"kept": 2})).await;
@@ -102,7 +103,7 @@ async fn finished_jobs_are_forgotten_automatically_and_on_request() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unfinished_jobs_are_not_resumed_if_that_is_turned_off() {
-    let app = TestApp::with(&[("IMAGE_BATCH_SIZE", "4")]).await;
+    let app = TestApp::start_with(&[("IMAGE_BATCH_SIZE", "4")]).await;
     for copy in 0..80 {
         app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
     }
@@ -116,5 +117,9 @@ async fn unfinished_jobs_are_not_resumed_if_that_is_turned_off() {
         assert!(job.message.unwrap().contains("GLIMPSE_RESUME"));
     }
     let rest = app.ingest().await;
-    assert_eq!((rest.status.as_str(), rest.counts.done + rest.counts.unchanged), ("SUCCEEDED", 80), "jobs run as ever");
+    assert_eq!(
+        (rest.status.as_str(), rest.counts.done + rest.counts.unchanged),
+        ("SUCCEEDED", 80),
+        "jobs run as usual"
+    );
 }

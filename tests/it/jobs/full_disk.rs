@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::jobs::crash::{Process, is_final, put, succeeded};
-use crate::support::cheap_clip::CheapClip;
 use crate::support::environment::skip;
+use crate::support::services::cheap_clip::CheapClip;
 
 /// Kilobytes of the disk.
 const DISK: u32 = 16 * 1024;
@@ -71,15 +71,16 @@ async fn a_job_on_a_full_disk_reports_it_and_continues_when_there_is_space() {
     }
     disk.fill(200);
     process.submit().await;
-    let full = |job: &Value| job["waiting_on"]["message"].as_str().is_some_and(|said| said.contains("no space left"));
+    let full =
+        |job: &Value| job["waiting_on"]["message"].as_str().is_some_and(|message| message.contains("no space left"));
     let deadline = Instant::now() + Duration::from_mins(1);
     let job = loop {
         let job = process.newest_job().await.unwrap();
-        assert!(!is_final(&job), "it neither fails nor claims to be done: {job}");
+        assert!(!is_final(&job), "it neither fails nor is done: {job}");
         if full(&job) {
             break job;
         }
-        assert!(Instant::now() < deadline, "nothing is said: {job}");
+        assert!(Instant::now() < deadline, "nothing is reported: {job}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     assert_eq!(job["counts"]["failed"], 0, "{job}");

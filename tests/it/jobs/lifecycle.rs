@@ -33,7 +33,7 @@ async fn a_job_is_accepted_with_inatinq_compatible_fields() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_running_job_can_be_stopped_and_its_records_stay() {
-    let app = TestApp::with(&[("IMAGE_BATCH_SIZE", "4"), ("IMAGE_EMBED_BATCH_SIZE", "2")]).await;
+    let app = TestApp::start_with(&[("IMAGE_BATCH_SIZE", "4"), ("IMAGE_EMBED_BATCH_SIZE", "2")]).await;
     for copy in 0..120 {
         app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
     }
@@ -60,7 +60,7 @@ async fn a_running_job_can_be_stopped_and_its_records_stay() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_job_continues_at_the_next_start() {
-    let app = TestApp::with(&[("IMAGE_BATCH_SIZE", "8")]).await;
+    let app = TestApp::start_with(&[("IMAGE_BATCH_SIZE", "8")]).await;
     for copy in 0..80 {
         app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
     }
@@ -77,7 +77,7 @@ async fn an_interrupted_job_continues_at_the_next_start() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_queue_refuses_jobs_and_a_waiting_job_can_be_stopped() {
-    let app = TestApp::with(&[("GLIMPSE_JOB_QUEUE", "1"), ("IMAGE_BATCH_SIZE", "2")]).await;
+    let app = TestApp::start_with(&[("GLIMPSE_JOB_QUEUE", "1"), ("IMAGE_BATCH_SIZE", "2")]).await;
     for copy in 0..60 {
         app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
     }
@@ -153,14 +153,14 @@ async fn a_log_is_read_on_from_the_end_of_the_previous_reply() {
     app.seed_demo().await;
     let id = app.submit(json!({})).await;
     let log = format!("/jobs/{id}/logs");
-    let (mut said, mut offset) = (String::new(), 0);
+    let (mut output, mut offset) = (String::new(), 0);
     loop {
         let over = app.job(&id).await.is_final();
         let (status, reply) = app.get(&format!("{log}?offset={offset}")).await;
         assert_eq!((status, &reply["older"]), (StatusCode::OK, &json!(false)), "{reply}");
         let lines = reply["logs"].as_str().unwrap();
         if !lines.is_empty() {
-            said = if said.is_empty() { lines.to_owned() } else { format!("{said}\n{lines}") };
+            output = if output.is_empty() { lines.to_owned() } else { format!("{output}\n{lines}") };
         }
         offset = reply["next"].as_i64().unwrap();
         if over && !reply["more"].as_bool().unwrap() {
@@ -168,14 +168,14 @@ async fn a_log_is_read_on_from_the_end_of_the_previous_reply() {
         }
     }
     let (_, whole) = app.get(&log).await;
-    assert_eq!((whole["logs"].as_str().unwrap(), whole["next"].as_i64().unwrap()), (said.as_str(), offset));
+    assert_eq!((whole["logs"].as_str().unwrap(), whole["next"].as_i64().unwrap()), (output.as_str(), offset));
     let (status, wrong) = app.get(&format!("{log}?offset=last")).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY, "{wrong}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_that_is_stopped_at_once_does_only_what_it_reports() {
-    let app = TestApp::with(&[("GLIMPSE_JOBS_AT_ONCE", "4")]).await;
+    let app = TestApp::start_with(&[("GLIMPSE_JOBS_AT_ONCE", "4")]).await;
     for copy in 0..40 {
         app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
     }
@@ -204,15 +204,15 @@ async fn a_job_that_is_stopped_at_once_does_only_what_it_reports() {
 async fn a_job_waits_for_a_bucket_that_is_down_and_reports_it() {
     // Nothing listens on port 9 of loopback.
     let down = [("S3_ENDPOINT", "http://127.0.0.1:9"), ("S3_ACCESS_KEY_ID", "k"), ("S3_SECRET_ACCESS_KEY", "hush")];
-    let app = TestApp::with(&down).await;
+    let app = TestApp::start_with(&down).await;
     let id = app.submit(json!({})).await;
     let job = app.job_until(&id, |job| job.waiting_on.is_some()).await;
     let waiting = job.waiting_on.unwrap();
     assert_eq!((job.status.as_str(), waiting.dependency.as_str(), job.counts.failed), ("RUNNING", "s3", 0));
-    assert!(!waiting.message.contains("127.0.0.1"), "internals are for the log: {}", waiting.message);
+    assert!(!waiting.message.contains("127.0.0.1"), "internal details are only logged: {}", waiting.message);
     assert_eq!(app.get("/readyz").await.0, StatusCode::OK, "searches need no bucket");
     assert_eq!(app.delete(&format!("/jobs/{id}")).await.0, StatusCode::OK);
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     app.stop().await;
-    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "a listing that waits holds nothing up");
+    assert!(started.elapsed() < std::time::Duration::from_secs(10), "a waiting listing does not delay other requests");
 }

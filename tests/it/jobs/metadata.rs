@@ -37,16 +37,16 @@ async fn ingest_well(app: &TestApp, metadata_key: &str) -> JobReply {
 async fn found(app: &TestApp, filter: &str) -> Vec<String> {
     let by_words = app.client.get(format!("{}/search/images?q=animal&{filter}", app.url)).send().await.unwrap();
     let by_image = app.search_file(demo_image("cat.jpg"), &format!("?{filter}")).await;
-    let mut both = Vec::new();
+    let mut hits = Vec::new();
     for response in [by_words, by_image] {
         let (status, reply) = (response.status(), response.json::<Value>().await.unwrap());
         assert_eq!(status, StatusCode::OK, "{filter}: {reply}");
         let mut names = names(&serde_json::from_value(reply).unwrap());
         names.sort();
-        both.push(names);
+        hits.push(names);
     }
-    assert_eq!(both[0], both[1], "both routes filter alike: {filter}");
-    both.swap_remove(0)
+    assert_eq!(hits[0], hits[1], "both searches filter alike: {filter}");
+    hits.swap_remove(0)
 }
 
 async fn meta(app: &TestApp, name: &str) -> BTreeMap<String, String> {
@@ -54,10 +54,6 @@ async fn meta(app: &TestApp, name: &str) -> BTreeMap<String, String> {
     let (status, image) = app.get(&format!("/images/{}", reply.results[0].id)).await;
     assert_eq!((status, image["s3_key"].as_str().unwrap()), (StatusCode::OK, format!("images/{name}").as_str()));
     serde_json::from_value(image["meta"].clone()).unwrap()
-}
-
-async fn logs(app: &TestApp, job: &JobReply) -> String {
-    app.get(&format!("/jobs/{}/logs", job.job_id)).await.1["logs"].as_str().unwrap().to_owned()
 }
 
 fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
@@ -93,15 +89,15 @@ async fn the_columns_of_a_csv_are_found_by_both_searches() {
     assert_eq!(found(&app, "meta.taxon=Alces").await, [""; 0]);
     assert_eq!(found(&app, "meta.photographer=von%20Wright").await, ["cat.jpg"]);
     let cat = [("month", "5"), ("photographer", "von Wright"), ("place", "Zürich, CH"), ("taxon", "Felis catus")];
-    assert_eq!(meta(&app, "cat.jpg").await, pairs(&cat), "where both have a name, the file counts");
+    assert_eq!(meta(&app, "cat.jpg").await, pairs(&cat), "if both have a name, the file counts");
     assert_eq!(meta(&app, "moose.jpg").await, pairs(&[("month", "12"), ("taxon", "Alces alces")]));
-    assert_eq!(meta(&app, "coffee.jpg").await, pairs(&[]), "a bad row costs itself");
+    assert_eq!(meta(&app, "coffee.jpg").await, pairs(&[]), "a bad row is skipped alone");
 
-    let said = logs(&app, &job).await;
-    assert!(said.contains("line 9: its s3_key is empty"), "{said}");
-    assert!(said.contains("line 10: it has 3 fields, the header has 4"), "{said}");
+    let text = app.log(&job.job_id).await;
+    assert!(text.contains("line 9: its s3_key is empty"), "{text}");
+    assert!(text.contains("line 10: it has 3 fields, the header has 4"), "{text}");
     let tally = "4 keys have a row, 2 rows cannot be used, 1 rows are about other keys, 1 rows are followed";
-    assert!(said.contains(tally), "{said}");
+    assert!(text.contains(tally), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,8 +116,8 @@ async fn the_fields_of_an_ndjson_are_found_by_both_searches() {
     let cat = [("month", "5"), ("taxon", "{\"genus\":\"Felis\"}"), ("wild", "false")];
     assert_eq!(meta(&app, "cat.jpg").await, pairs(&cat));
     assert_eq!(meta(&app, "panda.jpg").await, pairs(&[("month", "5"), ("wild", "true")]));
-    let said = logs(&app, &job).await;
-    assert!(said.contains("line 3: it has no `s3_key`") && said.contains("line 4: it is not a JSON object"), "{said}");
+    let text = app.log(&job.job_id).await;
+    assert!(text.contains("line 3: it has no `s3_key`") && text.contains("line 4: it is not a JSON object"), "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -151,7 +147,7 @@ async fn a_corrected_file_changes_only_its_records() {
 #[tokio::test(flavor = "multi_thread")]
 async fn rows_and_their_corrections_reach_every_store() {
     let qdrant = QdrantServer::start().await;
-    let app = TestApp::with(&[("VECTOR_DB_PROVIDER", "embedded,qdrant"), ("QDRANT_URL", &qdrant.url())]).await;
+    let app = TestApp::start_with(&[("VECTOR_DB_PROVIDER", "embedded,qdrant"), ("QDRANT_URL", &qdrant.url())]).await;
     let app = seeded(app).await;
     for (taxon, other) in [("Felis", "Felis catus"), ("Felis catus", "Felis")] {
         app.put("taxa.csv", format!("s3_key,taxon\nimages/cat.jpg,{taxon}\n")).await;
@@ -173,7 +169,7 @@ async fn an_unusable_file_fails_the_job_with_the_reason() {
     app.put("empty.csv", "").await;
     app.put("other.csv", "key,taxon\nimages/cat.jpg,Felis\n").await;
     app.put("other.jsonl", "{\"key\":\"images/cat.jpg\"}\n").await;
-    for (key, said) in [
+    for (key, text) in [
         ("gone.csv", "there is no metadata file s3://pipeline/gone.csv: check metadata_key"),
         ("empty.csv", "cannot be used: it has no column `s3_key`"),
         ("other.csv", "it has no column `s3_key`; its first columns are `key`, `taxon`"),
@@ -182,7 +178,7 @@ async fn an_unusable_file_fails_the_job_with_the_reason() {
         let job = ingest(&app, key).await;
         assert_eq!((job.status.as_str(), job.counts.listed), ("FAILED", 0), "{key}: {job:?}");
         let message = job.message.unwrap();
-        assert!(message.contains(said), "{key}: {message}");
+        assert!(message.contains(text), "{key}: {message}");
     }
     for key in ["taxa.xlsx", "csv", "taxa.csv/"] {
         let (status, reply) = app.post("/jobs/images", json!({"metadata_key": key})).await;
@@ -194,7 +190,7 @@ async fn an_unusable_file_fails_the_job_with_the_reason() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupted_job_continues_with_the_rows_that_it_read() {
-    let app = TestApp::with(&[("IMAGE_BATCH_SIZE", "8")]).await;
+    let app = TestApp::start_with(&[("IMAGE_BATCH_SIZE", "8")]).await;
     let mut file = "s3_key,number\n".to_owned();
     for copy in 0..80 {
         app.put(&format!("images/{copy:03}.jpg"), demo_image("cat.jpg")).await;
@@ -224,7 +220,7 @@ async fn many_rows_are_read_in_batches() {
     app.put("many.csv", file).await;
     let job = ingest_well(&app, "many.csv").await;
     assert_eq!(found(&app, "meta.number=5000&meta.taxon=Felis").await, ["cat.jpg"]);
-    assert!(logs(&app, &job).await.contains("5001 keys have a row, 0 rows cannot be used"));
+    assert!(app.log(&job.job_id).await.contains("5001 keys have a row, 0 rows cannot be used"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

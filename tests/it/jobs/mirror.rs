@@ -9,8 +9,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 
 use crate::cli::commands::{glimpse, stdout};
+use crate::support::proxies::bucket::ProxiedBucketApp;
 use crate::support::qdrant::{QdrantServer, ServerFault};
-use crate::support::watched::Watched;
 use crate::support::{TestApp, demo_image, demo_images};
 
 pub(crate) async fn remove(app: &TestApp, key: &str) {
@@ -43,16 +43,16 @@ fn succeeded(job: &JobReply) -> (u64, u64, u64) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dry_run_reports_what_a_sync_then_does() {
-    let watched = Watched::start(&[]).await;
-    let app = &watched.app;
+    let proxied_bucket = ProxiedBucketApp::start(&[]).await;
+    let app = &proxied_bucket.app;
     let dry = json!({"s3_prefix": "images/", "dry_run": true});
     let fresh = app.ingest_with(dry.clone()).await;
     assert_eq!(fresh.plan.as_ref().map(|plan| plan.new), Some(0));
     let names = app.seed_demo().await;
-    watched.read();
+    proxied_bucket.reads();
     let fresh = app.ingest_with(dry.clone()).await.plan.unwrap();
     assert_eq!((fresh.new, fresh.changed, fresh.deleted, fresh.examples.new.len()), (26, 0, 0, 10));
-    assert_eq!((watched.read(), count(app).await), (0, 0), "not even the collection is made");
+    assert_eq!((proxied_bucket.reads(), count(app).await), (0, 0), "not even the collection is created");
     assert_eq!(succeeded(&app.ingest().await), (26, 0, 0));
 
     let key = |at: usize| format!("images/{}", names[at]);
@@ -66,28 +66,28 @@ async fn a_dry_run_reports_what_a_sync_then_does() {
         rename(app, &key(at), &format!("images/moved/{}", names[at])).await;
     }
     let before = keys(app).await;
-    watched.read();
+    proxied_bucket.reads();
     let sync = json!({"s3_prefix": "images/", "sync": true, "dry_run": true});
     let found = app.ingest_with(sync).await;
     assert_eq!(succeeded(&found), (0, 19 - 3, 0));
     let plan = found.plan.unwrap();
     assert_eq!((plan.new, plan.changed, plan.deleted, found.counts.left), (2, 5, 5, 0));
-    let mut gone: Vec<String> = [10, 11, 12, 20, 21].map(key).to_vec();
-    gone.sort();
-    assert_eq!(plan.examples.deleted, gone);
+    let mut removed: Vec<String> = [10, 11, 12, 20, 21].map(key).to_vec();
+    removed.sort();
+    assert_eq!(plan.examples.deleted, removed);
     assert_eq!(plan.examples.new.len() + plan.examples.changed.len(), 7);
     let warned = found.message.unwrap();
     assert!(warned.contains("5 of the 26 objects") && warned.contains("max_delete_percent = 10"), "{warned}");
-    assert_eq!((watched.read(), keys(app).await), (0, before.clone()), "nothing is touched");
+    assert_eq!((proxied_bucket.reads(), keys(app).await), (0, before.clone()), "nothing is changed");
     let unasked = app.ingest_with(dry).await.plan.unwrap();
     assert_eq!(unasked.deleted, 0, "without sync nothing would be removed");
 
     let refused = app.ingest_with(json!({"s3_prefix": "images/", "sync": true, "max_delete_percent": 19})).await;
     assert_eq!((refused.status.as_str(), refused.counts.deleted), ("FAILED", 0));
-    let said = refused.message.unwrap();
-    assert!(said.starts_with("5 of the 26 objects") && said.contains("max_delete_percent = 19"), "{said}");
+    let text = refused.message.unwrap();
+    assert!(text.starts_with("5 of the 26 objects") && text.contains("max_delete_percent = 19"), "{text}");
     let after = keys(app).await;
-    assert!(gone.iter().all(|key| after.contains(key)), "nothing was removed: {after:?}");
+    assert!(removed.iter().all(|key| after.contains(key)), "nothing was removed: {after:?}");
 
     let mirror = json!({"s3_prefix": "images/", "sync": true, "max_delete_percent": 20});
     let synced = app.ingest_with(mirror.clone()).await;
@@ -95,30 +95,30 @@ async fn a_dry_run_reports_what_a_sync_then_does() {
     assert_eq!((deleted, synced.counts.done + refused.counts.done), (5, 7));
     assert_eq!(count(app).await, 23);
     let now = keys(app).await;
-    assert!(gone.iter().all(|key| !now.contains(key)), "{now:?}");
+    assert!(removed.iter().all(|key| !now.contains(key)), "{now:?}");
     assert!(now.contains(&format!("images/moved/{}", names[20])));
     let hit = app.find_like(demo_image(&names[21])).await.results.remove(0);
     assert_eq!(hit.s3_key, format!("images/moved/{}", names[21]));
 
-    watched.read();
+    proxied_bucket.reads();
     assert_eq!(succeeded(&app.ingest_with(mirror).await), (0, 23, 0));
-    assert_eq!(watched.read(), 0, "a second run costs a listing");
+    assert_eq!(proxied_bucket.reads(), 0, "a second run only lists");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_renamed_image_is_read_but_not_embedded() {
-    let watched = Watched::start(&[("THUMBNAIL_PREFIX", "thumbs/")]).await;
-    let app = &watched.app;
+    let proxied_bucket = ProxiedBucketApp::start(&[("THUMBNAIL_PREFIX", "thumbs/")]).await;
+    let app = &proxied_bucket.app;
     let names = app.seed_demo().await;
     assert_eq!(succeeded(&app.ingest().await), (26, 0, 0));
     let like = app.find_like(demo_image("cat.jpg")).await.results.remove(0);
     for name in &names {
         rename(app, &format!("images/{name}"), &format!("elsewhere/{name}")).await;
     }
-    watched.read();
+    proxied_bucket.reads();
     let moved = app.ingest_with(json!({"sync": true, "max_delete_percent": 100})).await;
     assert_eq!(succeeded(&moved), (26, 0, 26));
-    assert_eq!(watched.read(), 26, "one GET each");
+    assert_eq!(proxied_bucket.reads(), 26, "one GET each");
     let stages = moved.stages.unwrap();
     assert!(stages.fetch.p95_ms > 0.0 && stages.prepare.p95_ms <= 0.0 && stages.embed.p95_ms <= 0.0, "{stages:?}");
     let hit = app.find_like(demo_image("cat.jpg")).await.results.remove(0);
@@ -148,7 +148,7 @@ async fn a_sync_removes_only_records_under_its_prefix() {
     assert_eq!(keys(&app).await, ["a/2.jpg", "a/raw.bin", "b/1.jpg", "b/2.jpg", "im/1.jpg", "im2/1.jpg", "in/1.jpg"]);
     assert_eq!(succeeded(&app.ingest_with(mirror("im")).await).2, 2);
     assert_eq!(keys(&app).await, ["a/2.jpg", "a/raw.bin", "b/1.jpg", "b/2.jpg", "in/1.jpg"]);
-    assert_eq!(succeeded(&app.ingest_with(json!({"s3_prefix": "b/"})).await).2, 0, "nothing goes unasked");
+    assert_eq!(succeeded(&app.ingest_with(json!({"s3_prefix": "b/"})).await).2, 0, "nothing is removed without sync");
     // A key that is not an image by its name still exists.
     assert_eq!(succeeded(&app.ingest_with(mirror("")).await).2, 2);
     assert_eq!(keys(&app).await, ["a/2.jpg", "a/raw.bin", "b/2.jpg"]);
@@ -175,13 +175,13 @@ async fn contradictory_options_are_refused_at_submission() {
     let capped = json!({"dry_run": true, "image_max_items": 3});
     app.seed_demo().await;
     let plan = app.ingest_with(capped).await.plan.unwrap();
-    assert_eq!(plan.new, 3, "a dry run without sync may be capped");
+    assert_eq!(plan.new, 3, "a dry run without sync can have a limit");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_listing_removes_nothing() {
-    let watched = Watched::start(&[]).await;
-    let app = &watched.app;
+    let proxied_bucket = ProxiedBucketApp::start(&[]).await;
+    let app = &proxied_bucket.app;
     let names = app.seed_demo().await;
     assert_eq!(succeeded(&app.ingest().await), (26, 0, 0));
     for name in &names[..20] {
@@ -191,13 +191,13 @@ async fn a_failed_listing_removes_nothing() {
     stream::iter(0..1_100)
         .for_each_concurrent(16, |at| async move { app.put(&format!("images/0/{at:04}.txt"), "no image").await })
         .await;
-    watched.refuses.store(true, Ordering::SeqCst);
+    proxied_bucket.refuses.store(true, Ordering::SeqCst);
     let mirror = json!({"s3_prefix": "images/", "sync": true, "max_delete_percent": 100});
     let broken = app.ingest_with(mirror.clone()).await;
     assert_eq!((broken.status.as_str(), broken.counts.listed, broken.counts.deleted), ("FAILED", 1_000, 0));
-    assert!(watched.pages.load(Ordering::SeqCst) >= 2);
+    assert!(proxied_bucket.pages.load(Ordering::SeqCst) >= 2);
     assert_eq!(count(app).await, 26);
-    watched.refuses.store(false, Ordering::SeqCst);
+    proxied_bucket.refuses.store(false, Ordering::SeqCst);
     assert_eq!(succeeded(&app.ingest_with(mirror).await), (0, 6, 20));
 }
 
@@ -210,7 +210,7 @@ async fn removal_waits_for_a_store_that_is_down_also_after_a_restart() {
         ("QDRANT_URL", url.as_str()),
         ("VECTOR_DB_CIRCUIT_BREAKER_TIMEOUT", "1"),
     ];
-    let app = TestApp::with(&variables).await;
+    let app = TestApp::start_with(&variables).await;
     let names = app.seed_demo().await;
     assert_eq!(succeeded(&app.ingest().await), (26, 0, 0));
     for name in &names[..13] {
@@ -224,7 +224,7 @@ async fn removal_waits_for_a_store_that_is_down_also_after_a_restart() {
     assert_eq!(
         (job.counts.deleted, qdrant.points("documents_images").len()),
         (0, 26),
-        "not gone before it is everywhere"
+        "removed only when it is removed from every store"
     );
 
     let app = app.restart().await;
@@ -248,9 +248,9 @@ async fn the_command_line_mirrors_too() {
     assert_eq!(glimpse(&at, &sync).await.status.code(), Some(0));
     remove(&app, &format!("images/{}", names[0])).await;
     let dry = glimpse(&at, &[&sync[..], &["--dry-run"]].concat()).await;
-    let said = stdout(&dry);
-    assert!(said.contains("0 new, 0 changed, 1 to remove"), "{said}");
-    assert!(said.contains(&format!("removed  images/{}", names[0])), "{said}");
+    let text = stdout(&dry);
+    assert!(text.contains("0 new, 0 changed, 1 to remove"), "{text}");
+    assert!(text.contains(&format!("removed  images/{}", names[0])), "{text}");
     let refused = glimpse(&at, &[&sync[..], &["--max-delete-percent", "3"]].concat()).await;
     assert!(refused.status.code() == Some(1) && stdout(&refused).contains("1 of the 26"), "{}", stdout(&refused));
     let done = glimpse(&at, &[&sync[..], &["--max-failures", "5%"]].concat()).await;

@@ -8,14 +8,14 @@ use axum::http::StatusCode;
 use glimpse::api::replies::JobReply;
 use serde_json::json;
 
-use crate::support::bent::{Bent, CONSTANT, HALF, HONEST, TURNED};
-use crate::support::embed_services::serve;
-use crate::support::wire::Wire;
+use crate::support::proxies::tcp::TcpProxy;
+use crate::support::serve;
+use crate::support::services::wrong_clip::{CONSTANT, CORRECT, HALF, REVERSED, WrongClip};
 use crate::support::{TestApp, demo_images};
 
 /// A service with its model at `url`, and a breaker that opens soon and closes soon.
 async fn app(url: &str) -> TestApp {
-    TestApp::with(&variables(url)).await
+    TestApp::start_with(&variables(url)).await
 }
 
 fn variables(url: &str) -> [(&str, &str); 6] {
@@ -42,16 +42,16 @@ async fn fill(app: &TestApp, copies: usize) -> u64 {
 }
 
 fn all_done(job: &JobReply, images: u64) {
-    let seen = (job.status.as_str(), job.counts.done, job.counts.failed);
-    assert_eq!(seen, ("SUCCEEDED", images, 0), "{:?}", job.message);
+    let result = (job.status.as_str(), job.counts.done, job.counts.failed);
+    assert_eq!(result, ("SUCCEEDED", images, 0), "{:?}", job.message);
 }
 
 /// Repeats a request until the status is `wanted`.
-async fn until(app: &TestApp, path: &str, wanted: StatusCode) -> serde_json::Value {
+async fn get_until(app: &TestApp, path: &str, expected: StatusCode) -> serde_json::Value {
     let deadline = Instant::now() + Duration::from_secs(30);
     loop {
         let (status, reply) = app.get(path).await;
-        if status == wanted {
+        if status == expected {
             return reply;
         }
         assert!(Instant::now() < deadline, "{path} still answers {status}: {reply}");
@@ -61,8 +61,8 @@ async fn until(app: &TestApp, path: &str, wanted: StatusCode) -> serde_json::Val
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_outage_of_the_model_during_a_job_costs_no_image() {
-    let (url, _serving) = serve(Bent::new().router()).await;
-    let mut wire = Wire::to(&url, true).await;
+    let (url, _serving) = serve(WrongClip::new().router()).await;
+    let mut wire = TcpProxy::start(&url, true).await;
     let app = app(&wire.url()).await;
     let images = fill(&app, 4).await;
     let id = app.submit(json!({"s3_prefix": "images/"})).await;
@@ -74,25 +74,25 @@ async fn an_outage_of_the_model_during_a_job_costs_no_image() {
     let waiting = job.waiting_on.unwrap();
     assert_eq!((job.status.as_str(), waiting.dependency.as_str()), ("RUNNING", "clip"));
     assert!(job.counts.done < images, "{:?}", job.counts);
-    assert!(!waiting.message.contains("127.0.0.1"), "internals are for the log: {}", waiting.message);
-    let refused = until(&app, "/search/images?q=a%20dog", StatusCode::SERVICE_UNAVAILABLE).await;
+    assert!(!waiting.message.contains("127.0.0.1"), "internal details are only logged: {}", waiting.message);
+    let refused = get_until(&app, "/search/images?q=a%20dog", StatusCode::SERVICE_UNAVAILABLE).await;
     assert_eq!(refused["code"], "unavailable");
     let response = app.send(reqwest::Method::GET, "/search/images?q=a%20dog", None).await;
     assert!(response.status() == StatusCode::SERVICE_UNAVAILABLE && response.headers().contains_key("retry-after"));
     app.find("a cat", 1).await;
-    assert_eq!(until(&app, "/readyz", StatusCode::SERVICE_UNAVAILABLE).await["message"], "clip is unavailable");
+    assert_eq!(get_until(&app, "/readyz", StatusCode::SERVICE_UNAVAILABLE).await["message"], "clip is unavailable");
 
-    wire.mend().await;
+    wire.connect().await;
     let job = app.job_until(&id, JobReply::is_final).await;
     all_done(&job, images);
     assert!(app.job(&id).await.waiting_on.is_none());
-    until(&app, "/search/images?q=a%20dog", StatusCode::OK).await;
+    get_until(&app, "/search/images?q=a%20dog", StatusCode::OK).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_is_not_ready_during_an_outage_and_becomes_ready_without_a_search() {
-    let (url, _serving) = serve(Bent::new().router()).await;
-    let mut wire = Wire::to(&url, true).await;
+    let (url, _serving) = serve(WrongClip::new().router()).await;
+    let mut wire = TcpProxy::start(&url, true).await;
     let app = app(&wire.url()).await;
     fill(&app, 1).await;
     assert_eq!(app.ingest().await.status, "SUCCEEDED");
@@ -104,15 +104,15 @@ async fn a_service_is_not_ready_during_an_outage_and_becomes_ready_without_a_sea
     assert!(response.status() == StatusCode::SERVICE_UNAVAILABLE && response.headers().contains_key("retry-after"));
     let reply: serde_json::Value = response.json().await.unwrap();
     assert_eq!((reply["code"].as_str(), reply["message"].as_str()), (Some("not_ready"), Some("clip is unavailable")));
-    wire.mend().await;
-    until(&app, "/readyz", StatusCode::OK).await;
+    wire.connect().await;
+    get_until(&app, "/readyz", StatusCode::OK).await;
     assert_eq!(app.get("/search/images?q=a%20dog").await.0, StatusCode::OK);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_waits_for_a_missing_model_and_can_be_stopped() {
-    let (url, _serving) = serve(Bent::new().router()).await;
-    let mut wire = Wire::to(&url, false).await;
+    let (url, _serving) = serve(WrongClip::new().router()).await;
+    let mut wire = TcpProxy::start(&url, false).await;
     let app = app(&wire.url()).await;
     let images = fill(&app, 1).await;
     let response = app.send(reqwest::Method::GET, "/readyz", None).await;
@@ -127,7 +127,7 @@ async fn a_job_waits_for_a_missing_model_and_can_be_stopped() {
     let id = app.submit(json!({"s3_prefix": "images/"})).await;
     app.job_until(&id, |job| job.waiting_on.is_some()).await;
 
-    wire.mend().await;
+    wire.connect().await;
     let job = app.job_until(&id, JobReply::is_final).await;
     all_done(&job, images);
     assert_eq!(app.job(&stopped).await.status, "STOPPED");
@@ -136,46 +136,52 @@ async fn a_job_waits_for_a_missing_model_and_can_be_stopped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_ignores_its_input_is_refused_with_the_reason_everywhere() {
-    let bent = Bent::new();
-    let (url, _serving) = serve(bent.router()).await;
+    let wrong_clip = WrongClip::new();
+    let (url, _serving) = serve(wrong_clip.router()).await;
     let app = app(&url).await;
     fill(&app, 1).await;
     assert_eq!(app.ingest().await.status, "SUCCEEDED");
-    bent.becomes(CONSTANT);
+    wrong_clip.set_mode(CONSTANT);
     let app = app.restart().await;
-    let said = "failed its probe: image:gradient and image:checkers got the same vector";
-    let told = |text: &str| assert!(text.contains(said), "{text}");
+    let reason = "failed its probe: image:gradient and image:checkers got the same vector";
+    let assert_reason = |text: &str| assert!(text.contains(reason), "{text}");
     let (status, reply) = app.get("/readyz").await;
     assert_eq!((status, reply["code"].as_str()), (StatusCode::SERVICE_UNAVAILABLE, Some("not_ready")));
-    told(reply["message"].as_str().unwrap());
+    assert_reason(reply["message"].as_str().unwrap());
     let (status, reply) = app.get("/search/images?q=a%20cat").await;
     assert_eq!((status, reply["code"].as_str()), (StatusCode::BAD_GATEWAY, Some("bad_provider")));
-    told(reply["message"].as_str().unwrap());
+    assert_reason(reply["message"].as_str().unwrap());
     let job = app.ingest().await;
     assert_eq!((job.status.as_str(), job.counts.failed), ("FAILED", 0));
-    told(&job.message.unwrap());
+    assert_reason(&job.message.unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_model_that_changes_its_size_ends_the_job_and_fails_no_image() {
-    let bent = Bent::new();
-    let (url, _serving) = serve(bent.router()).await;
+    let wrong_clip = WrongClip::new();
+    let (url, _serving) = serve(wrong_clip.router()).await;
     let app = app(&url).await;
     let images = fill(&app, 4).await;
     let id = app.submit(json!({"s3_prefix": "images/"})).await;
     app.job_until(&id, |job| job.counts.done > 8).await;
-    bent.becomes(HALF);
+    wrong_clip.set_mode(HALF);
     let job = app.job_until(&id, JobReply::is_final).await;
-    let said = job.message.unwrap();
-    assert_eq!((job.status.as_str(), job.counts.failed), ("FAILED", 0), "{said}");
-    assert!(said.contains("`bent/512/crop-260-bicubic`") && said.contains("`bent/256/crop-260-bicubic`"), "{said}");
+    let output = job.message.unwrap();
+    assert_eq!((job.status.as_str(), job.counts.failed), ("FAILED", 0), "{output}");
+    assert!(
+        output.contains("`bent/512/crop-260-bicubic`") && output.contains("`bent/256/crop-260-bicubic`"),
+        "{output}"
+    );
     assert!(job.counts.done < images, "{:?}", job.counts);
     let (status, reply) = app.get("/search/images?q=a%20cat").await;
-    let said = reply["message"].as_str().unwrap();
-    assert_eq!((status, reply["code"].as_str()), (StatusCode::CONFLICT, Some("space_mismatch")), "{said}");
-    assert!(said.contains("`bent/512/crop-260-bicubic`") && said.contains("`bent/256/crop-260-bicubic`"), "{said}");
+    let output = reply["message"].as_str().unwrap();
+    assert_eq!((status, reply["code"].as_str()), (StatusCode::CONFLICT, Some("space_mismatch")), "{output}");
+    assert!(
+        output.contains("`bent/512/crop-260-bicubic`") && output.contains("`bent/256/crop-260-bicubic`"),
+        "{output}"
+    );
 
-    bent.becomes(HONEST);
+    wrong_clip.set_mode(CORRECT);
     let app = app.restart().await;
     let job = app.ingest().await;
     assert_eq!((job.status.as_str(), job.counts.failed), ("SUCCEEDED", 0), "{:?}", job.message);
@@ -183,9 +189,9 @@ async fn a_model_that_changes_its_size_ends_the_job_and_fails_no_image() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn another_model_after_an_outage_never_writes_into_an_old_collection() {
-    let bent = Bent::new();
-    let (url, _serving) = serve(bent.router()).await;
-    let mut wire = Wire::to(&url, true).await;
+    let wrong_clip = WrongClip::new();
+    let (url, _serving) = serve(wrong_clip.router()).await;
+    let mut wire = TcpProxy::start(&url, true).await;
     let app = app(&wire.url()).await;
     fill(&app, 4).await;
     let id = app.submit(json!({"s3_prefix": "images/"})).await;
@@ -194,12 +200,12 @@ async fn another_model_after_an_outage_never_writes_into_an_old_collection() {
     app.job_until(&id, |job| job.waiting_on.is_some()).await;
     // Nothing is in flight: everything that it answered was written before.
     let done = app.job(&id).await.counts.done;
-    bent.becomes(TURNED);
-    wire.mend().await;
+    wrong_clip.set_mode(REVERSED);
+    wire.connect().await;
     let job = app.job_until(&id, JobReply::is_final).await;
-    let said = job.message.unwrap();
-    assert_eq!((job.status.as_str(), job.counts.failed), ("FAILED", 0), "{said}");
-    assert!(said.contains("the probe image:gradient has cosine"), "{said}");
+    let output = job.message.unwrap();
+    assert_eq!((job.status.as_str(), job.counts.failed), ("FAILED", 0), "{output}");
+    assert!(output.contains("the probe image:gradient has cosine"), "{output}");
     let (_, collections) = app.get("/collections").await;
     let count = collections["collections"][0]["count"].as_u64().unwrap();
     assert!(count == job.counts.done && count <= done + 8, "{count} of {done}");
@@ -213,16 +219,16 @@ async fn a_service_that_refuses_access_ends_the_job_with_advice() {
     fill(&app, 1).await;
     let (status, reply) = app.get("/readyz").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(reply["message"], "clip refused the request: check its settings");
+    assert_eq!(reply["message"], "clip refused the request: check CLIP_URL, CLIP_MODEL and CLIP_API_KEY");
     let job = app.ingest().await;
-    let said = job.message.unwrap();
+    let output = job.message.unwrap();
     assert_eq!((job.status.as_str(), job.counts.failed), ("FAILED", 0));
-    assert!(said.starts_with("clip refused the request: check its settings"), "{said}");
+    assert!(output.starts_with("clip refused the request: check its settings"), "{output}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_busy_model_does_not_count_as_down() {
-    let (url, _serving) = serve(Bent::new().router()).await;
+    let (url, _serving) = serve(WrongClip::new().router()).await;
     let app = app(&url).await;
     fill(&app, 1).await;
     assert_eq!(app.ingest().await.status, "SUCCEEDED");

@@ -6,13 +6,13 @@ use glimpse::config::Settings;
 use glimpse::embed::ProviderKind;
 use glimpse::shutdown::Shutdown;
 
-use crate::support::embed_services::Service;
+use crate::support::services::embed_services::Service;
 use crate::support::{TestApp, demo_image};
 
 #[tokio::test]
 async fn a_collection_of_a_model_service_is_searched_with_the_local_model() {
-    let clip = Service::of(ProviderKind::Clip).await;
-    let app = TestApp::with(&[("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_ENDPOINT", &clip.url)]).await;
+    let clip = Service::start(ProviderKind::Clip).await;
+    let app = TestApp::start_with(&[("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_ENDPOINT", &clip.url)]).await;
     for name in ["cat.jpg", "rocket.jpg", "coffee.jpg"] {
         app.put(&format!("images/{name}"), demo_image(name)).await;
     }
@@ -31,14 +31,14 @@ async fn a_collection_of_images_is_not_searched_with_captions() {
     let app = TestApp::start().await;
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     app.ingest().await;
-    let ollama = Service::of(ProviderKind::Ollama).await;
+    let ollama = Service::start(ProviderKind::Ollama).await;
     let app = app.restart_with(&[("IMAGE_EMBEDDING_PROVIDER", "llava"), ("OLLAMA_BASE_URL", &ollama.url)]).await;
     let (status, reply) = app.get("/search/images?q=a%20cat").await;
     assert_eq!(status, StatusCode::CONFLICT, "{reply}");
-    let said = reply["message"].as_str().unwrap();
+    let text = reply["message"].as_str().unwrap();
     assert!(
-        said.contains("glimpse-mini-1/512") && said.contains("llava+nomic-embed-text/512/crop-336-bicubic-floor"),
-        "{said}"
+        text.contains("glimpse-mini-1/512") && text.contains("llava+nomic-embed-text/512/crop-336-bicubic-floor"),
+        "{text}"
     );
 }
 

@@ -14,13 +14,13 @@ use crate::support::TestApp;
 use crate::support::qdrant::QdrantServer;
 
 /// The name of the collection in Qdrant.
-const THERE: &str = "documents_images";
+const QDRANT_COLLECTION: &str = "documents_images";
 /// The number of demo images.
-const DEMO: u64 = 26;
+const DEMO_IMAGES: u64 = 26;
 
 /// A service with both stores, which retries Qdrant soon after a failure.
-async fn both(qdrant: &QdrantServer) -> TestApp {
-    TestApp::with(&variables("embedded,qdrant", &qdrant.url())).await
+async fn start_with_both_stores(qdrant: &QdrantServer) -> TestApp {
+    TestApp::start_with(&variables("embedded,qdrant", &qdrant.url())).await
 }
 
 fn variables<'a>(stores: &'a str, url: &'a str) -> Vec<(&'static str, &'a str)> {
@@ -28,7 +28,7 @@ fn variables<'a>(stores: &'a str, url: &'a str) -> Vec<(&'static str, &'a str)> 
 }
 
 /// The same server, for changes by hand.
-fn by_hand(qdrant: &QdrantServer) -> QdrantIndex {
+fn raw_index(qdrant: &QdrantServer) -> QdrantIndex {
     let timeout = Duration::from_secs(10);
     QdrantIndex::new(QdrantSettings { url: qdrant.url(), api_key: Secret::default(), timeout }).unwrap()
 }
@@ -53,16 +53,16 @@ fn done(job: &JobReply) -> (u64, u64, u64) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_waits_for_a_store_that_is_down_and_the_counts_agree_at_the_end() {
     let qdrant = QdrantServer::start().await;
-    let app = both(&qdrant).await;
+    let app = start_with_both_stores(&qdrant).await;
     let keys = app.seed_demo().await;
     let seeded = keys.len() as u64;
-    assert_eq!(seeded, DEMO);
+    assert_eq!(seeded, DEMO_IMAGES);
     // Down from the middle of the first job on.
     let id = app.submit(json!({"s3_prefix": "images/"})).await;
     app.job_until(&id, |job| job.counts.done > 0).await;
     qdrant.stop().await;
     let job = app.job_until(&id, |job| job.waiting_on.is_some() || job.is_final()).await;
-    let waiting = job.waiting_on.expect("there was more to do than what two lanes hold");
+    let waiting = job.waiting_on.expect("more images are left than two lanes hold");
     assert_eq!(waiting.dependency, "qdrant");
 
     // Indexed images can be found meanwhile, and the service reports that the results are partial.
@@ -75,23 +75,30 @@ async fn a_job_waits_for_a_store_that_is_down_and_the_counts_agree_at_the_end() 
     let (status, ready) = app.get("/readyz").await;
     assert_eq!((status, ready["warnings"].as_array().unwrap().len()), (StatusCode::OK, 1), "{ready}");
     let (status, _) = app.post("/collections/documents/verify", json!({})).await;
-    assert_eq!(status, StatusCode::CONFLICT, "a job is at work there");
+    assert_eq!(status, StatusCode::CONFLICT, "a job is running");
 
     qdrant.restart().await;
     let job = app.job_until(&id, JobReply::is_final).await;
     assert_eq!(done(&job), (seeded, 0, 0));
-    assert_eq!(qdrant.points(THERE).len(), keys.len());
+    assert_eq!(qdrant.points(QDRANT_COLLECTION).len(), keys.len());
     let agrees = verify(&app, None).await;
     assert!(agrees.agrees && agrees.total == 0 && agrees.compared == seeded, "{agrees:?}");
     assert_eq!(agrees.stores.values().copied().collect::<Vec<_>>(), [seeded; 2]);
 
-    let all = search(&app, "provider=all&limit=50").await;
-    assert_eq!((all.provider.as_str(), all.results.len(), all.warnings.len()), ("all", keys.len(), 0));
-    assert!(all.results.iter().all(|hit| hit.stores == ["embedded", "qdrant"]), "{all:?}");
-    let (one, other) = (search(&app, "provider=embedded").await, search(&app, "provider=qdrant").await);
-    for ((one, other), both) in one.results.iter().zip(&other.results).zip(&all.results) {
-        assert!(one.id == other.id && one.id == both.id && (one.score - other.score).abs() < 1e-5, "{one:?} {other:?}");
-        assert!(one.stores.is_empty(), "where one was asked, it is the one");
+    let merged = search(&app, "provider=all&limit=50").await;
+    assert_eq!((merged.provider.as_str(), merged.results.len(), merged.warnings.len()), ("all", keys.len(), 0));
+    assert!(merged.results.iter().all(|hit| hit.stores == ["embedded", "qdrant"]), "{merged:?}");
+    let (embedded, qdrant_hits) = (search(&app, "provider=embedded").await, search(&app, "provider=qdrant").await);
+    for ((embedded, qdrant_hits), start_with_both_stores) in
+        embedded.results.iter().zip(&qdrant_hits.results).zip(&merged.results)
+    {
+        assert!(
+            embedded.id == qdrant_hits.id
+                && embedded.id == start_with_both_stores.id
+                && (embedded.score - qdrant_hits.score).abs() < 1e-5,
+            "{embedded:?} {qdrant_hits:?}"
+        );
+        assert!(embedded.stores.is_empty(), "a query to one store has hits of that store");
     }
     app.stop().await;
 }
@@ -99,51 +106,54 @@ async fn a_job_waits_for_a_store_that_is_down_and_the_counts_agree_at_the_end() 
 #[tokio::test(flavor = "multi_thread")]
 async fn points_deleted_by_hand_are_reported_and_restored_without_embedding() {
     let qdrant = QdrantServer::start().await;
-    let app = both(&qdrant).await;
+    let app = start_with_both_stores(&qdrant).await;
     app.seed_demo().await;
-    assert_eq!(done(&app.ingest().await), (DEMO, 0, 0));
-    let before = qdrant.points(THERE);
-    let gone: Vec<_> = before.iter().take(10).map(|(id, _)| *id).collect();
-    assert_eq!(qdrant.delete_points(THERE, &gone), 10);
+    assert_eq!(done(&app.ingest().await), (DEMO_IMAGES, 0, 0));
+    let before = qdrant.points(QDRANT_COLLECTION);
+    let deleted: Vec<_> = before.iter().take(10).map(|(id, _)| *id).collect();
+    assert_eq!(qdrant.delete_points(QDRANT_COLLECTION, &deleted), 10);
 
     let found = verify(&app, Some(json!({"repair": false}))).await;
     assert!(!found.agrees && found.total == 10 && found.repaired == 0, "{found:?}");
     let mut named: Vec<_> = found.differences.iter().map(|difference| difference.id.clone()).collect();
     named.sort();
-    assert_eq!(named, gone.iter().map(ToString::to_string).collect::<Vec<_>>());
-    assert!(found.differences.iter().all(|one| one.kind == "missing" && one.stores == ["qdrant"]), "{found:?}");
+    assert_eq!(named, deleted.iter().map(ToString::to_string).collect::<Vec<_>>());
+    assert!(
+        found.differences.iter().all(|embedded| embedded.kind == "missing" && embedded.stores == ["qdrant"]),
+        "{found:?}"
+    );
     assert!(found.differences[0].s3_uri.as_ref().unwrap().starts_with("s3://pipeline/images/"));
-    assert_eq!(qdrant.points(THERE).len(), before.len() - 10, "nothing is repaired unasked");
+    assert_eq!(qdrant.points(QDRANT_COLLECTION).len(), before.len() - 10, "nothing is repaired without --repair");
 
-    let mended = verify(&app, Some(json!({"repair": true}))).await;
-    assert!(mended.agrees && mended.total == 10 && mended.repaired == 10, "{mended:?}");
-    assert_eq!(qdrant.points(THERE), before, "the vectors themselves are back");
+    let report = verify(&app, Some(json!({"repair": true}))).await;
+    assert!(report.agrees && report.total == 10 && report.repaired == 10, "{report:?}");
+    assert_eq!(qdrant.points(QDRANT_COLLECTION), before, "the same vectors are restored");
     assert_eq!(verify(&app, None).await.total, 0);
     // Nothing is left for a job to do.
-    assert_eq!(done(&app.ingest().await), (0, DEMO, 0));
+    assert_eq!(done(&app.ingest().await), (0, DEMO_IMAGES, 0));
 
     // Another vector under the same id, older than the record itself.
-    let by_hand = by_hand(&qdrant);
+    let raw_index = raw_index(&qdrant);
     let collection = CollectionName::parse("documents").unwrap();
-    let ids = [ImageId(gone[0]), ImageId(gone[1])];
-    let mut records = by_hand.get(&collection, &ids).await.unwrap();
+    let ids = [ImageId(deleted[0]), ImageId(deleted[1])];
+    let mut records = raw_index.get(&collection, &ids).await.unwrap();
     records[0].embedding = records[1].embedding.clone();
     records[0].payload.indexed_at = Timestamp::parse("2020-01-01T00:00:00Z").unwrap();
-    by_hand.upsert(&collection, &records[..1]).await.unwrap();
+    raw_index.upsert(&collection, &records[..1]).await.unwrap();
     let at = [("GLIMPSE_URL", app.url.as_str())];
-    let told = glimpse(&at, &["verify"]).await;
-    assert_eq!(told.status.code(), Some(1), "{}", stdout(&told));
+    let output = glimpse(&at, &["verify"]).await;
+    assert_eq!(output.status.code(), Some(1), "{}", stdout(&output));
     assert!(
-        stdout(&told).contains("unequal") && stdout(&told).contains("1 difference, 0 repaired"),
+        stdout(&output).contains("unequal") && stdout(&output).contains("1 difference, 0 repaired"),
         "{}",
-        stdout(&told)
+        stdout(&output)
     );
-    let told = glimpse(&at, &["verify", "--repair", "--json", "--collection", "documents"]).await;
-    assert_eq!(told.status.code(), Some(0), "{}", stdout(&told));
-    assert_eq!(serde_json::from_slice::<VerifyReply>(&told.stdout).unwrap().repaired, 1);
-    let told = glimpse(&at, &["verify"]).await;
-    assert!(told.status.success() && stdout(&told).contains("no differences"), "{}", stdout(&told));
-    assert_eq!(qdrant.points(THERE), before);
+    let output = glimpse(&at, &["verify", "--repair", "--json", "--collection", "documents"]).await;
+    assert_eq!(output.status.code(), Some(0), "{}", stdout(&output));
+    assert_eq!(serde_json::from_slice::<VerifyReply>(&output.stdout).unwrap().repaired, 1);
+    let output = glimpse(&at, &["verify"]).await;
+    assert!(output.status.success() && stdout(&output).contains("no differences"), "{}", stdout(&output));
+    assert_eq!(qdrant.points(QDRANT_COLLECTION), before);
 
     let (status, reply) = app.post("/collections/documents/verify", json!({"sample": 2_000_000})).await;
     assert_eq!((status, reply["code"].as_str()), (StatusCode::UNPROCESSABLE_ENTITY, Some("invalid_sample")));
@@ -156,40 +166,40 @@ async fn points_deleted_by_hand_are_reported_and_restored_without_embedding() {
 async fn a_new_or_wiped_store_is_filled_by_copies() {
     let qdrant = QdrantServer::start().await;
     let url = qdrant.url();
-    let app = TestApp::with(&variables("embedded", &url)).await;
+    let app = TestApp::start_with(&variables("embedded", &url)).await;
     app.seed_demo().await;
-    assert_eq!(done(&app.ingest().await), (DEMO, 0, 0));
+    assert_eq!(done(&app.ingest().await), (DEMO_IMAGES, 0, 0));
     let app = app.restart_with(&variables("qdrant,embedded", &url)).await;
     // The new store has no records yet, and this is reported.
     let half = search(&app, "provider=all").await;
     assert_eq!(half.warnings, ["qdrant is left out: there is no collection `documents`"]);
-    assert_eq!(done(&app.ingest().await), (DEMO, 0, 0));
-    assert_eq!(search(&app, "").await.provider, "qdrant", "the first answers where none is named");
+    assert_eq!(done(&app.ingest().await), (DEMO_IMAGES, 0, 0));
+    assert_eq!(search(&app, "").await.provider, "qdrant", "the first store answers if none is named");
     assert!(verify(&app, None).await.agrees);
 
     // Wiped by hand: its collection is created again, and the ledger forgets its records there.
     let collection = CollectionName::parse("documents").unwrap();
-    by_hand(&qdrant).drop_collection(&collection).await.unwrap();
-    assert_eq!(done(&app.ingest().await), (DEMO, 0, 0));
-    assert_eq!(qdrant.points(THERE).len() as u64, DEMO);
+    raw_index(&qdrant).drop_collection(&collection).await.unwrap();
+    assert_eq!(done(&app.ingest().await), (DEMO_IMAGES, 0, 0));
+    assert_eq!(qdrant.points(QDRANT_COLLECTION).len() as u64, DEMO_IMAGES);
     // Restored from an older backup: it has fewer records than the ledger assumes.
-    let ids: Vec<_> = qdrant.points(THERE).iter().take(3).map(|(id, _)| *id).collect();
-    qdrant.delete_points(THERE, &ids);
-    assert_eq!(done(&app.ingest().await), (3, DEMO - 3, 0));
+    let ids: Vec<_> = qdrant.points(QDRANT_COLLECTION).iter().take(3).map(|(id, _)| *id).collect();
+    qdrant.delete_points(QDRANT_COLLECTION, &ids);
+    assert_eq!(done(&app.ingest().await), (3, DEMO_IMAGES - 3, 0));
     assert!(verify(&app, None).await.agrees);
 
     // Removed from all stores, or from none.
     qdrant.stop().await;
     let (status, _) = app.delete("/collections/documents").await;
     assert!(status.is_server_error(), "{status}");
-    assert_eq!(search(&app, "provider=embedded&limit=50").await.results.len() as u64, DEMO);
+    assert_eq!(search(&app, "provider=embedded&limit=50").await.results.len() as u64, DEMO_IMAGES);
     qdrant.restart().await;
     // Until its breaker lets a call through again.
     while app.get("/readyz").await.1.get("warnings").is_some() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert_eq!(app.delete("/collections/documents").await.0, StatusCode::OK);
-    assert!(qdrant.points(THERE).is_empty());
+    assert!(qdrant.points(QDRANT_COLLECTION).is_empty());
     assert_eq!(app.delete("/collections/documents").await.0, StatusCode::NOT_FOUND);
     app.stop().await;
 }
@@ -197,13 +207,13 @@ async fn a_new_or_wiped_store_is_filled_by_copies() {
 #[tokio::test(flavor = "multi_thread")]
 async fn differences_between_ledger_and_stores_are_found_and_repaired() {
     let qdrant = QdrantServer::start().await;
-    let app = both(&qdrant).await;
+    let app = start_with_both_stores(&qdrant).await;
     let keys = app.seed_demo().await;
-    assert_eq!(done(&app.ingest().await), (DEMO, 0, 0));
+    assert_eq!(done(&app.ingest().await), (DEMO_IMAGES, 0, 0));
     // Removed from both stores, past the ledger.
     let hit = search(&app, "limit=1").await.results.remove(0);
     let id = hit.id.parse().unwrap();
-    qdrant.delete_points(THERE, &[id]);
+    qdrant.delete_points(QDRANT_COLLECTION, &[id]);
     let folder = app.stop().await;
     {
         let index = glimpse::index::embedded::EmbeddedIndex::open(&folder.path().join("index")).unwrap();
@@ -211,23 +221,24 @@ async fn differences_between_ledger_and_stores_are_found_and_repaired() {
         index.delete(&collection, &[ImageId(id)]).await.unwrap();
     }
     let url = qdrant.url();
-    let app = TestApp::again_with(folder, &variables("embedded,qdrant", &url)).await;
+    let app = TestApp::start_in(folder, &variables("embedded,qdrant", &url)).await;
     let found = verify(&app, None).await;
-    let kinds: Vec<_> = found.differences.iter().map(|one| (one.kind.as_str(), one.s3_uri.clone())).collect();
+    let kinds: Vec<_> =
+        found.differences.iter().map(|embedded| (embedded.kind.as_str(), embedded.s3_uri.clone())).collect();
     assert_eq!(kinds, [("lost", Some(hit.s3_uri.clone()))]);
     assert!(verify(&app, Some(json!({"repair": true}))).await.agrees);
-    assert_eq!(done(&app.ingest().await), (1, DEMO - 1, 0), "what was forgotten is indexed again");
+    assert_eq!(done(&app.ingest().await), (1, DEMO_IMAGES - 1, 0), "forgotten images are indexed again");
 
     // A new ledger with old stores: it learns what they have, and reads no image again.
     let folder = app.stop().await;
     for file in ["ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm"] {
         std::fs::remove_file(folder.path().join(file)).ok();
     }
-    let app = TestApp::again_with(folder, &variables("embedded,qdrant", &url)).await;
+    let app = TestApp::start_in(folder, &variables("embedded,qdrant", &url)).await;
     let found = verify(&app, None).await;
     assert_eq!((found.total, found.ledger), (keys.len() as u64, 0));
-    assert!(found.differences.iter().all(|one| one.kind == "unknown"), "{found:?}");
+    assert!(found.differences.iter().all(|embedded| embedded.kind == "unknown"), "{found:?}");
     assert!(verify(&app, Some(json!({"repair": true}))).await.agrees);
-    assert_eq!(done(&app.ingest().await), (0, DEMO, 0));
+    assert_eq!(done(&app.ingest().await), (0, DEMO_IMAGES, 0));
     app.stop().await;
 }

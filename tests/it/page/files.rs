@@ -75,7 +75,7 @@ async fn a_path_that_leaves_the_folder_of_the_page_is_not_served() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_sends_the_key_once_and_its_session_has_the_same_access() {
-    let app = TestApp::with(&[("GLIMPSE_API_KEY", "open-sesame")]).await;
+    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", "open-sesame")]).await;
     for open in ["/", "/web/main.js", "/session"] {
         assert_eq!(
             app.client.get(format!("{}{open}", app.url)).send().await.unwrap().status(),
@@ -89,17 +89,19 @@ async fn a_browser_sends_the_key_once_and_its_session_has_the_same_access() {
     assert_eq!(signed_in.status(), StatusCode::OK);
     let cookie = signed_in.headers()[header::SET_COOKIE].to_str().unwrap().to_owned();
     assert!(cookie.contains("HttpOnly; SameSite=Strict") && cookie.contains("Max-Age="), "{cookie}");
-    let shown = cookie.split(';').next().unwrap().to_owned();
-    let with =
-        |method: Method, path: &str| app.client.request(method, format!("{}{path}", app.url)).header("cookie", &shown);
-    assert_eq!(with(Method::GET, "/status").send().await.unwrap().status(), StatusCode::OK);
-    let told: Value = with(Method::GET, "/session").send().await.unwrap().json().await.unwrap();
-    assert_eq!(told, json!({"required": true, "signed_in": true}));
+    let session_cookie = cookie.split(';').next().unwrap().to_owned();
+    let send_with_cookie = |method: Method, path: &str| {
+        app.client.request(method, format!("{}{path}", app.url)).header("cookie", &session_cookie)
+    };
+    assert_eq!(send_with_cookie(Method::GET, "/status").send().await.unwrap().status(), StatusCode::OK);
+    let session: Value = send_with_cookie(Method::GET, "/session").send().await.unwrap().json().await.unwrap();
+    assert_eq!(session, json!({"required": true, "signed_in": true}));
     // A page of another site cannot change anything, with or without the cookie.
-    let foreign = with(Method::DELETE, "/session").header("origin", "https://evil.example").send().await.unwrap();
+    let foreign =
+        send_with_cookie(Method::DELETE, "/session").header("origin", "https://evil.example").send().await.unwrap();
     assert_eq!(foreign.status(), StatusCode::FORBIDDEN);
-    assert_eq!(with(Method::DELETE, "/session").send().await.unwrap().status(), StatusCode::OK);
-    assert_eq!(with(Method::GET, "/status").send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(send_with_cookie(Method::DELETE, "/session").send().await.unwrap().status(), StatusCode::OK);
+    assert_eq!(send_with_cookie(Method::GET, "/status").send().await.unwrap().status(), StatusCode::UNAUTHORIZED);
 
     let free = TestApp::start().await;
     assert_eq!(free.get("/session").await.1, json!({"required": false, "signed_in": false}));
@@ -109,7 +111,7 @@ async fn a_browser_sends_the_key_once_and_its_session_has_the_same_access() {
     while status["status"] != "ready" && std::time::Instant::now() < deadline {
         (_, status) = free.get("/status").await;
     }
-    let said = (&status["status"], &status["provider"]["name"], &status["stores"][0]["name"], &status["bucket"]);
-    assert_eq!(said, (&json!("ready"), &json!("local"), &json!("embedded"), &json!("pipeline")), "{status}");
+    let shown = (&status["status"], &status["provider"]["name"], &status["stores"][0]["name"], &status["bucket"]);
+    assert_eq!(shown, (&json!("ready"), &json!("local"), &json!("embedded"), &json!("pipeline")), "{status}");
     assert_eq!(status["provider"]["dimension"], 512);
 }

@@ -18,14 +18,12 @@ use glimpse::resilience::{Breaker, BreakerSettings, Guard, WaitBoard};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::support::encode_png;
 use crate::support::fakes::{MeanProvider, MemoryIndex, MemorySource, down, mean_space};
 
 /// A PNG of one colour.
 fn png(red: u8) -> Vec<u8> {
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    let image = image::RgbImage::from_pixel(8, 8, image::Rgb([red, 0, 0]));
-    image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
-    bytes.into_inner()
+    encode_png(image::RgbImage::from_pixel(8, 8, image::Rgb([red, 0, 0])))
 }
 
 struct Chain {
@@ -36,10 +34,10 @@ struct Chain {
 }
 
 fn chain(source: MemorySource, provider: MeanProvider, index: MemoryIndex, settings: &PipelineSettings) -> Chain {
-    chain_around(source, provider, index, settings, |provider| provider)
+    chain_with(source, provider, index, settings, |provider| provider)
 }
 
-fn chain_around(
+fn chain_with(
     source: MemorySource,
     provider: MeanProvider,
     index: MemoryIndex,
@@ -112,7 +110,7 @@ fn is_indexed(outcome: &TaskOutcome) -> bool {
 }
 
 pub(crate) fn keyed(reds: impl IntoIterator<Item = u8>) -> MemorySource {
-    MemorySource::of(reds.into_iter().enumerate().map(|(at, red)| (format!("{at:04}.png"), png(red))))
+    MemorySource::new(reds.into_iter().enumerate().map(|(at, red)| (format!("{at:04}.png"), png(red))))
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,7 +149,7 @@ async fn a_refused_record_fails_and_the_rest_of_its_batch_is_written() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_of_a_dependency_fails_no_item() {
     let settings = PipelineSettings { image_embed_batch_size: 2, ..PipelineSettings::default() };
-    let provider = MeanProvider { breaks_after: 3, ..MeanProvider::default() };
+    let provider = MeanProvider { fails_after: 3, ..MeanProvider::default() };
     let broken = chain(keyed([9; 100]), provider, MemoryIndex::default(), &settings);
     let (ended, outcomes) = broken.run(broken.tasks()).await;
     assert_eq!(ended, Err(EmbedError::Dependency(down("mean")).into()));
@@ -167,33 +165,33 @@ async fn an_outage_of_a_dependency_fails_no_item() {
 #[tokio::test(start_paused = true)]
 async fn an_outage_of_the_provider_costs_no_image() {
     let settings = PipelineSettings { image_embed_batch_size: 2, ..PipelineSettings::default() };
-    let provider = MeanProvider { breaks_after: 3, heals_after: 12, ..MeanProvider::default() };
+    let provider = MeanProvider { fails_after: 3, recovers_after: 12, ..MeanProvider::default() };
     let board = WaitBoard::default();
     let breaker = BreakerSettings { threshold: 5, cool_down: Duration::from_secs(30) };
     let guard = Guard::background("mean", board.clone()).through(Arc::new(Breaker::new(breaker)));
     let patient = |provider| Arc::new(Resilient::new(provider, guard)) as Arc<dyn ImageEmbeddingProvider>;
-    let chain = chain_around(keyed([9; 100]), provider, MemoryIndex::default(), &settings, patient);
-    let begun = tokio::time::Instant::now();
-    let seen = async {
+    let chain = chain_with(keyed([9; 100]), provider, MemoryIndex::default(), &settings, patient);
+    let started = tokio::time::Instant::now();
+    let observed = async {
         tokio::time::sleep(Duration::from_secs(45)).await;
         board.snapshot()
     };
-    let ((ended, outcomes), waiting) = tokio::join!(chain.run(chain.tasks()), seen);
+    let ((ended, outcomes), waiting) = tokio::join!(chain.run(chain.tasks()), observed);
     ended.unwrap();
     assert_eq!(outcomes.iter().filter(|outcome| is_indexed(outcome)).count(), 100);
     assert_eq!(chain.index.records.lock().unwrap().len(), 100);
     assert!(waiting.unwrap().dependency == "mean" && board.snapshot().is_none());
-    assert!(begun.elapsed() > Duration::from_mins(1), "{:?}", begun.elapsed());
+    assert!(started.elapsed() > Duration::from_mins(1), "{:?}", started.elapsed());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_refuses_access_is_not_called_again() {
     let settings =
         PipelineSettings { image_embed_batch_size: 2, glimpse_embed_lanes: 1, ..PipelineSettings::default() };
-    let provider = MeanProvider { breaks_after: 3, trouble: FailureKind::Refused, ..MeanProvider::default() };
+    let provider = MeanProvider { fails_after: 3, trouble: FailureKind::Refused, ..MeanProvider::default() };
     let guard = Guard::background("mean", WaitBoard::default());
     let patient = |provider| Arc::new(Resilient::new(provider, guard)) as Arc<dyn ImageEmbeddingProvider>;
-    let chain = chain_around(keyed([9; 100]), provider, MemoryIndex::default(), &settings, patient);
+    let chain = chain_with(keyed([9; 100]), provider, MemoryIndex::default(), &settings, patient);
     let (ended, outcomes) = chain.run(chain.tasks()).await;
     let refused = DependencyError { trouble: FailureKind::Refused, ..down("mean") };
     assert_eq!(ended, Err(EmbedError::Dependency(refused).into()));
@@ -203,11 +201,11 @@ async fn a_provider_that_refuses_access_is_not_called_again() {
 #[tokio::test(start_paused = true)]
 async fn vectors_of_another_space_never_reach_a_store() {
     let settings = PipelineSettings { image_embed_batch_size: 2, ..PipelineSettings::default() };
-    let provider = MeanProvider { moves_after: 3, ..MeanProvider::default() };
+    let provider = MeanProvider { changes_model_after: 3, ..MeanProvider::default() };
     let chain = chain(keyed([9; 100]), provider, MemoryIndex::default(), &settings);
     let (ended, outcomes) = chain.run(chain.tasks()).await;
-    let said = ended.unwrap_err().to_string();
-    assert!(said.contains("`mean/2/crop-8-bicubic`") && said.contains("`another/2/crop-8-bicubic`"), "{said}");
+    let message = ended.unwrap_err().to_string();
+    assert!(message.contains("`mean/2/crop-8-bicubic`") && message.contains("`another/2/crop-8-bicubic`"), "{message}");
     assert!(outcomes.iter().all(is_indexed) && outcomes.len() <= 6, "{outcomes:?}");
     assert_eq!(chain.index.records.lock().unwrap().len(), outcomes.len());
 }
@@ -222,12 +220,12 @@ async fn vanished_objects_are_reported_and_lanes_are_never_exceeded() {
     ended.unwrap();
     let failure = failure(&outcomes[7]).unwrap();
     assert_eq!((failure.class, failure.uri.key()), (FailureClass::FetchMissing, "gone.png"));
-    assert_eq!(chain.source.most_fetching.load(std::sync::atomic::Ordering::SeqCst), 3);
+    assert_eq!(chain.source.max_fetching.load(std::sync::atomic::Ordering::SeqCst), 3);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_takes_no_new_work_and_completes_work_in_flight() {
-    let provider = MeanProvider { takes: Duration::from_secs(1), ..MeanProvider::default() };
+    let provider = MeanProvider { delay: Duration::from_secs(1), ..MeanProvider::default() };
     let chain = chain(keyed([9; 200]), provider, MemoryIndex::default(), &PipelineSettings::default());
     let (outcomes, mut reports) = mpsc::channel(1);
     let stages = Arc::new(Stages::new(chain.pipeline.lanes(), None));
@@ -265,7 +263,7 @@ async fn a_small_budget_slows_but_never_deadlocks() {
     let (ended, outcomes) = chain.run(tasks).await;
     ended.unwrap();
     assert_eq!(outcomes.iter().filter(|outcome| is_indexed(outcome)).count(), 60);
-    assert_eq!(chain.source.most_fetching.load(std::sync::atomic::Ordering::SeqCst), 1);
+    assert_eq!(chain.source.max_fetching.load(std::sync::atomic::Ordering::SeqCst), 1);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,5 @@
 //! The chain from an object to its record, with scripted ports.
 
 pub(crate) mod chain;
+mod failing_image;
 mod stores;
-mod stubborn;

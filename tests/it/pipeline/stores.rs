@@ -62,10 +62,10 @@ impl Chain {
 }
 
 fn store(name: &'static str) -> MemoryIndex {
-    MemoryIndex { named: Some(name), ..MemoryIndex::default() }
+    MemoryIndex { name_override: Some(name), ..MemoryIndex::default() }
 }
 
-fn held(store: &MemoryIndex) -> usize {
+fn record_count(store: &MemoryIndex) -> usize {
     store.records.lock().unwrap().len()
 }
 
@@ -84,19 +84,19 @@ fn holders(outcomes: &[TaskOutcome]) -> (Vec<String>, Vec<String>) {
 
 #[tokio::test(start_paused = true)]
 async fn the_chain_waits_for_a_store_that_is_down_and_records_that_it_lags() {
-    let (up, slow) = (Arc::new(store("up")), Arc::new(MemoryIndex { fails: AtomicUsize::new(20), ..store("slow") }));
+    let (up, slow) = (Arc::new(store("up")), Arc::new(MemoryIndex { failures: AtomicUsize::new(20), ..store("slow") }));
     let chain = chain_over(&[&up, &slow]);
-    let seen = async {
+    let observed = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
-        (chain.board.snapshot(), held(&up))
+        (chain.board.snapshot(), record_count(&up))
     };
-    let ((ended, outcomes), (waiting, meanwhile)) = tokio::join!(chain.run(chain.tasks("")), seen);
+    let ((ended, outcomes), (waiting, meanwhile)) = tokio::join!(chain.run(chain.tasks("")), observed);
     ended.unwrap();
     let (done, lagging) = holders(&outcomes);
     assert_eq!(done, vec!["slow,up"; 6]);
     // As many batches of two as there are lanes, each reported once.
     assert_eq!(lagging, vec!["up"; 4]);
-    assert_eq!((held(&up), held(&slow), chain.embedded()), (6, 6, 6));
+    assert_eq!((record_count(&up), record_count(&slow), chain.embedded()), (6, 6, 6));
     assert_eq!((waiting.unwrap().dependency.as_str(), meanwhile), ("slow", 4));
 }
 
@@ -105,14 +105,14 @@ async fn a_record_of_one_store_is_copied_to_the_other_and_not_embedded_again() {
     let (full, empty) = (Arc::new(store("full")), Arc::new(store("empty")));
     chain_over(&[&full]).run(chain_over(&[&full]).tasks("")).await.0.unwrap();
     // One does not exist, one is an older version: these are read from the bucket.
-    let both = chain_over(&[&full, &empty]);
-    let mut tasks = both.tasks("full");
+    let chain = chain_over(&[&full, &empty]);
+    let mut tasks = chain.tasks("full");
     full.records.lock().unwrap().remove(&tasks[0].image.uri.id());
     tasks[1].image.etag = Some("newer".into());
-    let (ended, outcomes) = both.run(tasks).await;
+    let (ended, outcomes) = chain.run(tasks).await;
     ended.unwrap();
     assert_eq!(holders(&outcomes), (vec!["empty,full".to_owned(); 6], vec![]));
-    assert_eq!((held(&full), held(&empty), both.embedded()), (6, 6, 2));
+    assert_eq!((record_count(&full), record_count(&empty), chain.embedded()), (6, 6, 2));
     let same = full.records.lock().unwrap().values().eq(empty.records.lock().unwrap().values());
     assert!(same, "a copy is the record itself");
 }
@@ -130,16 +130,16 @@ async fn an_image_that_one_store_refuses_fails_and_is_recorded_in_the_other() {
     let [ItemOutcome::Lags(indexed), ItemOutcome::Failed(failure)] = of_it.as_slice() else { panic!("{of_it:?}") };
     assert_eq!(indexed.stores.to_string(), "takes");
     assert_eq!((failure.class, failure.message.as_str()), (FailureClass::IndexRejected, "refuses: on purpose"));
-    assert_eq!((held(&takes_all), held(&refuses)), (6, 5));
+    assert_eq!((record_count(&takes_all), record_count(&refuses)), (6, 5));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_refuses_access_ends_the_run_and_no_image_is_done() {
-    let (up, refuses) = (Arc::new(store("up")), Arc::new(MemoryIndex { refuses_us: true, ..store("refuses") }));
+    let (up, refuses) = (Arc::new(store("up")), Arc::new(MemoryIndex { refuses_access: true, ..store("refuses") }));
     let chain = chain_over(&[&up, &refuses]);
     let (ended, outcomes) = chain.run(chain.tasks("")).await;
     let refused = DependencyError { trouble: FailureKind::Refused, ..down("refuses") };
     assert_eq!(ended, Err(refused.into()));
     let (done, lagging) = holders(&outcomes);
-    assert!(done.is_empty() && lagging.len() == held(&up), "{lagging:?}");
+    assert!(done.is_empty() && lagging.len() == record_count(&up), "{lagging:?}");
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::response::Html;
 use glimpse::domain::{JobId, Secret};
-use glimpse::jobs::placing::cluster::{Cluster, ClusterError, MAX_LOGS, Placed, PlacedFailure, Placement};
+use glimpse::jobs::placing::cluster::{Cluster, ClusterError, Placed, PlacedFailure, Placement};
 use glimpse::ray::{RayCluster, RaySettings};
 
-use crate::support::ray::{FakeRay, Mood, Then};
+use crate::support::ray::{Answers, FakeRay};
 
 fn settings(ray: &FakeRay) -> RaySettings {
     RaySettings { ray_address: ray.url(), ..RaySettings::default() }
@@ -28,66 +28,65 @@ async fn every_status_is_read_and_an_unknown_id_is_gone() {
     let cluster = client(&settings(&ray));
     assert_eq!(cluster.look("glimpse-1-g1").await.unwrap(), Placed::Gone);
     cluster.submit(&placement("glimpse-1-g1")).await.unwrap();
-    let look = async || cluster.look("glimpse-1-g1").await.unwrap();
-    assert!(matches!(look().await, Placed::Pending(said) if said.starts_with("Job has not started yet")));
+    let state = async || cluster.look("glimpse-1-g1").await.unwrap();
+    assert!(matches!(state().await, Placed::Pending(message) if message.starts_with("Job has not started yet")));
     cluster.stop("glimpse-1-g1").await.unwrap();
-    assert!(matches!(look().await, Placed::Pending(_)), "it hears no stop");
+    assert!(matches!(state().await, Placed::Pending(_)), "it ignores a stop");
     ray.set("glimpse-1-g1", "RUNNING", None, "Job is currently running.");
-    assert_eq!(look().await, Placed::Running("Job is currently running".into()));
+    assert_eq!(state().await, Placed::Running("Job is currently running".into()));
     cluster.stop("glimpse-1-g1").await.unwrap();
-    assert_eq!(look().await, Placed::Stopped);
+    assert_eq!(state().await, Placed::Stopped);
     ray.set("glimpse-1-g1", "SUCCEEDED", None, "Job finished successfully.");
-    assert_eq!(look().await, Placed::Succeeded);
+    assert_eq!(state().await, Placed::Succeeded);
     let long = "runtime_env setup failed: no such package\nTraceback (most recent call last):\n  secret";
     ray.set("glimpse-1-g1", "FAILED", Some("RUNTIME_ENV_SETUP_FAILURE"), long);
-    assert_eq!(look().await, Placed::Failed(PlacedFailure::Setup, "runtime_env setup failed: no such package".into()));
+    assert_eq!(state().await, failed(PlacedFailure::Setup, "runtime_env setup failed: no such package"));
     ray.set("glimpse-1-g1", "FAILED", Some("JOB_SUPERVISOR_ACTOR_DIED"), "died");
-    assert_eq!(look().await, Placed::Failed(PlacedFailure::Died, "died".into()));
+    assert_eq!(state().await, failed(PlacedFailure::Died, "died"));
     ray.die();
-    ray.come_back().await;
-    assert_eq!(look().await, Placed::Gone, "the head was started again");
+    ray.reconnect().await;
+    assert_eq!(state().await, Placed::Gone, "the head was restarted");
+}
+
+fn failed(failure: PlacedFailure, message: &str) -> Placed {
+    Placed::Failed { failure, message: message.to_owned(), lines: Vec::new() }
 }
 
 #[tokio::test]
-async fn the_driver_is_uploaded_once_and_again_after_a_restart_of_the_head() {
+async fn the_driver_is_sent_with_the_job_unless_the_cluster_has_it() {
     let ray = FakeRay::start().await;
-    let cluster = client(&settings(&ray));
-    for generation in 1..=3 {
-        cluster.submit(&placement(&format!("glimpse-1-g{generation}"))).await.unwrap();
-    }
-    let put = |ray: &FakeRay| ray.state().asked.iter().filter(|asked| asked.starts_with("PUT ")).count();
-    assert_eq!(put(&ray), 1);
-    ray.die();
-    ray.come_back().await;
-    cluster.submit(&placement("glimpse-1-g4")).await.unwrap();
-    assert_eq!(put(&ray), 2);
+    client(&settings(&ray)).submit(&placement("glimpse-1-g1")).await.unwrap();
+    let job = ray.job("glimpse-1-g1");
+    let command = "python3 -c \"import os; exec(os.environ['GLIMPSE_RAY_DRIVER'])\"";
+    assert_eq!(job.submitted["entrypoint"], command);
+    assert_eq!(job.env("GLIMPSE_RAY_DRIVER"), include_str!("../../../zarf/ray/driver.py"));
 
-    let there = RaySettings { ray_driver: "/opt/glimpse/ray_driver.py".into(), ..settings(&ray) };
-    client(&there).submit(&placement("glimpse-2-g1")).await.unwrap();
+    let with_path = RaySettings { ray_driver: "/opt/glimpse/ray_driver.py".into(), ..settings(&ray) };
+    client(&with_path).submit(&placement("glimpse-2-g1")).await.unwrap();
     let job = ray.job("glimpse-2-g1");
     assert_eq!(job.submitted["entrypoint"], "python3 /opt/glimpse/ray_driver.py");
-    assert!(job.submitted["runtime_env"].get("working_dir").is_none());
+    assert_eq!(job.env("GLIMPSE_RAY_DRIVER"), "");
 }
 
 #[tokio::test]
 async fn a_job_is_submitted_once_even_if_the_answer_is_lost() {
     let ray = FakeRay::start().await;
     let cluster = client(&settings(&ray));
-    for mood in [Mood::Well, Mood::TakesAndBreaks, Mood::TakesAndHangsUp] {
-        let id = format!("glimpse-{mood:?}-g1");
-        ray.mood(mood);
+    for answers in [Answers::Normal, Answers::AcceptsThenFails, Answers::AcceptsThenCloses] {
+        let id = format!("glimpse-{answers:?}-g1");
+        ray.set_answers(answers);
         cluster.submit(&placement(&id)).await.unwrap();
         // As after a restart of the service: Ray answers a known id with 500.
-        ray.mood(Mood::Well);
+        ray.set_answers(Answers::Normal);
         cluster.submit(&placement(&id)).await.unwrap();
         assert_eq!(ray.job(&id).env("GLIMPSE_WORKER_TOKEN"), "of-this-generation");
     }
     assert_eq!(ray.ids().len(), 3);
-    ray.mood(Mood::Refuses500);
+    ray.set_answers(Answers::Refuses500);
     assert!(matches!(cluster.submit(&placement("new")).await, Err(ClusterError::Failed(_))));
-    ray.mood(Mood::Refuses400);
+    ray.set_answers(Answers::Refuses400);
     assert!(matches!(cluster.submit(&placement("new")).await, Err(ClusterError::Refused(_))));
-    ray.mood(Mood::Well);
+    ray.set_answers(Answers::Normal);
     assert_eq!(cluster.look("new").await.unwrap(), Placed::Gone);
 }
 
@@ -95,35 +94,35 @@ async fn a_job_is_submitted_once_even_if_the_answer_is_lost() {
 async fn each_trouble_has_a_short_message_and_rays_text_is_for_the_log() {
     let ray = FakeRay::start().await;
     let trouble = async |settings: &RaySettings| client(settings).check().await.unwrap_err();
-    let of = settings(&ray);
-    ray.mood(Mood::Broken);
-    let broken = trouble(&of).await;
+    let valid = settings(&ray);
+    ray.set_answers(Answers::Broken);
+    let broken = trouble(&valid).await;
     assert!(matches!(broken, ClusterError::Failed(_)) && broken.detail().contains("Traceback"), "{broken:?}");
     assert!(!broken.to_string().contains("secret of the cluster"), "{broken}");
-    ray.mood(Mood::Hangs);
-    let hasty = client(&of).within(Duration::from_secs(1));
-    assert!(matches!(hasty.check().await, Err(ClusterError::TimedOut(_))));
-    ray.mood(Mood::Well);
+    ray.set_answers(Answers::Hangs);
+    let quick = client(&valid).within(Duration::from_secs(1));
+    assert!(matches!(quick.check().await, Err(ClusterError::TimedOut(_))));
+    ray.set_answers(Answers::Normal);
     ray.state().api = "5".into();
-    assert_eq!(trouble(&of).await, ClusterError::Version("5".into()));
+    assert_eq!(trouble(&valid).await, ClusterError::Version("5".into()));
     ray.state().api = "4".into();
 
     ray.state().token = Some("right".into());
-    let none = trouble(&of).await;
+    let none = trouble(&valid).await;
     assert!(matches!(none, ClusterError::NoToken(_)) && none.to_string().contains("RAY_AUTH_TOKEN_PATH"), "{none}");
-    let wrong = trouble(&RaySettings { ray_auth_token: Secret::new("wrong"), ..of.clone() }).await;
+    let wrong = trouble(&RaySettings { ray_auth_token: Secret::new("wrong"), ..valid.clone() }).await;
     assert!(matches!(wrong, ClusterError::WrongToken(_)), "{wrong:?}");
-    let missing = trouble(&RaySettings { ray_auth_token_path: "/no/such/file".into(), ..of.clone() }).await;
+    let missing = trouble(&RaySettings { ray_auth_token_path: "/no/such/file".into(), ..valid.clone() }).await;
     assert!(matches!(missing, ClusterError::TokenFile(_)) && !missing.to_string().contains("/no/such"), "{missing}");
     let file = tempfile::NamedTempFile::new().unwrap();
-    let by_file = RaySettings { ray_auth_token_path: file.path().into(), ..of.clone() };
+    let by_file = RaySettings { ray_auth_token_path: file.path().into(), ..valid.clone() };
     let cluster = client(&by_file);
     for (token, fits) in [("wrong", false), ("right", true), ("other", false)] {
         std::fs::write(file.path(), format!("{token}\n")).unwrap();
         assert_eq!(cluster.check().await.is_ok(), fits, "the file is read anew");
     }
     ray.die();
-    assert!(matches!(trouble(&of).await, ClusterError::Unreachable(_)));
+    assert!(matches!(trouble(&valid).await, ClusterError::Unreachable(_)));
 }
 
 #[tokio::test]
@@ -134,21 +133,6 @@ async fn an_answer_that_is_not_from_ray_does_not_change_a_job() {
     let served = tokio::spawn(async move { axum::serve(listener, page).await.unwrap() });
     let cluster = client(&RaySettings { ray_address: url, ..RaySettings::default() });
     assert!(matches!(cluster.check().await, Err(ClusterError::NotRay(_))));
-    assert!(matches!(cluster.look("glimpse-1-g1").await, Err(ClusterError::NotRay(_))), "its 404 is not Ray's");
+    assert!(matches!(cluster.look("glimpse-1-g1").await, Err(ClusterError::NotRay(_))), "its 404 is not from Ray");
     served.abort();
-}
-
-#[tokio::test]
-async fn the_last_complete_lines_of_a_long_log_are_kept() {
-    let ray = FakeRay::start().await;
-    let cluster = client(&settings(&ray));
-    ray.then(Then::Runs);
-    cluster.submit(&placement("one")).await.unwrap();
-    assert_eq!(cluster.logs("one").await.unwrap(), "the driver says\n(pool pid=1) a line of a worker\n");
-    let log = "a line of \"many\" \\n ü\n".repeat(200_000);
-    ray.state().jobs.get_mut("one").unwrap().logs.clone_from(&log);
-    let tail = cluster.logs("one").await.unwrap();
-    assert!(tail.len() <= MAX_LOGS && tail.len() > MAX_LOGS - 100, "{}", tail.len());
-    assert!(log.ends_with(&format!("\n{tail}")) && tail.starts_with("a line "));
-    assert!(cluster.logs("none").await.is_err());
 }

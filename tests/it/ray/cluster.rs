@@ -9,14 +9,15 @@ use glimpse::config::Settings;
 use glimpse::index::embedded::EmbeddedIndex;
 use serde_json::{Value, json};
 
-use crate::cli::commands::Staying;
-use crate::support::cheap_clip::CheapClip;
+use crate::cli::commands::RunningCommand;
 use crate::support::environment::{print, skip, variable};
-use crate::workers::service::{png, records};
+use crate::support::quarters_png;
+use crate::support::services::cheap_clip::CheapClip;
+use crate::workers::service::records;
 
 const IMAGES: u32 = 300;
 /// The time that the model takes for an image.
-const TAKES: Duration = Duration::from_millis(20);
+const IMAGE_TIME: Duration = Duration::from_millis(20);
 
 struct Cluster {
     token: String,
@@ -24,7 +25,7 @@ struct Cluster {
 }
 
 impl Cluster {
-    fn here() -> Option<Self> {
+    fn from_environment() -> Option<Self> {
         let Some((nodes, token)) = variable("GLIMPSE_RAY_NODES").zip(variable("RAY_AUTH_TOKEN")) else {
             skip("ray", "run make test-ray");
             return None;
@@ -42,14 +43,14 @@ impl Cluster {
 }
 
 /// Processes of this namespace whose command line contains all of these words.
-fn processes(words: &[&str]) -> Vec<i32> {
+fn processes(parts: &[&str]) -> Vec<i32> {
     let all = std::fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());
-    let has = |pid: &i32| {
+    let matches = |pid: &i32| {
         let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        words.iter().all(|word| line.contains(word))
+        parts.iter().all(|word| line.contains(word))
     };
-    all.filter(has).collect()
+    all.filter(matches).collect()
 }
 
 fn kill(pid: i32) {
@@ -57,7 +58,7 @@ fn kill(pid: i32) {
 }
 
 struct Service {
-    process: Option<Staying>,
+    process: Option<RunningCommand>,
     folder: String,
 }
 
@@ -67,7 +68,7 @@ impl Service {
         Self { process: Some(Self::process(&folder)), folder }
     }
 
-    fn process(folder: &str) -> Staying {
+    fn process(folder: &str) -> RunningCommand {
         let variables = [
             ("GLIMPSE_DATA_DIR", folder),
             ("GLIMPSE_ADDR", "127.0.0.1:8080"),
@@ -76,7 +77,7 @@ impl Service {
             ("GLIMPSE_LEASE_SECONDS", "6"),
             ("GLIMPSE_LOG", "error"),
         ];
-        Staying::start(&variables, &["serve"], "service ")
+        RunningCommand::start(&variables, &["serve"], "service ")
     }
 
     fn restart(&mut self) {
@@ -106,11 +107,11 @@ impl Service {
         reply["job_id"].as_str().unwrap().to_owned()
     }
 
-    async fn until(&self, id: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    async fn wait_until(&self, id: &str, condition: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + Duration::from_mins(2);
         loop {
             let job = self.send(reqwest::Method::GET, &format!("/jobs/{id}"), None).await;
-            if wanted(&job) {
+            if condition(&job) {
                 return job;
             }
             assert!(Instant::now() < deadline, "still {job}");
@@ -119,11 +120,11 @@ impl Service {
     }
 
     async fn done(&self, id: &str, at_least: u64) {
-        self.until(id, |job| job["counts"]["done"].as_u64().unwrap() >= at_least).await;
+        self.wait_until(id, |job| job["counts"]["done"].as_u64().unwrap() >= at_least).await;
     }
 
     async fn succeeds(&self, id: &str) {
-        let job = self.until(id, |job| job["finished_at"].is_string()).await;
+        let job = self.wait_until(id, |job| job["finished_at"].is_string()).await;
         let counts = &job["counts"];
         assert!(job["status"] == "SUCCEEDED" && counts["done"] == IMAGES && counts["failed"] == 0, "{job}");
     }
@@ -131,31 +132,31 @@ impl Service {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_on_ray_ends_like_a_local_one_after_kills() {
-    let Some(cluster) = Cluster::here() else { return };
-    let _clip = CheapClip::at("127.0.0.1:9200", TAKES).await;
+    let Some(cluster) = Cluster::from_environment() else { return };
+    let _clip = CheapClip::at("127.0.0.1:9200", IMAGE_TIME).await;
     let folder = tempfile::tempdir().unwrap();
     let mut service = Service::start(folder.path());
     let bucket = service.bucket().await;
     for number in 0..IMAGES {
-        bucket.put("pipeline", &format!("images/{number:04}.png"), png(number), "image/png").await.unwrap();
+        bucket.put("pipeline", &format!("images/{number:04}.png"), quarters_png(number), "image/png").await.unwrap();
     }
     let home = service.submit("home", "local").await;
     service.succeeds(&home).await;
 
-    let begun = Instant::now();
+    let started = Instant::now();
     let plain = service.submit("plain", "ray").await;
     service.done(&plain, 1).await;
-    let first = begun.elapsed();
+    let first = started.elapsed();
     let busy = |job: &Value| {
         let at_work = |worker: &Value| worker["done"].as_u64().unwrap() > 0;
         job["workers"].as_array().is_some_and(|all| all.len() == 2 && all.iter().all(at_work))
     };
-    service.until(&plain, busy).await;
-    let all = begun.elapsed();
+    service.wait_until(&plain, busy).await;
+    let all = started.elapsed();
     service.succeeds(&plain).await;
     print(&format!(
         "first image {first:.1?} after submission, both workers at work {all:.1?}, end {:.1?}",
-        begun.elapsed()
+        started.elapsed()
     ));
 
     let id = service.submit("worker", "ray").await;
@@ -173,19 +174,19 @@ async fn a_job_on_ray_ends_like_a_local_one_after_kills() {
     let id = service.submit("stopped", "ray").await;
     service.done(&id, 20).await;
     service.send(reqwest::Method::DELETE, &format!("/jobs/{id}"), None).await;
-    let job = service.until(&id, |job| job["finished_at"].is_string()).await;
+    let job = service.wait_until(&id, |job| job["finished_at"].is_string()).await;
     assert!(job["status"] == "STOPPED" && job["counts"]["done"].as_u64().unwrap() < u64::from(IMAGES), "{job}");
     let deadline = Instant::now() + Duration::from_mins(2);
     while !processes(&["worker", "--job", &id]).is_empty()
         || cluster.state(&format!("glimpse-{id}-g1")).await == "RUNNING"
     {
-        assert!(Instant::now() < deadline, "stopped, and still at work");
+        assert!(Instant::now() < deadline, "stopped, but still running");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    print("a job was stopped: nobody works on");
+    print("a job was stopped: no worker continues");
 
     let id = service.submit("node", "ray").await;
-    service.until(&id, busy).await;
+    service.wait_until(&id, busy).await;
     let killed = Instant::now();
     let of_node = processes(&[&cluster.nodes[0]]);
     assert!(!of_node.is_empty());
@@ -195,9 +196,9 @@ async fn a_job_on_ray_ends_like_a_local_one_after_kills() {
 
     drop(service);
     let index = EmbeddedIndex::open(&folder.path().join("index")).unwrap();
-    let wanted = records(&index, "home").await;
-    assert_eq!(wanted.len(), IMAGES as usize);
+    let condition = records(&index, "home").await;
+    assert_eq!(condition.len(), IMAGES as usize);
     for collection in ["plain", "worker", "service", "node"] {
-        assert!(records(&index, collection).await == wanted, "{collection} is not as at home");
+        assert!(records(&index, collection).await == condition, "{collection} differs from the local one");
     }
 }

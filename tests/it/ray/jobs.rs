@@ -1,25 +1,17 @@
 //! Jobs on a Ray cluster: its Jobs API is a fake, its workers are the real binary.
 
-use std::net::TcpListener;
-use std::time::Duration;
-
 use glimpse::api::replies::JobReply;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::cli::commands::glimpse;
-use crate::support::ray::{FakeRay, Then};
-use crate::support::{TestApp, demo_image};
-
-/// A free address, which stays the same when a service on it is restarted.
-fn free() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
+use crate::support::ray::{FakeRay, OnSubmit};
+use crate::support::{TestApp, demo_image, free_address};
 
 /// A service with a cluster; both keep their addresses when they are restarted.
 pub(crate) async fn with_ray(more: &[(&str, &str)]) -> (TestApp, FakeRay) {
     let ray = FakeRay::start().await;
-    let (url, addr, s3) = (ray.url(), free(), free());
+    let (url, addr, s3) = (ray.url(), free_address(), free_address());
     let mut variables = vec![
         ("RAY_ADDRESS", url.as_str()),
         ("GLIMPSE_ADDR", &addr),
@@ -28,8 +20,8 @@ pub(crate) async fn with_ray(more: &[(&str, &str)]) -> (TestApp, FakeRay) {
         ("IMAGE_BATCH_SIZE", "4"),
     ];
     variables.extend_from_slice(more);
-    let app = TestApp::with(&variables).await;
-    ray.nodes_of(&app);
+    let app = TestApp::start_with(&variables).await;
+    ray.set_node_variables(&app);
     (app, ray)
 }
 
@@ -38,10 +30,6 @@ pub(crate) async fn put_images(app: &TestApp, count: usize) {
     for number in 0..count {
         app.put(&format!("images/{number:03}.jpg"), demo_image(kinds[number % kinds.len()])).await;
     }
-}
-
-pub(crate) async fn logs(app: &TestApp, id: &str) -> String {
-    app.get(&format!("/jobs/{id}/logs")).await.1["logs"].as_str().unwrap().to_owned()
 }
 
 pub(crate) fn on_ray() -> Value {
@@ -56,9 +44,9 @@ async fn jobs_are_read_and_stopped_with_inatinq_compatible_fields() {
     let (status, reply) = app.get(&format!("/ray/jobs/{}", job.job_id)).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(reply, json!({"job_id": job.job_id, "status": "SUCCEEDED", "message": null}));
-    let (_, here) = app.get(&format!("/jobs/{}/logs", job.job_id)).await;
+    let (_, service) = app.get(&format!("/jobs/{}/logs", job.job_id)).await;
     let (status, reply) = app.get(&format!("/ray/jobs/{}/logs", job.job_id)).await;
-    assert_eq!((status, &reply), (StatusCode::OK, &here));
+    assert_eq!((status, &reply), (StatusCode::OK, &service));
     assert!(reply["logs"].as_str().unwrap().contains('\n') && reply["job_id"] == job.job_id, "{reply}");
     let (status, reply) = app.delete(&format!("/ray/jobs/{}", job.job_id)).await;
     assert_eq!((status, reply["code"].as_str()), (StatusCode::CONFLICT, Some("job_is_final")));
@@ -82,18 +70,18 @@ async fn jobs_are_read_and_stopped_with_inatinq_compatible_fields() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_images_are_indexed_by_workers_that_the_cluster_places() {
     let (app, ray) = with_ray(&[]).await;
-    ray.then(Then::Works);
+    ray.set_on_submit(OnSubmit::StartsWorkers);
     put_images(&app, 100).await;
     let body =
         json!({"s3_bucket": "pipeline", "s3_prefix": "images/", "collection": "documents", "image_page_size": 50});
     let (status, mut reply) = app.post("/ray/jobs/images", body).await;
     assert_eq!(status, StatusCode::ACCEPTED, "{reply}");
     let id = reply["job_id"].as_str().unwrap().to_owned();
-    let told = reply.as_object_mut().unwrap();
-    assert!(told.remove("job_id").is_some() && told.remove("submitted_at").is_some());
+    let fields = reply.as_object_mut().unwrap();
+    assert!(fields.remove("job_id").is_some() && fields.remove("submitted_at").is_some());
     let expected = json!({"status": "submitted", "namespace": "ml-system", "s3_bucket": "pipeline", "s3_prefix": "images/",
         "collection": "documents", "image_max_items": null});
-    assert_eq!(reply, expected, "the original's reply, and no token");
+    assert_eq!(reply, expected, "the iNatInq-compatible reply, and no token");
 
     let busy = app.job_until(&id, |job| job.workers.iter().filter(|worker| worker.done > 0).count() == 2).await;
     assert_eq!((busy.executor.as_str(), busy.message), ("ray", None));
@@ -105,15 +93,16 @@ async fn a_hundred_images_are_indexed_by_workers_that_the_cluster_places() {
     assert_eq!(collections["collections"][0]["count"], 100);
 
     let submission = format!("glimpse-{id}-g1");
-    ray.until(|id, job| id == submission && job.status == "SUCCEEDED").await;
+    ray.wait_for(|id, job| id == submission && job.status == "SUCCEEDED").await;
     let job = ray.job(&submission);
-    assert_eq!(job.submitted["entrypoint"], "python3 driver.py");
+    assert!(job.submitted["entrypoint"].as_str().unwrap().starts_with("python3 -c "));
     assert_eq!(job.submitted["metadata"], json!({"glimpse_job": id}));
     let mut names: Vec<_> = job.submitted["runtime_env"]["env_vars"].as_object().unwrap().keys().cloned().collect();
     names.sort();
     let known = [
         "GLIMPSE_JOB_ID",
         "GLIMPSE_RAY_CPUS",
+        "GLIMPSE_RAY_DRIVER",
         "GLIMPSE_RAY_WORKERS",
         "GLIMPSE_SERVICE_URL",
         "GLIMPSE_WORKER_TOKEN",
@@ -122,15 +111,11 @@ async fn a_hundred_images_are_indexed_by_workers_that_the_cluster_places() {
         "RAY_JOB_STOP_WAIT_TIME_S",
         "RAY_SCHEDULER_EVENTS",
     ];
-    assert_eq!(names, known, "nothing else goes to the cluster");
-    assert_eq!(ray.asked("POST", "/api/jobs/"), 1);
-    let mut said = logs(&app, &id).await;
-    while !said.contains("[ray] (pool pid=1) a line of a worker") {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        said = logs(&app, &id).await;
-    }
-    assert!(!said.contains(&job.env("GLIMPSE_WORKER_TOKEN")) && said.contains("asks Ray for 2 workers"), "{said}");
-    assert_eq!(ray.asked("POST", &format!("/api/jobs/{submission}/stop")), 0, "it ended by itself");
+    assert_eq!(names, known, "nothing else is sent to the cluster");
+    assert_eq!(ray.count_requests("POST", "/api/jobs/"), 1);
+    let text = app.log(&id).await;
+    assert!(!text.contains(&job.env("GLIMPSE_WORKER_TOKEN")) && text.contains("asks Ray for 2 workers"), "{text}");
+    assert_eq!(ray.count_requests("POST", &format!("/api/jobs/{submission}/stop")), 0, "it ended by itself");
 
     // Nothing else: a cluster gets no other request than that for its version.
     let again = app.ingest_with(on_ray()).await;
@@ -147,13 +132,13 @@ async fn the_doctor_and_the_commands_support_ray() {
     let doctor = async |more: &[(&str, &str)]| {
         let mut variables = vec![("GLIMPSE_DATA_DIR", folder.as_str()), ("RAY_ADDRESS", &address)];
         variables.extend_from_slice(more);
-        let said = glimpse(&variables, &["doctor"]).await.stdout;
-        let said = String::from_utf8(said).unwrap();
-        let mut lines = said.lines().skip_while(|line| !line[6..].starts_with("ray "));
+        let text = glimpse(&variables, &["doctor"]).await.stdout;
+        let text = String::from_utf8(text).unwrap();
+        let mut lines = text.lines().skip_while(|line| !line[6..].starts_with("ray "));
         lines.by_ref().take(2).collect::<Vec<_>>().join("\n")
     };
-    let well = doctor(&[]).await;
-    assert!(well.starts_with("ok") && well.contains("Ray 2.60.0") && !well.contains("CVE"), "{well}");
+    let findings = doctor(&[]).await;
+    assert!(findings.starts_with("ok") && findings.contains("Ray 2.60.0") && !findings.contains("CVE"), "{findings}");
     ray.state().version = "2.51.1".into();
     let old = doctor(&[]).await;
     assert!(old.starts_with("ok") && old.contains("CVE-2025-62593"), "{old}");
@@ -169,21 +154,24 @@ async fn the_doctor_and_the_commands_support_ray() {
     let (_, status) = app.get("/status").await;
     assert_eq!((&status["status"], &status["ray"]["version"]), (&json!("ready"), &json!("Ray 2.51.1")), "{status}");
 
-    ray.then(Then::Runs);
+    ray.set_on_submit(OnSubmit::Runs);
     put_images(&app, 5).await;
-    let here = [("GLIMPSE_URL", app.url.as_str())];
-    let submitted = glimpse(&here, &["ingest", "--executor", "ray", "--no-wait", "--json"]).await;
+    let service = [("GLIMPSE_URL", app.url.as_str())];
+    let submitted = glimpse(&service, &["ingest", "--executor", "ray", "--no-wait", "--json"]).await;
     let reply: Value = serde_json::from_slice(&submitted.stdout).unwrap();
     let id = reply["job_id"].as_str().unwrap();
-    ray.until(|_, job| job.status == "RUNNING").await;
-    let moved = glimpse(&here, &["jobs", "move", id, "workers"]).await;
-    let said = String::from_utf8(moved.stdout).unwrap();
-    assert!(said.contains("`workers`") && said.contains("GLIMPSE_WORKER_TOKEN=") && said.contains(id), "{said}");
-    let moved = glimpse(&here, &["jobs", "move", id, "local"]).await;
+    ray.wait_for(|_, job| job.status == "RUNNING").await;
+    let moved = glimpse(&service, &["jobs", "move", id, "workers"]).await;
+    let output = String::from_utf8(moved.stdout).unwrap();
+    assert!(
+        output.contains("`workers`") && output.contains("GLIMPSE_WORKER_TOKEN=") && output.contains(id),
+        "{output}"
+    );
+    let moved = glimpse(&service, &["jobs", "move", id, "local"]).await;
     assert!(moved.status.success(), "{moved:?}");
     let ended = app.job_until(id, JobReply::is_final).await;
     assert_eq!((ended.status.as_str(), ended.counts.done), ("SUCCEEDED", 5));
-    let late = glimpse(&here, &["jobs", "move", id, "ray"]).await;
+    let late = glimpse(&service, &["jobs", "move", id, "ray"]).await;
     assert!(!late.status.success() && String::from_utf8_lossy(&late.stderr).contains("already ended"), "{late:?}");
     app.stop().await;
 }

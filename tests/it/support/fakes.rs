@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -18,6 +18,8 @@ use glimpse::imaging::{PreparedImage, Preprocessing};
 use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
 use glimpse::source::{Fetched, ImageSource, NewObject, Scope, SourceError};
 
+use super::locked;
+
 pub(crate) fn down(dependency: &str) -> DependencyError {
     DependencyError { dependency: dependency.into(), trouble: FailureKind::Failed, detail: "on purpose".into() }
 }
@@ -27,23 +29,23 @@ pub(crate) fn down(dependency: &str) -> DependencyError {
 pub(crate) struct MemorySource {
     pub(crate) objects: BTreeMap<String, Bytes>,
     pub(crate) fetching: AtomicUsize,
-    pub(crate) most_fetching: AtomicUsize,
+    pub(crate) max_fetching: AtomicUsize,
 }
 
 impl MemorySource {
-    pub(crate) fn of(objects: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
+    pub(crate) fn new(objects: impl IntoIterator<Item = (String, Vec<u8>)>) -> Self {
         let objects = objects.into_iter().map(|(key, bytes)| (key, bytes.into())).collect();
         Self { objects, ..Self::default() }
     }
 
     pub(crate) fn refs(&self) -> Vec<ImageRef> {
-        let of = |(key, bytes): (&String, &Bytes)| ImageRef {
+        let to_ref = |(key, bytes): (&String, &Bytes)| ImageRef {
             uri: ImageUri::new("b", key),
             etag: Some("e".into()),
             size_bytes: bytes.len() as u64,
             modified: None,
         };
-        self.objects.iter().map(of).collect()
+        self.objects.iter().map(to_ref).collect()
     }
 }
 
@@ -55,7 +57,7 @@ impl ImageSource for MemorySource {
 
     async fn fetch(&self, image: &ImageRef) -> Result<Fetched, SourceError> {
         let now = self.fetching.fetch_add(1, Ordering::SeqCst) + 1;
-        self.most_fetching.fetch_max(now, Ordering::SeqCst);
+        self.max_fetching.fetch_max(now, Ordering::SeqCst);
         tokio::time::sleep(Duration::from_millis(1)).await;
         self.fetching.fetch_sub(1, Ordering::SeqCst);
         let bytes = self.objects.get(image.uri.key()).cloned();
@@ -83,25 +85,25 @@ impl ImageSource for MemorySource {
 pub(crate) struct MeanProvider {
     pub(crate) calls: Mutex<Vec<usize>>,
     /// Fails as a dependency after this number of calls…
-    pub(crate) breaks_after: usize,
+    pub(crate) fails_after: usize,
     /// …until this number of calls.
-    pub(crate) heals_after: usize,
+    pub(crate) recovers_after: usize,
     /// How it fails.
     pub(crate) trouble: FailureKind,
     /// Serves another model after this number of calls.
-    pub(crate) moves_after: usize,
-    pub(crate) takes: Duration,
+    pub(crate) changes_model_after: usize,
+    pub(crate) delay: Duration,
 }
 
 impl Default for MeanProvider {
     fn default() -> Self {
         Self {
             calls: Mutex::default(),
-            breaks_after: usize::MAX,
-            heals_after: usize::MAX,
+            fails_after: usize::MAX,
+            recovers_after: usize::MAX,
             trouble: FailureKind::Failed,
-            moves_after: usize::MAX,
-            takes: Duration::ZERO,
+            changes_model_after: usize::MAX,
+            delay: Duration::ZERO,
         }
     }
 }
@@ -119,7 +121,7 @@ impl ImageEmbeddingProvider for MeanProvider {
 
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
         let mut space = mean_space();
-        if self.calls.lock().unwrap_or_else(PoisonError::into_inner).len() > self.moves_after {
+        if locked(&self.calls).len() > self.changes_model_after {
             space.probes[0].vector = vec![0.0, 1.0];
             space.model = "another".into();
         }
@@ -127,17 +129,17 @@ impl ImageEmbeddingProvider for MeanProvider {
     }
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
-        tokio::time::sleep(self.takes).await;
+        tokio::time::sleep(self.delay).await;
         let calls = {
-            let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut calls = locked(&self.calls);
             calls.push(images.len());
             calls.len()
         };
-        if calls > self.breaks_after && calls <= self.heals_after {
+        if calls > self.fails_after && calls <= self.recovers_after {
             return Err(EmbedError::Dependency(DependencyError { trouble: self.trouble, ..down("mean") }));
         }
         if images.iter().any(|image| image.rgb[0] == 0) {
-            return Err(EmbedError::Rejected("an image that begins black".into()));
+            return Err(EmbedError::Rejected("an image whose first byte is 0".into()));
         }
         let red = |image: &PreparedImage| f32::from(image.rgb[0]);
         images.iter().map(|image| Ok(Embedding::normalised(vec![red(image), 1.0], 2)?)).collect()
@@ -155,17 +157,17 @@ pub(crate) struct MemoryIndex {
     pub(crate) refuses: Vec<ImageId>,
     pub(crate) is_down: bool,
     /// `memory` if it is `None`.
-    pub(crate) named: Option<&'static str>,
+    pub(crate) name_override: Option<&'static str>,
     /// The number of upserts that fail before the first succeeds.
-    pub(crate) fails: AtomicUsize,
+    pub(crate) failures: AtomicUsize,
     /// Whether it fails because it refuses access.
-    pub(crate) refuses_us: bool,
+    pub(crate) refuses_access: bool,
 }
 
 #[async_trait]
 impl ImageIndex for MemoryIndex {
     fn name(&self) -> &'static str {
-        self.named.unwrap_or("memory")
+        self.name_override.unwrap_or("memory")
     }
 
     async fn ensure_image_collection(&self, _: &CollectionName, _: &Space) -> Result<EnsureOutcome, IndexError> {
@@ -181,18 +183,18 @@ impl ImageIndex for MemoryIndex {
     }
 
     async fn upsert(&self, _: &CollectionName, records: &[ImageRecord]) -> Result<(), IndexError> {
-        let fails = self.fails.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        let fails = self.failures.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
         if self.is_down || fails {
             return Err(IndexError::Dependency(down(self.name())));
         }
-        if self.refuses_us {
+        if self.refuses_access {
             return Err(IndexError::Dependency(DependencyError { trouble: FailureKind::Refused, ..down(self.name()) }));
         }
         if let Some(refused) = records.iter().find(|record| self.refuses.contains(&record.id)) {
             return Err(IndexError::Rejected { id: refused.id, reason: "on purpose".into() });
         }
-        let mut held = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        held.extend(records.iter().map(|record| (record.id, record.clone())));
+        let mut stored = locked(&self.records);
+        stored.extend(records.iter().map(|record| (record.id, record.clone())));
         Ok(())
     }
 
@@ -205,8 +207,8 @@ impl ImageIndex for MemoryIndex {
     }
 
     async fn get(&self, _: &CollectionName, ids: &[ImageId]) -> Result<Vec<ImageRecord>, IndexError> {
-        let held = self.records.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(ids.iter().filter_map(|id| held.get(id).cloned()).collect())
+        let records = locked(&self.records);
+        Ok(ids.iter().filter_map(|id| records.get(id).cloned()).collect())
     }
 
     fn scan(&self, _: &CollectionName) -> BoxStream<'_, Result<ImageId, IndexError>> {

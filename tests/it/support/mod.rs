@@ -1,25 +1,22 @@
 //! The whole service in a temporary folder, used over real HTTP.
 
-pub(crate) mod bent;
-pub(crate) mod between;
-pub(crate) mod cheap_clip;
-pub(crate) mod embed_services;
 pub(crate) mod environment;
 pub(crate) mod fakes;
-pub(crate) mod hub;
-pub(crate) mod named;
-pub(crate) mod proxy;
+mod images;
+pub(crate) mod named_index;
+pub(crate) mod process;
+pub(crate) mod proxies;
 pub(crate) mod qdrant;
 pub(crate) mod ray;
-pub(crate) mod scripted;
 pub(crate) mod scripted_bucket;
-pub(crate) mod watched;
-pub(crate) mod wire;
+pub(crate) mod services;
 pub(crate) mod worker;
 
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use axum::Router;
 use bytes::Bytes;
 use glimpse::api::replies::{FailuresReply, JobReply, SearchReply, SubmitReply};
 use glimpse::app::{App, Bucket};
@@ -30,12 +27,35 @@ use glimpse::source::{EmbeddedS3, NewObject};
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
+
+pub(crate) use self::images::{demo_image, demo_images, encode_png, quarters_png, root};
 
 /// Returns the content of a lock, even if a test panicked while it held it: a panic in a destructor would end all
 /// tests.
 pub(crate) fn locked<T>(lock: &Mutex<T>) -> MutexGuard<'_, T> {
     lock.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Serves on a free port until the handle is dropped.
+pub(crate) async fn serve(router: Router) -> (String, AbortOnDropHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    let task = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
+    (url, AbortOnDropHandle::new(task))
+}
+
+/// A free address, for a service that keeps its address when it is restarted.
+pub(crate) fn free_address() -> String {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+}
+
+/// The id of an image in the bucket of a [`TestApp`].
+pub(crate) fn image_id(key: &str) -> String {
+    ImageUri::new("pipeline", key).id().to_string()
 }
 
 /// A running service.
@@ -52,27 +72,21 @@ pub(crate) struct TestApp {
 
 impl TestApp {
     pub(crate) async fn start() -> Self {
-        Self::with(&[]).await
+        Self::start_with(&[]).await
     }
 
     /// Starts it with these variables set.
-    pub(crate) async fn with(variables: &[(&str, &str)]) -> Self {
-        let own = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self::in_folder(tempfile::tempdir().unwrap(), own).await
+    pub(crate) async fn start_with(variables: &[(&str, &str)]) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), variables).await
     }
 
-    /// Starts it over the folder of a stopped service.
-    pub(crate) async fn again(folder: TempDir) -> Self {
-        Self::in_folder(folder, Vec::new()).await
+    /// Starts it over the folder of a stopped service, with these variables set.
+    pub(crate) async fn start_in(folder: TempDir, variables: &[(&str, &str)]) -> Self {
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Self::start_over(folder, variables).await
     }
 
-    /// The same with these variables set.
-    pub(crate) async fn again_with(folder: TempDir, variables: &[(&str, &str)]) -> Self {
-        let own = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self::in_folder(folder, own).await
-    }
-
-    async fn in_folder(folder: TempDir, variables: Vec<(String, String)>) -> Self {
+    async fn start_over(folder: TempDir, variables: Vec<(String, String)>) -> Self {
         let path = folder.path().display().to_string();
         let mut all = vec![
             ("GLIMPSE_DATA_DIR".to_owned(), path),
@@ -93,7 +107,7 @@ impl TestApp {
     }
 
     /// Asks it to stop, as SIGTERM does.
-    pub(crate) fn begin_to_stop(&self) {
+    pub(crate) fn request_stop(&self) {
         self.shutdown.begin();
     }
 
@@ -106,18 +120,16 @@ impl TestApp {
 
     /// Stops it, and starts it again over the same folder.
     pub(crate) async fn restart(self) -> Self {
-        self.stop_but_remember().await.start().await
+        self.stop_for_restart().await.start().await
     }
 
     /// The same with other variables.
     pub(crate) async fn restart_with(self, variables: &[(&str, &str)]) -> Self {
-        let own = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let folder = self.stop().await;
-        Self::in_folder(folder, own).await
+        Self::start_in(self.stop().await, variables).await
     }
 
     /// Stops it; it can be started again with the same settings.
-    pub(crate) async fn stop_but_remember(self) -> Stopped {
+    pub(crate) async fn stop_for_restart(self) -> Stopped {
         let variables = self.variables.clone();
         Stopped { variables, folder: self.stop().await }
     }
@@ -132,7 +144,7 @@ impl TestApp {
     }
 
     /// The variables with the bucket's credentials.
-    pub(crate) fn bucket_pair(&self) -> [(&'static str, String); 2] {
+    pub(crate) fn bucket_credentials(&self) -> [(&'static str, String); 2] {
         let pair = EmbeddedS3::stored_credentials(&self.data().join("s3")).unwrap().unwrap();
         [("S3_ACCESS_KEY_ID", pair.access_key_id), ("S3_SECRET_ACCESS_KEY", pair.secret_access_key)]
     }
@@ -166,15 +178,15 @@ impl TestApp {
     }
 
     pub(crate) async fn get(&self, path: &str) -> (StatusCode, Value) {
-        parsed(self.send(Method::GET, path, None).await).await
+        parse_reply(self.send(Method::GET, path, None).await).await
     }
 
     pub(crate) async fn delete(&self, path: &str) -> (StatusCode, Value) {
-        parsed(self.send(Method::DELETE, path, None).await).await
+        parse_reply(self.send(Method::DELETE, path, None).await).await
     }
 
     pub(crate) async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
-        parsed(self.send(Method::POST, path, Some(body)).await).await
+        parse_reply(self.send(Method::POST, path, Some(body)).await).await
     }
 
     pub(crate) async fn submit(&self, body: Value) -> String {
@@ -190,11 +202,11 @@ impl TestApp {
     }
 
     /// Polls the job until the condition is true.
-    pub(crate) async fn job_until(&self, id: &str, wanted: impl Fn(&JobReply) -> bool) -> JobReply {
+    pub(crate) async fn job_until(&self, id: &str, condition: impl Fn(&JobReply) -> bool) -> JobReply {
         let deadline = std::time::Instant::now() + std::time::Duration::from_mins(5);
         loop {
             let job = self.job(id).await;
-            if wanted(&job) {
+            if condition(&job) {
                 return job;
             }
             assert!(std::time::Instant::now() < deadline, "still {job:?}");
@@ -218,10 +230,15 @@ impl TestApp {
         serde_json::from_value(reply).unwrap()
     }
 
+    /// The log of a job.
+    pub(crate) async fn log(&self, id: &str) -> String {
+        self.get(&format!("/jobs/{id}/logs")).await.1["logs"].as_str().unwrap().to_owned()
+    }
+
     /// File names of the hits for a text, best first.
-    pub(crate) async fn find(&self, words: &str, limit: usize) -> Vec<String> {
+    pub(crate) async fn find(&self, text: &str, limit: usize) -> Vec<String> {
         let request = self.client.get(format!("{}/search/images", self.url));
-        let response = request.query(&[("q", words), ("limit", &limit.to_string())]).send().await.unwrap();
+        let response = request.query(&[("q", text), ("limit", &limit.to_string())]).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK);
         names(&response.json().await.unwrap())
     }
@@ -251,11 +268,11 @@ impl Stopped {
     }
 
     pub(crate) async fn start(self) -> TestApp {
-        TestApp::in_folder(self.folder, self.variables).await
+        TestApp::start_over(self.folder, self.variables).await
     }
 }
 
-async fn parsed(response: Response) -> (StatusCode, Value) {
+async fn parse_reply(response: Response) -> (StatusCode, Value) {
     let (status, text) = (response.status(), response.text().await.unwrap());
     let body = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{status} without JSON: {text:?}"));
     (status, body)
@@ -264,23 +281,4 @@ async fn parsed(response: Response) -> (StatusCode, Value) {
 /// File names of the hits, best first.
 pub(crate) fn names(reply: &SearchReply) -> Vec<String> {
     reply.results.iter().map(|hit| hit.s3_key.rsplit('/').next().unwrap().to_owned()).collect()
-}
-
-pub(crate) fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// The demo images, in order of their names.
-pub(crate) fn demo_images() -> Vec<PathBuf> {
-    let mut paths: Vec<PathBuf> = std::fs::read_dir(root().join("demo"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "jpg"))
-        .collect();
-    paths.sort();
-    paths
-}
-
-pub(crate) fn demo_image(name: &str) -> Vec<u8> {
-    std::fs::read(root().join("demo").join(name)).unwrap()
 }

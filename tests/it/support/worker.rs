@@ -20,19 +20,26 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn start(app: &TestApp, job: &SubmitReply, name: &str, more: &[(&str, &str)]) -> Self {
         let token = job.worker_token.as_deref().unwrap();
-        Self::with_token(app, &job.job_id, token, name, more)
+        Self::start_with_token(app, &job.job_id, token, name, more)
     }
 
-    pub(crate) fn with_token(app: &TestApp, job: &str, token: &str, name: &str, more: &[(&str, &str)]) -> Self {
-        Self::through(&app.url, app, job, token, name, more)
+    pub(crate) fn start_with_token(app: &TestApp, job: &str, token: &str, name: &str, more: &[(&str, &str)]) -> Self {
+        Self::start_through(&app.url, app, job, token, name, more)
     }
 
     /// Starts a worker that reaches the service at that URL.
-    pub(crate) fn through(url: &str, app: &TestApp, job: &str, token: &str, name: &str, more: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_through(
+        url: &str,
+        app: &TestApp,
+        job: &str,
+        token: &str,
+        name: &str,
+        more: &[(&str, &str)],
+    ) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
         command.args(["worker", "--service", url, "--job", job, "--name", name]);
         command.env("GLIMPSE_WORKER_TOKEN", token).env("GLIMPSE_DATA_DIR", app.data());
-        command.env("S3_ENDPOINT", app.bucket_url()).envs(app.bucket_pair());
+        command.env("S3_ENDPOINT", app.bucket_url()).envs(app.bucket_credentials());
         command.envs([("GLIMPSE_EMBED_THREADS", "1"), ("IMAGE_EMBED_BATCH_SIZE", "2")]).envs(more.iter().copied());
         command.current_dir(std::env::temp_dir()).stdout(Stdio::null()).stderr(Stdio::piped()).stdin(Stdio::null());
         Self { child: command.spawn().unwrap() }
@@ -44,11 +51,11 @@ impl Worker {
     }
 
     /// Waits for its end; returns its exit code and its output.
-    pub(crate) async fn ended(mut self) -> (Option<i32>, String) {
+    pub(crate) async fn wait(mut self) -> (Option<i32>, String) {
         let stderr = self.child.stderr.take().unwrap();
         tokio::task::spawn_blocking(move || {
-            let said = std::io::read_to_string(stderr).unwrap();
-            (self.child.wait().unwrap().code(), said)
+            let output = std::io::read_to_string(stderr).unwrap();
+            (self.child.wait().unwrap().code(), output)
         })
         .await
         .unwrap()

@@ -11,45 +11,45 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use crate::support::between::{Between, Verdict};
-use crate::support::cheap_clip::CheapClip;
+use crate::support::proxies::http::{HttpProxy, ProxyAction};
+use crate::support::services::cheap_clip::CheapClip;
 use crate::support::worker::{Worker, points, submit};
 use crate::support::{TestApp, demo_image};
 
 /// The proxies between a worker and its provider, and between it and the service.
-struct Ways {
-    provider: Between,
-    service: Between,
+struct WorkerProxies {
+    provider: HttpProxy,
+    service: HttpProxy,
     /// The number of images that the provider was asked for since the worker joined.
-    asked: Arc<AtomicUsize>,
+    requests: Arc<AtomicUsize>,
     /// Whether the provider answers everything.
     answers: watch::Sender<bool>,
     /// Whether requests of the worker for leases arrive after what it reports.
     slow: Arc<AtomicBool>,
 }
 
-impl Ways {
+impl WorkerProxies {
     /// The provider answers this number of images, and the next ones only when it is released.
     async fn new(app: &TestApp, clip: &CheapClip, images: usize) -> Self {
         let (joined, slow) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-        let asked = Arc::new(AtomicUsize::new(0));
+        let requests = Arc::new(AtomicUsize::new(0));
         let (answers, answered) = watch::channel(false);
-        let (came, count) = (joined.clone(), asked.clone());
-        let provider = Between::new(&clip.url, move |uri| {
+        let (came, count) = (joined.clone(), requests.clone());
+        let provider = HttpProxy::new(&clip.url, move |uri| {
             // Before the worker joins, it requests probes.
             let image = came.load(Ordering::SeqCst) && uri.path() == "/embedding/image";
-            let held = image && count.fetch_add(1, Ordering::SeqCst) >= images;
-            if held { Verdict::PassesWhen(answered.clone()) } else { Verdict::Passes }
+            let is_held = image && count.fetch_add(1, Ordering::SeqCst) >= images;
+            if is_held { ProxyAction::PassWhen(answered.clone()) } else { ProxyAction::Pass }
         })
         .await;
         let late = slow.clone();
-        let service = Between::new(&app.url, move |uri| {
+        let service = HttpProxy::new(&app.url, move |uri| {
             joined.fetch_or(uri.path().contains("/workers/"), Ordering::SeqCst);
             let late = late.load(Ordering::SeqCst) && uri.path().ends_with("/heartbeat");
-            if late { Verdict::PassesAfter(Duration::from_secs(1)) } else { Verdict::Passes }
+            if late { ProxyAction::PassAfter(Duration::from_secs(1)) } else { ProxyAction::Pass }
         })
         .await;
-        Self { provider, service, asked, answers, slow }
+        Self { provider, service, requests, answers, slow }
     }
 
     /// Starts a worker behind these proxies.
@@ -61,14 +61,14 @@ impl Ways {
             ("IMAGE_EMBED_BATCH_SIZE", "1"),
             ("GLIMPSE_EMBED_LANES", "1"),
         ];
-        Worker::through(&self.service.url(), app, &job.job_id, token, name, &more)
+        Worker::start_through(&self.service.url(), app, &job.job_id, token, name, &more)
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_old_version_is_not_written_over_a_newer_one() {
     let clip = CheapClip::start(Duration::ZERO).await;
-    let app = TestApp::with(&[
+    let app = TestApp::start_with(&[
         ("IMAGE_EMBEDDING_PROVIDER", "clip"),
         ("CLIP_URL", clip.url.as_str()),
         ("GLIMPSE_LEASE_SECONDS", "3"),
@@ -80,18 +80,18 @@ async fn an_old_version_is_not_written_over_a_newer_one() {
         app.put(key, demo_image(name)).await;
     }
     let job = submit(&app, json!({"s3_prefix": "images/", "collection": "c", "executor": "workers"})).await;
-    let (ways, others) = (Ways::new(&app, &clip, 0).await, Ways::new(&app, &clip, 2).await);
-    let one = ways.start(&app, &job, "one");
-    app.job_until(&job.job_id, |_| ways.asked.load(Ordering::SeqCst) > 0).await;
+    let (proxies, other_worker) = (WorkerProxies::new(&app, &clip, 0).await, WorkerProxies::new(&app, &clip, 2).await);
+    let one = proxies.start(&app, &job, "one");
+    app.job_until(&job.job_id, |_| proxies.requests.load(Ordering::SeqCst) > 0).await;
     one.signal("-STOP");
-    ways.answers.send(true).unwrap();
+    proxies.answers.send(true).unwrap();
     let newer = ["coffee.jpg", "raccoon.jpg", "cat.jpg"].map(demo_image);
     for (key, bytes) in keys.into_iter().zip(&newer) {
         app.put(key, bytes.clone()).await;
     }
-    let _two = others.start(&app, &job, "two");
+    let _two = other_worker.start(&app, &job, "two");
     app.job_until(&job.job_id, |job| job.counts.done == 2).await;
-    ways.slow.store(true, Ordering::SeqCst);
+    proxies.slow.store(true, Ordering::SeqCst);
     one.signal("-CONT");
     // It knows now that its leases belong to another worker, and any harm is done.
     let deadline = Instant::now() + Duration::from_mins(2);
@@ -103,7 +103,7 @@ async fn an_old_version_is_not_written_over_a_newer_one() {
         assert!(Instant::now() < deadline, "{} {:?}", logs["logs"].as_str().unwrap(), app.job(&job.job_id).await);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    others.answers.send(true).unwrap();
+    other_worker.answers.send(true).unwrap();
     let ended = app.job_until(&job.job_id, JobReply::is_final).await;
     assert_eq!((ended.status.as_str(), ended.counts.done), ("SUCCEEDED", 3), "{ended:?}");
     let folder = app.stop().await;

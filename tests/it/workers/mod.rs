@@ -1,7 +1,7 @@
 //! Pools of workers, in the process and remote.
 
+mod crashing_image;
 mod frozen;
-mod poison;
 mod pool;
 mod processes;
 pub(crate) mod service;

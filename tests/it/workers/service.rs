@@ -17,24 +17,9 @@ use glimpse::resilience::WaitBoard;
 use glimpse::worker::{ServiceClient, WorkerSettings};
 use serde_json::{Value, json};
 
-use crate::cli::commands::Staying;
-use crate::support::cheap_clip::CheapClip;
-use crate::support::{TestApp, demo_image};
-
-/// A free address, which stays the same when a service on it is restarted.
-fn free() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
-}
-
-pub(crate) fn png(seed: u32) -> bytes::Bytes {
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    let image = image::RgbImage::from_fn(16, 16, |x, y| {
-        let value = (seed.wrapping_mul(2_654_435_761) >> ((x / 8 + 2 * (y / 8)) * 6)).to_le_bytes();
-        image::Rgb([value[0], value[1], value[2]])
-    });
-    image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
-    bytes.into_inner().into()
-}
+use crate::cli::commands::RunningCommand;
+use crate::support::services::cheap_clip::CheapClip;
+use crate::support::{TestApp, demo_image, free_address, quarters_png};
 
 pub(crate) async fn records(index: &EmbeddedIndex, collection: &str) -> Vec<ImageRecord> {
     let collection = CollectionName::parse(collection).unwrap();
@@ -47,9 +32,9 @@ pub(crate) async fn records(index: &EmbeddedIndex, collection: &str) -> Vec<Imag
     records
 }
 
-struct Ends(Child);
+struct KilledOnDrop(Child);
 
-impl Drop for Ends {
+impl Drop for KilledOnDrop {
     fn drop(&mut self) {
         self.0.kill().ok();
         self.0.wait().ok();
@@ -61,7 +46,7 @@ async fn workers_continue_after_the_service_is_killed_twice() {
     const IMAGES: u32 = 300;
     let clip = CheapClip::start(Duration::from_millis(20)).await;
     let folder = tempfile::tempdir().unwrap();
-    let (addr, s3) = (free(), free());
+    let (addr, s3) = (free_address(), free_address());
     let variables = [
         ("GLIMPSE_DATA_DIR", folder.path().to_str().unwrap()),
         ("GLIMPSE_ADDR", &addr),
@@ -72,11 +57,11 @@ async fn workers_continue_after_the_service_is_killed_twice() {
         ("GLIMPSE_EMBED_LANES", "1"),
         ("GLIMPSE_LOG", "error"),
     ];
-    let start = || Staying::start(&variables, &["serve"], "service ");
+    let start = || RunningCommand::start(&variables, &["serve"], "service ");
     let mut service = start();
     let bucket = Bucket::open(&Settings::from_variables(variables).unwrap()).await.unwrap();
     for number in 0..IMAGES {
-        bucket.put("pipeline", &format!("images/{number:04}.png"), png(number), "image/png").await.unwrap();
+        bucket.put("pipeline", &format!("images/{number:04}.png"), quarters_png(number), "image/png").await.unwrap();
     }
     let client = reqwest::Client::builder().timeout(Duration::from_mins(2)).build().unwrap();
     let url = service.url.clone();
@@ -85,13 +70,13 @@ async fn workers_continue_after_the_service_is_killed_twice() {
         let request = client.post(format!("{url}/jobs/images")).json(&body);
         async move { request.send().await.unwrap().json::<SubmitReply>().await.unwrap() }
     };
-    let until = |id: &str, wanted: fn(&Value) -> bool| {
+    let wait_until = |id: &str, condition: fn(&Value) -> bool| {
         let (client, path) = (client.clone(), format!("{url}/jobs/{id}"));
         async move {
             let deadline = Instant::now() + Duration::from_mins(5);
             loop {
                 let job: Value = client.get(&path).send().await.unwrap().json().await.unwrap();
-                if wanted(&job) {
+                if condition(&job) {
                     return job;
                 }
                 assert!(Instant::now() < deadline, "still {job}");
@@ -99,8 +84,8 @@ async fn workers_continue_after_the_service_is_killed_twice() {
             }
         }
     };
-    let alone = submit("alone", "local").await;
-    until(&alone.job_id, |job| job["status"] == "SUCCEEDED").await;
+    let local = submit("alone", "local").await;
+    wait_until(&local.job_id, |job| job["status"] == "SUCCEEDED").await;
 
     let job = submit("together", "workers").await;
     let worker = |name: &str| {
@@ -108,18 +93,18 @@ async fn workers_continue_after_the_service_is_killed_twice() {
         command.args(["worker", "--service", &url, "--job", &job.job_id, "--name", name, "--with-parent"]);
         command.envs(variables).env("GLIMPSE_WORKER_TOKEN", job.worker_token.as_deref().unwrap());
         // The other end of its input is ours: it must not leave before the job does.
-        Ends(command.stdin(Stdio::piped()).spawn().unwrap())
+        KilledOnDrop(command.stdin(Stdio::piped()).spawn().unwrap())
     };
     let mut workers = [worker("one"), worker("two")];
     for at_least in [
         |job: &Value| job["counts"]["done"].as_u64().unwrap() > 40,
         |job: &Value| job["counts"]["done"].as_u64().unwrap() > 150,
     ] {
-        until(&job.job_id, at_least).await;
+        wait_until(&job.job_id, at_least).await;
         drop(service);
         service = start();
     }
-    let ended = until(&job.job_id, |job| job["status"] == "SUCCEEDED" || job["status"] == "FAILED").await;
+    let ended = wait_until(&job.job_id, |job| job["status"] == "SUCCEEDED" || job["status"] == "FAILED").await;
     let counts = &ended["counts"];
     assert!(counts["done"] == IMAGES && counts["failed"] == 0, "{ended}");
     for worker in &mut workers {
@@ -137,17 +122,17 @@ async fn the_jobs_status_names_a_dependency_that_a_worker_waits_for() {
     let clip = CheapClip::start(Duration::from_millis(20)).await;
     let variables =
         [("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str()), ("GLIMPSE_LEASE_SECONDS", "3")];
-    let app = TestApp::with(&[&variables[..], &[("IMAGE_BATCH_SIZE", "4")]].concat()).await;
+    let app = TestApp::start_with(&[&variables[..], &[("IMAGE_BATCH_SIZE", "4")]].concat()).await;
     for number in 0..200 {
-        app.put(&format!("images/{number:03}.png"), png(number)).await;
+        app.put(&format!("images/{number:03}.png"), quarters_png(number)).await;
     }
     let (_, reply) = app.post("/jobs/images", json!({"executor": "workers"})).await;
     let job: SubmitReply = serde_json::from_value(reply).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
     command.args(["worker", "--service", &app.url, "--job", &job.job_id]).envs(variables);
     command.env("GLIMPSE_WORKER_TOKEN", job.worker_token.as_deref().unwrap());
-    command.env("S3_ENDPOINT", app.bucket_url()).envs(app.bucket_pair()).env("GLIMPSE_EMBED_LANES", "1");
-    let _worker = Ends(command.stderr(Stdio::null()).spawn().unwrap());
+    command.env("S3_ENDPOINT", app.bucket_url()).envs(app.bucket_credentials()).env("GLIMPSE_EMBED_LANES", "1");
+    let _worker = KilledOnDrop(command.stderr(Stdio::null()).spawn().unwrap());
     app.job_until(&job.job_id, |job| job.counts.done > 0).await;
     drop(clip);
     let says =
@@ -165,8 +150,8 @@ async fn a_worker_leaves_when_its_parent_has_ended() {
     let url = format!("http://{}", silent.local_addr().unwrap());
     let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
     command.args(["worker", "--service", &url, "--job", "any", "--with-parent"]);
-    command.env("GLIMPSE_WORKER_TOKEN", "t").env("S3_ENDPOINT", app.bucket_url()).envs(app.bucket_pair());
-    let mut worker = Ends(command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
+    command.env("GLIMPSE_WORKER_TOKEN", "t").env("S3_ENDPOINT", app.bucket_url()).envs(app.bucket_credentials());
+    let mut worker = KilledOnDrop(command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap());
     drop(worker.0.stdin.take());
     let ended = tokio::task::spawn_blocking(move || worker.0.wait().unwrap().code()).await.unwrap();
     assert_eq!(ended, Some(0));
@@ -184,8 +169,8 @@ async fn a_worker_reaches_only_the_records_of_its_own_job() {
     app.job_until(&job.job_id, |job| job.waiting_on.is_some() && job.counts.left > 0).await;
     let (url, token) = (app.url.clone(), Secret::new(job.worker_token.unwrap()));
     let settings = WorkerSettings { url, job: job.job_id, name: "w".into(), token, node: None };
-    let door = Arc::new(ServiceClient::new(settings, &WaitBoard::default()).unwrap());
-    let index = RemoteIndex::new(door);
+    let client = Arc::new(ServiceClient::new(settings, &WaitBoard::default()).unwrap());
+    let index = RemoteIndex::new(client);
     let documents = CollectionName::parse("documents").unwrap();
 
     let space = index.describe(&documents).await.unwrap().unwrap().space;

@@ -104,9 +104,9 @@ async fn images_get_the_vectors_of_transformers() {
         let bytes = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
         let prepared = prepare(&bytes, &LIMITS, &tiny.preprocessing()).unwrap().image;
         let theirs = STANDARD.decode(text(&expected["rgb"])).unwrap();
-        let apart = prepared.rgb.iter().zip(&theirs).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+        let difference = prepared.rgb.iter().zip(&theirs).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
         let cosine = tiny.embed_image(&prepared).await.unwrap().cosine(&embedding(&expected["embedding"]));
-        assert!(cosine >= 0.9999, "{file}: {apart} of 255 off, cosine {cosine}");
+        assert!(cosine >= 0.9999, "{file}: {difference} of 255 off, cosine {cosine}");
     }
 }
 
@@ -161,8 +161,8 @@ fn replace(path: &Path, from: &str, to: &str) {
 
 #[tokio::test]
 async fn a_folder_without_a_clip_model_is_refused_with_the_reason() {
-    let gone = refusal(|folder| std::fs::remove_file(folder.join("onnx/text_model.onnx")).unwrap()).await;
-    assert!(gone.contains("text_model.onnx"), "{gone}");
+    let missing_tower = refusal(|folder| std::fs::remove_file(folder.join("onnx/text_model.onnx")).unwrap()).await;
+    assert!(missing_tower.contains("text_model.onnx"), "{missing_tower}");
     let other =
         refusal(|folder| replace(&folder.join("preprocessor_config.json"), "\"resample\": 3", "\"resample\": 2"));
     assert!(other.await.contains("resample is 2"));
@@ -191,23 +191,23 @@ async fn a_wrong_dimension_is_detected() {
     }
     replace(&copy.path().join("config.json"), "\"projection_dim\": 24", "\"projection_dim\": 32");
     let lying = LocalProvider::open(Source::folder(copy.path(), Precision::Fp32), NonZeroUsize::MIN).await.unwrap();
-    let said = lying.space().await.unwrap_err().to_string();
-    assert!(said.contains("24") && said.contains("32"), "{said}");
+    let message = lying.space().await.unwrap_err().to_string();
+    assert!(message.contains("24") && message.contains("32"), "{message}");
 }
 
 #[tokio::test]
 async fn a_size_in_the_settings_must_be_that_of_the_model() {
     let source = Source::folder(folder(), Precision::Fp32);
     let other = LocalProvider::new(source, Some(224), NonZeroUsize::MIN).unwrap();
-    let said = other.space().await.unwrap_err().to_string();
-    assert!(said.contains("IMAGE_TARGET_SIZE is 224") && said.contains("takes 32"), "{said}");
+    let message = other.space().await.unwrap_err().to_string();
+    assert!(message.contains("IMAGE_TARGET_SIZE is 224") && message.contains("takes 32"), "{message}");
 }
 
 /// From the setting to a hit: an image finds itself, in the space of the configured model.
 #[tokio::test]
 async fn the_service_runs_on_it() {
     let folder = folder().display().to_string();
-    let app = TestApp::with(&[("CLIP_MODEL", &folder), ("CLIP_PRECISION", "int8")]).await;
+    let app = TestApp::start_with(&[("CLIP_MODEL", &folder), ("CLIP_PRECISION", "int8")]).await;
     let (status, ready) = app.get("/readyz").await;
     assert_eq!((status, text(&ready["space"])), (StatusCode::OK, "clip-tiny (int8)/24/crop-32-bicubic-floor"));
     for name in ["cat.jpg", "rocket.jpg", "wrench.jpg"] {

@@ -46,14 +46,14 @@ fn pixels_equal_those_of_pillow() {
         for (channel, mean) in means.into_iter().enumerate() {
             let ours = image.rgb[channel..].iter().step_by(3).map(|&pixel| level(pixel));
             let count = f64::from(image.size * image.size);
-            let apart = (ours.sum::<f64>() / count - mean).abs();
+            let difference = (ours.sum::<f64>() / count - mean).abs();
             // Half a step of 1/128: decoders interpolate colours differently.
-            assert!(apart < 0.5 / 128.0, "{file}, channel {channel}: the mean is {apart} off");
+            assert!(difference < 0.5 / 128.0, "{file}, channel {channel}: the mean is {difference} off");
         }
         for (place, red) in numbers(&expected["pixel_values_first_row_red"]).into_iter().enumerate() {
-            let apart = (level(image.rgb[place * 3]) - red).abs();
+            let difference = (level(image.rgb[place * 3]) - red).abs();
             // Decoders round the inverse transform and the colours differently, by a step or two of 1/128.
-            assert!(apart < 4.0 / 128.0, "{file}, pixel {place}: {apart} off");
+            assert!(difference < 4.0 / 128.0, "{file}, pixel {place}: {difference} off");
         }
     }
 }
@@ -72,8 +72,8 @@ async fn images_get_the_golden_vectors() {
         let ours = local.embed_image(&demo(file)).await.unwrap();
         for (at, key) in [(0, "embedding_first8"), (384, "embedding_visual_first8")] {
             for (place, value) in numbers(&expected[key]).into_iter().enumerate() {
-                let apart = (f64::from(ours.as_slice()[at + place]) - value).abs();
-                assert!(apart < 0.02, "{file}, {key} {place}: {apart} off");
+                let difference = (f64::from(ours.as_slice()[at + place]) - value).abs();
+                assert!(difference < 0.02, "{file}, {key} {place}: {difference} off");
             }
         }
     }
@@ -91,8 +91,8 @@ async fn texts_get_the_golden_vectors() {
         let text = expected["text"].as_str().unwrap();
         let ours = local.embed_text(text).await.unwrap();
         for (place, value) in numbers(&expected["embedding_first8"]).into_iter().enumerate() {
-            let apart = (f64::from(ours.as_slice()[place]) - value).abs();
-            assert!(apart < 0.004, "{text}, number {place}: {apart} off");
+            let difference = (f64::from(ours.as_slice()[place]) - value).abs();
+            assert!(difference < 0.004, "{text}, number {place}: {difference} off");
         }
     }
 }

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use tokio::sync::Notify;
 
 use crate::contract::embed::clip_tiny::folder;
-use crate::support::hub::{COMMIT, FakeHub, Script, TOKEN};
+use crate::support::services::hub::{COMMIT, FakeHub, Script, TOKEN};
 use crate::support::{TestApp, demo_image};
 
 const IMAGE: &str = "onnx/vision_model.onnx";
@@ -26,7 +26,7 @@ struct Home {
 }
 
 impl Home {
-    fn of(hub: &FakeHub) -> Self {
+    fn new(hub: &FakeHub) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let hf_home = folder.path().display().to_string();
         let settings = HubSettings { hf_endpoint: hub.url.clone(), hf_home, ..HubSettings::default() };
@@ -54,7 +54,7 @@ impl Home {
     async fn refused(&self, model: &str) -> (FailureKind, String) {
         match self.open(model, "fp32").await {
             Err(EmbedError::Dependency(down)) => (down.trouble, down.detail),
-            other => panic!("{other:?}"),
+            second => panic!("{second:?}"),
         }
     }
 }
@@ -73,13 +73,13 @@ fn names(folder: &Path) -> Vec<String> {
 
 #[tokio::test]
 async fn a_model_is_downloaded_once_and_then_needs_no_network() {
-    let hub = FakeHub::of(&folder(), Script::default()).await;
-    let home = Home::of(&hub);
+    let hub = FakeHub::start(&folder(), Script::default()).await;
+    let home = Home::new(&hub);
     home.works().await;
-    let asked = hub.asked();
-    assert_eq!(asked[0], "GET org/clip main");
-    assert_eq!(asked.iter().filter(|line| line.starts_with("STORAGE")).count(), 2, "{asked:?}");
-    assert!(!asked.iter().any(|line| line.contains("int8") || line.contains("golden")), "{asked:?}");
+    let requests = hub.requests();
+    assert_eq!(requests[0], "GET org/clip main");
+    assert_eq!(requests.iter().filter(|line| line.starts_with("STORAGE")).count(), 2, "{requests:?}");
+    assert!(!requests.iter().any(|line| line.contains("int8") || line.contains("golden")), "{requests:?}");
 
     let repo = home.repo();
     assert_eq!(std::fs::read_to_string(repo.join("refs/main")).unwrap(), COMMIT);
@@ -89,20 +89,20 @@ async fn a_model_is_downloaded_once_and_then_needs_no_network() {
     assert_eq!(names(&repo.join("blobs")).len(), 5);
 
     home.works().await;
-    assert!(hub.asked().is_empty());
+    assert!(hub.requests().is_empty());
     let offline = HubSettings { hf_hub_offline: true, ..home.settings.clone() };
     Home { settings: offline, ..home }.works().await;
-    assert!(hub.asked().is_empty());
+    assert!(hub.requests().is_empty());
 }
 
 #[tokio::test]
 async fn another_precision_downloads_only_missing_files() {
-    let hub = FakeHub::of(&folder(), Script::default()).await;
-    let home = Home::of(&hub);
+    let hub = FakeHub::start(&folder(), Script::default()).await;
+    let home = Home::new(&hub);
     home.works().await;
-    hub.asked();
+    hub.requests();
     home.open("org/clip", "int8").await.unwrap();
-    let fetched: Vec<_> = hub.asked().into_iter().filter(|line| line.starts_with("GET ")).collect();
+    let fetched: Vec<_> = hub.requests().into_iter().filter(|line| line.starts_with("GET ")).collect();
     let expected = ["GET org/clip main", "GET onnx/vision_model_int8.onnx", "GET onnx/text_model_int8.onnx"];
     assert_eq!(fetched, expected);
 }
@@ -110,18 +110,18 @@ async fn another_precision_downloads_only_missing_files() {
 #[tokio::test]
 async fn an_interrupted_download_is_resumed() {
     let script = Script { cut: Some((IMAGE.to_owned(), 50_000)), ..Script::default() };
-    let hub = FakeHub::of(&folder(), script).await;
-    let home = Home::of(&hub);
+    let hub = FakeHub::start(&folder(), script).await;
+    let home = Home::new(&hub);
     home.works().await;
-    let storage: Vec<_> = hub.asked().into_iter().filter(|line| line.contains("STORAGE onnx/vision")).collect();
+    let storage: Vec<_> = hub.requests().into_iter().filter(|line| line.contains("STORAGE onnx/vision")).collect();
     assert_eq!(storage, [format!("STORAGE {IMAGE} all"), format!("STORAGE {IMAGE} bytes=50000-")]);
 }
 
 #[tokio::test]
 async fn a_partial_file_of_an_earlier_process_is_resumed() {
     for no_ranges in [false, true] {
-        let hub = FakeHub::of(&folder(), Script { no_ranges, ..Script::default() }).await;
-        let home = Home::of(&hub);
+        let hub = FakeHub::start(&folder(), Script { no_ranges, ..Script::default() }).await;
+        let home = Home::new(&hub);
         let etag = {
             use sha2::{Digest, Sha256};
             hex::encode(Sha256::digest(bytes(TEXT)))
@@ -130,85 +130,85 @@ async fn a_partial_file_of_an_earlier_process_is_resumed() {
         let part = home.repo().join("blobs").join(format!("{etag}.incomplete"));
         std::fs::write(&part, &bytes(TEXT)[..10_000]).unwrap();
         home.works().await;
-        assert!(hub.asked().contains(&format!("STORAGE {TEXT} bytes=10000-")));
+        assert!(hub.requests().contains(&format!("STORAGE {TEXT} bytes=10000-")));
         assert!(!part.exists());
     }
 }
 
 #[tokio::test]
 async fn a_corrupt_file_is_downloaded_again_and_never_used() {
-    let once = Script { spoil: Some((TEXT.to_owned(), 1)), ..Script::default() };
-    let hub = FakeHub::of(&folder(), once).await;
-    Home::of(&hub).works().await;
+    let once = Script { corrupt: Some((TEXT.to_owned(), 1)), ..Script::default() };
+    let hub = FakeHub::start(&folder(), once).await;
+    Home::new(&hub).works().await;
 
-    let always = Script { spoil: Some((TEXT.to_owned(), usize::MAX)), ..Script::default() };
-    let hub = FakeHub::of(&folder(), always).await;
-    let home = Home::of(&hub);
-    let (trouble, said) = home.refused("org/clip").await;
+    let always = Script { corrupt: Some((TEXT.to_owned(), usize::MAX)), ..Script::default() };
+    let hub = FakeHub::start(&folder(), always).await;
+    let home = Home::new(&hub);
+    let (trouble, message) = home.refused("org/clip").await;
     assert_eq!(trouble, FailureKind::Failed);
-    assert!(said.contains(TEXT) && said.contains("SHA-256"), "{said}");
+    assert!(message.contains(TEXT) && message.contains("SHA-256"), "{message}");
     assert!(!home.repo().join("refs/main").exists());
     assert!(!home.repo().join("snapshots").join(COMMIT).join(TEXT).exists());
 }
 
 #[tokio::test]
 async fn a_private_model_needs_the_token_which_only_the_hub_receives() {
-    let hub = FakeHub::of(&folder(), Script { private: true, ..Script::default() }).await;
-    let home = Home::of(&hub);
-    let (trouble, said) = home.refused("org/clip").await;
+    let hub = FakeHub::start(&folder(), Script { private: true, ..Script::default() }).await;
+    let home = Home::new(&hub);
+    let (trouble, message) = home.refused("org/clip").await;
     assert_eq!(trouble, FailureKind::Refused);
-    assert!(said.contains("HF_TOKEN") && said.contains("401"), "{said}");
+    assert!(message.contains("HF_TOKEN") && message.contains("401"), "{message}");
 
     let settings = HubSettings { hf_token: Secret::new(TOKEN), ..home.settings.clone() };
     assert!(!format!("{settings:?}").contains(TOKEN));
     Home { settings, ..home }.works().await;
-    assert!(!hub.leaked(), "the storage was shown the token");
+    assert!(!hub.leaked(), "the storage got the token");
 }
 
 #[tokio::test]
 async fn missing_models_and_files_are_named() {
-    let hub = FakeHub::of(&folder(), Script::default()).await;
-    let home = Home::of(&hub);
+    let hub = FakeHub::start(&folder(), Script::default()).await;
+    let home = Home::new(&hub);
     for model in ["org/missing", "org/clip@other"] {
-        let (trouble, said) = home.refused(model).await;
+        let (trouble, message) = home.refused(model).await;
         assert_eq!(trouble, FailureKind::Refused);
-        assert!(said.contains(model) && said.contains("CLIP_MODEL"), "{said}");
+        assert!(message.contains(model) && message.contains("CLIP_MODEL"), "{message}");
     }
     let bare = tempfile::tempdir().unwrap();
     std::fs::create_dir(bare.path().join("onnx")).unwrap();
     std::fs::write(bare.path().join("model.safetensors"), "weights").unwrap();
-    let hub = FakeHub::of(bare.path(), Script::default()).await;
-    let (trouble, said) = Home::of(&hub).refused("org/clip").await;
+    let hub = FakeHub::start(bare.path(), Script::default()).await;
+    let (trouble, message) = Home::new(&hub).refused("org/clip").await;
     assert_eq!(trouble, FailureKind::Refused);
-    assert!(said.contains("no towers exported to ONNX"), "{said}");
+    assert!(message.contains("no towers exported to ONNX"), "{message}");
 }
 
 #[tokio::test]
 async fn offline_without_the_files_is_an_error_with_a_remedy_and_no_request() {
-    let hub = FakeHub::of(&folder(), Script::default()).await;
-    let home = Home::of(&hub);
+    let hub = FakeHub::start(&folder(), Script::default()).await;
+    let home = Home::new(&hub);
     let settings = HubSettings { hf_hub_offline: true, ..home.settings.clone() };
-    let (trouble, said) = Home { settings, ..home }.refused("org/clip").await;
+    let (trouble, message) = Home { settings, ..home }.refused("org/clip").await;
     assert_eq!(trouble, FailureKind::Refused);
-    assert!(said.contains("HF_HUB_OFFLINE") && said.contains("models--org--clip"), "{said}");
-    assert!(hub.asked().is_empty());
+    assert!(message.contains("HF_HUB_OFFLINE") && message.contains("models--org--clip"), "{message}");
+    assert!(hub.requests().is_empty());
 }
 
 #[tokio::test]
 async fn a_request_is_repeated_if_the_hub_is_down_for_a_moment() {
-    let hub = FakeHub::of(&folder(), Script { down: 1, ..Script::default() }).await;
-    Home::of(&hub).works().await;
+    let hub = FakeHub::start(&folder(), Script { down: 1, ..Script::default() }).await;
+    Home::new(&hub).works().await;
 }
 
 /// Nothing listens at this address; on paused time the delays between the attempts pass at once.
 #[tokio::test(start_paused = true)]
 async fn an_unreachable_hub_is_a_retryable_failure() {
-    let hub = FakeHub::of(&folder(), Script::default()).await;
-    let mut home = Home::of(&hub);
+    let hub = FakeHub::start(&folder(), Script::default()).await;
+    let mut home = Home::new(&hub);
     home.settings.hf_endpoint = "http://127.0.0.1:1".to_owned();
-    let (trouble, said) = home.refused("org/clip").await;
+    let (trouble, message) = home.refused("org/clip").await;
     assert_eq!(trouble, FailureKind::Failed);
-    assert!(said.contains("HF_ENDPOINT"), "{said}");
+    assert!(message.contains("HF_ENDPOINT"), "{message}");
 }
 
 /// Two providers act as two processes would: each has its own handle of the lock.
@@ -216,18 +216,18 @@ async fn an_unreachable_hub_is_a_retryable_failure() {
 async fn two_concurrent_downloads_fetch_each_file_once() {
     let gate = Arc::new(Notify::new());
     let script = Script { hold: Some((IMAGE.to_owned(), gate.clone())), ..Script::default() };
-    let hub = FakeHub::of(&folder(), script).await;
-    let home = Home::of(&hub);
-    let both = async { tokio::join!(home.open("org/clip", "fp32"), home.open("org/clip", "fp32")) };
+    let hub = FakeHub::start(&folder(), script).await;
+    let home = Home::new(&hub);
+    let downloads = async { tokio::join!(home.open("org/clip", "fp32"), home.open("org/clip", "fp32")) };
     // The permit is kept for the next waiter; a second download would wait for ever.
     gate.notify_one();
-    let (one, other) = both.await;
-    one.unwrap();
-    other.unwrap();
-    let asked = hub.asked();
+    let (first, second) = downloads.await;
+    first.unwrap();
+    second.unwrap();
+    let requests = hub.requests();
     for file in [IMAGE, TEXT] {
-        let times = asked.iter().filter(|line| line.starts_with(&format!("STORAGE {file}"))).count();
-        assert_eq!(times, 1, "{file}: {asked:?}");
+        let times = requests.iter().filter(|line| line.starts_with(&format!("STORAGE {file}"))).count();
+        assert_eq!(times, 1, "{file}: {requests:?}");
     }
 }
 
@@ -236,8 +236,8 @@ async fn two_concurrent_downloads_fetch_each_file_once() {
 async fn calls_during_a_download_are_told_to_retry() {
     let gate = Arc::new(Notify::new());
     let script = Script { hold: Some((IMAGE.to_owned(), gate.clone())), ..Script::default() };
-    let hub = FakeHub::of(&folder(), script).await;
-    let home = Home::of(&hub);
+    let hub = FakeHub::start(&folder(), script).await;
+    let home = Home::new(&hub);
     let settings = EmbedSettings { clip_model: "org/clip".to_owned(), ..EmbedSettings::default() };
     let source = Source::from_settings(&settings, &home.settings).unwrap();
     let model = LocalProvider::new(source, None, NonZeroUsize::MIN).unwrap();
@@ -247,7 +247,7 @@ async fn calls_during_a_download_are_told_to_retry() {
             assert!(matches!(down.trouble, FailureKind::Unavailable { .. }), "{down}");
             assert!(down.detail.contains("org/clip"), "{down}");
         }
-        other => panic!("{other:?}"),
+        second => panic!("{second:?}"),
     }
     tokio::time::resume();
     gate.notify_one();
@@ -258,13 +258,13 @@ async fn calls_during_a_download_are_told_to_retry() {
 /// If a model cannot be loaded, the service keeps running and reports that it is not ready.
 #[tokio::test]
 async fn a_service_without_its_model_runs_and_is_not_ready() {
-    let hub = FakeHub::of(&folder(), Script { private: true, ..Script::default() }).await;
+    let hub = FakeHub::start(&folder(), Script { private: true, ..Script::default() }).await;
     let home = tempfile::tempdir().unwrap();
     let home = home.path().display().to_string();
-    let app = TestApp::with(&[("CLIP_MODEL", "org/clip"), ("HF_ENDPOINT", &hub.url), ("HF_HOME", &home)]).await;
+    let app = TestApp::start_with(&[("CLIP_MODEL", "org/clip"), ("HF_ENDPOINT", &hub.url), ("HF_HOME", &home)]).await;
     assert_eq!(app.get("/healthz").await.0, StatusCode::OK);
     assert_eq!(app.get("/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
-    assert_eq!(hub.asked(), ["GET org/clip main"], "a refusal is not asked for again at once");
+    assert_eq!(hub.requests(), ["GET org/clip main"], "a refusal is not retried at once");
     app.stop().await;
 }
 
@@ -275,7 +275,7 @@ async fn a_job_waits_for_a_missing_model_and_reports_it() {
     let home = home.path().display().to_string();
     // Nothing listens at this address.
     let nowhere = "http://127.0.0.1:9";
-    let app = TestApp::with(&[("CLIP_MODEL", "org/clip"), ("HF_ENDPOINT", nowhere), ("HF_HOME", &home)]).await;
+    let app = TestApp::start_with(&[("CLIP_MODEL", "org/clip"), ("HF_ENDPOINT", nowhere), ("HF_HOME", &home)]).await;
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     let id = app.submit(json!({"s3_prefix": "images/"})).await;
     let job = app.job_until(&id, |job| job.waiting_on.is_some()).await;

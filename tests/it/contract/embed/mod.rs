@@ -4,7 +4,7 @@ pub(crate) mod clip_tiny;
 mod golden;
 mod http;
 mod hub;
-mod lies;
 mod peers;
 mod suite;
 mod trouble;
+mod wrong_replies;

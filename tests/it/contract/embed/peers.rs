@@ -55,17 +55,17 @@ async fn infinity_side_by_side() {
 /// The same weights in both processes are one space and give the same vectors.
 #[tokio::test]
 async fn infinity_is_the_space_of_the_same_model_in_this_process() {
-    let Some(there) = infinity() else { return };
-    let here = tiny(Precision::Fp32).await;
-    the_space_is_stable(&there, &here).await;
-    let images = images(&here, 5);
-    let vectors = there.embed_image_batch(&images).await.unwrap();
+    let Some(remote) = infinity() else { return };
+    let local = tiny(Precision::Fp32).await;
+    the_space_is_stable(&remote, &local).await;
+    let images = images(&local, 5);
+    let vectors = remote.embed_image_batch(&images).await.unwrap();
     for (image, vector) in images.iter().zip(&vectors) {
-        let cosine = vector.cosine(&here.embed_image(image).await.unwrap());
+        let cosine = vector.cosine(&local.embed_image(image).await.unwrap());
         assert!(cosine >= 0.9999, "{cosine}");
     }
     for text in ["a cat", "two people walking on a beach at sunset", "café"] {
-        let cosine = there.embed_text(text).await.unwrap().cosine(&here.embed_text(text).await.unwrap());
+        let cosine = remote.embed_text(text).await.unwrap().cosine(&local.embed_text(text).await.unwrap());
         assert!(cosine >= 0.9999, "{text}: {cosine}");
     }
 }

@@ -47,12 +47,12 @@ pub(crate) async fn a_batch_equals_its_single_images(provider: &dyn ImageEmbeddi
     let batch = provider.embed_image_batch(&images).await.unwrap();
     let singles = try_join_all(images.iter().map(|image| provider.embed_image(image))).await.unwrap();
     assert_eq!(batch.len(), images.len());
-    for (place, (together, alone)) in batch.iter().zip(&singles).enumerate() {
-        assert!(together.cosine(alone) >= 0.99999, "image {place}: {}", together.cosine(alone));
+    for (place, (together, single)) in batch.iter().zip(&singles).enumerate() {
+        assert!(together.cosine(single) >= 0.99999, "image {place}: {}", together.cosine(single));
         assert!((length(together) - 1.0).abs() < 1e-5);
         assert_eq!(together.dimension(), dimension);
         for other in &batch[..place] {
-            assert!(together.cosine(other) < 0.999, "image {place} is like another");
+            assert!(together.cosine(other) < 0.999, "image {place} equals another");
         }
     }
     assert!(provider.embed_image_batch(&[]).await.unwrap().is_empty());
@@ -69,8 +69,8 @@ pub(crate) async fn texts_get_different_vectors(provider: &dyn ImageEmbeddingPro
     let more = format!("{text} and on");
     let (first, second) = (provider.embed_text(&text).await.unwrap(), provider.embed_text(&more).await.unwrap());
     assert!(first.cosine(&second) >= 0.99999);
-    for odd in ["🦀", "xqzkj", "日本", "İstanbul", &"x".repeat(5_000)] {
-        provider.embed_text(odd).await.unwrap();
+    for text in ["🦀", "xqzkj", "日本", "İstanbul", &"x".repeat(5_000)] {
+        provider.embed_text(text).await.unwrap();
     }
 }
 

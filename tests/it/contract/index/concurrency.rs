@@ -44,7 +44,7 @@ async fn read(index: &dyn ImageIndex, collection: &CollectionName, done: &Atomic
     let question = query([0.6, 0.8, 0.1, 0.0], 1_000);
     while !done.load(Ordering::Relaxed) {
         let hits = index.search(collection, &question).await.unwrap();
-        assert_eq!(hits.len(), RECORDS as usize, "a record is there before, while and after it is replaced");
+        assert_eq!(hits.len(), RECORDS as usize, "a record is found before, during and after its replacement");
         for hit in hits {
             let edition = edition(hit.payload.width, hit.payload.height);
             let cosine = edition.embedding.cosine(&question.embedding);

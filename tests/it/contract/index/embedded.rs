@@ -4,18 +4,16 @@
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use futures::StreamExt;
 use glimpse::domain::ImageRecord;
 use glimpse::index::ImageIndex;
 use glimpse::index::embedded::{EmbeddedIndex, OpenError};
 
-use crate::contract::index::support::{count, fresh, ids, keys, name, query, record, space};
+use crate::contract::index::support::{EAST, NORTH, count, fresh, ids, keys, name, query, record, space};
 use crate::support::environment::variable;
-
-const EAST: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
-const NORTH: [f32; 4] = [0.0, 1.0, 0.0, 0.0];
+use crate::support::process::test_command;
 
 fn open(folder: &Path) -> EmbeddedIndex {
     EmbeddedIndex::open(folder).unwrap()
@@ -24,7 +22,7 @@ fn open(folder: &Path) -> EmbeddedIndex {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn passes_the_contract() {
     let folder = tempfile::tempdir().unwrap();
-    crate::contract::index::hold(&open(folder.path())).await;
+    crate::contract::index::run_contract(&open(folder.path())).await;
 }
 
 #[tokio::test]
@@ -143,12 +141,12 @@ const BATCH: u32 = 8;
 
 /// Batch `n`: half new records, half new versions of the previous batch.
 fn batch(n: u32) -> Vec<ImageRecord> {
-    let of = |key: u32| {
+    let to_record = |key: u32| {
         let mut record = record(&format!("{key}.jpg"), EAST);
         record.payload.width = n;
         record
     };
-    (n * BATCH / 2..n * BATCH / 2 + BATCH).map(of).collect()
+    (n * BATCH / 2..n * BATCH / 2 + BATCH).map(to_record).collect()
 }
 
 /// Not a test: the process that the next test kills.
@@ -169,8 +167,7 @@ async fn acknowledged_writes_survive_kill_9() {
     // Killed after different numbers of batches, at any point of the next one.
     for enough in [1, 7, 60, 1_100] {
         let folder = tempfile::tempdir().unwrap();
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "--nocapture", "contract::index::embedded::child_that_writes_until_it_is_killed"])
+        let mut child = test_command(module_path!(), "child_that_writes_until_it_is_killed")
             .env(CHILD, folder.path())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -187,17 +184,17 @@ async fn acknowledged_writes_survive_kill_9() {
         let index = open(folder.path());
         assert!(index.lost_records().is_empty(), "kill -9 loses nothing: {:?}", index.lost_records());
         let collection = name("killed");
-        let there = ids(&index, &collection).await;
-        assert_eq!(count(&index, &collection).await, there.len() as u64);
+        let found = ids(&index, &collection).await;
+        assert_eq!(count(&index, &collection).await, found.len() as u64);
         // The batch in progress is written completely or not at all.
-        let batches = u32::try_from(there.len()).unwrap() * 2 / BATCH - 1;
+        let batches = u32::try_from(found.len()).unwrap() * 2 / BATCH - 1;
         assert!(batches == last + 1 || batches == last + 2, "{batches} batches, {last} was acknowledged");
-        for record in index.get(&collection, &there).await.unwrap() {
+        for record in index.get(&collection, &found).await.unwrap() {
             let key: u32 = record.payload.s3_key.strip_suffix(".jpg").unwrap().parse().unwrap();
             assert_eq!(record.payload.width, (key * 2 / BATCH).min(batches - 1), "{key}");
         }
-        let found = index.search(&collection, &query(EAST, there.len())).await.unwrap();
-        assert_eq!(found.len(), there.len());
+        let found = index.search(&collection, &query(EAST, found.len())).await.unwrap();
+        assert_eq!(found.len(), found.len());
         index.upsert(&collection, &batch(0)).await.unwrap();
         assert!(index.scan(&collection).all(|id| async move { id.is_ok() }).await);
     }

@@ -14,7 +14,7 @@ pub(crate) mod weaviate;
 use glimpse::index::ImageIndex;
 
 /// Runs the whole contract.
-pub(crate) async fn hold(index: &dyn ImageIndex) {
+pub(crate) async fn run_contract(index: &dyn ImageIndex) {
     collections::collections_are_created_found_or_refused(index).await;
     collections::an_unknown_collection_is_an_error(index).await;
     collections::a_dropped_collection_can_be_created_again(index).await;

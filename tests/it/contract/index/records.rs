@@ -3,10 +3,7 @@
 use glimpse::domain::{Embedding, ImageRecord};
 use glimpse::index::{ImageIndex, IndexError};
 
-use super::support::{count, fresh, ids, query, record};
-
-const EAST: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
-const NORTH: [f32; 4] = [0.0, 1.0, 0.0, 0.0];
+use super::support::{EAST, NORTH, count, fresh, ids, query, record};
 
 fn same(read: &ImageRecord, written: &ImageRecord) {
     assert_eq!((read.id, &read.uri, &read.payload), (written.id, &written.uri, &written.payload));

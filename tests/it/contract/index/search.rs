@@ -3,9 +3,7 @@
 use glimpse::domain::SearchQuery;
 use glimpse::index::{ImageIndex, IndexError};
 
-use super::support::{fresh, keys, query, record};
-
-const EAST: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
+use super::support::{EAST, fresh, keys, query, record};
 
 pub(crate) async fn an_empty_collection_has_no_hits(index: &dyn ImageIndex) {
     let collection = fresh(index, "contract-empty").await;
@@ -17,19 +15,19 @@ pub(crate) async fn an_empty_collection_has_no_hits(index: &dyn ImageIndex) {
 
 pub(crate) async fn the_nearest_come_first_and_scores_are_cosines(index: &dyn ImageIndex) {
     let collection = fresh(index, "contract-nearest").await;
-    let there = [
+    let vectors = [
         ("far.jpg", [-1.0, 0.0, 0.0, 0.0], -1.0),
         ("near.jpg", [1.0, 1.0, 0.0, 0.0], std::f32::consts::FRAC_1_SQRT_2),
         ("same.jpg", [2.0, 0.0, 0.0, 0.0], 1.0),
         ("across.jpg", [0.0, 0.0, 1.0, 0.0], 0.0),
     ];
-    let records: Vec<_> = there.iter().map(|(key, raw, _)| record(key, *raw)).collect();
+    let records: Vec<_> = vectors.iter().map(|(key, raw, _)| record(key, *raw)).collect();
     index.upsert(&collection, &records).await.unwrap();
     let hits = index.search(&collection, &query(EAST, 10)).await.unwrap();
     let found: Vec<_> = hits.iter().map(|hit| hit.payload.s3_key.as_str()).collect();
     assert_eq!(found, ["same.jpg", "near.jpg", "across.jpg", "far.jpg"]);
     for hit in &hits {
-        let (_, _, cosine) = there.iter().find(|(key, _, _)| *key == hit.payload.s3_key).unwrap();
+        let (_, _, cosine) = vectors.iter().find(|(key, _, _)| *key == hit.payload.s3_key).unwrap();
         assert!((hit.score - cosine).abs() < 1e-5 && (-1.0..=1.0).contains(&hit.score), "{hit:?}");
     }
     assert_eq!(keys(index, &collection, &query(EAST, 1)).await, ["same.jpg"]);

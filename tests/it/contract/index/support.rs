@@ -12,6 +12,8 @@ use uuid::Uuid;
 
 /// The dimension of the vectors in these tests.
 pub(crate) const SIZE: usize = 4;
+pub(crate) const EAST: [f32; SIZE] = [1.0, 0.0, 0.0, 0.0];
+pub(crate) const NORTH: [f32; SIZE] = [0.0, 1.0, 0.0, 0.0];
 
 /// The suffix of all collection names of this run, so that runs can share a server.
 pub(crate) fn run() -> &'static str {

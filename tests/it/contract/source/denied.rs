@@ -4,12 +4,12 @@
 use futures::TryStreamExt;
 use glimpse::source::{ImageSource, NewObject, S3Settings, S3Source, Scope, SourceError};
 
-use super::World;
+use super::Fixture;
 use crate::support::environment::{skip, variable};
 
 #[tokio::test]
 async fn a_denied_bucket_is_an_error_of_every_call() {
-    let Some(world) = World::real().await else { return };
+    let Some(fixture) = Fixture::real().await else { return };
     if variable("S3_TEST_AMBIENT_IS_DENIED").is_none() {
         skip(
             "s3-denied",
@@ -17,18 +17,18 @@ async fn a_denied_bucket_is_an_error_of_every_call() {
         );
         return;
     }
-    world.put("k", b"x").await.unwrap();
-    let source = S3Source::new(S3Settings { credentials: None, ..world.settings.clone() }).await.unwrap();
-    let scope = Scope { bucket: world.bucket.clone(), prefix: String::new(), start_after: None };
+    fixture.put("k", b"x").await.unwrap();
+    let source = S3Source::new(S3Settings { credentials: None, ..fixture.settings.clone() }).await.unwrap();
+    let scope = Scope { bucket: fixture.bucket.clone(), prefix: String::new(), start_after: None };
     let errors = [
-        source.fetch(&world.listed("k", 1)).await.unwrap_err(),
-        source.put(&world.uri("k"), NewObject { bytes: "y".into(), ..NewObject::default() }).await.unwrap_err(),
+        source.fetch(&fixture.listed("k", 1)).await.unwrap_err(),
+        source.put(&fixture.uri("k"), NewObject { bytes: "y".into(), ..NewObject::default() }).await.unwrap_err(),
         source.list(&scope).try_collect::<Vec<_>>().await.unwrap_err(),
-        source.bucket_exists(&world.bucket).await.unwrap_err(),
-        source.remove(&world.uri("k")).await.unwrap_err(),
+        source.bucket_exists(&fixture.bucket).await.unwrap_err(),
+        source.remove(&fixture.uri("k")).await.unwrap_err(),
     ];
     for error in errors {
         assert!(matches!(error, SourceError::Denied(_) | SourceError::Operator(_)), "{error}");
     }
-    assert_eq!(&world.source.fetch(&world.listed("k", 1)).await.unwrap().bytes[..], b"x");
+    assert_eq!(&fixture.source.fetch(&fixture.listed("k", 1)).await.unwrap().bytes[..], b"x");
 }

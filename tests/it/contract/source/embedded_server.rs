@@ -131,7 +131,7 @@ async fn every_kind_of_checksum_is_verified() {
     assert_eq!(code!(put().checksum_crc32("AAAAAA==")), Some("BadDigest"));
     assert_eq!(code!(put().content_md5("AAAAAAAAAAAAAAAAAAAAAA==")), Some("BadDigest"));
     put().content_md5("XUFAKrxLKna5cZ2REBfFkg==").send().await.unwrap();
-    assert_eq!(files(&folder.path().join("objects")), 1, "what was refused leaves nothing");
+    assert_eq!(files(&folder.path().join("objects")), 1, "a refused upload leaves nothing");
 }
 
 #[tokio::test]
@@ -236,8 +236,8 @@ async fn an_upload_over_the_limit_is_refused_and_leaves_nothing() {
 async fn an_unusable_address_is_a_clear_error() {
     let folder = tempfile::tempdir().unwrap();
     let server = start(at(folder.path())).await;
-    let taken = EmbeddedS3Settings { addr: server.addr(), ..at(tempfile::tempdir().unwrap().path()) };
-    let error = EmbeddedS3::start(taken, &CancellationToken::new()).await.unwrap_err().to_string();
+    let in_use = EmbeddedS3Settings { addr: server.addr(), ..at(tempfile::tempdir().unwrap().path()) };
+    let error = EmbeddedS3::start(in_use, &CancellationToken::new()).await.unwrap_err().to_string();
     assert!(error.contains(&server.addr().to_string()) && error.contains("GLIMPSE_S3_ADDR"), "{error}");
     let everywhere = EmbeddedS3Settings { addr: SocketAddr::from(([0, 0, 0, 0], 0)), ..at(folder.path()) };
     let error = EmbeddedS3::start(everywhere, &CancellationToken::new()).await.unwrap_err();

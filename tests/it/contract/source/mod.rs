@@ -24,7 +24,7 @@ use self::uploads::an_upload_in_parts_is_one_object;
 use crate::support::environment::{print, skip, variable};
 
 /// A server, and a bucket in it for this test.
-struct World {
+struct Fixture {
     settings: S3Settings,
     source: S3Source,
     bucket: String,
@@ -47,7 +47,7 @@ pub(crate) fn settings(endpoint: String, credentials: S3Credentials) -> S3Settin
     }
 }
 
-impl World {
+impl Fixture {
     async fn embedded() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut at = EmbeddedS3Settings::in_folder(folder.path());
@@ -100,14 +100,14 @@ macro_rules! contract {
         mod embedded {
             $(#[tokio::test]
             async fn $check() {
-                super::$check(&super::World::embedded().await).await;
+                super::$check(&super::Fixture::embedded().await).await;
             })*
         }
         mod real {
             $(#[tokio::test]
             async fn $check() {
-                if let Some(world) = super::World::real().await {
-                    super::$check(&world).await;
+                if let Some(fixture) = super::Fixture::real().await {
+                    super::$check(&fixture).await;
                 }
             })*
         }
@@ -129,7 +129,7 @@ contract! {
 }
 
 /// Keys that every service must take unchanged.
-const AWKWARD: [&str; 16] = [
+const UNUSUAL_KEYS: [&str; 16] = [
     "k/a b.jpg",
     "k/a+b.jpg",
     "k/50%.jpg",
@@ -148,44 +148,44 @@ const AWKWARD: [&str; 16] = [
     "k/a",
 ];
 /// Keys that Amazon S3 and the embedded server take; a server that stores objects as files under their keys cannot.
-const NO_FILE_NAME: [&str; 9] =
+const NOT_FILE_NAMES: [&str; 9] =
     ["s3://k", "/lead.jpg", "k//two.jpg", "k/./x", "k/../x", "k/\u{1}", "k/a/b", "k/end/", ".."];
 
-async fn unusual_keys_are_returned_unchanged(world: &World) {
+async fn unusual_keys_are_returned_unchanged(fixture: &Fixture) {
     let long = format!("k/{}.jpg", "y".repeat(200));
-    let mut taken: Vec<&str> = AWKWARD.to_vec();
-    taken.push(&long);
-    if world.any_key {
-        taken.extend(NO_FILE_NAME);
+    let mut keys: Vec<&str> = UNUSUAL_KEYS.to_vec();
+    keys.push(&long);
+    if fixture.any_key {
+        keys.extend(NOT_FILE_NAMES);
     } else {
-        print(&format!("not asked of a real server: the keys {NO_FILE_NAME:?}"));
+        print(&format!("not tested with a real server: the keys {NOT_FILE_NAMES:?}"));
     }
-    taken.sort_unstable();
-    for key in &taken {
-        world.put(key, b"x").await.unwrap_or_else(|error| panic!("{key:?}: {error}"));
+    keys.sort_unstable();
+    for key in &keys {
+        fixture.put(key, b"x").await.unwrap_or_else(|error| panic!("{key:?}: {error}"));
     }
-    assert_eq!(world.keys("", None).await, taken);
-    for (at, key) in taken.iter().enumerate() {
+    assert_eq!(fixture.keys("", None).await, keys);
+    for (at, key) in keys.iter().enumerate() {
         let fetched =
-            world.source.fetch(&world.listed(key, 1)).await.unwrap_or_else(|error| panic!("{key:?}: {error}"));
+            fixture.source.fetch(&fixture.listed(key, 1)).await.unwrap_or_else(|error| panic!("{key:?}: {error}"));
         assert_eq!(&fetched.bytes[..], b"x", "{key:?}");
-        assert_eq!(world.keys("", Some(key)).await, taken[at + 1..], "after {key:?}");
-        assert_eq!(world.keys(key, None).await[0], *key, "prefix {key:?}");
-        world.source.remove(&world.uri(key)).await.unwrap();
+        assert_eq!(fixture.keys("", Some(key)).await, keys[at + 1..], "after {key:?}");
+        assert_eq!(fixture.keys(key, None).await[0], *key, "prefix {key:?}");
+        fixture.source.remove(&fixture.uri(key)).await.unwrap();
     }
-    assert!(world.keys("", None).await.is_empty());
+    assert!(fixture.keys("", None).await.is_empty());
 }
 
-async fn an_object_has_its_bytes_etag_type_and_metadata(world: &World) {
+async fn an_object_has_its_bytes_etag_type_and_metadata(fixture: &Fixture) {
     let metadata = BTreeMap::from([
         ("place".to_owned(), "Zürich, 日本".to_owned()),
         ("plain".to_owned(), "a=b; c".to_owned()),
         ("long".to_owned(), "größer ".repeat(60).trim().to_owned()),
     ]);
     let object = NewObject { bytes: "hello".into(), content_type: "image/png".to_owned(), metadata: metadata.clone() };
-    world.source.put(&world.uri("o.png"), object).await.unwrap();
-    let listed = world.list("o.png", None).await.remove(0);
-    let fetched = world.source.fetch(&listed).await.unwrap();
+    fixture.source.put(&fixture.uri("o.png"), object).await.unwrap();
+    let listed = fixture.list("o.png", None).await.remove(0);
+    let fetched = fixture.source.fetch(&listed).await.unwrap();
     assert_eq!((&fetched.bytes[..], listed.size_bytes), (&b"hello"[..], 5));
     assert_eq!(fetched.etag.as_deref(), Some("5d41402abc4b2a76b9719d911017c592"), "the MD5, without quotes");
     assert_eq!(listed.etag, fetched.etag);
@@ -194,47 +194,47 @@ async fn an_object_has_its_bytes_etag_type_and_metadata(world: &World) {
     assert!(listed.modified.unwrap().unix_seconds() > 1_700_000_000);
 }
 
-async fn an_empty_object_is_an_object(world: &World) {
-    world.put("empty", b"").await.unwrap();
-    let listed = world.list("empty", None).await.remove(0);
+async fn an_empty_object_is_an_object(fixture: &Fixture) {
+    fixture.put("empty", b"").await.unwrap();
+    let listed = fixture.list("empty", None).await.remove(0);
     assert_eq!(listed.size_bytes, 0);
-    assert!(world.source.fetch(&listed).await.unwrap().bytes.is_empty());
+    assert!(fixture.source.fetch(&listed).await.unwrap().bytes.is_empty());
 }
 
-async fn writing_again_replaces(world: &World) {
-    world.put("o", b"one").await.unwrap();
-    world.put("o", b"second").await.unwrap();
-    let listed = world.list("", None).await;
+async fn writing_again_replaces(fixture: &Fixture) {
+    fixture.put("o", b"one").await.unwrap();
+    fixture.put("o", b"second").await.unwrap();
+    let listed = fixture.list("", None).await;
     assert_eq!(listed.len(), 1);
-    assert_eq!(&world.source.fetch(&listed[0]).await.unwrap().bytes[..], b"second");
+    assert_eq!(&fixture.source.fetch(&listed[0]).await.unwrap().bytes[..], b"second");
 }
 
-async fn a_missing_object_is_missing(world: &World) {
-    let uri = world.uri("nothing here.jpg");
-    assert_eq!(world.source.fetch(&world.listed(uri.key(), 1)).await.unwrap_err(), SourceError::Missing(uri));
-    let nowhere = ImageRef { uri: ImageUri::new("no-such-bucket-here", "k"), ..world.listed("k", 1) };
+async fn a_missing_object_is_missing(fixture: &Fixture) {
+    let uri = fixture.uri("nothing here.jpg");
+    assert_eq!(fixture.source.fetch(&fixture.listed(uri.key(), 1)).await.unwrap_err(), SourceError::Missing(uri));
+    let nowhere = ImageRef { uri: ImageUri::new("no-such-bucket-here", "k"), ..fixture.listed("k", 1) };
     let no_bucket = SourceError::NoBucket("no-such-bucket-here".to_owned());
-    assert_eq!(world.source.fetch(&nowhere).await.unwrap_err(), no_bucket);
-    assert_eq!(world.source.put(&nowhere.uri, NewObject::default()).await.unwrap_err(), no_bucket);
+    assert_eq!(fixture.source.fetch(&nowhere).await.unwrap_err(), no_bucket);
+    assert_eq!(fixture.source.put(&nowhere.uri, NewObject::default()).await.unwrap_err(), no_bucket);
     let scope = Scope { bucket: "no-such-bucket-here".to_owned(), prefix: String::new(), start_after: None };
-    assert_eq!(world.source.list(&scope).collect::<Vec<_>>().await, [Err(no_bucket)]);
-    world.source.remove(&world.uri("nothing")).await.unwrap();
+    assert_eq!(fixture.source.list(&scope).collect::<Vec<_>>().await, [Err(no_bucket)]);
+    fixture.source.remove(&fixture.uri("nothing")).await.unwrap();
 }
 
-async fn a_wrong_secret_is_denied(world: &World) {
-    let pair = world.settings.credentials.clone().unwrap();
+async fn a_wrong_secret_is_denied(fixture: &Fixture) {
+    let pair = fixture.settings.credentials.clone().unwrap();
     for wrong in [
         S3Credentials { secret_access_key: "wrong".repeat(8), ..pair.clone() },
         S3Credentials { access_key_id: "NOBODY".repeat(3), ..pair },
     ] {
-        let settings = S3Settings { credentials: Some(wrong), ..world.settings.clone() };
+        let settings = S3Settings { credentials: Some(wrong), ..fixture.settings.clone() };
         let source = S3Source::new(settings).await.unwrap();
-        let scope = Scope { bucket: world.bucket.clone(), prefix: String::new(), start_after: None };
+        let scope = Scope { bucket: fixture.bucket.clone(), prefix: String::new(), start_after: None };
         let errors = [
-            source.fetch(&world.listed("k", 1)).await.unwrap_err(),
-            source.put(&world.uri("k"), NewObject { bytes: "x".into(), ..NewObject::default() }).await.unwrap_err(),
+            source.fetch(&fixture.listed("k", 1)).await.unwrap_err(),
+            source.put(&fixture.uri("k"), NewObject { bytes: "x".into(), ..NewObject::default() }).await.unwrap_err(),
             source.list(&scope).try_collect::<Vec<_>>().await.unwrap_err(),
-            source.bucket_exists(&world.bucket).await.unwrap_err(),
+            source.bucket_exists(&fixture.bucket).await.unwrap_err(),
         ];
         for error in errors {
             assert!(matches!(error, SourceError::Operator(_)), "{error}");
@@ -242,34 +242,34 @@ async fn a_wrong_secret_is_denied(world: &World) {
     }
 }
 
-async fn too_large_is_refused_by_the_listing_and_by_the_reply(world: &World) {
-    world.put("big", b"0123456789").await.unwrap();
-    let small = S3Source::new(S3Settings { max_bytes: 9, ..world.settings.clone() }).await.unwrap();
-    let too_large = |bytes| SourceError::TooLarge { uri: world.uri("big"), bytes, limit: 9 };
-    assert_eq!(small.fetch(&world.listed("big", 11)).await.unwrap_err(), too_large(11), "nothing was asked");
-    assert_eq!(small.fetch(&world.listed("big", 0)).await.unwrap_err(), too_large(10));
-    let just = S3Source::new(S3Settings { max_bytes: 10, ..world.settings.clone() }).await.unwrap();
-    assert_eq!(just.fetch(&world.listed("big", 10)).await.unwrap().bytes.len(), 10);
+async fn too_large_is_refused_by_the_listing_and_by_the_reply(fixture: &Fixture) {
+    fixture.put("big", b"0123456789").await.unwrap();
+    let small = S3Source::new(S3Settings { max_bytes: 9, ..fixture.settings.clone() }).await.unwrap();
+    let too_large = |bytes| SourceError::TooLarge { uri: fixture.uri("big"), bytes, limit: 9 };
+    assert_eq!(small.fetch(&fixture.listed("big", 11)).await.unwrap_err(), too_large(11), "no request was sent");
+    assert_eq!(small.fetch(&fixture.listed("big", 0)).await.unwrap_err(), too_large(10));
+    let just = S3Source::new(S3Settings { max_bytes: 10, ..fixture.settings.clone() }).await.unwrap();
+    assert_eq!(just.fetch(&fixture.listed("big", 10)).await.unwrap().bytes.len(), 10);
     // A file that is not an image has another limit.
-    assert_eq!(small.fetch_file(&world.uri("big"), 10).await.unwrap().bytes, "0123456789");
-    assert_eq!(just.fetch_file(&world.uri("big"), 9).await.unwrap_err(), too_large(10));
-    let gone = just.fetch_file(&world.uri("gone"), 9).await.unwrap_err();
-    assert!(matches!(gone, SourceError::Missing(_)), "{gone}");
+    assert_eq!(small.fetch_file(&fixture.uri("big"), 10).await.unwrap().bytes, "0123456789");
+    assert_eq!(just.fetch_file(&fixture.uri("big"), 9).await.unwrap_err(), too_large(10));
+    let missing = just.fetch_file(&fixture.uri("gone"), 9).await.unwrap_err();
+    assert!(matches!(missing, SourceError::Missing(_)), "{missing}");
 }
 
-async fn a_key_that_is_too_long_is_not_retried(world: &World) {
+async fn a_key_that_is_too_long_is_not_retried(fixture: &Fixture) {
     let key = "x/".repeat(520);
     for error in
-        [world.put(&key, b"x").await.unwrap_err(), world.source.fetch(&world.listed(&key, 1)).await.unwrap_err()]
+        [fixture.put(&key, b"x").await.unwrap_err(), fixture.source.fetch(&fixture.listed(&key, 1)).await.unwrap_err()]
     {
         assert!(!error.is_retryable(), "{error}");
     }
 }
 
-async fn a_bucket_is_created_once(world: &World) {
+async fn a_bucket_is_created_once(fixture: &Fixture) {
     let bucket = format!("made-{}", uuid::Uuid::now_v7().simple());
-    assert!(!world.source.bucket_exists(&bucket).await.unwrap());
-    world.source.ensure_bucket(&bucket).await.unwrap();
-    world.source.ensure_bucket(&bucket).await.unwrap();
-    assert!(world.source.bucket_exists(&bucket).await.unwrap());
+    assert!(!fixture.source.bucket_exists(&bucket).await.unwrap());
+    fixture.source.ensure_bucket(&bucket).await.unwrap();
+    fixture.source.ensure_bucket(&bucket).await.unwrap();
+    assert!(fixture.source.bucket_exists(&bucket).await.unwrap());
 }

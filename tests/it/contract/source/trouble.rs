@@ -26,26 +26,26 @@ fn image(key: &str) -> ImageRef {
 }
 
 /// A server that answers every request with these bytes and closes the connection; without bytes, it never answers.
-struct Canned {
+struct FixedServer {
     endpoint: String,
     _task: AbortOnDropHandle<()>,
 }
 
-impl Canned {
-    async fn answering(reply: &'static str) -> Self {
+impl FixedServer {
+    async fn start(reply: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let serve = async move {
-            let mut held = Vec::new();
+            let mut open_connections = Vec::new();
             while let Ok((mut stream, _)) = listener.accept().await {
                 read_head(&mut stream).await;
                 stream.write_all(reply.as_bytes()).await.unwrap();
                 if reply.is_empty() {
-                    held.push(stream);
+                    open_connections.push(stream);
                 }
             }
         };
-        #[expect(clippy::disallowed_methods, reason = "the handle aborts it with the test")]
+        #[expect(clippy::disallowed_methods, reason = "aborted when its handle is dropped")]
         let task = AbortOnDropHandle::new(tokio::spawn(serve));
         Self { endpoint, _task: task }
     }
@@ -74,14 +74,14 @@ fn trouble(error: SourceError) -> FailureKind {
 
 #[tokio::test]
 async fn a_truncated_body_is_not_an_image() {
-    let server = Canned::answering("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nabc").await;
+    let server = FixedServer::start("HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nabc").await;
     let uri = image("k").uri;
     assert_eq!(server.fetch().await, Err(SourceError::BrokenOff { uri, got: 3, expected: 8 }));
 }
 
 #[tokio::test]
 async fn too_large_is_noticed_while_reading() {
-    let server = Canned::answering(
+    let server = FixedServer::start(
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n6\r\nabcdef\r\n6\r\nghijkl\r\n0\r\n\r\n",
     )
     .await;
@@ -91,13 +91,13 @@ async fn too_large_is_noticed_while_reading() {
 
 #[tokio::test]
 async fn too_large_is_noticed_in_the_header_before_the_body() {
-    let server = Canned::answering("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nabc").await;
+    let server = FixedServer::start("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nabc").await;
     let uri = image("k").uri;
     assert_eq!(server.fetch().await, Err(SourceError::TooLarge { uri, bytes: 100, limit: 9 }));
 }
 
 async fn list(reply: &'static str) -> Vec<Result<String, SourceError>> {
-    let server = Canned::answering(reply).await;
+    let server = FixedServer::start(reply).await;
     let scope = Scope { bucket: "pipeline".to_owned(), prefix: String::new(), start_after: None };
     let listing = server.source().await.list(&scope);
     listing.map(|image| image.map(|image| image.uri.key().to_owned())).collect().await
@@ -124,13 +124,13 @@ async fn a_truncated_listing_is_not_taken_as_complete() {
 #[tokio::test]
 async fn a_chunked_body_without_a_length_is_read() {
     let server =
-        Canned::answering("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n6\r\nabcdef\r\n0\r\n\r\n").await;
+        FixedServer::start("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n6\r\nabcdef\r\n0\r\n\r\n").await;
     assert_eq!(server.fetch().await.unwrap(), b"abcdef");
 }
 
 #[tokio::test]
 async fn a_busy_service_sends_retry_after() {
-    let server = Canned::answering(
+    let server = FixedServer::start(
         "HTTP/1.1 503 Slow Down\r\nretry-after: 7\r\ncontent-length: 50\r\nconnection: close\r\n\r\n\
          <Error><Code>SlowDown</Code><Message/></Error>    ",
     )
@@ -141,11 +141,11 @@ async fn a_busy_service_sends_retry_after() {
 
 #[tokio::test]
 async fn a_failing_or_stalled_service_is_not_a_failure_of_the_image() {
-    let failing = Canned::answering("HTTP/1.1 500 Oh\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
+    let failing = FixedServer::start("HTTP/1.1 500 Oh\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").await;
     assert_eq!(trouble(failing.fetch().await.unwrap_err()), FailureKind::Failed);
-    let silent = Canned::answering("").await;
+    let silent = FixedServer::start("").await;
     assert_eq!(trouble(silent.fetch().await.unwrap_err()), FailureKind::TimedOut);
-    let no_http = Canned::answering("SSH-2.0-OpenSSH\r\n").await;
+    let no_http = FixedServer::start("SSH-2.0-OpenSSH\r\n").await;
     assert_eq!(trouble(no_http.fetch().await.unwrap_err()), FailureKind::Failed);
 }
 
@@ -163,9 +163,9 @@ async fn a_stalled_body_times_out() {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\nabc").await.unwrap();
         std::future::pending::<()>().await;
     };
-    let wanted = image("k");
+    let expected = image("k");
     tokio::select! {
-        fetched = source.fetch(&wanted) => assert_eq!(trouble(fetched.unwrap_err()), FailureKind::TimedOut),
+        fetched = source.fetch(&expected) => assert_eq!(trouble(fetched.unwrap_err()), FailureKind::TimedOut),
         () = server => {}
     }
 }

@@ -4,19 +4,19 @@ use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
 use glimpse::source::{ImageSource, S3Settings, S3Source};
 
-use super::World;
+use super::Fixture;
 
 /// The minimum size of a part that is not the last one.
 const PART: usize = 5 << 20;
 
-pub(super) async fn an_upload_in_parts_is_one_object(world: &World) {
-    let settings = S3Settings { max_bytes: 8 << 20, ..world.settings.clone() };
+pub(super) async fn an_upload_in_parts_is_one_object(fixture: &Fixture) {
+    let settings = S3Settings { max_bytes: 8 << 20, ..fixture.settings.clone() };
     let mut whole = vec![7_u8; PART];
     whole.extend_from_slice(b"end");
-    upload(&settings, &world.bucket, "in parts.jpg", &[&whole[..PART], &whole[PART..]]).await;
+    upload(&settings, &fixture.bucket, "in parts.jpg", &[&whole[..PART], &whole[PART..]]).await;
 
     let source = S3Source::new(settings).await.unwrap();
-    let listed = world.list("in parts", None).await.remove(0);
+    let listed = fixture.list("in parts", None).await.remove(0);
     let fetched = source.fetch(&listed).await.unwrap();
     assert!(fetched.bytes == whole, "{} bytes came back", fetched.bytes.len());
     let etag = fetched.etag.clone().unwrap();
@@ -34,8 +34,8 @@ async fn upload(settings: &S3Settings, bucket: &str, key: &str, parts: &[&[u8]])
         .credentials_provider(Credentials::new(pair.access_key_id, pair.secret_access_key, None, None, "test"))
         .build();
     let client = aws_sdk_s3::Client::from_conf(config);
-    let begun = client.create_multipart_upload().bucket(bucket).key(key).send().await.unwrap();
-    let id = begun.upload_id().unwrap();
+    let started = client.create_multipart_upload().bucket(bucket).key(key).send().await.unwrap();
+    let id = started.upload_id().unwrap();
     let mut done = CompletedMultipartUpload::builder();
     for (number, part) in (1..).zip(parts) {
         let sent = client.upload_part().bucket(bucket).key(key).upload_id(id).part_number(number);

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::plain::{service, succeeded};
-use crate::support::scripted_bucket::{Asked, Mode, Reply, Script, ScriptedBucket};
+use crate::support::scripted_bucket::{BucketRequest, Mode, Reply, Script, ScriptedBucket};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn archived_objects_fail_in_every_run_without_a_request() {
@@ -19,7 +19,7 @@ async fn archived_objects_fail_in_every_run_without_a_request() {
     }
     let capped = json!({"image_max_items": 1});
     bucket.change(|script| "GLACIER_IR".clone_into(&mut script.object("e.jpg").class));
-    assert_eq!(succeeded(&app, capped).await.counts.done, 1, "what is archived is not taken");
+    assert_eq!(succeeded(&app, capped).await.counts.done, 1, "an archived object is not read");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -46,8 +46,9 @@ async fn restored_objects_are_indexed_and_archived_records_stay() {
 async fn an_object_whose_reply_says_archived_has_the_same_class() {
     let tier = "<StorageClass>INTELLIGENT_TIERING</StorageClass><AccessTier>ARCHIVE_ACCESS</AccessTier>";
     let archived = Reply::error_with(403, "InvalidObjectState", "not valid for the object's access tier", tier);
-    let judge = move |asked: &Asked| (!asked.is_listing() && asked.key() == b"b.jpg").then(|| archived.clone());
-    let bucket = ScriptedBucket::start_with(Script::four().judged(judge)).await;
+    let handler =
+        move |request: &BucketRequest| (!request.is_listing() && request.key() == b"b.jpg").then(|| archived.clone());
+    let bucket = ScriptedBucket::start_with(Script::four().with_handler(handler)).await;
     bucket.change(|script| "INTELLIGENT_TIERING".clone_into(&mut script.object("b.jpg").class));
     let app = service(&bucket).await;
     let job = succeeded(&app, json!({})).await;

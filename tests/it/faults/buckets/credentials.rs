@@ -13,8 +13,8 @@ use crate::support::scripted_bucket::{Fault, Mode, Reply, Script, ScriptedBucket
 async fn expired_credentials_end_the_job_once_and_a_retry_completes_it() {
     let bucket = ScriptedBucket::start(Mode::Expired).await;
     let app = service_with(&bucket, &[("GLIMPSE_FETCH_LANES", "1"), ("IMAGE_BATCH_SIZE", "1")]).await;
-    let (job, said) = refused(&app, json!({})).await;
-    assert!(said.contains("S3_ACCESS_KEY_ID") && said.contains("ExpiredToken") && said.contains("retry"), "{said}");
+    let (job, text) = refused(&app, json!({})).await;
+    assert!(text.contains("S3_ACCESS_KEY_ID") && text.contains("ExpiredToken") && text.contains("retry"), "{text}");
     assert!(job.counts.done <= 2 && bucket.all_gets() <= 4, "{job:?}");
     bucket.set(Mode::Plain);
     let rest = retried(&app, &job.job_id).await;
@@ -31,7 +31,7 @@ async fn a_retry_of_an_ended_job_has_its_options_and_its_limit() {
     bucket.set(Mode::Plain);
     let rest = retried(&app, &first.job_id).await;
     assert_eq!(rest.status, "SUCCEEDED", "{rest:?}");
-    assert_eq!(first.counts.done + rest.counts.done, 3, "the cap is for both jobs together");
+    assert_eq!(first.counts.done + rest.counts.done, 3, "the limit is for both jobs together");
 
     succeeded(&app, json!({})).await;
     let denied = Reply::error(403, "InvalidAccessKeyId", "The key does not exist in our records.");
@@ -41,7 +41,7 @@ async fn a_retry_of_an_ended_job_has_its_options_and_its_limit() {
     });
     let mirror = json!({"sync": true, "max_delete_percent": 100});
     let (broken, _) = refused(&app, mirror).await;
-    assert_eq!((broken.counts.listed, broken.counts.deleted), (2, 0), "broken in the middle of its listing");
+    assert_eq!((broken.counts.listed, broken.counts.deleted), (2, 0), "interrupted during its listing");
     bucket.set(Mode::Plain);
     let rest = retried(&app, &broken.job_id).await;
     assert_eq!((rest.status.as_str(), rest.counts.unchanged, rest.counts.deleted), ("SUCCEEDED", 3, 1), "{rest:?}");
@@ -90,11 +90,11 @@ async fn objects_that_are_deleted_during_a_job_fail_alone() {
     // After two reads, all objects except the last one are deleted.
     let reads = AtomicUsize::new(0);
     bucket.change(|script| {
-        script.judge = Some(Arc::new(move |asked| {
-            let key = asked.key();
-            if asked.is_listing() {
+        script.handler = Some(Arc::new(move |request| {
+            let key = request.key();
+            if request.is_listing() {
                 return (reads.load(Ordering::SeqCst) > 2
-                    && asked.query.get("prefix").is_some_and(|key| !key.is_empty()))
+                    && request.query.get("prefix").is_some_and(|key| !key.is_empty()))
                 .then(|| {
                     Reply::new(
                         200,
@@ -169,7 +169,7 @@ async fn every_refusal_of_the_service_ends_the_job_while_reading_and_while_listi
         let (_, sentence) = refused(&app, json!({})).await;
         assert!(sentence.contains(word), "a listing that gives {status} {code}: {sentence}");
     }
-    assert!(bucket.all_gets() <= 4 * OPERATORS.len(), "nothing is asked again and again: {}", bucket.all_gets());
+    assert!(bucket.all_gets() <= 4 * OPERATORS.len(), "no request is repeated: {}", bucket.all_gets());
     bucket.set(Mode::Plain);
     bucket.change(|script| script.on_list = Some(Fault::always(Reply::error(403, "AccessDenied", "Access Denied"))));
     let (_, sentence) = refused(&app, json!({})).await;
@@ -185,13 +185,13 @@ async fn a_denied_object_fails_alone() {
         Reply::bare(403),
         Reply::error(400, "KMS.DisabledException", "the key is disabled"),
     ] {
-        let judge = {
+        let handler = {
             let denied = denied.clone();
-            move |asked: &crate::support::scripted_bucket::Asked| {
-                (!asked.is_listing() && asked.key() == b"b.jpg").then(|| denied.clone())
+            move |request: &crate::support::scripted_bucket::BucketRequest| {
+                (!request.is_listing() && request.key() == b"b.jpg").then(|| denied.clone())
             }
         };
-        let bucket = ScriptedBucket::start_with(Script::four().judged(judge)).await;
+        let bucket = ScriptedBucket::start_with(Script::four().with_handler(handler)).await;
         let app = service(&bucket).await;
         let job = succeeded(&app, json!({})).await;
         assert_eq!((job.counts.done, job.counts.failed), (3, 1), "{denied:?}");

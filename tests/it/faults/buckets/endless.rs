@@ -7,12 +7,12 @@ use serde_json::json;
 use super::plain::{refused, service, succeeded};
 use crate::support::scripted_bucket::{Mode, Reply, Script, ScriptedBucket, Tokens};
 
-async fn fails_with(tokens: Tokens, words: &str, most_pages: usize) {
+async fn fails_with(tokens: Tokens, reason: &str, most_pages: usize) {
     let bucket = ScriptedBucket::start_with(Script { tokens, ..Script::four() }).await;
     let app = service(&bucket).await;
     let (_, text) = refused(&app, json!({})).await;
     assert!(
-        text.contains(words) && text.contains("ListObjectsV2") && text.contains("S3_ENDPOINT"),
+        text.contains(reason) && text.contains("ListObjectsV2") && text.contains("S3_ENDPOINT"),
         "{tokens:?}: {text}"
     );
     assert!(bucket.lists() <= most_pages, "{tokens:?}: {} pages", bucket.lists());
@@ -48,8 +48,9 @@ async fn empty_pages_are_skipped_up_to_a_limit() {
 /// Answers every listing with this page.
 fn list_with(bucket: &ScriptedBucket, page: String) {
     bucket.change(|script| {
-        script.judge =
-            Some(Arc::new(move |asked| asked.is_listing().then(|| Reply::new(200, "application/xml", page.clone()))));
+        script.handler = Some(Arc::new(move |request| {
+            request.is_listing().then(|| Reply::new(200, "application/xml", page.clone()))
+        }));
     });
 }
 
@@ -64,7 +65,7 @@ async fn a_listing_that_may_be_incomplete_removes_nothing() {
     let bucket = ScriptedBucket::start(Mode::Plain).await;
     let app = service(&bucket).await;
     assert_eq!(succeeded(&app, json!({})).await.counts.done, 4);
-    for (body, words) in [
+    for (body, reason) in [
         (page("<NextMarker>a.jpg</NextMarker>"), "IsTruncated"),
         (page("<Marker></Marker><MaxKeys>1</MaxKeys>"), "IsTruncated"),
         ("<ListBucketResult/>".to_owned(), "IsTruncated"),
@@ -76,10 +77,10 @@ async fn a_listing_that_may_be_incomplete_removes_nothing() {
     ] {
         list_with(&bucket, body);
         let (job, message) = refused(&app, json!({"sync": true, "max_delete_percent": 100})).await;
-        assert!(message.contains(words), "{message}");
+        assert!(message.contains(reason), "{message}");
         assert_eq!(job.counts.deleted, 0);
     }
-    bucket.change(|script| script.judge = None);
+    bucket.change(|script| script.handler = None);
     let again = succeeded(&app, json!({"sync": true})).await;
     assert_eq!((again.counts.unchanged, again.counts.deleted), (4, 0));
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::plain::{log, service, succeeded};
+use super::plain::{service, succeeded};
 use crate::support::demo_image;
 use crate::support::scripted_bucket::{Mode, Object, Script, ScriptedBucket};
 
@@ -15,7 +15,7 @@ async fn a_key_that_is_not_utf8_is_skipped_and_named_and_the_others_are_indexed(
         let job = succeeded(&app, json!({})).await;
         assert_eq!((job.counts.listed, job.counts.skipped, job.counts.done, job.counts.failed), (5, 1, 4, 0));
         assert!(job.message.as_ref().unwrap().contains("1 keys are not UTF-8"), "{job:?}");
-        let lines = log(&app, &job.job_id).await;
+        let lines = app.log(&job.job_id).await;
         assert!(lines.contains("caf\u{FFFD}.jpg"), "{lines}");
 
         bucket.change(|script| drop(script.objects.remove(0)));
@@ -63,6 +63,6 @@ async fn many_keys_that_are_not_utf8_do_not_flood_the_log() {
     let app = service(&bucket).await;
     let job = succeeded(&app, json!({})).await;
     assert_eq!((job.counts.skipped, job.counts.done), (150, 4));
-    let lines = log(&app, &job.job_id).await;
+    let lines = app.log(&job.job_id).await;
     assert!(lines.contains("150 keys are not UTF-8") && lines.len() < 20_000, "{}", lines.len());
 }

@@ -59,8 +59,8 @@ async fn a_token_that_is_refused_after_a_restart_fails_the_job_instead_of_losing
     let id = app.submit(json!({})).await;
     app.job_until(&id, |job| job.counts.listed == 2 && job.waiting_on.is_some()).await;
     let app = app.restart().await;
-    let gone = Reply::error(400, "InvalidArgument", "The continuation token provided is incorrect");
-    bucket.change(|script| script.on_next = Some(Fault::always(gone)));
+    let token_refused = Reply::error(400, "InvalidArgument", "The continuation token provided is incorrect");
+    bucket.change(|script| script.on_next = Some(Fault::always(token_refused)));
     let job = app.job_until(&id, JobReply::is_final).await;
     let message = job.message.unwrap_or_default();
     assert!(job.status == "FAILED" && message.contains("cannot be resumed"), "{message}");

@@ -17,7 +17,7 @@ pub(super) async fn service_with(bucket: &ScriptedBucket, more: &[(&str, &str)])
     let mut all: Vec<(&str, &str)> = own.iter().map(|(name, value)| (*name, value.as_str())).collect();
     all.retain(|(name, _)| more.iter().all(|(other, _)| name != other));
     all.extend(more);
-    TestApp::with(&all).await
+    TestApp::start_with(&all).await
 }
 
 /// Runs a job that must fail without a failed image, and returns it and its message.
@@ -43,11 +43,6 @@ pub(super) async fn retried(app: &TestApp, id: &str) -> JobReply {
     let job = app.job_until(reply["job_id"].as_str().unwrap(), JobReply::is_final).await;
     assert_eq!(job.retry_of.as_deref(), Some(id));
     job
-}
-
-/// The log of a job.
-pub(super) async fn log(app: &TestApp, id: &str) -> String {
-    app.get(&format!("/jobs/{id}/logs")).await.1["logs"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]

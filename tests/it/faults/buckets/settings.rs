@@ -11,11 +11,11 @@ async fn messages(bucket: &ScriptedBucket, more: &[(&str, &str)]) -> [String; 2]
     let app = service_with(bucket, more).await;
     let (_, job) = refused(&app, json!({})).await;
     let folder = tempfile::tempdir().unwrap();
-    let own = bucket.variables();
-    let mut all = vec![("GLIMPSE_DATA_DIR", folder.path().to_str().unwrap())];
-    all.extend(own.iter().map(|(name, value)| (*name, value.as_str())));
-    all.extend(more);
-    let doctor = glimpse(&all, &["doctor"]).await;
+    let variables = bucket.variables();
+    let mut all_variables = vec![("GLIMPSE_DATA_DIR", folder.path().to_str().unwrap())];
+    all_variables.extend(variables.iter().map(|(name, value)| (*name, value.as_str())));
+    all_variables.extend(more);
+    let doctor = glimpse(&all_variables, &["doctor"]).await;
     [job, stdout(&doctor)]
 }
 

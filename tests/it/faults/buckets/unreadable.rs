@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::plain::{refused, retried, service, succeeded};
-use crate::support::scripted_bucket::{Asked, Fault, Mode, Object, Reply, Script, ScriptedBucket};
+use crate::support::scripted_bucket::{BucketRequest, Fault, Mode, Object, Reply, Script, ScriptedBucket};
 
 fn refusals() -> [Reply; 4] {
     [
@@ -34,9 +34,10 @@ async fn objects_with_a_denying_policy_of_their_own_fail_alone_although_they_com
     for reply in refusals() {
         let image = Script::four().objects.remove(0).bytes;
         let objects = (0..40).map(|n| Object::new(format!("{n:02}.jpg"), image.clone())).collect();
-        let denied =
-            move |asked: &Asked| (!asked.is_listing() && asked.key().as_slice() < &b"05"[..]).then(|| reply.clone());
-        let script = Script { objects, page: 20, ..Script::default() }.judged(denied);
+        let denied = move |request: &BucketRequest| {
+            (!request.is_listing() && request.key().as_slice() < &b"05"[..]).then(|| reply.clone())
+        };
+        let script = Script { objects, page: 20, ..Script::default() }.with_handler(denied);
         let bucket = ScriptedBucket::start_with(script).await;
         let app = service(&bucket).await;
         let job = succeeded(&app, json!({})).await;

@@ -5,16 +5,19 @@ use serde_json::json;
 
 use super::plain::{retried, service};
 use crate::cli::commands::glimpse;
-use crate::support::scripted_bucket::{Asked, Mode, Reply, Script, ScriptedBucket};
+use crate::support::scripted_bucket::{BucketRequest, Mode, Reply, Script, ScriptedBucket};
 use crate::support::worker::submit;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_worker_with_expired_credentials_ends_the_job_and_counts_no_image() {
     let expired = Reply::error(400, "ExpiredToken", "The provided token has expired.");
-    let judge = move |asked: &Asked| {
-        asked.header("authorization").is_some_and(|value| value.contains("Credential=stale/")).then(|| expired.clone())
+    let handler = move |request: &BucketRequest| {
+        request
+            .header("authorization")
+            .is_some_and(|value| value.contains("Credential=stale/"))
+            .then(|| expired.clone())
     };
-    let bucket = ScriptedBucket::start_with(Script::four().judged(judge)).await;
+    let bucket = ScriptedBucket::start_with(Script::four().with_handler(handler)).await;
     let app = service(&bucket).await;
     let job = submit(&app, json!({"executor": "workers"})).await;
     let folder = tempfile::tempdir().unwrap();
@@ -46,9 +49,9 @@ async fn a_worker_with_expired_credentials_ends_the_job_and_counts_no_image() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_that_is_removed_during_a_job_ends_it() {
     let bucket = ScriptedBucket::start(Mode::Plain).await;
-    let gone = Reply::error(404, "NoSuchBucket", "The specified bucket does not exist");
+    let no_bucket = Reply::error(404, "NoSuchBucket", "The specified bucket does not exist");
     bucket.change(|script| {
-        script.on_get = Some(crate::support::scripted_bucket::Fault { reply: gone, after: 1, times: usize::MAX });
+        script.on_get = Some(crate::support::scripted_bucket::Fault { reply: no_bucket, after: 1, times: usize::MAX });
     });
     let app = service(&bucket).await;
     let (job, message) = super::plain::refused(&app, json!({})).await;

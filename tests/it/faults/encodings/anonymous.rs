@@ -18,19 +18,20 @@ use crate::support::{TestApp, demo_image};
 /// Answers only requests without a signature.
 async fn public() -> ScriptedBucket {
     let denied = || Reply::error(403, "AccessDenied", "Access Denied");
-    let signed = |asked: &crate::support::scripted_bucket::Asked| {
-        asked.header("authorization").is_some() || asked.query.contains_key("X-Amz-Signature")
+    let signed = |request: &crate::support::scripted_bucket::BucketRequest| {
+        request.header("authorization").is_some() || request.query.contains_key("X-Amz-Signature")
     };
-    ScriptedBucket::start_with(Script::four().judged(move |asked| signed(asked).then(denied))).await
+    ScriptedBucket::start_with(Script::four().with_handler(move |request| signed(request).then(denied))).await
 }
 
 /// Answers only signed requests with the requester-pays header.
 async fn requester_pays() -> ScriptedBucket {
     let denied = || Reply::error(403, "AccessDenied", "Access Denied");
-    let pays = |asked: &crate::support::scripted_bucket::Asked| {
-        asked.header("authorization").is_some() && asked.header("x-amz-request-payer").as_deref() == Some("requester")
+    let pays = |request: &crate::support::scripted_bucket::BucketRequest| {
+        request.header("authorization").is_some()
+            && request.header("x-amz-request-payer").as_deref() == Some("requester")
     };
-    ScriptedBucket::start_with(Script::four().judged(move |asked| (!pays(asked)).then(denied))).await
+    ScriptedBucket::start_with(Script::four().with_handler(move |request| (!pays(request)).then(denied))).await
 }
 
 /// Whether the doctor's check of the bucket passes, and its output.
@@ -39,9 +40,10 @@ async fn doctor(variables: &[(&str, &str)]) -> (bool, String) {
     let data = folder.path().join("data");
     let mut all = vec![("GLIMPSE_DATA_DIR", data.to_str().unwrap()), ("GLIMPSE_ADDR", "127.0.0.1:0")];
     all.extend(variables);
-    let said = stdout(&glimpse(&all, &["doctor"]).await);
-    let well = said.lines().any(|line| line.starts_with("ok ") && line.split_whitespace().nth(1) == Some("bucket"));
-    (well, said)
+    let message = stdout(&glimpse(&all, &["doctor"]).await);
+    let passes =
+        message.lines().any(|line| line.starts_with("ok ") && line.split_whitespace().nth(1) == Some("bucket"));
+    (passes, message)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -58,13 +60,13 @@ async fn a_public_bucket_is_read_without_looking_for_credentials() {
         ("AWS_ACCESS_KEY_ID", "ambient"),
         ("AWS_SECRET_ACCESS_KEY", "secret"),
     ];
-    let (well, said) = doctor(&[&anonymous[..], &ambient[..]].concat()).await;
-    assert!(well, "{said}");
-    assert!(cloud.accept().is_err(), "the metadata service was asked");
-    let (well, said) = doctor(&[&endpoint[..], &ambient[..]].concat()).await;
-    assert!(!well, "a signed request is refused by this bucket: {said}");
+    let (passes, message) = doctor(&[&anonymous[..], &ambient[..]].concat()).await;
+    assert!(passes, "{message}");
+    assert!(cloud.accept().is_err(), "the metadata service got a request");
+    let (passes, message) = doctor(&[&endpoint[..], &ambient[..]].concat()).await;
+    assert!(!passes, "a signed request is refused by this bucket: {message}");
 
-    let app = TestApp::with(&anonymous).await;
+    let app = TestApp::start_with(&anonymous).await;
     let job = app.ingest_with(json!({})).await;
     succeeded(&job);
     assert_eq!(job.counts.done, 4);
@@ -77,11 +79,11 @@ async fn a_requester_pays_bucket_is_read_if_the_reader_pays() {
     let bucket = requester_pays().await;
     let variables = bucket.variables();
     let mut all: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    assert!(!doctor(&all).await.0, "nobody pays");
+    assert!(!doctor(&all).await.0, "the reader does not pay");
     all.push(("S3_REQUEST_PAYER", "requester"));
-    let (well, said) = doctor(&all).await;
-    assert!(well, "{said}");
-    let app = TestApp::with(&all).await;
+    let (passes, message) = doctor(&all).await;
+    assert!(passes, "{message}");
+    let app = TestApp::start_with(&all).await;
     let job = app.ingest_with(json!({})).await;
     succeeded(&job);
     assert_eq!(job.counts.done, 4);
@@ -107,11 +109,11 @@ async fn the_embedded_server_allows_anonymous_reads_only_if_configured() {
         let listed = anonymous.list(&scope).try_collect::<Vec<_>>().await;
         assert_eq!(listed.is_ok(), public_read, "{listed:?}");
         assert_eq!(anonymous.fetch_file(&uri, 1 << 20).await.is_ok(), public_read);
-        assert!(anonymous.put(&uri, object).await.is_err(), "nobody writes without a signature");
+        assert!(anonymous.put(&uri, object).await.is_err(), "no write without a signature");
         assert!(anonymous.remove(&uri).await.is_err());
         if public_read {
             let endpoint = server.endpoint();
-            let app = TestApp::with(&[("S3_ENDPOINT", endpoint.as_str()), ("S3_ANONYMOUS", "true")]).await;
+            let app = TestApp::start_with(&[("S3_ENDPOINT", endpoint.as_str()), ("S3_ANONYMOUS", "true")]).await;
             assert_eq!(app.ingest_with(json!({})).await.counts.done, 1);
         }
     }
@@ -130,8 +132,8 @@ fn settings_that_contradict_anonymous_are_refused_by_name() {
         (vec![("S3_REQUEST_PAYER", "owner")], "S3_REQUEST_PAYER is `owner`"),
         (vec![("S3_ANONYMOUS", "perhaps")], "S3_ANONYMOUS"),
     ] {
-        let said = Settings::from_variables(variables).unwrap_err().to_string();
-        assert!(said.contains(named), "{said}");
+        let message = Settings::from_variables(variables).unwrap_err().to_string();
+        assert!(message.contains(named), "{message}");
     }
     Settings::from_variables([anonymous, url]).unwrap();
 }

@@ -8,7 +8,7 @@ use reqwest::StatusCode;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use serde_json::json;
 
-use super::{over, path, succeeded};
+use super::{path, start_over, succeeded};
 use crate::support::scripted_bucket::{Mode, Object, Script, ScriptedBucket};
 use crate::support::{TestApp, demo_image};
 
@@ -64,7 +64,7 @@ async fn compressed_objects_are_indexed_shown_and_then_unchanged() {
     ];
     let names: Vec<String> = objects.iter().map(|object| String::from_utf8(object.key.clone()).unwrap()).collect();
     let bucket = ScriptedBucket::start_with(Script { objects, ..Script::default() }).await;
-    let app = over(&bucket, &[]).await;
+    let app = start_over(&bucket, &[]).await;
     let job = app.ingest_with(json!({})).await;
     succeeded(&job);
     assert_eq!(job.counts.done, 8);
@@ -87,13 +87,13 @@ async fn compressed_objects_are_indexed_shown_and_then_unchanged() {
     let (status, like) = app.get(&format!("/search/images?like={id}&limit=10")).await;
     assert_eq!((status, like["results"].as_array().unwrap().len()), (StatusCode::OK, 7), "{like}");
     let again = app.ingest_with(json!({})).await;
-    assert_eq!((again.counts.unchanged, again.counts.done), (8, 0), "as it is stored, it is the same: {again:?}");
+    assert_eq!((again.counts.unchanged, again.counts.done), (8, 0), "the stored object is the same: {again:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_of_gzip_is_indexed() {
     let bucket = ScriptedBucket::start(Mode::Gzip).await;
-    let job = over(&bucket, &[]).await.ingest_with(json!({})).await;
+    let job = start_over(&bucket, &[]).await.ingest_with(json!({})).await;
     succeeded(&job);
     assert_eq!(job.counts.done, 4);
 }
@@ -112,7 +112,7 @@ async fn limits_apply_to_decompressed_bytes_and_a_failing_encoding_is_named() {
     ];
     let bucket = ScriptedBucket::start_with(Script { objects, ..Script::default() }).await;
     // The budget for files is smaller than the decompressed object.
-    let app = over(&bucket, &[("IMAGE_MAX_SIZE_MB", "1"), ("GLIMPSE_MEMORY_MB", "16")]).await;
+    let app = start_over(&bucket, &[("IMAGE_MAX_SIZE_MB", "1"), ("GLIMPSE_MEMORY_MB", "16")]).await;
     let job = app.ingest_with(json!({})).await;
     assert_eq!((job.counts.done, job.counts.failed), (1, 4), "{job:?}");
     let failures = app.failures(&job.job_id).await.failures;
@@ -126,8 +126,8 @@ async fn limits_apply_to_decompressed_bytes_and_a_failing_encoding_is_named() {
         ("large.jpg", "too_large", "IMAGE_MAX_SIZE_MB"),
         ("twice.jpg", "too_large", "`gzip, gzip`"),
     ] {
-        let (said, message) = failed(key);
-        assert!(said == class && message.contains(named), "{key}: {said}: {message}");
+        let (text, message) = failed(key);
+        assert!(text == class && message.contains(named), "{key}: {text}: {message}");
     }
 }
 
@@ -143,7 +143,7 @@ async fn the_embedded_bucket_keeps_the_encoding_also_of_metadata_files() {
     put("images/a.jpg", "gzip", gzip(&cat)).await;
     put("table.csv", "gzip", gzip(b"s3_key,taxon\nimages/a.jpg,Felis\n")).await;
     let read = client.get_object().bucket("pipeline").key("images/a.jpg").send().await.unwrap();
-    assert_eq!(read.content_encoding(), Some("gzip"), "without what the SDK sent it with");
+    assert_eq!(read.content_encoding(), Some("gzip"), "without the encoding of the SDK's upload");
     let job = app.ingest_with(json!({"s3_prefix": "images/", "metadata_key": "table.csv"})).await;
     succeeded(&job);
     let (_, found) = app.get("/search/images?q=cat&meta.taxon=Felis").await;

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{image_facts, over, succeeded};
+use super::{image_facts, start_over, succeeded};
 use crate::support::scripted_bucket::{Mode, ScriptedBucket};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,7 +31,7 @@ async fn an_unusual_header_does_not_fail_an_object() {
             add("e.jpg", &format!("x-amz-meta-n{number:02}"), b"\xe9");
         }
     });
-    let app = over(&bucket, &[]).await;
+    let app = start_over(&bucket, &[]).await;
     let job = app.ingest_with(json!({})).await;
     succeeded(&job);
     assert_eq!(job.counts.done, 4);

@@ -22,20 +22,16 @@ async fn keys(app: &TestApp) -> Vec<String> {
     keys
 }
 
-async fn logs(app: &TestApp, job: &JobReply) -> String {
-    app.get(&format!("/jobs/{}/logs", job.job_id)).await.1["logs"].as_str().unwrap().to_owned()
-}
-
 fn succeeded(job: &JobReply) {
     assert_eq!((job.status.as_str(), job.counts.failed), ("SUCCEEDED", 0), "{job:?}");
 }
 
 /// A service that reads this bucket, with these additional variables.
-async fn over(bucket: &ScriptedBucket, more: &[(&str, &str)]) -> TestApp {
+async fn start_over(bucket: &ScriptedBucket, more: &[(&str, &str)]) -> TestApp {
     let variables = bucket.variables();
     let mut all: Vec<(&str, &str)> = variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     all.extend(more);
-    TestApp::with(&all).await
+    TestApp::start_with(&all).await
 }
 
 /// The path of an image of the scripted bucket.

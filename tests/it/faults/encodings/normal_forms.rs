@@ -3,7 +3,7 @@
 use glimpse::domain::ImageUri;
 use serde_json::json;
 
-use super::{keys, logs, succeeded};
+use super::{keys, succeeded};
 use crate::support::{TestApp, demo_image};
 
 /// `ü` and `é`, decomposed, as macOS writes names.
@@ -27,13 +27,13 @@ async fn a_table_typed_in_another_normal_form_finds_its_images_and_the_log_count
         let (_, reply) = app.get(&format!("/search/images?q=anything&meta.taxon={taxon}")).await;
         assert_eq!((&reply["results"][0]["s3_key"], &reply["results"][1]), (&json!(key), &json!(null)), "{reply}");
     }
-    let said = logs(&app, &job).await;
+    let message = app.log(&job.job_id).await;
     let line = format!("2 of 3 images found a row; 1 rows found no image: `{FOLDER_NFC}gone.jpg`");
-    assert!(said.contains(&line), "{said}");
+    assert!(message.contains(&line), "{message}");
     // The rows are known: nothing is done again.
     let again = app.ingest_with(json!({"metadata_key": "tableau-\u{e9}.csv"})).await;
     assert_eq!((again.counts.unchanged, again.counts.done), (3, 0), "{again:?}");
-    assert!(logs(&app, &again).await.contains("2 of 3 images found a row"));
+    assert!(app.log(&again.job_id).await.contains("2 of 3 images found a row"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,8 +47,11 @@ async fn a_prefix_typed_in_another_normal_form_is_found() {
     let job = app.ingest_with(body.clone()).await;
     succeeded(&job);
     assert_eq!((job.counts.done, job.s3_prefix.as_str()), (2, FOLDER_NFC));
-    let said = logs(&app, &job).await;
-    assert!(said.contains("its NFD form, which is used") && said.contains("1 of 2 images found a row"), "{said}");
+    let message = app.log(&job.job_id).await;
+    assert!(
+        message.contains("its NFD form, which is used") && message.contains("1 of 2 images found a row"),
+        "{message}"
+    );
     // With `sync`, the prefix covers the keys in the stored form.
     app.bucket.remove(&ImageUri::new("pipeline", &key("b"))).await.unwrap();
     let mut body = body;

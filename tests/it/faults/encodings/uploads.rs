@@ -11,7 +11,7 @@ use crate::support::TestApp;
 
 /// A client of the embedded bucket, for calls that the service itself does not make.
 pub(super) fn client(app: &TestApp) -> Client {
-    let [(_, id), (_, secret)] = app.bucket_pair();
+    let [(_, id), (_, secret)] = app.bucket_credentials();
     let config = aws_sdk_s3::Config::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
@@ -33,8 +33,8 @@ impl Upload {
     /// Starts an upload with one part.
     async fn begin(app: &TestApp, key: &'static str) -> Self {
         let client = client(app);
-        let begun = client.create_multipart_upload().bucket("pipeline").key(key).send().await.unwrap();
-        let id = begun.upload_id.unwrap();
+        let started = client.create_multipart_upload().bucket("pipeline").key(key).send().await.unwrap();
+        let id = started.upload_id.unwrap();
         let part = client.upload_part().bucket("pipeline").key(key).upload_id(&id).part_number(1);
         let sent = part.body(b"the only part".to_vec().into()).send().await.unwrap();
         Self { client, key, id, etag: sent.e_tag.unwrap() }

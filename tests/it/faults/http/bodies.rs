@@ -36,7 +36,7 @@ async fn a_form_of_another_type_is_415() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_body_that_does_not_arrive_is_408() {
-    let app = TestApp::with(&[("GLIMPSE_REQUEST_TIMEOUT", "1")]).await;
+    let app = TestApp::start_with(&[("GLIMPSE_REQUEST_TIMEOUT", "1")]).await;
     let json = "content-type: application/json\r\ncontent-length: 100\r\n\r\n{";
     let form = "content-type: multipart/form-data; boundary=b\r\ncontent-length: 1000\r\n\r\n--b\r\n";
     for (path, rest) in [

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use crate::support::TestApp;
 
 /// Longer than any request takes on a busy machine.
-const GENEROUS: Duration = Duration::from_mins(1);
+const REQUEST_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Connects to the service and sends this text.
 async fn connect(url: &str, sent: &str) -> TcpStream {
@@ -27,7 +27,7 @@ async fn connect(url: &str, sent: &str) -> TcpStream {
 async fn read_until(stream: &mut TcpStream, word: &str) -> String {
     let mut all = Vec::new();
     let mut part = vec![0; 4096];
-    tokio::time::timeout(GENEROUS, async {
+    tokio::time::timeout(REQUEST_TIMEOUT, async {
         loop {
             let got = stream.read(&mut part).await.unwrap();
             all.extend_from_slice(&part[..got]);
@@ -41,13 +41,9 @@ async fn read_until(stream: &mut TcpStream, word: &str) -> String {
     .expect("nothing comes")
 }
 
-fn id(key: &str) -> String {
-    glimpse::domain::ImageUri::new("pipeline", key).id().to_string()
-}
-
 /// A service with one image that has become larger since it was indexed.
 async fn grown(key: &str, bytes: usize, variables: &[(&str, &str)]) -> (TestApp, Vec<u8>) {
-    let app = TestApp::with(variables).await;
+    let app = TestApp::start_with(variables).await;
     let cat = crate::support::demo_image("cat.jpg");
     app.put(key, cat.clone()).await;
     app.ingest().await;

@@ -3,7 +3,8 @@
 use futures::StreamExt as _;
 use reqwest::StatusCode;
 
-use super::{GENEROUS, connect, grown, id, read_until};
+use super::{REQUEST_TIMEOUT, connect, grown, read_until};
+use crate::support::image_id;
 
 const KEY: &str = "images/Caf\u{e9} \u{202e}2024.jpg";
 const MB: usize = 1 << 20;
@@ -11,7 +12,7 @@ const MB: usize = 1 << 20;
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_that_do_not_read_do_not_block_other_clients() {
     let (app, large) = grown(KEY, 45 * MB, &[]).await;
-    let path = format!("/images/{}/original", id(KEY));
+    let path = format!("/images/{}/original", image_id(KEY));
     let mut stuck = Vec::new();
     for _ in 0..20 {
         let mut one = connect(&app.url, &format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n")).await;
@@ -28,7 +29,7 @@ async fn clients_that_do_not_read_do_not_block_other_clients() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_original_that_grew_is_sent_in_ranges_and_with_its_file_name() {
     let (app, large) = grown(KEY, 3 * MB, &[]).await;
-    let url = format!("{}/images/{}/original", app.url, id(KEY));
+    let url = format!("{}/images/{}/original", app.url, image_id(KEY));
     let head = app.client.head(&url).send().await.unwrap();
     assert_eq!(head.headers()["content-length"], large.len().to_string().as_str());
     let name = head.headers()["content-disposition"].to_str().unwrap();
@@ -57,7 +58,7 @@ async fn an_original_that_grew_is_sent_in_ranges_and_with_its_file_name() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_original_that_is_replaced_while_a_slow_client_reads_is_cut_off() {
     let (app, _) = grown(KEY, 45 * MB, &[]).await;
-    let url = format!("{}/images/{}/original", app.url, id(KEY));
+    let url = format!("{}/images/{}/original", app.url, image_id(KEY));
     let client = reqwest::Client::builder().build().unwrap();
     let mut slow = client.get(&url).send().await.unwrap().bytes_stream();
     let first = slow.next().await.unwrap().unwrap();
@@ -65,7 +66,7 @@ async fn an_original_that_is_replaced_while_a_slow_client_reads_is_cut_off() {
     // Longer than the bucket's connection waits for a client: the rest is requested again, and is now of another file.
     tokio::time::sleep(std::time::Duration::from_secs(10)).await;
     let mut got = first.len();
-    let failed = tokio::time::timeout(GENEROUS, async {
+    let failed = tokio::time::timeout(REQUEST_TIMEOUT, async {
         while let Some(piece) = slow.next().await {
             match piece {
                 Ok(bytes) => got += bytes.len(),

@@ -3,7 +3,7 @@
 use reqwest::StatusCode;
 use serde_json::json;
 
-use crate::cli::commands::{Staying, glimpse};
+use crate::cli::commands::{RunningCommand, glimpse};
 use crate::support::TestApp;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -54,8 +54,8 @@ async fn refused_keys_are_in_the_log_with_the_peer_and_without_the_key() {
         ("GLIMPSE_S3_ADDR", "127.0.0.1:0"),
         ("GLIMPSE_API_KEY", "open-sesame"),
     ];
-    let service = Staying::logging_to(&log, &variables, &["serve"], "service ");
-    let client = reqwest::Client::builder().timeout(super::GENEROUS).build().unwrap();
+    let service = RunningCommand::start_with_log(&log, &variables, &["serve"], "service ");
+    let client = reqwest::Client::builder().timeout(super::REQUEST_TIMEOUT).build().unwrap();
     for _ in 0..50 {
         let refused = client.get(format!("{}/jobs", service.url)).bearer_auth("guess-4711").send().await.unwrap();
         assert_eq!(refused.status(), StatusCode::UNAUTHORIZED);

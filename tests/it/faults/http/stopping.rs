@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::{connect, read_until};
-use crate::cli::commands::Staying;
+use crate::cli::commands::RunningCommand;
 
 /// None of these requests delays the service for longer than its replies may take.
-async fn stops_soon(service: Staying, halves: &[&str]) {
+async fn stops_soon(service: RunningCommand, halves: &[&str]) {
     let mut open = Vec::new();
     for half in halves {
         open.push(connect(&service.url, half).await);
@@ -14,10 +14,10 @@ async fn stops_soon(service: Staying, halves: &[&str]) {
     // Everything that was sent before has arrived when this is answered.
     let mut kept_alive = connect(&service.url, "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert!(read_until(&mut kept_alive, "ok").await.contains("200"));
-    let begun = Instant::now();
+    let started = Instant::now();
     let code = tokio::task::spawn_blocking(move || service.stop()).await.unwrap();
     assert_eq!(code, Some(0));
-    assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
     drop(open);
 }
 
@@ -34,7 +34,7 @@ async fn incomplete_requests_do_not_delay_the_end_of_the_service() {
         ("GLIMPSE_ADDR", "127.0.0.1:0"),
         ("GLIMPSE_S3_ADDR", "127.0.0.1:0"),
     ];
-    let service = Staying::start(&variables, &["serve"], "service ");
+    let service = RunningCommand::start(&variables, &["serve"], "service ");
     let bucket = service.line("bucket ");
     let bucket = bucket.split(' ').find(|word| word.starts_with("http")).unwrap().to_owned();
     let _half = connect(&bucket, HALF_HEAD).await;
@@ -43,7 +43,7 @@ async fn incomplete_requests_do_not_delay_the_end_of_the_service() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn incomplete_requests_do_not_delay_the_end_of_the_model() {
-    let service = Staying::start(&[], &["clip", "--addr", "127.0.0.1:0"], "clip ");
+    let service = RunningCommand::start(&[], &["clip", "--addr", "127.0.0.1:0"], "clip ");
     let body = "POST /embedding/text HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n{";
     stops_soon(service, &["", HALF_HEAD, HALF_HTTP2, body]).await;
 }

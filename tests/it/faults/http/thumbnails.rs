@@ -4,7 +4,7 @@ use futures::future::join_all;
 use reqwest::StatusCode;
 use serde_json::json;
 
-use super::id;
+use crate::support::image_id;
 use crate::support::{TestApp, demo_image};
 
 const MB: f64 = 1024.0 * 1024.0;
@@ -22,7 +22,7 @@ async fn requests_for_one_thumbnail_fetch_and_decode_once() {
     let large = [demo_image("cat.jpg"), vec![0; 20 << 20]].concat();
     app.put("images/cat.jpg", large.clone()).await;
     let before = metric(&app, "glimpse_fetched_bytes_total").await;
-    let url = format!("{}/images/{}/thumbnail", app.url, id("images/cat.jpg"));
+    let url = format!("{}/images/{}/thumbnail", app.url, image_id("images/cat.jpg"));
     let all = join_all((0..8).map(|_| app.client.get(&url).send())).await;
     assert!(all.into_iter().all(|reply| reply.unwrap().status() == StatusCode::OK));
     let fetched = metric(&app, "glimpse_fetched_bytes_total").await - before;
@@ -32,12 +32,12 @@ async fn requests_for_one_thumbnail_fetch_and_decode_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stored_thumbnail_that_is_not_one_is_made_again() {
-    let app = TestApp::with(&[("THUMBNAIL_PREFIX", "thumbnails/")]).await;
+    let app = TestApp::start_with(&[("THUMBNAIL_PREFIX", "thumbnails/")]).await;
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;
     app.ingest_with(json!({"s3_prefix": "images/"})).await;
-    let path = format!("/images/{}/thumbnail", id("images/cat.jpg"));
+    let path = format!("/images/{}/thumbnail", image_id("images/cat.jpg"));
     for other in [b"<html>".to_vec(), vec![0; 5 << 20]] {
-        app.put(&format!("thumbnails/{}.jpg", id("images/cat.jpg")), other).await;
+        app.put(&format!("thumbnails/{}.jpg", image_id("images/cat.jpg")), other).await;
         let reply = app.client.get(format!("{}{path}", app.url)).send().await.unwrap();
         assert_eq!(reply.status(), StatusCode::OK);
         assert_eq!(image::load_from_memory(&reply.bytes().await.unwrap()).unwrap().width(), 256);

@@ -36,8 +36,8 @@ fn a_jfif_header_has_precedence_over_an_adobe_segment() {
 #[test]
 fn progressive_with_restart_markers_is_the_same_image() {
     let (plain, restarts) = (decoded(&data("plain.jpg")).unwrap(), decoded(&data("progressive-restarts.jpg")).unwrap());
-    let apart = plain.rgb.iter().zip(&restarts.rgb[..]).map(|(one, other)| one.abs_diff(*other)).max();
-    assert!(plain.rgb.len() == restarts.rgb.len() && apart <= Some(1), "{apart:?}");
+    let difference = plain.rgb.iter().zip(&restarts.rgb[..]).map(|(one, other)| one.abs_diff(*other)).max();
+    assert!(plain.rgb.len() == restarts.rgb.len() && difference <= Some(1), "{difference:?}");
 }
 
 #[test]

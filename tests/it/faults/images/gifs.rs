@@ -4,7 +4,7 @@ use gif::{Encoder, Frame};
 use glimpse::imaging::{Extras, ImagingSettings, Preprocessing, prepare_with, thumbnail};
 
 use super::assert_near;
-use super::large::{forget_peak, in_a_process_of_its_own, peak_since};
+use crate::support::process::{peak_since, reset_peak, runs_alone};
 
 /// Red on the left, blue on the right.
 fn large_gif(width: u16, height: u16, interlaced: bool) -> Vec<u8> {
@@ -25,11 +25,11 @@ fn assert_red_blue(name: &str, jpeg: &[u8]) {
 
 #[test]
 fn a_gif_of_41_megapixels_takes_little_memory() {
-    if in_a_process_of_its_own("gifs::a_gif_of_41_megapixels_takes_little_memory") {
+    if runs_alone(module_path!(), "a_gif_of_41_megapixels_takes_little_memory") {
         let limits = ImagingSettings::default().limits();
         for interlaced in [false, true] {
             let file = large_gif(7_600, 5_460, interlaced);
-            let before = forget_peak();
+            let before = reset_peak();
             let jpeg = thumbnail(&file, &limits).unwrap();
             let extras = Extras { thumbnail: true, ..Extras::default() };
             let prepared = prepare_with(&file, &limits, &Preprocessing::crop(224), extras).unwrap();
@@ -39,7 +39,7 @@ fn a_gif_of_41_megapixels_takes_little_memory() {
             assert!(peak <= 64 << 20, "{peak} bytes, interlaced: {interlaced}");
         }
         let file = large_gif(4_000, 2_500, false);
-        let before = forget_peak();
+        let before = reset_peak();
         assert_red_blue("thumbnail", &thumbnail(&file, &limits).unwrap());
         assert!(peak_since(before).unwrap_or(0) <= 64 << 20);
     }

@@ -1,14 +1,12 @@
 //! Images whose pixels or metadata are far larger than the available memory. Each test runs in a process of its own,
 //! because the peak of memory belongs to a process.
 
-use std::process::Command;
-
 use glimpse::imaging::{Extras, ImagingSettings, Limits, Preprocessing, prepare_with, prepared_size};
 use image::{Rgb, RgbImage};
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use super::files::{png_with, zlib_of_zeros};
-use crate::support::environment::variable;
+use crate::support::process::{peak_since, reset_peak, runs_alone};
 
 /// `GLIMPSE_MEMORY_MB`, which these images must share.
 const BUDGET: u64 = 512 << 20;
@@ -57,7 +55,7 @@ fn large_png(width: u32, height: u32) -> Vec<u8> {
 fn assert_prepared(name: &str, file: &[u8], size: (u32, u32), limits: &Limits) {
     let (model, extras) = (Preprocessing::crop(224), Extras { thumbnail: true, ..Extras::default() });
     let needed = prepared_size(file, limits, &model, extras).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let before = forget_peak();
+    let before = reset_peak();
     let prepared = prepare_with(file, limits, &model, extras).unwrap_or_else(|error| panic!("{name}: {error}"));
     let peak = peak_since(before);
     assert_eq!((prepared.meta.width, prepared.meta.height), size, "{name}");
@@ -66,14 +64,14 @@ fn assert_prepared(name: &str, file: &[u8], size: (u32, u32), limits: &Limits) {
     super::assert_near(name, small.get_pixel(200, 90).0, [30, 30, 220], 6);
     super::assert_near(name, prepared.image.rgb[..3].try_into().unwrap(), [220, 30, 30], 6);
     if let Some(peak) = peak {
-        assert!(peak <= needed + (24 << 20), "{name}: {peak} bytes, {needed} were taken from the budget");
+        assert!(peak <= needed + (24 << 20), "{name}: {peak} bytes, {needed} of the budget");
         assert!(peak <= BUDGET, "{name}: {peak} bytes");
     }
 }
 
 #[test]
 fn images_of_108_and_200_megapixels_are_read_within_the_budget() {
-    if in_a_process_of_its_own("large::images_of_108_and_200_megapixels_are_read_within_the_budget") {
+    if runs_alone(module_path!(), "images_of_108_and_200_megapixels_are_read_within_the_budget") {
         let limits = ImagingSettings::default().limits();
         assert_prepared("JPEG of 108 megapixels", &phone_jpeg(12_000, 563), (12_000, 9_008), &limits);
         assert_prepared("JPEG of 200 megapixels", &phone_jpeg(16_320, 765), (16_320, 12_240), &limits);
@@ -85,7 +83,7 @@ fn images_of_108_and_200_megapixels_are_read_within_the_budget() {
 
 #[test]
 fn twenty_inflating_profiles_and_texts_at_once_stay_within_the_budget() {
-    if in_a_process_of_its_own("large::twenty_inflating_profiles_and_texts_at_once_stay_within_the_budget") {
+    if runs_alone(module_path!(), "twenty_inflating_profiles_and_texts_at_once_stay_within_the_budget") {
         let zeros = zlib_of_zeros(64);
         for (kind, head) in [
             (b"iCCP", &b"x\0\0"[..]),
@@ -93,7 +91,7 @@ fn twenty_inflating_profiles_and_texts_at_once_stay_within_the_budget() {
             (b"iTXt", b"XML:com.adobe.xmp\0\x01\0\0\0"),
         ] {
             let file = png_with(*kind, &[head, &zeros].concat());
-            let before = forget_peak();
+            let before = reset_peak();
             std::thread::scope(|scope| {
                 for _ in 0..20 {
                     scope.spawn(|| {
@@ -107,38 +105,4 @@ fn twenty_inflating_profiles_and_texts_at_once_stay_within_the_budget() {
             assert!(peak <= BUDGET, "{}: {peak} bytes", String::from_utf8_lossy(kind));
         }
     }
-}
-
-const ALONE: &str = "GLIMPSE_LARGE_ALONE";
-
-/// Returns true in a process that runs this test alone. Otherwise starts that process, waits for its success, and
-/// returns false.
-pub(super) fn in_a_process_of_its_own(test: &str) -> bool {
-    if variable(ALONE).is_some() {
-        return true;
-    }
-    let mut alone = Command::new(std::env::current_exe().unwrap());
-    let folder = module_path!().split_once("::").unwrap().1.trim_end_matches("large");
-    alone.args([&format!("{folder}{test}"), "--exact", "--nocapture"]).env(ALONE, "1");
-    let output = alone.output().unwrap();
-    let message = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && message.contains("1 passed"), "{message}");
-    false
-}
-
-/// Resets the kernel's count of the peak of memory; `None` if the kernel is not Linux.
-pub(super) fn forget_peak() -> Option<u64> {
-    std::fs::write("/proc/self/clear_refs", "5").ok()?;
-    of_status("VmRSS:")
-}
-
-pub(super) fn peak_since(before: Option<u64>) -> Option<u64> {
-    Some(of_status("VmHWM:")?.saturating_sub(before?))
-}
-
-fn of_status(name: &str) -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let kilobytes =
-        status.lines().find_map(|line| line.strip_prefix(name)?.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    kilobytes.map(|kilobytes| kilobytes * 1024)
 }

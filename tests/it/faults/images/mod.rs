@@ -29,8 +29,8 @@ fn pixel(image: &UprightImage, x: u32, y: u32) -> [u8; 3] {
 }
 
 fn assert_near(name: &str, ours: [u8; 3], theirs: [u8; 3], tolerance: u8) {
-    let apart = ours.iter().zip(theirs).map(|(one, other)| one.abs_diff(other)).max();
-    assert!(apart <= Some(tolerance), "{name}: {ours:?} and not {theirs:?}");
+    let difference = ours.iter().zip(theirs).map(|(one, other)| one.abs_diff(other)).max();
+    assert!(difference <= Some(tolerance), "{name}: {ours:?} and not {theirs:?}");
 }
 
 /// Every test image is red on the left, blue on the right, and green above both.

@@ -28,7 +28,7 @@ fn wrong_checksums_and_data_after_the_pixels_do_not_fail_the_image() {
     for (name, file) in [
         ("wrong Adler-32", changed(&|data| data.iter_mut().rev().take(4).for_each(|byte| *byte ^= 0x55))),
         ("no Adler-32", changed(&|data| data.truncate(data.len() - 4))),
-        ("data behind the Adler-32", changed(&|data| data.extend(b"more"))),
+        ("data after the Adler-32", changed(&|data| data.extend(b"more"))),
         ("no IEND", png[..png.len() - 12].to_vec()),
         ("no IEND and no checksum", png[..png.len() - 16].to_vec()),
         ("data behind IEND", [&png[..], b"more"].concat()),

@@ -9,7 +9,7 @@ use glimpse::ledger::{Ledger, ObjectRow};
 use reqwest::{Client, StatusCode};
 
 use crate::jobs::crash::{Process, put};
-use crate::support::cheap_clip::CheapClip;
+use crate::support::services::cheap_clip::CheapClip;
 
 const OBJECTS: u32 = 100_000;
 
@@ -18,7 +18,7 @@ fn collection() -> CollectionName {
 }
 
 /// A ledger that knows a large collection that no store has.
-async fn ledger_of(folder: &Path) -> Ledger {
+async fn fill_ledger(folder: &Path) -> Ledger {
     let ledger = Ledger::open(folder).unwrap();
     let row = |n| ObjectRow {
         uri: ImageUri::new("pipeline", &format!("images/{n:08}.jpg")),
@@ -42,7 +42,7 @@ async fn is_empty(folder: &Path) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_are_answered_while_a_large_collection_is_dropped() {
     let folder = tempfile::tempdir().unwrap();
-    drop(ledger_of(folder.path()).await);
+    drop(fill_ledger(folder.path()).await);
     let clip = CheapClip::start(Duration::ZERO).await;
     let process = Process::start(folder.path(), &clip);
     let client = Client::new();
@@ -58,7 +58,7 @@ async fn requests_are_answered_while_a_large_collection_is_dropped() {
     assert_eq!(deleted.status(), StatusCode::OK, "the ledger knew it");
     assert!(answered >= 10, "{answered} answers meanwhile");
     let again = client.delete(&large).send().await.unwrap();
-    assert_eq!(again.status(), StatusCode::NOT_FOUND, "nobody knows it");
+    assert_eq!(again.status(), StatusCode::NOT_FOUND, "it is unknown");
     assert_eq!(process.service.stop(), Some(0));
     assert!(is_empty(folder.path()).await);
 }
@@ -66,7 +66,7 @@ async fn requests_are_answered_while_a_large_collection_is_dropped() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_drop_interrupted_by_a_crash_is_completed_after_the_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let ledger = ledger_of(folder.path()).await;
+    let ledger = fill_ledger(folder.path()).await;
     // The state that a service leaves if it is killed during a drop.
     assert!(ledger.write(|tx| forget::begin_drop(tx, &collection())).await.unwrap());
     assert!(ledger.write(|tx| forget::forget_some(tx, &collection())).await.unwrap());

@@ -12,14 +12,14 @@ use glimpse::resilience::{Guard, WaitBoard};
 
 use crate::pipeline::chain::{self, keyed};
 use crate::support::fakes::{MeanProvider, MemoryIndex};
-use crate::support::named::NamedIndex;
+use crate::support::named_index::NamedIndex;
 
 fn store(name: &'static str) -> Arc<MemoryIndex> {
-    Arc::new(MemoryIndex { named: Some(name), ..MemoryIndex::default() })
+    Arc::new(MemoryIndex { name_override: Some(name), ..MemoryIndex::default() })
 }
 
 /// Stores with the retry policy of a job.
-fn patient(stores: &[Arc<dyn ImageIndex>]) -> Stores {
+fn with_background_retries(stores: &[Arc<dyn ImageIndex>]) -> Stores {
     let guarded = stores.iter().map(|store| {
         let guard = Guard::background(store.name(), WaitBoard::default());
         Arc::new(Resilient::new(store.clone(), guard)) as Arc<dyn ImageIndex>
@@ -30,7 +30,7 @@ fn patient(stores: &[Arc<dyn ImageIndex>]) -> Stores {
 #[tokio::test(start_paused = true)]
 async fn a_record_of_two_stores_is_copied_from_the_one_that_answers() {
     let (source, provider) = (Arc::new(keyed([9; 6])), Arc::new(MeanProvider::default()));
-    let (gone, full, empty) = (NamedIndex::new("gone"), store("full"), store("empty"));
+    let (unavailable, full, empty) = (NamedIndex::new("gone"), store("full"), store("empty"));
     let (limits, settings) = (ImagingSettings::default().limits(), PipelineSettings::default());
     let tasks = |have: &str| -> Vec<Task> {
         let task = |(ticket, image)| Task {
@@ -44,14 +44,14 @@ async fn a_record_of_two_stores_is_copied_from_the_one_that_answers() {
     };
     let over = |stores| Pipeline::new(source.clone(), provider.clone(), stores, limits, &settings);
     let only: Arc<dyn ImageIndex> = full.clone();
-    chain::run(&over(patient(std::slice::from_ref(&only))), &tasks("")).await.0.unwrap();
+    chain::run(&over(with_background_retries(std::slice::from_ref(&only))), &tasks("")).await.0.unwrap();
     let embedded = provider.calls.lock().unwrap().len();
 
-    gone.switch(false);
-    let all = over(patient(&[gone.clone(), full.clone(), empty.clone()]));
+    unavailable.switch(false);
+    let all = over(with_background_retries(&[unavailable.clone(), full.clone(), empty.clone()]));
     let lagging = tasks("full,gone");
     let copied = chain::run(&all, &lagging);
-    let (ended, outcomes) = tokio::time::timeout(Duration::from_mins(1), copied).await.expect("it waits for nobody");
+    let (ended, outcomes) = tokio::time::timeout(Duration::from_mins(1), copied).await.expect("it does not wait");
     ended.unwrap();
     let done =
         outcomes.iter().filter(|outcome| matches!(&outcome.fate, ItemOutcome::Indexed(indexed) if indexed.copied));
@@ -70,8 +70,8 @@ async fn a_read_fails_only_if_no_store_answers() {
     two.switch(false);
     let (store, _) = stores.get_from_any(&all, &name, &ids).await.unwrap_err();
     assert_eq!(store, "two");
-    let nobody = stores.get_from_any(&StoreSet::default(), &name, &ids).await;
-    assert!(nobody.unwrap().is_empty(), "nobody is asked");
+    let from_none = stores.get_from_any(&StoreSet::default(), &name, &ids).await;
+    assert!(from_none.unwrap().is_empty(), "no store is called");
     // A store that has the collection but not the record has answered.
     two.switch(true);
     two.ensure_image_collection(&name, &crate::support::fakes::mean_space()).await.unwrap();

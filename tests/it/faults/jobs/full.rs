@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::jobs::crash::{Process, is_final, put, succeeded};
 use crate::jobs::full_disk::SmallDisk;
-use crate::support::cheap_clip::CheapClip;
+use crate::support::services::cheap_clip::CheapClip;
 
 const IMAGES: u32 = 3_000;
 
@@ -17,13 +17,13 @@ async fn until_it_waits(process: &Process, not_for: Option<&Value>) -> Value {
     let deadline = Instant::now() + Duration::from_mins(2);
     loop {
         let job = process.newest_job().await.unwrap();
-        assert!(!is_final(&job), "it neither fails nor claims to be done: {job}");
+        assert!(!is_final(&job), "it neither fails nor is done: {job}");
         let waiting = &job["waiting_on"];
-        let full = waiting["message"].as_str().is_some_and(|said| said.contains("no space left"));
+        let full = waiting["message"].as_str().is_some_and(|message| message.contains("no space left"));
         if full && not_for != Some(&waiting["next_try"]) {
             return waiting["next_try"].clone();
         }
-        assert!(Instant::now() < deadline, "nothing is said: {job}");
+        assert!(Instant::now() < deadline, "nothing is reported: {job}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
@@ -66,7 +66,7 @@ async fn writes_to_a_full_disk_are_refused_with_the_reason_and_succeed_later() {
         assert_eq!(reply["code"], "ledger_full", "{reply}");
         assert!(reply["message"].as_str().unwrap().contains("no space left"), "{reply}");
     }
-    assert_eq!(client.get(format!("{url}/jobs")).send().await.unwrap().status(), StatusCode::OK, "reading goes on");
+    assert_eq!(client.get(format!("{url}/jobs")).send().await.unwrap().status(), StatusCode::OK, "reads still work");
     disk.free();
     assert_eq!(submit.send().await.unwrap().status(), StatusCode::ACCEPTED);
     process.finish().await;

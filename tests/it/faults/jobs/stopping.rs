@@ -9,8 +9,8 @@ use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 
 use crate::jobs::crash::{Process, put, succeeded};
-use crate::support::between::{Between, Verdict};
-use crate::support::cheap_clip::CheapClip;
+use crate::support::proxies::http::{HttpProxy, ProxyAction};
+use crate::support::services::cheap_clip::CheapClip;
 
 const IMAGES: u32 = 400;
 /// Work in flight has 20 s to complete. A job that waits for a dependency must not need any of it.
@@ -19,7 +19,7 @@ const AT_ONCE: Duration = Duration::from_secs(12);
 /// A CLIP service that can be switched off.
 struct Clip {
     is_down: Arc<AtomicBool>,
-    between: Between,
+    http_proxy: HttpProxy,
     _provider: CheapClip,
 }
 
@@ -27,8 +27,9 @@ impl Clip {
     async fn start() -> Self {
         let (clip, is_down) = (CheapClip::start(Duration::from_millis(5)).await, Arc::new(AtomicBool::new(false)));
         let down = is_down.clone();
-        let judge = move |_: &Uri| if down.load(Ordering::SeqCst) { Verdict::Says(503, "") } else { Verdict::Passes };
-        Self { between: Between::new(&clip.url, judge).await, is_down, _provider: clip }
+        let handler =
+            move |_: &Uri| if down.load(Ordering::SeqCst) { ProxyAction::Reply(503, "") } else { ProxyAction::Pass };
+        Self { http_proxy: HttpProxy::new(&clip.url, handler).await, is_down, _provider: clip }
     }
 
     fn switch(&self, on: bool) {
@@ -38,23 +39,23 @@ impl Clip {
 
 /// A service whose job waits for a CLIP service that stopped during the job.
 async fn waiting(folder: &std::path::Path, clip: &Clip) -> Process {
-    let process = Process::start_with(folder, &clip.between.url());
+    let process = Process::start_with(folder, &clip.http_proxy.url());
     let bucket = process.bucket().await;
     for n in 0..IMAGES {
         put(&bucket, n, n).await;
     }
     process.submit().await;
-    until(&process, |job| job["counts"]["done"].as_u64() > Some(0)).await;
+    wait_until(&process, |job| job["counts"]["done"].as_u64() > Some(0)).await;
     clip.switch(false);
-    until(&process, |job| job["waiting_on"]["dependency"] == "clip").await;
+    wait_until(&process, |job| job["waiting_on"]["dependency"] == "clip").await;
     process
 }
 
-async fn until(process: &Process, wanted: impl Fn(&Value) -> bool) -> Value {
+async fn wait_until(process: &Process, condition: impl Fn(&Value) -> bool) -> Value {
     let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         let job = process.newest_job().await.unwrap();
-        if wanted(&job) {
+        if condition(&job) {
             return job;
         }
         assert!(Instant::now() < deadline, "still {job}");
@@ -69,11 +70,11 @@ async fn a_stopped_job_that_waits_for_its_provider_releases_its_collection_at_on
     let process = waiting(folder.path(), &clip).await;
     let (client, first) = (Client::new(), process.newest_job().await.unwrap());
     process.submit().await;
-    let begun = Instant::now();
+    let started = Instant::now();
     let url = format!("{}/jobs/{}", process.service.url, first["job_id"].as_str().unwrap());
     assert_eq!(client.delete(&url).send().await.unwrap().status(), StatusCode::OK);
-    until(&process, |second| second["status"] == "RUNNING").await;
-    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+    wait_until(&process, |second| second["status"] == "RUNNING").await;
+    assert!(started.elapsed() < AT_ONCE, "{:?}", started.elapsed());
     let stopped: Value = client.get(&url).send().await.unwrap().json().await.unwrap();
     assert_eq!((&stopped["status"], &stopped["counts"]["failed"]), (&json!("STOPPED"), &json!(0)), "{stopped}");
     clip.switch(true);
@@ -88,11 +89,11 @@ async fn a_service_whose_job_waits_for_its_provider_stops_at_once_and_continues_
     let folder = tempfile::tempdir().unwrap();
     let clip = Clip::start().await;
     let process = waiting(folder.path(), &clip).await;
-    let begun = Instant::now();
+    let started = Instant::now();
     assert_eq!(process.service.stop(), Some(0));
-    assert!(begun.elapsed() < AT_ONCE, "{:?}", begun.elapsed());
+    assert!(started.elapsed() < AT_ONCE, "{:?}", started.elapsed());
     clip.switch(true);
-    let process = Process::start_with(folder.path(), &clip.between.url());
+    let process = Process::start_with(folder.path(), &clip.http_proxy.url());
     process.finish().await;
     let job = process.newest_job().await.unwrap();
     succeeded(&job);

@@ -25,7 +25,7 @@ use crate::support::fakes::{MeanProvider, MemoryIndex};
 /// ends, outside of its work.
 struct Panics {
     inner: MeanProvider,
-    asked: AtomicUsize,
+    calls: AtomicUsize,
     at: usize,
 }
 
@@ -44,14 +44,14 @@ impl ImageEmbeddingProvider for Panics {
         self.inner.embed_text(text).await
     }
     fn busy(&self) -> Option<Busy> {
-        assert!(self.asked.fetch_add(1, Ordering::SeqCst) + 1 != self.at, "on purpose");
+        assert!(self.calls.fetch_add(1, Ordering::SeqCst) + 1 != self.at, "on purpose");
         None
     }
 }
 
 async fn service(folder: &std::path::Path, panics_at: usize) -> (Jobs, Ledger, Shutdown) {
     let (ledger, shutdown) = (Ledger::open(folder).unwrap(), Shutdown::new());
-    let provider = Panics { inner: MeanProvider::default(), asked: AtomicUsize::new(0), at: panics_at };
+    let provider = Panics { inner: MeanProvider::default(), calls: AtomicUsize::new(0), at: panics_at };
     let stores = Stores::new(vec![Arc::new(MemoryIndex::default())]);
     let limits = ImagingSettings::default().limits();
     let settings = PipelineSettings::default();
@@ -101,7 +101,7 @@ async fn a_job_whose_end_panics_fails_and_its_collection_is_free_for_the_next() 
     let (state, message) = end_of(&ledger, first).await;
     assert!(state == JobState::Failed && message.unwrap().contains("panicked"));
     assert_eq!(end_of(&ledger, second).await, (JobState::Succeeded, None));
-    assert_eq!(shutdown.failed(), None, "the scheduler goes on");
+    assert_eq!(shutdown.failed(), None, "the scheduler continues");
     shutdown.begin();
     assert!(shutdown.finished().await);
 }
@@ -113,7 +113,7 @@ async fn a_scheduler_that_panics_stops_the_service_and_its_jobs_continue_at_the_
     let job = submit(&jobs).await;
     shutdown.drain().cancelled().await;
     assert_eq!(shutdown.failed(), Some("scheduler of jobs"));
-    assert!(jobs.is_draining(), "readiness says so");
+    assert!(jobs.is_draining(), "readiness reports it");
     assert!(shutdown.finished().await);
     drop((jobs, ledger));
     let (_jobs, ledger, shutdown) = service(folder.path(), 0).await;
@@ -133,14 +133,14 @@ async fn a_service_with_a_panicked_task_is_not_ready_and_ends_with_an_error() {
     let (settings, shutdown) = (Settings::from_variables(variables).unwrap(), Shutdown::new());
     let app = App::build(settings, &shutdown).await.unwrap();
     let url = format!("http://{}", app.addr());
-    let held = shutdown.tasks().token();
+    let task_token = shutdown.tasks().token();
     let serving = tokio::spawn(app.serve());
     assert_eq!(reqwest::get(format!("{url}/healthz")).await.unwrap().status(), StatusCode::OK);
     shutdown.spawn("scheduler of jobs", async { panic!("on purpose") });
     shutdown.drain().cancelled().await;
     let ready = reqwest::get(format!("{url}/readyz")).await.unwrap();
     assert_eq!(ready.status(), StatusCode::SERVICE_UNAVAILABLE);
-    drop(held);
+    drop(task_token);
     let error = serving.await.unwrap().unwrap_err();
     assert!(error.to_string().contains("scheduler of jobs"), "{error}");
     assert_eq!(error.exit_code(), 70, "the exit code of the process");

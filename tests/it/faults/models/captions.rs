@@ -18,7 +18,8 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::support::embed_services::{Service, provider, serve};
+use crate::support::serve;
+use crate::support::services::embed_services::{Service, provider};
 use crate::support::{TestApp, demo_images};
 
 /// A quarter of `CLIP_TIMEOUT`, as 30 s are of 120.
@@ -65,7 +66,7 @@ async fn slow() -> (String, AbortOnDropHandle<()>, Arc<AtomicU32>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_captioner_finishes_with_the_defaults() {
     let (url, _task, made) = slow().await;
-    let app = TestApp::with(&[
+    let app = TestApp::start_with(&[
         ("IMAGE_EMBEDDING_PROVIDER", "ollama"),
         ("OLLAMA_BASE_URL", &url),
         ("CLIP_TIMEOUT", TIMEOUT),
@@ -84,23 +85,23 @@ async fn a_slow_captioner_finishes_with_the_defaults() {
     }
     let job = app.ingest().await;
     assert_eq!((job.status.as_str(), job.counts.done, job.counts.failed), ("SUCCEEDED", 10, 0));
-    assert_eq!(made.load(Ordering::Relaxed) - probed, 10, "each image is put into words once");
+    assert_eq!(made.load(Ordering::Relaxed) - probed, 10, "each image gets one caption");
     app.stop().await;
 }
 
 /// A7: a captioner gets images in its first probe, but not every ten minutes again.
 #[tokio::test]
 async fn the_renewal_of_a_captioners_probe_makes_no_captions() {
-    let service = Service::of(ProviderKind::Ollama).await;
+    let service = Service::start(ProviderKind::Ollama).await;
     let ollama = provider(ProviderKind::Ollama, &service.url, Some(64), Duration::from_mins(1));
-    let captions = || service.seen.lock().unwrap().bodies.iter().filter(|(path, _)| path == "/api/chat").count();
+    let captions = || service.received.lock().unwrap().bodies.iter().filter(|(path, _)| path == "/api/chat").count();
     let first = ollama.space().await.unwrap();
     assert_eq!(captions(), 2);
     let again = ollama.recheck_space().await.unwrap();
     assert_eq!((captions(), again), (2, first.clone()));
     let other = provider(ProviderKind::Ollama, &service.url, Some(64), Duration::from_mins(1));
     assert_eq!(other.recheck_space().await.unwrap(), first);
-    assert_eq!(captions(), 4, "one that has not passed yet is probed whole");
+    assert_eq!(captions(), 4, "a provider that has not passed gets the whole probe");
 }
 
 /// Counts its probes.

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::external::externalised;
 use crate::contract::embed::clip_tiny::{embedding, folder, golden, tiny};
-use crate::support::hub::{FakeHub, Script};
+use crate::support::services::hub::{FakeHub, Script};
 
 const PREPROCESSOR: &str = "preprocessor_config.json";
 const TOWERS: [&str; 2] = ["vision_model", "text_model"];
@@ -76,7 +76,7 @@ pub(crate) async fn from_hub(hub: &FakeHub, home: &Path, offline: bool) -> Resul
 }
 
 /// Compares with the vectors of transformers, and with the space of the model in the repository.
-async fn is_the_same(model: &LocalProvider, what: &str) {
+async fn assert_same(model: &LocalProvider, what: &str) {
     let golden = golden();
     for expected in golden["texts"].as_array().unwrap().iter().take(6) {
         let ours = model.embed_text(expected["text"].as_str().unwrap()).await.unwrap();
@@ -94,14 +94,14 @@ async fn is_the_same(model: &LocalProvider, what: &str) {
 }
 
 /// From a folder, from a hub, and from the cache that this filled.
-async fn is_the_same_everywhere(copy: &Path, what: &str) {
-    is_the_same(&from_folder(copy).await.unwrap(), what).await;
-    let hub = FakeHub::of(copy, Script::default()).await;
+async fn assert_same_from_everywhere(copy: &Path, what: &str) {
+    assert_same(&from_folder(copy).await.unwrap(), what).await;
+    let hub = FakeHub::start(copy, Script::default()).await;
     let home = tempfile::tempdir().unwrap();
-    is_the_same(&from_hub(&hub, home.path(), false).await.unwrap(), what).await;
-    hub.asked();
-    is_the_same(&from_hub(&hub, home.path(), true).await.unwrap(), what).await;
-    assert!(hub.asked().is_empty(), "{what}");
+    assert_same(&from_hub(&hub, home.path(), false).await.unwrap(), what).await;
+    hub.requests();
+    assert_same(&from_hub(&hub, home.path(), true).await.unwrap(), what).await;
+    assert!(hub.requests().is_empty(), "{what}");
 }
 
 fn refused(opened: Result<LocalProvider, EmbedError>) -> String {
@@ -125,7 +125,7 @@ async fn a_preprocessor_with_both_type_keys_loads() {
     ] {
         let copy = copy();
         rewrite(copy.path(), PREPROCESSOR, |json| json.replace(kind, now));
-        is_the_same_everywhere(copy.path(), what).await;
+        assert_same_from_everywhere(copy.path(), what).await;
     }
 }
 
@@ -137,7 +137,7 @@ async fn descriptions_with_a_byte_order_mark_and_floats_load() {
         rewrite(copy.path(), name, |json| format!("\u{feff}{json}"));
     }
     rewrite(copy.path(), PREPROCESSOR, |json| json.replace("\"shortest_edge\": 32", "\"shortest_edge\": 32.0"));
-    is_the_same_everywhere(copy.path(), "byte order mark").await;
+    assert_same_from_everywhere(copy.path(), "byte order mark").await;
 }
 
 /// A2: names that exporters use, and names that only the ONNX file contains.
@@ -152,7 +152,7 @@ async fn weights_outside_the_onnx_file_load_under_any_name() {
         &["weights/{}/all"],
         &["vision_model.{}.layernorm.weight", "Constant_7 {}", "{}-0f8fad5b-d9cb-469f-a165-70867728950e"],
     ] {
-        is_the_same_everywhere(with_weights_in(names).path(), names[0]).await;
+        assert_same_from_everywhere(with_weights_in(names).path(), names[0]).await;
     }
 }
 
@@ -160,22 +160,25 @@ async fn weights_outside_the_onnx_file_load_under_any_name() {
 #[tokio::test]
 async fn a_cache_without_the_weights_is_completed_or_refused_with_the_files_name() {
     let whole = with_weights_in(&["{}.bin"]);
-    let hub = FakeHub::of(whole.path(), Script::default()).await;
+    let hub = FakeHub::start(whole.path(), Script::default()).await;
     let home = tempfile::tempdir().unwrap();
     from_hub(&hub, home.path(), false).await.unwrap();
     let snapshots = home.path().join("hub/models--org--clip/snapshots");
     let snapshot = std::fs::read_dir(snapshots).unwrap().next().unwrap().unwrap().path();
     std::fs::remove_file(snapshot.join("onnx/text_model.bin")).unwrap();
-    let said = refused(from_hub(&hub, home.path(), true).await);
-    assert!(said.contains("onnx/text_model.bin") && said.contains("HF_HUB_OFFLINE"), "{said}");
-    is_the_same(&from_hub(&hub, home.path(), false).await.unwrap(), "completed").await;
+    let message = refused(from_hub(&hub, home.path(), true).await);
+    assert!(message.contains("onnx/text_model.bin") && message.contains("HF_HUB_OFFLINE"), "{message}");
+    assert_same(&from_hub(&hub, home.path(), false).await.unwrap(), "completed").await;
 
     std::fs::remove_file(whole.path().join("onnx/text_model.bin")).unwrap();
-    let said = refused(from_folder(whole.path()).await);
-    assert!(said.contains("text_model.onnx") && said.contains("`text_model.bin`, which is not there"), "{said}");
-    let hub = FakeHub::of(whole.path(), Script::default()).await;
-    let said = refused(from_hub(&hub, tempfile::tempdir().unwrap().path(), false).await);
-    assert!(said.contains("it needs the file onnx/text_model.bin"), "{said}");
+    let message = refused(from_folder(whole.path()).await);
+    assert!(
+        message.contains("text_model.onnx") && message.contains("`text_model.bin`, which is not there"),
+        "{message}"
+    );
+    let hub = FakeHub::start(whole.path(), Script::default()).await;
+    let message = refused(from_hub(&hub, tempfile::tempdir().unwrap().path(), false).await);
+    assert!(message.contains("it needs the file onnx/text_model.bin"), "{message}");
 }
 
 /// A2: a downloaded model must not read other files of this machine.
@@ -186,13 +189,13 @@ async fn weights_outside_the_models_folder_are_refused() {
         let path = copy.path().join("onnx/text_model.onnx");
         let name = name.replace("{}", "weights");
         std::fs::write(&path, externalised(&std::fs::read(&path).unwrap(), &[&name]).0).unwrap();
-        let hub = FakeHub::of(copy.path(), Script::default()).await;
+        let hub = FakeHub::start(copy.path(), Script::default()).await;
         let home = tempfile::tempdir().unwrap();
         for opened in [from_folder(copy.path()).await, from_hub(&hub, home.path(), false).await] {
-            let said = refused(opened);
+            let message = refused(opened);
             assert!(
-                said.contains("text_model.onnx") && said.contains(&name) && said.contains("without `..`"),
-                "{said}"
+                message.contains("text_model.onnx") && message.contains(&name) && message.contains("without `..`"),
+                "{message}"
             );
         }
     }
@@ -207,8 +210,8 @@ async fn a_folder_with_only_fp16_towers_loads() {
         let name = format!("onnx/{tower}_fp16.onnx");
         std::fs::copy(folder().join(&name), copy.path().join(&name)).unwrap();
     }
-    is_the_same_everywhere(copy.path(), "fp16").await;
-    is_the_same(&tiny(Precision::Fp16).await, "CLIP_PRECISION=fp16").await;
+    assert_same_from_everywhere(copy.path(), "fp16").await;
+    assert_same(&tiny(Precision::Fp16).await, "CLIP_PRECISION=fp16").await;
 }
 
 /// A3: the error names the files that cannot be used.
@@ -219,11 +222,11 @@ async fn a_folder_with_other_onnx_files_is_refused_with_their_names() {
         let onnx = copy.path().join("onnx");
         std::fs::rename(onnx.join(format!("{tower}.onnx")), onnx.join(format!("{tower}_q4.onnx"))).unwrap();
     }
-    let hub = FakeHub::of(copy.path(), Script::default()).await;
+    let hub = FakeHub::start(copy.path(), Script::default()).await;
     let home = tempfile::tempdir().unwrap();
     for opened in [from_folder(copy.path()).await, from_hub(&hub, home.path(), false).await] {
-        let said = refused(opened);
-        assert!(said.contains("onnx/text_model_q4.onnx, onnx/vision_model_q4.onnx"), "{said}");
+        let message = refused(opened);
+        assert!(message.contains("onnx/text_model_q4.onnx, onnx/vision_model_q4.onnx"), "{message}");
     }
 }
 
@@ -236,12 +239,12 @@ async fn a_nested_image_processor_of_transformers_5_loads() {
     let nested = format!("{{\"processor_class\": \"CLIPProcessor\", \"image_processor\": {values}}}");
     std::fs::write(copy.path().join("processor_config.json"), nested).unwrap();
     std::fs::remove_file(&old).unwrap();
-    is_the_same_everywhere(copy.path(), "nested alone").await;
+    assert_same_from_everywhere(copy.path(), "nested alone").await;
 
     std::fs::write(&old, values.replace("\"resample\": 3", "\"resample\": 2")).unwrap();
-    is_the_same_everywhere(copy.path(), "nested before the older file").await;
+    assert_same_from_everywhere(copy.path(), "nested before the older file").await;
 
     std::fs::write(copy.path().join("processor_config.json"), "{\"processor_class\": \"CLIPProcessor\"}").unwrap();
     std::fs::write(&old, values).unwrap();
-    is_the_same_everywhere(copy.path(), "the older file, beside one without the values").await;
+    assert_same_from_everywhere(copy.path(), "the older file, beside one without the values").await;
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::layouts::{copy, from_hub};
 use crate::contract::embed::clip_tiny::folder;
-use crate::support::hub::{FakeHub, Script, TOKEN};
+use crate::support::services::hub::{FakeHub, Script, TOKEN};
 
 /// Runs `glimpse clip` with these variables and no others of the user; returns whether it becomes ready, and its log.
 async fn clip(home: &Path, variables: &[(&str, &str)]) -> (Option<Value>, String) {
@@ -71,7 +71,7 @@ async fn a_stored_login_is_sent_only_to_the_hub() {
         ("secrets/hf", &[("HF_TOKEN_PATH", "$HOME/secrets/hf")]),
         ("unused", &[("HUGGING_FACE_HUB_TOKEN", TOKEN)]),
     ] {
-        let hub = FakeHub::of(&folder(), Script { private: true, ..Script::default() }).await;
+        let hub = FakeHub::start(&folder(), Script { private: true, ..Script::default() }).await;
         let home = tempfile::tempdir().unwrap();
         write(&home.path().join(stored), &token);
         let variables = [&[("CLIP_MODEL", "org/clip"), ("HF_ENDPOINT", &hub.url)], variables].concat();
@@ -84,7 +84,7 @@ async fn a_stored_login_is_sent_only_to_the_hub() {
 /// A6: a login that cannot be used is reported once, with its path; one that is not needed is not.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_login_that_cannot_be_read_is_a_warning_with_its_path() {
-    let hub = FakeHub::of(&folder(), Script { private: true, ..Script::default() }).await;
+    let hub = FakeHub::start(&folder(), Script { private: true, ..Script::default() }).await;
     let home = tempfile::tempdir().unwrap();
     std::fs::create_dir_all(home.path().join(".cache/huggingface/token")).unwrap();
     let own = [("CLIP_MODEL", "org/clip"), ("HF_ENDPOINT", hub.url.as_str())];
@@ -99,7 +99,7 @@ async fn a_login_that_cannot_be_read_is_a_warning_with_its_path() {
 /// A6: the cache of other tools is found where their variables put it, and `~` is the home folder.
 #[tokio::test(flavor = "multi_thread")]
 async fn models_are_found_where_the_variables_of_other_tools_put_them() {
-    let hub = FakeHub::of(&folder(), Script::default()).await;
+    let hub = FakeHub::start(&folder(), Script::default()).await;
     let filled = tempfile::tempdir().unwrap();
     from_hub(&hub, filled.path(), false).await.unwrap();
     for (place, variables) in [

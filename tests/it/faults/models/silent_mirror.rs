@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::contract::embed::clip_tiny::folder;
-use crate::support::hub::COMMIT;
+use crate::support::services::hub::COMMIT;
 
 /// Files that are still to be cut once.
 type Cut = Arc<Mutex<Vec<&'static str>>>;
@@ -46,8 +46,8 @@ async fn answer(stream: TcpStream, cut: Cut) {
         }
     }
     let head = String::from_utf8(head).unwrap();
-    let mut words = head.split_whitespace();
-    let (method, path) = (words.next().unwrap(), words.next().unwrap());
+    let mut parts = head.split_whitespace();
+    let (method, path) = (parts.next().unwrap(), parts.next().unwrap());
     let body = if let Some((_, file)) = path.split_once(&format!("/resolve/{COMMIT}/")) {
         let mut bytes = std::fs::read(folder().join(file)).unwrap();
         let mut cut = cut.lock().unwrap();

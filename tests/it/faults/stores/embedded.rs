@@ -8,17 +8,15 @@ use glimpse::index::embedded::EmbeddedIndex;
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::contract::index::support::{SIZE, count, fresh, ids, name, query, record, space};
+use crate::contract::index::support::{EAST, count, fresh, ids, name, query, record, space};
 use crate::support::TestApp;
-
-const EAST: [f32; SIZE] = [1.0, 0.0, 0.0, 0.0];
 
 fn catalogue(folder: &Path) -> std::path::PathBuf {
     folder.join("index.sqlite")
 }
 
 /// Runs statements on the catalogue, past the index.
-fn meddle(folder: &Path, sql: &str) {
+fn run_sql(folder: &Path, sql: &str) {
     Connection::open(catalogue(folder)).unwrap().execute_batch(sql).unwrap();
 }
 
@@ -41,7 +39,7 @@ async fn a_record_whose_payload_is_damaged_is_left_out_and_can_be_replaced_and_r
         let records: Vec<_> = (0..6).map(folders).collect();
         index.upsert(&collection, &records).await.unwrap();
         drop(index);
-        meddle(folder.path(), damage);
+        run_sql(folder.path(), damage);
 
         let index = EmbeddedIndex::open(folder.path()).unwrap();
         let nearest = query(EAST, 10);
@@ -75,8 +73,8 @@ async fn a_job_over_a_damaged_record_ends() {
     let names = app.seed_demo().await;
     assert_eq!(app.ingest().await.status, "SUCCEEDED");
     let stopped = app.stop().await;
-    meddle(&stopped.path().join("index"), "UPDATE payloads_1 SET payload = 'damaged'");
-    let app = TestApp::again(stopped).await;
+    run_sql(&stopped.path().join("index"), "UPDATE payloads_1 SET payload = 'damaged'");
+    let app = TestApp::start_in(stopped, &[]).await;
     app.bucket.remove(&ImageUri::new("pipeline", "images/cat.jpg")).await.unwrap();
     let job = app.ingest_with(json!({"s3_prefix": "images/", "sync": true, "max_delete_percent": 100})).await;
     assert_eq!((job.status.as_str(), job.counts.deleted, job.counts.failed), ("SUCCEEDED", 1, 0), "{job:?}");
@@ -110,7 +108,7 @@ async fn a_catalogue_of_version_0_1_frees_its_disk_space_too() {
     index.upsert(&kept, &[folders(0)]).await.unwrap();
     drop(index);
     // A catalogue of version 0.1; and a drop that was interrupted.
-    meddle(folder.path(), "PRAGMA auto_vacuum = NONE; VACUUM; DELETE FROM collections WHERE name = 'dropped'");
+    run_sql(folder.path(), "PRAGMA auto_vacuum = NONE; VACUUM; DELETE FROM collections WHERE name = 'dropped'");
     let before = size(folder.path());
     let index = EmbeddedIndex::open(folder.path()).unwrap();
     until_smaller(folder.path(), before / 4).await;
@@ -140,7 +138,7 @@ fn size(folder: &Path) -> u64 {
 async fn until_smaller(folder: &Path, bytes: u64) {
     let deadline = std::time::Instant::now() + std::time::Duration::from_mins(1);
     while size(folder) > bytes {
-        assert!(std::time::Instant::now() < deadline, "{} bytes, {bytes} are wanted", size(folder));
+        assert!(std::time::Instant::now() < deadline, "{} bytes, expected {bytes}", size(folder));
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }

@@ -9,11 +9,9 @@ use reqwest::StatusCode;
 use serde_json::json;
 
 use crate::cli::commands::{glimpse, stdout};
-use crate::contract::index::support::{SIZE, count, fresh, ids, name, query, record, space};
+use crate::contract::index::support::{EAST, count, fresh, ids, name, query, record, space};
 use crate::support::TestApp;
 use crate::support::qdrant::{Limits, QdrantServer};
-
-const EAST: [f32; SIZE] = [1.0, 0.0, 0.0, 0.0];
 
 fn index(qdrant: &QdrantServer) -> QdrantIndex {
     let timeout = Duration::from_mins(1);
@@ -21,7 +19,7 @@ fn index(qdrant: &QdrantServer) -> QdrantIndex {
 }
 
 async fn app(qdrant: &QdrantServer) -> TestApp {
-    TestApp::with(&[("VECTOR_DB_PROVIDER", "qdrant"), ("QDRANT_URL", &qdrant.url())]).await
+    TestApp::start_with(&[("VECTOR_DB_PROVIDER", "qdrant"), ("QDRANT_URL", &qdrant.url())]).await
 }
 
 /// The message of a server that must be changed.
@@ -35,9 +33,9 @@ fn sentence(error: &IndexError) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_qdrant_before_1_16_is_refused_with_both_versions_before_anything_is_made() {
     let qdrant = QdrantServer::start().await;
-    qdrant.becomes(Some("1.15.4"));
+    qdrant.set_version(Some("1.15.4"));
     let app = app(&qdrant).await;
-    let has_both = |said: &str| assert!(said.contains("1.15.4") && said.contains("1.16"), "{said}");
+    let has_both = |text: &str| assert!(text.contains("1.15.4") && text.contains("1.16"), "{text}");
     app.seed_demo().await;
 
     let job = app.ingest().await;
@@ -57,10 +55,10 @@ async fn a_qdrant_before_1_16_is_refused_with_both_versions_before_anything_is_m
         ("GLIMPSE_URL", app.url.as_str()),
     ];
     has_both(&stdout(&glimpse(&variables, &["doctor"]).await));
-    assert_eq!((qdrant.calls("create"), qdrant.calls("upsert")), (0, 0), "nothing is made");
+    assert_eq!((qdrant.calls("create"), qdrant.calls("upsert")), (0, 0), "nothing is created");
 
     // After an upgrade the same process uses it.
-    qdrant.becomes(Some("1.16.0"));
+    qdrant.set_version(Some("1.16.0"));
     let job = app.ingest().await;
     assert_eq!((job.status.as_str(), job.counts.done), ("SUCCEEDED", 26), "{job:?}");
     assert_eq!(app.get("/readyz").await.0, StatusCode::OK);
@@ -72,18 +70,18 @@ async fn a_qdrant_with_a_hidden_version_is_checked_by_a_trial() {
     let qdrant = QdrantServer::start().await;
     let collection = name("hidden-version");
     for version in [None, Some(""), Some("dev")] {
-        qdrant.becomes(version);
-        qdrant.limit(Limits { no_metadata: true, ..Limits::default() });
+        qdrant.set_version(version);
+        qdrant.set_limits(Limits { no_metadata: true, ..Limits::default() });
         let refused = index(&qdrant).ensure_image_collection(&collection, &space()).await.unwrap_err();
         assert!(sentence(&refused).contains("1.16"), "{refused}");
-        qdrant.limit(Limits::default());
-        assert_eq!(index(&qdrant).describe(&collection).await.unwrap(), None, "what was made is removed");
-        let made = index(&qdrant).ensure_image_collection(&collection, &space()).await.unwrap();
-        assert_eq!(made, EnsureOutcome::Created, "{version:?}");
+        qdrant.set_limits(Limits::default());
+        assert_eq!(index(&qdrant).describe(&collection).await.unwrap(), None, "the created collection is removed");
+        let created = index(&qdrant).ensure_image_collection(&collection, &space()).await.unwrap();
+        assert_eq!(created, EnsureOutcome::Created, "{version:?}");
         index(&qdrant).ready().await.unwrap();
         index(&qdrant).drop_collection(&collection).await.unwrap();
     }
-    qdrant.becomes(Some("1.16.0-dev"));
+    qdrant.set_version(Some("1.16.0-dev"));
     assert_eq!(index(&qdrant).ensure_image_collection(&collection, &space()).await.unwrap(), EnsureOutcome::Created);
 }
 
@@ -92,7 +90,7 @@ async fn a_qdrant_that_was_replaced_by_an_older_one_is_named_without_advice_to_r
     let qdrant = QdrantServer::start().await;
     let collection = fresh(&index(&qdrant), "downgraded").await;
     index(&qdrant).upsert(&collection, &[record("a.jpg", EAST)]).await.unwrap();
-    qdrant.becomes(Some("1.15.4"));
+    qdrant.set_version(Some("1.15.4"));
     let older = index(&qdrant);
     for refused in [
         older.upsert(&collection, &[record("b.jpg", EAST)]).await.unwrap_err(),
@@ -102,11 +100,11 @@ async fn a_qdrant_that_was_replaced_by_an_older_one_is_named_without_advice_to_r
         older.ensure_image_collection(&collection, &space()).await.unwrap_err(),
         older.drop_collection(&collection).await.unwrap_err(),
     ] {
-        let said = sentence(&refused);
-        assert!(said.contains("1.15.4") && said.contains("1.16") && !said.contains("remove"), "{said}");
+        let text = sentence(&refused);
+        assert!(text.contains("1.15.4") && text.contains("1.16") && !text.contains("remove"), "{text}");
     }
     assert_eq!(qdrant.points("downgraded_images").len(), 1, "nothing was written or removed");
-    qdrant.becomes(Some("1.19.0"));
+    qdrant.set_version(Some("1.19.0"));
     assert_eq!(count(&index(&qdrant), &collection).await, 1);
 }
 
@@ -115,7 +113,7 @@ async fn in_strict_mode_requests_become_smaller_and_everything_is_indexed() {
     for forbids in [false, true] {
         let qdrant = QdrantServer::start().await;
         let limits = Limits { upsert: Some(1), query: Some(5), no_exact: true, forbids, ..Limits::default() };
-        qdrant.limit(limits);
+        qdrant.set_limits(limits);
         let app = app(&qdrant).await;
         app.seed_demo().await;
         let job = app.ingest().await;
@@ -134,17 +132,17 @@ async fn smaller_pages_in_strict_mode_give_the_same_results() {
     let qdrant = QdrantServer::start().await;
     let whole = index(&qdrant);
     let collection = fresh(&whole, "paged").await;
-    qdrant.limit(Limits { upsert: Some(15), ..Limits::default() });
+    qdrant.set_limits(Limits { upsert: Some(15), ..Limits::default() });
     let records: Vec<_> = (0..40_u16).map(|n| record(&format!("{n}.jpg"), [1.0, f32::from(n / 4), 0.0, 0.0])).collect();
     whole.upsert(&collection, &records).await.unwrap();
-    assert_eq!((qdrant.calls("upsert"), qdrant.largest("upsert limit")), (4, 15), "one is refused, three are taken");
-    let asked = query(EAST, 25);
-    let expected = whole.search(&collection, &asked).await.unwrap();
-    let all = ids(&whole, &collection).await;
-    qdrant.limit(Limits { query: Some(7), ..Limits::default() });
+    assert_eq!((qdrant.calls("upsert"), qdrant.largest("upsert limit")), (4, 15), "one is refused, three are accepted");
+    let request = query(EAST, 25);
+    let expected = whole.search(&collection, &request).await.unwrap();
+    let all_ids = ids(&whole, &collection).await;
+    qdrant.set_limits(Limits { query: Some(7), ..Limits::default() });
     let cut = index(&qdrant);
-    assert_eq!(cut.search(&collection, &asked).await.unwrap(), expected);
-    assert_eq!(ids(&cut, &collection).await, all);
+    assert_eq!(cut.search(&collection, &request).await.unwrap(), expected);
+    assert_eq!(ids(&cut, &collection).await, all_ids);
     // The limit is remembered: it is not exceeded a second time.
     let before = qdrant.calls("query");
     cut.search(&collection, &query(EAST, 1)).await.unwrap();
@@ -153,21 +151,21 @@ async fn smaller_pages_in_strict_mode_give_the_same_results() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_limit_that_cannot_be_met_ends_the_job_with_the_servers_message() {
-    for (limits, said) in [
+    for (limits, text) in [
         (Limits { points: Some(10), upsert: Some(5), ..Limits::default() }, "Max points count limit of 10"),
         (Limits { indexes: Some(2), ..Limits::default() }, "maximum number of payload indices (2)"),
         (Limits { indexes: Some(2), forbids: true, ..Limits::default() }, "maximum number of payload indices (2)"),
     ] {
         let qdrant = QdrantServer::start().await;
-        qdrant.limit(limits);
+        qdrant.set_limits(limits);
         let app = app(&qdrant).await;
         app.seed_demo().await;
         let job = app.ingest().await;
         assert_eq!((job.status.as_str(), job.counts.failed), ("FAILED", 0), "{job:?}");
         let message = job.message.clone().unwrap_or_default();
-        assert!(message.contains(said) && message.contains("strict mode"), "{message}");
+        assert!(message.contains(text) && message.contains("strict mode"), "{message}");
         // After the limit is raised, finished work is kept.
-        qdrant.limit(Limits::default());
+        qdrant.set_limits(Limits::default());
         let job = app.ingest().await;
         assert_eq!((job.status.as_str(), job.counts.done + job.counts.unchanged), ("SUCCEEDED", 26), "{job:?}");
         app.stop().await;
@@ -179,7 +177,7 @@ async fn too_large_messages_are_split_and_only_a_too_large_record_is_refused() {
     let qdrant = QdrantServer::start().await;
     let index = index(&qdrant);
     let collection = fresh(&index, "messages").await;
-    qdrant.limit(Limits { message: Some(20_000), ..Limits::default() });
+    qdrant.set_limits(Limits { message: Some(20_000), ..Limits::default() });
     let mut records: Vec<_> = (0..200).map(|n| record(&format!("{n}.jpg"), EAST)).collect();
     index.upsert(&collection, &records).await.unwrap();
     assert_eq!(qdrant.points("messages_images").len(), 200);
@@ -199,10 +197,10 @@ async fn a_score_is_the_cosine_with_the_vector_of_the_hit() {
     let records = [record("a.jpg", [0.8, 0.6, 0.0, 0.0]), record("b.jpg", [0.6, 0.8, 0.0, 0.0])];
     index.upsert(&collection, &records).await.unwrap();
     // As during a replacement of points: the scores are of the previous version.
-    qdrant.limit(Limits { stale_scores: true, ..Limits::default() });
-    let asked = query(EAST, 2);
-    for (hit, record) in index.search(&collection, &asked).await.unwrap().iter().zip(&records) {
-        let cosine = record.embedding.cosine(&asked.embedding);
+    qdrant.set_limits(Limits { stale_scores: true, ..Limits::default() });
+    let request = query(EAST, 2);
+    for (hit, record) in index.search(&collection, &request).await.unwrap().iter().zip(&records) {
+        let cosine = record.embedding.cosine(&request.embedding);
         assert!(hit.id == record.id && (hit.score - cosine).abs() < 1e-6, "{hit:?} against {cosine}");
     }
 }

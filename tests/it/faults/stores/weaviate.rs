@@ -5,11 +5,9 @@ use std::time::{Duration, Instant};
 use glimpse::domain::{FailureKind as Kind, Filter};
 use glimpse::index::{ImageIndex, IndexError};
 
-use crate::contract::index::support::{SIZE, ids, name, query, record};
+use crate::contract::index::support::{EAST, ids, name, query, record};
 use crate::contract::index::weaviate::fake::{Grpc, Running};
 use crate::contract::index::weaviate::trouble::class;
-
-const EAST: [f32; SIZE] = [1.0, 0.0, 0.0, 0.0];
 
 fn kind(error: &IndexError) -> Option<Kind> {
     match error {
@@ -22,7 +20,7 @@ fn kind(error: &IndexError) -> Option<Kind> {
 async fn an_object_that_a_failing_server_could_not_write_is_not_removed() {
     let documents = name("documents");
     let records = ["a.jpg", "b.jpg", "c.jpg", "d.jpg"].map(|key| record(key, EAST));
-    for said in [
+    for message in [
         "store is read-only due to: disk usage too high",
         "write segment.wal: no space left on device",
         "put object: context deadline exceeded",
@@ -32,10 +30,10 @@ async fn an_object_that_a_failing_server_could_not_write_is_not_removed() {
         "shard busy: structural vector op in progress",
         "leader not found",
     ] {
-        let server = Running::new(class(), Grpc::Refuses(vec![(0, said)])).await;
+        let server = Running::new(class(), Grpc::Refuses(vec![(0, message)])).await;
         let refused = server.index().upsert(&documents, &records).await.unwrap_err();
-        assert_eq!(kind(&refused), Some(Kind::Failed), "{said}: {refused}");
-        assert!(server.calls("BatchDelete").is_empty(), "{said}");
+        assert_eq!(kind(&refused), Some(Kind::Failed), "{message}: {refused}");
+        assert!(server.calls("BatchDelete").is_empty(), "{message}");
     }
 }
 
@@ -43,17 +41,17 @@ async fn an_object_that_a_failing_server_could_not_write_is_not_removed() {
 async fn quoted_values_in_an_error_do_not_decide_its_class() {
     let documents = name("documents");
     let records = ["timeout.jpg", "a/read-only/no space left.jpg", "c.jpg", "d.jpg"].map(|key| record(key, EAST));
-    for (said, deleted) in [
+    for (message, deleted) in [
         ("invalid text property 's3_key' on class 'DocumentsImages': not a string: 'timeout.jpg'", 1),
         ("invalid text property 's3_key' on class 'DocumentsImages': a/read-only/no space left.jpg", 1),
         // Its owner is unknown, and it stores nothing without a vector: it stays.
         ("no luck with a/read-only/no space left.jpg", 0),
         ("no luck with timeout.jpg", 0),
     ] {
-        let server = Running::new(class(), Grpc::Refuses(vec![(1, said)])).await;
+        let server = Running::new(class(), Grpc::Refuses(vec![(1, message)])).await;
         let refused = server.index().upsert(&documents, &records).await.unwrap_err();
-        assert!(matches!(&refused, IndexError::Rejected { id, .. } if *id == records[1].id), "{said}: {refused}");
-        assert_eq!(server.calls("BatchDelete").len(), deleted, "{said}");
+        assert!(matches!(&refused, IndexError::Rejected { id, .. } if *id == records[1].id), "{message}: {refused}");
+        assert_eq!(server.calls("BatchDelete").len(), deleted, "{message}");
     }
 }
 
@@ -86,9 +84,9 @@ async fn a_small_limit_of_results_makes_pages_smaller_or_is_reported() {
     assert!(index.search(&documents, &query(EAST, 4)).await.unwrap().is_empty());
     assert!(ids(&index, &documents).await.is_empty());
     assert!(index.get(&documents, &[record("a.jpg", EAST).id; 9]).await.unwrap().is_empty());
-    let mut asked = query(EAST, 9);
-    asked.filter = Filter { min_width: Some(1), ..Filter::default() };
-    let refused = index.search(&documents, &asked).await.unwrap_err();
+    let mut request = query(EAST, 9);
+    request.filter = Filter { min_width: Some(1), ..Filter::default() };
+    let refused = index.search(&documents, &request).await.unwrap_err();
     assert_eq!(kind(&refused), Some(Kind::Misconfigured), "{refused}");
     assert!(refused.to_string().contains("QUERY_MAXIMUM_RESULTS"), "{refused}");
 }
@@ -100,7 +98,7 @@ async fn the_queue_of_vectors_is_waited_for_up_to_a_limit() {
     server.queue(vec![300, 2, 0]);
     assert_eq!(index.wait_until_indexed(&documents, Duration::from_mins(1)).await.unwrap(), None);
     server.queue(vec![5]);
-    let begun = Instant::now();
+    let started = Instant::now();
     assert_eq!(index.wait_until_indexed(&documents, Duration::from_millis(200)).await.unwrap(), Some(5));
-    assert!(begun.elapsed() >= Duration::from_millis(200));
+    assert!(started.elapsed() >= Duration::from_millis(200));
 }

@@ -14,25 +14,25 @@ use crate::support::TestApp;
 use crate::support::worker::submit;
 
 /// A client of the internal API of one job.
-struct Door {
+struct JobApi {
     client: reqwest::Client,
     base: String,
     token: String,
 }
 
-impl Door {
+impl JobApi {
     /// Creates one for a job that the service has planned.
-    async fn of(app: &TestApp, job: &SubmitReply) -> Self {
-        let door = Self {
+    async fn new(app: &TestApp, job: &SubmitReply) -> Self {
+        let api = Self {
             client: app.client.clone(),
             base: format!("{}/internal/jobs/{}", app.url, job.job_id),
             token: job.worker_token.clone().unwrap(),
         };
         app.job_until(&job.job_id, |job| job.waiting_on.is_some() && job.counts.left > 0).await;
-        door
+        api
     }
 
-    async fn ask(&self, path: &str, body: &Value) -> (StatusCode, Value) {
+    async fn post(&self, path: &str, body: &Value) -> (StatusCode, Value) {
         let request = self.client.post(format!("{}/{path}", self.base)).bearer_auth(&self.token).json(body);
         let reply = request.send().await.unwrap();
         let status = reply.status();
@@ -42,7 +42,7 @@ impl Door {
     /// The introduction of a worker that fits the job.
     async fn introduction(&self) -> Value {
         loop {
-            let (status, described) = self.ask("records", &json!({"op": "describe"})).await;
+            let (status, described) = self.post("records", &json!({"op": "describe"})).await;
             assert_eq!(status, StatusCode::OK, "{described}");
             let space = &described["collection"]["space"];
             if space.is_object() {
@@ -53,14 +53,14 @@ impl Door {
 
     async fn join(&self, worker: &str) {
         let introduction = self.introduction().await;
-        let (status, reply) = self.ask(&format!("workers/{worker}"), &introduction).await;
+        let (status, reply) = self.post(&format!("workers/{worker}"), &introduction).await;
         assert!(status == StatusCode::OK && reply["collection"].is_string(), "{reply}");
     }
 
     /// A batch, and the answer that contains it.
     async fn lease(&self, worker: &str) -> Value {
         loop {
-            let (status, reply) = self.ask("leases", &json!({"worker": worker})).await;
+            let (status, reply) = self.post("leases", &json!({"worker": worker})).await;
             assert_eq!(status, StatusCode::OK, "{reply}");
             assert!(reply["stop"].is_null(), "{reply}");
             if reply["batch"].is_i64() {
@@ -78,23 +78,18 @@ fn indexed(task: &Value) -> Value {
 }
 
 /// A service with `count` small images, and a job over them with remote workers.
-async fn with_images(count: u32, variables: &[(&str, &str)]) -> (TestApp, SubmitReply) {
-    let app = TestApp::with(variables).await;
+async fn start_with_images(count: u32, variables: &[(&str, &str)]) -> (TestApp, SubmitReply) {
+    let app = TestApp::start_with(variables).await;
     for number in 0..count {
-        app.put(&format!("images/{number:04}.png"), crate::workers::service::png(number)).await;
+        app.put(&format!("images/{number:04}.png"), crate::support::quarters_png(number)).await;
     }
     let job = submit(&app, json!({"s3_prefix": "images/", "executor": "workers"})).await;
     (app, job)
 }
 
-async fn log(app: &TestApp, job: &str) -> String {
-    let (_, page) = app.get(&format!("/jobs/{job}/logs")).await;
-    page["logs"].as_str().unwrap().to_owned()
-}
-
 /// Asserts that no worker was taken for dead, and that no worker gave up a lease.
-async fn nobody_lost_anything(app: &TestApp, job: &JobReply, done: u64) {
-    let said = log(app, &job.job_id).await;
-    assert_eq!((job.status.as_str(), job.counts.done, job.counts.failed), ("SUCCEEDED", done, 0), "{said}");
-    assert!(!said.contains("sent no request for") && !said.contains("had no connection for longer"), "{said}");
+async fn assert_no_lease_was_lost(app: &TestApp, job: &JobReply, done: u64) {
+    let message = app.log(&job.job_id).await;
+    assert_eq!((job.status.as_str(), job.counts.done, job.counts.failed), ("SUCCEEDED", done, 0), "{message}");
+    assert!(!message.contains("sent no request for") && !message.contains("had no connection for longer"), "{message}");
 }

@@ -3,9 +3,9 @@
 use glimpse::api::replies::JobReply;
 use serde_json::json;
 
-use super::{Door, log, with_images};
+use super::{JobApi, start_with_images};
 use crate::ray::jobs::{on_ray, put_images, with_ray};
-use crate::support::ray::Then;
+use crate::support::ray::OnSubmit;
 use crate::support::worker::Worker;
 
 /// Settings of a worker that writes to another store than the job.
@@ -13,14 +13,14 @@ const OTHER_STORE: [(&str, &str); 2] = [("VECTOR_DB_PROVIDER", "qdrant"), ("QDRA
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_worker_exits_with_78_and_the_job_reports_it_once() {
-    let (app, job) = with_images(3, &[]).await;
-    let door = Door::of(&app, &job).await;
-    let mut other = door.introduction().await;
+    let (app, job) = start_with_images(3, &[]).await;
+    let api = JobApi::new(&app, &job).await;
+    let mut other = api.introduction().await;
     other["version"] = json!("9.9.9\n2026-01-01T00:00:00Z SUCCEEDED: 3 done");
-    let (status, reply) = door.ask("workers/w", &other).await;
+    let (status, reply) = api.post("workers/w", &other).await;
     assert_eq!((status.as_u16(), reply["code"].as_str()), (409, Some("worker_refused")));
-    let waits = |said: &'static str| {
-        move |job: &JobReply| job.waiting_on.as_ref().is_some_and(|waiting| waiting.message.contains(said))
+    let waits = |text: &'static str| {
+        move |job: &JobReply| job.waiting_on.as_ref().is_some_and(|waiting| waiting.message.contains(text))
     };
     app.job_until(&job.job_id, waits("a worker was refused: the worker has version 9.9.9")).await;
 
@@ -30,19 +30,19 @@ async fn a_refused_worker_exits_with_78_and_the_job_reports_it_once() {
         ("three", &[("IMAGE_RESIZE", "pad")][..], "images prepared as"),
         ("not a name", &[][..], "`not a name` is not"),
     ] {
-        let (code, said) = Worker::start(&app, &job, name, more).ended().await;
-        assert!(code == Some(78) && said.contains(expected), "{name}: {code:?} {said}");
+        let (code, text) = Worker::start(&app, &job, name, more).wait().await;
+        assert!(code == Some(78) && text.contains(expected), "{name}: {code:?} {text}");
         app.job_until(&job.job_id, waits(expected)).await;
     }
-    let said = log(&app, &job.job_id).await;
-    let refusals: Vec<&str> = said.lines().filter(|line| line.contains("a worker was refused: ")).collect();
-    assert_eq!(refusals.len(), 4, "one line for each reason: {said}");
-    assert!(!said.lines().any(|line| line.starts_with("2026-01-01")), "{said}");
+    let text = app.log(&job.job_id).await;
+    let refusals: Vec<&str> = text.lines().filter(|line| line.contains("a worker was refused: ")).collect();
+    assert_eq!(refusals.len(), 4, "one line for each reason: {text}");
+    assert!(!text.lines().any(|line| line.starts_with("2026-01-01")), "{text}");
 
     // A worker that cannot use its settings at all exits with the same code.
-    let (code, said) = Worker::start(&app, &job, "four", &[("IMAGE_EMBED_BATCH_SIZE", "none")]).ended().await;
-    assert!(code == Some(78) && said.contains("IMAGE_EMBED_BATCH_SIZE"), "{code:?} {said}");
-    assert_eq!(Worker::start(&app, &job, "five", &[]).ended().await.0, Some(0));
+    let (code, output) = Worker::start(&app, &job, "four", &[("IMAGE_EMBED_BATCH_SIZE", "none")]).wait().await;
+    assert!(code == Some(78) && output.contains("IMAGE_EMBED_BATCH_SIZE"), "{code:?} {output}");
+    assert_eq!(Worker::start(&app, &job, "five", &[]).wait().await.0, Some(0));
     let ended = app.job_until(&job.job_id, JobReply::is_final).await;
     assert_eq!((ended.status.as_str(), ended.counts.done), ("SUCCEEDED", 3), "{ended:?}");
     app.stop().await;
@@ -50,14 +50,14 @@ async fn a_refused_worker_exits_with_78_and_the_job_reports_it_once() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_log_keeps_a_limited_number_of_refusals() {
-    let (app, job) = with_images(1, &[]).await;
-    let door = Door::of(&app, &job).await;
-    let mut other = door.introduction().await;
+    let (app, job) = start_with_images(1, &[]).await;
+    let api = JobApi::new(&app, &job).await;
+    let mut other = api.introduction().await;
     for version in 0..60 {
         other["version"] = json!(format!("0.0.{version}"));
-        assert_eq!(door.ask("workers/w", &other).await.0.as_u16(), 409);
+        assert_eq!(api.post("workers/w", &other).await.0.as_u16(), 409);
     }
-    let refusals = log(&app, &job.job_id).await.matches("a worker was refused: ").count();
+    let refusals = app.log(&job.job_id).await.matches("a worker was refused: ").count();
     assert_eq!(refusals, 20);
     app.stop().await;
 }
@@ -65,16 +65,16 @@ async fn the_log_keeps_a_limited_number_of_refusals() {
 #[tokio::test(flavor = "multi_thread")]
 async fn on_ray_a_refused_worker_is_not_started_again_and_the_job_fails_with_the_reason() {
     let (app, ray) = with_ray(&[]).await;
-    ray.then(Then::Works);
-    ray.nodes_have(&OTHER_STORE);
+    ray.set_on_submit(OnSubmit::StartsWorkers);
+    ray.add_node_variables(&OTHER_STORE);
     put_images(&app, 3).await;
     let ended = app.ingest_with(on_ray()).await;
-    let said = ended.message.unwrap_or_default();
-    assert!(ended.status == "FAILED" && said.contains("every worker that Ray started was refused"), "{said}");
-    assert!(said.contains("the worker writes to qdrant, the job's stores are embedded"), "{said}");
-    assert_eq!(ray.ids().len(), 1, "no other generation was placed");
-    let log = log(&app, &ended.job_id).await;
+    let text = ended.message.unwrap_or_default();
+    assert!(ended.status == "FAILED" && text.contains("every worker that Ray started was refused"), "{text}");
+    assert!(text.contains("the worker writes to qdrant, the job's stores are embedded"), "{text}");
+    assert_eq!(ray.ids().len(), 1, "no other generation was submitted");
+    let log = app.log(&ended.job_id).await;
     assert!(log.contains("a worker was refused: the worker writes to qdrant"), "{log}");
-    assert_eq!(ray.started(), 2, "one worker for each slot");
+    assert_eq!(ray.started_workers(), 2, "one worker for each slot");
     app.stop().await;
 }

@@ -117,7 +117,7 @@ pub(super) async fn assert_no_violation(browser: &Browser, axe: &str, view: &str
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_page_asks_for_the_key_once_and_again_after_signing_out() {
-    let app = TestApp::with(&[("GLIMPSE_API_KEY", "open-sesame")]).await;
+    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", "open-sesame")]).await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
     browser.goto("/").await;
     browser.type_into("dialog[open] input[name=key]", "wrong\u{e007}").await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Browser;
-use crate::support::cheap_clip::CheapClip;
+use crate::support::services::cheap_clip::CheapClip;
 use crate::support::{TestApp, demo_image};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,7 +41,7 @@ async fn a_job_is_started_followed_to_its_end_and_its_failed_images_are_retried(
 async fn a_running_job_is_stopped_after_a_confirmation() {
     let clip = CheapClip::start(Duration::from_millis(200)).await;
     let variables = [("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str())];
-    let app = TestApp::with(&variables).await;
+    let app = TestApp::start_with(&variables).await;
     for copy in 0..200 {
         app.put(
             &format!("images/{copy}.jpg"),

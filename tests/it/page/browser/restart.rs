@@ -5,14 +5,14 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Browser;
-use crate::support::cheap_clip::CheapClip;
-use crate::support::{TestApp, demo_image};
+use crate::support::services::cheap_clip::CheapClip;
+use crate::support::{TestApp, demo_image, free_address};
 
 /// A service with a slow embedding provider. It keeps its port when it is started again.
 async fn start_slow(clip: &CheapClip, more: &[(&str, &str)]) -> TestApp {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    let own = [("GLIMPSE_ADDR", free.as_str()), ("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str())];
-    TestApp::with(&[&own, more].concat()).await
+    let addr = free_address();
+    let own = [("GLIMPSE_ADDR", addr.as_str()), ("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str())];
+    TestApp::start_with(&[&own, more].concat()).await
 }
 
 /// Uploads this number of different images.
@@ -39,7 +39,7 @@ async fn the_view_of_a_job_continues_after_a_restart_without_a_reload() {
     browser.run("window.sameOldPage = true").await;
     browser.wait_until(&format!("document.querySelector('.job .state.running') && {INDEXED} > 0")).await;
 
-    let away = app.stop_but_remember().await;
+    let away = app.stop_for_restart().await;
     browser.wait_until(&format!("{JOB}.includes('The service does not answer. The page reconnects')")).await;
     browser.screenshot("job-service-away").await;
     let app = away.start().await;
@@ -66,7 +66,7 @@ async fn a_search_without_the_service_shows_an_error_and_works_after_a_restart()
     browser.wait_until(&format!("{SUMMARY}.includes('12 images')")).await;
     browser.run("window.sameOldPage = true").await;
 
-    let away = app.stop_but_remember().await;
+    let away = app.stop_for_restart().await;
     browser.type_into("#query-text", "a cat\u{e007}").await;
     browser.wait_until(&format!("{SUMMARY}.includes('The service does not answer. Check that it is running')")).await;
     browser.screenshot("search-service-away").await;
@@ -101,7 +101,7 @@ async fn the_view_of_a_job_asks_for_the_key_after_a_restart() {
     browser.type_into("input[name=prefix]", "images/").await;
     browser.press("Start job").await;
     browser.wait_until("document.querySelector('.job .state.running')").await;
-    let app = app.stop_but_remember().await.start().await;
+    let app = app.stop_for_restart().await.start().await;
     browser.type_into("dialog[open] input[name=key]", "open-sesame\u{e007}").await;
     browser.wait_until(&format!("document.querySelector('.job .state.succeeded') && {INDEXED} === 200")).await;
     browser.close().await;

@@ -12,7 +12,7 @@ async fn start_with_two_stores(qdrant: &QdrantServer) -> TestApp {
     let url = qdrant.url();
     let variables =
         [("VECTOR_DB_PROVIDER", "embedded,qdrant"), ("QDRANT_URL", &url), ("VECTOR_DB_CIRCUIT_BREAKER_TIMEOUT", "1")];
-    let app = TestApp::with(&variables).await;
+    let app = TestApp::start_with(&variables).await;
     app.seed_demo().await;
     assert_eq!(app.ingest().await.counts.done, 26);
     app

@@ -1,16 +1,14 @@
 //! Images of unusual shapes and keys, and files that a browser cannot show.
 
 use glimpse::domain::ImageUri;
-use image::{ImageFormat, Rgba, RgbaImage};
+use image::{Rgba, RgbaImage};
 use serde_json::json;
 
 use super::Browser;
-use crate::support::{TestApp, demo_image};
+use crate::support::{TestApp, demo_image, encode_png};
 
 fn png(width: u32, height: u32, colour: [u8; 4]) -> Vec<u8> {
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    RgbaImage::from_pixel(width, height, Rgba(colour)).write_to(&mut bytes, ImageFormat::Png).unwrap();
-    bytes.into_inner()
+    encode_png(RgbaImage::from_pixel(width, height, Rgba(colour)))
 }
 
 /// Opens the image with this key in the viewer.
@@ -104,9 +102,9 @@ async fn a_file_that_cannot_be_shown_has_a_reason_and_its_thumbnail() {
 async fn the_keyboard_alone_leads_to_an_image_with_an_unusual_key_and_to_similar_images() {
     let [down, right, enter, escape] = ["\u{e015}", "\u{e014}", "\u{e007}", "\u{e00c}"];
     let app = TestApp::start().await;
-    let odd = ["a b+c%20d.jpg", "#?&=.jpg", "\"quoted\\'.jpg", "日本語 🦊.jpg", "שלום.jpg"];
+    let unusual = ["a b+c%20d.jpg", "#?&=.jpg", "\"quoted\\'.jpg", "日本語 🦊.jpg", "שלום.jpg"];
     for (place, copy) in (0..120).enumerate() {
-        let key = format!("images/{copy:03} {}", odd[place % odd.len()]);
+        let key = format!("images/{copy:03} {}", unusual[place % unusual.len()]);
         let shade = u8::try_from(copy * 2).unwrap();
         app.put(&key, png(80 + copy, 100, [shade, 255 - shade, 90, 255])).await;
     }
@@ -127,7 +125,7 @@ async fn the_keyboard_alone_leads_to_an_image_with_an_unusual_key_and_to_similar
     browser.wait_for("dialog.viewer[open]").await;
     browser.wait_until("document.querySelector('.large').naturalWidth > 0").await;
     let key = browser.text(".viewer .key").await;
-    assert!(odd.iter().any(|name| key.ends_with(name)), "{key}");
+    assert!(unusual.iter().any(|name| key.ends_with(name)), "{key}");
     browser.keys("\u{e012}").await;
     browser.wait_until(&format!("document.querySelector('.viewer .key').innerText !== {}", json!(key))).await;
     browser.keys(escape).await;

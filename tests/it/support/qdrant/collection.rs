@@ -17,7 +17,7 @@ pub(super) enum Key {
 }
 
 impl Key {
-    pub(super) fn of(id: Option<&PointId>) -> Result<Self, Status> {
+    pub(super) fn parse(id: Option<&PointId>) -> Result<Self, Status> {
         match id.and_then(|id| id.point_id_options.as_ref()) {
             Some(PointIdOptions::Num(number)) => Ok(Self::Num(*number)),
             Some(PointIdOptions::Uuid(text)) => Uuid::parse_str(text)
@@ -123,9 +123,9 @@ impl Collection {
     }
 
     pub(super) fn wrong_size(&self, got: usize) -> Option<Status> {
-        let wanted = self.size;
-        let said = format!("Wrong input: Vector dimension error: expected dim: {wanted}, got {got}");
-        (got != wanted).then(|| Status::invalid_argument(said))
+        let size = self.size;
+        let message = format!("Wrong input: Vector dimension error: expected dim: {size}, got {got}");
+        (got != size).then(|| Status::invalid_argument(message))
     }
 
     /// Writes a whole point of the right size. Its vector is normalised, unless it has none.

@@ -124,12 +124,12 @@ impl QdrantServer {
     }
 
     /// Sets the version; `None` if a proxy hides it.
-    pub(crate) fn becomes(&self, version: Option<&'static str>) {
+    pub(crate) fn set_version(&self, version: Option<&'static str>) {
         *self.state.version.lock().unwrap_or_else(PoisonError::into_inner) = version;
     }
 
     /// Sets the limits.
-    pub(crate) fn limit(&self, limits: Limits) {
+    pub(crate) fn set_limits(&self, limits: Limits) {
         *self.state.limits.lock().unwrap_or_else(PoisonError::into_inner) = limits;
     }
 

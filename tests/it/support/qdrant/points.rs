@@ -33,7 +33,7 @@ fn written(done: bool, wait: Option<bool>) -> Response<PointsOperationResponse> 
 
 /// Reads and checks the id and the vector.
 fn read(collection: &Collection, point: &mut PointStruct) -> Result<(Key, Vec<f32>), Status> {
-    let key = Key::of(point.id.as_ref())?;
+    let key = Key::parse(point.id.as_ref())?;
     let vector = match point.vectors.take().and_then(|vectors| vectors.vectors_options) {
         Some(VectorsOptions::Vector(vector)) => vector.vector,
         _ => None,
@@ -84,9 +84,9 @@ impl Points for State {
         let limits = *self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = request.get_ref().encoded_len();
         if let Some(most) = limits.message.filter(|most| bytes > *most) {
-            let said =
+            let text =
                 format!("Error, decoded message length too large: found {bytes} bytes, the limit is: {most} bytes");
-            return Err(Status::out_of_range(said));
+            return Err(Status::out_of_range(text));
         }
         let q::UpsertPoints { collection_name, wait, mut points, .. } = request.into_inner();
         let collection = self.collection(&collection_name)?;
@@ -118,7 +118,7 @@ impl Points for State {
         let Some(PointsSelectorOneOf::Points(points)) = points.and_then(|points| points.points_selector_one_of) else {
             return Err(Status::unimplemented("the Qdrant of the tests deletes by id"));
         };
-        let keys = points.ids.iter().map(|id| Key::of(Some(id))).collect::<Result<Vec<_>, _>>()?;
+        let keys = points.ids.iter().map(|id| Key::parse(Some(id))).collect::<Result<Vec<_>, _>>()?;
         if done {
             let mut collection = collection.write().unwrap_or_else(PoisonError::into_inner);
             for key in keys {
@@ -135,7 +135,7 @@ impl Points for State {
         let collection = collection.read().unwrap_or_else(PoisonError::into_inner);
         let mut result = Vec::new();
         for id in &request.ids {
-            let key = Key::of(Some(id))?;
+            let key = Key::parse(Some(id))?;
             let Some(row) = collection.row(key) else { continue };
             let (payload, vectors) = (request.with_payload.as_ref(), request.with_vectors.as_ref());
             result.push(retrieved(&collection, (key, row), payload, vectors));
@@ -171,7 +171,7 @@ impl Points for State {
         let request = request.into_inner();
         let collection = self.collection(&request.collection_name)?;
         let collection = collection.read().unwrap_or_else(PoisonError::into_inner);
-        let from = request.offset.as_ref().map_or(Ok(Key::Num(0)), |id| Key::of(Some(id)))?;
+        let from = request.offset.as_ref().map_or(Ok(Key::Num(0)), |id| Key::parse(Some(id)))?;
         let limit = request.limit.unwrap_or(10) as usize;
         let most = self.limits.lock().unwrap_or_else(PoisonError::into_inner).query;
         self.within("limit", limit, most)?;

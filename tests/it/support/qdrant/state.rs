@@ -86,11 +86,11 @@ impl State {
     }
 
     /// An error of strict mode. It was `PermissionDenied` in the first versions.
-    pub(super) fn strict(&self, said: &str) -> Status {
+    pub(super) fn strict(&self, message: &str) -> Status {
         if self.limits.lock().unwrap_or_else(PoisonError::into_inner).forbids {
-            Status::permission_denied(format!("Forbidden: {said}"))
+            Status::permission_denied(format!("Forbidden: {message}"))
         } else {
-            Status::invalid_argument(format!("Bad request: {said}"))
+            Status::invalid_argument(format!("Bad request: {message}"))
         }
     }
 
@@ -122,8 +122,8 @@ macro_rules! unknown {
             'a: 'b,
             Self: 'b,
         {
-            let said = concat!("the Qdrant of the tests does not know `", stringify!($method), "`");
-            Box::pin(async move { Err(tonic::Status::unimplemented(said)) })
+            let message = concat!("the Qdrant of the tests does not know `", stringify!($method), "`");
+            Box::pin(async move { Err(tonic::Status::unimplemented(message)) })
         }
     )*};
 }

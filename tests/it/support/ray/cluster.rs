@@ -46,9 +46,9 @@ impl Pool {
 
 /// Runs one job of the cluster to its end.
 pub(super) async fn drive(state: Arc<Mutex<State>>, id: String, job: RayJob, node: Vec<(String, String)>) {
-    let wanted: usize = job.env("GLIMPSE_RAY_WORKERS").parse().unwrap();
-    let mut pools: Vec<Pool> = (0..wanted).map(|slot| Pool::start(&job, &node, slot, 0)).collect();
-    locked(&state).started += wanted;
+    let count: usize = job.env("GLIMPSE_RAY_WORKERS").parse().unwrap();
+    let mut pools: Vec<Pool> = (0..count).map(|slot| Pool::start(&job, &node, slot, 0)).collect();
+    locked(&state).started += count;
     let client = Client::builder().timeout(Duration::from_secs(5)).build().unwrap();
     let url = format!("{}/internal/jobs/{}", job.env("GLIMPSE_SERVICE_URL"), job.env("GLIMPSE_JOB_ID"));
     let token = job.env("GLIMPSE_WORKER_TOKEN");
@@ -75,10 +75,10 @@ pub(super) async fn drive(state: Arc<Mutex<State>>, id: String, job: RayJob, nod
             }
             Err(_) => {}
         }
-        let mut left = 0;
+        let mut running = 0;
         for (slot, pool) in pools.iter_mut().enumerate() {
             match pool.child.try_wait().unwrap() {
-                None => left += 1,
+                None => running += 1,
                 Some(ended) if ended.success() || pool.refused => {}
                 Some(ended) => {
                     let body = json!({"rc": ended.code().unwrap_or(-9)});
@@ -91,14 +91,14 @@ pub(super) async fn drive(state: Arc<Mutex<State>>, id: String, job: RayJob, nod
                     life += 1;
                     *pool = Pool::start(&job, &node, slot, life);
                     locked(&state).started += 1;
-                    left += 1;
+                    running += 1;
                 }
             }
         }
-        if left == 0 {
+        if running == 0 {
             tokio::time::sleep(Duration::from_millis(500)).await;
-            let code = if refused == wanted { REFUSED } else { 70 };
-            let said =
+            let code = if refused == count { REFUSED } else { 70 };
+            let message =
                 format!("Job entrypoint command failed with exit code {code}, last available logs (truncated):\n");
             let reply = client.get(format!("{url}/summary")).bearer_auth(&token).send().await;
             let over = match reply {
@@ -108,7 +108,7 @@ pub(super) async fn drive(state: Arc<Mutex<State>>, id: String, job: RayJob, nod
             return if over {
                 end("SUCCEEDED", "Job finished successfully.", None);
             } else {
-                end("FAILED", &said, Some("JOB_ENTRYPOINT_COMMAND_ERROR"));
+                end("FAILED", &message, Some("JOB_ENTRYPOINT_COMMAND_ERROR"));
             };
         }
     }

@@ -4,7 +4,7 @@
 mod cluster;
 mod routes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -23,36 +23,35 @@ pub(crate) struct RayJob {
     pub(crate) error_type: Option<&'static str>,
     /// The body of its submission.
     pub(crate) submitted: Value,
-    pub(crate) logs: String,
 }
 
 /// What the head does with a submission.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Then {
+pub(crate) enum OnSubmit {
     /// It stays PENDING.
     #[default]
     Waits,
     /// It is RUNNING, and does nothing.
     Runs,
     /// It starts real workers.
-    Works,
+    StartsWorkers,
     /// It fails with this exit code.
     Fails(i32),
 }
 
 /// How the head answers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Mood {
+pub(crate) enum Answers {
     #[default]
-    Well,
+    Normal,
     /// 500 with a traceback for every request.
     Broken,
     /// No answer.
     Hangs,
     /// It accepts a submission, and answers it with 500.
-    TakesAndBreaks,
+    AcceptsThenFails,
     /// It accepts a submission, and closes the connection.
-    TakesAndHangsUp,
+    AcceptsThenCloses,
     /// It refuses a submission with 500.
     Refuses500,
     /// It refuses a submission with 400.
@@ -65,12 +64,11 @@ pub(crate) struct State {
     pub(crate) api: String,
     /// Required of every client.
     pub(crate) token: Option<String>,
-    pub(crate) then: Then,
-    pub(crate) mood: Mood,
+    pub(crate) on_submit: OnSubmit,
+    pub(crate) answers: Answers,
     pub(crate) jobs: BTreeMap<String, RayJob>,
-    pub(crate) packages: BTreeSet<String>,
     /// `METHOD path`, in order.
-    pub(crate) asked: Vec<String>,
+    pub(crate) requests: Vec<String>,
     /// Variables of a node besides those of a submission.
     node: Vec<(String, String)>,
     /// The number of workers that drivers have started.
@@ -110,33 +108,33 @@ impl FakeRay {
         locked(&self.state)
     }
 
-    pub(crate) fn then(&self, then: Then) {
-        self.state().then = then;
+    pub(crate) fn set_on_submit(&self, on_submit: OnSubmit) {
+        self.state().on_submit = on_submit;
     }
 
-    pub(crate) fn mood(&self, mood: Mood) {
-        self.state().mood = mood;
+    pub(crate) fn set_answers(&self, answers: Answers) {
+        self.state().answers = answers;
     }
 
     /// Gives its nodes the variables that workers of this service need.
-    pub(crate) fn nodes_of(&self, app: &TestApp) {
+    pub(crate) fn set_node_variables(&self, app: &TestApp) {
         let mut node = vec![
             ("S3_ENDPOINT".to_owned(), app.bucket_url().to_owned()),
             ("GLIMPSE_DATA_DIR".to_owned(), app.data().display().to_string()),
             ("GLIMPSE_EMBED_THREADS".to_owned(), "1".to_owned()),
             ("IMAGE_EMBED_BATCH_SIZE".to_owned(), "2".to_owned()),
         ];
-        node.extend(app.bucket_pair().map(|(name, value)| (name.to_owned(), value)));
+        node.extend(app.bucket_credentials().map(|(name, value)| (name.to_owned(), value)));
         self.state().node = node;
     }
 
     /// Gives its nodes these variables as well.
-    pub(crate) fn nodes_have(&self, more: &[(&str, &str)]) {
+    pub(crate) fn add_node_variables(&self, more: &[(&str, &str)]) {
         self.state().node.extend(more.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
     }
 
     /// The number of started workers.
-    pub(crate) fn started(&self) -> usize {
+    pub(crate) fn started_workers(&self) -> usize {
         self.state().started
     }
 
@@ -150,15 +148,15 @@ impl FakeRay {
     }
 
     /// Waits until a job fulfils the condition; returns the newest such job.
-    pub(crate) async fn until(&self, wanted: impl Fn(&str, &RayJob) -> bool) -> String {
-        let begun = std::time::Instant::now();
+    pub(crate) async fn wait_for(&self, condition: impl Fn(&str, &RayJob) -> bool) -> String {
+        let started = std::time::Instant::now();
         loop {
             // Copied first: the condition may panic, and the lock must not be held then.
             let jobs = self.state().jobs.clone();
-            if let Some((id, _)) = jobs.iter().rev().find(|(id, job)| wanted(id, job)) {
+            if let Some((id, _)) = jobs.iter().rev().find(|(id, job)| condition(id, job)) {
                 return id.clone();
             }
-            assert!(begun.elapsed() < Duration::from_mins(5), "still {jobs:?}");
+            assert!(started.elapsed() < Duration::from_mins(5), "still {jobs:?}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -177,18 +175,17 @@ impl FakeRay {
         let mut state = self.state();
         state.drivers.drain(..).for_each(|driver| driver.abort());
         state.jobs.clear();
-        state.packages.clear();
     }
 
     /// The head cannot be reached, and everything that it had started continues.
-    pub(crate) fn cut_off(&self) {
+    pub(crate) fn disconnect(&self) {
         if let Some(served) = locked(&self.served).take() {
             served.abort();
         }
     }
 
     /// It can be reached again, at the same address.
-    pub(crate) async fn come_back(&self) {
+    pub(crate) async fn reconnect(&self) {
         let listener = loop {
             match TcpListener::bind(self.addr).await {
                 Ok(listener) => break listener,
@@ -198,8 +195,8 @@ impl FakeRay {
         self.serve(listener);
     }
 
-    pub(crate) fn asked(&self, method: &str, path: &str) -> usize {
-        self.state().asked.iter().filter(|asked| **asked == format!("{method} {path}")).count()
+    pub(crate) fn count_requests(&self, method: &str, path: &str) -> usize {
+        self.state().requests.iter().filter(|requests| **requests == format!("{method} {path}")).count()
     }
 }
 

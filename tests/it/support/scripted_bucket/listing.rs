@@ -6,13 +6,13 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 
 use super::reply::Reply;
 use super::script::{Object, Script, Tokens};
-use super::{Asked, BUCKET};
+use super::{BUCKET, BucketRequest};
 
 impl Script {
-    pub(super) fn list(&self, asked: &Asked) -> Reply {
-        let value = |name: &str| asked.query.get(name).map_or("", String::as_str);
+    pub(super) fn list(&self, request: &BucketRequest) -> Reply {
+        let value = |name: &str| request.query.get(name).map_or("", String::as_str);
         let most = value("max-keys").parse().unwrap_or(1000).min(self.page);
-        let token = asked.query.get("continuation-token").map(|token| Token::read(token));
+        let token = request.query.get("continuation-token").map(|token| Token::read(token));
         let token = token.unwrap_or_else(|| Token { at: 0, after: value("start-after").to_owned() });
         let in_scope = |object: &&Object| {
             object.key.starts_with(value("prefix").as_bytes()) && *object.key > *token.after.as_bytes()
@@ -22,7 +22,7 @@ impl Script {
         let next = next.map(|next| next.unwrap_or_else(|| Token { at: end, after: token.after.clone() }.write()));
         let encodes = self.encodes && value("encoding-type") == "url";
         let restores =
-            asked.header("x-amz-optional-object-attributes").is_some_and(|list| list.contains("RestoreStatus"));
+            request.header("x-amz-optional-object-attributes").is_some_and(|list| list.contains("RestoreStatus"));
         let mut body: Vec<u8> = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?><ListBucketResult>".to_vec();
         let mut head = format!("<Name>{BUCKET}</Name>");
         if encodes {
@@ -56,9 +56,9 @@ impl Script {
             Tokens::Empty => (at, end(at), (end(at) < all).then(|| Some(String::new()))),
             Tokens::Same => (0, end(0), Some(Some("same".to_owned()))),
             Tokens::FirstPageAgain => (0, end(0), Some(Some(Token { at: at + 1, after: String::new() }.write()))),
-            Tokens::Cycle(of) => {
-                let begin = (at % of) * most;
-                (begin, end(begin), Some(Some(Token { at: (at + 1) % of, after: String::new() }.write())))
+            Tokens::Cycle(length) => {
+                let begin = (at % length) * most;
+                (begin, end(begin), Some(Some(Token { at: (at + 1) % length, after: String::new() }.write())))
             }
             Tokens::EmptyPagesFirst(empty) if at < empty => {
                 (0, 0, Some(Some(Token { at: at + 1, after: String::new() }.write())))

@@ -7,7 +7,7 @@ mod reply;
 mod script;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -16,7 +16,7 @@ use axum::response::{IntoResponse, Response};
 use percent_encoding::percent_decode_str;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::embed_services::serve;
+use super::{locked, serve};
 
 pub(crate) use modes::Mode;
 pub(crate) use reply::{Delivery, Reply};
@@ -26,7 +26,7 @@ pub(crate) use script::{Etags, Fault, Object, Script, Tokens};
 pub(crate) const BUCKET: &str = "photos";
 
 /// A request, for the function of a script.
-pub(crate) struct Asked {
+pub(crate) struct BucketRequest {
     pub(crate) method: Method,
     /// Percent-decoded, without the leading slash.
     pub(crate) path: Vec<u8>,
@@ -34,7 +34,7 @@ pub(crate) struct Asked {
     pub(crate) headers: HeaderMap,
 }
 
-impl Asked {
+impl BucketRequest {
     fn read(request: &Request) -> Self {
         let uri = request.uri();
         let query = uri.query().unwrap_or_default();
@@ -101,22 +101,22 @@ impl ScriptedBucket {
     }
 
     pub(crate) fn change(&self, change: impl FnOnce(&mut Script)) {
-        change(&mut lock(&self.inner).script);
+        change(&mut locked(&self.inner).script);
     }
 
     /// The number of GET requests for this key.
     pub(crate) fn gets(&self, key: &str) -> usize {
-        lock(&self.inner).gets.get(key.as_bytes()).copied().unwrap_or(0)
+        locked(&self.inner).gets.get(key.as_bytes()).copied().unwrap_or(0)
     }
 
     /// The number of GET requests for all keys.
     pub(crate) fn all_gets(&self) -> usize {
-        lock(&self.inner).gets.values().sum()
+        locked(&self.inner).gets.values().sum()
     }
 
     /// The number of requests for pages of listings.
     pub(crate) fn lists(&self) -> usize {
-        lock(&self.inner).lists
+        locked(&self.inner).lists
     }
 
     /// The settings of a service that reads it.
@@ -131,20 +131,15 @@ impl ScriptedBucket {
 }
 
 async fn answer(State(inner): State<Arc<Mutex<Inner>>>, request: Request) -> Response {
-    let asked = Asked::read(&request);
+    let request = BucketRequest::read(&request);
     let reply = {
-        let mut inner = lock(&inner);
-        if asked.is_listing() {
+        let mut inner = locked(&inner);
+        if request.is_listing() {
             inner.lists += 1;
-        } else if asked.method == Method::GET {
-            *inner.gets.entry(asked.key()).or_default() += 1;
+        } else if request.method == Method::GET {
+            *inner.gets.entry(request.key()).or_default() += 1;
         }
-        inner.script.answer(&asked)
+        inner.script.answer(&request)
     };
     reply.into_response()
-}
-
-/// A test that panics while it holds the lock must not fail other tests.
-fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
-    inner.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -108,8 +108,11 @@ pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 /// A function that may answer a request before anything else does.
 impl Script {
-    pub(crate) fn judged(mut self, judge: impl Fn(&super::Asked) -> Option<Reply> + Send + Sync + 'static) -> Self {
-        self.judge = Some(Arc::new(judge));
+    pub(crate) fn with_handler(
+        mut self,
+        handler: impl Fn(&super::BucketRequest) -> Option<Reply> + Send + Sync + 'static,
+    ) -> Self {
+        self.handler = Some(Arc::new(handler));
         self
     }
 }

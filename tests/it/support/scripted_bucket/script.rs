@@ -6,7 +6,7 @@ use axum::http::Method;
 use bytes::Bytes;
 
 use super::reply::{Delivery, Reply};
-use super::{Asked, BUCKET};
+use super::{BUCKET, BucketRequest};
 use crate::support::demo_image;
 
 /// One object of the bucket.
@@ -139,7 +139,7 @@ impl Fault {
     }
 }
 
-type Judge = Arc<dyn Fn(&Asked) -> Option<Reply> + Send + Sync>;
+type Judge = Arc<dyn Fn(&BucketRequest) -> Option<Reply> + Send + Sync>;
 
 /// The content of a bucket and how it answers. The default is an empty bucket without a fault.
 #[derive(Clone)]
@@ -158,12 +158,12 @@ pub(crate) struct Script {
     pub(crate) on_any: Option<Fault>,
     /// Pages of listings.
     pub(crate) on_list: Option<Fault>,
-    /// Pages of listings that are asked for with a token.
+    /// Pages of listings that are request for with a token.
     pub(crate) on_next: Option<Fault>,
     /// Reads of objects.
     pub(crate) on_get: Option<Fault>,
     /// Called first; requests that it does not answer are answered by the rest.
-    pub(crate) judge: Option<Judge>,
+    pub(crate) handler: Option<Judge>,
 }
 
 impl Default for Script {
@@ -179,7 +179,7 @@ impl Default for Script {
             on_list: None,
             on_next: None,
             on_get: None,
-            judge: None,
+            handler: None,
         }
     }
 }
@@ -197,39 +197,39 @@ impl Script {
         self.objects.iter_mut().find(|object| object.key == key.as_bytes()).unwrap()
     }
 
-    pub(super) fn answer(&mut self, asked: &Asked) -> Reply {
-        if let Some(reply) = self.judge.as_ref().and_then(|judge| judge(asked)) {
+    pub(super) fn answer(&mut self, request: &BucketRequest) -> Reply {
+        if let Some(reply) = self.handler.as_ref().and_then(|handler| handler(request)) {
             return reply;
         }
         if let Some(reply) = Fault::apply(&mut self.on_any) {
             return reply;
         }
-        if !asked.is_listing() {
-            return self.read(asked);
+        if !request.is_listing() {
+            return self.read(request);
         }
         if let Some(reply) = Fault::apply(&mut self.on_list) {
             return reply;
         }
-        if asked.query.contains_key("continuation-token")
+        if request.query.contains_key("continuation-token")
             && let Some(reply) = Fault::apply(&mut self.on_next)
         {
             return reply;
         }
         // With or without a slash at its end: the bucket itself.
-        match asked.path.strip_suffix(b"/").unwrap_or(&asked.path) {
-            path if path == BUCKET.as_bytes() => self.list(asked),
+        match request.path.strip_suffix(b"/").unwrap_or(&request.path) {
+            path if path == BUCKET.as_bytes() => self.list(request),
             _ => Reply::error(404, "NoSuchKey", "The specified key does not exist."),
         }
     }
 
-    fn read(&mut self, asked: &Asked) -> Reply {
-        if asked.method != Method::GET && asked.method != Method::HEAD {
+    fn read(&mut self, request: &BucketRequest) -> Reply {
+        if request.method != Method::GET && request.method != Method::HEAD {
             return Reply::error(405, "MethodNotAllowed", "This bucket is read only.");
         }
         if let Some(reply) = Fault::apply(&mut self.on_get) {
             return reply;
         }
-        let key = asked.key();
+        let key = request.key();
         let Some(object) = self.objects.iter().find(|object| object.key == key) else {
             return Reply::error(404, "NoSuchKey", "The specified key does not exist.");
         };

@@ -7,7 +7,7 @@ use glimpse::domain::{FailureKind as Kind, Space};
 use glimpse::index::{EnsureOutcome, ImageIndex, IndexError};
 use qdrant_client::qdrant::{CreateCollectionBuilder, Distance, VectorParamsBuilder};
 
-use super::{EAST, Place, everywhere, index, there};
+use super::{EAST, TestServer, collection_in_qdrant, index, on_every_server};
 use crate::contract::index::support::{count, name, record, space};
 use crate::support::qdrant::{QdrantServer, ServerFault};
 
@@ -16,14 +16,15 @@ const INDEXES: usize = 10;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_creations_of_one_collection_all_succeed() {
-    everywhere(async |place: &Place| {
-        let (index, space) = (place.index(), space());
+    on_every_server(async |server: &TestServer| {
+        let (index, space) = (server.index(), space());
         for round in 0..5 {
             let collection = name(&format!("contract-race{round}"));
             let all = join_all((0..8).map(|_| index.ensure_image_collection(&collection, &space))).await;
             let all: Vec<_> = all.into_iter().map(Result::unwrap).collect();
             assert!(all.contains(&EnsureOutcome::Created), "{all:?}");
-            let info = place.raw().collection_info(there(&collection)).await.unwrap().result.unwrap();
+            let info =
+                server.raw_client().collection_info(collection_in_qdrant(&collection)).await.unwrap().result.unwrap();
             assert_eq!(info.payload_schema.len(), INDEXES);
             let again = index.ensure_image_collection(&collection, &space).await.unwrap();
             assert_eq!(again, EnsureOutcome::Existed);
@@ -35,22 +36,22 @@ async fn concurrent_creations_of_one_collection_all_succeed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn colliding_names_created_at_the_same_time_never_both_stay() {
-    everywhere(async |place: &Place| {
-        let (index, space) = (place.index(), space());
-        let conflicting = [name("contract-twin"), name("contract_twin")];
+    on_every_server(async |server: &TestServer| {
+        let (index, space) = (server.index(), space());
+        let conflicting = [name("contract-same"), name("contract_same")];
         for _ in 0..10 {
-            let made =
+            let outcomes =
                 join_all(conflicting.iter().map(|collection| index.ensure_image_collection(collection, &space))).await;
-            for (collection, outcome) in conflicting.iter().zip(&made) {
-                let there = index.describe(collection).await.unwrap().is_some();
-                assert_eq!(there, outcome.is_ok(), "{made:?}");
-                if there {
+            for (collection, outcome) in conflicting.iter().zip(&outcomes) {
+                let exists = index.describe(collection).await.unwrap().is_some();
+                assert_eq!(exists, outcome.is_ok(), "{outcomes:?}");
+                if exists {
                     index.drop_collection(collection).await.unwrap();
                 }
             }
-            assert!(made.iter().any(Result::is_err), "{made:?}");
-            let taken = |error: &IndexError| matches!(error, IndexError::NameTaken { .. });
-            assert!(made.iter().filter_map(|outcome| outcome.as_ref().err()).all(taken), "{made:?}");
+            assert!(outcomes.iter().any(Result::is_err), "{outcomes:?}");
+            let is_name_taken = |error: &IndexError| matches!(error, IndexError::NameTaken { .. });
+            assert!(outcomes.iter().filter_map(|outcome| outcome.as_ref().err()).all(is_name_taken), "{outcomes:?}");
         }
     })
     .await;
@@ -79,8 +80,8 @@ async fn an_interrupted_creation_is_completed_and_only_then_reported() {
 
 #[tokio::test]
 async fn collections_of_other_applications_are_refused_and_not_changed() {
-    everywhere(async |place: &Place| {
-        let (index, client) = (place.index(), place.raw());
+    on_every_server(async |server: &TestServer| {
+        let (index, client) = (server.index(), server.raw_client());
         let vectors = |size, distance| VectorParamsBuilder::new(size, distance);
         for (text, vectors) in [
             ("contract-foreign-size", vectors(7, Distance::Cosine)),
@@ -88,30 +89,36 @@ async fn collections_of_other_applications_are_refused_and_not_changed() {
             ("contract-foreign-plain", vectors(4, Distance::Cosine)),
         ] {
             let collection = name(text);
-            let creation = CreateCollectionBuilder::new(there(&collection)).vectors_config(vectors);
+            let creation = CreateCollectionBuilder::new(collection_in_qdrant(&collection)).vectors_config(vectors);
             client.create_collection(creation).await.unwrap();
             let refused = index.ensure_image_collection(&collection, &space()).await.unwrap_err();
             if text.ends_with("size") {
                 assert!(matches!(&refused, IndexError::Space(error) if error.reason == "7 numbers against 4"));
             } else {
-                assert!(is_refused(&refused) && refused.to_string().contains(&there(&collection)), "{refused}");
+                assert!(
+                    is_refused(&refused) && refused.to_string().contains(&collection_in_qdrant(&collection)),
+                    "{refused}"
+                );
             }
             let one = record("a.jpg", EAST);
             assert!(is_refused(&index.upsert(&collection, &[one]).await.unwrap_err()));
             assert!(is_refused(&index.describe(&collection).await.unwrap_err()));
             assert!(is_refused(&index.drop_collection(&collection).await.unwrap_err()));
             assert!(index.collections().await.unwrap().iter().all(|info| info.name != collection));
-            assert!(client.delete_collection(there(&collection)).await.unwrap().result, "it is still there");
+            assert!(
+                client.delete_collection(collection_in_qdrant(&collection)).await.unwrap().result,
+                "it still exists"
+            );
         }
         // A collection of another application does not take a name from us either.
-        let stranger = there(&name("contract_foreign"));
-        let creation = CreateCollectionBuilder::new(&stranger).vectors_config(vectors(4, Distance::Cosine));
+        let foreign = collection_in_qdrant(&name("contract_foreign"));
+        let creation = CreateCollectionBuilder::new(&foreign).vectors_config(vectors(4, Distance::Cosine));
         client.create_collection(creation).await.unwrap();
         let ours = name("contract-foreign");
         assert_eq!(index.ensure_image_collection(&ours, &space()).await.unwrap(), EnsureOutcome::Created);
         assert_eq!(count(&index, &ours).await, 0);
         index.drop_collection(&ours).await.unwrap();
-        client.delete_collection(stranger).await.unwrap();
+        client.delete_collection(foreign).await.unwrap();
     })
     .await;
 }

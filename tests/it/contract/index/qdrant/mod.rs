@@ -14,27 +14,24 @@ use glimpse::domain::{CollectionName, Secret};
 use glimpse::index::qdrant::{QdrantIndex, QdrantSettings, grpc_url};
 use qdrant_client::Qdrant;
 
-use crate::contract::index::support::run;
+use crate::contract::index::support::{EAST, NORTH, run};
 use crate::support::environment::{skip, variable};
 use crate::support::qdrant::QdrantServer;
 
-const EAST: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
-const NORTH: [f32; 4] = [0.0, 1.0, 0.0, 0.0];
-
 /// A server to test with.
-struct Place {
+struct TestServer {
     url: String,
     key: String,
     _own: Option<QdrantServer>,
 }
 
-impl Place {
+impl TestServer {
     fn index(&self) -> QdrantIndex {
         index(&self.url, &self.key, Duration::from_mins(1))
     }
 
     /// The client of the crate, to act as another application.
-    fn raw(&self) -> Qdrant {
+    fn raw_client(&self) -> Qdrant {
         let client = Qdrant::from_url(&grpc_url(&self.url).unwrap().0).timeout(Duration::from_mins(1));
         let client = client.connect_timeout(Duration::from_secs(5)).skip_compatibility_check();
         let key = Some(self.key.clone()).filter(|key| !key.is_empty());
@@ -47,22 +44,22 @@ fn index(url: &str, key: &str, timeout: Duration) -> QdrantIndex {
 }
 
 /// The name of the collection in the server.
-fn there(collection: &CollectionName) -> String {
+fn collection_in_qdrant(collection: &CollectionName) -> String {
     format!("{collection}_images")
 }
 
 /// Runs the test against the fake, and against the real server if there is one.
-async fn everywhere(test: impl AsyncFn(&Place)) {
-    let own = QdrantServer::start().await;
-    let own = Place { url: own.url(), key: String::new(), _own: Some(own) };
-    test(&own).await;
-    let left = own.raw().list_collections().await.unwrap().collections;
-    assert!(left.is_empty(), "a real server would be left with {left:?}");
+async fn on_every_server(test: impl AsyncFn(&TestServer)) {
+    let fake = QdrantServer::start().await;
+    let fake = TestServer { url: fake.url(), key: String::new(), _own: Some(fake) };
+    test(&fake).await;
+    let leftovers = fake.raw_client().list_collections().await.unwrap().collections;
+    assert!(leftovers.is_empty(), "left in the server: {leftovers:?}");
     if let Some(real) = real() {
         let outcome = AssertUnwindSafe(test(&real)).catch_unwind().await;
         if let Err(panic) = outcome {
             // Only collections of this run; other tests of this run will fail as well.
-            let client = real.raw();
+            let client = real.raw_client();
             for collection in client.list_collections().await.unwrap().collections {
                 if collection.name.contains(run()) {
                     client.delete_collection(collection.name).await.ok();
@@ -73,15 +70,15 @@ async fn everywhere(test: impl AsyncFn(&Place)) {
     }
 }
 
-fn real() -> Option<Place> {
+fn real() -> Option<TestServer> {
     let Some(url) = variable("QDRANT_URL") else {
         skip("qdrant", "set QDRANT_URL");
         return None;
     };
-    Some(Place { url, key: variable("QDRANT_API_KEY").unwrap_or_default(), _own: None })
+    Some(TestServer { url, key: variable("QDRANT_API_KEY").unwrap_or_default(), _own: None })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn passes_the_contract() {
-    everywhere(async |place| crate::contract::index::hold(&place.index()).await).await;
+    on_every_server(async |server| crate::contract::index::run_contract(&server.index()).await).await;
 }

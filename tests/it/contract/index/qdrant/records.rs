@@ -8,29 +8,29 @@ use glimpse::index::{ImageIndex, IndexError};
 use qdrant_client::Payload;
 use qdrant_client::qdrant::{PointStruct, UpsertPointsBuilder};
 
-use super::{EAST, NORTH, Place, everywhere, there};
+use super::{EAST, NORTH, TestServer, collection_in_qdrant, on_every_server};
 use crate::contract::index::support::{count, fresh, ids, query, record, space};
 use crate::support::qdrant::{QdrantServer, ServerFault};
 
 #[tokio::test]
 async fn unusual_payloads_are_returned_unchanged() {
-    everywhere(async |place: &Place| {
-        let index = place.index();
+    on_every_server(async |server: &TestServer| {
+        let index = server.index();
         let collection = fresh(&index, "contract-payloads").await;
-        let mut odd = record("a//b/ü \u{1F426}'\".jpg", EAST);
-        odd.payload.size_bytes = u64::MAX;
-        odd.payload.etag = None;
-        odd.payload.s3_folders = vec![];
+        let mut unusual = record("a//b/ü \u{1F426}'\".jpg", EAST);
+        unusual.payload.size_bytes = u64::MAX;
+        unusual.payload.etag = None;
+        unusual.payload.s3_folders = vec![];
         let meta = [("a.b[0]", "c=d"), ("", ""), ("\"q\"", "\n"), ("a=b", "c")];
-        odd.payload.meta = meta.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        odd.payload.meta_kv = vec![String::new(), "x".repeat(2_000)];
-        index.upsert(&collection, std::slice::from_ref(&odd)).await.unwrap();
-        assert_eq!(index.get(&collection, &[odd.id]).await.unwrap(), [odd.clone()]);
-        assert_eq!(index.search(&collection, &query(EAST, 1)).await.unwrap()[0].payload, odd.payload);
-        let mut asked = query(EAST, 1);
+        unusual.payload.meta = meta.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        unusual.payload.meta_kv = vec![String::new(), "x".repeat(2_000)];
+        index.upsert(&collection, std::slice::from_ref(&unusual)).await.unwrap();
+        assert_eq!(index.get(&collection, &[unusual.id]).await.unwrap(), [unusual.clone()]);
+        assert_eq!(index.search(&collection, &query(EAST, 1)).await.unwrap()[0].payload, unusual.payload);
+        let mut request = query(EAST, 1);
         for (pair, hits) in [(("a=b", "c"), 1), (("a", "b=c"), 0)] {
-            asked.filter.meta = BTreeMap::from([(pair.0.to_owned(), pair.1.to_owned())]);
-            assert_eq!(index.search(&collection, &asked).await.unwrap().len(), hits, "{pair:?}");
+            request.filter.meta = BTreeMap::from([(pair.0.to_owned(), pair.1.to_owned())]);
+            assert_eq!(index.search(&collection, &request).await.unwrap().len(), hits, "{pair:?}");
         }
         index.drop_collection(&collection).await.unwrap();
     })
@@ -39,8 +39,8 @@ async fn unusual_payloads_are_returned_unchanged() {
 
 #[tokio::test]
 async fn ties_beyond_the_end_of_a_page_are_in_order_of_ids() {
-    everywhere(async |place: &Place| {
-        let index = place.index();
+    on_every_server(async |server: &TestServer| {
+        let index = server.index();
         let collection = fresh(&index, "contract-equals").await;
         let records: Vec<_> = (0..600).map(|n| record(&format!("{n}.jpg"), EAST)).collect();
         index.upsert(&collection, &records).await.unwrap();
@@ -49,8 +49,8 @@ async fn ties_beyond_the_end_of_a_page_are_in_order_of_ids() {
         for (offset, limit) in [(0, 1), (0, 10), (37, 10), (595, 10), (600, 10)] {
             let page = SearchQuery { offset, ..query(EAST, limit) };
             let found: Vec<_> = index.search(&collection, &page).await.unwrap().iter().map(|hit| hit.id).collect();
-            let wanted: Vec<_> = expected.iter().skip(offset).take(limit).copied().collect();
-            assert_eq!(found, wanted, "{limit} after {offset}");
+            let expected_page: Vec<_> = expected.iter().skip(offset).take(limit).copied().collect();
+            assert_eq!(found, expected_page, "{limit} after {offset}");
         }
         index.drop_collection(&collection).await.unwrap();
     })
@@ -86,20 +86,20 @@ async fn a_refused_record_is_named_and_the_others_are_written() {
     let IndexError::Rejected { id, reason } = refused else { panic!("{refused}") };
     assert!(id == records[42].id && reason.contains("too large"), "{id}: {reason}");
     assert!(qdrant.calls("upsert") < 20, "it is found by halving");
-    let others: Vec<_> = records.iter().filter(|record| record.id != id).cloned().collect();
-    index.upsert(&collection, &others).await.unwrap();
+    let other_records: Vec<_> = records.iter().filter(|record| record.id != id).cloned().collect();
+    index.upsert(&collection, &other_records).await.unwrap();
     assert_eq!(count(&index, &collection).await, 299);
 }
 
 #[tokio::test]
 async fn a_size_that_another_client_changed_is_noticed() {
-    everywhere(async |place: &Place| {
-        let index = place.index();
+    on_every_server(async |server: &TestServer| {
+        let index = server.index();
         let collection = fresh(&index, "contract-resized").await;
         let old = record("a.jpg", EAST);
         index.upsert(&collection, std::slice::from_ref(&old)).await.unwrap();
         // Another process drops it and creates it again.
-        let (other, wide) = (place.index(), Space { dimension: 6, ..space() });
+        let (other, wide) = (server.index(), Space { dimension: 6, ..space() });
         other.drop_collection(&collection).await.unwrap();
         other.ensure_image_collection(&collection, &wide).await.unwrap();
 
@@ -117,25 +117,25 @@ async fn a_size_that_another_client_changed_is_noticed() {
 
 #[tokio::test]
 async fn points_of_other_applications_are_not_hits() {
-    everywhere(async |place: &Place| {
-        let index = place.index();
+    on_every_server(async |server: &TestServer| {
+        let index = server.index();
         let collection = fresh(&index, "contract-strangers").await;
         let ours = record("a.jpg", EAST);
         index.upsert(&collection, std::slice::from_ref(&ours)).await.unwrap();
         let write = async |point| {
-            let request = UpsertPointsBuilder::new(there(&collection), vec![point]).wait(true);
-            place.raw().upsert_points(request).await.unwrap();
+            let request = UpsertPointsBuilder::new(collection_in_qdrant(&collection), vec![point]).wait(true);
+            server.raw_client().upsert_points(request).await.unwrap();
         };
         let nan = record("nan.jpg", EAST).id;
         write(PointStruct::new(nan.to_string(), vec![f32::NAN; 4], Payload::new())).await;
         let hits = index.search(&collection, &query(EAST, 1)).await.unwrap();
         assert_eq!(hits.iter().map(|hit| hit.id).collect::<Vec<_>>(), [ours.id], "not the NaN that comes first");
-        assert_eq!(ids(&index, &collection).await.len(), 2, "it is there, so it is counted and can be removed");
+        assert_eq!(ids(&index, &collection).await.len(), 2, "it exists, so it is counted and can be removed");
         index.delete(&collection, &[nan]).await.unwrap();
 
         write(PointStruct::new(7, vec![1.0; 4], Payload::new())).await;
-        let said = index.scan(&collection).try_collect::<Vec<ImageId>>().await.unwrap_err();
-        assert!(said.to_string().contains("the point 7"), "{said}");
+        let message = index.scan(&collection).try_collect::<Vec<ImageId>>().await.unwrap_err();
+        assert!(message.to_string().contains("the point 7"), "{message}");
         index.drop_collection(&collection).await.unwrap();
     })
     .await;

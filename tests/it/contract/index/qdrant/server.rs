@@ -11,11 +11,11 @@ use qdrant_client::{Payload, Qdrant, QdrantError};
 use serde_json::json;
 use tonic::Code;
 
-use super::{Place, everywhere, there};
+use super::{TestServer, collection_in_qdrant, on_every_server};
 use crate::contract::index::support::name;
 
-async fn made(client: &Qdrant, text: &str) -> String {
-    let collection = there(&name(text));
+async fn create(client: &Qdrant, text: &str) -> String {
+    let collection = collection_in_qdrant(&name(text));
     client.create_collection(creation(&collection)).await.unwrap();
     collection
 }
@@ -55,9 +55,9 @@ async fn found(client: &Qdrant, collection: &str, offset: u64) -> Vec<f32> {
 
 #[tokio::test]
 async fn existing_and_missing_collections_have_known_errors() {
-    everywhere(async |place: &Place| {
-        let client = place.raw();
-        let collection = made(&client, "contract-server-names").await;
+    on_every_server(async |server: &TestServer| {
+        let client = server.raw_client();
+        let collection = create(&client, "contract-server-names").await;
         let twice = refusal(client.create_collection(creation(&collection)).await.unwrap_err());
         assert_eq!(twice, (Code::AlreadyExists, format!("Wrong input: Collection `{collection}` already exists!")));
         let metadata = [("c".to_owned(), json!(true))].into_iter().collect::<std::collections::HashMap<_, _>>();
@@ -80,17 +80,17 @@ async fn existing_and_missing_collections_have_known_errors() {
 
 #[tokio::test]
 async fn one_bad_point_fails_the_whole_upsert() {
-    everywhere(async |place: &Place| {
-        let client = place.raw();
-        let collection = made(&client, "contract-server-bad").await;
+    on_every_server(async |server: &TestServer| {
+        let client = server.raw_client();
+        let collection = create(&client, "contract-server-bad").await;
         let good = point(id(1), [1.0, 0.0, 0.0, 0.0]);
         let short = PointStruct::new(id(2), vec![1.0, 0.0], Payload::new());
-        let said = "Wrong input: Vector dimension error: expected dim: 4, got 2".to_owned();
+        let output = "Wrong input: Vector dimension error: expected dim: 4, got 2".to_owned();
         let refused = put(&client, &collection, vec![good.clone(), short]).await;
-        assert_eq!(refused, Err((Code::InvalidArgument, said)));
+        assert_eq!(refused, Err((Code::InvalidArgument, output)));
         let nameless = point("no-uuid".to_owned(), [1.0, 0.0, 0.0, 0.0]);
-        let (code, said) = put(&client, &collection, vec![good.clone(), nameless]).await.unwrap_err();
-        assert!(code == Code::InvalidArgument && said.contains("Unable to parse UUID"), "{said}");
+        let (code, output) = put(&client, &collection, vec![good.clone(), nameless]).await.unwrap_err();
+        assert!(code == Code::InvalidArgument && output.contains("Unable to parse UUID"), "{output}");
         assert!(found(&client, &collection, 0).await.is_empty());
 
         assert_eq!(put(&client, &collection, vec![good]).await, Ok(UpdateStatus::Completed));
@@ -98,7 +98,7 @@ async fn one_bad_point_fails_the_whole_upsert() {
         assert_eq!(put(&client, &collection, vec![same]).await, Ok(UpdateStatus::Completed));
         let got = GetPointsBuilder::new(&collection, vec![id(1).into(), id(9).into()]).with_vectors(true);
         let got = client.get_points(got).await.unwrap().result;
-        assert_eq!(got.len(), 1, "an upper-case UUID is the same, and what is not there is left out");
+        assert_eq!(got.len(), 1, "an upper-case UUID is the same, and missing ids are left out");
         let vector = got[0].vectors.as_ref().unwrap().get_vector().unwrap();
         assert_eq!(
             vector,
@@ -112,9 +112,9 @@ async fn one_bad_point_fails_the_whole_upsert() {
 
 #[tokio::test]
 async fn unusual_vectors_are_stored_and_pages_end() {
-    everywhere(async |place: &Place| {
-        let client = place.raw();
-        let collection = made(&client, "contract-server-odd").await;
+    on_every_server(async |server: &TestServer| {
+        let client = server.raw_client();
+        let collection = create(&client, "contract-server-odd").await;
         let points = vec![
             point(id(1), [0.6, 0.8, 0.0, 0.0]),
             point(id(2), [0.0; 4]),

@@ -17,7 +17,7 @@ async fn outcomes(index: &dyn ImageIndex) -> Vec<IndexError> {
         let ids: Result<Vec<ImageId>, _> = futures::TryStreamExt::try_collect(index.scan(&collection)).await;
         ids.map(|_| ())
     };
-    let asked = query(EAST, 1);
+    let request = query(EAST, 1);
     let results = [
         index.ready().await,
         index.ensure_image_collection(&collection, &space()).await.map(|_| ()),
@@ -25,7 +25,7 @@ async fn outcomes(index: &dyn ImageIndex) -> Vec<IndexError> {
         index.collections().await.map(|_| ()),
         index.upsert(&collection, std::slice::from_ref(&one)).await,
         index.delete(&collection, &[one.id]).await,
-        index.search(&collection, &asked).await.map(|_| ()),
+        index.search(&collection, &request).await.map(|_| ()),
         index.get(&collection, &[one.id]).await.map(|_| ()),
         scanned.await,
         index.drop_collection(&collection).await,
@@ -46,15 +46,15 @@ fn kind(error: &IndexError) -> Kind {
 #[tokio::test]
 async fn each_trouble_is_distinguished_in_every_method() {
     let qdrant = QdrantServer::start().await;
-    let (patient, hasty) =
+    let (slow_client, quick_client) =
         (index(&qdrant.url(), "", Duration::from_mins(1)), index(&qdrant.url(), "", Duration::from_millis(300)));
-    let collection = fresh(&patient, "contract-trouble").await;
+    let collection = fresh(&slow_client, "contract-trouble").await;
     let busy = Kind::Busy { retry_after: Duration::from_secs(7) };
     for (trouble, index, expected) in [
-        (ServerFault::Unavailable, &patient, Kind::Failed),
-        (ServerFault::Exhausted(7), &patient, busy),
-        (ServerFault::Full, &patient, Kind::Full),
-        (ServerFault::Slow(Duration::from_mins(5)), &hasty, Kind::TimedOut),
+        (ServerFault::Unavailable, &slow_client, Kind::Failed),
+        (ServerFault::Exhausted(7), &slow_client, busy),
+        (ServerFault::Full, &slow_client, Kind::Full),
+        (ServerFault::Slow(Duration::from_mins(5)), &quick_client, Kind::TimedOut),
     ] {
         qdrant.fail(trouble);
         for error in outcomes(index).await {
@@ -63,7 +63,7 @@ async fn each_trouble_is_distinguished_in_every_method() {
         }
     }
     qdrant.fail(ServerFault::None);
-    patient.upsert(&collection, &[record("a.jpg", EAST)]).await.unwrap();
+    slow_client.upsert(&collection, &[record("a.jpg", EAST)]).await.unwrap();
 }
 
 #[tokio::test]
@@ -71,10 +71,10 @@ async fn the_time_limit_holds_for_both_attempts_together() {
     let qdrant = QdrantServer::start().await;
     let index = index(&qdrant.url(), "", Duration::from_secs(1));
     qdrant.fail(ServerFault::Slow(Duration::from_mins(5)));
-    let begun = Instant::now();
+    let started = Instant::now();
     assert_eq!(kind(&index.ready().await.unwrap_err()), Kind::TimedOut);
     // The client's own limit is two seconds, and then it would try again.
-    assert!(begun.elapsed() < Duration::from_millis(1_900), "{:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_millis(1_900), "{:?}", started.elapsed());
     // A slow server is not down, as long as it is within the limit.
     qdrant.fail(ServerFault::Slow(Duration::from_millis(20)));
     index.ready().await.unwrap();
@@ -94,10 +94,10 @@ async fn a_stopped_server_fails_and_is_used_again_after_its_restart() {
         }
         qdrant.restart().await;
         index.ready().await.unwrap();
-        assert_eq!(count(&index, &collection).await, 1, "what it held it holds");
+        assert_eq!(count(&index, &collection).await, 1, "it still has its points");
     }
     index.upsert(&collection, &[record("b.jpg", EAST)]).await.unwrap();
-    assert_eq!(qdrant.points(&super::there(&collection)).len(), 2);
+    assert_eq!(qdrant.points(&super::collection_in_qdrant(&collection)).len(), 2);
 }
 
 #[tokio::test]
@@ -176,6 +176,6 @@ async fn a_point_that_another_client_removed_is_not_an_error() {
     let collection = fresh(&index, "contract-tampered").await;
     let records = ["a.jpg", "b.jpg"].map(|key| record(key, EAST));
     index.upsert(&collection, &records).await.unwrap();
-    assert_eq!(qdrant.delete_points(&super::there(&collection), &[records[0].id.0]), 1);
+    assert_eq!(qdrant.delete_points(&super::collection_in_qdrant(&collection), &[records[0].id.0]), 1);
     assert_eq!(crate::contract::index::support::ids(&index, &collection).await, [records[1].id]);
 }

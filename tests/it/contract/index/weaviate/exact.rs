@@ -4,9 +4,7 @@ use glimpse::domain::{Embedding, Filter, ImageRecord, Probe, SearchQuery, Space,
 use glimpse::index::{EnsureOutcome, ImageIndex};
 
 use super::Server;
-use crate::contract::index::support::{fresh, ids, keys, name, query, record, space};
-
-const EAST: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
+use crate::contract::index::support::{EAST, fresh, ids, keys, name, query, record, space};
 
 /// A record with all values that an adapter could change by mistake.
 fn extreme(key: &str) -> ImageRecord {
@@ -60,7 +58,7 @@ async fn filters_distinguish_spaces_stop_words_and_microseconds() {
                 record.payload.indexed_at = Timestamp::parse(moment).unwrap();
             }
             server.index.upsert(&collection, &records).await.unwrap();
-            let ask = async |filter: Filter| {
+            let search = async |filter: Filter| {
                 let query = SearchQuery { filter, ..query(EAST, 10) };
                 let mut found = keys(&server.index, &collection, &query).await;
                 found.sort();
@@ -68,17 +66,17 @@ async fn filters_distinguish_spaces_stop_words_and_microseconds() {
             };
             for (at, folder) in ["a/", " a/", "A/"].into_iter().enumerate() {
                 let filter = Filter { s3_prefix: Some(folder.to_owned()), ..Filter::default() };
-                assert_eq!(ask(filter).await, [records[at].payload.s3_key.as_str()], "{folder:?}");
+                assert_eq!(search(filter).await, [records[at].payload.s3_key.as_str()], "{folder:?}");
             }
             for record in &records {
                 let filter = Filter { meta: record.payload.meta.clone(), ..Filter::default() };
-                assert_eq!(ask(filter).await, [record.payload.s3_key.as_str()], "{:?}", record.payload.meta);
+                assert_eq!(search(filter).await, [record.payload.s3_key.as_str()], "{:?}", record.payload.meta);
                 let after = Filter { indexed_after: Some(record.payload.indexed_at), ..Filter::default() };
                 let later = records.iter().filter(|other| after.matches(&other.payload)).count();
-                assert_eq!(ask(after).await.len(), later);
+                assert_eq!(search(after).await.len(), later);
             }
             let ever = Filter { indexed_after: Timestamp::parse("0001-01-01T00:00:00Z").ok(), ..Filter::default() };
-            assert_eq!(ask(ever).await.len(), 3);
+            assert_eq!(search(ever).await.len(), 3);
         })
         .await;
 }

@@ -175,15 +175,15 @@ async fn answer_grpc(State(fake): State<Arc<Fake>>, request: Request) -> Respons
     let grpc = fake.grpc.lock().unwrap().clone();
     let grpc = match grpc {
         Grpc::Limits { bytes, .. } if sent > bytes => {
-            let said = format!("grpc: received message larger than max ({sent} vs. {bytes})");
-            return response.header("grpc-status", "8").header("grpc-message", said).body(Body::empty()).unwrap();
+            let text = format!("grpc: received message larger than max ({sent} vs. {bytes})");
+            return response.header("grpc-status", "8").header("grpc-message", text).body(Body::empty()).unwrap();
         }
         Grpc::Limits { results, .. } if path.ends_with("Search") && limit > results => {
-            let said = format!(
+            let text = format!(
                 "query maximum results exceeded: the total limit calculated from the provided offset '0' and limit \
                  '{limit}' exceeds the configured value for QUERY_MAXIMUM_RESULTS '{results}'"
             );
-            return response.header("grpc-status", "2").header("grpc-message", said).body(Body::empty()).unwrap();
+            return response.header("grpc-status", "2").header("grpc-message", text).body(Body::empty()).unwrap();
         }
         Grpc::Limits { .. } => Grpc::Refuses(Vec::new()),
         other => other,

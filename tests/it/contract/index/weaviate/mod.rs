@@ -2,11 +2,11 @@
 //! `WEAVIATE_API_KEY` (`make test-servers` starts one), and errors against a fake. Everything that a test creates
 //! there is removed, also if it fails.
 
-mod deceived;
 mod exact;
 pub(crate) mod fake;
 mod real;
 pub(crate) mod trouble;
+mod wrong_class;
 
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::time::Duration;

@@ -8,15 +8,13 @@ use reqwest::Method;
 use serde_json::json;
 
 use super::Server;
-use crate::contract::index::support::{fresh, ids, keys, name, query, record, space};
-use crate::support::wire::Wire;
-
-const EAST: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
+use crate::contract::index::support::{EAST, fresh, ids, keys, name, query, record, space};
+use crate::support::proxies::tcp::TcpProxy;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn passes_the_contract() {
     let Some(server) = Server::real() else { return };
-    server.cleaned("contract-", crate::contract::index::hold(&server.index)).await;
+    server.cleaned("contract-", crate::contract::index::run_contract(&server.index)).await;
 }
 
 #[tokio::test]
@@ -33,8 +31,8 @@ async fn a_class_of_another_application_is_not_changed() {
     assert_eq!(server.rest(Method::POST, "objects", Some(object)).await.0, 200);
 
     let test = async {
-        let said = refused_with(index.ensure_image_collection(&collection, &space()).await.unwrap_err());
-        assert!(said.contains(&class) && said.contains("was not created by Glimpse"), "{said}");
+        let message = refused_with(index.ensure_image_collection(&collection, &space()).await.unwrap_err());
+        assert!(message.contains(&class) && message.contains("was not created by Glimpse"), "{message}");
         refused_with(index.describe(&collection).await.unwrap_err());
         refused_with(index.upsert(&collection, &[record("a.jpg", EAST)]).await.unwrap_err());
         refused_with(index.delete(&collection, &[id]).await.unwrap_err());
@@ -43,8 +41,8 @@ async fn a_class_of_another_application_is_not_changed() {
         refused_with(index.scan(&collection).try_collect::<Vec<ImageId>>().await.unwrap_err());
         refused_with(index.drop_collection(&collection).await.unwrap_err());
         assert!(index.collections().await.unwrap().iter().all(|info| info.name != collection));
-        let (status, there) = server.rest(Method::GET, &format!("objects/{class}/{id}"), None).await;
-        assert_eq!((status, &there["properties"]), (200, &json!({"zzz": "1"})));
+        let (status, exists) = server.rest(Method::GET, &format!("objects/{class}/{id}"), None).await;
+        assert_eq!((status, &exists["properties"]), (200, &json!({"zzz": "1"})));
     };
     server.cleaned("contracted-foreign", test).await;
 }
@@ -56,8 +54,8 @@ async fn names_that_differ_only_in_case_collide() {
         .cleaned("contracted-ca", async {
             let first = fresh(&server.index, "contracted-case").await;
             let second = name("contracted-caSE");
-            let taken = server.index.ensure_image_collection(&second, &space()).await.unwrap_err();
-            assert_eq!(taken, IndexError::NameTaken { wanted: second, existing: first });
+            let refused = server.index.ensure_image_collection(&second, &space()).await.unwrap_err();
+            assert_eq!(refused, IndexError::NameTaken { wanted: second, existing: first });
         })
         .await;
 }
@@ -137,8 +135,8 @@ fn refused_with(error: IndexError) -> String {
 async fn it_works_again_after_the_connection_is_restored() {
     let Some(server) = Server::real() else { return };
     let grpc_url = server.settings.grpc_url.clone().expect("WEAVIATE_GRPC_URL goes with WEAVIATE_URL in this test");
-    let mut wires = [Wire::to(&server.settings.url, true).await, Wire::to(&grpc_url, true).await];
-    let [rest, grpc] = wires.each_ref().map(Wire::url);
+    let mut wires = [TcpProxy::start(&server.settings.url, true).await, TcpProxy::start(&grpc_url, true).await];
+    let [rest, grpc] = wires.each_ref().map(TcpProxy::url);
     let index =
         WeaviateIndex::new(WeaviateSettings { url: rest, grpc_url: Some(grpc), ..server.settings.clone() }).unwrap();
     server
@@ -158,7 +156,7 @@ async fn it_works_again_after_the_connection_is_restored() {
                         "wire {at}: {error}"
                     );
                 }
-                wires[at].mend().await;
+                wires[at].connect().await;
                 index.ready().await.unwrap();
                 assert_eq!(keys(&index, &collection, &query(EAST, 1)).await, ["a.jpg"]);
             }

@@ -9,9 +9,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::fake::{Grpc, Rest, Running};
-use crate::contract::index::support::{name, query, record, space};
-
-const EAST: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
+use crate::contract::index::support::{EAST, name, query, record, space};
 
 /// The class of the collection `documents`, as `GET /v1/schema/DocumentsImages` returns it.
 pub(crate) fn class() -> Rest {
@@ -31,7 +29,8 @@ pub(crate) fn class() -> Rest {
         "payload",
     ];
     let all = types.into_iter().chain([("int", &numbers[..]), ("text", &texts[..])]);
-    let properties = all.flat_map(|(of, names)| names.iter().map(move |name| json!({"name": name, "dataType": [of]})));
+    let properties =
+        all.flat_map(|(kind_name, names)| names.iter().map(move |name| json!({"name": name, "dataType": [kind_name]})));
     let mark = json!({"glimpse": {"collection": "documents", "space": space()}}).to_string();
     let class = json!({
         "class": "DocumentsImages", "description": mark, "properties": properties.collect::<Vec<_>>(),
@@ -84,7 +83,7 @@ async fn rest_replies_are_classified() {
         assert_eq!(trouble(index.ensure_image_collection(&documents, &space()).await.unwrap_err()), means);
         assert_eq!(trouble(index.search(&documents, &query(EAST, 1)).await.unwrap_err()), means);
         assert_eq!(trouble(index.upsert(&documents, &[record("a.jpg", EAST)]).await.unwrap_err()), means);
-        assert!(server.calls("BatchObjects").is_empty(), "nothing is written into the unknown");
+        assert!(server.calls("BatchObjects").is_empty(), "nothing is written to an unknown collection");
     }
 }
 
@@ -108,8 +107,8 @@ async fn grpc_replies_are_classified() {
         assert_eq!(trouble(index.ready().await.unwrap_err()), means);
     }
     server.grpc_becomes(Grpc::Status(2, "could not find class DocumentsImages in schema", None));
-    let gone = index.search(&documents, &query(EAST, 1)).await.unwrap_err();
-    assert_eq!(gone, IndexError::UnknownCollection(documents.clone()));
+    let error = index.search(&documents, &query(EAST, 1)).await.unwrap_err();
+    assert_eq!(error, IndexError::UnknownCollection(documents.clone()));
     assert_eq!(index.describe(&documents).await.unwrap(), None);
     let keys = server.keys();
     assert!(keys.len() > 20 && keys.iter().all(|key| key.as_deref() == Some("Bearer open sesame")), "{keys:?}");
@@ -126,13 +125,13 @@ async fn a_search_that_panicked_in_the_server_is_repeated_once() {
 
 #[tokio::test]
 async fn a_refused_object_is_named_and_deleted() {
-    let said = "new node has a vector with length 2. Existing nodes have vectors with length 4";
-    let server = Running::new(class(), Grpc::Refuses(vec![(2, said), (1, said)])).await;
+    let message = "new node has a vector with length 2. Existing nodes have vectors with length 4";
+    let server = Running::new(class(), Grpc::Refuses(vec![(2, message), (1, message)])).await;
     let records = ["a.jpg", "b.jpg", "c.jpg", "d.jpg", "e.jpg", "f.jpg", "g.jpg", "h.jpg"].map(|key| record(key, EAST));
     let refused = server.index().upsert(&name("documents"), &records).await.unwrap_err();
     let IndexError::Rejected { id, reason } = refused else { panic!("{refused}") };
     assert_eq!(id, records[1].id, "the first of those that were refused");
-    assert!(!reason.contains("node"), "its own words are for the log: {reason}");
+    assert!(!reason.contains("node"), "its own message is only logged: {reason}");
     let deleted = server.calls("BatchDelete");
     assert_eq!(deleted.len(), 1);
     let deleted = String::from_utf8_lossy(&deleted[0]).into_owned();
@@ -175,12 +174,12 @@ async fn large_writes_are_sent_in_limited_requests() {
 #[tokio::test]
 async fn a_refused_connection_is_a_failure_of_the_store() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let nobody = format!("http://{}", listener.local_addr().unwrap());
+    let closed = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let server = Running::new(class(), Grpc::Refuses(vec![])).await;
-    let no_rest = WeaviateIndex::new(WeaviateSettings { url: nobody.clone(), ..server.settings() }).unwrap();
+    let no_rest = WeaviateIndex::new(WeaviateSettings { url: closed.clone(), ..server.settings() }).unwrap();
     assert_eq!(trouble(no_rest.ready().await.unwrap_err()), FailureKind::Failed);
-    let no_grpc = WeaviateIndex::new(WeaviateSettings { grpc_url: Some(nobody), ..server.settings() }).unwrap();
+    let no_grpc = WeaviateIndex::new(WeaviateSettings { grpc_url: Some(closed), ..server.settings() }).unwrap();
     assert_eq!(trouble(no_grpc.ready().await.unwrap_err()), FailureKind::Failed);
     let refused = no_grpc.search(&name("documents"), &query(EAST, 1)).await.unwrap_err();
     assert_eq!(trouble(refused), FailureKind::Failed);

@@ -2,7 +2,7 @@
 
 use std::process::{Child, Command, Stdio};
 
-use super::environment::{find_program, skip};
+use crate::support::environment::{find_program, skip};
 
 /// A running nginx; it ends when this is dropped.
 pub(crate) struct Nginx {

@@ -12,39 +12,39 @@ use glimpse::embed::{EmbedError, ImageEmbeddingProvider, local::LocalProvider};
 use glimpse::imaging::{ImagingSettings, PreparedImage, Preprocessing};
 
 /// The built-in model behind the routes of `glimpse clip`, with changed answers.
-pub(crate) struct Bent {
+pub(crate) struct WrongClip {
     model: LocalProvider,
-    how: AtomicU8,
+    mode: AtomicU8,
 }
 
-pub(crate) const HONEST: u8 = 0;
+pub(crate) const CORRECT: u8 = 0;
 /// Always the same vector.
 pub(crate) const CONSTANT: u8 = 1;
 /// Half of the numbers.
 pub(crate) const HALF: u8 = 2;
 /// The same size, another model.
-pub(crate) const TURNED: u8 = 3;
+pub(crate) const REVERSED: u8 = 3;
 
-impl Bent {
+impl WrongClip {
     pub(crate) fn new() -> Arc<Self> {
         let model = LocalProvider::start(NonZeroUsize::new(2).unwrap()).unwrap();
-        Arc::new(Self { model, how: AtomicU8::new(HONEST) })
+        Arc::new(Self { model, mode: AtomicU8::new(CORRECT) })
     }
 
-    pub(crate) fn becomes(&self, how: u8) {
-        self.how.store(how, Ordering::SeqCst);
+    pub(crate) fn set_mode(&self, mode: u8) {
+        self.mode.store(mode, Ordering::SeqCst);
     }
 
-    fn bend(&self, vector: &Embedding) -> Embedding {
+    fn distort(&self, vector: &Embedding) -> Embedding {
         let raw = vector.as_slice();
-        let bent = match self.how.load(Ordering::SeqCst) {
+        let wrong_clip = match self.mode.load(Ordering::SeqCst) {
             CONSTANT => vec![1.0; raw.len()],
             HALF => raw[..raw.len() / 2].to_vec(),
-            TURNED => raw.iter().rev().copied().collect(),
+            REVERSED => raw.iter().rev().copied().collect(),
             _ => raw.to_vec(),
         };
-        let size = bent.len();
-        Embedding::normalised(bent, size).unwrap()
+        let size = wrong_clip.len();
+        Embedding::normalised(wrong_clip, size).unwrap()
     }
 
     pub(crate) fn router(self: &Arc<Self>) -> Router {
@@ -53,20 +53,20 @@ impl Bent {
 }
 
 #[async_trait]
-impl ImageEmbeddingProvider for Bent {
+impl ImageEmbeddingProvider for WrongClip {
     fn preprocessing(&self) -> Preprocessing {
         self.model.preprocessing()
     }
 
     /// Its card, as the router shows it, without probes that would reveal the change.
     async fn space(&self) -> Result<Arc<Space>, EmbedError> {
-        let dimension = if self.how.load(Ordering::SeqCst) == HALF { 256 } else { 512 };
+        let dimension = if self.mode.load(Ordering::SeqCst) == HALF { 256 } else { 512 };
         let preprocessing = self.preprocessing().to_string();
         Ok(Arc::new(Space { model: "bent".into(), dimension, preprocessing, probes: Vec::new() }))
     }
 
     async fn embed_image_batch(&self, images: &[PreparedImage]) -> Result<Vec<Embedding>, EmbedError> {
-        Ok(self.model.embed_image_batch(images).await?.iter().map(|vector| self.bend(vector)).collect())
+        Ok(self.model.embed_image_batch(images).await?.iter().map(|vector| self.distort(vector)).collect())
     }
 
     async fn embed_text(&self, text: &str) -> Result<Embedding, EmbedError> {
@@ -74,6 +74,6 @@ impl ImageEmbeddingProvider for Bent {
             let trouble = FailureKind::Busy { retry_after: Duration::from_secs(1) };
             return Err(DependencyError { dependency: "local".into(), trouble, detail: String::new() }.into());
         }
-        Ok(self.bend(&self.model.embed_text(text).await?))
+        Ok(self.distort(&self.model.embed_text(text).await?))
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -14,8 +14,9 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use futures::StreamExt;
 use sha2::{Digest, Sha256};
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::support::{locked, serve};
 
 pub(crate) const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 pub(crate) const TOKEN: &str = "hf_hush";
@@ -26,7 +27,7 @@ pub(crate) struct Script {
     /// The storage breaks off after this number of bytes of this file.
     pub(crate) cut: Option<(String, usize)>,
     /// The storage sends this file with one changed byte, this number of times.
-    pub(crate) spoil: Option<(String, usize)>,
+    pub(crate) corrupt: Option<(String, usize)>,
     /// The storage does not support ranges.
     pub(crate) no_ranges: bool,
     /// Only clients with the token are let in.
@@ -34,14 +35,14 @@ pub(crate) struct Script {
     /// This number of requests are answered with 503 first.
     pub(crate) down: usize,
     /// How it differs from the real hub.
-    pub(crate) manner: Manner,
+    pub(crate) mirror_kind: MirrorKind,
     /// The storage waits for this before it sends this file.
     pub(crate) hold: Option<(String, Arc<tokio::sync::Notify>)>,
 }
 
 /// How a mirror answers requests for files.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) enum Manner {
+pub(crate) enum MirrorKind {
     /// Like the hub.
     #[default]
     Hub,
@@ -55,7 +56,7 @@ pub(crate) enum Manner {
     Circle,
 }
 
-impl Manner {
+impl MirrorKind {
     fn is_bare(self) -> bool {
         matches!(self, Self::Bare | Self::BareWithoutHead)
     }
@@ -66,7 +67,7 @@ struct Inner {
     files: HashMap<String, Bytes>,
     script: Mutex<Script>,
     /// `METHOD path range`, of both servers.
-    asked: Mutex<Vec<String>>,
+    requests: Mutex<Vec<String>>,
     storage: Mutex<String>,
     leaked: Mutex<bool>,
 }
@@ -75,70 +76,58 @@ struct Inner {
 pub(crate) struct FakeHub {
     pub(crate) url: String,
     inner: Arc<Inner>,
-    servers: Vec<JoinHandle<()>>,
-}
-
-impl Drop for FakeHub {
-    fn drop(&mut self) {
-        self.servers.iter().for_each(JoinHandle::abort);
-    }
+    _servers: [AbortOnDropHandle<()>; 2],
 }
 
 impl FakeHub {
     /// Serves the files of `folder` and its subfolders as every repository.
-    pub(crate) async fn of(folder: &Path, script: Script) -> Self {
+    pub(crate) async fn start(folder: &Path, script: Script) -> Self {
         let mut files = HashMap::new();
-        let mut places = vec![String::new()];
-        while let Some(place) = places.pop() {
-            for entry in std::fs::read_dir(folder.join(&place)).unwrap() {
+        let mut folders = vec![String::new()];
+        while let Some(subfolder) = folders.pop() {
+            for entry in std::fs::read_dir(folder.join(&subfolder)).unwrap() {
                 let path = entry.unwrap().path();
-                let name = format!("{place}{}", path.file_name().unwrap().to_str().unwrap());
+                let name = format!("{subfolder}{}", path.file_name().unwrap().to_str().unwrap());
                 if path.is_file() {
                     files.insert(name, Bytes::from(std::fs::read(&path).unwrap()));
                 } else {
-                    places.push(format!("{name}/"));
+                    folders.push(format!("{name}/"));
                 }
             }
         }
         let inner = Arc::new(Inner { files, script: Mutex::new(script), ..Inner::default() });
         let (storage, second) = serve(Router::new().route("/blob/{*file}", get(blob)).with_state(inner.clone())).await;
-        *inner.storage.lock().unwrap_or_else(PoisonError::into_inner) = storage;
+        *locked(&inner.storage) = storage;
         let hub = Router::new()
             .route("/api/models/{org}/{name}/revision/{revision}", get(listing))
             .route("/{org}/{name}/resolve/{commit}/{*file}", get(resolve).head(resolve))
             .route("/cache/{org}/{name}/resolve/{commit}/{*file}", get(resolve).head(resolve))
             .with_state(inner.clone());
         let (url, first) = serve(hub).await;
-        Self { url, inner, servers: vec![first, second] }
+        Self { url, inner, _servers: [first, second] }
     }
 
     /// Returns the requests since the last call.
-    pub(crate) fn asked(&self) -> Vec<String> {
-        std::mem::take(&mut self.inner.asked.lock().unwrap_or_else(PoisonError::into_inner))
+    pub(crate) fn requests(&self) -> Vec<String> {
+        std::mem::take(&mut locked(&self.inner.requests))
     }
 
     /// Whether a client sent the token to the storage.
     pub(crate) fn leaked(&self) -> bool {
-        *self.inner.leaked.lock().unwrap_or_else(PoisonError::into_inner)
+        *locked(&self.inner.leaked)
     }
 }
 
-async fn serve(router: Router) -> (String, JoinHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    (url, tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }))
-}
-
 /// Records the request, and returns the reply of a fault, if any.
-fn door(inner: &Inner, line: String, headers: &HeaderMap) -> Option<Response<Body>> {
-    inner.asked.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-    let mut script = inner.script.lock().unwrap_or_else(PoisonError::into_inner);
+fn check_request(inner: &Inner, line: String, headers: &HeaderMap) -> Option<Response<Body>> {
+    locked(&inner.requests).push(line);
+    let mut script = locked(&inner.script);
     if script.down > 0 {
         script.down -= 1;
         return Some(StatusCode::SERVICE_UNAVAILABLE.into_response());
     }
-    let shown = headers.get(AUTHORIZATION).is_some_and(|shown| shown == &format!("Bearer {TOKEN}"));
-    (script.private && !shown).then(|| StatusCode::UNAUTHORIZED.into_response())
+    let has_token = headers.get(AUTHORIZATION).is_some_and(|header| header == &format!("Bearer {TOKEN}"));
+    (script.private && !has_token).then(|| StatusCode::UNAUTHORIZED.into_response())
 }
 
 async fn listing(
@@ -146,8 +135,8 @@ async fn listing(
     Params((org, name, revision)): Params<(String, String, String)>,
     headers: HeaderMap,
 ) -> Response<Body> {
-    if let Some(no) = door(&inner, format!("GET {org}/{name} {revision}"), &headers) {
-        return no;
+    if let Some(refusal) = check_request(&inner, format!("GET {org}/{name} {revision}"), &headers) {
+        return refusal;
     }
     if name == "missing" || !["main", COMMIT].contains(&revision.as_str()) {
         return StatusCode::NOT_FOUND.into_response();
@@ -164,19 +153,19 @@ async fn resolve(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response<Body> {
-    if let Some(no) = door(&inner, format!("{method} {file}"), &headers) {
-        return no;
+    if let Some(refusal) = check_request(&inner, format!("{method} {file}"), &headers) {
+        return refusal;
     }
     let Some(bytes) = inner.files.get(&file).filter(|_| commit == COMMIT) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let reply = Response::builder().header("x-repo-commit", COMMIT);
-    let manner = inner.script.lock().unwrap_or_else(PoisonError::into_inner).manner;
-    let bare = manner.is_bare();
-    if manner == Manner::Circle {
+    let mirror_kind = locked(&inner.script).mirror_kind;
+    let bare = mirror_kind.is_bare();
+    if mirror_kind == MirrorKind::Circle {
         return reply.status(StatusCode::FOUND).header(LOCATION, uri.path()).body(Body::empty()).unwrap();
     }
-    if matches!(manner, Manner::WithoutHead | Manner::BareWithoutHead) && method == Method::HEAD {
+    if matches!(mirror_kind, MirrorKind::WithoutHead | MirrorKind::BareWithoutHead) && method == Method::HEAD {
         return StatusCode::METHOD_NOT_ALLOWED.into_response();
     }
     if !file.starts_with("onnx/") {
@@ -195,7 +184,7 @@ async fn resolve(
         let reply = reply.header(ETAG, format!("\"{etag}\"")).header(CONTENT_LENGTH, bytes.len());
         return reply.body(if method == Method::HEAD { Body::empty() } else { bytes.clone().into() }).unwrap();
     }
-    let to = format!("{}/blob/{file}?signature=secret", inner.storage.lock().unwrap_or_else(PoisonError::into_inner));
+    let to = format!("{}/blob/{file}?signature=secret", locked(&inner.storage));
     if bare {
         return reply.status(StatusCode::FOUND).header(LOCATION, to).body(Body::empty()).unwrap();
     }
@@ -220,31 +209,30 @@ async fn blob(
     headers: HeaderMap,
 ) -> Response<Body> {
     if method == Method::HEAD {
-        *inner.leaked.lock().unwrap_or_else(PoisonError::into_inner) |= headers.contains_key(AUTHORIZATION);
+        *locked(&inner.leaked) |= headers.contains_key(AUTHORIZATION);
         // As a storage that signs its URLs for `GET` only.
         return StatusCode::FORBIDDEN.into_response();
     }
     let range = headers.get(RANGE).map(|range| range.to_str().unwrap().to_owned());
     let line = format!("STORAGE {file} {}", range.as_deref().unwrap_or("all"));
-    inner.asked.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-    *inner.leaked.lock().unwrap_or_else(PoisonError::into_inner) |= headers.contains_key(AUTHORIZATION);
-    let hold =
-        inner.script.lock().unwrap_or_else(PoisonError::into_inner).hold.clone().filter(|(name, _)| *name == file);
+    locked(&inner.requests).push(line);
+    *locked(&inner.leaked) |= headers.contains_key(AUTHORIZATION);
+    let hold = locked(&inner.script).hold.clone().filter(|(name, _)| *name == file);
     if let Some((_, gate)) = hold {
         gate.notified().await;
     }
     let whole = inner.files[&file].clone();
-    let mut script = inner.script.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut script = locked(&inner.script);
     let from = range
         .filter(|_| !script.no_ranges)
         .map(|range| range.trim_start_matches("bytes=").trim_end_matches('-').parse::<usize>().unwrap());
     let mut part = whole[from.unwrap_or(0)..].to_vec();
-    if let Some((_, times)) = script.spoil.as_mut().filter(|(name, times)| *name == file && *times > 0) {
+    if let Some((_, times)) = script.corrupt.as_mut().filter(|(name, times)| *name == file && *times > 0) {
         *times -= 1;
         part[0] ^= 1;
     }
     let cut = script.cut.take_if(|(name, _)| *name == file).map(|(_, after)| after);
-    let bare = script.manner.is_bare();
+    let bare = script.mirror_kind.is_bare();
     drop(script);
     let reply = Response::builder();
     let reply = if bare { reply } else { reply.header(CONTENT_LENGTH, part.len()) };
@@ -264,7 +252,7 @@ async fn blob(
             let broken = futures::stream::once(async {
                 // Waits until the sent bytes have left.
                 tokio::task::yield_now().await;
-                Err(std::io::Error::other("pulled the plug"))
+                Err(std::io::Error::other("connection closed"))
             });
             reply.body(Body::from_stream(sent.chain(broken))).unwrap()
         }

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Answer, OPENAI_MODEL, SIZE, Shared, image, strings, words};
+use super::{Answer, OPENAI_MODEL, SIZE, Shared, image, strings, text_vector};
 
 /// A text of more words is an error at multi2vec, whose model reads 77 tokens.
 const MAX_WORDS: usize = 60;
@@ -24,7 +24,7 @@ pub(super) async fn clip_images(
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     Json(body): Json<Value>,
 ) -> Answer {
-    shared.see("/embedding/image", client, &body);
+    shared.record("/embedding/image", client, &body);
     let mut answers = Vec::new();
     for text in strings(&body["images"]) {
         let vector = shared.image(&text, DATA_URI).await.map_err(detail)?;
@@ -39,10 +39,10 @@ pub(super) async fn clip_texts(
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     Json(body): Json<Value>,
 ) -> Answer {
-    shared.see("/embedding/text", client, &body);
+    shared.record("/embedding/text", client, &body);
     let mut answers = Vec::new();
     for text in strings(&body["texts"]) {
-        answers.push(json!({"text": text, "vector": words(&text).await.map_err(detail)?}));
+        answers.push(json!({"text": text, "vector": text_vector(&text).await.map_err(detail)?}));
     }
     Ok(Json(answers.into()))
 }
@@ -61,7 +61,7 @@ pub(super) async fn openai(
     headers: HeaderMap,
     Json(body): Json<Value>,
 ) -> Answer {
-    shared.see("/embeddings", client, &body);
+    shared.record("/embeddings", client, &body);
     let refuse = |status: StatusCode, reason: String| {
         let code = status.as_u16();
         (status, Json(json!({"error": {"message": reason, "type": null, "param": null, "code": code}})))
@@ -80,7 +80,7 @@ pub(super) async fn openai(
     let mut data = Vec::new();
     for (index, text) in input.iter().enumerate() {
         // Without `modality` everything is text.
-        let vector = if images { shared.image(text, DATA_URI).await } else { words(text).await };
+        let vector = if images { shared.image(text, DATA_URI).await } else { text_vector(text).await };
         let vector = vector.map_err(|reason| refuse(StatusCode::BAD_REQUEST, reason))?;
         data.push(json!({"object": "embedding", "embedding": vector, "index": index}));
     }
@@ -97,16 +97,16 @@ pub(super) async fn multi2vec(
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     Json(body): Json<Value>,
 ) -> Answer {
-    shared.see("/vectorize", client, &body);
+    shared.record("/vectorize", client, &body);
     let failed = |reason: String| (StatusCode::INTERNAL_SERVER_ERROR, Json(json!({"error": reason})));
     let (mut texts, mut images) = (Vec::new(), Vec::new());
     for text in strings(&body["texts"]) {
         let is_long = text.split_whitespace().count() > MAX_WORDS || text.len() > 5 * MAX_WORDS;
-        if is_long && !shared.is_blind {
+        if is_long && !shared.reads_images_as_text {
             return Err(failed("index out of range in self".to_owned()));
         }
         // Some of its models return vectors that do not have unit length.
-        let vector: Vec<f32> = words(&text).await.map_err(failed)?.iter().map(|value| value * 11.0).collect();
+        let vector: Vec<f32> = text_vector(&text).await.map_err(failed)?.iter().map(|value| value * 11.0).collect();
         texts.push(vector);
     }
     for text in strings(&body["images"]) {
@@ -137,7 +137,7 @@ pub(super) async fn ollama_chat(
         "cat", "car", "boat", "tree", "bread", "bridge", "horse", "snow", "apple", "tower", "guitar", "river", "child",
         "clock", "rocket", "shoe",
     ];
-    shared.see("/api/chat", client, &body);
+    shared.record("/api/chat", client, &body);
     let bad = |error: String| (StatusCode::BAD_REQUEST, Json(json!({"error": error})));
     if body["stream"] != false {
         return Err(bad("only without stream".to_owned()));
@@ -155,10 +155,11 @@ pub(super) async fn ollama_embed(
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     Json(body): Json<Value>,
 ) -> Answer {
-    shared.see("/api/embed", client, &body);
+    shared.record("/api/embed", client, &body);
     let mut vectors = Vec::new();
     for text in strings(&body["input"]) {
-        vectors.push(words(&text).await.map_err(|error| (StatusCode::BAD_REQUEST, Json(json!({"error": error}))))?);
+        vectors
+            .push(text_vector(&text).await.map_err(|error| (StatusCode::BAD_REQUEST, Json(json!({"error": error}))))?);
     }
     Ok(Json(json!({"model": body["model"], "embeddings": vectors, "total_duration": 1, "load_duration": 1})))
 }

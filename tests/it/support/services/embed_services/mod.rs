@@ -6,7 +6,7 @@ mod routes;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use axum::extract::DefaultBodyLimit;
@@ -24,8 +24,9 @@ use glimpse::embed::{
 };
 use glimpse::imaging::{PreparedImage, Resize};
 use serde_json::Value;
-use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
+
+use crate::support::{locked, serve};
 
 /// The model of all of them.
 pub(crate) static MODEL: LazyLock<LocalProvider> =
@@ -39,7 +40,7 @@ pub(crate) const OPENAI_MODEL: &str = "glimpse/mini-1";
 
 /// Requests that a fake has received.
 #[derive(Default)]
-pub(crate) struct Seen {
+pub(crate) struct ReceivedRequests {
     pub(crate) bodies: Vec<(String, Value)>,
     pub(crate) clients: BTreeSet<SocketAddr>,
 }
@@ -47,29 +48,29 @@ pub(crate) struct Seen {
 /// A running service.
 pub(crate) struct Service {
     pub(crate) url: String,
-    pub(crate) seen: Arc<Mutex<Seen>>,
+    pub(crate) received: Arc<Mutex<ReceivedRequests>>,
     _task: AbortOnDropHandle<()>,
 }
 
 /// The state of the handlers.
 #[derive(Clone)]
 struct Shared {
-    seen: Arc<Mutex<Seen>>,
+    received: Arc<Mutex<ReceivedRequests>>,
     /// Treats images as text, as a service does that does not know `modality`.
-    is_blind: bool,
+    reads_images_as_text: bool,
 }
 
 impl Service {
-    pub(crate) async fn of(kind: ProviderKind) -> Self {
-        Self::start(kind, false).await
+    pub(crate) async fn start(kind: ProviderKind) -> Self {
+        Self::start_as(kind, false).await
     }
 
     /// Starts one that treats images as text.
-    pub(crate) async fn blind(kind: ProviderKind) -> Self {
-        Self::start(kind, true).await
+    pub(crate) async fn start_reading_images_as_text(kind: ProviderKind) -> Self {
+        Self::start_as(kind, true).await
     }
 
-    async fn start(kind: ProviderKind, is_blind: bool) -> Self {
+    async fn start_as(kind: ProviderKind, reads_images_as_text: bool) -> Self {
         let router = match kind {
             ProviderKind::Clip => Router::new()
                 .route("/", get(routes::clip_card))
@@ -85,30 +86,23 @@ impl Service {
                 .route("/api/embed", post(routes::ollama_embed)),
             ProviderKind::Local => panic!("it has no service"),
         };
-        let seen = Arc::new(Mutex::new(Seen::default()));
-        let router = router.with_state(Shared { seen: seen.clone(), is_blind }).layer(DefaultBodyLimit::max(1 << 26));
+        let received = Arc::new(Mutex::new(ReceivedRequests::default()));
+        let router = router
+            .with_state(Shared { received: received.clone(), reads_images_as_text })
+            .layer(DefaultBodyLimit::max(1 << 26));
         let (base, task) = serve(router).await;
         let url = if kind == ProviderKind::OpenAi { format!("{base}/v1") } else { base };
-        Self { url, seen, _task: task }
+        Self { url, received, _task: task }
     }
 
     /// The number of images in each request.
     pub(crate) fn batches(&self) -> Vec<usize> {
-        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let received = locked(&self.received);
         let images = |body: &Value| ["images", "input"].iter().find_map(|name| Some(body[name].as_array()?.len()));
-        let mut batches: Vec<_> = seen.bodies.iter().filter_map(|(_, body)| images(body)).collect();
+        let mut batches: Vec<_> = received.bodies.iter().filter_map(|(_, body)| images(body)).collect();
         batches.sort_unstable_by(|a, b| b.cmp(a));
         batches
     }
-}
-
-/// Serves on a free port until the handle is dropped.
-pub(crate) async fn serve(router: Router) -> (String, AbortOnDropHandle<()>) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    let task = tokio::spawn(async move { axum::serve(listener, service).await.unwrap() });
-    (url, AbortOnDropHandle::new(task))
 }
 
 /// The adapter of this kind for the service at `url`, prepared for images of `size` if it must be set.
@@ -147,23 +141,23 @@ pub(crate) fn provider(
 type Answer = Result<Json<Value>, (StatusCode, Json<Value>)>;
 
 impl Shared {
-    fn see(&self, path: &str, client: SocketAddr, body: &Value) {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.bodies.push((path.to_owned(), body.clone()));
-        seen.clients.insert(client);
+    fn record(&self, path: &str, client: SocketAddr, body: &Value) {
+        let mut received = locked(&self.received);
+        received.bodies.push((path.to_owned(), body.clone()));
+        received.clients.insert(client);
     }
 
     /// The vector of an image, in the only form that the service takes.
     async fn image(&self, text: &str, prefix: &str) -> Result<Vec<f32>, String> {
-        if self.is_blind {
-            return words(text).await;
+        if self.reads_images_as_text {
+            return text_vector(text).await;
         }
         let image = image(text, prefix)?;
         MODEL.embed_image(&image).await.map(|one| one.as_slice().to_vec()).map_err(|error| error.to_string())
     }
 }
 
-async fn words(text: &str) -> Result<Vec<f32>, String> {
+async fn text_vector(text: &str) -> Result<Vec<f32>, String> {
     MODEL.embed_text(text).await.map(|one| one.as_slice().to_vec()).map_err(|error| error.to_string())
 }
 

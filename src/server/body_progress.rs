@@ -12,25 +12,25 @@ use tokio::time::Instant;
 
 /// How the body of a request arrives. It distinguishes a slow client from a slow service.
 #[derive(Clone, Debug, Default)]
-pub struct Arrival(Arc<Mutex<Option<Instant>>>);
+pub struct BodyProgress(Arc<Mutex<Option<Instant>>>);
 
-impl Arrival {
+impl BodyProgress {
     /// Starts to track the body of a request. Returns the request with the tracked body.
-    pub fn watch(request: Request) -> (Request, Self) {
-        let arrival = Self::default();
-        let watched = arrival.clone();
-        (request.map(|body| Body::new(Watched { body, arrival: watched })), arrival)
+    pub fn track(request: Request) -> (Request, Self) {
+        let progress = Self::default();
+        let tracked = progress.clone();
+        (request.map(|body| Body::new(TrackedBody { body, progress: tracked })), progress)
     }
 
     /// Returns for how long the handler has been waiting for the next bytes, or `None` if it is not waiting.
-    pub fn waits_for(&self) -> Option<Duration> {
-        self.waits_since().map(|since| since.elapsed())
+    pub fn waiting_time(&self) -> Option<Duration> {
+        self.waiting_since().map(|since| since.elapsed())
     }
 
     /// Waits until the handler has been waiting for the next bytes for the time `longest`.
     pub async fn wait_until_stalled(&self, longest: Duration) {
         loop {
-            let waited = self.waits_for().unwrap_or_default();
+            let waited = self.waiting_time().unwrap_or_default();
             if waited >= longest {
                 return;
             }
@@ -38,17 +38,17 @@ impl Arrival {
         }
     }
 
-    fn waits_since(&self) -> MutexGuard<'_, Option<Instant>> {
+    fn waiting_since(&self) -> MutexGuard<'_, Option<Instant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-struct Watched {
+struct TrackedBody {
     body: Body,
-    arrival: Arrival,
+    progress: BodyProgress,
 }
 
-impl HttpBody for Watched {
+impl HttpBody for TrackedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
@@ -57,7 +57,7 @@ impl HttpBody for Watched {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let polled = Pin::new(&mut self.body).poll_frame(context);
-        let mut since = self.arrival.waits_since();
+        let mut since = self.progress.waiting_since();
         if polled.is_ready() {
             *since = None;
         } else if since.is_none() {

@@ -3,17 +3,15 @@
 use std::time::Duration;
 
 use glimpse::api::replies::JobReply;
-use image::{ImageFormat, Rgb, RgbImage};
+use image::{Rgb, RgbImage};
 use serde_json::json;
 
-use crate::support::cheap_clip::{CheapClip, POISON};
-use crate::support::watched::{CURSED, Watched};
-use crate::support::{TestApp, demo_image};
+use crate::support::proxies::bucket::{BROKEN_OBJECT, ProxiedBucketApp};
+use crate::support::services::cheap_clip::{CheapClip, POISON};
+use crate::support::{TestApp, demo_image, encode_png};
 
 fn png(colour: [u8; 3]) -> Vec<u8> {
-    let mut bytes = std::io::Cursor::new(Vec::new());
-    RgbImage::from_pixel(16, 16, Rgb(colour)).write_to(&mut bytes, ImageFormat::Png).unwrap();
-    bytes.into_inner()
+    encode_png(RgbImage::from_pixel(16, 16, Rgb(colour)))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -21,7 +19,7 @@ async fn an_image_on_which_the_model_fails_does_not_fail_its_batch() {
     let clip = CheapClip::start(Duration::ZERO).await;
     let variables =
         [("IMAGE_EMBEDDING_PROVIDER", "clip"), ("CLIP_URL", clip.url.as_str()), ("IMAGE_EMBED_BATCH_SIZE", "4")];
-    let app = TestApp::with(&variables).await;
+    let app = TestApp::start_with(&variables).await;
     for level in 0..7 {
         app.put(&format!("images/{level}.png"), png([level * 30, 10, 20])).await;
     }
@@ -36,10 +34,10 @@ async fn an_image_on_which_the_model_fails_does_not_fail_its_batch() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_the_bucket_cannot_read_fails_alone() {
-    let watched = Watched::start(&[]).await;
-    let app = &watched.app;
+    let proxied_bucket = ProxiedBucketApp::start(&[]).await;
+    let app = &proxied_bucket.app;
     app.put("images/cat.jpg", demo_image("cat.jpg")).await;
-    app.put(&format!("images{CURSED}"), demo_image("moose.jpg")).await;
+    app.put(&format!("images{BROKEN_OBJECT}"), demo_image("moose.jpg")).await;
     let id = app.submit(json!({"s3_prefix": "images/"})).await;
     let job = app.job_until(&id, JobReply::is_final).await;
     assert_eq!((job.status.as_str(), job.counts.done, job.counts.failed), ("SUCCEEDED", 1, 1), "{job:?}");

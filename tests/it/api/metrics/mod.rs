@@ -1,5 +1,7 @@
 //! `GET /metrics` of the real binary: a process of its own, so that other tests do not change its counts.
 
+mod scrape;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -12,28 +14,21 @@ use glimpse::telemetry::metrics::families;
 use reqwest::{Client, Method, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::cli::commands::Staying;
-use crate::support::cheap_clip::CheapClip;
+use self::scrape::Scrape;
+use crate::cli::commands::RunningCommand;
 use crate::support::demo_image;
+use crate::support::services::cheap_clip::CheapClip;
 
-const METRICS_PAGE: &str = include_str!("../../../docs/metrics.md");
+const METRICS_PAGE: &str = include_str!("../../../../docs/metrics.md");
 const KEY: &str = "open-sesame";
 const BUCKET: &str = "hidden-bucket";
 
 /// A service that requires an API key.
 struct Service {
-    staying: Staying,
+    process: RunningCommand,
     client: Client,
     bucket: Bucket,
     variables: Vec<(String, String)>,
-}
-
-/// The metrics of a service: each family with its kind, and each series with its value.
-#[derive(Debug)]
-struct Scrape {
-    text: String,
-    kinds: BTreeMap<String, String>,
-    series: Vec<(String, BTreeMap<String, String>, f64)>,
 }
 
 impl Service {
@@ -47,29 +42,29 @@ impl Service {
             ("S3_BUCKET", BUCKET),
         ];
         variables.extend(more);
-        let staying = Staying::start(&variables, &["serve"], "service ");
-        let line = staying.line("bucket ");
+        let process = RunningCommand::start(&variables, &["serve"], "service ");
+        let line = process.line("bucket ");
         let s3 = line.split_once("http://").unwrap().1.split_whitespace().next().unwrap().to_owned();
         variables.retain(|(name, _)| *name != "GLIMPSE_S3_ADDR");
         variables.push(("GLIMPSE_S3_ADDR", &s3));
         let bucket = Bucket::open(&Settings::from_variables(variables.clone()).unwrap()).await.unwrap();
         let client = Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        Self { staying, client, bucket, variables }
+        Self { process, client, bucket, variables }
     }
 
-    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Response {
-        let request = self.client.request(method, format!("{}{path}", self.staying.url)).bearer_auth(KEY);
+    async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Response {
+        let request = self.client.request(method, format!("{}{path}", self.process.url)).bearer_auth(KEY);
         let request = if let Some(body) = body { request.json(&body) } else { request };
         request.send().await.unwrap()
     }
 
     async fn get(&self, path: &str) -> Response {
-        self.ask(Method::GET, path, None).await
+        self.send(Method::GET, path, None).await
     }
 
     async fn submit(&self, body: Value) -> Value {
-        let reply = self.ask(Method::POST, "/jobs/images", Some(body)).await;
+        let reply = self.send(Method::POST, "/jobs/images", Some(body)).await;
         assert_eq!(reply.status(), StatusCode::ACCEPTED);
         reply.json().await.unwrap()
     }
@@ -95,11 +90,11 @@ impl Service {
         Scrape::parse(reply.text().await.unwrap())
     }
 
-    async fn scrape_until(&self, wanted: impl Fn(&Scrape) -> bool) -> Scrape {
+    async fn scrape_until(&self, condition: impl Fn(&Scrape) -> bool) -> Scrape {
         let deadline = Instant::now() + Duration::from_mins(1);
         loop {
             let scrape = self.scrape().await;
-            if wanted(&scrape) {
+            if condition(&scrape) {
                 return scrape;
             }
             assert!(Instant::now() < deadline, "still {}", scrape.text);
@@ -107,65 +102,23 @@ impl Service {
         }
     }
 
-    fn worker(&self, job: &Value, name: &str) -> Ends {
+    fn worker(&self, job: &Value, name: &str) -> KilledOnDrop {
         let mut command = Command::new(env!("CARGO_BIN_EXE_glimpse"));
         let id = job["job_id"].as_str().unwrap();
-        command.args(["worker", "--service", &self.staying.url, "--job", id, "--name", name, "--with-parent"]);
+        command.args(["worker", "--service", &self.process.url, "--job", id, "--name", name, "--with-parent"]);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command.env("GLIMPSE_WORKER_TOKEN", job["worker_token"].as_str().unwrap());
-        Ends(command.stdin(Stdio::piped()).spawn().unwrap())
+        KilledOnDrop(command.stdin(Stdio::piped()).spawn().unwrap())
     }
 }
 
 /// A process that is killed when this is dropped.
-struct Ends(Child);
+struct KilledOnDrop(Child);
 
-impl Drop for Ends {
+impl Drop for KilledOnDrop {
     fn drop(&mut self) {
         self.0.kill().ok();
         self.0.wait().ok();
-    }
-}
-
-impl Scrape {
-    fn parse(text: String) -> Self {
-        let (mut kinds, mut series) = (BTreeMap::new(), Vec::new());
-        for line in text.lines().filter(|line| !line.is_empty()) {
-            if let Some(typed) = line.strip_prefix("# TYPE ") {
-                let (name, kind) = typed.split_once(' ').unwrap();
-                assert!(kinds.insert(name.to_owned(), kind.to_owned()).is_none(), "{name} twice");
-            } else if !line.starts_with('#') {
-                let (name, value) = line.rsplit_once(' ').unwrap();
-                let (name, labels) = name.split_once('{').unwrap_or((name, ""));
-                let labels = labels.trim_end_matches('}').split("\",").filter(|label| !label.is_empty()).map(|label| {
-                    let (key, value) = label.split_once("=\"").unwrap();
-                    (key.to_owned(), value.trim_end_matches('"').to_owned())
-                });
-                series.push((name.to_owned(), labels.collect(), value.parse().unwrap()));
-            }
-        }
-        Self { text, kinds, series }
-    }
-
-    /// Returns the family that a series belongs to.
-    fn family<'a>(&self, series: &'a str) -> &'a str {
-        let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| series.strip_suffix(end));
-        base.filter(|base| self.kinds.get(*base).is_some_and(|kind| kind == "histogram")).unwrap_or(series)
-    }
-
-    /// Returns the sum of all series of this name that have these labels.
-    fn of(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
-        let has = |own: &BTreeMap<String, String>| {
-            labels.iter().all(|(key, value)| own.get(*key).is_some_and(|own| own == value))
-        };
-        let mut found = self.series.iter().filter(|(own, labels, _)| own == name && has(labels)).peekable();
-        found.peek()?;
-        Some(found.map(|(_, _, value)| value).sum())
-    }
-
-    fn is(&self, name: &str, labels: &[(&str, &str)], expected: f64) {
-        let found = self.of(name, labels);
-        assert!(found.is_some_and(|found| (found - expected).abs() < 1e-9), "{name}{labels:?}: {found:?}");
     }
 }
 
@@ -184,11 +137,11 @@ fn documented() -> BTreeMap<String, (String, BTreeSet<String>)> {
 
 #[test]
 fn the_metrics_page_has_every_metric_with_its_kind_and_labels() {
-    let there = families::all().into_iter().map(|about| {
+    let expected = families::all().into_iter().map(|about| {
         let labels = about.labels.iter().map(|label| (*label).to_owned()).collect();
         (about.name.to_owned(), (about.kind.to_owned(), labels))
     });
-    assert_eq!(documented(), there.collect());
+    assert_eq!(documented(), expected.collect());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -223,15 +176,15 @@ async fn a_scrape_has_all_counts_and_no_text_from_clients() {
         assert_eq!(service.get(&thumbnail).await.status(), StatusCode::OK);
     }
     assert_eq!(service.get("/made/up/path-of-mine").await.status(), StatusCode::NOT_FOUND);
-    service.ask(Method::from_bytes(b"BREW").unwrap(), "/jobs", None).await;
-    let plain = service.client.get(format!("{}/metrics", service.staying.url));
-    assert_eq!(plain.send().await.unwrap().status(), StatusCode::UNAUTHORIZED, "it is behind the key");
+    service.send(Method::from_bytes(b"BREW").unwrap(), "/jobs", None).await;
+    let plain = service.client.get(format!("{}/metrics", service.process.url));
+    assert_eq!(plain.send().await.unwrap().status(), StatusCode::UNAUTHORIZED, "it needs the key");
     service.scrape().await;
 
     let scrape = service.scrape().await;
     let documented = documented();
     let kinds = documented.iter().map(|(name, (kind, _))| (name.clone(), kind.clone()));
-    assert_eq!(scrape.kinds, kinds.collect(), "what is there is documented, and the other way round");
+    assert_eq!(scrape.kinds, kinds.collect(), "documented metrics and exposed metrics are the same");
     for (name, labels, value) in &scrape.series {
         let (kind, expected) = &documented[scrape.family(name)];
         let own: BTreeSet<_> = labels.keys().filter(|key| kind != "histogram" || *key != "le").cloned().collect();
@@ -248,46 +201,50 @@ async fn a_scrape_has_all_counts_and_no_text_from_clients() {
     }
 
     for (fate, count) in [("skipped", 2.0), ("unchanged", 2.0), ("done", 4.0), ("failed", 2.0), ("deleted", 1.0)] {
-        scrape.is("glimpse_items_total", &[("fate", fate)], count);
+        scrape.assert_value("glimpse_items_total", &[("fate", fate)], count);
     }
-    scrape.is("glimpse_item_failures_total", &[("class", "truncated")], 2.0);
-    scrape.is("glimpse_item_failures_total", &[], 2.0);
-    scrape.is("glimpse_vectors_reused_total", &[("way", "same_bytes")], 1.0);
-    scrape.is("glimpse_vectors_reused_total", &[("way", "copied")], 0.0);
+    scrape.assert_value("glimpse_item_failures_total", &[("class", "truncated")], 2.0);
+    scrape.assert_value("glimpse_item_failures_total", &[], 2.0);
+    scrape.assert_value("glimpse_vectors_reused_total", &[("way", "same_bytes")], 1.0);
+    scrape.assert_value("glimpse_vectors_reused_total", &[("way", "copied")], 0.0);
     for family in ["glimpse_jobs", "glimpse_jobs_finished_total"] {
-        scrape.is(family, &[("state", "succeeded")], 2.0);
-        scrape.is(family, &[], 2.0);
+        scrape.assert_value(family, &[("state", "succeeded")], 2.0);
+        scrape.assert_value(family, &[], 2.0);
     }
     // Four images in the first job; the copy and the truncated one in the second.
-    scrape.is("glimpse_stage_duration_seconds_count", &[("stage", "fetch")], 6.0);
-    scrape.is("glimpse_stage_duration_seconds_bucket", &[("stage", "fetch"), ("le", "+Inf")], 6.0);
+    scrape.assert_value("glimpse_stage_duration_seconds_count", &[("stage", "fetch")], 6.0);
+    scrape.assert_value("glimpse_stage_duration_seconds_bucket", &[("stage", "fetch"), ("le", "+Inf")], 6.0);
     let size = |name| f64::from(u32::try_from(demo_image(name).len()).unwrap());
     let by_jobs = 2.0 * size("cat.jpg") + size("coffee.jpg") + size("panda.jpg") + 2.0 * 3000.0;
-    let fetched = scrape.of("glimpse_fetched_bytes_total", &[]).unwrap();
+    let fetched = scrape.value("glimpse_fetched_bytes_total", &[]).unwrap();
     let shown = ["cat.jpg", "coffee.jpg"].map(|name| (fetched - by_jobs - size(name)).abs() < 0.5);
     assert!(shown.contains(&true), "and one original was read for its thumbnail: {fetched} - {by_jobs}");
     for (cache, outcome) in [("text", "hit"), ("text", "miss"), ("thumbnail", "hit"), ("thumbnail", "miss")] {
-        scrape.is("glimpse_cache_requests_total", &[("cache", cache), ("outcome", outcome)], 1.0);
+        scrape.assert_value("glimpse_cache_requests_total", &[("cache", cache), ("outcome", outcome)], 1.0);
     }
     let requests = |route, method, status| [("route", route), ("method", method), ("status", status)];
-    scrape.is("glimpse_http_requests_total", &requests("/search/images", "GET", "2xx"), 2.0);
-    scrape.is("glimpse_http_requests_total", &requests("/images/{id}/thumbnail", "GET", "2xx"), 2.0);
-    scrape.is("glimpse_http_requests_total", &requests("unmatched", "GET", "4xx"), 1.0);
-    scrape.is("glimpse_http_requests_total", &requests("/jobs", "other", "4xx"), 1.0);
-    scrape.is("glimpse_http_requests_total", &requests("/metrics", "GET", "4xx"), 1.0);
-    scrape.is("glimpse_http_requests_total", &requests("/metrics", "GET", "2xx"), 1.0);
-    scrape.is("glimpse_http_request_duration_seconds_count", &[("route", "/jobs/images"), ("method", "POST")], 2.0);
-    scrape.is("glimpse_breaker_state", &[("dependency", "s3")], 0.0);
-    scrape.is("glimpse_pipeline_memory_bytes", &[], 0.0);
-    scrape.is("glimpse_pipeline_memory_limit_bytes", &[], 512.0 * 1024.0 * 1024.0);
-    scrape.is("glimpse_search_permits_in_use", &[], 0.0);
-    scrape.is("glimpse_search_upload_bytes", &[], 0.0);
-    scrape.is("glimpse_embed_queue", &[], 0.0);
-    scrape.is("glimpse_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
-    let memory = |name| scrape.of(name, &[]).unwrap();
+    scrape.assert_value("glimpse_http_requests_total", &requests("/search/images", "GET", "2xx"), 2.0);
+    scrape.assert_value("glimpse_http_requests_total", &requests("/images/{id}/thumbnail", "GET", "2xx"), 2.0);
+    scrape.assert_value("glimpse_http_requests_total", &requests("unmatched", "GET", "4xx"), 1.0);
+    scrape.assert_value("glimpse_http_requests_total", &requests("/jobs", "other", "4xx"), 1.0);
+    scrape.assert_value("glimpse_http_requests_total", &requests("/metrics", "GET", "4xx"), 1.0);
+    scrape.assert_value("glimpse_http_requests_total", &requests("/metrics", "GET", "2xx"), 1.0);
+    scrape.assert_value(
+        "glimpse_http_request_duration_seconds_count",
+        &[("route", "/jobs/images"), ("method", "POST")],
+        2.0,
+    );
+    scrape.assert_value("glimpse_breaker_state", &[("dependency", "s3")], 0.0);
+    scrape.assert_value("glimpse_pipeline_memory_bytes", &[], 0.0);
+    scrape.assert_value("glimpse_pipeline_memory_limit_bytes", &[], 512.0 * 1024.0 * 1024.0);
+    scrape.assert_value("glimpse_search_permits_in_use", &[], 0.0);
+    scrape.assert_value("glimpse_search_upload_bytes", &[], 0.0);
+    scrape.assert_value("glimpse_embed_queue", &[], 0.0);
+    scrape.assert_value("glimpse_build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
+    let memory = |name| scrape.value(name, &[]).unwrap();
     let (now, peak) = (memory("process_resident_memory_bytes"), memory("glimpse_process_resident_memory_peak_bytes"));
     assert!(now > 10e6 && now <= peak, "{now} of {peak}");
-    assert_eq!(service.staying.stop(), Some(0));
+    assert_eq!(service.process.stop(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -310,33 +267,33 @@ async fn outages_and_dead_workers_are_counted() {
     let job = service.submit(json!({"s3_prefix": "images/", "executor": "workers"})).await;
     let before = service.scrape().await;
     for name in ["glimpse_worker_leases_granted_total", "glimpse_worker_leases_expired_total"] {
-        before.is(name, &[], 0.0);
+        before.assert_value(name, &[], 0.0);
     }
     let worker = service.worker(&job, "one");
-    let granted = |scrape: &Scrape| scrape.of("glimpse_worker_leases_granted_total", &[]);
+    let granted = |scrape: &Scrape| scrape.value("glimpse_worker_leases_granted_total", &[]);
     service.scrape_until(|scrape| granted(scrape) > Some(0.0)).await;
     drop(worker);
-    let expired = |scrape: &Scrape| scrape.of("glimpse_worker_leases_expired_total", &[]);
+    let expired = |scrape: &Scrape| scrape.value("glimpse_worker_leases_expired_total", &[]);
     let after = service.scrape_until(|scrape| expired(scrape) > Some(0.0)).await;
     assert!(expired(&after) <= granted(&after), "{}", after.text);
-    after.is("glimpse_worker_deaths_total", &[("seen", "silent")], 1.0);
-    after.is("glimpse_worker_deaths_total", &[("seen", "said")], 0.0);
-    after.is("glimpse_jobs", &[("state", "running")], 1.0);
-    let stopped = service.ask(Method::DELETE, &format!("/jobs/{}", job["job_id"].as_str().unwrap()), None).await;
+    after.assert_value("glimpse_worker_deaths_total", &[("seen", "silent")], 1.0);
+    after.assert_value("glimpse_worker_deaths_total", &[("seen", "said")], 0.0);
+    after.assert_value("glimpse_jobs", &[("state", "running")], 1.0);
+    let stopped = service.send(Method::DELETE, &format!("/jobs/{}", job["job_id"].as_str().unwrap()), None).await;
     assert_eq!(stopped.status(), StatusCode::OK);
 
-    after.is("glimpse_breaker_state", &[("dependency", "clip")], 0.0);
+    after.assert_value("glimpse_breaker_state", &[("dependency", "clip")], 0.0);
     drop(clip);
     for _ in 0..2 {
         let refused = service.get("/search/images?q=a%20cat").await;
         assert!(refused.status().is_server_error(), "{}", refused.status());
     }
     let scrape = service.scrape().await;
-    scrape.is("glimpse_breaker_state", &[("dependency", "clip")], 2.0);
-    scrape.is("glimpse_breaker_state", &[("dependency", "s3")], 0.0);
-    scrape.is("glimpse_breaker_opens_total", &[("dependency", "clip")], 1.0);
-    assert!(scrape.of("glimpse_dependency_retries_total", &[("dependency", "clip")]) > Some(0.0), "{}", scrape.text);
-    scrape.is("glimpse_jobs_finished_total", &[("state", "stopped")], 1.0);
-    scrape.is("glimpse_cache_requests_total", &[("cache", "text"), ("outcome", "hit")], 0.0);
-    assert_eq!(service.staying.stop(), Some(0));
+    scrape.assert_value("glimpse_breaker_state", &[("dependency", "clip")], 2.0);
+    scrape.assert_value("glimpse_breaker_state", &[("dependency", "s3")], 0.0);
+    scrape.assert_value("glimpse_breaker_opens_total", &[("dependency", "clip")], 1.0);
+    assert!(scrape.value("glimpse_dependency_retries_total", &[("dependency", "clip")]) > Some(0.0), "{}", scrape.text);
+    scrape.assert_value("glimpse_jobs_finished_total", &[("state", "stopped")], 1.0);
+    scrape.assert_value("glimpse_cache_requests_total", &[("cache", "text"), ("outcome", "hit")], 0.0);
+    assert_eq!(service.process.stop(), Some(0));
 }

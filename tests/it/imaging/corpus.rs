@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use fast_image_resize::images::{Image, ImageRef};
@@ -12,14 +11,15 @@ use glimpse::imaging::{ImagingSettings, UprightImage, decode_upright};
 use serde::Deserialize;
 
 use crate::support::environment::{print, skip, variable};
+use crate::support::process::{peak_since, reset_peak, runs_alone};
 
 const MAX_TIME: Duration = Duration::from_secs(2);
-const MAX_MEMORY_KB: u64 = 256 * 1024;
+const MAX_MEMORY: u64 = 256 << 20;
 /// The mean absolute difference of a grid, out of 255.
-const MAX_APART: f64 = 2.0;
+const MAX_DIFFERENCE: f64 = 2.0;
 
 /// Files for which Pillow is wrong, or is right in a way that we do not want, and the reason.
-const DIFFERENT: [(&str, &str); 3] = [
+const KNOWN_DIFFERENCES: [(&str, &str); 3] = [
     (
         "Pillow__hopper_bad_exif.jpg",
         "its pixel data is broken in nearly every row: Pillow gives stripes and black blots",
@@ -40,7 +40,7 @@ struct Expected {
 
 /// Additional facts of `manifest.json`.
 #[derive(Deserialize)]
-struct Made {
+struct Manifest {
     file: String,
     frames: Option<u32>,
 }
@@ -68,53 +68,47 @@ fn every_file_gives_the_image_or_error_of_pillow() {
     let folder = corpus();
     if !folder.join("expected.json").exists() {
         skip("corpus", CORPUS_IS_MISSING);
-    } else if variable("GLIMPSE_AWKWARD_ALONE").is_some() {
-        hold(&folder);
-    } else {
-        let name = "imaging::awkward::every_file_gives_the_image_or_error_of_pillow";
-        let mut alone = Command::new(std::env::current_exe().unwrap());
-        alone.args([name, "--exact", "--nocapture"]).env("GLIMPSE_AWKWARD_ALONE", "1");
-        let output = alone.output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        print(String::from_utf8_lossy(&output.stderr).trim());
+    } else if runs_alone(module_path!(), "every_file_gives_the_image_or_error_of_pillow") {
+        compare_all(&folder);
     }
 }
 
-fn hold(folder: &Path) {
+fn compare_all(folder: &Path) {
     let read = |file: &str| std::fs::read(folder.join(file)).unwrap();
     let all: Vec<Expected> = serde_json::from_slice(&read("expected.json")).unwrap();
-    let made: Vec<Made> = serde_json::from_slice(&read("manifest.json")).unwrap();
-    let frames: HashMap<String, Option<u32>> = made.into_iter().map(|made| (made.file, made.frames)).collect();
+    let manifest: Vec<Manifest> = serde_json::from_slice(&read("manifest.json")).unwrap();
+    let frames: HashMap<String, Option<u32>> =
+        manifest.into_iter().map(|manifest| (manifest.file, manifest.frames)).collect();
     let (mut wrong, mut slowest, mut largest) = (Vec::new(), (Duration::ZERO, ""), (None, ""));
     for expected in &all {
         let file = expected.file.as_str();
         let bytes = read(file);
-        let before = forget_peak();
-        let begun = Instant::now();
+        let before = reset_peak();
+        let started = Instant::now();
         let ours = decode_upright(&bytes, &ImagingSettings::default().limits());
-        let took = begun.elapsed();
-        let memory = before.and_then(|before| Some(of_status("VmHWM:")?.saturating_sub(before)));
+        let took = started.elapsed();
+        let memory = peak_since(before);
         slowest = slowest.max((took, file));
         largest = largest.max((memory, file));
         if took > MAX_TIME {
             wrong.push(format!("{file}: {took:?}"));
         }
-        if memory.is_some_and(|memory| memory > MAX_MEMORY_KB) {
-            wrong.push(format!("{file}: {memory:?} KiB"));
+        if memory.is_some_and(|memory| memory > MAX_MEMORY) {
+            wrong.push(format!("{file}: {memory:?} bytes"));
         }
         let ours = ours.map_err(|error| (error.class().to_string(), error.to_string()));
-        let apart = difference(expected, frames.get(file).copied().flatten(), ours);
-        match (apart, DIFFERENT.iter().find(|(name, _)| *name == file)) {
+        let found = describe_difference(expected, frames.get(file).copied().flatten(), ours);
+        match (found, KNOWN_DIFFERENCES.iter().find(|(name, _)| *name == file)) {
             (Some(what), None) => wrong.push(format!("{file}: {what}")),
             (None, Some(_)) => wrong.push(format!("{file}: no longer different, take it off the list")),
             _ => {}
         }
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), all.len(), wrong.join("\n"));
-    print(&format!("{} files; slowest {slowest:?}; most memory in KiB {largest:?}", all.len()));
+    print(&format!("{} files; slowest {slowest:?}; most bytes of memory {largest:?}", all.len()));
 }
 
-fn difference(
+fn describe_difference(
     expected: &Expected,
     frames: Option<u32>,
     ours: Result<UprightImage, (String, String)>,
@@ -136,8 +130,9 @@ fn difference(
             if frames.is_some_and(|frames| frames != ours.meta.frames) {
                 return Some(format!("{} frames and not {frames:?}", ours.meta.frames));
             }
-            let apart = apart(&grid(&ours), expected.grid.as_deref().unwrap());
-            (apart > MAX_APART).then(|| format!("{apart:.2} apart, orientation {}", ours.meta.orientation))
+            let mean_difference = mean_difference(&grid(&ours), expected.grid.as_deref().unwrap());
+            (mean_difference > MAX_DIFFERENCE)
+                .then(|| format!("{mean_difference:.2} apart, orientation {}", ours.meta.orientation))
         }
     }
 }
@@ -152,19 +147,8 @@ fn grid(image: &UprightImage) -> Vec<u8> {
     cells.into_vec()
 }
 
-fn apart(ours: &[u8], theirs: &[u8]) -> f64 {
+fn mean_difference(ours: &[u8], theirs: &[u8]) -> f64 {
     assert_eq!(ours.len(), theirs.len());
     let sum: u32 = ours.iter().zip(theirs).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
     f64::from(sum) / f64::from(u32::try_from(ours.len()).unwrap())
-}
-
-/// Resets the kernel's count of the peak of memory, and returns what is in use now; `None` if the kernel is not Linux.
-fn forget_peak() -> Option<u64> {
-    std::fs::write("/proc/self/clear_refs", "5").ok()?;
-    of_status("VmRSS:")
-}
-
-fn of_status(name: &str) -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    status.lines().find_map(|line| line.strip_prefix(name)?.trim().trim_end_matches(" kB").parse().ok())
 }

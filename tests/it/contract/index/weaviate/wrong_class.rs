@@ -8,12 +8,10 @@ use serde_json::json;
 
 use super::Server;
 use super::fake::{Grpc, Rest, Running};
-use crate::contract::index::support::{count, fresh, ids, record};
-
-const EAST: [f32; 4] = [1.0, 0.0, 0.0, 0.0];
+use crate::contract::index::support::{EAST, count, fresh, ids, record};
 
 /// An index whose REST server is a fake that always shows this class, and whose gRPC server is the real one.
-async fn deceived(server: &Server, class: &serde_json::Value) -> (WeaviateIndex, Running) {
+async fn index_with_fake_rest(server: &Server, class: &serde_json::Value) -> (WeaviateIndex, Running) {
     let fake = Running::new(Rest::Says(200, None, class.to_string()), Grpc::Silent).await;
     let grpc_url = server.settings.grpc_url.clone().expect("WEAVIATE_GRPC_URL goes with WEAVIATE_URL in this test");
     let settings = WeaviateSettings { url: fake.rest_url.clone(), grpc_url: Some(grpc_url), ..server.settings.clone() };
@@ -27,13 +25,13 @@ async fn writes_create_no_class_or_property_by_auto_schema() {
         .cleaned("contracted-auto", async {
             let collection = fresh(&server.index, "contracted-auto").await;
             let (_, class) = server.class_of(&collection).await;
-            let (late, _fake) = deceived(&server, &class).await;
+            let (late, _fake) = index_with_fake_rest(&server, &class).await;
             // Dropped between the writer's check and its write.
             server.index.drop_collection(&collection).await.unwrap();
             let records = [record("a.jpg", EAST), record("b.jpg", EAST)];
-            let gone = late.upsert(&collection, &records).await.unwrap_err();
-            assert_eq!(gone, IndexError::UnknownCollection(collection.clone()));
-            assert_eq!(server.class_of(&collection).await.0, 404, "auto-schema made the class");
+            let error = late.upsert(&collection, &records).await.unwrap_err();
+            assert_eq!(error, IndexError::UnknownCollection(collection.clone()));
+            assert_eq!(server.class_of(&collection).await.0, 404, "auto-schema created the class");
 
             // The same, and another application has created one in its place.
             let name = collection.weaviate_class();
@@ -59,7 +57,7 @@ async fn a_refused_object_is_removed() {
             // Vectors of two numbers, which the writer believes to be right.
             let (_, class) = server.class_of(&collection).await;
             let smaller = class.to_string().replace(r#"\"dimension\":4"#, r#"\"dimension\":2"#);
-            let (blind, _fake) = deceived(&server, &serde_json::from_str(&smaller).unwrap()).await;
+            let (blind, _fake) = index_with_fake_rest(&server, &serde_json::from_str(&smaller).unwrap()).await;
             let mut bad = [record("a.jpg", EAST), record("new.jpg", EAST)];
             for record in &mut bad {
                 record.embedding = Embedding::normalised(vec![0.6, 0.8], 2).unwrap();

@@ -8,42 +8,40 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::Uri;
 use axum::response::{IntoResponse, Response};
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::support::serve;
+
 /// What the proxy does with a request.
-pub(crate) enum Verdict {
+pub(crate) enum ProxyAction {
     /// The service answers it.
-    Passes,
+    Pass,
     /// The same, after this time.
-    PassesAfter(Duration),
+    PassAfter(Duration),
     /// The same, as soon as the value is true.
-    PassesWhen(watch::Receiver<bool>),
+    PassWhen(watch::Receiver<bool>),
     /// The service answers it, and the answer arrives after this time.
-    AnswersAfter(Duration),
+    ReplyAfter(Duration),
     /// The proxy answers it with this status and body.
-    Says(u16, &'static str),
+    Reply(u16, &'static str),
 }
 
-type Judge = Arc<dyn Fn(&Uri) -> Verdict + Send + Sync>;
+type Decide = Arc<dyn Fn(&Uri) -> ProxyAction + Send + Sync>;
 
-pub(crate) struct Between {
+pub(crate) struct HttpProxy {
     url: String,
     _task: AbortOnDropHandle<()>,
 }
 
-impl Between {
+impl HttpProxy {
     /// Starts a proxy for the service at `to`.
-    pub(crate) async fn new(to: &str, judge: impl Fn(&Uri) -> Verdict + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+    pub(crate) async fn new(to: &str, decide: impl Fn(&Uri) -> ProxyAction + Send + Sync + 'static) -> Self {
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        let judge: Judge = Arc::new(judge);
-        let state = (http, to.trim_end_matches('/').to_owned(), judge);
-        let routes = Router::new().fallback(pass).with_state(state);
-        let task = tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
-        Self { url, _task: AbortOnDropHandle::new(task) }
+        let decide: Decide = Arc::new(decide);
+        let state = (http, to.trim_end_matches('/').to_owned(), decide);
+        let (url, task) = serve(Router::new().fallback(pass).with_state(state)).await;
+        Self { url, _task: task }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -52,14 +50,14 @@ impl Between {
 }
 
 /// Passes all headers on, also `Host`: it is part of the signature.
-async fn pass(State((http, to, judge)): State<(reqwest::Client, String, Judge)>, request: Request) -> Response {
+async fn pass(State((http, to, decide)): State<(reqwest::Client, String, Decide)>, request: Request) -> Response {
     let mut late = Duration::ZERO;
-    match judge(request.uri()) {
-        Verdict::Passes => {}
-        Verdict::AnswersAfter(time) => late = time,
-        Verdict::PassesAfter(time) => tokio::time::sleep(time).await,
-        Verdict::PassesWhen(mut released) => drop(released.wait_for(|released| *released).await),
-        Verdict::Says(status, body) => {
+    match decide(request.uri()) {
+        ProxyAction::Pass => {}
+        ProxyAction::ReplyAfter(time) => late = time,
+        ProxyAction::PassAfter(time) => tokio::time::sleep(time).await,
+        ProxyAction::PassWhen(mut released) => drop(released.wait_for(|released| *released).await),
+        ProxyAction::Reply(status, body) => {
             return (axum::http::StatusCode::from_u16(status).unwrap(), body).into_response();
         }
     }

@@ -1,7 +1,7 @@
 //! An image that kills the process of every worker that embeds it: it alone fails.
 
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -21,13 +21,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::support::environment::variable;
 use crate::support::fakes::lanes;
+use crate::support::process::test_command;
 use crate::support::{TestApp, demo_image};
 
 /// Aborts the process for a black image, as a fault in a native library would.
-struct Deadly(Arc<dyn ImageEmbeddingProvider>);
+struct CrashingProvider(Arc<dyn ImageEmbeddingProvider>);
 
 #[async_trait]
-impl ImageEmbeddingProvider for Deadly {
+impl ImageEmbeddingProvider for CrashingProvider {
     fn preprocessing(&self) -> Preprocessing {
         self.0.preprocessing()
     }
@@ -51,9 +52,9 @@ impl ImageEmbeddingProvider for Deadly {
 /// The worker process of the test below. Does nothing if it is not started by that test.
 #[tokio::test(flavor = "multi_thread")]
 async fn worker_process_of_the_test_below() {
-    let Some(given) = variable("POISONED_WORKER") else { return };
-    let words: Vec<&str> = given.split(' ').collect();
-    let [url, job, token, name, bucket, access_key_id, secret_access_key] = words[..] else { panic!("{given}") };
+    let Some(arguments) = variable("POISONED_WORKER") else { return };
+    let parts: Vec<&str> = arguments.split(' ').collect();
+    let [url, job, token, name, bucket, access_key_id, secret_access_key] = parts[..] else { panic!("{arguments}") };
     let board = WaitBoard::default();
     let settings =
         WorkerSettings { url: url.into(), job: job.into(), name: name.into(), token: Secret::new(token), node: None };
@@ -73,7 +74,7 @@ async fn worker_process_of_the_test_below() {
     });
     let model: Arc<dyn ImageEmbeddingProvider> = Arc::new(LocalProvider::start(lanes(1)).unwrap());
     let verification = Arc::new(Verification::new(model.clone(), None));
-    let provider = Arc::new(Deadly(Arc::new(Verified::new(model, verification))));
+    let provider = Arc::new(CrashingProvider(Arc::new(Verified::new(model, verification))));
     let stores = Stores::new(vec![Arc::new(RemoteIndex::new(client.clone()))]);
     let limits = Limits { max_bytes: 1 << 24, max_pixels: 1 << 26, max_decode_bytes: 1 << 28 };
     let settings = PipelineSettings { image_embed_batch_size: 4, ..PipelineSettings::default() };
@@ -83,7 +84,7 @@ async fn worker_process_of_the_test_below() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_that_kills_its_workers_fails_alone_as_crashed() {
-    let app = TestApp::with(&[("IMAGE_BATCH_SIZE", "8"), ("THUMBNAIL_PREFIX", "")]).await;
+    let app = TestApp::start_with(&[("IMAGE_BATCH_SIZE", "8"), ("THUMBNAIL_PREFIX", "")]).await;
     for number in 0..23 {
         app.put(&format!("images/{number:02}.jpg"), demo_image("cat.jpg")).await;
     }
@@ -93,29 +94,28 @@ async fn an_image_that_kills_its_workers_fails_alone_as_crashed() {
     let (_, reply) = app.post("/jobs/images", json!({"executor": "workers"})).await;
     let job: SubmitReply = serde_json::from_value(reply).unwrap();
     let token = job.worker_token.clone().unwrap();
-    let [(_, id), (_, secret)] = app.bucket_pair();
+    let [(_, id), (_, secret)] = app.bucket_credentials();
     let mut deaths = 0;
     for number in 0.. {
         assert!(number < 20, "the job does not end");
         let name = format!("w{number}");
-        let given = [&app.url, &job.job_id, &token, &name, app.bucket_url(), &id, &secret].join(" ");
-        let mut worker = Command::new(std::env::current_exe().unwrap());
-        worker.args(["--exact", "workers::poison::worker_process_of_the_test_below"]).env("POISONED_WORKER", given);
-        worker.stdout(Stdio::null()).stderr(Stdio::null());
+        let arguments = [&app.url, &job.job_id, &token, &name, app.bucket_url(), &id, &secret].join(" ");
+        let mut worker = test_command(module_path!(), "worker_process_of_the_test_below");
+        worker.env("POISONED_WORKER", arguments).stdout(Stdio::null()).stderr(Stdio::null());
         let ended = tokio::task::spawn_blocking(move || worker.status().unwrap()).await.unwrap();
         if ended.success() {
             break;
         }
-        assert_eq!(ended.signal(), Some(6), "it died of the image");
+        assert_eq!(ended.signal(), Some(6), "the image killed it");
         deaths += 1;
         // The supervisor of workers reports it.
         let exit = format!("{}/internal/jobs/{}/workers/{name}/exit", app.url, job.job_id);
-        let told = app.client.post(exit).bearer_auth(&token).json(&json!({"rc": 134})).send().await.unwrap();
-        assert!(told.status().is_success());
+        let reply = app.client.post(exit).bearer_auth(&token).json(&json!({"rc": 134})).send().await.unwrap();
+        assert!(reply.status().is_success());
     }
     let ended = app.job_until(&job.job_id, JobReply::is_final).await;
     assert_eq!((ended.status.as_str(), ended.counts.done, ended.counts.failed), ("SUCCEEDED", 23, 1), "{ended:?}");
     let failure = &app.failures(&job.job_id).await.failures[0];
     assert_eq!((failure.s3_key.as_str(), failure.class.as_str()), ("images/11-black.png", "crashed"));
-    assert!((5..=8).contains(&deaths), "in company first, then four times alone: {deaths}");
+    assert!((5..=8).contains(&deaths), "first in a batch, then four times alone: {deaths}");
 }

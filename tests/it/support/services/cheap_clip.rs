@@ -29,15 +29,15 @@ pub(crate) struct CheapClip {
 
 impl CheapClip {
     /// Starts it; each image takes this time.
-    pub(crate) async fn start(takes: Duration) -> Self {
-        Self::at("127.0.0.1:0", takes).await
+    pub(crate) async fn start(image_time: Duration) -> Self {
+        Self::at("127.0.0.1:0", image_time).await
     }
 
     /// The same, at that address.
-    pub(crate) async fn at(addr: &str, takes: Duration) -> Self {
+    pub(crate) async fn at(addr: &str, image_time: Duration) -> Self {
         let images = move |Json(body): Json<Value>| async move {
             let images = body["images"].as_array().unwrap().clone();
-            tokio::time::sleep(takes * u32::try_from(images.len()).unwrap()).await;
+            tokio::time::sleep(image_time * u32::try_from(images.len()).unwrap()).await;
             let images: Vec<_> = images.iter().map(|text| image(text.as_str().unwrap())).collect();
             if images.iter().any(|image| image.get_pixel(0, 0).0 == POISON) {
                 return Err(StatusCode::INTERNAL_SERVER_ERROR);

@@ -14,38 +14,39 @@ use glimpse::embed::{EmbedError, ImageEmbeddingProvider, ProviderKind};
 use glimpse::imaging::PreparedImage;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::embed_services::{provider, serve};
+use super::embed_services::provider;
+use crate::support::serve;
 
 /// Every adapter of an external service.
 pub(crate) const ALL: [ProviderKind; 4] =
     [ProviderKind::Clip, ProviderKind::OpenAi, ProviderKind::Multi2Vec, ProviderKind::Ollama];
 /// Longer than any answer takes.
-pub(crate) const PATIENT: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 /// The side of [`image`].
 pub(crate) const SIDE: u32 = 16;
 
 /// A server that gives every request the same answer, and counts the requests.
-pub(crate) struct Scripted {
+pub(crate) struct FixedReply {
     pub(crate) url: String,
-    pub(crate) asked: Arc<AtomicUsize>,
+    pub(crate) requests: Arc<AtomicUsize>,
     pub(crate) _task: AbortOnDropHandle<()>,
 }
 
-impl Scripted {
-    pub(crate) async fn answering<R: IntoResponse>(reply: impl Fn() -> R + Clone + Send + Sync + 'static) -> Self {
-        let asked = Arc::new(AtomicUsize::new(0));
-        let count = asked.clone();
+impl FixedReply {
+    pub(crate) async fn start<R: IntoResponse>(reply: impl Fn() -> R + Clone + Send + Sync + 'static) -> Self {
+        let requests = Arc::new(AtomicUsize::new(0));
+        let count = requests.clone();
         // The whole body is read: closing the connection in the middle of it would be another error.
         let router = Router::new().fallback(move |_: Bytes| {
             count.fetch_add(1, Ordering::SeqCst);
             std::future::ready(reply().into_response())
         });
         let (url, task) = serve(router.layer(DefaultBodyLimit::max(1 << 26))).await;
-        Self { url, asked, _task: task }
+        Self { url, requests, _task: task }
     }
 
-    pub(crate) async fn saying(status: u16, body: &'static str) -> Self {
-        Self::answering(move || (StatusCode::from_u16(status).unwrap(), body)).await
+    pub(crate) async fn start_with(status: u16, body: &'static str) -> Self {
+        Self::start(move || (StatusCode::from_u16(status).unwrap(), body)).await
     }
 
     pub(crate) fn provider(&self, kind: ProviderKind, timeout: Duration) -> Box<dyn ImageEmbeddingProvider> {
@@ -53,22 +54,22 @@ impl Scripted {
     }
 
     /// The error of every adapter, for an image and for a text.
-    pub(crate) async fn outcomes(&self, timeout: Duration) -> Vec<(String, EmbedError)> {
-        let mut outcomes = Vec::new();
+    pub(crate) async fn errors(&self, timeout: Duration) -> Vec<(String, EmbedError)> {
+        let mut errors = Vec::new();
         for kind in ALL {
             let provider = self.provider(kind, timeout);
             let image = provider.embed_image(&image(9)).await;
             let text = provider.embed_text("a cat").await;
             for (what, outcome) in [("image", image), ("text", text)] {
-                outcomes.push((format!("{what} to {}", kind.name()), outcome.unwrap_err()));
+                errors.push((format!("{what} to {}", kind.name()), outcome.unwrap_err()));
             }
         }
-        outcomes
+        errors
     }
 
     /// Asserts that every adapter reports this trouble.
-    pub(crate) async fn is(&self, trouble: FailureKind, timeout: Duration) {
-        for (what, error) in self.outcomes(timeout).await {
+    pub(crate) async fn assert_trouble(&self, trouble: FailureKind, timeout: Duration) {
+        for (what, error) in self.errors(timeout).await {
             let EmbedError::Dependency(down) = error else { panic!("{what}: {error}") };
             assert_eq!(down.trouble, trouble, "{what}: {}", down.detail);
         }

@@ -47,14 +47,14 @@ fn every_kind_of_image_becomes_the_square_of_pillow() {
         if facts != theirs {
             wrong.push(format!("{file}: {facts:?} and not {theirs:?}"));
         }
-        let apart = ours.image.rgb.iter().zip(&reference.rgb).map(|(a, b)| u32::from(a.abs_diff(*b)));
-        let worst = apart.clone().max().unwrap();
-        let mean = f64::from(apart.sum::<u32>()) / f64::from(u32::try_from(reference.rgb.len()).unwrap());
+        let difference = ours.image.rgb.iter().zip(&reference.rgb).map(|(a, b)| u32::from(a.abs_diff(*b)));
+        let worst = difference.clone().max().unwrap();
+        let mean = f64::from(difference.sum::<u32>()) / f64::from(u32::try_from(reference.rgb.len()).unwrap());
         // With equal pixels only the rounding of the resampler differs; decoders differ in interpolating colours.
         if mean > 0.5 || (expected.lossless && worst > 2) {
             wrong.push(format!("{file} ({}): {mean:.3} apart on average, {worst} at the most", expected.resize));
         }
     }
-    assert!(all.len() > 40, "the goldens were not found");
+    assert!(all.len() > 40, "the reference images were not found");
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), all.len(), wrong.join("\n"));
 }

@@ -1,0 +1,179 @@
+//! Authentication, over every operation of the OpenAPI document. The document is made from the router, so that a new
+//! route is tested without a change of this file.
+
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde_json::{Value, json};
+
+use crate::support::TestApp;
+
+const KEY: &str = "open-sesame";
+const FOREIGN_ORIGIN: &str = "https://evil.example";
+
+/// The operations that need no key. An operation that is added here must be safe for everyone who can reach the service.
+const OPEN: [&str; 5] = ["DELETE /session", "GET /healthz", "GET /readyz", "GET /session", "POST /session"];
+
+struct Operation {
+    method: Method,
+    path: String,
+    needs_key: bool,
+}
+
+impl Operation {
+    fn name(&self) -> String {
+        format!("{} {}", self.method, self.path)
+    }
+
+    /// A request for something that does not exist, without a body. It changes nothing.
+    fn request(&self, app: &TestApp) -> RequestBuilder {
+        let path = self.path.replace("{id}", "00000000-0000-7000-8000-000000000000").replace("{name}", "none");
+        assert!(!path.contains('{'), "the matrix has no value for a parameter of {path}");
+        app.client.request(self.method.clone(), format!("{}{path}", app.url))
+    }
+
+    fn changes_something(&self) -> bool {
+        self.method != Method::GET
+    }
+}
+
+async fn start() -> (TestApp, Vec<Operation>) {
+    let app = TestApp::start_with(&[("GLIMPSE_API_KEY", KEY)]).await;
+    let reply = app.client.get(format!("{}/openapi.json", app.url)).bearer_auth(KEY).send().await.unwrap();
+    let operations = read_operations(&reply.json().await.unwrap());
+    assert!(operations.len() > 20, "the document has only {} operations", operations.len());
+    (app, operations)
+}
+
+fn read_operations(document: &Value) -> Vec<Operation> {
+    let default_security = &document["security"];
+    assert!(needs_key(default_security), "by default operations need a key: {default_security}");
+    let mut operations = Vec::new();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for (method, operation) in item.as_object().unwrap() {
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let needs_key = needs_key(operation.get("security").unwrap_or(default_security));
+            operations.push(Operation { method, path: path.clone(), needs_key });
+        }
+    }
+    operations
+}
+
+/// Whether none of the alternatives of a security requirement is empty.
+fn needs_key(security: &Value) -> bool {
+    let alternatives = security.as_array().unwrap();
+    !alternatives.is_empty() && alternatives.iter().all(|one| !one.as_object().unwrap().is_empty())
+}
+
+/// Signs in and returns the cookie of the session.
+async fn sign_in(app: &TestApp) -> String {
+    let reply = app.client.post(format!("{}/session", app.url)).json(&json!({"key": KEY})).send().await.unwrap();
+    assert_eq!(reply.status(), StatusCode::OK);
+    reply.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned()
+}
+
+async fn status_and_code(reply: Response) -> (u16, String) {
+    let status = reply.status().as_u16();
+    let code = reply.json::<Value>().await.ok().and_then(|body| Some(body["code"].as_str()?.to_owned()));
+    (status, code.unwrap_or_default())
+}
+
+fn unauthorized() -> (u16, String) {
+    (401, "unauthorized".to_owned())
+}
+
+fn cross_origin() -> (u16, String) {
+    (403, "cross_origin".to_owned())
+}
+
+/// Fails if the request did not reach the handler of its route.
+fn assert_admitted(case: &str, (status, code): &(u16, String)) {
+    assert!(![401, 403, 405].contains(status) && code != "unknown_route", "{case}: {status} {code}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_listed_operations_need_no_key() {
+    let (app, operations) = start().await;
+    let mut open: Vec<_> = operations.iter().filter(|one| !one.needs_key).map(Operation::name).collect();
+    open.sort();
+    assert_eq!(open, OPEN);
+    // What is not in the document is not open either, except for the page and the routes of workers.
+    for path in ["/docs", "/docs/", "/openapi.json", "/nowhere", "/jobs/", "//jobs", "/session/", "/healthz/x"] {
+        let reply = app.client.get(format!("{}{path}", app.url)).send().await.unwrap();
+        assert_eq!(status_and_code(reply).await, unauthorized(), "{path}");
+    }
+    for path in ["/", "/web/main.js"] {
+        assert_eq!(
+            app.client.get(format!("{}{path}", app.url)).send().await.unwrap().status(),
+            StatusCode::OK,
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_with_security_refuses_requests_without_a_valid_key() {
+    let (app, operations) = start().await;
+    for operation in &operations {
+        let request = || operation.request(&app);
+        let cases = [
+            ("no key", request()),
+            ("a wrong bearer", request().bearer_auth("open-sesam")),
+            ("a wrong X-API-Key", request().header("x-api-key", "open-sesame2")),
+            ("the key with another scheme", request().header("authorization", format!("Basic {KEY}"))),
+            ("a wrong cookie", request().header("cookie", "glimpse_session=0123456789abcdef")),
+            ("an allowed origin", request().header("origin", &app.url)),
+        ];
+        for (case, request) in cases {
+            let case = format!("{} with {case}", operation.name());
+            let reply = request.send().await.unwrap();
+            if operation.needs_key {
+                assert_eq!(
+                    reply.headers().get("www-authenticate").map(|value| value.as_bytes()),
+                    Some(&b"Bearer"[..]),
+                    "{case}"
+                );
+                assert_eq!(status_and_code(reply).await, unauthorized(), "{case}");
+            } else {
+                assert_admitted(&case, &status_and_code(reply).await);
+            }
+        }
+        if operation.needs_key && operation.method == Method::GET {
+            let path = request().build().unwrap().url().clone();
+            assert_eq!(
+                app.client.head(path).send().await.unwrap().status(),
+                StatusCode::UNAUTHORIZED,
+                "HEAD {}",
+                operation.path
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_accepts_the_key_and_the_session_but_no_change_by_a_foreign_page() {
+    let (app, operations) = start().await;
+    for operation in &operations {
+        let request = || operation.request(&app);
+        // `DELETE /session` ends the session, so each request has its own.
+        let cookie = sign_in(&app).await;
+        let admitted = [
+            ("the key as a bearer", request().bearer_auth(KEY)),
+            ("the key as X-API-Key", request().header("x-api-key", KEY)),
+            ("a session", request().header("cookie", cookie)),
+        ];
+        for (case, request) in admitted {
+            let case = format!("{} with {case}", operation.name());
+            let foreign = request.try_clone().unwrap().header("origin", FOREIGN_ORIGIN);
+            let foreign = status_and_code(foreign.send().await.unwrap()).await;
+            if operation.changes_something() {
+                assert_eq!(foreign, cross_origin(), "{case} and a foreign origin");
+            } else {
+                assert_admitted(&case, &foreign);
+            }
+            assert_admitted(&case, &status_and_code(request.send().await.unwrap()).await);
+        }
+        if operation.changes_something() {
+            let anonymous = request().header("origin", FOREIGN_ORIGIN).send().await.unwrap();
+            assert_eq!(status_and_code(anonymous).await, cross_origin(), "{} without a key", operation.name());
+        }
+    }
+}
