@@ -22,7 +22,7 @@ use glimpse::embed::ImageEmbeddingProvider;
 use glimpse::embed::local::LocalProvider;
 use glimpse::index::ImageIndex;
 use glimpse::index::embedded::EmbeddedIndex;
-use glimpse::ledger::{Known, Ledger};
+use glimpse::ledger::{Ledger, ObjectRow, objects};
 use glimpse::shutdown::Shutdown;
 use glimpse::source::{EmbeddedS3, EmbeddedS3Settings, ImageSource, NewObject, S3Settings, S3Source, Scope};
 use serde_json::{Value, json};
@@ -102,14 +102,15 @@ async fn remember(folder: &Path, listed: &[ImageRef]) {
             payload: payload(image, &space),
         };
         index.upsert(&collection, &some.iter().map(record).collect::<Vec<_>>()).await.unwrap();
-        let known = |image: &ImageRef| Known {
+        let row = |image: &ImageRef| ObjectRow {
             uri: image.uri.clone(),
             etag: image.etag.clone().unwrap(),
             size_bytes: image.size_bytes,
             space: space.name(),
             stores: StoreSet::parse("embedded"),
         };
-        ledger.know(collection.clone(), some.iter().map(known).collect()).await.unwrap();
+        let (name, rows) = (collection.clone(), some.iter().map(row).collect());
+        ledger.write(move |tx| objects::record(tx, &name, rows)).await.unwrap();
     }
 }
 

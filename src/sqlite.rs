@@ -13,6 +13,9 @@ type Work = Box<dyn FnOnce(&mut Connection) + Send>;
 /// Number of calls that can wait in the queue of the thread; further callers wait until there is space.
 const QUEUE_CAPACITY: usize = 256;
 
+/// The WAL file is cut to this size after a checkpoint. Otherwise it keeps the size that it had in the largest write.
+const MAX_IDLE_WAL_BYTES: u32 = 64 * 1024 * 1024;
+
 /// A handle for the thread that owns a SQLite file. Clones share it; the file is closed with the last one.
 #[derive(Clone, Debug)]
 pub struct Sqlite {
@@ -113,7 +116,7 @@ impl Sqlite {
     ///
     /// # Errors
     /// Returns [`SqliteError`] if the file cannot be opened.
-    pub fn beside(&self) -> Result<Self, SqliteError> {
+    pub fn read_only(&self) -> Result<Self, SqliteError> {
         let connection = self.reader()?;
         connection.pragma_update(None, "query_only", true).map_err(|source| SqliteError::new(&self.path, source))?;
         Self::start_thread(connection, &self.path)
@@ -174,6 +177,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(path)?;
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.execute_batch("PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;")?;
+    connection.pragma_update(None, "journal_size_limit", MAX_IDLE_WAL_BYTES)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
 }
@@ -198,7 +202,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let db = Sqlite::open(&folder.path().join("t.sqlite"), |c| c.execute_batch("CREATE TABLE t(a)")).unwrap();
         db.call(|c| c.execute("INSERT INTO t VALUES (7)", ())).await.unwrap();
-        let reader = db.beside().unwrap();
+        let reader = db.read_only().unwrap();
         let (go_on, wait) = std::sync::mpsc::channel::<()>();
         let writer = db.clone();
         let mut writing = Box::pin(async move {

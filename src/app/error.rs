@@ -9,9 +9,9 @@ use crate::domain::InvalidSetting;
 use crate::embed::EmbedError;
 use crate::index::InvalidStoreSettings;
 use crate::index::embedded::OpenError;
+use crate::ledger::LedgerError;
 use crate::resilience::Retryable;
 use crate::source::{EmbeddedS3Error, InvalidS3Settings, SourceError};
-use crate::sqlite::SqliteError;
 
 /// Why the service cannot start. The messages say what to set.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +61,7 @@ pub enum BuildError {
     Store(#[from] InvalidStoreSettings),
     /// The ledger cannot be opened.
     #[error(transparent)]
-    Ledger(#[from] SqliteError),
+    Ledger(#[from] LedgerError),
     /// The embedding provider cannot be used.
     #[error(transparent)]
     Provider(#[from] EmbedError),

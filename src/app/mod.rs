@@ -26,7 +26,7 @@ use crate::health::Health;
 use crate::images::Images;
 use crate::index::StoreKind;
 use crate::jobs::{JobParts, Jobs};
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, objects};
 use crate::pipeline::Pipeline;
 use crate::resilience::WaitBoard;
 use crate::search::Search;
@@ -94,7 +94,7 @@ impl App {
                 records = ids.len(),
                 "records were lost in a power failure; the next job indexes them again"
             );
-            ledger.forget_ids(collection, StoreKind::Embedded.name(), ids).await?;
+            ledger.in_steps(objects::forget::forget_ids(collection, StoreKind::Embedded.name(), ids)).await?;
         }
         let limits = settings.imaging.limits();
         let thumbnail_prefix = settings.source.thumbnail_prefix.clone();

@@ -11,7 +11,8 @@ use crate::jobs::JobService;
 use crate::jobs::error::JobsError;
 use crate::jobs::service::Jobs;
 use crate::jobs::trouble::JobTrouble;
-use crate::sqlite::SqliteError;
+use crate::ledger::LedgerError;
+use crate::ledger::objects::forget;
 
 impl Jobs {
     /// Drops a collection from every store and deletes its rows from the ledger. Continues if the caller stops waiting.
@@ -37,7 +38,8 @@ impl JobService {
         let _reserved = self.reserve(collection).await?;
         // A store that is down now and comes back later would still have its old records.
         try_join_all(self.stores.iter().map(|store| store.ready())).await?;
-        let known = self.ledger.begin_drop(collection.clone()).await?;
+        let name = collection.clone();
+        let known = self.ledger.write(move |tx| forget::begin_drop(tx, &name)).await?;
         let dropped = self.finish_drop(&self.stores, collection).await?;
         if known || dropped { Ok(()) } else { Err(IndexError::UnknownCollection(collection.clone()).into()) }
     }
@@ -47,7 +49,11 @@ impl JobService {
     /// The ledger's rows are deleted first. After a crash in between, images are read again, but the ledger never
     /// claims that a store has a record that is gone.
     async fn finish_drop(&self, stores: &Stores, collection: &CollectionName) -> Result<bool, JobsError> {
-        while self.ledger.forget_batch(collection.clone()).await? {
+        loop {
+            let name = collection.clone();
+            if !self.ledger.write(move |tx| forget::forget_some(tx, &name)).await? {
+                break;
+            }
             if self.drain.is_cancelled() {
                 return Err(JobsError::Draining);
             }
@@ -61,14 +67,15 @@ impl JobService {
                 Err(error) => return Err(error.into()),
             }
         }
-        self.ledger.end_drop(collection.clone()).await?;
+        let name = collection.clone();
+        self.ledger.write(move |tx| forget::end_drop(tx, &name)).await?;
         Ok(dropped_any)
     }
 
     /// Finishes an interrupted drop of the job's collection before the job begins. Waits for a store that is down.
     pub(crate) async fn finish_drop_before(&self, job: &JobRecord) -> Result<(), JobTrouble> {
         let collection = &job.spec.collection;
-        if !self.ledger.dropping().await?.contains(collection) {
+        if !self.ledger.read(forget::dropping).await?.contains(collection) {
             return Ok(());
         }
         self.ledger.log(job.id, format!("finishes the interrupted removal of collection {collection} first")).await?;
@@ -87,9 +94,9 @@ impl JobService {
     /// Continues the drops that the previous process did not finish, each in its own task.
     ///
     /// # Errors
-    /// [`SqliteError`]
-    pub(crate) async fn resume_drops(self: &Arc<Self>) -> Result<(), SqliteError> {
-        for collection in self.ledger.dropping().await? {
+    /// [`LedgerError`]
+    pub(crate) async fn resume_drops(self: &Arc<Self>) -> Result<(), LedgerError> {
+        for collection in self.ledger.read(forget::dropping).await? {
             let jobs = self.clone();
             self.tasks.spawn(async move {
                 match jobs.drop_now(&collection).await {

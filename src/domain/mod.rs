@@ -11,6 +11,7 @@ pub mod failure_limit;
 pub mod image;
 pub mod job;
 pub mod job_plan;
+pub(crate) mod metadata_row;
 mod nearest;
 pub mod normal_form;
 pub mod object_version;
@@ -19,6 +20,7 @@ pub mod secret;
 pub mod setting;
 pub mod space;
 pub mod store_set;
+pub mod task;
 pub mod timestamp;
 pub mod wire;
 
@@ -31,12 +33,14 @@ pub use failure_limit::{FailureLimit, InvalidFailureLimit};
 pub use image::{ImageFormat, ImageId, ImageMeta, ImageRef, ImageUri, InvalidUri};
 pub use job::{Executor, JobCounts, JobId, JobRecord, JobSpec, JobState};
 pub use job_plan::{JobPlan, PlanExamples};
+pub(crate) use metadata_row::MetadataRow;
 pub use nearest::nearest;
 pub use record::{Filter, Hit, ImageRecord, Payload, SearchQuery};
 pub use secret::Secret;
 pub use setting::{ByteSize, InvalidSetting, Seconds};
 pub use space::{Probe, Space, SpaceMismatch};
 pub use store_set::StoreSet;
+pub use task::{Indexed, ItemOutcome, Task, TaskOutcome};
 pub use timestamp::Timestamp;
 
 /// Splits a comma-separated list, as settings contain it, into its items. The items are trimmed, and empty ones are

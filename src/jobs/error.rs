@@ -4,7 +4,7 @@ use crate::domain::{CollectionName, InvalidCollectionName, JobId, JobState, Spac
 use crate::index::IndexError;
 use crate::jobs::placing::cluster::ClusterError;
 use crate::jobs::remote::worker_name::InvalidWorkerName;
-use crate::sqlite::SqliteError;
+use crate::ledger::LedgerError;
 
 /// Why a request about jobs is refused.
 #[derive(Debug, thiserror::Error)]
@@ -96,5 +96,5 @@ pub enum JobsError {
     Index(#[from] IndexError),
     /// The ledger failed.
     #[error(transparent)]
-    Ledger(#[from] SqliteError),
+    Ledger(#[from] LedgerError),
 }

@@ -31,7 +31,6 @@ use crate::ledger::Ledger;
 use remote::clock::Clock;
 use run::progress::RunningJob;
 
-pub use crate::sqlite::DiskProblem;
 pub use error::JobsError;
 pub use placing::Placing;
 pub use pool::{Ended, Pool, PoolError};

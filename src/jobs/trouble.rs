@@ -7,9 +7,9 @@ use crate::jobs::placing::error::PlaceError;
 use crate::jobs::pool::PoolError;
 use crate::jobs::pool::broker::LeaseError;
 use crate::jobs::run::metadata::MetadataError;
+use crate::ledger::LedgerError;
 use crate::pipeline::RunError;
 use crate::source::SourceError;
-use crate::sqlite::SqliteError;
 
 /// What to do after the operator has fixed the problem.
 const RETRY_ADVICE: &str = "Then retry the job: images that are done are kept";
@@ -34,7 +34,7 @@ pub(crate) enum JobTrouble {
     #[error(transparent)]
     Space(SpaceMismatch),
     #[error("ledger: {0}")]
-    Ledger(#[from] SqliteError),
+    Ledger(#[from] LedgerError),
     #[error(transparent)]
     Lease(LeaseError),
     #[error(transparent)]
@@ -57,8 +57,8 @@ pub(crate) enum JobTrouble {
 }
 
 impl JobTrouble {
-    /// Returns the error of the ledger, if this is one. If its cause is the disk, the job does not fail but waits.
-    pub(super) fn ledger_error(&self) -> Option<&SqliteError> {
+    /// Returns the error of the ledger, if this is one. If it may pass, the job does not fail but waits.
+    pub(super) fn ledger_error(&self) -> Option<&LedgerError> {
         match self {
             Self::Ledger(error)
             | Self::Metadata(MetadataError::Ledger(error))

@@ -3,7 +3,10 @@
 use crate::domain::{
     CollectionName, Excludes, Executor, JobCounts, JobId, JobRecord, JobSpec, JobState, StoreSet, Timestamp,
 };
-use crate::ledger::Planning;
+use crate::ledger::leases::work::Reported;
+use crate::ledger::leases::{self, Leased};
+use crate::ledger::planning::{Page, Planned, Planning};
+use crate::ledger::{Ledger, ObjectRow, Report, jobs};
 
 /// Returns the collection of [`job`].
 pub(crate) fn collection() -> CollectionName {
@@ -54,4 +57,47 @@ pub(crate) fn planning(lease_size: usize) -> Planning {
         exclude: Excludes::default(),
         dry_run: None,
     }
+}
+
+/// Enqueues a job and begins it.
+pub(crate) async fn begin(ledger: &Ledger, job: &JobRecord) {
+    let job = job.clone();
+    let begun = ledger.write(move |tx| Ok(jobs::enqueue(tx, &job, 1)? && jobs::begin(tx, job.id)?));
+    assert!(begun.await.unwrap());
+}
+
+pub(crate) async fn plan(ledger: &Ledger, job: JobId, page: Page, planning: Planning) -> Planned {
+    ledger.in_steps(super::planning::plan(job, page, planning)).await.unwrap()
+}
+
+pub(crate) async fn complete(ledger: &Ledger, job: JobId, planning: Planning, ended: bool) {
+    ledger.in_steps(super::planning::complete(job, planning, ended)).await.unwrap();
+}
+
+pub(crate) async fn lease(ledger: &Ledger, job: JobId, worker: &'static str, until: Option<i64>) -> Leased {
+    ledger.write(move |tx| leases::lease(tx, job, worker, until)).await.unwrap()
+}
+
+pub(crate) async fn give_back(ledger: &Ledger, job: JobId, worker: &'static str) -> usize {
+    ledger.write(move |tx| leases::give_back(tx, job, worker)).await.unwrap()
+}
+
+/// Returns how many images each worker holds.
+pub(crate) async fn held(ledger: &Ledger, job: JobId) -> Vec<(String, u64)> {
+    ledger.read(move |db| leases::held(db, job)).await.unwrap()
+}
+
+pub(crate) async fn report(ledger: &Ledger, job: JobId, worker: &'static str, reports: Vec<Report>) -> Reported {
+    let reported = ledger.write(move |tx| leases::work::report(tx, job, &collection(), "s", worker, reports, None));
+    reported.await.unwrap()
+}
+
+/// Records objects of [`collection`].
+pub(crate) async fn record(ledger: &Ledger, objects: Vec<ObjectRow>) {
+    ledger.write(move |tx| super::objects::record(tx, &collection(), objects)).await.unwrap();
+}
+
+/// Returns all objects of [`collection`].
+pub(crate) async fn all_objects(ledger: &Ledger) -> Vec<ObjectRow> {
+    ledger.read(|db| super::objects::page(db, &collection(), None, u32::MAX)).await.unwrap()
 }

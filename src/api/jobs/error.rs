@@ -6,7 +6,8 @@ use axum::http::StatusCode;
 
 use crate::api::http::ApiError;
 use crate::jobs::placing::cluster::ClusterError;
-use crate::jobs::{DiskProblem, JobsError, RETRY_WHEN_FULL};
+use crate::jobs::{JobsError, RETRY_WHEN_FULL};
+use crate::ledger::LedgerError;
 use crate::search::SearchError;
 
 impl From<JobsError> for ApiError {
@@ -45,10 +46,7 @@ impl From<JobsError> for ApiError {
             }
             JobsError::CollectionBusy(_) => Self::new(StatusCode::CONFLICT, "collection_busy", message),
             JobsError::Index(error) => SearchError::Index(error).into(),
-            JobsError::Ledger(error) => {
-                tracing::error!(%error, "ledger failed");
-                ledger_error(error.disk())
-            }
+            JobsError::Ledger(error) => ledger_error(&error),
         }
     }
 }
@@ -65,13 +63,14 @@ fn cluster_error(error: &ClusterError) -> ApiError {
 }
 
 /// 503 while the disk of the ledger cannot be used. The request changed nothing, and may succeed later.
-fn ledger_error(disk: Option<DiskProblem>) -> ApiError {
-    let (code, reason) = match disk {
-        Some(DiskProblem::NoSpace) => ("ledger_full", "has no space left; free some space or raise its quota"),
-        Some(DiskProblem::ReadOnly) => ("ledger_read_only", "is read-only; make it writable"),
-        Some(DiskProblem::Locked) => ("ledger_locked", "is locked by another process; stop that process"),
-        Some(DiskProblem::Failing) => ("ledger_failing", "cannot be read or written; see the log"),
-        None => return ApiError::internal(),
+fn ledger_error(error: &LedgerError) -> ApiError {
+    tracing::error!(%error, "ledger failed");
+    let (code, reason) = match error {
+        LedgerError::Full(_) => ("ledger_full", "has no space left; free some space or raise its quota"),
+        LedgerError::ReadOnly(_) => ("ledger_read_only", "is read-only; make it writable"),
+        LedgerError::Busy(_) => ("ledger_locked", "is locked by another process; stop that process"),
+        LedgerError::Disk(_) => ("ledger_failing", "cannot be read or written; see the log"),
+        LedgerError::Failed(_) => return ApiError::internal(),
     };
     let message = format!("the disk of the ledger (GLIMPSE_DATA_DIR) {reason}. Nothing was changed; try again later");
     ApiError::new(StatusCode::SERVICE_UNAVAILABLE, code, message).with_retry_after(RETRY_WHEN_FULL)

@@ -10,7 +10,7 @@ use crate::domain::space::MIN_SAME_COSINE;
 use crate::domain::{CollectionName, ImageId, ImageRecord, Payload, StoreSet};
 use crate::jobs::JobService;
 use crate::jobs::JobsError;
-use crate::ledger::Known;
+use crate::ledger::{ObjectRow, objects};
 use crate::resilience::WorkClock;
 
 /// Compares the records of images, several at a time.
@@ -173,10 +173,11 @@ impl<'a> Examiner<'a> {
                     repaired.insert(record.id);
                 }
                 let Payload { etag, size_bytes, space, .. } = record.payload;
-                known.extend(etag.map(|etag| Known { uri: record.uri, etag, size_bytes, space, stores }));
+                known.extend(etag.map(|etag| ObjectRow { uri: record.uri, etag, size_bytes, space, stores }));
             }
         }
-        self.jobs.ledger.know(self.report.collection.clone(), known).await?;
+        let collection = self.report.collection.clone();
+        self.jobs.ledger.write(move |tx| objects::record(tx, &collection, known)).await?;
         Ok(repaired)
     }
 
@@ -186,10 +187,12 @@ impl<'a> Examiner<'a> {
         let mut after = None;
         let mut left = self.lost.len();
         while left > 0 {
-            let page = self.jobs.ledger.known(self.report.collection.clone(), after.take(), PAGE).await?;
+            let (collection, start) = (self.report.collection.clone(), after.take());
+            let ledger = &self.jobs.ledger;
+            let page = ledger.read(move |db| objects::page(db, &collection, start.as_ref(), PAGE)).await?;
             let Some(last) = page.last() else { break };
             after = Some(last.uri.clone());
-            let mut lost: Vec<Known> = page.into_iter().filter(|known| self.lost.contains(&known.uri.id())).collect();
+            let mut lost: Vec<ObjectRow> = page.into_iter().filter(|row| self.lost.contains(&row.uri.id())).collect();
             left -= lost.len();
             for known in &mut lost {
                 let stores = self.names(self.jobs.mask(&known.stores));
@@ -199,7 +202,8 @@ impl<'a> Examiner<'a> {
                 known.stores = StoreSet::default();
             }
             if self.repair {
-                self.jobs.ledger.know(self.report.collection.clone(), lost).await?;
+                let collection = self.report.collection.clone();
+                self.jobs.ledger.write(move |tx| objects::record(tx, &collection, lost)).await?;
             }
         }
         Ok(())

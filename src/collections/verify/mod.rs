@@ -14,6 +14,7 @@ use crate::index::IndexError;
 use crate::jobs::JobService;
 use crate::jobs::error::JobsError;
 use crate::jobs::service::Jobs;
+use crate::ledger::objects;
 use examine::Examiner;
 use walk::{Mask, Walk};
 
@@ -140,7 +141,7 @@ impl JobService {
         for (store, info) in self.stores.iter().zip(&mut infos) {
             if info.is_none() && make {
                 store.ensure_image_collection(collection, &first.space).await?;
-                self.ledger.forget_store(collection.clone(), store.name()).await?;
+                self.ledger.in_steps(objects::forget::forget_store(collection.clone(), store.name())).await?;
             }
         }
         Ok(infos)
@@ -148,10 +149,11 @@ impl JobService {
 
     /// Returns the stores of every object according to the ledger.
     async fn ledger_entries(&self, collection: &CollectionName) -> Result<Vec<(ImageId, Mask)>, JobsError> {
-        let (mut entries, mut after) = (Vec::new(), None);
+        let (mut entries, mut after) = (Vec::new(), None::<ImageUri>);
         loop {
-            let page = self.ledger.known(collection.clone(), after, PAGE).await?;
-            entries.extend(page.iter().map(|known| (known.uri.id(), self.mask(&known.stores))));
+            let name = collection.clone();
+            let page = self.ledger.read(move |db| objects::page(db, &name, after.as_ref(), PAGE)).await?;
+            entries.extend(page.iter().map(|row| (row.uri.id(), self.mask(&row.stores))));
             match page.into_iter().last() {
                 Some(last) => after = Some(last.uri),
                 None => return Ok(entries),

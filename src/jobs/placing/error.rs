@@ -1,14 +1,14 @@
 //! Why a job whose workers are placed by a cluster could not continue.
 
 use crate::jobs::placing::cluster::ClusterError;
-use crate::sqlite::SqliteError;
+use crate::ledger::LedgerError;
 
 /// Why a job whose workers are placed by a cluster could not continue. Every message except the ledger's is safe to
 /// show to a client.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PlaceError {
     #[error("ledger: {0}")]
-    Ledger(#[from] SqliteError),
+    Ledger(#[from] LedgerError),
     #[error("{0}. Submit the job again: images that are done are kept")]
     Cluster(ClusterError),
     #[error("the job's workers are placed by Ray, and RAY_ADDRESS is not set: set it, and submit the job again")]

@@ -15,8 +15,8 @@ use crate::jobs::remote::remote_workers::{WORKERS, WorkerView};
 use crate::jobs::run::progress::RunningJob;
 use crate::jobs::service::Jobs;
 use crate::jobs::trouble::JobTrouble;
+use crate::ledger::{LedgerError, leases};
 use crate::resilience::Waiting;
-use crate::sqlite::SqliteError;
 
 /// How long a status request waits for the cluster.
 const CLUSTER_CHECK_TIMEOUT: Duration = Duration::from_secs(2);
@@ -84,10 +84,13 @@ impl JobService {
     }
 
     /// Returns the remote workers of a running job.
-    pub(crate) async fn workers(&self, job: &JobRecord, live: &RunningJob) -> Result<Vec<WorkerView>, SqliteError> {
+    pub(crate) async fn workers(&self, job: &JobRecord, live: &RunningJob) -> Result<Vec<WorkerView>, LedgerError> {
         match job.spec.executor {
             Executor::Local => Ok(Vec::new()),
-            Executor::Workers | Executor::Ray => Ok(live.remote_workers.view(&self.ledger.held(job.id).await?)),
+            Executor::Workers | Executor::Ray => {
+                let id = job.id;
+                Ok(live.remote_workers.view(&self.ledger.read(move |db| leases::held(db, id)).await?))
+            }
         }
     }
 

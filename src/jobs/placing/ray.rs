@@ -12,7 +12,8 @@ use crate::jobs::placing::cluster::{Cluster, ClusterError, Placed, Placement};
 use crate::jobs::remote::token;
 use crate::jobs::remote::wire::plain;
 use crate::jobs::run::progress::{RunningJob, dealt_with};
-use crate::ledger::{Ledger, PlacementRow};
+use crate::ledger::placements::{self, PlacementRow};
+use crate::ledger::{Ledger, leases, logs};
 
 use super::decide::{Action, JobStance, PlacementStatus, decide};
 use super::error::PlaceError;
@@ -61,8 +62,9 @@ impl Ray {
     pub(crate) async fn keep(&self) -> Result<(), PlaceError> {
         self.live.placing.begin(self.placing.cluster.workers());
         // Read first: `place` then notices if the job is moved to another executor after this.
-        let generation = self.ledger.generation(self.job.id).await?;
-        let mut now = match self.ledger.placement(self.job.id).await? {
+        let id = self.job.id;
+        let generation = self.ledger.read(move |db| placements::generation(db, id)).await?;
+        let mut now = match self.ledger.read(move |db| placements::find(db, id)).await? {
             Some(row) => Generation { row, unsent: None },
             None if self.wait_for_work().await? => match self.place_generation(0, generation).await? {
                 Some(now) => now,
@@ -82,7 +84,7 @@ impl Ray {
             }
             let stance = match (stop, &now.unsent) {
                 (true, _) => JobStance::Stopping,
-                (false, _) if self.ledger.is_complete(self.job.id).await? => JobStance::Over,
+                (false, _) if self.ledger.read(move |db| leases::is_complete(db, id)).await? => JobStance::Over,
                 (false, Some(_)) => JobStance::Unsent,
                 (false, None) => JobStance::Open,
             };
@@ -119,7 +121,7 @@ impl Ray {
                 }
                 Action::Done => {
                     // No worker is left that could give back its leases.
-                    self.ledger.recall(self.job.id).await?;
+                    self.ledger.write(move |tx| leases::recall(tx, id)).await?;
                     return Ok(());
                 }
             }
@@ -137,7 +139,8 @@ impl Ray {
         loop {
             // Subscribed before checking, so that a page that is planned in between is not missed.
             let planned = self.live.more.notified();
-            if self.ledger.has_work(self.job.id).await? {
+            let id = self.job.id;
+            if self.ledger.read(move |db| leases::has_work(db, id)).await? {
                 return Ok(true);
             }
             tokio::select! {
@@ -152,7 +155,8 @@ impl Ray {
     /// to another executor meanwhile.
     async fn place_generation(&self, fruitless: u32, after: u32) -> Result<Option<Generation>, PlaceError> {
         let token = token::fresh().ok_or(PlaceError::NoToken)?;
-        let placed = self.ledger.place(self.job.id, token::digest(token.reveal()), fruitless, after).await?;
+        let (id, digest) = (self.job.id, token::digest(token.reveal()));
+        let placed = self.ledger.write(move |tx| placements::place(tx, id, &digest, fruitless, after)).await?;
         let Some(row) = placed else { return Ok(None) };
         self.live.placing.begin(self.placing.cluster.workers());
         let mut now = Generation { row, unsent: Some(token) };
@@ -195,7 +199,8 @@ impl Ray {
     async fn confirm(&self, now: &mut Generation) -> Result<(), PlaceError> {
         now.unsent = None;
         now.row.submitted = true;
-        Ok(self.ledger.placed(self.job.id).await?)
+        let id = self.job.id;
+        Ok(self.ledger.write(move |tx| placements::set_submitted(tx, id)).await?)
     }
 
     /// Returns the number of consecutive generations without progress, including the one that has just ended.
@@ -227,8 +232,9 @@ impl Ray {
     /// itself.
     async fn log_output(&self, look: Look<'_>) -> Result<(), PlaceError> {
         let Ok(Placed::Failed { lines, .. }) = look else { return Ok(()) };
-        let lines = lines.iter().map(|line| format!("[ray] {}", plain(line))).collect();
-        Ok(self.ledger.log_all(self.job.id, lines).await?)
+        let lines: Vec<_> = lines.iter().map(|line| format!("[ray] {}", plain(line))).collect();
+        let id = self.job.id;
+        Ok(self.ledger.write(move |tx| logs::add(tx, id, &lines)).await?)
     }
 
     async fn end(&self, row: &PlacementRow) {

@@ -7,7 +7,9 @@ use crate::domain::{Executor, FailureClass, ImageRef, ImageUri, ItemFailure, Job
 use crate::jobs::placing::cluster::PlacedFailure;
 use crate::jobs::placing::script::{Look, Script};
 use crate::jobs::placing::wind_up::WindUp;
-use crate::ledger::{Page, Report, fixture};
+use crate::ledger::leases::Leased;
+use crate::ledger::planning::Page;
+use crate::ledger::{Report, fixture, logs};
 use crate::pipeline::{ItemOutcome, PipelineSettings, Stages, TaskOutcome};
 
 struct Test {
@@ -21,14 +23,13 @@ impl Test {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(folder.path()).unwrap();
         let job = fixture::job(Executor::Ray);
-        ledger.enqueue(&job, 1).await.unwrap();
-        ledger.begin(job.id).await.unwrap();
+        fixture::begin(&ledger, &job).await;
         let image = |key: u32| {
             let uri = ImageUri::new("b", &format!("{key}.jpg"));
             ImageRef { uri, etag: None, size_bytes: 1, modified: None }
         };
         let page = Page { listed: 8, images: (0..8).map(image).collect(), ..Page::default() };
-        ledger.plan(job.id, page, fixture::planning(1)).await.unwrap();
+        fixture::plan(&ledger, job.id, page, fixture::planning(1)).await;
         let job = ledger.job(job.id).await.unwrap().unwrap();
         let stages = Stages::new(PipelineSettings::default().lanes(), None);
         let live = Arc::new(RunningJob::new(stages, CancellationToken::new(), &job.counts));
@@ -45,19 +46,36 @@ impl Test {
     /// Reports one more image as processed.
     async fn process_one_image(&self) {
         let (ledger, job) = (&self.ray.ledger, self.id());
-        let leased = ledger.lease(job, "w", Some(i64::MAX)).await.unwrap();
-        let crate::ledger::Leased::Batch(batch) = leased else { panic!("nothing is left") };
+        let leased = fixture::lease(ledger, job, "w", Some(i64::MAX)).await;
+        let Leased::Batch(batch) = leased else { panic!("nothing is left") };
         let task = &batch.tasks[0];
         let (uri, message) = (task.image.uri.clone(), "processed".to_owned());
         let fate = ItemOutcome::Failed(ItemFailure { uri, class: FailureClass::Corrupt, message, attempts: 1 });
         let outcome = TaskOutcome { ticket: task.ticket, fate };
         let report = Report { batch: batch.id, attempt: batch.attempt, outcomes: vec![outcome] };
-        ledger.report(job, fixture::collection(), "s".into(), "w", vec![report]).await.unwrap();
+        fixture::report(ledger, job, "w", vec![report]).await;
     }
 
     async fn log(&self) -> String {
-        let page = self.ray.ledger.logs(self.id(), None).await.unwrap();
+        let id = self.id();
+        let page = self.ray.ledger.read(move |db| logs::page(db, id, None)).await.unwrap();
         page.lines.into_iter().map(|(_, line)| line + "\n").collect()
+    }
+
+    async fn place(&self, fruitless: u32) -> PlacementRow {
+        let id = self.id();
+        let placed = self.ray.ledger.write(move |tx| placements::place(tx, id, "digest", fruitless, 0));
+        placed.await.unwrap().unwrap()
+    }
+
+    async fn placement(&self) -> PlacementRow {
+        let id = self.id();
+        self.ray.ledger.read(move |db| placements::find(db, id)).await.unwrap().unwrap()
+    }
+
+    async fn token(&self) -> Option<String> {
+        let id = self.id();
+        self.ray.ledger.read(move |db| placements::token(db, id)).await.unwrap()
     }
 
     /// Checks that the loop still runs after this many status requests. Not measured in time, since paused time
@@ -159,12 +177,15 @@ async fn a_job_that_moves_to_another_executor_gets_no_new_workers() {
         while test.script.asked("look").is_empty() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        test.ray.ledger.hand_over(test.id(), Executor::Workers, Some("theirs".into())).await.unwrap();
+        let id = test.id();
+        let hand_over =
+            test.ray.ledger.write(move |tx| placements::hand_over(tx, id, Executor::Workers, Some("theirs")));
+        hand_over.await.unwrap();
     };
     let (kept, ()) = tokio::join!(test.ray.keep(), handed_over);
     kept.unwrap();
     assert_eq!(test.script.asked("submit"), ["submit g1"]);
-    assert_eq!(test.ray.ledger.worker_token(test.id()).await.unwrap().as_deref(), Some("theirs"));
+    assert_eq!(test.token().await.as_deref(), Some("theirs"));
     assert_eq!(test.ray.live.next_executor(), Some(Executor::Workers));
 }
 
@@ -177,7 +198,7 @@ async fn a_placement_whose_reply_was_lost_is_sent_again_with_the_same_id() {
     assert_eq!(test.script.asked("submit"), ["submit g1", "submit g1", "submit g1"]);
     let tokens = test.script.tokens.lock().unwrap().clone();
     assert!(tokens.iter().all(|token| *token == tokens[0]), "each submission has the token whose digest is recorded");
-    assert!(test.ray.ledger.placement(test.id()).await.unwrap().unwrap().submitted);
+    assert!(test.placement().await.submitted);
 
     let refused = Test::new([Ok(Placed::Gone)]).await;
     *refused.script.submits.lock().unwrap() = VecDeque::from([Err(ClusterError::Refused("400".into()))]);
@@ -188,19 +209,20 @@ async fn a_placement_whose_reply_was_lost_is_sent_again_with_the_same_id() {
 #[tokio::test(start_paused = true)]
 async fn a_restarted_service_places_new_workers_only_if_the_old_ones_are_gone() {
     let found = Test::new([Ok(running())]).await;
-    found.ray.ledger.place(found.id(), "digest".into(), 0, 0).await.unwrap();
-    found.ray.ledger.placed(found.id()).await.unwrap();
+    found.place(0).await;
+    let id = found.id();
+    found.ray.ledger.write(move |tx| placements::set_submitted(tx, id)).await.unwrap();
     found.runs_for(4).await;
     assert_eq!(found.script.asked("submit"), Vec::<String>::new());
-    assert_eq!(found.ray.ledger.worker_token(found.id()).await.unwrap().as_deref(), Some("digest"));
+    assert_eq!(found.token().await.as_deref(), Some("digest"));
 
     // The service was killed after it recorded the placement and before it called the cluster. This does not count as a
     // generation without progress.
     let lost = Test::new([Ok(Placed::Gone), Ok(running())]).await;
-    lost.ray.ledger.place(lost.id(), "digest".into(), 2, 0).await.unwrap();
+    lost.place(2).await;
     lost.runs_for(4).await;
     assert_eq!(lost.script.asked("submit"), ["submit g2"]);
-    assert_eq!(lost.ray.ledger.placement(lost.id()).await.unwrap().unwrap().fruitless, 2);
+    assert_eq!(lost.placement().await.fruitless, 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -222,16 +244,16 @@ async fn after_a_stop_the_cluster_is_asked_only_after_the_grace_period() {
             .await;
     let begun = Instant::now();
     test.ray.live.stop.cancel();
-    test.ray.ledger.place(test.id(), "digest".into(), 0, 0).await.unwrap();
-    test.ray.ledger.lease(test.id(), "w", Some(i64::MAX)).await.unwrap();
+    test.place(0).await;
+    fixture::lease(&test.ray.ledger, test.id(), "w", Some(i64::MAX)).await;
     test.ray.keep().await.unwrap();
     assert!(begun.elapsed() >= STOP_GRACE, "{:?}", begun.elapsed());
     assert!(!test.script.asked("stop").is_empty() && test.script.asked("submit").is_empty());
-    assert_eq!(test.ray.ledger.held(test.id()).await.unwrap(), [], "no worker is left that could give it back");
+    assert_eq!(fixture::held(&test.ray.ledger, test.id()).await, [], "no worker is left that could give it back");
 
     let early = Test::new([Ok(running())]).await;
     early.ray.live.stop.cancel();
-    early.ray.ledger.place(early.id(), "digest".into(), 0, 0).await.unwrap();
+    early.place(0).await;
     early.runs_for(2).await;
     assert_eq!(early.script.asked("stop"), Vec::<String>::new());
 }
@@ -257,7 +279,7 @@ async fn a_job_that_takes_too_long_fails() {
 #[tokio::test(start_paused = true)]
 async fn the_placement_of_an_ended_job_is_stopped() {
     let test = Test::new([Ok(running()), Ok(running()), Ok(running()), Ok(Placed::Stopped)]).await;
-    let row = test.ray.ledger.place(test.id(), "digest".into(), 0, 0).await.unwrap().unwrap();
+    let row = test.place(0).await;
     let wind_up = |grace| WindUp {
         placing: test.ray.placing.clone(),
         job: test.id(),

@@ -7,9 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::domain::{DependencyError, FailureLimit};
-use crate::ledger::{Batch, Held, Report};
+use crate::ledger::{Batch, Held, LedgerError, Report};
 use crate::resilience::Retryable;
-use crate::sqlite::SqliteError;
 
 /// The reply to a request for work.
 #[derive(Debug)]
@@ -58,7 +57,7 @@ pub trait LeaseBroker: Send + Sync + 'static {
 pub enum LeaseError {
     /// The ledger of this process failed.
     #[error("ledger: {0}")]
-    Ledger(#[from] SqliteError),
+    Ledger(#[from] LedgerError),
     /// More images failed than the job allows.
     #[error("{failed} of {dealt_with} images failed, more than max_failures = {most} allows; the last: {last}")]
     TooManyFailures {

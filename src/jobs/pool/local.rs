@@ -11,7 +11,10 @@ use crate::jobs::pool::LOCAL;
 use crate::jobs::pool::broker::{LeaseBroker, LeaseError, LeaseStatus, Offer};
 use crate::jobs::run::limit;
 use crate::jobs::run::progress::RunningJob;
-use crate::ledger::{Held, Leased, Ledger, Report};
+use crate::jobs::service::tally;
+use crate::ledger::leases::work::report;
+use crate::ledger::leases::{self, Leased};
+use crate::ledger::{Held, Ledger, Report, logs};
 
 /// Hands out batches of one job by function calls.
 pub(crate) struct LocalBroker {
@@ -27,10 +30,11 @@ pub(crate) struct LocalBroker {
 #[async_trait]
 impl LeaseBroker for LocalBroker {
     async fn lease(&self, _: Vec<Held>) -> Result<Offer, LeaseError> {
+        let job = self.job.id;
         loop {
             // Subscribed before asking, so that a page that is planned in between is not missed.
             let more = self.more.notified();
-            match self.ledger.lease(self.job.id, LOCAL, None).await? {
+            match self.ledger.write(move |tx| leases::lease(tx, job, LOCAL, None)).await? {
                 Leased::Batch(batch) => return Ok(Offer::Batch(batch)),
                 Leased::NothingYet => more.await,
                 Leased::NothingLeft => return Ok(Offer::Over),
@@ -43,8 +47,9 @@ impl LeaseBroker for LocalBroker {
     }
 
     async fn report(&self, reports: Vec<Report>, _: Vec<Held>) -> Result<LeaseStatus, LeaseError> {
-        let (job, collection) = (self.job.id, self.job.spec.collection.clone());
-        let reported = self.ledger.report(job, collection, self.space.clone(), LOCAL, reports).await?;
+        let (job, collection, space) = (self.job.id, self.job.spec.collection.clone(), self.space.clone());
+        let reported = self.ledger.write(move |tx| report(tx, job, &collection, &space, LOCAL, reports, None)).await?;
+        tally::reported(&reported);
         self.live.count(&reported.counts);
         // A suspect can be leased when its worker has done the other items.
         self.more.notify_waiters();
@@ -53,14 +58,13 @@ impl LeaseBroker for LocalBroker {
     }
 
     async fn log(&self, lines: Vec<String>) -> Result<(), LeaseError> {
-        for line in lines {
-            self.ledger.log(self.job.id, line).await?;
-        }
-        Ok(())
+        let job = self.job.id;
+        Ok(self.ledger.write(move |tx| logs::add(tx, job, &lines)).await?)
     }
 
     async fn give_back(&self) -> Result<(), LeaseError> {
-        self.ledger.give_back(self.job.id, LOCAL).await?;
+        let job = self.job.id;
+        self.ledger.write(move |tx| leases::give_back(tx, job, LOCAL)).await?;
         Ok(())
     }
 

@@ -11,7 +11,8 @@ use crate::jobs::pool::broker::LeaseError;
 use crate::jobs::remote::clock::Clock;
 use crate::jobs::run::limit;
 use crate::jobs::run::progress::RunningJob;
-use crate::ledger::Ledger;
+use crate::jobs::service::tally;
+use crate::ledger::{Ledger, leases};
 
 /// How often expired leases are ended.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -36,7 +37,8 @@ impl LeaseWatch {
     /// Watches until no work is left; after a stop until the workers have reported or given back all items.
     pub(crate) async fn watch(&self) -> Result<(), LeaseError> {
         let (job, stop) = (self.job.id, &self.live.stop);
-        self.ledger.prolong(job, self.clock.after(self.lease.max(MIN_LEASE_AFTER_START))).await?;
+        let until = self.clock.after(self.lease.max(MIN_LEASE_AFTER_START));
+        self.ledger.write(move |tx| leases::extend_all(tx, job, until)).await?;
         loop {
             // Subscribed before checking, so that a report in between is not missed.
             let reported = self.live.more.notified();
@@ -44,10 +46,11 @@ impl LeaseWatch {
                 self.live.count(&now.counts);
                 limit::within(&self.ledger, &self.job, &now.counts, false).await?;
             }
-            if self.ledger.is_complete(job).await? || self.drain.is_cancelled() || self.live.is_moved() {
+            let complete = self.ledger.read(move |db| leases::is_complete(db, job)).await?;
+            if complete || self.drain.is_cancelled() || self.live.is_moved() {
                 return Ok(());
             }
-            if stop.is_cancelled() && self.ledger.held(job).await?.is_empty() {
+            if stop.is_cancelled() && self.ledger.read(move |db| leases::held(db, job)).await?.is_empty() {
                 return Ok(());
             }
             tokio::select! {
@@ -55,7 +58,9 @@ impl LeaseWatch {
                 () = tokio::time::sleep(POLL_INTERVAL) => {}
                 () = stop.cancelled(), if !stop.is_cancelled() => {}
             }
-            for worker in self.ledger.expire(job, self.clock.now()).await? {
+            let now = self.clock.now();
+            let expired = self.ledger.write(move |tx| leases::deaths::expire(tx, job, now)).await?;
+            for worker in tally::ended(expired, tally::NO_REQUESTS).workers {
                 tracing::warn!(job.id = %job, worker, "the worker sent no request; its leases go to other workers");
                 let line = format!(
                     "worker {worker} sent no request for {} s; its images go to other workers",
@@ -72,7 +77,9 @@ impl LeaseWatch {
 mod tests {
     use super::*;
     use crate::domain::{Executor, ImageRef, ImageUri};
-    use crate::ledger::{Held, Leased, LostLeases, Page, fixture};
+    use crate::ledger::leases::{LeaseExtension, Leased, LostLeases};
+    use crate::ledger::planning::Page;
+    use crate::ledger::{Held, failures, fixture, logs};
     use crate::pipeline::{PipelineSettings, Stages};
 
     const LEASE: Duration = Duration::from_secs(30);
@@ -80,14 +87,13 @@ mod tests {
     async fn watch_of_four_images(folder: &std::path::Path) -> LeaseWatch {
         let ledger = Ledger::open(folder).unwrap();
         let job = fixture::job(Executor::Workers);
-        ledger.enqueue(&job, 1).await.unwrap();
-        ledger.begin(job.id).await.unwrap();
+        fixture::begin(&ledger, &job).await;
         let image = |key: u32| {
             let uri = ImageUri::new("b", &format!("{key}.jpg"));
             ImageRef { uri, etag: None, size_bytes: 1, modified: None }
         };
         let page = Page { listed: 4, images: (0..4).map(image).collect(), ..Page::default() };
-        ledger.plan(job.id, page, fixture::planning(4)).await.unwrap();
+        fixture::plan(&ledger, job.id, page, fixture::planning(4)).await;
         let stages = Stages::new(PipelineSettings::default().lanes(), None);
         let live = Arc::new(RunningJob::new(stages, CancellationToken::new(), &job.counts));
         LeaseWatch { ledger, job, live, clock: Clock::start(), lease: LEASE, drain: CancellationToken::new() }
@@ -99,22 +105,24 @@ mod tests {
         let lease_watch = watch_of_four_images(folder.path()).await;
         let (ledger, job, clock) = (&lease_watch.ledger, lease_watch.job.id, lease_watch.clock);
         let begun = clock.now();
-        let Leased::Batch(batch) = ledger.lease(job, "one", Some(clock.after(LEASE))).await.unwrap() else {
-            panic!("nothing to lease")
-        };
+        let until = Some(clock.after(LEASE));
+        let Leased::Batch(batch) = fixture::lease(ledger, job, "one", until).await else { panic!("nothing to lease") };
+        let lines = async || ledger.read(move |db| logs::page(db, job, None)).await.unwrap().lines;
         let renewals = async {
             let mut until = 0;
             for _ in 0..4 {
                 tokio::time::sleep(LEASE / 3).await;
                 let held = vec![Held { batch: batch.id, attempt: batch.attempt }];
                 until = clock.after(LEASE);
-                assert_eq!(ledger.renew(job, "one", held, until).await.unwrap(), LostLeases::default());
+                let extension = LeaseExtension { held: Some(held), until };
+                let renewed = ledger.write(move |tx| leases::extend(tx, job, "one", &extension)).await.unwrap();
+                assert_eq!(renewed, LostLeases::default());
             }
-            while !ledger.held(job).await.unwrap().is_empty() {
+            while !fixture::held(ledger, job).await.is_empty() {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             let ended = clock.now();
-            while ledger.logs(job, None).await.unwrap().lines.is_empty() {
+            while lines().await.is_empty() {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             (until, ended)
@@ -126,7 +134,7 @@ mod tests {
         assert!(until - begun >= 70_000, "renewed for longer than a lease: {}", until - begun);
         // Paused time advances while the test waits for SQLite's thread: half a second for each poll.
         assert!((0..5_000).contains(&(ended - until)), "{}", ended - until);
-        let logs = ledger.logs(job, None).await.unwrap().lines;
+        let logs = lines().await;
         assert!(logs.iter().any(|(_, line)| line.contains("worker one sent no request for 30 s")), "{logs:?}");
     }
 
@@ -135,13 +143,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let lease_watch = watch_of_four_images(folder.path()).await;
         let (ledger, job) = (&lease_watch.ledger, lease_watch.job.id);
-        ledger.lease(job, "one", Some(lease_watch.clock.after(LEASE))).await.unwrap();
+        fixture::lease(ledger, job, "one", Some(lease_watch.clock.after(LEASE))).await;
         lease_watch.live.stop.cancel();
         let mut watch = Box::pin(lease_watch.watch());
         let early = tokio::time::timeout(Duration::from_secs(10), &mut watch).await;
         assert!(early.is_err(), "a worker still has work in flight");
-        ledger.give_back(job, "one").await.unwrap();
+        fixture::give_back(ledger, job, "one").await;
         watch.await.unwrap();
-        assert!(ledger.failures(job, 0, 1).await.unwrap().failures.is_empty());
+        let failed = ledger.read(move |db| failures::page(db, job, 0, 1)).await.unwrap();
+        assert!(failed.failures.is_empty());
     }
 }

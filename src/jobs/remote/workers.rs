@@ -21,7 +21,10 @@ use crate::jobs::remote::wire::{
 use crate::jobs::remote::worker_name::WorkerName;
 use crate::jobs::run::progress::RunningJob;
 use crate::jobs::service::Jobs;
-use crate::ledger::{Held, LeaseExtension, Leased, LostLeases, Report, Reported};
+use crate::jobs::service::tally;
+use crate::ledger::leases::work::{Reported, report};
+use crate::ledger::leases::{self, LeaseExtension, Leased, LostLeases};
+use crate::ledger::{Held, Report, logs, placements};
 use crate::resilience::{Waiting, spawn_owned};
 use crate::telemetry::metrics::families;
 
@@ -65,7 +68,8 @@ impl Jobs {
     /// [`JobsError::Ledger`]; [`JobsError::NoToken`] if the system gives no random bytes.
     pub async fn new_worker_token(&self, job: JobId) -> Result<Secret, JobsError> {
         let token = token::fresh().ok_or(JobsError::NoToken)?;
-        self.0.ledger.set_worker_token(job, token::digest(token.reveal())).await?;
+        let digest = token::digest(token.reveal());
+        self.0.ledger.write(move |tx| placements::set_token(tx, job, &digest)).await?;
         Ok(token)
     }
 
@@ -75,7 +79,8 @@ impl Jobs {
     /// [`JobsError::Unknown`], [`JobsError::WorkerToken`], [`JobsError::Ledger`]
     pub async fn admit(&self, id: &str, token: Option<&str>) -> Result<WorkerJob, JobsError> {
         let job = self.0.known(id).await?;
-        let expected = self.0.ledger.worker_token(job.id).await?.unwrap_or_default();
+        let id = job.id;
+        let expected = self.0.ledger.read(move |db| placements::token(db, id)).await?.unwrap_or_default();
         let given = token.map(token::digest).unwrap_or_default();
         // Both digests have the same length, or one is empty, so the comparison reveals nothing about the token.
         let same = !expected.is_empty() && bool::from(expected.as_bytes().ct_eq(given.as_bytes()));
@@ -96,7 +101,7 @@ impl WorkerJob {
         let (status, left) = (self.job.state.as_str().to_owned(), self.job.counts.left());
         // Steps after the last image, such as the removal of vanished records, need no workers.
         let over = self.job.state.is_final() && self.live.is_none();
-        let terminal = over || self.jobs.0.ledger.is_complete(self.job.id).await?;
+        let terminal = over || self.is_complete().await?;
         Ok(SummaryReply { terminal, status, left })
     }
 
@@ -129,12 +134,9 @@ impl WorkerJob {
         if let Some(live) = &self.live {
             live.remote_workers.refuse(&reason);
         }
-        self.jobs
-            .0
-            .ledger
-            .log_once(self.job.id, REFUSAL_PREFIX, format!("{REFUSAL_PREFIX}{reason}"), MAX_REFUSALS)
-            .await?;
-        Ok(())
+        let (id, line) = (self.job.id, format!("{REFUSAL_PREFIX}{reason}"));
+        let ledger = &self.jobs.0.ledger;
+        Ok(ledger.write(move |tx| logs::add_once(tx, id, REFUSAL_PREFIX, line, MAX_REFUSALS)).await?)
     }
 
     fn admit_worker(&self, worker: &str, request: &JoinRequest) -> Result<JoinReply, JobsError> {
@@ -183,11 +185,10 @@ impl WorkerJob {
             // Subscribed before checking, so that work that arrives in between is not missed.
             let more = live.more.notified();
             record_request(live, worker.as_str())?;
-            let ledger = &self.jobs.0.ledger;
             match self.lease_now(live, &worker, held.as_deref()).await? {
                 Leased::Batch(batch) => return Ok(LeaseReply::Batch(batch)),
                 // Otherwise items that this worker holds may still be given back.
-                Leased::NothingLeft if ledger.is_complete(self.job.id).await? => {
+                Leased::NothingLeft if self.is_complete().await? => {
                     return Ok(LeaseReply::Stop { stop: true });
                 }
                 Leased::NothingLeft | Leased::NothingYet => {}
@@ -201,6 +202,11 @@ impl WorkerJob {
         }
     }
 
+    async fn is_complete(&self) -> Result<bool, JobsError> {
+        let id = self.job.id;
+        Ok(self.jobs.0.ledger.read(move |db| leases::is_complete(db, id)).await?)
+    }
+
     /// Leases a batch in its own task: if the worker disconnects meanwhile, the lease must still be recorded.
     async fn lease_now(
         &self,
@@ -211,12 +217,14 @@ impl WorkerJob {
         let (jobs, live, worker, job) = (self.jobs.clone(), live.clone(), worker.clone(), self.job.id);
         let (prolong, unanswered) = self.prolong(Some(&live), worker.as_str(), held);
         let leased = spawn_owned(async move {
-            let worker = worker.as_str();
+            let name = worker.clone();
             // Without a list of the leases that the worker holds, the service cannot know whether a reply was lost.
-            let leased = jobs.0.ledger.lease_and_prolong(job, worker, unanswered, prolong).await?;
+            let ledger = &jobs.0.ledger;
+            let leased =
+                ledger.write(move |tx| leases::lease_and_extend(tx, job, name.as_str(), unanswered, &prolong)).await?;
             if let Leased::Batch(batch) = &leased {
                 let lease = Held { batch: batch.id, attempt: batch.attempt };
-                live.remote_workers.grant(worker, lease);
+                live.remote_workers.grant(worker.as_str(), lease);
                 if unanswered != Some(lease) {
                     families::LEASES_GRANTED.one().increment(1);
                 }
@@ -243,21 +251,28 @@ impl WorkerJob {
     /// # Errors
     /// [`JobsError::NotJoined`], [`JobsError::Over`], [`JobsError::NotRunning`], [`JobsError::Ledger`]
     pub async fn report(&self, batch: i64, request: ResultRequest) -> Result<LeaseStatus, JobsError> {
-        let ResultRequest { worker, attempt, outcomes, held, timings } = request;
-        let worker = worker.as_str();
+        let ResultRequest { worker: name, attempt, outcomes, held, timings } = request;
+        let worker = name.as_str();
         self.check_not_ended()?;
         let live = self.live.as_ref().ok_or(JobsError::NotRunning)?;
         let space = live.space.get().ok_or(JobsError::NotRunning)?.name();
         let (id, collection, ledger) = (self.job.id, self.job.spec.collection.clone(), &self.jobs.0.ledger);
         let joined = live.remote_workers.hear(worker, 0);
-        if !joined && !ledger.holds(id, worker, Held { batch, attempt }).await? {
-            return Err(JobsError::NotJoined(worker.to_owned()));
+        if !joined {
+            let (name, held) = (name.clone(), Held { batch, attempt });
+            if !ledger.read(move |db| leases::holds(db, id, name.as_str(), held)).await? {
+                return Err(JobsError::NotJoined(worker.to_owned()));
+            }
         }
         let reports = vec![within_bounds(Report { batch, attempt, outcomes })];
         let (prolong, unanswered) = self.prolong(Some(live), worker, held.as_deref());
-        let reported = ledger.report_and_prolong(id, collection, space, worker, reports, prolong).await?;
-        let Reported { accepted, mut lost, renewed, .. } = reported;
-        live.remote_workers.hear(worker, accepted);
+        let reporter = name.clone();
+        let reported = ledger
+            .write(move |tx| report(tx, id, &collection, &space, reporter.as_str(), reports, Some(&prolong)))
+            .await?;
+        tally::reported(&reported);
+        let Reported { done, failed, mut lost, renewed, .. } = reported;
+        live.remote_workers.hear(worker, done + failed.len() as u64);
         if let Some(timings) = timings {
             live.remote_workers.timed(worker, timings);
         }
@@ -272,11 +287,12 @@ impl WorkerJob {
     /// # Errors
     /// [`JobsError::NotJoined`], [`JobsError::Over`], [`JobsError::Ledger`]
     pub async fn renew(&self, request: HeartbeatRequest) -> Result<LeaseStatus, JobsError> {
-        let HeartbeatRequest { worker, held, waiting_on, timings } = request;
-        let worker = worker.as_str();
+        let HeartbeatRequest { worker: name, held, waiting_on, timings } = request;
+        let (id, worker) = (self.job.id, name.as_str());
         self.check_not_ended()?;
-        let (LeaseExtension { held: all, until }, unanswered) = self.prolong(self.live.as_ref(), worker, Some(&held));
-        let renewed = self.jobs.0.ledger.renew(self.job.id, worker, all.unwrap_or_default(), until).await?;
+        let (extension, unanswered) = self.prolong(self.live.as_ref(), worker, Some(&held));
+        let holder = name.clone();
+        let renewed = self.jobs.0.ledger.write(move |tx| leases::extend(tx, id, holder.as_str(), &extension)).await?;
         let LostLeases { lost, gone } = only_listed(renewed, unanswered, Some(&held));
         if let Some(live) = self.at_work() {
             record_request(live, worker)?;
@@ -293,13 +309,14 @@ impl WorkerJob {
     /// # Errors
     /// [`JobsError::Ledger`]
     pub async fn exit(&self, worker: &WorkerName, rc: i64) -> Result<(), JobsError> {
-        let (worker, ledger, id) = (worker.as_str(), &self.jobs.0.ledger, self.job.id);
+        let (name, worker, ledger, id) = (worker.clone(), worker.as_str(), &self.jobs.0.ledger, self.job.id);
         // A refused worker ended by itself, so none of its images is a suspect.
         let refused = rc == i64::from(EX_CONFIG);
         let held = if rc == 0 || refused {
-            ledger.give_back(id, worker).await?
+            ledger.write(move |tx| leases::give_back(tx, id, name.as_str())).await?
         } else {
-            ledger.end_leases_of_dead(id, worker).await?
+            let ended = ledger.write(move |tx| leases::deaths::end_leases_of_dead(tx, id, name.as_str())).await?;
+            tally::ended(ended, tally::EXIT_REPORTED).leases
         };
         if let Some(live) = &self.live {
             live.remote_workers.leave(worker);
@@ -340,8 +357,9 @@ impl WorkerJob {
     /// [`JobsError::Over`], [`JobsError::Ledger`]
     pub async fn log(&self, worker: &WorkerName, lines: Vec<String>) -> Result<(), JobsError> {
         self.check_not_ended()?;
-        let lines = lines.iter().map(|line| format!("[{worker}] {}", plain(line))).collect();
-        Ok(self.jobs.0.ledger.log_all(self.job.id, lines).await?)
+        let lines: Vec<_> = lines.iter().map(|line| format!("[{worker}] {}", plain(line))).collect();
+        let id = self.job.id;
+        Ok(self.jobs.0.ledger.write(move |tx| logs::add(tx, id, &lines)).await?)
     }
 
     /// Gives a worker access to the job's collection in the embedded index, which the worker cannot open itself.
@@ -384,7 +402,9 @@ impl WorkerJob {
         let (mut own, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|record| self.is_own(record));
         if !others.is_empty() {
             let uris = others.iter().map(|record| record.uri.clone()).collect();
-            let possible_copies = self.jobs.0.ledger.possible_copies_among(self.job.id, uris).await?;
+            let id = self.job.id;
+            let possible_copies =
+                self.jobs.0.ledger.read(move |db| leases::possible_copies_among(db, id, uris)).await?;
             own.extend(others.into_iter().filter(|record| possible_copies.contains(&record.uri)));
         }
         Ok(own)

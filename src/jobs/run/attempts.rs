@@ -8,10 +8,11 @@ use futures::FutureExt;
 use crate::domain::{JobId, JobRecord, JobState};
 use crate::jobs::JobService;
 use crate::jobs::run::progress::RunningJob;
+use crate::jobs::service::tally;
 use crate::jobs::trouble::JobTrouble;
-use crate::ledger::Finish;
+use crate::ledger::jobs::{self, Finish};
+use crate::ledger::{LedgerError, prune};
 use crate::pipeline::Stages;
-use crate::sqlite::{DiskProblem, SqliteError};
 
 impl JobService {
     /// Registers a job as running and runs it in its own task.
@@ -67,7 +68,7 @@ impl JobService {
                 return;
             }
             note.wait(crate::jobs::LEDGER_RETRY_DELAY, error.to_string());
-            note.lacks_room(error.ledger_error().and_then(SqliteError::disk) == Some(DiskProblem::NoSpace));
+            note.lacks_room(matches!(error.ledger_error(), Some(LedgerError::Full(_))));
             // Prevents a busy loop while the ledger cannot be written.
             let pause = tokio::time::sleep(crate::jobs::LEDGER_RETRY_DELAY);
             live.stop.run_until_cancelled(pause).await;
@@ -76,8 +77,10 @@ impl JobService {
     }
 
     async fn attempt(&self, job: &JobRecord, live: &Arc<RunningJob>, is_repeat: bool) -> Result<(), JobTrouble> {
+        let id = job.id;
         // `false` means that the job was stopped before it began.
-        if self.ledger.begin(job.id).await? { self.run_begun(job, live, is_repeat).await } else { Ok(()) }
+        let begun = self.ledger.write(move |tx| jobs::begin(tx, id)).await?;
+        if begun { self.run_begun(job, live, is_repeat).await } else { Ok(()) }
     }
 
     /// Ends a job whose run panicked outside of its work. If that fails too, the job is tried again after a pause.
@@ -85,7 +88,7 @@ impl JobService {
         tracing::error!(job.id = %id, "the run of a job panicked");
         let message = Some(JobTrouble::Panicked.said());
         let finish = Finish { state: JobState::Failed, message, summary: None };
-        if let Err(error) = self.ledger.finish(id, finish).await {
+        if let Err(error) = tally::finish(&self.ledger, id, finish).await {
             tracing::error!(job.id = %id, %error, "the end of a job could not be written to the ledger");
             self.drain.run_until_cancelled(tokio::time::sleep(crate::jobs::LEDGER_RETRY_DELAY)).await;
         }
@@ -93,10 +96,10 @@ impl JobService {
 
     /// Removes the temporary rows of an ended job, and the oldest jobs above `GLIMPSE_JOBS_KEPT`. If the process
     /// crashes meanwhile, the next start removes the rest.
-    async fn remove_leftovers(&self, id: JobId) -> Result<(), SqliteError> {
+    async fn remove_leftovers(&self, id: JobId) -> Result<(), LedgerError> {
         if self.ledger.job(id).await?.is_some_and(|job| job.state.is_final()) {
-            self.ledger.clear(id).await?;
-            self.ledger.prune(self.settings.glimpse_jobs_kept).await?;
+            self.ledger.in_steps(jobs::clear(id)).await?;
+            self.ledger.in_steps(prune::prune(self.settings.glimpse_jobs_kept)).await?;
         }
         Ok(())
     }

@@ -4,7 +4,8 @@
 use crate::domain::{CollectionName, JobId, Space, StoreSet};
 use crate::index::Stores;
 use crate::jobs::trouble::JobTrouble;
-use crate::ledger::{Ledger, Losses};
+use crate::ledger::Ledger;
+use crate::ledger::planning::vanished::{self, Losses};
 
 /// Returns the stores that have the collection. Waits for a store that is down.
 ///
@@ -29,7 +30,7 @@ pub(crate) async fn warning(ledger: &Ledger, id: JobId) -> Result<Option<String>
     let Some(job) = ledger.job(id).await? else { return Ok(None) };
     let plan = job.plan.unwrap_or_default();
     let (vanished, percent) = (plan.deleted.saturating_sub(plan.excluded), job.spec.max_delete_percent);
-    let losses = Losses { vanished, ..ledger.losses(id).await? };
+    let losses = Losses { vanished, ..ledger.read_in_steps(vanished::losses(id)).await? };
     Ok(losses.exceed(percent, 0).then(|| {
         let refused = JobTrouble::TooMuchVanished { vanished, owned: losses.owned, percent };
         format!("without dry_run, this job would fail: {}", refused.said())

@@ -5,8 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::domain::JobRecord;
 use crate::jobs::trouble::JobTrouble;
-use crate::ledger::Ledger;
-use crate::sqlite::SqliteError;
+use crate::ledger::planning::listing;
+use crate::ledger::{Ledger, LedgerError};
 
 /// Maximum characters of a key in a message.
 const MAX_KEY_CHARS: usize = 200;
@@ -83,9 +83,10 @@ fn escape_control(character: char) -> Vec<char> {
 /// Returns the warning of a job about keys that are not UTF-8, if there are any.
 ///
 /// # Errors
-/// [`SqliteError`]
-pub(crate) async fn unreadable(ledger: &Ledger, job: &JobRecord) -> Result<Option<String>, SqliteError> {
-    let keys = ledger.unreadable(job.id).await?;
+/// [`LedgerError`]
+pub(crate) async fn unreadable(ledger: &Ledger, job: &JobRecord) -> Result<Option<String>, LedgerError> {
+    let id = job.id;
+    let keys = ledger.read(move |db| listing::unreadable(db, id)).await?;
     let kept = if job.spec.sync {
         "; sync removes no record in this run, because an object that seems to have vanished may have such a key"
     } else {

@@ -2,7 +2,7 @@
 
 use crate::domain::{JobCounts, JobRecord};
 use crate::jobs::pool::broker::LeaseError;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, failures};
 
 /// Checks a job's failures against its `max_failures`. `over` means that the job has no work left.
 ///
@@ -11,7 +11,8 @@ use crate::ledger::Ledger;
 pub(crate) async fn within(ledger: &Ledger, job: &JobRecord, counts: &JobCounts, over: bool) -> Result<(), LeaseError> {
     match job.spec.max_failures {
         Some(most) if most.is_exceeded(counts, over) => {
-            let last = ledger.last_failure(job.id).await?.unwrap_or_else(|| "unknown".to_owned());
+            let id = job.id;
+            let last = ledger.read(move |db| failures::last(db, id)).await?.unwrap_or_else(|| "unknown".to_owned());
             let dealt_with = counts.done + counts.failed;
             Err(LeaseError::TooManyFailures { failed: counts.failed, dealt_with, most, last })
         }

@@ -6,6 +6,7 @@ use crate::jobs::error::JobsError;
 use crate::jobs::run::progress::RunningJob;
 use crate::jobs::run::{keys, metadata, prefix, sync};
 use crate::jobs::trouble::JobTrouble;
+use crate::ledger::planning::{self, vanished};
 
 impl JobService {
     /// Returns the exclude patterns of a submission: its own list, or else the list of the service.
@@ -62,7 +63,8 @@ impl JobService {
         if let Some(line) = keys::unreadable(&self.ledger, job).await? {
             self.ledger.log(job.id, line).await?;
             if job.spec.dry_run {
-                self.ledger.clear_planned_deletions(job.id).await?;
+                let id = job.id;
+                self.ledger.write(move |tx| planning::clear_planned_deletions(tx, id)).await?;
             }
             return Ok(());
         }
@@ -70,7 +72,7 @@ impl JobService {
             return Ok(());
         }
         let losses = sync::judge(&self.ledger, job).await?;
-        let (excluded, _) = self.ledger.excluded(job.id).await?;
+        let excluded = self.ledger.read_in_steps(vanished::excluded(job.id)).await?;
         let vanished = format!("{} of {} objects have vanished", losses.vanished, losses.owned);
         let line = match excluded {
             0 => vanished,

@@ -8,11 +8,14 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::image::has_image_extension;
-use crate::domain::{ImageRef, JobRecord};
+use crate::domain::{ImageRef, ImageUri, JobRecord};
 use crate::jobs::run::keys::{Keys, shown};
+use crate::jobs::service::tally;
 use crate::jobs::trouble::JobTrouble;
-use crate::ledger::{Cursor, Ledger, Page, Planning};
-use crate::source::{ImageSource, ListedPage, NextPage, Scope};
+use crate::ledger::planning::listing::{self, Cursor};
+use crate::ledger::planning::{self, Page, Planning};
+use crate::ledger::{Ledger, logs};
+use crate::source::{ImageSource, ListedPage, NextPage, Scope, SourceError};
 
 /// The parts of the service that planning needs.
 #[derive(Clone)]
@@ -36,14 +39,15 @@ pub(crate) const PAGE: usize = 1000;
 impl Planner {
     /// Lists the job's scope until its end or until `stop`.
     pub(crate) async fn plan(&self, job: &JobRecord, stop: &CancellationToken) -> Result<(), JobTrouble> {
-        let (listed_through, complete) = self.ledger.listing(job.id).await?;
+        let id = job.id;
+        let (listed_through, complete) = self.ledger.read(move |db| listing::progress(db, id)).await?;
         if complete {
             return Ok(());
         }
         if let Some(of) = job.spec.retry_of {
             return self.plan_retry(job, of, stop).await;
         }
-        let (cursor, again) = self.ledger.cursor(job.id).await?.unzip();
+        let (cursor, again) = self.ledger.read(move |db| listing::cursor(db, id)).await?.unzip();
         let mut keys = Keys::new(self.planning.owns.is_some(), listed_through.clone(), again == Some(true));
         let start_after = listed_through.filter(|_| cursor.is_none());
         let scope = Scope { bucket: job.spec.bucket.clone(), prefix: job.spec.prefix.clone(), start_after };
@@ -60,9 +64,11 @@ impl Planner {
             self.log_unreadable(job, &listed.unreadable, &mut logged).await?;
             let page = self.to_ledger_page(job, listed, &mut keys, &mut excluded)?;
             // Fetches the next page while the ledger stores this one.
-            let planned = self.ledger.plan(job.id, page, self.planning.clone());
+            let planned = self.ledger.in_steps(planning::plan(id, page, self.planning.clone()));
             let (planned, following) = tokio::join!(planned, pages.next());
-            (below_max_items, next) = (planned?, following);
+            let planned = planned?;
+            tally::planned(&planned);
+            (below_max_items, next) = (planned.over_limit == 0, following);
             self.planned.notify_waiters();
             if !below_max_items {
                 break;
@@ -73,7 +79,7 @@ impl Planner {
             self.ledger.log(job.id, line).await?;
         }
         if !below_max_items || !stop.is_cancelled() {
-            self.ledger.planned(job.id, self.planning.clone(), below_max_items).await?;
+            self.ledger.in_steps(planning::complete(id, self.planning.clone(), below_max_items)).await?;
         }
         self.planned.notify_waiters();
         Ok(())
@@ -95,7 +101,9 @@ impl Planner {
             }
         }
         keys.turn();
-        page.archived = listed.archived.into_iter().collect();
+        let in_archive =
+            |(uri, class): (ImageUri, String)| (uri.clone(), SourceError::Archived { uri, class }.to_string());
+        page.archived = listed.archived.into_iter().map(in_archive).collect();
         page.listed_through = keys.last().filter(|_| page.listed > 0);
         page.next = match listed.next {
             NextPage::Token(token) => Some(Cursor::At(token)),
@@ -117,7 +125,8 @@ impl Planner {
             tracing::warn!(job.id = %job.id, s3.bucket = job.spec.bucket, "{line}");
         }
         if !lines.is_empty() {
-            self.ledger.log_all(job.id, lines).await?;
+            let id = job.id;
+            self.ledger.write(move |tx| logs::add(tx, id, &lines)).await?;
         }
         Ok(())
     }

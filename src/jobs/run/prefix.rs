@@ -6,7 +6,8 @@ use crate::domain::normal_form::other_forms;
 use crate::domain::{JobRecord, JobSpec};
 use crate::jobs::run::sync;
 use crate::jobs::trouble::JobTrouble;
-use crate::ledger::Ledger;
+use crate::ledger::planning::listing;
+use crate::ledger::{Ledger, objects};
 use crate::source::{ImageSource, Scope};
 
 /// If the prefix as typed has no keys and another normal form of it has some, returns the job with that form, and a
@@ -25,7 +26,8 @@ pub(crate) async fn resolve(
         return Ok(None);
     }
     let job_with = |prefix: String| JobRecord { spec: JobSpec { prefix, ..job.spec.clone() }, ..job.clone() };
-    if let (Some(last), _) = ledger.listing(job.id).await? {
+    let id = job.id;
+    if let (Some(last), _) = ledger.read(move |db| listing::progress(db, id)).await? {
         // A continued job keeps the form that it started with.
         let form = forms.into_iter().find(|(_, form)| last.starts_with(form) && !last.starts_with(typed));
         return Ok(form.map(|(name, form)| (job_with(form), log_line(typed, name))));
@@ -34,10 +36,11 @@ pub(crate) async fn resolve(
         return Ok(None);
     }
     // If there are records under the prefix as typed, `sync` must remove them.
-    if let Some(owns) = sync::owns(&job.spec)
-        && ledger.has_objects(job.spec.collection.clone(), owns).await?
-    {
-        return Ok(None);
+    if let Some(owns) = sync::owns(&job.spec) {
+        let collection = job.spec.collection.clone();
+        if ledger.read(move |db| objects::has_prefix(db, &collection, &owns)).await? {
+            return Ok(None);
+        }
     }
     for (name, form) in forms {
         if has_keys(source, job, &form).await {

@@ -10,8 +10,8 @@ use futures::TryStreamExt;
 
 use crate::domain::{CollectionName, ImageId};
 use crate::index::{ImageIndex, IndexError};
-use crate::ledger::{Ledger, Part};
-use crate::sqlite::SqliteError;
+use crate::ledger::objects::forget::{self, Part};
+use crate::ledger::{Ledger, LedgerError};
 
 /// Maximum ids in memory at once. A larger collection is compared in several parts.
 const MAX_IDS_IN_MEMORY: u64 = 500_000;
@@ -20,12 +20,12 @@ const MAX_IDS_IN_MEMORY: u64 = 500_000;
 /// is.
 ///
 /// # Errors
-/// [`SqliteError`]
+/// [`LedgerError`]
 pub(crate) async fn reconcile(
     ledger: &Ledger,
     store: &dyn ImageIndex,
     collection: &CollectionName,
-) -> Result<(), SqliteError> {
+) -> Result<(), LedgerError> {
     let stored = match store.describe(collection).await {
         Ok(info) => info.map_or(0, |info| info.count),
         Err(error) => {
@@ -33,7 +33,7 @@ pub(crate) async fn reconcile(
             return Ok(());
         }
     };
-    if ledger.count_in_store(collection.clone(), store.name()).await? <= stored {
+    if ledger.read_in_steps(forget::count_in_store(collection.clone(), store.name())).await? <= stored {
         return Ok(());
     }
     let (parts, mut forgotten) = (stored.div_ceil(MAX_IDS_IN_MEMORY).max(1), 0);
@@ -43,7 +43,10 @@ pub(crate) async fn reconcile(
         let scanned: Result<HashSet<ImageId>, IndexError> =
             store.scan(collection).try_filter_map(in_part).try_collect().await;
         match scanned {
-            Ok(ids) => forgotten += ledger.forget_all_except(collection.clone(), store.name(), part, ids).await?,
+            Ok(ids) => {
+                let forget = forget::forget_all_except(collection.clone(), store.name(), part, ids);
+                forgotten += ledger.in_steps(forget).await?;
+            }
             Err(error) => {
                 log_not_compared(store, collection, &error);
                 break;

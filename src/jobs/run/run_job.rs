@@ -21,11 +21,13 @@ use crate::jobs::run::plan::Planner;
 use crate::jobs::run::progress::{Pace, RunningJob};
 use crate::jobs::run::reconcile;
 use crate::jobs::run::sync;
+use crate::jobs::service::tally;
 use crate::jobs::trouble::JobTrouble;
-use crate::ledger::{Finish, Planning};
+use crate::ledger::jobs::{self, Finish};
+use crate::ledger::planning::{Planning, listing};
+use crate::ledger::{LedgerError, leases, objects, placements};
 use crate::pipeline::{Run, WriteLease};
 use crate::resilience::until_stopped;
-use crate::sqlite::SqliteError;
 
 /// How long a job waits at its end for a store that indexes vectors asynchronously.
 const INDEXING_TIMEOUT: Duration = Duration::from_mins(1);
@@ -50,13 +52,13 @@ impl JobService {
         let work = until_stopped(live.stop.clone(), Box::pin(self.work(&job, live, again)));
         let worked = AssertUnwindSafe(work).catch_unwind().await.unwrap_or(Err(JobTrouble::Panicked));
         if let Err(trouble) = &worked
-            && trouble.ledger_error().and_then(SqliteError::disk).is_some()
+            && trouble.ledger_error().is_some_and(LedgerError::may_pass)
         {
             return worked;
         }
         self.end(&job, live, worked).await?;
         let over = self.ledger.job(id).await?.is_some_and(|job| job.state.is_final());
-        if over && let Some(placed) = self.ledger.placement(id).await? {
+        if over && let Some(placed) = self.ledger.read(move |db| placements::find(db, id)).await? {
             self.wind_up(id, placed.submission, WindUp::END_GRACE);
         }
         Ok(())
@@ -72,10 +74,11 @@ impl JobService {
         // These stores wait too while they are down.
         let stores = self.pipeline.stores();
         // Leases that an earlier attempt in this process could not give back because the ledger failed.
-        self.ledger.give_back(job.id, LOCAL).await?;
+        let id = job.id;
+        self.ledger.write(move |tx| leases::give_back(tx, id, LOCAL)).await?;
         if job.spec.executor == Executor::Local {
             // Leases of remote workers that had the job before. In a local run nothing checks whether they expire.
-            self.ledger.recall(job.id).await?;
+            self.ledger.write(move |tx| leases::recall(tx, id)).await?;
         }
         let spec = &job.spec;
         let ready = async {
@@ -127,7 +130,7 @@ impl JobService {
         let run = Run { collection, space: space.clone(), stages, leave: WriteLease::default() };
         let plan = async {
             self.within_grace(live, planner.plan(job, &live.stop)).await.unwrap_or(Ok(()))?;
-            let (_, complete) = self.ledger.listing(job.id).await?;
+            let (_, complete) = self.ledger.read(move |db| listing::progress(db, id)).await?;
             if complete {
                 self.log_listing(job).await?;
             }
@@ -158,7 +161,7 @@ impl JobService {
         limit::within(&self.ledger, job, &counts, true).await.map_err(JobTrouble::Lease)?;
         // A dry run has recorded nothing to remove. If some keys could not be read, an object that seems to have
         // vanished may have such a key.
-        if self.ledger.unreadable(job.id).await? == 0 {
+        if self.ledger.read(move |db| listing::unreadable(db, id)).await? == 0 {
             self.within_grace(live, sync::remove(&self.ledger, stores, job, &live.stop)).await.unwrap_or(Ok(()))?;
         }
         if !spec.dry_run {
@@ -217,7 +220,7 @@ impl JobService {
         let ensured = store.ensure_image_collection(collection, space).await.map_err(JobTrouble::Store)?;
         match ensured {
             EnsureOutcome::Created => {
-                self.ledger.forget_store(collection.clone(), store.name()).await?;
+                self.ledger.in_steps(objects::forget::forget_store(collection.clone(), store.name())).await?;
                 self.ledger.log(job.id, format!("created collection {collection} in {}", store.name())).await?;
             }
             EnsureOutcome::Existed => reconcile::reconcile(&self.ledger, store, collection).await?,
@@ -226,7 +229,8 @@ impl JobService {
     }
 
     async fn end(&self, job: &JobRecord, live: &RunningJob, worked: Result<(), JobTrouble>) -> Result<(), JobTrouble> {
-        let Some(now) = self.ledger.job(job.id).await? else { return Ok(()) };
+        let id = job.id;
+        let Some(now) = self.ledger.job(id).await? else { return Ok(()) };
         let stages = live.stages(job.spec.executor, self.pipeline.provider().busy());
         let overall = live.overall(&now.counts);
         let pace = Pace { images_per_second: overall, overall: Some(overall), stages };
@@ -236,7 +240,7 @@ impl JobService {
             // A client stopped the job, so its state is already final.
             _ if now.state.is_final() => {
                 self.ledger.log(job.id, format!("stopped: {} done, {} failed", counts.done, counts.failed)).await?;
-                return Ok(self.ledger.summarise(job.id, summary).await?);
+                return Ok(self.ledger.write(move |tx| jobs::set_summary(tx, id, summary.as_deref())).await?);
             }
             _ if let Some(executor) = live.next_executor() => {
                 let executor = executor.as_str();
@@ -254,7 +258,7 @@ impl JobService {
             Ok(()) if counts.left() > 0 && !job.spec.dry_run => {
                 let trouble = JobTrouble::Unfinished(counts.left());
                 tracing::error!(job.id = %job.id, error = %trouble, "job failed");
-                self.ledger.mark_unfinished(job.id).await?;
+                self.ledger.write(move |tx| jobs::mark_unfinished(tx, id)).await?;
                 Finish { state: JobState::Failed, message: Some(trouble.said()), summary }
             }
             Ok(()) => {
@@ -270,7 +274,7 @@ impl JobService {
             Err(trouble) => {
                 tracing::error!(job.id = %job.id, error = %trouble, detail = trouble.detail(), "job failed");
                 if trouble.leaves_work() {
-                    self.ledger.mark_unfinished(job.id).await?;
+                    self.ledger.write(move |tx| jobs::mark_unfinished(tx, id)).await?;
                 }
                 Finish { state: trouble.state(), message: Some(trouble.said()), summary }
             }
@@ -291,7 +295,7 @@ impl JobService {
             finish.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default()
         );
         self.ledger.log(job.id, line).await?;
-        self.ledger.finish(job.id, finish).await?;
+        tally::finish(&self.ledger, job.id, finish).await?;
         Ok(())
     }
 }

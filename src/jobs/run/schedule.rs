@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError};
 
 use crate::domain::{Executor, JobId, JobRecord};
 use crate::jobs::{JobService, LEDGER_RETRY_DELAY};
-use crate::sqlite::SqliteError;
+use crate::ledger::{LedgerError, jobs};
 
 impl JobService {
     /// Starts jobs while there are free slots, until the process is asked to stop.
@@ -24,7 +24,7 @@ impl JobService {
         }
     }
 
-    async fn start_next(self: &Arc<Self>) -> Result<bool, SqliteError> {
+    async fn start_next(self: &Arc<Self>) -> Result<bool, LedgerError> {
         let running: Vec<JobId> = self.live().keys().copied().collect();
         let mut busy: Vec<_> = self.reserved.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
         let mut running_executors = Vec::new();
@@ -39,8 +39,9 @@ impl JobService {
             running_executors.iter().filter(|running| *running == executor).count()
                 >= self.settings.glimpse_jobs_at_once
         };
-        let full = Executor::ALL.into_iter().filter(full).collect();
-        let Some(job) = self.ledger.next_job(running, busy, full).await? else { return Ok(false) };
+        let full: Vec<_> = Executor::ALL.into_iter().filter(full).collect();
+        let next = self.ledger.read(move |db| jobs::next(db, &running, &busy, &full)).await?;
+        let Some(job) = next else { return Ok(false) };
         // Started under the lock: a later reservation of the collection finds the job, and an earlier one is found
         // here.
         let reserved = self.reserved.lock().unwrap_or_else(PoisonError::into_inner);
@@ -51,7 +52,7 @@ impl JobService {
         Ok(true)
     }
 
-    pub(crate) async fn running(&self) -> Result<Vec<JobRecord>, SqliteError> {
+    pub(crate) async fn running(&self) -> Result<Vec<JobRecord>, LedgerError> {
         let ids: Vec<JobId> = self.live().keys().copied().collect();
         let mut jobs = Vec::new();
         for id in ids {

@@ -13,8 +13,10 @@ use crate::domain::{FailureLimit, ImageId, ImageUri, JobRecord, JobSpec};
 use crate::index::Stores;
 use crate::jobs::error::JobsError;
 use crate::jobs::service::Submission;
+use crate::jobs::service::tally;
 use crate::jobs::trouble::JobTrouble;
-use crate::ledger::{Ledger, Losses};
+use crate::ledger::Ledger;
+use crate::ledger::planning::vanished::{self, Losses};
 
 /// Records of one batch: one call to each store and one transaction of the ledger.
 const BATCH: u32 = 500;
@@ -30,9 +32,10 @@ pub(crate) fn owns(spec: &JobSpec) -> Option<String> {
 /// # Errors
 /// [`JobTrouble::TooMuchVanished`], [`JobTrouble::Ledger`]
 pub(crate) async fn judge(ledger: &Ledger, job: &JobRecord) -> Result<Losses, JobTrouble> {
-    let losses = ledger.losses(job.id).await?;
+    let id = job.id;
+    let losses = ledger.read_in_steps(vanished::losses(id)).await?;
     // A continued job may have removed some records already.
-    let (_, excluded) = ledger.excluded(job.id).await?;
+    let excluded = ledger.read(move |db| vanished::excluded_removed(db, id)).await?;
     let deleted = ledger.job(job.id).await?.map_or(0, |job| job.counts.deleted.saturating_sub(excluded));
     if losses.exceed(job.spec.max_delete_percent, deleted) {
         return Err(JobTrouble::TooMuchVanished {
@@ -51,9 +54,9 @@ pub(crate) async fn remove(
     job: &JobRecord,
     stop: &CancellationToken,
 ) -> Result<(), JobTrouble> {
-    let collection = &job.spec.collection;
+    let (id, collection) = (job.id, &job.spec.collection);
     while !stop.is_cancelled() {
-        let uris = ledger.vanished(job.id, BATCH).await?;
+        let uris = ledger.read(move |db| vanished::list(db, id, BATCH)).await?;
         if uris.is_empty() {
             return Ok(());
         }
@@ -63,7 +66,8 @@ pub(crate) async fn remove(
             removed = removed => drop(removed.map_err(JobTrouble::Store)?),
             () = stop.cancelled() => return Ok(()),
         }
-        ledger.removed(job.id, collection.clone(), uris).await?;
+        let collection = collection.clone();
+        tally::deleted(ledger.write(move |tx| vanished::remove(tx, id, &collection, &uris)).await?);
     }
     Ok(())
 }

@@ -19,9 +19,11 @@ use crate::jobs::run::metadata::FileKind;
 use crate::jobs::run::progress::{Pace, dealt_with};
 use crate::jobs::run::sync;
 use crate::jobs::{JobParts, JobService};
-use crate::ledger::{FailurePage, Finish, LogPage};
+use crate::ledger::jobs::Finish;
+use crate::ledger::{
+    FailurePage, Ledger, LedgerError, LogPage, failures, jobs, leases, logs, objects, planning, prune,
+};
 use crate::resilience::Waiting;
-use crate::sqlite::SqliteError;
 
 /// The job service. Clones share the same service.
 #[derive(Clone, Debug)]
@@ -81,23 +83,20 @@ impl Jobs {
     /// Starts the service: ends the leases of the previous process and continues its unfinished work.
     ///
     /// # Errors
-    /// [`SqliteError`] if the ledger cannot be read.
-    pub async fn start(parts: JobParts) -> Result<Self, SqliteError> {
+    /// [`LedgerError`] if the ledger cannot be read.
+    pub async fn start(parts: JobParts) -> Result<Self, LedgerError> {
         let JobParts { ledger, pipeline, stores, settings, default_bucket, allowed_buckets, .. } = parts;
         let JobParts { thumbnail_prefix, exclude, placing, waiting, drain, tasks, .. } = parts;
         tally::begin();
-        if let Err(error) = ledger.end_local_leases().await {
+        if let Err(error) = end_previous(&ledger).await {
             // The service also starts if the disk is full. Its jobs wait for space and then take these leases back.
-            let Some(disk) = error.disk() else { return Err(error) };
-            tracing::error!(
-                %error, ?disk,
-                "the leases of the previous process could not be ended; its jobs end them later"
-            );
+            if !error.may_pass() {
+                return Err(error);
+            }
+            tracing::error!(%error, "the leases of the previous process could not be ended; its jobs end them later");
         }
         if !settings.glimpse_resume {
-            let stopped =
-                ledger.stop_unfinished("stopped: the service was restarted with GLIMPSE_RESUME=false").await?;
-            tracing::info!(jobs = stopped, "unfinished jobs are stopped, because GLIMPSE_RESUME is false");
+            stop_unfinished(&ledger).await?;
         }
         let jobs = Self(Arc::new(JobService {
             ledger,
@@ -179,7 +178,8 @@ impl Jobs {
             counts: crate::domain::JobCounts::default(),
             plan: None,
         };
-        if !self.0.ledger.enqueue(&job, self.0.settings.glimpse_job_queue).await? {
+        let (new, max_pending) = (job.clone(), self.0.settings.glimpse_job_queue);
+        if !self.0.ledger.write(move |tx| jobs::enqueue(tx, &new, max_pending)).await? {
             return Err(JobsError::QueueFull);
         }
         self.0.wake.notify_one();
@@ -202,7 +202,7 @@ impl Jobs {
     pub async fn list(&self, limit: u32, before: Option<&str>) -> Result<Vec<JobView>, JobsError> {
         let before = before.map(|id| id.parse().map_err(|_| JobsError::Unknown(id.to_owned()))).transpose()?;
         let mut views = Vec::new();
-        for job in self.0.ledger.jobs(limit, before).await? {
+        for job in self.0.ledger.read(move |db| jobs::list(db, limit, before)).await? {
             views.push(self.0.view(job).await?);
         }
         Ok(views)
@@ -214,8 +214,8 @@ impl Jobs {
     /// # Errors
     /// [`JobsError::Unknown`], [`JobsError::Ledger`]
     pub async fn logs(&self, id: &str, after: Option<i64>) -> Result<LogPage, JobsError> {
-        let job = self.0.known(id).await?;
-        Ok(self.0.ledger.logs(job.id, after).await?)
+        let JobRecord { id, .. } = self.0.known(id).await?;
+        Ok(self.0.ledger.read(move |db| logs::page(db, id, after)).await?)
     }
 
     /// Returns whether the service is stopping.
@@ -233,8 +233,8 @@ impl Jobs {
     /// # Errors
     /// [`JobsError::Unknown`], [`JobsError::Ledger`]
     pub async fn failures(&self, id: &str, after: i64, limit: u32) -> Result<FailurePage, JobsError> {
-        let job = self.0.known(id).await?;
-        Ok(self.0.ledger.failures(job.id, after, limit).await?)
+        let JobRecord { id, .. } = self.0.known(id).await?;
+        Ok(self.0.ledger.read(move |db| failures::page(db, id, after, limit)).await?)
     }
 
     /// Stops a job. It starts no more images; the images that it has indexed stay.
@@ -245,14 +245,14 @@ impl Jobs {
         let job = self.0.known(id).await?;
         let message = Some("stopped by a client".to_owned());
         let finish = Finish { state: JobState::Stopped, message, summary: None };
-        if !self.0.ledger.finish(job.id, finish).await? {
+        if !tally::finish(&self.0.ledger, job.id, finish).await? {
             return Err(JobsError::AlreadyFinal(self.0.known(id).await?.state));
         }
         // Cloned first, so that the lock is not held while waiting for the ledger.
         let live = self.0.live().get(&job.id).cloned();
         match live {
             Some(live) => live.stop.cancel(),
-            None => self.0.ledger.clear(job.id).await?,
+            None => self.0.ledger.in_steps(jobs::clear(job.id)).await?,
         }
         Ok(job.id)
     }
@@ -262,7 +262,7 @@ impl Jobs {
     /// # Errors
     /// [`JobsError::Ledger`]
     pub async fn prune(&self, keep: u64) -> Result<u64, JobsError> {
-        Ok(self.0.ledger.prune(keep).await?)
+        Ok(self.0.ledger.in_steps(prune::prune(keep)).await?)
     }
 
     /// Deletes one object of a collection from the ledger, before its record is deleted from the stores.
@@ -270,8 +270,28 @@ impl Jobs {
     /// # Errors
     /// [`JobsError::Ledger`]
     pub async fn forget(&self, collection: &CollectionName, uri: &ImageUri) -> Result<(), JobsError> {
-        Ok(self.0.ledger.forget(collection.clone(), uri.clone()).await?)
+        let (collection, uri) = (collection.clone(), uri.clone());
+        Ok(self.0.ledger.write(move |tx| objects::forget(tx, &collection, &uri)).await?)
     }
+}
+
+/// Ends the local leases of the previous process, and removes what a crash left of finished jobs.
+async fn end_previous(ledger: &Ledger) -> Result<(), LedgerError> {
+    ledger.in_steps(prune::clear_finished()).await?;
+    tally::failed(&ledger.write(leases::deaths::end_local_leases).await?.failed);
+    Ok(())
+}
+
+/// Ends every unfinished job as stopped.
+async fn stop_unfinished(ledger: &Ledger) -> Result<(), LedgerError> {
+    let unfinished = ledger.read(jobs::unfinished).await?;
+    for id in &unfinished {
+        let message = Some("stopped: the service was restarted with GLIMPSE_RESUME=false".to_owned());
+        tally::finish(ledger, *id, Finish { state: JobState::Stopped, message, summary: None }).await?;
+        ledger.in_steps(jobs::clear(*id)).await?;
+    }
+    tracing::info!(jobs = unfinished.len(), "unfinished jobs are stopped, because GLIMPSE_RESUME is false");
+    Ok(())
 }
 
 impl JobService {
@@ -294,9 +314,10 @@ impl JobService {
     }
 
     async fn view(&self, mut job: JobRecord) -> Result<JobView, JobsError> {
-        let live = self.live().get(&job.id).cloned();
+        let id = job.id;
+        let live = self.live().get(&id).cloned();
         let Some(live) = live else {
-            let kept = self.ledger.summary(job.id).await?;
+            let kept = self.ledger.read(move |db| jobs::summary(db, id)).await?;
             let pace = kept.and_then(|kept| serde_json::from_str(&kept).ok());
             return Ok(JobView { job, pace, eta_seconds: None, waiting_on: None, workers: Vec::new() });
         };
@@ -304,7 +325,7 @@ impl JobService {
         let overall = Some(live.overall(&job.counts));
         let pace = Pace { images_per_second: live.rate(), overall, stages };
         // The number of images left is known only after the listing is complete.
-        let (_, complete) = self.ledger.listing(job.id).await?;
+        let (_, complete) = self.ledger.read(move |db| planning::listing::progress(db, id)).await?;
         #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,

@@ -6,6 +6,7 @@ use crate::domain::{Executor, JobId, Secret};
 use crate::jobs::error::JobsError;
 use crate::jobs::remote::token;
 use crate::jobs::service::Jobs;
+use crate::ledger::placements::{self, HandOver};
 
 /// A job that was moved to another executor.
 #[derive(Debug)]
@@ -43,7 +44,9 @@ impl Jobs {
         }
         self.0.check_executor(executor).await?;
         let digest = worker_token.as_ref().map(|token| token::digest(token.reveal()));
-        let Some(placed) = self.0.ledger.hand_over(job.id, executor, digest).await? else {
+        let handed_over =
+            self.0.ledger.write(move |tx| placements::hand_over(tx, job.id, executor, digest.as_deref())).await?;
+        let HandOver::Done { placed } = handed_over else {
             return Err(JobsError::AlreadyFinal(self.0.known(id).await?.state));
         };
         // Cloned first, so that the lock is held only briefly.

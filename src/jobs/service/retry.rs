@@ -6,8 +6,10 @@ use crate::domain::{ImageRef, JobId, JobRecord, JobSpec};
 use crate::jobs::error::JobsError;
 use crate::jobs::run::plan::{PAGE, Planner};
 use crate::jobs::service::Jobs;
+use crate::jobs::service::tally;
 use crate::jobs::trouble::JobTrouble;
-use crate::ledger::Page;
+use crate::ledger::planning::{self, Page};
+use crate::ledger::{failures, jobs};
 
 impl Jobs {
     /// Submits a new job for the failed images of a finished job, with the options of that job. If the finished job
@@ -22,11 +24,12 @@ impl Jobs {
         if !job.state.is_final() {
             return Err(JobsError::NotFinal(job.state));
         }
-        if self.0.ledger.is_unfinished(job.id).await? {
+        let id = job.id;
+        if self.0.ledger.read(move |db| jobs::is_unfinished(db, id)).await? {
             let taken = job.spec.taken + job.counts.done;
             return self.take(JobSpec { continues: Some(job.id), taken, ..job.spec }).await;
         }
-        if self.0.ledger.failures(job.id, 0, 1).await?.total == 0 {
+        if self.0.ledger.read(move |db| failures::page(db, id, 0, 1)).await?.total == 0 {
             return Err(JobsError::NothingFailed(job.id));
         }
         // `take` checks the bucket again, since it may have been removed from `S3_ALLOWED_BUCKETS`.
@@ -53,21 +56,24 @@ impl Planner {
     ) -> Result<(), JobTrouble> {
         // Continues after the images that are already planned. For a retry, `listed_through` is the number of the last
         // failure instead of the last key.
-        let (through, _) = self.ledger.listing(job.id).await?;
+        let id = job.id;
+        let (through, _) = self.ledger.read(move |db| planning::listing::progress(db, id)).await?;
         let mut after: i64 = through.and_then(|number| number.parse().ok()).unwrap_or(0);
         while !stop.is_cancelled() {
-            let failed = self.ledger.failures(of, after, u32::try_from(PAGE).unwrap_or(u32::MAX)).await?;
+            let limit = u32::try_from(PAGE).unwrap_or(u32::MAX);
+            let failed = self.ledger.read(move |db| failures::page(db, of, after, limit)).await?;
             let images: Vec<ImageRef> =
                 failed.failures.into_iter().map(|failure| self.failed_image(failure.uri)).collect();
             let Some(last) = failed.last else { break };
             after = last;
             let listed_through = Some(after.to_string());
             let page = Page { listed_through, listed: images.len() as u64, images, ..Page::default() };
-            self.ledger.plan(job.id, page, self.planning.clone()).await?;
+            let planned = self.ledger.in_steps(planning::plan(id, page, self.planning.clone())).await?;
+            tally::planned(&planned);
             self.planned.notify_waiters();
         }
         if !stop.is_cancelled() {
-            self.ledger.planned(job.id, self.planning.clone(), false).await?;
+            self.ledger.in_steps(planning::complete(id, self.planning.clone(), false)).await?;
         }
         self.planned.notify_waiters();
         Ok(())

@@ -3,8 +3,13 @@
 
 use std::time::Duration;
 
-use crate::domain::{FailureClass, JobState};
+use crate::domain::{FailureClass, JobId, JobState};
 use crate::jobs::service::Jobs;
+use crate::ledger::jobs::{self, Finish};
+use crate::ledger::leases::deaths::EndedLeases;
+use crate::ledger::leases::work::Reported;
+use crate::ledger::planning::Planned;
+use crate::ledger::{Ledger, LedgerError};
 use crate::telemetry::metrics::families;
 
 /// How long a scrape waits for the ledger.
@@ -16,7 +21,7 @@ pub(crate) const NO_REQUESTS: &str = "silent";
 
 /// The outcome of a key; the labels are the names of a job's counts.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum CountedOutcome {
+enum CountedOutcome {
     Skipped,
     Unchanged,
     Done,
@@ -47,7 +52,7 @@ pub(crate) fn begin() {
         items(outcome, 0);
     }
     for class in FailureClass::ALL {
-        families::ITEM_FAILURES.labels([class.as_str()]).increment(0);
+        failures(class, 0);
     }
     for detection in [EXIT_REPORTED, NO_REQUESTS] {
         families::WORKER_DEATHS.labels([detection]).increment(0);
@@ -57,32 +62,63 @@ pub(crate) fn begin() {
     copied(0);
 }
 
-/// Counts a job that has ended.
-pub(crate) fn finished(state: JobState) {
-    families::JOBS_FINISHED.labels([state_label(state)]).increment(1);
+/// Ends a job whose state is not final, and counts it. Returns whether this call ended it.
+pub(crate) async fn finish(ledger: &Ledger, id: JobId, finish: Finish) -> Result<bool, LedgerError> {
+    let state = finish.state;
+    let ended = ledger.write(move |tx| jobs::finish(tx, id, &finish)).await?;
+    families::JOBS_FINISHED.labels([state_label(state)]).increment(u64::from(ended));
+    Ok(ended)
+}
+
+/// Counts a planned page of a listing.
+pub(crate) fn planned(page: &Planned) {
+    items(CountedOutcome::Skipped, page.skipped);
+    items(CountedOutcome::Unchanged, page.unchanged);
+    failures(FailureClass::Archived, page.archived);
+}
+
+/// Counts vanished objects whose records were removed.
+pub(crate) fn deleted(count: u64) {
+    items(CountedOutcome::Deleted, count);
+}
+
+/// Counts the items that a report completed.
+pub(crate) fn reported(report: &Reported) {
+    items(CountedOutcome::Done, report.done);
+    copied(report.copied);
+    failed(&report.failed);
+}
+
+/// Counts leases that were ended because their workers died. Returns them.
+pub(crate) fn ended(ended: EndedLeases, detection: &'static str) -> EndedLeases {
+    failed(&ended.failed);
+    families::WORKER_DEATHS.labels([detection]).increment(ended.workers.len() as u64);
+    if detection == NO_REQUESTS {
+        families::LEASES_EXPIRED.one().increment(ended.leases as u64);
+    }
+    ended
 }
 
 /// Adds keys with this outcome.
-pub(crate) fn items(outcome: CountedOutcome, count: u64) {
+fn items(outcome: CountedOutcome, count: u64) {
     families::ITEMS.labels([outcome.as_str()]).increment(count);
 }
 
 /// Counts failed images by their classes.
-pub(crate) fn failures(classes: &[FailureClass]) {
-    items(CountedOutcome::Failed, classes.len() as u64);
+pub(crate) fn failed(classes: &[FailureClass]) {
     for class in classes {
-        families::ITEM_FAILURES.labels([class.as_str()]).increment(1);
+        failures(*class, 1);
     }
 }
 
-/// Counts images that were copied from one store to another.
-pub(crate) fn copied(count: u64) {
-    families::VECTORS_REUSED.labels(["copied"]).increment(count);
+fn failures(class: FailureClass, count: u64) {
+    items(CountedOutcome::Failed, count);
+    families::ITEM_FAILURES.labels([class.as_str()]).increment(count);
 }
 
-/// Counts remote workers that died with images under lease.
-pub(crate) fn deaths(detection: &'static str, count: u64) {
-    families::WORKER_DEATHS.labels([detection]).increment(count);
+/// Counts images that were copied from one store to another.
+fn copied(count: u64) {
+    families::VECTORS_REUSED.labels(["copied"]).increment(count);
 }
 
 impl Jobs {
@@ -90,7 +126,7 @@ impl Jobs {
     /// are updated all the same.
     pub async fn observe(&self) {
         self.0.pipeline.observe();
-        let counts = match tokio::time::timeout(LEDGER_TIMEOUT, self.0.ledger.count_jobs()).await {
+        let counts = match tokio::time::timeout(LEDGER_TIMEOUT, self.0.ledger.read(jobs::count_by_state)).await {
             Ok(Ok(counts)) => Some(counts),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "jobs could not be counted for /metrics");

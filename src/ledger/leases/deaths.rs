@@ -9,122 +9,78 @@
 //! Suspect batches are leased last: they do not delay other images, and workers that are killed from outside again and
 //! again die over other batches first.
 
-use rusqlite::{Transaction, params};
+use rusqlite::{Params, Transaction, params};
 
-use crate::domain::{FailureClass, ImageUri, ItemFailure, JobId};
-use crate::jobs::service::tally;
+use crate::domain::{FailureClass, ItemFailure, JobId};
+use crate::ledger::failures;
 use crate::ledger::leases::work;
-use crate::ledger::{Ledger, jobs};
-use crate::sqlite::SqliteError;
-use crate::telemetry::metrics::families;
 
 /// Number of workers that died while they held only this image after which the image fails.
-pub const MAX_DEATHS_ALONE: u32 = 4;
+pub(crate) const MAX_DEATHS_ALONE: u32 = 4;
 
-impl Ledger {
-    /// Ends the leases of a worker that died. Returns how many leases it had.
-    ///
-    /// # Errors
-    /// Returns [`SqliteError`] if the database call fails.
-    pub async fn end_leases_of_dead(&self, job: JobId, worker: &str) -> Result<usize, SqliteError> {
-        let worker = worker.to_owned();
-        self.db
-            .call(move |db| {
-                let tx = db.transaction()?;
-                let dead = ids(
-                    &tx,
-                    "SELECT id FROM batches WHERE job = ?1 AND state = 'leased' AND worker = ?2 ORDER BY id",
-                    params![job.to_string(), worker],
-                )?;
-                let failed = end_leases(&tx, &dead)?;
-                tx.commit()?;
-                tally::failures(&failed);
-                tally::deaths(tally::EXIT_REPORTED, u64::from(!dead.is_empty()));
-                Ok(dead.len())
-            })
-            .await
-    }
+/// Leases that were ended because their workers died.
+#[derive(Debug)]
+pub(crate) struct EndedLeases {
+    /// Number of leases.
+    pub(crate) leases: usize,
+    /// The workers that held them.
+    pub(crate) workers: Vec<String>,
+    /// The classes of the images that failed because of it.
+    pub(crate) failed: Vec<FailureClass>,
+}
 
-    /// Ends the leases of a job that have expired at `now` (Unix milliseconds). Returns the names of their workers.
-    ///
-    /// # Errors
-    /// Returns [`SqliteError`] if the database call fails.
-    pub async fn expire(&self, job: JobId, now: i64) -> Result<Vec<String>, SqliteError> {
-        self.db
-            .call(move |db| {
-                let tx = db.transaction()?;
-                let condition = "job = ?1 AND state = 'leased' AND until <= ?2";
-                let job = job.to_string();
-                let workers = tx
-                    .prepare_cached(&format!("SELECT DISTINCT worker FROM batches WHERE {condition} ORDER BY worker"))?
-                    .query_map(params![job, now], |row| row.get(0))?
-                    .collect::<rusqlite::Result<Vec<String>>>()?;
-                let (mut expired, mut failed) = (Vec::new(), Vec::new());
-                if !workers.is_empty() {
-                    expired =
-                        ids(&tx, &format!("SELECT id FROM batches WHERE {condition} ORDER BY id"), params![job, now])?;
-                    failed = end_leases(&tx, &expired)?;
-                }
-                tx.commit()?;
-                tally::failures(&failed);
-                families::LEASES_EXPIRED.one().increment(expired.len() as u64);
-                tally::deaths(tally::NO_REQUESTS, workers.len() as u64);
-                Ok(workers)
-            })
-            .await
-    }
+/// Ends the leases of a worker that died.
+pub(crate) fn end_leases_of_dead(tx: &Transaction<'_>, job: JobId, worker: &str) -> rusqlite::Result<EndedLeases> {
+    end_leases(tx, "job = ?1 AND worker = ?2", params![job, worker])
+}
 
-    /// Ends every local lease of the previous process, which was killed while it held them, and removes what a crash
-    /// left of finished jobs. Leases of remote workers continue. Returns how many leases were ended.
-    ///
-    /// # Errors
-    /// Returns [`SqliteError`] if the database call fails.
-    pub async fn end_local_leases(&self) -> Result<usize, SqliteError> {
-        for job in self.finished().await? {
-            self.clear(job).await?;
+/// Ends the leases of a job that have expired at `now` (Unix milliseconds).
+pub(crate) fn expire(tx: &Transaction<'_>, job: JobId, now: i64) -> rusqlite::Result<EndedLeases> {
+    end_leases(tx, "job = ?1 AND until <= ?2", params![job, now])
+}
+
+/// Ends every local lease of the previous process, which was killed while it held them. Leases of remote workers
+/// continue.
+pub(crate) fn end_local_leases(tx: &Transaction<'_>) -> rusqlite::Result<EndedLeases> {
+    end_leases(tx, "until IS NULL", ())
+}
+
+fn end_leases(tx: &Transaction<'_>, condition: &str, parameters: impl Params) -> rusqlite::Result<EndedLeases> {
+    let leased = format!("SELECT id, worker FROM batches WHERE state = 'leased' AND {condition} ORDER BY id");
+    let leases = tx
+        .prepare_cached(&leased)?
+        .query_map(parameters, |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<rusqlite::Result<Vec<(i64, String)>>>()?;
+    let (mut workers, mut failed) = (Vec::new(), Vec::new());
+    for (batch, worker) in &leases {
+        failed.extend(end_lease(tx, *batch)?);
+        if !workers.contains(worker) {
+            workers.push(worker.clone());
         }
-        self.db
-            .call(move |db| {
-                let tx = db.transaction()?;
-                let local = "SELECT id FROM batches WHERE state = 'leased' AND until IS NULL ORDER BY id";
-                let local = ids(&tx, local, ())?;
-                let failed = end_leases(&tx, &local)?;
-                tx.commit()?;
-                tally::failures(&failed);
-                Ok(local.len())
-            })
-            .await
     }
-}
-
-fn ids(tx: &Transaction<'_>, select: &str, parameters: impl rusqlite::Params) -> rusqlite::Result<Vec<i64>> {
-    tx.prepare_cached(select)?.query_map(parameters, |row| row.get(0))?.collect()
-}
-
-/// Ends the leases of these batches. Returns the classes of the images that failed because of it.
-fn end_leases(tx: &Transaction<'_>, batches: &[i64]) -> rusqlite::Result<Vec<FailureClass>> {
-    batches.iter().filter_map(|batch| end_lease(tx, *batch).transpose()).collect()
+    Ok(EndedLeases { leases: leases.len(), workers, failed })
 }
 
 /// Ends the lease of a batch whose worker died: the images that are left go back in two halves, or the image fails if
 /// too many workers died while it was alone. The first half keeps the number of the batch, so a worker that comes back
 /// finds that the batch belongs to another lease.
 fn end_lease(tx: &Transaction<'_>, batch: i64) -> rusqlite::Result<Option<FailureClass>> {
-    let items = ids(tx, "SELECT id FROM items WHERE batch = ?1 ORDER BY id", [batch])?;
-    let (job, attempts, alone): (String, u32, u32) = tx
+    let items = tx
+        .prepare_cached("SELECT id FROM items WHERE batch = ?1 ORDER BY id")?
+        .query_map([batch], |row| row.get(0))?
+        .collect::<rusqlite::Result<Vec<i64>>>()?;
+    let (job, attempts, alone): (JobId, u32, u32) = tx
         .prepare_cached("SELECT job, attempt, alone + solo FROM batches WHERE id = ?1")?
         .query_row([batch], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     if let [item] = items[..]
         && alone >= MAX_DEATHS_ALONE
     {
-        let uri = tx
-            .prepare_cached("SELECT uri FROM items WHERE id = ?1")?
-            .query_row([item], |row| jobs::parse_column(row, 0, |text| ImageUri::parse(text).ok()))?;
+        let uri = tx.prepare_cached("SELECT uri FROM items WHERE id = ?1")?.query_row([item], |row| row.get(0))?;
         let message = format!("its worker died {alone} times while it had nothing but this image");
         let failure = ItemFailure { uri, class: FailureClass::Crashed, message, attempts };
-        work::insert_failure(tx, &job, &failure)?;
+        failures::add(tx, job, &failure)?;
         work::remove_item(tx, item, batch)?;
-        tx.prepare_cached("UPDATE jobs SET failed = failed + 1 WHERE id = ?1")?.execute([&job])?;
+        tx.prepare_cached("UPDATE jobs SET failed = failed + 1 WHERE id = ?1")?.execute([job])?;
         return Ok(Some(FailureClass::Crashed));
     }
     let (_, rest) = items.split_at(items.len().div_ceil(2));

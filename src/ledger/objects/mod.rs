@@ -1,19 +1,15 @@
 //! Which version of each object a collection has, and in which stores. So a job reads only objects that are new or
 //! changed (compared by ETag and size, never by timestamp), and writes them only to the stores that lack them.
 
-pub(crate) mod forget;
+pub mod forget;
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use crate::domain::{CollectionName, ImageRef, ImageUri, StoreSet, object_version};
-use crate::ledger::Ledger;
-use crate::ledger::jobs::parse_column;
-use crate::pipeline::Indexed;
-use crate::sqlite::SqliteError;
+use crate::domain::{CollectionName, ImageRef, ImageUri, Indexed, StoreSet, object_version};
 
-/// One object of a collection, as the ledger knows it.
+/// One object of a collection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct ObjectRow {
     /// URI of the object.
     pub uri: ImageUri,
     /// ETag of the version that was indexed.
@@ -26,91 +22,57 @@ pub struct Known {
     pub stores: StoreSet,
 }
 
-impl Ledger {
-    /// Forgets one object of a collection.
-    ///
-    /// # Errors
-    /// Returns [`SqliteError`] if the database call fails.
-    pub async fn forget(&self, collection: CollectionName, uri: ImageUri) -> Result<(), SqliteError> {
-        self.db
-            .call(move |db| {
-                db.execute(
-                    "DELETE FROM objects WHERE collection = ?1 AND uri = ?2",
-                    params![collection.as_str(), uri.as_str()],
-                )
-                .map(drop)
-            })
-            .await
-    }
+/// Forgets one object of a collection.
+pub(crate) fn forget(tx: &Transaction<'_>, collection: &CollectionName, uri: &ImageUri) -> rusqlite::Result<()> {
+    tx.prepare_cached("DELETE FROM objects WHERE collection = ?1 AND uri = ?2")?
+        .execute(params![collection, uri])
+        .map(drop)
+}
 
-    /// Whether a collection has objects whose URIs begin with `prefix`.
-    ///
-    /// # Errors
-    /// Returns [`SqliteError`] if the database call fails.
-    pub async fn has_objects(&self, collection: CollectionName, prefix: String) -> Result<bool, SqliteError> {
-        self.reader
-            .call(move |db| {
-                let first: Option<String> = db
-                    .prepare_cached("SELECT uri FROM objects WHERE collection = ?1 AND uri >= ?2 ORDER BY uri LIMIT 1")?
-                    .query_row(params![collection.as_str(), prefix], |row| row.get(0))
-                    .optional()?;
-                Ok(first.is_some_and(|uri| uri.starts_with(&prefix)))
-            })
-            .await
-    }
+/// Whether a collection has objects whose URIs begin with `prefix`.
+pub(crate) fn has_prefix(db: &Connection, collection: &CollectionName, prefix: &str) -> rusqlite::Result<bool> {
+    let first: Option<String> = db
+        .prepare_cached("SELECT uri FROM objects WHERE collection = ?1 AND uri >= ?2 ORDER BY uri LIMIT 1")?
+        .query_row(params![collection, prefix], |row| row.get(0))
+        .optional()?;
+    Ok(first.is_some_and(|uri| uri.starts_with(prefix)))
+}
 
-    /// Returns at most `limit` objects of a collection after the URI `after`, in the order of their URIs.
-    ///
-    /// # Errors
-    /// Returns [`SqliteError`] if the database call fails.
-    pub async fn known(
-        &self,
-        collection: CollectionName,
-        after: Option<ImageUri>,
-        limit: u32,
-    ) -> Result<Vec<Known>, SqliteError> {
-        self.reader
-            .call(move |db| {
-                let after = after.as_ref().map_or("", ImageUri::as_str);
-                db.prepare_cached(
-                    "SELECT uri, etag, size, space, stores FROM objects WHERE collection = ?1 AND uri > ?2
-                     ORDER BY uri LIMIT ?3",
-                )?
-                .query_map(params![collection.as_str(), after, limit], |row| {
-                    Ok(Known {
-                        uri: parse_column(row, 0, |text| ImageUri::parse(text).ok())?,
-                        etag: row.get(1)?,
-                        size_bytes: row.get(2)?,
-                        space: row.get(3)?,
-                        stores: StoreSet::parse(&row.get::<_, String>(4)?),
-                    })
-                })?
-                .collect()
-            })
-            .await
-    }
+/// Returns at most `limit` objects of a collection after the URI `after`, in the order of their URIs.
+///
+/// # Errors
+/// Returns an error if the ledger cannot be read.
+pub fn page(
+    db: &Connection,
+    collection: &CollectionName,
+    after: Option<&ImageUri>,
+    limit: u32,
+) -> rusqlite::Result<Vec<ObjectRow>> {
+    let after = after.map_or("", ImageUri::as_str);
+    db.prepare_cached(
+        "SELECT uri, etag, size, space, stores FROM objects WHERE collection = ?1 AND uri > ?2 ORDER BY uri LIMIT ?3",
+    )?
+    .query_map(params![collection, after, limit], |row| {
+        let (uri, etag, size_bytes) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        Ok(ObjectRow { uri, etag, size_bytes, space: row.get(3)?, stores: row.get(4)? })
+    })?
+    .collect()
+}
 
-    /// Records which stores have these objects of a collection. An object that no store has is forgotten.
-    ///
-    /// # Errors
-    /// Returns [`SqliteError`] if the database call fails.
-    pub async fn know(&self, collection: CollectionName, objects: Vec<Known>) -> Result<(), SqliteError> {
-        self.db
-            .call(move |db| {
-                let tx = db.transaction()?;
-                for Known { uri, etag, size_bytes, space, stores } in objects {
-                    if stores.is_empty() {
-                        let key = params![collection.as_str(), uri.as_str()];
-                        tx.execute("DELETE FROM objects WHERE collection = ?1 AND uri = ?2", key)?;
-                    } else {
-                        let indexed = Indexed { etag: Some(etag), size_bytes, stores, copied: true };
-                        put(&tx, &collection, uri.as_str(), &space, &indexed, None)?;
-                    }
-                }
-                tx.commit()
-            })
-            .await
+/// Records which stores have these objects of a collection. An object that no store has is forgotten.
+///
+/// # Errors
+/// Returns an error if the ledger cannot be written.
+pub fn record(tx: &Transaction<'_>, collection: &CollectionName, objects: Vec<ObjectRow>) -> rusqlite::Result<()> {
+    for ObjectRow { uri, etag, size_bytes, space, stores } in objects {
+        if stores.is_empty() {
+            forget(tx, collection, &uri)?;
+        } else {
+            let indexed = Indexed { etag: Some(etag), size_bytes, stores, copied: true };
+            put(tx, collection, &uri, &space, &indexed, None)?;
+        }
     }
+    Ok(())
 }
 
 /// Returns a known object of the collection with the same ETag and size, in the same space: its bytes are possibly the
@@ -120,7 +82,7 @@ pub(crate) fn possible_copy(
     collection: &CollectionName,
     space: &str,
     image: &ImageRef,
-) -> rusqlite::Result<Option<String>> {
+) -> rusqlite::Result<Option<ImageUri>> {
     let Some(etag) = image.etag.as_ref().filter(|version| !object_version::is_last_modified(version)) else {
         return Ok(None);
     };
@@ -128,28 +90,27 @@ pub(crate) fn possible_copy(
         "SELECT uri FROM objects INDEXED BY objects_by_etag
          WHERE etag = ?1 AND collection = ?2 AND size = ?3 AND space = ?4 LIMIT 1",
     )?
-    .query_row(params![etag, collection.as_str(), image.size_bytes, space], |row| row.get(0))
+    .query_row(params![etag, collection, image.size_bytes, space], |row| row.get(0))
     .optional()
 }
 
 /// Records which stores have the object, and the digest of the metadata row that it was joined with (`None`:
 /// unchanged). An object without an ETag is not recorded, so the next job reads it again.
 pub(crate) fn put(
-    db: &Connection,
+    tx: &Transaction<'_>,
     collection: &CollectionName,
-    uri: &str,
+    uri: &ImageUri,
     space: &str,
     indexed: &Indexed,
     metadata: Option<&str>,
 ) -> rusqlite::Result<()> {
     let Some(etag) = &indexed.etag else { return Ok(()) };
-    let stores = indexed.stores.to_string();
-    db.prepare_cached(
+    tx.prepare_cached(
         "INSERT INTO objects(collection, uri, etag, size, space, stores, metadata)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?7, ''))
          ON CONFLICT(collection, uri) DO UPDATE SET etag = ?3, size = ?4, space = ?5, stores = ?6,
          metadata = coalesce(?7, metadata)",
     )?
-    .execute(params![collection.as_str(), uri, etag, indexed.size_bytes, space, stores, metadata])
+    .execute(params![collection, uri, etag, indexed.size_bytes, space, indexed.stores, metadata])
     .map(drop)
 }

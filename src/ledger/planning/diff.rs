@@ -50,7 +50,7 @@ fn walk(
     )?;
     let mut index = 0;
     while let Some(image) = images.get(index) {
-        let mut rows = objects.query(params![collection.as_str(), image.uri.as_str()])?;
+        let mut rows = objects.query(params![collection, image.uri])?;
         let mut passed = 0;
         loop {
             let Some(row) = rows.next()? else { return Ok(()) };
@@ -75,17 +75,17 @@ fn walk(
 mod tests {
     use super::*;
     use crate::domain::ImageUri;
-    use crate::ledger::{Known, Ledger, fixture};
+    use crate::ledger::{Ledger, ObjectRow, fixture};
 
     fn image(key: u32, etag: &str) -> ImageRef {
         let uri = ImageUri::new("b", &format!("{key:05}.jpg"));
         ImageRef { uri, etag: Some(etag.to_owned()), size_bytes: 7, modified: None }
     }
 
-    fn known(key: u32) -> Known {
+    fn known(key: u32) -> ObjectRow {
         let image = image(key, "e");
         let stores = StoreSet::parse(if key.is_multiple_of(2) { "qdrant" } else { "qdrant,weaviate" });
-        Known { uri: image.uri, etag: "e".to_owned(), size_bytes: 7, space: "s".to_owned(), stores }
+        ObjectRow { uri: image.uri, etag: "e".to_owned(), size_bytes: 7, space: "s".to_owned(), stores }
     }
 
     /// Checks that the walk finds the same stores as a query for each image would. `there` are the keys that the
@@ -93,10 +93,10 @@ mod tests {
     async fn check_walk(known_keys: Vec<u32>, listed: Vec<u32>) {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(folder.path()).unwrap();
-        let collection = fixture::collection();
-        ledger.know(collection.clone(), known_keys.iter().map(|key| known(*key)).collect()).await.unwrap();
+        fixture::record(&ledger, known_keys.iter().map(|key| known(*key)).collect()).await;
         let page: Vec<ImageRef> = listed.iter().map(|key| image(*key, "e")).collect();
-        let have = ledger.db.call(move |db| stores_of_images(db, &collection, "s", &page, None)).await.unwrap();
+        let compare = move |db: &Connection| stores_of_images(db, &fixture::collection(), "s", &page, None);
+        let have = ledger.read(compare).await.unwrap();
         for (key, have) in listed.iter().zip(have) {
             let expected = if known_keys.contains(key) { known(*key).stores } else { StoreSet::default() };
             assert_eq!(have, expected, "{key}");
@@ -124,13 +124,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(folder.path()).unwrap();
         let collection = fixture::collection();
-        ledger.know(collection.clone(), (0..5).map(known).collect()).await.unwrap();
+        fixture::record(&ledger, (0..5).map(known).collect()).await;
         let mut page: Vec<ImageRef> = (0..5).map(|key| image(key, "e")).collect();
         page[1].etag = Some("other".to_owned());
         page[2].size_bytes = 8;
         page[3].etag = None;
         let digests = ["", "", "", "", "row"];
-        let found = ledger.db.call(move |db| {
+        let found = ledger.read(move |db| {
             let same_space = stores_of_images(db, &collection, "s", &page, Some(&digests))?;
             Ok((same_space, stores_of_images(db, &collection, "other", &page, None)?))
         });

@@ -1,18 +1,15 @@
-//! How far a job's listing has got, how many keys it could not read, and whether the job left work undone.
+//! How far a job's listing has got, and how many keys it could not read.
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use crate::domain::JobId;
-use crate::ledger::Ledger;
-use crate::ledger::planning::{read_plan, write_plan};
-use crate::sqlite::SqliteError;
 
 /// Prefix of a cursor whose page was recorded only in part.
 const PARTIAL_PAGE_PREFIX: &str = "again:";
 
 /// Where an interrupted listing continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cursor {
+pub(crate) enum Cursor {
     /// At the first page.
     First,
     /// At the page with this token.
@@ -24,20 +21,14 @@ pub enum Cursor {
 }
 
 impl Cursor {
-    /// Returns the stored text; `None` if the stored cursor does not change.
-    pub(crate) fn to_text(&self) -> Option<String> {
-        match self {
-            Self::First => Some("first".to_owned()),
-            Self::At(token) => Some(format!("token:{token}")),
-            Self::End => Some("end".to_owned()),
-            Self::Unmoved => None,
-        }
-    }
-
-    /// Returns the text to store if only some keys of the page could be recorded.
-    pub(crate) fn partial_text(kept: Option<String>) -> String {
-        let kept = kept.unwrap_or_else(|| "first".to_owned());
-        if kept.starts_with(PARTIAL_PAGE_PREFIX) { kept } else { format!("{PARTIAL_PAGE_PREFIX}{kept}") }
+    /// Returns the text to store.
+    pub(super) fn to_stored(&self, tx: &Transaction<'_>, job: JobId) -> rusqlite::Result<String> {
+        Ok(match self {
+            Self::First => "first".to_owned(),
+            Self::At(token) => format!("token:{token}"),
+            Self::End => "end".to_owned(),
+            Self::Unmoved => partial_text(stored(tx, job)?),
+        })
     }
 
     fn from_text(text: &str) -> Option<Self> {
@@ -49,70 +40,36 @@ impl Cursor {
     }
 }
 
-impl Ledger {
-    /// Returns where the listing of a job continues, and whether some keys of that page are recorded already, up to the
-    /// last recorded key. Returns `None` if the listing has not begun, or if the source has no tokens and the listing
-    /// continues after the last key.
-    ///
-    /// # Errors
-    /// Returns [`SqliteError`] if the database call fails.
-    pub async fn cursor(&self, job: JobId) -> Result<Option<(Cursor, bool)>, SqliteError> {
-        let sql = "SELECT listed_from FROM jobs WHERE id = ?1";
-        self.db
-            .call(move |db| {
-                let text: Option<Option<String>> = db.query_row(sql, [job.to_string()], |row| row.get(0)).optional()?;
-                Ok(text.flatten().and_then(|text| match text.strip_prefix(PARTIAL_PAGE_PREFIX) {
-                    Some(rest) => Some((Cursor::from_text(rest)?, true)),
-                    None => Some((Cursor::from_text(&text)?, false)),
-                }))
-            })
-            .await
-    }
+/// Returns the text to store if only some keys of the page could be recorded.
+fn partial_text(kept: Option<String>) -> String {
+    let kept = kept.unwrap_or_else(|| "first".to_owned());
+    if kept.starts_with(PARTIAL_PAGE_PREFIX) { kept } else { format!("{PARTIAL_PAGE_PREFIX}{kept}") }
+}
 
-    /// Returns how many keys of a job's listing were skipped because they are not UTF-8.
-    ///
-    /// # Errors
-    /// Returns [`SqliteError`] if the database call fails.
-    pub async fn unreadable(&self, job: JobId) -> Result<u64, SqliteError> {
-        let sql = "SELECT unreadable FROM jobs WHERE id = ?1";
-        self.db.call(move |db| db.query_row(sql, [job.to_string()], |row| row.get(0))).await
-    }
+fn stored(db: &Connection, job: JobId) -> rusqlite::Result<Option<String>> {
+    let stored = db.query_row("SELECT listed_from FROM jobs WHERE id = ?1", [job], |row| row.get(0)).optional()?;
+    Ok(stored.flatten())
+}
 
-    /// Removes the deletions from the plan of a dry run.
-    ///
-    /// # Errors
-    /// Returns [`SqliteError`] if the database call fails.
-    pub async fn clear_planned_deletions(&self, job: JobId) -> Result<(), SqliteError> {
-        self.db
-            .call(move |db| {
-                let job = job.to_string();
-                let tx = db.transaction()?;
-                let mut plan = read_plan(&tx, &job)?;
-                plan.deleted = 0;
-                plan.examples.deleted.clear();
-                write_plan(&tx, &job, &plan)?;
-                tx.commit()
-            })
-            .await
-    }
+/// Returns where the listing of a job continues, and whether some keys of that page are recorded already, up to the last
+/// recorded key. Returns `None` if the listing has not begun, or if the source has no tokens and the listing continues
+/// after the last key.
+pub(crate) fn cursor(db: &Connection, job: JobId) -> rusqlite::Result<Option<(Cursor, bool)>> {
+    Ok(stored(db, job)?.and_then(|text| match text.strip_prefix(PARTIAL_PAGE_PREFIX) {
+        Some(rest) => Some((Cursor::from_text(rest)?, true)),
+        None => Some((Cursor::from_text(&text)?, false)),
+    }))
+}
 
-    /// Records that a job ended with work left, which a retry of it continues.
-    ///
-    /// # Errors
-    /// Returns [`SqliteError`] if the database call fails.
-    pub async fn mark_unfinished(&self, job: JobId) -> Result<(), SqliteError> {
-        let sql = "UPDATE jobs SET unfinished = 1 WHERE id = ?1";
-        self.db.call(move |db| db.execute(sql, params![job.to_string()]).map(drop)).await
-    }
+/// Returns how far the listing of a job has got: its last key, and whether it is complete.
+pub(crate) fn progress(db: &Connection, job: JobId) -> rusqlite::Result<(Option<String>, bool)> {
+    let sql = "SELECT listed_through, planned FROM jobs WHERE id = ?1";
+    db.query_row(sql, [job], |row| Ok((row.get(0)?, row.get(1)?)))
+}
 
-    /// Whether a job ended with work left.
-    ///
-    /// # Errors
-    /// Returns [`SqliteError`] if the database call fails.
-    pub async fn is_unfinished(&self, job: JobId) -> Result<bool, SqliteError> {
-        let sql = "SELECT unfinished FROM jobs WHERE id = ?1";
-        self.db.call(move |db| db.query_row(sql, [job.to_string()], |row| row.get(0))).await
-    }
+/// Returns how many keys of a job's listing were skipped because they are not UTF-8.
+pub(crate) fn unreadable(db: &Connection, job: JobId) -> rusqlite::Result<u64> {
+    db.query_row("SELECT unreadable FROM jobs WHERE id = ?1", [job], |row| row.get(0))
 }
 
 #[cfg(test)]
@@ -121,11 +78,14 @@ mod tests {
 
     #[test]
     fn a_cursor_is_parsed_from_its_text_for_any_token() {
+        let mut db = Connection::open_in_memory().unwrap();
+        let tx = db.transaction().unwrap();
         for cursor in [Cursor::First, Cursor::End, Cursor::At("end".to_owned()), Cursor::At(String::new())] {
-            assert_eq!(Cursor::from_text(&cursor.to_text().unwrap()), Some(cursor));
+            let text = cursor.to_stored(&tx, JobId::fresh()).unwrap();
+            assert_eq!(Cursor::from_text(&text), Some(cursor));
         }
-        assert_eq!(Cursor::partial_text(None), "again:first");
-        assert_eq!(Cursor::partial_text(Some("token:x".to_owned())), "again:token:x");
-        assert_eq!(Cursor::partial_text(Some("again:token:x".to_owned())), "again:token:x");
+        assert_eq!(partial_text(None), "again:first");
+        assert_eq!(partial_text(Some("token:x".to_owned())), "again:token:x");
+        assert_eq!(partial_text(Some("again:token:x".to_owned())), "again:token:x");
     }
 }

@@ -5,28 +5,28 @@
 //! records how far the listing has got, so that other calls can use the ledger in between.
 
 use std::collections::HashSet;
+use std::ops::ControlFlow;
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::domain::{CollectionName, ImageUri, JobId, JobPlan};
-use crate::jobs::service::tally;
-use crate::ledger::jobs::parse_column;
-use crate::ledger::{Ledger, Page, Planning};
-use crate::sqlite::SqliteError;
+use crate::ledger::objects::forget::count_uris;
+use crate::ledger::planning::{Page, Planning};
+use crate::ledger::{Step, objects};
 
 /// How many of the objects that a job owns have vanished.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Losses {
+pub(crate) struct Losses {
     /// Objects below the job's prefix that the collection had when the listing passed them.
-    pub owned: u64,
+    pub(crate) owned: u64,
     /// Objects among them that have vanished and are not yet removed.
-    pub vanished: u64,
+    pub(crate) vanished: u64,
 }
 
 impl Losses {
     /// Whether the vanished objects, together with the `deleted` ones that the job has removed already, are more than
     /// `percent` percent of the objects that the job owns.
-    pub fn exceed(self, percent: u8, deleted: u64) -> bool {
+    pub(crate) fn exceed(self, percent: u8, deleted: u64) -> bool {
         u128::from(self.vanished + deleted) * 100 > u128::from(percent) * u128::from(self.owned)
     }
 }
@@ -38,7 +38,7 @@ const MAX_VANISHED_PER_STEP: u64 = 5_000;
 /// fit into one step, returns the last key that was processed: only the page up to this key is compared.
 pub(crate) fn record_page(
     tx: &Transaction<'_>,
-    job: &str,
+    job: JobId,
     planning: &Planning,
     page: &Page,
     dry_run: Option<&mut JobPlan>,
@@ -55,7 +55,7 @@ pub(crate) fn record_page(
 /// returns the last key that was processed.
 pub(crate) fn record_rest(
     tx: &Transaction<'_>,
-    job: &str,
+    job: JobId,
     planning: &Planning,
     dry_run: Option<&mut JobPlan>,
 ) -> rusqlite::Result<Option<String>> {
@@ -67,7 +67,7 @@ pub(crate) fn record_rest(
 /// full: then it returns the key of the last object that it has read.
 fn record_vanished(
     tx: &Transaction<'_>,
-    job: &str,
+    job: JobId,
     planning: &Planning,
     owns: &str,
     before: &str,
@@ -82,7 +82,7 @@ fn record_vanished(
     let mut statement = tx.prepare_cached(
         "SELECT uri FROM objects WHERE collection = ?1 AND uri >= ?2 AND uri < ?3 AND uri IS NOT ?4 ORDER BY uri",
     )?;
-    let mut rows = statement.query(params![planning.collection.as_str(), start, before, after])?;
+    let mut rows = statement.query(params![planning.collection, start, before, after])?;
     let (mut owned, mut vanished, mut reached) = (0_u64, 0_u64, None);
     while let Some(row) = rows.next()? {
         let uri = row.get_ref(0)?.as_str()?;
@@ -133,80 +133,57 @@ fn end_of_prefix(prefix: &str) -> String {
     end
 }
 
-impl Ledger {
-    /// Returns how many of the objects that a job owns have vanished and are still to be removed. Records of excluded
-    /// keys are not counted.
-    ///
-    /// # Errors
-    /// Returns [`SqliteError`] if the database call fails.
-    pub async fn losses(&self, job: JobId) -> Result<Losses, SqliteError> {
-        let sql = "SELECT owned FROM jobs WHERE id = ?1";
-        let owned = self.reader.call(move |db| db.query_row(sql, [job.to_string()], |row| row.get(0))).await?;
-        Ok(Losses { owned, vanished: self.count_uris("vanished", "excluded = 0", job).await? })
+/// Returns, in steps, how many of the objects that a job owns have vanished and are still to be removed. Records of
+/// excluded keys are not counted.
+pub(crate) fn losses(job: JobId) -> impl FnMut(&Connection) -> Step<Losses> + Send + 'static {
+    let mut count = count_uris("vanished", "excluded = 0", job);
+    move |db| {
+        let ControlFlow::Break(vanished) = count(db)? else { return Ok(ControlFlow::Continue(())) };
+        let owned = db.query_row("SELECT owned FROM jobs WHERE id = ?1", [job], |row| row.get(0))?;
+        Ok(ControlFlow::Break(Losses { owned, vanished }))
     }
+}
 
-    /// Returns the numbers of records of excluded keys: how many are still to be removed, and how many were removed.
-    ///
-    /// # Errors
-    /// Returns [`SqliteError`] if the database call fails.
-    pub async fn excluded(&self, job: JobId) -> Result<(u64, u64), SqliteError> {
-        let sql = "SELECT excluded_deleted FROM jobs WHERE id = ?1";
-        let deleted = self.reader.call(move |db| db.query_row(sql, [job.to_string()], |row| row.get(0))).await?;
-        Ok((self.count_uris("vanished", "excluded = 1", job).await?, deleted))
-    }
+/// Counts, in steps, the records of excluded keys that are still to be removed.
+pub(crate) fn excluded(job: JobId) -> impl FnMut(&Connection) -> Step<u64> + Send + 'static {
+    count_uris("vanished", "excluded = 1", job)
+}
 
-    /// Returns at most `limit` vanished objects, in the order of their URIs.
-    ///
-    /// # Errors
-    /// Returns [`SqliteError`] if the database call fails.
-    pub async fn vanished(&self, job: JobId, limit: u32) -> Result<Vec<ImageUri>, SqliteError> {
-        self.db
-            .call(move |db| {
-                db.prepare_cached("SELECT uri FROM vanished WHERE job = ?1 ORDER BY uri LIMIT ?2")?
-                    .query_map(params![job.to_string(), limit], |row| {
-                        parse_column(row, 0, |text| ImageUri::parse(text).ok())
-                    })?
-                    .collect()
-            })
-            .await
-    }
+/// Returns how many records of excluded keys were removed.
+pub(crate) fn excluded_removed(db: &Connection, job: JobId) -> rusqlite::Result<u64> {
+    db.query_row("SELECT excluded_deleted FROM jobs WHERE id = ?1", [job], |row| row.get(0))
+}
 
-    /// Records that every store has removed these objects: the collection no longer has them, and they count as deleted
-    /// by the job.
-    ///
-    /// # Errors
-    /// Returns [`SqliteError`] if the database call fails.
-    pub async fn removed(
-        &self,
-        job: JobId,
-        collection: CollectionName,
-        uris: Vec<ImageUri>,
-    ) -> Result<(), SqliteError> {
-        self.db
-            .call(move |db| {
-                let job = job.to_string();
-                let tx = db.transaction()?;
-                let (mut deleted, mut excluded) = (0_u64, 0_u64);
-                for uri in uris {
-                    let gone: Option<u64> = tx
-                        .prepare_cached("DELETE FROM vanished WHERE job = ?1 AND uri = ?2 RETURNING excluded")?
-                        .query_row(params![job, uri.as_str()], |row| row.get(0))
-                        .optional()?;
-                    deleted += u64::from(gone.is_some());
-                    excluded += gone.unwrap_or(0);
-                    tx.prepare_cached("DELETE FROM objects WHERE collection = ?1 AND uri = ?2")?
-                        .execute(params![collection.as_str(), uri.as_str()])?;
-                }
-                tx.execute(
-                    "UPDATE jobs SET deleted = deleted + ?2, excluded_deleted = excluded_deleted + ?3 WHERE id = ?1",
-                    params![job, deleted, excluded],
-                )?;
-                tx.commit()?;
-                tally::items(tally::CountedOutcome::Deleted, deleted);
-                Ok(())
-            })
-            .await
+/// Returns at most `limit` vanished objects, in the order of their URIs.
+pub(crate) fn list(db: &Connection, job: JobId, limit: u32) -> rusqlite::Result<Vec<ImageUri>> {
+    db.prepare_cached("SELECT uri FROM vanished WHERE job = ?1 ORDER BY uri LIMIT ?2")?
+        .query_map(params![job, limit], |row| row.get(0))?
+        .collect()
+}
+
+/// Records that every store has removed these objects: the collection no longer has them, and they count as deleted by
+/// the job. Returns how many were not counted before.
+pub(crate) fn remove(
+    tx: &Transaction<'_>,
+    job: JobId,
+    collection: &CollectionName,
+    uris: &[ImageUri],
+) -> rusqlite::Result<u64> {
+    let (mut deleted, mut excluded) = (0_u64, 0_u64);
+    for uri in uris {
+        let gone: Option<u64> = tx
+            .prepare_cached("DELETE FROM vanished WHERE job = ?1 AND uri = ?2 RETURNING excluded")?
+            .query_row(params![job, uri], |row| row.get(0))
+            .optional()?;
+        deleted += u64::from(gone.is_some());
+        excluded += gone.unwrap_or(0);
+        objects::forget(tx, collection, uri)?;
     }
+    tx.execute(
+        "UPDATE jobs SET deleted = deleted + ?2, excluded_deleted = excluded_deleted + ?3 WHERE id = ?1",
+        params![job, deleted, excluded],
+    )?;
+    Ok(deleted)
 }
 
 #[cfg(test)]

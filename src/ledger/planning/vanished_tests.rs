@@ -1,21 +1,22 @@
 //! Tests which objects count as vanished, for different pages of a listing.
 
 use crate::domain::StoreSet;
-use crate::ledger::Known;
-use crate::ledger::fixture::collection;
+use crate::ledger::fixture::{all_objects, collection, complete, plan, record};
 use crate::ledger::leases::work::tests::{ledger_with_job, planning};
 use crate::ledger::planning::vanished::*;
+use crate::ledger::planning::{Planned, listing};
+use crate::ledger::{Ledger, ObjectRow, jobs, planning};
 
 /// Records objects that the collection has.
 async fn record_objects(ledger: &Ledger, uris: &[&str]) {
-    let known = |uri: &&str| Known {
+    let known = |uri: &&str| ObjectRow {
         uri: ImageUri::parse(uri).unwrap(),
         etag: "e".into(),
         size_bytes: 1,
         space: "s".into(),
         stores: StoreSet::parse("embedded"),
     };
-    ledger.know(collection(), uris.iter().map(known).collect()).await.unwrap();
+    record(ledger, uris.iter().map(known).collect()).await;
 }
 
 fn page(keys: &[&str]) -> Page {
@@ -29,7 +30,11 @@ fn page(keys: &[&str]) -> Page {
 }
 
 async fn vanished_keys(ledger: &Ledger, job: JobId) -> Vec<String> {
-    ledger.vanished(job, 100).await.unwrap().iter().map(|uri| uri.key().to_owned()).collect()
+    ledger.read(move |db| list(db, job, 100)).await.unwrap().iter().map(|uri| uri.key().to_owned()).collect()
+}
+
+async fn progress(ledger: &Ledger, job: JobId) -> (Option<String>, bool) {
+    ledger.read(move |db| listing::progress(db, job)).await.unwrap()
 }
 
 #[tokio::test]
@@ -41,31 +46,31 @@ async fn only_objects_below_the_prefix_vanish_and_only_when_the_listing_has_pass
     record_objects(&ledger, &other_objects).await;
     record_objects(&ledger, &owned_objects).await;
     let planning = || Planning { owns: Some("s3://b/im".to_owned()), ..planning(10) };
-    ledger.plan(job, page(&["im/1.jpg", "im/1b.jpg"]), planning()).await.unwrap();
+    plan(&ledger, job, page(&["im/1.jpg", "im/1b.jpg"]), planning()).await;
     assert_eq!(vanished_keys(&ledger, job).await, ["im"], "before the first key of the listing");
-    ledger.plan(job, page(&["im/3.jpg"]), planning()).await.unwrap();
+    plan(&ledger, job, page(&["im/3.jpg"]), planning()).await;
     assert_eq!(vanished_keys(&ledger, job).await, ["im", "im/2.jpg"], "between two pages");
-    assert_eq!(ledger.losses(job).await.unwrap(), Losses { owned: 3, vanished: 2 });
-    ledger.planned(job, planning(), true).await.unwrap();
+    assert_eq!(ledger.read_in_steps(losses(job)).await.unwrap(), Losses { owned: 3, vanished: 2 });
+    complete(&ledger, job, planning(), true).await;
     assert_eq!(
         vanished_keys(&ledger, job).await,
         ["im", "im/2.jpg", "im/ü.jpg", "im2.jpg", "im\u{10FFFF}"],
         "after the last page"
     );
 
-    let losses = ledger.losses(job).await.unwrap();
-    assert_eq!(losses, Losses { owned: 6, vanished: 5 });
-    assert!(losses.exceed(83, 0) && !losses.exceed(84, 0) && Losses { vanished: 1, ..losses }.exceed(83, 4));
+    let found = ledger.read_in_steps(losses(job)).await.unwrap();
+    assert_eq!(found, Losses { owned: 6, vanished: 5 });
+    assert!(found.exceed(83, 0) && !found.exceed(84, 0) && Losses { vanished: 1, ..found }.exceed(83, 4));
     for _ in 0..2 {
         let some = vec![ImageUri::new("b", "im"), ImageUri::new("b", "im2.jpg")];
-        ledger.removed(job, collection(), some).await.unwrap();
+        ledger.write(move |tx| remove(tx, job, &collection(), &some)).await.unwrap();
         assert_eq!(
             ledger.job(job).await.unwrap().unwrap().counts.deleted,
             2,
             "an object that is removed twice counts once"
         );
     }
-    let left: Vec<_> = ledger.known(collection(), None, 100).await.unwrap();
+    let left: Vec<_> = all_objects(&ledger).await;
     assert_eq!(left.len(), other_objects.len() + owned_objects.len() - 2);
 }
 
@@ -74,8 +79,8 @@ async fn objects_after_the_end_of_an_incomplete_listing_do_not_vanish() {
     let (_folder, ledger, job) = ledger_with_job().await;
     record_objects(&ledger, &["s3://b/1.jpg", "s3://b/2.jpg"]).await;
     let planning = || Planning { owns: Some("s3://b/".to_owned()), ..planning(10) };
-    ledger.plan(job, page(&["1.jpg"]), planning()).await.unwrap();
-    ledger.planned(job, planning(), false).await.unwrap();
+    plan(&ledger, job, page(&["1.jpg"]), planning()).await;
+    complete(&ledger, job, planning(), false).await;
     assert!(vanished_keys(&ledger, job).await.is_empty());
 }
 
@@ -94,26 +99,28 @@ async fn a_folder_that_vanished_is_processed_in_steps_and_listed_keys_count_once
     let mut left = page(&["000000.jpg", "010000.jpg"]);
     left.images = ["004999.jpg.jpg", "005001.jpg.jpg", "010000b.jpg"].map(image).to_vec();
     (left.listed, left.listed_through) = (5, Some("010000b.jpg".to_owned()));
-    let (room, rest) = ledger.plan_some(job, left, planning()).await.unwrap();
+    let step = ledger.write(move |tx| planning::plan_some(tx, job, &planning(), left, &mut Planned::default()));
+    let rest = step.await.unwrap();
     assert_eq!(
-        ledger.listing(job).await.unwrap(),
+        progress(&ledger, job).await,
         (Some("005000.jpg".to_owned()), false),
         "the listing continues there after a crash"
     );
     let rest = rest.unwrap();
-    assert!(room && rest.images[0].uri.key() == "005001.jpg.jpg" && rest.listed == 3, "{rest:?}");
-    assert!(ledger.plan(job, rest, planning()).await.unwrap());
-    assert_eq!(ledger.listing(job).await.unwrap(), (Some("010000b.jpg".to_owned()), false));
-    assert!(!ledger.planned_some(job, planning(), true).await.unwrap());
-    assert_eq!(ledger.listing(job).await.unwrap(), (Some("015000.jpg".to_owned()), false));
-    ledger.planned(job, planning(), true).await.unwrap();
-    assert!(ledger.listing(job).await.unwrap().1);
+    assert!(rest.images[0].uri.key() == "005001.jpg.jpg" && rest.listed == 3, "{rest:?}");
+    plan(&ledger, job, rest, planning()).await;
+    assert_eq!(progress(&ledger, job).await, (Some("010000b.jpg".to_owned()), false));
+    let mut step = planning::complete(job, planning(), true);
+    assert!(ledger.write(move |tx| step(tx)).await.unwrap().is_continue());
+    assert_eq!(progress(&ledger, job).await, (Some("015000.jpg".to_owned()), false));
+    complete(&ledger, job, planning(), true).await;
+    assert!(progress(&ledger, job).await.1);
     let counts = ledger.job(job).await.unwrap().unwrap().counts;
     assert_eq!((counts.listed, counts.skipped, counts.unchanged, counts.left()), (5, 2, 0, 3));
     let vanished = total - 2;
-    assert_eq!(ledger.losses(job).await.unwrap(), Losses { owned: total, vanished });
-    ledger.clear(job).await.unwrap();
-    assert_eq!(ledger.losses(job).await.unwrap(), Losses { owned: total, vanished: 0 });
+    assert_eq!(ledger.read_in_steps(losses(job)).await.unwrap(), Losses { owned: total, vanished });
+    ledger.in_steps(jobs::clear(job)).await.unwrap();
+    assert_eq!(ledger.read_in_steps(losses(job)).await.unwrap(), Losses { owned: total, vanished: 0 });
 }
 
 #[tokio::test]
@@ -123,11 +130,11 @@ async fn with_an_empty_bucket_a_dry_run_reports_every_object_as_deleted() {
     record_objects(&ledger, &uris.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let owns = Some("s3://b/".to_owned());
     let dry = Planning { owns, dry_run: Some(StoreSet::parse("embedded")), ..planning(10) };
-    ledger.planned(job, dry, true).await.unwrap();
+    complete(&ledger, job, dry, true).await;
     let plan = ledger.job(job).await.unwrap().unwrap().plan.unwrap();
     assert_eq!((plan.deleted, plan.examples.deleted.len()), (30, 10));
     assert_eq!(plan.examples.deleted[0], "10.jpg");
-    assert_eq!(ledger.losses(job).await.unwrap(), Losses { owned: 30, vanished: 0 });
+    assert_eq!(ledger.read_in_steps(losses(job)).await.unwrap(), Losses { owned: 30, vanished: 0 });
 }
 
 #[test]

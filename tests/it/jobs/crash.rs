@@ -14,7 +14,7 @@ use glimpse::config::Settings;
 use glimpse::domain::{CollectionName, ImageRecord, ImageUri, Timestamp};
 use glimpse::index::ImageIndex;
 use glimpse::index::embedded::EmbeddedIndex;
-use glimpse::ledger::{Known, Ledger};
+use glimpse::ledger::{Ledger, ObjectRow, objects};
 use serde_json::{Value, json};
 
 use crate::cli::commands::RunningCommand;
@@ -110,7 +110,7 @@ pub(crate) fn succeeded(job: &Value) {
 }
 
 /// Every record without its time of indexing, and everything in the ledger.
-type State = (BTreeMap<String, ImageRecord>, Vec<Known>);
+type State = (BTreeMap<String, ImageRecord>, Vec<ObjectRow>);
 
 async fn state(folder: &Path) -> State {
     let collection = CollectionName::parse("documents").unwrap();
@@ -121,8 +121,9 @@ async fn state(folder: &Path) -> State {
         record.payload.indexed_at = Timestamp::parse("2000-01-01T00:00:00Z").unwrap();
         (record.payload.s3_key.clone(), record)
     });
-    let ledger_rows = Ledger::open(folder).unwrap().known(collection, None, 1_000_000).await.unwrap();
-    (records.collect(), ledger_rows)
+    let ledger = Ledger::open(folder).unwrap();
+    let rows = ledger.read(move |db| objects::page(db, &collection, None, 1_000_000)).await.unwrap();
+    (records.collect(), rows)
 }
 
 /// Changes, adds, removes and renames some objects.

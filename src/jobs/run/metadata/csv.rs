@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use crate::jobs::run::metadata::row::{MAX_COLUMNS, check_name};
-use crate::jobs::run::metadata::{BadFile, BadRow, KEY, Row};
+use crate::domain::MetadataRow;
+use crate::domain::metadata_row::{MAX_COLUMNS, check_name};
+use crate::jobs::run::metadata::{BadFile, BadRow, KEY};
 
 /// Maximum columns in an error message.
 const MAX_SHOWN_COLUMNS: usize = 8;
 
-pub(crate) fn read(bytes: &[u8], take: &mut dyn FnMut(Result<Row, BadRow>) -> bool) -> Result<(), BadFile> {
+pub(crate) fn read(bytes: &[u8], take: &mut dyn FnMut(Result<MetadataRow, BadRow>) -> bool) -> Result<(), BadFile> {
     // Flexible, so that this code reports rows that are too short or too long.
     let mut reader = ReaderBuilder::new().flexible(true).from_reader(bytes);
     let header = reader.byte_headers().map_err(|error| BadFile(format!("its header cannot be read: {error}")))?;
@@ -71,7 +72,7 @@ impl Header {
         Ok(Self { names, key })
     }
 
-    fn row(&self, record: &ByteRecord) -> Result<Row, String> {
+    fn row(&self, record: &ByteRecord) -> Result<MetadataRow, String> {
         if record.len() != self.names.len() {
             return Err(format!("it has {} fields, the header has {}", record.len(), self.names.len()));
         }
@@ -85,7 +86,7 @@ impl Header {
                 columns.insert(name.clone(), value.to_owned());
             }
         }
-        Row::new(key, columns)
+        MetadataRow::new(key, columns)
     }
 }
 
@@ -94,7 +95,7 @@ mod tests {
     use super::*;
     use crate::jobs::run::metadata::FileKind;
 
-    fn rows(file: &[u8]) -> Result<Vec<Result<Row, BadRow>>, BadFile> {
+    fn rows(file: &[u8]) -> Result<Vec<Result<MetadataRow, BadRow>>, BadFile> {
         let mut rows = Vec::new();
         FileKind::Csv.read(file, &mut |row| {
             rows.push(row);
@@ -103,9 +104,9 @@ mod tests {
         Ok(rows)
     }
 
-    fn row(key: &str, columns: &[(&str, &str)]) -> Row {
+    fn row(key: &str, columns: &[(&str, &str)]) -> MetadataRow {
         let columns = columns.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        Row { key: key.into(), columns }
+        MetadataRow { key: key.into(), columns }
     }
 
     #[test]
@@ -116,7 +117,7 @@ mod tests {
             \r\n\
             c.jpg,,\n\
             d.jpg,\"\",last without an end";
-        let read: Vec<Row> = rows(file).unwrap().into_iter().map(Result::unwrap).collect();
+        let read: Vec<MetadataRow> = rows(file).unwrap().into_iter().map(Result::unwrap).collect();
         assert_eq!(
             read,
             [

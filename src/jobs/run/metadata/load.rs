@@ -7,12 +7,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::normal_form::{nfd, other_forms};
-use crate::domain::{ImageUri, JobRecord};
+use crate::domain::{ImageUri, JobRecord, MetadataRow};
 use crate::jobs::run::keys::shown;
-use crate::jobs::run::metadata::{BadFile, BadRow, FileKind, MAX_BYTES, Row};
-use crate::ledger::Ledger;
+use crate::jobs::run::metadata::{BadFile, BadRow, FileKind, MAX_BYTES};
+use crate::ledger::{Ledger, LedgerError, metadata};
 use crate::source::{Fetched, ImageSource, SourceError};
-use crate::sqlite::SqliteError;
 
 /// Rows in one transaction.
 const CHUNK_ROWS: usize = 1_000;
@@ -34,7 +33,7 @@ pub(crate) enum MetadataError {
     File(ImageUri, #[source] BadFile),
     /// The ledger failed.
     #[error(transparent)]
-    Ledger(#[from] SqliteError),
+    Ledger(#[from] LedgerError),
     /// The service's code panicked.
     #[error("reading the metadata file {0} panicked; the log has the details")]
     Panicked(ImageUri),
@@ -69,17 +68,19 @@ pub(crate) async fn load(
     stop: &CancellationToken,
 ) -> Result<(), MetadataError> {
     let Some(key) = &job.spec.metadata_key else { return Ok(()) };
-    if ledger.has_metadata(job.id).await? {
+    let id = job.id;
+    if ledger.read(move |db| metadata::is_read(db, id)).await? {
         return Ok(());
     }
     let uri = ImageUri::new(&job.spec.bucket, key);
     let read = async {
         // A process that ended while it read the file may have left some of its rows.
-        ledger.forget_metadata(job.id).await?;
+        ledger.in_steps(metadata::forget(id)).await?;
         let (uri, file) = fetch(source, uri).await?;
         let bytes = file.decoded(MAX_BYTES).await.map_err(|error| MetadataError::File(uri.clone(), error.into()))?;
         let tally = write_to_ledger(ledger, job, &uri, bytes).await?;
-        let distinct = ledger.metadata_is_read(job.id).await?;
+        ledger.write(move |tx| metadata::set_read(tx, id)).await?;
+        let distinct = ledger.read_in_steps(metadata::count(id)).await?;
         let line = format!(
             "metadata file {uri}: {distinct} keys have a row, {} rows cannot be used, {} rows are about other keys, {} \
              rows are followed by a later row for the same key, which is used instead",
@@ -119,12 +120,12 @@ async fn fetch(source: &dyn ImageSource, uri: ImageUri) -> Result<(ImageUri, Fet
 /// Writes into the job's log how many images found a row of the metadata file, and which rows found no image.
 ///
 /// # Errors
-/// [`SqliteError`]
-pub(crate) async fn log_joined(ledger: &Ledger, job: &JobRecord, images: u64) -> Result<(), SqliteError> {
+/// [`LedgerError`]
+pub(crate) async fn log_joined(ledger: &Ledger, job: &JobRecord, images: u64) -> Result<(), LedgerError> {
     if job.spec.metadata_key.is_none() {
         return Ok(());
     }
-    let joined = ledger.metadata_joined(job.id, MAX_LOGGED_UNUSED_ROWS).await?;
+    let joined = ledger.read_in_steps(metadata::joined(job.id, MAX_LOGGED_UNUSED_ROWS)).await?;
     let mut line = format!("metadata file: {} of {images} images found a row", joined.images);
     // A retry processes only a few images, so unused rows are normal.
     if job.spec.retry_of.is_none() && joined.unused > 0 {
@@ -154,7 +155,8 @@ async fn write_to_ledger(
                 ledger.log(job.id, format!("metadata file, line {line}: {reason}")).await?;
             }
         }
-        ledger.put_metadata(job.id, job.spec.bucket.clone(), chunk.rows).await?;
+        let (id, bucket) = (job.id, job.spec.bucket.clone());
+        ledger.write(move |tx| metadata::put(tx, id, &bucket, &chunk.rows)).await?;
     }
     match parsing.await {
         Ok(Ok(tally)) => Ok(tally),
@@ -168,7 +170,7 @@ async fn write_to_ledger(
 
 #[derive(Default)]
 struct Chunk {
-    rows: Vec<Row>,
+    rows: Vec<MetadataRow>,
     /// The first bad rows of the file.
     bad: Vec<BadRow>,
 }

@@ -8,11 +8,10 @@
 mod csv;
 mod load;
 mod ndjson;
-mod row;
 
 pub(crate) use load::{MetadataError, load, log_joined};
-pub(crate) use row::Row;
 
+use crate::domain::MetadataRow;
 use crate::source::EncodingError;
 
 /// The column that a row is joined on.
@@ -42,7 +41,7 @@ impl FileKind {
 
     /// Reads a whole file and passes each row, or the reason why it cannot be used, to `take`. Ends early if `take`
     /// returns `false`.
-    fn read(self, bytes: &[u8], take: &mut dyn FnMut(Result<Row, BadRow>) -> bool) -> Result<(), BadFile> {
+    fn read(self, bytes: &[u8], take: &mut dyn FnMut(Result<MetadataRow, BadRow>) -> bool) -> Result<(), BadFile> {
         // Spreadsheet programs write a byte order mark first.
         let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
         match self {

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
-use crate::jobs::run::metadata::{BadFile, BadRow, KEY, Row};
+use crate::domain::MetadataRow;
+use crate::jobs::run::metadata::{BadFile, BadRow, KEY};
 
-pub(crate) fn read(bytes: &[u8], take: &mut dyn FnMut(Result<Row, BadRow>) -> bool) -> Result<(), BadFile> {
+pub(crate) fn read(bytes: &[u8], take: &mut dyn FnMut(Result<MetadataRow, BadRow>) -> bool) -> Result<(), BadFile> {
     let (mut lines, mut without_key) = (0_u64, 0_u64);
     for (line, text) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
         if text.trim_ascii().is_empty() {
@@ -37,7 +38,7 @@ enum RowError {
     Other(String),
 }
 
-fn row(text: &[u8]) -> Result<Row, RowError> {
+fn row(text: &[u8]) -> Result<MetadataRow, RowError> {
     let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(text)
         .map_err(|error| RowError::Other(format!("it is not a JSON object: {error}").replace(" at line 1", ",")))?;
     let mut key = None;
@@ -55,7 +56,7 @@ fn row(text: &[u8]) -> Result<Row, RowError> {
             columns.insert(name, text);
         }
     }
-    Row::new(key.ok_or(RowError::NoKey)?, columns).map_err(RowError::Other)
+    MetadataRow::new(key.ok_or(RowError::NoKey)?, columns).map_err(RowError::Other)
 }
 
 #[cfg(test)]
@@ -63,7 +64,7 @@ mod tests {
     use super::*;
     use crate::jobs::run::metadata::FileKind;
 
-    fn rows(file: &str) -> Result<Vec<Result<Row, BadRow>>, BadFile> {
+    fn rows(file: &str) -> Result<Vec<Result<MetadataRow, BadRow>>, BadFile> {
         let mut rows = Vec::new();
         FileKind::Ndjson.read(file.as_bytes(), &mut |row| {
             rows.push(row);
@@ -77,7 +78,7 @@ mod tests {
         let file = "\u{feff}{\"s3_key\": \"a.jpg\", \"taxon\": \"Felis\\ncatus\", \"month\": 5, \"lat\": 47.50, \
             \"id\": 12345678901234567890123, \"wild\": false, \"none\": null, \"empty\": \"\", \"place\": {\"c\": [\"CH\"]}}\r\n\
             \r\n  \n{\"s3_key\":\"b.jpg\"}";
-        let read: Vec<Row> = rows(file).unwrap().into_iter().map(Result::unwrap).collect();
+        let read: Vec<MetadataRow> = rows(file).unwrap().into_iter().map(Result::unwrap).collect();
         let columns = [
             ("taxon", "Felis\ncatus"),
             ("month", "5"),
@@ -89,7 +90,10 @@ mod tests {
         let columns = columns.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
         assert_eq!(
             read,
-            [Row { key: "a.jpg".into(), columns }, Row { key: "b.jpg".into(), columns: BTreeMap::new() },]
+            [
+                MetadataRow { key: "a.jpg".into(), columns },
+                MetadataRow { key: "b.jpg".into(), columns: BTreeMap::new() },
+            ]
         );
     }
 

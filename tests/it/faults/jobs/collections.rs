@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use glimpse::domain::{CollectionName, ImageUri};
-use glimpse::ledger::{Known, Ledger};
+use glimpse::ledger::objects::{self, forget};
+use glimpse::ledger::{Ledger, ObjectRow};
 use reqwest::{Client, StatusCode};
 
 use crate::jobs::crash::{Process, put};
@@ -19,20 +20,23 @@ fn collection() -> CollectionName {
 /// A ledger that knows a large collection that no store has.
 async fn fill_ledger(folder: &Path) -> Ledger {
     let ledger = Ledger::open(folder).unwrap();
-    let known = |n| Known {
+    let row = |n| ObjectRow {
         uri: ImageUri::new("pipeline", &format!("images/{n:08}.jpg")),
         etag: format!("{n:x}"),
         size_bytes: 1,
         space: "s".to_owned(),
         stores: ["embedded"].into_iter().collect(),
     };
-    ledger.know(collection(), (0..OBJECTS).map(known).collect()).await.unwrap();
+    let rows = (0..OBJECTS).map(row).collect();
+    ledger.write(|tx| objects::record(tx, &collection(), rows)).await.unwrap();
     ledger
 }
 
 async fn is_empty(folder: &Path) -> bool {
     let ledger = Ledger::open(folder).unwrap();
-    ledger.known(collection(), None, 1).await.unwrap().is_empty() && ledger.dropping().await.unwrap().is_empty()
+    let read = ledger.read(|db| Ok((objects::page(db, &collection(), None, 1)?, forget::dropping(db)?)));
+    let (objects, dropping) = read.await.unwrap();
+    objects.is_empty() && dropping.is_empty()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,8 +68,8 @@ async fn a_drop_interrupted_by_a_crash_is_completed_after_the_restart() {
     let folder = tempfile::tempdir().unwrap();
     let ledger = fill_ledger(folder.path()).await;
     // The state that a service leaves if it is killed during a drop.
-    assert!(ledger.begin_drop(collection()).await.unwrap());
-    assert!(ledger.forget_batch(collection()).await.unwrap());
+    assert!(ledger.write(|tx| forget::begin_drop(tx, &collection())).await.unwrap());
+    assert!(ledger.write(|tx| forget::forget_some(tx, &collection())).await.unwrap());
     drop(ledger);
     let clip = CheapClip::start(Duration::ZERO).await;
     let process = Process::start(folder.path(), &clip);

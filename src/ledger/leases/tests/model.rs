@@ -1,15 +1,16 @@
-//! A model of a job and its workers, which is compared with the ledger. It checks the conditions that must always hold.
+//! A model of a job and its workers, which is compared with the ledger.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use proptest::prelude::*;
 
-use crate::domain::{Executor, ItemFailure, JobCounts};
-use crate::ledger::fixture;
-use crate::ledger::fixture::{collection, planning};
+use crate::domain::{Executor, Indexed, ItemFailure, ItemOutcome, JobCounts, StoreSet, TaskOutcome};
+use crate::ledger::Ledger;
+use crate::ledger::fixture::collection;
+use crate::ledger::leases::deaths;
+use crate::ledger::leases::tests::check::processed;
 use crate::ledger::leases::tests::*;
-use crate::ledger::{MAX_DEATHS_ALONE, Page, Report};
-use crate::pipeline::{Indexed, ItemOutcome, TaskOutcome};
+use crate::ledger::planning::Page;
 
 pub(crate) const WORKERS: [&str; 3] = ["a", "b", "c"];
 /// Duration of a lease in this test.
@@ -63,16 +64,16 @@ pub(crate) struct World {
     pub(crate) ledger: Ledger,
     pub(crate) job: JobId,
     pub(crate) now: i64,
-    planned: u32,
+    pub(super) planned: u32,
     pub(crate) workers: [Worker; 3],
     /// Items that the ledger has counted, and whether each was counted as failed.
-    counted: HashMap<i64, bool>,
-    uris: HashMap<i64, String>,
+    pub(super) counted: HashMap<i64, bool>,
+    pub(super) uris: HashMap<i64, String>,
     pub(crate) counts: JobCounts,
     /// How many times each image was leased as the only image of its worker.
-    alone: HashMap<String, u32>,
+    pub(super) alone: HashMap<String, u32>,
     /// Each granted lease, by batch and attempt: its worker, and its end if it has one.
-    granted: HashMap<(i64, u32), (usize, Option<i64>)>,
+    pub(super) granted: HashMap<(i64, u32), (usize, Option<i64>)>,
 }
 
 impl World {
@@ -80,8 +81,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(folder.path()).unwrap();
         let job = fixture::job(Executor::Workers);
-        assert!(ledger.enqueue(&job, 1).await.unwrap());
-        assert!(ledger.begin(job.id).await.unwrap());
+        fixture::begin(&ledger, &job).await;
         Self {
             _folder: folder,
             ledger,
@@ -99,7 +99,7 @@ impl World {
 
     /// Returns which leases a request of a remote worker extends. Worker 1 names the leases that it holds; the other
     /// does not.
-    fn prolong(&mut self, worker: usize) -> LeaseExtension {
+    fn extension(&mut self, worker: usize) -> LeaseExtension {
         let lease = |batch: &Batch| Held { batch: batch.id, attempt: batch.attempt };
         let held: Option<Vec<Held>> = (worker == 1).then(|| self.workers[worker].believes.iter().map(lease).collect());
         let until = self.now + LEASE;
@@ -135,23 +135,24 @@ impl World {
             }
             Step::Pass(time) => {
                 self.now += time;
-                self.ledger.expire(self.job, self.now).await.unwrap();
+                self.expire().await;
             }
             Step::GiveBack(worker) => {
-                self.ledger.give_back(self.job, WORKERS[worker]).await.unwrap();
+                fixture::give_back(&self.ledger, self.job, WORKERS[worker]).await;
                 self.workers[worker].believes.clear();
             }
             Step::Die(worker) => {
-                self.ledger.end_leases_of_dead(self.job, WORKERS[worker]).await.unwrap();
+                self.end_leases_of_dead(worker).await;
                 self.workers[worker] = Worker::default();
             }
-            Step::Freeze(worker) => {
-                self.ledger.end_leases_of_dead(self.job, WORKERS[worker]).await.unwrap();
-            }
+            Step::Freeze(worker) => self.end_leases_of_dead(worker).await,
             Step::Restart => {
-                self.ledger.end_local_leases().await.unwrap();
-                self.ledger.prolong(self.job, self.now + LEASE).await.unwrap();
-                let until = self.now + LEASE;
+                let (job, until) = (self.job, self.now + LEASE);
+                let restart = move |tx: &Transaction<'_>| {
+                    deaths::end_local_leases(tx)?;
+                    extend_all(tx, job, until)
+                };
+                self.ledger.write(restart).await.unwrap();
                 self.granted.values_mut().for_each(|(_, ends)| *ends = ends.map(|_| until));
             }
         }
@@ -167,17 +168,40 @@ impl World {
         let images: Vec<ImageRef> = (self.planned..self.planned + images).map(image).collect();
         self.planned += u32::try_from(images.len()).unwrap();
         let page = Page { listed: images.len() as u64, images, ..Page::default() };
-        assert!(self.ledger.plan(self.job, page, planning(lease_size)).await.unwrap());
+        assert_eq!(fixture::plan(&self.ledger, self.job, page, planning(lease_size)).await.over_limit, 0);
+    }
+
+    pub(crate) async fn end_leases_of_dead(&self, worker: usize) {
+        let job = self.job;
+        self.ledger.write(move |tx| deaths::end_leases_of_dead(tx, job, WORKERS[worker])).await.unwrap();
+    }
+
+    /// Ends the expired leases. Returns their workers.
+    pub(crate) async fn expire(&self) -> Vec<String> {
+        let (job, now) = (self.job, self.now);
+        self.ledger.write(move |tx| deaths::expire(tx, job, now)).await.unwrap().workers
+    }
+
+    pub(crate) async fn holds(&self, worker: usize, lease: Held) -> bool {
+        let job = self.job;
+        self.ledger.read(move |db| holds(db, job, WORKERS[worker], lease)).await.unwrap()
+    }
+
+    /// Extends leases as a heartbeat of the worker does.
+    pub(crate) async fn extend(&self, worker: usize, held: Vec<Held>, until: i64) -> LostLeases {
+        let (job, extension) = (self.job, LeaseExtension { held: Some(held), until });
+        self.ledger.write(move |tx| extend(tx, job, WORKERS[worker], &extension)).await.unwrap()
     }
 
     /// Leases a batch. The last worker is the local one, whose leases do not expire.
     pub(crate) async fn lease(&mut self, worker: usize) -> Leased {
         let until = (worker < 2).then_some(self.now + LEASE);
         let leased = if worker < 2 {
-            let prolong = self.prolong(worker);
-            self.ledger.lease_and_prolong(self.job, WORKERS[worker], None, prolong).await.unwrap()
+            let (job, extension) = (self.job, self.extension(worker));
+            let lease = move |tx: &Transaction<'_>| lease_and_extend(tx, job, WORKERS[worker], None, &extension);
+            self.ledger.write(lease).await.unwrap()
         } else {
-            self.ledger.lease(self.job, WORKERS[worker], None).await.unwrap()
+            fixture::lease(&self.ledger, self.job, WORKERS[worker], None).await
         };
         if let Leased::Batch(batch) = &leased {
             self.granted.insert((batch.id, batch.attempt), (worker, until));
@@ -186,7 +210,7 @@ impl World {
                 assert!(!self.counted.contains_key(&task.ticket), "an item that is done was leased again");
                 self.uris.insert(task.ticket, task.image.uri.to_string());
             }
-            let held = self.ledger.held(self.job).await.unwrap();
+            let held = fixture::held(&self.ledger, self.job).await;
             if let [task] = &batch.tasks[..]
                 && held.contains(&(WORKERS[worker].to_owned(), 1))
             {
@@ -207,7 +231,7 @@ impl World {
                 *ends = Some(self.now + LEASE);
             }
         }
-        let renewed = self.ledger.renew(self.job, WORKERS[worker], held, self.now + LEASE).await.unwrap();
+        let renewed = self.extend(worker, held, self.now + LEASE).await;
         self.workers[worker].believes.retain(|batch| !renewed.lost.contains(&batch.id));
     }
 
@@ -216,13 +240,11 @@ impl World {
         let tickets: Vec<i64> = report.outcomes.iter().map(|outcome| outcome.ticket).collect();
         let left_before = self.left().await;
         self.workers[worker].last = Some(report.clone());
-        let (name, reports) = (WORKERS[worker], vec![report]);
-        let reported = if worker < 2 {
-            let prolong = self.prolong(worker);
-            self.ledger.report_and_prolong(self.job, collection(), "s".into(), name, reports, prolong).await.unwrap()
-        } else {
-            self.ledger.report(self.job, collection(), "s".into(), name, reports).await.unwrap()
-        };
+        let (job, name, reports) = (self.job, WORKERS[worker], vec![report]);
+        let extension = (worker < 2).then(|| self.extension(worker));
+        let report =
+            move |tx: &Transaction<'_>| work::report(tx, job, &collection(), "s", name, reports, extension.as_ref());
+        let reported = self.ledger.write(report).await.unwrap();
         let left = self.left().await;
         for ticket in tickets {
             if left_before.contains(&ticket) && !left.contains(&ticket) {
@@ -235,100 +257,6 @@ impl World {
         self.counts = self.ledger.job(self.job).await.unwrap().unwrap().counts;
         assert_eq!(processed(self.counts) - before, (left_before.len() - left.len()) as u64);
     }
-
-    async fn left(&self) -> HashSet<i64> {
-        let all = self.ledger.db.call(|db| {
-            db.prepare("SELECT id FROM items")?
-                .query_map((), |row| row.get(0))?
-                .collect::<rusqlite::Result<HashSet<_>>>()
-        });
-        all.await.unwrap()
-    }
-
-    /// Checks the conditions that must always hold.
-    pub(crate) async fn check(&mut self) {
-        self.counts = self.ledger.job(self.job).await.unwrap().unwrap().counts;
-        let left = self.left().await.len() as u64;
-        assert_eq!(processed(self.counts) + left, u64::from(self.planned), "an item is lost or counted twice");
-        assert_eq!(self.counts.left(), left);
-        let (suspects_not_alone, empty_batches): (i64, i64) = self
-            .ledger
-            .db
-            .call(|db| {
-                let not_alone = "SELECT count(*) FROM batches s WHERE s.state = 'leased' AND s.deaths > 0 AND EXISTS
-                    (SELECT 1 FROM batches o WHERE o.state = 'leased' AND o.worker = s.worker AND o.id <> s.id)";
-                let empty_batches =
-                    "SELECT count(*) FROM batches WHERE NOT EXISTS (SELECT 1 FROM items WHERE batch = batches.id)";
-                Ok((db.query_row(not_alone, (), |row| row.get(0))?, db.query_row(empty_batches, (), |row| row.get(0))?))
-            })
-            .await
-            .unwrap();
-        assert_eq!(
-            (suspects_not_alone, empty_batches),
-            (0, 0),
-            "a suspect batch is not the only one of its worker, or a batch has no items"
-        );
-        for (batch, attempt, worker, until) in self.leases().await {
-            let (holder, ends) = self.granted[&(batch, attempt)];
-            assert_eq!(
-                (worker.as_str(), until),
-                (WORKERS[holder], ends),
-                "a request extended a lease that it must not extend, or not one that it must"
-            );
-            assert!(until.is_none_or(|until| until > self.now), "an expired lease is still held");
-        }
-    }
-
-    async fn leases(&self) -> Vec<(i64, u32, String, Option<i64>)> {
-        let all = self.ledger.db.call(|db| {
-            db.prepare("SELECT id, attempt, worker, until FROM batches WHERE state = 'leased'")?
-                .query_map((), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
-                .collect::<rusqlite::Result<Vec<_>>>()
-        });
-        all.await.unwrap()
-    }
-
-    /// Lets two workers finish the job without further failures, and checks that every image is accounted for.
-    pub(crate) async fn finish(&mut self) {
-        self.ledger.planned(self.job, planning(1), true).await.unwrap();
-        self.ledger.end_local_leases().await.unwrap();
-        self.now += 2 * LEASE;
-        self.ledger.expire(self.job, self.now).await.unwrap();
-        // These deaths can make an image fail.
-        self.check().await;
-        self.workers = Default::default();
-        for round in 0.. {
-            assert!(round < 20 * self.planned + 20, "the job does not end");
-            let worker = (round % 2) as usize;
-            match self.lease(worker).await {
-                Leased::Batch(batch) => {
-                    let outcomes = batch.tasks.iter().map(|task| outcome(task, false)).collect();
-                    self.report(worker, Report { batch: batch.id, attempt: batch.attempt, outcomes }).await;
-                    self.check().await;
-                }
-                Leased::NothingYet => {}
-                Leased::NothingLeft => break,
-            }
-        }
-        self.check().await;
-        assert!(self.ledger.is_complete(self.job).await.unwrap() && self.counts.left() == 0);
-        let known = self.ledger.known(collection(), None, 10_000).await.unwrap();
-        let failed = self.ledger.failures(self.job, 0, 10_000).await.unwrap().failures;
-        let mut all: Vec<String> = known.iter().map(|known| known.uri.to_string()).collect();
-        all.extend(failed.iter().map(|failure| failure.uri.to_string()));
-        all.sort();
-        all.dedup();
-        assert_eq!(all.len(), self.planned as usize, "each image is indexed or has failed, once");
-        assert_eq!((known.len() as u64, failed.len() as u64), (self.counts.done, self.counts.failed));
-        for failure in failed.iter().filter(|failure| failure.class == FailureClass::Crashed) {
-            let alone = self.alone.get(failure.uri.as_str()).copied().unwrap_or_default();
-            assert!(alone >= MAX_DEATHS_ALONE, "{} crashed after being alone {alone} times", failure.uri);
-        }
-    }
-}
-
-fn processed(counts: JobCounts) -> u64 {
-    counts.done + counts.failed
 }
 
 pub(crate) fn outcome(task: &Task, fails: bool) -> TaskOutcome {

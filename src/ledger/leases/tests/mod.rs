@@ -3,11 +3,11 @@
 use proptest::prelude::*;
 
 use crate::domain::{FailureClass, ImageUri};
-use crate::ledger::Report;
-use crate::ledger::fixture::{collection, planning};
+use crate::ledger::fixture::{self, planning};
 use crate::ledger::leases::*;
+use crate::ledger::{Report, failures};
 
-#[path = "model.rs"]
+mod check;
 mod model;
 
 use model::{LEASE, WORKERS, Worker, World, outcome, run, step};
@@ -36,7 +36,7 @@ fn only_the_image_that_kills_its_workers_fails() {
     run(async {
         let mut world = World::new().await;
         world.plan(64, 16).await;
-        world.ledger.planned(world.job, planning(1), true).await.unwrap();
+        fixture::complete(&world.ledger, world.job, planning(1), true).await;
         let poison = ImageUri::new("b", "0021.jpg");
         let mut deaths = 0;
         loop {
@@ -51,7 +51,7 @@ fn only_the_image_that_kills_its_workers_fails() {
             };
             if got.iter().any(|batch| batch.tasks.iter().any(|task| task.image.uri == poison)) {
                 deaths += 1;
-                world.ledger.end_leases_of_dead(world.job, WORKERS[0]).await.unwrap();
+                world.end_leases_of_dead(0).await;
                 world.workers[0] = Worker::default();
             } else {
                 for batch in got {
@@ -64,7 +64,8 @@ fn only_the_image_that_kills_its_workers_fails() {
             }
             world.check().await;
         }
-        let failed = world.ledger.failures(world.job, 0, 10).await.unwrap().failures;
+        let job = world.job;
+        let failed = world.ledger.read(move |db| failures::page(db, job, 0, 10)).await.unwrap().failures;
         let named: Vec<_> =
             failed.iter().map(|failure| (failure.uri.clone(), failure.class, failure.attempts)).collect();
         // In batches with 15, 7, 3 and 1 other images, then four times alone.
@@ -80,12 +81,12 @@ fn an_expired_lease_goes_to_another_worker_and_its_first_worker_is_informed() {
         world.plan(4, 4).await;
         let Leased::Batch(old) = world.lease(0).await else { panic!("nothing leased") };
         world.now += LEASE - 1;
-        assert!(world.ledger.expire(world.job, world.now).await.unwrap().is_empty());
+        assert!(world.expire().await.is_empty());
         world.renew(0).await;
         world.now += LEASE - 1;
-        assert!(world.ledger.expire(world.job, world.now).await.unwrap().is_empty(), "renewed in time");
+        assert!(world.expire().await.is_empty(), "renewed in time");
         world.now += 1;
-        assert_eq!(world.ledger.expire(world.job, world.now).await.unwrap(), ["a"]);
+        assert_eq!(world.expire().await, ["a"]);
         let Leased::Batch(half) = world.lease(1).await else { panic!("nothing leased") };
         assert_eq!((half.tasks.len(), half.id), (2, old.id), "half of the batch, with the old number");
         assert!(
@@ -95,15 +96,15 @@ fn an_expired_lease_goes_to_another_worker_and_its_first_worker_is_informed() {
 
         let report = |outcomes| vec![Report { batch: old.id, attempt: old.attempt, outcomes }];
         let late = report(vec![outcome(&old.tasks[0], false), outcome(&old.tasks[1], true)]);
-        let reported = world.ledger.report(world.job, collection(), "s".into(), "a", late).await.unwrap();
+        let reported = fixture::report(&world.ledger, world.job, "a", late).await;
         assert_eq!((reported.counts.done, reported.counts.failed, reported.lost), (1, 0, vec![old.id]));
         let held = vec![Held { batch: old.id, attempt: old.attempt }];
-        let renewed = world.ledger.renew(world.job, "a", held.clone(), world.now).await.unwrap();
+        let renewed = world.extend(0, held.clone(), world.now).await;
         assert_eq!(renewed, LostLeases { lost: vec![old.id], gone: vec![] });
         let report = Report { batch: half.id, attempt: half.attempt, outcomes: vec![outcome(&half.tasks[1], true)] };
-        let reported = world.ledger.report(world.job, collection(), "s".into(), "b", vec![report]).await.unwrap();
+        let reported = fixture::report(&world.ledger, world.job, "b", vec![report]).await;
         assert_eq!((reported.counts.done, reported.counts.failed, reported.lost), (1, 1, vec![]));
-        let renewed = world.ledger.renew(world.job, "a", held, world.now).await.unwrap();
+        let renewed = world.extend(0, held, world.now).await;
         assert_eq!(renewed, LostLeases { lost: vec![], gone: vec![old.id] });
     });
 }
@@ -119,19 +120,19 @@ fn a_worker_keeps_its_leases_only_while_it_reports_in_time() {
             world.now += LEASE - 1;
             let report = Report { batch: first.id, attempt: first.attempt, outcomes: vec![outcome(task, false)] };
             world.report(0, report).await;
-            assert!(world.ledger.expire(world.job, world.now).await.unwrap().is_empty());
+            assert!(world.expire().await.is_empty());
             world.check().await;
         }
         // There is no batch to lease, but the request extends the leases that the worker holds.
         world.now += LEASE - 1;
         assert!(matches!(world.lease(0).await, Leased::NothingYet));
         world.now += LEASE - 1;
-        assert!(world.ledger.expire(world.job, world.now).await.unwrap().is_empty());
+        assert!(world.expire().await.is_empty());
         let held = Held { batch: second.id, attempt: second.attempt };
-        assert!(world.ledger.holds(world.job, WORKERS[0], held).await.unwrap());
+        assert!(world.holds(0, held).await);
         world.now += 1;
-        assert_eq!(world.ledger.expire(world.job, world.now).await.unwrap(), ["a"]);
-        assert!(!world.ledger.holds(world.job, WORKERS[0], held).await.unwrap());
+        assert_eq!(world.expire().await, ["a"]);
+        assert!(!world.holds(0, held).await);
     });
 }
 
@@ -142,14 +143,15 @@ fn a_lease_whose_grant_was_lost_is_granted_again() {
         world.plan(8, 4).await;
         let Leased::Batch(lost) = world.lease(0).await else { panic!("nothing leased") };
         let unanswered = Held { batch: lost.id, attempt: lost.attempt };
-        let ask = || {
-            let prolong = LeaseExtension { held: Some(vec![]), until: world.now + LEASE };
-            world.ledger.lease_and_prolong(world.job, WORKERS[0], Some(unanswered), prolong)
+        let (job, until) = (world.job, world.now + LEASE);
+        let ask = move |tx: &Transaction<'_>| {
+            let extension = LeaseExtension { held: Some(vec![]), until };
+            lease_and_extend(tx, job, WORKERS[0], Some(unanswered), &extension)
         };
-        let Leased::Batch(again) = ask().await.unwrap() else { panic!("nothing leased") };
+        let Leased::Batch(again) = world.ledger.write(ask).await.unwrap() else { panic!("nothing leased") };
         assert_eq!((again.id, again.attempt, again.tasks.len()), (lost.id, lost.attempt, 4));
-        world.ledger.end_leases_of_dead(world.job, WORKERS[0]).await.unwrap();
-        let Leased::Batch(other) = ask().await.unwrap() else { panic!("nothing leased") };
+        world.end_leases_of_dead(0).await;
+        let Leased::Batch(other) = world.ledger.write(ask).await.unwrap() else { panic!("nothing leased") };
         assert_ne!((other.id, other.attempt), (lost.id, lost.attempt), "the worker does not hold it any more");
     });
 }
@@ -160,8 +162,10 @@ fn after_a_restart_a_lease_from_a_clock_that_was_ahead_is_shortened() {
         let mut world = World::new().await;
         world.plan(4, 4).await;
         let ahead = world.now + 86_400_000;
-        world.ledger.lease(world.job, WORKERS[0], Some(ahead)).await.unwrap();
-        world.ledger.prolong(world.job, world.now + LEASE).await.unwrap();
-        assert_eq!(world.ledger.expire(world.job, world.now + LEASE).await.unwrap(), ["a"]);
+        fixture::lease(&world.ledger, world.job, WORKERS[0], Some(ahead)).await;
+        let (job, until) = (world.job, world.now + LEASE);
+        world.ledger.write(move |tx| extend_all(tx, job, until)).await.unwrap();
+        world.now = until;
+        assert_eq!(world.expire().await, ["a"]);
     });
 }

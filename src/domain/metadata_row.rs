@@ -1,4 +1,4 @@
-//! One row and its limits. A row is stored in the payload of a record, in every store.
+//! One row of a metadata file, which is about one image. A row is stored in the payload of a record, in every store.
 
 use std::collections::BTreeMap;
 
@@ -15,14 +15,14 @@ const MAX_KEY: usize = 1_024;
 
 /// The metadata of one image.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Row {
+pub(crate) struct MetadataRow {
     /// The image's key as it is in the file.
     pub(crate) key: String,
     /// The other columns. Empty values are left out.
     pub(crate) columns: BTreeMap<String, String>,
 }
 
-impl Row {
+impl MetadataRow {
     /// Makes a row and checks its limits.
     pub(crate) fn new(key: String, columns: BTreeMap<String, String>) -> Result<Self, String> {
         if key.is_empty() {
@@ -73,8 +73,11 @@ pub(crate) fn check_name(name: &str) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    fn row(columns: &[(&str, &str)]) -> Result<Row, String> {
-        Row::new("a.jpg".into(), columns.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
+    fn row(columns: &[(&str, &str)]) -> Result<MetadataRow, String> {
+        MetadataRow::new(
+            "a.jpg".into(),
+            columns.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect(),
+        )
     }
 
     #[test]
@@ -85,10 +88,10 @@ mod tests {
         assert!(row(&[("taxon", &long(MAX_VALUE + 1))]).unwrap_err().contains("`taxon` has 2049 bytes"));
         assert!(row(&[("a=b", "v")]).unwrap_err().contains('='));
         assert!(row(&[("", "v")]).unwrap_err().contains("no name"));
-        assert!(Row::new(String::new(), BTreeMap::new()).unwrap_err().contains("empty"));
-        assert!(Row::new(long(1_025), BTreeMap::new()).unwrap_err().contains("1025 bytes"));
+        assert!(MetadataRow::new(String::new(), BTreeMap::new()).unwrap_err().contains("empty"));
+        assert!(MetadataRow::new(long(1_025), BTreeMap::new()).unwrap_err().contains("1025 bytes"));
         let many = (0..=MAX_COLUMNS).map(|n| (n.to_string(), "v".to_owned())).collect();
-        assert!(Row::new("a".into(), many).unwrap_err().contains("65 columns"));
+        assert!(MetadataRow::new("a".into(), many).unwrap_err().contains("65 columns"));
     }
 
     #[test]
