@@ -15,9 +15,9 @@ pub(super) enum CliError {
     Settings(#[from] SettingsError),
     /// The service could not start or ended with an error, or the bucket refused a request.
     #[error(transparent)]
-    Service(#[from] BuildError),
+    Service(Box<BuildError>),
     #[error(transparent)]
-    Worker(#[from] WorkerError),
+    Worker(Box<WorkerError>),
     /// The settings of the worker are invalid or do not fit the job: starting it again without a change is of no use.
     #[error(transparent)]
     InvalidWorkerSettings(Box<CliError>),
@@ -64,6 +64,18 @@ pub(super) enum CliError {
     Signals(#[source] io::Error),
     #[error("a task panicked: {0}")]
     TaskPanicked(String),
+}
+
+impl From<WorkerError> for CliError {
+    fn from(error: WorkerError) -> Self {
+        Self::Worker(Box::new(error))
+    }
+}
+
+impl From<BuildError> for CliError {
+    fn from(error: BuildError) -> Self {
+        Self::Service(Box::new(error))
+    }
 }
 
 impl CliError {

@@ -104,7 +104,7 @@ async fn event_streams_ask_proxies_not_to_buffer() {
 async fn other_origins_are_allowed_as_browsers_write_them() {
     for wrong in ["*", "nonsense", "https://ok.example/path", "https://ok.example,*", "null"] {
         let settings = glimpse::config::Settings::from_variables([("GLIMPSE_CORS_ORIGINS", wrong)]);
-        assert!(settings.unwrap_err().to_string().contains("GLIMPSE_CORS_ORIGINS has `"), "{wrong}");
+        assert!(settings.unwrap_err().to_string().contains("GLIMPSE_CORS_ORIGINS is `"), "{wrong}");
     }
     let app = TestApp::start_with(&[("GLIMPSE_CORS_ORIGINS", "https://OK.example/, http://dev.example:80")]).await;
     for (origin, allowed) in [

@@ -19,7 +19,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use axum::Router;
 use bytes::Bytes;
 use glimpse::api::replies::{FailuresReply, JobReply, SearchReply, SubmitReply};
-use glimpse::app::{App, Bucket};
+use glimpse::app::{App, Bucket, BuildError};
 use glimpse::config::Settings;
 use glimpse::domain::ImageUri;
 use glimpse::shutdown::Shutdown;
@@ -30,6 +30,8 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
+
+use self::environment::print;
 
 pub(crate) use self::images::{demo_image, demo_images, encode_png, quarters_png, root};
 
@@ -96,7 +98,7 @@ impl TestApp {
         all.extend(variables.clone());
         let settings = Settings::from_variables(all).unwrap();
         let shutdown = Shutdown::new();
-        let app = App::build(settings, &shutdown).await.unwrap();
+        let app = Self::build(settings, &shutdown).await;
         let url = format!("http://{}", app.addr());
         let bucket = app.bucket().await.unwrap();
         let bucket_line = app.lines().iter().find(|line| line.starts_with("bucket")).unwrap();
@@ -104,6 +106,20 @@ impl TestApp {
         let served = tokio::spawn(async move { app.serve().await.unwrap() });
         let client = Client::builder().timeout(std::time::Duration::from_mins(2)).build().unwrap();
         Self { url, client, bucket, bucket_url, folder, variables, shutdown, served }
+    }
+
+    /// Tasks of a service that was stopped in this process can hold its index for a moment longer.
+    async fn build(settings: Settings, shutdown: &Shutdown) -> App {
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        loop {
+            match App::build(settings.clone(), shutdown).await {
+                Err(BuildError::Index(error)) if std::time::Instant::now() < deadline => {
+                    print(&format!("waits for the index: {error}"));
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                }
+                built => return built.unwrap(),
+            }
+        }
     }
 
     /// Asks it to stop, as SIGTERM does.
