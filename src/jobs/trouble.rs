@@ -14,7 +14,7 @@ use crate::source::SourceError;
 /// What to do after the operator has fixed the problem.
 const RETRY_ADVICE: &str = "Then retry the job: images that are done are kept";
 
-/// Why a job could not continue. [`JobTrouble::said`] returns the job's message.
+/// Why a job could not continue. [`JobTrouble::client_message`] returns the job's message.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum JobTrouble {
     #[error("listing the bucket: {0}")]
@@ -82,7 +82,7 @@ impl JobTrouble {
     }
 
     /// Returns the message for a client. A dependency's own message is only in the log.
-    pub(super) fn said(&self) -> String {
+    pub(super) fn client_message(&self) -> String {
         match self {
             Self::Listing(SourceError::Dependency(down))
             | Self::Bucket(SourceError::Dependency(down))

@@ -79,6 +79,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("items.twin", "column of the ledger"),
     ("have, twin", "column of the ledger"),
     ("ADD COLUMN twin", "column of the ledger"),
+    ("'no space left' is no value", "a message of a store, as a test has it"),
     ("\"said\"", "value of a label: a worker that reported its exit"),
     ("`said` if", "value of a label, in the documentation"),
     ("rename = \"picture\"", "field of the file with the expected results"),

@@ -59,7 +59,7 @@ impl<'a> Examiner<'a> {
     /// Counts an id.
     pub(crate) fn saw(&mut self, place: Place) {
         for (at, (_, count)) in self.report.stores.iter_mut().enumerate() {
-            *count += u64::from(place.stores.has(at));
+            *count += u64::from(place.stores.contains(at));
         }
         self.report.ledger += u64::from(place.ledger.is_some());
     }
@@ -117,7 +117,7 @@ impl<'a> Examiner<'a> {
     async fn read(&self, places: &[(Place, bool)]) -> Result<HashMap<ImageId, Vec<(usize, ImageRecord)>>, JobsError> {
         let mut records: HashMap<ImageId, Vec<(usize, ImageRecord)>> = HashMap::new();
         for (at, store) in self.jobs.stores.iter().enumerate() {
-            let present = places.iter().filter(|(place, _)| place.stores.has(at));
+            let present = places.iter().filter(|(place, _)| place.stores.contains(at));
             let ids: Vec<ImageId> = present.map(|(place, _)| place.id).collect();
             if !ids.is_empty() {
                 for record in store.get(&self.report.collection, &ids).await? {
@@ -134,7 +134,7 @@ impl<'a> Examiner<'a> {
         let positions = 0..self.report.stores.len();
         let differs =
             |at: usize| records.iter().any(|(position, record)| *position == at && !have_same_content(record, &newest));
-        let unequal = Mask::of(positions.map(differs));
+        let unequal = Mask::from_flags(positions.map(differs));
         let missing = self.all.without(place.stores);
         // The ledger does not list objects without an ETag.
         let check_ledger = newest.payload.etag.is_some() && !agreed;
@@ -219,7 +219,7 @@ impl<'a> Examiner<'a> {
 
     fn names(&self, mask: Mask) -> Vec<&'static str> {
         let stores = self.report.stores.iter().enumerate();
-        stores.filter(|(at, _)| mask.has(*at)).map(|(_, (name, _))| *name).collect()
+        stores.filter(|(at, _)| mask.contains(*at)).map(|(_, (name, _))| *name).collect()
     }
 }
 

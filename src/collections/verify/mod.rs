@@ -162,7 +162,7 @@ impl JobService {
     }
 
     fn mask(&self, stores: &StoreSet) -> Mask {
-        Mask::of(self.stores.iter().map(|store| stores.contains(store.name())))
+        Mask::from_flags(self.stores.iter().map(|store| stores.contains(store.name())))
     }
 }
 

@@ -15,16 +15,16 @@ pub(crate) struct Mask(u8);
 
 impl Mask {
     /// Makes a set of the positions whose value is `true`.
-    pub(crate) fn of(values: impl IntoIterator<Item = bool>) -> Self {
+    pub(crate) fn from_flags(values: impl IntoIterator<Item = bool>) -> Self {
         Self(values.into_iter().enumerate().fold(0, |mask, (position, value)| mask | u8::from(value) << position))
     }
 
     /// Makes a set of the first `count` positions.
     pub(crate) fn all(count: usize) -> Self {
-        Self::of((0..count).map(|_| true))
+        Self::from_flags((0..count).map(|_| true))
     }
 
-    pub(crate) fn has(self, position: usize) -> bool {
+    pub(crate) fn contains(self, position: usize) -> bool {
         self.0 >> position & 1 == 1
     }
 
@@ -93,7 +93,7 @@ impl<'a> Walk<'a> {
             }
         }
         let ledger = self.ledger.next_if(|(known, _)| *known == id).map(|(_, mask)| mask);
-        Ok(Some(Place { id, stores: Mask::of(heads.into_iter().map(|head| head == Some(id))), ledger }))
+        Ok(Some(Place { id, stores: Mask::from_flags(heads.into_iter().map(|head| head == Some(id))), ledger }))
     }
 }
 
@@ -113,7 +113,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_id_is_returned_once_with_its_stores() {
-        let ledger = vec![(id(2), Mask::all(2)), (id(5), Mask::of([true, false]))];
+        let ledger = vec![(id(2), Mask::all(2)), (id(5), Mask::from_flags([true, false]))];
         let mut walk = Walk::new([scan(&[1, 2, 4]), scan(&[2, 3, 4])].into_iter(), ledger);
         let mut places = Vec::new();
         while let Some(place) = walk.next().await.unwrap() {

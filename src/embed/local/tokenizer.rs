@@ -4,7 +4,7 @@ use tokenizers::{Tokenizer, TruncationParams};
 
 use crate::embed::EmbedError;
 
-/// Maximum characters that are tokenized. No model reads so many, so the rest of a text cannot change the tokens.
+/// Maximum characters that are tokenized. No model reads that many, so the rest of a text cannot change the tokens.
 const MAX_CHARS: usize = 16_384;
 
 /// The tokenizer of one model.

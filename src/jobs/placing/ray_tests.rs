@@ -81,9 +81,9 @@ impl Test {
     /// Checks that the loop still runs after this many status requests. Not measured in time, since paused time
     /// advances while the test waits for SQLite's thread.
     async fn runs_for(&self, looks: usize) {
-        let until = self.script.asked("look").len() + looks;
+        let until = self.script.calls("look").len() + looks;
         let looked = async {
-            while self.script.asked("look").len() < until {
+            while self.script.calls("look").len() < until {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
@@ -114,7 +114,7 @@ async fn workers_without_progress_are_placed_again_up_to_the_limit() {
         error.contains("4 times") && error.contains("RAY_TASK_MAX_RETRIES") && error.contains("exit code 70"),
         "{error}"
     );
-    assert_eq!(test.script.asked("submit"), ["submit g1", "submit g2", "submit g3", "submit g4"]);
+    assert_eq!(test.script.calls("submit"), ["submit g1", "submit g2", "submit g3", "submit g4"]);
     let mut tokens = test.script.tokens.lock().unwrap().clone();
     tokens.dedup();
     assert_eq!(tokens.len(), 4, "each generation has its own token");
@@ -129,7 +129,7 @@ async fn a_generation_with_progress_resets_the_count() {
     let progress = async {
         for generation in 1..=6 {
             let submitted = format!("submit g{generation}");
-            while !test.script.asked("submit").contains(&submitted) {
+            while !test.script.calls("submit").contains(&submitted) {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
             test.process_one_image().await;
@@ -142,9 +142,9 @@ async fn a_generation_with_progress_resets_the_count() {
     };
     assert!(matches!(error, PlaceError::NoProgress { times: 4, .. }), "{error}");
     assert!(
-        test.script.asked("submit").len() >= 9,
+        test.script.calls("submit").len() >= 9,
         "six with progress, and four without: {:?}",
-        test.script.asked("submit")
+        test.script.calls("submit")
     );
 }
 
@@ -153,7 +153,7 @@ async fn a_setup_failure_fails_the_job_and_a_stop_in_ray_stops_it() {
     let unfit = Test::new([Ok(running()), Ok(failed(PlacedFailure::Setup, "no such file"))]).await;
     let error = unfit.ray.keep().await.unwrap_err().to_string();
     assert_eq!(error, "Ray could not start the job's workers: no such file");
-    assert_eq!(unfit.script.asked("submit").len(), 1);
+    assert_eq!(unfit.script.calls("submit").len(), 1);
     let stopped = Test::new([Ok(running()), Ok(Placed::Stopped)]).await;
     assert!(matches!(stopped.ray.keep().await, Err(PlaceError::Stopped)));
 }
@@ -165,7 +165,7 @@ async fn refused_workers_are_placed_only_once() {
     test.ray.live.remote_workers.refuse("the worker has version 9, the service has version 1");
     let error = test.ray.keep().await.unwrap_err().to_string();
     assert!(error.contains("every worker") && error.contains("the worker has version 9"), "{error}");
-    assert_eq!(test.script.asked("submit"), ["submit g1"]);
+    assert_eq!(test.script.calls("submit"), ["submit g1"]);
     assert!(test.log().await.contains("Ray ended"), "{}", test.log().await);
 }
 
@@ -174,7 +174,7 @@ async fn a_job_that_moves_to_another_executor_gets_no_new_workers() {
     // The status "died" arrives after the job was moved, and before this run is notified.
     let test = Test::new([Ok(running()), Ok(died())]).await;
     let handed_over = async {
-        while test.script.asked("look").is_empty() {
+        while test.script.calls("look").is_empty() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let id = test.id();
@@ -184,7 +184,7 @@ async fn a_job_that_moves_to_another_executor_gets_no_new_workers() {
     };
     let (kept, ()) = tokio::join!(test.ray.keep(), handed_over);
     kept.unwrap();
-    assert_eq!(test.script.asked("submit"), ["submit g1"]);
+    assert_eq!(test.script.calls("submit"), ["submit g1"]);
     assert_eq!(test.token().await.as_deref(), Some("theirs"));
     assert_eq!(test.ray.live.next_executor(), Some(Executor::Workers));
 }
@@ -195,7 +195,7 @@ async fn a_placement_whose_reply_was_lost_is_sent_again_with_the_same_id() {
     let lost = || Err(ClusterError::TimedOut("slow".into()));
     *test.script.submits.lock().unwrap() = VecDeque::from([lost(), lost(), lost()]);
     test.runs_for(6).await;
-    assert_eq!(test.script.asked("submit"), ["submit g1", "submit g1", "submit g1"]);
+    assert_eq!(test.script.calls("submit"), ["submit g1", "submit g1", "submit g1"]);
     let tokens = test.script.tokens.lock().unwrap().clone();
     assert!(tokens.iter().all(|token| *token == tokens[0]), "each submission has the token whose digest is recorded");
     assert!(test.placement().await.submitted);
@@ -213,7 +213,7 @@ async fn a_restarted_service_places_new_workers_only_if_the_old_ones_are_gone() 
     let id = found.id();
     found.ray.ledger.write(move |tx| placements::set_submitted(tx, id)).await.unwrap();
     found.runs_for(4).await;
-    assert_eq!(found.script.asked("submit"), Vec::<String>::new());
+    assert_eq!(found.script.calls("submit"), Vec::<String>::new());
     assert_eq!(found.token().await.as_deref(), Some("digest"));
 
     // The service was killed after it recorded the placement and before it called the cluster. This does not count as a
@@ -221,7 +221,7 @@ async fn a_restarted_service_places_new_workers_only_if_the_old_ones_are_gone() 
     let lost = Test::new([Ok(Placed::Gone), Ok(running())]).await;
     lost.place(2).await;
     lost.runs_for(4).await;
-    assert_eq!(lost.script.asked("submit"), ["submit g2"]);
+    assert_eq!(lost.script.calls("submit"), ["submit g2"]);
     assert_eq!(lost.placement().await.fruitless, 2);
 }
 
@@ -234,7 +234,7 @@ async fn the_status_has_a_warning_while_the_cluster_is_away() {
     assert!(warning.starts_with("Ray cannot be reached at RAY_ADDRESS, since"), "{warning}");
     test.runs_for(3).await;
     assert_eq!(test.ray.live.placing.warning(), None);
-    assert_eq!(test.script.asked("submit").len(), 1);
+    assert_eq!(test.script.calls("submit").len(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -248,14 +248,14 @@ async fn after_a_stop_the_cluster_is_asked_only_after_the_grace_period() {
     fixture::lease(&test.ray.ledger, test.id(), "w", Some(i64::MAX)).await;
     test.ray.keep().await.unwrap();
     assert!(begun.elapsed() >= STOP_GRACE, "{:?}", begun.elapsed());
-    assert!(!test.script.asked("stop").is_empty() && test.script.asked("submit").is_empty());
+    assert!(!test.script.calls("stop").is_empty() && test.script.calls("submit").is_empty());
     assert_eq!(fixture::held(&test.ray.ledger, test.id()).await, [], "no worker is left that could give it back");
 
     let early = Test::new([Ok(running())]).await;
     early.ray.live.stop.cancel();
     early.place(0).await;
     early.runs_for(2).await;
-    assert_eq!(early.script.asked("stop"), Vec::<String>::new());
+    assert_eq!(early.script.calls("stop"), Vec::<String>::new());
 }
 
 #[tokio::test(start_paused = true)]
@@ -265,7 +265,7 @@ async fn a_service_that_stops_leaves_its_workers_running() {
     test.ray.drain.cancel();
     test.ray.live.stop.cancel();
     test.ray.keep().await.unwrap();
-    assert_eq!(test.script.asked("stop"), Vec::<String>::new());
+    assert_eq!(test.script.calls("stop"), Vec::<String>::new());
 }
 
 #[tokio::test(start_paused = true)]
@@ -288,7 +288,7 @@ async fn the_placement_of_an_ended_job_is_stopped() {
         drain: CancellationToken::new(),
     };
     wind_up(Duration::ZERO).run().await;
-    assert_eq!(test.script.asked("stop"), ["stop g1"], "asked once");
+    assert_eq!(test.script.calls("stop"), ["stop g1"], "asked once");
 
     // A placement that is PENDING ignores the stop. The service gives up after a while and will refuse its workers.
     let pending = Test::new([Ok(Placed::Pending("no room".into()))]).await;

@@ -15,7 +15,7 @@ pub(crate) struct Script {
     looks: Mutex<VecDeque<Look>>,
     pub(crate) submits: Mutex<VecDeque<Result<(), ClusterError>>>,
     /// The calls, in order.
-    asked: Mutex<Vec<String>>,
+    calls: Mutex<Vec<String>>,
     pub(crate) tokens: Mutex<Vec<String>>,
 }
 
@@ -26,12 +26,12 @@ impl Script {
 
     fn note(&self, what: &str, submission: &str) {
         let generation = submission.rsplit('-').next().unwrap_or_default();
-        self.asked.lock().unwrap().push(format!("{what} {generation}"));
+        self.calls.lock().unwrap().push(format!("{what} {generation}"));
     }
 
-    pub(crate) fn asked(&self, what: &str) -> Vec<String> {
+    pub(crate) fn calls(&self, what: &str) -> Vec<String> {
         let matches = |call: &&String| call.starts_with(what);
-        self.asked.lock().unwrap().iter().filter(matches).cloned().collect()
+        self.calls.lock().unwrap().iter().filter(matches).cloned().collect()
     }
 }
 

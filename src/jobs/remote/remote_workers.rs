@@ -125,7 +125,7 @@ impl RemoteWorkers {
     }
 
     /// Records a request of a worker that has done `done` more images. Returns `false` if the worker is unknown.
-    pub(crate) fn hear(&self, name: &str, done: u64) -> bool {
+    pub(crate) fn record_request(&self, name: &str, done: u64) -> bool {
         let mut members = self.members();
         let Some(member) = members.get_mut(name) else { return false };
         member.done += done;
@@ -144,7 +144,7 @@ impl RemoteWorkers {
     /// Records the timings of a worker since it joined.
     pub(crate) fn timed(&self, name: &str, timings: Timings) {
         if self.members().contains_key(name) {
-            self.timings().told(name, timings);
+            self.timings().record(name, timings);
         }
     }
 

@@ -32,7 +32,7 @@ impl WorkerTimings {
     }
 
     /// Records the timings of a worker since it joined.
-    pub(crate) fn told(&mut self, worker: &str, timings: Timings) {
+    pub(crate) fn record(&mut self, worker: &str, timings: Timings) {
         if self.workers.len() >= MAX_WORKERS
             && !self.workers.contains_key(worker)
             && let Some((_, oldest)) = self.workers.pop_first()
@@ -78,13 +78,13 @@ mod tests {
         let mut remote_workers = WorkerTimings::default();
         for seconds in 1..=10 {
             remote_workers.begin("unknown");
-            remote_workers.told("a", busy(seconds, seconds));
+            remote_workers.record("a", busy(seconds, seconds));
         }
-        remote_workers.told("b", busy(1, 10));
+        remote_workers.record("b", busy(1, 10));
         let report = remote_workers.report();
         assert!((report.embed.p50_ms - 100.0).abs() < 0.1 && (report.embed.p95_ms - 1000.0).abs() < 0.1, "{report:?}");
         remote_workers.begin("a");
-        remote_workers.told("a", busy(1, 100));
+        remote_workers.record("a", busy(1, 100));
         let report = remote_workers.report();
         assert!((report.embed.p50_ms - 10.0).abs() < 0.1 && (report.embed.p95_ms - 1000.0).abs() < 0.1, "{report:?}");
         let expected = "embed: 2 of 2 lanes on 2 workers busy 100 % of the time";

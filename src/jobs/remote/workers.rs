@@ -257,7 +257,7 @@ impl WorkerJob {
         let live = self.live.as_ref().ok_or(JobsError::NotRunning)?;
         let space = live.space.get().ok_or(JobsError::NotRunning)?.name();
         let (id, collection, ledger) = (self.job.id, self.job.spec.collection.clone(), &self.jobs.0.ledger);
-        let joined = live.remote_workers.hear(worker, 0);
+        let joined = live.remote_workers.record_request(worker, 0);
         if !joined {
             let (name, held) = (name.clone(), Held { batch, attempt });
             if !ledger.read(move |db| leases::holds(db, id, name.as_str(), held)).await? {
@@ -272,7 +272,7 @@ impl WorkerJob {
             .await?;
         tally::reported(&reported);
         let Reported { done, failed, mut lost, renewed, .. } = reported;
-        live.remote_workers.hear(worker, done + failed.len() as u64);
+        live.remote_workers.record_request(worker, done + failed.len() as u64);
         if let Some(timings) = timings {
             live.remote_workers.timed(worker, timings);
         }
@@ -440,7 +440,7 @@ impl WorkerJob {
 }
 
 fn record_request(live: &RunningJob, worker: &str) -> Result<(), JobsError> {
-    if live.remote_workers.hear(worker, 0) { Ok(()) } else { Err(JobsError::NotJoined(worker.to_owned())) }
+    if live.remote_workers.record_request(worker, 0) { Ok(()) } else { Err(JobsError::NotJoined(worker.to_owned())) }
 }
 
 /// Removes the unanswered lease from the reply, unless the worker listed it as held.

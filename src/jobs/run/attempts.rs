@@ -86,7 +86,7 @@ impl JobService {
     /// Ends a job whose run panicked outside of its work. If that fails too, the job is tried again after a pause.
     async fn panicked(&self, id: JobId) {
         tracing::error!(job.id = %id, "the run of a job panicked");
-        let message = Some(JobTrouble::Panicked.said());
+        let message = Some(JobTrouble::Panicked.client_message());
         let finish = Finish { state: JobState::Failed, message, summary: None };
         if let Err(error) = tally::finish(&self.ledger, id, finish).await {
             tracing::error!(job.id = %id, %error, "the end of a job could not be written to the ledger");

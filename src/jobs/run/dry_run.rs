@@ -33,6 +33,6 @@ pub(crate) async fn warning(ledger: &Ledger, id: JobId) -> Result<Option<String>
     let losses = Losses { vanished, ..ledger.read_in_steps(vanished::losses(id)).await? };
     Ok(losses.exceed(percent, 0).then(|| {
         let refused = JobTrouble::TooMuchVanished { vanished, owned: losses.owned, percent };
-        format!("without dry_run, this job would fail: {}", refused.said())
+        format!("without dry_run, this job would fail: {}", refused.client_message())
     }))
 }

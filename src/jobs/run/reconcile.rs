@@ -39,7 +39,7 @@ pub(crate) async fn reconcile(
     let (parts, mut forgotten) = (stored.div_ceil(MAX_IDS_IN_MEMORY).max(1), 0);
     for number in 0..parts {
         let part = Part { number, of: parts };
-        let in_part = |id| std::future::ready(Ok(part.has(id).then_some(id)));
+        let in_part = |id| std::future::ready(Ok(part.contains(id).then_some(id)));
         let scanned: Result<HashSet<ImageId>, IndexError> =
             store.scan(collection).try_filter_map(in_part).try_collect().await;
         match scanned {

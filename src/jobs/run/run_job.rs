@@ -259,7 +259,7 @@ impl JobService {
                 let trouble = JobTrouble::Unfinished(counts.left());
                 tracing::error!(job.id = %job.id, error = %trouble, "job failed");
                 self.ledger.write(move |tx| jobs::mark_unfinished(tx, id)).await?;
-                Finish { state: JobState::Failed, message: Some(trouble.said()), summary }
+                Finish { state: JobState::Failed, message: Some(trouble.client_message()), summary }
             }
             Ok(()) => {
                 let nothing = (counts.listed == counts.skipped)
@@ -276,7 +276,7 @@ impl JobService {
                 if trouble.leaves_work() {
                     self.ledger.write(move |tx| jobs::mark_unfinished(tx, id)).await?;
                 }
-                Finish { state: trouble.state(), message: Some(trouble.said()), summary }
+                Finish { state: trouble.state(), message: Some(trouble.client_message()), summary }
             }
         };
         tracing::info!(

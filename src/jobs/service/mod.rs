@@ -132,7 +132,7 @@ impl Jobs {
     pub async fn submit(&self, submission: Submission) -> Result<JobRecord, JobsError> {
         let max_failures = sync::check(&submission)?;
         let collection = CollectionName::parse(&submission.collection)?;
-        if let Some(key) = submission.metadata_key.as_ref().filter(|key| FileKind::of(key).is_none()) {
+        if let Some(key) = submission.metadata_key.as_ref().filter(|key| FileKind::from_key(key).is_none()) {
             return Err(JobsError::MetadataKey(key.clone()));
         }
         let exclude = self.0.parse_exclude(submission.exclude)?;

@@ -104,7 +104,7 @@ pub(crate) fn forget_all_except(
     part: Part,
     ids: HashSet<ImageId>,
 ) -> impl FnMut(&Transaction<'_>) -> Step<u64> + Send + 'static {
-    forget_where(collection, store, move |id| part.has(id) && !ids.contains(&id))
+    forget_where(collection, store, move |id| part.contains(id) && !ids.contains(&id))
 }
 
 fn forget_where(
@@ -239,7 +239,7 @@ pub(crate) struct Part {
 
 impl Part {
     /// Whether an id is in this part.
-    pub(crate) fn has(self, id: ImageId) -> bool {
+    pub(crate) fn contains(self, id: ImageId) -> bool {
         id.0.as_u128() % u128::from(self.of.max(1)) == u128::from(self.number)
     }
 }

@@ -101,7 +101,7 @@ async fn objects_that_a_store_lost_are_forgotten_part_by_part() {
     let mut forgotten = 0;
     for number in 0..3 {
         let part = Part { number, of: 3 };
-        let ids = kept.iter().copied().filter(|id| part.has(*id)).collect();
+        let ids = kept.iter().copied().filter(|id| part.contains(*id)).collect();
         forgotten += ledger.in_steps(forget_all_except(collection(), "embedded", part, ids)).await.unwrap();
     }
     assert_eq!(forgotten, u64::from(OBJECTS / 2));

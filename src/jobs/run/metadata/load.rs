@@ -143,7 +143,7 @@ async fn write_to_ledger(
     uri: &ImageUri,
     bytes: bytes::Bytes,
 ) -> Result<Tally, MetadataError> {
-    let kind = FileKind::of(uri.key()).unwrap_or(FileKind::Csv);
+    let kind = FileKind::from_key(uri.key()).unwrap_or(FileKind::Csv);
     let (chunks, mut rows) = mpsc::channel::<Chunk>(QUEUE_CHUNKS);
     let prefix = job.spec.prefix.clone();
     let parsing = tokio::task::spawn_blocking(move || parse(kind, &bytes, &prefix, &chunks));

@@ -30,7 +30,7 @@ pub(crate) enum FileKind {
 
 impl FileKind {
     /// Returns the format for the extension of a key; `None` for every other extension.
-    pub(crate) fn of(key: &str) -> Option<Self> {
+    pub(crate) fn from_key(key: &str) -> Option<Self> {
         let (_, extension) = key.rsplit('/').next()?.rsplit_once('.')?;
         match extension.to_ascii_lowercase().as_str() {
             "csv" => Some(Self::Csv),
@@ -92,7 +92,7 @@ mod tests {
             ("csv", None),
             ("", None),
         ] {
-            assert_eq!(FileKind::of(key), kind, "{key}");
+            assert_eq!(FileKind::from_key(key), kind, "{key}");
         }
     }
 }
