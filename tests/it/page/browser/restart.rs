@@ -110,7 +110,7 @@ async fn the_view_of_a_job_asks_for_the_key_after_a_restart() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn searches_work_while_a_job_runs() {
-    let clip = CheapClip::start(Duration::from_millis(40)).await;
+    let clip = CheapClip::start(Duration::from_millis(120)).await;
     let app = start_slow(&clip, &[]).await;
     upload_images(&app, 200).await;
     let Some(browser) = Browser::open(&app, 1280, 900).await else { return };
