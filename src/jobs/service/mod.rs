@@ -336,7 +336,9 @@ impl JobService {
             .then(|| (job.counts.left() as f64 / pace.images_per_second).ceil() as u64);
         let waiting_on = self.waiting.snapshot().or_else(|| self.waits_for_workers(&job, &live));
         let workers = self.workers(&job, &live).await?;
-        job.message = job.message.or_else(|| live.placing.warning().filter(|_| waiting_on.is_none()));
+        // A job that has just ended can still be among the running ones.
+        let warns = waiting_on.is_none() && !job.state.is_final();
+        job.message = job.message.or_else(|| live.placing.warning().filter(|_| warns));
         Ok(JobView { job, pace: Some(pace), eta_seconds: eta, waiting_on, workers })
     }
 }
