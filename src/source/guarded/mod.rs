@@ -14,7 +14,7 @@ use super::{Fetched, ImageSource, ListedPage, NewObject, Scope, SourceError};
 use crate::domain::{ImageRef, ImageUri};
 use crate::resilience::{AttributedError, Guard, Retryable};
 
-/// The number of reads of one object that may break off before another object is read to find the cause.
+/// The number of reads of one object that may break off. Before the last one, other objects are read to find the cause.
 pub(super) const MAX_BROKEN_READS: u32 = 3;
 
 /// Wraps a source with the breaker that all callers of the bucket share. Waits without a limit; a caller gives up by
@@ -56,12 +56,12 @@ impl std::fmt::Debug for GuardedSource {
     }
 }
 
-/// Returns whether to read an object again after this error: not if its reads broke off [`MAX_BROKEN_READS`] times.
-fn below_max_broken_reads() -> impl FnMut(&SourceError) -> bool {
+/// Returns whether to read an object again after this error: not if its reads broke off `max` times.
+fn below_broken_reads(max: u32) -> impl FnMut(&SourceError) -> bool {
     let mut broken = 0;
     move |error| {
         broken += u32::from(matches!(error, SourceError::BrokenOff { .. }));
-        broken < MAX_BROKEN_READS
+        broken < max
     }
 }
 
@@ -80,17 +80,18 @@ impl ImageSource for GuardedSource {
     }
 
     async fn fetch(&self, image: &ImageRef) -> Result<Fetched, SourceError> {
+        let mut others_are_whole = false;
         loop {
             let control = || self.others.check_service(&image.uri);
-            match self.guard.call_attributed(below_max_broken_reads(), || self.inner.fetch(image), control).await {
+            let again = below_broken_reads(if others_are_whole { 1 } else { MAX_BROKEN_READS - 1 });
+            match self.guard.call_attributed(again, || self.inner.fetch(image), control).await {
                 Ok(fetched) => {
                     self.others.remember(&image.uri);
                     return Ok(fetched);
                 }
-                Err(AttributedError::Call(error @ SourceError::BrokenOff { .. })) => {
-                    if !self.waited_for_whole_bodies(image).await? {
-                        return Err(error);
-                    }
+                // The service may have recovered since the reads before, so the object is read once more.
+                Err(AttributedError::Call(SourceError::BrokenOff { .. })) if !others_are_whole => {
+                    others_are_whole = !self.waited_for_whole_bodies(image).await?;
                 }
                 Err(AttributedError::Call(error)) if sample::is_refusal(&error) => {
                     let cause = || self.others.cause_of_refusal(&image.uri, &error);
@@ -108,7 +109,7 @@ impl ImageSource for GuardedSource {
     }
 
     async fn fetch_file(&self, uri: &ImageUri, max_bytes: u64) -> Result<Fetched, SourceError> {
-        self.guard.call_while(below_max_broken_reads(), || self.inner.fetch_file(uri, max_bytes)).await
+        self.guard.call_while(below_broken_reads(MAX_BROKEN_READS), || self.inner.fetch_file(uri, max_bytes)).await
     }
 
     async fn put(&self, uri: &ImageUri, object: NewObject) -> Result<(), SourceError> {
