@@ -137,12 +137,12 @@ impl Bare {
             metadata: BTreeMap::new(),
         });
         let (outcomes, mut arrived) = tokio::sync::mpsc::channel(64);
-        let run = Run { collection, space, stages, leave: WriteLease::default() };
+        let run = Run { collection, space, stages, write_lease: WriteLease::default() };
         let work = self.pipeline.run(run, tasks.chunks(64), outcomes, CancellationToken::new());
         let count = async {
             let mut done = 0;
             while let Some(outcome) = arrived.recv().await {
-                done += usize::from(matches!(outcome.fate, ItemOutcome::Indexed(_)));
+                done += usize::from(matches!(outcome.result, ItemOutcome::Indexed(_)));
             }
             done
         };

@@ -137,8 +137,8 @@ impl Bench {
                     let outcome = |task: &glimpse::pipeline::Task| {
                         let (etag, size_bytes) = (task.image.etag.clone(), task.image.size_bytes);
                         let stores = StoreSet::parse("embedded");
-                        let fate = ItemOutcome::Indexed(Indexed { etag, size_bytes, stores, copied: false });
-                        TaskOutcome { ticket: task.ticket, fate }
+                        let result = ItemOutcome::Indexed(Indexed { etag, size_bytes, stores, copied: false });
+                        TaskOutcome { ticket: task.ticket, result }
                     };
                     let outcomes = batch.tasks.iter().map(outcome).collect();
                     let report = Report { batch: batch.id, attempt: batch.attempt, outcomes };

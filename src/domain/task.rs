@@ -30,7 +30,8 @@ pub struct TaskOutcome {
     /// The ticket of the task.
     pub ticket: i64,
     /// The outcome of its image.
-    pub fate: ItemOutcome,
+    #[serde(rename = "fate")]
+    pub result: ItemOutcome,
 }
 
 /// The outcome of an image.

@@ -35,8 +35,8 @@ pub use error::JobsError;
 pub use placing::Placing;
 pub use pool::{Ended, Pool, PoolError};
 pub use remote::bounds::Bounded;
+pub use remote::worker_job::WorkerJob;
 pub use remote::worker_name::{InvalidWorkerName, WorkerName};
-pub use remote::workers::WorkerJob;
 pub use service::{JobView, Jobs, Moved, RETRY_WHEN_FULL, Submission};
 pub use settings::JobSettings;
 

@@ -76,7 +76,7 @@ pub struct Run {
     /// Where timings are recorded.
     pub stages: Arc<Stages>,
     /// The lease that limits how long records may be written.
-    pub leave: WriteLease,
+    pub write_lease: WriteLease,
 }
 
 /// The pipeline with its parts. The service has only one, so that its limits apply to all jobs together.

@@ -184,7 +184,7 @@ impl Steps {
         // The key is made from the id, because not every key of the bucket is still valid with a prefix.
         let key = format!("{prefix}{}.jpg", uri.id());
         let object = NewObject { bytes, content_type: "image/jpeg".to_owned(), ..NewObject::default() };
-        self.0.run.leave.granted().await;
+        self.0.run.write_lease.granted().await;
         match pipeline.source.put(&ImageUri::new(uri.bucket(), &key), object).await {
             Ok(()) => ready.thumbnail_key = Some(key),
             Err(SourceError::Dependency(down)) if self.0.stop.is_cancelled() => return self.stop_with(down),
@@ -283,9 +283,9 @@ impl Steps {
         None
     }
 
-    pub(super) async fn report_outcome(&self, ticket: i64, fate: ItemOutcome) {
+    pub(super) async fn report_outcome(&self, ticket: i64, result: ItemOutcome) {
         // The receiver is dropped only when the run is given up.
-        drop(self.0.outcomes.send(TaskOutcome { ticket, fate }).await);
+        drop(self.0.outcomes.send(TaskOutcome { ticket, result }).await);
     }
 
     /// Keeps the first error and stops taking tasks.

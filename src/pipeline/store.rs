@@ -36,7 +36,7 @@ impl Steps {
         let (pipeline, run) = (self.pipeline(), self.current_run());
         let (mut items, records): (Vec<_>, Vec<_>) =
             pending.into_iter().map(|one| (Item::new(one.ticket, one.indexed), one.record)).unzip();
-        run.leave.granted().await;
+        run.write_lease.granted().await;
         let mut answers = pipeline.stores.upsert(&run.collection, &records, &have, run.stages.clock());
         let mut worked = Duration::ZERO;
         let mut reported = true;

@@ -131,7 +131,7 @@ impl Cluster for RayCluster {
         // arrived.
         match error {
             ClusterError::Failed(_) | ClusterError::TimedOut(_) | ClusterError::Unreachable(_) => {
-                match self.look(&placement.submission).await {
+                match self.status(&placement.submission).await {
                     Ok(Placed::Gone) | Err(_) => Err(error),
                     Ok(
                         Placed::Pending(_)
@@ -151,7 +151,7 @@ impl Cluster for RayCluster {
         }
     }
 
-    async fn look(&self, submission: &str) -> Result<Placed, ClusterError> {
+    async fn status(&self, submission: &str) -> Result<Placed, ClusterError> {
         let response = self.http.send(Method::GET, &job_path(submission), None).await?;
         if response.status() == StatusCode::NOT_FOUND {
             let text = http::words(response).await;

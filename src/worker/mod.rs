@@ -136,7 +136,7 @@ impl Worker {
             let threads = self.pipeline.lanes().prepare;
             self.log_to_job(&broker, format!("starts: {threads} threads, version {VERSION}")).await;
             let (collection, space) = (joined.collection, Arc::new(joined.space));
-            let run = Run { collection, space, stages, leave: WriteLease::default() };
+            let run = Run { collection, space, stages, write_lease: WriteLease::default() };
             match Pool::new(self.pipeline.clone(), broker.clone()).work(run, drain).await {
                 Ok(Ended::Over) | Err(PoolError::Lease(LeaseError::Over)) => return Ok(()),
                 Ok(Ended::Lost) => {

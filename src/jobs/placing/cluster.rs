@@ -21,14 +21,14 @@ pub trait Cluster: std::fmt::Debug + Send + Sync + 'static {
     /// twice.
     ///
     /// # Errors
-    /// [`ClusterError`]. After an error the cluster may have the placement or not; [`Cluster::look`] tells which.
+    /// [`ClusterError`]. After an error the cluster may have the placement or not; [`Cluster::status`] tells which.
     async fn submit(&self, placement: &Placement) -> Result<(), ClusterError>;
 
     /// Returns the status of the placement with this id.
     ///
     /// # Errors
     /// [`ClusterError`]
-    async fn look(&self, submission: &str) -> Result<Placed, ClusterError>;
+    async fn status(&self, submission: &str) -> Result<Placed, ClusterError>;
 
     /// Asks the cluster to stop the placement. A placement that has not started may ignore this.
     ///

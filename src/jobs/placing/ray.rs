@@ -37,7 +37,7 @@ pub struct Placing {
 }
 
 /// The cluster's reply about a placement.
-type Look<'a> = Result<&'a Placed, &'a ClusterError>;
+type ClusterReply<'a> = Result<&'a Placed, &'a ClusterError>;
 
 /// Keeps workers placed for one job.
 pub(crate) struct Ray {
@@ -88,17 +88,17 @@ impl Ray {
                 (false, Some(_)) => JobStance::Unsent,
                 (false, None) => JobStance::Open,
             };
-            let look = self.placing.cluster.look(&now.row.submission).await;
-            self.live.placing.note(look.as_ref());
+            let reply = self.placing.cluster.status(&now.row.submission).await;
+            self.live.placing.note(reply.as_ref());
             let mut pause = POLL;
-            match decide(stance, look.as_ref().map_or(PlacementStatus::Hidden, PlacementStatus::from)) {
+            match decide(stance, reply.as_ref().map_or(PlacementStatus::Hidden, PlacementStatus::from)) {
                 Action::Wait => {}
                 Action::Confirm => self.confirm(&mut now).await?,
                 Action::Submit => self.submit(&mut now).await?,
                 Action::Again => {
-                    let reason = end_reason(look.as_ref());
-                    let fruitless = self.count_fruitless(&now.row, look.as_ref(), &reason).await?;
-                    self.report_end(&now.row, look.as_ref(), &reason).await?;
+                    let reason = end_reason(reply.as_ref());
+                    let fruitless = self.count_fruitless(&now.row, reply.as_ref(), &reason).await?;
+                    self.report_end(&now.row, reply.as_ref(), &reason).await?;
                     now = match self.place_generation(fruitless, now.row.generation).await? {
                         Some(now) => now,
                         None => return self.leave_to_another().await,
@@ -106,11 +106,11 @@ impl Ray {
                     pause = (POLL * 2_u32.saturating_pow(fruitless.min(8))).min(MAX_PAUSE);
                 }
                 Action::Fail => {
-                    self.log_output(look.as_ref()).await?;
-                    return Err(PlaceError::Unfit(end_reason(look.as_ref())));
+                    self.log_output(reply.as_ref()).await?;
+                    return Err(PlaceError::Unfit(end_reason(reply.as_ref())));
                 }
                 Action::Refuse => {
-                    self.report_end(&now.row, look.as_ref(), &end_reason(look.as_ref())).await?;
+                    self.report_end(&now.row, reply.as_ref(), &end_reason(reply.as_ref())).await?;
                     return Err(PlaceError::Refused(self.live.remote_workers.refusal()));
                 }
                 Action::Stop => return Err(PlaceError::Stopped),
@@ -204,7 +204,12 @@ impl Ray {
     }
 
     /// Returns the number of consecutive generations without progress, including the one that has just ended.
-    async fn count_fruitless(&self, row: &PlacementRow, look: Look<'_>, reason: &str) -> Result<u32, PlaceError> {
+    async fn count_fruitless(
+        &self,
+        row: &PlacementRow,
+        reply: ClusterReply<'_>,
+        reason: &str,
+    ) -> Result<u32, PlaceError> {
         // A generation that the cluster never had does not count.
         if !row.submitted {
             return Ok(row.fruitless);
@@ -212,26 +217,26 @@ impl Ray {
         let counts = self.ledger.job(self.job.id).await?.map(|job| job.counts).unwrap_or_default();
         let times = if dealt_with(&counts) > row.dealt_with { 0 } else { row.fruitless + 1 };
         if times > self.placing.max_retries {
-            self.report_end(row, look, reason).await?;
+            self.report_end(row, reply, reason).await?;
             return Err(PlaceError::NoProgress { times, reason: reason.to_owned() });
         }
         Ok(times)
     }
 
     /// Writes into the job's log how a generation ended.
-    async fn report_end(&self, row: &PlacementRow, look: Look<'_>, reason: &str) -> Result<(), PlaceError> {
+    async fn report_end(&self, row: &PlacementRow, reply: ClusterReply<'_>, reason: &str) -> Result<(), PlaceError> {
         tracing::warn!(
             job.id = %self.job.id, submission = row.submission, reason,
             "the job's workers ended on the cluster"
         );
-        self.log_output(look).await?;
+        self.log_output(reply).await?;
         Ok(self.ledger.log(self.job.id, format!("Ray ended {}: {reason}", row.submission)).await?)
     }
 
     /// Writes the last lines of a generation that failed into the job's log. Earlier lines were sent by the generation
     /// itself.
-    async fn log_output(&self, look: Look<'_>) -> Result<(), PlaceError> {
-        let Ok(Placed::Failed { lines, .. }) = look else { return Ok(()) };
+    async fn log_output(&self, reply: ClusterReply<'_>) -> Result<(), PlaceError> {
+        let Ok(Placed::Failed { lines, .. }) = reply else { return Ok(()) };
         let lines: Vec<_> = lines.iter().map(|line| format!("[ray] {}", plain(line))).collect();
         let id = self.job.id;
         Ok(self.ledger.write(move |tx| logs::add(tx, id, &lines)).await?)
@@ -254,8 +259,8 @@ impl Ray {
 }
 
 /// Returns a sentence that says how a placement ended.
-fn end_reason(look: Look<'_>) -> String {
-    match look {
+fn end_reason(reply: ClusterReply<'_>) -> String {
+    match reply {
         Ok(Placed::Pending(message) | Placed::Running(message) | Placed::Failed { message, .. }) => message.clone(),
         Ok(Placed::Succeeded) => "it ended while images were left".to_owned(),
         Ok(Placed::Stopped) => "it was stopped".to_owned(),

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::*;
 use crate::domain::{Executor, FailureClass, ImageRef, ImageUri, ItemFailure, JobId};
 use crate::jobs::placing::cluster::PlacedFailure;
-use crate::jobs::placing::script::{Look, Script};
+use crate::jobs::placing::script::{ClusterReply, Script};
 use crate::jobs::placing::wind_up::WindUp;
 use crate::ledger::leases::Leased;
 use crate::ledger::planning::Page;
@@ -19,7 +19,7 @@ struct Test {
 }
 
 impl Test {
-    async fn new(looks: impl IntoIterator<Item = Look>) -> Self {
+    async fn new(replies: impl IntoIterator<Item = ClusterReply>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(folder.path()).unwrap();
         let job = fixture::job(Executor::Ray);
@@ -33,7 +33,7 @@ impl Test {
         let job = ledger.job(job.id).await.unwrap().unwrap();
         let stages = Stages::new(PipelineSettings::default().lanes(), None);
         let live = Arc::new(RunningJob::new(stages, CancellationToken::new(), &job.counts));
-        let script = Arc::new(Script::with_statuses(looks));
+        let script = Arc::new(Script::with_statuses(replies));
         let placing = Placing { cluster: script.clone(), max_retries: 3, timeout: None };
         let ray = Ray { placing, ledger, job, live, drain: CancellationToken::new() };
         Self { ray, script, _folder: folder }
@@ -50,8 +50,8 @@ impl Test {
         let Leased::Batch(batch) = leased else { panic!("nothing is left") };
         let task = &batch.tasks[0];
         let (uri, message) = (task.image.uri.clone(), "processed".to_owned());
-        let fate = ItemOutcome::Failed(ItemFailure { uri, class: FailureClass::Corrupt, message, attempts: 1 });
-        let outcome = TaskOutcome { ticket: task.ticket, fate };
+        let result = ItemOutcome::Failed(ItemFailure { uri, class: FailureClass::Corrupt, message, attempts: 1 });
+        let outcome = TaskOutcome { ticket: task.ticket, result };
         let report = Report { batch: batch.id, attempt: batch.attempt, outcomes: vec![outcome] };
         fixture::report(ledger, job, "w", vec![report]).await;
     }
@@ -80,10 +80,10 @@ impl Test {
 
     /// Checks that the loop still runs after this many status requests. Not measured in time, since paused time
     /// advances while the test waits for SQLite's thread.
-    async fn runs_for(&self, looks: usize) {
-        let until = self.script.calls("look").len() + looks;
+    async fn runs_for(&self, replies: usize) {
+        let until = self.script.calls("status").len() + replies;
         let looked = async {
-            while self.script.calls("look").len() < until {
+            while self.script.calls("status").len() < until {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };
@@ -174,7 +174,7 @@ async fn a_job_that_moves_to_another_executor_gets_no_new_workers() {
     // The status "died" arrives after the job was moved, and before this run is notified.
     let test = Test::new([Ok(running()), Ok(died())]).await;
     let handed_over = async {
-        while test.script.calls("look").is_empty() {
+        while test.script.calls("status").is_empty() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         let id = test.id();

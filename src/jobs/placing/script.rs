@@ -7,12 +7,12 @@ use async_trait::async_trait;
 
 use crate::jobs::placing::cluster::{Cluster, ClusterError, ClusterVersion, Placed, Placement};
 
-pub(crate) type Look = Result<Placed, ClusterError>;
+pub(crate) type ClusterReply = Result<Placed, ClusterError>;
 
 /// Returns these statuses one after the other, and then always the last one.
 #[derive(Debug, Default)]
 pub(crate) struct Script {
-    looks: Mutex<VecDeque<Look>>,
+    replies: Mutex<VecDeque<ClusterReply>>,
     pub(crate) submits: Mutex<VecDeque<Result<(), ClusterError>>>,
     /// The calls, in order.
     calls: Mutex<Vec<String>>,
@@ -20,8 +20,8 @@ pub(crate) struct Script {
 }
 
 impl Script {
-    pub(crate) fn with_statuses(looks: impl IntoIterator<Item = Look>) -> Self {
-        Self { looks: Mutex::new(looks.into_iter().collect()), ..Self::default() }
+    pub(crate) fn with_statuses(replies: impl IntoIterator<Item = ClusterReply>) -> Self {
+        Self { replies: Mutex::new(replies.into_iter().collect()), ..Self::default() }
     }
 
     fn note(&self, what: &str, submission: &str) {
@@ -51,10 +51,10 @@ impl Cluster for Script {
         self.submits.lock().unwrap().pop_front().unwrap_or(Ok(()))
     }
 
-    async fn look(&self, submission: &str) -> Look {
-        self.note("look", submission);
-        let mut looks = self.looks.lock().unwrap();
-        if looks.len() > 1 { looks.pop_front().unwrap() } else { looks[0].clone() }
+    async fn status(&self, submission: &str) -> ClusterReply {
+        self.note("status", submission);
+        let mut replies = self.replies.lock().unwrap();
+        if replies.len() > 1 { replies.pop_front().unwrap() } else { replies[0].clone() }
     }
 
     async fn stop(&self, submission: &str) -> Result<(), ClusterError> {

@@ -34,9 +34,9 @@ impl PlacingView {
     }
 
     /// Records the cluster's status of the placement, or the error of the request.
-    pub(crate) fn note(&self, look: Result<&Placed, &ClusterError>) {
+    pub(crate) fn note(&self, reply: Result<&Placed, &ClusterError>) {
         let mut status = self.status();
-        match look {
+        match reply {
             Ok(placed) => {
                 status.trouble = None;
                 status.message = match placed {

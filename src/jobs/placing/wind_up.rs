@@ -38,8 +38,8 @@ impl WindUp {
     async fn end(&self) {
         let (begun, mut stop_requested) = (Instant::now(), false);
         while begun.elapsed() < END_TIMEOUT {
-            let look = self.placing.cluster.look(&self.submission).await;
-            match decide(JobStance::Over, look.as_ref().map_or(PlacementStatus::Hidden, PlacementStatus::from)) {
+            let reply = self.placing.cluster.status(&self.submission).await;
+            match decide(JobStance::Over, reply.as_ref().map_or(PlacementStatus::Hidden, PlacementStatus::from)) {
                 Action::End if !stop_requested && begun.elapsed() >= self.grace => {
                     stop_requested = self.placing.cluster.stop(&self.submission).await.is_ok();
                 }

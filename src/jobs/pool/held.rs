@@ -103,7 +103,7 @@ impl Holdings {
 
 /// Returns the tickets of finished items. An item that lags is not finished.
 pub(crate) fn finished(outcomes: &[TaskOutcome]) -> Vec<i64> {
-    let is_finished = |outcome: &&TaskOutcome| match outcome.fate {
+    let is_finished = |outcome: &&TaskOutcome| match outcome.result {
         ItemOutcome::Indexed(_) | ItemOutcome::Failed(_) => true,
         ItemOutcome::Lags(_) => false,
     };
@@ -135,7 +135,7 @@ mod tests {
             let (uri, class) = (image(ticket).uri, FailureClass::Truncated);
             TaskOutcome {
                 ticket,
-                fate: ItemOutcome::Failed(ItemFailure { uri, class, message: String::new(), attempts: 1 }),
+                result: ItemOutcome::Failed(ItemFailure { uri, class, message: String::new(), attempts: 1 }),
             }
         };
         holdings.tell(&finished(&[failure(1)]));

@@ -61,7 +61,7 @@ struct Shared {
     broker: Arc<dyn LeaseBroker>,
     holdings: Holdings,
     /// Permits writing held items, for as long as the leases last.
-    leave: WriteLease,
+    write_lease: WriteLease,
     /// Cancelled to take no new work.
     stop: CancellationToken,
     /// Cancelled to give up the items in flight.
@@ -85,7 +85,7 @@ impl Pool {
         let shared = Arc::new(Shared {
             broker: self.broker.clone(),
             holdings: Holdings::default(),
-            leave: lease_duration(&*self.broker)
+            write_lease: lease_duration(&*self.broker)
                 .map_or_else(WriteLease::default, |duration| WriteLease::until(Until::after(duration))),
             // A child token, since the pipeline cancels it if a dependency fails. The error then ends the listing and
             // the job.
@@ -93,7 +93,7 @@ impl Pool {
             lost: CancellationToken::new(),
             trouble: Mutex::new(None),
         });
-        let run = Run { leave: shared.leave.clone(), ..run };
+        let run = Run { write_lease: shared.write_lease.clone(), ..run };
         let max_held = self.pipeline.lanes().images_in_flight();
         let pipeline = self.pipeline.run(run, batches(shared.clone(), max_held), outcomes, shared.stop.clone());
         let (worked, ()) = tokio::select! {
@@ -185,7 +185,7 @@ impl Shared {
     /// Permits writing held items until the given time, since the service has renewed their leases.
     fn prolong(&self, until: Option<Until>) {
         if let Some(until) = until.filter(|_| !self.lost.is_cancelled()) {
-            self.leave.prolong(until);
+            self.write_lease.prolong(until);
         }
     }
 

@@ -106,7 +106,7 @@ impl Bounded for RecordsRequest {
 }
 
 fn check_outcome(outcome: &TaskOutcome) -> Result<(), JobsError> {
-    match &outcome.fate {
+    match &outcome.result {
         ItemOutcome::Indexed(indexed) | ItemOutcome::Lags(indexed) => {
             check_text("outcomes", "etag", indexed.etag.as_deref().unwrap_or_default(), MAX_ADDRESS)?;
             check_number("outcomes", "size_bytes", indexed.size_bytes)?;

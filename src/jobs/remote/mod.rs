@@ -3,9 +3,12 @@
 pub(crate) mod bounds;
 pub(crate) mod clock;
 pub(crate) mod lease_watch;
+mod leasing;
+mod membership;
+mod records;
 pub(crate) mod remote_workers;
 pub(crate) mod token;
 pub mod wire;
+pub(crate) mod worker_job;
 pub(crate) mod worker_name;
 pub(crate) mod worker_timings;
-pub(crate) mod workers;

@@ -219,7 +219,7 @@ impl From<WireWaiting> for Waiting {
 pub fn within_bounds(report: Report) -> Report {
     let Report { batch, attempt, mut outcomes } = report;
     for outcome in &mut outcomes {
-        match &mut outcome.fate {
+        match &mut outcome.result {
             // An absent ETag is not compared.
             ItemOutcome::Indexed(indexed) | ItemOutcome::Lags(indexed) => {
                 indexed.etag = indexed.etag.take().filter(|etag| etag.len() <= MAX_LINE);

@@ -11,7 +11,11 @@ use crate::ledger::planning::vanished::{self, Losses};
 ///
 /// # Errors
 /// [`JobTrouble::Space`] if a store has the collection in another space, [`JobTrouble::Store`]
-pub(crate) async fn look(stores: &Stores, collection: &CollectionName, space: &Space) -> Result<StoreSet, JobTrouble> {
+pub(crate) async fn find_stores(
+    stores: &Stores,
+    collection: &CollectionName,
+    space: &Space,
+) -> Result<StoreSet, JobTrouble> {
     let mut found = StoreSet::default();
     for store in stores.iter() {
         if let Some(described) = store.describe(collection).await.map_err(JobTrouble::Store)? {

@@ -3,6 +3,7 @@
 
 mod attempts;
 mod dry_run;
+mod job_end;
 pub(crate) mod keys;
 pub(crate) mod limit;
 mod listed;

@@ -2,11 +2,10 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt;
 
-use crate::domain::{Executor, JobRecord, JobState, Space};
+use crate::domain::{Executor, JobRecord, Space};
 use crate::index::{EnsureOutcome, ImageIndex};
 use crate::jobs::JobService;
 use crate::jobs::placing::wind_up::WindUp;
@@ -14,23 +13,17 @@ use crate::jobs::pool::broker::LeaseBroker;
 use crate::jobs::pool::local::LocalBroker;
 use crate::jobs::pool::{Ended, LOCAL, Pool};
 use crate::jobs::run::dry_run;
-use crate::jobs::run::keys;
 use crate::jobs::run::limit;
 use crate::jobs::run::metadata;
 use crate::jobs::run::plan::Planner;
-use crate::jobs::run::progress::{Pace, RunningJob};
+use crate::jobs::run::progress::RunningJob;
 use crate::jobs::run::reconcile;
 use crate::jobs::run::sync;
-use crate::jobs::service::tally;
 use crate::jobs::trouble::JobTrouble;
-use crate::ledger::jobs::{self, Finish};
 use crate::ledger::planning::{Planning, listing};
 use crate::ledger::{LedgerError, leases, objects, placements};
 use crate::pipeline::{Run, WriteLease};
 use crate::resilience::until_stopped;
-
-/// How long a job waits at its end for a store that indexes vectors asynchronously.
-const INDEXING_TIMEOUT: Duration = Duration::from_mins(1);
 
 impl JobService {
     /// Runs a job whose turn it is and records its end. `again` means that an earlier attempt of this run has begun it.
@@ -84,7 +77,7 @@ impl JobService {
         let ready = async {
             self.finish_drop_before(job).await?;
             if spec.dry_run {
-                return dry_run::look(stores, &spec.collection, &space).await.map(Some);
+                return dry_run::find_stores(stores, &spec.collection, &space).await.map(Some);
             }
             let ensured = stores.iter().map(|store| self.ensure_collection(job, store.as_ref(), &space));
             futures::future::try_join_all(ensured).await.map(|_| None)
@@ -127,7 +120,7 @@ impl JobService {
         });
         let pool = Pool::new(self.pipeline.clone(), broker.clone());
         let (collection, stages) = (spec.collection.clone(), live.stages.clone());
-        let run = Run { collection, space: space.clone(), stages, leave: WriteLease::default() };
+        let run = Run { collection, space: space.clone(), stages, write_lease: WriteLease::default() };
         let plan = async {
             self.within_grace(live, planner.plan(job, &live.stop)).await.unwrap_or(Ok(()))?;
             let (_, complete) = self.ledger.read(move |db| listing::progress(db, id)).await?;
@@ -170,37 +163,6 @@ impl JobService {
         Ok(())
     }
 
-    /// Waits up to [`INDEXING_TIMEOUT`] until searches find all written vectors. A store that does not report this does
-    /// not fail the job.
-    async fn wait_for_indexing(&self, job: &JobRecord, live: &RunningJob) {
-        let collection = &job.spec.collection;
-        let pending = |store: Arc<dyn ImageIndex>| async move {
-            match store.wait_until_indexed(collection, INDEXING_TIMEOUT).await {
-                Ok(None) => None,
-                Ok(Some(left)) => Some(format!(
-                    "{} has not indexed {left} vectors yet (ASYNC_INDEXING); until then a search may miss them",
-                    store.name()
-                )),
-                Err(error) => {
-                    tracing::warn!(
-                        job.id = %job.id, store = store.name(), %error,
-                        "the length of the store's indexing queue is unknown"
-                    );
-                    None
-                }
-            }
-        };
-        let reports = futures::future::join_all(self.pipeline.stores().iter().cloned().map(pending));
-        let warnings = tokio::select! {
-            warnings = reports => warnings,
-            () = live.stop.cancelled() => return,
-        };
-        let warnings: Vec<String> = warnings.into_iter().flatten().collect();
-        if !warnings.is_empty() {
-            live.unsettled.get_or_init(|| warnings.join("; "));
-        }
-    }
-
     /// Runs `work`. Returns `None` if the job was stopped and `work` did not end within the grace period.
     async fn within_grace<T>(&self, live: &RunningJob, work: impl Future<Output = T>) -> Option<T> {
         tokio::pin!(work);
@@ -225,77 +187,6 @@ impl JobService {
             }
             EnsureOutcome::Existed => reconcile::reconcile(&self.ledger, store, collection).await?,
         }
-        Ok(())
-    }
-
-    async fn end(&self, job: &JobRecord, live: &RunningJob, worked: Result<(), JobTrouble>) -> Result<(), JobTrouble> {
-        let id = job.id;
-        let Some(now) = self.ledger.job(id).await? else { return Ok(()) };
-        let stages = live.stages(job.spec.executor, self.pipeline.provider().busy());
-        let overall = live.overall(&now.counts);
-        let pace = Pace { images_per_second: overall, overall: Some(overall), stages };
-        let summary = serde_json::to_string(&pace).ok();
-        let counts = now.counts;
-        let finish = match worked {
-            // A client stopped the job, so its state is already final.
-            _ if now.state.is_final() => {
-                self.ledger.log(job.id, format!("stopped: {} done, {} failed", counts.done, counts.failed)).await?;
-                return Ok(self.ledger.write(move |tx| jobs::set_summary(tx, id, summary.as_deref())).await?);
-            }
-            _ if let Some(executor) = live.next_executor() => {
-                let executor = executor.as_str();
-                tracing::info!(job.id = %job.id, counts.done, job.executor = executor, "job moves to another executor");
-                return Ok(self.ledger.log(job.id, format!("moves to another executor: {executor}")).await?);
-            }
-            // Also with an error: waiting for a dependency ends with one, and any other error occurs again at the next
-            // start.
-            worked if live.stop.is_cancelled() => {
-                let error = worked.err().map(tracing::field::display);
-                tracing::info!(job.id = %job.id, counts.done, error, "job interrupted; it continues at the next start");
-                let line = "interrupted: the service stops; the job continues at its next start".to_owned();
-                return Ok(self.ledger.log(job.id, line).await?);
-            }
-            Ok(()) if counts.left() > 0 && !job.spec.dry_run => {
-                let trouble = JobTrouble::Unfinished(counts.left());
-                tracing::error!(job.id = %job.id, error = %trouble, "job failed");
-                self.ledger.write(move |tx| jobs::mark_unfinished(tx, id)).await?;
-                Finish { state: JobState::Failed, message: Some(trouble.client_message()), summary }
-            }
-            Ok(()) => {
-                let nothing = (counts.listed == counts.skipped)
-                    .then(|| format!("no image keys under s3://{}/{}", job.spec.bucket, job.spec.prefix));
-                let refused = if job.spec.dry_run { dry_run::warning(&self.ledger, job.id).await? } else { None };
-                let unreadable = keys::unreadable(&self.ledger, job).await?;
-                let warnings: Vec<String> =
-                    nothing.into_iter().chain(refused).chain(unreadable).chain(live.unsettled.get().cloned()).collect();
-                let message = (!warnings.is_empty()).then(|| warnings.join("; "));
-                Finish { state: JobState::Succeeded, message, summary }
-            }
-            Err(trouble) => {
-                tracing::error!(job.id = %job.id, error = %trouble, detail = trouble.detail(), "job failed");
-                if trouble.leaves_work() {
-                    self.ledger.write(move |tx| jobs::mark_unfinished(tx, id)).await?;
-                }
-                Finish { state: trouble.state(), message: Some(trouble.client_message()), summary }
-            }
-        };
-        tracing::info!(
-            job.id = %job.id, job.state = finish.state.as_str(), counts.done, counts.failed,
-            images_per_second = pace.images_per_second, "job ended"
-        );
-        let line = format!(
-            "{}: {} done, {} failed, {} deleted, {} unchanged, {} skipped, {} images/s{}",
-            finish.state.as_str(),
-            counts.done,
-            counts.failed,
-            counts.deleted,
-            counts.unchanged,
-            counts.skipped,
-            pace.images_per_second,
-            finish.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default()
-        );
-        self.ledger.log(job.id, line).await?;
-        tally::finish(&self.ledger, job.id, finish).await?;
         Ok(())
     }
 }

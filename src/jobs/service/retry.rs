@@ -20,20 +20,20 @@ impl Jobs {
     /// [`JobsError::NotFinal`] if the job has not ended, [`JobsError::NothingFailed`], [`JobsError::Unknown`], and the
     /// errors of [`Jobs::submit`].
     pub async fn retry(&self, id: &str) -> Result<JobRecord, JobsError> {
-        let job = self.0.known(id).await?;
+        let job = self.0.find_job(id).await?;
         if !job.state.is_final() {
             return Err(JobsError::NotFinal(job.state));
         }
         let id = job.id;
         if self.0.ledger.read(move |db| jobs::is_unfinished(db, id)).await? {
             let taken = job.spec.taken + job.counts.done;
-            return self.take(JobSpec { continues: Some(job.id), taken, ..job.spec }).await;
+            return self.accept(JobSpec { continues: Some(job.id), taken, ..job.spec }).await;
         }
         if self.0.ledger.read(move |db| failures::page(db, id, 0, 1)).await?.total == 0 {
             return Err(JobsError::NothingFailed(job.id));
         }
-        // `take` checks the bucket again, since it may have been removed from `S3_ALLOWED_BUCKETS`.
-        self.take(JobSpec {
+        // `accept` checks the bucket again, since it may have been removed from `S3_ALLOWED_BUCKETS`.
+        self.accept(JobSpec {
             max_items: None,
             sync: false,
             dry_run: false,

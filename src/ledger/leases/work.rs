@@ -65,7 +65,7 @@ pub(crate) fn report(
             if !held && !lost.contains(&batch) {
                 lost.push(batch);
             }
-            match outcome.fate {
+            match outcome.result {
                 ItemOutcome::Indexed(indexed) => {
                     let row = joined_row(tx, job, &uri, &indexed)?;
                     objects::put(tx, collection, &uri, space, &indexed, row.as_deref())?;

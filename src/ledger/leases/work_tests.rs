@@ -70,7 +70,7 @@ fn indexed_in(task: &Task, stores: &str) -> Indexed {
 }
 
 fn done(task: &Task) -> TaskOutcome {
-    TaskOutcome { ticket: task.ticket, fate: ItemOutcome::Indexed(indexed_in(task, ALL_STORES)) }
+    TaskOutcome { ticket: task.ticket, result: ItemOutcome::Indexed(indexed_in(task, ALL_STORES)) }
 }
 
 #[tokio::test]
@@ -101,7 +101,7 @@ async fn a_report_that_arrives_twice_counts_once() {
         message: "cut".into(),
         attempts: 1,
     };
-    let outcomes = vec![done(&tasks[0]), TaskOutcome { ticket: tasks[1].ticket, fate: ItemOutcome::Failed(failure) }];
+    let outcomes = vec![done(&tasks[0]), TaskOutcome { ticket: tasks[1].ticket, result: ItemOutcome::Failed(failure) }];
     for _ in 0..2 {
         let counts = report(&ledger, job, outcomes.clone()).await;
         assert_eq!((counts.done, counts.failed, counts.left()), (1, 1, 0));
@@ -133,7 +133,7 @@ async fn the_ledger_records_which_store_lags() {
     plan(&ledger, job, page(0..3), planning(10)).await;
     let tasks = leased(&ledger, job).await;
     assert!(tasks.iter().all(|task| task.have.is_empty()), "a new item is in no store");
-    let lags = TaskOutcome { ticket: tasks[1].ticket, fate: ItemOutcome::Lags(indexed_in(&tasks[1], "embedded")) };
+    let lags = TaskOutcome { ticket: tasks[1].ticket, result: ItemOutcome::Lags(indexed_in(&tasks[1], "embedded")) };
     let counts = report(&ledger, job, vec![done(&tasks[0]), lags]).await;
     assert_eq!((counts.done, counts.left()), (1, 2), "an item that one store lacks is not done");
 
@@ -157,7 +157,7 @@ async fn a_store_that_was_created_again_holds_no_objects() {
     let tasks = leased(&ledger, job).await;
     report(&ledger, job, tasks.iter().map(done).collect()).await;
     let second = leased(&ledger, job).await;
-    let lags = TaskOutcome { ticket: second[0].ticket, fate: ItemOutcome::Lags(indexed_in(&second[0], "qdrant")) };
+    let lags = TaskOutcome { ticket: second[0].ticket, result: ItemOutcome::Lags(indexed_in(&second[0], "qdrant")) };
     report(&ledger, job, vec![lags]).await;
 
     ledger.in_steps(forget::forget_store(collection(), "qdrant")).await.unwrap();
@@ -200,7 +200,7 @@ async fn a_changed_row_is_a_change_and_a_copy_keeps_its_row() {
     let tasks = leased(&ledger, job).await;
     let taxa: Vec<_> = tasks.iter().map(|task| task.metadata.get("taxon").map(String::as_str)).collect();
     assert_eq!(taxa, [Some("x"), Some("x"), None]);
-    let lags = TaskOutcome { ticket: tasks[1].ticket, fate: ItemOutcome::Lags(indexed_in(&tasks[1], "embedded")) };
+    let lags = TaskOutcome { ticket: tasks[1].ticket, result: ItemOutcome::Lags(indexed_in(&tasks[1], "embedded")) };
     report(&ledger, job, vec![done(&tasks[0]), lags, done(&tasks[2])]).await;
 
     // A lagging item is copied with the row that it has, by any job.
@@ -208,7 +208,7 @@ async fn a_changed_row_is_a_change_and_a_copy_keeps_its_row() {
     let lagging = leased(&ledger, job).await;
     assert_eq!((lagging.len(), lagging[0].have.to_string()), (1, "embedded".into()));
     let copied = Indexed { copied: true, ..indexed_in(&lagging[0], ALL_STORES) };
-    let copied = TaskOutcome { ticket: lagging[0].ticket, fate: ItemOutcome::Indexed(copied) };
+    let copied = TaskOutcome { ticket: lagging[0].ticket, result: ItemOutcome::Indexed(copied) };
     report(&ledger, job, vec![copied]).await;
     plan(&ledger, job, page(0..3), with_file()).await;
     assert!(matches!(lease(&ledger, job, "w", None).await, Leased::NothingYet), "no row has changed");

@@ -80,7 +80,7 @@ pub(crate) async fn run(pipeline: &Pipeline, tasks: &[Task]) -> (Result<(), RunE
         collection: CollectionName::parse("c").unwrap(),
         space: Arc::new(mean_space()),
         stages,
-        leave: WriteLease::default(),
+        write_lease: WriteLease::default(),
     };
     let chain = pipeline.run(run, batches(tasks), outcomes, CancellationToken::new());
     let collect = async {
@@ -99,14 +99,14 @@ pub(crate) fn batches(tasks: &[Task]) -> impl Stream<Item = Vec<Task>> + Send + 
 }
 
 fn failure(outcome: &TaskOutcome) -> Option<&ItemFailure> {
-    match &outcome.fate {
+    match &outcome.result {
         ItemOutcome::Failed(failure) => Some(failure),
         ItemOutcome::Indexed(_) | ItemOutcome::Lags(_) => None,
     }
 }
 
 fn is_indexed(outcome: &TaskOutcome) -> bool {
-    matches!(outcome.fate, ItemOutcome::Indexed(_))
+    matches!(outcome.result, ItemOutcome::Indexed(_))
 }
 
 pub(crate) fn keyed(reds: impl IntoIterator<Item = u8>) -> MemorySource {
@@ -233,7 +233,7 @@ async fn a_stop_takes_no_new_work_and_completes_work_in_flight() {
         collection: CollectionName::parse("c").unwrap(),
         space: Arc::new(mean_space()),
         stages,
-        leave: WriteLease::default(),
+        write_lease: WriteLease::default(),
     };
     let stop = CancellationToken::new();
     let work = chain.pipeline.run(run, batches(&chain.tasks()), outcomes, stop.clone());
@@ -275,7 +275,7 @@ async fn a_slow_listing_does_not_hold_back_a_partial_chunk() {
         collection: CollectionName::parse("c").unwrap(),
         space: Arc::new(mean_space()),
         stages,
-        leave: WriteLease::default(),
+        write_lease: WriteLease::default(),
     };
     let endless = batches(&chain.tasks()).chain(stream::pending());
     let work = chain.pipeline.run(run, endless, outcomes, CancellationToken::new());

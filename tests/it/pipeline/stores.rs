@@ -73,7 +73,7 @@ fn record_count(store: &MemoryIndex) -> usize {
 fn holders(outcomes: &[TaskOutcome]) -> (Vec<String>, Vec<String>) {
     let (mut done, mut lagging) = (Vec::new(), Vec::new());
     for outcome in outcomes {
-        match &outcome.fate {
+        match &outcome.result {
             ItemOutcome::Indexed(indexed) => done.push(indexed.stores.to_string()),
             ItemOutcome::Lags(indexed) => lagging.push(indexed.stores.to_string()),
             ItemOutcome::Failed(_) => {}
@@ -126,7 +126,7 @@ async fn an_image_that_one_store_refuses_fails_and_is_recorded_in_the_other() {
     let (ended, outcomes) = chain.run(chain.tasks("")).await;
     ended.unwrap();
     let of_it: Vec<_> =
-        outcomes.into_iter().filter(|outcome| outcome.ticket == 2).map(|outcome| outcome.fate).collect();
+        outcomes.into_iter().filter(|outcome| outcome.ticket == 2).map(|outcome| outcome.result).collect();
     let [ItemOutcome::Lags(indexed), ItemOutcome::Failed(failure)] = of_it.as_slice() else { panic!("{of_it:?}") };
     assert_eq!(indexed.stores.to_string(), "takes");
     assert_eq!((failure.class, failure.message.as_str()), (FailureClass::IndexRejected, "refuses: on purpose"));

@@ -26,9 +26,9 @@ fn placement(submission: &str) -> Placement {
 async fn every_status_is_read_and_an_unknown_id_is_gone() {
     let ray = FakeRay::start().await;
     let cluster = client(&settings(&ray));
-    assert_eq!(cluster.look("glimpse-1-g1").await.unwrap(), Placed::Gone);
+    assert_eq!(cluster.status("glimpse-1-g1").await.unwrap(), Placed::Gone);
     cluster.submit(&placement("glimpse-1-g1")).await.unwrap();
-    let state = async || cluster.look("glimpse-1-g1").await.unwrap();
+    let state = async || cluster.status("glimpse-1-g1").await.unwrap();
     assert!(matches!(state().await, Placed::Pending(message) if message.starts_with("Job has not started yet")));
     cluster.stop("glimpse-1-g1").await.unwrap();
     assert!(matches!(state().await, Placed::Pending(_)), "it ignores a stop");
@@ -87,7 +87,7 @@ async fn a_job_is_submitted_once_even_if_the_answer_is_lost() {
     ray.set_answers(Answers::Refuses400);
     assert!(matches!(cluster.submit(&placement("new")).await, Err(ClusterError::Refused(_))));
     ray.set_answers(Answers::Normal);
-    assert_eq!(cluster.look("new").await.unwrap(), Placed::Gone);
+    assert_eq!(cluster.status("new").await.unwrap(), Placed::Gone);
 }
 
 #[tokio::test]
@@ -133,6 +133,6 @@ async fn an_answer_that_is_not_from_ray_does_not_change_a_job() {
     let served = tokio::spawn(async move { axum::serve(listener, page).await.unwrap() });
     let cluster = client(&RaySettings { ray_address: url, ..RaySettings::default() });
     assert!(matches!(cluster.check().await, Err(ClusterError::NotRay(_))));
-    assert!(matches!(cluster.look("glimpse-1-g1").await, Err(ClusterError::NotRay(_))), "its 404 is not from Ray");
+    assert!(matches!(cluster.status("glimpse-1-g1").await, Err(ClusterError::NotRay(_))), "its 404 is not from Ray");
     served.abort();
 }

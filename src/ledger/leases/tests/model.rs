@@ -236,7 +236,7 @@ impl World {
     }
 
     pub(crate) async fn report(&mut self, worker: usize, report: Report) {
-        let fails = report.outcomes.iter().any(|outcome| matches!(outcome.fate, ItemOutcome::Failed(_)));
+        let fails = report.outcomes.iter().any(|outcome| matches!(outcome.result, ItemOutcome::Failed(_)));
         let tickets: Vec<i64> = report.outcomes.iter().map(|outcome| outcome.ticket).collect();
         let left_before = self.left().await;
         self.workers[worker].last = Some(report.clone());
@@ -260,14 +260,14 @@ impl World {
 }
 
 pub(crate) fn outcome(task: &Task, fails: bool) -> TaskOutcome {
-    let fate = if fails {
+    let result = if fails {
         let uri = task.image.uri.clone();
         ItemOutcome::Failed(ItemFailure { uri, class: FailureClass::Corrupt, message: "broken".into(), attempts: 1 })
     } else {
         let (etag, size_bytes) = (task.image.etag.clone(), task.image.size_bytes);
         ItemOutcome::Indexed(Indexed { etag, size_bytes, stores: StoreSet::parse("embedded"), copied: false })
     };
-    TaskOutcome { ticket: task.ticket, fate }
+    TaskOutcome { ticket: task.ticket, result }
 }
 
 pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {

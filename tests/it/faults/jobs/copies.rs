@@ -54,7 +54,7 @@ async fn a_record_of_two_stores_is_copied_from_the_one_that_answers() {
     let (ended, outcomes) = tokio::time::timeout(Duration::from_mins(1), copied).await.expect("it does not wait");
     ended.unwrap();
     let done =
-        outcomes.iter().filter(|outcome| matches!(&outcome.fate, ItemOutcome::Indexed(indexed) if indexed.copied));
+        outcomes.iter().filter(|outcome| matches!(&outcome.result, ItemOutcome::Indexed(indexed) if indexed.copied));
     assert_eq!((done.count(), empty.records.lock().unwrap().len()), (6, 6));
     assert_eq!(provider.calls.lock().unwrap().len(), embedded, "nothing is embedded again");
 }
