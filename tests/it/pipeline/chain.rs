@@ -72,16 +72,19 @@ impl Chain {
     }
 }
 
+fn new_run(pipeline: &Pipeline) -> Run {
+    Run {
+        collection: CollectionName::parse("c").unwrap(),
+        space: Arc::new(mean_space()),
+        stages: Arc::new(Stages::new(pipeline.lanes(), None)),
+        write_lease: WriteLease::default(),
+    }
+}
+
 /// Runs the chain to its end; returns the outcomes in order of arrival.
 pub(crate) async fn run(pipeline: &Pipeline, tasks: &[Task]) -> (Result<(), RunError>, Vec<TaskOutcome>) {
     let (outcomes, mut reports) = mpsc::channel(1);
-    let stages = Arc::new(Stages::new(pipeline.lanes(), None));
-    let run = Run {
-        collection: CollectionName::parse("c").unwrap(),
-        space: Arc::new(mean_space()),
-        stages,
-        write_lease: WriteLease::default(),
-    };
+    let run = new_run(pipeline);
     let chain = pipeline.run(run, batches(tasks), outcomes, CancellationToken::new());
     let collect = async {
         let mut all = Vec::new();
@@ -228,13 +231,7 @@ async fn a_stop_takes_no_new_work_and_completes_work_in_flight() {
     let provider = MeanProvider { delay: Duration::from_secs(1), ..MeanProvider::default() };
     let chain = chain(keyed([9; 200]), provider, MemoryIndex::default(), &PipelineSettings::default());
     let (outcomes, mut reports) = mpsc::channel(1);
-    let stages = Arc::new(Stages::new(chain.pipeline.lanes(), None));
-    let run = Run {
-        collection: CollectionName::parse("c").unwrap(),
-        space: Arc::new(mean_space()),
-        stages,
-        write_lease: WriteLease::default(),
-    };
+    let run = new_run(&chain.pipeline);
     let stop = CancellationToken::new();
     let work = chain.pipeline.run(run, batches(&chain.tasks()), outcomes, stop.clone());
     let collect = async {
@@ -270,13 +267,7 @@ async fn a_small_budget_slows_but_never_deadlocks() {
 async fn a_slow_listing_does_not_hold_back_a_partial_chunk() {
     let chain = chain(keyed([9; 3]), MeanProvider::default(), MemoryIndex::default(), &PipelineSettings::default());
     let (outcomes, mut reports) = mpsc::channel(16);
-    let stages = Arc::new(Stages::new(chain.pipeline.lanes(), None));
-    let run = Run {
-        collection: CollectionName::parse("c").unwrap(),
-        space: Arc::new(mean_space()),
-        stages,
-        write_lease: WriteLease::default(),
-    };
+    let run = new_run(&chain.pipeline);
     let endless = batches(&chain.tasks()).chain(stream::pending());
     let work = chain.pipeline.run(run, endless, outcomes, CancellationToken::new());
     let three = async {
