@@ -92,7 +92,11 @@ pub(crate) async fn unreadable(ledger: &Ledger, job: &JobRecord) -> Result<Optio
     } else {
         ""
     };
-    Ok((keys > 0).then(|| format!("{keys} keys are not UTF-8 and were skipped{kept}")))
+    Ok(match keys {
+        0 => None,
+        1 => Some(format!("1 key is not UTF-8 and was skipped{kept}")),
+        keys => Some(format!("{keys} keys are not UTF-8 and were skipped{kept}")),
+    })
 }
 
 #[cfg(test)]

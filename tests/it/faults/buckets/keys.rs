@@ -14,7 +14,7 @@ async fn a_key_that_is_not_utf8_is_skipped_and_named_and_the_others_are_indexed(
         let app = service(&bucket).await;
         let job = succeeded(&app, json!({})).await;
         assert_eq!((job.counts.listed, job.counts.skipped, job.counts.done, job.counts.failed), (5, 1, 4, 0));
-        assert!(job.message.as_ref().unwrap().contains("1 keys are not UTF-8"), "{job:?}");
+        assert!(job.message.as_ref().unwrap().contains("1 key is not UTF-8"), "{job:?}");
         let lines = app.log(&job.job_id).await;
         assert!(lines.contains("caf\u{FFFD}.jpg"), "{lines}");
 
