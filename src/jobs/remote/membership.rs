@@ -1,0 +1,150 @@
+//! Requests with which a worker joins a job, leaves it, or adds to its log.
+
+use std::time::Duration;
+
+use crate::jobs::error::JobsError;
+use crate::jobs::remote::remote_workers::MAX_WORKERS;
+use crate::jobs::remote::wire::{JoinReply, JoinRequest, Joined, PROTOCOL, VERSION, plain};
+use crate::jobs::remote::worker_job::{WorkerJob, millis, record_request};
+use crate::jobs::remote::worker_name::WorkerName;
+use crate::jobs::service::tally;
+use crate::ledger::leases;
+use crate::ledger::logs;
+
+/// Maximum characters of a node's name.
+const MAX_NODE_CHARS: usize = 64;
+/// The delay after which a worker sends its request again if the job is not running.
+pub(super) const NOT_RUNNING_RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// The start of a log line about a refused worker.
+const REFUSAL_PREFIX: &str = "a worker was refused: ";
+/// Maximum number of such lines in the log of a job.
+const MAX_REFUSALS: u32 = 20;
+/// Maximum characters of the reason in such a line.
+const MAX_REASON_CHARS: usize = 500;
+
+/// The exit code of a worker whose settings do not fit the job, so that restarting it does not help. `EX_CONFIG` of
+/// sysexits.h.
+const EX_CONFIG: u8 = 78;
+
+impl WorkerJob {
+    /// Lets a worker join the job. If the worker is refused, the job's log and its `waiting_on` have the reason.
+    ///
+    /// # Errors
+    /// [`JobsError`] if the worker has another version, space or stores, if its name is not valid, if the job has the
+    /// maximum number of workers, or if it has ended.
+    pub async fn join(&self, worker: &str, request: &JoinRequest) -> Result<JoinReply, JobsError> {
+        self.check_not_ended()?;
+        let joined = match WorkerName::parse(worker) {
+            Ok(worker) => self.admit_worker(worker.as_str(), request),
+            Err(invalid) => Err(invalid.into()),
+        };
+        if let Err(
+            refusal @ (JobsError::WorkerName(_)
+            | JobsError::WorkerRefused(_)
+            | JobsError::Space(_)
+            | JobsError::TooManyWorkers(_)),
+        ) = &joined
+        {
+            self.record_refusal(&refusal.to_string()).await?;
+        }
+        joined
+    }
+
+    async fn record_refusal(&self, reason: &str) -> Result<(), JobsError> {
+        let reason: String = plain(reason).chars().take(MAX_REASON_CHARS).collect();
+        tracing::warn!(job.id = %self.job.id, reason, "a worker was refused");
+        if let Some(live) = &self.live {
+            live.remote_workers.refuse(&reason);
+        }
+        let (id, line) = (self.job.id, format!("{REFUSAL_PREFIX}{reason}"));
+        let ledger = &self.jobs.0.ledger;
+        Ok(ledger.write(move |tx| logs::add_once(tx, id, REFUSAL_PREFIX, line, MAX_REFUSALS)).await?)
+    }
+
+    fn admit_worker(&self, worker: &str, request: &JoinRequest) -> Result<JoinReply, JobsError> {
+        let versions = |version: &str, protocol: u32| format!("version {version} (protocol {protocol})");
+        let (service, other) = (versions(VERSION, PROTOCOL), versions(&request.version, request.protocol));
+        if service != other {
+            return Err(JobsError::WorkerRefused(format!("the worker has {other}, the service has {service}")));
+        }
+        let stores = self.jobs.0.pipeline.stores().name_set();
+        if request.stores != stores {
+            let reason =
+                format!("the worker writes to {}, the job's stores are {stores} (VECTOR_DB_PROVIDER)", request.stores);
+            return Err(JobsError::WorkerRefused(reason));
+        }
+        let live = self.live.as_ref().filter(|live| !live.stop.is_cancelled());
+        let Some((live, space)) = live.and_then(|live| Some((live, live.space.get()?))) else {
+            return Ok(JoinReply::Wait { wait_ms: millis(NOT_RUNNING_RETRY_DELAY) });
+        };
+        space.admits(&request.space)?;
+        let node = request.node.as_deref().map(|node| plain(node).chars().take(MAX_NODE_CHARS).collect());
+        if !live.remote_workers.join(worker, node) {
+            return Err(JobsError::TooManyWorkers(MAX_WORKERS));
+        }
+        Ok(JoinReply::Joined(Box::new(Joined {
+            collection: self.job.spec.collection.clone(),
+            space: space.as_ref().clone(),
+            lease_seconds: self.jobs.0.settings.glimpse_lease_seconds.duration().as_secs(),
+        })))
+    }
+
+    /// Records that a worker has ended, and gives back its leases or ends them.
+    ///
+    /// # Errors
+    /// [`JobsError::Ledger`]
+    pub async fn exit(&self, worker: &WorkerName, rc: i64) -> Result<(), JobsError> {
+        let (name, worker, ledger, id) = (worker.clone(), worker.as_str(), &self.jobs.0.ledger, self.job.id);
+        // A refused worker ended by itself, so none of its images is a suspect.
+        let refused = rc == i64::from(EX_CONFIG);
+        let held = if rc == 0 || refused {
+            ledger.write(move |tx| leases::give_back(tx, id, name.as_str())).await?
+        } else {
+            let ended = ledger.write(move |tx| leases::deaths::end_leases_of_dead(tx, id, name.as_str())).await?;
+            tally::ended(ended, tally::EXIT_REPORTED).leases
+        };
+        if let Some(live) = &self.live {
+            live.remote_workers.leave(worker);
+            live.more.notify_waiters();
+        }
+        if refused {
+            let is_known = self.live.as_ref().is_some_and(|live| live.remote_workers.refusal().is_some());
+            let reason = format!(
+                "it ended with exit code {EX_CONFIG}: its settings do not fit the job; the worker's log has the details"
+            );
+            return if is_known { Ok(()) } else { self.record_refusal(&reason).await };
+        }
+        if rc != 0 && held > 0 {
+            let line = format!("worker {worker} died (exit code {rc}); its images go to other workers");
+            ledger.log(id, line).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the job because a worker met a problem that only the operator can fix.
+    ///
+    /// # Errors
+    /// [`JobsError::NotJoined`], [`JobsError::Over`], [`JobsError::Ledger`]
+    pub async fn operator_error(&self, worker: &WorkerName, problem: &str) -> Result<(), JobsError> {
+        self.check_not_ended()?;
+        let Some(live) = self.at_work() else { return Ok(()) };
+        record_request(live, worker.as_str())?;
+        let problem = plain(problem);
+        self.jobs.0.ledger.log(self.job.id, format!("[{worker}] cannot continue: {problem}")).await?;
+        // Only the first problem counts.
+        live.operator.set((worker.to_string(), problem)).ok();
+        Ok(())
+    }
+
+    /// Adds lines to the job's log, each with the worker's name.
+    ///
+    /// # Errors
+    /// [`JobsError::Over`], [`JobsError::Ledger`]
+    pub async fn log(&self, worker: &WorkerName, lines: Vec<String>) -> Result<(), JobsError> {
+        self.check_not_ended()?;
+        let lines: Vec<_> = lines.iter().map(|line| format!("[{worker}] {}", plain(line))).collect();
+        let id = self.job.id;
+        Ok(self.jobs.0.ledger.write(move |tx| logs::add(tx, id, &lines)).await?)
+    }
+}

@@ -1,0 +1,126 @@
+//! The end of a job: it waits for stores that still index, and records its final state.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::{JobRecord, JobState};
+use crate::index::ImageIndex;
+use crate::jobs::JobService;
+use crate::jobs::run::dry_run;
+use crate::jobs::run::keys;
+use crate::jobs::run::progress::{Pace, RunningJob};
+use crate::jobs::service::tally;
+use crate::jobs::trouble::JobTrouble;
+use crate::ledger::jobs::{self, Finish};
+
+/// How long a job waits at its end for a store that indexes vectors asynchronously.
+const INDEXING_TIMEOUT: Duration = Duration::from_mins(1);
+
+impl JobService {
+    /// Waits up to [`INDEXING_TIMEOUT`] until searches find all written vectors. A store that does not report this does
+    /// not fail the job.
+    pub(super) async fn wait_for_indexing(&self, job: &JobRecord, live: &RunningJob) {
+        let collection = &job.spec.collection;
+        let pending = |store: Arc<dyn ImageIndex>| async move {
+            match store.wait_until_indexed(collection, INDEXING_TIMEOUT).await {
+                Ok(None) => None,
+                Ok(Some(left)) => Some(format!(
+                    "{} has not indexed {left} vectors yet (ASYNC_INDEXING); until then a search may miss them",
+                    store.name()
+                )),
+                Err(error) => {
+                    tracing::warn!(
+                        job.id = %job.id, store = store.name(), %error,
+                        "the length of the store's indexing queue is unknown"
+                    );
+                    None
+                }
+            }
+        };
+        let reports = futures::future::join_all(self.pipeline.stores().iter().cloned().map(pending));
+        let warnings = tokio::select! {
+            warnings = reports => warnings,
+            () = live.stop.cancelled() => return,
+        };
+        let warnings: Vec<String> = warnings.into_iter().flatten().collect();
+        if !warnings.is_empty() {
+            live.unsettled.get_or_init(|| warnings.join("; "));
+        }
+    }
+
+    pub(super) async fn end(
+        &self,
+        job: &JobRecord,
+        live: &RunningJob,
+        worked: Result<(), JobTrouble>,
+    ) -> Result<(), JobTrouble> {
+        let id = job.id;
+        let Some(now) = self.ledger.job(id).await? else { return Ok(()) };
+        let stages = live.stages(job.spec.executor, self.pipeline.provider().busy());
+        let overall = live.overall(&now.counts);
+        let pace = Pace { images_per_second: overall, overall: Some(overall), stages };
+        let summary = serde_json::to_string(&pace).ok();
+        let counts = now.counts;
+        let finish = match worked {
+            // A client stopped the job, so its state is already final.
+            _ if now.state.is_final() => {
+                self.ledger.log(job.id, format!("stopped: {} done, {} failed", counts.done, counts.failed)).await?;
+                return Ok(self.ledger.write(move |tx| jobs::set_summary(tx, id, summary.as_deref())).await?);
+            }
+            _ if let Some(executor) = live.next_executor() => {
+                let executor = executor.as_str();
+                tracing::info!(job.id = %job.id, counts.done, job.executor = executor, "job moves to another executor");
+                return Ok(self.ledger.log(job.id, format!("moves to another executor: {executor}")).await?);
+            }
+            // Also with an error: waiting for a dependency ends with one, and any other error occurs again at the next
+            // start.
+            worked if live.stop.is_cancelled() => {
+                let error = worked.err().map(tracing::field::display);
+                tracing::info!(job.id = %job.id, counts.done, error, "job interrupted; it continues at the next start");
+                let line = "interrupted: the service stops; the job continues at its next start".to_owned();
+                return Ok(self.ledger.log(job.id, line).await?);
+            }
+            Ok(()) if counts.left() > 0 && !job.spec.dry_run => {
+                let trouble = JobTrouble::Unfinished(counts.left());
+                tracing::error!(job.id = %job.id, error = %trouble, "job failed");
+                self.ledger.write(move |tx| jobs::mark_unfinished(tx, id)).await?;
+                Finish { state: JobState::Failed, message: Some(trouble.client_message()), summary }
+            }
+            Ok(()) => {
+                let nothing = (counts.listed == counts.skipped)
+                    .then(|| format!("no image keys under s3://{}/{}", job.spec.bucket, job.spec.prefix));
+                let refused = if job.spec.dry_run { dry_run::warning(&self.ledger, job.id).await? } else { None };
+                let unreadable = keys::unreadable(&self.ledger, job).await?;
+                let warnings: Vec<String> =
+                    nothing.into_iter().chain(refused).chain(unreadable).chain(live.unsettled.get().cloned()).collect();
+                let message = (!warnings.is_empty()).then(|| warnings.join("; "));
+                Finish { state: JobState::Succeeded, message, summary }
+            }
+            Err(trouble) => {
+                tracing::error!(job.id = %job.id, error = %trouble, detail = trouble.detail(), "job failed");
+                if trouble.leaves_work() {
+                    self.ledger.write(move |tx| jobs::mark_unfinished(tx, id)).await?;
+                }
+                Finish { state: trouble.state(), message: Some(trouble.client_message()), summary }
+            }
+        };
+        tracing::info!(
+            job.id = %job.id, job.state = finish.state.as_str(), counts.done, counts.failed,
+            images_per_second = pace.images_per_second, "job ended"
+        );
+        let line = format!(
+            "{}: {} done, {} failed, {} deleted, {} unchanged, {} skipped, {} images/s{}",
+            finish.state.as_str(),
+            counts.done,
+            counts.failed,
+            counts.deleted,
+            counts.unchanged,
+            counts.skipped,
+            pace.images_per_second,
+            finish.message.as_ref().map(|message| format!(": {message}")).unwrap_or_default()
+        );
+        self.ledger.log(job.id, line).await?;
+        tally::finish(&self.ledger, job.id, finish).await?;
+        Ok(())
+    }
+}

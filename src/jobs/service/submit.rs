@@ -1,0 +1,123 @@
+//! Submissions: their checks, and the queue.
+
+use std::time::Duration;
+
+use crate::domain::{CollectionName, Executor, JobId, JobRecord, JobSpec, JobState, Timestamp};
+use crate::jobs::JobService;
+use crate::jobs::error::JobsError;
+use crate::jobs::run::metadata::FileKind;
+use crate::jobs::run::sync;
+use crate::jobs::service::Jobs;
+use crate::ledger::jobs;
+
+/// A submission of a client, before it is checked.
+#[derive(Clone, Debug, Default)]
+pub struct Submission {
+    /// The bucket; `None` means the default bucket.
+    pub bucket: Option<String>,
+    /// The prefix of the keys; empty means all keys.
+    pub prefix: String,
+    /// The collection that the images are indexed into.
+    pub collection: String,
+    /// Maximum number of images.
+    pub max_items: Option<u64>,
+    /// Whether keys with any extension are indexed.
+    pub any_extension: bool,
+    /// The job fails if more images fail than this: a number, or a share such as `5%`.
+    pub max_failures: Option<String>,
+    /// A CSV or NDJSON object in the same bucket whose rows are joined to the images.
+    pub metadata_key: Option<String>,
+    /// The executor of the job.
+    pub executor: Executor,
+    /// Whether records of objects that have vanished from the bucket are removed.
+    pub sync: bool,
+    /// Whether the job only reports what it would do.
+    pub dry_run: bool,
+    /// Maximum share of the collection's objects under the prefix that `sync` may remove, in percent; `None` means 10.
+    pub max_delete_percent: Option<u8>,
+    /// Globs of keys that are not indexed; `None` means those of the service.
+    pub exclude: Option<Vec<String>>,
+}
+
+/// How long a client should wait after its submission was refused because the queue is full.
+pub const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
+
+/// How long a submission waits for a provider whose space is not known yet.
+const SPACE_WAIT: Duration = Duration::from_secs(2);
+
+impl Jobs {
+    /// Accepts a job and puts it into the queue.
+    ///
+    /// # Errors
+    /// [`JobsError`] if the submission is refused or the queue is full.
+    pub async fn submit(&self, submission: Submission) -> Result<JobRecord, JobsError> {
+        let max_failures = sync::check(&submission)?;
+        let collection = CollectionName::parse(&submission.collection)?;
+        if let Some(key) = submission.metadata_key.as_ref().filter(|key| FileKind::from_key(key).is_none()) {
+            return Err(JobsError::MetadataKey(key.clone()));
+        }
+        let exclude = self.0.parse_exclude(submission.exclude)?;
+        self.accept(JobSpec {
+            bucket: submission.bucket.unwrap_or_else(|| self.0.default_bucket.clone()),
+            prefix: submission.prefix,
+            collection,
+            max_items: submission.max_items,
+            any_extension: submission.any_extension,
+            max_failures,
+            metadata_key: submission.metadata_key,
+            sync: submission.sync,
+            dry_run: submission.dry_run,
+            max_delete_percent: submission.max_delete_percent.unwrap_or(JobSpec::MAX_DELETE_PERCENT),
+            retry_of: None,
+            // Recorded, so that a job that continues or is retried keeps its first patterns.
+            exclude: Some(exclude.patterns().to_vec()),
+            continues: None,
+            taken: 0,
+            executor: submission.executor,
+        })
+        .await
+    }
+
+    /// Accepts a job whose fields have been checked one by one.
+    pub(crate) async fn accept(&self, spec: JobSpec) -> Result<JobRecord, JobsError> {
+        if self.0.drain.is_cancelled() {
+            return Err(JobsError::Draining);
+        }
+        if !self.0.allowed_buckets.contains(&spec.bucket) {
+            return Err(JobsError::BucketNotAllowed(spec.bucket));
+        }
+        self.0.check_executor(spec.executor).await?;
+        self.0.check_space(&spec.collection).await?;
+        let job = JobRecord {
+            id: JobId::fresh(),
+            spec,
+            state: JobState::Pending,
+            message: None,
+            submitted_at: Timestamp::now(),
+            started_at: None,
+            finished_at: None,
+            counts: crate::domain::JobCounts::default(),
+            plan: None,
+        };
+        let (new, max_pending) = (job.clone(), self.0.settings.glimpse_job_queue);
+        if !self.0.ledger.write(move |tx| jobs::enqueue(tx, &new, max_pending)).await? {
+            return Err(JobsError::QueueFull);
+        }
+        self.0.wake.notify_one();
+        Ok(job)
+    }
+}
+
+impl JobService {
+    /// Refuses a collection with another space than the provider. If the provider's space is not known in time, the job
+    /// checks it later.
+    async fn check_space(&self, collection: &CollectionName) -> Result<(), JobsError> {
+        let Ok(Ok(space)) = tokio::time::timeout(SPACE_WAIT, self.pipeline.provider().space()).await else {
+            return Ok(());
+        };
+        for described in self.stores.describe_all(collection, SPACE_WAIT).await {
+            described.space.admits(&space)?;
+        }
+        Ok(())
+    }
+}
