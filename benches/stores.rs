@@ -23,7 +23,6 @@ use glimpse::index::embedded::EmbeddedIndex;
 use glimpse::index::qdrant::{QdrantIndex, QdrantSettings};
 use glimpse::index::weaviate::{WeaviateIndex, WeaviateSettings};
 use glimpse::index::{ImageIndex, Stores};
-use glimpse::resilience::WorkClock;
 
 #[path = "../tests/it/support/qdrant/mod.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
@@ -107,8 +106,7 @@ async fn write(stores: &Stores, collection: &CollectionName, records: &[ImageRec
         .map(|batch| {
             let have = &have;
             async move {
-                let clock = WorkClock::start();
-                let mut answers = stores.upsert(collection, batch, have, &clock);
+                let mut answers = stores.upsert(collection, batch, have);
                 while let Some(written) = answers.next().await {
                     assert!(written.outcome.unwrap().is_empty());
                 }

@@ -37,7 +37,7 @@ pub use crate::domain::{Indexed, ItemOutcome, Task, TaskOutcome};
 pub use budget::MemoryBudget;
 pub use settings::{Lanes, PipelineSettings};
 pub use stages::Stages;
-pub use timings::{StageReport, StageTimes, StagesReport, Timings};
+pub use timings::{StageReport, StageTimes, StagesReport, TimingTotals, Timings};
 pub use write_lease::{Until, WriteLease};
 
 /// Why a run ended before all of its tasks were done.

@@ -91,7 +91,7 @@ impl Steps {
         }
         // Other tasks can hold the budget while they wait for a dependency.
         let permit = self.0.stop.run_until_cancelled(pipeline.budget.take_encoded(task.image.size_bytes)).await?;
-        let fetching = measured(run.stages.clock(), pipeline.source.fetch(&task.image));
+        let fetching = measured(pipeline.source.fetch(&task.image));
         // A read changes nothing, so it need not be drained for as long as it takes.
         let (fetched, worked) = self.0.stop.run_until_cancelled(fetching).await?;
         run.stages.fetch.took(worked);
@@ -144,7 +144,7 @@ impl Steps {
             let sha256 = hex::encode(Sha256::digest(&bytes));
             (imaging::prepare_with(&bytes, &limits, &preprocessing, extras), sha256)
         });
-        let (decoded, worked) = measured(run.stages.clock(), decoding).await;
+        let (decoded, worked) = measured(decoding).await;
         run.stages.prepare.took(worked);
         drop((core, pixels, permit));
         match decoded {
@@ -212,7 +212,7 @@ impl Steps {
         if images.is_empty() {
             return embedded;
         }
-        let (embeddings, worked) = measured(run.stages.clock(), pipeline.embed_halving(&images)).await;
+        let (embeddings, worked) = measured(pipeline.embed_halving(&images)).await;
         run.stages.embed.took(worked);
         let embeddings = match embeddings {
             Ok(embeddings) => embeddings,

@@ -37,7 +37,7 @@ impl Steps {
         let (mut items, records): (Vec<_>, Vec<_>) =
             pending.into_iter().map(|one| (Item::new(one.ticket, one.indexed), one.record)).unzip();
         run.write_lease.granted().await;
-        let mut answers = pipeline.stores.upsert(&run.collection, &records, &have, run.stages.clock());
+        let mut answers = pipeline.stores.upsert(&run.collection, &records, &have);
         let mut worked = Duration::ZERO;
         let mut reported = true;
         let mut failed = None;

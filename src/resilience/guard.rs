@@ -14,9 +14,9 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::effort::CallTimer;
 use super::waiting::Note;
 use super::waits::Waits;
+use super::working::record_pause;
 use super::{Breaker, Retryable, WaitBoard};
 use crate::domain::{DependencyError, FailureKind};
 use crate::telemetry::metrics::{Counter, families};
@@ -145,8 +145,7 @@ impl Guard {
         Fut: Future<Output = Result<T, E>>,
     {
         let deadline = self.deadline();
-        let timer = CallTimer::begin();
-        let _permit = self.permit(deadline, &timer).await?;
+        let _permit = self.permit(deadline).await?;
         let mut pauses = self.retry_pauses();
         let mut waits = Waits { guard: self, deadline, note: self.note(), last_error: None };
         loop {
@@ -157,16 +156,11 @@ impl Guard {
             let permit = match entered {
                 Ok(permit) => permit,
                 Err(open) => {
-                    timer.pause(waits.for_breaker(open)).await?;
+                    record_pause(waits.for_breaker(open)).await?;
                     continue;
                 }
             };
-            let attempt = timer.begin_try();
             let outcome = self.with_time_limit(deadline, make()).await;
-            match &outcome {
-                Err(error) if error.is_retryable() => timer.unanswered(&attempt),
-                Ok(_) | Err(_) => timer.answered(&attempt),
-            }
             if let Some(permit) = permit {
                 // A content error and a refusal are answers, too.
                 match &outcome {
@@ -178,7 +172,7 @@ impl Guard {
                 Ok(answer) => return Ok(answer),
                 Err(error) if error.is_retryable() && again(&error) => {
                     let Some(pause) = pauses.next() else { return Err(error) };
-                    timer.pause(waits.after_failure(pause, error)).await?;
+                    record_pause(waits.after_failure(pause, error)).await?;
                 }
                 Err(error) => return Err(error),
             }

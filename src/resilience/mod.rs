@@ -6,23 +6,23 @@
 pub mod attribution;
 pub mod breaker;
 pub mod concurrently;
-pub mod effort;
 pub mod guard;
 mod permits;
 pub mod retry_after;
 pub mod stopping;
 pub mod waiting;
 mod waits;
+pub mod working;
 
 use std::time::Duration;
 
 pub use attribution::AttributedError;
 pub use breaker::{Breaker, BreakerSettings, CircuitOpen, Permit};
 pub use concurrently::{Concurrently, spawn_owned};
-pub use effort::{WorkClock, measured};
 pub use guard::Guard;
 pub use stopping::until_stopped;
 pub use waiting::{Note, WaitBoard, Waiting};
+pub use working::measured;
 
 /// Implemented by the error of every port: says whether the same call can succeed later. This is decided where the
 /// error is created, by exhaustive match, and used only by the decorator that retries.

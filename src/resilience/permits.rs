@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
-use super::effort::CallTimer;
 use super::guard::RetryPolicy;
+use super::working::record_pause;
 use super::{Guard, stopping};
 use crate::domain::{DependencyError, FailureKind};
 
@@ -20,7 +20,6 @@ impl Guard {
     pub(super) async fn permit<E: From<DependencyError>>(
         &self,
         deadline: Option<Instant>,
-        timer: &CallTimer,
     ) -> Result<Option<SemaphorePermit<'_>>, E> {
         let Some(permits) = &self.permits else { return Ok(None) };
         if let Ok(permit) = permits.try_acquire() {
@@ -33,7 +32,7 @@ impl Guard {
         let got = match deadline {
             Some(deadline) => tokio::time::timeout_at(deadline, permits.acquire()).await.map_err(|_| full())?,
             // The callers with permits can be waiting for the dependency themselves.
-            None => timer.pause(self.permit_unless_down(permits)).await?,
+            None => record_pause(self.permit_unless_down(permits)).await?,
         };
         got.map(Some).map_err(|_| full())
     }

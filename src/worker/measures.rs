@@ -30,13 +30,13 @@ impl Measures {
         Self { stages, provider, last_report: Mutex::default() }
     }
 
-    /// Returns the timings.
+    /// Returns what was measured since the last call.
     pub(super) fn now(&self) -> Timings {
         *self.last_report.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        self.stages.timings(self.provider.busy())
+        self.stages.drain(self.provider.busy())
     }
 
-    /// Returns the timings, or `None` if they were returned less than [`MIN_REPORT_INTERVAL`] ago.
+    /// Returns what was measured since the last report, or `None` if that was less than [`MIN_REPORT_INTERVAL`] ago.
     pub(super) fn due(&self) -> Option<Timings> {
         let last_report = *self.last_report.lock().unwrap_or_else(PoisonError::into_inner);
         last_report.is_none_or(|at| at.elapsed() >= MIN_REPORT_INTERVAL).then(|| self.now())

@@ -11,7 +11,6 @@ use crate::domain::{CollectionName, ImageId, ImageRecord, Payload, StoreSet};
 use crate::jobs::JobService;
 use crate::jobs::JobsError;
 use crate::ledger::{ObjectRow, objects};
-use crate::resilience::WorkClock;
 
 /// Compares the records of images, several at a time.
 pub(crate) struct Examiner<'a> {
@@ -157,8 +156,7 @@ impl<'a> Examiner<'a> {
             let have_mask = self.all.without(group[0].missing.or(group[0].unequal));
             let have: StoreSet = self.names(have_mask).into_iter().collect();
             let mut written_stores = vec![have.clone(); records.len()];
-            let clock = WorkClock::start();
-            let mut replies = self.jobs.stores.upsert(&self.report.collection, &records, &have, &clock);
+            let mut replies = self.jobs.stores.upsert(&self.report.collection, &records, &have);
             while let Some(written) = replies.next().await {
                 let refused: HashSet<ImageId> = written.outcome?.into_iter().map(|(id, _)| id).collect();
                 for (record, written_stores) in records.iter().zip(&mut written_stores) {

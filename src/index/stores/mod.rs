@@ -12,7 +12,7 @@ use futures::stream::{FuturesUnordered, Stream};
 
 use super::{ImageIndex, IndexError, StoreKind};
 use crate::domain::{CollectionInfo, CollectionName, ImageId, ImageRecord, StoreSet};
-use crate::resilience::{WorkClock, measured};
+use crate::resilience::measured;
 
 pub use merge::{Merged, MergedHit, StoreResults, StoreStatuses};
 
@@ -98,19 +98,17 @@ impl Stores {
     }
 
     /// Writes records to every store except those in `stored_in`, in parallel. The stream returns the result of each
-    /// store as soon as it is complete. If a store refuses a record, the others are still written. `clock` stops during
-    /// waits.
+    /// store as soon as it is complete. If a store refuses a record, the others are still written.
     pub fn upsert<'a>(
         &'a self,
         collection: &'a CollectionName,
         records: &'a [ImageRecord],
         stored_in: &StoreSet,
-        clock: &'a WorkClock,
     ) -> impl Stream<Item = Written> + Unpin + Send + 'a {
         let targets = self.0.iter().filter(|store| !stored_in.contains(store.name()));
         targets
             .map(|store| async move {
-                let (outcome, worked) = measured(clock, upsert_accepted(store.as_ref(), collection, records)).await;
+                let (outcome, worked) = measured(upsert_accepted(store.as_ref(), collection, records)).await;
                 Written { store: store.name(), outcome, worked }
             })
             .collect::<FuturesUnordered<_>>()

@@ -129,7 +129,7 @@ impl WorkerJob {
         let Reported { done, failed, mut lost, renewed, .. } = reported;
         live.remote_workers.record_request(worker, done + failed.len() as u64);
         if let Some(timings) = timings {
-            live.remote_workers.timed(worker, timings);
+            live.remote_workers.add_timings(worker, &timings);
         }
         live.more.notify_waiters();
         let LostLeases { lost: also_lost, gone } = only_listed(renewed, unanswered, held.as_deref());
@@ -153,7 +153,7 @@ impl WorkerJob {
             record_request(live, worker)?;
             live.remote_workers.waits(worker, waiting_on.map(Waiting::from));
             if let Some(timings) = timings {
-                live.remote_workers.timed(worker, timings);
+                live.remote_workers.add_timings(worker, &timings);
             }
         }
         Ok(LeaseStatus { lost, gone, stop: self.must_stop() })

@@ -11,4 +11,3 @@ pub(crate) mod token;
 pub mod wire;
 pub(crate) mod worker_job;
 pub(crate) mod worker_name;
-pub(crate) mod worker_timings;

@@ -6,10 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
-use crate::jobs::remote::worker_timings::WorkerTimings;
 use crate::jobs::run::progress::Samples;
 use crate::ledger::Held;
-use crate::pipeline::{StagesReport, Timings};
+use crate::pipeline::{StagesReport, TimingTotals, Timings};
 use crate::resilience::Waiting;
 
 /// Maximum number of workers of one job.
@@ -53,7 +52,7 @@ struct Member {
 #[derive(Debug)]
 pub(crate) struct RemoteWorkers {
     members: Mutex<BTreeMap<String, Member>>,
-    timings: Mutex<WorkerTimings>,
+    timings: Mutex<TimingTotals>,
     /// Since when there are no workers.
     empty_since: Mutex<SystemTime>,
     /// How many workers were refused since one last joined, and the reason of the last refusal.
@@ -85,7 +84,6 @@ impl RemoteWorkers {
         let (samples, last_seen, last_request) = (Samples::new(0), SystemTime::now(), Instant::now());
         let new = Member { node, done: 0, samples, last_seen, last_request, waiting: None, granted: None };
         members.insert(name.to_owned(), new);
-        self.timings().begin(name);
         *self.refused() = None;
         true
     }
@@ -141,16 +139,16 @@ impl RemoteWorkers {
         }
     }
 
-    /// Records the timings of a worker since it joined.
-    pub(crate) fn timed(&self, name: &str, timings: Timings) {
+    /// Adds what a worker measured since its last report.
+    pub(crate) fn add_timings(&self, name: &str, timings: &Timings) {
         if self.members().contains_key(name) {
-            self.timings().record(name, timings);
+            self.timings().add(name, timings);
         }
     }
 
     /// Returns the time per stage of all workers, including those that have left.
     pub(crate) fn stages(&self) -> StagesReport {
-        self.timings().report()
+        self.timings().report(true)
     }
 
     /// Returns what the job waits for: workers, if none sent a request within `timeout`; or the dependency that has
@@ -211,7 +209,7 @@ impl RemoteWorkers {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn timings(&self) -> MutexGuard<'_, WorkerTimings> {
+    fn timings(&self) -> MutexGuard<'_, TimingTotals> {
         self.timings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -105,7 +105,7 @@ pub struct ResultRequest {
     /// The leases that the worker holds, which are renewed; absent means all that the service knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held: Option<Vec<Held>>,
-    /// The timings of the worker's pipeline since it joined; absent if they were sent a moment ago.
+    /// What the worker's pipeline measured since its last report; absent if that was a moment ago.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timings: Option<Timings>,
 }
@@ -121,7 +121,7 @@ pub struct HeartbeatRequest {
     /// The dependency that the worker waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_on: Option<WireWaiting>,
-    /// The timings of the worker's pipeline since it joined.
+    /// What the worker's pipeline measured since its last report.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timings: Option<Timings>,
 }

@@ -13,8 +13,8 @@ use crate::domain::{Executor, JobCounts, Space};
 use crate::embed::Busy;
 use crate::jobs::placing::view::PlacingView;
 use crate::jobs::remote::remote_workers::RemoteWorkers;
-use crate::pipeline::Stages;
 pub(crate) use crate::pipeline::{StageReport, StagesReport};
+use crate::pipeline::{Stages, TimingTotals};
 
 /// Rate and timings of a job, as the API shows them and as the ledger keeps them after the job's end.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -32,6 +32,8 @@ pub struct Pace {
 #[derive(Debug)]
 pub(crate) struct RunningJob {
     pub(crate) stages: Arc<Stages>,
+    /// What was measured in this process.
+    totals: Mutex<TimingTotals>,
     /// Cancelled to stop this job.
     pub(crate) stop: CancellationToken,
     /// Notified when there may be more work to lease and when outcomes were reported.
@@ -59,6 +61,7 @@ impl RunningJob {
     pub(crate) fn new(stages: Stages, stop: CancellationToken, before: &JobCounts) -> Self {
         Self {
             stages: Arc::new(stages),
+            totals: Mutex::default(),
             stop,
             more: Arc::default(),
             space: OnceLock::new(),
@@ -103,7 +106,11 @@ impl RunningJob {
     /// process's own embedding provider.
     pub(crate) fn stages(&self, executor: Executor, provider: Option<Busy>) -> StagesReport {
         match executor {
-            Executor::Local => self.stages.timings(provider).report(None),
+            Executor::Local => {
+                let mut totals = self.totals.lock().unwrap_or_else(PoisonError::into_inner);
+                totals.add("", &self.stages.drain(provider));
+                totals.report(false)
+            }
             Executor::Workers | Executor::Ray => self.remote_workers.stages(),
         }
     }
