@@ -12,7 +12,7 @@ use utoipa_axum::routes;
 use super::AppState;
 use crate::jobs::Jobs;
 use crate::search::Search;
-use crate::telemetry::metrics::{self, families};
+use crate::telemetry::metrics::{self, counter, families, histogram};
 
 /// The label of requests that match no route.
 const NO_ROUTE: &str = "unmatched";
@@ -38,8 +38,10 @@ pub(super) async fn count(request: Request, next: Next) -> Response {
     let method = method_label(request.method());
     let response = next.run(request).await;
     let status = status_label(response.status());
-    families::HTTP_REQUEST_DURATION.labels([route.clone(), method.to_owned()]).record(started.elapsed());
-    families::HTTP_REQUESTS.labels([route, method.to_owned(), status.to_owned()]).increment(1);
+    histogram!(families::HTTP_REQUEST_DURATION, "route" => route.clone(), "method" => method.to_owned())
+        .record(started.elapsed());
+    counter!(families::HTTP_REQUESTS, "route" => route, "method" => method.to_owned(), "status" => status.to_owned())
+        .increment(1);
     response
 }
 

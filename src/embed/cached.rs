@@ -9,7 +9,7 @@ use lru::LruCache;
 use super::{EmbedError, ImageEmbeddingProvider};
 use crate::domain::{Embedding, Space};
 use crate::imaging::{PreparedImage, Preprocessing};
-use crate::telemetry::metrics::{Counter, families};
+use crate::telemetry::metrics::{Counter, counter, families};
 
 /// Caches the vectors of the most recent texts, for one space at a time. A repeated text needs no call of the provider,
 /// even while the provider is down.
@@ -28,7 +28,8 @@ struct Cached {
 impl TextCache {
     /// Caches up to `entries` texts of `inner`. A vector of 512 numbers and its text need about 2 KB.
     pub fn new(inner: Arc<dyn ImageEmbeddingProvider>, entries: NonZeroUsize) -> Self {
-        let [hits, misses] = ["hit", "miss"].map(|outcome| families::CACHE_REQUESTS.labels(["text", outcome]));
+        let [hits, misses] =
+            ["hit", "miss"].map(|outcome| counter!(families::CACHE_REQUESTS, "cache" => "text", "outcome" => outcome));
         Self { inner, cached: Mutex::new(Cached { space: None, texts: LruCache::new(entries) }), hits, misses }
     }
 

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
-use crate::telemetry::metrics::{Counter, families};
+use crate::telemetry::metrics::{Counter, counter, families};
 
 /// The cache. Clones share one cache. Its calls block on the disk, so they must run on a thread that is allowed to
 /// block.
@@ -55,7 +55,8 @@ impl Cache {
         for (_, name, size) in found {
             files.record_use(name, size);
         }
-        let [hits, misses] = ["hit", "miss"].map(|outcome| families::CACHE_REQUESTS.labels(["thumbnail", outcome]));
+        let [hits, misses] = ["hit", "miss"]
+            .map(|outcome| counter!(families::CACHE_REQUESTS, "cache" => "thumbnail", "outcome" => outcome));
         let (folder, files) = (folder.to_owned(), Mutex::new(files));
         let cache = Self(Arc::new(CacheState { folder, max_bytes, files, hits, misses }));
         cache.shrink(&mut cache.files());

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::telemetry::metrics::families;
+use crate::telemetry::metrics::{families, gauge};
 
 /// Two budgets of bytes. A task takes from `encoded` before it fetches, then from `decoded` before it decodes, and
 /// never in the other order; a task that holds both waits only for a core. So the tasks cannot deadlock.
@@ -75,8 +75,8 @@ impl MemoryBudget {
     pub fn observe(&self) {
         for (kind, budget) in [("encoded", &self.encoded), ("decoded", &self.decoded)] {
             let (used, whole) = budget.fill();
-            families::PIPELINE_MEMORY.labels([kind]).set(used);
-            families::PIPELINE_MEMORY_LIMIT.labels([kind]).set(whole);
+            gauge!(families::PIPELINE_MEMORY, "kind" => kind).set(used);
+            gauge!(families::PIPELINE_MEMORY_LIMIT, "kind" => kind).set(whole);
         }
     }
 }

@@ -31,7 +31,7 @@ use crate::imaging::Limits;
 use crate::index::Stores;
 use crate::resilience::{Concurrently, until_stopped};
 use crate::source::{ImageSource, SourceError};
-use crate::telemetry::metrics::{Counter, families};
+use crate::telemetry::metrics::{Counter, counter, families};
 
 pub use crate::domain::{Indexed, ItemOutcome, Task, TaskOutcome};
 pub use budget::MemoryBudget;
@@ -125,7 +125,7 @@ impl Pipeline {
             budget: Arc::new(MemoryBudget::new(settings.glimpse_memory_mb.bytes())),
             cores: Arc::new(Semaphore::new(lanes.prepare.get())),
             thumbnail_prefix: None,
-            reused: families::VECTORS_REUSED.labels(["same_bytes"]),
+            reused: counter!(families::VECTORS_REUSED, "reason" => "same_bytes"),
         }
     }
 

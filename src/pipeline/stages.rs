@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::Lanes;
 use super::timings::{MAX_MICROS, StageTimes, Timings, histogram, micros};
 use crate::embed::Busy;
-use crate::telemetry::metrics::{Histogram as Seconds, families};
+use crate::telemetry::metrics::{Histogram as Seconds, families, histogram};
 
 /// The measurements of one run of a pipeline.
 #[derive(Debug)]
@@ -51,7 +51,7 @@ struct Durations {
 impl Stage {
     fn new(name: &'static str, lanes: usize) -> Self {
         let since_report = Mutex::new(Durations { worked: Duration::ZERO, micros: histogram() });
-        Self { lanes, since_report, all: families::STAGE_DURATION.labels([name]) }
+        Self { lanes, since_report, all: histogram!(families::STAGE_DURATION, "stage" => name) }
     }
 
     /// Records that one lane worked this long on one unit of work.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::telemetry::metrics::{Counter, Gauge, families};
+use crate::telemetry::metrics::{Counter, Gauge, counter, families, gauge};
 
 /// When a breaker opens and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,9 +58,10 @@ impl Breaker {
     /// Publishes the state of the breaker in `/metrics`, under the name of its dependency.
     #[must_use]
     pub fn with_metrics(self, dependency: &str) -> Self {
-        let name = || [dependency.to_owned()];
-        let (state_gauge, opens_counter) =
-            (families::BREAKER_STATE.labels(name()), families::BREAKER_OPENS.labels(name()));
+        let (state_gauge, opens_counter) = (
+            gauge!(families::BREAKER_STATE, "dependency" => dependency.to_owned()),
+            counter!(families::BREAKER_OPENS, "dependency" => dependency.to_owned()),
+        );
         state_gauge.set(0.0);
         Self { state_gauge, opens_counter, ..self }
     }

@@ -19,7 +19,7 @@ use super::waits::Waits;
 use super::working::record_pause;
 use super::{Breaker, Retryable, WaitBoard};
 use crate::domain::{DependencyError, FailureKind};
-use crate::telemetry::metrics::{Counter, families};
+use crate::telemetry::metrics::{Counter, counter, families};
 
 /// The first pause of a background guard; pauses double from call to call. Once the breaker is open, its pause applies.
 const BACKGROUND_FIRST_PAUSE: Duration = Duration::from_millis(300);
@@ -60,7 +60,7 @@ impl Guard {
     }
 
     fn new(dependency: &str, policy: RetryPolicy) -> Self {
-        let retries = families::DEPENDENCY_RETRIES.labels([dependency.to_owned()]);
+        let retries = counter!(families::DEPENDENCY_RETRIES, "dependency" => dependency.to_owned());
         Self { dependency: dependency.into(), policy, permits: None, breaker: None, timeout: None, retries }
     }
 

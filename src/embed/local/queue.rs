@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::telemetry::metrics::{Gauge, families};
+use crate::telemetry::metrics::{Gauge, families, gauge};
 
 /// Priority of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ impl<T> Queue<T> {
         let queue = Self {
             queues: Mutex::new(queues),
             available: Condvar::new(),
-            lengths: ["search", "job"].map(|queue_name| families::EMBED_QUEUE.labels([queue_name])),
+            lengths: ["search", "job"].map(|queue_name| gauge!(families::EMBED_QUEUE, "queue" => queue_name)),
         };
         queue.update_gauges(&queue.lock());
         queue

@@ -17,7 +17,7 @@ use crate::ledger::leases::work::{Reported, report};
 use crate::ledger::leases::{self, LeaseExtension, Leased, LostLeases};
 use crate::ledger::{Held, Report};
 use crate::resilience::{Waiting, spawn_owned};
-use crate::telemetry::metrics::families;
+use crate::telemetry::metrics::{counter, families};
 
 /// The delay after which a worker asks for work again, after its last request was held without result.
 const RETRY_DELAY: Duration = Duration::from_millis(20);
@@ -81,7 +81,7 @@ impl WorkerJob {
                 let lease = Held { batch: batch.id, attempt: batch.attempt };
                 live.remote_workers.grant(worker.as_str(), lease);
                 if unanswered != Some(lease) {
-                    families::LEASES_GRANTED.one().increment(1);
+                    counter!(families::LEASES_GRANTED).increment(1);
                 }
             }
             Ok(leased)

@@ -10,14 +10,14 @@ use crate::ledger::leases::deaths::EndedLeases;
 use crate::ledger::leases::work::Reported;
 use crate::ledger::planning::Planned;
 use crate::ledger::{Ledger, LedgerError};
-use crate::telemetry::metrics::families;
+use crate::telemetry::metrics::{counter, families, gauge};
 
 /// How long a scrape waits for the ledger.
 const LEDGER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Label values for how the service noticed that a worker died: its exit was reported, or it sent no requests.
-pub(crate) const EXIT_REPORTED: &str = "said";
-pub(crate) const NO_REQUESTS: &str = "silent";
+pub(crate) const EXIT_REPORTED: &str = "supervisor";
+pub(crate) const NO_REQUESTS: &str = "lease";
 
 /// The outcome of a key; the labels are the names of a job's counts.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ impl CountedOutcome {
 /// Creates every series at the start. A rate would miss the first event of a counter that appears with this event.
 pub(crate) fn begin() {
     for state in JobState::ALL.into_iter().filter(|state| state.is_final()) {
-        families::JOBS_FINISHED.labels([state_label(state)]).increment(0);
+        counter!(families::JOBS_FINISHED, "state" => state_label(state)).increment(0);
     }
     for outcome in CountedOutcome::ALL {
         items(outcome, 0);
@@ -55,10 +55,10 @@ pub(crate) fn begin() {
         failures(class, 0);
     }
     for detection in [EXIT_REPORTED, NO_REQUESTS] {
-        families::WORKER_DEATHS.labels([detection]).increment(0);
+        counter!(families::WORKER_DEATHS, "detected_by" => detection).increment(0);
     }
-    families::LEASES_GRANTED.one().increment(0);
-    families::LEASES_EXPIRED.one().increment(0);
+    counter!(families::LEASES_GRANTED).increment(0);
+    counter!(families::LEASES_EXPIRED).increment(0);
     copied(0);
 }
 
@@ -66,7 +66,7 @@ pub(crate) fn begin() {
 pub(crate) async fn finish(ledger: &Ledger, id: JobId, finish: Finish) -> Result<bool, LedgerError> {
     let state = finish.state;
     let ended = ledger.write(move |tx| jobs::finish(tx, id, &finish)).await?;
-    families::JOBS_FINISHED.labels([state_label(state)]).increment(u64::from(ended));
+    counter!(families::JOBS_FINISHED, "state" => state_label(state)).increment(u64::from(ended));
     Ok(ended)
 }
 
@@ -92,16 +92,16 @@ pub(crate) fn reported(report: &Reported) {
 /// Counts leases that were ended because their workers died. Returns them.
 pub(crate) fn ended(ended: EndedLeases, detection: &'static str) -> EndedLeases {
     failed(&ended.failed);
-    families::WORKER_DEATHS.labels([detection]).increment(ended.workers.len() as u64);
+    counter!(families::WORKER_DEATHS, "detected_by" => detection).increment(ended.workers.len() as u64);
     if detection == NO_REQUESTS {
-        families::LEASES_EXPIRED.one().increment(ended.leases as u64);
+        counter!(families::LEASES_EXPIRED).increment(ended.leases as u64);
     }
     ended
 }
 
 /// Adds keys with this outcome.
 fn items(outcome: CountedOutcome, count: u64) {
-    families::ITEMS.labels([outcome.as_str()]).increment(count);
+    counter!(families::ITEMS, "outcome" => outcome.as_str()).increment(count);
 }
 
 /// Counts failed images by their classes.
@@ -113,12 +113,12 @@ pub(crate) fn failed(classes: &[FailureClass]) {
 
 fn failures(class: FailureClass, count: u64) {
     items(CountedOutcome::Failed, count);
-    families::ITEM_FAILURES.labels([class.as_str()]).increment(count);
+    counter!(families::ITEM_FAILURES, "class" => class.as_str()).increment(count);
 }
 
 /// Counts images that were copied from one store to another.
 fn copied(count: u64) {
-    families::VECTORS_REUSED.labels(["copied"]).increment(count);
+    counter!(families::VECTORS_REUSED, "reason" => "copied").increment(count);
 }
 
 impl Jobs {
@@ -136,7 +136,7 @@ impl Jobs {
         };
         for state in JobState::ALL {
             let count = counts.as_ref().map(|counts| counts.get(&state).copied().unwrap_or(0));
-            families::JOBS.labels([state_label(state)]).set(count.map_or(f64::NAN, f64::from));
+            gauge!(families::JOBS, "state" => state_label(state)).set(count.map_or(f64::NAN, f64::from));
         }
     }
 }

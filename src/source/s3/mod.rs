@@ -30,7 +30,7 @@ use self::errors::{Target, source_error};
 use self::operator::Setup;
 use super::{Fetched, ImageSource, ListedPage, NewObject, Opened, Part, Scope, SourceError};
 use crate::domain::{ImageRef, ImageUri, Timestamp, object_version};
-use crate::telemetry::metrics::{Counter, families};
+use crate::telemetry::metrics::{Counter, counter, families};
 
 pub use settings::{InvalidS3Settings, S3Settings};
 
@@ -69,7 +69,7 @@ impl S3Source {
             max_bytes: settings.max_bytes,
             timeout: settings.timeout,
             payer: settings.request_payer.then_some(RequestPayer::Requester),
-            fetched: families::FETCHED_BYTES.one(),
+            fetched: counter!(families::FETCHED_BYTES),
         })
     }
 

@@ -1,21 +1,60 @@
 //! Defines every metric. `docs/metrics.md` has the same table, and a test compares the two.
+//!
+//! Label values come from a small, known set. They are never a key, the text of a query, a path or other input of a
+//! client.
 
-use ::metrics::Unit::{Bytes, Count, Seconds};
+use ::metrics::Unit::{self, Bytes, Count, Seconds};
+use ::metrics::{describe_counter, describe_gauge, describe_histogram};
 
-use super::{About, Counter, Family, Gauge, Histogram};
+use self::Kind::{Counter, Gauge, Histogram};
+
+/// A metric and its description.
+#[derive(Clone, Copy, Debug)]
+pub struct Family {
+    /// The name.
+    pub name: &'static str,
+    /// The type of its series.
+    pub kind: Kind,
+    /// The names of the labels.
+    pub labels: &'static [&'static str],
+    unit: Unit,
+    /// The meaning of the metric.
+    pub help: &'static str,
+}
+
+/// The type of the series of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A number that only grows.
+    Counter,
+    /// The current value.
+    Gauge,
+    /// Durations in buckets.
+    Histogram,
+}
+
+impl Family {
+    /// Registers the description at the recorder.
+    pub(super) fn describe(&self) {
+        let Self { name, unit, help, .. } = *self;
+        match self.kind {
+            Counter => describe_counter!(name, unit, help),
+            Gauge => describe_gauge!(name, unit, help),
+            Histogram => describe_histogram!(name, unit, help),
+        }
+    }
+}
 
 macro_rules! families {
     ($($constant:ident: $kind:ident $name:literal [$($label:literal),*] $unit:ident $help:literal)*) => {
         $(
             #[doc = $help]
-            pub static $constant: Family<$kind, { const LABELS: &[&str] = &[$($label),*]; LABELS.len() }> =
-                Family::new($name, [$($label),*], $unit, $help);
+            pub const $constant: &str = $name;
         )*
 
-        /// Returns a description of every family.
-        pub fn all() -> Vec<About> {
-            vec![$($constant.about()),*]
-        }
+        /// Every metric.
+        pub const ALL: &[Family] =
+            &[$(Family { name: $name, kind: $kind, labels: &[$($label),*], unit: $unit, help: $help }),*];
     };
 }
 
@@ -26,58 +65,58 @@ families! {
         "Time until a reply began."
 
     JOBS: Gauge "glimpse_jobs" ["state"] Count
-        "Jobs that the ledger knows, finished ones that are still remembered included."
+        "Jobs in the ledger, by state, including finished jobs that are not pruned yet."
     JOBS_FINISHED: Counter "glimpse_jobs_finished_total" ["state"] Count
-        "Jobs that came to their end."
-    ITEMS: Counter "glimpse_items_total" ["fate"] Count
-        "Keys that jobs have dealt with, as their counts say."
+        "Jobs that ended, by final state."
+    ITEMS: Counter "glimpse_items_total" ["outcome"] Count
+        "Keys that jobs processed, by outcome, as in the counts of the jobs."
     ITEM_FAILURES: Counter "glimpse_item_failures_total" ["class"] Count
-        "Images that could not be indexed, by what was wrong."
-    VECTORS_REUSED: Counter "glimpse_vectors_reused_total" ["way"] Count
-        "Images that were indexed without asking the model."
+        "Images that could not be indexed, by failure class."
+    VECTORS_REUSED: Counter "glimpse_vectors_reused_total" ["reason"] Count
+        "Images that were indexed without a call of the model."
     STAGE_DURATION: Histogram "glimpse_stage_duration_seconds" ["stage"] Seconds
-        "Time that one piece of work took in a stage of the pipeline of this process."
+        "Duration of one unit of work (an image or a batch) in a stage of this process's pipeline."
     FETCHED_BYTES: Counter "glimpse_fetched_bytes_total" [] Bytes
-        "Bytes of objects that were read from the bucket."
-    PIPELINE_MEMORY: Gauge "glimpse_pipeline_memory_bytes" ["of"] Bytes
-        "Memory that is taken from the budget for images in flight."
-    PIPELINE_MEMORY_LIMIT: Gauge "glimpse_pipeline_memory_limit_bytes" ["of"] Bytes
-        "The budget."
+        "Bytes of objects read from the bucket."
+    PIPELINE_MEMORY: Gauge "glimpse_pipeline_memory_bytes" ["kind"] Bytes
+        "Bytes in use of the memory budget for images in flight."
+    PIPELINE_MEMORY_LIMIT: Gauge "glimpse_pipeline_memory_limit_bytes" ["kind"] Bytes
+        "Size of the memory budget for images in flight."
 
     LEASES_GRANTED: Counter "glimpse_worker_leases_granted_total" [] Count
-        "Batches that were leased to workers elsewhere."
+        "Batches that were leased to remote workers."
     LEASES_EXPIRED: Counter "glimpse_worker_leases_expired_total" [] Count
-        "Leases of workers elsewhere that ran out."
-    WORKER_DEATHS: Counter "glimpse_worker_deaths_total" ["seen"] Count
-        "Workers elsewhere that died with images under lease."
+        "Leases of remote workers that expired."
+    WORKER_DEATHS: Counter "glimpse_worker_deaths_total" ["detected_by"] Count
+        "Remote workers that died while they held a lease."
 
     BREAKER_STATE: Gauge "glimpse_breaker_state" ["dependency"] Count
-        "0: calls are let through; 1: one call tries; 2: none is made."
+        "State of the breaker: 0 closed (calls are made), 1 half-open (one call probes), 2 open (no call is made)."
     BREAKER_OPENS: Counter "glimpse_breaker_opens_total" ["dependency"] Count
-        "Outages: times that a breaker opened after it had been closed."
+        "Outages: how often a breaker opened after it had been closed."
     DEPENDENCY_RETRIES: Counter "glimpse_dependency_retries_total" ["dependency"] Count
-        "Calls that were made again after they had failed."
-    EMBED_QUEUE: Gauge "glimpse_embed_queue" ["line"] Count
+        "Calls that were retried after a failure."
+    EMBED_QUEUE: Gauge "glimpse_embed_queue" ["queue"] Count
         "Inferences that wait for a thread of the model in this process."
     CACHE_REQUESTS: Counter "glimpse_cache_requests_total" ["cache", "outcome"] Count
-        "Looks into a cache."
+        "Lookups in a cache."
     SEARCH_PERMITS: Gauge "glimpse_search_permits_in_use" [] Count
-        "Searches that are under way."
+        "Searches in progress."
     SEARCH_PERMITS_LIMIT: Gauge "glimpse_search_permits_limit" [] Count
-        "Searches that may be under way at once."
+        "Maximum number of concurrent searches."
     SEARCH_UPLOADS: Gauge "glimpse_search_upload_bytes" [] Bytes
-        "Room that is taken by images of searches on their way in."
+        "Bytes in use of the budget for uploaded search images."
     SEARCH_UPLOADS_LIMIT: Gauge "glimpse_search_upload_limit_bytes" [] Bytes
-        "All of that room."
+        "Size of the budget for uploaded search images."
 
     PROCESS_MEMORY: Gauge "process_resident_memory_bytes" [] Bytes
-        "Memory of this process."
+        "Resident memory of this process."
     PROCESS_MEMORY_PEAK: Gauge "glimpse_process_resident_memory_peak_bytes" [] Bytes
-        "The most that it ever was."
+        "Largest resident memory of this process since its start."
     PROCESS_START: Gauge "process_start_time_seconds" [] Seconds
-        "When this process began, in seconds since 1970."
+        "Start time of this process, in seconds since 1970."
     BUILD: Gauge "glimpse_build_info" ["version"] Count
-        "Always 1."
+        "Always 1; the label has the version."
 }
 
 #[cfg(test)]
@@ -88,14 +127,13 @@ mod tests {
 
     #[test]
     fn names_follow_the_conventions_and_are_unique() {
-        let families = all();
-        assert_eq!(families.iter().map(|about| about.name).collect::<BTreeSet<_>>().len(), families.len());
-        for About { name, kind, labels, help, .. } in families {
+        assert_eq!(ALL.iter().map(|family| family.name).collect::<BTreeSet<_>>().len(), ALL.len());
+        for Family { name, kind, labels, help, .. } in ALL {
             assert!(name.starts_with("glimpse_") || name.starts_with("process_"), "{name}");
-            assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
-            assert!(kind != "histogram" || name.ends_with("_seconds"), "{name}: its buckets are seconds");
+            assert_eq!(name.ends_with("_total"), *kind == Counter, "{name}");
+            assert!(*kind != Histogram || name.ends_with("_seconds"), "{name}: its buckets are seconds");
             assert!(help.ends_with('.'), "{name}: {help}");
-            assert!(labels.iter().all(|label| label.bytes().all(|byte| byte.is_ascii_lowercase())), "{labels:?}");
+            assert!(labels.iter().all(|label| label.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')), "{labels:?}");
         }
     }
 }

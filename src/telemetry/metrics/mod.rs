@@ -1,11 +1,10 @@
 //! The metrics of `GET /metrics`. Every module may use this one, as with `tracing` for logs; it depends on no other
 //! module.
 //!
-//! [`families`] defines every metric. Code that counts often keeps the handles from [`Family::labels`]. If no recorder
+//! [`families`] defines every metric. Code that counts often keeps the handles that the macros return. If no recorder
 //! is installed (`glimpse worker`, `glimpse clip`, unit tests), a handle does nothing.
 
 pub mod families;
-mod family;
 mod process;
 
 use std::sync::OnceLock;
@@ -15,8 +14,7 @@ use ::metrics::set_global_recorder;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio_util::sync::CancellationToken;
 
-pub use ::metrics::{Counter, Gauge, Histogram};
-pub use family::{About, Family, Kind};
+pub use ::metrics::{Counter, Gauge, Histogram, counter, gauge, histogram};
 
 /// The content type of [`render`]: the text format of Prometheus.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -63,8 +61,8 @@ fn installed() -> &'static PrometheusHandle {
         if set_global_recorder(recorder).is_err() {
             tracing::warn!("another metrics recorder is installed in this process; /metrics stays empty");
         }
-        for about in families::all() {
-            about.describe();
+        for family in families::ALL {
+            family.describe();
         }
         process::begin();
         handle
@@ -78,7 +76,7 @@ mod tests {
     #[test]
     fn a_second_installation_has_no_effect_and_keeps_the_counts() {
         install();
-        families::FETCHED_BYTES.one().increment(7);
+        counter!(families::FETCHED_BYTES).increment(7);
         install();
         let text = render();
         let line = text.lines().find(|line| line.starts_with("glimpse_fetched_bytes_total ")).unwrap();

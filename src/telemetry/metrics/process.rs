@@ -2,22 +2,22 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::families;
+use super::{families, gauge};
 
 /// The status of the process on Linux. Other systems do not have this file; there the memory metrics are missing.
 const STATUS: &str = "/proc/self/status";
 
 pub(super) fn begin() {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    families::PROCESS_START.one().set(now.as_secs_f64());
-    families::BUILD.labels([env!("CARGO_PKG_VERSION")]).set(1.0);
+    gauge!(families::PROCESS_START).set(now.as_secs_f64());
+    gauge!(families::BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 
 pub(super) fn observe() {
     let Ok(status) = std::fs::read_to_string(STATUS) else { return };
-    for (field, family) in [("VmRSS:", &families::PROCESS_MEMORY), ("VmHWM:", &families::PROCESS_MEMORY_PEAK)] {
+    for (field, family) in [("VmRSS:", families::PROCESS_MEMORY), ("VmHWM:", families::PROCESS_MEMORY_PEAK)] {
         if let Some(bytes) = bytes(&status, field) {
-            family.one().set(bytes);
+            gauge!(family).set(bytes);
         }
     }
 }

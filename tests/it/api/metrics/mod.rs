@@ -137,9 +137,9 @@ fn documented() -> BTreeMap<String, (String, BTreeSet<String>)> {
 
 #[test]
 fn the_metrics_page_has_every_metric_with_its_kind_and_labels() {
-    let expected = families::all().into_iter().map(|about| {
-        let labels = about.labels.iter().map(|label| (*label).to_owned()).collect();
-        (about.name.to_owned(), (about.kind.to_owned(), labels))
+    let expected = families::ALL.iter().map(|family| {
+        let labels = family.labels.iter().map(|label| (*label).to_owned()).collect();
+        (family.name.to_owned(), (format!("{:?}", family.kind).to_lowercase(), labels))
     });
     assert_eq!(documented(), expected.collect());
 }
@@ -160,7 +160,7 @@ async fn a_scrape_has_all_counts_and_no_text_from_clients() {
     }
     let first = service.job(json!({"s3_prefix": "images/"})).await;
     let counts =
-        |counts: &Value| ["skipped", "unchanged", "done", "failed", "deleted"].map(|fate| counts[fate].as_u64());
+        |counts: &Value| ["skipped", "unchanged", "done", "failed", "deleted"].map(|outcome| counts[outcome].as_u64());
     assert_eq!(counts(&first), [1, 0, 3, 1, 0].map(Some));
     service.bucket.put(BUCKET, "images/same-again.jpg", cat.into(), "").await.unwrap();
     service.bucket.remove(&ImageUri::new(BUCKET, "images/panda.jpg")).await.unwrap();
@@ -200,13 +200,13 @@ async fn a_scrape_has_all_counts_and_no_text_from_clients() {
         assert!(!scrape.text.contains(secret), "{secret} in {}", scrape.text);
     }
 
-    for (fate, count) in [("skipped", 2.0), ("unchanged", 2.0), ("done", 4.0), ("failed", 2.0), ("deleted", 1.0)] {
-        scrape.assert_value("glimpse_items_total", &[("fate", fate)], count);
+    for (outcome, count) in [("skipped", 2.0), ("unchanged", 2.0), ("done", 4.0), ("failed", 2.0), ("deleted", 1.0)] {
+        scrape.assert_value("glimpse_items_total", &[("outcome", outcome)], count);
     }
     scrape.assert_value("glimpse_item_failures_total", &[("class", "truncated")], 2.0);
     scrape.assert_value("glimpse_item_failures_total", &[], 2.0);
-    scrape.assert_value("glimpse_vectors_reused_total", &[("way", "same_bytes")], 1.0);
-    scrape.assert_value("glimpse_vectors_reused_total", &[("way", "copied")], 0.0);
+    scrape.assert_value("glimpse_vectors_reused_total", &[("reason", "same_bytes")], 1.0);
+    scrape.assert_value("glimpse_vectors_reused_total", &[("reason", "copied")], 0.0);
     for family in ["glimpse_jobs", "glimpse_jobs_finished_total"] {
         scrape.assert_value(family, &[("state", "succeeded")], 2.0);
         scrape.assert_value(family, &[], 2.0);
@@ -276,8 +276,8 @@ async fn outages_and_dead_workers_are_counted() {
     let expired = |scrape: &Scrape| scrape.value("glimpse_worker_leases_expired_total", &[]);
     let after = service.scrape_until(|scrape| expired(scrape) > Some(0.0)).await;
     assert!(expired(&after) <= granted(&after), "{}", after.text);
-    after.assert_value("glimpse_worker_deaths_total", &[("seen", "silent")], 1.0);
-    after.assert_value("glimpse_worker_deaths_total", &[("seen", "said")], 0.0);
+    after.assert_value("glimpse_worker_deaths_total", &[("detected_by", "lease")], 1.0);
+    after.assert_value("glimpse_worker_deaths_total", &[("detected_by", "supervisor")], 0.0);
     after.assert_value("glimpse_jobs", &[("state", "running")], 1.0);
     let stopped = service.send(Method::DELETE, &format!("/jobs/{}", job["job_id"].as_str().unwrap()), None).await;
     assert_eq!(stopped.status(), StatusCode::OK);
