@@ -80,8 +80,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("have, twin", "column of the ledger"),
     ("ADD COLUMN twin", "column of the ledger"),
     ("'no space left' is no value", "a message of a store, as a test has it"),
-    ("\"said\"", "value of a label: a worker that reported its exit"),
-    ("`said` if", "value of a label, in the documentation"),
+    ("(was `said`)", "former value of a label"),
     ("rename = \"picture\"", "field of the file with the expected results"),
     ("0004-pictures-on-the-wire.md", "name of a file to which links lead"),
 ];
