@@ -35,7 +35,7 @@ pub struct RaySubmitRequest {
     pub collection: String,
     /// Index at most this many new or changed images.
     #[serde(default, deserialize_with = "optional_whole_number")]
-    #[schema(maximum = 9_007_199_254_740_991_i64)]
+    #[schema(minimum = 1, maximum = 9_007_199_254_740_991_i64)]
     pub image_max_items: Option<u64>,
     /// Accepted for compatibility with older clients, but without effect: the bucket decides the size of the pages.
     #[serde(default, deserialize_with = "optional_whole_number")]

@@ -78,8 +78,11 @@ pub(crate) async fn remove(
 /// [`JobsError::Invalid`], which names the field.
 pub(crate) fn check(submission: &Submission) -> Result<Option<FailureLimit>, JobsError> {
     let invalid = |field, reason: &str| Err(JobsError::Invalid(field, reason.to_owned()));
+    if submission.max_items == Some(0) {
+        return invalid("image_max_items", "must be 1 or more, not 0");
+    }
     if submission.sync && submission.max_items.is_some() {
-        let reason = "cannot be used together with sync: objects beyond the limit would look as if they had vanished";
+        let reason = "cannot be used with sync, which would remove the records of the objects after the limit";
         return invalid("image_max_items", reason);
     }
     match submission.max_delete_percent {
