@@ -29,6 +29,7 @@ pub struct RaySubmitRequest {
     pub s3_bucket: String,
     /// Index only keys that start with this prefix; all keys by default.
     #[serde(default)]
+    #[schema(max_length = 1024)]
     pub s3_prefix: String,
     /// The collection for the vectors.
     #[schema(pattern = "^[A-Za-z][A-Za-z0-9_-]{0,63}$")]

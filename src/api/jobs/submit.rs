@@ -28,6 +28,7 @@ pub struct SubmitRequest {
     pub s3_bucket: Option<String>,
     /// Index only keys that start with this prefix; all keys by default.
     #[serde(default)]
+    #[schema(max_length = 1024)]
     pub s3_prefix: String,
     /// The collection for the vectors; `VECTOR_DB_COLLECTION` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
